@@ -1,0 +1,65 @@
+/* file.h - files that appear whole or not at all, bounded reads, and paths.
+ *
+ * Paths are UTF-8 bytes. Every message names the path and the system's reason.
+ */
+#ifndef VOLT_BASE_FILE_H
+#define VOLT_BASE_FILE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+/* A read-only view of a whole regular file. */
+typedef struct volt_map {
+    const unsigned char *data; /* NULL when the file is empty */
+    size_t bytes;
+} volt_map;
+
+/* Maps `path`; VOLT_EIO (missing, no permission), VOLT_EFORMAT (not a regular file). A file
+ * shortened by another program while mapped raises SIGBUS: store files are never shortened,
+ * only replaced. */
+VOLT_CALL volt_map_open(volt_map *out, const char *path);
+VOLT_API void volt_map_close(volt_map *map); /* clears it; an empty one is allowed */
+
+/* Reads at most `limit` bytes of `path` into new memory, NUL-terminated; the caller owns *out
+ * (volt_free). VOLT_EFORMAT when the file is larger. */
+VOLT_CALL volt_read_file(char **out, size_t *bytes, const char *path, size_t limit);
+
+/* An output file: written under a temporary name beside the target, renamed on commit. */
+typedef struct volt_out volt_out;
+VOLT_CALL volt_out_open(volt_out **out, const char *path);
+VOLT_CALL volt_out_write(volt_out *f, const void *data, size_t bytes);
+/* Overwrites `bytes` at `offset`, which must lie in what was written already. */
+VOLT_CALL volt_out_patch(volt_out *f, uint64_t offset, const void *data, size_t bytes);
+/* fsync, rename over the target, fsync of the folder. Frees *f and sets it to NULL, also on
+ * failure; on failure the target is as it was and the temporary file is gone. */
+VOLT_CALL volt_out_commit(volt_out **f);
+VOLT_API void volt_out_abort(volt_out **f); /* removes the temporary; NULL allowed */
+/* All of the above for one block of memory. */
+VOLT_CALL volt_write_file(const char *path, const void *data, size_t bytes);
+/* Appends one block to `path` (created if absent) and flushes it to the disk. */
+VOLT_CALL volt_append_file(const char *path, const void *data, size_t bytes);
+
+VOLT_API bool volt_path_exists(const char *path);
+VOLT_API bool volt_path_is_dir(const char *path);
+VOLT_API bool volt_path_is_writable_dir(const char *path);
+/* "a/b" from "a" and "b"; the caller owns *out (volt_free). */
+VOLT_CALL volt_path_join(char **out, const char *folder, const char *name);
+/* The part after the last '/'; borrowed from `path`. */
+VOLT_API const char *volt_path_name(const char *path);
+/* Creates `path` and missing parents. */
+VOLT_CALL volt_make_dirs(const char *path);
+
+/* Names in a folder, sorted bytewise, without "." and "..". */
+typedef struct volt_names {
+    char **name;
+    size_t count;
+} volt_names;
+VOLT_CALL volt_list_dir(volt_names *out, const char *folder);
+VOLT_API void volt_names_free(volt_names *names); /* clears it */
+
+VOLT_API double volt_seconds(void); /* monotonic clock, s */
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,182 @@
+#define _GNU_SOURCE
+#include "base/mem.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* In front of every block: its size, for the accounts. */
+typedef union block_header {
+    size_t bytes;
+    unsigned char pad[VOLT_ALIGN_BYTES];
+} block_header;
+
+#define HUGE_BLOCK_BYTES ((size_t)4 << 20)
+#define HUGE_PAGE_BYTES  ((size_t)2 << 20)
+
+static _Atomic size_t current_bytes, peak_bytes;
+static _Atomic int64_t allocations_until_failure;
+
+static bool told_to_fail(void)
+{
+    if (atomic_load(&allocations_until_failure) == 0)
+        return false;
+    if (atomic_load(&allocations_until_failure) == 1)
+        return true; /* and stays there: all later ones fail too */
+    atomic_fetch_sub(&allocations_until_failure, 1);
+    return false;
+}
+
+static void account(size_t bytes)
+{
+    const size_t now = atomic_fetch_add(&current_bytes, bytes) + bytes;
+    size_t peak = atomic_load(&peak_bytes);
+
+    while (now > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, now))
+        ;
+}
+
+volt_status volt_alloc(void *out, size_t bytes, const char *what)
+{
+    const size_t align = bytes >= HUGE_BLOCK_BYTES ? HUGE_PAGE_BYTES : VOLT_ALIGN_BYTES;
+    void *raw = NULL;
+    block_header *h;
+
+    if (bytes > (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES || told_to_fail() ||
+        posix_memalign(&raw, align, bytes + sizeof *h) != 0)
+        return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu bytes)", what, bytes);
+    if (bytes >= HUGE_BLOCK_BYTES)
+        (void)madvise(raw, bytes + sizeof *h, MADV_HUGEPAGE); /* a wish; refusal is fine */
+    h = raw;
+    h->bytes = bytes;
+    account(bytes);
+    *(void **)out = h + 1;
+    return VOLT_OK;
+}
+
+volt_status volt_alloc_zero(void *out, size_t count, size_t bytes_each, const char *what)
+{
+    size_t bytes;
+    volt_status st;
+
+    if (__builtin_mul_overflow(count, bytes_each, &bytes))
+        return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu items of %zu bytes)", what, count,
+                         bytes_each);
+    st = volt_alloc(out, bytes, what);
+    if (st == VOLT_OK)
+        memset(*(void **)out, 0, bytes);
+    return st;
+}
+
+volt_status volt_realloc(void *block, size_t used, size_t bytes, const char *what)
+{
+    void *old = *(void **)block, *grown;
+    volt_status st = volt_alloc(&grown, bytes, what);
+
+    if (st != VOLT_OK)
+        return st;
+    if (old)
+        memcpy(grown, old, used);
+    volt_free(old);
+    *(void **)block = grown;
+    return VOLT_OK;
+}
+
+void volt_free(void *p)
+{
+    if (p) {
+        block_header *h = (block_header *)p - 1;
+        atomic_fetch_sub(&current_bytes, h->bytes);
+        free(h);
+    }
+}
+
+volt_status volt_strdup(char **out, const char *s)
+{
+    const size_t bytes = strlen(s) + 1;
+    char *copy;
+    volt_status st = volt_alloc(&copy, bytes, "a string");
+
+    if (st == VOLT_OK) {
+        memcpy(copy, s, bytes);
+        *out = copy;
+    }
+    return st;
+}
+
+volt_status volt_format(char **out, const char *fmt, ...)
+{
+    va_list args;
+    int length;
+    char *text;
+    volt_status st;
+
+    va_start(args, fmt);
+    length = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (length < 0)
+        return volt_fail(VOLT_EINVAL, "cannot format '%s'", fmt);
+    if ((st = volt_alloc(&text, (size_t)length + 1, "a string")) != VOLT_OK)
+        return st;
+    va_start(args, fmt);
+    vsnprintf(text, (size_t)length + 1, fmt, args);
+    va_end(args);
+    *out = text;
+    return VOLT_OK;
+}
+
+size_t volt_mem_current(void)
+{
+    return atomic_load(&current_bytes);
+}
+
+size_t volt_mem_peak(void)
+{
+    return atomic_load(&peak_bytes);
+}
+
+void volt_mem_reset_peak(void)
+{
+    atomic_store(&peak_bytes, atomic_load(&current_bytes));
+}
+
+void volt_mem_fail_after(int64_t n)
+{
+    atomic_store(&allocations_until_failure, n);
+}
+
+/* First number in `path` after `key` ("" = at its start); 0 when there is none. */
+static size_t number_in(const char *path, const char *key)
+{
+    char line[256];
+    size_t found = 0;
+    FILE *f = fopen(path, "r");
+
+    if (!f)
+        return 0;
+    while (found == 0 && fgets(line, sizeof line, f)) {
+        if (strncmp(line, key, strlen(key)) == 0)
+            found = strtoull(line + strlen(key), NULL, 10);
+    }
+    fclose(f);
+    return found;
+}
+
+size_t volt_mem_machine(void)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    const size_t physical = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
+    const size_t limit = number_in("/sys/fs/cgroup/memory.max", "");
+
+    return limit && limit < physical ? limit : physical;
+}
+
+size_t volt_mem_process_peak(void)
+{
+    return number_in("/proc/self/status", "VmHWM:") * 1024;
+}

@@ -1,0 +1,27 @@
+/* threads.h - how many threads a call may use.
+ *
+ * Long calls take `threads` (0 = volt_default_threads()) and use OpenMP teams of that size:
+ *     #pragma omp parallel for num_threads(threads) schedule(static)
+ * Results never depend on it: float sums are taken over fixed chunks in a fixed order.
+ */
+#ifndef VOLT_BASE_THREADS_H
+#define VOLT_BASE_THREADS_H
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+/* Cores this process may run on (affinity mask), at least 1. */
+VOLT_API int volt_default_threads(void);
+/* `asked` if positive, else the default. */
+VOLT_API int volt_threads_or_default(int asked);
+
+/* What the processor can do, in growing order. */
+typedef enum volt_isa { VOLT_ISA_BASE = 0, VOLT_ISA_AVX2 = 1, VOLT_ISA_AVX512 = 2 } volt_isa;
+/* Best level of this machine; VOLT_ISA=base|avx2|avx512 in the environment lowers it (tests).
+ */
+VOLT_API volt_isa volt_cpu_isa(void);
+VOLT_API int volt_cpu_has_bf16(void); /* AVX512_BF16 dot products (and not lowered) */
+/* "AMD EPYC 9B14" or similar; borrowed, never NULL. */
+VOLT_API const char *volt_cpu_name(void);
+
+VOLT_END_DECLS
+#endif

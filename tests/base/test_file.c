@@ -1,0 +1,87 @@
+#include "tests/test.h"
+#include "base/checked.h"
+#include "base/file.h"
+#include "base/mem.h"
+
+#include <unistd.h>
+
+static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **state)
+{
+    volt_out *f = NULL;
+    char *text = NULL;
+    size_t bytes = 0;
+    volt_names names = {0};
+
+    (void)state;
+    assert_ok(volt_make_dirs("base-file/a/b"));
+    assert_ok(volt_write_file("base-file/a/b/x", "one", 3));
+    assert_ok(volt_out_open(&f, "base-file/a/b/x"));
+    assert_ok(volt_out_write(f, "twotwo", 6));
+    volt_out_abort(&f);
+    assert_null(f);
+    assert_ok(volt_read_file(&text, &bytes, "base-file/a/b/x", 100));
+    assert_string_equal(text, "one");
+    assert_int_equal(bytes, 3);
+    volt_free(text);
+    assert_ok(volt_out_open(&f, "base-file/a/b/x"));
+    assert_ok(volt_out_write(f, "?wo", 3));
+    assert_ok(volt_out_patch(f, 0, "t", 1));
+    assert_ok(volt_out_commit(&f));
+    assert_ok(volt_read_file(&text, NULL, "base-file/a/b/x", 100));
+    assert_string_equal(text, "two");
+    volt_free(text);
+    assert_ok(volt_list_dir(&names, "base-file/a/b"));
+    assert_int_equal(names.count, 1);
+    volt_names_free(&names);
+}
+
+static void odd_paths_are_refused_by_name(void **state)
+{
+    volt_map map = {0};
+    char *text = NULL;
+
+    (void)state;
+    assert_fails(volt_map_open(&map, "no-such-file"), VOLT_EIO, "no-such-file");
+    assert_fails(volt_map_open(&map, "/"), VOLT_EFORMAT, "folder");
+    assert_fails(volt_map_open(&map, "/dev/null"), VOLT_EFORMAT, "/dev/null");
+    assert_ok(volt_write_file("base-file-small", "12345", 5));
+    assert_fails(volt_read_file(&text, NULL, "base-file-small", 4), VOLT_EFORMAT, "5 bytes");
+    assert_fails(volt_write_file("no-folder/x", "1", 1), VOLT_EIO, "no-folder/x");
+    assert_ok(volt_map_open(&map, "base-file-small"));
+    assert_memory_equal(map.data, "12345", 5);
+    volt_map_close(&map);
+    assert_null(map.data);
+    unlink("base-file-small");
+}
+
+static void memory_is_accounted_and_fails_on_demand(void **state)
+{
+    const size_t before = volt_mem_current();
+    char *p = NULL;
+    size_t bytes;
+
+    (void)state;
+    assert_ok(volt_alloc(&p, 1000, "a test"));
+    assert_int_equal((uintptr_t)p % VOLT_ALIGN_BYTES, 0);
+    assert_int_equal(volt_mem_current(), before + 1000);
+    volt_free(p);
+    assert_int_equal(volt_mem_current(), before);
+    volt_mem_fail_after(1);
+    assert_fails(volt_alloc(&p, 1000, "a test"), VOLT_ENOMEM, "a test");
+    volt_mem_fail_after(0);
+    assert_int_equal(volt_alloc_zero(&p, SIZE_MAX / 2, 4, "too much"), VOLT_ENOMEM);
+    assert_true(volt_extent_bytes(&bytes, (int64_t[]){1ll << 40, 1ll << 40}, 2, 4));
+    assert_true(volt_extent_bytes(&bytes, (int64_t[]){-1}, 1, 4));
+    assert_false(volt_extent_bytes(&bytes, (int64_t[]){3, 5}, 2, 4));
+    assert_int_equal(bytes, 60);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
+        cmocka_unit_test(odd_paths_are_refused_by_name),
+        cmocka_unit_test(memory_is_accounted_and_fails_on_demand),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

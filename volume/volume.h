@@ -1,0 +1,86 @@
+/* volume.h - a voxel grid that knows where it lies in the patient.
+ *
+ * Shape    (C, Z, Y, X), X fastest: voxel (z,y,x) of channel c is element
+ *          ((c*nz + z)*ny + y)*nx + x. As a tensor it is (C, D, H, W) uncopied.
+ * Axes     arrays of three are in memory order z, y, x everywhere, except the columns of
+ *          to_world, which take a voxel index as (x, y, z, 1), as files do.
+ * World    millimetres, RAS+; a voxel's position is that of its centre.
+ * Threads  const calls may share a volume; any other call needs it alone.
+ */
+#ifndef VOLT_VOLUME_VOLUME_H
+#define VOLT_VOLUME_VOLUME_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+/* On disk (case store): never renumber. BF16 is for tensors only. */
+typedef enum volt_dtype {
+    VOLT_U8 = 1,
+    VOLT_I8 = 2,
+    VOLT_U16 = 3,
+    VOLT_I16 = 4,
+    VOLT_U32 = 5,
+    VOLT_I32 = 6,
+    VOLT_U64 = 7,
+    VOLT_I64 = 8,
+    VOLT_F32 = 9,
+    VOLT_F64 = 10,
+    VOLT_BF16 = 11
+} volt_dtype;
+
+VOLT_API size_t volt_dtype_bytes(volt_dtype dtype); /* 0 for an unknown value */
+VOLT_API const char *
+volt_dtype_name(volt_dtype dtype); /* "uint8", "float32", ...; never NULL */
+VOLT_CALL volt_dtype_parse(volt_dtype *out, const char *name);
+
+/* Plain value: copy freely. */
+typedef struct volt_grid {
+    int64_t n[3];          /* voxels along z, y, x; each >= 1 */
+    int32_t channels;      /* >= 1; a label map has 1 */
+    double to_world[3][4]; /* voxel index (x,y,z,1) -> mm, RAS+; finite, invertible */
+} volt_grid;
+
+typedef struct volt_volume {
+    volt_grid grid;
+    volt_dtype dtype;
+    void *data; /* channels*n[0]*n[1]*n[2] elements; owned */
+} volt_volume;
+
+/* VOLT_EINVAL with a sentence that starts with `what` (a file name) when a rule above is broken
+ * or channels * voxels * 8 bytes overflows. */
+VOLT_CALL volt_grid_check(const volt_grid *grid, const char *what);
+/* Spacing along z, y, x in mm: the lengths of to_world's columns. */
+VOLT_API void volt_grid_spacing(double out[3], const volt_grid *grid);
+/* A grid with axis-aligned RAS axes, given spacing (z, y, x; mm), voxel (0,0,0) at the origin.
+ */
+VOLT_API volt_grid volt_grid_make(const int64_t n[3], int32_t channels,
+                                  const double spacing[3]);
+/* World position (x,y,z mm) of a fractional voxel index given as z, y, x. */
+VOLT_API void volt_grid_world(double out[3], const volt_grid *grid, const double index[3]);
+VOLT_API int64_t volt_grid_voxels(const volt_grid *grid); /* of one channel */
+/* Sizes equal and every matrix entry within `tolerance` mm. */
+VOLT_API bool volt_grid_same(const volt_grid *a, const volt_grid *b, double tolerance);
+
+/* Creates a zero-filled volume. The caller owns *out (volt_volume_free). VOLT_EINVAL,
+ * VOLT_ENOMEM. */
+VOLT_CALL volt_volume_create(volt_volume **out, const volt_grid *grid, volt_dtype dtype);
+VOLT_API void volt_volume_free(volt_volume *v); /* NULL is allowed */
+VOLT_API size_t volt_volume_bytes(const volt_volume *v);
+
+/* Copies `src` with another element type. Floats round half to even and saturate when the
+ * target is an integer; NaN becomes 0 there. `exact` (NULL allowed) tells whether no value
+ * changed. */
+VOLT_CALL volt_volume_convert(volt_volume **out, const volt_volume *src, volt_dtype dtype,
+                              bool *exact, int threads);
+/* Smallest and largest finite value and how many voxels are NaN or infinite, over all channels.
+ */
+typedef struct volt_value_range {
+    double min, max;
+    int64_t not_finite;
+} volt_value_range;
+VOLT_API volt_value_range volt_volume_range(const volt_volume *v, int threads);
+
+VOLT_END_DECLS
+#endif
