@@ -1,0 +1,103 @@
+/* graph.h - a network as data: nodes, the values between them, named parameters.
+ *
+ * A graph knows channels, not extents or devices; building one allocates no tensor. Parameters
+ * keep the order of their declaration; names are nnU-Net's
+ * (encoder.stages.0.0.convs.0.conv.weight). Every call that adds a node returns its value in
+ * *out and fails with VOLT_EINVAL (bad argument), VOLT_ENOMEM; the graph is unchanged then. A
+ * finished graph is read-only and may be shared.
+ */
+#ifndef VOLT_NETS3D_GRAPH_H
+#define VOLT_NETS3D_GRAPH_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "nets3d/tensor.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_graph volt_graph;
+typedef int32_t volt_value; /* index of a value; >= 0 */
+
+typedef enum volt_node_kind {
+    VOLT_NODE_INPUT = 1,
+    VOLT_NODE_CONV,
+    VOLT_NODE_TCONV, /* transposed convolution, kernel = stride, no padding */
+    VOLT_NODE_INSTANCE_NORM,
+    VOLT_NODE_ACTIVATION, /* max(x, slope * x); slope 0 is ReLU, 1 would be identity */
+    VOLT_NODE_MAX_POOL,
+    VOLT_NODE_AVERAGE_POOL,
+    VOLT_NODE_UPSAMPLE_NEAREST,
+    VOLT_NODE_UPSAMPLE_LINEAR, /* half-pixel centres, edge-clamped (align_corners false) */
+    VOLT_NODE_CONCAT,          /* along c */
+    VOLT_NODE_ADD,
+    VOLT_NODE_DROPOUT, /* whole channels per sample, as nn.Dropout3d; scaled by 1/(1-p) */
+    VOLT_NODE_SOFTMAX  /* over c */
+} volt_node_kind;
+
+typedef enum volt_param_role {
+    VOLT_PARAM_WEIGHT = 1, /* conv (oc,ic,kd,kh,kw); transposed conv (ic,oc,kd,kh,kw) */
+    VOLT_PARAM_BIAS,       /* (oc) */
+    VOLT_PARAM_NORM_SCALE, /* (c), starts as 1 */
+    VOLT_PARAM_NORM_SHIFT  /* (c), starts as 0 */
+} volt_param_role;
+
+typedef struct volt_param {
+    const char *name; /* owned by the graph */
+    volt_param_role role;
+    int ndim;
+    int64_t dims[5];
+    int64_t fan_in; /* as torch computes it, for weights; 0 otherwise */
+    int64_t count;  /* elements */
+    int64_t offset; /* first element in the flat array of all parameters */
+} volt_param;
+
+#define VOLT_NODE_MAX_INPUTS 8
+typedef struct volt_node {
+    volt_node_kind kind;
+    volt_value out;
+    int inputs;
+    volt_value in[VOLT_NODE_MAX_INPUTS];
+    int64_t in_channels, out_channels;
+    volt_conv conv;   /* conv, tconv; pooling window and stride; upsampling factor in stride */
+    int weight, bias; /* parameter indices (norm: scale, shift); -1 = none */
+    double eps;       /* instance norm */
+    double slope;     /* activation */
+    double p;         /* dropout: probability of zeroing */
+} volt_node;
+
+VOLT_CALL volt_graph_create(volt_graph **out);
+VOLT_API void volt_graph_free(volt_graph *g); /* NULL is allowed */
+
+VOLT_CALL volt_graph_input(volt_graph *g, volt_value *out, int64_t channels);
+/* `name` is the prefix of the parameters "NAME.weight" and, with bias, "NAME.bias". */
+VOLT_CALL volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                          int64_t out_channels, const volt_conv *conv, bool bias);
+VOLT_CALL volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                           int64_t out_channels, const int64_t stride[3], bool bias);
+VOLT_CALL volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value in,
+                                   const char *name, double eps);
+VOLT_CALL volt_graph_activation(volt_graph *g, volt_value *out, volt_value in, double slope);
+VOLT_CALL volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_node_kind kind,
+                          const int64_t kernel[3], const int64_t stride[3]);
+VOLT_CALL volt_graph_upsample(volt_graph *g, volt_value *out, volt_value in,
+                              volt_node_kind kind, const int64_t factor[3]);
+VOLT_CALL volt_graph_concat(volt_graph *g, volt_value *out, const volt_value *in, int count);
+VOLT_CALL volt_graph_add(volt_graph *g, volt_value *out, volt_value a, volt_value b);
+VOLT_CALL volt_graph_dropout(volt_graph *g, volt_value *out, volt_value in, double p);
+VOLT_CALL volt_graph_softmax(volt_graph *g, volt_value *out, volt_value in);
+/* Declares an output; the first is the full-resolution one, then deep supervision's. */
+VOLT_CALL volt_graph_output(volt_graph *g, volt_value v);
+
+VOLT_API int volt_graph_node_count(const volt_graph *g);
+VOLT_API const volt_node *volt_graph_node(const volt_graph *g, int i); /* borrowed */
+VOLT_API int volt_graph_value_count(const volt_graph *g);
+VOLT_API int64_t volt_graph_channels(const volt_graph *g, volt_value v);
+VOLT_API int volt_graph_output_count(const volt_graph *g);
+VOLT_API volt_value volt_graph_output_value(const volt_graph *g, int i);
+VOLT_API int volt_graph_param_count(const volt_graph *g);
+VOLT_API const volt_param *volt_graph_param(const volt_graph *g, int i); /* borrowed */
+VOLT_API int64_t volt_graph_param_elements(const volt_graph *g);         /* of all together */
+/* Index of the parameter called `name`, or -1. */
+VOLT_API int volt_graph_find_param(const volt_graph *g, const char *name);
+
+VOLT_END_DECLS
+#endif

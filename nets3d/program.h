@@ -1,0 +1,103 @@
+/* program.h - a graph compiled for one device, shape, batch, precision and mode.
+ *
+ * Compiling infers extents, fuses norm + activation, lets producers write into their range of a
+ * concatenation, decides what backward keeps and what it recomputes, creates the operators and
+ * lays everything into one arena by lifetime. It announces its bytes before anything is
+ * allocated; running allocates nothing.
+ *
+ * Threads  a program is used by one thread at a time; its operators use `threads` threads.
+ */
+#ifndef VOLT_NETS3D_PROGRAM_H
+#define VOLT_NETS3D_PROGRAM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "nets3d/device.h"
+#include "nets3d/graph.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_program volt_program;
+typedef enum volt_mode { VOLT_INFER = 1, VOLT_TRAIN = 2 } volt_mode;
+
+typedef struct volt_program_options {
+    int64_t n;         /* batch, >= 1 */
+    int64_t extent[3]; /* d, h, w of the input */
+    volt_precision precision;
+    volt_mode mode;
+    int threads;   /* 0 = default */
+    uint64_t seed; /* of dropout masks */
+} volt_program_options;
+
+/* What the program will hold, in bytes, each exact. */
+typedef struct volt_program_memory {
+    size_t
+        parameters;   /* plain float32 master weights (training; 0 once packed for inference) */
+    size_t packed;    /* weights in the operators' own layouts, kept between runs */
+    size_t gradients; /* of parameters */
+    size_t activations; /* the arena: activations, their gradients, logits */
+    size_t scratch;     /* shared by all operators */
+    size_t total;
+} volt_program_memory;
+
+/* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.
+ * The caller owns *out. VOLT_EINVAL: extents do not fit the strides (names node, axis, value).
+ */
+VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
+                              const volt_device *device, const volt_program_options *options);
+VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
+VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory *out);
+
+/* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
+ * order and offsets of volt_graph_param). Inference programs pack and forget them. VOLT_ENOMEM.
+ */
+VOLT_CALL volt_program_load(volt_program *p, const float *flat);
+/* Copies all parameters out (training programs only). */
+VOLT_CALL volt_program_save(const volt_program *p, float *flat);
+
+/* Runs forward on `input` (host, PLAIN (n,c,d,h,w) float32). `step` keys dropout masks. */
+VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
+/* Output i after forward: PLAIN (n,c,d,h,w) float32 on the host, valid until the next call;
+ * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
+VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);
+
+/* What the loss needs besides the outputs; see loss.h for nnU-Net's defaults. */
+typedef struct volt_loss_options {
+    double weight_ce, weight_dice, smooth;
+    bool batch_dice;
+    int ignore;              /* -1 = none */
+    double level_weight[16]; /* per output; sums to 1 in nnU-Net */
+} volt_loss_options;
+
+typedef struct volt_loss_result {
+    double total;          /* weighted sum over levels */
+    double level[16];      /* unweighted, per level */
+    int64_t *tp, *fp, *fn; /* (classes) each, caller's memory; NULL = not wanted */
+} volt_loss_result;
+
+/* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient` (training
+ * programs) prepares volt_program_backward. */
+VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
+                            const int16_t *labels, bool gradient, volt_loss_result *result);
+/* All parameter gradients, from what volt_program_loss left. */
+VOLT_CALL volt_program_backward(volt_program *p);
+/* Device arrays of all parameters and gradients, in flat order (training programs). */
+VOLT_API float *volt_program_weights(volt_program *p);
+VOLT_API float *volt_program_gradients(volt_program *p);
+VOLT_API const volt_device *volt_program_device(const volt_program *p);
+VOLT_API const volt_graph *volt_program_graph(const volt_program *p);
+
+/* One operator of the list, for profiles and cost models. */
+typedef struct volt_step_info {
+    const char *name;   /* "encoder.stages.0.0.convs.0.conv forward"; owned by the program */
+    const char *kernel; /* the device's implementation */
+    double flops, bytes;
+    double seconds;     /* of the last run, when profiling is on; 0 otherwise */
+    size_t arena_bytes; /* live while it runs */
+} volt_step_info;
+VOLT_API int volt_program_step_count(const volt_program *p);
+VOLT_API void volt_program_step(const volt_program *p, int i, volt_step_info *out);
+VOLT_API void volt_program_profile(volt_program *p, bool on);
+
+VOLT_END_DECLS
+#endif
