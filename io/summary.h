@@ -1,0 +1,18 @@
+/* summary.h - scores of a set of cases as nnU-Net's summary.json.
+ *
+ * Keys      foreground_mean, mean {class}, metric_per_case [{metrics {class}, prediction_file,
+ *           reference_file}], sorted; Dice, FN, FP, IoU, TN, TP, n_pred, n_ref for each class.
+ *           Where surface metrics were computed HD, HD95, ASSD, NSD are added.
+ * Undefined values are written as NaN and Infinity, as Python's json does and nnU-Net reads.
+ */
+#ifndef VOLT_IO_SUMMARY_H
+#define VOLT_IO_SUMMARY_H
+#include "base/status.h"
+#include "volume/metrics.h"
+VOLT_BEGIN_DECLS
+
+/* Writes `path`, whole or not at all. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_summary_write(const char *path, const volt_summary *summary);
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,57 @@
+/* tiles.h - sliding windows over a volume: where tiles lie, how they are weighted and summed.
+ *
+ * Tiles are boxes in the image's own voxels (z, y, x). Where the image is smaller than the
+ * patch a tile sticks out on both sides (the extra voxel at the high end): volt_tile_read pads
+ * with 0 there and volt_tile_add leaves those voxels out, so no padded volume is ever made.
+ */
+#ifndef VOLT_VOLUME_TILES_H
+#define VOLT_VOLUME_TILES_H
+#include <stdint.h>
+#include "base/status.h"
+#include "volume/box.h"
+VOLT_BEGIN_DECLS
+
+typedef enum volt_tile_rule {
+    VOLT_TILES_NNUNET = 0, /* evenly spread, rounded half to even */
+    VOLT_TILES_MONAI = 1   /* fixed stride, the last one pulled back to the border */
+} volt_tile_rule;
+
+typedef struct volt_tiles {
+    int64_t patch[3];
+    int64_t per_axis[3]; /* number of positions along z, y, x */
+    int64_t *start[3];   /* first voxel of each, ascending; owned. May be negative, see above */
+    int64_t count;       /* product of per_axis; z slowest */
+} volt_tiles;
+
+/* Positions for an image and a patch (voxels, >= 1). `step` in (0, 1] is the distance of
+ * neighbouring tiles as a share of the patch (nnU-Net 0.5; MONAI's overlap is 1 - step).
+ * Release with volt_tiles_free. VOLT_EINVAL, VOLT_ENOMEM. */
+VOLT_CALL volt_tiles_plan(volt_tiles *out, const int64_t image[3], const int64_t patch[3],
+                          double step, volt_tile_rule rule);
+VOLT_API void volt_tiles_free(volt_tiles *t); /* clears it */
+/* Tile 0 <= i < count. */
+VOLT_API volt_box volt_tiles_box(const volt_tiles *t, int64_t i);
+
+/* Weight of every voxel of a tile, (D, H, W).
+ * NNUNET: unit impulse at patch/2, Gaussian filter with sigma patch/8 (kernel cut at 4 sigma,
+ * zero border), scaled to a maximum of 10, rounded to half precision, zeros replaced by the
+ * smallest non-zero value. MONAI: exp(-x^2 / 2 sigma^2) about (n-1)/2, not below
+ * max(smallest, 0.001). */
+VOLT_CALL volt_importance_map(float *out, const int64_t patch[3], volt_tile_rule rule);
+
+/* Copies the box `tile` of `image` (channels, Z, Y, X) to `out` (channels, D, H, W); voxels
+ * outside the image become 0. */
+VOLT_API void volt_tile_read(float *out, volt_box tile, const float *image, int64_t channels,
+                             const int64_t image_shape[3], int threads);
+/* sum[c] += weight * tile and total += weight where the tile lies inside the image. `sum` is
+ * (channels, Z, Y, X), `total` (Z, Y, X) or NULL, `values` (channels, D, H, W), `weight`
+ * (D, H, W) or NULL for 1. Tiles added in one order give the same bits for any thread count. */
+VOLT_API void volt_tile_add(float *sum, float *total, volt_box box, const float *values,
+                            const float *weight, int64_t channels, const int64_t image_shape[3],
+                            int threads);
+/* sum[c] /= total, everywhere; `voxels` = Z*Y*X. */
+VOLT_API void volt_tile_divide(float *sum, const float *total, int64_t channels, int64_t voxels,
+                               int threads);
+
+VOLT_END_DECLS
+#endif
