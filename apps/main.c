@@ -1,7 +1,80 @@
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include "apps/cli.h"
 
-int main(void)
+static int finish(volt_status st)
 {
-    puts("volt " VOLT_VERSION);
-    return fflush(stdout) == 0 ? 0 : 1;
+    if (st == VOLT_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        st = volt_fail(VOLT_EIO, "standard output: %s", strerror(errno));
+    if (fclose(stdout) != 0 && st == VOLT_OK)
+        st = volt_fail(VOLT_EIO, "standard output: %s", strerror(errno));
+    if (st != VOLT_OK) {
+        const char *sentence = volt_last_error();
+
+        fprintf(stderr, "volt: %s\n", *sentence ? sentence : volt_status_text(st));
+    }
+    return (int)st;
+}
+
+static volt_status run(int count, char **argv)
+{
+    const cli_command *command = NULL;
+    cli c = {0};
+    int words = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_find_command(&command, &words, count, argv));
+    VOLT_TRY(st, done, cli_parse(&c, command, count - words, argv + words));
+    if (c.help) {
+        cli_print_help(command);
+        goto done;
+    }
+    cli_watch(&c);
+    st = command->run(&c);
+    cli_end_progress(&c);
+done:
+    cli_free(&c);
+    return st;
+}
+
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
+}
+
+/* `words` follow "help": nothing, a topic, a group or a command. */
+static volt_status print_help(int count, char **words)
+{
+    const cli_command *command = NULL;
+    int used = 0;
+    volt_status st = VOLT_OK;
+
+    if (count == 0)
+        cli_print_commands();
+    else if (count == 1 && strcmp(words[0], "exit-codes") == 0)
+        cli_print_exit_codes();
+    else if (count == 1 && cli_is_group(words[0]))
+        cli_print_group(words[0]);
+    else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)
+        cli_print_help(command);
+    return st;
+}
+
+int main(int argc, char **argv)
+{
+    int count = argc - 1;
+    char **words = argv + 1;
+
+    if (count == 0)
+        return finish(volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists them"));
+    if (strcmp(words[0], "--version") == 0) {
+        puts("volt " VOLT_VERSION);
+        return finish(VOLT_OK);
+    }
+    if (is_help(words[0]))
+        return finish(print_help(count - 1, words + 1));
+    if (count == 2 && cli_is_group(words[0]) && is_help(words[1]))
+        return finish(print_help(1, words));
+    return finish(run(count, words));
 }

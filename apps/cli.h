@@ -1,0 +1,119 @@
+/* cli.h - what every command of `volt` shares: its table entry, options, progress, printing.
+ *
+ * A command is one file, cmd_NAME.c, that defines one `const cli_command` listed in commands.c.
+ * Its options are a table; parsing, defaults, range checks and --help all come from it.
+ * Commands print results on stdout, call the library and return its status; only main() prints
+ * errors and exits.
+ */
+#ifndef VOLT_APPS_CLI_H
+#define VOLT_APPS_CLI_H
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/callbacks.h"
+#include "base/status.h"
+
+typedef enum cli_type {
+    CLI_FLAG,     /* bool */
+    CLI_INT,      /* int64_t */
+    CLI_REAL,     /* double */
+    CLI_DURATION, /* double, seconds; written 90, 45s, 30m, 2h or 1h30m */
+    CLI_TEXT,     /* const char *, borrowed from argv; NULL when absent without default */
+    CLI_CHOICE,   /* int, index into the words of `value`; -1 when absent without default */
+    CLI_INTS,     /* cli_list of whole numbers */
+    CLI_REALS     /* cli_list */
+} cli_type;
+
+#define CLI_LIST_MAX 8
+
+typedef struct cli_list {
+    double v[CLI_LIST_MAX];
+    int count; /* 0 when the option was not given */
+} cli_list;
+
+typedef struct cli_option {
+    const char *name; /* "--spacing" */
+    char letter;      /* 'o' for -o, or 0 */
+    cli_type type;
+    size_t offset; /* of the field in the command's options struct */
+    /* How the value is written: a placeholder, "fp32|bf16" for a choice, "[D,]H,W" for a list
+     * (a bracket marks a part that may be left out). NULL for a flag. */
+    const char *value;
+    const char *fallback; /* default, written as a user would; NULL for none */
+    double low, high;     /* numbers must lie in [low, high]; 0, 0 checks nothing */
+    const char *help;
+} cli_option;
+
+enum { CLI_JSON = 1, CLI_THREADS = 2 }; /* common options that a command takes */
+
+typedef struct cli cli;
+
+typedef struct cli_command {
+    const char *name;       /* "train", or two words: "bench net" */
+    const char *one_line;   /* for the list of commands */
+    const char *args;       /* positional arguments as printed: "IMAGE [MASK...]" */
+    int min_args, max_args; /* max_args -1: any number */
+    const char *about;      /* a paragraph for --help */
+    const char *example;    /* one or more lines, without the "$ " */
+    unsigned common;        /* CLI_JSON | CLI_THREADS */
+    const cli_option *options;
+    size_t options_count;
+    size_t options_bytes; /* size of the struct that `offset` points into */
+    volt_status (*run)(cli *c);
+} cli_command;
+
+#define CLI_OPTIONS(table, type)                                                               \
+    .options = (table), .options_count = sizeof(table) / sizeof(table)[0],                     \
+    .options_bytes = sizeof(type)
+
+/* One run of one command. */
+struct cli {
+    const cli_command *command;
+    const char **args; /* positional arguments, borrowed from argv; the array is owned */
+    int args_count;
+    void *options; /* the command's struct, filled; owned */
+    bool help, json, quiet, verbose;
+    int64_t threads;          /* 0 = default */
+    volt_callbacks callbacks; /* pass &c->callbacks to long calls */
+    struct {
+        bool terminal, shown, told_cancel;
+        char what[32];
+        int64_t done, total, first;
+        double began, drawn; /* s */
+    } progress;
+};
+
+/* Every command; ends with NULL. */
+extern const cli_command *const cli_commands[];
+
+/* The command named by the first one or two words of argv; *words tells how many were used.
+ * VOLT_EINVAL with a suggestion when there is none. */
+volt_status cli_find_command(const cli_command **out, int *words, int count, char **argv);
+/* Fills c->args, c->options and the common fields from what follows the command's name. */
+volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv);
+void cli_free(cli *c);
+
+/* Options that every command, or every command with the flag in `common`, understands. */
+extern const cli_option cli_common_options[];
+extern const size_t cli_common_count;
+bool cli_takes_common(const cli_command *command, const cli_option *common);
+
+/* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
+volt_status cli_set_value(void *field, const cli_option *option, const char *text);
+/* Of `count` words the one a typist may have meant by `word`; NULL when none is near. */
+const char *cli_suggest(const char *word, const char *const *words, size_t count);
+
+/* True when `word` is the first of several commands' two words ("bench"). */
+bool cli_is_group(const char *word);
+void cli_print_commands(void);
+void cli_print_help(const cli_command *command);
+void cli_print_group(const char *group); /* commands whose name starts with this word */
+void cli_print_exit_codes(void);
+
+/* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
+ * in order and the second one ends the process. */
+void cli_watch(cli *c);
+void cli_end_progress(cli *c); /* removes or completes the progress line */
+
+#endif

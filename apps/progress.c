@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+#include "apps/cli.h"
+#include "base/file.h"
+
+static const double redraw_s = 1.0 / 6; /* on a terminal */
+static const double report_s = 30;      /* in a pipe or a log file */
+
+static volatile sig_atomic_t stop_asked;
+
+static void on_signal(int number)
+{
+    (void)number;
+    stop_asked = 1;
+    signal(SIGINT, SIG_DFL); /* the second one ends the process */
+    signal(SIGTERM, SIG_DFL);
+}
+
+static void clear_line(cli *c)
+{
+    if (c->progress.shown)
+        fputs("\r\033[K", stderr);
+    c->progress.shown = false;
+}
+
+static void print_time(char *out, size_t bytes, double s)
+{
+    long t = (long)(s + 0.5);
+
+    if (t >= 3600)
+        snprintf(out, bytes, "%ld:%02ld:%02ld", t / 3600, t / 60 % 60, t % 60);
+    else
+        snprintf(out, bytes, "%ld:%02ld", t / 60, t % 60);
+}
+
+/* "34/195 cases, 12.1/s, 0:13 left" */
+static void format_progress(char *out, size_t bytes, const cli *c, double now)
+{
+    double elapsed = now - c->progress.began;
+    double rate = elapsed > 0 ? (double)(c->progress.done - c->progress.first) / elapsed : 0;
+    char time[32], speed[48];
+
+    if (rate >= 1 || rate == 0)
+        snprintf(speed, sizeof speed, "%.*f/s", rate < 100 ? 1 : 0, rate);
+    else
+        snprintf(speed, sizeof speed, "%.1f s each", 1 / rate);
+    if (c->progress.done >= c->progress.total)
+        print_time(time, sizeof time, elapsed);
+    else
+        print_time(time, sizeof time,
+                   rate > 0 ? (double)(c->progress.total - c->progress.done) / rate : 0);
+    snprintf(out, bytes, "%lld/%lld %s, %s, %s%s", (long long)c->progress.done,
+             (long long)c->progress.total, c->progress.what, speed, time,
+             c->progress.done >= c->progress.total ? "" : " left");
+}
+
+static void on_progress(void *user, const char *what, int64_t done, int64_t total)
+{
+    cli *c = user;
+    double now = volt_seconds();
+    bool fresh = strcmp(c->progress.what, what) != 0 || done < c->progress.done ||
+                 total != c->progress.total;
+    bool finished = done >= total;
+    char line[160];
+
+    if (finished && !fresh && c->progress.done >= total)
+        return; /* told already */
+    if (fresh) {
+        snprintf(c->progress.what, sizeof c->progress.what, "%s", what);
+        c->progress.began = c->progress.drawn = now;
+        c->progress.first = done;
+        c->progress.total = total;
+    }
+    c->progress.done = done;
+    if (!finished && now - c->progress.drawn < (c->progress.terminal ? redraw_s : report_s))
+        return;
+    c->progress.drawn = now;
+    format_progress(line, sizeof line, c, now);
+    if (c->progress.terminal && !finished) {
+        fprintf(stderr, "\r%s\033[K", line);
+        c->progress.shown = true;
+    } else {
+        clear_line(c);
+        fprintf(stderr, "%s\n", line);
+    }
+}
+
+static void on_log(void *user, volt_log_level level, const char *line)
+{
+    cli *c = user;
+
+    if ((level == VOLT_LOG_INFO && c->quiet) || (level == VOLT_LOG_DETAIL && !c->verbose))
+        return;
+    clear_line(c);
+    fprintf(stderr, "%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line);
+}
+
+static bool is_cancelled(void *user)
+{
+    cli *c = user;
+
+    if (stop_asked && !c->progress.told_cancel) {
+        c->progress.told_cancel = true;
+        clear_line(c);
+        fputs("volt: finishing the current step; Ctrl-C again stops at once\n", stderr);
+    }
+    return stop_asked;
+}
+
+void cli_watch(cli *c)
+{
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    c->progress.terminal = isatty(STDERR_FILENO);
+    c->callbacks.user = c;
+    c->callbacks.progress = c->quiet ? NULL : on_progress;
+    c->callbacks.log = on_log;
+    c->callbacks.cancelled = is_cancelled;
+}
+
+void cli_end_progress(cli *c)
+{
+    clear_line(c);
+}
