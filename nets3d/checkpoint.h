@@ -1,0 +1,49 @@
+/* checkpoint.h - all that a training run is at one moment, in one safetensors file.
+ *
+ * Tensors   every parameter under nnU-Net's name (float32, plain order); with optimiser state,
+ *           also "optimizer.I.NAME" for slot I of each parameter.
+ * Metadata  "format" = "volt-checkpoint-1"; "plan", "dataset", "recipe", "state": JSON texts;
+ *           "checksum": CRC-32 over all tensors' bytes in the order of the graph and the four
+ *           texts.
+ * A file without optimiser state is a model: enough to predict, not to resume.
+ */
+#ifndef VOLT_NETS3D_CHECKPOINT_H
+#define VOLT_NETS3D_CHECKPOINT_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "nets3d/graph.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_CHECKPOINT_MAX_SLOTS 2
+
+/* The texts a checkpoint carries. Each is a JSON document, owned. */
+typedef struct volt_checkpoint_head {
+    char *plan;      /* the plan, nnU-Net's key names */
+    char *dataset;   /* nnU-Net's dataset.json: channel_names, labels, file_ending */
+    char *recipe;    /* how the network is trained */
+    char *state;     /* counters of the run */
+    int slots;       /* optimiser slots stored; 0 = a model */
+    int64_t weights; /* parameter elements stored */
+} volt_checkpoint_head;
+
+VOLT_API void volt_checkpoint_head_free(volt_checkpoint_head *head); /* clears it */
+
+/* Writes `path`, whole or not at all. `weights` and slot[0..head->slots-1] are flat host
+ * arrays in the order of `graph`. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_checkpoint_write(const char *path, const volt_checkpoint_head *head,
+                                const volt_graph *graph, const float *weights,
+                                float *const slot[VOLT_CHECKPOINT_MAX_SLOTS]);
+
+/* Reads the texts only. Release with volt_checkpoint_head_free. VOLT_EFORMAT: not a checkpoint
+ * of VOLT, or damaged; VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_checkpoint_read_head(volt_checkpoint_head *out, const char *path);
+
+/* Reads the weights and, where `slot` is not NULL, `slots` optimiser slots into flat host
+ * arrays in the order of `graph`. VOLT_EFORMAT: a tensor is missing or has another shape (a
+ * checkpoint of another network), or the checksum differs (damaged). */
+VOLT_CALL volt_checkpoint_read(const char *path, const volt_graph *graph, float *weights,
+                               float *const slot[VOLT_CHECKPOINT_MAX_SLOTS], int slots);
+
+VOLT_END_DECLS
+#endif

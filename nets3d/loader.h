@@ -1,0 +1,60 @@
+/* loader.h - training batches, made by threads ahead of the network.
+ *
+ * A batch is a function of (options, number of the batch) alone: every random number is Philox
+ * keyed by (seed, batch number, sample, purpose), so any count of loader threads gives the same
+ * batches and training may continue at any of them.
+ *
+ * As nnU-Net v2: cases uniform with replacement; samples with index >= round(n * (1 -
+ * foreground)) are forced to hold foreground: a class drawn among those present, a voxel drawn
+ * among its stored ones, lower corner = max(lowest allowed, voxel - patch/2) with no upper
+ * clamp; outside the case the image is 0 and the label -1 (0 after augmentation).
+ *
+ * Threads  one thread calls next; the others are the loader's own.
+ */
+#ifndef VOLT_NETS3D_LOADER_H
+#define VOLT_NETS3D_LOADER_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "volume/augment.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_loader volt_loader;
+
+typedef struct volt_loader_options {
+    const char *store;        /* folder of case files */
+    const char *const *names; /* borrowed until open returns */
+    int64_t cases;            /* >= 1 */
+    int64_t batch;            /* samples of a batch, >= 1 */
+    volt_augment_rules rules; /* patch, channels and what may happen to samples */
+    double foreground;        /* share of forced samples, 0.33 in nnU-Net */
+    uint64_t seed;
+    bool validation; /* draws from other streams than training with the same seed */
+    int64_t first;   /* number of the first batch */
+    int threads;     /* loader threads, >= 1 */
+    int ring;        /* batches made ahead, >= 1 */
+} volt_loader_options;
+
+/* Plain host memory; borrowed until the next volt_loader_next or close. */
+typedef struct volt_batch {
+    int64_t number;
+    const float *image;         /* (n,c,d,h,w) */
+    const int16_t *labels;      /* (n,d,h,w), >= 0 */
+    const char *const *name;    /* (n): the case each sample was cut from */
+    const int64_t (*corner)[3]; /* (n): first voxel of the patch in the case (z,y,x) */
+} volt_batch;
+
+/* Opens every case of the store and starts the threads. The caller owns *out.
+ * VOLT_EDATA: a case has other channels than the rules; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_loader_open(volt_loader **out, const volt_loader_options *options);
+/* Waits for the next batch. A failure of a loader thread arrives here, with the case's name. */
+VOLT_CALL volt_loader_next(volt_loader *loader, volt_batch *out);
+/* Seconds that volt_loader_next has waited in all. */
+VOLT_API double volt_loader_waited(const volt_loader *loader);
+VOLT_API void volt_loader_close(volt_loader *loader); /* NULL is allowed */
+/* Bytes a loader with these options allocates (mapped case files not counted). */
+VOLT_API size_t volt_loader_bytes(const volt_loader_options *options);
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,103 @@
+/* trainer.h - trains a network on a case store: the loop around loader and program.
+ *
+ * A run is a folder:
+ *   checkpoint_latest.safetensors   where training stands; from it --resume goes on
+ *   checkpoint_best.safetensors     best moving average of the validation Dice
+ *   log.jsonl                       one line per epoch (runlog.h)
+ *   summary.json                    at the end: what was reached, in which time and memory
+ *   plans.json, dataset.json        copies for the reader; checkpoints carry their own
+ *
+ * Resume is exact: N iterations give the same bits as k, kill -9, resume to N, with the same
+ * machine, threads and options. Nothing random is kept between iterations.
+ */
+#ifndef VOLT_NETS3D_TRAINER_H
+#define VOLT_NETS3D_TRAINER_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/callbacks.h"
+#include "nets3d/optimizer.h"
+#include "nets3d/precision.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_plan volt_plan; /* plan.h */
+
+/* How a network is trained. Plain value. */
+typedef struct volt_recipe {
+    int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
+    int64_t batch;                                     /* 0 = the plan's */
+    volt_optimizer_options optimizer;
+    double weight_ce, weight_dice; /* 1, 1 */
+    double foreground;             /* share of samples forced to hold foreground, 0.33 */
+    bool deep_supervision;
+    bool augment;   /* rotation, scaling, intensities, as nnU-Net */
+    bool mirror[3]; /* mirroring along z, y, x in training, and so allowed in prediction */
+} volt_recipe;
+
+VOLT_API volt_recipe volt_recipe_nnunet(void);
+
+/* What a run learns from. Everything is borrowed for the call. */
+typedef struct volt_train_data {
+    const volt_plan *plan;       /* its 3d_fullres configuration is trained */
+    const char *dataset_json;    /* nnU-Net's dataset.json as text: channels and labels */
+    const char *store;           /* folder of preprocessed cases */
+    const char *const *train;    /* names of the cases */
+    int64_t train_count;         /* >= 1 */
+    const char *const *validate; /* may be empty: then no validation and no best checkpoint */
+    int64_t validate_count;
+} volt_train_data;
+
+typedef struct volt_train_options {
+    volt_recipe recipe;
+    const char *device;       /* "cpu" */
+    volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
+    uint64_t seed;
+    int threads;              /* of the network; 0 = default */
+    int loader_threads;       /* 0 = 1 for 2 cores and fewer, else 2 */
+    bool resume;              /* go on from checkpoint_latest; without one: start afresh */
+    double budget_s;          /* 0 = none; > 0: epochs and iterations are set so that the whole
+                               * run, validation and checkpoints included, ends in this time */
+    double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
+    int64_t checkpoint_every; /* also every so many iterations; 0 = off */
+    const char *cache;        /* folder for measured speeds; NULL = the user's */
+} volt_train_options;
+
+/* nnU-Net's recipe, device "cpu", precision auto, seed 0. */
+VOLT_API volt_train_options volt_train_defaults(void);
+
+/* What a run will hold, announced (as a log line) before anything large is allocated. */
+typedef struct volt_train_memory {
+    size_t program;   /* parameters, gradients, activations, scratch */
+    size_t optimizer; /* state */
+    size_t loader;    /* ready batches, scratch of the loader threads */
+    size_t other;     /* checkpoints' staging */
+    size_t total;
+} volt_train_memory;
+
+typedef struct volt_train_result {
+    int64_t epochs, iterations; /* done, from the start of the run */
+    bool finished;              /* the schedule's end was reached */
+    double train_loss;          /* of the last epoch */
+    double mean_dice, best_ema; /* validation pseudo-Dice; NaN without validation */
+    double seconds;             /* of the whole run, resumed parts included */
+    double data_wait_s;
+    volt_train_memory memory;
+    size_t peak_bytes; /* measured through mem.h */
+} volt_train_result;
+
+/* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
+ * cancelled. Progress: "iterations". Log: one line per epoch, warnings.
+ *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another
+ *                   network, plan, data set, recipe or seed (the sentence says which)
+ *   VOLT_EFORMAT    damaged checkpoint or case
+ *   VOLT_ENOMEM     the announced peak does not fit this machine
+ *   VOLT_ENUMERIC   loss or gradient not finite: the sentence names iteration and cases; the
+ *                   last good checkpoint stays
+ *   VOLT_ECANCELLED the iteration was finished and saved; resume goes on from it
+ *   VOLT_EIO        a file could not be written; the previous checkpoint stays */
+VOLT_CALL volt_train(const char *run, const volt_train_data *data,
+                     const volt_train_options *options, const volt_callbacks *cb,
+                     volt_train_result *result);
+
+VOLT_END_DECLS
+#endif
