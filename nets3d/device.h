@@ -140,6 +140,7 @@ typedef struct volt_device volt_device;
 struct volt_device {
     const char *name; /* "reference", "cpu" */
     void *context;    /* the device's own */
+    int host_memory;  /* 1: device pointers are host pointers, so nothing needs copying */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);

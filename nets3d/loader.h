@@ -26,6 +26,8 @@ typedef struct volt_loader_options {
     const char *store;        /* folder of case files */
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
+    int64_t classes;          /* labels are 0..classes-1, */
+    int ignore;               /* or this one; -1 = none */
     int64_t batch;            /* samples of a batch, >= 1 */
     volt_augment_rules rules; /* patch, channels and what may happen to samples */
     double foreground;        /* share of forced samples, 0.33 in nnU-Net */
@@ -46,7 +48,9 @@ typedef struct volt_batch {
 } volt_batch;
 
 /* Opens every case of the store and starts the threads. The caller owns *out.
- * VOLT_EDATA: a case has other channels than the rules; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
+ * VOLT_EDATA: a case has other channels than the rules; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM.
+ * Voxels are verified when a case is first used; a damaged or mislabelled one fails the next
+ * volt_loader_next. */
 VOLT_CALL volt_loader_open(volt_loader **out, const volt_loader_options *options);
 /* Waits for the next batch. A failure of a loader thread arrives here, with the case's name. */
 VOLT_CALL volt_loader_next(volt_loader *loader, volt_batch *out);
