@@ -5,7 +5,9 @@
  * other device is tested against it.
  *
  * Operators are described once (volt_op_spec), created once, run often. Running allocates
- * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers.
+ * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers,
+ * aligned to 64 bytes; an operand's pointer is the start of its BUFFER, the device itself adds
+ * the channel range's offset.
  *
  * Activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs (logits) and
  * their gradients are VOLT_PLAIN float32. Parameters, their gradients, norm statistics and
