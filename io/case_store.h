@@ -1,0 +1,87 @@
+/* case_store.h - one preprocessed case in one file that is mapped, not read.
+ *
+ * Layout, version 1. All numbers little-endian; offsets are from the start of the file.
+ *
+ *   at  bytes  field
+ *    0      8  magic "VOLTCASE"
+ *    8      4  u32 version = 1
+ *   12      4  u32 header bytes H: 512 + 32 * classes
+ *   16      8  u64 file bytes
+ *   24      8  u64 key: what the case was made from (plan, source files); see volt_preprocess
+ *   32      4  u32 channels C >= 1
+ *   36      4  u32 label type: 2 int8, 4 int16 (volt_dtype), 0 no labels
+ *   40     24  i64 shape D, H, W >= 1
+ *   64      8  u64 offset of data: float32 (C, D, H, W), W fastest
+ *   72      8  u64 offset of labels: (D, H, W); 0 without labels
+ *   80     24  f64 spacing of D, H, W in mm, > 0
+ *  104     24  i64 extents n of the source grid along z, y, x
+ *  128     96  f64 to_world of the source grid, 3 rows of 4 (volt_grid)
+ *  224     12  u32 transpose_forward: source axis (0 z, 1 y, 2 x) of D, H, W
+ *  236      4  u32 classes K
+ *  240     48  i64 crop box low[3], high[3] in the transposed source grid
+ *  288      4  u32 CRC-32 of data and labels together, as stored
+ *  292    212  zero
+ *  504      4  u32 zero
+ *  508      4  u32 CRC-32 of the header's H bytes with this field as zero
+ *  512   32 K  per class: i32 label, u32 zero, u64 voxels of the class, u64 stored locations
+ *              L <= voxels, u64 offset of L u64 voxel indices (d*H + h)*W + w, ascending
+ *
+ * The three kinds of blocks start at multiples of 64, lie inside the file and do not overlap
+ * the header. Files appear whole or not at all.
+ *
+ * Hostile   every number above is checked on opening; voxels are covered by their CRC, which
+ *           volt_stored_case_verify reads in full.
+ */
+#ifndef VOLT_IO_CASE_STORE_H
+#define VOLT_IO_CASE_STORE_H
+#include <stdint.h>
+#include "base/file.h"
+#include "base/status.h"
+#include "volume/box.h"
+#include "volume/volume.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_CASE_SUFFIX ".voltcase"
+
+/* Where the voxels of one class lie, for foreground oversampling. */
+typedef struct volt_class_locations {
+    int32_t label;
+    int64_t voxels;           /* in the whole case */
+    int64_t count;            /* locations stored, <= voxels */
+    const uint64_t *location; /* (d*H + h)*W + w, ascending */
+} volt_class_locations;
+
+/* What a case file says. When it came from volt_stored_case_open the pointers lead into the
+ * mapped file: read-only, valid until volt_stored_case_close. Any number of threads may read.
+ */
+typedef struct volt_stored_case {
+    uint64_t key;
+    int channels;
+    int64_t shape[3];         /* d, h, w */
+    double spacing[3];        /* mm, along d, h, w */
+    const float *data;        /* (C, D, H, W) */
+    volt_dtype label_dtype;   /* VOLT_I8 or VOLT_I16; 0 without labels */
+    const void *labels;       /* (D, H, W); -1 = outside the non-zero mask; NULL without */
+    volt_grid source;         /* the image's own grid; channels = C */
+    int transpose_forward[3]; /* source axis (0 z, 1 y, 2 x) of d, h, w */
+    volt_box crop;            /* in the transposed source grid */
+    int classes;
+    const volt_class_locations *locations; /* `classes` entries */
+} volt_stored_case;
+
+/* Writes `c` to `path`. VOLT_EINVAL when a rule of the layout is broken; VOLT_EIO. */
+VOLT_CALL volt_stored_case_write(const char *path, const volt_stored_case *c);
+/* Maps `path`. The caller owns *out (volt_stored_case_close). VOLT_EIO; VOLT_EFORMAT names the
+ * field and its value. */
+VOLT_CALL volt_stored_case_open(const volt_stored_case **out, const char *path);
+/* The same over `bytes` of memory that outlives the case; `name` is for messages. */
+VOLT_CALL volt_stored_case_view(const volt_stored_case **out, const void *data, size_t bytes,
+                                const char *name);
+VOLT_API void volt_stored_case_close(const volt_stored_case *c); /* NULL is allowed */
+/* Reads all voxels: the CRC must match, every datum be finite. VOLT_EFORMAT. */
+VOLT_CALL volt_stored_case_verify(const volt_stored_case *c);
+/* The key of the case file at `path`; VOLT_EFORMAT, VOLT_EIO as volt_stored_case_open. */
+VOLT_CALL volt_stored_case_key(uint64_t *out, const char *path);
+
+VOLT_END_DECLS
+#endif

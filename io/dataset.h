@@ -1,0 +1,133 @@
+/* dataset.h - scans and their labels on disk, whatever the layout.
+ *
+ * Layouts  nnU-Net raw (dataset.json, imagesTr/CASE_0000.nii.gz .. one file per channel,
+ *          labelsTr/CASE.nii.gz, or the lists of its `dataset` key) and Medical Segmentation
+ *          Decathlon (dataset.json with `training` pairs, labels as {"0": "background"}, one
+ *          file per case, 4-D when multi-modal). A layout is one row of a table in dataset.c.
+ * Names    files and folders whose name starts with '.' or '_' are never cases (macOS litter).
+ * Hostile  dataset.json and every scan: paths in it must stay inside the data set's folder,
+ *          except absolute ones and those starting with a variable, which nnU-Net allows.
+ * Threads  an open data set is read-only and may be shared.
+ */
+#ifndef VOLT_IO_DATASET_H
+#define VOLT_IO_DATASET_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/callbacks.h"
+#include "base/status.h"
+#include "io/nifti.h"
+#include "volume/volume.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_MAX_CHANNELS 1000 /* channel numbers have four digits; a bound on hostile input   \
+                                */
+#define VOLT_MAX_LABELS 4096
+
+typedef struct volt_label {
+    char *name;
+    int32_t value; /* 0 is the background */
+} volt_label;
+
+/* What dataset.json says about every case. Also kept beside a trained network. */
+typedef struct volt_dataset_info {
+    char *name; /* "Dataset004_Hippocampus": the folder's name, or dataset.json's own */
+    int channels;
+    char **channel_name;  /* in channel order; decides the normalisation ("CT", "MRI") */
+    int labels;           /* without the ignore label */
+    volt_label *label;    /* ascending values; label[0] is the background */
+    int32_t ignore_label; /* -1: none. Such voxels count in no loss and no metric */
+    char *file_ending;    /* ".nii.gz" */
+    int64_t num_training; /* as stated; -1 when absent */
+} volt_dataset_info;
+
+/* Reads nnU-Net's or MSD's dataset.json. The caller owns what *out holds
+ * (volt_dataset_info_clear). VOLT_EIO; VOLT_EFORMAT names the key and its value; VOLT_ENOTSUP:
+ * labels that are regions (lists of several values). */
+VOLT_CALL volt_dataset_info_read(volt_dataset_info *out, const char *path);
+/* Writes it as nnU-Net's dataset.json. */
+VOLT_CALL volt_dataset_info_write(const char *path, const volt_dataset_info *info);
+VOLT_CALL volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info);
+VOLT_API void volt_dataset_info_clear(volt_dataset_info *info);
+
+/* One case: either `files` = channels, one 3-D file each, or a single file (4-D with as many
+ * channels as the data set has, or 3-D for one channel). Files need not exist. */
+typedef struct volt_case {
+    char *id; /* "hippocampus_001" */
+    int files;
+    char **file;
+    char *label_file; /* NULL: no truth */
+} volt_case;
+
+typedef struct volt_case_list {
+    volt_case *item; /* ascending ids (bytewise), none twice */
+    int64_t count;
+} volt_case_list;
+VOLT_API void volt_case_list_clear(volt_case_list *list);
+
+typedef struct volt_dataset {
+    char *folder;
+    const char *layout; /* "nnU-Net raw" or "Medical Segmentation Decathlon" */
+    volt_dataset_info info;
+    volt_case_list cases; /* training cases; may be empty, see volt_dataset_check */
+} volt_dataset;
+
+/* Finds out the layout of `folder` and lists its training cases; reads no scan. The caller owns
+ * *out (volt_dataset_close). VOLT_EIO, VOLT_EFORMAT, VOLT_ENOTSUP. */
+VOLT_CALL volt_dataset_open(volt_dataset **out, const char *folder);
+VOLT_API void volt_dataset_close(volt_dataset *ds); /* NULL is allowed */
+/* Index of the case called `id`, or -1. */
+VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
+
+/* Lists what is to be predicted: each input is a folder (all NIfTI files in it) or a file.
+ * CASE_0000.EXT .. are the channels of CASE; other names are whole cases. VOLT_EDATA names a
+ * case that lacks a channel or has one too many; VOLT_EINVAL when no input holds a scan, or two
+ * give the same case; VOLT_EIO. The caller owns what *out holds. */
+VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
+                           int channels);
+
+/* The voxels of a case. */
+typedef struct volt_case_data {
+    volt_volume *image;        /* float32, (C, Z, Y, X) */
+    volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without a truth */
+    volt_nifti_header *header; /* of the first image file, for writing masks back */
+} volt_case_data;
+VOLT_API void volt_case_data_clear(volt_case_data *data);
+
+/* Reads image and labels. The caller owns what *out holds. VOLT_EDATA: channels or labels whose
+ * sizes or spacings differ (the axis and both values are named), a wrong number of channels;
+ * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_nifti_read's errors.
+ * NaN voxels and unknown label values are not judged here, volt_dataset_check and
+ * volt_case_data_check do. */
+VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, int channels, int threads);
+
+typedef enum volt_severity { VOLT_WARNING = 1, VOLT_ERROR = 2 } volt_severity;
+
+typedef struct volt_finding {
+    volt_severity severity;
+    char *file;     /* the file, or the data set's folder */
+    char *sentence; /* names the file, the axis or case, and the values */
+} volt_finding;
+
+/* In the order of the cases, those of the data set as a whole first. */
+typedef struct volt_findings {
+    volt_finding *item;
+    int64_t count;
+    int64_t errors, warnings;
+} volt_findings;
+VOLT_API void volt_findings_clear(volt_findings *findings);
+
+/* Every integrity rule in one run, all findings. Errors: no case; a number of cases that
+ * contradicts numTraining; labels not consecutive from 0, the ignore label not the highest; a
+ * file that is missing or cannot be read; a wrong number of channels; sizes or spacings of
+ * channels or labels that differ; NaN or infinite voxels; label values that dataset.json does
+ * not name. Warnings: origins or directions that differ; a label no case has; an image that
+ * has the same value everywhere; a case without foreground. Reads every scan, in parallel over
+ * cases. Findings are not failures: the result is VOLT_OK unless memory ran out or the caller
+ * cancelled. */
+VOLT_CALL volt_dataset_check(volt_findings *out, const volt_dataset *ds, int threads,
+                             const volt_callbacks *callbacks);
+/* VOLT_EDATA with the first error's sentence and their number, VOLT_OK without errors. */
+VOLT_CALL volt_findings_judge(const volt_findings *findings);
+
+VOLT_END_DECLS
+#endif
