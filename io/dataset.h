@@ -19,8 +19,9 @@
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
-#define VOLT_MAX_CHANNELS 1000 /* channel numbers have four digits; a bound on hostile input   \
-                                */
+#define VOLT_MAX_CHANNELS                                                                      \
+    1000 /* channel numbers have four digits; a bound on hostile input                         \
+          */
 #define VOLT_MAX_LABELS 4096
 
 typedef struct volt_label {
@@ -46,6 +47,11 @@ typedef struct volt_dataset_info {
 VOLT_CALL volt_dataset_info_read(volt_dataset_info *out, const char *path);
 /* Writes it as nnU-Net's dataset.json. */
 VOLT_CALL volt_dataset_info_write(const char *path, const volt_dataset_info *info);
+/* The same from and to text, as checkpoints carry it; `name` is for messages. The caller owns
+ * what *out holds (volt_free for the text). */
+VOLT_CALL volt_dataset_info_parse(volt_dataset_info *out, const char *text, size_t bytes,
+                                  const char *name);
+VOLT_CALL volt_dataset_info_text(char **out, const volt_dataset_info *info);
 VOLT_CALL volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info);
 VOLT_API void volt_dataset_info_clear(volt_dataset_info *info);
 

@@ -87,6 +87,8 @@ VOLT_CALL volt_plan_topology(volt_topology *out, const volt_topology_input *in);
 
 /* Writes nnU-Net's JSON, whole or not at all. */
 VOLT_CALL volt_plan_write(const char *path, const volt_plan *plan);
+/* The same as text; the caller owns *out (volt_free). */
+VOLT_CALL volt_plan_text(char **out, const volt_plan *plan);
 /* Reads and checks a plan. `info` gives channels and classes, which the plan must match. The
  * caller owns *out. VOLT_EIO; VOLT_EFORMAT names the key and its value; VOLT_ENOTSUP: an
  * architecture, normalisation or resampling that VOLT does not have. Configurations that

@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/callbacks.h"
+#include "io/dataset.h"
 #include "nets3d/precision.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
@@ -38,13 +39,8 @@ VOLT_CALL volt_predictor_open(volt_predictor **out, const char *run,
                               const volt_predict_options *options, const volt_callbacks *cb);
 VOLT_API void volt_predictor_free(volt_predictor *p); /* NULL is allowed */
 
-VOLT_API int volt_predictor_channels(const volt_predictor *p); /* images per case */
-/* The training set's name of channel i; borrowed. */
-VOLT_API const char *volt_predictor_channel_name(const volt_predictor *p, int i);
-VOLT_API int volt_predictor_classes(const volt_predictor *p); /* with background */
-VOLT_API const char *volt_predictor_class_name(const volt_predictor *p, int i);
-/* nnU-Net's dataset.json of the training set as text; borrowed. */
-VOLT_API const char *volt_predictor_dataset_json(const volt_predictor *p);
+/* Channels and labels of the training set; borrowed. */
+VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
 
 /* Most bytes (mem.h) that volt_predictor_run needs for an image of this grid, the network and
  * the image itself included; exact up to the cropping of empty borders, which only lessens it.
@@ -59,13 +55,6 @@ VOLT_CALL volt_predictor_memory(const volt_predictor *p, const volt_grid *grid, 
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,
                              const volt_callbacks *cb);
 
-/* One scan on disk. Borrowed strings. */
-typedef struct volt_predict_case {
-    const char *name;         /* of the output: OUT/NAME.nii.gz */
-    const char *const *paths; /* one file per channel in order, or one 4-D file with all */
-    int path_count;
-} volt_predict_case;
-
 typedef struct volt_predict_result {
     int64_t cases;      /* written */
     double seconds;     /* in all */
@@ -74,12 +63,13 @@ typedef struct volt_predict_result {
     size_t announced_bytes, peak_bytes;
 } volt_predict_result;
 
-/* Segments `cases` into folder `out` (created), reading and preparing the next case and writing
- * the previous one while the network computes. The most memory it will need is logged before it
- * starts. The first failure ends the call (the sentence names case and file); masks written
- * before it stay, each whole. `result` may be NULL. Progress: "cases" and "tiles". */
-VOLT_CALL volt_predict(volt_predictor *p, const volt_predict_case *cases, int64_t count,
-                       const char *out, const volt_callbacks *cb, volt_predict_result *result);
+/* Segments `cases` (volt_inputs_list) into OUT/ID.nii.gz (`out` is created), reading and
+ * preparing the next case and writing the previous one while the network computes. The most
+ * memory it will need is logged before it starts. The first failure ends the call (the sentence
+ * names case and file); masks written before it stay, each whole. `result` may be NULL.
+ * Progress: "cases" and "tiles". */
+VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases, const char *out,
+                       const volt_callbacks *cb, volt_predict_result *result);
 
 VOLT_END_DECLS
 #endif

@@ -16,11 +16,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/callbacks.h"
+#include "io/dataset.h"
 #include "nets3d/optimizer.h"
+#include "nets3d/plan.h"
 #include "nets3d/precision.h"
 VOLT_BEGIN_DECLS
-
-typedef struct volt_plan volt_plan; /* plan.h */
 
 /* How a network is trained. Plain value. */
 typedef struct volt_recipe {
@@ -38,11 +38,12 @@ VOLT_API volt_recipe volt_recipe_nnunet(void);
 
 /* What a run learns from. Everything is borrowed for the call. */
 typedef struct volt_train_data {
-    const volt_plan *plan;       /* its 3d_fullres configuration is trained */
-    const char *dataset_json;    /* nnU-Net's dataset.json as text: channels and labels */
-    const char *store;           /* folder of preprocessed cases */
-    const char *const *train;    /* names of the cases */
-    int64_t train_count;         /* >= 1 */
+    const volt_plan *plan;
+    const volt_plan_config *config; /* of `plan`: what is trained */
+    const volt_dataset_info *info;  /* channels and labels */
+    const char *store;              /* folder of preprocessed cases */
+    const char *const *train;       /* names of the cases */
+    int64_t train_count;            /* >= 1 */
     const char *const *validate; /* may be empty: then no validation and no best checkpoint */
     int64_t validate_count;
 } volt_train_data;
