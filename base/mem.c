@@ -75,7 +75,7 @@ volt_status volt_alloc_zero(void *out, size_t count, size_t bytes_each, const ch
 
 volt_status volt_realloc(void *block, size_t used, size_t bytes, const char *what)
 {
-    void *old = *(void **)block, *grown;
+    void *old = *(void **)block, *grown = NULL;
     volt_status st = volt_alloc(&grown, bytes, what);
 
     if (st != VOLT_OK)
@@ -99,7 +99,7 @@ void volt_free(void *p)
 volt_status volt_strdup(char **out, const char *s)
 {
     const size_t bytes = strlen(s) + 1;
-    char *copy;
+    char *copy = NULL;
     volt_status st = volt_alloc(&copy, bytes, "a string");
 
     if (st == VOLT_OK) {
@@ -113,7 +113,7 @@ volt_status volt_format(char **out, const char *fmt, ...)
 {
     va_list args;
     int length;
-    char *text;
+    char *text = NULL;
     volt_status st;
 
     va_start(args, fmt);

@@ -1,0 +1,520 @@
+/* The arithmetic of winograd.h. The one-dimensional transforms of F(2,3) are
+ *   inputs   B^T: 4 -> 4   x0-x2, x1+x2, x2-x1, x1-x3
+ *   filter   G:   3 -> 4   g0, (g0+g1+g2)/2, (g0-g1+g2)/2, g2
+ *   outputs  A^T: 4 -> 2   m0+m1+m2, m1-m2-m3
+ * and, for the weight gradient, A: 2 -> 4 and G^T: 4 -> 3. In 3-D each is applied per axis.
+ */
+#include "base/isa.h"
+#include "nets3d/cpu/winograd_internal.h"
+
+#include <string.h>
+
+#if defined(__AVX512F__)
+#define LANES      16
+#define ROW_GROUP  12 /* 24 accumulators of 32 registers */
+#define GRAD_GROUP 8
+#elif defined(__AVX2__)
+#define LANES      8
+#define ROW_GROUP  6 /* 12 accumulators of 16 registers */
+#define GRAD_GROUP 4
+#else
+#define LANES      8 /* two registers each */
+#define ROW_GROUP  2
+#define GRAD_GROUP 2
+#endif
+#define PIECE 12 /* tiles along w whose columns fit the first cache */
+
+#define INLINE static inline __attribute__((always_inline))
+typedef float vec __attribute__((vector_size(LANES * 4)));
+typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
+typedef uint16_t hvec __attribute__((vector_size(LANES * 2)));
+
+INLINE vec load(const float *p)
+{
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+INLINE void store(float *p, vec v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+/* Element `i` of a tensor's storage, and the LANES after it. */
+INLINE vec load_voxel(const void *data, int64_t i, bool bf16)
+{
+    if (bf16) {
+        hvec h;
+        memcpy(&h, (const uint16_t *)data + i, sizeof h);
+        const uvec wide = __builtin_convertvector(h, uvec) << 16;
+        vec v;
+        memcpy(&v, &wide, sizeof v);
+        return v;
+    }
+    return load((const float *)data + i);
+}
+
+INLINE void store_voxel(void *data, int64_t i, vec v, bool bf16)
+{
+    if (bf16) { /* round to nearest even; a NaN stays a NaN */
+        uvec u;
+        memcpy(&u, &v, sizeof u);
+        const uvec rounded = (u + 0x7FFF + (u >> 16 & 1)) >> 16;
+        const uvec is_nan = (uvec)(v != v);
+        const uvec kept = (is_nan & 0x7FC0) | (~is_nan & rounded);
+        const hvec h = __builtin_convertvector(kept, hvec);
+        memcpy((uint16_t *)data + i, &h, sizeof h);
+    } else {
+        store((float *)data + i, v);
+    }
+}
+
+INLINE void input_1d(vec *a, vec *b, vec *c, vec *d)
+{
+    const vec x0 = *a, x1 = *b, x2 = *c, x3 = *d;
+    *a = x0 - x2;
+    *b = x1 + x2;
+    *c = x2 - x1;
+    *d = x1 - x3;
+}
+
+/* Where tile `index` starts: sample and d, h, w in tiles. */
+INLINE void tile_position(int64_t at[4], const winograd_tiling *t, int64_t index)
+{
+    at[3] = index % t->count[2];
+    index /= t->count[2];
+    at[2] = index % t->count[1];
+    index /= t->count[1];
+    at[1] = index % t->count[0];
+    at[0] = index / t->count[0];
+}
+
+/* The d and h transforms of one column of 4x4 voxels; `line` holds the offsets of its 16 lines,
+ * -1 outside the volume. */
+INLINE void transform_column(float *to, const void *data, const int64_t line[16], int64_t w,
+                             bool inside, bool bf16)
+{
+    vec x[16];
+
+    for (int i = 0; i < 16; i++) {
+        if (inside && line[i] >= 0)
+            x[i] = load_voxel(data, line[i] + w * LANES, bf16);
+        else
+            x[i] = (vec){0};
+    }
+    for (int d = 0; d < 4; d++)
+        input_1d(&x[4 * d], &x[4 * d + 1], &x[4 * d + 2], &x[4 * d + 3]);
+    for (int h = 0; h < 4; h++)
+        input_1d(&x[h], &x[4 + h], &x[8 + h], &x[12 + h]);
+    for (int i = 0; i < 16; i++)
+        store(to + i * LANES, x[i]);
+}
+
+/* `tiles` tiles of one row (same sample, d and h), one channel block, into rows from `v`. */
+INLINE void transform_piece(float *v, int64_t point_stride, int64_t row_stride,
+                            const void *data, const int64_t line[16], int64_t w_low,
+                            int64_t w_extent, int64_t tiles, bool bf16)
+{
+    float columns[(2 * PIECE + 2) * 16 * LANES] __attribute__((aligned(64)));
+
+    for (int64_t i = 0; i < 2 * tiles + 2; i++) {
+        const int64_t w = w_low + i;
+        transform_column(columns + i * 16 * LANES, data, line, w, w >= 0 && w < w_extent, bf16);
+    }
+    for (int64_t t = 0; t < tiles; t++) {
+        const float *c = columns + 2 * t * 16 * LANES;
+        float *to = v + t * row_stride;
+        for (int q = 0; q < 16; q++, c += LANES, to += 4 * point_stride) {
+            vec a = load(c), b = load(c + 16 * LANES);
+            vec e = load(c + 32 * LANES), f = load(c + 48 * LANES);
+            input_1d(&a, &b, &e, &f);
+            store(to, a);
+            store(to + point_stride, b);
+            store(to + 2 * point_stride, e);
+            store(to + 3 * point_stride, f);
+        }
+    }
+}
+
+INLINE void input_rows(float *v, const volt_winograd_shape *s, const volt_winograd_tensor *src,
+                       const winograd_rows *r, bool bf16)
+{
+    const int64_t *n = src->extent, stride = winograd_point_stride(r->rows, s->ic);
+    int64_t tile = r->first, left = r->count, row = r->row;
+
+    while (left > 0) {
+        int64_t at[4], line[16], piece;
+        tile_position(at, r->tiling, tile);
+        piece = r->tiling->count[2] - at[3];
+        piece = piece < PIECE ? piece : PIECE;
+        piece = piece < left ? piece : left;
+        for (int i = 0; i < 16; i++) {
+            const int64_t d = 2 * at[1] + i / 4 - s->pad_low[0];
+            const int64_t h = 2 * at[2] + i % 4 - s->pad_low[1];
+            const bool inside = d >= 0 && d < n[0] && h >= 0 && h < n[1];
+            line[i] = inside ? at[0] * src->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
+        }
+        for (int64_t c = 0; c < s->ic; c += LANES) {
+            transform_piece(v + row * s->ic + c, stride, s->ic, src->data, line,
+                            2 * at[3] - s->pad_low[2], n[2], piece, bf16);
+            for (int i = 0; i < 16; i++)
+                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
+        }
+        tile += piece;
+        left -= piece;
+        row += piece;
+    }
+}
+
+static void transform_input(float *v, const volt_winograd_shape *s,
+                            const volt_winograd_tensor *src, const winograd_rows *r)
+{
+    if (src->bf16)
+        input_rows(v, s, src, r, true);
+    else
+        input_rows(v, s, src, r, false);
+}
+
+/* ROW_GROUP rows times N vectors of output channels. */
+INLINE void product(float *m, int64_t oc, const float *v, int64_t ic, const float *u,
+                    const int vectors)
+{
+    vec sum[ROW_GROUP][2];
+
+    for (int r = 0; r < ROW_GROUP; r++)
+        sum[r][0] = sum[r][1] = (vec){0};
+    for (int64_t k = 0; k < ic; k++, u += vectors * LANES) {
+        const vec u0 = load(u), u1 = vectors == 2 ? load(u + LANES) : u0;
+#pragma GCC unroll 12
+        for (int r = 0; r < ROW_GROUP; r++) {
+            const float x = v[r * ic + k];
+            sum[r][0] += x * u0;
+            if (vectors == 2)
+                sum[r][1] += x * u1;
+        }
+    }
+    for (int r = 0; r < ROW_GROUP; r++) {
+        store(m + r * oc, sum[r][0]);
+        if (vectors == 2)
+            store(m + r * oc + LANES, sum[r][1]);
+    }
+}
+
+static void multiply(float *m, const float *v, const float *u, int64_t rows, int64_t ic,
+                     int64_t oc)
+{
+    int64_t o = 0;
+
+    for (; o + 2 * LANES <= oc; o += 2 * LANES) {
+        for (int64_t r = 0; r < rows; r += ROW_GROUP)
+            product(m + r * oc + o, oc, v + r * ic, ic, u + o * ic, 2);
+    }
+    if (o < oc) {
+        for (int64_t r = 0; r < rows; r += ROW_GROUP)
+            product(m + r * oc + o, oc, v + r * ic, ic, u + o * ic, 1);
+    }
+}
+
+/* A^T along w and h of the four points d = `d`; y[2*h + w]. */
+INLINE void output_plane(vec y[4], const float *m, int64_t stride, int d)
+{
+    vec x[4][2];
+
+    for (int h = 0; h < 4; h++) {
+        const float *p = m + (16 * d + 4 * h) * stride;
+        const vec m0 = load(p), m1 = load(p + stride), m2 = load(p + 2 * stride),
+                  m3 = load(p + 3 * stride);
+        x[h][0] = m0 + m1 + m2;
+        x[h][1] = m1 - m2 - m3;
+    }
+    for (int w = 0; w < 2; w++) {
+        y[w] = x[0][w] + x[1][w] + x[2][w];
+        y[2 + w] = x[1][w] - x[2][w] - x[3][w];
+    }
+}
+
+INLINE void output_tile(const volt_winograd_tensor *dst, int64_t origin, const int64_t at[4],
+                        const float *m, int64_t stride, vec bias, bool bf16)
+{
+    const int64_t *n = dst->extent;
+    vec y[2][4], plane[4];
+
+    output_plane(y[0], m, stride, 0);
+    output_plane(plane, m, stride, 1);
+    for (int i = 0; i < 4; i++) {
+        y[0][i] += plane[i];
+        y[1][i] = plane[i];
+    }
+    output_plane(plane, m, stride, 2);
+    for (int i = 0; i < 4; i++) {
+        y[0][i] += plane[i];
+        y[1][i] -= plane[i];
+    }
+    output_plane(plane, m, stride, 3);
+    for (int i = 0; i < 4; i++)
+        y[1][i] -= plane[i];
+    for (int i = 0; i < 8; i++) {
+        const int64_t d = 2 * at[1] + i / 4, h = 2 * at[2] + i / 2 % 2, w = 2 * at[3] + i % 2;
+        if (d < n[0] && h < n[1] && w < n[2])
+            store_voxel(dst->data, origin + ((d * n[1] + h) * n[2] + w) * LANES,
+                        y[i / 4][i % 4] + bias, bf16);
+    }
+}
+
+INLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_shape *s,
+                        const float *m, const float *bias, const winograd_rows *r, bool bf16)
+{
+    const int64_t stride = winograd_point_stride(r->rows, s->oc);
+    const int64_t block = dst->extent[0] * dst->extent[1] * dst->extent[2] * LANES;
+
+    for (int64_t i = 0; i < r->count; i++) {
+        int64_t at[4];
+        tile_position(at, r->tiling, r->first + i);
+        for (int64_t o = 0; o < s->oc; o += LANES) {
+            const int64_t origin = at[0] * dst->sample_stride + o / LANES * block;
+            output_tile(dst, origin, at, m + (r->row + i) * s->oc + o, stride,
+                        bias ? load(bias + o) : (vec){0}, bf16);
+        }
+    }
+}
+
+static void transform_output(const volt_winograd_tensor *dst, const volt_winograd_shape *s,
+                             const float *m, const float *bias, const winograd_rows *r)
+{
+    if (dst->bf16)
+        output_rows(dst, s, m, bias, r, true);
+    else
+        output_rows(dst, s, m, bias, r, false);
+}
+
+/* A: 2 -> 4 along an axis. */
+INLINE void spread(vec to[4], vec a, vec b)
+{
+    to[0] = a;
+    to[1] = a + b;
+    to[2] = a - b;
+    to[3] = -b;
+}
+
+INLINE void gradient_tile(float *to, int64_t stride, const vec y[8])
+{
+    vec dd[4][4]; /* [2h + w][d] */
+
+    for (int i = 0; i < 4; i++)
+        spread(dd[i], y[i], y[4 + i]);
+    for (int d = 0; d < 4; d++) {
+        vec hh[2][4]; /* [w][h] */
+        spread(hh[0], dd[0][d], dd[2][d]);
+        spread(hh[1], dd[1][d], dd[3][d]);
+        for (int h = 0; h < 4; h++) {
+            vec ww[4];
+            spread(ww, hh[0][h], hh[1][h]);
+            for (int w = 0; w < 4; w++)
+                store(to + (16 * d + 4 * h + w) * stride, ww[w]);
+        }
+    }
+}
+
+INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
+                          const volt_winograd_tensor *diff, const winograd_rows *r, bool bf16)
+{
+    const int64_t *n = diff->extent, stride = winograd_point_stride(r->rows, s->oc);
+    const int64_t block = n[0] * n[1] * n[2] * LANES;
+
+    for (int64_t i = 0; i < r->count; i++) {
+        int64_t at[4];
+        tile_position(at, r->tiling, r->first + i);
+        for (int64_t o = 0; o < s->oc; o += LANES) {
+            const int64_t origin = at[0] * diff->sample_stride + o / LANES * block;
+            vec y[8];
+            for (int j = 0; j < 8; j++) {
+                const int64_t d = 2 * at[1] + j / 4, h = 2 * at[2] + j / 2 % 2;
+                const int64_t w = 2 * at[3] + j % 2;
+                const int64_t voxel = origin + ((d * n[1] + h) * n[2] + w) * LANES;
+                if (d < n[0] && h < n[1] && w < n[2])
+                    y[j] = load_voxel(diff->data, voxel, bf16);
+                else
+                    y[j] = (vec){0};
+            }
+            gradient_tile(d_points + (r->row + i) * s->oc + o, stride, y);
+        }
+    }
+}
+
+static void transform_gradient(float *d, const volt_winograd_shape *s,
+                               const volt_winograd_tensor *diff_dst, const winograd_rows *r)
+{
+    if (diff_dst->bf16)
+        gradient_rows(d, s, diff_dst, r, true);
+    else
+        gradient_rows(d, s, diff_dst, r, false);
+}
+
+INLINE void outer_product(float *du, int64_t oc, const float *v, int64_t ic, const float *d,
+                          int64_t rows, const int vectors, bool fresh)
+{
+    vec sum[GRAD_GROUP][2];
+
+    for (int i = 0; i < GRAD_GROUP; i++) {
+        sum[i][0] = fresh ? (vec){0} : load(du + i * oc);
+        sum[i][1] = fresh || vectors == 1 ? (vec){0} : load(du + i * oc + LANES);
+    }
+    for (int64_t r = 0; r < rows; r++, v += ic, d += oc) {
+        const vec d0 = load(d), d1 = vectors == 2 ? load(d + LANES) : d0;
+#pragma GCC unroll 8
+        for (int i = 0; i < GRAD_GROUP; i++) {
+            sum[i][0] += v[i] * d0;
+            if (vectors == 2)
+                sum[i][1] += v[i] * d1;
+        }
+    }
+    for (int i = 0; i < GRAD_GROUP; i++) {
+        store(du + i * oc, sum[i][0]);
+        if (vectors == 2)
+            store(du + i * oc + LANES, sum[i][1]);
+    }
+}
+
+static void accumulate(float *du, const float *v, const float *d, int64_t rows, int64_t ic,
+                       int64_t oc, bool fresh)
+{
+    int64_t o = 0;
+
+    for (; o + 2 * LANES <= oc; o += 2 * LANES) {
+        for (int64_t i = 0; i < ic; i += GRAD_GROUP)
+            outer_product(du + i * oc + o, oc, v + i, ic, d + o, rows, 2, fresh);
+    }
+    if (o < oc) {
+        for (int64_t i = 0; i < ic; i += GRAD_GROUP)
+            outer_product(du + i * oc + o, oc, v + i, ic, d + o, rows, 1, fresh);
+    }
+}
+
+/* G along three axes: g[27] -> u[64]. */
+INLINE void filter_3d(vec u[64], const vec g[27])
+{
+    vec a[4][9], b[4][4][3];
+
+    for (int i = 0; i < 9; i++) {
+        const vec sum = (g[i] + g[18 + i]) * 0.5f, middle = g[9 + i] * 0.5f;
+        a[0][i] = g[i];
+        a[1][i] = sum + middle;
+        a[2][i] = sum - middle;
+        a[3][i] = g[18 + i];
+    }
+    for (int d = 0; d < 4; d++) {
+        for (int i = 0; i < 3; i++) {
+            const vec sum = (a[d][i] + a[d][6 + i]) * 0.5f, middle = a[d][3 + i] * 0.5f;
+            b[d][0][i] = a[d][i];
+            b[d][1][i] = sum + middle;
+            b[d][2][i] = sum - middle;
+            b[d][3][i] = a[d][6 + i];
+        }
+    }
+    for (int q = 0; q < 16; q++) {
+        const vec *x = b[q / 4][q % 4];
+        const vec sum = (x[0] + x[2]) * 0.5f, middle = x[1] * 0.5f;
+        u[4 * q] = x[0];
+        u[4 * q + 1] = sum + middle;
+        u[4 * q + 2] = sum - middle;
+        u[4 * q + 3] = x[2];
+    }
+}
+
+/* Weights of LANES outputs from `o` and input `i`, 27 taps; zero beyond the real channels. */
+static void gather_filter(vec g[27], const float *weights, int64_t oc_real, int64_t ic_real,
+                          int64_t o, int64_t i, bool backward)
+{
+    const int64_t outs = backward ? ic_real : oc_real, ins = backward ? oc_real : ic_real;
+    float lanes[27][LANES];
+
+    memset(lanes, 0, sizeof lanes);
+    for (int64_t l = 0; i < ins && l < LANES && o + l < outs; l++) {
+        const float *w = backward ? weights + (i * ic_real + o + l) * 27
+                                  : weights + ((o + l) * ic_real + i) * 27;
+        for (int k = 0; k < 27; k++)
+            lanes[k][l] = w[backward ? 26 - k : k];
+    }
+    for (int k = 0; k < 27; k++)
+        g[k] = load(lanes[k]);
+}
+
+/* Packed order: point, group of 2 LANES outputs (the last may be LANES wide), input, output. */
+static void pack(float *packed, const volt_winograd_shape *s, const float *weights,
+                 int64_t oc_real, int64_t ic_real, bool backward)
+{
+    const int64_t vectors = s->oc / LANES;
+
+#pragma omp parallel for num_threads(s->threads) schedule(static)
+    for (int64_t o = 0; o < vectors; o++) {
+        const bool wide = o / 2 * 2 + 1 < vectors;
+        const int64_t width = wide ? 2 * LANES : LANES;
+        float *to = packed + o / 2 * 2 * LANES * s->ic + (wide ? o % 2 * LANES : 0);
+        for (int64_t i = 0; i < s->ic; i++) {
+            vec g[27], u[64];
+            gather_filter(g, weights, oc_real, ic_real, o * LANES, i, backward);
+            filter_3d(u, g);
+            for (int f = 0; f < WINOGRAD_POINTS; f++)
+                store(to + f * s->ic * s->oc + i * width, u[f]);
+        }
+    }
+}
+
+/* G^T: 4 -> 3 along an axis. */
+INLINE void gather_taps(vec to[3], vec a, vec b, vec c, vec d)
+{
+    const vec sum = (b + c) * 0.5f;
+
+    to[0] = a + sum;
+    to[1] = (b - c) * 0.5f;
+    to[2] = sum + d;
+}
+
+static void unpack(float *diff_weights, const float *du, const volt_winograd_shape *s,
+                   int64_t oc_real, int64_t ic_real, int64_t ic)
+{
+    const int64_t stride = s->ic * s->oc;
+
+    for (int64_t o = 0; o < s->oc; o += LANES) {
+        vec a[3][16], b[3][3][4], taps[3];
+        const float *p = du + ic * s->oc + o;
+        for (int q = 0; q < 16; q++) {
+            vec t[3];
+            gather_taps(t, load(p + q * stride), load(p + (16 + q) * stride),
+                        load(p + (32 + q) * stride), load(p + (48 + q) * stride));
+            for (int d = 0; d < 3; d++)
+                a[d][q] = t[d];
+        }
+        for (int i = 0; i < 12; i++) {
+            vec t[3];
+            const vec *x = &a[i / 4][i % 4];
+            gather_taps(t, x[0], x[4], x[8], x[12]);
+            for (int h = 0; h < 3; h++)
+                b[i / 4][h][i % 4] = t[h];
+        }
+        for (int i = 0; i < 9; i++) {
+            const vec *x = b[i / 3][i % 3];
+            gather_taps(taps, x[0], x[1], x[2], x[3]);
+            for (int64_t l = 0; l < LANES && o + l < oc_real; l++) {
+                for (int w = 0; w < 3; w++)
+                    diff_weights[((o + l) * ic_real + ic) * 27 + 3 * i + w] = taps[w][l];
+            }
+        }
+    }
+}
+
+const winograd_kernels *VOLT_ISA_NAME(volt_winograd_kernels)(void)
+{
+    static const winograd_kernels kernels = {
+        .block = LANES,
+        .pack = pack,
+        .transform_input = transform_input,
+        .multiply = multiply,
+        .transform_output = transform_output,
+        .transform_gradient = transform_gradient,
+        .accumulate = accumulate,
+        .unpack = unpack,
+    };
+    return &kernels;
+}
