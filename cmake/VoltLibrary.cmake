@@ -17,7 +17,8 @@ add_library(volt_objects OBJECT ${volt_sources})
 set(volt_object_files $<TARGET_OBJECTS:volt_objects>)
 set(volt_object_libraries volt_objects)
 
-set(volt_isa_flags_base "")
+# Wide vectors never cross a call of these files, so how they would be passed does not matter.
+set(volt_isa_flags_base -Wno-psabi)
 set(volt_isa_flags_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(volt_isa_flags_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mbmi2
     -mprefer-vector-width=512)
