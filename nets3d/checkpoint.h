@@ -3,8 +3,8 @@
  * Tensors   every parameter under nnU-Net's name (float32, plain order); with optimiser state,
  *           also "optimizer.I.NAME" for slot I of each parameter.
  * Metadata  "format" = "volt-checkpoint-1"; "plan", "dataset", "recipe", "state": JSON texts;
- *           "checksum": CRC-32 over all tensors' bytes in the order of the graph and the four
- *           texts.
+ *           "checksum": CRC-32 over the four texts with their terminators, eight hex digits
+ *           (tensors are covered by safetensors.h's own).
  * A file without optimiser state is a model: enough to predict, not to resume.
  */
 #ifndef VOLT_NETS3D_CHECKPOINT_H
@@ -39,9 +39,10 @@ VOLT_CALL volt_checkpoint_write(const char *path, const volt_checkpoint_head *he
  * of VOLT, or damaged; VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_checkpoint_read_head(volt_checkpoint_head *out, const char *path);
 
-/* Reads the weights and, where `slot` is not NULL, `slots` optimiser slots into flat host
- * arrays in the order of `graph`. VOLT_EFORMAT: a tensor is missing or has another shape (a
- * checkpoint of another network), or the checksum differs (damaged). */
+/* Outputs are undefined on failure. Reads the weights and, where `slot` is not NULL, `slots`
+ * optimiser slots into flat host arrays in the order of `graph`. VOLT_EFORMAT: a tensor is
+ * missing or has another shape (a checkpoint of another network), or the checksum differs
+ * (damaged). */
 VOLT_CALL volt_checkpoint_read(const char *path, const volt_graph *graph, float *weights,
                                float *const slot[VOLT_CHECKPOINT_MAX_SLOTS], int slots);
 

@@ -141,8 +141,10 @@ typedef struct volt_op_info {
 typedef struct volt_device volt_device;
 struct volt_device {
     const char *name; /* "reference", "cpu" */
-    void *context;    /* the device's own */
-    int host_memory;  /* 1: device pointers are host pointers, so nothing needs copying */
+    const char
+        *library;    /* what does the heavy work, with version: "oneDNN 2.6.3"; never NULL */
+    void *context;   /* the device's own */
+    int host_memory; /* 1: device pointers are host pointers, so nothing needs copying */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
