@@ -5,9 +5,13 @@
  * other device is tested against it.
  *
  * Operators are described once (volt_op_spec), created once, run often. Running allocates
- * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers,
- * aligned to 64 bytes; an operand's pointer is the start of its BUFFER, the device itself adds
- * the channel range's offset.
+ * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers;
+ * an operand's pointer is the start of its BUFFER, the device itself adds the channel range's
+ * offset. Buffers of activations, packed weights and scratch are aligned to 64 bytes, dense
+ * float32 arrays (they lie anywhere among the parameters) to 4.
+ *
+ * Where a native layout pads channels to its block, the operator that writes a buffer's last
+ * channel writes zeros into the padding. Channels outside an output's range stay as they are.
  *
  * Activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs (logits) and
  * their gradients are VOLT_PLAIN float32. Parameters, their gradients, norm statistics and
@@ -59,7 +63,9 @@ typedef enum volt_op_kind {
     VOLT_OP_UPSAMPLE_FWD,     /* 0 src, 1 dst; mode by `linear` */
     VOLT_OP_UPSAMPLE_BWD,     /* 0 diff_dst, 1 diff_src */
     VOLT_OP_ADD,              /* 0 a, 1 b, 2 dst = a + b. in=out: dst with a or b */
-    VOLT_OP_COPY,             /* 0 src, 1 dst: same extents; layout, dtype, range may differ */
+    /* 0 src, 1 dst: same extents; layout, dtype, range may differ. The only operator whose
+     * channel ranges may start anywhere in their buffer. */
+    VOLT_OP_COPY,
     /* 0 src, 1 factors (n,c) float32 (0 or 1/(1-p)), 2 dst = src * factor. in=out. */
     VOLT_OP_SCALE_CHANNELS,
     VOLT_OP_SOFTMAX_FWD, /* 0 src, 1 dst, over c. in=out */
@@ -103,9 +109,9 @@ typedef struct volt_loss_call {
     int ignore;                    /* label left out of everything; -1 = none */
     int gradient;                  /* 1: write gradients over the logits */
     int threads;
-    double *value; /* out (levels): the unweighted loss of each level */
-    int64_t *tp, *fp,
-        *fn;       /* out (c) each: hard counts of level 0's arg-max; NULL = not wanted */
+    double *value; /* out (levels), host memory: the unweighted loss of each level */
+    /* out (c) each, host memory: hard counts of level 0's arg-max; NULL = not wanted */
+    int64_t *tp, *fp, *fn;
     void *scratch; /* device->loss_scratch bytes */
 } volt_loss_call;
 

@@ -23,7 +23,8 @@ typedef struct volt_tensor {
     volt_dtype dtype;
     volt_layout layout;
     int64_t buffer_c; /* channels of the buffer it lies in; = c when it is the whole buffer */
-    int64_t c_offset; /* its first channel there; a multiple of the device's channel block */
+    int64_t c_offset; /* its first channel there; a multiple of the device's channel block
+                       * (VOLT_OP_COPY alone takes any) */
 } volt_tensor;
 
 /* A whole-buffer tensor. */
