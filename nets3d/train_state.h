@@ -1,0 +1,60 @@
+/* train_state.h - what a training run remembers beside weights and optimiser, as JSON.
+ *
+ * Doubles are written with as many digits as read back the same, so a resumed run goes on with
+ * the same bits.
+ */
+#ifndef VOLT_NETS3D_TRAIN_STATE_H
+#define VOLT_NETS3D_TRAIN_STATE_H
+#include "nets3d/trainer.h"
+VOLT_BEGIN_DECLS
+
+/* Counters of a run. Plain value. */
+typedef struct volt_train_state {
+    int64_t iteration; /* training iterations done */
+    int64_t epoch;     /* epochs finished, validation included */
+    int64_t steps;     /* optimiser steps done */
+    /* The schedule. With a budget it is set after measuring, and moved at ends of epochs:
+     * progress is anchor_progress at iteration `anchor` and 1 at epochs * iterations. */
+    int64_t epochs, iterations, validation_iterations;
+    int64_t anchor;
+    double anchor_progress;
+    /* The epoch under way. */
+    double loss_sum, norm_sum, epoch_s, epoch_wait_s;
+    /* The run. */
+    double seconds, data_wait_s;
+    double train_loss, mean_dice, ema, best_ema; /* NaN before the first */
+} volt_train_state;
+
+/* The state before the first iteration. */
+volt_train_state volt_train_state_first(const volt_recipe *recipe);
+/* Share of the schedule done, in [0,1]; the learning rate follows it. */
+double volt_train_state_progress(const volt_train_state *s);
+
+VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_state *s);
+/* `name` is the checkpoint's, for messages. VOLT_EFORMAT. */
+VOLT_MUST_USE volt_status volt_train_state_parse(volt_train_state *out, const char *text,
+                                                 const char *name);
+
+/* What decides a run's results beside plan and data set. Strings of fixed size so that it is a
+ * plain value. */
+typedef struct volt_train_recipe {
+    volt_recipe recipe;
+    uint64_t seed;
+    volt_precision precision; /* never auto */
+    double budget_s;          /* 0 = none */
+    char configuration[64];   /* of the plan */
+    char device[32];
+    int threads;    /* of the network; results are exact with the same number */
+    uint32_t cases; /* CRC-32 over the names of the cases, training then validation */
+} volt_train_recipe;
+
+VOLT_MUST_USE volt_status volt_train_recipe_text(char **out, const volt_train_recipe *r);
+VOLT_MUST_USE volt_status volt_train_recipe_parse(volt_train_recipe *out, const char *text,
+                                                  const char *name);
+/* Path of the first value that differs between two JSON texts
+ * ("configurations.x.patch_size[1]"), into `where` (of `bytes`); false when both say the same.
+ */
+bool volt_json_texts_differ(char *where, size_t bytes, const char *a, const char *b);
+
+VOLT_END_DECLS
+#endif
