@@ -74,7 +74,8 @@ VOLT_API size_t volt_volume_bytes(const volt_volume *v);
  * changed. */
 VOLT_CALL volt_volume_convert(volt_volume **out, const volt_volume *src, volt_dtype dtype,
                               bool *exact, int threads);
-/* Smallest and largest finite value and how many voxels are NaN or infinite, over all channels.
+/* Smallest and largest finite value (0 and 0 when there is none) and how many voxels are NaN or
+ * infinite, over all channels.
  */
 typedef struct volt_value_range {
     double min, max;

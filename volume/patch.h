@@ -1,0 +1,22 @@
+/* patch.h - reading a box that may stick out of its volume.
+ *
+ * Threads  one call is one thread's work; calls may share the source.
+ */
+#ifndef VOLT_VOLUME_PATCH_H
+#define VOLT_VOLUME_PATCH_H
+#include <stdint.h>
+#include "base/status.h"
+#include "volume/box.h"
+#include "volume/volume.h"
+VOLT_BEGIN_DECLS
+
+/* Copies `box` of `src` (VOLT_F32) to `out` (C, D, H, W; D, H, W the box's extents, none
+ * negative). Voxels beyond the volume become `outside`; the box may lie beyond it as a whole.
+ * `src` is read only: it may be a view of mapped memory. VOLT_EINVAL: type. */
+VOLT_CALL volt_patch_read(float *out, volt_box box, const volt_volume *src, float outside);
+/* The same for one channel of labels of type VOLT_U8, VOLT_I8 or VOLT_I16. */
+VOLT_CALL volt_patch_read_labels(int16_t *out, volt_box box, const volt_volume *labels,
+                                 int16_t outside);
+
+VOLT_END_DECLS
+#endif
