@@ -26,9 +26,11 @@ typedef struct volt_component {
 
 typedef struct volt_components volt_components; /* opaque: runs and the table below */
 
-/* Finds the components of `labels` (one channel, an integer dtype; zero is background). `opts`
+/* Finds the components of `labels` (one channel, an integer dtype of at most 32 bits; zero is
+ * background). `opts`
  * NULL = defaults. The caller owns *out (volt_components_free); `labels` is not kept.
- * VOLT_EINVAL: channels, dtype or connectivity; VOLT_ENOMEM. */
+ * VOLT_EINVAL: channels, dtype or connectivity; VOLT_ENOTSUP: 2^32 runs or more; VOLT_ENOMEM.
+ */
 VOLT_CALL volt_components_find(volt_components **out, const volt_volume *labels,
                                const volt_components_options *opts);
 VOLT_API void volt_components_free(volt_components *c); /* NULL is allowed */

@@ -21,11 +21,6 @@ VOLT_CALL volt_distance_to(float *out, const uint8_t *mask, const int64_t n[3],
  * in raster order; the caller provides as many doubles as `at` has such voxels. */
 VOLT_CALL volt_distance_at(double *distance, const uint8_t *at, const uint8_t *mask,
                            const int64_t n[3], const double spacing[3], int threads);
-/* Negative inside: -(distance to the nearest outside voxel) there, +(distance to the mask)
- * outside. Both are at least one voxel's spacing, as no voxel lies on the surface. */
-VOLT_CALL volt_distance_signed(float *out, const uint8_t *mask, const int64_t n[3],
-                               const double spacing[3], int threads);
-
 /* Voxels of the mask with a face neighbour outside it (mask xor its erosion by the 6-connected
  * cross; beyond the border counts as outside, as in scipy). 1 or 0. `out` may not be `mask`.
  * Returns how many. */

@@ -14,12 +14,12 @@
 VOLT_BEGIN_DECLS
 
 /* What an empty mask scores.
- *          | both empty                   | truth empty, prediction not   | prediction empty
- *   NNUNET | all NaN                      | Dice, IoU, NSD 0; distances NaN | the same
- *   MONAI  | all NaN                      | Dice, IoU NaN; NSD 0; HD, ASSD inf; HD95 NaN |
- *          |                              |               | Dice, IoU, NSD 0; rest as left
- *   BRATS  | Dice, IoU, NSD 1; distances 0 | Dice, IoU, NSD 0; distances = diagonal of the
- *          |                              |   volume (mm)                 | the same */
+ *           both empty                    truth empty                   prediction empty
+ *   NNUNET  all NaN                       Dice, IoU, NSD 0, rest NaN    the same
+ *   MONAI   all NaN                       Dice, IoU, HD95 NaN, NSD 0,   Dice, IoU, NSD 0, HD95
+ *                                         HD, ASSD infinite             NaN, HD, ASSD infinite
+ *   BRATS   Dice, IoU, NSD 1,             Dice, IoU, NSD 0, distances   the same
+ *           distances 0                   the volume's diagonal in mm */
 typedef enum volt_empty_policy {
     VOLT_EMPTY_NNUNET = 0,
     VOLT_EMPTY_MONAI = 1,
@@ -46,7 +46,7 @@ typedef struct volt_metrics {
     double volume_pred_mm3, volume_ref_mm3;
     double volume_difference_mm3;      /* |pred - ref| */
     double volume_difference_relative; /* |pred - ref| / ref; NaN if ref is empty */
-    double volume_similarity;          /* 1 - |pred - ref| / (pred + ref); NaN if both empty */
+    double volume_similarity; /* as SimpleITK: 2 (pred - ref) / (pred + ref); empty: NaN */
 } volt_metrics;
 
 typedef struct volt_metrics_options {
@@ -61,9 +61,9 @@ typedef struct volt_metrics_options {
 /* policy nnunet, surface on, tolerance 1 mm, no ignore label, default threads. */
 VOLT_API volt_metrics_options volt_metrics_defaults(void);
 
-/* Scores `pred` against `ref` (one channel, integer dtypes, equal sizes; spacing is taken from
- * `ref`) for each of `count` regions: out[i] belongs to regions[i].
- * VOLT_EDATA: sizes differ; VOLT_EINVAL; VOLT_ENOMEM. */
+/* Scores `pred` against `ref` (one channel, integers of at most 32 bits, equal sizes; spacing
+ * is taken from `ref`) for each of `count` regions: out[i] belongs to regions[i]. VOLT_EDATA:
+ * sizes differ; VOLT_EINVAL; VOLT_ENOMEM. */
 VOLT_CALL volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
                                 const volt_volume *ref, const volt_region *regions,
                                 int32_t count, const volt_metrics_options *opts);
