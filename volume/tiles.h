@@ -24,7 +24,8 @@ typedef struct volt_tiles {
 } volt_tiles;
 
 /* Positions for an image and a patch (voxels, >= 1). `step` in (0, 1] is the distance of
- * neighbouring tiles as a share of the patch (nnU-Net 0.5; MONAI's overlap is 1 - step).
+ * neighbouring tiles as a share of the patch, at least one voxel (nnU-Net 0.5; MONAI's overlap
+ * is 1 - step).
  * Release with volt_tiles_free. VOLT_EINVAL, VOLT_ENOMEM. */
 VOLT_CALL volt_tiles_plan(volt_tiles *out, const int64_t image[3], const int64_t patch[3],
                           double step, volt_tile_rule rule);

@@ -1,0 +1,185 @@
+#include "tests/volume/fixture.h"
+#include "base/rng.h"
+#include "volume/tiles.h"
+
+#define VALUES "volume/tiles_values.txt"
+
+static void positions_agree_with_peers(void **state)
+{
+    static const struct {
+        int64_t image[3], patch[3];
+        double step;
+    } cases[] = {{{110, 64, 65}, {64, 64, 64}, 0.5},
+                 {{155, 240, 240}, {128, 128, 128}, 0.5},
+                 {{78, 410, 410}, {56, 192, 160}, 0.5},
+                 {{41, 97, 200}, {20, 31, 64}, 0.3},
+                 {{33, 35, 37}, {32, 32, 32}, 1.0}};
+
+    (void)state;
+    for (int i = 0; i < 30; i++) {
+        const int k = i / 6, a = i / 2 % 3;
+        const volt_tile_rule rule = i % 2 ? VOLT_TILES_MONAI : VOLT_TILES_NNUNET;
+        volt_tiles t;
+        double want[16];
+        char name[32];
+
+        assert_ok(volt_tiles_plan(&t, cases[k].image, cases[k].patch, cases[k].step, rule));
+        snprintf(name, sizeof name, "%s_%d_%d", i % 2 ? "monai" : "nnunet", k, a);
+        read_values(want, (int)t.per_axis[a] + 1, VALUES, name);
+        assert_int_equal(t.per_axis[a], want[0]);
+        for (int64_t j = 0; j < t.per_axis[a]; j++)
+            assert_int_equal(t.start[a][j], want[j + 1]);
+        volt_tiles_free(&t);
+    }
+}
+
+static void maps_agree_with_peers(void **state)
+{
+    const int64_t patch[3] = {12, 20, 9}, cube[3] = {128, 128, 128};
+    const int voxels = 12 * 20 * 9;
+    float *nnunet = read_fixture("volume/tiles_map_nnunet.f32", (size_t)voxels * 4);
+    float *monai = read_fixture("volume/tiles_map_monai.f32", (size_t)voxels * 4);
+    float *map;
+    double want[3], sum = 0;
+    int64_t smallest = 0;
+
+    (void)state;
+    assert_ok(volt_alloc(&map, 128 * 128 * 128 * 4, "a map"));
+    assert_ok(volt_importance_map(map, patch, VOLT_TILES_NNUNET));
+    assert_memory_equal(map, nnunet, (size_t)voxels * 4);
+    assert_ok(volt_importance_map(map, patch, VOLT_TILES_MONAI));
+    for (int i = 0; i < voxels; i++)
+        assert_true(fabsf(map[i] - monai[i]) <= 1e-6f * monai[i]);
+
+    read_values(want, 3, VALUES, "nnunet_128");
+    assert_ok(volt_importance_map(map, cube, VOLT_TILES_NNUNET));
+    for (int i = 0; i < 128 * 128 * 128; i++) {
+        sum += map[i];
+        smallest += map[i] == (float)want[1];
+        assert_true(map[i] >= (float)want[1]);
+    }
+    assert_true(fabs(sum - want[0]) < 1e-9 * want[0]);
+    assert_int_equal(smallest, want[2]);
+    volt_free(map);
+    volt_free(monai);
+    volt_free(nnunet);
+}
+
+/* Tiles that are the image itself sum up to the image, whatever sticks out. */
+static void stitched_tiles_give_the_image_back(void **state)
+{
+    static const int64_t images[][3] = {{9, 17, 23}, {3, 30, 8}, {1, 5, 40}};
+    const int64_t patch[3] = {4, 8, 8};
+    volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
+    float weight[4 * 8 * 8], tile[2 * 4 * 8 * 8];
+
+    (void)state;
+    assert_ok(volt_importance_map(weight, patch, VOLT_TILES_NNUNET));
+    for (int k = 0; k < 3; k++) {
+        const int64_t *n = images[k], voxels = n[0] * n[1] * n[2];
+        float *image, *sum, *total;
+        volt_tiles t;
+
+        assert_ok(volt_alloc(&image, (size_t)voxels * 8, "an image"));
+        assert_ok(volt_alloc_zero(&sum, (size_t)voxels * 2, 4, "a sum"));
+        assert_ok(volt_alloc_zero(&total, (size_t)voxels, 4, "weights"));
+        for (int64_t i = 0; i < 2 * voxels; i++)
+            image[i] = (float)volt_rng_normal(&rng);
+        assert_ok(volt_tiles_plan(&t, n, patch, 0.5, VOLT_TILES_NNUNET));
+        for (int64_t i = 0; i < t.count; i++) {
+            const volt_box box = volt_tiles_box(&t, i);
+
+            volt_tile_read(tile, box, image, 2, n, 2);
+            volt_tile_add(sum, total, box, tile, weight, 2, n, 2);
+        }
+        volt_tile_divide(sum, total, 2, voxels, 2);
+        for (int64_t i = 0; i < 2 * voxels; i++)
+            assert_true(fabsf(sum[i] - image[i]) < 1e-5f);
+        volt_tiles_free(&t);
+        volt_free(total);
+        volt_free(sum);
+        volt_free(image);
+    }
+}
+
+/* The patch is larger: the image lies in its middle, the odd voxel at the high end. */
+static void a_small_image_is_padded_around(void **state)
+{
+    const int64_t image_shape[3] = {1, 2, 3}, patch[3] = {1, 5, 6};
+    const float image[6] = {1, 2, 3, 4, 5, 6};
+    float tile[30], sum[6] = {0}, total[6] = {0};
+    volt_tiles t;
+
+    (void)state;
+    assert_ok(volt_tiles_plan(&t, image_shape, patch, 0.5, VOLT_TILES_NNUNET));
+    assert_int_equal(t.count, 1);
+    const volt_box box = volt_tiles_box(&t, 0);
+    assert_int_equal(box.low[1], -1);
+    assert_int_equal(box.low[2], -1);
+    memset(tile, 0xff, sizeof tile);
+    volt_tile_read(tile, box, image, 1, image_shape, 1);
+    for (int y = 0; y < 5; y++) {
+        for (int x = 0; x < 6; x++)
+            assert_true(
+                tile[y * 6 + x] ==
+                (y >= 1 && y <= 2 && x >= 1 && x <= 3 ? image[(y - 1) * 3 + x - 1] : 0));
+    }
+    volt_tile_add(sum, total, box, tile, NULL, 1, image_shape, 1);
+    volt_tile_add(sum, NULL, box, tile, NULL, 1, image_shape, 1);
+    for (int i = 0; i < 6; i++) {
+        assert_true(sum[i] == 2 * image[i]);
+        assert_true(total[i] == 1);
+    }
+    volt_tiles_free(&t);
+}
+
+static void bits_do_not_depend_on_threads(void **state)
+{
+    const int64_t n[3] = {6, 7, 9};
+    const volt_box box = {{-1, 2, 3}, {5, 8, 12}};
+    float values[2 * 6 * 6 * 9], weight[6 * 6 * 9], first[2 * 378] = {0}, other[2 * 378];
+    volt_rng rng = volt_rng_open(2, 0, 0, VOLT_RNG_TEST);
+
+    (void)state;
+    for (int i = 0; i < 648; i++)
+        values[i] = (float)volt_rng_normal(&rng);
+    for (int i = 0; i < 324; i++)
+        weight[i] = (float)volt_rng_uniform(&rng);
+    volt_tile_add(first, NULL, box, values, weight, 2, n, 1);
+    for (int threads = 2; threads < 6; threads++) {
+        memset(other, 0, sizeof other);
+        volt_tile_add(other, NULL, box, values, weight, 2, n, threads);
+        assert_memory_equal(first, other, sizeof first);
+    }
+}
+
+static void impossible_tiles_are_refused(void **state)
+{
+    const int64_t n[3] = {4, 4, 4}, zero[3] = {4, 0, 4};
+    volt_tiles t = {.count = 7};
+
+    (void)state;
+    assert_fails(volt_tiles_plan(&t, n, n, 0, VOLT_TILES_NNUNET), VOLT_EINVAL, "step 0");
+    assert_fails(volt_tiles_plan(&t, n, n, 1.5, VOLT_TILES_NNUNET), VOLT_EINVAL, "step 1.5");
+    assert_fails(volt_tiles_plan(&t, n, n, NAN, VOLT_TILES_NNUNET), VOLT_EINVAL, "step");
+    assert_fails(volt_tiles_plan(&t, n, zero, 0.5, VOLT_TILES_NNUNET), VOLT_EINVAL, "along y");
+    assert_int_equal(t.count, 7);
+    volt_mem_fail_after(2);
+    assert_int_equal(volt_tiles_plan(&t, n, n, 0.5, VOLT_TILES_NNUNET), VOLT_ENOMEM);
+    volt_mem_fail_after(0);
+    assert_ok(volt_tiles_plan(&t, n, n, 1e-300, VOLT_TILES_NNUNET));
+    volt_tiles_free(&t);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(positions_agree_with_peers),
+        cmocka_unit_test(maps_agree_with_peers),
+        cmocka_unit_test(stitched_tiles_give_the_image_back),
+        cmocka_unit_test(a_small_image_is_padded_around),
+        cmocka_unit_test(bits_do_not_depend_on_threads),
+        cmocka_unit_test(impossible_tiles_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
