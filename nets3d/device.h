@@ -98,8 +98,9 @@ typedef struct volt_loss_level {
 
 typedef struct volt_loss_call {
     int64_t n, c;          /* samples, classes with background */
-    const int16_t *labels; /* (n,d,h,w) at the extents of level 0; other levels take the nearest
-                            * voxel: index floor((i + 0.5) * full / level) */
+    const int16_t *labels; /* (n,d,h,w), each 0..c-1 or `ignore` (else VOLT_EINVAL), at the
+                            * extents of level 0; other levels take the nearest voxel: index
+                            * floor((i + 0.5) * full / level) */
     int64_t d, h, w;       /* extents of labels */
     int levels;
     volt_loss_level level[16];

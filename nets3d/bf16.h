@@ -1,0 +1,27 @@
+/* bf16.h - the upper half of a float32: 8 bits of exponent, 7 of fraction. */
+#ifndef VOLT_NETS3D_BF16_H
+#define VOLT_NETS3D_BF16_H
+#include <stdint.h>
+#include <string.h>
+
+static inline float volt_bf16_to_float(uint16_t b)
+{
+    const uint32_t bits = (uint32_t)b << 16;
+    float f;
+
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To the nearest, ties to even; a NaN stays one (quiet). */
+static inline uint16_t volt_bf16_from_float(float f)
+{
+    uint32_t bits;
+
+    memcpy(&bits, &f, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
+}
+
+#endif

@@ -1,0 +1,25 @@
+#include "nets3d/device.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    volt_status (*open)(volt_device **out);
+} devices[] = {
+    {"reference", volt_device_open_reference},
+};
+
+volt_status volt_device_open(volt_device **out, const char *name)
+{
+    for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
+        if (strcmp(devices[i].name, name) == 0)
+            return devices[i].open(out);
+    }
+    return volt_fail(VOLT_EINVAL, "no device is called '%s'", name);
+}
+
+void volt_device_close(volt_device *dev)
+{
+    if (dev)
+        dev->close(dev);
+}

@@ -1,0 +1,36 @@
+/* op_spec.h - what every device needs to know about operator specs: how many operands there
+ * are, whether their extents fit together, what a run costs.
+ */
+#ifndef VOLT_NETS3D_OP_SPEC_H
+#define VOLT_NETS3D_OP_SPEC_H
+#include "nets3d/device.h"
+VOLT_BEGIN_DECLS
+
+/* What an operand is, in the order of device.h. */
+typedef enum volt_operand_role {
+    VOLT_ROLE_NONE = 0,
+    VOLT_ROLE_IN,     /* an activation or a gradient of one, read */
+    VOLT_ROLE_OUT,    /* the same, written */
+    VOLT_ROLE_PACKED, /* packed weights, read */
+    VOLT_ROLE_VECTOR, /* dense float32, read */
+    VOLT_ROLE_RESULT  /* dense float32, written */
+} volt_operand_role;
+
+typedef struct volt_op_signature {
+    const char *name; /* "conv_fwd" */
+    int operands;
+    volt_operand_role role[VOLT_OP_MAX_TENSORS];
+    uint32_t optional;          /* bit i: operand i may be NULL */
+    int in_place_a, in_place_b; /* inputs that the output may share memory with; -1 = none */
+} volt_op_signature;
+
+/* NULL for an unknown kind; else a static table entry. */
+VOLT_API const volt_op_signature *volt_op_signature_of(volt_op_kind kind);
+/* VOLT_EINVAL with the operator, axis and value when extents, ranges or settings of `spec` do
+ * not fit together. Does not look at which layouts a device can take. */
+VOLT_CALL volt_op_spec_check(const volt_op_spec *spec);
+/* Useful floating-point operations of one run and the least bytes it moves. */
+VOLT_API void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes);
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,155 @@
+#include "nets3d/ops/reference.h"
+
+/* Taps k of a kernel meet input i at output o where o*stride + k - pad == i. Gives o, or -1
+ * when there is none in 0..outs-1. */
+static int64_t output_at(int64_t i, int64_t k, int64_t pad, int64_t stride, int64_t outs)
+{
+    const int64_t scaled = i + pad - k;
+
+    return scaled >= 0 && scaled % stride == 0 && scaled / stride < outs ? scaled / stride : -1;
+}
+
+/* Element of the weights (oc,ic,kd,kh,kw). */
+static int64_t weight_at(const volt_tensor *w, int64_t oc, int64_t ic, int64_t kd, int64_t kh,
+                         int64_t kw)
+{
+    return (((oc * w->c + ic) * w->d + kd) * w->h + kh) * w->w + kw;
+}
+
+/* One output: sum over ic, kd, kh, kw of src * weights; outside src is zero. */
+static double correlate(const volt_op_spec *spec, const volt_view *src, const float *weights,
+                        int64_t n, int64_t oc, const int64_t o[3])
+{
+    const volt_tensor *w = &spec->tensor[1], *s = &src->t;
+    const volt_conv *conv = &spec->conv;
+    double sum = 0;
+
+    for (int64_t ic = 0; ic < s->c; ic++)
+        for (int64_t kd = 0; kd < w->d; kd++)
+            for (int64_t kh = 0; kh < w->h; kh++)
+                for (int64_t kw = 0; kw < w->w; kw++) {
+                    const int64_t d = o[0] * conv->stride[0] + kd - conv->pad_low[0];
+                    const int64_t h = o[1] * conv->stride[1] + kh - conv->pad_low[1];
+                    const int64_t x = o[2] * conv->stride[2] + kw - conv->pad_low[2];
+                    if (d >= 0 && d < s->d && h >= 0 && h < s->h && x >= 0 && x < s->w)
+                        sum += volt_view_get(src, n, ic, d, h, x) *
+                               weights[weight_at(w, oc, ic, kd, kh, kw)];
+                }
+    return sum;
+}
+
+/* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow) */
+void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_view src = volt_view_of(spec, operands, 0),
+                    dst = volt_view_of(spec, operands, 3);
+    const float *weights = operands[1], *bias = operands[2];
+
+    for (int64_t n = 0; n < dst.t.n; n++)
+        for (int64_t oc = 0; oc < dst.t.c; oc++)
+            for (int64_t d = 0; d < dst.t.d; d++)
+                for (int64_t h = 0; h < dst.t.h; h++)
+                    for (int64_t w = 0; w < dst.t.w; w++) {
+                        const int64_t o[3] = {d, h, w};
+                        const double sum = correlate(spec, &src, weights, n, oc, o);
+                        volt_view_set(&dst, n, oc, d, h, w, sum + (bias ? bias[oc] : 0));
+                    }
+}
+
+/* One input's gradient: sum over oc and the taps that read it. */
+static double gather(const volt_op_spec *spec, const volt_view *diff_dst, const float *weights,
+                     int64_t n, int64_t ic, const int64_t i[3])
+{
+    const volt_tensor *w = &spec->tensor[1], *g = &diff_dst->t;
+    const volt_conv *c = &spec->conv;
+    double sum = 0;
+
+    for (int64_t kd = 0; kd < w->d; kd++)
+        for (int64_t kh = 0; kh < w->h; kh++)
+            for (int64_t kw = 0; kw < w->w; kw++) {
+                const int64_t d = output_at(i[0], kd, c->pad_low[0], c->stride[0], g->d);
+                const int64_t h = output_at(i[1], kh, c->pad_low[1], c->stride[1], g->h);
+                const int64_t x = output_at(i[2], kw, c->pad_low[2], c->stride[2], g->w);
+                if (d < 0 || h < 0 || x < 0)
+                    continue;
+                for (int64_t oc = 0; oc < g->c; oc++)
+                    sum += volt_view_get(diff_dst, n, oc, d, h, x) *
+                           weights[weight_at(w, oc, ic, kd, kh, kw)];
+            }
+    return sum;
+}
+
+/* diff_dst (n,oc,od,oh,ow), weights (oc,ic,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
+void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_view diff_src = volt_view_of(spec, operands, 0);
+    const volt_view diff_dst = volt_view_of(spec, operands, 2);
+
+    for (int64_t n = 0; n < diff_src.t.n; n++)
+        for (int64_t ic = 0; ic < diff_src.t.c; ic++)
+            for (int64_t d = 0; d < diff_src.t.d; d++)
+                for (int64_t h = 0; h < diff_src.t.h; h++)
+                    for (int64_t w = 0; w < diff_src.t.w; w++) {
+                        const int64_t i[3] = {d, h, w};
+                        volt_view_set(&diff_src, n, ic, d, h, w,
+                                      gather(spec, &diff_dst, operands[1], n, ic, i));
+                    }
+}
+
+/* One weight's gradient: sum over n and all outputs of src at tap k times diff_dst. */
+static double weight_gradient(const volt_op_spec *spec, const volt_view *src,
+                              const volt_view *diff_dst, int64_t oc, int64_t ic,
+                              const int64_t k[3])
+{
+    const volt_conv *conv = &spec->conv;
+    const volt_tensor *s = &src->t, *g = &diff_dst->t;
+    double sum = 0;
+
+    for (int64_t n = 0; n < g->n; n++)
+        for (int64_t od = 0; od < g->d; od++)
+            for (int64_t oh = 0; oh < g->h; oh++)
+                for (int64_t ow = 0; ow < g->w; ow++) {
+                    const int64_t d = od * conv->stride[0] + k[0] - conv->pad_low[0];
+                    const int64_t h = oh * conv->stride[1] + k[1] - conv->pad_low[1];
+                    const int64_t w = ow * conv->stride[2] + k[2] - conv->pad_low[2];
+                    if (d >= 0 && d < s->d && h >= 0 && h < s->h && w >= 0 && w < s->w)
+                        sum += volt_view_get(src, n, ic, d, h, w) *
+                               volt_view_get(diff_dst, n, oc, od, oh, ow);
+                }
+    return sum;
+}
+
+/* Sum of channel oc over n, d, h, w. */
+static double bias_gradient(const volt_view *diff_dst, int64_t oc)
+{
+    double sum = 0;
+
+    for (int64_t n = 0; n < diff_dst->t.n; n++)
+        for (int64_t d = 0; d < diff_dst->t.d; d++)
+            for (int64_t h = 0; h < diff_dst->t.h; h++)
+                for (int64_t w = 0; w < diff_dst->t.w; w++)
+                    sum += volt_view_get(diff_dst, n, oc, d, h, w);
+    return sum;
+}
+
+/* src (n,ic,d,h,w), diff_dst (n,oc,od,oh,ow) -> diff_weights (oc,ic,kd,kh,kw), diff_bias */
+void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_view src = volt_view_of(spec, operands, 0);
+    const volt_view diff_dst = volt_view_of(spec, operands, 3);
+    const volt_tensor *w = &spec->tensor[1];
+    float *diff_weights = operands[1], *diff_bias = operands[2];
+
+    for (int64_t oc = 0; oc < w->n; oc++) {
+        for (int64_t ic = 0; ic < w->c; ic++)
+            for (int64_t kd = 0; kd < w->d; kd++)
+                for (int64_t kh = 0; kh < w->h; kh++)
+                    for (int64_t kw = 0; kw < w->w; kw++) {
+                        const int64_t k[3] = {kd, kh, kw};
+                        diff_weights[weight_at(w, oc, ic, kd, kh, kw)] =
+                            (float)weight_gradient(spec, &src, &diff_dst, oc, ic, k);
+                    }
+        if (diff_bias)
+            diff_bias[oc] = (float)bias_gradient(&diff_dst, oc);
+    }
+}

@@ -1,0 +1,147 @@
+/* Operators that look at one voxel, or one voxel's channels, at a time. */
+#include "nets3d/ops/reference.h"
+
+#include <math.h>
+
+typedef double (*pointwise)(const volt_op_spec *spec, void *const *operands,
+                            const int64_t i[5]);
+
+static double get(const volt_op_spec *spec, void *const *operands, int operand,
+                  const int64_t i[5])
+{
+    const volt_view v = volt_view_of(spec, operands, operand);
+
+    return volt_view_get(&v, i[0], i[1], i[2], i[3], i[4]);
+}
+
+/* dst (n,c,d,h,w) at every voxel = f(operands at that voxel) */
+static void for_each_voxel(const volt_op_spec *spec, void *const *operands, int dst,
+                           pointwise f)
+{
+    const volt_view out = volt_view_of(spec, operands, dst);
+
+    for (int64_t n = 0; n < out.t.n; n++)
+        for (int64_t c = 0; c < out.t.c; c++)
+            for (int64_t d = 0; d < out.t.d; d++)
+                for (int64_t h = 0; h < out.t.h; h++)
+                    for (int64_t w = 0; w < out.t.w; w++) {
+                        const int64_t i[5] = {n, c, d, h, w};
+                        volt_view_set(&out, n, c, d, h, w, f(spec, operands, i));
+                    }
+}
+
+static double act_fwd(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    const double x = get(spec, operands, 0, i);
+
+    return x > 0 ? x : spec->slope * x;
+}
+
+static double act_bwd(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    const double g = get(spec, operands, 1, i);
+
+    return get(spec, operands, 0, i) > 0 ? g : spec->slope * g;
+}
+
+static double add(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    return get(spec, operands, 0, i) + get(spec, operands, 1, i);
+}
+
+static double copy(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    return get(spec, operands, 0, i);
+}
+
+static double scale(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    const float *factor = operands[1]; /* (n,c) */
+
+    return get(spec, operands, 0, i) * factor[i[0] * spec->tensor[0].c + i[1]];
+}
+
+/* src (n,c,d,h,w) -> dst: max(x, slope * x) */
+void volt_reference_act_fwd(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 1, act_fwd);
+}
+
+/* dst of the forward pass, diff_dst -> diff_src */
+void volt_reference_act_bwd(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 2, act_bwd);
+}
+
+/* a, b -> a + b */
+void volt_reference_add(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 2, add);
+}
+
+/* src -> dst of the same extents, whatever their ranges and types */
+void volt_reference_copy(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 1, copy);
+}
+
+/* src (n,c,d,h,w), factors (n,c) -> dst */
+void volt_reference_scale_channels(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 2, scale);
+}
+
+/* One voxel: dst_c = exp(x_c - max) / sum. */
+static void softmax_at(const volt_view *src, const volt_view *dst, int64_t n, int64_t d,
+                       int64_t h, int64_t w)
+{
+    double highest = -INFINITY, sum = 0;
+
+    for (int64_t c = 0; c < src->t.c; c++)
+        highest = fmax(highest, volt_view_get(src, n, c, d, h, w));
+    for (int64_t c = 0; c < src->t.c; c++)
+        sum += exp(volt_view_get(src, n, c, d, h, w) - highest);
+    for (int64_t c = 0; c < src->t.c; c++)
+        volt_view_set(dst, n, c, d, h, w,
+                      exp(volt_view_get(src, n, c, d, h, w) - highest) / sum);
+}
+
+/* src (n,c,d,h,w) -> dst, over c */
+void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_view src = volt_view_of(spec, operands, 0),
+                    dst = volt_view_of(spec, operands, 1);
+
+    for (int64_t n = 0; n < src.t.n; n++)
+        for (int64_t d = 0; d < src.t.d; d++)
+            for (int64_t h = 0; h < src.t.h; h++)
+                for (int64_t w = 0; w < src.t.w; w++)
+                    softmax_at(&src, &dst, n, d, h, w);
+}
+
+/* One voxel: diff_src_c = y_c (g_c - sum over k of g_k y_k). */
+static void softmax_bwd_at(const volt_view *y, const volt_view *g, const volt_view *diff_src,
+                           int64_t n, int64_t d, int64_t h, int64_t w)
+{
+    double dot = 0;
+
+    for (int64_t c = 0; c < y->t.c; c++)
+        dot += volt_view_get(g, n, c, d, h, w) * volt_view_get(y, n, c, d, h, w);
+    for (int64_t c = 0; c < y->t.c; c++)
+        volt_view_set(diff_src, n, c, d, h, w,
+                      volt_view_get(y, n, c, d, h, w) *
+                          (volt_view_get(g, n, c, d, h, w) - dot));
+}
+
+/* dst of the forward pass, diff_dst -> diff_src */
+void volt_reference_softmax_bwd(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_view y = volt_view_of(spec, operands, 0), g = volt_view_of(spec, operands, 1);
+    const volt_view diff_src = volt_view_of(spec, operands, 2);
+
+    for (int64_t n = 0; n < y.t.n; n++)
+        for (int64_t d = 0; d < y.t.d; d++)
+            for (int64_t h = 0; h < y.t.h; h++)
+                for (int64_t w = 0; w < y.t.w; w++)
+                    softmax_bwd_at(&y, &g, &diff_src, n, d, h, w);
+}

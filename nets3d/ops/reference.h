@@ -1,0 +1,88 @@
+/* reference.h - inside of the reference device: what every operator means, in plain loops.
+ *
+ * Native layout is the plain one: element (n,c,d,h,w) of a tensor lies in its buffer at
+ * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w. Sums are taken in double, in the order of
+ * the loops, on the calling thread. bf16 is rounded to nearest even when stored; weights of an
+ * operator with a bf16 operand are rounded when packed.
+ */
+#ifndef VOLT_NETS3D_OPS_REFERENCE_H
+#define VOLT_NETS3D_OPS_REFERENCE_H
+#include "nets3d/bf16.h"
+#include "nets3d/device.h"
+VOLT_BEGIN_DECLS
+
+typedef void (*volt_reference_run)(const volt_op_spec *spec, void *const *operands);
+
+void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands);
+void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *operands);
+void volt_reference_tconv_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operands);
+void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_stats(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_act_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_act_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_act_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_act_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_max_pool_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_max_pool_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_average_pool_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_average_pool_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_upsample_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_add(const volt_op_spec *spec, void *const *operands);
+void volt_reference_copy(const volt_op_spec *spec, void *const *operands);
+void volt_reference_scale_channels(const volt_op_spec *spec, void *const *operands);
+void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_softmax_bwd(const volt_op_spec *spec, void *const *operands);
+
+size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call *call);
+volt_status volt_reference_loss(const volt_device *dev, const volt_loss_call *call);
+volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call);
+volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call);
+volt_status volt_reference_sum_squares(const volt_device *dev, double *out, const float *x,
+                                       int64_t count, int threads);
+
+/* A tensor with its memory. */
+typedef struct volt_view {
+    volt_tensor t;
+    void *data;
+} volt_view;
+
+static inline volt_view volt_view_of(const volt_op_spec *spec, void *const *operands, int i)
+{
+    const volt_view v = {spec->tensor[i], operands[i]};
+
+    return v;
+}
+
+static inline int64_t volt_view_index(const volt_view *v, int64_t n, int64_t c, int64_t d,
+                                      int64_t h, int64_t w)
+{
+    const volt_tensor *t = &v->t;
+
+    return (((n * t->buffer_c + t->c_offset + c) * t->d + d) * t->h + h) * t->w + w;
+}
+
+static inline double volt_view_get(const volt_view *v, int64_t n, int64_t c, int64_t d,
+                                   int64_t h, int64_t w)
+{
+    const int64_t i = volt_view_index(v, n, c, d, h, w);
+
+    return v->t.dtype == VOLT_BF16 ? volt_bf16_to_float(((const uint16_t *)v->data)[i])
+                                   : ((const float *)v->data)[i];
+}
+
+static inline void volt_view_set(const volt_view *v, int64_t n, int64_t c, int64_t d, int64_t h,
+                                 int64_t w, double value)
+{
+    const int64_t i = volt_view_index(v, n, c, d, h, w);
+
+    if (v->t.dtype == VOLT_BF16)
+        ((uint16_t *)v->data)[i] = volt_bf16_from_float((float)value);
+    else
+        ((float *)v->data)[i] = (float)value;
+}
+
+VOLT_END_DECLS
+#endif

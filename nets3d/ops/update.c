@@ -1,0 +1,57 @@
+/* Optimiser updates, as torch.optim defines them. */
+#include "nets3d/ops/reference.h"
+
+#include <math.h>
+
+/* g = scale*grad + decay*w; m = mu*m + g; w -= lr * (g + mu*m)   (Nesterov) */
+volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call)
+{
+    (void)dev;
+    for (int64_t i = 0; i < call->count; i++) {
+        const double g =
+            call->gradient_scale * call->gradients[i] + call->weight_decay * call->weights[i];
+        const double m = call->mu * call->momentum[i] + g;
+
+        call->momentum[i] = (float)m;
+        call->weights[i] = (float)(call->weights[i] - call->lr * (g + call->mu * m));
+    }
+    return VOLT_OK;
+}
+
+/* m and v are running means of g and g^2, corrected for their start at zero:
+ * w -= lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps). Adam adds decay*w to g,
+ * AdamW shrinks w by lr*decay before. */
+volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call)
+{
+    const double fix1 = 1 - pow(call->beta1, (double)call->step);
+    const double fix2 = 1 - pow(call->beta2, (double)call->step);
+
+    (void)dev;
+    for (int64_t i = 0; i < call->count; i++) {
+        double w = call->weights[i], g = call->gradient_scale * call->gradients[i], m, v;
+
+        if (call->decoupled)
+            w -= call->lr * call->weight_decay * w;
+        else
+            g += call->weight_decay * w;
+        m = call->beta1 * call->m[i] + (1 - call->beta1) * g;
+        v = call->beta2 * call->v[i] + (1 - call->beta2) * g * g;
+        call->m[i] = (float)m;
+        call->v[i] = (float)v;
+        call->weights[i] = (float)(w - call->lr * (m / fix1) / (sqrt(v / fix2) + call->eps));
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_reference_sum_squares(const volt_device *dev, double *out, const float *x,
+                                       int64_t count, int threads)
+{
+    double sum = 0;
+
+    (void)dev;
+    (void)threads;
+    for (int64_t i = 0; i < count; i++)
+        sum += (double)x[i] * x[i];
+    *out = sum;
+    return VOLT_OK;
+}
