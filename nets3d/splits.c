@@ -1,0 +1,330 @@
+#include "nets3d/splits.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/file.h"
+#include "io/json.h"
+
+enum { SEED = 12345 };
+
+/* MT19937 (Matsumoto and Nishimura, 1998), seeded as numpy's RandomState(seed). */
+typedef struct mersenne {
+    uint32_t state[624];
+    int next;
+} mersenne;
+
+static void mersenne_seed(mersenne *m, uint32_t seed)
+{
+    m->state[0] = seed;
+    for (uint32_t i = 1; i < 624; i++)
+        m->state[i] = 1812433253u * (m->state[i - 1] ^ (m->state[i - 1] >> 30)) + i;
+    m->next = 624;
+}
+
+static uint32_t mersenne_u32(mersenne *m)
+{
+    uint32_t y;
+
+    if (m->next == 624) {
+        for (int i = 0; i < 624; i++) {
+            y = (m->state[i] & 0x80000000u) | (m->state[(i + 1) % 624] & 0x7fffffffu);
+            m->state[i] = m->state[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
+        }
+        m->next = 0;
+    }
+    y = m->state[m->next++];
+    y ^= y >> 11;
+    y ^= (y << 7) & 0x9d2c5680u;
+    y ^= (y << 15) & 0xefc60000u;
+    return y ^ (y >> 18);
+}
+
+/* 0..max without bias, as numpy's legacy generator: masked draws, those above max rejected. */
+static uint32_t mersenne_at_most(mersenne *m, uint32_t max)
+{
+    uint32_t mask = max, draw;
+
+    if (max == 0)
+        return 0;
+    for (int shift = 1; shift < 32; shift *= 2)
+        mask |= mask >> shift;
+    do
+        draw = mersenne_u32(m) & mask;
+    while (draw > max);
+    return draw;
+}
+
+/* 0..count-1 in the order of RandomState(seed).shuffle. */
+static volt_status shuffled(int64_t **out, int64_t count, uint32_t seed)
+{
+    mersenne m;
+    int64_t *order = NULL;
+    volt_status st = volt_alloc_zero(&order, (size_t)count, sizeof *order, "a split");
+
+    if (st != VOLT_OK)
+        return st;
+    mersenne_seed(&m, seed);
+    for (int64_t i = 0; i < count; i++)
+        order[i] = i;
+    for (int64_t i = count - 1; i > 0; i--) {
+        const int64_t j = mersenne_at_most(&m, (uint32_t)i), held = order[i];
+        order[i] = order[j];
+        order[j] = held;
+    }
+    *out = order;
+    return VOLT_OK;
+}
+
+void volt_split_clear(volt_split *s)
+{
+    volt_free(s->train);
+    volt_free(s->val);
+    *s = (volt_split){0};
+}
+
+void volt_splits_clear(volt_splits *s)
+{
+    for (int i = 0; i < s->folds; i++)
+        volt_split_clear(&s->fold[i]);
+    volt_free(s->fold);
+    *s = (volt_splits){0};
+}
+
+static volt_status check_count(int64_t cases)
+{
+    if (cases < 2 || cases > INT32_MAX)
+        return volt_fail(VOLT_EINVAL,
+                         "%lld cases cannot be split into training and validation; at least 2 "
+                         "are needed (or --fold all)",
+                         (long long)cases);
+    return VOLT_OK;
+}
+
+/* The cases marked in `is_val` and the others, both ascending. */
+static volt_status split_by_mark(volt_split *out, const char *is_val, int64_t cases)
+{
+    volt_split s = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&s.train, (size_t)cases, sizeof *s.train, "a split"));
+    VOLT_TRY(st, done, volt_alloc_zero(&s.val, (size_t)cases, sizeof *s.val, "a split"));
+    for (int64_t i = 0; i < cases; i++) {
+        if (is_val[i])
+            s.val[s.vals++] = i;
+        else
+            s.train[s.trains++] = i;
+    }
+    *out = s;
+    s = (volt_split){0};
+done:
+    volt_split_clear(&s);
+    return st;
+}
+
+volt_status volt_splits_kfold(volt_splits *out, int64_t cases)
+{
+    const int folds = (int)(cases < VOLT_FOLDS ? cases : VOLT_FOLDS);
+    volt_splits s = {0};
+    int64_t *order = NULL, start = 0;
+    char *is_val = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_count(cases));
+    VOLT_TRY(st, done, shuffled(&order, cases, SEED));
+    VOLT_TRY(st, done, volt_alloc_zero(&s.fold, (size_t)folds, sizeof *s.fold, "the folds"));
+    s.folds = folds;
+    VOLT_TRY(st, done, volt_alloc_zero(&is_val, (size_t)cases, 1, "the folds"));
+    for (int f = 0; f < folds; f++) {
+        const int64_t size = cases / folds + (f < cases % folds);
+        memset(is_val, 0, (size_t)cases);
+        for (int64_t i = start; i < start + size; i++)
+            is_val[order[i]] = 1;
+        VOLT_TRY(st, done, split_by_mark(&s.fold[f], is_val, cases));
+        start += size;
+    }
+    *out = s;
+    s = (volt_splits){0};
+done:
+    volt_free(is_val);
+    volt_free(order);
+    volt_splits_clear(&s);
+    return st;
+}
+
+volt_status volt_split_random(volt_split *out, int64_t cases, int64_t fold)
+{
+    int64_t *order = NULL, trains;
+    char *is_val = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_count(cases));
+    if (fold < 0 || fold > INT32_MAX - SEED) {
+        st = volt_fail(VOLT_EINVAL, "fold %lld does not exist", (long long)fold);
+        goto done;
+    }
+    VOLT_TRY(st, done, shuffled(&order, cases, (uint32_t)(SEED + fold)));
+    VOLT_TRY(st, done, volt_alloc_zero(&is_val, (size_t)cases, 1, "a split"));
+    trains = (int64_t)((double)cases * 0.8);
+    for (int64_t i = trains; i < cases; i++)
+        is_val[order[i]] = 1;
+    st = split_by_mark(out, is_val, cases);
+done:
+    volt_free(is_val);
+    volt_free(order);
+    return st;
+}
+
+static json_t *id_list(const int64_t *index, int64_t count, const volt_dataset *ds)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; list && i < count; i++) {
+        if (json_array_append_new(list, json_string(ds->cases.item[index[i]].id)) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+volt_status volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds)
+{
+    json_t *root = json_array();
+    volt_status st;
+
+    for (int f = 0; root && f < s->folds; f++) {
+        json_t *fold = json_object();
+        const volt_split *split = &s->fold[f];
+        if (json_object_set_new(fold, "train", id_list(split->train, split->trains, ds)) ||
+            json_object_set_new(fold, "val", id_list(split->val, split->vals, ds)) ||
+            json_array_append(root, fold)) {
+            json_decref(root);
+            root = NULL;
+        }
+        json_decref(fold);
+    }
+    st = root ? volt_json_save(path, root)
+              : volt_fail(VOLT_ENOMEM, "out of memory for %s", path);
+    json_decref(root);
+    return st;
+}
+
+/* Marks the listed cases; a case must not be marked yet. */
+static volt_status mark_ids(char *mark, char as, const volt_json_at *fold, const char *key,
+                            const volt_dataset *ds)
+{
+    volt_json_at list, item;
+    const char *id;
+    size_t count;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_json_member(&list, fold, key));
+    VOLT_TRY(st, done, volt_json_length(&count, &list, 1, (size_t)ds->cases.count));
+    for (size_t i = 0; i < count; i++) {
+        int64_t index;
+        VOLT_TRY(st, done, volt_json_item(&item, &list, i));
+        VOLT_TRY(st, done, volt_json_text(&id, &item, 4096));
+        index = volt_dataset_find(ds, id);
+        if (index < 0)
+            return volt_json_fail(&item, "is \"%s\"; the data set in %s has no such case", id,
+                                  ds->folder);
+        if (mark[index])
+            return volt_json_fail(&item, "is \"%s\", which is in this fold already", id);
+        mark[index] = as;
+    }
+done:
+    return st;
+}
+
+static volt_status collect(int64_t **out, int64_t *count, const char *mark, char as,
+                           int64_t cases)
+{
+    volt_status st = volt_alloc_zero(out, (size_t)cases, sizeof **out, "a split");
+
+    for (int64_t i = 0; st == VOLT_OK && i < cases; i++) {
+        if (mark[i] == as)
+            (*out)[(*count)++] = i;
+    }
+    return st;
+}
+
+volt_status volt_splits_read(volt_splits *out, const char *path, const volt_dataset *ds)
+{
+    const int64_t cases = ds->cases.count;
+    volt_json doc = {0};
+    volt_json_at root, fold;
+    volt_splits s = {0};
+    char *mark = NULL;
+    size_t folds;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_json_load(&doc, path));
+    root = volt_json_root(&doc);
+    VOLT_TRY(st, done, volt_json_length(&folds, &root, 1, 10000));
+    VOLT_TRY(st, done, volt_alloc_zero(&s.fold, folds, sizeof *s.fold, "the folds"));
+    s.folds = (int)folds;
+    VOLT_TRY(st, done, volt_alloc_zero(&mark, (size_t)cases, 1, "the folds"));
+    for (size_t f = 0; f < folds; f++) {
+        volt_split *split = &s.fold[f];
+        memset(mark, 0, (size_t)cases);
+        VOLT_TRY(st, done, volt_json_item(&fold, &root, f));
+        VOLT_TRY(st, done, mark_ids(mark, 't', &fold, "train", ds));
+        VOLT_TRY(st, done, mark_ids(mark, 'v', &fold, "val", ds));
+        VOLT_TRY(st, done, collect(&split->train, &split->trains, mark, 't', cases));
+        VOLT_TRY(st, done, collect(&split->val, &split->vals, mark, 'v', cases));
+    }
+    *out = s;
+    s = (volt_splits){0};
+done:
+    volt_free(mark);
+    volt_splits_clear(&s);
+    volt_json_close(&doc);
+    return st;
+}
+
+/* Every case in both lists. */
+static volt_status split_all(volt_split *out, int64_t cases)
+{
+    volt_split s = {0};
+    volt_status st;
+
+    if (cases < 1)
+        return volt_fail(VOLT_EINVAL, "the data set has no case to train on");
+    VOLT_TRY(st, done, volt_alloc_zero(&s.train, (size_t)cases, sizeof *s.train, "a split"));
+    VOLT_TRY(st, done, volt_alloc_zero(&s.val, (size_t)cases, sizeof *s.val, "a split"));
+    for (int64_t i = 0; i < cases; i++)
+        s.train[i] = s.val[i] = i;
+    s.trains = s.vals = cases;
+    *out = s;
+    s = (volt_split){0};
+done:
+    volt_split_clear(&s);
+    return st;
+}
+
+volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                int fold)
+{
+    volt_splits s = {0};
+    volt_status st;
+
+    if (fold == VOLT_FOLD_ALL)
+        return split_all(out, ds->cases.count);
+    if (volt_path_exists(path)) {
+        VOLT_TRY(st, done, volt_splits_read(&s, path, ds));
+    } else {
+        VOLT_TRY(st, done, volt_splits_kfold(&s, ds->cases.count));
+        VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
+    }
+    if (fold < 0 || fold >= s.folds) {
+        st = volt_split_random(out, ds->cases.count, fold);
+        goto done;
+    }
+    *out = s.fold[fold];
+    s.fold[fold] = (volt_split){0};
+done:
+    volt_splits_clear(&s);
+    return st;
+}
