@@ -19,10 +19,9 @@
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
-#define VOLT_MAX_CHANNELS                                                                      \
-    1000 /* channel numbers have four digits; a bound on hostile input                         \
-          */
-#define VOLT_MAX_LABELS 4096
+/* Bounds on hostile input; channel numbers in file names have four digits. */
+#define VOLT_MAX_CHANNELS 1000
+#define VOLT_MAX_LABELS   4096
 
 typedef struct volt_label {
     char *name;
