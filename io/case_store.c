@@ -353,7 +353,7 @@ static volt_status get_classes(opened_case *o, const unsigned char *file, size_t
         const unsigned char *row = file + FIXED_BYTES + (size_t)k * CLASS_BYTES;
         volt_class_locations *l = &o->table[k];
         const uint64_t all = get64(row + 8), count = get64(row + 16);
-        const void *block;
+        const void *block = NULL;
 
         l->label = (int32_t)get32(row);
         if (all > (uint64_t)voxels || count > all)
@@ -377,7 +377,7 @@ done:
 
 static volt_status fill(opened_case *o, const unsigned char *file, size_t bytes)
 {
-    const void *block;
+    const void *block = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, get_header(o, file, bytes));

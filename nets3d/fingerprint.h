@@ -12,8 +12,14 @@
 #include "base/callbacks.h"
 #include "base/status.h"
 #include "io/dataset.h"
-#include "volume/intensities.h"
 VOLT_BEGIN_DECLS
+
+/* Of a channel over the foreground of a whole data set: nnU-Net's
+ * foreground_intensity_properties_per_channel. In the unit of the voxels. */
+typedef struct volt_foreground_stats {
+    double mean, median, std, min, max;
+    double percentile_00_5, percentile_99_5;
+} volt_foreground_stats;
 
 /* Plain data; zero-initialised is empty. Axes z, y, x of the files. */
 typedef struct volt_fingerprint {
@@ -21,7 +27,7 @@ typedef struct volt_fingerprint {
     double (*spacings)[3];           /* mm */
     int64_t (*shapes_after_crop)[3]; /* voxels */
     int channels;
-    volt_intensities *intensities;              /* one per channel, over the foreground */
+    volt_foreground_stats *intensities;         /* one per channel, over the foreground */
     double median_relative_size_after_cropping; /* 0..1 */
 } volt_fingerprint;
 

@@ -15,17 +15,17 @@ static const struct {
     const char *key;
     size_t offset;
 } fields[] = {
-    {"max", offsetof(volt_intensities, max)},
-    {"mean", offsetof(volt_intensities, mean)},
-    {"median", offsetof(volt_intensities, median)},
-    {"min", offsetof(volt_intensities, min)},
-    {"percentile_00_5", offsetof(volt_intensities, percentile_00_5)},
-    {"percentile_99_5", offsetof(volt_intensities, percentile_99_5)},
-    {"std", offsetof(volt_intensities, std)},
+    {"max", offsetof(volt_foreground_stats, max)},
+    {"mean", offsetof(volt_foreground_stats, mean)},
+    {"median", offsetof(volt_foreground_stats, median)},
+    {"min", offsetof(volt_foreground_stats, min)},
+    {"percentile_00_5", offsetof(volt_foreground_stats, percentile_00_5)},
+    {"percentile_99_5", offsetof(volt_foreground_stats, percentile_99_5)},
+    {"std", offsetof(volt_foreground_stats, std)},
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-json_t *volt_intensities_json(const volt_intensities *v, int channels)
+json_t *volt_stats_json(const volt_foreground_stats *v, int channels)
 {
     json_t *root = json_object();
 
@@ -46,10 +46,10 @@ json_t *volt_intensities_json(const volt_intensities *v, int channels)
     return root;
 }
 
-volt_status volt_intensities_parse(volt_intensities **out, const volt_json_at *object,
-                                   int channels)
+volt_status volt_stats_parse(volt_foreground_stats **out, const volt_json_at *object,
+                             int channels)
 {
-    volt_intensities *v = NULL;
+    volt_foreground_stats *v = NULL;
     volt_json_at one, at;
     size_t count;
     volt_status st;
@@ -100,7 +100,7 @@ volt_status volt_fingerprint_write(const char *path, const volt_fingerprint *fp)
         bad |= json_array_append_new(spacings, volt_json_array_of_doubles(fp->spacings[i], 3));
     }
     bad |= json_object_set_new(root, "foreground_intensity_properties_per_channel",
-                               volt_intensities_json(fp->intensities, fp->channels));
+                               volt_stats_json(fp->intensities, fp->channels));
     bad |= json_object_set_new(root, "median_relative_size_after_cropping",
                                volt_json_number(fp->median_relative_size_after_cropping));
     bad |= json_object_set_new(root, "shapes_after_crop", shapes);
@@ -157,7 +157,7 @@ volt_status volt_fingerprint_read(volt_fingerprint *out, const char *path)
         goto done;
     }
     fp.channels = (int)channels;
-    VOLT_TRY(st, done, volt_intensities_parse(&fp.intensities, &at, fp.channels));
+    VOLT_TRY(st, done, volt_stats_parse(&fp.intensities, &at, fp.channels));
     VOLT_TRY(st, done, volt_json_member(&at, &root, "median_relative_size_after_cropping"));
     VOLT_TRY(st, done, volt_json_double(&fp.median_relative_size_after_cropping, &at, 0, 1));
     *out = fp;

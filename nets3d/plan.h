@@ -15,14 +15,14 @@
 #include "io/dataset.h"
 #include "nets3d/fingerprint.h"
 #include "nets3d/unet.h"
+#include "volume/normalize.h"
+#include "volume/resample.h"
 VOLT_BEGIN_DECLS
 
-/* One resampling function's kwargs. Orders as skimage: 0 nearest, 1 linear, 3 cubic B-spline.
- */
+/* One resampling function's kwargs. Across a separate axis the nearest slice is taken. */
 typedef struct volt_plan_resampling {
-    int order;      /* in all axes, or in-plane when z is separate */
-    int order_z;    /* across the separate axis */
-    int separate_z; /* 1 always, 0 never, -1 nnU-Net's rule (spacing ratio > 3) */
+    volt_interpolation order; /* in all axes, or in-plane when an axis is separate */
+    int separate_z;           /* 1 always, 0 never, -1 nnU-Net's rule (spacing ratio > 3) */
 } volt_plan_resampling;
 
 typedef struct volt_plan_config {
@@ -30,11 +30,11 @@ typedef struct volt_plan_config {
     char *data_identifier; /* folder of its preprocessed cases; a plain file name */
     int axes;              /* 3 or 2 */
     int64_t batch;
-    int64_t patch[3];        /* voxels */
-    double median_shape[3];  /* voxels at `spacing` */
-    double spacing[3];       /* mm */
-    volt_norm_scheme *norm;  /* per channel */
-    bool *use_mask_for_norm; /* per channel: statistics of the non-zero region only */
+    int64_t patch[3];         /* voxels */
+    double median_shape[3];   /* voxels at `spacing` */
+    double spacing[3];        /* mm */
+    volt_normalization *norm; /* per channel */
+    bool *use_mask_for_norm;  /* per channel: statistics of the non-zero region only */
     volt_plan_resampling data, seg, probabilities;
     volt_unet_spec net; /* in and out channels set from the data set; no deep supervision */
     bool batch_dice;
@@ -47,8 +47,8 @@ typedef struct volt_plan {
     int64_t original_median_shape[3];  /* after transposition, voxels */
     int transpose_forward[3];          /* source axis (0 z, 1 y, 2 x) of d, h, w */
     int transpose_backward[3];
-    int channels, classes;         /* classes: labels with background, without ignore */
-    volt_intensities *intensities; /* per channel */
+    int channels, classes;              /* classes: labels with background, without ignore */
+    volt_foreground_stats *intensities; /* per channel */
     int configs;
     volt_plan_config *config;
 } volt_plan;

@@ -5,16 +5,16 @@
 #include "nets3d/plan.h"
 
 /* nnU-Net's rule: the scheme that a channel's name asks for; z-score for any other name. */
-volt_norm_scheme volt_norm_for_channel(const char *channel);
+volt_normalization volt_norm_for_channel(const char *channel);
 /* nnU-Net's class name of a scheme; never NULL. */
-const char *volt_norm_class(volt_norm_scheme scheme);
+const char *volt_norm_class(volt_normalization scheme);
 
 /* foreground_intensity_properties_per_channel, in plans and fingerprints: an object of
  * {"0": {"max", "mean", "median", "min", "percentile_00_5", "percentile_99_5", "std"}}. The
  * caller owns the reference; NULL when out of memory. */
-json_t *volt_intensities_json(const volt_intensities *v, int channels);
+json_t *volt_stats_json(const volt_foreground_stats *v, int channels);
 /* Reads it; exactly `channels` entries. The caller owns *out (volt_free). */
-volt_status volt_intensities_parse(volt_intensities **out, const volt_json_at *object,
-                                   int channels);
+volt_status volt_stats_parse(volt_foreground_stats **out, const volt_json_at *object,
+                             int channels);
 
 #endif

@@ -116,28 +116,30 @@ static volt_status expect_text(const volt_json_at *at, const char *expected)
     return st;
 }
 
-static volt_status read_order(int *out, const volt_json_at *kwargs, const char *key)
+/* One of the orders in `allowed`, a string of digits. */
+static volt_status read_order(int64_t *out, const volt_json_at *kwargs, const char *key,
+                              const char *allowed)
 {
     volt_json_at at;
-    int64_t order;
     volt_status st;
 
     VOLT_TRY(st, done, volt_json_member(&at, kwargs, key));
-    VOLT_TRY(st, done, volt_json_int(&order, &at, 0, 5));
-    if (order != 0 && order != 1 && order != 3) {
-        volt_json_fail(&at, "is %lld; this build resamples with order 0, 1 or 3",
-                       (long long)order);
-        return VOLT_ENOTSUP;
+    VOLT_TRY(st, done, volt_json_int(out, &at, 0, 5));
+    if (!strchr(allowed, (int)('0' + *out))) {
+        volt_json_fail(&at, "is %lld; this build resamples here with order %s", (long long)*out,
+                       allowed);
+        st = VOLT_ENOTSUP;
     }
-    *out = (int)order;
 done:
     return st;
 }
 
-static volt_status read_resampling(volt_plan_resampling *out, const lineage *l, const char *key)
+static volt_status read_resampling(volt_plan_resampling *out, const lineage *l, const char *key,
+                                   const char *allowed)
 {
     char kwargs_key[64] = "";
     volt_json_at at, kwargs;
+    int64_t order, order_z;
     bool separate = false;
     volt_status st;
 
@@ -145,11 +147,12 @@ static volt_status read_resampling(volt_plan_resampling *out, const lineage *l, 
     VOLT_TRY(st, done, expect_text(&at, "resample_data_or_seg_to_shape"));
     strcat(strcpy(kwargs_key, key), "_kwargs");
     VOLT_TRY(st, done, required(&kwargs, l, kwargs_key));
-    VOLT_TRY(st, done, read_order(&out->order, &kwargs, "order"));
-    VOLT_TRY(st, done, read_order(&out->order_z, &kwargs, "order_z"));
+    VOLT_TRY(st, done, read_order(&order, &kwargs, "order", allowed));
+    VOLT_TRY(st, done, read_order(&order_z, &kwargs, "order_z", "0"));
     VOLT_TRY(st, done, volt_json_optional(&at, &kwargs, "force_separate_z"));
     if (at.value)
         VOLT_TRY(st, done, volt_json_bool(&separate, &at));
+    out->order = (volt_interpolation)order;
     out->separate_z = at.value ? separate : -1;
 done:
     return st;
@@ -169,12 +172,12 @@ static volt_status read_norms(volt_plan_config *c, const lineage *l, int channel
     VOLT_TRY(st, done, volt_alloc_zero(&c->norm, count, sizeof *c->norm, "a plan"));
     VOLT_TRY(st, done, volt_alloc_zero(&c->use_mask_for_norm, count, sizeof(bool), "a plan"));
     for (size_t i = 0; i < count; i++) {
-        volt_norm_scheme s = VOLT_NORM_NONE;
+        volt_normalization s = VOLT_NORMALIZE_NONE;
         VOLT_TRY(st, done, volt_json_item(&at, &schemes, i));
         VOLT_TRY(st, done, volt_json_text(&text, &at, 1024));
-        while (s <= VOLT_NORM_RGB && strcmp(text, volt_norm_class(s)) != 0)
+        while (s <= VOLT_NORMALIZE_RGB_01 && strcmp(text, volt_norm_class(s)) != 0)
             s++;
-        if (s > VOLT_NORM_RGB) {
+        if (s > VOLT_NORMALIZE_RGB_01) {
             volt_json_fail(&at, "is \"%s\", a normalisation this build does not have", text);
             return VOLT_ENOTSUP;
         }
@@ -393,9 +396,10 @@ static volt_status read_config(volt_plan_config *c, const volt_json_at *configs,
     VOLT_TRY(st, done, expect_text(&at, "DefaultPreprocessor"));
     VOLT_TRY(st, done, read_geometry(c, &l));
     VOLT_TRY(st, done, read_norms(c, &l, info->channels));
-    VOLT_TRY(st, done, read_resampling(&c->data, &l, "resampling_fn_data"));
-    VOLT_TRY(st, done, read_resampling(&c->seg, &l, "resampling_fn_seg"));
-    VOLT_TRY(st, done, read_resampling(&c->probabilities, &l, "resampling_fn_probabilities"));
+    VOLT_TRY(st, done, read_resampling(&c->data, &l, "resampling_fn_data", "013"));
+    VOLT_TRY(st, done, read_resampling(&c->seg, &l, "resampling_fn_seg", "01"));
+    VOLT_TRY(st, done,
+             read_resampling(&c->probabilities, &l, "resampling_fn_probabilities", "1"));
     VOLT_TRY(st, done, read_network(c, &l));
     VOLT_TRY(st, done, required(&at, &l, "patch_size"));
     VOLT_TRY(st, done, check_patch(c, &at));
@@ -493,7 +497,7 @@ static volt_status read_plan(volt_plan **out, const volt_json *doc,
     VOLT_TRY(st, done, read_transpose(plan, &root));
     VOLT_TRY(st, done,
              volt_json_member(&at, &root, "foreground_intensity_properties_per_channel"));
-    VOLT_TRY(st, done, volt_intensities_parse(&plan->intensities, &at, info->channels));
+    VOLT_TRY(st, done, volt_stats_parse(&plan->intensities, &at, info->channels));
     VOLT_TRY(st, done, read_configs(plan, &root, info));
     *out = plan;
     plan = NULL;

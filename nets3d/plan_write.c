@@ -7,13 +7,14 @@
 #include "io/json.h"
 #include "nets3d/plan_internal.h"
 
-const char *volt_norm_class(volt_norm_scheme scheme)
+const char *volt_norm_class(volt_normalization scheme)
 {
-    static const char *const names[] = {[VOLT_NORM_NONE] = "NoNormalization",
-                                        [VOLT_NORM_ZSCORE] = "ZScoreNormalization",
-                                        [VOLT_NORM_CT] = "CTNormalization",
-                                        [VOLT_NORM_UNIT] = "RescaleTo01Normalization",
-                                        [VOLT_NORM_RGB] = "RGBTo01Normalization"};
+    static const char *const names[] = {[VOLT_NORMALIZE_NONE] = "NoNormalization",
+                                        [VOLT_NORMALIZE_ZSCORE] = "ZScoreNormalization",
+                                        [VOLT_NORMALIZE_CT] = "CTNormalization",
+                                        [VOLT_NORMALIZE_RESCALE_01] =
+                                            "RescaleTo01Normalization",
+                                        [VOLT_NORMALIZE_RGB_01] = "RGBTo01Normalization"};
 
     return names[scheme];
 }
@@ -46,7 +47,7 @@ static json_t *resampling_of(bool *ok, const volt_plan_resampling *r, bool is_se
 
     set(ok, o, "is_seg", json_boolean(is_seg));
     set(ok, o, "order", json_integer(r->order));
-    set(ok, o, "order_z", json_integer(r->order_z));
+    set(ok, o, "order_z", json_integer(0));
     set(ok, o, "force_separate_z",
         r->separate_z < 0 ? json_null() : json_boolean(r->separate_z));
     return o;
@@ -177,7 +178,7 @@ static json_t *plan_json(const volt_plan *plan)
     set(&ok, root, "experiment_planner_used", json_string("ExperimentPlanner"));
     set(&ok, root, "label_manager", json_string("LabelManager"));
     set(&ok, root, "foreground_intensity_properties_per_channel",
-        volt_intensities_json(plan->intensities, plan->channels));
+        volt_stats_json(plan->intensities, plan->channels));
     if (!ok) {
         json_decref(root);
         root = NULL;

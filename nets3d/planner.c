@@ -314,22 +314,22 @@ static void median_new_shape(double out[3], const volt_fingerprint *fp, const do
     }
 }
 
-volt_norm_scheme volt_norm_for_channel(const char *channel)
+volt_normalization volt_norm_for_channel(const char *channel)
 {
     static const struct {
         const char *channel;
-        volt_norm_scheme scheme;
-    } table[] = {{"ct", VOLT_NORM_CT},
-                 {"nonorm", VOLT_NORM_NONE},
-                 {"zscore", VOLT_NORM_ZSCORE},
-                 {"rescale_to_0_1", VOLT_NORM_UNIT},
-                 {"rgb_to_0_1", VOLT_NORM_RGB}};
+        volt_normalization scheme;
+    } table[] = {{"ct", VOLT_NORMALIZE_CT},
+                 {"nonorm", VOLT_NORMALIZE_NONE},
+                 {"zscore", VOLT_NORMALIZE_ZSCORE},
+                 {"rescale_to_0_1", VOLT_NORMALIZE_RESCALE_01},
+                 {"rgb_to_0_1", VOLT_NORMALIZE_RGB_01}};
 
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         if (strcasecmp(channel, table[i].channel) == 0)
             return table[i].scheme;
     }
-    return VOLT_NORM_ZSCORE;
+    return VOLT_NORMALIZE_ZSCORE;
 }
 
 /* What is common to all configurations of a plan. */
@@ -371,7 +371,7 @@ static volt_status add_config(const planning *p, const char *name,
              volt_alloc_zero(&c->use_mask_for_norm, channels, sizeof(bool), "a plan"));
     for (size_t i = 0; i < channels; i++) {
         c->norm[i] = volt_norm_for_channel(p->info->channel_name[i]);
-        c->use_mask_for_norm[i] = c->norm[i] == VOLT_NORM_ZSCORE &&
+        c->use_mask_for_norm[i] = c->norm[i] == VOLT_NORMALIZE_ZSCORE &&
                                   p->fp->median_relative_size_after_cropping < mask_norm_share;
     }
     c->axes = in->axes;
@@ -382,9 +382,8 @@ static volt_status add_config(const planning *p, const char *name,
         c->median_shape[a] = slice ? 1 : in->median_shape[a];
         c->spacing[a] = slice ? 0 : in->spacing[a];
     }
-    c->data = (volt_plan_resampling){.order = 3, .order_z = 0, .separate_z = -1};
-    c->seg = c->probabilities =
-        (volt_plan_resampling){.order = 1, .order_z = 0, .separate_z = -1};
+    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
+    c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
     c->net = t->net;
     c->net.out_channels = p->info->labels;
     c->batch_dice = batch_dice;

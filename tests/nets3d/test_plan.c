@@ -166,7 +166,7 @@ static void a_plan_read_back_is_the_plan_written(void **state)
     assert_int_equal(c->patch[1], 56);
     assert_int_equal(c->net.stages, 4);
     assert_int_equal(c->net.out_channels, 3);
-    assert_int_equal(c->norm[0], VOLT_NORM_ZSCORE);
+    assert_int_equal(c->norm[0], VOLT_NORMALIZE_ZSCORE);
     assert_false(c->batch_dice);
     assert_ok(volt_plan_text(&a, plan));
     assert_ok(volt_plan_parse(&again, a, strlen(a), "text", &info));
@@ -186,7 +186,7 @@ static void plan_of(volt_plan **plan, const double spacing[3], const int64_t sha
     const volt_dataset_info info = info_of(channels, 3);
     double spacings[20][3];
     int64_t shapes[20][3];
-    volt_intensities intensities[4] = {{0}};
+    volt_foreground_stats intensities[4] = {{0}};
     volt_fingerprint fp = {.cases = 20,
                            .spacings = spacings,
                            .shapes_after_crop = shapes,
