@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"
+#include "io/json.h"
 
 typedef enum cli_type {
     CLI_FLAG,     /* bool */
@@ -110,6 +111,11 @@ void cli_print_commands(void);
 void cli_print_help(const cli_command *command);
 void cli_print_group(const char *group); /* commands whose name starts with this word */
 void cli_print_exit_codes(void);
+
+/* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
+volt_status cli_print_json(json_t *root);
+/* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
+volt_status cli_need_output(const cli *c, const char *path);
 
 /* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
  * in order and the second one ends the process. */

@@ -1,0 +1,26 @@
+#include <stdio.h>
+#include "apps/cli.h"
+#include "base/mem.h"
+
+volt_status cli_print_json(json_t *root)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    volt_status st;
+
+    if (!root)
+        return volt_fail(VOLT_ENOMEM, "out of memory for the JSON output");
+    st = volt_json_dump_line(&text, &bytes, root);
+    if (st == VOLT_OK)
+        printf("%s\n", text);
+    volt_free(text);
+    json_decref(root);
+    return st;
+}
+
+volt_status cli_need_output(const cli *c, const char *path)
+{
+    if (path)
+        return VOLT_OK;
+    return volt_fail(VOLT_EINVAL, "volt %s needs an output: -o PATH", c->command->name);
+}
