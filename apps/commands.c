@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-const cli_command *const cli_commands[] = {NULL};
+extern const cli_command cmd_info;
+
+const cli_command *const cli_commands[] = {&cmd_info, NULL};
 
 /* True when `name` begins with `word` and a blank. */
 static bool starts_with_word(const char *name, const char *word)

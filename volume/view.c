@@ -1,8 +1,10 @@
 #include "volume/view.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "volume/orient.h"
 
 static float float_of_bf16(uint16_t bits)
 {
@@ -42,33 +44,18 @@ double volt_voxel_value(const volt_volume *v, int64_t i)
     return NAN;
 }
 
-/* For each world axis the memory axis that lies nearest to it and whether its index grows
- * towards R, A, S. The steepest pairs are taken first, as nibabel's io_orientation does for
- * matrices without shear. */
+/* For each world axis (0 R, 1 A, 2 S) the memory axis that lies nearest to it and whether its
+ * index grows towards R, A, S. */
 static void nearest_axes(int axis[3], bool grows[3], const volt_grid *grid)
 {
-    double spacing[3];
-    bool world_taken[3] = {false, false, false}, taken[3] = {false, false, false};
+    volt_orientation o;
+    volt_status st = volt_orientation_to(&o, grid, "RAS");
 
-    volt_grid_spacing(spacing, grid);
-    for (int round = 0; round < 3; round++) {
-        int best_world = -1, best = -1;
-        double steepest = -1;
-
-        for (int world = 0; world < 3; world++) {
-            for (int m = 0; m < 3; m++) {
-                double slope = fabs(grid->to_world[world][2 - m]) / spacing[m];
-
-                if (!world_taken[world] && !taken[m] && slope > steepest) {
-                    steepest = slope;
-                    best_world = world;
-                    best = m;
-                }
-            }
-        }
-        world_taken[best_world] = taken[best] = true;
-        axis[best_world] = best;
-        grows[best_world] = grid->to_world[best_world][2 - best] > 0;
+    assert(st == VOLT_OK);
+    (void)st;
+    for (int world = 0; world < 3; world++) {
+        axis[world] = o.from[2 - world]; /* axes of a RAS volume in memory order are S, A, R */
+        grows[world] = !o.flip[2 - world];
     }
 }
 

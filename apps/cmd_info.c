@@ -1,0 +1,180 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include "apps/cli.h"
+#include "io/nifti.h"
+#include "volume/orient.h"
+#include "volume/volume.h"
+
+typedef struct info_options {
+    bool header;
+} info_options;
+
+static const cli_option options[] = {
+    {"--header", 0, CLI_FLAG, offsetof(info_options, header), NULL, NULL, 0, 0,
+     "look at the header only, not at the voxels"},
+};
+
+/* All that is printed about one file. */
+typedef struct facts {
+    const char *path;
+    const volt_nifti_header *header;
+    char codes[4];
+    double spacing[3]; /* z, y, x */
+    bool has_range;
+    volt_value_range range;
+} facts;
+
+static const char *geometry_name(const volt_nifti_header *h)
+{
+    return h->geometry == VOLT_NIFTI_SFORM   ? "sform"
+           : h->geometry == VOLT_NIFTI_QFORM ? "qform"
+                                             : "none: orientation unknown";
+}
+
+static json_t *strings(char *const *text, size_t count)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(text[i]));
+    return list;
+}
+
+static json_t *matrix(const volt_grid *g)
+{
+    json_t *rows = json_array();
+
+    for (int r = 0; r < 3; r++)
+        json_array_append_new(rows, volt_json_array_of_doubles(g->to_world[r], 4));
+    return rows;
+}
+
+static volt_status print_json(const facts *f)
+{
+    const volt_nifti_header *h = f->header;
+    const volt_grid *g = &h->grid;
+    const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
+    const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
+    json_t *root = json_pack(
+        "{s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:s, s:s, s:i, s:i, s:o, s:s, s:o, s:o, s:s, s:o}",
+        "file", f->path, "nifti", h->version, "pair", (int)h->pair, "gzip", (int)h->gzip,
+        "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels, "spacing_mm",
+        volt_json_array_of_doubles(spacing, 3), "orientation", f->codes, "geometry",
+        geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code, "to_world",
+        matrix(g), "type", volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope),
+        "inter", volt_json_number(h->inter), "description", h->description, "oddities",
+        strings(h->oddities, h->oddity_count));
+
+    if (root && f->has_range) {
+        json_object_set_new(root, "min", volt_json_number(f->range.min));
+        json_object_set_new(root, "max", volt_json_number(f->range.max));
+        json_object_set_new(root, "not_finite", json_integer(f->range.not_finite));
+    }
+    return cli_print_json(root);
+}
+
+static void print_text(const facts *f)
+{
+    const volt_nifti_header *h = f->header;
+    const volt_grid *g = &h->grid;
+
+    printf("%s\n", f->path);
+    printf("  format       NIfTI-%d%s%s%s\n", h->version, h->pair ? ", header and image" : "",
+           h->gzip ? ", gzip" : "", h->swapped ? ", the other byte order" : "");
+    printf("  size         %" PRId64 " x %" PRId64 " x %" PRId64 " voxels (x, y, z)", g->n[2],
+           g->n[1], g->n[0]);
+    if (g->channels > 1)
+        printf(", %d channels", g->channels);
+    printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
+           f->spacing[0]);
+    printf("  orientation  %s, from %s (qform code %d, sform code %d)\n", f->codes,
+           geometry_name(h), h->qform_code, h->sform_code);
+    for (int r = 0; r < 3; r++)
+        printf("  %s  %10.5f %10.5f %10.5f %12.4f\n", r == 0 ? "to world   " : "           ",
+               g->to_world[r][0], g->to_world[r][1], g->to_world[r][2], g->to_world[r][3]);
+    printf("  type         %s", volt_dtype_name(h->dtype));
+    if (h->scaled)
+        printf(", scaled by %.9g, plus %.9g", h->slope, h->inter);
+    if (f->has_range)
+        printf("\n  values       %.9g to %.9g", f->range.min, f->range.max);
+    if (f->has_range && f->range.not_finite)
+        printf(", %" PRId64 " voxels are not finite", f->range.not_finite);
+    putchar('\n');
+    if (h->description[0])
+        printf("  description  %s\n", h->description);
+    for (size_t i = 0; i < h->oddity_count; i++)
+        printf("  odd          %s\n", h->oddities[i]);
+}
+
+static volt_status look(const cli *c, const char *path)
+{
+    const info_options *o = c->options;
+    volt_nifti_read_options read = {.threads = (int)c->threads};
+    volt_nifti_header *header = NULL;
+    volt_volume *volume = NULL;
+    facts f = {.path = path};
+    volt_status st;
+
+    if (o->header)
+        VOLT_TRY(st, done, volt_nifti_info(&header, path));
+    else
+        VOLT_TRY(st, done, volt_nifti_read(&volume, &header, path, &read));
+    f.header = header;
+    volt_grid_spacing(f.spacing, &header->grid);
+    volt_orientation_codes(f.codes, &header->grid);
+    f.has_range = volume != NULL;
+    if (volume)
+        f.range = volt_volume_range(volume, (int)c->threads);
+    if (c->json)
+        st = print_json(&f);
+    else
+        print_text(&f);
+done:
+    volt_volume_free(volume);
+    volt_nifti_header_free(header);
+    return st;
+}
+
+/* Of several files one that cannot be read does not hide the others: its sentence stands in
+ * its place, and the command fails at the end. */
+static volt_status run(cli *c)
+{
+    volt_status first = VOLT_OK;
+    int failed = 0;
+
+    for (int i = 0; i < c->args_count; i++) {
+        volt_status st = volt_check_cancelled(&c->callbacks);
+
+        if (st != VOLT_OK)
+            return st;
+        st = look(c, c->args[i]);
+        if (st == VOLT_OK)
+            continue;
+        if (c->args_count == 1)
+            return st;
+        if (c->json)
+            (void)cli_print_json(
+                json_pack("{s:s, s:s}", "file", c->args[i], "error", volt_last_error()));
+        else
+            printf("%s\n  unreadable   %s\n", c->args[i], volt_last_error());
+        first = first == VOLT_OK ? st : first;
+        failed++;
+    }
+    if (failed)
+        return volt_fail(first, "%d of %d files cannot be read", failed, c->args_count);
+    return VOLT_OK;
+}
+
+const cli_command cmd_info = {
+    .name = "info",
+    .one_line = "tell what a scan is: size, spacing, orientation, values, oddities",
+    .args = "FILE...",
+    .min_args = 1,
+    .max_args = -1,
+    .about = "Prints geometry, type and range of NIfTI files, and what is odd about their\n"
+             "headers. With --json one object a line.",
+    .example = "volt info scan.nii.gz",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, info_options),
+    .run = run,
+};

@@ -1,0 +1,16 @@
+/* labels.h - which values a label map holds. */
+#ifndef VOLT_VOLUME_LABELS_H
+#define VOLT_VOLUME_LABELS_H
+#include <stdint.h>
+#include "base/status.h"
+#include "volume/volume.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_LABEL_VALUES 32768 /* 0..32767, what VOLT_I16 holds */
+
+/* Adds to counts[VOLT_LABEL_VALUES] how many voxels have each value; negative ones are not
+ * counted. VOLT_EINVAL: not VOLT_I16. */
+VOLT_CALL volt_label_counts(int64_t *counts, const volt_volume *labels);
+
+VOLT_END_DECLS
+#endif
