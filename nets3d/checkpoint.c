@@ -227,7 +227,7 @@ volt_status volt_checkpoint_read(const char *path, const volt_graph *graph, floa
             path, (long long)found.weights, (long long)volt_graph_param_elements(graph));
         goto done;
     }
-    for (int s = -1; s < (slot ? slots : 0); s++) {
+    for (int s = weights ? -1 : 0; s < (slot ? slots : 0); s++) {
         for (int i = 0; i < params; i++)
             VOLT_TRY(
                 st, done,

@@ -39,8 +39,8 @@ VOLT_CALL volt_checkpoint_write(const char *path, const volt_checkpoint_head *he
  * of VOLT, or damaged; VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_checkpoint_read_head(volt_checkpoint_head *out, const char *path);
 
-/* Outputs are undefined on failure. Reads the weights and, where `slot` is not NULL, `slots`
- * optimiser slots into flat host arrays in the order of `graph`. VOLT_EFORMAT: a tensor is
+/* Reads the weights and the optimiser's `slots` slots (each NULL: not wanted) into flat host
+ * arrays in the order of `graph`; they are undefined on failure. VOLT_EFORMAT: a tensor is
  * missing or has another shape (a checkpoint of another network), or the checksum differs
  * (damaged). */
 VOLT_CALL volt_checkpoint_read(const char *path, const volt_graph *graph, float *weights,

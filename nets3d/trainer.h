@@ -22,7 +22,8 @@
 #include "nets3d/precision.h"
 VOLT_BEGIN_DECLS
 
-/* How a network is trained. Plain value. */
+/* How a network is trained. Plain value. The learning rate follows the schedule from iteration
+ * to iteration (nnU-Net moves it once an epoch). */
 typedef struct volt_recipe {
     int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
     int64_t batch;                                     /* 0 = the plan's */
@@ -35,6 +36,9 @@ typedef struct volt_recipe {
 } volt_recipe;
 
 VOLT_API volt_recipe volt_recipe_nnunet(void);
+/* What reaches the best Dice in minutes to hours: AdamW with cosine and warm-up. Epochs and
+ * iterations are set by the budget. */
+VOLT_API volt_recipe volt_recipe_budget(void);
 
 /* What a run learns from. Everything is borrowed for the call. */
 typedef struct volt_train_data {
@@ -89,7 +93,7 @@ typedef struct volt_train_result {
 /* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
  * cancelled. Progress: "iterations". Log: one line per epoch, warnings.
  *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another
- *                   network, plan, data set, recipe or seed (the sentence says which)
+ *                   plan, data set or set of cases (the sentence names the first difference)
  *   VOLT_EFORMAT    damaged checkpoint or case
  *   VOLT_ENOMEM     the announced peak does not fit this machine
  *   VOLT_ENUMERIC   loss or gradient not finite: the sentence names iteration and cases; the
