@@ -42,9 +42,9 @@ VOLT_API void volt_predictor_free(volt_predictor *p); /* NULL is allowed */
 /* Channels and labels of the training set; borrowed. */
 VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
 
-/* Most bytes (mem.h) that volt_predictor_run needs for an image of this grid, the network and
- * the image itself included; exact up to the cropping of empty borders, which only lessens it.
- * VOLT_EINVAL: another number of channels; sizes that overflow. */
+/* Most bytes (mem.h) held while volt_predictor_run works on an image of this grid: network,
+ * prepared image, sums and masks, without the caller's image. Exact for images without empty
+ * borders, which are cropped. VOLT_EINVAL: another number of channels; sizes that overflow. */
 VOLT_CALL volt_predictor_memory(const volt_predictor *p, const volt_grid *grid, size_t *out);
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
