@@ -5,6 +5,10 @@ set -u
 cd "$3" || exit 1
 mkdir -p "$2"
 flags=(-I. -D_DEFAULT_SOURCE -Wall -Wextra -Wpedantic -Werror -fsyntax-only)
+# Where CMake found the packages.
+while IFS= read -r folder; do
+    flags+=("-isystem$folder")
+done < <(sed -n 's/^VOLT_[a-z]*_INCLUDE:PATH=//p' "$(dirname "$1")/CMakeCache.txt" | grep -v '^/usr/include$')
 bad=0
 count=0
 has_cxx=$(command -v c++ || command -v g++)

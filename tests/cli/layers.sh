@@ -43,11 +43,11 @@ while IFS=: read -r file included; do
     esac
     case $included in
     *dnnl*.h) [[ $file == nets3d/cpu/* ]] || complain "$file includes $included outside nets3d/cpu" ;;
-    jansson.h) [[ $file == io/* || $file == nets3d/* ]] ||
+    jansson.h | libdeflate.h) [[ $file == io/* || $file == nets3d/* ]] ||
         complain "$file includes $included outside io and nets3d" ;;
     nifti[12].h | nifti[12]_io.h) [[ $file == io/* ]] ||
         complain "$file includes $included outside io" ;;
-    png.h | libdeflate.h | zlib.h) [[ $file == io/* ]] ||
+    png.h | zlib.h) [[ $file == io/* ]] ||
         complain "$file includes $included outside io" ;;
     mpi.h) [[ $file == parallel/* ]] || complain "$file includes $included outside parallel" ;;
     cuda*.h | cudnn*.h | nccl.h) complain "$file includes $included" ;;
