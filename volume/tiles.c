@@ -4,20 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "base/threads.h"
-
-/* Rounds to half precision (1 + 5 + 10 bits), ties to even; 0 <= x < 65504. */
-static float round_to_half(float x)
-{
-    uint32_t bits;
-
-    if (x < 0x1p-14f) /* subnormal halves are multiples of 2^-24 */
-        return rintf(x * 0x1p24f) * 0x1p-24f;
-    memcpy(&bits, &x, sizeof bits);
-    bits += 0xfff + (bits >> 13 & 1);
-    bits &= ~UINT32_C(0x1fff);
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
+#include "volume/half.h"
 
 /* Distance of neighbouring tiles, voxels: at least one. MONAI takes the whole part. */
 static double stride_of(int64_t patch, double step, volt_tile_rule rule)
@@ -130,7 +117,7 @@ static void finish_nnunet_map(float *map, const double *const profile[3], const 
     for (int64_t i = 0; i < voxels; i++) {
         const double v =
             profile[0][i / (n[1] * n[2])] * profile[1][i / n[2] % n[1]] * profile[2][i % n[2]];
-        map[i] = round_to_half((float)(v / (peak / 10)));
+        map[i] = volt_round_to_half((float)(v / (peak / 10)));
         if (map[i] > 0 && map[i] < smallest)
             smallest = map[i];
     }

@@ -1,0 +1,189 @@
+/* What may happen to a sample, and what does: the random half of volume/augment.h. */
+#include <math.h>
+#include "volume/augment.h"
+
+#define PI 3.14159265358979323846
+
+volt_augment_rules volt_augment_rules_none(const int64_t patch[3], int32_t channels)
+{
+    return (volt_augment_rules){.patch = {patch[0], patch[1], patch[2]}, .channels = channels};
+}
+
+volt_augment_rules volt_augment_rules_nnunet(const int64_t patch[3], int32_t channels)
+{
+    const int64_t longest = patch[1] > patch[2] ? patch[1] : patch[2];
+    const int64_t shortest = patch[1] < patch[2] ? patch[1] : patch[2];
+    const bool flat = patch[0] == 1; /* 2D */
+    volt_augment_rules r = volt_augment_rules_none(patch, channels);
+    double angle = 30;
+
+    r.in_plane = flat || longest > 3 * patch[0];
+    if (r.in_plane)
+        angle = flat && 2 * longest > 3 * shortest ? 15 : 180;
+    for (int a = 0; a < 3; a++) {
+        r.rotation_rad[a] = angle / 180 * PI;
+        r.p_mirror[a] = flat && a == 0 ? 0 : 0.5;
+    }
+    r.p_rotation = r.p_scaling = 0.2;
+    r.scaling = (volt_range){0.7, 1.4};
+    r.p_noise = 0.1;
+    r.noise_sd = (volt_range){0, 0.1};
+    r.p_blur = 0.2;
+    r.p_blur_channel = 0.5;
+    r.blur_sigma = (volt_range){0.5, 1};
+    r.p_brightness = r.p_contrast = 0.15;
+    r.brightness = r.contrast = (volt_range){0.75, 1.25};
+    r.p_low_resolution = 0.25;
+    r.p_low_resolution_channel = 0.5;
+    r.low_resolution = (volt_range){0.5, 1};
+    r.p_gamma_inverted = 0.1;
+    r.p_gamma = 0.3;
+    r.gamma = (volt_range){0.7, 1.5};
+    return r;
+}
+
+/* |x' | and |y'| of the vector (x, y) turned by `angle`; each kept if larger than before. */
+static void widen(double *x, double *y, double from_x, double from_y, double angle)
+{
+    const double turned = fmin(angle, PI / 2), c = cos(turned), s = sin(turned);
+
+    *x = fmax(*x, fabs(from_x * c + from_y * s));
+    *y = fmax(*y, fabs(from_y * c - from_x * s));
+}
+
+void volt_augment_initial_patch(int64_t out[3], const volt_augment_rules *rules)
+{
+    const double n[3] = {(double)rules->patch[0], (double)rules->patch[1],
+                         (double)rules->patch[2]};
+    const double smallest_scale = 0.85; /* nnU-Net's, narrower than the scaling it draws */
+    double wide[3] = {n[0], n[1], n[2]};
+
+    for (int a = 0; a < 3; a++)
+        out[a] = rules->patch[a];
+    if (rules->p_rotation == 0 && rules->p_scaling == 0)
+        return;
+    widen(&wide[1], &wide[2], n[1], n[2], rules->rotation_rad[0]);
+    if (rules->patch[0] > 1) {
+        widen(&wide[2], &wide[0], n[2], n[0], rules->rotation_rad[1]);
+        widen(&wide[0], &wide[1], n[0], n[1], rules->rotation_rad[2]);
+    }
+    for (int a = rules->in_plane ? 1 : 0; a < 3; a++)
+        out[a] = (int64_t)(wide[a] / smallest_scale);
+}
+
+static bool happens(volt_rng *rng, double probability)
+{
+    return volt_rng_uniform(rng) < probability;
+}
+
+static double draw_range(volt_rng *rng, volt_range r)
+{
+    return volt_rng_range(rng, r.low, r.high);
+}
+
+/* A factor: half of the draws below 1, half above. */
+static double draw_factor(volt_rng *rng, volt_range r)
+{
+    if (volt_rng_uniform(rng) < 0.5 && r.low < 1)
+        return volt_rng_range(rng, r.low, 1);
+    return volt_rng_range(rng, fmax(r.low, 1), r.high);
+}
+
+static void multiply(double out[3][3], double a[3][3], double b[3][3])
+{
+    for (int i = 0; i < 3; i++) {
+        for (int k = 0; k < 3; k++)
+            out[i][k] = a[i][0] * b[0][k] + a[i][1] * b[1][k] + a[i][2] * b[2][k];
+    }
+}
+
+/* R2 R1 R0 S, where Ri turns about axis i (z, y, x); in-plane R0 S alone, z untouched. */
+static void spatial_matrix(double out[3][3], const double angle[3], double scale, bool in_plane)
+{
+    const double c[3] = {cos(angle[0]), cos(angle[1]), cos(angle[2])};
+    const double s[3] = {sin(angle[0]), sin(angle[1]), sin(angle[2])};
+    double r0[3][3] = {{in_plane ? 1 : scale, 0, 0},
+                       {0, c[0] * scale, -s[0] * scale},
+                       {0, s[0] * scale, c[0] * scale}};
+    double r1[3][3] = {{c[1], 0, s[1]}, {0, 1, 0}, {-s[1], 0, c[1]}};
+    double r2[3][3] = {{c[2], -s[2], 0}, {s[2], c[2], 0}, {0, 0, 1}};
+    double r10[3][3];
+
+    multiply(r10, r1, r0);
+    multiply(out, r2, r10);
+}
+
+static void draw_spatial(volt_augment_draw *d, const volt_augment_rules *r, volt_rng *rng)
+{
+    const bool rotate = happens(rng, r->p_rotation), rescale = happens(rng, r->p_scaling);
+    double angle[3] = {0, 0, 0}, scale = 1;
+
+    for (int a = 0; rotate && a < (r->in_plane ? 1 : 3); a++)
+        angle[a] = volt_rng_range(rng, -r->rotation_rad[a], r->rotation_rad[a]);
+    if (rescale)
+        scale = draw_range(rng, r->scaling);
+    d->spatial = rotate || rescale;
+    spatial_matrix(d->matrix, angle, scale, r->in_plane);
+}
+
+static void draw_blur(volt_augment_draw *d, const volt_augment_rules *r, volt_rng *rng)
+{
+    for (int32_t c = 0; c < r->channels; c++) {
+        if (!happens(rng, r->p_blur_channel))
+            continue;
+        for (int a = r->patch[0] == 1 ? 1 : 0; a < 3; a++)
+            d->channel[c].blur_sigma[a] = draw_range(rng, r->blur_sigma);
+    }
+}
+
+void volt_augment_draw_make(volt_augment_draw *out, const volt_augment_rules *rules,
+                            volt_rng *rng, const volt_rng *noise)
+{
+    const volt_augment_rules *r = rules;
+    volt_augment_draw d = {.noise = *noise};
+    volt_augment_channel *c = d.channel;
+
+    draw_spatial(&d, r, rng);
+    for (int32_t i = 0; i < r->channels; i++)
+        c[i] = (volt_augment_channel){.brightness = 1, .contrast = 1, .low_resolution = 1};
+    if (happens(rng, r->p_noise))
+        d.noise_sd = draw_range(rng, r->noise_sd);
+    if (happens(rng, r->p_blur))
+        draw_blur(&d, r, rng);
+    if (happens(rng, r->p_brightness)) {
+        for (int32_t i = 0; i < r->channels; i++)
+            c[i].brightness = draw_factor(rng, r->brightness);
+    }
+    if (happens(rng, r->p_contrast)) {
+        for (int32_t i = 0; i < r->channels; i++)
+            c[i].contrast = draw_factor(rng, r->contrast);
+    }
+    if (happens(rng, r->p_low_resolution)) {
+        for (int32_t i = 0; i < r->channels; i++) {
+            if (happens(rng, r->p_low_resolution_channel))
+                c[i].low_resolution = draw_range(rng, r->low_resolution);
+        }
+    }
+    if (happens(rng, r->p_gamma_inverted)) {
+        for (int32_t i = 0; i < r->channels; i++)
+            c[i].gamma_inverted = draw_factor(rng, r->gamma);
+    }
+    if (happens(rng, r->p_gamma)) {
+        for (int32_t i = 0; i < r->channels; i++)
+            c[i].gamma = draw_factor(rng, r->gamma);
+    }
+    for (int a = 0; a < 3; a++)
+        d.mirror[a] = happens(rng, r->p_mirror[a]);
+    *out = d;
+}
+
+void volt_augment_source_shape(int64_t out[3], const volt_augment_rules *rules,
+                               const volt_augment_draw *draw)
+{
+    if (draw->spatial) {
+        volt_augment_initial_patch(out, rules);
+    } else {
+        for (int a = 0; a < 3; a++)
+            out[a] = rules->patch[a];
+    }
+}

@@ -1,0 +1,53 @@
+/* augment_kernels.h - the inner loops of augment.c, one set per instruction set. Private.
+ *
+ * Float sums are taken in double by lanes, so their last bits depend on the instruction set.
+ */
+#ifndef VOLT_VOLUME_AUGMENT_KERNELS_H
+#define VOLT_VOLUME_AUGMENT_KERNELS_H
+#include <stdint.h>
+
+typedef struct augment_moments {
+    double mean, sd; /* sd with n - 1 */
+    float min, max;
+} augment_moments;
+
+/* Where the samples of one row lie in the source: corner voxel and shares of its neighbours. */
+typedef struct augment_row {
+    int32_t *base;
+    float *share[3]; /* z, y, x */
+} augment_row;
+
+/* The source's geometry as seen by a row: position = start + x * step, voxels. */
+typedef struct augment_line {
+    double start[3], step[3];
+    int64_t shape[3];
+    int32_t stride[3]; /* to the neighbour along an axis; 0 if there is none */
+} augment_line;
+
+typedef struct augment_kernels {
+    /* Samples first <= x < last of the line, all inside the source. */
+    void (*locate)(const augment_row *row, const augment_line *line, int64_t first,
+                   int64_t last);
+    void (*interpolate)(float *out, const float *source, const augment_row *row,
+                        const int32_t stride[3], int64_t first, int64_t last);
+    /* x[i] += sd * normal number i of the Philox stream; four per counter. */
+    void (*add_noise)(float *x, int64_t n, float sd, const uint32_t key[2],
+                      const uint32_t counter[4]);
+    /* out[i] = sum over k of weight[k] * in[k][i], 0 <= k < taps. */
+    void (*weigh)(float *out, const float *const *in, const float *weight, int taps, int64_t n);
+    /* out[i] = in[low[i]] + share[i] * (in[high[i]] - in[low[i]]) */
+    void (*stretch)(float *out, const float *in, const int32_t *low, const int32_t *high,
+                    const float *share, int64_t n);
+    augment_moments (*moments)(const float *x, int64_t n);
+    /* x = clamp(scale * x + offset, min, max) */
+    void (*affine)(float *x, int64_t n, float scale, float offset, float min, float max);
+    /* x = range * ((sign * x - low) * reciprocal)^gamma + low */
+    void (*power)(float *x, int64_t n, float sign, float low, float reciprocal, float range,
+                  float gamma);
+} augment_kernels;
+
+const augment_kernels *volt_augment_kernels_base(void);
+const augment_kernels *volt_augment_kernels_avx2(void);
+const augment_kernels *volt_augment_kernels_avx512(void);
+
+#endif
