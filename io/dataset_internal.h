@@ -1,0 +1,58 @@
+/* dataset_internal.h - what the sources of io/dataset.h share. */
+#ifndef VOLT_IO_DATASET_INTERNAL_H
+#define VOLT_IO_DATASET_INTERNAL_H
+#include "io/dataset.h"
+#include "io/json.h"
+
+/* A loaded dataset.json as info. */
+volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json *doc);
+
+/* VOLT_EDATA naming file, axis and both values when sizes or spacings differ. */
+volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_grid *b,
+                             const char *b_file);
+
+/* A growing list of cases. */
+typedef struct case_builder {
+    volt_case_list list;
+    size_t room;
+} case_builder;
+
+/* Appends an empty case; *out is borrowed until the next call. */
+volt_status volt_cases_append(volt_case **out, case_builder *b, const char *id);
+/* Appends `path`, which is taken, also on failure. */
+volt_status volt_case_add_file(volt_case *c, char *path);
+/* Sorts by id. VOLT_EFORMAT, naming `where`, when an id comes twice. */
+volt_status volt_cases_finish(volt_case_list *list, volt_status code, const char *where);
+
+/* "CASE_0003.nii.gz" with ending ".nii.gz": id "CASE" of *id_bytes bytes and channel 3; a name
+ * without number gives channel -1. False when the name does not end so, or starts with '.' or
+ * '_'. */
+bool volt_case_name(const char *name, const char *ending, size_t *id_bytes, int *channel);
+/* The NIfTI ending of `name` (".nii.gz", ".nii", ".img", ...); "" when it has none. */
+const char *volt_nifti_ending(const char *name);
+
+/* A file that holds a case or a channel of one. */
+typedef struct input_file {
+    char *path;
+    char *id;
+    int channel; /* -1: the file is a whole case */
+} input_file;
+
+/* Sorted by id and channel once volt_files_sort ran. */
+typedef struct input_files {
+    input_file *item;
+    size_t count, room;
+} input_files;
+void volt_files_clear(input_files *files);
+/* `numbered`: CASE_0003 is channel 3 of CASE; otherwise only CASE_0000 is a channel and other
+ * numbers belong to the name (scan_0012.nii.gz for a network of one channel). */
+volt_status volt_files_add(input_files *files, const char *path, const char *ending,
+                           bool numbered);
+/* The files of `folder` that end in `ending` (NULL: as any NIfTI file), sorted; no litter. */
+volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
+                                  bool numbered);
+void volt_files_sort(input_files *files);
+/* How many files from `first` on have its id. */
+size_t volt_files_group(const input_files *files, size_t first);
+
+#endif
