@@ -101,8 +101,7 @@ VOLT_API void volt_case_data_clear(volt_case_data *data);
 /* Reads image and labels. The caller owns what *out holds. VOLT_EDATA: channels or labels whose
  * sizes or spacings differ (the axis and both values are named), a wrong number of channels;
  * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_nifti_read's errors.
- * NaN voxels and unknown label values are not judged here, volt_dataset_check and
- * volt_case_data_check do. */
+ * NaN voxels and unknown label values are not judged here: volt_dataset_check does that. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, int channels, int threads);
 
 typedef enum volt_severity { VOLT_WARNING = 1, VOLT_ERROR = 2 } volt_severity;

@@ -204,6 +204,7 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
 {
     volt_json_at at;
     const char *text = ".nii.gz";
+    char sample[40];
     volt_status st;
 
     VOLT_TRY(st, done, volt_json_optional(&at, root, "file_ending"));
@@ -212,7 +213,8 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
         if (*text != '.' || strchr(text, '/'))
             return volt_json_fail(&at, "is \"%s\"; an ending such as \".nii.gz\" is expected",
                                   text);
-        if (!volt_nifti_named(text)) {
+        snprintf(sample, sizeof sample, "case%s", text);
+        if (!volt_nifti_named(sample)) {
             volt_json_fail(&at, "is \"%s\"; this build reads NIfTI files (.nii, .nii.gz)",
                            text);
             return VOLT_ENOTSUP;

@@ -1,0 +1,70 @@
+#include "io/workspace.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+
+/* 64-bit FNV-1a. */
+static uint64_t hash_of(const char *text)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
+    return hash;
+}
+
+/* The folder for a data set that cannot be written; the caller owns *out. */
+static volt_status cache_folder(char **out, const char *dataset_folder)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    char *real = realpath(dataset_folder, NULL);
+    const char *path = real ? real : dataset_folder;
+    volt_status st;
+
+    if (cache && *cache == '/')
+        st = volt_format(out, "%s/volt/%s-%016llx", cache, volt_path_name(path),
+                         (unsigned long long)hash_of(path));
+    else if (home && *home == '/')
+        st = volt_format(out, "%s/.cache/volt/%s-%016llx", home, volt_path_name(path),
+                         (unsigned long long)hash_of(path));
+    else
+        st = volt_fail(VOLT_EIO,
+                       "%s cannot be written and neither XDG_CACHE_HOME nor HOME names a "
+                       "folder; choose one with --work",
+                       dataset_folder);
+    free(real);
+    return st;
+}
+
+volt_status volt_workspace_open(char **out, const char *dataset_folder, const char *asked,
+                                const volt_callbacks *callbacks)
+{
+    char *folder = NULL;
+    volt_status st;
+
+    if (asked)
+        VOLT_TRY(st, done, volt_strdup(&folder, asked));
+    else
+        VOLT_TRY(st, done, volt_path_join(&folder, dataset_folder, "volt"));
+    if (!asked &&
+        !volt_path_is_writable_dir(volt_path_is_dir(folder) ? folder : dataset_folder)) {
+        volt_free(folder);
+        folder = NULL;
+        VOLT_TRY(st, done, cache_folder(&folder, dataset_folder));
+    }
+    VOLT_TRY(st, done, volt_make_dirs(folder));
+    if (!volt_path_is_writable_dir(folder)) {
+        st = volt_fail(VOLT_EIO, "%s cannot be written; choose another folder with --work",
+                       folder);
+        goto done;
+    }
+    volt_report(callbacks, VOLT_LOG_INFO, "work folder: %s", folder);
+    *out = folder;
+    folder = NULL;
+done:
+    volt_free(folder);
+    return st;
+}

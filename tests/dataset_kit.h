@@ -1,0 +1,61 @@
+/* dataset_kit.h - small data sets on disk for tests. */
+#ifndef VOLT_TESTS_DATASET_KIT_H
+#define VOLT_TESTS_DATASET_KIT_H
+#include <stdio.h>
+#include "base/file.h"
+#include "io/nifti.h"
+#include "tests/test.h"
+
+/* A scan to write; zero-initialised fields get the defaults of kit_scan. */
+typedef struct kit_scan {
+    int64_t n[3]; /* 4 x 5 x 6 */
+    int channels; /* 1 */
+    double spacing[3];
+    double shift_mm; /* of the origin along x */
+    float base;      /* voxel i has base + i % 7 */
+    int label_high;  /* > 0: labels i % (label_high + 1) instead */
+    float odd_value; /* != 0: put into the first voxel */
+} kit_scan;
+
+static inline void kit_write(const char *path, kit_scan s)
+{
+    const int64_t n[3] = {s.n[0] ? s.n[0] : 4, s.n[1] ? s.n[1] : 5, s.n[2] ? s.n[2] : 6};
+    const double mm[3] = {s.spacing[0] > 0 ? s.spacing[0] : 1.5,
+                          s.spacing[1] > 0 ? s.spacing[1] : 1,
+                          s.spacing[2] > 0 ? s.spacing[2] : 1};
+    volt_grid grid = volt_grid_make(n, s.channels ? s.channels : 1, mm);
+    volt_volume *v = NULL;
+    float *voxel;
+
+    grid.to_world[0][3] = s.shift_mm;
+    assert_ok(volt_volume_create(&v, &grid, VOLT_F32));
+    voxel = v->data;
+    for (int64_t i = 0; i < volt_grid_voxels(&grid) * grid.channels; i++)
+        voxel[i] = s.label_high ? (float)(i % (s.label_high + 1)) : s.base + (float)(i % 7);
+    if (s.odd_value != 0 || s.odd_value != s.odd_value)
+        voxel[0] = s.odd_value;
+    assert_ok(volt_nifti_write(path, v, NULL, NULL));
+    volt_volume_free(v);
+}
+
+static inline void kit_text(const char *path, const char *text)
+{
+    assert_ok(volt_write_file(path, text, strlen(text)));
+}
+
+/* Removes and makes anew FOLDER with imagesTr and labelsTr. */
+static inline void kit_folder(const char *folder)
+{
+    char command[512];
+
+    snprintf(command, sizeof command, "rm -rf '%s' && mkdir -p '%s/imagesTr' '%s/labelsTr'",
+             folder, folder, folder);
+    assert_int_equal(system(command), 0);
+}
+
+#define KIT_JSON(channels, cases)                                                              \
+    "{\"channel_names\": {" channels                                                           \
+    "}, \"labels\": {\"background\": 0, \"a\": 1, \"b\": 2}, "                                 \
+    "\"numTraining\": " cases ", \"file_ending\": \".nii.gz\"}"
+
+#endif

@@ -1,0 +1,458 @@
+#include "tests/dataset_kit.h"
+#include "base/mem.h"
+#include "io/dataset.h"
+
+#include <unistd.h>
+
+#define RAW "dataset-raw"
+
+/* Two channels, three cases. */
+static void make_raw(void)
+{
+    kit_folder(RAW);
+    kit_text(RAW "/dataset.json", KIT_JSON("\"0\": \"T1\", \"1\": \"T2\"", "3"));
+    for (int i = 0; i < 3; i++) {
+        char path[100];
+        for (int c = 0; c < 2; c++) {
+            snprintf(path, sizeof path, RAW "/imagesTr/case_%d_%04d.nii.gz", i, c);
+            kit_write(path, (kit_scan){.base = (float)(10 * i + c + 1)});
+        }
+        snprintf(path, sizeof path, RAW "/labelsTr/case_%d.nii.gz", i);
+        kit_write(path, (kit_scan){.label_high = 2});
+    }
+    kit_text(RAW "/imagesTr/._case_0_0000.nii.gz", "litter");
+    kit_text(RAW "/imagesTr/notes.txt", "not a scan");
+}
+
+static void a_raw_data_set_is_listed_and_read(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_case_data d = {0};
+    const float *voxel;
+
+    (void)state;
+    make_raw();
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_string_equal(ds->layout, "nnU-Net raw");
+    assert_string_equal(ds->info.name, RAW);
+    assert_int_equal(ds->info.channels, 2);
+    assert_string_equal(ds->info.channel_name[1], "T2");
+    assert_int_equal(ds->info.labels, 3);
+    assert_int_equal(ds->info.ignore_label, -1);
+    assert_int_equal(ds->cases.count, 3);
+    assert_int_equal(volt_dataset_find(ds, "case_1"), 1);
+    assert_int_equal(volt_dataset_find(ds, "case_9"), -1);
+    assert_ok(volt_case_read(&d, &ds->cases.item[1], 2, 1));
+    assert_int_equal(d.image->grid.channels, 2);
+    assert_int_equal(d.image->grid.n[2], 6);
+    voxel = d.image->data;
+    assert_true(voxel[0] == 11 && voxel[1] == 12 && voxel[4 * 5 * 6] == 12);
+    assert_int_equal(d.labels->dtype, VOLT_I16);
+    assert_int_equal(((int16_t *)d.labels->data)[2], 2);
+    assert_non_null(d.header);
+    volt_case_data_clear(&d);
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], 3, 1), VOLT_EDATA, "3 channels");
+    volt_dataset_close(ds);
+}
+
+static void channels_on_different_grids_are_refused_with_the_difference(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_case_data d = {0};
+
+    (void)state;
+    make_raw();
+    kit_write(RAW "/imagesTr/case_0_0001.nii.gz", (kit_scan){.n = {4, 7, 6}});
+    kit_write(RAW "/imagesTr/case_1_0001.nii.gz", (kit_scan){.spacing = {2, 1, 1}});
+    kit_write(RAW "/labelsTr/case_2.nii.gz", (kit_scan){.n = {4, 5, 8}});
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_fails(volt_case_read(&d, &ds->cases.item[0], 2, 1), VOLT_EDATA, "7 voxels along y");
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], 2, 1), VOLT_EDATA, "2 mm along z");
+    assert_fails(volt_case_read(&d, &ds->cases.item[2], 2, 1), VOLT_EDATA, "8 voxels along x");
+    assert_null(d.image);
+    volt_dataset_close(ds);
+}
+
+static void a_decathlon_set_with_four_dimensions_is_read(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_case_data d = {0};
+
+    (void)state;
+    kit_folder("dataset-msd");
+    kit_text("dataset-msd/dataset.json",
+             "{\"name\": \"Two\", \"relase\": \"1.0\", \"modality\": {\"1\": \"T2\", \"0\": "
+             "\"FLAIR\"}, \"labels\": {\"0\": \"background\", \"2\": \"core\", \"1\": "
+             "\"edema\"}, \"numTraining\": 2, \"training\": ["
+             "{\"image\": \"./imagesTr/b.nii.gz\", \"label\": \"./labelsTr/b.nii.gz\"},"
+             "{\"image\": \"./imagesTr/._b.nii.gz\", \"label\": \"./labelsTr/._b.nii.gz\"},"
+             "{\"image\": \"./imagesTr/a.nii.gz\", \"label\": \"./labelsTr/a.nii.gz\"}],"
+             "\"test\": [\"./imagesTs/c.nii.gz\"]}");
+    kit_write("dataset-msd/imagesTr/a.nii.gz", (kit_scan){.channels = 2});
+    kit_write("dataset-msd/imagesTr/b.nii.gz", (kit_scan){.channels = 1});
+    kit_write("dataset-msd/labelsTr/a.nii.gz", (kit_scan){.label_high = 2});
+    kit_write("dataset-msd/labelsTr/b.nii.gz", (kit_scan){.label_high = 2});
+    assert_ok(volt_dataset_open(&ds, "dataset-msd"));
+    assert_string_equal(ds->layout, "Medical Segmentation Decathlon");
+    assert_string_equal(ds->info.name, "Two");
+    assert_string_equal(ds->info.channel_name[0], "FLAIR");
+    assert_string_equal(ds->info.label[1].name, "edema");
+    assert_int_equal(ds->cases.count, 2);
+    assert_string_equal(ds->cases.item[0].id, "a");
+    assert_ok(volt_case_read(&d, &ds->cases.item[0], 2, 1));
+    assert_int_equal(d.image->grid.channels, 2);
+    volt_case_data_clear(&d);
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], 2, 1), VOLT_EDATA, "has 1 channels");
+    volt_dataset_close(ds);
+}
+
+static void listed_cases_of_nnunet_are_found(void **state)
+{
+    volt_dataset *ds = NULL;
+
+    (void)state;
+    kit_folder("dataset-listed");
+    setenv("VOLT_TEST_SCANS", "/somewhere", 1);
+    kit_text(
+        "dataset-listed/dataset.json",
+        "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, \"a\": [1], "
+        "\"ignore\": 2}, \"numTraining\": 2, \"file_ending\": \".nii.gz\", \"dataset\": {"
+        "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"l/y.nii.gz\"},"
+        "\"x\": {\"images\": [\"${VOLT_TEST_SCANS}/x.nii.gz\"], \"label\": \"/l/x.nii\"}}}");
+    assert_ok(volt_dataset_open(&ds, "dataset-listed"));
+    assert_int_equal(ds->cases.count, 2);
+    assert_string_equal(ds->cases.item[0].file[0], "/somewhere/x.nii.gz");
+    assert_string_equal(ds->cases.item[0].label_file, "/l/x.nii");
+    assert_string_equal(ds->cases.item[1].file[0], "dataset-listed/x/y.nii.gz");
+    assert_int_equal(ds->info.labels, 2);
+    assert_int_equal(ds->info.ignore_label, 2);
+    volt_dataset_close(ds);
+}
+
+/* -- The check ---------------------------------------------------------------------------- */
+
+/* Finds the finding of `severity` whose sentence holds both words. */
+static bool holds(const volt_findings *f, volt_severity severity, const char *a, const char *b)
+{
+    for (int64_t i = 0; i < f->count; i++) {
+        if (f->item[i].severity == severity && strstr(f->item[i].sentence, a) &&
+            strstr(f->item[i].sentence, b))
+            return true;
+    }
+    return false;
+}
+
+static void print_findings(const volt_findings *f)
+{
+    for (int64_t i = 0; i < f->count; i++)
+        print_message("%s: %s\n", f->item[i].severity == VOLT_ERROR ? "error" : "warning",
+                      f->item[i].sentence);
+}
+
+static void a_sound_data_set_has_no_findings(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+
+    (void)state;
+    make_raw();
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_check(&f, ds, 2, NULL));
+    print_findings(&f);
+    assert_int_equal(f.count, 0);
+    assert_ok(volt_findings_judge(&f));
+    volt_findings_clear(&f);
+    volt_dataset_close(ds);
+}
+
+static void every_broken_rule_is_found_in_one_run(void **state)
+{
+    static const char *const errors[][2] = {
+        {"numTraining is 12", "11 training cases"},
+        {"consecutive", "\"b\" is 4 after 1"},
+        {"nan_0001", "1 voxels that are NaN"},
+        {"shape_0001", "7 voxels along y"},
+        {"spacing_0000", "2.5: they must agree"},
+        {"lacks_0001", "cannot open"},
+        {"extra", "3 image files"},
+        {"labels_3", "label 3 in"},
+        {"nolabel.nii.gz", "cannot open"},
+        {"broken_0000", ""},
+        {"half.nii.gz", "0.5"},
+        {"alone_0000", "cannot open"},
+    };
+    static const char *const names[] = {"nan",      "shape",   "spacing", "lacks", "extra",
+                                        "labels_3", "nolabel", "broken",  "half",  "moved"};
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+    char path[100];
+
+    (void)state;
+    kit_folder(RAW);
+    kit_text(RAW "/dataset.json",
+             "{\"channel_names\": {\"0\": \"T1\", \"1\": \"T2\"}, \"labels\": {\"background\": "
+             "0, \"a\": 1, \"b\": 4}, \"numTraining\": 12, \"file_ending\": \".nii.gz\"}");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        for (int c = 0; c < 2; c++) {
+            snprintf(path, sizeof path, RAW "/imagesTr/%s_%04d.nii.gz", names[i], c);
+            kit_write(path, (kit_scan){.base = 1});
+        }
+        snprintf(path, sizeof path, RAW "/labelsTr/%s.nii.gz", names[i]);
+        kit_write(path, (kit_scan){.label_high = 1});
+    }
+    kit_write(RAW "/imagesTr/nan_0001.nii.gz", (kit_scan){.odd_value = NAN});
+    kit_write(RAW "/imagesTr/shape_0001.nii.gz", (kit_scan){.n = {4, 7, 6}});
+    kit_write(RAW "/imagesTr/spacing_0000.nii.gz", (kit_scan){.spacing = {2.5, 1, 1}});
+    unlink(RAW "/imagesTr/lacks_0001.nii.gz");
+    kit_write(RAW "/imagesTr/extra_0002.nii.gz", (kit_scan){.base = 1});
+    kit_write(RAW "/labelsTr/labels_3.nii.gz", (kit_scan){.label_high = 3});
+    unlink(RAW "/labelsTr/nolabel.nii.gz");
+    kit_text(RAW "/imagesTr/broken_0000.nii.gz", "this is no scan");
+    kit_write(RAW "/labelsTr/half.nii.gz", (kit_scan){.label_high = 1, .odd_value = 0.5f});
+    kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 5});
+    kit_write(RAW "/labelsTr/alone.nii.gz", (kit_scan){.label_high = 1});
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_int_equal(ds->cases.count, 11);
+    assert_ok(volt_dataset_check(&f, ds, 2, NULL));
+    print_findings(&f);
+    for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
+        if (!holds(&f, VOLT_ERROR, errors[i][0], errors[i][1]))
+            fail_msg("no error with '%s' and '%s'", errors[i][0], errors[i][1]);
+    }
+    assert_true(holds(&f, VOLT_WARNING, "moved.nii.gz", "origin at x"));
+    assert_true(holds(&f, VOLT_WARNING, "no case has label 4", "\"b\""));
+    assert_fails(volt_findings_judge(&f), VOLT_EDATA, "more errors");
+    volt_findings_clear(&f);
+    volt_dataset_close(ds);
+}
+
+static void flat_images_and_empty_labels_are_warned_of(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+    const int64_t n[3] = {4, 5, 6};
+    const double mm[3] = {1.5, 1, 1};
+    const volt_grid grid = volt_grid_make(n, 1, mm);
+    volt_volume *empty = NULL;
+
+    (void)state;
+    make_raw();
+    assert_ok(volt_volume_create(&empty, &grid, VOLT_U8));
+    assert_ok(volt_nifti_write(RAW "/imagesTr/case_0_0001.nii.gz", empty, NULL, NULL));
+    assert_ok(volt_nifti_write(RAW "/labelsTr/case_0.nii.gz", empty, NULL, NULL));
+    volt_volume_free(empty);
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_check(&f, ds, 2, NULL));
+    assert_true(holds(&f, VOLT_WARNING, "case_0_0001", "0 everywhere"));
+    assert_true(holds(&f, VOLT_WARNING, "labelsTr/case_0", "no foreground"));
+    assert_int_equal(f.errors, 0);
+    assert_ok(volt_findings_judge(&f));
+    volt_findings_clear(&f);
+    volt_dataset_close(ds);
+}
+
+static void empty_data_sets_are_errors(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+
+    (void)state;
+    kit_folder("dataset-empty");
+    assert_fails(volt_dataset_open(&ds, "dataset-empty"), VOLT_EDATA, "no dataset.json");
+    assert_fails(volt_dataset_open(&ds, "no-such-folder"), VOLT_EIO, "no-such-folder");
+    kit_text("dataset-empty/dataset.json", KIT_JSON("\"0\": \"CT\"", "0"));
+    assert_ok(volt_dataset_open(&ds, "dataset-empty"));
+    assert_ok(volt_dataset_check(&f, ds, 0, NULL));
+    assert_int_equal(f.errors, 1);
+    assert_fails(volt_findings_judge(&f), VOLT_EDATA, "no training case");
+    volt_findings_clear(&f);
+    volt_dataset_close(ds);
+}
+
+static void nonsense_in_dataset_json_is_refused_by_key(void **state)
+{
+#define HEAD "{\"channel_names\": {\"0\": \"CT\"}, "
+#define TAIL "\"numTraining\": 1, \"file_ending\": \".nii.gz\"}"
+    static const struct {
+        const char *json;
+        volt_status status;
+        const char *words;
+    } tries[] = {
+        {"{}", VOLT_EFORMAT, "channel_names"},
+        {"[]", VOLT_EFORMAT, "object"},
+        {"{\"channel_names\": {}, \"labels\": {}}", VOLT_EFORMAT, "0 entries"},
+        {"{\"channel_names\": {\"1\": \"CT\"}}", VOLT_EFORMAT, "\"0\" to \"0\""},
+        {"{\"channel_names\": {\"0\": \"CT\", \"00\": \"MR\"}}", VOLT_EFORMAT, "again"},
+        {HEAD TAIL, VOLT_EFORMAT, "labels"},
+        {HEAD "\"labels\": {\"background\": 0}, " TAIL, VOLT_EFORMAT, "1 entries"},
+        {HEAD "\"labels\": {\"a\": 1, \"b\": 2}, " TAIL, VOLT_EFORMAT, "background must be 0"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": -2}, " TAIL, VOLT_EFORMAT, "labels.b is -2"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 40000}, " TAIL, VOLT_EFORMAT, "40000"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1, \"c\": 1}, " TAIL, VOLT_EFORMAT, "gives 1 to"},
+        {HEAD "\"labels\": {\"0\": \"x\", \"1\": \"x\"}, " TAIL, VOLT_EFORMAT, "two labels"},
+        {HEAD "\"labels\": {\"a\": 0, \"wt\": [1, 2], \"tc\": 2}, " TAIL, VOLT_ENOTSUP,
+         "region"},
+        {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT, "no foreground"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".png\"}", VOLT_ENOTSUP,
+         ".png"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": "
+              "\"../../etc/x.nii\"}], " TAIL,
+         VOLT_EFORMAT, "leaves the data set"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [7], " TAIL, VOLT_EFORMAT,
+         "training[0]"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": \"a.nii\"}, "
+              "{\"image\": \"b/a.nii\"}], " TAIL,
+         VOLT_EFORMAT, "comes twice"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"dataset\": {\"../x\": {\"images\": "
+              "[\"a.nii\"]}}, " TAIL,
+         VOLT_EFORMAT, "no name for a case"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"dataset\": {\"x\": {\"images\": "
+              "[\"$VOLT_TEST_UNSET/a.nii\"]}}, " TAIL,
+         VOLT_EFORMAT, "VOLT_TEST_UNSET"},
+    };
+
+    (void)state;
+    kit_folder("dataset-hostile");
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        volt_dataset *ds = NULL;
+        kit_text("dataset-hostile/dataset.json", tries[i].json);
+        if (volt_dataset_open(&ds, "dataset-hostile") != tries[i].status ||
+            !strstr(volt_last_error(), tries[i].words) || ds)
+            fail_msg("%s: '%s' lacks '%s'", tries[i].json, volt_last_error(), tries[i].words);
+    }
+}
+
+static void info_travels_through_its_own_file(void **state)
+{
+    volt_dataset_info a = {0}, b = {0}, c = {0};
+    char *text = NULL;
+    static const char json[] =
+        "{\"name\": \"N\", \"modality\": {\"0\": \"CT\"}, \"labels\": {\"0\": \"background\", "
+        "\"1\": \"a\", \"2\": \"ignore\"}, \"numTraining\": 4}";
+
+    (void)state;
+    assert_ok(volt_dataset_info_parse(&a, json, strlen(json), "text"));
+    assert_ok(volt_dataset_info_write("dataset-info.json", &a));
+    assert_ok(volt_dataset_info_read(&b, "dataset-info.json"));
+    assert_ok(volt_dataset_info_copy(&c, &b));
+    assert_string_equal(c.name, "N");
+    assert_int_equal(c.labels, 2);
+    assert_int_equal(c.ignore_label, 2);
+    assert_int_equal(c.num_training, 4);
+    assert_string_equal(c.label[1].name, "a");
+    assert_string_equal(c.file_ending, ".nii.gz");
+    assert_ok(volt_dataset_info_text(&text, &c));
+    assert_non_null(strstr(text, "\"ignore\": 2"));
+    volt_free(text);
+    volt_dataset_info_clear(&a);
+    volt_dataset_info_clear(&b);
+    volt_dataset_info_clear(&c);
+}
+
+static void inputs_become_cases(void **state)
+{
+    const char *raw[] = {RAW "/imagesTr"}, *one[] = {"inputs/scan_0012.nii.gz"};
+    const char *both[] = {"inputs", "inputs/other.nii"}, *none[] = {"dataset-empty"};
+    const char *gone[] = {"inputs/gone.nii"};
+    volt_case_list list = {0};
+
+    (void)state;
+    make_raw();
+    assert_ok(volt_inputs_list(&list, raw, 1, 2));
+    assert_int_equal(list.count, 3);
+    assert_int_equal(list.item[2].files, 2);
+    assert_string_equal(list.item[2].id, "case_2");
+    assert_null(list.item[2].label_file);
+    volt_case_list_clear(&list);
+    assert_fails(volt_inputs_list(&list, raw, 1, 3), VOLT_EDATA, "lacks channel 2");
+    unlink(RAW "/imagesTr/case_1_0000.nii.gz");
+    assert_fails(volt_inputs_list(&list, raw, 1, 2), VOLT_EDATA, "case_1 lacks channel 0");
+
+    kit_folder("inputs");
+    kit_write("inputs/scan_0012.nii.gz", (kit_scan){0});
+    kit_write("inputs/other.nii", (kit_scan){0});
+    kit_text("inputs/_litter.nii.gz", "");
+    assert_ok(volt_inputs_list(&list, one, 1, 1));
+    assert_string_equal(list.item[0].id, "scan_0012");
+    volt_case_list_clear(&list);
+    assert_fails(volt_inputs_list(&list, both, 2, 1), VOLT_EINVAL, "other");
+    assert_ok(volt_inputs_list(&list, both, 1, 1));
+    assert_int_equal(list.count, 2);
+    volt_case_list_clear(&list);
+    kit_folder("dataset-empty");
+    assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no NIfTI file");
+    assert_fails(volt_inputs_list(&list, gone, 1, 1), VOLT_EIO, "gone.nii");
+    assert_fails(volt_inputs_list(&list, one, 1, 2), VOLT_EDATA, "channel 12");
+}
+
+static void stop_after_two(void *user, const char *what, int64_t done, int64_t total)
+{
+    (void)what;
+    (void)total;
+    *(bool *)user = done >= 2;
+}
+
+static bool is_stopped(void *user)
+{
+    return *(bool *)user;
+}
+
+static void a_check_can_be_stopped(void **state)
+{
+    bool stop = false;
+    const volt_callbacks cb = {
+        .user = &stop, .progress = stop_after_two, .cancelled = is_stopped};
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+
+    (void)state;
+    make_raw();
+    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_int_equal(volt_dataset_check(&f, ds, 1, &cb), VOLT_ECANCELLED);
+    assert_null(f.item);
+    volt_dataset_close(ds);
+}
+
+static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
+{
+    const size_t before = volt_mem_current();
+    volt_status st = VOLT_ENOMEM;
+    int tries = 0;
+
+    (void)state;
+    make_raw();
+    for (int64_t n = 1; st == VOLT_ENOMEM && n < 10000; n++, tries++) {
+        volt_dataset *ds = NULL;
+        volt_findings f = {0};
+        volt_mem_fail_after(n);
+        st = volt_dataset_open(&ds, RAW);
+        if (st == VOLT_OK)
+            st = volt_dataset_check(&f, ds, 1, NULL);
+        volt_mem_fail_after(0);
+        volt_findings_clear(&f);
+        volt_dataset_close(ds);
+        assert_int_equal(volt_mem_current(), before);
+    }
+    assert_int_equal(st, VOLT_OK);
+    assert_true(tries > 20);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_raw_data_set_is_listed_and_read),
+        cmocka_unit_test(channels_on_different_grids_are_refused_with_the_difference),
+        cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),
+        cmocka_unit_test(listed_cases_of_nnunet_are_found),
+        cmocka_unit_test(a_sound_data_set_has_no_findings),
+        cmocka_unit_test(every_broken_rule_is_found_in_one_run),
+        cmocka_unit_test(flat_images_and_empty_labels_are_warned_of),
+        cmocka_unit_test(empty_data_sets_are_errors),
+        cmocka_unit_test(nonsense_in_dataset_json_is_refused_by_key),
+        cmocka_unit_test(info_travels_through_its_own_file),
+        cmocka_unit_test(inputs_become_cases),
+        cmocka_unit_test(a_check_can_be_stopped),
+        cmocka_unit_test(running_out_of_memory_is_reported_and_leaks_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
