@@ -3,9 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cli_command cmd_info;
+extern const cli_command cmd_info, cmd_check, cmd_snapshot, cmd_bench_io;
 
-const cli_command *const cli_commands[] = {&cmd_info, NULL};
+const cli_command *const cli_commands[] = {
+    &cmd_info, &cmd_check, &cmd_snapshot, &cmd_bench_io, NULL,
+};
 
 /* True when `name` begins with `word` and a blank. */
 static bool starts_with_word(const char *name, const char *word)

@@ -34,25 +34,35 @@ static void print_time(char *out, size_t bytes, double s)
         snprintf(out, bytes, "%ld:%02ld", t / 60, t % 60);
 }
 
-/* "34/195 cases, 12.1/s, 0:13 left" */
+/* "12.1/s", or "3.2 s each" when slow. */
+static void print_rate(char *out, size_t bytes, double rate)
+{
+    if (rate >= 1)
+        snprintf(out, bytes, "%.*f/s", rate < 100 ? 1 : 0, rate);
+    else
+        snprintf(out, bytes, "%.1f s each", 1 / rate);
+}
+
+/* "34/195 cases, 12.1/s, 0:13 left"; at the end "195 cases in 16.1 s, 12.1/s". */
 static void format_progress(char *out, size_t bytes, const cli *c, double now)
 {
     double elapsed = now - c->progress.began;
-    double rate = elapsed > 0 ? (double)(c->progress.done - c->progress.first) / elapsed : 0;
-    char time[32], speed[48];
+    double made = (double)(c->progress.done - c->progress.first);
+    char time[32] = "", rate[48] = "";
 
-    if (rate >= 1 || rate == 0)
-        snprintf(speed, sizeof speed, "%.*f/s", rate < 100 ? 1 : 0, rate);
-    else
-        snprintf(speed, sizeof speed, "%.1f s each", 1 / rate);
-    if (c->progress.done >= c->progress.total)
-        print_time(time, sizeof time, elapsed);
-    else
+    if (made > 0 && elapsed > 0)
+        print_rate(rate, sizeof rate, made / elapsed);
+    if (c->progress.done >= c->progress.total) {
+        snprintf(out, bytes, "%lld %s in %.1f s%s%s", (long long)c->progress.total,
+                 c->progress.what, elapsed, *rate ? ", " : "", rate);
+        return;
+    }
+    if (*rate)
         print_time(time, sizeof time,
-                   rate > 0 ? (double)(c->progress.total - c->progress.done) / rate : 0);
-    snprintf(out, bytes, "%lld/%lld %s, %s, %s%s", (long long)c->progress.done,
-             (long long)c->progress.total, c->progress.what, speed, time,
-             c->progress.done >= c->progress.total ? "" : " left");
+                   (double)(c->progress.total - c->progress.done) * elapsed / made);
+    snprintf(out, bytes, "%lld/%lld %s%s%s%s%s%s", (long long)c->progress.done,
+             (long long)c->progress.total, c->progress.what, *rate ? ", " : "", rate,
+             *rate ? ", " : "", time, *rate ? " left" : "");
 }
 
 static void on_progress(void *user, const char *what, int64_t done, int64_t total)

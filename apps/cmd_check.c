@@ -1,0 +1,64 @@
+#include <stdio.h>
+#include "apps/cli.h"
+#include "io/dataset.h"
+
+static volt_status print_json(const volt_dataset *ds, const volt_findings *found)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; i < found->count; i++) {
+        const volt_finding *f = &found->item[i];
+
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "severity",
+                                              f->severity == VOLT_ERROR ? "error" : "warning",
+                                              "file", f->file, "sentence", f->sentence));
+    }
+    return cli_print_json(json_pack("{s:s, s:s, s:I, s:I, s:I, s:o}", "dataset", ds->folder,
+                                    "layout", ds->layout, "cases", (json_int_t)ds->cases.count,
+                                    "errors", (json_int_t)found->errors, "warnings",
+                                    (json_int_t)found->warnings, "findings", list));
+}
+
+static void print_text(const volt_dataset *ds, const volt_findings *found)
+{
+    for (int64_t i = 0; i < found->count; i++)
+        printf("%s: %s\n", found->item[i].severity == VOLT_ERROR ? "error" : "warning",
+               found->item[i].sentence);
+    printf("%s: %s, %lld cases, %lld errors, %lld warnings\n", ds->folder, ds->layout,
+           (long long)ds->cases.count, (long long)found->errors, (long long)found->warnings);
+}
+
+static volt_status run(cli *c)
+{
+    volt_dataset *ds = NULL;
+    volt_findings found = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&ds, c->args[0]));
+    VOLT_TRY(st, done, volt_dataset_check(&found, ds, (int)c->threads, &c->callbacks));
+    cli_end_progress(c);
+    if (c->json)
+        VOLT_TRY(st, done, print_json(ds, &found));
+    else
+        print_text(ds, &found);
+    st = volt_findings_judge(&found);
+done:
+    volt_findings_clear(&found);
+    volt_dataset_close(ds);
+    return st;
+}
+
+const cli_command cmd_check = {
+    .name = "check",
+    .one_line = "look for every mistake in a data set",
+    .args = "DATASET",
+    .min_args = 1,
+    .max_args = 1,
+    .about =
+        "Reads dataset.json and every scan of DATASET and prints all findings in one run,\n"
+        "each with file, axis and value. Exit status 10 when there is an error; warnings\n"
+        "do not stop training.",
+    .example = "volt check Task04_Hippocampus",
+    .common = CLI_THREADS | CLI_JSON,
+    .run = run,
+};
