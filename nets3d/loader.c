@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/case_store.h"
-#include "volume/tiles.h"
+#include "volume/patch.h"
 
 /* One stored case and the classes that samples can be forced to. */
 typedef struct loader_case {
@@ -114,9 +114,9 @@ static void draw_corner(int64_t corner[3], const volt_loader *l, const loader_ca
 
     corner_range(low, high, extent, l->initial, l->options.rules.patch);
     if (forced && c->foregrounds) {
-        const volt_class_locations *class =
+        const volt_class_locations *chosen =
             &c->stored->locations[c->foreground[volt_rng_below(rng, c->foregrounds)]];
-        const int64_t at = (int64_t) class->location[volt_rng_below(rng, class->count)];
+        const int64_t at = (int64_t)chosen->location[volt_rng_below(rng, chosen->count)];
         const int64_t voxel[3] = {at / (extent[1] * extent[2]), at / extent[2] % extent[1],
                                   at % extent[2]};
         for (int a = 0; a < 3; a++) {
@@ -130,34 +130,29 @@ static void draw_corner(int64_t corner[3], const volt_loader *l, const loader_ca
         corner[a] = low[a] + volt_rng_below(rng, high[a] - low[a] + 1);
 }
 
-/* Copies the box of labels, -1 outside the case; `bad` gets a label that is no class. */
-static bool read_labels(int16_t *out, const volt_stored_case *c, volt_box box,
-                        const volt_loader_options *o, int *bad)
+/* Reads the box of image and labels, 0 and -1 outside the case. */
+static volt_status read_box(worker *w, const loader_case *c, volt_box box)
 {
-    const volt_box inside = volt_box_intersect(box, volt_box_of_shape(c->shape));
-    int64_t shape[3];
+    const volt_stored_case *stored = c->stored;
+    const volt_loader_options *o = &w->loader->options;
+    volt_volume image = {.dtype = VOLT_F32, .data = (void *)stored->data};
+    volt_volume labels = {.dtype = stored->label_dtype, .data = (void *)stored->labels};
+    volt_status st;
 
-    volt_box_shape(shape, box);
-    for (int64_t i = 0; i < voxels_of(shape); i++)
-        out[i] = -1;
-    for (int64_t z = inside.low[0]; z < inside.high[0]; z++) {
-        for (int64_t y = inside.low[1]; y < inside.high[1]; y++) {
-            const int64_t from = (z * c->shape[1] + y) * c->shape[2];
-            int16_t *row =
-                out + ((z - box.low[0]) * shape[1] + y - box.low[1]) * shape[2] - box.low[2];
-            for (int64_t x = inside.low[2]; x < inside.high[2]; x++) {
-                const int v = c->label_dtype == VOLT_I8
-                                  ? ((const int8_t *)c->labels)[from + x]
-                                  : ((const int16_t *)c->labels)[from + x];
-                if (v < -1 || (v >= o->classes && v != o->ignore)) {
-                    *bad = v;
-                    return false;
-                }
-                row[x] = (int16_t)v;
-            }
-        }
+    for (int a = 0; a < 3; a++)
+        image.grid.n[a] = labels.grid.n[a] = stored->shape[a];
+    image.grid.channels = stored->channels;
+    labels.grid.channels = 1;
+    VOLT_TRY(st, done, volt_patch_read(w->image, box, &image, 0));
+    VOLT_TRY(st, done, volt_patch_read_labels(w->labels, box, &labels, -1));
+    for (int64_t i = 0; i < volt_box_voxels(box); i++) {
+        const int v = w->labels[i];
+        if (v < -1 || (v >= o->classes && v != o->ignore))
+            return volt_fail(VOLT_EDATA, "case %s: label %d is none of the %lld classes",
+                             c->name, v, (long long)o->classes);
     }
-    return true;
+done:
+    return st;
 }
 
 static volt_status verify_once(loader_case *c)
@@ -180,19 +175,16 @@ static volt_status cut_and_augment(slot *to, int64_t k, worker *w, loader_case *
     volt_augment_source source = {.image = w->image, .labels = w->labels};
     const int64_t voxels = l->sample_voxels;
     int64_t low[3];
-    volt_box box;
-    int bad = 0;
+    volt_status st;
 
     volt_augment_source_shape(source.shape, rules, draw);
     for (int a = 0; a < 3; a++) {
         low[a] = corner[a] + l->initial[a] / 2 - source.shape[a] / 2;
         to->corner[k][a] = corner[a] + l->initial[a] / 2 - rules->patch[a] / 2;
     }
-    box = volt_box_at(low, source.shape);
-    volt_tile_read(w->image, box, c->stored->data, rules->channels, c->stored->shape, 1);
-    if (!read_labels(w->labels, c->stored, box, &l->options, &bad))
-        return volt_fail(VOLT_EDATA, "case %s: label %d is none of the %lld classes", c->name,
-                         bad, (long long)l->options.classes);
+    st = read_box(w, c, volt_box_at(low, source.shape));
+    if (st != VOLT_OK)
+        return st;
     return volt_augment_apply(to->image + k * rules->channels * voxels, to->labels + k * voxels,
                               &source, rules, draw, w->scratch);
 }
