@@ -249,13 +249,6 @@ static volt_status read_description(volt_predictor *p, const char *path)
              volt_dataset_info_parse(&p->info, head.dataset, strlen(head.dataset), path));
     VOLT_TRY(st, done, volt_plan_parse(&p->plan, head.plan, strlen(head.plan), path, &p->info));
     VOLT_TRY(st, done, volt_plan_find(&p->config, p->plan, p->recipe.configuration));
-    if (p->config->probabilities.order != 1) {
-        st = volt_fail(VOLT_ENOTSUP,
-                       "%s: its plan resamples probabilities with order %d; only 1 (linear) is "
-                       "supported",
-                       path, p->config->probabilities.order);
-        goto done;
-    }
     p->dtype = p->info.labels <= 256 ? VOLT_U8 : VOLT_U16;
 done:
     volt_checkpoint_head_free(&head);
