@@ -127,6 +127,10 @@ static volt_status open_checked(volt_safetensors **out, const char *text[4], con
                        path, format ? format : "");
         goto done;
     }
+    if (!volt_safetensors_metadata(file, "volt_crc32")) { /* verified where it is present */
+        st = volt_fail(VOLT_EFORMAT, "%s: its metadata lacks 'volt_crc32'", path);
+        goto done;
+    }
     for (int i = 0; i < 4; i++) {
         text[i] = volt_safetensors_metadata(file, text_keys[i]);
         if (!text[i]) {

@@ -154,8 +154,8 @@ static void damage_is_found_anywhere(void **state)
         if (volt_checkpoint_read_head(&head, FILE_NAME) == VOLT_OK) {
             volt_checkpoint_head_free(&head);
             /* a changed name of a tensor shows when it is looked for */
-            assert_int_equal(volt_checkpoint_read(FILE_NAME, g, flat[0], &flat[1], 1),
-                             VOLT_EFORMAT);
+            if (volt_checkpoint_read(FILE_NAME, g, flat[0], &flat[1], 1) != VOLT_EFORMAT)
+                fail_msg("byte %zu of %zu may be damaged unnoticed", i, count);
         }
         bytes[i] ^= 0x10;
         assert_ok(volt_write_file(FILE_NAME, bytes, i));
