@@ -10,7 +10,6 @@
 #include "io/case_store.h"
 #include "io/dataset.h"
 #include "nets3d/plan.h"
-#include "nets3d/preprocess.h"
 #include "nets3d/trainer.h"
 #include "tests/test.h"
 
@@ -67,7 +66,7 @@ typedef struct fixture {
 } fixture;
 
 /* Removes a folder the test made; names inside are one level deep. */
-static void remove_folder(const char *folder)
+static inline void remove_folder(const char *folder)
 {
     volt_names names = {0};
 
@@ -85,8 +84,8 @@ static void remove_folder(const char *folder)
 }
 
 /* A scan of `shape` with one ball and one cube; labels may be NULL. */
-static void fixture_voxels(float *image, int8_t *labels, const int64_t shape[3],
-                           uint32_t number)
+static inline void fixture_voxels(float *image, int8_t *labels, const int64_t shape[3],
+                                  uint32_t number)
 {
     volt_rng rng = volt_rng_open(7, 0, number, VOLT_RNG_TEST);
     double ball[3], cube[3];
@@ -111,7 +110,7 @@ static void fixture_voxels(float *image, int8_t *labels, const int64_t shape[3],
     }
 }
 
-static void fixture_store_case(const char *path, uint32_t number, float spike)
+static inline void fixture_store_case(const char *path, uint32_t number, float spike)
 {
     const int64_t shape[3] = {12 + number % 3, 14, 16 - number % 2};
     const int64_t voxels = shape[0] * shape[1] * shape[2];
@@ -155,7 +154,7 @@ static void fixture_store_case(const char *path, uint32_t number, float spike)
     volt_free(image);
 }
 
-static void fixture_open(fixture *f, const char *store)
+static inline void fixture_open(fixture *f, const char *store)
 {
     char text[8192];
     const int length =
@@ -173,7 +172,7 @@ static void fixture_open(fixture *f, const char *store)
         char *path = NULL;
         snprintf(f->name[i], sizeof f->name[i], "tiny_%u", (unsigned)i);
         f->names[i] = f->name[i];
-        assert_ok(volt_preprocessed_path(&path, store, f->name[i]));
+        assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, store, f->name[i]));
         fixture_store_case(path, i, 0);
         volt_free(path);
     }
@@ -187,7 +186,7 @@ static void fixture_open(fixture *f, const char *store)
     assert_ok(volt_plan_find(&f->data.config, f->plan, "3d_fullres"));
 }
 
-static void fixture_close(fixture *f)
+static inline void fixture_close(fixture *f)
 {
     remove_folder(f->store);
     volt_plan_free(f->plan);
@@ -195,7 +194,7 @@ static void fixture_close(fixture *f)
 }
 
 /* Some iterations on the reference device, in fp32. */
-static volt_train_options fixture_options(int64_t epochs, int64_t iterations)
+static inline volt_train_options fixture_options(int64_t epochs, int64_t iterations)
 {
     volt_train_options o = volt_train_defaults();
 
