@@ -3,7 +3,7 @@
  * Keys      foreground_mean, mean {class}, metric_per_case [{metrics {class}, prediction_file,
  *           reference_file}], sorted; Dice, FN, FP, IoU, TN, TP, n_pred, n_ref for each class.
  *           Where surface metrics were computed HD, HD95, ASSD, NSD are added.
- * Undefined values are written as NaN and Infinity, as Python's json does and nnU-Net reads.
+ * Undefined and infinite values are written as NaN, as Python's json does and nnU-Net reads.
  */
 #ifndef VOLT_IO_SUMMARY_H
 #define VOLT_IO_SUMMARY_H
