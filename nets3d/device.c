@@ -6,6 +6,7 @@ static const struct {
     const char *name;
     volt_status (*open)(volt_device **out);
 } devices[] = {
+    {"cpu", volt_device_open_cpu},
     {"reference", volt_device_open_reference},
 };
 

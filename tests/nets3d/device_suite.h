@@ -161,6 +161,10 @@ static double suite_tolerance(const volt_op_spec *spec)
 {
     if (suite_any_bf16(spec))
         return 1e-2;
+    /* With so few voxels the gradient is what rounding leaves of terms that cancel. */
+    if (spec->kind == VOLT_OP_NORM_ACT_BWD &&
+        spec->tensor[0].d * spec->tensor[0].h * spec->tensor[0].w < 4)
+        return 1e-2;
     return spec->kind <= VOLT_OP_TCONV_BWD_WEIGHTS ? suite_with.conv_tolerance : 2e-5;
 }
 

@@ -1,0 +1,564 @@
+#include "nets3d/cpu/conv.h"
+
+#include <omp.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nets3d/cpu/dnnl_compat.h"
+#include "nets3d/op_spec.h"
+
+/* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
+ * or 3. A PLAIN operand is staged: copied to or from a native one in scratch. */
+enum { SRC, DST, SIDES };
+#define WEIGHTS 1 /* operand */
+
+struct cpu_conv {
+    dnnl_primitive_desc_t pd;
+    dnnl_primitive_t conv, reorder; /* reorder: weights plain <-> blocked */
+    dnnl_stream_t stream;
+    dnnl_memory_t memory[SIDES], weights, plain_weights, bias, pad;
+    volt_op *stage[SIDES];             /* copy of a PLAIN operand; NULL = native already */
+    size_t stage_at[SIDES];            /* its place in the scratch */
+    size_t pad_at;                     /* in scratch: oneDNN's scratchpad, */
+    size_t weights_at, weights_sum_at; /* blocked gradient of a sample, of all, */
+    size_t plain_at;                   /* plain gradient with padded channels, */
+    size_t bias_at, bias_sum_at;       /* padded bias, or gradient of a sample and of all */
+    int64_t weights_bytes;
+    int64_t dims[5]; /* of the weights, channels rounded up to blocks */
+    bool padded;     /* dims differ from the parameter's */
+    int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
+    int64_t sample_bytes[SIDES], offset_bytes[SIDES];
+};
+
+static volt_status check(dnnl_status_t st, const char *what)
+{
+    if (st == dnnl_success)
+        return VOLT_OK;
+    if (st == dnnl_out_of_memory)
+        return volt_fail(VOLT_ENOMEM, "no memory for oneDNN (%s)", what);
+    if (st == dnnl_unimplemented)
+        return volt_fail(VOLT_ENOTSUP, "oneDNN has no kernel for this %s", what);
+    return volt_fail(VOLT_EDEVICE, "oneDNN failed with status %d in %s", (int)st, what);
+}
+
+volt_status cpu_engine_create(void **out, volt_isa isa)
+{
+    dnnl_engine_t engine;
+    volt_status st;
+
+    /* Refused once oneDNN has run in this process; then the first limit stays. */
+    if (isa == VOLT_ISA_AVX2)
+        (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
+    else if (isa == VOLT_ISA_BASE)
+        (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
+    st = check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
+    if (st == VOLT_OK)
+        *out = engine;
+    return st;
+}
+
+void cpu_engine_free(void *engine)
+{
+    if (engine)
+        dnnl_engine_destroy(engine);
+}
+
+static int enter_threads(int threads)
+{
+    const int before = omp_get_max_threads();
+
+    omp_set_num_threads(threads);
+    return before;
+}
+
+static cpu_conv_kind kind_of(const volt_op *op)
+{
+    return op->spec.kind == VOLT_OP_CONV_FWD        ? CPU_CONV_FWD
+           : op->spec.kind == VOLT_OP_CONV_BWD_DATA ? CPU_CONV_BWD_DATA
+                                                    : CPU_CONV_BWD_WEIGHTS;
+}
+
+static int dst_index(const volt_op *op)
+{
+    return op->spec.kind == VOLT_OP_CONV_BWD_DATA ? 2 : 3;
+}
+
+static int bias_index(const volt_op *op)
+{
+    return op->spec.kind == VOLT_OP_CONV_BWD_DATA || op->spec.tensor[2].c == 0 ? -1 : 2;
+}
+
+static int side_index(const volt_op *op, int side)
+{
+    return side == SRC ? 0 : dst_index(op);
+}
+
+static bool is_output(const volt_op *op, int side)
+{
+    return (side == SRC) == (op->spec.kind == VOLT_OP_CONV_BWD_DATA) &&
+           op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS;
+}
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Reserves `bytes` of scratch; returns where. */
+static size_t reserve(volt_op *op, size_t bytes)
+{
+    const size_t at = op->info.scratch_bytes;
+
+    op->info.scratch_bytes += round_up(bytes);
+    return at;
+}
+
+/* A PLAIN operand gets a native twin in the scratch and a copy between them. */
+static volt_status create_stage(volt_op *op, int side, volt_dtype dtype)
+{
+    const volt_device *dev = op->ctx->device;
+    const volt_tensor plain = op->spec.tensor[side_index(op, side)];
+    const int64_t dims[5] = {plain.n, plain.c, plain.d, plain.h, plain.w};
+    const volt_tensor native = volt_tensor_make(dims, dtype, VOLT_NATIVE);
+    volt_op_spec spec = {.kind = VOLT_OP_COPY, .threads = op->spec.threads};
+    cpu_conv *c = op->conv;
+    volt_status st;
+
+    spec.tensor[0] = is_output(op, side) ? native : plain;
+    spec.tensor[1] = is_output(op, side) ? plain : native;
+    st = dev->op_create(dev, &c->stage[side], &spec);
+    if (st == VOLT_OK) {
+        c->stage_at[side] = reserve(op, dev->buffer_bytes(dev, &native));
+        cpu_view_of(&op->view[side_index(op, side)], op->ctx, &native);
+    }
+    return st;
+}
+
+static volt_status stage_plain(volt_op *op)
+{
+    volt_dtype native = VOLT_F32;
+    volt_status st = VOLT_OK;
+
+    for (int side = 0; side < SIDES; side++) {
+        const volt_tensor *t = &op->spec.tensor[side_index(op, side)];
+        if (t->layout == VOLT_NATIVE)
+            native = t->dtype;
+    }
+    for (int side = 0; side < SIDES && st == VOLT_OK; side++)
+        if (op->view[side_index(op, side)].plain)
+            st = create_stage(op, side, native);
+    return st;
+}
+
+static dnnl_status_t activation_md(cpu_md *out, const volt_op *op, const cpu_view *v)
+{
+    const int64_t n = op->conv->samples > 1 ? 1 : v->n;
+    const int64_t dims[5] = {n, v->blocks * op->ctx->block, v->d, v->h, v->w};
+
+    return cpu_md_create(out, 5, dims, v->bf16 ? dnnl_bf16 : dnnl_f32,
+                         op->ctx->block == 16 ? dnnl_nCdhw16c : dnnl_nCdhw8c);
+}
+
+/* The convolution's descriptor with weights in whatever format is fastest. */
+static dnnl_status_t create_conv_pd(volt_op *op)
+{
+    const int64_t *wdims = op->conv->dims;
+    const cpu_view *src = &op->view[0], *dst = &op->view[dst_index(op)];
+    cpu_conv_desc desc = {.kind = kind_of(op), .inference = true, .conv = &op->spec.conv};
+    const dnnl_data_type_t type = src->bf16 ? dnnl_bf16 : dnnl_f32;
+    dnnl_status_t st = activation_md(&desc.src, op, src);
+
+    if (st == dnnl_success)
+        st = activation_md(&desc.dst, op, dst);
+    if (st == dnnl_success)
+        st = cpu_md_create(&desc.hint, 5, wdims, type, dnnl_format_tag_any);
+    if (st == dnnl_success)
+        st = cpu_md_create(&desc.weights, 5, wdims,
+                           desc.kind == CPU_CONV_BWD_WEIGHTS ? dnnl_f32 : type,
+                           dnnl_format_tag_any);
+    if (st == dnnl_success && bias_index(op) >= 0)
+        st = cpu_md_create(&desc.bias, 1, wdims, dnnl_f32, dnnl_a);
+    if (st == dnnl_success)
+        st = cpu_conv_pd(&op->conv->pd, &desc, op->ctx->engine);
+    cpu_md_free(desc.src);
+    cpu_md_free(desc.dst);
+    cpu_md_free(desc.weights);
+    cpu_md_free(desc.hint);
+    cpu_md_free(desc.bias);
+    return st;
+}
+
+static dnnl_status_t create_reorder(volt_op *op, cpu_md blocked, cpu_md plain)
+{
+    cpu_conv *c = op->conv;
+    const bool back = op->spec.kind == VOLT_OP_CONV_BWD_WEIGHTS;
+    dnnl_primitive_desc_t pd = NULL;
+    dnnl_engine_t e = op->ctx->engine;
+    dnnl_status_t st = dnnl_reorder_primitive_desc_create(&pd, back ? blocked : plain, e,
+                                                          back ? plain : blocked, e, NULL);
+
+    if (st == dnnl_success)
+        st = dnnl_primitive_create(&c->reorder, pd);
+    dnnl_primitive_desc_destroy(pd);
+    return st;
+}
+
+/* Weights: the blocked memory of the primitive, the plain one of parameters, and the way
+ * between them. */
+static dnnl_status_t create_weights(volt_op *op)
+{
+    cpu_conv *c = op->conv;
+    const bool back = op->spec.kind == VOLT_OP_CONV_BWD_WEIGHTS;
+    cpu_md blocked = dnnl_primitive_desc_query_md(
+        c->pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 0);
+    cpu_md plain = NULL;
+    dnnl_status_t st = cpu_md_create(&plain, 5, c->dims, dnnl_f32, dnnl_oidhw);
+
+    if (st == dnnl_success)
+        st = dnnl_memory_create(&c->weights, blocked, op->ctx->engine, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        st = dnnl_memory_create(&c->plain_weights, plain, op->ctx->engine, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        st = create_reorder(op, blocked, plain);
+    c->weights_bytes = (int64_t)dnnl_memory_desc_get_size(blocked);
+    cpu_md_free(plain);
+    return st;
+}
+
+static dnnl_status_t create_memories(volt_op *op)
+{
+    cpu_conv *c = op->conv;
+    const bool data = op->spec.kind == VOLT_OP_CONV_BWD_DATA;
+    const bool back = op->spec.kind == VOLT_OP_CONV_BWD_WEIGHTS;
+    dnnl_engine_t e = op->ctx->engine;
+    cpu_md src = dnnl_primitive_desc_query_md(
+        c->pd, data ? dnnl_query_diff_src_md : dnnl_query_src_md, 0);
+    cpu_md dst = dnnl_primitive_desc_query_md(
+        c->pd, data || back ? dnnl_query_diff_dst_md : dnnl_query_dst_md, 0);
+    cpu_md bias = dnnl_primitive_desc_query_md(
+        c->pd, back ? dnnl_query_diff_weights_md : dnnl_query_weights_md, 1);
+    cpu_md pad = dnnl_primitive_desc_query_md(c->pd, dnnl_query_scratchpad_md, 0);
+    dnnl_status_t st = dnnl_memory_create(&c->memory[SRC], src, e, DNNL_MEMORY_NONE);
+
+    if (st == dnnl_success)
+        st = dnnl_memory_create(&c->memory[DST], dst, e, DNNL_MEMORY_NONE);
+    if (st == dnnl_success && bias_index(op) >= 0)
+        st = dnnl_memory_create(&c->bias, bias, e, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        st = dnnl_memory_create(&c->pad, pad, e, DNNL_MEMORY_NONE);
+    if (st == dnnl_success)
+        c->pad_at = reserve(op, dnnl_memory_desc_get_size(pad));
+    return st;
+}
+
+static dnnl_status_t create_primitive(volt_op *op)
+{
+    cpu_conv *c = op->conv;
+    dnnl_status_t st = create_conv_pd(op);
+
+    if (st == dnnl_success)
+        st = dnnl_primitive_create(&c->conv, c->pd);
+    if (st == dnnl_success)
+        st = dnnl_stream_create(&c->stream, op->ctx->engine, dnnl_stream_default_flags);
+    if (st == dnnl_success)
+        st = create_weights(op);
+    if (st == dnnl_success)
+        st = create_memories(op);
+    return st;
+}
+
+static volt_status refused(const volt_op *op, dnnl_status_t st)
+{
+    const int64_t *w = op->conv->dims, *s = op->spec.conv.stride;
+
+    if (st != dnnl_unimplemented)
+        return check(st, "convolution");
+    return volt_fail(VOLT_ENOTSUP,
+                     "oneDNN has no kernel for %s from %lld to %lld channels, kernel "
+                     "%lldx%lldx%lld, stride %lldx%lldx%lld",
+                     volt_op_signature_of(op->spec.kind)->name, (long long)w[1],
+                     (long long)w[0], (long long)w[2], (long long)w[3], (long long)w[4],
+                     (long long)s[0], (long long)s[1], (long long)s[2]);
+}
+
+static size_t plain_bytes(const cpu_conv *c)
+{
+    return (size_t)(c->dims[0] * c->dims[1] * c->dims[2] * c->dims[3] * c->dims[4]) *
+           sizeof(float);
+}
+
+static void describe(volt_op *op)
+{
+    cpu_conv *c = op->conv;
+    const char *name = NULL;
+
+    (void)dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, &name);
+    op->info.kernel = name ? name : "oneDNN";
+    if (bias_index(op) >= 0)
+        c->bias_at = c->bias_sum_at = reserve(op, (size_t)c->dims[0] * sizeof(float));
+    if (op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS) {
+        op->info.packed_bytes =
+            round_up((size_t)c->weights_bytes) + (c->padded ? plain_bytes(c) : 0);
+        return;
+    }
+    c->weights_at = c->weights_sum_at = reserve(op, (size_t)c->weights_bytes);
+    if (c->padded)
+        c->plain_at = reserve(op, plain_bytes(c));
+    if (c->samples > 1) {
+        c->weights_sum_at = reserve(op, (size_t)c->weights_bytes);
+        c->bias_sum_at = reserve(op, (size_t)c->dims[0] * sizeof(float));
+    }
+}
+
+/* oneDNN's fast kernels want whole blocks of channels, which our buffers hold anyway. */
+static void pad_weights(volt_op *op)
+{
+    const volt_tensor *w = &op->spec.tensor[WEIGHTS];
+    const int64_t block = op->ctx->block;
+    const int64_t dims[5] = {(w->n + block - 1) / block * block,
+                             (w->c + block - 1) / block * block, w->d, w->h, w->w};
+
+    memcpy(op->conv->dims, dims, sizeof dims);
+    op->conv->padded = dims[0] != w->n || dims[1] != w->c;
+}
+
+volt_status cpu_conv_create(volt_op *op)
+{
+    volt_status st;
+    int before;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
+    VOLT_TRY(st, done, stage_plain(op));
+    op->conv->samples = 1;
+    pad_weights(op);
+    for (int side = 0; side < SIDES; side++) {
+        const cpu_view *v = &op->view[side_index(op, side)];
+        const int64_t bytes = v->bf16 ? 2 : 4;
+        if (!v->dense)
+            op->conv->samples = v->n;
+        op->conv->sample_bytes[side] = v->sample_stride * bytes;
+        op->conv->offset_bytes[side] = v->offset * bytes;
+    }
+    before = enter_threads(op->spec.threads);
+    st = refused(op, create_primitive(op));
+    omp_set_num_threads(before);
+    if (st == VOLT_OK)
+        describe(op);
+done:
+    return st;
+}
+
+void cpu_conv_free(cpu_conv *c)
+{
+    if (!c)
+        return;
+    for (int side = 0; side < SIDES; side++) {
+        if (c->stage[side])
+            c->stage[side]->ctx->device->op_free(c->stage[side]);
+        dnnl_memory_destroy(c->memory[side]);
+    }
+    dnnl_memory_destroy(c->weights);
+    dnnl_memory_destroy(c->plain_weights);
+    dnnl_memory_destroy(c->bias);
+    dnnl_memory_destroy(c->pad);
+    dnnl_primitive_destroy(c->reorder);
+    dnnl_primitive_destroy(c->conv);
+    dnnl_primitive_desc_destroy(c->pd);
+    dnnl_stream_destroy(c->stream);
+    volt_free(c);
+}
+
+/* Points a memory at data. */
+static dnnl_status_t aim(dnnl_memory_t memory, void *at)
+{
+    return memory ? dnnl_memory_set_data_handle(memory, at) : dnnl_success;
+}
+
+static dnnl_status_t reorder(const cpu_conv *c, dnnl_memory_t from, dnnl_memory_t to)
+{
+    const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+    dnnl_status_t st = dnnl_primitive_execute(c->reorder, c->stream, 2, args);
+
+    return st == dnnl_success ? dnnl_stream_wait(c->stream) : st;
+}
+
+/* Copies weights between their own extents and the padded ones. */
+static void pad_copy(const volt_op *op, float *padded, float *own, bool grow)
+{
+    const cpu_conv *c = op->conv;
+    const volt_tensor *w = &op->spec.tensor[WEIGHTS];
+    const int64_t taps = w->d * w->h * w->w;
+    const size_t line = (size_t)(w->c * taps) * sizeof(float);
+
+    if (grow)
+        memset(padded, 0, plain_bytes(c));
+    for (int64_t o = 0; o < w->n; o++) {
+        float *wide = padded + o * c->dims[1] * taps, *narrow = own + o * w->c * taps;
+        memcpy(grow ? wide : narrow, grow ? narrow : wide, line);
+    }
+}
+
+volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
+{
+    const cpu_conv *c = op->conv;
+    const int before = enter_threads(op->spec.threads);
+    float *plain = (float *)(uintptr_t)weights; /* only read */
+    dnnl_status_t st;
+
+    if (c->padded) {
+        float *padded = (float *)((char *)packed + round_up((size_t)c->weights_bytes));
+        pad_copy(op, padded, plain, true);
+        plain = padded;
+    }
+    st = aim(c->plain_weights, plain);
+    if (st == dnnl_success)
+        st = aim(c->weights, packed);
+    if (st == dnnl_success)
+        st = reorder(c, c->plain_weights, c->weights);
+    omp_set_num_threads(before);
+    return check(st, "weights");
+}
+
+/* One run of the primitive with all memories aimed. */
+static dnnl_status_t execute(const volt_op *op)
+{
+    const cpu_conv *c = op->conv;
+    const bool data = op->spec.kind == VOLT_OP_CONV_BWD_DATA;
+    const bool back = op->spec.kind == VOLT_OP_CONV_BWD_WEIGHTS;
+    const dnnl_exec_arg_t args[5] = {
+        {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, c->memory[SRC]},
+        {data || back ? DNNL_ARG_DIFF_DST : DNNL_ARG_DST, c->memory[DST]},
+        {back ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS, c->weights},
+        {DNNL_ARG_SCRATCHPAD, c->pad},
+        {back ? DNNL_ARG_DIFF_BIAS : DNNL_ARG_BIAS, c->bias}};
+    dnnl_status_t st = dnnl_primitive_execute(c->conv, c->stream, c->bias ? 5 : 4, args);
+
+    return st == dnnl_success ? dnnl_stream_wait(c->stream) : st;
+}
+
+static dnnl_status_t run_sample(const volt_op *op, char *const side[SIDES], int64_t n)
+{
+    const cpu_conv *c = op->conv;
+    dnnl_status_t st = dnnl_success;
+
+    for (int i = 0; i < SIDES && st == dnnl_success; i++)
+        st = aim(c->memory[i], side[i] + c->offset_bytes[i] + n * c->sample_bytes[i]);
+    return st == dnnl_success ? execute(op) : st;
+}
+
+static void add_to(float *sum, const float *x, int64_t count, int threads)
+{
+#pragma omp parallel for simd num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        sum[i] += x[i];
+}
+
+/* Gradients of weights and bias: of the batch in one run, or sample by sample and added up. */
+static dnnl_status_t run_bwd_weights(const volt_op *op, void *const *operand,
+                                     char *const side[SIDES], char *scratch)
+{
+    const cpu_conv *c = op->conv;
+    float *dw_sum = (float *)(scratch + c->weights_sum_at);
+    float *db_sum = (float *)(scratch + c->bias_sum_at);
+    dnnl_status_t st = dnnl_success;
+
+    for (int64_t n = 0; n < c->samples && st == dnnl_success; n++) {
+        float *dw = n ? (float *)(scratch + c->weights_at) : dw_sum;
+        float *db = n ? (float *)(scratch + c->bias_at) : db_sum;
+        st = aim(c->weights, dw);
+        if (st == dnnl_success)
+            st = aim(c->bias, db);
+        if (st == dnnl_success)
+            st = run_sample(op, side, n);
+        if (n && st == dnnl_success) {
+            add_to(dw_sum, dw, c->weights_bytes / 4, op->spec.threads);
+            if (c->bias)
+                add_to(db_sum, db, c->dims[0], 1);
+        }
+    }
+    if (st == dnnl_success && c->bias)
+        memcpy(operand[2], db_sum, (size_t)op->spec.tensor[WEIGHTS].n * sizeof(float));
+    return st;
+}
+
+/* The gradient from oneDNN's layout to the parameter's. */
+static dnnl_status_t unpack_gradient(const volt_op *op, float *out, char *scratch)
+{
+    const cpu_conv *c = op->conv;
+    float *plain = c->padded ? (float *)(scratch + c->plain_at) : out;
+    dnnl_status_t st = aim(c->weights, scratch + c->weights_sum_at);
+
+    if (st == dnnl_success)
+        st = aim(c->plain_weights, plain);
+    if (st == dnnl_success)
+        st = reorder(c, c->weights, c->plain_weights);
+    if (st == dnnl_success && c->padded)
+        pad_copy(op, plain, out, false);
+    return st;
+}
+
+static dnnl_status_t run_with_weights(const volt_op *op, void *const *operand,
+                                      char *const side[SIDES], char *scratch)
+{
+    const cpu_conv *c = op->conv;
+    dnnl_status_t st = aim(c->weights, operand[WEIGHTS]);
+
+    if (c->bias) {
+        float *bias = (float *)(scratch + c->bias_at);
+        memset(bias, 0, (size_t)c->dims[0] * sizeof *bias);
+        memcpy(bias, operand[2], (size_t)op->spec.tensor[WEIGHTS].n * sizeof *bias);
+        if (st == dnnl_success)
+            st = aim(c->bias, bias);
+    }
+    for (int64_t n = 0; n < c->samples && st == dnnl_success; n++)
+        st = run_sample(op, side, n);
+    return st;
+}
+
+static dnnl_status_t run_convolution(const volt_op *op, void *const *operand,
+                                     char *const side[SIDES], char *scratch)
+{
+    dnnl_status_t st = aim(op->conv->pad, scratch + op->conv->pad_at);
+
+    if (st != dnnl_success)
+        return st;
+    if (op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS)
+        return run_with_weights(op, operand, side, scratch);
+    st = run_bwd_weights(op, operand, side, scratch);
+    return st == dnnl_success ? unpack_gradient(op, operand[WEIGHTS], scratch) : st;
+}
+
+/* Copies a PLAIN operand into its stage, or the stage out to it. */
+static volt_status run_stage(const volt_op *op, void *const *operand, char *const side[SIDES],
+                             bool output)
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < SIDES && st == VOLT_OK; i++) {
+        volt_op *copy = op->conv->stage[i];
+        void *plain = operand[side_index(op, i)];
+        void *args[2] = {output ? side[i] : plain, output ? plain : side[i]};
+        if (copy && is_output(op, i) == output)
+            st = op->ctx->device->op_run(copy, args, NULL);
+    }
+    return st;
+}
+
+volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch)
+{
+    const cpu_conv *c = op->conv;
+    char *side[SIDES];
+    volt_status st;
+    int before;
+
+    for (int i = 0; i < SIDES; i++)
+        side[i] = c->stage[i] ? (char *)scratch + c->stage_at[i] : operand[side_index(op, i)];
+    VOLT_TRY(st, done, run_stage(op, operand, side, false));
+    before = enter_threads(op->spec.threads);
+    st = check(run_convolution(op, operand, side, scratch), "convolution");
+    omp_set_num_threads(before);
+    if (st == VOLT_OK)
+        st = run_stage(op, operand, side, true);
+done:
+    return st;
+}

@@ -1,0 +1,16 @@
+/* conv.h - convolutions through oneDNN, in native layout. */
+#ifndef VOLT_NETS3D_CPU_CONV_H
+#define VOLT_NETS3D_CPU_CONV_H
+#include "nets3d/cpu/cpu.h"
+
+/* Fills op->conv and op->info for CONV_FWD, CONV_BWD_DATA, CONV_BWD_WEIGHTS. VOLT_ENOTSUP. */
+volt_status cpu_conv_create(volt_op *op);
+void cpu_conv_free(cpu_conv *conv); /* NULL is allowed */
+volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights);
+volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch);
+
+/* oneDNN's engine for the context, limited to the context's instruction set. */
+volt_status cpu_engine_create(void **out, volt_isa isa);
+void cpu_engine_free(void *engine); /* NULL is allowed */
+
+#endif

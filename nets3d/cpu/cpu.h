@@ -1,0 +1,60 @@
+/* cpu.h - inside the CPU device: views of operands, operators, the table of own kernels.
+ *
+ * Native layout: (n, c/B, d, h, w, B) with B = 16 channels on AVX-512 and 8 elsewhere. Lanes
+ * past the last channel of a buffer are zero, and every kernel keeps them so.
+ */
+#ifndef VOLT_NETS3D_CPU_CPU_H
+#define VOLT_NETS3D_CPU_CPU_H
+#include <stdbool.h>
+#include "base/threads.h"
+#include "nets3d/device.h"
+
+/* Most chunks of voxels a reduction is cut into have this many; fixed, so that the order of
+ * every sum is too. */
+#define CPU_CHUNK 4096
+
+/* An operand as kernels walk it. Strides and offset in elements. PLAIN: one "block" per
+ * channel. */
+typedef struct cpu_view {
+    int64_t n, c, d, h, w;
+    int64_t voxels; /* d*h*w */
+    int64_t blocks; /* channel blocks of the range */
+    int64_t block_stride, sample_stride;
+    int64_t offset; /* of the range's first block in its buffer */
+    int64_t lane;   /* of the range's first channel in that block: 0 but in copies */
+    bool last;      /* the range ends where the buffer ends: the block's rest is padding */
+    bool bf16, plain;
+    bool dense; /* the whole buffer, or one sample of it: samples lie back to back */
+} cpu_view;
+
+typedef struct cpu_kernels cpu_kernels;
+typedef struct cpu_conv cpu_conv;
+
+typedef struct cpu_context {
+    volt_isa isa;
+    int64_t block;
+    bool bf16; /* the processor multiplies bf16 */
+    const cpu_kernels *kernels;
+    void *engine;              /* dnnl_engine_t */
+    const volt_device *device; /* that this is the context of */
+} cpu_context;
+
+/* `t` as this device lays it out. */
+void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t);
+
+/* Own kernels see the operator, its operands and its scratch. */
+typedef void (*cpu_run)(const volt_op *op, void *const *operand, void *scratch);
+typedef size_t (*cpu_scratch)(const volt_op *op);
+
+struct volt_op {
+    const cpu_context *ctx;
+    volt_op_spec spec;
+    cpu_view view[VOLT_OP_MAX_TENSORS];
+    volt_op_info info;
+    cpu_run run;    /* an own kernel, or */
+    cpu_conv *conv; /* oneDNN */
+    void (*pack)(const volt_op *op, void *packed, const float *weights);
+    int64_t slices; /* parts a weight gradient is summed in; fixed by the shape alone */
+};
+
+#endif

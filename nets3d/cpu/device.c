@@ -1,0 +1,361 @@
+/* The CPU device's table: memory, operators by kind, losses and optimisers. */
+#include <string.h>
+
+#include "base/mem.h"
+#include "nets3d/cpu/conv.h"
+#include "nets3d/cpu/ends.h"
+#include "nets3d/cpu/kernels.h"
+#include "nets3d/cpu/tconv.h"
+#include "nets3d/cpu/walk.h"
+#include "nets3d/op_spec.h"
+
+static const cpu_context *context_of(const volt_device *dev)
+{
+    return dev->context;
+}
+
+static int64_t channel_block(const volt_device *dev, volt_dtype dtype)
+{
+    (void)dtype;
+    return context_of(dev)->block;
+}
+
+static int64_t round_to(int64_t x, int64_t block)
+{
+    return (x + block - 1) / block * block;
+}
+
+static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
+{
+    const int64_t block = t->layout == VOLT_NATIVE ? context_of(dev)->block : 1;
+
+    return (size_t)(t->n * round_to(t->buffer_c, block) * t->d * t->h * t->w) *
+           volt_dtype_bytes(t->dtype);
+}
+
+static int supports(const volt_device *dev, volt_precision precision)
+{
+    return precision == VOLT_FP32 || (precision == VOLT_BF16_MIXED && context_of(dev)->bf16);
+}
+
+static volt_status device_alloc(const volt_device *dev, void **out, size_t bytes,
+                                const char *what)
+{
+    (void)dev;
+    return volt_alloc(out, bytes, what);
+}
+
+static void device_release(const volt_device *dev, void *p)
+{
+    (void)dev;
+    volt_free(p);
+}
+
+static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src, size_t bytes)
+{
+    (void)dev;
+    memcpy(dst, src, bytes);
+    return VOLT_OK;
+}
+
+void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t)
+{
+    const int64_t lanes = t->layout == VOLT_PLAIN ? 1 : ctx->block;
+
+    memset(out, 0, sizeof *out);
+    out->n = t->n;
+    out->c = t->c;
+    out->d = t->d;
+    out->h = t->h;
+    out->w = t->w;
+    out->voxels = t->d * t->h * t->w;
+    out->blocks = round_to(t->c, lanes) / lanes;
+    out->block_stride = out->voxels * lanes;
+    out->sample_stride = round_to(t->buffer_c, lanes) * out->voxels;
+    out->lane = t->c_offset % lanes;
+    out->offset = (t->c_offset - out->lane) * out->voxels;
+    out->last = t->c_offset + t->c == t->buffer_c;
+    out->bf16 = t->dtype == VOLT_BF16;
+    out->plain = t->layout == VOLT_PLAIN;
+    out->dense = t->n == 1 || out->sample_stride == out->blocks * out->block_stride;
+}
+
+static bool same_extents(const volt_tensor *a, const volt_tensor *b)
+{
+    return a->n == b->n && a->c == b->c && a->d == b->d && a->h == b->h && a->w == b->w;
+}
+
+/* Operand `k` is an activation of the same kind as operand 0. */
+static bool like_first(const volt_op_spec *s, int k)
+{
+    return s->tensor[k].layout == VOLT_NATIVE && s->tensor[0].layout == VOLT_NATIVE &&
+           s->tensor[k].dtype == s->tensor[0].dtype &&
+           same_extents(&s->tensor[k], &s->tensor[0]);
+}
+
+static bool no_padding(const volt_conv *c)
+{
+    for (int k = 0; k < 3; k++)
+        if (c->pad_low[k] || c->pad_high[k])
+            return false;
+    return true;
+}
+
+/* Operators that one own kernel runs. `same`: operands that must be like operand 0. */
+typedef struct own_kernel {
+    volt_op_kind kind;
+    const char *name;
+    size_t field; /* in cpu_kernels */
+    int same[4];
+    cpu_scratch scratch;
+    bool pooling;
+} own_kernel;
+
+#define OWN(kind, name) kind, "own " #name, offsetof(cpu_kernels, name)
+
+static const own_kernel own_kernels[] = {
+    {OWN(VOLT_OP_NORM_STATS, norm_stats), {0}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_NORM_ACT_FWD, norm_act_fwd), {5}, NULL, false},
+    {OWN(VOLT_OP_NORM_ACT_BWD, norm_act_bwd), {5, 6, 7}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_ACT_FWD, act_fwd), {1}, NULL, false},
+    {OWN(VOLT_OP_ACT_BWD, act_bwd), {1, 2}, NULL, false},
+    {OWN(VOLT_OP_ADD, add), {1, 2}, NULL, false},
+    {OWN(VOLT_OP_SCALE_CHANNELS, scale_channels), {2}, NULL, false},
+    {OWN(VOLT_OP_MAX_POOL_FWD, max_pool_fwd), {0}, NULL, true},
+    {OWN(VOLT_OP_MAX_POOL_BWD, max_pool_bwd), {2}, NULL, true},
+    {OWN(VOLT_OP_AVERAGE_POOL_FWD, average_pool_fwd), {0}, NULL, true},
+    {OWN(VOLT_OP_AVERAGE_POOL_BWD, average_pool_bwd), {0}, NULL, true},
+    {OWN(VOLT_OP_UPSAMPLE_FWD, upsample_fwd), {0}, NULL, true},
+    {OWN(VOLT_OP_UPSAMPLE_BWD, upsample_bwd), {0}, NULL, true},
+    {OWN(VOLT_OP_COPY, copy), {0}, NULL, false},
+    {OWN(VOLT_OP_SOFTMAX_FWD, softmax_fwd), {0}, NULL, false},
+    {OWN(VOLT_OP_SOFTMAX_BWD, softmax_bwd), {0}, NULL, false},
+};
+
+static bool may_be_plain(volt_op_kind kind)
+{
+    return kind == VOLT_OP_COPY || kind == VOLT_OP_SOFTMAX_FWD || kind == VOLT_OP_SOFTMAX_BWD;
+}
+
+static volt_status refuse(const char *why)
+{
+    return volt_fail(VOLT_ENOTSUP, "cpu device: %s", why);
+}
+
+static volt_status create_own(volt_op *op, const own_kernel *k)
+{
+    const volt_op_spec *s = &op->spec;
+
+    if (!may_be_plain(s->kind) && s->tensor[0].layout != VOLT_NATIVE)
+        return refuse("plain layout only at convolutions, copies and softmax");
+    for (int i = 0; i < 4 && k->same[i]; i++)
+        if (s->tensor[k->same[i]].c && !like_first(s, k->same[i]))
+            return refuse("operands of different type or extents");
+    if (k->pooling && (!no_padding(&s->conv) || s->tensor[1].layout != VOLT_NATIVE))
+        return refuse("pooling with padding");
+    if (s->kind == VOLT_OP_COPY && !same_extents(&s->tensor[0], &s->tensor[1]))
+        return refuse("copy between different extents");
+    if (may_be_plain(s->kind) && s->kind != VOLT_OP_COPY && s->tensor[0].c > 1024)
+        return refuse("softmax over more than 1024 channels");
+    memcpy(&op->run, (const char *)op->ctx->kernels + k->field, sizeof op->run);
+    op->info.kernel = k->name;
+    if (k->scratch)
+        op->info.scratch_bytes = k->scratch(op);
+    return VOLT_OK;
+}
+
+/* Two sums in double per lane and chunk, and their means per block. */
+size_t cpu_norm_scratch(const volt_op *op)
+{
+    const cpu_view *v = &op->view[0];
+
+    return (size_t)((cpu_tasks(v) + v->n * v->blocks) * 2 * op->ctx->block) * sizeof(double);
+}
+
+static volt_status create_by_kind(volt_op *op)
+{
+    switch (op->spec.kind) {
+    case VOLT_OP_CONV_FWD:
+    case VOLT_OP_CONV_BWD_DATA:
+    case VOLT_OP_CONV_BWD_WEIGHTS:
+        return cpu_end_create(op) ? VOLT_OK : cpu_conv_create(op);
+    case VOLT_OP_TCONV_FWD:
+    case VOLT_OP_TCONV_BWD_DATA:
+    case VOLT_OP_TCONV_BWD_WEIGHTS:
+        return cpu_tconv_create(op);
+    default:
+        break;
+    }
+    for (size_t i = 0; i < sizeof own_kernels / sizeof *own_kernels; i++)
+        if (own_kernels[i].kind == op->spec.kind)
+            return create_own(op, &own_kernels[i]);
+    return volt_fail(VOLT_EINVAL, "unknown kind of operator %d", (int)op->spec.kind);
+}
+
+static void op_free(volt_op *op)
+{
+    if (!op)
+        return;
+    cpu_conv_free(op->conv);
+    volt_free(op);
+}
+
+/* Kernels work on whole blocks: a range starts at one, and ends at one or with its buffer. */
+static volt_status check_ranges(const volt_op *op)
+{
+    for (int i = 0; i < VOLT_OP_MAX_TENSORS && op->spec.kind != VOLT_OP_COPY; i++) {
+        const cpu_view *v = &op->view[i];
+        if (v->c && !v->plain && (v->lane || (v->c % op->ctx->block && !v->last)))
+            return refuse("channel ranges that are not whole blocks");
+    }
+    return VOLT_OK;
+}
+
+static volt_status op_create(const volt_device *dev, volt_op **out, const volt_op_spec *spec)
+{
+    volt_op *op = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_op_spec_check(spec));
+    VOLT_TRY(st, done, volt_alloc_zero(&op, 1, sizeof *op, "an operator"));
+    op->ctx = context_of(dev);
+    op->spec = *spec;
+    if (op->spec.threads < 1)
+        op->spec.threads = 1;
+    for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++)
+        if (spec->tensor[i].c)
+            cpu_view_of(&op->view[i], op->ctx, &spec->tensor[i]);
+    volt_op_spec_cost(spec, &op->info.flops, &op->info.bytes);
+    VOLT_TRY(st, done, check_ranges(op));
+    VOLT_TRY(st, done, create_by_kind(op));
+    *out = op;
+    op = NULL;
+done:
+    op_free(op);
+    return st;
+}
+
+static void op_info(const volt_op *op, volt_op_info *info)
+{
+    *info = op->info;
+}
+
+static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+{
+    if (op->pack) {
+        op->pack(op, packed, weights);
+        return VOLT_OK;
+    }
+    return op->conv ? cpu_conv_pack(op, packed, weights) : VOLT_OK;
+}
+
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+{
+    if (!op->run)
+        return cpu_conv_run(op, operands, scratch);
+    op->run(op, operands, scratch);
+    return VOLT_OK;
+}
+
+static size_t loss_scratch(const volt_device *dev, const volt_loss_call *call)
+{
+    (void)dev;
+    return cpu_loss_scratch(call);
+}
+
+static volt_status run_loss(const volt_device *dev, const volt_loss_call *call)
+{
+    const volt_status st = cpu_loss_check(call);
+
+    if (st == VOLT_OK)
+        context_of(dev)->kernels->loss(call);
+    return st;
+}
+
+static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call)
+{
+    context_of(dev)->kernels->sgd(call);
+    return VOLT_OK;
+}
+
+static volt_status run_adam(const volt_device *dev, const volt_adam_call *call)
+{
+    context_of(dev)->kernels->adam(call);
+    return VOLT_OK;
+}
+
+static volt_status sum_squares(const volt_device *dev, double *out, const float *x,
+                               int64_t count, int threads)
+{
+    *out = context_of(dev)->kernels->sum_squares(x, count, threads);
+    return VOLT_OK;
+}
+
+static void close_device(volt_device *dev)
+{
+    cpu_context *ctx = dev->context;
+
+    cpu_engine_free(ctx->engine);
+    volt_free(ctx);
+    volt_free(dev);
+}
+
+static const cpu_kernels *kernels_of(volt_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == VOLT_ISA_AVX512)
+        return &cpu_kernels_avx512;
+    if (isa == VOLT_ISA_AVX2)
+        return &cpu_kernels_avx2;
+#endif
+    (void)isa;
+    return &cpu_kernels_base;
+}
+
+static void fill_table(volt_device *dev, cpu_context *ctx)
+{
+    *dev = (volt_device){.name = "cpu",
+                         .context = ctx,
+                         .channel_block = channel_block,
+                         .buffer_bytes = buffer_bytes,
+                         .supports = supports,
+                         .alloc = device_alloc,
+                         .release = device_release,
+                         .upload = copy_bytes,
+                         .download = copy_bytes,
+                         .op_create = op_create,
+                         .op_info = op_info,
+                         .op_pack = op_pack,
+                         .op_run = op_run,
+                         .op_free = op_free,
+                         .loss_scratch = loss_scratch,
+                         .loss = run_loss,
+                         .sgd = run_sgd,
+                         .adam = run_adam,
+                         .sum_squares = sum_squares,
+                         .close = close_device};
+}
+
+volt_status volt_device_open_cpu(volt_device **out)
+{
+    cpu_context *ctx = NULL;
+    volt_device *dev = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&ctx, 1, sizeof *ctx, "the cpu device"));
+    VOLT_TRY(st, done, volt_alloc_zero(&dev, 1, sizeof *dev, "the cpu device"));
+    ctx->isa = volt_cpu_isa();
+    ctx->block = ctx->isa == VOLT_ISA_AVX512 ? 16 : 8;
+    ctx->bf16 = volt_cpu_has_bf16();
+    ctx->kernels = kernels_of(ctx->isa);
+    ctx->device = dev;
+    VOLT_TRY(st, done, cpu_engine_create(&ctx->engine, ctx->isa));
+    fill_table(dev, ctx);
+    *out = dev;
+    dev = NULL;
+    ctx = NULL;
+done:
+    volt_free(dev);
+    volt_free(ctx);
+    return st;
+}

@@ -1,0 +1,63 @@
+/* kernels.h - the CPU device's own kernels, one table per instruction set. */
+#ifndef VOLT_NETS3D_CPU_KERNELS_H
+#define VOLT_NETS3D_CPU_KERNELS_H
+#include "base/isa.h"
+#include "nets3d/cpu/cpu.h"
+
+/* Own kernels by kind of operator; X(name). */
+#define CPU_RUN_KERNELS(X)                                                                     \
+    X(norm_stats)                                                                              \
+    X(norm_act_fwd)                                                                            \
+    X(norm_act_bwd)                                                                            \
+    X(act_fwd)                                                                                 \
+    X(act_bwd)                                                                                 \
+    X(add)                                                                                     \
+    X(scale_channels)                                                                          \
+    X(copy)                                                                                    \
+    X(max_pool_fwd)                                                                            \
+    X(max_pool_bwd)                                                                            \
+    X(average_pool_fwd)                                                                        \
+    X(average_pool_bwd)                                                                        \
+    X(upsample_fwd)                                                                            \
+    X(upsample_bwd)                                                                            \
+    X(softmax_fwd)                                                                             \
+    X(softmax_bwd)                                                                             \
+    X(head_fwd)                                                                                \
+    X(head_bwd_data)                                                                           \
+    X(head_bwd_weights)                                                                        \
+    X(tconv_fwd)                                                                               \
+    X(tconv_bwd_data)                                                                          \
+    X(tconv_bwd_weights)                                                                       \
+    X(first_fwd)                                                                               \
+    X(first_bwd_weights)
+
+struct cpu_kernels {
+#define CPU_FIELD(name) cpu_run name;
+    CPU_RUN_KERNELS(CPU_FIELD)
+#undef CPU_FIELD
+    void (*loss)(const volt_loss_call *call);
+    void (*sgd)(const volt_sgd_call *call);
+    void (*adam)(const volt_adam_call *call);
+    double (*sum_squares)(const float *x, int64_t count, int threads);
+};
+
+/* Scratch of own kernels, in bytes; `block` as in cpu_context. */
+size_t cpu_norm_scratch(const volt_op *op);
+size_t cpu_loss_scratch(const volt_loss_call *call);
+/* VOLT_EINVAL names the first label out of range. */
+volt_status cpu_loss_check(const volt_loss_call *call);
+
+extern const cpu_kernels cpu_kernels_base, cpu_kernels_avx2, cpu_kernels_avx512;
+
+#ifdef VOLT_ISA_SUFFIX
+#define CPU_DECLARE(name)                                                                      \
+    void VOLT_ISA_NAME(cpu_##name)(const volt_op *, void *const *, void *);
+CPU_RUN_KERNELS(CPU_DECLARE)
+#undef CPU_DECLARE
+void VOLT_ISA_NAME(cpu_loss)(const volt_loss_call *call);
+void VOLT_ISA_NAME(cpu_sgd)(const volt_sgd_call *call);
+void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call);
+double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads);
+#endif
+
+#endif

@@ -1,0 +1,50 @@
+/* loss.h - what the loss kernels sum per chunk of voxels, and what becomes of the sums. */
+#ifndef VOLT_NETS3D_CPU_LOSS_H
+#define VOLT_NETS3D_CPU_LOSS_H
+#include "nets3d/cpu/cpu.h"
+
+#define CPU_LOSS_CHUNK        4096
+#define CPU_LOSS_MOST_CLASSES 256
+
+/* Followed by double inter[c], prob[c], truth[c] and int64_t tp[c], fp[c], fn[c]. */
+typedef struct cpu_loss_sums {
+    double entropy; /* sum of -log p(label) */
+    int64_t valid;  /* voxels not ignored */
+} cpu_loss_sums;
+
+static inline double *cpu_loss_inter(cpu_loss_sums *s)
+{
+    return (double *)(s + 1);
+}
+
+static inline double *cpu_loss_prob(cpu_loss_sums *s, int64_t c)
+{
+    return cpu_loss_inter(s) + c;
+}
+
+static inline double *cpu_loss_truth(cpu_loss_sums *s, int64_t c)
+{
+    return cpu_loss_inter(s) + 2 * c;
+}
+
+static inline int64_t *cpu_loss_tp(cpu_loss_sums *s, int64_t c)
+{
+    return (int64_t *)(cpu_loss_inter(s) + 3 * c);
+}
+
+static inline size_t cpu_loss_sums_bytes(int64_t c)
+{
+    return sizeof(cpu_loss_sums) + (size_t)c * (3 * sizeof(double) + 3 * sizeof(int64_t));
+}
+
+/* Factors of the gradient, the level's weight included. */
+typedef struct cpu_loss_factors {
+    float entropy;     /* weight / valid voxels */
+    const float *dice; /* (n, 2, c): derivative of the Dice loss by p_k; what the label adds */
+} cpu_loss_factors;
+
+/* Writes the level's value (and counts for level 0) from the chunks' sums in call->scratch;
+ * `f` borrows from the scratch behind them. */
+void cpu_loss_combine(const volt_loss_call *call, int l, int64_t chunks, cpu_loss_factors *f);
+
+#endif

@@ -1,0 +1,207 @@
+/* Cross-entropy + soft Dice on plain float32 logits, as nets3d/loss.h defines them.
+ *
+ * Pass 1 turns logits into probabilities (over the logits, when gradients are wanted) and sums
+ * what both losses need; pass 2 writes the gradients over the probabilities. Sums are per chunk
+ * of voxels, combined in order. */
+#include <math.h>
+#include "nets3d/cpu/kernels.h"
+#include "nets3d/cpu/loss.h"
+#include "nets3d/cpu/simd.h"
+
+/* e^x for x <= 0 to about 1 unit in the last place; 0 below -87. (Range reduction by ln 2 in
+ * two parts, degree-6 polynomial.) */
+VINLINE vf v_exp(vf x)
+{
+    const vf magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    const vi tiny = x < v_set(-87.0f);
+    const vf shifted = x * v_set(1.44269504f) + magic, k = shifted - magic;
+    const vf r = (x - k * v_set(0.693359375f)) - k * v_set(-2.12194440e-4f);
+    vf y = v_set(1.3981999507e-3f) + v_set(1.9875691500e-4f) * r;
+
+    y = y * r + v_set(8.3334519073e-3f);
+    y = y * r + v_set(4.1665795894e-2f);
+    y = y * r + v_set(1.6666665459e-1f);
+    y = y * r + v_set(0.5f);
+    y = y * r * r + r + v_set(1);
+    const vi power = ((vi)shifted - (vi)magic) << 23;
+    const vf scaled = (vf)((vi)y + power);
+    return v_select(tiny, v_zero(), scaled + (x - x)); /* NaN stays NaN */
+}
+
+/* Labels of VB voxels from voxel `i` of a level, by the nearest voxel of the full grid. */
+static void labels_of(const volt_loss_call *call, const volt_loss_level *level, int64_t n,
+                      int64_t first, int64_t count, int16_t *out)
+{
+    const int16_t *labels = call->labels + n * call->d * call->h * call->w;
+    int64_t x = first % level->w, y = first / level->w % level->h,
+            z = first / level->w / level->h;
+
+    if (level->d == call->d && level->h == call->h && level->w == call->w) {
+        memcpy(out, labels + first, (size_t)count * sizeof *out);
+        return;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t fz = (2 * z + 1) * call->d / (2 * level->d);
+        const int64_t fy = (2 * y + 1) * call->h / (2 * level->h);
+        const int64_t fx = (2 * x + 1) * call->w / (2 * level->w);
+        out[i] = labels[(fz * call->h + fy) * call->w + fx];
+        if (++x == level->w) {
+            x = 0;
+            if (++y == level->h) {
+                y = 0;
+                z++;
+            }
+        }
+    }
+}
+
+/* Softmax over the classes of `count` <= VB voxels at `logits` (classes `stride` apart), in
+ * place in `p` (classes VB apart); returns log-sum-exp + max in *lse for the cross-entropy. */
+VINLINE void softmax(const float *logits, int64_t stride, int64_t c, int64_t count, float *p,
+                     float *lse)
+{
+    vf most = v_set(-__builtin_inff()), sum = v_zero();
+
+    for (int64_t k = 0; k < c; k++) {
+        vf x;
+        if (count == VB) {
+            x = v_load(logits + k * stride);
+        } else {
+            float lane[VB] = {0};
+            memcpy(lane, logits + k * stride, (size_t)count * sizeof *lane);
+            x = v_load(lane);
+        }
+        most = v_max(most, x);
+        v_store(p + k * VB, x);
+    }
+    for (int64_t k = 0; k < c; k++) {
+        const vf e = v_exp(v_load(p + k * VB) - most);
+        sum += e;
+        v_store(p + k * VB, e);
+    }
+    const vf inverse = v_set(1) / sum;
+    for (int64_t k = 0; k < c; k++)
+        v_store(p + k * VB, v_load(p + k * VB) * inverse);
+    v_store(lse, most);
+    for (int i = 0; i < VB; i++)
+        lse[i] += logf(sum[i]);
+}
+
+/* Adds `count` voxels to the chunk's sums. `z` are the logits as they came. */
+static void add_voxels(const volt_loss_call *call, const float *logits, int64_t stride,
+                       const float *p, const float *lse, const int16_t *labels, int64_t count,
+                       bool hard, cpu_loss_sums *s)
+{
+    double *inter = cpu_loss_inter(s), *prob = cpu_loss_prob(s, call->c),
+           *truth = cpu_loss_truth(s, call->c);
+    int64_t *tp = cpu_loss_tp(s, call->c), *fp = tp + call->c, *fn = fp + call->c;
+
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t label = labels[i];
+        int64_t best = 0;
+        if (label == call->ignore && call->ignore >= 0)
+            continue;
+        s->valid++;
+        for (int64_t k = 0; k < call->c; k++)
+            prob[k] += p[k * VB + i];
+        if (label >= 0 && label < call->c) {
+            s->entropy += lse[i] - logits[label * stride + i];
+            inter[label] += p[label * VB + i];
+            truth[label]++;
+        }
+        if (!hard)
+            continue;
+        for (int64_t k = 1; k < call->c; k++)
+            best = p[k * VB + i] > p[best * VB + i] ? k : best;
+        if (best == label) {
+            tp[best]++;
+        } else {
+            fp[best]++;
+            if (label >= 0 && label < call->c)
+                fn[label]++;
+        }
+    }
+}
+
+static void forward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t first,
+                          int64_t count, cpu_loss_sums *s)
+{
+    const volt_loss_level *level = &call->level[l];
+    const int64_t stride = level->d * level->h * level->w;
+    float *base = level->logits + n * call->c * stride;
+    float p[CPU_LOSS_MOST_CLASSES * VB] __attribute__((aligned(64)));
+    float lse[VB];
+    int16_t labels[VB];
+
+    for (int64_t i = first; i < first + count; i += VB) {
+        const int64_t some = first + count - i < VB ? first + count - i : VB;
+        labels_of(call, level, n, i, some, labels);
+        softmax(base + i, stride, call->c, some, p, lse);
+        add_voxels(call, base + i, stride, p, lse, labels, some, l == 0, s);
+        for (int64_t k = 0; call->gradient && k < call->c; k++)
+            memcpy(base + k * stride + i, p + k * VB, (size_t)some * sizeof *p);
+    }
+}
+
+/* d loss / d logit_j = p_j (q_j - sum_k p_k q_k) + ce (p_j - [j = label]), with q the Dice
+ * loss's derivative by p: q_k = own_k (+ hit_k where k is the label). */
+static void backward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t first,
+                           int64_t count, const cpu_loss_factors *f)
+{
+    const volt_loss_level *level = &call->level[l];
+    const int64_t stride = level->d * level->h * level->w;
+    float *base = level->logits + n * call->c * stride;
+    const float *own = f->dice + n * 2 * call->c, *hit = own + call->c;
+    int16_t labels[VB];
+
+    for (int64_t i = first; i < first + count; i += VB) {
+        const int64_t some = first + count - i < VB ? first + count - i : VB;
+        float dot[VB] = {0};
+        labels_of(call, level, n, i, some, labels);
+        for (int64_t k = 0; k < call->c; k++)
+            for (int64_t v = 0; v < some; v++)
+                dot[v] += base[k * stride + i + v] * (own[k] + (labels[v] == k ? hit[k] : 0));
+        for (int64_t k = 0; k < call->c; k++) {
+            float *z = base + k * stride + i;
+            for (int64_t v = 0; v < some; v++) {
+                const bool mine = labels[v] == k;
+                const bool ignored = call->ignore >= 0 && labels[v] == call->ignore;
+                const float q = own[k] + (mine ? hit[k] : 0) - dot[v];
+                const float g = z[v] * q + f->entropy * (z[v] - (mine ? 1.0f : 0.0f));
+                z[v] = ignored ? 0 : g;
+            }
+        }
+    }
+}
+
+static void run_level(const volt_loss_call *call, int l)
+{
+    const volt_loss_level *level = &call->level[l];
+    const int64_t voxels = level->d * level->h * level->w;
+    const int64_t chunks = (voxels + CPU_LOSS_CHUNK - 1) / CPU_LOSS_CHUNK;
+    const size_t each = cpu_loss_sums_bytes(call->c);
+    cpu_loss_factors f;
+
+    memset(call->scratch, 0, each * (size_t)(chunks * call->n));
+#pragma omp parallel for num_threads(call->threads) schedule(static)
+    for (int64_t i = 0; i < chunks * call->n; i++) {
+        const int64_t first = i % chunks * CPU_LOSS_CHUNK, left = voxels - first;
+        forward_chunk(call, l, i / chunks, first, left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK,
+                      (cpu_loss_sums *)((char *)call->scratch + each * (size_t)i));
+    }
+    cpu_loss_combine(call, l, chunks, &f);
+    if (!call->gradient)
+        return;
+#pragma omp parallel for num_threads(call->threads) schedule(static)
+    for (int64_t i = 0; i < chunks * call->n; i++) {
+        const int64_t first = i % chunks * CPU_LOSS_CHUNK, left = voxels - first;
+        backward_chunk(call, l, i / chunks, first,
+                       left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK, &f);
+    }
+}
+
+void VOLT_ISA_NAME(cpu_loss)(const volt_loss_call *call)
+{
+    for (int l = 0; l < call->levels; l++)
+        run_level(call, l);
+}

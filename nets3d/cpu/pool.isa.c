@@ -1,0 +1,261 @@
+/* Pooling and upsampling. All walk rows of output (forward) or input (backward), a channel
+ * block at a time. Pooling windows do not reach outside (no padding). */
+#include "nets3d/cpu/kernels.h"
+#include "nets3d/cpu/simd.h"
+#include "nets3d/cpu/walk.h"
+
+/* Row (y) of plane (z) of a channel block. */
+typedef struct row {
+    int64_t n, cb, z, y;
+} row;
+
+static inline row row_at(const cpu_view *v, int64_t i)
+{
+    row r;
+
+    r.y = i % v->h;
+    r.z = i / v->h % v->d;
+    r.cb = i / v->h / v->d % v->blocks;
+    r.n = i / v->h / v->d / v->blocks;
+    return r;
+}
+
+static inline int64_t voxel_at(const cpu_view *v, int64_t base, int64_t z, int64_t y, int64_t x)
+{
+    return base + ((z * v->h + y) * v->w + x) * VB;
+}
+
+/* A kernel over all rows of operand `k`. */
+#define ROWS(name, task, k)                                                                    \
+    void VOLT_ISA_NAME(name)(const volt_op *op, void *const *p, void *scratch)                 \
+    {                                                                                          \
+        const cpu_view *v = &op->view[k];                                                      \
+        const int64_t rows = v->n * v->blocks * v->d * v->h;                                   \
+        const int bf16 = v->bf16;                                                              \
+        (void)scratch;                                                                         \
+        _Pragma(                                                                               \
+            "omp parallel for num_threads(op->spec.threads) schedule(static)") for (int64_t    \
+                                                                                        i = 0; \
+                                                                                    i < rows;  \
+                                                                                    i++)       \
+        {                                                                                      \
+            if (bf16)                                                                          \
+                task(op, p, row_at(v, i), 1);                                                  \
+            else                                                                               \
+                task(op, p, row_at(v, i), 0);                                                  \
+        }                                                                                      \
+    }
+
+/* Calls `body` with z, y, x of every input voxel of the window of output (r.z, r.y, ox). */
+#define FOR_WINDOW(conv, r, ox, body)                                                          \
+    for (int64_t z = (r).z * (conv)->stride[0];                                                \
+         z < (r).z * (conv)->stride[0] + (conv)->kernel[0]; z++)                               \
+        for (int64_t y = (r).y * (conv)->stride[1];                                            \
+             y < (r).y * (conv)->stride[1] + (conv)->kernel[1]; y++)                           \
+            for (int64_t x = (ox) * (conv)->stride[2];                                         \
+                 x < (ox) * (conv)->stride[2] + (conv)->kernel[2]; x++)                        \
+    body
+
+VINLINE void max_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *s = &op->view[0], *d = &op->view[1];
+    const int64_t from = cpu_at(s, r.n, r.cb), to = cpu_at(d, r.n, r.cb);
+
+    for (int64_t ox = 0; ox < d->w; ox++) {
+        vf most = v_set(-__builtin_inff());
+        FOR_WINDOW(&op->spec.conv, r, ox,
+                   { most = v_max(v_get(p[0], voxel_at(s, from, z, y, x), bf16), most); })
+        v_put(p[1], voxel_at(d, to, r.z, r.y, ox), bf16, most);
+    }
+}
+
+VINLINE void average_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *s = &op->view[0], *d = &op->view[1];
+    const volt_conv *k = &op->spec.conv;
+    const vf share = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
+    const int64_t from = cpu_at(s, r.n, r.cb), to = cpu_at(d, r.n, r.cb);
+
+    for (int64_t ox = 0; ox < d->w; ox++) {
+        vf sum = v_zero();
+        FOR_WINDOW(k, r, ox, { sum += v_get(p[0], voxel_at(s, from, z, y, x), bf16); })
+        v_put(p[1], voxel_at(d, to, r.z, r.y, ox), bf16, sum * share);
+    }
+}
+
+ROWS(cpu_max_pool_fwd, max_row, 1)
+ROWS(cpu_average_pool_fwd, average_row, 1)
+
+/* Outputs whose window holds input `i` of one axis: [first, end). */
+static inline void windows_over(int64_t i, int64_t kernel, int64_t stride, int64_t outputs,
+                                int64_t *first, int64_t *end)
+{
+    *first = i < kernel ? 0 : (i - kernel) / stride + 1;
+    *end = i / stride + 1 < outputs ? i / stride + 1 : outputs;
+}
+
+/* 1 in the lanes where input (iz, iy, ix) is the first maximum of the window of (r.z,r.y,ox).
+ */
+VINLINE vi is_first_maximum(const volt_op *op, const void *src, int64_t from, row r, int64_t ox,
+                            const int64_t at[3], int bf16)
+{
+    const cpu_view *s = &op->view[0];
+    const vf mine = v_get(src, voxel_at(s, from, at[0], at[1], at[2]), bf16);
+    vi wins = (vi){0} - 1;
+
+    FOR_WINDOW(&op->spec.conv, r, ox, {
+        const vf other = v_get(src, voxel_at(s, from, z, y, x), bf16);
+        const int before = z != at[0] ? z < at[0] : y != at[1] ? y < at[1] : x < at[2];
+        wins &= before ? other < mine : other <= mine;
+    })
+    return wins;
+}
+
+VINLINE void max_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *s = &op->view[0], *dy = &op->view[1], *dx = &op->view[2];
+    const volt_conv *k = &op->spec.conv;
+    const int64_t from = cpu_at(s, r.n, r.cb), g = cpu_at(dy, r.n, r.cb);
+    int64_t z0, z1, y0, y1, x0, x1;
+
+    windows_over(r.z, k->kernel[0], k->stride[0], dy->d, &z0, &z1);
+    windows_over(r.y, k->kernel[1], k->stride[1], dy->h, &y0, &y1);
+    for (int64_t ix = 0; ix < s->w; ix++) {
+        const int64_t at[3] = {r.z, r.y, ix};
+        vf sum = v_zero();
+        windows_over(ix, k->kernel[2], k->stride[2], dy->w, &x0, &x1);
+        for (int64_t oz = z0; oz < z1; oz++)
+            for (int64_t oy = y0; oy < y1; oy++)
+                for (int64_t ox = x0; ox < x1; ox++) {
+                    const row out = {r.n, r.cb, oz, oy};
+                    sum += v_select(is_first_maximum(op, p[0], from, out, ox, at, bf16),
+                                    v_get(p[1], voxel_at(dy, g, oz, oy, ox), bf16), v_zero());
+                }
+        v_put(p[2], voxel_at(dx, cpu_at(dx, r.n, r.cb), r.z, r.y, ix), bf16, sum);
+    }
+}
+
+VINLINE void average_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *dy = &op->view[0], *dx = &op->view[1];
+    const volt_conv *k = &op->spec.conv;
+    const vf share = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
+    const int64_t g = cpu_at(dy, r.n, r.cb), to = cpu_at(dx, r.n, r.cb);
+    int64_t z0, z1, y0, y1, x0, x1;
+
+    windows_over(r.z, k->kernel[0], k->stride[0], dy->d, &z0, &z1);
+    windows_over(r.y, k->kernel[1], k->stride[1], dy->h, &y0, &y1);
+    for (int64_t ix = 0; ix < dx->w; ix++) {
+        vf sum = v_zero();
+        windows_over(ix, k->kernel[2], k->stride[2], dy->w, &x0, &x1);
+        for (int64_t oz = z0; oz < z1; oz++)
+            for (int64_t oy = y0; oy < y1; oy++)
+                for (int64_t ox = x0; ox < x1; ox++)
+                    sum += v_get(p[0], voxel_at(dy, g, oz, oy, ox), bf16);
+        v_put(p[1], voxel_at(dx, to, r.z, r.y, ix), bf16, sum * share);
+    }
+}
+
+ROWS(cpu_max_pool_bwd, max_bwd_row, 2)
+ROWS(cpu_average_pool_bwd, average_bwd_row, 1)
+
+/* The two inputs that output `o` lies between along one axis, and the second one's share.
+ * Nearest: both are o / factor. */
+typedef struct between {
+    int64_t low, high;
+    float t;
+} between;
+
+static inline between inputs_of(int64_t o, int64_t factor, int64_t inputs, int linear)
+{
+    between b;
+
+    if (!linear) {
+        b.low = b.high = o / factor;
+        b.t = 0;
+        return b;
+    }
+    const float at = ((float)o + 0.5f) / (float)factor - 0.5f;
+    const float low = __builtin_floorf(at);
+    b.t = at - low;
+    b.low = (int64_t)low < 0 ? 0 : (int64_t)low;
+    b.high = (int64_t)low + 1 < inputs ? (int64_t)low + 1 : inputs - 1;
+    return b;
+}
+
+VINLINE void upsample_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *s = &op->view[0], *d = &op->view[1];
+    const int64_t *f = op->spec.conv.stride;
+    const int linear = op->spec.linear;
+    const int64_t from = cpu_at(s, r.n, r.cb), to = cpu_at(d, r.n, r.cb);
+    const between z = inputs_of(r.z, f[0], s->d, linear),
+                  y = inputs_of(r.y, f[1], s->h, linear);
+
+    for (int64_t ox = 0; ox < d->w; ox++) {
+        const between x = inputs_of(ox, f[2], s->w, linear);
+        vf v;
+        if (!linear) {
+            v = v_get(p[0], voxel_at(s, from, z.low, y.low, x.low), bf16);
+        } else {
+            vf corner[4];
+            for (int k = 0; k < 4; k++) {
+                const int64_t cz = k & 2 ? z.high : z.low, cy = k & 1 ? y.high : y.low;
+                const vf a = v_get(p[0], voxel_at(s, from, cz, cy, x.low), bf16);
+                const vf b = v_get(p[0], voxel_at(s, from, cz, cy, x.high), bf16);
+                corner[k] = a + (b - a) * v_set(x.t);
+            }
+            const vf top = corner[0] + (corner[1] - corner[0]) * v_set(y.t);
+            const vf end = corner[2] + (corner[3] - corner[2]) * v_set(y.t);
+            v = top + (end - top) * v_set(z.t);
+        }
+        v_put(p[1], voxel_at(d, to, r.z, r.y, ox), bf16, v);
+    }
+}
+
+/* Outputs that may draw on input i: [first, end). */
+static inline void outputs_of(int64_t i, int64_t factor, int64_t outputs, int linear,
+                              int64_t *first, int64_t *end)
+{
+    const int64_t margin = linear ? factor : 0;
+
+    *first = i * factor - margin < 0 ? 0 : i * factor - margin;
+    *end = (i + 1) * factor + margin < outputs ? (i + 1) * factor + margin : outputs;
+}
+
+/* Share of input i in output o. */
+static inline float share_of(int64_t i, int64_t o, int64_t factor, int64_t inputs, int linear)
+{
+    const between b = inputs_of(o, factor, inputs, linear);
+
+    return (b.low == i ? 1 - b.t : 0) + (b.high == i ? b.t : 0);
+}
+
+VINLINE void upsample_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
+{
+    const cpu_view *dy = &op->view[0], *dx = &op->view[1];
+    const int64_t *f = op->spec.conv.stride;
+    const int linear = op->spec.linear;
+    const int64_t g = cpu_at(dy, r.n, r.cb), to = cpu_at(dx, r.n, r.cb);
+    int64_t z0, z1, y0, y1, x0, x1;
+
+    outputs_of(r.z, f[0], dy->d, linear, &z0, &z1);
+    outputs_of(r.y, f[1], dy->h, linear, &y0, &y1);
+    for (int64_t ix = 0; ix < dx->w; ix++) {
+        vf sum = v_zero();
+        outputs_of(ix, f[2], dy->w, linear, &x0, &x1);
+        for (int64_t z = z0; z < z1; z++) {
+            const float wz = share_of(r.z, z, f[0], dx->d, linear);
+            for (int64_t y = y0; y < y1; y++) {
+                const float wzy = wz * share_of(r.y, y, f[1], dx->h, linear);
+                for (int64_t x = x0; wzy != 0 && x < x1; x++)
+                    sum += v_set(wzy * share_of(ix, x, f[2], dx->w, linear)) *
+                           v_get(p[0], voxel_at(dy, g, z, y, x), bf16);
+            }
+        }
+        v_put(p[1], voxel_at(dx, to, r.z, r.y, ix), bf16, sum);
+    }
+}
+
+ROWS(cpu_upsample_fwd, upsample_row, 1)
+ROWS(cpu_upsample_bwd, upsample_bwd_row, 1)
