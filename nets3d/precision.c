@@ -82,15 +82,11 @@ static volt_op_spec spec_of(const sample_conv *c, volt_op_kind kind, volt_dtype 
     const int64_t dst[5] = {1, c->out, c->extent[0], c->extent[1], c->extent[2]};
     const int64_t weights[5] = {c->out, c->in, c->kernel[0], c->kernel[1], c->kernel[2]};
     volt_op_spec spec = {.kind = kind, .threads = threads};
-    const int at_dst = 3;
-    const int at_weights = 1;
 
     spec.tensor[0] = volt_tensor_make(src, dtype, VOLT_NATIVE);
-    spec.tensor[at_weights] = volt_tensor_make(weights, VOLT_F32, VOLT_PLAIN);
-    if (kind == VOLT_OP_CONV_BWD_DATA)
-        spec.tensor[2] = volt_tensor_make(dst, dtype, VOLT_NATIVE);
-    else
-        spec.tensor[at_dst] = volt_tensor_make(dst, dtype, VOLT_NATIVE);
+    spec.tensor[1] = volt_tensor_make(weights, VOLT_F32, VOLT_PLAIN);
+    spec.tensor[kind == VOLT_OP_CONV_BWD_DATA ? 2 : 3] =
+        volt_tensor_make(dst, dtype, VOLT_NATIVE);
     for (int a = 0; a < 3; a++) {
         spec.conv.kernel[a] = c->kernel[a];
         spec.conv.stride[a] = 1;
