@@ -261,6 +261,17 @@ volt_status volt_append_file(const char *path, const void *data, size_t bytes)
     return st;
 }
 
+volt_status volt_file_stamp(int64_t *bytes, int64_t *changed_ns, const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return fail_errno("examine", path);
+    *bytes = info.st_size;
+    *changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+    return VOLT_OK;
+}
+
 bool volt_path_exists(const char *path)
 {
     return access(path, F_OK) == 0;

@@ -2,9 +2,10 @@
  *
  * Each case is cropped to its non-zero region first. Intensities are those of the foreground
  * (label > 0), every case weighing the same however many foreground voxels it has: this is what
- * nnU-Net's draws with replacement converge to. Mean, std, min and max are exact; the median
- * and the percentiles are exact up to 65536 foreground voxels a case, above that each case is
- * represented by 65536 evenly ranked values (rank error below 1e-5).
+ * nnU-Net's draws with replacement converge to. Mean, std, min and max are exact; so are the
+ * median and the percentiles up to K foreground voxels a case, K = 2^23 / cases in 4096..65536.
+ * A case with more is represented by K evenly ranked values: its ranks are off by 1 / 2K at
+ * most.
  */
 #ifndef VOLT_NETS3D_FINGERPRINT_H
 #define VOLT_NETS3D_FINGERPRINT_H

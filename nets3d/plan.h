@@ -98,6 +98,9 @@ VOLT_CALL volt_plan_parse(volt_plan **out, const char *text, size_t bytes, const
                           const volt_dataset_info *info);
 /* The configuration called `name`; borrowed. VOLT_EINVAL lists those there are. */
 VOLT_CALL volt_plan_find(const volt_plan_config **out, const volt_plan *plan, const char *name);
+/* The separate axis for a resampling from `spacing` to `target` (mm), or VOLT_NO_AXIS. */
+VOLT_API int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
+                                     const double target[3]);
 
 VOLT_END_DECLS
 #endif

@@ -1,0 +1,210 @@
+/* One scan on its way to the network, in nnU-Net's order. */
+#include "nets3d/preprocess.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "volume/crop.h"
+#include "volume/normalize.h"
+#include "volume/orient.h"
+#include "volume/resample.h"
+
+void volt_prepared_clear(volt_prepared *p)
+{
+    volt_volume_free(p->image);
+    volt_volume_free(p->labels);
+    *p = (volt_prepared){0};
+}
+
+/* Puts `made` in the place of *v, if there is anything to replace. */
+static void replace(volt_volume **v, volt_volume *made)
+{
+    volt_volume_free(*v);
+    *v = made;
+}
+
+static volt_status check_image(const volt_volume *image, const volt_volume *labels,
+                               const volt_plan *plan, const char *what, int threads)
+{
+    volt_value_range range;
+
+    if (image->grid.channels != plan->channels)
+        return volt_fail(VOLT_EDATA, "%s has %d channels; the plan is for %d", what,
+                         image->grid.channels, plan->channels);
+    if (image->dtype != VOLT_F32 || (labels && labels->dtype != VOLT_I16))
+        return volt_fail(VOLT_EINVAL,
+                         "%s: %s image and %s labels; float32 and int16 are"
+                         " expected",
+                         what, volt_dtype_name(image->dtype),
+                         labels ? volt_dtype_name(labels->dtype) : "no");
+    for (int a = 0; labels && a < 3; a++) {
+        if (labels->grid.n[a] != image->grid.n[a])
+            return volt_fail(VOLT_EDATA,
+                             "%s: the labels have %lld voxels along %c, the image "
+                             "%lld",
+                             what, (long long)labels->grid.n[a], "zyx"[a],
+                             (long long)image -> grid.n[a]);
+    }
+    range = volt_volume_range(image, threads);
+    if (range.not_finite > 0)
+        return volt_fail(VOLT_EDATA, "%s has %lld voxels that are NaN or infinite", what,
+                         (long long)range.not_finite);
+    return VOLT_OK;
+}
+
+static volt_status transpose(volt_volume **v, const int order[3], int threads)
+{
+    volt_orientation o;
+    volt_volume *turned = NULL;
+    volt_status st = VOLT_OK;
+
+    if (!*v)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_orientation_transpose(&o, order));
+    if (volt_orientation_is_identity(o))
+        goto done;
+    VOLT_TRY(st, done, volt_volume_reorient(&turned, *v, o, threads));
+    replace(v, turned);
+done:
+    return st;
+}
+
+static volt_status crop(volt_volume **v, volt_box box, int threads)
+{
+    volt_volume *cut = NULL;
+    volt_status st;
+
+    if (!*v || volt_box_contains(box, volt_box_of_shape((*v)->grid.n)))
+        return VOLT_OK;
+    st = volt_volume_crop(&cut, *v, box, threads);
+    if (st == VOLT_OK)
+        replace(v, cut);
+    return st;
+}
+
+/* Crops image and labels to where any channel is not zero; labels become -1 outside the mask.
+ * *mask (the caller owns it) is 1 where z-scores with use_mask_for_norm apply. */
+static volt_status crop_to_nonzero(volt_prepared *p, volt_volume **mask, int threads)
+{
+    volt_volume *inside = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_mask_nonzero(mask, p->image, threads));
+    VOLT_TRY(st, done, volt_mask_fill_holes(*mask));
+    p->crop = volt_mask_box(*mask, threads);
+    VOLT_TRY(st, done, crop(&p->image, p->crop, threads));
+    VOLT_TRY(st, done, crop(mask, p->crop, threads));
+    if (p->labels) {
+        VOLT_TRY(st, done, crop(&p->labels, p->crop, threads));
+        VOLT_TRY(st, done, volt_labels_mark_outside(p->labels, *mask, threads));
+        VOLT_TRY(st, done, volt_mask_inside(&inside, p->labels, threads));
+        replace(mask, inside);
+    }
+done:
+    return st;
+}
+
+static volt_status normalize(volt_prepared *p, const volt_volume *mask, const volt_plan *plan,
+                             const volt_plan_config *config, int threads)
+{
+    const int64_t voxels = volt_grid_voxels(&p->image->grid);
+    volt_status st = VOLT_OK;
+
+    for (int c = 0; c < plan->channels && st == VOLT_OK; c++) {
+        const volt_foreground_stats *s = &plan->intensities[c];
+        const volt_intensity ct = {s->mean, s->std, s->percentile_00_5, s->percentile_99_5};
+        st = volt_normalize((float *)p->image->data + c * voxels, voxels, config->norm[c], &ct,
+                            config->use_mask_for_norm[c] ? mask->data : NULL, threads);
+    }
+    return st;
+}
+
+int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
+                            const double target[3])
+{
+    int coarsest = 0, ties = 0;
+
+    if (r->separate_z < 0)
+        return volt_resample_separate_axis(spacing, target);
+    for (int a = 1; a < 3; a++) {
+        if (spacing[a] > spacing[coarsest])
+            coarsest = a;
+    }
+    for (int a = 0; a < 3; a++)
+        ties += spacing[a] == spacing[coarsest];
+    return r->separate_z && ties == 1 ? coarsest : VOLT_NO_AXIS;
+}
+
+static volt_status resample(volt_prepared *p, const volt_plan_config *config, int threads)
+{
+    const double *from = p->spacing_before;
+    volt_volume *made = NULL;
+    int64_t shape[3];
+    volt_status st;
+
+    for (int a = 0; a < 3; a++) /* slices of 2-D configurations stay where they are */
+        p->spacing[a] = config->axes == 2 && a == 0 ? from[0] : config->spacing[a];
+    VOLT_TRY(st, done, volt_resample_shape(shape, p->image->grid.n, from, p->spacing));
+    if (memcmp(shape, p->image->grid.n, sizeof shape) == 0)
+        goto done;
+    VOLT_TRY(st, done,
+             volt_resample_image(&made, p->image, shape, config->data.order,
+                                 volt_plan_separate_axis(&config->data, from, p->spacing),
+                                 threads));
+    replace(&p->image, made);
+    if (p->labels) {
+        VOLT_TRY(st, done,
+                 volt_resample_labels(&made, p->labels, shape, config->seg.order,
+                                      volt_plan_separate_axis(&config->seg, from, p->spacing),
+                                      threads));
+        replace(&p->labels, made);
+    }
+done:
+    return st;
+}
+
+/* int8 unless a label is above 127. */
+static volt_status shrink_labels(volt_volume **labels, int threads)
+{
+    volt_volume *small = NULL;
+    volt_status st;
+
+    if (!*labels || volt_volume_range(*labels, threads).max > INT8_MAX)
+        return VOLT_OK;
+    st = volt_volume_convert(&small, *labels, VOLT_I8, NULL, threads);
+    if (st == VOLT_OK)
+        replace(labels, small);
+    return st;
+}
+
+volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **labels,
+                         const volt_plan *plan, const volt_plan_config *config,
+                         const char *what, int threads)
+{
+    volt_prepared p = {.image = *image, .labels = labels ? *labels : NULL};
+    volt_volume *mask = NULL;
+    volt_status st;
+
+    *image = NULL;
+    if (labels)
+        *labels = NULL;
+    VOLT_TRY(st, done, check_image(p.image, p.labels, plan, what, threads));
+    p.source = p.image->grid;
+    memcpy(p.transpose_forward, plan->transpose_forward, sizeof p.transpose_forward);
+    VOLT_TRY(st, done, transpose(&p.image, plan->transpose_forward, threads));
+    VOLT_TRY(st, done, transpose(&p.labels, plan->transpose_forward, threads));
+    memcpy(p.shape_before_crop, p.image->grid.n, sizeof p.shape_before_crop);
+    volt_grid_spacing(p.spacing_before, &p.image->grid);
+    VOLT_TRY(st, done, crop_to_nonzero(&p, &mask, threads));
+    VOLT_TRY(st, done, normalize(&p, mask, plan, config, threads));
+    volt_volume_free(mask);
+    mask = NULL;
+    VOLT_TRY(st, done, resample(&p, config, threads));
+    VOLT_TRY(st, done, shrink_labels(&p.labels, threads));
+    *out = p;
+    p = (volt_prepared){0};
+done:
+    volt_volume_free(mask);
+    volt_prepared_clear(&p);
+    return st;
+}

@@ -1,0 +1,327 @@
+#include "nets3d/preprocess.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/tasks.h"
+#include "nets3d/case_workers.h"
+
+enum {
+    METHOD = 1,            /* raised whenever the same plan gives other voxels */
+    MIN_LOCATIONS = 10000, /* of a class, where it has as many */
+    LOCATION_SEED = 1234
+};
+static const double location_share = 0.01; /* and never less than this of its voxels */
+
+/* -- What a case was made from ------------------------------------------------------------ */
+
+/* 64-bit FNV-1a, continued. */
+static void mix(uint64_t *hash, const void *data, size_t bytes)
+{
+    const unsigned char *p = data;
+
+    for (size_t i = 0; i < bytes; i++)
+        *hash = (*hash ^ p[i]) * 0x100000001b3u;
+}
+
+static void mix_int(uint64_t *hash, int64_t value)
+{
+    mix(hash, &value, sizeof value);
+}
+
+static void mix_resampling(uint64_t *hash, const volt_plan_resampling *r)
+{
+    mix_int(hash, r->order);
+    mix_int(hash, r->separate_z);
+}
+
+uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *config)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+
+    mix_int(&hash, METHOD);
+    mix_int(&hash, plan->channels);
+    mix_int(&hash, plan->classes);
+    mix_int(&hash, config->axes);
+    for (int a = 0; a < 3; a++) {
+        mix_int(&hash, plan->transpose_forward[a]);
+        mix(&hash, &config->spacing[a], sizeof config->spacing[a]);
+    }
+    for (int c = 0; c < plan->channels; c++) {
+        const volt_foreground_stats *s = &plan->intensities[c];
+        const double used[4] = {s->mean, s->std, s->percentile_00_5, s->percentile_99_5};
+        mix_int(&hash, config->norm[c]);
+        mix_int(&hash, config->use_mask_for_norm[c]);
+        if (config->norm[c] == VOLT_NORMALIZE_CT)
+            mix(&hash, used, sizeof used);
+    }
+    mix_resampling(&hash, &config->data);
+    mix_resampling(&hash, &config->seg);
+    return hash;
+}
+
+static volt_status mix_file(uint64_t *hash, const char *path)
+{
+    const char *name = volt_path_name(path);
+    int64_t bytes, changed;
+    volt_status st = volt_file_stamp(&bytes, &changed, path);
+
+    if (st == VOLT_OK) {
+        mix(hash, name, strlen(name) + 1);
+        mix_int(hash, bytes);
+        mix_int(hash, changed);
+    }
+    return st;
+}
+
+static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
+{
+    uint64_t key = plan_hash;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < c->files && st == VOLT_OK; i++)
+        st = mix_file(&key, c->file[i]);
+    if (st == VOLT_OK && c->label_file)
+        st = mix_file(&key, c->label_file);
+    if (st == VOLT_OK)
+        *out = key;
+    return st;
+}
+
+/* -- Where the classes lie ---------------------------------------------------------------- */
+
+/* One class while its locations are drawn. */
+typedef struct drawing {
+    volt_rng rng;
+    uint64_t *location;
+    int64_t left;   /* voxels of the class still to come */
+    int64_t wanted; /* locations still to be taken from them */
+    int64_t taken;
+} drawing;
+
+static int label_at(const volt_volume *labels, int64_t i)
+{
+    return labels->dtype == VOLT_I8 ? ((const int8_t *)labels->data)[i]
+                                    : ((const int16_t *)labels->data)[i];
+}
+
+/* Each set of `wanted` of the class' voxels is equally likely (Knuth's algorithm S). */
+static void offer(drawing *d, int64_t voxel)
+{
+    if (d->wanted == d->left ||
+        (d->wanted > 0 && volt_rng_below(&d->rng, d->left) < d->wanted)) {
+        d->location[d->taken++] = (uint64_t)voxel;
+        d->wanted--;
+    }
+    d->left--;
+}
+
+/* Voxels per class; labels must be -1, a class, or the ignore label after them. */
+static volt_status count_classes(int64_t *voxels, const volt_volume *labels,
+                                 const volt_dataset_info *info, const volt_case *c)
+{
+    const int64_t n = volt_grid_voxels(&labels->grid);
+
+    for (int64_t i = 0; i < n; i++) {
+        const int label = label_at(labels, i);
+        if (label >= 0 && label < info->labels)
+            voxels[label]++;
+        else if (label != -1 && label != info->ignore_label)
+            return volt_fail(VOLT_EDATA, "%s has label %d; dataset.json names 0 to %d",
+                             c->label_file, label, info->labels - 1);
+    }
+    return VOLT_OK;
+}
+
+/* Locations of the foreground classes 1.., info->labels - 1 of them. The caller owns the arrays
+ * in out[].location. */
+static volt_status draw_locations(volt_class_locations *out, const volt_volume *labels,
+                                  const volt_dataset_info *info, const volt_case *c)
+{
+    const int64_t n = volt_grid_voxels(&labels->grid);
+    uint64_t id_hash = 0xcbf29ce484222325u;
+    drawing *drawings = NULL;
+    int64_t *voxels = NULL;
+    volt_status st;
+
+    mix(&id_hash, c->id, strlen(c->id));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&voxels, (size_t)info->labels, sizeof *voxels, "class locations"));
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&drawings, (size_t)info->labels, sizeof *drawings, "class locations"));
+    VOLT_TRY(st, done, count_classes(voxels, labels, info, c));
+    for (int l = 1; l < info->labels; l++) {
+        drawing *d = &drawings[l];
+        const int64_t share = (int64_t)ceil((double)voxels[l] * location_share);
+        d->left = voxels[l];
+        d->wanted = voxels[l] < MIN_LOCATIONS ? voxels[l] : MIN_LOCATIONS;
+        d->wanted = d->wanted < share ? share : d->wanted;
+        d->rng = volt_rng_open(LOCATION_SEED, (uint32_t)l, (uint32_t)(id_hash ^ id_hash >> 32),
+                               VOLT_RNG_LOCATIONS);
+        out[l - 1] = (volt_class_locations){.label = l, .voxels = d->left, .count = d->wanted};
+        VOLT_TRY(st, done,
+                 volt_alloc(&d->location, (size_t)d->wanted * sizeof *d->location,
+                            "class locations"));
+        out[l - 1].location = d->location;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const int label = label_at(labels, i);
+        if (label > 0 && label < info->labels)
+            offer(&drawings[label], i);
+    }
+done:
+    volt_free(drawings);
+    volt_free(voxels);
+    return st;
+}
+
+/* -- One case ----------------------------------------------------------------------------- */
+
+typedef struct preprocessing {
+    const char *folder;
+    const volt_dataset *ds;
+    const volt_plan *plan;
+    const volt_plan_config *config;
+    uint64_t plan_hash;
+    bool overwrite;
+    pthread_mutex_t lock;
+    volt_preprocess_result result; /* under the lock */
+} preprocessing;
+
+static volt_status store(const char *path, const volt_prepared *p, const volt_case *c,
+                         const volt_dataset_info *info, uint64_t key)
+{
+    volt_stored_case stored = {.key = key,
+                               .channels = p->image->grid.channels,
+                               .data = p->image->data,
+                               .label_dtype = p->labels->dtype,
+                               .labels = p->labels->data,
+                               .source = p->source,
+                               .crop = p->crop,
+                               .classes = info->labels - 1};
+    volt_class_locations *locations = NULL;
+    volt_status st;
+
+    memcpy(stored.shape, p->image->grid.n, sizeof stored.shape);
+    memcpy(stored.spacing, p->spacing, sizeof stored.spacing);
+    memcpy(stored.transpose_forward, p->transpose_forward, sizeof stored.transpose_forward);
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&locations, (size_t)stored.classes, sizeof *locations,
+                             "class locations"));
+    VOLT_TRY(st, done, draw_locations(locations, p->labels, info, c));
+    stored.locations = locations;
+    st = volt_stored_case_write(path, &stored);
+done:
+    for (int k = 0; locations && k < stored.classes; k++)
+        volt_free((void *)locations[k].location);
+    volt_free(locations);
+    return st;
+}
+
+static volt_status make_case(const preprocessing *w, const volt_case *c, const char *path,
+                             uint64_t key, int threads)
+{
+    volt_case_data d = {0};
+    volt_prepared p = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_case_read(&d, c, w->ds->info.channels, threads));
+    VOLT_TRY(st, done,
+             volt_prepare(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
+    st = store(path, &p, c, &w->ds->info, key);
+done:
+    volt_prepared_clear(&p);
+    volt_case_data_clear(&d);
+    return st;
+}
+
+static volt_status do_case(void *context, int64_t index, int threads)
+{
+    preprocessing *w = context;
+    const volt_case *c = &w->ds->cases.item[index];
+    uint64_t key = 0, found = 0;
+    char *path = NULL;
+    bool kept;
+    volt_status st;
+
+    if (!c->label_file)
+        return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
+    VOLT_TRY(st, done, key_of(&key, w->plan_hash, c));
+    VOLT_TRY(st, done, volt_preprocessed_path(&path, w->folder, c->id));
+    kept = !w->overwrite && volt_path_exists(path) &&
+           volt_stored_case_key(&found, path) == VOLT_OK && found == key;
+    if (!kept)
+        VOLT_TRY(st, done, make_case(w, c, path, key, threads));
+    pthread_mutex_lock(&w->lock);
+    w->result.kept += kept;
+    w->result.made += !kept;
+    pthread_mutex_unlock(&w->lock);
+done:
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_preprocessed_path(char **out, const char *folder, const char *case_id)
+{
+    return volt_format(out, "%s/%s" VOLT_CASE_SUFFIX, folder, case_id);
+}
+
+/* dataset.json's labels must be the classes of the plan, 0 to classes - 1. */
+static volt_status check_classes(const volt_dataset *ds, const volt_plan *plan)
+{
+    const volt_dataset_info *info = &ds->info;
+
+    if (plan->channels != info->channels || plan->classes != info->labels)
+        return volt_fail(
+            VOLT_EINVAL, "the plan is for %d channels and %d classes; %s has %d and %d",
+            plan->channels, plan->classes, ds->folder, info->channels, info->labels);
+    if (info->label[info->labels - 1].value != info->labels - 1)
+        return volt_fail(VOLT_EDATA,
+                         "%s/dataset.json: labels are not consecutive: the highest "
+                         "of %d is %d",
+                         ds->folder, info->labels, info->label[info->labels - 1].value);
+    return VOLT_OK;
+}
+
+volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
+                            const volt_dataset *ds, const volt_plan *plan,
+                            const volt_plan_config *config,
+                            const volt_preprocess_options *options)
+{
+    static const volt_preprocess_options defaults;
+    const volt_preprocess_options *o = options ? options : &defaults;
+    preprocessing w = {.folder = folder,
+                       .ds = ds,
+                       .plan = plan,
+                       .config = config,
+                       .plan_hash = volt_preprocess_hash(plan, config),
+                       .overwrite = o->overwrite,
+                       .lock = PTHREAD_MUTEX_INITIALIZER};
+    volt_tasks tasks = {.run = do_case,
+                        .context = &w,
+                        .count = ds->cases.count,
+                        .threads = o->threads,
+                        .what = "cases",
+                        .callbacks = o->callbacks};
+    double target[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, check_classes(ds, plan));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
+    for (int a = 0; a < 3; a++) /* in the files' order of axes */
+        target[plan->transpose_forward[a]] = config->spacing[a];
+    /* image and resampled image, each with a copy on the way; labels and masks */
+    tasks.workers = volt_case_workers(ds, 3, 8, target, o->threads);
+    w.result.cases = ds->cases.count;
+    VOLT_TRY(st, done, volt_tasks_run(&tasks));
+    if (result)
+        *result = w.result;
+done:
+    pthread_mutex_destroy(&w.lock);
+    return st;
+}
