@@ -1,0 +1,356 @@
+#include "tests/dataset_kit.h"
+#include "tests/npy.h"
+#include "base/mem.h"
+#include "io/dataset.h"
+#include "nets3d/preprocess.h"
+
+#include <unistd.h>
+
+#define SET "preprocess-set"
+
+/* -- One scan ----------------------------------------------------------------------------- */
+
+/* testdata's made-up scan as volumes. */
+static void made_up_scan(volt_volume **image, volt_volume **labels)
+{
+    const npy i = npy_read("prepare/image", "<f4"), l = npy_read("prepare/labels", "<i2");
+    const double spacing[3] = {0.8, 1.0, 3.5};
+    const volt_grid grid = volt_grid_make(i.shape + 1, (int32_t)i.shape[0], spacing);
+    volt_grid one = grid;
+
+    one.channels = 1;
+    assert_ok(volt_volume_create(image, &grid, VOLT_F32));
+    assert_ok(volt_volume_create(labels, &one, VOLT_I16));
+    memcpy((*image)->data, i.data, (size_t)i.count * 4);
+    memcpy((*labels)->data, l.data, (size_t)l.count * 2);
+    free(i.data);
+    free(l.data);
+}
+
+/* The plan that make_prepare.py follows. */
+typedef struct made_up_plan {
+    volt_plan plan;
+    volt_plan_config config;
+    volt_normalization norm[2];
+    bool use_mask[2];
+    volt_foreground_stats stats[2];
+} made_up_plan;
+
+static void made_up_plan_open(made_up_plan *m)
+{
+    *m = (made_up_plan){
+        .plan = {.transpose_forward = {2, 0, 1},
+                 .transpose_backward = {1, 2, 0},
+                 .channels = 2,
+                 .classes = 3,
+                 .intensities = m->stats},
+        .config = {.axes = 3,
+                   .spacing = {4.5, 1.1, 0.9},
+                   .norm = m->norm,
+                   .use_mask_for_norm = m->use_mask,
+                   .data = {.order = VOLT_CUBIC, .separate_z = -1},
+                   .seg = {.order = VOLT_LINEAR, .separate_z = -1}},
+        .norm = {VOLT_NORMALIZE_ZSCORE, VOLT_NORMALIZE_CT},
+        .use_mask = {true, false},
+        .stats = {{0}, {.mean = 20, .std = 35, .percentile_00_5 = -40, .percentile_99_5 = 90}}};
+}
+
+/* Largest difference of the image and number of labels that differ from the fixture NAME. */
+static void compare(const volt_prepared *p, const char *name, double *worst, int64_t *wrong)
+{
+    char file[100];
+    npy i, l;
+
+    snprintf(file, sizeof file, "%s_image", name);
+    i = npy_read(file, "<f4");
+    snprintf(file, sizeof file, "%s_labels", name);
+    l = npy_read(file, "|i1");
+    assert_int_equal(p->image->grid.channels, i.shape[0]);
+    for (int a = 0; a < 3; a++)
+        assert_int_equal(p->image->grid.n[a], i.shape[a + 1]);
+    assert_int_equal(p->labels->dtype, VOLT_I8);
+    assert_int_equal(volt_grid_voxels(&p->labels->grid), l.count);
+    *worst = 0;
+    *wrong = 0;
+    for (int64_t k = 0; k < i.count; k++)
+        *worst = fmax(*worst, fabs(((float *)p->image->data)[k] - ((float *)i.data)[k]));
+    for (int64_t k = 0; k < l.count; k++)
+        *wrong += ((int8_t *)p->labels->data)[k] != ((int8_t *)l.data)[k];
+    free(i.data);
+    free(l.data);
+}
+
+static void a_scan_is_prepared_as_the_reference_does(void **state)
+{
+    static const char *const names[] = {"prepare/separate", "prepare/joint"};
+    const npy box = npy_read("prepare/box", "<i4");
+
+    (void)state;
+    for (int joint = 0; joint < 2; joint++) {
+        volt_volume *image = NULL, *labels = NULL;
+        volt_prepared p = {0};
+        made_up_plan m;
+        double worst;
+        int64_t wrong;
+
+        made_up_plan_open(&m);
+        if (joint)
+            m.config.data.separate_z = m.config.seg.separate_z = 0;
+        made_up_scan(&image, &labels);
+        assert_ok(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 2));
+        assert_null(image);
+        assert_null(labels);
+        for (int a = 0; a < 3; a++) {
+            assert_int_equal(p.crop.low[a], ((int32_t *)box.data)[2 * a]);
+            assert_int_equal(p.crop.high[a], ((int32_t *)box.data)[2 * a + 1]);
+        }
+        assert_int_equal(p.shape_before_crop[0], 9);
+        assert_true(p.spacing_before[0] == 3.5 && p.spacing[0] == 4.5);
+        assert_int_equal(p.source.n[0], 14);
+        compare(&p, names[joint], &worst, &wrong);
+        print_message("%s: %.2g off, %lld labels differ\n", names[joint], worst,
+                      (long long)wrong);
+        assert_true(worst < 2e-5);
+        assert_int_equal(wrong, 0);
+        volt_prepared_clear(&p);
+    }
+    free(box.data);
+}
+
+static void threads_change_no_bit(void **state)
+{
+    volt_prepared p[2] = {{0}, {0}};
+    made_up_plan m;
+
+    (void)state;
+    made_up_plan_open(&m);
+    for (int i = 0; i < 2; i++) {
+        volt_volume *image = NULL, *labels = NULL;
+        made_up_scan(&image, &labels);
+        assert_ok(volt_prepare(&p[i], &image, &labels, &m.plan, &m.config, "scan", 1 + 3 * i));
+    }
+    assert_memory_equal(p[0].image->data, p[1].image->data, volt_volume_bytes(p[0].image));
+    assert_memory_equal(p[0].labels->data, p[1].labels->data, volt_volume_bytes(p[0].labels));
+    volt_prepared_clear(&p[0]);
+    volt_prepared_clear(&p[1]);
+}
+
+static void scans_that_do_not_fit_are_refused_and_freed(void **state)
+{
+    const size_t before = volt_mem_current();
+    volt_volume *image = NULL, *labels = NULL;
+    volt_prepared p = {0};
+    made_up_plan m;
+
+    (void)state;
+    made_up_plan_open(&m);
+    made_up_scan(&image, &labels);
+    ((float *)image->data)[5] = NAN;
+    assert_fails(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 1), VOLT_EDATA,
+                 "scan has 1 voxels that are NaN");
+    assert_null(image);
+    m.plan.channels = 3;
+    made_up_scan(&image, &labels);
+    assert_fails(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 1), VOLT_EDATA,
+                 "2 channels; the plan is for 3");
+    assert_int_equal(volt_mem_current(), before);
+}
+
+/* -- Whole data sets ---------------------------------------------------------------------- */
+
+static void make_set(void)
+{
+    char path[100];
+
+    kit_folder(SET);
+    kit_text(SET "/dataset.json", KIT_JSON("\"0\": \"CT\", \"1\": \"T2\"", "4"));
+    for (int i = 0; i < 4; i++) {
+        for (int c = 0; c < 2; c++) {
+            snprintf(path, sizeof path, SET "/imagesTr/c%d_%04d.nii.gz", i, c);
+            kit_write(path, (kit_scan){.n = {9, 10, 11 + i}, .base = (float)(i + 1)});
+        }
+        snprintf(path, sizeof path, SET "/labelsTr/c%d.nii.gz", i);
+        kit_write(path, (kit_scan){.n = {9, 10, 11 + i}, .label_high = 2});
+    }
+}
+
+typedef struct stop_at {
+    int64_t at, seen;
+} stop_at;
+
+static void count_cases(void *user, const char *what, int64_t done, int64_t total)
+{
+    stop_at *s = user;
+
+    assert_string_equal(what, "cases");
+    assert_int_equal(total, 4);
+    s->seen = done;
+}
+
+static bool is_enough(void *user)
+{
+    const stop_at *s = user;
+
+    return s->seen >= s->at;
+}
+
+static void a_set_is_prepared_once_and_continued(void **state)
+{
+    stop_at stop = {.at = 2};
+    const volt_callbacks cb = {.user = &stop, .progress = count_cases, .cancelled = is_enough};
+    volt_preprocess_options o = {.threads = 1, .callbacks = &cb};
+    volt_preprocess_result r = {0};
+    const volt_stored_case *c = NULL;
+    volt_dataset *ds = NULL;
+    volt_names names = {0};
+    made_up_plan m;
+
+    (void)state;
+    make_set();
+    assert_int_equal(system("rm -rf preprocess-out"), 0);
+    made_up_plan_open(&m);
+    assert_ok(volt_dataset_open(&ds, SET));
+    assert_int_equal(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o),
+                     VOLT_ECANCELLED);
+    assert_ok(volt_list_dir(&names, "preprocess-out"));
+    assert_int_equal(names.count, 2);
+    volt_names_free(&names);
+    stop.at = 100;
+    assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
+    assert_int_equal(r.kept, 2);
+    assert_int_equal(r.made, 2);
+    assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
+    assert_int_equal(r.kept, 4);
+
+    m.config.spacing[1] = 1.3; /* another plan */
+    assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
+    assert_int_equal(r.made, 4);
+    kit_write(SET "/imagesTr/c1_0000.nii.gz", (kit_scan){.n = {9, 10, 12}, .base = 50});
+    kit_text("preprocess-out/c2.voltcase", "damaged");
+    assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
+    assert_int_equal(r.made, 2);
+
+    assert_ok(volt_stored_case_open(&c, "preprocess-out/c3.voltcase"));
+    assert_ok(volt_stored_case_verify(c));
+    assert_int_equal(c->channels, 2);
+    assert_int_equal(c->classes, 2);
+    assert_int_equal(c->source.n[2], 14);
+    assert_true(c->spacing[1] == 1.3);
+    for (int k = 0; k < c->classes; k++) {
+        const volt_class_locations *l = &c->locations[k];
+        assert_int_equal(l->label, k + 1);
+        assert_true(l->count == l->voxels && l->count > 0);
+        for (int64_t i = 0; i < l->count; i++)
+            assert_int_equal(((const int8_t *)c->labels)[l->location[i]], k + 1);
+    }
+    volt_stored_case_close(c);
+    volt_dataset_close(ds);
+}
+
+static void the_first_broken_case_is_named(void **state)
+{
+    volt_preprocess_options o = {.threads = 2};
+    volt_dataset *ds = NULL;
+    made_up_plan m;
+
+    (void)state;
+    make_set();
+    made_up_plan_open(&m);
+    assert_ok(volt_dataset_open(&ds, SET));
+    kit_write(SET "/labelsTr/c0.nii.gz", (kit_scan){.n = {9, 10, 11}, .label_high = 4});
+    assert_fails(volt_preprocess(NULL, "preprocess-bad", ds, &m.plan, &m.config, &o),
+                 VOLT_EDATA, "c0.nii.gz has label 3");
+    kit_text(SET "/imagesTr/c0_0001.nii.gz", "nothing");
+    assert_fails(volt_preprocess(NULL, "preprocess-bad", ds, &m.plan, &m.config, &o),
+                 VOLT_EFORMAT, "c0_0001");
+    m.plan.classes = 4;
+    assert_fails(volt_preprocess(NULL, "preprocess-bad", ds, &m.plan, &m.config, &o),
+                 VOLT_EINVAL, "4 classes");
+    assert_false(volt_path_exists("preprocess-bad/c0.voltcase"));
+    volt_dataset_close(ds);
+}
+
+static void many_voxels_are_sampled_without_bias(void **state)
+{
+    volt_preprocess_options o = {.threads = 1};
+    const volt_stored_case *c = NULL;
+    const volt_class_locations *l;
+    volt_dataset *ds = NULL;
+    made_up_plan m;
+    double mean = 0;
+
+    (void)state;
+    kit_folder(SET);
+    kit_text(SET "/dataset.json", KIT_JSON("\"0\": \"CT\"", "1"));
+    kit_write(SET "/imagesTr/big_0000.nii.gz", (kit_scan){.n = {40, 40, 40}, .base = 1});
+    kit_write(SET "/labelsTr/big.nii.gz", (kit_scan){.n = {40, 40, 40}, .label_high = 2});
+    made_up_plan_open(&m);
+    m.plan.channels = 1;
+    m.config.spacing[0] = m.config.spacing[2] = 1;
+    m.config.spacing[1] = 1.5;
+    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_preprocess(NULL, "preprocess-big", ds, &m.plan, &m.config, &o));
+    assert_ok(volt_stored_case_open(&c, "preprocess-big/big.voltcase"));
+    l = &c->locations[0];
+    assert_int_equal(l->voxels, 21333);
+    assert_int_equal(l->count, 10000);
+    for (int64_t i = 0; i < l->count; i++)
+        mean += (double)l->location[i] / (double)l->count;
+    assert_true(fabs(mean - 32000) < 4 * 18475 / 100.0); /* four standard errors */
+    volt_stored_case_close(c);
+    volt_dataset_close(ds);
+}
+
+/* -- nnU-Net's own cases ------------------------------------------------------------------ */
+
+static void golden_cases_come_out(void **state)
+{
+    static const char *const cases[] = {"hippocampus_125", "hippocampus_160"};
+    const volt_plan_config *config;
+    volt_dataset *ds = NULL;
+    volt_plan *plan = NULL;
+
+    (void)state;
+    if (!volt_path_is_dir(VOLT_SHARED_DATA "/msd_hippocampus")) {
+        print_message("the shared data are absent\n");
+        skip();
+    }
+    assert_ok(volt_dataset_open(&ds, VOLT_SHARED_DATA "/msd_hippocampus"));
+    assert_int_equal(ds->cases.count, 195);
+    assert_ok(volt_plan_read(&plan, VOLT_TESTDATA "/hippocampus/nnUNetPlans.json", &ds->info));
+    assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
+    for (int i = 0; i < 2; i++) {
+        const volt_case *c = &ds->cases.item[volt_dataset_find(ds, cases[i])];
+        volt_case_data d = {0};
+        volt_prepared p = {0};
+        char name[100];
+        double worst;
+        int64_t wrong;
+
+        snprintf(name, sizeof name, "hippocampus/%s", cases[i]);
+        assert_ok(volt_case_read(&d, c, 1, 0));
+        assert_ok(volt_prepare(&p, &d.image, &d.labels, plan, config, c->id, 0));
+        compare(&p, name, &worst, &wrong);
+        print_message("%s: %.2g off\n", cases[i], worst);
+        assert_true(worst < 1e-5);
+        assert_int_equal(wrong, 0);
+        volt_prepared_clear(&p);
+        volt_case_data_clear(&d);
+    }
+    volt_plan_free(plan);
+    volt_dataset_close(ds);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_scan_is_prepared_as_the_reference_does),
+        cmocka_unit_test(threads_change_no_bit),
+        cmocka_unit_test(scans_that_do_not_fit_are_refused_and_freed),
+        cmocka_unit_test(a_set_is_prepared_once_and_continued),
+        cmocka_unit_test(the_first_broken_case_is_named),
+        cmocka_unit_test(many_voxels_are_sampled_without_bias),
+        cmocka_unit_test(golden_cases_come_out),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
