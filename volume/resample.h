@@ -8,7 +8,7 @@
  * Separate axis  of anisotropic volumes the axis of low resolution is not interpolated: images
  *          are resampled slice by slice across it (and clipped per slice), then the nearest
  *          slice is taken (half rounds up).
- * Same bits for any thread count.
+ * Same bits for any thread count; other instruction sets differ in the last bits.
  */
 #ifndef VOLT_VOLUME_RESAMPLE_H
 #define VOLT_VOLUME_RESAMPLE_H
@@ -63,9 +63,10 @@ typedef struct volt_logits {
 } volt_logits;
 
 /* Resamples the logits linearly to the extents of `where` and writes the class of the largest
- * (the lowest of equals) to that box of `labels` (one channel, VOLT_U8 or VOLT_U16); voxels
- * outside `where` stay as they are. Goes row by row: no resampled class is ever held.
- * VOLT_EINVAL: `where` sticks out or is empty, more classes than the type holds; VOLT_ENOMEM.
+ * (the lowest of equals; NaN never wins over a number before it) to that box of `labels` (one
+ * channel, VOLT_U8 or VOLT_U16); voxels outside `where` stay as they are. Goes row by row: no
+ * resampled class is ever held. VOLT_EINVAL: `where` sticks out or is empty, more classes than
+ * the type holds; VOLT_ENOMEM.
  */
 VOLT_CALL volt_resample_argmax(volt_volume *labels, volt_box where, const volt_logits *logits,
                                int separate_axis, int threads);

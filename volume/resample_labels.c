@@ -66,7 +66,7 @@ static int32_t strongest(const int32_t label[8], const double weight[8])
             double w[8];                                                                       \
             int32_t differs = 0;                                                               \
             for (int k = 0; k < 8; k++) {                                                      \
-                label[k] = ((const T *)in[k / 2])[x[i].at[k % 2]];                             \
+                label[k] = +((const T *)in[k / 2])[x[i].at[k % 2]];                            \
                 differs |= label[k] ^ label[0];                                                \
             }                                                                                  \
             if (differs) {                                                                     \
