@@ -10,7 +10,7 @@
 
 static _Thread_local char last_error[1024];
 
-volt_status volt_fail(volt_status code, const char *fmt, ...)
+volt_status(volt_fail)(volt_status code, const char *fmt, ...)
 {
     char sentence[sizeof last_error]; /* the arguments may quote the previous sentence */
     va_list args;

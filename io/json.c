@@ -125,7 +125,7 @@ static void step_to_index(volt_json_at *out, const volt_json_at *array, size_t i
     extend_path(out, parent, step);
 }
 
-volt_status volt_json_fail(const volt_json_at *at, const char *fmt, ...)
+volt_status(volt_json_fail)(const volt_json_at *at, const char *fmt, ...)
 {
     char words[512];
     va_list args;

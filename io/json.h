@@ -42,6 +42,9 @@ VOLT_API volt_json_at volt_json_root(const volt_json *doc);
 /* Records "FILE: PATH <your words>" and returns VOLT_EFORMAT. */
 VOLT_API volt_status volt_json_fail(const volt_json_at *at, const char *fmt, ...)
     VOLT_PRINTF(2, 3);
+#ifdef __clang_analyzer__ /* as for volt_fail */
+#define volt_json_fail(at, ...) ((void)volt_json_fail(at, __VA_ARGS__), VOLT_EFORMAT)
+#endif
 
 /* All below: VOLT_EFORMAT names file, path, what was found and what was expected. `out` may be
  * the place itself. */

@@ -201,7 +201,7 @@ static int useful_planes(volt_plane out[3], const volt_grid *g)
 static volt_status choose_views(page *p)
 {
     const volt_grid *g = &p->image->grid;
-    volt_plane planes[3];
+    volt_plane planes[3] = {VOLT_AXIAL};
     int used = p->o->sheet ? 1 : useful_planes(planes, g);
     int64_t range[2], slices;
     double largest = 0, extent[2], scale;
