@@ -25,8 +25,7 @@ static void inflate_hostile(const uint8_t *data, size_t size)
     volt_free(all);
 }
 
-static size_t compress(unsigned char *out, size_t room, int level, const uint8_t *data,
-                       size_t size)
+static size_t pack(unsigned char *out, size_t room, int level, const uint8_t *data, size_t size)
 {
     struct libdeflate_compressor *c = libdeflate_alloc_compressor(level);
     const size_t bytes = libdeflate_deflate_compress(c, data, size, out, room);
@@ -43,10 +42,10 @@ static void join(const uint8_t *data, size_t size)
     const size_t room = 2 * libdeflate_deflate_compress_bound(NULL, size) + 64;
     unsigned char *packed = malloc(room), *back = malloc(size + 1);
     z_stream z = {.next_in = packed, .next_out = back, .avail_out = (uInt)size + 1};
-    size_t first = compress(packed, room / 2, level, data, cut);
+    size_t first = pack(packed, room / 2, level, data, cut);
 
     fuzz_require(volt_deflate_reopen(packed, &first) == VOLT_OK);
-    first += compress(packed + first, room / 2, level, data + cut, size - cut);
+    first += pack(packed + first, room / 2, level, data + cut, size - cut);
     z.avail_in = (uInt)first;
     fuzz_require(inflateInit2(&z, -15) == Z_OK);
     fuzz_require(inflate(&z, Z_FINISH) == Z_STREAM_END);
