@@ -1,0 +1,253 @@
+#include "tests/dataset_kit.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "io/workspace.h"
+#include "nets3d/pipeline.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SET    "pipeline-set"
+#define SHARED VOLT_SHARED_DATA "/msd_hippocampus"
+
+static void make_set(int cases)
+{
+    char path[100], json[400];
+
+    kit_folder(SET);
+    snprintf(json, sizeof json,
+             "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, \"a\": 1, "
+             "\"b\": 2}, \"numTraining\": %d, \"file_ending\": \".nii.gz\"}",
+             cases);
+    kit_text(SET "/dataset.json", json);
+    for (int i = 0; i < cases; i++) {
+        snprintf(path, sizeof path, SET "/imagesTr/c%d_0000.nii.gz", i);
+        kit_write(path, (kit_scan){.n = {16, 18, 20 + i}, .base = (float)(i + 1)});
+        snprintf(path, sizeof path, SET "/labelsTr/c%d.nii.gz", i);
+        kit_write(path, (kit_scan){.n = {16, 18, 20 + i}, .label_high = 2});
+    }
+}
+
+/* -- Fingerprint -------------------------------------------------------------------------- */
+
+static double golden_number(const char *key)
+{
+    volt_json doc = {0};
+    volt_json_at at;
+    double value = 0;
+
+    assert_ok(
+        volt_json_load(&doc, VOLT_TESTDATA "/hippocampus/fingerprint_without_sampling.json"));
+    at = volt_json_root(&doc);
+    assert_ok(volt_json_member(&at, &at, "equal_weight_per_case"));
+    assert_ok(volt_json_member(&at, &at, key));
+    assert_ok(volt_json_double(&value, &at, -1e9, 1e9));
+    volt_json_close(&doc);
+    return value;
+}
+
+static void assert_within(double value, const char *key)
+{
+    const double golden = golden_number(key);
+
+    print_message("%s: %.10g, nnU-Net's draws converge to %.10g\n", key, value, golden);
+    assert_true(fabs(value - golden) <= 1e-3 * fabs(golden));
+}
+
+static void the_fingerprint_is_what_nnunet_draws_converge_to(void **state)
+{
+    volt_dataset *ds = NULL;
+    volt_fingerprint fp = {0}, golden = {0};
+    const volt_foreground_stats *s;
+
+    (void)state;
+    if (!volt_path_is_dir(SHARED)) {
+        print_message("the shared data are absent\n");
+        skip();
+    }
+    assert_ok(volt_dataset_open(&ds, SHARED));
+    assert_ok(volt_fingerprint_extract(&fp, ds, 0, NULL));
+    assert_ok(
+        volt_fingerprint_read(&golden, VOLT_TESTDATA "/hippocampus/dataset_fingerprint.json"));
+    assert_int_equal(fp.cases, golden.cases);
+    assert_memory_equal(fp.shapes_after_crop, golden.shapes_after_crop,
+                        (size_t)fp.cases * sizeof *fp.shapes_after_crop);
+    for (int64_t i = 0; i < fp.cases; i++) {
+        for (int a = 0; a < 3; a++)
+            assert_true(fabs(fp.spacings[i][a] - golden.spacings[i][a]) < 1e-9);
+    }
+    assert_true(fp.median_relative_size_after_cropping ==
+                golden.median_relative_size_after_cropping);
+    s = &fp.intensities[0];
+    assert_within(s->mean, "mean");
+    assert_within(s->std, "std");
+    assert_within(s->median, "median");
+    assert_within(s->min, "min");
+    assert_within(s->max, "max");
+    assert_within(s->percentile_00_5, "percentile_00_5");
+    assert_within(s->percentile_99_5, "percentile_99_5");
+    volt_fingerprint_clear(&fp);
+    volt_fingerprint_clear(&golden);
+    volt_dataset_close(ds);
+}
+
+static void a_fingerprint_survives_its_file_and_any_thread_count(void **state)
+{
+    volt_fingerprint a = {0}, b = {0}, c = {0};
+    volt_dataset *ds = NULL;
+
+    (void)state;
+    make_set(3);
+    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_fingerprint_extract(&a, ds, 1, NULL));
+    assert_ok(volt_fingerprint_extract(&b, ds, 3, NULL));
+    assert_ok(volt_fingerprint_write("pipeline-fp.json", &a));
+    assert_ok(volt_fingerprint_read(&c, "pipeline-fp.json"));
+    assert_memory_equal(a.intensities, b.intensities, sizeof *a.intensities);
+    assert_memory_equal(a.intensities, c.intensities, sizeof *a.intensities);
+    assert_memory_equal(a.spacings, c.spacings, 3 * sizeof *a.spacings);
+    assert_true(a.intensities->min == 1 && a.intensities->max == 9);
+    kit_text("pipeline-fp.json",
+             "{\"spacings\": [[1, -1, 1]], \"shapes_after_crop\": [[1,1,1]]}");
+    assert_fails(volt_fingerprint_read(&c, "pipeline-fp.json"), VOLT_EFORMAT,
+                 "spacings[0][1] is -1");
+    volt_fingerprint_clear(&a);
+    volt_fingerprint_clear(&b);
+    volt_fingerprint_clear(&c);
+    volt_dataset_close(ds);
+}
+
+static void a_set_without_foreground_has_no_fingerprint(void **state)
+{
+    const int64_t n[3] = {16, 18, 20};
+    const double mm[3] = {1.5, 1, 1};
+    const volt_grid grid = volt_grid_make(n, 1, mm);
+    volt_volume *empty = NULL;
+    volt_fingerprint fp = {0};
+    volt_dataset *ds = NULL;
+
+    (void)state;
+    make_set(1);
+    assert_ok(volt_volume_create(&empty, &grid, VOLT_U8));
+    assert_ok(volt_nifti_write(SET "/labelsTr/c0.nii.gz", empty, NULL, NULL));
+    volt_volume_free(empty);
+    assert_ok(volt_dataset_open(&ds, SET));
+    assert_fails(volt_fingerprint_extract(&fp, ds, 1, NULL), VOLT_EDATA, "no case has a fore");
+    volt_dataset_close(ds);
+}
+
+/* -- The work folder ---------------------------------------------------------------------- */
+
+static void the_work_folder_is_found_or_made(void **state)
+{
+    char *path = NULL;
+    struct stat before, after;
+
+    (void)state;
+    make_set(1);
+    assert_ok(volt_workspace_open(&path, SET, NULL, NULL));
+    assert_string_equal(path, SET "/volt");
+    volt_free(path);
+    assert_ok(volt_workspace_open(&path, SET, "pipeline-work/deep", NULL));
+    assert_true(volt_path_is_dir("pipeline-work/deep"));
+    volt_free(path);
+    kit_text("pipeline-file", "x");
+    assert_fails(volt_workspace_open(&path, SET, "pipeline-file/x", NULL), VOLT_EIO,
+                 "pipeline-file");
+    if (geteuid() == 0) {
+        print_message("the superuser can write everywhere: read-only folders not tested\n");
+        return;
+    }
+    make_set(1);
+    assert_int_equal(chmod(SET, 0555), 0);
+    assert_int_equal(stat(SET, &before), 0);
+    setenv("XDG_CACHE_HOME", "/tmp/volt-test-cache", 1);
+    assert_ok(volt_workspace_open(&path, SET, NULL, NULL));
+    assert_non_null(strstr(path, "/tmp/volt-test-cache/volt/" SET "-"));
+    assert_int_equal(stat(SET, &after), 0);
+    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+    volt_free(path);
+    unsetenv("XDG_CACHE_HOME");
+    assert_int_equal(chmod(SET, 0755), 0);
+}
+
+/* -- All steps ---------------------------------------------------------------------------- */
+
+typedef struct journal {
+    char text[4096];
+} journal;
+
+static void note(void *user, volt_log_level level, const char *line)
+{
+    journal *j = user;
+    const size_t used = strlen(j->text);
+
+    (void)level;
+    snprintf(j->text + used, sizeof j->text - used, "%s\n", line);
+}
+
+static void steps_are_done_once_and_said(void **state)
+{
+    journal j = {""};
+    const volt_callbacks cb = {.user = &j, .log = note};
+    volt_pipeline_options o = {
+        .dataset = SET, .until = VOLT_STAGE_PREPROCESS, .threads = 2, .callbacks = &cb};
+    volt_pipeline p = {0};
+
+    (void)state;
+    make_set(3);
+    assert_ok(volt_pipeline_run(&p, &o));
+    assert_string_equal(p.config->name, "3d_fullres");
+    assert_string_equal(p.cases, SET "/volt/nnUNetPlans_3d_fullres");
+    assert_int_equal(p.preprocessed.made, 3);
+    assert_non_null(strstr(j.text, "work folder: " SET "/volt"));
+    assert_non_null(strstr(j.text, "checking 3 cases"));
+    assert_non_null(strstr(j.text, "planned: "));
+    volt_pipeline_clear(&p);
+
+    j.text[0] = '\0';
+    assert_ok(volt_pipeline_run(&p, &o));
+    assert_int_equal(p.preprocessed.kept, 3);
+    assert_null(strstr(j.text, "checking"));
+    assert_non_null(strstr(j.text, "3 were ready"));
+    volt_pipeline_clear(&p);
+
+    kit_text(SET "/volt/plans.json", "{\"configurations\": 3}");
+    assert_fails(volt_pipeline_run(&p, &o), VOLT_EFORMAT, "plans.json");
+    o.replan = true;
+    assert_ok(volt_pipeline_run(&p, &o));
+    volt_pipeline_clear(&p);
+    o.configuration = "4d";
+    assert_fails(volt_pipeline_run(&p, &o), VOLT_EINVAL, "'4d'");
+}
+
+static void errors_of_the_data_set_stop_the_steps(void **state)
+{
+    journal j = {""};
+    const volt_callbacks cb = {.user = &j, .log = note};
+    volt_pipeline_options o = {.dataset = SET, .until = VOLT_STAGE_PLAN, .callbacks = &cb};
+    volt_pipeline p = {0};
+
+    (void)state;
+    make_set(2);
+    kit_write(SET "/imagesTr/c0_0000.nii.gz", (kit_scan){.n = {16, 18, 20}, .odd_value = NAN});
+    unlink(SET "/labelsTr/c1.nii.gz");
+    assert_fails(volt_pipeline_run(&p, &o), VOLT_EDATA, "1 more error");
+    assert_non_null(strstr(j.text, "error: " SET "/imagesTr/c0_0000.nii.gz has 1 voxels"));
+    assert_non_null(strstr(j.text, "c1.nii.gz"));
+    assert_false(volt_path_exists(SET "/volt/plans.json"));
+    assert_null(p.dataset);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_fingerprint_is_what_nnunet_draws_converge_to),
+        cmocka_unit_test(a_fingerprint_survives_its_file_and_any_thread_count),
+        cmocka_unit_test(a_set_without_foreground_has_no_fingerprint),
+        cmocka_unit_test(the_work_folder_is_found_or_made),
+        cmocka_unit_test(steps_are_done_once_and_said),
+        cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
