@@ -3,10 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cli_command cmd_info, cmd_check, cmd_snapshot, cmd_bench_io;
+extern const cli_command cmd_info, cmd_convert, cmd_check, cmd_evaluate, cmd_snapshot,
+    cmd_bench_io, cmd_bench_volume;
 
 const cli_command *const cli_commands[] = {
-    &cmd_info, &cmd_check, &cmd_snapshot, &cmd_bench_io, NULL,
+    &cmd_info,     &cmd_convert,  &cmd_check,        &cmd_evaluate,
+    &cmd_snapshot, &cmd_bench_io, &cmd_bench_volume, NULL,
 };
 
 /* True when `name` begins with `word` and a blank. */

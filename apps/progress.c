@@ -74,8 +74,8 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
     bool finished = done >= total;
     char line[160];
 
-    if (finished && !fresh && c->progress.done >= total)
-        return; /* told already */
+    if (total <= 1 || (finished && !fresh && c->progress.done >= total))
+        return; /* nothing to tell, or told already */
     if (fresh) {
         snprintf(c->progress.what, sizeof c->progress.what, "%s", what);
         c->progress.began = c->progress.drawn = now;

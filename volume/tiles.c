@@ -1,5 +1,6 @@
 #include "volume/tiles.h"
 
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
@@ -225,6 +226,7 @@ void volt_tile_add(float *sum, float *total, volt_box box, const float *values,
         const int64_t to = (z * image_shape[1] + y) * image_shape[2] + inside.low[2];
         const int64_t image = image_shape[0] * image_shape[1] * image_shape[2];
 
+        assert(c < channels || total);
         if (c < channels) {
             add_row(sum + c * image + to, values + c * n[0] * n[1] * n[2] + from,
                     weight ? weight + from : NULL, part[2]);

@@ -1,0 +1,182 @@
+#include <string.h>
+#include "apps/cli.h"
+#include "io/nifti.h"
+#include "volume/orient.h"
+#include "volume/regrid.h"
+#include "volume/resample.h"
+
+typedef struct convert_options {
+    const char *dtype, *codes, *like;
+    cli_list spacing;
+    bool labels;
+} convert_options;
+
+static const cli_option options[] = {
+    {"--dtype", 0, CLI_TEXT, offsetof(convert_options, dtype), "T", NULL, 0, 0,
+     "uint8, int16, float32, ... [as stored in IN]"},
+    {"--reorient", 0, CLI_TEXT, offsetof(convert_options, codes), "CODES", NULL, 0, 0,
+     "axes x, y, z towards these sides: RAS, LPS, ... by permuting and flipping"},
+    {"--spacing", 0, CLI_REALS, offsetof(convert_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
+     "resample to this voxel size in mm, as nnU-Net does"},
+    {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
+     "onto the voxels of REF, linear; labels nearest"},
+    {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,
+     "IN is a label map: never blend values, smallest type"},
+};
+
+/* The volume on its way; `replace` frees the old one. */
+static void replace(volt_volume **v, volt_volume *by)
+{
+    volt_volume_free(*v);
+    *v = by;
+}
+
+static volt_status reorient(volt_volume **v, const char *codes, int threads)
+{
+    volt_orientation o;
+    volt_volume *turned = NULL;
+    volt_status st = volt_orientation_to(&o, &(*v)->grid, codes);
+
+    if (st == VOLT_OK && !volt_orientation_is_identity(o)) {
+        st = volt_volume_reorient(&turned, *v, o, threads);
+        if (st == VOLT_OK)
+            replace(v, turned);
+    }
+    return st;
+}
+
+/* Interpolation of images works on float32. */
+static volt_status to_float(volt_volume **v, int threads)
+{
+    volt_volume *wide = NULL;
+    volt_status st;
+
+    if ((*v)->dtype == VOLT_F32)
+        return VOLT_OK;
+    st = volt_volume_convert(&wide, *v, VOLT_F32, NULL, threads);
+    if (st == VOLT_OK)
+        replace(v, wide);
+    return st;
+}
+
+static volt_status respace(volt_volume **v, const cli_list *asked, bool labels, int threads)
+{
+    const double target[3] = {asked->v[2], asked->v[1], asked->v[0]};
+    volt_volume *out = NULL;
+    double spacing[3];
+    int64_t shape[3];
+    int separate;
+    volt_status st;
+
+    volt_grid_spacing(spacing, &(*v)->grid);
+    VOLT_TRY(st, done, volt_resample_shape(shape, (*v)->grid.n, spacing, target));
+    separate = volt_resample_separate_axis(spacing, target);
+    if (labels) {
+        VOLT_TRY(st, done,
+                 volt_resample_labels(&out, *v, shape, VOLT_LINEAR, separate, threads));
+    } else {
+        VOLT_TRY(st, done, to_float(v, threads));
+        VOLT_TRY(st, done, volt_resample_image(&out, *v, shape, VOLT_CUBIC, separate, threads));
+    }
+    replace(v, out);
+done:
+    return st;
+}
+
+/* Voxels outside the scan become its smallest value (air, background), labels 0. */
+static volt_status regrid(volt_volume **v, const cli *c, bool labels)
+{
+    const char *reference = ((const convert_options *)c->options)->like;
+    int threads = (int)c->threads;
+    volt_value_range range;
+    volt_nifti_header *header = NULL;
+    volt_volume *out = NULL;
+    double outside = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_nifti_info(&header, reference));
+    if (!labels) {
+        outside = volt_volume_range(*v, threads).min;
+        VOLT_TRY(st, done, to_float(v, threads));
+    }
+    VOLT_TRY(st, done,
+             volt_volume_regrid(&out, *v, &header->grid, labels ? VOLT_NEAREST : VOLT_LINEAR,
+                                outside, threads));
+    range = volt_volume_range(out, threads);
+    if (range.min == outside && range.max == outside)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "nothing of %s lies within %s", c->args[0],
+                    reference);
+    replace(v, out);
+done:
+    volt_nifti_header_free(header);
+    return st;
+}
+
+/* The type to write: as asked, else that of the file unless its values were scaled. */
+static volt_status set_type(volt_volume **v, const cli *c, const volt_nifti_header *source)
+{
+    const convert_options *o = c->options;
+    volt_dtype dtype = source->scaled ? (*v)->dtype : source->dtype;
+    volt_volume *out = NULL;
+    bool exact = true;
+    volt_status st;
+
+    if (o->dtype)
+        VOLT_TRY(st, done, volt_dtype_parse(&dtype, o->dtype));
+    if (dtype == (*v)->dtype)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_volume_convert(&out, *v, dtype, &exact, (int)c->threads));
+    if (!exact && o->dtype)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s: values were rounded or clipped to fit %s", c->args[0],
+                    volt_dtype_name(dtype));
+    replace(v, out);
+done:
+    return st;
+}
+
+static volt_status run(cli *c)
+{
+    const convert_options *o = c->options;
+    int threads = (int)c->threads;
+    volt_nifti_read_options read = {.dtype = o->labels ? VOLT_I16 : 0, .threads = threads};
+    volt_nifti_write_options write = {.labels = o->labels, .threads = threads};
+    volt_nifti_header *header = NULL;
+    volt_volume *v = NULL;
+    volt_status st;
+
+    if (o->spacing.count && o->like)
+        return volt_fail(VOLT_EINVAL, "--spacing and --like exclude each other");
+    if (o->labels && o->dtype)
+        return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
+    VOLT_TRY(st, done, volt_nifti_read(&v, &header, c->args[0], &read));
+    if (o->codes)
+        VOLT_TRY(st, done, reorient(&v, o->codes, threads));
+    if (o->spacing.count)
+        VOLT_TRY(st, done, respace(&v, &o->spacing, o->labels, threads));
+    if (o->like)
+        VOLT_TRY(st, done, regrid(&v, c, o->labels));
+    if (!o->labels)
+        VOLT_TRY(st, done, set_type(&v, c, header));
+    VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
+    st = volt_nifti_write(c->args[1], v, header, &write);
+done:
+    volt_volume_free(v);
+    volt_nifti_header_free(header);
+    return st;
+}
+
+const cli_command cmd_convert = {
+    .name = "convert",
+    .one_line = "change type, orientation, spacing or grid of a scan",
+    .args = "IN OUT",
+    .min_args = 2,
+    .max_args = 2,
+    .about =
+        "Reads IN and writes OUT (.nii or .nii.gz). What is not asked for stays as it was:\n"
+        "type, voxels, position in the patient, header fields.",
+    .example = "volt convert scan.nii.gz thin.nii.gz --reorient RAS --spacing 1,1,1",
+    .common = CLI_THREADS,
+    CLI_OPTIONS(options, convert_options),
+    .run = run,
+};
