@@ -20,7 +20,8 @@ typedef enum volt_rng_purpose {
     VOLT_RNG_PHANTOM = 6, /* synthetic cases; sample = case number */
     VOLT_RNG_SPLIT = 7,
     VOLT_RNG_LOCATIONS = 8, /* foreground locations kept in the case store */
-    VOLT_RNG_TEST = 9
+    VOLT_RNG_TEST = 9,
+    VOLT_RNG_LAYOUT = 10 /* order in which a program's buffers are placed */
 } volt_rng_purpose;
 
 /* Plain value; copy freely. */

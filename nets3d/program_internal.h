@@ -1,0 +1,217 @@
+/* program_internal.h - how a program is compiled. Each file does one part:
+ *
+ *   program_shapes.c    which nodes are needed, their extents, fusion of norm + activation
+ *   program_keep.c      which values backward keeps, which it recomputes
+ *   program_steps.c     the lists of steps and buffers, and what fills them
+ *   program_forward.c   steps of the forward pass, and of recomputing within the backward pass
+ *   program_backward.c  steps of the backward pass
+ *   program_memory.c    lifetimes, the arena, operators and their scratch
+ *   program_run.c       memory, parameters, running the steps
+ *   program.c           compiling: tries plans, takes the one that needs least memory
+ *
+ * A UNIT is a node, or an instance norm with the activation behind it. Unit u runs forward in
+ * slot u and backward in slot 2*units-1-u. A VALUE is what a unit makes; while it can be read
+ * it has a PLACE: a buffer and a channel range in it. A BUFFER is a piece of the arena that
+ * lives from the first step that touches it to the last.
+ */
+#ifndef VOLT_NETS3D_PROGRAM_INTERNAL_H
+#define VOLT_NETS3D_PROGRAM_INTERNAL_H
+#include "nets3d/program.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_place {
+    int buffer; /* -1 = none */
+    volt_tensor tensor;
+} volt_place;
+
+typedef struct volt_unit {
+    const volt_node *node; /* kind VOLT_NODE_INSTANCE_NORM: with activation by `slope` */
+    int inputs;
+    volt_value in[VOLT_NODE_MAX_INPUTS], out;
+    double slope;      /* norm, activation; 1 = none */
+    bool bias_cancels; /* an instance norm follows and takes any constant away */
+    int mean, rstd;    /* norm: buffers of the statistics (n,c); -1 = not yet */
+    int factors;       /* dropout: buffer of (n,c) factors; -1 = not yet */
+    volt_place range;  /* concat: where the result is being gathered */
+} volt_unit;
+
+typedef struct volt_program_value {
+    int64_t extent[5];   /* n c d h w; n = 0: not needed by any output */
+    volt_value alias;    /* the value that stands for this one (itself, unless an identity) */
+    int unit;            /* that makes it; -1 = inside a fused unit */
+    int consumers;       /* inputs of units that read it */
+    int outputs;         /* times it is declared a graph output */
+    int concat;          /* unit whose result it is written into; -1 = none */
+    int64_t channel;     /* its first channel there */
+    bool needs_gradient; /* some parameter lies before it */
+    bool anchor;         /* recomputing it would take too many units in a row */
+    bool needed;         /* by backward, or again after it was dropped */
+    bool keep;           /* stays from forward until its last use in backward */
+    int first_demand, demands; /* slots that read it: p->demand[first_demand...] */
+    volt_place place;
+} volt_program_value;
+
+typedef enum volt_operand_kind {
+    VOLT_OPERAND_NONE = 0,
+    VOLT_OPERAND_BUFFER,    /* index: buffer */
+    VOLT_OPERAND_PARAMETER, /* index: parameter; plain float32 */
+    VOLT_OPERAND_WEIGHTS,   /* index: parameter; in the operator's own layout */
+    VOLT_OPERAND_GRADIENT   /* index: parameter */
+} volt_operand_kind;
+
+typedef struct volt_operand {
+    volt_operand_kind kind;
+    int index;
+    volt_tensor tensor;
+} volt_operand;
+
+typedef enum volt_step_kind {
+    VOLT_STEP_OPERATOR = 1,
+    VOLT_STEP_INPUT,   /* the caller's input is copied into operand 0 */
+    VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
+    VOLT_STEP_LOSS     /* reads outputs and labels, may write gradients over the outputs */
+} volt_step_kind;
+
+typedef struct volt_step {
+    volt_step_kind kind;
+    volt_op_spec spec;    /* operators only */
+    int unit;             /* -1 = none */
+    bool backward, again; /* again: recomputes what forward made */
+    int operands;
+    volt_operand operand[VOLT_OP_MAX_TENSORS];
+    volt_op *op;
+    volt_op_info info;
+    char *name;
+    double seconds;
+    size_t live;          /* bytes of the arena in use */
+    size_t packed_offset; /* inference: of its weights among the packed ones */
+    void *pointer[VOLT_OP_MAX_TENSORS];
+} volt_step;
+
+typedef struct volt_buffer {
+    size_t bytes, offset;
+    int first, last; /* steps */
+} volt_buffer;
+
+/* A gradient on its way to `value`. Contributions with one share lie in the same memory; it may
+ * be overwritten when only one is left. */
+typedef struct volt_gradient {
+    volt_value value;
+    volt_place place;
+    int share;
+} volt_gradient;
+
+/* What the device turned out not to do. */
+typedef enum volt_restriction {
+    VOLT_NO_PLAIN_INPUT = 1,
+    VOLT_NO_PLAIN_OUTPUT = 2,
+    VOLT_NO_RANGES = 4,
+    VOLT_NO_SECOND_GRADIENT = 8
+} volt_restriction;
+
+typedef enum volt_run_state {
+    VOLT_RUN_NONE,
+    VOLT_RUN_FORWARD,
+    VOLT_RUN_GRADIENT
+} volt_run_state;
+
+struct volt_program {
+    const volt_graph *graph;
+    const volt_device *device;
+    volt_program_options options;
+    volt_dtype dtype; /* of activations */
+    unsigned restrictions;
+    int window; /* a value is held for this many slots rather than recomputed */
+
+    volt_unit *units;
+    int unit_count;
+    volt_program_value *values;
+    int value_count;
+    int *demand;
+    int slot; /* being compiled */
+
+    volt_step *steps;
+    int step_count, step_capacity;
+    int loss_step;
+    volt_buffer *buffers;
+    int buffer_count, buffer_capacity;
+    volt_gradient *pending;
+    int pending_count, pending_capacity;
+    int *share; /* contributions left of each share */
+    int share_count, share_capacity;
+    volt_place *outputs; /* of each graph output, PLAIN float32 */
+    int labels;          /* buffer */
+
+    volt_program_memory memory;
+    size_t *parameter_offset; /* inference: plain vectors among the packed weights, bytes */
+    size_t loss_scratch;
+    float *weights, *gradients;
+    unsigned char *packed, *arena, *scratch;
+    volt_run_state state;
+    bool loaded, profile;
+};
+
+/* program_shapes.c: fills units and values. VOLT_EINVAL names node, axis and value. */
+VOLT_MUST_USE volt_status volt_program_shapes(volt_program *p);
+const char *volt_node_kind_name(volt_node_kind kind);
+
+/* program_keep.c: which slots read which value, and what is kept. */
+VOLT_MUST_USE volt_status volt_program_decide(volt_program *p);
+/* Whether value v stays readable after `slot`. */
+bool volt_program_holds(const volt_program *p, volt_value v, int slot);
+bool volt_program_demanded_at(const volt_program *p, volt_value v, int slot);
+/* Whether v, once made, is held without a break until `slot`. */
+bool volt_program_holds_until(const volt_program *p, volt_value v, int slot);
+static inline bool volt_program_trains(const volt_program *p)
+{
+    return p->options.mode == VOLT_TRAIN;
+}
+
+/* program_steps.c */
+void volt_program_clear_steps(volt_program *p);
+VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);
+/* A new buffer for the whole of `tensor`. */
+VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,
+                                                 volt_tensor tensor);
+VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step *step);
+/* Adds an operator with the settings of `unit`. */
+VOLT_MUST_USE volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind,
+                                                    int unit, const volt_operand *operands);
+volt_tensor volt_program_tensor(const volt_program *p, volt_value v); /* whole, native */
+volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v);
+/* Channels from `channel` on of `of`, with v's channels. */
+volt_place volt_program_range(const volt_program *p, const volt_place *of, volt_value v,
+                              int64_t channel);
+/* Whether the range from `channel` on may be an operand of any operator. */
+bool volt_program_aligned(const volt_program *p, volt_value concat, volt_value v,
+                          int64_t channel);
+bool volt_place_equal(const volt_place *a, const volt_place *b);
+volt_operand volt_operand_none(void);
+volt_operand volt_operand_place(const volt_place *place);
+volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c); /* dense, in the arena */
+volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param);
+
+/* program_forward.c */
+VOLT_MUST_USE volt_status volt_program_emit_forward(volt_program *p);
+/* Makes v readable, recomputing what it takes. */
+VOLT_MUST_USE volt_status volt_program_materialise(volt_program *p, volt_value v);
+/* Forgets the places of values that are not held after the current slot. */
+void volt_program_drop(volt_program *p);
+
+/* program_backward.c */
+VOLT_MUST_USE volt_status volt_program_emit_backward(volt_program *p);
+
+/* program_memory.c */
+/* Finds lifetimes; gives the most bytes that live at one time. */
+size_t volt_program_least(volt_program *p);
+/* Arena offsets; gives the arena's bytes, which come close to the above. */
+VOLT_MUST_USE volt_status volt_program_arrange(volt_program *p, size_t *bytes);
+/* VOLT_EINTERNAL when two buffers that live at the same time overlap. */
+VOLT_CALL volt_program_verify(const volt_program *p);
+/* Creates the operators. VOLT_ENOTSUP: *refused is the step that the device cannot do. */
+VOLT_MUST_USE volt_status volt_program_create_operators(volt_program *p, int *refused);
+/* Fills the announced memory and the live bytes of each step. */
+VOLT_MUST_USE volt_status volt_program_account(volt_program *p, size_t arena);
+
+VOLT_END_DECLS
+#endif
