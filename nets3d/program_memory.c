@@ -57,7 +57,7 @@ static int sort_by_size(const volt_program *p, int *order)
         order[at] = i;
     }
     while (large < p->buffer_count &&
-           p->buffers[order[large]].bytes >= p->buffers[order[0]].bytes / 64)
+           p->buffers[order[large]].bytes >= p->buffers[order[0]].bytes / 16)
         large++;
     return large;
 }
@@ -144,7 +144,7 @@ size_t volt_program_least(volt_program *p)
     return least;
 }
 
-#define ROUNDS 4000
+#define ROUNDS 20000
 
 /* Best fit, largest first, then a random walk over the order of the large buffers that never
  * goes uphill. The walk is the same each time: layouts do not change between runs. */
@@ -161,7 +161,7 @@ volt_status volt_program_arrange(volt_program *p, size_t *bytes)
     VOLT_TRY(st, done, volt_alloc(&order, count * sizeof *order, "a program"));
     VOLT_TRY(st, done, volt_alloc(&best_order, count * sizeof *order, "a program"));
     VOLT_TRY(st, done, volt_alloc(&neighbours, count * sizeof *neighbours, "a program"));
-    for (int round = 0; round < ROUNDS && best > least; round++) {
+    for (int round = 0; round < ROUNDS && best > least + least / 500; round++) {
         size_t arena;
 
         if (round == 0) {
