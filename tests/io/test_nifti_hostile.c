@@ -327,10 +327,8 @@ static void mutated_files(void **state)
             volt_volume *v = NULL;
             const size_t at = (size_t)volt_rng_below(&rng, (int64_t)size);
             const char old = bytes[at];
-            FILE *f = fopen(path, "wb");
             bytes[at] = (char)volt_rng_u32(&rng);
-            fwrite(bytes, 1, size, f);
-            fclose(f);
+            write_bytes(path, bytes, size);
             if (volt_nifti_read(&v, NULL, path, &(volt_nifti_read_options){VOLT_F32, 1}) ==
                 VOLT_OK)
                 accepted++;

@@ -1,5 +1,5 @@
 /* What volt writes, read by nibabel and SimpleITK: testdata/scripts/compare_nifti.py, run by
- * the Python of $VOLT_PYTHON (default python3). Skipped where that lacks the two libraries.
+ * the Python of $PYTHON (default python3). Skipped where that lacks the two libraries.
  */
 #include <sys/wait.h>
 
@@ -24,7 +24,7 @@ static void add_pair(const char *source, const char *copy)
 
 static void start_command(void)
 {
-    const char *python = getenv("VOLT_PYTHON");
+    const char *python = getenv("PYTHON");
 
     snprintf(command, sizeof command, "'%s' '%s/scripts/compare_nifti.py'",
              python ? python : "python3", VOLT_TESTDATA);
@@ -129,7 +129,7 @@ int main(void)
         cmocka_unit_test(real_headers),
     };
     if (!peers_are_here()) {
-        puts("skipped: python3 (or $VOLT_PYTHON) lacks nibabel or SimpleITK");
+        puts("skipped: python3 (or $PYTHON) lacks nibabel or SimpleITK");
         return VOLT_TEST_SKIP;
     }
     return cmocka_run_group_tests(tests, NULL, NULL);
