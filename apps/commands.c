@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cli_command cmd_info, cmd_convert, cmd_check, cmd_evaluate, cmd_snapshot,
-    cmd_bench_io, cmd_bench_volume;
+extern const cli_command cmd_info, cmd_convert, cmd_check, cmd_plan, cmd_preprocess,
+    cmd_evaluate, cmd_snapshot, cmd_bench_ops, cmd_bench_io, cmd_bench_volume;
 
 const cli_command *const cli_commands[] = {
-    &cmd_info,     &cmd_convert,  &cmd_check,        &cmd_evaluate,
-    &cmd_snapshot, &cmd_bench_io, &cmd_bench_volume, NULL,
+    &cmd_info,       &cmd_convert,      &cmd_check,    &cmd_plan,
+    &cmd_preprocess, &cmd_evaluate,     &cmd_snapshot, &cmd_bench_ops,
+    &cmd_bench_io,   &cmd_bench_volume, NULL,
 };
 
 /* True when `name` begins with `word` and a blank. */

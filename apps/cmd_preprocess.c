@@ -1,0 +1,60 @@
+#include <stdio.h>
+#include "apps/cli.h"
+#include "nets3d/pipeline.h"
+
+typedef struct preprocess_options {
+    const char *work, *configuration;
+    bool overwrite;
+} preprocess_options;
+
+static const cli_option options[] = {
+    {"--work", 0, CLI_TEXT, offsetof(preprocess_options, work), "DIR", NULL, 0, 0,
+     "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
+    {"--configuration", 'c', CLI_TEXT, offsetof(preprocess_options, configuration), "NAME",
+     NULL, 0, 0, "configuration of the plan [3d_fullres]"},
+    {"--overwrite", 0, CLI_FLAG, offsetof(preprocess_options, overwrite), NULL, NULL, 0, 0,
+     "prepare all cases anew"},
+};
+
+static volt_status run(cli *c)
+{
+    const preprocess_options *o = c->options;
+    volt_pipeline_options run = {.dataset = c->args[0],
+                                 .work = o->work,
+                                 .configuration = o->configuration,
+                                 .until = VOLT_STAGE_PREPROCESS,
+                                 .overwrite = o->overwrite,
+                                 .threads = (int)c->threads,
+                                 .callbacks = &c->callbacks};
+    volt_pipeline p = {0};
+    volt_status st = volt_pipeline_run(&p, &run);
+
+    if (st == VOLT_OK) {
+        cli_end_progress(c);
+        if (c->json)
+            st = cli_print_json(json_pack(
+                "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
+                "cases", (json_int_t)p.preprocessed.cases, "made",
+                (json_int_t)p.preprocessed.made, "kept", (json_int_t)p.preprocessed.kept));
+        else
+            printf("%lld cases in %s: %lld made, %lld kept\n", (long long)p.preprocessed.cases,
+                   p.cases, (long long)p.preprocessed.made, (long long)p.preprocessed.kept);
+    }
+    volt_pipeline_clear(&p);
+    return st;
+}
+
+const cli_command cmd_preprocess = {
+    .name = "preprocess",
+    .one_line = "crop, normalise and resample every case, once",
+    .args = "DATASET",
+    .min_args = 1,
+    .max_args = 1,
+    .about =
+        "Prepares every case of DATASET for training, checking and planning first if that\n"
+        "has not been done. An interrupted run goes on where it stopped.",
+    .example = "volt preprocess Task04_Hippocampus --threads 4",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, preprocess_options),
+    .run = run,
+};
