@@ -116,52 +116,133 @@ void volt_winograd_run(const volt_winograd_shape *s, const volt_winograd_tensor 
     }
 }
 
-/* Tiles per chunk of the weight gradient. It fixes the order of summation, so it must not
- * depend on the thread count. */
-static int64_t gradient_rows_of(const volt_winograd_shape *s)
-{
-    const int64_t cached = ((int64_t)4 << 20) / (WINOGRAD_POINTS * 4 * (s->ic + s->oc));
+/* How the weight gradient is summed. None of it depends on the thread count, so neither do the
+ * bits. Few channels: `parts` ranges of tiles, each summed by one thread into its own copy.
+ * Many channels: one copy; chunks of `rows` tiles are transformed, then multiplied point by
+ * point. A chunk is long enough for its two barriers not to matter. */
+typedef struct gradient_plan {
+    int64_t parts, rows;
+    int64_t v_stride, d_stride; /* floats from one point to the next */
+    int64_t sum_floats;         /* of one copy */
+} gradient_plan;
 
-    return round_up(cached > 96 ? cached : 96, WINOGRAD_ROWS);
+static gradient_plan plan_gradient(const volt_winograd_shape *s, int64_t tiles)
+{
+    const int64_t copies = ((int64_t)48 << 20) / (WINOGRAD_POINTS * 4 * s->ic * s->oc);
+    const int64_t cached =
+        ((int64_t)(copies < 16 ? 2048 : 640) << 10) / (WINOGRAD_POINTS * 4 * (s->ic + s->oc));
+    const int64_t least = copies < 16 ? 96 : 24;
+    gradient_plan g = {.sum_floats = WINOGRAD_POINTS * s->ic * s->oc};
+
+    g.parts = copies < 16 ? 1 : 16;
+    g.rows = g.parts == 1 ? 4 * cached : cached;
+    g.rows = round_up(g.rows > least ? g.rows : least, WINOGRAD_ROWS);
+    if (g.parts > 1 && tiles < 16 * g.rows)
+        g.parts = (tiles + g.rows - 1) / g.rows;
+    if (g.rows > round_up(tiles, WINOGRAD_ROWS))
+        g.rows = round_up(tiles, WINOGRAD_ROWS);
+    g.v_stride = winograd_point_stride(g.rows, s->ic);
+    g.d_stride = winograd_point_stride(g.rows, s->oc);
+    return g;
 }
 
-size_t volt_winograd_gradient_scratch(const volt_winograd_shape *s)
+static int64_t gradient_working_set(const gradient_plan *g)
 {
-    const int64_t rows = gradient_rows_of(s);
+    return WINOGRAD_POINTS * (g->v_stride + g->d_stride);
+}
 
-    return point_bytes(rows, s->ic) + point_bytes(rows, s->oc) +
-           volt_winograd_packed_floats(s->ic, s->oc) * sizeof(float);
+size_t volt_winograd_gradient_scratch(const volt_winograd_shape *s, const int64_t out_extent[3])
+{
+    const gradient_plan g = plan_gradient(s, tile(s->n, out_extent).total);
+    const int64_t sets = g.parts == 1 ? 1 : s->threads;
+
+    return (size_t)(sets * gradient_working_set(&g) + g.parts * g.sum_floats) * sizeof(float);
+}
+
+/* One problem of volt_winograd_gradient. */
+typedef struct gradient_job {
+    const volt_winograd_shape *s;
+    const volt_winograd_tensor *src, *diff_dst;
+    const winograd_kernels *k;
+    winograd_tiling t;
+    gradient_plan g;
+    float *sums; /* parts copies, then the working sets */
+} gradient_job;
+
+/* Sums of tiles [first, last) by one thread. */
+static void sum_part(const gradient_job *j, float *sum, int64_t first, int64_t last, float *v)
+{
+    const gradient_plan *g = &j->g;
+    float *d = v + WINOGRAD_POINTS * g->v_stride;
+
+    for (int64_t at = first; at < last; at += g->rows) {
+        const int64_t count = last - at < g->rows ? last - at : g->rows;
+        const winograd_rows r = {&j->t, at, count, g->rows, 0};
+        j->k->transform_input(v, j->s, j->src, &r);
+        j->k->transform_gradient(d, j->s, j->diff_dst, &r);
+        for (int f = 0; f < WINOGRAD_POINTS; f++)
+            j->k->accumulate(sum + f * j->s->ic * j->s->oc, v + f * g->v_stride,
+                             d + f * g->d_stride, count, j->s->ic, j->s->oc, at == first);
+    }
+}
+
+static void sum_in_parts(const gradient_job *j)
+{
+    const gradient_plan *g = &j->g;
+    float *sets = j->sums + g->parts * g->sum_floats;
+
+#pragma omp parallel num_threads(j->s->threads)
+    {
+        float *v = sets + omp_get_thread_num() * gradient_working_set(g);
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t p = 0; p < g->parts; p++)
+            sum_part(j, j->sums + p * g->sum_floats, p * j->t.total / g->parts,
+                     (p + 1) * j->t.total / g->parts, v);
+#pragma omp for schedule(static)
+        for (int64_t i = 0; i < g->sum_floats; i++) {
+            for (int64_t p = 1; p < g->parts; p++)
+                j->sums[i] += j->sums[p * g->sum_floats + i];
+        }
+    }
+}
+
+static void sum_by_points(const gradient_job *j)
+{
+    const gradient_plan *g = &j->g;
+    float *v = j->sums + g->sum_floats, *d = v + WINOGRAD_POINTS * g->v_stride;
+
+#pragma omp parallel num_threads(j->s->threads)
+    for (int64_t first = 0; first < j->t.total; first += g->rows) {
+        const int64_t count = j->t.total - first < g->rows ? j->t.total - first : g->rows;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < count; i += WINOGRAD_ROWS) {
+            const int64_t left = count - i;
+            const winograd_rows r = {&j->t, first + i,
+                                     left < WINOGRAD_ROWS ? left : WINOGRAD_ROWS, g->rows, i};
+            j->k->transform_input(v, j->s, j->src, &r);
+            j->k->transform_gradient(d, j->s, j->diff_dst, &r);
+        }
+#pragma omp for schedule(dynamic, 1)
+        for (int f = 0; f < WINOGRAD_POINTS; f++)
+            j->k->accumulate(j->sums + f * j->s->ic * j->s->oc, v + f * g->v_stride,
+                             d + f * g->d_stride, count, j->s->ic, j->s->oc, first == 0);
+    }
 }
 
 void volt_winograd_gradient(const volt_winograd_shape *s, const volt_winograd_tensor *src,
                             const volt_winograd_tensor *diff_dst, float *diff_weights,
                             int64_t oc_real, int64_t ic_real, void *scratch)
 {
-    const winograd_kernels *k = kernels();
-    const winograd_tiling t = tile(s->n, diff_dst->extent);
-    const int64_t rows = gradient_rows_of(s);
-    const int64_t v_stride = winograd_point_stride(rows, s->ic);
-    const int64_t d_stride = winograd_point_stride(rows, s->oc);
-    float *v = scratch, *d = v + WINOGRAD_POINTS * v_stride;
-    float *du = d + WINOGRAD_POINTS * d_stride;
+    gradient_job j = {.s = s, .src = src, .diff_dst = diff_dst, .k = kernels()};
 
-#pragma omp parallel num_threads(s->threads)
-    for (int64_t first = 0; first < t.total; first += rows) {
-        const int64_t count = t.total - first < rows ? t.total - first : rows;
-#pragma omp for schedule(static)
-        for (int64_t i = 0; i < count; i += WINOGRAD_ROWS) {
-            const int64_t left = count - i;
-            const winograd_rows r = {&t, first + i, left < WINOGRAD_ROWS ? left : WINOGRAD_ROWS,
-                                     rows, i};
-            k->transform_input(v, s, src, &r);
-            k->transform_gradient(d, s, diff_dst, &r);
-        }
-#pragma omp for schedule(static)
-        for (int f = 0; f < WINOGRAD_POINTS; f++)
-            k->accumulate(du + f * s->ic * s->oc, v + f * v_stride, d + f * d_stride, count,
-                          s->ic, s->oc, first == 0);
-    }
+    j.sums = scratch;
+    j.t = tile(s->n, diff_dst->extent);
+    j.g = plan_gradient(s, j.t.total);
+    if (j.g.parts == 1)
+        sum_by_points(&j);
+    else
+        sum_in_parts(&j);
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (int64_t i = 0; i < ic_real; i++)
-        k->unpack(diff_weights, du, s, oc_real, ic_real, i);
+        j.k->unpack(diff_weights, j.sums, s, oc_real, ic_real, i);
 }

@@ -90,10 +90,28 @@ INLINE void tile_position(int64_t at[4], const winograd_tiling *t, int64_t index
     at[0] = index / t->count[0];
 }
 
+/* Position of tile `first` and how many of the `left` tiles from there share its row, at most
+ * PIECE. */
+INLINE int64_t next_piece(int64_t at[4], const winograd_tiling *t, int64_t first, int64_t left)
+{
+    int64_t piece;
+
+    tile_position(at, t, first);
+    piece = t->count[2] - at[3];
+    piece = piece < PIECE ? piece : PIECE;
+    return piece < left ? piece : left;
+}
+
+/* Of a piece of tiles in a row, after the transforms along d and h: [4*d + h][column along w],
+ * two columns per tile and, for inputs, two more. */
+typedef struct columns {
+    float at[16][2 * PIECE + 2][LANES] __attribute__((aligned(64)));
+} columns;
+
 /* The d and h transforms of one column of 4x4 voxels; `line` holds the offsets of its 16 lines,
  * -1 outside the volume. */
-INLINE void transform_column(float *to, const void *data, const int64_t line[16], int64_t w,
-                             bool inside, bool bf16)
+INLINE void transform_column(columns *to, int64_t column, const void *data,
+                             const int64_t line[16], int64_t w, bool inside, bool bf16)
 {
     vec x[16];
 
@@ -108,26 +126,26 @@ INLINE void transform_column(float *to, const void *data, const int64_t line[16]
     for (int h = 0; h < 4; h++)
         input_1d(&x[h], &x[4 + h], &x[8 + h], &x[12 + h]);
     for (int i = 0; i < 16; i++)
-        store(to + i * LANES, x[i]);
+        store(to->at[i][column], x[i]);
 }
 
-/* `tiles` tiles of one row (same sample, d and h), one channel block, into rows from `v`. */
+/* `tiles` tiles of one row (same sample, d and h), one channel block, into rows from `v`. Point
+ * by point, so that few lines are written at a time. */
 INLINE void transform_piece(float *v, int64_t point_stride, int64_t row_stride,
                             const void *data, const int64_t line[16], int64_t w_low,
                             int64_t w_extent, int64_t tiles, bool bf16)
 {
-    float columns[(2 * PIECE + 2) * 16 * LANES] __attribute__((aligned(64)));
+    columns c;
 
     for (int64_t i = 0; i < 2 * tiles + 2; i++) {
         const int64_t w = w_low + i;
-        transform_column(columns + i * 16 * LANES, data, line, w, w >= 0 && w < w_extent, bf16);
+        transform_column(&c, i, data, line, w, w >= 0 && w < w_extent, bf16);
     }
-    for (int64_t t = 0; t < tiles; t++) {
-        const float *c = columns + 2 * t * 16 * LANES;
-        float *to = v + t * row_stride;
-        for (int q = 0; q < 16; q++, c += LANES, to += 4 * point_stride) {
-            vec a = load(c), b = load(c + 16 * LANES);
-            vec e = load(c + 32 * LANES), f = load(c + 48 * LANES);
+    for (int q = 0; q < 16; q++, v += 4 * point_stride) {
+        for (int64_t t = 0; t < tiles; t++) {
+            float *to = v + t * row_stride;
+            vec a = load(c.at[q][2 * t]), b = load(c.at[q][2 * t + 1]);
+            vec e = load(c.at[q][2 * t + 2]), f = load(c.at[q][2 * t + 3]);
             input_1d(&a, &b, &e, &f);
             store(to, a);
             store(to + point_stride, b);
@@ -145,10 +163,7 @@ INLINE void input_rows(float *v, const volt_winograd_shape *s, const volt_winogr
 
     while (left > 0) {
         int64_t at[4], line[16], piece;
-        tile_position(at, r->tiling, tile);
-        piece = r->tiling->count[2] - at[3];
-        piece = piece < PIECE ? piece : PIECE;
-        piece = piece < left ? piece : left;
+        piece = next_piece(at, r->tiling, tile, left);
         for (int i = 0; i < 16; i++) {
             const int64_t d = 2 * at[1] + i / 4 - s->pad_low[0];
             const int64_t h = 2 * at[2] + i % 4 - s->pad_low[1];
@@ -297,21 +312,43 @@ INLINE void spread(vec to[4], vec a, vec b)
     to[3] = -b;
 }
 
-INLINE void gradient_tile(float *to, int64_t stride, const vec y[8])
+/* A along d and h of one column of 2x2 voxels y[2*d + h]. */
+INLINE void gradient_column(columns *to, int64_t column, const vec y[4])
 {
-    vec dd[4][4]; /* [2h + w][d] */
+    vec a[2][4]; /* [h][d] */
 
-    for (int i = 0; i < 4; i++)
-        spread(dd[i], y[i], y[4 + i]);
+    spread(a[0], y[0], y[2]);
+    spread(a[1], y[1], y[3]);
     for (int d = 0; d < 4; d++) {
-        vec hh[2][4]; /* [w][h] */
-        spread(hh[0], dd[0][d], dd[2][d]);
-        spread(hh[1], dd[1][d], dd[3][d]);
-        for (int h = 0; h < 4; h++) {
-            vec ww[4];
-            spread(ww, hh[0][h], hh[1][h]);
+        vec b[4];
+        spread(b, a[0][d], a[1][d]);
+        for (int h = 0; h < 4; h++)
+            store(to->at[4 * d + h][column], b[h]);
+    }
+}
+
+INLINE void gradient_piece(float *to, int64_t point_stride, int64_t row_stride,
+                           const void *data, const int64_t line[4], int64_t w_low,
+                           int64_t w_extent, int64_t tiles, bool bf16)
+{
+    columns c;
+
+    for (int64_t i = 0; i < 2 * tiles; i++) {
+        vec y[4];
+        for (int l = 0; l < 4; l++) {
+            if (line[l] >= 0 && w_low + i < w_extent)
+                y[l] = load_voxel(data, line[l] + (w_low + i) * LANES, bf16);
+            else
+                y[l] = (vec){0};
+        }
+        gradient_column(&c, i, y);
+    }
+    for (int q = 0; q < 16; q++, to += 4 * point_stride) {
+        for (int64_t t = 0; t < tiles; t++) {
+            vec x[4];
+            spread(x, load(c.at[q][2 * t]), load(c.at[q][2 * t + 1]));
             for (int w = 0; w < 4; w++)
-                store(to + (16 * d + 4 * h + w) * stride, ww[w]);
+                store(to + t * row_stride + w * point_stride, x[w]);
         }
     }
 }
@@ -320,25 +357,25 @@ INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
                           const volt_winograd_tensor *diff, const winograd_rows *r, bool bf16)
 {
     const int64_t *n = diff->extent, stride = winograd_point_stride(r->rows, s->oc);
-    const int64_t block = n[0] * n[1] * n[2] * LANES;
+    int64_t tile = r->first, left = r->count, row = r->row;
 
-    for (int64_t i = 0; i < r->count; i++) {
-        int64_t at[4];
-        tile_position(at, r->tiling, r->first + i);
-        for (int64_t o = 0; o < s->oc; o += LANES) {
-            const int64_t origin = at[0] * diff->sample_stride + o / LANES * block;
-            vec y[8];
-            for (int j = 0; j < 8; j++) {
-                const int64_t d = 2 * at[1] + j / 4, h = 2 * at[2] + j / 2 % 2;
-                const int64_t w = 2 * at[3] + j % 2;
-                const int64_t voxel = origin + ((d * n[1] + h) * n[2] + w) * LANES;
-                if (d < n[0] && h < n[1] && w < n[2])
-                    y[j] = load_voxel(diff->data, voxel, bf16);
-                else
-                    y[j] = (vec){0};
-            }
-            gradient_tile(d_points + (r->row + i) * s->oc + o, stride, y);
+    while (left > 0) {
+        int64_t at[4], line[4], piece;
+        piece = next_piece(at, r->tiling, tile, left);
+        for (int i = 0; i < 4; i++) {
+            const int64_t d = 2 * at[1] + i / 2, h = 2 * at[2] + i % 2;
+            const bool inside = d < n[0] && h < n[1];
+            line[i] = inside ? at[0] * diff->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
         }
+        for (int64_t o = 0; o < s->oc; o += LANES) {
+            gradient_piece(d_points + row * s->oc + o, stride, s->oc, diff->data, line,
+                           2 * at[3], n[2], piece, bf16);
+            for (int i = 0; i < 4; i++)
+                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
+        }
+        tile += piece;
+        left -= piece;
+        row += piece;
     }
 }
 

@@ -148,7 +148,8 @@ static void check_gradient(const problem *p, volt_winograd_shape s)
     float *got[2] = {NULL, NULL};
     void *scratch = NULL;
 
-    assert_ok(volt_alloc(&scratch, volt_winograd_gradient_scratch(&s), "scratch"));
+    s.threads = 2;
+    assert_ok(volt_alloc(&scratch, volt_winograd_gradient_scratch(&s, p->out), "scratch"));
     for (int t = 0; t < 2; t++) {
         s.threads = t + 1;
         assert_ok(volt_alloc_zero(&got[t], (size_t)count, 4, "gradient"));
