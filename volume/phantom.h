@@ -13,17 +13,21 @@
 VOLT_BEGIN_DECLS
 
 typedef enum volt_phantom_kind {
-    /* Four channels T1, T1ce, T2, FLAIR (float32, 0 outside the skull-stripped brain), 1 mm at
-     * size 240 and coarser below, lesions of necrotic core, enhancing rim and oedema.
+    /* Four channels T1, T1ce, T2, FLAIR (int16, 0 outside the skull-stripped brain and there
+     * alone), 240 x 240 x 155 mm, lesions of necrotic core, enhancing rim and oedema with bias
+     * field and Rician noise. Contrast, gain and noise differ per case and channel; small
+     * vessels look like rim and aged white matter like oedema.
      * Labels 1 oedema, 2 non-enhancing core, 3 enhancing (the Decathlon's order). */
     VOLT_PHANTOM_BRATS = 1,
-    /* One channel CT (int16, HU), thick slices; labels 1 liver, 2 tumour. */
+    /* One channel CT (int16, HU) of a trunk, 240 mm of slices thicker than the pixels by a
+     * factor that differs per case; liver and spleen, bowel and muscle have similar values.
+     * Labels 1 liver, 2 tumour. */
     VOLT_PHANTOM_LIVER = 2
 } volt_phantom_kind;
 
 typedef struct volt_phantom_options {
     volt_phantom_kind kind;
-    int64_t size; /* voxels along the longest axis, 16..1024 */
+    int64_t size; /* voxels along x and y, 16..1024 */
     uint64_t seed;
     int64_t number;    /* of the case, 0..2^32-1 */
     bool brats_labels; /* brats kind: 1 core, 2 oedema, 4 enhancing instead (BraTS numbering) */
