@@ -1,0 +1,34 @@
+/* Any bytes as a plan: refused, or a plan that is written and read back the same. */
+#include <stdlib.h>
+#include <string.h>
+#include "base/mem.h"
+#include "nets3d/plan.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static char *channel[] = {"CT"};
+    static volt_label label[] = {{"background", 0}, {"a", 1}, {"b", 2}};
+    static const volt_dataset_info info = {.name = "fuzz",
+                                           .channels = 1,
+                                           .channel_name = channel,
+                                           .labels = 3,
+                                           .label = label,
+                                           .ignore_label = -1,
+                                           .file_ending = ".nii.gz"};
+    volt_plan *plan = NULL, *again = NULL;
+    char *text = NULL, *twice = NULL;
+
+    if (volt_plan_parse(&plan, (const char *)data, size, "fuzz", &info) != VOLT_OK)
+        return 0;
+    if (volt_plan_text(&text, plan) != VOLT_OK ||
+        volt_plan_parse(&again, text, strlen(text), "again", &info) != VOLT_OK ||
+        volt_plan_text(&twice, again) != VOLT_OK || strcmp(text, twice) != 0)
+        abort();
+    volt_free(text);
+    volt_free(twice);
+    volt_plan_free(plan);
+    volt_plan_free(again);
+    return 0;
+}

@@ -1,0 +1,186 @@
+#include "tests/test.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "nets3d/splits.h"
+
+#include <unistd.h>
+
+/* scikit-learn's KFold(5, shuffle=True, random_state=12345): validation indices. */
+static const struct {
+    int64_t cases;
+    int64_t val[5][4]; /* -1 ends */
+} vectors[] = {
+    {10, {{0, 7, -1}, {3, 9, -1}, {4, 6, -1}, {1, 8, -1}, {2, 5, -1}}},
+    {12, {{0, 3, 8, -1}, {7, 10, 11, -1}, {6, 9, -1}, {1, 4, -1}, {2, 5, -1}}},
+    {20, {{3, 8, 13, 16}, {0, 10, 12, 15}, {6, 7, 11, 17}, {9, 14, 18, 19}, {1, 2, 4, 5}}},
+};
+
+static void published_folds_come_out(void **state)
+{
+    (void)state;
+    for (size_t v = 0; v < sizeof vectors / sizeof *vectors; v++) {
+        volt_splits s = {0};
+        assert_ok(volt_splits_kfold(&s, vectors[v].cases));
+        assert_int_equal(s.folds, 5);
+        for (int f = 0; f < 5; f++) {
+            const volt_split *fold = &s.fold[f];
+            for (int64_t i = 0; i < fold->vals; i++)
+                assert_int_equal(fold->val[i], vectors[v].val[f][i]);
+            assert_true(fold->vals == 4 || vectors[v].val[f][fold->vals] == -1);
+            assert_int_equal(fold->trains + fold->vals, vectors[v].cases);
+        }
+        volt_splits_clear(&s);
+    }
+}
+
+/* numpy's RandomState(12345 + fold).choice(cases, int(cases * 0.8), replace=False): the rest.
+ */
+static void folds_past_the_last_are_random(void **state)
+{
+    static const int64_t five[2] = {1, 2}, seven[2] = {3, 5};
+    volt_split s = {0};
+
+    (void)state;
+    assert_ok(volt_split_random(&s, 10, 5));
+    assert_int_equal(s.trains, 8);
+    assert_memory_equal(s.val, five, sizeof five);
+    volt_split_clear(&s);
+    assert_ok(volt_split_random(&s, 10, 7));
+    assert_memory_equal(s.val, seven, sizeof seven);
+    volt_split_clear(&s);
+    assert_fails(volt_split_random(&s, 10, -2), VOLT_EINVAL, "fold -2");
+}
+
+static void few_cases_have_as_many_folds(void **state)
+{
+    volt_splits s = {0};
+
+    (void)state;
+    assert_ok(volt_splits_kfold(&s, 3));
+    assert_int_equal(s.folds, 3);
+    for (int f = 0; f < 3; f++)
+        assert_true(s.fold[f].vals == 1 && s.fold[f].trains == 2);
+    volt_splits_clear(&s);
+    assert_fails(volt_splits_kfold(&s, 1), VOLT_EINVAL, "1 cases cannot be split");
+}
+
+/* A data set of the golden splits' 195 cases. */
+static void golden_cases(volt_dataset *ds)
+{
+    volt_json doc = {0};
+    volt_json_at at, list;
+    const char *id;
+    size_t count, n = 0;
+
+    assert_ok(volt_json_load(&doc, VOLT_TESTDATA "/hippocampus/splits_final.json"));
+    *ds = (volt_dataset){.folder = "golden"};
+    assert_ok(volt_alloc_zero(&ds->cases.item, 195, sizeof *ds->cases.item, "cases"));
+    for (int part = 0; part < 2; part++) {
+        at = volt_json_root(&doc);
+        assert_ok(volt_json_item(&at, &at, 0));
+        assert_ok(volt_json_member(&list, &at, part ? "val" : "train"));
+        assert_ok(volt_json_length(&count, &list, 1, 195));
+        for (size_t i = 0; i < count; i++) {
+            assert_ok(volt_json_item(&at, &list, i));
+            assert_ok(volt_json_text(&id, &at, 100));
+            assert_true(n < 195);
+            assert_ok(volt_strdup(&ds->cases.item[n++].id, id));
+        }
+    }
+    assert_int_equal(n, 195);
+    for (size_t i = 1; i < n; i++) { /* insertion sort by id */
+        const volt_case held = ds->cases.item[i];
+        size_t k = i;
+        for (; k > 0 && strcmp(ds->cases.item[k - 1].id, held.id) > 0; k--)
+            ds->cases.item[k] = ds->cases.item[k - 1];
+        ds->cases.item[k] = held;
+    }
+    ds->cases.count = 195;
+    volt_json_close(&doc);
+}
+
+static void the_golden_splits_are_reproduced(void **state)
+{
+    volt_json golden = {0}, ours = {0};
+    volt_splits s = {0};
+    volt_dataset ds;
+
+    (void)state;
+    golden_cases(&ds);
+    assert_ok(volt_splits_kfold(&s, 195));
+    assert_ok(volt_splits_write("splits-ours.json", &s, &ds));
+    assert_ok(volt_json_load(&golden, VOLT_TESTDATA "/hippocampus/splits_final.json"));
+    assert_ok(volt_json_load(&ours, "splits-ours.json"));
+    assert_int_equal(json_array_size(golden.root), 5);
+    assert_true(json_equal(golden.root, ours.root));
+    volt_json_close(&golden);
+    volt_json_close(&ours);
+    volt_splits_clear(&s);
+    volt_case_list_clear(&ds.cases);
+}
+
+static void the_file_is_made_once_and_then_obeyed(void **state)
+{
+    static const char own[] = "[{\"train\": [\"hippocampus_001\"], \"val\": "
+                              "[\"hippocampus_004\", \"hippocampus_003\"]}]";
+    volt_split s = {0};
+    volt_dataset ds;
+
+    (void)state;
+    golden_cases(&ds);
+    unlink("splits-made.json");
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_int_equal(s.vals, 39);
+    volt_split_clear(&s);
+    assert_true(volt_path_exists("splits-made.json"));
+    assert_ok(volt_write_file("splits-made.json", own, strlen(own)));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_true(s.trains == 1 && s.vals == 2 && s.val[0] == 1 && s.val[1] == 2);
+    volt_split_clear(&s);
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 1));
+    assert_int_equal(s.vals, 39); /* past the file's only fold: random 80:20 */
+    volt_split_clear(&s);
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", VOLT_FOLD_ALL));
+    assert_true(s.trains == 195 && s.vals == 195);
+    volt_split_clear(&s);
+    assert_int_equal(volt_split_for_fold(&s, &ds, "splits-made.json", -7), VOLT_EINVAL);
+    volt_case_list_clear(&ds.cases);
+}
+
+static void nonsense_in_a_split_is_refused(void **state)
+{
+    static const char *const tries[][2] = {
+        {"{}", "array"},
+        {"[]", "0 items"},
+        {"[{\"train\": [\"hippocampus_001\"]}]", "val"},
+        {"[{\"train\": [], \"val\": [\"hippocampus_001\"]}]", "train"},
+        {"[{\"train\": [\"nobody\"], \"val\": [\"hippocampus_001\"]}]", "nobody"},
+        {"[{\"train\": [\"hippocampus_001\"], \"val\": [\"hippocampus_001\"]}]", "already"},
+        {"[{\"train\": [\"hippocampus_001\", 3], \"val\": [\"hippocampus_003\"]}]", "train[1]"},
+    };
+    volt_splits s = {0};
+    volt_dataset ds;
+
+    (void)state;
+    golden_cases(&ds);
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
+        assert_ok(volt_write_file("splits-bad.json", tries[i][0], strlen(tries[i][0])));
+        assert_fails(volt_splits_read(&s, "splits-bad.json", &ds), VOLT_EFORMAT, tries[i][1]);
+        assert_null(s.fold);
+    }
+    volt_case_list_clear(&ds.cases);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_folds_come_out),
+        cmocka_unit_test(folds_past_the_last_are_random),
+        cmocka_unit_test(few_cases_have_as_many_folds),
+        cmocka_unit_test(the_golden_splits_are_reproduced),
+        cmocka_unit_test(the_file_is_made_once_and_then_obeyed),
+        cmocka_unit_test(nonsense_in_a_split_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
