@@ -1,12 +1,10 @@
 /* Any bytes as a case file, as they are and with the header's CRC put right: refused, or a case
  * all of which may be read. */
+#include "tests/fuzz/fuzz.h"
+
 #include <libdeflate.h>
-#include <stdlib.h>
-#include <string.h>
 #include "base/mem.h"
 #include "io/case_store.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try_view(const void *file, size_t size)
 {
@@ -28,8 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     unsigned char *file = NULL;
     uint32_t header, crc;
 
-    if (volt_alloc(&file, size, "a case") != VOLT_OK)
-        abort();
+    fuzz_require(volt_alloc(&file, size, "a case") == VOLT_OK);
     memcpy(file, data, size);
     try_view(file, size);
     if (size >= 512) {

@@ -1,10 +1,8 @@
 /* Any bytes as a plan: refused, or a plan that is written and read back the same. */
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
+
 #include "base/mem.h"
 #include "nets3d/plan.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,10 +20,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (volt_plan_parse(&plan, (const char *)data, size, "fuzz", &info) != VOLT_OK)
         return 0;
-    if (volt_plan_text(&text, plan) != VOLT_OK ||
-        volt_plan_parse(&again, text, strlen(text), "again", &info) != VOLT_OK ||
-        volt_plan_text(&twice, again) != VOLT_OK || strcmp(text, twice) != 0)
-        abort();
+    fuzz_require(volt_plan_text(&text, plan) == VOLT_OK);
+    fuzz_require(volt_plan_parse(&again, text, strlen(text), "again", &info) == VOLT_OK);
+    fuzz_require(volt_plan_text(&twice, again) == VOLT_OK);
+    fuzz_require(strcmp(text, twice) == 0);
     volt_free(text);
     volt_free(twice);
     volt_plan_free(plan);
