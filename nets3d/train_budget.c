@@ -113,6 +113,7 @@ volt_status volt_budget_fit(volt_session *s)
     VOLT_TRY(st, done,
              volt_budget_schedule(t, &speed, USED_SHARE * budget - volt_session_seconds(s),
                                   s->data->validate_count > 0));
+    t->started_s = volt_session_seconds(s);
     volt_report(s->cb, VOLT_LOG_INFO,
                 "budget %.0f s: %lld epochs of %lld iterations (%.2f s each) and %lld for "
                 "validation (%.2f s each)",
@@ -125,8 +126,9 @@ done:
 void volt_budget_refit(volt_session *s)
 {
     volt_train_state *t = &s->state;
-    const double left = USED_SHARE * s->recipe.budget_s - volt_session_seconds(s);
-    const double epoch_s = volt_session_seconds(s) / (double)t->epoch;
+    const double now = volt_session_seconds(s);
+    const double left = USED_SHARE * s->recipe.budget_s - now;
+    const double epoch_s = (now - t->started_s) / (double)t->epoch;
     int64_t fitting = (int64_t)floor(left / epoch_s);
 
     if (s->recipe.budget_s <= 0 || t->epoch >= t->epochs)

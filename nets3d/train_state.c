@@ -32,6 +32,7 @@ static const field state_fields[] = {
     S(validation_iterations, COUNT, 0, 1e9),
     S(anchor, COUNT, 0, COUNTER_MAX),
     S(anchor_progress, NUMBER, 0, 1),
+    S(started_s, NUMBER, 0, LARGE),
     S(loss_sum, NUMBER, -LARGE, LARGE),
     S(norm_sum, NUMBER, 0, LARGE),
     S(epoch_s, NUMBER, 0, LARGE),

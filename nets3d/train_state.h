@@ -18,6 +18,7 @@ typedef struct volt_train_state {
     int64_t epochs, iterations, validation_iterations;
     int64_t anchor;
     double anchor_progress;
+    double started_s; /* `seconds` when the schedule was set */
     /* The epoch under way. */
     double loss_sum, norm_sum, epoch_s, epoch_wait_s;
     /* The run. */
