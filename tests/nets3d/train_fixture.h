@@ -129,8 +129,8 @@ static inline void fixture_store_case(const char *path, uint32_t number, float s
     assert_ok(volt_alloc(&image, (size_t)voxels * sizeof *image, "a test"));
     assert_ok(volt_alloc(&labels, (size_t)voxels, "a test"));
     fixture_voxels(image, labels, shape, number);
-    if (spike != 0)
-        image[voxels / 2] = spike;
+    for (int64_t i = 0; spike != 0 && i < voxels; i += 2)
+        image[i] = spike;
     for (int k = 0; k < 2; k++) {
         int64_t count = 0;
         assert_ok(volt_alloc(&where[k], (size_t)voxels * sizeof *where[k], "a test"));
