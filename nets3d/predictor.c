@@ -113,17 +113,6 @@ static bool all_finite(const float *x, int64_t count, int threads)
 
 /* ---- back to the scan's grid ---- */
 
-/* The axis that the plan's way of resampling scores leaves out of the interpolation. */
-static int separate_axis(const volt_plan_resampling *how, const double from[3],
-                         const double to[3])
-{
-    if (how->separate_z < 0)
-        return volt_resample_separate_axis(from, to);
-    if (how->separate_z == 0)
-        return VOLT_NO_AXIS;
-    return from[0] >= from[1] && from[0] >= from[2] ? 0 : (from[1] >= from[2] ? 1 : 2);
-}
-
 /* Arg-max on the grid before cropping, then the axes' order undone. */
 static volt_status export_labels(volt_volume **out, const volt_predictor *p, const float *sum,
                                  const int64_t shape[3], const volt_prepared *scan)
@@ -140,10 +129,10 @@ static volt_status export_labels(volt_volume **out, const volt_predictor *p, con
     grid = volt_orientation_grid(o, &own);
     VOLT_TRY(st, done, volt_volume_create(&labels, &grid, p->dtype));
     VOLT_TRY(st, done,
-             volt_resample_argmax(
-                 labels, scan->crop, &logits,
-                 separate_axis(&p->config->probabilities, scan->spacing, scan->spacing_before),
-                 p->threads));
+             volt_resample_argmax(labels, scan->crop, &logits,
+                                  volt_plan_separate_axis(&p->config->probabilities,
+                                                          scan->spacing, scan->spacing_before),
+                                  p->threads));
     if (!volt_orientation_is_identity(o)) {
         volt_volume *back = NULL;
         VOLT_TRY(st, done, volt_volume_reorient_back(&back, labels, o, &own, p->threads));

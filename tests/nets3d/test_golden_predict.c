@@ -1,0 +1,177 @@
+/* A network that nnU-Net trained, on three of its scans: the masks are nnU-Net's own but for
+ * near-ties (its README: at most 2e-4 of the voxels). Skipped without the shared data. */
+#include <inttypes.h>
+#include "io/nifti.h"
+#include "tests/nets3d/predict_fixture.h"
+
+#define GOLDEN VOLT_SHARED_DATA "/../peers/golden/hippocampus"
+#define SCANS  VOLT_SHARED_DATA "/msd_hippocampus/imagesTr"
+#define RUN    "golden-run"
+#define OUT    "golden-out"
+
+static uint64_t little(const unsigned char *at, int bytes)
+{
+    uint64_t v = 0;
+
+    while (bytes--)
+        v = v << 8 | at[bytes];
+    return v;
+}
+
+/* The stored member ".../data/NUMBER" of a torch zip, or NULL. */
+static const unsigned char *zip_member(const volt_map *zip, int number, size_t *bytes)
+{
+    const unsigned char *end = zip->data + zip->bytes, *at = end - 22;
+    char wanted[32];
+
+    snprintf(wanted, sizeof wanted, "/data/%d", number);
+    while (little(at, 4) != 0x06054b50) /* end of the central directory */
+        at--;
+    const uint64_t entries = little(at + 10, 2);
+    at = zip->data + little(at + 16, 4);
+    for (uint64_t i = 0; i < entries; i++) {
+        const uint64_t name = little(at + 28, 2);
+        const size_t length = strlen(wanted);
+        if (name > length && memcmp(at + 46 + name - length, wanted, length) == 0) {
+            const unsigned char *local = zip->data + little(at + 42, 4);
+            assert_int_equal(little(at + 10, 2), 0); /* stored */
+            *bytes = (size_t)little(at + 20, 4);
+            return local + 30 + little(local + 26, 2) + little(local + 28, 2);
+        }
+        at += 46 + name + little(at + 30, 2) + little(at + 32, 2);
+    }
+    return NULL;
+}
+
+/* torch numbers storages as it meets them: encoder, decoder.stages, transpconvs, seg_layers,
+ * which is the order of our parameters. */
+static void read_weights(float *flat, const volt_graph *g)
+{
+    volt_map zip = {0};
+
+    assert_ok(volt_map_open(&zip, GOLDEN "/model/fold_0/checkpoint_final.pth"));
+    for (int i = 0; i < volt_graph_param_count(g); i++) {
+        const volt_param *p = volt_graph_param(g, i);
+        size_t bytes = 0;
+        const unsigned char *data = zip_member(&zip, i, &bytes);
+        assert_non_null(data);
+        if (bytes != (size_t)p->count * sizeof(float))
+            fail_msg("%s: %zu bytes for %" PRId64 " weights", p->name, bytes, p->count);
+        memcpy(flat + p->offset, data, bytes);
+    }
+    volt_map_close(&zip);
+}
+
+static void make_run(void)
+{
+    volt_dataset_info info;
+    const volt_plan_config *config;
+    volt_plan *plan = NULL;
+    volt_graph *g = NULL;
+    float *weights;
+
+    assert_ok(volt_dataset_info_read(&info, GOLDEN "/model/dataset.json"));
+    assert_ok(volt_plan_read(&plan, GOLDEN "/model/plans.json", &info));
+    assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
+    assert_ok(volt_unet_build(&g, &config->net));
+    assert_int_equal(volt_graph_param_elements(g), 5603177);
+    assert_ok(
+        volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
+    read_weights(weights, g);
+    remove_folder(RUN);
+    assert_ok(volt_make_dirs(RUN));
+    write_model(RUN "/checkpoint_latest.safetensors", plan, &info, g, weights);
+    volt_free(weights);
+    volt_graph_free(g);
+    volt_plan_free(plan);
+    volt_dataset_info_clear(&info);
+}
+
+static void compare(const char *name, const char *kind, double tolerance)
+{
+    volt_volume *ours = NULL, *theirs = NULL;
+    char *path = NULL;
+    int64_t differ = 0, voxels;
+
+    assert_ok(volt_format(&path, OUT "/%s.nii.gz", name));
+    assert_ok(volt_nifti_read(&ours, NULL, path, NULL));
+    volt_free(path);
+    assert_ok(volt_format(&path, GOLDEN "/model/%s/%s.nii.gz", kind, name));
+    assert_ok(volt_nifti_read(&theirs, NULL, path, NULL));
+    volt_free(path);
+    assert_int_equal(ours->dtype, VOLT_U8);
+    assert_int_equal(theirs->dtype, VOLT_U8);
+    assert_memory_equal(ours->grid.n, theirs->grid.n, sizeof ours->grid.n);
+    assert_true(volt_grid_same(&ours->grid, &theirs->grid, 1e-5));
+    voxels = volt_grid_voxels(&ours->grid);
+    for (int64_t i = 0; i < voxels; i++)
+        differ += ((const uint8_t *)ours->data)[i] != ((const uint8_t *)theirs->data)[i];
+    print_message("%s %s: %lld of %lld voxels differ\n", kind, name, (long long)differ,
+                  (long long)voxels);
+    assert_true((double)differ <= tolerance * (double)voxels);
+    volt_volume_free(theirs);
+    volt_volume_free(ours);
+}
+
+/* All three scans with and without mirroring. */
+static void predict_like(const char *kind, volt_precision precision, double tolerance)
+{
+    static const char *const names[3] = {"hippocampus_125", "hippocampus_160",
+                                         "hippocampus_336"};
+    const char *inputs[3] = {SCANS "/hippocampus_125.nii.gz", SCANS "/hippocampus_160.nii.gz",
+                             SCANS "/hippocampus_336.nii.gz"};
+    volt_predict_options o = volt_predict_defaults();
+    volt_predict_result r = {0};
+    volt_case_list cases = {0};
+    volt_predictor *p = NULL;
+    const size_t before = volt_mem_current();
+
+    o.precision = precision;
+    o.mirror = strcmp(kind, "mirror") == 0;
+    o.threads = 2;
+    remove_folder(OUT);
+    assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+    assert_ok(volt_inputs_list(&cases, inputs, 3, 1));
+    volt_mem_reset_peak();
+    assert_ok(volt_predict(p, &cases, OUT, NULL, &r));
+    assert_true(r.peak_bytes - before <= r.announced_bytes);
+    print_message("%s: %.2f s, network %.2f s; %.0f MiB of %.0f MiB announced\n", kind,
+                  r.seconds, r.network_s, (double)r.peak_bytes / (1 << 20),
+                  (double)r.announced_bytes / (1 << 20));
+    for (int i = 0; i < 3; i++)
+        compare(names[i], kind, tolerance);
+    volt_case_list_clear(&cases);
+    volt_predictor_free(p);
+    remove_folder(OUT);
+}
+
+static void plain_masks_are_nnunets(void **state)
+{
+    (void)state;
+    predict_like("plain", VOLT_FP32, 2e-4);
+}
+
+static void mirrored_masks_are_nnunets(void **state)
+{
+    (void)state;
+    predict_like("mirror", VOLT_FP32, 2e-4);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_masks_are_nnunets),
+        cmocka_unit_test(mirrored_masks_are_nnunets),
+    };
+    int failed;
+
+    if (!volt_path_exists(GOLDEN "/model/fold_0/checkpoint_final.pth") ||
+        !volt_path_exists(SCANS "/hippocampus_125.nii.gz")) {
+        print_message("skipped: there is no shared data at %s\n", GOLDEN);
+        return VOLT_TEST_SKIP;
+    }
+    make_run();
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    remove_folder(RUN);
+    return failed;
+}

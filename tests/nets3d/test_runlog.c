@@ -1,0 +1,190 @@
+#include "nets3d/runlog.h"
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/json.h"
+#include "nets3d/train_state.h"
+#include "tests/test.h"
+
+#define LOG "runlog-test.jsonl"
+
+static void append(int64_t epoch)
+{
+    static const char *const names[3] = {"background", "ball", "cube"};
+    const double dice[2] = {0.5, NAN};
+    const volt_epoch_log line = {.epoch = epoch,
+                                 .iterations = 10 * (epoch + 1),
+                                 .train_loss = 0.1 + 0.2,
+                                 .validation_loss = NAN,
+                                 .mean_dice = 0.5,
+                                 .ema_dice = 0.25,
+                                 .classes = 3,
+                                 .dice = dice,
+                                 .class_name = names,
+                                 .peak_bytes = 1 << 20};
+
+    assert_ok(volt_runlog_append(LOG, &line));
+}
+
+static int64_t lines_of_log(void)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    int64_t lines = 0;
+
+    assert_ok(volt_read_file(&text, &bytes, LOG, 1 << 20));
+    for (size_t i = 0; i < bytes; i++)
+        lines += text[i] == '\n';
+    assert_true(bytes == 0 || text[bytes - 1] == '\n');
+    volt_free(text);
+    return lines;
+}
+
+static void lines_are_json_with_null_for_nan(void **state)
+{
+    char *text = NULL;
+    json_t *line;
+
+    (void)state;
+    remove(LOG);
+    append(0);
+    assert_ok(volt_read_file(&text, NULL, LOG, 1 << 20));
+    line = json_loads(text, 0, NULL);
+    assert_non_null(line);
+    assert_true(json_number_value(json_object_get(line, "train_loss")) == 0.1 + 0.2);
+    assert_true(json_is_null(json_object_get(line, "validation_loss")));
+    assert_true(json_number_value(json_object_get(json_object_get(line, "dice"), "ball")) ==
+                0.5);
+    assert_true(json_is_null(json_object_get(json_object_get(line, "dice"), "cube")));
+    json_decref(line);
+    volt_free(text);
+}
+
+/* A resumed run repeats epochs: their old lines, and a torn last one, go. */
+static void rewinding_drops_later_and_torn_lines(void **state)
+{
+    (void)state;
+    remove(LOG);
+    assert_ok(volt_runlog_rewind(LOG, 0)); /* nothing there is fine */
+    for (int64_t e = 0; e < 5; e++)
+        append(e);
+    assert_ok(volt_append_file(LOG, "{\"epoch\": 5, \"iter", 18));
+    assert_ok(volt_runlog_rewind(LOG, 9));
+    assert_int_equal(lines_of_log(), 5);
+    assert_ok(volt_runlog_rewind(LOG, 3));
+    assert_int_equal(lines_of_log(), 3);
+    assert_ok(volt_runlog_rewind(LOG, 0));
+    assert_int_equal(lines_of_log(), 0);
+    remove(LOG);
+}
+
+/* What is read back has the same bits, the ones of 1/3 and none included. */
+static void state_and_recipe_come_back_bit_for_bit(void **state)
+{
+    volt_train_recipe recipe = {.seed = UINT64_MAX - 4, .precision = VOLT_BF16_MIXED}, r;
+    volt_train_state first, s;
+    char *text = NULL, *again = NULL;
+
+    (void)state;
+    recipe.recipe = volt_recipe_budget();
+    recipe.recipe.batch = 2;
+    recipe.recipe.epochs = 4;
+    recipe.recipe.optimizer.lr = 1.0 / 3;
+    recipe.threads = 2;
+    recipe.cases = 4000000000u;
+    strcpy(recipe.configuration, "3d_fullres");
+    strcpy(recipe.device, "cpu");
+    first = volt_train_state_first(&recipe.recipe);
+    first.iteration = 251;
+    first.epoch = 1;
+    first.loss_sum = -1.0 / 3;
+    first.seconds = 1e-7 / 3;
+    assert_ok(volt_train_state_text(&text, &first));
+    assert_ok(volt_train_state_parse(&s, text, "test"));
+    assert_true(s.loss_sum == first.loss_sum && s.seconds == first.seconds);
+    assert_true(isnan(s.ema) && isnan(s.train_loss));
+    assert_ok(volt_train_state_text(&again, &s));
+    assert_string_equal(text, again);
+    volt_free(again);
+    volt_free(text);
+    assert_ok(volt_train_recipe_text(&text, &recipe));
+    assert_ok(volt_train_recipe_parse(&r, text, "test"));
+    assert_true(r.seed == recipe.seed && r.cases == recipe.cases);
+    assert_true(r.recipe.optimizer.lr == 1.0 / 3 && r.recipe.mirror[2]);
+    assert_string_equal(r.configuration, "3d_fullres");
+    volt_free(text);
+}
+
+static void nonsense_in_a_state_is_refused(void **state)
+{
+    const volt_recipe recipe = volt_recipe_nnunet();
+    volt_train_state s = volt_train_state_first(&recipe), kept = {.epoch = 77};
+    char *text = NULL, *at;
+
+    (void)state;
+    s.iteration = 2000000; /* more than 1000 epochs of 250 */
+    assert_ok(volt_train_state_text(&text, &s));
+    assert_fails(volt_train_state_parse(&kept, text, "X"), VOLT_EFORMAT, "X: 2000000");
+    volt_free(text);
+    s.iteration = 0;
+    assert_ok(volt_train_state_text(&text, &s));
+    at = strstr(text, "\"epochs\":1000");
+    assert_non_null(at);
+    memcpy(at, "\"epochs\":-100", 13);
+    assert_fails(volt_train_state_parse(&kept, text, "X"), VOLT_EFORMAT, "epochs");
+    volt_free(text);
+    assert_fails(volt_train_state_parse(&kept, "[]", "X"), VOLT_EFORMAT, "X");
+    assert_int_equal(kept.epoch, 77);
+}
+
+static void progress_runs_from_the_anchor_to_one(void **state)
+{
+    volt_recipe recipe = volt_recipe_nnunet();
+    volt_train_state s;
+
+    (void)state;
+    recipe.epochs = 10;
+    recipe.iterations = 10;
+    s = volt_train_state_first(&recipe);
+    assert_true(volt_train_state_progress(&s) == 0);
+    s.iteration = 50;
+    assert_true(volt_train_state_progress(&s) == 0.5);
+    s.anchor = 50;
+    s.anchor_progress = 0.5;
+    s.epochs = 7; /* 20 iterations left for the second half */
+    s.iteration = 60;
+    assert_true(volt_train_state_progress(&s) == 0.75);
+    s.iteration = 70;
+    assert_true(volt_train_state_progress(&s) == 1);
+}
+
+static void differences_are_named_by_their_path(void **state)
+{
+    char where[64], tiny[8];
+
+    (void)state;
+    assert_false(volt_json_texts_differ(where, sizeof where, "{\"a\": [1, {\"b\": 2}]}",
+                                        "{ \"a\":[1,{\"b\":2}] }"));
+    assert_true(volt_json_texts_differ(where, sizeof where, "{\"a\": [1, {\"b\": 2}]}",
+                                       "{\"a\": [1, {\"b\": 3}]}"));
+    assert_string_equal(where, "a[1].b");
+    assert_true(volt_json_texts_differ(where, sizeof where, "{\"a\": {}}", "{\"c\": {}}"));
+    assert_string_equal(where, "a");
+    assert_true(volt_json_texts_differ(tiny, sizeof tiny, "{\"longer_than_that\": 1}",
+                                       "{\"longer_than_that\": 2}"));
+    assert_string_equal(tiny, "longer_");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(lines_are_json_with_null_for_nan),
+        cmocka_unit_test(rewinding_drops_later_and_torn_lines),
+        cmocka_unit_test(state_and_recipe_come_back_bit_for_bit),
+        cmocka_unit_test(nonsense_in_a_state_is_refused),
+        cmocka_unit_test(progress_runs_from_the_anchor_to_one),
+        cmocka_unit_test(differences_are_named_by_their_path),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
