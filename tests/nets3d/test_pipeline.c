@@ -5,6 +5,7 @@
 #include "nets3d/pipeline.h"
 
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define SET    "pipeline-set"
@@ -141,7 +142,6 @@ static void a_set_without_foreground_has_no_fingerprint(void **state)
 static void the_work_folder_is_found_or_made(void **state)
 {
     char *path = NULL;
-    struct stat before, after;
 
     (void)state;
     make_set(1);
@@ -154,21 +154,51 @@ static void the_work_folder_is_found_or_made(void **state)
     kit_text("pipeline-file", "x");
     assert_fails(volt_workspace_open(&path, SET, "pipeline-file/x", NULL), VOLT_EIO,
                  "pipeline-file");
-    if (geteuid() == 0) {
-        print_message("the superuser can write everywhere: read-only folders not tested\n");
-        return;
-    }
-    make_set(1);
-    assert_int_equal(chmod(SET, 0555), 0);
-    assert_int_equal(stat(SET, &before), 0);
-    setenv("XDG_CACHE_HOME", "/tmp/volt-test-cache", 1);
-    assert_ok(volt_workspace_open(&path, SET, NULL, NULL));
-    assert_non_null(strstr(path, "/tmp/volt-test-cache/volt/" SET "-"));
-    assert_int_equal(stat(SET, &after), 0);
-    assert_int_equal(before.st_mtim.tv_nsec, after.st_mtim.tv_nsec);
+}
+
+/* In a process without privileges: 0 when the cache folder was taken and the data set's folder
+ * left as it was. */
+static int open_read_only(const char *cache)
+{
+    struct stat before, after;
+    char *path = NULL;
+
+    if (geteuid() == 0 && (setgid(65534) != 0 || setuid(65534) != 0))
+        return 1;
+    setenv("XDG_CACHE_HOME", cache, 1);
+    if (stat(SET, &before) != 0 || volt_workspace_open(&path, SET, NULL, NULL) != VOLT_OK)
+        return 2;
+    if (strncmp(path, cache, strlen(cache)) != 0 || !strstr(path, "/volt/" SET "-") ||
+        !volt_path_is_writable_dir(path))
+        return 3;
     volt_free(path);
+    if (stat(SET, &after) != 0 || before.st_mtim.tv_nsec != after.st_mtim.tv_nsec)
+        return 4;
     unsetenv("XDG_CACHE_HOME");
+    unsetenv("HOME");
+    return volt_workspace_open(&path, SET, NULL, NULL) == VOLT_EIO ? 0 : 5;
+}
+
+static void a_read_only_data_set_stays_untouched(void **state)
+{
+    char cache[] = "/tmp/volt-test-cache-XXXXXX", command[100];
+    pid_t child;
+    int ended = 0;
+
+    (void)state;
+    make_set(1);
+    assert_non_null(mkdtemp(cache));
+    assert_int_equal(chmod(cache, 0777), 0);
+    assert_int_equal(chmod(SET, 0555), 0);
+    child = fork();
+    if (child == 0)
+        _exit(open_read_only(cache));
+    assert_int_equal(waitpid(child, &ended, 0), child);
     assert_int_equal(chmod(SET, 0755), 0);
+    snprintf(command, sizeof command, "rm -rf %s", cache);
+    assert_int_equal(system(command), 0);
+    assert_true(WIFEXITED(ended));
+    assert_int_equal(WEXITSTATUS(ended), 0);
 }
 
 /* -- All steps ---------------------------------------------------------------------------- */
@@ -239,6 +269,31 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
     assert_null(p.dataset);
 }
 
+static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
+{
+    const volt_pipeline_options o = {.dataset = SET,
+                                     .until = VOLT_STAGE_PREPROCESS,
+                                     .threads = 1,
+                                     .replan = true,
+                                     .overwrite = true};
+    const size_t before = volt_mem_current();
+    volt_status st = VOLT_ENOMEM;
+    int tries = 0;
+
+    (void)state;
+    make_set(2);
+    for (int64_t n = 1; st == VOLT_ENOMEM && n < 100000; n += 1 + n / 40, tries++) {
+        volt_pipeline p = {0};
+        volt_mem_fail_after(n);
+        st = volt_pipeline_run(&p, &o);
+        volt_mem_fail_after(0);
+        volt_pipeline_clear(&p);
+        assert_int_equal(volt_mem_current(), before);
+    }
+    assert_int_equal(st, VOLT_OK);
+    assert_true(tries > 50);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -246,8 +301,10 @@ int main(void)
         cmocka_unit_test(a_fingerprint_survives_its_file_and_any_thread_count),
         cmocka_unit_test(a_set_without_foreground_has_no_fingerprint),
         cmocka_unit_test(the_work_folder_is_found_or_made),
+        cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
+        cmocka_unit_test(running_out_of_memory_is_reported_and_leaks_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
