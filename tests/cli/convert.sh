@@ -1,0 +1,64 @@
+#!/bin/bash
+# volt convert: what is asked for changes, the rest stays; failures leave no file.
+. "$3/tests/cli/common.inc"
+
+make_data 1
+scan=$SCRATCH/data/imagesTr/brats_001_0000.nii.gz
+truth=$SCRATCH/data/labelsTr/brats_001.nii.gz
+out=$SCRATCH/out.nii.gz
+
+voxels() { "$VOLT" info "$1" | grep -E '^  (size|spacing|orientation|type|values|to world|   )'; }
+
+expect 0 "$VOLT" convert "$scan" "$out"
+[ "$(voxels "$scan")" = "$(voxels "$out")" ] || fail "a plain copy changed something"
+expect 0 "$VOLT" convert "$scan" "$SCRATCH/flat.nii"
+gzip -dc "$out" | cmp -s - "$SCRATCH/flat.nii" || fail ".nii and .nii.gz differ in content"
+
+# There and back: the same voxels at the same place.
+expect 0 "$VOLT" convert "$scan" "$SCRATCH/turned.nii" --reorient PSL
+"$VOLT" info "$SCRATCH/turned.nii" | grep -q 'orientation  PSL' || fail "the axes are not PSL"
+expect 0 "$VOLT" convert "$SCRATCH/turned.nii" "$SCRATCH/back.nii" --reorient RAS
+expect 0 "$VOLT" convert "$scan" "$SCRATCH/ras.nii" --reorient RAS
+tail -c +353 "$SCRATCH/back.nii" >"$SCRATCH/voxels.a"
+tail -c +353 "$SCRATCH/ras.nii" >"$SCRATCH/voxels.b"
+expect 0 cmp "$SCRATCH/voxels.a" "$SCRATCH/voxels.b"
+
+expect 0 "$VOLT" convert "$scan" "$out" --like "$SCRATCH/turned.nii"
+[ "$(voxels "$out" | head -5)" = "$(voxels "$SCRATCH/turned.nii" | head -5)" ] ||
+    fail "the grid is not that of the reference"
+expect 0 "$VOLT" convert "$scan" "$out" --spacing 5,6.5,7
+"$VOLT" info "$out" | grep -qE 'size +[0-9]+ x' || fail "nothing was written"
+expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5 --labels
+"$VOLT" info "$out" | grep -q 'type         uint8' || fail "labels are not uint8"
+expect 0 "$VOLT" convert "$scan" "$out" --dtype uint8
+err_has '^volt: warning: .*rounded or clipped to fit uint8'
+
+rm -f "$out"
+expect 2 "$VOLT" convert "$scan" "$out" --reorient RRS
+err_one_line
+expect 2 "$VOLT" convert "$scan" "$out" --dtype int7
+err_one_line
+expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,0,1
+err_one_line
+expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1
+err_is "volt: --spacing: '1,1' is not x,y,z from 0.001 to 1000"
+expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1,1 --like "$truth"
+err_is 'volt: --spacing and --like exclude each other'
+expect 2 "$VOLT" convert "$scan" "$SCRATCH/out.mha"
+err_one_line
+expect 4 "$VOLT" convert "$scan" "$SCRATCH/no/such/folder.nii.gz"
+err_one_line
+expect 5 "$VOLT" convert "$scan" "$out" --labels
+err_one_line
+absent "$out"
+
+# A full disk: the sentence says so and nothing is left.
+if [ -w /dev/full ] && [ "$(id -u)" -eq 0 ] && mkdir -p "$SCRATCH/disk" &&
+    mount -t tmpfs -o size=16k tmpfs "$SCRATCH/disk" 2>/dev/null; then
+    expect 4 "$VOLT" convert "$scan" "$SCRATCH/disk/out.nii"
+    err_has 'No space left'
+    [ -z "$(ls -A "$SCRATCH/disk")" ] || fail "a part of the file was left"
+    umount "$SCRATCH/disk"
+fi
+no_leftovers "$SCRATCH"
+done_testing

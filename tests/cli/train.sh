@@ -1,0 +1,64 @@
+#!/bin/bash
+# volt train and predict: a tiny run from scans to masks, stopped, resumed, and its mistakes.
+. "$3/tests/cli/common.inc"
+
+make_data 4 24
+data=$SCRATCH/data work=$SCRATCH/work run=$SCRATCH/run
+train=("$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2)
+
+expect 2 "$VOLT" train "$data"
+err_is 'volt: volt train needs an output: -o PATH'
+expect 0 "${train[@]}" -o "$run" --epochs 2 --iterations 3 --json -q
+out_json run epochs iterations finished seconds peak_bytes
+exists "$run/checkpoint_latest.safetensors"
+exists "$run/log.jsonl"
+[ "$(wc -l <"$run/log.jsonl")" -eq 2 ] || fail "log.jsonl has no line per epoch"
+no_leftovers "$run"
+expect 10 "${train[@]}" -o "$run" --epochs 2 --iterations 3
+err_one_line
+
+# Stopped by SIGINT: saved, told how to go on; resumed to the same bits.
+"${train[@]}" -o "$SCRATCH/stopped" --epochs 2 --iterations 3 >"$OUT" 2>"$ERR" </dev/null &
+pid=$!
+for _ in $(seq 600); do
+    grep -q 'iterations' "$ERR" 2>/dev/null && break
+    [ -e "$SCRATCH/stopped" ] && break
+    sleep 0.05
+done
+kill -INT $pid
+wait $pid
+code=$?
+CHECKS=$((CHECKS + 1))
+case $code in
+9) err_has 'stopped' ;;
+0) ;; # it was quicker than the signal
+*) fail "a stopped training exits with $code" ;;
+esac
+expect 0 "${train[@]}" -o "$SCRATCH/stopped" --epochs 2 --iterations 3 --resume -q
+expect 0 cmp "$run/checkpoint_latest.safetensors" "$SCRATCH/stopped/checkpoint_latest.safetensors"
+
+# Masks lie exactly where the scans lie, whatever their orientation and spacing.
+scans=$SCRATCH/scans
+mkdir -p "$scans"
+for channel in 0000 0001 0002 0003; do
+    expect 0 "$VOLT" convert "$data/imagesTr/brats_001_$channel.nii.gz" \
+        "$scans/odd_$channel.nii.gz" --reorient PIR --spacing 8,9,11
+done
+expect 0 "$VOLT" predict "$run" "$data/imagesTr" "$scans" -o "$SCRATCH/masks" --no-mirror --json
+out_json output cases seconds announced_bytes peak_bytes
+for mask in "$data/imagesTr/brats_001_0000:brats_001" "$scans/odd_0000:odd"; do
+    grid() { "$VOLT" info --header "$1" | sed -n '3,8p' | grep -v type; }
+    [ "$(grid "${mask%%:*}.nii.gz")" = "$(grid "$SCRATCH/masks/${mask##*:}.nii.gz")" ] ||
+        fail "${mask##*:}: the mask's grid is not the scan's"
+done
+no_leftovers "$SCRATCH/masks"
+
+expect 10 "$VOLT" predict "$run" "$data/imagesTr/brats_001_0000.nii.gz" -o "$SCRATCH/never"
+err_one_line
+expect 4 "$VOLT" predict "$SCRATCH/nowhere" "$scans" -o "$SCRATCH/never"
+err_one_line
+printf 'not a checkpoint' >"$SCRATCH/bad.safetensors"
+expect 5 "$VOLT" predict "$SCRATCH/bad.safetensors" "$scans" -o "$SCRATCH/never"
+err_one_line
+absent "$SCRATCH/never/odd.nii.gz"
+done_testing
