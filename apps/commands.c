@@ -3,13 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cli_command cmd_info, cmd_convert, cmd_check, cmd_plan, cmd_preprocess,
-    cmd_evaluate, cmd_snapshot, cmd_bench_ops, cmd_bench_io, cmd_bench_volume;
+extern const cli_command cmd_info, cmd_convert, cmd_phantom, cmd_check, cmd_plan,
+    cmd_preprocess, cmd_train, cmd_predict, cmd_evaluate, cmd_snapshot, cmd_bench_net,
+    cmd_bench_ops, cmd_bench_io, cmd_bench_volume;
 
 const cli_command *const cli_commands[] = {
-    &cmd_info,       &cmd_convert,      &cmd_check,    &cmd_plan,
-    &cmd_preprocess, &cmd_evaluate,     &cmd_snapshot, &cmd_bench_ops,
-    &cmd_bench_io,   &cmd_bench_volume, NULL,
+    &cmd_info,       &cmd_convert,   &cmd_check,    &cmd_phantom,      &cmd_plan,
+    &cmd_preprocess, &cmd_train,     &cmd_predict,  &cmd_evaluate,     &cmd_snapshot,
+    &cmd_bench_net,  &cmd_bench_ops, &cmd_bench_io, &cmd_bench_volume, NULL,
 };
 
 /* True when `name` begins with `word` and a blank. */

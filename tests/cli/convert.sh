@@ -30,7 +30,8 @@ expect 0 "$VOLT" convert "$scan" "$out" --spacing 5,6.5,7
 "$VOLT" info "$out" | grep -qE 'size +[0-9]+ x' || fail "nothing was written"
 expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5 --labels
 "$VOLT" info "$out" | grep -q 'type         uint8' || fail "labels are not uint8"
-expect 0 "$VOLT" convert "$scan" "$out" --dtype uint8
+expect 0 "$VOLT" convert "$scan" "$SCRATCH/smooth.nii" --dtype float32 --spacing 7,8,9
+expect 0 "$VOLT" convert "$SCRATCH/smooth.nii" "$out" --dtype uint8
 err_has '^volt: warning: .*rounded or clipped to fit uint8'
 
 rm -f "$out"
@@ -48,7 +49,7 @@ expect 2 "$VOLT" convert "$scan" "$SCRATCH/out.mha"
 err_one_line
 expect 4 "$VOLT" convert "$scan" "$SCRATCH/no/such/folder.nii.gz"
 err_one_line
-expect 5 "$VOLT" convert "$scan" "$out" --labels
+expect 5 "$VOLT" convert "$SCRATCH/smooth.nii" "$out" --labels
 err_one_line
 absent "$out"
 

@@ -53,15 +53,15 @@ cp -r "$data" "$bad"
 rm "$bad/imagesTr/brats_001_0002.nii.gz"
 "$VOLT" convert "$data/labelsTr/brats_002.nii.gz" "$bad/labelsTr/brats_002.nii.gz" --labels \
     --spacing 20,20,20
-expect 10 "$VOLT" check "$bad"
+expect 10 "$VOLT" check "$bad" -q
 out_has '^error: .*brats_001_0002'
 out_has '^error: .*brats_002'
 err_one_line
 expect 10 "$VOLT" train "$bad" -o "$SCRATCH/run" --work "$SCRATCH/work2"
 absent "$SCRATCH/run"
 rm "$bad/dataset.json"
-expect 4 "$VOLT" check "$bad"
-err_has 'dataset.json'
+expect 10 "$VOLT" check "$bad"
+err_has 'holds no dataset.json'
 expect 4 "$VOLT" check "$SCRATCH/nowhere"
 err_one_line
 printf '{"labels": {"background": 0' >"$bad/dataset.json"

@@ -1,0 +1,189 @@
+#include <stdio.h>
+#include "apps/cli.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/dataset.h"
+#include "io/nifti.h"
+#include "volume/phantom.h"
+
+enum { CHANNELS_MAX = 8, LABELS_MAX = 8 };
+
+typedef struct phantom_options {
+    int64_t cases, size, seed;
+    bool brats_labels;
+} phantom_options;
+
+static const cli_option options[] = {
+    {"--cases", 0, CLI_INT, offsetof(phantom_options, cases), "N", "20", 1, 99999,
+     "cases to make"},
+    {"--size", 0, CLI_INT, offsetof(phantom_options, size), "N", "64", 16, 1024,
+     "voxels along the longest axis"},
+    {"--seed", 0, CLI_INT, offsetof(phantom_options, seed), "S", "1", 0, 9e15,
+     "names the data set: the same seed gives the same voxels"},
+    {"--brats-labels", 0, CLI_FLAG, offsetof(phantom_options, brats_labels), NULL, NULL, 0, 0,
+     "brats: labels 1, 2, 4 in BraTS's numbering instead of 1, 2, 3"},
+};
+
+/* A folder that holds something already would mix two data sets. */
+static volt_status check_folder(const char *folder)
+{
+    volt_names names = {0};
+    volt_status st;
+
+    if (!volt_path_exists(folder))
+        return VOLT_OK;
+    st = volt_list_dir(&names, folder);
+    if (st == VOLT_OK && names.count > 0)
+        st = volt_fail(VOLT_EINVAL, "%s is not empty", folder);
+    volt_names_free(&names);
+    return st;
+}
+
+/* FOLDER/SUB/KIND_NUMBER[_CHANNEL].nii.gz */
+static volt_status write_volume(const char *folder, const char *sub, const char *name,
+                                const volt_volume *volume, int threads)
+{
+    volt_nifti_write_options write = {.threads = threads};
+    char *path = NULL;
+    volt_status st = volt_format(&path, "%s/%s/%s.nii.gz", folder, sub, name);
+
+    if (st == VOLT_OK)
+        st = volt_nifti_write(path, volume, NULL, &write);
+    volt_free(path);
+    return st;
+}
+
+static volt_status write_case(const char *folder, const char *id, const volt_volume *image,
+                              const volt_volume *labels, int threads)
+{
+    size_t channel_bytes =
+        (size_t)volt_grid_voxels(&image->grid) * volt_dtype_bytes(image->dtype);
+
+    for (int c = 0; c < image->grid.channels; c++) {
+        volt_volume channel = *image; /* a view of one channel */
+        char name[80];
+        volt_status st;
+
+        channel.grid.channels = 1;
+        channel.data = (char *)image->data + (size_t)c * channel_bytes;
+        snprintf(name, sizeof name, "%s_%04d", id, c);
+        st = write_volume(folder, "imagesTr", name, &channel, threads);
+        if (st != VOLT_OK)
+            return st;
+    }
+    return write_volume(folder, "labelsTr", id, labels, threads);
+}
+
+/* dataset.json comes last: a folder without it is no data set. */
+static volt_status write_info(const char *folder, volt_phantom_kind kind,
+                              const phantom_options *o)
+{
+    static const volt_label brats_numbering[] = {
+        {"background", 0}, {"core", 1}, {"oedema", 2}, {"enhancing", 4}};
+    char *channel[CHANNELS_MAX], *path = NULL;
+    volt_label label[LABELS_MAX];
+    volt_dataset_info info = {.channel_name = channel,
+                              .label = label,
+                              .ignore_label = -1,
+                              .file_ending = ".nii.gz",
+                              .num_training = o->cases};
+    volt_status st;
+
+    while (info.channels < CHANNELS_MAX && volt_phantom_channel(kind, info.channels)) {
+        channel[info.channels] = (char *)volt_phantom_channel(kind, info.channels);
+        info.channels++;
+    }
+    while (info.labels < LABELS_MAX && volt_phantom_label(kind, info.labels)) {
+        label[info.labels].name = (char *)volt_phantom_label(kind, info.labels);
+        label[info.labels].value = info.labels;
+        info.labels++;
+    }
+    if (kind == VOLT_PHANTOM_BRATS && o->brats_labels) {
+        for (int i = 0; i < info.labels; i++)
+            label[i] = brats_numbering[i];
+    }
+    VOLT_TRY(st, done, volt_format(&info.name, "phantom_%s", volt_phantom_name(kind)));
+    VOLT_TRY(st, done, volt_path_join(&path, folder, "dataset.json"));
+    st = volt_dataset_info_write(path, &info);
+done:
+    volt_free(path);
+    volt_free(info.name);
+    return st;
+}
+
+static volt_status make_folders(const char *folder)
+{
+    static const char *const subs[] = {"imagesTr", "labelsTr"};
+
+    for (int i = 0; i < 2; i++) {
+        char *path = NULL;
+        volt_status st = volt_path_join(&path, folder, subs[i]);
+
+        if (st == VOLT_OK)
+            st = volt_make_dirs(path);
+        volt_free(path);
+        if (st != VOLT_OK)
+            return st;
+    }
+    return VOLT_OK;
+}
+
+static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
+{
+    const phantom_options *o = c->options;
+    volt_phantom_options make = {.kind = kind,
+                                 .size = o->size,
+                                 .seed = (uint64_t)o->seed,
+                                 .number = number,
+                                 .brats_labels = o->brats_labels,
+                                 .threads = (int)c->threads};
+    volt_volume *image = NULL, *labels = NULL;
+    char id[64];
+    volt_status st;
+
+    snprintf(id, sizeof id, "%s_%03lld", volt_phantom_name(kind), (long long)number + 1);
+    VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
+    VOLT_TRY(st, done, volt_phantom_make(&image, &labels, &make));
+    st = write_case(c->args[1], id, image, labels, (int)c->threads);
+done:
+    volt_volume_free(labels);
+    volt_volume_free(image);
+    return st;
+}
+
+static volt_status run(cli *c)
+{
+    const phantom_options *o = c->options;
+    volt_phantom_kind kind;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_phantom_parse(&kind, c->args[0]));
+    VOLT_TRY(st, done, check_folder(c->args[1]));
+    VOLT_TRY(st, done, make_folders(c->args[1]));
+    for (int64_t i = 0; i < o->cases; i++) {
+        VOLT_TRY(st, done, make_case(c, kind, i));
+        volt_report_progress(&c->callbacks, "cases", i + 1, o->cases);
+    }
+    VOLT_TRY(st, done, write_info(c->args[1], kind, o));
+    if (!c->quiet)
+        printf("%s: %lld %s cases, nnU-Net raw layout\n", c->args[1], (long long)o->cases,
+               volt_phantom_name(kind));
+done:
+    return st;
+}
+
+const cli_command cmd_phantom = {
+    .name = "phantom",
+    .one_line = "make a synthetic data set with its truth",
+    .args = "brats|liver OUT",
+    .min_args = 2,
+    .max_args = 2,
+    .about =
+        "Writes synthetic scans and their labels to the new folder OUT, in nnU-Net's raw\n"
+        "layout: brats has four MR channels and three nested lesion labels, liver a CT in HU\n"
+        "with liver and tumours. The same command always writes the same voxels.",
+    .example = "volt phantom brats demo/data --cases 12 --size 64 --seed 1",
+    .common = CLI_THREADS,
+    CLI_OPTIONS(options, phantom_options),
+    .run = run,
+};
