@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/isa.h"
 
-#define LANES 16 /* Philox counters handled together */
+#define LANES 16 /* values handled together */
 
 static void locate(const augment_row *row, const augment_line *l, int64_t first, int64_t last)
 {
@@ -184,24 +184,49 @@ static void stretch(float *restrict out, const float *restrict in, const int32_t
         out[i] = in[low[i]] + share[i] * (in[high[i]] - in[low[i]]);
 }
 
+/* Sums run in LANES strands, so that their order does not depend on the vector length. */
+typedef struct strands {
+    double sum[LANES], square[LANES];
+    float min[LANES], max[LANES];
+} strands;
+
+static inline void add_values(strands *restrict s, const float *restrict x, double shift)
+{
+    for (int l = 0; l < LANES; l++) {
+        const double d = (double)x[l] - shift;
+
+        s->sum[l] += d;
+        s->square[l] += d * d;
+    }
+    for (int l = 0; l < LANES; l++) {
+        s->min[l] = x[l] < s->min[l] ? x[l] : s->min[l];
+        s->max[l] = x[l] > s->max[l] ? x[l] : s->max[l];
+    }
+}
+
 static augment_moments moments(const float *x, int64_t n)
 {
     const double shift = x[0]; /* near the mean: squares keep their digits */
-    double sum = 0, square = 0;
-    float min = x[0], max = x[0];
+    strands s = {{0}, {0}, {0}, {0}};
+    float rest[LANES];
+    int64_t i = 0;
 
-#pragma omp simd reduction(+ : sum, square) reduction(min : min) reduction(max : max)
-    for (int64_t i = 0; i < n; i++) {
-        const double d = (double)x[i] - shift;
-
-        sum += d;
-        square += d * d;
-        min = x[i] < min ? x[i] : min;
-        max = x[i] > max ? x[i] : max;
+    for (int l = 0; l < LANES; l++)
+        s.min[l] = s.max[l] = rest[l] = x[0];
+    for (; i + LANES <= n; i += LANES)
+        add_values(&s, x + i, shift);
+    memcpy(rest, x + i, (size_t)(n - i) * sizeof *rest);
+    add_values(&s, rest, shift); /* what fills it up counts as 0 */
+    for (int l = 1; l < LANES; l++) {
+        s.sum[0] += s.sum[l];
+        s.square[0] += s.square[l];
+        s.min[0] = s.min[l] < s.min[0] ? s.min[l] : s.min[0];
+        s.max[0] = s.max[l] > s.max[0] ? s.max[l] : s.max[0];
     }
-    const double variance = n > 1 ? (square - sum * sum / (double)n) / (double)(n - 1) : 0;
-    return (augment_moments){shift + sum / (double)n, sqrt(variance > 0 ? variance : 0), min,
-                             max};
+    const double sum = s.sum[0], count = (double)n;
+    const double variance = n > 1 ? (s.square[0] - sum * sum / count) / (count - 1) : 0;
+    return (augment_moments){shift + sum / count, sqrt(variance > 0 ? variance : 0), s.min[0],
+                             s.max[0]};
 }
 
 static void affine(float *x, int64_t n, float scale, float offset, float min, float max)

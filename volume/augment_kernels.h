@@ -1,6 +1,6 @@
 /* augment_kernels.h - the inner loops of augment.c, one set per instruction set. Private.
  *
- * Float sums are taken in double by lanes, so their last bits depend on the instruction set.
+ * Last bits depend on the instruction set, which may multiply and add in one rounding.
  */
 #ifndef VOLT_VOLUME_AUGMENT_KERNELS_H
 #define VOLT_VOLUME_AUGMENT_KERNELS_H
