@@ -194,8 +194,8 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     p->options = *options;
     p->options.threads = volt_threads_or_default(options->threads);
     p->dtype = options->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
-    p->value_count = (int)values;
     VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
+    p->value_count = (int)values;
     VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),

@@ -16,7 +16,7 @@ typedef struct network {
     int training_steps;
 } network;
 
-static volt_graph *built(const volt_unet_spec *spec)
+static inline volt_graph *built(const volt_unet_spec *spec)
 {
     volt_graph *g = NULL;
 
@@ -24,7 +24,7 @@ static volt_graph *built(const volt_unet_spec *spec)
     return g;
 }
 
-static volt_graph *build_unet3d(void)
+static inline volt_graph *build_unet3d(void)
 {
     const volt_unet_spec spec = {.stages = 3,
                                  .in_channels = 2,
@@ -40,7 +40,7 @@ static volt_graph *build_unet3d(void)
     return built(&spec);
 }
 
-static volt_graph *build_anisotropic(void)
+static inline volt_graph *build_anisotropic(void)
 {
     const volt_unet_spec spec = {.stages = 3,
                                  .in_channels = 1,
@@ -56,7 +56,7 @@ static volt_graph *build_anisotropic(void)
     return built(&spec);
 }
 
-static volt_graph *build_unet2d(void)
+static inline volt_graph *build_unet2d(void)
 {
     const volt_unet_spec spec = {.stages = 3,
                                  .in_channels = 1,
@@ -72,7 +72,7 @@ static volt_graph *build_unet2d(void)
 }
 
 /* The Zoo of make_nets3d.py: every node kind but dropout. */
-static volt_graph *build_zoo(void)
+static inline volt_graph *build_zoo(void)
 {
     static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
     static const volt_conv flat = {{1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
@@ -120,7 +120,7 @@ static const network networks[] = {
 };
 #define NETWORK_COUNT (sizeof networks / sizeof *networks)
 
-static volt_safetensors *open_fixture(const char *name)
+static inline volt_safetensors *open_fixture(const char *name)
 {
     char path[1024];
     volt_safetensors *f = NULL;
@@ -130,8 +130,8 @@ static volt_safetensors *open_fixture(const char *name)
     return f;
 }
 
-static const volt_tensor_view *fixture_view(const volt_safetensors *f, const char *prefix,
-                                            const char *name)
+static inline const volt_tensor_view *fixture_view(const volt_safetensors *f,
+                                                   const char *prefix, const char *name)
 {
     char full[256];
     const volt_tensor_view *v;
@@ -143,7 +143,7 @@ static const volt_tensor_view *fixture_view(const volt_safetensors *f, const cha
     return v;
 }
 
-static double fixture_number(const volt_safetensors *f, const char *prefix, int i)
+static inline double fixture_number(const volt_safetensors *f, const char *prefix, int i)
 {
     char name[16];
     double x;
@@ -154,8 +154,8 @@ static double fixture_number(const volt_safetensors *f, const char *prefix, int 
 }
 
 /* All parameters of the graph from the tensors PREFIX + name, in flat order. */
-static float *fixture_parameters(const volt_safetensors *f, const char *prefix,
-                                 const volt_graph *g)
+static inline float *fixture_parameters(const volt_safetensors *f, const char *prefix,
+                                        const volt_graph *g)
 {
     float *flat;
 
@@ -170,9 +170,9 @@ static float *fixture_parameters(const volt_safetensors *f, const char *prefix,
     return flat;
 }
 
-static volt_program *compiled(const volt_graph *g, const volt_device *device,
-                              const network *net, volt_mode mode, volt_precision precision,
-                              int threads)
+static inline volt_program *compiled(const volt_graph *g, const volt_device *device,
+                                     const network *net, volt_mode mode,
+                                     volt_precision precision, int threads)
 {
     volt_program_options o = {
         .n = net->n, .precision = precision, .mode = mode, .threads = threads, .seed = 5};
@@ -184,8 +184,8 @@ static volt_program *compiled(const volt_graph *g, const volt_device *device,
 }
 
 /* |a - b| <= tolerance * (|b| + rms of b + floor) everywhere. */
-static void assert_near(const char *what, const float *a, const float *b, int64_t count,
-                        double tolerance, double floor)
+static inline void assert_near(const char *what, const float *a, const float *b, int64_t count,
+                               double tolerance, double floor)
 {
     double squares = 0, rms;
 
