@@ -156,7 +156,8 @@ size_t volt_winograd_gradient_scratch(const volt_winograd_shape *s, const int64_
     const gradient_plan g = plan_gradient(s, tile(s->n, out_extent).total);
     const int64_t sets = g.parts == 1 ? 1 : s->threads;
 
-    return (size_t)(sets * gradient_working_set(&g) + g.parts * g.sum_floats) * sizeof(float);
+    return (size_t)(sets * gradient_working_set(&g) + g.parts * g.sum_floats) * sizeof(float) +
+           (size_t)(g.parts * s->oc) * sizeof(double);
 }
 
 /* One problem of volt_winograd_gradient. */
@@ -166,20 +167,42 @@ typedef struct gradient_job {
     const winograd_kernels *k;
     winograd_tiling t;
     gradient_plan g;
-    float *sums; /* parts copies, then the working sets */
+    float *sums;  /* parts copies, then the working sets */
+    double *bias; /* parts times oc, or NULL */
 } gradient_job;
 
-/* Sums of tiles [first, last) by one thread. */
-static void sum_part(const gradient_job *j, float *sum, int64_t first, int64_t last, float *v)
+/* The point whose value is the sum of a gradient tile's eight voxels. */
+#define SUM_POINT 21
+
+/* Adds `rows` tiles to the bias gradient of part `p`. */
+static void sum_bias(const gradient_job *j, int64_t p, const float *d, int64_t rows, bool fresh)
+{
+    const int64_t oc = j->s->oc;
+    double *sum;
+
+    if (!j->bias)
+        return;
+    sum = j->bias + p * oc;
+    d += SUM_POINT * j->g.d_stride;
+    for (int64_t o = 0; fresh && o < oc; o++)
+        sum[o] = 0;
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t o = 0; o < oc; o++)
+            sum[o] += (double)d[r * oc + o];
+}
+
+/* Sums of tiles [first, last), part `p`, by one thread. */
+static void sum_part(const gradient_job *j, int64_t p, int64_t first, int64_t last, float *v)
 {
     const gradient_plan *g = &j->g;
-    float *d = v + WINOGRAD_POINTS * g->v_stride;
+    float *sum = j->sums + p * g->sum_floats, *d = v + WINOGRAD_POINTS * g->v_stride;
 
     for (int64_t at = first; at < last; at += g->rows) {
         const int64_t count = last - at < g->rows ? last - at : g->rows;
         const winograd_rows r = {&j->t, at, count, g->rows, 0};
         j->k->transform_input(v, j->s, j->src, &r);
         j->k->transform_gradient(d, j->s, j->diff_dst, &r);
+        sum_bias(j, p, d, count, at == first);
         for (int f = 0; f < WINOGRAD_POINTS; f++)
             j->k->accumulate(sum + f * j->s->ic * j->s->oc, v + f * g->v_stride,
                              d + f * g->d_stride, count, j->s->ic, j->s->oc, at == first);
@@ -196,8 +219,7 @@ static void sum_in_parts(const gradient_job *j)
         float *v = sets + omp_get_thread_num() * gradient_working_set(g);
 #pragma omp for schedule(dynamic, 1)
         for (int64_t p = 0; p < g->parts; p++)
-            sum_part(j, j->sums + p * g->sum_floats, p * j->t.total / g->parts,
-                     (p + 1) * j->t.total / g->parts, v);
+            sum_part(j, p, p * j->t.total / g->parts, (p + 1) * j->t.total / g->parts, v);
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < g->sum_floats; i++) {
             for (int64_t p = 1; p < g->parts; p++)
@@ -222,6 +244,8 @@ static void sum_by_points(const gradient_job *j)
             j->k->transform_input(v, j->s, j->src, &r);
             j->k->transform_gradient(d, j->s, j->diff_dst, &r);
         }
+#pragma omp single nowait
+        sum_bias(j, 0, d, count, first == 0);
 #pragma omp for schedule(dynamic, 1)
         for (int f = 0; f < WINOGRAD_POINTS; f++)
             j->k->accumulate(j->sums + f * j->s->ic * j->s->oc, v + f * g->v_stride,
@@ -231,13 +255,17 @@ static void sum_by_points(const gradient_job *j)
 
 void volt_winograd_gradient(const volt_winograd_shape *s, const volt_winograd_tensor *src,
                             const volt_winograd_tensor *diff_dst, float *diff_weights,
-                            int64_t oc_real, int64_t ic_real, void *scratch)
+                            float *diff_bias, int64_t oc_real, int64_t ic_real, void *scratch)
 {
     gradient_job j = {.s = s, .src = src, .diff_dst = diff_dst, .k = kernels()};
 
     j.sums = scratch;
     j.t = tile(s->n, diff_dst->extent);
     j.g = plan_gradient(s, j.t.total);
+    if (diff_bias)
+        j.bias =
+            (double *)(void *)(j.sums + j.g.parts * j.g.sum_floats +
+                               (j.g.parts == 1 ? 1 : s->threads) * gradient_working_set(&j.g));
     if (j.g.parts == 1)
         sum_by_points(&j);
     else
@@ -245,4 +273,10 @@ void volt_winograd_gradient(const volt_winograd_shape *s, const volt_winograd_te
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (int64_t i = 0; i < ic_real; i++)
         j.k->unpack(diff_weights, j.sums, s, oc_real, ic_real, i);
+    for (int64_t o = 0; diff_bias && o < oc_real; o++) {
+        double total = 0;
+        for (int64_t p = 0; p < j.g.parts; p++)
+            total += j.bias[p * s->oc + o];
+        diff_bias[o] = (float)total;
+    }
 }

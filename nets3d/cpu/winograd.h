@@ -39,11 +39,12 @@ size_t volt_winograd_scratch(const volt_winograd_shape *s, const int64_t out_ext
 void volt_winograd_run(const volt_winograd_shape *s, const volt_winograd_tensor *src,
                        const float *packed, const float *bias, const volt_winograd_tensor *dst,
                        void *scratch);
-/* Weight gradient into plain (oc_real, ic_real, 3, 3, 3). */
+/* Weight gradient into plain (oc_real, ic_real, 3, 3, 3) and, unless NULL, bias gradient into
+ * (oc_real). */
 size_t volt_winograd_gradient_scratch(const volt_winograd_shape *s,
                                       const int64_t out_extent[3]);
 void volt_winograd_gradient(const volt_winograd_shape *s, const volt_winograd_tensor *src,
                             const volt_winograd_tensor *diff_dst, float *diff_weights,
-                            int64_t oc_real, int64_t ic_real, void *scratch);
+                            float *diff_bias, int64_t oc_real, int64_t ic_real, void *scratch);
 
 #endif

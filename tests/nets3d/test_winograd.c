@@ -153,7 +153,7 @@ static void check_gradient(const problem *p, volt_winograd_shape s)
     for (int t = 0; t < 2; t++) {
         s.threads = t + 1;
         assert_ok(volt_alloc_zero(&got[t], (size_t)count, 4, "gradient"));
-        volt_winograd_gradient(&s, &p->src_blocked, &p->dst_blocked, got[t], p->oc, p->ic,
+        volt_winograd_gradient(&s, &p->src_blocked, &p->dst_blocked, got[t], NULL, p->oc, p->ic,
                                scratch);
     }
     assert_memory_equal(got[0], got[1], (size_t)count * 4);
