@@ -45,7 +45,7 @@ typedef struct volt_span {
 } volt_span;
 
 /* Writes the spans, one after the other, as one gzip member to `file`. `level` 1..12 is
- * libdeflate's; 0 chooses 1 or 6 from a sample: 1 where 6 would save less than 2 %. Holds a few
+ * libdeflate's; 0 chooses 1 or 6 from a sample: 1 where 6 would save less than 6 %. Holds a few
  * MiB per thread, whatever the size of the spans. VOLT_EIO, VOLT_ENOMEM, VOLT_EINVAL. */
 VOLT_CALL volt_gzip_write(volt_out *file, const volt_span *spans, int count, int level,
                           int threads);

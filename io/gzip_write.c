@@ -42,7 +42,7 @@ static size_t packed_size(int level, volt_span sample, void *room, size_t bytes)
     return packed;
 }
 
-/* Level 1 where trying harder would not pay, as with the noise of CT. */
+/* Level 1 where trying harder would not pay, as with the noise of CT and MR. */
 static volt_status choose_level(int *level, const volt_span *spans, int count)
 {
     volt_span sample = {"", 0};
@@ -62,7 +62,7 @@ static volt_status choose_level(int *level, const volt_span *spans, int count)
         return st;
     fast = packed_size(1, sample, scratch, room);
     small = packed_size(6, sample, scratch, room);
-    *level = (double)fast <= 1.02 * (double)small ? 1 : 6;
+    *level = (double)fast <= 1.06 * (double)small ? 1 : 6;
     volt_free(scratch);
     return VOLT_OK;
 }
