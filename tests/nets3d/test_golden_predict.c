@@ -1,66 +1,12 @@
 /* A network that nnU-Net trained, on three of its scans: the masks are nnU-Net's own but for
  * near-ties (its README: at most 2e-4 of the voxels). Skipped without the shared data. */
-#include <inttypes.h>
 #include "io/nifti.h"
+#include "tests/nets3d/golden.h"
 #include "tests/nets3d/predict_fixture.h"
 
-#define GOLDEN VOLT_SHARED_DATA "/../peers/golden/hippocampus"
-#define SCANS  VOLT_SHARED_DATA "/msd_hippocampus/imagesTr"
-#define RUN    "golden-run"
-#define OUT    "golden-out"
-
-static uint64_t little(const unsigned char *at, int bytes)
-{
-    uint64_t v = 0;
-
-    while (bytes--)
-        v = v << 8 | at[bytes];
-    return v;
-}
-
-/* The stored member ".../data/NUMBER" of a torch zip, or NULL. */
-static const unsigned char *zip_member(const volt_map *zip, int number, size_t *bytes)
-{
-    const unsigned char *end = zip->data + zip->bytes, *at = end - 22;
-    char wanted[32];
-
-    snprintf(wanted, sizeof wanted, "/data/%d", number);
-    while (little(at, 4) != 0x06054b50) /* end of the central directory */
-        at--;
-    const uint64_t entries = little(at + 10, 2);
-    at = zip->data + little(at + 16, 4);
-    for (uint64_t i = 0; i < entries; i++) {
-        const uint64_t name = little(at + 28, 2);
-        const size_t length = strlen(wanted);
-        if (name > length && memcmp(at + 46 + name - length, wanted, length) == 0) {
-            const unsigned char *local = zip->data + little(at + 42, 4);
-            assert_int_equal(little(at + 10, 2), 0); /* stored */
-            *bytes = (size_t)little(at + 20, 4);
-            return local + 30 + little(local + 26, 2) + little(local + 28, 2);
-        }
-        at += 46 + name + little(at + 30, 2) + little(at + 32, 2);
-    }
-    return NULL;
-}
-
-/* torch numbers storages as it meets them: encoder, decoder.stages, transpconvs, seg_layers,
- * which is the order of our parameters. */
-static void read_weights(float *flat, const volt_graph *g)
-{
-    volt_map zip = {0};
-
-    assert_ok(volt_map_open(&zip, GOLDEN "/model/fold_0/checkpoint_final.pth"));
-    for (int i = 0; i < volt_graph_param_count(g); i++) {
-        const volt_param *p = volt_graph_param(g, i);
-        size_t bytes = 0;
-        const unsigned char *data = zip_member(&zip, i, &bytes);
-        assert_non_null(data);
-        if (bytes != (size_t)p->count * sizeof(float))
-            fail_msg("%s: %zu bytes for %" PRId64 " weights", p->name, bytes, p->count);
-        memcpy(flat + p->offset, data, bytes);
-    }
-    volt_map_close(&zip);
-}
+#define SCANS VOLT_SHARED_DATA "/msd_hippocampus/imagesTr"
+#define RUN   "golden-run"
+#define OUT   "golden-out"
 
 static void make_run(void)
 {
@@ -77,7 +23,7 @@ static void make_run(void)
     assert_int_equal(volt_graph_param_elements(g), 5603177);
     assert_ok(
         volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
-    read_weights(weights, g);
+    golden_weights(weights, g);
     remove_folder(RUN);
     assert_ok(volt_make_dirs(RUN));
     write_model(RUN "/checkpoint_latest.safetensors", plan, &info, g, weights);
