@@ -15,7 +15,7 @@ DEMO_BUDGET := 3m
 
 PACKAGES := cmake gcc make pkg-config libc6-dev libdnnl-dev libnifti2-dev libdeflate-dev \
 	zlib1g-dev libjansson-dev libpng-dev
-TEST_PACKAGES := libcmocka-dev
+TEST_PACKAGES := libcmocka-dev g++
 CHECK_PACKAGES := clang libomp-dev llvm clang-format clang-tidy valgrind
 
 .PHONY: all packages configure demo test check-all install clean

@@ -47,6 +47,8 @@ volt_status bench_print(const cli *c, const char *what, json_t *fields, const be
     int64_t peak_mib = (int64_t)(volt_mem_process_peak() >> 20);
     json_t *root;
 
+    if (!fields)
+        return volt_fail(VOLT_ENOMEM, "out of memory for the JSON output");
     if (!c->json) {
         json_decref(fields);
         printf("%-44s  median %9.4f s  min %9.4f s  peak %lld MiB\n", what, t->median_s,
@@ -54,7 +56,7 @@ volt_status bench_print(const cli *c, const char *what, json_t *fields, const be
         return VOLT_OK;
     }
     root = json_pack("{s:s}", "peer", "volt " VOLT_VERSION);
-    if (root && fields)
+    if (root)
         json_object_update(root, fields);
     json_decref(fields);
     if (root) {

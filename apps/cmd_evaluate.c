@@ -252,12 +252,12 @@ done:
     return st;
 }
 
-static void print_score(double v, int decimals)
+static void print_score(double v, int width, int decimals)
 {
     if (isfinite(v))
-        printf("  %8.*f", decimals, v);
+        printf("  %*.*f", width, decimals, v);
     else
-        printf("  %8s", isnan(v) ? "-" : "inf");
+        printf("  %*s", width, isnan(v) ? "-" : "inf");
 }
 
 static const struct {
@@ -276,14 +276,14 @@ static void print_cases(const job *j, int width)
 {
     printf("%-*s", width, "Dice");
     for (int r = 0; r < j->classes; r++)
-        printf("  %8.8s", j->names[r]);
+        printf("  %13.13s", j->names[r]);
     putchar('\n');
     for (int64_t i = 0; i < j->cases; i++) {
         const volt_summary_case *k = &j->summary->cases[i];
 
         printf("%-*.*s", width, width, volt_path_name(k->prediction_file));
         for (int r = 0; r < j->classes; r++)
-            print_score(k->metrics[r].dice, 4);
+            print_score(k->metrics[r].dice, 13, 4);
         putchar('\n');
     }
     putchar('\n');
@@ -304,13 +304,13 @@ static void print_table(const job *j)
     for (int r = 0; r < j->classes; r++) {
         printf("%-*.*s", width, width, j->names[r]);
         for (int k = 0; k < shown; k++)
-            print_score(j->summary->mean[r][columns[k].score], columns[k].decimals);
+            print_score(j->summary->mean[r][columns[k].score], 8, columns[k].decimals);
         undefined += j->summary->undefined[r][VOLT_SCORE_DICE];
         putchar('\n');
     }
     printf("%-*s", width, "mean over classes");
     for (int k = 0; k < shown; k++)
-        print_score(j->summary->foreground_mean[columns[k].score], columns[k].decimals);
+        print_score(j->summary->foreground_mean[columns[k].score], 8, columns[k].decimals);
     printf("\n%lld cases", (long long)j->cases);
     if (undefined)
         printf("; Dice is undefined %lld times (class in neither mask)", (long long)undefined);

@@ -80,7 +80,7 @@ static volt_status read_input(input *in, cli *c)
 
         VOLT_TRY(st, done, volt_nifti_read(&in->masks[m], NULL, path, &read));
         VOLT_TRY(st, done, fit_mask(&in->masks[m], in->image, c, path));
-        in->names[m] = volt_path_name(path);
+        in->names[m] = path;
     }
     if (o->labels) {
         VOLT_TRY(st, done, volt_dataset_info_read(&in->info, o->labels));

@@ -21,6 +21,7 @@ step evaluate "$folder/masks" "$folder/unseen/labelsTr" -o "$folder/summary.json
 
 case=$(basename "$(ls "$folder"/masks/*.nii.gz | head -n 1)" .nii.gz)
 step snapshot "$folder/unseen/imagesTr/${case}_0003.nii.gz" "$folder/masks/$case.nii.gz" \
-    --labels "$folder/unseen/dataset.json" -o "$folder/overlay.png"
+    "$folder/unseen/labelsTr/$case.nii.gz" --labels "$folder/unseen/dataset.json" \
+    -o "$folder/overlay.png"
 echo
 echo "demo finished in $((SECONDS - began)) s; look at $folder/overlay.png"

@@ -1,6 +1,8 @@
 /* The CPU device's table: memory, operators by kind, losses and optimisers. */
+#include <stdio.h>
 #include <string.h>
 
+#include <oneapi/dnnl/dnnl.h>
 #include "base/mem.h"
 #include "nets3d/cpu/conv.h"
 #include "nets3d/cpu/ends.h"
@@ -314,8 +316,14 @@ static const cpu_kernels *kernels_of(volt_isa isa)
 
 static void fill_table(volt_device *dev, cpu_context *ctx)
 {
+    const dnnl_version_t *v = dnnl_version();
+
+    snprintf(ctx->library, sizeof ctx->library, "oneDNN %d.%d.%d", v->major, v->minor,
+             v->patch);
     *dev = (volt_device){.name = "cpu",
+                         .library = ctx->library,
                          .context = ctx,
+                         .host_memory = 1,
                          .channel_block = channel_block,
                          .buffer_bytes = buffer_bytes,
                          .supports = supports,

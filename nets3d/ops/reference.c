@@ -147,6 +147,7 @@ static void close_device(volt_device *dev)
 volt_status volt_device_open_reference(volt_device **out)
 {
     static const volt_device table = {.name = "reference",
+                                      .library = "plain C",
                                       .host_memory = 1,
                                       .channel_block = channel_block,
                                       .buffer_bytes = buffer_bytes,
