@@ -91,18 +91,22 @@ done:
     return st;
 }
 
-/* The configuration asked for, else 3d_fullres, else the only kind there is. */
+/* The configuration asked for, else 3d_fullres, else 2d. */
 static volt_status choose(volt_pipeline *p, const char *name)
 {
+    volt_status st;
+
+    if (!name && volt_plan_find(&p->config, p->plan, "3d_fullres") != VOLT_OK)
+        name = "2d";
     if (name)
-        return volt_plan_find(&p->config, p->plan, name);
-    for (int i = 0; i < p->plan->configs; i++) {
-        if (strcmp(p->plan->config[i].name, "3d_fullres") == 0)
-            p->config = &p->plan->config[i];
-    }
-    if (!p->config)
-        return volt_plan_find(&p->config, p->plan, "2d");
-    return VOLT_OK;
+        VOLT_TRY(st, done, volt_plan_find(&p->config, p->plan, name));
+    st = VOLT_OK;
+    if (p->config->previous_stage)
+        st = volt_fail(VOLT_ENOTSUP,
+                       "configuration %s refines the masks of %s; this build has no cascades",
+                       p->config->name, p->config->previous_stage);
+done:
+    return st;
 }
 
 static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)

@@ -2,8 +2,6 @@
  * against the others, and what is wrong is named by its key. */
 #include "nets3d/plan.h"
 
-#include <limits.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"

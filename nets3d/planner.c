@@ -1,7 +1,6 @@
 /* The rules of nnU-Net v2's ExperimentPlanner and its network topology. */
 #include "nets3d/plan.h"
 
-#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
