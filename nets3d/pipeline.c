@@ -94,18 +94,14 @@ done:
 /* The configuration asked for, else 3d_fullres, else 2d. */
 static volt_status choose(volt_pipeline *p, const char *name)
 {
-    volt_status st;
+    volt_status st = volt_plan_find(&p->config, p->plan, name ? name : "3d_fullres");
 
-    if (!name && volt_plan_find(&p->config, p->plan, "3d_fullres") != VOLT_OK)
-        name = "2d";
-    if (name)
-        VOLT_TRY(st, done, volt_plan_find(&p->config, p->plan, name));
-    st = VOLT_OK;
-    if (p->config->previous_stage)
+    if (st != VOLT_OK && !name)
+        st = volt_plan_find(&p->config, p->plan, "2d");
+    if (st == VOLT_OK && p->config->previous_stage)
         st = volt_fail(VOLT_ENOTSUP,
                        "configuration %s refines the masks of %s; this build has no cascades",
                        p->config->name, p->config->previous_stage);
-done:
     return st;
 }
 
