@@ -346,8 +346,10 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases, const c
 {
     job j = {.p = p, .cases = cases, .out = out, .cb = cb};
     const double start = volt_seconds(), network = p->network_s;
+    const size_t others = volt_mem_current() - p->held_bytes;
     volt_status st;
 
+    volt_mem_reset_peak();
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);
     VOLT_TRY(st, done, announce(&j));
@@ -363,7 +365,7 @@ done:
     pthread_mutex_destroy(&j.lock);
     j.result.seconds = volt_seconds() - start;
     j.result.network_s = p->network_s - network;
-    j.result.peak_bytes = volt_mem_peak();
+    j.result.peak_bytes = volt_mem_peak() - others;
     if (result && st == VOLT_OK)
         *result = j.result;
     return st;

@@ -310,6 +310,7 @@ done:
 volt_status volt_predictor_open(volt_predictor **out, const char *run,
                                 const volt_predict_options *options, const volt_callbacks *cb)
 {
+    const size_t before = volt_mem_current();
     volt_predictor *p = NULL;
     char *path = NULL;
     volt_status st;
@@ -327,6 +328,9 @@ volt_status volt_predictor_open(volt_predictor **out, const char *run,
     VOLT_TRY(st, done, load(p, path));
     volt_report(cb, VOLT_LOG_INFO, "%s: %s, %s, %d mirroring%s", path, p->config->name,
                 volt_precision_name(p->precision), p->flips, p->flips > 1 ? "s" : "");
+    volt_free(path);
+    path = NULL;
+    p->held_bytes = volt_mem_current() - before;
     *out = p;
     p = NULL;
 done:

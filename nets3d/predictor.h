@@ -60,14 +60,14 @@ typedef struct volt_predict_result {
     double seconds;     /* in all */
     double network_s;   /* of it: forward passes */
     double read_wait_s; /* of it: the network waiting for a scan to be read and preprocessed */
-    size_t announced_bytes, peak_bytes;
+    size_t announced_bytes, peak_bytes; /* network included */
 } volt_predict_result;
 
 /* Segments `cases` (volt_inputs_list) into OUT/ID.nii.gz (`out` is created), reading and
  * preparing the next case and writing the previous one while the network computes. The most
  * memory it will need is logged before it starts. The first failure ends the call (the sentence
  * names case and file); masks written before it stay, each whole. `result` may be NULL.
- * Progress: "cases" and "tiles". */
+ * Resets volt_mem_peak(). Progress: "cases" and "tiles". */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases, const char *out,
                        const volt_callbacks *cb, volt_predict_result *result);
 

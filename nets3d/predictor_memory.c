@@ -5,8 +5,8 @@
 #include "volume/orient.h"
 #include "volume/resample.h"
 
-#define SMALL_BYTES        ((size_t)1 << 20)  /* headers, lists, strings */
-#define WRITE_THREAD_BYTES ((size_t)16 << 20) /* gzip's buffers, per thread */
+#define SMALL_BYTES        ((size_t)256 << 10) /* headers, lists, strings */
+#define WRITE_THREAD_BYTES ((size_t)2 << 20)   /* gzip's buffers, per thread */
 
 static size_t larger(size_t a, size_t b)
 {

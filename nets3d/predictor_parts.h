@@ -28,6 +28,7 @@ struct volt_predictor {
     float *flipped;  /* the same, mirrored */
     float *tile_sum; /* (classes, d, h, w): logits of all mirrorings */
     double network_s;
+    size_t held_bytes; /* by this predictor, through mem.h */
 };
 
 /* Bytes of one scan's stages; see predictor_memory.c for what each holds. */

@@ -21,6 +21,11 @@ double volt_session_seconds(const volt_session *s)
     return volt_seconds() - s->opened_at;
 }
 
+size_t volt_session_peak(const volt_session *s)
+{
+    return volt_mem_peak() - s->others_bytes;
+}
+
 /* ---- what is asked and what is there ---- */
 
 static uint32_t names_checksum(const volt_train_data *d)
@@ -446,6 +451,8 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
 
     *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
     s->opened_at = s->saved_at = volt_seconds();
+    s->others_bytes = volt_mem_current();
+    volt_mem_reset_peak();
     VOLT_TRY(st, done, check_request(data, options));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, make_tables(s));

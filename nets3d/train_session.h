@@ -32,6 +32,7 @@ typedef struct volt_session {
     const char **class_name; /* (classes), borrowed from data->info */
     double opened_at;        /* volt_seconds() minus the seconds of the parts before */
     double saved_at;         /* volt_seconds() of the last checkpoint */
+    size_t others_bytes;     /* held by others when the run was opened */
 } volt_session;
 
 /* Opens the run in `run`: afresh, or from its latest checkpoint. On failure everything is
@@ -49,6 +50,8 @@ VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
 /* Sets the optimiser back to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* Most bytes (mem.h) the run has held. */
+size_t volt_session_peak(const volt_session *s);
 /* Seconds of the whole run until now. */
 double volt_session_seconds(const volt_session *s);
 

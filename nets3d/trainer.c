@@ -311,7 +311,7 @@ static void fill_result(volt_train_result *r, const volt_session *s)
                              .seconds = volt_session_seconds(s),
                              .data_wait_s = t->data_wait_s,
                              .memory = s->memory,
-                             .peak_bytes = volt_mem_peak()};
+                             .peak_bytes = volt_session_peak(s)};
 }
 
 static volt_status write_summary(const volt_session *s)
@@ -321,16 +321,16 @@ static volt_status write_summary(const volt_session *s)
     char *path = NULL;
     volt_status st;
 
-    root = json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I}",
-                     "epochs", (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration,
-                     "train_loss", volt_json_number(t->train_loss), "mean_dice",
-                     volt_json_number(t->mean_dice), "ema_dice", volt_json_number(t->ema),
-                     "best_ema_dice", volt_json_number(t->best_ema), "seconds",
-                     volt_json_number(volt_session_seconds(s)), "data_wait_seconds",
-                     volt_json_number(t->data_wait_s), "device", s->recipe.device, "precision",
-                     volt_precision_name(s->recipe.precision), "threads", s->recipe.threads,
-                     "batch", (json_int_t)s->recipe.recipe.batch, "announced_bytes",
-                     (json_int_t)s->memory.total, "peak_bytes", (json_int_t)volt_mem_peak());
+    root = json_pack(
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I}", "epochs",
+        (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration, "train_loss",
+        volt_json_number(t->train_loss), "mean_dice", volt_json_number(t->mean_dice),
+        "ema_dice", volt_json_number(t->ema), "best_ema_dice", volt_json_number(t->best_ema),
+        "seconds", volt_json_number(volt_session_seconds(s)), "data_wait_seconds",
+        volt_json_number(t->data_wait_s), "device", s->recipe.device, "precision",
+        volt_precision_name(s->recipe.precision), "threads", s->recipe.threads, "batch",
+        (json_int_t)s->recipe.recipe.batch, "announced_bytes", (json_int_t)s->memory.total,
+        "peak_bytes", (json_int_t)volt_session_peak(s));
     if (!root)
         return volt_fail(VOLT_ENOMEM, "no memory for the summary of %s", s->run);
     VOLT_TRY(st, done, volt_path_join(&path, s->run, "summary.json"));

@@ -87,11 +87,11 @@ typedef struct volt_train_result {
     double seconds;             /* of the whole run, resumed parts included */
     double data_wait_s;
     volt_train_memory memory;
-    size_t peak_bytes; /* measured through mem.h */
+    size_t peak_bytes; /* measured through mem.h, without what others held before */
 } volt_train_result;
 
 /* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
- * cancelled. Progress: "iterations". Log: one line per epoch, warnings.
+ * cancelled. Resets volt_mem_peak(). Progress: "iterations". Log: one line per epoch, warnings.
  *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another
  *                   plan, data set or set of cases (the sentence names the first difference)
  *   VOLT_EFORMAT    damaged checkpoint or case
