@@ -302,6 +302,17 @@ const char *volt_path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+volt_status volt_cache_folder(char **out)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+    if (cache && *cache == '/')
+        return volt_format(out, "%s/volt", cache);
+    if (home && *home == '/')
+        return volt_format(out, "%s/.cache/volt", home);
+    return volt_fail(VOLT_EIO, "neither XDG_CACHE_HOME nor HOME names a folder");
+}
+
 volt_status volt_make_dirs(const char *path)
 {
     char *copy = NULL;

@@ -50,6 +50,9 @@ VOLT_API bool volt_path_is_writable_dir(const char *path);
 VOLT_CALL volt_path_join(char **out, const char *folder, const char *name);
 /* The part after the last '/'; borrowed from `path`. */
 VOLT_API const char *volt_path_name(const char *path);
+/* The user's folder for what can be made again: $XDG_CACHE_HOME/volt or ~/.cache/volt; it need
+ * not exist. The caller owns *out (volt_free). VOLT_EIO when neither variable is a path. */
+VOLT_CALL volt_cache_folder(char **out);
 /* Creates `path` and missing parents. */
 VOLT_CALL volt_make_dirs(const char *path);
 

@@ -19,22 +19,19 @@ static uint64_t hash_of(const char *text)
 /* The folder for a data set that cannot be written; the caller owns *out. */
 static volt_status cache_folder(char **out, const char *dataset_folder)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    char *real = realpath(dataset_folder, NULL);
+    char *real = realpath(dataset_folder, NULL), *cache = NULL;
     const char *path = real ? real : dataset_folder;
-    volt_status st;
+    volt_status st = volt_cache_folder(&cache);
 
-    if (cache && *cache == '/')
-        st = volt_format(out, "%s/volt/%s-%016llx", cache, volt_path_name(path),
+    if (st == VOLT_OK)
+        st = volt_format(out, "%s/%s-%016llx", cache, volt_path_name(path),
                          (unsigned long long)hash_of(path));
-    else if (home && *home == '/')
-        st = volt_format(out, "%s/.cache/volt/%s-%016llx", home, volt_path_name(path),
-                         (unsigned long long)hash_of(path));
-    else
+    else if (st == VOLT_EIO)
         st = volt_fail(VOLT_EIO,
                        "%s cannot be written and neither XDG_CACHE_HOME nor HOME names a "
                        "folder; choose one with --work",
                        dataset_folder);
+    volt_free(cache);
     free(real);
     return st;
 }

@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -177,19 +176,6 @@ static volt_status measure(double *out, const volt_precision_query *q, const sam
 
 /* ---- the cache ---- */
 
-static volt_status cache_folder(char **out, const char *asked)
-{
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (asked)
-        return volt_strdup(out, asked);
-    if (xdg && xdg[0] == '/')
-        return volt_format(out, "%s/volt", xdg);
-    if (home && home[0] == '/')
-        return volt_format(out, "%s/.cache/volt", home);
-    return volt_fail(VOLT_EIO, "neither XDG_CACHE_HOME nor HOME names a folder");
-}
-
 static volt_status cache_key(char **out, const volt_precision_query *q, const sample_conv *c)
 {
     return volt_format(
@@ -253,7 +239,7 @@ static volt_status speeds(double seconds[2], const volt_precision_query *q,
     volt_status st;
 
     VOLT_TRY(st, done, cache_key(&key, q, &c));
-    if (cache_folder(&folder, q->cache) == VOLT_OK) {
+    if ((q->cache ? volt_strdup(&folder, q->cache) : volt_cache_folder(&folder)) == VOLT_OK) {
         VOLT_TRY(st, done, volt_path_join(&path, folder, CACHE_FILE));
         root = cache_load(path);
         if (cache_find(seconds, root, key))
