@@ -6,7 +6,7 @@
 
 /* Fewer tiles (of 2^3 outputs) than this, and reading the transformed weights costs more than
  * the products saved; they also take 64/27 of the plain ones' memory. */
-#define LEAST_TILES 0
+#define LEAST_TILES 256
 
 static bool is_data(const volt_op *op)
 {

@@ -5,6 +5,7 @@
 #include <oneapi/dnnl/dnnl.h>
 #include "base/mem.h"
 #include "nets3d/cpu/conv.h"
+#include "nets3d/cpu/conv_winograd.h"
 #include "nets3d/cpu/ends.h"
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/tconv.h"
@@ -180,7 +181,7 @@ static volt_status create_by_kind(volt_op *op)
     case VOLT_OP_CONV_FWD:
     case VOLT_OP_CONV_BWD_DATA:
     case VOLT_OP_CONV_BWD_WEIGHTS:
-        return cpu_end_create(op) ? VOLT_OK : cpu_conv_create(op);
+        return cpu_end_create(op) || cpu_winograd_create(op) ? VOLT_OK : cpu_conv_create(op);
     case VOLT_OP_TCONV_FWD:
     case VOLT_OP_TCONV_BWD_DATA:
     case VOLT_OP_TCONV_BWD_WEIGHTS:
