@@ -8,7 +8,7 @@ extern const cli_command cmd_info, cmd_convert, cmd_phantom, cmd_check, cmd_plan
     cmd_bench_ops, cmd_bench_io, cmd_bench_volume;
 
 const cli_command *const cli_commands[] = {
-    &cmd_info,       &cmd_convert,   &cmd_check,    &cmd_phantom,      &cmd_plan,
+    &cmd_info,       &cmd_convert,   &cmd_phantom,  &cmd_check,        &cmd_plan,
     &cmd_preprocess, &cmd_train,     &cmd_predict,  &cmd_evaluate,     &cmd_snapshot,
     &cmd_bench_net,  &cmd_bench_ops, &cmd_bench_io, &cmd_bench_volume, NULL,
 };

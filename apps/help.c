@@ -50,7 +50,7 @@ void cli_print_commands(void)
     printf("usage: volt COMMAND [options] ...\n\n"
            "Trains and runs 3D segmentation networks on medical volumes.\n\ncommands:\n");
     for (int i = 0; cli_commands[i]; i++)
-        printf("  %-12s %s\n", cli_commands[i]->name, cli_commands[i]->one_line);
+        printf("  %-13s %s\n", cli_commands[i]->name, cli_commands[i]->one_line);
     printf(
         "\n'volt COMMAND --help' explains a command and its options, 'volt help exit-codes'\n"
         "what the command's exit status means, 'volt --version' prints the version.\n");

@@ -51,12 +51,15 @@ static bool in_range(const cli_option *option, double v)
            (option->low >= option->high || (v >= option->low && v <= option->high));
 }
 
-/* A whole decimal number at *p; moves *p behind it. */
+/* A decimal number at *p, a whole one if asked for; moves *p behind it. */
 static bool read_number(double *out, const char **p, bool whole)
 {
+    const char *digits = *p + strspn(*p, "+-");
     char *end = NULL;
 
-    if (!(isdigit((unsigned char)**p) || strchr("+-.", **p)) || **p == '\0')
+    /* strtod also takes "inf", "nan" and hexadecimal numbers. */
+    if (!(isdigit((unsigned char)*digits) || *digits == '.') ||
+        (digits[0] == '0' && tolower((unsigned char)digits[1]) == 'x'))
         return false;
     *out = strtod(*p, &end);
     if (end == *p || (whole && (*out != floor(*out) || fabs(*out) > 9007199254740992.0)))

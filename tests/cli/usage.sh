@@ -12,9 +12,64 @@ err_is "volt: no command given; 'volt --help' lists them"
 out_is ''
 expect 2 "$VOLT" zzzzzzzzz
 err_is "volt: no command 'zzzzzzzzz'; 'volt --help' lists them"
+# Every command that is listed has help with an example, and knows its own options.
+"$VOLT" --help | sed -n '/^commands:/,/^$/s/^  \([a-z]*\( [a-z]*\)\{0,1\}\)  .*/\1/p' | sed 's/ *$//' \
+    >"$SCRATCH/commands"
+[ "$(wc -l <"$SCRATCH/commands")" -ge 14 ] || fail "fewer than 14 commands are listed"
+while read -r first second; do
+    # shellcheck disable=SC2086
+    expect 0 "$VOLT" $first $second --help
+    out_has "^usage: volt $first${second:+ $second} \[options\]"
+    out_has '^  \$ volt '
+    err_is ''
+    # shellcheck disable=SC2086
+    expect 2 "$VOLT" $first $second --no-such-option
+    err_one_line
+done <"$SCRATCH/commands"
+expect 0 "$VOLT" help train
+out_has '^usage: volt train'
+expect 0 "$VOLT" help bench
+out_has '^  volt bench net'
+expect 0 "$VOLT" bench --help
+out_has '^  volt bench io'
+
+# Near misses are recognised.
+expect 2 "$VOLT" tarin
+err_is "volt: no command 'tarin'; did you mean 'train'?"
+expect 2 "$VOLT" bench
+err_has "'bench' needs a second word"
+expect 2 "$VOLT" train x -o y --epoch 3
+err_is "volt: volt train has no option '--epoch'; did you mean '--epochs'?"
+
+# Values: missing, of the wrong kind, out of range, not one of the words.
+expect 2 "$VOLT" train x -o
+err_is 'volt: -o needs a value: RUN'
+expect 2 "$VOLT" train x -o --resume
+err_is 'volt: -o needs a value: RUN'
+expect 2 "$VOLT" train x -o y --epochs 2.5
+err_is "volt: --epochs: '2.5' is not a whole number from 1 to 1000000"
+expect 2 "$VOLT" train x -o y --epochs=0
+err_is "volt: --epochs: '0' is not a whole number from 1 to 1000000"
+expect 2 "$VOLT" train x -o y --epochs 0x10
+err_one_line
+expect 2 "$VOLT" train x -o y --budget 30x
+err_is "volt: --budget: '30x' is not a duration such as 90s, 30m or 1h30m from 10 to 30000000"
+expect 2 "$VOLT" train x -o y --precision fp16
+err_is "volt: --precision: 'fp16' is not auto|fp32|bf16"
+expect 2 "$VOLT" train x -o y --resume=yes
+err_is 'volt: --resume takes no value'
+expect 2 "$VOLT" train x -o ''
+err_is 'volt: --output: the value is empty'
+expect 2 "$VOLT" train x y -o z
+err_is "volt: unexpected argument 'y'; usage: volt train [options] DATASET -o RUN"
+expect 2 "$VOLT" info --threads -1 x
+err_is "volt: --threads: '-1' is not a whole number from 0 to 4096"
+# After -- everything is an argument.
+expect 4 "$VOLT" info -- --threads
+err_has 'cannot open --threads'
+
 expect 0 "$VOLT" help exit-codes
 out_has '^   5  the file is damaged'
-
 # The page and the program tell the same codes.
 while read -r code text; do
     grep -qF "| $code | $text |" "$SOURCE/docs/exit-codes.md" ||
