@@ -251,7 +251,7 @@ static void account_packed(volt_program *p)
 static volt_loss_call largest_loss(const volt_program *p)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
-    static int64_t counts[1];
+    static int64_t counts[1]; /* not NULL: counting is wanted */
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
                            .d = t->d,

@@ -13,9 +13,9 @@ void volt_program_clear_steps(volt_program *p)
     }
     p->step_count = p->buffer_count = p->pending_count = p->share_count = 0;
     p->labels = -1;
-    for (int v = 0; p->values && v < p->value_count; v++)
+    for (int v = 0; v < p->value_count; v++)
         p->values[v].place.buffer = -1;
-    for (int u = 0; p->units && u < p->unit_count; u++) {
+    for (int u = 0; u < p->unit_count; u++) {
         p->units[u].mean = p->units[u].rstd = p->units[u].factors = -1;
         p->units[u].range.buffer = -1;
     }
