@@ -31,7 +31,7 @@ static const cli_option options[] = {
     {"--budget", 0, CLI_DURATION, offsetof(train_options, budget_s), "TIME", NULL, 10, 3e7,
      "fit the schedule to this time: 90s, 30m, 8h"},
     {"--batch", 0, CLI_INT, offsetof(train_options, batch), "N", NULL, 1, 4096,
-     "samples per iteration [the plan's]"},
+     "samples per iteration [the plan's, at most 4 with --budget]"},
     {"--precision", 0, CLI_CHOICE, offsetof(train_options, precision), "auto|fp32|bf16", "auto",
      0, 0, "auto: what is faster on this machine"},
     {"--seed", 0, CLI_INT, offsetof(train_options, seed), "S", "0", 0, 9e15,
@@ -59,18 +59,21 @@ static volt_status case_names(const char ***out, const volt_dataset *ds, const i
     return VOLT_OK;
 }
 
-static volt_train_options train_options_of(const cli *c)
+static volt_train_options train_options_of(const cli *c, const volt_plan_config *config)
 {
     const train_options *o = c->options;
     volt_train_options t = volt_train_defaults();
 
+    if (o->budget_s > 0)
+        t.recipe = volt_recipe_budget(config->batch);
     if (o->epochs)
         t.recipe.epochs = o->epochs;
     if (o->iterations)
         t.recipe.iterations = o->iterations;
     if (o->validation)
         t.recipe.validation_iterations = o->validation;
-    t.recipe.batch = o->batch;
+    if (o->batch)
+        t.recipe.batch = o->batch;
     t.precision = (volt_precision)o->precision;
     t.seed = (uint64_t)o->seed;
     t.threads = (int)c->threads;
@@ -108,7 +111,7 @@ static volt_status print_result(const cli *c, const volt_train_result *r)
 static volt_status train(cli *c, const volt_pipeline *p, volt_train_result *result)
 {
     const train_options *o = c->options;
-    volt_train_options t = train_options_of(c);
+    volt_train_options t = train_options_of(c, p->config);
     const char **train = NULL, **validate = NULL;
     char *splits = NULL;
     volt_split split = {0};

@@ -28,10 +28,11 @@ volt_recipe volt_recipe_nnunet(void)
                          .mirror = {true, true, true}};
 }
 
-volt_recipe volt_recipe_budget(void)
+volt_recipe volt_recipe_budget(int64_t plan_batch)
 {
     volt_recipe r = volt_recipe_nnunet();
 
+    r.batch = plan_batch < 4 ? plan_batch : 4;
     r.optimizer.kind = VOLT_ADAMW;
     r.optimizer.lr = 1e-3;
     r.optimizer.beta1 = 0.9;

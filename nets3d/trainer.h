@@ -36,9 +36,10 @@ typedef struct volt_recipe {
 } volt_recipe;
 
 VOLT_API volt_recipe volt_recipe_nnunet(void);
-/* What reaches the best Dice in minutes to hours: AdamW with cosine and warm-up. Epochs and
+/* What reaches the best Dice in minutes to hours: AdamW with cosine and warm-up, and batches of
+ * at most 4 however large the plan's, because steps count more than samples then. Epochs and
  * iterations are set by the budget. */
-VOLT_API volt_recipe volt_recipe_budget(void);
+VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
 
 /* What a run learns from. Everything is borrowed for the call. */
 typedef struct volt_train_data {
