@@ -86,7 +86,7 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     char *text = NULL, *again = NULL;
 
     (void)state;
-    recipe.recipe = volt_recipe_budget();
+    recipe.recipe = volt_recipe_budget(7);
     recipe.recipe.batch = 2;
     recipe.recipe.epochs = 4;
     recipe.recipe.optimizer.lr = 1.0 / 3;
