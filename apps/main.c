@@ -1,6 +1,8 @@
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "apps/cli.h"
 
 static int finish(volt_status st)
@@ -61,11 +63,23 @@ static volt_status print_help(int count, char **words)
     return st;
 }
 
+/* Threads that wait must sleep, not spin: on a machine where anything else runs, a spinning one
+ * takes the processor from the thread it waits for (short parallel loops became a thousand times
+ * slower). OpenMP reads its policy before main(), so the command starts itself once more. */
+static void let_waiting_threads_sleep(char **argv)
+{
+    if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
+        return;
+    if (setenv("OMP_WAIT_POLICY", "passive", 1) == 0)
+        (void)execv("/proc/self/exe", argv); /* where that fails, go on as we are */
+}
+
 int main(int argc, char **argv)
 {
     int count = argc - 1;
     char **words = argv + 1;
 
+    let_waiting_threads_sleep(argv);
     if (count == 0)
         return finish(volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists them"));
     if (strcmp(words[0], "--version") == 0) {
