@@ -64,8 +64,9 @@ static volt_status print_help(int count, char **words)
 }
 
 /* Threads that wait must sleep, not spin: on a machine where anything else runs, a spinning one
- * takes the processor from the thread it waits for (short parallel loops became a thousand times
- * slower). OpenMP reads its policy before main(), so the command starts itself once more. */
+ * takes the processor from the thread it waits for (short parallel loops became a thousand
+ * times slower). OpenMP reads its policy before main(), so the command starts itself once more.
+ */
 static void let_waiting_threads_sleep(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
