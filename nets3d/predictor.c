@@ -326,8 +326,8 @@ volt_status volt_predictor_open(volt_predictor **out, const char *run,
     list_flips(p, options->mirror);
     VOLT_TRY(st, done, compile(p, options, cb));
     VOLT_TRY(st, done, load(p, path));
-    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %s, %d mirroring%s", path, p->config->name,
-                volt_precision_name(p->precision), p->flips, p->flips > 1 ? "s" : "");
+    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %s, %s mirroring", path, p->config->name,
+                volt_precision_name(p->precision), p->flips > 1 ? "with" : "without");
     volt_free(path);
     path = NULL;
     p->held_bytes = volt_mem_current() - before;

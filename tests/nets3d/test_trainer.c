@@ -397,6 +397,39 @@ static void budgets_survive_a_kill(void **state)
     remove_folder("run-budget");
 }
 
+/* The same on the fast device, two threads, in both precisions. Last, since a process that has
+ * used a team of threads should not fork. */
+static void exact_on_the_cpu_device(void **state)
+{
+    const fixture *f = *state;
+    volt_train_options o = fixture_options(2, 3);
+    volt_device *cpu = NULL;
+    int compared = 0;
+
+    assert_ok(volt_device_open(&cpu, "cpu"));
+    o.device = "cpu";
+    o.threads = 2;
+    for (o.precision = VOLT_FP32; o.precision <= VOLT_BF16_MIXED; o.precision++) {
+        stopper s = {.at = 4};
+        const volt_callbacks cb = callbacks_of(&s);
+        if (!cpu->supports(cpu, o.precision))
+            continue;
+        remove_folder("run-whole");
+        remove_folder("run-cancelled");
+        o.resume = false;
+        assert_ok(volt_train("run-whole", &f->data, &o, NULL, NULL));
+        assert_int_equal(volt_train("run-cancelled", &f->data, &o, &cb, NULL), VOLT_ECANCELLED);
+        o.resume = true;
+        assert_ok(volt_train("run-cancelled", &f->data, &o, NULL, NULL));
+        assert_same_run("run-whole", "run-cancelled");
+        compared++;
+    }
+    assert_true(compared >= 1);
+    volt_device_close(cpu);
+    remove_folder("run-cancelled");
+    remove_folder("run-whole");
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -411,6 +444,7 @@ int main(void)
         cmocka_unit_test(schedules_fill_the_budget),
         cmocka_unit_test(budgets_are_kept),
         cmocka_unit_test(budgets_survive_a_kill),
+        cmocka_unit_test(exact_on_the_cpu_device),
     };
     static fixture f;
     int failed;
