@@ -6,7 +6,7 @@
 
 #define USED_SHARE       0.98 /* of the budget; the rest is for what nobody foresees */
 #define MOST_EPOCHS      30
-#define LEAST_ITERATIONS 5   /* of an epoch, unless time is too short even for one */
+#define LEAST_ITERATIONS 5    /* of an epoch, unless time is too short even for one */
 #define VALIDATION_SHARE 0.05 /* of an epoch's time */
 #define MOST_VALIDATION  50.0
 #define MEASURED         3    /* iterations, after one that warms up */

@@ -200,7 +200,7 @@ static inline volt_train_options fixture_options(int64_t epochs, int64_t iterati
 
     o.device = "reference";
     o.precision = VOLT_FP32;
-    o.recipe = volt_recipe_budget();
+    o.recipe = volt_recipe_budget(2);
     o.recipe.epochs = epochs;
     o.recipe.iterations = iterations;
     o.recipe.validation_iterations = 2;
