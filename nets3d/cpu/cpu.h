@@ -37,7 +37,7 @@ typedef struct cpu_context {
     const cpu_kernels *kernels;
     void *engine;              /* dnnl_engine_t */
     const volt_device *device; /* that this is the context of */
-    char library[32]; /* "oneDNN 2.6.3" */
+    char library[32];          /* "oneDNN 2.6.3" */
 } cpu_context;
 
 /* `t` as this device lays it out. */
