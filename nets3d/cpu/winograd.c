@@ -84,8 +84,8 @@ static void clear_rows(float *v, int64_t from, int64_t rows, int64_t channels)
     const int64_t stride = winograd_point_stride(rows, channels);
 
     for (int f = 0; from < rows && f < WINOGRAD_POINTS; f++)
-        memset(v + f * stride + from * channels, 0,
-               (size_t)((rows - from) * channels) * sizeof(float));
+        memset(v + f * stride + from * winograd_row_stride(channels), 0,
+               (size_t)((rows - from) * winograd_row_stride(channels)) * sizeof(float));
 }
 
 void volt_winograd_run(const volt_winograd_shape *s, const volt_winograd_tensor *src,
@@ -188,7 +188,7 @@ static void sum_bias(const gradient_job *j, int64_t p, const float *d, int64_t r
         sum[o] = 0;
     for (int64_t r = 0; r < rows; r++)
         for (int64_t o = 0; o < oc; o++)
-            sum[o] += (double)d[r * oc + o];
+            sum[o] += (double)d[r * winograd_row_stride(oc) + o];
 }
 
 /* Sums of tiles [first, last), part `p`, by one thread. */

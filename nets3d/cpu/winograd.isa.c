@@ -159,6 +159,7 @@ INLINE void input_rows(float *v, const volt_winograd_shape *s, const volt_winogr
                        const winograd_rows *r, bool bf16)
 {
     const int64_t *n = src->extent, stride = winograd_point_stride(r->rows, s->ic);
+    const int64_t row_stride = winograd_row_stride(s->ic);
     int64_t tile = r->first, left = r->count, row = r->row;
 
     while (left > 0) {
@@ -171,7 +172,7 @@ INLINE void input_rows(float *v, const volt_winograd_shape *s, const volt_winogr
             line[i] = inside ? at[0] * src->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
         }
         for (int64_t c = 0; c < s->ic; c += LANES) {
-            transform_piece(v + row * s->ic + c, stride, s->ic, src->data, line,
+            transform_piece(v + row * row_stride + c, stride, row_stride, src->data, line,
                             2 * at[3] - s->pad_low[2], n[2], piece, bf16);
             for (int i = 0; i < 16; i++)
                 line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
@@ -192,9 +193,10 @@ static void transform_input(float *v, const volt_winograd_shape *s,
 }
 
 /* ROW_GROUP rows times N vectors of output channels. */
-INLINE void product(float *m, int64_t oc, const float *v, int64_t ic, const float *u,
+INLINE void product(float *m, int64_t m_row, const float *v, int64_t ic, const float *u,
                     const int vectors)
 {
+    const int64_t v_row = winograd_row_stride(ic);
     vec sum[ROW_GROUP][2];
 
     for (int r = 0; r < ROW_GROUP; r++)
@@ -203,31 +205,32 @@ INLINE void product(float *m, int64_t oc, const float *v, int64_t ic, const floa
         const vec u0 = load(u), u1 = vectors == 2 ? load(u + LANES) : u0;
 #pragma GCC unroll 12
         for (int r = 0; r < ROW_GROUP; r++) {
-            const float x = v[r * ic + k];
+            const float x = v[r * v_row + k];
             sum[r][0] += x * u0;
             if (vectors == 2)
                 sum[r][1] += x * u1;
         }
     }
     for (int r = 0; r < ROW_GROUP; r++) {
-        store(m + r * oc, sum[r][0]);
+        store(m + r * m_row, sum[r][0]);
         if (vectors == 2)
-            store(m + r * oc + LANES, sum[r][1]);
+            store(m + r * m_row + LANES, sum[r][1]);
     }
 }
 
 static void multiply(float *m, const float *v, const float *u, int64_t rows, int64_t ic,
                      int64_t oc)
 {
+    const int64_t v_row = winograd_row_stride(ic), m_row = winograd_row_stride(oc);
     int64_t o = 0;
 
     for (; o + 2 * LANES <= oc; o += 2 * LANES) {
         for (int64_t r = 0; r < rows; r += ROW_GROUP)
-            product(m + r * oc + o, oc, v + r * ic, ic, u + o * ic, 2);
+            product(m + r * m_row + o, m_row, v + r * v_row, ic, u + o * ic, 2);
     }
     if (o < oc) {
         for (int64_t r = 0; r < rows; r += ROW_GROUP)
-            product(m + r * oc + o, oc, v + r * ic, ic, u + o * ic, 1);
+            product(m + r * m_row + o, m_row, v + r * v_row, ic, u + o * ic, 1);
     }
 }
 
@@ -281,6 +284,7 @@ INLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_sha
                         const float *m, const float *bias, const winograd_rows *r, bool bf16)
 {
     const int64_t stride = winograd_point_stride(r->rows, s->oc);
+    const int64_t row_stride = winograd_row_stride(s->oc);
     const int64_t block = dst->extent[0] * dst->extent[1] * dst->extent[2] * LANES;
 
     for (int64_t i = 0; i < r->count; i++) {
@@ -288,7 +292,7 @@ INLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_sha
         tile_position(at, r->tiling, r->first + i);
         for (int64_t o = 0; o < s->oc; o += LANES) {
             const int64_t origin = at[0] * dst->sample_stride + o / LANES * block;
-            output_tile(dst, origin, at, m + (r->row + i) * s->oc + o, stride,
+            output_tile(dst, origin, at, m + (r->row + i) * row_stride + o, stride,
                         bias ? load(bias + o) : (vec){0}, bf16);
         }
     }
@@ -357,6 +361,7 @@ INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
                           const volt_winograd_tensor *diff, const winograd_rows *r, bool bf16)
 {
     const int64_t *n = diff->extent, stride = winograd_point_stride(r->rows, s->oc);
+    const int64_t row_stride = winograd_row_stride(s->oc);
     int64_t tile = r->first, left = r->count, row = r->row;
 
     while (left > 0) {
@@ -368,8 +373,8 @@ INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
             line[i] = inside ? at[0] * diff->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
         }
         for (int64_t o = 0; o < s->oc; o += LANES) {
-            gradient_piece(d_points + row * s->oc + o, stride, s->oc, diff->data, line,
-                           2 * at[3], n[2], piece, bf16);
+            gradient_piece(d_points + row * row_stride + o, stride, row_stride, diff->data,
+                           line, 2 * at[3], n[2], piece, bf16);
             for (int i = 0; i < 4; i++)
                 line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
         }
@@ -391,13 +396,14 @@ static void transform_gradient(float *d, const volt_winograd_shape *s,
 INLINE void outer_product(float *du, int64_t oc, const float *v, int64_t ic, const float *d,
                           int64_t rows, const int vectors, bool fresh)
 {
+    const int64_t v_row = winograd_row_stride(ic), d_row = winograd_row_stride(oc);
     vec sum[GRAD_GROUP][2];
 
     for (int i = 0; i < GRAD_GROUP; i++) {
         sum[i][0] = fresh ? (vec){0} : load(du + i * oc);
         sum[i][1] = fresh || vectors == 1 ? (vec){0} : load(du + i * oc + LANES);
     }
-    for (int64_t r = 0; r < rows; r++, v += ic, d += oc) {
+    for (int64_t r = 0; r < rows; r++, v += v_row, d += d_row) {
         const vec d0 = load(d), d1 = vectors == 2 ? load(d + LANES) : d0;
 #pragma GCC unroll 8
         for (int i = 0; i < GRAD_GROUP; i++) {

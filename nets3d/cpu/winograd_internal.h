@@ -23,10 +23,17 @@ typedef struct winograd_rows {
     int64_t row;          /* row of tile `first` */
 } winograd_rows;
 
+/* Floats from one row to the next. Wide rows get an extra line: without it, one column of
+ * channels would use few sets of the first cache. */
+static inline int64_t winograd_row_stride(int64_t channels)
+{
+    return channels < 128 ? channels : channels + 16;
+}
+
 /* The extra line keeps the 64 points of one tile out of the same cache sets. */
 static inline int64_t winograd_point_stride(int64_t rows, int64_t channels)
 {
-    return rows * channels + 16;
+    return rows * winograd_row_stride(channels) + 16;
 }
 
 typedef struct winograd_kernels {
