@@ -69,19 +69,19 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
 {
     cli *c = user;
     double now = volt_seconds();
-    bool fresh = strcmp(c->progress.what, what) != 0 || done < c->progress.done ||
-                 total != c->progress.total;
+    bool ended = c->progress.done >= c->progress.total && total != c->progress.total;
+    bool fresh = strcmp(c->progress.what, what) != 0 || done < c->progress.done || ended;
     bool finished = done >= total;
     char line[160];
 
-    if (total <= 1 || (finished && !fresh && c->progress.done >= total))
+    if (total <= 1 || (finished && !fresh && c->progress.done >= c->progress.total))
         return; /* nothing to tell, or told already */
     if (fresh) {
         snprintf(c->progress.what, sizeof c->progress.what, "%s", what);
         c->progress.began = c->progress.drawn = now;
         c->progress.first = done;
-        c->progress.total = total;
     }
+    c->progress.total = total; /* a training budget moves it on the way */
     c->progress.done = done;
     if (!finished && now - c->progress.drawn < (c->progress.terminal ? redraw_s : report_s))
         return;
