@@ -8,7 +8,7 @@
 #include "nets3d/op_spec.h"
 
 /* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
- * or 3. A PLAIN operand is staged: copied to or from a native one in scratch. */
+ * or 3. An operand oneDNN cannot take is staged: copied to or from a twin in scratch. */
 enum { SRC, DST, SIDES };
 #define WEIGHTS 1 /* operand */
 
@@ -17,7 +17,7 @@ struct cpu_conv {
     dnnl_primitive_t conv, reorder; /* reorder: weights plain <-> blocked */
     dnnl_stream_t stream;
     dnnl_memory_t memory[SIDES], weights, plain_weights, bias, pad;
-    volt_op *stage[SIDES];             /* copy of a PLAIN operand; NULL = native already */
+    volt_op *stage[SIDES];             /* copy to or from its twin; NULL = none */
     size_t stage_at[SIDES];            /* its place in the scratch */
     size_t pad_at;                     /* in scratch: oneDNN's scratchpad, */
     size_t weights_at, weights_sum_at; /* blocked gradient of a sample, of all, */
@@ -26,6 +26,7 @@ struct cpu_conv {
     int64_t weights_bytes;
     int64_t dims[5]; /* of the weights, channels rounded up to blocks */
     bool padded;     /* dims differ from the parameter's */
+    bool plain;      /* works on plain float32 tensors instead of native ones */
     int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
     int64_t sample_bytes[SIDES], offset_bytes[SIDES];
 };
@@ -113,50 +114,72 @@ static size_t reserve(volt_op *op, size_t bytes)
     return at;
 }
 
-/* A PLAIN operand gets a native twin in the scratch and a copy between them. */
-static volt_status create_stage(volt_op *op, int side, volt_dtype dtype)
+/* An operand gets a twin in the scratch and a copy between them. */
+static volt_status create_stage(volt_op *op, int side, volt_dtype dtype, volt_layout layout)
 {
     const volt_device *dev = op->ctx->device;
-    const volt_tensor plain = op->spec.tensor[side_index(op, side)];
-    const int64_t dims[5] = {plain.n, plain.c, plain.d, plain.h, plain.w};
-    const volt_tensor native = volt_tensor_make(dims, dtype, VOLT_NATIVE);
+    const volt_tensor own = op->spec.tensor[side_index(op, side)];
+    const int64_t dims[5] = {own.n, own.c, own.d, own.h, own.w};
+    const volt_tensor twin = volt_tensor_make(dims, dtype, layout);
     volt_op_spec spec = {.kind = VOLT_OP_COPY, .threads = op->spec.threads};
     cpu_conv *c = op->conv;
     volt_status st;
 
-    spec.tensor[0] = is_output(op, side) ? native : plain;
-    spec.tensor[1] = is_output(op, side) ? plain : native;
+    spec.tensor[0] = is_output(op, side) ? twin : own;
+    spec.tensor[1] = is_output(op, side) ? own : twin;
     st = dev->op_create(dev, &c->stage[side], &spec);
     if (st == VOLT_OK) {
-        c->stage_at[side] = reserve(op, dev->buffer_bytes(dev, &native));
-        cpu_view_of(&op->view[side_index(op, side)], op->ctx, &native);
+        c->stage_at[side] = reserve(op, dev->buffer_bytes(dev, &twin));
+        cpu_view_of(&op->view[side_index(op, side)], op->ctx, &twin);
     }
     return st;
 }
 
-static volt_status stage_plain(volt_op *op)
+/* oneDNN's blocked weight gradients (2.6.3 and 3.2) can be wrong where no window lies inside
+ * the volume along some axis, most often in bf16. Those, always small, go through plain
+ * float32. */
+static bool needs_plain(const volt_op *op)
 {
-    volt_dtype native = VOLT_F32;
+    const volt_conv *c = &op->spec.conv;
+    const int64_t extent[3] = {op->view[0].d, op->view[0].h, op->view[0].w};
+
+    if (op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS)
+        return false;
+    for (int k = 0; k < 3; k++) {
+        const int64_t first = (c->pad_low[k] + c->stride[k] - 1) / c->stride[k];
+        if (first * c->stride[k] - c->pad_low[k] + c->kernel[k] > extent[k])
+            return true; /* the first window that begins inside ends outside */
+    }
+    return false;
+}
+
+/* Stages what oneDNN cannot take as it is. */
+static volt_status stage_operands(volt_op *op)
+{
+    volt_dtype dtype = VOLT_F32;
     volt_status st = VOLT_OK;
 
+    op->conv->plain = needs_plain(op);
     for (int side = 0; side < SIDES; side++) {
         const volt_tensor *t = &op->spec.tensor[side_index(op, side)];
-        if (t->layout == VOLT_NATIVE)
-            native = t->dtype;
+        if (t->layout == VOLT_NATIVE && !op->conv->plain)
+            dtype = t->dtype;
     }
     for (int side = 0; side < SIDES && st == VOLT_OK; side++)
-        if (op->view[side_index(op, side)].plain)
-            st = create_stage(op, side, native);
+        if (op->view[side_index(op, side)].plain != op->conv->plain)
+            st = create_stage(op, side, dtype, op->conv->plain ? VOLT_PLAIN : VOLT_NATIVE);
     return st;
 }
 
 static dnnl_status_t activation_md(cpu_md *out, const volt_op *op, const cpu_view *v)
 {
     const int64_t n = op->conv->samples > 1 ? 1 : v->n;
-    const int64_t dims[5] = {n, v->blocks * op->ctx->block, v->d, v->h, v->w};
+    const int64_t dims[5] = {n, v->plain ? v->c : v->blocks * op->ctx->block, v->d, v->h, v->w};
 
     return cpu_md_create(out, 5, dims, v->bf16 ? dnnl_bf16 : dnnl_f32,
-                         op->ctx->block == 16 ? dnnl_nCdhw16c : dnnl_nCdhw8c);
+                         v->plain               ? dnnl_ncdhw
+                         : op->ctx->block == 16 ? dnnl_nCdhw16c
+                                                : dnnl_nCdhw8c);
 }
 
 /* The convolution's descriptor with weights in whatever format is fastest. */
@@ -314,7 +337,7 @@ static void describe(volt_op *op)
 static void pad_weights(volt_op *op)
 {
     const volt_tensor *w = &op->spec.tensor[WEIGHTS];
-    const int64_t block = op->ctx->block;
+    const int64_t block = op->conv->plain ? 1 : op->ctx->block;
     const int64_t dims[5] = {(w->n + block - 1) / block * block,
                              (w->c + block - 1) / block * block, w->d, w->h, w->w};
 
@@ -328,7 +351,7 @@ volt_status cpu_conv_create(volt_op *op)
     int before;
 
     VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
-    VOLT_TRY(st, done, stage_plain(op));
+    VOLT_TRY(st, done, stage_operands(op));
     op->conv->samples = 1;
     pad_weights(op);
     for (int side = 0; side < SIDES; side++) {
@@ -528,7 +551,7 @@ static dnnl_status_t run_convolution(const volt_op *op, void *const *operand,
     return st == dnnl_success ? unpack_gradient(op, operand[WEIGHTS], scratch) : st;
 }
 
-/* Copies a PLAIN operand into its stage, or the stage out to it. */
+/* Copies staged inputs in, or a staged output out. */
 static volt_status run_stage(const volt_op *op, void *const *operand, char *const side[SIDES],
                              bool output)
 {
@@ -536,8 +559,8 @@ static volt_status run_stage(const volt_op *op, void *const *operand, char *cons
 
     for (int i = 0; i < SIDES && st == VOLT_OK; i++) {
         volt_op *copy = op->conv->stage[i];
-        void *plain = operand[side_index(op, i)];
-        void *args[2] = {output ? side[i] : plain, output ? plain : side[i]};
+        void *own = operand[side_index(op, i)];
+        void *args[2] = {output ? side[i] : own, output ? own : side[i]};
         if (copy && is_output(op, i) == output)
             st = op->ctx->device->op_run(copy, args, NULL);
     }

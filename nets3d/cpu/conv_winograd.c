@@ -5,8 +5,12 @@
 #include "nets3d/cpu/winograd.h"
 
 /* Fewer tiles (of 2^3 outputs) than this, and reading the transformed weights costs more than
- * the products saved; they also take 64/27 of the plain ones' memory. */
-#define LEAST_TILES 256
+ * the products saved; they also take 64/27 of the plain ones' memory. Without AVX2 oneDNN has
+ * no fast kernels for three dimensions. */
+static int64_t least_tiles(const volt_op *op)
+{
+    return op->ctx->isa == VOLT_ISA_BASE ? 1 : 256;
+}
 
 static bool is_data(const volt_op *op)
 {
@@ -95,7 +99,8 @@ static bool suits(const volt_op *op)
         if (c->kernel[k] != 3 || c->stride[k] != 1 || c->pad_low[k] > 2)
             return false;
     return !in->plain && !out->plain && in->bf16 == out->bf16 &&
-           dst->n * ((dst->d + 1) / 2) * ((dst->h + 1) / 2) * ((dst->w + 1) / 2) >= LEAST_TILES;
+           dst->n * ((dst->d + 1) / 2) * ((dst->h + 1) / 2) * ((dst->w + 1) / 2) >=
+               least_tiles(op);
 }
 
 bool cpu_winograd_create(volt_op *op)

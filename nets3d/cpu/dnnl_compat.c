@@ -43,8 +43,8 @@ void cpu_md_free(cpu_md md)
 static dnnl_status_t create_pd(dnnl_primitive_desc_t *out, const cpu_conv_desc *d,
                                dnnl_engine_t engine, dnnl_primitive_attr_t attr)
 {
-    const dnnl_dim_t dilation[3] = {0, 0, 0};
-    dnnl_dims_t s = {0}, low = {0}, high = {0}; /* the full size that 2.x declares */
+    const dnnl_dims_t dilation = {0};
+    dnnl_dims_t s = {0}, low = {0}, high = {0}; /* the full size, as declared */
     const dnnl_prop_kind_t prop = d->inference ? dnnl_forward_inference : dnnl_forward_training;
     const dnnl_alg_kind_t alg = dnnl_convolution_direct;
     dnnl_primitive_desc_t hint = NULL;
@@ -97,7 +97,7 @@ void cpu_md_free(cpu_md md)
 static dnnl_status_t create_pd(dnnl_primitive_desc_t *out, const cpu_conv_desc *d,
                                dnnl_engine_t engine, dnnl_primitive_attr_t attr)
 {
-    dnnl_dims_t s = {0}, low = {0}, high = {0}; /* the full size that 2.x declares */
+    dnnl_dims_t s = {0}, low = {0}, high = {0}; /* the full size, as declared */
     const dnnl_prop_kind_t prop = d->inference ? dnnl_forward_inference : dnnl_forward_training;
     const dnnl_alg_kind_t alg = dnnl_convolution_direct;
     dnnl_convolution_desc_t forward, desc;

@@ -163,15 +163,13 @@ void VOLT_ISA_NAME(cpu_norm_act_fwd)(const volt_op *op, void *const *p, void *sc
 }
 
 /* The gradient that arrives behind the norm: (dy [+ dy2]) * act'(norm(x)). */
-VINLINE vf arriving(const volt_op *op, void *const *p, const affine *f, vf x, int64_t at,
-                    int64_t at2, int bf16)
+VINLINE vf arriving(void *const *p, const affine *f, vf x, int64_t at, int64_t at2, int bf16)
 {
     vf g = v_get(p[5], at, bf16);
 
-    (void)op;
     if (p[6])
         g += v_get(p[6], at2, bf16);
-    return g * v_leaky_gradient((x - f->mean) * f->a + f->shift, f->slope);
+    return v_leaky_back(g, (x - f->mean) * f->a + f->shift, f->slope);
 }
 
 VINLINE int64_t second_at(const volt_op *op, void *const *p, cpu_task t)
@@ -193,7 +191,7 @@ VINLINE void sums_of_task(const volt_op *op, void *const *p, cpu_task t, int bf1
         vf s = v_zero(), q = v_zero();
         for (int64_t v = first; v < end; v++) {
             const vf x = v_get(p[0], at + v * VB, bf16);
-            const vf g = arriving(op, p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+            const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
             s += g;
             q += g * ((x - f.mean) * f.rstd);
         }
@@ -247,7 +245,7 @@ VINLINE void gradient_task(const volt_op *op, void *const *p, cpu_task t, int bf
     const vf mean_g = v_float(a), mean_gx = v_float(b) * f.rstd;
     for (int64_t v = 0; v < t.count; v++) {
         const vf x = v_get(p[0], at + v * VB, bf16);
-        const vf g = arriving(op, p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+        const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
         v_put(p[7], dx + v * VB, bf16, f.a * (g - mean_g - (x - f.mean) * mean_gx));
     }
 }

@@ -24,8 +24,8 @@ VINLINE void act_bwd_task(const volt_op *op, void *const *p, cpu_task t, int bf1
     const int64_t y = start(op, 0, t), dy = start(op, 1, t), dx = start(op, 2, t);
 
     for (int64_t v = 0; v < t.count; v++) {
-        const vf factor = v_leaky_gradient(v_get(p[0], y + v * VB, bf16), slope);
-        v_put(p[2], dx + v * VB, bf16, factor * v_get(p[1], dy + v * VB, bf16));
+        const vf g = v_get(p[1], dy + v * VB, bf16);
+        v_put(p[2], dx + v * VB, bf16, v_leaky_back(g, v_get(p[0], y + v * VB, bf16), slope));
     }
 }
 

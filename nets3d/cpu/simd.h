@@ -121,10 +121,16 @@ VINLINE vf v_leaky(vf x, vf slope)
     return v_max(x, slope * x);
 }
 
-/* 1 where x > 0, else slope. */
-VINLINE vf v_leaky_gradient(vf x, vf slope)
+/* g where x > 0, else slope * g. */
+VINLINE vf v_leaky_back(vf g, vf x, vf slope)
 {
-    return v_select(x > v_zero(), v_set(1), slope);
+#if defined(__AVX512F__)
+    const __mmask16 low = _mm512_cmp_ps_mask((__m512)x, _mm512_setzero_ps(), _CMP_NGT_UQ);
+
+    return (vf)_mm512_mask_mul_ps((__m512)g, low, (__m512)g, (__m512)slope);
+#else
+    return v_select(x > v_zero(), g, slope * g);
+#endif
 }
 
 VINLINE vd v_double(vf x)

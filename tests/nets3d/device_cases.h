@@ -22,6 +22,11 @@ static const conv_case conv_cases[] = {
     {2, 17, 16, 4, 4, 4, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
     {1, 48, 17, 2, 9, 3, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
     {1, 16, 32, 3, 3, 40, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    /* enough tiles for fast algorithms */
+    {1, 20, 18, 13, 14, 15, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    /* every window reaches into the padding along d */
+    {1, 32, 16, 2, 6, 7, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    {1, 16, 32, 3, 6, 7, {CUBE(3), CUBE(2), CUBE(1), CUBE(1)}},
     /* single voxels */
     {2, 16, 16, 1, 1, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
     {1, 5, 4, 1, 6, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
