@@ -68,6 +68,13 @@ typedef struct cli_command {
     .options = (table), .options_count = sizeof(table) / sizeof(table)[0],                     \
     .options_bytes = sizeof(type)
 
+/* Units of work as last reported. */
+typedef struct cli_progress {
+    char what[32];
+    int64_t done, total, first; /* first: done when it began */
+    double began, drawn;        /* s */
+} cli_progress;
+
 /* One run of one command. */
 struct cli {
     const cli_command *command;
@@ -79,9 +86,7 @@ struct cli {
     volt_callbacks callbacks; /* pass &c->callbacks to long calls */
     struct {
         bool terminal, shown, told_cancel;
-        char what[32];
-        int64_t done, total, first;
-        double began, drawn; /* s */
+        cli_progress whole, part; /* "cases", and "tiles" of one of them */
     } progress;
 };
 

@@ -44,55 +44,74 @@ static void print_rate(char *out, size_t bytes, double rate)
 }
 
 /* "34/195 cases, 12.1/s, 0:13 left"; at the end "195 cases in 16.1 s, 12.1/s". */
-static void format_progress(char *out, size_t bytes, const cli *c, double now)
+static void format_progress(char *out, size_t bytes, const cli_progress *p, double now)
 {
-    double elapsed = now - c->progress.began;
-    double made = (double)(c->progress.done - c->progress.first);
+    double elapsed = now - p->began;
+    double made = (double)(p->done - p->first);
     char time[32] = "", rate[48] = "";
 
     if (made > 0 && elapsed > 0)
         print_rate(rate, sizeof rate, made / elapsed);
-    if (c->progress.done >= c->progress.total) {
-        snprintf(out, bytes, "%lld %s in %.1f s%s%s", (long long)c->progress.total,
-                 c->progress.what, elapsed, *rate ? ", " : "", rate);
+    if (p->done >= p->total) {
+        snprintf(out, bytes, "%lld %s in %.1f s%s%s", (long long)p->total, p->what, elapsed,
+                 *rate ? ", " : "", rate);
         return;
     }
     if (*rate)
-        print_time(time, sizeof time,
-                   (double)(c->progress.total - c->progress.done) * elapsed / made);
-    snprintf(out, bytes, "%lld/%lld %s%s%s%s%s%s", (long long)c->progress.done,
-             (long long)c->progress.total, c->progress.what, *rate ? ", " : "", rate,
-             *rate ? ", " : "", time, *rate ? " left" : "");
+        print_time(time, sizeof time, (double)(p->total - p->done) * elapsed / made);
+    snprintf(out, bytes, "%lld/%lld %s%s%s%s%s%s", (long long)p->done, (long long)p->total,
+             p->what, *rate ? ", " : "", rate, *rate ? ", " : "", time, *rate ? " left" : "");
 }
 
+/* Takes a report into `p`; false when it ends what had ended already. */
+static bool take_report(cli_progress *p, const char *what, int64_t done, int64_t total,
+                        double now)
+{
+    bool ended = p->done >= p->total && total != p->total;
+    bool fresh = strcmp(p->what, what) != 0 || done < p->done || ended;
+
+    if (done >= total && !fresh && p->done >= p->total)
+        return false;
+    if (fresh) {
+        snprintf(p->what, sizeof p->what, "%s", what);
+        p->began = p->drawn = now;
+        p->first = done;
+    }
+    p->total = total; /* a training budget moves it on the way */
+    p->done = done;
+    return true;
+}
+
+/* Units reported while others are under way are parts of those: "tiles" of one of the "cases".
+ * They show behind them on a terminal and leave no line of their own. */
 static void on_progress(void *user, const char *what, int64_t done, int64_t total)
 {
     cli *c = user;
+    cli_progress *p = &c->progress.whole;
     double now = volt_seconds();
-    bool ended = c->progress.done >= c->progress.total && total != c->progress.total;
-    bool fresh = strcmp(c->progress.what, what) != 0 || done < c->progress.done || ended;
-    bool finished = done >= total;
-    char line[160];
+    bool finished;
+    char line[160], part[64] = "";
 
-    if (total <= 1 || (finished && !fresh && c->progress.done >= c->progress.total))
-        return; /* nothing to tell, or told already */
-    if (fresh) {
-        snprintf(c->progress.what, sizeof c->progress.what, "%s", what);
-        c->progress.began = c->progress.drawn = now;
-        c->progress.first = done;
-    }
-    c->progress.total = total; /* a training budget moves it on the way */
-    c->progress.done = done;
-    if (!finished && now - c->progress.drawn < (c->progress.terminal ? redraw_s : report_s))
+    if (total <= 1)
+        return; /* nothing to tell */
+    if (p->done < p->total && strcmp(p->what, what) != 0) {
+        if (!take_report(&c->progress.part, what, done, total, now))
+            return;
+        snprintf(part, sizeof part, " (%lld/%lld %s)", (long long)done, (long long)total, what);
+    } else if (!take_report(p, what, done, total, now)) {
         return;
-    c->progress.drawn = now;
-    format_progress(line, sizeof line, c, now);
+    }
+    finished = p->done >= p->total;
+    if (!finished && now - p->drawn < (c->progress.terminal ? redraw_s : report_s))
+        return;
+    p->drawn = now;
+    format_progress(line, sizeof line, p, now);
     if (c->progress.terminal && !finished) {
-        fprintf(stderr, "\r%s\033[K", line);
+        fprintf(stderr, "\r%s%s\033[K", line, part);
         c->progress.shown = true;
     } else {
         clear_line(c);
-        fprintf(stderr, "%s\n", line);
+        fprintf(stderr, "%s%s\n", line, part);
     }
 }
 
@@ -135,4 +154,5 @@ void cli_watch(cli *c)
 void cli_end_progress(cli *c)
 {
     clear_line(c);
+    c->progress.whole = c->progress.part = (cli_progress){.what = ""};
 }

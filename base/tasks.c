@@ -64,6 +64,7 @@ volt_status volt_tasks_run(const volt_tasks *tasks)
     if (workers > threads)
         workers = threads;
     s.threads = threads / (int)workers;
+    volt_report_progress(tasks->callbacks, tasks->what, 0, tasks->count); /* the clock starts */
     VOLT_TRY(st, done, volt_alloc_zero(&team, (size_t)workers, sizeof *team, "threads"));
     pthread_mutex_init(&s.lock, NULL);
     /* This thread is a worker too, so fewer than asked for still get everything done. */

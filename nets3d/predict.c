@@ -237,6 +237,7 @@ static volt_status predict_all(job *j)
     item it = {0};
     volt_status st = VOLT_OK;
 
+    volt_report_progress(j->cb, "cases", 0, j->cases->count);
     for (int64_t i = 0; i < j->cases->count; i++) {
         VOLT_TRY(st, done, volt_check_cancelled(j->cb));
         VOLT_TRY(st, done, next_item(&it, j, i));

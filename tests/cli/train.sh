@@ -54,6 +54,17 @@ for channel in 0000 0001 0002 0003; do
 done
 expect 0 "$VOLT" predict "$run" "$data/imagesTr" "$scans" -o "$SCRATCH/masks" --no-mirror --json
 out_json output cases seconds announced_bytes peak_bytes
+
+# Progress of scans of several tiles: one line for all, and its time is that of the whole.
+expect 0 "$VOLT" phantom brats "$SCRATCH/large" --cases 3 --size 56 --seed 6 -q
+expect 0 "$VOLT" predict "$run" "$SCRATCH/large/imagesTr" -o "$SCRATCH/large-masks" --no-mirror \
+    --threads 1 --json
+[ "$(grep -cE '^[0-9]+ [a-z]+ in [0-9.]+ s' "$ERR")" -eq 1 ] || fail "not one line of progress"
+err_has '^3 cases in [0-9.]+ s'
+told=$(sed -nE 's/^3 cases in ([0-9.]+) s.*/\1/p' "$ERR")
+whole=$(sed -nE 's/.*"seconds":([0-9.]+).*/\1/p' "$OUT")
+awk "BEGIN { exit !($told >= 0.9 * $whole - 0.2 && $told <= $whole + 0.2) }" ||
+    fail "progress tells $told s of a run of $whole s"
 for mask in "$data/imagesTr/brats_001_0000:brats_001" "$scans/odd_0000:odd"; do
     grid() { "$VOLT" info --header "$1" | sed -n '3,8p' | grep -v type; }
     [ "$(grid "${mask%%:*}.nii.gz")" = "$(grid "$SCRATCH/masks/${mask##*:}.nii.gz")" ] ||
