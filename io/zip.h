@@ -1,0 +1,71 @@
+/* zip.h - zip archives, zip64 included: torch's checkpoints and numpy's npz are such files.
+ *
+ * Reading  the file is mapped and hostile. The end record, the central directory and every
+ *          local header are checked on opening: each member lies inside the file, in front of
+ *          the directory, and no two overlap (so that a small file cannot hold endless data);
+ *          names are unique UTF-8 without a NUL, a backslash, a leading '/' or a ".." part.
+ *          Encrypted members, methods other than stored and deflate, and archives over several
+ *          disks are refused by name. CRC and size are verified when a member is read.
+ * Writing  whole or not at all. Stored members start at a multiple of VOLT_ZIP_ALIGN bytes, so
+ *          that their numbers can be used where they lie. No times are stored: the same
+ *          members give the same bytes. zip64 where a size needs it.
+ * Threads  an open archive is read-only and may be shared; a writer belongs to one thread.
+ */
+#ifndef VOLT_IO_ZIP_H
+#define VOLT_IO_ZIP_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_ZIP_ALIGN 64
+
+/* One member; everything is borrowed from the archive. */
+typedef struct volt_zip_member {
+    const char *name;   /* "archive/data.pkl"; 1..1023 bytes */
+    bool deflated;      /* else stored: `packed` is the content */
+    uint32_t crc;       /* of the content */
+    const void *packed; /* as it lies in the file */
+    size_t packed_bytes;
+    size_t bytes; /* of the content; at most 1032 times packed_bytes */
+} volt_zip_member;
+
+typedef struct volt_zip volt_zip;
+
+/* True when `data` starts like a zip archive that has members. */
+VOLT_API bool volt_zip_is(const void *data, size_t bytes);
+/* Opens and checks `path`; the caller owns *out (volt_zip_close). VOLT_EIO, VOLT_EFORMAT,
+ * VOLT_ENOTSUP, VOLT_ENOMEM. */
+VOLT_CALL volt_zip_open(volt_zip **out, const char *path);
+VOLT_API void volt_zip_close(volt_zip *zip); /* NULL is allowed */
+VOLT_API size_t volt_zip_count(const volt_zip *zip);
+/* Member `index` < count, in the order of the directory. */
+VOLT_API const volt_zip_member *volt_zip_at(const volt_zip *zip, size_t index);
+VOLT_API const volt_zip_member *volt_zip_find(const volt_zip *zip,
+                                              const char *name); /* NULL: absent */
+/* The content into new memory, NUL-terminated; the caller owns *out (volt_free). VOLT_EFORMAT:
+ * more than `limit` bytes, damaged, another CRC; VOLT_ENOMEM. */
+VOLT_CALL volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
+                        const volt_zip_member *member, size_t limit);
+/* The content of a stored member where it lies, after its CRC was verified; borrowed. For a
+ * deflated one VOLT_ENOTSUP. */
+VOLT_CALL volt_zip_view(const void **out, const volt_zip *zip, const volt_zip_member *member);
+
+/* A new archive. */
+typedef struct volt_zip_writer volt_zip_writer;
+VOLT_CALL volt_zip_create(volt_zip_writer **out, const char *path);
+/* Starts a member; `level` 0 stores, 1..9 deflates as zlib does. VOLT_EINVAL: a name that the
+ * reader would refuse, or one given twice. */
+VOLT_CALL volt_zip_begin(volt_zip_writer *zip, const char *name, int level);
+VOLT_CALL volt_zip_write(volt_zip_writer *zip, const void *data, size_t bytes);
+VOLT_CALL volt_zip_end(volt_zip_writer *zip);
+/* All three for one block of memory. */
+VOLT_CALL volt_zip_add(volt_zip_writer *zip, const char *name, const void *data, size_t bytes,
+                       int level);
+/* Finishes the archive, frees *zip and sets it to NULL, also on failure. */
+VOLT_CALL volt_zip_commit(volt_zip_writer **zip);
+VOLT_API void volt_zip_abort(volt_zip_writer **zip); /* leaves no file; NULL is allowed */
+
+VOLT_END_DECLS
+#endif

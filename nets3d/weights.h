@@ -1,0 +1,70 @@
+/* weights.h - named tensors of a foreign file, whatever its format, for a graph's parameters.
+ *
+ * Formats  torch.save (zip and legacy), safetensors; told apart by their bytes.
+ * Types    float32, float16, bfloat16, float64: all become float32.
+ * Names    as they stand, after the prefixes "module." and "_orig_mod." were taken off; a map
+ *          turns them into the graph's. Tensors of 2-D networks (oc, ic, h, w) fit parameters
+ *          with one voxel along d.
+ */
+#ifndef VOLT_NETS3D_WEIGHTS_H
+#define VOLT_NETS3D_WEIGHTS_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "io/safetensors.h"
+#include "io/torch_file.h"
+#include "nets3d/graph.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_weights volt_weights;
+
+/* Opens `path`; the caller owns *out (volt_weights_close). VOLT_EIO, VOLT_EFORMAT,
+ * VOLT_ENOTSUP, VOLT_ENOMEM. */
+VOLT_CALL volt_weights_open(volt_weights **out, const char *path);
+VOLT_API void volt_weights_close(volt_weights *w); /* NULL is allowed */
+VOLT_API size_t volt_weights_count(const volt_weights *w);
+/* Name (prefixes taken off) and shape of tensor `index`; borrowed. */
+VOLT_API const char *volt_weights_name(const volt_weights *w, size_t index);
+VOLT_API const volt_tensor_view *volt_weights_view(const volt_weights *w, size_t index);
+/* Index of the tensor called `name`, or -1. */
+VOLT_API int64_t volt_weights_find(const volt_weights *w, const char *name);
+/* The torch file behind it, or NULL: for what a checkpoint holds beside weights. */
+VOLT_API const volt_torch_file *volt_weights_torch(const volt_weights *w);
+/* Copies tensor `index` to out[0..count-1] as float32, row-major. VOLT_ENOTSUP: not a float
+ * type; VOLT_EFORMAT: another number of elements, or a value that is not finite. */
+VOLT_CALL volt_weights_copy(float *out, const volt_weights *w, size_t index, int64_t count);
+
+/* What became of a graph's parameters and a file's tensors. Lists hold borrowed names. */
+typedef struct volt_weights_report {
+    int64_t taken;       /* parameters filled from the file */
+    int64_t aliases;     /* tensors that repeat one taken: kept once */
+    int64_t zeros;       /* parameters that the map sets to 0 or 1 */
+    const char **unused; /* tensors of the file that no parameter took */
+    size_t unused_count;
+} volt_weights_report;
+VOLT_API void volt_weights_report_clear(volt_weights_report *report);
+
+/* One rule of a map: parameters of the graph that match `to` take the tensor `from`. Both may
+ * hold '*' (at most 4), each standing for the same text on both sides. `from` "=0" or "=1"
+ * fills the parameter with that number. Of several rules that match, the first counts. */
+typedef struct volt_name_rule {
+    char *to, *from;
+} volt_name_rule;
+typedef struct volt_name_map {
+    volt_name_rule *rule;
+    size_t count;
+} volt_name_map;
+/* Reads a JSON object {"to": "from", ...}. VOLT_EIO, VOLT_EFORMAT. */
+VOLT_CALL volt_name_map_read(volt_name_map *out, const char *path);
+VOLT_API void volt_name_map_clear(volt_name_map *map);
+
+/* Fills all parameters of `graph` (flat host array, in its order; undefined on failure). `map`
+ * NULL: every parameter takes the tensor of its own name. Strict: VOLT_EFORMAT names the first
+ * parameter without a tensor or with one of another shape, and how many there are; tensors
+ * left over are listed in *report (cleared by the caller). */
+VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt_weights *w,
+                            const volt_graph *graph, const volt_name_map *map);
+
+VOLT_END_DECLS
+#endif
