@@ -31,7 +31,7 @@ static const cli_option options[] = {
     {"--budget", 0, CLI_DURATION, offsetof(train_options, budget_s), "TIME", NULL, 10, 3e7,
      "fit the schedule to this time: 90s, 30m, 8h"},
     {"--batch", 0, CLI_INT, offsetof(train_options, batch), "N", NULL, 1, 4096,
-     "samples per iteration [the plan's, at most 4 with --budget]"},
+     "samples per iteration [the plan's, at most 2 with --budget]"},
     {"--precision", 0, CLI_CHOICE, offsetof(train_options, precision), "auto|fp32|bf16", "auto",
      0, 0, "auto: what is faster on this machine"},
     {"--seed", 0, CLI_INT, offsetof(train_options, seed), "S", "0", 0, 9e15,

@@ -32,7 +32,8 @@ volt_recipe volt_recipe_budget(int64_t plan_batch)
 {
     volt_recipe r = volt_recipe_nnunet();
 
-    r.batch = plan_batch < 4 ? plan_batch : 4;
+    r.batch = plan_batch < 2 ? plan_batch : 2;
+    r.mirror[0] = r.mirror[1] = r.mirror[2] = false;
     r.optimizer.kind = VOLT_ADAMW;
     r.optimizer.lr = 1e-3;
     r.optimizer.beta1 = 0.9;
