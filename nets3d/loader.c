@@ -2,24 +2,13 @@
 
 #include <math.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/checked.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/case_store.h"
-#include "volume/patch.h"
-
-/* One stored case and the classes that samples can be forced to. */
-typedef struct loader_case {
-    const volt_stored_case *stored;
-    char *name;
-    int *foreground; /* indices of its locations: label > 0, at least one voxel */
-    int foregrounds;
-    atomic_bool verified;
-} loader_case;
+#include "nets3d/sampler.h"
 
 /* One place of the ring. */
 typedef struct slot {
@@ -35,18 +24,15 @@ typedef struct worker {
     volt_loader *loader;
     pthread_t thread;
     bool started;
-    float *image;    /* (channels, largest source) */
-    int16_t *labels; /* (largest source) */
-    void *scratch;
+    volt_sampler *sampler;
 } worker;
 
 struct volt_loader {
     volt_loader_options options;
-    loader_case *cases;
+    volt_sample_case **cases;
     slot *ring;
     worker *workers;
-    int64_t initial[3]; /* source of a spatially changed sample */
-    int64_t sample_voxels;
+    int64_t sample_voxels, channels; /* of a sample, as the network sees it */
 
     pthread_mutex_t lock;
     pthread_cond_t work, ready;
@@ -65,128 +51,24 @@ static int64_t voxels_of(const int64_t shape[3])
     return shape[0] * shape[1] * shape[2];
 }
 
-/* Elements of the largest source a worker reads. */
-static int64_t source_voxels(const volt_loader_options *o)
+static volt_sampler_options sampler_options(const volt_loader_options *o)
 {
-    int64_t initial[3];
-
-    volt_augment_initial_patch(initial, &o->rules);
-    for (int a = 0; a < 3; a++) {
-        if (initial[a] < o->rules.patch[a])
-            initial[a] = o->rules.patch[a];
-    }
-    return voxels_of(initial);
+    return (volt_sampler_options){.rules = o->rules,
+                                  .classes = o->classes,
+                                  .ignore = o->ignore,
+                                  .slices = o->slices,
+                                  .whole = o->whole};
 }
 
 size_t volt_loader_bytes(const volt_loader_options *o)
 {
-    const size_t voxel = (size_t)o->rules.channels * sizeof(float) + sizeof(int16_t);
+    const volt_sampler_options sampler = sampler_options(o);
+    const size_t voxel =
+        (size_t)volt_sampler_channels(&sampler) * sizeof(float) + sizeof(int16_t);
     const size_t batch = (size_t)o->batch * ((size_t)voxels_of(o->rules.patch) * voxel +
                                              sizeof(char *) + 3 * sizeof(int64_t));
-    const size_t one_worker =
-        (size_t)source_voxels(o) * voxel + volt_augment_scratch_bytes(&o->rules);
 
-    return (size_t)o->ring * batch + (size_t)o->threads * one_worker;
-}
-
-/* ---- one sample ---- */
-
-/* Where a box of `shape` may start: as nnU-Net, a case smaller than the box is centred in it,
- * and a box with margin may reach out by the margin. Inclusive. */
-static void corner_range(int64_t low[3], int64_t high[3], const int64_t extent[3],
-                         const int64_t box[3], const int64_t patch[3])
-{
-    for (int a = 0; a < 3; a++) {
-        int64_t pad = box[a] - patch[a];
-        if (pad + extent[a] < box[a])
-            pad = box[a] - extent[a];
-        low[a] = -(pad / 2 + pad % 2);
-        high[a] = extent[a] + pad / 2 + pad % 2 - box[a];
-    }
-}
-
-/* The lower corner of a sample's box with margin. */
-static void draw_corner(int64_t corner[3], const volt_loader *l, const loader_case *c,
-                        bool forced, volt_rng *rng)
-{
-    const int64_t *extent = c->stored->shape;
-    int64_t low[3], high[3];
-
-    corner_range(low, high, extent, l->initial, l->options.rules.patch);
-    if (forced && c->foregrounds) {
-        const volt_class_locations *chosen =
-            &c->stored->locations[c->foreground[volt_rng_below(rng, c->foregrounds)]];
-        const int64_t at = (int64_t)chosen->location[volt_rng_below(rng, chosen->count)];
-        const int64_t voxel[3] = {at / (extent[1] * extent[2]), at / extent[2] % extent[1],
-                                  at % extent[2]};
-        for (int a = 0; a < 3; a++) {
-            corner[a] = voxel[a] - l->initial[a] / 2;
-            if (corner[a] < low[a])
-                corner[a] = low[a];
-        }
-        return;
-    }
-    for (int a = 0; a < 3; a++)
-        corner[a] = low[a] + volt_rng_below(rng, high[a] - low[a] + 1);
-}
-
-/* Reads the box of image and labels, 0 and -1 outside the case. */
-static volt_status read_box(worker *w, const loader_case *c, volt_box box)
-{
-    const volt_stored_case *stored = c->stored;
-    const volt_loader_options *o = &w->loader->options;
-    volt_volume image = {.dtype = VOLT_F32, .data = (void *)stored->data};
-    volt_volume labels = {.dtype = stored->label_dtype, .data = (void *)stored->labels};
-    volt_status st;
-
-    for (int a = 0; a < 3; a++)
-        image.grid.n[a] = labels.grid.n[a] = stored->shape[a];
-    image.grid.channels = stored->channels;
-    labels.grid.channels = 1;
-    VOLT_TRY(st, done, volt_patch_read(w->image, box, &image, 0));
-    VOLT_TRY(st, done, volt_patch_read_labels(w->labels, box, &labels, -1));
-    for (int64_t i = 0; i < volt_box_voxels(box); i++) {
-        const int v = w->labels[i];
-        if (v < -1 || (v >= o->classes && v != o->ignore))
-            return volt_fail(VOLT_EDATA, "case %s: label %d is none of the %lld classes",
-                             c->name, v, (long long)o->classes);
-    }
-done:
-    return st;
-}
-
-static volt_status verify_once(loader_case *c)
-{
-    volt_status st = VOLT_OK;
-
-    if (!atomic_load(&c->verified)) {
-        st = volt_stored_case_verify(c->stored);
-        atomic_store(&c->verified, st == VOLT_OK);
-    }
-    return st;
-}
-
-/* Cuts the box that `draw` needs out of the case and makes sample `k` of `to`. */
-static volt_status cut_and_augment(slot *to, int64_t k, worker *w, loader_case *c,
-                                   const int64_t corner[3], const volt_augment_draw *draw)
-{
-    const volt_loader *l = w->loader;
-    const volt_augment_rules *rules = &l->options.rules;
-    volt_augment_source source = {.image = w->image, .labels = w->labels};
-    const int64_t voxels = l->sample_voxels;
-    int64_t low[3];
-    volt_status st;
-
-    volt_augment_source_shape(source.shape, rules, draw);
-    for (int a = 0; a < 3; a++) {
-        low[a] = corner[a] + l->initial[a] / 2 - source.shape[a] / 2;
-        to->corner[k][a] = corner[a] + l->initial[a] / 2 - rules->patch[a] / 2;
-    }
-    st = read_box(w, c, volt_box_at(low, source.shape));
-    if (st != VOLT_OK)
-        return st;
-    return volt_augment_apply(to->image + k * rules->channels * voxels, to->labels + k * voxels,
-                              &source, rules, draw, w->scratch);
+    return (size_t)o->ring * batch + (size_t)o->threads * volt_sampler_bytes(&sampler);
 }
 
 /* Makes sample `k` of batch `number`: all randomness starts here. */
@@ -195,21 +77,16 @@ static volt_status make_sample(slot *to, int64_t number, int64_t k, worker *w)
     const volt_loader *l = w->loader;
     const volt_loader_options *o = &l->options;
     const uint32_t epoch = (uint32_t)number | (o->validation ? 1u << 31 : 0);
-    volt_rng where = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_CASE);
-    volt_rng change = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_AUGMENT);
-    const volt_rng noise = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_NOISE);
-    const bool forced = k >= (int64_t)rint((double)o->batch * (1 - o->foreground));
-    loader_case *c = &l->cases[volt_rng_below(&where, o->cases)];
-    volt_augment_draw draw;
-    int64_t corner[3];
-    volt_status st = verify_once(c);
+    volt_sample_draw draw = {
+        .where = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_CASE),
+        .change = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_AUGMENT),
+        .noise = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_NOISE),
+        .forced = k >= (int64_t)rint((double)o->batch * (1 - o->foreground))};
+    volt_sample_case *c = l->cases[volt_rng_below(&draw.where, o->cases)];
 
-    if (st != VOLT_OK)
-        return st;
-    draw_corner(corner, l, c, forced, &where);
-    volt_augment_draw_make(&draw, &o->rules, &change, &noise);
-    to->name[k] = c->name;
-    return cut_and_augment(to, k, w, c, corner, &draw);
+    to->name[k] = volt_sample_case_name(c);
+    return volt_sampler_make(w->sampler, to->image + k * l->channels * l->sample_voxels,
+                             to->labels + k * l->sample_voxels, to->corner[k], c, &draw);
 }
 
 /* ---- the threads ---- */
@@ -299,34 +176,15 @@ double volt_loader_waited(const volt_loader *l)
 
 /* ---- opening and closing ---- */
 
-static volt_status open_case(loader_case *c, const volt_loader_options *o, const char *name)
+static volt_status open_case(volt_sample_case **out, const volt_loader_options *o,
+                             const char *name)
 {
-    const volt_stored_case *s;
+    const volt_sampler_options options = sampler_options(o);
     char *path = NULL;
-    volt_status st;
+    volt_status st = volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name);
 
-    VOLT_TRY(st, done, volt_strdup(&c->name, name));
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name));
-    VOLT_TRY(st, done, volt_stored_case_open(&c->stored, path));
-    s = c->stored;
-    if (s->channels != o->rules.channels) {
-        st = volt_fail(VOLT_EDATA, "%s has %d channels; the network takes %d", path,
-                       s->channels, (int)o->rules.channels);
-        goto done;
-    }
-    if (!s->labels) {
-        st = volt_fail(VOLT_EDATA, "%s has no labels to learn from", path);
-        goto done;
-    }
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&c->foreground, (size_t)s->classes + 1, sizeof *c->foreground,
-                             "classes of a case"));
-    for (int i = 0; i < s->classes; i++) {
-        if (s->locations[i].label > 0 && s->locations[i].label != o->ignore &&
-            s->locations[i].count > 0)
-            c->foreground[c->foregrounds++] = i;
-    }
-done:
+    if (st == VOLT_OK)
+        st = volt_sample_case_open(out, path, name, &options);
     volt_free(path);
     return st;
 }
@@ -338,7 +196,7 @@ static volt_status open_slot(slot *s, const volt_loader *l)
     volt_status st;
 
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->image, voxels * (size_t)o->rules.channels, sizeof *s->image,
+             volt_alloc_zero(&s->image, voxels * (size_t)l->channels, sizeof *s->image,
                              "a batch of images"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a batch of labels"));
@@ -353,21 +211,10 @@ done:
 
 static volt_status open_worker(worker *w, volt_loader *l)
 {
-    const size_t voxels = (size_t)source_voxels(&l->options);
-    const volt_augment_rules *rules = &l->options.rules;
-    volt_status st;
+    const volt_sampler_options options = sampler_options(&l->options);
 
     w->loader = l;
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&w->image, voxels * (size_t)rules->channels, sizeof *w->image,
-                             "a sample with margin"));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&w->labels, voxels, sizeof *w->labels, "a sample with margin"));
-    VOLT_TRY(
-        st, done,
-        volt_alloc(&w->scratch, volt_augment_scratch_bytes(rules), "scratch of augmentation"));
-done:
-    return st;
+    return volt_sampler_open(&w->sampler, &options);
 }
 
 static volt_status start_threads(volt_loader *l)
@@ -388,30 +235,29 @@ static volt_status start_threads(volt_loader *l)
 
 static volt_status check_options(const volt_loader_options *o)
 {
-    int64_t voxels;
+    const volt_sampler_options sampler = sampler_options(o);
+    int64_t bytes = 0;
+    volt_status st;
 
     if (o->cases < 1 || o->batch < 1 || o->threads < 1 || o->ring < 1 || o->first < 0 ||
-        o->classes < 2 || o->rules.channels < 1 ||
-        o->rules.channels > VOLT_AUGMENT_MAX_CHANNELS || !(o->foreground >= 0) ||
-        !(o->foreground <= 1))
+        !(o->foreground >= 0) || !(o->foreground <= 1))
         return volt_fail(VOLT_EINVAL,
                          "loader: %lld cases, batch %lld, %d threads, ring of %d, first batch "
-                         "%lld, %lld classes, %d channels, foreground %g: one is out of range",
+                         "%lld, foreground %g: one is out of range",
                          (long long)o->cases, (long long)o->batch, o->threads, o->ring,
-                         (long long)o->first, (long long)o->classes, (int)o->rules.channels,
-                         o->foreground);
-    voxels = o->batch * o->rules.channels;
-    for (int a = 0; a < 3; a++) {
-        if (o->rules.patch[a] < 1 || volt_mul_i64(&voxels, voxels, o->rules.patch[a]) ||
-            voxels > INT64_MAX / 1024)
-            return volt_fail(VOLT_EINVAL, "loader: patch extent %lld along axis %d",
-                             (long long)o->rules.patch[a], a);
-    }
-    return VOLT_OK;
+                         (long long)o->first, o->foreground);
+    st = volt_sampler_check(&sampler);
+    if (st == VOLT_OK &&
+        (volt_mul_i64(&bytes, voxels_of(o->rules.patch), volt_sampler_channels(&sampler)) ||
+         volt_mul_i64(&bytes, bytes, o->batch) || bytes > INT64_MAX / 1024))
+        st =
+            volt_fail(VOLT_EINVAL, "loader: a batch of %lld is too large", (long long)o->batch);
+    return st;
 }
 
 volt_status volt_loader_open(volt_loader **out, const volt_loader_options *options)
 {
+    volt_sampler_options sampler;
     volt_loader *l = NULL;
     volt_status st;
 
@@ -419,7 +265,8 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
     l->options = *options;
     l->sample_voxels = voxels_of(options->rules.patch);
-    volt_augment_initial_patch(l->initial, &options->rules);
+    sampler = sampler_options(options);
+    l->channels = volt_sampler_channels(&sampler);
     VOLT_TRY(st, done,
              volt_alloc_zero(&l->cases, (size_t)options->cases, sizeof *l->cases,
                              "the list of cases"));
@@ -467,22 +314,16 @@ void volt_loader_close(volt_loader *l)
     if (!l)
         return;
     stop_threads(l);
-    for (int i = 0; l->workers && i < l->options.threads; i++) {
-        volt_free(l->workers[i].scratch);
-        volt_free(l->workers[i].labels);
-        volt_free(l->workers[i].image);
-    }
+    for (int i = 0; l->workers && i < l->options.threads; i++)
+        volt_sampler_close(l->workers[i].sampler);
     for (int i = 0; l->ring && i < l->options.ring; i++) {
         volt_free(l->ring[i].corner);
         volt_free((void *)l->ring[i].name);
         volt_free(l->ring[i].labels);
         volt_free(l->ring[i].image);
     }
-    for (int64_t i = 0; l->cases && i < l->options.cases; i++) {
-        volt_free(l->cases[i].foreground);
-        volt_stored_case_close(l->cases[i].stored);
-        volt_free(l->cases[i].name);
-    }
+    for (int64_t i = 0; l->cases && i < l->options.cases; i++)
+        volt_sample_case_close(l->cases[i]);
     volt_free(l->workers);
     volt_free(l->ring);
     volt_free(l->cases);

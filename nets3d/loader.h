@@ -5,9 +5,7 @@
  * batches and training may continue at any of them.
  *
  * As nnU-Net v2: cases uniform with replacement; samples with index >= round(n * (1 -
- * foreground)) are forced to hold foreground: a class drawn among those present, a voxel drawn
- * among its stored ones, lower corner = max(lowest allowed, voxel - patch/2) with no upper
- * clamp; outside the case the image is 0 and the label -1 (0 after augmentation).
+ * foreground)) are forced to hold foreground. How a sample is cut and changed: sampler.h.
  *
  * Threads  one thread calls next; the others are the loader's own.
  */
@@ -30,6 +28,8 @@ typedef struct volt_loader_options {
     int ignore;               /* or this one; -1 = none */
     int64_t batch;            /* samples of a batch, >= 1 */
     volt_augment_rules rules; /* patch, channels and what may happen to samples */
+    int slices;               /* neighbouring slices as channels; 0 = 1 */
+    bool whole;               /* a sample is a whole case in the middle of the patch */
     double foreground;        /* share of forced samples, 0.33 in nnU-Net */
     uint64_t seed;
     bool validation; /* draws from other streams than training with the same seed */
@@ -41,7 +41,7 @@ typedef struct volt_loader_options {
 /* Plain host memory; borrowed until the next volt_loader_next or close. */
 typedef struct volt_batch {
     int64_t number;
-    const float *image;         /* (n,c,d,h,w) */
+    const float *image;         /* (n,c,d,h,w); c = channels * slices */
     const int16_t *labels;      /* (n,d,h,w), >= 0 */
     const char *const *name;    /* (n): the case each sample was cut from */
     const int64_t (*corner)[3]; /* (n): first voxel of the patch in the case (z,y,x) */

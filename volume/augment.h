@@ -26,9 +26,11 @@ typedef struct volt_range {
 
 /* Plain value: what may happen to samples of one patch size. */
 typedef struct volt_augment_rules {
-    int64_t patch[3]; /* z, y, x; voxels */
-    int32_t channels; /* 1..VOLT_AUGMENT_MAX_CHANNELS */
-    bool in_plane;    /* 2D, and "dummy 2D" of anisotropic 3D: rotate and scale y and x only */
+    int64_t patch[3];  /* z, y, x; voxels */
+    int32_t channels;  /* 1..VOLT_AUGMENT_MAX_CHANNELS */
+    bool in_plane;     /* 2D, and "dummy 2D" of anisotropic 3D: rotate and scale y and x only */
+    bool slices_apart; /* in-plane, and no blur across slices: they are channels of a 2D sample
+                        */
     double p_rotation, p_scaling;
     double rotation_rad[3]; /* largest angle about z, y, x; in-plane uses the first */
     volt_range scaling;     /* > 1 shrinks the object */

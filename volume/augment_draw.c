@@ -63,7 +63,7 @@ void volt_augment_initial_patch(int64_t out[3], const volt_augment_rules *rules)
     if (rules->p_rotation == 0 && rules->p_scaling == 0)
         return;
     widen(&wide[1], &wide[2], n[1], n[2], rules->rotation_rad[0]);
-    if (rules->patch[0] > 1) {
+    if (rules->patch[0] > 1 && !rules->slices_apart) {
         widen(&wide[2], &wide[0], n[2], n[0], rules->rotation_rad[1]);
         widen(&wide[0], &wide[1], n[0], n[1], rules->rotation_rad[2]);
     }
@@ -131,7 +131,7 @@ static void draw_blur(volt_augment_draw *d, const volt_augment_rules *r, volt_rn
     for (int32_t c = 0; c < r->channels; c++) {
         if (!happens(rng, r->p_blur_channel))
             continue;
-        for (int a = r->patch[0] == 1 ? 1 : 0; a < 3; a++)
+        for (int a = r->patch[0] == 1 || r->slices_apart ? 1 : 0; a < 3; a++)
             d->channel[c].blur_sigma[a] = draw_range(rng, r->blur_sigma);
     }
 }

@@ -1,0 +1,75 @@
+/* sampler.h - one training sample out of one prepared case: where it is cut, how it is changed.
+ *
+ * A sample is (image, labels) of the rules' patch:
+ *   image   (channels, D, H, W). With `slices` > 1 (a 2-D patch, D = 1) the network's channels:
+ *           (channels, slices, H, W), the slices d - slices/2 .. d + slices/2 around the one
+ *           that the labels are of; past an end of the case the end's slice is repeated.
+ *   labels  (D, H, W), >= 0.
+ * As nnU-Net v2: the lower corner is uniform over all boxes that touch the case, or, for a
+ * forced sample, a class drawn among those present and a voxel drawn among its stored ones,
+ * corner = max(lowest allowed, voxel - patch/2) with no upper clamp; outside the case the image
+ * is 0 and the label -1 (0 after augmentation).
+ *
+ * Threads  a sampler belongs to one thread; cases may be shared by samplers of one set of
+ *          options.
+ */
+#ifndef VOLT_NETS3D_SAMPLER_H
+#define VOLT_NETS3D_SAMPLER_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "io/case_store.h"
+#include "volume/augment.h"
+VOLT_BEGIN_DECLS
+
+/* Plain value. */
+typedef struct volt_sampler_options {
+    volt_augment_rules rules; /* patch, channels of the cases, what may happen to samples */
+    int64_t classes;          /* labels are 0..classes-1, */
+    int ignore;               /* or this one; -1 = none */
+    int slices;               /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1 */
+    bool whole; /* cases lie in the middle of the patch along every axis where they fit */
+} volt_sampler_options;
+
+/* VOLT_EINVAL names what is out of range. */
+VOLT_CALL volt_sampler_check(const volt_sampler_options *options);
+/* Network channels of a sample: channels * slices. */
+VOLT_API int64_t volt_sampler_channels(const volt_sampler_options *options);
+
+/* A case to cut samples from. */
+typedef struct volt_sample_case volt_sample_case;
+/* Takes over `stored` (closed with the case, also on failure) when `owned`, else borrows it.
+ * The caller owns *out. VOLT_EDATA: other channels than the rules', or no labels. */
+VOLT_CALL volt_sample_case_make(volt_sample_case **out, const volt_stored_case *stored,
+                                bool owned, const char *name,
+                                const volt_sampler_options *options);
+/* The case file `path`. */
+VOLT_CALL volt_sample_case_open(volt_sample_case **out, const char *path, const char *name,
+                                const volt_sampler_options *options);
+VOLT_API void volt_sample_case_close(volt_sample_case *c); /* NULL is allowed */
+VOLT_API const char *volt_sample_case_name(const volt_sample_case *c);
+
+/* Buffers of one thread. */
+typedef struct volt_sampler volt_sampler;
+VOLT_CALL volt_sampler_open(volt_sampler **out, const volt_sampler_options *options);
+VOLT_API void volt_sampler_close(volt_sampler *s); /* NULL is allowed */
+/* Bytes that an open sampler holds. */
+VOLT_API size_t volt_sampler_bytes(const volt_sampler_options *options);
+
+/* Where a sample's random numbers come from; a sample is a function of these and the case. */
+typedef struct volt_sample_draw {
+    volt_rng where;  /* VOLT_RNG_CASE */
+    volt_rng change; /* VOLT_RNG_AUGMENT */
+    volt_rng noise;  /* VOLT_RNG_NOISE */
+    bool forced;     /* to hold foreground */
+} volt_sample_draw;
+
+/* Makes a sample; `corner` gets the first voxel of the patch in the case (z, y, x). The case's
+ * voxels are verified when it is first used: VOLT_EFORMAT (damaged), VOLT_EDATA (a label that
+ * is none of the classes), each with the case's name. */
+VOLT_CALL volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, int64_t corner[3],
+                            volt_sample_case *c, const volt_sample_draw *draw);
+
+VOLT_END_DECLS
+#endif
