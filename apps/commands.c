@@ -4,13 +4,14 @@
 #include <string.h>
 
 extern const cli_command cmd_info, cmd_convert, cmd_phantom, cmd_check, cmd_plan,
-    cmd_preprocess, cmd_train, cmd_predict, cmd_evaluate, cmd_snapshot, cmd_bench_net,
-    cmd_bench_ops, cmd_bench_io, cmd_bench_volume;
+    cmd_preprocess, cmd_train, cmd_predict, cmd_evaluate, cmd_snapshot, cmd_augment,
+    cmd_bench_net, cmd_bench_ops, cmd_bench_io, cmd_bench_volume, cmd_bench_augment;
 
 const cli_command *const cli_commands[] = {
-    &cmd_info,       &cmd_convert,   &cmd_phantom,  &cmd_check,        &cmd_plan,
-    &cmd_preprocess, &cmd_train,     &cmd_predict,  &cmd_evaluate,     &cmd_snapshot,
-    &cmd_bench_net,  &cmd_bench_ops, &cmd_bench_io, &cmd_bench_volume, NULL,
+    &cmd_info,          &cmd_convert,   &cmd_phantom,   &cmd_check,    &cmd_plan,
+    &cmd_preprocess,    &cmd_train,     &cmd_predict,   &cmd_evaluate, &cmd_snapshot,
+    &cmd_augment,       &cmd_bench_net, &cmd_bench_ops, &cmd_bench_io, &cmd_bench_volume,
+    &cmd_bench_augment, NULL,
 };
 
 /* True when `name` begins with `word` and a blank. */

@@ -85,16 +85,21 @@ static int64_t voxels_of(const volt_stored_case *c)
     return c->shape[0] * c->shape[1] * c->shape[2];
 }
 
-/* Bytes of data and labels; true when they overflow. Leaves room for the padding. */
+/* Bytes of data and labels; true when they overflow. Leaves room for the padding and for one
+ * channel where there is none. */
 static bool block_bytes(size_t *data, size_t *labels, const volt_stored_case *c)
 {
-    const int64_t extents[4] = {c->channels, c->shape[0], c->shape[1], c->shape[2]};
+    const int64_t extents[4] = {c->channels > 0 ? c->channels : 1, c->shape[0], c->shape[1],
+                                c->shape[2]};
     size_t sum;
 
-    return volt_extent_bytes(data, extents, 4, sizeof(float)) ||
-           volt_extent_bytes(labels, extents + 1, 3,
-                             c->label_dtype ? volt_dtype_bytes(c->label_dtype) : 0) ||
-           volt_add_size(&sum, *data, *labels) || sum > SIZE_MAX / 4;
+    if (volt_extent_bytes(data, extents, 4, sizeof(float)) ||
+        volt_extent_bytes(labels, extents + 1, 3,
+                          c->label_dtype ? volt_dtype_bytes(c->label_dtype) : 0) ||
+        volt_add_size(&sum, *data, *labels) || sum > SIZE_MAX / 4)
+        return true;
+    *data = c->channels > 0 ? *data : 0;
+    return false;
 }
 
 /* The rules on the header's numbers, the same for writing and reading. */
@@ -103,8 +108,10 @@ static volt_status check_numbers(const volt_stored_case *c, volt_status code, co
     size_t data, labels;
     int seen = 0;
 
-    if (c->channels < 1 || c->channels > INT16_MAX)
-        return volt_fail(code, "%s: %d channels; 1 to 32767 are expected", name, c->channels);
+    if (c->channels < 0 || c->channels > INT16_MAX)
+        return volt_fail(code, "%s: %d channels; 0 to 32767 are expected", name, c->channels);
+    if (c->channels == 0 && c->label_dtype == 0)
+        return volt_fail(code, "%s: 0 channels and no labels", name);
     if (c->label_dtype != 0 && c->label_dtype != VOLT_I8 && c->label_dtype != VOLT_I16)
         return volt_fail(code, "%s: label type %d; 0 (none), 2 (int8) or 4 (int16) is expected",
                          name, (int)c->label_dtype);
@@ -213,7 +220,7 @@ static volt_status plan_file(file_plan *out, const volt_stored_case *c, const ch
 
     VOLT_TRY(st, done, check_numbers(c, VOLT_EINVAL, path));
     VOLT_TRY(st, done, check_source(c, VOLT_EINVAL, path));
-    if (!c->data || (c->label_dtype != 0) != (c->labels != NULL))
+    if ((c->channels > 0) != (c->data != NULL) || (c->label_dtype != 0) != (c->labels != NULL))
         return volt_fail(VOLT_EINVAL, "%s: data or labels are missing", path);
     if (block_bytes(&plan.data_bytes, &plan.label_bytes, c))
         return volt_fail(VOLT_EINVAL, "%s: the case is too large", path);
@@ -313,7 +320,7 @@ static volt_status get_header(opened_case *o, const unsigned char *h, size_t byt
     c->label_dtype = (volt_dtype)get32(h + 36);
     c->classes = (int)get32(h + 236);
     o->voxel_crc = get32(h + 288);
-    c->source.channels = c->channels;
+    c->source.channels = c->channels > 0 ? c->channels : 1;
     for (int a = 0; a < 3; a++) {
         c->shape[a] = (int64_t)get64(h + 40 + 8 * a);
         c->spacing[a] = get_double(h + 80 + 8 * a);
@@ -387,7 +394,7 @@ static volt_status fill(opened_case *o, const unsigned char *file, size_t bytes)
         return volt_fail(VOLT_EFORMAT, "%s: the case is too large", o->name);
     VOLT_TRY(st, done,
              get_block(&block, o, file, bytes, get64(file + 64), o->data_bytes, "the data"));
-    o->c.data = block;
+    o->c.data = o->c.channels > 0 ? block : NULL;
     if (o->c.label_dtype) {
         VOLT_TRY(
             st, done,

@@ -8,7 +8,7 @@
  *   12      4  u32 header bytes H: 512 + 32 * classes
  *   16      8  u64 file bytes
  *   24      8  u64 key: what the case was made from (plan, source files); see volt_preprocess
- *   32      4  u32 channels C >= 1
+ *   32      4  u32 channels C; 0 only with labels: the mask of a cascade's previous stage
  *   36      4  u32 label type: 2 int8, 4 int16 (volt_dtype), 0 no labels
  *   40     24  i64 shape D, H, W >= 1
  *   64      8  u64 offset of data: float32 (C, D, H, W), W fastest
@@ -59,10 +59,10 @@ typedef struct volt_stored_case {
     int channels;
     int64_t shape[3];         /* d, h, w */
     double spacing[3];        /* mm, along d, h, w */
-    const float *data;        /* (C, D, H, W) */
+    const float *data;        /* (C, D, H, W); NULL when C is 0 */
     volt_dtype label_dtype;   /* VOLT_I8 or VOLT_I16; 0 without labels */
     const void *labels;       /* (D, H, W); -1 = outside the non-zero mask; NULL without */
-    volt_grid source;         /* the image's own grid; channels = C */
+    volt_grid source;         /* the image's own grid; channels = C, 1 when C is 0 */
     int transpose_forward[3]; /* source axis (0 z, 1 y, 2 x) of d, h, w */
     volt_box crop;            /* in the transposed source grid */
     int classes;

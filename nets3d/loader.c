@@ -180,11 +180,15 @@ static volt_status open_case(volt_sample_case **out, const volt_loader_options *
                              const char *name)
 {
     const volt_sampler_options options = sampler_options(o);
-    char *path = NULL;
-    volt_status st = volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name);
+    char *path = NULL, *previous = NULL;
+    volt_status st;
 
-    if (st == VOLT_OK)
-        st = volt_sample_case_open(out, path, name, &options);
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name));
+    if (o->previous)
+        VOLT_TRY(st, done, volt_format(&previous, "%s/%s" VOLT_CASE_SUFFIX, o->previous, name));
+    st = volt_sample_case_open(out, path, previous, name, &options);
+done:
+    volt_free(previous);
     volt_free(path);
     return st;
 }
@@ -283,7 +287,7 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     for (int i = 0; i < options->threads; i++)
         VOLT_TRY(st, done, open_worker(&l->workers[i], l));
     VOLT_TRY(st, done, start_threads(l));
-    l->options.store = NULL; /* borrowed only until here */
+    l->options.store = l->options.previous = NULL; /* borrowed only until here */
     l->options.names = NULL;
     *out = l;
     l = NULL;

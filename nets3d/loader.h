@@ -21,7 +21,9 @@ VOLT_BEGIN_DECLS
 typedef struct volt_loader volt_loader;
 
 typedef struct volt_loader_options {
-    const char *store;        /* folder of case files */
+    const char *store;    /* folder of case files */
+    const char *previous; /* cascade: folder of case files with the previous stage's masks on
+                           * the same voxels, labels alone; rules.previous > 0. Else NULL */
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
     int64_t classes;          /* labels are 0..classes-1, */
@@ -41,7 +43,7 @@ typedef struct volt_loader_options {
 /* Plain host memory; borrowed until the next volt_loader_next or close. */
 typedef struct volt_batch {
     int64_t number;
-    const float *image;         /* (n,c,d,h,w); c = channels * slices */
+    const float *image;         /* (n,c,d,h,w); c: volt_sampler_channels */
     const int16_t *labels;      /* (n,d,h,w), >= 0 */
     const char *const *name;    /* (n): the case each sample was cut from */
     const int64_t (*corner)[3]; /* (n): first voxel of the patch in the case (z,y,x) */

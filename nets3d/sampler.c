@@ -8,7 +8,7 @@
 #include "volume/patch.h"
 
 struct volt_sample_case {
-    const volt_stored_case *stored;
+    const volt_stored_case *stored, *previous;
     bool owned;
     char *name;
     int *foreground; /* indices of its locations: label > 0, at least one voxel */
@@ -22,8 +22,10 @@ struct volt_sampler {
     int64_t initial[3];       /* source of a spatially changed sample, one slice of it */
     float *image;             /* (channels, largest source) */
     int16_t *labels;          /* (largest source) */
+    int16_t *previous;        /* (largest source); NULL without cascade */
     int16_t *stack;           /* labels of all slices of a sample; NULL where there is one */
     void *scratch;
+    volt_augment_draw drawn; /* of the last sample */
 };
 
 static int64_t voxels_of(const int64_t shape[3])
@@ -38,7 +40,7 @@ static int slices_of(const volt_sampler_options *o)
 
 int64_t volt_sampler_channels(const volt_sampler_options *o)
 {
-    return (int64_t)o->rules.channels * slices_of(o);
+    return (int64_t)o->rules.channels * slices_of(o) + o->rules.previous;
 }
 
 /* The rules of augmentation when neighbouring slices are a patch that is changed in-plane. */
@@ -76,7 +78,8 @@ static int64_t source_voxels(const volt_sampler_options *o)
 size_t volt_sampler_bytes(const volt_sampler_options *o)
 {
     const volt_augment_rules rules = stack_rules(o);
-    const size_t voxel = (size_t)rules.channels * sizeof(float) + sizeof(int16_t);
+    const size_t maps = rules.previous > 0 ? 2 : 1;
+    const size_t voxel = (size_t)rules.channels * sizeof(float) + maps * sizeof(int16_t);
     const size_t stack =
         slices_of(o) > 1 ? (size_t)voxels_of(rules.patch) * sizeof(int16_t) : 0;
 
@@ -85,7 +88,7 @@ size_t volt_sampler_bytes(const volt_sampler_options *o)
 
 volt_status volt_sampler_check(const volt_sampler_options *o)
 {
-    int64_t voxels = o->rules.channels;
+    int64_t voxels;
 
     if (o->classes < 2 || o->rules.channels < 1 ||
         o->rules.channels > VOLT_AUGMENT_MAX_CHANNELS)
@@ -97,8 +100,13 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
                          "samples of %d slices with a patch of %lld: an odd number of slices "
                          "and a 2-D patch are needed",
                          o->slices, (long long)o->rules.patch[0]);
-    if (volt_mul_i64(&voxels, voxels, slices_of(o)))
-        return volt_fail(VOLT_EINVAL, "samples of %d slices", o->slices);
+    if (o->rules.previous < 0 || o->rules.previous > VOLT_AUGMENT_MAX_PREVIOUS ||
+        (o->rules.previous > 0 && o->slices > 1))
+        return volt_fail(VOLT_EINVAL,
+                         "samples of %d slices with %d labels of a previous stage; 0 to %d are "
+                         "possible, and none with slices as channels",
+                         o->slices, o->rules.previous, VOLT_AUGMENT_MAX_PREVIOUS);
+    voxels = volt_sampler_channels(o);
     for (int a = 0; a < 3; a++) {
         if (o->rules.patch[a] < 1 || volt_mul_i64(&voxels, voxels, o->rules.patch[a]) ||
             voxels > INT64_MAX / 1024)
@@ -110,26 +118,41 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
 
 /* ---- cases ---- */
 
-volt_status volt_sample_case_make(volt_sample_case **out, const volt_stored_case *stored,
-                                  bool owned, const char *name, const volt_sampler_options *o)
+static volt_status check_case(const volt_sample_source *source, const volt_sampler_options *o)
 {
+    const volt_stored_case *c = source->stored, *p = source->previous;
+
+    if (c->channels != o->rules.channels)
+        return volt_fail(VOLT_EDATA, "case %s has %d channels; the network takes %d",
+                         source->name, c->channels, (int)o->rules.channels);
+    if (!c->labels)
+        return volt_fail(VOLT_EDATA, "case %s has no labels to learn from", source->name);
+    if (o->rules.previous > 0 && (!p || !p->labels))
+        return volt_fail(VOLT_EDATA, "case %s has no mask of the previous stage", source->name);
+    if (o->rules.previous > 0 && memcmp(p->shape, c->shape, sizeof c->shape) != 0)
+        return volt_fail(VOLT_EDATA,
+                         "case %s has %lld x %lld x %lld voxels, the previous stage's mask "
+                         "%lld x %lld x %lld",
+                         source->name, (long long)c->shape[0], (long long)c->shape[1],
+                         (long long)c->shape[2], (long long)p->shape[0], (long long)p->shape[1],
+                         (long long)p->shape[2]);
+    return VOLT_OK;
+}
+
+volt_status volt_sample_case_make(volt_sample_case **out, const volt_sample_source *source,
+                                  const volt_sampler_options *o)
+{
+    const volt_stored_case *stored = source->stored;
     volt_sample_case *c = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "a case to train on"));
     c->stored = stored;
-    c->owned = owned;
-    atomic_store(&c->verified, !owned);
-    VOLT_TRY(st, done, volt_strdup(&c->name, name));
-    if (stored->channels != o->rules.channels) {
-        st = volt_fail(VOLT_EDATA, "case %s has %d channels; the network takes %d", name,
-                       stored->channels, (int)o->rules.channels);
-        goto done;
-    }
-    if (!stored->labels) {
-        st = volt_fail(VOLT_EDATA, "case %s has no labels to learn from", name);
-        goto done;
-    }
+    c->previous = source->previous;
+    c->owned = source->owned;
+    atomic_store(&c->verified, !source->owned);
+    VOLT_TRY(st, done, volt_strdup(&c->name, source->name));
+    VOLT_TRY(st, done, check_case(source, o));
     VOLT_TRY(st, done,
              volt_alloc_zero(&c->foreground, (size_t)stored->classes + 1, sizeof *c->foreground,
                              "classes of a case"));
@@ -139,29 +162,39 @@ volt_status volt_sample_case_make(volt_sample_case **out, const volt_stored_case
             c->foreground[c->foregrounds++] = i;
     }
     *out = c;
-    c = NULL;
+    return VOLT_OK;
 done:
-    if (!c && st != VOLT_OK && owned)
-        volt_stored_case_close(stored);
+    if (!c && source->owned) {
+        volt_stored_case_close(source->previous);
+        volt_stored_case_close(source->stored);
+    }
     volt_sample_case_close(c);
     return st;
 }
 
-volt_status volt_sample_case_open(volt_sample_case **out, const char *path, const char *name,
+volt_status volt_sample_case_open(volt_sample_case **out, const char *path,
+                                  const char *previous, const char *name,
                                   const volt_sampler_options *options)
 {
-    const volt_stored_case *stored;
-    volt_status st = volt_stored_case_open(&stored, path);
+    volt_sample_source source = {.owned = true, .name = name};
+    volt_status st = volt_stored_case_open(&source.stored, path);
 
-    return st == VOLT_OK ? volt_sample_case_make(out, stored, true, name, options) : st;
+    if (st == VOLT_OK && previous)
+        st = volt_stored_case_open(&source.previous, previous);
+    if (st == VOLT_OK)
+        return volt_sample_case_make(out, &source, options);
+    volt_stored_case_close(source.stored);
+    return st;
 }
 
 void volt_sample_case_close(volt_sample_case *c)
 {
     if (!c)
         return;
-    if (c->owned)
+    if (c->owned) {
+        volt_stored_case_close(c->previous);
         volt_stored_case_close(c->stored);
+    }
     volt_free(c->foreground);
     volt_free(c->name);
     volt_free(c);
@@ -178,6 +211,8 @@ static volt_status verify_once(volt_sample_case *c)
 
     if (!atomic_load(&c->verified)) {
         st = volt_stored_case_verify(c->stored);
+        if (st == VOLT_OK && c->previous)
+            st = volt_stored_case_verify(c->previous);
         atomic_store(&c->verified, st == VOLT_OK);
     }
     return st;
@@ -202,6 +237,10 @@ volt_status volt_sampler_open(volt_sampler **out, const volt_sampler_options *op
                              "a sample with margin"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a sample with margin"));
+    if (s->rules.previous > 0)
+        VOLT_TRY(
+            st, done,
+            volt_alloc_zero(&s->previous, voxels, sizeof *s->previous, "a sample with margin"));
     if (slices_of(options) > 1)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->stack, (size_t)voxels_of(s->rules.patch), sizeof *s->stack,
@@ -222,6 +261,7 @@ void volt_sampler_close(volt_sampler *s)
         return;
     volt_free(s->scratch);
     volt_free(s->stack);
+    volt_free(s->previous);
     volt_free(s->labels);
     volt_free(s->image);
     volt_free(s);
@@ -276,6 +316,16 @@ static void draw_corner(int64_t corner[3], const volt_sampler *s, const volt_sam
 
 /* ---- what ---- */
 
+/* Reads a box of labels, -1 outside. */
+static volt_status read_labels(int16_t *out, const volt_stored_case *stored, volt_box box)
+{
+    volt_volume labels = {.dtype = stored->label_dtype, .data = (void *)stored->labels};
+
+    memcpy(labels.grid.n, stored->shape, sizeof labels.grid.n);
+    labels.grid.channels = 1;
+    return volt_patch_read_labels(out, box, &labels, -1);
+}
+
 /* One box of all channels; `depth` boxes' slices lie in the sampler's buffers, this one's at
  * `slice`. 0 and -1 outside the case. */
 static volt_status read_slices(volt_sampler *s, const volt_stored_case *stored, volt_box box,
@@ -283,18 +333,16 @@ static volt_status read_slices(volt_sampler *s, const volt_stored_case *stored, 
 {
     const int64_t voxels = voxels_of(stored->shape), count = volt_box_voxels(box);
     volt_volume image = {.dtype = VOLT_F32};
-    volt_volume labels = {.dtype = stored->label_dtype, .data = (void *)stored->labels};
     volt_status st;
 
-    for (int a = 0; a < 3; a++)
-        image.grid.n[a] = labels.grid.n[a] = stored->shape[a];
-    image.grid.channels = labels.grid.channels = 1;
+    memcpy(image.grid.n, stored->shape, sizeof image.grid.n);
+    image.grid.channels = 1;
     for (int64_t c = 0; c < stored->channels; c++) {
         image.data = (void *)(stored->data + c * voxels);
         VOLT_TRY(st, done,
                  volt_patch_read(s->image + (c * depth + slice) * count, box, &image, 0));
     }
-    st = volt_patch_read_labels(s->labels + slice * count, box, &labels, -1);
+    st = read_labels(s->labels + slice * count, stored, box);
 done:
     return st;
 }
@@ -308,6 +356,8 @@ static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box
 
     if (depth == 1) {
         st = read_slices(s, c->stored, box, 0, 1);
+        if (st == VOLT_OK && s->previous)
+            st = read_labels(s->previous, c->previous, box);
     } else {
         for (int64_t k = 0; k < depth && st == VOLT_OK; k++) {
             const int64_t z = box.low[0] + k < 0      ? 0
@@ -341,27 +391,33 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
                               volt_sample_case *c, const volt_sample_draw *draw)
 {
     const int64_t *patch = s->options.rules.patch, plane = voxels_of(patch);
-    volt_augment_source source = {.image = s->image, .labels = s->labels};
+    volt_augment_source source = {
+        .image = s->image, .labels = s->labels, .previous = s->previous};
     volt_rng where = draw->where, change = draw->change;
-    volt_augment_draw d;
+    volt_augment_draw *d = &s->drawn;
     int64_t at[3], low[3];
     volt_status st;
 
     VOLT_TRY(st, done, verify_once(c));
     draw_corner(at, s, c, draw->forced, &where);
-    volt_augment_draw_make(&d, &s->rules, &change, &draw->noise);
-    source_shape(source.shape, s, &d);
+    volt_augment_draw_make(d, &s->rules, &change, &draw->noise);
+    source_shape(source.shape, s, d);
     for (int a = 0; a < 3; a++) {
         low[a] = at[a] + s->initial[a] / 2 - source.shape[a] / 2;
         corner[a] = at[a] + s->initial[a] / 2 - patch[a] / 2;
     }
     VOLT_TRY(st, done, read_box(s, c, volt_box_at(low, source.shape)));
     VOLT_TRY(st, done,
-             volt_augment_apply(image, s->stack ? s->stack : labels, &source, &s->rules, &d,
+             volt_augment_apply(image, s->stack ? s->stack : labels, &source, &s->rules, d,
                                 s->scratch));
     if (s->stack)
         memcpy(labels, s->stack + s->options.slices / 2 * plane,
                (size_t)plane * sizeof *labels);
 done:
     return st;
+}
+
+const volt_augment_draw *volt_sampler_drawn(const volt_sampler *s)
+{
+    return &s->drawn;
 }

@@ -4,6 +4,7 @@
  *   image   (channels, D, H, W). With `slices` > 1 (a 2-D patch, D = 1) the network's channels:
  *           (channels, slices, H, W), the slices d - slices/2 .. d + slices/2 around the one
  *           that the labels are of; past an end of the case the end's slice is repeated.
+ *           In a cascade `rules.previous` one-hot channels of the previous stage's mask follow.
  *   labels  (D, H, W), >= 0.
  * As nnU-Net v2: the lower corner is uniform over all boxes that touch the case, or, for a
  * forced sample, a class drawn among those present and a voxel drawn among its stored ones,
@@ -28,25 +29,31 @@ typedef struct volt_sampler_options {
     volt_augment_rules rules; /* patch, channels of the cases, what may happen to samples */
     int64_t classes;          /* labels are 0..classes-1, */
     int ignore;               /* or this one; -1 = none */
-    int slices;               /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1 */
+    int slices; /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1, no cascade */
     bool whole; /* cases lie in the middle of the patch along every axis where they fit */
 } volt_sampler_options;
 
 /* VOLT_EINVAL names what is out of range. */
 VOLT_CALL volt_sampler_check(const volt_sampler_options *options);
-/* Network channels of a sample: channels * slices. */
+/* Network channels of a sample: channels * slices + rules.previous. */
 VOLT_API int64_t volt_sampler_channels(const volt_sampler_options *options);
 
 /* A case to cut samples from. */
 typedef struct volt_sample_case volt_sample_case;
-/* Takes over `stored` (closed with the case, also on failure) when `owned`, else borrows it.
- * The caller owns *out. VOLT_EDATA: other channels than the rules', or no labels. */
-VOLT_CALL volt_sample_case_make(volt_sample_case **out, const volt_stored_case *stored,
-                                bool owned, const char *name,
+typedef struct volt_sample_source {
+    const volt_stored_case *stored;
+    const volt_stored_case *previous; /* the previous stage's mask on the same voxels, labels
+                                       * alone; NULL without cascade */
+    bool owned;                       /* both are closed with the case, also on failure */
+    const char *name;                 /* copied */
+} volt_sample_source;
+/* The caller owns *out. VOLT_EDATA: other channels than the rules', no labels, or a mask of the
+ * previous stage that is missing or has another shape. */
+VOLT_CALL volt_sample_case_make(volt_sample_case **out, const volt_sample_source *source,
                                 const volt_sampler_options *options);
-/* The case file `path`. */
-VOLT_CALL volt_sample_case_open(volt_sample_case **out, const char *path, const char *name,
-                                const volt_sampler_options *options);
+/* The case file `path` and, in a cascade, the mask's file `previous` (else NULL). */
+VOLT_CALL volt_sample_case_open(volt_sample_case **out, const char *path, const char *previous,
+                                const char *name, const volt_sampler_options *options);
 VOLT_API void volt_sample_case_close(volt_sample_case *c); /* NULL is allowed */
 VOLT_API const char *volt_sample_case_name(const volt_sample_case *c);
 
@@ -70,6 +77,8 @@ typedef struct volt_sample_draw {
  * is none of the classes), each with the case's name. */
 VOLT_CALL volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, int64_t corner[3],
                             volt_sample_case *c, const volt_sample_draw *draw);
+/* What happened to the sampler's last sample; borrowed until the next. */
+VOLT_API const volt_augment_draw *volt_sampler_drawn(const volt_sampler *s);
 
 VOLT_END_DECLS
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/threads.h"
 #include "volume/augment_kernels.h"
+#include "volume/augment_previous.h"
 #include "volume/half.h"
 
 #define MAX_TAPS 31 /* of a blur kernel */
@@ -22,6 +23,12 @@ static const augment_kernels *kernels(void)
     }
 }
 
+/* A map of labels to be cut or resampled along with the image. */
+typedef struct label_map {
+    const int16_t *in; /* of the source's shape */
+    int16_t *out;      /* of the patch */
+} label_map;
+
 /* One sample on its way: the patch being made and where intermediate values go. */
 typedef struct job {
     const augment_kernels *k;
@@ -31,16 +38,23 @@ typedef struct job {
     const int64_t *n; /* the patch: z, y, x */
     int64_t voxels;
     float *image;
-    int16_t *labels;
+    label_map map[2]; /* the labels, the previous stage's */
+    int maps;
     float *scratch;
 } job;
 
+/* One channel or less, and tables and rows along each axis. A multiple of 16 bytes. */
+static size_t transform_bytes(const int64_t n[3])
+{
+    const int64_t floats = n[0] * n[1] * n[2] + 8 * (n[0] + n[1] + n[2]) + 64;
+
+    return sizeof(float) * (size_t)((floats + 3) / 4 * 4);
+}
+
 size_t volt_augment_scratch_bytes(const volt_augment_rules *rules)
 {
-    const int64_t *n = rules->patch;
-
-    /* one channel or less, and tables and rows along each axis */
-    return sizeof(float) * (size_t)(n[0] * n[1] * n[2] + 8 * (n[0] + n[1] + n[2]) + 64);
+    return transform_bytes(rules->patch) +
+           (rules->previous > 0 ? augment_previous_bytes(rules->patch) : 0);
 }
 
 /* 1. rotation, scaling and mirroring: one linear resampling ------------------------------- */
@@ -65,11 +79,11 @@ static void crop_row(const job *j, int64_t z, int64_t y, const int64_t low[3])
             memcpy(out, in, (size_t)n[2] * sizeof *out);
         }
     }
-    if (j->labels) {
-        const int16_t *in = j->source->labels + from;
+    for (int m = 0; m < j->maps; m++) {
+        const int16_t *in = j->map[m].in + from;
 
         for (int64_t x = 0; x < n[2]; x++)
-            j->labels[to + x] = in[mirror[2] ? n[2] - 1 - x : x];
+            j->map[m].out[to + x] = in[mirror[2] ? n[2] - 1 - x : x];
     }
 }
 
@@ -129,32 +143,34 @@ static int16_t vote(const int16_t label[8], const float share[8])
     return winner;
 }
 
-static void sample_label_at(int16_t *out, const job *j, const augment_line *line, int64_t x)
+static int16_t label_at(const int16_t *in, const corners *c)
 {
     int16_t label[8];
-    corners c;
 
-    find_corners(&c, line, x);
     for (int k = 0; k < 8; k++)
-        label[k] = c.at[k] < 0 ? -1 : j->source->labels[c.at[k]];
-    out[x] = vote(label, c.share);
+        label[k] = c->at[k] < 0 ? -1 : in[c->at[k]];
+    return vote(label, c->share);
 }
 
 /* Labels of first <= x < last, all inside: most have eight equal neighbours. */
-static void sample_labels(int16_t *out, const job *j, const augment_line *line,
+static void sample_labels(int16_t *out, const int16_t *in, const augment_line *line,
                           const augment_row *row, int64_t first, int64_t last)
 {
     const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
 
     for (int64_t x = first; x < last; x++) {
-        const int16_t *l = j->source->labels + row->base[x];
+        const int16_t *l = in + row->base[x];
         const int16_t v = l[0];
 
         if (l[dx] == v && l[dy] == v && l[dy + dx] == v && l[dz] == v && l[dz + dx] == v &&
-            l[dz + dy] == v && l[dz + dy + dx] == v)
+            l[dz + dy] == v && l[dz + dy + dx] == v) {
             out[x] = v;
-        else
-            sample_label_at(out, j, line, x);
+        } else {
+            corners c;
+
+            find_corners(&c, line, x);
+            out[x] = label_at(in, &c);
+        }
     }
 }
 
@@ -173,8 +189,8 @@ static void sample_outside(const job *j, const augment_line *line, int64_t to, i
             sum += c.at[k] < 0 ? 0 : c.share[k] * in[c.at[k]];
         j->image[channel * j->voxels + to + x] = sum;
     }
-    if (j->labels)
-        sample_label_at(j->labels + to, j, line, x);
+    for (int m = 0; m < j->maps; m++)
+        j->map[m].out[to + x] = label_at(j->map[m].in, &c);
 }
 
 static bool is_inside(const augment_line *line, int64_t x)
@@ -231,8 +247,8 @@ static void sample_row(const job *j, int64_t z, int64_t y, const augment_row *ro
         j->k->interpolate(j->image + c * j->voxels + to,
                           j->source->image + c * s[0] * s[1] * s[2], row, line.stride, first,
                           last);
-    if (j->labels)
-        sample_labels(j->labels + to, j, &line, row, first, last);
+    for (int m = 0; m < j->maps; m++)
+        sample_labels(j->map[m].out + to, j->map[m].in, &line, row, first, last);
 }
 
 static void sample(const job *j)
@@ -469,9 +485,11 @@ static void change_channel(const job *j, int32_t channel)
         change_gamma(j, x, c->gamma_inverted, -1);
     if (c->gamma > 0)
         change_gamma(j, x, c->gamma, 1);
-    if (j->labels && j->rules->zero_outside[channel]) {
+    if (j->source->labels && j->rules->zero_outside[channel]) {
+        const int16_t *labels = j->map[0].out;
+
         for (int64_t i = 0; i < j->voxels; i++)
-            x[i] = j->labels[i] < 0 ? 0 : x[i];
+            x[i] = labels[i] < 0 ? 0 : x[i];
     }
 }
 
@@ -483,6 +501,11 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
     if (rules->channels < 1 || rules->channels > VOLT_AUGMENT_MAX_CHANNELS)
         return volt_fail(VOLT_EINVAL, "augmentation of %d channels, not 1..%d", rules->channels,
                          VOLT_AUGMENT_MAX_CHANNELS);
+    if (rules->previous < 0 || rules->previous > VOLT_AUGMENT_MAX_PREVIOUS ||
+        (rules->previous > 0) != (source->previous != NULL))
+        return volt_fail(VOLT_EINVAL,
+                         "augmentation with %d labels of a previous stage and %s mask of it",
+                         rules->previous, source->previous ? "a" : "no");
     for (int a = 0; a < 3; a++) {
         if (n[a] < 1 || s[a] < 1 || (!draw->spatial && s[a] < n[a]))
             return volt_fail(VOLT_EINVAL,
@@ -492,7 +515,25 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
     if (s[0] > INT32_MAX / s[1] / s[2])
         return volt_fail(VOLT_EINVAL, "a source of %lld x %lld x %lld voxels is too large",
                          (long long)s[2], (long long)s[1], (long long)s[0]);
+    if (n[0] > INT32_MAX / n[1] / n[2])
+        return volt_fail(VOLT_EINVAL, "a patch of %lld x %lld x %lld voxels is too large",
+                         (long long)n[2], (long long)n[1], (long long)n[0]);
     return VOLT_OK;
+}
+
+/* 12. the previous stage's mask as one-hot channels */
+static void add_previous(const job *j)
+{
+    const label_map *m = &j->map[j->maps - 1];
+    float *hot = j->image + j->rules->channels * j->voxels;
+    void *scratch = (char *)j->scratch + transform_bytes(j->n);
+
+    augment_previous(m->out, j->n, j->rules, j->draw, scratch);
+    memset(hot, 0, (size_t)(j->rules->previous * j->voxels) * sizeof *hot);
+    for (int64_t i = 0; i < j->voxels; i++) {
+        if (m->out[i] > 0)
+            hot[(m->out[i] - 1) * j->voxels + i] = 1;
+    }
 }
 
 volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment_source *source,
@@ -500,23 +541,29 @@ volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment
                                void *scratch)
 {
     const int64_t *n = rules->patch;
-    const job j = {.k = kernels(),
-                   .source = source,
-                   .rules = rules,
-                   .draw = draw,
-                   .n = n,
-                   .voxels = n[0] * n[1] * n[2],
-                   .image = image,
-                   .labels = source->labels ? labels : NULL,
-                   .scratch = scratch};
+    job j = {.k = kernels(),
+             .source = source,
+             .rules = rules,
+             .draw = draw,
+             .n = n,
+             .voxels = n[0] * n[1] * n[2],
+             .image = image,
+             .scratch = scratch};
     const volt_status st = check(source, rules, draw);
 
     if (st != VOLT_OK)
         return st;
+    if (source->labels)
+        j.map[j.maps++] = (label_map){source->labels, labels};
+    if (source->previous)
+        j.map[j.maps++] = (label_map){
+            source->previous, augment_previous_map((char *)scratch + transform_bytes(n), n)};
     sample(&j);
     for (int32_t c = 0; c < rules->channels; c++)
         change_channel(&j, c);
-    for (int64_t i = 0; j.labels && i < j.voxels; i++)
+    for (int64_t i = 0; source->labels && i < j.voxels; i++)
         labels[i] = labels[i] < 0 ? 0 : labels[i];
+    if (source->previous)
+        add_previous(&j);
     return VOLT_OK;
 }

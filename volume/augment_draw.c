@@ -39,6 +39,12 @@ volt_augment_rules volt_augment_rules_nnunet(const int64_t patch[3], int32_t cha
     r.p_gamma_inverted = 0.1;
     r.p_gamma = 0.3;
     r.gamma = (volt_range){0.7, 1.5};
+    r.p_operator = 0.4;
+    r.p_operator_label = 0.5;
+    r.operator_radius = (volt_range){1, 8};
+    r.p_remove = 0.2;
+    r.p_remove_label = 0.5;
+    r.remove_below = 0.15;
     return r;
 }
 
@@ -136,6 +142,45 @@ static void draw_blur(volt_augment_draw *d, const volt_augment_rules *r, volt_rn
     }
 }
 
+/* The labels 1..count in random order (Fisher-Yates). */
+static void shuffle_labels(int *label, int count, volt_rng *rng)
+{
+    for (int i = 0; i < count; i++)
+        label[i] = i + 1;
+    for (int i = count - 1; i > 0; i--) {
+        const int k = (int)volt_rng_below(rng, i + 1), kept = label[i];
+
+        label[i] = label[k];
+        label[k] = kept;
+    }
+}
+
+/* What happens to the previous stage's mask. */
+static void draw_previous(volt_augment_draw *d, const volt_augment_rules *r, volt_rng *rng)
+{
+    int label[VOLT_AUGMENT_MAX_PREVIOUS];
+
+    if (happens(rng, r->p_operator)) {
+        shuffle_labels(label, r->previous, rng);
+        for (int i = 0; i < r->previous; i++) {
+            if (!happens(rng, r->p_operator_label))
+                continue;
+            d->operation[d->operators++] =
+                (volt_augment_operator){.label = label[i],
+                                        .kind = (volt_binary_operator)volt_rng_below(rng, 4),
+                                        .radius = draw_range(rng, r->operator_radius)};
+        }
+    }
+    if (happens(rng, r->p_remove)) {
+        shuffle_labels(label, r->previous, rng);
+        for (int i = 0; i < r->previous; i++) {
+            if (happens(rng, r->p_remove_label))
+                d->removal[d->removals++] =
+                    (volt_augment_removal){label[i], volt_rng_uniform(rng)};
+        }
+    }
+}
+
 void volt_augment_draw_make(volt_augment_draw *out, const volt_augment_rules *rules,
                             volt_rng *rng, const volt_rng *noise)
 {
@@ -174,6 +219,8 @@ void volt_augment_draw_make(volt_augment_draw *out, const volt_augment_rules *ru
     }
     for (int a = 0; a < 3; a++)
         d.mirror[a] = happens(rng, r->p_mirror[a]);
+    if (r->previous > 0)
+        draw_previous(&d, r, rng);
     *out = d;
 }
 

@@ -87,6 +87,35 @@ static void a_case_without_labels_or_classes_is_whole(void **state)
     volt_stored_case_close(r);
 }
 
+/* What a cascade's previous stage says of a case: a mask on its grid, no image. */
+static void a_case_of_labels_alone_is_whole(void **state)
+{
+    volt_stored_case c = sample();
+    const volt_stored_case *r = NULL;
+
+    (void)state;
+    c.channels = 0;
+    assert_fails(volt_stored_case_write("store-mask.voltcase", &c), VOLT_EINVAL, "data");
+    c.data = NULL;
+    c.classes = 0;
+    c.source.channels = 1;
+    assert_ok(volt_stored_case_write("store-mask.voltcase", &c));
+    assert_ok(volt_stored_case_open(&r, "store-mask.voltcase"));
+    assert_ok(volt_stored_case_verify(r));
+    assert_int_equal(r->channels, 0);
+    assert_null(r->data);
+    assert_memory_equal(r->shape, c.shape, sizeof c.shape);
+    assert_memory_equal(r->labels, c.labels,
+                        (size_t)(c.shape[0] * c.shape[1] * c.shape[2]) *
+                            volt_dtype_bytes(c.label_dtype));
+    volt_stored_case_close(r);
+    c.label_dtype = 0;
+    c.labels = NULL;
+    assert_fails(volt_stored_case_write("store-mask.voltcase", &c), VOLT_EINVAL,
+                 "0 channels and no labels");
+    assert_int_equal(unlink("store-mask.voltcase"), 0);
+}
+
 static void broken_rules_are_not_written(void **state)
 {
     const uint64_t far[1] = {60}, back[2] = {5, 5};
@@ -157,7 +186,7 @@ static void hostile_headers_are_refused_by_field(void **state)
         {12, U32(512), "header of 512 bytes for 2 classes"},
         {12, U32(0xffffffff), "header"},
         {16, U64(1), "its header says 1"},
-        {32, U32(0), "0 channels"},
+        {32, U32(32768), "32768 channels"},
         {32, U32(0xffffffff), "channels"},
         {32, U32(32767), "the data"},
         {36, U32(9), "label type 9"},
@@ -274,6 +303,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_read_back),
         cmocka_unit_test(a_case_without_labels_or_classes_is_whole),
+        cmocka_unit_test(a_case_of_labels_alone_is_whole),
         cmocka_unit_test(broken_rules_are_not_written),
         cmocka_unit_test(hostile_headers_are_refused_by_field),
         cmocka_unit_test(damaged_voxels_are_found),

@@ -1,0 +1,146 @@
+#include <stdio.h>
+#include <string.h>
+#include "apps/cli.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "nets3d/sample_show.h"
+
+enum { CHANNELS_MAX = 32 };
+
+typedef struct augment_options {
+    const char *output, *labels;
+    cli_list patch;
+    int64_t samples, seed, channel, view;
+    bool flat;
+} augment_options;
+
+static const cli_option options[] = {
+    {"--output", 'o', CLI_TEXT, offsetof(augment_options, output), "DIR", NULL, 0, 0,
+     "folder for the samples (required)"},
+    {"--n", 'n', CLI_INT, offsetof(augment_options, samples), "N", "8", 1, 200,
+     "samples to make"},
+    {"--labels", 0, CLI_TEXT, offsetof(augment_options, labels), "MASK", NULL, 0, 0,
+     "labels of a scan; a prepared case has its own"},
+    {"--patch", 0, CLI_INTS, offsetof(augment_options, patch), "[D,]H,W", NULL, 1, 1024,
+     "voxels of a sample [the case's, at most 128]"},
+    {"--2d", 0, CLI_FLAG, offsetof(augment_options, flat), NULL, NULL, 0, 0,
+     "slices, changed as a 2d configuration changes them"},
+    {"--seed", 0, CLI_INT, offsetof(augment_options, seed), "S", "0", 0, 9e15,
+     "names the samples: the same seed gives the same"},
+    {"--channel", 0, CLI_INT, offsetof(augment_options, channel), "C", "0", 0, 31,
+     "channel that the picture shows"},
+    {"--size", 0, CLI_INT, offsetof(augment_options, view), "PIXELS", "160", 64, 1024,
+     "of the longest side of a view in the picture"},
+};
+
+/* What samples are cut from: a prepared case's file, or a scan's. */
+typedef struct input {
+    const volt_stored_case *prepared;
+    volt_shown_case scan;
+} input;
+
+static bool is_prepared(const char *path)
+{
+    const size_t length = strlen(path), ending = strlen(VOLT_CASE_SUFFIX);
+
+    return length > ending && strcmp(path + length - ending, VOLT_CASE_SUFFIX) == 0;
+}
+
+static volt_status read_input(input *in, const cli *c)
+{
+    const augment_options *o = c->options;
+    volt_case files = {.id = (char *)c->args[0],
+                       .files = c->args_count,
+                       .file = (char **)c->args,
+                       .label_file = (char *)o->labels};
+    volt_status st;
+
+    if (!is_prepared(c->args[0]))
+        return volt_shown_case_read(&in->scan, &files, (int)c->threads);
+    if (c->args_count > 1 || o->labels)
+        return volt_fail(VOLT_EINVAL,
+                         "%s is a prepared case with all its channels and labels: nothing else "
+                         "can be given",
+                         c->args[0]);
+    st = volt_stored_case_open(&in->prepared, c->args[0]);
+    if (st == VOLT_OK)
+        st = volt_stored_case_verify(in->prepared);
+    return st;
+}
+
+static volt_status print_samples(const cli *c, const volt_shown_sample *s)
+{
+    const augment_options *o = c->options;
+    json_t *list = NULL;
+
+    if (!c->json) {
+        for (int64_t i = 0; i < o->samples && !c->quiet; i++)
+            printf("sample %lld: %s\n", (long long)i + 1, s[i].changes);
+        if (!c->quiet)
+            printf("%s: %lld samples and samples.png\n", o->output, (long long)o->samples);
+        return VOLT_OK;
+    }
+    list = json_array();
+    for (int64_t i = 0; i < o->samples; i++)
+        json_array_append_new(
+            list, json_pack("{s:I, s:[I, I, I], s:s}", "sample", (json_int_t)i + 1, "corner",
+                            (json_int_t)s[i].corner[0], (json_int_t)s[i].corner[1],
+                            (json_int_t)s[i].corner[2], "changes", s[i].changes));
+    return cli_print_json(json_pack("{s:s, s:o}", "folder", o->output, "samples", list));
+}
+
+static volt_status run(cli *c)
+{
+    const augment_options *o = c->options;
+    volt_show_options show = {.samples = o->samples,
+                              .flat = o->flat,
+                              .seed = (uint64_t)o->seed,
+                              .channel = (int32_t)o->channel,
+                              .view = o->view,
+                              .threads = (int)c->threads,
+                              .callbacks = &c->callbacks};
+    volt_shown_sample *samples = NULL;
+    input in = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    for (int i = 0; i < o->patch.count; i++)
+        show.patch[3 - o->patch.count + i] = (int64_t)o->patch.v[i];
+    show.flat = show.flat || o->patch.count == 2;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&samples, (size_t)o->samples, sizeof *samples, "samples"));
+    VOLT_TRY(st, done, read_input(&in, c));
+    st = volt_show_samples(samples, o->output, in.prepared ? in.prepared : &in.scan.stored,
+                           volt_path_name(c->args[0]), &show);
+    cli_end_progress(c);
+    if (st == VOLT_OK)
+        st = print_samples(c, samples);
+done:
+    volt_shown_case_clear(&in.scan);
+    volt_stored_case_close(in.prepared);
+    volt_free(samples);
+    return st;
+}
+
+const cli_command cmd_augment = {
+    .name = "augment",
+    .one_line = "write augmented training samples of a case, to look at",
+    .args = "CASE... -o DIR",
+    .min_args = 1,
+    .max_args = CHANNELS_MAX,
+    .about = "Draws training samples from one case with nnU-Net's random changes and writes "
+             "them as\n"
+             "NIfTI: DIR/sample_1_0000.nii.gz (a file per channel) and DIR/sample_1.nii.gz "
+             "(labels).\n"
+             "DIR/samples.png shows every sample before and after, and says what was changed. "
+             "CASE:\n"
+             "a prepared case (.voltcase in the work folder), or a scan's files, one per "
+             "channel or\n"
+             "all in one; a scan's channels are brought to mean 0 and deviation 1 first.",
+    .example = "volt augment scan_0000.nii.gz scan_0001.nii.gz --labels truth.nii.gz -o look\n"
+               "volt augment Task04_Hippocampus/volt/nnUNetPlans_2d/hippocampus_001.voltcase "
+               "-o look --2d",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, augment_options),
+    .run = run,
+};

@@ -1,0 +1,425 @@
+#include "nets3d/sample_show.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/nifti.h"
+#include "io/png.h"
+#include "nets3d/sampler.h"
+#include "volume/normalize.h"
+#include "volume/orient.h"
+#include "volume/patch.h"
+#include "volume/view.h"
+
+#define LABELS_MAX 256 /* classes of a scan without a plan */
+
+static int64_t voxels_of(const int64_t n[3])
+{
+    return n[0] * n[1] * n[2];
+}
+
+/* ---- a scan as a case ---- */
+
+/* Where the labels 1.. lie: up to 1000 voxels of each, evenly from all of them. */
+static volt_status locate_classes(volt_shown_case *c)
+{
+    enum { KEPT = 1000 };
+    const int16_t *labels = c->data.labels->data;
+    const int64_t voxels = voxels_of(c->stored.shape);
+    int64_t count[LABELS_MAX] = {0}, seen[LABELS_MAX] = {0};
+    volt_status st;
+
+    for (int64_t i = 0; i < voxels; i++) {
+        if (labels[i] < 0 || labels[i] >= LABELS_MAX)
+            return volt_fail(VOLT_EDATA, "label %d; 0 to %d are expected", labels[i],
+                             LABELS_MAX - 1);
+        count[labels[i]]++;
+    }
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&c->locations, LABELS_MAX, sizeof *c->locations, "classes"));
+    c->stored.locations = c->locations;
+    for (int l = 1; l < LABELS_MAX; l++) {
+        volt_class_locations *to = &c->locations[c->stored.classes];
+        uint64_t *at = NULL;
+
+        if (count[l] == 0)
+            continue;
+        VOLT_TRY(st, done, volt_alloc(&at, KEPT * sizeof *at, "classes"));
+        *to = (volt_class_locations){.label = l, .voxels = count[l], .location = at};
+        c->stored.classes++;
+        seen[l] = c->stored.classes; /* which entry is label l's */
+    }
+    memset(count, 0, sizeof count);
+    for (int64_t i = 0; i < voxels; i++) {
+        volt_class_locations *to = labels[i] ? &c->locations[seen[labels[i]] - 1] : NULL;
+
+        if (to && count[labels[i]]++ * KEPT / to->voxels >= to->count && to->count < KEPT)
+            ((uint64_t *)to->location)[to->count++] = (uint64_t)i;
+    }
+done:
+    return st;
+}
+
+static volt_status add_labels(volt_case_data *data)
+{
+    volt_grid grid = data->image->grid;
+
+    grid.channels = 1;
+    return data->labels ? VOLT_OK : volt_volume_create(&data->labels, &grid, VOLT_I16);
+}
+
+volt_status volt_shown_case_read(volt_shown_case *out, const volt_case *c, int threads)
+{
+    volt_shown_case made = {0};
+    volt_nifti_header *header = NULL;
+    volt_volume *image;
+    int channels = c->files;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_nifti_info(&header, c->file[0]));
+    if (c->files == 1)
+        channels = header->grid.channels;
+    VOLT_TRY(st, done, volt_case_read(&made.data, c, channels, threads));
+    VOLT_TRY(st, done, add_labels(&made.data));
+    image = made.data.image;
+    for (int i = 0; i < channels; i++)
+        VOLT_TRY(st, done,
+                 volt_normalize((float *)image->data + i * volt_grid_voxels(&image->grid),
+                                volt_grid_voxels(&image->grid), VOLT_NORMALIZE_ZSCORE, NULL,
+                                NULL, threads));
+    made.stored = (volt_stored_case){.channels = channels,
+                                     .data = image->data,
+                                     .label_dtype = VOLT_I16,
+                                     .labels = made.data.labels->data,
+                                     .source = image->grid,
+                                     .transpose_forward = {0, 1, 2},
+                                     .crop = volt_box_of_shape(image->grid.n)};
+    memcpy(made.stored.shape, image->grid.n, sizeof made.stored.shape);
+    volt_grid_spacing(made.stored.spacing, &image->grid);
+    VOLT_TRY(st, done, locate_classes(&made));
+    *out = made;
+    made = (volt_shown_case){0};
+done:
+    volt_nifti_header_free(header);
+    volt_shown_case_clear(&made);
+    return st;
+}
+
+void volt_shown_case_clear(volt_shown_case *c)
+{
+    for (int i = 0; i < c->stored.classes; i++)
+        volt_free((void *)c->locations[i].location);
+    volt_free(c->locations);
+    volt_case_data_clear(&c->data);
+    *c = (volt_shown_case){0};
+}
+
+/* ---- samples ---- */
+
+/* A sample before and after, and what is needed to make both. */
+typedef struct show {
+    const volt_show_options *o;
+    const volt_stored_case *c;
+    const char *dir;
+    int64_t patch[3];
+    volt_sample_case *source;
+    volt_sampler_options sampling;
+    volt_sampler *sampler;
+    volt_volume *before, *after, *labels_before, *labels_after;
+    volt_picture *sheet;
+    int64_t row;  /* of the sheet, pixels */
+    double scale; /* pixels per mm */
+    volt_plane plane[3];
+    int planes;
+} show;
+
+/* Where the voxels from `corner` on lie in the world: the case's own, resampled, turned. */
+static volt_grid grid_at(const volt_stored_case *c, const int64_t corner[3], const int64_t n[3])
+{
+    volt_grid turned, g;
+    volt_orientation o;
+    double spacing[3];
+
+    if (volt_orientation_transpose(&o, c->transpose_forward) != VOLT_OK)
+        return volt_grid_make(n, 1, c->spacing); /* a case's order was checked on opening */
+    turned = volt_orientation_grid(o, &c->source);
+    volt_grid_spacing(spacing, &turned);
+    g = turned;
+    g.channels = 1;
+    for (int a = 0; a < 3; a++) {
+        const double ratio = c->spacing[a] / spacing[a];
+        const double at = (double)c->crop.low[a] + ((double)corner[a] + 0.5) * ratio - 0.5;
+
+        g.n[a] = n[a];
+        for (int w = 0; w < 3; w++) {
+            g.to_world[w][2 - a] = turned.to_world[w][2 - a] * ratio;
+            g.to_world[w][3] += turned.to_world[w][2 - a] * at;
+        }
+    }
+    return g;
+}
+
+static volt_status check_options(const volt_show_options *o, const volt_stored_case *c)
+{
+    if (o->samples < 1 || o->samples > 10000 || o->channel < 0 || o->channel >= c->channels ||
+        (o->view != 0 && (o->view < 64 || o->view > 1024)))
+        return volt_fail(VOLT_EINVAL,
+                         "%lld samples, channel %d of %d, views of %lld pixels: one is out of "
+                         "range",
+                         (long long)o->samples, o->channel, c->channels, (long long)o->view);
+    for (int a = 0; a < 3; a++) {
+        if (o->patch[a] < 0 || o->patch[a] > 1024)
+            return volt_fail(VOLT_EINVAL, "a patch of %lld voxels along %c; 1 to 1024 do",
+                             (long long)o->patch[a], "dhw"[a]);
+    }
+    return VOLT_OK;
+}
+
+static int64_t classes_of(const volt_stored_case *c)
+{
+    int64_t most = 1;
+
+    for (int i = 0; i < c->classes; i++)
+        most = c->locations[i].label > most ? c->locations[i].label : most;
+    return most + 1;
+}
+
+/* Planes of a sample that are pictures: more than a voxel wide both ways. */
+static void choose_planes(show *s, const volt_grid *g)
+{
+    double largest = 0, extent[2];
+
+    for (volt_plane plane = VOLT_AXIAL; plane <= VOLT_SAGITTAL; plane++) {
+        const volt_view v = volt_view_of(g, plane, 1);
+
+        if (g->n[v.across] <= 1 || g->n[v.down] <= 1)
+            continue;
+        volt_view_extent(extent, g, plane);
+        largest = fmax(largest, fmax(extent[0], extent[1]));
+        s->plane[s->planes++] = plane;
+    }
+    s->scale = largest > 0 ? (double)(s->o->view ? s->o->view : 160) / largest : 1;
+}
+
+static volt_status open_show(show *s, const char *name)
+{
+    const int64_t start[3] = {0, 0, 0};
+    const volt_sample_source source = {.stored = s->c, .name = name};
+    volt_grid g;
+    volt_status st;
+
+    for (int a = 0; a < 3; a++) {
+        const int64_t n = s->c->shape[a];
+        s->patch[a] = s->o->patch[a] > 0 ? s->o->patch[a] : n < 128 ? n : 128;
+    }
+    if (s->o->flat)
+        s->patch[0] = 1;
+    s->sampling =
+        (volt_sampler_options){.rules = volt_augment_rules_nnunet(s->patch, s->c->channels),
+                               .classes = classes_of(s->c) > 2 ? classes_of(s->c) : 2,
+                               .ignore = -1};
+    VOLT_TRY(st, done, volt_sample_case_make(&s->source, &source, &s->sampling));
+    VOLT_TRY(st, done, volt_sampler_open(&s->sampler, &s->sampling));
+    g = grid_at(s->c, start, s->patch);
+    choose_planes(s, &g);
+    VOLT_TRY(st, done, volt_volume_create(&s->labels_before, &g, VOLT_I16));
+    VOLT_TRY(st, done, volt_volume_create(&s->labels_after, &g, VOLT_I16));
+    g.channels = s->c->channels;
+    VOLT_TRY(st, done, volt_volume_create(&s->before, &g, VOLT_F32));
+    VOLT_TRY(st, done, volt_volume_create(&s->after, &g, VOLT_F32));
+done:
+    return st;
+}
+
+static void close_show(show *s)
+{
+    volt_picture_free(s->sheet);
+    volt_volume_free(s->after);
+    volt_volume_free(s->before);
+    volt_volume_free(s->labels_after);
+    volt_volume_free(s->labels_before);
+    volt_sampler_close(s->sampler);
+    volt_sample_case_close(s->source);
+}
+
+/* The voxels of the patch as they lie in the case. */
+static volt_status read_before(show *s, const int64_t corner[3])
+{
+    const volt_box box = volt_box_at(corner, s->patch);
+    volt_volume image = {.dtype = VOLT_F32, .data = (void *)s->c->data};
+    volt_volume labels = {.dtype = s->c->label_dtype, .data = (void *)s->c->labels};
+    volt_status st;
+
+    memcpy(image.grid.n, s->c->shape, sizeof image.grid.n);
+    memcpy(labels.grid.n, s->c->shape, sizeof labels.grid.n);
+    image.grid.channels = s->c->channels;
+    labels.grid.channels = 1;
+    VOLT_TRY(st, done, volt_patch_read(s->before->data, box, &image, 0));
+    st = volt_patch_read_labels(s->labels_before->data, box, &labels, 0);
+done:
+    return st;
+}
+
+/* The volumes become the sample's, on the grid it was cut from. */
+static volt_status make_sample(show *s, volt_shown_sample *out, int64_t number)
+{
+    const volt_sample_draw draw = {
+        .where = volt_rng_open(s->o->seed, 0, (uint32_t)number, VOLT_RNG_CASE),
+        .change = volt_rng_open(s->o->seed, 0, (uint32_t)number, VOLT_RNG_AUGMENT),
+        .noise = volt_rng_open(s->o->seed, 0, (uint32_t)number, VOLT_RNG_NOISE),
+        .forced = true};
+    volt_volume *all[4] = {s->before, s->after, s->labels_before, s->labels_after};
+    volt_grid g;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_sampler_make(s->sampler, s->after->data, s->labels_after->data, out->corner,
+                               s->source, &draw));
+    VOLT_TRY(st, done, read_before(s, out->corner));
+    volt_augment_describe(out->changes, sizeof out->changes, &s->sampling.rules,
+                          volt_sampler_drawn(s->sampler));
+    g = grid_at(s->c, out->corner, s->patch);
+    for (int i = 0; i < 4; i++)
+        memcpy(all[i]->grid.to_world, g.to_world, sizeof g.to_world);
+done:
+    return st;
+}
+
+static volt_status write_sample(const show *s, int64_t number)
+{
+    const volt_nifti_write_options options = {.threads = s->o->threads};
+    const volt_nifti_write_options labels = {.threads = s->o->threads, .labels = true};
+    const int64_t voxels = voxels_of(s->patch);
+    volt_volume channel = *s->after; /* a view */
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    channel.grid.channels = 1;
+    for (int c = 0; c < s->c->channels; c++) {
+        channel.data = (float *)s->after->data + c * voxels;
+        VOLT_TRY(
+            st, done,
+            volt_format(&path, "%s/sample_%lld_%04d.nii.gz", s->dir, (long long)number, c));
+        VOLT_TRY(st, done, volt_nifti_write(path, &channel, NULL, &options));
+        volt_free(path);
+        path = NULL;
+    }
+    VOLT_TRY(st, done, volt_format(&path, "%s/sample_%lld.nii.gz", s->dir, (long long)number));
+    st = volt_nifti_write(path, s->labels_after, NULL, &labels);
+done:
+    volt_free(path);
+    return st;
+}
+
+/* ---- the contact sheet ---- */
+
+enum { MARGIN = 8, TEXT = 1, LINE = TEXT * VOLT_TEXT_HEIGHT + 6 };
+static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225};
+
+static volt_view middle_view(const show *s, const volt_volume *v, int plane)
+{
+    volt_view view = volt_view_of(&v->grid, s->plane[plane], s->scale);
+
+    view.slice = v->grid.n[view.through] / 2;
+    return view;
+}
+
+static volt_status create_sheet(show *s)
+{
+    int64_t width = MARGIN, height = 1;
+
+    for (int i = 0; i < s->planes; i++) {
+        const volt_view v = middle_view(s, s->before, i);
+        width += v.width + MARGIN;
+        height = v.height > height ? v.height : height;
+    }
+    s->row = height + LINE + MARGIN;
+    width = 2 * width + MARGIN;
+    width = width < 400 ? 400 : width;
+    if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
+        return volt_fail(VOLT_EINVAL,
+                         "%lld samples in rows of %lld pixels do not fit one picture",
+                         (long long)s->o->samples, (long long)s->row);
+    return volt_picture_create(&s->sheet, width, s->row * s->o->samples + 2 * MARGIN + LINE,
+                               paper);
+}
+
+/* The sample's planes from x on; returns the x after them. */
+static volt_status draw_planes(show *s, int64_t *x, int64_t y, const volt_volume *image,
+                               const volt_volume *labels, const double window[2])
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < s->planes && st == VOLT_OK; i++) {
+        const volt_view v = middle_view(s, image, i);
+
+        volt_view_draw(s->sheet, *x, y, &v, image, s->o->channel, window);
+        st = volt_view_contours(s->sheet, *x, y, &v, labels, false);
+        *x += v.width + MARGIN;
+    }
+    return st;
+}
+
+static volt_status draw_sample(show *s, const volt_shown_sample *sample, int64_t number)
+{
+    const int64_t y = MARGIN + LINE + (number - 1) * s->row;
+    int64_t x = MARGIN;
+    char text[600];
+    double window[2];
+    volt_status st;
+
+    if (!s->sheet)
+        VOLT_TRY(st, done, create_sheet(s));
+    VOLT_TRY(st, done, volt_window_choose(window, s->before, s->o->channel));
+    if (number == 1)
+        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, "as it lies in the case");
+    VOLT_TRY(st, done, draw_planes(s, &x, y, s->before, s->labels_before, window));
+    x += MARGIN;
+    if (number == 1)
+        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, "as the network sees it");
+    VOLT_TRY(st, done, draw_planes(s, &x, y, s->after, s->labels_after, window));
+    snprintf(text, sizeof text, "%lld: %s", (long long)number, sample->changes);
+    volt_picture_text(s->sheet, MARGIN, y + s->row - LINE - MARGIN + 4, TEXT, ink, text);
+done:
+    return st;
+}
+
+static volt_status write_sheet(const show *s)
+{
+    char *path = NULL;
+    volt_status st = volt_path_join(&path, s->dir, "samples.png");
+
+    if (st == VOLT_OK)
+        st = volt_png_write(path, s->sheet->rgb, s->sheet->width, s->sheet->height, 3);
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_show_samples(volt_shown_sample *out, const char *dir,
+                              const volt_stored_case *c, const char *name,
+                              const volt_show_options *options)
+{
+    show s = {.o = options, .c = c, .dir = dir};
+    volt_shown_sample sample;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(options, c));
+    VOLT_TRY(st, done, open_show(&s, name));
+    VOLT_TRY(st, done, volt_make_dirs(dir));
+    for (int64_t i = 1; i <= options->samples; i++) {
+        VOLT_TRY(st, done, volt_check_cancelled(options->callbacks));
+        VOLT_TRY(st, done, make_sample(&s, &sample, i));
+        VOLT_TRY(st, done, write_sample(&s, i));
+        VOLT_TRY(st, done, draw_sample(&s, &sample, i));
+        if (out)
+            out[i - 1] = sample;
+        volt_report_progress(options->callbacks, "samples", i, options->samples);
+    }
+    st = write_sheet(&s);
+done:
+    close_show(&s);
+    return st;
+}
