@@ -36,10 +36,10 @@ typedef struct volt_recipe {
 } volt_recipe;
 
 VOLT_API volt_recipe volt_recipe_nnunet(void);
-/* What reaches the best Dice in minutes to hours (figures in docs/results.md): AdamW with cosine
- * and warm-up; batches of at most 2 however large the plan's, because steps count more than
- * samples then; no mirroring, because a network that must know an organ in eight orientations
- * learns it later. Epochs and iterations are set by the budget. */
+/* What reaches the best Dice in minutes to hours (figures in docs/results.md): AdamW with
+ * cosine and warm-up; batches of at most 2 however large the plan's, because steps count more
+ * than samples then; no mirroring, because a network that must know an organ in eight
+ * orientations learns it later. Epochs and iterations are set by the budget. */
 VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
 
 /* What a run learns from. Everything is borrowed for the call. */
