@@ -3,7 +3,7 @@
  * A pickle is a program for a small stack machine. Here its opcodes only build a tree: "call
  * this" becomes a node that says so. Protocols 2 to 5, written by today's pickle, torch and
  * numpy; opcodes outside the list, protocols 0 and 1, and names of types and functions outside
- * the list in pickle_names.c are refused by name.
+ * the list in pickle_call.c are refused by name.
  *
  * Hostile  depth is bounded only by the file (values refer to each other, also in circles, as
  *          Python's may): who walks a tree must count its steps. Values are at most
@@ -26,7 +26,7 @@ typedef enum volt_pickle_kind {
     VOLT_PICKLE_LONG, /* beyond 64 bits: two's complement, little-endian, in text */
     VOLT_PICKLE_FLOAT,
     VOLT_PICKLE_TEXT,  /* UTF-8, NUL-terminated, no NUL inside */
-    VOLT_PICKLE_BYTES, /* also text of Python 2 that is not ASCII */
+    VOLT_PICKLE_BYTES, /* also text with a NUL, or of Python 2 and not UTF-8 */
     VOLT_PICKLE_TUPLE,
     VOLT_PICKLE_LIST,
     VOLT_PICKLE_SET,
@@ -58,6 +58,9 @@ VOLT_CALL volt_pickle_parse(volt_pickle **out, const void *data, size_t bytes, s
                             const char *name);
 VOLT_API void volt_pickle_free(volt_pickle *p);                           /* NULL is allowed */
 VOLT_API const volt_pickle_value *volt_pickle_root(const volt_pickle *p); /* borrowed */
+/* Every PERSISTENT value, in the order of the file; borrowed. */
+VOLT_API size_t volt_pickle_stored_count(const volt_pickle *p);
+VOLT_API const volt_pickle_value *volt_pickle_stored(const volt_pickle *p, size_t index);
 
 /* The value under the text `key` of a dict, the last one if given twice; NULL when `dict` is
  * NULL or no dict, or has no such key. */

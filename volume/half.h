@@ -19,4 +19,21 @@ static inline float volt_round_to_half(float x)
     return x;
 }
 
+/* The value of a half's bits; exact. */
+static inline float volt_half_value(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 0x1f;
+    const uint32_t fraction = half & 0x3ff;
+    uint32_t bits;
+    float x;
+
+    if (exponent == 0) { /* zero and subnormal: multiples of 2^-24 */
+        x = (float)fraction * 0x1p-24f;
+        return sign ? -x : x;
+    }
+    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
 #endif

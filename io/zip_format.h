@@ -1,0 +1,44 @@
+/* zip_format.h - numbers of the zip format that reader and writer share. Internal to io. */
+#ifndef VOLT_IO_ZIP_FORMAT_H
+#define VOLT_IO_ZIP_FORMAT_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    ZIP_LOCAL = 0x04034b50, /* signatures */
+    ZIP_CENTRAL = 0x02014b50,
+    ZIP_END = 0x06054b50,
+    ZIP_END64 = 0x06064b50,
+    ZIP_LOCATOR64 = 0x07064b50,
+    ZIP_LOCAL_BYTES = 30, /* of the fixed parts */
+    ZIP_CENTRAL_BYTES = 46,
+    ZIP_END_BYTES = 22,
+    ZIP_END64_BYTES = 56,
+    ZIP_LOCATOR64_BYTES = 20,
+    ZIP_STORED = 0,
+    ZIP_DEFLATED = 8,
+    ZIP_EXTRA64 = 1, /* id of the zip64 extra field */
+    ZIP_MAX_NAME = 1023
+};
+
+static inline uint64_t zip_get(const unsigned char *at, int bytes)
+{
+    uint64_t v = 0;
+
+    while (bytes--)
+        v = v << 8 | at[bytes];
+    return v;
+}
+
+static inline void zip_put(unsigned char *at, uint64_t v, int bytes)
+{
+    for (int i = 0; i < bytes; i++)
+        at[i] = (unsigned char)(v >> (8 * i));
+}
+
+/* What a member may be called: no way out of a folder, nothing that two programs read
+ * differently. */
+bool volt_zip_name_is_good(const char *name, size_t bytes);
+
+#endif
