@@ -89,7 +89,7 @@ typedef struct volt_op_spec {
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
-/* Cross-entropy + soft Dice on logits, with nnU-Net's definitions (see loss.h). */
+/* Cross-entropy + soft Dice on logits; loss.h has the formulas. */
 typedef struct volt_loss_level {
     float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
     int64_t d, h, w;
@@ -97,13 +97,19 @@ typedef struct volt_loss_level {
 } volt_loss_level;
 
 typedef struct volt_loss_call {
-    int64_t n, c;          /* samples, classes with background */
-    const int16_t *labels; /* (n,d,h,w), each 0..c-1 or `ignore` (else VOLT_EINVAL), at the
+    int64_t n, c;          /* samples, channels of the logits */
+    const int16_t *labels; /* (n,d,h,w), each 0..values-1 or `ignore` (else VOLT_EINVAL), at the
                             * extents of level 0; other levels take the nearest voxel: index
                             * floor((i + 0.5) * full / level) */
     int64_t d, h, w;       /* extents of labels */
     int levels;
     volt_loss_level level[16];
+    /* Host memory (values,c): 1 where label v belongs to channel k; needs `sigmoid`. NULL:
+     * channel k is label k, channel 0 the background, values = c. */
+    const uint8_t *regions;
+    int values;
+    int sigmoid;                   /* 0: softmax over c; 1: a sigmoid per channel */
+    const double *class_weight;    /* (c), >= 0, host memory; NULL = 1 each */
     double weight_ce, weight_dice; /* 1 and 1 in nnU-Net */
     double smooth;                 /* 1e-5 */
     int batch_dice;                /* 1: sums over the batch, 0: per sample, then the mean */
@@ -111,10 +117,35 @@ typedef struct volt_loss_call {
     int gradient;                  /* 1: write gradients over the logits */
     int threads;
     double *value; /* out (levels), host memory: the unweighted loss of each level */
-    /* out (c) each, host memory: hard counts of level 0's arg-max; NULL = not wanted */
+    /* out (c) each, host memory: hard counts of level 0: of its arg-max, or with `regions` of
+     * each channel's logit > 0; NULL = not wanted */
     int64_t *tp, *fp, *fn;
-    void *scratch; /* device->loss_scratch bytes */
+    int64_t *voxels; /* out (1), host memory: voxels of level 0 that count; NULL = not wanted */
+    void *scratch;   /* device->loss_scratch bytes */
 } volt_loss_call;
+
+/* Label values of the call. */
+static inline int volt_loss_values(const volt_loss_call *call)
+{
+    return call->regions ? call->values : (int)call->c;
+}
+
+/* Whether `label` belongs to channel k. */
+static inline int volt_loss_target(const volt_loss_call *call, int label, int64_t k)
+{
+    return call->regions ? call->regions[label * call->c + k] : label == k;
+}
+
+/* First channel that the Dice is taken of. */
+static inline int64_t volt_loss_first(const volt_loss_call *call)
+{
+    return call->regions ? 0 : 1;
+}
+
+static inline double volt_loss_class_weight(const volt_loss_call *call, int64_t k)
+{
+    return call->class_weight ? call->class_weight[k] : 1;
+}
 
 typedef struct volt_sgd_call {
     float *weights, *momentum;

@@ -65,14 +65,19 @@ VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_
 typedef struct volt_loss_options {
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
-    int ignore;              /* -1 = none */
-    double level_weight[16]; /* per output; sums to 1 in nnU-Net */
+    int ignore;                 /* -1 = none */
+    double level_weight[16];    /* per output; sums to 1 in nnU-Net */
+    bool sigmoid;               /* a sigmoid per channel instead of a softmax over them */
+    const uint8_t *regions;     /* (values, channels): see volt_loss_call; NULL = labels */
+    int values;                 /* labels of a voxel are 0..values-1; only with regions */
+    const double *class_weight; /* (channels); NULL = 1 each */
 } volt_loss_options;
 
 typedef struct volt_loss_result {
     double total;          /* weighted sum over levels */
     double level[16];      /* unweighted, per level */
-    int64_t *tp, *fp, *fn; /* (classes) each, caller's memory; NULL = not wanted */
+    int64_t *tp, *fp, *fn; /* (channels) each, caller's memory; NULL = not wanted */
+    int64_t voxels;        /* of the finest level, without ignored ones */
 } volt_loss_result;
 
 /* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient` (training

@@ -245,12 +245,17 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
                            .smooth = options->smooth,
                            .batch_dice = options->batch_dice,
                            .ignore = options->ignore,
+                           .sigmoid = options->sigmoid,
+                           .regions = options->regions,
+                           .values = options->values,
+                           .class_weight = options->class_weight,
                            .gradient = gradient,
                            .threads = p->options.threads,
                            .value = value,
                            .tp = result->tp,
                            .fp = result->fp,
                            .fn = result->fn,
+                           .voxels = &result->voxels,
                            .scratch = p->scratch};
     const double start = p->profile ? volt_seconds() : 0;
     volt_status st;

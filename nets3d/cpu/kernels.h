@@ -55,6 +55,14 @@ extern const cpu_kernels cpu_kernels_base, cpu_kernels_avx2, cpu_kernels_avx512;
 CPU_RUN_KERNELS(CPU_DECLARE)
 #undef CPU_DECLARE
 void VOLT_ISA_NAME(cpu_loss)(const volt_loss_call *call);
+/* One chunk of voxels of level `l`, sample `n`: what loss.isa.c does, for sigmoids. */
+struct cpu_loss_sums;
+struct cpu_loss_factors;
+void VOLT_ISA_NAME(cpu_sigmoid_forward)(const volt_loss_call *call, int l, int64_t n,
+                                        int64_t first, int64_t count, struct cpu_loss_sums *s);
+void VOLT_ISA_NAME(cpu_sigmoid_backward)(const volt_loss_call *call, int l, int64_t n,
+                                         int64_t first, int64_t count,
+                                         const struct cpu_loss_factors *f);
 void VOLT_ISA_NAME(cpu_sgd)(const volt_sgd_call *call);
 void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call);
 double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads);

@@ -8,8 +8,9 @@
 
 /* Followed by double inter[c], prob[c], truth[c] and int64_t tp[c], fp[c], fn[c]. */
 typedef struct cpu_loss_sums {
-    double entropy; /* sum of -log p(label) */
-    int64_t valid;  /* voxels not ignored */
+    double entropy; /* weighted sum of the cross-entropies */
+    double norm;    /* what it is divided by */
+    int64_t voxels; /* not ignored */
 } cpu_loss_sums;
 
 static inline double *cpu_loss_inter(cpu_loss_sums *s)
@@ -39,9 +40,12 @@ static inline size_t cpu_loss_sums_bytes(int64_t c)
 
 /* Factors of the gradient, the level's weight included. */
 typedef struct cpu_loss_factors {
-    float entropy;     /* weight / valid voxels */
+    float entropy;     /* weight / norm */
     const float *dice; /* (n, 2, c): derivative of the Dice loss by p_k; what the label adds */
 } cpu_loss_factors;
+
+/* What a voxel adds to the norm of a sigmoid's cross-entropy. */
+double cpu_loss_sigmoid_norm(const volt_loss_call *call);
 
 /* Writes the level's value (and counts for level 0) from the chunks' sums in call->scratch;
  * `f` borrows from the scratch behind them. */

@@ -5,55 +5,7 @@
  * of voxels, combined in order. */
 #include <math.h>
 #include "nets3d/cpu/kernels.h"
-#include "nets3d/cpu/loss.h"
-#include "nets3d/cpu/simd.h"
-
-/* e^x for x <= 0 to about 1 unit in the last place; 0 below -87. (Range reduction by ln 2 in
- * two parts, degree-6 polynomial.) */
-VINLINE vf v_exp(vf x)
-{
-    const vf magic = v_set(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
-    const vi tiny = x < v_set(-87.0f);
-    const vf shifted = x * v_set(1.44269504f) + magic, k = shifted - magic;
-    const vf r = (x - k * v_set(0.693359375f)) - k * v_set(-2.12194440e-4f);
-    vf y = v_set(1.3981999507e-3f) + v_set(1.9875691500e-4f) * r;
-
-    y = y * r + v_set(8.3334519073e-3f);
-    y = y * r + v_set(4.1665795894e-2f);
-    y = y * r + v_set(1.6666665459e-1f);
-    y = y * r + v_set(0.5f);
-    y = y * r * r + r + v_set(1);
-    const vi power = ((vi)shifted - (vi)magic) << 23;
-    const vf scaled = (vf)((vi)y + power);
-    return v_select(tiny, v_zero(), scaled + (x - x)); /* NaN stays NaN */
-}
-
-/* Labels of VB voxels from voxel `i` of a level, by the nearest voxel of the full grid. */
-static void labels_of(const volt_loss_call *call, const volt_loss_level *level, int64_t n,
-                      int64_t first, int64_t count, int16_t *out)
-{
-    const int16_t *labels = call->labels + n * call->d * call->h * call->w;
-    int64_t x = first % level->w, y = first / level->w % level->h,
-            z = first / level->w / level->h;
-
-    if (level->d == call->d && level->h == call->h && level->w == call->w) {
-        memcpy(out, labels + first, (size_t)count * sizeof *out);
-        return;
-    }
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t fz = (2 * z + 1) * call->d / (2 * level->d);
-        const int64_t fy = (2 * y + 1) * call->h / (2 * level->h);
-        const int64_t fx = (2 * x + 1) * call->w / (2 * level->w);
-        out[i] = labels[(fz * call->h + fy) * call->w + fx];
-        if (++x == level->w) {
-            x = 0;
-            if (++y == level->h) {
-                y = 0;
-                z++;
-            }
-        }
-    }
-}
+#include "nets3d/cpu/loss_simd.h"
 
 /* Softmax over the classes of `count` <= VB voxels at `logits` (classes `stride` apart), in
  * place in `p` (classes VB apart); returns log-sum-exp + max in *lse for the cross-entropy. */
@@ -63,14 +15,7 @@ VINLINE void softmax(const float *logits, int64_t stride, int64_t c, int64_t cou
     vf most = v_set(-__builtin_inff()), sum = v_zero();
 
     for (int64_t k = 0; k < c; k++) {
-        vf x;
-        if (count == VB) {
-            x = v_load(logits + k * stride);
-        } else {
-            float lane[VB] = {0};
-            memcpy(lane, logits + k * stride, (size_t)count * sizeof *lane);
-            x = v_load(lane);
-        }
+        const vf x = v_load_some(logits + k * stride, count);
         most = v_max(most, x);
         v_store(p + k * VB, x);
     }
@@ -101,11 +46,13 @@ static void add_voxels(const volt_loss_call *call, const float *logits, int64_t 
         int64_t best = 0;
         if (label == call->ignore && call->ignore >= 0)
             continue;
-        s->valid++;
+        s->voxels++;
         for (int64_t k = 0; k < call->c; k++)
             prob[k] += p[k * VB + i];
         if (label >= 0 && label < call->c) {
-            s->entropy += lse[i] - logits[label * stride + i];
+            const double weight = volt_loss_class_weight(call, label);
+            s->norm += weight;
+            s->entropy += weight * (lse[i] - logits[label * stride + i]);
             inter[label] += p[label * VB + i];
             truth[label]++;
         }
@@ -123,8 +70,8 @@ static void add_voxels(const volt_loss_call *call, const float *logits, int64_t 
     }
 }
 
-static void forward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t first,
-                          int64_t count, cpu_loss_sums *s)
+static void softmax_forward(const volt_loss_call *call, int l, int64_t n, int64_t first,
+                            int64_t count, cpu_loss_sums *s)
 {
     const volt_loss_level *level = &call->level[l];
     const int64_t stride = level->d * level->h * level->w;
@@ -143,21 +90,32 @@ static void forward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t 
     }
 }
 
+/* Factor of the cross-entropy's gradient at a voxel with `label`. */
+VINLINE float label_factor(const volt_loss_call *call, const cpu_loss_factors *f, int64_t label)
+{
+    if (!call->class_weight || label < 0 || label >= call->c)
+        return f->entropy;
+    return f->entropy * (float)call->class_weight[label];
+}
+
 /* d loss / d logit_j = p_j (q_j - sum_k p_k q_k) + ce (p_j - [j = label]), with q the Dice
  * loss's derivative by p: q_k = own_k (+ hit_k where k is the label). */
-static void backward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t first,
-                           int64_t count, const cpu_loss_factors *f)
+static void softmax_backward(const volt_loss_call *call, int l, int64_t n, int64_t first,
+                             int64_t count, const cpu_loss_factors *f)
 {
     const volt_loss_level *level = &call->level[l];
     const int64_t stride = level->d * level->h * level->w;
     float *base = level->logits + n * call->c * stride;
     const float *own = f->dice + n * 2 * call->c, *hit = own + call->c;
     int16_t labels[VB];
+    float entropy[VB];
 
     for (int64_t i = first; i < first + count; i += VB) {
         const int64_t some = first + count - i < VB ? first + count - i : VB;
         float dot[VB] = {0};
         labels_of(call, level, n, i, some, labels);
+        for (int64_t v = 0; v < some; v++)
+            entropy[v] = label_factor(call, f, labels[v]);
         for (int64_t k = 0; k < call->c; k++)
             for (int64_t v = 0; v < some; v++)
                 dot[v] += base[k * stride + i + v] * (own[k] + (labels[v] == k ? hit[k] : 0));
@@ -167,7 +125,7 @@ static void backward_chunk(const volt_loss_call *call, int l, int64_t n, int64_t
                 const bool mine = labels[v] == k;
                 const bool ignored = call->ignore >= 0 && labels[v] == call->ignore;
                 const float q = own[k] + (mine ? hit[k] : 0) - dot[v];
-                const float g = z[v] * q + f->entropy * (z[v] - (mine ? 1.0f : 0.0f));
+                const float g = z[v] * q + entropy[v] * (z[v] - (mine ? 1.0f : 0.0f));
                 z[v] = ignored ? 0 : g;
             }
         }
@@ -181,13 +139,19 @@ static void run_level(const volt_loss_call *call, int l)
     const int64_t chunks = (voxels + CPU_LOSS_CHUNK - 1) / CPU_LOSS_CHUNK;
     const size_t each = cpu_loss_sums_bytes(call->c);
     cpu_loss_factors f;
+    void (*const forward)(const volt_loss_call *, int, int64_t, int64_t, int64_t,
+                          cpu_loss_sums *) =
+        call->sigmoid ? VOLT_ISA_NAME(cpu_sigmoid_forward) : softmax_forward;
+    void (*const backward)(const volt_loss_call *, int, int64_t, int64_t, int64_t,
+                           const cpu_loss_factors *) =
+        call->sigmoid ? VOLT_ISA_NAME(cpu_sigmoid_backward) : softmax_backward;
 
     memset(call->scratch, 0, each * (size_t)(chunks * call->n));
 #pragma omp parallel for num_threads(call->threads) schedule(static)
     for (int64_t i = 0; i < chunks * call->n; i++) {
         const int64_t first = i % chunks * CPU_LOSS_CHUNK, left = voxels - first;
-        forward_chunk(call, l, i / chunks, first, left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK,
-                      (cpu_loss_sums *)((char *)call->scratch + each * (size_t)i));
+        forward(call, l, i / chunks, first, left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK,
+                (cpu_loss_sums *)((char *)call->scratch + each * (size_t)i));
     }
     cpu_loss_combine(call, l, chunks, &f);
     if (!call->gradient)
@@ -195,8 +159,7 @@ static void run_level(const volt_loss_call *call, int l)
 #pragma omp parallel for num_threads(call->threads) schedule(static)
     for (int64_t i = 0; i < chunks * call->n; i++) {
         const int64_t first = i % chunks * CPU_LOSS_CHUNK, left = voxels - first;
-        backward_chunk(call, l, i / chunks, first,
-                       left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK, &f);
+        backward(call, l, i / chunks, first, left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK, &f);
     }
 }
 

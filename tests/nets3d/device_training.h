@@ -9,7 +9,15 @@ typedef struct loss_case {
     int64_t n, c, d, h, w;
     int levels, batch_dice, ignore;
     double weight_ce, weight_dice;
+    int sigmoid;
+    const double *class_weight;
+    const uint8_t *regions; /* of `values` labels */
+    int values;
 } loss_case;
+
+/* Labels 0..4 in three regions, the second within the first. */
+static const uint8_t loss_regions[5 * 3] = {0, 0, 0, 1, 0, 0, 1, 1, 0, 1, 1, 1, 0, 0, 1};
+static const double loss_weights[8] = {0.5, 1, 3, 0, 2, 1, 1, 4};
 
 /* What a device made of a loss_case. */
 typedef struct loss_result {
@@ -40,6 +48,10 @@ static void run_loss(const volt_device *dev, const loss_case *k, const int16_t *
                            .smooth = 1e-5,
                            .batch_dice = k->batch_dice,
                            .ignore = k->ignore,
+                           .sigmoid = k->sigmoid,
+                           .regions = k->regions,
+                           .values = k->values,
+                           .class_weight = k->class_weight,
                            .gradient = gradient,
                            .threads = threads,
                            .value = r->value,
@@ -98,22 +110,37 @@ static void compare_loss(const loss_case *k, const int16_t *labels, float *const
 static void losses(void **state)
 {
     static const loss_case cases[] = {
-        {1, 2, 4, 5, 6, 1, 1, -1, 1, 1},   {2, 3, 6, 8, 10, 3, 0, -1, 1, 1},
-        {3, 4, 1, 9, 7, 2, 1, -1, 1, 1},   {2, 5, 5, 7, 3, 2, 0, 5, 1, 1},
-        {1, 8, 12, 16, 33, 4, 1, 2, 1, 1}, {1, 3, 20, 24, 28, 3, 1, -1, 0.5, 2},
-        {2, 3, 4, 4, 4, 1, 0, -1, 1, 0},   {2, 3, 4, 4, 4, 1, 1, -1, 0, 1},
+        {1, 2, 4, 5, 6, 1, 1, -1, .weight_ce = 1, .weight_dice = 1},
+        {2, 3, 6, 8, 10, 3, 0, -1, .weight_ce = 1, .weight_dice = 1},
+        {3, 4, 1, 9, 7, 2, 1, -1, .weight_ce = 1, .weight_dice = 1},
+        {2, 5, 5, 7, 3, 2, 0, 5, .weight_ce = 1, .weight_dice = 1},
+        {1, 8, 12, 16, 33, 4, 1, 2, .weight_ce = 1, .weight_dice = 1},
+        {1, 3, 20, 24, 28, 3, 1, -1, .weight_ce = 0.5, .weight_dice = 2},
+        {2, 3, 4, 4, 4, 1, 0, -1, .weight_ce = 1, .weight_dice = 0},
+        {2, 3, 4, 4, 4, 1, 1, -1, .weight_ce = 0, .weight_dice = 1},
+        {2, 4, 9, 17, 33, 3, 1, 4, .weight_ce = 1, .weight_dice = 1, .sigmoid = 0,
+         .class_weight = loss_weights},
+        {2, 4, 9, 17, 33, 3, 0, -1, .weight_ce = 1, .weight_dice = 1, .sigmoid = 1,
+         .class_weight = loss_weights},
+        {2, 3, 9, 17, 33, 3, 0, -1, .weight_ce = 1, .weight_dice = 1, .sigmoid = 1,
+         .class_weight = NULL, .regions = loss_regions, .values = 5},
+        {3, 3, 10, 18, 35, 4, 1, 5, .weight_ce = 0.5, .weight_dice = 2, .sigmoid = 1,
+         .class_weight = loss_weights, .regions = loss_regions, .values = 5},
+        {1, 3, 1, 31, 29, 2, 0, 5, .weight_ce = 1, .weight_dice = 1, .sigmoid = 1,
+         .class_weight = NULL, .regions = loss_regions, .values = 5},
     };
 
     (void)state;
     for (size_t j = 0; j < COUNT_OF(cases); j++) {
         const loss_case *k = &cases[j];
         const int64_t voxels = k->n * k->d * k->h * k->w;
+        const int64_t values = k->regions ? k->values : k->c;
         float *logits[4] = {NULL};
         int16_t *labels;
 
         assert_ok(volt_alloc(&labels, (size_t)voxels * sizeof *labels, "labels"));
         for (int64_t i = 0; i < voxels; i++)
-            labels[i] = (int16_t)volt_rng_below(&suite_rng, k->c + (k->ignore == k->c));
+            labels[i] = (int16_t)volt_rng_below(&suite_rng, values + (k->ignore == values));
         for (int i = 0; i < k->levels; i++) {
             logits[i] = suite_floats(level_count(k, i));
             suite_fill_normal(logits[i], level_count(k, i), VOLT_F32);
