@@ -1,7 +1,8 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
-# usage: check-all.sh [asan|valgrind|clang|format|tidy|fuzz|peers]...   (default: all)
-# FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries.
+# usage: check-all.sh [asan|valgrind|clang|format|tidy|fuzz|onednn|peers]...   (default: all)
+# FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
+# ONEDNN: a prefix with oneDNN 3 (fetched through pip without it).
 set -u
 cd "$(dirname "$0")/.." || exit 1
 jobs=$(nproc)
@@ -80,6 +81,18 @@ stage_fuzz() {
     [ $ran -gt 0 ] && [ $bad -eq 0 ]
 }
 
+# All tests once more with oneDNN 3, as Debian 13 and Ubuntu 24.04 have it.
+stage_onednn() {
+    local prefix=${ONEDNN:-build-onednn/prefix}
+    if [ -z "${ONEDNN:-}" ]; then
+        python3 -m venv "$prefix" && "$prefix/bin/pip" install -q onednn-devel-cpu-gomp || return 1
+    fi
+    configure build-onednn -DCMAKE_BUILD_TYPE=Release -DCMAKE_PREFIX_PATH="$(realpath "$prefix")" &&
+        grep -q "VOLT_dnnl_LIBRARY:FILEPATH=$(realpath "$prefix")" build-onednn/CMakeCache.txt &&
+        cmake --build build-onednn -j "$jobs" &&
+        ctest --test-dir build-onednn --output-on-failure -j "$jobs"
+}
+
 # Files written here are read by the peers' libraries, and the other way round.
 stage_peers() {
     local log=build/peers.log
@@ -90,7 +103,7 @@ stage_peers() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz peers)
+[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz onednn peers)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"

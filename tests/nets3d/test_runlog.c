@@ -89,6 +89,7 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     recipe.recipe = volt_recipe_budget(7);
     recipe.recipe.batch = 2;
     recipe.recipe.epochs = 4;
+    recipe.recipe.mirror[2] = true;
     recipe.recipe.optimizer.lr = 1.0 / 3;
     recipe.threads = 2;
     recipe.cases = 4000000000u;
@@ -110,7 +111,8 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     assert_ok(volt_train_recipe_text(&text, &recipe));
     assert_ok(volt_train_recipe_parse(&r, text, "test"));
     assert_true(r.seed == recipe.seed && r.cases == recipe.cases);
-    assert_true(r.recipe.optimizer.lr == 1.0 / 3 && r.recipe.mirror[2]);
+    assert_true(r.recipe.optimizer.lr == 1.0 / 3);
+    assert_true(r.recipe.mirror[2] && !r.recipe.mirror[1]);
     assert_string_equal(r.configuration, "3d_fullres");
     volt_free(text);
 }

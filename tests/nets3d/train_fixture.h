@@ -201,6 +201,7 @@ static inline volt_train_options fixture_options(int64_t epochs, int64_t iterati
     o.device = "reference";
     o.precision = VOLT_FP32;
     o.recipe = volt_recipe_budget(2);
+    o.recipe.mirror[0] = o.recipe.mirror[1] = o.recipe.mirror[2] = true;
     o.recipe.epochs = epochs;
     o.recipe.iterations = iterations;
     o.recipe.validation_iterations = 2;
