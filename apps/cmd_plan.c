@@ -1,6 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/dataset_options.h"
 #include "base/mem.h"
 #include "nets3d/pipeline.h"
 
@@ -9,6 +9,7 @@ typedef struct plan_options {
     bool replan;
     double memory_gb;
     cli_list spacing;
+    cli_dataset data;
 } plan_options;
 
 static const cli_option options[] = {
@@ -20,6 +21,7 @@ static const cli_option options[] = {
      "the size of network to aim at, as nnU-Net's GPU memory target"},
     {"--spacing", 0, CLI_REALS, offsetof(plan_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
      "voxel size in mm to train at [nnU-Net's rule]"},
+    CLI_DATASET_OPTIONS(plan_options, data),
 };
 
 /* "40 x 56 x 40"; a 2-D configuration has no first axis. */
@@ -78,9 +80,8 @@ static void print_text(const volt_pipeline *p)
 
 static volt_status run(cli *c)
 {
-    const plan_options *o = c->options;
-    volt_pipeline_options run = {.dataset = c->args[0],
-                                 .work = o->work,
+    plan_options *o = c->options;
+    volt_pipeline_options run = {.work = o->work,
                                  .until = VOLT_STAGE_PLAN,
                                  .replan = o->replan,
                                  .planner = {.memory_gb = o->memory_gb},
@@ -92,6 +93,7 @@ static volt_status run(cli *c)
 
     for (int i = 0; i < o->spacing.count; i++) /* typed x, y, z; kept z, y, x */
         run.planner.spacing[2 - i] = o->spacing.v[i];
+    VOLT_TRY(st, done, cli_dataset_take(&run.data, &run.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &run));
     cli_end_progress(c);
     if (c->json) {
@@ -109,8 +111,8 @@ done:
 const cli_command cmd_plan = {
     .name = "plan",
     .one_line = "decide spacing, patch, batch and network for a data set",
-    .args = "DATASET",
-    .min_args = 1,
+    .args = CLI_DATASET_ARGS,
+    .min_args = 0,
     .max_args = 1,
     .about =
         "Checks DATASET, measures it (dataset_fingerprint.json) and decides everything\n"

@@ -1,10 +1,11 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/dataset_options.h"
 #include "nets3d/pipeline.h"
 
 typedef struct preprocess_options {
     const char *work, *configuration;
     bool overwrite;
+    cli_dataset data;
 } preprocess_options;
 
 static const cli_option options[] = {
@@ -14,21 +15,23 @@ static const cli_option options[] = {
      NULL, 0, 0, "configuration of the plan [3d_fullres]"},
     {"--overwrite", 0, CLI_FLAG, offsetof(preprocess_options, overwrite), NULL, NULL, 0, 0,
      "prepare all cases anew"},
+    CLI_DATASET_OPTIONS(preprocess_options, data),
 };
 
 static volt_status run(cli *c)
 {
-    const preprocess_options *o = c->options;
-    volt_pipeline_options run = {.dataset = c->args[0],
-                                 .work = o->work,
+    preprocess_options *o = c->options;
+    volt_pipeline_options run = {.work = o->work,
                                  .configuration = o->configuration,
                                  .until = VOLT_STAGE_PREPROCESS,
                                  .overwrite = o->overwrite,
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
     volt_pipeline p = {0};
-    volt_status st = volt_pipeline_run(&p, &run);
+    volt_status st = cli_dataset_take(&run.data, &run.dataset, c, &o->data);
 
+    if (st == VOLT_OK)
+        st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {
         cli_end_progress(c);
         if (c->json)
@@ -47,8 +50,8 @@ static volt_status run(cli *c)
 const cli_command cmd_preprocess = {
     .name = "preprocess",
     .one_line = "crop, normalise and resample every case, once",
-    .args = "DATASET",
-    .min_args = 1,
+    .args = CLI_DATASET_ARGS,
+    .min_args = 0,
     .max_args = 1,
     .about =
         "Prepares every case of DATASET for training, checking and planning first if that\n"

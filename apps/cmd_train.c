@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/dataset_options.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/workspace.h"
@@ -15,6 +15,7 @@ typedef struct train_options {
     int64_t epochs, iterations, validation, batch, seed;
     double budget_s;
     bool resume;
+    cli_dataset data;
 } train_options;
 
 static const cli_option options[] = {
@@ -42,6 +43,7 @@ static const cli_option options[] = {
      0, "configuration of the plan [3d_fullres]"},
     {"--work", 0, CLI_TEXT, offsetof(train_options, work), "DIR", NULL, 0, 0,
      "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
+    CLI_DATASET_OPTIONS(train_options, data),
 };
 
 /* Names of the cases at `index`; the caller owns *out (volt_free), the names are borrowed. */
@@ -145,9 +147,8 @@ done:
 
 static volt_status run(cli *c)
 {
-    const train_options *o = c->options;
-    volt_pipeline_options prepare = {.dataset = c->args[0],
-                                     .work = o->work,
+    train_options *o = c->options;
+    volt_pipeline_options prepare = {.work = o->work,
                                      .configuration = o->configuration,
                                      .until = VOLT_STAGE_PREPROCESS,
                                      .threads = (int)c->threads,
@@ -157,6 +158,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_dataset_take(&prepare.data, &prepare.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
     st = train(c, &p, &result);
     if (st == VOLT_ECANCELLED && result.iterations > 0)
@@ -175,8 +177,8 @@ done:
 const cli_command cmd_train = {
     .name = "train",
     .one_line = "train a network on a data set",
-    .args = "DATASET -o RUN",
-    .min_args = 1,
+    .args = CLI_DATASET_ARGS " -o RUN",
+    .min_args = 0,
     .max_args = 1,
     .about = "Trains nnU-Net's U-Net on DATASET. Checks, plans and preprocesses first where\n"
              "that has not been done. Ctrl-C finishes the iteration and saves; --resume goes\n"

@@ -3,16 +3,34 @@
 #include <stdio.h>
 #include <string.h>
 
-extern const cli_command cmd_info, cmd_convert, cmd_phantom, cmd_check, cmd_plan,
-    cmd_preprocess, cmd_train, cmd_predict, cmd_evaluate, cmd_snapshot, cmd_augment,
-    cmd_bench_net, cmd_bench_ops, cmd_bench_io, cmd_bench_volume, cmd_bench_augment;
+/* One a line, in the order of --help. */
+/* clang-format off */
+#define COMMANDS(X) \
+    X(info) \
+    X(convert) \
+    X(phantom) \
+    X(check) \
+    X(plan) \
+    X(preprocess) \
+    X(train) \
+    X(predict) \
+    X(evaluate) \
+    X(snapshot) \
+    X(augment) \
+    X(dataset_show) \
+    X(import_dataset) \
+    X(bench_net) \
+    X(bench_ops) \
+    X(bench_io) \
+    X(bench_volume) \
+    X(bench_augment)
+/* clang-format on */
 
-const cli_command *const cli_commands[] = {
-    &cmd_info,          &cmd_convert,   &cmd_phantom,   &cmd_check,    &cmd_plan,
-    &cmd_preprocess,    &cmd_train,     &cmd_predict,   &cmd_evaluate, &cmd_snapshot,
-    &cmd_augment,       &cmd_bench_net, &cmd_bench_ops, &cmd_bench_io, &cmd_bench_volume,
-    &cmd_bench_augment, NULL,
-};
+#define DECLARE(name) extern const cli_command cmd_##name;
+#define ADDRESS(name) &cmd_##name,
+COMMANDS(DECLARE)
+
+const cli_command *const cli_commands[] = {COMMANDS(ADDRESS) NULL};
 
 /* True when `name` begins with `word` and a blank. */
 static bool starts_with_word(const char *name, const char *word)

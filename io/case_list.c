@@ -7,7 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/dataset_internal.h"
+#include "io/layout.h"
 
 static void clear_case(volt_case *c)
 {
@@ -250,6 +250,67 @@ done:
     return st;
 }
 
+/* Takes a case of a data set over; what it lacks is named. */
+static volt_status take_case(case_builder *cases, volt_case *c, int channels)
+{
+    volt_case *made;
+    volt_status st;
+
+    if (c->files != 1 && c->files != channels)
+        return volt_fail(VOLT_EDATA,
+                         "case %s has %d image files; the network takes %d channels", c->id,
+                         c->files, channels);
+    for (int i = 0; i < c->files; i++) {
+        if (!volt_path_exists(c->file[i]))
+            return volt_fail(VOLT_EDATA, "case %s lacks %s", c->id, c->file[i]);
+    }
+    VOLT_TRY(st, done, volt_cases_append(&made, cases, c->id));
+    made->files = c->files;
+    made->file = c->file;
+    c->files = 0;
+    c->file = NULL;
+done:
+    return st;
+}
+
+static volt_status add_dataset(case_builder *cases, const char *folder, int channels)
+{
+    volt_dataset *ds = NULL;
+    volt_case_list *list;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, NULL));
+    list = ds->tests.count ? &ds->tests : &ds->cases;
+    for (int64_t i = 0; i < list->count; i++)
+        VOLT_TRY(st, done, take_case(cases, &list->item[i], channels));
+done:
+    volt_dataset_close(ds);
+    return st;
+}
+
+/* A folder of scans, or a data set. */
+static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
+                              int channels)
+{
+    const size_t before = files->count;
+    char *json = NULL;
+    bool known;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_brats_names(&known, folder));
+    if (!known)
+        VOLT_TRY(st, done, volt_lits_names(&known, folder));
+    if (known)
+        return add_dataset(cases, folder, channels);
+    VOLT_TRY(st, done, volt_files_add_folder(files, folder, NULL, channels > 1));
+    VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
+    if (files->count == before && volt_path_exists(json))
+        st = add_dataset(cases, folder, channels);
+done:
+    volt_free(json);
+    return st;
+}
+
 volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
                              int channels)
 {
@@ -259,7 +320,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
 
     for (int i = 0; i < count; i++) {
         if (volt_path_is_dir(inputs[i]))
-            st = volt_files_add_folder(&files, inputs[i], NULL, channels > 1);
+            st = add_folder(&files, &cases, inputs[i], channels);
         else if (!volt_path_exists(inputs[i]))
             st = volt_fail(VOLT_EIO, "cannot open %s: there is no such file or folder",
                            inputs[i]);
@@ -268,7 +329,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
         if (st != VOLT_OK)
             goto done;
     }
-    if (files.count == 0) {
+    if (files.count == 0 && cases.list.count == 0) {
         st = volt_fail(VOLT_EINVAL, "%s holds no NIfTI file",
                        count > 0 ? inputs[0] : "no input");
         goto done;
@@ -278,6 +339,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
         n = volt_files_group(&files, i);
         VOLT_TRY(st, done, add_group(&cases, &files.item[i], n, channels));
     }
+    VOLT_TRY(st, done, volt_cases_finish(&cases.list, VOLT_EINVAL, "the inputs"));
     *out = cases.list;
     cases.list = (volt_case_list){0};
 done:

@@ -1,9 +1,18 @@
 /* dataset.h - scans and their labels on disk, whatever the layout.
  *
- * Layouts  nnU-Net raw (dataset.json, imagesTr/CASE_0000.nii.gz .. one file per channel,
- *          labelsTr/CASE.nii.gz, or the lists of its `dataset` key) and Medical Segmentation
- *          Decathlon (dataset.json with `training` pairs, labels as {"0": "background"}, one
- *          file per case, 4-D when multi-modal). A layout is one row of a table in dataset.c.
+ * Layouts  by their words (volt_dataset_options.layout):
+ *          nnunet      nnU-Net raw: dataset.json, imagesTr/CASE_0000.nii.gz .. one file per
+ *                      channel, labelsTr/CASE.nii.gz, or the lists of its `dataset` key;
+ *          decathlon   Medical Segmentation Decathlon: dataset.json with `training` pairs,
+ *                      labels as {"0": "background"}, 4-D files when multi-modal;
+ *          brats       BraTS 2018 to 2021: CASE/CASE_t1.nii.gz, _t1ce, _t2, _flair, _seg;
+ *          brats2023   BraTS 2023: CASE/CASE-t1n.nii.gz, -t1c, -t2w, -t2f, -seg;
+ *          brats2024   the same with label 4, the resection cavity (time points from 100 on);
+ *          brats-ped2024  the paediatric set of 2024 (never guessed: names as brats2023);
+ *          lits        LiTS: volume-N.nii, segmentation-N.nii, test-volume-N.nii;
+ *          pairs       a folder of images and one of labels with matching names.
+ *          BraTS and LiTS folders are taken as they are unpacked, some levels deep. A layout
+ *          is one row of a table in dataset.c.
  * Names    files and folders whose name starts with '.' or '_' are never cases (macOS litter).
  * Hostile  dataset.json and every scan: paths in it must stay inside the data set's folder,
  *          except absolute ones and those starting with a variable, which nnU-Net allows.
@@ -25,8 +34,20 @@ VOLT_BEGIN_DECLS
 
 typedef struct volt_label {
     char *name;
-    int32_t value; /* 0 is the background */
+    int32_t value; /* of training, in the case store and in masks in memory; 0: background */
 } volt_label;
+
+/* A union of labels; regions may overlap (whole tumour, tumour core, ...). A network of a data
+ * set with regions has one sigmoid output for each and none for the background (nnU-Net v2). */
+typedef struct volt_label_region {
+    char *name;
+    int values;
+    int32_t *value;  /* the labels united, ascending, none twice, background and ignore label
+                      * not among them */
+    bool is_list;    /* written as a list in dataset.json: [3], not 3 */
+    int32_t painted; /* its entry of regions_class_order: what its voxels become in a mask.
+                      * Regions are painted in their order, later ones over earlier ones */
+} volt_label_region;
 
 /* What dataset.json says about every case. Also kept beside a trained network. */
 typedef struct volt_dataset_info {
@@ -38,11 +59,32 @@ typedef struct volt_dataset_info {
     int32_t ignore_label; /* -1: none. Such voxels count in no loss and no metric */
     char *file_ending;    /* ".nii.gz" */
     int64_t num_training; /* as stated; -1 when absent */
+
+    int regions;               /* 0: labels do not overlap, softmax over `labels` outputs */
+    volt_label_region *region; /* in dataset.json's order, which is that of the outputs */
+
+    /* Where the data set's own label files number otherwise (BraTS: 0, 2, 1, 4): the value
+     * there of each label, none twice, and of the ignore label. NULL: as here. volt_case_read
+     * and volt_mask_restore translate. */
+    int32_t *stored;
+    int32_t stored_ignore;
+
+    /* How volt_case_read takes the files. */
+    int thresholds;           /* 0: label files hold labels */
+    double *threshold;        /* ascending; label = how many of them a grey value reaches */
+    bool labels_follow_image; /* labels lie on the image's voxels whatever their file's matrix
+                               * says (LiTS); only sizes must agree */
+    bool resample_channels;   /* channels on other grids than the first are brought onto its */
+    char orientation[4];      /* "": as the files lie; else codes (volume/orient.h) that every
+                               * case is turned to */
 } volt_dataset_info;
 
+/* Outputs of a network for this data set: `regions`, or `labels` where there are none. */
+VOLT_API int volt_dataset_info_outputs(const volt_dataset_info *info);
+
 /* Reads nnU-Net's or MSD's dataset.json. The caller owns what *out holds
- * (volt_dataset_info_clear). VOLT_EIO; VOLT_EFORMAT names the key and its value; VOLT_ENOTSUP:
- * labels that are regions (lists of several values). */
+ * (volt_dataset_info_clear). What nnU-Net has no key for stands under "volt". VOLT_EIO;
+ * VOLT_EFORMAT names the key and its value. */
 VOLT_CALL volt_dataset_info_read(volt_dataset_info *out, const char *path);
 /* Writes it as nnU-Net's dataset.json. */
 VOLT_CALL volt_dataset_info_write(const char *path, const volt_dataset_info *info);
@@ -71,19 +113,53 @@ VOLT_API void volt_case_list_clear(volt_case_list *list);
 
 typedef struct volt_dataset {
     char *folder;
-    const char *layout; /* "nnU-Net raw" or "Medical Segmentation Decathlon" */
+    const char *layout; /* "nnU-Net raw", "BraTS 2018-2021", ... */
     volt_dataset_info info;
     volt_case_list cases; /* training cases; may be empty, see volt_dataset_check */
+    volt_case_list
+        tests;   /* cases without a truth, to be predicted: imagesTs, validation sets */
+    char **note; /* oddities met and the rules used, one sentence each */
+    int64_t notes;
 } volt_dataset;
 
-/* Finds out the layout of `folder` and lists its training cases; reads no scan. The caller owns
- * *out (volt_dataset_close). VOLT_EIO, VOLT_EFORMAT, VOLT_ENOTSUP. */
-VOLT_CALL volt_dataset_open(volt_dataset **out, const char *folder);
+typedef enum volt_dataset_target {
+    VOLT_TARGET_DEFAULT = 0, /* as the layout has it */
+    VOLT_TARGET_LABELS = 1,  /* labels, one of them per voxel */
+    VOLT_TARGET_REGIONS = 2  /* nested regions, where the layout knows some (LiTS: the liver
+                              * with its tumours, and the tumours; Decathlon's Task01) */
+} volt_dataset_target;
+
+/* Zero-initialised: find everything out. */
+typedef struct volt_dataset_options {
+    const char *layout;          /* a word of the list above; NULL: found out */
+    const char *images, *labels; /* layout "pairs": both folders; both or neither */
+    volt_dataset_target target;
+    /* "0=background,2=edema,1=core,4=enhancing": the values in the label files with their
+     * names, in the order of training, the background first. NULL: the layout's own; for
+     * "pairs" the values that occur, which reads every label file. */
+    const char *label_table;
+    const double *threshold; /* for label files with grey values; see volt_dataset_info */
+    int thresholds;
+    bool resample_channels;
+    int threads; /* for reading label files; 0 = default */
+    const volt_callbacks *callbacks;
+} volt_dataset_options;
+
+/* Finds out the layout of `folder` and lists its cases. Of the scans only headers are read: of
+ * each case's first file, for its orientation. Where these differ, info.orientation becomes the
+ * commonest one and a note says so. `folder` may be NULL with options->images. `options` NULL:
+ * all defaults. The caller owns *out (volt_dataset_close). VOLT_EIO, VOLT_EFORMAT,
+ * VOLT_ENOTSUP; VOLT_EINVAL: options that contradict the data set; VOLT_EDATA: no layout fits.
+ */
+VOLT_CALL volt_dataset_open(volt_dataset **out, const char *folder,
+                            const volt_dataset_options *options);
 VOLT_API void volt_dataset_close(volt_dataset *ds); /* NULL is allowed */
 /* Index of the case called `id`, or -1. */
 VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
 
-/* Lists what is to be predicted: each input is a folder (all NIfTI files in it) or a file.
+/* Lists what is to be predicted: each input is a file, a folder (all NIfTI files in it), or a
+ * data set (its `tests`, or all cases where there are none; found out by BraTS or LiTS names,
+ * or by a dataset.json in a folder without scans of its own).
  * CASE_0000.EXT .. are the channels of CASE; other names are whole cases. VOLT_EDATA names a
  * case that lacks a channel or has one too many; VOLT_EINVAL when no input holds a scan, or two
  * give the same case; VOLT_EIO. The caller owns what *out holds. */
@@ -101,8 +177,18 @@ VOLT_API void volt_case_data_clear(volt_case_data *data);
 /* Reads image and labels. The caller owns what *out holds. VOLT_EDATA: channels or labels whose
  * sizes or spacings differ (the axis and both values are named), a wrong number of channels;
  * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_nifti_read's errors.
- * NaN voxels and unknown label values are not judged here: volt_dataset_check does that. */
-VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, int channels, int threads);
+ * NaN voxels and unknown label values are not judged here (volt_dataset_check does that), but
+ * where labels are translated (info->stored) a value outside the table is VOLT_EDATA. */
+VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
+                         int threads);
+
+/* Turns a mask of the network's labels, on the grid of volt_case_read's image, into what is
+ * written beside the scan: in the data set's own numbering and the scan's orientation. `header`
+ * is the scan's. *mask is replaced where anything changes (its type then is the smallest of
+ * uint8 and uint16 that holds every label). VOLT_EINVAL: a value that is no label; VOLT_ENOMEM.
+ */
+VOLT_CALL volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
+                            const volt_nifti_header *header, int threads);
 
 typedef enum volt_severity { VOLT_WARNING = 1, VOLT_ERROR = 2 } volt_severity;
 

@@ -126,6 +126,64 @@ static volt_status compare_grids(report *r, const volt_grid *a, const char *a_fi
     return st == VOLT_OK ? compare_place(r, a, a_file, b, b_file) : add_failure(r, st, b_file);
 }
 
+/* A matrix that says nothing: LiTS' volumes 28 to 47 lost theirs. */
+static bool is_identity(const volt_grid *g)
+{
+    for (int i = 0; i < 12; i++) {
+        if (g->to_world[i / 4][i % 4] != (i / 4 == i % 4))
+            return false;
+    }
+    return true;
+}
+
+/* Channels: where they are resampled anything may differ, but not in silence. */
+static volt_status compare_channels(report *r, const volt_dataset *ds, const volt_grid *a,
+                                    const char *a_file, const volt_grid *b, const char *b_file)
+{
+    volt_grid one = *b;
+
+    one.channels = a->channels;
+    if (!ds->info.resample_channels)
+        return compare_grids(r, a, a_file, b, b_file);
+    if (volt_grid_same(a, &one, origin_mm))
+        return VOLT_OK;
+    return add(r, VOLT_WARNING, b_file,
+               "%s lies on another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x "
+               "%lld): it is resampled onto that",
+               b_file, (long long)b->n[2], (long long)b->n[1], (long long)b->n[0], a_file,
+               (long long)a->n[2], (long long)a->n[1], (long long)a->n[0]);
+}
+
+/* Labels of data sets whose label files are known to lose their place: sizes alone decide. */
+static volt_status compare_following(report *r, const volt_dataset *ds, const volt_grid *a,
+                                     const char *a_file, const volt_grid *b, const char *b_file)
+{
+    const volt_status st = volt_label_grid_match(a, a_file, b, b_file, &ds->info);
+    double mm_a[3], mm_b[3];
+    volt_grid one = *b;
+
+    if (st != VOLT_OK)
+        return add_failure(r, st, b_file);
+    one.channels = a->channels;
+    if (volt_labels_have_no_place(b_file) || volt_grid_same(a, &one, origin_mm))
+        return VOLT_OK;
+    volt_grid_spacing(mm_a, a);
+    volt_grid_spacing(mm_b, b);
+    return add(r, VOLT_WARNING, b_file,
+               "%s has another matrix (voxels of %.6g x %.6g x %.6g mm%s) than %s (%.6g x %.6g "
+               "x %.6g mm): rule: it is taken voxel by voxel, in the place of the image",
+               b_file, mm_b[2], mm_b[1], mm_b[0], is_identity(b) ? ", the identity" : "",
+               a_file, mm_a[2], mm_a[1], mm_a[0]);
+}
+
+static volt_status compare_labels(report *r, const volt_dataset *ds, const volt_grid *a,
+                                  const char *a_file, const volt_grid *b, const char *b_file)
+{
+    if (ds->info.labels_follow_image || volt_labels_have_no_place(b_file))
+        return compare_following(r, ds, a, a_file, b, b_file);
+    return compare_grids(r, a, a_file, b, b_file);
+}
+
 /* -- Voxels ------------------------------------------------------------------------------- */
 
 static volt_status judge_values(report *r, const volt_volume *v, const char *file, int threads)
@@ -168,7 +226,12 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
         if (st == VOLT_OK)
             st = judge_values(r, v, c->file[i], threads);
         if (st == VOLT_OK && *found)
-            st = compare_grids(r, grid, *found, &v->grid, c->file[i]);
+            st = compare_channels(r, ds, grid, *found, &v->grid, c->file[i]);
+        if (st == VOLT_OK && ds->info.labels_follow_image && is_identity(&v->grid))
+            st = add(r, VOLT_WARNING, c->file[i],
+                     "%s has the identity as its matrix: its voxels are taken as 1 x 1 x 1 mm, "
+                     "which they hardly are",
+                     c->file[i]);
         if (!*found) {
             *grid = v->grid;
             *found = c->file[i];
@@ -181,11 +244,11 @@ done:
     return st;
 }
 
-/* Index of `value` among the labels; -1: none. */
+/* Index of the label that is `value` in the data set's files; -1: none. */
 static int find_label(const volt_dataset_info *info, int32_t value)
 {
     for (int l = 0; l < info->labels; l++) {
-        if (info->label[l].value == value)
+        if ((info->stored ? info->stored[l] : info->label[l].value) == value)
             return l;
     }
     return -1;
@@ -209,11 +272,12 @@ static volt_status judge_labels(report *r, const volt_dataset_info *info, const 
         const int index = n ? find_label(info, value) : -1;
         if (index >= 0)
             r->has[index] = true;
-        else if (n && value != info->ignore_label)
-            VOLT_TRY(st, done,
-                     add(r, VOLT_ERROR, file,
-                         "%s has label %d in %lld voxels, which dataset.json does not name",
-                         file, value, (long long)n));
+        else if (n && value != (info->stored ? info->stored_ignore : info->ignore_label))
+            VOLT_TRY(
+                st, done,
+                add(r, VOLT_ERROR, file,
+                    "%s has label %d in %lld voxels, which the data set's labels do not name",
+                    file, value, (long long)n));
         if (index > 0)
             foreground += n;
     }
@@ -227,13 +291,12 @@ done:
 static volt_status check_labels(report *r, const volt_dataset *ds, const volt_case *c,
                                 const volt_grid *grid, const char *image, int threads)
 {
-    const volt_nifti_read_options options = {.dtype = VOLT_I16, .threads = threads};
     volt_volume *v = NULL;
     volt_status st;
 
     if (!c->label_file)
         return add(r, VOLT_ERROR, ds->folder, "case %s has no labels", c->id);
-    st = volt_nifti_read(&v, NULL, c->label_file, &options);
+    st = volt_labels_load(&v, c->label_file, &ds->info, threads);
     if (st != VOLT_OK)
         return add_failure(r, st, c->label_file);
     if (v->grid.channels != 1)
@@ -241,7 +304,7 @@ static volt_status check_labels(report *r, const volt_dataset *ds, const volt_ca
                  add(r, VOLT_ERROR, c->label_file, "%s has %d channels; labels have one",
                      c->label_file, v->grid.channels));
     if (image)
-        VOLT_TRY(st, done, compare_grids(r, grid, image, &v->grid, c->label_file));
+        VOLT_TRY(st, done, compare_labels(r, ds, grid, image, &v->grid, c->label_file));
     st = judge_labels(r, &ds->info, v, c->label_file);
 done:
     volt_volume_free(v);
@@ -263,6 +326,37 @@ static volt_status check_case(void *context, int64_t index, int threads)
 }
 
 /* -- The data set as a whole -------------------------------------------------------------- */
+
+static bool holds_label(const volt_label_region *r, int32_t value)
+{
+    for (int i = 0; i < r->values; i++) {
+        if (r->value[i] == value)
+            return true;
+    }
+    return false;
+}
+
+/* Regions are painted in their order: one that a later one covers is never seen. */
+static volt_status check_regions(report *r, const volt_dataset *ds)
+{
+    const volt_dataset_info *info = &ds->info;
+    volt_status st = VOLT_OK;
+
+    for (int a = 0; a < info->regions; a++) {
+        for (int b = a + 1; b < info->regions && st == VOLT_OK; b++) {
+            const volt_label_region *low = &info->region[a], *high = &info->region[b];
+            int covered = 0;
+            while (covered < low->values && holds_label(high, low->value[covered]))
+                covered++;
+            if (covered == low->values)
+                st = add(r, VOLT_WARNING, ds->folder,
+                         "region \"%s\" covers all of \"%s\" and is painted after it: masks "
+                         "will not show \"%s\"; name regions from the largest to the smallest",
+                         high->name, low->name, low->name);
+        }
+    }
+    return st;
+}
 
 static volt_status check_label_table(report *r, const volt_dataset *ds)
 {
@@ -291,10 +385,12 @@ static volt_status check_whole(report *r, const checking *k)
     volt_status st;
 
     VOLT_TRY(st, done, check_label_table(r, ds));
+    VOLT_TRY(st, done, check_regions(r, ds));
     if (ds->cases.count == 0)
         return add(r, VOLT_ERROR, ds->folder,
-                   "%s has no training case (files such as imagesTr/CASE_0000%s are expected)",
-                   ds->folder, info->file_ending);
+                   "%s (%s) has no training case (in nnU-Net raw, files such as "
+                   "imagesTr/CASE_0000%s)",
+                   ds->folder, ds->layout, info->file_ending);
     if (info->num_training >= 0 && info->num_training != ds->cases.count)
         VOLT_TRY(st, done,
                  add(r, VOLT_ERROR, ds->folder,

@@ -1,7 +1,6 @@
 /* dataset.json, nnU-Net's and the Decathlon's. */
 #include "io/dataset.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,10 +18,65 @@ void volt_dataset_info_clear(volt_dataset_info *info)
     for (int l = 0; info->label && l < info->labels; l++)
         volt_free(info->label[l].name);
     volt_free(info->channel_name);
+    for (int r = 0; info->region && r < info->regions; r++) {
+        volt_free(info->region[r].name);
+        volt_free(info->region[r].value);
+    }
     volt_free(info->label);
+    volt_free(info->region);
+    volt_free(info->stored);
+    volt_free(info->threshold);
     volt_free(info->name);
     volt_free(info->file_ending);
     *info = (volt_dataset_info){.ignore_label = -1};
+}
+
+int volt_dataset_info_outputs(const volt_dataset_info *info)
+{
+    return info->regions ? info->regions : info->labels;
+}
+
+static volt_status copy_region(volt_label_region *out, const volt_label_region *r)
+{
+    const size_t bytes = (size_t)r->values * sizeof *r->value;
+    volt_status st;
+
+    *out = (volt_label_region){.is_list = r->is_list, .painted = r->painted};
+    VOLT_TRY(st, done, volt_strdup(&out->name, r->name));
+    VOLT_TRY(st, done, volt_alloc(&out->value, bytes, "a region"));
+    memcpy(out->value, r->value, bytes);
+    out->values = r->values;
+done:
+    return st;
+}
+
+static volt_status copy_regions(volt_dataset_info *copy, const volt_dataset_info *info)
+{
+    const size_t bytes = (size_t)info->labels * sizeof *info->stored;
+    const size_t steps = (size_t)info->thresholds * sizeof *info->threshold;
+    volt_status st;
+
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&copy->region, (size_t)info->regions, sizeof *copy->region, "regions"));
+    copy->regions = info->regions;
+    for (int r = 0; r < info->regions; r++)
+        VOLT_TRY(st, done, copy_region(&copy->region[r], &info->region[r]));
+    if (info->stored) {
+        VOLT_TRY(st, done, volt_alloc(&copy->stored, bytes, "labels"));
+        memcpy(copy->stored, info->stored, bytes);
+        copy->stored_ignore = info->stored_ignore;
+    }
+    if (info->thresholds) {
+        VOLT_TRY(st, done, volt_alloc(&copy->threshold, steps, "thresholds"));
+        memcpy(copy->threshold, info->threshold, steps);
+        copy->thresholds = info->thresholds;
+    }
+    copy->labels_follow_image = info->labels_follow_image;
+    copy->resample_channels = info->resample_channels;
+    memcpy(copy->orientation, info->orientation, sizeof copy->orientation);
+done:
+    return st;
 }
 
 volt_status volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info)
@@ -46,22 +100,12 @@ volt_status volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_in
         copy.label[l].value = info->label[l].value;
         VOLT_TRY(st, done, volt_strdup(&copy.label[l].name, info->label[l].name));
     }
+    VOLT_TRY(st, done, copy_regions(&copy, info));
     *out = copy;
     copy = (volt_dataset_info){0};
 done:
     volt_dataset_info_clear(&copy);
     return st;
-}
-
-/* A key that is a whole number in 0..high: "0", "12". */
-static bool whole_key(int64_t *out, const char *key, int64_t high)
-{
-    char *end;
-
-    if (!isdigit((unsigned char)*key))
-        return false;
-    *out = strtoll(key, &end, 10);
-    return *end == '\0' && *out <= high;
 }
 
 /* channel_names (or modality): {"0": "T1", ...}, each number from 0 once. */
@@ -87,7 +131,7 @@ static volt_status read_channels(volt_dataset_info *info, const volt_json_at *ro
     for (size_t i = 0; i < count; i++) {
         int64_t channel;
         VOLT_TRY(st, done, volt_json_entry(&key, &at, &names, i));
-        if (!whole_key(&channel, key, (int64_t)count - 1))
+        if (!volt_whole_key(&channel, key, (int64_t)count - 1))
             return volt_json_fail(&at, "is no channel; with %zu channels \"0\" to \"%zu\" are",
                                   count, count - 1);
         if (info->channel_name[channel])
@@ -95,107 +139,6 @@ static volt_status read_channels(volt_dataset_info *info, const volt_json_at *ro
         VOLT_TRY(st, done, volt_json_text(&text, &at, MAX_NAME));
         VOLT_TRY(st, done, volt_strdup(&info->channel_name[channel], text));
     }
-done:
-    return st;
-}
-
-/* One label in either direction: "liver": 1, "liver": [1], or the Decathlon's "1": "liver". */
-static volt_status read_label(volt_label *out, const char *key, const volt_json_at *at)
-{
-    volt_json_at value = *at;
-    const char *name = key;
-    int64_t number;
-    size_t count;
-    volt_status st;
-
-    if (json_is_string(at->value)) {
-        VOLT_TRY(st, done, volt_json_text(&name, at, MAX_NAME));
-        if (!whole_key(&number, key, INT16_MAX))
-            return volt_json_fail(at, "names label \"%s\"; a number in 0..%d is expected", key,
-                                  INT16_MAX);
-    } else {
-        if (json_is_array(at->value)) {
-            VOLT_TRY(st, done, volt_json_length(&count, at, 1, VOLT_MAX_LABELS));
-            if (count > 1) {
-                volt_json_fail(at,
-                               "is a region of %zu labels; this build trains on labels "
-                               "that do not overlap",
-                               count);
-                return VOLT_ENOTSUP;
-            }
-            VOLT_TRY(st, done, volt_json_item(&value, at, 0));
-        }
-        VOLT_TRY(st, done, volt_json_int(&number, &value, 0, INT16_MAX));
-    }
-    out->value = (int32_t)number;
-    st = volt_strdup(&out->name, name);
-done:
-    return st;
-}
-
-static int by_value(const void *a, const void *b)
-{
-    const volt_label *x = a, *y = b;
-
-    return (x->value > y->value) - (x->value < y->value);
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const volt_label *)a)->name, ((const volt_label *)b)->name);
-}
-
-/* Takes the entry called "ignore" out of the sorted labels. */
-static void take_ignore(volt_dataset_info *info)
-{
-    for (int l = 0; l < info->labels; l++) {
-        if (strcmp(info->label[l].name, "ignore") != 0)
-            continue;
-        info->ignore_label = info->label[l].value;
-        volt_free(info->label[l].name);
-        info->labels--;
-        memmove(&info->label[l], &info->label[l + 1],
-                (size_t)(info->labels - l) * sizeof *info->label);
-        return;
-    }
-}
-
-static volt_status read_labels(volt_dataset_info *info, const volt_json_at *root)
-{
-    volt_json_at labels, at;
-    const char *key;
-    size_t count;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_json_member(&labels, root, "labels"));
-    VOLT_TRY(st, done, volt_json_count(&count, &labels));
-    if (count < 2 || count > VOLT_MAX_LABELS)
-        return volt_json_fail(&labels,
-                              "has %zu entries; the background and 1 to %d more are expected",
-                              count, VOLT_MAX_LABELS - 1);
-    VOLT_TRY(st, done, volt_alloc_zero(&info->label, count, sizeof *info->label, "labels"));
-    info->labels = (int)count;
-    for (size_t i = 0; i < count; i++) {
-        VOLT_TRY(st, done, volt_json_entry(&key, &at, &labels, i));
-        VOLT_TRY(st, done, read_label(&info->label[i], key, &at));
-    }
-    qsort(info->label, count, sizeof *info->label, by_name);
-    for (size_t i = 1; i < count; i++) {
-        if (strcmp(info->label[i].name, info->label[i - 1].name) == 0)
-            return volt_json_fail(&labels, "calls two labels \"%s\"", info->label[i].name);
-    }
-    qsort(info->label, count, sizeof *info->label, by_value);
-    for (size_t i = 1; i < count; i++) {
-        if (info->label[i].value == info->label[i - 1].value)
-            return volt_json_fail(&labels, "gives %d to \"%s\" and to \"%s\"",
-                                  info->label[i].value, info->label[i - 1].name,
-                                  info->label[i].name);
-    }
-    if (info->label[0].value != 0)
-        return volt_json_fail(&labels, "has no label 0; the background must be 0");
-    take_ignore(info);
-    if (info->ignore_label == 0 || info->labels < 2)
-        return volt_json_fail(&labels, "has no foreground beside background and ignore label");
 done:
     return st;
 }
@@ -234,20 +177,27 @@ done:
     return st;
 }
 
-volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json *doc)
+volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root)
 {
-    const volt_json_at root = volt_json_root(doc);
     volt_dataset_info info = {.ignore_label = -1};
     volt_status st;
 
-    VOLT_TRY(st, done, read_channels(&info, &root));
-    VOLT_TRY(st, done, read_labels(&info, &root));
-    VOLT_TRY(st, done, read_rest(&info, &root));
+    VOLT_TRY(st, done, read_channels(&info, root));
+    VOLT_TRY(st, done, volt_labels_read(&info, root));
+    VOLT_TRY(st, done, read_rest(&info, root));
+    VOLT_TRY(st, done, volt_info_read_own(&info, root));
     *out = info;
     info = (volt_dataset_info){0};
 done:
     volt_dataset_info_clear(&info);
     return st;
+}
+
+static volt_status info_of_document(volt_dataset_info *out, const volt_json *doc)
+{
+    const volt_json_at root = volt_json_root(doc);
+
+    return volt_dataset_info_from(out, &root);
 }
 
 volt_status volt_dataset_info_read(volt_dataset_info *out, const char *path)
@@ -256,7 +206,7 @@ volt_status volt_dataset_info_read(volt_dataset_info *out, const char *path)
     volt_status st = volt_json_load(&doc, path);
 
     if (st == VOLT_OK)
-        st = volt_dataset_info_from(out, &doc);
+        st = info_of_document(out, &doc);
     volt_json_close(&doc);
     return st;
 }
@@ -268,15 +218,54 @@ volt_status volt_dataset_info_parse(volt_dataset_info *out, const char *text, si
     volt_status st = volt_json_parse(&doc, text, bytes, name);
 
     if (st == VOLT_OK)
-        st = volt_dataset_info_from(out, &doc);
+        st = info_of_document(out, &doc);
     volt_json_close(&doc);
     return st;
+}
+
+/* Labels by name as nnU-Net has them: where there are regions, these stand for the labels. */
+static json_t *labels_json(const volt_dataset_info *info)
+{
+    json_t *labels = json_object();
+    int bad = 0;
+
+    for (int l = 0; l < (info->regions ? 1 : info->labels); l++)
+        bad |= json_object_set_new(labels, info->label[l].name,
+                                   json_integer(info->label[l].value));
+    for (int r = 0; r < info->regions; r++) {
+        const volt_label_region *region = &info->region[r];
+        json_t *values = region->is_list ? json_array() : json_integer(*region->value);
+        for (int v = 0; region->is_list && v < region->values; v++)
+            bad |= json_array_append_new(values, json_integer(region->value[v]));
+        bad |= json_object_set_new(labels, region->name, values);
+    }
+    if (info->ignore_label >= 0)
+        bad |= json_object_set_new(labels, "ignore", json_integer(info->ignore_label));
+    if (bad) {
+        json_decref(labels);
+        labels = NULL;
+    }
+    return labels;
+}
+
+/* regions_class_order; NULL when out of memory. */
+static json_t *class_order_json(const volt_dataset_info *info)
+{
+    json_t *order = json_array();
+
+    for (int r = 0; r < info->regions; r++) {
+        if (json_array_append_new(order, json_integer(info->region[r].painted))) {
+            json_decref(order);
+            return NULL;
+        }
+    }
+    return order;
 }
 
 /* NULL when out of memory; the caller owns the reference. */
 static json_t *info_json(const volt_dataset_info *info)
 {
-    json_t *root = json_object(), *channels = json_object(), *labels = json_object();
+    json_t *root = json_object(), *channels = json_object(), *own;
     int bad = 0;
 
     for (int c = 0; c < info->channels; c++) {
@@ -284,17 +273,17 @@ static json_t *info_json(const volt_dataset_info *info)
         snprintf(key, sizeof key, "%d", c);
         bad |= json_object_set_new(channels, key, json_string(info->channel_name[c]));
     }
-    for (int l = 0; l < info->labels; l++)
-        bad |= json_object_set_new(labels, info->label[l].name,
-                                   json_integer(info->label[l].value));
-    if (info->ignore_label >= 0)
-        bad |= json_object_set_new(labels, "ignore", json_integer(info->ignore_label));
     bad |= json_object_set_new(root, "name", json_string(info->name));
     bad |= json_object_set_new(root, "channel_names", channels);
-    bad |= json_object_set_new(root, "labels", labels);
+    bad |= json_object_set_new(root, "labels", labels_json(info));
+    if (info->regions)
+        bad |= json_object_set_new(root, "regions_class_order", class_order_json(info));
     if (info->num_training >= 0)
         bad |= json_object_set_new(root, "numTraining", json_integer(info->num_training));
     bad |= json_object_set_new(root, "file_ending", json_string(info->file_ending));
+    own = volt_info_own_json(info, &bad);
+    if (own)
+        bad |= json_object_set_new(root, "volt", own);
     if (bad) {
         json_decref(root);
         root = NULL;

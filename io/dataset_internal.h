@@ -4,12 +4,36 @@
 #include "io/dataset.h"
 #include "io/json.h"
 
-/* A loaded dataset.json as info. */
-volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json *doc);
+/* A loaded dataset.json as info; `root` is its root. */
+volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root);
+
+/* The labels, the ignore label and the regions of dataset.json. */
+volt_status volt_labels_read(volt_dataset_info *info, const volt_json_at *root);
+/* The key "volt": what nnU-Net's dataset.json cannot say. NULL when there is nothing to say;
+ * *bad is set when out of memory. */
+json_t *volt_info_own_json(const volt_dataset_info *info, int *bad);
+volt_status volt_info_read_own(volt_dataset_info *info, const volt_json_at *root);
+/* A key that is a whole number in 0..high: "0", "12". */
+bool volt_whole_key(int64_t *out, const char *key, int64_t high);
+
+/* Drops info->stored where it says nothing. */
+void volt_stored_simplify(volt_dataset_info *info);
 
 /* VOLT_EDATA naming file, axis and both values when sizes or spacings differ. */
 volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_grid *b,
                              const char *b_file);
+
+/* The same of labels, where the data set's rule may let sizes alone decide. */
+volt_status volt_label_grid_match(const volt_grid *image, const char *image_file,
+                                  const volt_grid *labels, const char *label_file,
+                                  const volt_dataset_info *info);
+
+/* Label files: NIfTI, a PNG image, or a folder of PNG slices (in natural order along z). int16
+ * as they are stored; with info->thresholds grey values become labels. */
+volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
+                             int threads);
+/* True for PNG images and folders: they do not say where they lie. */
+bool volt_labels_have_no_place(const char *path);
 
 /* A growing list of cases. */
 typedef struct case_builder {

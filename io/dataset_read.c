@@ -5,7 +5,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/threads.h"
 #include "io/dataset_internal.h"
+#include "volume/orient.h"
+#include "volume/regrid.h"
+
+enum { VALUES = 65536 }; /* of int16 */
+static const double same_place_mm = 1e-3;
 
 void volt_case_data_clear(volt_case_data *data)
 {
@@ -51,33 +57,54 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
     return st;
 }
 
+/* Another channel, which must lie on the grid of the first or is brought onto it. */
+static volt_status fit_channel(volt_volume **one, const char *file, const volt_volume *image,
+                               const char *first, const volt_dataset_info *info, int threads)
+{
+    volt_grid grid = image->grid;
+    volt_volume *moved;
+    volt_status st;
+
+    if (!info->resample_channels)
+        return volt_grids_match(&grid, first, &(*one)->grid, file);
+    grid.channels = 1;
+    if (volt_grid_same(&grid, &(*one)->grid, same_place_mm))
+        return VOLT_OK;
+    st = volt_volume_regrid(&moved, *one, &grid, VOLT_LINEAR, 0, threads);
+    if (st == VOLT_OK) {
+        volt_volume_free(*one);
+        *one = moved;
+    }
+    return st;
+}
+
 /* One file per channel. */
-static volt_status read_channels(volt_case_data *data, const volt_case *c, int channels,
-                                 int threads)
+static volt_status read_channels(volt_case_data *data, const volt_case *c,
+                                 const volt_dataset_info *info, int threads)
 {
     const volt_nifti_read_options options = {.dtype = VOLT_F32, .threads = threads};
     volt_volume *one = NULL;
     volt_grid grid;
     volt_status st = VOLT_OK;
 
-    if (c->files != channels)
+    if (c->files != info->channels)
         return volt_fail(VOLT_EDATA, "case %s has %d files; %d channels are expected", c->id,
-                         c->files, channels);
-    for (int i = 0; i < channels; i++) {
+                         c->files, info->channels);
+    for (int i = 0; i < c->files; i++) {
         VOLT_TRY(st, done,
                  volt_nifti_read(&one, i ? NULL : &data->header, c->file[i], &options));
         if (one->grid.channels != 1) {
             st = volt_fail(VOLT_EDATA, "%s has %d channels; it should be one of %d", c->file[i],
-                           one->grid.channels, channels);
+                           one->grid.channels, c->files);
             goto done;
         }
         if (i == 0) {
             grid = one->grid;
-            grid.channels = channels;
+            grid.channels = c->files;
             VOLT_TRY(st, done, volt_volume_create(&data->image, &grid, VOLT_F32));
         } else {
             VOLT_TRY(st, done,
-                     volt_grids_match(&data->image->grid, c->file[0], &one->grid, c->file[i]));
+                     fit_channel(&one, c->file[i], data->image, c->file[0], info, threads));
         }
         memcpy((float *)data->image->data + i * volt_grid_voxels(&one->grid), one->data,
                volt_volume_bytes(one));
@@ -89,23 +116,111 @@ done:
     return st;
 }
 
-static volt_status read_labels(volt_case_data *data, const volt_case *c, int threads)
+/* -- Labels ------------------------------------------------------------------------------- */
+
+/* From the data set's own numbering to the network's. */
+static volt_status translate(volt_volume *labels, const volt_dataset_info *info,
+                             const char *file, int threads)
 {
-    const volt_nifti_read_options options = {.dtype = VOLT_I16, .threads = threads};
+    const int64_t voxels = volt_grid_voxels(&labels->grid);
+    int16_t *voxel = labels->data, *to = NULL;
+    int64_t unknown = voxels;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_nifti_read(&data->labels, NULL, c->label_file, &options));
+    VOLT_TRY(st, done, volt_alloc(&to, VALUES * sizeof *to, "a table of labels"));
+    for (int i = 0; i < VALUES; i++)
+        to[i] = INT16_MIN;
+    for (int l = 0; l < info->labels; l++)
+        to[(uint16_t)info->stored[l]] = (int16_t)info->label[l].value;
+    if (info->ignore_label >= 0)
+        to[(uint16_t)info->stored_ignore] = (int16_t)info->ignore_label;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : unknown)
+    for (int64_t i = 0; i < voxels; i++) {
+        const int16_t value = to[(uint16_t)voxel[i]];
+        if (value != INT16_MIN)
+            voxel[i] = value;
+        else if (i < unknown)
+            unknown = i;
+    }
+    if (unknown < voxels)
+        st = volt_fail(VOLT_EDATA, "%s has label %d, which the data set's table does not name",
+                       file, voxel[unknown]);
+done:
+    volt_free(to);
+    return st;
+}
+
+volt_status volt_label_grid_match(const volt_grid *image, const char *image_file,
+                                  const volt_grid *labels, const char *label_file,
+                                  const volt_dataset_info *info)
+{
+    volt_grid of_image = *image;
+
+    if (!info->labels_follow_image && !volt_labels_have_no_place(label_file))
+        return volt_grids_match(image, image_file, labels, label_file);
+    memcpy(of_image.n, labels->n, sizeof of_image.n); /* sizes alone decide */
+    return memcmp(of_image.n, image->n, sizeof of_image.n) == 0
+               ? VOLT_OK
+               : volt_grids_match(image, image_file, &of_image, label_file);
+}
+
+static volt_status read_labels(volt_case_data *data, const volt_case *c,
+                               const volt_dataset_info *info, int threads)
+{
+    volt_grid grid = data->image->grid;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_labels_load(&data->labels, c->label_file, info, threads));
     if (data->labels->grid.channels != 1) {
         st = volt_fail(VOLT_EDATA, "%s has %d channels; labels have one", c->label_file,
                        data->labels->grid.channels);
         goto done;
     }
-    st = volt_grids_match(&data->image->grid, c->file[0], &data->labels->grid, c->label_file);
+    VOLT_TRY(
+        st, done,
+        volt_label_grid_match(&grid, c->file[0], &data->labels->grid, c->label_file, info));
+    grid.channels = 1; /* voxel by voxel, whatever their own matrix says */
+    data->labels->grid = grid;
+    if (info->stored)
+        st = translate(data->labels, info, c->label_file, volt_threads_or_default(threads));
 done:
     return st;
 }
 
-volt_status volt_case_read(volt_case_data *out, const volt_case *c, int channels, int threads)
+/* -- Orientation -------------------------------------------------------------------------- */
+
+static volt_status turn(volt_volume **v, volt_orientation o, int threads)
+{
+    volt_volume *turned;
+    volt_status st;
+
+    if (!*v || volt_orientation_is_identity(o))
+        return VOLT_OK;
+    st = volt_volume_reorient(&turned, *v, o, threads);
+    if (st == VOLT_OK) {
+        volt_volume_free(*v);
+        *v = turned;
+    }
+    return st;
+}
+
+/* Image and labels to the data set's common orientation. */
+static volt_status turn_both(volt_case_data *data, const char *codes, int threads)
+{
+    volt_orientation o;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_orientation_to(&o, &data->image->grid, codes));
+    VOLT_TRY(st, done, turn(&data->image, o, threads));
+    st = turn(&data->labels, o, threads);
+done:
+    return st;
+}
+
+/* -- Both --------------------------------------------------------------------------------- */
+
+volt_status volt_case_read(volt_case_data *out, const volt_case *c,
+                           const volt_dataset_info *info, int threads)
 {
     volt_case_data data = {0};
     volt_status st;
@@ -113,14 +228,114 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c, int channels
     if (c->files < 1)
         return volt_fail(VOLT_EDATA, "case %s has no image", c->id);
     if (c->files == 1)
-        VOLT_TRY(st, done, read_whole(&data, c, channels, threads));
+        VOLT_TRY(st, done, read_whole(&data, c, info->channels, threads));
     else
-        VOLT_TRY(st, done, read_channels(&data, c, channels, threads));
+        VOLT_TRY(st, done, read_channels(&data, c, info, threads));
     if (c->label_file)
-        VOLT_TRY(st, done, read_labels(&data, c, threads));
+        VOLT_TRY(st, done, read_labels(&data, c, info, threads));
+    if (*info->orientation)
+        VOLT_TRY(st, done, turn_both(&data, info->orientation, threads));
     *out = data;
     data = (volt_case_data){0};
 done:
     volt_case_data_clear(&data);
+    return st;
+}
+
+/* -- Masks on their way out --------------------------------------------------------------- */
+
+/* The data set's own number of each label value; -1: no label. */
+static void stored_of(int32_t *to, const volt_dataset_info *info)
+{
+    for (int i = 0; i < VALUES; i++)
+        to[i] = -1;
+    for (int l = 0; l < info->labels; l++)
+        to[info->label[l].value] = info->stored[l];
+}
+
+/* Label `i` of a mask of uint8, uint16 or int16. */
+static int32_t mask_value(const volt_volume *mask, int64_t i)
+{
+    if (mask->dtype == VOLT_U8)
+        return ((const uint8_t *)mask->data)[i];
+    if (mask->dtype == VOLT_U16)
+        return ((const uint16_t *)mask->data)[i];
+    return ((const int16_t *)mask->data)[i];
+}
+
+static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info *info,
+                                    int threads)
+{
+    const int64_t voxels = volt_grid_voxels(&(*mask)->grid);
+    const volt_volume *from = *mask;
+    volt_volume *made = NULL;
+    int32_t *to = NULL, highest = 0;
+    int64_t unknown = voxels;
+    volt_status st;
+
+    if (from->dtype != VOLT_U8 && from->dtype != VOLT_U16 && from->dtype != VOLT_I16)
+        return volt_fail(VOLT_EINVAL, "a mask of %s; uint8, uint16 or int16 is expected",
+                         volt_dtype_name(from->dtype));
+    for (int l = 0; l < info->labels; l++)
+        highest = info->stored[l] > highest ? info->stored[l] : highest;
+    VOLT_TRY(st, done, volt_alloc(&to, VALUES * sizeof *to, "a table of labels"));
+    stored_of(to, info);
+    VOLT_TRY(st, done,
+             volt_volume_create(&made, &from->grid, highest < 256 ? VOLT_U8 : VOLT_U16));
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(min : unknown)
+    for (int64_t i = 0; i < voxels; i++) {
+        const int32_t value = mask_value(from, i);
+        const int32_t stored = value < 0 ? -1 : to[value];
+        if (stored == -1 && i < unknown)
+            unknown = i;
+        if (made->dtype == VOLT_U8)
+            ((uint8_t *)made->data)[i] = (uint8_t)stored;
+        else
+            ((uint16_t *)made->data)[i] = (uint16_t)stored;
+    }
+    if (unknown < voxels) {
+        st = volt_fail(VOLT_EINVAL, "the mask has the value %d, which is no label",
+                       mask_value(from, unknown));
+        goto done;
+    }
+    volt_volume_free(*mask);
+    *mask = made;
+    made = NULL;
+done:
+    volt_free(to);
+    volt_volume_free(made);
+    return st;
+}
+
+/* Undoes turn_both for a mask. */
+static volt_status turn_back(volt_volume **mask, const char *codes,
+                             const volt_nifti_header *header, int threads)
+{
+    volt_grid own = header->grid;
+    volt_orientation o;
+    volt_volume *back;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_orientation_to(&o, &own, codes));
+    if (volt_orientation_is_identity(o))
+        goto done;
+    own.channels = (*mask)->grid.channels;
+    VOLT_TRY(st, done, volt_volume_reorient_back(&back, *mask, o, &own, threads));
+    volt_volume_free(*mask);
+    *mask = back;
+done:
+    return st;
+}
+
+volt_status volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
+                              const volt_nifti_header *header, int threads)
+{
+    volt_status st = VOLT_OK;
+
+    threads = volt_threads_or_default(threads);
+    if (*info->orientation)
+        st = turn_back(mask, info->orientation, header, threads);
+    if (st == VOLT_OK && info->stored)
+        st = number_as_stored(mask, info, threads);
     return st;
 }

@@ -162,7 +162,7 @@ static volt_status extract_case(void *context, int64_t index, int threads)
 
     if (!c->label_file)
         return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
-    VOLT_TRY(st, done, volt_case_read(&d, c, e->ds->info.channels, threads));
+    VOLT_TRY(st, done, volt_case_read(&d, c, &e->ds->info, threads));
     range = volt_volume_range(d.image, threads);
     if (range.not_finite > 0) {
         st = volt_fail(VOLT_EDATA, "case %s has %lld voxels that are NaN or infinite", c->id,

@@ -122,14 +122,24 @@ done:
     return st;
 }
 
+static void describe(const volt_dataset *ds, const volt_callbacks *cb)
+{
+    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %lld cases", ds->folder, ds->layout,
+                (long long)ds->cases.count);
+    for (int64_t i = 0; i < ds->notes; i++)
+        volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
+}
+
 volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
 {
     volt_pipeline p = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset));
-    VOLT_TRY(st, done,
-             volt_workspace_open(&p.work, options->dataset, options->work, options->callbacks));
+    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, &options->data));
+    describe(p.dataset, options->callbacks);
+    VOLT_TRY(
+        st, done,
+        volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
     VOLT_TRY(st, done, fingerprint(&p, options));
     VOLT_TRY(st, done, plan(&p, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));

@@ -62,7 +62,7 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     item it = {.index = index};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_case_read(&data, c, p->info.channels, threads));
+    VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
     VOLT_TRY(st, done,
              volt_prepare(&it.scan, &data.image, NULL, p->plan, p->config, c->id, threads));
     it.header = data.header;
@@ -73,7 +73,7 @@ done:
     return st;
 }
 
-static volt_status write_item(const job *j, const item *it, int threads)
+static volt_status write_item(const job *j, item *it, int threads)
 {
     const volt_nifti_write_options options = {.threads = threads};
     char *path = NULL;
@@ -81,6 +81,7 @@ static volt_status write_item(const job *j, const item *it, int threads)
 
     VOLT_TRY(st, done,
              volt_format(&path, "%s/%s.nii.gz", j->out, j->cases->item[it->index].id));
+    VOLT_TRY(st, done, volt_mask_restore(&it->labels, &j->p->info, it->header, threads));
     st = volt_nifti_write(path, it->labels, it->header, &options);
 done:
     volt_free(path);

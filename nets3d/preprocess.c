@@ -64,6 +64,41 @@ uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *con
     return hash;
 }
 
+/* How the files are read, where that is not the plain way. */
+static void mix_reading(uint64_t *hash, const volt_dataset_info *info)
+{
+    for (int l = 0; info->stored && l < info->labels; l++)
+        mix_int(hash, info->stored[l]);
+    if (info->thresholds)
+        mix(hash, info->threshold, (size_t)info->thresholds * sizeof *info->threshold);
+    if (*info->orientation)
+        mix(hash, info->orientation, sizeof info->orientation);
+    if (info->resample_channels)
+        mix_int(hash, 1);
+}
+
+static volt_status mix_file(uint64_t *hash, const char *path);
+
+/* A folder of slices. */
+static volt_status mix_folder(uint64_t *hash, const char *folder)
+{
+    volt_names names = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    for (size_t i = 0; i < names.count; i++) {
+        char *path;
+        VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[i]));
+        st = volt_path_is_dir(path) ? VOLT_OK : mix_file(hash, path);
+        volt_free(path);
+        if (st != VOLT_OK)
+            goto done;
+    }
+done:
+    volt_names_free(&names);
+    return st;
+}
+
 static volt_status mix_file(uint64_t *hash, const char *path)
 {
     const char *name = volt_path_name(path);
@@ -86,7 +121,8 @@ static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
     for (int i = 0; i < c->files && st == VOLT_OK; i++)
         st = mix_file(&key, c->file[i]);
     if (st == VOLT_OK && c->label_file)
-        st = mix_file(&key, c->label_file);
+        st = volt_path_is_dir(c->label_file) ? mix_folder(&key, c->label_file)
+                                             : mix_file(&key, c->label_file);
     if (st == VOLT_OK)
         *out = key;
     return st;
@@ -230,7 +266,7 @@ static volt_status make_case(const preprocessing *w, const volt_case *c, const c
     volt_prepared p = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_case_read(&d, c, w->ds->info.channels, threads));
+    VOLT_TRY(st, done, volt_case_read(&d, c, &w->ds->info, threads));
     VOLT_TRY(st, done,
              volt_prepare(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
     st = store(path, &p, c, &w->ds->info, key);
@@ -311,6 +347,7 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     double target[3];
     volt_status st;
 
+    mix_reading(&w.plan_hash, &ds->info);
     VOLT_TRY(st, done, check_classes(ds, plan));
     VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */

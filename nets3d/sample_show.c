@@ -76,13 +76,15 @@ volt_status volt_shown_case_read(volt_shown_case *out, const volt_case *c, int t
     volt_shown_case made = {0};
     volt_nifti_header *header = NULL;
     volt_volume *image;
+    volt_dataset_info info = {.ignore_label = -1};
     int channels = c->files;
     volt_status st;
 
     VOLT_TRY(st, done, volt_nifti_info(&header, c->file[0]));
     if (c->files == 1)
         channels = header->grid.channels;
-    VOLT_TRY(st, done, volt_case_read(&made.data, c, channels, threads));
+    info.channels = channels;
+    VOLT_TRY(st, done, volt_case_read(&made.data, c, &info, threads));
     VOLT_TRY(st, done, add_labels(&made.data));
     image = made.data.image;
     for (int i = 0; i < channels; i++)

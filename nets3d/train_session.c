@@ -50,6 +50,11 @@ static volt_status check_request(const volt_train_data *d, const volt_train_opti
         return volt_fail(
             VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",
             d->info->channels, d->info->labels, d->plan->channels, d->plan->classes);
+    if (d->info->regions)
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s has regions that overlap; this build trains on "
+                         "labels that do not",
+                         d->info->name);
     if (d->info->channels > VOLT_AUGMENT_MAX_CHANNELS || d->info->labels > VOLT_MAX_CLASSES)
         return volt_fail(VOLT_ENOTSUP,
                          "%d channels and %d labels; at most %d and %d can be "

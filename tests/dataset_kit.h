@@ -5,16 +5,19 @@
 #include "base/file.h"
 #include "io/nifti.h"
 #include "tests/test.h"
+#include "volume/orient.h"
 
 /* A scan to write; zero-initialised fields get the defaults of kit_scan. */
 typedef struct kit_scan {
     int64_t n[3]; /* 4 x 5 x 6 */
     int channels; /* 1 */
     double spacing[3];
-    double shift_mm; /* of the origin along x */
-    float base;      /* voxel i has base + i % 7 */
-    int label_high;  /* > 0: labels i % (label_high + 1) instead */
-    float odd_value; /* != 0: put into the first voxel */
+    double shift_mm;   /* of the origin along x */
+    float base;        /* voxel i has base + i % 7 */
+    int label_high;    /* > 0: labels i % (label_high + 1) instead */
+    float odd_value;   /* != 0: put into the first voxel */
+    const char *codes; /* orientation, RAS when NULL: the voxels stay where they are */
+    bool identity;     /* the matrix says nothing */
 } kit_scan;
 
 static inline void kit_write(const char *path, kit_scan s)
@@ -34,6 +37,18 @@ static inline void kit_write(const char *path, kit_scan s)
         voxel[i] = s.label_high ? (float)(i % (s.label_high + 1)) : s.base + (float)(i % 7);
     if (s.odd_value != 0 || s.odd_value != s.odd_value)
         voxel[0] = s.odd_value;
+    if (s.identity) {
+        for (int i = 0; i < 12; i++)
+            v->grid.to_world[i / 4][i % 4] = i / 4 == i % 4;
+    }
+    if (s.codes) {
+        volt_orientation o;
+        volt_volume *turned = NULL;
+        assert_ok(volt_orientation_to(&o, &v->grid, s.codes));
+        assert_ok(volt_volume_reorient(&turned, v, o, 1));
+        volt_volume_free(v);
+        v = turned;
+    }
     assert_ok(volt_nifti_write(path, v, NULL, NULL));
     volt_volume_free(v);
 }

@@ -31,7 +31,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     volt_dataset_info again = {0};
     char *text = NULL;
 
-    if (volt_dataset_open(&ds, folder) != VOLT_OK)
+    if (volt_dataset_open(&ds, folder, NULL) != VOLT_OK)
         return 0;
     for (int64_t i = 0; i < ds->cases.count; i++)
         fuzz_require(volt_dataset_find(ds, ds->cases.item[i].id) == i);
@@ -39,6 +39,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_require(volt_dataset_info_parse(&again, text, strlen(text), "again") == VOLT_OK);
     fuzz_require(again.labels == ds->info.labels);
     fuzz_require(again.ignore_label == ds->info.ignore_label);
+    fuzz_require(again.regions == ds->info.regions);
+    for (int r = 0; r < again.regions; r++)
+        fuzz_require(again.region[r].values == ds->info.region[r].values &&
+                     again.region[r].painted == ds->info.region[r].painted);
+    fuzz_require((again.stored != NULL) == (ds->info.stored != NULL));
     volt_dataset_info_clear(&again);
     volt_free(text);
     volt_dataset_close(ds);

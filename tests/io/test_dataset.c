@@ -28,11 +28,12 @@ static void a_raw_data_set_is_listed_and_read(void **state)
 {
     volt_dataset *ds = NULL;
     volt_case_data d = {0};
+    volt_dataset_info three;
     const float *voxel;
 
     (void)state;
     make_raw();
-    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_string_equal(ds->layout, "nnU-Net raw");
     assert_string_equal(ds->info.name, RAW);
     assert_int_equal(ds->info.channels, 2);
@@ -42,7 +43,7 @@ static void a_raw_data_set_is_listed_and_read(void **state)
     assert_int_equal(ds->cases.count, 3);
     assert_int_equal(volt_dataset_find(ds, "case_1"), 1);
     assert_int_equal(volt_dataset_find(ds, "case_9"), -1);
-    assert_ok(volt_case_read(&d, &ds->cases.item[1], 2, 1));
+    assert_ok(volt_case_read(&d, &ds->cases.item[1], &ds->info, 1));
     assert_int_equal(d.image->grid.channels, 2);
     assert_int_equal(d.image->grid.n[2], 6);
     voxel = d.image->data;
@@ -51,7 +52,9 @@ static void a_raw_data_set_is_listed_and_read(void **state)
     assert_int_equal(((int16_t *)d.labels->data)[2], 2);
     assert_non_null(d.header);
     volt_case_data_clear(&d);
-    assert_fails(volt_case_read(&d, &ds->cases.item[1], 3, 1), VOLT_EDATA, "3 channels");
+    three = ds->info;
+    three.channels = 3;
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], &three, 1), VOLT_EDATA, "3 channels");
     volt_dataset_close(ds);
 }
 
@@ -65,10 +68,13 @@ static void channels_on_different_grids_are_refused_with_the_difference(void **s
     kit_write(RAW "/imagesTr/case_0_0001.nii.gz", (kit_scan){.n = {4, 7, 6}});
     kit_write(RAW "/imagesTr/case_1_0001.nii.gz", (kit_scan){.spacing = {2, 1, 1}});
     kit_write(RAW "/labelsTr/case_2.nii.gz", (kit_scan){.n = {4, 5, 8}});
-    assert_ok(volt_dataset_open(&ds, RAW));
-    assert_fails(volt_case_read(&d, &ds->cases.item[0], 2, 1), VOLT_EDATA, "7 voxels along y");
-    assert_fails(volt_case_read(&d, &ds->cases.item[1], 2, 1), VOLT_EDATA, "2 mm along z");
-    assert_fails(volt_case_read(&d, &ds->cases.item[2], 2, 1), VOLT_EDATA, "8 voxels along x");
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
+    assert_fails(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1), VOLT_EDATA,
+                 "7 voxels along y");
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], &ds->info, 1), VOLT_EDATA,
+                 "2 mm along z");
+    assert_fails(volt_case_read(&d, &ds->cases.item[2], &ds->info, 1), VOLT_EDATA,
+                 "8 voxels along x");
     assert_null(d.image);
     volt_dataset_close(ds);
 }
@@ -92,17 +98,18 @@ static void a_decathlon_set_with_four_dimensions_is_read(void **state)
     kit_write("dataset-msd/imagesTr/b.nii.gz", (kit_scan){.channels = 1});
     kit_write("dataset-msd/labelsTr/a.nii.gz", (kit_scan){.label_high = 2});
     kit_write("dataset-msd/labelsTr/b.nii.gz", (kit_scan){.label_high = 2});
-    assert_ok(volt_dataset_open(&ds, "dataset-msd"));
+    assert_ok(volt_dataset_open(&ds, "dataset-msd", NULL));
     assert_string_equal(ds->layout, "Medical Segmentation Decathlon");
     assert_string_equal(ds->info.name, "Two");
     assert_string_equal(ds->info.channel_name[0], "FLAIR");
     assert_string_equal(ds->info.label[1].name, "edema");
     assert_int_equal(ds->cases.count, 2);
     assert_string_equal(ds->cases.item[0].id, "a");
-    assert_ok(volt_case_read(&d, &ds->cases.item[0], 2, 1));
+    assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1));
     assert_int_equal(d.image->grid.channels, 2);
     volt_case_data_clear(&d);
-    assert_fails(volt_case_read(&d, &ds->cases.item[1], 2, 1), VOLT_EDATA, "has 1 channels");
+    assert_fails(volt_case_read(&d, &ds->cases.item[1], &ds->info, 1), VOLT_EDATA,
+                 "has 1 channels");
     volt_dataset_close(ds);
 }
 
@@ -119,7 +126,7 @@ static void listed_cases_of_nnunet_are_found(void **state)
         "\"ignore\": 2}, \"numTraining\": 2, \"file_ending\": \".nii.gz\", \"dataset\": {"
         "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"l/y.nii.gz\"},"
         "\"x\": {\"images\": [\"${VOLT_TEST_SCANS}/x.nii.gz\"], \"label\": \"/l/x.nii\"}}}");
-    assert_ok(volt_dataset_open(&ds, "dataset-listed"));
+    assert_ok(volt_dataset_open(&ds, "dataset-listed", NULL));
     assert_int_equal(ds->cases.count, 2);
     assert_string_equal(ds->cases.item[0].file[0], "/somewhere/x.nii.gz");
     assert_string_equal(ds->cases.item[0].label_file, "/l/x.nii");
@@ -156,7 +163,7 @@ static void a_sound_data_set_has_no_findings(void **state)
 
     (void)state;
     make_raw();
-    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_ok(volt_dataset_check(&f, ds, 2, NULL));
     print_findings(&f);
     assert_int_equal(f.count, 0);
@@ -211,7 +218,7 @@ static void every_broken_rule_is_found_in_one_run(void **state)
     kit_write(RAW "/labelsTr/half.nii.gz", (kit_scan){.label_high = 1, .odd_value = 0.5f});
     kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 5});
     kit_write(RAW "/labelsTr/alone.nii.gz", (kit_scan){.label_high = 1});
-    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_int_equal(ds->cases.count, 11);
     assert_ok(volt_dataset_check(&f, ds, 2, NULL));
     print_findings(&f);
@@ -241,7 +248,7 @@ static void flat_images_and_empty_labels_are_warned_of(void **state)
     assert_ok(volt_nifti_write(RAW "/imagesTr/case_0_0001.nii.gz", empty, NULL, NULL));
     assert_ok(volt_nifti_write(RAW "/labelsTr/case_0.nii.gz", empty, NULL, NULL));
     volt_volume_free(empty);
-    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_ok(volt_dataset_check(&f, ds, 2, NULL));
     assert_true(holds(&f, VOLT_WARNING, "case_0_0001", "0 everywhere"));
     assert_true(holds(&f, VOLT_WARNING, "labelsTr/case_0", "no foreground"));
@@ -258,10 +265,10 @@ static void empty_data_sets_are_errors(void **state)
 
     (void)state;
     kit_folder("dataset-empty");
-    assert_fails(volt_dataset_open(&ds, "dataset-empty"), VOLT_EDATA, "no dataset.json");
-    assert_fails(volt_dataset_open(&ds, "no-such-folder"), VOLT_EIO, "no-such-folder");
+    assert_fails(volt_dataset_open(&ds, "dataset-empty", NULL), VOLT_EDATA, "no dataset.json");
+    assert_fails(volt_dataset_open(&ds, "no-such-folder", NULL), VOLT_EIO, "no-such-folder");
     kit_text("dataset-empty/dataset.json", KIT_JSON("\"0\": \"CT\"", "0"));
-    assert_ok(volt_dataset_open(&ds, "dataset-empty"));
+    assert_ok(volt_dataset_open(&ds, "dataset-empty", NULL));
     assert_ok(volt_dataset_check(&f, ds, 0, NULL));
     assert_int_equal(f.errors, 1);
     assert_fails(volt_findings_judge(&f), VOLT_EDATA, "no training case");
@@ -271,8 +278,9 @@ static void empty_data_sets_are_errors(void **state)
 
 static void nonsense_in_dataset_json_is_refused_by_key(void **state)
 {
-#define HEAD "{\"channel_names\": {\"0\": \"CT\"}, "
-#define TAIL "\"numTraining\": 1, \"file_ending\": \".nii.gz\"}"
+#define HEAD    "{\"channel_names\": {\"0\": \"CT\"}, "
+#define REGIONS "\"labels\": {\"a\": 0, \"wt\": [1, 2], \"tc\": 2}, "
+#define TAIL    "\"numTraining\": 1, \"file_ending\": \".nii.gz\"}"
     static const struct {
         const char *json;
         volt_status status;
@@ -290,8 +298,20 @@ static void nonsense_in_dataset_json_is_refused_by_key(void **state)
         {HEAD "\"labels\": {\"a\": 0, \"b\": 40000}, " TAIL, VOLT_EFORMAT, "40000"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1, \"c\": 1}, " TAIL, VOLT_EFORMAT, "gives 1 to"},
         {HEAD "\"labels\": {\"0\": \"x\", \"1\": \"x\"}, " TAIL, VOLT_EFORMAT, "two labels"},
-        {HEAD "\"labels\": {\"a\": 0, \"wt\": [1, 2], \"tc\": 2}, " TAIL, VOLT_ENOTSUP,
-         "region"},
+        {HEAD "\"labels\": {\"a\": 0, \"wt\": [1, 2], \"tc\": 2}, " TAIL, VOLT_EFORMAT,
+         "regions_class_order"},
+        {HEAD REGIONS "\"regions_class_order\": [1], " TAIL, VOLT_EFORMAT, "2"},
+        {HEAD REGIONS "\"regions_class_order\": [1, 7], " TAIL, VOLT_EFORMAT, "[1] is 7"},
+        {HEAD REGIONS "\"regions_class_order\": [0, 1], " TAIL, VOLT_EFORMAT, "[0] is 0"},
+        {HEAD "\"labels\": {\"a\": 0, \"wt\": [1, 1]}, " TAIL, VOLT_EFORMAT, "1 twice"},
+        {HEAD "\"labels\": {\"a\": 0, \"wt\": []}, " TAIL, VOLT_EFORMAT, "labels.wt"},
+        {HEAD "\"labels\": {\"a\": 0, \"wt\": [0, 1]}, " TAIL, VOLT_EFORMAT, "background, 0"},
+        {HEAD "\"labels\": {\"a\": 0, \"w\": [1, 3], \"ignore\": 3}, " TAIL, VOLT_EFORMAT,
+         "gives 3 to \"label 3\" and to \"ignore\""},
+        {HEAD "\"labels\": {\"a\": 0, \"w\": 1, \"ignore\": [2, 3]}, " TAIL, VOLT_EFORMAT,
+         "2 values to the ignore label"},
+        {HEAD "\"labels\": {\"a\": 0, \"w\": 1}, \"volt\": {\"stored_labels\": [0, 0]}, " TAIL,
+         VOLT_EFORMAT, "has 0 twice"},
         {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT, "no foreground"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".png\"}", VOLT_ENOTSUP,
          ".png"},
@@ -316,7 +336,7 @@ static void nonsense_in_dataset_json_is_refused_by_key(void **state)
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         volt_dataset *ds = NULL;
         kit_text("dataset-hostile/dataset.json", tries[i].json);
-        if (volt_dataset_open(&ds, "dataset-hostile") != tries[i].status ||
+        if (volt_dataset_open(&ds, "dataset-hostile", NULL) != tries[i].status ||
             !strstr(volt_last_error(), tries[i].words) || ds)
             fail_msg("%s: '%s' lacks '%s'", tries[i].json, volt_last_error(), tries[i].words);
     }
@@ -347,6 +367,73 @@ static void info_travels_through_its_own_file(void **state)
     volt_dataset_info_clear(&a);
     volt_dataset_info_clear(&b);
     volt_dataset_info_clear(&c);
+}
+
+static void regions_keep_their_order_and_form(void **state)
+{
+    static const char json[] =
+        "{\"channel_names\": {\"0\": \"T1\"}, \"labels\": {\"bg\": 0, \"whole\": [2, 1, 3], "
+        "\"core\": [2, 3], \"enhancing\": [3], \"ignore\": 4}, \"regions_class_order\": [1, 2, "
+        "3], "
+        "\"volt\": {\"stored_labels\": [0, 2, 1, 4], \"stored_ignore\": 9}}";
+    volt_dataset_info a = {0}, b = {0}, c = {0};
+    char *text = NULL, *again = NULL;
+
+    (void)state;
+    assert_ok(volt_dataset_info_parse(&a, json, strlen(json), "text"));
+    assert_ok(volt_dataset_info_text(&text, &a));
+    assert_ok(volt_dataset_info_parse(&b, text, strlen(text), "again"));
+    assert_ok(volt_dataset_info_copy(&c, &b));
+    assert_ok(volt_dataset_info_text(&again, &c));
+    assert_string_equal(text, again);
+    assert_int_equal(volt_dataset_info_outputs(&c), 3);
+    assert_int_equal(c.labels, 4);
+    assert_string_equal(c.label[1].name, "label 1");
+    assert_string_equal(c.label[3].name, "enhancing");
+    assert_int_equal(c.ignore_label, 4);
+    assert_string_equal(c.region[0].name, "whole");
+    assert_int_equal(c.region[0].values, 3);
+    assert_int_equal(c.region[0].value[0], 2);
+    assert_true(c.region[2].is_list);
+    assert_int_equal(c.region[2].values, 1);
+    assert_int_equal(c.region[1].painted, 2);
+    assert_int_equal(c.stored[3], 4);
+    assert_int_equal(c.stored_ignore, 9);
+    volt_free(again);
+    volt_free(text);
+    volt_dataset_info_clear(&a);
+    volt_dataset_info_clear(&b);
+    volt_dataset_info_clear(&c);
+}
+
+static void masks_get_the_data_sets_own_numbers(void **state)
+{
+    volt_label label[] = {{"bg", 0}, {"a", 1}, {"b", 2}, {"c", 3}};
+    int32_t stored[] = {0, 2, 1, 400};
+    const volt_dataset_info info = {
+        .label = label, .labels = 4, .stored = stored, .ignore_label = -1};
+    const int64_t n[3] = {1, 1, 4};
+    const double mm[3] = {1, 1, 1};
+    const volt_grid grid = volt_grid_make(n, 1, mm);
+    const uint8_t values[2][4] = {{3, 2, 1, 0}, {0, 0, 9, 0}};
+    static const uint16_t wanted[] = {400, 1, 2, 0};
+    volt_nifti_header header = {.grid = grid};
+    volt_volume *v = NULL;
+
+    (void)state;
+    for (int t = 0; t < 2; t++) {
+        assert_ok(volt_volume_create(&v, &grid, VOLT_U8));
+        memcpy(v->data, values[t], 4);
+        if (t) {
+            assert_fails(volt_mask_restore(&v, &info, &header, 1), VOLT_EINVAL, "value 9");
+            assert_int_equal(v->dtype, VOLT_U8);
+        } else {
+            assert_ok(volt_mask_restore(&v, &info, &header, 1));
+            assert_int_equal(v->dtype, VOLT_U16);
+            assert_memory_equal(v->data, wanted, sizeof wanted);
+        }
+        volt_volume_free(v);
+    }
 }
 
 static void inputs_become_cases(void **state)
@@ -407,7 +494,7 @@ static void a_check_can_be_stopped(void **state)
 
     (void)state;
     make_raw();
-    assert_ok(volt_dataset_open(&ds, RAW));
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_int_equal(volt_dataset_check(&f, ds, 1, &cb), VOLT_ECANCELLED);
     assert_null(f.item);
     volt_dataset_close(ds);
@@ -425,7 +512,7 @@ static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
         volt_dataset *ds = NULL;
         volt_findings f = {0};
         volt_mem_fail_after(n);
-        st = volt_dataset_open(&ds, RAW);
+        st = volt_dataset_open(&ds, RAW, NULL);
         if (st == VOLT_OK)
             st = volt_dataset_check(&f, ds, 1, NULL);
         volt_mem_fail_after(0);
@@ -450,6 +537,8 @@ int main(void)
         cmocka_unit_test(empty_data_sets_are_errors),
         cmocka_unit_test(nonsense_in_dataset_json_is_refused_by_key),
         cmocka_unit_test(info_travels_through_its_own_file),
+        cmocka_unit_test(regions_keep_their_order_and_form),
+        cmocka_unit_test(masks_get_the_data_sets_own_numbers),
         cmocka_unit_test(inputs_become_cases),
         cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(running_out_of_memory_is_reported_and_leaks_nothing),

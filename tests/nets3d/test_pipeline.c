@@ -66,7 +66,7 @@ static void the_fingerprint_is_what_nnunet_draws_converge_to(void **state)
         print_message("the shared data are absent\n");
         skip();
     }
-    assert_ok(volt_dataset_open(&ds, SHARED));
+    assert_ok(volt_dataset_open(&ds, SHARED, NULL));
     assert_ok(volt_fingerprint_extract(&fp, ds, 0, NULL));
     assert_ok(
         volt_fingerprint_read(&golden, VOLT_TESTDATA "/hippocampus/dataset_fingerprint.json"));
@@ -99,7 +99,7 @@ static void a_fingerprint_survives_its_file_and_any_thread_count(void **state)
 
     (void)state;
     make_set(3);
-    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
     assert_ok(volt_fingerprint_extract(&a, ds, 1, NULL));
     assert_ok(volt_fingerprint_extract(&b, ds, 3, NULL));
     assert_ok(volt_fingerprint_write("pipeline-fp.json", &a));
@@ -132,7 +132,7 @@ static void a_set_without_foreground_has_no_fingerprint(void **state)
     assert_ok(volt_volume_create(&empty, &grid, VOLT_U8));
     assert_ok(volt_nifti_write(SET "/labelsTr/c0.nii.gz", empty, NULL, NULL));
     volt_volume_free(empty);
-    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
     assert_fails(volt_fingerprint_extract(&fp, ds, 1, NULL), VOLT_EDATA, "no case has a fore");
     volt_dataset_close(ds);
 }

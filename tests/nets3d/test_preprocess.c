@@ -209,7 +209,7 @@ static void a_set_is_prepared_once_and_continued(void **state)
     make_set();
     assert_int_equal(system("rm -rf preprocess-out"), 0);
     made_up_plan_open(&m);
-    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
     assert_int_equal(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o),
                      VOLT_ECANCELLED);
     assert_ok(volt_list_dir(&names, "preprocess-out"));
@@ -256,7 +256,7 @@ static void the_first_broken_case_is_named(void **state)
     (void)state;
     make_set();
     made_up_plan_open(&m);
-    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
     kit_write(SET "/labelsTr/c0.nii.gz", (kit_scan){.n = {9, 10, 11}, .label_high = 4});
     assert_fails(volt_preprocess(NULL, "preprocess-bad", ds, &m.plan, &m.config, &o),
                  VOLT_EDATA, "c0.nii.gz has label 3");
@@ -288,7 +288,7 @@ static void many_voxels_are_sampled_without_bias(void **state)
     m.plan.channels = 1;
     m.config.spacing[0] = m.config.spacing[2] = 1;
     m.config.spacing[1] = 1.5;
-    assert_ok(volt_dataset_open(&ds, SET));
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
     assert_ok(volt_preprocess(NULL, "preprocess-big", ds, &m.plan, &m.config, &o));
     assert_ok(volt_stored_case_open(&c, "preprocess-big/big.voltcase"));
     l = &c->locations[0];
@@ -315,7 +315,7 @@ static void golden_cases_come_out(void **state)
         print_message("the shared data are absent\n");
         skip();
     }
-    assert_ok(volt_dataset_open(&ds, VOLT_SHARED_DATA "/msd_hippocampus"));
+    assert_ok(volt_dataset_open(&ds, VOLT_SHARED_DATA "/msd_hippocampus", NULL));
     assert_int_equal(ds->cases.count, 195);
     assert_ok(volt_plan_read(&plan, VOLT_TESTDATA "/hippocampus/nnUNetPlans.json", &ds->info));
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
@@ -328,7 +328,7 @@ static void golden_cases_come_out(void **state)
         int64_t wrong;
 
         snprintf(name, sizeof name, "hippocampus/%s", cases[i]);
-        assert_ok(volt_case_read(&d, c, 1, 0));
+        assert_ok(volt_case_read(&d, c, &ds->info, 0));
         assert_ok(volt_prepare(&p, &d.image, &d.labels, plan, config, c->id, 0));
         compare(&p, name, &worst, &wrong);
         print_message("%s: %.2g off\n", cases[i], worst);

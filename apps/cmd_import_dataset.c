@@ -1,0 +1,71 @@
+#include <stdio.h>
+#include "apps/dataset_options.h"
+#include "io/dataset_import.h"
+
+typedef struct import_options {
+    cli_dataset data;
+    bool copy;
+} import_options;
+
+static const cli_option options[] = {
+    {"--copy", 0, CLI_FLAG, offsetof(import_options, copy), NULL, NULL, 0, 0,
+     "copy files instead of linking to them"},
+    CLI_DATASET_OPTIONS(import_options, data),
+};
+
+static volt_status print_result(const cli *c, const volt_dataset *ds, const char *target,
+                                const volt_import_result *r)
+{
+    if (c->json)
+        return cli_print_json(
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "dataset", target, "layout", ds->layout,
+                      "cases", (json_int_t)r->cases, "tests", (json_int_t)r->tests, "taken",
+                      (json_int_t)r->taken, "written", (json_int_t)r->written));
+    printf("%s: %lld cases with labels, %lld to predict; %lld files taken as they are, %lld "
+           "made anew\n",
+           target, (long long)r->cases, (long long)r->tests, (long long)r->taken,
+           (long long)r->written);
+    return VOLT_OK;
+}
+
+static volt_status run(cli *c)
+{
+    import_options *o = c->options;
+    const volt_import_options import = {
+        .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
+    const char *target = c->args[c->args_count - 1], *folder;
+    volt_dataset_options data;
+    volt_import_result result;
+    volt_dataset *ds = NULL;
+    volt_status st;
+
+    c->args_count--; /* what is left is the data set */
+    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
+    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);
+    for (int64_t i = 0; i < ds->notes; i++)
+        volt_report(&c->callbacks, VOLT_LOG_INFO, "%s", ds->note[i]);
+    VOLT_TRY(st, done, volt_dataset_import(ds, target, &import, &result));
+    cli_end_progress(c);
+    st = print_result(c, ds, target, &result);
+done:
+    volt_dataset_close(ds);
+    return st;
+}
+
+const cli_command cmd_import_dataset = {
+    .name = "import dataset",
+    .one_line = "write any data set as nnU-Net raw",
+    .args = "DATASET TARGET",
+    .min_args = 1,
+    .max_args = 2,
+    .about =
+        "Writes DATASET, of whatever layout, as nnU-Net raw into the new folder TARGET. Files\n"
+        "that nnU-Net can read as they are become symbolic links, or copies with --copy;\n"
+        "others are made anew: channels of 4-D files, labels under other numbers. An import\n"
+        "that was cut off is finished by the same command.",
+    .example = "volt import dataset MICCAI_BraTS2020_TrainingData Dataset137_BraTS",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, import_options),
+    .run = run,
+};

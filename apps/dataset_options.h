@@ -1,0 +1,71 @@
+/* dataset_options.h - the options of every command that takes a DATASET: a struct in the
+ * command's own, CLI_DATASET_OPTIONS in its table, and one call. */
+#ifndef VOLT_APPS_DATASET_OPTIONS_H
+#define VOLT_APPS_DATASET_OPTIONS_H
+#include "apps/cli.h"
+#include "io/dataset.h"
+
+enum { CLI_THRESHOLDS_MAX = 64 };
+
+typedef struct cli_dataset {
+    const char *layout, *images, *labels, *table, *thresholds;
+    int target; /* 0 regions, 1 labels, -1 not asked for */
+    bool resample_channels;
+    double threshold[CLI_THRESHOLDS_MAX]; /* of `thresholds` */
+} cli_dataset;
+
+/* How DATASET is written in a command's args; min_args is 0 with it, max_args 1. */
+#define CLI_DATASET_ARGS "DATASET"
+
+#define CLI_DATASET_OPTIONS(type, field)                                                       \
+    {"--layout",                                                                               \
+     0,                                                                                        \
+     CLI_TEXT,                                                                                 \
+     offsetof(type, field.layout),                                                             \
+     "NAME",                                                                                   \
+     NULL,                                                                                     \
+     0,                                                                                        \
+     0,                                                                                        \
+     "nnunet, decathlon, brats, brats2023, brats2024, brats-ped2024, lits [found out]"},       \
+        {"--images", 0, CLI_TEXT, offsetof(type, field.images),          "DIR",                \
+         NULL,       0, 0,        "folder of images, instead of DATASET"},                     \
+        {"--labels", 0, CLI_TEXT, offsetof(type, field.labels),          "DIR",                \
+         NULL,       0, 0,        "folder of labels with matching names"},                     \
+        {"--label-table",                                                                      \
+         0,                                                                                    \
+         CLI_TEXT,                                                                             \
+         offsetof(type, field.table),                                                          \
+         "V=NAME,...",                                                                         \
+         NULL,                                                                                 \
+         0,                                                                                    \
+         0,                                                                                    \
+         "values in the label files and their names, background first"},                       \
+        {"--label-thresholds",                                                                 \
+         0,                                                                                    \
+         CLI_TEXT,                                                                             \
+         offsetof(type, field.thresholds),                                                     \
+         "A,B,...",                                                                            \
+         NULL,                                                                                 \
+         0,                                                                                    \
+         0,                                                                                    \
+         "label files hold grey values: label 1 from A, 2 from B, ..."},                       \
+        {"--target",                                                                           \
+         0,                                                                                    \
+         CLI_CHOICE,                                                                           \
+         offsetof(type, field.target),                                                         \
+         "regions|labels",                                                                     \
+         NULL,                                                                                 \
+         0,                                                                                    \
+         0,                                                                                    \
+         "train on nested regions or on labels [the layout's own]"},                           \
+    {                                                                                          \
+        "--resample-channels", 0, CLI_FLAG, offsetof(type, field.resample_channels), NULL,     \
+            NULL, 0, 0, "bring channels on other grids onto that of a case's first"            \
+    }
+
+/* What was asked for; *out borrows from `d`. *folder is DATASET, NULL with --images.
+ * VOLT_EINVAL when there is neither or both, or thresholds are no ascending numbers. */
+volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli *c,
+                             cli_dataset *d);
+
+#endif

@@ -1,0 +1,424 @@
+/* BraTS as its sites give it: folders of cases, a file per modality, some levels deep. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "io/layout.h"
+
+enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
+
+/* How the files of a case end, in nnU-Net's order of channels. */
+typedef struct naming {
+    const char *modality[MODALITIES];
+    const char *labels;
+} naming;
+static const naming until_2021 = {{"_t1", "_t1ce", "_t2", "_flair"}, "_seg"};
+static const naming since_2023 = {{"-t1n", "-t1c", "-t2w", "-t2f"}, "-seg"};
+
+/* -- Finding cases ------------------------------------------------------------------------ */
+
+/* A case met; `folder` and `id` are owned. */
+typedef struct found_case {
+    char *folder, *parent, *id;
+    char *file[MODALITIES]; /* names in `folder`; NULL: missing */
+    char *labels;
+    bool odd_labels; /* its labels' name is not the case's */
+} found_case;
+
+/* What a walk through the folders looks for and has found. */
+typedef struct search {
+    const naming *names;
+    bool first_only;
+    found_case *item;
+    size_t count, room;
+} search;
+
+static void clear_search(search *s)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        found_case *c = &s->item[i];
+        for (int m = 0; m < MODALITIES; m++)
+            volt_free(c->file[m]);
+        volt_free(c->labels);
+        volt_free(c->folder);
+        volt_free(c->parent);
+        volt_free(c->id);
+    }
+    volt_free(s->item);
+}
+
+/* Length of the case's name where `name` is one of its NIfTI files ending in `tail`; else 0. */
+static size_t stem_before(const char *name, const char *tail)
+{
+    const char *ending = volt_nifti_ending(name);
+    const size_t stem = (size_t)(ending - name), bytes = strlen(tail);
+
+    if (volt_is_litter(name) || !*ending || strncasecmp(ending, ".img", 4) == 0 ||
+        stem <= bytes || strncasecmp(ending - bytes, tail, bytes) != 0)
+        return 0;
+    return stem - bytes;
+}
+
+/* The modality of a file name, with the length of the case's name in *stem; -1: none. */
+static int modality_of(const naming *n, const char *name, size_t *stem)
+{
+    for (int m = 0; m < MODALITIES; m++) {
+        *stem = stem_before(name, n->modality[m]);
+        if (*stem)
+            return m;
+    }
+    return -1;
+}
+
+static bool has_word(const char *name, const char *word)
+{
+    const size_t bytes = strlen(word);
+
+    for (; *name; name++) {
+        if (strncasecmp(name, word, bytes) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The case of `folder` called by the first `stem` bytes of `name`, made where it is new. */
+static volt_status case_in_folder(found_case **out, search *s, size_t first, const char *folder,
+                                  const char *name, size_t stem)
+{
+    found_case c = {0};
+    volt_status st;
+
+    for (size_t i = first; i < s->count; i++) {
+        if (strncmp(s->item[i].id, name, stem) == 0 && s->item[i].id[stem] == '\0') {
+            *out = &s->item[i];
+            return VOLT_OK;
+        }
+    }
+    if (s->count == s->room) {
+        const size_t room = s->room ? 2 * s->room : 64;
+        VOLT_TRY(st, done,
+                 volt_realloc(&s->item, s->count * sizeof *s->item, room * sizeof *s->item,
+                              "a list of cases"));
+        s->room = room;
+    }
+    VOLT_TRY(st, done, volt_format(&c.id, "%.*s", (int)stem, name));
+    VOLT_TRY(st, done, volt_strdup(&c.folder, folder));
+    s->item[s->count++] = c;
+    *out = &s->item[s->count - 1];
+    c = (found_case){0};
+done:
+    volt_free(c.id);
+    return st;
+}
+
+/* The labels of the cases first.. of one folder. A folder of a single case may give them any
+ * name with "seg" in it: BraTS20_Training_355 has W39_1998.09.19_Segm.nii. */
+static volt_status find_labels(search *s, size_t first, const volt_names *names)
+{
+    found_case *c;
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < names->count && st == VOLT_OK; i++) {
+        const size_t stem = stem_before(names->name[i], s->names->labels);
+        for (size_t k = first; stem && k < s->count && st == VOLT_OK; k++) {
+            c = &s->item[k];
+            if (!c->labels && strncmp(c->id, names->name[i], stem) == 0 && !c->id[stem])
+                st = volt_strdup(&c->labels, names->name[i]);
+        }
+    }
+    if (st != VOLT_OK || s->count != first + 1 || s->item[first].labels)
+        return st;
+    c = &s->item[first];
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->name[i], *ending = volt_nifti_ending(name);
+        if (volt_is_litter(name) || !*ending || !has_word(name, "seg"))
+            continue;
+        if (c->labels)
+            return volt_fail(VOLT_EFORMAT,
+                             "%s: %s and %s may both be the labels of case %s: keep one",
+                             c->folder, c->labels, name, c->id);
+        VOLT_TRY(st, done, volt_strdup(&c->labels, name));
+        c->odd_labels = true;
+    }
+done:
+    return st;
+}
+
+/* A group of files is a case when three of the four modalities are there. */
+static void drop_others(search *s, size_t first)
+{
+    size_t kept = first;
+
+    for (size_t i = first; i < s->count; i++) {
+        found_case *c = &s->item[i];
+        int files = 0;
+        for (int m = 0; m < MODALITIES; m++)
+            files += c->file[m] != NULL;
+        if (files >= MODALITIES - 1) {
+            s->item[kept++] = *c;
+            continue;
+        }
+        for (int m = 0; m < MODALITIES; m++)
+            volt_free(c->file[m]);
+        volt_free(c->folder);
+        volt_free(c->id);
+    }
+    s->count = kept;
+}
+
+/* Cases that share a folder have that as parent, a case alone in its folder the one above. */
+static volt_status set_parents(search *s, size_t first)
+{
+    volt_status st = VOLT_OK;
+
+    for (size_t i = first; i < s->count && st == VOLT_OK; i++) {
+        found_case *c = &s->item[i];
+        const char *last = strrchr(c->folder, '/');
+        if (s->count == first + 1 && last && last > c->folder)
+            st = volt_format(&c->parent, "%.*s", (int)(last - c->folder), c->folder);
+        else
+            st = volt_strdup(&c->parent, c->folder);
+    }
+    return st;
+}
+
+static volt_status visit(folder_walk *walk, const char *folder, const volt_names *names)
+{
+    search *s = walk->context;
+    const size_t first = s->count;
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *name = names->name[i];
+        found_case *c;
+        size_t stem;
+        const int m = modality_of(s->names, name, &stem);
+        if (m < 0)
+            continue;
+        VOLT_TRY(st, done, case_in_folder(&c, s, first, folder, name, stem));
+        if (c->file[m])
+            return volt_fail(VOLT_EFORMAT, "%s: %s and %s are both modality %s: keep one",
+                             folder, c->file[m], name, s->names->modality[m] + 1);
+        VOLT_TRY(st, done, volt_strdup(&c->file[m], name));
+    }
+    drop_others(s, first);
+    VOLT_TRY(st, done, set_parents(s, first));
+    if (s->count > first)
+        st = find_labels(s, first, names);
+    walk->stop = s->first_only && s->count > 0;
+done:
+    return st;
+}
+
+/* -- Which year --------------------------------------------------------------------------- */
+
+/* The name of the first case under `folder`, which the caller owns; NULL: there is none. */
+static volt_status first_case(char **id, const naming *names, const char *folder)
+{
+    search s = {.names = names, .first_only = true};
+    folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = FIRST_LOOK};
+    volt_status st = volt_layout_walk(&walk, folder);
+
+    *id = NULL;
+    if (st != VOLT_ENOMEM) /* another failure is told when the cases are listed */
+        st = s.count > 0 ? volt_strdup(id, s.item[0].id) : VOLT_OK;
+    clear_search(&s);
+    return st;
+}
+
+/* BraTS-GLI-00005-101: time points of the treated cases of 2024 start at 100. */
+static bool is_of_2024(const char *id)
+{
+    const char *last = strrchr(id, '-');
+
+    return last && isdigit((unsigned char)last[1]) && atoi(last + 1) >= 100;
+}
+
+static volt_status has_case(bool *out, const naming *names, const char *folder)
+{
+    char *id;
+    const volt_status st = first_case(&id, names, folder);
+
+    *out = id;
+    volt_free(id);
+    return st;
+}
+
+volt_status volt_brats_names(bool *out, const char *folder)
+{
+    const volt_status st = has_case(out, &until_2021, folder);
+
+    return st == VOLT_OK && !*out ? has_case(out, &since_2023, folder) : st;
+}
+
+volt_status volt_brats_fits(bool *out, const opening *o)
+{
+    return has_case(out, &until_2021, o->ds->folder);
+}
+
+static volt_status fits_since_2023(bool *out, const opening *o, bool of_2024)
+{
+    char *id;
+    const volt_status st = first_case(&id, &since_2023, o->ds->folder);
+
+    *out = id && is_of_2024(id) == of_2024;
+    volt_free(id);
+    return st;
+}
+
+volt_status volt_brats2023_fits(bool *out, const opening *o)
+{
+    return fits_since_2023(out, o, false);
+}
+
+volt_status volt_brats2024_fits(bool *out, const opening *o)
+{
+    return fits_since_2023(out, o, true);
+}
+
+/* -- What the numbers mean ---------------------------------------------------------------- */
+
+/* Trained on in nnU-Net's numbering for BraTS (Dataset137): 1 oedema, 2 core, 3 enhancing. */
+#define NESTED                                                                                 \
+    {"whole tumor", 3, {1, 2, 3}, 1}, {"tumor core", 2, {2, 3}, 2},                            \
+    {                                                                                          \
+        "enhancing tumor", 1, {3}, 3                                                           \
+    }
+
+volt_status volt_brats_describe(opening *o)
+{
+    static const known_set set = {4,
+                                  {"T1", "T1ce", "T2", "Flair"},
+                                  4,
+                                  {"background", "edema", "non-enhancing core", "enhancing"},
+                                  {0, 2, 1, 4},
+                                  3,
+                                  {NESTED}};
+
+    return volt_layout_describe(&o->ds->info, &set);
+}
+
+volt_status volt_brats2023_describe(opening *o)
+{
+    static const known_set set = {4,
+                                  {"T1n", "T1c", "T2w", "T2f"},
+                                  4,
+                                  {"background", "edema", "non-enhancing core", "enhancing"},
+                                  {0, 2, 1, 3},
+                                  3,
+                                  {NESTED}};
+
+    return volt_layout_describe(&o->ds->info, &set);
+}
+
+volt_status volt_brats2024_describe(opening *o)
+{
+    static const known_set set = {
+        4,
+        {"T1n", "T1c", "T2w", "T2f"},
+        5,
+        {"background", "edema", "non-enhancing core", "enhancing", "resection cavity"},
+        {0, 2, 1, 3, 4},
+        4,
+        {NESTED, {"resection cavity", 1, {4}, 4}}};
+
+    return volt_layout_describe(&o->ds->info, &set);
+}
+
+volt_status volt_brats_ped2024_describe(opening *o)
+{
+    static const known_set set = {
+        4,
+        {"T1n", "T1c", "T2w", "T2f"},
+        5,
+        {"background", "edema", "non-enhancing", "cystic", "enhancing"},
+        {0, 4, 2, 3, 1},
+        4,
+        {{"whole tumor", 4, {1, 2, 3, 4}, 1},
+         {"tumor core", 3, {2, 3, 4}, 2},
+         {"cystic", 1, {3}, 3},
+         {"enhancing tumor", 1, {4}, 4}}};
+
+    return volt_layout_describe(&o->ds->info, &set);
+}
+
+/* -- Listing ------------------------------------------------------------------------------ */
+
+/* A missing modality keeps its place: the check then names the file that is not there. */
+static volt_status add_case(opening *o, const search *s, const found_case *c, bool test)
+{
+    volt_case *made;
+    char *path;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_cases_append(&made, test ? &o->tests : &o->cases, c->id));
+    for (int m = 0; m < MODALITIES; m++) {
+        if (c->file[m])
+            st = volt_path_join(&path, c->folder, c->file[m]);
+        else
+            st = volt_format(&path, "%s/%s%s.nii.gz", c->folder, c->id, s->names->modality[m]);
+        if (st == VOLT_OK)
+            st = volt_case_add_file(made, path);
+        if (st != VOLT_OK)
+            goto done;
+    }
+    if (c->labels)
+        VOLT_TRY(st, done, volt_path_join(&made->label_file, c->folder, c->labels));
+    if (c->odd_labels)
+        st = volt_layout_note(o,
+                              "case %s: %s is taken as its labels, the only file there with "
+                              "\"seg\" in its name",
+                              c->id, c->labels);
+done:
+    return st;
+}
+
+/* The cases first .. first + count - 1, which share a parent: without any labels among them
+ * they are a validation set. */
+static volt_status add_group(opening *o, const search *s, size_t first, size_t count)
+{
+    size_t labelled = 0;
+    volt_status st = VOLT_OK;
+
+    for (size_t i = first; i < first + count; i++)
+        labelled += s->item[i].labels != NULL;
+    for (size_t i = first; i < first + count && st == VOLT_OK; i++)
+        st = add_case(o, s, &s->item[i], labelled == 0);
+    if (st == VOLT_OK && labelled == 0)
+        st = volt_layout_note(o, "%s: %zu cases without labels, taken as cases to predict",
+                              s->item[first].parent, count);
+    return st;
+}
+
+static int by_parent(const void *a, const void *b)
+{
+    const found_case *x = a, *y = b;
+    const int order = strcmp(x->parent, y->parent);
+
+    return order ? order : strcmp(x->id, y->id);
+}
+
+volt_status volt_brats_list(opening *o)
+{
+    search s = {.names = &since_2023};
+    folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = MAX_FOLDERS};
+    bool early;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_brats_fits(&early, o));
+    if (early)
+        s.names = &until_2021;
+    VOLT_TRY(st, done, volt_layout_walk(&walk, o->ds->folder));
+    if (s.count)
+        qsort(s.item, s.count, sizeof *s.item, by_parent);
+    for (size_t i = 0, n; i < s.count; i += n) {
+        for (n = 1; i + n < s.count && strcmp(s.item[i + n].parent, s.item[i].parent) == 0;)
+            n++;
+        VOLT_TRY(st, done, add_group(o, &s, i, n));
+    }
+done:
+    clear_search(&s);
+    return st;
+}

@@ -1,0 +1,99 @@
+#!/bin/bash
+# Data sets as their sites give them: found out, shown, checked, planned, imported.
+. "$3/tests/cli/common.inc"
+
+make_data 3
+raw=$SCRATCH/data
+
+# BraTS 2023: a folder per case, own names, own numbers, one case without labels elsewhere.
+brats=$SCRATCH/brats
+for i in 000 001 002; do
+    id=BraTS-GLI-00$i-000
+    mkdir -p "$brats/Train/$id"
+    for m in 0:t1n 1:t1c 2:t2w 3:t2f; do
+        cp "$raw/imagesTr/brats_${i}_000${m%%:*}.nii.gz" "$brats/Train/$id/$id-${m##*:}.nii.gz"
+    done
+    cp "$raw/labelsTr/brats_$i.nii.gz" "$brats/Train/$id/$id-seg.nii.gz"
+done
+mkdir -p "$brats/Validation" && cp -r "$brats/Train/BraTS-GLI-00000-000" \
+    "$brats/Validation/BraTS-GLI-00009-000"
+(cd "$brats/Validation/BraTS-GLI-00009-000" && rm ./*-seg.nii.gz &&
+    for f in *; do mv "$f" "${f/00000/00009}"; done)
+before=$(fingerprint "$brats")
+
+expect 0 "$VOLT" dataset show "$brats"
+out_has 'BraTS 2023$'
+out_has '3 for training, 1 to predict'
+out_has 'whole tumor +1,2,3; 1'
+out_has 'cases without labels'
+expect 0 "$VOLT" dataset show "$brats" --json
+out_json dataset layout name channels labels regions images notes cases tests
+expect 0 "$VOLT" check "$brats"
+out_has 'BraTS 2023, 3 cases, 0 errors'
+expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work"
+err_has 'BraTS 2023, 3 cases'
+out_has '3 made, 0 kept'
+# Other numbers of labels are other prepared cases.
+expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work" --target labels
+out_has '0 made, 3 kept'
+expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work" \
+    --label-table 0=background,1=core,2=edema,3=enhancing
+out_has '3 made, 0 kept'
+
+expect 0 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
+out_has '3 cases with labels, 1 to predict; 16 files taken as they are, 3 made anew'
+expect 0 "$VOLT" check "$SCRATCH/Dataset137_BraTS"
+out_has 'nnU-Net raw, 3 cases, 0 errors'
+no_leftovers "$SCRATCH/Dataset137_BraTS"
+[ "$before" = "$(fingerprint "$brats")" ] || fail "the data set was touched"
+expect 2 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
+err_has 'holds dataset.json already'
+
+# Defects are named.
+mv "$brats/Train/BraTS-GLI-00001-000/BraTS-GLI-00001-000-t2w.nii.gz" "$SCRATCH/away.nii.gz"
+mv "$brats/Train/BraTS-GLI-00002-000/BraTS-GLI-00002-000-seg.nii.gz" \
+    "$brats/Train/BraTS-GLI-00002-000/W39_Segm.nii.gz"
+expect 10 "$VOLT" check "$brats"
+out_has '^error: .*BraTS-GLI-00001-000-t2w.nii.gz'
+out_has '^note: .*W39_Segm.nii.gz is taken as its labels'
+err_one_line
+
+# LiTS.
+expect 0 "$VOLT" phantom liver "$SCRATCH/liver" --cases 2 --size 24 --seed 3 -q
+lits=$SCRATCH/lits
+mkdir -p "$lits/Training Batch 1"
+n=0
+for f in "$SCRATCH"/liver/labelsTr/*.nii.gz; do
+    image=$SCRATCH/liver/imagesTr/$(basename "$f" .nii.gz)_0000.nii.gz
+    "$VOLT" convert "$image" "$lits/Training Batch 1/volume-$n.nii" -q
+    "$VOLT" convert "$f" "$lits/Training Batch 1/segmentation-$n.nii" --labels -q
+    n=$((n + 1))
+done
+expect 0 "$VOLT" dataset show "$lits" --target regions
+out_has 'LiTS$'
+out_has 'liver +1,2; 1'
+expect 0 "$VOLT" plan "$lits" --work "$SCRATCH/lits-work" -q
+expect 0 "$VOLT" import dataset "$lits" "$SCRATCH/Dataset017_Liver" --copy
+out_has '4 files taken as they are, 0 made anew'
+[ -z "$(find "$SCRATCH/Dataset017_Liver" -type l)" ] || fail "--copy made links"
+
+# Two folders.
+expect 0 "$VOLT" check --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/liver/labelsTr"
+out_has 'two folders, 2 cases, 0 errors'
+expect 0 "$VOLT" plan --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/liver/labelsTr" \
+    --work "$SCRATCH/pairs-work" -q
+expect 2 "$VOLT" check "$lits" --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/x"
+err_has 'not both'
+expect 2 "$VOLT" check --images "$SCRATCH/liver/imagesTr"
+err_has 'needs one of labels'
+expect 2 "$VOLT" check
+err_has 'too few arguments'
+expect 2 "$VOLT" check "$lits" --label-thresholds 40,x
+err_has "'40,x' is no list of numbers"
+expect 2 "$VOLT" check "$lits" --label-thresholds 40
+err_has '1 label thresholds make 2 labels'
+expect 2 "$VOLT" check "$lits" --layout dicom
+err_has "no layout 'dicom'"
+expect 10 "$VOLT" check "$lits" --layout nnunet
+err_has 'holds no dataset.json'
+done_testing
