@@ -7,7 +7,7 @@ raw=$SCRATCH/data
 
 # BraTS 2023: a folder per case, own names, own numbers, one case without labels elsewhere.
 brats=$SCRATCH/brats
-for i in 000 001 002; do
+for i in 001 002 003; do
     id=BraTS-GLI-00$i-000
     mkdir -p "$brats/Train/$id"
     for m in 0:t1n 1:t1c 2:t2w 3:t2f; do
@@ -15,10 +15,10 @@ for i in 000 001 002; do
     done
     cp "$raw/labelsTr/brats_$i.nii.gz" "$brats/Train/$id/$id-seg.nii.gz"
 done
-mkdir -p "$brats/Validation" && cp -r "$brats/Train/BraTS-GLI-00000-000" \
+mkdir -p "$brats/Validation" && cp -r "$brats/Train/BraTS-GLI-00003-000" \
     "$brats/Validation/BraTS-GLI-00009-000"
 (cd "$brats/Validation/BraTS-GLI-00009-000" && rm ./*-seg.nii.gz &&
-    for f in *; do mv "$f" "${f/00000/00009}"; done)
+    for f in *; do mv "$f" "${f/00003/00009}"; done)
 before=$(fingerprint "$brats")
 
 expect 0 "$VOLT" dataset show "$brats"
@@ -53,7 +53,7 @@ err_has 'holds dataset.json already'
 mv "$brats/Train/BraTS-GLI-00001-000/BraTS-GLI-00001-000-t2w.nii.gz" "$SCRATCH/away.nii.gz"
 mv "$brats/Train/BraTS-GLI-00002-000/BraTS-GLI-00002-000-seg.nii.gz" \
     "$brats/Train/BraTS-GLI-00002-000/W39_Segm.nii.gz"
-expect 10 "$VOLT" check "$brats"
+expect 10 "$VOLT" check "$brats" -q
 out_has '^error: .*BraTS-GLI-00001-000-t2w.nii.gz'
 out_has '^note: .*W39_Segm.nii.gz is taken as its labels'
 err_one_line
