@@ -1,28 +1,81 @@
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {
-    const char *work;
+    const char *work, *memory, *add;
     bool replan;
-    double memory_gb;
+    int planner, axis;
+    int64_t slices;
     cli_list spacing;
     cli_dataset data;
 } plan_options;
+
+/* Words of --axis, in order: axes of the files, then planes of the body. */
+enum { AXIS_Z, AXIS_Y, AXIS_X, AXIAL, CORONAL, SAGITTAL };
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(plan_options, work), "DIR", NULL, 0, 0,
      "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
     {"--replan", 0, CLI_FLAG, offsetof(plan_options, replan), NULL, NULL, 0, 0,
      "plan anew although there is a plan"},
-    {"--memory", 0, CLI_REAL, offsetof(plan_options, memory_gb), "GB", "8", 1, 4096,
-     "the size of network to aim at, as nnU-Net's GPU memory target"},
+    {"--planner", 0, CLI_CHOICE, offsetof(plan_options, planner),
+     "default|resenc-m|resenc-l|resenc-xl", "default", 0, 0,
+     "nnU-Net's plain U-Net, or one of its residual encoder presets"},
+    {"--memory", 0, CLI_TEXT, offsetof(plan_options, memory), "GB|auto", NULL, 0, 0,
+     "the size of network to aim at, as nnU-Net's GPU memory target [the planner's: 8, 8, 24, "
+     "40]; auto: the most that this machine can train"},
     {"--spacing", 0, CLI_REALS, offsetof(plan_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
      "voxel size in mm to train at [nnU-Net's rule]"},
+    {"--add", 0, CLI_TEXT, offsetof(plan_options, add), "NAME[,NAME]", NULL, 0, 0,
+     "also plan 2p5d (neighbouring slices as channels) or 3d_whole (whole cases)"},
+    {"--slices", 0, CLI_INT, offsetof(plan_options, slices), "K", "0", 0, VOLT_MAX_SLICES,
+     "2p5d: how many slices, an odd number; 0 chooses by their spacing"},
+    {"--axis", 0, CLI_CHOICE, offsetof(plan_options, axis), "z|y|x|axial|coronal|sagittal",
+     NULL, 0, 0, "2p5d: the axis of the files, or the plane, that is cut [the coarsest axis]"},
     CLI_DATASET_OPTIONS(plan_options, data),
 };
+
+/* --memory: a number of GB, or auto. */
+static volt_status set_memory(volt_pipeline_options *run, const char *text)
+{
+    static const cli_option number = {"--memory", 0,    CLI_REAL, 0,   "GB|auto",
+                                      NULL,       0.01, 4096,     NULL};
+
+    if (!text)
+        return VOLT_OK;
+    run->memory_auto = strcmp(text, "auto") == 0;
+    return run->memory_auto ? VOLT_OK : cli_set_value(&run->planner.memory_gb, &number, text);
+}
+
+/* --add, --slices and --axis; `names` keeps the words that extra[] points to. */
+static volt_status set_extras(volt_pipeline_options *run, volt_plan_extra extra[2],
+                              char names[64], const plan_options *o)
+{
+    const int axis = o->axis >= AXIS_Z && o->axis <= AXIS_X ? o->axis : -1;
+
+    run->extra = extra;
+    if (o->axis >= AXIAL)
+        run->plane = VOLT_PLANE_AXIAL + (o->axis - AXIAL);
+    if (!o->add) {
+        if (o->slices || o->axis >= 0)
+            return volt_fail(VOLT_EINVAL, "--slices and --axis need --add " VOLT_PLAN_SLICES);
+        return VOLT_OK;
+    }
+    if (snprintf(names, 64, "%s", o->add) >= 64)
+        return volt_fail(VOLT_EINVAL, "--add '%s' is too long", o->add);
+    for (char *rest, *word = strtok_r(names, ",", &rest); word;
+         word = strtok_r(NULL, ",", &rest)) {
+        if (run->extras == 2)
+            return volt_fail(VOLT_EINVAL, "--add '%s': two configurations at most", o->add);
+        extra[run->extras++] =
+            (volt_plan_extra){.name = word, .slices = (int)o->slices, .axis = axis};
+    }
+    return VOLT_OK;
+}
 
 /* "40 x 56 x 40"; a 2-D configuration has no first axis. */
 static void print_triple(const char *title, const double v[3], int axes, const char *unit)
@@ -48,7 +101,16 @@ static void print_config(const volt_plan_config *k)
 {
     const double patch[3] = {(double)k->patch[0], (double)k->patch[1], (double)k->patch[2]};
 
-    printf("  %s\n", k->name);
+    printf("  %s%s", k->name,
+           k->net.encoder == VOLT_ENCODER_RESIDUAL ? " (residual encoder)" : "");
+    if (k->slices > 1)
+        printf(" (%d slices across %c of the files)", k->slices,
+               "zyx"[k->transpose_forward[0]]);
+    if (k->whole)
+        printf(" (whole cases)");
+    if (k->previous_stage)
+        printf(" (refines %s)", k->previous_stage);
+    putchar('\n');
     print_triple("spacing", k->spacing, k->axes, " mm");
     print_triple("median shape", k->median_shape, k->axes, " voxels");
     print_triple("patch", patch, k->axes, " voxels");
@@ -84,13 +146,16 @@ static volt_status run(cli *c)
     volt_pipeline_options run = {.work = o->work,
                                  .until = VOLT_STAGE_PLAN,
                                  .replan = o->replan,
-                                 .planner = {.memory_gb = o->memory_gb},
+                                 .planner = {.planner = (volt_planner)o->planner},
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
+    volt_plan_extra extra[2];
     volt_pipeline p = {0};
-    char *text = NULL;
+    char names[64], *text = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, set_memory(&run, o->memory));
+    VOLT_TRY(st, done, set_extras(&run, extra, names, o));
     for (int i = 0; i < o->spacing.count; i++) /* typed x, y, z; kept z, y, x */
         run.planner.spacing[2 - i] = o->spacing.v[i];
     VOLT_TRY(st, done, cli_dataset_take(&run.data, &run.dataset, c, &o->data));
@@ -117,8 +182,11 @@ const cli_command cmd_plan = {
     .about =
         "Checks DATASET, measures it (dataset_fingerprint.json) and decides everything\n"
         "that training needs (plans.json), by nnU-Net's rules and with its key names. Edit\n"
-        "plans.json by hand if you like: training uses it as it stands.",
-    .example = "volt plan Task04_Hippocampus --work work/hippocampus",
+        "plans.json by hand if you like: training uses it as it stands. An existing plan is\n"
+        "kept unless --replan is given; --add then extends it.",
+    .example = "volt plan Task04_Hippocampus --work work/hippocampus\n"
+               "volt plan Task04_Hippocampus --replan --planner resenc-m --memory auto\n"
+               "volt plan Task04_Hippocampus --add 2p5d --slices 5 --axis coronal",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, plan_options),
     .run = run,

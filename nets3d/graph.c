@@ -484,6 +484,16 @@ int64_t volt_graph_param_elements(const volt_graph *g)
     return g->elements;
 }
 
+volt_status volt_graph_start_at_zero(volt_graph *g, const char *name)
+{
+    const int i = volt_graph_find_param(g, name);
+
+    if (i < 0)
+        return volt_fail(VOLT_EINVAL, "the graph has no parameter '%s'", name);
+    g->params[i].zero = true;
+    return VOLT_OK;
+}
+
 int volt_graph_find_param(const volt_graph *g, const char *name)
 {
     for (int i = 0; i < g->param_count; i++) {

@@ -36,7 +36,7 @@ typedef enum volt_node_kind {
 typedef enum volt_param_role {
     VOLT_PARAM_WEIGHT = 1, /* conv (oc,ic,kd,kh,kw); transposed conv (ic,oc,kd,kh,kw) */
     VOLT_PARAM_BIAS,       /* (oc) */
-    VOLT_PARAM_NORM_SCALE, /* (c), starts as 1 */
+    VOLT_PARAM_NORM_SCALE, /* (c), starts as 1, or 0: see `zero` */
     VOLT_PARAM_NORM_SHIFT  /* (c), starts as 0 */
 } volt_param_role;
 
@@ -48,6 +48,7 @@ typedef struct volt_param {
     int64_t fan_in; /* as torch computes it, for weights; 0 otherwise */
     int64_t count;  /* elements */
     int64_t offset; /* first element in the flat array of all parameters */
+    bool zero;      /* starts as 0 whatever its role */
 } volt_param;
 
 #define VOLT_NODE_MAX_INPUTS 8
@@ -87,6 +88,9 @@ VOLT_CALL volt_graph_softmax(volt_graph *g, volt_value *out, volt_value in);
 /* Regroups the parameters: first those whose names begin with prefix[0], then prefix[1], ...;
  * the rest last. The order within a group stays; offsets and indices follow. */
 VOLT_CALL volt_graph_group_params(volt_graph *g, const char *const *prefix, int count);
+/* Lets the parameter called `name` start as 0 (the scale of a residual block's last norm, so
+ * that the block starts as its skip). VOLT_EINVAL: no such parameter. */
+VOLT_CALL volt_graph_start_at_zero(volt_graph *g, const char *name);
 /* Declares an output; the first is the full-resolution one, then deep supervision's. */
 VOLT_CALL volt_graph_output(volt_graph *g, volt_value v);
 

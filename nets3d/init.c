@@ -25,9 +25,10 @@ void volt_init_parameters(float *flat, const volt_graph *g, uint64_t seed)
         const volt_param *param = volt_graph_param(g, i);
         float *x = flat + param->offset;
 
-        if (param->role == VOLT_PARAM_WEIGHT)
+        if (param->role == VOLT_PARAM_WEIGHT && !param->zero)
             fill_normal(x, param, volt_rng_open(seed, 0, (uint32_t)i, VOLT_RNG_INIT));
         else
-            fill(x, param->count, param->role == VOLT_PARAM_NORM_SCALE ? 1.0f : 0.0f);
+            fill(x, param->count,
+                 param->role == VOLT_PARAM_NORM_SCALE && !param->zero ? 1.0f : 0.0f);
     }
 }

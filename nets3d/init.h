@@ -6,7 +6,8 @@
 VOLT_BEGIN_DECLS
 
 /* Fills flat[volt_graph_param_elements(g)]: weights normal with sd sqrt(2 / (1 + 0.01^2)) /
- * sqrt(fan_in) (torch's kaiming_normal_ with a = 0.01), norm scales 1, all else 0. Random
+ * sqrt(fan_in) (torch's kaiming_normal_ with a = 0.01), norm scales 1, all else and what
+ * volt_graph_start_at_zero named 0. Random
  * stream of a weight: (seed, 0, parameter index, VOLT_RNG_INIT). */
 VOLT_API void volt_init_parameters(float *flat, const volt_graph *g, uint64_t seed);
 

@@ -5,6 +5,9 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/workspace.h"
+#include "nets3d/plan_internal.h"
+#include "nets3d/plan_memory.h"
+#include "volume/orient.h"
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
@@ -71,21 +74,122 @@ done:
     return st;
 }
 
+static volt_status make_plan(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const volt_plan_memory_options memory = {.threads = o->threads, .callbacks = o->callbacks};
+    volt_planner_options planner = o->planner;
+    volt_status st;
+
+    if (o->memory_auto)
+        VOLT_TRY(st, done,
+                 volt_plan_memory_fit(&planner.memory_gb, &p->fingerprint, &p->dataset->info,
+                                      &planner, &memory));
+    st = volt_plan_make(&p->plan, &p->fingerprint, &p->dataset->info, &planner);
+done:
+    return st;
+}
+
+static bool has_config(const volt_plan *plan, const char *name)
+{
+    for (int i = 0; i < plan->configs; i++) {
+        if (strcmp(plan->config[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The axis (0 z, 1 y, 2 x) of the first case's file that crosses slices of this plane. */
+static volt_status axis_across(int *out, volt_plane plane, const volt_dataset *ds)
+{
+    static const char *const directions[] = {
+        [VOLT_PLANE_AXIAL] = "IS", [VOLT_PLANE_CORONAL] = "AP", [VOLT_PLANE_SAGITTAL] = "LR"};
+    const char *common = ds->info.orientation; /* that every case is turned to */
+    volt_nifti_header *header = NULL;
+    char codes[4];
+    volt_status st = volt_nifti_info(&header, ds->cases.item[0].file[0]);
+
+    if (st != VOLT_OK)
+        return st;
+    volt_orientation_codes(codes, &header->grid); /* of x, y, z */
+    if (*common)
+        memcpy(codes, common, sizeof codes);
+    for (int a = 0; a < 3; a++) {
+        if (strchr(directions[plane], codes[2 - a]))
+            *out = a;
+    }
+    volt_nifti_header_free(header);
+    return VOLT_OK;
+}
+
+static volt_status add_config(volt_pipeline *p, const volt_plan_extra *extra,
+                              const volt_pipeline_options *o)
+{
+    volt_plan_extra e = *extra;
+    volt_status st = VOLT_OK;
+
+    if (o->plane != VOLT_PLANE_NONE && strcmp(e.name, VOLT_PLAN_SLICES) == 0)
+        VOLT_TRY(st, done, axis_across(&e.axis, o->plane, p->dataset));
+    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, &o->planner);
+done:
+    return st;
+}
+
+/* Adds what was asked for; *changed tells whether there was anything. */
+static volt_status extend(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const char *name = o->configuration;
+    const volt_plan_extra wanted = {.name = name, .axis = -1};
+    volt_status st = VOLT_OK;
+
+    *changed = o->extras > 0;
+    for (int i = 0; i < o->extras; i++)
+        VOLT_TRY(st, done, add_config(p, &o->extra[i], o));
+    if (name && !has_config(p->plan, name) &&
+        (strcmp(name, VOLT_PLAN_SLICES) == 0 || strcmp(name, VOLT_PLAN_WHOLE) == 0)) {
+        VOLT_TRY(st, done, add_config(p, &wanted, o));
+        *changed = true;
+    }
+done:
+    return st;
+}
+
+/* A planner or a memory target asks for a plan that the one on disk may not be. */
+static void warn_if_kept(const volt_plan *plan, const char *path,
+                         const volt_pipeline_options *o)
+{
+    volt_planner made = VOLT_PLANNER_DEFAULT;
+
+    volt_planner_of_class(&made, plan->planner);
+    if ((o->planner.planner != VOLT_PLANNER_DEFAULT && o->planner.planner != made) ||
+        ((o->planner.memory_gb > 0 || o->memory_auto) && !o->extras))
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s is there already and is used as it stands; plan anew for another "
+                    "planner or memory target",
+                    path);
+}
+
 static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
 {
     char *path = NULL;
+    bool changed, made = false;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
     if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
-        volt_report(o->callbacks, VOLT_LOG_INFO, "plan: %s", path);
-        goto done;
+        warn_if_kept(p->plan, path, o);
+    } else {
+        VOLT_TRY(st, done, make_plan(p, o));
+        made = true;
     }
-    VOLT_TRY(st, done,
-             volt_plan_make(&p->plan, &p->fingerprint, &p->dataset->info, &o->planner));
-    VOLT_TRY(st, done, volt_plan_write(path, p->plan));
-    volt_report(o->callbacks, VOLT_LOG_INFO, "planned: %s", path);
+    VOLT_TRY(st, done, extend(&changed, p, o));
+    if (made || changed)
+        VOLT_TRY(st, done, volt_plan_write(path, p->plan));
+    volt_report(o->callbacks, VOLT_LOG_INFO, "%s: %s",
+                made      ? "planned"
+                : changed ? "plan extended"
+                          : "plan",
+                path);
 done:
     volt_free(path);
     return st;

@@ -1,11 +1,17 @@
 /* plan.h - everything decided before training, as nnU-Net v2's plans.
  *
- * Planner  nnU-Net's default ExperimentPlanner (plain U-Net): target spacing, transposition,
- *          patch, topology, batch. Same numbers from the same fingerprint.
+ * Planner  nnU-Net's ExperimentPlanner (plain U-Net) and its ResEnc M, L, XL: target spacing,
+ *          transposition, patch, topology, batch. Same numbers from the same fingerprint.
  * File     nnU-Net's keys, so plans travel both ways; unknown keys are ignored. A plan edited
- * by hand is checked key by key on reading. Axes     "transposed": spacing, patch and so on are
- * in the order after transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is
- * the slice axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
+ *          by hand is checked key by key on reading. Old plans (UNet_class_name) are converted.
+ * Axes     "transposed": spacing, patch and so on are in the order after the configuration's
+ *          transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is the slice
+ *          axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
+ * Heads    one output per label with background (softmax), or, where the data set has regions,
+ *          one per region without background (sigmoid).
+ * Ours     two configurations that nnU-Net does not have, with keys that it ignores:
+ *          "2p5d"     a 2-D configuration whose input holds `slices` neighbouring slices;
+ *          "3d_whole" one sample is a whole cropped case.
  */
 #ifndef VOLT_NETS3D_PLAN_H
 #define VOLT_NETS3D_PLAN_H
@@ -26,9 +32,20 @@ typedef struct volt_plan_resampling {
 } volt_plan_resampling;
 
 typedef struct volt_plan_config {
-    char *name;            /* "2d", "3d_lowres", "3d_fullres" or the user's own */
-    char *data_identifier; /* folder of its preprocessed cases; a plain file name */
-    int axes;              /* 3 or 2 */
+    char *name;               /* "2d", "3d_lowres", "3d_fullres" or the user's own */
+    char *inherits_from;      /* the file gives only what differs from this one; NULL: all */
+    char *data_identifier;    /* folder of its preprocessed cases; a plain file name */
+    int axes;                 /* 3 or 2 */
+    int transpose_forward[3]; /* source axis (0 z, 1 y, 2 x) of d, h, w: the plan's, unless the
+                               * configuration has its own (2p5d across another axis) */
+    int transpose_backward[3];
+    /* 2-D: odd; the network sees the slices d - slices/2 .. d + slices/2 (those past an end are
+     * copies of the end's) as channels and segments slice d. Channel c of slice s is input
+     * channel c * slices + s. 1 otherwise. */
+    int slices;
+    /* A sample is a whole case, in the middle of `patch`, which holds the largest training case
+     * and is a multiple of the network's divisor. Prediction pads each case to the divisor. */
+    bool whole;
     int64_t batch;
     int64_t patch[3];         /* voxels */
     double median_shape[3];   /* voxels at `spacing` */
@@ -36,7 +53,9 @@ typedef struct volt_plan_config {
     volt_normalization *norm; /* per channel */
     bool *use_mask_for_norm;  /* per channel: statistics of the non-zero region only */
     volt_plan_resampling data, seg, probabilities;
-    volt_unet_spec net; /* in and out channels set from the data set; no deep supervision */
+    volt_unet_spec net; /* in and out channels set from the data set; no deep supervision.
+                         * In: channels * slices, then one-hot masks of the foreground labels
+                         * 1 .. classes - 1 of previous_stage's prediction, if there is one */
     bool batch_dice;
     char *previous_stage, *next_stage; /* cascades; NULL otherwise */
 } volt_plan_config;
@@ -48,18 +67,33 @@ typedef struct volt_plan {
     int transpose_forward[3];          /* source axis (0 z, 1 y, 2 x) of d, h, w */
     int transpose_backward[3];
     int channels, classes;              /* classes: labels with background, without ignore */
+    int regions;                        /* 0: the heads are the classes, else regions */
+    char *planner;                      /* experiment_planner_used */
+    char *reader;                       /* image_reader_writer, nnU-Net's class */
     volt_foreground_stats *intensities; /* per channel */
     int configs;
     volt_plan_config *config;
 } volt_plan;
 VOLT_API void volt_plan_free(volt_plan *plan); /* NULL is allowed */
+/* Outputs of the plan's networks: regions, or classes where there are none. */
+VOLT_API int volt_plan_heads(const volt_plan *plan);
+
+typedef enum volt_planner {
+    VOLT_PLANNER_DEFAULT = 0, /* ExperimentPlanner: plain U-Nets, 8 GB */
+    VOLT_PLANNER_RESENC_M,    /* nnUNetPlannerResEncM, 8 GB */
+    VOLT_PLANNER_RESENC_L,    /* nnUNetPlannerResEncL, 24 GB */
+    VOLT_PLANNER_RESENC_XL    /* nnUNetPlannerResEncXL, 40 GB */
+} volt_planner;
+/* "default", "resenc-m", "resenc-l", "resenc-xl". VOLT_EINVAL names the four. */
+VOLT_CALL volt_planner_parse(volt_planner *out, const char *name);
 
 typedef struct volt_planner_options {
-    double memory_gb;  /* the target nnU-Net calls GPU memory; 0 = its 8 */
+    volt_planner planner;
+    double memory_gb;  /* the target nnU-Net calls GPU memory; 0 = the planner's own */
     double spacing[3]; /* target of the full-resolution configurations, axes z, y, x of the
                         * files, mm; all 0 = nnU-Net's rule */
     bool suppress_transpose;
-    const char *plans_name; /* NULL = "nnUNetPlans" */
+    const char *plans_name; /* NULL = the planner's: "nnUNetPlans", "nnUNetResEncUNetMPlans" */
 } volt_planner_options;
 
 /* Plans the data set. The caller owns *out. VOLT_EINVAL: options out of range, or a fingerprint
@@ -70,12 +104,13 @@ VOLT_CALL volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
 /* The part of planning that needs no data set: patch, topology and batch of one configuration.
  */
 typedef struct volt_topology_input {
+    volt_planner planner;
     int axes;               /* 3 or 2 (index 0 is then ignored) */
     double spacing[3];      /* transposed, mm */
     double median_shape[3]; /* transposed, voxels */
     int channels, labels;   /* labels: entries of dataset.json's `labels` */
     double dataset_voxels;  /* of all cases together, at `spacing` */
-    double memory_gb;       /* 0 = 8 */
+    double memory_gb;       /* 0 = the planner's own */
 } volt_topology_input;
 typedef struct volt_topology {
     int64_t patch[3], batch;
@@ -84,6 +119,25 @@ typedef struct volt_topology {
     volt_unet_spec net;
 } volt_topology;
 VOLT_CALL volt_plan_topology(volt_topology *out, const volt_topology_input *in);
+
+/* One of our own configurations. */
+#define VOLT_PLAN_SLICES "2p5d"
+#define VOLT_PLAN_WHOLE  "3d_whole"
+#define VOLT_MAX_SLICES  31
+typedef struct volt_plan_extra {
+    const char *name; /* VOLT_PLAN_SLICES or VOLT_PLAN_WHOLE */
+    int slices; /* 2p5d: odd, up to VOLT_MAX_SLICES; 0 = by spacing, so that they reach about
+                 * three pixels to either side: 7 for slices as close as pixels, 3 for
+                 * slices three times as far apart or more */
+    int axis;   /* 2p5d: axis of the files that is cut, 0 z, 1 y, 2 x; -1 = the coarsest */
+} volt_plan_extra;
+/* Adds it to the plan, in the place of one of its name. `options` as for volt_plan_make, but
+ * the planner is the one that made the plan, where it is one of those above.
+ * 3d_whole takes the full-resolution spacing, or the first of nnU-Net's low-resolution series
+ * at which the largest case fits the memory target. VOLT_EINVAL; VOLT_ENOTSUP: nothing fits. */
+VOLT_CALL volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,
+                        const volt_fingerprint *fp, const volt_dataset_info *info,
+                        const volt_planner_options *options);
 
 /* Writes nnU-Net's JSON, whole or not at all. */
 VOLT_CALL volt_plan_write(const char *path, const volt_plan *plan);

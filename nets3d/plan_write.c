@@ -70,6 +70,8 @@ static json_t *arch_kwargs_of(bool *ok, const volt_plan_config *c)
     json_t *o = json_object(), *encoder = json_array(), *decoder = json_array(),
            *norm = json_object(), *nonlin = json_object(), *dropout = json_null();
 
+    const bool residual = net->encoder == VOLT_ENCODER_RESIDUAL;
+
     for (int s = 0; s < net->stages; s++)
         append(ok, encoder, json_integer(net->convs_encoder[s]));
     for (int s = net->stages - 2; s >= 0; s--) /* nnU-Net: lowest resolution first */
@@ -86,7 +88,7 @@ static json_t *arch_kwargs_of(bool *ok, const volt_plan_config *c)
         json_string(flat ? "torch.nn.modules.conv.Conv2d" : "torch.nn.modules.conv.Conv3d"));
     set(ok, o, "kernel_sizes", triples_of(ok, net->kernel, net->stages, c->axes));
     set(ok, o, "strides", triples_of(ok, net->stride, net->stages, c->axes));
-    set(ok, o, "n_conv_per_stage", encoder);
+    set(ok, o, residual ? "n_blocks_per_stage" : "n_conv_per_stage", encoder);
     set(ok, o, "n_conv_per_stage_decoder", decoder);
     set(ok, o, "conv_bias", json_boolean(net->bias));
     set(ok, o, "norm_op",
@@ -116,7 +118,9 @@ static json_t *architecture_of(bool *ok, const volt_plan_config *c)
     for (int i = 0; i < 4; i++)
         append(ok, names, json_string(imported[i]));
     set(ok, o, "network_class_name",
-        json_string("dynamic_network_architectures.architectures.unet.PlainConvUNet"));
+        json_string(c->net.encoder == VOLT_ENCODER_RESIDUAL
+                        ? "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
+                        : "dynamic_network_architectures.architectures.unet.PlainConvUNet"));
     set(ok, o, "arch_kwargs", arch_kwargs_of(ok, c));
     set(ok, o, "_kw_requires_import", names);
     return o;
@@ -150,10 +154,53 @@ static json_t *config_of(bool *ok, const volt_plan *plan, const volt_plan_config
         resampling_of(ok, &c->probabilities, false));
     set(ok, o, "architecture", architecture_of(ok, c));
     set(ok, o, "batch_dice", json_boolean(c->batch_dice));
+    if (c->slices > 1)
+        set(ok, o, "slices", json_integer(c->slices));
+    if (c->whole)
+        set(ok, o, "whole_volume", json_true());
+    if (memcmp(c->transpose_forward, plan->transpose_forward, sizeof c->transpose_forward)) {
+        set(ok, o, "transpose_forward", ints_of(c->transpose_forward, 3));
+        set(ok, o, "transpose_backward", ints_of(c->transpose_backward, 3));
+    }
     if (c->previous_stage)
         set(ok, o, "previous_stage", json_string(c->previous_stage));
     if (c->next_stage)
         set(ok, o, "next_stage", json_string(c->next_stage));
+    return o;
+}
+
+/* Of a configuration that inherits, only what differs. A key that only its parent has cannot be
+ * taken back by the file: then everything is written. */
+static json_t *short_config_of(bool *ok, const volt_plan *plan, const volt_plan_config *c)
+{
+    const volt_plan_config *parent = NULL;
+    json_t *whole = config_of(ok, plan, c), *base, *o;
+    const char *key;
+    json_t *value;
+
+    for (int i = 0; i < plan->configs && c->inherits_from; i++) {
+        if (strcmp(plan->config[i].name, c->inherits_from) == 0)
+            parent = &plan->config[i];
+    }
+    if (!parent)
+        return whole;
+    base = config_of(ok, plan, parent);
+    json_object_foreach(base, key, value)
+    {
+        if (!json_object_get(whole, key)) {
+            json_decref(base);
+            return whole;
+        }
+    }
+    o = json_object();
+    set(ok, o, "inherits_from", json_string(c->inherits_from));
+    json_object_foreach(whole, key, value)
+    {
+        if (!json_equal(value, json_object_get(base, key)))
+            set(ok, o, key, json_incref(value));
+    }
+    json_decref(base);
+    json_decref(whole);
     return o;
 }
 
@@ -164,18 +211,18 @@ static json_t *plan_json(const volt_plan *plan)
     json_t *root = json_object(), *configs = json_object();
 
     for (int i = 0; i < plan->configs; i++)
-        set(&ok, configs, plan->config[i].name, config_of(&ok, plan, &plan->config[i]));
+        set(&ok, configs, plan->config[i].name, short_config_of(&ok, plan, &plan->config[i]));
     set(&ok, root, "dataset_name", json_string(plan->dataset_name));
     set(&ok, root, "plans_name", json_string(plan->plans_name));
     set(&ok, root, "original_median_spacing_after_transp",
         volt_json_array_of_doubles(plan->original_median_spacing, 3));
     set(&ok, root, "original_median_shape_after_transp",
         volt_json_array_of_ints(plan->original_median_shape, 3));
-    set(&ok, root, "image_reader_writer", json_string("SimpleITKIO"));
+    set(&ok, root, "image_reader_writer", json_string(plan->reader));
     set(&ok, root, "transpose_forward", ints_of(plan->transpose_forward, 3));
     set(&ok, root, "transpose_backward", ints_of(plan->transpose_backward, 3));
     set(&ok, root, "configurations", configs);
-    set(&ok, root, "experiment_planner_used", json_string("ExperimentPlanner"));
+    set(&ok, root, "experiment_planner_used", json_string(plan->planner));
     set(&ok, root, "label_manager", json_string("LabelManager"));
     set(&ok, root, "foreground_intensity_properties_per_channel",
         volt_stats_json(plan->intensities, plan->channels));

@@ -1,4 +1,4 @@
-/* The rules of nnU-Net v2's ExperimentPlanner and its network topology. */
+/* The rules by which nnU-Net v2's planners choose spacing and configurations. */
 #include "nets3d/plan.h"
 
 #include <math.h>
@@ -7,22 +7,12 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "nets3d/plan_internal.h"
+#include "nets3d/planner.h"
 
 static const double anisotropy = 3.0;       /* spacing and size ratio of a coarse axis */
-static const double min_edge = 4.0;         /* voxels of a feature map */
-static const double covered = 0.05;         /* share of the data set one batch may hold */
 static const double lowres_share = 0.25;    /* of the median case that a patch should see */
 static const double lowres_growth = 1.03;   /* of the spacing, per attempt */
 static const double mask_norm_share = 0.75; /* cropped size below which the mask is used */
-
-/* References of the memory estimate at 8 GB: nnU-Net's constants. */
-typedef struct family {
-    double reference, reference_batch, patch_voxels;
-    int64_t max_features;
-} family;
-static const family family_3d = {560000000, 2, 256.0 * 256.0 * 256.0, 320};
-static const family family_2d = {85000000, 12, 2048.0 * 2048.0, 512};
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -41,224 +31,10 @@ static double percentile(const double *sorted, int64_t count, double percent)
     return t < 0.5 ? sorted[low] + step * t : sorted[high] - step * (1 - t);
 }
 
-/* Topology of a patch size: numbers of stages, strides and kernels; axes of index < first are
- * left out (2-D). */
-typedef struct shape_rules {
-    int stages;
-    int64_t pools[3];
-    int64_t kernel[VOLT_UNET_MAX_STAGES][3], stride[VOLT_UNET_MAX_STAGES][3];
-} shape_rules;
-
-/* Which axes are halved next; returns how many. */
-static int axes_to_pool(bool pool[3], const double size[3], const double spacing[3], int first)
+/* numpy's median: the mean of the two in the middle. */
+static double median(const double *sorted, int64_t count)
 {
-    double finest = INFINITY;
-    int count = 0, last = first;
-
-    for (int a = first; a < 3; a++) {
-        if (size[a] >= 2 * min_edge && spacing[a] < finest)
-            finest = spacing[a];
-    }
-    for (int a = 0; a < 3; a++) {
-        pool[a] = a >= first && size[a] >= 2 * min_edge && spacing[a] / finest < 2;
-        if (pool[a]) {
-            last = a;
-            count++;
-        }
-    }
-    return count == 1 && size[last] < 3 * min_edge ? 0 : count;
-}
-
-static volt_status find_topology(shape_rules *out, const double patch[3],
-                                 const double spacing[3], int first)
-{
-    shape_rules r = {.stages = 1};
-    double size[3], mm[3];
-    bool pool[3];
-
-    for (int a = 0; a < 3; a++) {
-        size[a] = patch[a];
-        mm[a] = spacing[a];
-        r.stride[0][a] = 1;
-        r.kernel[0][a] = 1;
-    }
-    while (axes_to_pool(pool, size, mm, first)) {
-        double finest = INFINITY;
-        if (r.stages == VOLT_UNET_MAX_STAGES)
-            return volt_fail(VOLT_ENOTSUP, "a patch of %g x %g x %g needs more than %d stages",
-                             patch[0], patch[1], patch[2], VOLT_UNET_MAX_STAGES);
-        for (int a = first; a < 3; a++)
-            finest = fmin(finest, mm[a]);
-        for (int a = first; a < 3; a++) {
-            if (mm[a] / finest < 2)
-                r.kernel[r.stages - 1][a] = 3;
-        }
-        for (int a = 0; a < 3; a++) {
-            r.kernel[r.stages][a] = r.kernel[r.stages - 1][a]; /* once 3, always 3 */
-            r.stride[r.stages][a] = pool[a] ? 2 : 1;
-            if (pool[a]) {
-                r.pools[a]++;
-                mm[a] *= 2;
-                size[a] = ceil(size[a] / 2);
-            }
-        }
-        r.stages++;
-    }
-    for (int a = first; a < 3; a++)
-        r.kernel[r.stages - 1][a] = 3; /* the bottleneck */
-    *out = r;
-    return VOLT_OK;
-}
-
-/* Elements of all convolutions' outputs for one sample (the last segmentation head only). */
-static double estimate_elements(const int64_t patch[3], const volt_unet_spec *net, int labels)
-{
-    double size[3] = {(double)patch[0], (double)patch[1], (double)patch[2]}, total = 0;
-
-    for (int s = 0; s < net->stages; s++) {
-        double voxels = 1;
-        for (int a = 0; a < 3; a++) {
-            size[a] = floor(size[a] / (double)net->stride[s][a]);
-            voxels *= size[a];
-        }
-        total += voxels * (double)net->features[s] * net->convs_encoder[s];
-        if (s < net->stages - 1) /* the decoder's level: convolutions and the transposed one */
-            total += voxels * (double)net->features[s] * (net->convs_decoder[s] + 1);
-        if (s == 0)
-            total += voxels * labels;
-    }
-    return total;
-}
-
-static void build_spec(volt_unet_spec *net, const shape_rules *r, const volt_topology_input *in,
-                       const family *f)
-{
-    *net = (volt_unet_spec){.stages = r->stages,
-                            .in_channels = in->channels,
-                            .out_channels = in->labels,
-                            .slope = 0.01,
-                            .bias = true};
-    memcpy(net->kernel, r->kernel, sizeof net->kernel);
-    memcpy(net->stride, r->stride, sizeof net->stride);
-    for (int s = 0; s < r->stages; s++) {
-        const int64_t grown = (int64_t)32 << s;
-        net->features[s] = grown < f->max_features ? grown : f->max_features;
-        net->convs_encoder[s] = 2;
-        net->convs_decoder[s] = s < r->stages - 1 ? 2 : 0;
-    }
-}
-
-/* Pads the patch to the divisor of its own topology and fills in what follows from it. */
-static volt_status settle(volt_topology *t, const double patch[3],
-                          const volt_topology_input *in, int first, const family *f)
-{
-    shape_rules r;
-    volt_status st = find_topology(&r, patch, in->spacing, first);
-
-    if (st != VOLT_OK)
-        return st;
-    for (int a = 0; a < 3; a++) {
-        const double divisor = (double)((int64_t)1 << r.pools[a]);
-        t->pools[a] = r.pools[a];
-        t->patch[a] = (int64_t)(ceil(patch[a] / divisor) * divisor);
-    }
-    build_spec(&t->net, &r, in, f);
-    t->estimate = estimate_elements(t->patch, &t->net, in->labels);
-    return VOLT_OK;
-}
-
-/* One step of the shrink loop. Subtracting the axis' divisor could skip sizes (256 -> 192), so
- * the divisor of the provisionally reduced patch is subtracted instead (256 -> 224). */
-static volt_status shrink(volt_topology *t, const volt_topology_input *in, int first,
-                          const family *f)
-{
-    double patch[3], worst = -1;
-    shape_rules r;
-    int axis = first;
-    volt_status st;
-
-    for (int a = 0; a < 3; a++) {
-        patch[a] = (double)t->patch[a];
-        if (a >= first && patch[a] / in->median_shape[a] >= worst) {
-            worst = patch[a] / in->median_shape[a];
-            axis = a;
-        }
-    }
-    patch[axis] -= (double)((int64_t)1 << t->pools[axis]);
-    VOLT_TRY(st, done, find_topology(&r, patch, in->spacing, first));
-    patch[axis] = (double)(t->patch[axis] - ((int64_t)1 << r.pools[axis]));
-    if (patch[axis] < 1)
-        return volt_fail(VOLT_ENOTSUP,
-                         "no patch fits a memory target of %g GB: at %lld x %lld x %lld voxels "
-                         "the network is still too large",
-                         in->memory_gb, (long long)t->patch[0], (long long)t->patch[1],
-                         (long long)t->patch[2]);
-    st = settle(t, patch, in, first, f);
-done:
-    return st;
-}
-
-static volt_status check_topology_input(const volt_topology_input *in, int first)
-{
-    if (in->axes != 2 && in->axes != 3)
-        return volt_fail(VOLT_EINVAL, "a configuration has 2 or 3 axes, not %d", in->axes);
-    for (int a = first; a < 3; a++) {
-        if (!(in->spacing[a] > 0) || !isfinite(in->spacing[a]))
-            return volt_fail(VOLT_EINVAL, "the target spacing along %c is %g mm", "dhw"[a],
-                             in -> spacing[a]);
-        if (!(in->median_shape[a] >= 1) || in->median_shape[a] > 1e9)
-            return volt_fail(VOLT_EINVAL, "the median extent along %c is %g voxels", "dhw"[a],
-                             in -> median_shape[a]);
-    }
-    if (in->channels < 1 || in->labels < 2)
-        return volt_fail(VOLT_EINVAL, "%d channels and %d labels; at least 1 and 2 are needed",
-                         in->channels, in->labels);
-    if (!(in->memory_gb > 0) || in->memory_gb > 1e6)
-        return volt_fail(VOLT_EINVAL, "a memory target of %g GB", in->memory_gb);
-    return VOLT_OK;
-}
-
-/* The patch to start from: the shape of a cube in mm, no larger than the median case. */
-static void start_patch(double patch[3], const volt_topology_input *in, int first,
-                        const family *f)
-{
-    double product = 1;
-
-    for (int a = first; a < 3; a++)
-        product *= 1 / in->spacing[a];
-    for (int a = 0; a < 3; a++) {
-        const double scale = pow(f->patch_voxels / product, 1.0 / in->axes);
-        patch[a] = a < first ? 1 : fmin(rint(1 / in->spacing[a] * scale), in->median_shape[a]);
-        patch[a] = fmax(patch[a], 1);
-    }
-}
-
-volt_status volt_plan_topology(volt_topology *out, const volt_topology_input *asked)
-{
-    volt_topology_input in = *asked;
-    const int first = in.axes == 2 ? 1 : 0;
-    const family *f = in.axes == 2 ? &family_2d : &family_3d;
-    volt_topology t = {0};
-    double patch[3], reference, cap, voxels;
-    volt_status st;
-
-    if (in.memory_gb == 0)
-        in.memory_gb = 8;
-    VOLT_TRY(st, done, check_topology_input(&in, first));
-    if (first) {
-        in.spacing[0] = in.median_shape[0] = 1;
-    }
-    reference = f->reference * (in.memory_gb / 8);
-    start_patch(patch, &in, first, f);
-    VOLT_TRY(st, done, settle(&t, patch, &in, first, f));
-    while (t.estimate / f->reference_batch * 2 > reference)
-        VOLT_TRY(st, done, shrink(&t, &in, first, f));
-    voxels = (double)t.patch[0] * (double)t.patch[1] * (double)t.patch[2];
-    cap = rint(in.dataset_voxels * covered / voxels);
-    t.batch = (int64_t)fmax(fmin(rint(reference / t.estimate * f->reference_batch), cap), 2);
-    *out = t;
-done:
-    return st;
+    return (sorted[(count - 1) / 2] + sorted[count / 2]) / 2;
 }
 
 /* Sorted copy of one axis of the spacings or shapes. */
@@ -300,17 +76,38 @@ static void target_spacing(double out[3], const volt_fingerprint *fp, double *sc
     }
 }
 
+/* The shape of a case at `target`, along one axis. */
+static double new_extent(const volt_fingerprint *fp, int64_t i, int axis, double target)
+{
+    return rint(fp->spacings[i][axis] / target * (double)fp->shapes_after_crop[i][axis]);
+}
+
 /* Median over the cases of the shape each would have at `target`, in file order. */
 static void median_new_shape(double out[3], const volt_fingerprint *fp, const double target[3],
                              double *scratch)
 {
     for (int a = 0; a < 3; a++) {
         for (int64_t i = 0; i < fp->cases; i++)
-            scratch[i] =
-                rint(fp->spacings[i][a] / target[a] * (double)fp->shapes_after_crop[i][a]);
+            scratch[i] = new_extent(fp, i, a, target[a]);
         qsort(scratch, (size_t)fp->cases, sizeof *scratch, compare_doubles);
-        out[a] = percentile(scratch, fp->cases, 50);
+        out[a] = median(scratch, fp->cases);
     }
+}
+
+volt_status volt_planning_resolve(double target[3], double shape[3], const volt_fingerprint *fp,
+                                  const volt_planner_options *o)
+{
+    double *scratch = NULL;
+    volt_status st = volt_alloc_zero(&scratch, (size_t)fp->cases, sizeof *scratch, "a plan");
+
+    if (st != VOLT_OK)
+        return st;
+    target_spacing(target, fp, scratch);
+    if (o->spacing[0] > 0)
+        memcpy(target, o->spacing, 3 * sizeof *target);
+    median_new_shape(shape, fp, target, scratch);
+    volt_free(scratch);
+    return VOLT_OK;
 }
 
 volt_normalization volt_norm_for_channel(const char *channel)
@@ -331,20 +128,16 @@ volt_normalization volt_norm_for_channel(const char *channel)
     return VOLT_NORMALIZE_ZSCORE;
 }
 
-/* What is common to all configurations of a plan. */
-typedef struct planning {
-    const volt_fingerprint *fp;
-    const volt_dataset_info *info;
-    double memory_gb;
-    volt_plan *plan; /* takes the configurations */
-} planning;
-
-static volt_topology_input topology_input(const planning *p, int axes, const double spacing[3],
-                                          const double shape[3], double dataset_voxels)
+volt_topology_input volt_planning_input(const volt_planning *p, int axes,
+                                        const double spacing[3], const double shape[3],
+                                        double dataset_voxels)
 {
-    volt_topology_input in = {.axes = axes,
+    /* of dataset.json's labels: the background and the regions, where there are some */
+    const int entries = p->info->regions ? p->info->regions + 1 : p->info->labels;
+    volt_topology_input in = {.planner = p->planner,
+                              .axes = axes,
                               .channels = p->info->channels,
-                              .labels = p->info->labels + (p->info->ignore_label >= 0),
+                              .labels = entries + (p->info->ignore_label >= 0),
                               .dataset_voxels = dataset_voxels,
                               .memory_gb = p->memory_gb};
 
@@ -353,8 +146,15 @@ static volt_topology_input topology_input(const planning *p, int axes, const dou
     return in;
 }
 
-/* Appends the configuration `name` with the topology `t`. */
-static volt_status add_config(const planning *p, const char *name,
+volt_status volt_planning_name_data(char **out, const volt_planning *p, const char *name)
+{
+    const bool shared = p->planner != VOLT_PLANNER_DEFAULT &&
+                        (strcmp(name, "2d") == 0 || strcmp(name, "3d_fullres") == 0);
+
+    return volt_format(out, "%s_%s", shared ? "nnUNetPlans" : p->plan->plans_name, name);
+}
+
+volt_status volt_planning_add(const volt_planning *p, const char *name,
                               const volt_topology_input *in, const volt_topology *t,
                               bool batch_dice)
 {
@@ -364,7 +164,7 @@ static volt_status add_config(const planning *p, const char *name,
 
     p->plan->configs++; /* from here volt_plan_free sees it */
     VOLT_TRY(st, done, volt_strdup(&c->name, name));
-    VOLT_TRY(st, done, volt_format(&c->data_identifier, "%s_%s", p->plan->plans_name, name));
+    VOLT_TRY(st, done, volt_planning_name_data(&c->data_identifier, p, name));
     VOLT_TRY(st, done, volt_alloc_zero(&c->norm, channels, sizeof *c->norm, "a plan"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&c->use_mask_for_norm, channels, sizeof(bool), "a plan"));
@@ -380,11 +180,14 @@ static volt_status add_config(const planning *p, const char *name,
         c->patch[a] = t->patch[a];
         c->median_shape[a] = slice ? 1 : in->median_shape[a];
         c->spacing[a] = slice ? 0 : in->spacing[a];
+        c->transpose_forward[a] = p->plan->transpose_forward[a];
+        c->transpose_backward[a] = p->plan->transpose_backward[a];
     }
+    c->slices = 1;
     c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
     c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
     c->net = t->net;
-    c->net.out_channels = p->info->labels;
+    volt_plan_set_channels(p->plan, c);
     c->batch_dice = batch_dice;
 done:
     return st;
@@ -400,10 +203,25 @@ static double patch_voxels(const volt_topology *t)
     return (double)t->patch[0] * (double)t->patch[1] * (double)t->patch[2];
 }
 
+void volt_planning_coarsen(double spacing[3])
+{
+    const double coarsest = fmax(spacing[0], fmax(spacing[1], spacing[2]));
+    bool fine[3], uneven = false;
+
+    for (int a = 0; a < 3; a++) {
+        fine[a] = coarsest / spacing[a] > 2;
+        uneven = uneven || fine[a];
+    }
+    for (int a = 0; a < 3; a++) {
+        if (fine[a] || !uneven)
+            spacing[a] *= lowres_growth;
+    }
+}
+
 /* Coarsens the spacing until a patch sees enough of a case. *wanted tells whether the result is
  * worth a configuration. */
 static volt_status find_lowres(bool *wanted, volt_topology_input *in, volt_topology *t,
-                               const planning *p, const volt_topology_input *full)
+                               const volt_planning *p, const volt_topology_input *full)
 {
     const double full_voxels = product(full->median_shape);
     double voxels = full_voxels, shape[3], spacing[3];
@@ -412,22 +230,14 @@ static volt_status find_lowres(bool *wanted, volt_topology_input *in, volt_topol
     memcpy(spacing, full->spacing, sizeof spacing);
     *wanted = false;
     while (patch_voxels(t) / voxels < lowres_share) {
-        const double coarsest = fmax(spacing[0], fmax(spacing[1], spacing[2]));
-        bool fine[3], uneven = false;
-        for (int a = 0; a < 3; a++) {
-            fine[a] = coarsest / spacing[a] > 2;
-            uneven = uneven || fine[a];
-        }
+        volt_planning_coarsen(spacing);
         voxels = 1;
         for (int a = 0; a < 3; a++) {
-            double exact;
-            if (fine[a] || !uneven)
-                spacing[a] *= lowres_growth;
-            exact = full->spacing[a] / spacing[a] * full->median_shape[a];
+            const double exact = full->spacing[a] / spacing[a] * full->median_shape[a];
             voxels *= exact;
             shape[a] = fmax(rint(exact), 1);
         }
-        *in = topology_input(p, 3, spacing, shape, voxels * (double)p->fp->cases);
+        *in = volt_planning_input(p, 3, spacing, shape, voxels * (double)p->fp->cases);
         VOLT_TRY(st, done, volt_plan_topology(t, in));
         *wanted = true;
     }
@@ -437,7 +247,7 @@ done:
     return st;
 }
 
-static volt_status plan_3d(const planning *p, const volt_topology_input *full)
+static volt_status plan_3d(const volt_planning *p, const volt_topology_input *full)
 {
     volt_topology fine, coarse;
     volt_topology_input low;
@@ -449,29 +259,32 @@ static volt_status plan_3d(const planning *p, const volt_topology_input *full)
     coarse = fine;
     VOLT_TRY(st, done, find_lowres(&has_low, &low, &coarse, p, full));
     if (has_low) {
-        VOLT_TRY(st, done, add_config(p, "3d_lowres", &low, &coarse, false));
+        VOLT_TRY(st, done, volt_planning_add(p, "3d_lowres", &low, &coarse, false));
         c = &p->plan->config[p->plan->configs - 1];
         VOLT_TRY(st, done, volt_strdup(&c->next_stage, "3d_cascade_fullres"));
     }
-    VOLT_TRY(st, done, add_config(p, "3d_fullres", full, &fine, has_low));
+    VOLT_TRY(st, done, volt_planning_add(p, "3d_fullres", full, &fine, has_low));
     if (has_low) {
-        VOLT_TRY(st, done, add_config(p, "3d_cascade_fullres", full, &fine, true));
+        VOLT_TRY(st, done, volt_planning_add(p, "3d_cascade_fullres", full, &fine, true));
         c = &p->plan->config[p->plan->configs - 1];
         VOLT_TRY(st, done, volt_strdup(&c->previous_stage, "3d_lowres"));
+        VOLT_TRY(st, done, volt_strdup(&c->inherits_from, "3d_fullres"));
+        volt_plan_set_channels(p->plan, c);
         volt_free(c->data_identifier);
         c->data_identifier = NULL;
-        VOLT_TRY(st, done,
-                 volt_format(&c->data_identifier, "%s_3d_fullres", p->plan->plans_name));
+        VOLT_TRY(st, done, volt_planning_name_data(&c->data_identifier, p, "3d_fullres"));
     }
 done:
     return st;
 }
 
-static volt_status check_planning(const volt_fingerprint *fp, const volt_dataset_info *info,
-                                  const volt_planner_options *o)
+volt_status volt_planning_check(const volt_fingerprint *fp, const volt_dataset_info *info,
+                                const volt_planner_options *o)
 {
     const int given = (o->spacing[0] != 0) + (o->spacing[1] != 0) + (o->spacing[2] != 0);
 
+    if (!volt_planner_rules_of(o->planner))
+        return volt_fail(VOLT_EINVAL, "planner %d does not exist", (int)o->planner);
     if (fp->cases < 1)
         return volt_fail(VOLT_EINVAL, "a fingerprint of no case cannot be planned");
     if (fp->channels != info->channels)
@@ -510,16 +323,37 @@ static void choose_transpose(volt_plan *plan, const double spacing[3], bool supp
         plan->transpose_backward[plan->transpose_forward[a]] = a;
 }
 
-static volt_status start_plan(volt_plan **out, const volt_fingerprint *fp,
-                              const volt_dataset_info *info, const char *plans_name)
+/* nnU-Net's first reader that takes the file ending. */
+static const char *reader_of(const char *ending)
 {
+    static const char *const table[][2] = {
+        {".png", "NaturalImage2DIO"}, {".bmp", "NaturalImage2DIO"},
+        {".tif", "NaturalImage2DIO"}, {".nii.gz", "SimpleITKIO"},
+        {".nrrd", "SimpleITKIO"},     {".mha", "SimpleITKIO"},
+        {".gipl", "SimpleITKIO"},     {".tiff", "Tiff3DIO"},
+        {".nii", "NibabelIO"}};
+
+    for (size_t i = 0; ending && i < sizeof table / sizeof *table; i++) {
+        if (strcasecmp(ending, table[i][0]) == 0)
+            return table[i][1];
+    }
+    return "SimpleITKIO";
+}
+
+static volt_status start_plan(volt_plan **out, const volt_fingerprint *fp,
+                              const volt_dataset_info *info, const volt_planner_options *o)
+{
+    const volt_planner_rules *rules = volt_planner_rules_of(o->planner);
     enum { MOST_CONFIGS = 4 };
     volt_plan *plan = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc_zero(&plan, 1, sizeof *plan, "a plan"));
     VOLT_TRY(st, done, volt_strdup(&plan->dataset_name, info->name));
-    VOLT_TRY(st, done, volt_strdup(&plan->plans_name, plans_name));
+    VOLT_TRY(st, done,
+             volt_strdup(&plan->plans_name, o->plans_name ? o->plans_name : rules->plans_name));
+    VOLT_TRY(st, done, volt_strdup(&plan->planner, rules->class_name));
+    VOLT_TRY(st, done, volt_strdup(&plan->reader, reader_of(info->file_ending)));
     VOLT_TRY(st, done,
              volt_alloc_zero(&plan->config, MOST_CONFIGS, sizeof *plan->config, "a plan"));
     VOLT_TRY(st, done,
@@ -529,6 +363,7 @@ static volt_status start_plan(volt_plan **out, const volt_fingerprint *fp,
            (size_t)fp->channels * sizeof *plan->intensities);
     plan->channels = info->channels;
     plan->classes = info->labels;
+    plan->regions = info->regions;
     *out = plan;
     plan = NULL;
 done:
@@ -541,33 +376,30 @@ volt_status volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
 {
     static const volt_planner_options defaults;
     const volt_planner_options *o = options ? options : &defaults;
-    planning p = {.fp = fp, .info = info, .memory_gb = o->memory_gb};
+    volt_planning p = {
+        .fp = fp, .info = info, .planner = o->planner, .memory_gb = o->memory_gb};
     double target[3], shape[3], spacing_t[3], shape_t[3], *scratch = NULL;
     volt_topology_input in;
     volt_topology flat;
     volt_status st;
 
-    VOLT_TRY(st, done, check_planning(fp, info, o));
-    VOLT_TRY(st, done,
-             start_plan(&p.plan, fp, info, o->plans_name ? o->plans_name : "nnUNetPlans"));
+    VOLT_TRY(st, done, volt_planning_check(fp, info, o));
+    VOLT_TRY(st, done, start_plan(&p.plan, fp, info, o));
     VOLT_TRY(st, done, volt_alloc_zero(&scratch, (size_t)fp->cases, sizeof *scratch, "a plan"));
-    target_spacing(target, fp, scratch);
-    if (o->spacing[0] > 0)
-        memcpy(target, o->spacing, sizeof target);
+    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, o));
     choose_transpose(p.plan, target, o->suppress_transpose);
-    median_new_shape(shape, fp, target, scratch);
     for (int a = 0; a < 3; a++) {
         const int from = p.plan->transpose_forward[a];
         spacing_t[a] = target[from];
         shape_t[a] = shape[from];
         sorted_axis(scratch, fp, from, false);
-        p.plan->original_median_spacing[a] = percentile(scratch, fp->cases, 50);
+        p.plan->original_median_spacing[a] = median(scratch, fp->cases);
         sorted_axis(scratch, fp, from, true);
-        p.plan->original_median_shape[a] = (int64_t)rint(percentile(scratch, fp->cases, 50));
+        p.plan->original_median_shape[a] = (int64_t)rint(median(scratch, fp->cases));
     }
-    in = topology_input(&p, 2, spacing_t, shape_t, product(shape_t) * (double)fp->cases);
+    in = volt_planning_input(&p, 2, spacing_t, shape_t, product(shape_t) * (double)fp->cases);
     VOLT_TRY(st, done, volt_plan_topology(&flat, &in));
-    VOLT_TRY(st, done, add_config(&p, "2d", &in, &flat, true));
+    VOLT_TRY(st, done, volt_planning_add(&p, "2d", &in, &flat, true));
     if (shape_t[0] != 1) {
         in.axes = 3;
         VOLT_TRY(st, done, plan_3d(&p, &in));

@@ -32,7 +32,7 @@ static volt_status prepared_shape(int64_t out[3], int64_t before[3], const volt_
     double spacing[3], target[3];
     volt_orientation o;
     volt_grid turned;
-    volt_status st = volt_orientation_transpose(&o, p->plan->transpose_forward);
+    volt_status st = volt_orientation_transpose(&o, p->config->transpose_forward);
 
     if (st != VOLT_OK)
         return st;

@@ -52,6 +52,24 @@ static volt_status check_image(const volt_volume *image, const volt_volume *labe
     return VOLT_OK;
 }
 
+/* int8 unless a label needs more. */
+static volt_status shrink_labels(volt_volume **labels, int threads)
+{
+    volt_volume *small = NULL;
+    volt_value_range range;
+    volt_status st;
+
+    if (!*labels)
+        return VOLT_OK;
+    range = volt_volume_range(*labels, threads);
+    if (range.min < INT8_MIN || range.max > INT8_MAX)
+        return VOLT_OK;
+    st = volt_volume_convert(&small, *labels, VOLT_I8, NULL, threads);
+    if (st == VOLT_OK)
+        replace(labels, small);
+    return st;
+}
+
 static volt_status transpose(volt_volume **v, const int order[3], int threads)
 {
     volt_orientation o;
@@ -69,19 +87,6 @@ done:
     return st;
 }
 
-static volt_status crop(volt_volume **v, volt_box box, int threads)
-{
-    volt_volume *cut = NULL;
-    volt_status st;
-
-    if (!*v || volt_box_contains(box, volt_box_of_shape((*v)->grid.n)))
-        return VOLT_OK;
-    st = volt_volume_crop(&cut, *v, box, threads);
-    if (st == VOLT_OK)
-        replace(v, cut);
-    return st;
-}
-
 /* Crops image and labels to where any channel is not zero; labels become -1 outside the mask.
  * *mask (the caller owns it) is 1 where z-scores with use_mask_for_norm apply. */
 static volt_status crop_to_nonzero(volt_prepared *p, volt_volume **mask, int threads)
@@ -92,10 +97,10 @@ static volt_status crop_to_nonzero(volt_prepared *p, volt_volume **mask, int thr
     VOLT_TRY(st, done, volt_mask_nonzero(mask, p->image, threads));
     VOLT_TRY(st, done, volt_mask_fill_holes(*mask));
     p->crop = volt_mask_box(*mask, threads);
-    VOLT_TRY(st, done, crop(&p->image, p->crop, threads));
-    VOLT_TRY(st, done, crop(mask, p->crop, threads));
+    VOLT_TRY(st, done, volt_volume_crop_in_place(p->image, p->crop));
+    VOLT_TRY(st, done, volt_volume_crop_in_place(*mask, p->crop));
     if (p->labels) {
-        VOLT_TRY(st, done, crop(&p->labels, p->crop, threads));
+        VOLT_TRY(st, done, volt_volume_crop_in_place(p->labels, p->crop));
         VOLT_TRY(st, done, volt_labels_mark_outside(p->labels, *mask, threads));
         VOLT_TRY(st, done, volt_mask_inside(&inside, p->labels, threads));
         replace(mask, inside);
@@ -163,20 +168,6 @@ done:
     return st;
 }
 
-/* int8 unless a label is above 127. */
-static volt_status shrink_labels(volt_volume **labels, int threads)
-{
-    volt_volume *small = NULL;
-    volt_status st;
-
-    if (!*labels || volt_volume_range(*labels, threads).max > INT8_MAX)
-        return VOLT_OK;
-    st = volt_volume_convert(&small, *labels, VOLT_I8, NULL, threads);
-    if (st == VOLT_OK)
-        replace(labels, small);
-    return st;
-}
-
 volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **labels,
                          const volt_plan *plan, const volt_plan_config *config,
                          const char *what, int threads)
@@ -189,10 +180,11 @@ volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **
     if (labels)
         *labels = NULL;
     VOLT_TRY(st, done, check_image(p.image, p.labels, plan, what, threads));
+    VOLT_TRY(st, done, shrink_labels(&p.labels, threads));
     p.source = p.image->grid;
-    memcpy(p.transpose_forward, plan->transpose_forward, sizeof p.transpose_forward);
-    VOLT_TRY(st, done, transpose(&p.image, plan->transpose_forward, threads));
-    VOLT_TRY(st, done, transpose(&p.labels, plan->transpose_forward, threads));
+    memcpy(p.transpose_forward, config->transpose_forward, sizeof p.transpose_forward);
+    VOLT_TRY(st, done, transpose(&p.image, config->transpose_forward, threads));
+    VOLT_TRY(st, done, transpose(&p.labels, config->transpose_forward, threads));
     memcpy(p.shape_before_crop, p.image->grid.n, sizeof p.shape_before_crop);
     volt_grid_spacing(p.spacing_before, &p.image->grid);
     VOLT_TRY(st, done, crop_to_nonzero(&p, &mask, threads));
@@ -200,11 +192,55 @@ volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **
     volt_volume_free(mask);
     mask = NULL;
     VOLT_TRY(st, done, resample(&p, config, threads));
-    VOLT_TRY(st, done, shrink_labels(&p.labels, threads));
     *out = p;
     p = (volt_prepared){0};
 done:
     volt_volume_free(mask);
     volt_prepared_clear(&p);
+    return st;
+}
+
+static volt_status check_mask(const volt_volume *mask, const volt_grid *scan, int classes,
+                              const char *what, int threads)
+{
+    const volt_value_range range = volt_volume_range(mask, threads);
+
+    if (mask->grid.channels != 1 || mask->dtype != VOLT_I16)
+        return volt_fail(VOLT_EINVAL, "%s: a mask of %d channels of %s", what,
+                         mask->grid.channels, volt_dtype_name(mask->dtype));
+    for (int a = 0; a < 3; a++) {
+        if (mask->grid.n[a] != scan->n[a])
+            return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, its scan %lld", what,
+                             (long long)mask->grid.n[a], "zyx"[a], (long long)scan -> n[a]);
+    }
+    if (range.min < 0 || range.max >= classes)
+        return volt_fail(VOLT_EDATA, "%s has labels from %g to %g; the plan has 0 to %d", what,
+                         range.min, range.max, classes - 1);
+    return VOLT_OK;
+}
+
+volt_status volt_prepare_mask(volt_volume **mask, const volt_prepared *frame,
+                              const int64_t shape[3], const volt_plan_config *config,
+                              int classes, const char *what, int threads)
+{
+    const int axis =
+        volt_plan_separate_axis(&config->seg, frame->spacing_before, frame->spacing);
+    volt_volume *v = *mask, *made = NULL;
+    volt_status st;
+
+    *mask = NULL;
+    VOLT_TRY(st, done, check_mask(v, &frame->source, classes, what, threads));
+    VOLT_TRY(st, done, shrink_labels(&v, threads));
+    VOLT_TRY(st, done, transpose(&v, frame->transpose_forward, threads));
+    VOLT_TRY(st, done, volt_volume_crop_in_place(v, frame->crop));
+    if (memcmp(shape, v->grid.n, sizeof v->grid.n) != 0) {
+        VOLT_TRY(st, done,
+                 volt_resample_labels(&made, v, shape, config->seg.order, axis, threads));
+        replace(&v, made);
+    }
+    *mask = v;
+    v = NULL;
+done:
+    volt_volume_free(v);
     return st;
 }

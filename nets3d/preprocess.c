@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/tasks.h"
+#include "nets3d/case_key.h"
 #include "nets3d/case_workers.h"
 
 enum {
@@ -19,45 +20,31 @@ static const double location_share = 0.01; /* and never less than this of its vo
 
 /* -- What a case was made from ------------------------------------------------------------ */
 
-/* 64-bit FNV-1a, continued. */
-static void mix(uint64_t *hash, const void *data, size_t bytes)
-{
-    const unsigned char *p = data;
-
-    for (size_t i = 0; i < bytes; i++)
-        *hash = (*hash ^ p[i]) * 0x100000001b3u;
-}
-
-static void mix_int(uint64_t *hash, int64_t value)
-{
-    mix(hash, &value, sizeof value);
-}
-
 static void mix_resampling(uint64_t *hash, const volt_plan_resampling *r)
 {
-    mix_int(hash, r->order);
-    mix_int(hash, r->separate_z);
+    volt_key_mix_int(hash, r->order);
+    volt_key_mix_int(hash, r->separate_z);
 }
 
 uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *config)
 {
-    uint64_t hash = 0xcbf29ce484222325u;
+    uint64_t hash = VOLT_KEY_START;
 
-    mix_int(&hash, METHOD);
-    mix_int(&hash, plan->channels);
-    mix_int(&hash, plan->classes);
-    mix_int(&hash, config->axes);
+    volt_key_mix_int(&hash, METHOD);
+    volt_key_mix_int(&hash, plan->channels);
+    volt_key_mix_int(&hash, plan->classes);
+    volt_key_mix_int(&hash, config->axes);
     for (int a = 0; a < 3; a++) {
-        mix_int(&hash, plan->transpose_forward[a]);
-        mix(&hash, &config->spacing[a], sizeof config->spacing[a]);
+        volt_key_mix_int(&hash, config->transpose_forward[a]);
+        volt_key_mix(&hash, &config->spacing[a], sizeof config->spacing[a]);
     }
     for (int c = 0; c < plan->channels; c++) {
         const volt_foreground_stats *s = &plan->intensities[c];
         const double used[4] = {s->mean, s->std, s->percentile_00_5, s->percentile_99_5};
-        mix_int(&hash, config->norm[c]);
-        mix_int(&hash, config->use_mask_for_norm[c]);
+        volt_key_mix_int(&hash, config->norm[c]);
+        volt_key_mix_int(&hash, config->use_mask_for_norm[c]);
         if (config->norm[c] == VOLT_NORMALIZE_CT)
-            mix(&hash, used, sizeof used);
+            volt_key_mix(&hash, used, sizeof used);
     }
     mix_resampling(&hash, &config->data);
     mix_resampling(&hash, &config->seg);
@@ -68,49 +55,13 @@ uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *con
 static void mix_reading(uint64_t *hash, const volt_dataset_info *info)
 {
     for (int l = 0; info->stored && l < info->labels; l++)
-        mix_int(hash, info->stored[l]);
+        volt_key_mix_int(hash, info->stored[l]);
     if (info->thresholds)
-        mix(hash, info->threshold, (size_t)info->thresholds * sizeof *info->threshold);
+        volt_key_mix(hash, info->threshold, (size_t)info->thresholds * sizeof *info->threshold);
     if (*info->orientation)
-        mix(hash, info->orientation, sizeof info->orientation);
+        volt_key_mix(hash, info->orientation, sizeof info->orientation);
     if (info->resample_channels)
-        mix_int(hash, 1);
-}
-
-static volt_status mix_file(uint64_t *hash, const char *path);
-
-/* A folder of slices. */
-static volt_status mix_folder(uint64_t *hash, const char *folder)
-{
-    volt_names names = {0};
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_list_dir(&names, folder));
-    for (size_t i = 0; i < names.count; i++) {
-        char *path;
-        VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[i]));
-        st = volt_path_is_dir(path) ? VOLT_OK : mix_file(hash, path);
-        volt_free(path);
-        if (st != VOLT_OK)
-            goto done;
-    }
-done:
-    volt_names_free(&names);
-    return st;
-}
-
-static volt_status mix_file(uint64_t *hash, const char *path)
-{
-    const char *name = volt_path_name(path);
-    int64_t bytes, changed;
-    volt_status st = volt_file_stamp(&bytes, &changed, path);
-
-    if (st == VOLT_OK) {
-        mix(hash, name, strlen(name) + 1);
-        mix_int(hash, bytes);
-        mix_int(hash, changed);
-    }
-    return st;
+        volt_key_mix_int(hash, 1);
 }
 
 static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
@@ -119,10 +70,9 @@ static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < c->files && st == VOLT_OK; i++)
-        st = mix_file(&key, c->file[i]);
+        st = volt_key_mix_file(&key, c->file[i]);
     if (st == VOLT_OK && c->label_file)
-        st = volt_path_is_dir(c->label_file) ? mix_folder(&key, c->label_file)
-                                             : mix_file(&key, c->label_file);
+        st = volt_key_mix_file(&key, c->label_file);
     if (st == VOLT_OK)
         *out = key;
     return st;
@@ -179,12 +129,12 @@ static volt_status draw_locations(volt_class_locations *out, const volt_volume *
                                   const volt_dataset_info *info, const volt_case *c)
 {
     const int64_t n = volt_grid_voxels(&labels->grid);
-    uint64_t id_hash = 0xcbf29ce484222325u;
+    uint64_t id_hash = VOLT_KEY_START;
     drawing *drawings = NULL;
     int64_t *voxels = NULL;
     volt_status st;
 
-    mix(&id_hash, c->id, strlen(c->id));
+    volt_key_mix(&id_hash, c->id, strlen(c->id));
     VOLT_TRY(st, done,
              volt_alloc_zero(&voxels, (size_t)info->labels, sizeof *voxels, "class locations"));
     VOLT_TRY(
@@ -351,7 +301,7 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     VOLT_TRY(st, done, check_classes(ds, plan));
     VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
-        target[plan->transpose_forward[a]] = config->spacing[a];
+        target[config->transpose_forward[a]] = config->spacing[a];
     /* image and resampled image, each with a copy on the way; labels and masks */
     tasks.workers = volt_case_workers(ds, 3, 8, target, o->threads);
     w.result.cases = ds->cases.count;

@@ -40,6 +40,15 @@ VOLT_CALL volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **la
                        const volt_plan *plan, const volt_plan_config *config, const char *what,
                        int threads);
 
+/* Brings a mask on the scan's own grid (the prediction of a cascade's previous stage) to the
+ * prepared one: *mask (int16, taken: NULL on failure) becomes int8 or int16 labels from 0 to
+ * classes - 1 with extents `shape`. `frame` is how the scan was prepared (its voxels are not
+ * used), `what` starts messages. VOLT_EDATA: another number of voxels, a label that is none of
+ * the classes; VOLT_ENOMEM. */
+VOLT_CALL volt_prepare_mask(volt_volume **mask, const volt_prepared *frame,
+                            const int64_t shape[3], const volt_plan_config *config, int classes,
+                            const char *what, int threads);
+
 typedef struct volt_preprocess_result {
     int64_t cases, made, kept; /* kept: finished earlier from the same plan and files */
 } volt_preprocess_result;

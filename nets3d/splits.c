@@ -304,6 +304,30 @@ done:
     return st;
 }
 
+/* The folds of `path`; where that file is not, those that the data set brings along or KFold's,
+ * which are written to `path`. */
+static volt_status settle(volt_splits *out, const char *path, const volt_dataset *ds)
+{
+    char *own = NULL;
+    volt_splits s = {0};
+    volt_status st;
+
+    if (volt_path_exists(path))
+        return volt_splits_read(out, path, ds);
+    VOLT_TRY(st, done, volt_path_join(&own, ds->folder, "splits_final.json"));
+    if (volt_path_exists(own))
+        VOLT_TRY(st, done, volt_splits_read(&s, own, ds));
+    else
+        VOLT_TRY(st, done, volt_splits_kfold(&s, ds->cases.count));
+    VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
+    *out = s;
+    s = (volt_splits){0};
+done:
+    volt_splits_clear(&s);
+    volt_free(own);
+    return st;
+}
+
 volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
                                 int fold)
 {
@@ -312,12 +336,7 @@ volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const c
 
     if (fold == VOLT_FOLD_ALL)
         return split_all(out, ds->cases.count);
-    if (volt_path_exists(path)) {
-        VOLT_TRY(st, done, volt_splits_read(&s, path, ds));
-    } else {
-        VOLT_TRY(st, done, volt_splits_kfold(&s, ds->cases.count));
-        VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
-    }
+    VOLT_TRY(st, done, settle(&s, path, ds));
     if (fold < 0 || fold >= s.folds) {
         st = volt_split_random(out, ds->cases.count, fold);
         goto done;

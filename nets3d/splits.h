@@ -37,7 +37,8 @@ VOLT_CALL volt_split_random(volt_split *out, int64_t cases, int64_t fold);
 VOLT_CALL volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds);
 VOLT_CALL volt_splits_read(volt_splits *out, const char *path, const volt_dataset *ds);
 /* What `volt train --fold` uses: VOLT_FOLD_ALL, else the fold of `path` when that file exists,
- * else of KFold (then written to `path`), else the random split. A single case trains and
+ * else of splits_final.json in the data set's folder, else of KFold (both then written to
+ * `path`), else the random split. A single case trains and
  * validates on itself only as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). */
 VOLT_CALL volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
                               int fold);

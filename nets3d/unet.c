@@ -80,6 +80,8 @@ static volt_status check_spec(const volt_unet_spec *spec)
 {
     volt_status st = VOLT_OK;
 
+    if (spec->encoder != VOLT_ENCODER_PLAIN && spec->encoder != VOLT_ENCODER_RESIDUAL)
+        return volt_fail(VOLT_EINVAL, "encoder %d does not exist", (int)spec->encoder);
     if (spec->stages < 2 || spec->stages > VOLT_UNET_MAX_STAGES)
         return volt_fail(VOLT_EINVAL, "stages is %d, expected 2..%d", spec->stages,
                          VOLT_UNET_MAX_STAGES);
@@ -93,9 +95,10 @@ static volt_status check_spec(const volt_unet_spec *spec)
     return st;
 }
 
-/* One block: conv, [dropout], norm, activation. `stride` NULL is 1. */
-static volt_status add_block(volt_graph *g, volt_value *v, const volt_unet_spec *spec,
-                             const char *name, int stage, const int64_t *stride)
+/* conv and norm of one block; NAME.conv and NAME.norm. `stride` NULL is 1. */
+static volt_status add_conv_norm(volt_graph *g, volt_value *v, const volt_unet_spec *spec,
+                                 const char *name, int stage, const int64_t *stride,
+                                 double dropout)
 {
     volt_conv conv = {.stride = {1, 1, 1}};
     char full[128];
@@ -110,10 +113,61 @@ static volt_status add_block(volt_graph *g, volt_value *v, const volt_unet_spec 
     snprintf(full, sizeof full, "%s.conv", name);
     VOLT_TRY(st, done,
              volt_graph_conv(g, v, *v, full, spec->features[stage], &conv, spec->bias));
-    if (spec->dropout > 0)
-        VOLT_TRY(st, done, volt_graph_dropout(g, v, *v, spec->dropout));
+    if (dropout > 0)
+        VOLT_TRY(st, done, volt_graph_dropout(g, v, *v, dropout));
     snprintf(full, sizeof full, "%s.norm", name);
-    VOLT_TRY(st, done, volt_graph_instance_norm(g, v, *v, full, NORM_EPS));
+    st = volt_graph_instance_norm(g, v, *v, full, NORM_EPS);
+done:
+    return st;
+}
+
+/* One block: conv, [dropout], norm, activation. */
+static volt_status add_block(volt_graph *g, volt_value *v, const volt_unet_spec *spec,
+                             const char *name, int stage, const int64_t *stride)
+{
+    volt_status st = add_conv_norm(g, v, spec, name, stage, stride, spec->dropout);
+
+    return st == VOLT_OK ? volt_graph_activation(g, v, *v, spec->slope) : st;
+}
+
+/* The way around a residual block: pooled where it is strided, projected where channels change.
+ */
+static volt_status add_skip(volt_graph *g, volt_value *v, const volt_unet_spec *spec,
+                            const char *block, int stage, const int64_t *stride)
+{
+    static const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
+    const bool strided = stride && stride[0] * stride[1] * stride[2] > 1;
+    char full[128];
+    volt_status st = VOLT_OK;
+
+    if (strided)
+        VOLT_TRY(st, done, volt_graph_pool(g, v, *v, VOLT_NODE_AVERAGE_POOL, stride, stride));
+    if (volt_graph_channels(g, *v) == spec->features[stage])
+        goto done;
+    snprintf(full, sizeof full, "%s.skip.%d.conv", block, strided);
+    VOLT_TRY(st, done, volt_graph_conv(g, v, *v, full, spec->features[stage], &one, false));
+    snprintf(full, sizeof full, "%s.skip.%d.norm", block, strided);
+    st = volt_graph_instance_norm(g, v, *v, full, NORM_EPS);
+done:
+    return st;
+}
+
+/* BasicBlockD. Its second norm starts at zero, so that it starts as its skip. */
+static volt_status add_residual_block(volt_graph *g, volt_value *v, const volt_unet_spec *spec,
+                                      const char *name, int stage, const int64_t *stride)
+{
+    volt_value main = *v, skip = *v;
+    char full[128];
+    volt_status st;
+
+    snprintf(full, sizeof full, "%s.conv1", name);
+    VOLT_TRY(st, done, add_block(g, &main, spec, full, stage, stride));
+    snprintf(full, sizeof full, "%s.conv2", name);
+    VOLT_TRY(st, done, add_conv_norm(g, &main, spec, full, stage, NULL, 0));
+    snprintf(full, sizeof full, "%s.conv2.norm.weight", name);
+    VOLT_TRY(st, done, volt_graph_start_at_zero(g, full));
+    VOLT_TRY(st, done, add_skip(g, &skip, spec, name, stage, stride));
+    VOLT_TRY(st, done, volt_graph_add(g, v, main, skip));
     st = volt_graph_activation(g, v, *v, spec->slope);
 done:
     return st;
@@ -121,16 +175,22 @@ done:
 
 static volt_status add_encoder(volt_graph *g, volt_value skip[], const volt_unet_spec *spec)
 {
+    const bool residual = spec->encoder == VOLT_ENCODER_RESIDUAL;
     char name[96];
     volt_value v;
     volt_status st;
 
     VOLT_TRY(st, done, volt_graph_input(g, &v, spec->in_channels));
+    if (residual)
+        VOLT_TRY(st, done, add_block(g, &v, spec, "encoder.stem.convs.0", 0, NULL));
     for (int s = 0; s < spec->stages; s++) {
         for (int i = 0; i < spec->convs_encoder[s]; i++) {
-            snprintf(name, sizeof name, "encoder.stages.%d.0.convs.%d", s, i);
+            const int64_t *stride = i == 0 ? spec->stride[s] : NULL;
+            snprintf(name, sizeof name,
+                     residual ? "encoder.stages.%d.blocks.%d" : "encoder.stages.%d.0.convs.%d",
+                     s, i);
             VOLT_TRY(st, done,
-                     add_block(g, &v, spec, name, s, i == 0 ? spec->stride[s] : NULL));
+                     (residual ? add_residual_block : add_block)(g, &v, spec, name, s, stride));
         }
         skip[s] = v;
     }

@@ -1,6 +1,14 @@
-/* unet.h - nnU-Net's plain U-Net from the lists of a plan (dynamic_network_architectures'
- * PlainConvUNet): conv with bias, instance norm (eps 1e-5, affine), leaky ReLU 0.01; decoder by
- * transposed convolutions with kernel = stride; concat (upsampled, skip); 1x1x1 heads.
+/* unet.h - nnU-Net's U-Nets from the lists of a plan (dynamic_network_architectures'
+ * PlainConvUNet and ResidualEncoderUNet).
+ *
+ * Block     conv with bias, instance norm (eps 1e-5, affine), leaky ReLU 0.01.
+ * Plain     encoder stages of blocks, the first of a stage strided.
+ * Residual  a stem block at full resolution, then stages of BasicBlockD: two convolutions with
+ *           norm, the skip added before the last activation; the skip is average-pooled by the
+ *           stride and projected by a 1x1x1 convolution without bias and a norm where channels
+ *           change (He et al., "Bag of Tricks", CVPR 2019, variant D).
+ * Decoder   transposed convolutions with kernel = stride; concat (upsampled, skip); blocks;
+ *           1x1x1 heads. The same for both.
  */
 #ifndef VOLT_NETS3D_UNET_H
 #define VOLT_NETS3D_UNET_H
@@ -9,14 +17,21 @@ VOLT_BEGIN_DECLS
 
 #define VOLT_UNET_MAX_STAGES 16
 
+typedef enum volt_unet_encoder {
+    VOLT_ENCODER_PLAIN = 0,
+    VOLT_ENCODER_RESIDUAL
+} volt_unet_encoder;
+
 /* Plain value. Axes d, h, w; 2-D networks have kernel and stride 1 along d. */
 typedef struct volt_unet_spec {
+    volt_unet_encoder encoder;
     int stages;                              /* 2..VOLT_UNET_MAX_STAGES */
-    int64_t in_channels, out_channels;       /* out: classes with background */
+    int64_t in_channels, out_channels;       /* out: the heads, see volt_plan */
     int64_t features[VOLT_UNET_MAX_STAGES];  /* per stage, finest first */
     int64_t kernel[VOLT_UNET_MAX_STAGES][3]; /* odd */
     int64_t stride[VOLT_UNET_MAX_STAGES][3]; /* stride[0] is usually 1 */
-    int convs_encoder[VOLT_UNET_MAX_STAGES]; /* blocks per encoder stage, >= 1 */
+    int convs_encoder[VOLT_UNET_MAX_STAGES]; /* blocks (plain or BasicBlockD) per encoder
+                                              * stage, >= 1 */
     int convs_decoder[VOLT_UNET_MAX_STAGES]; /* per decoder stage, finest FIRST; stages-1 used
                                               */
     double slope;                            /* leaky ReLU, 0.01 in nnU-Net */

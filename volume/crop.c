@@ -296,16 +296,14 @@ static void copy_box(volt_volume *dst, volt_box in_dst, const volt_volume *src,
     }
 }
 
-volt_status volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
-                             int threads)
+/* The grid of a box of `whole`. */
+static volt_status cropped_grid(volt_grid *out, const volt_grid *whole, volt_box box)
 {
     const double index[3] = {(double)box.low[0], (double)box.low[1], (double)box.low[2]};
-    volt_grid grid = src->grid;
-    volt_volume *v;
+    volt_grid grid = *whole;
     double origin[3];
-    volt_status st;
 
-    if (volt_box_is_empty(box) || !volt_box_contains(volt_box_of_shape(src->grid.n), box))
+    if (volt_box_is_empty(box) || !volt_box_contains(volt_box_of_shape(whole->n), box))
         return volt_fail(VOLT_EINVAL,
                          "the box from (%lld, %lld, %lld) to (%lld, %lld, %lld) is empty or "
                          "sticks out of %lld x %lld x %lld voxels (z, y, x)",
@@ -313,10 +311,45 @@ volt_status volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box
                          (long long)box.high[0], (long long)box.high[1], (long long)box.high[2],
                          (long long)grid.n[0], (long long)grid.n[1], (long long)grid.n[2]);
     volt_box_shape(grid.n, box);
-    volt_grid_world(origin, &src->grid, index);
+    volt_grid_world(origin, whole, index);
     for (int r = 0; r < 3; r++)
         grid.to_world[r][3] = origin[r];
-    if ((st = volt_volume_create(&v, &grid, src->dtype)) != VOLT_OK)
+    *out = grid;
+    return VOLT_OK;
+}
+
+volt_status volt_volume_crop_in_place(volt_volume *v, volt_box box)
+{
+    const size_t bytes = volt_dtype_bytes(v->dtype);
+    const int64_t *n = v->grid.n;
+    volt_grid grid;
+    char *to = v->data;
+    volt_status st = cropped_grid(&grid, &v->grid, box);
+
+    if (st != VOLT_OK)
+        return st;
+    for (int64_t c = 0; c < grid.channels; c++) { /* every line moves towards the front */
+        for (int64_t z = box.low[0]; z < box.high[0]; z++) {
+            for (int64_t y = box.low[1]; y < box.high[1]; y++) {
+                const int64_t at = ((c * n[0] + z) * n[1] + y) * n[2] + box.low[2];
+                const size_t line = (size_t)grid.n[2] * bytes;
+                memmove(to, (const char *)v->data + (size_t)at * bytes, line);
+                to += line;
+            }
+        }
+    }
+    v->grid = grid;
+    return VOLT_OK;
+}
+
+volt_status volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
+                             int threads)
+{
+    volt_grid grid;
+    volt_volume *v;
+    volt_status st = cropped_grid(&grid, &src->grid, box);
+
+    if (st != VOLT_OK || (st = volt_volume_create(&v, &grid, src->dtype)) != VOLT_OK)
         return st;
     copy_box(v, volt_box_of_shape(grid.n), src, box.low, threads);
     *out = v;

@@ -25,6 +25,9 @@ VOLT_API volt_box volt_mask_box(const volt_volume *mask, int threads);
  * The caller owns *out. VOLT_EINVAL: empty or sticks out; VOLT_ENOMEM. */
 VOLT_CALL volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
                            int threads);
+/* The same on `v` itself: no second volume is needed, but its memory stays as large as it was.
+ * VOLT_EINVAL: `v` is unchanged. */
+VOLT_CALL volt_volume_crop_in_place(volt_volume *v, volt_box box);
 /* Writes `src` into `dst` with its first voxel at `low` (z, y, x). VOLT_EINVAL: another type or
  * number of channels, sticks out. */
 VOLT_CALL volt_volume_paste(volt_volume *dst, const volt_volume *src, const int64_t low[3],

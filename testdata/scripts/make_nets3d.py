@@ -12,7 +12,8 @@ updates.safetensors holds ten steps of torch's optimisers on one vector.
 import sys
 
 import torch
-from dynamic_network_architectures.architectures.unet import PlainConvUNet
+from dynamic_network_architectures.architectures.unet import (PlainConvUNet,
+                                                              ResidualEncoderUNet)
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -103,6 +104,14 @@ def unet(dims, features, kernels, strides, encoder, decoder, cin, classes, deep=
                          nonlin_kwargs={"inplace": True}, deep_supervision=deep)
 
 
+def residual(features, kernels, strides, blocks, decoder, cin, classes):
+    return ResidualEncoderUNet(cin, len(features), features, nn.Conv3d, kernels, strides, blocks,
+                               classes, decoder, conv_bias=True, norm_op=nn.InstanceNorm3d,
+                               norm_op_kwargs={"eps": 1e-5, "affine": True},
+                               nonlin=nn.LeakyReLU, nonlin_kwargs={"inplace": True},
+                               deep_supervision=True)
+
+
 class Zoo(nn.Module):
     """Every node kind: pools, upsamplings, additions, concatenations off the block and nested, a
     residual connection, a norm without activation, a softmax, values read three times."""
@@ -143,6 +152,10 @@ def main():
     record("unet2d", net, torch.randn(3, 1, 16, 12), 2, 0, [1.0], out)
     record("zoo", Zoo(), torch.randn(2, 2, 4, 6, 8), 3, 0, [0.7, 0.3], out)
     updates(out)
+    # skips: as they are, pooled, pooled and projected; the last stage keeps its channels
+    net = residual([4, 6, 6], [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+                   [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [1, 2, 2], [1, 1], 2, 3)
+    record("residual", net, torch.randn(2, 2, 8, 12, 8), 3, 3, [2 / 3, 1 / 3], out)
 
 
 def updates(out):

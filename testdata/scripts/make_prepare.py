@@ -94,7 +94,7 @@ def made_up(out):
 
 
 def golden(source, out):
-    for case in ("hippocampus_125", "hippocampus_160"):
+    for case in ("hippocampus_125", "hippocampus_160", "hippocampus_336"):
         d = np.load(os.path.join(source, case + ".npz"))
         np.save(os.path.join(out, case + "_image.npy"), d["data"])
         np.save(os.path.join(out, case + "_labels.npy"), d["seg"])

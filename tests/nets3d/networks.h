@@ -14,6 +14,8 @@ typedef struct network {
     volt_graph *(*build)(void);
     int64_t n, extent[3];
     int training_steps;
+    double bf16_cosine; /* between gradients in bf16 and in float64, at least; each of a deeper
+                         * network's convolutions adds its rounding. 0 = not tried */
 } network;
 
 static inline volt_graph *built(const volt_unet_spec *spec)
@@ -34,6 +36,23 @@ static inline volt_graph *build_unet3d(void)
                                  .stride = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}},
                                  .convs_encoder = {2, 1, 2},
                                  .convs_decoder = {2, 1},
+                                 .slope = 0.01,
+                                 .bias = true,
+                                 .deep_supervision = true};
+    return built(&spec);
+}
+
+static inline volt_graph *build_residual(void)
+{
+    const volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
+                                 .stages = 3,
+                                 .in_channels = 2,
+                                 .out_channels = 3,
+                                 .features = {4, 6, 6},
+                                 .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                 .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}},
+                                 .convs_encoder = {1, 2, 2},
+                                 .convs_decoder = {1, 1},
                                  .slope = 0.01,
                                  .bias = true,
                                  .deep_supervision = true};
@@ -113,10 +132,11 @@ static inline volt_graph *build_zoo(void)
 }
 
 static const network networks[] = {
-    {"unet3d", build_unet3d, 2, {8, 12, 8}, 10},
-    {"anisotropic", build_anisotropic, 1, {4, 12, 20}, 0},
-    {"unet2d", build_unet2d, 3, {1, 16, 12}, 0},
-    {"zoo", build_zoo, 2, {4, 6, 8}, 0},
+    {"unet3d", build_unet3d, 2, {8, 12, 8}, 10, 0.99},
+    {"anisotropic", build_anisotropic, 1, {4, 12, 20}, 0, 0.99},
+    {"unet2d", build_unet2d, 3, {1, 16, 12}, 0, 0.99},
+    {"zoo", build_zoo, 2, {4, 6, 8}, 0, 0.99},
+    {"residual", build_residual, 2, {8, 12, 8}, 3, 0.98}, /* 16 convolutions, others 4 to 9 */
 };
 #define NETWORK_COUNT (sizeof networks / sizeof *networks)
 

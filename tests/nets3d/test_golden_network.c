@@ -23,7 +23,7 @@ static float *npy(const char *name, int64_t count)
 static void check(const char *device_name, volt_precision precision, volt_mode mode,
                   double tolerance)
 {
-    const network net = {"golden", NULL, 1, {24, 32, 24}, 0};
+    const network net = {"golden", NULL, 1, {24, 32, 24}, 0, 0};
     const int64_t voxels = 24 * 32 * 24;
     float *x = npy("x.npy", voxels), *want = npy("logits.npy", 3 * voxels), *weights;
     volt_unet_spec spec;

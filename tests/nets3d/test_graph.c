@@ -34,6 +34,94 @@ static void presets_have_nnunets_parameter_counts(void **state)
     }
 }
 
+/* Counts of ResidualEncoderUNet as nnU-Net's ResEnc planners make it, 1 channel, 3 classes. */
+static void residual_networks_have_nnunets_parameter_counts(void **state)
+{
+    static const int blocks[] = {1, 3, 4, 6, 6, 6, 6, 6};
+    static const struct {
+        int stages, dims;
+        int64_t most, count;
+    } nets[] = {{6, 3, 320, 102350575}, {8, 2, 512, 140019061}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
+        volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
+                               .stages = nets[i].stages,
+                               .in_channels = 1,
+                               .out_channels = 3,
+                               .slope = 0.01,
+                               .bias = true};
+        volt_graph *g = NULL;
+        for (int s = 0; s < spec.stages; s++) {
+            const int64_t grown = (int64_t)32 << s;
+            spec.features[s] = grown < nets[i].most ? grown : nets[i].most;
+            spec.convs_encoder[s] = blocks[s];
+            spec.convs_decoder[s] = s < spec.stages - 1;
+            for (int a = 0; a < 3; a++) {
+                spec.kernel[s][a] = a > 0 || nets[i].dims == 3 ? 3 : 1;
+                spec.stride[s][a] = s > 0 && (a > 0 || nets[i].dims == 3) ? 2 : 1;
+            }
+        }
+        assert_ok(volt_unet_build(&g, &spec));
+        assert_int_equal(volt_graph_param_elements(g), nets[i].count);
+        volt_graph_free(g);
+    }
+}
+
+/* Order and names of ResidualEncoderUNet.named_parameters(); the last norm of a block starts at
+ * zero, all other scales at one. */
+static void residual_parameters_have_nnunets_names_and_order(void **state)
+{
+    static const struct {
+        int index;
+        const char *name;
+    } some[] = {{0, "encoder.stem.convs.0.conv.weight"},
+                {3, "encoder.stem.convs.0.norm.bias"},
+                {4, "encoder.stages.0.blocks.0.conv1.conv.weight"},
+                {8, "encoder.stages.0.blocks.0.conv2.conv.weight"},
+                {12, "encoder.stages.1.blocks.0.conv1.conv.weight"},
+                {20, "encoder.stages.1.blocks.0.skip.1.conv.weight"},
+                {21, "encoder.stages.1.blocks.0.skip.1.norm.weight"},
+                {23, "encoder.stages.1.blocks.1.conv1.conv.weight"},
+                {30, "encoder.stages.1.blocks.1.conv2.norm.bias"},
+                {31, "encoder.stages.2.blocks.0.conv1.conv.weight"},
+                {39, "encoder.stages.2.blocks.1.conv1.conv.weight"},
+                {47, "decoder.stages.0.convs.0.conv.weight"},
+                {55, "decoder.transpconvs.0.weight"},
+                {62, "decoder.seg_layers.1.bias"}};
+    const volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
+                                 .stages = 3,
+                                 .in_channels = 2,
+                                 .out_channels = 3,
+                                 .features = {4, 6, 6},
+                                 .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                 .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}},
+                                 .convs_encoder = {1, 2, 2},
+                                 .convs_decoder = {1, 1},
+                                 .slope = 0.01,
+                                 .bias = true};
+    volt_graph *g = NULL;
+    float *flat = NULL;
+
+    (void)state;
+    assert_ok(volt_unet_build(&g, &spec));
+    assert_int_equal(volt_graph_param_count(g), 63);
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++)
+        assert_string_equal(volt_graph_param(g, some[i].index)->name, some[i].name);
+    assert_ok(
+        volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * sizeof *flat, "weights"));
+    volt_init_parameters(flat, g, 1);
+    for (int i = 0; i < volt_graph_param_count(g); i++) {
+        const volt_param *p = volt_graph_param(g, i);
+        const bool last = strstr(p->name, "conv2.norm.weight") != NULL;
+        if (p->role == VOLT_PARAM_NORM_SCALE)
+            assert_true(flat[p->offset] == (last ? 0.0f : 1.0f));
+    }
+    assert_fails(volt_graph_start_at_zero(g, "nothing"), VOLT_EINVAL, "'nothing'");
+    volt_free(flat);
+    volt_graph_free(g);
+}
+
 /* 2, 1 and 3 blocks in the encoder, 1 and 2 in the decoder: names, shapes and order as
  * PlainConvUNet.named_parameters() prints them. */
 static void parameters_have_nnunets_names_and_order(void **state)
@@ -182,6 +270,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets_have_nnunets_parameter_counts),
+        cmocka_unit_test(residual_networks_have_nnunets_parameter_counts),
+        cmocka_unit_test(residual_parameters_have_nnunets_names_and_order),
         cmocka_unit_test(parameters_have_nnunets_names_and_order),
         cmocka_unit_test(wrong_arguments_are_named_and_leave_the_graph_unchanged),
         cmocka_unit_test(building_survives_every_failed_allocation),

@@ -8,7 +8,7 @@ static volt_program *vector_program(const volt_device *device, volt_graph **g,
                                     const float *start)
 {
     static const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
-    const network net = {"vector", NULL, 1, {1, 1, 1}, 0};
+    const network net = {"vector", NULL, 1, {1, 1, 1}, 0, 0};
     volt_value v;
     volt_program *p;
 

@@ -32,52 +32,77 @@ typedef struct vector {
 /* Published plans and recomputed ones, see nnU-Net's ExperimentPlanner. */
 static const vector vectors[] = {
     {"hippocampus of 260 cases",
-     {3, {1, 1, 1}, {36, 50, 35}, 1, 3, 260.0 * 36 * 50 * 35, 0},
+     {0, 3, {1, 1, 1}, {36, 50, 35}, 1, 3, 260.0 * 36 * 50 * 35, 0},
      {40, 56, 40},
      9,
      {3, 3, 3},
      19174400},
     {"large CT",
-     {3, {0.6, 0.34668, 0.34668}, {512, 512, 706}, 1, 3, 1e12, 0},
+     {0, 3, {0.6, 0.34668, 0.34668}, {512, 512, 706}, 1, 3, 1e12, 0},
      {128, 112, 160},
      2,
      {5, 4, 5},
      0},
     {"low resolution CT",
-     {3, {2.3855, 1.5044, 1.5044}, {132, 267, 267}, 1, 3, 1e12, 0},
+     {0, 3, {2.3855, 1.5044, 1.5044}, {132, 267, 267}, 1, 3, 1e12, 0},
      {80, 192, 160},
      2,
      {4, 5, 5},
      0},
     {"BraTS",
-     {3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {0, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
      {128, 128, 128},
      2,
      {5, 5, 5},
      454893568},
     {"BraTS 2-D",
-     {2, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {0, 2, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
      {1, 192, 160},
      105,
      {0, 5, 5},
      0},
     {"liver",
-     {3, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
+     {0, 3, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
      {128, 128, 128},
      2,
      {5, 5, 5},
      452796416},
     {"liver 2-D",
-     {2, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
+     {0, 2, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
      {1, 512, 512},
      12,
      {0, 7, 7},
      82886656},
     {"prostate",
-     {3, {3.6, 0.62, 0.62}, {20, 320, 320}, 2, 3, 32.0 * 20 * 320 * 320, 0},
+     {0, 3, {3.6, 0.62, 0.62}, {20, 320, 320}, 2, 3, 32.0 * 20 * 320 * 320, 0},
      {20, 320, 256},
      2,
      {2, 6, 6},
+     0},
+    {"ResEnc M, BraTS",
+     {VOLT_PLANNER_RESENC_M, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {128, 128, 128},
+     2,
+     {5, 5, 5},
+     559517696},
+    {"ResEnc L, BraTS",
+     {VOLT_PLANNER_RESENC_L, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {160, 192, 160},
+     3,
+     {5, 5, 5},
+     0},
+    {"ResEnc XL, liver",
+     {VOLT_PLANNER_RESENC_XL,
+      3,
+      {1, 0.7676, 0.7676},
+      {482, 512, 512},
+      1,
+      3,
+      131.0 * 482 * 512 * 512,
+      0},
+     {224, 256, 224},
+     2,
+     {5, 5, 5},
      0},
 };
 
@@ -239,6 +264,101 @@ static void coarse_axes_come_first_and_small_crops_use_the_mask(void **state)
     volt_plan_free(plan);
 }
 
+/* A fingerprint of 20 equal cases; its arrays are static. */
+static volt_fingerprint equal_cases(const double spacing[3], const int64_t shape[3])
+{
+    static double spacings[20][3];
+    static int64_t shapes[20][3];
+    static volt_foreground_stats intensities[4];
+
+    for (int i = 0; i < 20; i++) {
+        memcpy(spacings[i], spacing, sizeof spacings[i]);
+        memcpy(shapes[i], shape, sizeof shapes[i]);
+    }
+    return (volt_fingerprint){.cases = 20,
+                              .spacings = spacings,
+                              .shapes_after_crop = shapes,
+                              .channels = 2,
+                              .intensities = intensities,
+                              .median_relative_size_after_cropping = 1};
+}
+
+static void slices_as_channels_can_be_added(void **state)
+{
+    const volt_dataset_info info = info_of(2, 3);
+    const volt_fingerprint fp = equal_cases((double[]){3, 1, 0.9}, (int64_t[]){40, 200, 220});
+    const volt_plan_config *flat, *c;
+    volt_plan *plan = NULL, *again = NULL;
+    char *text = NULL, *same = NULL;
+
+    (void)state;
+    assert_ok(volt_plan_make(&plan, &fp, &info, NULL));
+    assert_fails(volt_plan_add(plan, &(volt_plan_extra){"3d", 0, -1}, &fp, &info, NULL),
+                 VOLT_EINVAL, "'3d'");
+    assert_fails(volt_plan_add(plan, &(volt_plan_extra){"2p5d", 4, -1}, &fp, &info, NULL),
+                 VOLT_EINVAL, "4 slices");
+    assert_ok(volt_plan_add(plan, &(volt_plan_extra){"2p5d", 0, -1}, &fp, &info, NULL));
+    assert_ok(volt_plan_find(&c, plan, "2p5d"));
+    assert_ok(volt_plan_find(&flat, plan, "2d"));
+    assert_int_equal(c->slices, 3); /* three times as far apart as pixels */
+    assert_int_equal(c->axes, 2);
+    assert_int_equal(c->net.in_channels, 6);
+    assert_int_equal(c->batch, flat->batch);
+    assert_memory_equal(c->patch, flat->patch, sizeof c->patch);
+    assert_string_equal(c->data_identifier, flat->data_identifier);
+
+    assert_ok(volt_plan_add(plan, &(volt_plan_extra){"2p5d", 0, 2}, &fp, &info, NULL));
+    assert_int_equal(plan->configs, 3); /* in the place of the one before */
+    assert_ok(volt_plan_find(&c, plan, "2p5d"));
+    assert_int_equal(c->slices, 7); /* slices are closer than pixels */
+    assert_int_equal(c->transpose_forward[0], 2);
+    assert_int_equal(c->transpose_backward[2], 0);
+    assert_true(c->spacing[0] == 0 && c->spacing[1] == 3 && c->spacing[2] == 1);
+    assert_true(c->patch[0] == 1);
+    assert_ok(volt_plan_text(&text, plan));
+    assert_ok(volt_plan_parse(&again, text, strlen(text), "text", &info));
+    assert_ok(volt_plan_text(&same, again));
+    assert_string_equal(text, same);
+    assert_ok(volt_plan_find(&c, again, "2p5d"));
+    assert_int_equal(c->transpose_forward[0], 2);
+    assert_int_equal(c->net.in_channels, 2 * c->slices);
+    volt_free(same);
+    volt_free(text);
+    volt_plan_free(again);
+    volt_plan_free(plan);
+}
+
+static void whole_cases_can_be_added(void **state)
+{
+    const volt_dataset_info info = info_of(2, 3);
+    volt_fingerprint fp = equal_cases((double[]){1, 1, 1}, (int64_t[]){60, 100, 90});
+    const volt_plan_config *c, *full;
+    volt_planner_options options = {0};
+    volt_plan *plan = NULL;
+
+    (void)state;
+    fp.shapes_after_crop[3][1] = 130; /* the largest case must fit */
+    assert_ok(volt_plan_make(&plan, &fp, &info, &options));
+    assert_ok(volt_plan_add(plan, &(volt_plan_extra){"3d_whole", 0, -1}, &fp, &info, &options));
+    assert_ok(volt_plan_find(&c, plan, "3d_whole"));
+    assert_ok(volt_plan_find(&full, plan, "3d_fullres"));
+    assert_true(c->whole);
+    assert_true(c->patch[0] >= 60 && c->patch[1] >= 130 && c->patch[2] >= 90);
+    assert_true(c->patch[1] < 170);
+    assert_memory_equal(c->spacing, full->spacing, sizeof c->spacing);
+    assert_string_equal(c->data_identifier, full->data_identifier);
+    assert_true(c->batch >= 1);
+    options.memory_gb = 1; /* too little: coarser */
+    assert_ok(volt_plan_add(plan, &(volt_plan_extra){"3d_whole", 0, -1}, &fp, &info, &options));
+    assert_ok(volt_plan_find(&c, plan, "3d_whole"));
+    assert_true(c->spacing[0] > 1.02);
+    assert_true((double)c->patch[1] >= 130 / c->spacing[1] - 1);
+    assert_int_equal(c->batch, 1);
+    assert_true(strcmp(c->data_identifier, full->data_identifier) != 0);
+    fp.shapes_after_crop[3][1] = 100;
+    volt_plan_free(plan);
+}
+
 static void impossible_wishes_are_refused(void **state)
 {
     volt_topology_input in = vectors[3].in;
@@ -288,8 +408,20 @@ static const edit edits[] = {
     {FULL "architecture/arch_kwargs/strides", "[[1,1,1],[2,2,2],[2,2,2],[2,2]]", VOLT_EFORMAT,
      "strides[3]"},
     {FULL "architecture/arch_kwargs/kernel_sizes", "[[3,3,3],[3,3,3],[3,4,3],[3,3,3]]",
-     VOLT_EFORMAT, "kernel_sizes[2][1] = 4"},
+     VOLT_EFORMAT, "kernel_sizes has [2][1] = 4"},
     {FULL "architecture/arch_kwargs/norm_op_kwargs/eps", "0.5", VOLT_ENOTSUP, "eps is 0.5"},
+    {FULL "architecture/arch_kwargs/block", "\"Bottleneck\"", VOLT_ENOTSUP, "Bottleneck"},
+    {FULL "architecture/arch_kwargs/stem_channels", "8", VOLT_ENOTSUP, "stem_channels is set"},
+    {FULL "architecture/arch_kwargs/nonlin_first", "true", VOLT_ENOTSUP, "nonlin_first"},
+    {FULL "architecture", "null", VOLT_EFORMAT, "UNet_class_name"},
+    {FULL "slices", "3", VOLT_EFORMAT, "slices is 3"},
+    {"configurations/2d/slices", "4", VOLT_EFORMAT, "slices is 4"},
+    {"configurations/2d/slices", "33", VOLT_EFORMAT, "slices is 33"},
+    {"configurations/2d/whole_volume", "true", VOLT_EFORMAT, "whole_volume"},
+    {FULL "transpose_forward", "[1, 0, 2]", VOLT_EFORMAT, "transpose_backward"},
+    {FULL "previous_stage", "\"3d_lowres\"", VOLT_EFORMAT, "3d_lowres"},
+    {FULL "previous_stage", "\"2d\"", VOLT_EFORMAT, "previous_stage"},
+    {FULL "previous_stage", "\"3d_fullres\"", VOLT_EFORMAT, "previous_stage"},
     {FULL "inherits_from", "\"nowhere\"", VOLT_EFORMAT, "nowhere"},
     {FULL "inherits_from", "\"3d_fullres\"", VOLT_EFORMAT, "chain"},
     {"transpose_forward", "[0, 0, 1]", VOLT_EFORMAT, "[0, 0, 1]"},
@@ -375,6 +507,8 @@ int main(void)
         cmocka_unit_test(a_plan_read_back_is_the_plan_written),
         cmocka_unit_test(large_cases_get_a_low_resolution_and_a_cascade),
         cmocka_unit_test(coarse_axes_come_first_and_small_crops_use_the_mask),
+        cmocka_unit_test(slices_as_channels_can_be_added),
+        cmocka_unit_test(whole_cases_can_be_added),
         cmocka_unit_test(impossible_wishes_are_refused),
         cmocka_unit_test(plans_edited_into_nonsense_are_refused_by_key),
         cmocka_unit_test(a_configuration_inherits_and_overrides),

@@ -45,6 +45,9 @@ static void made_up_plan_open(made_up_plan *m)
                  .classes = 3,
                  .intensities = m->stats},
         .config = {.axes = 3,
+                   .transpose_forward = {2, 0, 1},
+                   .transpose_backward = {1, 2, 0},
+                   .slices = 1,
                    .spacing = {4.5, 1.1, 0.9},
                    .norm = m->norm,
                    .use_mask_for_norm = m->use_mask,
@@ -301,11 +304,59 @@ static void many_voxels_are_sampled_without_bias(void **state)
     volt_dataset_close(ds);
 }
 
+/* From the file to the case store, with labels: less than 2.5 times the float32 image before or
+ * after resampling, whichever is larger; also where the axes turn. */
+static void memory_stays_below_two_and_a_half_images(void **state)
+{
+    static const int orders[2][3] = {{0, 1, 2}, {2, 0, 1}};
+    static const double spacings[2][3] = {{1.1, 0.9, 0.9}, {2, 2, 2}};
+    const int64_t n[3] = {120, 150, 140};
+    const double mm[3] = {1.5, 1, 1};
+    const volt_grid grid = volt_grid_make(n, 1, mm);
+    const size_t base = volt_mem_current();
+    volt_volume *labels = NULL;
+    volt_preprocess_options o = {.threads = 1, .overwrite = true};
+    volt_dataset *ds = NULL;
+    made_up_plan m;
+
+    (void)state;
+    kit_folder(SET);
+    kit_text(SET "/dataset.json", KIT_JSON("\"0\": \"CT\"", "1"));
+    kit_write(SET "/imagesTr/big_0000.nii.gz", (kit_scan){.n = {120, 150, 140}, .base = 1});
+    assert_ok(volt_volume_create(&labels, &grid, VOLT_U8));
+    for (int64_t i = 0; i < volt_grid_voxels(&grid); i++)
+        ((uint8_t *)labels->data)[i] = (uint8_t)(i % 3);
+    assert_ok(volt_nifti_write(SET "/labelsTr/big.nii.gz", labels, NULL, NULL));
+    volt_volume_free(labels);
+    made_up_plan_open(&m);
+    m.plan.channels = 1;
+    assert_ok(volt_dataset_open(&ds, SET, NULL));
+    for (int i = 0; i < 4; i++) {
+        const volt_stored_case *c = NULL;
+        double largest = 4.0 * (double)(n[0] * n[1] * n[2]), after = 4;
+
+        memcpy(m.config.transpose_forward, orders[i / 2], sizeof orders[0]);
+        memcpy(m.config.spacing, spacings[i % 2], sizeof spacings[0]);
+        volt_mem_reset_peak();
+        assert_ok(volt_preprocess(NULL, "preprocess-big", ds, &m.plan, &m.config, &o));
+        assert_ok(volt_stored_case_open(&c, "preprocess-big/big.voltcase"));
+        for (int a = 0; a < 3; a++)
+            after *= (double)c->shape[a];
+        volt_stored_case_close(c);
+        largest = fmax(largest, after);
+        print_message("%.2f times the larger image\n",
+                      (double)(volt_mem_peak() - base) / largest);
+        assert_true((double)(volt_mem_peak() - base) < 2.5 * largest);
+    }
+    volt_dataset_close(ds);
+}
+
 /* -- nnU-Net's own cases ------------------------------------------------------------------ */
 
 static void golden_cases_come_out(void **state)
 {
-    static const char *const cases[] = {"hippocampus_125", "hippocampus_160"};
+    static const char *const cases[] = {"hippocampus_125", "hippocampus_160",
+                                        "hippocampus_336"};
     const volt_plan_config *config;
     volt_dataset *ds = NULL;
     volt_plan *plan = NULL;
@@ -319,7 +370,7 @@ static void golden_cases_come_out(void **state)
     assert_int_equal(ds->cases.count, 195);
     assert_ok(volt_plan_read(&plan, VOLT_TESTDATA "/hippocampus/nnUNetPlans.json", &ds->info));
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         const volt_case *c = &ds->cases.item[volt_dataset_find(ds, cases[i])];
         volt_case_data d = {0};
         volt_prepared p = {0};
@@ -350,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_set_is_prepared_once_and_continued),
         cmocka_unit_test(the_first_broken_case_is_named),
         cmocka_unit_test(many_voxels_are_sampled_without_bias),
+        cmocka_unit_test(memory_stays_below_two_and_a_half_images),
         cmocka_unit_test(golden_cases_come_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

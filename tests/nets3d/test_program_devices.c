@@ -165,7 +165,7 @@ static volt_graph *build_wide(void)
 
 static void wide_networks_agree_between_devices(void **state)
 {
-    const network net = {"wide", build_wide, 2, {4, 8, 12}, 0};
+    const network net = {"wide", build_wide, 2, {4, 8, 12}, 0, 0};
     volt_rng rng = volt_rng_open(9, 0, 0, VOLT_RNG_TEST);
     volt_graph *g = build_wide();
     outcome want, got;
@@ -201,7 +201,7 @@ static void wide_networks_agree_between_devices(void **state)
 /* Dropout: factors are 0 or 1/(1-p), follow seed and step alone, and vanish in inference. */
 static void dropout_is_keyed_by_seed_and_step(void **state)
 {
-    const network net = {"dropout", NULL, 3, {1, 2, 2}, 0};
+    const network net = {"dropout", NULL, 3, {1, 2, 2}, 0, 0};
     const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
     float weights[64 * 64] = {0}, input[3 * 64 * 4], seen[3 * 64 * 4];
     const float *data;

@@ -34,6 +34,49 @@ static void published_folds_come_out(void **state)
     }
 }
 
+static void assert_validates(const volt_split *split, int64_t cases, const json_t *val)
+{
+    assert_int_equal(split->vals, json_array_size(val));
+    assert_int_equal(split->trains, cases - split->vals);
+    for (int64_t i = 0; i < split->vals; i++)
+        assert_int_equal(split->val[i], json_integer_value(json_array_get(val, (size_t)i)));
+}
+
+/* nnU-Net's own folds for 20 numbers of cases (testdata/scripts/make_splits.py). */
+static void folds_are_nnunets_for_any_number_of_cases(void **state)
+{
+    volt_json doc = {0};
+    const char *key;
+    json_t *folds, *one;
+    size_t i;
+    int compared = 0;
+
+    (void)state;
+    assert_ok(volt_json_load(&doc, VOLT_TESTDATA "/splits.json"));
+    json_object_foreach(json_object_get(doc.root, "kfold"), key, folds)
+    {
+        const int64_t cases = atoll(key);
+        volt_splits s = {0};
+        assert_ok(volt_splits_kfold(&s, cases));
+        assert_int_equal(s.folds, json_array_size(folds));
+        for (int f = 0; f < s.folds; f++, compared++)
+            assert_validates(&s.fold[f], cases, json_array_get(folds, (size_t)f));
+        volt_splits_clear(&s);
+    }
+    json_array_foreach(json_object_get(doc.root, "random"), i, one)
+    {
+        const int64_t cases = json_integer_value(json_object_get(one, "cases"));
+        volt_split s = {0};
+        assert_ok(
+            volt_split_random(&s, cases, json_integer_value(json_object_get(one, "fold"))));
+        assert_validates(&s, cases, json_object_get(one, "val"));
+        volt_split_clear(&s);
+        compared++;
+    }
+    assert_int_equal(compared, 112);
+    volt_json_close(&doc);
+}
+
 /* numpy's RandomState(12345 + fold).choice(cases, int(cases * 0.8), replace=False): the rest.
  */
 static void folds_past_the_last_are_random(void **state)
@@ -148,6 +191,29 @@ static void the_file_is_made_once_and_then_obeyed(void **state)
     volt_case_list_clear(&ds.cases);
 }
 
+static void the_data_sets_own_folds_come_before_ours(void **state)
+{
+    static const char own[] = "[{\"train\": [\"hippocampus_001\"], \"val\": "
+                              "[\"hippocampus_004\"]}]";
+    volt_split s = {0};
+    volt_dataset ds;
+
+    (void)state;
+    golden_cases(&ds);
+    ds.folder = "splits-set";
+    assert_ok(volt_make_dirs(ds.folder));
+    assert_ok(volt_write_file("splits-set/splits_final.json", own, strlen(own)));
+    unlink("splits-own.json");
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_true(s.trains == 1 && s.vals == 1 && s.val[0] == 2);
+    volt_split_clear(&s);
+    unlink("splits-set/splits_final.json"); /* taken over */
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_int_equal(s.vals, 1);
+    volt_split_clear(&s);
+    volt_case_list_clear(&ds.cases);
+}
+
 static void nonsense_in_a_split_is_refused(void **state)
 {
     static const char *const tries[][2] = {
@@ -176,10 +242,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(published_folds_come_out),
+        cmocka_unit_test(folds_are_nnunets_for_any_number_of_cases),
         cmocka_unit_test(folds_past_the_last_are_random),
         cmocka_unit_test(few_cases_have_as_many_folds),
         cmocka_unit_test(the_golden_splits_are_reproduced),
         cmocka_unit_test(the_file_is_made_once_and_then_obeyed),
+        cmocka_unit_test(the_data_sets_own_folds_come_before_ours),
         cmocka_unit_test(nonsense_in_a_split_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,7 @@ static void a_tunnel_is_no_hole_and_a_corner_no_tunnel(void **state)
 static void crops_lie_where_they_were_and_go_back(void **state)
 {
     volt_volume *v = volume_of(VOLT_I16, 2, 4, 5, 6), *part = NULL, *whole = NULL;
+    volt_volume *same = NULL;
     const volt_box box = {{1, 0, 2}, {3, 4, 6}};
     double here[3], there[3];
 
@@ -119,6 +120,14 @@ static void crops_lie_where_they_were_and_go_back(void **state)
     volt_grid_world(here, &part->grid, (double[]){1, 2, 3});
     volt_grid_world(there, &v->grid, (double[]){2, 2, 5});
     assert_memory_equal(here, there, sizeof here);
+
+    assert_ok(volt_volume_convert(&same, v, VOLT_I16, NULL, 1));
+    assert_fails(volt_volume_crop_in_place(same, (volt_box){{1, 0, 2}, {3, 6, 6}}), VOLT_EINVAL,
+                 "sticks out");
+    assert_ok(volt_volume_crop_in_place(same, box));
+    assert_memory_equal(same->data, part->data, volt_volume_bytes(part));
+    assert_true(volt_grid_same(&same->grid, &part->grid, 0));
+    volt_volume_free(same);
 
     whole = volume_of(VOLT_I16, 2, 4, 5, 6);
     assert_ok(volt_volume_paste(whole, part, box.low, 2));
