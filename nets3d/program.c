@@ -51,7 +51,7 @@ static volt_status lay_out(volt_program *p, size_t *arena)
 {
     static const int windows[] = {6, 3, 1, 0};
     const int count = volt_program_trains(p) ? (int)(sizeof windows / sizeof *windows) : 1;
-    size_t least[4], best = SIZE_MAX;
+    size_t least[4] = {0}, best = SIZE_MAX;
     int chosen = 0;
     volt_status st;
 
@@ -61,7 +61,7 @@ static volt_status lay_out(volt_program *p, size_t *arena)
         least[i] = volt_program_least(p);
         best = least[i] < best ? least[i] : best;
     }
-    while (least[chosen] > best + best / 100)
+    while (chosen + 1 < count && least[chosen] > best + best / 100)
         chosen++;
     p->window = windows[chosen];
     VOLT_TRY(st, done, emit(p));

@@ -34,11 +34,13 @@ const char *volt_phantom_name(volt_phantom_kind kind)
 
 static const char *entry(const char *const *list, int32_t index)
 {
+    if (!list || index < 0)
+        return NULL;
     for (int32_t i = 0; i < index; i++) {
         if (!list[i])
             return NULL;
     }
-    return index < 0 ? NULL : list[index];
+    return list[index];
 }
 
 const char *volt_phantom_channel(volt_phantom_kind kind, int32_t channel)
