@@ -4,19 +4,43 @@
 #include "nets3d/predictor.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint;
+    const char *output, *checkpoint, *folds;
     int precision; /* 0 auto, else volt_precision */
-    bool no_mirror;
-    double step;
+    int tiles;     /* volt_tile_rule */
+    int blend;     /* 1: constant */
+    bool no_mirror, whole, regions, probability_nifti, skip_existing;
+    double step; /* 0: not given */
+    int64_t batch;
+    cli_list roi, overlap;
 } predict_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(predict_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
+    {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "K,...", NULL, 0, 0,
+     "which fold_K of a RUN of several to use [all]"},
     {"--no-mirror", 0, CLI_FLAG, offsetof(predict_options, no_mirror), NULL, NULL, 0, 0,
      "one pass instead of the average over mirrored ones: up to 8 times faster"},
-    {"--step", 0, CLI_REAL, offsetof(predict_options, step), "S", "0.5", 0.05, 1,
-     "distance of neighbouring tiles as a share of the patch"},
+    {"--tiles", 0, CLI_CHOICE, offsetof(predict_options, tiles), "nnunet|monai", "nnunet", 0, 0,
+     "nnunet: evenly spread; monai: a fixed distance, the last pulled back"},
+    {"--step", 0, CLI_REAL, offsetof(predict_options, step), "S", NULL, 0.05, 1,
+     "distance of neighbouring tiles as a share of the patch [0.5]"},
+    {"--overlap", 0, CLI_REALS, offsetof(predict_options, overlap), "V", NULL, 0, 0.95,
+     "the same said as MONAI does: 1 - step"},
+    {"--blend", 0, CLI_CHOICE, offsetof(predict_options, blend), "gaussian|constant",
+     "gaussian", 0, 0, "weight of a tile's voxels: less towards its border, or the same"},
+    {"--whole", 0, CLI_FLAG, offsetof(predict_options, whole), NULL, NULL, 0, 0,
+     "no tiles: each scan in one pass, where memory allows"},
+    {"--roi", 0, CLI_INTS, offsetof(predict_options, roi), "Z0,Z1,Y0,Y1,X0,X1", NULL, 0, 1e6,
+     "segment only these voxels of the scan, Z0 <= z < Z1 and so on"},
+    {"--batch", 0, CLI_INT, offsetof(predict_options, batch), "N", "0", 0, 64,
+     "tiles per pass of the network; 0: chosen by their size"},
+    {"--separate-regions", 0, CLI_FLAG, offsetof(predict_options, regions), NULL, NULL, 0, 0,
+     "also write OUT/NAME/CASE.nii.gz for every region or label NAME"},
+    {"--probability-nifti", 0, CLI_FLAG, offsetof(predict_options, probability_nifti), NULL,
+     NULL, 0, 0, "also write OUT/probabilities/CASE_0000.nii.gz, one file per class"},
+    {"--skip-existing", 0, CLI_FLAG, offsetof(predict_options, skip_existing), NULL, NULL, 0, 0,
+     "leave cases alone whose files are all there"},
     {"--checkpoint", 0, CLI_TEXT, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "of the run [latest of a finished run, else best]"},
     {"--precision", 0, CLI_CHOICE, offsetof(predict_options, precision), "auto|fp32|bf16",
@@ -29,11 +53,11 @@ static volt_status print_result(const cli *c, const volt_predict_result *r)
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:I, s:f, s:f, s:f, s:I, s:I}", "output", o->output, "cases",
-                      (json_int_t)r->cases, "seconds", r->seconds, "network_s", r->network_s,
-                      "read_wait_s", r->read_wait_s, "announced_bytes",
-                      (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
+        return cli_print_json(json_pack(
+            "{s:s, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "output", o->output, "cases",
+            (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "seconds", r->seconds,
+            "network_s", r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
+            (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
     printf("%lld masks in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB, %.0f "
            "announced\n",
            (long long)r->cases, o->output, r->seconds, r->network_s,
@@ -41,26 +65,79 @@ static volt_status print_result(const cli *c, const volt_predict_result *r)
     return VOLT_OK;
 }
 
+/* The first arguments that are runs; at least one, and at least one input must be left. */
+static int count_runs(const cli *c)
+{
+    int runs = 1;
+
+    while (runs < c->args_count - 1 && volt_is_run(c->args[runs]))
+        runs++;
+    return runs;
+}
+
+static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
+{
+    const predict_options *o = c->options;
+    volt_predict_options p = volt_predict_defaults();
+
+    if (o->step > 0 && o->overlap.count)
+        return volt_fail(VOLT_EINVAL, "--step %g and --overlap %g: give one of the two",
+                         o->step, o->overlap.v[0]);
+    if (o->step > 0)
+        p.step = o->step;
+    if (o->overlap.count)
+        p.step = 1 - o->overlap.v[0];
+    p.checkpoint = o->checkpoint;
+    p.folds = o->folds;
+    p.precision = (volt_precision)o->precision;
+    p.mirror = !o->no_mirror;
+    p.tiles = (volt_tile_rule)o->tiles;
+    p.constant = o->blend == 1;
+    p.whole = o->whole;
+    p.batch = (int)o->batch;
+    p.threads = (int)c->threads;
+    *out = p;
+    return VOLT_OK;
+}
+
+static volt_status read_roi(volt_box *out, const cli_list *roi)
+{
+    for (int a = 0; a < 3; a++) {
+        out->low[a] = (int64_t)roi->v[2 * a];
+        out->high[a] = (int64_t)roi->v[2 * a + 1];
+        if (out->high[a] <= out->low[a])
+            return volt_fail(VOLT_EINVAL, "--roi: %lld to %lld along %c holds no voxel",
+                             (long long)out->low[a], (long long)out->high[a], "zyx"[a]);
+    }
+    return VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
-    volt_predict_options predict = volt_predict_defaults();
+    const int runs = count_runs(c);
+    volt_predict_output output = {.folder = o->output,
+                                  .regions = o->regions,
+                                  .probability_nifti = o->probability_nifti,
+                                  .skip_existing = o->skip_existing};
+    volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_case_list cases = {0};
     volt_predict_result result = {0};
+    volt_box roi;
     volt_status st;
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
-    predict.checkpoint = o->checkpoint;
-    predict.precision = (volt_precision)o->precision;
-    predict.mirror = !o->no_mirror;
-    predict.step = o->step;
-    predict.threads = (int)c->threads;
-    VOLT_TRY(st, done, volt_predictor_open(&predictor, c->args[0], &predict, &c->callbacks));
+    VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    if (o->roi.count > 0) {
+        VOLT_TRY(st, done, read_roi(&roi, &o->roi));
+        output.roi = &roi;
+    }
+    VOLT_TRY(st, done, volt_predictor_open(&predictor, c->args, runs, &predict, &c->callbacks));
     VOLT_TRY(st, done,
-             volt_inputs_list(&cases, c->args + 1, c->args_count - 1,
+             volt_inputs_list(&cases, c->args + runs, c->args_count - runs,
                               volt_predictor_info(predictor)->channels));
-    VOLT_TRY(st, done, volt_predict(predictor, &cases, o->output, &c->callbacks, &result));
+    VOLT_TRY(st, done, volt_predict(predictor, &cases, &output, &c->callbacks, &result));
     cli_end_progress(c);
     st = print_result(c, &result);
 done:
@@ -71,16 +148,21 @@ done:
 
 const cli_command cmd_predict = {
     .name = "predict",
-    .one_line = "segment scans with a trained network",
-    .args = "RUN INPUT... -o OUT",
+    .one_line = "segment scans with one or several trained networks",
+    .args = "RUN... INPUT... -o OUT",
     .min_args = 2,
     .max_args = -1,
     .about =
         "Segments scans with the network of folder RUN and writes OUT/CASE.nii.gz, each on\n"
         "its scan's own grid. INPUT: files or folders; the channels of a case are\n"
         "CASE_0000.nii.gz, CASE_0001.nii.gz, ...; networks of one channel also take\n"
-        "CASE.nii.gz, and 4-D files hold all channels.",
-    .example = "volt predict runs/hippocampus scans/ -o masks",
+        "CASE.nii.gz, and 4-D files hold all channels.\n"
+        "\n"
+        "Several networks are averaged: a RUN with folders fold_0, fold_1, ... counts as all\n"
+        "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"
+        "of one plan and configuration, probabilities over different ones.",
+    .example = "volt predict runs/hippocampus scans/ -o masks\n"
+               "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, predict_options),
     .run = run,

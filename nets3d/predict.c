@@ -7,23 +7,25 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/nifti.h"
-#include "nets3d/predictor_parts.h"
+#include "nets3d/predict_write.h"
+#include "volume/orient.h"
 
 #define MIB (1.0 / (1 << 20))
 
 /* One scan on its way. */
 typedef struct item {
     int64_t index;
-    volt_prepared scan;
+    volt_box roi; /* in the scan as it was read; when asked for */
+    volt_scan scan;
     volt_nifti_header *header;
-    volt_volume *labels;
+    volt_finished finished;
 } item;
 
-static void item_clear(item *it)
+static void item_clear(item *it, const volt_predictor *p)
 {
-    volt_volume_free(it->labels);
+    volt_finished_clear(&it->finished);
     volt_nifti_header_free(it->header);
-    volt_prepared_clear(&it->scan);
+    volt_scan_clear(&it->scan, p);
     *it = (item){0};
 }
 
@@ -39,7 +41,9 @@ typedef struct place {
 typedef struct job {
     volt_predictor *p;
     const volt_case_list *cases;
-    const char *out;
+    const volt_predict_output *out;
+    volt_wanted wanted;
+    bool *skip; /* per case: its files are there */
     const volt_callbacks *cb;
     volt_predict_result result;
 
@@ -54,6 +58,31 @@ typedef struct job {
 
 /* ---- the work on one scan ---- */
 
+/* The region of interest in the scan's own voxels, as the scan was read: turned as the data set
+ * wants it. */
+static volt_status turned_roi(volt_box *out, const job *j, const volt_nifti_header *header,
+                              const char *file)
+{
+    const int64_t *n = header->grid.n;
+    const volt_box roi = *j->out->roi;
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_status st = VOLT_OK;
+
+    if (!volt_box_contains(volt_box_of_shape(n), roi))
+        return volt_fail(VOLT_EINVAL,
+                         "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
+                         "sticks out",
+                         file, (long long)n[0], (long long)n[1], (long long)n[2]);
+    if (*j->p->info.orientation)
+        st = volt_orientation_to(&o, &header->grid, j->p->info.orientation);
+    for (int a = 0; a < 3 && st == VOLT_OK; a++) {
+        const int from = o.from[a];
+        out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
+        out->high[a] = o.flip[a] ? n[from] - roi.low[from] : roi.high[from];
+    }
+    return st;
+}
+
 static volt_status read_item(item *out, const job *j, int64_t index, int threads)
 {
     const volt_case *c = &j->cases->item[index];
@@ -63,8 +92,9 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     volt_status st;
 
     VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
-    VOLT_TRY(st, done,
-             volt_prepare(&it.scan, &data.image, NULL, p->plan, p->config, c->id, threads));
+    if (j->out->roi)
+        VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
+    VOLT_TRY(st, done, volt_scan_prepare(&it.scan, p, &data.image, c->id, threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
@@ -75,17 +105,16 @@ done:
 
 static volt_status write_item(const job *j, item *it, int threads)
 {
-    const volt_nifti_write_options options = {.threads = threads};
-    char *path = NULL;
-    volt_status st;
+    return volt_predict_write(j->out, j->p, j->cases->item[it->index].id, &it->finished,
+                              it->header, threads);
+}
 
-    VOLT_TRY(st, done,
-             volt_format(&path, "%s/%s.nii.gz", j->out, j->cases->item[it->index].id));
-    VOLT_TRY(st, done, volt_mask_restore(&it->labels, &j->p->info, it->header, threads));
-    st = volt_nifti_write(path, it->labels, it->header, &options);
-done:
-    volt_free(path);
-    return st;
+/* The first case from `index` on that is not there yet. */
+static int64_t next_index(const job *j, int64_t index)
+{
+    while (index < j->cases->count && j->skip[index])
+        index++;
+    return index;
 }
 
 /* ---- reader and writer ---- */
@@ -106,7 +135,7 @@ static void *read_all(void *argument)
 {
     job *j = argument;
 
-    for (int64_t i = 0; i < j->cases->count; i++) {
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
         item it = {0};
         volt_status st;
         bool stop;
@@ -118,7 +147,7 @@ static void *read_all(void *argument)
         pthread_mutex_unlock(&j->lock);
         if (stop)
             break;
-        st = read_item(&it, j, i, i == 0 ? j->p->threads : side_threads(j));
+        st = read_item(&it, j, i, i == next_index(j, 0) ? j->p->threads : side_threads(j));
         pthread_mutex_lock(&j->lock);
         j->read.held = it;
         j->read.full = true;
@@ -154,7 +183,7 @@ static void *write_all(void *argument)
         pthread_mutex_unlock(&j->lock);
 
         st = write_item(j, &it, side_threads(j));
-        item_clear(&it);
+        item_clear(&it, j->p);
         pthread_mutex_lock(&j->lock);
         j->write.busy = false;
         if (st == VOLT_OK)
@@ -233,26 +262,41 @@ static volt_status pass_on(job *j, item *it)
     return VOLT_OK;
 }
 
+/* Everything of one case but reading and writing its labels. */
+static volt_status compute_item(job *j, item *it)
+{
+    const char *id = j->cases->item[it->index].id;
+    volt_wanted wanted = j->wanted;
+    volt_status st;
+
+    wanted.roi = j->out->roi ? &it->roi : NULL;
+    st = volt_predictor_segment(j->p, &it->finished, &it->scan, &wanted, id, j->cb);
+
+    return st == VOLT_OK
+               ? volt_predict_write_scores(j->out, j->p, id, &it->finished, it->header)
+               : st;
+}
+
 static volt_status predict_all(job *j)
 {
+    const int64_t count = j->cases->count - j->result.skipped;
+    int64_t done_cases = 0;
     item it = {0};
     volt_status st = VOLT_OK;
 
-    volt_report_progress(j->cb, "cases", 0, j->cases->count);
-    for (int64_t i = 0; i < j->cases->count; i++) {
+    volt_report_progress(j->cb, "cases", 0, count);
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
         VOLT_TRY(st, done, volt_check_cancelled(j->cb));
         VOLT_TRY(st, done, next_item(&it, j, i));
-        VOLT_TRY(
-            st, done,
-            volt_predictor_segment(j->p, &it.labels, &it.scan, j->cases->item[i].id, j->cb));
+        VOLT_TRY(st, done, compute_item(j, &it));
         VOLT_TRY(st, done, pass_on(j, &it));
-        item_clear(&it);
-        volt_report_progress(j->cb, "cases", i + 1, j->cases->count);
+        item_clear(&it, j->p);
+        volt_report_progress(j->cb, "cases", ++done_cases, count);
     }
     if (j->overlap)
         st = writer_idle(j);
 done:
-    item_clear(&it);
+    item_clear(&it, j->p);
     return st;
 }
 
@@ -264,13 +308,13 @@ static size_t larger(size_t a, size_t b)
 }
 
 /* The most that any of the scans needs in each stage, judged from the files' headers. */
-static volt_status most_memory(volt_predict_memory *out, const job *j)
+static volt_status most_memory(volt_predict_memory *out, job *j)
 {
     volt_predict_memory most = {0};
     volt_nifti_header *header = NULL;
     volt_status st = VOLT_OK;
 
-    for (int64_t i = 0; i < j->cases->count; i++) {
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
         const volt_case *c = &j->cases->item[i];
         volt_predict_memory m;
         volt_grid grid;
@@ -279,12 +323,11 @@ static volt_status most_memory(volt_predict_memory *out, const job *j)
         grid.channels = j->p->info.channels;
         volt_nifti_header_free(header);
         header = NULL;
-        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, c->file[0]));
-        most.network = m.network;
+        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
+        most.network = larger(most.network, m.network);
         most.prepare = larger(most.prepare, m.prepare);
-        most.image = larger(most.image, m.image);
         most.compute = larger(most.compute, m.compute);
-        most.mask = larger(most.mask, m.mask);
+        most.ready = larger(most.ready, m.ready);
         most.write = larger(most.write, m.write);
     }
     *out = most;
@@ -302,8 +345,8 @@ static volt_status announce(job *j)
 
     if (st != VOLT_OK)
         return st;
-    alone = m.network + larger(larger(m.prepare, m.compute), m.mask + m.write);
-    together = m.network + m.prepare + m.compute + 2 * m.mask + m.write;
+    alone = m.network + larger(larger(m.prepare, m.compute), m.ready + m.write);
+    together = m.network + m.prepare + m.compute + 2 * m.ready + m.write;
     j->overlap = j->cases->count > 1 && (!machine || together <= machine);
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
@@ -339,32 +382,67 @@ static void stop_threads(job *j)
         pthread_join(j->reader, NULL);
     if (j->writer_runs)
         pthread_join(j->writer, NULL);
-    item_clear(&j->read.held);
-    item_clear(&j->write.held);
+    item_clear(&j->read.held, j->p);
+    item_clear(&j->write.held, j->p);
 }
 
-volt_status volt_predict(volt_predictor *p, const volt_case_list *cases, const char *out,
-                         const volt_callbacks *cb, volt_predict_result *result)
+/* Which cases need not be computed. */
+static volt_status find_finished(job *j)
 {
-    job j = {.p = p, .cases = cases, .out = out, .cb = cb};
+    volt_status st = volt_alloc_zero(&j->skip, (size_t)j->cases->count + 1, sizeof *j->skip,
+                                     "a list of cases");
+
+    for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
+        st = volt_predict_written(&j->skip[i], j->out, j->p, j->cases->item[i].id);
+        j->result.skipped += j->skip[i];
+    }
+    if (j->result.skipped > 0)
+        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld cases are there already",
+                    (long long)j->result.skipped, (long long)j->cases->count);
+    return st;
+}
+
+static volt_status run_job(job *j)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, find_finished(j));
+    VOLT_TRY(st, done, announce(j));
+    VOLT_TRY(st, done, volt_predict_begin(j->out, j->p));
+    if (j->overlap) {
+        VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
+        VOLT_TRY(st, done, start_thread(&j->writer, &j->writer_runs, write_all, j));
+    }
+    st = predict_all(j);
+done:
+    return st;
+}
+
+volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
+                         const volt_predict_output *output, const volt_callbacks *cb,
+                         volt_predict_result *result)
+{
+    const bool scores = output->probability_nifti;
+    job j = {.p = p,
+             .cases = cases,
+             .out = output,
+             .wanted = {output->regions, scores, NULL},
+             .cb = cb};
     const double start = volt_seconds(), network = p->network_s;
     const size_t others = volt_mem_current() - p->held_bytes;
     volt_status st;
 
+    if (scores && output->roi)
+        return volt_fail(VOLT_EINVAL,
+                         "probabilities are saved of whole scans, not of a region of interest");
     volt_mem_reset_peak();
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);
-    VOLT_TRY(st, done, announce(&j));
-    VOLT_TRY(st, done, volt_make_dirs(out));
-    if (j.overlap) {
-        VOLT_TRY(st, done, start_thread(&j.reader, &j.reader_runs, read_all, &j));
-        VOLT_TRY(st, done, start_thread(&j.writer, &j.writer_runs, write_all, &j));
-    }
-    st = predict_all(&j);
-done:
+    st = run_job(&j);
     stop_threads(&j);
     pthread_cond_destroy(&j.change);
     pthread_mutex_destroy(&j.lock);
+    volt_free(j.skip);
     j.result.seconds = volt_seconds() - start;
     j.result.network_s = p->network_s - network;
     j.result.peak_bytes = volt_mem_peak() - others;

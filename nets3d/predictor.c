@@ -1,6 +1,8 @@
+/* Opening runs for prediction, and one scan from voxels to labels. */
 #include "nets3d/predictor.h"
 
-#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -8,9 +10,6 @@
 #include "base/threads.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"
-#include "volume/orient.h"
-#include "volume/resample.h"
-#include "volume/tiles.h"
 
 volt_predict_options volt_predict_defaults(void)
 {
@@ -22,157 +21,45 @@ const volt_dataset_info *volt_predictor_info(const volt_predictor *p)
     return &p->info;
 }
 
-static int64_t patch_voxels(const volt_predictor *p)
+int volt_predictor_networks(const volt_predictor *p)
 {
-    return p->config->patch[0] * p->config->patch[1] * p->config->patch[2];
+    int count = 0;
+
+    for (int g = 0; g < p->groups; g++)
+        count += p->group[g].networks;
+    return count;
 }
 
-/* ---- tiles ---- */
+/* ---- one scan ---- */
 
-/* out = in (or out += in) with the axes of `flip` read backwards; (c, d, h, w). */
-static void mirror(float *out, const float *in, int64_t c, const int64_t n[3],
-                   const bool flip[3], bool add, int threads)
+void volt_scan_clear(volt_scan *s, const volt_predictor *p)
 {
-    const int64_t rows = c * n[0] * n[1], w = n[2];
-
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t row = 0; row < rows; row++) {
-        const int64_t y = row % n[1], z = row / n[1] % n[0], plane = row / (n[0] * n[1]);
-        const int64_t from_z = flip[0] ? n[0] - 1 - z : z, from_y = flip[1] ? n[1] - 1 - y : y;
-        const float *from = in + ((plane * n[0] + from_z) * n[1] + from_y) * w;
-        float *to = out + row * w;
-        if (add && flip[2]) {
-            for (int64_t x = 0; x < w; x++)
-                to[x] += from[w - 1 - x];
-        } else if (add) {
-            for (int64_t x = 0; x < w; x++)
-                to[x] += from[x];
-        } else if (flip[2]) {
-            for (int64_t x = 0; x < w; x++)
-                to[x] = from[w - 1 - x];
-        } else {
-            memcpy(to, from, (size_t)w * sizeof *to);
-        }
-    }
+    for (int g = 0; g < p->groups; g++)
+        volt_prepared_clear(&s->prepared[g]);
 }
 
-/* p->tile_sum = sum over mirrorings of the network's logits for p->input. The sum stands for
- * the mean: their number is a power of two, which changes no arg-max and no rounding. */
-static volt_status run_tile(volt_predictor *p)
+volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volume **image,
+                              const char *what, int threads)
 {
-    const int64_t *patch = p->config->patch;
-    const double start = volt_seconds();
+    volt_volume *copy = NULL;
+    volt_scan scan = {0};
     volt_status st = VOLT_OK;
 
-    for (int f = 0; f < p->flips; f++) {
-        const float *logits;
-        mirror(p->flipped, p->input, p->info.channels, patch, p->flip[f], false, p->threads);
-        VOLT_TRY(st, done, volt_program_forward(p->program, p->flipped, 0));
-        VOLT_TRY(st, done, volt_program_output(p->program, 0, &logits, NULL));
-        mirror(p->tile_sum, logits, p->info.labels, patch, p->flip[f], f > 0, p->threads);
+    for (int g = 0; g < p->groups; g++) {
+        const bool last = g + 1 == p->groups;
+        if (!last)
+            VOLT_TRY(st, done, volt_volume_convert(&copy, *image, VOLT_F32, NULL, threads));
+        VOLT_TRY(st, done,
+                 volt_prepare(&scan.prepared[g], last ? image : &copy, NULL, p->group[g].plan,
+                              p->group[g].config, what, threads));
     }
+    *out = scan;
+    scan = (volt_scan){0};
 done:
-    p->network_s += volt_seconds() - start;
-    return st;
-}
-
-/* sum (classes, D, H, W) becomes the weighted mean of all tiles' logits. */
-static volt_status run_tiles(volt_predictor *p, float *sum, float *total,
-                             const volt_volume *image, const volt_callbacks *cb)
-{
-    const int64_t *shape = image->grid.n;
-    volt_tiles tiles = {0};
-    volt_status st;
-
-    VOLT_TRY(st, done,
-             volt_tiles_plan(&tiles, shape, p->config->patch, p->step, VOLT_TILES_NNUNET));
-    for (int64_t i = 0; i < tiles.count; i++) {
-        const volt_box box = volt_tiles_box(&tiles, i);
-        VOLT_TRY(st, done, volt_check_cancelled(cb));
-        volt_tile_read(p->input, box, image->data, p->info.channels, shape, p->threads);
-        VOLT_TRY(st, done, run_tile(p));
-        volt_tile_add(sum, total, box, p->tile_sum, p->weight, p->info.labels, shape,
-                      p->threads);
-        volt_report_progress(cb, "tiles", i + 1, tiles.count);
-    }
-    volt_tile_divide(sum, total, p->info.labels, volt_grid_voxels(&image->grid), p->threads);
-done:
-    volt_tiles_free(&tiles);
-    return st;
-}
-
-static bool all_finite(const float *x, int64_t count, int threads)
-{
-    bool finite = true;
-
-#pragma omp parallel for num_threads(threads) schedule(static) reduction(&& : finite)
-    for (int64_t i = 0; i < count; i++)
-        finite = finite && isfinite(x[i]);
-    return finite;
-}
-
-/* ---- back to the scan's grid ---- */
-
-/* Arg-max on the grid before cropping, then the axes' order undone. */
-static volt_status export_labels(volt_volume **out, const volt_predictor *p, const float *sum,
-                                 const int64_t shape[3], const volt_prepared *scan)
-{
-    volt_logits logits = {.data = sum, .classes = p->info.labels};
-    volt_grid own = scan->source, grid;
-    volt_volume *labels = NULL;
-    volt_orientation o;
-    volt_status st;
-
-    memcpy(logits.shape, shape, sizeof logits.shape);
-    own.channels = 1;
-    VOLT_TRY(st, done, volt_orientation_transpose(&o, scan->transpose_forward));
-    grid = volt_orientation_grid(o, &own);
-    VOLT_TRY(st, done, volt_volume_create(&labels, &grid, p->dtype));
-    VOLT_TRY(st, done,
-             volt_resample_argmax(labels, scan->crop, &logits,
-                                  volt_plan_separate_axis(&p->config->probabilities,
-                                                          scan->spacing, scan->spacing_before),
-                                  p->threads));
-    if (!volt_orientation_is_identity(o)) {
-        volt_volume *back = NULL;
-        VOLT_TRY(st, done, volt_volume_reorient_back(&back, labels, o, &own, p->threads));
-        volt_volume_free(labels);
-        labels = back;
-    }
-    *out = labels;
-    labels = NULL;
-done:
-    volt_volume_free(labels);
-    return st;
-}
-
-volt_status volt_predictor_segment(volt_predictor *p, volt_volume **labels, volt_prepared *scan,
-                                   const char *what, const volt_callbacks *cb)
-{
-    const size_t voxels = (size_t)volt_grid_voxels(&scan->image->grid);
-    int64_t shape[3];
-    float *sum = NULL, *total = NULL;
-    volt_status st;
-
-    memcpy(shape, scan->image->grid.n, sizeof shape);
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&sum, voxels * (size_t)p->info.labels, sizeof *sum,
-                             "the sums of logits"));
-    VOLT_TRY(st, done, volt_alloc_zero(&total, voxels, sizeof *total, "the sums of weights"));
-    VOLT_TRY(st, done, run_tiles(p, sum, total, scan->image, cb));
-    volt_free(total);
-    total = NULL;
-    volt_volume_free(scan->image);
-    scan->image = NULL;
-    if (!all_finite(sum, (int64_t)voxels * p->info.labels, p->threads)) {
-        st = volt_fail(VOLT_ENUMERIC, "%s: the network's scores are not finite", what);
-        goto done;
-    }
-    st = export_labels(labels, p, sum, shape, scan);
-done:
-    volt_free(total);
-    volt_free(sum);
-    volt_prepared_clear(scan);
+    volt_scan_clear(&scan, p);
+    volt_volume_free(copy);
+    volt_volume_free(*image);
+    *image = NULL;
     return st;
 }
 
@@ -180,22 +67,119 @@ volt_status volt_predictor_run(volt_predictor *p, const volt_volume *image,
                                volt_volume **labels, const volt_callbacks *cb)
 {
     volt_volume *copy = NULL;
-    volt_prepared scan = {0};
+    volt_scan scan = {0};
+    volt_finished finished = {0};
+    const volt_wanted wanted = {0};
     volt_status st;
 
     if (image->grid.channels != p->info.channels)
         return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
                          (int)image->grid.channels, p->info.channels);
     VOLT_TRY(st, done, volt_volume_convert(&copy, image, VOLT_F32, NULL, p->threads));
-    VOLT_TRY(st, done,
-             volt_prepare(&scan, &copy, NULL, p->plan, p->config, "the image", p->threads));
-    st = volt_predictor_segment(p, labels, &scan, "the image", cb);
+    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, "the image", p->threads));
+    VOLT_TRY(st, done, volt_predictor_segment(p, &finished, &scan, &wanted, "the image", cb));
+    *labels = finished.labels;
+    finished.labels = NULL;
 done:
+    volt_finished_clear(&finished);
     volt_volume_free(copy);
     return st;
 }
 
-/* ---- opening ---- */
+/* ---- runs on disk ---- */
+
+static bool has_checkpoint(const char *folder)
+{
+    static const char *const names[] = {"checkpoint_latest.safetensors",
+                                        "checkpoint_best.safetensors"};
+    bool there = false;
+
+    for (int i = 0; i < 2 && !there; i++) {
+        char *path = NULL;
+        there = volt_path_join(&path, folder, names[i]) == VOLT_OK && volt_path_exists(path);
+        volt_free(path);
+    }
+    return there;
+}
+
+/* "fold_3" -> 3, "fold_all" -> -1; -2 for other names. */
+static int fold_number(const char *name)
+{
+    char *end;
+    long number;
+
+    if (strncmp(name, "fold_", 5) != 0)
+        return -2;
+    if (strcmp(name, "fold_all") == 0)
+        return -1;
+    number = strtol(name + 5, &end, 10);
+    return end == name + 5 || *end || number < 0 || number > 999 ? -2 : (int)number;
+}
+
+/* Whether `folds` ("0,2,4"; NULL: all) names this one. */
+static bool is_asked(const char *folds, int number)
+{
+    char text[16];
+    const size_t length =
+        (size_t)snprintf(text, sizeof text, number < 0 ? "all" : "%d", number);
+
+    if (!folds)
+        return true;
+    for (const char *at = folds; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
+        if (strcspn(at, ",") == length && strncmp(at, text, length) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Adds the folders fold_* of `run` that hold a checkpoint, as `folds` asks. A network trained
+ * on all cases is left out where there are others, unless it is asked for by name. */
+static volt_status list_folds(volt_names *out, const char *run, const char *folds)
+{
+    volt_names names = {0};
+    volt_names found = {0};
+    bool numbered = false;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, run));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&found.name, names.count + 1, sizeof *found.name, "folds"));
+    for (size_t i = 0; i < names.count; i++) {
+        const int number = fold_number(names.name[i]);
+        char *path = NULL;
+        if (number < -1 || !is_asked(folds, number) || (number < 0 && numbered && !folds))
+            continue;
+        VOLT_TRY(st, done, volt_path_join(&path, run, names.name[i]));
+        if (has_checkpoint(path)) {
+            found.name[found.count++] = path;
+            numbered = numbered || number >= 0;
+        } else {
+            volt_free(path);
+        }
+    }
+    *out = found;
+    found = (volt_names){0};
+done:
+    volt_names_free(&found);
+    volt_names_free(&names);
+    return st;
+}
+
+bool volt_is_run(const char *path)
+{
+    volt_names folds = {0};
+    const size_t length = strlen(path);
+    bool is = false;
+
+    if (!volt_path_is_dir(path))
+        return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
+    if (has_checkpoint(path))
+        return true;
+    if (list_folds(&folds, path, NULL) == VOLT_OK)
+        is = folds.count > 0;
+    volt_names_free(&folds);
+    return is;
+}
 
 /* The checkpoint to use; the caller owns *out. */
 static volt_status find_checkpoint(char **out, const char *run, const char *asked)
@@ -227,114 +211,262 @@ done:
     return st;
 }
 
-static volt_status read_description(volt_predictor *p, const char *path)
+/* ---- opening ---- */
+
+/* What one checkpoint says, before it is known where it belongs. Owned. */
+typedef struct described {
+    char *path, *plan_text;
+    volt_train_recipe recipe;
+    volt_dataset_info info;
+} described;
+
+static void described_clear(described *d)
+{
+    volt_free(d->path);
+    volt_free(d->plan_text);
+    volt_dataset_info_clear(&d->info);
+}
+
+static volt_status describe(described *d, const char *run, const char *checkpoint)
 {
     volt_checkpoint_head head = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, path));
-    VOLT_TRY(st, done, volt_train_recipe_parse(&p->recipe, head.recipe, path));
+    VOLT_TRY(st, done, find_checkpoint(&d->path, run, checkpoint));
+    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, d->path));
+    VOLT_TRY(st, done, volt_train_recipe_parse(&d->recipe, head.recipe, d->path));
     VOLT_TRY(st, done,
-             volt_dataset_info_parse(&p->info, head.dataset, strlen(head.dataset), path));
-    VOLT_TRY(st, done, volt_plan_parse(&p->plan, head.plan, strlen(head.plan), path, &p->info));
-    VOLT_TRY(st, done, volt_plan_find(&p->config, p->plan, p->recipe.configuration));
-    p->dtype = p->info.labels <= 256 ? VOLT_U8 : VOLT_U16;
+             volt_dataset_info_parse(&d->info, head.dataset, strlen(head.dataset), d->path));
+    d->plan_text = head.plan;
+    head.plan = NULL;
 done:
     volt_checkpoint_head_free(&head);
     return st;
 }
 
-/* All combinations of the axes mirrored in training; the first is none. */
-static void list_flips(volt_predictor *p, bool mirrored)
+/* The first difference between what two networks take and give, in words; NULL: none. */
+static const char *info_difference(const volt_dataset_info *a, const volt_dataset_info *b)
 {
-    p->flips = 0;
+    if (a->channels != b->channels)
+        return "the number of channels";
+    if (a->labels != b->labels)
+        return "the number of labels";
+    for (int i = 0; i < a->labels; i++) {
+        if (a->label[i].value != b->label[i].value ||
+            strcmp(a->label[i].name, b->label[i].name) != 0)
+            return "a label";
+    }
+    if (a->regions != b->regions)
+        return "the number of regions";
+    for (int i = 0; i < a->regions; i++) {
+        const volt_label_region *r = &a->region[i], *q = &b->region[i];
+        if (strcmp(r->name, q->name) != 0 || r->painted != q->painted)
+            return "a region";
+    }
+    return NULL;
+}
+
+/* Takes over the labels of the first network; later ones must agree. */
+static volt_status agree_on_labels(volt_predictor *p, described *d)
+{
+    const char *difference;
+    int32_t most = 0;
+    volt_status st;
+
+    if (p->info.labels > 0) {
+        difference = info_difference(&p->info, &d->info);
+        if (difference)
+            return volt_fail(VOLT_EDATA, "%s and %s do not fit together: %s differs",
+                             p->group[0].path[0], d->path, difference);
+        return VOLT_OK;
+    }
+    p->info = d->info;
+    d->info = (volt_dataset_info){0};
+    p->scores = volt_dataset_info_outputs(&p->info);
+    VOLT_TRY(st, done,
+             volt_alloc(&p->value, (size_t)p->scores * sizeof *p->value, "label values"));
+    for (int i = 0; i < p->scores; i++) {
+        const int32_t value =
+            p->info.regions ? p->info.region[i].painted : p->info.label[i].value;
+        p->value[i] = (uint16_t)value;
+        most = value > most ? value : most;
+    }
+    p->dtype = most < 256 ? VOLT_U8 : VOLT_U16;
+done:
+    return st;
+}
+
+bool volt_predictor_has_regions(const volt_predictor *p)
+{
+    return p->info.regions > 0;
+}
+
+/* All combinations of the axes mirrored in training; the first is none. */
+static void list_flips(volt_group *g, bool mirrored)
+{
     for (int f = 0; f < 8; f++) {
         bool allowed = true;
         for (int a = 0; a < 3; a++) {
-            p->flip[p->flips][a] = f >> a & 1;
-            allowed = allowed && (!(f >> a & 1) || (mirrored && p->recipe.recipe.mirror[a] &&
-                                                    p->config->patch[a] > 1));
+            g->flip[g->flips][a] = f >> a & 1;
+            allowed = allowed && (!(f >> a & 1) || (mirrored && g->recipe.recipe.mirror[a] &&
+                                                    g->config->patch[a] > 1));
         }
-        p->flips += allowed;
+        g->flips += allowed;
     }
 }
 
-static volt_status compile(volt_predictor *p, const volt_predict_options *o,
-                           const volt_callbacks *cb)
+/* The group that this network belongs to, or NULL. */
+static volt_group *find_group(volt_predictor *p, const described *d)
 {
-    volt_precision_query query = {.net = &p->config->net,
+    char where[256];
+
+    for (int i = 0; i < p->groups; i++) {
+        volt_group *g = &p->group[i];
+        if (strcmp(g->recipe.configuration, d->recipe.configuration) == 0 &&
+            memcmp(g->recipe.recipe.mirror, d->recipe.recipe.mirror,
+                   sizeof d->recipe.recipe.mirror) == 0 &&
+            !volt_json_texts_differ(where, sizeof where, g->plan_text, d->plan_text))
+            return g;
+    }
+    return NULL;
+}
+
+static volt_status choose_precision(volt_predictor *p, volt_group *g,
+                                    const volt_predict_options *o, const volt_callbacks *cb)
+{
+    volt_precision_query query = {.device = p->device,
+                                  .net = &g->config->net,
                                   .batch = 1,
                                   .mode = VOLT_INFER,
                                   .threads = p->threads,
                                   .cache = o->cache};
-    volt_program_options po = {.n = 1, .mode = VOLT_INFER, .threads = p->threads};
-    volt_unet_spec spec = p->config->net;
-    volt_status st;
 
-    VOLT_TRY(st, done, volt_device_open(&p->device, o->device ? o->device : "cpu"));
-    query.device = p->device;
-    memcpy(query.patch, p->config->patch, sizeof query.patch);
-    VOLT_TRY(st, done, volt_precision_choose(&p->precision, o->precision, &query, cb));
-    spec.deep_supervision = false;
-    po.precision = p->precision;
-    memcpy(po.extent, p->config->patch, sizeof po.extent);
-    VOLT_TRY(st, done, volt_unet_build(&p->graph, &spec));
-    st = volt_program_create(&p->program, p->graph, p->device, &po);
-done:
-    return st;
+    memcpy(query.patch, g->config->patch, sizeof query.patch);
+    return volt_precision_choose(&g->precision, o->precision, &query, cb);
 }
 
-static volt_status load(volt_predictor *p, const char *path)
+/* A new group for this network. */
+static volt_status add_group(volt_predictor *p, described *d, const volt_predict_options *o,
+                             const volt_callbacks *cb)
 {
-    const size_t voxels = (size_t)patch_voxels(p), channels = (size_t)p->info.channels;
-    float *flat = NULL;
+    volt_group *g = &p->group[p->groups];
+    volt_unet_spec spec;
     volt_status st;
 
+    if (p->groups == VOLT_PREDICT_MAX_GROUPS)
+        return volt_fail(VOLT_ENOTSUP, "more than %d different configurations in an ensemble",
+                         VOLT_PREDICT_MAX_GROUPS);
+    p->groups++; /* before anything is owned: volt_predictor_free releases what is there */
+    g->loaded = -1;
+    g->batch = o->batch > 0 ? o->batch : 1;
+    g->recipe = d->recipe;
     VOLT_TRY(st, done,
-             volt_alloc(&flat, (size_t)volt_graph_param_elements(p->graph) * sizeof *flat,
-                        "the network's parameters"));
-    VOLT_TRY(st, done, volt_checkpoint_read(path, p->graph, flat, NULL, 0));
-    VOLT_TRY(st, done, volt_program_load(p->program, flat));
-    VOLT_TRY(st, done, volt_alloc(&p->weight, voxels * sizeof(float), "the tiles' weights"));
-    VOLT_TRY(st, done, volt_importance_map(p->weight, p->config->patch, VOLT_TILES_NNUNET));
-    VOLT_TRY(st, done, volt_alloc(&p->input, channels * voxels * sizeof(float), "a tile"));
-    VOLT_TRY(st, done, volt_alloc(&p->flipped, channels * voxels * sizeof(float), "a tile"));
-    VOLT_TRY(st, done,
-             volt_alloc(&p->tile_sum, (size_t)p->info.labels * voxels * sizeof(float),
-                        "a tile's logits"));
+             volt_plan_parse(&g->plan, d->plan_text, strlen(d->plan_text), d->path, &p->info));
+    VOLT_TRY(st, done, volt_plan_find(&g->config, g->plan, d->recipe.configuration));
+    g->plan_text = d->plan_text;
+    d->plan_text = NULL;
+    if (memcmp(g->plan->transpose_forward, p->group[0].plan->transpose_forward,
+               sizeof g->plan->transpose_forward) != 0) {
+        st = volt_fail(VOLT_ENOTSUP,
+                       "%s and %s order the axes differently: predict with each and average "
+                       "with 'volt ensemble'",
+                       p->group[0].path[0], d->path);
+        goto done;
+    }
+    list_flips(g, o->mirror);
+    VOLT_TRY(st, done, choose_precision(p, g, o, cb));
+    spec = g->config->net;
+    spec.deep_supervision = false;
+    st = volt_unet_build(&g->graph, &spec);
 done:
-    volt_free(flat);
     return st;
 }
 
-volt_status volt_predictor_open(volt_predictor **out, const char *run,
+static volt_status add_network(volt_predictor *p, const char *run,
+                               const volt_predict_options *o, const volt_callbacks *cb)
+{
+    described d = {0};
+    volt_group *g;
+    volt_status st;
+
+    VOLT_TRY(st, done, describe(&d, run, o->checkpoint));
+    VOLT_TRY(st, done, agree_on_labels(p, &d));
+    g = find_group(p, &d);
+    if (!g) {
+        VOLT_TRY(st, done, add_group(p, &d, o, cb));
+        g = &p->group[p->groups - 1];
+    }
+    if (g->networks == VOLT_PREDICT_MAX_NETWORKS) {
+        st = volt_fail(VOLT_ENOTSUP, "more than %d networks of one configuration",
+                       VOLT_PREDICT_MAX_NETWORKS);
+        goto done;
+    }
+    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %s, %s mirroring", d.path, g->config->name,
+                volt_precision_name(g->precision), g->flips > 1 ? "with" : "without");
+    g->path[g->networks++] = d.path;
+    d.path = NULL;
+done:
+    described_clear(&d);
+    return st;
+}
+
+/* One run: a checkpoint, or all folds of a folder. */
+static volt_status add_run(volt_predictor *p, const char *run, const volt_predict_options *o,
+                           const volt_callbacks *cb)
+{
+    volt_names folds = {0};
+    volt_status st = VOLT_OK;
+
+    if (volt_path_is_dir(run) && !has_checkpoint(run))
+        VOLT_TRY(st, done, list_folds(&folds, run, o->folds));
+    if (folds.count == 0 && o->folds && volt_path_is_dir(run) && !has_checkpoint(run)) {
+        st = volt_fail(VOLT_EIO, "%s has none of the folds %s", run, o->folds);
+        goto done;
+    }
+    for (size_t i = 0; i < folds.count; i++)
+        VOLT_TRY(st, done, add_network(p, folds.name[i], o, cb));
+    if (folds.count == 0)
+        st = add_network(p, run, o, cb);
+done:
+    volt_names_free(&folds);
+    return st;
+}
+
+static volt_status check_options(const volt_predict_options *o)
+{
+    if (!(o->step > 0) || o->step > 1)
+        return volt_fail(VOLT_EINVAL, "a tile step of %g; it is a share of the patch in (0, 1]",
+                         o->step);
+    if (o->batch < 0 || o->batch > VOLT_PREDICT_MAX_BATCH)
+        return volt_fail(VOLT_EINVAL, "%d tiles at a time; at most %d are computed", o->batch,
+                         VOLT_PREDICT_MAX_BATCH);
+    return VOLT_OK;
+}
+
+volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                                 const volt_predict_options *options, const volt_callbacks *cb)
 {
     const size_t before = volt_mem_current();
     volt_predictor *p = NULL;
-    char *path = NULL;
-    volt_status st;
+    volt_status st = check_options(options);
 
-    if (!(options->step > 0) || options->step > 1)
-        return volt_fail(VOLT_EINVAL, "a tile step of %g; it is a share of the patch in (0, 1]",
-                         options->step);
+    if (st != VOLT_OK)
+        return st;
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a predictor"));
+    p->options = *options;
     p->threads = volt_threads_or_default(options->threads);
-    p->step = options->step;
-    VOLT_TRY(st, done, find_checkpoint(&path, run, options->checkpoint));
-    VOLT_TRY(st, done, read_description(p, path));
-    list_flips(p, options->mirror);
-    VOLT_TRY(st, done, compile(p, options, cb));
-    VOLT_TRY(st, done, load(p, path));
-    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %s, %s mirroring", path, p->config->name,
-                volt_precision_name(p->precision), p->flips > 1 ? "with" : "without");
-    volt_free(path);
-    path = NULL;
+    VOLT_TRY(st, done, volt_device_open(&p->device, options->device ? options->device : "cpu"));
+    for (int i = 0; i < count; i++)
+        VOLT_TRY(st, done, add_run(p, runs[i], options, cb));
+    if (volt_predictor_networks(p) > 1)
+        volt_report(cb, VOLT_LOG_INFO, "an ensemble of %d networks",
+                    volt_predictor_networks(p));
+    for (int g = 0; g < p->groups && !options->whole; g++)
+        VOLT_TRY(st, done, volt_group_open(p, &p->group[g], p->group[g].config->patch));
     p->held_bytes = volt_mem_current() - before;
     *out = p;
     p = NULL;
 done:
-    volt_free(path);
     volt_predictor_free(p);
     return st;
 }
@@ -343,14 +475,17 @@ void volt_predictor_free(volt_predictor *p)
 {
     if (!p)
         return;
-    volt_free(p->tile_sum);
-    volt_free(p->flipped);
-    volt_free(p->input);
-    volt_free(p->weight);
-    volt_program_free(p->program);
-    volt_graph_free(p->graph);
+    for (int i = 0; i < p->groups; i++) {
+        volt_group *g = &p->group[i];
+        volt_group_release(g);
+        volt_graph_free(g->graph);
+        for (int k = 0; k < g->networks; k++)
+            volt_free(g->path[k]);
+        volt_plan_free(g->plan);
+        volt_free(g->plan_text);
+    }
     volt_device_close(p->device);
-    volt_plan_free(p->plan);
+    volt_free(p->value);
     volt_dataset_info_clear(&p->info);
     volt_free(p);
 }

@@ -1,10 +1,16 @@
-/* predictor.h - a trained run applied to scans: sliding windows, mirroring, logits resampled
- * slab by slab straight into the arg-max on the scan's own grid.
+/* predictor.h - trained runs applied to scans: sliding windows, mirroring, ensembles; scores
+ * resampled slab by slab straight into the labels on the scan's own grid.
  *
  * As nnU-Net v2 (tiles half a patch apart, Gaussian weights, average of the logits over all
- * allowed mirrorings, linear resampling of logits), but with fp32 sums.
+ * allowed mirrorings and over the folds of a run, linear resampling of logits), but with fp32
+ * sums; or with MONAI's tiles and weights. Only the slices that tiles still change are held.
  *
- * Threads  a predictor is used by one thread at a time.
+ * Ensembles  runs of the same plan and configuration share one network's memory: their logits
+ *            are averaged. Runs of different plans or configurations (2d and 3d_fullres, ...)
+ *            are averaged as probabilities on the scan's own grid, as nnU-Net's ensembles.
+ * Regions    networks of region data sets give overlapping regions: each above 1/2 paints its
+ *            label, later ones over earlier ones.
+ * Threads    a predictor is used by one thread at a time.
  */
 #ifndef VOLT_NETS3D_PREDICTOR_H
 #define VOLT_NETS3D_PREDICTOR_H
@@ -14,6 +20,8 @@
 #include "base/callbacks.h"
 #include "io/dataset.h"
 #include "nets3d/precision.h"
+#include "volume/box.h"
+#include "volume/tiles.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -22,30 +30,43 @@ typedef struct volt_predictor volt_predictor;
 typedef struct volt_predict_options {
     const char *checkpoint;   /* "latest" or "best"; NULL = latest of a finished run, else best,
                                * else latest */
+    const char *folds;        /* of folders with several: "0,2,4"; NULL = all that are there */
     const char *device;       /* "cpu" */
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
     bool mirror;              /* average over the axes mirrored in training */
+    volt_tile_rule tiles;     /* nnU-Net's or MONAI's positions and Gaussian */
+    bool constant;            /* all voxels of a tile weigh the same: no Gaussian */
     double step;              /* distance of tiles as a share of the patch: 0.5 */
+    bool whole;               /* no tiles: the whole prepared scan in one pass */
+    int batch;                /* tiles per forward pass; 0 = chosen by the patch's size */
     int threads;              /* 0 = default */
     const char *cache;        /* folder for measured speeds; NULL = the user's */
 } volt_predict_options;
 
-/* Device "cpu", precision auto, mirroring on, step 0.5. */
+/* Device "cpu", precision auto, mirroring on, nnU-Net's tiles, step 0.5. */
 VOLT_API volt_predict_options volt_predict_defaults(void);
 
-/* Opens folder `run`, or one checkpoint file. The caller owns *out (volt_predictor_free).
- * VOLT_EIO (no checkpoint), VOLT_EFORMAT (damaged), VOLT_ENOTSUP, VOLT_ENOMEM. */
-VOLT_CALL volt_predictor_open(volt_predictor **out, const char *run,
+/* Whether `path` can be predicted with: a checkpoint file, a folder with a checkpoint, or one
+ * with folders fold_* of that kind. */
+VOLT_API bool volt_is_run(const char *path);
+
+/* Opens the networks of `count` >= 1 runs (see volt_is_run; a folder of folds counts as all of
+ * them). The caller owns *out (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
+ * (damaged), VOLT_EDATA: runs of data sets with different channels or labels; VOLT_ENOTSUP:
+ * runs whose plans order the axes differently; VOLT_ENOMEM. */
+VOLT_CALL volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                               const volt_predict_options *options, const volt_callbacks *cb);
 VOLT_API void volt_predictor_free(volt_predictor *p); /* NULL is allowed */
 
 /* Channels and labels of the training set; borrowed. */
 VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
+/* Networks in it. */
+VOLT_API int volt_predictor_networks(const volt_predictor *p);
 
 /* Most bytes (mem.h) held while volt_predictor_run works on an image of this grid: network,
  * prepared image, sums and masks, without the caller's image. Exact for images without empty
  * borders, which are cropped. VOLT_EINVAL: another number of channels; sizes that overflow. */
-VOLT_CALL volt_predictor_memory(const volt_predictor *p, const volt_grid *grid, size_t *out);
+VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out);
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
  * and preprocessed here. *labels (the caller owns it) has the image's grid with one channel and
@@ -55,21 +76,36 @@ VOLT_CALL volt_predictor_memory(const volt_predictor *p, const volt_grid *grid, 
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,
                              const volt_callbacks *cb);
 
+/* What is written for each case ID into `folder` (created). */
+typedef struct volt_predict_output {
+    const char *folder; /* ID.nii.gz: the labels; dataset.json and plans.json once */
+    bool regions;       /* also NAME/ID.nii.gz: 0 and 1 for every region (or label) NAME */
+    bool
+        probability_nifti; /* also probabilities/ID_0000.nii.gz, one file per class or region */
+    bool skip_existing;    /* cases whose files are all there are left as they are */
+    const volt_box *roi;   /* voxels of the scan (z, y, x) to segment; NULL = all. Inside it the
+                            * labels are those of the whole scan, outside 0; only the tiles that
+                            * touch it are computed. Not with probabilities (VOLT_EINVAL). */
+} volt_predict_output;
+
 typedef struct volt_predict_result {
     int64_t cases;      /* written */
+    int64_t skipped;    /* there already */
     double seconds;     /* in all */
     double network_s;   /* of it: forward passes */
     double read_wait_s; /* of it: the network waiting for a scan to be read and preprocessed */
     size_t announced_bytes, peak_bytes; /* network included */
 } volt_predict_result;
 
-/* Segments `cases` (volt_inputs_list) into OUT/ID.nii.gz (`out` is created), reading and
- * preparing the next case and writing the previous one while the network computes. The most
- * memory it will need is logged before it starts. The first failure ends the call (the sentence
- * names case and file); masks written before it stay, each whole. `result` may be NULL.
- * Resets volt_mem_peak(). Progress: "cases" and "tiles". */
-VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases, const char *out,
-                       const volt_callbacks *cb, volt_predict_result *result);
+/* Segments `cases` (volt_inputs_list), reading and preparing the next case and writing the
+ * previous one while the network computes. The most memory it will need is logged before it
+ * starts. The first failure ends the call (the sentence names case and file); files written
+ * before it stay, each whole; a case's labels are written last, so that where they are
+ * everything asked for is. `result` may be NULL. Resets volt_mem_peak(). Progress: "cases" and
+ * "tiles". */
+VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,
+                       const volt_predict_output *output, const volt_callbacks *cb,
+                       volt_predict_result *result);
 
 VOLT_END_DECLS
 #endif

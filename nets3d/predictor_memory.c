@@ -1,4 +1,6 @@
 /* predictor_memory.c - how much a scan will need, from its grid alone. */
+#include <string.h>
+
 #include "base/checked.h"
 #include "base/threads.h"
 #include "nets3d/predictor_parts.h"
@@ -13,26 +15,55 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* What the open predictor holds. */
-static size_t network_bytes(const volt_predictor *p)
+/* Programs and tile buffers for a prepared scan of `shape`. */
+static volt_status group_bytes(size_t *out, const volt_predictor *p, const volt_group *g,
+                               const int64_t shape[3])
 {
-    const int64_t *patch = p->config->patch;
-    const size_t planes = 2 * (size_t)p->info.channels + (size_t)p->info.labels + 1;
+    volt_program *other = NULL;
     volt_program_memory m;
+    int64_t patch[3];
+    size_t voxels;
+    volt_status st = VOLT_OK;
 
-    volt_program_memory_of(p->program, &m);
-    return m.total + planes * (size_t)(patch[0] * patch[1] * patch[2]) * sizeof(float) +
-           SMALL_BYTES;
+    volt_group_patch(patch, p, g, shape);
+    if (!g->program || memcmp(patch, g->patch, sizeof patch) != 0)
+        VOLT_TRY(st, done, volt_group_program(&other, p, g, patch));
+    volt_program_memory_of(other ? other : g->program, &m);
+    if (volt_extent_bytes(&voxels, patch, 3, sizeof(float))) {
+        st = volt_fail(VOLT_EINVAL,
+                       "tiles of %lld x %lld x %lld voxels are more than memory has",
+                       (long long)patch[0], (long long)patch[1], (long long)patch[2]);
+        goto done;
+    }
+    *out =
+        m.total +
+        ((size_t)g->batch * (size_t)p->info.channels + (p->options.constant ? 0 : 1)) * voxels;
+done:
+    volt_program_free(other);
+    return st;
 }
 
-/* Extents of the prepared image when nothing is cropped. */
-static volt_status prepared_shape(int64_t out[3], int64_t before[3], const volt_predictor *p,
-                                  const volt_grid *grid)
+/* Weights on their way from a checkpoint into the program; they come and go where several
+ * networks or several shapes take turns. */
+static size_t loading_bytes(const volt_predictor *p)
+{
+    size_t most = 0;
+
+    for (int i = 0; i < p->groups; i++) {
+        const volt_group *g = &p->group[i];
+        if (g->networks > 1 || p->options.whole)
+            most = larger(most, (size_t)volt_graph_param_elements(g->graph) * sizeof(float));
+    }
+    return most;
+}
+
+volt_status volt_group_shape(int64_t out[3], int64_t before[3], const volt_group *g,
+                             const volt_grid *grid)
 {
     double spacing[3], target[3];
     volt_orientation o;
     volt_grid turned;
-    volt_status st = volt_orientation_transpose(&o, p->config->transpose_forward);
+    volt_status st = volt_orientation_transpose(&o, g->config->transpose_forward);
 
     if (st != VOLT_OK)
         return st;
@@ -40,52 +71,104 @@ static volt_status prepared_shape(int64_t out[3], int64_t before[3], const volt_
     volt_grid_spacing(spacing, &turned);
     for (int a = 0; a < 3; a++) {
         before[a] = turned.n[a];
-        target[a] = p->config->spacing[a] > 0 ? p->config->spacing[a] : spacing[a];
+        target[a] = g->config->spacing[a] > 0 ? g->config->spacing[a] : spacing[a];
     }
     return volt_resample_shape(out, turned.n, spacing, target);
 }
 
-volt_status volt_predict_memory_of(volt_predict_memory *out, const volt_predictor *p,
-                                   const volt_grid *grid, const char *what)
-{
-    const size_t pixel = (size_t)p->info.channels * sizeof(float);
-    const size_t scores = (size_t)p->info.labels * sizeof(float);
-    volt_predict_memory m = {.network = network_bytes(p)};
-    size_t before, after, scratch, all;
-    int64_t shape[3], own[3];
-    volt_status st = volt_grid_check(grid, what);
+/* What all groups together need while a scan goes through them. */
+typedef struct sizes {
+    size_t network, images, scores, prepare;
+    volt_decode_options decode;
+    int64_t own[3]; /* before resampling, in the plan's order */
+} sizes;
 
-    if (st != VOLT_OK || (st = prepared_shape(shape, own, p, grid)) != VOLT_OK)
-        return st;
-    /* With this check none of the sums below can overflow. */
-    if (volt_extent_bytes(&before, own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
-        volt_mul_size(&all, larger(before, after), 16 * (pixel + scores)))
-        return volt_fail(VOLT_EINVAL, "%s: %lld x %lld x %lld voxels are more than memory has",
-                         what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
-    scratch = volt_resample_scratch_bytes(own, shape, p->threads);
-    m.image = after * pixel;
-    m.prepare = larger(2 * before * pixel + 4 * before,
-                       before * pixel + larger(before, after) * pixel + scratch) +
-                SMALL_BYTES;
-    m.mask = before * volt_dtype_bytes(p->dtype);
-    m.compute = larger(m.image + after * (scores + sizeof(float)),
-                       after * scores + 2 * m.mask +
-                           volt_resample_scratch_bytes(shape, own, p->threads)) +
-                SMALL_BYTES;
-    m.write = (size_t)p->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
-    *out = m;
-    return VOLT_OK;
+static volt_status add_group(sizes *s, const volt_predictor *p, int i, const volt_grid *grid,
+                             const volt_wanted *wanted, const char *what)
+{
+    const volt_group *g = &p->group[i];
+    const size_t pixel = (size_t)p->info.channels * sizeof(float);
+    const size_t scores = (size_t)(p->scores + 1) * sizeof(float);
+    const bool rolling = p->groups == 1 && !wanted->probabilities;
+    const bool last = i + 1 == p->groups;
+    size_t before, after, all, group = 0;
+    int64_t shape[3], patch[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_group_shape(shape, s->own, g, grid));
+    /* With this check none of the sums can overflow. */
+    if (volt_extent_bytes(&before, s->own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
+        volt_mul_size(&all, larger(before, after), (size_t)p->groups * 16 * (pixel + scores))) {
+        st = volt_fail(VOLT_EINVAL, "%s: %lld x %lld x %lld voxels are more than memory has",
+                       what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
+        goto done;
+    }
+    VOLT_TRY(st, done, group_bytes(&group, p, g, shape));
+    s->network += group;
+    volt_group_patch(patch, p, g, shape);
+    /* The scan (kept for the next group), its copy, the prepared ones so far. */
+    s->prepare = larger(s->prepare,
+                        (last ? 0 : before * pixel) + s->images +
+                            larger(2 * before * pixel + 4 * before,
+                                   before * pixel + larger(before, after) * pixel +
+                                       volt_resample_scratch_bytes(s->own, shape, p->threads)));
+    s->images += after * pixel;
+    s->scores += volt_stitch_bytes(p->scores, shape,
+                                   rolling ? volt_stitch_room(shape[0], patch[0]) : shape[0]);
+    memcpy(s->decode.set[i].shape, shape, sizeof shape);
+done:
+    return st;
 }
 
-volt_status volt_predictor_memory(const volt_predictor *p, const volt_grid *grid, size_t *out)
+volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
+                                   const volt_grid *grid, const volt_wanted *wanted,
+                                   const char *what)
 {
+    const bool turned = p->group[0].config->transpose_forward[0] != 0 ||
+                        p->group[0].config->transpose_forward[1] != 1;
+    const bool regions = wanted->regions && volt_predictor_has_regions(p);
+    sizes s = {.decode = {.classes = p->scores, .sets = p->groups, .threads = p->threads}};
+    volt_predict_memory m = {0};
+    size_t voxels, labels, masks, decoder, kept = 0, finish, exported;
+    volt_status st = volt_grid_check(grid, what);
+
+    if (st != VOLT_OK)
+        return st;
+    for (int i = 0; i < p->groups; i++)
+        VOLT_TRY(st, done, add_group(&s, p, i, grid, wanted, what));
+    memcpy(s.decode.to, s.own, sizeof s.decode.to);
+    voxels = (size_t)(s.own[0] * s.own[1] * s.own[2]);
+    labels = voxels * volt_dtype_bytes(p->dtype);
+    masks = regions ? voxels * (size_t)p->scores : 0;
+    decoder = volt_decoder_bytes(&s.decode);
+    if (wanted->probabilities)
+        kept = s.scores + decoder + voxels * sizeof(float) * (size_t)p->groups;
+    /* Turning back makes copies; labels come after the masks of regions. */
+    finish = kept + (regions ? masks + larger(turned ? masks : 0, labels)
+                             : labels + (turned ? labels : 0));
+    m.network = s.network + loading_bytes(p) + SMALL_BYTES;
+    m.prepare = s.prepare + SMALL_BYTES;
+    exported = kept + labels + masks + voxels * sizeof(float) * (turned ? 2 : 1);
+    m.compute = larger(s.images + s.scores + decoder + (regions ? masks : labels),
+                       wanted->probabilities ? larger(finish, exported) : finish) +
+                SMALL_BYTES;
+    m.ready = labels + masks;
+    m.write = (size_t)p->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
+    *out = m;
+done:
+    return st;
+}
+
+volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out)
+{
+    const volt_wanted wanted = {0};
     volt_predict_memory m;
     volt_status st;
 
     if (grid->channels != p->info.channels)
         return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
                          (int)grid->channels, p->info.channels);
-    st = volt_predict_memory_of(&m, p, grid, "the image");
+    st = volt_predict_memory_of(&m, p, grid, &wanted, "the image");
     if (st == VOLT_OK)
         *out = m.network + larger(m.prepare, m.compute);
     return st;

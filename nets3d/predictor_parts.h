@@ -1,4 +1,10 @@
-/* predictor_parts.h - what predictor.c (one scan) and predict.c (many, from files) share. */
+/* predictor_parts.h - what the files of the predictor share:
+ *   predictor.c         opening runs, one scan from voxels to labels
+ *   predictor_tiles.c   tiles of a prepared scan through a network into weighted sums
+ *   predictor_export.c  scores back onto the scan's own grid: labels, regions, probabilities
+ *   predictor_memory.c  how much all that takes
+ *   predict.c           many scans, from files to files
+ */
 #ifndef VOLT_NETS3D_PREDICTOR_PARTS_H
 #define VOLT_NETS3D_PREDICTOR_PARTS_H
 #include "nets3d/plan.h"
@@ -6,51 +12,146 @@
 #include "nets3d/preprocess.h"
 #include "nets3d/program.h"
 #include "nets3d/train_state.h"
+#include "volume/decode.h"
+#include "volume/stitch.h"
 VOLT_BEGIN_DECLS
 
-struct volt_predictor {
-    volt_dataset_info info;
+#define VOLT_PREDICT_MAX_NETWORKS 64 /* of one group */
+#define VOLT_PREDICT_MAX_BATCH    64
+#define VOLT_PREDICT_MAX_GROUPS   VOLT_DECODE_MAX_SETS
+
+/* Networks of one plan and configuration: they see the same prepared scan and take turns in one
+ * program; their logits are averaged. */
+typedef struct volt_group {
+    char *plan_text;
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
-    volt_train_recipe recipe;
+    volt_train_recipe recipe;       /* of the first network */
+    char *path[VOLT_PREDICT_MAX_NETWORKS];
+    int networks;
+    int loaded;      /* whose weights the program holds; -1 = nobody's */
+    int flips;       /* 1, 2, 4 or 8 */
+    bool flip[8][3]; /* along d, h, w; the first is none */
     volt_precision precision;
-    int threads;
-    double step;
-    int flips;        /* 1, 2, 4 or 8 */
-    bool flip[8][3];  /* along d, h, w */
-    volt_dtype dtype; /* of masks: VOLT_U8 or VOLT_U16 */
 
-    volt_device *device;
+    int64_t patch[3]; /* of the program: the plan's, or the whole scan's */
+    int batch;        /* tiles per pass */
     volt_graph *graph;
     volt_program *program;
-    float *weight;   /* (d, h, w) of the patch */
-    float *input;    /* (channels, d, h, w): a tile as it lies in the scan */
-    float *flipped;  /* the same, mirrored */
-    float *tile_sum; /* (classes, d, h, w): logits of all mirrorings */
+    float *weight; /* (d, h, w) of the patch; NULL = constant */
+    float *input;  /* (batch, channels, d, h, w) */
+} volt_group;
+
+struct volt_predictor {
+    volt_predict_options options; /* texts are not kept */
+    volt_dataset_info info;
+    int threads;
+    int scores;       /* per voxel: classes, or regions */
+    uint16_t *value;  /* (scores) label that each writes */
+    volt_dtype dtype; /* of masks: VOLT_U8 or VOLT_U16 */
+    volt_device *device;
+    volt_group group[VOLT_PREDICT_MAX_GROUPS];
+    int groups;
     double network_s;
     size_t held_bytes; /* by this predictor, through mem.h */
 };
 
+/* Whether scores are of overlapping regions. */
+bool volt_predictor_has_regions(const volt_predictor *p);
+
+/* One scan prepared for every group. */
+typedef struct volt_scan {
+    volt_prepared prepared[VOLT_PREDICT_MAX_GROUPS];
+} volt_scan;
+void volt_scan_clear(volt_scan *s, const volt_predictor *p);
+/* *image (float32) is taken: freed as soon as it is no longer needed and set to NULL, also on
+ * failure. `what` starts messages. */
+VOLT_MUST_USE volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p,
+                                            volt_volume **image, const char *what, int threads);
+
+/* What is to be made of a scan besides labels. */
+typedef struct volt_wanted {
+    bool regions;        /* every region by itself */
+    bool probabilities;  /* scores stay, for volt_export_probability */
+    const volt_box *roi; /* of the scan's grid; NULL = all */
+} volt_wanted;
+
+/* A finished scan. Grids are the scan's own. */
+typedef struct volt_finished {
+    volt_volume *labels;
+    volt_volume *regions; /* VOLT_U8, one channel per region; NULL unless wanted */
+    volt_prepared frame;  /* of the first group, without voxels: how to come back */
+    volt_stitch scores[VOLT_PREDICT_MAX_GROUPS]; /* empty unless wanted */
+    volt_decoder *decoder;                       /* the same */
+    float *norms; /* (groups, crop): volt_decode_norms; NULL for regions */
+} volt_finished;
+void volt_finished_clear(volt_finished *f);
+/* Releases what only volt_export_probability needs. */
+void volt_finished_drop_scores(volt_finished *f);
+
+/* From a prepared scan (cleared here, also on failure) to `out` (volt_finished_clear). `what`
+ * starts messages. Progress: "tiles". */
+VOLT_MUST_USE volt_status volt_predictor_segment(volt_predictor *p, volt_finished *out,
+                                                 volt_scan *scan, const volt_wanted *wanted,
+                                                 const char *what, const volt_callbacks *cb);
+/* Probability of class or region `c` on the scan's own grid, float32; where nothing was
+ * computed the background has 1. The caller owns *out. */
+VOLT_MUST_USE volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
+                                                  const volt_finished *f, int64_t c);
+
+/* ---- tiles ---- */
+
+/* Makes the program for prepared scans of `shape` unless it is there, and allocates buffers.
+ * Nothing is done without `whole` after the first time. */
+VOLT_MUST_USE volt_status volt_group_compile(volt_predictor *p, volt_group *g,
+                                             const int64_t shape[3]);
+/* The same, and the first network's weights. */
+VOLT_MUST_USE volt_status volt_group_open(volt_predictor *p, volt_group *g,
+                                          const int64_t shape[3]);
+void volt_group_release(volt_group *g);
+/* Extents of the program for a prepared scan of `shape`. */
+void volt_group_patch(int64_t out[3], const volt_predictor *p, const volt_group *g,
+                      const int64_t shape[3]);
+/* A program of these extents that holds no tensors yet. */
+VOLT_MUST_USE volt_status volt_group_program(volt_program **out, const volt_predictor *p,
+                                             const volt_group *g, const int64_t patch[3]);
+
+/* Where the tiles of a group go. `slab` (NULL allowed) is called whenever more slices hold
+ * means. */
+typedef struct volt_tiling {
+    volt_stitch *stitch;
+    const volt_box *part; /* of the prepared scan: tiles beside it are left out; NULL = all */
+    volt_status (*slab)(void *context);
+    void *context;
+    int64_t done, total; /* tiles, for progress: over all groups */
+    const char *what;
+} volt_tiling;
+/* Number of tiles of all networks of the group. */
+VOLT_MUST_USE volt_status volt_group_tiles(int64_t *out, const volt_predictor *p,
+                                           const volt_group *g, const int64_t shape[3],
+                                           const volt_box *part);
+VOLT_MUST_USE volt_status volt_group_run(volt_predictor *p, volt_group *g,
+                                         const volt_volume *image, volt_tiling *tiling,
+                                         const volt_callbacks *cb);
+
+/* ---- memory ---- */
+
 /* Bytes of one scan's stages; see predictor_memory.c for what each holds. */
 typedef struct volt_predict_memory {
-    size_t network; /* program and tile buffers; held by the open predictor */
-    size_t prepare; /* reading and preparing, the prepared image included */
-    size_t image;   /* the prepared image */
-    size_t compute; /* image and sums of logits and weights, or what export needs */
-    size_t mask;    /* the finished mask */
-    size_t write;   /* writing it, besides the mask */
+    size_t network; /* programs and tile buffers */
+    size_t prepare; /* reading and preparing, the prepared images included */
+    size_t compute; /* from the prepared images to what is to be written, that included */
+    size_t ready;   /* what is to be written: labels and regions */
+    size_t write;   /* writing it, besides that */
 } volt_predict_memory;
 
 /* For a scan of `grid`, nothing cropped. VOLT_EINVAL. */
-VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out,
-                                                 const volt_predictor *p, const volt_grid *grid,
-                                                 const char *what);
-
-/* From a prepared scan (cleared here, also on failure) to labels on its own grid. `what` starts
- * messages. */
-VOLT_MUST_USE volt_status volt_predictor_segment(volt_predictor *p, volt_volume **labels,
-                                                 volt_prepared *scan, const char *what,
-                                                 const volt_callbacks *cb);
+VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
+                                                 const volt_grid *grid,
+                                                 const volt_wanted *wanted, const char *what);
+/* Extents of the prepared image when nothing is cropped, and before resampling. */
+VOLT_MUST_USE volt_status volt_group_shape(int64_t out[3], int64_t before[3],
+                                           const volt_group *g, const volt_grid *grid);
 
 VOLT_END_DECLS
 #endif

@@ -159,7 +159,7 @@ size_t volt_resample_scratch_bytes(const int64_t from[3], const int64_t to[3], i
     size_t most = volt_resample_labels_bytes(to), rows;
 
     threads = volt_threads_or_default(threads);
-    rows = volt_taps_bytes(to) + volt_resample_linear_bytes(from, to, threads);
+    rows = volt_taps_bytes(to) + volt_resample_linear_bytes(from, threads);
     most = rows > most ? rows : most;
     rows = volt_taps_bytes(to) + volt_resample_cubic_bytes(from, to, threads);
     return (rows > most ? rows : most) + sizeof(volt_volume);

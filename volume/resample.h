@@ -55,22 +55,6 @@ VOLT_CALL volt_resample_labels(volt_volume **out, const volt_volume *src,
                                const int64_t shape[3], volt_interpolation order,
                                int separate_axis, int threads);
 
-/* Scores of a network, on their way to a label map. */
-typedef struct volt_logits {
-    const float *data; /* (C, Z, Y, X): one score per class; borrowed */
-    int64_t classes;   /* C >= 1 */
-    int64_t shape[3];  /* Z, Y, X */
-} volt_logits;
-
-/* Resamples the logits linearly to the extents of `where` and writes the class of the largest
- * (the lowest of equals; NaN never wins over a number before it) to that box of `labels` (one
- * channel, VOLT_U8 or VOLT_U16); voxels outside `where` stay as they are. Goes row by row: no
- * resampled class is ever held. VOLT_EINVAL: `where` sticks out or is empty, more classes than
- * the type holds; VOLT_ENOMEM.
- */
-VOLT_CALL volt_resample_argmax(volt_volume *labels, volt_box where, const volt_logits *logits,
-                               int separate_axis, int threads);
-
 /* Bytes that the calls above allocate at most besides their result, for shapes (z, y, x) up to
  * `from` and `to`; small beside the volume unless that is one slice. */
 VOLT_API size_t volt_resample_scratch_bytes(const int64_t from[3], const int64_t to[3],

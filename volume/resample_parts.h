@@ -81,8 +81,12 @@ size_t volt_resample_cubic_bytes(const int64_t from[3], const int64_t to[3], int
 /* The same with taps below the cubic ones. */
 volt_status volt_resample_linear(float *dst, const volt_volume *src, const volt_taps taps[3],
                                  int threads);
-/* Scratch of volt_resample_linear and volt_resample_argmax. */
-size_t volt_resample_linear_bytes(const int64_t from[3], const int64_t to[3], int threads);
+/* Scratch of volt_resample_linear. */
+size_t volt_resample_linear_bytes(const int64_t from[3], int threads);
+/* Row (z, y) of the result from one channel at `image`. Returns `out` (taps[2].to floats), or
+ * the row itself where nothing is to be computed. `mixed` is scratch of taps[2].from floats. */
+const float *volt_linear_row(const volt_resample_kernels *k, float *out, float *mixed,
+                             const float *image, const volt_taps taps[3], int64_t z, int64_t y);
 size_t volt_resample_labels_bytes(const int64_t to[3]);
 
 #endif

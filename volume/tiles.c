@@ -1,6 +1,5 @@
 #include "volume/tiles.h"
 
-#include <assert.h>
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
@@ -162,20 +161,31 @@ done:
     return st;
 }
 
+static void copy_row(float *restrict to, const float *restrict from, bool backwards, int64_t n)
+{
+    if (!backwards) {
+        memcpy(to, from, (size_t)n * sizeof *to);
+        return;
+    }
+    for (int64_t x = 0; x < n; x++)
+        to[x] = from[n - 1 - x];
+}
+
 void volt_tile_read(float *out, volt_box tile, const float *image, int64_t channels,
-                    const int64_t image_shape[3], int threads)
+                    const int64_t image_shape[3], const bool flip[3], int threads)
 {
     const volt_box inside = volt_box_intersect(tile, volt_box_of_shape(image_shape));
     const int64_t ny = image_shape[1], nx = image_shape[2];
+    const bool back[3] = {flip && flip[0], flip && flip[1], flip && flip[2]};
     int64_t n[3];
 
     volt_box_shape(n, tile);
     threads = volt_threads_or_default(threads);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t row = 0; row < channels * n[0] * n[1]; row++) {
-        const int64_t c = row / (n[0] * n[1]);
-        const int64_t z = tile.low[0] + row / n[1] % n[0], y = tile.low[1] + row % n[1];
-        const int64_t before = inside.low[2] - tile.low[2];
+        const int64_t c = row / (n[0] * n[1]), d = row / n[1] % n[0], h = row % n[1];
+        const int64_t z = tile.low[0] + (back[0] ? n[0] - 1 - d : d);
+        const int64_t y = tile.low[1] + (back[1] ? n[1] - 1 - h : h);
         float *to = out + row * n[2];
 
         if (volt_box_is_empty(inside) || z < inside.low[0] || z >= inside.high[0] ||
@@ -184,70 +194,11 @@ void volt_tile_read(float *out, volt_box tile, const float *image, int64_t chann
             continue;
         }
         const int64_t width = inside.high[2] - inside.low[2];
+        const int64_t before =
+            back[2] ? tile.high[2] - inside.high[2] : inside.low[2] - tile.low[2];
+        const float *from = image + ((c * image_shape[0] + z) * ny + y) * nx + inside.low[2];
         memset(to, 0, (size_t)before * sizeof *to);
-        memcpy(to + before, image + ((c * image_shape[0] + z) * ny + y) * nx + inside.low[2],
-               (size_t)width * sizeof *to);
+        copy_row(to + before, from, back[2], width);
         memset(to + before + width, 0, (size_t)(n[2] - before - width) * sizeof *to);
-    }
-}
-
-static void add_row(float *restrict sum, const float *restrict values,
-                    const float *restrict weight, int64_t n)
-{
-    if (weight) {
-        for (int64_t i = 0; i < n; i++)
-            sum[i] += weight[i] * values[i];
-    } else {
-        for (int64_t i = 0; i < n; i++)
-            sum[i] += values[i];
-    }
-}
-
-void volt_tile_add(float *sum, float *total, volt_box box, const float *values,
-                   const float *weight, int64_t channels, const int64_t image_shape[3],
-                   int threads)
-{
-    const volt_box inside = volt_box_intersect(box, volt_box_of_shape(image_shape));
-    const int64_t planes = channels + (total ? 1 : 0); /* the weights are one more channel */
-    int64_t n[3], part[3];
-
-    if (volt_box_is_empty(inside))
-        return;
-    volt_box_shape(n, box);
-    volt_box_shape(part, inside);
-    threads = volt_threads_or_default(threads);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t row = 0; row < planes * part[0] * part[1]; row++) {
-        const int64_t c = row / (part[0] * part[1]);
-        const int64_t z = inside.low[0] + row / part[1] % part[0],
-                      y = inside.low[1] + row % part[1];
-        const int64_t from =
-            ((z - box.low[0]) * n[1] + y - box.low[1]) * n[2] + inside.low[2] - box.low[2];
-        const int64_t to = (z * image_shape[1] + y) * image_shape[2] + inside.low[2];
-        const int64_t image = image_shape[0] * image_shape[1] * image_shape[2];
-
-        assert(c < channels || total);
-        if (c < channels) {
-            add_row(sum + c * image + to, values + c * n[0] * n[1] * n[2] + from,
-                    weight ? weight + from : NULL, part[2]);
-        } else if (weight) {
-            add_row(total + to, weight + from, NULL, part[2]);
-        } else {
-            for (int64_t x = 0; x < part[2]; x++)
-                total[to + x] += 1;
-        }
-    }
-}
-
-void volt_tile_divide(float *sum, const float *total, int64_t channels, int64_t voxels,
-                      int threads)
-{
-    threads = volt_threads_or_default(threads);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < voxels; i++) {
-        const float divisor = total[i];
-
-        for (int64_t c = 0; c < channels; c++)
-            sum[c * voxels + i] /= divisor;
     }
 }

@@ -1,11 +1,12 @@
-/* tiles.h - sliding windows over a volume: where tiles lie, how they are weighted and summed.
+/* tiles.h - sliding windows over a volume: where tiles lie and how they are weighted.
  *
  * Tiles are boxes in the image's own voxels (z, y, x). Where the image is smaller than the
  * patch a tile sticks out on both sides (the extra voxel at the high end): volt_tile_read pads
- * with 0 there and volt_tile_add leaves those voxels out, so no padded volume is ever made.
+ * with 0 there and volt_stitch_add leaves those voxels out, so no padded volume is ever made.
  */
 #ifndef VOLT_VOLUME_TILES_H
 #define VOLT_VOLUME_TILES_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
 #include "volume/box.h"
@@ -40,19 +41,10 @@ VOLT_API volt_box volt_tiles_box(const volt_tiles *t, int64_t i);
  * max(smallest, 0.001). */
 VOLT_CALL volt_importance_map(float *out, const int64_t patch[3], volt_tile_rule rule);
 
-/* Copies the box `tile` of `image` (channels, Z, Y, X) to `out` (channels, D, H, W); voxels
- * outside the image become 0. */
+/* Copies the box `tile` of `image` (channels, Z, Y, X) to `out` (channels, D, H, W), mirrored
+ * along the axes of `flip` (NULL = none); voxels outside the image become 0. */
 VOLT_API void volt_tile_read(float *out, volt_box tile, const float *image, int64_t channels,
-                             const int64_t image_shape[3], int threads);
-/* sum[c] += weight * tile and total += weight where the tile lies inside the image. `sum` is
- * (channels, Z, Y, X), `total` (Z, Y, X) or NULL, `values` (channels, D, H, W), `weight`
- * (D, H, W) or NULL for 1. Tiles added in one order give the same bits for any thread count. */
-VOLT_API void volt_tile_add(float *sum, float *total, volt_box box, const float *values,
-                            const float *weight, int64_t channels, const int64_t image_shape[3],
-                            int threads);
-/* sum[c] /= total, everywhere; `voxels` = Z*Y*X. */
-VOLT_API void volt_tile_divide(float *sum, const float *total, int64_t channels, int64_t voxels,
-                               int threads);
+                             const int64_t image_shape[3], const bool flip[3], int threads);
 
 VOLT_END_DECLS
 #endif

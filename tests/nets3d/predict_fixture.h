@@ -29,10 +29,10 @@ static inline void write_model(const char *path, const volt_plan *plan,
     volt_checkpoint_head_free(&head);
 }
 
-/* `plan_text` is a JSON plan for `info`; weights are drawn. Biases of the heads are drawn too,
- * so that all classes appear. */
-static inline void write_random_run(const char *run, const char *plan_text,
-                                    const volt_dataset_info *info)
+/* `plan_text` is a JSON plan for `info`; weights are drawn from `seed`. Biases of the heads are
+ * drawn too, so that all classes appear. */
+static inline void write_seeded_run(const char *run, const char *plan_text,
+                                    const volt_dataset_info *info, uint64_t seed)
 {
     const volt_plan_config *config;
     volt_plan *plan = NULL;
@@ -45,7 +45,7 @@ static inline void write_random_run(const char *run, const char *plan_text,
     assert_ok(volt_unet_build(&g, &config->net));
     assert_ok(
         volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
-    volt_init_parameters(weights, g, 3);
+    volt_init_parameters(weights, g, seed);
     remove_folder(run);
     assert_ok(volt_make_dirs(run));
     assert_ok(volt_format(&path, "%s/checkpoint_latest.safetensors", run));
@@ -54,6 +54,12 @@ static inline void write_random_run(const char *run, const char *plan_text,
     volt_free(weights);
     volt_graph_free(g);
     volt_plan_free(plan);
+}
+
+static inline void write_random_run(const char *run, const char *plan_text,
+                                    const volt_dataset_info *info)
+{
+    write_seeded_run(run, plan_text, info, 3);
 }
 
 #endif

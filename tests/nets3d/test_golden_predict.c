@@ -75,9 +75,9 @@ static void predict_like(const char *kind, volt_precision precision, double tole
     o.mirror = strcmp(kind, "mirror") == 0;
     o.threads = 2;
     remove_folder(OUT);
-    assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+    assert_ok(volt_predictor_open(&p, (const char *[]){RUN}, 1, &o, NULL));
     assert_ok(volt_inputs_list(&cases, inputs, 3, 1));
-    assert_ok(volt_predict(p, &cases, OUT, NULL, &r));
+    assert_ok(volt_predict(p, &cases, &(volt_predict_output){.folder = OUT}, NULL, &r));
     assert_true(r.peak_bytes <= r.announced_bytes);
     print_message("%s: %.2f s, network %.2f s; %.0f MiB of %.0f MiB announced\n", kind,
                   r.seconds, r.network_s, (double)r.peak_bytes / (1 << 20),

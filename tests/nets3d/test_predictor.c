@@ -37,6 +37,17 @@ static volt_predict_options options(void)
     return o;
 }
 
+static volt_status open_run(volt_predictor **p, const char *run, const volt_predict_options *o)
+{
+    return volt_predictor_open(p, &run, 1, o, NULL);
+}
+
+static volt_status predict_to_out(volt_predictor *p, const volt_case_list *cases,
+                                  volt_predict_result *r)
+{
+    return volt_predict(p, cases, &(volt_predict_output){.folder = OUT}, NULL, r);
+}
+
 /* A scan of the fixture's balls and cubes with a matrix of its own. */
 static volt_volume *scan_of(const int64_t n[3], const double to_world[3][4], uint32_t number)
 {
@@ -118,8 +129,8 @@ static double *slow_scores(volt_predictor *p, const volt_volume *image, bool mir
                     }
                 }
                 if (pass == 0) {
-                    assert_ok(volt_program_forward(p->program, input, 0));
-                    assert_ok(volt_program_output(p->program, 0, &logits, NULL));
+                    assert_ok(volt_program_forward(p->group[0].program, input, 0));
+                    assert_ok(volt_program_output(p->group[0].program, 0, &logits, NULL));
                 }
             }
         }
@@ -142,10 +153,11 @@ static void compare_with_slow(int64_t z, int64_t y, int64_t x, bool mirror)
     double *scores;
 
     o.mirror = mirror;
-    assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+    assert_ok(open_run(&p, RUN, &o));
     assert_ok(volt_predictor_run(p, scan, &labels, NULL));
     assert_ok(volt_volume_convert(&copy, scan, VOLT_F32, NULL, 1));
-    assert_ok(volt_prepare(&prepared, &copy, NULL, p->plan, p->config, "a test", 1));
+    assert_ok(volt_prepare(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
+                           "a test", 1));
     assert_int_equal(volt_grid_voxels(&prepared.image->grid), voxels);
     scores = slow_scores(p, prepared.image, mirror);
     for (int64_t i = 0; i < voxels; i++) {
@@ -184,7 +196,7 @@ static void same_mask_for_any_threads(void **state)
     (void)state;
     make_run("0, 1, 2", "0, 1, 2", "0.8, 0.9, 1.1");
     for (o.threads = 1; o.threads <= 4; o.threads++) {
-        assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+        assert_ok(open_run(&p, RUN, &o));
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));
         volt_predictor_free(p);
         if (!first) {
@@ -238,12 +250,12 @@ static void masks_lie_where_the_scans_lie(void **state)
             write_scan(name, scan);
             volt_volume_free(scan);
         }
-        assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+        assert_ok(open_run(&p, RUN, &o));
         assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
         assert_int_equal(cases.count, 4);
         const size_t before = volt_mem_current();
         volt_mem_reset_peak();
-        assert_ok(volt_predict(p, &cases, OUT, NULL, &r));
+        assert_ok(predict_to_out(p, &cases, &r));
         assert_int_equal(r.cases, 4);
         assert_true(volt_mem_peak() <= r.announced_bytes + before);
         assert_int_equal(volt_mem_current(), before);
@@ -292,7 +304,7 @@ static void memory_is_kept_as_announced(void **state)
         o.mirror = false;
         o.step = 1;
         make_run("1, 0, 2", "1, 0, 2", spacings[s]);
-        assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+        assert_ok(open_run(&p, RUN, &o));
         for (int i = 0; i < 4; i++) {
             volt_volume *scan = plain_scan(sizes[i][0], sizes[i][1], sizes[i][2], 1);
             volt_volume *labels = NULL;
@@ -330,9 +342,9 @@ static void bad_scans_are_refused_and_masks_before_stay(void **state)
     write_scan("b.nii.gz", scan);
     ((float *)scan->data)[5] = NAN;
     write_scan("c.nii.gz", scan);
-    assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+    assert_ok(open_run(&p, RUN, &o));
     assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
-    assert_int_equal(volt_predict(p, &cases, OUT, NULL, NULL), VOLT_EDATA);
+    assert_int_equal(predict_to_out(p, &cases, NULL), VOLT_EDATA);
     assert_non_null(strstr(volt_last_error(), "c"));
     assert_true(volt_path_exists(OUT "/a.nii.gz"));
     assert_true(volt_path_exists(OUT "/b.nii.gz"));
@@ -343,7 +355,7 @@ static void bad_scans_are_refused_and_masks_before_stay(void **state)
     assert_ok(volt_write_file(IN "/b.nii.gz", "no scan", 7));
     remove_folder(OUT);
     assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
-    assert_fails(volt_predict(p, &cases, OUT, NULL, NULL), VOLT_EFORMAT, "b.nii.gz");
+    assert_fails(predict_to_out(p, &cases, NULL), VOLT_EFORMAT, "b.nii.gz");
     assert_false(volt_path_exists(OUT "/a.nii.gz"));
     volt_case_list_clear(&cases);
     scan->grid.channels = 2; /* says so; is refused before it is read */
@@ -378,7 +390,7 @@ static void stops_when_asked_and_when_memory_ends(void **state)
     before = volt_mem_current();
     for (int64_t n = 1;; n++) {
         volt_mem_fail_after(n);
-        volt_status st = volt_predictor_open(&p, RUN, &o, NULL);
+        volt_status st = open_run(&p, RUN, &o);
         if (st == VOLT_OK)
             st = volt_predictor_run(p, scan, &labels, NULL);
         volt_mem_fail_after(0);
@@ -393,7 +405,7 @@ static void stops_when_asked_and_when_memory_ends(void **state)
         failures++;
     }
     assert_true(failures > 50);
-    assert_ok(volt_predictor_open(&p, RUN, &o, NULL));
+    assert_ok(open_run(&p, RUN, &o));
     assert_int_equal(volt_predictor_run(p, scan, &labels, &cb), VOLT_ECANCELLED);
     assert_null(labels);
     volt_predictor_free(p);
@@ -406,14 +418,14 @@ static void runs_that_are_none_are_refused(void **state)
     volt_predictor *p = NULL;
 
     (void)state;
-    assert_fails(volt_predictor_open(&p, "nowhere", &o, NULL), VOLT_EIO, "nowhere");
+    assert_fails(open_run(&p, "nowhere", &o), VOLT_EIO, "nowhere");
     remove_folder(RUN);
     assert_ok(volt_make_dirs(RUN));
-    assert_fails(volt_predictor_open(&p, RUN, &o, NULL), VOLT_EIO, "checkpoint_latest");
+    assert_fails(open_run(&p, RUN, &o), VOLT_EIO, "checkpoint_latest");
     assert_ok(volt_write_file(RUN "/checkpoint_latest.safetensors", "x", 1));
-    assert_fails(volt_predictor_open(&p, RUN, &o, NULL), VOLT_EFORMAT, "checkpoint_latest");
+    assert_fails(open_run(&p, RUN, &o), VOLT_EFORMAT, "checkpoint_latest");
     o.step = 0;
-    assert_fails(volt_predictor_open(&p, RUN, &o, NULL), VOLT_EINVAL, "step");
+    assert_fails(open_run(&p, RUN, &o), VOLT_EINVAL, "step");
     assert_null(p);
     remove_folder(RUN);
 }

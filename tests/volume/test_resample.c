@@ -132,88 +132,6 @@ static void labels_agree_to_the_voxel(void **state)
     check_labels("labels_nearest", VOLT_U16, "<u2", VOLT_NEAREST, VOLT_NO_AXIS);
 }
 
-/* Labels may differ from the float64 peer where two classes are nearly equal, nowhere else. */
-static void check_argmax(const char *name, volt_dtype dtype, int axis)
-{
-    npy in = fixture("argmax", name, "in", "<f4"), out = fixture("argmax", name, "out", "|u1");
-    npy margin = fixture("argmax", name, "margin", "<f4");
-    const volt_logits logits = {in.data, in.shape[0], {in.shape[1], in.shape[2], in.shape[3]}};
-    const int64_t low[3] = {1, 2, 3};
-    const volt_box where = volt_box_at(low, out.shape);
-    const int64_t n[3] = {out.shape[0] + 2, out.shape[1] + 3, out.shape[2] + 5};
-    const volt_grid g = volt_grid_make(n, 1, (double[]){1, 1, 1});
-    volt_volume *v = NULL, *w = NULL;
-    int64_t compared = 0;
-
-    assert_ok(volt_volume_create(&v, &g, dtype));
-    assert_ok(volt_volume_create(&w, &g, dtype));
-    memset(v->data, 77, volt_volume_bytes(v));
-    memset(w->data, 77, volt_volume_bytes(v));
-    const size_t before = volt_mem_current();
-    volt_mem_reset_peak();
-    assert_ok(volt_resample_argmax(v, where, &logits, axis, 1));
-    assert_true(volt_mem_peak() - before <=
-                volt_resample_scratch_bytes(logits.shape, out.shape, 1));
-    assert_ok(volt_resample_argmax(w, where, &logits, axis, 3));
-    assert_memory_equal(v->data, w->data, volt_volume_bytes(v));
-    for (int64_t i = 0; i < volt_grid_voxels(&g); i++) {
-        const int64_t z = i / (n[1] * n[2]) - low[0], y = i / n[2] % n[1] - low[1];
-        const int64_t x = i % n[2] - low[2];
-        const int found = dtype == VOLT_U8 ? ((uint8_t *)v->data)[i] : ((uint16_t *)v->data)[i];
-        if (z < 0 || y < 0 || x < 0 || z >= out.shape[0] || y >= out.shape[1] ||
-            x >= out.shape[2]) {
-            assert_int_equal(found, dtype == VOLT_U8 ? 77 : 77 * 257);
-            continue;
-        }
-        const int64_t k = (z * out.shape[1] + y) * out.shape[2] + x;
-        if (((float *)margin.data)[k] > 1e-3f) {
-            assert_int_equal(found, ((uint8_t *)out.data)[k]);
-            compared++;
-        }
-    }
-    assert_true(compared > out.count * 9 / 10);
-    volt_volume_free(w);
-    volt_volume_free(v);
-    free(margin.data);
-    free(out.data);
-    free(in.data);
-}
-
-static void logits_go_straight_to_labels(void **state)
-{
-    (void)state;
-    check_argmax("plain", VOLT_U8, VOLT_NO_AXIS);
-    check_argmax("plain", VOLT_U16, VOLT_NO_AXIS);
-    check_argmax("separate", VOLT_U8, 0);
-    check_argmax("same", VOLT_U16, VOLT_NO_AXIS);
-}
-
-static void the_lowest_of_equal_classes_wins(void **state)
-{
-    const float data[3] = {1, 1, 0};
-    const volt_logits logits = {data, 3, {1, 1, 1}};
-    const volt_grid g = volt_grid_make((int64_t[]){2, 2, 2}, 1, (double[]){1, 1, 1});
-    volt_volume *v = NULL;
-
-    (void)state;
-    assert_ok(volt_volume_create(&v, &g, VOLT_U8));
-    memset(v->data, 9, 8);
-    assert_ok(volt_resample_argmax(v, volt_box_of_shape(g.n), &logits, VOLT_NO_AXIS, 2));
-    for (int i = 0; i < 8; i++)
-        assert_int_equal(((uint8_t *)v->data)[i], 0);
-    assert_fails(volt_resample_argmax(v, (volt_box){{0, 0, 0}, {2, 3, 2}}, &logits, -1, 1),
-                 VOLT_EINVAL, "sticks out");
-    assert_fails(volt_resample_argmax(v, (volt_box){{0, 0, 0}, {0, 2, 2}}, &logits, -1, 1),
-                 VOLT_EINVAL, "empty");
-    assert_fails(volt_resample_argmax(v, volt_box_of_shape(g.n),
-                                      &(volt_logits){data, 257, {1, 1, 1}}, -1, 1),
-                 VOLT_EINVAL, "257 classes");
-    v->dtype = VOLT_I8;
-    assert_fails(volt_resample_argmax(v, volt_box_of_shape(g.n), &logits, -1, 1), VOLT_EINVAL,
-                 "int8");
-    volt_volume_free(v);
-}
-
 static void shapes_follow_spacing(void **state)
 {
     int64_t n[3] = {7, 7, 7};
@@ -369,8 +287,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(images_agree_with_skimage),
         cmocka_unit_test(labels_agree_to_the_voxel),
-        cmocka_unit_test(logits_go_straight_to_labels),
-        cmocka_unit_test(the_lowest_of_equal_classes_wins),
         cmocka_unit_test(shapes_follow_spacing),
         cmocka_unit_test(the_separate_axis_is_nnunets),
         cmocka_unit_test(the_field_of_view_stays),

@@ -1,5 +1,6 @@
 #include "tests/volume/fixture.h"
 #include "base/rng.h"
+#include "volume/stitch.h"
 #include "volume/tiles.h"
 
 #define VALUES "volume/tiles_values.txt"
@@ -65,41 +66,76 @@ static void maps_agree_with_peers(void **state)
     volt_free(nnunet);
 }
 
-/* Tiles that are the image itself sum up to the image, whatever sticks out. */
-static void stitched_tiles_give_the_image_back(void **state)
+/* Tiles that are the image itself give the image back, whatever sticks out or is mirrored, and
+ * however few slices are held; `room` 0 = all. */
+static void stitch(const int64_t n[3], int flips, bool rolling)
 {
-    static const int64_t images[][3] = {{9, 17, 23}, {3, 30, 8}, {1, 5, 40}};
-    const int64_t patch[3] = {4, 8, 8};
+    const int64_t patch[3] = {4, 8, 8}, voxels = n[0] * n[1] * n[2];
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
     float weight[4 * 8 * 8], tile[2 * 4 * 8 * 8];
+    int64_t seen = 0;
+    float *image;
+    volt_stitch s;
+    volt_tiles t;
+
+    assert_ok(volt_importance_map(weight, patch, VOLT_TILES_NNUNET));
+    assert_ok(volt_alloc(&image, (size_t)voxels * 8, "an image"));
+    for (int64_t i = 0; i < 2 * voxels; i++)
+        image[i] = (float)volt_rng_normal(&rng);
+    assert_ok(volt_tiles_plan(&t, n, patch, 0.5, VOLT_TILES_NNUNET));
+    assert_ok(volt_stitch_open(&s, 2, n, rolling ? volt_stitch_room(n[0], 4) : n[0]));
+    for (int64_t z = 0; z < t.per_axis[0]; z++) {
+        const int64_t row = t.per_axis[1] * t.per_axis[2];
+        const int64_t done = z + 1 < t.per_axis[0] ? t.start[0][z + 1] : n[0];
+        for (int64_t i = z * row; i < (z + 1) * row; i++) {
+            const volt_box box = volt_tiles_box(&t, i);
+            for (int f = 0; f < flips; f++) {
+                const bool flip[3] = {f & 1, f >> 1 & 1, f >> 2 & 1};
+                volt_tile_read(tile, box, image, 2, n, flip, 2);
+                volt_stitch_add(&s, &(volt_stitch_tile){box, tile, flip, weight, f > 0}, 2);
+            }
+        }
+        assert_true(volt_stitch_finish(&s, done, 2));
+        for (; seen < done * n[1] * n[2]; seen++) {
+            for (int64_t c = 0; c < 2; c++) {
+                const int64_t at = seen + (c * s.room - s.low) * n[1] * n[2];
+                const double mean = (double)s.sum[at] / flips;
+                assert_true(fabs(mean - (double)image[c * voxels + seen]) < 1e-5);
+            }
+        }
+        if (rolling)
+            volt_stitch_drop(&s, done > 0 ? done - 1 : 0, 2);
+    }
+    assert_int_equal(seen, voxels);
+    volt_stitch_close(&s);
+    volt_tiles_free(&t);
+    volt_free(image);
+}
+
+static void stitched_tiles_give_the_image_back(void **state)
+{
+    static const int64_t images[][3] = {{9, 17, 23}, {3, 30, 8}, {1, 5, 40}, {23, 8, 9}};
 
     (void)state;
-    assert_ok(volt_importance_map(weight, patch, VOLT_TILES_NNUNET));
-    for (int k = 0; k < 3; k++) {
-        const int64_t *n = images[k], voxels = n[0] * n[1] * n[2];
-        float *image, *sum, *total;
-        volt_tiles t;
-
-        assert_ok(volt_alloc(&image, (size_t)voxels * 8, "an image"));
-        assert_ok(volt_alloc_zero(&sum, (size_t)voxels * 2, 4, "a sum"));
-        assert_ok(volt_alloc_zero(&total, (size_t)voxels, 4, "weights"));
-        for (int64_t i = 0; i < 2 * voxels; i++)
-            image[i] = (float)volt_rng_normal(&rng);
-        assert_ok(volt_tiles_plan(&t, n, patch, 0.5, VOLT_TILES_NNUNET));
-        for (int64_t i = 0; i < t.count; i++) {
-            const volt_box box = volt_tiles_box(&t, i);
-
-            volt_tile_read(tile, box, image, 2, n, 2);
-            volt_tile_add(sum, total, box, tile, weight, 2, n, 2);
-        }
-        volt_tile_divide(sum, total, 2, voxels, 2);
-        for (int64_t i = 0; i < 2 * voxels; i++)
-            assert_true(fabsf(sum[i] - image[i]) < 1e-5f);
-        volt_tiles_free(&t);
-        volt_free(total);
-        volt_free(sum);
-        volt_free(image);
+    for (int k = 0; k < 4; k++) {
+        stitch(images[k], 1, false);
+        stitch(images[k], 8, false);
+        stitch(images[k], 8, true);
     }
+}
+
+static void a_score_that_is_not_finite_is_noticed(void **state)
+{
+    const int64_t n[3] = {2, 2, 2};
+    const float values[8] = {1, 2, 3, 4, 5, INFINITY, 7, 8};
+    volt_stitch s;
+
+    (void)state;
+    assert_ok(volt_stitch_open(&s, 1, n, 2));
+    volt_stitch_add(&s, &(volt_stitch_tile){.box = volt_box_of_shape(n), .values = values}, 1);
+    assert_true(volt_stitch_finish(&s, 1, 2));
+    assert_false(volt_stitch_finish(&s, 2, 2));
+    volt_stitch_close(&s);
 }
 
 /* The patch is larger: the image lies in its middle, the odd voxel at the high end. */
@@ -107,7 +143,8 @@ static void a_small_image_is_padded_around(void **state)
 {
     const int64_t image_shape[3] = {1, 2, 3}, patch[3] = {1, 5, 6};
     const float image[6] = {1, 2, 3, 4, 5, 6};
-    float tile[30], sum[6] = {0}, total[6] = {0};
+    float tile[30];
+    volt_stitch s;
     volt_tiles t;
 
     (void)state;
@@ -117,19 +154,21 @@ static void a_small_image_is_padded_around(void **state)
     assert_int_equal(box.low[1], -1);
     assert_int_equal(box.low[2], -1);
     memset(tile, 0xff, sizeof tile);
-    volt_tile_read(tile, box, image, 1, image_shape, 1);
+    volt_tile_read(tile, box, image, 1, image_shape, NULL, 1);
     for (int y = 0; y < 5; y++) {
         for (int x = 0; x < 6; x++)
             assert_true(
                 tile[y * 6 + x] ==
                 (y >= 1 && y <= 2 && x >= 1 && x <= 3 ? image[(y - 1) * 3 + x - 1] : 0));
     }
-    volt_tile_add(sum, total, box, tile, NULL, 1, image_shape, 1);
-    volt_tile_add(sum, NULL, box, tile, NULL, 1, image_shape, 1);
+    assert_ok(volt_stitch_open(&s, 1, image_shape, 1));
+    volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = tile}, 1);
+    volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = tile, .again = true}, 1);
     for (int i = 0; i < 6; i++) {
-        assert_true(sum[i] == 2 * image[i]);
-        assert_true(total[i] == 1);
+        assert_true(s.sum[i] == 2 * image[i]);
+        assert_true(s.total[i] == 1);
     }
+    volt_stitch_close(&s);
     volt_tiles_free(&t);
 }
 
@@ -137,19 +176,23 @@ static void bits_do_not_depend_on_threads(void **state)
 {
     const int64_t n[3] = {6, 7, 9};
     const volt_box box = {{-1, 2, 3}, {5, 8, 12}};
-    float values[2 * 6 * 6 * 9], weight[6 * 6 * 9], first[2 * 378] = {0}, other[2 * 378];
+    float values[2 * 6 * 6 * 9], weight[6 * 6 * 9], first[2 * 378];
     volt_rng rng = volt_rng_open(2, 0, 0, VOLT_RNG_TEST);
 
     (void)state;
     for (int i = 0; i < 648; i++)
         values[i] = (float)volt_rng_normal(&rng);
     for (int i = 0; i < 324; i++)
-        weight[i] = (float)volt_rng_uniform(&rng);
-    volt_tile_add(first, NULL, box, values, weight, 2, n, 1);
-    for (int threads = 2; threads < 6; threads++) {
-        memset(other, 0, sizeof other);
-        volt_tile_add(other, NULL, box, values, weight, 2, n, threads);
-        assert_memory_equal(first, other, sizeof first);
+        weight[i] = 1 + (float)volt_rng_uniform(&rng);
+    for (int threads = 1; threads < 6; threads++) {
+        volt_stitch s;
+        assert_ok(volt_stitch_open(&s, 2, n, n[0]));
+        volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = values, .weight = weight},
+                        threads);
+        if (threads == 1)
+            memcpy(first, s.sum, sizeof first);
+        assert_memory_equal(first, s.sum, sizeof first);
+        volt_stitch_close(&s);
     }
 }
 
@@ -177,6 +220,7 @@ int main(void)
         cmocka_unit_test(positions_agree_with_peers),
         cmocka_unit_test(maps_agree_with_peers),
         cmocka_unit_test(stitched_tiles_give_the_image_back),
+        cmocka_unit_test(a_score_that_is_not_finite_is_noticed),
         cmocka_unit_test(a_small_image_is_padded_around),
         cmocka_unit_test(bits_do_not_depend_on_threads),
         cmocka_unit_test(impossible_tiles_are_refused),
