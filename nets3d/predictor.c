@@ -365,8 +365,8 @@ static volt_status add_group(volt_predictor *p, described *d, const volt_predict
     VOLT_TRY(st, done, volt_plan_find(&g->config, g->plan, d->recipe.configuration));
     g->plan_text = d->plan_text;
     d->plan_text = NULL;
-    if (memcmp(g->plan->transpose_forward, p->group[0].plan->transpose_forward,
-               sizeof g->plan->transpose_forward) != 0) {
+    if (memcmp(g->config->transpose_forward, p->group[0].config->transpose_forward,
+               sizeof g->config->transpose_forward) != 0) {
         st = volt_fail(VOLT_ENOTSUP,
                        "%s and %s order the axes differently: predict with each and average "
                        "with 'volt ensemble'",
@@ -461,8 +461,10 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     if (volt_predictor_networks(p) > 1)
         volt_report(cb, VOLT_LOG_INFO, "an ensemble of %d networks",
                     volt_predictor_networks(p));
-    for (int g = 0; g < p->groups && !options->whole; g++)
-        VOLT_TRY(st, done, volt_group_open(p, &p->group[g], p->group[g].config->patch));
+    for (int g = 0; g < p->groups; g++) {
+        if (!volt_group_is_whole(p, &p->group[g]))
+            VOLT_TRY(st, done, volt_group_open(p, &p->group[g], p->group[g].config->patch));
+    }
     p->held_bytes = volt_mem_current() - before;
     *out = p;
     p = NULL;

@@ -51,7 +51,7 @@ static size_t loading_bytes(const volt_predictor *p)
 
     for (int i = 0; i < p->groups; i++) {
         const volt_group *g = &p->group[i];
-        if (g->networks > 1 || p->options.whole)
+        if (g->networks > 1 || volt_group_is_whole(p, g))
             most = larger(most, (size_t)volt_graph_param_elements(g->graph) * sizeof(float));
     }
     return most;

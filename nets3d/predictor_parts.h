@@ -101,6 +101,8 @@ VOLT_MUST_USE volt_status volt_export_probability(volt_volume **out, const volt_
 
 /* ---- tiles ---- */
 
+/* Whether scans go through in one piece. */
+bool volt_group_is_whole(const volt_predictor *p, const volt_group *g);
 /* Makes the program for prepared scans of `shape` unless it is there, and allocates buffers.
  * Nothing is done without `whole` after the first time. */
 VOLT_MUST_USE volt_status volt_group_compile(volt_predictor *p, volt_group *g,

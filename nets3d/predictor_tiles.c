@@ -13,13 +13,18 @@ static size_t voxels_of(const int64_t patch[3])
 
 /* ---- the program ---- */
 
+bool volt_group_is_whole(const volt_predictor *p, const volt_group *g)
+{
+    return p->options.whole || g->config->whole;
+}
+
 void volt_group_patch(int64_t out[3], const volt_predictor *p, const volt_group *g,
                       const int64_t shape[3])
 {
     int64_t divisor[3];
 
     memcpy(out, g->config->patch, sizeof g->config->patch);
-    if (!p->options.whole)
+    if (!volt_group_is_whole(p, g))
         return;
     volt_unet_divisor(divisor, &g->config->net);
     for (int a = 0; a < 3; a++)
