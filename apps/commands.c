@@ -19,6 +19,7 @@
     X(augment) \
     X(dataset_show) \
     X(import_dataset) \
+    X(import_model) \
     X(bench_net) \
     X(bench_ops) \
     X(bench_io) \

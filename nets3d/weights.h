@@ -24,9 +24,12 @@ typedef struct volt_weights volt_weights;
 VOLT_CALL volt_weights_open(volt_weights **out, const char *path);
 VOLT_API void volt_weights_close(volt_weights *w); /* NULL is allowed */
 VOLT_API size_t volt_weights_count(const volt_weights *w);
+VOLT_API const char *volt_weights_path(const volt_weights *w); /* borrowed */
 /* Name (prefixes taken off) and shape of tensor `index`; borrowed. */
 VOLT_API const char *volt_weights_name(const volt_weights *w, size_t index);
 VOLT_API const volt_tensor_view *volt_weights_view(const volt_weights *w, size_t index);
+/* Index of the first tensor with the same memory and shape; `index` itself when it is that. */
+VOLT_API int64_t volt_weights_alias(const volt_weights *w, size_t index);
 /* Index of the tensor called `name`, or -1. */
 VOLT_API int64_t volt_weights_find(const volt_weights *w, const char *name);
 /* The torch file behind it, or NULL: for what a checkpoint holds beside weights. */
@@ -35,19 +38,20 @@ VOLT_API const volt_torch_file *volt_weights_torch(const volt_weights *w);
  * type; VOLT_EFORMAT: another number of elements, or a value that is not finite. */
 VOLT_CALL volt_weights_copy(float *out, const volt_weights *w, size_t index, int64_t count);
 
-/* What became of a graph's parameters and a file's tensors. Lists hold borrowed names. */
+/* What became of a graph's parameters and a file's tensors. */
 typedef struct volt_weights_report {
     int64_t taken;       /* parameters filled from the file */
     int64_t aliases;     /* tensors that repeat one taken: kept once */
-    int64_t zeros;       /* parameters that the map sets to 0 or 1 */
-    const char **unused; /* tensors of the file that no parameter took */
+    int64_t filled;      /* parameters that the map sets to 0 or 1 */
+    const char **unused; /* names (borrowed from the file) of tensors that no parameter took */
     size_t unused_count;
 } volt_weights_report;
 VOLT_API void volt_weights_report_clear(volt_weights_report *report);
 
-/* One rule of a map: parameters of the graph that match `to` take the tensor `from`. Both may
- * hold '*' (at most 4), each standing for the same text on both sides. `from` "=0" or "=1"
- * fills the parameter with that number. Of several rules that match, the first counts. */
+/* One rule of a map: parameters of the graph whose name fits `to` take the tensor `from`. Both
+ * may hold '*' (at most 4), each standing for the same whole part between dots on both sides.
+ * `from` "=0" or "=1" fills the parameter with that number. Of several rules that fit, the
+ * first counts; names without a rule stay. */
 typedef struct volt_name_rule {
     char *to, *from;
 } volt_name_rule;
@@ -57,12 +61,13 @@ typedef struct volt_name_map {
 } volt_name_map;
 /* Reads a JSON object {"to": "from", ...}. VOLT_EIO, VOLT_EFORMAT. */
 VOLT_CALL volt_name_map_read(volt_name_map *out, const char *path);
+VOLT_CALL volt_name_map_add(volt_name_map *map, const char *to, const char *from);
 VOLT_API void volt_name_map_clear(volt_name_map *map);
 
 /* Fills all parameters of `graph` (flat host array, in its order; undefined on failure). `map`
  * NULL: every parameter takes the tensor of its own name. Strict: VOLT_EFORMAT names the first
  * parameter without a tensor or with one of another shape, and how many there are; tensors
- * left over are listed in *report (cleared by the caller). */
+ * left over are listed in *report (volt_weights_report_clear). */
 VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt_weights *w,
                             const volt_graph *graph, const volt_name_map *map);
 

@@ -2,35 +2,24 @@
  * near-ties (its README: at most 2e-4 of the voxels). Skipped without the shared data. */
 #include "io/nifti.h"
 #include "tests/nets3d/golden.h"
+#include "nets3d/import_model.h"
 #include "tests/nets3d/predict_fixture.h"
 
 #define SCANS VOLT_SHARED_DATA "/msd_hippocampus/imagesTr"
 #define RUN   "golden-run"
 #define OUT   "golden-out"
 
+/* By import of nnU-Net's results folder. */
 static void make_run(void)
 {
-    volt_dataset_info info;
-    const volt_plan_config *config;
-    volt_plan *plan = NULL;
-    volt_graph *g = NULL;
-    float *weights;
+    const volt_import_options none = {0};
+    volt_import_result r = {0};
 
-    assert_ok(volt_dataset_info_read(&info, GOLDEN "/model/dataset.json"));
-    assert_ok(volt_plan_read(&plan, GOLDEN "/model/plans.json", &info));
-    assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
-    assert_ok(volt_unet_build(&g, &config->net));
-    assert_int_equal(volt_graph_param_elements(g), 5603177);
-    assert_ok(
-        volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
-    golden_weights(weights, g);
     remove_folder(RUN);
-    assert_ok(volt_make_dirs(RUN));
-    write_model(RUN "/checkpoint_latest.safetensors", plan, &info, g, weights);
-    volt_free(weights);
-    volt_graph_free(g);
-    volt_plan_free(plan);
-    volt_dataset_info_clear(&info);
+    assert_ok(volt_import_model(GOLDEN "/model", RUN, &none, NULL, &r));
+    assert_int_equal(r.folds, 1);
+    assert_int_equal(r.parameters, 5603177);
+    assert_string_equal(r.configuration, "3d_fullres");
 }
 
 static void compare(const char *name, const char *kind, double tolerance)

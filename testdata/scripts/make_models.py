@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""Small nnU-Net v2 results folders of every kind, with nnU-Net's own predictions; MONAI's DynUNet.
+
+usage: make_models.py OUT [NAME...]
+OUT/models/NAME: model/ (plans.json, dataset.json, fold_K/checkpoint_final.pth: what
+nnUNetPredictor.initialize_from_trained_model_folder opens), scan_0000.nii.gz ..., nnU-Net's mask and softmax
+(float16) without and with mirroring (plain.nii.gz, plain.npz, mirror.nii.gz, mirror.npz). Each network is
+trained for a moment, so that masks have a shape and classes few near-ties.
+OUT/models/dynunet: state dict, patch and logits of MONAI's DynUNet.
+Versions: nnunetv2 2.8.1, torch 2.13 (CPU, fp32), monai 1.6.1.
+"""
+import json, os, sys, tempfile
+os.environ.setdefault("nnUNet_compile", "f")
+for key in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
+    os.environ.setdefault(key, tempfile.gettempdir())
+import numpy as np
+import SimpleITK as sitk
+import torch
+from scipy.ndimage import gaussian_filter
+
+torch.set_num_threads(2)
+LRELU = {"nonlin": "torch.nn.LeakyReLU", "nonlin_kwargs": {"inplace": True}}
+
+
+def config(patch, spacing, norms, strides, kernels, median, features=(4, 8, 16), residual=False, masks=None):
+    dim = len(patch)
+    kwargs = {"n_stages": len(strides), "features_per_stage": list(features[:len(strides)]),
+              "conv_op": f"torch.nn.modules.conv.Conv{dim}d", "kernel_sizes": kernels, "strides": strides,
+              "n_conv_per_stage": [2] * len(strides), "n_conv_per_stage_decoder": [2] * (len(strides) - 1), "conv_bias": True,
+              "norm_op": f"torch.nn.modules.instancenorm.InstanceNorm{dim}d", "norm_op_kwargs": {"eps": 1e-05, "affine": True},
+              "dropout_op": None, "dropout_op_kwargs": None, **LRELU}
+    name = "PlainConvUNet"
+    if residual:
+        name = "ResidualEncoderUNet"
+        del kwargs["n_conv_per_stage"]
+        kwargs["n_blocks_per_stage"] = [1, 2, 2][:len(strides)]
+        kwargs["n_conv_per_stage_decoder"] = [1] * (len(strides) - 1)
+    resample = {"order": 3, "order_z": 0, "force_separate_z": None}
+    return {"data_identifier": "nnUNetPlans", "preprocessor_name": "DefaultPreprocessor", "batch_size": 2, "patch_size": list(patch),
+            "median_image_size_in_voxels": [float(m) for m in median], "spacing": list(spacing), "normalization_schemes": norms,
+            "use_mask_for_norm": masks or [False] * len(norms),
+            "resampling_fn_data": "resample_data_or_seg_to_shape", "resampling_fn_data_kwargs": {"is_seg": False, **resample},
+            "resampling_fn_seg": "resample_data_or_seg_to_shape",
+            "resampling_fn_seg_kwargs": {"is_seg": True, **resample, "order": 1},
+            "resampling_fn_probabilities": "resample_data_or_seg_to_shape",
+            "resampling_fn_probabilities_kwargs": {"is_seg": False, **resample, "order": 1},
+            "architecture": {"network_class_name": f"dynamic_network_architectures.architectures.unet.{name}",
+                             "arch_kwargs": kwargs, "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"]},
+            "batch_dice": False}
+
+
+def cubes(stages, dim=3):
+    return [[1] * dim] + [[2] * dim] * (stages - 1), [[3] * dim] * stages
+
+
+LABELS = {"background": 0, "organ": 1, "lesion": 2}
+Z, CT = "ZScoreNormalization", "CTNormalization"
+S3, K3 = cubes(3)
+S2, K2 = cubes(3, 2)
+# name: (configuration's name, configuration, transpose_forward, scan shape z y x, spacing z y x, options)
+CASES = {
+    "resampled": ("3d_fullres", config((16, 16, 16), (1.2, 1.0, 1.1), [Z], S3, K3, (20, 24, 24)), [0, 1, 2], (17, 26, 20), (1.5, 0.9, 1.3), {}),
+    "anisotropic": ("3d_fullres", config((8, 24, 24), (4.0, 1.0, 1.0), [Z], [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+                                         (10, 30, 30)), [0, 1, 2], (9, 28, 31), (5.0, 1.1, 0.9), {}),
+    "oblique": ("3d_fullres", config((16, 16, 16), (1.0, 1.0, 1.0), [Z], S3, K3, (20, 24, 24)), [0, 1, 2], (18, 20, 22), (1.0, 1.0, 1.0),
+                {"oblique": True}),
+    "transposed": ("3d_fullres", config((8, 24, 16), (3.0, 0.9, 1.2), [Z], [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
+                                        (10, 26, 20)), [2, 0, 1], (24, 19, 11), (0.9, 1.2, 2.6), {}),
+    "cropped": ("3d_fullres", config((16, 16, 16), (1.0, 1.1, 1.0), [Z, Z], S3, K3, (20, 24, 24), masks=[True, False]), [0, 1, 2], (24, 27, 25),
+                (1.0, 1.0, 1.2), {"border": (3, 5, 4), "channels": 2}),
+    "lowres": ("3d_lowres", config((16, 16, 16), (2.1, 1.9, 2.0), [CT], S3, K3, (20, 24, 24)), [0, 1, 2], (30, 28, 33), (1.0, 0.9, 1.1), {"ct": True}),
+    "flat": ("2d", config((24, 32), (1.0, 1.0), [Z], S2, K2, (24, 30)), [0, 1, 2], (9, 27, 35), (3.0, 1.0, 0.9), {}),
+    "residual": ("3d_fullres", config((16, 16, 16), (1.0, 1.0, 1.0), [Z], S3, K3, (20, 24, 24), residual=True), [0, 1, 2], (18, 24, 19),
+                 (1.1, 1.0, 1.0), {"planner": "nnUNetPlannerResEncM"}),
+    "regions": ("3d_fullres", config((16, 16, 16), (1.0, 1.0, 1.0), [Z], S3, K3, (20, 24, 24)), [0, 1, 2], (18, 20, 23), (1.0, 1.1, 1.0),
+                {"regions": True}),
+    "folds": ("3d_fullres", config((16, 16, 16), (1.0, 1.0, 1.0), [Z], S3, K3, (20, 24, 24)), [0, 1, 2], (17, 20, 18), (1.0, 1.0, 1.0), {"folds": 2}),
+}
+
+
+def scan(shape, options, seed):
+    """A body with an organ and lesions in it, in arbitrary units; borders of zeros where asked."""
+    rng = np.random.default_rng(seed)
+    z, y, x = np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij")
+    organ = (z / 0.7) ** 2 + (y / 0.75) ** 2 + (x / 0.6) ** 2 + 0.5 * gaussian_filter(rng.normal(0, 1, shape), 3) * 6 < 1
+    spots = gaussian_filter(rng.normal(0, 1, shape), [max(1.2, n / 12) for n in shape])
+    lesion = organ & (spots > np.quantile(spots[organ], 0.8))
+    labels = organ.astype(np.uint8) + lesion
+    channels = []
+    for c in range(options.get("channels", 1)):
+        image = 100 + 30 * y + np.where(organ, 90 - 150 * c, 0) + np.where(lesion, 110, 0) + rng.normal(0, 12, shape)
+        b = options.get("border")
+        if b:
+            inside = np.zeros(shape, bool)
+            inside[b[0]:-b[0], b[1]:-b[1] - 1, b[2]:] = True
+            image = image * inside
+            labels = labels * inside
+        channels.append(image.astype(np.float32))
+    return channels, labels
+
+
+def save_scan(path, array, spacing, options):
+    image = sitk.GetImageFromArray(array)
+    image.SetSpacing([float(s) for s in spacing[::-1]])
+    image.SetOrigin([12.5, -30.25, 7.0])
+    if options.get("oblique"):
+        a, b = 0.3, -0.2
+        turn = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]]) @ \
+            np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]]) @ np.diag([-1, 1, -1])
+        image.SetDirection(turn.flatten().tolist())
+    sitk.WriteImage(image, path)
+
+
+def train(network, data, seg, patch, regions):
+    """A moment of Adam on random patches of the preprocessed case."""
+    rng = np.random.default_rng(1)
+    optimizer = torch.optim.Adam(network.parameters(), 5e-3)
+    pad = [max(0, p - n) for p, n in zip(patch, data.shape[-len(patch):])]
+    width = [(0, 0)] * (data.ndim - len(patch)) + [(p // 2, p - p // 2) for p in pad]
+    data, seg = np.pad(data, width), np.pad(np.maximum(seg, 0), width)
+    network.train()
+    for _ in range(90):
+        xs, ys = [], []
+        for _ in range(2):
+            start = [int(rng.integers(0, n - p + 1)) for p, n in zip(patch, data.shape[-len(patch):])]
+            cut = tuple(slice(s, s + p) for s, p in zip(start, patch))
+            cut = (slice(None),) + ((int(rng.integers(data.shape[1])),) if len(patch) == 2 else ()) + cut
+            xs.append(data[cut])
+            ys.append(seg[cut][0])
+        x, y = torch.from_numpy(np.stack(xs)), torch.from_numpy(np.stack(ys)).long()
+        for axis in range(2, x.ndim):  # so that mirrored passes agree
+            if rng.random() < 0.5:
+                x, y = x.flip(axis), y.flip(axis - 1)
+        out = network(x)
+        out = out[0] if isinstance(out, (list, tuple)) else out
+        if regions:
+            target = torch.stack([(y >= 1), (y == 2)], 1).float()
+            loss = torch.nn.functional.binary_cross_entropy_with_logits(out, target)
+        else:
+            loss = torch.nn.functional.cross_entropy(out, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    network.eval()
+    return float(loss)
+
+
+def make_case(out, name):
+    from nnunetv2.inference.export_prediction import export_prediction_from_logits
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+    from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
+
+    config_name, cfg, order, shape, spacing, options = CASES[name]
+    seed = 100 + list(CASES).index(name)
+    torch.manual_seed(seed)
+    folder = os.path.join(out, "models", name)
+    model = os.path.join(folder, "model")
+    os.makedirs(model, exist_ok=True)
+    channels, labels = scan(shape, options, seed)
+    files = [os.path.join(folder, f"scan_{c:04d}.nii.gz") for c in range(len(channels))]
+    for file, array in zip(files, channels):
+        save_scan(file, array, spacing, options)
+    truth = os.path.join(tempfile.mkdtemp(), "truth.nii.gz")
+    save_scan(truth, labels, spacing, options)
+
+    dataset = {"channel_names": {str(c): "CT" if options.get("ct") else f"MR{c}" for c in range(len(channels))}, "labels": dict(LABELS),
+               "numTraining": 1, "file_ending": ".nii.gz"}
+    if options.get("regions"):
+        dataset["labels"] = {"background": 0, "whole": [1, 2], "lesion": 2}
+        dataset["regions_class_order"] = [1, 2]
+    values = channels[0][labels > 0]
+    intensities = {"max": float(values.max()), "mean": float(values.mean()), "median": float(np.median(values)), "min": float(values.min()),
+                   "percentile_00_5": float(np.percentile(values, 0.5)), "percentile_99_5": float(np.percentile(values, 99.5)),
+                   "std": float(values.std())}
+    plans = {"dataset_name": f"Dataset900_{name}", "plans_name": "nnUNetPlans",
+             "original_median_spacing_after_transp": [float(spacing[a]) for a in order],
+             "original_median_shape_after_transp": [int(shape[a]) for a in order], "image_reader_writer": "SimpleITKIO",
+             "transpose_forward": order, "transpose_backward": [order.index(a) for a in range(3)], "configurations": {config_name: cfg},
+             "experiment_planner_used": options.get("planner", "ExperimentPlanner"), "label_manager": "LabelManager",
+             "foreground_intensity_properties_per_channel": {str(c): intensities for c in range(len(channels))}}
+    for what, text in (("plans", plans), ("dataset", dataset)):
+        with open(os.path.join(model, what + ".json"), "w") as f:
+            json.dump(text, f, indent=4)
+    manager = PlansManager(plans)
+    configuration = manager.get_configuration(config_name)
+    data, seg, properties = configuration.preprocessor_class(verbose=False).run_case(files, truth, manager, configuration, dataset)
+    data, seg = np.asarray(data, np.float32), np.asarray(seg)
+    heads = manager.get_label_manager(dataset).num_segmentation_heads
+    axes = tuple(range(len(cfg["patch_size"])))
+    for fold in range(options.get("folds", 1)):
+        network = nnUNetTrainer.build_network_architecture(manager, configuration, len(channels), heads, enable_deep_supervision=True)
+        loss = train(network, data, seg, cfg["patch_size"], bool(options.get("regions")))
+        os.makedirs(os.path.join(model, f"fold_{fold}"), exist_ok=True)
+        torch.save({"network_weights": network.state_dict(), "optimizer_state": None, "grad_scaler_state": None,
+                    "logging": {"mean_fg_dice": [np.float32(0.5)]}, "_best_ema": np.float32(0.5), "current_epoch": 1,
+                    "init_args": {"plans": plans, "configuration": config_name, "fold": fold, "dataset_json": dataset,
+                                  "device": torch.device("cpu")},
+                    "trainer_name": "nnUNetTrainer", "inference_allowed_mirroring_axes": axes},
+                   os.path.join(model, f"fold_{fold}", "checkpoint_final.pth"))
+        print(f"{name} fold {fold}: loss {loss:.3f}, prepared {data.shape}")
+    for mirror in (False, True):
+        predictor = nnUNetPredictor(use_mirroring=mirror, perform_everything_on_device=False, device=torch.device("cpu"), verbose=False,
+                                    allow_tqdm=False)
+        predictor.initialize_from_trained_model_folder(model, tuple(range(options.get("folds", 1))))
+        data, _, properties = configuration.preprocessor_class(verbose=False).run_case(files, None, manager, configuration, dataset)
+        logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(np.asarray(data, np.float32)))
+        base = os.path.join(folder, "mirror" if mirror else "plain")
+        export_prediction_from_logits(logits, properties, configuration, manager, dataset, base, save_probabilities=True)
+        os.remove(base + ".pkl")
+        softmax = np.load(base + ".npz")["probabilities"]
+        np.savez_compressed(base + ".npz", probabilities=softmax.astype(np.float16))
+        mask = sitk.GetArrayFromImage(sitk.ReadImage(base + ".nii.gz"))
+        print(name, "mirror" if mirror else "plain", "voxels", np.bincount(mask.ravel()).tolist())
+
+
+def make_dynunet(out):
+    from monai.networks.nets import DynUNet
+    from safetensors.torch import save_file
+
+    folder = os.path.join(out, "models", "dynunet")
+    os.makedirs(folder, exist_ok=True)
+    torch.manual_seed(5)
+    strides, kernels = [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [[3, 3, 3]] * 3
+    network = DynUNet(3, 2, 3, kernels, strides, strides[1:], filters=[4, 8, 16], deep_supervision=True, deep_supr_num=1).eval()
+    for p in network.parameters():
+        if p.ndim == 1:
+            torch.nn.init.normal_(p, 0.5, 0.5)
+    x = torch.randn(1, 2, 8, 16, 16)
+    with torch.no_grad():
+        y = network(x)
+    torch.save({"epoch": 3, "state_dict": network.state_dict()}, os.path.join(folder, "dynunet.pt"))
+    save_file({"x": x, "logits": y}, os.path.join(folder, "network.safetensors"))
+    cfg = config((8, 16, 16), (1.0, 1.0, 1.0), [Z, Z], strides, kernels, (8, 16, 16))
+    plans = {"dataset_name": "Dataset901_dynunet", "plans_name": "nnUNetPlans", "original_median_spacing_after_transp": [1.0] * 3,
+             "original_median_shape_after_transp": [8, 16, 16], "image_reader_writer": "SimpleITKIO", "transpose_forward": [0, 1, 2],
+             "transpose_backward": [0, 1, 2], "configurations": {"3d_fullres": cfg}, "experiment_planner_used": "ExperimentPlanner",
+             "label_manager": "LabelManager",
+             "foreground_intensity_properties_per_channel": {c: dict(max=1.0, mean=0.0, median=0.0, min=-1.0, percentile_00_5=-1.0,
+                                                                     percentile_99_5=1.0, std=1.0) for c in "01"}}
+    dataset = {"channel_names": {"0": "T1", "1": "T2"}, "labels": dict(LABELS), "numTraining": 1, "file_ending": ".nii.gz"}
+    for what, text in (("plans", plans), ("dataset", dataset)):
+        with open(os.path.join(folder, what + ".json"), "w") as f:
+            json.dump(text, f, indent=4)
+
+
+def main():
+    out, names = sys.argv[1], sys.argv[2:] or [*CASES, "dynunet"]
+    for name in names:
+        make_dynunet(out) if name == "dynunet" else make_case(out, name)
+
+
+if __name__ == "__main__":
+    main()

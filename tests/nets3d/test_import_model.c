@@ -1,0 +1,233 @@
+#define _GNU_SOURCE
+/* Models of nnU-Net and of others become runs: weights equal to the last bit, aliases kept
+ * once, masks and logits as theirs; what does not fit is named and leaves nothing behind. */
+#include "tests/test.h"
+
+#include <stdio.h>
+
+#include "io/nifti.h"
+#include "nets3d/import_model.h"
+#include "nets3d/import_parts.h"
+#include "nets3d/predictor.h"
+#include "nets3d/weights.h"
+#include "tests/nets3d/foreign.h"
+#include "tests/nets3d/networks.h"
+
+#define MODELS VOLT_TESTDATA "/models/"
+#define RUN    "imported-run"
+#define FILE_  "imported.json"
+
+static const volt_import_options none = {0};
+
+/* Every number of every kind of tensor, whatever type and stride, is torch's own. */
+static void numbers_are_torchs(void **state)
+{
+    static const char *const names[] = {MODELS "zip.pth", MODELS "legacy.pth",
+                                        MODELS "wrapped.pth"};
+    volt_safetensors *want;
+
+    (void)state;
+    assert_ok(volt_safetensors_open(&want, MODELS "numbers.safetensors"));
+    for (int n = 0; n < 3; n++) {
+        volt_weights *w;
+        assert_ok(volt_weights_open(&w, names[n]));
+        assert_int_equal(volt_weights_count(w), volt_safetensors_count(want));
+        for (size_t i = 0; i < volt_weights_count(w); i++) {
+            const volt_tensor_view *v = volt_safetensors_find(want, volt_weights_name(w, i));
+            float *x;
+            assert_non_null(v);
+            assert_ok(volt_alloc(&x, v->bytes + 4, "a test"));
+            assert_ok(volt_weights_copy(x, w, i, (int64_t)(v->bytes / 4)));
+            assert_memory_equal(x, v->data, v->bytes);
+            volt_free(x);
+        }
+        volt_weights_close(w);
+    }
+    volt_safetensors_close(want);
+}
+
+static void import_fails(const char *source, const volt_import_options *o, volt_status code,
+                         const char *words)
+{
+    remove_tree(RUN);
+    assert_fails(volt_import_model(source, RUN, o, NULL, NULL), code, words);
+    assert_false(volt_path_exists(RUN));
+}
+
+static void a_folder_becomes_a_run(void **state)
+{
+    volt_import_result r = {0};
+
+    (void)state;
+    remove_tree(RUN);
+    assert_ok(volt_import_model(MODELS "resampled/model", RUN, &none, NULL, &r));
+    assert_int_equal(r.folds, 1);
+    assert_string_equal(r.configuration, "3d_fullres");
+    assert_string_equal(r.trainer, "nnUNetTrainer");
+    assert_int_equal(r.taken, 48);
+    assert_int_equal(r.aliases, 88); /* of 136 keys */
+    assert_int_equal(r.unused, 0);
+    assert_true(volt_path_exists(RUN "/checkpoint_latest.safetensors"));
+    assert_fails(volt_import_model(MODELS "resampled/model", RUN, &none, NULL, NULL),
+                 VOLT_EDATA, "is not empty");
+    remove_tree(RUN);
+}
+
+/* Beside no other file, the checkpoint itself says what its network is. */
+static void a_lone_checkpoint_becomes_a_run(void **state)
+{
+    volt_import_result r = {0};
+    char *data;
+    size_t bytes;
+
+    (void)state;
+    remove_tree(RUN);
+    assert_ok(volt_make_dirs("lone"));
+    assert_ok(volt_read_file(&data, &bytes,
+                             MODELS "resampled/model/fold_0/checkpoint_final.pth", 1 << 24));
+    assert_ok(volt_write_file("lone/some.pth", data, bytes));
+    volt_free(data);
+    assert_ok(volt_import_model("lone/some.pth", RUN, &none, NULL, &r));
+    assert_int_equal(r.taken, 48);
+    predicts_as_nnunet(RUN, "resampled");
+    remove_tree("lone");
+    remove_tree(RUN);
+}
+
+static void wrong_sources_are_named(void **state)
+{
+    const volt_import_options fold = {.folds = "0,3"}, text = {.folds = "first"},
+                              best = {.checkpoint = "best"},
+                              other = {.configuration = "3d_lowres"},
+                              plans = {.plans = MODELS "dynunet/plans.json",
+                                       .dataset = MODELS "dynunet/dataset.json"};
+
+    (void)state;
+    import_fails(MODELS "resampled/model", &fold, VOLT_EINVAL, "there is no");
+    import_fails(MODELS "resampled/model", &text, VOLT_EINVAL, "folds 'first'");
+    import_fails(MODELS "resampled/model", &best, VOLT_EFORMAT, "checkpoint_best.pth");
+    import_fails(MODELS "resampled/model", &other, VOLT_EINVAL, "it has: 3d_fullres");
+    import_fails(MODELS "resampled", &none, VOLT_EFORMAT, "give one, model for instance");
+    import_fails(MODELS "resampled/model", &plans, VOLT_EFORMAT, "does not fit the network");
+    import_fails(MODELS "wrapped.pth", &none, VOLT_EINVAL, "does not say what its network is");
+    import_fails(MODELS "archive.zip", &none, VOLT_EFORMAT, "not torch's");
+    import_fails(MODELS "resampled/scan_0000.nii.gz", &none, VOLT_EFORMAT, "holds no weights");
+    import_fails("nowhere", &none, VOLT_EIO, "nowhere");
+}
+
+/* The logits of MONAI's own network, under its own names. */
+static void a_dynunet_becomes_a_run(void **state)
+{
+    const volt_import_options o = {.plans = MODELS "dynunet/plans.json",
+                                   .dataset = MODELS "dynunet/dataset.json"};
+    volt_import_result r = {0};
+
+    (void)state;
+    remove_tree(RUN);
+    assert_ok(volt_import_model(MODELS "dynunet/dynunet.pt", RUN, &o, NULL, &r));
+    assert_int_equal(r.folds, 1);
+    network_computes(RUN, MODELS "dynunet/network.safetensors", 1e-4);
+    remove_tree(RUN);
+}
+
+/* The same names by a map in a file; what the map does not say right is named. */
+static void a_map_translates_names(void **state)
+{
+    static const char text[] =
+        "{\"encoder.stages.0.0.convs.0.*.bias\": \"input_block.norm1.bias\","
+        " \"decoder.seg_layers.*.*\": \"=1\"}";
+    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
+                             .dataset = MODELS "dynunet/dataset.json",
+                             .map = FILE_};
+
+    (void)state;
+    assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
+    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT,
+                 "1 stars on one side and 0 on the other");
+    assert_ok(volt_write_file(FILE_, "{\"a*\": \"b\"}", 11));
+    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "no whole part");
+    assert_ok(volt_write_file(FILE_, "{\"a\": \"=2\"}", 11));
+    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "=0 or =1 is expected");
+    assert_ok(volt_write_file(FILE_, "{\"*.bias\": \"nothing.*\"}", 23));
+    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "does not fit the network");
+    remove(FILE_);
+}
+
+/* A map that says all that the built-in one does. */
+static void a_whole_map_suffices(void **state)
+{
+    volt_name_map map = {0};
+    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
+                             .dataset = MODELS "dynunet/dataset.json",
+                             .map = FILE_};
+    json_t *root = json_object();
+
+    (void)state;
+    assert_ok(volt_dynunet_map(&map, 3));
+    for (size_t i = 0; i < map.count; i++)
+        assert_int_equal(
+            json_object_set_new(root, map.rule[i].to, json_string(map.rule[i].from)), 0);
+    assert_ok(volt_json_save(FILE_, root));
+    json_decref(root);
+    volt_name_map_clear(&map);
+    remove_tree(RUN);
+    assert_ok(volt_import_model(MODELS "dynunet/dynunet.pt", RUN, &o, NULL, NULL));
+    network_computes(RUN, MODELS "dynunet/network.safetensors", 1e-4);
+    remove_tree(RUN);
+    remove(FILE_);
+}
+
+/* Weights with other names, extra ones, or a value that is no number. */
+static void misfits_are_named(void **state)
+{
+    float x[8] = {0};
+    volt_tensor_view v[2] = {{.name = "encoder.stages.0.0.convs.0.norm.weight",
+                              .type = VOLT_TENSOR_F32,
+                              .rank = 1,
+                              .shape = {4},
+                              .data = x,
+                              .bytes = 16},
+                             {.name = "extra",
+                              .type = VOLT_TENSOR_F32,
+                              .rank = 1,
+                              .shape = {4},
+                              .data = x,
+                              .bytes = 16}};
+    volt_weights_report report = {0};
+    volt_weights *w;
+    volt_graph *g = build_unet3d();
+    float *flat;
+
+    (void)state;
+    assert_ok(volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * 4, "a test"));
+    assert_ok(volt_safetensors_write("misfit.safetensors", v, 2, NULL, 0));
+    assert_ok(volt_weights_open(&w, "misfit.safetensors"));
+    assert_fails(volt_weights_fill(flat, &report, w, g, NULL), VOLT_EFORMAT,
+                 "it has no tensor encoder.stages.0.0.convs.0.conv.weight");
+    x[2] = NAN;
+    volt_weights_close(w);
+    assert_ok(volt_safetensors_write("misfit.safetensors", v, 2, NULL, 0));
+    assert_ok(volt_weights_open(&w, "misfit.safetensors"));
+    assert_fails(volt_weights_copy(flat, w, 0, 4), VOLT_EFORMAT, "number 2 of tensor");
+    assert_fails(volt_weights_copy(flat, w, 0, 5), VOLT_EFORMAT, "has 4 numbers");
+    volt_weights_close(w);
+    volt_free(flat);
+    volt_graph_free(g);
+    remove("misfit.safetensors");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_torchs),
+        cmocka_unit_test(a_folder_becomes_a_run),
+        cmocka_unit_test(a_lone_checkpoint_becomes_a_run),
+        cmocka_unit_test(wrong_sources_are_named),
+        cmocka_unit_test(a_dynunet_becomes_a_run),
+        cmocka_unit_test(a_map_translates_names),
+        cmocka_unit_test(a_whole_map_suffices),
+        cmocka_unit_test(misfits_are_named),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
