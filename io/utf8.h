@@ -9,7 +9,7 @@
 static inline bool volt_is_utf8(const void *text, size_t bytes)
 {
     static const uint32_t least[4] = {0, 0x80, 0x800, 0x10000};
-    const unsigned char *at = text, *end = at + bytes;
+    const unsigned char *at = (const unsigned char *)text, *end = at + bytes;
 
     while (at < end) {
         const int more = *at < 0x80             ? 0
