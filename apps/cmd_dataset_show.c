@@ -98,6 +98,9 @@ static void print_labels(const volt_dataset_info *info)
     }
     if (info->ignore_label >= 0)
         printf("  %11d  ignored\n", info->stored ? info->stored_ignore : info->ignore_label);
+    if (info->label_flip[0] || info->label_flip[1] || info->label_flip[2])
+        printf("  PNG label files run backwards along%s%s%s\n", info->label_flip[2] ? " x" : "",
+               info->label_flip[1] ? " y" : "", info->label_flip[0] ? " z" : "");
     for (int i = 0; i < info->thresholds; i++)
         printf("  label %d: grey values from %g\n", i + 1, info->threshold[i]);
     if (info->regions)

@@ -37,6 +37,7 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
                               .images = d->images,
                               .labels = d->labels,
                               .label_table = d->table,
+                              .label_flip = d->flip,
                               .resample_channels = d->resample_channels,
                               .threads = (int)c->threads,
                               .callbacks = &c->callbacks};

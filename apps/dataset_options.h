@@ -8,7 +8,7 @@
 enum { CLI_THRESHOLDS_MAX = 64 };
 
 typedef struct cli_dataset {
-    const char *layout, *images, *labels, *table, *thresholds;
+    const char *layout, *images, *labels, *table, *thresholds, *flip;
     int target; /* 0 regions, 1 labels, -1 not asked for */
     bool resample_channels;
     double threshold[CLI_THRESHOLDS_MAX]; /* of `thresholds` */
@@ -49,6 +49,15 @@ typedef struct cli_dataset {
          0,                                                                                    \
          0,                                                                                    \
          "label files hold grey values: label 1 from A, 2 from B, ..."},                       \
+        {"--label-flip",                                                                       \
+         0,                                                                                    \
+         CLI_TEXT,                                                                             \
+         offsetof(type, field.flip),                                                           \
+         "AXES",                                                                               \
+         NULL,                                                                                 \
+         0,                                                                                    \
+         0,                                                                                    \
+         "axes (of xyz) along which PNG label files run backwards"},                           \
         {"--target",                                                                           \
          0,                                                                                    \
          CLI_CHOICE,                                                                           \

@@ -74,6 +74,7 @@ typedef struct volt_dataset_info {
     double *threshold;        /* ascending; label = how many of them a grey value reaches */
     bool labels_follow_image; /* labels lie on the image's voxels whatever their file's matrix
                                * says (LiTS); only sizes must agree */
+    bool label_flip[3];       /* z, y, x: label files that are PNG images run backwards there */
     bool resample_channels;   /* channels on other grids than the first are brought onto its */
     char orientation[4];      /* "": as the files lie; else codes (volume/orient.h) that every
                                * case is turned to */
@@ -140,6 +141,7 @@ typedef struct volt_dataset_options {
     const char *label_table;
     const double *threshold; /* for label files with grey values; see volt_dataset_info */
     int thresholds;
+    const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
     bool resample_channels;
     int threads; /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;

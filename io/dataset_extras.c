@@ -7,12 +7,59 @@
 #include "io/dataset_internal.h"
 #include "volume/orient.h"
 
+static bool flips(const volt_dataset_info *info)
+{
+    return info->label_flip[0] || info->label_flip[1] || info->label_flip[2];
+}
+
+/* "xz"; NULL when out of memory. */
+static json_t *flip_json(const volt_dataset_info *info)
+{
+    char axes[4] = "";
+    int count = 0;
+
+    for (int a = 2; a >= 0; a--) {
+        if (info->label_flip[a])
+            axes[count++] = "zyx"[a];
+    }
+    return json_string(axes);
+}
+
+bool volt_label_flip_parse(volt_dataset_info *info, const char *axes)
+{
+    static const char letters[] = "zyx";
+
+    for (; *axes; axes++) {
+        const char *at = strchr(letters, tolower((unsigned char)*axes));
+        if (!at || info->label_flip[at - letters])
+            return false;
+        info->label_flip[at - letters] = true;
+    }
+    return true;
+}
+
+static volt_status read_flip(volt_dataset_info *info, const volt_json_at *own)
+{
+    volt_json_at at;
+    const char *axes;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_json_optional(&at, own, "label_flip"));
+    if (!at.value)
+        goto done;
+    VOLT_TRY(st, done, volt_json_text(&axes, &at, 3));
+    if (!volt_label_flip_parse(info, axes))
+        return volt_json_fail(&at, "is \"%s\"; letters of x, y, z are expected", axes);
+done:
+    return st;
+}
+
 json_t *volt_info_own_json(const volt_dataset_info *info, int *bad)
 {
     json_t *own, *stored;
 
     if (!info->stored && !info->thresholds && !info->labels_follow_image &&
-        !info->resample_channels && !*info->orientation)
+        !info->resample_channels && !*info->orientation && !flips(info))
         return NULL;
     own = json_object();
     if (info->stored) {
@@ -32,6 +79,8 @@ json_t *volt_info_own_json(const volt_dataset_info *info, int *bad)
         *bad |= json_object_set_new(own, "labels_follow_image", json_true());
     if (info->resample_channels)
         *bad |= json_object_set_new(own, "resample_channels", json_true());
+    if (flips(info))
+        *bad |= json_object_set_new(own, "label_flip", flip_json(info));
     if (*info->orientation)
         *bad |= json_object_set_new(own, "orientation", json_string(info->orientation));
     return own;
@@ -146,6 +195,7 @@ volt_status volt_info_read_own(volt_dataset_info *info, const volt_json_at *root
     VOLT_TRY(st, done, read_thresholds(info, &own));
     VOLT_TRY(st, done, read_flag(&info->labels_follow_image, &own, "labels_follow_image"));
     VOLT_TRY(st, done, read_flag(&info->resample_channels, &own, "resample_channels"));
+    VOLT_TRY(st, done, read_flip(info, &own));
     st = read_orientation(info, &own);
 done:
     return st;

@@ -8,6 +8,7 @@
 #include "base/threads.h"
 #include "io/dataset_internal.h"
 #include "io/png.h"
+#include "volume/orient.h"
 
 static bool is_png(const char *path)
 {
@@ -181,6 +182,24 @@ static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, 
     return st;
 }
 
+/* Reads axes backwards, in place of *v. */
+static volt_status flip(volt_volume **v, const bool axes[3], int threads)
+{
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_volume *turned;
+    volt_status st;
+
+    memcpy(o.flip, axes, sizeof o.flip);
+    if (volt_orientation_is_identity(o))
+        return VOLT_OK;
+    st = volt_volume_reorient(&turned, *v, o, threads);
+    if (st == VOLT_OK) {
+        volt_volume_free(*v);
+        *v = turned;
+    }
+    return st;
+}
+
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads)
 {
@@ -198,6 +217,8 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
         else
             VOLT_TRY(st, done, read_slices(&v, path));
         VOLT_TRY(st, done, convert(&v, dtype, path, threads));
+        if (info)
+            VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     }
     if (info && info->thresholds)
         VOLT_TRY(st, done, apply_thresholds(&v, info, path, threads));

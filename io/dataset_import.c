@@ -309,6 +309,7 @@ static volt_status write_info(const importing *w)
     info.stored = NULL;
     info.thresholds = 0;
     info.labels_follow_image = info.resample_channels = false;
+    memset(info.label_flip, 0, sizeof info.label_flip);
     info.num_training = w->result.cases;
     snprintf(ending, sizeof ending, "%s", w->ending);
     info.file_ending = ending;

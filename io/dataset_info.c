@@ -74,6 +74,7 @@ static volt_status copy_regions(volt_dataset_info *copy, const volt_dataset_info
     }
     copy->labels_follow_image = info->labels_follow_image;
     copy->resample_channels = info->resample_channels;
+    memcpy(copy->label_flip, info->label_flip, sizeof copy->label_flip);
     memcpy(copy->orientation, info->orientation, sizeof copy->orientation);
 done:
     return st;

@@ -13,6 +13,8 @@ volt_status volt_labels_read(volt_dataset_info *info, const volt_json_at *root);
  * *bad is set when out of memory. */
 json_t *volt_info_own_json(const volt_dataset_info *info, int *bad);
 volt_status volt_info_read_own(volt_dataset_info *info, const volt_json_at *root);
+/* Letters of x, y, z into info->label_flip; false: other letters, or one twice. */
+bool volt_label_flip_parse(volt_dataset_info *info, const char *axes);
 /* A key that is a whole number in 0..high: "0", "12". */
 bool volt_whole_key(int64_t *out, const char *key, int64_t high);
 

@@ -283,6 +283,11 @@ volt_status volt_labels_adapt(opening *o)
     volt_dataset_info *info = &o->ds->info;
     volt_status st = VOLT_OK;
 
+    if (options->label_flip && !volt_label_flip_parse(info, options->label_flip))
+        return volt_fail(VOLT_EINVAL,
+                         "label files cannot be flipped along '%s'; letters of x, "
+                         "y, z are expected",
+                         options->label_flip);
     if (options->label_table)
         VOLT_TRY(st, done, apply_table(info, options->label_table));
     if (options->thresholds)

@@ -60,6 +60,8 @@ static void mix_reading(uint64_t *hash, const volt_dataset_info *info)
         volt_key_mix(hash, info->threshold, (size_t)info->thresholds * sizeof *info->threshold);
     if (*info->orientation)
         volt_key_mix(hash, info->orientation, sizeof info->orientation);
+    if (info->label_flip[0] || info->label_flip[1] || info->label_flip[2])
+        volt_key_mix(hash, info->label_flip, sizeof info->label_flip);
     if (info->resample_channels)
         volt_key_mix_int(hash, 1);
 }

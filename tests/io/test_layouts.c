@@ -307,6 +307,8 @@ static void a_label_table_names_odd_values(void **state)
     o.label_table = "0=background,7=organ";
     o.target = VOLT_TARGET_REGIONS;
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "no regions");
+    o.label_flip = "zz";
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "along 'zz'");
 }
 
 /* -- Grey values -------------------------------------------------------------------------- */
@@ -381,6 +383,13 @@ static void png_slices_are_labels(void **state)
         assert_int_equal(slice[7], 1);
     }
     volt_case_data_clear(&d);
+    ds->info.label_flip[0] = ds->info.label_flip[2] = true;
+    assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1));
+    assert_int_equal(((const int16_t *)d.labels->data)[0], 2);
+    assert_int_equal(((const int16_t *)d.labels->data)[10], 1); /* column 1 of row 1 */
+    assert_int_equal(((const int16_t *)d.labels->data)[300], 0);
+    volt_case_data_clear(&d);
+    ds->info.label_flip[0] = ds->info.label_flip[2] = false;
 
     for (int i = 0; i < 90; i++)
         pixels[i] = (uint8_t)i;
