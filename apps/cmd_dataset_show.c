@@ -88,7 +88,7 @@ static int32_t stored(const volt_dataset_info *info, int l)
 
 static void print_labels(const volt_dataset_info *info)
 {
-    printf("labels        %s\n", info->stored ? "in files  in training" : "");
+    printf("labels%s\n", info->stored ? "        in files  in training" : "");
     for (int l = 0; l < info->labels; l++) {
         if (info->stored)
             printf("  %20d  %11d  %s\n", stored(info, l), info->label[l].value,

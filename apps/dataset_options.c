@@ -36,6 +36,7 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
     volt_dataset_options o = {.layout = d->layout,
                               .images = d->images,
                               .labels = d->labels,
+                              .channel_names = d->channels,
                               .label_table = d->table,
                               .label_flip = d->flip,
                               .resample_channels = d->resample_channels,

@@ -8,7 +8,7 @@
 enum { CLI_THRESHOLDS_MAX = 64 };
 
 typedef struct cli_dataset {
-    const char *layout, *images, *labels, *table, *thresholds, *flip;
+    const char *layout, *images, *labels, *table, *thresholds, *flip, *channels;
     int target; /* 0 regions, 1 labels, -1 not asked for */
     bool resample_channels;
     double threshold[CLI_THRESHOLDS_MAX]; /* of `thresholds` */
@@ -31,6 +31,15 @@ typedef struct cli_dataset {
          NULL,       0, 0,        "folder of images, instead of DATASET"},                     \
         {"--labels", 0, CLI_TEXT, offsetof(type, field.labels),          "DIR",                \
          NULL,       0, 0,        "folder of labels with matching names"},                     \
+        {"--channels",                                                                         \
+         0,                                                                                    \
+         CLI_TEXT,                                                                             \
+         offsetof(type, field.channels),                                                       \
+         "NAME,...",                                                                           \
+         NULL,                                                                                 \
+         0,                                                                                    \
+         0,                                                                                    \
+         "names of the channels; CT decides the normalisation"},                               \
         {"--label-table",                                                                      \
          0,                                                                                    \
          CLI_TEXT,                                                                             \

@@ -139,7 +139,9 @@ typedef struct volt_dataset_options {
      * names, in the order of training, the background first. NULL: the layout's own; for
      * "pairs" the values that occur, which reads every label file. */
     const char *label_table;
-    const double *threshold; /* for label files with grey values; see volt_dataset_info */
+    const char *channel_names; /* "CT" or "T1,T2": instead of the layout's own; they decide the
+                                * normalisation. NULL: these */
+    const double *threshold;   /* for label files with grey values; see volt_dataset_info */
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
     bool resample_channels;

@@ -277,6 +277,32 @@ done:
     return st;
 }
 
+/* "T1,T2": as many names as there are channels. */
+static volt_status name_channels(volt_dataset_info *info, const char *names)
+{
+    const char *p = names;
+    int count = 1;
+
+    for (const char *c = names; *c; c++)
+        count += *c == ',';
+    if (count != info->channels)
+        return volt_fail(VOLT_EINVAL, "'%s' names %d channels; the data set has %d", names,
+                         count, info->channels);
+    for (int c = 0; c < count; c++) {
+        const size_t bytes = strcspn(p, ",");
+        char *name;
+        volt_status st;
+        if (bytes == 0)
+            return volt_fail(VOLT_EINVAL, "'%s' leaves channel %d without a name", names, c);
+        if ((st = volt_format(&name, "%.*s", (int)bytes, p)) != VOLT_OK)
+            return st;
+        volt_free(info->channel_name[c]);
+        info->channel_name[c] = name;
+        p += bytes + (p[bytes] == ',');
+    }
+    return VOLT_OK;
+}
+
 volt_status volt_labels_adapt(opening *o)
 {
     const volt_dataset_options *options = o->options;
@@ -288,6 +314,8 @@ volt_status volt_labels_adapt(opening *o)
                          "label files cannot be flipped along '%s'; letters of x, "
                          "y, z are expected",
                          options->label_flip);
+    if (options->channel_names)
+        VOLT_TRY(st, done, name_channels(info, options->channel_names));
     if (options->label_table)
         VOLT_TRY(st, done, apply_table(info, options->label_table));
     if (options->thresholds)

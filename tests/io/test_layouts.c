@@ -307,6 +307,14 @@ static void a_label_table_names_odd_values(void **state)
     o.label_table = "0=background,7=organ";
     o.target = VOLT_TARGET_REGIONS;
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "no regions");
+    o.channel_names = "CT,MR";
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "names 2 channels");
+    o.channel_names = "CT";
+    o.target = VOLT_TARGET_DEFAULT;
+    assert_ok(volt_dataset_open(&ds, NULL, &o));
+    assert_string_equal(ds->info.channel_name[0], "CT");
+    volt_dataset_close(ds);
+    ds = NULL;
     o.label_flip = "zz";
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "along 'zz'");
 }
