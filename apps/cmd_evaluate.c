@@ -1,254 +1,121 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/evaluate.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/dataset.h"
-#include "io/nifti.h"
+#include "io/scores.h"
 #include "io/summary.h"
-#include "volume/labels.h"
-#include "volume/metrics.h"
 
 typedef struct evaluate_options {
-    const char *output, *labels;
+    const char *output, *report, *csv, *confusion, *labels;
     int policy; /* volt_empty_policy */
-    bool no_surface;
-    double tolerance_mm;
+    bool no_surface, lesions, all;
+    double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
+    int64_t ignore, lesion_dilation, resamples, seed;
 } evaluate_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(evaluate_options, output), "JSON", NULL, 0, 0,
-     "also write nnU-Net's summary.json"},
-    {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON", NULL, 0, 0,
-     "dataset.json with the classes [beside TRUTH's folder, else the values that occur]"},
+     "write nnU-Net's summary.json"},
+    {"--report", 0, CLI_TEXT, offsetof(evaluate_options, report), "JSON", NULL, 0, 0,
+     "write every score, its mean and 95 % interval, and the worst cases first"},
+    {"--csv", 0, CLI_TEXT, offsetof(evaluate_options, csv), "CSV", NULL, 0, 0,
+     "write one line per case and class, worst cases first"},
+    {"--confusion", 0, CLI_TEXT, offsetof(evaluate_options, confusion), "CSV", NULL, 0, 0,
+     "write how many voxels of each label were given which label"},
+    {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON|DIR", NULL, 0, 0,
+     "dataset.json, or a run or data set, with the classes [what lies near TRUTH or PRED]"},
+    {"--ignore", 0, CLI_INT, offsetof(evaluate_options, ignore), "LABEL", "-1", -1, 32767,
+     "label of the truth whose voxels count nowhere; -1: as dataset.json says"},
+    {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
+     "refuse when a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_CHOICE, offsetof(evaluate_options, policy), "nnunet|monai|brats",
-     "nnunet", 0, 0, "what a class scores that is in no mask"},
+     "nnunet", 0, 0, "what a class scores that is missing from one or both masks"},
     {"--no-surface", 0, CLI_FLAG, offsetof(evaluate_options, no_surface), NULL, NULL, 0, 0,
      "overlap only, no distances (faster)"},
     {"--tolerance", 0, CLI_REAL, offsetof(evaluate_options, tolerance_mm), "MM", "1", 0, 1000,
      "of the normalised surface Dice (NSD)"},
+    {"--lesions", 0, CLI_FLAG, offsetof(evaluate_options, lesions), NULL, NULL, 0, 0,
+     "also Dice, F1 and HD95 lesion by lesion, as BraTS 2023"},
+    {"--lesion-dilation", 0, CLI_INT, offsetof(evaluate_options, lesion_dilation), "VOXELS",
+     "3", 0, 64, "lesions that meet when grown by so much are one (BraTS MEN, MET: 1)"},
+    {"--lesion-min", 0, CLI_REAL, offsetof(evaluate_options, lesion_min_mm3), "MM3", "50", 0,
+     1e9, "smaller lesions of the truth do not count (BraTS MET: 2)"},
+    {"--lesion-penalty", 0, CLI_REAL, offsetof(evaluate_options, lesion_penalty_mm), "MM",
+     "374", 0, 1e6, "HD95 of a lesion that was missed or invented"},
+    {"--resamples", 0, CLI_INT, offsetof(evaluate_options, resamples), "N", "2000", 0, 1000000,
+     "of the cases, for the 95 % intervals of the means (bootstrap); 0: no intervals"},
+    {"--seed", 0, CLI_INT, offsetof(evaluate_options, seed), "N", "0", 0, 9007199254740992.0,
+     "of the resamples"},
 };
 
 /* What is compared: owned. */
 typedef struct job {
     cli *c;
-    int64_t cases;
-    char **pred, **truth; /* paths */
-    int classes;
-    char **names;    /* of the classes, background left out */
-    int32_t *values; /* one label each */
-    volt_region *regions;
-    int32_t ignore; /* -1 none */
+    volt_mask_pairs pairs;
+    evaluate_classes classes;
+    volt_metrics_options metrics;
     volt_summary *summary;
+    volt_confusion *confusion;
 } job;
 
 static void free_job(job *j)
 {
-    for (int64_t i = 0; i < j->cases; i++) {
-        volt_free(j->pred[i]);
-        volt_free(j->truth[i]);
-    }
-    for (int i = 0; i < j->classes; i++)
-        volt_free(j->names[i]);
-    volt_free(j->pred);
-    volt_free(j->truth);
-    volt_free(j->names);
-    volt_free(j->values);
-    volt_free(j->regions);
+    volt_confusion_free(j->confusion);
     volt_summary_free(j->summary);
+    evaluate_classes_free(&j->classes);
+    volt_mask_pairs_clear(&j->pairs);
 }
 
-/* Every NIfTI file of the folder PRED must have its namesake in TRUTH. */
-static volt_status pair_folders(job *j, const char *pred, const char *truth)
+static volt_status judge_missing(const job *j)
 {
-    volt_names names = {0};
-    volt_status st;
+    const evaluate_options *o = j->c->options;
+    const volt_mask_pairs *p = &j->pairs;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, pred));
-    VOLT_TRY(st, done, volt_alloc_zero(&j->pred, names.count + 1, sizeof *j->pred, "paths"));
-    VOLT_TRY(st, done, volt_alloc_zero(&j->truth, names.count + 1, sizeof *j->truth, "paths"));
-    for (size_t i = 0; i < names.count; i++) {
-        if (names.name[i][0] == '.' || !volt_nifti_named(names.name[i]))
-            continue;
-        j->cases++; /* before the paths: free_job frees what is there */
-        VOLT_TRY(st, done, volt_path_join(&j->pred[j->cases - 1], pred, names.name[i]));
-        VOLT_TRY(st, done, volt_path_join(&j->truth[j->cases - 1], truth, names.name[i]));
-        if (!volt_path_exists(j->truth[j->cases - 1])) {
-            st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist",
-                           j->pred[j->cases - 1], j->truth[j->cases - 1]);
-            goto done;
-        }
-    }
-    if (j->cases == 0)
-        st = volt_fail(VOLT_EDATA, "%s holds no NIfTI file", pred);
-done:
-    volt_names_free(&names);
-    return st;
-}
-
-static volt_status pair_files(job *j, const char *pred, const char *truth)
-{
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_alloc_zero(&j->pred, 1, sizeof *j->pred, "paths"));
-    VOLT_TRY(st, done, volt_alloc_zero(&j->truth, 1, sizeof *j->truth, "paths"));
-    j->cases = 1;
-    VOLT_TRY(st, done, volt_strdup(&j->pred[0], pred));
-    st = volt_strdup(&j->truth[0], truth);
-done:
-    return st;
-}
-
-static volt_status read_labels(volt_volume **out, const char *path, const cli *c)
-{
-    volt_nifti_read_options read = {.dtype = VOLT_I16, .threads = (int)c->threads};
-
-    return volt_nifti_read(out, NULL, path, &read);
-}
-
-static volt_status make_classes(job *j, int room)
-{
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_alloc_zero(&j->names, (size_t)room, sizeof *j->names, "classes"));
-    VOLT_TRY(st, done, volt_alloc_zero(&j->values, (size_t)room, sizeof *j->values, "classes"));
-    st = volt_alloc_zero(&j->regions, (size_t)room, sizeof *j->regions, "classes");
-done:
-    return st;
-}
-
-static volt_status add_class(job *j, int32_t value, const char *name)
-{
-    int i = j->classes;
-    volt_status st = volt_strdup(&j->names[i], name);
-
-    if (st != VOLT_OK)
-        return st;
-    j->values[i] = value;
-    j->regions[i] = (volt_region){.name = j->names[i], .labels = &j->values[i], .count = 1};
-    j->classes++;
+    if (p->missing == 0)
+        return VOLT_OK;
+    if (o->all)
+        return volt_fail(VOLT_EDATA, "%lld masks of %s have no prediction, the first is %s",
+                         (long long)p->missing, j->c->args[1], p->first_missing);
+    volt_report(&j->c->callbacks, VOLT_LOG_INFO,
+                "%lld masks of %s have no prediction and do not count (--all refuses that)",
+                (long long)p->missing, j->c->args[1]);
     return VOLT_OK;
 }
 
-static volt_status classes_of_info(job *j, const char *path)
-{
-    volt_dataset_info info = {0};
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_dataset_info_read(&info, path));
-    VOLT_TRY(st, done, make_classes(j, info.labels));
-    for (int i = 0; i < info.labels; i++) {
-        if (info.label[i].value != 0)
-            VOLT_TRY(st, done, add_class(j, info.label[i].value, info.label[i].name));
-    }
-    j->ignore = info.ignore_label;
-    volt_report(&j->c->callbacks, VOLT_LOG_INFO, "classes from %s", path);
-done:
-    volt_dataset_info_clear(&info);
-    return st;
-}
-
-/* Without a dataset.json: the values that occur in any of the masks. */
-static volt_status classes_that_occur(job *j)
-{
-    int64_t *counts = NULL;
-    volt_volume *v = NULL;
-    char name[16];
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "classes"));
-    for (int64_t i = 0; i < 2 * j->cases; i++) {
-        VOLT_TRY(st, done, volt_check_cancelled(&j->c->callbacks));
-        VOLT_TRY(st, done, read_labels(&v, i % 2 ? j->truth[i / 2] : j->pred[i / 2], j->c));
-        VOLT_TRY(st, done, volt_label_counts(counts, v));
-        volt_volume_free(v);
-        v = NULL;
-    }
-    VOLT_TRY(st, done, make_classes(j, VOLT_LABEL_VALUES));
-    for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
-        snprintf(name, sizeof name, "%d", value);
-        if (counts[value])
-            VOLT_TRY(st, done, add_class(j, value, name));
-    }
-    if (j->classes == 0)
-        st = volt_fail(VOLT_EDATA, "all masks are empty");
-done:
-    volt_volume_free(v);
-    volt_free(counts);
-    return st;
-}
-
-/* --labels, else the dataset.json beside the folder of the truth, else what occurs. */
-static volt_status choose_classes(job *j)
+static void choose_metrics(job *j)
 {
     const evaluate_options *o = j->c->options;
-    char *beside = NULL;
-    volt_status st;
+    volt_metrics_options *m = &j->metrics;
 
-    j->ignore = -1;
-    if (o->labels)
-        return classes_of_info(j, o->labels);
-    st = volt_format(&beside, "%s/../dataset.json", j->c->args[1]);
-    if (st == VOLT_OK && volt_path_is_dir(j->c->args[1]) && volt_path_exists(beside))
-        st = classes_of_info(j, beside);
-    else if (st == VOLT_OK)
-        st = classes_that_occur(j);
-    volt_free(beside);
-    return st;
-}
-
-static volt_status score_case(job *j, int64_t i, volt_metrics *scores)
-{
-    const evaluate_options *o = j->c->options;
-    volt_metrics_options m = volt_metrics_defaults();
-    volt_volume *pred = NULL, *truth = NULL;
-    volt_status st;
-
-    m.policy = (volt_empty_policy)o->policy;
-    m.surface = !o->no_surface;
-    m.nsd_tolerance_mm = o->tolerance_mm;
-    m.has_ignore_label = j->ignore >= 0;
-    m.ignore_label = j->ignore;
-    m.threads = (int)j->c->threads;
-    VOLT_TRY(st, done, volt_check_cancelled(&j->c->callbacks));
-    VOLT_TRY(st, done, read_labels(&pred, j->pred[i], j->c));
-    VOLT_TRY(st, done, read_labels(&truth, j->truth[i], j->c));
-    for (int a = 0; a < 3; a++) {
-        if (pred->grid.n[a] != truth->grid.n[a]) {
-            st = volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld", j->pred[i],
-                           (long long)pred->grid.n[a], "zyx"[a], j -> truth[i],
-                           (long long)truth -> grid.n[a]);
-            goto done;
-        }
-    }
-    if (!volt_grid_same(&pred->grid, &truth->grid, 1e-2))
-        volt_report(&j->c->callbacks, VOLT_LOG_WARNING,
-                    "%s lies elsewhere in the world than %s; compared voxel by voxel",
-                    j->pred[i], j->truth[i]);
-    VOLT_TRY(st, done, volt_metrics_evaluate(scores, pred, truth, j->regions, j->classes, &m));
-    st = volt_summary_add(j->summary, j->pred[i], j->truth[i], scores);
-    volt_report_progress(&j->c->callbacks, "cases", i + 1, j->cases);
-done:
-    volt_volume_free(truth);
-    volt_volume_free(pred);
-    return st;
+    *m = volt_metrics_defaults();
+    m->policy = (volt_empty_policy)o->policy;
+    m->surface = !o->no_surface;
+    m->nsd_tolerance_mm = o->tolerance_mm;
+    m->lesions = o->lesions;
+    m->lesion.dilation = (int)o->lesion_dilation;
+    m->lesion.min_mm3 = o->lesion_min_mm3;
+    m->lesion.penalty_mm = o->lesion_penalty_mm;
+    m->ignore_label = o->ignore >= 0 ? (int32_t)o->ignore : j->classes.ignore;
+    m->has_ignore_label = m->ignore_label >= 0;
+    m->threads = (int)j->c->threads;
 }
 
 static volt_status score_all(job *j)
 {
     const evaluate_options *o = j->c->options;
-    volt_metrics *scores = NULL;
+    const evaluate_classes *k = &j->classes;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_confusion_create(&j->confusion, k->labels, k->label_count));
     VOLT_TRY(st, done,
-             volt_summary_create(&j->summary, j->regions, j->classes, !o->no_surface));
-    VOLT_TRY(st, done, volt_alloc_zero(&scores, (size_t)j->classes, sizeof *scores, "scores"));
-    for (int64_t i = 0; i < j->cases; i++)
-        VOLT_TRY(st, done, score_case(j, i, scores));
-    volt_summary_finish(j->summary);
+             volt_mask_pairs_score(&j->summary, j->confusion, &j->pairs, k->regions, k->count,
+                                   &j->metrics, &j->c->callbacks));
+    if (o->resamples > 0 && j->pairs.count > 1)
+        st = volt_summary_bootstrap(j->summary, o->resamples > 1 ? o->resamples : 2,
+                                    (uint64_t)o->seed, (int)j->c->threads);
 done:
-    volt_free(scores);
     return st;
 }
 
@@ -265,101 +132,133 @@ static const struct {
     const char *title;
     int decimals;
 } columns[] = {
-    {VOLT_SCORE_DICE, "Dice", 4},    {VOLT_SCORE_IOU, "IoU", 4},
-    {VOLT_SCORE_HD95, "HD95 mm", 2}, {VOLT_SCORE_ASSD, "ASSD mm", 2},
-    {VOLT_SCORE_NSD, "NSD", 4},
+    {VOLT_SCORE_DICE, "Dice", 4},        {VOLT_SCORE_IOU, "IoU", 4},
+    {VOLT_SCORE_HD95, "HD95 mm", 2},     {VOLT_SCORE_ASSD, "ASSD mm", 2},
+    {VOLT_SCORE_NSD, "NSD", 4},          {VOLT_SCORE_LESION_DICE, "les.Dice", 4},
+    {VOLT_SCORE_LESION_F1, "les.F1", 4}, {VOLT_SCORE_LESION_HD95, "les.HD95", 2},
 };
-enum { COLUMNS = sizeof columns / sizeof columns[0], OVERLAP_COLUMNS = 2, CASES_SHOWN = 20 };
+enum { COLUMNS = sizeof columns / sizeof columns[0], CASES_SHOWN = 20, NAME_WIDTH = 28 };
 
-/* Dice of every case and class. */
-static void print_cases(const job *j, int width)
+static bool is_shown(const job *j, int column)
 {
-    printf("%-*s", width, "Dice");
-    for (int r = 0; r < j->classes; r++)
-        printf("  %13.13s", j->names[r]);
-    putchar('\n');
-    for (int64_t i = 0; i < j->cases; i++) {
-        const volt_summary_case *k = &j->summary->cases[i];
+    const volt_score s = columns[column].score;
 
-        printf("%-*.*s", width, width, volt_path_name(k->prediction_file));
-        for (int r = 0; r < j->classes; r++)
+    return (j->metrics.surface || !volt_score_is_surface(s)) &&
+           (j->metrics.lesions || !volt_score_is_lesion(s));
+}
+
+/* Dice of the cases, worst first: all of them with -v, else the 20 worst. */
+static volt_status print_cases(const job *j)
+{
+    const volt_summary *s = j->summary;
+    const int64_t shown = j->c->verbose || s->count < CASES_SHOWN ? s->count : CASES_SHOWN;
+    const int classes = j->classes.count <= 8 ? j->classes.count : 0;
+    int64_t *order = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&order, (size_t)s->count * sizeof *order, "the order"));
+    VOLT_TRY(st, done, volt_summary_worst_first(order, s));
+    printf("%-*s  %8s", NAME_WIDTH, "Dice, worst case first", "mean");
+    for (int r = 0; r < classes && classes > 1; r++)
+        printf("  %13.13s", s->region_names[r]);
+    putchar('\n');
+    for (int64_t i = 0; i < shown; i++) {
+        const volt_summary_case *k = &s->cases[order[i]];
+
+        printf("%-*.*s", NAME_WIDTH, NAME_WIDTH, volt_path_name(k->prediction_file));
+        print_score(volt_summary_case_mean(s, order[i], VOLT_SCORE_DICE), 8, 4);
+        for (int r = 0; r < classes && classes > 1; r++)
             print_score(k->metrics[r].dice, 13, 4);
         putchar('\n');
     }
+    if (shown < s->count)
+        printf("... and %lld better ones (-v lists all)\n", (long long)(s->count - shown));
+    putchar('\n');
+done:
+    volt_free(order);
+    return st;
+}
+
+static void print_means(const job *j, const char *name, const double *mean,
+                        const volt_interval *interval)
+{
+    printf("%-*.*s", NAME_WIDTH, NAME_WIDTH, name);
+    for (int k = 0; k < COLUMNS; k++) {
+        if (!is_shown(j, k))
+            continue;
+        print_score(mean[columns[k].score], 8, columns[k].decimals);
+        if (k == 0 && j->summary->resamples > 0 && isfinite(interval[VOLT_SCORE_DICE].low))
+            printf("  %.4f to %.4f", interval[VOLT_SCORE_DICE].low,
+                   interval[VOLT_SCORE_DICE].high);
+        else if (k == 0 && j->summary->resamples > 0)
+            printf("  %16s", "-");
+    }
     putchar('\n');
 }
 
-static void print_table(const job *j)
+static volt_status print_table(const job *j)
 {
-    const evaluate_options *o = j->c->options;
-    int shown = o->no_surface ? OVERLAP_COLUMNS : COLUMNS, width = 28;
+    const volt_summary *s = j->summary;
     int64_t undefined = 0;
+    volt_status st = VOLT_OK;
 
-    if (j->classes <= 8 && (j->cases <= CASES_SHOWN || j->c->verbose))
-        print_cases(j, width);
-    printf("%-*s", width, "mean over cases");
-    for (int k = 0; k < shown; k++)
-        printf("  %8s", columns[k].title);
-    putchar('\n');
-    for (int r = 0; r < j->classes; r++) {
-        printf("%-*.*s", width, width, j->names[r]);
-        for (int k = 0; k < shown; k++)
-            print_score(j->summary->mean[r][columns[k].score], 8, columns[k].decimals);
-        undefined += j->summary->undefined[r][VOLT_SCORE_DICE];
-        putchar('\n');
+    if (s->count > 1)
+        st = print_cases(j);
+    if (st != VOLT_OK)
+        return st;
+    printf("%-*s", NAME_WIDTH, "mean over cases");
+    for (int k = 0; k < COLUMNS; k++) {
+        if (is_shown(j, k))
+            printf("  %8s", columns[k].title);
+        if (k == 0 && s->resamples > 0)
+            printf("  %16s", "95 % interval");
     }
-    printf("%-*s", width, "mean over classes");
-    for (int k = 0; k < shown; k++)
-        print_score(j->summary->foreground_mean[columns[k].score], 8, columns[k].decimals);
-    printf("\n%lld cases", (long long)j->cases);
+    putchar('\n');
+    for (int r = 0; r < s->regions; r++) {
+        print_means(j, s->region_names[r], s->mean[r], s->interval[r]);
+        undefined += s->undefined[r][VOLT_SCORE_DICE];
+    }
+    print_means(j, "mean over classes", s->foreground_mean, s->foreground_interval);
+    printf("%lld case%s", (long long)s->count, s->count == 1 ? "" : "s");
     if (undefined)
         printf("; Dice is undefined %lld times (class in neither mask)", (long long)undefined);
     putchar('\n');
+    return VOLT_OK;
 }
 
-static volt_status print_json(const job *j)
+static volt_status write_files(const job *j, const volt_scores *scores)
 {
     const evaluate_options *o = j->c->options;
-    int shown = o->no_surface ? OVERLAP_COLUMNS : COLUMNS;
-    json_t *mean = json_object();
+    volt_status st = VOLT_OK;
 
-    for (int r = 0; r <= j->classes; r++) {
-        const double *scores =
-            r < j->classes ? j->summary->mean[r] : j->summary->foreground_mean;
-        json_t *one = json_object();
-
-        for (int k = 0; k < shown; k++)
-            json_object_set_new(one, volt_score_name(columns[k].score),
-                                volt_json_number(scores[columns[k].score]));
-        json_object_set_new(mean, r < j->classes ? j->names[r] : "foreground_mean", one);
-    }
-    return cli_print_json(json_pack("{s:I, s:o}", "cases", (json_int_t)j->cases, "mean", mean));
+    if (o->output)
+        VOLT_TRY(st, done, volt_summary_write(o->output, j->summary));
+    if (o->report)
+        VOLT_TRY(st, done, volt_scores_write(o->report, scores));
+    if (o->csv)
+        VOLT_TRY(st, done, volt_scores_write_csv(o->csv, j->summary));
+    if (o->confusion)
+        st = volt_confusion_write_csv(o->confusion, j->confusion);
+done:
+    return st;
 }
 
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
     job j = {.c = c};
-    bool folder = volt_path_is_dir(c->args[0]);
+    volt_scores scores;
     volt_status st;
 
-    if (folder != volt_path_is_dir(c->args[1]) && volt_path_exists(c->args[0]) &&
-        volt_path_exists(c->args[1]))
-        return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", c->args[0],
-                         c->args[1]);
-    if (folder)
-        VOLT_TRY(st, done, pair_folders(&j, c->args[0], c->args[1]));
-    else
-        VOLT_TRY(st, done, pair_files(&j, c->args[0], c->args[1]));
-    VOLT_TRY(st, done, choose_classes(&j));
+    VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1]));
+    VOLT_TRY(st, done, judge_missing(&j));
+    VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
+    choose_metrics(&j);
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
-    if (o->output)
-        VOLT_TRY(st, done, volt_summary_write(o->output, j.summary));
-    if (c->json)
-        st = print_json(&j);
-    else
-        print_table(&j);
+    scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};
+    VOLT_TRY(st, done, write_files(&j, &scores));
+    st = c->json ? cli_print_json(volt_scores_json(&scores)) : print_table(&j);
 done:
     free_job(&j);
     return st;
@@ -372,10 +271,16 @@ const cli_command cmd_evaluate = {
     .min_args = 2,
     .max_args = 2,
     .about =
-        "Compares every mask of the folder PRED with its namesake in the folder TRUTH (or\n"
-        "one file with another): Dice, IoU, Hausdorff distances, mean surface distance and\n"
-        "surface Dice per class. -o writes nnU-Net's summary.json.",
-    .example = "volt evaluate masks Dataset004/labelsTr -o summary.json",
+        "Compares every mask of the folder PRED with its namesake in TRUTH, a folder of masks\n"
+        "or a data set (or one file with another): Dice, IoU, Hausdorff distances, mean\n"
+        "surface distance and surface Dice per class, with 95 % intervals over the cases and\n"
+        "the worst cases first. Classes and regions are those of the nearest dataset.json.\n"
+        "\n"
+        "A class that is missing from a mask scores as --empty says:\n"
+        "  nnunet  in both: left out of the means; in one: Dice, IoU, NSD 0, no distance\n"
+        "  monai   missing from the truth: left out; from the prediction: Dice 0, HD infinite\n"
+        "  brats   in both: Dice 1, distance 0; in one: Dice 0, the volume's diagonal",
+    .example = "volt evaluate masks Dataset004/labelsTr -o summary.json --csv scores.csv",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, evaluate_options),
     .run = run,

@@ -78,6 +78,10 @@ VOLT_API json_t *volt_json_number(double value);
 VOLT_API json_t *volt_json_array_of_ints(const int64_t *values, size_t count);
 VOLT_API json_t *volt_json_array_of_doubles(const double *values, size_t count);
 
+/* A finite number with the fewest digits that read back the same, as Python writes it. */
+#define VOLT_JSON_REAL_BYTES 40
+VOLT_API void volt_json_real_text(char text[VOLT_JSON_REAL_BYTES], double value);
+
 /* Text with four spaces of indent, keys in the order they were set, every number with the
  * fewest digits that read back the same: as Python's json.dump(indent=4). The caller owns *out
  * (volt_free). VOLT_ENOMEM, VOLT_EINVAL when `root` is NULL (building it failed). */

@@ -68,26 +68,50 @@ static void put_scalar(writer *w, const json_t *value, size_t flags)
     free(text);
 }
 
-/* The fewest digits that read back to the same number. Both ways go through jansson, which
- * does not depend on the locale. */
+/* Python's way with exponents: a sign and at least two digits (jansson drops both). */
+static void pad_exponent(char *text)
+{
+    char *e = strchr(text, 'e'), *digits;
+    char sign = '+';
+    size_t shift;
+
+    if (!e)
+        return;
+    digits = e + 1;
+    if (*digits == '-' || *digits == '+')
+        sign = *digits++;
+    shift = strlen(digits) < 2; /* a zero goes in front */
+    memmove(e + 2 + shift, digits, strlen(digits) + 1);
+    e[1] = sign;
+    if (shift)
+        e[2] = '0';
+}
+
+/* Both ways go through jansson, which does not depend on the locale. */
+void volt_json_real_text(char text[VOLT_JSON_REAL_BYTES], double value)
+{
+    json_t *number = json_real(value);
+    bool same = false;
+
+    for (int digits = fabs(value) >= 1e15 ? 16 : 15; digits <= 17 && !same; digits++) {
+        const size_t bytes = json_dumpb(number, text, VOLT_JSON_REAL_BYTES - 4,
+                                        JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        json_t *back = json_loadb(text, bytes, JSON_DECODE_ANY, NULL);
+
+        text[bytes] = '\0';
+        same = json_number_value(back) == value;
+        json_decref(back);
+    }
+    json_decref(number);
+    pad_exponent(text);
+}
+
 static void put_real(writer *w, const json_t *value)
 {
-    const double wanted = json_real_value(value);
-    char text[64];
+    char text[VOLT_JSON_REAL_BYTES];
 
-    for (int digits = fabs(wanted) >= 1e15 ? 16 : 15; digits <= 17; digits++) {
-        const size_t bytes =
-            json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
-        json_t *back =
-            json_loadb(text, bytes <= sizeof text ? bytes : 0, JSON_DECODE_ANY, NULL);
-        const bool same = back && json_number_value(back) == wanted;
-        json_decref(back);
-        if (same) {
-            put(w, text, bytes);
-            return;
-        }
-    }
-    put_scalar(w, value, 0);
+    volt_json_real_text(text, json_real_value(value));
+    put_text(w, text);
 }
 
 static void put_value(writer *w, const json_t *value, int depth);

@@ -5,22 +5,10 @@
 #include "base/mem.h"
 #include "io/json.h"
 
-/* In the order of their names, as Python sorts keys. */
-static const volt_score scores[] = {VOLT_SCORE_ASSD, VOLT_SCORE_DICE,   VOLT_SCORE_FN,
-                                    VOLT_SCORE_FP,   VOLT_SCORE_HD,     VOLT_SCORE_HD95,
-                                    VOLT_SCORE_IOU,  VOLT_SCORE_NSD,    VOLT_SCORE_TN,
-                                    VOLT_SCORE_TP,   VOLT_SCORE_N_PRED, VOLT_SCORE_N_REF};
-
-static bool is_surface(volt_score s)
-{
-    return s == VOLT_SCORE_ASSD || s == VOLT_SCORE_HD || s == VOLT_SCORE_HD95 ||
-           s == VOLT_SCORE_NSD;
-}
-
-static bool is_count(volt_score s)
-{
-    return !is_surface(s) && s != VOLT_SCORE_DICE && s != VOLT_SCORE_IOU;
-}
+/* nnU-Net's, in the order of their names, as Python sorts keys. */
+static const volt_score scores[] = {VOLT_SCORE_DICE,   VOLT_SCORE_FN,   VOLT_SCORE_FP,
+                                    VOLT_SCORE_IOU,    VOLT_SCORE_TN,   VOLT_SCORE_TP,
+                                    VOLT_SCORE_N_PRED, VOLT_SCORE_N_REF};
 
 /* `object`, or NULL (released) when filling it failed. */
 static json_t *if_whole(json_t *object, int failures)
@@ -32,7 +20,7 @@ static json_t *if_whole(json_t *object, int failures)
 }
 
 /* One class's scores; counts of a case are whole numbers, their means are not. */
-static json_t *scores_object(const double *values, bool surface, bool whole)
+static json_t *scores_object(const double *values, bool whole)
 {
     json_t *object = json_object();
     int failures = 0;
@@ -40,12 +28,10 @@ static json_t *scores_object(const double *values, bool surface, bool whole)
     for (size_t i = 0; i < sizeof scores / sizeof *scores; i++) {
         const volt_score s = scores[i];
 
-        if (is_surface(s) && !surface)
-            continue;
-        failures +=
-            json_object_set_new(object, volt_score_name(s),
-                                whole && is_count(s) ? json_integer((json_int_t)values[s])
-                                                     : volt_json_number(values[s])) != 0;
+        failures += json_object_set_new(object, volt_score_name(s),
+                                        whole && volt_score_is_count(s)
+                                            ? json_integer((json_int_t)values[s])
+                                            : volt_json_number(values[s])) != 0;
     }
     return if_whole(object, failures);
 }
@@ -61,8 +47,8 @@ static json_t *case_object(const volt_summary *s, const volt_summary_case *c,
 
         for (int k = 0; k < VOLT_SCORE_COUNT; k++)
             values[k] = volt_score_of(&c->metrics[order[i]], (volt_score)k);
-        failures += json_object_set_new(metrics, s->region_names[order[i]],
-                                        scores_object(values, s->surface, true)) != 0;
+        failures += json_object_set_new(metrics, s->region_keys[order[i]],
+                                        scores_object(values, true)) != 0;
     }
     failures += json_object_set_new(object, "metrics", if_whole(metrics, failures)) != 0;
     failures +=
@@ -78,13 +64,12 @@ static json_t *summary_object(const volt_summary *s, const int32_t *order)
     int failures = 0;
 
     for (int32_t i = 0; i < s->regions; i++)
-        failures +=
-            json_object_set_new(mean, s->region_names[order[i]],
-                                scores_object(s->mean[order[i]], s->surface, false)) != 0;
+        failures += json_object_set_new(mean, s->region_keys[order[i]],
+                                        scores_object(s->mean[order[i]], false)) != 0;
     for (int64_t i = 0; i < s->count; i++)
         failures += json_array_append_new(cases, case_object(s, &s->cases[i], order)) != 0;
     failures += json_object_set_new(root, "foreground_mean",
-                                    scores_object(s->foreground_mean, s->surface, false)) != 0;
+                                    scores_object(s->foreground_mean, false)) != 0;
     failures += json_object_set_new(root, "mean", mean) != 0;
     failures += json_object_set_new(root, "metric_per_case", cases) != 0;
     return if_whole(root, failures);
@@ -112,13 +97,13 @@ static size_t name_undefined(char *text, size_t bytes)
     return to;
 }
 
-/* Regions in the order of their names. */
+/* Regions in the order of their keys. */
 static void sort_regions(int32_t *order, const volt_summary *s)
 {
     for (int32_t i = 0; i < s->regions; i++) {
         int32_t at = i;
 
-        for (; at > 0 && strcmp(s->region_names[order[at - 1]], s->region_names[i]) > 0; at--)
+        for (; at > 0 && strcmp(s->region_keys[order[at - 1]], s->region_keys[i]) > 0; at--)
             order[at] = order[at - 1];
         order[at] = i;
     }

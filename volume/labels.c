@@ -14,3 +14,26 @@ volt_status volt_label_counts(int64_t *counts, const volt_volume *labels)
     }
     return VOLT_OK;
 }
+
+#define LOAD_ROW(T)                                                                            \
+    for (int64_t i = 0; i < count; i++)                                                        \
+        out[i] = (int32_t)((const T *)v->data)[first + i];                                     \
+    break
+
+void volt_label_row(int32_t *out, const volt_volume *v, int64_t first, int64_t count)
+{
+    switch (v->dtype) {
+    case VOLT_U8:
+        LOAD_ROW(uint8_t);
+    case VOLT_I8:
+        LOAD_ROW(int8_t);
+    case VOLT_U16:
+        LOAD_ROW(uint16_t);
+    case VOLT_I16:
+        LOAD_ROW(int16_t);
+    case VOLT_U32:
+        LOAD_ROW(uint32_t);
+    default:
+        LOAD_ROW(int32_t);
+    }
+}

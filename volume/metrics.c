@@ -8,6 +8,10 @@
 #include "base/threads.h"
 #include "volume/box.h"
 #include "volume/distance.h"
+#include "volume/labels.h"
+#include "volume/lesions.h"
+#include "volume/metrics_internal.h"
+#include "volume/surface.h"
 
 /* Which regions each label value belongs to: those of value[i] are
  * region[first[i]] .. region[first[i + 1] - 1], ascending. */
@@ -32,8 +36,10 @@ typedef struct pair {
 
 volt_metrics_options volt_metrics_defaults(void)
 {
-    return (volt_metrics_options){
-        .policy = VOLT_EMPTY_NNUNET, .surface = true, .nsd_tolerance_mm = 1};
+    return (volt_metrics_options){.policy = VOLT_EMPTY_NNUNET,
+                                  .surface = true,
+                                  .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
+                                  .nsd_tolerance_mm = 1};
 }
 
 volt_status volt_empty_policy_parse(volt_empty_policy *out, const char *name)
@@ -119,29 +125,6 @@ static const int32_t *regions_of(const membership *m, int32_t value, const int32
     return at ? m->region + m->first[at - m->value] : NULL;
 }
 
-#define LOAD_ROW(T)                                                                            \
-    for (int64_t i = 0; i < count; i++)                                                        \
-        out[i] = (int32_t)((const T *)v->data)[first + i];                                     \
-    break
-
-static void load_labels(int32_t *out, const volt_volume *v, int64_t first, int64_t count)
-{
-    switch (v->dtype) {
-    case VOLT_U8:
-        LOAD_ROW(uint8_t);
-    case VOLT_I8:
-        LOAD_ROW(int8_t);
-    case VOLT_U16:
-        LOAD_ROW(uint16_t);
-    case VOLT_I16:
-        LOAD_ROW(int16_t);
-    case VOLT_U32:
-        LOAD_ROW(uint32_t);
-    default:
-        LOAD_ROW(int32_t);
-    }
-}
-
 /* Adds voxels begin <= x < end of row (z, y), all with the labels p and r. */
 static void tally_run(tally *t, const membership *m, int32_t p, int32_t r, volt_box run)
 {
@@ -178,8 +161,8 @@ static int64_t tally_row(tally *t, const membership *m, const pair *d, int64_t r
     int32_t *p = scratch, *r = scratch + nx;
     int64_t ignored = 0;
 
-    load_labels(p, d->pred, row * nx, nx);
-    load_labels(r, d->ref, row * nx, nx);
+    volt_label_row(p, d->pred, row * nx, nx);
+    volt_label_row(r, d->ref, row * nx, nx);
     for (int64_t x = 0, end; x < nx; x = end) {
         for (end = x + 1; end < nx && p[end] == p[x] && r[end] == r[x]; end++)
             ;
@@ -262,14 +245,14 @@ static volt_status cut_mask(uint8_t *mask, const volt_volume *v, const pair *d,
         int32_t *a = scratch + 2 * n[2] * omp_get_thread_num(), *b = a + n[2];
         uint8_t *out = mask + row * n[2];
 
-        load_labels(a, v, first, n[2]);
+        volt_label_row(a, v, first, n[2]);
         memset(out, 0, (size_t)n[2]);
         for (int32_t i = 0; i < region->count; i++) {
             for (int64_t x = 0; x < n[2]; x++)
                 out[x] |= a[x] == region->labels[i];
         }
         if (d->opts->has_ignore_label) {
-            load_labels(b, d->ref, first, n[2]);
+            volt_label_row(b, d->ref, first, n[2]);
             for (int64_t x = 0; x < n[2]; x++)
                 out[x] &= b[x] != d->opts->ignore_label;
         }
@@ -278,115 +261,65 @@ static volt_status cut_mask(uint8_t *mask, const volt_volume *v, const pair *d,
     return VOLT_OK;
 }
 
-/* Rearranges v so that v[k] is the k-th smallest, with none larger before it and none smaller
- * after it (Hoare's FIND). */
-static double select_kth(double *v, int64_t n, int64_t k)
-{
-    int64_t low = 0, high = n - 1;
-
-    while (low < high) {
-        const double pivot = v[low + (high - low) / 2];
-        int64_t i = low, j = high;
-
-        while (i <= j) {
-            while (v[i] < pivot)
-                i++;
-            while (v[j] > pivot)
-                j--;
-            if (i <= j) {
-                const double t = v[i];
-                v[i++] = v[j];
-                v[j--] = t;
-            }
-        }
-        if (k <= j)
-            high = j;
-        else if (k >= i)
-            low = i;
-        else
-            break;
-    }
-    return v[k];
-}
-
-/* Linear quantile, as numpy and torch; reorders v. */
-static double quantile(double *v, int64_t n, double q)
-{
-    const double at = q * (double)(n - 1);
-    const int64_t k = (int64_t)at;
-    const double low = select_kth(v, n, k);
-    double high = low;
-
-    if (k + 1 < n) {
-        high = v[k + 1];
-        for (int64_t i = k + 2; i < n; i++)
-            high = v[i] < high ? v[i] : high;
-    }
-    return low + (at - (double)k) * (high - low);
-}
-
-typedef struct direction {
-    double max, p95, sum;
-    int64_t count, within;
-} direction;
-
-/* Consumes the order of v. */
-static direction summarise(double *v, int64_t n, double tolerance)
-{
-    direction d = {.count = n};
-
-    for (int64_t i = 0; i < n; i++) {
-        d.max = v[i] > d.max ? v[i] : d.max;
-        d.sum += v[i];
-        d.within += (float)v[i] <= (float)tolerance; /* so 0.7 mm is within 0.7 mm, as MONAI */
-    }
-    d.p95 = quantile(v, n, 0.95);
-    return d;
-}
-
-/* Distances from the surface `from` to the surface `to`. */
-static volt_status measure(direction *out, const uint8_t *from, int64_t count,
-                           const uint8_t *to, const int64_t n[3], const pair *d)
-{
-    double *distance = NULL;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_alloc(&distance, (size_t)count * sizeof *distance, "distances"));
-    VOLT_TRY(st, done, volt_distance_at(distance, from, to, n, d->spacing, d->threads));
-    *out = summarise(distance, count, d->opts->nsd_tolerance_mm);
-done:
-    volt_free(distance);
-    return st;
-}
-
 /* Both masks have voxels, all of them inside `box`. */
 static volt_status measure_surfaces(volt_metrics *out, const pair *d, const volt_region *region,
                                     volt_box box)
 {
     const size_t voxels = (size_t)volt_box_voxels(box);
     uint8_t *mask = NULL, *pred = NULL, *ref = NULL;
-    int64_t n[3], n_pred, n_ref;
-    direction to_ref, to_pred;
+    volt_surfaces s = {.spacing = {d->spacing[0], d->spacing[1], d->spacing[2]}};
+    volt_surface_scores scores;
     volt_status st;
 
-    volt_box_shape(n, box);
+    volt_box_shape(s.n, box);
     VOLT_TRY(st, done, volt_alloc(&mask, voxels, "a mask"));
     VOLT_TRY(st, done, volt_alloc(&pred, voxels, "a surface"));
     VOLT_TRY(st, done, volt_alloc(&ref, voxels, "a surface"));
     VOLT_TRY(st, done, cut_mask(mask, d->pred, d, region, box));
-    n_pred = volt_boundary(pred, mask, n, d->threads);
+    s.n_pred = volt_boundary(pred, mask, s.n, d->threads);
     VOLT_TRY(st, done, cut_mask(mask, d->ref, d, region, box));
-    n_ref = volt_boundary(ref, mask, n, d->threads);
-    VOLT_TRY(st, done, measure(&to_ref, pred, n_pred, ref, n, d));
-    VOLT_TRY(st, done, measure(&to_pred, ref, n_ref, pred, n, d));
-    out->hd_mm = fmax(to_ref.max, to_pred.max);
-    out->hd95_mm = fmax(to_ref.p95, to_pred.p95);
-    out->assd_mm = (to_ref.sum + to_pred.sum) / (double)(n_pred + n_ref);
-    out->nsd = (double)(to_ref.within + to_pred.within) / (double)(n_pred + n_ref);
+    s.n_ref = volt_boundary(ref, mask, s.n, d->threads);
+    s.pred = pred;
+    s.ref = ref;
+    VOLT_TRY(st, done,
+             volt_surface_compare(&scores, &s, d->opts->nsd_tolerance_mm, d->threads));
+    out->hd_mm = scores.hd_mm;
+    out->hd95_mm = scores.hd95_mm;
+    out->assd_mm = scores.assd_mm;
+    out->nsd = scores.nsd;
 done:
     volt_free(ref);
     volt_free(pred);
     volt_free(mask);
+    return st;
+}
+
+/* Lesions join and match by their dilations, so the box is grown by as much. */
+static volt_status measure_lesions(volt_metrics *out, const pair *d, const volt_region *region,
+                                   volt_box box)
+{
+    const int64_t margin = d->opts->lesion.dilation;
+    volt_lesion_masks m = {.spacing = {d->spacing[0], d->spacing[1], d->spacing[2]}};
+    uint8_t *pred = NULL, *ref = NULL;
+    size_t voxels;
+    volt_status st;
+
+    if (volt_box_is_empty(box))
+        box = volt_box_of_shape((const int64_t[3]){1, 1, 1});
+    box = volt_box_intersect(volt_box_grow(box, (const int64_t[3]){margin, margin, margin}),
+                             volt_box_of_shape(d->ref->grid.n));
+    volt_box_shape(m.n, box);
+    voxels = (size_t)volt_box_voxels(box);
+    VOLT_TRY(st, done, volt_alloc(&pred, voxels, "a mask"));
+    VOLT_TRY(st, done, volt_alloc(&ref, voxels, "a mask"));
+    VOLT_TRY(st, done, cut_mask(pred, d->pred, d, region, box));
+    VOLT_TRY(st, done, cut_mask(ref, d->ref, d, region, box));
+    m.pred = pred;
+    m.ref = ref;
+    st = volt_lesions_score(&out->lesion, &m, &d->opts->lesion, d->opts->surface, d->threads);
+done:
+    volt_free(ref);
+    volt_free(pred);
     return st;
 }
 
@@ -432,7 +365,8 @@ static void score_overlap(volt_metrics *out, const tally *t, int64_t voxels, con
                           .hd_mm = NAN,
                           .hd95_mm = NAN,
                           .assd_mm = NAN,
-                          .nsd = NAN};
+                          .nsd = NAN,
+                          .lesion = {.dice = NAN, .f1 = NAN, .hd95_mm = NAN}};
     out->tn = voxels - out->tp - out->fp - out->fn;
     out->dice = ratio(2 * (double)t->tp, (double)(t->n_pred + t->n_ref));
     out->iou = ratio((double)t->tp, (double)(out->tp + out->fp + out->fn));
@@ -447,6 +381,9 @@ static void score_overlap(volt_metrics *out, const tally *t, int64_t voxels, con
         ratio(fabs((double)(t->n_pred - t->n_ref)), (double)t->n_ref);
     out->volume_similarity =
         ratio(2 * (double)(t->n_pred - t->n_ref), (double)(t->n_pred + t->n_ref));
+    out->precision = ratio((double)t->tp, (double)t->n_pred);
+    out->sensitivity = ratio((double)t->tp, (double)t->n_ref);
+    out->specificity = ratio((double)out->tn, (double)(out->tn + out->fp));
 }
 
 static bool is_label_type(volt_dtype t)
@@ -455,7 +392,7 @@ static bool is_label_type(volt_dtype t)
            t == VOLT_I32;
 }
 
-static volt_status check_pair(const volt_volume *pred, const volt_volume *ref)
+volt_status volt_check_label_pair(const volt_volume *pred, const volt_volume *ref)
 {
     const int64_t *p = pred->grid.n, *r = ref->grid.n;
 
@@ -500,7 +437,7 @@ volt_status volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
     int64_t ignored = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, check_pair(pred, ref));
+    VOLT_TRY(st, done, volt_check_label_pair(pred, ref));
     VOLT_TRY(st, done, check_regions(regions, count, &o));
     volt_grid_spacing(d.spacing, &ref->grid);
     VOLT_TRY(st, done, volt_alloc(&tallies, (size_t)count * sizeof *tallies, "counts"));
@@ -508,12 +445,12 @@ volt_status volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
     VOLT_TRY(st, done, tally_all(tallies, &ignored, &d, regions, count));
     for (int32_t i = 0; i < count; i++) {
         score_overlap(&scores[i], &tallies[i], volt_grid_voxels(&ref->grid) - ignored, &d);
-        if (!o.surface)
-            continue;
-        if (scores[i].n_pred > 0 && scores[i].n_ref > 0)
+        if (o.surface && scores[i].n_pred > 0 && scores[i].n_ref > 0)
             VOLT_TRY(st, done, measure_surfaces(&scores[i], &d, &regions[i], tallies[i].box));
-        else
+        else if (o.surface)
             score_missing_surface(&scores[i], &d);
+        if (o.lesions)
+            VOLT_TRY(st, done, measure_lesions(&scores[i], &d, &regions[i], tallies[i].box));
     }
     memcpy(out, scores, (size_t)count * sizeof *scores);
 done:

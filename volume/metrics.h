@@ -1,6 +1,7 @@
 /* metrics.h - how well a segmentation agrees with the truth.
  *
  * Overlap  nnU-Net's and MONAI's definitions on voxel counts.
+ * Lesions  lesion by lesion as the BraTS 2023 challenge, see volume/lesions.h.
  * Surface  as MONAI: surface voxels by volt_boundary(), distances in mm between voxel centres,
  *          every percentile taken per direction (linear quantile) and then the larger one.
  * Empty    a metric that has no value is NaN; which ones those are depends on the policy.
@@ -34,7 +35,23 @@ typedef struct volt_region {
     const char *name;      /* borrowed; what tables and summaries print */
     const int32_t *labels; /* borrowed */
     int32_t count;         /* of labels, >= 1 */
+    bool is_list; /* dataset.json writes it as a list: nnU-Net's key is "(3,)", not "3"; a
+                   * region of several labels is one anyway */
 } volt_region;
+
+/* Lesions of one region of one case; volume/lesions.h says what each number means. */
+typedef struct volt_lesion_scores {
+    int64_t tp, fp, fn; /* lesions */
+    double dice, f1;    /* 1 when there is no lesion and none was predicted */
+    double hd95_mm;
+} volt_lesion_scores;
+
+typedef struct volt_lesion_options {
+    int dilation;      /* voxels, >= 0: lesions of the truth that meet when grown by so much are
+                        * one, and a prediction within so much belongs to it */
+    double min_mm3;    /* >= 0: lesions of the truth no larger than that do not count */
+    double penalty_mm; /* HD95 of a lesion that was missed or invented */
+} volt_lesion_options;
 
 typedef struct volt_metrics {
     int64_t tp, fp, fn, tn; /* voxels */
@@ -47,18 +64,23 @@ typedef struct volt_metrics {
     double volume_difference_mm3;      /* |pred - ref| */
     double volume_difference_relative; /* |pred - ref| / ref; NaN if ref is empty */
     double volume_similarity; /* as SimpleITK: 2 (pred - ref) / (pred + ref); empty: NaN */
+    double precision, sensitivity, specificity; /* tp/(tp+fp), tp/(tp+fn), tn/(tn+fp) or NaN */
+    volt_lesion_scores lesion;                  /* where computed; else NaN and 0 lesions */
 } volt_metrics;
 
 typedef struct volt_metrics_options {
     volt_empty_policy policy;
-    bool surface;            /* also the four surface metrics (slower); else they are NaN */
+    bool surface; /* also the four surface metrics (slower); else they are NaN */
+    bool lesions; /* also the lesion scores (slower); their HD95 needs `surface` */
+    volt_lesion_options lesion;
     double nsd_tolerance_mm; /* >= 0 */
     bool has_ignore_label;   /* leave out voxels with this label in the truth, as nnU-Net; */
     int32_t ignore_label;    /* surface metrics then treat them as background in both */
     int threads;             /* 0 = default */
 } volt_metrics_options;
 
-/* policy nnunet, surface on, tolerance 1 mm, no ignore label, default threads. */
+/* policy nnunet, surface on, tolerance 1 mm, lesions off (BraTS-GLI's 3 voxels, 50 mm^3, 374
+ * mm when switched on), no ignore label, default threads. */
 VOLT_API volt_metrics_options volt_metrics_defaults(void);
 
 /* Scores `pred` against `ref` (one channel, integers of at most 32 bits, equal sizes; spacing
@@ -68,8 +90,7 @@ VOLT_CALL volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
                                 const volt_volume *ref, const volt_region *regions,
                                 int32_t count, const volt_metrics_options *opts);
 
-/* What nnU-Net's summary.json holds: per case, per class mean over cases (NaN left out), mean
- * over the foreground classes (NaN stays NaN). */
+/* What a summary tells of every case and class: nnU-Net's eight, then ours. */
 typedef enum volt_score {
     VOLT_SCORE_DICE,
     VOLT_SCORE_IOU,
@@ -83,39 +104,74 @@ typedef enum volt_score {
     VOLT_SCORE_HD95,
     VOLT_SCORE_ASSD,
     VOLT_SCORE_NSD,
+    VOLT_SCORE_PRECISION,
+    VOLT_SCORE_SENSITIVITY,
+    VOLT_SCORE_SPECIFICITY,
+    VOLT_SCORE_VOLUME_SIMILARITY,
+    VOLT_SCORE_VOLUME_DIFFERENCE, /* mm^3 */
+    VOLT_SCORE_LESION_DICE,
+    VOLT_SCORE_LESION_F1,
+    VOLT_SCORE_LESION_HD95,
+    VOLT_SCORE_LESION_TP,
+    VOLT_SCORE_LESION_FP,
+    VOLT_SCORE_LESION_FN,
     VOLT_SCORE_COUNT
 } volt_score;
 
-/* "Dice", "IoU", "FP", ... as nnU-Net writes them; "HD", "HD95", "ASSD", "NSD" are ours. */
+/* "Dice", "IoU", "FP", ... as nnU-Net writes them; "HD95", "lesion_Dice" and so on are ours. */
 VOLT_API const char *volt_score_name(volt_score score);
 VOLT_API double volt_score_of(const volt_metrics *m, volt_score score);
+VOLT_API bool volt_score_is_count(volt_score score);   /* whole numbers of voxels or lesions */
+VOLT_API bool volt_score_is_surface(volt_score score); /* needs volt_metrics_options.surface */
+VOLT_API bool volt_score_is_lesion(volt_score score);  /* needs volt_metrics_options.lesions */
 
 typedef struct volt_summary_case {
     char *prediction_file, *reference_file; /* owned */
     volt_metrics *metrics;                  /* one per region; owned */
 } volt_summary_case;
 
+/* Bounds of the mean over cases. */
+typedef struct volt_interval {
+    double low, high; /* NaN where the mean is */
+} volt_interval;
+
 typedef struct volt_summary {
     int32_t regions;
-    char **region_names; /* owned */
-    bool *is_background; /* per region: left out of the foreground mean; owned */
-    bool surface;        /* the surface metrics were computed */
-    int64_t count, room; /* cases; allocated */
+    char **region_names;   /* owned */
+    char **region_keys;    /* as nnU-Net names them: "1", "(1, 2, 3)"; owned */
+    bool *is_background;   /* per region: left out of the foreground mean; owned */
+    bool surface, lesions; /* these scores were computed */
+    int64_t count, room;   /* cases; allocated */
     volt_summary_case *cases;
     double (*mean)[VOLT_SCORE_COUNT];       /* per region; valid after volt_summary_finish */
     int64_t (*undefined)[VOLT_SCORE_COUNT]; /* cases whose value is not finite, per region */
     double foreground_mean[VOLT_SCORE_COUNT];
+    int64_t resamples; /* of the intervals below; 0: none were computed */
+    volt_interval (*interval)[VOLT_SCORE_COUNT]; /* per region */
+    volt_interval foreground_interval[VOLT_SCORE_COUNT];
 } volt_summary;
 
-/* An empty summary over `regions`; a region whose only label is 0 is background. The caller
- * owns *out (volt_summary_free). */
+/* An empty summary over `regions`; a region whose only label is 0 is background. The scores
+ * that it holds are those that `options` computes. The caller owns *out (volt_summary_free). */
 VOLT_CALL volt_summary_create(volt_summary **out, const volt_region *regions, int32_t count,
-                              bool surface);
+                              const volt_metrics_options *options);
 /* Adds a copy of `metrics` (one per region). Cases keep the order in which they were added. */
 VOLT_CALL volt_summary_add(volt_summary *s, const char *prediction_file,
                            const char *reference_file, const volt_metrics *metrics);
-/* Computes the means; cases may be added and means recomputed later. */
+/* Computes the means as nnU-Net, to the bit: per class over cases (NaN left out), then over the
+ * foreground classes (NaN stays NaN). Cases may be added and means recomputed later. */
 VOLT_API void volt_summary_finish(volt_summary *s);
+/* Computes 95 % intervals of all means by the percentile bootstrap: `resamples` times as many
+ * cases as there are, drawn with replacement, the same for every class and score. Resamples in
+ * which a mean is undefined are left out of its quantiles. The same bits for the same seed and
+ * any thread count. VOLT_EINVAL: fewer than 2 resamples; VOLT_ENOMEM. */
+VOLT_CALL volt_summary_bootstrap(volt_summary *s, int64_t resamples, uint64_t seed,
+                                 int threads);
+/* Mean of a score over the foreground classes of one case, NaN left out; NaN if all are. */
+VOLT_API double volt_summary_case_mean(const volt_summary *s, int64_t index, volt_score score);
+/* The cases' indices, lowest mean Dice first, undefined last, equals as added; `order` has
+ * room for s->count. VOLT_ENOMEM. */
+VOLT_CALL volt_summary_worst_first(int64_t *order, const volt_summary *s);
 VOLT_API void volt_summary_free(volt_summary *s); /* NULL is allowed */
 
 VOLT_END_DECLS

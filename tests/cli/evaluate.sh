@@ -5,20 +5,54 @@
 make_data 2
 truth=$SCRATCH/data/labelsTr
 expect 0 "$VOLT" evaluate "$truth" "$truth" -o "$SCRATCH/summary.json"
-out_has '^mean over classes +1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
+out_has '^mean over classes +1\.0000  1\.0000 to 1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
 out_has '^2 cases$'
+err_has "classes from $truth/../dataset.json"
 exists "$SCRATCH/summary.json"
-grep -q '"foreground_mean"' "$SCRATCH/summary.json" || fail "no foreground_mean in summary.json"
+grep -q '^        "1": {$' "$SCRATCH/summary.json" || fail "classes are not named as nnU-Net does"
+grep -q HD95 "$SCRATCH/summary.json" && fail "summary.json holds more than nnU-Net's"
 expect 0 "$VOLT" evaluate --json "$truth" "$truth" --no-surface
-out_json cases mean
+out_json policy bootstrap cases mean foreground_mean worst_first confusion
 out_lacks 'HD95'
 
 mkdir -p "$SCRATCH/pred"
 cp "$truth/brats_002.nii.gz" "$SCRATCH/pred/brats_001.nii.gz" # somebody else's mask
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$truth"
 out_lacks '^mean over classes +1\.0000'
+err_has '1 masks of .* have no prediction'
+expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth" --all
+err_has "1 masks of $truth have no prediction, the first is $truth/brats_002.nii.gz"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred/brats_001.nii.gz" "$truth/brats_001.nii.gz"
-out_has '^1 cases$'
+out_has '^1 case$'
+err_has "classes from $truth/../dataset.json"
+
+# Everything there is: the worst case first, lesions, the truth found in a data set.
+cp "$truth/brats_002.nii.gz" "$SCRATCH/pred/brats_002.nii.gz"
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/report.json" --csv "$SCRATCH/scores.csv" --confusion "$SCRATCH/confusion.csv"
+out_has 'les\.Dice +les\.F1 +les\.HD95$'
+[ "$(grep -n '^brats_001' "$OUT" | cut -d: -f1)" -lt "$(grep -n '^brats_002' "$OUT" | cut -d: -f1)" ] ||
+    fail "the worst case is not the first"
+[ "$(sed -n 2p "$SCRATCH/scores.csv" | cut -d, -f1)" = brats_001.nii.gz ] ||
+    fail "the worst case is not the first of the table"
+[ "$(wc -l <"$SCRATCH/scores.csv")" -eq 7 ] || fail "not one line per case and class"
+grep -q lesion_F1 "$SCRATCH/scores.csv" || fail "no lesion scores in the table"
+[ "$(wc -l <"$SCRATCH/confusion.csv")" -eq 6 ] || fail "not one line per label"
+
+grep -q lesion_rule "$SCRATCH/report.json" || fail "no lesion rule in the report"
+grep -q '"seed": 3' "$SCRATCH/report.json" || fail "no seed in the report"
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/again.json" --threads 1
+cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "threads change the report"
+# Without a dataset.json near by the labels that occur are the classes.
+mkdir "$SCRATCH/bare" "$SCRATCH/bare/truth" "$SCRATCH/bare/pred"
+cp "$truth"/*.gz "$SCRATCH/bare/truth" && cp "$SCRATCH/pred"/*.gz "$SCRATCH/bare/pred"
+expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth"
+err_has 'the labels that occur are the classes'
+out_has '^3 +0\.'
+expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth" --labels "$SCRATCH/data"
+out_has '^edema +0\.'
+rm "$SCRATCH/pred/brats_002.nii.gz"
 
 expect 2 "$VOLT" evaluate "$SCRATCH/pred" "$truth/brats_001.nii.gz"
 err_has 'give two folders or two files'

@@ -8,9 +8,10 @@ static const int64_t fixture_n[3] = {21, 34, 29};
 static const double fixture_spacing[3] = {2.0, 0.8, 0.7};
 static const int32_t one[] = {1}, two[] = {2}, three[] = {3}, one_three[] = {3, 1},
                      four[] = {4}, five[] = {5}, six[] = {6};
-static const volt_region regions[7] = {{"1", one, 1},        {"2", two, 1},  {"3", three, 1},
-                                       {"13", one_three, 2}, {"4", four, 1}, {"5", five, 1},
-                                       {"6", six, 1}};
+static const volt_region regions[7] = {{"1", one, 1, false},   {"2", two, 1, false},
+                                       {"3", three, 1, false}, {"13", one_three, 2, false},
+                                       {"4", four, 1, false},  {"5", five, 1, false},
+                                       {"6", six, 1, false}};
 
 static volt_volume label_map(void *data, const int64_t n[3], volt_dtype dtype)
 {
@@ -216,8 +217,9 @@ static void wrong_pairs_are_refused(void **state)
     assert_fails(volt_metrics_evaluate(&out, &a, &f, regions, 1, NULL), VOLT_EINVAL, "float32");
     assert_fails(volt_metrics_evaluate(&out, &a, &a, regions, 0, NULL), VOLT_EINVAL,
                  "no class");
-    assert_fails(volt_metrics_evaluate(&out, &a, &a, &(volt_region){"x", NULL, 0}, 1, NULL),
-                 VOLT_EINVAL, "'x' has no labels");
+    assert_fails(
+        volt_metrics_evaluate(&out, &a, &a, &(volt_region){"x", NULL, 0, false}, 1, NULL),
+        VOLT_EINVAL, "'x' has no labels");
     o.nsd_tolerance_mm = NAN;
     assert_fails(volt_metrics_evaluate(&out, &a, &a, regions, 1, &o), VOLT_EINVAL, "tolerance");
     assert_fails(volt_empty_policy_parse(&o.policy, "zero"), VOLT_EINVAL, "'zero'");
@@ -225,20 +227,36 @@ static void wrong_pairs_are_refused(void **state)
     assert_int_equal(o.policy, VOLT_EMPTY_BRATS);
 }
 
+static volt_summary *summary_of(const volt_metrics *cases, int count)
+{
+    static const int32_t zero[] = {0};
+    const volt_region classes[3] = {
+        {"0", zero, 1, false}, {"1", one, 1, false}, {"2", two, 1, false}};
+    volt_metrics_options o = volt_metrics_defaults();
+    volt_summary *s;
+
+    o.surface = false;
+    assert_ok(volt_summary_create(&s, classes, 3, &o));
+    for (int i = 0; i < count; i++)
+        assert_ok(volt_summary_add(s, "p", "r", cases + 3 * i));
+    volt_summary_finish(s);
+    return s;
+}
+
 /* nnU-Net: means over cases leave NaN out, the mean over classes does not. */
 static void summary_means_follow_nnunet(void **state)
 {
-    static const int32_t zero[] = {0};
-    const volt_region classes[3] = {{"0", zero, 1}, {"1", one, 1}, {"2", two, 1}};
-    volt_metrics a[3] = {{.dice = 1}, {.dice = 0.5, .tp = 4}, {.dice = NAN}};
-    volt_metrics b[3] = {{.dice = 1}, {.dice = NAN, .tp = 1}, {.dice = NAN}};
+    volt_metrics cases[60];
     volt_summary *s;
 
     (void)state;
-    assert_ok(volt_summary_create(&s, classes, 3, false));
-    for (int i = 0; i < 20; i++)
-        assert_ok(volt_summary_add(s, "p", "r", i % 2 ? b : a));
-    volt_summary_finish(s);
+    for (int i = 0; i < 20; i++) {
+        cases[3 * i] = (volt_metrics){.dice = 1};
+        cases[3 * i + 1] =
+            i % 2 ? (volt_metrics){.dice = NAN, .tp = 1} : (volt_metrics){.dice = 0.5, .tp = 4};
+        cases[3 * i + 2] = (volt_metrics){.dice = NAN};
+    }
+    s = summary_of(cases, 20);
     assert_true(s->mean[0][VOLT_SCORE_DICE] == 1);
     assert_true(s->mean[1][VOLT_SCORE_DICE] == 0.5);
     assert_true(s->mean[1][VOLT_SCORE_TP] == 2.5);
@@ -246,6 +264,82 @@ static void summary_means_follow_nnunet(void **state)
     assert_int_equal(s->undefined[1][VOLT_SCORE_DICE], 10);
     assert_true(isnan(s->foreground_mean[VOLT_SCORE_DICE]));
     assert_true(s->foreground_mean[VOLT_SCORE_TP] == 1.25);
+    assert_string_equal(s->region_keys[2], "2");
+    volt_summary_free(s);
+}
+
+static void the_worst_case_comes_first(void **state)
+{
+    const double dice[5][2] = {{0.5, 0.7}, {NAN, NAN}, {0.1, NAN}, {0.9, 0.9}, {0.6, 0.6}};
+    const int64_t want[5] = {2, 0, 4, 3, 1};
+    volt_metrics cases[15] = {{.dice = 0}};
+    int64_t order[5];
+    volt_summary *s;
+
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        cases[3 * (i / 2) + 1 + i % 2].dice = dice[i / 2][i % 2];
+    s = summary_of(cases, 5);
+    assert_ok(volt_summary_worst_first(order, s));
+    assert_memory_equal(order, want, sizeof want);
+    assert_true(isnan(volt_summary_case_mean(s, 1, VOLT_SCORE_DICE)));
+    volt_summary_free(s);
+}
+
+/* The bootstrap's spread of a mean is that of the central limit theorem. */
+static void intervals_hold_the_mean_and_have_its_spread(void **state)
+{
+    enum { CASES = 200 };
+    static volt_metrics cases[3 * CASES];
+    volt_rng rng = volt_rng_open(8, 0, 0, VOLT_RNG_TEST);
+    volt_summary *s, *again;
+    volt_interval i, all;
+    double sum = 0, squares = 0, mean, half;
+
+    (void)state;
+    for (int k = 0; k < CASES; k++) {
+        const double v = volt_rng_uniform(&rng);
+
+        cases[3 * k + 1].dice = v;
+        cases[3 * k + 2].dice = k % 2 ? NAN : 0.25;
+        sum += v;
+        squares += v * v;
+    }
+    mean = sum / CASES;
+    half = 1.959964 * sqrt((squares / CASES - mean * mean) / CASES);
+    s = summary_of(cases, CASES);
+    again = summary_of(cases, CASES);
+    assert_fails(volt_summary_bootstrap(s, 1, 0, 1), VOLT_EINVAL, "1 resamples");
+    assert_ok(volt_summary_bootstrap(s, 4000, 5, 1));
+    i = s->interval[1][VOLT_SCORE_DICE];
+    all = s->foreground_interval[VOLT_SCORE_DICE];
+    assert_true(fabs(i.low - (mean - half)) < 0.1 * half);
+    assert_true(fabs(i.high - (mean + half)) < 0.1 * half);
+    assert_true(s->interval[2][VOLT_SCORE_DICE].low == 0.25);
+    assert_true(fabs(all.low - (i.low + 0.25) / 2) < 1e-12);
+    for (int threads = 2; threads < 4; threads++) {
+        assert_ok(volt_summary_bootstrap(again, 4000, 5, threads));
+        assert_memory_equal(s->interval, again->interval, 3 * sizeof *s->interval);
+    }
+    assert_ok(volt_summary_bootstrap(again, 4000, 6, 1));
+    assert_true(again->interval[1][VOLT_SCORE_DICE].low != i.low);
+    volt_summary_free(again);
+    volt_summary_free(s);
+}
+
+/* A mean that no case has no interval either. */
+static void undefined_means_have_no_interval(void **state)
+{
+    const volt_metrics cases[6] = {{.dice = 1}, {.dice = 0.5}, {.dice = NAN},
+                                   {.dice = 1}, {.dice = NAN}, {.dice = NAN}};
+    volt_summary *s = summary_of(cases, 2);
+
+    (void)state;
+    assert_ok(volt_summary_bootstrap(s, 50, 0, 1));
+    assert_true(s->interval[1][VOLT_SCORE_DICE].low == 0.5);
+    assert_true(s->interval[1][VOLT_SCORE_DICE].high == 0.5);
+    assert_true(isnan(s->interval[2][VOLT_SCORE_DICE].low));
+    assert_true(isnan(s->foreground_interval[VOLT_SCORE_DICE].high));
     volt_summary_free(s);
 }
 
@@ -260,6 +354,9 @@ int main(void)
         cmocka_unit_test(tolerance_includes_its_own_distance),
         cmocka_unit_test(wrong_pairs_are_refused),
         cmocka_unit_test(summary_means_follow_nnunet),
+        cmocka_unit_test(the_worst_case_comes_first),
+        cmocka_unit_test(intervals_hold_the_mean_and_have_its_spread),
+        cmocka_unit_test(undefined_means_have_no_interval),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,25 @@
+/* evaluate.h - the classes that volt evaluate scores. */
+#ifndef VOLT_APPS_EVALUATE_H
+#define VOLT_APPS_EVALUATE_H
+#include "apps/cli.h"
+#include "io/evaluate.h"
+
+/* All owned (evaluate_classes_free). */
+typedef struct evaluate_classes {
+    volt_region *regions; /* names and labels point into the two below */
+    int count;
+    char **names;
+    int32_t *values; /* the regions' labels, one region after the other */
+    int32_t *labels; /* every label, the background too: rows of the confusion matrix */
+    int32_t label_count;
+    int32_t ignore; /* -1: none */
+} evaluate_classes;
+
+/* From `given` (NULL: not given), a dataset.json, a folder with one or a data set; else from
+ * the data set or the dataset.json that is nearest to the truth, then to the prediction; else
+ * the labels that occur. Says which. */
+volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
+                                  const volt_mask_pairs *pairs);
+void evaluate_classes_free(evaluate_classes *classes);
+
+#endif

@@ -1,0 +1,39 @@
+/* scores.h - everything an evaluation found out, for programs (JSON) and tables (CSV).
+ *
+ * Numbers  with the fewest digits that read back the same. Undefined ones are null in JSON and
+ *          empty in CSV; infinite ones are null and "inf".
+ * Order    of cases: worst first, by their mean Dice over the foreground classes.
+ * Files    appear whole or not at all.
+ */
+#ifndef VOLT_IO_SCORES_H
+#define VOLT_IO_SCORES_H
+#include <stdint.h>
+#include <jansson.h>
+#include "base/status.h"
+#include "volume/confusion.h"
+#include "volume/metrics.h"
+VOLT_BEGIN_DECLS
+
+/* Borrowed for the call. */
+typedef struct volt_scores {
+    const volt_summary *summary;         /* finished */
+    const volt_metrics_options *options; /* that the cases were scored with */
+    const volt_confusion *confusion;     /* NULL: none */
+    uint64_t seed;                       /* of the summary's intervals */
+} volt_scores;
+
+/* "policy", "nsd_tolerance_mm", "lesion_rule" and "bootstrap" where they apply, "cases";
+ * "mean" {class {score {mean, low, high, undefined}}}, "foreground_mean" {score {mean, low,
+ * high}}; "worst_first" [{prediction_file, reference_file, Dice, classes {class {score}}}];
+ * "confusion" {labels, voxels: rows by the truth}. A new reference; NULL: out of memory. */
+VOLT_API json_t *volt_scores_json(const volt_scores *s);
+/* The same as a file. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_scores_write(const char *path, const volt_scores *s);
+/* One line per case and class: case, class, one column per score. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_scores_write_csv(const char *path, const volt_summary *summary);
+/* Voxels by label of the truth (lines) and of the prediction (columns); the last of either is
+ * "other". VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_confusion_write_csv(const char *path, const volt_confusion *c);
+
+VOLT_END_DECLS
+#endif
