@@ -1,0 +1,249 @@
+#define _GNU_SOURCE /* strcasestr */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include "apps/cli.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "io/png.h"
+#include "io/svg.h"
+#include "nets3d/run_curves.h"
+
+#define MOST_RUNS 32
+
+typedef struct plot_options {
+    const char *output, *title;
+    int x; /* volt_curve */
+    cli_list size;
+    bool ascii, terminal;
+} plot_options;
+
+static const cli_option options[] = {
+    {"--output", 'o', CLI_TEXT, offsetof(plot_options, output), "PNG|SVG", NULL, 0, 0,
+     "write a picture; what kind follows from its ending [draw in the terminal]"},
+    {"--terminal", 0, CLI_FLAG, offsetof(plot_options, terminal), NULL, NULL, 0, 0,
+     "draw in the terminal too"},
+    {"--x", 0, CLI_CHOICE, offsetof(plot_options, x), "epoch|iterations|hours", "epoch", 0, 0,
+     "what runs to the right"},
+    {"--title", 0, CLI_TEXT, offsetof(plot_options, title), "TEXT", NULL, 0, 0,
+     "over the picture [the run's name]"},
+    {"--size", 0, CLI_INTS, offsetof(plot_options, size), "W,H", NULL, 1, 32768,
+     "of the picture in pixels [720 x 440 a panel]"},
+    {"--ascii", 0, CLI_FLAG, offsetof(plot_options, ascii), NULL, NULL, 0, 0,
+     "no braille dots in the terminal, for fonts that lack them"},
+};
+
+typedef struct job {
+    cli *c;
+    volt_run_curves *runs[MOST_RUNS];
+    int count;
+    volt_run_chart *chart;
+} job;
+
+static void free_job(job *j)
+{
+    volt_run_chart_free(j->chart);
+    for (int i = 0; i < j->count; i++)
+        volt_run_curves_free(j->runs[i]);
+}
+
+static volt_status add_run(job *j, const char *run, const char *name)
+{
+    volt_status st;
+
+    if (j->count == MOST_RUNS)
+        return volt_fail(VOLT_EINVAL, "volt plot takes at most %d runs", MOST_RUNS);
+    st = volt_run_curves_read(&j->runs[j->count], run, name);
+    j->count += st == VOLT_OK;
+    return st;
+}
+
+/* The folds fold_K of a folder without a log of its own. */
+static volt_status add_folds(job *j, const char *folder, const char *name, bool *found)
+{
+    volt_names names = {0};
+    char *path = NULL, *label = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    for (size_t i = 0; i < names.count; i++) {
+        if (strncmp(names.name[i], "fold_", 5) != 0)
+            continue;
+        VOLT_TRY(st, done, volt_format(&path, "%s/%s/log.jsonl", folder, names.name[i]));
+        VOLT_TRY(st, done, volt_format(&label, "%s/%s", name, names.name[i]));
+        if (volt_path_exists(path)) {
+            *found = true;
+            VOLT_TRY(st, done, add_run(j, path, label));
+        }
+        volt_free(label);
+        volt_free(path);
+        path = label = NULL;
+    }
+done:
+    volt_free(label);
+    volt_free(path);
+    volt_names_free(&names);
+    return st;
+}
+
+/* A run's folder, a folder of folds, or a log; without the slashes at its end it is named by
+ * its last part. */
+static volt_status add_argument(job *j, const char *argument)
+{
+    size_t bytes = strlen(argument);
+    char *run = NULL, *log = NULL;
+    bool found = false;
+    volt_status st;
+
+    while (bytes > 1 && argument[bytes - 1] == '/')
+        bytes--;
+    VOLT_TRY(st, done, volt_format(&run, "%.*s", (int)bytes, argument));
+    VOLT_TRY(st, done, volt_path_join(&log, run, "log.jsonl"));
+    if (volt_path_is_dir(run) && !volt_path_exists(log))
+        VOLT_TRY(st, done, add_folds(j, run, volt_path_name(run), &found));
+    if (!found)
+        st = add_run(j, run, volt_path_name(run));
+done:
+    volt_free(log);
+    volt_free(run);
+    return st;
+}
+
+static volt_status draw_picture(const job *j)
+{
+    const plot_options *o = j->c->options;
+    const volt_chart *chart = &j->chart->chart;
+    const int columns = chart->columns, rows = (chart->panels + columns - 1) / columns;
+    const int64_t width = o->size.count ? (int64_t)o->size.v[0] : 720 * columns;
+    const int64_t height = o->size.count ? (int64_t)o->size.v[1] : 440 * rows + 48;
+    const char *ending = strrchr(o->output, '.');
+    volt_picture *picture = NULL;
+    volt_status st;
+
+    if (ending && strcasecmp(ending, ".svg") == 0)
+        return volt_svg_write(o->output, chart, width, height);
+    VOLT_TRY(st, done, volt_chart_picture(&picture, chart, width, height));
+    st = volt_png_write(o->output, picture->rgb, picture->width, picture->height, 3);
+done:
+    volt_picture_free(picture);
+    return st;
+}
+
+/* Does the user's terminal take UTF-8, by the variables that say so? */
+static bool is_utf8(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && *value)
+            return strcasestr(value, "utf-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+/* On a terminal as wide as it is, with colours unless NO_COLOR asks for none; elsewhere 100
+ * columns and plain symbols. */
+static volt_status draw_terminal(const job *j)
+{
+    const plot_options *o = j->c->options;
+    const bool terminal = isatty(STDOUT_FILENO);
+    const char *no_color = getenv("NO_COLOR");
+    volt_chart_text_options t = {.columns = 100, .rows = 14};
+    struct winsize size;
+    char *text = NULL;
+    volt_status st;
+
+    if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
+        t.columns = size.ws_col < 160 ? size.ws_col : 160;
+    t.color = terminal && !(no_color && *no_color);
+    t.ascii = o->ascii || !terminal || !is_utf8();
+    st = volt_chart_text(&text, &j->chart->chart, &t);
+    if (st == VOLT_OK)
+        fputs(text, stdout);
+    volt_free(text);
+    return st;
+}
+
+static json_t *run_object(const volt_run_curves *r)
+{
+    int64_t dice_epoch, loss_epoch;
+    const double dice = volt_run_curves_best(&dice_epoch, r, VOLT_CURVE_MEAN_DICE, false);
+    const double loss = volt_run_curves_best(&loss_epoch, r, VOLT_CURVE_VALIDATION_LOSS, true);
+
+    return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o, s:I}", "run", r->name, "epochs",
+                     (json_int_t)r->epochs, "hours",
+                     volt_json_number(r->value[VOLT_CURVE_HOURS][r->epochs - 1]),
+                     "best_mean_dice", volt_json_number(dice), "best_mean_dice_epoch",
+                     (json_int_t)dice_epoch, "least_validation_loss", volt_json_number(loss),
+                     "least_validation_loss_epoch", (json_int_t)loss_epoch);
+}
+
+static volt_status print_json(const job *j)
+{
+    const plot_options *o = j->c->options;
+    json_t *runs = json_array();
+
+    for (int i = 0; i < j->count; i++)
+        json_array_append_new(runs, run_object(j->runs[i]));
+    return cli_print_json(json_pack("{s:o, s:s?}", "runs", runs, "output", o->output));
+}
+
+static volt_status check_ending(const char *output)
+{
+    const char *ending = output ? strrchr(output, '.') : ".png";
+
+    if (ending && (strcasecmp(ending, ".png") == 0 || strcasecmp(ending, ".svg") == 0))
+        return VOLT_OK;
+    return volt_fail(VOLT_EINVAL, "%s ends neither in .png nor in .svg", output);
+}
+
+static volt_status run(cli *c)
+{
+    const plot_options *o = c->options;
+    job j = {.c = c};
+    volt_status st;
+
+    VOLT_TRY(st, done, check_ending(o->output));
+    for (int i = 0; i < c->args_count; i++)
+        VOLT_TRY(st, done, add_argument(&j, c->args[i]));
+    VOLT_TRY(st, done,
+             volt_run_chart_make(&j.chart, (const volt_run_curves *const *)j.runs, j.count,
+                                 (volt_curve)o->x));
+    j.chart->chart.title = o->title ? o->title : j.count == 1 ? j.runs[0]->name : NULL;
+    if (o->output)
+        VOLT_TRY(st, done, draw_picture(&j));
+    if (c->json)
+        st = print_json(&j);
+    else if (o->terminal || !o->output)
+        st = draw_terminal(&j);
+    else if (!c->quiet)
+        printf("%s: %d panels, %d run%s\n", o->output, j.chart->chart.panels, j.count,
+               j.count == 1 ? "" : "s");
+done:
+    free_job(&j);
+    return st;
+}
+
+const cli_command cmd_plot = {
+    .name = "plot",
+    .one_line = "draw the curves of training runs",
+    .args = "RUN...",
+    .min_args = 1,
+    .max_args = -1,
+    .about =
+        "Draws what the log of each RUN holds: training and validation loss, Dice of each\n"
+        "class and their mean, accuracy where it was logged, learning rate and seconds of\n"
+        "every epoch; as PNG or SVG with -o, else in the terminal. Several runs are drawn\n"
+        "over each other; a folder of folds (fold_0, fold_1, ..) counts as its folds. A run\n"
+        "that is still training can be drawn.",
+    .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
+    .common = CLI_JSON,
+    CLI_OPTIONS(options, plot_options),
+    .run = run,
+};

@@ -1,0 +1,184 @@
+#include "io/svg.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/file.h"
+
+/* Of a monospaced font, in shares of its size. */
+#define CHARACTER_WIDTH 0.602
+#define CAPITAL_HALF    0.36
+
+/* The first failure sticks. */
+typedef struct writer {
+    volt_out *f;
+    volt_status st;
+} writer;
+
+static void put(writer *w, const char *fmt, ...) VOLT_PRINTF(2, 3);
+static void put(writer *w, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (w->st == VOLT_OK)
+        w->st = volt_out_write(w->f, text, strlen(text));
+}
+
+/* A number with two digits after the point, whatever the locale's point is. */
+static void put_number(writer *w, double v)
+{
+    const long long hundredths = llround(v * 100);
+
+    put(w, "%s%lld.%02lld", hundredths < 0 ? "-" : "", llabs(hundredths) / 100,
+        llabs(hundredths) % 100);
+}
+
+static void put_color(writer *w, const char *what, volt_color c)
+{
+    put(w, " %s=\"#%02x%02x%02x\"", what, c.r, c.g, c.b);
+}
+
+static void put_attribute(writer *w, const char *name, double v)
+{
+    put(w, " %s=\"", name);
+    put_number(w, v);
+    put(w, "\"");
+}
+
+/* Bytes of the valid UTF-8 sequence at `s`; 0 if there is none. */
+static size_t sequence_bytes(const unsigned char *s)
+{
+    const size_t n = s[0] < 0x80                   ? 1
+                     : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
+                     : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
+                     : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                                   : 0;
+
+    for (size_t i = 1; i < n; i++) {
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
+static void put_text(writer *w, const char *text)
+{
+    while (*text) {
+        const size_t n = sequence_bytes((const unsigned char *)text);
+
+        if (*text == '&')
+            put(w, "&amp;");
+        else if (*text == '<')
+            put(w, "&lt;");
+        else if (*text == '>')
+            put(w, "&gt;");
+        else if (n == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
+            put(w, "?");
+        else
+            put(w, "%.*s", (int)n, text);
+        text += n ? n : 1;
+    }
+}
+
+static void svg_box(void *user, double x, double y, double width, double height, volt_color c)
+{
+    writer *w = user;
+
+    put(w, "<rect");
+    put_attribute(w, "x", x);
+    put_attribute(w, "y", y);
+    put_attribute(w, "width", width);
+    put_attribute(w, "height", height);
+    put_color(w, "fill", c);
+    put(w, "/>\n");
+}
+
+static void svg_path(void *user, const double (*xy)[2], int64_t points, double width,
+                     volt_color c)
+{
+    writer *w = user;
+
+    if (points == 1) {
+        put(w, "<circle");
+        put_attribute(w, "cx", xy[0][0]);
+        put_attribute(w, "cy", xy[0][1]);
+        put_attribute(w, "r", width / 2 + 1.5);
+        put_color(w, "fill", c);
+        put(w, "/>\n");
+        return;
+    }
+    put(w, "<polyline fill=\"none\" stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    put_color(w, "stroke", c);
+    put_attribute(w, "stroke-width", width);
+    put(w, " points=\"");
+    for (int64_t i = 0; i < points; i++) {
+        put(w, i ? " " : "");
+        put_number(w, xy[i][0]);
+        put(w, ",");
+        put_number(w, xy[i][1]);
+    }
+    put(w, "\"/>\n");
+}
+
+static double font_size(volt_text_size size)
+{
+    return size == VOLT_TEXT_TITLE ? 18 : 14;
+}
+
+static double svg_text_width(void *user, const char *text, volt_text_size size)
+{
+    double characters = 0;
+
+    (void)user;
+    for (; *text; text++)
+        characters += ((unsigned char)*text & 0xc0) != 0x80;
+    return characters * CHARACTER_WIDTH * font_size(size);
+}
+
+static void svg_text(void *user, const char *text, double x, double y, volt_text_size size,
+                     volt_anchor anchor, volt_color c)
+{
+    static const char *const anchors[] = {"start", "middle", "end"};
+    writer *w = user;
+
+    put(w, "<text text-anchor=\"%s\" font-size=\"%.0f\"", anchors[anchor], font_size(size));
+    put_attribute(w, "x", x);
+    put_attribute(w, "y", y + CAPITAL_HALF * font_size(size));
+    put_color(w, "fill", c);
+    put(w, ">");
+    put_text(w, text);
+    put(w, "</text>\n");
+}
+
+volt_status volt_svg_write(const char *path, const volt_chart *chart, int64_t width,
+                           int64_t height)
+{
+    writer w = {.st = VOLT_OK};
+    const volt_painter painter = {.user = &w,
+                                  .box = svg_box,
+                                  .path = svg_path,
+                                  .text = svg_text,
+                                  .text_width = svg_text_width};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_out_open(&w.f, path));
+    put(&w,
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
+        "width=\"%lld\" height=\"%lld\" viewBox=\"0 0 %lld %lld\" ",
+        (long long)width, (long long)height, (long long)width, (long long)height);
+    put(&w, "font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\">\n");
+    svg_box(&w, 0, 0, (double)width, (double)height, (volt_color){255, 255, 255});
+    VOLT_TRY(st, done, volt_chart_draw(&painter, chart, (double)width, (double)height));
+    put(&w, "</svg>\n");
+    VOLT_TRY(st, done, w.st);
+    st = volt_out_commit(&w.f);
+done:
+    volt_out_abort(&w.f);
+    return st;
+}

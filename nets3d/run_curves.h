@@ -1,0 +1,66 @@
+/* run_curves.h - reading log.jsonl of runs, and drawing them.
+ *
+ * A log is taken as hostile. Keys that are absent or null count as NaN, unknown ones are
+ * skipped, so logs of older and of later versions are read. A last line that is not whole is
+ * left out.
+ */
+#ifndef VOLT_NETS3D_RUN_CURVES_H
+#define VOLT_NETS3D_RUN_CURVES_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "volume/chart.h"
+VOLT_BEGIN_DECLS
+
+typedef enum volt_curve {
+    VOLT_CURVE_EPOCH, /* counted from 1 */
+    VOLT_CURVE_ITERATIONS,
+    VOLT_CURVE_HOURS, /* since the start of the run */
+    VOLT_CURVE_TRAIN_LOSS,
+    VOLT_CURVE_VALIDATION_LOSS,
+    VOLT_CURVE_MEAN_DICE,
+    VOLT_CURVE_EMA_DICE,
+    VOLT_CURVE_ACCURACY,
+    VOLT_CURVE_LR,
+    VOLT_CURVE_SECONDS,
+    VOLT_CURVE_VALIDATION_SECONDS,
+    VOLT_CURVE_DATA_WAIT_SECONDS,
+    VOLT_CURVE_COUNT
+} volt_curve;
+
+typedef struct volt_run_curves {
+    char *name; /* the run, as the caller calls it */
+    int64_t epochs;
+    double *value[VOLT_CURVE_COUNT]; /* (epochs) each */
+    int classes;                     /* with a Dice of their own */
+    char **class_name;
+    double **dice; /* per class: (epochs) */
+} volt_run_curves;
+
+/* Reads the log of `run`, a run's folder or the file itself. The caller owns *out
+ * (volt_run_curves_free). VOLT_EIO; VOLT_EFORMAT names file, line and value, also for a log
+ * without a line; VOLT_ENOMEM. */
+VOLT_CALL volt_run_curves_read(volt_run_curves **out, const char *run, const char *name);
+VOLT_API void volt_run_curves_free(volt_run_curves *c); /* NULL is allowed */
+/* The greatest (or least) finite value of a curve and its epoch from 1; NaN and 0 if none. */
+VOLT_API double volt_run_curves_best(int64_t *epoch, const volt_run_curves *c, volt_curve curve,
+                                     bool least);
+
+/* A chart of some runs: loss, Dice, accuracy where logged, learning rate, seconds. One run
+ * shows the Dice of each class beside the mean, several runs a panel per class. */
+typedef struct volt_run_chart {
+    volt_chart chart;
+    volt_chart_panel *panel; /* all owned */
+    volt_chart_line *line;
+    char **text;
+    int texts;
+} volt_run_chart;
+
+/* `x` is one of the first three curves. Borrows `runs`, which must outlive *out; the caller
+ * owns that (volt_run_chart_free). VOLT_ENOMEM. */
+VOLT_CALL volt_run_chart_make(volt_run_chart **out, const volt_run_curves *const *runs,
+                              int count, volt_curve x);
+VOLT_API void volt_run_chart_free(volt_run_chart *c); /* NULL is allowed */
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,45 @@
+#!/bin/bash
+# volt plot: curves of one and of several runs, to PNG, SVG and the terminal.
+. "$3/tests/cli/common.inc"
+
+# log NAME EPOCHS: a run with a log.
+log() {
+    mkdir -p "$SCRATCH/$1"
+    for ((e = 0; e < $2; e++)); do
+        echo "{\"epoch\":$e,\"iterations\":$((10 * e)),\"train_loss\":0.$((99 - e)),\"validation_loss\":0.$((98 - e))," \
+            "\"lr\":0.01,\"mean_dice\":0.$((10 + e)),\"dice\":{\"liver\":0.$((20 + e)),\"tumour\":null},\"seconds\":60}"
+    done >"$SCRATCH/$1/log.jsonl"
+}
+log a 30
+log b 20
+log folds/fold_0 10
+log folds/fold_1 10
+
+expect 0 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.png"
+out_is "$SCRATCH/a.png: 4 panels, 1 run"
+[ "$(head -c 4 "$SCRATCH/a.png" | tail -c 3)" = PNG ] || fail "a.png is no PNG"
+expect 0 "$VOLT" plot "$SCRATCH/a/" "$SCRATCH/b" -o "$SCRATCH/ab.svg" --x hours --title 'a & b' --size 1200,900
+out_is "$SCRATCH/ab.svg: 5 panels, 2 runs"
+grep -q '>a &amp; b</text>' "$SCRATCH/ab.svg" || fail "no title in the SVG"
+grep -q '>b, validation</text>' "$SCRATCH/ab.svg" || fail "no legend in the SVG"
+grep -q 'viewBox="0 0 1200 900"' "$SCRATCH/ab.svg" || fail "the SVG has another size"
+expect 0 "$VOLT" plot "$SCRATCH/folds" --ascii
+out_has 'folds/fold_1, validation'
+out_has '^ +epoch$'
+err_is ''
+expect 0 "$VOLT" plot "$SCRATCH/a" "$SCRATCH/folds" --json
+out_json runs
+out_has '"run":"folds/fold_0","epochs":10'
+out_has '"best_mean_dice":0.39,"best_mean_dice_epoch":30'
+
+expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"
+err_is "volt: $SCRATCH/a.jpg ends neither in .png nor in .svg"
+expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/small.png" --size 100,100
+err_has 'too few'
+absent "$SCRATCH/small.png"
+expect 4 "$VOLT" plot "$SCRATCH/none"
+err_one_line
+echo nonsense >>"$SCRATCH/b/log.jsonl"
+expect 5 "$VOLT" plot "$SCRATCH/b"
+err_has 'log.jsonl line 21'
+done_testing
