@@ -5,74 +5,24 @@
  * and, for the weight gradient, A: 2 -> 4 and G^T: 4 -> 3. In 3-D each is applied per axis.
  */
 #include "base/isa.h"
+#include "nets3d/cpu/simd.h"
 #include "nets3d/cpu/winograd_internal.h"
 
-#include <string.h>
-
 #if defined(__AVX512F__)
-#define LANES      16
 #define ROW_GROUP  12 /* 24 accumulators of 32 registers */
 #define GRAD_GROUP 8
 #elif defined(__AVX2__)
-#define LANES      8
 #define ROW_GROUP  6 /* 12 accumulators of 16 registers */
 #define GRAD_GROUP 4
 #else
-#define LANES      8 /* two registers each */
-#define ROW_GROUP  2
+#define ROW_GROUP  2 /* a vector is two registers */
 #define GRAD_GROUP 2
 #endif
 #define PIECE 12 /* tiles along w whose columns fit the first cache */
 
-#define INLINE static inline __attribute__((always_inline))
-typedef float vec __attribute__((vector_size(LANES * 4)));
-typedef uint32_t uvec __attribute__((vector_size(LANES * 4)));
-typedef uint16_t hvec __attribute__((vector_size(LANES * 2)));
-
-INLINE vec load(const float *p)
+VINLINE void input_1d(vf *a, vf *b, vf *c, vf *d)
 {
-    vec v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-INLINE void store(float *p, vec v)
-{
-    memcpy(p, &v, sizeof v);
-}
-
-/* Element `i` of a tensor's storage, and the LANES after it. */
-INLINE vec load_voxel(const void *data, int64_t i, bool bf16)
-{
-    if (bf16) {
-        hvec h;
-        memcpy(&h, (const uint16_t *)data + i, sizeof h);
-        const uvec wide = __builtin_convertvector(h, uvec) << 16;
-        vec v;
-        memcpy(&v, &wide, sizeof v);
-        return v;
-    }
-    return load((const float *)data + i);
-}
-
-INLINE void store_voxel(void *data, int64_t i, vec v, bool bf16)
-{
-    if (bf16) { /* round to nearest even; a NaN stays a NaN */
-        uvec u;
-        memcpy(&u, &v, sizeof u);
-        const uvec rounded = (u + 0x7FFF + (u >> 16 & 1)) >> 16;
-        const uvec is_nan = (uvec)(v != v);
-        const uvec kept = (is_nan & 0x7FC0) | (~is_nan & rounded);
-        const hvec h = __builtin_convertvector(kept, hvec);
-        memcpy((uint16_t *)data + i, &h, sizeof h);
-    } else {
-        store((float *)data + i, v);
-    }
-}
-
-INLINE void input_1d(vec *a, vec *b, vec *c, vec *d)
-{
-    const vec x0 = *a, x1 = *b, x2 = *c, x3 = *d;
+    const vf x0 = *a, x1 = *b, x2 = *c, x3 = *d;
     *a = x0 - x2;
     *b = x1 + x2;
     *c = x2 - x1;
@@ -80,7 +30,7 @@ INLINE void input_1d(vec *a, vec *b, vec *c, vec *d)
 }
 
 /* Where tile `index` starts: sample and d, h, w in tiles. */
-INLINE void tile_position(int64_t at[4], const winograd_tiling *t, int64_t index)
+VINLINE void tile_position(int64_t at[4], const winograd_tiling *t, int64_t index)
 {
     at[3] = index % t->count[2];
     index /= t->count[2];
@@ -92,7 +42,7 @@ INLINE void tile_position(int64_t at[4], const winograd_tiling *t, int64_t index
 
 /* Position of tile `first` and how many of the `left` tiles from there share its row, at most
  * PIECE. */
-INLINE int64_t next_piece(int64_t at[4], const winograd_tiling *t, int64_t first, int64_t left)
+VINLINE int64_t next_piece(int64_t at[4], const winograd_tiling *t, int64_t first, int64_t left)
 {
     int64_t piece;
 
@@ -105,35 +55,35 @@ INLINE int64_t next_piece(int64_t at[4], const winograd_tiling *t, int64_t first
 /* Of a piece of tiles in a row, after the transforms along d and h: [4*d + h][column along w],
  * two columns per tile and, for inputs, two more. */
 typedef struct columns {
-    float at[16][2 * PIECE + 2][LANES] __attribute__((aligned(64)));
+    float at[16][2 * PIECE + 2][VB] __attribute__((aligned(64)));
 } columns;
 
 /* The d and h transforms of one column of 4x4 voxels; `line` holds the offsets of its 16 lines,
  * -1 outside the volume. */
-INLINE void transform_column(columns *to, int64_t column, const void *data,
-                             const int64_t line[16], int64_t w, bool inside, bool bf16)
+VINLINE void transform_column(columns *to, int64_t column, const void *data,
+                              const int64_t line[16], int64_t w, bool inside, bool bf16)
 {
-    vec x[16];
+    vf x[16];
 
     for (int i = 0; i < 16; i++) {
         if (inside && line[i] >= 0)
-            x[i] = load_voxel(data, line[i] + w * LANES, bf16);
+            x[i] = v_get(data, line[i] + w * VB, bf16);
         else
-            x[i] = (vec){0};
+            x[i] = (vf){0};
     }
     for (int d = 0; d < 4; d++)
         input_1d(&x[4 * d], &x[4 * d + 1], &x[4 * d + 2], &x[4 * d + 3]);
     for (int h = 0; h < 4; h++)
         input_1d(&x[h], &x[4 + h], &x[8 + h], &x[12 + h]);
     for (int i = 0; i < 16; i++)
-        store(to->at[i][column], x[i]);
+        v_store(to->at[i][column], x[i]);
 }
 
 /* `tiles` tiles of one row (same sample, d and h), one channel block, into rows from `v`. Point
  * by point, so that few lines are written at a time. */
-INLINE void transform_piece(float *v, int64_t point_stride, int64_t row_stride,
-                            const void *data, const int64_t line[16], int64_t w_low,
-                            int64_t w_extent, int64_t tiles, bool bf16)
+VINLINE void transform_piece(float *v, int64_t point_stride, int64_t row_stride,
+                             const void *data, const int64_t line[16], int64_t w_low,
+                             int64_t w_extent, int64_t tiles, bool bf16)
 {
     columns c;
 
@@ -144,65 +94,28 @@ INLINE void transform_piece(float *v, int64_t point_stride, int64_t row_stride,
     for (int q = 0; q < 16; q++, v += 4 * point_stride) {
         for (int64_t t = 0; t < tiles; t++) {
             float *to = v + t * row_stride;
-            vec a = load(c.at[q][2 * t]), b = load(c.at[q][2 * t + 1]);
-            vec e = load(c.at[q][2 * t + 2]), f = load(c.at[q][2 * t + 3]);
+            vf a = v_load(c.at[q][2 * t]), b = v_load(c.at[q][2 * t + 1]);
+            vf e = v_load(c.at[q][2 * t + 2]), f = v_load(c.at[q][2 * t + 3]);
             input_1d(&a, &b, &e, &f);
-            store(to, a);
-            store(to + point_stride, b);
-            store(to + 2 * point_stride, e);
-            store(to + 3 * point_stride, f);
+            v_store(to, a);
+            v_store(to + point_stride, b);
+            v_store(to + 2 * point_stride, e);
+            v_store(to + 3 * point_stride, f);
         }
     }
-}
-
-INLINE void input_rows(float *v, const volt_winograd_shape *s, const volt_winograd_tensor *src,
-                       const winograd_rows *r, bool bf16)
-{
-    const int64_t *n = src->extent, stride = winograd_point_stride(r->rows, s->ic);
-    const int64_t row_stride = winograd_row_stride(s->ic);
-    int64_t tile = r->first, left = r->count, row = r->row;
-
-    while (left > 0) {
-        int64_t at[4], line[16], piece;
-        piece = next_piece(at, r->tiling, tile, left);
-        for (int i = 0; i < 16; i++) {
-            const int64_t d = 2 * at[1] + i / 4 - s->pad_low[0];
-            const int64_t h = 2 * at[2] + i % 4 - s->pad_low[1];
-            const bool inside = d >= 0 && d < n[0] && h >= 0 && h < n[1];
-            line[i] = inside ? at[0] * src->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
-        }
-        for (int64_t c = 0; c < s->ic; c += LANES) {
-            transform_piece(v + row * row_stride + c, stride, row_stride, src->data, line,
-                            2 * at[3] - s->pad_low[2], n[2], piece, bf16);
-            for (int i = 0; i < 16; i++)
-                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
-        }
-        tile += piece;
-        left -= piece;
-        row += piece;
-    }
-}
-
-static void transform_input(float *v, const volt_winograd_shape *s,
-                            const volt_winograd_tensor *src, const winograd_rows *r)
-{
-    if (src->bf16)
-        input_rows(v, s, src, r, true);
-    else
-        input_rows(v, s, src, r, false);
 }
 
 /* ROW_GROUP rows times N vectors of output channels. */
-INLINE void product(float *m, int64_t m_row, const float *v, int64_t ic, const float *u,
-                    const int vectors)
+VINLINE void product(float *m, int64_t m_row, const float *v, int64_t ic, const float *u,
+                     const int vectors)
 {
     const int64_t v_row = winograd_row_stride(ic);
-    vec sum[ROW_GROUP][2];
+    vf sum[ROW_GROUP][2];
 
     for (int r = 0; r < ROW_GROUP; r++)
-        sum[r][0] = sum[r][1] = (vec){0};
-    for (int64_t k = 0; k < ic; k++, u += vectors * LANES) {
-        const vec u0 = load(u), u1 = vectors == 2 ? load(u + LANES) : u0;
+        sum[r][0] = sum[r][1] = (vf){0};
+    for (int64_t k = 0; k < ic; k++, u += vectors * VB) {
+        const vf u0 = v_load(u), u1 = vectors == 2 ? v_load(u + VB) : u0;
 #pragma GCC unroll 12
         for (int r = 0; r < ROW_GROUP; r++) {
             const float x = v[r * v_row + k];
@@ -212,9 +125,9 @@ INLINE void product(float *m, int64_t m_row, const float *v, int64_t ic, const f
         }
     }
     for (int r = 0; r < ROW_GROUP; r++) {
-        store(m + r * m_row, sum[r][0]);
+        v_store(m + r * m_row, sum[r][0]);
         if (vectors == 2)
-            store(m + r * m_row + LANES, sum[r][1]);
+            v_store(m + r * m_row + VB, sum[r][1]);
     }
 }
 
@@ -224,7 +137,7 @@ static void multiply(float *m, const float *v, const float *u, int64_t rows, int
     const int64_t v_row = winograd_row_stride(ic), m_row = winograd_row_stride(oc);
     int64_t o = 0;
 
-    for (; o + 2 * LANES <= oc; o += 2 * LANES) {
+    for (; o + 2 * VB <= oc; o += 2 * VB) {
         for (int64_t r = 0; r < rows; r += ROW_GROUP)
             product(m + r * m_row + o, m_row, v + r * v_row, ic, u + o * ic, 2);
     }
@@ -235,14 +148,14 @@ static void multiply(float *m, const float *v, const float *u, int64_t rows, int
 }
 
 /* A^T along w and h of the four points d = `d`; y[2*h + w]. */
-INLINE void output_plane(vec y[4], const float *m, int64_t stride, int d)
+VINLINE void output_plane(vf y[4], const float *m, int64_t stride, int d)
 {
-    vec x[4][2];
+    vf x[4][2];
 
     for (int h = 0; h < 4; h++) {
         const float *p = m + (16 * d + 4 * h) * stride;
-        const vec m0 = load(p), m1 = load(p + stride), m2 = load(p + 2 * stride),
-                  m3 = load(p + 3 * stride);
+        const vf m0 = v_load(p), m1 = v_load(p + stride), m2 = v_load(p + 2 * stride),
+                 m3 = v_load(p + 3 * stride);
         x[h][0] = m0 + m1 + m2;
         x[h][1] = m1 - m2 - m3;
     }
@@ -252,11 +165,11 @@ INLINE void output_plane(vec y[4], const float *m, int64_t stride, int d)
     }
 }
 
-INLINE void output_tile(const volt_winograd_tensor *dst, int64_t origin, const int64_t at[4],
-                        const float *m, int64_t stride, vec bias, bool bf16)
+VINLINE void output_tile(const volt_winograd_tensor *dst, int64_t origin, const int64_t at[4],
+                         const float *m, int64_t stride, vf bias, bool bf16)
 {
     const int64_t *n = dst->extent;
-    vec y[2][4], plane[4];
+    vf y[2][4], plane[4];
 
     output_plane(y[0], m, stride, 0);
     output_plane(plane, m, stride, 1);
@@ -275,25 +188,25 @@ INLINE void output_tile(const volt_winograd_tensor *dst, int64_t origin, const i
     for (int i = 0; i < 8; i++) {
         const int64_t d = 2 * at[1] + i / 4, h = 2 * at[2] + i / 2 % 2, w = 2 * at[3] + i % 2;
         if (d < n[0] && h < n[1] && w < n[2])
-            store_voxel(dst->data, origin + ((d * n[1] + h) * n[2] + w) * LANES,
-                        y[i / 4][i % 4] + bias, bf16);
+            v_put(dst->data, origin + ((d * n[1] + h) * n[2] + w) * VB, bf16,
+                  y[i / 4][i % 4] + bias);
     }
 }
 
-INLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_shape *s,
-                        const float *m, const float *bias, const winograd_rows *r, bool bf16)
+VINLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_shape *s,
+                         const float *m, const float *bias, const winograd_rows *r, bool bf16)
 {
     const int64_t stride = winograd_point_stride(r->rows, s->oc);
     const int64_t row_stride = winograd_row_stride(s->oc);
-    const int64_t block = dst->extent[0] * dst->extent[1] * dst->extent[2] * LANES;
+    const int64_t block = dst->extent[0] * dst->extent[1] * dst->extent[2] * VB;
 
     for (int64_t i = 0; i < r->count; i++) {
         int64_t at[4];
         tile_position(at, r->tiling, r->first + i);
-        for (int64_t o = 0; o < s->oc; o += LANES) {
-            const int64_t origin = at[0] * dst->sample_stride + o / LANES * block;
+        for (int64_t o = 0; o < s->oc; o += VB) {
+            const int64_t origin = at[0] * dst->sample_stride + o / VB * block;
             output_tile(dst, origin, at, m + (r->row + i) * row_stride + o, stride,
-                        bias ? load(bias + o) : (vec){0}, bf16);
+                        bias ? v_load(bias + o) : (vf){0}, bf16);
         }
     }
 }
@@ -308,7 +221,7 @@ static void transform_output(const volt_winograd_tensor *dst, const volt_winogra
 }
 
 /* A: 2 -> 4 along an axis. */
-INLINE void spread(vec to[4], vec a, vec b)
+VINLINE void spread(vf to[4], vf a, vf b)
 {
     to[0] = a;
     to[1] = a + b;
@@ -317,66 +230,77 @@ INLINE void spread(vec to[4], vec a, vec b)
 }
 
 /* A along d and h of one column of 2x2 voxels y[2*d + h]. */
-INLINE void gradient_column(columns *to, int64_t column, const vec y[4])
+VINLINE void gradient_column(columns *to, int64_t column, const vf y[4])
 {
-    vec a[2][4]; /* [h][d] */
+    vf a[2][4]; /* [h][d] */
 
     spread(a[0], y[0], y[2]);
     spread(a[1], y[1], y[3]);
     for (int d = 0; d < 4; d++) {
-        vec b[4];
+        vf b[4];
         spread(b, a[0][d], a[1][d]);
         for (int h = 0; h < 4; h++)
-            store(to->at[4 * d + h][column], b[h]);
+            v_store(to->at[4 * d + h][column], b[h]);
     }
 }
 
-INLINE void gradient_piece(float *to, int64_t point_stride, int64_t row_stride,
-                           const void *data, const int64_t line[4], int64_t w_low,
-                           int64_t w_extent, int64_t tiles, bool bf16)
+VINLINE void gradient_piece(float *to, int64_t point_stride, int64_t row_stride,
+                            const void *data, const int64_t line[4], int64_t w_low,
+                            int64_t w_extent, int64_t tiles, bool bf16)
 {
     columns c;
 
     for (int64_t i = 0; i < 2 * tiles; i++) {
-        vec y[4];
+        vf y[4];
         for (int l = 0; l < 4; l++) {
             if (line[l] >= 0 && w_low + i < w_extent)
-                y[l] = load_voxel(data, line[l] + (w_low + i) * LANES, bf16);
+                y[l] = v_get(data, line[l] + (w_low + i) * VB, bf16);
             else
-                y[l] = (vec){0};
+                y[l] = (vf){0};
         }
         gradient_column(&c, i, y);
     }
     for (int q = 0; q < 16; q++, to += 4 * point_stride) {
         for (int64_t t = 0; t < tiles; t++) {
-            vec x[4];
-            spread(x, load(c.at[q][2 * t]), load(c.at[q][2 * t + 1]));
+            vf x[4];
+            spread(x, v_load(c.at[q][2 * t]), v_load(c.at[q][2 * t + 1]));
             for (int w = 0; w < 4; w++)
-                store(to + t * row_stride + w * point_stride, x[w]);
+                v_store(to + t * row_stride + w * point_stride, x[w]);
         }
     }
 }
 
-INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
-                          const volt_winograd_tensor *diff, const winograd_rows *r, bool bf16)
+/* The rows of `to` from a tensor: its inputs, whose tiles are 4 voxels wide and overlap, or its
+ * output's gradient, whose tiles are 2 wide. */
+VINLINE void transform_rows(float *to, const volt_winograd_shape *s,
+                            const volt_winograd_tensor *src, const winograd_rows *r,
+                            const int edge, bool bf16)
 {
-    const int64_t *n = diff->extent, stride = winograd_point_stride(r->rows, s->oc);
-    const int64_t row_stride = winograd_row_stride(s->oc);
-    int64_t tile = r->first, left = r->count, row = r->row;
+    const int64_t *n = src->extent, channels = edge == 4 ? s->ic : s->oc;
+    const int64_t stride = winograd_point_stride(r->rows, channels);
+    const int64_t row_stride = winograd_row_stride(channels);
+    int64_t pad[3] = {0, 0, 0}, tile = r->first, left = r->count, row = r->row;
 
+    for (int i = 0; i < 3 && edge == 4; i++)
+        pad[i] = s->pad_low[i];
     while (left > 0) {
-        int64_t at[4], line[4], piece;
+        int64_t at[4], line[16], piece;
         piece = next_piece(at, r->tiling, tile, left);
-        for (int i = 0; i < 4; i++) {
-            const int64_t d = 2 * at[1] + i / 2, h = 2 * at[2] + i % 2;
-            const bool inside = d < n[0] && h < n[1];
-            line[i] = inside ? at[0] * diff->sample_stride + (d * n[1] + h) * n[2] * LANES : -1;
+        for (int i = 0; i < edge * edge; i++) {
+            const int64_t d = 2 * at[1] + i / edge - pad[0], h = 2 * at[2] + i % edge - pad[1];
+            const bool inside = d >= 0 && d < n[0] && h >= 0 && h < n[1];
+            line[i] = inside ? at[0] * src->sample_stride + (d * n[1] + h) * n[2] * VB : -1;
         }
-        for (int64_t o = 0; o < s->oc; o += LANES) {
-            gradient_piece(d_points + row * row_stride + o, stride, row_stride, diff->data,
-                           line, 2 * at[3], n[2], piece, bf16);
-            for (int i = 0; i < 4; i++)
-                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * LANES : 0;
+        for (int64_t c = 0; c < channels; c += VB) {
+            float *first = to + row * row_stride + c;
+            if (edge == 4)
+                transform_piece(first, stride, row_stride, src->data, line, 2 * at[3] - pad[2],
+                                n[2], piece, bf16);
+            else
+                gradient_piece(first, stride, row_stride, src->data, line, 2 * at[3], n[2],
+                               piece, bf16);
+            for (int i = 0; i < edge * edge; i++)
+                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * VB : 0;
         }
         tile += piece;
         left -= piece;
@@ -384,27 +308,36 @@ INLINE void gradient_rows(float *d_points, const volt_winograd_shape *s,
     }
 }
 
+static void transform_input(float *v, const volt_winograd_shape *s,
+                            const volt_winograd_tensor *src, const winograd_rows *r)
+{
+    if (src->bf16)
+        transform_rows(v, s, src, r, 4, true);
+    else
+        transform_rows(v, s, src, r, 4, false);
+}
+
 static void transform_gradient(float *d, const volt_winograd_shape *s,
                                const volt_winograd_tensor *diff_dst, const winograd_rows *r)
 {
     if (diff_dst->bf16)
-        gradient_rows(d, s, diff_dst, r, true);
+        transform_rows(d, s, diff_dst, r, 2, true);
     else
-        gradient_rows(d, s, diff_dst, r, false);
+        transform_rows(d, s, diff_dst, r, 2, false);
 }
 
-INLINE void outer_product(float *du, int64_t oc, const float *v, int64_t ic, const float *d,
-                          int64_t rows, const int vectors, bool fresh)
+VINLINE void outer_product(float *du, int64_t oc, const float *v, int64_t ic, const float *d,
+                           int64_t rows, const int vectors, bool fresh)
 {
     const int64_t v_row = winograd_row_stride(ic), d_row = winograd_row_stride(oc);
-    vec sum[GRAD_GROUP][2];
+    vf sum[GRAD_GROUP][2];
 
     for (int i = 0; i < GRAD_GROUP; i++) {
-        sum[i][0] = fresh ? (vec){0} : load(du + i * oc);
-        sum[i][1] = fresh || vectors == 1 ? (vec){0} : load(du + i * oc + LANES);
+        sum[i][0] = fresh ? (vf){0} : v_load(du + i * oc);
+        sum[i][1] = fresh || vectors == 1 ? (vf){0} : v_load(du + i * oc + VB);
     }
     for (int64_t r = 0; r < rows; r++, v += v_row, d += d_row) {
-        const vec d0 = load(d), d1 = vectors == 2 ? load(d + LANES) : d0;
+        const vf d0 = v_load(d), d1 = vectors == 2 ? v_load(d + VB) : d0;
 #pragma GCC unroll 8
         for (int i = 0; i < GRAD_GROUP; i++) {
             sum[i][0] += v[i] * d0;
@@ -413,9 +346,9 @@ INLINE void outer_product(float *du, int64_t oc, const float *v, int64_t ic, con
         }
     }
     for (int i = 0; i < GRAD_GROUP; i++) {
-        store(du + i * oc, sum[i][0]);
+        v_store(du + i * oc, sum[i][0]);
         if (vectors == 2)
-            store(du + i * oc + LANES, sum[i][1]);
+            v_store(du + i * oc + VB, sum[i][1]);
     }
 }
 
@@ -424,7 +357,7 @@ static void accumulate(float *du, const float *v, const float *d, int64_t rows, 
 {
     int64_t o = 0;
 
-    for (; o + 2 * LANES <= oc; o += 2 * LANES) {
+    for (; o + 2 * VB <= oc; o += 2 * VB) {
         for (int64_t i = 0; i < ic; i += GRAD_GROUP)
             outer_product(du + i * oc + o, oc, v + i, ic, d + o, rows, 2, fresh);
     }
@@ -435,12 +368,12 @@ static void accumulate(float *du, const float *v, const float *d, int64_t rows, 
 }
 
 /* G along three axes: g[27] -> u[64]. */
-INLINE void filter_3d(vec u[64], const vec g[27])
+VINLINE void filter_3d(vf u[64], const vf g[27])
 {
-    vec a[4][9], b[4][4][3];
+    vf a[4][9], b[4][4][3];
 
     for (int i = 0; i < 9; i++) {
-        const vec sum = (g[i] + g[18 + i]) * 0.5f, middle = g[9 + i] * 0.5f;
+        const vf sum = (g[i] + g[18 + i]) * 0.5f, middle = g[9 + i] * 0.5f;
         a[0][i] = g[i];
         a[1][i] = sum + middle;
         a[2][i] = sum - middle;
@@ -448,7 +381,7 @@ INLINE void filter_3d(vec u[64], const vec g[27])
     }
     for (int d = 0; d < 4; d++) {
         for (int i = 0; i < 3; i++) {
-            const vec sum = (a[d][i] + a[d][6 + i]) * 0.5f, middle = a[d][3 + i] * 0.5f;
+            const vf sum = (a[d][i] + a[d][6 + i]) * 0.5f, middle = a[d][3 + i] * 0.5f;
             b[d][0][i] = a[d][i];
             b[d][1][i] = sum + middle;
             b[d][2][i] = sum - middle;
@@ -456,8 +389,8 @@ INLINE void filter_3d(vec u[64], const vec g[27])
         }
     }
     for (int q = 0; q < 16; q++) {
-        const vec *x = b[q / 4][q % 4];
-        const vec sum = (x[0] + x[2]) * 0.5f, middle = x[1] * 0.5f;
+        const vf *x = b[q / 4][q % 4];
+        const vf sum = (x[0] + x[2]) * 0.5f, middle = x[1] * 0.5f;
         u[4 * q] = x[0];
         u[4 * q + 1] = sum + middle;
         u[4 * q + 2] = sum - middle;
@@ -465,49 +398,49 @@ INLINE void filter_3d(vec u[64], const vec g[27])
     }
 }
 
-/* Weights of LANES outputs from `o` and input `i`, 27 taps; zero beyond the real channels. */
-static void gather_filter(vec g[27], const float *weights, int64_t oc_real, int64_t ic_real,
+/* Weights of VB outputs from `o` and input `i`, 27 taps; zero beyond the real channels. */
+static void gather_filter(vf g[27], const float *weights, int64_t oc_real, int64_t ic_real,
                           int64_t o, int64_t i, bool backward)
 {
     const int64_t outs = backward ? ic_real : oc_real, ins = backward ? oc_real : ic_real;
-    float lanes[27][LANES];
+    float lanes[27][VB];
 
     memset(lanes, 0, sizeof lanes);
-    for (int64_t l = 0; i < ins && l < LANES && o + l < outs; l++) {
+    for (int64_t l = 0; i < ins && l < VB && o + l < outs; l++) {
         const float *w = backward ? weights + (i * ic_real + o + l) * 27
                                   : weights + ((o + l) * ic_real + i) * 27;
         for (int k = 0; k < 27; k++)
             lanes[k][l] = w[backward ? 26 - k : k];
     }
     for (int k = 0; k < 27; k++)
-        g[k] = load(lanes[k]);
+        g[k] = v_load(lanes[k]);
 }
 
-/* Packed order: point, group of 2 LANES outputs (the last may be LANES wide), input, output. */
+/* Packed order: point, group of 2 VB outputs (the last may be VB wide), input, output. */
 static void pack(float *packed, const volt_winograd_shape *s, const float *weights,
                  int64_t oc_real, int64_t ic_real, bool backward)
 {
-    const int64_t vectors = s->oc / LANES;
+    const int64_t vectors = s->oc / VB;
 
 #pragma omp parallel for num_threads(s->threads) schedule(static)
     for (int64_t o = 0; o < vectors; o++) {
         const bool wide = o / 2 * 2 + 1 < vectors;
-        const int64_t width = wide ? 2 * LANES : LANES;
-        float *to = packed + o / 2 * 2 * LANES * s->ic + (wide ? o % 2 * LANES : 0);
+        const int64_t width = wide ? 2 * VB : VB;
+        float *to = packed + o / 2 * 2 * VB * s->ic + (wide ? o % 2 * VB : 0);
         for (int64_t i = 0; i < s->ic; i++) {
-            vec g[27], u[64];
-            gather_filter(g, weights, oc_real, ic_real, o * LANES, i, backward);
+            vf g[27], u[64];
+            gather_filter(g, weights, oc_real, ic_real, o * VB, i, backward);
             filter_3d(u, g);
             for (int f = 0; f < WINOGRAD_POINTS; f++)
-                store(to + f * s->ic * s->oc + i * width, u[f]);
+                v_store(to + f * s->ic * s->oc + i * width, u[f]);
         }
     }
 }
 
 /* G^T: 4 -> 3 along an axis. */
-INLINE void gather_taps(vec to[3], vec a, vec b, vec c, vec d)
+VINLINE void gather_taps(vf to[3], vf a, vf b, vf c, vf d)
 {
-    const vec sum = (b + c) * 0.5f;
+    const vf sum = (b + c) * 0.5f;
 
     to[0] = a + sum;
     to[1] = (b - c) * 0.5f;
@@ -519,27 +452,27 @@ static void unpack(float *diff_weights, const float *du, const volt_winograd_sha
 {
     const int64_t stride = s->ic * s->oc;
 
-    for (int64_t o = 0; o < s->oc; o += LANES) {
-        vec a[3][16], b[3][3][4], taps[3];
+    for (int64_t o = 0; o < s->oc; o += VB) {
+        vf a[3][16], b[3][3][4], taps[3];
         const float *p = du + ic * s->oc + o;
         for (int q = 0; q < 16; q++) {
-            vec t[3];
-            gather_taps(t, load(p + q * stride), load(p + (16 + q) * stride),
-                        load(p + (32 + q) * stride), load(p + (48 + q) * stride));
+            vf t[3];
+            gather_taps(t, v_load(p + q * stride), v_load(p + (16 + q) * stride),
+                        v_load(p + (32 + q) * stride), v_load(p + (48 + q) * stride));
             for (int d = 0; d < 3; d++)
                 a[d][q] = t[d];
         }
         for (int i = 0; i < 12; i++) {
-            vec t[3];
-            const vec *x = &a[i / 4][i % 4];
+            vf t[3];
+            const vf *x = &a[i / 4][i % 4];
             gather_taps(t, x[0], x[4], x[8], x[12]);
             for (int h = 0; h < 3; h++)
                 b[i / 4][h][i % 4] = t[h];
         }
         for (int i = 0; i < 9; i++) {
-            const vec *x = b[i / 3][i % 3];
+            const vf *x = b[i / 3][i % 3];
             gather_taps(taps, x[0], x[1], x[2], x[3]);
-            for (int64_t l = 0; l < LANES && o + l < oc_real; l++) {
+            for (int64_t l = 0; l < VB && o + l < oc_real; l++) {
                 for (int w = 0; w < 3; w++)
                     diff_weights[((o + l) * ic_real + ic) * 27 + 3 * i + w] = taps[w][l];
             }
@@ -550,7 +483,7 @@ static void unpack(float *diff_weights, const float *du, const volt_winograd_sha
 const winograd_kernels *VOLT_ISA_NAME(volt_winograd_kernels)(void)
 {
     static const winograd_kernels kernels = {
-        .block = LANES,
+        .block = VB,
         .pack = pack,
         .transform_input = transform_input,
         .multiply = multiply,
