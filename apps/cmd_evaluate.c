@@ -137,7 +137,12 @@ static const struct {
     {VOLT_SCORE_NSD, "NSD", 4},          {VOLT_SCORE_LESION_DICE, "les.Dice", 4},
     {VOLT_SCORE_LESION_F1, "les.F1", 4}, {VOLT_SCORE_LESION_HD95, "les.HD95", 2},
 };
-enum { COLUMNS = sizeof columns / sizeof columns[0], CASES_SHOWN = 20, NAME_WIDTH = 28 };
+enum {
+    COLUMNS = sizeof columns / sizeof columns[0],
+    CASES_SHOWN = 20,
+    INTERVAL_CASES = 5,
+    NAME_WIDTH = 28
+};
 
 static bool is_shown(const job *j, int column)
 {
@@ -179,6 +184,12 @@ done:
     return st;
 }
 
+/* An interval over fewer cases would say little; the report has it anyway. */
+static bool shows_intervals(const job *j)
+{
+    return j->summary->resamples > 0 && j->summary->count >= INTERVAL_CASES;
+}
+
 static void print_means(const job *j, const char *name, const double *mean,
                         const volt_interval *interval)
 {
@@ -187,10 +198,10 @@ static void print_means(const job *j, const char *name, const double *mean,
         if (!is_shown(j, k))
             continue;
         print_score(mean[columns[k].score], 8, columns[k].decimals);
-        if (k == 0 && j->summary->resamples > 0 && isfinite(interval[VOLT_SCORE_DICE].low))
+        if (k == 0 && shows_intervals(j) && isfinite(interval[VOLT_SCORE_DICE].low))
             printf("  %.4f to %.4f", interval[VOLT_SCORE_DICE].low,
                    interval[VOLT_SCORE_DICE].high);
-        else if (k == 0 && j->summary->resamples > 0)
+        else if (k == 0 && shows_intervals(j))
             printf("  %16s", "-");
     }
     putchar('\n');
@@ -210,7 +221,7 @@ static volt_status print_table(const job *j)
     for (int k = 0; k < COLUMNS; k++) {
         if (is_shown(j, k))
             printf("  %8s", columns[k].title);
-        if (k == 0 && s->resamples > 0)
+        if (k == 0 && shows_intervals(j))
             printf("  %16s", "95 % interval");
     }
     putchar('\n');

@@ -5,7 +5,7 @@
 make_data 2
 truth=$SCRATCH/data/labelsTr
 expect 0 "$VOLT" evaluate "$truth" "$truth" -o "$SCRATCH/summary.json"
-out_has '^mean over classes +1\.0000  1\.0000 to 1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
+out_has '^mean over classes +1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
 out_has '^2 cases$'
 err_has "classes from $truth/../dataset.json"
 exists "$SCRATCH/summary.json"
@@ -44,6 +44,11 @@ grep -q '"seed": 3' "$SCRATCH/report.json" || fail "no seed in the report"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
     --report "$SCRATCH/again.json" --threads 1
 cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "threads change the report"
+# Five cases or more have intervals.
+mkdir "$SCRATCH/five"
+for i in 1 2 3 4 5; do cp "$truth/brats_002.nii.gz" "$SCRATCH/five/$i.nii.gz"; done
+expect 0 "$VOLT" evaluate "$SCRATCH/five" "$SCRATCH/five" --labels "$SCRATCH/data"
+out_has '^mean over classes +1\.0000  1\.0000 to 1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
 # Without a dataset.json near by the labels that occur are the classes.
 mkdir "$SCRATCH/bare" "$SCRATCH/bare/truth" "$SCRATCH/bare/pred"
 cp "$truth"/*.gz "$SCRATCH/bare/truth" && cp "$SCRATCH/pred"/*.gz "$SCRATCH/bare/pred"

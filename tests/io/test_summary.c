@@ -1,5 +1,5 @@
 #include <unistd.h>
-#include "tests/volume/fixture.h"
+#include "tests/fixture.h"
 #include "io/json.h"
 #include "io/summary.h"
 

@@ -1,5 +1,5 @@
 #include "tests/dataset_kit.h"
-#include "tests/npy.h"
+#include "tests/fixture.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "nets3d/preprocess.h"

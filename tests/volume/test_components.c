@@ -1,4 +1,4 @@
-#include "tests/volume/fixture.h"
+#include "tests/fixture.h"
 #include "base/rng.h"
 #include "volume/components.h"
 

@@ -1,4 +1,4 @@
-#include "tests/volume/fixture.h"
+#include "tests/fixture.h"
 #include "volume/lesions.h"
 
 static const double cube[3] = {1, 1, 1}, flat[3] = {2, 0.8, 0.7};

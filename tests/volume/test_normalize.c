@@ -1,4 +1,4 @@
-#include "tests/npy.h"
+#include "tests/fixture.h"
 #include "base/mem.h"
 #include "volume/normalize.h"
 
