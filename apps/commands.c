@@ -15,6 +15,7 @@
     X(train) \
     X(predict) \
     X(evaluate) \
+    X(plot) \
     X(snapshot) \
     X(augment) \
     X(dataset_show) \
