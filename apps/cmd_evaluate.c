@@ -8,7 +8,8 @@
 #include "io/summary.h"
 
 typedef struct evaluate_options {
-    const char *output, *report, *csv, *confusion, *labels;
+    const char *output, *report, *csv, *confusion, *labels, *layout;
+    cli_list thresholds;
     int policy; /* volt_empty_policy */
     bool no_surface, lesions, all;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
@@ -26,6 +27,11 @@ static const cli_option options[] = {
      "write how many voxels of each label were given which label"},
     {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON|DIR", NULL, 0, 0,
      "dataset.json, or a run or data set, with the classes [what lies near TRUTH or PRED]"},
+    {"--layout", 0, CLI_TEXT, offsetof(evaluate_options, layout), "NAME", NULL, 0, 0,
+     "of TRUTH, when it is a data set (nnunet, brats, lits, ...) [found out]"},
+    {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
+     "A[,B,C,D,E,F,G,H]", NULL, 0, 0,
+     "TRUTH is a data set with grey values: label 1 from A, 2 from B, ..."},
     {"--ignore", 0, CLI_INT, offsetof(evaluate_options, ignore), "LABEL", "-1", -1, 32767,
      "label of the truth whose voxels count nowhere; -1: as dataset.json says"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
@@ -258,10 +264,15 @@ static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
     job j = {.c = c};
+    const volt_dataset_options dataset = {.layout = o->layout,
+                                          .threshold = o->thresholds.v,
+                                          .thresholds = o->thresholds.count,
+                                          .threads = (int)c->threads,
+                                          .callbacks = &c->callbacks};
     volt_scores scores;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1]));
+    VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
     choose_metrics(&j);

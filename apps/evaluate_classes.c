@@ -44,22 +44,52 @@ static volt_status add_class(evaluate_classes *k, size_t *used, const volt_regio
     return VOLT_OK;
 }
 
+/* The value in the data set's files of a label of training. */
+static int32_t stored_value(const volt_dataset_info *info, int32_t value)
+{
+    for (int i = 0; info->stored && i < info->labels; i++) {
+        if (info->label[i].value == value)
+            return info->stored[i];
+    }
+    return value;
+}
+
+static volt_status add_region(evaluate_classes *k, size_t *used, const volt_dataset_info *info,
+                              const volt_label_region *r)
+{
+    int32_t *values = k->values + *used;
+    volt_status st =
+        add_class(k, used, &(volt_region){r->name, r->value, r->values, r->is_list});
+
+    for (int i = 0; st == VOLT_OK && i < r->values; i++)
+        values[i] = stored_value(info, values[i]);
+    return st;
+}
+
+/* The regions where the data set has some, else the labels. */
 static volt_status classes_of_info(evaluate_classes *k, const volt_dataset_info *info)
 {
-    size_t used = 0;
+    size_t used = 0, values = (size_t)info->labels;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             make_room(k, (size_t)info->labels, (size_t)info->labels, (size_t)info->labels));
+    for (int i = 0; i < info->regions; i++)
+        values += (size_t)info->region[i].values;
+    VOLT_TRY(
+        st, done,
+        make_room(k, (size_t)(info->labels + info->regions), values, (size_t)info->labels));
+    for (int i = 0; i < info->regions; i++)
+        VOLT_TRY(st, done, add_region(k, &used, info, &info->region[i]));
     for (int i = 0; i < info->labels; i++) {
-        const volt_label *l = &info->label[i];
+        const int32_t value = stored_value(info, info->label[i].value);
 
-        k->labels[k->label_count++] = l->value;
-        if (l->value != 0)
-            VOLT_TRY(st, done,
-                     add_class(k, &used, &(volt_region){l->name, &l->value, 1, false}));
+        k->labels[k->label_count++] = value;
+        if (info->regions == 0 && info->label[i].value != 0)
+            VOLT_TRY(
+                st, done,
+                add_class(k, &used, &(volt_region){info->label[i].name, &value, 1, false}));
     }
-    k->ignore = info->ignore_label;
+    k->ignore =
+        info->stored && info->ignore_label >= 0 ? info->stored_ignore : info->ignore_label;
 done:
     return st;
 }
@@ -82,7 +112,7 @@ static volt_status classes_of_dataset(evaluate_classes *k, const cli *c, const c
     volt_dataset *ds = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder));
+    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, NULL));
     st = classes_of_info(k, &ds->info);
     volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", folder, ds->layout);
 done:
@@ -165,11 +195,13 @@ volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const cha
         st = classes_given(&k, c, given);
         goto done;
     }
-    VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
-    if (!file && pairs->from_dataset) {
-        st = classes_of_dataset(&k, c, c->args[1]);
+    if (pairs->dataset) {
+        st = classes_of_info(&k, &pairs->dataset->info);
+        volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
+                    pairs->dataset->layout);
         goto done;
     }
+    VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
     if (!file)
         VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
     st = file ? classes_of_file(&k, c, file) : classes_that_occur(&k, c, pairs);

@@ -16,6 +16,7 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
     }
     volt_free(pairs->item);
     volt_free(pairs->first_missing);
+    volt_dataset_close(pairs->dataset);
     *pairs = (volt_mask_pairs){0};
 }
 
@@ -31,25 +32,20 @@ typedef struct truths {
     volt_dataset *ds; /* NULL: a plain folder */
 } truths;
 
-static void truths_close(truths *t)
-{
-    volt_dataset_close(t->ds);
-    volt_names_free(&t->names);
-}
-
 /* A folder without a mask of its own must be a data set. */
-static volt_status truths_open(truths *t, const char *folder)
+static volt_status truths_open(truths *t, const char *folder, const volt_dataset_options *o)
 {
+    const bool told = o && (o->layout || o->thresholds > 0);
     volt_status st;
 
     *t = (truths){.folder = folder};
     if ((st = volt_list_dir(&t->names, folder)) != VOLT_OK)
         return st;
-    for (size_t i = 0; i < t->names.count; i++) {
+    for (size_t i = 0; !told && i < t->names.count; i++) {
         if (is_mask(t->names.name[i]))
             return VOLT_OK;
     }
-    return volt_dataset_open(&t->ds, folder);
+    return volt_dataset_open(&t->ds, folder, o);
 }
 
 /* The path of the truth of the mask `pred`, called `name`. */
@@ -124,15 +120,16 @@ static volt_status count_missing(volt_mask_pairs *p, const truths *t)
     return st;
 }
 
-static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char *truth)
+static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char *truth,
+                                const volt_dataset_options *options)
 {
     volt_names names = {0};
     truths t = {0};
     volt_status st;
 
     VOLT_TRY(st, done, volt_list_dir(&names, pred));
-    VOLT_TRY(st, done, truths_open(&t, truth));
-    p->from_dataset = t.ds != NULL;
+    VOLT_TRY(st, done, truths_open(&t, truth, options));
+    p->dataset = t.ds; /* owned by the list from here on */
     VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
     for (size_t i = 0; i < names.count; i++) {
         volt_mask_pair *pair = &p->item[p->count];
@@ -148,7 +145,7 @@ static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char
     else
         st = count_missing(p, &t);
 done:
-    truths_close(&t);
+    volt_names_free(&t.names);
     volt_names_free(&names);
     return st;
 }
@@ -165,7 +162,8 @@ done:
     return st;
 }
 
-volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth)
+volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
+                                 const volt_dataset_options *options)
 {
     const bool folder = volt_path_is_dir(pred);
     volt_mask_pairs p = {0};
@@ -173,7 +171,7 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
 
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
         return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
-    st = folder ? pair_folders(&p, pred, truth) : pair_files(&p, pred, truth);
+    st = folder ? pair_folders(&p, pred, truth, options) : pair_files(&p, pred, truth);
     if (st == VOLT_OK)
         *out = p;
     else
@@ -186,6 +184,14 @@ static volt_status read_mask(volt_volume **out, const char *path, int threads)
     const volt_nifti_read_options read = {.dtype = VOLT_I16, .threads = threads};
 
     return volt_nifti_read(out, NULL, path, &read);
+}
+
+/* `pairs` says whether the truth's files hold grey values. */
+static volt_status read_truth(volt_volume **out, const volt_mask_pairs *pairs, const char *path,
+                              int threads)
+{
+    return pairs->dataset ? volt_labels_load(out, path, &pairs->dataset->info, threads)
+                          : read_mask(out, path, threads);
 }
 
 volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
@@ -203,7 +209,9 @@ volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
         const volt_mask_pair *p = &pairs->item[i / 2];
 
         VOLT_TRY(st, done, volt_check_cancelled(callbacks));
-        VOLT_TRY(st, done, read_mask(&v, i % 2 ? p->truth : p->pred, threads));
+        VOLT_TRY(st, done,
+                 i % 2 ? read_truth(&v, pairs, p->truth, threads)
+                       : read_mask(&v, p->pred, threads));
         VOLT_TRY(st, done, volt_label_counts(counts, v));
         volt_volume_free(v);
         v = NULL;
@@ -226,8 +234,20 @@ done:
     return st;
 }
 
-static volt_status check_places(const volt_volume *pred, const volt_volume *truth,
-                                const volt_mask_pair *p, const volt_callbacks *callbacks)
+typedef struct scoring {
+    volt_summary *s;
+    volt_confusion *confusion; /* or NULL */
+    volt_metrics *scores;      /* scratch for one case */
+    const volt_mask_pairs *pairs;
+    const volt_region *regions;
+    const volt_metrics_options *o;
+    const volt_callbacks *callbacks;
+} scoring;
+
+/* LiTS' labels lie on the scan whatever their matrix says, and pictures do not say where they
+ * lie: no warning there. */
+static volt_status check_places(const scoring *w, const volt_volume *pred,
+                                const volt_volume *truth, const volt_mask_pair *p)
 {
     for (int a = 0; a < 3; a++) {
         if (pred->grid.n[a] != truth->grid.n[a])
@@ -235,31 +255,32 @@ static volt_status check_places(const volt_volume *pred, const volt_volume *trut
                              (long long)pred->grid.n[a], "zyx"[a], p -> truth,
                              (long long)truth -> grid.n[a]);
     }
-    if (!volt_grid_same(&pred->grid, &truth->grid, 1e-2))
-        volt_report(callbacks, VOLT_LOG_WARNING,
+    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
+        !volt_labels_have_no_place(p->truth) &&
+        !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
+        volt_report(w->callbacks, VOLT_LOG_WARNING,
                     "%s lies elsewhere in the world than %s; compared voxel by voxel", p->pred,
                     p->truth);
     return VOLT_OK;
 }
 
-/* `scores` is scratch for one case. */
-static volt_status score_pair(volt_summary *s, volt_confusion *confusion, volt_metrics *scores,
-                              const volt_mask_pair *p, const volt_region *regions,
-                              const volt_metrics_options *o, const volt_callbacks *callbacks)
+static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
 {
+    const volt_metrics_options *o = w->o;
     volt_volume *pred = NULL, *truth = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_check_cancelled(callbacks));
+    VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
     VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
-    VOLT_TRY(st, done, read_mask(&truth, p->truth, o->threads));
-    VOLT_TRY(st, done, check_places(pred, truth, p, callbacks));
-    VOLT_TRY(st, done, volt_metrics_evaluate(scores, pred, truth, regions, s->regions, o));
-    if (confusion)
+    VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
+    VOLT_TRY(st, done, check_places(w, pred, truth, p));
+    VOLT_TRY(st, done,
+             volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
+    if (w->confusion)
         VOLT_TRY(st, done,
-                 volt_confusion_add(confusion, pred, truth,
+                 volt_confusion_add(w->confusion, pred, truth,
                                     o->has_ignore_label ? &o->ignore_label : NULL, o->threads));
-    st = volt_summary_add(s, p->pred, p->truth, scores);
+    st = volt_summary_add(w->s, p->pred, p->truth, w->scores);
 done:
     volt_volume_free(truth);
     volt_volume_free(pred);
@@ -272,22 +293,20 @@ volt_status volt_mask_pairs_score(volt_summary **out, volt_confusion *confusion,
                                   const volt_callbacks *callbacks)
 {
     const volt_metrics_options o = options ? *options : volt_metrics_defaults();
-    volt_summary *s = NULL;
-    volt_metrics *scores = NULL;
+    scoring w = {NULL, confusion, NULL, pairs, regions, &o, callbacks};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_summary_create(&s, regions, count, &o));
-    VOLT_TRY(st, done, volt_alloc_zero(&scores, (size_t)count, sizeof *scores, "scores"));
+    VOLT_TRY(st, done, volt_summary_create(&w.s, regions, count, &o));
+    VOLT_TRY(st, done, volt_alloc_zero(&w.scores, (size_t)count, sizeof *w.scores, "scores"));
     for (int64_t i = 0; i < pairs->count; i++) {
-        VOLT_TRY(st, done,
-                 score_pair(s, confusion, scores, &pairs->item[i], regions, &o, callbacks));
+        VOLT_TRY(st, done, score_pair(&w, &pairs->item[i]));
         volt_report_progress(callbacks, "cases", i + 1, pairs->count);
     }
-    volt_summary_finish(s);
-    *out = s;
-    s = NULL;
+    volt_summary_finish(w.s);
+    *out = w.s;
+    w.s = NULL;
 done:
-    volt_free(scores);
-    volt_summary_free(s);
+    volt_free(w.scores);
+    volt_summary_free(w.s);
     return st;
 }

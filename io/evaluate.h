@@ -6,10 +6,10 @@
  */
 #ifndef VOLT_IO_EVALUATE_H
 #define VOLT_IO_EVALUATE_H
-#include <stdbool.h>
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"
+#include "io/dataset.h"
 #include "volume/confusion.h"
 #include "volume/metrics.h"
 VOLT_BEGIN_DECLS
@@ -21,15 +21,18 @@ typedef struct volt_mask_pair {
 typedef struct volt_mask_pairs {
     volt_mask_pair *item; /* ascending file names of the predictions */
     int64_t count;
-    int64_t missing;     /* masks of the truth without a prediction */
-    char *first_missing; /* path of the first of them, or NULL */
-    bool from_dataset;   /* the truth is a data set, not a folder of masks */
+    int64_t missing;       /* masks of the truth without a prediction */
+    char *first_missing;   /* path of the first of them, or NULL */
+    volt_dataset *dataset; /* the truth, when it is a data set; else NULL. Its own label files
+                            * are read as its info says (grey values), not renumbered */
 } volt_mask_pairs;
 
-/* Every NIfTI file of `pred` (or the file it is) with its truth. The caller owns what *out
- * holds (volt_mask_pairs_clear). VOLT_EDATA: no mask, a mask without truth; VOLT_EINVAL: a file
- * and a folder; VOLT_EIO; volt_dataset_open's errors. */
-VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth);
+/* Every NIfTI file of `pred` (or the file it is) with its truth. `options` (NULL allowed) are
+ * for opening a data set; where they name a layout or thresholds `truth` is one. The caller
+ * owns what *out holds (volt_mask_pairs_clear). VOLT_EDATA: no mask, a mask without truth;
+ * VOLT_EINVAL: a file and a folder; VOLT_EIO; volt_dataset_open's errors. */
+VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
+                               const volt_dataset_options *options);
 VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
 
 /* The labels 1..32767 that occur in any of the masks, ascending; the caller owns *values

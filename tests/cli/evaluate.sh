@@ -44,6 +44,16 @@ grep -q '"seed": 3' "$SCRATCH/report.json" || fail "no seed in the report"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
     --report "$SCRATCH/again.json" --threads 1
 cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "threads change the report"
+# Regions are scored as nnU-Net does, and named by their labels.
+cat >"$SCRATCH/regions.json" <<'END'
+{"channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "Flair"}, "numTraining": 2, "file_ending": ".nii.gz",
+ "labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}, "regions_class_order": [1, 2, 3]}
+END
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$truth" --labels "$SCRATCH/regions.json" -o "$SCRATCH/regions-summary.json"
+out_has '^whole +[01]\.'
+out_has '^enhancing +[01]\.'
+grep -q '^        "(1, 2, 3)": {$' "$SCRATCH/regions-summary.json" || fail "the whole tumour has another key"
+grep -q '^        "(3,)": {$' "$SCRATCH/regions-summary.json" || fail "the enhancing tumour has another key"
 # Five cases or more have intervals.
 mkdir "$SCRATCH/five"
 for i in 1 2 3 4 5; do cp "$truth/brats_002.nii.gz" "$SCRATCH/five/$i.nii.gz"; done

@@ -34,19 +34,21 @@ static void masks_are_paired_by_name(void **state)
     write_mask(TRUTH, "a.nii.gz", 4, 2);
     write_mask(TRUTH, "b.nii.gz", 4, 5);
     write_mask(TRUTH, "c.nii.gz", 4, 1);
-    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH));
+    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH, NULL));
     assert_int_equal(p.count, 2);
     assert_string_equal(p.item[1].pred, PRED "/b.nii.gz");
     assert_string_equal(p.item[1].truth, TRUTH "/b.nii.gz");
     assert_int_equal(p.missing, 1);
     assert_string_equal(p.first_missing, TRUTH "/c.nii.gz");
-    assert_false(p.from_dataset);
+    assert_null(p.dataset);
     volt_mask_pairs_clear(&p);
-    assert_ok(volt_mask_pairs_find(&p, PRED "/a.nii.gz", TRUTH "/b.nii.gz"));
+    assert_ok(volt_mask_pairs_find(&p, PRED "/a.nii.gz", TRUTH "/b.nii.gz", NULL));
     assert_int_equal(p.count, 1);
     volt_mask_pairs_clear(&p);
-    assert_fails(volt_mask_pairs_find(&p, PRED, TRUTH "/b.nii.gz"), VOLT_EINVAL, "two folders");
-    assert_fails(volt_mask_pairs_find(&p, TRUTH, PRED), VOLT_EDATA, "c.nii.gz has no truth");
+    assert_fails(volt_mask_pairs_find(&p, PRED, TRUTH "/b.nii.gz", NULL), VOLT_EINVAL,
+                 "two folders");
+    assert_fails(volt_mask_pairs_find(&p, TRUTH, PRED, NULL), VOLT_EDATA,
+                 "c.nii.gz has no truth");
     assert_null(p.item);
 }
 
@@ -60,7 +62,7 @@ static void pairs_are_scored_in_their_order(void **state)
     int32_t *labels = NULL, count = 0;
 
     (void)state;
-    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH));
+    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH, NULL));
     assert_ok(volt_mask_pairs_labels(&labels, &count, &p, 1, NULL));
     assert_int_equal(count, 2);
     assert_int_equal(labels[0], 2);
@@ -88,7 +90,7 @@ static void a_mask_of_another_size_is_named(void **state)
 
     (void)state;
     write_mask(PRED, "b.nii.gz", 5, 1);
-    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH));
+    assert_ok(volt_mask_pairs_find(&p, PRED, TRUTH, NULL));
     assert_fails(volt_mask_pairs_score(&s, NULL, &p, &region, 1, NULL, NULL), VOLT_EDATA,
                  PRED "/b.nii.gz has 5 voxels along x");
     assert_null(s);
