@@ -90,26 +90,50 @@ done:
     return st;
 }
 
-/* A run's folder, a folder of folds, or a log; without the slashes at its end it is named by
- * its last part. */
-static volt_status add_argument(job *j, const char *argument)
+/* The last part of a path, without slashes at its end. */
+static size_t last_part(const char **start, const char *path)
 {
-    size_t bytes = strlen(argument);
-    char *run = NULL, *log = NULL;
+    size_t bytes = strlen(path), from;
+
+    while (bytes > 1 && path[bytes - 1] == '/')
+        bytes--;
+    for (from = bytes; from > 0 && path[from - 1] != '/'; from--)
+        ;
+    *start = path + from;
+    return bytes - from;
+}
+
+/* By what an argument is called: its last part, unless another one ends in the same. */
+static volt_status name_of(char **out, const cli *c, int argument)
+{
+    const char *mine, *other;
+    const size_t bytes = last_part(&mine, c->args[argument]);
+
+    for (int i = 0; i < c->args_count; i++) {
+        if (i != argument && last_part(&other, c->args[i]) == bytes &&
+            strncmp(mine, other, bytes) == 0)
+            return volt_strdup(out, c->args[argument]);
+    }
+    return volt_format(out, "%.*s", (int)bytes, mine);
+}
+
+/* A run's folder, a folder of folds, or a log. */
+static volt_status add_argument(job *j, int argument)
+{
+    const char *run = j->c->args[argument];
+    char *name = NULL, *log = NULL;
     bool found = false;
     volt_status st;
 
-    while (bytes > 1 && argument[bytes - 1] == '/')
-        bytes--;
-    VOLT_TRY(st, done, volt_format(&run, "%.*s", (int)bytes, argument));
+    VOLT_TRY(st, done, name_of(&name, j->c, argument));
     VOLT_TRY(st, done, volt_path_join(&log, run, "log.jsonl"));
     if (volt_path_is_dir(run) && !volt_path_exists(log))
-        VOLT_TRY(st, done, add_folds(j, run, volt_path_name(run), &found));
+        VOLT_TRY(st, done, add_folds(j, run, name, &found));
     if (!found)
-        st = add_run(j, run, volt_path_name(run));
+        st = add_run(j, run, name);
 done:
     volt_free(log);
-    volt_free(run);
+    volt_free(name);
     return st;
 }
 
@@ -211,7 +235,7 @@ static volt_status run(cli *c)
 
     VOLT_TRY(st, done, check_ending(o->output));
     for (int i = 0; i < c->args_count; i++)
-        VOLT_TRY(st, done, add_argument(&j, c->args[i]));
+        VOLT_TRY(st, done, add_argument(&j, i));
     VOLT_TRY(st, done,
              volt_run_chart_make(&j.chart, (const volt_run_curves *const *)j.runs, j.count,
                                  (volt_curve)o->x));

@@ -32,6 +32,13 @@ out_json runs
 out_has '"run":"folds/fold_0","epochs":10'
 out_has '"best_mean_dice":0.39,"best_mean_dice_epoch":30'
 
+# Runs whose folders have the same name are told apart by their paths.
+log x/run 3
+log y/run 3
+expect 0 "$VOLT" plot "$SCRATCH/x/run/" "$SCRATCH/y/run"
+out_has "$SCRATCH/x/run/, training"
+out_has "$SCRATCH/y/run, training"
+
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"
 err_is "volt: $SCRATCH/a.jpg ends neither in .png nor in .svg"
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/small.png" --size 100,100
