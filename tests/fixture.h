@@ -7,25 +7,18 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-/* The whole file testdata/NAME and its length; the caller frees it (volt_free). */
-static inline void *read_whole_fixture(size_t *bytes, const char *name)
-{
-    char *path, *data;
-
-    assert_ok(volt_path_join(&path, VOLT_TESTDATA, name));
-    assert_ok(volt_read_file(&data, bytes, path, (size_t)1 << 24));
-    volt_free(path);
-    return data;
-}
-
-/* The same; it must have exactly `bytes`, unless that is 0. */
+/* The whole file testdata/NAME, which must have exactly `bytes` (0: any number); the caller
+ * frees it (volt_free). */
 static inline void *read_fixture(const char *name, size_t bytes)
 {
+    char *path, *data;
     size_t got;
-    void *data = read_whole_fixture(&got, name);
 
+    assert_ok(volt_path_join(&path, VOLT_TESTDATA, name));
+    assert_ok(volt_read_file(&data, &got, path, (size_t)1 << 24));
     if (bytes)
         assert_int_equal(got, bytes);
+    volt_free(path);
     return data;
 }
 
@@ -64,19 +57,18 @@ typedef struct npy {
 static inline npy npy_read(const char *name, const char *descr)
 {
     npy a = {.count = 1};
-    char path[512], type[16];
+    char *path, *file;
     const char *at;
-    unsigned char *file;
     size_t start, bytes, got;
 
-    snprintf(path, sizeof path, "%s.npy", name);
-    file = read_whole_fixture(&got, path);
+    assert_ok(volt_format(&path, "%s/%s.npy", VOLT_TESTDATA, name));
+    assert_ok(volt_read_file(&file, &got, path, (size_t)1 << 24));
     assert_memory_equal(file, "\x93NUMPY\1", 7);
-    start = 10 + (file[8] | (size_t)file[9] << 8);
-    snprintf(type, sizeof type, "'descr': '%s'", descr);
-    assert_non_null(strstr((char *)file + 10, type));
-    assert_non_null(strstr((char *)file + 10, "'fortran_order': False"));
-    at = strstr((char *)file + 10, "'shape': (");
+    start = 10 + ((unsigned char)file[8] | (size_t)(unsigned char)file[9] << 8);
+    at = strstr(file + 10, "'descr': '");
+    if (!at || strncmp(at + 10, descr, 3) != 0 || !strstr(file + 10, "'fortran_order': False"))
+        fail_msg("%s holds no %s in C order", path, descr);
+    at = strstr(file + 10, "'shape': (");
     assert_non_null(at);
     for (at += 10; *at != ')'; at += strspn(at, ", ")) {
         assert_true(a.rank < 6);
@@ -84,10 +76,12 @@ static inline npy npy_read(const char *name, const char *descr)
         a.count *= a.shape[a.rank++];
     }
     bytes = (size_t)a.count * (size_t)(descr[2] - '0');
+    assert_int_equal(got, start + bytes);
     a.data = malloc(bytes ? bytes : 1);
-    assert_true(a.data && got == start + bytes);
+    assert_non_null(a.data);
     memcpy(a.data, file + start, bytes);
     volt_free(file);
+    volt_free(path);
     return a;
 }
 

@@ -54,6 +54,21 @@ out_has '^whole +[01]\.'
 out_has '^enhancing +[01]\.'
 grep -q '^        "(1, 2, 3)": {$' "$SCRATCH/regions-summary.json" || fail "the whole tumour has another key"
 grep -q '^        "(3,)": {$' "$SCRATCH/regions-summary.json" || fail "the enhancing tumour has another key"
+# The truth of a BraTS folder: its own layout, regions and numbers.
+for i in 1 2; do
+    id=BraTS-GLI-0000$i-000
+    mkdir -p "$SCRATCH/brats/$id" "$SCRATCH/brats-pred"
+    for m in 0:t1n 1:t1c 2:t2w 3:t2f; do
+        cp "$SCRATCH/data/imagesTr/brats_00${i}_000${m%%:*}.nii.gz" "$SCRATCH/brats/$id/$id-${m##*:}.nii.gz"
+    done
+    cp "$truth/brats_00$i.nii.gz" "$SCRATCH/brats/$id/$id-seg.nii.gz"
+    cp "$truth/brats_00$i.nii.gz" "$SCRATCH/brats-pred/$id.nii.gz"
+done
+expect 0 "$VOLT" evaluate "$SCRATCH/brats-pred" "$SCRATCH/brats" -o "$SCRATCH/brats.json"
+err_has 'classes from .*/brats \(BraTS 2023\)'
+out_has '^mean over classes +1\.0000'
+out_has '^2 cases$'
+grep -q '^        "([0-9], [0-9], [0-9])": {$' "$SCRATCH/brats.json" || fail "no region of three labels"
 # Five cases or more have intervals.
 mkdir "$SCRATCH/five"
 for i in 1 2 3 4 5; do cp "$truth/brats_002.nii.gz" "$SCRATCH/five/$i.nii.gz"; done
