@@ -3,7 +3,7 @@
 #include <math.h>
 #include "base/mem.h"
 #include "base/rng.h"
-#include "tests/npy.h"
+#include "tests/fixture.h"
 
 static npy fixture(const char *name, const char *part, const char *descr)
 {
