@@ -35,21 +35,25 @@ typedef struct bench_augment {
 static void fill(bench_augment *b)
 {
     const int64_t *n = b->source.shape, voxels = n[0] * n[1] * n[2];
+    double wave[3][1024 * 2 + 1],
+        square[3][1024 * 2 + 1]; /* a box is less than twice a patch */
 
-    for (int64_t i = 0; i < voxels; i++) {
-        const int64_t at[3] = {i / (n[1] * n[2]), i / n[2] % n[1], i % n[2]};
-        double r = 0;
+    for (int a = 0; a < 3; a++) {
+        const double half = 0.5 * (double)(n[a] > 1 ? n[a] - 1 : 1);
 
-        for (int a = 0; a < 3; a++) {
-            const double half = 0.5 * (double)(n[a] > 1 ? n[a] - 1 : 1);
-            const double d = ((double)at[a] - 0.5 * (double)(n[a] - 1)) / half;
-            r += d * d;
+        for (int64_t i = 0; i < n[a]; i++) {
+            square[a][i] = pow(((double)i - 0.5 * (double)(n[a] - 1)) / half, 2);
+            wave[a][i] = a == 1 ? cos(0.2 * (double)i) : sin(0.25 * (double)i);
         }
+    }
+    for (int64_t i = 0; i < voxels; i++) {
+        const int64_t z = i / (n[1] * n[2]), y = i / n[2] % n[1], x = i % n[2];
+        const double r = square[0][z] + square[1][y] + square[2][x];
+
         b->from_labels[i] = (int16_t)(r < 0.05 ? 3 : r < 0.12 ? 2 : r < 0.25 ? 1 : 0);
         for (int c = 0; c < b->rules.channels; c++)
             b->from[c * voxels + i] =
-                (float)(sin(0.3 * (double)(at[0] + c)) * cos(0.2 * (double)at[1]) +
-                        sin(0.25 * (double)at[2]) + b->from_labels[i]);
+                (float)(wave[0][z] * wave[1][y] + wave[2][x] + 0.1 * c + b->from_labels[i]);
     }
 }
 
