@@ -9,6 +9,7 @@
 typedef struct bench_augment_options {
     cli_list patch;
     int64_t channels, samples, seed;
+    double seconds;
 } bench_augment_options;
 
 static const cli_option options[] = {
@@ -18,6 +19,8 @@ static const cli_option options[] = {
      "of the image"},
     {"--samples", 0, CLI_INT, offsetof(bench_augment_options, samples), "N", "20", 1, 1e6,
      "samples to make"},
+    {"--seconds", 0, CLI_REAL, offsetof(bench_augment_options, seconds), "S", NULL, 0.01, 3600,
+     "make samples for this long instead"},
     {"--seed", 0, CLI_INT, offsetof(bench_augment_options, seed), "S", "0", 0, 9e15,
      "names what is drawn"},
 };
@@ -97,15 +100,18 @@ static volt_status run(cli *c)
 {
     const bench_augment_options *o = c->options;
     bench_augment b = {0};
-    double start, seconds;
+    double start, seconds = 0;
+    int64_t made = 0;
     volt_status st;
 
     VOLT_TRY(st, done, prepare(&b, o));
     VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, 0)); /* pages are touched */
     start = volt_seconds();
-    for (int64_t i = 0; i < o->samples; i++)
-        VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, (uint32_t)i));
-    seconds = volt_seconds() - start;
+    while (o->seconds > 0 ? seconds < o->seconds : made < o->samples) {
+        VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, (uint32_t)made));
+        made++;
+        seconds = volt_seconds() - start;
+    }
     if (c->json)
         st = cli_print_json(
             json_pack("{s:s, s:[I, I, I], s:I, s:I, s:f, s:f}", "op", "augment", "patch",
@@ -114,8 +120,8 @@ static volt_status run(cli *c)
                       "samples", (json_int_t)o->samples, "seconds", seconds,
                       "samples_per_second", (double)o->samples / seconds));
     else
-        printf("%lld samples in %.2f s: %.2f per second, one thread\n", (long long)o->samples,
-               seconds, (double)o->samples / seconds);
+        printf("%lld samples in %.2f s: %.2f per second, one thread\n", (long long)made,
+               seconds, (double)made / seconds);
 done:
     volt_free(b.scratch);
     volt_free(b.labels);

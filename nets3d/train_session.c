@@ -221,6 +221,8 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .classes = s->classes,
                              .ignore = s->data->info->ignore_label,
                              .batch = r->batch,
+                             .slices = c->slices,
+                             .whole = c->whole,
                              .foreground = r->foreground,
                              .seed = s->recipe.seed,
                              .validation = validation,

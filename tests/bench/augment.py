@@ -67,8 +67,8 @@ def peer_round(transforms, image, labels, seconds):
     return done, spent
 
 
-def volt_round(volt, patch, channels, samples, seed):
-    out = subprocess.run([volt, "bench", "augment", "--patch", ",".join(map(str, patch)), "--channels", str(channels), "--samples", str(samples),
+def volt_round(volt, patch, channels, seconds, seed):
+    out = subprocess.run([volt, "bench", "augment", "--patch", ",".join(map(str, patch)), "--channels", str(channels), "--seconds", str(seconds),
                           "--seed", str(seed), "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
     got = json.loads(out)
     return got["samples"], got["seconds"]
@@ -88,11 +88,9 @@ def main():
         transforms, initial = nnunet_pipeline(patch)
         choose_blurs(transforms, patch)
         image, labels = box(initial, channels)
-        rate = volt_round(o.volt, patch, channels, 3, 999)
-        samples = max(8, int(o.seconds * rate[0] / rate[1]))
         volt, peer = [], []
         for r in range(o.rounds):
-            volt.append(volt_round(o.volt, patch, channels, samples, r))
+            volt.append(volt_round(o.volt, patch, channels, o.seconds, r))
             peer.append(peer_round(transforms, image, labels, o.seconds))
         v, p = (sum(n for n, _ in x) / sum(s for _, s in x) for x in (volt, peer))
         rounds = [(a[0] / a[1]) / (b[0] / b[1]) for a, b in zip(volt, peer)]

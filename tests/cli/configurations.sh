@@ -23,4 +23,6 @@ go() {
 }
 
 go 2d
+go 2p5d
+go 3d_whole
 done_testing
