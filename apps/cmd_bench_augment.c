@@ -117,8 +117,8 @@ static volt_status run(cli *c)
             json_pack("{s:s, s:[I, I, I], s:I, s:I, s:f, s:f}", "op", "augment", "patch",
                       (json_int_t)b.rules.patch[0], (json_int_t)b.rules.patch[1],
                       (json_int_t)b.rules.patch[2], "channels", (json_int_t)o->channels,
-                      "samples", (json_int_t)o->samples, "seconds", seconds,
-                      "samples_per_second", (double)o->samples / seconds));
+                      "samples", (json_int_t)made, "seconds", seconds, "samples_per_second",
+                      (double)made / seconds));
     else
         printf("%lld samples in %.2f s: %.2f per second, one thread\n", (long long)made,
                seconds, (double)made / seconds);

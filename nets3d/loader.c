@@ -60,6 +60,13 @@ static volt_sampler_options sampler_options(const volt_loader_options *o)
                                   .whole = o->whole};
 }
 
+int64_t volt_loader_channels(const volt_loader_options *options)
+{
+    const volt_sampler_options sampler = sampler_options(options);
+
+    return volt_sampler_channels(&sampler);
+}
+
 size_t volt_loader_bytes(const volt_loader_options *o)
 {
     const volt_sampler_options sampler = sampler_options(o);
@@ -261,7 +268,6 @@ static volt_status check_options(const volt_loader_options *o)
 
 volt_status volt_loader_open(volt_loader **out, const volt_loader_options *options)
 {
-    volt_sampler_options sampler;
     volt_loader *l = NULL;
     volt_status st;
 
@@ -269,8 +275,7 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
     l->options = *options;
     l->sample_voxels = voxels_of(options->rules.patch);
-    sampler = sampler_options(options);
-    l->channels = volt_sampler_channels(&sampler);
+    l->channels = volt_loader_channels(options);
     VOLT_TRY(st, done,
              volt_alloc_zero(&l->cases, (size_t)options->cases, sizeof *l->cases,
                              "the list of cases"));

@@ -43,7 +43,7 @@ typedef struct volt_loader_options {
 /* Plain host memory; borrowed until the next volt_loader_next or close. */
 typedef struct volt_batch {
     int64_t number;
-    const float *image;         /* (n,c,d,h,w); c: volt_sampler_channels */
+    const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
     const int16_t *labels;      /* (n,d,h,w), >= 0 */
     const char *const *name;    /* (n): the case each sample was cut from */
     const int64_t (*corner)[3]; /* (n): first voxel of the patch in the case (z,y,x) */
@@ -59,6 +59,8 @@ VOLT_CALL volt_loader_next(volt_loader *loader, volt_batch *out);
 /* Seconds that volt_loader_next has waited in all. */
 VOLT_API double volt_loader_waited(const volt_loader *loader);
 VOLT_API void volt_loader_close(volt_loader *loader); /* NULL is allowed */
+/* Channels of its images: those of the cases times slices, and a cascade's one-hot masks. */
+VOLT_API int64_t volt_loader_channels(const volt_loader_options *options);
 /* Bytes a loader with these options allocates (mapped case files not counted). */
 VOLT_API size_t volt_loader_bytes(const volt_loader_options *options);
 

@@ -245,6 +245,19 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     return o;
 }
 
+/* The loader's samples must be what the network takes. */
+static volt_status check_channels(const volt_session *s)
+{
+    const volt_loader_options train = loader_options(s, false);
+    const volt_plan_config *c = s->data->config;
+
+    if (volt_loader_channels(&train) != c->net.in_channels)
+        return volt_fail(
+            VOLT_EINVAL, "configuration %s takes %lld channels; its samples have %lld", c->name,
+            (long long)c->net.in_channels, (long long)volt_loader_channels(&train));
+    return VOLT_OK;
+}
+
 /* Computes and announces the memory of the run; refuses what this machine cannot hold. */
 static volt_status announce(volt_session *s)
 {
@@ -466,6 +479,7 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     VOLT_TRY(st, done, find_run(s));
     s->opened_at -= s->state.seconds;
     VOLT_TRY(st, done, choose_device(s));
+    VOLT_TRY(st, done, check_channels(s));
     VOLT_TRY(st, done, compile(s));
     VOLT_TRY(st, done, announce(s));
     VOLT_TRY(st, done, load(s));
