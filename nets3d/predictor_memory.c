@@ -35,9 +35,9 @@ static volt_status group_bytes(size_t *out, const volt_predictor *p, const volt_
                        (long long)patch[0], (long long)patch[1], (long long)patch[2]);
         goto done;
     }
-    *out =
-        m.total +
-        ((size_t)g->batch * (size_t)p->info.channels + (p->options.constant ? 0 : 1)) * voxels;
+    *out = m.total + ((size_t)g->batch * (size_t)g->config->net.in_channels +
+                      (p->options.constant ? 0 : 1)) *
+                         voxels;
 done:
     volt_program_free(other);
     return st;

@@ -66,8 +66,8 @@ volt_status volt_group_compile(volt_predictor *p, volt_group *g, const int64_t s
     VOLT_TRY(st, done, volt_group_program(&g->program, p, g, patch));
     VOLT_TRY(st, done,
              volt_alloc(&g->input,
-                        (size_t)g->batch * (size_t)p->info.channels * voxels_of(patch) *
-                            sizeof *g->input,
+                        (size_t)g->batch * (size_t)g->config->net.in_channels *
+                            voxels_of(patch) * sizeof *g->input,
                         "tiles"));
     if (!p->options.constant) {
         VOLT_TRY(
@@ -123,14 +123,39 @@ static bool is_wanted(const volt_box *part, volt_box box)
     return !part || !volt_box_is_empty(volt_box_intersect(*part, box));
 }
 
+/* The slices around `box` as channels; past an end of the scan the end's slice is repeated. */
+static void gather_slices(const walk *w, float *input, volt_box box, const bool flip[3])
+{
+    const int64_t *n = w->image->grid.n;
+    const int slices = w->g->config->slices;
+    const int64_t voxels = volt_grid_voxels(&w->image->grid);
+    const size_t plane = voxels_of(w->g->patch);
+
+    for (int k = 0; k < slices; k++) {
+        const int64_t at = box.low[0] + k - slices / 2;
+        volt_box slice = box;
+
+        slice.low[0] = at < 0 ? 0 : at >= n[0] ? n[0] - 1 : at;
+        slice.high[0] = slice.low[0] + 1;
+        for (int c = 0; c < w->p->info.channels; c++)
+            volt_tile_read(input + (size_t)(c * slices + k) * plane, slice,
+                           (const float *)w->image->data + c * voxels, 1, n, flip,
+                           w->p->threads);
+    }
+}
+
 /* What the network sees of the prepared scan at `box`, mirrored, into its input of the batch.
  */
 static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
 {
-    const size_t size = (size_t)w->p->info.channels * voxels_of(w->g->patch);
+    const size_t size = (size_t)w->g->config->net.in_channels * voxels_of(w->g->patch);
+    float *input = w->g->input + (size_t)slot * size;
 
-    volt_tile_read(w->g->input + (size_t)slot * size, box, w->image->data, w->p->info.channels,
-                   w->image->grid.n, flip, w->p->threads);
+    if (w->g->config->slices > 1)
+        gather_slices(w, input, box, flip);
+    else
+        volt_tile_read(input, box, w->image->data, w->p->info.channels, w->image->grid.n, flip,
+                       w->p->threads);
 }
 
 /* Runs the passes that wait and adds their scores up. */
