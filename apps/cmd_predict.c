@@ -1,14 +1,19 @@
 #include <stdio.h>
 #include "apps/cli.h"
+#include "base/file.h"
+#include "base/mem.h"
 #include "io/dataset.h"
+#include "io/workspace.h"
 #include "nets3d/predictor.h"
+#include "nets3d/run_folds.h"
+#include "nets3d/splits.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint, *folds;
+    const char *output, *checkpoint, *folds, *validation, *work;
     int precision; /* 0 auto, else volt_precision */
     int tiles;     /* volt_tile_rule */
     int blend;     /* 1: constant */
-    bool no_mirror, whole, regions, probability_nifti, skip_existing;
+    bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
     double step; /* 0: not given */
     int64_t batch;
     cli_list roi, overlap;
@@ -37,31 +42,36 @@ static const cli_option options[] = {
      "tiles per pass of the network; 0: chosen by their size"},
     {"--separate-regions", 0, CLI_FLAG, offsetof(predict_options, regions), NULL, NULL, 0, 0,
      "also write OUT/NAME/CASE.nii.gz for every region or label NAME"},
+    {"--save-probabilities", 0, CLI_FLAG, offsetof(predict_options, probabilities), NULL, NULL,
+     0, 0, "also write OUT/CASE.npz (\"probabilities\") and CASE.json"},
     {"--probability-nifti", 0, CLI_FLAG, offsetof(predict_options, probability_nifti), NULL,
      NULL, 0, 0, "also write OUT/probabilities/CASE_0000.nii.gz, one file per class"},
     {"--skip-existing", 0, CLI_FLAG, offsetof(predict_options, skip_existing), NULL, NULL, 0, 0,
      "leave cases alone whose files are all there"},
+    {"--validation", 0, CLI_TEXT, offsetof(predict_options, validation), "DATASET", NULL, 0, 0,
+     "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
+    {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
+     "with --validation: folder of the splits [DATASET/volt]"},
     {"--checkpoint", 0, CLI_TEXT, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "of the run [latest of a finished run, else best]"},
     {"--precision", 0, CLI_CHOICE, offsetof(predict_options, precision), "auto|fp32|bf16",
      "auto", 0, 0, "auto: what is faster on this machine"},
 };
 
-static volt_status print_result(const cli *c, const volt_predict_result *r)
+static volt_status print_result(const cli *c, const char *folder, const volt_predict_result *r)
 {
-    const predict_options *o = c->options;
     double mib = 1024.0 * 1024;
 
     if (c->json)
         return cli_print_json(json_pack(
-            "{s:s, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "output", o->output, "cases",
+            "{s:s, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "output", folder, "cases",
             (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "seconds", r->seconds,
             "network_s", r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
             (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
     printf("%lld masks in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB, %.0f "
            "announced\n",
-           (long long)r->cases, o->output, r->seconds, r->network_s,
-           (double)r->peak_bytes / mib, (double)r->announced_bytes / mib);
+           (long long)r->cases, folder, r->seconds, r->network_s, (double)r->peak_bytes / mib,
+           (double)r->announced_bytes / mib);
     return VOLT_OK;
 }
 
@@ -112,37 +122,118 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
+/* Predicts `cases` (NULL: those of the inputs) with `runs`. */
+static volt_status predict(cli *c, const char *const *runs, int count,
+                           const volt_predict_output *output, const volt_case_list *cases)
+{
+    const int inputs = c->args_count - count;
+    volt_predict_options predict;
+    volt_predictor *predictor = NULL;
+    volt_case_list listed = {0};
+    volt_predict_result result = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
+    if (!cases)
+        VOLT_TRY(st, done,
+                 volt_inputs_list(&listed, c->args + count, inputs,
+                                  volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done,
+             volt_predict(predictor, cases ? cases : &listed, output, &c->callbacks, &result));
+    cli_end_progress(c);
+    st = print_result(c, output->folder, &result);
+done:
+    volt_case_list_clear(&listed);
+    volt_predictor_free(predictor);
+    return st;
+}
+
+/* ---- --validation ---- */
+
+/* The validation cases of folder `fold`, with what was trained there. */
+static volt_status predict_fold(cli *c, const volt_dataset *ds, const char *splits,
+                                const char *fold, volt_predict_output output)
+{
+    const int number = volt_fold_number(fold);
+    volt_case_list cases = {0}; /* the items are borrowed */
+    volt_split split = {0};
+    char *folder = NULL;
+    volt_status st;
+
+    if (number < 0)
+        return volt_fail(VOLT_EINVAL,
+                         "%s: only a network in a folder fold_K has cases it did not train on",
+                         fold);
+    VOLT_TRY(st, done, volt_split_for_fold(&split, ds, splits, number));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
+    for (; cases.count < split.vals; cases.count++)
+        cases.item[cases.count] = ds->cases.item[split.val[cases.count]];
+    VOLT_TRY(st, done, volt_path_join(&folder, fold, "validation"));
+    output.folder = folder;
+    st = predict(c, &fold, 1, &output, &cases);
+done:
+    volt_free(folder);
+    volt_free(cases.item);
+    volt_split_clear(&split);
+    return st;
+}
+
+static volt_status predict_validation(cli *c, const volt_predict_output *output)
+{
+    const predict_options *o = c->options;
+    volt_dataset *ds = NULL;
+    volt_names folds = {0};
+    char *work = NULL, *splits = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&ds, o->validation, NULL));
+    VOLT_TRY(st, done, volt_workspace_open(&work, o->validation, o->work, &c->callbacks));
+    VOLT_TRY(st, done, volt_path_join(&splits, work, VOLT_WORK_SPLITS));
+    for (int i = 0; i < c->args_count; i++) {
+        if (volt_fold_number(c->args[i]) >= 0) {
+            VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
+            continue;
+        }
+        VOLT_TRY(st, done, volt_fold_folders(&folds, c->args[i], o->folds, volt_is_run));
+        if (folds.count == 0)
+            VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
+        for (size_t k = 0; k < folds.count; k++)
+            VOLT_TRY(st, done, predict_fold(c, ds, splits, folds.name[k], *output));
+        volt_names_free(&folds);
+    }
+done:
+    volt_names_free(&folds);
+    volt_free(splits);
+    volt_free(work);
+    volt_dataset_close(ds);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
-    const int runs = count_runs(c);
     volt_predict_output output = {.folder = o->output,
                                   .regions = o->regions,
+                                  .probabilities = o->probabilities,
                                   .probability_nifti = o->probability_nifti,
                                   .skip_existing = o->skip_existing};
-    volt_predict_options predict;
-    volt_predictor *predictor = NULL;
-    volt_case_list cases = {0};
-    volt_predict_result result = {0};
     volt_box roi;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
-    VOLT_TRY(st, done, predictor_options_of(&predict, c));
     if (o->roi.count > 0) {
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;
     }
-    VOLT_TRY(st, done, volt_predictor_open(&predictor, c->args, runs, &predict, &c->callbacks));
-    VOLT_TRY(st, done,
-             volt_inputs_list(&cases, c->args + runs, c->args_count - runs,
-                              volt_predictor_info(predictor)->channels));
-    VOLT_TRY(st, done, volt_predict(predictor, &cases, &output, &c->callbacks, &result));
-    cli_end_progress(c);
-    st = print_result(c, &result);
+    if (o->validation)
+        return predict_validation(c, &output);
+    if (c->args_count < 2)
+        return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt predict [options] %s",
+                         c->command->args);
+    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    st = predict(c, c->args, count_runs(c), &output, NULL);
 done:
-    volt_case_list_clear(&cases);
-    volt_predictor_free(predictor);
     return st;
 }
 
@@ -150,7 +241,7 @@ const cli_command cmd_predict = {
     .name = "predict",
     .one_line = "segment scans with one or several trained networks",
     .args = "RUN... INPUT... -o OUT",
-    .min_args = 2,
+    .min_args = 1,
     .max_args = -1,
     .about =
         "Segments scans with the network of folder RUN and writes OUT/CASE.nii.gz, each on\n"
@@ -160,7 +251,9 @@ const cli_command cmd_predict = {
         "\n"
         "Several networks are averaged: a RUN with folders fold_0, fold_1, ... counts as all\n"
         "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"
-        "of one plan and configuration, probabilities over different ones.",
+        "of one plan and configuration, probabilities over different ones.\n"
+        "\n"
+        "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,

@@ -14,6 +14,10 @@
     X(preprocess) \
     X(train) \
     X(predict) \
+    X(ensemble) \
+    X(postprocess_find) \
+    X(postprocess_apply) \
+    X(best) \
     X(evaluate) \
     X(plot) \
     X(snapshot) \

@@ -422,7 +422,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
 {
-    const bool scores = output->probability_nifti;
+    const bool scores = output->probabilities || output->probability_nifti;
     job j = {.p = p,
              .cases = cases,
              .out = output,

@@ -4,6 +4,12 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "io/json.h"
+#include "io/npz.h"
+
+#define NPZ_LEVEL                                                                              \
+    1 /* probabilities are noise but for their zeros: more effort saves little                 \
+       */
 
 /* Name of what mask `i` shows: a region, or a label other than the background. */
 static const char *mask_name(const volt_predictor *p, int i)
@@ -92,6 +98,20 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", o->folder, id));
     there = volt_path_exists(path);
+    if (there && o->probabilities) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_format(&path, "%s/%s.npz", o->folder, id));
+        there = volt_path_exists(path);
+    }
+    if (there && o->probability_nifti) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", o->folder, id,
+                             p->scores - 1));
+        there = volt_path_exists(path);
+    }
     for (int i = 0; there && o->regions && i < mask_count(p); i++) {
         volt_free(path);
         path = NULL;
@@ -109,6 +129,69 @@ done:
 }
 
 /* ---- probabilities ---- */
+
+/* The scan as SimpleITK describes it: axes x, y, z, LPS. */
+static json_t *sitk_object(const volt_grid *g)
+{
+    double spacing[3], direction[9], origin[3], by_axis[3];
+
+    volt_grid_spacing(by_axis, g);
+    for (int row = 0; row < 3; row++) {
+        const double sign = row < 2 ? -1 : 1;
+        spacing[row] = by_axis[2 - row];
+        origin[row] = sign * g->to_world[row][3] + 0.0; /* no -0 */
+        for (int axis = 0; axis < 3; axis++)
+            direction[3 * row + axis] = sign * g->to_world[row][axis] / by_axis[2 - axis] + 0.0;
+    }
+    return json_pack("{s:o, s:o, s:o}", "spacing", volt_json_array_of_doubles(spacing, 3),
+                     "origin", volt_json_array_of_doubles(origin, 3), "direction",
+                     volt_json_array_of_doubles(direction, 9));
+}
+
+/* nnU-Net's properties of a scan: axes z, y, x; crop and shapes after transposition. */
+static volt_status write_properties(const char *folder, const char *id, const volt_prepared *f)
+{
+    int64_t crop[3], sides[3][2];
+    double spacing[3];
+    char *path = NULL;
+    json_t *root;
+    volt_status st;
+
+    volt_box_shape(crop, f->crop);
+    volt_grid_spacing(spacing, &f->source);
+    for (int a = 0; a < 3; a++) {
+        sides[a][0] = f->crop.low[a];
+        sides[a][1] = f->crop.high[a];
+    }
+    root = json_pack("{s:o, s:o, s:o, s:[o, o, o], s:o}", "sitk_stuff", sitk_object(&f->source),
+                     "spacing", volt_json_array_of_doubles(spacing, 3), "shape_before_cropping",
+                     volt_json_array_of_ints(f->shape_before_crop, 3), "bbox_used_for_cropping",
+                     volt_json_array_of_ints(sides[0], 2), volt_json_array_of_ints(sides[1], 2),
+                     volt_json_array_of_ints(sides[2], 2),
+                     "shape_after_cropping_and_before_resampling",
+                     volt_json_array_of_ints(crop, 3));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s.json", folder, id));
+    st = volt_json_save(path, root);
+done:
+    volt_free(path);
+    json_decref(root);
+    return st;
+}
+
+static volt_status open_npz(volt_zip_writer **zip, const volt_predict_output *o,
+                            const volt_predictor *p, const char *id, const volt_grid *source)
+{
+    const int64_t shape[4] = {p->scores, source->n[0], source->n[1], source->n[2]};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s.npz", o->folder, id));
+    VOLT_TRY(st, done, volt_zip_create(zip, path));
+    st = volt_npz_begin(*zip, "probabilities", shape, 4, NPZ_LEVEL);
+done:
+    volt_free(path);
+    return st;
+}
 
 static volt_status write_channel(const volt_predict_output *o, const char *id, int c,
                                  const volt_volume *v, const volt_nifti_header *header,
@@ -129,18 +212,33 @@ volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_p
                                       const char *id, volt_finished *f,
                                       const volt_nifti_header *header)
 {
+    volt_zip_writer *zip = NULL;
     volt_volume *v = NULL;
     volt_status st = VOLT_OK;
 
-    for (int c = 0; o->probability_nifti && c < p->scores; c++) { /* one at a time is held */
+    if (!o->probabilities && !o->probability_nifti)
+        return VOLT_OK;
+    if (o->probabilities) {
+        VOLT_TRY(st, done, write_properties(o->folder, id, &f->frame));
+        VOLT_TRY(st, done, open_npz(&zip, o, p, id, &header->grid));
+    }
+    for (int c = 0; c < p->scores; c++) { /* one at a time: that is all that is held */
         VOLT_TRY(st, done, volt_export_probability(&v, p, f, c));
         VOLT_TRY(st, done, restore(&v, p, header, p->threads));
-        VOLT_TRY(st, done, write_channel(o, id, c, v, header, p->threads));
+        if (zip)
+            VOLT_TRY(st, done, volt_zip_write(zip, v->data, volt_volume_bytes(v)));
+        if (o->probability_nifti)
+            VOLT_TRY(st, done, write_channel(o, id, c, v, header, p->threads));
         volt_volume_free(v);
         v = NULL;
     }
+    if (zip) {
+        VOLT_TRY(st, done, volt_zip_end(zip));
+        st = volt_zip_commit(&zip);
+    }
 done:
     volt_volume_free(v);
+    volt_zip_abort(&zip);
     volt_finished_drop_scores(f);
     return st;
 }

@@ -1,8 +1,6 @@
 /* Opening runs for prediction, and one scan from voxels to labels. */
 #include "nets3d/predictor.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -10,6 +8,7 @@
 #include "base/threads.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"
+#include "nets3d/run_folds.h"
 
 volt_predict_options volt_predict_defaults(void)
 {
@@ -102,69 +101,6 @@ static bool has_checkpoint(const char *folder)
     return there;
 }
 
-/* "fold_3" -> 3, "fold_all" -> -1; -2 for other names. */
-static int fold_number(const char *name)
-{
-    char *end;
-    long number;
-
-    if (strncmp(name, "fold_", 5) != 0)
-        return -2;
-    if (strcmp(name, "fold_all") == 0)
-        return -1;
-    number = strtol(name + 5, &end, 10);
-    return end == name + 5 || *end || number < 0 || number > 999 ? -2 : (int)number;
-}
-
-/* Whether `folds` ("0,2,4"; NULL: all) names this one. */
-static bool is_asked(const char *folds, int number)
-{
-    char text[16];
-    const size_t length =
-        (size_t)snprintf(text, sizeof text, number < 0 ? "all" : "%d", number);
-
-    if (!folds)
-        return true;
-    for (const char *at = folds; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL) {
-        if (strcspn(at, ",") == length && strncmp(at, text, length) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Adds the folders fold_* of `run` that hold a checkpoint, as `folds` asks. A network trained
- * on all cases is left out where there are others, unless it is asked for by name. */
-static volt_status list_folds(volt_names *out, const char *run, const char *folds)
-{
-    volt_names names = {0};
-    volt_names found = {0};
-    bool numbered = false;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_list_dir(&names, run));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&found.name, names.count + 1, sizeof *found.name, "folds"));
-    for (size_t i = 0; i < names.count; i++) {
-        const int number = fold_number(names.name[i]);
-        char *path = NULL;
-        if (number < -1 || !is_asked(folds, number) || (number < 0 && numbered && !folds))
-            continue;
-        VOLT_TRY(st, done, volt_path_join(&path, run, names.name[i]));
-        if (has_checkpoint(path)) {
-            found.name[found.count++] = path;
-            numbered = numbered || number >= 0;
-        } else {
-            volt_free(path);
-        }
-    }
-    *out = found;
-    found = (volt_names){0};
-done:
-    volt_names_free(&found);
-    volt_names_free(&names);
-    return st;
-}
-
 bool volt_is_run(const char *path)
 {
     volt_names folds = {0};
@@ -175,7 +111,7 @@ bool volt_is_run(const char *path)
         return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
     if (has_checkpoint(path))
         return true;
-    if (list_folds(&folds, path, NULL) == VOLT_OK)
+    if (volt_fold_folders(&folds, path, NULL, has_checkpoint) == VOLT_OK)
         is = folds.count > 0;
     volt_names_free(&folds);
     return is;
@@ -418,7 +354,7 @@ static volt_status add_run(volt_predictor *p, const char *run, const volt_predic
     volt_status st = VOLT_OK;
 
     if (volt_path_is_dir(run) && !has_checkpoint(run))
-        VOLT_TRY(st, done, list_folds(&folds, run, o->folds));
+        VOLT_TRY(st, done, volt_fold_folders(&folds, run, o->folds, has_checkpoint));
     if (folds.count == 0 && o->folds && volt_path_is_dir(run) && !has_checkpoint(run)) {
         st = volt_fail(VOLT_EIO, "%s has none of the folds %s", run, o->folds);
         goto done;

@@ -80,6 +80,8 @@ VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_v
 typedef struct volt_predict_output {
     const char *folder; /* ID.nii.gz: the labels; dataset.json and plans.json once */
     bool regions;       /* also NAME/ID.nii.gz: 0 and 1 for every region (or label) NAME */
+    bool probabilities; /* also ID.npz: "probabilities", float32 (C, Z, Y, X) as numpy loads it,
+                         * and ID.json: nnU-Net's properties of the scan */
     bool
         probability_nifti; /* also probabilities/ID_0000.nii.gz, one file per class or region */
     bool skip_existing;    /* cases whose files are all there are left as they are */

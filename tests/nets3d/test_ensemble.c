@@ -1,5 +1,7 @@
 /* Several networks, other tiles, whole scans, regions of interest, and what is written. */
 #include "io/nifti.h"
+#include "io/npz.h"
+#include "nets3d/ensemble.h"
 #include "tests/nets3d/predict_fixture.h"
 #include "volume/tiles.h"
 
@@ -373,6 +375,58 @@ static void a_region_of_interest_takes_fewer_tiles(void **state)
     volt_predictor_free(p);
 }
 
+/* ---- regions ---- */
+
+/* Overlapping regions: whole {1, 2} paints 1, core {2} paints 2, in this order. */
+static const char region_dataset[] =
+    "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"whole\": [1, 2], "
+    "\"core\": [2]}, \"regions_class_order\": [1, 2], \"numTraining\": 6, \"file_ending\": "
+    "\".nii.gz\"}";
+
+static void regions_are_painted_in_their_order(void **state)
+{
+    const char *run = PARENT "/fold_0";
+    const volt_wanted wanted = {.regions = true, .probabilities = true};
+    volt_predict_options o = options();
+    volt_dataset_info regions;
+    volt_finished f = {0};
+    int64_t counts[4] = {0};
+    char text[8192];
+
+    (void)state;
+    remove_runs();
+    assert_ok(volt_dataset_info_parse(&regions, region_dataset, strlen(region_dataset),
+                                      "dataset.json"));
+    plan_text(text, turned, "8, 8, 8", "1, 1.2, 0.9");
+    write_seeded_run(run, text, &regions, 12);
+    volt_dataset_info_clear(&regions);
+    volt_predictor *p = open_runs(&run, 1, &o);
+    assert_int_equal(p->scores, 2);
+    segment(&f, p, &wanted);
+    volt_volume *whole = NULL, *core = NULL, *alone = labels_of(p);
+    assert_ok(volt_export_probability(&whole, p, &f, 0));
+    assert_ok(volt_export_probability(&core, p, &f, 1));
+    const int64_t voxels = volt_grid_voxels(&f.labels->grid);
+    for (int64_t i = 0; i < voxels; i++) {
+        const float w = ((float *)whole->data)[i], k = ((float *)core->data)[i];
+        const int label = ((uint8_t *)f.labels->data)[i];
+        if (fabsf(w - 0.5f) < 1e-6f || fabsf(k - 0.5f) < 1e-6f)
+            continue;
+        assert_int_equal(label, k > 0.5f ? 2 : w > 0.5f ? 1 : 0);
+        assert_int_equal(((uint8_t *)f.regions->data)[i], w > 0.5f);
+        assert_int_equal(((uint8_t *)f.regions->data)[voxels + i], k > 0.5f);
+        counts[(k > 0.5f) * 2 + (w > 0.5f)]++;
+    }
+    assert_memory_equal(alone->data, f.labels->data, volt_volume_bytes(alone));
+    for (int i = 0; i < 4; i++)
+        assert_true(counts[i] > 0); /* neither, each alone, both */
+    volt_volume_free(alone);
+    volt_volume_free(core);
+    volt_volume_free(whole);
+    volt_finished_clear(&f);
+    volt_predictor_free(p);
+}
+
 /* ---- files ---- */
 
 static void write_scans(int count)
@@ -461,6 +515,46 @@ static void finished_cases_are_skipped(void **state)
     volt_predictor_free(p);
 }
 
+/* The saved probabilities are those on the scan's grid, and averaging one run gives its mask.
+ */
+static void saved_probabilities_make_the_same_mask(void **state)
+{
+    const char *run = PARENT "/fold_0", *folder = OUT;
+    const volt_predict_output out = {.folder = OUT, .probabilities = true};
+    const volt_ensemble_member member = {&folder, 1};
+    volt_ensemble_options again = {
+        .output = OUT "/again", .info = &info, .probabilities = true};
+    volt_predict_options o = options();
+    volt_case_list cases = {0};
+    volt_npz_array a = {0}, b = {0};
+    volt_volume *first = NULL, *second = NULL;
+    int64_t count = 0;
+
+    (void)state;
+    make_runs(1, turned);
+    write_scans(2);
+    volt_predictor *p = open_runs(&run, 1, &o);
+    list_scans(&cases);
+    assert_ok(volt_predict(p, &cases, &out, NULL, NULL));
+    assert_true(volt_path_exists(OUT "/case1.json"));
+    assert_ok(volt_ensemble(&count, &member, 1, &again, NULL));
+    assert_int_equal(count, 2);
+    assert_ok(volt_npz_read(&a, OUT "/case1.npz", "probabilities", 4));
+    assert_ok(volt_npz_read(&b, OUT "/again/case1.npz", "probabilities", 4));
+    assert_true(a.shape[0] == 3 && a.shape[1] == 21 && a.shape[2] == 14 && a.shape[3] == 17);
+    assert_memory_equal(a.data, b.data, 3 * 21 * 14 * 17 * sizeof(float));
+    assert_ok(volt_nifti_read(&first, NULL, OUT "/case1.nii.gz", NULL));
+    assert_ok(volt_nifti_read(&second, NULL, OUT "/again/case1.nii.gz", NULL));
+    assert_memory_equal(first->data, second->data, volt_volume_bytes(first));
+    check_labels(first, a.data);
+    volt_volume_free(second);
+    volt_volume_free(first);
+    volt_free(b.data);
+    volt_free(a.data);
+    volt_case_list_clear(&cases);
+    volt_predictor_free(p);
+}
+
 static int remove_all(void **state)
 {
     (void)state;
@@ -478,6 +572,8 @@ int main(void)
         cmocka_unit_test(a_whole_scan_goes_in_one_pass),
         cmocka_unit_test(inside_a_region_of_interest_nothing_changes),
         cmocka_unit_test(a_region_of_interest_takes_fewer_tiles),
+        cmocka_unit_test(regions_are_painted_in_their_order),
+        cmocka_unit_test(saved_probabilities_make_the_same_mask),
         cmocka_unit_test(memory_is_kept_as_announced),
         cmocka_unit_test(finished_cases_are_skipped),
     };

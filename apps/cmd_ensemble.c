@@ -1,0 +1,74 @@
+#include <stdio.h>
+#include "apps/cli.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "nets3d/ensemble.h"
+
+typedef struct ensemble_options {
+    const char *output, *dataset;
+    bool probabilities, skip_existing;
+} ensemble_options;
+
+static const cli_option options[] = {
+    {"--output", 'o', CLI_TEXT, offsetof(ensemble_options, output), "OUT", NULL, 0, 0,
+     "folder for the masks (required)"},
+    {"--dataset", 0, CLI_TEXT, offsetof(ensemble_options, dataset), "JSON", NULL, 0, 0,
+     "dataset.json with the labels [of the first FOLDER]"},
+    {"--save-probabilities", 0, CLI_FLAG, offsetof(ensemble_options, probabilities), NULL, NULL,
+     0, 0, "also write OUT/CASE.npz: the mean"},
+    {"--skip-existing", 0, CLI_FLAG, offsetof(ensemble_options, skip_existing), NULL, NULL, 0,
+     0, "leave cases alone whose mask is there"},
+};
+
+static volt_status run(cli *c)
+{
+    const ensemble_options *o = c->options;
+    volt_ensemble_options ensemble = {.output = o->output,
+                                      .probabilities = o->probabilities,
+                                      .skip_existing = o->skip_existing,
+                                      .threads = (int)c->threads};
+    volt_ensemble_member *members = NULL;
+    volt_dataset_info info = {0};
+    char *path = NULL;
+    int64_t cases = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    if (o->dataset)
+        VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
+    else
+        VOLT_TRY(st, done, volt_path_join(&path, c->args[0], "dataset.json"));
+    VOLT_TRY(st, done, volt_dataset_info_read(&info, path));
+    ensemble.info = &info;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&members, (size_t)c->args_count, sizeof *members, "folders"));
+    for (int i = 0; i < c->args_count; i++)
+        members[i] = (volt_ensemble_member){&c->args[i], 1};
+    VOLT_TRY(st, done, volt_ensemble(&cases, members, c->args_count, &ensemble, &c->callbacks));
+    cli_end_progress(c);
+    if (c->json)
+        st = cli_print_json(
+            json_pack("{s:s, s:I}", "output", o->output, "cases", (json_int_t)cases));
+    else
+        printf("%lld masks in %s\n", (long long)cases, o->output);
+done:
+    volt_free(members);
+    volt_dataset_info_clear(&info);
+    volt_free(path);
+    return st;
+}
+
+const cli_command cmd_ensemble = {
+    .name = "ensemble",
+    .one_line = "average the saved probabilities of several predictions",
+    .args = "FOLDER... -o OUT",
+    .min_args = 2,
+    .max_args = -1,
+    .about =
+        "Averages CASE.npz of every FOLDER (made by 'volt predict --save-probabilities' or\n"
+        "nnU-Net) and writes OUT/CASE.nii.gz on the grid of the first FOLDER's mask.",
+    .example = "volt ensemble masks_2d masks_3d -o masks",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, ensemble_options),
+    .run = run,
+};

@@ -1,0 +1,82 @@
+#!/bin/bash
+# From folds to the best: predictions with ensembles, validation, averaging, post-processing.
+. "$3/tests/cli/common.inc"
+
+make_data 6 24
+data=$SCRATCH/data work=$SCRATCH/work
+for fold in 0 1; do
+    expect 0 "$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1 \
+        --iterations 6 --validation 1 --fold $fold -o "$SCRATCH/run3d/fold_$fold" -q
+    expect 0 "$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1 \
+        --iterations 3 --validation 1 --fold $fold -c 2d -o "$SCRATCH/run2d/fold_$fold" -q
+done
+cp "$SCRATCH/run3d/fold_0/dataset.json" "$SCRATCH/run3d/"
+cp "$SCRATCH/run2d/fold_0/dataset.json" "$SCRATCH/run2d/"
+
+# A folder of folds is an ensemble; so are several runs.
+fast=(--no-mirror --precision fp32 --threads 2)
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/folds" "${fast[@]}"
+err_has 'an ensemble of 2 networks'
+expect 0 "$VOLT" predict "$SCRATCH/run3d" --folds 1 "$data/imagesTr" -o "$SCRATCH/fold" "${fast[@]}"
+! grep -q ensemble "$ERR" || fail "--folds 1 is no ensemble"
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$SCRATCH/run2d" "$data/imagesTr" -o "$SCRATCH/both" \
+    "${fast[@]}" --separate-regions --probability-nifti --json
+out_json cases skipped
+err_has 'an ensemble of 4 networks'
+exists "$SCRATCH/both/probabilities/brats_001_0000.nii.gz"
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$SCRATCH/run2d" "$data/imagesTr" -o "$SCRATCH/both" \
+    "${fast[@]}" --skip-existing
+out_has '^0 masks'
+expect 4 "$VOLT" predict "$SCRATCH/run3d" --folds 7 "$data/imagesTr" -o "$SCRATCH/never"
+err_one_line
+expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --step 0.5 --overlap 0.5
+expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --roi 0,99,0,1,0,1 -q
+err_has 'sticks out'
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/other" "${fast[@]}" \
+    --tiles monai --overlap 0.25 --blend constant --roi 2,14,0,24,3,9 -q
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/whole" "${fast[@]}" --whole -q
+
+# Killed in the midst: what is there is whole, and --skip-existing does the rest.
+for wait in 0.05 0.2 0.6; do
+    "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" --threads 1 -q \
+        --step 0.2 >"$OUT" 2>"$ERR" &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2>"$SCRATCH/null"
+    wait $pid 2>"$SCRATCH/null"
+    for mask in "$SCRATCH"/killed/*.nii.gz; do
+        [ ! -e "$mask" ] || expect 0 "$VOLT" info "$mask"
+    done
+done
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" --skip-existing -q \
+    "${fast[@]}"
+[ "$(ls "$SCRATCH"/killed/*.nii.gz | wc -l)" -eq 6 ] || fail "not all cases are there"
+
+# Validation predictions of the folds, and what is best.
+for run in run3d run2d; do
+    expect 10 "$VOLT" best "$SCRATCH/$run" --truth "$data" -o "$SCRATCH/never"
+    expect 0 "$VOLT" predict "$SCRATCH/$run" --validation "$data" --work "$work" -q "${fast[@]}" \
+        --save-probabilities
+done
+[ "$(ls "$SCRATCH"/run3d/fold_*/validation/*.npz | wc -l)" -ge 2 ] || fail "no validation"
+expect 0 "$VOLT" best "$SCRATCH/run3d" "$SCRATCH/run2d" --truth "$data" -o "$SCRATCH/best" --json -q
+out_json candidates best dice postprocessed
+exists "$SCRATCH/best/best.json"
+expect 0 "$VOLT" best "$SCRATCH/run3d" --truth "$data" -o "$SCRATCH/alone"
+out_has '^predict with it'
+
+# By hand.
+expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
+    -o "$SCRATCH/mean" --save-probabilities --json
+out_json output cases
+expect 10 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_1/validation" \
+    -o "$SCRATCH/never"
+err_one_line
+expect 0 "$VOLT" postprocess find "$SCRATCH/mean" "$data/labelsTr" --json
+out_json cases before after trials
+expect 0 "$VOLT" postprocess apply "$SCRATCH/mean" --steps "$SCRATCH/mean/postprocessing.json" \
+    -o "$SCRATCH/final"
+out_has 'masks in'
+expect 2 "$VOLT" postprocess apply "$SCRATCH/mean" -o "$SCRATCH/final"
+no_leftovers "$SCRATCH/best"
+done_testing
