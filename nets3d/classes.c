@@ -32,7 +32,7 @@ static volt_status from_labels(volt_classes *c)
     for (int i = 0; i < c->count && st == VOLT_OK; i++) {
         st = volt_format(&c->name[i], "%d", (int)c->foreground[i]);
         c->value[i] = c->foreground[i];
-        c->region[i] = (volt_region){c->name[i], &c->value[i], 1};
+        c->region[i] = (volt_region){.name = c->name[i], .labels = &c->value[i], .count = 1};
     }
     return st;
 }
@@ -71,7 +71,7 @@ static volt_status from_regions(volt_classes *c, const volt_dataset_info *info)
         for (int k = 0; k < r->values; k++)
             c->value[used + k] = in_files(info, r->value[k]);
         st = region_name(&c->name[i], c->value + used, r->values, r->is_list);
-        c->region[i] = (volt_region){c->name[i], c->value + used, r->values};
+        c->region[i] = (volt_region){c->name[i], c->value + used, r->values, r->is_list};
         used += r->values;
     }
     return st;
