@@ -25,6 +25,7 @@
     X(dataset_show) \
     X(import_dataset) \
     X(import_model) \
+    X(export_model) \
     X(bench_net) \
     X(bench_ops) \
     X(bench_io) \

@@ -3,13 +3,15 @@
 
 usage: make_models.py OUT [NAME...]
 OUT/models/NAME: model/ (plans.json, dataset.json, fold_K/checkpoint_final.pth: what
-nnUNetPredictor.initialize_from_trained_model_folder opens), scan_0000.nii.gz ..., nnU-Net's mask and softmax
-(float16) without and with mirroring (plain.nii.gz, plain.npz, mirror.nii.gz, mirror.npz). Each network is
-trained for a moment, so that masks have a shape and classes few near-ties.
+nnUNetPredictor.initialize_from_trained_model_folder opens), scan_0000.nii.gz ..., nnU-Net's mask without and with
+mirroring (plain.nii.gz, mirror.nii.gz), and its softmax (plain.npz, mirror.npz, rounded to float16) from the same run
+with the sums over tiles in float32: nnU-Net's float16 sums alone move it by up to 0.14 where a single tile covers a
+corner of the scan with tiny weights (how much is printed). Each network is trained for a moment, so that masks have a
+shape and classes few near-ties; models that are there already are kept.
 OUT/models/dynunet: state dict, patch and logits of MONAI's DynUNet.
 Versions: nnunetv2 2.8.1, torch 2.13 (CPU, fp32), monai 1.6.1.
 """
-import json, os, sys, tempfile
+import contextlib, json, os, sys, tempfile
 os.environ.setdefault("nnUNet_compile", "f")
 for key in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
     os.environ.setdefault(key, tempfile.gettempdir())
@@ -189,6 +191,8 @@ def make_case(out, name):
     heads = manager.get_label_manager(dataset).num_segmentation_heads
     axes = tuple(range(len(cfg["patch_size"])))
     for fold in range(options.get("folds", 1)):
+        if os.path.exists(os.path.join(model, f"fold_{fold}", "checkpoint_final.pth")):
+            continue
         network = nnUNetTrainer.build_network_architecture(manager, configuration, len(channels), heads, enable_deep_supervision=True)
         loss = train(network, data, seg, cfg["patch_size"], bool(options.get("regions")))
         os.makedirs(os.path.join(model, f"fold_{fold}"), exist_ok=True)
@@ -200,18 +204,37 @@ def make_case(out, name):
                    os.path.join(model, f"fold_{fold}", "checkpoint_final.pth"))
         print(f"{name} fold {fold}: loss {loss:.3f}, prepared {data.shape}")
     for mirror in (False, True):
-        predictor = nnUNetPredictor(use_mirroring=mirror, perform_everything_on_device=False, device=torch.device("cpu"), verbose=False,
-                                    allow_tqdm=False)
-        predictor.initialize_from_trained_model_folder(model, tuple(range(options.get("folds", 1))))
-        data, _, properties = configuration.preprocessor_class(verbose=False).run_case(files, None, manager, configuration, dataset)
-        logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(np.asarray(data, np.float32)))
         base = os.path.join(folder, "mirror" if mirror else "plain")
-        export_prediction_from_logits(logits, properties, configuration, manager, dataset, base, save_probabilities=True)
+        softmax = []
+        for exact in (False, True):
+            predictor = nnUNetPredictor(use_mirroring=mirror, perform_everything_on_device=False, device=torch.device("cpu"), verbose=False,
+                                        allow_tqdm=False)
+            predictor.initialize_from_trained_model_folder(model, tuple(range(options.get("folds", 1))))
+            data, _, properties = configuration.preprocessor_class(verbose=False).run_case(files, None, manager, configuration, dataset)
+            with float32_sums() if exact else contextlib.nullcontext():
+                logits = predictor.predict_logits_from_preprocessed_data(torch.from_numpy(np.asarray(data, np.float32)))
+            written = os.path.join(tempfile.mkdtemp(), "exact") if exact else base
+            export_prediction_from_logits(logits, properties, configuration, manager, dataset, written, save_probabilities=True)
+            softmax.append(np.load(written + ".npz")["probabilities"])
         os.remove(base + ".pkl")
-        softmax = np.load(base + ".npz")["probabilities"]
-        np.savez_compressed(base + ".npz", probabilities=softmax.astype(np.float16))
+        np.savez_compressed(base + ".npz", probabilities=softmax[1].astype(np.float16))
         mask = sitk.GetArrayFromImage(sitk.ReadImage(base + ".nii.gz"))
-        print(name, "mirror" if mirror else "plain", "voxels", np.bincount(mask.ravel()).tolist())
+        print(name, "mirror" if mirror else "plain", "voxels", np.bincount(mask.ravel()).tolist(),
+              f"float16 sums move the softmax by up to {np.abs(softmax[0] - softmax[1]).max():.2g}", flush=True)
+
+
+@contextlib.contextmanager
+def float32_sums():
+    """nnU-Net's prediction with its sums over tiles in float32; the Gaussian keeps its float16 values."""
+    import nnunetv2.inference.predict_from_raw_data as module
+    half, gaussian = torch.half, module.compute_gaussian
+    wide = lambda *a, **k: gaussian(*a, **k).float()
+    wide.cache_clear = gaussian.cache_clear
+    torch.half, module.compute_gaussian = torch.float32, wide
+    try:
+        yield
+    finally:
+        torch.half, module.compute_gaussian = half, gaussian
 
 
 def make_dynunet(out):

@@ -27,5 +27,26 @@ expect 0 "$VOLT" predict "$run" "$models/resampled/scan_0000.nii.gz" -o "$SCRATC
     --precision fp32 -q
 exists "$SCRATCH/masks/scan.nii.gz"
 
+expect 2 "$VOLT" export model "$run" -o "$SCRATCH/out"
+err_has 'needs --format'
+expect 0 "$VOLT" export model "$run" --format nnunet -o "$SCRATCH/nnunet" --json
+out_json output folds parameters tensors
+exists "$SCRATCH/nnunet/plans.json"
+exists "$SCRATCH/nnunet/dataset.json"
+exists "$SCRATCH/nnunet/fold_0/checkpoint_final.pth"
+expect 10 "$VOLT" export model "$run" --format nnunet -o "$SCRATCH/nnunet"
+expect 0 "$VOLT" export model "$run" --format onnx -o "$SCRATCH/net.onnx"
+exists "$SCRATCH/net.onnx"
+expect 0 "$VOLT" export model "$run" --format safetensors -o "$SCRATCH/net.safetensors"
+exists "$SCRATCH/net.safetensors"
+
+# Out and in again: the same masks.
+expect 0 "$VOLT" import model "$SCRATCH/nnunet" "$SCRATCH/again" --json
+out_json run configuration folds parameters tensors aliases
+expect 0 "$VOLT" predict "$SCRATCH/again" "$models/resampled/scan_0000.nii.gz" -o "$SCRATCH/masks2" \
+    --no-mirror --precision fp32 -q
+expect 0 cmp "$SCRATCH/masks/scan.nii.gz" "$SCRATCH/masks2/scan.nii.gz"
+expect 0 "$VOLT" import model "$SCRATCH/net.safetensors" "$SCRATCH/third" \
+    --plans "$SCRATCH/nnunet/plans.json" --dataset "$SCRATCH/nnunet/dataset.json" -q
 no_leftovers "$SCRATCH"
 done_testing

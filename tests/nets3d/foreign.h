@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "io/nifti.h"
 #include "io/safetensors.h"
+#include "io/torch_file.h"
 #include "io/zip.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/plan.h"
@@ -73,6 +74,37 @@ static inline float margin(const float *x, int64_t classes, int64_t voxels)
     return first - second;
 }
 
+/* OUR softmax, one file a class, beside nnU-Net's (float32 sums, rounded to float16 on disk):
+ * within `bound` anywhere. */
+static inline void compare_softmax(const char *folder, const char *id, const char *npz_path)
+{
+    int64_t count, voxels = 0;
+    float *want = npz_probabilities(npz_path, &count);
+    double worst = 0;
+    int classes = 0;
+
+    do {
+        volt_volume *v = NULL;
+        char *path = NULL;
+        assert_ok(volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", folder, id, classes));
+        assert_ok(
+            volt_nifti_read(&v, NULL, path, &(volt_nifti_read_options){.dtype = VOLT_F32}));
+        voxels = volt_grid_voxels(&v->grid);
+        assert_true((classes + 1) * voxels <= count);
+        for (int64_t i = 0; i < voxels; i++) {
+            const double d =
+                fabs((double)((const float *)v->data)[i] - (double)want[classes * voxels + i]);
+            worst = d > worst || d != d ? d : worst;
+        }
+        classes++;
+        volt_volume_free(v);
+        volt_free(path);
+    } while (classes * voxels < count);
+    print_message("%s: softmax of %d classes within %.2g\n", npz_path, classes, worst);
+    assert_true(classes >= 2 && worst <= 2e-3);
+    volt_free(want);
+}
+
 /* OUR mask beside nnU-Net's: the same grid, the same voxels but for 2e-4 of them, and those are
  * near-ties in nnU-Net's own softmax (regions: none may differ). */
 static inline void compare_masks(const char *ours_path, const char *theirs_path,
@@ -111,6 +143,7 @@ static inline void compare_masks(const char *ours_path, const char *theirs_path,
 static inline void predicts_as_nnunet(const char *run, const char *name)
 {
     static const char *const kinds[2] = {"plain", "mirror"};
+    const volt_predict_output output = {.folder = "foreign-out", .probability_nifti = true};
 
     for (int m = 0; m < 2; m++) {
         volt_predict_options o = volt_predict_defaults();
@@ -128,7 +161,7 @@ static inline void predicts_as_nnunet(const char *run, const char *name)
         assert_ok(volt_format(&theirs, "%s/%s.nii.gz", folder, kinds[m]));
         assert_ok(volt_format(&softmax, "%s/%s.npz", folder, kinds[m]));
         assert_ok(volt_strdup(&ours, "foreign-out/scan.nii.gz"));
-        assert_ok(volt_predictor_open(&p, run, &o, NULL));
+        assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
         channels = volt_predictor_info(p)->channels;
         assert_true(channels <= 2);
         for (int c = 0; c < channels; c++) {
@@ -136,7 +169,7 @@ static inline void predicts_as_nnunet(const char *run, const char *name)
             inputs[c] = files[c];
         }
         assert_ok(volt_inputs_list(&cases, inputs, channels, channels));
-        assert_ok(volt_predict(p, &cases, "foreign-out", NULL, NULL));
+        assert_ok(volt_predict(p, &cases, &output, NULL, NULL));
         compare_masks(ours, theirs, softmax, strcmp(name, "regions") == 0);
         for (int c = 0; c < channels; c++)
             volt_free(files[c]);
