@@ -2,6 +2,8 @@
 #include "io/nifti.h"
 #include "io/npz.h"
 #include "nets3d/ensemble.h"
+#include "nets3d/weights.h"
+#include "io/safetensors.h"
 #include "tests/nets3d/predict_fixture.h"
 #include "volume/tiles.h"
 
@@ -307,6 +309,90 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     volt_predictor_free(p);
 }
 
+/* ---- MONAI ---- */
+
+#define MONAI VOLT_TESTDATA "/nets3d/monai.safetensors"
+
+/* A run with the weights of the fixture; the fixture's scan. */
+static volt_volume *make_monai(const char *run, const volt_safetensors *file)
+{
+    const int64_t n[3] = {13, 10, 21};
+    const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
+    volt_weights_report report = {0};
+    const volt_plan_config *config;
+    volt_weights *weights = NULL;
+    volt_volume *scan = NULL;
+    volt_plan *plan = NULL;
+    volt_graph *g = NULL;
+    char text[8192], *path = NULL;
+    float *flat;
+
+    plan_text(text, straight, "8, 8, 8", "1, 1, 1");
+    assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", &info));
+    assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
+    assert_ok(volt_unet_build(&g, &config->net));
+    assert_ok(volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * sizeof *flat, "a test"));
+    assert_ok(volt_weights_open(&weights, MONAI));
+    assert_ok(volt_weights_fill(flat, &report, weights, g, NULL));
+    assert_ok(volt_make_dirs(run));
+    assert_ok(volt_format(&path, "%s/checkpoint_latest.safetensors", run));
+    write_model(path, plan, &info, g, flat);
+    assert_ok(volt_volume_create(&scan, &grid, VOLT_F32));
+    assert_ok(volt_safetensors_copy(scan->data, file, "scan", VOLT_TENSOR_F32, 3, n));
+    volt_weights_report_clear(&report);
+    volt_weights_close(weights);
+    volt_free(path);
+    volt_free(flat);
+    volt_graph_free(g);
+    volt_plan_free(plan);
+    return scan;
+}
+
+/* The stitched logits are those of sliding_window_inference with the same weights. */
+static void monais_tiles_give_monais_logits(void **state)
+{
+    static const struct {
+        const char *mode;
+        bool constant;
+        double step;
+    } ways[2] = {{"constant", true, 1 - 0.25}, {"gaussian", false, 1 - 0.5}};
+    const int64_t shape[4] = {3, 13, 10, 21}, voxels = 13 * 10 * 21;
+    const volt_wanted wanted = {.probabilities = true};
+    const char *run = PARENT "/fold_0";
+    volt_safetensors *file = NULL;
+    float *want;
+
+    (void)state;
+    remove_runs();
+    assert_ok(volt_safetensors_open(&file, MONAI));
+    volt_volume_free(make_monai(run, file));
+    assert_ok(volt_alloc(&want, (size_t)(3 * voxels) * sizeof *want, "a test"));
+    for (int k = 0; k < 2; k++) {
+        volt_predict_options o = options();
+        volt_volume *scan = make_monai(run, file);
+        volt_scan prepared = {0};
+        volt_finished f = {0};
+        double worst = 0, largest = 0;
+        o.tiles = VOLT_TILES_MONAI;
+        o.constant = ways[k].constant;
+        o.step = ways[k].step;
+        volt_predictor *p = open_runs(&run, 1, &o);
+        assert_ok(volt_scan_prepare(&prepared, p, &scan, "a test", 1));
+        assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted, "a test", NULL));
+        assert_ok(volt_safetensors_copy(want, file, ways[k].mode, VOLT_TENSOR_F32, 4, shape));
+        for (int64_t i = 0; i < 3 * voxels; i++) {
+            worst = fmax(worst, fabs((double)f.scores[0].sum[i] - (double)want[i]));
+            largest = fmax(largest, fabs((double)want[i]));
+        }
+        print_message("%s: off by %.1e of %.1f\n", ways[k].mode, worst, largest);
+        assert_true(largest > 0.5 && worst < 2e-5 * largest);
+        volt_finished_clear(&f);
+        volt_predictor_free(p);
+    }
+    volt_free(want);
+    volt_safetensors_close(file);
+}
+
 static void inside_a_region_of_interest_nothing_changes(void **state)
 {
     static const volt_box boxes[3] = {
@@ -570,6 +656,7 @@ int main(void)
         cmocka_unit_test(networks_of_other_data_are_refused),
         cmocka_unit_test(slabs_batches_and_threads_change_nothing),
         cmocka_unit_test(a_whole_scan_goes_in_one_pass),
+        cmocka_unit_test(monais_tiles_give_monais_logits),
         cmocka_unit_test(inside_a_region_of_interest_nothing_changes),
         cmocka_unit_test(a_region_of_interest_takes_fewer_tiles),
         cmocka_unit_test(regions_are_painted_in_their_order),
