@@ -186,7 +186,7 @@ static volt_status draw_terminal(const job *j)
     if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
         t.columns = size.ws_col < 160 ? size.ws_col : 160;
     t.color = terminal && !(no_color && *no_color);
-    t.ascii = o->ascii || !terminal || !is_utf8();
+    t.ascii = o->ascii || !t.color || !is_utf8(); /* dots without colours are all alike */
     st = volt_chart_text(&text, &j->chart->chart, &t);
     if (st == VOLT_OK)
         fputs(text, stdout);

@@ -1,47 +1,81 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include "apps/dataset_options.h"
+#include <string.h>
+#include "apps/train_recipe.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
-#include "nets3d/splits.h"
-#include "nets3d/trainer.h"
+#include "nets3d/run_folder.h"
 
-typedef struct train_options {
-    const char *output, *work, *configuration;
-    int fold, precision; /* positions of their words: 5 is all; 0 auto, else volt_precision */
-    int64_t epochs, iterations, validation, batch, seed;
-    double budget_s;
-    bool resume;
-    cli_dataset data;
-} train_options;
-
+#define AT(field) offsetof(train_options, field)
 static const cli_option options[] = {
-    {"--output", 'o', CLI_TEXT, offsetof(train_options, output), "RUN", NULL, 0, 0,
+    {"--output", 'o', CLI_TEXT, AT(output), "RUN", NULL, 0, 0,
      "folder of the run: checkpoints, log, summary (required)"},
-    {"--fold", 0, CLI_CHOICE, offsetof(train_options, fold), "0|1|2|3|4|all", "0", 0, 0,
+    {"--fold", 0, CLI_CHOICE, AT(fold), "0|1|2|3|4|all", "0", 0, 0,
      "part of the cases to leave out for validation"},
-    {"--epochs", 0, CLI_INT, offsetof(train_options, epochs), "N", NULL, 1, 1e6,
-     "length of the schedule [1000]"},
-    {"--iterations", 0, CLI_INT, offsetof(train_options, iterations), "N", NULL, 1, 1e6,
+    {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
+     "several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
+    {"--recipe", 0, CLI_CHOICE, AT(recipe), "nnunet|fast", NULL, 0, 0,
+     "nnU-Net's, or one for short budgets [nnunet; fast with --budget]"},
+    {"--epochs", 0, CLI_INT, AT(epochs), "N", NULL, 1, 1e6,
+     "length of the schedule [1000]; with --resume the run's new length"},
+    {"--iterations", 0, CLI_INT, AT(iterations), "N", NULL, 1, 1e6,
      "iterations per epoch [250]"},
-    {"--validation", 0, CLI_INT, offsetof(train_options, validation), "N", NULL, 1, 1e6,
+    {"--validation", 0, CLI_INT, AT(validation), "N", NULL, 1, 1e6,
      "validation iterations per epoch [50]"},
-    {"--budget", 0, CLI_DURATION, offsetof(train_options, budget_s), "TIME", NULL, 10, 3e7,
-     "fit the schedule to this time: 90s, 30m, 8h"},
-    {"--batch", 0, CLI_INT, offsetof(train_options, batch), "N", NULL, 1, 4096,
-     "samples per iteration [the plan's, at most 2 with --budget]"},
-    {"--precision", 0, CLI_CHOICE, offsetof(train_options, precision), "auto|fp32|bf16", "auto",
-     0, 0, "auto: what is faster on this machine"},
-    {"--seed", 0, CLI_INT, offsetof(train_options, seed), "S", "0", 0, 9e15,
+    {"--budget", 0, CLI_DURATION, AT(budget_s), "TIME", NULL, 10, 3e7,
+     "fit each fold's schedule to this time: 90s, 30m, 8h [30m with --recipe fast]"},
+    {"--batch", 0, CLI_INT, AT(batch), "N", NULL, 1, 4096,
+     "samples per iteration [the plan's; fast: at most 2]"},
+    {"--optimizer", 0, CLI_CHOICE, AT(optimizer), "sgd|adam|adamw", NULL, 0, 0,
+     "[sgd; fast: adamw]"},
+    {"--lr", 0, CLI_REALS, AT(lr), "X", NULL, 0, 1e3,
+     "highest learning rate [sgd 0.01, adam and adamw 0.001]"},
+    {"--schedule", 0, CLI_CHOICE, AT(schedule), "poly|cosine|constant", NULL, 0, 0,
+     "how the rate falls to 0 [poly, power 0.9; fast: cosine]"},
+    {"--warmup", 0, CLI_REALS, AT(warmup), "X", NULL, 0, 0.99,
+     "share of the run in which the rate rises [0; fast: 0.05]"},
+    {"--weight-decay", 0, CLI_REALS, AT(weight_decay), "X", NULL, 0, 1e3,
+     "[sgd 3e-5, adam 0, adamw 0.01]"},
+    {"--momentum", 0, CLI_REALS, AT(momentum), "X", NULL, 0, 0.9999, "of sgd [0.99]"},
+    {"--clip", 0, CLI_REALS, AT(clip), "X", NULL, 0, 1e9, "longest gradient; 0: any [12]"},
+    {"--loss", 0, CLI_CHOICE, AT(loss), "ce|dice|dice_ce|bce_dice", NULL, 0, 0,
+     "bce: a sigmoid per class [dice_ce; regions: bce_dice]"},
+    {"--class-weights", 0, CLI_TEXT, AT(class_weights), "W,W,...", NULL, 0, 0,
+     "weights in the loss, background first, or one per region [all 1]"},
+    {"--batch-dice", 0, CLI_CHOICE, AT(batch_dice), "no|yes", NULL, 0, 0,
+     "Dice over the batch, not per sample [as the plan says]"},
+    {"--foreground", 0, CLI_REALS, AT(foreground), "X", NULL, 0, 1,
+     "share of samples cut around foreground [0.33]"},
+    {"--dropout", 0, CLI_REALS, AT(dropout), "P", NULL, 0, 0.99,
+     "share of channels left out in each block [as the plan says]"},
+    {"--mirror", 0, CLI_CHOICE, AT(mirror), "no|yes", NULL, 0, 0,
+     "mirror samples along all axes [yes; fast: no]"},
+    {"--no-augment", 0, CLI_FLAG, AT(no_augment), NULL, NULL, 0, 0,
+     "no rotation, scaling or change of intensities"},
+    {"--no-deep-supervision", 0, CLI_FLAG, AT(no_deep_supervision), NULL, NULL, 0, 0,
+     "loss at the finest output only"},
+    {"--init", 0, CLI_TEXT, AT(init), "RUN|FILE", NULL, 0, 0,
+     "start from the weights of another network"},
+    {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", "by-name", 0, 0,
+     "take what fits; refuse unless all does; take also the channels both have"},
+    {"--freeze", 0, CLI_TEXT, AT(freeze), "PATTERN,...", NULL, 0, 0,
+     "parameters that stay as they are: 'encoder.*'"},
+    {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,
+     "parameters with X times the learning rate: 'encoder.*=0.1'"},
+    {"--precision", 0, CLI_CHOICE, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
+     "auto: what is faster on this machine"},
+    {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15,
      "names the random numbers: the same seed gives the same network"},
-    {"--resume", 0, CLI_FLAG, offsetof(train_options, resume), NULL, NULL, 0, 0,
-     "go on from RUN's last checkpoint"},
-    {"--configuration", 'c', CLI_TEXT, offsetof(train_options, configuration), "NAME", NULL, 0,
-     0, "configuration of the plan [3d_fullres]"},
-    {"--work", 0, CLI_TEXT, offsetof(train_options, work), "DIR", NULL, 0, 0,
+    {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
+     "go on from RUN's last checkpoint; --epochs or --budget then extend the run"},
+    {"--loader-threads", 0, CLI_INT, AT(loader_threads), "N", "0", 0, 256,
+     "threads that make batches; 0: 1 or 2"},
+    {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
+     "configuration of the plan [3d_fullres]"},
+    {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
      "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
 };
@@ -61,27 +95,15 @@ static volt_status case_names(const char ***out, const volt_dataset *ds, const i
     return VOLT_OK;
 }
 
-static volt_train_options train_options_of(const cli *c, const volt_plan_config *config)
+static json_t *result_object(const char *run, const volt_train_result *r)
 {
-    const train_options *o = c->options;
-    volt_train_options t = volt_train_defaults();
-
-    if (o->budget_s > 0)
-        t.recipe = volt_recipe_budget(config->batch);
-    if (o->epochs)
-        t.recipe.epochs = o->epochs;
-    if (o->iterations)
-        t.recipe.iterations = o->iterations;
-    if (o->validation)
-        t.recipe.validation_iterations = o->validation;
-    if (o->batch)
-        t.recipe.batch = o->batch;
-    t.precision = (volt_precision)o->precision;
-    t.seed = (uint64_t)o->seed;
-    t.threads = (int)c->threads;
-    t.resume = o->resume;
-    t.budget_s = o->budget_s;
-    return t;
+    return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I}", "run", run,
+                     "epochs", (json_int_t)r->epochs, "iterations", (json_int_t)r->iterations,
+                     "finished", (int)r->finished, "train_loss",
+                     volt_json_number(r->train_loss), "mean_dice",
+                     volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
+                     "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
+                     (json_int_t)r->memory.total, "peak_bytes", (json_int_t)r->peak_bytes);
 }
 
 static volt_status print_result(const cli *c, const volt_train_result *r)
@@ -90,14 +112,7 @@ static volt_status print_result(const cli *c, const volt_train_result *r)
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I}", "run",
-                      o->output, "epochs", (json_int_t)r->epochs, "iterations",
-                      (json_int_t)r->iterations, "finished", (int)r->finished, "train_loss",
-                      volt_json_number(r->train_loss), "mean_dice",
-                      volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
-                      "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
-                      (json_int_t)r->memory.total, "peak_bytes", (json_int_t)r->peak_bytes));
+        return cli_print_json(result_object(o->output, r));
     printf("trained %" PRId64 " epochs, %" PRId64 " iterations in %.0f s; loss %.4f", r->epochs,
            r->iterations, r->seconds, r->train_loss);
     if (isfinite(r->mean_dice))
@@ -109,11 +124,10 @@ static volt_status print_result(const cli *c, const volt_train_result *r)
     return VOLT_OK;
 }
 
-/* The split file of the work folder, the split itself and training on it. */
-static volt_status train(cli *c, const volt_pipeline *p, volt_train_result *result)
+/* Trains one fold (VOLT_FOLDS: all cases) into folder `run`. */
+static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
+                              const volt_train_options *t, volt_train_result *result)
 {
-    const train_options *o = c->options;
-    volt_train_options t = train_options_of(c, p->config);
     const char **train = NULL, **validate = NULL;
     char *splits = NULL;
     volt_split split = {0};
@@ -122,12 +136,12 @@ static volt_status train(cli *c, const volt_pipeline *p, volt_train_result *resu
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
     VOLT_TRY(st, done,
              volt_split_for_fold(&split, p->dataset, splits,
-                                 o->fold < VOLT_FOLDS ? o->fold : VOLT_FOLD_ALL));
+                                 fold < VOLT_FOLDS ? fold : VOLT_FOLD_ALL));
     VOLT_TRY(st, done, case_names(&train, p->dataset, split.train, split.trains));
     VOLT_TRY(st, done, case_names(&validate, p->dataset, split.val, split.vals));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld cases, validating on %lld",
                 (long long)split.trains, (long long)split.vals);
-    st = volt_train(o->output,
+    st = volt_train(run,
                     &(volt_train_data){.plan = p->plan,
                                        .config = p->config,
                                        .info = &p->dataset->info,
@@ -136,12 +150,110 @@ static volt_status train(cli *c, const volt_pipeline *p, volt_train_result *resu
                                        .train_count = split.trains,
                                        .validate = validate,
                                        .validate_count = split.vals},
-                    &t, &c->callbacks, result);
+                    t, &c->callbacks, result);
+    if (st == VOLT_ECANCELLED && result->iterations > 0)
+        st = volt_fail(VOLT_ECANCELLED,
+                       "stopped and saved after iteration %lld; the same command with --resume "
+                       "goes on",
+                       (long long)result->iterations);
 done:
     volt_free(validate);
     volt_free(train);
     volt_split_clear(&split);
     volt_free(splits);
+    return st;
+}
+
+/* ---- several folds ---- */
+
+/* Result of one fold into the list of all. */
+static volt_status add_fold(json_t *list, const char *run, int fold, const volt_train_result *r)
+{
+    json_t *object = result_object(run, r);
+    json_t *number = fold < VOLT_FOLDS ? json_integer(fold) : json_string("all");
+
+    if (json_object_set_new(object, "fold", number) != 0 ||
+        json_array_append_new(list, object) != 0)
+        return volt_fail(VOLT_ENOMEM, "no memory for the results of the folds");
+    return VOLT_OK;
+}
+
+/* Writes RUN/summary.json and prints the table. `list` is taken over. */
+static volt_status finish_folds(const cli *c, json_t *list, double mean)
+{
+    const train_options *o = c->options;
+    json_t *root = json_pack("{s:s, s:o, s:o}", "run", o->output, "mean_dice",
+                             volt_json_number(mean), "folds", list);
+    char *path = NULL;
+    volt_status st;
+
+    if (!root)
+        return volt_fail(VOLT_ENOMEM, "no memory for the results of the folds");
+    VOLT_TRY(st, done, volt_path_join(&path, o->output, "summary.json"));
+    VOLT_TRY(st, done, volt_json_save(path, root));
+    if (c->json) {
+        st = cli_print_json(root);
+        root = NULL;
+        goto done;
+    }
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *r = json_array_get(list, i);
+        printf("%s: %lld epochs in %.0f s, validation Dice %.4f\n",
+               json_string_value(json_object_get(r, "run")),
+               (long long)json_integer_value(json_object_get(r, "epochs")),
+               json_number_value(json_object_get(r, "seconds")),
+               json_is_number(json_object_get(r, "mean_dice"))
+                   ? json_number_value(json_object_get(r, "mean_dice"))
+                   : NAN);
+    }
+    printf("mean validation Dice %.4f; use all folds together with: volt predict %s SCAN... "
+           "-o OUT\n",
+           mean, o->output);
+done:
+    json_decref(root);
+    volt_free(path);
+    return st;
+}
+
+/* Trains the folds in turn, each into RUN/fold_K; those that are finished are left as they are
+ * with --resume. */
+static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
+                                       const volt_train_options *asked,
+                                       const train_folds *folds)
+{
+    const train_options *o = c->options;
+    volt_train_options t = *asked;
+    json_t *list = json_array();
+    char *run = NULL;
+    double sum = 0;
+    int counted = 0;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < folds->count; i++) {
+        const int fold = folds->fold[i];
+        volt_train_result result = {0};
+        volt_free(run);
+        run = NULL;
+        if (fold < VOLT_FOLDS)
+            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, fold));
+        else
+            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
+        volt_report(&c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1, folds->count,
+                    run);
+        t.resume = asked->resume && volt_run_is_single(run);
+        VOLT_TRY(st, done, train_fold(c, p, run, fold, &t, &result));
+        VOLT_TRY(st, done, add_fold(list, run, fold, &result));
+        if (isfinite(result.mean_dice)) {
+            sum += result.mean_dice;
+            counted++;
+        }
+    }
+    cli_end_progress(c);
+    st = finish_folds(c, list, counted ? sum / counted : NAN);
+    list = NULL;
+done:
+    json_decref(list);
+    volt_free(run);
     return st;
 }
 
@@ -153,22 +265,27 @@ static volt_status run(cli *c)
                                      .until = VOLT_STAGE_PREPROCESS,
                                      .threads = (int)c->threads,
                                      .callbacks = &c->callbacks};
+    train_folds folds = {0};
+    volt_train_options options_of_library;
     volt_train_result result = {0};
     volt_pipeline p = {0};
     volt_status st;
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
+    if (o->folds)
+        VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
+    VOLT_TRY(st, done, train_options_to_library(&options_of_library, c, NULL, NULL));
     VOLT_TRY(st, done, cli_dataset_take(&prepare.data, &prepare.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
-    st = train(c, &p, &result);
-    if (st == VOLT_ECANCELLED && result.iterations > 0)
-        st = volt_fail(VOLT_ECANCELLED,
-                       "stopped and saved after iteration %lld; the same command with --resume "
-                       "goes on",
-                       (long long)result.iterations);
+    VOLT_TRY(st, done,
+             train_options_to_library(&options_of_library, c, p.config, &p.dataset->info));
+    if (o->folds) {
+        st = train_folds_in_turn(c, &p, &options_of_library, &folds);
+        goto done;
+    }
+    VOLT_TRY(st, done, train_fold(c, &p, o->output, o->fold, &options_of_library, &result));
     cli_end_progress(c);
-    if (st == VOLT_OK)
-        st = print_result(c, &result);
+    st = print_result(c, &result);
 done:
     volt_pipeline_clear(&p);
     return st;

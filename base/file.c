@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -269,6 +270,18 @@ volt_status volt_file_stamp(int64_t *bytes, int64_t *changed_ns, const char *pat
         return fail_errno("examine", path);
     *bytes = info.st_size;
     *changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+    return VOLT_OK;
+}
+
+volt_status volt_disk_free(int64_t *bytes, const char *folder)
+{
+    struct statvfs fs;
+
+    if (statvfs(folder, &fs) != 0)
+        return fail_errno("ask for the free space of", folder);
+    *bytes = fs.f_bavail > (uint64_t)INT64_MAX / fs.f_frsize
+                 ? INT64_MAX
+                 : (int64_t)(fs.f_bavail * fs.f_frsize);
     return VOLT_OK;
 }
 

@@ -43,6 +43,8 @@ VOLT_CALL volt_append_file(const char *path, const void *data, size_t bytes);
 
 /* Size and time of last change (ns since 1970): whether a file is still the same. VOLT_EIO. */
 VOLT_CALL volt_file_stamp(int64_t *bytes, int64_t *changed_ns, const char *path);
+/* Bytes that this user may still write to the file system of `folder`. VOLT_EIO. */
+VOLT_CALL volt_disk_free(int64_t *bytes, const char *folder);
 VOLT_API bool volt_path_exists(const char *path);
 VOLT_API bool volt_path_is_dir(const char *path);
 VOLT_API bool volt_path_is_writable_dir(const char *path);

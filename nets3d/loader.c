@@ -56,6 +56,8 @@ static volt_sampler_options sampler_options(const volt_loader_options *o)
     return (volt_sampler_options){.rules = o->rules,
                                   .classes = o->classes,
                                   .ignore = o->ignore,
+                                  .regions = o->regions,
+                                  .region_count = o->region_count,
                                   .slices = o->slices,
                                   .whole = o->whole};
 }

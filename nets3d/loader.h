@@ -28,6 +28,8 @@ typedef struct volt_loader_options {
     int64_t cases;            /* >= 1 */
     int64_t classes;          /* labels are 0..classes-1, */
     int ignore;               /* or this one; -1 = none */
+    const uint8_t *regions;   /* see volt_sampler_options; borrowed until close */
+    int region_count;
     int64_t batch;            /* samples of a batch, >= 1 */
     volt_augment_rules rules; /* patch, channels and what may happen to samples */
     int slices;               /* neighbouring slices as channels; 0 = 1 */

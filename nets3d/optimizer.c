@@ -6,13 +6,21 @@
 #include "base/threads.h"
 #include "nets3d/program_internal.h"
 
+/* Neighbouring parameters with one rate. */
+typedef struct segment {
+    int64_t offset, count;
+    double scale; /* of the rate, > 0 */
+} segment;
+
 struct volt_optimizer {
     volt_optimizer_options options;
     volt_program *program;
     int64_t count; /* parameters */
     int64_t steps; /* done */
     int slots;
-    float *slot[2]; /* device arrays: SGD momentum; Adam m, v */
+    float *slot[2];    /* device arrays: SGD momentum; Adam m, v */
+    segment *segments; /* what is updated, ascending */
+    int segment_count;
 };
 
 volt_optimizer_options volt_optimizer_nnunet(void)
@@ -27,6 +35,18 @@ volt_optimizer_options volt_optimizer_nnunet(void)
                                       .clip_norm = 12,
                                       .schedule = VOLT_SCHEDULE_POLY};
 
+    return o;
+}
+
+volt_optimizer_options volt_optimizer_usual(volt_optimizer_kind kind)
+{
+    volt_optimizer_options o = volt_optimizer_nnunet();
+
+    o.kind = kind;
+    if (kind != VOLT_SGD) {
+        o.lr = 1e-3;
+        o.weight_decay = kind == VOLT_ADAMW ? 1e-2 : 0;
+    }
     return o;
 }
 
@@ -56,7 +76,7 @@ static volt_status check_options(const volt_optimizer_options *o)
 
     if (o->kind != VOLT_SGD && o->kind != VOLT_ADAM && o->kind != VOLT_ADAMW)
         return volt_fail(VOLT_EINVAL, "optimiser kind %d is unknown", (int)o->kind);
-    if (o->schedule != VOLT_SCHEDULE_POLY && o->schedule != VOLT_SCHEDULE_COSINE)
+    if (o->schedule < VOLT_SCHEDULE_POLY || o->schedule > VOLT_SCHEDULE_CONSTANT)
         return volt_fail(VOLT_EINVAL, "schedule %d is unknown", (int)o->schedule);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (!(fields[i].value >= fields[i].low && fields[i].value < fields[i].high))
@@ -95,11 +115,46 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_program *p,
                      dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros));
         }
     }
+    VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimiser"));
+    o->segments[0] = (segment){0, o->count, 1};
+    o->segment_count = 1;
     *out = o;
     o = NULL;
 done:
     volt_optimizer_free(o);
     return st;
+}
+
+volt_status volt_optimizer_set_scales(volt_optimizer *o, const double *scale)
+{
+    const volt_graph *g = o->program->graph;
+    const int params = volt_graph_param_count(g);
+    segment *segments = NULL;
+    int count = 0;
+    volt_status st;
+
+    for (int i = 0; i < params; i++) {
+        if (!(scale[i] >= 0) || !isfinite(scale[i]))
+            return volt_fail(VOLT_EINVAL, "the rate of %s is scaled by %g",
+                             volt_graph_param(g, i)->name, scale[i]);
+    }
+    st = volt_alloc_zero(&segments, (size_t)params, sizeof *segments, "an optimiser");
+    if (st != VOLT_OK)
+        return st;
+    for (int i = 0; i < params; i++) {
+        const volt_param *p = volt_graph_param(g, i);
+        segment *last = count ? &segments[count - 1] : NULL;
+        if (scale[i] == 0)
+            continue;
+        if (last && last->scale == scale[i] && last->offset + last->count == p->offset)
+            last->count += p->count;
+        else
+            segments[count++] = (segment){p->offset, p->count, scale[i]};
+    }
+    volt_free(o->segments);
+    o->segments = segments;
+    o->segment_count = count;
+    return VOLT_OK;
 }
 
 void volt_optimizer_free(volt_optimizer *o)
@@ -108,6 +163,7 @@ void volt_optimizer_free(volt_optimizer *o)
         return;
     for (int i = 0; i < o->slots; i++)
         o->program->device->release(o->program->device, o->slot[i]);
+    volt_free(o->segments);
     volt_free(o);
 }
 
@@ -119,6 +175,8 @@ double volt_optimizer_rate(const volt_optimizer_options *o, double t)
     if (t < o->warmup)
         return o->lr * t / o->warmup;
     t = (t - o->warmup) / (1 - o->warmup);
+    if (o->schedule == VOLT_SCHEDULE_CONSTANT)
+        return o->lr;
     return o->lr *
            (o->schedule == VOLT_SCHEDULE_POLY ? pow(1 - t, 0.9) : 0.5 * (1 + cos(pi * t)));
 }
@@ -131,16 +189,17 @@ static double clipping_scale(const volt_optimizer_options *o, double norm)
     return scale < 1 ? scale : 1;
 }
 
-static volt_status update(volt_optimizer *o, double lr, double scale)
+static volt_status update(volt_optimizer *o, const segment *s, double lr, double scale)
 {
     const volt_optimizer_options *k = &o->options;
     volt_program *p = o->program;
 
+    lr *= s->scale;
     if (k->kind == VOLT_SGD) {
-        const volt_sgd_call call = {.weights = p->weights,
-                                    .momentum = o->slot[0],
-                                    .gradients = p->gradients,
-                                    .count = o->count,
+        const volt_sgd_call call = {.weights = p->weights + s->offset,
+                                    .momentum = o->slot[0] + s->offset,
+                                    .gradients = p->gradients + s->offset,
+                                    .count = s->count,
                                     .lr = lr,
                                     .mu = k->momentum,
                                     .weight_decay = k->weight_decay,
@@ -148,11 +207,11 @@ static volt_status update(volt_optimizer *o, double lr, double scale)
                                     .threads = p->options.threads};
         return p->device->sgd(p->device, &call);
     }
-    const volt_adam_call call = {.weights = p->weights,
-                                 .m = o->slot[0],
-                                 .v = o->slot[1],
-                                 .gradients = p->gradients,
-                                 .count = o->count,
+    const volt_adam_call call = {.weights = p->weights + s->offset,
+                                 .m = o->slot[0] + s->offset,
+                                 .v = o->slot[1] + s->offset,
+                                 .gradients = p->gradients + s->offset,
+                                 .count = s->count,
                                  .step = o->steps + 1,
                                  .lr = lr,
                                  .beta1 = k->beta1,
@@ -168,18 +227,24 @@ static volt_status update(volt_optimizer *o, double lr, double scale)
 volt_status volt_optimizer_step(volt_optimizer *o, double lr, double *gradient_norm)
 {
     const volt_program *p = o->program;
-    double squares, norm;
-    volt_status st;
+    double squares = 0, norm;
+    volt_status st = VOLT_OK;
 
-    VOLT_TRY(st, done,
-             p->device->sum_squares(p->device, &squares, p->gradients, o->count,
-                                    p->options.threads));
+    for (int i = 0; i < o->segment_count; i++) {
+        const segment *s = &o->segments[i];
+        double part;
+        VOLT_TRY(st, done,
+                 p->device->sum_squares(p->device, &part, p->gradients + s->offset, s->count,
+                                        p->options.threads));
+        squares += part;
+    }
     norm = sqrt(squares);
     if (!isfinite(norm)) {
         st = volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
         goto done;
     }
-    VOLT_TRY(st, done, update(o, lr, clipping_scale(&o->options, norm)));
+    for (int i = 0; i < o->segment_count; i++)
+        VOLT_TRY(st, done, update(o, &o->segments[i], lr, clipping_scale(&o->options, norm)));
     o->steps++;
     if (gradient_norm)
         *gradient_norm = norm;

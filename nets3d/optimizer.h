@@ -12,8 +12,9 @@ typedef enum volt_optimizer_kind {
     VOLT_ADAMW = 3
 } volt_optimizer_kind;
 typedef enum volt_schedule {
-    VOLT_SCHEDULE_POLY = 1,  /* (1 - t)^0.9, as nnU-Net */
-    VOLT_SCHEDULE_COSINE = 2 /* 0.5 (1 + cos(pi t)) */
+    VOLT_SCHEDULE_POLY = 1,    /* (1 - t)^0.9, as nnU-Net */
+    VOLT_SCHEDULE_COSINE = 2,  /* 0.5 (1 + cos(pi t)) */
+    VOLT_SCHEDULE_CONSTANT = 3 /* 1 */
 } volt_schedule;
 
 typedef struct volt_optimizer_options {
@@ -30,12 +31,20 @@ typedef struct volt_optimizer_options {
 VOLT_API volt_optimizer_options
 volt_optimizer_nnunet(void); /* SGD 1e-2, 0.99, 3e-5, 12, poly */
 
+/* What `kind` is usually run with: nnU-Net's for SGD; for Adam rate 1e-3 and no decay, for
+ * AdamW 1e-3 and 1e-2. Schedule, warm-up and clipping as nnU-Net. */
+VOLT_API volt_optimizer_options volt_optimizer_usual(volt_optimizer_kind kind);
+
 typedef struct volt_optimizer volt_optimizer;
 /* Allocates the state (zeros) for `p` (borrowed, a training program that is loaded). */
 VOLT_CALL volt_optimizer_create(volt_optimizer **out, volt_program *p,
                                 const volt_optimizer_options *options);
 VOLT_API void volt_optimizer_free(volt_optimizer *o); /* NULL is allowed */
 VOLT_API size_t volt_optimizer_bytes(volt_optimizer_kind kind, int64_t parameters);
+/* Parameter i of the graph learns at scale[i] times the rate; 0: it is left alone, weight decay
+ * included, and its gradient counts in no norm. Copied. VOLT_EINVAL: a scale that is negative
+ * or not finite; VOLT_ENOMEM. */
+VOLT_CALL volt_optimizer_set_scales(volt_optimizer *o, const double *scale);
 /* Learning rate at `t` in [0,1] of the run. */
 VOLT_API double volt_optimizer_rate(const volt_optimizer_options *options, double t);
 /* One step at rate `lr`. `gradient_norm` (NULL allowed) gets the norm before clipping.

@@ -228,18 +228,25 @@ typedef struct score_job {
     volt_metrics *metrics; /* (cases, classes) */
 } score_job;
 
-static volt_status score_case(void *context, int64_t index, int threads)
+static volt_metrics_options metrics_options(const score_job *s, int threads)
 {
-    score_job *s = context;
     volt_metrics_options o = volt_metrics_defaults();
-    volt_volume *labels = NULL, *truth = NULL;
-    const char *name = s->names.name[index];
-    volt_status st;
 
     o.surface = false;
     o.threads = threads;
     o.has_ignore_label = s->classes.ignore >= 0;
     o.ignore_label = s->classes.ignore;
+    return o;
+}
+
+static volt_status score_case(void *context, int64_t index, int threads)
+{
+    score_job *s = context;
+    const volt_metrics_options o = metrics_options(s, threads);
+    volt_volume *labels = NULL, *truth = NULL;
+    const char *name = s->names.name[index];
+    volt_status st;
+
     VOLT_TRY(st, done, read_mask(&labels, NULL, s->predictions, name, threads));
     if (s->steps)
         VOLT_TRY(st, done, volt_postprocess_apply(labels, s->steps, threads));
@@ -275,16 +282,18 @@ volt_status volt_postprocess_score(volt_summary **out, const char *predictions,
     volt_tasks tasks = {
         .run = score_case, .context = &s, .threads = threads, .what = "cases", .callbacks = cb};
     volt_summary *summary = NULL;
+    volt_metrics_options o;
     volt_status st;
 
     VOLT_TRY(st, done, list_masks(&s.names, predictions));
     VOLT_TRY(st, done, volt_classes_of(&s.classes, info));
+    o = metrics_options(&s, threads);
     VOLT_TRY(st, done,
              volt_alloc(&s.metrics, s.names.count * (size_t)s.classes.count * sizeof *s.metrics,
                         "scores"));
     tasks.count = (int64_t)s.names.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
-    VOLT_TRY(st, done, volt_summary_create(&summary, s.classes.region, s.classes.count, false));
+    VOLT_TRY(st, done, volt_summary_create(&summary, s.classes.region, s.classes.count, &o));
     for (int64_t i = 0; i < tasks.count; i++)
         VOLT_TRY(st, done, add_scores(summary, &s, i));
     volt_summary_finish(summary);

@@ -108,7 +108,8 @@ static void offer(drawing *d, int64_t voxel)
     d->left--;
 }
 
-/* Voxels per class; labels must be -1, a class, or the ignore label after them. */
+/* Voxels per class, -1 with the background's; labels must be -1, a class, or the ignore label
+ * after them. */
 static volt_status count_classes(int64_t *voxels, const volt_volume *labels,
                                  const volt_dataset_info *info, const volt_case *c)
 {
@@ -116,21 +117,49 @@ static volt_status count_classes(int64_t *voxels, const volt_volume *labels,
 
     for (int64_t i = 0; i < n; i++) {
         const int label = label_at(labels, i);
-        if (label >= 0 && label < info->labels)
+        if (label == -1)
+            voxels[0]++;
+        else if (label >= 0 && label < info->labels)
             voxels[label]++;
-        else if (label != -1 && label != info->ignore_label)
+        else if (label != info->ignore_label)
             return volt_fail(VOLT_EDATA, "%s has label %d; dataset.json names 0 to %d",
                              c->label_file, label, info->labels - 1);
     }
     return VOLT_OK;
 }
 
-/* Locations of the foreground classes 1.., info->labels - 1 of them. The caller owns the arrays
- * in out[].location. */
+/* With an ignore label every annotated voxel counts, so the background is located too. */
+static int first_located(const volt_dataset_info *info)
+{
+    return info->ignore_label >= 0 ? 0 : 1;
+}
+
+/* What is drawn of `voxels` voxels of label l: at least a share of them. */
+static volt_status open_drawing(drawing *d, volt_class_locations *out, int l, int64_t voxels,
+                                uint64_t id_hash)
+{
+    const int64_t share = (int64_t)ceil((double)voxels * location_share);
+    volt_status st;
+
+    d->left = voxels;
+    d->wanted = voxels < MIN_LOCATIONS ? voxels : MIN_LOCATIONS;
+    d->wanted = d->wanted < share ? share : d->wanted;
+    d->rng = volt_rng_open(LOCATION_SEED, (uint32_t)l, (uint32_t)(id_hash ^ id_hash >> 32),
+                           VOLT_RNG_LOCATIONS);
+    *out = (volt_class_locations){.label = l, .voxels = d->left, .count = d->wanted};
+    st = volt_alloc(&d->location, (size_t)d->wanted * sizeof *d->location, "class locations");
+    if (st == VOLT_OK)
+        out->location = d->location;
+    return st;
+}
+
+/* Locations of the classes from first_located to info->labels - 1, those outside the non-zero
+ * mask with the background's. The caller owns the arrays in out[].location. */
 static volt_status draw_locations(volt_class_locations *out, const volt_volume *labels,
                                   const volt_dataset_info *info, const volt_case *c)
 {
     const int64_t n = volt_grid_voxels(&labels->grid);
+    const int first = first_located(info);
     uint64_t id_hash = VOLT_KEY_START;
     drawing *drawings = NULL;
     int64_t *voxels = NULL;
@@ -143,23 +172,11 @@ static volt_status draw_locations(volt_class_locations *out, const volt_volume *
         st, done,
         volt_alloc_zero(&drawings, (size_t)info->labels, sizeof *drawings, "class locations"));
     VOLT_TRY(st, done, count_classes(voxels, labels, info, c));
-    for (int l = 1; l < info->labels; l++) {
-        drawing *d = &drawings[l];
-        const int64_t share = (int64_t)ceil((double)voxels[l] * location_share);
-        d->left = voxels[l];
-        d->wanted = voxels[l] < MIN_LOCATIONS ? voxels[l] : MIN_LOCATIONS;
-        d->wanted = d->wanted < share ? share : d->wanted;
-        d->rng = volt_rng_open(LOCATION_SEED, (uint32_t)l, (uint32_t)(id_hash ^ id_hash >> 32),
-                               VOLT_RNG_LOCATIONS);
-        out[l - 1] = (volt_class_locations){.label = l, .voxels = d->left, .count = d->wanted};
-        VOLT_TRY(st, done,
-                 volt_alloc(&d->location, (size_t)d->wanted * sizeof *d->location,
-                            "class locations"));
-        out[l - 1].location = d->location;
-    }
+    for (int l = first; l < info->labels; l++)
+        VOLT_TRY(st, done, open_drawing(&drawings[l], &out[l - first], l, voxels[l], id_hash));
     for (int64_t i = 0; i < n; i++) {
-        const int label = label_at(labels, i);
-        if (label > 0 && label < info->labels)
+        const int label = label_at(labels, i) < 0 ? 0 : label_at(labels, i);
+        if (label >= first && label < info->labels)
             offer(&drawings[label], i);
     }
 done:
@@ -191,7 +208,7 @@ static volt_status store(const char *path, const volt_prepared *p, const volt_ca
                                .labels = p->labels->data,
                                .source = p->source,
                                .crop = p->crop,
-                               .classes = info->labels - 1};
+                               .classes = info->labels - first_located(info)};
     volt_class_locations *locations = NULL;
     volt_status st;
 
@@ -300,6 +317,8 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     volt_status st;
 
     mix_reading(&w.plan_hash, &ds->info);
+    if (ds->info.ignore_label >= 0) /* locations of the background belong to the case then */
+        volt_key_mix_int(&w.plan_hash, ds->info.ignore_label);
     VOLT_TRY(st, done, check_classes(ds, plan));
     VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */

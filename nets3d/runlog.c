@@ -1,6 +1,7 @@
 #include "nets3d/runlog.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -12,24 +13,38 @@ static json_t *dice_object(const volt_epoch_log *e)
 {
     json_t *dice = json_object();
 
-    for (int c = 1; c < e->classes; c++)
-        json_object_set_new(dice, e->class_name[c], volt_json_number(e->dice[c - 1]));
+    for (int c = 0; c < e->classes; c++)
+        json_object_set_new(dice, e->class_name[c], volt_json_number(e->dice[c]));
     return dice;
+}
+
+/* "2026-01-31T23:59:59Z" */
+static json_t *time_text(int64_t seconds)
+{
+    const time_t t = (time_t)seconds;
+    char text[32];
+    struct tm parts;
+
+    if (!gmtime_r(&t, &parts) || !strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts))
+        return json_null();
+    return json_string(text);
 }
 
 static json_t *line_object(const volt_epoch_log *e)
 {
-    return json_pack("{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:I}",
-                     "epoch", (json_int_t)e->epoch, "iterations", (json_int_t)e->iterations,
-                     "train_loss", volt_json_number(e->train_loss), "validation_loss",
-                     volt_json_number(e->validation_loss), "lr", volt_json_number(e->lr),
-                     "gradient_norm", volt_json_number(e->gradient_norm), "mean_dice",
-                     volt_json_number(e->mean_dice), "ema_dice", volt_json_number(e->ema_dice),
-                     "dice", dice_object(e), "seconds", volt_json_number(e->seconds),
-                     "validation_seconds", volt_json_number(e->validation_seconds),
-                     "data_wait_seconds", volt_json_number(e->data_wait_s),
-                     "iterations_per_second", volt_json_number(e->iterations_per_second),
-                     "peak_bytes", (json_int_t)e->peak_bytes);
+    return json_pack(
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
+        "s:I, s:o, s:o}",
+        "epoch", (json_int_t)e->epoch, "iterations", (json_int_t)e->iterations, "train_loss",
+        volt_json_number(e->train_loss), "validation_loss",
+        volt_json_number(e->validation_loss), "lr", volt_json_number(e->lr), "gradient_norm",
+        volt_json_number(e->gradient_norm), "mean_dice", volt_json_number(e->mean_dice),
+        "ema_dice", volt_json_number(e->ema_dice), "dice", dice_object(e), "accuracy",
+        volt_json_number(e->accuracy), "seconds", volt_json_number(e->seconds),
+        "validation_seconds", volt_json_number(e->validation_seconds), "data_wait_seconds",
+        volt_json_number(e->data_wait_s), "iterations_per_second",
+        volt_json_number(e->iterations_per_second), "peak_bytes", (json_int_t)e->peak_bytes,
+        "elapsed_seconds", volt_json_number(e->elapsed_s), "time", time_text(e->time));
 }
 
 volt_status volt_runlog_append(const char *path, const volt_epoch_log *line)

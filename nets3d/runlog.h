@@ -9,7 +9,7 @@
 #include "base/status.h"
 VOLT_BEGIN_DECLS
 
-#define VOLT_MAX_CLASSES 256
+#define VOLT_MAX_CLASSES 256 /* labels or regions of a network */
 
 /* One epoch. Plain value; the arrays are borrowed. */
 typedef struct volt_epoch_log {
@@ -18,14 +18,18 @@ typedef struct volt_epoch_log {
     double train_loss, validation_loss;
     double lr; /* of the last iteration */
     double mean_dice, ema_dice;
-    int classes;                   /* with background */
-    const double *dice;            /* (classes - 1): pseudo-Dice of classes 1.. */
+    int classes;                   /* of which there is a Dice */
+    const double *dice;            /* (classes) */
     const char *const *class_name; /* (classes) */
-    double gradient_norm;          /* mean over the iterations, before clipping */
+    double accuracy;      /* share of validation voxels with the right label; with regions of
+                           * voxels and regions that agree */
+    double gradient_norm; /* mean over the iterations, before clipping */
     double seconds, validation_seconds;
     double data_wait_s; /* network waiting for batches */
     int64_t peak_bytes; /* of this process so far */
     double iterations_per_second;
+    double elapsed_s; /* of the whole run */
+    int64_t time;     /* when the epoch ended, s since 1970 */
 } volt_epoch_log;
 
 VOLT_CALL volt_runlog_append(const char *path, const volt_epoch_log *line);

@@ -13,6 +13,7 @@ struct volt_sample_case {
     char *name;
     int *foreground; /* indices of its locations: label > 0, at least one voxel */
     int foregrounds;
+    int64_t annotated; /* voxels of all its locations, those of the background included */
     atomic_bool verified;
 };
 
@@ -160,6 +161,8 @@ volt_status volt_sample_case_make(volt_sample_case **out, const volt_sample_sour
         const volt_class_locations *l = &stored->locations[i];
         if (l->label > 0 && l->label != o->ignore && l->count > 0)
             c->foreground[c->foregrounds++] = i;
+        if (l->label != o->ignore && l->count > 0)
+            c->annotated += l->voxels;
     }
     *out = c;
     return VOLT_OK;
@@ -286,17 +289,86 @@ static void corner_range(int64_t *low, int64_t *high, int64_t extent, int64_t bo
     *high = extent + pad / 2 + pad % 2 - box;
 }
 
+/* Whether locations `l` are of region `r`; r < 0: of anything annotated. */
+static bool is_of(const volt_sampler_options *o, const volt_class_locations *l, int64_t r)
+{
+    if (l->count == 0 || l->label == o->ignore)
+        return false;
+    return r < 0 || (l->label > 0 && l->label < o->classes &&
+                     o->regions[l->label * o->region_count + r]);
+}
+
+/* Locations drawn by their numbers of voxels among those of region `r`, or of all annotated
+ * voxels (r < 0), which are `voxels` in all. */
+static const volt_class_locations *draw_among(const volt_sampler_options *o,
+                                              const volt_stored_case *stored, int64_t r,
+                                              int64_t voxels, volt_rng *rng)
+{
+    int64_t at = volt_rng_below(rng, voxels);
+
+    for (int i = 0;; i++) {
+        const volt_class_locations *l = &stored->locations[i];
+        if (!is_of(o, l, r))
+            continue;
+        if (at < l->voxels)
+            return l;
+        at -= l->voxels;
+    }
+}
+
+static int64_t region_voxels(const volt_sampler_options *o, const volt_stored_case *stored,
+                             int64_t r)
+{
+    int64_t sum = 0;
+
+    for (int i = 0; i < stored->classes; i++)
+        sum += is_of(o, &stored->locations[i], r) ? stored->locations[i].voxels : 0;
+    return sum;
+}
+
+/* The locations of a region drawn among those present; NULL when none is. */
+static const volt_class_locations *draw_region(const volt_sampler_options *o,
+                                               const volt_stored_case *stored, volt_rng *rng)
+{
+    int64_t present = 0, chosen;
+
+    for (int r = 0; r < o->region_count; r++)
+        present += region_voxels(o, stored, r) > 0;
+    if (present == 0)
+        return NULL;
+    chosen = volt_rng_below(rng, present);
+    for (int r = 0;; r++) {
+        const int64_t voxels = region_voxels(o, stored, r);
+        if (voxels > 0 && chosen-- == 0)
+            return draw_among(o, stored, r, voxels, rng);
+    }
+}
+
+/* The locations that a sample is cut around one of; NULL: anywhere. */
+static const volt_class_locations *draw_locations(const volt_sampler_options *o,
+                                                  const volt_sample_case *c, bool forced,
+                                                  volt_rng *rng)
+{
+    const volt_class_locations *l = NULL;
+
+    if (forced && o->regions)
+        l = draw_region(o, c->stored, rng);
+    else if (forced && c->foregrounds)
+        l = &c->stored->locations[c->foreground[volt_rng_below(rng, c->foregrounds)]];
+    if (!l && o->ignore >= 0 && c->annotated > 0)
+        l = draw_among(o, c->stored, -1, c->annotated, rng);
+    return l;
+}
+
 /* The lower corner of a sample's box with margin. */
 static void draw_corner(int64_t corner[3], const volt_sampler *s, const volt_sample_case *c,
                         bool forced, volt_rng *rng)
 {
     const int64_t *extent = c->stored->shape;
-    const bool chosen = forced && c->foregrounds;
+    const volt_class_locations *l = draw_locations(&s->options, c, forced, rng);
     int64_t voxel[3] = {0}, low, high;
 
-    if (chosen) {
-        const volt_class_locations *l =
-            &c->stored->locations[c->foreground[volt_rng_below(rng, c->foregrounds)]];
+    if (l) {
         const int64_t at = (int64_t)l->location[volt_rng_below(rng, l->count)];
         voxel[0] = at / (extent[1] * extent[2]);
         voxel[1] = at / extent[2] % extent[1];
@@ -305,7 +377,7 @@ static void draw_corner(int64_t corner[3], const volt_sampler *s, const volt_sam
     for (int a = 0; a < 3; a++) {
         corner_range(&low, &high, extent[a], s->initial[a], s->options.rules.patch[a],
                      s->options.whole);
-        if (!chosen)
+        if (!l)
             corner[a] = low + volt_rng_below(rng, high - low + 1);
         else if (low == high && s->options.whole)
             corner[a] = low;

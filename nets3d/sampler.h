@@ -7,9 +7,10 @@
  *           In a cascade `rules.previous` one-hot channels of the previous stage's mask follow.
  *   labels  (D, H, W), >= 0.
  * As nnU-Net v2: the lower corner is uniform over all boxes that touch the case, or, for a
- * forced sample, a class drawn among those present and a voxel drawn among its stored ones,
- * corner = max(lowest allowed, voxel - patch/2) with no upper clamp; outside the case the image
- * is 0 and the label -1 (0 after augmentation).
+ * forced sample, a class (or region) drawn among those present and a voxel drawn among its
+ * stored ones, corner = max(lowest allowed, voxel - patch/2) with no upper clamp; outside the
+ * case the image is 0 and the label -1 (0 after augmentation). With an ignore label all other
+ * samples, too, are cut around a voxel: any that is annotated.
  *
  * Threads  a sampler belongs to one thread; cases may be shared by samplers of one set of
  *          options.
@@ -29,6 +30,9 @@ typedef struct volt_sampler_options {
     volt_augment_rules rules; /* patch, channels of the cases, what may happen to samples */
     int64_t classes;          /* labels are 0..classes-1, */
     int ignore;               /* or this one; -1 = none */
+    const uint8_t *regions;   /* (classes, region_count): 1 where the label belongs to the
+                               * region; NULL = samples are forced to labels. Borrowed */
+    int region_count;
     int slices; /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1, no cascade */
     bool whole; /* cases lie in the middle of the patch along every axis where they fit */
 } volt_sampler_options;

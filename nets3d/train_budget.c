@@ -44,6 +44,16 @@ volt_status volt_budget_schedule(volt_train_state *s, const volt_speed *speed, d
     return VOLT_OK;
 }
 
+int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
+{
+    const int64_t begun = s->epoch + (s->iteration > s->epoch * s->iterations);
+    const double done = (double)s->iteration / (double)s->iterations;
+    const double epoch_s = (s->seconds - s->started_s) / done;
+    const double fitting = floor(done + (USED_SHARE * seconds - s->seconds) / epoch_s);
+
+    return fitting < (double)begun ? begun : (int64_t)fmin(fitting, 1e9);
+}
+
 /* One training step that leaves the weights alone: rate 0. */
 static volt_status rehearse(volt_session *s)
 {

@@ -13,6 +13,9 @@ typedef struct volt_speed {
  * VOLT_EINVAL when not even one iteration fits. */
 VOLT_MUST_USE volt_status volt_budget_schedule(volt_train_state *s, const volt_speed *speed,
                                                double seconds, bool validation);
+/* Epochs of the length of the state's that fit into a budget of `seconds` for the whole run, by
+ * what those until now took (at least one iteration is done); never fewer than were begun. */
+int64_t volt_budget_epochs(const volt_train_state *s, double seconds);
 /* Measures the first iterations (weights and optimiser end as they were) and sets the schedule
  * of a new run. */
 VOLT_MUST_USE volt_status volt_budget_fit(volt_session *s);

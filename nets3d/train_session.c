@@ -1,6 +1,5 @@
 #include "nets3d/train_session.h"
 
-#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,7 +9,10 @@
 #include "nets3d/checkpoint.h"
 #include "nets3d/init.h"
 #include "nets3d/loss.h"
+#include "nets3d/param_rules.h"
+#include "nets3d/run_folder.h"
 #include "nets3d/runlog.h"
+#include "nets3d/transfer.h"
 
 #define TRAIN_RING      2
 #define VALIDATION_RING 1
@@ -26,124 +28,14 @@ size_t volt_session_peak(const volt_session *s)
     return volt_mem_peak() - s->others_bytes;
 }
 
-/* ---- what is asked and what is there ---- */
-
-static uint32_t names_checksum(const volt_train_data *d)
-{
-    uint32_t crc = 0;
-
-    for (int64_t i = 0; i < d->train_count; i++)
-        crc = libdeflate_crc32(crc, d->train[i], strlen(d->train[i]) + 1);
-    crc = libdeflate_crc32(crc, "", 1);
-    for (int64_t i = 0; i < d->validate_count; i++)
-        crc = libdeflate_crc32(crc, d->validate[i], strlen(d->validate[i]) + 1);
-    return crc;
-}
-
-static volt_status check_request(const volt_train_data *d, const volt_train_options *o)
-{
-    const volt_recipe *r = &o->recipe;
-
-    if (d->train_count < 1)
-        return volt_fail(VOLT_EINVAL, "there is no case to train on");
-    if (d->info->labels != d->plan->classes || d->info->channels != d->plan->channels)
-        return volt_fail(
-            VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",
-            d->info->channels, d->info->labels, d->plan->channels, d->plan->classes);
-    if (d->info->regions)
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s has regions that overlap; this build trains on "
-                         "labels that do not",
-                         d->info->name);
-    if (d->info->channels > VOLT_AUGMENT_MAX_CHANNELS || d->info->labels > VOLT_MAX_CLASSES)
-        return volt_fail(VOLT_ENOTSUP,
-                         "%d channels and %d labels; at most %d and %d can be "
-                         "trained",
-                         d->info->channels, d->info->labels, VOLT_AUGMENT_MAX_CHANNELS,
-                         VOLT_MAX_CLASSES);
-    if (r->epochs < 1 || r->iterations < 1 || r->validation_iterations < 0 || r->batch < 0 ||
-        r->epochs > 1000000000 || r->iterations > 1000000000 ||
-        r->validation_iterations > 1000000000)
-        return volt_fail(VOLT_EINVAL,
-                         "%lld epochs of %lld iterations and %lld for validation, batch %lld: "
-                         "one is out of range",
-                         (long long)r->epochs, (long long)r->iterations,
-                         (long long)r->validation_iterations, (long long)r->batch);
-    if (!(o->budget_s >= 0) || o->budget_s > 1e12)
-        return volt_fail(VOLT_EINVAL, "a budget of %g s", o->budget_s);
-    return VOLT_OK;
-}
-
-/* The recipe of a new run; precision is chosen later. */
-static void recipe_from_request(volt_session *s)
-{
-    volt_train_recipe *r = &s->recipe;
-
-    *r = (volt_train_recipe){.recipe = s->options->recipe,
-                             .seed = s->options->seed,
-                             .precision = s->options->precision,
-                             .budget_s = s->options->budget_s,
-                             .cases = names_checksum(s->data)};
-    if (r->recipe.batch == 0)
-        r->recipe.batch = s->data->config->batch;
-    if (s->data->validate_count == 0)
-        r->recipe.validation_iterations = 0;
-    snprintf(r->configuration, sizeof r->configuration, "%s", s->data->config->name);
-    s->state = volt_train_state_first(&r->recipe);
-}
-
-/* Takes over recipe and state from the latest checkpoint, if it is of this data and plan. */
-static volt_status recipe_from_checkpoint(volt_session *s)
-{
-    volt_checkpoint_head head = {0};
-    char where[256];
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, s->latest));
-    VOLT_TRY(st, done, volt_train_recipe_parse(&s->recipe, head.recipe, s->latest));
-    VOLT_TRY(st, done, volt_train_state_parse(&s->state, head.state, s->latest));
-    if (volt_json_texts_differ(where, sizeof where, head.plan, s->plan_text))
-        st = volt_fail(VOLT_EDATA, "%s was trained with another plan: %s differs", s->latest,
-                       where);
-    else if (volt_json_texts_differ(where, sizeof where, head.dataset, s->info_text))
-        st = volt_fail(VOLT_EDATA, "%s was trained on another data set: %s differs", s->latest,
-                       where);
-    else if (strcmp(s->recipe.configuration, s->data->config->name) != 0)
-        st = volt_fail(VOLT_EDATA, "%s is of configuration %s, not %s", s->latest,
-                       s->recipe.configuration, s->data->config->name);
-    else if (s->recipe.cases != names_checksum(s->data))
-        st = volt_fail(VOLT_EDATA, "%s was trained on other cases (another fold?)", s->latest);
-    else
-        s->resumed = true;
-done:
-    volt_checkpoint_head_free(&head);
-    return st;
-}
-
-static volt_status find_run(volt_session *s)
-{
-    const bool there = volt_path_exists(s->latest);
-
-    if (there && !s->options->resume)
-        return volt_fail(VOLT_EDATA,
-                         "%s holds a run already: resume it, or train into another folder",
-                         s->run);
-    if (there)
-        return recipe_from_checkpoint(s);
-    if (s->options->resume)
-        volt_report(s->cb, VOLT_LOG_WARNING, "%s holds no checkpoint: training starts afresh",
-                    s->run);
-    recipe_from_request(s);
-    return VOLT_OK;
-}
+/* ---- what it holds ---- */
 
 static volt_status make_texts(volt_session *s)
 {
     volt_status st;
 
-    VOLT_TRY(st, done, volt_make_dirs(s->run));
-    VOLT_TRY(st, done, volt_path_join(&s->latest, s->run, "checkpoint_latest.safetensors"));
-    VOLT_TRY(st, done, volt_path_join(&s->best, s->run, "checkpoint_best.safetensors"));
+    VOLT_TRY(st, done, volt_path_join(&s->latest, s->run, VOLT_RUN_LATEST));
+    VOLT_TRY(st, done, volt_path_join(&s->best, s->run, VOLT_RUN_BEST));
     VOLT_TRY(st, done, volt_path_join(&s->log, s->run, "log.jsonl"));
     VOLT_TRY(st, done, volt_plan_text(&s->plan_text, s->data->plan));
     VOLT_TRY(st, done, volt_dataset_info_text(&s->info_text, s->data->info));
@@ -197,13 +89,20 @@ static volt_status compile(volt_session *s)
     volt_status st;
 
     spec.deep_supervision = r->deep_supervision;
+    if (r->dropout >= 0)
+        spec.dropout = r->dropout;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_unet_build(&s->graph, &spec));
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
-    s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph), c->batch_dice);
+    s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
+                               r->batch_dice < 0 ? c->batch_dice : r->batch_dice == 1);
     s->loss.weight_ce = r->weight_ce;
     s->loss.weight_dice = r->weight_dice;
-    s->loss.ignore = s->data->info->ignore_label;
+    s->loss.sigmoid = r->sigmoid;
+    s->loss.class_weight = r->class_weights ? r->class_weight : NULL;
+    s->loss.ignore = s->targets.ignore;
+    s->loss.regions = s->targets.regions;
+    s->loss.values = s->targets.labels;
 done:
     return st;
 }
@@ -218,8 +117,10 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .names = validation ? s->data->validate : s->data->train,
                              .cases =
                                  validation ? s->data->validate_count : s->data->train_count,
-                             .classes = s->classes,
-                             .ignore = s->data->info->ignore_label,
+                             .classes = s->targets.labels,
+                             .ignore = s->targets.ignore,
+                             .regions = s->targets.regions,
+                             .region_count = s->targets.regions ? s->targets.outputs : 0,
                              .batch = r->batch,
                              .slices = c->slices,
                              .whole = c->whole,
@@ -326,6 +227,46 @@ volt_status volt_session_clear_optimizer(volt_session *s)
     return upload_slots(s);
 }
 
+int64_t volt_session_patch_voxels(const volt_session *s)
+{
+    const int64_t *patch = s->data->config->patch;
+
+    return patch[0] * patch[1] * patch[2];
+}
+
+int64_t volt_session_checkpoint_bytes(const volt_session *s)
+{
+    return (int64_t)slot_bytes(s) * (1 + volt_optimizer_slots(s->optimizer));
+}
+
+/* The parameters a new run starts from. */
+static volt_status first_weights(float *flat, const volt_session *s)
+{
+    const volt_train_options *o = s->options;
+
+    volt_init_parameters(flat, s->graph, s->recipe.seed);
+    if (!o->init)
+        return VOLT_OK;
+    return volt_transfer(flat, s->graph, o->init, o->init_mode, s->cb, NULL);
+}
+
+static volt_status set_scales(volt_session *s)
+{
+    double *scale = NULL;
+    volt_status st;
+
+    if (s->recipe.recipe.rules == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&scale, (size_t)volt_graph_param_count(s->graph), sizeof *scale,
+                             "rates of parameters"));
+    VOLT_TRY(st, done, volt_param_scales(scale, s->graph, &s->recipe.recipe, s->cb));
+    st = volt_optimizer_set_scales(s->optimizer, scale);
+done:
+    volt_free(scale);
+    return st;
+}
+
 static volt_status load(volt_session *s)
 {
     const size_t count = (size_t)volt_graph_param_elements(s->graph);
@@ -337,10 +278,11 @@ static volt_status load(volt_session *s)
     if (s->resumed) /* judges the file before the network is allocated */
         VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
     else
-        volt_init_parameters(flat, s->graph, s->recipe.seed);
+        VOLT_TRY(st, done, first_weights(flat, s));
     VOLT_TRY(st, done, volt_program_load(s->program, flat));
     VOLT_TRY(st, done,
              volt_optimizer_create(&s->optimizer, s->program, &s->recipe.recipe.optimizer));
+    VOLT_TRY(st, done, set_scales(s));
     if (!s->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->staging, count * sizeof(float),
@@ -428,20 +370,17 @@ void volt_session_close_loaders(volt_session *s)
 
 static volt_status make_tables(volt_session *s)
 {
-    const volt_dataset_info *info = s->data->info;
+    size_t outputs;
     volt_status st;
 
-    s->classes = info->labels;
+    VOLT_TRY(st, done, volt_train_targets_open(&s->targets, s->data->info));
+    outputs = (size_t)s->targets.outputs;
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->counts, 3 * (size_t)s->classes, sizeof *s->counts,
-                             "counts per class"));
+             volt_alloc_zero(&s->counts, 3 * outputs, sizeof *s->counts, "counts per class"));
+    VOLT_TRY(st, done, volt_alloc_zero(&s->dice, outputs, sizeof *s->dice, "Dice per class"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->dice, (size_t)s->classes, sizeof *s->dice, "Dice per class"));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&s->class_name, (size_t)s->classes, sizeof *s->class_name,
-                             "names of classes"));
-    for (int i = 0; i < s->classes; i++)
-        s->class_name[i] = info->label[i].name;
+             volt_alloc_zero(&s->watch.told_class, outputs, sizeof *s->watch.told_class,
+                             "classes warned of"));
 done:
     return st;
 }
@@ -473,10 +412,10 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     s->opened_at = s->saved_at = volt_seconds();
     s->others_bytes = volt_mem_current();
     volt_mem_reset_peak();
-    VOLT_TRY(st, done, check_request(data, options));
-    VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, make_tables(s));
-    VOLT_TRY(st, done, find_run(s));
+    VOLT_TRY(st, done, make_texts(s));
+    VOLT_TRY(st, done, volt_session_begin(s));
+    VOLT_TRY(st, done, volt_make_dirs(s->run));
     s->opened_at -= s->state.seconds;
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));
@@ -498,9 +437,10 @@ void volt_session_close(volt_session *s)
     volt_program_free(s->program);
     volt_graph_free(s->graph);
     volt_device_close(s->device);
-    volt_free((void *)s->class_name);
+    volt_free(s->watch.told_class);
     volt_free(s->dice);
     volt_free(s->counts);
+    volt_train_targets_close(&s->targets);
     volt_free(s->info_text);
     volt_free(s->plan_text);
     volt_free(s->log);

@@ -3,6 +3,8 @@
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "nets3d/loader.h"
 #include "nets3d/train_state.h"
+#include "nets3d/train_targets.h"
+#include "nets3d/train_watch.h"
 #include "nets3d/trainer.h"
 VOLT_BEGIN_DECLS
 
@@ -14,6 +16,8 @@ typedef struct volt_session {
     char *latest, *best, *log; /* paths */
     char *plan_text, *info_text;
     bool resumed;
+    bool changed;  /* resumed, with another length */
+    bool unfitted; /* its budget's schedule is yet to be measured */
 
     volt_train_recipe recipe;
     volt_train_state state;
@@ -26,15 +30,19 @@ typedef struct volt_session {
     volt_train_memory memory;
     float *staging; /* (1 + slots, parameters) on the host; NULL where the device's memory is */
 
-    int classes;
-    int64_t *counts;         /* tp, fp, fn: (3, classes) */
-    double *dice;            /* (classes - 1) of the last validation */
-    const char **class_name; /* (classes), borrowed from data->info */
-    double opened_at;        /* volt_seconds() minus the seconds of the parts before */
-    double saved_at;         /* volt_seconds() of the last checkpoint */
-    size_t others_bytes;     /* held by others when the run was opened */
+    volt_train_targets targets;
+    volt_watch watch;
+    int64_t *counts;     /* tp, fp, fn: (3, outputs) */
+    double *dice;        /* (outputs - first) of the last validation */
+    double accuracy;     /* of the last validation */
+    double opened_at;    /* volt_seconds() minus the seconds of the parts before */
+    double saved_at;     /* volt_seconds() of the last checkpoint */
+    size_t others_bytes; /* held by others when the run was opened */
 } volt_session;
 
+/* Judges what is asked and sets recipe and state: of a new run, or from its latest checkpoint.
+ */
+VOLT_MUST_USE volt_status volt_session_begin(volt_session *s);
 /* Opens the run in `run`: afresh, or from its latest checkpoint. On failure everything is
  * released. Loaders are opened apart, since the schedule may have to be measured first. */
 VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
@@ -50,6 +58,9 @@ VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
 /* Sets the optimiser back to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* Voxels of a patch; bytes of checkpoint_latest. */
+int64_t volt_session_patch_voxels(const volt_session *s);
+int64_t volt_session_checkpoint_bytes(const volt_session *s);
 /* Most bytes (mem.h) the run has held. */
 size_t volt_session_peak(const volt_session *s);
 /* Seconds of the whole run until now. */

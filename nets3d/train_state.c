@@ -12,8 +12,22 @@
 typedef struct field {
     const char *key;
     size_t offset;
-    enum { COUNT, NUMBER, NUMBER_OR_NONE, FLAG, SMALL, SEED, CRC, TEXT32, TEXT64 } kind;
+    enum {
+        COUNT,
+        NUMBER,
+        NUMBER_OR_NONE,
+        FLAG,
+        SMALL,
+        SEED,
+        CRC,
+        TEXT32,
+        TEXT64,
+        TEXT256,
+        WEIGHTS, /* the recipe's class weights */
+        RULES    /* the recipe's rules of parameters */
+    } kind;
     double low, high; /* bounds of what is accepted */
+    bool later;       /* came later: older checkpoints lack it, and it keeps its default */
 } field;
 
 #define COUNTER_MAX ((double)((int64_t)1 << 52))
@@ -21,7 +35,7 @@ typedef struct field {
 
 #define S(key, kind, low, high)                                                                \
     {                                                                                          \
-#key, offsetof(volt_train_state, key), kind, low, high                                 \
+#key, offsetof(volt_train_state, key), kind, low, high, false                          \
     }
 static const field state_fields[] = {
     S(iteration, COUNT, 0, COUNTER_MAX), S(epoch, COUNT, 0, COUNTER_MAX),
@@ -39,7 +53,11 @@ static const field state_fields[] = {
 
 #define R(key, member, kind, low, high)                                                        \
     {                                                                                          \
-        key, offsetof(volt_train_recipe, member), kind, low, high                              \
+        key, offsetof(volt_train_recipe, member), kind, low, high, false                       \
+    }
+#define LATER(key, member, kind, low, high)                                                    \
+    {                                                                                          \
+        key, offsetof(volt_train_recipe, member), kind, low, high, true                        \
     }
 static const field recipe_fields[] = {
     R("configuration", configuration, TEXT64, 0, 0),
@@ -56,7 +74,7 @@ static const field recipe_fields[] = {
     R("eps", recipe.optimizer.eps, NUMBER, 0, LARGE),
     R("weight_decay", recipe.optimizer.weight_decay, NUMBER, 0, LARGE),
     R("clip_norm", recipe.optimizer.clip_norm, NUMBER, 0, LARGE),
-    R("schedule", recipe.optimizer.schedule, SMALL, VOLT_SCHEDULE_POLY, VOLT_SCHEDULE_COSINE),
+    R("schedule", recipe.optimizer.schedule, SMALL, VOLT_SCHEDULE_POLY, VOLT_SCHEDULE_CONSTANT),
     R("warmup", recipe.optimizer.warmup, NUMBER, 0, 1),
     R("weight_ce", recipe.weight_ce, NUMBER, 0, LARGE),
     R("weight_dice", recipe.weight_dice, NUMBER, 0, LARGE),
@@ -71,12 +89,30 @@ static const field recipe_fields[] = {
     R("device", device, TEXT32, 0, 0),
     R("threads", threads, SMALL, 1, 65536),
     R("cases", cases, CRC, 0, UINT32_MAX),
+    LATER("sigmoid", recipe.sigmoid, FLAG, 0, 0),
+    LATER("batch_dice", recipe.batch_dice, SMALL, -1, 1),
+    LATER("dropout", recipe.dropout, NUMBER, -1, 1),
+    LATER("class_weights", recipe, WEIGHTS, 0, 1e6),
+    LATER("parameter_rules", recipe, RULES, 0, 1e6),
+    LATER("init", init, TEXT256, 0, 0),
 };
+#undef LATER
 #undef R
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
 /* ---- to JSON ---- */
+
+/* [{"pattern": "encoder.*", "scale": 0.1}, ...] in their order. */
+static json_t *rules_value(const volt_recipe *r)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < r->rules; i++)
+        json_array_append_new(list, json_pack("{s:s, s:o}", "pattern", r->rule[i].pattern,
+                                              "scale", volt_json_number(r->rule[i].scale)));
+    return list;
+}
 
 static json_t *field_value(const field *f, const void *object)
 {
@@ -98,6 +134,15 @@ static json_t *field_value(const field *f, const void *object)
     case TEXT32:
     case TEXT64:
         return json_string(at);
+    case TEXT256: { /* a path may be no UTF-8 */
+        json_t *text = json_string(at);
+        return text ? text : json_string("");
+    }
+    case WEIGHTS:
+        return volt_json_array_of_doubles(((const volt_recipe *)at)->class_weight,
+                                          (size_t)((const volt_recipe *)at)->class_weights);
+    case RULES:
+        return rules_value(at);
     }
     return NULL;
 }
@@ -140,6 +185,37 @@ static volt_status read_text(char *to, size_t room, const volt_json_at *at)
     return st;
 }
 
+static volt_status read_weights(volt_recipe *to, const field *f, const volt_json_at *at)
+{
+    size_t count;
+    const volt_status st = volt_json_length(&count, at, 0, VOLT_MAX_CLASSES);
+
+    if (st != VOLT_OK)
+        return st;
+    to->class_weights = (int)count;
+    return volt_json_doubles(to->class_weight, at, count, f->low, f->high);
+}
+
+static volt_status read_rules(volt_recipe *to, const field *f, const volt_json_at *at)
+{
+    volt_json_at item, member;
+    size_t count;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_json_length(&count, at, 0, VOLT_MAX_PARAM_RULES));
+    to->rules = (int)count;
+    for (size_t i = 0; i < count; i++) {
+        volt_param_rule *rule = &to->rule[i];
+        VOLT_TRY(st, done, volt_json_item(&item, at, i));
+        VOLT_TRY(st, done, volt_json_member(&member, &item, "pattern"));
+        VOLT_TRY(st, done, read_text(rule->pattern, sizeof rule->pattern, &member));
+        VOLT_TRY(st, done, volt_json_member(&member, &item, "scale"));
+        VOLT_TRY(st, done, volt_json_double(&rule->scale, &member, f->low, f->high));
+    }
+done:
+    return st;
+}
+
 static volt_status read_field(void *object, const field *f, const volt_json_at *root)
 {
     void *to = (char *)object + f->offset;
@@ -155,7 +231,13 @@ static volt_status read_field(void *object, const field *f, const volt_json_at *
         }
         return volt_json_double(to, &at, f->low, f->high);
     }
-    VOLT_TRY(st, done, volt_json_member(&at, root, f->key));
+    if (f->later) {
+        VOLT_TRY(st, done, volt_json_optional(&at, root, f->key));
+        if (!at.value)
+            return VOLT_OK;
+    } else {
+        VOLT_TRY(st, done, volt_json_member(&at, root, f->key));
+    }
     switch (f->kind) {
     case COUNT:
         return volt_json_int(to, &at, (int64_t)f->low, (int64_t)f->high);
@@ -175,6 +257,12 @@ static volt_status read_field(void *object, const field *f, const volt_json_at *
         return read_text(to, 32, &at);
     case TEXT64:
         return read_text(to, 64, &at);
+    case TEXT256:
+        return read_text(to, 256, &at);
+    case WEIGHTS:
+        return read_weights(to, f, &at);
+    case RULES:
+        return read_rules(to, f, &at);
     default:
         return volt_json_double(to, &at, f->low, f->high);
     }
@@ -219,7 +307,7 @@ volt_status volt_train_state_parse(volt_train_state *out, const char *text, cons
 
 volt_status volt_train_recipe_parse(volt_train_recipe *out, const char *text, const char *name)
 {
-    volt_train_recipe r = {0};
+    volt_train_recipe r = {.recipe = volt_recipe_nnunet()};
     volt_status st = object_parse(&r, text, name, recipe_fields, COUNT_OF(recipe_fields));
 
     if (st == VOLT_OK)

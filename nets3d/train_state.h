@@ -47,6 +47,7 @@ typedef struct volt_train_recipe {
     char device[32];
     int threads;    /* of the network; results are exact with the same number */
     uint32_t cases; /* CRC-32 over the names of the cases, training then validation */
+    char init[256]; /* what the first weights were taken from; "" = random ones */
 } volt_train_recipe;
 
 VOLT_MUST_USE volt_status volt_train_recipe_text(char **out, const volt_train_recipe *r);

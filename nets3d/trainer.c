@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/mem.h"
@@ -22,6 +23,8 @@ volt_recipe volt_recipe_nnunet(void)
                          .optimizer = volt_optimizer_nnunet(),
                          .weight_ce = 1,
                          .weight_dice = 1,
+                         .batch_dice = -1,
+                         .dropout = -1,
                          .foreground = 0.33,
                          .deep_supervision = true,
                          .augment = true,
@@ -99,6 +102,7 @@ static volt_status train_iteration(volt_session *s)
     volt_status st;
 
     VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
+    volt_watch_batch(s, batch.labels, s->recipe.recipe.batch * volt_session_patch_voxels(s));
     VOLT_TRY(st, done, step(s, &batch, &loss, &norm));
     wait = volt_loader_waited(s->train) - waited;
     state->iteration++;
@@ -153,10 +157,18 @@ done:
 
 /* ---- validation ---- */
 
-static volt_status validation_batch(volt_session *s, double *loss, int64_t *sum)
+/* What an epoch's validation adds up. */
+typedef struct validation {
+    double loss;
+    int64_t voxels; /* that count */
+    int64_t *sum;   /* tp, fp, fn: (3, outputs) */
+} validation;
+
+static volt_status validation_batch(volt_session *s, validation *v)
 {
+    const int outputs = s->targets.outputs;
     int64_t *tp = s->counts;
-    volt_loss_result result = {.tp = tp, .fp = tp + s->classes, .fn = tp + 2 * s->classes};
+    volt_loss_result result = {.tp = tp, .fp = tp + outputs, .fn = tp + 2 * outputs};
     volt_batch batch;
     volt_status st;
 
@@ -165,51 +177,67 @@ static volt_status validation_batch(volt_session *s, double *loss, int64_t *sum)
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
     if (!isfinite(result.total))
         return diverged(s, &batch, "the validation loss is not finite");
-    *loss += result.total;
-    for (int i = 0; i < 3 * s->classes; i++)
-        sum[i] += s->counts[i];
+    v->loss += result.total;
+    v->voxels += result.voxels;
+    for (int i = 0; i < 3 * outputs; i++)
+        v->sum[i] += s->counts[i];
 done:
     return st;
 }
 
-/* Pseudo-Dice per foreground class from the epoch's voxel counts; NaN for a class that was
- * neither there nor predicted. Returns the mean over those that are not NaN. */
-static double pseudo_dice(double *dice, const int64_t *sum, int classes)
+/* Pseudo-Dice per class from the epoch's voxel counts; NaN for a class that was neither there
+ * nor predicted. Returns the mean over those that are not NaN. */
+static double pseudo_dice(double *dice, const int64_t *sum, const volt_train_targets *t)
 {
-    const int64_t *tp = sum, *fp = sum + classes, *fn = sum + 2 * classes;
+    const int64_t *tp = sum, *fp = sum + t->outputs, *fn = sum + 2 * t->outputs;
     double total = 0;
     int counted = 0;
 
-    for (int c = 1; c < classes; c++) {
-        const int64_t denominator = 2 * tp[c] + fp[c] + fn[c];
-        dice[c - 1] = denominator ? 2.0 * (double)tp[c] / (double)denominator : NAN;
+    for (int k = t->first; k < t->outputs; k++) {
+        const int64_t denominator = 2 * tp[k] + fp[k] + fn[k];
+        dice[k - t->first] = denominator ? 2.0 * (double)tp[k] / (double)denominator : NAN;
         if (denominator) {
-            total += dice[c - 1];
+            total += dice[k - t->first];
             counted++;
         }
     }
     return counted ? total / counted : NAN;
 }
 
-/* Fills s->dice, mean and moving average; `better` tells whether this is the best so far. */
+/* Share of the voxels with the right label, or of voxels and regions that agree. */
+static double accuracy_of(const validation *v, const volt_train_targets *t)
+{
+    const double decisions = (double)v->voxels * (t->regions ? t->outputs : 1);
+    double wrong = 0;
+
+    for (int k = 0; k < t->outputs; k++)
+        wrong += (double)v->sum[2 * t->outputs + k] +
+                 (t->regions ? (double)v->sum[t->outputs + k] : 0);
+    return v->voxels ? 1 - wrong / decisions : NAN;
+}
+
+/* Fills s->dice, accuracy, mean and moving average; `better` tells whether this is the best so
+ * far. */
 static volt_status validate(volt_session *s, double *loss, bool *better)
 {
     const int64_t batches = s->state.validation_iterations;
-    int64_t *sum = NULL;
-    double total = 0, ema;
+    validation v = {0};
+    double ema;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&sum, 3 * (size_t)s->classes, sizeof *sum, "voxel counts"));
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&v.sum, 3 * (size_t)s->targets.outputs, sizeof *v.sum, "voxel counts"));
     for (int64_t i = 0; i < batches; i++) {
-        VOLT_TRY(st, done, validation_batch(s, &total, sum));
+        VOLT_TRY(st, done, validation_batch(s, &v));
         if (volt_is_cancelled(s->cb)) {
             st = stop_here(s); /* resume validates this epoch from its start */
             goto done;
         }
     }
-    *loss = total / (double)batches;
-    s->state.mean_dice = pseudo_dice(s->dice, sum, s->classes);
+    *loss = v.loss / (double)batches;
+    s->accuracy = accuracy_of(&v, &s->targets);
+    s->state.mean_dice = pseudo_dice(s->dice, v.sum, &s->targets);
     ema = isnan(s->state.ema) ? s->state.mean_dice
                               : EMA_KEPT * s->state.ema + (1 - EMA_KEPT) * s->state.mean_dice;
     if (!isnan(ema))
@@ -218,33 +246,36 @@ static volt_status validate(volt_session *s, double *loss, bool *better)
     if (*better)
         s->state.best_ema = ema;
 done:
-    volt_free(sum);
+    volt_free(v.sum);
     return st;
 }
 
 /* ---- epochs ---- */
 
-static volt_status log_epoch(const volt_session *s, double validation_loss, double validation_s)
+static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
 {
     const volt_train_state *t = &s->state;
     const double iterations = (double)t->iterations;
     volt_train_state last = *t; /* the rate of the epoch's last iteration */
-    volt_epoch_log line = {.epoch = t->epoch,
-                           .iterations = t->iteration,
-                           .train_loss = t->train_loss,
-                           .validation_loss = validation_loss,
-                           .mean_dice = t->validation_iterations ? t->mean_dice : NAN,
-                           .ema_dice = t->ema,
-                           .classes = t->validation_iterations ? s->classes : 0,
-                           .dice = s->dice,
-                           .class_name = s->class_name,
-                           .gradient_norm = t->norm_sum / iterations,
-                           .seconds = t->epoch_s,
-                           .validation_seconds = validation_s,
-                           .data_wait_s = t->epoch_wait_s,
-                           .peak_bytes = (int64_t)volt_mem_process_peak(),
-                           .iterations_per_second =
-                               t->epoch_s > 0 ? iterations / t->epoch_s : NAN};
+    volt_epoch_log line = {
+        .epoch = t->epoch,
+        .iterations = t->iteration,
+        .train_loss = t->train_loss,
+        .validation_loss = validation_loss,
+        .mean_dice = t->validation_iterations ? t->mean_dice : NAN,
+        .ema_dice = t->ema,
+        .classes = t->validation_iterations ? s->targets.outputs - s->targets.first : 0,
+        .dice = s->dice,
+        .class_name = s->targets.name + s->targets.first,
+        .accuracy = t->validation_iterations ? s->accuracy : NAN,
+        .gradient_norm = t->norm_sum / iterations,
+        .seconds = t->epoch_s,
+        .validation_seconds = validation_s,
+        .data_wait_s = t->epoch_wait_s,
+        .peak_bytes = (int64_t)volt_mem_process_peak(),
+        .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
+        .elapsed_s = volt_session_seconds(s),
+        .time = (int64_t)time(NULL)};
     char score[128] = "";
 
     last.iteration--;
@@ -258,6 +289,7 @@ static volt_status log_epoch(const volt_session *s, double validation_loss, doub
                 "data, validation %.1f s",
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
                 (long long)t->iterations, t->epoch_s, t->epoch_wait_s, validation_s);
+    volt_watch_epoch(s, line.lr);
     return volt_runlog_append(s->log, &line);
 }
 
@@ -352,11 +384,11 @@ volt_status volt_train(const char *run, const volt_train_data *data,
 
     if (st != VOLT_OK)
         return st;
-    if (!s.resumed) {
-        if (s.recipe.budget_s > 0)
-            VOLT_TRY(st, done, volt_budget_fit(&s));
+    if (s.unfitted)
+        VOLT_TRY(st, done, volt_budget_fit(&s));
+    if (!s.resumed || s.changed)
         VOLT_TRY(st, done, volt_session_save_latest(&s)); /* a full disk shows at once */
-    }
+    volt_watch_start(&s);
     VOLT_TRY(st, done, volt_session_open_loaders(&s));
     VOLT_TRY(st, done, train(&s));
     VOLT_TRY(st, done, write_summary(&s));

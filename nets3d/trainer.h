@@ -1,6 +1,6 @@
 /* trainer.h - trains a network on a case store: the loop around loader and program.
  *
- * A run is a folder:
+ * A run is a folder (several folds of one training: run_folder.h):
  *   checkpoint_latest.safetensors   where training stands; from it --resume goes on
  *   checkpoint_best.safetensors     best moving average of the validation Dice
  *   log.jsonl                       one line per epoch (runlog.h)
@@ -20,7 +20,19 @@
 #include "nets3d/optimizer.h"
 #include "nets3d/plan.h"
 #include "nets3d/precision.h"
+#include "nets3d/runlog.h"
+#include "nets3d/transfer.h"
 VOLT_BEGIN_DECLS
+
+#define VOLT_MAX_PARAM_RULES 16
+
+/* Parameters whose name matches `pattern` (*, ?, [...]; as fnmatch) learn at `scale` times the
+ * rate. 0 freezes them: no weight decay either, and they count in no gradient norm. Of several
+ * rules that match, the last holds. */
+typedef struct volt_param_rule {
+    char pattern[96];
+    double scale;
+} volt_param_rule;
 
 /* How a network is trained. Plain value. The learning rate follows the schedule from iteration
  * to iteration (nnU-Net moves it once an epoch). */
@@ -29,10 +41,18 @@ typedef struct volt_recipe {
     int64_t batch;                                     /* 0 = the plan's */
     volt_optimizer_options optimizer;
     double weight_ce, weight_dice; /* 1, 1 */
-    double foreground;             /* share of samples forced to hold foreground, 0.33 */
+    bool sigmoid;      /* binary cross-entropy per class, not a softmax over them; data sets of
+                        * regions are always trained so */
+    int batch_dice;    /* Dice over the batch 1, per sample 0, as the plan says -1 */
+    int class_weights; /* how many are given: 0 = none, else one per output of the network */
+    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see loss.h */
+    double foreground; /* share of samples forced to hold foreground, 0.33 */
+    double dropout;    /* share of channels set to 0 in each block; -1 = the plan's */
     bool deep_supervision;
     bool augment;   /* rotation, scaling, intensities, as nnU-Net */
     bool mirror[3]; /* mirroring along z, y, x in training, and so allowed in prediction */
+    int rules;      /* of parameters, in the order given */
+    volt_param_rule rule[VOLT_MAX_PARAM_RULES];
 } volt_recipe;
 
 VOLT_API volt_recipe volt_recipe_nnunet(void);
@@ -59,11 +79,17 @@ typedef struct volt_train_options {
     const char *device;       /* "cpu" */
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
     uint64_t seed;
-    int threads;              /* of the network; 0 = default */
-    int loader_threads;       /* 0 = 1 for 2 cores and fewer, else 2 */
-    bool resume;              /* go on from checkpoint_latest; without one: start afresh */
-    double budget_s;          /* 0 = none; > 0: epochs and iterations are set so that the whole
-                               * run, validation and checkpoints included, ends in this time */
+    int threads;        /* of the network; 0 = default */
+    int loader_threads; /* 0 = 1 for 2 cores and fewer, else 2 */
+    bool resume;        /* go on from checkpoint_latest; without one: start afresh */
+    bool change_length; /* on resume: the run becomes as long as is asked here (budget_s,
+                         * else recipe.epochs), also a finished one; the learning rate
+                         * goes on where a run planned so would stand now. Without this
+                         * and in everything else the run's own recipe holds */
+    double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole
+                         * run, validation and checkpoints included, ends in this time */
+    const char *init;   /* weights to start from (transfer.h); NULL = random ones */
+    volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
     int64_t checkpoint_every; /* also every so many iterations; 0 = off */
     const char *cache;        /* folder for measured speeds; NULL = the user's */
@@ -93,9 +119,12 @@ typedef struct volt_train_result {
 } volt_train_result;
 
 /* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
- * cancelled. Resets volt_mem_peak(). Progress: "iterations". Log: one line per epoch, warnings.
+ * cancelled. Resets volt_mem_peak(). Progress: "iterations". Log: one line per epoch; warnings
+ * when a class appears in no batch of an epoch, the learning rate is 0, the network waits for
+ * data, the disk fills up.
  *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another
  *                   plan, data set or set of cases (the sentence names the first difference)
+ *   VOLT_EINVAL     the recipe contradicts itself, the data set or the network
  *   VOLT_EFORMAT    damaged checkpoint or case
  *   VOLT_ENOMEM     the announced peak does not fit this machine
  *   VOLT_ENUMERIC   loss or gradient not finite: the sentence names iteration and cases; the

@@ -72,18 +72,19 @@ static void crop_row(const job *j, int64_t z, int64_t y, const int64_t low[3])
         const float *in = j->source->image + c * s[0] * s[1] * s[2] + from;
         float *out = j->image + c * j->voxels + to;
 
-        if (mirror[2]) {
-            for (int64_t x = 0; x < n[2]; x++)
-                out[x] = in[n[2] - 1 - x];
-        } else {
+        if (mirror[2])
+            j->k->reverse(out, in, n[2]);
+        else
             memcpy(out, in, (size_t)n[2] * sizeof *out);
-        }
     }
     for (int m = 0; m < j->maps; m++) {
         const int16_t *in = j->map[m].in + from;
+        int16_t *out = j->map[m].out + to;
 
-        for (int64_t x = 0; x < n[2]; x++)
-            j->map[m].out[to + x] = in[mirror[2] ? n[2] - 1 - x : x];
+        if (mirror[2])
+            j->k->reverse_labels(out, in, n[2]);
+        else
+            memcpy(out, in, (size_t)n[2] * sizeof *out);
     }
 }
 
@@ -152,26 +153,44 @@ static int16_t label_at(const int16_t *in, const corners *c)
     return vote(label, c->share);
 }
 
-/* Labels of first <= x < last, all inside: most have eight equal neighbours. */
+/* Whether all neighbours of `l` have its label; then that is the answer. */
+static inline bool all_alike(const int16_t *l, const augment_line *line)
+{
+    const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
+    const int16_t v = l[0];
+    const bool near = (l[dx] == v) & (l[dy] == v) & (l[dy + dx] == v);
+
+    return near && (line->flat || ((l[dz] == v) & (l[dz + dx] == v) & (l[dz + dy] == v) &
+                                   (l[dz + dy + dx] == v)));
+}
+
+/* Labels of first <= x < last, all inside: most have equal neighbours. */
 static void sample_labels(int16_t *out, const int16_t *in, const augment_line *line,
                           const augment_row *row, int64_t first, int64_t last)
 {
-    const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
-
     for (int64_t x = first; x < last; x++) {
         const int16_t *l = in + row->base[x];
-        const int16_t v = l[0];
+        corners c;
 
-        if (l[dx] == v && l[dy] == v && l[dy + dx] == v && l[dz] == v && l[dz + dx] == v &&
-            l[dz + dy] == v && l[dz + dy + dx] == v) {
-            out[x] = v;
+        if (all_alike(l, line)) {
+            out[x] = l[0];
         } else {
-            corners c;
-
             find_corners(&c, line, x);
             out[x] = label_at(in, &c);
         }
     }
+}
+
+/* A position from which no voxel of the source is a neighbour. */
+static bool is_beyond(const augment_line *line, int64_t x)
+{
+    for (int a = 0; a < 3; a++) {
+        const double p = line->start[a] + (double)x * line->step[a];
+
+        if (p <= -1 || p >= (double)line->shape[a])
+            return true;
+    }
+    return false;
 }
 
 /* Samples near or beyond the source's border: zeros lie outside. */
@@ -180,6 +199,13 @@ static void sample_outside(const job *j, const augment_line *line, int64_t to, i
     const int64_t *s = line->shape;
     corners c;
 
+    if (is_beyond(line, x)) {
+        for (int32_t channel = 0; channel < j->rules->channels; channel++)
+            j->image[channel * j->voxels + to + x] = 0;
+        for (int m = 0; m < j->maps; m++)
+            j->map[m].out[to + x] = -1;
+        return;
+    }
     find_corners(&c, line, x);
     for (int32_t channel = 0; channel < j->rules->channels; channel++) {
         const float *in = j->source->image + channel * s[0] * s[1] * s[2];
@@ -224,8 +250,11 @@ static augment_line line_of(const job *j, int64_t z, int64_t y)
         line.step[a] = j->draw->mirror[2] ? -m[2] : m[2];
         line.shape[a] = s[a];
     }
-    if (j->rules->in_plane) /* slices stay whole */
+    line.flat = j->rules->in_plane; /* slices stay whole */
+    if (line.flat) {
         line.start[0] = (double)(s[0] / 2 - n[0] / 2 + (j->draw->mirror[0] ? n[0] - 1 - z : z));
+        line.step[0] = 0;
+    }
     line.stride[0] = s[0] > 1 ? (int32_t)(s[1] * s[2]) : 0;
     line.stride[1] = s[1] > 1 ? (int32_t)s[2] : 0;
     line.stride[2] = s[2] > 1;
@@ -245,8 +274,7 @@ static void sample_row(const job *j, int64_t z, int64_t y, const augment_row *ro
     j->k->locate(row, &line, first, last);
     for (int32_t c = 0; c < j->rules->channels; c++)
         j->k->interpolate(j->image + c * j->voxels + to,
-                          j->source->image + c * s[0] * s[1] * s[2], row, line.stride, first,
-                          last);
+                          j->source->image + c * s[0] * s[1] * s[2], row, &line, first, last);
     for (int m = 0; m < j->maps; m++)
         sample_labels(j->map[m].out + to, j->map[m].in, &line, row, first, last);
 }
@@ -318,8 +346,11 @@ static void blur_along(const job *j, float *row, const float *weight, int taps, 
     const int64_t nx = j->n[2], radius = taps / 2;
     const float *in[MAX_TAPS];
 
-    for (int64_t x = -radius; x < nx + radius; x++)
-        tmp[x + radius] = row[reflect(x, nx)];
+    memcpy(tmp + radius, row, (size_t)nx * sizeof *tmp);
+    for (int64_t x = 1; x <= radius; x++) {
+        tmp[radius - x] = row[reflect(-x, nx)];
+        tmp[radius + nx - 1 + x] = row[reflect(nx - 1 + x, nx)];
+    }
     for (int t = 0; t < taps; t++)
         in[t] = tmp + t;
     j->k->weigh(row, in, weight, taps, nx);

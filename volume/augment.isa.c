@@ -6,16 +6,33 @@
 
 #define LANES 16 /* values handled together */
 
+static void reverse(float *restrict out, const float *restrict in, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = in[n - 1 - i];
+}
+
+static void reverse_labels(int16_t *restrict out, const int16_t *restrict in, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        out[i] = in[n - 1 - i];
+}
+
 static void locate(const augment_row *row, const augment_line *l, int64_t first, int64_t last)
 {
-    for (int a = 0; a < 3; a++) {
+    int32_t *restrict base = row->base;
+    const int32_t slice =
+        l->flat ? (int32_t)l->start[0] * (int32_t)(l->shape[1] * l->shape[2]) : 0;
+
+    for (int64_t x = first; x < last; x++)
+        base[x] = slice;
+    for (int a = l->flat ? 1 : 0; a < 3; a++) {
         const double top = l->shape[a] > 2 ? (double)(l->shape[a] - 2) : 0;
         const int32_t stride = a == 0   ? (int32_t)(l->shape[1] * l->shape[2])
                                : a == 1 ? (int32_t)l->shape[2]
                                         : 1;
         const double start = l->start[a], step = l->step[a];
         float *restrict share = row->share[a];
-        int32_t *restrict base = row->base;
 
         for (int64_t x = first; x < last; x++) {
             const double at = start + (double)(int32_t)x * step;
@@ -23,20 +40,42 @@ static void locate(const augment_row *row, const augment_line *l, int64_t first,
 
             whole = whole < 0 ? 0 : whole > top ? top : whole;
             share[x] = (float)(at - whole);
-            base[x] = (a == 0 ? 0 : base[x]) + (int32_t)whole * stride;
+            base[x] += (int32_t)whole * stride;
         }
     }
 }
 
+/* Within one slice. */
+static void interpolate_flat(float *restrict out, const float *restrict source,
+                             const augment_row *row, const int32_t stride[3], int64_t first,
+                             int64_t last)
+{
+    const int32_t *restrict base = row->base;
+    const float *restrict wy = row->share[1], *restrict wx = row->share[2];
+    const int32_t dy = stride[1], dx = stride[2];
+
+    for (int64_t x = first; x < last; x++) {
+        const float *s = source + base[x];
+        const float a = s[0] + wx[x] * (s[dx] - s[0]);
+        const float b = s[dy] + wx[x] * (s[dy + dx] - s[dy]);
+
+        out[x] = a + wy[x] * (b - a);
+    }
+}
+
 static void interpolate(float *restrict out, const float *restrict source,
-                        const augment_row *row, const int32_t stride[3], int64_t first,
+                        const augment_row *row, const augment_line *line, int64_t first,
                         int64_t last)
 {
     const int32_t *restrict base = row->base;
     const float *restrict wz = row->share[0], *restrict wy = row->share[1],
                           *restrict wx = row->share[2];
-    const int32_t dz = stride[0], dy = stride[1], dx = stride[2];
+    const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
 
+    if (line->flat) {
+        interpolate_flat(out, source, row, line->stride, first, last);
+        return;
+    }
     for (int64_t x = first; x < last; x++) {
         const float *s = source + base[x];
         const float a = s[0] + wx[x] * (s[dx] - s[0]);
@@ -242,8 +281,8 @@ static void power(float *x, int64_t n, float sign, float low, float reciprocal, 
                   float gamma)
 {
     for (int64_t i = 0; i < n; i++) {
-        const float t = (sign * x[i] - low) * reciprocal;
-        const float p = power_of_e(gamma * ln(t > 1e-24f ? t : 1e-24f));
+        const float t = (sign * x[i] - low) * reciprocal; /* >= 0: `low` is the lowest */
+        const float p = power_of_e(gamma * ln(t + 1e-24f));
 
         x[i] = range * p + low;
     }
@@ -252,6 +291,8 @@ static void power(float *x, int64_t n, float sign, float low, float reciprocal, 
 const augment_kernels *VOLT_ISA_NAME(volt_augment_kernels)(void)
 {
     static const augment_kernels kernels = {
+        .reverse = reverse,
+        .reverse_labels = reverse_labels,
         .locate = locate,
         .interpolate = interpolate,
         .add_noise = add_noise,

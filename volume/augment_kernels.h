@@ -4,6 +4,7 @@
  */
 #ifndef VOLT_VOLUME_AUGMENT_KERNELS_H
 #define VOLT_VOLUME_AUGMENT_KERNELS_H
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct augment_moments {
@@ -22,14 +23,18 @@ typedef struct augment_line {
     double start[3], step[3];
     int64_t shape[3];
     int32_t stride[3]; /* to the neighbour along an axis; 0 if there is none */
+    bool flat;         /* within slice start[0]; step[0] is 0 */
 } augment_line;
 
 typedef struct augment_kernels {
+    /* out[i] = in[n - 1 - i] */
+    void (*reverse)(float *out, const float *in, int64_t n);
+    void (*reverse_labels)(int16_t *out, const int16_t *in, int64_t n);
     /* Samples first <= x < last of the line, all inside the source. */
     void (*locate)(const augment_row *row, const augment_line *line, int64_t first,
                    int64_t last);
     void (*interpolate)(float *out, const float *source, const augment_row *row,
-                        const int32_t stride[3], int64_t first, int64_t last);
+                        const augment_line *line, int64_t first, int64_t last);
     /* x[i] += sd * normal number i of the Philox stream; four per counter. */
     void (*add_noise)(float *x, int64_t n, float sd, const uint32_t key[2],
                       const uint32_t counter[4]);
@@ -41,7 +46,7 @@ typedef struct augment_kernels {
     augment_moments (*moments)(const float *x, int64_t n);
     /* x = clamp(scale * x + offset, min, max) */
     void (*affine)(float *x, int64_t n, float scale, float offset, float min, float max);
-    /* x = range * ((sign * x - low) * reciprocal)^gamma + low */
+    /* x = range * ((sign * x - low) * reciprocal)^gamma + low; no sign * x is below low */
     void (*power)(float *x, int64_t n, float sign, float low, float reciprocal, float range,
                   float gamma);
 } augment_kernels;

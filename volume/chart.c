@@ -30,6 +30,8 @@ volt_color volt_color_tint(volt_color c, double white)
                         (uint8_t)(c.b + (255 - c.b) * white)};
 }
 
+#define TINY 1e-290 /* below it steps would lose their digits */
+
 /* The smallest of 1, 2, 5 times a power of ten that is at least `least`. */
 static double nice_step(double least)
 {
@@ -43,12 +45,12 @@ static double nice_step(double least)
 
 volt_axis volt_axis_for(double low, double high, int ticks)
 {
-    const double least = fmax(fabs(low), fabs(high)) * 1e-6;
+    const double least = fmax(fmax(fabs(low), fabs(high)) * 1e-6, TINY);
     volt_axis a = {0};
     double most;
 
     if (!(high - low > least)) { /* one value only: some room around it */
-        const double room = low == 0 ? 0.5 : fabs(low) / 2;
+        const double room = fabs(low) < TINY ? 0.5 : fabs(low) / 2;
 
         low -= room;
         high += room;

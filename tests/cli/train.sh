@@ -45,6 +45,55 @@ tensors "$SCRATCH/stopped/checkpoint_latest.safetensors" >"$SCRATCH/tensors.b"
 exists "$SCRATCH/tensors.a"
 expect 0 cmp "$SCRATCH/tensors.a" "$SCRATCH/tensors.b"
 
+# A finished run is extended; the folds of another are trained in turn and taken up again.
+expect 0 "${train[@]}" --epochs 3 -o "$SCRATCH/stopped" --resume --json
+out_json run epochs finished
+grep -q '"epochs":3' "$OUT" || fail "the run has not become longer"
+err_has 'the run is to take 3 epochs instead of 2'
+folds=$SCRATCH/folds
+short=("${train[@]}" --epochs 1 --iterations 2 --validation 1)
+expect 0 "${short[@]}" -o "$folds" --folds 0,3 --loss bce_dice --optimizer adam --lr 0.002 \
+    --schedule constant --class-weights 1,2,2,2 --batch-dice yes --dropout 0.1 --foreground 0.5 --json -q
+out_json run mean_dice folds
+exists "$folds/fold_0/checkpoint_latest.safetensors"
+exists "$folds/fold_3/log.jsonl"
+exists "$folds/summary.json"
+absent "$folds/fold_1"
+expect 10 "${short[@]}" -o "$folds" --folds 0-1 -q
+absent "$folds/fold_1"
+expect 0 "${short[@]}" -o "$folds" --folds 0-1 --resume
+out_has 'fold_0: 1 epochs'
+out_has 'fold_1: 1 epochs'
+expect 10 "$VOLT" train "$data" --work "$work" -o "$folds/fold_0" -q
+err_one_line
+
+# Another network's weights, its encoder frozen: the report, and tensors that did not move.
+expect 0 "${short[@]}" -o "$SCRATCH/second" --init "$run" --init-mode strict --freeze 'encoder.*' \
+    --lr-scale 'decoder.seg_layers.*=2'
+err_has 'init: [0-9]+ of [0-9]+ parameters taken from .*, 0 in part, 0 of another shape, 0 absent'
+err_has 'of [0-9]+ parameters [0-9]+ are frozen'
+expect 2 "${short[@]}" -o "$SCRATCH/never" -q --init "$folds"
+err_has 'name one of them'
+
+# Mistakes show before anything is prepared.
+mistake() {
+    expect 2 "$VOLT" train "$SCRATCH/nowhere" -o "$SCRATCH/never" -q "$@"
+    err_one_line
+}
+mistake --folds 0-9
+mistake --folds 4-0
+mistake --folds ,
+mistake --class-weights 1,x
+mistake --lr-scale 'encoder.*'
+mistake --freeze 'a,,b'
+mistake --lr -1
+mistake --loss focal
+mistake --optimizer lion
+expect 2 "${short[@]}" -o "$SCRATCH/never" -q --class-weights 1,2
+err_has '2 class weights are given; the network has 4 outputs, background first'
+expect 2 "${short[@]}" -o "$SCRATCH/never" -q --freeze 'encoder.nothing'
+err_has "no parameter's name matches 'encoder.nothing'"
+
 # Masks lie exactly where the scans lie, whatever their orientation and spacing.
 scans=$SCRATCH/scans
 mkdir -p "$scans"

@@ -97,6 +97,23 @@ static void a_mask_of_another_size_is_named(void **state)
     volt_mask_pairs_clear(&p);
 }
 
+static int remove_files(void **state)
+{
+    static const char *const names[] = {PRED "/a.nii.gz",
+                                        PRED "/b.nii.gz",
+                                        TRUTH "/a.nii.gz",
+                                        TRUTH "/b.nii.gz",
+                                        TRUTH "/c.nii.gz",
+                                        PRED,
+                                        TRUTH,
+                                        "evaluate-test"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        remove(names[i]);
+    return 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,5 +121,5 @@ int main(void)
         cmocka_unit_test(pairs_are_scored_in_their_order),
         cmocka_unit_test(a_mask_of_another_size_is_named),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, NULL, remove_files);
 }

@@ -45,7 +45,7 @@ static void a_residual_plan_trains_and_predicts(void **state)
 
     p.precision = VOLT_FP32;
     p.threads = 1;
-    assert_ok(volt_predictor_open(&predictor, RUN, &p, NULL));
+    assert_ok(volt_predictor_open(&predictor, (const char *[]){RUN}, 1, &p, NULL));
     assert_ok(volt_volume_create(&image, &grid, VOLT_F32));
     fixture_voxels(image->data, truth, shape, 5);
     assert_ok(volt_predictor_run(predictor, image, &labels, NULL));

@@ -10,7 +10,7 @@
 
 static void append(int64_t epoch)
 {
-    static const char *const names[3] = {"background", "ball", "cube"};
+    static const char *const names[2] = {"ball", "cube"};
     const double dice[2] = {0.5, NAN};
     const volt_epoch_log line = {.epoch = epoch,
                                  .iterations = 10 * (epoch + 1),
@@ -18,10 +18,13 @@ static void append(int64_t epoch)
                                  .validation_loss = NAN,
                                  .mean_dice = 0.5,
                                  .ema_dice = 0.25,
-                                 .classes = 3,
+                                 .classes = 2,
                                  .dice = dice,
                                  .class_name = names,
-                                 .peak_bytes = 1 << 20};
+                                 .accuracy = 0.75,
+                                 .peak_bytes = 1 << 20,
+                                 .elapsed_s = 12.5,
+                                 .time = 1700000000};
 
     assert_ok(volt_runlog_append(LOG, &line));
 }
@@ -56,6 +59,10 @@ static void lines_are_json_with_null_for_nan(void **state)
     assert_true(json_number_value(json_object_get(json_object_get(line, "dice"), "ball")) ==
                 0.5);
     assert_true(json_is_null(json_object_get(json_object_get(line, "dice"), "cube")));
+    assert_true(json_number_value(json_object_get(line, "accuracy")) == 0.75);
+    assert_true(json_number_value(json_object_get(line, "elapsed_seconds")) == 12.5);
+    assert_string_equal(json_string_value(json_object_get(line, "time")),
+                        "2023-11-14T22:13:20Z");
     json_decref(line);
     volt_free(text);
 }
@@ -91,6 +98,15 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     recipe.recipe.epochs = 4;
     recipe.recipe.mirror[2] = true;
     recipe.recipe.optimizer.lr = 1.0 / 3;
+    recipe.recipe.sigmoid = true;
+    recipe.recipe.batch_dice = 1;
+    recipe.recipe.dropout = 0.1;
+    recipe.recipe.class_weights = 2;
+    recipe.recipe.class_weight[1] = 1.0 / 7;
+    recipe.recipe.rules = 2;
+    recipe.recipe.rule[0] = (volt_param_rule){"encoder.*", 0};
+    recipe.recipe.rule[1] = (volt_param_rule){"*.norm.*", 0.1};
+    strcpy(recipe.init, "some/run");
     recipe.threads = 2;
     recipe.cases = 4000000000u;
     strcpy(recipe.configuration, "3d_fullres");
@@ -114,7 +130,42 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     assert_true(r.recipe.optimizer.lr == 1.0 / 3);
     assert_true(r.recipe.mirror[2] && !r.recipe.mirror[1]);
     assert_string_equal(r.configuration, "3d_fullres");
+    assert_string_equal(r.recipe.rule[1].pattern, "*.norm.*");
+    assert_string_equal(r.init, "some/run");
+    assert_ok(volt_train_recipe_text(&again, &r));
+    assert_string_equal(text, again);
+    volt_free(again);
     volt_free(text);
+}
+
+/* Checkpoints from before a field was there read as if it had its default. */
+static void recipes_of_older_checkpoints_are_read(void **state)
+{
+    static const char *const later[] = {"sigmoid",       "batch_dice",      "dropout",
+                                        "class_weights", "parameter_rules", "init"};
+    volt_train_recipe recipe = {.recipe = volt_recipe_nnunet(), .precision = VOLT_FP32}, r;
+    char *text = NULL, *old;
+    json_t *root;
+
+    (void)state;
+    recipe.recipe.batch = 2;
+    recipe.threads = 1;
+    assert_ok(volt_train_recipe_text(&text, &recipe));
+    root = json_loads(text, 0, NULL);
+    volt_free(text);
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        assert_int_equal(json_object_del(root, later[i]), 0);
+    old = json_dumps(root, 0);
+    assert_ok(volt_train_recipe_parse(&r, old, "test"));
+    free(old);
+    assert_int_equal(r.recipe.batch_dice, -1);
+    assert_true(r.recipe.dropout == -1);
+    assert_false(r.recipe.sigmoid || r.recipe.class_weights || r.recipe.rules || r.init[0]);
+    assert_int_equal(json_object_del(root, "lr"), 0);
+    old = json_dumps(root, 0);
+    assert_fails(volt_train_recipe_parse(&r, old, "test"), VOLT_EFORMAT, "lr");
+    free(old);
+    json_decref(root);
 }
 
 static void nonsense_in_a_state_is_refused(void **state)
@@ -183,6 +234,7 @@ int main(void)
         cmocka_unit_test(lines_are_json_with_null_for_nan),
         cmocka_unit_test(rewinding_drops_later_and_torn_lines),
         cmocka_unit_test(state_and_recipe_come_back_bit_for_bit),
+        cmocka_unit_test(recipes_of_older_checkpoints_are_read),
         cmocka_unit_test(nonsense_in_a_state_is_refused),
         cmocka_unit_test(progress_runs_from_the_anchor_to_one),
         cmocka_unit_test(differences_are_named_by_their_path),

@@ -19,6 +19,22 @@ static const char fixture_dataset[] =
     "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"ball\": 1, "
     "\"cube\": 2}, \"numTraining\": 6, \"file_ending\": \".nii.gz\"}";
 
+/* The same cases with other words: regions, an ignore label, a class that no case has. */
+static const char fixture_regions[] =
+    "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"any\": [1, 2], "
+    "\"cube\": [2]}, \"regions_class_order\": [1, 2], \"numTraining\": 6, "
+    "\"file_ending\": \".nii.gz\"}";
+static const char fixture_ignore[] =
+    "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"ball\": 1, "
+    "\"cube\": 2, \"ignore\": 3}, \"numTraining\": 6, \"file_ending\": \".nii.gz\"}";
+static const char fixture_regions_ignore[] =
+    "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"any\": [1, 2], "
+    "\"cube\": [2], \"ignore\": 3}, \"regions_class_order\": [1, 2], \"numTraining\": 6, "
+    "\"file_ending\": \".nii.gz\"}";
+static const char fixture_ghost[] =
+    "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"ball\": 1, "
+    "\"cube\": 2, \"ghost\": 3}, \"numTraining\": 6, \"file_ending\": \".nii.gz\"}";
+
 /* %s: transpose_forward and backward, spacing (d, h, w), patch (d, h, w). */
 static const char fixture_plan[] =
     "{\"dataset_name\": \"Tiny\", \"plans_name\": \"nnUNetPlans\","
@@ -110,19 +126,37 @@ static inline void fixture_voxels(float *image, int8_t *labels, const int64_t sh
     }
 }
 
-static inline void fixture_store_case(const char *path, uint32_t number, float spike)
+/* Where the voxels of `label` lie. */
+static inline volt_class_locations fixture_locations(const int8_t *labels, int64_t voxels,
+                                                     int label)
+{
+    uint64_t *where;
+    int64_t count = 0;
+
+    assert_ok(volt_alloc(&where, (size_t)voxels * sizeof *where, "a test"));
+    for (int64_t i = 0; i < voxels; i++) {
+        if (labels[i] == label)
+            where[count++] = (uint64_t)i;
+    }
+    return (volt_class_locations){
+        .label = label, .voxels = count, .count = count, .location = where};
+}
+
+/* With an `ignore` label >= 0, two voxels of three carry it. */
+static inline void fixture_store_labelled(const char *path, uint32_t number, float spike,
+                                          int ignore)
 {
     const int64_t shape[3] = {12 + number % 3, 14, 16 - number % 2};
     const int64_t voxels = shape[0] * shape[1] * shape[2];
     const double spacing[3] = {1, 1, 1};
-    volt_class_locations locations[2];
-    uint64_t *where[2];
+    const int first = ignore < 0 ? 1 : 0;
+    volt_class_locations locations[3];
     float *image;
     int8_t *labels;
     volt_stored_case c = {.key = 1,
                           .channels = 1,
                           .label_dtype = VOLT_I8,
-                          .classes = 2,
+                          .classes = 3 - first,
                           .transpose_forward = {0, 1, 2},
                           .locations = locations};
 
@@ -131,16 +165,10 @@ static inline void fixture_store_case(const char *path, uint32_t number, float s
     fixture_voxels(image, labels, shape, number);
     for (int64_t i = 0; spike != 0 && i < voxels; i += 2)
         image[i] = spike;
-    for (int k = 0; k < 2; k++) {
-        int64_t count = 0;
-        assert_ok(volt_alloc(&where[k], (size_t)voxels * sizeof *where[k], "a test"));
-        for (int64_t i = 0; i < voxels; i++) {
-            if (labels[i] == k + 1)
-                where[k][count++] = (uint64_t)i;
-        }
-        locations[k] = (volt_class_locations){
-            .label = k + 1, .voxels = count, .count = count, .location = where[k]};
-    }
+    for (int64_t i = 0; ignore >= 0 && i < voxels; i++)
+        labels[i] = i % 3 ? (int8_t)ignore : labels[i];
+    for (int k = first; k < 3; k++)
+        locations[k - first] = fixture_locations(labels, voxels, k);
     memcpy(c.shape, shape, sizeof shape);
     memcpy(c.spacing, spacing, sizeof spacing);
     c.data = image;
@@ -148,13 +176,19 @@ static inline void fixture_store_case(const char *path, uint32_t number, float s
     c.source = volt_grid_make(shape, 1, spacing);
     c.crop = volt_box_of_shape(shape);
     assert_ok(volt_stored_case_write(path, &c));
-    volt_free(where[1]);
-    volt_free(where[0]);
+    for (int k = first; k < 3; k++)
+        volt_free((void *)(uintptr_t)locations[k - first].location);
     volt_free(labels);
     volt_free(image);
 }
 
-static inline void fixture_open(fixture *f, const char *store)
+static inline void fixture_store_case(const char *path, uint32_t number, float spike)
+{
+    fixture_store_labelled(path, number, spike, -1);
+}
+
+/* `dataset` is one of the texts above. */
+static inline void fixture_open_as(fixture *f, const char *store, const char *dataset)
 {
     char text[8192];
     const int length =
@@ -162,8 +196,7 @@ static inline void fixture_open(fixture *f, const char *store)
 
     *f = (fixture){0};
     assert_true(length > 0 && (size_t)length < sizeof text);
-    assert_ok(volt_dataset_info_parse(&f->info, fixture_dataset, strlen(fixture_dataset),
-                                      "dataset.json"));
+    assert_ok(volt_dataset_info_parse(&f->info, dataset, strlen(dataset), "dataset.json"));
     assert_ok(volt_plan_parse(&f->plan, text, strlen(text), "plans.json", &f->info));
     snprintf(f->store, sizeof f->store, "%s", store);
     remove_folder(store);
@@ -173,7 +206,7 @@ static inline void fixture_open(fixture *f, const char *store)
         snprintf(f->name[i], sizeof f->name[i], "tiny_%u", (unsigned)i);
         f->names[i] = f->name[i];
         assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, store, f->name[i]));
-        fixture_store_case(path, i, 0);
+        fixture_store_labelled(path, i, 0, f->info.ignore_label);
         volt_free(path);
     }
     f->data = (volt_train_data){.plan = f->plan,
@@ -184,6 +217,11 @@ static inline void fixture_open(fixture *f, const char *store)
                                 .validate = f->names + 4,
                                 .validate_count = 2};
     assert_ok(volt_plan_find(&f->data.config, f->plan, "3d_fullres"));
+}
+
+static inline void fixture_open(fixture *f, const char *store)
+{
+    fixture_open_as(f, store, fixture_dataset);
 }
 
 static inline void fixture_close(fixture *f)

@@ -1,0 +1,38 @@
+/* train_recipe.h - from the options of `volt train` to a recipe and a list of folds. */
+#ifndef VOLT_APPS_TRAIN_RECIPE_H
+#define VOLT_APPS_TRAIN_RECIPE_H
+#include "apps/dataset_options.h"
+#include "nets3d/param_rules.h"
+#include "nets3d/plan.h"
+#include "nets3d/splits.h"
+#include "nets3d/trainer.h"
+
+/* Choices are positions of their words, -1 when not given; numbers are 0, lists empty. */
+typedef struct train_options {
+    const char *output, *work, *configuration, *folds;
+    int fold, precision; /* 5 is all; 0 auto, else volt_precision */
+    int64_t epochs, iterations, validation, batch, seed, loader_threads;
+    double budget_s;
+    bool resume;
+    int recipe, optimizer, loss, schedule, batch_dice, mirror;
+    cli_list lr, warmup, weight_decay, momentum, clip, foreground, dropout;
+    const char *class_weights, *init, *freeze, *lr_scale;
+    int init_mode;
+    bool no_deep_supervision, no_augment;
+    cli_dataset data;
+} train_options;
+
+/* How the network is trained. VOLT_EINVAL: options that contradict each other or the data set.
+ */
+volt_status train_options_to_library(volt_train_options *out, const cli *c,
+                                     const volt_plan_config *config,
+                                     const volt_dataset_info *info);
+
+/* Folds to train in turn; VOLT_FOLDS stands for all cases. */
+typedef struct train_folds {
+    int count, fold[VOLT_FOLDS + 1];
+} train_folds;
+/* "0-4", "0,2,all": ascending, none twice. VOLT_EINVAL. */
+volt_status train_folds_parse(train_folds *out, const char *text);
+
+#endif
