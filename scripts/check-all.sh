@@ -1,6 +1,6 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
-# usage: check-all.sh [asan|valgrind|clang|format|tidy|fuzz|onednn|peers]...   (default: all)
+# usage: check-all.sh [STAGE]...   asan valgrind clang format tidy fuzz onednn peers sites [all]
 # FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it).
 set -u
@@ -102,8 +102,19 @@ stage_peers() {
         ! grep -qE 'Skipped|No tests were found' "$log"
 }
 
+# Data sets in their sites' layouts, made from real scans, go the whole way.
+stage_sites() {
+    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
+    tests/bench/sites.sh build/volt build/sites .
+    case $? in
+    0) ;;
+    77) echo "skipped" ;;
+    *) return 1 ;;
+    esac
+}
+
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz onednn peers)
+[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz onednn peers sites)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"
