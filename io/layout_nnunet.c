@@ -96,7 +96,8 @@ static volt_status choose_ending(opening *o)
         const char *own = volt_nifti_ending(names.name[i]);
         if (ends_in(names.name[i], info->file_ending))
             goto done;
-        if (!other && *own && !volt_is_litter(names.name[i]) && strncasecmp(own, ".img", 4))
+        if (!other && *own && !volt_is_litter(names.name[i]) &&
+            strncasecmp(own, ".img", 4) != 0)
             other = own;
     }
     if (!other)
