@@ -102,8 +102,10 @@ void volt_augment_describe(char *out, size_t bytes, const volt_augment_rules *r,
     }
     if (d->mirror[0] || d->mirror[1] || d->mirror[2]) {
         next(&w, "mirrored");
-        for (int a = 0; a < 3; a++)
-            say(&w, d->mirror[a] ? " %c" : "", "zyx"[a]);
+        for (int a = 0; a < 3; a++) {
+            if (d->mirror[a])
+                say(&w, " %c", "zyx"[a]);
+        }
     }
     if (w.used == 0)
         say(&w, "unchanged");
