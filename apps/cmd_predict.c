@@ -9,7 +9,7 @@
 #include "nets3d/splits.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint, *folds, *validation, *work;
+    const char *output, *checkpoint, *folds, *validation, *work, *previous;
     int precision; /* 0 auto, else volt_precision */
     int tiles;     /* volt_tile_rule */
     int blend;     /* 1: constant */
@@ -24,6 +24,9 @@ static const cli_option options[] = {
      "folder for the masks (required)"},
     {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "K,...", NULL, 0, 0,
      "which fold_K of a RUN of several to use [all]"},
+    {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
+     "cascade: the run of the previous stage (its masks go to OUT/previous_stage), or a folder "
+     "of its masks CASE.nii.gz"},
     {"--no-mirror", 0, CLI_FLAG, offsetof(predict_options, no_mirror), NULL, NULL, 0, 0,
      "one pass instead of the average over mirrored ones: up to 8 times faster"},
     {"--tiles", 0, CLI_CHOICE, offsetof(predict_options, tiles), "nnunet|monai", "nnunet", 0, 0,
@@ -122,6 +125,41 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
+/* Masks of the previous stage: those of a folder, or made here of `cases` (NULL: of the inputs
+ * after `count` runs) into FOLDER/previous_stage. The caller owns *out. */
+static volt_status previous_masks(char **out, cli *c, int count, const char *to,
+                                  const volt_case_list *cases)
+{
+    const predict_options *o = c->options;
+    volt_predict_output output = {.skip_existing = o->skip_existing};
+    volt_predict_options first;
+    volt_predictor *predictor = NULL;
+    volt_case_list listed = {0};
+    char *folder = NULL;
+    volt_status st;
+
+    if (!volt_is_run(o->previous))
+        return volt_strdup(out, o->previous);
+    VOLT_TRY(st, done, predictor_options_of(&first, c));
+    first.checkpoint = first.folds = NULL;
+    VOLT_TRY(st, done, volt_path_join(&folder, to, "previous_stage"));
+    output.folder = folder;
+    VOLT_TRY(st, done, volt_predictor_open(&predictor, &o->previous, 1, &first, &c->callbacks));
+    if (!cases)
+        VOLT_TRY(st, done,
+                 volt_inputs_list(&listed, c->args + count, c->args_count - count,
+                                  volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done,
+             volt_predict(predictor, cases ? cases : &listed, &output, &c->callbacks, NULL));
+    *out = folder;
+    folder = NULL;
+done:
+    volt_case_list_clear(&listed);
+    volt_predictor_free(predictor);
+    volt_free(folder);
+    return st;
+}
+
 /* Predicts `cases` (NULL: those of the inputs) with `runs`. */
 static volt_status predict(cli *c, const char *const *runs, int count,
                            const volt_predict_output *output, const volt_case_list *cases)
@@ -131,9 +169,13 @@ static volt_status predict(cli *c, const char *const *runs, int count,
     volt_predictor *predictor = NULL;
     volt_case_list listed = {0};
     volt_predict_result result = {0};
+    char *masks = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    if (((const predict_options *)c->options)->previous)
+        VOLT_TRY(st, done, previous_masks(&masks, c, count, output->folder, cases));
+    predict.previous = masks;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
     if (!cases)
         VOLT_TRY(st, done,
@@ -146,6 +188,7 @@ static volt_status predict(cli *c, const char *const *runs, int count,
 done:
     volt_case_list_clear(&listed);
     volt_predictor_free(predictor);
+    volt_free(masks);
     return st;
 }
 
@@ -253,7 +296,9 @@ const cli_command cmd_predict = {
         "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"
         "of one plan and configuration, probabilities over different ones.\n"
         "\n"
-        "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.",
+        "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.\n"
+        "\n"
+        "The second network of a cascade (3d_cascade_fullres) needs --previous.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,

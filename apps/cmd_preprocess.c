@@ -3,7 +3,7 @@
 #include "nets3d/pipeline.h"
 
 typedef struct preprocess_options {
-    const char *work, *configuration;
+    const char *work, *configuration, *previous;
     bool overwrite;
     cli_dataset data;
 } preprocess_options;
@@ -13,6 +13,8 @@ static const cli_option options[] = {
      "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
     {"--configuration", 'c', CLI_TEXT, offsetof(preprocess_options, configuration), "NAME",
      NULL, 0, 0, "configuration of the plan [3d_fullres]"},
+    {"--previous", 0, CLI_TEXT, offsetof(preprocess_options, previous), "RUN|DIR", NULL, 0, 0,
+     "cascade: the run of the previous stage, or a folder of its masks CASE.nii.gz"},
     {"--overwrite", 0, CLI_FLAG, offsetof(preprocess_options, overwrite), NULL, NULL, 0, 0,
      "prepare all cases anew"},
     CLI_DATASET_OPTIONS(preprocess_options, data),
@@ -23,6 +25,7 @@ static volt_status run(cli *c)
     preprocess_options *o = c->options;
     volt_pipeline_options run = {.work = o->work,
                                  .configuration = o->configuration,
+                                 .previous = o->previous,
                                  .until = VOLT_STAGE_PREPROCESS,
                                  .overwrite = o->overwrite,
                                  .threads = (int)c->threads,

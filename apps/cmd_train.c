@@ -75,6 +75,8 @@ static const cli_option options[] = {
      "threads that make batches; 0: 1 or 2"},
     {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
      "configuration of the plan [3d_fullres]"},
+    {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
+     "cascade: the run of the previous stage, or a folder of its masks CASE.nii.gz"},
     {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
      "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
@@ -146,6 +148,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                        .config = p->config,
                                        .info = &p->dataset->info,
                                        .store = p->cases,
+                                       .previous = p->masks,
                                        .train = train,
                                        .train_count = split.trains,
                                        .validate = validate,
@@ -262,6 +265,7 @@ static volt_status run(cli *c)
     train_options *o = c->options;
     volt_pipeline_options prepare = {.work = o->work,
                                      .configuration = o->configuration,
+                                     .previous = o->previous,
                                      .until = VOLT_STAGE_PREPROCESS,
                                      .threads = (int)c->threads,
                                      .callbacks = &c->callbacks};

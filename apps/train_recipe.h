@@ -9,7 +9,7 @@
 
 /* Choices are positions of their words, -1 when not given; numbers are 0, lists empty. */
 typedef struct train_options {
-    const char *output, *work, *configuration, *folds;
+    const char *output, *work, *configuration, *folds, *previous;
     int fold, precision; /* 5 is all; 0 auto, else volt_precision */
     int64_t epochs, iterations, validation, batch, seed, loader_threads;
     double budget_s;

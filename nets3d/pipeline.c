@@ -5,12 +5,15 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/workspace.h"
+#include "nets3d/cascade.h"
 #include "nets3d/plan_internal.h"
 #include "nets3d/plan_memory.h"
+#include "nets3d/predictor.h"
 #include "volume/orient.h"
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
+    volt_free(p->masks);
     volt_free(p->cases);
     volt_plan_free(p->plan);
     volt_fingerprint_clear(&p->fingerprint);
@@ -202,10 +205,6 @@ static volt_status choose(volt_pipeline *p, const char *name)
 
     if (st != VOLT_OK && !name)
         st = volt_plan_find(&p->config, p->plan, "2d");
-    if (st == VOLT_OK && p->config->previous_stage)
-        st = volt_fail(VOLT_ENOTSUP,
-                       "configuration %s refines the masks of %s; this build has no cascades",
-                       p->config->name, p->config->previous_stage);
     return st;
 }
 
@@ -234,6 +233,33 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
 }
 
+/* What a cascade's second network sees of the first. */
+static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const volt_cascade_options options = {
+        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    char *splits = NULL, *masks = NULL;
+    volt_status st;
+
+    if (!o->previous)
+        return volt_fail(VOLT_EINVAL,
+                         "configuration %s refines the masks of %s: a run of %s or a folder of "
+                         "its masks is needed (--previous)",
+                         p->config->name, p->config->previous_stage, p->config->previous_stage);
+    VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
+    if (volt_is_run(o->previous))
+        VOLT_TRY(st, done,
+                 volt_cascade_segment(&masks, p->work, o->previous, splits, p->dataset,
+                                      p->config, &options));
+    VOLT_TRY(st, done, volt_format(&p->masks, "%s/%s_previous", p->work, p->config->name));
+    st = volt_cascade_prepare(p->masks, masks ? masks : o->previous, p->cases, p->dataset,
+                              p->plan, p->config, &options);
+done:
+    volt_free(masks);
+    volt_free(splits);
+    return st;
+}
+
 volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
 {
     volt_pipeline p = {0};
@@ -250,6 +276,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
     if (options->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, options));
+    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+        VOLT_TRY(st, done, previous_stage(&p, options));
     *out = p;
     p = (volt_pipeline){0};
 done:

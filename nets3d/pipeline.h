@@ -31,6 +31,7 @@ typedef struct volt_pipeline_options {
     volt_dataset_options data; /* how it is opened */
     const char *work;          /* NULL = volt_workspace_open's rule */
     const char *configuration; /* NULL = "3d_fullres", or "2d" where a plan has no other */
+    const char *previous; /* cascades: a run of the previous stage, or a folder of its masks */
     volt_stage until;
     bool replan;    /* make fingerprint and plan anew, also when they are there */
     bool overwrite; /* prepare all cases anew */
@@ -52,6 +53,7 @@ typedef struct volt_pipeline {
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
     char *cases;                    /* folder of the prepared cases */
+    char *masks; /* cascade: folder of the previous stage's prepared masks; else NULL */
     volt_preprocess_result preprocessed;
 } volt_pipeline;
 VOLT_API void volt_pipeline_clear(volt_pipeline *p);

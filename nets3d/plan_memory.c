@@ -15,15 +15,16 @@ enum { LOADER_RING = 2, LOADER_THREADS = 2 };
 
 static size_t loader_bytes(const volt_plan *plan, const volt_plan_config *c)
 {
-    const volt_loader_options o = {.classes = plan->classes,
-                                   .ignore = -1,
-                                   .batch = c->batch,
-                                   .slices = c->slices,
-                                   .whole = c->whole,
-                                   .rules = volt_augment_rules_nnunet(c->patch, plan->channels),
-                                   .threads = LOADER_THREADS,
-                                   .ring = LOADER_RING};
+    volt_loader_options o = {.classes = plan->classes,
+                             .ignore = -1,
+                             .batch = c->batch,
+                             .slices = c->slices,
+                             .whole = c->whole,
+                             .rules = volt_augment_rules_nnunet(c->patch, plan->channels),
+                             .threads = LOADER_THREADS,
+                             .ring = LOADER_RING};
 
+    o.rules.previous = c->previous_stage ? plan->classes - 1 : 0;
     return volt_loader_bytes(&o);
 }
 

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/nifti.h"
+#include "nets3d/cascade.h"
 #include "nets3d/predict_write.h"
 #include "volume/orient.h"
 
@@ -89,16 +90,25 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     const volt_predictor *p = j->p;
     volt_case_data data = {0};
     item it = {.index = index};
+    char *mask = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
+    if (volt_predictor_is_cascade(p) && p->options.previous) {
+        VOLT_TRY(st, done, volt_cascade_mask_path(&mask, p->options.previous, c->id));
+        VOLT_TRY(st, done, volt_cascade_case_read(&data, c, mask, &p->info, threads));
+    } else {
+        VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
+    }
     if (j->out->roi)
         VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
-    VOLT_TRY(st, done, volt_scan_prepare(&it.scan, p, &data.image, c->id, threads));
+    VOLT_TRY(
+        st, done,
+        volt_scan_prepare(&it.scan, p, &data.image, mask ? data.labels : NULL, c->id, threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
 done:
+    volt_free(mask);
     volt_case_data_clear(&data);
     return st;
 }

@@ -37,8 +37,48 @@ void volt_scan_clear(volt_scan *s, const volt_predictor *p)
         volt_prepared_clear(&s->prepared[g]);
 }
 
+bool volt_predictor_is_cascade(const volt_predictor *p)
+{
+    for (int g = 0; g < p->groups; g++) {
+        if (p->group[g].config->previous_stage)
+            return true;
+    }
+    return false;
+}
+
+int volt_group_channels(const volt_predictor *p, const volt_group *g)
+{
+    return p->info.channels + (g->config->previous_stage ? g->plan->classes - 1 : 0);
+}
+
+/* The scan as one group sees it. */
+static volt_status prepare_for(volt_prepared *out, const volt_group *g, volt_volume **image,
+                               const volt_volume *mask, const char *what, int threads)
+{
+    volt_volume *labels = NULL;
+    volt_prepared made = {0};
+    volt_status st = VOLT_OK;
+
+    if (g->config->previous_stage && !mask)
+        return volt_fail(VOLT_EINVAL,
+                         "%s: configuration %s refines the masks of %s, and none is given "
+                         "(--previous)",
+                         what, g->config->name, g->config->previous_stage);
+    if (g->config->previous_stage)
+        VOLT_TRY(st, done, volt_volume_convert(&labels, mask, VOLT_I16, NULL, threads));
+    VOLT_TRY(st, done, volt_prepare(&made, image, &labels, g->plan, g->config, what, threads));
+    if (made.labels)
+        VOLT_TRY(st, done, volt_prepared_add_masks(&made, g->plan->classes, threads));
+    *out = made;
+    made = (volt_prepared){0};
+done:
+    volt_prepared_clear(&made);
+    volt_volume_free(labels);
+    return st;
+}
+
 volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volume **image,
-                              const char *what, int threads)
+                              const volt_volume *mask, const char *what, int threads)
 {
     volt_volume *copy = NULL;
     volt_scan scan = {0};
@@ -49,8 +89,8 @@ volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volu
         if (!last)
             VOLT_TRY(st, done, volt_volume_convert(&copy, *image, VOLT_F32, NULL, threads));
         VOLT_TRY(st, done,
-                 volt_prepare(&scan.prepared[g], last ? image : &copy, NULL, p->group[g].plan,
-                              p->group[g].config, what, threads));
+                 prepare_for(&scan.prepared[g], &p->group[g], last ? image : &copy, mask, what,
+                             threads));
     }
     *out = scan;
     scan = (volt_scan){0};
@@ -75,7 +115,7 @@ volt_status volt_predictor_run(volt_predictor *p, const volt_volume *image,
         return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
                          (int)image->grid.channels, p->info.channels);
     VOLT_TRY(st, done, volt_volume_convert(&copy, image, VOLT_F32, NULL, p->threads));
-    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, "the image", p->threads));
+    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, NULL, "the image", p->threads));
     VOLT_TRY(st, done, volt_predictor_segment(p, &finished, &scan, &wanted, "the image", cb));
     *labels = finished.labels;
     finished.labels = NULL;

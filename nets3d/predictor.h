@@ -31,6 +31,8 @@ typedef struct volt_predict_options {
     const char *checkpoint;   /* "latest" or "best"; NULL = latest of a finished run, else best,
                                * else latest */
     const char *folds;        /* of folders with several: "0,2,4"; NULL = all that are there */
+    const char *previous;     /* cascades: folder of the previous stage's masks, ID.nii.gz;
+                               * for volt_predict. Borrowed as long as the predictor lives */
     const char *device;       /* "cpu" */
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
     bool mirror;              /* average over the axes mirrored in training */
@@ -71,8 +73,8 @@ VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
  * and preprocessed here. *labels (the caller owns it) has the image's grid with one channel and
  * the smallest of uint8, uint16 that holds all labels. Progress: "tiles".
- * VOLT_EINVAL: wrong number of channels; VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED.
- */
+ * VOLT_EINVAL: wrong number of channels, or a cascade's second network (it needs masks:
+ * volt_predict); VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED. */
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,
                              const volt_callbacks *cb);
 

@@ -88,6 +88,7 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
 {
     const volt_group *g = &p->group[i];
     const size_t pixel = (size_t)p->info.channels * sizeof(float);
+    const size_t extra = (size_t)volt_group_channels(p, g) * sizeof(float) - pixel;
     const size_t scores = (size_t)(p->scores + 1) * sizeof(float);
     const bool rolling = p->groups == 1 && !wanted->probabilities;
     const bool last = i + 1 == p->groups;
@@ -98,7 +99,8 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     VOLT_TRY(st, done, volt_group_shape(shape, s->own, g, grid));
     /* With this check none of the sums can overflow. */
     if (volt_extent_bytes(&before, s->own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
-        volt_mul_size(&all, larger(before, after), (size_t)p->groups * 16 * (pixel + scores))) {
+        volt_mul_size(&all, larger(before, after),
+                      (size_t)p->groups * 16 * (pixel + extra + scores))) {
         st = volt_fail(VOLT_EINVAL, "%s: %lld x %lld x %lld voxels are more than memory has",
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
@@ -112,7 +114,10 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
                             larger(2 * before * pixel + 4 * before,
                                    before * pixel + larger(before, after) * pixel +
                                        volt_resample_scratch_bytes(s->own, shape, p->threads)));
-    s->images += after * pixel;
+    if (extra) /* the mask on both grids; then the image again with its channels */
+        s->prepare = larger(s->prepare + 5 * before + 2 * after,
+                            s->images + after * (2 * pixel + extra + 2));
+    s->images += after * (pixel + extra);
     s->scores += volt_stitch_bytes(p->scores, shape,
                                    rolling ? volt_stitch_room(shape[0], patch[0]) : shape[0]);
     memcpy(s->decode.set[i].shape, shape, sizeof shape);

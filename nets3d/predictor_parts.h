@@ -43,7 +43,7 @@ typedef struct volt_group {
 } volt_group;
 
 struct volt_predictor {
-    volt_predict_options options; /* texts are not kept */
+    volt_predict_options options; /* texts but `previous` are not kept */
     volt_dataset_info info;
     int threads;
     int scores;       /* per voxel: classes, or regions */
@@ -65,9 +65,15 @@ typedef struct volt_scan {
 } volt_scan;
 void volt_scan_clear(volt_scan *s, const volt_predictor *p);
 /* *image (float32) is taken: freed as soon as it is no longer needed and set to NULL, also on
- * failure. `what` starts messages. */
+ * failure. `mask`: the previous stage's (int16), for cascades; NULL otherwise. `what` starts
+ * messages. */
 VOLT_MUST_USE volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p,
-                                            volt_volume **image, const char *what, int threads);
+                                            volt_volume **image, const volt_volume *mask,
+                                            const char *what, int threads);
+/* Whether a group refines masks of a previous stage. */
+bool volt_predictor_is_cascade(const volt_predictor *p);
+/* Channels of the group's prepared scans: the image's, and one-hot masks in a cascade. */
+int volt_group_channels(const volt_predictor *p, const volt_group *g);
 
 /* What is to be made of a scan besides labels. */
 typedef struct volt_wanted {

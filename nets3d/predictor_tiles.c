@@ -154,8 +154,8 @@ static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
     if (w->g->config->slices > 1)
         gather_slices(w, input, box, flip);
     else
-        volt_tile_read(input, box, w->image->data, w->p->info.channels, w->image->grid.n, flip,
-                       w->p->threads);
+        volt_tile_read(input, box, w->image->data, w->image->grid.channels, w->image->grid.n,
+                       flip, w->p->threads);
 }
 
 /* Runs the passes that wait and adds their scores up. */

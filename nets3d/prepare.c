@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/threads.h"
 #include "volume/crop.h"
 #include "volume/normalize.h"
 #include "volume/orient.h"
@@ -243,4 +244,32 @@ volt_status volt_prepare_mask(volt_volume **mask, const volt_prepared *frame,
 done:
     volt_volume_free(v);
     return st;
+}
+
+volt_status volt_prepared_add_masks(volt_prepared *p, int classes, int threads)
+{
+    const int64_t voxels = volt_grid_voxels(&p->image->grid);
+    const int channels = p->image->grid.channels;
+    volt_grid grid = p->image->grid;
+    volt_volume *all = NULL;
+    float *mask;
+    volt_status st;
+
+    grid.channels = channels + classes - 1;
+    st = volt_volume_create(&all, &grid, VOLT_F32);
+    if (st != VOLT_OK)
+        return st;
+    memcpy(all->data, p->image->data, volt_volume_bytes(p->image));
+    mask = (float *)all->data + channels * voxels;
+    threads = volt_threads_or_default(threads);
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < voxels; i++) {
+        const int label = p->labels->dtype == VOLT_I8 ? ((const int8_t *)p->labels->data)[i]
+                                                      : ((const int16_t *)p->labels->data)[i];
+        if (label > 0 && label < classes)
+            mask[(label - 1) * voxels + i] = 1;
+    }
+    replace(&p->image, all);
+    replace(&p->labels, NULL);
+    return VOLT_OK;
 }

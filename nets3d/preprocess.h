@@ -40,6 +40,10 @@ VOLT_CALL volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **la
                        const volt_plan *plan, const volt_plan_config *config, const char *what,
                        int threads);
 
+/* Puts one-hot masks of p->labels' values 1 .. classes - 1 after the image's channels, as a
+ * cascade's second network sees them, and frees the labels. VOLT_ENOMEM: `p` is unchanged. */
+VOLT_CALL volt_prepared_add_masks(volt_prepared *p, int classes, int threads);
+
 /* Brings a mask on the scan's own grid (the prediction of a cascade's previous stage) to the
  * prepared one: *mask (int16, taken: NULL on failure) becomes int8 or int16 labels from 0 to
  * classes - 1 with extents `shape`. `frame` is how the scan was prepared (its voxels are not

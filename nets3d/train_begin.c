@@ -28,6 +28,9 @@ static volt_status check_data(const volt_train_data *d, const volt_train_targets
 {
     if (d->train_count < 1)
         return volt_fail(VOLT_EINVAL, "there is no case to train on");
+    if (!d->config->previous_stage != !d->previous)
+        return volt_fail(VOLT_EINVAL, "configuration %s %s masks of a previous stage",
+                         d->config->name, d->previous ? "takes no" : "lacks the");
     if (d->info->labels != d->plan->classes || d->info->channels != d->plan->channels)
         return volt_fail(
             VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",

@@ -112,6 +112,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
     const int channels = s->data->info->channels;
+    const int previous = s->data->previous ? s->data->plan->classes - 1 : 0;
     const volt_train_options *asked = s->options;
     volt_loader_options o = {.store = s->data->store,
                              .names = validation ? s->data->validate : s->data->train,
@@ -121,6 +122,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .ignore = s->targets.ignore,
                              .regions = s->targets.regions,
                              .region_count = s->targets.regions ? s->targets.outputs : 0,
+                             .previous = s->data->previous,
                              .batch = r->batch,
                              .slices = c->slices,
                              .whole = c->whole,
@@ -133,10 +135,12 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {
         o.rules = volt_augment_rules_none(c->patch, channels);
+        o.rules.previous = previous;
         return o;
     }
     o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
                          : volt_augment_rules_none(c->patch, channels);
+    o.rules.previous = previous;
     for (int a = 0; a < 3; a++)
         o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
     for (int i = 0; i < channels; i++)

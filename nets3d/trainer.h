@@ -68,6 +68,8 @@ typedef struct volt_train_data {
     const volt_plan_config *config; /* of `plan`: what is trained */
     const volt_dataset_info *info;  /* channels and labels */
     const char *store;              /* folder of preprocessed cases */
+    const char *previous;           /* cascade: folder of the previous stage's prepared masks
+                                     * (cascade.h); NULL otherwise */
     const char *const *train;       /* names of the cases */
     int64_t train_count;            /* >= 1 */
     const char *const *validate; /* may be empty: then no validation and no best checkpoint */

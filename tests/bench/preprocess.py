@@ -45,7 +45,7 @@ def main():
     for _ in range(o.rounds):
         begin = time.perf_counter()
         subprocess.run([o.volt, "preprocess", o.dataset, "--work", volt_work, "-c", o.configuration, "--overwrite",
-                        "--threads", str(o.cores), "--quiet"], check=True, stdout=subprocess.DEVNULL)
+                        "--threads", str(o.cores), "-q"], check=True, stdout=subprocess.DEVNULL)
         seconds["volt"].append(time.perf_counter() - begin)
         p = DefaultPreprocessor(verbose=False)
         p.show_progress_bar = False

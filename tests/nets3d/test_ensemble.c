@@ -85,7 +85,7 @@ static void segment(volt_finished *out, volt_predictor *p, const volt_wanted *wa
     volt_volume *scan = make_scan();
     volt_scan prepared = {0};
 
-    assert_ok(volt_scan_prepare(&prepared, p, &scan, "a test", 1));
+    assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
     assert_null(scan);
     assert_ok(volt_predictor_segment(p, out, &prepared, wanted, "a test", NULL));
 }
@@ -287,7 +287,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     assert_int_equal(p->group[0].patch[0], 20); /* 19 slices after the crop, and even */
     assert_int_equal(p->group[0].patch[1], 14);
     assert_int_equal(p->group[0].patch[2], 18);
-    assert_ok(volt_scan_prepare(&prepared, p, &copy, "a test", 1));
+    assert_ok(volt_scan_prepare(&prepared, p, &copy, NULL, "a test", 1));
     const float *image = prepared.prepared[0].image->data;
     float *input;
     assert_ok(volt_alloc_zero(&input, 20 * 14 * 18, sizeof *input, "a test"));
@@ -377,7 +377,7 @@ static void monais_tiles_give_monais_logits(void **state)
         o.constant = ways[k].constant;
         o.step = ways[k].step;
         volt_predictor *p = open_runs(&run, 1, &o);
-        assert_ok(volt_scan_prepare(&prepared, p, &scan, "a test", 1));
+        assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
         assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted, "a test", NULL));
         assert_ok(volt_safetensors_copy(want, file, ways[k].mode, VOLT_TENSOR_F32, 4, shape));
         for (int64_t i = 0; i < 3 * voxels; i++) {
@@ -452,7 +452,7 @@ static void a_region_of_interest_takes_fewer_tiles(void **state)
         volt_volume *scan = make_scan();
         volt_scan prepared = {0};
         volt_finished f = {0};
-        assert_ok(volt_scan_prepare(&prepared, p, &scan, "a test", 1));
+        assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
         assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted[i], "a test", &cb));
         assert_int_equal(tiles[i][0], tiles[i][1]);
         volt_finished_clear(&f);
