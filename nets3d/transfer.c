@@ -1,20 +1,19 @@
 #include "nets3d/transfer.h"
 
-#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/safetensors.h"
 #include "nets3d/run_folder.h"
+#include "nets3d/weights.h"
 
 #define NAMED 8 /* parameters named in the log, of each kind */
 
 /* One transfer under way. */
 typedef struct transfer {
     const volt_graph *graph;
-    const volt_safetensors *weights;
+    const volt_weights *weights;
     const char *path;
     volt_transfer_mode mode;
     const volt_callbacks *cb;
@@ -53,7 +52,7 @@ static bool overlaps(const volt_param *p, const int64_t extents[5])
 }
 
 /* Copies the channels that both have; returns how many numbers. */
-static int64_t copy_common(float *to, const volt_param *p, const void *from,
+static int64_t copy_common(float *to, const volt_param *p, const float *from,
                            const int64_t extents[5])
 {
     int64_t common[2] = {p->dims[0] < extents[0] ? p->dims[0] : extents[0], 1}, kernel = 1;
@@ -65,19 +64,9 @@ static int64_t copy_common(float *to, const volt_param *p, const void *from,
         kernel *= p->dims[i];
     for (int64_t a = 0; a < common[0]; a++)
         for (int64_t b = 0; b < common[1]; b++)
-            memcpy(to + (a * rows_to + b) * kernel,
-                   (const char *)from + (size_t)((a * rows + b) * kernel) * sizeof *to,
+            memcpy(to + (a * rows_to + b) * kernel, from + (a * rows + b) * kernel,
                    (size_t)kernel * sizeof *to);
     return common[0] * common[1] * kernel;
-}
-
-static bool all_finite(const float *x, int64_t count)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(x[i]))
-            return false;
-    }
-    return true;
 }
 
 static void shape_text(char out[96], int rank, const int64_t *shape)
@@ -91,15 +80,6 @@ static void shape_text(char out[96], int rank, const int64_t *shape)
 }
 
 /* ---- one parameter ---- */
-
-static size_t index_of(const volt_safetensors *file, const volt_tensor_view *v)
-{
-    size_t i = 0;
-
-    while (volt_safetensors_at(file, i) != v)
-        i++;
-    return i;
-}
 
 /* What does not fit: the failure of a strict transfer, else a line of the log. */
 static volt_status misfit(transfer *t, const volt_param *p, const volt_tensor_view *v)
@@ -122,43 +102,51 @@ static volt_status misfit(transfer *t, const volt_param *p, const volt_tensor_vi
     return VOLT_OK;
 }
 
-static void tell_part(transfer *t, const volt_param *p, const volt_tensor_view *v)
+static volt_status take_part(transfer *t, float *to, const volt_param *p, size_t index,
+                             const int64_t extents[5])
 {
+    const volt_tensor_view *v = volt_weights_view(t->weights, index);
+    int64_t count = 1;
     char here[96], there[96];
+    float *room = NULL;
+    volt_status st;
 
+    for (int i = 0; i < p->ndim; i++)
+        count *= extents[i]; /* the reader has checked the product */
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&room, (size_t)count, sizeof *room, "a tensor of other weights"));
+    VOLT_TRY(st, done, volt_weights_copy(room, t->weights, index, count));
+    t->report.elements += copy_common(to, p, room, extents);
     shape_text(here, p->ndim, p->dims);
     shape_text(there, v->rank, v->shape);
     if (t->report.partly++ < NAMED)
         volt_report(t->cb, VOLT_LOG_INFO, "init: taken in part: %s (%s there, %s here)",
                     p->name, there, here);
+done:
+    volt_free(room);
+    return st;
 }
 
 static volt_status take(transfer *t, float *flat, const volt_param *p)
 {
-    const volt_tensor_view *v = volt_safetensors_find(t->weights, p->name);
+    const int64_t index = volt_weights_find(t->weights, p->name);
+    const volt_tensor_view *v;
     int64_t extents[5];
-    bool whole;
 
-    if (!v)
+    if (index < 0)
         return misfit(t, p, NULL);
-    if (v->type != VOLT_TENSOR_F32)
-        return volt_fail(VOLT_ENOTSUP, "%s: %s is of type %s; F32 is expected", t->path,
-                         p->name, volt_tensor_type_name(v->type));
-    t->used[index_of(t->weights, v)] = true;
+    v = volt_weights_view(t->weights, (size_t)index);
+    t->used[index] = true;
     if (!extents_of(extents, v, p->ndim))
         return misfit(t, p, v);
-    whole = same_extents(p, extents);
-    if (!whole && (t->mode != VOLT_TRANSFER_TOLERANT || !overlaps(p, extents)))
-        return misfit(t, p, v);
-    t->report.elements += copy_common(flat + p->offset, p, v->data, extents);
-    if (whole)
+    if (same_extents(p, extents)) {
         t->report.taken++;
-    else
-        tell_part(t, p, v);
-    if (!all_finite(flat + p->offset, p->count))
-        return volt_fail(VOLT_EFORMAT, "%s: %s holds values that are not finite", t->path,
-                         p->name);
-    return VOLT_OK;
+        t->report.elements += p->count;
+        return volt_weights_copy(flat + p->offset, t->weights, (size_t)index, p->count);
+    }
+    if (t->mode == VOLT_TRANSFER_TOLERANT && overlaps(p, extents))
+        return take_part(t, flat + p->offset, p, (size_t)index, extents);
+    return misfit(t, p, v);
 }
 
 /* ---- the whole ---- */
@@ -173,8 +161,8 @@ static bool is_expected_rest(const char *name)
 
 static void report_rest(transfer *t)
 {
-    for (size_t i = 0; i < volt_safetensors_count(t->weights); i++) {
-        const char *name = volt_safetensors_at(t->weights, i)->name;
+    for (size_t i = 0; i < volt_weights_count(t->weights); i++) {
+        const char *name = volt_weights_name(t->weights, i);
         if (t->used[i] || is_expected_rest(name))
             continue;
         if (t->report.unused++ < NAMED)
@@ -224,16 +212,16 @@ volt_status volt_transfer(float *flat, const volt_graph *graph, const char *sour
                           volt_transfer_report *report)
 {
     transfer t = {.graph = graph, .mode = mode, .cb = cb};
-    volt_safetensors *weights = NULL;
+    volt_weights *weights = NULL;
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, find_file(&path, source));
-    VOLT_TRY(st, done, volt_safetensors_open(&weights, path));
+    VOLT_TRY(st, done, volt_weights_open(&weights, path));
     t.weights = weights;
     t.path = path;
     VOLT_TRY(st, done,
-             volt_alloc_zero(&t.used, volt_safetensors_count(weights) + 1, sizeof *t.used,
+             volt_alloc_zero(&t.used, volt_weights_count(weights) + 1, sizeof *t.used,
                              "a list of tensors"));
     for (int i = 0; i < volt_graph_param_count(graph); i++)
         VOLT_TRY(st, done, take(&t, flat, volt_graph_param(graph, i)));
@@ -243,7 +231,7 @@ volt_status volt_transfer(float *flat, const volt_graph *graph, const char *sour
         *report = t.report;
 done:
     volt_free(t.used);
-    volt_safetensors_close(weights);
+    volt_weights_close(weights);
     volt_free(path);
     return st;
 }

@@ -1,7 +1,8 @@
 /* transfer.h - weights of one network as the start of another: transfer learning.
  *
  * Source  a run (its final checkpoint, else its best), one of its folders fold_K, a checkpoint,
- *         or any safetensors file of float32 weights with the graph's parameter names.
+ *         or any file of weights that weights.h reads (torch's .pth, safetensors) with the
+ *         graph's parameter names.
  */
 #ifndef VOLT_NETS3D_TRANSFER_H
 #define VOLT_NETS3D_TRANSFER_H
@@ -32,7 +33,7 @@ typedef struct volt_transfer_report {
 /* Overwrites parameters in `flat` (host, in the order of `graph`; undefined on failure) by
  * those of `source`. Logs what was taken, partly taken and left, with names. *report may be
  * NULL. VOLT_EDATA: nothing at all fits, or, when strict, a parameter does not (the first is
- * named); VOLT_EIO, VOLT_EFORMAT (damaged, not finite), VOLT_ENOTSUP (not float32), VOLT_EINVAL
+ * named); VOLT_EIO, VOLT_EFORMAT (damaged, not finite), VOLT_ENOTSUP (not floats), VOLT_EINVAL
  * (a folder of several runs). */
 VOLT_CALL volt_transfer(float *flat, const volt_graph *graph, const char *source,
                         volt_transfer_mode mode, const volt_callbacks *cb,

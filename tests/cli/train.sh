@@ -94,6 +94,19 @@ err_has '2 class weights are given; the network has 4 outputs, background first'
 expect 2 "${short[@]}" -o "$SCRATCH/never" -q --freeze 'encoder.nothing'
 err_has "no parameter's name matches 'encoder.nothing'"
 
+# Regions: one output each, Dice per region; a softmax over what overlaps is refused.
+mkdir -p "$SCRATCH/regions"
+cp -r "$data/imagesTr" "$data/labelsTr" "$SCRATCH/regions"
+sed -e '/"labels"/,/}/d' -e 's/^{/{"labels": {"background": 0, "whole": [1, 2, 3], "core": [2, 3], "rim": [3]}, "regions_class_order": [1, 2, 3],/' \
+    "$data/dataset.json" >"$SCRATCH/regions/dataset.json"
+regions=("$VOLT" train "$SCRATCH/regions" --work "$SCRATCH/regions-work" --precision fp32 --batch 2 \
+    --epochs 1 --iterations 2 --validation 1 -q)
+expect 2 "${regions[@]}" -o "$SCRATCH/never" --loss ce
+err_has 'regions may overlap'
+expect 0 "${regions[@]}" -o "$SCRATCH/regions-run"
+grep -qE '"dice":\{"whole":[^,]*,"core":[^,]*,"rim":[^,]*\}' "$SCRATCH/regions-run/log.jsonl" ||
+    fail "log.jsonl lacks the regions' Dice"
+
 # Masks lie exactly where the scans lie, whatever their orientation and spacing.
 scans=$SCRATCH/scans
 mkdir -p "$scans"

@@ -109,6 +109,61 @@ static void oversamples_foreground(void **state)
     assert_true(any < 60);
 }
 
+/* Labels at the centres of samples first..last of 100 batches, where no border of the case kept
+ * the patch from lying around the voxel that was drawn. */
+static void centres_of(int64_t count[4], const volt_loader_options *o, int64_t first,
+                       int64_t last)
+{
+    volt_loader *l = NULL;
+    volt_batch b;
+
+    memset(count, 0, 4 * sizeof *count);
+    assert_ok(volt_loader_open(&l, o));
+    for (int i = 0; i < 100; i++) {
+        assert_ok(volt_loader_next(l, &b));
+        for (int64_t k = first; k <= last; k++) {
+            const int64_t *corner = b.corner[k];
+            if (corner[0] > 0 && corner[1] > 0 && corner[2] > 0)
+                count[b.labels[k * 512 + (4 * 8 + 4) * 8 + 4]]++;
+        }
+    }
+    volt_loader_close(l);
+}
+
+/* A region is drawn among those that a case holds, then one of its voxels. */
+static void regions_are_oversampled(void **state)
+{
+    static const uint8_t cubes[3 * 2] = {0, 0, 0, 0, 0, 1}; /* the first has no label */
+    static const uint8_t nested[3 * 2] = {0, 0, 1, 0, 1, 1};
+    volt_loader_options o = options_for(*state, false);
+    int64_t count[4];
+
+    o.region_count = 2;
+    o.regions = cubes;
+    centres_of(count, &o, 2, 2);
+    assert_true(count[2] > 50 && count[0] + count[1] == 0);
+    o.regions = nested; /* half the draws are of the cubes alone, half of both by their size */
+    centres_of(count, &o, 2, 2);
+    assert_true(count[1] > 0 && count[2] > 1.5 * (double)count[1] && count[0] == 0);
+}
+
+/* With an ignore label every sample lies around an annotated voxel, background or not. */
+static void samples_lie_around_annotated_voxels(void **state)
+{
+    volt_loader_options o = options_for(*state, false);
+    int64_t count[4];
+    fixture f;
+
+    fixture_open_as(&f, "loader-ignored", fixture_ignore);
+    o.store = f.store;
+    o.names = f.names;
+    o.ignore = 3;
+    centres_of(count, &o, 0, 1);
+    assert_true(count[0] > 20);
+    assert_int_equal(count[3], 0);
+    fixture_close(&f);
+}
+
 /* What the loader gives is what the case holds, 0 outside. */
 static void samples_are_cut_from_cases(void **state)
 {
@@ -244,6 +299,8 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(same_batches_for_any_threads),
         cmocka_unit_test(oversamples_foreground),
+        cmocka_unit_test(regions_are_oversampled),
+        cmocka_unit_test(samples_lie_around_annotated_voxels),
         cmocka_unit_test(samples_are_cut_from_cases),
         cmocka_unit_test(damage_is_reported_with_the_case),
         cmocka_unit_test(labels_beyond_the_classes_are_refused),
