@@ -16,6 +16,7 @@ began=$SECONDS
 step phantom brats "$folder/train" --cases "$cases" --size "$size" --seed 1
 step phantom brats "$folder/unseen" --cases 3 --size "$size" --seed 2
 step train "$folder/train" -o "$folder/run" --fold all --budget "$budget"
+step plot "$folder/run" -o "$folder/curves.png"
 step predict "$folder/run" "$folder/unseen/imagesTr" -o "$folder/masks"
 step evaluate "$folder/masks" "$folder/unseen/labelsTr" -o "$folder/summary.json"
 
@@ -24,4 +25,4 @@ step snapshot "$folder/unseen/imagesTr/${case}_0003.nii.gz" "$folder/masks/$case
     "$folder/unseen/labelsTr/$case.nii.gz" --labels "$folder/unseen/dataset.json" \
     -o "$folder/overlay.png"
 echo
-echo "demo finished in $((SECONDS - began)) s; look at $folder/overlay.png"
+echo "demo finished in $((SECONDS - began)) s; look at $folder/curves.png and $folder/overlay.png"

@@ -18,6 +18,8 @@ out_json run epochs iterations finished seconds peak_bytes
 exists "$run/checkpoint_latest.safetensors"
 exists "$run/log.jsonl"
 [ "$(wc -l <"$run/log.jsonl")" -eq 2 ] || fail "log.jsonl has no line per epoch"
+expect 0 "$VOLT" plot "$run" -o "$SCRATCH/curves.svg"
+grep -q '>moving average of the mean</text>' "$SCRATCH/curves.svg" || fail "no Dice in the curves"
 no_leftovers "$run"
 expect 10 "${train[@]}" -o "$run" -q
 err_one_line
