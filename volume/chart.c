@@ -100,8 +100,10 @@ void volt_chart_axes(volt_axis *x, volt_axis *y, const volt_chart_panel *p, int 
             }
         }
     }
-    if (low[0] > high[0]) /* nothing to see */
-        low[0] = low[1] = 0, high[0] = high[1] = 1;
+    if (low[0] > high[0]) { /* nothing to see */
+        low[0] = low[1] = 0;
+        high[0] = high[1] = 1;
+    }
     if (isfinite(p->include)) {
         low[1] = fmin(low[1], p->include);
         high[1] = fmax(high[1], p->include);

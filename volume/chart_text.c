@@ -10,6 +10,13 @@
 static const char symbols[] = "*+ox#@%&=~";
 #define SYMBOLS ((int)sizeof symbols - 1)
 
+/* What the axes are drawn with: ASCII, and box drawing characters as UTF-8. */
+enum { SIDE, TICK, CORNER, BOTTOM };
+static const char *const frames[2][4] = {
+    {"|", "+", "+", "-"},
+    {"\xe2\x94\x82", "\xe2\x94\xa4", "\xe2\x94\x94", "\xe2\x94\x80"},
+};
+
 /* A growing text; the first failure sticks. */
 typedef struct writer {
     char *text;
@@ -117,19 +124,19 @@ static void put_colored(writer *w, const plot *p, volt_color c, const char *text
 /* U+2800 and up as UTF-8, or the line's symbol. */
 static void put_cell(writer *w, const plot *p, const volt_chart_panel *panel, const cell *c)
 {
-    char text[4] = " ";
+    char text[4] = {0};
 
     if (!c->dots) {
         put(w, " ");
         return;
     }
-    if (p->o->ascii)
+    if (p->o->ascii) {
         text[0] = symbols[c->line % SYMBOLS];
-    else
-        memcpy(text,
-               (char[]){(char)0xe2, (char)(0xa0 | c->dots >> 6),
-                        (char)(0x80 | (c->dots & 0x3f)), 0},
-               4);
+    } else {
+        text[0] = (char)0xe2;
+        text[1] = (char)(0xa0 | c->dots >> 6);
+        text[2] = (char)(0x80 | (c->dots & 0x3f));
+    }
     put_colored(w, p, panel->line[c->line].color, text);
 }
 
@@ -179,6 +186,7 @@ static void put_x_labels(writer *w, const plot *p, int indent)
 
 static void put_plot(writer *w, const plot *p, const volt_chart_panel *panel, int labels)
 {
+    const char *const *frame = frames[!p->o->ascii];
     char label[VOLT_AXIS_LABEL];
 
     for (int row = 0; row < p->rows; row++) {
@@ -187,19 +195,16 @@ static void put_plot(writer *w, const plot *p, const volt_chart_panel *panel, in
         label[0] = '\0';
         if (tick >= 0)
             volt_axis_label(label, &p->y, tick);
-        put(w, "%*s %s", labels, label,
-            p->o->ascii ? tick >= 0 ? "+" : "|"
-            : tick >= 0 ? "\xe2\x94\xa4"
-                        : "\xe2\x94\x82");
+        put(w, "%*s %s", labels, label, frame[tick >= 0 ? TICK : SIDE]);
         for (int column = 0; column < p->columns; column++)
             put_cell(w, p, panel, &p->cells[row * p->columns + column]);
         while (w->st == VOLT_OK && w->bytes > 0 && w->text[w->bytes - 1] == ' ')
             w->text[--w->bytes] = '\0';
         put(w, "\n");
     }
-    put(w, "%*s %s", labels, "", p->o->ascii ? "+" : "\xe2\x94\x94");
+    put(w, "%*s %s", labels, "", frame[CORNER]);
     for (int column = 0; column < p->columns; column++)
-        put(w, "%s", p->o->ascii ? "-" : "\xe2\x94\x80");
+        put(w, "%s", frame[BOTTOM]);
     put(w, "\n");
 }
 
