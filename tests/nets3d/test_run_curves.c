@@ -20,7 +20,7 @@ static volt_run_curves *read_log(const char *text)
 /* What volt_runlog_append writes is read back. */
 static void a_log_that_was_written_is_read(void **state)
 {
-    static const char *const names[3] = {"background", "ball", "cube"};
+    static const char *const names[2] = {"ball", "cube"};
     const double dice[2] = {0.5, NAN};
     volt_run_curves *c = NULL;
 
@@ -32,10 +32,12 @@ static void a_log_that_was_written_is_read(void **state)
                                      .train_loss = 1.0 / (e + 3),
                                      .validation_loss = e == 1 ? NAN : 0.25 * e,
                                      .mean_dice = 0.5 + 0.1 * e,
-                                     .classes = 3,
+                                     .classes = 2,
                                      .dice = dice,
                                      .class_name = names,
-                                     .seconds = 1800};
+                                     .accuracy = 0.75,
+                                     .seconds = 1700,
+                                     .elapsed_s = 1800.0 * (e + 1)};
 
         assert_ok(volt_runlog_append(LOG, &line));
     }
@@ -48,6 +50,7 @@ static void a_log_that_was_written_is_read(void **state)
     assert_string_equal(c->class_name[0], "ball");
     assert_true(c->dice[0][2] == 0.5 && isnan(c->dice[1][0]));
     assert_true(c->value[VOLT_CURVE_HOURS][2] == 1.5);
+    assert_true(c->value[VOLT_CURVE_ACCURACY][0] == 0.75);
     volt_run_curves_free(c);
     remove(LOG);
 }
