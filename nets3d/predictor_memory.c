@@ -132,8 +132,10 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
     const bool turned = p->group[0].config->transpose_forward[0] != 0 ||
                         p->group[0].config->transpose_forward[1] != 1;
     const bool regions = wanted->regions && volt_predictor_has_regions(p);
+    const size_t back = *p->info.orientation ? 1 : 0; /* copies that turn back to the scan's */
     sizes s = {.decode = {.classes = p->scores, .sets = p->groups, .threads = p->threads}};
     volt_predict_memory m = {0};
+    const size_t packing = (size_t)p->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
     size_t voxels, labels, masks, decoder, kept = 0, finish, exported;
     volt_status st = volt_grid_check(grid, what);
 
@@ -153,12 +155,13 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
                              : labels + (turned ? labels : 0));
     m.network = s.network + loading_bytes(p) + SMALL_BYTES;
     m.prepare = s.prepare + SMALL_BYTES;
-    exported = kept + labels + masks + voxels * sizeof(float) * (turned ? 2 : 1);
+    exported =
+        kept + labels + masks + packing + voxels * sizeof(float) * (turned || back ? 2 : 1);
     m.compute = larger(s.images + s.scores + decoder + (regions ? masks : labels),
                        wanted->probabilities ? larger(finish, exported) : finish) +
                 SMALL_BYTES;
     m.ready = labels + masks;
-    m.write = (size_t)p->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
+    m.write = packing + larger(wanted->regions ? voxels * (1 + back) : 0, back * labels);
     *out = m;
 done:
     return st;

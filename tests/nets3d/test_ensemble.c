@@ -566,6 +566,42 @@ static void memory_is_kept_as_announced(void **state)
     }
 }
 
+/* Of one larger scan, turned for the network: what is packed and turned back counts. */
+static void what_is_written_is_announced(void **state)
+{
+    const char *run = OTHER;
+    const int64_t n[3] = {72, 80, 76};
+    const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1.1, 1});
+    volt_predict_options o = options();
+    volt_predict_result r = {0};
+    volt_case_list cases = {0};
+    volt_volume *v = NULL;
+
+    (void)state;
+    o.step = 1;
+    make_runs(1, straight);
+    assert_ok(volt_make_dirs(IN));
+    assert_ok(volt_volume_create(&v, &grid, VOLT_F32));
+    fixture_voxels(v->data, NULL, n, 1);
+    assert_ok(volt_nifti_write(IN "/large_0000.nii.gz", v, NULL, NULL));
+    volt_volume_free(v);
+    list_scans(&cases);
+    volt_predictor *p = open_runs(&run, 1, &o);
+    for (int way = 0; way < 8; way++) {
+        const volt_predict_output out = {.folder = OUT,
+                                         .regions = way & 1,
+                                         .probabilities = way & 2,
+                                         .probability_nifti = way & 2};
+        strcpy(p->info.orientation, way & 4 ? "LPS" : "");
+        assert_ok(volt_predict(p, &cases, &out, NULL, &r));
+        if (r.peak_bytes > r.announced_bytes)
+            fail_msg("way %d: %zu bytes announced, %zu used", way, r.announced_bytes,
+                     r.peak_bytes);
+    }
+    volt_case_list_clear(&cases);
+    volt_predictor_free(p);
+}
+
 static void finished_cases_are_skipped(void **state)
 {
     const char *run = PARENT "/fold_0";
@@ -662,6 +698,7 @@ int main(void)
         cmocka_unit_test(regions_are_painted_in_their_order),
         cmocka_unit_test(saved_probabilities_make_the_same_mask),
         cmocka_unit_test(memory_is_kept_as_announced),
+        cmocka_unit_test(what_is_written_is_announced),
         cmocka_unit_test(finished_cases_are_skipped),
     };
     int failed;
