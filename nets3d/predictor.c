@@ -321,6 +321,16 @@ static volt_status choose_precision(volt_predictor *p, volt_group *g,
     return volt_precision_choose(&g->precision, o->precision, &query, cb);
 }
 
+/* Small slices leave threads idle when they go through one by one; volumes do not. */
+static int usual_batch(const volt_plan_config *config)
+{
+    const int64_t enough = 65536 / (config->patch[1] * config->patch[2]); /* voxels of a pass */
+
+    if (config->axes != 2 || config->whole || enough < 2)
+        return 1;
+    return enough < 8 ? (int)enough : 8;
+}
+
 /* A new group for this network. */
 static volt_status add_group(volt_predictor *p, described *d, const volt_predict_options *o,
                              const volt_callbacks *cb)
@@ -334,11 +344,11 @@ static volt_status add_group(volt_predictor *p, described *d, const volt_predict
                          VOLT_PREDICT_MAX_GROUPS);
     p->groups++; /* before anything is owned: volt_predictor_free releases what is there */
     g->loaded = -1;
-    g->batch = o->batch > 0 ? o->batch : 1;
     g->recipe = d->recipe;
     VOLT_TRY(st, done,
              volt_plan_parse(&g->plan, d->plan_text, strlen(d->plan_text), d->path, &p->info));
     VOLT_TRY(st, done, volt_plan_find(&g->config, g->plan, d->recipe.configuration));
+    g->batch = o->batch > 0 ? o->batch : usual_batch(g->config);
     g->plan_text = d->plan_text;
     d->plan_text = NULL;
     if (memcmp(g->config->transpose_forward, p->group[0].config->transpose_forward,

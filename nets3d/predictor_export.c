@@ -207,10 +207,11 @@ static volt_status open_job(job *j, const volt_scan *scan, volt_tiling *tiling, 
         volt_group_patch(patch, j->p, &j->p->group[g], shape);
         if (g == 0)
             VOLT_TRY(st, done, open_decoder(j, scan));
-        VOLT_TRY(
-            st, done,
-            volt_stitch_open(&j->stitch[g], j->p->scores, shape,
-                             j->rolling ? volt_stitch_room(shape[0], patch[0]) : shape[0]));
+        VOLT_TRY(st, done,
+                 volt_stitch_open(&j->stitch[g], j->p->scores, shape,
+                                  j->rolling
+                                      ? volt_group_room(&j->p->group[g], shape[0], patch[0])
+                                      : shape[0]));
     }
     if (j->wanted->regions && volt_predictor_has_regions(j->p)) {
         volt_grid grid = j->turned;

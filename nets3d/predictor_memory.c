@@ -119,7 +119,7 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
                             s->images + after * (2 * pixel + extra + 2));
     s->images += after * (pixel + extra);
     s->scores += volt_stitch_bytes(p->scores, shape,
-                                   rolling ? volt_stitch_room(shape[0], patch[0]) : shape[0]);
+                                   rolling ? volt_group_room(g, shape[0], patch[0]) : shape[0]);
     memcpy(s->decode.set[i].shape, shape, sizeof shape);
 done:
     return st;

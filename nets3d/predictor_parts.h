@@ -107,6 +107,11 @@ VOLT_MUST_USE volt_status volt_export_probability(volt_volume **out, const volt_
 
 /* ---- tiles ---- */
 
+/* Rows of tiles that go through together: as many slices as a batch takes, so that batches are
+ * full however few tiles a slice has; 1 in 3-D. */
+int64_t volt_group_rows(const volt_group *g);
+/* Slices that sums are held for. */
+int64_t volt_group_room(const volt_group *g, int64_t slices, int64_t patch);
 /* Whether scans go through in one piece. */
 bool volt_group_is_whole(const volt_predictor *p, const volt_group *g);
 /* Makes the program for prepared scans of `shape` unless it is there, and allocates buffers.

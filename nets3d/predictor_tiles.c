@@ -13,6 +13,16 @@ static size_t voxels_of(const int64_t patch[3])
 
 /* ---- the program ---- */
 
+int64_t volt_group_rows(const volt_group *g)
+{
+    return g->config->axes == 2 ? g->batch : 1;
+}
+
+int64_t volt_group_room(const volt_group *g, int64_t slices, int64_t patch)
+{
+    return volt_stitch_room(slices, patch + volt_group_rows(g) - 1);
+}
+
 bool volt_group_is_whole(const volt_predictor *p, const volt_group *g)
 {
     return p->options.whole || g->config->whole;
@@ -186,14 +196,22 @@ done:
     return st;
 }
 
-/* All tiles of row `z` of the plan through network w->network. */
-static volt_status run_row(walk *w, int64_t z)
+static bool row_is_wanted(const walk *w, int64_t z)
+{
+    const volt_box *part = w->t->part;
+    const int64_t low = w->tiles.start[0][z];
+
+    return !part || (low < part->high[0] && low + w->tiles.patch[0] > part->low[0]);
+}
+
+/* All tiles of rows `first` <= z < `end` of the plan through network w->network. */
+static volt_status run_rows(walk *w, int64_t first, int64_t end)
 {
     const int64_t row = w->tiles.per_axis[1] * w->tiles.per_axis[2];
     volt_status st;
 
     VOLT_TRY(st, done, load(w->g, w->network));
-    for (int64_t i = z * row; i < (z + 1) * row; i++) {
+    for (int64_t i = first * row; i < end * row; i++) {
         const volt_box box = volt_tiles_box(&w->tiles, i);
         if (!is_wanted(w->t->part, box))
             continue;
@@ -209,14 +227,6 @@ static volt_status run_row(walk *w, int64_t z)
     st = run_batch(w);
 done:
     return st;
-}
-
-static bool row_is_wanted(const walk *w, int64_t z)
-{
-    const volt_box *part = w->t->part;
-    const int64_t low = w->tiles.start[0][z];
-
-    return !part || (low < part->high[0] && low + w->tiles.patch[0] > part->low[0]);
 }
 
 static volt_status plan_tiles(volt_tiles *out, const volt_predictor *p, const volt_group *g,
@@ -259,13 +269,19 @@ volt_status volt_group_run(volt_predictor *p, volt_group *g, const volt_volume *
 
     VOLT_TRY(st, done, volt_group_compile(p, g, shape));
     VOLT_TRY(st, done, plan_tiles(&w.tiles, p, g, shape));
-    for (int64_t z = 0; z < w.tiles.per_axis[0]; z++) {
-        const bool last = z + 1 == w.tiles.per_axis[0];
-        const int64_t done = last ? shape[0] : w.tiles.start[0][z + 1];
+    for (int64_t z = 0, next; z < w.tiles.per_axis[0]; z = next) {
+        bool wanted = false, last;
+        int64_t done;
 
-        /* Networks take turns in each row, so that its lower slices are finished after it. */
-        for (w.network = 0; row_is_wanted(&w, z) && w.network < g->networks; w.network++)
-            VOLT_TRY(st, done, run_row(&w, z));
+        next = z + volt_group_rows(g);
+        last = next >= w.tiles.per_axis[0];
+        next = last ? w.tiles.per_axis[0] : next;
+        done = last ? shape[0] : w.tiles.start[0][next];
+        for (int64_t i = z; i < next; i++)
+            wanted = wanted || row_is_wanted(&w, i);
+        /* Networks take turns in these rows, so that their lower slices are finished then. */
+        for (w.network = 0; wanted && w.network < g->networks; w.network++)
+            VOLT_TRY(st, done, run_rows(&w, z, next));
         if (!volt_stitch_finish(tiling->stitch, done, p->threads)) {
             st = volt_fail(VOLT_ENUMERIC, "%s: the network's scores are not finite",
                            tiling->what);

@@ -266,8 +266,9 @@ static void memory_of_slices_is_kept_as_announced(void **state)
 
         make_run(k == 2 ? 0 : 1 + 8 * k, k); /* 1 slice, 9 slices, whole */
         o.threads = 2;
-        o.batch = 3;
+        o.batch = k == 0 ? 0 : 3;
         assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
+        assert_int_equal(p->group[0].batch, k == 0 ? 8 : 3); /* 8 x 8 pixels are few */
         assert_ok(volt_predictor_memory(p, &scan->grid, &announced));
         volt_mem_reset_peak();
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));
