@@ -1,5 +1,6 @@
 #include "nets3d/train_session.h"
 
+#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -389,6 +390,30 @@ done:
     return st;
 }
 
+/* Removes what a killed run was writing when it was killed: checkpoints under their temporary
+ * names, which nobody reads. */
+static volt_status remove_leftovers(const volt_session *s)
+{
+    volt_names names = {0};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, s->run));
+    for (size_t i = 0; i < names.count; i++) {
+        if (fnmatch("checkpoint_*.safetensors.??????.tmp", names.name[i], 0) != 0)
+            continue;
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_path_join(&path, s->run, names.name[i]));
+        if (remove(path) == 0)
+            volt_report(s->cb, VOLT_LOG_DETAIL, "removed %s, left behind half-written", path);
+    }
+done:
+    volt_free(path);
+    volt_names_free(&names);
+    return st;
+}
+
 /* Copies for the reader; checkpoints carry their own. */
 static volt_status write_descriptions(const volt_session *s)
 {
@@ -420,6 +445,7 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_begin(s));
     VOLT_TRY(st, done, volt_make_dirs(s->run));
+    VOLT_TRY(st, done, remove_leftovers(s));
     s->opened_at -= s->state.seconds;
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));

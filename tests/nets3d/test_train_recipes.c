@@ -445,6 +445,18 @@ static void slow_data_is_told_once(void **state)
 
 /* ---- killed at any time ---- */
 
+/* Nothing half-written of a checkpoint is left. */
+static void assert_no_half_checkpoint(const char *run)
+{
+    volt_names names = {0};
+
+    assert_ok(volt_list_dir(&names, run));
+    assert_true(names.count >= 5);
+    for (size_t i = 0; i < names.count; i++)
+        assert_false(strstr(names.name[i], "safetensors."));
+    volt_names_free(&names);
+}
+
 /* A run that is killed after random times, wherever it stands (opening, training, validating,
  * writing), ends as one that was left alone. */
 static void killed_at_any_time_ends_the_same(void **state)
@@ -477,6 +489,11 @@ static void killed_at_any_time_ends_the_same(void **state)
     }
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(kills >= 3);
+    assert_ok(volt_write_file("run-killed/checkpoint_latest.safetensors.aB3xyz.tmp", "x", 1));
+    assert_ok(volt_write_file("run-killed/notes.tmp", "x", 1));
+    assert_ok(volt_train("run-killed", &f.data, &o, NULL, NULL));
+    assert_no_half_checkpoint("run-killed");
+    assert_true(volt_path_exists("run-killed/notes.tmp"));
     assert_same_run("run-whole", "run-killed");
     remove_folder("run-killed");
     remove_folder("run-whole");

@@ -230,6 +230,44 @@ static void a_run_starts_another(void **state)
     fixture_close(&f);
 }
 
+/* nnU-Net's own checkpoint fits the network of its plan without a remainder. */
+static void a_checkpoint_of_nnunet_is_taken_whole(void **state)
+{
+    const char *const folder = VOLT_SHARED_DATA "/../peers/golden/hippocampus/model";
+    char *dataset = NULL, *plans = NULL, *weights = NULL;
+    const volt_plan_config *config;
+    volt_dataset_info info = {0};
+    volt_plan *plan = NULL;
+    volt_graph *g = NULL;
+    volt_transfer_report r;
+    float *flat;
+
+    (void)state;
+    assert_ok(volt_path_join(&weights, folder, "fold_0/checkpoint_final.pth"));
+    if (!volt_path_exists(weights)) {
+        print_message("skipped: there is no %s\n", weights);
+        volt_free(weights);
+        skip();
+    }
+    assert_ok(volt_path_join(&dataset, folder, "dataset.json"));
+    assert_ok(volt_path_join(&plans, folder, "plans.json"));
+    assert_ok(volt_dataset_info_read(&info, dataset));
+    assert_ok(volt_plan_read(&plan, plans, &info));
+    assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
+    assert_ok(volt_unet_build(&g, &config->net));
+    flat = fresh(g, 3);
+    assert_ok(volt_transfer(flat, g, weights, VOLT_TRANSFER_STRICT, NULL, &r));
+    assert_int_equal(r.taken, volt_graph_param_count(g));
+    assert_int_equal(r.unused, 0);
+    volt_free(flat);
+    volt_graph_free(g);
+    volt_plan_free(plan);
+    volt_dataset_info_clear(&info);
+    volt_free(plans);
+    volt_free(dataset);
+    volt_free(weights);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +275,7 @@ int main(void)
         cmocka_unit_test(other_classes_and_channels),
         cmocka_unit_test(files_that_do_not_fit_are_refused),
         cmocka_unit_test(a_run_starts_another),
+        cmocka_unit_test(a_checkpoint_of_nnunet_is_taken_whole),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
