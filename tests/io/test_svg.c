@@ -18,7 +18,8 @@ static void charts_become_elements(void **state)
     assert_ok(volt_svg_write("svg_test.svg", &chart, 640, 400));
     assert_ok(volt_read_file(&text, &bytes, "svg_test.svg", 1 << 20));
     assert_non_null(strstr(text, "viewBox=\"0 0 640 400\""));
-    assert_non_null(strstr(text, ">a&lt;b&gt; &amp; \xc3\xa4 ?" "?</text>"));
+    assert_non_null(strstr(text, ">a&lt;b&gt; &amp; \xc3\xa4 ?"
+                                 "?</text>"));
     assert_non_null(strstr(text, "stroke=\"#0102ff\""));
     assert_non_null(strstr(text, "<circle")); /* the last point stands alone */
     assert_string_equal(text + bytes - 7, "</svg>\n");
