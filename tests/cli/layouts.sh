@@ -49,6 +49,25 @@ no_leftovers "$SCRATCH/Dataset137_BraTS"
 expect 2 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
 err_has 'holds dataset.json already'
 
+# Trained on regions, one case lying otherwise; masks lie as their scans and have their numbers.
+turned=$SCRATCH/turned/BraTS-GLI-00002-000
+cp -r "$brats" "$SCRATCH/turned.all" && mkdir "$SCRATCH/turned" && mv "$SCRATCH/turned.all/Train"/* \
+    "$SCRATCH/turned/"
+for f in "$turned"/*.nii.gz; do
+    "$VOLT" convert "$f" "$SCRATCH/one.nii.gz" --reorient LPS -q && mv "$SCRATCH/one.nii.gz" "$f"
+done
+expect 0 "$VOLT" dataset show "$SCRATCH/turned"
+out_has 'orientations differ: 2 RAS .*, 1 LPS .*turned to RAS'
+expect 0 "$VOLT" train "$SCRATCH/turned" -o "$SCRATCH/run" --work "$SCRATCH/turned-work" --fold all \
+    --epochs 1 --iterations 2 --validation 1 --batch 1 -q
+expect 0 "$VOLT" predict "$SCRATCH/run" "$turned" -o "$SCRATCH/masks" --no-mirror -q
+expect 0 "$VOLT" info "$SCRATCH/masks/BraTS-GLI-00002-000.nii.gz"
+out_has 'LPS'
+expect 0 "$VOLT" evaluate "$SCRATCH/masks" "$SCRATCH/turned" --no-surface
+out_has 'whole tumor'
+expect 0 "$VOLT" predict "$SCRATCH/run" "$brats" -o "$SCRATCH/masks2" --no-mirror -q
+exists "$SCRATCH/masks2/BraTS-GLI-00009-000.nii.gz"
+
 # Defects are named.
 mv "$brats/Train/BraTS-GLI-00001-000/BraTS-GLI-00001-000-t2w.nii.gz" "$SCRATCH/away.nii.gz"
 mv "$brats/Train/BraTS-GLI-00002-000/BraTS-GLI-00002-000-seg.nii.gz" \
