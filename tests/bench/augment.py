@@ -98,6 +98,8 @@ def main():
                             samples=[sum(n for n, _ in volt), sum(n for n, _ in peer)]))
         print(f"| {name}, {' x '.join(map(str, patch))}, {channels} channel{'s' * (channels > 1)} | {v:.2f} | {p:.2f} | "
               f"{v / p:.1f}x ({min(rounds):.1f} to {max(rounds):.1f}) |", flush=True)
+    if not results:
+        a.error(f"no sample is called '{o.only}'")
     print(f"\nmedian ratio {statistics.median(r['ratio'] for r in results):.1f}")
     if o.json:
         with open(o.json, "w") as f:
