@@ -125,36 +125,38 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
-/* Masks of the previous stage: those of a folder, or made here of `cases` (NULL: of the inputs
- * after `count` runs) into FOLDER/previous_stage. The caller owns *out. */
-static volt_status previous_masks(char **out, cli *c, int count, const char *to,
-                                  const volt_case_list *cases)
+/* Masks of the previous stage: those of a folder, or made here of the inputs after `count` runs
+ * into FOLDER/previous_stage. The caller owns *out. */
+static volt_status previous_masks(char **out, cli *c, int count, const char *to)
 {
     const predict_options *o = c->options;
     volt_predict_output output = {.skip_existing = o->skip_existing};
     volt_predict_options first;
     volt_predictor *predictor = NULL;
-    volt_case_list listed = {0};
+    volt_case_list cases = {0};
     char *folder = NULL;
     volt_status st;
 
     if (!volt_is_run(o->previous))
         return volt_strdup(out, o->previous);
+    if (o->validation)
+        return volt_fail(VOLT_EINVAL,
+                         "--validation: networks of %s have learned from these cases; give the "
+                         "masks that training made (the folder *_masks_* of the work folder)",
+                         o->previous);
     VOLT_TRY(st, done, predictor_options_of(&first, c));
     first.checkpoint = first.folds = NULL;
     VOLT_TRY(st, done, volt_path_join(&folder, to, "previous_stage"));
     output.folder = folder;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &o->previous, 1, &first, &c->callbacks));
-    if (!cases)
-        VOLT_TRY(st, done,
-                 volt_inputs_list(&listed, c->args + count, c->args_count - count,
-                                  volt_predictor_info(predictor)->channels));
     VOLT_TRY(st, done,
-             volt_predict(predictor, cases ? cases : &listed, &output, &c->callbacks, NULL));
+             volt_inputs_list(&cases, c->args + count, c->args_count - count,
+                              volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done, volt_predict(predictor, &cases, &output, &c->callbacks, NULL));
     *out = folder;
     folder = NULL;
 done:
-    volt_case_list_clear(&listed);
+    volt_case_list_clear(&cases);
     volt_predictor_free(predictor);
     volt_free(folder);
     return st;
@@ -174,7 +176,7 @@ static volt_status predict(cli *c, const char *const *runs, int count,
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
     if (((const predict_options *)c->options)->previous)
-        VOLT_TRY(st, done, previous_masks(&masks, c, count, output->folder, cases));
+        VOLT_TRY(st, done, previous_masks(&masks, c, count, output->folder));
     predict.previous = masks;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
     if (!cases)

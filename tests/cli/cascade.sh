@@ -34,6 +34,11 @@ err_has '3d_lowres'
 expect 2 "$VOLT" predict "$fine" "$data/imagesTr" -o "$SCRATCH/none" --no-mirror -q
 err_has '--previous'
 expect 0 "$VOLT" predict "$fine" "$data/imagesTr" -o "$SCRATCH/a" --previous "$low" --no-mirror -q
+mkdir "$SCRATCH/folds" && cp -r "$fine" "$SCRATCH/folds/fold_0"
+expect 2 "$VOLT" predict "$SCRATCH/folds" --validation "$data" --work "$work" --previous "$low" -q
+err_has 'have learned from these cases'
+expect 0 "$VOLT" predict "$SCRATCH/folds" --validation "$data" --work "$work" --previous "$masks" \
+    --no-mirror -q
 expect 0 "$VOLT" predict "$fine" "$data/imagesTr" -o "$SCRATCH/b" \
     --previous "$SCRATCH/a/previous_stage" --no-mirror -q
 for f in "$SCRATCH"/a/*.nii.gz; do
