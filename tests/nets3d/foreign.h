@@ -57,25 +57,29 @@ static inline float *npz_probabilities(const char *path, int64_t *count)
     return x;
 }
 
-/* The difference of the two largest of `classes` values, `voxels` apart. */
-static inline float margin(const float *x, int64_t classes, int64_t voxels)
+/* The class of the largest of `classes` values, `voxels` apart; *margin: how far it is ahead.
+ */
+static inline int arg_max(float *margin, const float *x, int64_t classes, int64_t voxels)
 {
     float first = -1, second = -1;
+    int best = 0;
 
-    for (int64_t c = 0; c < classes; c++) {
+    for (int c = 0; c < classes; c++) {
         const float v = x[c * voxels];
         if (v > first) {
             second = first;
             first = v;
+            best = c;
         } else if (v > second) {
             second = v;
         }
     }
-    return first - second;
+    *margin = first - second;
+    return best;
 }
 
 /* OUR softmax, one file a class, beside nnU-Net's (float32 sums, rounded to float16 on disk):
- * within `bound` anywhere. */
+ * within 2e-3 anywhere. */
 static inline void compare_softmax(const char *folder, const char *id, const char *npz_path)
 {
     int64_t count, voxels = 0;
@@ -106,12 +110,14 @@ static inline void compare_softmax(const char *folder, const char *id, const cha
 }
 
 /* OUR mask beside nnU-Net's: the same grid, the same voxels but for 2e-4 of them, and those are
- * near-ties in nnU-Net's own softmax (regions: none may differ). */
+ * near-ties in its softmax. Not counted are voxels where nnU-Net's mask is not the arg-max of
+ * its own softmax: there its float16 sums decided (single tiles with tiny weights, in corners).
+ */
 static inline void compare_masks(const char *ours_path, const char *theirs_path,
                                  const char *softmax_path, bool regions)
 {
     volt_volume *ours = NULL, *theirs = NULL;
-    int64_t count, differ = 0, foreground = 0, voxels;
+    int64_t count, differ = 0, flipped = 0, foreground = 0, voxels;
     float *p = npz_probabilities(softmax_path, &count);
 
     assert_ok(volt_nifti_read(&ours, NULL, ours_path, NULL));
@@ -122,15 +128,19 @@ static inline void compare_masks(const char *ours_path, const char *theirs_path,
     assert_int_equal(count % voxels, 0);
     for (int64_t i = 0; i < voxels; i++) {
         const int a = ((const uint8_t *)ours->data)[i], b = ((const uint8_t *)theirs->data)[i];
+        float margin = 0;
+        const int c = regions ? b : arg_max(&margin, p + i, count / voxels, voxels);
+        const bool flip = b != c && margin > 4e-3f;
         foreground += b != 0;
-        differ += a != b;
-        if (a != b && !regions && !(margin(p + i, count / voxels, voxels) < 4e-3f))
+        flipped += flip;
+        differ += flip ? a != c : a != b;
+        if (a != c && margin > 4e-3f)
             fail_msg("%s: voxel %lld is %d, nnU-Net's %d, and no near-tie", ours_path,
-                     (long long)i, a, b);
+                     (long long)i, a, c);
     }
-    print_message("%s: %lld of %lld voxels differ\n", theirs_path, (long long)differ,
-                  (long long)voxels);
-    assert_true(foreground > 50);
+    print_message("%s: %lld of %lld voxels differ; %lld flipped by float16 sums\n", theirs_path,
+                  (long long)differ, (long long)voxels, (long long)flipped);
+    assert_true(foreground > 50 && flipped <= voxels / 1000);
     if ((double)differ > 2e-4 * (double)voxels)
         fail_msg("%s: %lld of %lld voxels differ", theirs_path, (long long)differ,
                  (long long)voxels);
@@ -171,6 +181,7 @@ static inline void predicts_as_nnunet(const char *run, const char *name)
         assert_ok(volt_inputs_list(&cases, inputs, channels, channels));
         assert_ok(volt_predict(p, &cases, &output, NULL, NULL));
         compare_masks(ours, theirs, softmax, strcmp(name, "regions") == 0);
+        compare_softmax("foreign-out", "scan", softmax);
         for (int c = 0; c < channels; c++)
             volt_free(files[c]);
         volt_case_list_clear(&cases);

@@ -55,7 +55,8 @@ static void compare_checkpoints(const char *ours_path, const char *theirs_path)
 
 static void every_key_goes_out(void **state)
 {
-    static const char *const names[] = {"resampled", "anisotropic", "cropped"};
+    static const char *const names[] = {"resampled", "anisotropic", "flat", "residual",
+                                        "regions"};
 
     (void)state;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -68,7 +69,27 @@ static void every_key_goes_out(void **state)
     }
     remove_tree(RUN);
     assert_ok(volt_import_model(OUT, RUN, &none, NULL, NULL));
-    predicts_as_nnunet(RUN, "cropped");
+    predicts_as_nnunet(RUN, "regions");
+    remove_tree(RUN);
+    remove_tree(OUT);
+}
+
+/* Both folds go out and come in as two runs of one folder. */
+static void folds_stay_folds(void **state)
+{
+    const volt_export_options onnx = {.format = VOLT_EXPORT_ONNX};
+
+    (void)state;
+    export_as("folds", VOLT_EXPORT_NNUNET);
+    assert_true(volt_path_exists(RUN "/fold_0/checkpoint_latest.safetensors"));
+    assert_true(volt_path_exists(RUN "/fold_1/checkpoint_latest.safetensors"));
+    assert_false(volt_path_exists(RUN "/checkpoint_latest.safetensors"));
+    compare_checkpoints(OUT "/fold_1/checkpoint_final.pth",
+                        MODELS "folds/model/fold_1/checkpoint_final.pth");
+    assert_fails(volt_export_model(RUN, "x.onnx", &onnx, NULL, NULL), VOLT_EDATA,
+                 "holds 2 folds");
+    assert_ok(volt_export_model(RUN "/fold_1", "x.onnx", &onnx, NULL, NULL));
+    remove("x.onnx");
     remove_tree(RUN);
     remove_tree(OUT);
 }
@@ -127,6 +148,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_key_goes_out),
+        cmocka_unit_test(folds_stay_folds),
         cmocka_unit_test(one_file_holds_the_weights),
         cmocka_unit_test(onnx_holds_what_is_needed),
         cmocka_unit_test(what_cannot_be_is_named),
