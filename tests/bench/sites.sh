@@ -51,7 +51,9 @@ shift_origin() { poke "$1" 292 00 00 20 41 && poke "$1" 268 00 00 20 41; }
 # -- Checking results --------------------------------------------------------------------------
 
 grid() { "$VOLT" info --header "$1" | sed -n '3,8p' | grep -v type; }
-values() { gzip -dc "$1" | tail -c +353 | od -An -v -tu1 -w1 | sort -nu | tr -d ' ' | tr '\n' ' '; }
+values() {
+    gzip -dc "$1" | tail -c +353 | od -An -v -tu1 -w1 | sort -nu | tr -d ' ' | tr '\n' ' '
+}
 # mask_fits MASK SCAN VALUES: on the scan's own grid, with no other values than these.
 mask_fits() {
     local value
@@ -242,8 +244,8 @@ for n in 0 1 2 3 4; do
 done
 rm "$broken/segmentation-1.nii" "$broken/volume-2.nii"
 poke "$broken/segmentation-3.nii" 4352 09
-expect 0 "$VOLT" convert "$ct/liver-ground-chaos3.nii.gz" "$broken/segmentation-4.nii" --labels \
-    --spacing 4,4,10 -q
+expect 0 "$VOLT" convert "$ct/liver-ground-chaos3.nii.gz" "$broken/segmentation-4.nii" \
+    --labels --spacing 4,4,10 -q
 expect 10 "$VOLT" check "$broken"
 cp "$OUT" "$SCRATCH/lits_broken.txt"
 finding error 'volume-1 has no labels'

@@ -6,7 +6,8 @@ page=$SOURCE/docs/parity.md
 while IFS=: read -r program test; do
     CHECKS=$((CHECKS + 1))
     file=$SOURCE/tests/${program%.*}/test_${program#*.}.c
-    grep -qsE "cmocka_unit_test\w*\($test\b" "$file" || fail "$page: there is no test $program:$test"
+    grep -qsE "cmocka_unit_test\w*\($test\b" "$file" ||
+        fail "$page: there is no test $program:$test"
 done < <(grep -oE '`(base|volume|io|nets3d)\.\w+:\w+`' "$page" | tr -d '`' | sort -u)
 for script in $(grep -oE '`cli\.\w+`' "$page" | tr -d '`' | sort -u); do
     CHECKS=$((CHECKS + 1))
