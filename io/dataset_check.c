@@ -210,7 +210,7 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     if (c->files == 0 || (c->files != 1 && c->files != channels))
         VOLT_TRY(st, done,
                  add(r, VOLT_ERROR, c->files ? c->file[0] : ds->folder,
-                     "case %s has %d image files; dataset.json names %d channels", c->id,
+                     "case %s has %d image files; the data set has %d channels", c->id,
                      c->files, channels));
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
