@@ -31,10 +31,12 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
     volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld cases of %s",
                 (long long)ds->cases.count, ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
-    for (int64_t i = 0; i < found.count; i++)
-        volt_report(o->callbacks, VOLT_LOG_WARNING, "%s: %s",
-                    found.item[i].severity == VOLT_ERROR ? "error" : "warning",
-                    found.item[i].sentence);
+    for (int64_t i = 0; i < found.count; i++) {
+        if (found.item[i].severity == VOLT_ERROR) /* the call ends with the first of them */
+            volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
+        else
+            volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
+    }
     st = volt_findings_judge(&found);
 done:
     volt_findings_clear(&found);

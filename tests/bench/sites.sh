@@ -180,6 +180,9 @@ finding error 'BraTS2021_00011_flair.nii.gz has 23 bytes'
 finding error 'BraTS2021_00012_t1ce.nii.gz has a spacing of 3 mm along x, .*_t1.nii has 2'
 out_has '13 cases, 12 errors, 2 warnings'
 expect 10 "$VOLT" train "$broken" --work "$SCRATCH/work_broken" -o "$SCRATCH/run_broken"
+err_has '^error: .*BraTS2021_00002_t1ce.nii.gz has 39 voxels along z'
+err_has '^volt: warning: .*BraTS2021_00008_seg.nii has its origin at x = 10 mm'
+err_has '^volt: .*\(and 11 more errors in the data set\)$'
 absent "$SCRATCH/run_broken"
 
 # -- LiTS --------------------------------------------------------------------------------------

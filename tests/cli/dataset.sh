@@ -58,6 +58,9 @@ out_has '^error: .*brats_001_0002'
 out_has '^error: .*brats_002'
 err_one_line
 expect 10 "$VOLT" train "$bad" -o "$SCRATCH/run" --work "$SCRATCH/work2"
+err_has '^error: .*brats_001_0002'
+err_has '^error: .*brats_002'
+err_has '^volt: .*more error'
 absent "$SCRATCH/run"
 rm "$bad/dataset.json"
 expect 10 "$VOLT" check "$bad"
