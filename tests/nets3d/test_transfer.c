@@ -175,7 +175,7 @@ static void files_that_do_not_fit_are_refused(void **state)
 static void a_run_starts_another(void **state)
 {
     static const char *const ways[] = {"run-first/fold_1", "run-first",
-                                       "run-first/fold_1/" VOLT_RUN_LATEST};
+                                       ("run-first/fold_1/" VOLT_RUN_LATEST)};
     volt_train_options o = fixture_options(1, 3);
     volt_names folds = {0};
     char *path = NULL;
