@@ -288,26 +288,27 @@ done:
     return st;
 }
 
-/* A folder of scans, or a data set. */
+/* A folder of scans, or a data set. Where scans lie in the folder itself, those are meant. */
 static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
                               int channels)
 {
-    const size_t before = files->count;
+    input_files own = {0};
     char *json = NULL;
     bool known;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_brats_names(&known, folder));
+    VOLT_TRY(st, done, volt_files_add_folder(&own, folder, NULL, channels > 1));
+    VOLT_TRY(st, done, volt_brats_names(&known, folder, own.count == 0));
     if (!known)
-        VOLT_TRY(st, done, volt_lits_names(&known, folder));
-    if (known)
-        return add_dataset(cases, folder, channels);
-    VOLT_TRY(st, done, volt_files_add_folder(files, folder, NULL, channels > 1));
+        VOLT_TRY(st, done, volt_lits_names(&known, folder, own.count == 0));
     VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
-    if (files->count == before && volt_path_exists(json))
+    if (known || (own.count == 0 && volt_path_exists(json)))
         st = add_dataset(cases, folder, channels);
+    else
+        st = volt_files_add_folder(files, folder, NULL, channels > 1);
 done:
     volt_free(json);
+    volt_files_clear(&own);
     return st;
 }
 

@@ -38,9 +38,10 @@ volt_status volt_pairs_fits(bool *out, const opening *o);
 volt_status volt_pairs_describe(opening *o);
 volt_status volt_pairs_list(opening *o);
 
-/* Whether scans lie in `folder` under BraTS or LiTS names. Only VOLT_ENOMEM is a failure. */
-volt_status volt_brats_names(bool *out, const char *folder);
-volt_status volt_lits_names(bool *out, const char *folder);
+/* Whether scans lie in `folder`, or with `deep` in folders below it, under BraTS or LiTS names.
+ * Only VOLT_ENOMEM is a failure. */
+volt_status volt_brats_names(bool *out, const char *folder, bool deep);
+volt_status volt_lits_names(bool *out, const char *folder, bool deep);
 
 /* -- Shared ------------------------------------------------------------------------------- */
 

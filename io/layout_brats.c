@@ -215,10 +215,11 @@ done:
 /* -- Which year --------------------------------------------------------------------------- */
 
 /* The name of the first case under `folder`, which the caller owns; NULL: there is none. */
-static volt_status first_case(char **id, const naming *names, const char *folder)
+static volt_status first_case(char **id, const naming *names, const char *folder, bool deep)
 {
     search s = {.names = names, .first_only = true};
-    folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = FIRST_LOOK};
+    folder_walk walk = {
+        .visit = visit, .context = &s, .depth = deep ? DEPTH : 0, .limit = FIRST_LOOK};
     volt_status st = volt_layout_walk(&walk, folder);
 
     *id = NULL;
@@ -236,32 +237,32 @@ static bool is_of_2024(const char *id)
     return last && isdigit((unsigned char)last[1]) && atoi(last + 1) >= 100;
 }
 
-static volt_status has_case(bool *out, const naming *names, const char *folder)
+static volt_status has_case(bool *out, const naming *names, const char *folder, bool deep)
 {
     char *id;
-    const volt_status st = first_case(&id, names, folder);
+    const volt_status st = first_case(&id, names, folder, deep);
 
     *out = id;
     volt_free(id);
     return st;
 }
 
-volt_status volt_brats_names(bool *out, const char *folder)
+volt_status volt_brats_names(bool *out, const char *folder, bool deep)
 {
-    const volt_status st = has_case(out, &until_2021, folder);
+    const volt_status st = has_case(out, &until_2021, folder, deep);
 
-    return st == VOLT_OK && !*out ? has_case(out, &since_2023, folder) : st;
+    return st == VOLT_OK && !*out ? has_case(out, &since_2023, folder, deep) : st;
 }
 
 volt_status volt_brats_fits(bool *out, const opening *o)
 {
-    return has_case(out, &until_2021, o->ds->folder);
+    return has_case(out, &until_2021, o->ds->folder, true);
 }
 
 static volt_status fits_since_2023(bool *out, const opening *o, bool of_2024)
 {
     char *id;
-    const volt_status st = first_case(&id, &since_2023, o->ds->folder);
+    const volt_status st = first_case(&id, &since_2023, o->ds->folder, true);
 
     *out = id && is_of_2024(id) == of_2024;
     volt_free(id);

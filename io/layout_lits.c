@@ -75,10 +75,11 @@ done:
     return st;
 }
 
-volt_status volt_lits_names(bool *out, const char *folder)
+volt_status volt_lits_names(bool *out, const char *folder, bool deep)
 {
     search s = {.first_only = true};
-    folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = FIRST_LOOK};
+    folder_walk walk = {
+        .visit = visit, .context = &s, .depth = deep ? DEPTH : 0, .limit = FIRST_LOOK};
     const volt_status st = volt_layout_walk(&walk, folder);
 
     *out = walk.stop;
@@ -88,7 +89,7 @@ volt_status volt_lits_names(bool *out, const char *folder)
 
 volt_status volt_lits_fits(bool *out, const opening *o)
 {
-    return volt_lits_names(out, o->ds->folder);
+    return volt_lits_names(out, o->ds->folder, true);
 }
 
 volt_status volt_lits_describe(opening *o)

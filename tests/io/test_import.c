@@ -37,6 +37,12 @@ static void data_sets_are_inputs(void **state)
     assert_ok(volt_inputs_list(&list, raw, 1, 1));
     assert_string_equal(list.item[0].id, "t");
     volt_case_list_clear(&list);
+    kit_write(LITS "/scan.nii", (kit_scan){0}); /* scans of its own come first */
+    unlink(LITS "/test-volume-3.nii");
+    assert_ok(volt_inputs_list(&list, lits, 1, 1));
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.item[0].id, "scan");
+    volt_case_list_clear(&list);
     assert_fails(volt_inputs_list(&list, brats, 1, 2), VOLT_EDATA, "takes 2 channels");
     unlink(TRAIN "/BraTS20_Training_001/BraTS20_Training_001_t2.nii.gz");
     assert_fails(volt_inputs_list(&list, one, 1, 4), VOLT_EDATA, "_t2.nii.gz");
