@@ -14,8 +14,8 @@ import argparse, json, os, shutil, statistics, subprocess, sys, tempfile, time
 def run(command, env):
     """Wall seconds and the peak resident MiB of the process tree's largest member."""
     start = time.perf_counter()
-    pid = os.spawnve(os.P_NOWAIT, command[0], command, env)
-    _, status, usage = os.wait4(pid, 0)
+    child = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
     if status:
         sys.exit(f"{' '.join(command)} failed")
     return time.perf_counter() - start, usage.ru_maxrss / 1024
