@@ -130,6 +130,31 @@ static void what_is_written_is_read(void **state)
     remove(MINE);
 }
 
+/* The n-th allocation fails, for every n: the right status, nothing held. */
+static void memory_may_run_out(void **state)
+{
+    static const char *const names[] = {MODELS "zip.pth", MODELS "legacy.pth"};
+    const size_t before = volt_mem_current();
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        volt_torch_file *file = NULL;
+        volt_status st = VOLT_ENOMEM;
+        int64_t n;
+        for (n = 1; st == VOLT_ENOMEM; n++) {
+            volt_mem_fail_after(n);
+            st = volt_torch_open(&file, names[i]);
+            volt_mem_fail_after(0);
+            if (st != VOLT_OK)
+                assert_int_equal(volt_mem_current(), before);
+        }
+        assert_int_equal(st, VOLT_OK);
+        assert_true(n > 10);
+        volt_torch_close(file);
+        assert_int_equal(volt_mem_current(), before);
+    }
+}
+
 static void other_files_are_named(void **state)
 {
     volt_torch_file *file = NULL;
@@ -157,7 +182,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_forms_hold_the_same), cmocka_unit_test(numbers_are_torchs),
         cmocka_unit_test(damaged_files_are_judged), cmocka_unit_test(what_is_written_is_read),
-        cmocka_unit_test(other_files_are_named),
+        cmocka_unit_test(memory_may_run_out),       cmocka_unit_test(other_files_are_named),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
