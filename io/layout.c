@@ -81,6 +81,8 @@ volt_status volt_layout_set_regions(volt_dataset_info *info, const known_region 
 {
     volt_status st;
 
+    if (count == 0)
+        return VOLT_OK;
     VOLT_TRY(st, done,
              volt_alloc_zero(&info->region, (size_t)count, sizeof *info->region, "regions"));
     for (int r = 0; r < count; r++) {

@@ -138,6 +138,7 @@ static void later_brats_years_are_told_apart(void **state)
 static void lits_labels_follow_their_volume(void **state)
 {
     static const volt_dataset_options nested = {.target = VOLT_TARGET_REGIONS};
+    const size_t before = volt_mem_current();
     volt_dataset *ds = NULL;
     volt_findings f = {0};
     volt_case_data d = {0};
@@ -171,6 +172,7 @@ static void lits_labels_follow_their_volume(void **state)
     assert_int_equal(ds->info.region[0].values, 2);
     assert_int_equal(ds->info.region[1].painted, 2);
     volt_dataset_close(ds);
+    assert_int_equal(volt_mem_current(), before);
 }
 
 static void lits_files_that_do_not_fit_are_errors(void **state)
