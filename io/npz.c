@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/mem.h"
+#include "volume/half.h"
 
 #define MAGIC       "\x93NUMPY"
 #define MAX_HEADER  ((size_t)64 << 10)
@@ -138,25 +139,6 @@ static volt_status read_shape(volt_npz_array *out, const npy *a)
     return VOLT_OK;
 }
 
-static float from_half(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
-    uint32_t bits = rest << 13;
-    float x;
-
-    if (rest >= 0x7c00)
-        bits |= 0x7f800000; /* infinite, NaN */
-    else
-        bits += rest >= 0x400 ? (uint32_t)112 << 23 : 0;
-    memcpy(&x, &bits, sizeof x);
-    if (rest < 0x400)
-        x = (float)rest * 0x1p-24f;
-    memcpy(&bits, &x, sizeof bits);
-    bits |= sign;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static void convert(float *out, const npy *a, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -165,7 +147,7 @@ static void convert(float *out, const npy *a, size_t count)
         double wide;
         if (a->item == 2) {
             memcpy(&half, at, sizeof half);
-            out[i] = from_half(half);
+            out[i] = volt_half_to_float(half);
         } else {
             memcpy(&wide, at, sizeof wide);
             out[i] = (float)wide;

@@ -79,13 +79,11 @@ static volt_box prepared_part(volt_box part, const int64_t shape[3], const int64
 
 /* ---- decoding ---- */
 
-static volt_logits logits_of(const job *j, int g)
+/* Scores of a group; halves are summed with their share already. */
+static volt_logits logits_of(const volt_group *g, const volt_stitch *s)
 {
-    const volt_stitch *s = &j->stitch[g];
-    const volt_group *group = &j->p->group[g];
-
     return (volt_logits){s->sum, s->low, s->room,
-                         1.0f / (float)(group->flips * group->networks)};
+                         s->half ? 1 : 1.0f / (float)(g->flips * g->networks), s->half};
 }
 
 /* Slices `low` <= z < `high` of the crop. */
@@ -100,7 +98,7 @@ static volt_status decode(job *j, int64_t low, int64_t high)
     if (volt_box_is_empty(box))
         return VOLT_OK;
     for (int g = 0; g < j->p->groups; g++)
-        logits[g] = logits_of(j, g);
+        logits[g] = logits_of(&j->p->group[g], &j->stitch[g]);
     return j->out->regions ? volt_decode_masks(j->decoder, j->out->regions, at, box, logits)
                            : volt_decode_labels(j->decoder, j->out->labels, at, box, logits);
 }
@@ -200,18 +198,17 @@ static volt_status open_job(job *j, const volt_scan *scan, volt_tiling *tiling, 
     *tiling = (volt_tiling){.what = what};
     for (int g = 0; g < j->p->groups; g++) {
         const int64_t *shape = scan->prepared[g].image->grid.n;
-        int64_t tiles, patch[3];
+        int64_t tiles, patch[3], room;
         part[g] = prepared_part(j->part, shape, crop);
         VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, &j->p->group[g], shape, &part[g]));
         tiling->total += tiles;
         volt_group_patch(patch, j->p, &j->p->group[g], shape);
         if (g == 0)
             VOLT_TRY(st, done, open_decoder(j, scan));
+        room = j->rolling ? volt_group_room(&j->p->group[g], shape[0], patch[0]) : shape[0];
         VOLT_TRY(st, done,
-                 volt_stitch_open(&j->stitch[g], j->p->scores, shape,
-                                  j->rolling
-                                      ? volt_group_room(&j->p->group[g], shape[0], patch[0])
-                                      : shape[0]));
+                 volt_stitch_open(&j->stitch[g], j->p->scores, shape, room,
+                                  volt_group_halves(j->p, shape, room)));
     }
     if (j->wanted->regions && volt_predictor_has_regions(j->p)) {
         volt_grid grid = j->turned;
@@ -236,7 +233,7 @@ static volt_status keep_scores(job *j)
         VOLT_TRY(st, done,
                  volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
         for (int g = 0; g < j->p->groups; g++)
-            logits[g] = logits_of(j, g);
+            logits[g] = logits_of(&j->p->group[g], &j->stitch[g]);
         volt_decode_norms(j->decoder, f->norms, logits);
     }
     for (int g = 0; g < j->p->groups; g++) {
@@ -313,11 +310,8 @@ volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
     j.own.channels = 1;
     VOLT_TRY(st, done, volt_orientation_transpose(&j.turn, f->frame.transpose_forward));
     j.turned = volt_orientation_grid(j.turn, &j.own);
-    for (int g = 0; g < p->groups; g++) {
-        const volt_stitch *s = &f->scores[g];
-        logits[g] = (volt_logits){s->sum, s->low, s->room,
-                                  1.0f / (float)(p->group[g].flips * p->group[g].networks)};
-    }
+    for (int g = 0; g < p->groups; g++)
+        logits[g] = logits_of(&p->group[g], &f->scores[g]);
     VOLT_TRY(st, done, volt_volume_create(&v, &j.turned, VOLT_F32));
     if (c == 0 && !volt_predictor_has_regions(p)) {
         for (int64_t i = 0; i < volt_grid_voxels(&v->grid); i++)

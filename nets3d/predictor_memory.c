@@ -15,6 +15,11 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+bool volt_group_halves(const volt_predictor *p, const int64_t shape[3], int64_t room)
+{
+    return volt_stitch_bytes(p->scores, shape, room, false) > (size_t)1 << 30;
+}
+
 /* Programs and tile buffers for a prepared scan of `shape`. */
 static volt_status group_bytes(size_t *out, const volt_predictor *p, const volt_group *g,
                                const int64_t shape[3])
@@ -76,6 +81,13 @@ volt_status volt_group_shape(int64_t out[3], int64_t before[3], const volt_group
     return volt_resample_shape(out, turned.n, spacing, target);
 }
 
+/* Whether preparing makes a copy of the scan with its axes in another order. */
+static bool is_turned(const volt_predictor *p, const volt_group *g)
+{
+    return *p->info.orientation || g->config->transpose_forward[0] != 0 ||
+           g->config->transpose_forward[1] != 1;
+}
+
 /* What all groups together need while a scan goes through them. */
 typedef struct sizes {
     size_t network, images, scores, prepare;
@@ -93,7 +105,7 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     const bool rolling = p->groups == 1 && !wanted->probabilities;
     const bool last = i + 1 == p->groups;
     size_t before, after, all, group = 0;
-    int64_t shape[3], patch[3];
+    int64_t shape[3], patch[3], room;
     volt_status st;
 
     VOLT_TRY(st, done, volt_group_shape(shape, s->own, g, grid));
@@ -111,15 +123,16 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     /* The scan (kept for the next group), its copy, the prepared ones so far. */
     s->prepare = larger(s->prepare,
                         (last ? 0 : before * pixel) + s->images +
-                            larger(2 * before * pixel + 4 * before,
+                            larger(larger(is_turned(p, g) ? 2 * before * pixel : 0,
+                                          before * pixel + 4 * before),
                                    before * pixel + larger(before, after) * pixel +
                                        volt_resample_scratch_bytes(s->own, shape, p->threads)));
     if (extra) /* the mask on both grids; then the image again with its channels */
         s->prepare = larger(s->prepare + 5 * before + 2 * after,
                             s->images + after * (2 * pixel + extra + 2));
     s->images += after * (pixel + extra);
-    s->scores += volt_stitch_bytes(p->scores, shape,
-                                   rolling ? volt_group_room(g, shape[0], patch[0]) : shape[0]);
+    room = rolling ? volt_group_room(g, shape[0], patch[0]) : shape[0];
+    s->scores += volt_stitch_bytes(p->scores, shape, room, volt_group_halves(p, shape, room));
     memcpy(s->decode.set[i].shape, shape, sizeof shape);
 done:
     return st;
@@ -129,8 +142,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
                                    const volt_grid *grid, const volt_wanted *wanted,
                                    const char *what)
 {
-    const bool turned = p->group[0].config->transpose_forward[0] != 0 ||
-                        p->group[0].config->transpose_forward[1] != 1;
+    const bool turned = is_turned(p, &p->group[0]);
     const bool regions = wanted->regions && volt_predictor_has_regions(p);
     const size_t back = *p->info.orientation ? 1 : 0; /* copies that turn back to the scan's */
     sizes s = {.decode = {.classes = p->scores, .sets = p->groups, .threads = p->threads}};

@@ -149,6 +149,10 @@ VOLT_MUST_USE volt_status volt_group_run(volt_predictor *p, volt_group *g,
 
 /* ---- memory ---- */
 
+/* Whether the scores of a prepared scan are summed in half precision: where in float32 they
+ * would take more than a GiB. Depends on the network and the scan alone. */
+bool volt_group_halves(const volt_predictor *p, const int64_t shape[3], int64_t room);
+
 /* Bytes of one scan's stages; see predictor_memory.c for what each holds. */
 typedef struct volt_predict_memory {
     size_t network; /* programs and tile buffers */

@@ -182,11 +182,13 @@ static volt_status run_batch(walk *w)
     VOLT_TRY(st, done, volt_program_output(w->g->program, 0, &scores, NULL));
     w->p->network_s += volt_seconds() - start;
     for (int i = 0; i < w->waiting; i++) {
-        const volt_stitch_tile tile = {.box = w->box[i],
-                                       .values = scores + (size_t)i * size,
-                                       .flip = w->g->flip[w->flip[i]],
-                                       .weight = w->g->weight,
-                                       .again = w->flip[i] > 0 || w->network > 0};
+        const volt_stitch_tile tile = {
+            .box = w->box[i],
+            .values = scores + (size_t)i * size,
+            .flip = w->g->flip[w->flip[i]],
+            .weight = w->g->weight,
+            .scale = w->t->stitch->half ? 1.0f / (float)(w->g->flips * w->g->networks) : 1,
+            .again = w->flip[i] > 0 || w->network > 0};
         volt_stitch_add(w->t->stitch, &tile, w->p->threads);
         if (w->flip[i] == w->g->flips - 1)
             volt_report_progress(w->cb, "tiles", ++w->t->done, w->t->total);
@@ -269,6 +271,11 @@ volt_status volt_group_run(volt_predictor *p, volt_group *g, const volt_volume *
 
     VOLT_TRY(st, done, volt_group_compile(p, g, shape));
     VOLT_TRY(st, done, plan_tiles(&w.tiles, p, g, shape));
+    for (int64_t i = 0; tiling->stitch->half && i < w.tiles.count; i++) {
+        const volt_box box = volt_tiles_box(&w.tiles, i);
+        if (is_wanted(tiling->part, box))
+            volt_stitch_expect(tiling->stitch, box, g->weight);
+    }
     for (int64_t z = 0, next; z < w.tiles.per_axis[0]; z = next) {
         bool wanted = false, last;
         int64_t done;

@@ -17,7 +17,7 @@ struct volt_decoder {
     float *work;
 };
 
-/* Scratch of a thread: a row before resampling, three rows after, and with several sets a row
+/* Scratch of a thread: five rows before resampling, three after, and with several sets a row
  * of every class. Whole cache lines: threads share none. */
 static int64_t row_floats(const volt_decode_options *o)
 {
@@ -25,7 +25,7 @@ static int64_t row_floats(const volt_decode_options *o)
 
     for (int s = 0; s < o->sets; s++)
         before = o->set[s].shape[2] > before ? o->set[s].shape[2] : before;
-    return (before + (3 + (o->sets > 1 ? 2 * o->classes : 0)) * o->to[2] + 63) / 64 * 64;
+    return (5 * before + (3 + (o->sets > 1 ? 2 * o->classes : 0)) * o->to[2] + 63) / 64 * 64;
 }
 
 size_t volt_decoder_bytes(const volt_decode_options *o)
@@ -129,14 +129,46 @@ static rows rows_of(const volt_decoder *d)
                   mine + 3 * n, mine + 3 * n + n * d->o.classes};
 }
 
+/* volt_linear_row of halves: the rows it reads are widened behind `mixed`. */
+static const float *half_row(float *out, float *mixed, const uint16_t *image,
+                             const volt_taps taps[3], int64_t z, int64_t y)
+{
+    const volt_resample_kernels *k = volt_resample_kernels_here();
+    const volt_taps *tz = &taps[0], *ty = &taps[1];
+    const float wz[2] = {tz->weight[z], tz->weight[tz->to + z]};
+    const float wy[2] = {ty->weight[y], ty->weight[ty->to + y]};
+    const int64_t at[2] = {tz->at[z], tz->next[z]}, line[2] = {ty->at[y], ty->next[y]};
+    const int64_t n = taps[2].from;
+    const int used = wz[0] * wy[0] == 1 ? 1 : 4;
+    const float *line_of[4];
+    float weight[4];
+
+    for (int i = 0; i < used; i++) {
+        k->widen(mixed + (i + 1) * n, image + (at[i / 2] * ty->from + line[i % 2]) * n, n);
+        line_of[i] = mixed + (i + 1) * n;
+        weight[i] = wz[i / 2] * wy[i % 2];
+    }
+    if (used == 4) {
+        k->blend(mixed, line_of, weight, n);
+        line_of[0] = mixed;
+    }
+    if (taps[2].kind == VOLT_TAPS_KEEP)
+        return line_of[0];
+    k->linear(out, line_of[0], &taps[2]);
+    return out;
+}
+
 /* The scores of class c in row (z, y) of set s, not scaled. */
 static const float *score_row(const volt_decoder *d, float *out, float *mixed,
                               const volt_logits *l, int s, int64_t c, int64_t z, int64_t y)
 {
     const int64_t *shape = d->o.set[s].shape;
-    const float *image = l[s].data + (c * l[s].held - l[s].low) * shape[1] * shape[2];
+    const int64_t at = (c * l[s].held - l[s].low) * shape[1] * shape[2];
 
-    return volt_linear_row(volt_resample_kernels_here(), out, mixed, image, d->taps[s], z, y);
+    if (l[s].half)
+        return half_row(out, mixed, l[s].half + at, d->taps[s], z, y);
+    return volt_linear_row(volt_resample_kernels_here(), out, mixed, l[s].data + at, d->taps[s],
+                           z, y);
 }
 
 static void add_sigmoid(float *sum, const float *score, float scale, float share, int64_t n)

@@ -26,9 +26,10 @@ VOLT_BEGIN_DECLS
 
 /* Scores of one network, or the slices of them that are there. */
 typedef struct volt_logits {
-    const float *data; /* (classes, held, Y, X): one score per class or region; borrowed */
-    int64_t low, held; /* slices low <= z < low + held of shape[0] */
-    float scale;       /* a score is data * scale, > 0 */
+    const float *data;    /* (classes, held, Y, X): one score per class or region; borrowed */
+    int64_t low, held;    /* slices low <= z < low + held of shape[0] */
+    float scale;          /* a score is data * scale, > 0 */
+    const uint16_t *half; /* the scores in half precision, where `data` is NULL */
 } volt_logits;
 
 /* The grid that one set of scores lies on. */

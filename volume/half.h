@@ -1,4 +1,5 @@
-/* half.h - rounding to half precision, for agreeing with libraries that compute in it. */
+/* half.h - half precision (1 + 5 + 10 bits): for agreeing with libraries that compute in it,
+ * and for sums too large to hold in float32. */
 #ifndef VOLT_VOLUME_HALF_H
 #define VOLT_VOLUME_HALF_H
 #include <math.h>
@@ -34,6 +35,42 @@ static inline float volt_half_value(uint16_t half)
     bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+static inline float volt_half_to_float(uint16_t h)
+{
+    const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
+    uint32_t bits = rest << 13;
+    float x;
+
+    if (rest < 0x400) { /* subnormal halves are multiples of 2^-24 */
+        x = (float)rest * 0x1p-24f;
+        memcpy(&bits, &x, sizeof bits);
+    } else {
+        bits += rest < 0x7c00 ? (uint32_t)112 << 23 : (uint32_t)224 << 23;
+    }
+    bits |= sign;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* The nearest half, ties to even; what is too large becomes infinite, NaN stays NaN. */
+static inline uint16_t volt_float_to_half(float x)
+{
+    const float size = fabsf(x);
+    uint32_t bits;
+    uint16_t h;
+
+    if (!(size < 65520)) {
+        h = isnan(x) ? 0x7e00 : 0x7c00;
+    } else if (size < 0x1p-14f) {
+        h = (uint16_t)rintf(size * 0x1p24f);
+    } else {
+        memcpy(&bits, &size, sizeof bits);
+        bits += 0xfff + (bits >> 13 & 1);
+        h = (uint16_t)((bits >> 13) - (112 << 10));
+    }
+    return (uint16_t)(h | (signbit(x) ? 0x8000 : 0));
 }
 
 #endif

@@ -1,3 +1,7 @@
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
+#include "volume/half.h"
 #include "base/isa.h"
 #include "volume/resample_parts.h"
 
@@ -150,6 +154,32 @@ static void larger(float *best, uint16_t *which, const float *value, uint16_t la
     }
 }
 
+static void widen(float *out, const uint16_t *in, int64_t n)
+{
+    int64_t i = 0;
+
+#ifdef __F16C__
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(
+            out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
+#endif
+    for (; i < n; i++)
+        out[i] = volt_half_to_float(in[i]);
+}
+
+static void narrow(uint16_t *out, const float *in, int64_t n)
+{
+    int64_t i = 0;
+
+#ifdef __F16C__
+    for (; i + 8 <= n; i += 8)
+        _mm_storeu_si128((__m128i *)(void *)(out + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(in + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i < n; i++)
+        out[i] = volt_float_to_half(in[i]);
+}
+
 extern const volt_resample_kernels VOLT_ISA_NAME(volt_resample_kernels);
-const volt_resample_kernels VOLT_ISA_NAME(volt_resample_kernels) = {columns, rows, blend,
-                                                                    linear, larger};
+const volt_resample_kernels VOLT_ISA_NAME(volt_resample_kernels) = {
+    columns, rows, blend, linear, larger, widen, narrow};

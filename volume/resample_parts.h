@@ -64,6 +64,9 @@ typedef struct volt_resample_kernels {
     void (*linear)(float *out, const float *row, const volt_taps *taps);
     /* Where value[i] > best[i]: best[i] = value[i], which[i] = label. */
     void (*larger)(float *best, uint16_t *which, const float *value, uint16_t label, int64_t n);
+    /* Half precision to float32 and back, as volume/half.h. */
+    void (*widen)(float *out, const uint16_t *in, int64_t n);
+    void (*narrow)(uint16_t *out, const float *in, int64_t n);
 } volt_resample_kernels;
 
 /* Those of this machine's instruction set. */

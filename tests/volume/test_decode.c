@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "tests/fixture.h"
+#include "volume/half.h"
 
 static npy fixture(const char *name, const char *part, const char *descr)
 {
@@ -31,7 +32,7 @@ static void check_argmax(const char *name, volt_dtype dtype, int axis)
     npy margin = fixture(name, "margin", "<f4");
     const int64_t low[3] = {1, 2, 3};
     const int64_t n[3] = {out.shape[0] + 2, out.shape[1] + 3, out.shape[2] + 5};
-    const volt_logits logits = {in.data, 0, in.shape[1], 0.125f};
+    const volt_logits logits = {in.data, 0, in.shape[1], 0.125f, NULL};
     const volt_grid g = volt_grid_make(n, 1, (double[]){1, 1, 1});
     volt_volume *v[2] = {NULL, NULL};
     int64_t compared = 0;
@@ -88,7 +89,7 @@ static void the_lowest_of_equal_classes_wins(void **state)
     static const int64_t one[3] = {1, 1, 1}, two[3] = {2, 2, 2}, origin[3] = {0, 0, 0};
     static const uint16_t values[3] = {7, 300, 9};
     const float data[3] = {1, 1, 0};
-    const volt_logits logits = {data, 0, 1, 1};
+    const volt_logits logits = {data, 0, 1, 1, NULL};
     const volt_grid g = volt_grid_make(two, 1, (double[]){1, 1, 1});
     volt_decode_options o = one_set(3, one, two, VOLT_NO_AXIS, 2);
     volt_volume *v = NULL;
@@ -157,7 +158,7 @@ static void make(made *m, bool regions, int sets)
             ((float *)m->score[s]->data)[i] = 6 * (float)volt_rng_normal(&rng);
         memcpy(m->o.set[s].shape, shapes[s], sizeof shapes[s]);
         m->o.set[s].separate_axis = axis;
-        m->logits[s] = (volt_logits){m->score[s]->data, 0, shapes[s][0], (float)scale};
+        m->logits[s] = (volt_logits){m->score[s]->data, 0, shapes[s][0], (float)scale, NULL};
         assert_ok(volt_resample_image(&big, m->score[s], result, VOLT_LINEAR, axis, 1));
         for (int64_t i = 0; i < m->voxels; i++) {
             const float *x = (const float *)big->data + i;
@@ -310,7 +311,7 @@ static void parts_give_what_the_whole_gives(void **state)
             memcpy(some + c * held * 104, (const float *)m.score[0]->data + (c * 6 + low) * 104,
                    (size_t)(held * 104) * sizeof *some);
         assert_ok(volt_decode_labels(d, parts, origin, box,
-                                     &(volt_logits){some, low, held, m.logits[0].scale}));
+                                     &(volt_logits){some, low, held, m.logits[0].scale, NULL}));
         volt_free(some);
         ready = now;
     }
@@ -322,6 +323,44 @@ static void parts_give_what_the_whole_gives(void **state)
     unmake(&m);
 }
 
+/* Scores in half precision give the labels of the same scores in float32. */
+static void halves_decode_as_floats(void **state)
+{
+    const volt_grid g = volt_grid_make(result, 1, (double[]){1, 1, 1});
+    volt_volume *labels[2] = {NULL, NULL};
+    volt_decoder *d = NULL;
+    uint16_t *half;
+    made m;
+
+    (void)state;
+    make(&m, false, 2);
+    for (int s = 0; s < 2; s++) {
+        float *x = m.score[s]->data;
+        for (int64_t i = 0; i < CLASSES * volt_grid_voxels(&m.score[s]->grid); i++)
+            x[i] = volt_half_to_float(volt_float_to_half(x[i]));
+    }
+    for (int k = 0; k < 2; k++) {
+        for (int s = 0; s < 2; s++)
+            m.o.set[s].separate_axis = s == 1 ? 0 : VOLT_NO_AXIS;
+        assert_ok(volt_decoder_open(&d, &m.o));
+        assert_ok(volt_volume_create(&labels[k], &g, VOLT_U8));
+        const int64_t count = CLASSES * volt_grid_voxels(&m.score[0]->grid);
+        assert_ok(volt_alloc(&half, (size_t)count * sizeof *half, "a test"));
+        for (int64_t i = 0; k == 1 && i < count; i++)
+            half[i] = volt_float_to_half(((float *)m.score[0]->data)[i]);
+        if (k == 1)
+            m.logits[0].half = half;
+        assert_ok(
+            volt_decode_labels(d, labels[k], origin, volt_box_of_shape(result), m.logits));
+        volt_free(half);
+        volt_decoder_free(d);
+    }
+    assert_memory_equal(labels[0]->data, labels[1]->data, volt_volume_bytes(labels[0]));
+    volt_volume_free(labels[1]);
+    volt_volume_free(labels[0]);
+    unmake(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +368,7 @@ int main(void)
         cmocka_unit_test(the_lowest_of_equal_classes_wins),
         cmocka_unit_test(probabilities_and_labels_agree_with_slow_ones),
         cmocka_unit_test(regions_have_masks_of_their_own),
+        cmocka_unit_test(halves_decode_as_floats),
         cmocka_unit_test(parts_give_what_the_whole_gives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

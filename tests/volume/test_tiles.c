@@ -1,5 +1,6 @@
 #include "tests/fixture.h"
 #include "base/rng.h"
+#include "volume/half.h"
 #include "volume/stitch.h"
 #include "volume/tiles.h"
 
@@ -68,7 +69,7 @@ static void maps_agree_with_peers(void **state)
 
 /* Tiles that are the image itself give the image back, whatever sticks out or is mirrored, and
  * however few slices are held; `room` 0 = all. */
-static void stitch(const int64_t n[3], int flips, bool rolling)
+static void stitch(const int64_t n[3], int flips, bool rolling, bool half)
 {
     const int64_t patch[3] = {4, 8, 8}, voxels = n[0] * n[1] * n[2];
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
@@ -83,7 +84,9 @@ static void stitch(const int64_t n[3], int flips, bool rolling)
     for (int64_t i = 0; i < 2 * voxels; i++)
         image[i] = (float)volt_rng_normal(&rng);
     assert_ok(volt_tiles_plan(&t, n, patch, 0.5, VOLT_TILES_NNUNET));
-    assert_ok(volt_stitch_open(&s, 2, n, rolling ? volt_stitch_room(n[0], 4) : n[0]));
+    assert_ok(volt_stitch_open(&s, 2, n, rolling ? volt_stitch_room(n[0], 4) : n[0], half));
+    for (int64_t i = 0; half && i < t.count; i++)
+        volt_stitch_expect(&s, volt_tiles_box(&t, i), weight);
     for (int64_t z = 0; z < t.per_axis[0]; z++) {
         const int64_t row = t.per_axis[1] * t.per_axis[2];
         const int64_t done = z + 1 < t.per_axis[0] ? t.start[0][z + 1] : n[0];
@@ -92,15 +95,23 @@ static void stitch(const int64_t n[3], int flips, bool rolling)
             for (int f = 0; f < flips; f++) {
                 const bool flip[3] = {f & 1, f >> 1 & 1, f >> 2 & 1};
                 volt_tile_read(tile, box, image, 2, n, flip, 2);
-                volt_stitch_add(&s, &(volt_stitch_tile){box, tile, flip, weight, f > 0}, 2);
+                volt_stitch_add(&s,
+                                &(volt_stitch_tile){.box = box,
+                                                    .values = tile,
+                                                    .flip = flip,
+                                                    .weight = weight,
+                                                    .again = f > 0},
+                                2);
             }
         }
         assert_true(volt_stitch_finish(&s, done, 2));
         for (; seen < done * n[1] * n[2]; seen++) {
             for (int64_t c = 0; c < 2; c++) {
                 const int64_t at = seen + (c * s.room - s.low) * n[1] * n[2];
-                const double mean = (double)s.sum[at] / flips;
-                assert_true(fabs(mean - (double)image[c * voxels + seen]) < 1e-5);
+                const double want = (double)image[c * voxels + seen];
+                const double mean =
+                    (double)(half ? volt_half_to_float(s.half[at]) : s.sum[at]) / flips;
+                assert_true(fabs(mean - want) < (half ? 0.02 * (0.1 + fabs(want)) : 1e-5));
             }
         }
         if (rolling)
@@ -118,10 +129,36 @@ static void stitched_tiles_give_the_image_back(void **state)
 
     (void)state;
     for (int k = 0; k < 4; k++) {
-        stitch(images[k], 1, false);
-        stitch(images[k], 8, false);
-        stitch(images[k], 8, true);
+        stitch(images[k], 1, false, false);
+        stitch(images[k], 8, false, false);
+        stitch(images[k], 8, true, false);
+        stitch(images[k], 8, true, true);
     }
+}
+
+/* Every half there is comes back; between two of them the nearer is taken, ties to even. */
+static void halves_come_back(void **state)
+{
+    int64_t checked = 0;
+
+    (void)state;
+    for (uint32_t h = 0; h < 0x7c00; h++) {
+        const float x = volt_half_to_float((uint16_t)h);
+        const float next = volt_half_to_float((uint16_t)(h + 1));
+        assert_int_equal(volt_float_to_half(x), h);
+        assert_int_equal(volt_float_to_half(-x), h | 0x8000);
+        if (h + 1 < 0x7c00) {
+            assert_int_equal(volt_float_to_half(0.5f * (x + next)), h % 2 ? h + 1 : h);
+            assert_int_equal(volt_float_to_half(0.75f * x + 0.25f * next), h);
+            checked++;
+        }
+    }
+    assert_true(volt_half_to_float(0x3c00) == 1 && volt_half_to_float(0x7bff) == 65504);
+    assert_int_equal(volt_float_to_half(65519), 0x7bff);
+    assert_int_equal(volt_float_to_half(65520), 0x7c00);
+    assert_true(isinf(volt_half_to_float(0x7c00)) && isnan(volt_half_to_float(0x7e00)));
+    assert_int_equal(volt_float_to_half(NAN) & 0x7c00, 0x7c00);
+    assert_int_equal(checked, 0x7bff);
 }
 
 static void a_score_that_is_not_finite_is_noticed(void **state)
@@ -131,7 +168,7 @@ static void a_score_that_is_not_finite_is_noticed(void **state)
     volt_stitch s;
 
     (void)state;
-    assert_ok(volt_stitch_open(&s, 1, n, 2));
+    assert_ok(volt_stitch_open(&s, 1, n, 2, false));
     volt_stitch_add(&s, &(volt_stitch_tile){.box = volt_box_of_shape(n), .values = values}, 1);
     assert_true(volt_stitch_finish(&s, 1, 2));
     assert_false(volt_stitch_finish(&s, 2, 2));
@@ -161,7 +198,7 @@ static void a_small_image_is_padded_around(void **state)
                 tile[y * 6 + x] ==
                 (y >= 1 && y <= 2 && x >= 1 && x <= 3 ? image[(y - 1) * 3 + x - 1] : 0));
     }
-    assert_ok(volt_stitch_open(&s, 1, image_shape, 1));
+    assert_ok(volt_stitch_open(&s, 1, image_shape, 1, false));
     volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = tile}, 1);
     volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = tile, .again = true}, 1);
     for (int i = 0; i < 6; i++) {
@@ -186,7 +223,7 @@ static void bits_do_not_depend_on_threads(void **state)
         weight[i] = 1 + (float)volt_rng_uniform(&rng);
     for (int threads = 1; threads < 6; threads++) {
         volt_stitch s;
-        assert_ok(volt_stitch_open(&s, 2, n, n[0]));
+        assert_ok(volt_stitch_open(&s, 2, n, n[0], false));
         volt_stitch_add(&s, &(volt_stitch_tile){.box = box, .values = values, .weight = weight},
                         threads);
         if (threads == 1)
@@ -220,6 +257,7 @@ int main(void)
         cmocka_unit_test(positions_agree_with_peers),
         cmocka_unit_test(maps_agree_with_peers),
         cmocka_unit_test(stitched_tiles_give_the_image_back),
+        cmocka_unit_test(halves_come_back),
         cmocka_unit_test(a_score_that_is_not_finite_is_noticed),
         cmocka_unit_test(a_small_image_is_padded_around),
         cmocka_unit_test(bits_do_not_depend_on_threads),
