@@ -188,8 +188,7 @@ done:
 
 static double rate_now(const volt_session *s)
 {
-    return volt_optimizer_rate(&s->recipe.recipe.optimizer,
-                               volt_train_state_progress(&s->state));
+    return volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
 }
 
 /* Epochs of the length asked for; 0: to be measured, since nothing was trained yet. */

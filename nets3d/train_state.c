@@ -338,6 +338,17 @@ double volt_train_state_progress(const volt_train_state *s)
                                     (double)(end - s->anchor);
 }
 
+double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_options *options)
+{
+    volt_train_state at = *s;
+
+    if (options->schedule == VOLT_SCHEDULE_POLY) {
+        const int64_t start = s->epoch * s->iterations;
+        at.iteration = start > s->anchor ? start : s->anchor;
+    }
+    return volt_optimizer_rate(options, volt_train_state_progress(&at));
+}
+
 /* ---- comparing plans ---- */
 
 /* Appends to `where` as long as there is room. */

@@ -28,8 +28,11 @@ typedef struct volt_train_state {
 
 /* The state before the first iteration. */
 volt_train_state volt_train_state_first(const volt_recipe *recipe);
-/* Share of the schedule done, in [0,1]; the learning rate follows it. */
+/* Share of the schedule done, in [0,1]. */
 double volt_train_state_progress(const volt_train_state *s);
+/* Learning rate of the iteration under way. The polynomial schedule moves at the start of each
+ * epoch, as nnU-Net's does; the others with every iteration. */
+double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_options *options);
 
 VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_state *s);
 /* `name` is the checkpoint's, for messages. VOLT_EFORMAT. */

@@ -74,8 +74,7 @@ static volt_status diverged(const volt_session *s, const volt_batch *b, const ch
 
 static volt_status step(volt_session *s, const volt_batch *b, double *loss, double *norm)
 {
-    const double lr =
-        volt_optimizer_rate(&s->recipe.recipe.optimizer, volt_train_state_progress(&s->state));
+    const double lr = volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
     volt_loss_result result = {0};
     volt_status st;
 
@@ -279,8 +278,7 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
     char score[128] = "";
 
     last.iteration--;
-    line.lr =
-        volt_optimizer_rate(&s->recipe.recipe.optimizer, volt_train_state_progress(&last));
+    line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
     if (t->validation_iterations)
         snprintf(score, sizeof score, ", validation %.4f, Dice %.4f (average %.4f, best %.4f)",
                  validation_loss, t->mean_dice, t->ema, t->best_ema);

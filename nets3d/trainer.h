@@ -34,8 +34,7 @@ typedef struct volt_param_rule {
     double scale;
 } volt_param_rule;
 
-/* How a network is trained. Plain value. The learning rate follows the schedule from iteration
- * to iteration (nnU-Net moves it once an epoch). */
+/* How a network is trained. Plain value. */
 typedef struct volt_recipe {
     int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
     int64_t batch;                                     /* 0 = the plan's */

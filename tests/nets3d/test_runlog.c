@@ -211,6 +211,35 @@ static void progress_runs_from_the_anchor_to_one(void **state)
     assert_true(volt_train_state_progress(&s) == 1);
 }
 
+/* nnU-Net: lr (1 - epoch / epochs)^0.9 throughout an epoch. */
+static void the_polynomial_rate_moves_at_epochs(void **state)
+{
+    const volt_recipe recipe = volt_recipe_nnunet();
+    volt_optimizer_options cosine = recipe.optimizer;
+    volt_train_state s = volt_train_state_first(&recipe);
+    double rate;
+
+    (void)state;
+    s.epoch = 300;
+    s.iteration = 300 * 250;
+    rate = volt_train_state_rate(&s, &recipe.optimizer);
+    assert_true(fabs(rate - 0.01 * pow(1 - 0.3, 0.9)) < 1e-15);
+    s.iteration += 249;
+    assert_true(volt_train_state_rate(&s, &recipe.optimizer) == rate);
+    s.epoch++;
+    s.iteration++;
+    assert_true(volt_train_state_rate(&s, &recipe.optimizer) < rate);
+    s.anchor = s.iteration + 100; /* another length, asked for within the epoch */
+    s.anchor_progress = 0.5;
+    s.iteration += 120;
+    rate = volt_train_state_rate(&s, &recipe.optimizer);
+    assert_true(fabs(rate - 0.01 * pow(0.5, 0.9)) < 1e-15);
+    cosine.schedule = VOLT_SCHEDULE_COSINE;
+    rate = volt_train_state_rate(&s, &cosine);
+    s.iteration++;
+    assert_true(volt_train_state_rate(&s, &cosine) < rate);
+}
+
 static void differences_are_named_by_their_path(void **state)
 {
     char where[64], tiny[8];
@@ -237,6 +266,7 @@ int main(void)
         cmocka_unit_test(recipes_of_older_checkpoints_are_read),
         cmocka_unit_test(nonsense_in_a_state_is_refused),
         cmocka_unit_test(progress_runs_from_the_anchor_to_one),
+        cmocka_unit_test(the_polynomial_rate_moves_at_epochs),
         cmocka_unit_test(differences_are_named_by_their_path),
     };
 

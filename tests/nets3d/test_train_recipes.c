@@ -347,7 +347,7 @@ static void changed_lengths_move_the_rate_and_resume(void **state)
     assert_same_run("run-whole", "run-killed");
     line = last_line("run-whole");
     assert_true(fabs(json_number_value(json_object_get(line, "lr")) -
-                     0.01 * pow(1 - 11.0 / 12, 0.9)) < 1e-12);
+                     0.01 * pow(1 - 2.0 / 3, 0.9)) < 1e-12);
     json_decref(line);
     remove_folder("run-killed");
     remove_folder("run-whole");
