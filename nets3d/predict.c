@@ -11,7 +11,8 @@
 #include "nets3d/predict_write.h"
 #include "volume/orient.h"
 
-#define MIB (1.0 / (1 << 20))
+#define MANY_PASSES 32 /* from which on one more does not matter */
+#define MIB         (1.0 / (1 << 20))
 
 /* One scan on its way. */
 typedef struct item {
@@ -44,7 +45,8 @@ typedef struct job {
     const volt_case_list *cases;
     const volt_predict_output *out;
     volt_wanted wanted;
-    bool *skip; /* per case: its files are there */
+    int64_t passes[VOLT_PREDICT_MAX_GROUPS]; /* of the network, for all cases */
+    bool *skip;                              /* per case: its files are there */
     const volt_callbacks *cb;
     volt_predict_result result;
 
@@ -317,6 +319,22 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Adds up the passes that a scan of this grid takes, nothing cropped, per group. */
+static volt_status count_passes(job *j, const volt_grid *grid)
+{
+    int64_t shape[3], before[3], tiles;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->p->groups; i++) {
+        const volt_group *g = &j->p->group[i];
+        VOLT_TRY(st, done, volt_group_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, g, shape, NULL));
+        j->passes[i] += tiles * g->flips;
+    }
+done:
+    return st;
+}
+
 /* The most that any of the scans needs in each stage, judged from the files' headers. */
 static volt_status most_memory(volt_predict_memory *out, job *j)
 {
@@ -339,8 +357,37 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         most.compute = larger(most.compute, m.compute);
         most.ready = larger(most.ready, m.ready);
         most.write = larger(most.write, m.write);
+        VOLT_TRY(st, done, count_passes(j, &grid));
     }
     *out = most;
+done:
+    return st;
+}
+
+/* Says how long the network will take, from one pass of each group on an empty tile; where
+ * there are so few passes that this would cost time itself, nothing. */
+static volt_status announce_time(job *j)
+{
+    double seconds = 0;
+    int64_t passes = 0;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->p->groups; i++) {
+        const volt_group *g = &j->p->group[i];
+        double start;
+        if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
+            return VOLT_OK;
+        memset(g->input, 0,
+               (size_t)(g->batch * g->config->net.in_channels * g->patch[0] * g->patch[1] *
+                        g->patch[2]) *
+                   sizeof *g->input);
+        start = volt_seconds();
+        VOLT_TRY(st, done, volt_program_forward(g->program, g->input, 0));
+        seconds += (volt_seconds() - start) / g->batch * (double)j->passes[i];
+        passes += j->passes[i];
+    }
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %lld passes", seconds,
+                (long long)passes);
 done:
     return st;
 }
@@ -367,7 +414,7 @@ static volt_status announce(job *j)
                          "prediction needs %.0f MiB for the largest scan, this machine has "
                          "%.0f MiB",
                          (double)alone * MIB, (double)machine * MIB);
-    return VOLT_OK;
+    return j->out->roi ? VOLT_OK : announce_time(j);
 }
 
 /* ---- all together ---- */

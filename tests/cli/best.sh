@@ -52,6 +52,10 @@ expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" 
     "${fast[@]}"
 [ "$(ls "$SCRATCH"/killed/*.nii.gz | wc -l)" -eq 6 ] || fail "not all cases are there"
 
+# Where many passes are needed their time is told before.
+expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/timed" "${fast[@]}" --step 0.2
+err_has '^time: about [0-9]+ s in the network, [0-9]+ passes'
+
 # Validation predictions of the folds, and what is best.
 for run in run3d run2d; do
     expect 10 "$VOLT" best "$SCRATCH/$run" --truth "$data" -o "$SCRATCH/never"
