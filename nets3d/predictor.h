@@ -3,7 +3,8 @@
  *
  * As nnU-Net v2 (tiles half a patch apart, Gaussian weights, average of the logits over all
  * allowed mirrorings and over the folds of a run, linear resampling of logits), but with fp32
- * sums; or with MONAI's tiles and weights. Only the slices that tiles still change are held.
+ * sums (half precision where they would take more than a GiB); or with MONAI's tiles and
+ * weights. Only the slices that tiles still change are held.
  *
  * Ensembles  runs of the same plan and configuration share one network's memory: their logits
  *            are averaged. Runs of different plans or configurations (2d and 3d_fullres, ...)

@@ -123,8 +123,7 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     /* The scan (kept for the next group), its copy, the prepared ones so far. */
     s->prepare = larger(s->prepare,
                         (last ? 0 : before * pixel) + s->images +
-                            larger(larger(is_turned(p, g) ? 2 * before * pixel : 0,
-                                          before * pixel + 4 * before),
+                            larger(2 * before * pixel + 4 * before,
                                    before * pixel + larger(before, after) * pixel +
                                        volt_resample_scratch_bytes(s->own, shape, p->threads)));
     if (extra) /* the mask on both grids; then the image again with its channels */
