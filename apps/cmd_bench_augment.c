@@ -38,8 +38,8 @@ typedef struct bench_augment {
 static void fill(bench_augment *b)
 {
     const int64_t *n = b->source.shape, voxels = n[0] * n[1] * n[2];
-    double wave[3][1024 * 2 + 1],
-        square[3][1024 * 2 + 1]; /* a box is less than twice a patch */
+    /* A box is less than twice a patch. */
+    double wave[3][1024 * 2 + 1] = {{0}}, square[3][1024 * 2 + 1] = {{0}};
 
     for (int a = 0; a < 3; a++) {
         const double half = 0.5 * (double)(n[a] > 1 ? n[a] - 1 : 1);

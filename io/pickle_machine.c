@@ -22,7 +22,7 @@ struct volt_pickle {
     size_t stored_count, stored_room;
 };
 
-volt_status volt_pickle_damaged(const pickle_machine *m, const char *what)
+volt_status(volt_pickle_damaged)(const pickle_machine *m, const char *what)
 {
     return volt_fail(VOLT_EFORMAT, "%s is damaged: its pickle, at byte %zu, %s", m->name, m->at,
                      what);

@@ -557,7 +557,7 @@ done:
 
 static volt_status open_either(volt_torch_file *file)
 {
-    unsigned char start[sizeof legacy_start];
+    unsigned char start[sizeof legacy_start] = {0};
     volt_map map = {0};
     size_t bytes;
     volt_status st = volt_map_open(&map, file->path);

@@ -1,6 +1,7 @@
 /* Reading zip archives. Everything is judged on opening except CRCs. */
 #include "io/zip.h"
 
+#include <assert.h>
 #include <libdeflate.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +36,8 @@ bool volt_zip_is(const void *data, size_t bytes)
 
 bool volt_zip_name_is_good(const char *name, size_t bytes)
 {
-    if (bytes < 1 || bytes > ZIP_MAX_NAME || name[0] == '/' || !volt_is_utf8(name, bytes))
+    if (!name || bytes < 1 || bytes > ZIP_MAX_NAME || name[0] == '/' ||
+        !volt_is_utf8(name, bytes))
         return false;
     for (size_t i = 0; i < bytes; i++) {
         const bool starts = i == 0 || name[i - 1] == '/';
@@ -302,9 +304,10 @@ static volt_status read_members(volt_zip *zip, const directory *d)
     name = zip->names;
     for (uint64_t i = 0; i < d->entries; i++) {
         volt_zip_member *m = &zip->member[i];
-        entry e;
+        entry e = {0};
         VOLT_TRY(st, done, read_entry(&e, at, left, zip));
         VOLT_TRY(st, done, judge_entry(&e, zip));
+        assert(e.name);
         memcpy(name, e.name, e.name_bytes);
         name[e.name_bytes] = '\0';
         m->name = name;

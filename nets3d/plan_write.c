@@ -158,7 +158,8 @@ static json_t *config_of(bool *ok, const volt_plan *plan, const volt_plan_config
         set(ok, o, "slices", json_integer(c->slices));
     if (c->whole)
         set(ok, o, "whole_volume", json_true());
-    if (memcmp(c->transpose_forward, plan->transpose_forward, sizeof c->transpose_forward)) {
+    if (memcmp(c->transpose_forward, plan->transpose_forward, sizeof c->transpose_forward) !=
+        0) {
         set(ok, o, "transpose_forward", ints_of(c->transpose_forward, 3));
         set(ok, o, "transpose_backward", ints_of(c->transpose_backward, 3));
     }

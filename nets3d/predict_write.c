@@ -278,7 +278,7 @@ static volt_status write_masks(const volt_predict_output *o, const volt_predicto
     const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
     volt_volume *mask = NULL;
     char *folder = NULL;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
     for (int i = 0; i < mask_count(p); i++) {
         VOLT_TRY(st, done, volt_volume_create(&mask, &f->labels->grid, VOLT_U8));

@@ -1,6 +1,7 @@
 /* One scan on its way to the network, in nnU-Net's order. */
 #include "nets3d/preprocess.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -234,6 +235,7 @@ volt_status volt_prepare_mask(volt_volume **mask, const volt_prepared *frame,
     VOLT_TRY(st, done, shrink_labels(&v, threads));
     VOLT_TRY(st, done, transpose(&v, frame->transpose_forward, threads));
     VOLT_TRY(st, done, volt_volume_crop_in_place(v, frame->crop));
+    assert(v);
     if (memcmp(shape, v->grid.n, sizeof v->grid.n) != 0) {
         VOLT_TRY(st, done,
                  volt_resample_labels(&made, v, shape, config->seg.order, axis, threads));

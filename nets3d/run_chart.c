@@ -172,7 +172,7 @@ static volt_status make_room(builder *b)
 
     VOLT_TRY(st, done, volt_alloc_zero(&c->panel, (size_t)panels, sizeof *c->panel, "a chart"));
     VOLT_TRY(st, done, volt_alloc_zero(&c->line, (size_t)lines, sizeof *c->line, "a chart"));
-    st = volt_alloc_zero(&c->text, (size_t)(2 * b->count + MOST_CLASS_PANELS), sizeof *c->text,
+    st = volt_alloc_zero(&c->text, 2 * (size_t)b->count + MOST_CLASS_PANELS, sizeof *c->text,
                          "a chart");
 done:
     return st;

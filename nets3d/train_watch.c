@@ -10,13 +10,14 @@
 
 static void look_at_rate(volt_session *s, double lr)
 {
+    const int64_t iterations = s->state.epochs * s->state.iterations;
+
     if (lr > 0 || s->watch.told_rate)
         return;
     s->watch.told_rate = true;
     volt_report(s->cb, VOLT_LOG_WARNING,
                 "the learning rate is 0 at iteration %lld of %lld: nothing is learned",
-                (long long)s->state.iteration,
-                (long long)(s->state.epochs * s->state.iterations));
+                (long long)s->state.iteration, (long long)iterations);
 }
 
 static void look_at_disk(volt_session *s)

@@ -131,7 +131,7 @@ static volt_status take(transfer *t, float *flat, const volt_param *p)
 {
     const int64_t index = volt_weights_find(t->weights, p->name);
     const volt_tensor_view *v;
-    int64_t extents[5];
+    int64_t extents[5] = {0};
 
     if (index < 0)
         return misfit(t, p, NULL);

@@ -137,7 +137,8 @@ static bool substitute(char out[MAX_NAME + 1], const char *pattern,
         const size_t bytes = wild ? length[stars] : 1;
         if (used + bytes > MAX_NAME)
             return false;
-        memcpy(out + used, from, bytes);
+        if (bytes)
+            memcpy(out + used, from, bytes);
         used += bytes;
         stars += wild;
     }
@@ -150,8 +151,8 @@ static const char *source_of(char room[MAX_NAME + 1], const char *name,
                              const volt_name_map *map)
 {
     for (size_t i = 0; map && i < map->count; i++) {
-        const char *star[MAX_STARS];
-        size_t length[MAX_STARS];
+        const char *star[MAX_STARS] = {0};
+        size_t length[MAX_STARS] = {0};
         if (fits(name, map->rule[i].to, star, length) &&
             substitute(room, map->rule[i].from, star, length))
             return room;

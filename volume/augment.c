@@ -496,6 +496,7 @@ static void change_gamma(const job *j, float *x, double gamma, float sign)
 static void change_channel(const job *j, int32_t channel)
 {
     const volt_augment_channel *c = &j->draw->channel[channel];
+    const int16_t *labels = j->map[0].out; /* with labels in the source: their result */
     float *x = j->image + channel * j->voxels;
 
     if (j->draw->noise_sd > 0) {
@@ -516,9 +517,7 @@ static void change_channel(const job *j, int32_t channel)
         change_gamma(j, x, c->gamma_inverted, -1);
     if (c->gamma > 0)
         change_gamma(j, x, c->gamma, 1);
-    if (j->source->labels && j->rules->zero_outside[channel]) {
-        const int16_t *labels = j->map[0].out;
-
+    if (j->source->labels && labels && j->rules->zero_outside[channel]) {
         for (int64_t i = 0; i < j->voxels; i++)
             x[i] = labels[i] < 0 ? 0 : x[i];
     }

@@ -70,7 +70,7 @@ int16_t *augment_previous_map(void *scratch, const int64_t patch[3])
 /* Its run for (dz, dy): dx from low to high, empty when low > high. */
 typedef struct element {
     int side[3]; /* extents of its box */
-    int8_t low[SIDE_MAX][SIDE_MAX], high[SIDE_MAX][SIDE_MAX];
+    int16_t low[SIDE_MAX][SIDE_MAX], high[SIDE_MAX][SIDE_MAX];
 } element;
 
 /* nnU-Net's: skimage's ball and disk of a radius that is no whole number. The ball has
@@ -98,8 +98,8 @@ static void make_element(element *e, double radius, bool flat)
                 if (dx * dx + dy * dy + dz * dz > radius * radius)
                     continue;
                 if (e->low[z][y] > e->high[z][y])
-                    e->low[z][y] = (int8_t)(x - origin);
-                e->high[z][y] = (int8_t)(x - origin);
+                    e->low[z][y] = (int16_t)(x - origin);
+                e->high[z][y] = (int16_t)(x - origin);
             }
         }
     }
@@ -252,7 +252,7 @@ static void operate(int16_t *map, const int64_t n[3], const layout *l,
                     const volt_augment_operator *o)
 {
     uint64_t *a = l->bits[0], *b = l->bits[1], *row = l->bits[2];
-    element e;
+    element e = {.side = {0}};
 
     make_element(&e, fmin(fmax(o->radius, 1), RADIUS_MAX), n[0] == 1);
     pack(a, map, o->label, l, n[2]);
