@@ -48,7 +48,8 @@ void cli_print_help(const cli_command *command)
 void cli_print_commands(void)
 {
     printf("usage: volt COMMAND [options] ...\n\n"
-           "Trains and runs 2D, 2.5D and 3D segmentation networks on medical volumes.\n\ncommands:\n");
+           "Trains and runs 2D, 2.5D and 3D segmentation networks on medical "
+           "volumes.\n\ncommands:\n");
     for (int i = 0; cli_commands[i]; i++)
         printf("  %-13s %s\n", cli_commands[i]->name, cli_commands[i]->one_line);
     printf(
