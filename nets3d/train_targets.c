@@ -64,7 +64,8 @@ void volt_train_targets_look(volt_train_targets *t, const int16_t *labels, int64
 
 void volt_train_targets_forget(volt_train_targets *t)
 {
-    memset(t->seen, 0, (size_t)t->labels * sizeof *t->seen);
+    for (int l = 0; l < t->labels; l++)
+        t->seen[l] = false;
 }
 
 bool volt_train_targets_met(const volt_train_targets *t, int k)

@@ -351,6 +351,7 @@ static void whole_cases_can_be_added(void **state)
     options.memory_gb = 1; /* too little: coarser */
     assert_ok(volt_plan_add(plan, &(volt_plan_extra){"3d_whole", 0, -1}, &fp, &info, &options));
     assert_ok(volt_plan_find(&c, plan, "3d_whole"));
+    assert_ok(volt_plan_find(&full, plan, "3d_fullres")); /* adding moves the list */
     assert_true(c->spacing[0] > 1.02);
     assert_true((double)c->patch[1] >= 130 / c->spacing[1] - 1);
     assert_int_equal(c->batch, 1);
