@@ -131,7 +131,8 @@ typedef struct volt_plan_extra {
                  * slices three times as far apart or more */
     int axis;   /* 2p5d: axis of the files that is cut, 0 z, 1 y, 2 x; -1 = the coarsest */
 } volt_plan_extra;
-/* Adds it to the plan, in the place of one of its name. `options` as for volt_plan_make, but
+/* Adds it to the plan, in the place of one of its name; configurations borrowed before are
+ * gone. `options` as for volt_plan_make, but
  * the planner is the one that made the plan, where it is one of those above.
  * 3d_whole takes the full-resolution spacing, or the first of nnU-Net's low-resolution series
  * at which the largest case fits the memory target. VOLT_EINVAL; VOLT_ENOTSUP: nothing fits. */
