@@ -12,6 +12,7 @@
 #include "nets3d/classes.h"
 #include "volume/components.h"
 #include "volume/metrics.h"
+#include "volume/view.h"
 
 #define FUNCTION "remove_all_but_largest_component_from_segmentation"
 
@@ -58,28 +59,10 @@ static void drop_last_step(volt_postprocess *p)
 
 /* ---- one mask ---- */
 
-static int64_t label_at(const volt_volume *v, int64_t i)
-{
-    switch (v->dtype) {
-    case VOLT_U8:
-        return ((const uint8_t *)v->data)[i];
-    case VOLT_I8:
-        return ((const int8_t *)v->data)[i];
-    case VOLT_U16:
-        return ((const uint16_t *)v->data)[i];
-    case VOLT_I16:
-        return ((const int16_t *)v->data)[i];
-    case VOLT_I32:
-        return ((const int32_t *)v->data)[i];
-    default:
-        return ((const uint32_t *)v->data)[i];
-    }
-}
-
 static void mark(uint8_t *mask, const volt_volume *labels, const volt_postprocess_step *s)
 {
     for (int64_t i = 0; i < volt_grid_voxels(&labels->grid); i++) {
-        const int64_t label = label_at(labels, i);
+        const int64_t label = (int64_t)volt_voxel_value(labels, i);
         bool is_in = false;
         for (int k = 0; k < s->count; k++)
             is_in = is_in || label == s->label[k];

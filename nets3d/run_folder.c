@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "nets3d/checkpoint.h"
+#include "nets3d/run_folds.h"
 #include "nets3d/train_state.h"
 
 /* "FOLDER/NAME" exists. */
@@ -26,17 +27,9 @@ bool volt_run_is_single(const char *folder)
 /* K of "fold_K", 1000 of "fold_all", -1 of another name. */
 static int fold_of(const char *name)
 {
-    char *end;
-    long k;
+    const int number = volt_fold_number(name);
 
-    if (strncmp(name, "fold_", 5) != 0)
-        return -1;
-    if (strcmp(name + 5, "all") == 0)
-        return 1000;
-    if (name[5] < '0' || name[5] > '9')
-        return -1;
-    k = strtol(name + 5, &end, 10);
-    return *end || k > 999 ? -1 : (int)k;
+    return number == -1 ? 1000 : number < 0 ? -1 : number;
 }
 
 static int by_fold(const void *a, const void *b)

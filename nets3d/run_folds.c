@@ -16,8 +16,10 @@ int volt_fold_number(const char *path)
         return -2;
     if (strcmp(name, "fold_all") == 0)
         return -1;
+    if (name[5] < '0' || name[5] > '9')
+        return -2;
     number = strtol(name + 5, &end, 10);
-    return end == name + 5 || *end || number < 0 || number > 999 ? -2 : (int)number;
+    return *end || number > 999 ? -2 : (int)number;
 }
 
 /* Whether `folds` ("0,2,4"; NULL: all) names this one. */
