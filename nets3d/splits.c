@@ -3,77 +3,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/file.h"
+#include "base/mem.h"
+#include "base/mersenne.h"
 #include "io/json.h"
 
 enum { SEED = 12345 };
 
-/* MT19937 (Matsumoto and Nishimura, 1998), seeded as numpy's RandomState(seed). */
-typedef struct mersenne {
-    uint32_t state[624];
-    int next;
-} mersenne;
-
-static void mersenne_seed(mersenne *m, uint32_t seed)
-{
-    m->state[0] = seed;
-    for (uint32_t i = 1; i < 624; i++)
-        m->state[i] = 1812433253u * (m->state[i - 1] ^ (m->state[i - 1] >> 30)) + i;
-    m->next = 624;
-}
-
-static uint32_t mersenne_u32(mersenne *m)
-{
-    uint32_t y;
-
-    if (m->next == 624) {
-        for (int i = 0; i < 624; i++) {
-            y = (m->state[i] & 0x80000000u) | (m->state[(i + 1) % 624] & 0x7fffffffu);
-            m->state[i] = m->state[(i + 397) % 624] ^ (y >> 1) ^ ((y & 1u) ? 0x9908b0dfu : 0u);
-        }
-        m->next = 0;
-    }
-    y = m->state[m->next++];
-    y ^= y >> 11;
-    y ^= (y << 7) & 0x9d2c5680u;
-    y ^= (y << 15) & 0xefc60000u;
-    return y ^ (y >> 18);
-}
-
-/* 0..max without bias, as numpy's legacy generator: masked draws, those above max rejected. */
-static uint32_t mersenne_at_most(mersenne *m, uint32_t max)
-{
-    uint32_t mask = max, draw;
-
-    if (max == 0)
-        return 0;
-    for (int shift = 1; shift < 32; shift *= 2)
-        mask |= mask >> shift;
-    do
-        draw = mersenne_u32(m) & mask;
-    while (draw > max);
-    return draw;
-}
-
 /* 0..count-1 in the order of RandomState(seed).shuffle. */
-static volt_status shuffled(int64_t **out, int64_t count, uint32_t seed)
+static volt_status shuffled(uint32_t **out, int64_t count, uint32_t seed)
 {
-    mersenne m;
-    int64_t *order = NULL;
-    volt_status st = volt_alloc_zero(&order, (size_t)count, sizeof *order, "a split");
+    volt_mersenne m;
+    volt_status st = volt_alloc(out, (size_t)count * sizeof **out, "a split");
 
     if (st != VOLT_OK)
         return st;
-    mersenne_seed(&m, seed);
-    for (int64_t i = 0; i < count; i++)
-        order[i] = i;
-    for (int64_t i = count - 1; i > 0; i--) {
-        const int64_t j = mersenne_at_most(&m, (uint32_t)i), held = order[i];
-        order[i] = order[j];
-        order[j] = held;
-    }
-    *out = order;
+    volt_mersenne_seed(&m, seed);
+    volt_mersenne_permutation(&m, *out, count);
     return VOLT_OK;
 }
 
@@ -127,7 +73,8 @@ volt_status volt_splits_kfold(volt_splits *out, int64_t cases)
 {
     const int folds = (int)(cases < VOLT_FOLDS ? cases : VOLT_FOLDS);
     volt_splits s = {0};
-    int64_t *order = NULL, start = 0;
+    uint32_t *order = NULL;
+    int64_t start = 0;
     char *is_val = NULL;
     volt_status st;
 
@@ -155,7 +102,8 @@ done:
 
 volt_status volt_split_random(volt_split *out, int64_t cases, int64_t fold)
 {
-    int64_t *order = NULL, trains;
+    uint32_t *order = NULL;
+    int64_t trains;
     char *is_val = NULL;
     volt_status st;
 

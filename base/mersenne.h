@@ -1,0 +1,31 @@
+/* mersenne.h - the numbers of numpy's RandomState(seed), where a result must be nnU-Net's.
+ *
+ * MT19937 (Matsumoto and Nishimura, 1998) and numpy's legacy way of drawing integers: the low
+ * bits that can hold the largest one, draws above it rejected. Everything else draws from
+ * base/rng.h.
+ */
+#ifndef VOLT_BASE_MERSENNE_H
+#define VOLT_BASE_MERSENNE_H
+#include <stdint.h>
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+/* Plain value; copy freely. */
+typedef struct volt_mersenne {
+    uint32_t state[624];
+    uint32_t ready[624]; /* what the state gives */
+    int next;            /* first unread word of `ready` */
+} volt_mersenne;
+
+VOLT_API void volt_mersenne_seed(volt_mersenne *m, uint32_t seed);
+VOLT_API uint32_t volt_mersenne_u32(volt_mersenne *m);
+/* 0..max without bias; max = 0 draws nothing. */
+VOLT_API uint32_t volt_mersenne_at_most(volt_mersenne *m, uint32_t max);
+/* `count` draws of 0..max as randint(0, max + 1, count): the same as count calls of
+ * volt_mersenne_at_most, many times faster. */
+VOLT_API void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_t max);
+/* permutation(count): 0..count-1 in random order; 0 <= count <= UINT32_MAX. */
+VOLT_API void volt_mersenne_permutation(volt_mersenne *m, uint32_t *out, int64_t count);
+
+VOLT_END_DECLS
+#endif
