@@ -14,8 +14,8 @@ static const cli_option options[] = {
      "new folder for the candidates' masks and scores (required)"},
     {"--truth", 0, CLI_TEXT, offsetof(best_options, truth), "DIR", NULL, 0, 0,
      "data set, or its folder of label files (required)"},
-    {"--folds", 0, CLI_TEXT, offsetof(best_options, folds), "K,...", NULL, 0, 0,
-     "folds to compare [all that have predictions]"},
+    {"--folds", 0, CLI_TEXT, offsetof(best_options, folds), "LIST", NULL, 0, 0,
+     "folds to compare: 0-4, or 0,2 [all that have predictions]"},
     {"--no-ensembles", 0, CLI_FLAG, offsetof(best_options, no_ensembles), NULL, NULL, 0, 0,
      "compare the runs only, no pairs of them"},
 };

@@ -22,8 +22,8 @@ typedef struct predict_options {
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(predict_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
-    {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "K,...", NULL, 0, 0,
-     "which fold_K of a RUN of several to use [all]"},
+    {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "LIST", NULL, 0, 0,
+     "which fold_K of a RUN of several to use: 0-4, or 0,2,all [every one there]"},
     {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
      "cascade: the run of the previous stage (its masks go to OUT/previous_stage), or a folder "
      "of its masks CASE.nii.gz"},
@@ -101,7 +101,7 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
     if (o->overlap.count)
         p.step = 1 - o->overlap.v[0];
     p.checkpoint = o->checkpoint;
-    p.folds = o->folds;
+    p.folds = o->validation ? NULL : o->folds; /* then each fold is opened alone */
     p.precision = (volt_precision)o->precision;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
@@ -227,6 +227,7 @@ done:
 
 static volt_status predict_validation(cli *c, const volt_predict_output *output)
 {
+    static const volt_fold_rule trained = {volt_is_run, "a checkpoint"};
     const predict_options *o = c->options;
     volt_dataset *ds = NULL;
     volt_names folds = {0};
@@ -241,7 +242,7 @@ static volt_status predict_validation(cli *c, const volt_predict_output *output)
             VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
             continue;
         }
-        VOLT_TRY(st, done, volt_fold_folders(&folds, c->args[i], o->folds, volt_is_run));
+        VOLT_TRY(st, done, volt_fold_folders(&folds, c->args[i], o->folds, &trained));
         if (folds.count == 0)
             VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
         for (size_t k = 0; k < folds.count; k++)

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
+#include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 
 #define AT(field) offsetof(train_options, field)
@@ -218,8 +219,8 @@ done:
     return st;
 }
 
-/* Trains the folds in turn, each into RUN/fold_K; those that are finished are left as they are
- * with --resume. */
+/* Trains the folds in turn, each into RUN/fold_K; with --resume those that are finished are
+ * left as they are, and new ones go by the recipe of the others. */
 static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
                                        const volt_train_options *asked,
                                        const train_folds *folds)
@@ -227,11 +228,14 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
     const train_options *o = c->options;
     volt_train_options t = *asked;
     json_t *list = json_array();
+    volt_names begun = {0};
     char *run = NULL;
     double sum = 0;
     int counted = 0;
     volt_status st = VOLT_OK;
 
+    if (asked->resume && volt_is_run(o->output))
+        VOLT_TRY(st, done, volt_run_folds(&begun, o->output));
     for (int i = 0; i < folds->count; i++) {
         const int fold = folds->fold[i];
         volt_train_result result = {0};
@@ -244,6 +248,7 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
         volt_report(&c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1, folds->count,
                     run);
         t.resume = asked->resume && volt_run_is_single(run);
+        t.like = !t.resume && begun.count > 0 ? begun.name[0] : NULL;
         VOLT_TRY(st, done, train_fold(c, p, run, fold, &t, &result));
         VOLT_TRY(st, done, add_fold(list, run, fold, &result));
         if (isfinite(result.mean_dice)) {
@@ -257,6 +262,7 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
 done:
     json_decref(list);
     volt_free(run);
+    volt_names_free(&begun);
     return st;
 }
 
@@ -278,6 +284,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (o->folds)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
+    VOLT_TRY(st, done, train_check_run(o, &folds));
     VOLT_TRY(st, done, train_options_to_library(&options_of_library, c, NULL, NULL));
     VOLT_TRY(st, done, cli_dataset_take(&prepare.data, &prepare.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));

@@ -247,10 +247,30 @@ static volt_status unknown_option(const cli_command *command, const char *typed)
                      command->name, word, command->name);
 }
 
+/* "runs/a/" is "runs/a": a run is named after the last part of its path. */
+static void drop_slashes(char *path)
+{
+    size_t length = strlen(path);
+
+    while (length > 1 && path[length - 1] == '/')
+        path[--length] = '\0';
+}
+
+static volt_status take_value(void *field, const cli_option *option, char *text)
+{
+    const char *what = option->value;
+
+    if (option->type == CLI_TEXT &&
+        (strstr(what, "DIR") || strstr(what, "RUN") || strstr(what, "OUT")))
+        drop_slashes(text);
+    return cli_set_value(field, option, text);
+}
+
 /* Takes the option at argv[*i] and its value; leaves *i at the last word used. */
 static volt_status take_option(cli *c, int *i, int count, char **argv)
 {
-    const char *word = argv[*i], *value = strchr(word, '=');
+    const char *word = argv[*i];
+    char *value = strchr(argv[*i], '=');
     void *field = NULL;
     const cli_option *option = find_option(c, word, &field);
 
@@ -262,11 +282,11 @@ static volt_status take_option(cli *c, int *i, int count, char **argv)
         return cli_set_value(field, option, NULL);
     }
     if (word[1] == '-' && value)
-        return cli_set_value(field, option, value + 1);
+        return take_value(field, option, value + 1);
     if (*i + 1 >= count || strncmp(argv[*i + 1], "--", 2) == 0)
         return volt_fail(VOLT_EINVAL, "%s needs a value: %s", word, option->value);
     *i += 1;
-    return cli_set_value(field, option, argv[*i]);
+    return take_value(field, option, argv[*i]);
 }
 
 static volt_status check_args(const cli *c)
@@ -295,12 +315,14 @@ volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv
              volt_alloc_zero(&c->args, (size_t)count + 1, sizeof *c->args, "arguments"));
     VOLT_TRY(st, done, set_defaults(c->options, command->options, command->options_count));
     for (int i = 0; i < count; i++) {
-        if (only_args || argv[i][0] != '-' || argv[i][1] == '\0')
+        if (only_args || argv[i][0] != '-' || argv[i][1] == '\0') {
+            drop_slashes(argv[i]);
             c->args[c->args_count++] = argv[i];
-        else if (strcmp(argv[i], "--") == 0)
+        } else if (strcmp(argv[i], "--") == 0) {
             only_args = true;
-        else
+        } else {
             VOLT_TRY(st, done, take_option(c, &i, count, argv));
+        }
     }
     st = check_args(c);
 done:

@@ -3,6 +3,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/file.h"
+#include "base/mem.h"
+#include "nets3d/predictor.h"
+#include "nets3d/run_folder.h"
+#include "nets3d/run_folds.h"
+
 #define FAST_BUDGET_S 1800.0
 
 enum { RECIPE_NNUNET, RECIPE_FAST };
@@ -132,38 +138,21 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
     return VOLT_OK;
 }
 
-/* Marks "K", "K-L" or "all", `length` bytes at `text`. */
-static bool mark_folds(bool marked[VOLT_FOLDS + 1], const char *text, size_t length)
-{
-    const int low = text[0] - '0', high = length == 3 ? text[2] - '0' : low;
-
-    if (length == 3 && strncmp(text, "all", 3) == 0) {
-        marked[VOLT_FOLDS] = true;
-        return true;
-    }
-    if ((length != 1 && (length != 3 || text[1] != '-')) || low < 0 || high < low ||
-        high >= VOLT_FOLDS)
-        return false;
-    for (int k = low; k <= high; k++)
-        marked[k] = true;
-    return true;
-}
-
 volt_status train_folds_parse(train_folds *out, const char *text)
 {
     bool marked[VOLT_FOLDS + 1] = {false};
     train_folds folds = {0};
+    int low = 0, high = 0;
 
-    for (const char *at = text;; at++) {
-        const size_t length = strcspn(at, ",");
-        if (!mark_folds(marked, at, length))
-            return volt_fail(VOLT_EINVAL,
-                             "--folds: '%s' is no list of folds from 0 to %d, such as 0-4 or "
-                             "0,2,all",
-                             text, VOLT_FOLDS - 1);
-        at += length;
-        if (!*at)
-            break;
+    for (const char *at = text; at == text || *at;) {
+        const volt_status st = volt_fold_list_next(&low, &high, &at, text);
+        if (st != VOLT_OK)
+            return st;
+        if (high >= VOLT_FOLDS)
+            return volt_fail(VOLT_EINVAL, "folds '%s': there are folds 0 to %d, and all", text,
+                             VOLT_FOLDS - 1);
+        for (int k = low; k <= high; k++)
+            marked[k < 0 ? VOLT_FOLDS : k] = true;
     }
     for (int k = 0; k <= VOLT_FOLDS; k++) {
         if (marked[k])
@@ -171,4 +160,43 @@ volt_status train_folds_parse(train_folds *out, const char *text)
     }
     *out = folds;
     return VOLT_OK;
+}
+
+volt_status train_check_run(const train_options *o, const train_folds *folds)
+{
+    const bool single = volt_run_is_single(o->output);
+    char *run = NULL;
+    volt_status st = VOLT_OK;
+
+    if (!o->folds && !single && volt_is_run(o->output))
+        return volt_fail(VOLT_EDATA,
+                         "%s holds several folds: train into it with --folds, or into another "
+                         "folder",
+                         o->output);
+    if (o->folds && single)
+        return volt_fail(VOLT_EDATA,
+                         "%s holds a single run, not folds: train several folds into another "
+                         "folder",
+                         o->output);
+    if (!o->folds && single && !o->resume)
+        return volt_fail(VOLT_EDATA,
+                         "%s holds a run already: resume it, or train into another folder",
+                         o->output);
+    for (int i = 0; i < folds->count && !o->resume; i++) {
+        if (folds->fold[i] < VOLT_FOLDS)
+            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, folds->fold[i]));
+        else
+            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
+        if (volt_run_is_single(run)) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s holds a run already: resume it, or train into another folder",
+                           run);
+            goto done;
+        }
+        volt_free(run);
+        run = NULL;
+    }
+done:
+    volt_free(run);
+    return st;
 }

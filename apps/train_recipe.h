@@ -34,5 +34,9 @@ typedef struct train_folds {
 } train_folds;
 /* "0-4", "0,2,all": ascending, none twice. VOLT_EINVAL. */
 volt_status train_folds_parse(train_folds *out, const char *text);
+/* Refuses, before anything is prepared, a folder in which this training could not be written: a
+ * run that is not resumed, or one of a single fold where --folds is given and the other way
+ * round. VOLT_EDATA. */
+volt_status train_check_run(const train_options *o, const train_folds *folds);
 
 #endif

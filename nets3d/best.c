@@ -50,6 +50,8 @@ static bool has_validation(const char *fold)
     return has;
 }
 
+static const volt_fold_rule validated = {has_validation, "validation predictions"};
+
 static volt_status open_model(model *m, const char *run, const char *asked)
 {
     volt_names folds = {0};
@@ -57,7 +59,7 @@ static volt_status open_model(model *m, const char *run, const char *asked)
 
     m->run = run;
     m->name = volt_path_name(run);
-    VOLT_TRY(st, done, volt_fold_folders(&folds, run, asked, has_validation));
+    VOLT_TRY(st, done, volt_fold_folders(&folds, run, asked, &validated));
     if (folds.count == 0) {
         st = volt_fail(
             VOLT_EDATA,
@@ -78,12 +80,18 @@ done:
     return st;
 }
 
-static volt_status read_info(volt_dataset_info *out, const char *run)
+/* The run's own description, or the one beside its predictions. */
+static volt_status read_info(volt_dataset_info *out, const model *m)
 {
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_path_join(&path, run, "dataset.json"));
+    VOLT_TRY(st, done, volt_path_join(&path, m->run, "dataset.json"));
+    if (!volt_path_exists(path)) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_path_join(&path, m->validation.name[0], "dataset.json"));
+    }
     st = volt_dataset_info_read(out, path);
 done:
     volt_free(path);
@@ -106,9 +114,9 @@ static volt_status open_models(job *j, const char *const *runs, int count)
             }
         }
     }
-    VOLT_TRY(st, done, read_info(&j->info, runs[0]));
+    VOLT_TRY(st, done, read_info(&j->info, &j->models[0]));
     for (int i = 1; i < count; i++) {
-        VOLT_TRY(st, done, read_info(&other, runs[i]));
+        VOLT_TRY(st, done, read_info(&other, &j->models[i]));
         if (other.labels != j->info.labels) {
             st = volt_fail(VOLT_EDATA, "%s has %d labels, %s %d", runs[0], j->info.labels,
                            runs[i], other.labels);

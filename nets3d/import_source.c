@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "nets3d/import_parts.h"
+#include "nets3d/run_folds.h"
 
 #define FOLD "fold_"
 
@@ -73,34 +74,6 @@ static volt_status companions(volt_import_source *s, const volt_import_options *
 
 /* ---- folds ---- */
 
-/* One item of "0,2-4,all": numbers low..high, or -1 for all. Moves *text behind it. */
-static volt_status next_item(int *low, int *high, const char **text, const char *whole)
-{
-    char *end;
-
-    if (strncmp(*text, "all", 3) == 0) {
-        *low = *high = -1;
-        end = (char *)(uintptr_t)*text + 3;
-    } else {
-        const long first = strtol(*text, &end, 10);
-        const bool none = end == *text || **text < '0' || **text > '9';
-        const char *second = end + 1;
-        long last = first;
-        if (!none && *end == '-')
-            last = strtol(second, &end, 10);
-        if (none || end == second || first > 9999 || last > 9999 || last < first)
-            return volt_fail(VOLT_EINVAL, "folds '%s': numbers, ranges or all are expected",
-                             whole);
-        *low = (int)first;
-        *high = (int)last;
-    }
-    if (*end && *end != ',')
-        return volt_fail(VOLT_EINVAL, "folds '%s': a comma is expected before '%s'", whole,
-                         end);
-    *text = *end ? end + 1 : end;
-    return VOLT_OK;
-}
-
 static volt_status add_fold(volt_import_source *s, const char *folder, int number,
                             const char *checkpoint, bool needed, const volt_callbacks *cb)
 {
@@ -134,7 +107,7 @@ static volt_status asked_folds(volt_import_source *s, const char *folder, const 
     volt_status st;
 
     do {
-        VOLT_TRY(st, done, next_item(&low, &high, &text, folds));
+        VOLT_TRY(st, done, volt_fold_list_next(&low, &high, &text, folds));
         for (int k = low; k <= high; k++)
             VOLT_TRY(st, done, add_fold(s, folder, k, checkpoint, true, NULL));
     } while (*text);
@@ -153,14 +126,10 @@ static volt_status every_fold(volt_import_source *s, const char *folder, const c
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.name[i];
-        char *end;
-        long number;
-        if (strncmp(name, FOLD, strlen(FOLD)) != 0)
-            continue;
-        all = all || strcmp(name, FOLD "all") == 0;
-        number = strtol(name + strlen(FOLD), &end, 10);
-        if (name[strlen(FOLD)] >= '0' && name[strlen(FOLD)] <= '9' && !*end && number <= 9999)
-            VOLT_TRY(st, done, add_fold(s, folder, (int)number, checkpoint, false, cb));
+        const int number = volt_fold_number(name);
+        all = all || number == -1;
+        if (number >= 0)
+            VOLT_TRY(st, done, add_fold(s, folder, number, checkpoint, false, cb));
     }
     if (!s->folds && all)
         st = add_fold(s, folder, -1, checkpoint, true, NULL);

@@ -141,6 +141,8 @@ static bool has_checkpoint(const char *folder)
     return there;
 }
 
+static const volt_fold_rule trained = {has_checkpoint, "a checkpoint"};
+
 bool volt_is_run(const char *path)
 {
     volt_names folds = {0};
@@ -151,7 +153,7 @@ bool volt_is_run(const char *path)
         return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
     if (has_checkpoint(path))
         return true;
-    if (volt_fold_folders(&folds, path, NULL, has_checkpoint) == VOLT_OK)
+    if (volt_fold_folders(&folds, path, NULL, &trained) == VOLT_OK)
         is = folds.count > 0;
     volt_names_free(&folds);
     return is;
@@ -400,15 +402,15 @@ done:
 static volt_status add_run(volt_predictor *p, const char *run, const volt_predict_options *o,
                            const volt_callbacks *cb)
 {
+    const bool single = !volt_path_is_dir(run) || has_checkpoint(run);
     volt_names folds = {0};
     volt_status st = VOLT_OK;
 
-    if (volt_path_is_dir(run) && !has_checkpoint(run))
-        VOLT_TRY(st, done, volt_fold_folders(&folds, run, o->folds, has_checkpoint));
-    if (folds.count == 0 && o->folds && volt_path_is_dir(run) && !has_checkpoint(run)) {
-        st = volt_fail(VOLT_EIO, "%s has none of the folds %s", run, o->folds);
-        goto done;
-    }
+    if (single && o->folds)
+        return volt_fail(VOLT_EINVAL, "%s is one network: there are no folds %s in it", run,
+                         o->folds);
+    if (!single)
+        VOLT_TRY(st, done, volt_fold_folders(&folds, run, o->folds, &trained));
     for (size_t i = 0; i < folds.count; i++)
         VOLT_TRY(st, done, add_network(p, folds.name[i], o, cb));
     if (folds.count == 0)

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "nets3d/checkpoint.h"
+#include "nets3d/run_folder.h"
 #include "nets3d/train_budget.h"
 #include "nets3d/train_session.h"
 
@@ -244,6 +245,36 @@ static volt_status change_length(volt_session *s)
     return VOLT_OK;
 }
 
+/* The recipe of a new run beside others: theirs, of the length asked for where one is. */
+static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
+{
+    const volt_train_options *o = s->options;
+    const volt_train_recipe asked = recipe_from_request(s);
+    volt_checkpoint_head head = {0};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, sibling, VOLT_RUN_LATEST));
+    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, path));
+    VOLT_TRY(st, done, volt_train_recipe_parse(&s->recipe, head.recipe, path));
+    s->recipe.cases = asked.cases;
+    memcpy(s->recipe.configuration, asked.configuration, sizeof asked.configuration);
+    memcpy(s->recipe.init, asked.init, sizeof asked.init);
+    if (s->data->validate_count == 0)
+        s->recipe.recipe.validation_iterations = 0;
+    if (o->change_length) {
+        s->recipe.budget_s = o->budget_s;
+        s->recipe.recipe.epochs = asked.recipe.epochs;
+    }
+    VOLT_TRY(st, done, check_recipe(&s->recipe.recipe, &s->targets));
+    volt_report(s->cb, VOLT_LOG_INFO, "the recipe is that of %s", sibling);
+    st = compare_recipes(s);
+done:
+    volt_checkpoint_head_free(&head);
+    volt_free(path);
+    return st;
+}
+
 volt_status volt_session_begin(volt_session *s)
 {
     const bool there = volt_path_exists(s->latest);
@@ -262,7 +293,10 @@ volt_status volt_session_begin(volt_session *s)
     if (s->options->resume)
         volt_report(s->cb, VOLT_LOG_WARNING, "%s holds no checkpoint: training starts afresh",
                     s->run);
-    s->recipe = recipe_from_request(s);
+    if (s->options->like)
+        VOLT_TRY(st, done, recipe_of_sibling(s, s->options->like));
+    else
+        s->recipe = recipe_from_request(s);
     s->state = volt_train_state_first(&s->recipe.recipe);
     s->unfitted = s->recipe.budget_s > 0;
 done:

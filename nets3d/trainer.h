@@ -89,6 +89,8 @@ typedef struct volt_train_options {
                          * and in everything else the run's own recipe holds */
     double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole
                          * run, validation and checkpoints included, ends in this time */
+    const char *like;   /* a run of one fold whose recipe, seed, precision and budget a new run
+                         * takes instead of those here, but for change_length; NULL = none */
     const char *init;   /* weights to start from (transfer.h); NULL = random ones */
     volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */

@@ -4,14 +4,12 @@
 
 make_data 6 24
 data=$SCRATCH/data work=$SCRATCH/work
+expect 0 "$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1 \
+    --iterations 6 --validation 1 --folds 0-1 -o "$SCRATCH/run3d" -q
 for fold in 0 1; do
-    expect 0 "$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1 \
-        --iterations 6 --validation 1 --fold $fold -o "$SCRATCH/run3d/fold_$fold" -q
     expect 0 "$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1 \
         --iterations 3 --validation 1 --fold $fold -c 2d -o "$SCRATCH/run2d/fold_$fold" -q
 done
-cp "$SCRATCH/run3d/fold_0/dataset.json" "$SCRATCH/run3d/"
-cp "$SCRATCH/run2d/fold_0/dataset.json" "$SCRATCH/run2d/"
 
 # A folder of folds is an ensemble; so are several runs.
 fast=(--no-mirror --precision fp32 --threads 2)
@@ -27,7 +25,9 @@ exists "$SCRATCH/both/probabilities/brats_001_0000.nii.gz"
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$SCRATCH/run2d" "$data/imagesTr" -o "$SCRATCH/both" \
     "${fast[@]}" --skip-existing
 out_has '^0 masks'
-expect 4 "$VOLT" predict "$SCRATCH/run3d" --folds 7 "$data/imagesTr" -o "$SCRATCH/never"
+expect 2 "$VOLT" predict "$SCRATCH/run3d/fold_0" --folds 1 "$data/imagesTr" -o "$SCRATCH/never"
+err_has 'no folds 1 in it'
+expect 4 "$VOLT" predict "$SCRATCH/run3d" --folds 0,7 "$data/imagesTr" -o "$SCRATCH/never"
 err_one_line
 expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --step 0.5 --overlap 0.5
 expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --roi 0,99,0,1,0,1 -q
@@ -60,13 +60,15 @@ err_has '^time: about [0-9]+ s in the network, [0-9]+ passes'
 for run in run3d run2d; do
     expect 10 "$VOLT" best "$SCRATCH/$run" --truth "$data" -o "$SCRATCH/never"
     expect 0 "$VOLT" predict "$SCRATCH/$run" --validation "$data" --work "$work" -q "${fast[@]}" \
-        --save-probabilities
+        --save-probabilities --folds 0-1
 done
 [ "$(ls "$SCRATCH"/run3d/fold_*/validation/*.npz | wc -l)" -ge 2 ] || fail "no validation"
 expect 0 "$VOLT" best "$SCRATCH/run3d" "$SCRATCH/run2d" --truth "$data" -o "$SCRATCH/best" --json -q
 out_json candidates best dice postprocessed
 exists "$SCRATCH/best/best.json"
-expect 0 "$VOLT" best "$SCRATCH/run3d" --truth "$data" -o "$SCRATCH/alone"
+expect 0 "$VOLT" best "$SCRATCH/run3d/" --truth "$data/" -o "$SCRATCH/alone/"
+exists "$SCRATCH/alone/run3d/summary.json"
+expect 0 "$VOLT" best "$SCRATCH/run3d/" --truth "$data/labelsTr/" --folds 0-1 -o "$SCRATCH/two" -q
 out_has '^predict with it'
 
 # By hand.

@@ -68,6 +68,15 @@ out_has 'fold_0: 1 epochs'
 out_has 'fold_1: 1 epochs'
 expect 10 "$VOLT" train "$data" --work "$work" -o "$folds/fold_0" -q
 err_one_line
+# One fold beside several would hide them all from prediction, and a new fold goes by the recipe
+# of the others, not by the command's defaults.
+expect 10 "${short[@]}" -o "$folds" --fold 1 -q
+err_has 'holds several folds'
+expect 10 "${short[@]}" -o "$folds/fold_0" --folds 0 -q
+err_has 'holds a single run'
+expect 0 timeout 60 "$VOLT" train "$data" --work "$work" --threads 2 -o "$folds" --folds 1-2 --resume
+err_has 'the recipe is that of .*/folds/fold_0'
+out_has '/fold_2: 1 epochs'
 
 # Another network's weights, its encoder frozen: the report, and tensors that did not move.
 expect 0 "${short[@]}" -o "$SCRATCH/second" --init "$run" --init-mode strict --freeze 'encoder.*' \

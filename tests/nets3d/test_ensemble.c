@@ -178,7 +178,7 @@ static void different_configurations_average_probabilities(void **state)
 static void folds_average_logits(void **state)
 {
     volt_predict_options o = options();
-    const char *parent = PARENT;
+    const char *parent = PARENT, *alone = OTHER;
     float *mean = NULL;
     char run[64];
 
@@ -211,7 +211,20 @@ static void folds_average_logits(void **state)
     assert_non_null(strstr(p->group[0].path[1], "fold_all"));
     volt_predictor_free(p);
     o.folds = "7";
-    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EIO, "folds 7");
+    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EIO, "no fold_7");
+    o.folds = "0,7";
+    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EIO, "no fold_7");
+    o.folds = "0-7";
+    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EIO, "no fold_");
+    o.folds = "first";
+    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EINVAL, "'first'");
+    o.folds = "0,";
+    assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EINVAL, "'0,'");
+    o.folds = "0-1";
+    assert_int_equal(volt_predictor_networks(p = open_runs(&parent, 1, &o)), 2);
+    volt_predictor_free(p);
+    o.folds = "0";
+    assert_fails(volt_predictor_open(&p, &alone, 1, &o, NULL), VOLT_EINVAL, "no folds 0 in it");
     assert_true(volt_is_run(PARENT) && volt_is_run(OTHER));
     assert_false(volt_is_run(IN));
 }
