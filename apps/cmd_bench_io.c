@@ -5,7 +5,7 @@
 #include "apps/bench.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/nifti.h"
+#include "io/image.h"
 
 typedef struct bench_io_options {
     const char *folder;
@@ -24,15 +24,15 @@ typedef struct bench_io {
     char *written;
     int threads;
     volt_volume *stored; /* in the file's own type */
-    volt_nifti_header *header;
+    volt_image_header *header;
 } bench_io;
 
 static volt_status read_as_float(void *user)
 {
     const bench_io *b = user;
-    volt_nifti_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
+    volt_image_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
     volt_volume *v = NULL;
-    volt_status st = volt_nifti_read(&v, NULL, b->path, &read);
+    volt_status st = volt_image_read(&v, NULL, b->path, &read);
 
     volt_volume_free(v);
     return st;
@@ -41,9 +41,9 @@ static volt_status read_as_float(void *user)
 static volt_status write_gz(void *user)
 {
     const bench_io *b = user;
-    volt_nifti_write_options write = {.threads = b->threads};
+    volt_image_write_options write = {.threads = b->threads};
 
-    return volt_nifti_write(b->written, b->stored, b->header, &write);
+    return volt_image_write(b->written, b->stored, b->header, &write);
 }
 
 static json_t *fields(const char *op, const volt_grid *g)
@@ -69,14 +69,14 @@ static volt_status run(cli *c)
 {
     const bench_io_options *o = c->options;
     bench_io b = {.path = c->args[0], .threads = (int)c->threads};
-    volt_nifti_read_options as_stored = {.threads = b.threads};
+    volt_image_read_options as_stored = {.threads = b.threads};
     bench_times t;
     volt_status st;
 
     VOLT_TRY(st, done,
              volt_format(&b.written, "%s/volt-bench-%ld.nii.gz", o->folder, (long)getpid()));
     VOLT_TRY(st, done, bench_measure(&t, c, o->repeat, &(bench_work){read_as_float, &b}));
-    VOLT_TRY(st, done, volt_nifti_read(&b.stored, &b.header, b.path, &as_stored));
+    VOLT_TRY(st, done, volt_image_read(&b.stored, &b.header, b.path, &as_stored));
     VOLT_TRY(st, done, bench_print(c, "read as float32", fields("read", &b.stored->grid), &t));
     VOLT_TRY(st, done, bench_measure(&t, c, o->repeat, &(bench_work){write_gz, &b}));
     st = bench_print(c, "write .nii.gz", file_fields(&b), &t);
@@ -84,7 +84,7 @@ done:
     if (b.written)
         unlink(b.written);
     volt_free(b.written);
-    volt_nifti_header_free(b.header);
+    volt_image_header_free(b.header);
     volt_volume_free(b.stored);
     return st;
 }

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "apps/bench.h"
 #include "base/mem.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/components.h"
 #include "volume/distance.h"
 #include "volume/metrics.h"
@@ -118,15 +118,15 @@ static volt_status make_mask(volt_volume **out, const volt_volume *labels, int64
 static volt_status read_input(bench_volume *b, const cli *c)
 {
     const bench_volume_options *o = c->options;
-    volt_nifti_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
+    volt_image_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
     volt_volume *labels = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_nifti_read(&b->image, NULL, c->args[0], &read));
+    VOLT_TRY(st, done, volt_image_read(&b->image, NULL, c->args[0], &read));
     volt_grid_spacing(b->spacing, &b->image->grid);
     if (c->args_count == 2) {
         read.dtype = VOLT_I16;
-        VOLT_TRY(st, done, volt_nifti_read(&labels, NULL, c->args[1], &read));
+        VOLT_TRY(st, done, volt_image_read(&labels, NULL, c->args[1], &read));
         VOLT_TRY(st, done, make_mask(&b->mask, labels, 0));
         VOLT_TRY(st, done, make_mask(&b->shifted, labels, o->shift));
         st = volt_alloc(&b->distance, volt_volume_bytes(b->mask) * sizeof(float), "distances");

@@ -1,6 +1,6 @@
 #include <string.h>
 #include "apps/cli.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/orient.h"
 #include "volume/regrid.h"
 #include "volume/resample.h"
@@ -89,12 +89,12 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
     const char *reference = ((const convert_options *)c->options)->like;
     int threads = (int)c->threads;
     volt_value_range range;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *out = NULL;
     double outside = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_nifti_info(&header, reference));
+    VOLT_TRY(st, done, volt_image_info(&header, reference));
     if (!labels) {
         outside = volt_volume_range(*v, threads).min;
         VOLT_TRY(st, done, to_float(v, threads));
@@ -108,12 +108,12 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
                     reference);
     replace(v, out);
 done:
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }
 
 /* The type to write: as asked, else that of the file unless its values were scaled. */
-static volt_status set_type(volt_volume **v, const cli *c, const volt_nifti_header *source)
+static volt_status set_type(volt_volume **v, const cli *c, const volt_image_header *source)
 {
     const convert_options *o = c->options;
     volt_dtype dtype = source->scaled ? (*v)->dtype : source->dtype;
@@ -139,9 +139,9 @@ static volt_status run(cli *c)
 {
     const convert_options *o = c->options;
     int threads = (int)c->threads;
-    volt_nifti_read_options read = {.dtype = o->labels ? VOLT_I16 : 0, .threads = threads};
-    volt_nifti_write_options write = {.labels = o->labels, .threads = threads};
-    volt_nifti_header *header = NULL;
+    volt_image_read_options read = {.dtype = o->labels ? VOLT_I16 : 0, .threads = threads};
+    volt_image_write_options write = {.labels = o->labels, .threads = threads};
+    volt_image_header *header = NULL;
     volt_volume *v = NULL;
     volt_status st;
 
@@ -149,7 +149,7 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "--spacing and --like exclude each other");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
-    VOLT_TRY(st, done, volt_nifti_read(&v, &header, c->args[0], &read));
+    VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
     if (o->spacing.count)
@@ -159,10 +159,10 @@ static volt_status run(cli *c)
     if (!o->labels)
         VOLT_TRY(st, done, set_type(&v, c, header));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
-    st = volt_nifti_write(c->args[1], v, header, &write);
+    st = volt_image_write(c->args[1], v, header, &write);
 done:
     volt_volume_free(v);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }
 

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/orient.h"
 
 typedef struct show_options {
@@ -59,13 +59,13 @@ static void look(survey *s, const volt_dataset *ds)
 {
     for (int64_t i = 0; i < ds->cases.count; i++) {
         const volt_case *c = &ds->cases.item[i];
-        volt_nifti_header *header = NULL;
+        volt_image_header *header = NULL;
 
-        if (c->files > 0 && volt_nifti_info(&header, c->file[0]) == VOLT_OK)
+        if (c->files > 0 && volt_image_info(&header, c->file[0]) == VOLT_OK)
             take_grid(s, &header->grid);
         else
             s->unreadable++;
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
 }
 

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "apps/cli.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/orient.h"
 #include "volume/volume.h"
 
@@ -17,14 +17,14 @@ static const cli_option options[] = {
 /* All that is printed about one file. */
 typedef struct facts {
     const char *path;
-    const volt_nifti_header *header;
+    const volt_image_header *header;
     char codes[4];
     double spacing[3]; /* z, y, x */
     bool has_range;
     volt_value_range range;
 } facts;
 
-static const char *geometry_name(const volt_nifti_header *h)
+static const char *geometry_name(const volt_image_header *h)
 {
     return h->geometry == VOLT_NIFTI_SFORM   ? "sform"
            : h->geometry == VOLT_NIFTI_QFORM ? "qform"
@@ -51,7 +51,7 @@ static json_t *matrix(const volt_grid *g)
 
 static volt_status print_json(const facts *f)
 {
-    const volt_nifti_header *h = f->header;
+    const volt_image_header *h = f->header;
     const volt_grid *g = &h->grid;
     const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
     const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
@@ -75,7 +75,7 @@ static volt_status print_json(const facts *f)
 
 static void print_text(const facts *f)
 {
-    const volt_nifti_header *h = f->header;
+    const volt_image_header *h = f->header;
     const volt_grid *g = &h->grid;
 
     printf("%s\n", f->path);
@@ -109,16 +109,16 @@ static void print_text(const facts *f)
 static volt_status look(const cli *c, const char *path)
 {
     const info_options *o = c->options;
-    volt_nifti_read_options read = {.threads = (int)c->threads};
-    volt_nifti_header *header = NULL;
+    volt_image_read_options read = {.threads = (int)c->threads};
+    volt_image_header *header = NULL;
     volt_volume *volume = NULL;
     facts f = {.path = path};
     volt_status st;
 
     if (o->header)
-        VOLT_TRY(st, done, volt_nifti_info(&header, path));
+        VOLT_TRY(st, done, volt_image_info(&header, path));
     else
-        VOLT_TRY(st, done, volt_nifti_read(&volume, &header, path, &read));
+        VOLT_TRY(st, done, volt_image_read(&volume, &header, path, &read));
     f.header = header;
     volt_grid_spacing(f.spacing, &header->grid);
     volt_orientation_codes(f.codes, &header->grid);
@@ -131,7 +131,7 @@ static volt_status look(const cli *c, const char *path)
         print_text(&f);
 done:
     volt_volume_free(volume);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }
 

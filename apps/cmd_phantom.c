@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/phantom.h"
 
 enum { CHANNELS_MAX = 8, LABELS_MAX = 8 };
@@ -43,12 +43,12 @@ static volt_status check_folder(const char *folder)
 static volt_status write_volume(const char *folder, const char *sub, const char *name,
                                 const volt_volume *volume, int threads)
 {
-    volt_nifti_write_options write = {.threads = threads};
+    volt_image_write_options write = {.threads = threads};
     char *path = NULL;
     volt_status st = volt_format(&path, "%s/%s/%s.nii.gz", folder, sub, name);
 
     if (st == VOLT_OK)
-        st = volt_nifti_write(path, volume, NULL, &write);
+        st = volt_image_write(path, volume, NULL, &write);
     volt_free(path);
     return st;
 }

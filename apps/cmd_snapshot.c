@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "io/png.h"
 #include "volume/regrid.h"
 #include "volume/render.h"
@@ -70,15 +70,15 @@ static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const 
 static volt_status read_input(input *in, cli *c)
 {
     const snapshot_options *o = c->options;
-    volt_nifti_read_options read = {.threads = (int)c->threads};
+    volt_image_read_options read = {.threads = (int)c->threads};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_nifti_read(&in->image, NULL, c->args[0], &read));
+    VOLT_TRY(st, done, volt_image_read(&in->image, NULL, c->args[0], &read));
     read.dtype = VOLT_I16;
     for (int m = 0; m < c->args_count - 1; m++) {
         const char *path = c->args[m + 1];
 
-        VOLT_TRY(st, done, volt_nifti_read(&in->masks[m], NULL, path, &read));
+        VOLT_TRY(st, done, volt_image_read(&in->masks[m], NULL, path, &read));
         VOLT_TRY(st, done, fit_mask(&in->masks[m], in->image, c, path));
         in->names[m] = path;
     }

@@ -82,20 +82,6 @@ volt_status volt_cases_finish(volt_case_list *list, volt_status code, const char
     return VOLT_OK;
 }
 
-const char *volt_nifti_ending(const char *name)
-{
-    static const char *const endings[] = {".nii.gz", ".nii",    ".hdr.gz",
-                                          ".hdr",    ".img.gz", ".img"};
-    const size_t bytes = strlen(name);
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        const size_t tail = strlen(endings[i]);
-        if (bytes > tail && strcasecmp(name + bytes - tail, endings[i]) == 0)
-            return name + bytes - tail;
-    }
-    return name + bytes;
-}
-
 bool volt_case_name(const char *name, const char *ending, size_t *id_bytes, int *channel)
 {
     const size_t bytes = strlen(name), tail = strlen(ending);
@@ -146,7 +132,7 @@ volt_status volt_files_add(input_files *files, const char *path, const char *end
         files->room = room;
     }
     if (!volt_case_name(name, ending, &id_bytes, &f.channel))
-        id_bytes = strlen(name) - strlen(volt_nifti_ending(name));
+        id_bytes = strlen(name) - strlen(volt_image_ending(name));
     if (!numbered && f.channel > 0) {
         f.channel = -1;
         id_bytes += 5; /* the number belongs to the name */
@@ -186,7 +172,7 @@ volt_status volt_files_add_folder(input_files *files, const char *folder, const 
 
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
-        const char *name = names.name[i], *end = ending ? ending : volt_nifti_ending(name);
+        const char *name = names.name[i], *end = ending ? ending : volt_image_ending(name);
         char *path = NULL;
         size_t id_bytes;
         int channel;
@@ -326,7 +312,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
             st = volt_fail(VOLT_EIO, "cannot open %s: there is no such file or folder",
                            inputs[i]);
         else
-            st = volt_files_add(&files, inputs[i], volt_nifti_ending(inputs[i]), channels > 1);
+            st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), channels > 1);
         if (st != VOLT_OK)
             goto done;
     }

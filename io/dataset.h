@@ -24,7 +24,7 @@
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -174,13 +174,13 @@ VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int c
 typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
     volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without a truth */
-    volt_nifti_header *header; /* of the first image file, for writing masks back */
+    volt_image_header *header; /* of the first image file, for writing masks back */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
 /* Reads image and labels. The caller owns what *out holds. VOLT_EDATA: channels or labels whose
  * sizes or spacings differ (the axis and both values are named), a wrong number of channels;
- * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_nifti_read's errors.
+ * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_image_read's errors.
  * NaN voxels and unknown label values are not judged here (volt_dataset_check does that), but
  * where labels are translated (info->stored) a value outside the table is VOLT_EDATA. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
@@ -192,7 +192,7 @@ VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dat
  * uint8 and uint16 that holds every label). VOLT_EINVAL: a value that is no label; VOLT_ENOMEM.
  */
 VOLT_CALL volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
-                            const volt_nifti_header *header, int threads);
+                            const volt_image_header *header, int threads);
 
 typedef enum volt_severity { VOLT_WARNING = 1, VOLT_ERROR = 2 } volt_severity;
 

@@ -202,7 +202,7 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
-    const volt_nifti_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
     const int channels = ds->info.channels;
     volt_status st = VOLT_OK;
 
@@ -215,7 +215,7 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
-        st = volt_nifti_read(&v, NULL, c->file[i], &options);
+        st = volt_image_read(&v, NULL, c->file[i], &options);
         if (st != VOLT_OK) {
             VOLT_TRY(st, done, add_failure(r, st, c->file[i]));
             continue;

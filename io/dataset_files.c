@@ -204,13 +204,13 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                              int threads)
 {
     const volt_dtype dtype = info && info->thresholds ? VOLT_F32 : VOLT_I16;
-    const volt_nifti_read_options options = {.dtype = dtype, .threads = threads};
+    const volt_image_read_options options = {.dtype = dtype, .threads = threads};
     volt_volume *v = NULL;
     volt_status st;
 
     threads = volt_threads_or_default(threads);
     if (!volt_labels_have_no_place(path)) {
-        VOLT_TRY(st, done, volt_nifti_read(&v, NULL, path, &options));
+        VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
     } else {
         if (is_png(path) && !volt_path_is_dir(path))
             VOLT_TRY(st, done, volt_png_read(&v, path));

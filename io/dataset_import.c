@@ -70,7 +70,7 @@ static volt_status take_file(importing *w, const char *from, const char *to)
 
 static bool ends_right(const importing *w, const char *path)
 {
-    return strcmp(volt_nifti_ending(path), w->ending) == 0;
+    return strcmp(volt_image_ending(path), w->ending) == 0;
 }
 
 /* Whether the images are one 3-D file per channel on one grid; *grid is that of the first. */
@@ -79,8 +79,8 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
 {
     *stay = c->files == w->info.channels;
     for (int i = 0; i < c->files; i++) {
-        volt_nifti_header *header = NULL;
-        const volt_status st = volt_nifti_info(&header, c->file[i]);
+        volt_image_header *header = NULL;
+        const volt_status st = volt_image_info(&header, c->file[i]);
         if (st != VOLT_OK)
             return st;
         if (i == 0)
@@ -88,7 +88,7 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
         *stay =
             *stay && ends_right(w, c->file[i]) && header->grid.channels == 1 &&
             (!w->info.resample_channels || volt_grid_same(grid, &header->grid, same_place_mm));
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     return VOLT_OK;
 }
@@ -97,17 +97,17 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
 static volt_status labels_can_stay(bool *stay, const importing *w, const volt_case *c,
                                    const volt_grid *image)
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_status st = VOLT_OK;
 
     *stay = !w->info.stored && !w->info.thresholds && ends_right(w, c->label_file) &&
             !volt_labels_have_no_place(c->label_file);
     if (*stay)
-        st = volt_nifti_info(&header, c->label_file);
+        st = volt_image_info(&header, c->label_file);
     if (st == VOLT_OK && *stay)
         *stay = !header->scaled && header->dtype != VOLT_F32 && header->dtype != VOLT_F64 &&
                 volt_grid_same(image, &header->grid, same_place_mm);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }
 
@@ -127,7 +127,7 @@ static volt_status label_name(char **out, const importing *w, const volt_case *c
 static volt_status write_images(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_nifti_write_options options = {.threads = threads};
+    const volt_image_write_options options = {.threads = threads};
     const int64_t voxels = volt_grid_voxels(&d->image->grid);
     volt_volume one = *d->image;
     volt_status st = VOLT_OK;
@@ -137,7 +137,7 @@ static volt_status write_images(importing *w, const volt_case *c, const volt_cas
         char *path;
         VOLT_TRY(st, done, image_name(&path, w, c, i));
         one.data = (float *)d->image->data + i * voxels;
-        st = volt_nifti_write(path, &one, d->header, &options);
+        st = volt_image_write(path, &one, d->header, &options);
         volt_free(path);
         if (st != VOLT_OK)
             goto done;
@@ -150,12 +150,12 @@ done:
 static volt_status write_labels(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_nifti_write_options options = {.labels = true, .threads = threads};
+    const volt_image_write_options options = {.labels = true, .threads = threads};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, label_name(&path, w, c));
-    VOLT_TRY(st, done, volt_nifti_write(path, d->labels, d->header, &options));
+    VOLT_TRY(st, done, volt_image_write(path, d->labels, d->header, &options));
     count_files(w, 0, 1);
 done:
     volt_free(path);
@@ -230,7 +230,7 @@ static const char *common_ending(const volt_dataset *ds)
         for (int64_t i = 0; all && i < ds->cases.count; i++) {
             const volt_case *c = &ds->cases.item[i];
             for (int f = 0; all && f < c->files; f++)
-                all = strcmp(volt_nifti_ending(c->file[f]), allowed[e]) == 0;
+                all = strcmp(volt_image_ending(c->file[f]), allowed[e]) == 0;
         }
         if (all && ds->cases.count > 0)
             return allowed[e];

@@ -158,7 +158,7 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
             return volt_json_fail(&at, "is \"%s\"; an ending such as \".nii.gz\" is expected",
                                   text);
         snprintf(sample, sizeof sample, "case%s", text);
-        if (!volt_nifti_named(sample)) {
+        if (!volt_image_named(sample)) {
             volt_json_fail(&at, "is \"%s\"; this build reads NIfTI files (.nii, .nii.gz)",
                            text);
             return VOLT_ENOTSUP;

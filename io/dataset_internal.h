@@ -54,9 +54,6 @@ volt_status volt_cases_finish(volt_case_list *list, volt_status code, const char
  * without number gives channel -1. False when the name does not end so, or starts with '.' or
  * '_'. */
 bool volt_case_name(const char *name, const char *ending, size_t *id_bytes, int *channel);
-/* The NIfTI ending of `name` (".nii.gz", ".nii", ".img", ...); "" when it has none. */
-const char *volt_nifti_ending(const char *name);
-
 /* A file that holds a case or a channel of one. */
 typedef struct input_file {
     char *path;

@@ -17,7 +17,7 @@ void volt_case_data_clear(volt_case_data *data)
 {
     volt_volume_free(data->image);
     volt_volume_free(data->labels);
-    volt_nifti_header_free(data->header);
+    volt_image_header_free(data->header);
     *data = (volt_case_data){0};
 }
 
@@ -48,8 +48,8 @@ volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_
 static volt_status read_whole(volt_case_data *data, const volt_case *c, int channels,
                               int threads)
 {
-    const volt_nifti_read_options options = {.dtype = VOLT_F32, .threads = threads};
-    volt_status st = volt_nifti_read(&data->image, &data->header, c->file[0], &options);
+    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
     if (st == VOLT_OK && data->image->grid.channels != channels)
         st = volt_fail(VOLT_EDATA, "%s has %d channels; %d are expected", c->file[0],
@@ -82,7 +82,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
 static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
 {
-    const volt_nifti_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
     volt_volume *one = NULL;
     volt_grid grid;
     volt_status st = VOLT_OK;
@@ -92,7 +92,7 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
                          c->files, info->channels);
     for (int i = 0; i < c->files; i++) {
         VOLT_TRY(st, done,
-                 volt_nifti_read(&one, i ? NULL : &data->header, c->file[i], &options));
+                 volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));
         if (one->grid.channels != 1) {
             st = volt_fail(VOLT_EDATA, "%s has %d channels; it should be one of %d", c->file[i],
                            one->grid.channels, c->files);
@@ -309,7 +309,7 @@ done:
 
 /* Undoes turn_both for a mask. */
 static volt_status turn_back(volt_volume **mask, const char *codes,
-                             const volt_nifti_header *header, int threads)
+                             const volt_image_header *header, int threads)
 {
     volt_grid own = header->grid;
     volt_orientation o;
@@ -328,7 +328,7 @@ done:
 }
 
 volt_status volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
-                              const volt_nifti_header *header, int threads)
+                              const volt_image_header *header, int threads)
 {
     volt_status st = VOLT_OK;
 

@@ -19,15 +19,15 @@ static volt_status look_at(void *context, int64_t index, int threads)
 {
     survey *s = context;
     const volt_case *c = &s->cases->item[index];
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_status st = VOLT_OK;
 
     (void)threads;
     if (c->files > 0)
-        st = volt_nifti_info(&header, c->file[0]);
+        st = volt_image_info(&header, c->file[0]);
     if (header)
         volt_orientation_codes(s->codes[index], &header->grid);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st == VOLT_ENOMEM ? st : VOLT_OK;
 }
 

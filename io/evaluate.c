@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset_internal.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "volume/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -22,7 +22,7 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
 
 static bool is_mask(const char *name)
 {
-    return name[0] != '.' && volt_nifti_named(name);
+    return name[0] != '.' && volt_image_named(name);
 }
 
 /* The truth of a mask: in a folder, or in a data set. */
@@ -66,7 +66,7 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
         goto done;
     }
     VOLT_TRY(st, done, volt_strdup(&id, name));
-    id[strlen(id) - strlen(volt_nifti_ending(name))] = '\0';
+    id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
     index = volt_dataset_find(t->ds, id);
     if (index < 0 || !t->ds->cases.item[index].label_file)
         st = volt_fail(VOLT_EDATA, "%s has no truth: %s %s", pred, t->folder,
@@ -181,9 +181,9 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
 
 static volt_status read_mask(volt_volume **out, const char *path, int threads)
 {
-    const volt_nifti_read_options read = {.dtype = VOLT_I16, .threads = threads};
+    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
 
-    return volt_nifti_read(out, NULL, path, &read);
+    return volt_image_read(out, NULL, path, &read);
 }
 
 /* `pairs` says whether the truth's files hold grey values. */

@@ -69,7 +69,7 @@ done:
 
 volt_status volt_layout_id(char **out, const char *path)
 {
-    const char *name = volt_path_name(path), *ending = volt_nifti_ending(name);
+    const char *name = volt_path_name(path), *ending = volt_image_ending(name);
 
     return volt_format(out, "%.*s", (int)(strlen(name) - strlen(ending)), name);
 }

@@ -52,7 +52,7 @@ static void clear_search(search *s)
 /* Length of the case's name where `name` is one of its NIfTI files ending in `tail`; else 0. */
 static size_t stem_before(const char *name, const char *tail)
 {
-    const char *ending = volt_nifti_ending(name);
+    const char *ending = volt_image_ending(name);
     const size_t stem = (size_t)(ending - name), bytes = strlen(tail);
 
     if (volt_is_litter(name) || !*ending || strncasecmp(ending, ".img", 4) == 0 ||
@@ -132,7 +132,7 @@ static volt_status find_labels(search *s, size_t first, const volt_names *names)
         return st;
     c = &s->item[first];
     for (size_t i = 0; i < names->count; i++) {
-        const char *name = names->name[i], *ending = volt_nifti_ending(name);
+        const char *name = names->name[i], *ending = volt_image_ending(name);
         if (volt_is_litter(name) || !*ending || !has_word(name, "seg"))
             continue;
         if (c->labels)

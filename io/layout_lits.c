@@ -34,7 +34,7 @@ static void clear_search(search *s)
 static lits_kind kind_of(const char *name, int *number)
 {
     static const char *const start[] = {NULL, "volume-", "segmentation-", "test-volume-"};
-    const char *ending = volt_nifti_ending(name);
+    const char *ending = volt_image_ending(name);
 
     if (!*ending || strncasecmp(ending, ".img", 4) == 0)
         return OTHER;

@@ -93,7 +93,7 @@ static volt_status choose_ending(opening *o)
 
     VOLT_TRY(st, done, list_folder(&names, o, "imagesTr"));
     for (size_t i = 0; i < names.count; i++) {
-        const char *own = volt_nifti_ending(names.name[i]);
+        const char *own = volt_image_ending(names.name[i]);
         if (ends_in(names.name[i], info->file_ending))
             goto done;
         if (!other && *own && !volt_is_litter(names.name[i]) &&

@@ -27,11 +27,11 @@ static volt_status count_channels(int *out, const input_files *files)
             *out = files->item[i].channel + 1;
     }
     for (size_t i = 0; i < files->count && *out == 0 && st != VOLT_ENOMEM; i++) {
-        volt_nifti_header *header = NULL;
-        st = volt_nifti_info(&header, files->item[i].path);
+        volt_image_header *header = NULL;
+        st = volt_image_info(&header, files->item[i].path);
         if (st == VOLT_OK)
             *out = header->grid.channels;
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     if (*out == 0)
         *out = 1; /* the check tells why none can be read */

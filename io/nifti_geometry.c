@@ -68,7 +68,7 @@ static affine noform_of(const volt_grid *grid, const double spacing[3])
 }
 
 /* pixdim[1..3] as a positive spacing. An axis of one voxel may leave it out. */
-static volt_status spacing_of(double spacing[3], volt_nifti_header *header, const char *path)
+static volt_status spacing_of(double spacing[3], volt_image_header *header, const char *path)
 {
     for (int i = 0; i < 3; i++) {
         const double value = header->raw->h.pixdim[i + 1];
@@ -103,7 +103,7 @@ static volt_status check_quaternion(const nifti_2_header *h, const char *path)
 }
 
 /* A slice whose header says nothing about the third axis gets one at right angles. */
-static volt_status complete_slice(affine *a, volt_nifti_header *header)
+static volt_status complete_slice(affine *a, volt_image_header *header)
 {
     const double length = column_length(a, 0) * column_length(a, 1);
 
@@ -113,7 +113,7 @@ static volt_status complete_slice(affine *a, volt_nifti_header *header)
         const int j = (i + 1) % 3, k = (i + 2) % 3;
         a->m[i][2] = (a->m[j][0] * a->m[k][1] - a->m[k][0] * a->m[j][1]) / length;
     }
-    return volt_nifti_note(header, "the sform gives the z axis no direction; as there is one "
+    return volt_image_note(header, "the sform gives the z axis no direction; as there is one "
                                    "slice, 1 mm at right angles to it is assumed");
 }
 
@@ -179,7 +179,7 @@ static double largest_cosine(const affine *a)
 }
 
 /* What a user may want to know about a header whose sform was taken. */
-static volt_status note_sform_oddities(volt_nifti_header *header, const affine *s)
+static volt_status note_sform_oddities(volt_image_header *header, const affine *s)
 {
     const nifti_2_header *h = &header->raw->h;
     const double spacing[3] = {h->pixdim[1], h->pixdim[2], h->pixdim[3]};
@@ -193,18 +193,18 @@ static volt_status note_sform_oddities(volt_nifti_header *header, const affine *
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         const double length = column_length(s, i);
         if (!(fabs(spacing[i] - length) <= 1e-3 * length) && header->grid.n[2 - i] > 1)
-            st = volt_nifti_note(header,
+            st = volt_image_note(header,
                                  "pixdim[%d] is %g, but the sform's spacing along %c is %g; "
                                  "the sform is used",
                                  i + 1, spacing[i], axis_name[i], length);
     }
     if (st == VOLT_OK && h->qform_code > 0 && !usable)
-        st = volt_nifti_note(header, "the qform is unusable; the sform is used");
+        st = volt_image_note(header, "the qform is unusable; the sform is used");
     if (st == VOLT_OK && h->qform_code > 0 && usable) {
         const affine from_q = qform_of(h, spacing);
         const double apart = disagreement(s, &from_q, &header->grid);
         if (apart > 1e-2 * column_length(s, 0))
-            st = volt_nifti_note(header,
+            st = volt_image_note(header,
                                  "qform and sform place corners up to %.4g apart; the sform "
                                  "is used",
                                  apart);
@@ -213,7 +213,7 @@ static volt_status note_sform_oddities(volt_nifti_header *header, const affine *
 }
 
 /* mm per unit of length. */
-static volt_status unit_of(volt_nifti_header *header)
+static volt_status unit_of(volt_image_header *header)
 {
     static const double scale[8] = {1, 1e3, 1, 1e-3, 1, 1, 1, 1};
     const int code = header->raw->h.xyzt_units & 7;
@@ -222,15 +222,15 @@ static volt_status unit_of(volt_nifti_header *header)
     if (code == NIFTI_UNITS_MM)
         return VOLT_OK;
     if (code == NIFTI_UNITS_METER || code == NIFTI_UNITS_MICRON)
-        return volt_nifti_note(header, "lengths are in %s; they are converted to mm",
+        return volt_image_note(header, "lengths are in %s; they are converted to mm",
                                code == NIFTI_UNITS_METER ? "metres" : "micrometres");
     if (code == NIFTI_UNITS_UNKNOWN)
-        return volt_nifti_note(header, "the unit of length is not given; mm is assumed");
-    return volt_nifti_note(header, "the unit of length has the unknown code %d; mm is assumed",
+        return volt_image_note(header, "the unit of length is not given; mm is assumed");
+    return volt_image_note(header, "the unit of length has the unknown code %d; mm is assumed",
                            code);
 }
 
-static volt_status read_sform(affine *a, volt_nifti_header *header, const char *path)
+static volt_status read_sform(affine *a, volt_image_header *header, const char *path)
 {
     volt_status st = VOLT_OK;
 
@@ -242,7 +242,7 @@ done:
     return st;
 }
 
-static volt_status read_qform(affine *a, volt_nifti_header *header, const char *path)
+static volt_status read_qform(affine *a, volt_image_header *header, const char *path)
 {
     const nifti_2_header *h = &header->raw->h;
     double spacing[3];
@@ -253,13 +253,13 @@ static volt_status read_qform(affine *a, volt_nifti_header *header, const char *
     *a = qform_of(h, spacing);
     VOLT_TRY(st, done, check_affine(a, "qform", path));
     if (h->pixdim[0] != 1 && h->pixdim[0] != -1)
-        st = volt_nifti_note(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
+        st = volt_image_note(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
                              h->pixdim[0] < 0 ? "-1 (z reversed)" : "1");
 done:
     return st;
 }
 
-static volt_status read_noform(affine *a, volt_nifti_header *header, const char *path)
+static volt_status read_noform(affine *a, volt_image_header *header, const char *path)
 {
     double spacing[3];
     volt_status st = VOLT_OK;
@@ -267,13 +267,13 @@ static volt_status read_noform(affine *a, volt_nifti_header *header, const char 
     VOLT_TRY(st, done, spacing_of(spacing, header, path));
     *a = noform_of(&header->grid, spacing);
     VOLT_TRY(st, done, check_affine(a, "spacing", path));
-    st = volt_nifti_note(header, "neither qform nor sform is set: which side is left is not "
+    st = volt_image_note(header, "neither qform nor sform is set: which side is left is not "
                                  "known; x is assumed to grow to the left, as nibabel does");
 done:
     return st;
 }
 
-volt_status volt_nifti_read_geometry(volt_nifti_header *header, const char *path)
+volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path)
 {
     const nifti_2_header *h = &header->raw->h;
     affine a;
@@ -284,7 +284,7 @@ volt_status volt_nifti_read_geometry(volt_nifti_header *header, const char *path
     VOLT_TRY(st, done, unit_of(header));
     if (h->qform_code < 0 || h->qform_code > 5 || h->sform_code < 0 || h->sform_code > 5)
         VOLT_TRY(st, done,
-                 volt_nifti_note(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
+                 volt_image_note(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
                                  h->qform_code, h->sform_code));
     if (h->sform_code > 0) {
         header->geometry = VOLT_NIFTI_SFORM;
@@ -298,7 +298,7 @@ volt_status volt_nifti_read_geometry(volt_nifti_header *header, const char *path
     }
     if (largest_cosine(&a) > 1e-3)
         VOLT_TRY(st, done,
-                 volt_nifti_note(header,
+                 volt_image_note(header,
                                  "the axes are not at right angles (cosine %.3g): kept "
                                  "here, but ITK refuses such files",
                                  largest_cosine(&a)));
@@ -350,7 +350,7 @@ static affine carry_over(const affine *form, const affine *old, const affine *ne
 }
 
 /* The source's qform, which may differ from its sform, on the grid `new`; false: unusable. */
-static bool move_qform(affine *out, const nifti_2_header *h, const volt_nifti_header *source,
+static bool move_qform(affine *out, const nifti_2_header *h, const volt_image_header *source,
                        const affine *new)
 {
     const double mm = source->unit_mm;
@@ -369,7 +369,7 @@ static bool move_qform(affine *out, const nifti_2_header *h, const volt_nifti_he
 }
 
 void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
-                               const volt_nifti_header *source)
+                               const volt_image_header *source)
 {
     affine new, form;
 

@@ -1,6 +1,5 @@
 /* nifti_header.c - from the bytes of a header to a judged description, or a refusal. */
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -9,36 +8,11 @@
 #include "base/mem.h"
 #include "io/nifti_raw.h"
 
-void volt_nifti_header_free(volt_nifti_header *header)
+void volt_nifti_raw_free(struct volt_nifti_raw *raw)
 {
-    if (!header)
-        return;
-    for (size_t i = 0; i < header->oddity_count; i++)
-        volt_free(header->oddities[i]);
-    volt_free(header->oddities);
-    if (header->raw)
-        volt_free(header->raw->extensions);
-    volt_free(header->raw);
-    volt_free(header);
-}
-
-volt_status volt_nifti_note(volt_nifti_header *header, const char *fmt, ...)
-{
-    char sentence[256];
-    va_list args;
-    const size_t used = header->oddity_count * sizeof *header->oddities;
-    volt_status st = volt_realloc(&header->oddities, used, used + sizeof *header->oddities,
-                                  "notes on a header");
-
-    if (st != VOLT_OK)
-        return st;
-    va_start(args, fmt);
-    vsnprintf(sentence, sizeof sentence, fmt, args);
-    va_end(args);
-    st = volt_strdup(&header->oddities[header->oddity_count], sentence);
-    if (st == VOLT_OK)
-        header->oddity_count++;
-    return st;
+    if (raw)
+        volt_free(raw->extensions);
+    volt_free(raw);
 }
 
 bool volt_nifti_ends_with(const char *text, const char *end)
@@ -150,7 +124,7 @@ static void widen(nifti_2_header *to, const nifti_1_header *h)
 }
 
 /* "ni1" says the voxels are in another file. A name that cannot be a pair's says otherwise. */
-static volt_status judge_magic(volt_nifti_header *header, const char *magic, const char *path)
+static volt_status judge_magic(volt_image_header *header, const char *magic, const char *path)
 {
     static const char tail[4] = {'\r', '\n', '\032', '\n'};
     const char digit = (char)('0' + header->version);
@@ -169,19 +143,19 @@ static volt_status judge_magic(volt_nifti_header *header, const char *magic, con
     header->pair = magic[1] == 'i';
     if (header->pair && !half) {
         header->pair = false;
-        const volt_status st = volt_nifti_note(
+        const volt_status st = volt_image_note(
             header, "the magic says the voxels are in another file; they are taken from here");
         if (st != VOLT_OK)
             return st;
     }
     if (header->version == 2 && memcmp(magic + 4, tail, 4) != 0)
-        return volt_nifti_note(header, "the magic lacks its line-end mark (damaged by a text "
+        return volt_image_note(header, "the magic lacks its line-end mark (damaged by a text "
                                        "transfer, or written by an old library)");
     return VOLT_OK;
 }
 
 /* The header in this machine's order, widened to version 2. */
-static volt_status take_header(volt_nifti_header *header, const unsigned char *bytes,
+static volt_status take_header(volt_image_header *header, const unsigned char *bytes,
                                size_t got, int length, const char *path)
 {
     if (length > (int)got)
@@ -212,7 +186,7 @@ static volt_status take_header(volt_nifti_header *header, const unsigned char *b
 
 /* -- Judging the fields ------------------------------------------------------------------- */
 
-static volt_status judge_dims(volt_nifti_header *header, const char *path)
+static volt_status judge_dims(volt_image_header *header, const char *path)
 {
     const int64_t *dim = header->raw->h.dim;
     int64_t channels = 1;
@@ -274,7 +248,7 @@ int volt_nifti_datatype(volt_dtype dtype)
     return 0;
 }
 
-static volt_status judge_datatype(volt_nifti_header *header, const char *path)
+static volt_status judge_datatype(volt_image_header *header, const char *path)
 {
     const nifti_2_header *h = &header->raw->h;
     size_t at = 0;
@@ -295,20 +269,20 @@ static volt_status judge_datatype(volt_nifti_header *header, const char *path)
                           volt_dtype_bytes(header->dtype)))
         return volt_fail(VOLT_EINTERNAL, "%s: the size of its voxels overflows", path);
     if (h->bitpix != 8 * (int)volt_dtype_bytes(header->dtype))
-        return volt_nifti_note(header, "bitpix is %d, but %s has %d bits; the datatype is used",
+        return volt_image_note(header, "bitpix is %d, but %s has %d bits; the datatype is used",
                                h->bitpix, datatypes[at].name,
                                8 * (int)volt_dtype_bytes(header->dtype));
     return VOLT_OK;
 }
 
-static volt_status judge_offset(volt_nifti_header *header, const char *path)
+static volt_status judge_offset(volt_image_header *header, const char *path)
 {
     nifti_2_header *h = &header->raw->h;
     const int64_t least = header->pair ? 0 : (header->version == 1 ? 352 : 544);
 
     if (h->vox_offset == 0 && least > 0) {
         h->vox_offset = least;
-        return volt_nifti_note(header, "vox_offset is 0; the voxels are taken from byte %lld",
+        return volt_image_note(header, "vox_offset is 0; the voxels are taken from byte %lld",
                                (long long)least);
     }
     if (h->vox_offset < least || h->vox_offset > 1000000000)
@@ -317,7 +291,7 @@ static volt_status judge_offset(volt_nifti_header *header, const char *path)
     return VOLT_OK;
 }
 
-static volt_status judge_scaling(volt_nifti_header *header, const char *path)
+static volt_status judge_scaling(volt_image_header *header, const char *path)
 {
     const double slope = header->raw->h.scl_slope, inter = header->raw->h.scl_inter;
 
@@ -325,12 +299,12 @@ static volt_status judge_scaling(volt_nifti_header *header, const char *path)
     header->inter = 0;
     if (slope == 0 || !isfinite(slope)) {
         if (isfinite(inter) && inter != 0)
-            return volt_nifti_note(header,
+            return volt_image_note(header,
                                    "scl_inter is %g, but scl_slope is %g, which means no "
                                    "scaling; both are ignored",
                                    inter, slope);
         if (isinf(slope))
-            return volt_nifti_note(header, "scl_slope is infinite; it is ignored");
+            return volt_image_note(header, "scl_slope is infinite; it is ignored");
         return VOLT_OK;
     }
     if (!isfinite(inter))
@@ -358,10 +332,10 @@ static void copy_text(char *to, const char *from, size_t room)
     to[n] = '\0';
 }
 
-volt_status volt_nifti_parse(volt_nifti_header **out, const unsigned char *bytes, size_t got,
+volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes, size_t got,
                              const char *path)
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     bool swapped = false;
     const int length = got >= 4 ? header_length(bytes, &swapped) : 0;
     volt_status st;
@@ -381,9 +355,10 @@ volt_status volt_nifti_parse(volt_nifti_header **out, const unsigned char *bytes
     copy_text(header->intent_name, header->raw->h.intent_name,
               sizeof header->raw->h.intent_name);
     header->intent_code = header->raw->h.intent_code;
+    snprintf(header->format, sizeof header->format, "NIfTI-%d", header->version);
     *out = header;
     header = NULL;
 done:
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }

@@ -6,6 +6,7 @@
 #ifndef VOLT_IO_NIFTI_RAW_H
 #define VOLT_IO_NIFTI_RAW_H
 #include <nifti2_io.h>
+#include "io/image_internal.h"
 #include "io/nifti.h"
 
 #define VOLT_NIFTI1_HEADER    348
@@ -24,7 +25,7 @@ struct volt_nifti_raw {
 
 /* Judges a header of `got` bytes (540 unless the file is shorter). `path` is for messages and
  * for telling a pair from a single file that was marked as one. The caller owns *out. */
-volt_status volt_nifti_parse(volt_nifti_header **out, const unsigned char *bytes, size_t got,
+volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes, size_t got,
                              const char *path);
 
 /* Ends of names, in any case. */
@@ -33,17 +34,13 @@ bool volt_nifti_ends_with(const char *text, const char *end);
 /* NIfTI's code for `dtype`; 0 when there is none. */
 int volt_nifti_datatype(volt_dtype dtype);
 
-/* Adds one sentence to the header's oddities. */
-VOLT_MUST_USE volt_status volt_nifti_note(volt_nifti_header *header, const char *fmt, ...)
-    VOLT_PRINTF(2, 3);
-
 /* Fills grid (n and channels are set already), geometry, codes and unit from raw->h. */
-VOLT_MUST_USE volt_status volt_nifti_read_geometry(volt_nifti_header *header, const char *path);
+VOLT_MUST_USE volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path);
 
 /* Sets pixdim, qform, sform and units of `h` for `grid`. `source` may be NULL; its grid is
  * where the fields of `h` came from. */
 void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
-                               const volt_nifti_header *source);
+                               const volt_image_header *source);
 
 /* How voxels are turned into what was asked for. */
 typedef struct volt_nifti_conversion {

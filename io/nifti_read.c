@@ -51,12 +51,12 @@ typedef struct opened {
     volt_map map, voxel_map;     /* voxel_map only for a pair */
     const unsigned char *voxels; /* of the file that holds the voxels: all its bytes */
     size_t voxel_bytes;
-    volt_nifti_header *header;
+    volt_image_header *header;
 } opened;
 
 static void close_opened(opened *o)
 {
-    volt_nifti_header_free(o->header);
+    volt_image_header_free(o->header);
     volt_map_close(&o->voxel_map);
     volt_map_close(&o->map);
     volt_free(o->voxel_path);
@@ -84,7 +84,7 @@ static uint32_t read_u32(const unsigned char *p, bool swapped)
 }
 
 /* Keeps the extensions that form a valid chain in `bytes`, in this machine's byte order. */
-static volt_status keep_extensions(volt_nifti_header *header, const unsigned char *bytes,
+static volt_status keep_extensions(volt_image_header *header, const unsigned char *bytes,
                                    size_t room)
 {
     unsigned char *kept = NULL;
@@ -98,7 +98,7 @@ static volt_status keep_extensions(volt_nifti_header *header, const unsigned cha
         at += size;
     }
     if (at < room && at + 16 <= room && read_u32(bytes + at, header->swapped) != 0) {
-        st = volt_nifti_note(header,
+        st = volt_image_note(header,
                              "an extension of %u bytes does not fit the %zu bytes before the "
                              "voxels; what follows is not kept",
                              read_u32(bytes + at, header->swapped), room - at);
@@ -123,7 +123,7 @@ static volt_status keep_extensions(volt_nifti_header *header, const unsigned cha
 
 static volt_status read_extensions(opened *o)
 {
-    volt_nifti_header *header = o->header;
+    volt_image_header *header = o->header;
     const size_t start = (header->version == 1 ? VOLT_NIFTI1_HEADER : VOLT_NIFTI2_HEADER);
     size_t end = start + VOLT_NIFTI_EXTENDER + VOLT_NIFTI_MAX_EXTRAS, got = 0;
     unsigned char *bytes = NULL;
@@ -156,7 +156,7 @@ static volt_status check_length(opened *o)
             o->voxel_path, o->voxel_bytes, o->header->gzip ? " compressed" : "",
             raw->stored_bytes, (long long)raw->h.vox_offset);
     if (!o->header->gzip && wanted < o->voxel_bytes)
-        return volt_nifti_note(o->header, "%zu bytes follow the voxels",
+        return volt_image_note(o->header, "%zu bytes follow the voxels",
                                o->voxel_bytes - wanted);
     return VOLT_OK;
 }
@@ -177,7 +177,7 @@ static volt_status open_voxels(opened *o, bool required)
                              "it",
                              o->path);
         if (!o->voxel_path)
-            return volt_nifti_note(o->header, "there is no file with the voxels (.img) beside "
+            return volt_image_note(o->header, "there is no file with the voxels (.img) beside "
                                               "it");
         VOLT_TRY(st, done, volt_map_open(&o->voxel_map, o->voxel_path));
         o->voxels = o->voxel_map.data;
@@ -217,7 +217,7 @@ done:
     return st;
 }
 
-volt_status volt_nifti_info(volt_nifti_header **out, const char *path)
+volt_status volt_nifti_info(volt_image_header **out, const char *path)
 {
     opened o = {0};
     volt_status st = open_nifti(&o, path, false);
@@ -232,7 +232,7 @@ volt_status volt_nifti_info(volt_nifti_header **out, const char *path)
 
 /* -- Voxels ------------------------------------------------------------------------------- */
 
-static volt_dtype natural_dtype(const volt_nifti_header *header)
+static volt_dtype natural_dtype(const volt_image_header *header)
 {
     if (!header->scaled)
         return header->dtype;
@@ -294,21 +294,9 @@ static volt_status copy_and_convert(void **buffer, const opened *o, int64_t coun
     return st;
 }
 
-static volt_status fail_not_label(const opened *o, int64_t at, double value, volt_dtype to)
-{
-    const int64_t *n = o->header->grid.n;
-    const int64_t x = at % n[2], y = at / n[2] % n[1], z = at / (n[2] * n[1]) % n[0];
-
-    return volt_fail(VOLT_EFORMAT,
-                     "%s: voxel (x %lld, y %lld, z %lld) is %.9g; a whole number that %s holds "
-                     "is expected",
-                     o->voxel_path, (long long)x, (long long)y, (long long)z, value,
-                     volt_dtype_name(to));
-}
-
 static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to, int threads)
 {
-    const volt_nifti_header *header = o->header;
+    const volt_image_header *header = o->header;
     const int64_t count = volt_grid_voxels(&header->grid) * header->grid.channels;
     const volt_nifti_conversion how = {.from = header->dtype,
                                        .to = to,
@@ -328,7 +316,7 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
     else
         st = copy_and_convert(&volume->data, o, count, &how, threads, &bad, &value);
     if (st == VOLT_OK && bad < count)
-        st = fail_not_label(o, bad, value, to);
+        st = volt_image_not_label(o->voxel_path, &header->grid, bad, value, to);
     if (st != VOLT_OK)
         goto done;
     *out = volume;
@@ -338,10 +326,10 @@ done:
     return st;
 }
 
-volt_status volt_nifti_read(volt_volume **out, volt_nifti_header **header, const char *path,
-                            const volt_nifti_read_options *options)
+volt_status volt_nifti_read(volt_volume **out, volt_image_header **header, const char *path,
+                            const volt_image_read_options *options)
 {
-    const volt_nifti_read_options opt = options ? *options : (volt_nifti_read_options){0};
+    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
     volt_dtype to = opt.dtype;
     opened o = {0};
     volt_status st;

@@ -7,6 +7,10 @@
 #include "io/gzip.h"
 #include "io/nifti_raw.h"
 
+/* The first that holds all labels; every program reads the first ones. */
+static const volt_dtype label_types[] = {VOLT_U8,  VOLT_I16, VOLT_U16,
+                                         VOLT_I32, VOLT_U32, VOLT_I64};
+
 #define MAX_PROLOGUE (VOLT_NIFTI2_HEADER + VOLT_NIFTI_EXTENDER)
 
 static bool same_place(const volt_grid *a, const volt_grid *b)
@@ -16,7 +20,7 @@ static bool same_place(const volt_grid *a, const volt_grid *b)
 }
 
 /* As the source has them where they agree; else as few axes as hold the volume. */
-static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_nifti_header *source)
+static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_image_header *source)
 {
     const volt_grid *grid = &v->grid;
 
@@ -40,7 +44,7 @@ static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_nifti_h
 }
 
 /* Everything but the lengths that depend on the version. */
-static nifti_2_header make_header(const volt_volume *v, const volt_nifti_header *source,
+static nifti_2_header make_header(const volt_volume *v, const volt_image_header *source,
                                   bool values_changed)
 {
     nifti_2_header h = {.descrip = "VOLT"};
@@ -141,7 +145,7 @@ static size_t make_prologue(unsigned char out[MAX_PROLOGUE], nifti_2_header *h, 
 }
 
 static volt_status write_spans(volt_out *file, const volt_span *spans, int count, bool gzip,
-                               const volt_nifti_write_options *opt)
+                               const volt_image_write_options *opt)
 {
     volt_status st = VOLT_OK;
 
@@ -153,8 +157,8 @@ static volt_status write_spans(volt_out *file, const volt_span *spans, int count
 }
 
 static volt_status write_file(const char *path, const volt_volume *v,
-                              const volt_nifti_header *source, bool values_changed, bool gzip,
-                              const volt_nifti_write_options *opt)
+                              const volt_image_header *source, bool values_changed, bool gzip,
+                              const volt_image_write_options *opt)
 {
     nifti_2_header h = make_header(v, source, values_changed);
     const int version = needs_version_2(&h) ? 2 : (source ? source->version : 1);
@@ -175,57 +179,11 @@ done:
     return st;
 }
 
-/* -- Voxels ------------------------------------------------------------------------------- */
-
-/* The first that every program reads and that holds min..max. */
-static volt_dtype label_dtype(volt_value_range range)
-{
-    static const struct {
-        volt_dtype dtype;
-        double low, high;
-    } types[] = {{VOLT_U8, 0, 255},
-                 {VOLT_I16, -32768, 32767},
-                 {VOLT_U16, 0, 65535},
-                 {VOLT_I32, -2147483648.0, 2147483647.0},
-                 {VOLT_U32, 0, 4294967295.0}};
-
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
-        if (range.min >= types[i].low && range.max <= types[i].high)
-            return types[i].dtype;
-    return VOLT_I64;
-}
-
-/* The volume to write: `volume` itself, or a copy in another type that the caller owns through
- * *converted. */
-static volt_status prepare(const volt_volume **out, volt_volume **converted, const char *path,
-                           const volt_volume *volume, const volt_nifti_write_options *opt)
-{
-    volt_dtype to = opt->dtype ? opt->dtype : volume->dtype;
-    bool exact = true;
-    volt_status st = VOLT_OK;
-
-    if (opt->labels)
-        to = label_dtype(volt_volume_range(volume, opt->threads));
-    if (volt_nifti_datatype(to) == 0)
-        return volt_fail(VOLT_ENOTSUP, "%s: NIfTI has no %s voxels", path, volt_dtype_name(to));
-    *out = volume;
-    if (to == volume->dtype)
-        return VOLT_OK;
-    st = volt_volume_convert(converted, volume, to, &exact, opt->threads);
-    if (st != VOLT_OK)
-        return st;
-    if (opt->labels && !exact)
-        return volt_fail(VOLT_EINVAL, "%s: labels must be whole numbers, and some are not",
-                         path);
-    *out = *converted;
-    return VOLT_OK;
-}
-
 volt_status volt_nifti_write(const char *path, const volt_volume *volume,
-                             const volt_nifti_header *source,
-                             const volt_nifti_write_options *options)
+                             const volt_image_header *source,
+                             const volt_image_write_options *options)
 {
-    const volt_nifti_write_options opt = options ? *options : (volt_nifti_write_options){0};
+    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
     const char *name = volt_path_name(path);
     const bool gzip = volt_nifti_ends_with(name, ".nii.gz");
     const volt_volume *voxels = NULL;
@@ -233,18 +191,21 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
     bool values_changed;
     volt_status st;
 
+    if (source && !source->raw)
+        source = NULL; /* of another format: nothing but the grid, which the volume has */
     if (!gzip && !volt_nifti_ends_with(name, ".nii"))
         return volt_fail(VOLT_EINVAL,
                          "%s: the name of a NIfTI file to write must end in .nii "
                          "or .nii.gz",
                          path);
-    if (opt.labels && opt.dtype)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: a type was asked for and the smallest for labels "
-                         "too; give one",
-                         path);
-    VOLT_TRY(st, done, volt_grid_check(&volume->grid, path));
-    VOLT_TRY(st, done, prepare(&voxels, &converted, path, volume, &opt));
+    VOLT_TRY(st, done,
+             volt_image_voxels(&voxels, &converted, path, volume, label_types,
+                               sizeof label_types / sizeof *label_types, &opt));
+    if (volt_nifti_datatype(voxels->dtype) == 0) {
+        st = volt_fail(VOLT_ENOTSUP, "%s: NIfTI has no %s voxels", path,
+                       volt_dtype_name(voxels->dtype));
+        goto done;
+    }
     values_changed = opt.labels || !source || source->dtype != voxels->dtype;
     st = write_file(path, voxels, source, values_changed, gzip, &opt);
 done:

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/json.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "io/summary.h"
 #include "nets3d/ensemble.h"
 #include "nets3d/run_folds.h"
@@ -152,7 +152,7 @@ static volt_status copy_masks(const char *from, const char *to)
 
     VOLT_TRY(st, done, volt_list_dir(&names, from));
     for (size_t i = 0; i < names.count; i++) {
-        if (names.name[i][0] == '.' || !volt_nifti_named(names.name[i]))
+        if (names.name[i][0] == '.' || !volt_image_named(names.name[i]))
             continue;
         volt_free(source);
         volt_free(target);

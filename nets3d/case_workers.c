@@ -8,14 +8,14 @@
 /* Voxels of a case, or what it will have after resampling if that is more; 0: unknown. */
 static double largest_voxels(const volt_case *c, const double target[3])
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     double voxels, spacing[3], growth = 1;
 
-    if (c->files < 1 || volt_nifti_info(&header, c->file[0]) != VOLT_OK)
+    if (c->files < 1 || volt_image_info(&header, c->file[0]) != VOLT_OK)
         return 0;
     voxels = (double)volt_grid_voxels(&header->grid);
     volt_grid_spacing(spacing, &header->grid);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     for (int a = 0; target && a < 3; a++)
         growth *= target[a] > 0 ? spacing[a] / target[a] : 1;
     return voxels * fmax(growth, 1);

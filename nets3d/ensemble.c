@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "io/npz.h"
 
 #define NPZ_LEVEL 1
@@ -218,15 +218,15 @@ static void decode(uint16_t *labels, const volt_npz_array *mean, const job *j)
 }
 
 /* The mask of the first member, which says where the voxels lie. */
-static volt_status read_header(volt_nifti_header **out, const entry *e,
+static volt_status read_header(volt_image_header **out, const entry *e,
                                const volt_npz_array *mean)
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", e->folder[0], e->id));
-    VOLT_TRY(st, done, volt_nifti_info(&header, path));
+    VOLT_TRY(st, done, volt_image_info(&header, path));
     if (memcmp(header->grid.n, mean->shape + 1, sizeof header->grid.n) != 0) {
         st = volt_fail(VOLT_EDATA,
                        "%s has %lld x %lld x %lld voxels (z, y, x), its "
@@ -239,7 +239,7 @@ static volt_status read_header(volt_nifti_header **out, const entry *e,
     *out = header;
     header = NULL;
 done:
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_free(path);
     return st;
 }
@@ -267,9 +267,9 @@ done:
 /* `path` is the mask's. */
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
-    const volt_nifti_write_options options = {.labels = true, .threads = j->threads};
+    const volt_image_write_options options = {.labels = true, .threads = j->threads};
     volt_npz_array mean = {0};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *labels = NULL;
     volt_dataset_info as_they_lie;
     volt_grid grid;
@@ -286,10 +286,10 @@ static volt_status make_case(const entry *e, const char *path, const job *j)
     VOLT_TRY(st, done, volt_mask_restore(&labels, &as_they_lie, header, j->threads));
     if (j->o->probabilities)
         VOLT_TRY(st, done, write_npz(e->id, &mean, j));
-    st = volt_nifti_write(path, labels, header, &options);
+    st = volt_image_write(path, labels, header, &options);
 done:
     volt_volume_free(labels);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_free(mean.data);
     return st;
 }

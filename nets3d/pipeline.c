@@ -109,9 +109,9 @@ static volt_status axis_across(int *out, volt_plane plane, const volt_dataset *d
     static const char *const directions[] = {
         [VOLT_PLANE_AXIAL] = "IS", [VOLT_PLANE_CORONAL] = "AP", [VOLT_PLANE_SAGITTAL] = "LR"};
     const char *common = ds->info.orientation; /* that every case is turned to */
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     char codes[4];
-    volt_status st = volt_nifti_info(&header, ds->cases.item[0].file[0]);
+    volt_status st = volt_image_info(&header, ds->cases.item[0].file[0]);
 
     if (st != VOLT_OK)
         return st;
@@ -122,7 +122,7 @@ static volt_status axis_across(int *out, volt_plane plane, const volt_dataset *d
         if (strchr(directions[plane], codes[2 - a]))
             *out = a;
     }
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return VOLT_OK;
 }
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/tasks.h"
 #include "io/json.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "io/summary.h"
 #include "nets3d/classes.h"
 #include "volume/components.h"
@@ -122,7 +122,7 @@ static volt_status list_masks(volt_names *out, const char *folder)
     if (st != VOLT_OK)
         return st;
     for (size_t i = 0; i < names.count; i++) {
-        if (names.name[i][0] == '.' || !volt_nifti_named(names.name[i]))
+        if (names.name[i][0] == '.' || !volt_image_named(names.name[i]))
             volt_free(names.name[i]);
         else
             names.name[kept++] = names.name[i];
@@ -137,15 +137,15 @@ static volt_status list_masks(volt_names *out, const char *folder)
 }
 
 /* A mask, and its header if wanted. */
-static volt_status read_mask(volt_volume **out, volt_nifti_header **header, const char *folder,
+static volt_status read_mask(volt_volume **out, volt_image_header **header, const char *folder,
                              const char *name, int threads)
 {
-    const volt_nifti_read_options read = {.dtype = VOLT_I16, .threads = threads};
+    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, folder, name));
-    st = volt_nifti_read(out, header, path, &read);
+    st = volt_image_read(out, header, path, &read);
 done:
     volt_free(path);
     return st;
@@ -160,8 +160,8 @@ typedef struct folder_job {
 static volt_status process_mask(void *context, int64_t index, int threads)
 {
     const folder_job *j = context;
-    const volt_nifti_write_options options = {.labels = true, .threads = threads};
-    volt_nifti_header *header = NULL;
+    const volt_image_write_options options = {.labels = true, .threads = threads};
+    volt_image_header *header = NULL;
     volt_volume *labels = NULL;
     char *path = NULL;
     volt_status st;
@@ -169,11 +169,11 @@ static volt_status process_mask(void *context, int64_t index, int threads)
     VOLT_TRY(st, done, read_mask(&labels, &header, j->from, j->names->name[index], threads));
     VOLT_TRY(st, done, volt_postprocess_apply(labels, j->steps, threads));
     VOLT_TRY(st, done, volt_path_join(&path, j->to, j->names->name[index]));
-    st = volt_nifti_write(path, labels, header, &options);
+    st = volt_image_write(path, labels, header, &options);
 done:
     volt_free(path);
     volt_volume_free(labels);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return st;
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "nets3d/cascade.h"
 #include "nets3d/predict_write.h"
 #include "volume/orient.h"
@@ -19,14 +19,14 @@ typedef struct item {
     int64_t index;
     volt_box roi; /* in the scan as it was read; when asked for */
     volt_scan scan;
-    volt_nifti_header *header;
+    volt_image_header *header;
     volt_finished finished;
 } item;
 
 static void item_clear(item *it, const volt_predictor *p)
 {
     volt_finished_clear(&it->finished);
-    volt_nifti_header_free(it->header);
+    volt_image_header_free(it->header);
     volt_scan_clear(&it->scan, p);
     *it = (item){0};
 }
@@ -63,7 +63,7 @@ typedef struct job {
 
 /* The region of interest in the scan's own voxels, as the scan was read: turned as the data set
  * wants it. */
-static volt_status turned_roi(volt_box *out, const job *j, const volt_nifti_header *header,
+static volt_status turned_roi(volt_box *out, const job *j, const volt_image_header *header,
                               const char *file)
 {
     const int64_t *n = header->grid.n;
@@ -339,17 +339,17 @@ done:
 static volt_status most_memory(volt_predict_memory *out, job *j)
 {
     volt_predict_memory most = {0};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_status st = VOLT_OK;
 
     for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
         const volt_case *c = &j->cases->item[i];
         volt_predict_memory m;
         volt_grid grid;
-        VOLT_TRY(st, done, volt_nifti_info(&header, c->file[0]));
+        VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
         grid = header->grid;
         grid.channels = j->p->info.channels;
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
         header = NULL;
         VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
         most.network = larger(most.network, m.network);

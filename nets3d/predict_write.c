@@ -81,7 +81,7 @@ done:
 
 /* Turns voxels that are no labels back to the scan's own axes. */
 static volt_status restore(volt_volume **v, const volt_predictor *p,
-                           const volt_nifti_header *header, int threads)
+                           const volt_image_header *header, int threads)
 {
     volt_dataset_info as_it_is = p->info; /* borrowed */
 
@@ -194,15 +194,15 @@ done:
 }
 
 static volt_status write_channel(const volt_predict_output *o, const char *id, int c,
-                                 const volt_volume *v, const volt_nifti_header *header,
+                                 const volt_volume *v, const volt_image_header *header,
                                  int threads)
 {
-    const volt_nifti_write_options options = {.threads = threads};
+    const volt_image_write_options options = {.threads = threads};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", o->folder, id, c));
-    st = volt_nifti_write(path, v, header, &options);
+    st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
     return st;
@@ -210,7 +210,7 @@ done:
 
 volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_predictor *p,
                                       const char *id, volt_finished *f,
-                                      const volt_nifti_header *header)
+                                      const volt_image_header *header)
 {
     volt_zip_writer *zip = NULL;
     volt_volume *v = NULL;
@@ -246,14 +246,14 @@ done:
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
-                              const volt_nifti_header *header, int threads)
+                              const volt_image_header *header, int threads)
 {
-    const volt_nifti_write_options options = {.threads = threads};
+    const volt_image_write_options options = {.threads = threads};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", folder, id));
-    st = volt_nifti_write(path, v, header, &options);
+    st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
     return st;
@@ -273,7 +273,7 @@ static void pick(volt_volume *mask, const volt_volume *labels, uint16_t value, i
 
 static volt_status write_masks(const volt_predict_output *o, const volt_predictor *p,
                                const char *id, const volt_finished *f,
-                               const volt_nifti_header *header, int threads)
+                               const volt_image_header *header, int threads)
 {
     const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
     volt_volume *mask = NULL;
@@ -302,7 +302,7 @@ done:
 
 volt_status volt_predict_write(const volt_predict_output *o, const volt_predictor *p,
                                const char *id, volt_finished *f,
-                               const volt_nifti_header *header, int threads)
+                               const volt_image_header *header, int threads)
 {
     volt_status st;
 

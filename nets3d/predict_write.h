@@ -4,7 +4,7 @@
  */
 #ifndef VOLT_NETS3D_PREDICT_WRITE_H
 #define VOLT_NETS3D_PREDICT_WRITE_H
-#include "io/nifti.h"
+#include "io/image.h"
 #include "nets3d/predictor_parts.h"
 VOLT_BEGIN_DECLS
 
@@ -18,11 +18,11 @@ VOLT_MUST_USE volt_status volt_predict_written(bool *out, const volt_predict_out
 VOLT_MUST_USE volt_status volt_predict_write_scores(const volt_predict_output *o,
                                                     const volt_predictor *p, const char *id,
                                                     volt_finished *f,
-                                                    const volt_nifti_header *header);
+                                                    const volt_image_header *header);
 /* Regions, as far as they are wanted, and the labels, in the data set's own numbering. */
 VOLT_MUST_USE volt_status volt_predict_write(const volt_predict_output *o,
                                              const volt_predictor *p, const char *id,
-                                             volt_finished *f, const volt_nifti_header *header,
+                                             volt_finished *f, const volt_image_header *header,
                                              int threads);
 
 VOLT_END_DECLS

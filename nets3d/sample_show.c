@@ -6,7 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "io/nifti.h"
+#include "io/image.h"
 #include "io/png.h"
 #include "nets3d/sampler.h"
 #include "volume/normalize.h"
@@ -74,13 +74,13 @@ static volt_status add_labels(volt_case_data *data)
 volt_status volt_shown_case_read(volt_shown_case *out, const volt_case *c, int threads)
 {
     volt_shown_case made = {0};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *image;
     volt_dataset_info info = {.ignore_label = -1};
     int channels = c->files;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_nifti_info(&header, c->file[0]));
+    VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
     if (c->files == 1)
         channels = header->grid.channels;
     info.channels = channels;
@@ -105,7 +105,7 @@ volt_status volt_shown_case_read(volt_shown_case *out, const volt_case *c, int t
     *out = made;
     made = (volt_shown_case){0};
 done:
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_shown_case_clear(&made);
     return st;
 }
@@ -292,8 +292,8 @@ done:
 
 static volt_status write_sample(const show *s, int64_t number)
 {
-    const volt_nifti_write_options options = {.threads = s->o->threads};
-    const volt_nifti_write_options labels = {.threads = s->o->threads, .labels = true};
+    const volt_image_write_options options = {.threads = s->o->threads};
+    const volt_image_write_options labels = {.threads = s->o->threads, .labels = true};
     const int64_t voxels = voxels_of(s->patch);
     volt_volume channel = *s->after; /* a view */
     char *path = NULL;
@@ -305,12 +305,12 @@ static volt_status write_sample(const show *s, int64_t number)
         VOLT_TRY(
             st, done,
             volt_format(&path, "%s/sample_%lld_%04d.nii.gz", s->dir, (long long)number, c));
-        VOLT_TRY(st, done, volt_nifti_write(path, &channel, NULL, &options));
+        VOLT_TRY(st, done, volt_image_write(path, &channel, NULL, &options));
         volt_free(path);
         path = NULL;
     }
     VOLT_TRY(st, done, volt_format(&path, "%s/sample_%lld.nii.gz", s->dir, (long long)number));
-    st = volt_nifti_write(path, s->labels_after, NULL, &labels);
+    st = volt_image_write(path, s->labels_after, NULL, &labels);
 done:
     volt_free(path);
     return st;

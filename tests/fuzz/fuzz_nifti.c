@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "io/nifti_raw.h"
 
-static void check_header(const volt_nifti_header *header)
+static void check_header(const volt_image_header *header)
 {
     nifti_2_header out = header->raw->h;
     volt_grid moved = header->grid;
@@ -15,9 +15,9 @@ static void check_header(const volt_nifti_header *header)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const volt_nifti_read_options options = {.dtype = (volt_dtype)(size % (VOLT_F64 + 1)),
+    const volt_image_read_options options = {.dtype = (volt_dtype)(size % (VOLT_F64 + 1)),
                                              .threads = 1};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *volume = NULL;
     volt_status st = volt_nifti_read(&volume, &header, fuzz_file(data, size), &options);
 
@@ -29,11 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_require(st == VOLT_EFORMAT || st == VOLT_ENOTSUP);
     }
     volt_volume_free(volume);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
 
     header = NULL; /* as half of a pair */
     if (volt_nifti_parse(&header, data, size < 540 ? size : 540, "x.hdr") == VOLT_OK)
         check_header(header);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     return 0;
 }

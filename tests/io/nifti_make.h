@@ -97,7 +97,7 @@ static inline void write_nifti1(const char *path, const nifti_1_header *h, const
 }
 
 /* Whether one of the header's oddities holds `words`. */
-static inline bool is_noted(const volt_nifti_header *header, const char *words)
+static inline bool is_noted(const volt_image_header *header, const char *words)
 {
     for (size_t i = 0; i < header->oddity_count; i++)
         if (strstr(header->oddities[i], words))

@@ -417,7 +417,7 @@ static void masks_get_the_data_sets_own_numbers(void **state)
     const volt_grid grid = volt_grid_make(n, 1, mm);
     const uint8_t values[2][4] = {{3, 2, 1, 0}, {0, 0, 9, 0}};
     static const uint16_t wanted[] = {400, 1, 2, 0};
-    volt_nifti_header header = {.grid = grid};
+    volt_image_header header = {.grid = grid};
     volt_volume *v = NULL;
 
     (void)state;

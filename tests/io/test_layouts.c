@@ -448,7 +448,7 @@ static void mixed_orientations_are_turned_and_restored(void **state)
     volt_volume_free(mask);
     volt_case_data_clear(&lps);
     assert_ok(volt_nifti_read(&mask, NULL, "layout-mixed/labelsTr/b.nii.gz",
-                              &(volt_nifti_read_options){.dtype = VOLT_U8}));
+                              &(volt_image_read_options){.dtype = VOLT_U8}));
     {
         volt_volume *again = NULL;
         assert_ok(volt_nifti_read(&again, NULL, "layout-mixed/mask.nii.gz", NULL));

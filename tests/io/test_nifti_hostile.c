@@ -8,7 +8,7 @@ static const int16_t sixty[60] = {1, 2, 3};
 static void refuse1(const nifti_1_header *h, volt_status st, const char *words)
 {
     volt_volume *v = NULL;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
 
     write_nifti1("bad.nii", h, sixty, sizeof sixty);
     assert_fails(volt_nifti_read(&v, &header, "bad.nii", NULL), st, words);
@@ -21,7 +21,7 @@ static void refuse1(const nifti_1_header *h, volt_status st, const char *words)
 
 static void refuse2(const nifti_2_header *h, volt_status st, const char *words)
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
 
     write_nifti("bad.nii", h, 540, 544, sixty, sizeof sixty);
     assert_fails(volt_nifti_info(&header, "bad.nii"), st, words);
@@ -126,7 +126,7 @@ static void not_nifti(void **state)
                 {"ObjectType = Image", "MetaImage", 0, VOLT_ENOTSUP},
                 {"hello", "starts with 68 65 6c 6c", 0, VOLT_EFORMAT}};
     unsigned char bytes[600];
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -153,7 +153,7 @@ static void no_permission(void **state)
 {
     const bool root = geteuid() == 0;
     nifti_1_header h = make_header1();
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     write_nifti1("secret.nii", &h, sixty, sizeof sixty);
@@ -170,7 +170,7 @@ static void tolerated_with_a_note(void **state)
 {
     static const char *const words[] = {"bitpix is 8", "vox_offset is 0", "0 to 5 are defined",
                                         "voxels are in another file"};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     for (int i = 0; i < 4; i++) {
@@ -189,7 +189,7 @@ static void tolerated_with_a_note(void **state)
         assert_true(is_noted(header, words[i]));
         assert_memory_equal(v->data, sixty, sizeof sixty);
         volt_volume_free(v);
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     unlink("odd.nii");
 }
@@ -221,7 +221,7 @@ static void extensions_of_any_kind(void **state)
     static const uint32_t sizes[] = {0, 8, 17, 16, 48, 64, 0x7fffffff, 0xffffffff, 0x80000010};
     unsigned char file[352 + 48 + 120];
     nifti_1_header h = make_header1();
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     h.vox_offset = 352 + 48;
@@ -236,7 +236,7 @@ static void extensions_of_any_kind(void **state)
                          sizes[i] == 16 || sizes[i] == 48 ? sizes[i] : 0);
         if (sizes[i] != 0 && sizes[i] != 16 && sizes[i] != 48)
             assert_true(is_noted(header, "an extension of"));
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     unlink("ext.nii");
 }
@@ -264,7 +264,7 @@ static void every_truncation(void **state)
 }
 
 /* A judged header's promises: the rest of the program relies on each of them. */
-static void check_promises(const volt_nifti_header *header)
+static void check_promises(const volt_image_header *header)
 {
     int64_t product = header->grid.channels;
 
@@ -289,7 +289,7 @@ static void mutated_headers(void **state)
         const nifti_1_header h1 = make_header1();
         const nifti_2_header h2 = make_header2();
         const size_t size = i % 2 ? 540 : 348;
-        volt_nifti_header *header = NULL;
+        volt_image_header *header = NULL;
         memcpy(bytes, i % 2 ? (const void *)&h2 : (const void *)&h1, size);
         if (i % 4 >= 2)
             swap_nifti_header(bytes, i % 2 ? 2 : 1);
@@ -305,7 +305,7 @@ static void mutated_headers(void **state)
         } else {
             assert_true(strlen(volt_last_error()) > 0);
         }
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     assert_in_range(accepted, 8000, 32000);
 }
@@ -329,7 +329,7 @@ static void mutated_files(void **state)
             const char old = bytes[at];
             bytes[at] = (char)volt_rng_u32(&rng);
             write_bytes(path, bytes, size);
-            if (volt_nifti_read(&v, NULL, path, &(volt_nifti_read_options){VOLT_F32, 1}) ==
+            if (volt_nifti_read(&v, NULL, path, &(volt_image_read_options){VOLT_F32, 1}) ==
                 VOLT_OK)
                 accepted++;
             else

@@ -11,12 +11,12 @@ static char command[32768];
 static void add_pair(const char *source, const char *copy)
 {
     volt_volume *v = NULL;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     const size_t used = strlen(command);
 
     assert_ok(volt_nifti_read(&v, &header, source, NULL));
     assert_ok(volt_nifti_write(copy, v, header, NULL));
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(v);
     assert_true(used + strlen(source) + strlen(copy) + 8 < sizeof command);
     snprintf(command + used, sizeof command - used, " '%s' '%s'", source, copy);

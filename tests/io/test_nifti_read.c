@@ -2,9 +2,9 @@
 
 static const int16_t sixty[60] = {-7, 100, 32767, -32768, 5};
 
-static volt_volume *read_as(const char *path, volt_dtype dtype, volt_nifti_header **header)
+static volt_volume *read_as(const char *path, volt_dtype dtype, volt_image_header **header)
 {
-    const volt_nifti_read_options options = {.dtype = dtype, .threads = 2};
+    const volt_image_read_options options = {.dtype = dtype, .threads = 2};
     volt_volume *v = NULL;
 
     assert_ok(volt_nifti_read(&v, header, path, &options));
@@ -121,7 +121,7 @@ static void write_type(const char *path, int type, int version, bool swap, doubl
 static void check_type(const char *path, int type, int target, bool swap, double slope)
 {
     const volt_dtype to = target < 0 ? 0 : types[target].dtype;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *v = read_as(path, to, &header);
 
     assert_int_equal(v->grid.n[2], WIDE);
@@ -138,7 +138,7 @@ static void check_type(const char *path, int type, int target, bool swap, double
             fail_msg("%s, type %d to %d: voxel %d is %g, not %g", path, type, target, (int)i,
                      element(v->data, i, v->dtype), expected);
     }
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(v);
 }
 
@@ -164,7 +164,7 @@ static void every_type_order_version_and_target(void **state)
 
 static void threads_do_not_change_a_voxel(void **state)
 {
-    volt_nifti_read_options one = {.dtype = VOLT_F32, .threads = 1}, many = {VOLT_F32, 5};
+    volt_image_read_options one = {.dtype = VOLT_F32, .threads = 1}, many = {VOLT_F32, 5};
     nifti_1_header h = make_header1();
     const size_t count = 97 * 89 * 83;
     int16_t *voxels = malloc(2 * count);
@@ -188,9 +188,9 @@ static void threads_do_not_change_a_voxel(void **state)
 }
 
 static void check_affine(const nifti_1_header *h, const double expected[12],
-                         volt_nifti_geometry geometry, const char *note)
+                         volt_image_geometry geometry, const char *note)
 {
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
 
     write_nifti1("affine.nii", h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "affine.nii"));
@@ -201,7 +201,7 @@ static void check_affine(const nifti_1_header *h, const double expected[12],
         assert_true(is_noted(header, note));
     else
         assert_int_equal(header->oddity_count, 0);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     unlink("affine.nii");
 }
 
@@ -258,7 +258,7 @@ static void scaling_and_its_odd_cases(void **state)
     (void)state;
 
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        volt_nifti_header *header = NULL;
+        volt_image_header *header = NULL;
         volt_volume *v;
         h.scl_slope = rows[r].slope;
         h.scl_inter = rows[r].inter;
@@ -276,7 +276,7 @@ static void scaling_and_its_odd_cases(void **state)
                              ? (float)(sixty[i] * (double)rows[r].slope + rows[r].inter)
                              : sixty[i]));
         volt_volume_free(v);
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     h.scl_slope = 1;
     h.scl_inter = NAN;
@@ -291,7 +291,7 @@ static void values_that_are_not_finite_are_kept(void **state)
 {
     float voxels[60] = {NAN, INFINITY, -INFINITY, 1};
     nifti_1_header h = make_header1();
-    const volt_nifti_read_options labels = {.dtype = VOLT_U8};
+    const volt_image_read_options labels = {.dtype = VOLT_U8};
     volt_volume *v, *none = NULL;
     (void)state;
 
@@ -313,7 +313,7 @@ static void labels_must_be_whole(void **state)
 {
     float voxels[60] = {0};
     nifti_1_header h = make_header1();
-    const volt_nifti_read_options options = {.dtype = VOLT_U8, .threads = 2};
+    const volt_image_read_options options = {.dtype = VOLT_U8, .threads = 2};
     volt_volume *v = NULL;
     (void)state;
 
@@ -373,7 +373,7 @@ static void axes_beyond_z_are_channels(void **state)
 static void a_slice_without_a_third_axis(void **state)
 {
     nifti_1_header h = make_header1();
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     h.dim[0] = 2;
@@ -383,19 +383,19 @@ static void a_slice_without_a_third_axis(void **state)
     assert_ok(volt_nifti_info(&header, "slice.nii"));
     assert_true(header->grid.to_world[2][2] == 1);
     assert_true(is_noted(header, "gives the z axis no direction"));
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     h.sform_code = 0; /* the same through the qform */
     write_nifti1("slice.nii", &h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "slice.nii"));
     assert_true(header->grid.to_world[2][2] == 1);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     unlink("slice.nii");
 }
 
 static void pairs_in_every_combination(void **state)
 {
     nifti_1_header h = make_header1();
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *v = NULL;
     (void)state;
 
@@ -412,7 +412,7 @@ static void pairs_in_every_combination(void **state)
             assert_int_equal(header->gzip, (way & 2) != 0);
             assert_memory_equal(v->data, sixty, sizeof sixty);
             volt_volume_free(v);
-            volt_nifti_header_free(header);
+            volt_image_header_free(header);
             v = NULL;
         }
         if (way == 3) {
@@ -421,7 +421,7 @@ static void pairs_in_every_combination(void **state)
                          "pair.hdr.gz has no file with its voxels");
             assert_ok(volt_nifti_info(&header, head));
             assert_true(is_noted(header, "no file with the voxels"));
-            volt_nifti_header_free(header);
+            volt_image_header_free(header);
         }
         unlink(head);
         if (way == 0)

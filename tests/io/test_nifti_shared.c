@@ -8,7 +8,7 @@ static int read_count, refused_count, other_count;
 static void try_file(const char *path)
 {
     volt_volume *v = NULL;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     const bool named = volt_nifti_named(path);
     const volt_status st = volt_nifti_read(&v, &header, path, NULL);
 
@@ -25,7 +25,7 @@ static void try_file(const char *path)
         for (size_t i = 0; header && i < header->oddity_count; i++)
             printf("    %s\n", header->oddities[i]);
     }
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(v);
 }
 

@@ -35,7 +35,7 @@ static void round_trip_of_every_type(void **state)
         for (int gz = 0; gz < 2; gz++) {
             const char *path = gz ? "trip.nii.gz" : "trip.nii";
             volt_volume *v = ramp(1 + gz * 2, (volt_dtype)dtype), *back = NULL;
-            volt_nifti_header *header = NULL;
+            volt_image_header *header = NULL;
             assert_ok(volt_nifti_write(path, v, NULL, NULL));
             assert_ok(volt_nifti_read(&back, &header, path, NULL));
             assert_int_equal(back->dtype, dtype);
@@ -46,7 +46,7 @@ static void round_trip_of_every_type(void **state)
             assert_int_equal(header->qform_code, 1);
             assert_int_equal(header->sform_code, 1);
             assert_int_equal(header->gzip, gz);
-            volt_nifti_header_free(header);
+            volt_image_header_free(header);
             volt_volume_free(back);
             volt_volume_free(v);
             unlink(path);
@@ -118,7 +118,7 @@ static void geometry_and_fields_of_the_source_are_kept(void **state)
     static const unsigned char extension[32] = {1, 0, 0, 0, 32, 0, 0, 0, 6, 0, 0, 0, 'h', 'i'};
     nifti_1_header h = rich_header(), out;
     unsigned char file[348 + 36 + 120] = {0};
-    volt_nifti_header *header = NULL, *again = NULL;
+    volt_image_header *header = NULL, *again = NULL;
     volt_volume *v = NULL, *mask = NULL;
     volt_map map = {0};
     (void)state;
@@ -143,7 +143,7 @@ static void geometry_and_fields_of_the_source_are_kept(void **state)
     assert_ok(volt_volume_create(&mask, &v->grid, VOLT_F32));
     ((float *)mask->data)[7] = 3;
     assert_ok(volt_nifti_write("rich2.nii", mask, header,
-                               &(volt_nifti_write_options){.labels = true}));
+                               &(volt_image_write_options){.labels = true}));
     out = raw_header1("rich2.nii");
     h.datatype = 2;
     h.bitpix = 8;
@@ -151,8 +151,8 @@ static void geometry_and_fields_of_the_source_are_kept(void **state)
     assert_memory_equal(&out, &h, sizeof h);
     assert_ok(volt_nifti_info(&again, "rich2.nii"));
     assert_memory_equal(&again->grid, &header->grid, sizeof again->grid);
-    volt_nifti_header_free(again);
-    volt_nifti_header_free(header);
+    volt_image_header_free(again);
+    volt_image_header_free(header);
     volt_volume_free(mask);
     volt_volume_free(v);
     unlink("rich.nii");
@@ -163,7 +163,7 @@ static void big_endian_and_scaled_sources(void **state)
 {
     nifti_1_header h = rich_header(), out;
     int16_t voxels[60] = {256};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *v = NULL, *back = NULL;
     (void)state;
 
@@ -182,7 +182,7 @@ static void big_endian_and_scaled_sources(void **state)
     assert_memory_equal(back->data, v->data, volt_volume_bytes(v));
     volt_volume_free(back);
     volt_volume_free(v);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     unlink("big.nii.gz");
     unlink("big2.nii");
 }
@@ -192,7 +192,7 @@ static void a_changed_grid_moves_both_forms(void **state)
 {
     nifti_1_header h = make_header1(), out;
     int16_t voxels[60] = {0};
-    volt_nifti_header *header = NULL, *back = NULL;
+    volt_image_header *header = NULL, *back = NULL;
     volt_volume *v = NULL;
     (void)state;
 
@@ -216,8 +216,8 @@ static void a_changed_grid_moves_both_forms(void **state)
     assert_true(fabs(out.srow_z[3] - 55e-3) < 1e-8);
     assert_ok(volt_nifti_info(&back, "move2.nii"));
     assert_true(volt_grid_same(&back->grid, &v->grid, 1e-8));
-    volt_nifti_header_free(back);
-    volt_nifti_header_free(header);
+    volt_image_header_free(back);
+    volt_image_header_free(header);
     volt_volume_free(v);
     unlink("move.nii");
     unlink("move2.nii");
@@ -226,7 +226,7 @@ static void a_changed_grid_moves_both_forms(void **state)
 static void shear_is_kept_by_the_sform(void **state)
 {
     volt_volume *v = ramp(1, VOLT_U8);
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     (void)state;
 
     v->grid.to_world[0][1] = 1;
@@ -235,7 +235,7 @@ static void shear_is_kept_by_the_sform(void **state)
     assert_int_equal(header->qform_code, 0);
     assert_int_equal(header->sform_code, 1);
     assert_true(volt_grid_same(&header->grid, &v->grid, 0));
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(v);
     unlink("shear.nii");
 }
@@ -248,18 +248,18 @@ static void smallest_label_type(void **state)
     } rows[] = {
         {0, VOLT_U8},      {255, VOLT_U8},    {256, VOLT_I16},          {-1, VOLT_I16},
         {40000, VOLT_U16}, {70000, VOLT_I32}, {3000000000.0, VOLT_U32}, {1e12, VOLT_I64}};
-    const volt_nifti_write_options labels = {.labels = true};
+    const volt_image_write_options labels = {.labels = true};
     volt_volume *v = ramp(1, VOLT_F64);
     (void)state;
 
     memset(v->data, 0, volt_volume_bytes(v));
     for (size_t r = 0; r < sizeof rows / sizeof *rows; r++) {
-        volt_nifti_header *header = NULL;
+        volt_image_header *header = NULL;
         ((double *)v->data)[3] = rows[r].value;
         assert_ok(volt_nifti_write("small.nii", v, NULL, &labels));
         assert_ok(volt_nifti_info(&header, "small.nii"));
         assert_int_equal(header->dtype, rows[r].dtype);
-        volt_nifti_header_free(header);
+        volt_image_header_free(header);
     }
     unlink("small.nii");
     ((double *)v->data)[3] = 0.5;
@@ -276,7 +276,7 @@ static void long_axes_need_version_2(void **state)
     const double spacing[3] = {1, 1, 0.1};
     const volt_grid grid = volt_grid_make(n, 1, spacing);
     volt_volume *v = NULL, *back = NULL;
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_map map = {0};
     (void)state;
 
@@ -292,7 +292,7 @@ static void long_axes_need_version_2(void **state)
     assert_int_equal(header->oddity_count, 0);
     assert_true(volt_grid_same(&back->grid, &grid, 0)); /* 0.1 is kept in double */
     assert_memory_equal(v->data, back->data, 65536);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(back);
     volt_volume_free(v);
     unlink("long.nii");
@@ -302,7 +302,7 @@ static void channels_come_and_go(void **state)
 {
     nifti_1_header h = make_header1(), out;
     int16_t voxels[60] = {0};
-    volt_nifti_header *header = NULL;
+    volt_image_header *header = NULL;
     volt_volume *v = NULL, *mask = NULL;
     volt_grid one;
     (void)state;
@@ -320,7 +320,7 @@ static void channels_come_and_go(void **state)
     out = raw_header1("many2.nii");
     assert_memory_equal(out.dim, ((short[8]){3, 3, 4, 1, 1, 1, 1, 1}), sizeof out.dim);
     assert_memory_equal(out.srow_x, h.srow_x, sizeof h.srow_x);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(mask);
     volt_volume_free(v);
     unlink("many.nii");
@@ -330,7 +330,7 @@ static void channels_come_and_go(void **state)
 static void what_cannot_be_written(void **state)
 {
     volt_volume *v = ramp(1, VOLT_I16);
-    const volt_nifti_write_options both = {.dtype = VOLT_U8, .labels = true};
+    const volt_image_write_options both = {.dtype = VOLT_U8, .labels = true};
     (void)state;
 
     v->dtype = VOLT_BF16;
@@ -390,8 +390,8 @@ static void a_full_disk_leaves_the_old_file(void **state)
 static void every_failing_allocation_is_reported(void **state)
 {
     volt_volume *v = ramp(2, VOLT_F32), *back = NULL;
-    volt_nifti_header *header = NULL;
-    const volt_nifti_write_options as_short = {.dtype = VOLT_I16, .threads = 1};
+    volt_image_header *header = NULL;
+    const volt_image_write_options as_short = {.dtype = VOLT_I16, .threads = 1};
     bool passed = false;
     (void)state;
 
@@ -414,7 +414,7 @@ static void every_failing_allocation_is_reported(void **state)
             assert_int_equal(st, VOLT_ENOMEM);
     }
     assert_true(passed);
-    volt_nifti_header_free(header);
+    volt_image_header_free(header);
     volt_volume_free(back);
     volt_volume_free(v);
     unlink("mem.nii.gz");

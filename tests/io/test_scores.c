@@ -12,7 +12,7 @@
 
 static volt_volume *read_mask(const char *name)
 {
-    const volt_nifti_read_options o = {.dtype = VOLT_I16};
+    const volt_image_read_options o = {.dtype = VOLT_I16};
     volt_volume *v;
     char *path;
 

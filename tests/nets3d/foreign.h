@@ -92,7 +92,7 @@ static inline void compare_softmax(const char *folder, const char *id, const cha
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", folder, id, classes));
         assert_ok(
-            volt_nifti_read(&v, NULL, path, &(volt_nifti_read_options){.dtype = VOLT_F32}));
+            volt_nifti_read(&v, NULL, path, &(volt_image_read_options){.dtype = VOLT_F32}));
         voxels = volt_grid_voxels(&v->grid);
         assert_true((classes + 1) * voxels <= count);
         for (int64_t i = 0; i < voxels; i++) {

@@ -39,7 +39,7 @@ static void read_info(volt_dataset_info *info, const char *kind)
 static void check_masks(const char *folder, const char *expected)
 {
     for (int i = 0; i < CASES; i++) {
-        const volt_nifti_read_options read = {.dtype = VOLT_I16};
+        const volt_image_read_options read = {.dtype = VOLT_I16};
         volt_volume *a = NULL, *b = NULL;
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/case_%d.nii.gz", folder, i));

@@ -1,0 +1,582 @@
+// volt_itk.cxx - the helper program: ITK's readers and writers behind a socket (protocol.h).
+//
+// It is started for one file and ends with it. Damaged files may take it down; whoever started
+// it notices. Nothing it prints is seen: readers that only print what is wrong are listened to.
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <strings.h>
+#include <vector>
+
+#include <itkBMPImageIO.h>
+#include <itkGiplImageIO.h>
+#include <itkJPEGImageIO.h>
+#include <itkMetaImageIO.h>
+#include <itkNrrdImageIO.h>
+#include <itkTIFFImageIO.h>
+
+#include "base/status.h"
+#include "io/itk/protocol.h"
+#include "volume/volume.h"
+
+namespace
+{
+using IO = itk::ImageIOBase;
+
+constexpr int channel = 0; // the socket
+constexpr std::size_t step = std::size_t(1) << 20;
+constexpr std::uint64_t inflation = 1032; // deflate's most bytes for one
+
+// A failure with a volt_status.
+struct Refusal : std::runtime_error {
+    volt_status status;
+    Refusal(volt_status code, const std::string &words)
+        : std::runtime_error(words), status(code)
+    {
+    }
+};
+
+// -- The socket ------------------------------------------------------------------------------
+
+void send_all(const void *data, std::size_t bytes)
+{
+    for (const char *at = static_cast<const char *>(data); bytes > 0;) {
+        const ssize_t n = send(channel, at, bytes, MSG_NOSIGNAL);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            std::_Exit(3); // nobody listens
+        at += n;
+        bytes -= static_cast<std::size_t>(n);
+    }
+}
+
+void receive_all(void *data, std::size_t bytes)
+{
+    for (char *at = static_cast<char *>(data); bytes > 0;) {
+        const ssize_t n = recv(channel, at, bytes, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            std::_Exit(3);
+        at += n;
+        bytes -= static_cast<std::size_t>(n);
+    }
+}
+
+volt_itk_message empty_message()
+{
+    volt_itk_message m;
+    std::memset(&m, 0, sizeof m);
+    std::memcpy(m.magic, VOLT_ITK_MAGIC, sizeof m.magic);
+    return m;
+}
+
+void send_failure(volt_status status, const std::string &words)
+{
+    volt_itk_message m = empty_message();
+    m.status = status;
+    std::snprintf(m.sentence, sizeof m.sentence, "%s", words.c_str());
+    send_all(&m, sizeof m);
+}
+
+// ITK's sentences without the address of the object and line breaks.
+std::string plain(std::string words)
+{
+    const std::size_t object = words.find("): ");
+    if (words.compare(0, 4, "itk:") == 0 && object != std::string::npos)
+        words.erase(0, object + 3);
+    for (char &c : words) {
+        if (c == '\n' || c == '\r' || c == '\t')
+            c = ' ';
+    }
+    while (!words.empty() && (words.back() == ' ' || words.back() == '.'))
+        words.pop_back();
+    return words;
+}
+
+// -- Formats ---------------------------------------------------------------------------------
+
+bool ends_in(const std::string &path, const char *ending)
+{
+    const std::size_t n = std::strlen(ending);
+    return path.size() > n && strcasecmp(path.c_str() + path.size() - n, ending) == 0;
+}
+
+IO::Pointer choose(const std::string &path, const char **format)
+{
+    IO::Pointer io;
+    if (ends_in(path, ".mha") || ends_in(path, ".mhd")) {
+        *format = "MetaImage";
+        io = itk::MetaImageIO::New().GetPointer();
+    } else if (ends_in(path, ".nrrd") || ends_in(path, ".nhdr")) {
+        *format = "NRRD";
+        io = itk::NrrdImageIO::New().GetPointer();
+    } else if (ends_in(path, ".tif") || ends_in(path, ".tiff")) {
+        *format = "TIFF";
+        io = itk::TIFFImageIO::New().GetPointer();
+    } else if (ends_in(path, ".jpg") || ends_in(path, ".jpeg")) {
+        *format = "JPEG";
+        io = itk::JPEGImageIO::New().GetPointer();
+    } else if (ends_in(path, ".bmp")) {
+        *format = "BMP";
+        io = itk::BMPImageIO::New().GetPointer();
+    } else if (ends_in(path, ".gipl") || ends_in(path, ".gipl.gz")) {
+        *format = "GIPL";
+        io = itk::GiplImageIO::New().GetPointer();
+    } else {
+        throw Refusal(VOLT_ENOTSUP, "volt-itk does not know files that end so");
+    }
+    return io;
+}
+
+// One table for both ways; sizes of `long` are this machine's.
+volt_dtype dtype_of(IO::IOComponentEnum type)
+{
+    using T = IO::IOComponentEnum;
+    switch (type) {
+    case T::UCHAR:
+        return VOLT_U8;
+    case T::CHAR:
+        return VOLT_I8;
+    case T::USHORT:
+        return VOLT_U16;
+    case T::SHORT:
+        return VOLT_I16;
+    case T::UINT:
+        return VOLT_U32;
+    case T::INT:
+        return VOLT_I32;
+    case T::ULONG:
+        return sizeof(long) == 8 ? VOLT_U64 : VOLT_U32;
+    case T::LONG:
+        return sizeof(long) == 8 ? VOLT_I64 : VOLT_I32;
+    case T::ULONGLONG:
+        return VOLT_U64;
+    case T::LONGLONG:
+        return VOLT_I64;
+    case T::FLOAT:
+        return VOLT_F32;
+    case T::DOUBLE:
+        return VOLT_F64;
+    default:
+        throw Refusal(VOLT_ENOTSUP, "voxels of type " + IO::GetComponentTypeAsString(type) +
+                                        " are not supported");
+    }
+}
+
+std::size_t bytes_of(volt_dtype dtype)
+{
+    switch (dtype) {
+    case VOLT_U8:
+    case VOLT_I8:
+        return 1;
+    case VOLT_U16:
+    case VOLT_I16:
+        return 2;
+    case VOLT_U32:
+    case VOLT_I32:
+    case VOLT_F32:
+        return 4;
+    default:
+        return 8;
+    }
+}
+
+IO::IOComponentEnum component_of(volt_dtype dtype)
+{
+    using T = IO::IOComponentEnum;
+    static const T all[] = {T::UCHAR, T::CHAR,      T::USHORT,   T::SHORT, T::UINT,
+                            T::INT,   T::ULONGLONG, T::LONGLONG, T::FLOAT, T::DOUBLE};
+    if (dtype < VOLT_U8 || dtype > VOLT_F64)
+        throw Refusal(VOLT_EINVAL, "voxels of an unknown type");
+    return all[dtype - VOLT_U8];
+}
+
+// -- Checks before ITK opens a file ----------------------------------------------------------
+
+std::uint64_t file_bytes(const std::string &path)
+{
+    struct stat info;
+    return stat(path.c_str(), &info) == 0 ? static_cast<std::uint64_t>(info.st_size) : 0;
+}
+
+std::string trimmed(const std::string &text)
+{
+    const char *blank = " \t\r\n";
+    const std::size_t first = text.find_first_not_of(blank);
+    return first == std::string::npos
+               ? ""
+               : text.substr(first, text.find_last_not_of(blank) - first + 1);
+}
+
+// Headers may name the files with the voxels: only such in the same folder or below it.
+void check_inside(const std::string &name)
+{
+    std::string folder;
+    std::istringstream parts(name);
+    bool leaves = name.empty() || name[0] == '/' || name.find('\\') != std::string::npos ||
+                  name.find(':') != std::string::npos;
+    while (std::getline(parts, folder, '/'))
+        leaves = leaves || folder == "..";
+    if (leaves)
+        throw Refusal(VOLT_EFORMAT, "its voxels are said to lie in \"" + name +
+                                        "\", which is not below its own folder");
+}
+
+// What is known of a text header. `local`: the voxels follow it in the same file.
+struct Header {
+    bool local = false;
+    bool compressed = false;
+    bool bounded = true; // compressed by deflate, if at all
+};
+
+Header scan_meta(std::ifstream &file)
+{
+    Header h;
+    std::string line;
+    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
+        const std::size_t equals = line.find('=');
+        if (equals == std::string::npos)
+            continue;
+        const std::string key = trimmed(line.substr(0, equals));
+        const std::string value = trimmed(line.substr(equals + 1));
+        if (strcasecmp(key.c_str(), "CompressedData") == 0)
+            h.compressed = strcasecmp(value.c_str(), "true") == 0;
+        if (strcasecmp(key.c_str(), "ElementDataFile") != 0)
+            continue;
+        h.local = strcasecmp(value.c_str(), "LOCAL") == 0;
+        if (value.compare(0, 4, "LIST") == 0) {
+            while (std::getline(file, line)) {
+                if (!trimmed(line).empty())
+                    check_inside(trimmed(line));
+            }
+        } else if (!h.local) {
+            check_inside(value.substr(0, value.find(' ')));
+        }
+        return h; // always the last key
+    }
+    throw Refusal(VOLT_EFORMAT, "it has no key ElementDataFile");
+}
+
+Header scan_nrrd(std::ifstream &file)
+{
+    Header h;
+    std::string line;
+    h.local = true;
+    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
+        const std::size_t colon = line.find(':');
+        if (trimmed(line).empty())
+            break;
+        if (line[0] == '#' || colon == std::string::npos)
+            continue;
+        const std::string key = trimmed(line.substr(0, colon));
+        const std::string value = trimmed(line.substr(colon + 1));
+        if (strcasecmp(key.c_str(), "encoding") == 0) {
+            h.compressed = value.compare(0, 2, "gz") == 0 || value.compare(0, 2, "bz") == 0;
+            h.bounded = value.compare(0, 2, "bz") != 0;
+        }
+        if (strcasecmp(key.c_str(), "data file") != 0 &&
+            strcasecmp(key.c_str(), "datafile") != 0)
+            continue;
+        h.local = false;
+        if (value.compare(0, 4, "LIST") == 0) {
+            while (std::getline(file, line)) {
+                if (!trimmed(line).empty())
+                    check_inside(trimmed(line));
+            }
+        } else {
+            check_inside(value.substr(0, value.find(' ')));
+        }
+    }
+    return h;
+}
+
+Header scan(const std::string &path, const std::string &format)
+{
+    std::ifstream file(path, std::ios::binary);
+    Header h;
+    if (format == "MetaImage")
+        return scan_meta(file);
+    if (format == "NRRD")
+        return scan_nrrd(file);
+    h.bounded = format == "GIPL";
+    h.local = true;
+    h.compressed = ends_in(path, ".gz");
+    return h;
+}
+
+// -- Describing ------------------------------------------------------------------------------
+
+unsigned axes_of(IO *io)
+{
+    const unsigned axes = io->GetNumberOfDimensions();
+    if (axes < 2 || axes > 4)
+        throw Refusal(VOLT_ENOTSUP,
+                      std::to_string(axes) + " axes; 2, 3 or, with channels, 4 are supported");
+    if (axes == 4 && io->GetNumberOfComponents() > 1)
+        throw Refusal(VOLT_ENOTSUP, "4 axes and several values a voxel; one of both is "
+                                    "supported");
+    return axes;
+}
+
+void set_sizes(volt_itk_message &m, IO *io, unsigned axes)
+{
+    std::uint64_t bytes = bytes_of(static_cast<volt_dtype>(m.dtype));
+    m.axes = axes == 2 ? 2 : 3;
+    m.channels = io->GetNumberOfComponents();
+    m.n[2] = 1;
+    for (unsigned a = 0; a < axes; a++) {
+        const std::uint64_t n = io->GetDimensions(a);
+        if (n < 1 || n > static_cast<std::uint64_t>(VOLT_ITK_MAX_EXTENT))
+            throw Refusal(VOLT_EFORMAT,
+                          std::to_string(n) + " voxels along axis " + std::to_string(a + 1));
+        if (a == 3)
+            m.channels = static_cast<std::uint32_t>(n);
+        else
+            m.n[a] = static_cast<std::int64_t>(n);
+    }
+    for (const std::uint64_t n : {std::uint64_t(m.n[0]), std::uint64_t(m.n[1]),
+                                  std::uint64_t(m.n[2]), std::uint64_t(m.channels)}) {
+        if (__builtin_mul_overflow(bytes, n, &bytes))
+            throw Refusal(VOLT_EFORMAT, "its voxels are more than any machine holds");
+    }
+    m.bytes = bytes;
+}
+
+void set_place(volt_itk_message &m, IO *io)
+{
+    for (unsigned a = 0; a < 3; a++) {
+        const bool has = a < m.axes;
+        m.spacing[a] = has ? io->GetSpacing(a) : 1;
+        m.origin[a] = has ? io->GetOrigin(a) : 0;
+        for (unsigned r = 0; r < 3; r++)
+            m.direction[3 * r + a] = has && r < m.axes ? io->GetDirection(a)[r] : a == r;
+    }
+}
+
+volt_itk_message describe(IO *io, const char *format, const std::string &path, const Header &h)
+{
+    volt_itk_message m = empty_message();
+    using P = itk::CommonEnums::IOPixel;
+    const P pixel = io->GetPixelType();
+    if (pixel == P::COMPLEX || pixel == P::UNKNOWNPIXELTYPE)
+        throw Refusal(VOLT_ENOTSUP, "voxels of kind " + IO::GetPixelTypeAsString(pixel) +
+                                        " are not supported");
+    m.dtype = dtype_of(io->GetComponentType());
+    m.compressed = h.compressed;
+    std::snprintf(m.format, sizeof m.format, "%s", format);
+    set_sizes(m, io, axes_of(io));
+    set_place(m, io);
+    if (h.local && h.bounded) {
+        const std::uint64_t there = file_bytes(path);
+        if (m.bytes > (h.compressed ? inflation * there : there))
+            throw Refusal(VOLT_EFORMAT, "its header describes " + std::to_string(m.bytes) +
+                                            " bytes of voxels, the file has " +
+                                            std::to_string(there) +
+                                            (h.compressed ? " compressed" : ""));
+    }
+    return m;
+}
+
+// -- Reading ---------------------------------------------------------------------------------
+
+// Zeroed pages that cost nothing until they are filled.
+struct Buffer {
+    char *data;
+    explicit Buffer(std::size_t bytes) : data(static_cast<char *>(std::calloc(bytes, 1)))
+    {
+        if (!data)
+            throw std::bad_alloc();
+    }
+    ~Buffer()
+    {
+        std::free(data);
+    }
+    Buffer(const Buffer &) = delete;
+    Buffer &operator=(const Buffer &) = delete;
+};
+
+void set_region(IO *io)
+{
+    const unsigned axes = io->GetNumberOfDimensions();
+    itk::ImageIORegion region(axes);
+    for (unsigned a = 0; a < axes; a++) {
+        region.SetIndex(a, 0);
+        region.SetSize(a, io->GetDimensions(a));
+    }
+    io->SetIORegion(region);
+}
+
+// Interleaved values become planes, a piece at a time.
+void send_planes(const char *voxels, std::size_t count, std::size_t values, std::size_t wide)
+{
+    std::vector<char> piece(step);
+    const std::size_t at_once = step / wide;
+    for (std::size_t c = 0; c < values; c++) {
+        for (std::size_t at = 0; at < count; at += at_once) {
+            const std::size_t n = std::min(at_once, count - at);
+            for (std::size_t i = 0; i < n; i++)
+                std::memcpy(&piece[i * wide], voxels + ((at + i) * values + c) * wide, wide);
+            send_all(piece.data(), n * wide);
+        }
+    }
+}
+
+void read(const std::string &path, bool voxels)
+{
+    const char *format;
+    IO::Pointer io = choose(path, &format);
+    const Header header = scan(path, format);
+    if (!io->CanReadFile(path.c_str()))
+        throw Refusal(VOLT_EFORMAT, std::string("it is no ") + format + " file");
+    io->SetFileName(path);
+    io->ReadImageInformation();
+    const volt_itk_message m = describe(io, format, path, header);
+    if (!voxels) {
+        send_all(&m, sizeof m);
+        return;
+    }
+    Buffer buffer(m.bytes);
+    std::ostringstream said; // MetaIO prints that voxels are missing, and goes on
+    std::streambuf *const before = std::cerr.rdbuf(said.rdbuf());
+    set_region(io);
+    io->Read(buffer.data);
+    std::cerr.rdbuf(before);
+    if (std::strcmp(format, "MetaImage") == 0 && !trimmed(said.str()).empty())
+        throw Refusal(VOLT_EFORMAT, plain(trimmed(said.str())));
+    send_all(&m, sizeof m);
+    const std::size_t values = io->GetNumberOfComponents();
+    if (values == 1)
+        send_all(buffer.data, m.bytes);
+    else
+        send_planes(buffer.data, m.bytes / values / bytes_of(static_cast<volt_dtype>(m.dtype)),
+                    values, bytes_of(static_cast<volt_dtype>(m.dtype)));
+}
+
+// -- Writing ---------------------------------------------------------------------------------
+
+itk::CommonEnums::IOPixel pixel_of(std::uint32_t channels)
+{
+    using P = itk::CommonEnums::IOPixel;
+    return channels == 1   ? P::SCALAR
+           : channels == 3 ? P::RGB
+           : channels == 4 ? P::RGBA
+                           : P::VECTOR;
+}
+
+void prepare(IO *io, const volt_itk_message &m, const std::string &path)
+{
+    io->SetFileName(path);
+    io->SetNumberOfDimensions(m.axes);
+    io->SetComponentType(component_of(static_cast<volt_dtype>(m.dtype)));
+    io->SetPixelType(pixel_of(m.channels));
+    io->SetNumberOfComponents(m.channels);
+    for (unsigned a = 0; a < m.axes; a++) {
+        std::vector<double> axis(m.axes);
+        for (unsigned r = 0; r < m.axes; r++)
+            axis[r] = m.direction[3 * r + a];
+        io->SetDimensions(a, static_cast<IO::SizeValueType>(m.n[a]));
+        io->SetSpacing(a, m.spacing[a]);
+        io->SetOrigin(a, m.origin[a]);
+        io->SetDirection(a, axis);
+    }
+    io->SetUseCompression(true);
+    if (dynamic_cast<itk::TIFFImageIO *>(io))
+        io->SetCompressor("DEFLATE");
+    set_region(io);
+}
+
+// Planes become interleaved values.
+void receive_planes(char *voxels, std::size_t count, std::size_t values, std::size_t wide)
+{
+    std::vector<char> piece(step);
+    const std::size_t at_once = step / wide;
+    for (std::size_t c = 0; c < values; c++) {
+        for (std::size_t at = 0; at < count; at += at_once) {
+            const std::size_t n = std::min(at_once, count - at);
+            receive_all(piece.data(), n * wide);
+            for (std::size_t i = 0; i < n; i++)
+                std::memcpy(voxels + ((at + i) * values + c) * wide, &piece[i * wide], wide);
+        }
+    }
+}
+
+void write(const std::string &path)
+{
+    volt_itk_message m;
+    const char *format;
+    receive_all(&m, sizeof m);
+    if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
+        throw Refusal(VOLT_EINVAL, "volt-itk is of another version than volt");
+    IO::Pointer io = choose(path, &format);
+    if (m.axes == 3 && (ends_in(path, ".bmp") || std::strcmp(format, "JPEG") == 0))
+        throw Refusal(VOLT_EINVAL, std::string("a ") + format + " file holds one slice");
+    prepare(io, m, path);
+    const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
+    Buffer buffer(m.bytes);
+    if (m.channels == 1)
+        receive_all(buffer.data, m.bytes);
+    else
+        receive_planes(buffer.data, m.bytes / m.channels / wide, m.channels, wide);
+    io->Write(buffer.data);
+    if (file_bytes(path) == 0)
+        throw Refusal(VOLT_EIO, "nothing was written");
+    m = empty_message();
+    send_all(&m, sizeof m);
+}
+
+void run(const std::string &verb, const std::string &path)
+{
+    if (verb == "info" || verb == "read")
+        read(path, verb == "read");
+    else if (verb == "write")
+        write(path);
+    else
+        throw Refusal(VOLT_EINVAL, "volt-itk does not know the word " + verb);
+}
+
+// No descendant of a program that is gone, no core dumps of damaged files.
+void settle()
+{
+    const struct rlimit none = {0, 0};
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    setrlimit(RLIMIT_CORE, &none);
+    itk::Object::SetGlobalWarningDisplay(false);
+}
+} // namespace
+
+int main(int argc, char **argv)
+{
+    struct stat info;
+    if (argc != 3 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
+        std::cerr << "volt-itk reads and writes scans for volt, which starts it\n";
+        return 2;
+    }
+    settle();
+    try {
+        run(argv[1], argv[2]);
+    } catch (const Refusal &e) {
+        send_failure(e.status, e.what());
+    } catch (const itk::ExceptionObject &e) {
+        send_failure(VOLT_EFORMAT, plain(e.GetDescription()));
+    } catch (const std::bad_alloc &) {
+        send_failure(VOLT_ENOMEM, "there is not enough memory for its voxels");
+    } catch (const std::exception &e) {
+        send_failure(VOLT_EFORMAT, plain(e.what()));
+    } catch (...) {
+        send_failure(VOLT_EFORMAT, "ITK failed without a reason");
+    }
+    return 0;
+}
