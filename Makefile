@@ -15,6 +15,8 @@ DEMO_BUDGET := 3m
 
 PACKAGES := cmake gcc make pkg-config libc6-dev libdnnl-dev libnifti2-dev libdeflate-dev \
 	zlib1g-dev libjansson-dev libpng-dev
+# For volt-itk, which reads .mha, .nrrd, .tif, ...: WITHOUT_ITK=1 leaves it out.
+ITK_PACKAGES := $(if $(WITHOUT_ITK),,libinsighttoolkit5-dev g++)
 TEST_PACKAGES := libcmocka-dev g++
 CHECK_PACKAGES := clang libomp-dev llvm clang-format clang-tidy valgrind
 
@@ -25,7 +27,7 @@ all: configure
 	cmake --build $(BUILD) -j $(JOBS)
 
 packages:
-	@scripts/install-packages.sh $(PACKAGES) $(TEST_PACKAGES)
+	@scripts/install-packages.sh $(PACKAGES) $(ITK_PACKAGES) $(TEST_PACKAGES)
 
 configure: packages
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) -DCMAKE_INSTALL_PREFIX=$(PREFIX)

@@ -26,9 +26,10 @@ typedef struct facts {
 
 static const char *geometry_name(const volt_image_header *h)
 {
-    return h->geometry == VOLT_NIFTI_SFORM   ? "sform"
-           : h->geometry == VOLT_NIFTI_QFORM ? "qform"
-                                             : "none: orientation unknown";
+    return h->geometry == VOLT_NIFTI_SFORM    ? "sform"
+           : h->geometry == VOLT_NIFTI_QFORM  ? "qform"
+           : h->geometry == VOLT_IMAGE_PLACED ? "the header"
+                                              : "none: orientation unknown";
 }
 
 static json_t *strings(char *const *text, size_t count)
@@ -56,14 +57,15 @@ static volt_status print_json(const facts *f)
     const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
     const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
     json_t *root = json_pack(
-        "{s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:s, s:s, s:i, s:i, s:o, s:s, s:o, s:o, s:s, s:o}",
-        "file", f->path, "nifti", h->version, "pair", (int)h->pair, "gzip", (int)h->gzip,
-        "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels, "spacing_mm",
-        volt_json_array_of_doubles(spacing, 3), "orientation", f->codes, "geometry",
-        geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code, "to_world",
-        matrix(g), "type", volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope),
-        "inter", volt_json_number(h->inter), "description", h->description, "oddities",
-        strings(h->oddities, h->oddity_count));
+        "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:s, s:s, s:i, s:i, s:o, s:s, s:o, s:o, s:s, "
+        "s:o}",
+        "file", f->path, "format", h->format, "nifti", h->version, "pair", (int)h->pair, "gzip",
+        (int)h->gzip, "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels,
+        "spacing_mm", volt_json_array_of_doubles(spacing, 3), "orientation", f->codes,
+        "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
+        "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
+        volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
+        h->description, "oddities", strings(h->oddities, h->oddity_count));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));
@@ -79,16 +81,18 @@ static void print_text(const facts *f)
     const volt_grid *g = &h->grid;
 
     printf("%s\n", f->path);
-    printf("  format       NIfTI-%d%s%s%s\n", h->version, h->pair ? ", header and image" : "",
-           h->gzip ? ", gzip" : "", h->swapped ? ", the other byte order" : "");
+    printf("  format       %s%s%s%s\n", h->format, h->pair ? ", header and image" : "",
+           h->gzip ? ", compressed" : "", h->swapped ? ", the other byte order" : "");
     printf("  size         %" PRId64 " x %" PRId64 " x %" PRId64 " voxels (x, y, z)", g->n[2],
            g->n[1], g->n[0]);
     if (g->channels > 1)
         printf(", %d channels", g->channels);
     printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
            f->spacing[0]);
-    printf("  orientation  %s, from %s (qform code %d, sform code %d)\n", f->codes,
-           geometry_name(h), h->qform_code, h->sform_code);
+    printf("  orientation  %s, from %s", f->codes, geometry_name(h));
+    if (h->version)
+        printf(" (qform code %d, sform code %d)", h->qform_code, h->sform_code);
+    putchar('\n');
     for (int r = 0; r < 3; r++)
         printf("  %s  %10.5f %10.5f %10.5f %12.4f\n", r == 0 ? "to world   " : "           ",
                g->to_world[r][0], g->to_world[r][1], g->to_world[r][2], g->to_world[r][3]);

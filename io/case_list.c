@@ -170,7 +170,8 @@ volt_status volt_files_add_folder(input_files *files, const char *folder, const 
     volt_names names = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    VOLT_TRY(st, done,
+             ending ? volt_list_dir(&names, folder) : volt_image_list(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.name[i], *end = ending ? ending : volt_image_ending(name);
         char *path = NULL;
@@ -317,8 +318,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
             goto done;
     }
     if (files.count == 0 && cases.list.count == 0) {
-        st = volt_fail(VOLT_EINVAL, "%s holds no NIfTI file",
-                       count > 0 ? inputs[0] : "no input");
+        st = volt_fail(VOLT_EINVAL, "%s holds no scan", count > 0 ? inputs[0] : "no input");
         goto done;
     }
     volt_files_sort(&files);

@@ -159,7 +159,9 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
                                   text);
         snprintf(sample, sizeof sample, "case%s", text);
         if (!volt_image_named(sample)) {
-            volt_json_fail(&at, "is \"%s\"; this build reads NIfTI files (.nii, .nii.gz)",
+            volt_json_fail(&at,
+                           "is \"%s\"; what can be read ends in .nii.gz, .nii, .mha, .mhd, "
+                           ".nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp or .jpg",
                            text);
             return VOLT_ENOTSUP;
         }

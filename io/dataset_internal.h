@@ -71,7 +71,8 @@ void volt_files_clear(input_files *files);
  * numbers belong to the name (scan_0012.nii.gz for a network of one channel). */
 volt_status volt_files_add(input_files *files, const char *path, const char *ending,
                            bool numbered);
-/* The files of `folder` that end in `ending` (NULL: as any NIfTI file), sorted; no litter. */
+/* The files of `folder` that end in `ending` (NULL: as volt_image_list finds them), sorted; no
+ * litter. */
 volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
                                   bool numbered);
 void volt_files_sort(input_files *files);

@@ -20,11 +20,6 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
     *pairs = (volt_mask_pairs){0};
 }
 
-static bool is_mask(const char *name)
-{
-    return name[0] != '.' && volt_image_named(name);
-}
-
 /* The truth of a mask: in a folder, or in a data set. */
 typedef struct truths {
     const char *folder;
@@ -39,12 +34,10 @@ static volt_status truths_open(truths *t, const char *folder, const volt_dataset
     volt_status st;
 
     *t = (truths){.folder = folder};
-    if ((st = volt_list_dir(&t->names, folder)) != VOLT_OK)
+    if ((st = volt_image_list(&t->names, folder)) != VOLT_OK)
         return st;
-    for (size_t i = 0; !told && i < t->names.count; i++) {
-        if (is_mask(t->names.name[i]))
-            return VOLT_OK;
-    }
+    if (!told && t->names.count)
+        return VOLT_OK;
     return volt_dataset_open(&t->ds, folder, o);
 }
 
@@ -55,18 +48,20 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
     int64_t index;
     volt_status st;
 
-    if (!t->ds) {
-        VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
-        if (!volt_path_exists(path)) {
-            st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist", pred, path);
-            goto done;
-        }
-        *out = path;
-        path = NULL;
-        goto done;
-    }
     VOLT_TRY(st, done, volt_strdup(&id, name));
     id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
+    if (!t->ds) { /* under the same name, else the same case in another format */
+        VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
+        if (volt_path_exists(path)) {
+            *out = path;
+            path = NULL;
+            goto done;
+        }
+        VOLT_TRY(st, done, volt_image_find(out, t->folder, id));
+        if (!*out)
+            st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist", pred, path);
+        goto done;
+    }
     index = volt_dataset_find(t->ds, id);
     if (index < 0 || !t->ds->cases.item[index].label_file)
         st = volt_fail(VOLT_EDATA, "%s has no truth: %s %s", pred, t->folder,
@@ -109,8 +104,6 @@ static volt_status count_missing(volt_mask_pairs *p, const truths *t)
             return st;
     }
     for (size_t i = 0; !t->ds && i < t->names.count && st == VOLT_OK; i++) {
-        if (!is_mask(t->names.name[i]))
-            continue;
         st = volt_path_join(&path, t->folder, t->names.name[i]);
         if (st == VOLT_OK)
             st = note_missing(p, path);
@@ -127,21 +120,19 @@ static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char
     truths t = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, pred));
+    VOLT_TRY(st, done, volt_image_list(&names, pred));
     VOLT_TRY(st, done, truths_open(&t, truth, options));
     p->dataset = t.ds; /* owned by the list from here on */
     VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
     for (size_t i = 0; i < names.count; i++) {
         volt_mask_pair *pair = &p->item[p->count];
 
-        if (!is_mask(names.name[i]))
-            continue;
         p->count++; /* before the paths: clearing frees what is there */
         VOLT_TRY(st, done, volt_path_join(&pair->pred, pred, names.name[i]));
         VOLT_TRY(st, done, find_truth(&pair->truth, &t, pair->pred, names.name[i]));
     }
     if (p->count == 0)
-        st = volt_fail(VOLT_EDATA, "%s holds no NIfTI file", pred);
+        st = volt_fail(VOLT_EDATA, "%s holds no masks", pred);
     else
         st = count_missing(p, &t);
 done:

@@ -81,6 +81,51 @@ bool volt_image_holds_masks(const char *ending)
     return k && k->masks;
 }
 
+volt_status volt_image_list(volt_names *out, const char *folder)
+{
+    volt_names names = {0};
+    size_t kept = 0;
+    bool scans = false;
+    volt_status st = volt_list_dir(&names, folder);
+
+    if (st != VOLT_OK)
+        return st;
+    for (size_t i = 0; i < names.count; i++) {
+        const char *name = names.name[i];
+        scans =
+            scans || (*name != '.' && volt_image_named(name) && !volt_image_is_picture(name));
+    }
+    for (size_t i = 0; i < names.count; i++) {
+        char *name = names.name[i];
+        if (*name == '.' || !volt_image_named(name) || (scans && volt_image_is_picture(name)))
+            volt_free(name);
+        else
+            names.name[kept++] = name;
+    }
+    names.count = kept;
+    *out = names;
+    return VOLT_OK;
+}
+
+volt_status volt_image_find(char **out, const char *folder, const char *id)
+{
+    *out = NULL;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        char *path;
+        volt_status st;
+        if (!kinds[i].masks)
+            continue;
+        if ((st = volt_format(&path, "%s/%s%s", folder, id, kinds[i].ending)) != VOLT_OK)
+            return st;
+        if (volt_path_exists(path)) {
+            *out = path;
+            return VOLT_OK;
+        }
+        volt_free(path);
+    }
+    return VOLT_OK;
+}
+
 /* -- Reading and writing ------------------------------------------------------------------ */
 
 volt_status volt_image_info(volt_image_header **out, const char *path)

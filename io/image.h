@@ -6,7 +6,7 @@
  *          (io/itk/protocol.h), because damaged files crash some of its readers. The name's
  *          ending decides, here and nowhere else; a name with none of these is taken for NIfTI.
  * Shape    axes x, y, z; a fourth axis, colours and vectors become the channels. Files with two
- *          axes have nz = 1 and dim[0] = 2.
+ *          axes have nz = 1 and are flat.
  * World    mm, RAS+; ITK's LPS is turned. Files with two axes lie in z = 0, one mm thick.
  *          Pictures (PNG, TIFF, JPEG, BMP) do not say where they lie: pixels of 1 mm, rows
  *          run to the back, columns to the left, as ITK has it. A TIFF with pages takes its
@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/file.h"
 #include "base/status.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
@@ -49,6 +50,7 @@ typedef struct volt_image_header {
     bool gzip;           /* the voxels are */
     bool swapped;        /* byte order is not this machine's */
     int64_t dim[8];      /* as in the file, x first; entries beyond dim[0] are 1 */
+    bool flat;           /* the file has two axes of space: no thickness */
     volt_dtype dtype;    /* stored type */
     bool scaled;         /* values are stored * slope + inter */
     double slope, inter; /* 1 and 0 unless scaled */
@@ -76,6 +78,13 @@ VOLT_API const char *volt_image_ending(const char *name);
 VOLT_API bool volt_image_is_picture(const char *path);
 /* True when masks can be written under this ending without loss. */
 VOLT_API bool volt_image_holds_masks(const char *ending);
+
+/* The scans in `folder`, sorted, without litter (names that start with a dot); pictures only
+ * where nothing else is there. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_image_list(volt_names *out, const char *folder);
+/* FOLDER/ID.* of the first ending under which masks are written; *out is NULL when there is
+ * none. The caller owns *out. VOLT_ENOMEM. */
+VOLT_CALL volt_image_find(char **out, const char *folder, const char *id);
 
 /* Reads the header alone and judges it (does not touch the voxels; of a NIfTI file that is not
  * compressed it checks that they are there). The caller owns *out. VOLT_EIO, VOLT_EFORMAT,

@@ -104,6 +104,7 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     for (char *c = h->format; *c; c++)
         *c = (unsigned char)*c < ' ' || *c == 127 ? ' ' : *c;
     h->gzip = m->compressed == 1;
+    h->flat = m->axes == 2;
     h->dim[0] = m->axes + (m->channels > 1);
     for (int i = 1; i < 8; i++)
         h->dim[i] = i < 4 ? m->n[i - 1] : 1;

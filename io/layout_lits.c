@@ -36,7 +36,7 @@ static lits_kind kind_of(const char *name, int *number)
     static const char *const start[] = {NULL, "volume-", "segmentation-", "test-volume-"};
     const char *ending = volt_image_ending(name);
 
-    if (!*ending || strncasecmp(ending, ".img", 4) == 0)
+    if (!*ending || volt_image_is_picture(name) || strncasecmp(ending, ".img", 4) == 0)
         return OTHER;
     for (int k = VOLUME; k <= TEST_VOLUME; k++) {
         const size_t bytes = strlen(start[k]);

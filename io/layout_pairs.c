@@ -69,7 +69,7 @@ volt_status volt_pairs_describe(opening *o)
 
     VOLT_TRY(st, done, list_images(&files, o->options->images));
     if (files.count == 0) {
-        st = volt_fail(VOLT_EDATA, "%s holds no NIfTI file", o->options->images);
+        st = volt_fail(VOLT_EDATA, "%s holds no scan", o->options->images);
         goto done;
     }
     info->num_training = -1;

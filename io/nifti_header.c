@@ -355,6 +355,7 @@ volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes
     copy_text(header->intent_name, header->raw->h.intent_name,
               sizeof header->raw->h.intent_name);
     header->intent_code = header->raw->h.intent_code;
+    header->flat = header->dim[0] == 2;
     snprintf(header->format, sizeof header->format, "NIfTI-%d", header->version);
     *out = header;
     header = NULL;

@@ -248,11 +248,13 @@ static volt_status describe(volt_image_header **out, const opened *o)
     if (st != VOLT_OK)
         return st;
     strcpy(h->format, "PNG");
-    h->dim[0] = 2;
+    h->dim[0] = o->grid.channels > 1 ? 3 : 2;
     for (int i = 1; i < 8; i++)
         h->dim[i] = 1;
     h->dim[1] = o->grid.n[2];
     h->dim[2] = o->grid.n[1];
+    h->dim[3] = o->grid.channels;
+    h->flat = true;
     h->dtype = o->bytes == 2 ? VOLT_U16 : VOLT_U8;
     h->slope = h->unit_mm = 1;
     h->grid = o->grid;

@@ -150,10 +150,8 @@ static volt_status copy_masks(const char *from, const char *to)
     char *source = NULL, *target = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, from));
+    VOLT_TRY(st, done, volt_image_list(&names, from));
     for (size_t i = 0; i < names.count; i++) {
-        if (names.name[i][0] == '.' || !volt_image_named(names.name[i]))
-            continue;
         volt_free(source);
         volt_free(target);
         source = target = NULL;

@@ -112,23 +112,14 @@ volt_status volt_postprocess_apply(volt_volume *labels, const volt_postprocess *
 
 /* ---- folders ---- */
 
-/* The NIfTI files of `folder`, without those that start with a dot. */
 static volt_status list_masks(volt_names *out, const char *folder)
 {
     volt_names names = {0};
-    size_t kept = 0;
-    volt_status st = volt_list_dir(&names, folder);
+    volt_status st = volt_image_list(&names, folder);
 
     if (st != VOLT_OK)
         return st;
-    for (size_t i = 0; i < names.count; i++) {
-        if (names.name[i][0] == '.' || !volt_image_named(names.name[i]))
-            volt_free(names.name[i]);
-        else
-            names.name[kept++] = names.name[i];
-    }
-    names.count = kept;
-    if (kept == 0) {
+    if (names.count == 0) {
         volt_names_free(&names);
         return volt_fail(VOLT_EDATA, "%s holds no masks", folder);
     }

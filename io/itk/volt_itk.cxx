@@ -95,7 +95,7 @@ void send_failure(volt_status status, const std::string &words)
 std::string plain(std::string words)
 {
     const std::size_t object = words.find("): ");
-    if (words.compare(0, 4, "itk:") == 0 && object != std::string::npos)
+    if (strncasecmp(words.c_str(), "itk", 3) == 0 && object != std::string::npos)
         words.erase(0, object + 3);
     for (char &c : words) {
         if (c == '\n' || c == '\r' || c == '\t')

@@ -92,7 +92,7 @@ err_is "volt: $SCRATCH/pred/other.nii.gz has no truth: $truth/other.nii.gz does 
 absent "$SCRATCH/never.json"
 rm "$SCRATCH/pred/other.nii.gz"
 expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth"
-err_has 'holds no NIfTI file'
+err_has 'holds no masks'
 expect 0 "$VOLT" convert "$truth/brats_001.nii.gz" "$SCRATCH/pred/brats_001.nii.gz" --labels \
     --spacing 30,30,30
 expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth"

@@ -49,6 +49,7 @@ while IFS=: read -r file included; do
         complain "$file includes $included outside io" ;;
     png.h | zlib.h) [[ $file == io/* ]] ||
         complain "$file includes $included outside io" ;;
+    itk*.h) complain "$file includes $included: ITK is for io/itk/*.cxx" ;;
     mpi.h) [[ $file == parallel/* ]] || complain "$file includes $included outside parallel" ;;
     cuda*.h | cudnn*.h | nccl.h) complain "$file includes $included" ;;
     esac

@@ -313,8 +313,8 @@ static void nonsense_in_dataset_json_is_refused_by_key(void **state)
         {HEAD "\"labels\": {\"a\": 0, \"w\": 1}, \"volt\": {\"stored_labels\": [0, 0]}, " TAIL,
          VOLT_EFORMAT, "has 0 twice"},
         {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT, "no foreground"},
-        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".png\"}", VOLT_ENOTSUP,
-         ".png"},
+        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".mgz\"}", VOLT_ENOTSUP,
+         "is \".mgz\""},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": "
               "\"../../etc/x.nii\"}], " TAIL,
          VOLT_EFORMAT, "leaves the data set"},
@@ -467,7 +467,7 @@ static void inputs_become_cases(void **state)
     assert_int_equal(list.count, 2);
     volt_case_list_clear(&list);
     kit_folder("dataset-empty");
-    assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no NIfTI file");
+    assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no scan");
     assert_fails(volt_inputs_list(&list, gone, 1, 1), VOLT_EIO, "gone.nii");
     assert_fails(volt_inputs_list(&list, one, 1, 2), VOLT_EDATA, "channel 12");
 }
