@@ -1,110 +1,28 @@
 #include "nets3d/fingerprint.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/tasks.h"
 #include "nets3d/case_workers.h"
+#include "nets3d/draws.h"
 #include "volume/crop.h"
-
-enum { MOST_VALUES = 65536, FEWEST_VALUES = 4096, ALL_VALUES = 1 << 23 };
-
-/* A value with its weight; keys sort as the floats do. */
-typedef struct ranked {
-    uint32_t key;
-    float weight;
-} ranked;
-
-static uint32_t key_of(float value)
-{
-    uint32_t bits;
-
-    memcpy(&bits, &value, sizeof bits);
-    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-
-static float value_of(uint32_t key)
-{
-    const uint32_t bits = key & 0x80000000u ? key & 0x7fffffffu : ~key;
-    float value;
-
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-/* Radix sort by key, four passes of a byte; `scratch` is as long as `items`. */
-static void sort_ranked(ranked *items, ranked *scratch, int64_t count)
-{
-    ranked *from = items, *to = scratch;
-
-    for (int shift = 0; shift < 32; shift += 8) {
-        int64_t start[257] = {0};
-        ranked *held = from;
-        for (int64_t i = 0; i < count; i++)
-            start[(from[i].key >> shift & 255) + 1]++;
-        for (int b = 0; b < 256; b++)
-            start[b + 1] += start[b];
-        for (int64_t i = 0; i < count; i++)
-            to[start[from[i].key >> shift & 255]++] = from[i];
-        from = to;
-        to = held;
-    }
-}
-
-/* One channel of one case. */
-typedef struct channel_part {
-    double mean, variance;
-    float min, max;
-    int64_t kept;
-    float *value; /* `kept` values, ascending, evenly ranked in the foreground */
-} channel_part;
 
 typedef struct case_part {
     double spacing[3], relative_size;
     int64_t shape[3];
-    int64_t foreground;    /* voxels */
-    channel_part *channel; /* NULL without foreground */
 } case_part;
 
 typedef struct extraction {
     const volt_dataset *ds;
     case_part *cases;
-    int64_t keep; /* most values kept of a case and channel */
+    volt_case_draws *draws;
+    int64_t each; /* draws from a case and channel */
 } extraction;
 
-/* Statistics of n >= 1 values, which are sorted; `scratch` is as long. */
-static volt_status describe(channel_part *out, ranked *values, ranked *scratch, int64_t n,
-                            int64_t keep)
-{
-    double sum = 0, squares = 0;
-    volt_status st;
-
-    for (int64_t i = 0; i < n; i++)
-        sum += value_of(values[i].key);
-    out->mean = sum / (double)n;
-    for (int64_t i = 0; i < n; i++) {
-        const double d = value_of(values[i].key) - out->mean;
-        squares += d * d;
-    }
-    out->variance = squares / (double)n;
-    sort_ranked(values, scratch, n);
-    out->min = value_of(values[0].key);
-    out->max = value_of(values[n - 1].key);
-    out->kept = n < keep ? n : keep;
-    st = volt_alloc(&out->value, (size_t)out->kept * sizeof *out->value, "intensities");
-    if (st != VOLT_OK)
-        return st;
-    for (int64_t i = 0; i < out->kept; i++) {
-        const double rank = ((double)i + 0.5) * (double)n / (double)out->kept;
-        out->value[i] = value_of(values[(int64_t)rank].key);
-    }
-    return VOLT_OK;
-}
-
 /* The foreground inside `box`: counted, or with `values` collected from one channel. */
-static int64_t foreground(ranked *values, const float *image, const volt_volume *labels,
+static int64_t foreground(float *values, const float *image, const volt_volume *labels,
                           volt_box box)
 {
     const int64_t *n = labels->grid.n;
@@ -118,7 +36,7 @@ static int64_t foreground(ranked *values, const float *image, const volt_volume 
                 if (label[x] <= 0)
                     continue;
                 if (values)
-                    values[count].key = key_of(image[x]);
+                    values[count] = image[x];
                 count++;
             }
         }
@@ -126,25 +44,26 @@ static int64_t foreground(ranked *values, const float *image, const volt_volume 
     return count;
 }
 
-static volt_status describe_channels(case_part *part, const volt_case_data *d, volt_box box,
-                                     int64_t keep)
+/* nnU-Net draws from the voxels in the order z, y, x of the box. */
+static volt_status draw_channels(volt_case_draws *out, const volt_case_data *d, volt_box box,
+                                 int64_t each)
 {
-    const int64_t voxels = volt_grid_voxels(&d->image->grid), n = part->foreground;
+    const int64_t voxels = volt_grid_voxels(&d->image->grid),
+                  n = foreground(NULL, NULL, d->labels, box);
     const int channels = d->image->grid.channels;
-    ranked *values = NULL, *scratch = NULL;
-    volt_status st;
+    volt_mersenne random;
+    float *values = NULL;
+    volt_status st = VOLT_OK;
 
+    if (n == 0)
+        goto done;
+    VOLT_TRY(st, done, volt_case_draws_begin(out, &random, channels, n, each));
     VOLT_TRY(st, done, volt_alloc(&values, (size_t)n * sizeof *values, "intensities"));
-    VOLT_TRY(st, done, volt_alloc(&scratch, (size_t)n * sizeof *scratch, "intensities"));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&part->channel, (size_t)channels, sizeof *part->channel,
-                             "intensities"));
     for (int c = 0; c < channels; c++) {
         foreground(values, (const float *)d->image->data + c * voxels, d->labels, box);
-        VOLT_TRY(st, done, describe(&part->channel[c], values, scratch, n, keep));
+        VOLT_TRY(st, done, volt_case_draws_add(out, &random, c, values, each));
     }
 done:
-    volt_free(scratch);
     volt_free(values);
     return st;
 }
@@ -175,84 +94,11 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     volt_grid_spacing(part->spacing, &d.image->grid);
     part->relative_size =
         (double)volt_box_voxels(box) / (double)volt_grid_voxels(&d.image->grid);
-    part->foreground = foreground(NULL, NULL, d.labels, box);
-    if (part->foreground > 0)
-        st = describe_channels(part, &d, box, e->keep);
+    st = draw_channels(&e->draws[index], &d, box, e->each);
 done:
     volt_volume_free(mask);
     volt_case_data_clear(&d);
     return st;
-}
-
-/* Smallest value at or below which lies `share` of the weight. */
-static double weighted_quantile(const ranked *sorted, int64_t count, double total, double share)
-{
-    double below = 0;
-    int64_t i = 0;
-
-    for (; i < count - 1; i++) {
-        below += sorted[i].weight;
-        if (below >= share * total)
-            break;
-    }
-    return value_of(sorted[i].key);
-}
-
-static volt_status pool_quantiles(volt_foreground_stats *out, const extraction *e, int channel)
-{
-    ranked *all = NULL, *scratch = NULL;
-    int64_t count = 0;
-    double total = 0;
-    volt_status st;
-
-    for (int64_t i = 0; i < e->ds->cases.count; i++)
-        count += e->cases[i].channel ? e->cases[i].channel[channel].kept : 0;
-    VOLT_TRY(st, done, volt_alloc(&all, (size_t)count * sizeof *all, "intensities"));
-    VOLT_TRY(st, done, volt_alloc(&scratch, (size_t)count * sizeof *scratch, "intensities"));
-    count = 0;
-    for (int64_t i = 0; i < e->ds->cases.count; i++) {
-        const channel_part *p = e->cases[i].channel ? &e->cases[i].channel[channel] : NULL;
-        for (int64_t k = 0; p && k < p->kept; k++)
-            all[count++] = (ranked){key_of(p->value[k]), 1.0f / (float)p->kept};
-    }
-    sort_ranked(all, scratch, count);
-    for (int64_t i = 0; i < count; i++)
-        total += all[i].weight;
-    out->percentile_00_5 = weighted_quantile(all, count, total, 0.005);
-    out->median = weighted_quantile(all, count, total, 0.5);
-    out->percentile_99_5 = weighted_quantile(all, count, total, 0.995);
-done:
-    volt_free(scratch);
-    volt_free(all);
-    return st;
-}
-
-/* Every case with foreground weighs the same. */
-static void pool_moments(volt_foreground_stats *out, const extraction *e, int channel)
-{
-    const int64_t cases = e->ds->cases.count;
-    double mean = 0, variance = 0;
-    int64_t used = 0;
-
-    out->min = INFINITY;
-    out->max = -INFINITY;
-    for (int64_t i = 0; i < cases; i++) {
-        const channel_part *p = e->cases[i].channel ? &e->cases[i].channel[channel] : NULL;
-        if (!p)
-            continue;
-        used++;
-        mean += p->mean;
-        out->min = fmin(out->min, p->min);
-        out->max = fmax(out->max, p->max);
-    }
-    mean /= (double)used;
-    for (int64_t i = 0; i < cases; i++) {
-        const channel_part *p = e->cases[i].channel ? &e->cases[i].channel[channel] : NULL;
-        if (p)
-            variance += p->variance + (p->mean - mean) * (p->mean - mean);
-    }
-    out->mean = mean;
-    out->std = sqrt(variance / (double)used);
 }
 
 static int compare_doubles(const void *a, const void *b)
@@ -287,13 +133,13 @@ done:
     return st;
 }
 
-static volt_status pool(volt_fingerprint *fp, const extraction *e)
+static volt_status pool(volt_fingerprint *fp, const extraction *e, int threads)
 {
     bool any = false;
     volt_status st;
 
     for (int64_t i = 0; i < fp->cases; i++)
-        any = any || e->cases[i].channel;
+        any = any || e->draws[i].foreground > 0;
     if (!any)
         return volt_fail(VOLT_EDATA, "%s: no case has a foreground voxel (label above 0)",
                          e->ds->folder);
@@ -301,22 +147,17 @@ static volt_status pool(volt_fingerprint *fp, const extraction *e)
     VOLT_TRY(st, done,
              volt_alloc_zero(&fp->intensities, (size_t)fp->channels, sizeof *fp->intensities,
                              "a fingerprint"));
-    for (int c = 0; c < fp->channels; c++) {
-        pool_moments(&fp->intensities[c], e, c);
-        VOLT_TRY(st, done, pool_quantiles(&fp->intensities[c], e, c));
-    }
+    st = volt_draws_describe(fp->intensities, e->draws, fp->cases, fp->channels, e->each,
+                             threads);
 done:
     return st;
 }
 
 static void clear_parts(extraction *e)
 {
-    for (int64_t i = 0; e->cases && i < e->ds->cases.count; i++) {
-        channel_part *channel = e->cases[i].channel;
-        for (int c = 0; channel && c < e->ds->info.channels; c++)
-            volt_free(channel[c].value);
-        volt_free(channel);
-    }
+    for (int64_t i = 0; e->draws && i < e->ds->cases.count; i++)
+        volt_case_draws_clear(&e->draws[i]);
+    volt_free(e->draws);
     volt_free(e->cases);
 }
 
@@ -336,16 +177,18 @@ volt_status volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *
 
     if (cases < 1)
         return volt_fail(VOLT_EDATA, "%s has no training case", ds->folder);
-    e.keep = ALL_VALUES / cases;
-    e.keep = e.keep < FEWEST_VALUES ? FEWEST_VALUES
-             : e.keep > MOST_VALUES ? MOST_VALUES
-                                    : e.keep;
-    /* the image; labels, a mask, and 16 bytes for each foreground voxel */
-    tasks.workers = volt_case_workers(ds, 1, 2 + 1 + 16, NULL, threads);
+    if (cases > VOLT_DRAWS)
+        return volt_fail(VOLT_ENOTSUP, "%s has %lld cases; %d are supported", ds->folder,
+                         (long long)cases, VOLT_DRAWS);
+    e.each = VOLT_DRAWS / cases;
+    /* the image; labels, a mask, and up to 12 bytes for each foreground voxel */
+    tasks.workers = volt_case_workers(ds, 1, 2 + 1 + 12, NULL, threads);
     VOLT_TRY(st, done,
              volt_alloc_zero(&e.cases, (size_t)cases, sizeof *e.cases, "a fingerprint"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&e.draws, (size_t)cases, sizeof *e.draws, "a fingerprint"));
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
-    VOLT_TRY(st, done, pool(&fp, &e));
+    VOLT_TRY(st, done, pool(&fp, &e, threads));
     *out = fp;
     fp = (volt_fingerprint){0};
 done:

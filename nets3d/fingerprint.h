@@ -1,11 +1,9 @@
 /* fingerprint.h - what the planner must know of a data set, as nnU-Net's fingerprint.
  *
- * Each case is cropped to its non-zero region first. Intensities are those of the foreground
- * (label > 0), every case weighing the same however many foreground voxels it has: this is what
- * nnU-Net's draws with replacement converge to. Mean, std, min and max are exact; so are the
- * median and the percentiles up to K foreground voxels a case, K = 2^23 / cases in 4096..65536.
- * A case with more is represented by K evenly ranked values: its ranks are off by 1 / 2K at
- * most.
+ * Each case is cropped to its non-zero region first. Intensities are those of nnU-Net's own
+ * draws from the foreground (label > 0): 1e8 / cases values of each case and channel, with
+ * replacement, by numpy's RandomState(1234); their statistics are numpy's to the bit
+ * (nets3d/draws.h, which also says what memory that takes).
  */
 #ifndef VOLT_NETS3D_FINGERPRINT_H
 #define VOLT_NETS3D_FINGERPRINT_H
@@ -33,7 +31,7 @@ typedef struct volt_fingerprint {
 } volt_fingerprint;
 
 /* Reads every case of `ds` (in parallel over cases). The caller owns what *out holds
- * (volt_fingerprint_clear). The result does not depend on `threads`. Fails with the first
+ * (volt_fingerprint_clear). The same bits for any `threads`. Fails with the first
  * case's error; VOLT_EDATA when no case has foreground. */
 VOLT_CALL volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *ds, int threads,
                                    const volt_callbacks *callbacks);

@@ -31,35 +31,10 @@ static void make_set(int cases)
 
 /* -- Fingerprint -------------------------------------------------------------------------- */
 
-static double golden_number(const char *key)
-{
-    volt_json doc = {0};
-    volt_json_at at;
-    double value = 0;
-
-    assert_ok(
-        volt_json_load(&doc, VOLT_TESTDATA "/hippocampus/fingerprint_without_sampling.json"));
-    at = volt_json_root(&doc);
-    assert_ok(volt_json_member(&at, &at, "equal_weight_per_case"));
-    assert_ok(volt_json_member(&at, &at, key));
-    assert_ok(volt_json_double(&value, &at, -1e9, 1e9));
-    volt_json_close(&doc);
-    return value;
-}
-
-static void assert_within(double value, const char *key)
-{
-    const double golden = golden_number(key);
-
-    print_message("%s: %.10g, nnU-Net's draws converge to %.10g\n", key, value, golden);
-    assert_true(fabs(value - golden) <= 1e-3 * fabs(golden));
-}
-
-static void the_fingerprint_is_what_nnunet_draws_converge_to(void **state)
+static void the_fingerprint_is_nnunets(void **state)
 {
     volt_dataset *ds = NULL;
     volt_fingerprint fp = {0}, golden = {0};
-    const volt_foreground_stats *s;
 
     (void)state;
     if (!volt_path_is_dir(SHARED)) {
@@ -79,14 +54,7 @@ static void the_fingerprint_is_what_nnunet_draws_converge_to(void **state)
     }
     assert_true(fp.median_relative_size_after_cropping ==
                 golden.median_relative_size_after_cropping);
-    s = &fp.intensities[0];
-    assert_within(s->mean, "mean");
-    assert_within(s->std, "std");
-    assert_within(s->median, "median");
-    assert_within(s->min, "min");
-    assert_within(s->max, "max");
-    assert_within(s->percentile_00_5, "percentile_00_5");
-    assert_within(s->percentile_99_5, "percentile_99_5");
+    assert_memory_equal(fp.intensities, golden.intensities, sizeof *fp.intensities);
     volt_fingerprint_clear(&fp);
     volt_fingerprint_clear(&golden);
     volt_dataset_close(ds);
@@ -271,11 +239,11 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
 
 static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
 {
-    const volt_pipeline_options o = {.dataset = SET,
-                                     .until = VOLT_STAGE_PREPROCESS,
-                                     .threads = 1,
-                                     .replan = true,
-                                     .overwrite = true};
+    volt_pipeline_options o = {.dataset = SET,
+                               .until = VOLT_STAGE_PREPROCESS,
+                               .threads = 1,
+                               .replan = true,
+                               .overwrite = true};
     const size_t before = volt_mem_current();
     volt_status st = VOLT_ENOMEM;
     int tries = 0;
@@ -289,6 +257,10 @@ static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
         volt_mem_fail_after(0);
         volt_pipeline_clear(&p);
         assert_int_equal(volt_mem_current(), before);
+        if (o.replan && volt_path_exists(SET "/volt/plans.json")) {
+            o.replan = false; /* planned; now what comes after it */
+            n = 1;
+        }
     }
     assert_int_equal(st, VOLT_OK);
     assert_true(tries > 50);
@@ -297,7 +269,7 @@ static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_fingerprint_is_what_nnunet_draws_converge_to),
+        cmocka_unit_test(the_fingerprint_is_nnunets),
         cmocka_unit_test(a_fingerprint_survives_its_file_and_any_thread_count),
         cmocka_unit_test(a_set_without_foreground_has_no_fingerprint),
         cmocka_unit_test(the_work_folder_is_found_or_made),
