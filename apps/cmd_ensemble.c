@@ -23,6 +23,7 @@ static const cli_option options[] = {
 static volt_status run(cli *c)
 {
     const ensemble_options *o = c->options;
+    const double mib = 1024.0 * 1024;
     volt_ensemble_options ensemble = {.output = o->output,
                                       .probabilities = o->probabilities,
                                       .skip_existing = o->skip_existing,
@@ -30,7 +31,7 @@ static volt_status run(cli *c)
     volt_ensemble_member *members = NULL;
     volt_dataset_info info = {0};
     char *path = NULL;
-    int64_t cases = 0;
+    volt_ensemble_result result = {0};
     volt_status st;
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
@@ -44,13 +45,18 @@ static volt_status run(cli *c)
              volt_alloc_zero(&members, (size_t)c->args_count, sizeof *members, "folders"));
     for (int i = 0; i < c->args_count; i++)
         members[i] = (volt_ensemble_member){&c->args[i], 1};
-    VOLT_TRY(st, done, volt_ensemble(&cases, members, c->args_count, &ensemble, &c->callbacks));
+    VOLT_TRY(st, done,
+             volt_ensemble(&result, members, c->args_count, &ensemble, &c->callbacks));
     cli_end_progress(c);
     if (c->json)
-        st = cli_print_json(
-            json_pack("{s:s, s:I}", "output", o->output, "cases", (json_int_t)cases));
+        st = cli_print_json(json_pack("{s:s, s:I, s:I, s:I}", "output", o->output, "cases",
+                                      (json_int_t)result.cases, "announced_bytes",
+                                      (json_int_t)result.announced_bytes, "peak_bytes",
+                                      (json_int_t)result.peak_bytes));
     else
-        printf("%lld masks in %s\n", (long long)cases, o->output);
+        printf("%lld masks in %s; peak memory %.0f MiB, %.0f announced\n",
+               (long long)result.cases, o->output, (double)result.peak_bytes / mib,
+               (double)result.announced_bytes / mib);
 done:
     volt_free(members);
     volt_dataset_info_clear(&info);
@@ -66,7 +72,10 @@ const cli_command cmd_ensemble = {
     .max_args = -1,
     .about =
         "Averages CASE.npz of every FOLDER (made by 'volt predict --save-probabilities' or\n"
-        "nnU-Net) and writes OUT/CASE.nii.gz on the grid of the first FOLDER's mask.",
+        "nnU-Net) and writes OUT/CASE.nii.gz on the grid of the first FOLDER's mask. One "
+        "class\n"
+        "after the other is read, so memory does not grow with their number; the peak is said\n"
+        "first.",
     .example = "volt ensemble masks_2d masks_3d -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, ensemble_options),

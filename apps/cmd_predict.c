@@ -40,7 +40,8 @@ static const cli_option options[] = {
     {"--whole", 0, CLI_FLAG, offsetof(predict_options, whole), NULL, NULL, 0, 0,
      "no tiles: each scan in one pass, where memory allows"},
     {"--roi", 0, CLI_INTS, offsetof(predict_options, roi), "Z0,Z1,Y0,Y1,X0,X1", NULL, 0, 1e6,
-     "segment only these voxels of the scan, Z0 <= z < Z1 and so on"},
+     "segment only these voxels of the scan, Z0 <= z < Z1 and so on; all else is background, "
+     "with --save-probabilities of probability 1"},
     {"--batch", 0, CLI_INT, offsetof(predict_options, batch), "N", "0", 0, 64,
      "tiles per pass of the network; 0: chosen by their size"},
     {"--separate-regions", 0, CLI_FLAG, offsetof(predict_options, regions), NULL, NULL, 0, 0,
@@ -297,7 +298,8 @@ const cli_command cmd_predict = {
         "\n"
         "Several networks are averaged: a RUN with folders fold_0, fold_1, ... counts as all\n"
         "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"
-        "of one plan and configuration, probabilities over different ones.\n"
+        "of one plan and configuration, probabilities over different ones, whose plans may\n"
+        "order the axes differently.\n"
         "\n"
         "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.\n"
         "\n"

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "base/mem.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -94,6 +95,25 @@ void volt_free(void *p)
         atomic_fetch_sub(&current_bytes, h->bytes);
         free(h);
     }
+}
+
+void volt_shrink(void *p, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t first, end;
+    block_header *h;
+
+    if (!p)
+        return;
+    h = (block_header *)p - 1;
+    assert(bytes <= h->bytes);
+    first = ((uintptr_t)p + bytes + page - 1) / page * page;
+    end = ((uintptr_t)p + h->bytes) / page * page;
+    if (first < end)
+        (void)madvise((void *)first, end - first,
+                      MADV_DONTNEED); /* refusal costs memory only */
+    atomic_fetch_sub(&current_bytes, h->bytes - bytes);
+    h->bytes = bytes;
 }
 
 volt_status volt_strdup(char **out, const char *s)

@@ -20,6 +20,9 @@ VOLT_CALL volt_alloc_zero(void *out, size_t count, size_t bytes_each, const char
 /* Grows *block (NULL allowed) to at least `bytes`, keeping the first `used` bytes. */
 VOLT_CALL volt_realloc(void *block, size_t used, size_t bytes, const char *what);
 VOLT_API void volt_free(void *p); /* NULL is allowed */
+/* Keeps the first `bytes` (<= its size) of a block where they are and gives the memory behind
+ * them back to the system, whole pages of it. NULL is allowed. */
+VOLT_API void volt_shrink(void *p, size_t bytes);
 /* A copy of `s`; the caller owns *out (volt_free). */
 VOLT_CALL volt_strdup(char **out, const char *s);
 /* printf into a new string; the caller owns *out (volt_free). */

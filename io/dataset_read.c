@@ -164,10 +164,10 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
                : volt_grids_match(image, image_file, &of_image, label_file);
 }
 
-static volt_status read_labels(volt_case_data *data, const volt_case *c,
+/* `grid`: the image's as it was read. */
+static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_grid grid,
                                const volt_dataset_info *info, int threads)
 {
-    volt_grid grid = data->image->grid;
     volt_status st;
 
     VOLT_TRY(st, done, volt_labels_load(&data->labels, c->label_file, info, threads));
@@ -204,17 +204,17 @@ static volt_status turn(volt_volume **v, volt_orientation o, int threads)
     return st;
 }
 
-/* Image and labels to the data set's common orientation. */
-static volt_status turn_both(volt_case_data *data, const char *codes, int threads)
+/* To the data set's common orientation, if it has one, what was read on `grid`. */
+static volt_status turn_to(volt_volume **v, const volt_grid *grid, const char *codes,
+                           int threads)
 {
     volt_orientation o;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_orientation_to(&o, &data->image->grid, codes));
-    VOLT_TRY(st, done, turn(&data->image, o, threads));
-    st = turn(&data->labels, o, threads);
-done:
-    return st;
+    if (!*codes)
+        return VOLT_OK;
+    st = volt_orientation_to(&o, grid, codes);
+    return st == VOLT_OK ? turn(v, o, threads) : st;
 }
 
 /* -- Both --------------------------------------------------------------------------------- */
@@ -223,6 +223,7 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c,
                            const volt_dataset_info *info, int threads)
 {
     volt_case_data data = {0};
+    volt_grid grid;
     volt_status st;
 
     if (c->files < 1)
@@ -231,10 +232,13 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c,
         VOLT_TRY(st, done, read_whole(&data, c, info->channels, threads));
     else
         VOLT_TRY(st, done, read_channels(&data, c, info, threads));
-    if (c->label_file)
-        VOLT_TRY(st, done, read_labels(&data, c, info, threads));
-    if (*info->orientation)
-        VOLT_TRY(st, done, turn_both(&data, info->orientation, threads));
+    grid = data.image->grid;
+    /* One after the other: a copy of the image is held while there are no labels yet. */
+    VOLT_TRY(st, done, turn_to(&data.image, &grid, info->orientation, threads));
+    if (c->label_file) {
+        VOLT_TRY(st, done, read_labels(&data, c, grid, info, threads));
+        VOLT_TRY(st, done, turn_to(&data.labels, &grid, info->orientation, threads));
+    }
     *out = data;
     data = (volt_case_data){0};
 done:

@@ -8,9 +8,8 @@
 #include "base/mem.h"
 #include "volume/half.h"
 
-#define MAGIC       "\x93NUMPY"
-#define MAX_HEADER  ((size_t)64 << 10)
-#define MAX_CONTENT ((size_t)1 << 40)
+#define MAGIC      "\x93NUMPY"
+#define MAX_HEADER ((size_t)64 << 10)
 
 /* ---- writing ---- */
 
@@ -43,109 +42,177 @@ done:
 
 /* ---- reading ---- */
 
-/* An array as its file describes it. */
-typedef struct npy {
-    const char *where; /* file, for messages */
-    const char *text;  /* the dictionary, NUL-terminated */
-    const unsigned char *data;
-    size_t bytes; /* of data */
-    int item;     /* bytes per element: 2, 4, 8 */
-} npy;
+enum { PIECE = 4096 }; /* elements converted at a time */
 
-static volt_status damaged(const npy *a, const char *what)
+struct volt_npz_reader {
+    char *path;
+    volt_zip *zip;
+    volt_zip_stream *stream;
+    int item; /* bytes per element: 2, 4, 8 */
+    int rank;
+    int64_t shape[VOLT_NPY_MAX_RANK];
+};
+
+static volt_status damaged(const volt_npz_reader *r, const char *what)
 {
-    return volt_fail(VOLT_EFORMAT, "%s: the array's header is damaged: %s", a->where, what);
+    return volt_fail(VOLT_EFORMAT, "%s: the array's header is damaged: %s", r->path, what);
 }
 
-/* Splits `content` into header and elements; `header` has room for MAX_HEADER + 1 bytes. */
-static volt_status split(npy *a, char *header, const char *content, size_t bytes)
+/* The dictionary at the start of a member of `bytes`, NUL-terminated, and how many bytes of
+ * elements follow; `header` has room for MAX_HEADER + 1 bytes. */
+static volt_status read_header(const volt_npz_reader *r, char *header, size_t bytes,
+                               size_t *elements)
 {
-    const unsigned char *b = (const unsigned char *)content;
-    size_t length, start;
+    unsigned char b[12] = {0};
+    size_t length, start = 10;
+    volt_status st;
 
-    if (bytes < 10 || memcmp(content, MAGIC, 6) != 0)
-        return damaged(a, "no numpy array");
-    if (b[6] == 1) {
-        length = b[8] | (size_t)b[9] << 8;
-        start = 10;
-    } else if (b[6] <= 3 && bytes >= 12) {
-        length = b[8] | (size_t)b[9] << 8 | (size_t)b[10] << 16 | (size_t)b[11] << 24;
+    if (bytes < start)
+        return damaged(r, "no numpy array");
+    VOLT_TRY(st, done, volt_zip_stream_read(r->stream, b, start));
+    if (memcmp(b, MAGIC, 6) != 0)
+        return damaged(r, "no numpy array");
+    length = b[8] | (size_t)b[9] << 8;
+    if (b[6] != 1) {
+        if (b[6] > 3 || bytes < 12)
+            return damaged(r, "an unknown version");
         start = 12;
-    } else {
-        return damaged(a, "an unknown version");
+        VOLT_TRY(st, done, volt_zip_stream_read(r->stream, b + 10, 2));
+        length |= (size_t)b[10] << 16 | (size_t)b[11] << 24;
     }
     if (length > MAX_HEADER || length > bytes - start)
-        return damaged(a, "longer than its file");
-    memcpy(header, content + start, length);
+        return damaged(r, "longer than its file");
+    VOLT_TRY(st, done, volt_zip_stream_read(r->stream, header, length));
     header[length] = '\0';
-    a->text = header;
-    a->data = b + start + length;
-    a->bytes = bytes - start - length;
-    return VOLT_OK;
+    *elements = bytes - start - length;
+done:
+    return st;
 }
 
 /* What follows "'key':" in the dictionary, blanks skipped; NULL when it is absent. */
-static const char *value_of(const npy *a, const char *key)
+static const char *value_of(const char *header, const char *key)
 {
     char quoted[32];
     const char *at;
 
     snprintf(quoted, sizeof quoted, "'%s':", key);
-    at = strstr(a->text, quoted);
+    at = strstr(header, quoted);
     return at ? at + strlen(quoted) + strspn(at + strlen(quoted), " ") : NULL;
 }
 
-static volt_status read_type(npy *a)
+static volt_status read_type(volt_npz_reader *r, const char *header)
 {
-    const char *type = value_of(a, "descr"), *order = value_of(a, "fortran_order");
+    const char *type = value_of(header, "descr"), *order = value_of(header, "fortran_order");
 
     if (!type || !order)
-        return damaged(a, "no element type or order");
+        return damaged(r, "no element type or order");
     if (strncmp(order, "False", 5) != 0)
-        return volt_fail(VOLT_ENOTSUP, "%s: an array in Fortran order", a->where);
+        return volt_fail(VOLT_ENOTSUP, "%s: an array in Fortran order", r->path);
     if (strncmp(type, "'<f2'", 5) == 0)
-        a->item = 2;
+        r->item = 2;
     else if (strncmp(type, "'<f4'", 5) == 0)
-        a->item = 4;
+        r->item = 4;
     else if (strncmp(type, "'<f8'", 5) == 0)
-        a->item = 8;
+        r->item = 8;
     else
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: elements of type %.12s; float16, 32 and 64 are read", a->where,
+                         "%s: elements of type %.12s; float16, 32 and 64 are read", r->path,
                          type);
     return VOLT_OK;
 }
 
-static volt_status read_shape(volt_npz_array *out, const npy *a)
+static volt_status read_shape(volt_npz_reader *r, const char *header, size_t elements)
 {
-    const char *at = value_of(a, "shape");
-    size_t bytes = (size_t)a->item;
+    const char *at = value_of(header, "shape");
+    size_t bytes = (size_t)r->item;
 
     if (!at || *at++ != '(')
-        return damaged(a, "no shape");
+        return damaged(r, "no shape");
     for (at += strspn(at, " "); *at != ')'; at += strspn(at, ", ")) {
         char *end;
         const long long n = strtoll(at, &end, 10);
-        if (end == at || n < 1 || out->rank == VOLT_NPY_MAX_RANK ||
+        if (end == at || n < 1 || r->rank == VOLT_NPY_MAX_RANK ||
             volt_mul_size(&bytes, bytes, (size_t)n))
-            return damaged(a, "its shape");
-        out->shape[out->rank++] = n;
+            return damaged(r, "its shape");
+        r->shape[r->rank++] = n;
         at = end;
     }
-    if (bytes != a->bytes)
+    if (bytes != elements)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: the array's shape stands for %zu bytes, there are %zu", a->where,
-                         bytes, a->bytes);
+                         "%s: the array's shape stands for %zu bytes, there are %zu", r->path,
+                         bytes, elements);
     return VOLT_OK;
 }
 
-static void convert(float *out, const npy *a, size_t count)
+static volt_status open_member(volt_npz_reader *r, const char *path, const char *name,
+                               size_t *bytes)
 {
-    for (size_t i = 0; i < count; i++) {
-        const unsigned char *at = a->data + i * (size_t)a->item;
+    char member[256];
+    const volt_zip_member *m;
+    volt_status st;
+
+    if (snprintf(member, sizeof member, "%s.npy", name) >= (int)sizeof member)
+        return volt_fail(VOLT_EINVAL, "an array called '%.200s'", name);
+    VOLT_TRY(st, done, volt_strdup(&r->path, path));
+    VOLT_TRY(st, done, volt_zip_open(&r->zip, path));
+    m = volt_zip_find(r->zip, member);
+    if (!m) {
+        st = volt_fail(VOLT_EFORMAT, "%s has no array '%s'", path, name);
+        goto done;
+    }
+    *bytes = m->bytes;
+    st = volt_zip_stream_open(&r->stream, r->zip, m);
+done:
+    return st;
+}
+
+void volt_npz_close(volt_npz_reader *r)
+{
+    if (!r)
+        return;
+    volt_zip_stream_close(r->stream);
+    volt_zip_close(r->zip);
+    volt_free(r->path);
+    volt_free(r);
+}
+
+volt_status volt_npz_open(volt_npz_reader **out, const char *path, const char *name, int rank)
+{
+    volt_npz_reader *r = NULL;
+    char *header = NULL;
+    size_t bytes = 0, elements = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&r, 1, sizeof *r, "an array"));
+    VOLT_TRY(st, done, open_member(r, path, name, &bytes));
+    VOLT_TRY(st, done, volt_alloc(&header, MAX_HEADER + 1, "an array's header"));
+    VOLT_TRY(st, done, read_header(r, header, bytes, &elements));
+    VOLT_TRY(st, done, read_type(r, header));
+    VOLT_TRY(st, done, read_shape(r, header, elements));
+    if (r->rank != rank) {
+        st = volt_fail(VOLT_EFORMAT, "%s: array '%s' has %d axes, %d are expected", path, name,
+                       r->rank, rank);
+        goto done;
+    }
+    *out = r;
+    r = NULL;
+done:
+    volt_free(header);
+    volt_npz_close(r);
+    return st;
+}
+
+const int64_t *volt_npz_shape(const volt_npz_reader *r)
+{
+    return r->shape;
+}
+
+static void convert(float *out, const unsigned char *at, int item, size_t count)
+{
+    for (size_t i = 0; i < count; i++, at += item) {
         uint16_t half;
         double wide;
-        if (a->item == 2) {
+        if (item == 2) {
             memcpy(&half, at, sizeof half);
             out[i] = volt_half_to_float(half);
         } else {
@@ -155,60 +222,39 @@ static void convert(float *out, const npy *a, size_t count)
     }
 }
 
-static volt_status read_member(char **content, size_t *bytes, const char *path,
-                               const char *name)
+volt_status volt_npz_next(volt_npz_reader *r, float *out, size_t count)
 {
-    char member[256];
-    volt_zip *zip = NULL;
-    const volt_zip_member *m;
-    volt_status st;
+    unsigned char piece[8 * PIECE];
+    volt_status st = VOLT_OK;
 
-    if (snprintf(member, sizeof member, "%s.npy", name) >= (int)sizeof member)
-        return volt_fail(VOLT_EINVAL, "an array called '%.200s'", name);
-    VOLT_TRY(st, done, volt_zip_open(&zip, path));
-    m = volt_zip_find(zip, member);
-    if (!m) {
-        st = volt_fail(VOLT_EFORMAT, "%s has no array '%s'", path, name);
-        goto done;
+    if (r->item == 4)
+        return volt_zip_stream_read(r->stream, out, count * sizeof *out);
+    for (size_t i = 0, n; i < count; i += n) {
+        n = count - i < PIECE ? count - i : PIECE;
+        VOLT_TRY(st, done, volt_zip_stream_read(r->stream, piece, n * (size_t)r->item));
+        convert(out + i, piece, r->item, n);
     }
-    st = volt_zip_read(content, bytes, zip, m, MAX_CONTENT);
 done:
-    volt_zip_close(zip);
     return st;
 }
 
 volt_status volt_npz_read(volt_npz_array *out, const char *path, const char *name, int rank)
 {
-    volt_npz_array r = {0};
-    npy a = {.where = path};
-    char *content = NULL, *header = NULL;
-    size_t bytes = 0;
+    volt_npz_array a = {.rank = rank};
+    volt_npz_reader *r = NULL;
+    size_t count = 1;
     volt_status st;
 
-    VOLT_TRY(st, done, read_member(&content, &bytes, path, name));
-    VOLT_TRY(st, done, volt_alloc(&header, MAX_HEADER + 1, "an array's header"));
-    VOLT_TRY(st, done, split(&a, header, content, bytes));
-    VOLT_TRY(st, done, read_type(&a));
-    VOLT_TRY(st, done, read_shape(&r, &a));
-    if (r.rank != rank) {
-        st = volt_fail(VOLT_EFORMAT, "%s: array '%s' has %d axes, %d are expected", path, name,
-                       r.rank, rank);
-        goto done;
-    }
-    if (a.item == 4) { /* the elements move to the front: no second copy */
-        memmove(content, a.data, a.bytes);
-        r.data = (float *)(void *)content;
-        content = NULL;
-    } else {
-        VOLT_TRY(st, done,
-                 volt_alloc(&r.data, a.bytes / (size_t)a.item * sizeof *r.data, "an array"));
-        convert(r.data, &a, a.bytes / (size_t)a.item);
-    }
-    *out = r;
-    r.data = NULL;
+    VOLT_TRY(st, done, volt_npz_open(&r, path, name, rank));
+    memcpy(a.shape, r->shape, sizeof a.shape);
+    for (int i = 0; i < rank; i++)
+        count *= (size_t)a.shape[i]; /* checked against the file */
+    VOLT_TRY(st, done, volt_alloc(&a.data, count * sizeof *a.data, "an array"));
+    VOLT_TRY(st, done, volt_npz_next(r, a.data, count));
+    *out = a;
+    a.data = NULL;
 done:
-    volt_free(r.data);
-    volt_free(header);
-    volt_free(content);
+    volt_free(a.data);
+    volt_npz_close(r);
     return st;
 }

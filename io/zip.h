@@ -9,7 +9,8 @@
  * Writing  whole or not at all. Stored members start at a multiple of VOLT_ZIP_ALIGN bytes, so
  *          that their numbers can be used where they lie. No times are stored: the same
  *          members give the same bytes. zip64 where a size needs it.
- * Threads  an open archive is read-only and may be shared; a writer belongs to one thread.
+ * Threads  an open archive is read-only and may be shared; a writer or a stream belongs to one
+ *          thread.
  */
 #ifndef VOLT_IO_ZIP_H
 #define VOLT_IO_ZIP_H
@@ -51,6 +52,16 @@ VOLT_CALL volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
 /* The content of a stored member where it lies, after its CRC was verified; borrowed. For a
  * deflated one VOLT_ENOTSUP. */
 VOLT_CALL volt_zip_view(const void **out, const volt_zip *zip, const volt_zip_member *member);
+
+/* A member's content piece by piece, from its start on, in little memory. */
+typedef struct volt_zip_stream volt_zip_stream;
+/* The caller owns *out (volt_zip_stream_close); the archive must stay open. VOLT_ENOMEM. */
+VOLT_CALL volt_zip_stream_open(volt_zip_stream **out, const volt_zip *zip,
+                               const volt_zip_member *member);
+VOLT_API void volt_zip_stream_close(volt_zip_stream *s); /* NULL is allowed */
+/* The next `bytes`; with the last of them CRC and end are verified. VOLT_EFORMAT: damaged, or
+ * fewer are left. */
+VOLT_CALL volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes);
 
 /* A new archive. */
 typedef struct volt_zip_writer volt_zip_writer;

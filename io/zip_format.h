@@ -41,4 +41,8 @@ static inline void zip_put(unsigned char *at, uint64_t v, int bytes)
  * differently. */
 bool volt_zip_name_is_good(const char *name, size_t bytes);
 
+/* The file that an open archive is; borrowed. */
+struct volt_zip;
+const char *volt_zip_path(const struct volt_zip *zip);
+
 #endif

@@ -29,6 +29,11 @@ typedef struct directory {
     uint64_t entries;
 } directory;
 
+const char *volt_zip_path(const volt_zip *zip)
+{
+    return zip->path;
+}
+
 bool volt_zip_is(const void *data, size_t bytes)
 {
     return bytes >= ZIP_LOCAL_BYTES && zip_get(data, 4) == ZIP_LOCAL;

@@ -1,5 +1,6 @@
 #include "nets3d/ensemble.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/file.h"
@@ -126,100 +127,71 @@ done:
 
 /* ---- one case ---- */
 
+#define PIECE_VOXELS       ((int64_t)1 << 18)  /* averaged at a time */
+#define SMALL_BYTES        ((size_t)256 << 10) /* readers, headers, names, per member */
+#define WRITE_THREAD_BYTES ((size_t)2 << 20)   /* gzip's buffers, per thread */
+#define MIB                (1.0 / (1 << 20))
+
 typedef struct job {
     const volt_ensemble_options *o;
     int members, threads;
     bool regions;
     int outputs;
-    uint16_t *value; /* (outputs) */
+    uint16_t *value;  /* (outputs) */
+    volt_dtype dtype; /* of masks until they are written */
+    const volt_callbacks *cb;
+    volt_ensemble_result result;
 } job;
 
-static volt_status read_member(volt_npz_array *out, const char *folder, const char *id,
+/* One case under way. Its arrays are read class by class, a piece of a class at a time, so that
+ * one voxel of a mask takes as much as one of the largest class and its probability. */
+typedef struct work {
+    volt_npz_reader **member;  /* (members) */
+    int64_t shape[4];          /* (classes, z, y, x) */
+    volt_image_header *header; /* of the first member's mask: where the voxels lie */
+    volt_volume *labels;
+    float *best;          /* (z, y, x) the largest probability so far; NULL for regions */
+    float *pieces;        /* (members, PIECE_VOXELS) */
+    volt_zip_writer *zip; /* NULL: the mean is not written */
+} work;
+
+static void work_clear(work *w, const job *j)
+{
+    for (int m = 0; w->member && m < j->members; m++)
+        volt_npz_close(w->member[m]);
+    volt_free(w->member);
+    volt_image_header_free(w->header);
+    volt_volume_free(w->labels);
+    volt_free(w->best);
+    volt_free(w->pieces);
+    volt_zip_abort(&w->zip);
+    *w = (work){.member = NULL};
+}
+
+static volt_status open_member(volt_npz_reader **out, const char *folder, const char *id,
                                const job *j)
 {
+    volt_npz_reader *r = NULL;
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s" SUFFIX, folder, id));
-    VOLT_TRY(st, done, volt_npz_read(out, path, "probabilities", 4));
-    if (out->shape[0] != j->outputs) {
+    VOLT_TRY(st, done, volt_npz_open(&r, path, "probabilities", 4));
+    if (volt_npz_shape(r)[0] != j->outputs) {
         st = volt_fail(VOLT_EDATA, "%s holds probabilities of %lld classes; the labels make %d",
-                       path, (long long)out->shape[0], j->outputs);
-        volt_free(out->data);
-        *out = (volt_npz_array){0};
+                       path, (long long)volt_npz_shape(r)[0], j->outputs);
+        goto done;
     }
+    *out = r;
+    r = NULL;
 done:
+    volt_npz_close(r);
     volt_free(path);
     return st;
 }
 
-static void add(float *restrict sum, const float *restrict more, int64_t count, int threads)
-{
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < count; i++)
-        sum[i] += more[i];
-}
-
-static void divide(float *sum, float by, int64_t count, int threads)
-{
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < count; i++)
-        sum[i] /= by;
-}
-
-/* The members' mean; float32 sums in the order of the members, as nnU-Net. */
-static volt_status average(volt_npz_array *out, const entry *e, const job *j)
-{
-    volt_npz_array mean = {0}, one = {0};
-    int64_t count;
-    volt_status st;
-
-    VOLT_TRY(st, done, read_member(&mean, e->folder[0], e->id, j));
-    count = mean.shape[0] * mean.shape[1] * mean.shape[2] * mean.shape[3];
-    for (int m = 1; m < j->members; m++) {
-        VOLT_TRY(st, done, read_member(&one, e->folder[m], e->id, j));
-        if (memcmp(mean.shape, one.shape, sizeof mean.shape) != 0) {
-            st = volt_fail(VOLT_EDATA,
-                           "case %s has %lld x %lld x %lld voxels (z, y, x) in %s and "
-                           "%lld x %lld x %lld in %s",
-                           e->id, (long long)mean.shape[1], (long long)mean.shape[2],
-                           (long long)mean.shape[3], e->folder[0], (long long)one.shape[1],
-                           (long long)one.shape[2], (long long)one.shape[3], e->folder[m]);
-            goto done;
-        }
-        add(mean.data, one.data, count, j->threads);
-        volt_free(one.data);
-        one = (volt_npz_array){0};
-    }
-    divide(mean.data, (float)j->members, count, j->threads);
-    *out = mean;
-    mean.data = NULL;
-done:
-    volt_free(one.data);
-    volt_free(mean.data);
-    return st;
-}
-
-static void decode(uint16_t *labels, const volt_npz_array *mean, const job *j)
-{
-    const int64_t voxels = mean->shape[1] * mean->shape[2] * mean->shape[3];
-
-#pragma omp parallel for num_threads(j->threads) schedule(static)
-    for (int64_t i = 0; i < voxels; i++) {
-        const float *p = mean->data + i;
-        int best = 0;
-        uint16_t painted = 0;
-        for (int c = 0; c < j->outputs; c++) {
-            painted = p[c * voxels] > 0.5f ? j->value[c] : painted;
-            best = p[c * voxels] > p[best * voxels] ? c : best;
-        }
-        labels[i] = j->regions ? painted : j->value[best];
-    }
-}
-
-/* The mask of the first member, which says where the voxels lie. */
-static volt_status read_header(volt_image_header **out, const entry *e,
-                               const volt_npz_array *mean)
+/* The mask of the first member. */
+static volt_status open_header(volt_image_header **out, const entry *e, const int64_t shape[4])
 {
     volt_image_header *header = NULL;
     char *path = NULL;
@@ -227,13 +199,13 @@ static volt_status read_header(volt_image_header **out, const entry *e,
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", e->folder[0], e->id));
     VOLT_TRY(st, done, volt_image_info(&header, path));
-    if (memcmp(header->grid.n, mean->shape + 1, sizeof header->grid.n) != 0) {
+    if (memcmp(header->grid.n, shape + 1, sizeof header->grid.n) != 0) {
         st = volt_fail(VOLT_EDATA,
                        "%s has %lld x %lld x %lld voxels (z, y, x), its "
                        "probabilities %lld x %lld x %lld",
                        path, (long long)header->grid.n[0], (long long)header->grid.n[1],
-                       (long long)header->grid.n[2], (long long)mean->shape[1],
-                       (long long)mean->shape[2], (long long)mean->shape[3]);
+                       (long long)header->grid.n[2], (long long)shape[1], (long long)shape[2],
+                       (long long)shape[3]);
         goto done;
     }
     *out = header;
@@ -244,23 +216,161 @@ done:
     return st;
 }
 
-static volt_status write_npz(const char *id, const volt_npz_array *mean, const job *j)
+/* Opens the files of a case and judges them; no voxels are held yet. */
+static volt_status work_open(work *out, const entry *e, const job *j)
 {
-    const size_t count =
-        (size_t)(mean->shape[0] * mean->shape[1] * mean->shape[2]) * (size_t)mean->shape[3];
-    volt_zip_writer *zip = NULL;
+    work w = {.member = NULL};
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&w.member, (size_t)j->members, sizeof *w.member, "a case"));
+    for (int m = 0; m < j->members; m++) {
+        const int64_t *shape;
+        VOLT_TRY(st, done, open_member(&w.member[m], e->folder[m], e->id, j));
+        shape = volt_npz_shape(w.member[m]);
+        if (m == 0)
+            memcpy(w.shape, shape, sizeof w.shape);
+        if (memcmp(w.shape, shape, sizeof w.shape) != 0) {
+            st = volt_fail(VOLT_EDATA,
+                           "case %s has %lld x %lld x %lld voxels (z, y, x) in %s and "
+                           "%lld x %lld x %lld in %s",
+                           e->id, (long long)w.shape[1], (long long)w.shape[2],
+                           (long long)w.shape[3], e->folder[0], (long long)shape[1],
+                           (long long)shape[2], (long long)shape[3], e->folder[m]);
+            goto done;
+        }
+    }
+    VOLT_TRY(st, done, open_header(&w.header, e, w.shape));
+    *out = w;
+    w = (work){.member = NULL};
+done:
+    work_clear(&w, j);
+    return st;
+}
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Most bytes held while the case is averaged and written. Its shape fits its files. */
+static size_t work_bytes(const work *w, const job *j)
+{
+    const size_t voxels = (size_t)(w->shape[1] * w->shape[2] * w->shape[3]);
+    const size_t labels = voxels * volt_dtype_bytes(j->dtype);
+    const size_t stored = j->o->info->stored ? 2 * voxels : 0; /* in the data set's numbers */
+    const size_t pieces = (size_t)(j->members * PIECE_VOXELS) * sizeof(float);
+
+    return (size_t)(j->members + 1) * SMALL_BYTES +
+           larger(labels + (j->regions ? 0 : voxels * sizeof(float)) + pieces,
+                  larger(labels, stored) +
+                      larger(stored, j->dtype == VOLT_U8 ? 0 : 2 * voxels) +
+                      (size_t)j->threads * WRITE_THREAD_BYTES);
+}
+
+/* The next `count` voxels of the members' mean, into w->pieces; float32 sums in the order of
+ * the members, as nnU-Net. Members are read side by side. */
+static volt_status average(work *w, int64_t count, const job *j)
+{
+    float *mean = w->pieces;
+    volt_status st = VOLT_OK;
+    int failed = j->members;
+    char sentence[1024] = "";
+
+#pragma omp parallel for num_threads(j->threads) schedule(static)
+    for (int m = 0; m < j->members; m++) {
+        const volt_status own =
+            volt_npz_next(w->member[m], w->pieces + m * PIECE_VOXELS, (size_t)count);
+        if (own == VOLT_OK)
+            continue;
+#pragma omp critical(volt_ensemble_member)
+        if (m < failed) {
+            failed = m;
+            st = own;
+            snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+        }
+    }
+    if (st != VOLT_OK) {
+        volt_set_last_error(sentence);
+        return st;
+    }
+    for (int m = 1; m < j->members; m++) {
+        const float *more = w->pieces + m * PIECE_VOXELS;
+        for (int64_t i = 0; i < count; i++)
+            mean[i] += more[i];
+    }
+    for (int64_t i = 0; i < count; i++)
+        mean[i] /= (float)j->members;
+    return VOLT_OK;
+}
+
+#define DECODE(T)                                                                              \
+    do {                                                                                       \
+        T *label = (T *)w->labels->data + at;                                                  \
+        for (int64_t i = 0; i < count && j->regions; i++)                                      \
+            label[i] = p[i] > 0.5f ? value : label[i];                                         \
+        for (int64_t i = 0; i < count && !j->regions; i++) {                                   \
+            const bool wins = c == 0 || p[i] > w->best[at + i];                                \
+            w->best[at + i] = wins ? p[i] : w->best[at + i];                                   \
+            label[i] = wins ? value : label[i];                                                \
+        }                                                                                      \
+    } while (0)
+
+/* What class or region `c`, of probability p[0 .. count), makes of the labels from `at` on. */
+static void decode(work *w, const float *p, int c, int64_t at, int64_t count, const job *j)
+{
+    if (j->dtype == VOLT_U8) {
+        const uint8_t value = (uint8_t)j->value[c];
+        DECODE(uint8_t);
+    } else {
+        const uint16_t value = j->value[c];
+        DECODE(uint16_t);
+    }
+}
+
+static volt_status create_zip(work *w, const char *id, const job *j)
+{
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s" SUFFIX, j->o->output, id));
-    VOLT_TRY(st, done, volt_zip_create(&zip, path));
-    VOLT_TRY(st, done, volt_npz_begin(zip, "probabilities", mean->shape, 4, NPZ_LEVEL));
-    VOLT_TRY(st, done, volt_zip_write(zip, mean->data, count * sizeof(float)));
-    VOLT_TRY(st, done, volt_zip_end(zip));
-    st = volt_zip_commit(&zip);
+    VOLT_TRY(st, done, volt_zip_create(&w->zip, path));
+    st = volt_npz_begin(w->zip, "probabilities", w->shape, 4, NPZ_LEVEL);
 done:
-    volt_zip_abort(&zip);
     volt_free(path);
+    return st;
+}
+
+/* Averages all classes into labels, and into the archive if there is one. */
+static volt_status average_all(work *w, const job *j)
+{
+    const int64_t voxels = w->shape[1] * w->shape[2] * w->shape[3];
+    volt_grid grid = w->header->grid;
+    volt_status st;
+
+    grid.channels = 1;
+    VOLT_TRY(st, done, volt_volume_create(&w->labels, &grid, j->dtype));
+    if (!j->regions)
+        VOLT_TRY(st, done,
+                 volt_alloc(&w->best, (size_t)voxels * sizeof *w->best, "an ensemble's mean"));
+    VOLT_TRY(st, done,
+             volt_alloc(&w->pieces, (size_t)(j->members * PIECE_VOXELS) * sizeof *w->pieces,
+                        "an ensemble's mean"));
+    for (int c = 0; c < j->outputs; c++) {
+        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
+        for (int64_t at = 0, count; at < voxels; at += count) {
+            count = voxels - at < PIECE_VOXELS ? voxels - at : PIECE_VOXELS;
+            VOLT_TRY(st, done, average(w, count, j));
+            decode(w, w->pieces, c, at, count, j);
+            if (w->zip)
+                VOLT_TRY(st, done,
+                         volt_zip_write(w->zip, w->pieces, (size_t)count * sizeof *w->pieces));
+        }
+    }
+    volt_free(w->best);
+    volt_free(w->pieces);
+    w->best = w->pieces = NULL;
+done:
     return st;
 }
 
@@ -268,47 +378,48 @@ done:
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
     const volt_image_write_options options = {.labels = true, .threads = j->threads};
-    volt_npz_array mean = {0};
-    volt_image_header *header = NULL;
-    volt_volume *labels = NULL;
     volt_dataset_info as_they_lie;
-    volt_grid grid;
+    work w = {.member = NULL};
     volt_status st;
 
-    VOLT_TRY(st, done, average(&mean, e, j));
-    VOLT_TRY(st, done, read_header(&header, e, &mean));
-    grid = header->grid;
-    grid.channels = 1;
-    VOLT_TRY(st, done, volt_volume_create(&labels, &grid, VOLT_U16));
-    decode(labels->data, &mean, j);
+    VOLT_TRY(st, done, work_open(&w, e, j));
+    if (j->o->probabilities)
+        VOLT_TRY(st, done, create_zip(&w, e->id, j));
+    VOLT_TRY(st, done, average_all(&w, j));
+    if (w.zip) {
+        VOLT_TRY(st, done, volt_zip_end(w.zip));
+        VOLT_TRY(st, done, volt_zip_commit(&w.zip));
+    }
     as_they_lie = *j->o->info; /* borrowed; the voxels are those of the files */
     as_they_lie.orientation[0] = '\0';
-    VOLT_TRY(st, done, volt_mask_restore(&labels, &as_they_lie, header, j->threads));
-    if (j->o->probabilities)
-        VOLT_TRY(st, done, write_npz(e->id, &mean, j));
-    st = volt_image_write(path, labels, header, &options);
+    VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_they_lie, w.header, j->threads));
+    st = volt_image_write(path, w.labels, w.header, &options);
 done:
-    volt_volume_free(labels);
-    volt_image_header_free(header);
-    volt_free(mean.data);
+    work_clear(&w, j);
     return st;
 }
 
 /* ---- all ---- */
 
-static volt_status open_job(job *j, const volt_ensemble_options *o, int members)
+static volt_status open_job(job *j, const volt_ensemble_options *o, int members,
+                            const volt_callbacks *cb)
 {
     const volt_dataset_info *info = o->info;
+    uint16_t most = 0;
     volt_status st;
 
-    *j = (job){.o = o, .members = members, .threads = volt_threads_or_default(o->threads)};
+    *j = (job){
+        .o = o, .members = members, .threads = volt_threads_or_default(o->threads), .cb = cb};
     j->outputs = volt_dataset_info_outputs(info);
     j->regions = info->regions > 0;
     VOLT_TRY(st, done,
              volt_alloc(&j->value, (size_t)j->outputs * sizeof *j->value, "label values"));
-    for (int i = 0; i < j->outputs; i++)
+    for (int i = 0; i < j->outputs; i++) {
         j->value[i] =
             (uint16_t)(info->regions ? info->region[i].painted : info->label[i].value);
+        most = j->value[i] > most ? j->value[i] : most;
+    }
+    j->dtype = most < 256 ? VOLT_U8 : VOLT_U16;
 done:
     return st;
 }
@@ -326,36 +437,92 @@ done:
     return st;
 }
 
-volt_status volt_ensemble(int64_t *cases, const volt_ensemble_member *members, int count,
-                          const volt_ensemble_options *options, const volt_callbacks *cb)
+/* The mask of a case, and whether it is to be made. The caller owns *path. */
+static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
+{
+    const volt_status st = volt_format(path, "%s/%s.nii.gz", j->o->output, e->id);
+
+    if (st == VOLT_OK)
+        *wanted = !j->o->skip_existing || !volt_path_exists(*path);
+    return st;
+}
+
+/* Opens every case before the first is made, and says how much memory the largest takes. */
+static volt_status announce(job *j, const entries *e)
+{
+    const size_t machine = volt_mem_machine();
+    size_t most = 0;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; i < e->count; i++) {
+        work w = {.member = NULL};
+        char *path = NULL;
+        bool wanted;
+        VOLT_TRY(st, done, target_of(&path, &wanted, &e->item[i], j));
+        volt_free(path);
+        if (!wanted)
+            continue;
+        VOLT_TRY(st, done, work_open(&w, &e->item[i], j));
+        most = larger(most, work_bytes(&w, j));
+        work_clear(&w, j);
+    }
+    if (most == 0)
+        return VOLT_OK;
+    j->result.announced_bytes = most;
+    volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most", (double)most * MIB);
+    if (machine && most > machine)
+        st = volt_fail(VOLT_ENOMEM,
+                       "averaging the largest case needs %.0f MiB, this machine has %.0f MiB",
+                       (double)most * MIB, (double)machine * MIB);
+done:
+    return st;
+}
+
+static volt_status make_all(job *j, const entries *e)
+{
+    char *path = NULL;
+    bool wanted;
+    volt_status st = VOLT_OK;
+
+    volt_report_progress(j->cb, "cases", 0, e->count);
+    for (int64_t i = 0; i < e->count; i++) {
+        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, target_of(&path, &wanted, &e->item[i], j));
+        if (wanted) {
+            VOLT_TRY(st, done, make_case(&e->item[i], path, j));
+            j->result.cases++;
+        }
+        volt_report_progress(j->cb, "cases", i + 1, e->count);
+    }
+done:
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_member *members,
+                          int count, const volt_ensemble_options *options,
+                          const volt_callbacks *cb)
 {
     entries e = {0};
     job j = {0};
-    char *path = NULL;
-    int64_t written = 0;
+    size_t others;
     volt_status st;
 
     if (count < 1)
         return volt_fail(VOLT_EINVAL, "an ensemble of %d models", count);
     VOLT_TRY(st, done, list_cases(&e, members, count));
-    VOLT_TRY(st, done, open_job(&j, options, count));
+    VOLT_TRY(st, done, open_job(&j, options, count, cb));
+    others = volt_mem_current();
+    volt_mem_reset_peak();
+    VOLT_TRY(st, done, announce(&j, &e));
     VOLT_TRY(st, done, write_info(options));
-    volt_report_progress(cb, "cases", 0, e.count);
-    for (int64_t i = 0; i < e.count; i++) {
-        VOLT_TRY(st, done, volt_check_cancelled(cb));
-        volt_free(path);
-        path = NULL;
-        VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", options->output, e.item[i].id));
-        if (!options->skip_existing || !volt_path_exists(path)) {
-            VOLT_TRY(st, done, make_case(&e.item[i], path, &j));
-            written++;
-        }
-        volt_report_progress(cb, "cases", i + 1, e.count);
-    }
-    if (cases)
-        *cases = written;
+    VOLT_TRY(st, done, make_all(&j, &e));
+    j.result.peak_bytes = volt_mem_peak() - others;
+    if (result)
+        *result = j.result;
 done:
-    volt_free(path);
     volt_free(j.value);
     entries_clear(&e);
     return st;

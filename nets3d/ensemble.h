@@ -8,6 +8,7 @@
 #ifndef VOLT_NETS3D_ENSEMBLE_H
 #define VOLT_NETS3D_ENSEMBLE_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"
@@ -27,11 +28,19 @@ typedef struct volt_ensemble_options {
     int threads;
 } volt_ensemble_options;
 
-/* Averages every case. `cases` (NULL allowed) gets the number written. Progress: "cases".
- * VOLT_EDATA: a case that one member lacks or has twice, shapes or numbers of classes that
- * differ, no cases; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_ensemble(int64_t *cases, const volt_ensemble_member *members, int count,
-                        const volt_ensemble_options *options, const volt_callbacks *cb);
+typedef struct volt_ensemble_result {
+    int64_t cases;                      /* written */
+    size_t announced_bytes, peak_bytes; /* 0 where nothing was to be done */
+} volt_ensemble_result;
+
+/* Averages every case, class by class: a mask, the largest probability of each voxel and a few
+ * MiB per member are held, whatever the number of classes; that is logged before. All files are
+ * opened and judged before the first case is made. `result` may be NULL. Resets
+ * volt_mem_peak(). Progress: "cases". VOLT_EDATA: a case that one member lacks or has twice,
+ * shapes or numbers of classes that differ, no cases; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_ensemble(volt_ensemble_result *result, const volt_ensemble_member *members,
+                        int count, const volt_ensemble_options *options,
+                        const volt_callbacks *cb);
 
 VOLT_END_DECLS
 #endif

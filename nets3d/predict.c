@@ -12,7 +12,10 @@
 #include "volume/orient.h"
 
 #define MANY_PASSES 32 /* from which on one more does not matter */
-#define MIB         (1.0 / (1 << 20))
+/* Scans that need more than this together go one after the other: the network takes minutes for
+ * each then, and reading and writing seconds. */
+#define OVERLAP_BYTES ((size_t)3 << 30)
+#define MIB           (1.0 / (1 << 20))
 
 /* One scan on its way. */
 typedef struct item {
@@ -319,6 +322,18 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
+/* Bytes while the files of a scan are read. Compressed elements wider than a float are held
+ * beside the floats they become. */
+static size_t reading_bytes(const volt_image_header *header, int channels)
+{
+    const size_t voxels = (size_t)volt_grid_voxels(&header->grid);
+    const size_t each = (size_t)header->grid.channels, wide = volt_dtype_bytes(header->dtype);
+    const size_t whole = voxels * (size_t)channels * sizeof(float);
+
+    return whole + (header->gzip && wide > sizeof(float) ? voxels * each * wide : 0) +
+           ((int)each < channels ? voxels * each * sizeof(float) : 0);
+}
+
 /* Adds up the passes that a scan of this grid takes, nothing cropped, per group. */
 static volt_status count_passes(job *j, const volt_grid *grid)
 {
@@ -349,9 +364,10 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
         grid = header->grid;
         grid.channels = j->p->info.channels;
+        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
+        m.prepare = larger(m.prepare, reading_bytes(header, grid.channels));
         volt_image_header_free(header);
         header = NULL;
-        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
         most.network = larger(most.network, m.network);
         most.prepare = larger(most.prepare, m.prepare);
         most.compute = larger(most.compute, m.compute);
@@ -361,6 +377,7 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
     }
     *out = most;
 done:
+    volt_image_header_free(header);
     return st;
 }
 
@@ -392,7 +409,8 @@ done:
     return st;
 }
 
-/* Announces the peak; without room for three scans at a time they go one after the other. */
+/* Announces the peak. Where three scans at a time would take much they go one after the other.
+ */
 static volt_status announce(job *j)
 {
     const size_t machine = volt_mem_machine();
@@ -404,7 +422,8 @@ static volt_status announce(job *j)
         return st;
     alone = m.network + larger(larger(m.prepare, m.compute), m.ready + m.write);
     together = m.network + m.prepare + m.compute + 2 * m.ready + m.write;
-    j->overlap = j->cases->count > 1 && (!machine || together <= machine);
+    j->overlap =
+        j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
@@ -489,9 +508,6 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     const size_t others = volt_mem_current() - p->held_bytes;
     volt_status st;
 
-    if (scores && output->roi)
-        return volt_fail(VOLT_EINVAL,
-                         "probabilities are saved of whole scans, not of a region of interest");
     volt_mem_reset_peak();
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);

@@ -353,14 +353,6 @@ static volt_status add_group(volt_predictor *p, described *d, const volt_predict
     g->batch = o->batch > 0 ? o->batch : usual_batch(g->config);
     g->plan_text = d->plan_text;
     d->plan_text = NULL;
-    if (memcmp(g->config->transpose_forward, p->group[0].config->transpose_forward,
-               sizeof g->config->transpose_forward) != 0) {
-        st = volt_fail(VOLT_ENOTSUP,
-                       "%s and %s order the axes differently: predict with each and average "
-                       "with 'volt ensemble'",
-                       p->group[0].path[0], d->path);
-        goto done;
-    }
     list_flips(g, o->mirror);
     VOLT_TRY(st, done, choose_precision(p, g, o, cb));
     spec = g->config->net;

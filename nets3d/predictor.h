@@ -55,8 +55,8 @@ VOLT_API bool volt_is_run(const char *path);
 
 /* Opens the networks of `count` >= 1 runs (see volt_is_run; a folder of folds counts as all of
  * them). The caller owns *out (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
- * (damaged), VOLT_EDATA: runs of data sets with different channels or labels; VOLT_ENOTSUP:
- * runs whose plans order the axes differently; VOLT_ENOMEM. */
+ * (damaged), VOLT_EDATA: runs of data sets with different channels or labels;
+ * VOLT_ENOTSUP: too many of them; VOLT_ENOMEM. */
 VOLT_CALL volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                               const volt_predict_options *options, const volt_callbacks *cb);
 VOLT_API void volt_predictor_free(volt_predictor *p); /* NULL is allowed */
@@ -89,8 +89,9 @@ typedef struct volt_predict_output {
         probability_nifti; /* also probabilities/ID_0000.nii.gz, one file per class or region */
     bool skip_existing;    /* cases whose files are all there are left as they are */
     const volt_box *roi;   /* voxels of the scan (z, y, x) to segment; NULL = all. Inside it the
-                            * labels are those of the whole scan, outside 0; only the tiles that
-                            * touch it are computed. Not with probabilities (VOLT_EINVAL). */
+                            * labels and probabilities are those of the whole scan, outside is
+                            * background: label 0, of probability 1 (regions: 0). Only the tiles
+                            * that touch it are computed. */
 } volt_predict_output;
 
 typedef struct volt_predict_result {

@@ -1,4 +1,5 @@
 /* From a prepared scan to labels, regions and probabilities on the scan's own grid. */
+#include <assert.h>
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +15,9 @@ typedef struct job {
     volt_orientation turn; /* from the scan's axes to the plan's */
     volt_grid own, turned; /* one channel */
     volt_box part;         /* of the crop: what is asked for */
+    /* Axis a of the first group's scans, and of everything here, is axis [g][a] of group g's.
+     */
+    int axis[VOLT_PREDICT_MAX_GROUPS][3];
     bool rolling;
     volt_decoder *decoder;
     volt_stitch stitch[VOLT_PREDICT_MAX_GROUPS];
@@ -67,14 +71,55 @@ static volt_box wanted_part(const job *j, const volt_prepared *scan)
     return volt_box_shift(box, (int64_t[3]){-low[0], -low[1], -low[2]});
 }
 
-/* The part of a prepared scan that decides about `part` of the crop. */
-static volt_box prepared_part(volt_box part, const int64_t shape[3], const int64_t crop[3])
+/* The part of a prepared scan of `shape` that decides about `part` of the crop, whose axes are
+ * axis[0], [1] and [2] of the scan. */
+static volt_box prepared_part(volt_box part, const int64_t shape[3], const int64_t crop[3],
+                              const int axis[3])
 {
     volt_box box;
 
-    for (int a = 0; a < 3; a++)
-        source_range(&box.low[a], &box.high[a], part.low[a], part.high[a], shape[a], crop[a]);
+    for (int a = 0; a < 3; a++) {
+        const int b = axis[a];
+        source_range(&box.low[b], &box.high[b], part.low[a], part.high[a], shape[b], crop[a]);
+    }
     return box;
+}
+
+void volt_group_axes(int out[3], const volt_group *first, const volt_group *g)
+{
+    for (int a = 0; a < 3; a++) {
+        for (int b = 0; b < 3; b++) {
+            if (g->config->transpose_forward[b] == first->config->transpose_forward[a])
+                out[a] = b;
+        }
+    }
+}
+
+/* Turns the finished scores of a group to the first group's axes, class by class. */
+static volt_status turn_scores(volt_stitch *s, const int axis[3], int threads)
+{
+    const volt_grid grid = volt_grid_make(s->shape, 1, (double[]){1, 1, 1});
+    volt_volume one = {.grid = grid, .dtype = s->half ? VOLT_U16 : VOLT_F32};
+    const size_t bytes = volt_volume_bytes(&one);
+    volt_volume *turned = NULL;
+    volt_orientation o;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_orientation_transpose(&o, axis));
+    if (volt_orientation_is_identity(o))
+        goto done;
+    assert(s->room == s->shape[0] && s->finished == s->room);
+    for (int64_t c = 0; c < s->channels; c++) {
+        one.data = (s->half ? (char *)s->half : (char *)s->sum) + (size_t)c * bytes;
+        VOLT_TRY(st, done, volt_volume_reorient(&turned, &one, o, threads));
+        memcpy(one.data, turned->data, bytes);
+        volt_volume_free(turned);
+    }
+    for (int a = 0; a < 3; a++)
+        s->shape[a] = grid.n[axis[a]];
+    s->room = s->finished = s->shape[0];
+done:
+    return st;
 }
 
 /* ---- decoding ---- */
@@ -133,9 +178,14 @@ static volt_status open_decoder(job *j, const volt_scan *scan)
     volt_box_shape(o.to, j->out->frame.crop);
     for (int g = 0; g < p->groups; g++) {
         const volt_prepared *s = &scan->prepared[g];
-        memcpy(o.set[g].shape, s->image->grid.n, sizeof o.set[g].shape);
-        o.set[g].separate_axis = volt_plan_separate_axis(&p->group[g].config->probabilities,
-                                                         s->spacing, s->spacing_before);
+        const int separate = volt_plan_separate_axis(&p->group[g].config->probabilities,
+                                                     s->spacing, s->spacing_before);
+        o.set[g].separate_axis = VOLT_NO_AXIS;
+        for (int a = 0; a < 3; a++) {
+            o.set[g].shape[a] = s->image->grid.n[j->axis[g][a]];
+            if (j->axis[g][a] == separate)
+                o.set[g].separate_axis = a;
+        }
     }
     return volt_decoder_open(&j->decoder, &o);
 }
@@ -196,10 +246,12 @@ static volt_status open_job(job *j, const volt_scan *scan, volt_tiling *tiling, 
     j->rolling = j->p->groups == 1 && !j->wanted->probabilities;
     volt_box_shape(crop, first->crop);
     *tiling = (volt_tiling){.what = what};
+    for (int g = 0; g < j->p->groups; g++)
+        volt_group_axes(j->axis[g], &j->p->group[0], &j->p->group[g]);
     for (int g = 0; g < j->p->groups; g++) {
         const int64_t *shape = scan->prepared[g].image->grid.n;
         int64_t tiles, patch[3], room;
-        part[g] = prepared_part(j->part, shape, crop);
+        part[g] = prepared_part(j->part, shape, crop, j->axis[g]);
         VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, &j->p->group[g], shape, &part[g]));
         tiling->total += tiles;
         volt_group_patch(patch, j->p, &j->p->group[g], shape);
@@ -234,8 +286,10 @@ static volt_status keep_scores(job *j)
                  volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
         for (int g = 0; g < j->p->groups; g++)
             logits[g] = logits_of(&j->p->group[g], &j->stitch[g]);
-        volt_decode_norms(j->decoder, f->norms, logits);
+        if (!volt_box_is_empty(j->part))
+            volt_decode_norms(j->decoder, f->norms, j->part, logits);
     }
+    f->part = j->part;
     for (int g = 0; g < j->p->groups; g++) {
         f->scores[g] = j->stitch[g];
         j->stitch[g] = (volt_stitch){.sum = NULL};
@@ -284,6 +338,7 @@ volt_status volt_predictor_segment(volt_predictor *p, volt_finished *out, volt_s
                  volt_group_run(p, &p->group[g], scan->prepared[g].image, &tiling, cb));
         volt_volume_free(scan->prepared[g].image);
         scan->prepared[g].image = NULL;
+        VOLT_TRY(st, done, turn_scores(&j.stitch[g], j.axis[g], p->threads));
     }
     if (!j.rolling)
         VOLT_TRY(st, done, decode(&j, 0, j.turned.n[0]));
@@ -317,8 +372,10 @@ volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
         for (int64_t i = 0; i < volt_grid_voxels(&v->grid); i++)
             ((float *)v->data)[i] = 1;
     }
-    VOLT_TRY(st, done,
-             volt_decode_probability(f->decoder, v, f->frame.crop.low, c, logits, f->norms));
+    if (!volt_box_is_empty(f->part))
+        VOLT_TRY(st, done,
+                 volt_decode_probability(f->decoder, v, f->frame.crop.low, f->part, c, logits,
+                                         f->norms));
     VOLT_TRY(st, done, turn_back(&v, &j));
     *out = v;
     v = NULL;

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/threads.h"
 #include "nets3d/predictor_parts.h"
+#include "volume/crop.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
 
@@ -91,8 +92,8 @@ static bool is_turned(const volt_predictor *p, const volt_group *g)
 /* What all groups together need while a scan goes through them. */
 typedef struct sizes {
     size_t network, images, scores, prepare;
+    size_t turn; /* scores of one class on their way to the first group's axes */
     volt_decode_options decode;
-    int64_t own[3]; /* before resampling, in the plan's order */
 } sizes;
 
 static volt_status add_group(sizes *s, const volt_predictor *p, int i, const volt_grid *grid,
@@ -105,12 +106,14 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     const bool rolling = p->groups == 1 && !wanted->probabilities;
     const bool last = i + 1 == p->groups;
     size_t before, after, all, group = 0;
-    int64_t shape[3], patch[3], room;
+    int64_t shape[3], own[3], patch[3], room; /* own: before resampling */
+    int axis[3];
     volt_status st;
 
-    VOLT_TRY(st, done, volt_group_shape(shape, s->own, g, grid));
+    volt_group_axes(axis, &p->group[0], g);
+    VOLT_TRY(st, done, volt_group_shape(shape, own, g, grid));
     /* With this check none of the sums can overflow. */
-    if (volt_extent_bytes(&before, s->own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
+    if (volt_extent_bytes(&before, own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
         volt_mul_size(&all, larger(before, after),
                       (size_t)p->groups * 16 * (pixel + extra + scores))) {
         st = volt_fail(VOLT_EINVAL, "%s: %lld x %lld x %lld voxels are more than memory has",
@@ -120,19 +123,25 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     VOLT_TRY(st, done, group_bytes(&group, p, g, shape));
     s->network += group;
     volt_group_patch(patch, p, g, shape);
-    /* The scan (kept for the next group), its copy, the prepared ones so far. */
-    s->prepare = larger(s->prepare,
-                        (last ? 0 : before * pixel) + s->images +
-                            larger(2 * before * pixel + 4 * before,
-                                   before * pixel + larger(before, after) * pixel +
-                                       volt_resample_scratch_bytes(s->own, shape, p->threads)));
+    /* The scan (kept for the next group), its copy, the prepared ones so far. Turning the copy
+     * or adding the mask of what is not zero takes no more than resampling it. */
+    s->prepare =
+        larger(s->prepare, (last ? 0 : before * pixel) + s->images + before * pixel +
+                               larger(before, after) * pixel +
+                               larger(volt_resample_scratch_bytes(own, shape, p->threads),
+                                      volt_mask_fill_holes_bytes((int64_t)before)));
     if (extra) /* the mask on both grids; then the image again with its channels */
         s->prepare = larger(s->prepare + 5 * before + 2 * after,
                             s->images + after * (2 * pixel + extra + 2));
     s->images += after * (pixel + extra);
     room = rolling ? volt_group_room(g, shape[0], patch[0]) : shape[0];
     s->scores += volt_stitch_bytes(p->scores, shape, room, volt_group_halves(p, shape, room));
-    memcpy(s->decode.set[i].shape, shape, sizeof shape);
+    if (axis[0] != 0 || axis[1] != 1)
+        s->turn = larger(s->turn, after * sizeof(float) + SMALL_BYTES);
+    for (int a = 0; a < 3; a++) { /* the decoder's axes are the first group's */
+        s->decode.set[i].shape[a] = shape[axis[a]];
+        s->decode.to[a] = own[axis[a]];
+    }
 done:
     return st;
 }
@@ -154,8 +163,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
         return st;
     for (int i = 0; i < p->groups; i++)
         VOLT_TRY(st, done, add_group(&s, p, i, grid, wanted, what));
-    memcpy(s.decode.to, s.own, sizeof s.decode.to);
-    voxels = (size_t)(s.own[0] * s.own[1] * s.own[2]);
+    voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);
     labels = voxels * volt_dtype_bytes(p->dtype);
     masks = regions ? voxels * (size_t)p->scores : 0;
     decoder = volt_decoder_bytes(&s.decode);
@@ -168,7 +176,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
     m.prepare = s.prepare + SMALL_BYTES;
     exported =
         kept + labels + masks + packing + voxels * sizeof(float) * (turned || back ? 2 : 1);
-    m.compute = larger(s.images + s.scores + decoder + (regions ? masks : labels),
+    m.compute = larger(s.images + s.scores + s.turn + decoder + (regions ? masks : labels),
                        wanted->probabilities ? larger(finish, exported) : finish) +
                 SMALL_BYTES;
     m.ready = labels + masks;

@@ -89,7 +89,8 @@ typedef struct volt_finished {
     volt_prepared frame;  /* of the first group, without voxels: how to come back */
     volt_stitch scores[VOLT_PREDICT_MAX_GROUPS]; /* empty unless wanted */
     volt_decoder *decoder;                       /* the same */
-    float *norms; /* (groups, crop): volt_decode_norms; NULL for regions */
+    float *norms;  /* (groups, crop): volt_decode_norms; NULL for regions */
+    volt_box part; /* of the crop: what was asked for; with scores */
 } volt_finished;
 void volt_finished_clear(volt_finished *f);
 /* Releases what only volt_export_probability needs. */
@@ -143,6 +144,8 @@ typedef struct volt_tiling {
 VOLT_MUST_USE volt_status volt_group_tiles(int64_t *out, const volt_predictor *p,
                                            const volt_group *g, const int64_t shape[3],
                                            const volt_box *part);
+/* Axis a of scans prepared for `first` is axis out[a] of those prepared for `g`. */
+void volt_group_axes(int out[3], const volt_group *first, const volt_group *g);
 VOLT_MUST_USE volt_status volt_group_run(volt_predictor *p, volt_group *g,
                                          const volt_volume *image, volt_tiling *tiling,
                                          const volt_callbacks *cb);

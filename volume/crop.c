@@ -126,12 +126,35 @@ volt_status volt_mask_inside(volt_volume **out, const volt_volume *labels, int t
 typedef struct run_stack {
     int64_t *at;
     size_t count, room;
+    size_t most; /* entries */
+    bool lost;   /* a run, because the stack was full */
 } run_stack;
+
+enum { FIRST_RUNS = 1024, MOST_RUNS = 1 << 18 };
+
+/* More are not kept in mind at a time: one for eight voxels is more than scans need. */
+static size_t most_runs(int64_t voxels)
+{
+    size_t runs = FIRST_RUNS;
+
+    while (runs < MOST_RUNS && (int64_t)runs * 16 <= voxels)
+        runs *= 2;
+    return runs;
+}
+
+size_t volt_mask_fill_holes_bytes(int64_t voxels)
+{
+    return most_runs(voxels) * sizeof(int64_t) * 3 / 2; /* while it doubles for the last time */
+}
 
 static volt_status push(run_stack *s, int64_t at)
 {
+    if (s->count == s->most) {
+        s->lost = true;
+        return VOLT_OK;
+    }
     if (s->count == s->room) {
-        const size_t room = s->room ? 2 * s->room : 1024;
+        const size_t room = s->room ? 2 * s->room : FIRST_RUNS;
         const volt_status st = volt_realloc(&s->at, s->count * sizeof *s->at,
                                             room * sizeof *s->at, "runs of a mask");
         if (st != VOLT_OK)
@@ -211,11 +234,41 @@ static volt_status flood_from_border(run_stack *s, uint8_t *mask, const int64_t 
     return st;
 }
 
+/* Whether a neighbour of voxel (z, y, x) in another row is OUTSIDE. */
+static bool meets_outside(const uint8_t *mask, const int64_t n[3], int64_t line, int64_t x)
+{
+    const int64_t y = line % n[1], z = line / n[1];
+
+    return (z > 0 && mask[(line - n[1]) * n[2] + x] == OUTSIDE) ||
+           (z + 1 < n[0] && mask[(line + n[1]) * n[2] + x] == OUTSIDE) ||
+           (y > 0 && mask[(line - 1) * n[2] + x] == OUTSIDE) ||
+           (y + 1 < n[1] && mask[(line + 1) * n[2] + x] == OUTSIDE);
+}
+
+/* Follows what a full stack lost: starts again wherever OUTSIDE and HOLE meet. */
+static volt_status flood_the_lost(run_stack *s, uint8_t *mask, const int64_t n[3])
+{
+    volt_status st = VOLT_OK;
+
+    s->lost = false;
+    for (int64_t line = 0; line < n[0] * n[1] && st == VOLT_OK; line++) {
+        const uint8_t *row = mask + line * n[2];
+        for (int64_t x = 0; x < n[2] && st == VOLT_OK; x++) {
+            if (row[x] != HOLE || !meets_outside(mask, n, line, x))
+                continue;
+            st = push(s, line * n[2] + x);
+            if (st == VOLT_OK)
+                st = flood(s, mask, n);
+        }
+    }
+    return st;
+}
+
 volt_status volt_mask_fill_holes(volt_volume *mask)
 {
     const int64_t voxels = volt_grid_voxels(&mask->grid);
     uint8_t *m = mask->data;
-    run_stack stack = {NULL, 0, 0};
+    run_stack stack = {.most = most_runs(voxels)};
     volt_status st;
 
     if (!is_mask(mask))
@@ -224,6 +277,8 @@ volt_status volt_mask_fill_holes(volt_volume *mask)
     for (int64_t i = 0; i < voxels; i++)
         m[i] = m[i] ? SOLID : HOLE;
     st = flood_from_border(&stack, m, mask->grid.n);
+    while (st == VOLT_OK && stack.lost)
+        st = flood_the_lost(&stack, m, mask->grid.n);
     for (int64_t i = 0; i < voxels; i++)
         m[i] = st == VOLT_OK ? m[i] != OUTSIDE : m[i] == SOLID;
     volt_free(stack.at);
@@ -339,6 +394,7 @@ volt_status volt_volume_crop_in_place(volt_volume *v, volt_box box)
         }
     }
     v->grid = grid;
+    volt_shrink(v->data, volt_volume_bytes(v));
     return VOLT_OK;
 }
 

@@ -18,6 +18,8 @@ VOLT_CALL volt_mask_inside(volt_volume **out, const volt_volume *labels, int thr
 /* Fills, in place, zeros that no path over faces connects with the volume's border (as
  * scipy.ndimage.binary_fill_holes). VOLT_EINVAL: no mask; VOLT_ENOMEM: `mask` is unchanged. */
 VOLT_CALL volt_mask_fill_holes(volt_volume *mask);
+/* Most that it allocates: at most 3 MiB. */
+VOLT_API size_t volt_mask_fill_holes_bytes(int64_t voxels);
 /* Smallest box around the ones; the whole volume when there is none, as nnU-Net does. */
 VOLT_API volt_box volt_mask_box(const volt_volume *mask, int threads);
 
@@ -25,7 +27,7 @@ VOLT_API volt_box volt_mask_box(const volt_volume *mask, int threads);
  * The caller owns *out. VOLT_EINVAL: empty or sticks out; VOLT_ENOMEM. */
 VOLT_CALL volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
                            int threads);
-/* The same on `v` itself: no second volume is needed, but its memory stays as large as it was.
+/* The same on `v` itself: no second volume is needed, memory behind the box is given back.
  * VOLT_EINVAL: `v` is unchanged. */
 VOLT_CALL volt_volume_crop_in_place(volt_volume *v, volt_box box);
 /* Writes `src` into `dst` with its first voxel at `low` (z, y, x). VOLT_EINVAL: another type or

@@ -337,17 +337,19 @@ volt_status volt_decode_masks(volt_decoder *d, volt_volume *masks, const int64_t
 
 /* ---- probabilities ---- */
 
-void volt_decode_norms(volt_decoder *d, float *norms, const volt_logits *logits)
+void volt_decode_norms(volt_decoder *d, float *norms, volt_box part, const volt_logits *logits)
 {
-    const int64_t *to = d->o.to, n = to[2], count = to[0] * to[1];
+    const int64_t *to = d->o.to, n = to[2];
+    int64_t size[3];
 
+    volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
-    for (int64_t i = 0; i < d->o.sets * count; i++) {
-        const int s = (int)(i / count);
-        const int64_t z = i % count / to[1], y = i % to[1];
+    for (int64_t i = 0; i < d->o.sets * size[0] * size[1]; i++) {
+        const int s = (int)(i / (size[0] * size[1]));
+        const int64_t z = part.low[0] + i / size[1] % size[0], y = part.low[1] + i % size[1];
         const float scale = logits[s].scale;
         const rows r = rows_of(d);
-        float *top = r.best, *sum = norms + i * n;
+        float *top = r.best, *sum = norms + ((s * to[0] + z) * to[1] + y) * n;
 
         /* The sum so far stays relative to the largest score so far. */
         for (int64_t c = 0; c < d->o.classes; c++) {
@@ -371,33 +373,38 @@ void volt_decode_norms(volt_decoder *d, float *norms, const volt_logits *logits)
 }
 
 volt_status volt_decode_probability(volt_decoder *d, volt_volume *out, const int64_t at[3],
-                                    int64_t c, const volt_logits *logits, const float *norms)
+                                    volt_box part, int64_t c, const volt_logits *logits,
+                                    const float *norms)
 {
-    const int64_t *to = d->o.to, n = to[2], count = to[0] * to[1], *all = out->grid.n;
+    const int64_t *to = d->o.to, *all = out->grid.n, x0 = part.low[2], n = part.high[2] - x0;
     const float share = 1.0f / (float)d->o.sets;
-    volt_status st = check_target(d, out, at, volt_box_of_shape(to));
+    volt_status st = check_target(d, out, at, part);
+    int64_t size[3];
 
     if (st != VOLT_OK)
         return st;
     if (out->dtype != VOLT_F32 || out->grid.channels != 1 || c < 0 || c >= d->o.classes)
         return volt_fail(VOLT_EINVAL, "the probability of class %lld does not go to %s",
                          (long long)c, volt_dtype_name(out->dtype));
+    volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t z = i / to[1], y = i % to[1];
+    for (int64_t i = 0; i < size[0] * size[1]; i++) {
+        const int64_t z = part.low[0] + i / size[1], y = part.low[1] + i % size[1];
         const rows r = rows_of(d);
-        float *sum = (float *)out->data + ((at[0] + z) * all[1] + at[1] + y) * all[2] + at[2];
+        float *sum =
+            (float *)out->data + ((at[0] + z) * all[1] + at[1] + y) * all[2] + at[2] + x0;
 
         memset(sum, 0, (size_t)n * sizeof *sum);
         for (int s = 0; s < d->o.sets; s++) {
             const float scale = logits[s].scale;
-            const float *row = score_row(d, r.value, r.mixed, logits, s, c, z, y);
+            const float *row = score_row(d, r.value, r.mixed, logits, s, c, z, y) + x0;
+            const int64_t norm = ((s * to[0] + z) * to[1] + y) * to[2] + x0;
             if (d->o.regions) {
                 add_sigmoid(sum, row, scale, share, n);
                 continue;
             }
             for (int64_t x = 0; x < n; x++)
-                sum[x] += share * expf(scale * row[x] - norms[(s * count + i) * n + x]);
+                sum[x] += share * expf(scale * row[x] - norms[norm + x]);
         }
     }
     return VOLT_OK;

@@ -71,14 +71,17 @@ VOLT_CALL volt_decode_labels(volt_decoder *d, volt_volume *labels, const int64_t
 VOLT_CALL volt_decode_masks(volt_decoder *d, volt_volume *masks, const int64_t at[3],
                             volt_box part, const volt_logits *logits);
 
-/* Logarithm of each voxel's sum of exponentials, per set: (sets, Z, Y, X) over `to`; what
- * volt_decode_probability needs for classes. Regions need none. */
-VOLT_API void volt_decode_norms(volt_decoder *d, float *norms, const volt_logits *logits);
-/* Writes the probability of class or region `c` into `out` (VOLT_F32, one channel), where the
- * result's voxel 0 is voxel `at`; others stay. All scores must be held; `norms` may be NULL for
- * regions. VOLT_EINVAL. */
+/* Logarithm of each voxel's sum of exponentials, per set: (sets, Z, Y, X) over `to`, of which
+ * the rows of `part` (not empty, within `to`) are written; what volt_decode_probability needs
+ * for classes. Regions need none. */
+VOLT_API void volt_decode_norms(volt_decoder *d, float *norms, volt_box part,
+                                const volt_logits *logits);
+/* Writes the probability of class or region `c` in `part` into `out` (VOLT_F32, one channel),
+ * where the result's voxel 0 is voxel `at`; others stay. All scores must be held; `norms` may
+ * be NULL for regions. VOLT_EINVAL. */
 VOLT_CALL volt_decode_probability(volt_decoder *d, volt_volume *out, const int64_t at[3],
-                                  int64_t c, const volt_logits *logits, const float *norms);
+                                  volt_box part, int64_t c, const volt_logits *logits,
+                                  const float *norms);
 
 VOLT_END_DECLS
 #endif

@@ -146,6 +146,7 @@ volt_status volt_resample_image(volt_volume **out, const volt_volume *src,
         VOLT_TRY(st, done, volt_resample_cubic(v->data, src, taps, separate_axis, threads));
     else
         VOLT_TRY(st, done, volt_resample_linear(v->data, src, taps, threads));
+    volt_shrink(v->data, volt_volume_bytes(v));
     *out = v;
     v = NULL;
 done:

@@ -64,7 +64,18 @@ static void memory_is_accounted_and_fails_on_demand(void **state)
     assert_ok(volt_alloc(&p, 1000, "a test"));
     assert_int_equal((uintptr_t)p % VOLT_ALIGN_BYTES, 0);
     assert_int_equal(volt_mem_current(), before + 1000);
+    volt_shrink(p, 10);
+    assert_int_equal(volt_mem_current(), before + 10);
     volt_free(p);
+    assert_int_equal(volt_mem_current(), before);
+    assert_ok(volt_alloc(&p, (size_t)9 << 20, "a test"));
+    memset(p, 7, (size_t)9 << 20);
+    volt_shrink(p, ((size_t)5 << 20) + 1);
+    assert_int_equal(volt_mem_current(), before + ((size_t)5 << 20) + 1);
+    for (size_t i = 0; i <= (size_t)5 << 20; i++)
+        assert_int_equal(p[i], 7);
+    volt_free(p);
+    volt_shrink(NULL, 0);
     assert_int_equal(volt_mem_current(), before);
     volt_mem_fail_after(1);
     assert_fails(volt_alloc(&p, 1000, "a test"), VOLT_ENOMEM, "a test");

@@ -33,7 +33,10 @@ expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" -
 expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --roi 0,99,0,1,0,1 -q
 err_has 'sticks out'
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/other" "${fast[@]}" \
-    --tiles monai --overlap 0.25 --blend constant --roi 2,14,0,24,3,9 -q
+    --tiles monai --overlap 0.25 --blend constant --roi 2,14,0,24,3,9 --save-probabilities \
+    --probability-nifti -q
+exists "$SCRATCH/other/brats_001.npz"
+exists "$SCRATCH/other/probabilities/brats_001_0000.nii.gz"
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/whole" "${fast[@]}" --whole -q
 
 # Killed in the midst: what is there is whole, and --skip-existing does the rest.
@@ -74,7 +77,8 @@ out_has '^predict with it'
 # By hand.
 expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
     -o "$SCRATCH/mean" --save-probabilities --json
-out_json output cases
+out_json output cases announced_bytes peak_bytes
+err_has '^memory: [0-9]+ MiB at most'
 expect 10 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_1/validation" \
     -o "$SCRATCH/never"
 err_one_line

@@ -1,13 +1,12 @@
 /* A CT of 512 x 512 x 600 voxels and 61 labels with nnU-Net's network of patch 128: what is
- * announced, network included (3265 MiB; preparing the scan decides, 3 GiB is the aim). With
- * VOLT_TEST_LARGE=1 in the environment the scan is really predicted (minutes) and the peak
- * compared with what was announced. */
+ * announced, network included, stays below 3 GiB. With VOLT_TEST_LARGE=1 in the environment the
+ * scan is really predicted (minutes) and the peak compared with what was announced. */
 #include <stdlib.h>
 #include "tests/nets3d/predict_fixture.h"
 
 #define RUN    "large-run"
 #define LABELS 61
-#define LIMIT  ((size_t)3300 << 20)
+#define LIMIT  ((size_t)3 << 30)
 
 static volt_dataset_info info;
 

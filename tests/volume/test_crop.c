@@ -103,6 +103,37 @@ static void a_tunnel_is_no_hole_and_a_corner_no_tunnel(void **state)
     volt_volume_free(v);
 }
 
+/* One winding hole of a million runs: more than are kept in mind. */
+static void large_outsides_need_little_memory(void **state)
+{
+    enum { SIDE = 1100 };
+    volt_volume *v = volume_of(VOLT_U8, 1, SIDE, SIDE, 3);
+    uint8_t *m = v->data;
+    const int64_t hole = (500 * SIDE + 500) * 3 + 1;
+    const size_t before = volt_mem_current(),
+                 most = volt_mask_fill_holes_bytes(SIDE * SIDE * 3);
+    int64_t outside = 0;
+
+    (void)state;
+    memset(m, 1, volt_volume_bytes(v));
+    for (int64_t z = 1; z < SIDE - 1; z++) {
+        for (int64_t y = 1; y < SIDE - 1; y++)
+            m[(z * SIDE + y) * 3 + 1] = 0;
+    }
+    m[(SIDE / 2) * 3 + 1] = 0; /* the way in: slice 0 */
+    for (int64_t i = 0; i < 9; i++)
+        m[hole + (i / 3 - 1) * SIDE * 3 + (i % 3 - 1) * 3] =
+            i != 4; /* closed around 500, 500 */
+    volt_mem_reset_peak();
+    assert_ok(volt_mask_fill_holes(v));
+    assert_int_equal(volt_mem_peak() - before, most); /* all of it was used */
+    assert_int_equal(most, 3 << 20);
+    for (int64_t i = 0; i < SIDE * SIDE * 3; i++)
+        outside += !m[i];
+    assert_int_equal(outside, (SIDE - 2) * (SIDE - 2) + 1 - 9);
+    volt_volume_free(v);
+}
+
 static void crops_lie_where_they_were_and_go_back(void **state)
 {
     volt_volume *v = volume_of(VOLT_I16, 2, 4, 5, 6), *part = NULL, *whole = NULL;
@@ -221,6 +252,7 @@ int main(void)
         cmocka_unit_test(every_type_can_be_zero),
         cmocka_unit_test(holes_are_filled_as_scipy_does),
         cmocka_unit_test(a_tunnel_is_no_hole_and_a_corner_no_tunnel),
+        cmocka_unit_test(large_outsides_need_little_memory),
         cmocka_unit_test(crops_lie_where_they_were_and_go_back),
         cmocka_unit_test(labels_outside_become_minus_one),
         cmocka_unit_test(patches_may_stick_out),

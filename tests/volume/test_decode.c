@@ -203,6 +203,36 @@ static int wanted(const made *m, int64_t i)
     return m->o.regions ? painted : m->o.value[best];
 }
 
+static const volt_box some_part = {{2, 3, 4}, {5, 9, 12}};
+
+static bool in_part(int64_t i)
+{
+    const int64_t z = i / 143, y = i / 13 % 11, x = i % 13;
+
+    return z >= some_part.low[0] && z < some_part.high[0] && y >= some_part.low[1] &&
+           y < some_part.high[1] && x >= some_part.low[2] && x < some_part.high[2];
+}
+
+/* `norms` of the part alone give the same there and leave the rest. */
+static void check_probability_in_part(volt_decoder *d, const made *m, volt_volume *whole,
+                                      float *norms)
+{
+    volt_volume *p = NULL;
+    int c = CLASSES - 1;
+
+    assert_ok(volt_volume_create(&p, &whole->grid, VOLT_F32));
+    for (int64_t i = 0; i < m->voxels; i++)
+        ((float *)p->data)[i] = -7;
+    for (int64_t i = 0; i < m->o.sets * m->voxels; i++)
+        norms[i] = NAN;
+    volt_decode_norms(d, norms, some_part, m->logits);
+    assert_ok(volt_decode_probability(d, p, origin, some_part, c, m->logits,
+                                      m->o.regions ? NULL : norms));
+    for (int64_t i = 0; i < m->voxels; i++)
+        assert_true(((float *)p->data)[i] == (in_part(i) ? ((float *)whole->data)[i] : -7));
+    volt_volume_free(p);
+}
+
 static void check_made(bool regions, int sets)
 {
     const volt_grid g = volt_grid_make(result, 1, (double[]){1, 1, 1});
@@ -227,21 +257,21 @@ static void check_made(bool regions, int sets)
     }
     assert_true(compared > m.voxels * 95 / 100);
     /* A box of it alone. */
-    assert_ok(volt_decode_labels(d, part, origin, (volt_box){{2, 3, 4}, {5, 9, 12}}, m.logits));
-    for (int64_t i = 0; i < m.voxels; i++) {
-        const int64_t z = i / 143, y = i / 13 % 11, x = i % 13;
-        const bool in = z >= 2 && z < 5 && y >= 3 && y < 9 && x >= 4 && x < 12;
-        assert_int_equal(((uint8_t *)part->data)[i], in ? ((uint8_t *)labels->data)[i] : 0);
-    }
+    assert_ok(volt_decode_labels(d, part, origin, some_part, m.logits));
+    for (int64_t i = 0; i < m.voxels; i++)
+        assert_int_equal(((uint8_t *)part->data)[i],
+                         in_part(i) ? ((uint8_t *)labels->data)[i] : 0);
     assert_ok(volt_alloc(&norms, (size_t)(sets * m.voxels) * sizeof *norms, "a test"));
     assert_ok(volt_volume_create(&p, &g, VOLT_F32));
-    volt_decode_norms(d, norms, m.logits);
+    volt_decode_norms(d, norms, volt_box_of_shape(result), m.logits);
     for (int c = 0; c < CLASSES; c++) {
-        assert_ok(volt_decode_probability(d, p, origin, c, m.logits, regions ? NULL : norms));
+        assert_ok(volt_decode_probability(d, p, origin, volt_box_of_shape(result), c, m.logits,
+                                          regions ? NULL : norms));
         for (int64_t i = 0; i < m.voxels; i++)
             assert_true(fabs((double)((float *)p->data)[i] - m.probability[c * m.voxels + i]) <
                         3e-6);
     }
+    check_probability_in_part(d, &m, p, norms);
     volt_volume_free(p);
     volt_free(norms);
     volt_volume_free(part);
