@@ -202,6 +202,7 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
                              sizeof *p->outputs, "a program"));
     VOLT_TRY(st, done, volt_program_shapes(p));
     VOLT_TRY(st, done, compile(p));
+    p->options.learns = NULL; /* was borrowed */
     *out = p;
     p = NULL;
 done:

@@ -27,6 +27,10 @@ typedef struct volt_program_options {
     volt_mode mode;
     int threads;   /* 0 = default */
     uint64_t seed; /* of dropout masks */
+    /* Per parameter of the graph: false = it is frozen, and nothing is computed or kept that
+     * only frozen ones would need (the gradients of the others keep their bits). NULL = all
+     * learn. Borrowed for volt_program_create. */
+    const bool *learns;
 } volt_program_options;
 
 /* What the program will hold, in bytes, each exact. */
@@ -84,7 +88,8 @@ typedef struct volt_loss_result {
  * programs) prepares volt_program_backward. */
 VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
                             const int16_t *labels, bool gradient, volt_loss_result *result);
-/* All parameter gradients, from what volt_program_loss left. */
+/* All parameter gradients, from what volt_program_loss left; those of frozen parameters are
+ * undefined. */
 VOLT_CALL volt_program_backward(volt_program *p);
 /* Device arrays of all parameters and gradients, in flat order (training programs). */
 VOLT_API float *volt_program_weights(volt_program *p);

@@ -1,5 +1,7 @@
 #include "nets3d/program_internal.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 
 static volt_status add_share(volt_program *p, int *out, int left)
@@ -52,13 +54,16 @@ static bool is_own(const volt_program *p, const volt_gradient *g)
     return p->share[g->share] == 1 && g->place.tensor.layout == VOLT_NATIVE;
 }
 
-/* Takes one queued gradient of v. */
+/* Takes the first queued gradient of v: the order of sums does not hang on what else is queued.
+ */
 static bool take(volt_program *p, volt_value v, volt_gradient *out)
 {
     for (int i = 0; i < p->pending_count; i++) {
         if (p->pending[i].value == v) {
             *out = p->pending[i];
-            p->pending[i] = p->pending[--p->pending_count];
+            p->pending_count--;
+            memmove(&p->pending[i], &p->pending[i + 1],
+                    (size_t)(p->pending_count - i) * sizeof *out);
             return true;
         }
     }
@@ -154,27 +159,40 @@ static volt_status in_place_or_new(volt_program *p, const volt_gradient *g, volt
     return volt_program_add_place(p, out, volt_program_tensor(p, g->value));
 }
 
+/* Gradients of a convolution's weights and bias from that of its value. */
+static volt_status weight_gradient(volt_program *p, int unit, const volt_gradient *g)
+{
+    const volt_unit *u = &p->units[unit];
+    const bool biased = u->bias_learns && !u->bias_cancels;
+    volt_operand o[4];
+    volt_status st = volt_program_materialise(p, u->in[0]);
+
+    if (st != VOLT_OK)
+        return st;
+    o[0] = volt_operand_place(&p->values[u->in[0]].place);
+    o[1] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
+    o[2] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, biased ? u->node->bias : -1);
+    o[3] = volt_operand_place(&g->place);
+    return volt_program_add_operator(
+        p,
+        u->node->kind == VOLT_NODE_TCONV ? VOLT_OP_TCONV_BWD_WEIGHTS : VOLT_OP_CONV_BWD_WEIGHTS,
+        unit, o);
+}
+
 static volt_status backward_conv(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
     volt_gradient g;
     volt_place diff_src;
-    volt_operand o[4];
+    volt_operand o[3];
     volt_status st;
 
     VOLT_TRY(st, done, gather(p, unit, &g, NULL));
     if (transposed || (p->restrictions & VOLT_NO_PLAIN_OUTPUT))
         VOLT_TRY(st, done, to_native(p, unit, &g));
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
-    o[2] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->bias_cancels ? -1 : u->node->bias);
-    o[3] = volt_operand_place(&g.place);
-    VOLT_TRY(
-        st, done,
-        volt_program_add_operator(
-            p, transposed ? VOLT_OP_TCONV_BWD_WEIGHTS : VOLT_OP_CONV_BWD_WEIGHTS, unit, o));
+    if (u->weights_learn || u->bias_learns)
+        VOLT_TRY(st, done, weight_gradient(p, unit, &g));
     if (p->values[u->in[0]].needs_gradient) {
         VOLT_TRY(st, done,
                  volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));

@@ -30,9 +30,10 @@ typedef struct volt_unit {
     volt_value in[VOLT_NODE_MAX_INPUTS], out;
     double slope;      /* norm, activation; 1 = none */
     bool bias_cancels; /* an instance norm follows and takes any constant away */
-    int mean, rstd;    /* norm: buffers of the statistics (n,c); -1 = not yet */
-    int factors;       /* dropout: buffer of (n,c) factors; -1 = not yet */
-    volt_place range;  /* concat: where the result is being gathered */
+    bool weights_learn, bias_learns;
+    int mean, rstd;   /* norm: buffers of the statistics (n,c); -1 = not yet */
+    int factors;      /* dropout: buffer of (n,c) factors; -1 = not yet */
+    volt_place range; /* concat: where the result is being gathered */
 } volt_unit;
 
 typedef struct volt_program_value {
@@ -43,7 +44,7 @@ typedef struct volt_program_value {
     int outputs;         /* times it is declared a graph output */
     int concat;          /* unit whose result it is written into; -1 = none */
     int64_t channel;     /* its first channel there */
-    bool needs_gradient; /* some parameter lies before it */
+    bool needs_gradient; /* some parameter that learns lies before it */
     bool anchor;         /* recomputing it would take too many units in a row */
     bool needed;         /* by backward, or again after it was dropped */
     bool keep;           /* stays from forward until its last use in backward */

@@ -190,6 +190,12 @@ static const volt_node *fused_activation(const volt_program *p, const volt_node 
     return NULL;
 }
 
+/* Whether parameter `param` (-1: none) gets a gradient. */
+static bool learns(const volt_program *p, int param)
+{
+    return param >= 0 && (!p->options.learns || p->options.learns[param]);
+}
+
 static void add_unit(volt_program *p, const volt_node *node, const volt_node *activation)
 {
     volt_unit *u = &p->units[p->unit_count];
@@ -206,7 +212,9 @@ static void add_unit(volt_program *p, const volt_node *node, const volt_node *ac
         if (p->values[u->in[i]].needs_gradient)
             p->values[u->out].needs_gradient = true;
     }
-    if (node->weight >= 0)
+    u->weights_learn = learns(p, node->weight);
+    u->bias_learns = learns(p, node->bias);
+    if (u->weights_learn || u->bias_learns)
         p->values[u->out].needs_gradient = true;
 }
 

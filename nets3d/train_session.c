@@ -77,6 +77,25 @@ static volt_status choose_device(volt_session *s)
     return volt_precision_choose(&s->recipe.precision, s->recipe.precision, &query, s->cb);
 }
 
+/* Rates of the parameters where the recipe has rules, and in *learns which are not frozen; the
+ * caller owns *learns (volt_free). */
+static volt_status find_scales(volt_session *s, bool **learns)
+{
+    const size_t count = (size_t)volt_graph_param_count(s->graph);
+    volt_status st = VOLT_OK;
+
+    if (s->recipe.recipe.rules == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->scale, count, sizeof *s->scale, "rates of parameters"));
+    VOLT_TRY(st, done, volt_param_scales(s->scale, s->graph, &s->recipe.recipe, s->cb));
+    VOLT_TRY(st, done, volt_alloc_zero(learns, count, sizeof **learns, "rates of parameters"));
+    for (size_t i = 0; i < count; i++)
+        (*learns)[i] = s->scale[i] > 0;
+done:
+    return st;
+}
+
 static volt_status compile(volt_session *s)
 {
     const volt_plan_config *c = s->data->config;
@@ -87,6 +106,7 @@ static volt_status compile(volt_session *s)
                                .mode = VOLT_TRAIN,
                                .threads = s->recipe.threads,
                                .seed = s->recipe.seed};
+    bool *learns = NULL;
     volt_status st;
 
     spec.deep_supervision = r->deep_supervision;
@@ -94,6 +114,8 @@ static volt_status compile(volt_session *s)
         spec.dropout = r->dropout;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_unet_build(&s->graph, &spec));
+    VOLT_TRY(st, done, find_scales(s, &learns));
+    po.learns = learns;
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
     s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
                                r->batch_dice < 0 ? c->batch_dice : r->batch_dice == 1);
@@ -105,6 +127,7 @@ static volt_status compile(volt_session *s)
     s->loss.regions = s->targets.regions;
     s->loss.values = s->targets.labels;
 done:
+    volt_free(learns);
     return st;
 }
 
@@ -255,23 +278,6 @@ static volt_status first_weights(float *flat, const volt_session *s)
     return volt_transfer(flat, s->graph, o->init, o->init_mode, s->cb, NULL);
 }
 
-static volt_status set_scales(volt_session *s)
-{
-    double *scale = NULL;
-    volt_status st;
-
-    if (s->recipe.recipe.rules == 0)
-        return VOLT_OK;
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&scale, (size_t)volt_graph_param_count(s->graph), sizeof *scale,
-                             "rates of parameters"));
-    VOLT_TRY(st, done, volt_param_scales(scale, s->graph, &s->recipe.recipe, s->cb));
-    st = volt_optimizer_set_scales(s->optimizer, scale);
-done:
-    volt_free(scale);
-    return st;
-}
-
 static volt_status load(volt_session *s)
 {
     const size_t count = (size_t)volt_graph_param_elements(s->graph);
@@ -287,7 +293,8 @@ static volt_status load(volt_session *s)
     VOLT_TRY(st, done, volt_program_load(s->program, flat));
     VOLT_TRY(st, done,
              volt_optimizer_create(&s->optimizer, s->program, &s->recipe.recipe.optimizer));
-    VOLT_TRY(st, done, set_scales(s));
+    if (s->scale)
+        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->scale));
     if (!s->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->staging, count * sizeof(float),
@@ -463,6 +470,7 @@ void volt_session_close(volt_session *s)
 {
     volt_session_close_loaders(s);
     volt_free(s->staging);
+    volt_free(s->scale);
     volt_optimizer_free(s->optimizer);
     volt_program_free(s->program);
     volt_graph_free(s->graph);

@@ -28,6 +28,7 @@ typedef struct volt_session {
     volt_loader *train, *validation; /* validation NULL without cases */
     volt_loss_options loss;
     volt_train_memory memory;
+    double *scale;  /* of each parameter's rate; NULL = 1 each */
     float *staging; /* (1 + slots, parameters) on the host; NULL where the device's memory is */
 
     volt_train_targets targets;
