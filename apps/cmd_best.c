@@ -107,9 +107,10 @@ const cli_command cmd_best = {
     .max_args = -1,
     .about =
         "Scores the validation predictions of every RUN (RUN/fold_K/validation, made by\n"
-        "'volt predict --validation' or nnU-Net) and the averages of every two of them, as\n"
-        "nnU-Net's find_best_configuration, seeks post-processing for the best and tells how\n"
-        "to predict with it. OUT/best.json holds all scores.",
+        "'volt train --validate', 'volt predict --validation' or nnU-Net) and the averages of\n"
+        "every two of them (which needs their probabilities), as nnU-Net's\n"
+        "find_best_configuration, seeks post-processing for the best and tells how to predict\n"
+        "with it. OUT/best.json holds all scores.",
     .example = "volt best runs/2d runs/3d_fullres --truth Dataset004 -o compared",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, best_options),

@@ -6,7 +6,7 @@
 #include "io/workspace.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folds.h"
-#include "nets3d/splits.h"
+#include "nets3d/validation.h"
 
 typedef struct predict_options {
     const char *output, *checkpoint, *folds, *validation, *work, *previous;
@@ -216,7 +216,8 @@ static volt_status predict_fold(cli *c, const volt_dataset *ds, const char *spli
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
     for (; cases.count < split.vals; cases.count++)
         cases.item[cases.count] = ds->cases.item[split.val[cases.count]];
-    VOLT_TRY(st, done, volt_path_join(&folder, fold, "validation"));
+    VOLT_TRY(st, done, volt_path_join(&folder, fold, VOLT_VALIDATION_FOLDER));
+    VOLT_TRY(st, done, volt_validation_forget(fold));
     output.folder = folder;
     st = predict(c, &fold, 1, &output, &cases);
 done:

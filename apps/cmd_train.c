@@ -9,6 +9,7 @@
 #include "nets3d/pipeline.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
+#include "nets3d/validation.h"
 
 #define AT(field) offsetof(train_options, field)
 static const cli_option options[] = {
@@ -72,6 +73,10 @@ static const cli_option options[] = {
      "names the random numbers: the same seed gives the same network"},
     {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
      "go on from RUN's last checkpoint; --epochs or --budget then extend the run"},
+    {"--validate", 0, CLI_FLAG, AT(validate), NULL, NULL, 0, 0,
+     "at the end predict the cases left out into RUN/validation and score them, as nnU-Net"},
+    {"--save-probabilities", 0, CLI_FLAG, AT(probabilities), NULL, NULL, 0, 0,
+     "with --validate: also RUN/validation/CASE.npz, for ensembles of 'volt best'"},
     {"--loader-threads", 0, CLI_INT, AT(loader_threads), "N", "0", 0, 256,
      "threads that make batches; 0: 1 or 2"},
     {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
@@ -98,39 +103,96 @@ static volt_status case_names(const char ***out, const volt_dataset *ds, const i
     return VOLT_OK;
 }
 
-static json_t *result_object(const char *run, const volt_train_result *r)
+/* What one fold gave. */
+typedef struct fold_result {
+    volt_train_result train;
+    volt_validation_result validation; /* cases 0: none was predicted */
+} fold_result;
+
+static json_t *validation_object(const volt_validation_result *v)
 {
-    return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I}", "run", run,
+    return v->cases == 0
+               ? json_null()
+               : json_pack("{s:I, s:o, s:f, s:I, s:I}", "cases", (json_int_t)v->cases,
+                           "mean_dice", volt_json_number(v->mean_dice), "seconds", v->seconds,
+                           "announced_bytes", (json_int_t)v->announced_bytes, "peak_bytes",
+                           (json_int_t)v->peak_bytes);
+}
+
+static json_t *result_object(const char *run, const fold_result *result)
+{
+    const volt_train_result *r = &result->train;
+
+    return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run", run,
                      "epochs", (json_int_t)r->epochs, "iterations", (json_int_t)r->iterations,
                      "finished", (int)r->finished, "train_loss",
                      volt_json_number(r->train_loss), "mean_dice",
                      volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
                      "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
-                     (json_int_t)r->memory.total, "peak_bytes", (json_int_t)r->peak_bytes);
+                     (json_int_t)r->memory.total, "peak_bytes", (json_int_t)r->peak_bytes,
+                     "validation", validation_object(&result->validation));
 }
 
-static volt_status print_result(const cli *c, const volt_train_result *r)
+static void print_validation(const char *run, const volt_validation_result *v)
+{
+    if (v->cases > 0)
+        printf("%s/" VOLT_VALIDATION_FOLDER ": %" PRId64 " case%s, mean Dice %.4f, %.1f s\n",
+               run, v->cases, v->cases == 1 ? "" : "s", v->mean_dice, v->seconds);
+}
+
+static volt_status print_result(const cli *c, const fold_result *result)
 {
     const train_options *o = c->options;
+    const volt_train_result *r = &result->train;
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(result_object(o->output, r));
+        return cli_print_json(result_object(o->output, result));
     printf("trained %" PRId64 " epochs, %" PRId64 " iterations in %.0f s; loss %.4f", r->epochs,
            r->iterations, r->seconds, r->train_loss);
     if (isfinite(r->mean_dice))
         printf(", validation Dice %.4f", r->mean_dice);
     printf("\nthe network waited %.1f s for data; peak memory %.0f MiB, %.0f announced\n",
            r->data_wait_s, (double)r->peak_bytes / mib, (double)r->memory.total / mib);
+    print_validation(o->output, &result->validation);
     printf("run saved in %s; use it with: volt predict %s SCAN... -o OUT\n", o->output,
            o->output);
     return VOLT_OK;
 }
 
+/* With --validate: the cases left out, predicted and scored. */
+static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run,
+                                 const volt_split *split, volt_validation_result *out)
+{
+    const train_options *o = c->options;
+    const volt_validation_options how = {.precision = (volt_precision)o->precision,
+                                         .previous = p->previous,
+                                         .probabilities = o->probabilities,
+                                         .threads = (int)c->threads};
+    volt_status st;
+
+    if (!o->validate)
+        return VOLT_OK;
+    if (split->vals == 0)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s has no validation cases to be predicted", run);
+    else
+        volt_report(&c->callbacks, VOLT_LOG_INFO,
+                    "predicting %lld validation cases into %s/" VOLT_VALIDATION_FOLDER,
+                    (long long)split->vals, run);
+    st = volt_validate(out, run, p->dataset, split, &how, &c->callbacks);
+    if (st == VOLT_ECANCELLED)
+        st = volt_fail(VOLT_ECANCELLED,
+                       "stopped in the validation after the training; the same command with "
+                       "--resume goes on");
+    return st;
+}
+
 /* Trains one fold (VOLT_FOLDS: all cases) into folder `run`. */
 static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
-                              const volt_train_options *t, volt_train_result *result)
+                              const volt_train_options *t, fold_result *out)
 {
+    volt_train_result *result = &out->train;
     const char **train = NULL, **validate = NULL;
     char *splits = NULL;
     volt_split split = {0};
@@ -160,6 +222,8 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                        "stopped and saved after iteration %lld; the same command with --resume "
                        "goes on",
                        (long long)result->iterations);
+    if (st == VOLT_OK)
+        st = validate_fold(c, p, run, &split, &out->validation);
 done:
     volt_free(validate);
     volt_free(train);
@@ -171,7 +235,7 @@ done:
 /* ---- several folds ---- */
 
 /* Result of one fold into the list of all. */
-static volt_status add_fold(json_t *list, const char *run, int fold, const volt_train_result *r)
+static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
     json_t *number = fold < VOLT_FOLDS ? json_integer(fold) : json_string("all");
@@ -180,6 +244,28 @@ static volt_status add_fold(json_t *list, const char *run, int fold, const volt_
         json_array_append_new(list, object) != 0)
         return volt_fail(VOLT_ENOMEM, "no memory for the results of the folds");
     return VOLT_OK;
+}
+
+static double number_or_nan(const json_t *value)
+{
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* A line for each fold, and one for its validation. */
+static void print_folds(const json_t *list)
+{
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *r = json_array_get(list, i), *v = json_object_get(r, "validation");
+        const char *run = json_string_value(json_object_get(r, "run"));
+        printf("%s: %lld epochs in %.0f s, validation Dice %.4f\n", run,
+               (long long)json_integer_value(json_object_get(r, "epochs")),
+               json_number_value(json_object_get(r, "seconds")),
+               number_or_nan(json_object_get(r, "mean_dice")));
+        if (json_is_object(v))
+            printf("%s/" VOLT_VALIDATION_FOLDER ": %lld cases, mean Dice %.4f\n", run,
+                   (long long)json_integer_value(json_object_get(v, "cases")),
+                   number_or_nan(json_object_get(v, "mean_dice")));
+    }
 }
 
 /* Writes RUN/summary.json and prints the table. `list` is taken over. */
@@ -200,16 +286,7 @@ static volt_status finish_folds(const cli *c, json_t *list, double mean)
         root = NULL;
         goto done;
     }
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *r = json_array_get(list, i);
-        printf("%s: %lld epochs in %.0f s, validation Dice %.4f\n",
-               json_string_value(json_object_get(r, "run")),
-               (long long)json_integer_value(json_object_get(r, "epochs")),
-               json_number_value(json_object_get(r, "seconds")),
-               json_is_number(json_object_get(r, "mean_dice"))
-                   ? json_number_value(json_object_get(r, "mean_dice"))
-                   : NAN);
-    }
+    print_folds(list);
     printf("mean validation Dice %.4f; use all folds together with: volt predict %s SCAN... "
            "-o OUT\n",
            mean, o->output);
@@ -238,7 +315,7 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
         VOLT_TRY(st, done, volt_run_folds(&begun, o->output));
     for (int i = 0; i < folds->count; i++) {
         const int fold = folds->fold[i];
-        volt_train_result result = {0};
+        fold_result result = {0};
         volt_free(run);
         run = NULL;
         if (fold < VOLT_FOLDS)
@@ -251,8 +328,8 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
         t.like = !t.resume && begun.count > 0 ? begun.name[0] : NULL;
         VOLT_TRY(st, done, train_fold(c, p, run, fold, &t, &result));
         VOLT_TRY(st, done, add_fold(list, run, fold, &result));
-        if (isfinite(result.mean_dice)) {
-            sum += result.mean_dice;
+        if (isfinite(result.train.mean_dice)) {
+            sum += result.train.mean_dice;
             counted++;
         }
     }
@@ -277,11 +354,14 @@ static volt_status run(cli *c)
                                      .callbacks = &c->callbacks};
     train_folds folds = {0};
     volt_train_options options_of_library;
-    volt_train_result result = {0};
+    fold_result result = {0};
     volt_pipeline p = {0};
     volt_status st;
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
+    if (o->probabilities && !o->validate)
+        return volt_fail(VOLT_EINVAL,
+                         "--save-probabilities are those of --validate: give both");
     if (o->folds)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
     VOLT_TRY(st, done, train_check_run(o, &folds));

@@ -13,7 +13,7 @@ typedef struct train_options {
     int fold, precision; /* 5 is all; 0 auto, else volt_precision */
     int64_t epochs, iterations, validation, batch, seed, loader_threads;
     double budget_s;
-    bool resume;
+    bool resume, validate, probabilities;
     int recipe, optimizer, loss, schedule, batch_dice, mirror;
     cli_list lr, warmup, weight_decay, momentum, clip, foreground, dropout;
     const char *class_weights, *init, *freeze, *lr_scale;

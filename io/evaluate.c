@@ -16,19 +16,20 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
     }
     volt_free(pairs->item);
     volt_free(pairs->first_missing);
-    volt_dataset_close(pairs->dataset);
+    volt_dataset_close(pairs->opened);
     *pairs = (volt_mask_pairs){0};
 }
 
 /* The truth of a mask: in a folder, or in a data set. */
 typedef struct truths {
     const char *folder;
-    volt_names names; /* of the folder */
-    volt_dataset *ds; /* NULL: a plain folder */
+    volt_names names;       /* of the folder */
+    const volt_dataset *ds; /* NULL: a plain folder */
 } truths;
 
-/* A folder without a mask of its own must be a data set. */
-static volt_status truths_open(truths *t, const char *folder, const volt_dataset_options *o)
+/* A folder without a mask of its own must be a data set; the caller owns *opened then. */
+static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
+                               const volt_dataset_options *o)
 {
     const bool told = o && (o->layout || o->thresholds > 0);
     volt_status st;
@@ -38,7 +39,9 @@ static volt_status truths_open(truths *t, const char *folder, const volt_dataset
         return st;
     if (!told && t->names.count)
         return VOLT_OK;
-    return volt_dataset_open(&t->ds, folder, o);
+    if ((st = volt_dataset_open(opened, folder, o)) == VOLT_OK)
+        t->ds = *opened;
+    return st;
 }
 
 /* The path of the truth of the mask `pred`, called `name`. */
@@ -113,31 +116,40 @@ static volt_status count_missing(volt_mask_pairs *p, const truths *t)
     return st;
 }
 
-static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char *truth,
-                                const volt_dataset_options *options)
+static volt_status pair_with(volt_mask_pairs *p, const char *pred, const truths *t)
 {
     volt_names names = {0};
-    truths t = {0};
     volt_status st;
 
+    p->dataset = t->ds;
     VOLT_TRY(st, done, volt_image_list(&names, pred));
-    VOLT_TRY(st, done, truths_open(&t, truth, options));
-    p->dataset = t.ds; /* owned by the list from here on */
     VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
     for (size_t i = 0; i < names.count; i++) {
         volt_mask_pair *pair = &p->item[p->count];
 
         p->count++; /* before the paths: clearing frees what is there */
         VOLT_TRY(st, done, volt_path_join(&pair->pred, pred, names.name[i]));
-        VOLT_TRY(st, done, find_truth(&pair->truth, &t, pair->pred, names.name[i]));
+        VOLT_TRY(st, done, find_truth(&pair->truth, t, pair->pred, names.name[i]));
     }
     if (p->count == 0)
         st = volt_fail(VOLT_EDATA, "%s holds no masks", pred);
     else
-        st = count_missing(p, &t);
+        st = count_missing(p, t);
+done:
+    volt_names_free(&names);
+    return st;
+}
+
+static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char *truth,
+                                const volt_dataset_options *options)
+{
+    truths t = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, truths_open(&t, &p->opened, truth, options));
+    st = pair_with(p, pred, &t);
 done:
     volt_names_free(&t.names);
-    volt_names_free(&names);
     return st;
 }
 
@@ -163,6 +175,20 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
         return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
     st = folder ? pair_folders(&p, pred, truth, options) : pair_files(&p, pred, truth);
+    if (st == VOLT_OK)
+        *out = p;
+    else
+        volt_mask_pairs_clear(&p);
+    return st;
+}
+
+volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
+                                       const volt_dataset *ds)
+{
+    const truths t = {.folder = ds->folder, .ds = ds};
+    volt_mask_pairs p = {0};
+    const volt_status st = pair_with(&p, pred, &t);
+
     if (st == VOLT_OK)
         *out = p;
     else

@@ -21,10 +21,12 @@ typedef struct volt_mask_pair {
 typedef struct volt_mask_pairs {
     volt_mask_pair *item; /* ascending file names of the predictions */
     int64_t count;
-    int64_t missing;       /* masks of the truth without a prediction */
-    char *first_missing;   /* path of the first of them, or NULL */
-    volt_dataset *dataset; /* the truth, when it is a data set; else NULL. Its own label files
-                            * are read as its info says (grey values), not renumbered */
+    int64_t missing;             /* masks of the truth without a prediction */
+    char *first_missing;         /* path of the first of them, or NULL */
+    const volt_dataset *dataset; /* the truth, when it is a data set; else NULL. Its own label
+                                  * files are read as its info says (grey values), not
+                                  * renumbered */
+    volt_dataset *opened;        /* the same, where it was opened for the list; owned */
 } volt_mask_pairs;
 
 /* Every NIfTI file of `pred` (or the file it is) with its truth. `options` (NULL allowed) are
@@ -33,6 +35,9 @@ typedef struct volt_mask_pairs {
  * VOLT_EINVAL: a file and a folder; VOLT_EIO; volt_dataset_open's errors. */
 VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                const volt_dataset_options *options);
+/* The same with an open data set as the truth; `ds` must outlive *out. */
+VOLT_CALL volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
+                                     const volt_dataset *ds);
 VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
 
 /* The labels 1..32767 that occur in any of the masks, ascending; the caller owns *values

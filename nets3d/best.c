@@ -10,6 +10,7 @@
 #include "io/summary.h"
 #include "nets3d/ensemble.h"
 #include "nets3d/run_folds.h"
+#include "nets3d/validation.h"
 
 #define LARGEST_MASK ((size_t)1 << 34)
 
@@ -43,8 +44,8 @@ typedef struct job {
 static bool has_validation(const char *fold)
 {
     char *path = NULL;
-    const bool has =
-        volt_path_join(&path, fold, "validation") == VOLT_OK && volt_path_is_dir(path);
+    const bool has = volt_path_join(&path, fold, VOLT_VALIDATION_FOLDER) == VOLT_OK &&
+                     volt_path_is_dir(path);
 
     volt_free(path);
     return has;
@@ -60,11 +61,17 @@ static volt_status open_model(model *m, const char *run, const char *asked)
     m->run = run;
     m->name = volt_path_name(run);
     VOLT_TRY(st, done, volt_fold_folders(&folds, run, asked, &validated));
+    if (folds.count == 0 && !asked && has_validation(run)) { /* a run of one fold */
+        VOLT_TRY(st, done, volt_alloc_zero(&folds.name, 1, sizeof *folds.name, "folds"));
+        VOLT_TRY(st, done, volt_strdup(&folds.name[0], run));
+        folds.count = 1;
+    }
     if (folds.count == 0) {
         st = volt_fail(
             VOLT_EDATA,
-            "%s has no predictions in fold_K/validation; make them with 'volt predict "
-            "%s --validation DATASET --save-probabilities'",
+            "%s has no predictions in fold_K/validation; make them with 'volt train --validate "
+            "--save-probabilities' or 'volt predict %s --validation DATASET "
+            "--save-probabilities'",
             run, run);
         goto done;
     }
@@ -72,7 +79,8 @@ static volt_status open_model(model *m, const char *run, const char *asked)
         st, done,
         volt_alloc_zero(&m->validation.name, folds.count, sizeof *m->validation.name, "folds"));
     for (size_t i = 0; i < folds.count; i++) {
-        VOLT_TRY(st, done, volt_path_join(&m->validation.name[i], folds.name[i], "validation"));
+        VOLT_TRY(st, done,
+                 volt_path_join(&m->validation.name[i], folds.name[i], VOLT_VALIDATION_FOLDER));
         m->validation.count++;
     }
 done:

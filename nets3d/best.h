@@ -1,12 +1,13 @@
 /* best.h - which model or ensemble of two is best over the cross-validation, as nnU-Net v2's
  * find_best_configuration.
  *
- * A model is a folder RUN with dataset.json and, for every fold, RUN/fold_K/validation: the
- * masks (and for ensembles the CASE.npz) of the cases that fold did not train on; `volt predict
- * --validation` makes them. Each model's masks of all folds together are scored against the
- * truth; then every pair's probabilities are averaged and scored. The highest mean foreground
- * Dice wins, of equal ones the first (models come before ensembles). For the winner
- * post-processing is sought.
+ * A model is a folder RUN with dataset.json (in it or beside the masks) and, for every fold,
+ * RUN/fold_K/validation: the masks (and for ensembles the CASE.npz) of the cases that fold did
+ * not train on; `volt train
+ * --validate` and `volt predict --validation` make them. Each model's masks of all folds
+ * together are scored against the truth; then every pair's probabilities are averaged and
+ * scored. The highest mean foreground Dice wins, of equal ones the first (models come before
+ * ensembles). For the winner post-processing is sought.
  */
 #ifndef VOLT_NETS3D_BEST_H
 #define VOLT_NETS3D_BEST_H

@@ -13,6 +13,7 @@
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
+    volt_free(p->previous);
     volt_free(p->masks);
     volt_free(p->cases);
     volt_plan_free(p->plan);
@@ -240,7 +241,7 @@ static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options 
 {
     const volt_cascade_options options = {
         .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
-    char *splits = NULL, *masks = NULL;
+    char *splits = NULL;
     volt_status st;
 
     if (!o->previous)
@@ -251,13 +252,14 @@ static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options 
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
     if (volt_is_run(o->previous))
         VOLT_TRY(st, done,
-                 volt_cascade_segment(&masks, p->work, o->previous, splits, p->dataset,
+                 volt_cascade_segment(&p->previous, p->work, o->previous, splits, p->dataset,
                                       p->config, &options));
+    else
+        VOLT_TRY(st, done, volt_strdup(&p->previous, o->previous));
     VOLT_TRY(st, done, volt_format(&p->masks, "%s/%s_previous", p->work, p->config->name));
-    st = volt_cascade_prepare(p->masks, masks ? masks : o->previous, p->cases, p->dataset,
-                              p->plan, p->config, &options);
+    st = volt_cascade_prepare(p->masks, p->previous, p->cases, p->dataset, p->plan, p->config,
+                              &options);
 done:
-    volt_free(masks);
     volt_free(splits);
     return st;
 }

@@ -46,4 +46,8 @@ for f in "$SCRATCH"/a/*.nii.gz; do
 done
 expect 4 "$VOLT" predict "$fine" "$data/imagesTr" -o "$SCRATCH/c" --previous "$SCRATCH/data" --no-mirror -q
 err_has 'no mask of case'
+
+# The validation at the end of a training sees the masks that the training saw.
+expect 0 "$VOLT" train "$data" -o "$fine" -c 3d_cascade_fullres --previous "$low" $short --resume --validate
+exists "$fine/validation/summary.json"
 done_testing

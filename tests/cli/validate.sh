@@ -1,0 +1,75 @@
+#!/bin/bash
+# volt train --validate: the cases left out are predicted and scored at the end, exactly as by
+# volt predict --validation and volt evaluate; killed at any time it goes on; best takes it up.
+. "$3/tests/cli/common.inc"
+
+make_data 6 24
+data=$SCRATCH/data work=$SCRATCH/work
+train=("$VOLT" train "$data" --work "$work" --threads 2 --precision fp32 --batch 2 --epochs 1
+    --iterations 4 --validation 1)
+run=$SCRATCH/run
+
+# Folds in turn; the masks and scores are those of the two other commands.
+expect 2 "${train[@]}" -o "$run" --save-probabilities -q
+err_has 'give both'
+absent "$run"
+expect 0 "${train[@]}" -o "$run" --folds 0-1 --validate --save-probabilities --json -q
+out_json run folds
+grep -q '"validation":{"cases":' "$OUT" || fail "no validation in the JSON"
+cp -r "$run" "$SCRATCH/by_hand"
+rm -r "$SCRATCH"/by_hand/fold_*/validation
+expect 0 "$VOLT" predict "$SCRATCH/by_hand" --validation "$data" --work "$work" --threads 2 \
+    --precision fp32 --save-probabilities -q
+for fold in 0 1; do
+    made=$run/fold_$fold/validation
+    exists "$made/summary.json"
+    for file in "$SCRATCH/by_hand/fold_$fold/validation"/*; do
+        expect 0 cmp "$file" "$made/$(basename "$file")"
+    done
+    expect 0 "$VOLT" evaluate "$made" "$data" -o "$SCRATCH/summary.json" -q
+    expect 0 cmp "$SCRATCH/summary.json" "$made/summary.json"
+done
+
+# What compares and post-processes takes them as they are.
+fingerprint "$run" >"$SCRATCH/before"
+expect 0 "$VOLT" best "$run" --truth "$data" -o "$SCRATCH/best"
+out_has '^predict with it'
+fingerprint "$run" >"$SCRATCH/after"
+expect 0 cmp "$SCRATCH/before" "$SCRATCH/after"
+expect 0 "$VOLT" postprocess find "$run/fold_0/validation" "$data/labelsTr" -q
+
+# Once more: finished folds and masks are left alone.
+expect 0 "${train[@]}" -o "$run" --folds 0-1 --resume --validate --save-probabilities
+err_has '([0-9]+) of \1 cases are there already'
+out_has 'fold_1/validation: [0-9]+ cases?, mean Dice 0\.'
+
+# Another network's masks are not taken for this one's.
+expect 0 "${train[@]}" -o "$SCRATCH/one" --fold 0 --validate
+out_has 'one/validation: [0-9]+ cases?, mean Dice'
+mask=$(ls "$SCRATCH"/one/validation/*.nii.gz | head -1)
+cksum <"$mask" >"$SCRATCH/mask.a"
+expect 0 "${train[@]}" -o "$SCRATCH/one" --fold 0 --resume --epochs 2
+expect 0 "${train[@]}" -o "$SCRATCH/one" --fold 0 --resume --epochs 2 --validate
+! grep -q 'there already' "$ERR" || fail "masks of the shorter training were kept"
+cksum <"$mask" >"$SCRATCH/mask.b"
+! cmp -s "$SCRATCH/mask.a" "$SCRATCH/mask.b" || fail "the longer training has the same mask"
+expect 0 "$VOLT" best "$SCRATCH/one" --truth "$data" -o "$SCRATCH/alone" -q
+
+# Killed at any moment: --resume ends with the same files.
+whole=$SCRATCH/whole
+expect 0 "${train[@]}" -o "$whole" --fold 1 --validate -q
+killed=$SCRATCH/killed
+for wait in 0.1 0.3 0.4 0.5 0.6 0.8; do
+    "${train[@]}" -o "$killed" --fold 1 --resume --validate -q >"$OUT" 2>"$ERR" &
+    pid=$!
+    sleep $wait
+    kill -9 $pid 2>"$SCRATCH/null"
+    wait $pid 2>"$SCRATCH/null"
+done
+expect 0 "${train[@]}" -o "$killed" --fold 1 --resume --validate -q
+for file in "$whole"/validation/*.nii.gz; do
+    expect 0 cmp "$file" "$killed/validation/$(basename "$file")"
+done
+exists "$killed/validation/summary.json"
+no_leftovers "$killed/validation"
+done_testing
