@@ -12,6 +12,7 @@
 #include "io/png.h"
 #include "io/svg.h"
 #include "nets3d/run_curves.h"
+#include "nets3d/run_folder.h"
 
 #define MOST_RUNS 32
 
@@ -62,31 +63,35 @@ static volt_status add_run(job *j, const char *run, const char *name)
     return st;
 }
 
+static bool has_log(const char *folder)
+{
+    char *path = NULL;
+    const bool has =
+        volt_path_join(&path, folder, "log.jsonl") == VOLT_OK && volt_path_exists(path);
+
+    volt_free(path);
+    return has;
+}
+
 /* The folds fold_K of a folder without a log of its own. */
 static volt_status add_folds(job *j, const char *folder, const char *name, bool *found)
 {
-    volt_names names = {0};
-    char *path = NULL, *label = NULL;
+    static const volt_fold_rule logged = {.fits = has_log, .what = "a log", .every = true};
+    volt_names folds = {0};
+    char *label = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, folder));
-    for (size_t i = 0; i < names.count; i++) {
-        if (strncmp(names.name[i], "fold_", 5) != 0)
-            continue;
-        VOLT_TRY(st, done, volt_format(&path, "%s/%s/log.jsonl", folder, names.name[i]));
-        VOLT_TRY(st, done, volt_format(&label, "%s/%s", name, names.name[i]));
-        if (volt_path_exists(path)) {
-            *found = true;
-            VOLT_TRY(st, done, add_run(j, path, label));
-        }
+    VOLT_TRY(st, done, volt_fold_folders(&folds, folder, NULL, &logged));
+    *found = folds.count > 0;
+    for (size_t i = 0; i < folds.count; i++) {
+        VOLT_TRY(st, done, volt_format(&label, "%s/%s", name, volt_path_name(folds.name[i])));
+        VOLT_TRY(st, done, add_run(j, folds.name[i], label));
         volt_free(label);
-        volt_free(path);
-        path = label = NULL;
+        label = NULL;
     }
 done:
     volt_free(label);
-    volt_free(path);
-    volt_names_free(&names);
+    volt_names_free(&folds);
     return st;
 }
 
@@ -121,18 +126,16 @@ static volt_status name_of(char **out, const cli *c, int argument)
 static volt_status add_argument(job *j, int argument)
 {
     const char *run = j->c->args[argument];
-    char *name = NULL, *log = NULL;
+    char *name = NULL;
     bool found = false;
     volt_status st;
 
     VOLT_TRY(st, done, name_of(&name, j->c, argument));
-    VOLT_TRY(st, done, volt_path_join(&log, run, "log.jsonl"));
-    if (volt_path_is_dir(run) && !volt_path_exists(log))
+    if (volt_path_is_dir(run) && !has_log(run))
         VOLT_TRY(st, done, add_folds(j, run, name, &found));
     if (!found)
         st = add_run(j, run, name);
 done:
-    volt_free(log);
     volt_free(name);
     return st;
 }

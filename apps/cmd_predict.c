@@ -5,7 +5,7 @@
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/predictor.h"
-#include "nets3d/run_folds.h"
+#include "nets3d/run_folder.h"
 #include "nets3d/validation.h"
 
 typedef struct predict_options {
@@ -229,7 +229,7 @@ done:
 
 static volt_status predict_validation(cli *c, const volt_predict_output *output)
 {
-    static const volt_fold_rule trained = {volt_is_run, "a checkpoint"};
+    static const volt_fold_rule trained = {.fits = volt_is_run, .what = "a checkpoint"};
     const predict_options *o = c->options;
     volt_dataset *ds = NULL;
     volt_names folds = {0};

@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
-#include "nets3d/run_folds.h"
 
 #define FAST_BUDGET_S 1800.0
 

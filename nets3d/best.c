@@ -9,7 +9,7 @@
 #include "io/image.h"
 #include "io/summary.h"
 #include "nets3d/ensemble.h"
-#include "nets3d/run_folds.h"
+#include "nets3d/run_folder.h"
 #include "nets3d/validation.h"
 
 #define LARGEST_MASK ((size_t)1 << 34)
@@ -51,7 +51,8 @@ static bool has_validation(const char *fold)
     return has;
 }
 
-static const volt_fold_rule validated = {has_validation, "validation predictions"};
+static const volt_fold_rule validated = {.fits = has_validation,
+                                         .what = "validation predictions"};
 
 static volt_status open_model(model *m, const char *run, const char *asked)
 {

@@ -190,17 +190,6 @@ done:
     return st;
 }
 
-/* "…/fold_3" -> 3, else -1. */
-static int fold_of(const char *run)
-{
-    const char *name = volt_path_name(run);
-    int fold, used = 0;
-
-    return sscanf(name, "fold_%d%n", &fold, &used) == 1 && name[used] == '\0' && fold >= 0
-               ? fold
-               : -1;
-}
-
 /* Cases that a fold's network was validated on, by that network. */
 static volt_status segment_by_folds(segmenting *s, const char *splits)
 {
@@ -208,7 +197,7 @@ static volt_status segment_by_folds(segmenting *s, const char *splits)
     volt_status st = VOLT_OK;
 
     for (size_t r = 0; r < s->runs->count; r++) {
-        const int fold = fold_of(s->runs->name[r]);
+        const int fold = volt_fold_number(s->runs->name[r]);
         int64_t count = 0;
         if (fold < 0)
             continue;

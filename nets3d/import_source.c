@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "nets3d/import_parts.h"
-#include "nets3d/run_folds.h"
+#include "nets3d/run_folder.h"
 
 #define FOLD "fold_"
 

@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"
-#include "nets3d/run_folds.h"
+#include "nets3d/run_folder.h"
 
 volt_predict_options volt_predict_defaults(void)
 {
@@ -127,21 +127,7 @@ done:
 
 /* ---- runs on disk ---- */
 
-static bool has_checkpoint(const char *folder)
-{
-    static const char *const names[] = {"checkpoint_latest.safetensors",
-                                        "checkpoint_best.safetensors"};
-    bool there = false;
-
-    for (int i = 0; i < 2 && !there; i++) {
-        char *path = NULL;
-        there = volt_path_join(&path, folder, names[i]) == VOLT_OK && volt_path_exists(path);
-        volt_free(path);
-    }
-    return there;
-}
-
-static const volt_fold_rule trained = {has_checkpoint, "a checkpoint"};
+static const volt_fold_rule trained = {.fits = volt_run_is_single, .what = "a checkpoint"};
 
 bool volt_is_run(const char *path)
 {
@@ -151,42 +137,12 @@ bool volt_is_run(const char *path)
 
     if (!volt_path_is_dir(path))
         return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
-    if (has_checkpoint(path))
+    if (volt_run_is_single(path))
         return true;
     if (volt_fold_folders(&folds, path, NULL, &trained) == VOLT_OK)
         is = folds.count > 0;
     volt_names_free(&folds);
     return is;
-}
-
-/* The checkpoint to use; the caller owns *out. */
-static volt_status find_checkpoint(char **out, const char *run, const char *asked)
-{
-    char *latest = NULL, *best = NULL;
-    volt_checkpoint_head head = {0};
-    volt_train_state state;
-    bool finished;
-    volt_status st;
-
-    if (!volt_path_is_dir(run))
-        return volt_strdup(out, run);
-    if (asked)
-        return volt_format(out, "%s/checkpoint_%s.safetensors", run, asked);
-    VOLT_TRY(st, done, volt_path_join(&latest, run, "checkpoint_latest.safetensors"));
-    VOLT_TRY(st, done, volt_path_join(&best, run, "checkpoint_best.safetensors"));
-    if (volt_path_exists(best) && volt_path_exists(latest)) {
-        VOLT_TRY(st, done, volt_checkpoint_read_head(&head, latest));
-        VOLT_TRY(st, done, volt_train_state_parse(&state, head.state, latest));
-        finished = state.epoch == state.epochs;
-        st = volt_strdup(out, finished ? latest : best);
-    } else {
-        st = volt_strdup(out, volt_path_exists(best) ? best : latest);
-    }
-done:
-    volt_checkpoint_head_free(&head);
-    volt_free(best);
-    volt_free(latest);
-    return st;
 }
 
 /* ---- opening ---- */
@@ -210,7 +166,9 @@ static volt_status describe(described *d, const char *run, const char *checkpoin
     volt_checkpoint_head head = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, find_checkpoint(&d->path, run, checkpoint));
+    VOLT_TRY(st, done,
+             volt_path_is_dir(run) ? volt_run_checkpoint(&d->path, run, checkpoint)
+                                   : volt_strdup(&d->path, run));
     VOLT_TRY(st, done, volt_checkpoint_read_head(&head, d->path));
     VOLT_TRY(st, done, volt_train_recipe_parse(&d->recipe, head.recipe, d->path));
     VOLT_TRY(st, done,
@@ -394,7 +352,7 @@ done:
 static volt_status add_run(volt_predictor *p, const char *run, const volt_predict_options *o,
                            const volt_callbacks *cb)
 {
-    const bool single = !volt_path_is_dir(run) || has_checkpoint(run);
+    const bool single = !volt_path_is_dir(run) || volt_run_is_single(run);
     volt_names folds = {0};
     volt_status st = VOLT_OK;
 

@@ -15,6 +15,26 @@ VOLT_BEGIN_DECLS
 
 /* Whether `folder` holds a checkpoint itself. */
 VOLT_API bool volt_run_is_single(const char *folder);
+/* Takes the first item off a list of folds such as "0,2-4,all" and moves *text behind it, to
+ * the end of the text after the last: the folds *low .. *high, or -1 .. -1 for all. VOLT_EINVAL
+ * names `whole`, the list that *text is the rest of. */
+VOLT_CALL volt_fold_list_next(int *low, int *high, const char **text, const char *whole);
+
+/* What makes a folder fold_K one to use. */
+typedef struct volt_fold_rule {
+    bool (*fits)(const char *folder);
+    const char *what; /* that such a folder holds, for messages: "a checkpoint" */
+    bool every;       /* without a list: fold_all too where there are others */
+} volt_fold_rule;
+
+/* Paths of those folders of `run` that fit and that the list `asked` names, all of which must
+ * be there (VOLT_EIO); NULL = every one that fits, which may be none, fold_all, trained on all
+ * cases, only where it is alone. By number, fold_all last. The caller owns what *out holds
+ * (volt_names_free). VOLT_EIO; VOLT_EINVAL of the list. */
+VOLT_CALL volt_fold_folders(volt_names *out, const char *run, const char *asked,
+                            const volt_fold_rule *rule);
+/* The number in "fold_3"; -1 for "fold_all", -2 for other names. `path` may have folders. */
+VOLT_API int volt_fold_number(const char *path);
 /* Paths of the single runs of `run`: itself, or those of its fold_* that hold a checkpoint, by
  * number, fold_all last. The caller owns what *out holds (volt_names_free). VOLT_EIO names the
  * folder when there is none. */

@@ -36,7 +36,7 @@ out_has '"best_mean_dice":0.39,"best_mean_dice_epoch":30'
 log x/run 3
 log y/run 3
 expect 0 "$VOLT" plot "$SCRATCH/x/run/" "$SCRATCH/y/run"
-out_has "$SCRATCH/x/run/, training"
+out_has "$SCRATCH/x/run, training"
 out_has "$SCRATCH/y/run, training"
 
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"

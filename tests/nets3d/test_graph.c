@@ -1,8 +1,5 @@
-#include "tests/test.h"
-#include "base/mem.h"
-#include "nets3d/graph.h"
+#include "tests/nets3d/networks.h"
 #include "nets3d/init.h"
-#include "nets3d/unet.h"
 
 static volt_graph *preset_graph(const char *name)
 {
@@ -89,22 +86,10 @@ static void residual_parameters_have_nnunets_names_and_order(void **state)
                 {47, "decoder.stages.0.convs.0.conv.weight"},
                 {55, "decoder.transpconvs.0.weight"},
                 {62, "decoder.seg_layers.1.bias"}};
-    const volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
-                                 .stages = 3,
-                                 .in_channels = 2,
-                                 .out_channels = 3,
-                                 .features = {4, 6, 6},
-                                 .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}},
-                                 .convs_encoder = {1, 2, 2},
-                                 .convs_decoder = {1, 1},
-                                 .slope = 0.01,
-                                 .bias = true};
-    volt_graph *g = NULL;
+    volt_graph *g = build_residual();
     float *flat = NULL;
 
     (void)state;
-    assert_ok(volt_unet_build(&g, &spec));
     assert_int_equal(volt_graph_param_count(g), 63);
     for (size_t i = 0; i < sizeof some / sizeof *some; i++)
         assert_string_equal(volt_graph_param(g, some[i].index)->name, some[i].name);
