@@ -19,7 +19,6 @@ typedef enum volt_rng_purpose {
     VOLT_RNG_DROPOUT = 5, /* dropout masks; sample = step index */
     VOLT_RNG_PHANTOM = 6, /* synthetic cases; sample = case number */
     VOLT_RNG_SPLIT = 7,
-    VOLT_RNG_LOCATIONS = 8, /* foreground locations kept in the case store */
     VOLT_RNG_TEST = 9,
     VOLT_RNG_LAYOUT = 10,   /* order in which a program's buffers are placed */
     VOLT_RNG_BOOTSTRAP = 11 /* cases drawn for an interval; sample = number of the resample */

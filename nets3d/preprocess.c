@@ -2,17 +2,18 @@
 
 #include <math.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/rng.h"
+#include "base/mersenne.h"
 #include "base/tasks.h"
 #include "nets3d/case_key.h"
 #include "nets3d/case_workers.h"
 
 enum {
-    METHOD = 1,            /* raised whenever the same plan gives other voxels */
+    METHOD = 2,            /* raised whenever the same plan gives other voxels */
     MIN_LOCATIONS = 10000, /* of a class, where it has as many */
     LOCATION_SEED = 1234
 };
@@ -84,11 +85,10 @@ static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
 
 /* One class while its locations are drawn. */
 typedef struct drawing {
-    volt_rng rng;
+    uint32_t *chosen; /* which of its voxels are located, ascending */
     uint64_t *location;
-    int64_t left;   /* voxels of the class still to come */
-    int64_t wanted; /* locations still to be taken from them */
-    int64_t taken;
+    int64_t wanted; /* locations */
+    int64_t taken, seen;
 } drawing;
 
 static int label_at(const volt_volume *labels, int64_t i)
@@ -97,15 +97,12 @@ static int label_at(const volt_volume *labels, int64_t i)
                                     : ((const int16_t *)labels->data)[i];
 }
 
-/* Each set of `wanted` of the class' voxels is equally likely (Knuth's algorithm S). */
+/* The class' next voxel. */
 static void offer(drawing *d, int64_t voxel)
 {
-    if (d->wanted == d->left ||
-        (d->wanted > 0 && volt_rng_below(&d->rng, d->left) < d->wanted)) {
+    if (d->taken < d->wanted && d->chosen[d->taken] == d->seen)
         d->location[d->taken++] = (uint64_t)voxel;
-        d->wanted--;
-    }
-    d->left--;
+    d->seen++;
 }
 
 /* Voxels per class, -1 with the background's; labels must be -1, a class, or the ignore label
@@ -134,52 +131,78 @@ static int first_located(const volt_dataset_info *info)
     return info->ignore_label >= 0 ? 0 : 1;
 }
 
-/* What is drawn of `voxels` voxels of label l: at least a share of them. */
-static volt_status open_drawing(drawing *d, volt_class_locations *out, int l, int64_t voxels,
-                                uint64_t id_hash)
+static int compare_numbers(const void *a, const void *b)
+{
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* Chooses among `voxels` voxels of label l, at least a share of them: the beginning of a random
+ * permutation, as numpy's choice without replacement. */
+static volt_status choose(drawing *d, volt_class_locations *out, int l, int64_t voxels,
+                          volt_mersenne *random)
 {
     const int64_t share = (int64_t)ceil((double)voxels * location_share);
+    uint32_t *order = NULL;
     volt_status st;
 
-    d->left = voxels;
+    if (voxels > UINT32_MAX)
+        return volt_fail(VOLT_ENOTSUP,
+                         "%lld voxels of label %d in one case; %lld are supported",
+                         (long long)voxels, l, (long long)UINT32_MAX);
     d->wanted = voxels < MIN_LOCATIONS ? voxels : MIN_LOCATIONS;
     d->wanted = d->wanted < share ? share : d->wanted;
-    d->rng = volt_rng_open(LOCATION_SEED, (uint32_t)l, (uint32_t)(id_hash ^ id_hash >> 32),
-                           VOLT_RNG_LOCATIONS);
-    *out = (volt_class_locations){.label = l, .voxels = d->left, .count = d->wanted};
-    st = volt_alloc(&d->location, (size_t)d->wanted * sizeof *d->location, "class locations");
-    if (st == VOLT_OK)
-        out->location = d->location;
+    *out = (volt_class_locations){.label = l, .voxels = voxels, .count = d->wanted};
+    VOLT_TRY(
+        st, done,
+        volt_alloc(&d->location, (size_t)d->wanted * sizeof *d->location, "class locations"));
+    out->location = d->location;
+    VOLT_TRY(st, done,
+             volt_alloc(&d->chosen, (size_t)d->wanted * sizeof *d->chosen, "class locations"));
+    VOLT_TRY(st, done,
+             volt_alloc(&order, (size_t)voxels * sizeof *order, "an order of class locations"));
+    volt_mersenne_permutation(random, order, voxels);
+    memcpy(d->chosen, order, (size_t)d->wanted * sizeof *order);
+    qsort(d->chosen, (size_t)d->wanted, sizeof *d->chosen, compare_numbers);
+done:
+    volt_free(order);
     return st;
 }
 
 /* Locations of the classes from first_located to info->labels - 1, those outside the non-zero
- * mask with the background's. The caller owns the arrays in out[].location. */
+ * mask with the background's. nnU-Net's: one RandomState(1234) a case, from one class to the
+ * next; the background, which nnU-Net draws together with the classes, comes last. The caller
+ * owns the arrays in out[].location. */
 static volt_status draw_locations(volt_class_locations *out, const volt_volume *labels,
                                   const volt_dataset_info *info, const volt_case *c)
 {
     const int64_t n = volt_grid_voxels(&labels->grid);
     const int first = first_located(info);
-    uint64_t id_hash = VOLT_KEY_START;
+    volt_mersenne random;
     drawing *drawings = NULL;
     int64_t *voxels = NULL;
     volt_status st;
 
-    volt_key_mix(&id_hash, c->id, strlen(c->id));
+    volt_mersenne_seed(&random, LOCATION_SEED);
     VOLT_TRY(st, done,
              volt_alloc_zero(&voxels, (size_t)info->labels, sizeof *voxels, "class locations"));
     VOLT_TRY(
         st, done,
         volt_alloc_zero(&drawings, (size_t)info->labels, sizeof *drawings, "class locations"));
     VOLT_TRY(st, done, count_classes(voxels, labels, info, c));
-    for (int l = first; l < info->labels; l++)
-        VOLT_TRY(st, done, open_drawing(&drawings[l], &out[l - first], l, voxels[l], id_hash));
+    for (int l = 1; l < info->labels; l++)
+        VOLT_TRY(st, done, choose(&drawings[l], &out[l - first], l, voxels[l], &random));
+    if (first == 0)
+        VOLT_TRY(st, done, choose(&drawings[0], &out[0], 0, voxels[0], &random));
     for (int64_t i = 0; i < n; i++) {
         const int label = label_at(labels, i) < 0 ? 0 : label_at(labels, i);
         if (label >= first && label < info->labels)
             offer(&drawings[label], i);
     }
 done:
+    for (int l = 0; drawings && l < info->labels; l++)
+        volt_free(drawings[l].chosen);
     volt_free(drawings);
     volt_free(voxels);
     return st;

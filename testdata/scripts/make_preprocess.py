@@ -5,7 +5,10 @@ usage: make_preprocess.py OUT     (needs nnunetv2 2.8.1)
 
 plans.json and dataset.json; image.npy (int16, c z y x), labels.npy (uint8) and spacing in
 cases.json of one scan; per configuration NAME_image.npy (float32) and NAME_labels.npy (int8),
-and in cases.json the crop box and the shape before it (transposed axes).
+and in cases.json the crop box, the shape before it (transposed axes), and of every foreground
+class how many locations nnU-Net draws with their sum and sum of squares, as voxel numbers.
+"locations": the same of classes that are drawn from, by _sample_foreground_locations alone; the
+labels are those of large() here and of tests/nets3d/test_preprocess.c.
 """
 import json
 import os
@@ -85,6 +88,18 @@ def configuration(name, spacing, mask):
         "batch_dice": False}
 
 
+def located(places, shape):
+    """Count, sum and sum of squares of voxel numbers, which only the same voxels have."""
+    at = [int((z * shape[1] + y) * shape[2] + x) for z, y, x in np.asarray(places)[:, -3:].tolist()]
+    return [len(at), sum(at), sum(a * a for a in at)]
+
+
+def large():
+    """Three classes of very different sizes, the largest with more than a million voxels."""
+    i = np.arange(110 * 120 * 130).reshape(110, 120, 130)
+    return np.where(i % 211 == 0, 2, np.where(i % 70001 == 0, 3, np.where(i % 7 < 5, 1, 0)))
+
+
 def main():
     out = sys.argv[1]
     default_resampling.resize_segmentation = resize_segmentation
@@ -116,7 +131,14 @@ def main():
         np.save(os.path.join(out, name + "_image.npy"), data.astype(np.float32))
         np.save(os.path.join(out, name + "_labels.npy"), seg[0].astype(np.int8))
         cases[name] = {"box": [list(map(int, b)) for b in p["bbox_used_for_cropping"]],
-                       "shape_before_crop": list(map(int, p["shape_before_cropping"]))}
+                       "shape_before_crop": list(map(int, p["shape_before_cropping"])),
+                       "locations": {str(k): located(v, seg.shape[1:])
+                                     for k, v in p["class_locations"].items()
+                                     if not isinstance(k, tuple)}}
+    labels = large()
+    places = DefaultPreprocessor._sample_foreground_locations(labels[None].astype(np.int16),
+                                                              [1, 2, 3])
+    cases["locations"] = {str(k): located(v, labels.shape) for k, v in places.items()}
     for name, content in (("plans", plans), ("dataset", dataset), ("cases", cases)):
         with open(os.path.join(out, name + ".json"), "w") as f:
             json.dump(content, f, indent=1)

@@ -2,6 +2,7 @@
 #include "tests/fixture.h"
 #include "base/mem.h"
 #include "io/dataset.h"
+#include "io/json.h"
 #include "nets3d/preprocess.h"
 
 #include <unistd.h>
@@ -273,33 +274,69 @@ static void the_first_broken_case_is_named(void **state)
     volt_dataset_close(ds);
 }
 
-static void many_voxels_are_sampled_without_bias(void **state)
+/* Locations as count, sum and sum of squares of their numbers, which only the same have. */
+static void assert_located(const volt_class_locations *l, const json_t *numbers)
 {
+    int64_t sum = 0, squares = 0;
+
+    assert_int_equal(json_array_size(numbers), 3);
+    for (int64_t i = 0; i < l->count; i++) {
+        sum += (int64_t)l->location[i];
+        squares += (int64_t)(l->location[i] * l->location[i]);
+    }
+    assert_int_equal(l->count, json_integer_value(json_array_get(numbers, 0)));
+    assert_true(sum == json_integer_value(json_array_get(numbers, 1)));
+    assert_true(squares == json_integer_value(json_array_get(numbers, 2)));
+}
+
+/* large() of testdata/scripts/make_preprocess.py. */
+static uint8_t large_label(int64_t i)
+{
+    return i % 211 == 0 ? 2 : i % 70001 == 0 ? 3 : i % 7 < 5;
+}
+
+static void locations_are_nnunets(void **state)
+{
+    const int64_t n[3] = {110, 120, 130};
+    const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
     volt_preprocess_options o = {.threads = 1};
     const volt_stored_case *c = NULL;
-    const volt_class_locations *l;
+    volt_volume *labels = NULL;
     volt_dataset *ds = NULL;
+    volt_json cases = {0};
     made_up_plan m;
-    double mean = 0;
 
     (void)state;
     kit_folder(SET);
-    kit_text(SET "/dataset.json", KIT_JSON("\"0\": \"CT\"", "1"));
-    kit_write(SET "/imagesTr/big_0000.nii.gz", (kit_scan){.n = {40, 40, 40}, .base = 1});
-    kit_write(SET "/labelsTr/big.nii.gz", (kit_scan){.n = {40, 40, 40}, .label_high = 2});
+    kit_text(SET "/dataset.json",
+             "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, \"a\": 1, "
+             "\"b\": 2, \"c\": 3}, \"numTraining\": 1, \"file_ending\": \".nii.gz\"}");
+    kit_write(SET "/imagesTr/big_0000.nii.gz",
+              (kit_scan){.n = {110, 120, 130}, .base = 1, .spacing = {1, 1, 1}});
+    assert_ok(volt_volume_create(&labels, &grid, VOLT_U8));
+    for (int64_t i = 0; i < volt_grid_voxels(&grid); i++)
+        ((uint8_t *)labels->data)[i] = large_label(i);
+    assert_ok(volt_nifti_write(SET "/labelsTr/big.nii.gz", labels, NULL, NULL));
+    volt_volume_free(labels);
     made_up_plan_open(&m);
     m.plan.channels = 1;
-    m.config.spacing[0] = m.config.spacing[2] = 1;
-    m.config.spacing[1] = 1.5;
+    m.plan.classes = 4;
+    for (int a = 0; a < 3; a++) {
+        m.config.spacing[a] = 1;
+        m.config.transpose_forward[a] = a;
+    }
     assert_ok(volt_dataset_open(&ds, SET, NULL));
     assert_ok(volt_preprocess(NULL, "preprocess-big", ds, &m.plan, &m.config, &o));
     assert_ok(volt_stored_case_open(&c, "preprocess-big/big.voltcase"));
-    l = &c->locations[0];
-    assert_int_equal(l->voxels, 21333);
-    assert_int_equal(l->count, 10000);
-    for (int64_t i = 0; i < l->count; i++)
-        mean += (double)l->location[i] / (double)l->count;
-    assert_true(fabs(mean - 32000) < 4 * 18475 / 100.0); /* four standard errors */
+    assert_ok(volt_json_load(&cases, VOLT_TESTDATA "/preprocess/cases.json"));
+    assert_int_equal(c->classes, 3);
+    for (int k = 0; k < 3; k++) {
+        assert_int_equal(c->locations[k].label, k + 1);
+        assert_located(&c->locations[k],
+                       json_object_get(json_object_get(cases.root, "locations"),
+                                       (const char *[]){"1", "2", "3"}[k]));
+    }
+    volt_json_close(&cases);
     volt_stored_case_close(c);
     volt_dataset_close(ds);
 }
@@ -405,7 +442,7 @@ int main(void)
         cmocka_unit_test(scans_that_do_not_fit_are_refused_and_freed),
         cmocka_unit_test(a_set_is_prepared_once_and_continued),
         cmocka_unit_test(the_first_broken_case_is_named),
-        cmocka_unit_test(many_voxels_are_sampled_without_bias),
+        cmocka_unit_test(locations_are_nnunets),
         cmocka_unit_test(memory_stays_below_two_and_a_half_images),
         cmocka_unit_test(golden_cases_come_out),
     };
