@@ -338,8 +338,13 @@ volt_status volt_make_dirs(const char *path)
         if (at != '/' && at != '\0')
             continue;
         *p = '\0';
-        if (*copy && mkdir(copy, 0777) != 0 && !volt_path_is_dir(copy))
-            st = fail_errno("create folder", copy);
+        if (*copy && mkdir(copy, 0777) != 0) {
+            const int why = errno;
+            if (!volt_path_is_dir(copy)) {
+                errno = why;
+                st = fail_errno("create folder", copy);
+            }
+        }
         *p = at;
         if (at == '\0')
             break;

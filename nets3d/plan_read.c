@@ -398,6 +398,9 @@ static volt_status read_plan(volt_plan **out, const volt_json *doc,
     VOLT_TRY(st, done, read_name(&plan->plans_name, &root, "plans_name"));
     VOLT_TRY(st, done, read_name(&plan->planner, &root, "experiment_planner_used"));
     VOLT_TRY(st, done, read_name(&plan->reader, &root, "image_reader_writer"));
+    VOLT_TRY(st, done, volt_json_optional(&at, &root, "label_manager"));
+    if (at.value)
+        VOLT_TRY(st, done, volt_plan_expect_text(&at, "LabelManager"));
     VOLT_TRY(st, done, volt_json_member(&at, &root, "original_median_spacing_after_transp"));
     VOLT_TRY(st, done, volt_json_doubles(plan->original_median_spacing, &at, 3, 1e-6, 1e6));
     VOLT_TRY(st, done, volt_json_member(&at, &root, "original_median_shape_after_transp"));

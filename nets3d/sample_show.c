@@ -136,6 +136,7 @@ typedef struct show {
     double scale; /* pixels per mm */
     volt_plane plane[3];
     int planes;
+    bool narrow; /* the sheet's columns, for long headings */
 } show;
 
 /* Where the voxels from `corner` on lie in the world: the case's own, resampled, turned. */
@@ -319,7 +320,10 @@ done:
 /* ---- the contact sheet ---- */
 
 enum { MARGIN = 8, TEXT = 1, LINE = TEXT * VOLT_TEXT_HEIGHT + 6 };
+enum { NARROWEST = 640 };
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225};
+static const char *const heading[2][2] = {{"as it lies in the case", "as the network sees it"},
+                                          {"in the case", "for the network"}};
 
 static volt_view middle_view(const show *s, const volt_volume *v, int plane)
 {
@@ -339,8 +343,9 @@ static volt_status create_sheet(show *s)
         height = v.height > height ? v.height : height;
     }
     s->row = height + LINE + MARGIN;
+    s->narrow = width < volt_picture_text_width(heading[0][0], TEXT) + 2 * MARGIN;
     width = 2 * width + MARGIN;
-    width = width < 400 ? 400 : width;
+    width = width < NARROWEST ? NARROWEST : width; /* room for what was changed */
     if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
         return volt_fail(VOLT_EINVAL,
                          "%lld samples in rows of %lld pixels do not fit one picture",
@@ -377,11 +382,11 @@ static volt_status draw_sample(show *s, const volt_shown_sample *sample, int64_t
         VOLT_TRY(st, done, create_sheet(s));
     VOLT_TRY(st, done, volt_window_choose(window, s->before, s->o->channel));
     if (number == 1)
-        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, "as it lies in the case");
+        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, heading[s->narrow][0]);
     VOLT_TRY(st, done, draw_planes(s, &x, y, s->before, s->labels_before, window));
     x += MARGIN;
     if (number == 1)
-        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, "as the network sees it");
+        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, heading[s->narrow][1]);
     VOLT_TRY(st, done, draw_planes(s, &x, y, s->after, s->labels_after, window));
     snprintf(text, sizeof text, "%lld: %s", (long long)number, sample->changes);
     volt_picture_text(s->sheet, MARGIN, y + s->row - LINE - MARGIN + 4, TEXT, ink, text);

@@ -335,6 +335,23 @@ static int64_t draw_legend(volt_picture *to, const page *p)
     return p->facts.labels ? y + LINE : y;
 }
 
+/* Which mask is drawn how; of a path that is wider than the picture the end, which tells masks
+ * apart. */
+static void mask_text(char *out, size_t bytes, const page *p, int m)
+{
+    const char *kind = m ? "dashed" : "solid";
+    const char *name = p->o->mask_names ? p->o->mask_names[m] : "mask";
+
+    snprintf(out, bytes, "%s: %s", kind, name);
+    while (*name && (volt_picture_text_width(out, TEXT) > p->width - 2 * MARGIN ||
+                     strlen(out) + 1 == bytes)) {
+        do {
+            name++;
+        } while (((unsigned char)*name & 0xC0) == 0x80); /* whole letters of UTF-8 */
+        snprintf(out, bytes, "%s: ...%s", kind, name);
+    }
+}
+
 /* Lines below the legend: which mask is which, window and convention. */
 static int64_t draw_footer(volt_picture *to, const page *p, int64_t y)
 {
@@ -342,8 +359,7 @@ static int64_t draw_footer(volt_picture *to, const page *p, int64_t y)
     int digits;
 
     for (int m = 0; m < p->o->mask_count && p->o->mask_count > 1; m++) {
-        snprintf(text, sizeof text, "%s: %.200s", m ? "dashed" : "solid",
-                 p->o->mask_names ? p->o->mask_names[m] : "mask");
+        mask_text(text, sizeof text, p, m);
         if (to)
             volt_picture_text(to, MARGIN, y, TEXT, faint, text);
         y += LINE;

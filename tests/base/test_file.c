@@ -13,6 +13,11 @@ static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **
     volt_names names = {0};
 
     (void)state;
+    assert_ok(volt_make_dirs("base-file"));
+    assert_int_equal(symlink("nowhere", "base-file/link"), 0);
+    /* the system's reason, not that of looking whether it is there */
+    assert_fails(volt_make_dirs("base-file/link/a"), VOLT_EIO, "File exists");
+    assert_int_equal(unlink("base-file/link"), 0);
     assert_ok(volt_make_dirs("base-file/a/b"));
     assert_ok(volt_write_file("base-file/a/b/x", "one", 3));
     assert_ok(volt_out_open(&f, "base-file/a/b/x"));

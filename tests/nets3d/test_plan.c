@@ -385,6 +385,7 @@ typedef struct edit {
 
 #define FULL "configurations/3d_fullres/"
 static const edit edits[] = {
+    {"label_manager", "\"MyLabels\"", VOLT_ENOTSUP, "label_manager is \"MyLabels\""},
     {FULL "patch_size", "[40, -8, 40]", VOLT_EFORMAT, "3d_fullres.patch_size[1] is -8"},
     {FULL "patch_size", "[40, 57, 40]", VOLT_EFORMAT, "3d_fullres.patch_size[1] is 57"},
     {FULL "patch_size", "[40, 56.5, 40]", VOLT_EFORMAT, "patch_size[1]"},

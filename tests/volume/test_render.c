@@ -127,6 +127,28 @@ static void test_page(void **state)
     volt_picture_free(p);
     p = NULL;
 
+    /* The end of a long path tells masks apart, so it must be what is drawn. */
+    char longer[2][300];
+    const volt_volume *two[2] = {mask, mask};
+    const char *names[2] = {longer[0], longer[1]};
+    volt_picture *other = NULL;
+    memset(longer, '/', sizeof longer);
+    strcpy(longer[0] + 280, "truth.nii.gz");
+    strcpy(longer[1] + 280, "masks.nii.gz");
+    o.masks = two;
+    o.mask_names = names;
+    o.mask_count = 2;
+    assert_ok(volt_render(&p, image, &o));
+    strcpy(longer[1] + 280, "other.nii.gz");
+    assert_ok(volt_render(&other, image, &o));
+    assert_int_equal(p->width, other->width);
+    assert_memory_not_equal(p->rgb, other->rgb, (size_t)(3 * p->width * p->height));
+    volt_picture_free(other);
+    volt_picture_free(p);
+    p = NULL;
+    o.masks = masks;
+    o.mask_count = 1;
+
     o.sheet = 3; /* the mask touches one slice only */
     assert_ok(volt_render(&p, image, &o));
     volt_picture_free(p);
