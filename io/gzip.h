@@ -33,6 +33,15 @@ VOLT_CALL volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *data,
 VOLT_CALL volt_gzip_inflate(void *out, size_t bytes, const void *data, size_t packed,
                             const char *name);
 
+/* The same piece by piece, in little memory. */
+typedef struct volt_gzip_reader volt_gzip_reader;
+/* `bytes` are expected; `data` and `name` are borrowed until volt_gzip_close. VOLT_ENOMEM. */
+VOLT_CALL volt_gzip_open(volt_gzip_reader **out, size_t bytes, const void *data, size_t packed,
+                         const char *name);
+VOLT_API void volt_gzip_close(volt_gzip_reader *r); /* NULL is allowed */
+/* The next `bytes`; with the last of those expected the end is judged. VOLT_EFORMAT as above. */
+VOLT_CALL volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes);
+
 /* Inflates everything into new memory of at most `limit` bytes, NUL-terminated; the caller
  * owns *out (volt_free). VOLT_EFORMAT: as above, or larger than `limit`. */
 VOLT_CALL volt_gzip_inflate_all(char **out, size_t *bytes, size_t limit, const void *data,

@@ -136,23 +136,61 @@ volt_status volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *dat
     return st;
 }
 
-static volt_status inflate_slowly(void *out, size_t bytes, const void *data, size_t packed,
-                                  const char *name)
-{
+struct volt_gzip_reader {
     stream s;
-    size_t got = 0;
-    volt_status st = stream_open(&s, data, packed, name);
+    size_t bytes, done; /* of the content: expected, read */
+};
+
+volt_status volt_gzip_open(volt_gzip_reader **out, size_t bytes, const void *data,
+                           size_t packed, const char *name)
+{
+    volt_gzip_reader *r = NULL;
+    volt_status st = volt_alloc_zero(&r, 1, sizeof *r, "a compressed file");
 
     if (st != VOLT_OK)
         return st;
-    VOLT_TRY(st, done, stream_read(&s, out, bytes, &got));
-    if (got < bytes) {
-        st = fail_short(name, got, bytes);
-        goto done;
+    st = stream_open(&r->s, data, packed, name);
+    if (st != VOLT_OK) {
+        volt_free(r);
+        return st;
     }
-    st = stream_drain(&s, bytes > MAX_SURPLUS ? bytes : MAX_SURPLUS);
-done:
-    inflateEnd(&s.z);
+    r->bytes = bytes;
+    *out = r;
+    return VOLT_OK;
+}
+
+void volt_gzip_close(volt_gzip_reader *r)
+{
+    if (r) {
+        inflateEnd(&r->s.z);
+        volt_free(r);
+    }
+}
+
+volt_status volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes)
+{
+    size_t got = 0;
+    volt_status st = stream_read(&r->s, out, bytes, &got);
+
+    if (st != VOLT_OK)
+        return st;
+    r->done += got;
+    if (got < bytes)
+        return fail_short(r->s.name, r->done, r->bytes);
+    if (r->done == r->bytes)
+        st = stream_drain(&r->s, r->bytes > MAX_SURPLUS ? r->bytes : MAX_SURPLUS);
+    return st;
+}
+
+static volt_status inflate_slowly(void *out, size_t bytes, const void *data, size_t packed,
+                                  const char *name)
+{
+    volt_gzip_reader *r = NULL;
+    volt_status st = volt_gzip_open(&r, bytes, data, packed, name);
+
+    if (st == VOLT_OK)
+        st = volt_gzip_next(r, out, bytes);
+    volt_gzip_close(r);
     return st;
 }
 

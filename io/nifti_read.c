@@ -240,6 +240,49 @@ static volt_dtype natural_dtype(const volt_image_header *header)
                                                                              : VOLT_F32;
 }
 
+enum { PIECE = 1 << 17 }; /* voxels converted at a time */
+
+/* Converts to a narrower type while inflating, so that the stored voxels are never held. The
+ * caller owns *buffer. */
+static volt_status inflate_and_narrow(void **buffer, const opened *o, int64_t count,
+                                      const volt_nifti_conversion *how, int threads,
+                                      int64_t *bad, double *value)
+{
+    const size_t wide = volt_dtype_bytes(how->to), stored = volt_dtype_bytes(how->from);
+    size_t skip = (size_t)o->header->raw->h.vox_offset;
+    unsigned char *piece = NULL, *result = NULL;
+    volt_gzip_reader *r = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&result, wide * (size_t)count, "the voxels of a file"));
+    VOLT_TRY(st, done, volt_alloc(&piece, PIECE * stored, "a piece of a file"));
+    VOLT_TRY(st, done,
+             volt_gzip_open(&r, skip + o->header->raw->stored_bytes, o->voxels, o->voxel_bytes,
+                            o->voxel_path));
+    for (size_t n; skip > 0; skip -= n) {
+        n = skip < PIECE ? skip : PIECE;
+        VOLT_TRY(st, done, volt_gzip_next(r, piece, n));
+    }
+    for (int64_t at = 0, n; at < count; at += n) {
+        int64_t here;
+        double first = 0;
+        n = here = count - at < PIECE ? count - at : PIECE;
+        VOLT_TRY(st, done, volt_gzip_next(r, piece, (size_t)n * stored));
+        volt_nifti_convert(result + (size_t)at * wide, piece, n, how, threads, &here, &first);
+        if (here < n && at + here < *bad) {
+            *bad = at + here;
+            *value = first;
+        }
+    }
+    *buffer = result;
+    result = NULL;
+done:
+    volt_gzip_close(r);
+    volt_free(piece);
+    volt_free(result);
+    return st;
+}
+
 /* Inflates the voxels' file into the tail of new memory, so that converting to a type that is
  * not narrower can go forward in place. The caller owns *buffer. */
 static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t count,
@@ -249,23 +292,17 @@ static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t c
     const size_t wide = volt_dtype_bytes(how->to), stored = o->header->raw->stored_bytes;
     const size_t offset = (size_t)o->header->raw->h.vox_offset;
     const size_t wanted = wide * (size_t)count; /* checked by judge_dims for 8 bytes each */
-    const bool narrowing = wanted < stored;
-    const size_t room = (narrowing ? stored : wanted) + offset;
-    unsigned char *space = NULL, *result = NULL, *voxels;
+    const size_t room = wanted + offset;
+    unsigned char *space = NULL, *voxels;
     volt_status st;
 
+    if (wanted < stored)
+        return inflate_and_narrow(buffer, o, count, how, threads, bad, value);
     VOLT_TRY(st, done, volt_alloc(&space, room, "the voxels of a file"));
     voxels = space + room - stored;
     VOLT_TRY(st, done,
              volt_gzip_inflate(voxels - offset, offset + stored, o->voxels, o->voxel_bytes,
                                o->voxel_path));
-    if (narrowing) {
-        VOLT_TRY(st, done, volt_alloc(&result, wanted, "the voxels of a file"));
-        volt_nifti_convert(result, voxels, count, how, threads, bad, value);
-        *buffer = result;
-        result = NULL;
-        goto done;
-    }
     if (wide == volt_dtype_bytes(how->from)) {
         if (how->swap || how->from != how->to || o->header->scaled)
             volt_nifti_convert(voxels, voxels, count, how, threads, bad, value);
@@ -276,7 +313,6 @@ static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t c
     *buffer = space;
     space = NULL;
 done:
-    volt_free(result);
     volt_free(space);
     return st;
 }

@@ -322,18 +322,6 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-/* Bytes while the files of a scan are read. Compressed elements wider than a float are held
- * beside the floats they become. */
-static size_t reading_bytes(const volt_image_header *header, int channels)
-{
-    const size_t voxels = (size_t)volt_grid_voxels(&header->grid);
-    const size_t each = (size_t)header->grid.channels, wide = volt_dtype_bytes(header->dtype);
-    const size_t whole = voxels * (size_t)channels * sizeof(float);
-
-    return whole + (header->gzip && wide > sizeof(float) ? voxels * each * wide : 0) +
-           ((int)each < channels ? voxels * each * sizeof(float) : 0);
-}
-
 /* Adds up the passes that a scan of this grid takes, nothing cropped, per group. */
 static volt_status count_passes(job *j, const volt_grid *grid)
 {
@@ -364,10 +352,9 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
         grid = header->grid;
         grid.channels = j->p->info.channels;
-        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
-        m.prepare = larger(m.prepare, reading_bytes(header, grid.channels));
         volt_image_header_free(header);
         header = NULL;
+        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
         most.network = larger(most.network, m.network);
         most.prepare = larger(most.prepare, m.prepare);
         most.compute = larger(most.compute, m.compute);
@@ -377,7 +364,6 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
     }
     *out = most;
 done:
-    volt_image_header_free(header);
     return st;
 }
 

@@ -123,8 +123,9 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     VOLT_TRY(st, done, group_bytes(&group, p, g, shape));
     s->network += group;
     volt_group_patch(patch, p, g, shape);
-    /* The scan (kept for the next group), its copy, the prepared ones so far. Turning the copy
-     * or adding the mask of what is not zero takes no more than resampling it. */
+    /* The scan (kept for the next group), its copy, the prepared ones so far. Reading one
+     * channel after the other, turning the copy or adding the mask of what is not zero takes no
+     * more than resampling it. */
     s->prepare =
         larger(s->prepare, (last ? 0 : before * pixel) + s->images + before * pixel +
                                larger(before, after) * pixel +

@@ -339,6 +339,39 @@ static void labels_must_be_whole(void **state)
     unlink("labels.nii.gz");
 }
 
+/* Compressed doubles become narrower voxels without being held as doubles. */
+static void wide_voxels_are_narrowed_piece_by_piece(void **state)
+{
+    static const volt_dtype types_read[3] = {VOLT_F32, VOLT_I16, VOLT_U8};
+    const int64_t n[3] = {70, 80, 91}, voxels = 70 * 80 * 91;
+    const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
+    const volt_image_read_options labels = {.dtype = VOLT_I16, .threads = 2};
+    volt_volume *wide = NULL, *v = NULL;
+
+    (void)state;
+    assert_ok(volt_volume_create(&wide, &grid, VOLT_F64));
+    for (int64_t i = 0; i < voxels; i++)
+        ((double *)wide->data)[i] = (double)(i * 7919 % 251);
+    assert_ok(volt_nifti_write("wide.nii.gz", wide, NULL, NULL));
+    for (int k = 0; k < 3; k++) {
+        const size_t before = volt_mem_current();
+        volt_mem_reset_peak();
+        v = read_as("wide.nii.gz", types_read[k], NULL);
+        assert_true(volt_mem_peak() - before < volt_volume_bytes(v) + ((size_t)5 << 18));
+        for (int64_t i = 0; i < voxels; i++)
+            assert_true(element(v->data, i, types_read[k]) == (double)(i * 7919 % 251));
+        volt_volume_free(v);
+    }
+    v = NULL;
+    ((double *)wide->data)[300000] = ((double *)wide->data)[voxels - 1] = 0.5;
+    assert_ok(volt_nifti_write("wide.nii.gz", wide, NULL, NULL));
+    assert_fails(volt_nifti_read(&v, NULL, "wide.nii.gz", &labels), VOLT_EFORMAT,
+                 "(x 64, y 16, z 41)");
+    assert_null(v);
+    volt_volume_free(wide);
+    assert_int_equal(remove("wide.nii.gz"), 0);
+}
+
 static void axes_beyond_z_are_channels(void **state)
 {
     static const struct {
@@ -462,6 +495,7 @@ int main(void)
         cmocka_unit_test(scaling_and_its_odd_cases),
         cmocka_unit_test(values_that_are_not_finite_are_kept),
         cmocka_unit_test(labels_must_be_whole),
+        cmocka_unit_test(wide_voxels_are_narrowed_piece_by_piece),
         cmocka_unit_test(axes_beyond_z_are_channels),
         cmocka_unit_test(a_slice_without_a_third_axis),
         cmocka_unit_test(pairs_in_every_combination),
