@@ -39,7 +39,8 @@ typedef struct volt_gzip_reader volt_gzip_reader;
 VOLT_CALL volt_gzip_open(volt_gzip_reader **out, size_t bytes, const void *data, size_t packed,
                          const char *name);
 VOLT_API void volt_gzip_close(volt_gzip_reader *r); /* NULL is allowed */
-/* The next `bytes`; with the last of those expected the end is judged. VOLT_EFORMAT as above. */
+/* The next `bytes`; with the last of those expected the end is judged. VOLT_EFORMAT as above.
+ */
 VOLT_CALL volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes);
 
 /* Inflates everything into new memory of at most `limit` bytes, NUL-terminated; the caller
