@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -115,6 +116,8 @@ done:
     return st;
 }
 
+#define TEMPORARY ".XXXXXX.tmp" /* after the target's name */
+
 struct volt_out {
     int fd;
     char *path, *temporary;
@@ -128,8 +131,8 @@ volt_status volt_out_open(volt_out **out, const char *path)
     VOLT_TRY(st, done, volt_alloc_zero(&f, 1, sizeof *f, "an output file"));
     f->fd = -1;
     VOLT_TRY(st, done, volt_strdup(&f->path, path));
-    VOLT_TRY(st, done, volt_format(&f->temporary, "%s.XXXXXX.tmp", path));
-    f->fd = mkostemps(f->temporary, 4, O_CLOEXEC);
+    VOLT_TRY(st, done, volt_format(&f->temporary, "%s" TEMPORARY, path));
+    f->fd = mkostemps(f->temporary, (int)strlen(".tmp"), O_CLOEXEC);
     if (f->fd < 0) {
         st = volt_fail(VOLT_EIO, "cannot create a file beside %s: %s", path, strerror(errno));
         volt_free(f->temporary);
@@ -233,6 +236,51 @@ void volt_out_abort(volt_out **file)
     volt_free(f->path);
     volt_free(f);
     *file = NULL;
+}
+
+/* Whether `name` is the temporary one of a file whose name matches `pattern`. */
+static bool is_temporary_of(const char *name, const char *pattern)
+{
+    const size_t bytes = strlen(name), added = strlen(TEMPORARY);
+    char *target = NULL;
+    bool is = false;
+
+    if (bytes <= added || name[bytes - added] != '.' ||
+        strcmp(name + bytes - strlen(".tmp"), ".tmp") != 0)
+        return false;
+    if (volt_format(&target, "%.*s", (int)(bytes - added), name) == VOLT_OK)
+        is = fnmatch(pattern, target, 0) == 0;
+    volt_free(target);
+    return is;
+}
+
+volt_status volt_out_sweep(int64_t *removed, const char *folder, const char *pattern)
+{
+    volt_names names = {0};
+    char *path = NULL;
+    int64_t count = 0;
+    volt_status st = VOLT_OK;
+
+    if (volt_path_is_dir(folder))
+        VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    for (size_t i = 0; i < names.count; i++) {
+        if (!is_temporary_of(names.name[i], pattern))
+            continue;
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[i]));
+        if (unlink(path) != 0 && errno != ENOENT) {
+            st = fail_errno("remove", path);
+            goto done;
+        }
+        count++;
+    }
+    if (removed)
+        *removed = count;
+done:
+    volt_free(path);
+    volt_names_free(&names);
+    return st;
 }
 
 volt_status volt_write_file(const char *path, const void *data, size_t bytes)

@@ -36,7 +36,11 @@ VOLT_CALL volt_out_patch(volt_out *f, uint64_t offset, const void *data, size_t 
  * failure; on failure the target is as it was and the temporary file is gone. */
 VOLT_CALL volt_out_commit(volt_out **f);
 VOLT_API void volt_out_abort(volt_out **f); /* removes the temporary; NULL allowed */
-/* All of the above for one block of memory. */
+/* Removes from `folder` what writers that were killed left behind: temporary files of targets
+ * whose name matches `pattern` (as fnmatch). Only where nobody else writes now. `removed` (NULL
+ * allowed) gets their number; a folder that is not there has none. VOLT_EIO. */
+VOLT_CALL volt_out_sweep(int64_t *removed, const char *folder, const char *pattern);
+/* Opening, writing and committing for one block of memory. */
 VOLT_CALL volt_write_file(const char *path, const void *data, size_t bytes);
 /* Appends one block to `path` (created if absent) and flushes it to the disk. */
 VOLT_CALL volt_append_file(const char *path, const void *data, size_t bytes);

@@ -266,6 +266,24 @@ done:
     return st;
 }
 
+/* Half-written files of an import that was killed: no case's, and nobody reads them. */
+static volt_status remove_leftovers(const char *folder)
+{
+    static const char *const names[] = {"imagesTr", "labelsTr", "imagesTs"};
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < 3 && st == VOLT_OK; i++) {
+        VOLT_TRY(st, done, volt_path_join(&path, folder, names[i]));
+        st = volt_out_sweep(NULL, path, "*");
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    volt_free(path);
+    return st;
+}
+
 static volt_status make_folder(const char *folder, const char *name)
 {
     char *path = NULL;
@@ -356,7 +374,9 @@ volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
     for (int64_t i = 0; i < ds->cases.count; i++)
         w.result.cases += ds->cases.item[i].label_file != NULL;
     w.result.tests = tasks.count - w.result.cases;
+    VOLT_TRY(st, done, volt_out_sweep(NULL, folder, "dataset.json"));
     VOLT_TRY(st, done, check_target(folder));
+    VOLT_TRY(st, done, remove_leftovers(folder));
     VOLT_TRY(st, done, make_folder(folder, "imagesTr"));
     VOLT_TRY(st, done, make_folder(folder, "labelsTr"));
     if (w.result.tests)

@@ -12,6 +12,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#define TEMPORARY ".tmp.XXXXXX" /* after the target's name */
+
 struct volt_staging {
     char *target;
     char *path; /* the temporary folder; NULL before it was made */
@@ -54,6 +56,51 @@ done:
     return st;
 }
 
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+    (void)info;
+    (void)type;
+    (void)walk;
+    (void)remove(path);
+    return 0;
+}
+
+static void remove_folder(const char *path)
+{
+    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* Removes what killed programs that wrote the same target left behind. */
+static volt_status remove_leftovers(const volt_staging *s)
+{
+    const char *name = volt_path_name(s->target);
+    const size_t bytes = strlen(name);
+    volt_names names = {0};
+    char *parent = NULL, *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             name == s->target
+                 ? volt_strdup(&parent, ".")
+                 : volt_format(&parent, "%.*s", (int)(name - s->target), s->target));
+    VOLT_TRY(st, done, volt_list_dir(&names, parent));
+    for (size_t i = 0; i < names.count; i++) {
+        const char *other = names.name[i];
+        if (strlen(other) != bytes + strlen(TEMPORARY) || strncmp(other, name, bytes) != 0 ||
+            strncmp(other + bytes, TEMPORARY, strlen(".tmp.")) != 0)
+            continue;
+        VOLT_TRY(st, done, volt_path_join(&path, parent, other));
+        remove_folder(path);
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    volt_free(path);
+    volt_free(parent);
+    volt_names_free(&names);
+    return st;
+}
+
 volt_status volt_staging_open(volt_staging **out, const char *target)
 {
     volt_staging *s = NULL;
@@ -65,7 +112,8 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
     VOLT_TRY(st, done, check_target(target));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a folder's name"));
     VOLT_TRY(st, done, set_target(s, target));
-    VOLT_TRY(st, done, volt_format(&s->path, "%s.XXXXXX", s->target));
+    VOLT_TRY(st, done, remove_leftovers(s));
+    VOLT_TRY(st, done, volt_format(&s->path, "%s" TEMPORARY, s->target));
     if (!mkdtemp(s->path)) {
         st = volt_fail(VOLT_EIO, "cannot create a folder beside %s: %s", target,
                        strerror(errno));
@@ -108,15 +156,6 @@ volt_status volt_staging_commit(volt_staging **staging)
     return st;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    (void)remove(path);
-    return 0;
-}
-
 void volt_staging_abort(volt_staging **staging)
 {
     volt_staging *s = *staging;
@@ -125,7 +164,7 @@ void volt_staging_abort(volt_staging **staging)
     if (!s)
         return;
     if (s->path)
-        nftw(s->path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+        remove_folder(s->path);
     volt_free(s->path);
     volt_free(s->target);
     volt_free(s);

@@ -1,7 +1,8 @@
 /* staging.h - a folder that appears whole or not at all.
  *
- * It is filled beside its target under a temporary name and renamed when complete, so a killed
- * program leaves nothing that a later one could take for finished.
+ * It is filled beside its target under a temporary name (TARGET.tmp.??????) and renamed when
+ * complete, so a killed program leaves nothing that a later one could take for finished; the
+ * next one with the same target removes it.
  */
 #ifndef VOLT_IO_STAGING_H
 #define VOLT_IO_STAGING_H

@@ -1,6 +1,5 @@
 #include "nets3d/train_session.h"
 
-#include <fnmatch.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -397,27 +396,15 @@ done:
     return st;
 }
 
-/* Removes what a killed run was writing when it was killed: checkpoints under their temporary
- * names, which nobody reads. */
+/* Removes checkpoints that a killed run was writing when it was killed; nobody reads them. */
 static volt_status remove_leftovers(const volt_session *s)
 {
-    volt_names names = {0};
-    char *path = NULL;
-    volt_status st;
+    int64_t removed = 0;
+    const volt_status st = volt_out_sweep(&removed, s->run, "checkpoint_*.safetensors");
 
-    VOLT_TRY(st, done, volt_list_dir(&names, s->run));
-    for (size_t i = 0; i < names.count; i++) {
-        if (fnmatch("checkpoint_*.safetensors.??????.tmp", names.name[i], 0) != 0)
-            continue;
-        volt_free(path);
-        path = NULL;
-        VOLT_TRY(st, done, volt_path_join(&path, s->run, names.name[i]));
-        if (remove(path) == 0)
-            volt_report(s->cb, VOLT_LOG_DETAIL, "removed %s, left behind half-written", path);
-    }
-done:
-    volt_free(path);
-    volt_names_free(&names);
+    if (removed > 0)
+        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld files in %s, left half-written",
+                    (long long)removed, s->run);
     return st;
 }
 

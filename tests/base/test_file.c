@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 
+#include <stdio.h>
 #include <unistd.h>
 
 static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **state)
@@ -38,6 +39,41 @@ static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **
     assert_ok(volt_list_dir(&names, "base-file/a/b"));
     assert_int_equal(names.count, 1);
     volt_names_free(&names);
+}
+
+/* What a killed writer leaves is removed by name; everything else stays. */
+static void leftovers_are_swept(void **state)
+{
+    static const char *const files[] = {"a.bin", "a.bin.1b3D_x.tmp", "b.txt.abcdef.tmp",
+                                        "a.bin.abc.tmp", "abcdef.tmp"};
+    volt_out *f = NULL;
+    volt_names names = {0};
+    int64_t removed = -1;
+    char path[64];
+
+    (void)state;
+    assert_ok(volt_make_dirs("base-sweep"));
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "base-sweep/%s", files[i]);
+        assert_ok(volt_write_file(path, "x", 1));
+    }
+    assert_ok(volt_out_open(&f, "base-sweep/c.bin")); /* as if killed here */
+    assert_ok(volt_out_sweep(&removed, "base-sweep", "*.bin"));
+    assert_int_equal(removed, 2);
+    volt_out_abort(&f);
+    assert_ok(volt_out_sweep(&removed, "base-sweep", "*"));
+    assert_int_equal(removed, 1);
+    assert_ok(volt_list_dir(&names, "base-sweep"));
+    assert_int_equal(names.count, 3);
+    assert_string_equal(names.name[0], "a.bin");
+    volt_names_free(&names);
+    assert_ok(volt_out_sweep(&removed, "no-such-folder", "*"));
+    assert_int_equal(removed, 0);
+    for (int i = 0; i < 5; i++) {
+        snprintf(path, sizeof path, "base-sweep/%s", files[i]);
+        unlink(path);
+    }
+    rmdir("base-sweep");
 }
 
 static void odd_paths_are_refused_by_name(void **state)
@@ -96,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
+        cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(odd_paths_are_refused_by_name),
         cmocka_unit_test(memory_is_accounted_and_fails_on_demand),
     };

@@ -56,6 +56,22 @@ static void a_folder_appears_whole(void **state)
     rmdir(TARGET);
 }
 
+/* What a killed program left is gone after the next; folders of other targets stay. */
+static void leftovers_go_with_the_next(void **state)
+{
+    volt_staging *s = NULL;
+
+    (void)state;
+    assert_ok(volt_make_dirs(TARGET ".tmp.abcdef/fold_0"));
+    assert_ok(volt_write_file(TARGET ".tmp.abcdef/fold_0/x", "x", 1));
+    assert_ok(volt_make_dirs(TARGET "2.tmp.abcdef"));
+    assert_ok(volt_staging_open(&s, TARGET));
+    assert_false(volt_path_exists(TARGET ".tmp.abcdef"));
+    assert_true(volt_path_exists(TARGET "2.tmp.abcdef"));
+    volt_staging_abort(&s);
+    rmdir(TARGET "2.tmp.abcdef");
+}
+
 static void given_up_it_is_gone(void **state)
 {
     volt_staging *s = NULL;
@@ -79,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_appears_whole),
+        cmocka_unit_test(leftovers_go_with_the_next),
         cmocka_unit_test(given_up_it_is_gone),
     };
 
