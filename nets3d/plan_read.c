@@ -8,23 +8,31 @@
 
 enum { MAX_CONFIGS = 64, MAX_PATCH = 4096, MAX_BATCH = 100000, MAX_NAME = 200 };
 
+/* The first object that has the key, be its value null. */
+static const volt_json_at *holder_of(const volt_plan_lineage *l, const char *key)
+{
+    int i = 0;
+
+    while (i < l->count - 1 && !json_object_get(l->at[i].value, key))
+        i++;
+    return &l->at[i];
+}
+
 volt_status volt_plan_inherited(volt_json_at *out, const volt_plan_lineage *l, const char *key)
 {
-    volt_status st = VOLT_OK;
-
-    out->value = NULL;
-    for (int i = 0; i < l->count && st == VOLT_OK && !out->value; i++)
-        st = volt_json_optional(out, &l->at[i], key);
-    return st;
+    return volt_json_optional(out, holder_of(l, key), key);
 }
 
 volt_status volt_plan_required(volt_json_at *out, const volt_plan_lineage *l, const char *key)
 {
-    volt_status st = volt_plan_inherited(out, l, key);
+    const volt_json_at *holder = holder_of(l, key);
+    volt_status st = volt_json_optional(out, holder, key);
 
-    if (st == VOLT_OK && !out->value)
-        st = volt_json_fail(&l->at[0], "lacks \"%s\"", key);
-    return st;
+    if (st != VOLT_OK || out->value)
+        return st;
+    return json_object_get(holder->value, key)
+               ? volt_json_fail(out, "is null; a value is expected")
+               : volt_json_fail(&l->at[0], "lacks \"%s\"", key);
 }
 
 static volt_status find_lineage(volt_plan_lineage *out, const volt_json_at *configs,

@@ -11,8 +11,9 @@ typedef struct volt_plan_lineage {
     int count;
 } volt_plan_lineage;
 
-/* The value of `key` in the configuration or the nearest it inherits from; value NULL without.
- */
+/* The value of `key` in the configuration or the nearest it inherits from that has the key;
+ * value NULL without, and where it is null there: null takes back what is inherited, as in
+ * nnU-Net. */
 volt_status volt_plan_inherited(volt_json_at *out, const volt_plan_lineage *l, const char *key);
 /* The same; VOLT_EFORMAT without. */
 volt_status volt_plan_required(volt_json_at *out, const volt_plan_lineage *l, const char *key);

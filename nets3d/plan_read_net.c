@@ -1,4 +1,5 @@
 /* The network of a plan's configuration, as nnU-Net writes it now and as it once did. */
+#include <stdio.h>
 #include <string.h>
 
 #include "nets3d/plan_read.h"
@@ -36,6 +37,36 @@ static volt_status read_kernels(volt_unet_spec *net, const volt_json_at *list, i
         }
     }
     return st;
+}
+
+/* The first stage keeps the patch's size, or the output would not have it. */
+static volt_status read_strides(volt_unet_spec *net, const volt_json_at *list, int axes)
+{
+    volt_status st = read_triples(net->stride, list, net->stages, axes, MAX_STRIDE);
+
+    for (int a = 3 - axes; st == VOLT_OK && a < 3; a++) {
+        if (net->stride[0][a] != 1)
+            return volt_json_fail(list, "has [0][%d] = %lld; the first stage has stride 1",
+                                  a - 3 + axes, (long long)net->stride[0][a]);
+    }
+    return st;
+}
+
+/* A class of torch, by its last part: its module has two names. */
+static volt_status expect_class(const volt_json_at *at, const char *expected, int axes)
+{
+    char wanted[32];
+    const char *text, *dot;
+    volt_status st = volt_json_text(&text, at, 1024);
+
+    if (st != VOLT_OK)
+        return st;
+    snprintf(wanted, sizeof wanted, "%s%dd", expected, axes);
+    dot = strrchr(text, '.');
+    if (strncmp(text, "torch.nn.", 9) == 0 && strcmp(dot + 1, wanted) == 0)
+        return VOLT_OK;
+    volt_json_fail(at, "is \"%s\"; this build has torch.nn.%s here", text, wanted);
+    return VOLT_ENOTSUP;
 }
 
 /* Convolutions or blocks of the encoder's stages, convolutions of the decoder's. */
@@ -110,13 +141,14 @@ done:
     return st;
 }
 
-static volt_status read_dropout(volt_unet_spec *net, const volt_json_at *kwargs)
+static volt_status read_dropout(volt_unet_spec *net, const volt_json_at *kwargs, int axes)
 {
     volt_json_at op, at;
     volt_status st;
 
     VOLT_TRY(st, done, volt_json_optional(&op, kwargs, "dropout_op"));
     if (op.value) {
+        VOLT_TRY(st, done, expect_class(&op, "Dropout", axes));
         VOLT_TRY(st, done, volt_json_member(&at, kwargs, "dropout_op_kwargs"));
         VOLT_TRY(st, done, volt_json_member(&at, &at, "p"));
         VOLT_TRY(st, done, volt_json_double(&net->dropout, &at, 0, 0.99));
@@ -197,18 +229,20 @@ static volt_status read_architecture(volt_plan_config *c, const volt_json_at *ar
     VOLT_TRY(st, done, volt_json_member(&at, &kwargs, "kernel_sizes"));
     VOLT_TRY(st, done, read_kernels(net, &at, c->axes));
     VOLT_TRY(st, done, volt_json_member(&at, &kwargs, "strides"));
-    VOLT_TRY(st, done, read_triples(net->stride, &at, net->stages, c->axes, MAX_STRIDE));
+    VOLT_TRY(st, done, read_strides(net, &at, c->axes));
     VOLT_TRY(st, done,
              volt_json_member(&at, &kwargs,
                               net->encoder == VOLT_ENCODER_RESIDUAL ? "n_blocks_per_stage"
                                                                     : "n_conv_per_stage"));
     VOLT_TRY(st, done, volt_json_member(&decoder, &kwargs, "n_conv_per_stage_decoder"));
     VOLT_TRY(st, done, read_counts(net, &at, &decoder));
+    VOLT_TRY(st, done, volt_json_member(&at, &kwargs, "conv_op"));
+    VOLT_TRY(st, done, expect_class(&at, "Conv", c->axes));
     VOLT_TRY(st, done, volt_json_member(&at, &kwargs, "conv_bias"));
     VOLT_TRY(st, done, volt_json_bool(&net->bias, &at));
     VOLT_TRY(st, done, check_norm(&kwargs, c->axes));
     VOLT_TRY(st, done, read_activation(net, &kwargs));
-    VOLT_TRY(st, done, read_dropout(net, &kwargs));
+    VOLT_TRY(st, done, read_dropout(net, &kwargs, c->axes));
     st = refuse_variants(&kwargs);
 done:
     return st;
@@ -243,7 +277,7 @@ static volt_status read_old(volt_plan_config *c, const volt_plan_lineage *l)
     VOLT_TRY(st, done, volt_plan_required(&at, l, "conv_kernel_sizes"));
     VOLT_TRY(st, done, read_kernels(net, &at, c->axes));
     VOLT_TRY(st, done, volt_plan_required(&at, l, "pool_op_kernel_sizes"));
-    VOLT_TRY(st, done, read_triples(net->stride, &at, net->stages, c->axes, MAX_STRIDE));
+    VOLT_TRY(st, done, read_strides(net, &at, c->axes));
     net->bias = true;
     net->slope = 0.01;
 done:

@@ -384,6 +384,7 @@ typedef struct edit {
 } edit;
 
 #define FULL "configurations/3d_fullres/"
+#define ARCH FULL "architecture/arch_kwargs/"
 static const edit edits[] = {
     {"label_manager", "\"MyLabels\"", VOLT_ENOTSUP, "label_manager is \"MyLabels\""},
     {FULL "patch_size", "[40, -8, 40]", VOLT_EFORMAT, "3d_fullres.patch_size[1] is -8"},
@@ -392,7 +393,6 @@ static const edit edits[] = {
     {FULL "patch_size", "\"large\"", VOLT_EFORMAT, "patch_size"},
     {FULL "patch_size", "[40]", VOLT_EFORMAT, "patch_size"},
     {FULL "batch_size", "0", VOLT_EFORMAT, "batch_size is 0"},
-    {FULL "batch_size", "null", VOLT_EFORMAT, "batch_size"},
     {FULL "spacing", "[1, 0, 1]", VOLT_EFORMAT, "spacing[1] is 0"},
     {FULL "spacing", "[1, 1]", VOLT_EFORMAT, "spacing"},
     {FULL "normalization_schemes", "[\"Magic\"]", VOLT_ENOTSUP, "Magic"},
@@ -416,6 +416,42 @@ static const edit edits[] = {
     {FULL "architecture/arch_kwargs/stem_channels", "8", VOLT_ENOTSUP, "stem_channels is set"},
     {FULL "architecture/arch_kwargs/nonlin_first", "true", VOLT_ENOTSUP, "nonlin_first"},
     {FULL "architecture", "null", VOLT_EFORMAT, "UNet_class_name"},
+    {FULL "batch_size", "null", VOLT_EFORMAT, "batch_size is null"},
+    {FULL "batch_size", "-3", VOLT_EFORMAT, "batch_size is -3; 1 to"},
+    {FULL "batch_size", "1000000000000", VOLT_EFORMAT, "batch_size is 1000000000000"},
+    {FULL "batch_size", "2.5", VOLT_EFORMAT, "batch_size is 2.5; a whole"},
+    {FULL "batch_size", "\"two\"", VOLT_EFORMAT, "batch_size is \"two\""},
+    {FULL "batch_dice", "3", VOLT_EFORMAT, "batch_dice is 3; true or false"},
+    {FULL "spacing", "\"fine\"", VOLT_EFORMAT, "spacing is \"fine\""},
+    {FULL "spacing", "[1, 1e9, 1]", VOLT_EFORMAT, "spacing[1] is 1e+09"},
+    {FULL "spacing", "[1, null, 1]", VOLT_EFORMAT, "spacing[1] is null"},
+    {FULL "patch_size", "[40, 999999, 40]", VOLT_EFORMAT, "patch_size[1] is 999999"},
+    {FULL "patch_size", "[40, 56, 40, 40]", VOLT_EFORMAT, "patch_size has 4 items"},
+    {FULL "median_image_size_in_voxels", "[0, 1, 1]", VOLT_EFORMAT, "voxels[0] is 0"},
+    {FULL "use_mask_for_norm", "[]", VOLT_EFORMAT, "use_mask_for_norm has 0 items"},
+    {FULL "preprocessor_name", "\"Mine\"", VOLT_ENOTSUP, "\"Mine\""},
+    {FULL "resampling_fn_data_kwargs/order", "\"3\"", VOLT_EFORMAT, "order is \"3\""},
+    {FULL "resampling_fn_probabilities_kwargs", "null", VOLT_EFORMAT, "kwargs is null"},
+    {ARCH "features_per_stage", "[0, 64, 128, 256]", VOLT_EFORMAT, "per_stage[0] is 0"},
+    {ARCH "features_per_stage", "[32, -64, 128, 256]", VOLT_EFORMAT, "per_stage[1] is -64"},
+    {ARCH "features_per_stage", "[32, 64, 128]", VOLT_EFORMAT, "per_stage has 3 items"},
+    {ARCH "strides", "[[1,1,1],[2,2,2],[0,2,2],[2,2,2]]", VOLT_EFORMAT, "strides[2][0] is 0"},
+    {ARCH "strides", "[[1,1,1],[3,2,2],[2,2,2],[2,2,2]]", VOLT_EFORMAT,
+     "patch_size[0] is 40; a multiple of 3"},
+    {ARCH "strides", "[[1,2,1],[2,2,2],[2,2,2],[1,1,1]]", VOLT_EFORMAT,
+     "strides has [0][1] = 2; the first stage"},
+    {ARCH "kernel_sizes", "[[17,3,3],[3,3,3],[3,3,3],[3,3,3]]", VOLT_EFORMAT,
+     "kernel_sizes[0][0] is 17"},
+    {ARCH "kernel_sizes", "[[3,3,3]]", VOLT_EFORMAT, "kernel_sizes has 1 items"},
+    {ARCH "n_conv_per_stage", "[2, 2, 0, 2]", VOLT_EFORMAT, "n_conv_per_stage[2] is 0"},
+    {ARCH "n_conv_per_stage_decoder", "[2, 2, 2, 2]", VOLT_EFORMAT, "decoder has 4 items"},
+    {ARCH "conv_bias", "\"yes\"", VOLT_EFORMAT, "conv_bias is \"yes\""},
+    {ARCH "conv_op", "\"torch.nn.modules.conv.Conv2d\"", VOLT_ENOTSUP, "torch.nn.Conv3d"},
+    {ARCH "norm_op", "\"torch.nn.BatchNorm3d\"", VOLT_ENOTSUP, "BatchNorm3d"},
+    {ARCH "nonlin", "\"torch.nn.GELU\"", VOLT_ENOTSUP, "GELU"},
+    {ARCH "nonlin_kwargs", "{\"negative_slope\": -3}", VOLT_EFORMAT, "negative_slope is -3"},
+    {ARCH "dropout_op", "\"torch.nn.Dropout\"", VOLT_ENOTSUP, "torch.nn.Dropout3d"},
+    {ARCH "dropout_op", "\"torch.nn.Dropout3d\"", VOLT_EFORMAT, "dropout_op_kwargs"},
     {FULL "slices", "3", VOLT_EFORMAT, "slices is 3"},
     {"configurations/2d/slices", "4", VOLT_EFORMAT, "slices is 4"},
     {"configurations/2d/slices", "33", VOLT_EFORMAT, "slices is 33"},
@@ -489,6 +525,56 @@ static void a_configuration_inherits_and_overrides(void **state)
     volt_json_close(&doc);
 }
 
+/* A key that is null takes back what would be inherited, as nnU-Net's dict.update does; one
+ * that is absent does not. What is written back reads the same. */
+static void null_takes_back_what_is_inherited(void **state)
+{
+    const volt_dataset_info info = info_of(1, 3);
+    volt_json doc = {0};
+    volt_plan *plan = NULL, *again = NULL;
+    const volt_plan_config *c;
+    json_t *configs;
+    char *text = NULL;
+    size_t bytes;
+
+    (void)state;
+    assert_ok(volt_json_load(&doc, GOLDEN "nnUNetPlans.json"));
+    configs = json_object_get(doc.root, "configurations");
+    json_object_set_new(configs, "low", json_pack("{s:s}", "inherits_from", "3d_fullres"));
+    json_object_set_new(configs, "fine",
+                        json_pack("{s:s,s:s,s:b,s:i}", "inherits_from", "3d_fullres",
+                                  "previous_stage", "low", "whole_volume", 1, "batch_size", 5));
+    json_object_set_new(configs, "kept", json_pack("{s:s}", "inherits_from", "fine"));
+    json_object_set_new(
+        configs, "alone",
+        json_pack("{s:s,s:n,s:n}", "inherits_from", "fine", "previous_stage", "whole_volume"));
+    assert_ok(volt_json_dump(&text, &bytes, doc.root));
+    assert_ok(volt_plan_parse(&plan, text, bytes, "p.json", &info));
+    volt_free(text);
+    assert_ok(volt_plan_text(&text, plan));
+    assert_ok(volt_plan_parse(&again, text, strlen(text), "p.json", &info));
+    for (int i = 0; i < 2; i++) {
+        const volt_plan *p = i ? again : plan;
+        assert_ok(volt_plan_find(&c, p, "kept"));
+        assert_string_equal(c->previous_stage, "low");
+        assert_true(c->whole);
+        assert_ok(volt_plan_find(&c, p, "alone"));
+        assert_null(c->previous_stage);
+        assert_false(c->whole);
+        assert_int_equal(c->batch, 5);
+    }
+    volt_free(text);
+    volt_plan_free(again);
+    volt_plan_free(plan);
+    plan = NULL;
+    json_object_set_new(json_object_get(configs, "kept"), "spacing", json_null());
+    assert_ok(volt_json_dump(&text, &bytes, doc.root));
+    assert_fails(volt_plan_parse(&plan, text, bytes, "p.json", &info), VOLT_EFORMAT,
+                 "kept.spacing is null");
+    volt_free(text);
+    volt_json_close(&doc);
+}
+
 static void a_plan_of_another_data_set_is_refused(void **state)
 {
     const volt_dataset_info info = info_of(2, 3);
@@ -514,6 +600,7 @@ int main(void)
         cmocka_unit_test(impossible_wishes_are_refused),
         cmocka_unit_test(plans_edited_into_nonsense_are_refused_by_key),
         cmocka_unit_test(a_configuration_inherits_and_overrides),
+        cmocka_unit_test(null_takes_back_what_is_inherited),
         cmocka_unit_test(a_plan_of_another_data_set_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
