@@ -8,7 +8,7 @@
 #include "io/summary.h"
 
 typedef struct evaluate_options {
-    const char *output, *report, *csv, *confusion, *labels, *layout;
+    const char *output, *report, *csv, *confusion, *labels, *layout, *images;
     cli_list thresholds;
     int policy; /* volt_empty_policy */
     bool no_surface, lesions, all;
@@ -27,6 +27,8 @@ static const cli_option options[] = {
      "write how many voxels of each label were given which label"},
     {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON|DIR", NULL, 0, 0,
      "dataset.json, or a run or data set, with the classes [what lies near TRUTH or PRED]"},
+    {"--images", 0, CLI_TEXT, offsetof(evaluate_options, images), "DIR", NULL, 0, 0,
+     "folder of the images, when TRUTH is a folder of labels with other but matching names"},
     {"--layout", 0, CLI_TEXT, offsetof(evaluate_options, layout), "NAME", NULL, 0, 0,
      "of TRUTH, when it is a data set (nnunet, brats, lits, ...) [found out]"},
     {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
@@ -265,6 +267,8 @@ static volt_status run(cli *c)
     const evaluate_options *o = c->options;
     job j = {.c = c};
     const volt_dataset_options dataset = {.layout = o->layout,
+                                          .images = o->images,
+                                          .labels = o->images ? c->args[1] : NULL,
                                           .threshold = o->thresholds.v,
                                           .thresholds = o->thresholds.count,
                                           .threads = (int)c->threads,

@@ -89,7 +89,7 @@ static volt_status choose_layout(const struct layout **out, const opening *o)
     return volt_fail(VOLT_EDATA,
                      "%s is no data set: it holds no dataset.json, no BraTS case "
                      "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
-                     "(volume-0.nii)",
+                     "(volume-0.nii); other folders are given with --images DIR --labels DIR",
                      folder);
 }
 

@@ -31,7 +31,7 @@ typedef struct truths {
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
-    const bool told = o && (o->layout || o->thresholds > 0);
+    const bool told = o && (o->layout || o->images || o->thresholds > 0);
     volt_status st;
 
     *t = (truths){.folder = folder};
@@ -39,7 +39,7 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
         return st;
     if (!told && t->names.count)
         return VOLT_OK;
-    if ((st = volt_dataset_open(opened, folder, o)) == VOLT_OK)
+    if ((st = volt_dataset_open(opened, o && o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
     return st;
 }

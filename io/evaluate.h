@@ -30,9 +30,10 @@ typedef struct volt_mask_pairs {
 } volt_mask_pairs;
 
 /* Every NIfTI file of `pred` (or the file it is) with its truth. `options` (NULL allowed) are
- * for opening a data set; where they name a layout or thresholds `truth` is one. The caller
- * owns what *out holds (volt_mask_pairs_clear). VOLT_EDATA: no mask, a mask without truth;
- * VOLT_EINVAL: a file and a folder; VOLT_EIO; volt_dataset_open's errors. */
+ * for opening a data set; where they name a layout, images (and `truth` as labels) or
+ * thresholds `truth` is one. The caller owns what *out holds (volt_mask_pairs_clear).
+ * VOLT_EDATA: no mask, a mask without truth; VOLT_EINVAL: a file and a folder; VOLT_EIO;
+ * volt_dataset_open's errors. */
 VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                const volt_dataset_options *options);
 /* The same with an open data set as the truth; `ds` must outlive *out. */

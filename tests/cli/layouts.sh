@@ -101,6 +101,19 @@ expect 0 "$VOLT" check --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/liv
 out_has 'two folders, 2 cases, 0 errors'
 expect 0 "$VOLT" plan --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/liver/labelsTr" \
     --work "$SCRATCH/pairs-work" -q
+# Masks named after the images find labels with other but matching names.
+mkdir -p "$SCRATCH/pairs/scans" "$SCRATCH/pairs/labels" "$SCRATCH/pairs/masks"
+for f in "$SCRATCH"/liver/labelsTr/*.nii.gz; do
+    number=$(basename "$f" .nii.gz | tr -cd 0-9)
+    cp "$f" "$SCRATCH/pairs/labels/mask_${number}_seg.nii.gz"
+    cp "$f" "$SCRATCH/pairs/masks/scan-$number.nii.gz"
+    cp "$f" "$SCRATCH/pairs/scans/scan-$number.nii.gz"
+done
+expect 10 "$VOLT" evaluate "$SCRATCH/pairs/masks" "$SCRATCH/pairs/labels" -q
+err_has 'has no truth'
+expect 0 "$VOLT" evaluate "$SCRATCH/pairs/masks/" "$SCRATCH/pairs/labels/" \
+    --images "$SCRATCH/pairs/scans/"
+out_has 'mean over classes  *1\.0000'
 expect 2 "$VOLT" check "$lits" --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/x"
 err_has 'not both'
 expect 2 "$VOLT" check --images "$SCRATCH/liver/imagesTr"
