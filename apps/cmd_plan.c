@@ -102,7 +102,10 @@ static void print_config(const volt_plan_config *k)
     const double patch[3] = {(double)k->patch[0], (double)k->patch[1], (double)k->patch[2]};
 
     printf("  %s%s", k->name,
-           k->net.encoder == VOLT_ENCODER_RESIDUAL ? " (residual encoder)" : "");
+           k->net.family == VOLT_FAMILY_MONAI_UNET   ? " (MONAI's UNet)"
+           : k->net.family == VOLT_FAMILY_DYNUNET    ? " (MONAI's DynUNet)"
+           : k->net.encoder == VOLT_ENCODER_RESIDUAL ? " (residual encoder)"
+                                                     : "");
     if (k->slices > 1)
         printf(" (%d slices across %c of the files)", k->slices,
                "zyx"[k->transpose_forward[0]]);

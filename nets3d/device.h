@@ -36,7 +36,9 @@ typedef enum volt_op_kind {
     VOLT_OP_CONV_BWD_DATA,
     /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN ends as above. */
     VOLT_OP_CONV_BWD_WEIGHTS,
-    /* Transposed convolution, kernel = stride; weights (ic,oc,kd,kh,kw). Same operands. */
+    /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands, all native. The output's
+     * extents are the input's times the stride: pad_high = kernel - stride - pad_low, which
+     * may be negative (torch's output padding). */
     VOLT_OP_TCONV_FWD,
     VOLT_OP_TCONV_BWD_DATA,
     VOLT_OP_TCONV_BWD_WEIGHTS,
@@ -70,7 +72,12 @@ typedef enum volt_op_kind {
     VOLT_OP_SCALE_CHANNELS,
     VOLT_OP_SOFTMAX_FWD, /* 0 src, 1 dst, over c. in=out */
     /* 0 dst (of the forward pass), 1 diff_dst, 2 diff_src. in=out 1,2. */
-    VOLT_OP_SOFTMAX_BWD
+    VOLT_OP_SOFTMAX_BWD,
+    /* 0 src, 1 slope (c) or (1) for all channels, 2 dst: x > 0 ? x : slope * x. in=out 0,2. */
+    VOLT_OP_PRELU_FWD,
+    /* 0 src (of the forward pass), 1 slope, 2 diff_dst, 3 diff_src, 4 diff_slope. in=out 2,3.
+     */
+    VOLT_OP_PRELU_BWD
 } volt_op_kind;
 
 #define VOLT_OP_MAX_TENSORS 10

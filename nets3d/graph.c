@@ -223,18 +223,31 @@ done:
 }
 
 volt_status volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const char *name,
-                             int64_t out_channels, const int64_t stride[3], bool bias)
+                             int64_t out_channels, const volt_conv *conv, bool bias)
 {
     volt_node node;
     volt_status st;
 
     VOLT_TRY(st, done, check_value(g, in));
     VOLT_TRY(st, done, check_channels(out_channels, name));
-    VOLT_TRY(st, done, check_window(stride, 1, "the stride", name));
+    VOLT_TRY(st, done, check_window(conv->kernel, 1, "the kernel", name));
+    VOLT_TRY(st, done, check_window(conv->stride, 1, "the stride", name));
+    VOLT_TRY(st, done, check_window(conv->pad_low, 0, "the low padding", name));
     node = unary(g, VOLT_NODE_TCONV, in);
     node.out_channels = out_channels;
-    memcpy(node.conv.kernel, stride, sizeof node.conv.kernel);
-    memcpy(node.conv.stride, stride, sizeof node.conv.stride);
+    node.conv = *conv;
+    for (int axis = 0; axis < 3; axis++) {
+        if (conv->pad_low[axis] >= conv->kernel[axis]) {
+            st = volt_fail(VOLT_EINVAL,
+                           "%s: the low padding along %c is %lld, expected less than the "
+                           "kernel, %lld",
+                           name, "dhw"[axis], (long long)conv -> pad_low[axis],
+                           (long long)conv -> kernel[axis]);
+            goto done;
+        }
+        node.conv.pad_high[axis] =
+            conv->kernel[axis] - conv->stride[axis] - conv->pad_low[axis];
+    }
     st = add_weighted(g, out, node, name, (int64_t[]){node.in_channels, out_channels}, bias);
 done:
     return st;
@@ -250,16 +263,19 @@ volt_status volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value 
 
     VOLT_TRY(st, done, check_value(g, in));
     if (!(eps > 0 && isfinite(eps))) {
-        st = volt_fail(VOLT_EINVAL, "%s: eps is %g, expected a positive number", name, eps);
+        st = volt_fail(VOLT_EINVAL, "%s: eps is %g, expected a positive number",
+                       name ? name : "instance norm", eps);
         goto done;
     }
     node = unary(g, VOLT_NODE_INSTANCE_NORM, in);
     node.eps = eps;
     param.dims[0] = node.out_channels;
-    param.role = VOLT_PARAM_NORM_SCALE;
-    VOLT_TRY(st, done, add_param(g, &node.weight, name, "weight", param));
-    param.role = VOLT_PARAM_NORM_SHIFT;
-    VOLT_TRY(st, done, add_param(g, &node.bias, name, "bias", param));
+    if (name) {
+        param.role = VOLT_PARAM_NORM_SCALE;
+        VOLT_TRY(st, done, add_param(g, &node.weight, name, "weight", param));
+        param.role = VOLT_PARAM_NORM_SHIFT;
+        VOLT_TRY(st, done, add_param(g, &node.bias, name, "bias", param));
+    }
     st = add_node(g, out, node);
 done:
     if (st != VOLT_OK)
@@ -279,6 +295,30 @@ volt_status volt_graph_activation(volt_graph *g, volt_value *out, volt_value in,
     node = unary(g, VOLT_NODE_ACTIVATION, in);
     node.slope = slope;
     return add_node(g, out, node);
+}
+
+volt_status volt_graph_prelu(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                             int64_t slopes)
+{
+    const int had = g->param_count;
+    volt_node node;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_value(g, in));
+    if (slopes != 1 && slopes != g->channels[in]) {
+        st = volt_fail(VOLT_EINVAL, "%s: %lld slopes for %lld channels, expected 1 or as many",
+                       name, (long long)slopes, (long long)g->channels[in]);
+        goto done;
+    }
+    node = unary(g, VOLT_NODE_PRELU, in);
+    VOLT_TRY(st, done,
+             add_param(g, &node.weight, name, "weight",
+                       (volt_param){.role = VOLT_PARAM_SLOPE, .ndim = 1, .dims = {slopes}}));
+    st = add_node(g, out, node);
+done:
+    if (st != VOLT_OK)
+        drop_params(g, had);
+    return st;
 }
 
 volt_status volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_node_kind kind,

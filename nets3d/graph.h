@@ -20,7 +20,7 @@ typedef int32_t volt_value; /* index of a value; >= 0 */
 typedef enum volt_node_kind {
     VOLT_NODE_INPUT = 1,
     VOLT_NODE_CONV,
-    VOLT_NODE_TCONV, /* transposed convolution, kernel = stride, no padding */
+    VOLT_NODE_TCONV, /* transposed convolution; extents out are those in times the stride */
     VOLT_NODE_INSTANCE_NORM,
     VOLT_NODE_ACTIVATION, /* max(x, slope * x); slope 0 is ReLU, 1 would be identity */
     VOLT_NODE_MAX_POOL,
@@ -30,14 +30,16 @@ typedef enum volt_node_kind {
     VOLT_NODE_CONCAT,          /* along c */
     VOLT_NODE_ADD,
     VOLT_NODE_DROPOUT, /* whole channels per sample, as nn.Dropout3d; scaled by 1/(1-p) */
-    VOLT_NODE_SOFTMAX  /* over c */
+    VOLT_NODE_SOFTMAX, /* over c */
+    VOLT_NODE_PRELU    /* x > 0 ? x : slope * x, the slope learned, one or one per channel */
 } volt_node_kind;
 
 typedef enum volt_param_role {
     VOLT_PARAM_WEIGHT = 1, /* conv (oc,ic,kd,kh,kw); transposed conv (ic,oc,kd,kh,kw) */
     VOLT_PARAM_BIAS,       /* (oc) */
     VOLT_PARAM_NORM_SCALE, /* (c), starts as 1, or 0: see `zero` */
-    VOLT_PARAM_NORM_SHIFT  /* (c), starts as 0 */
+    VOLT_PARAM_NORM_SHIFT, /* (c), starts as 0 */
+    VOLT_PARAM_SLOPE       /* (c) or (1), of a PReLU; starts as 0.25 as torch's */
 } volt_param_role;
 
 typedef struct volt_param {
@@ -59,7 +61,7 @@ typedef struct volt_node {
     volt_value in[VOLT_NODE_MAX_INPUTS];
     int64_t in_channels, out_channels;
     volt_conv conv;   /* conv, tconv; pooling window and stride; upsampling factor in stride */
-    int weight, bias; /* parameter indices (norm: scale, shift); -1 = none */
+    int weight, bias; /* parameter indices (norm: scale, shift; PReLU: slope); -1 = none */
     double eps;       /* instance norm */
     double slope;     /* activation */
     double p;         /* dropout: probability of zeroing */
@@ -72,11 +74,17 @@ VOLT_CALL volt_graph_input(volt_graph *g, volt_value *out, int64_t channels);
 /* `name` is the prefix of the parameters "NAME.weight" and, with bias, "NAME.bias". */
 VOLT_CALL volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
                           int64_t out_channels, const volt_conv *conv, bool bias);
+/* `conv` gives kernel, stride and pad_low, which is below the kernel; pad_high follows, see
+ * VOLT_OP_TCONV_FWD. */
 VOLT_CALL volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const char *name,
-                           int64_t out_channels, const int64_t stride[3], bool bias);
+                           int64_t out_channels, const volt_conv *conv, bool bias);
+/* `name` NULL: without scale and shift. */
 VOLT_CALL volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value in,
                                    const char *name, double eps);
 VOLT_CALL volt_graph_activation(volt_graph *g, volt_value *out, volt_value in, double slope);
+/* "NAME.weight" holds `slopes` numbers: 1, or one per channel of `in`. */
+VOLT_CALL volt_graph_prelu(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                           int64_t slopes);
 VOLT_CALL volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_node_kind kind,
                           const int64_t kernel[3], const int64_t stride[3]);
 VOLT_CALL volt_graph_upsample(volt_graph *g, volt_value *out, volt_value in,

@@ -194,28 +194,106 @@ static volt_status refuse_unused(const import *m)
                      m->file, m->config->name, r->unused_count, r->unused[0], hint);
 }
 
-/* Strict where names are nnU-Net's; with a map, what is left over is listed. */
+static volt_unet_spec *network_of(import *m)
+{
+    return &m->plan->config[m->config - m->plan->config].net;
+}
+
+/* How many norms the network has; it is built with instance norms for the count. */
+static volt_status count_norms(int *out, const volt_unet_spec *net)
+{
+    volt_unet_spec spec = *net;
+    volt_graph *g = NULL;
+    volt_status st;
+
+    spec.monai.norm = VOLT_UNET_NORM_AFFINE;
+    VOLT_TRY(st, done, volt_unet_build(&g, &spec));
+    for (int i = 0; i < volt_graph_node_count(g); i++)
+        *out += volt_graph_node(g, i)->kind == VOLT_NODE_INSTANCE_NORM;
+done:
+    volt_graph_free(g);
+    return st;
+}
+
+/* Adds a rule for each bias of the network that the file does not have. */
+static volt_status zero_missing_biases(volt_name_map *map, const volt_weights *w,
+                                       const volt_unet_spec *net)
+{
+    volt_graph *g = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_unet_build(&g, net));
+    for (int i = 0; i < volt_graph_param_count(g); i++) {
+        const volt_param *p = volt_graph_param(g, i);
+        if (p->role == VOLT_PARAM_BIAS && volt_weights_find(w, p->name) < 0)
+            VOLT_TRY(st, done, volt_name_map_add(map, p->name, "=0"));
+    }
+done:
+    volt_graph_free(g);
+    return st;
+}
+
+/* Batch norms leave the network: it becomes MONAI's UNet with norm None and biases, which are
+ * zero where the file has none. *norms is how many are to be folded. */
+static volt_status drop_batch_norms(import *m, volt_name_map *map, int *norms)
+{
+    volt_unet_spec *net = network_of(m);
+    const char *act = strchr(net->monai.order, 'A'), *norm = strchr(net->monai.order, 'N');
+    volt_status st;
+
+    if (!norm || (act && act < norm))
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: batch normalisation behind the activation (adn_ordering %s) "
+                         "cannot be folded into a convolution",
+                         m->plans.file, net->monai.order);
+    VOLT_TRY(st, done, count_norms(norms, net));
+    net->monai.norm = VOLT_UNET_NORM_NONE;
+    net->bias = true;
+    VOLT_TRY(st, done, zero_missing_biases(map, m->weights, net));
+    volt_report(m->cb, VOLT_LOG_INFO,
+                "%s: %d batch norms are folded into the convolutions before them", m->file,
+                *norms);
+done:
+    return st;
+}
+
+/* The names in the file, where they are not those of the network. */
+static volt_status prepare_names(import *m, volt_name_map *map, int *norms)
+{
+    const volt_unet_spec *net = &m->config->net;
+    volt_status st = VOLT_OK;
+
+    if (m->options->map)
+        VOLT_TRY(st, done, volt_name_map_read(map, m->options->map));
+    else if (net->family == VOLT_FAMILY_NNUNET && volt_dynunet_is(m->weights)) {
+        volt_report(m->cb, VOLT_LOG_INFO, "%s: names of MONAI's DynUNet", m->file);
+        VOLT_TRY(st, done, volt_dynunet_map(map, net->stages));
+    }
+    if (net->monai.norm == VOLT_UNET_NORM_BATCH)
+        st = drop_batch_norms(m, map, norms);
+done:
+    return st;
+}
+
+/* Strict where names are the network's own; with a map, what is left over is listed. */
 static volt_status read_weights(import *m)
 {
     volt_name_map map = {0};
-    const bool dynunet = !m->options->map && volt_dynunet_is(m->weights);
-    const bool mapped = m->options->map || dynunet;
+    int norms = 0;
     volt_status st;
 
-    if (m->options->map)
-        VOLT_TRY(st, done, volt_name_map_read(&map, m->options->map));
-    if (dynunet) {
-        volt_report(m->cb, VOLT_LOG_INFO, "%s: names of MONAI's DynUNet", m->file);
-        VOLT_TRY(st, done, volt_dynunet_map(&map, m->config->net.stages));
-    }
+    VOLT_TRY(st, done, prepare_names(m, &map, &norms));
     VOLT_TRY(st, done, volt_unet_build(&m->graph, &m->config->net));
     VOLT_TRY(st, done,
              volt_alloc(&m->flat, (size_t)volt_graph_param_elements(m->graph) * sizeof *m->flat,
                         "the network's parameters"));
     VOLT_TRY(
         st, done,
-        volt_weights_fill(m->flat, &m->report, m->weights, m->graph, mapped ? &map : NULL));
-    if (m->report.unused_count && !mapped)
+        volt_weights_fill(m->flat, &m->report, m->weights, m->graph, map.count ? &map : NULL));
+    if (norms)
+        VOLT_TRY(st, done,
+                 volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, norms));
+    if (m->report.unused_count && (!map.count || norms))
         st = refuse_unused(m);
     for (size_t i = 0; st == VOLT_OK && i < m->report.unused_count; i++)
         volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is left over", m->file,

@@ -29,6 +29,9 @@ void volt_init_parameters(float *flat, const volt_graph *g, uint64_t seed)
             fill_normal(x, param, volt_rng_open(seed, 0, (uint32_t)i, VOLT_RNG_INIT));
         else
             fill(x, param->count,
-                 param->role == VOLT_PARAM_NORM_SCALE && !param->zero ? 1.0f : 0.0f);
+                 param->zero                            ? 0.0f
+                 : param->role == VOLT_PARAM_NORM_SCALE ? 1.0f
+                 : param->role == VOLT_PARAM_SLOPE      ? 0.25f
+                                                        : 0.0f);
     }
 }

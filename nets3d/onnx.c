@@ -187,6 +187,20 @@ static void add_conv(message *node, const volt_conv *c, int axes)
     add_ints(node, "pads", (const int64_t *const[]){c->pad_low, c->pad_high}, 2, axes);
 }
 
+/* Padding below zero at the high end is output padding. */
+static void add_tconv(message *node, const volt_conv *c, int axes)
+{
+    volt_conv own = *c;
+    int64_t extra[3];
+
+    for (int i = 0; i < 3; i++) {
+        extra[i] = c->pad_high[i] < 0 ? -c->pad_high[i] : 0;
+        own.pad_high[i] += extra[i];
+    }
+    add_conv(node, &own, axes);
+    add_ints(node, "output_padding", (const int64_t *const[]){extra}, 1, axes);
+}
+
 /* ONNX's name of the operator; attributes go into `node`. */
 static const char *operator_of(message *node, const volt_node *n, int axes)
 {
@@ -195,8 +209,7 @@ static const char *operator_of(message *node, const volt_node *n, int axes)
         add_conv(node, &n->conv, axes);
         return "Conv";
     case VOLT_NODE_TCONV:
-        add_ints(node, "kernel_shape", (const int64_t *const[]){n->conv.stride}, 1, axes);
-        add_ints(node, "strides", (const int64_t *const[]){n->conv.stride}, 1, axes);
+        add_tconv(node, &n->conv, axes);
         return "ConvTranspose";
     case VOLT_NODE_INSTANCE_NORM:
         add_float(node, "epsilon", n->eps);
@@ -230,6 +243,8 @@ static const char *operator_of(message *node, const volt_node *n, int axes)
     case VOLT_NODE_SOFTMAX:
         add_int(node, "axis", 1);
         return "Softmax";
+    case VOLT_NODE_PRELU:
+        return "PRelu";
     case VOLT_NODE_DROPOUT:
     case VOLT_NODE_INPUT:
         break;
@@ -292,6 +307,28 @@ static message tensor_start(const char *name, const int64_t *dims, int ndim, siz
     return t;
 }
 
+/* A vector of `count` times `value` as an initializer of its own. */
+static void put_constant(message *graph, const char *name, int64_t count, float value)
+{
+    message t = tensor_start(name, &count, 1, (size_t)count * sizeof value);
+
+    for (int64_t i = 0; i < count; i++)
+        put(&t, &value, sizeof value);
+    put_message(graph, GRAPH_INITIALIZER, &t);
+}
+
+/* A norm without scale and shift still needs them in ONNX: ones and zeros. */
+static void put_plain_norm(message *graph, message *node, const volt_node *n, int index)
+{
+    char name[32];
+
+    for (int k = 0; k < 2; k++) {
+        snprintf(name, sizeof name, k ? "zeros%d" : "ones%d", index);
+        put_constant(graph, name, n->out_channels, k ? 0.0f : 1.0f);
+        put_text(node, NODE_INPUT, name);
+    }
+}
+
 /* The scales of a Resize as an initializer of its own, named after the node. */
 static void put_scales(message *graph, const volt_node *n, const char *name, int axes)
 {
@@ -325,6 +362,8 @@ static void put_node(message *graph, writer *w, int index)
             w->used[p] = true;
         }
     }
+    if (n->kind == VOLT_NODE_INSTANCE_NORM && n->weight < 0)
+        put_plain_norm(graph, &node, n, index);
     if (strcmp(type, "Resize") == 0) {
         snprintf(name, sizeof name, "scales%d", index);
         put_scales(graph, n, name, w->options->axes);
@@ -378,18 +417,20 @@ static message graph_body(writer *w)
 /* A weight's start inside the graph: tag, length and all but the data. */
 static message weight_start(const writer *w, const volt_param *p)
 {
-    const bool flat = w->options->axes == 2 && p->ndim == 5;
     const size_t data = (size_t)p->count * sizeof(float);
-    const int64_t dims[5] = {p->dims[0], p->ndim > 1 ? p->dims[1] : 0,
-                             flat          ? p->dims[3]
-                             : p->ndim > 2 ? p->dims[2]
-                                           : 0,
-                             flat          ? p->dims[4]
-                             : p->ndim > 3 ? p->dims[3]
-                                           : 0,
-                             p->ndim > 4 ? p->dims[4] : 0};
-    message t = tensor_start(p->name, dims, flat ? 4 : p->ndim, data), start = {0};
+    int64_t dims[5] = {p->dims[0], 1, 1, 1, 1};
+    int ndim = p->ndim;
+    message t, start = {0};
 
+    for (int i = 1; i < p->ndim; i++)
+        dims[i] = p->dims[i];
+    if (p->ndim == 5 && w->options->axes == 2) {
+        memmove(dims + 2, dims + 3, 2 * sizeof *dims);
+        ndim = 4;
+    }
+    if (p->role == VOLT_PARAM_SLOPE) /* (c, 1, 1, 1): spread over voxels */
+        ndim = 1 + w->options->axes;
+    t = tensor_start(p->name, dims, ndim, data);
     put_length(&start, GRAPH_INITIALIZER, t.bytes + data);
     start.st = t.st == VOLT_OK ? start.st : t.st;
     put(&start, t.data, t.bytes);

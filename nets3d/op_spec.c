@@ -33,6 +33,8 @@ static const volt_op_signature signatures[] = {
     [VOLT_OP_SCALE_CHANNELS]    = {"scale_channels", 3, {I, V, O}, 0, 0, -1},
     [VOLT_OP_SOFTMAX_FWD]       = {"softmax_fwd", 2, {I, O}, 0, 0, -1},
     [VOLT_OP_SOFTMAX_BWD]       = {"softmax_bwd", 3, {I, I, O}, 0, 1, -1},
+    [VOLT_OP_PRELU_FWD]         = {"prelu_fwd", 3, {I, V, O}, 0, 0, -1},
+    [VOLT_OP_PRELU_BWD]         = {"prelu_bwd", 5, {I, V, I, O, R}, 0, 2, -1},
 };
 // clang-format on
 
@@ -136,15 +138,26 @@ static volt_status check_tconv(const volt_op_spec *spec, int src_i, int weights_
                                int dst_i)
 {
     const volt_tensor *src = &spec->tensor[src_i], *dst = &spec->tensor[dst_i];
-    const int64_t *s = spec->conv.stride;
+    const volt_conv *c = &spec->conv;
+    const int64_t *s = c->stride, *k = c->kernel;
     volt_status st;
 
+    for (int i = 0; i < 3; i++) {
+        if (k[i] < 1 || s[i] < 1 || c->pad_low[i] < 0 || c->pad_low[i] >= k[i] ||
+            c->pad_high[i] != k[i] - s[i] - c->pad_low[i])
+            return volt_fail(VOLT_EINVAL,
+                             "%s: kernel %lld, stride %lld and padding %lld and %lld along %c "
+                             "do not multiply extents by the stride",
+                             volt_op_signature_of(spec->kind)->name, (long long)k[i],
+                             (long long)s[i], (long long)c->pad_low[i],
+                             (long long)c->pad_high[i], "dhw"[i]);
+    }
     VOLT_TRY(
         st, done,
         want_extents(spec, dst_i,
                      (int64_t[]){src->n, dst->c, src->d * s[0], src->h * s[1], src->w * s[2]}));
     VOLT_TRY(st, done,
-             want_extents(spec, weights_i, (int64_t[]){src->c, dst->c, s[0], s[1], s[2]}));
+             want_extents(spec, weights_i, (int64_t[]){src->c, dst->c, k[0], k[1], k[2]}));
     if (bias_i >= 0)
         st = want_vector(spec, bias_i, 1, dst->c);
 done:
@@ -194,6 +207,22 @@ static volt_status check_upsample(const volt_op_spec *spec, int large, int small
 
     return want_extents(spec, large,
                         (int64_t[]){t->n, t->c, t->d * f[0], t->h * f[1], t->w * f[2]});
+}
+
+/* One slope for all channels, or one for each. */
+static volt_status check_prelu(const volt_op_spec *spec)
+{
+    const int64_t slopes = spec->tensor[1].c == 1 ? 1 : spec->tensor[0].c;
+    volt_status st;
+
+    VOLT_TRY(st, done, want_vector(spec, 1, 1, slopes));
+    VOLT_TRY(st, done, want_same(spec, 2, 0));
+    if (spec->kind == VOLT_OP_PRELU_FWD)
+        goto done;
+    VOLT_TRY(st, done, want_same(spec, 3, 0));
+    st = want_vector(spec, 4, 1, slopes);
+done:
+    return st;
 }
 
 static volt_status check_ranges(const volt_op_spec *spec, const volt_op_signature *sig)
@@ -266,6 +295,9 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
     case VOLT_OP_SCALE_CHANNELS:
         VOLT_TRY(st, done, want_vector(spec, 1, spec->tensor[0].n, spec->tensor[0].c));
         return want_same(spec, 2, 0);
+    case VOLT_OP_PRELU_FWD:
+    case VOLT_OP_PRELU_BWD:
+        return check_prelu(spec);
     case VOLT_OP_ACT_FWD:
     case VOLT_OP_COPY:
     case VOLT_OP_SOFTMAX_FWD:
@@ -295,6 +327,8 @@ static double operations_per_element(const volt_op_spec *spec)
     case VOLT_OP_SOFTMAX_FWD:
     case VOLT_OP_SOFTMAX_BWD:
         return 4;
+    case VOLT_OP_PRELU_BWD:
+        return 3;
     case VOLT_OP_COPY:
         return 0;
     case VOLT_OP_MAX_POOL_FWD:

@@ -287,6 +287,26 @@ done:
     return st;
 }
 
+/* Channels are the data set's; an architecture that names its own must agree. */
+static volt_status set_channels(const volt_plan *plan, volt_plan_config *c,
+                                const volt_plan_lineage *l)
+{
+    const int64_t in = c->net.in_channels, out = c->net.out_channels;
+    volt_json_at at;
+    volt_status st = VOLT_OK;
+
+    volt_plan_set_channels(plan, c);
+    if ((in && in != c->net.in_channels) || (out && out != c->net.out_channels)) {
+        VOLT_TRY(st, done, volt_plan_required(&at, l, "architecture"));
+        st = volt_json_fail(&at,
+                            "has %lld channels in and %lld out; the data set has %lld and %lld",
+                            (long long)in, (long long)out, (long long)c->net.in_channels,
+                            (long long)c->net.out_channels);
+    }
+done:
+    return st;
+}
+
 static volt_status read_config(volt_plan_config *c, const volt_plan *plan,
                                const volt_json_at *configs, const volt_json_at *config)
 {
@@ -319,7 +339,7 @@ static volt_status read_config(volt_plan_config *c, const volt_plan *plan,
     VOLT_TRY(st, done, volt_json_bool(&c->batch_dice, &at));
     VOLT_TRY(st, done, read_stage(&c->previous_stage, &l, "previous_stage"));
     VOLT_TRY(st, done, read_stage(&c->next_stage, &l, "next_stage"));
-    volt_plan_set_channels(plan, c);
+    st = set_channels(plan, c, &l);
 done:
     return st;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nets3d/plan_monai.h"
 #include "nets3d/plan_read.h"
 
 enum { MAX_FEATURES = 8192, MAX_KERNEL = 15, MAX_STRIDE = 16, MAX_CONVS = 16 };
@@ -157,22 +158,24 @@ done:
     return st;
 }
 
-/* The class without its module, which has moved between versions. */
-static volt_status read_class(volt_unet_encoder *out, const volt_json_at *at)
+/* nnU-Net's classes go without their module, which has moved between versions. */
+static volt_status read_class(volt_unet_spec *net, const volt_json_at *at)
 {
     const char *text, *dot;
     volt_status st = volt_json_text(&text, at, 1024);
 
-    if (st != VOLT_OK)
+    if (st != VOLT_OK || volt_plan_monai_class(net, text))
         return st;
     dot = strrchr(text, '.');
     dot = dot ? dot + 1 : text;
     if (strcmp(dot, "PlainConvUNet") == 0) {
-        *out = VOLT_ENCODER_PLAIN;
+        net->encoder = VOLT_ENCODER_PLAIN;
     } else if (strcmp(dot, "ResidualEncoderUNet") == 0) {
-        *out = VOLT_ENCODER_RESIDUAL;
+        net->encoder = VOLT_ENCODER_RESIDUAL;
     } else {
-        volt_json_fail(at, "is \"%s\"; this build has PlainConvUNet and ResidualEncoderUNet",
+        volt_json_fail(at,
+                       "is \"%s\"; this build has PlainConvUNet, ResidualEncoderUNet, "
+                       "monai.networks.nets.UNet and monai.networks.nets.DynUNet",
                        text);
         return VOLT_ENOTSUP;
     }
@@ -219,8 +222,10 @@ static volt_status read_architecture(volt_plan_config *c, const volt_json_at *ar
     volt_status st;
 
     VOLT_TRY(st, done, volt_json_member(&at, arch, "network_class_name"));
-    VOLT_TRY(st, done, read_class(&net->encoder, &at));
+    VOLT_TRY(st, done, read_class(net, &at));
     VOLT_TRY(st, done, volt_json_member(&kwargs, arch, "arch_kwargs"));
+    if (net->family != VOLT_FAMILY_NNUNET)
+        return volt_plan_read_monai(c, &kwargs);
     VOLT_TRY(st, done, volt_json_member(&at, &kwargs, "n_stages"));
     VOLT_TRY(st, done, volt_json_int(&stages, &at, 2, VOLT_UNET_MAX_STAGES));
     net->stages = (int)stages;
@@ -262,7 +267,9 @@ static volt_status read_old(volt_plan_config *c, const volt_plan_lineage *l)
         return volt_json_fail(&l->at[0],
                               "lacks \"architecture\" (and \"UNet_class_name\", which "
                               "old plans have instead)");
-    VOLT_TRY(st, done, read_class(&net->encoder, &at));
+    VOLT_TRY(st, done, read_class(net, &at));
+    if (net->family != VOLT_FAMILY_NNUNET)
+        return volt_json_fail(&at, "is a class that only \"architecture\" can describe");
     VOLT_TRY(st, done, volt_plan_required(&at, l, "UNet_base_num_features"));
     VOLT_TRY(st, done, volt_json_int(&base, &at, 1, MAX_FEATURES));
     VOLT_TRY(st, done, volt_plan_required(&at, l, "unet_max_num_features"));

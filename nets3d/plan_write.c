@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "nets3d/plan_internal.h"
+#include "nets3d/plan_monai.h"
 
 const char *volt_norm_class(volt_normalization scheme)
 {
@@ -115,6 +116,12 @@ static json_t *architecture_of(bool *ok, const volt_plan_config *c)
     static const char *const imported[] = {"conv_op", "norm_op", "dropout_op", "nonlin"};
     json_t *o = json_object(), *names = json_array();
 
+    if (c->net.family != VOLT_FAMILY_NNUNET) {
+        set(ok, o, "network_class_name", json_string(volt_plan_monai_name(&c->net)));
+        set(ok, o, "arch_kwargs", volt_plan_monai_kwargs(c));
+        set(ok, o, "_kw_requires_import", names);
+        return o;
+    }
     for (int i = 0; i < 4; i++)
         append(ok, names, json_string(imported[i]));
     set(ok, o, "network_class_name",

@@ -272,6 +272,31 @@ done:
     return st;
 }
 
+static volt_status backward_prelu(volt_program *p, int unit)
+{
+    const volt_unit *u = &p->units[unit];
+    volt_gradient g;
+    volt_place diff_src;
+    volt_operand o[5];
+    volt_status st;
+
+    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
+    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
+    o[0] = volt_operand_place(&p->values[u->in[0]].place);
+    o[1] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
+    o[2] = volt_operand_place(&g.place);
+    o[3] = volt_operand_place(&diff_src);
+    o[4] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
+    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_PRELU_BWD, unit, o));
+    release(p, &g);
+    if (p->values[u->in[0]].needs_gradient)
+        st = send_own(p, u->in[0], &diff_src);
+done:
+    return st;
+}
+
 /* Pooling and upsampling: into new memory; max pooling also reads its input. */
 static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
 {
@@ -401,6 +426,8 @@ static volt_status backward_unit(volt_program *p, int unit)
         return backward_resize(p, unit, VOLT_OP_UPSAMPLE_BWD);
     case VOLT_NODE_DROPOUT:
         return backward_dropout(p, unit);
+    case VOLT_NODE_PRELU:
+        return backward_prelu(p, unit);
     case VOLT_NODE_ADD:
         return backward_add(p, unit);
     case VOLT_NODE_CONCAT:

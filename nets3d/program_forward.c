@@ -34,6 +34,7 @@ static volt_value replaceable_input(const volt_unit *u, int i)
     case VOLT_NODE_ACTIVATION:
     case VOLT_NODE_DROPOUT:
     case VOLT_NODE_SOFTMAX:
+    case VOLT_NODE_PRELU:
         return i == 0 ? u->in[0] : -1;
     case VOLT_NODE_ADD:
         return u->in[0] != u->in[1] ? u->in[i] : -1;
@@ -304,6 +305,22 @@ done:
     return st;
 }
 
+static volt_status produce_prelu(volt_program *p, int unit, const volt_place *target)
+{
+    const volt_unit *u = &p->units[unit];
+    volt_operand o[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    o[0] = volt_operand_place(&p->values[u->in[0]].place);
+    VOLT_TRY(st, done, choose_place(p, unit, target));
+    o[1] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
+    o[2] = volt_operand_place(&p->values[u->out].place);
+    st = volt_program_add_operator(p, VOLT_OP_PRELU_FWD, unit, o);
+done:
+    return st;
+}
+
 /* All operators that read their inputs and write one output, in this order. */
 static volt_status produce_simple(volt_program *p, int unit, volt_op_kind kind,
                                   const volt_place *target)
@@ -341,6 +358,8 @@ static volt_status produce(volt_program *p, int unit, const volt_place *target)
         return produce_concat(p, unit, target);
     case VOLT_NODE_DROPOUT:
         return produce_dropout(p, unit, target);
+    case VOLT_NODE_PRELU:
+        return produce_prelu(p, unit, target);
     case VOLT_NODE_ACTIVATION:
         return produce_simple(p, unit, VOLT_OP_ACT_FWD, target);
     case VOLT_NODE_MAX_POOL:

@@ -33,6 +33,8 @@ const char *volt_node_kind_name(volt_node_kind kind)
         return "dropout";
     case VOLT_NODE_SOFTMAX:
         return "softmax";
+    case VOLT_NODE_PRELU:
+        return "PReLU";
     }
     return "unknown node";
 }
@@ -272,7 +274,9 @@ volt_status volt_program_shapes(volt_program *p)
     }
     for (int i = 0; i < p->unit_count; i++) {
         volt_unit *u = &p->units[i];
-        u->bias_cancels = u->node->kind == VOLT_NODE_CONV && feeds_norm_only(p, u->out);
+        u->bias_cancels =
+            (u->node->kind == VOLT_NODE_CONV || u->node->kind == VOLT_NODE_TCONV) &&
+            feeds_norm_only(p, u->out);
     }
     assign_concats(p);
 done:

@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "nets3d/monai.h"
+
 #define NORM_EPS 1e-5
 
 typedef struct preset {
@@ -58,10 +60,11 @@ static volt_status check_stage(const volt_unet_spec *spec, int s)
     if (spec->features[s] < 1)
         return volt_fail(VOLT_EINVAL, "features[%d] is %lld, expected 1 or more", s,
                          (long long)spec->features[s]);
-    if (spec->convs_encoder[s] < 1)
+    if (spec->family == VOLT_FAMILY_NNUNET && spec->convs_encoder[s] < 1)
         return volt_fail(VOLT_EINVAL, "convs_encoder[%d] is %d, expected 1 or more", s,
                          spec->convs_encoder[s]);
-    if (s < spec->stages - 1 && spec->convs_decoder[s] < 1)
+    if (spec->family == VOLT_FAMILY_NNUNET && s < spec->stages - 1 &&
+        spec->convs_decoder[s] < 1)
         return volt_fail(VOLT_EINVAL, "convs_decoder[%d] is %d, expected 1 or more", s,
                          spec->convs_decoder[s]);
     for (int axis = 0; axis < 3; axis++) {
@@ -204,14 +207,16 @@ static volt_status add_decoder_step(volt_graph *g, volt_value *v, volt_value *he
 {
     static const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
     const int s = spec->stages - 2 - i;
+    volt_conv block = {.pad_low = {0}}; /* kernel = stride */
     char name[96];
     volt_value up;
     volt_status st;
 
+    memcpy(block.kernel, spec->stride[s + 1], sizeof block.kernel);
+    memcpy(block.stride, spec->stride[s + 1], sizeof block.stride);
     snprintf(name, sizeof name, "decoder.transpconvs.%d", i);
-    VOLT_TRY(
-        st, done,
-        volt_graph_tconv(g, &up, *v, name, spec->features[s], spec->stride[s + 1], spec->bias));
+    VOLT_TRY(st, done,
+             volt_graph_tconv(g, &up, *v, name, spec->features[s], &block, spec->bias));
     VOLT_TRY(st, done, volt_graph_concat(g, v, (volt_value[]){up, skip}, 2));
     for (int j = 0; j < spec->convs_decoder[s]; j++) {
         snprintf(name, sizeof name, "decoder.stages.%d.convs.%d", i, j);
@@ -232,6 +237,8 @@ volt_status volt_unet_build(volt_graph **out, const volt_unet_spec *spec)
     volt_status st;
 
     VOLT_TRY(st, done, check_spec(spec));
+    if (spec->family != VOLT_FAMILY_NNUNET)
+        return volt_monai_build(out, spec);
     VOLT_TRY(st, done, volt_graph_create(&g));
     VOLT_TRY(st, done, add_encoder(g, skip, spec));
     v = skip[spec->stages - 1];

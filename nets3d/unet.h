@@ -1,5 +1,5 @@
-/* unet.h - nnU-Net's U-Nets from the lists of a plan (dynamic_network_architectures'
- * PlainConvUNet and ResidualEncoderUNet).
+/* unet.h - U-Nets from the lists of a plan: nnU-Net's (dynamic_network_architectures'
+ * PlainConvUNet and ResidualEncoderUNet, below) and MONAI's (nets3d/monai.h).
  *
  * Block     conv with bias, instance norm (eps 1e-5, affine), leaky ReLU 0.01.
  * Plain     encoder stages of blocks, the first of a stage strided.
@@ -22,18 +22,45 @@ typedef enum volt_unet_encoder {
     VOLT_ENCODER_RESIDUAL
 } volt_unet_encoder;
 
+typedef enum volt_unet_family {
+    VOLT_FAMILY_NNUNET = 0,
+    VOLT_FAMILY_MONAI_UNET,
+    VOLT_FAMILY_DYNUNET
+} volt_unet_family;
+
+typedef enum volt_unet_norm {
+    VOLT_UNET_NORM_AFFINE = 0, /* instance norm with scale and shift, nnU-Net's */
+    VOLT_UNET_NORM_PLAIN,      /* instance norm without */
+    VOLT_UNET_NORM_BATCH,      /* of a model to import, see volt_weights_fold_norms */
+    VOLT_UNET_NORM_NONE
+} volt_unet_norm;
+
+/* What only MONAI's networks have. Plain value. */
+typedef struct volt_monai_options {
+    volt_unet_norm norm;
+    int64_t slopes;       /* of each PReLU: 1, or one per channel; 0: `slope` of the spec */
+    int res_units;        /* UNet: convolutions of its residual units; 0: no such units */
+    int64_t up_kernel[3]; /* UNet: of transposed convolutions; odd */
+    char order[4];        /* UNet: adn_ordering, letters of "NDA" */
+    bool res_block;       /* DynUNet */
+    bool up_bias;         /* DynUNet: trans_bias */
+    int heads;            /* DynUNet: below the finest, for deep supervision */
+} volt_monai_options;
+
 /* Plain value. Axes d, h, w; 2-D networks have kernel and stride 1 along d. */
 typedef struct volt_unet_spec {
+    volt_unet_family family;
+    volt_monai_options monai; /* of the other two families */
     volt_unet_encoder encoder;
     int stages;                              /* 2..VOLT_UNET_MAX_STAGES */
     int64_t in_channels, out_channels;       /* out: the heads, see volt_plan */
     int64_t features[VOLT_UNET_MAX_STAGES];  /* per stage, finest first */
     int64_t kernel[VOLT_UNET_MAX_STAGES][3]; /* odd */
     int64_t stride[VOLT_UNET_MAX_STAGES][3]; /* stride[0] is usually 1 */
-    int convs_encoder[VOLT_UNET_MAX_STAGES]; /* blocks (plain or BasicBlockD) per encoder
-                                              * stage, >= 1 */
-    int convs_decoder[VOLT_UNET_MAX_STAGES]; /* per decoder stage, finest FIRST; stages-1 used
-                                              */
+    int convs_encoder[VOLT_UNET_MAX_STAGES]; /* nnU-Net's: blocks (plain or BasicBlockD) per
+                                              * encoder stage, >= 1 */
+    int convs_decoder[VOLT_UNET_MAX_STAGES]; /* nnU-Net's: per decoder stage, finest FIRST;
+                                              * stages-1 used */
     double slope;                            /* leaky ReLU, 0.01 in nnU-Net */
     double dropout;                          /* 0 = none */
     bool deep_supervision; /* outputs: stages-1 levels, finest first; else only the finest */

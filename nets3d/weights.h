@@ -71,5 +71,14 @@ VOLT_API void volt_name_map_clear(volt_name_map *map);
 VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt_weights *w,
                             const volt_graph *graph, const volt_name_map *map);
 
+/* Batch normalisation of a trained model, folded into the convolution before it: `flat` holds
+ * the parameters of `graph`, which has no norm there, filled from `w`. For every parameter
+ * "P.conv.weight" with tensors "P.adn.N.running_mean" and "..var" in `w`, weight and bias
+ * ("P.conv.bias", which the graph must have) take scale, shift and statistics (eps 1e-5) in;
+ * they leave the report's unused tensors. VOLT_EFORMAT: fewer than `norms` of them, or a wrong
+ * number of elements. */
+VOLT_CALL volt_weights_fold_norms(float *flat, volt_weights_report *report,
+                                  const volt_weights *w, const volt_graph *graph, int norms);
+
 VOLT_END_DECLS
 #endif

@@ -53,7 +53,8 @@ struct volt_op {
     cpu_view view[VOLT_OP_MAX_TENSORS];
     volt_op_info info;
     cpu_run run;    /* an own kernel, or */
-    cpu_conv *conv; /* oneDNN */
+    cpu_conv *conv; /* oneDNN, or */
+    volt_op *inner; /* the convolution that a transposed one is, see tconv_any.h */
     void (*pack)(const volt_op *op, void *packed, const float *weights);
     int64_t slices; /* parts a weight gradient is summed in; fixed by the shape alone */
 };

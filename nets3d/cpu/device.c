@@ -9,6 +9,7 @@
 #include "nets3d/cpu/ends.h"
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/tconv.h"
+#include "nets3d/cpu/tconv_any.h"
 #include "nets3d/cpu/walk.h"
 #include "nets3d/op_spec.h"
 
@@ -133,6 +134,8 @@ static const own_kernel own_kernels[] = {
     {OWN(VOLT_OP_COPY, copy), {0}, NULL, false},
     {OWN(VOLT_OP_SOFTMAX_FWD, softmax_fwd), {0}, NULL, false},
     {OWN(VOLT_OP_SOFTMAX_BWD, softmax_bwd), {0}, NULL, false},
+    {OWN(VOLT_OP_PRELU_FWD, prelu_fwd), {2}, NULL, false},
+    {OWN(VOLT_OP_PRELU_BWD, prelu_bwd), {2, 3}, cpu_prelu_scratch, false},
 };
 
 static bool may_be_plain(volt_op_kind kind)
@@ -175,6 +178,22 @@ size_t cpu_norm_scratch(const volt_op *op)
     return (size_t)((cpu_tasks(v) + v->n * v->blocks) * 2 * op->ctx->block) * sizeof(double);
 }
 
+/* One sum in double per lane and chunk of a view. */
+static size_t sums_bytes(const volt_op *op, const cpu_view *v)
+{
+    return (size_t)(cpu_tasks(v) * op->ctx->block) * sizeof(double);
+}
+
+size_t cpu_prelu_scratch(const volt_op *op)
+{
+    return sums_bytes(op, &op->view[0]);
+}
+
+size_t cpu_bias_scratch(const volt_op *op)
+{
+    return sums_bytes(op, &op->view[3]);
+}
+
 static volt_status create_by_kind(volt_op *op)
 {
     switch (op->spec.kind) {
@@ -185,7 +204,8 @@ static volt_status create_by_kind(volt_op *op)
     case VOLT_OP_TCONV_FWD:
     case VOLT_OP_TCONV_BWD_DATA:
     case VOLT_OP_TCONV_BWD_WEIGHTS:
-        return cpu_tconv_create(op);
+        return cpu_tconv_is_block(&op->spec.conv) ? cpu_tconv_create(op)
+                                                  : cpu_tconv_any_create(op);
     default:
         break;
     }
@@ -200,6 +220,7 @@ static void op_free(volt_op *op)
     if (!op)
         return;
     cpu_conv_free(op->conv);
+    op_free(op->inner);
     volt_free(op);
 }
 
@@ -245,6 +266,8 @@ static void op_info(const volt_op *op, volt_op_info *info)
 
 static volt_status op_pack(volt_op *op, void *packed, const float *weights)
 {
+    if (op->inner)
+        return op_pack(op->inner, packed, weights);
     if (op->pack) {
         op->pack(op, packed, weights);
         return VOLT_OK;
@@ -254,6 +277,8 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
 
 static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
 {
+    if (op->inner)
+        return cpu_tconv_any_run(op, operands, scratch);
     if (!op->run)
         return cpu_conv_run(op, operands, scratch);
     op->run(op, operands, scratch);

@@ -22,6 +22,10 @@
     X(upsample_bwd)                                                                            \
     X(softmax_fwd)                                                                             \
     X(softmax_bwd)                                                                             \
+    X(prelu_fwd)                                                                               \
+    X(prelu_bwd)                                                                               \
+    X(bias_add)                                                                                \
+    X(bias_sum)                                                                                \
     X(head_fwd)                                                                                \
     X(head_bwd_data)                                                                           \
     X(head_bwd_weights)                                                                        \
@@ -43,6 +47,9 @@ struct cpu_kernels {
 
 /* Scratch of own kernels, in bytes; `block` as in cpu_context. */
 size_t cpu_norm_scratch(const volt_op *op);
+size_t cpu_prelu_scratch(const volt_op *op);
+/* bias_sum's over operand 3. */
+size_t cpu_bias_scratch(const volt_op *op);
 size_t cpu_loss_scratch(const volt_loss_call *call);
 /* VOLT_EINVAL names the first label out of range. */
 volt_status cpu_loss_check(const volt_loss_call *call);

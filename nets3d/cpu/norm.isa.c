@@ -11,16 +11,6 @@ typedef struct pair {
     double a[VB], b[VB];
 } pair;
 
-/* A value per channel as a vector of block `cb`; lanes past `c` are 0. */
-VINLINE vf channel_vector(const float *x, int64_t cb, int64_t c)
-{
-    float lane[VB] = {0};
-
-    for (int i = 0; i < VB && cb * VB + i < c; i++)
-        lane[i] = x[cb * VB + i];
-    return v_load(lane);
-}
-
 /* sum x and sum x^2 of a run, from its mean and its centred squares. */
 VINLINE void stats_of_run(const void *src, int64_t at, int64_t count, int bf16, vd *sum,
                           vd *squares)
@@ -122,13 +112,13 @@ typedef struct affine {
 
 VINLINE affine affine_of(const volt_op *op, void *const *p, const cpu_view *v, cpu_task t)
 {
-    const vf one = channel_vector((const float *)p[2] + t.n * v->c, t.cb, v->c);
+    const vf one = v_channels((const float *)p[2] + t.n * v->c, t.cb, v->c);
     affine f;
 
-    f.mean = channel_vector((const float *)p[1] + t.n * v->c, t.cb, v->c);
+    f.mean = v_channels((const float *)p[1] + t.n * v->c, t.cb, v->c);
     f.rstd = one;
-    f.a = p[3] ? one * channel_vector(p[3], t.cb, v->c) : one;
-    f.shift = p[4] ? channel_vector(p[4], t.cb, v->c) : v_zero();
+    f.a = p[3] ? one * v_channels(p[3], t.cb, v->c) : one;
+    f.shift = p[4] ? v_channels(p[4], t.cb, v->c) : v_zero();
     f.slope = v_set((float)op->spec.slope);
     return f;
 }

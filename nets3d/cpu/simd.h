@@ -133,6 +133,16 @@ VINLINE vf v_leaky_back(vf g, vf x, vf slope)
 #endif
 }
 
+/* A value per channel as a vector of block `cb`; lanes past `c` are 0. */
+VINLINE vf v_channels(const float *x, int64_t cb, int64_t c)
+{
+    float lane[VB] = {0};
+
+    for (int i = 0; i < VB && cb * VB + i < c; i++)
+        lane[i] = x[cb * VB + i];
+    return v_load(lane);
+}
+
 VINLINE vd v_double(vf x)
 {
     return __builtin_convertvector(x, vd);

@@ -76,17 +76,12 @@ static void pack(const volt_op *op, void *packed, const float *weights)
     }
 }
 
-static bool fits(const volt_op *op, const cpu_tconv *t)
+bool cpu_tconv_is_block(const volt_conv *c)
 {
-    const volt_conv *c = &op->spec.conv;
-
     for (int k = 0; k < 3; k++)
-        if (c->kernel[k] != c->stride[k] || c->stride[k] != t->stride[k] || c->pad_low[k] ||
-            c->pad_high[k])
+        if (c->kernel[k] != c->stride[k] || c->pad_low[k])
             return false;
-    return !t->in.plain && !t->out.plain && t->in.bf16 == t->out.bf16 &&
-           t->out.d == t->in.d * t->stride[0] && t->out.h == t->in.h * t->stride[1] &&
-           t->out.w == t->in.w * t->stride[2];
+    return true;
 }
 
 /* Parts of the voxels whose weight gradients are summed apart: more of them where the weights
@@ -107,9 +102,9 @@ volt_status cpu_tconv_create(volt_op *op)
     const int64_t block = op->ctx->block;
     const int64_t weights = t.taps * t.ic_blocks * t.oc_blocks * block * block;
 
-    if (!fits(op, &t))
+    if (t.in.plain || t.out.plain || t.in.bf16 != t.out.bf16)
         return volt_fail(VOLT_ENOTSUP, "cpu device: transposed convolution only in native "
-                                       "layout and with kernel = stride");
+                                       "layout");
     if (op->spec.kind == VOLT_OP_TCONV_BWD_WEIGHTS) {
         op->run = k->tconv_bwd_weights;
         op->info.kernel = "own tconv_bwd_weights";

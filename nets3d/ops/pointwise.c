@@ -61,6 +61,28 @@ static double scale(const volt_op_spec *spec, void *const *operands, const int64
     return get(spec, operands, 0, i) * factor[i[0] * spec->tensor[0].c + i[1]];
 }
 
+/* The slope of channel c: one of (c), or the only one. */
+static double slope_of(const volt_op_spec *spec, void *const *operands, int64_t c)
+{
+    const float *slope = operands[1];
+
+    return slope[spec->tensor[1].c == 1 ? 0 : c];
+}
+
+static double prelu_fwd(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    const double x = get(spec, operands, 0, i);
+
+    return x > 0 ? x : slope_of(spec, operands, i[1]) * x;
+}
+
+static double prelu_bwd(const volt_op_spec *spec, void *const *operands, const int64_t i[5])
+{
+    const double g = get(spec, operands, 2, i);
+
+    return get(spec, operands, 0, i) > 0 ? g : slope_of(spec, operands, i[1]) * g;
+}
+
 /* src (n,c,d,h,w) -> dst: max(x, slope * x) */
 void volt_reference_act_fwd(const volt_op_spec *spec, void *const *operands)
 {
@@ -71,6 +93,43 @@ void volt_reference_act_fwd(const volt_op_spec *spec, void *const *operands)
 void volt_reference_act_bwd(const volt_op_spec *spec, void *const *operands)
 {
     for_each_voxel(spec, operands, 2, act_bwd);
+}
+
+/* src (n,c,d,h,w), slope (c) or (1) -> dst */
+void volt_reference_prelu_fwd(const volt_op_spec *spec, void *const *operands)
+{
+    for_each_voxel(spec, operands, 2, prelu_fwd);
+}
+
+/* Sum over n and the voxels of channel c of g * x where x is not above 0. */
+static double slope_gradient(const volt_op_spec *spec, void *const *operands, int64_t c)
+{
+    const volt_tensor *t = &spec->tensor[0];
+    double sum = 0;
+
+    for (int64_t n = 0; n < t->n; n++)
+        for (int64_t d = 0; d < t->d; d++)
+            for (int64_t h = 0; h < t->h; h++)
+                for (int64_t w = 0; w < t->w; w++) {
+                    const int64_t i[5] = {n, c, d, h, w};
+                    const double x = get(spec, operands, 0, i);
+                    sum += x > 0 ? 0 : x * get(spec, operands, 2, i);
+                }
+    return sum;
+}
+
+/* src, slope, diff_dst -> diff_src, diff_slope */
+void volt_reference_prelu_bwd(const volt_op_spec *spec, void *const *operands)
+{
+    const int64_t slopes = spec->tensor[4].c, channels = spec->tensor[0].c;
+    float *diff_slope = operands[4];
+    double sum = 0;
+
+    for (int64_t c = 0; c < channels; c++) {
+        sum = (slopes == 1 ? sum : 0) + slope_gradient(spec, operands, c);
+        diff_slope[slopes == 1 ? 0 : c] = (float)sum;
+    }
+    for_each_voxel(spec, operands, 3, prelu_bwd); /* may overwrite diff_dst */
 }
 
 /* a, b -> a + b */

@@ -33,6 +33,8 @@ static const volt_reference_run runs[] = {
     [VOLT_OP_SCALE_CHANNELS] = volt_reference_scale_channels,
     [VOLT_OP_SOFTMAX_FWD] = volt_reference_softmax_fwd,
     [VOLT_OP_SOFTMAX_BWD] = volt_reference_softmax_bwd,
+    [VOLT_OP_PRELU_FWD] = volt_reference_prelu_fwd,
+    [VOLT_OP_PRELU_BWD] = volt_reference_prelu_bwd,
 };
 
 static int64_t channel_block(const volt_device *dev, volt_dtype dtype)

@@ -34,7 +34,9 @@ void volt_reference_add(const volt_op_spec *spec, void *const *operands);
 void volt_reference_copy(const volt_op_spec *spec, void *const *operands);
 void volt_reference_scale_channels(const volt_op_spec *spec, void *const *operands);
 void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_prelu_fwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_softmax_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_prelu_bwd(const volt_op_spec *spec, void *const *operands);
 
 size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call *call);
 volt_status volt_reference_loss(const volt_device *dev, const volt_loss_call *call);

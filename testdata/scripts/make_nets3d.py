@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Small networks as PyTorch runs them: testdata/nets3d/*.safetensors.
 
-usage: make_nets3d.py OUT     (needs torch, safetensors, dynamic-network-architectures)
+usage: make_nets3d.py OUT     (needs torch, safetensors, dynamic-network-architectures, monai)
 
 Each file holds, in plain (n, c, d, h, w) order with d = 1 for 2-D networks:
   input, labels (int16), w.NAME initial parameters, logits.I outputs, level.I losses, weights of
@@ -14,6 +14,7 @@ import sys
 import torch
 from dynamic_network_architectures.architectures.unet import (PlainConvUNet,
                                                               ResidualEncoderUNet)
+from monai.networks.nets import DynUNet, UNet
 from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional as F
@@ -52,8 +53,10 @@ def record(name, net, x, classes, steps, weights, out):
         for key, p in net.named_parameters():
             if key.endswith("norm.bias") or (key.endswith("bias") and p.abs().max() == 0):
                 p.normal_(0, 0.1)
-            if key.endswith("norm.weight"):
+            if key.endswith(("norm.weight", "adn.N.weight")):
                 p.normal_(1, 0.2)
+            if key.endswith("adn.A.weight"):
+                p.uniform_(-0.3, 0.6)
     x = x.float()
     net = net.float().double()
     outputs = net(x.double())
@@ -156,6 +159,25 @@ def main():
     net = residual([4, 6, 6], [[1, 3, 3], [3, 3, 3], [3, 3, 3]],
                    [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [1, 2, 2], [1, 1], 2, 3)
     record("residual", net, torch.randn(2, 2, 8, 12, 8), 3, 3, [2 / 3, 1 / 3], out)
+    monai(out)
+
+
+def monai(out):
+    torch.manual_seed(11)
+    # residual units, PReLU, norms without parameters: MONAI's defaults
+    net = UNet(3, 2, 3, (4, 6, 8), (2, 2), num_res_units=2)
+    record("monai3d", net, torch.randn(2, 2, 8, 12, 8), 3, 3, [1.0], out)
+    # single convolutions, a slope per channel, wide kernels, strides that differ by axis
+    net = UNet(2, 1, 2, (5, 5, 5), ((2, 1), (2, 4)), kernel_size=(5, 3), up_kernel_size=(3, 5),
+               act=("PRELU", {"num_parameters": 5}), norm=("INSTANCE", {"affine": True}),
+               bias=False, adn_ordering="AN")
+    record("monai2d", net, torch.randn(2, 1, 16, 12), 2, 0, [1.0], out)
+    # residual blocks; each decoder block has the kernel of the level below
+    kernels = [[1, 3, 3], [3, 3, 3], [3, 3, 1]]
+    strides = [[1, 1, 1], [1, 2, 2], [2, 2, 1]]
+    net = DynUNet(3, 2, 3, kernels, strides, strides[1:], filters=[4, 6, 6], res_block=True,
+                  trans_bias=True)
+    record("dynunet", net, torch.randn(2, 2, 4, 12, 10), 3, 0, [1.0], out)
 
 
 def updates(out):

@@ -150,6 +150,15 @@ static void transposed_convolutions(volt_dtype dtype)
         {2, 17, 16, 4, 3, 2, {{1, 2, 2}, {1, 2, 2}, CUBE(0), CUBE(0)}},
         {1, 16, 16, 1, 5, 4, {{1, 2, 2}, {1, 2, 2}, CUBE(0), CUBE(0)}},
         {1, 4, 32, 2, 2, 2, {{2, 1, 3}, {2, 1, 3}, CUBE(0), CUBE(0)}},
+        /* kernels wider or narrower than the stride, as MONAI's UNet has */
+        {2, 32, 16, 3, 4, 5, {CUBE(3), CUBE(2), CUBE(1), CUBE(0)}},
+        {1, 20, 3, 4, 3, 6, {CUBE(3), CUBE(2), CUBE(1), CUBE(0)}},
+        {1, 16, 32, 1, 6, 5, {{1, 3, 3}, {1, 2, 2}, {0, 1, 1}, CUBE(0)}},
+        {1, 17, 18, 4, 4, 4, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+        {2, 16, 5, 2, 3, 4, {CUBE(5), CUBE(2), CUBE(2), CUBE(1)}},
+        {1, 8, 16, 3, 2, 3, {{3, 1, 3}, {4, 2, 3}, {1, 0, 1}, {-2, -1, -1}}},
+        {1, 48, 32, 1, 1, 1, {CUBE(3), CUBE(2), CUBE(1), CUBE(0)}},
+        {1, 1, 2, 1, 2, 9, {CUBE(3), CUBE(2), CUBE(1), CUBE(0)}},
     };
 
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
@@ -221,6 +230,30 @@ static void pointwise_operators(volt_dtype dtype)
             suite_case(spec);
             spec.kind = VOLT_OP_SCALE_CHANNELS;
             spec.tensor[1] = dense(x.n, x.c, NULL);
+            suite_case(spec);
+        }
+    }
+}
+
+/* One slope and one per channel, in place and into a range. */
+static void prelus(volt_dtype dtype)
+{
+    for (size_t i = 0; i < COUNT_OF(plain_cases); i++) {
+        const int64_t *e = plain_cases[i];
+        const volt_tensor x = activation(e[0], e[1], e + 2, dtype), r = ranged(x);
+
+        for (int per_channel = 0; per_channel < 2; per_channel++) {
+            const volt_tensor slope = dense(1, per_channel ? x.c : 1, NULL);
+            volt_op_spec spec = {.kind = VOLT_OP_PRELU_FWD, .tensor = {x, slope, x}};
+
+            suite_case(spec);
+            spec.tensor[2] = r;
+            suite_case(spec);
+            spec.kind = VOLT_OP_PRELU_BWD;
+            spec.tensor[3] = x;
+            spec.tensor[4] = slope;
+            suite_case(spec);
+            spec.tensor[2] = spec.tensor[3] = r;
             suite_case(spec);
         }
     }
@@ -330,6 +363,7 @@ FAMILY(convolutions)
 FAMILY(transposed_convolutions)
 FAMILY(norms)
 FAMILY(pointwise_operators)
+FAMILY(prelus)
 FAMILY(copies)
 FAMILY(pools)
 FAMILY(upsamplings)

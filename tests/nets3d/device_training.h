@@ -271,6 +271,8 @@ static int suite_main(const suite_options *options)
         cmocka_unit_test(norms_bf16),
         cmocka_unit_test(pointwise_operators_fp32),
         cmocka_unit_test(pointwise_operators_bf16),
+        cmocka_unit_test(prelus_fp32),
+        cmocka_unit_test(prelus_bf16),
         cmocka_unit_test(copies_fp32),
         cmocka_unit_test(copies_bf16),
         cmocka_unit_test(pools_fp32),

@@ -90,13 +90,63 @@ static inline volt_graph *build_unet2d(void)
     return built(&spec);
 }
 
+static inline volt_graph *build_monai3d(void)
+{
+    const volt_unet_spec spec = {.family = VOLT_FAMILY_MONAI_UNET,
+                                 .monai = {.norm = VOLT_UNET_NORM_PLAIN,
+                                           .slopes = 1,
+                                           .res_units = 2,
+                                           .up_kernel = {3, 3, 3},
+                                           .order = "NDA"},
+                                 .stages = 3,
+                                 .in_channels = 2,
+                                 .out_channels = 3,
+                                 .features = {4, 6, 8},
+                                 .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                 .stride = {{2, 2, 2}, {2, 2, 2}, {1, 1, 1}},
+                                 .bias = true};
+    return built(&spec);
+}
+
+static inline volt_graph *build_monai2d(void)
+{
+    const volt_unet_spec spec = {.family = VOLT_FAMILY_MONAI_UNET,
+                                 .monai = {.norm = VOLT_UNET_NORM_AFFINE,
+                                           .slopes = 5,
+                                           .up_kernel = {1, 3, 5},
+                                           .order = "AN"},
+                                 .stages = 3,
+                                 .in_channels = 1,
+                                 .out_channels = 2,
+                                 .features = {5, 5, 5},
+                                 .kernel = {{1, 5, 3}, {1, 5, 3}, {1, 5, 3}},
+                                 .stride = {{1, 2, 1}, {1, 2, 4}, {1, 1, 1}}};
+    return built(&spec);
+}
+
+static inline volt_graph *build_dynunet(void)
+{
+    const volt_unet_spec spec = {
+        .family = VOLT_FAMILY_DYNUNET,
+        .monai = {.norm = VOLT_UNET_NORM_AFFINE, .res_block = true, .up_bias = true},
+        .stages = 3,
+        .in_channels = 2,
+        .out_channels = 3,
+        .features = {4, 6, 6},
+        .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 1}},
+        .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 1}},
+        .slope = 0.01};
+    return built(&spec);
+}
+
 /* The Zoo of make_nets3d.py: every node kind but dropout. */
 static inline volt_graph *build_zoo(void)
 {
     static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
     static const volt_conv flat = {{1, 3, 3}, {1, 1, 1}, {0, 1, 1}, {0, 1, 1}};
     static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
-    static const int64_t two[3] = {2, 2, 2}, plane[3] = {1, 2, 2}, depth[3] = {2, 1, 1};
+    static const volt_conv plane = {.kernel = {1, 2, 2}, .stride = {1, 2, 2}};
+    static const int64_t two[3] = {2, 2, 2}, depth[3] = {2, 1, 1};
     volt_value x, a, r, s, c, t, u, v, low;
     volt_graph *g = NULL;
 
@@ -116,7 +166,7 @@ static inline volt_graph *build_zoo(void)
     assert_ok(volt_graph_conv(g, &c, c, "c", 4, &cube, true));
     assert_ok(volt_graph_activation(g, &c, c, 0.1));
     assert_ok(volt_graph_conv(g, &low, c, "d", 3, &one, true));
-    assert_ok(volt_graph_tconv(g, &t, c, "up", 3, plane, true));
+    assert_ok(volt_graph_tconv(g, &t, c, "up", 3, &plane, true));
     assert_ok(volt_graph_upsample(g, &t, t, VOLT_NODE_UPSAMPLE_NEAREST, depth));
     assert_ok(volt_graph_upsample(g, &u, c, VOLT_NODE_UPSAMPLE_LINEAR, two));
     assert_ok(volt_graph_concat(g, &u, (volt_value[]){u, t, r}, 3));
@@ -137,6 +187,9 @@ static const network networks[] = {
     {"unet2d", build_unet2d, 3, {1, 16, 12}, 0, 0.99},
     {"zoo", build_zoo, 2, {4, 6, 8}, 0, 0.99},
     {"residual", build_residual, 2, {8, 12, 8}, 3, 0.98}, /* 16 convolutions, others 4 to 9 */
+    {"monai3d", build_monai3d, 2, {8, 12, 8}, 3, 0.98},
+    {"monai2d", build_monai2d, 2, {1, 16, 12}, 0, 0.99},
+    {"dynunet", build_dynunet, 2, {4, 12, 10}, 0, 0.98},
 };
 #define NETWORK_COUNT (sizeof networks / sizeof *networks)
 

@@ -157,10 +157,14 @@ static void convolutions(void **state)
 static void transposed_convolutions(void **state)
 {
     static const volt_conv conv = {.kernel = {1, 2, 3}, .stride = {1, 2, 3}};
+    static const volt_conv wide = {
+        .kernel = {3, 5, 1}, .stride = {2, 1, 3}, .pad_low = {1, 2, 0}, .pad_high = {0, 2, -2}};
 
     (void)state;
     check_convolution(VOLT_OP_TCONV_FWD, &conv, whole(2, 3, 2, 3, 2), whole(3, 4, 1, 2, 3),
                       whole(2, 4, 2, 6, 6));
+    check_convolution(VOLT_OP_TCONV_FWD, &wide, whole(2, 3, 2, 3, 2), whole(3, 4, 3, 5, 1),
+                      whole(2, 4, 4, 3, 6));
 }
 
 static void norm_with_activation(void **state)
@@ -259,6 +263,41 @@ static void other_operators(void **state)
             VOLT_OP_UPSAMPLE_BWD, 0);
 }
 
+/* PReLU by what goes in and by its slopes; with one slope, and below and above [0, 1]. */
+static void prelu(void **state)
+{
+    const volt_tensor t = whole(2, 3, 4, 5, 6);
+
+    (void)state;
+    for (int64_t slopes = 1; slopes <= 3; slopes += 2) {
+        const volt_tensor s = whole(1, slopes, 1, 1, 1);
+        float *x = random_values(&t), *a = random_values(&s), *y = random_values(&t);
+        float *u = random_values(&t), *gx = random_values(&t), *ga = random_values(&s);
+        const function f = {
+            .steps = {{.kind = VOLT_OP_PRELU_FWD, .threads = 1, .tensor = {t, s, t}}},
+            .operands = {{x, a, y}},
+            .count = 1,
+            .out = 2};
+        const volt_op_spec back = {
+            .kind = VOLT_OP_PRELU_BWD, .threads = 1, .tensor = {t, s, t, t, s}};
+
+        for (int64_t i = 0; i < volt_tensor_elements(&t); i++)
+            x[i] += x[i] > 0 ? 0.1f : -0.1f; /* away from the bend */
+        a[0] = -0.5f;
+        if (slopes > 1)
+            a[1] = 1.5f;
+        run(&back, (void *[]){x, a, u, gx, ga});
+        check("PReLU", &f, x, &t, gx, u);
+        check("slope gradient", &f, a, &s, ga, u);
+        volt_free(ga);
+        volt_free(gx);
+        volt_free(u);
+        volt_free(y);
+        volt_free(a);
+        volt_free(x);
+    }
+}
+
 static double loss_of(volt_loss_call *call, const float *logits, float *work, size_t bytes)
 {
     memcpy(work, logits, bytes);
@@ -321,6 +360,7 @@ int main(void)
         cmocka_unit_test(transposed_convolutions),
         cmocka_unit_test(norm_with_activation),
         cmocka_unit_test(other_operators),
+        cmocka_unit_test(prelu),
         cmocka_unit_test(losses),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
