@@ -34,6 +34,12 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
 {
     const volt_plan_config *c = r->config;
 
+    if (c->net.family != VOLT_FAMILY_NNUNET)
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: configuration %s is a network of MONAI, which nnU-Net's trainer "
+                         "does not build; --format safetensors holds its weights under MONAI's "
+                         "names",
+                         r->path, c->name);
     if (c->slices > 1 || c->whole)
         return volt_fail(VOLT_ENOTSUP,
                          "%s: configuration %s is VOLT's own; nnU-Net has no input of %s",

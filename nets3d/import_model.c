@@ -181,12 +181,17 @@ done:
 static volt_status refuse_unused(const import *m)
 {
     const volt_weights_report *r = &m->report;
+    const volt_unet_spec *net = &m->config->net;
     const char *hint = "";
 
     for (size_t i = 0; i < r->unused_count; i++) {
-        if (strstr(r->unused[i], "running_mean"))
-            hint = "; it was trained with batch normalisation, VOLT's networks have instance "
-                   "normalisation";
+        if (!strstr(r->unused[i], "running_mean"))
+            continue;
+        if (net->family == VOLT_FAMILY_NNUNET)
+            hint = "; it was trained with batch normalisation, nnU-Net's networks have "
+                   "instance normalisation here";
+        else if (net->monai.norm != VOLT_UNET_NORM_NONE)
+            hint = "; it was trained with batch normalisation, \"norm\": \"BATCH\"";
     }
     return volt_fail(VOLT_EFORMAT,
                      "%s does not fit the network of configuration %s: %zu of its tensors are "
@@ -257,12 +262,28 @@ done:
     return st;
 }
 
+/* Weights of MONAI's UNet need a plan that says so. */
+static volt_status check_family(const import *m)
+{
+    const bool unet = volt_weights_find(m->weights, "model.0.conv.weight") >= 0 ||
+                      volt_weights_find(m->weights, "model.0.conv.unit0.conv.weight") >= 0;
+
+    if (m->config->net.family != VOLT_FAMILY_NNUNET || m->options->map || !unet)
+        return VOLT_OK;
+    return volt_fail(VOLT_EFORMAT,
+                     "%s has names of MONAI's UNet, but configuration %s of %s is another "
+                     "network: its architecture must be monai.networks.nets.UNet with the "
+                     "arguments that the network was made with",
+                     m->file, m->config->name, m->plans.file);
+}
+
 /* The names in the file, where they are not those of the network. */
 static volt_status prepare_names(import *m, volt_name_map *map, int *norms)
 {
     const volt_unet_spec *net = &m->config->net;
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done, check_family(m));
     if (m->options->map)
         VOLT_TRY(st, done, volt_name_map_read(map, m->options->map));
     else if (net->family == VOLT_FAMILY_NNUNET && volt_dynunet_is(m->weights)) {

@@ -8,7 +8,8 @@ mirroring (plain.nii.gz, mirror.nii.gz), and its softmax (plain.npz, mirror.npz,
 with the sums over tiles in float32: nnU-Net's float16 sums alone move it by up to 0.14 where a single tile covers a
 corner of the scan with tiny weights (how much is printed). Each network is trained for a moment, so that masks have a
 shape and classes few near-ties; models that are there already are kept.
-OUT/models/dynunet: state dict, patch and logits of MONAI's DynUNet.
+OUT/models/dynunet: state dict, patch and logits of MONAI's DynUNet, its plan one of nnU-Net's.
+OUT/models/monai_*: the same of networks whose plan names MONAI's class and its arguments.
 Versions: nnunetv2 2.8.1, torch 2.13 (CPU, fp32), monai 1.6.1.
 """
 import contextlib, json, os, sys, tempfile
@@ -237,40 +238,80 @@ def float32_sums():
         torch.half, module.compute_gaussian = half, gaussian
 
 
-def make_dynunet(out):
-    from monai.networks.nets import DynUNet
+def write_network(folder, network, x, cfg, dataset_name):
+    """State dict, a patch with the network's logits, plan and data set."""
     from safetensors.torch import save_file
 
-    folder = os.path.join(out, "models", "dynunet")
     os.makedirs(folder, exist_ok=True)
+    with torch.no_grad():
+        y = network.eval()(x)
+    as_5d = lambda t: t if t.ndim == 5 else t.unsqueeze(2)
+    torch.save({"epoch": 3, "state_dict": network.state_dict()}, os.path.join(folder, "weights.pt"))
+    save_file({"x": as_5d(x).contiguous(), "logits": as_5d(y).contiguous()}, os.path.join(folder, "network.safetensors"))
+    shape = [1] * (5 - x.ndim) + list(x.shape[2:])
+    plans = {"dataset_name": dataset_name, "plans_name": "nnUNetPlans", "original_median_spacing_after_transp": [1.0] * 3,
+             "original_median_shape_after_transp": shape, "image_reader_writer": "SimpleITKIO", "transpose_forward": [0, 1, 2],
+             "transpose_backward": [0, 1, 2], "configurations": {"3d_fullres" if x.ndim == 5 else "2d": cfg},
+             "experiment_planner_used": "ExperimentPlanner", "label_manager": "LabelManager",
+             "foreground_intensity_properties_per_channel": {c: dict(max=1.0, mean=0.0, median=0.0, min=-1.0, percentile_00_5=-1.0,
+                                                                     percentile_99_5=1.0, std=1.0) for c in "01"[:x.shape[1]]}}
+    dataset = {"channel_names": {"0": "T1", "1": "T2"}, "labels": dict(LABELS), "numTraining": 1, "file_ending": ".nii.gz"}
+    if x.shape[1] == 1:
+        del dataset["channel_names"]["1"]
+    for what, text in (("plans", plans), ("dataset", dataset)):
+        with open(os.path.join(folder, what + ".json"), "w") as f:
+            json.dump(text, f, indent=4)
+
+
+def make_dynunet(out):
+    from monai.networks.nets import DynUNet
+
     torch.manual_seed(5)
     strides, kernels = [[1, 1, 1], [1, 2, 2], [2, 2, 2]], [[3, 3, 3]] * 3
     network = DynUNet(3, 2, 3, kernels, strides, strides[1:], filters=[4, 8, 16], deep_supervision=True, deep_supr_num=1).eval()
     for p in network.parameters():
         if p.ndim == 1:
             torch.nn.init.normal_(p, 0.5, 0.5)
-    x = torch.randn(1, 2, 8, 16, 16)
+    folder = os.path.join(out, "models", "dynunet")
+    write_network(folder, network, torch.randn(1, 2, 8, 16, 16), config((8, 16, 16), (1.0, 1.0, 1.0), [Z, Z], strides, kernels, (8, 16, 16)),
+                  "Dataset901_dynunet")
+    os.replace(os.path.join(folder, "weights.pt"), os.path.join(folder, "dynunet.pt"))
+
+
+# name: (class, patch, channels in, constructor's arguments)
+MONAI = {
+    # batch norms with statistics, residual units, biases absent: what bundles of MONAI's model zoo look like
+    "monai_batch": ("UNet", (8, 12, 16), 2, dict(channels=[4, 6, 8], strides=[2, 2], num_res_units=2, norm="BATCH", bias=False, dropout=0.1)),
+    "monai_2d": ("UNet", (16, 24), 1, dict(channels=[4, 6, 8, 10], strides=[2, [2, 1], 2], kernel_size=[3, 5], act=["LEAKYRELU", {"negative_slope": 0.1}],
+                                           norm=["INSTANCE", {"affine": True}])),
+    "monai_dynunet": ("DynUNet", (8, 12, 12), 2, dict(kernel_size=[[1, 3, 3], [3, 3, 3], [3, 3, 3]], strides=[[1, 1, 1], [1, 2, 2], [2, 2, 2]],
+                                                      upsample_kernel_size=[[1, 2, 2], [2, 2, 2]], filters=[4, 6, 8], deep_supervision=True)),
+}
+
+
+def make_monai(out, name):
+    from monai.networks import nets
+
+    kind, patch, channels, kwargs = MONAI[name]
+    torch.manual_seed(40 + list(MONAI).index(name))
+    kwargs = {"spatial_dims": len(patch), "in_channels": channels, "out_channels": 3, **kwargs}
+    network = getattr(nets, kind)(**kwargs)
+    for p in network.parameters():
+        if p.ndim == 1:
+            torch.nn.init.normal_(p, 0.3, 0.3)
+    network.train()
     with torch.no_grad():
-        y = network(x)
-    torch.save({"epoch": 3, "state_dict": network.state_dict()}, os.path.join(folder, "dynunet.pt"))
-    save_file({"x": x, "logits": y}, os.path.join(folder, "network.safetensors"))
-    cfg = config((8, 16, 16), (1.0, 1.0, 1.0), [Z, Z], strides, kernels, (8, 16, 16))
-    plans = {"dataset_name": "Dataset901_dynunet", "plans_name": "nnUNetPlans", "original_median_spacing_after_transp": [1.0] * 3,
-             "original_median_shape_after_transp": [8, 16, 16], "image_reader_writer": "SimpleITKIO", "transpose_forward": [0, 1, 2],
-             "transpose_backward": [0, 1, 2], "configurations": {"3d_fullres": cfg}, "experiment_planner_used": "ExperimentPlanner",
-             "label_manager": "LabelManager",
-             "foreground_intensity_properties_per_channel": {c: dict(max=1.0, mean=0.0, median=0.0, min=-1.0, percentile_00_5=-1.0,
-                                                                     percentile_99_5=1.0, std=1.0) for c in "01"}}
-    dataset = {"channel_names": {"0": "T1", "1": "T2"}, "labels": dict(LABELS), "numTraining": 1, "file_ending": ".nii.gz"}
-    for what, text in (("plans", plans), ("dataset", dataset)):
-        with open(os.path.join(folder, what + ".json"), "w") as f:
-            json.dump(text, f, indent=4)
+        for _ in range(3):  # statistics of batch norms
+            network(2 * torch.randn(2, channels, *patch) + 0.5)
+    cfg = config(patch, (1.0,) * len(patch), [Z] * channels, [], [], patch)
+    cfg["architecture"] = {"network_class_name": f"monai.networks.nets.{kind}", "arch_kwargs": kwargs, "_kw_requires_import": []}
+    write_network(os.path.join(out, "models", name), network, torch.randn(1, channels, *patch), cfg, "Dataset902_monai")
 
 
 def main():
-    out, names = sys.argv[1], sys.argv[2:] or [*CASES, "dynunet"]
+    out, names = sys.argv[1], sys.argv[2:] or [*CASES, "dynunet", *MONAI]
     for name in names:
-        make_dynunet(out) if name == "dynunet" else make_case(out, name)
+        make_dynunet(out) if name == "dynunet" else make_monai(out, name) if name in MONAI else make_case(out, name)
 
 
 if __name__ == "__main__":

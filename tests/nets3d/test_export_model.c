@@ -127,6 +127,43 @@ static void onnx_holds_what_is_needed(void **state)
     remove_tree(OUT);
 }
 
+/* A network of MONAI: no folder of nnU-Net; safetensors have MONAI's names and shapes; ONNX has
+ * the operators that nnU-Net's networks do not need. */
+static void networks_of_monai_go_out(void **state)
+{
+    const volt_import_options o = {.plans = MODELS "monai_batch/plans.json",
+                                   .dataset = MODELS "monai_batch/dataset.json"};
+    const volt_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
+                              onnx = {.format = VOLT_EXPORT_ONNX},
+                              one = {.format = VOLT_EXPORT_SAFETENSORS};
+    const volt_tensor_view *v;
+    volt_safetensors *file;
+    char *data;
+    size_t bytes;
+
+    (void)state;
+    remove_tree(RUN);
+    remove_tree(OUT);
+    assert_ok(volt_import_model(MODELS "monai_batch/weights.pt", RUN, &o, NULL, NULL));
+    assert_fails(volt_export_model(RUN, OUT, &nnunet, NULL, NULL), VOLT_ENOTSUP,
+                 "is a network of MONAI");
+    assert_false(volt_path_exists(OUT));
+    assert_ok(volt_export_model(RUN, OUT, &one, NULL, NULL));
+    assert_ok(volt_safetensors_open(&file, OUT));
+    v = volt_safetensors_find(file, "model.2.0.conv.weight");
+    assert_true(v && v->rank == 5 && v->shape[0] == 8 && v->shape[1] == 3);
+    assert_non_null(volt_safetensors_find(file, "model.1.submodule.0.conv.unit1.adn.A.weight"));
+    volt_safetensors_close(file);
+    remove(OUT);
+    assert_ok(volt_export_model(RUN, OUT, &onnx, NULL, NULL));
+    assert_ok(volt_read_file(&data, &bytes, OUT, (size_t)1 << 24));
+    assert_non_null(memmem(data, bytes, "PRelu", 5));
+    assert_non_null(memmem(data, bytes, "output_padding", 14));
+    volt_free(data);
+    remove(OUT);
+    remove_tree(RUN);
+}
+
 static void what_cannot_be_is_named(void **state)
 {
     const volt_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
@@ -151,6 +188,7 @@ int main(void)
         cmocka_unit_test(folds_stay_folds),
         cmocka_unit_test(one_file_holds_the_weights),
         cmocka_unit_test(onnx_holds_what_is_needed),
+        cmocka_unit_test(networks_of_monai_go_out),
         cmocka_unit_test(what_cannot_be_is_named),
     };
 

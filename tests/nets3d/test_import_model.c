@@ -130,6 +130,134 @@ static void a_dynunet_becomes_a_run(void **state)
     remove_tree(RUN);
 }
 
+/* MONAI's networks under their own names, described by their own arguments: batch norms folded
+ * and biases made, two dimensions, kernels that differ by level. The run's plan is read again.
+ */
+static void networks_of_monai_become_runs(void **state)
+{
+    static const struct {
+        const char *name;
+        int64_t taken, filled;
+    } cases[] = {{"monai_batch", 22, 13}, {"monai_2d", 26, 0}, {"monai_dynunet", 36, 0}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        volt_import_options o = none;
+        volt_import_result r = {0};
+        char *folder, *weights, *plans, *dataset, *patch;
+
+        assert_ok(volt_format(&folder, MODELS "%s", cases[i].name));
+        assert_ok(volt_path_join(&weights, folder, "weights.pt"));
+        assert_ok(volt_path_join(&plans, folder, "plans.json"));
+        assert_ok(volt_path_join(&dataset, folder, "dataset.json"));
+        assert_ok(volt_path_join(&patch, folder, "network.safetensors"));
+        o.plans = plans;
+        o.dataset = dataset;
+        remove_tree(RUN);
+        assert_ok(volt_import_model(weights, RUN, &o, NULL, &r));
+        assert_int_equal(r.taken, cases[i].taken);
+        assert_int_equal(r.filled, cases[i].filled);
+        assert_int_equal(r.unused, 0);
+        network_computes(RUN, patch, 1e-4);
+        volt_free(patch);
+        volt_free(dataset);
+        volt_free(plans);
+        volt_free(weights);
+        volt_free(folder);
+    }
+    remove_tree(RUN);
+}
+
+/* Imports MODEL with the first `old` of its plan replaced. */
+static void altered_plan_fails(const char *model, const char *old, const char *new,
+                               volt_status code, const char *words)
+{
+    volt_import_options o = {.plans = FILE_};
+    char *text, *at, *altered, *plans, *dataset, *weights;
+    size_t bytes;
+
+    assert_ok(volt_format(&plans, MODELS "%s/plans.json", model));
+    assert_ok(volt_format(&dataset, MODELS "%s/dataset.json", model));
+    assert_ok(volt_format(&weights, MODELS "%s/weights.pt", model));
+    assert_ok(volt_read_file(&text, &bytes, plans, 1 << 20));
+    at = memmem(text, bytes, old, strlen(old));
+    assert_non_null(at);
+    assert_ok(volt_format(&altered, "%.*s%s%.*s", (int)(at - text), text, new,
+                          (int)(bytes - (size_t)(at - text) - strlen(old)), at + strlen(old)));
+    assert_ok(volt_write_file(FILE_, altered, strlen(altered)));
+    o.dataset = dataset;
+    import_fails(weights, &o, code, words);
+    volt_free(altered);
+    volt_free(text);
+    volt_free(weights);
+    volt_free(dataset);
+    volt_free(plans);
+    remove(FILE_);
+}
+
+static void descriptions_that_do_not_fit_are_named(void **state)
+{
+    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
+                             .dataset = MODELS "dynunet/dataset.json"};
+
+    (void)state;
+    altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": \"GROUP\"",
+                       VOLT_ENOTSUP, "there are INSTANCE, BATCH");
+    altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": null", VOLT_EFORMAT,
+                       "does not fit the network");
+    altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
+                       "\"norm\": [\"BATCH\", {\"eps\": 0.1}]", VOLT_ENOTSUP, "norm[1].eps");
+    altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
+                       "\"norm\": \"BATCH\", \"adn_ordering\": \"AN\"", VOLT_ENOTSUP,
+                       "behind the activation");
+    altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
+                       "\"norm\": \"BATCH\", \"adn_ordering\": \"NN\"", VOLT_EFORMAT,
+                       "at most once");
+    altered_plan_fails("monai_batch", "\"num_res_units\": 2", "\"num_res_unit\": 2",
+                       VOLT_EFORMAT, "num_res_unit is no argument");
+    altered_plan_fails("monai_batch", "\"num_res_units\": 2", "\"num_res_units\": 1",
+                       VOLT_EFORMAT, "21 of its tensors are not of that network");
+    altered_plan_fails("monai_2d", "\"INSTANCE\"", "\"BATCH\"", VOLT_EFORMAT,
+                       "running statistics of 0 batch norms, the network has 6");
+    altered_plan_fails("monai_dynunet", "\"deep_supervision\": true", "\"res_block\": true",
+                       VOLT_EFORMAT, "conv3");
+    altered_plan_fails("monai_batch", "\"num_res_units\": 2", "\"num_res_units\": -1",
+                       VOLT_EFORMAT, "num_res_units is -1");
+    altered_plan_fails("monai_batch", "\"num_res_units\": 2",
+                       "\"num_res_units\": 2, \"kernel_size\": 4", VOLT_EFORMAT, "odd numbers");
+    altered_plan_fails("monai_batch", "\"num_res_units\": 2",
+                       "\"num_res_units\": 2, \"act\": [\"PRELU\", "
+                       "{\"num_parameters\": 7}]",
+                       VOLT_EINVAL, "7 slopes for 4 channels");
+    altered_plan_fails("monai_batch", "\"out_channels\": 3", "\"out_channels\": 5",
+                       VOLT_EFORMAT, "2 channels in and 5 out");
+    altered_plan_fails("monai_batch", "\"spatial_dims\": 3", "\"spatial_dims\": 2",
+                       VOLT_EFORMAT, "the patch has 3 axes");
+    altered_plan_fails("monai_batch", "monai.networks.nets.UNet", "monai.networks.nets.VNet",
+                       VOLT_ENOTSUP, "monai.networks.nets.DynUNet");
+    import_fails(MODELS "monai_batch/weights.pt", &o, VOLT_EFORMAT, "names of MONAI's UNet");
+}
+
+/* A plan with batch norms cannot be trained, only imported. */
+static void batch_norms_are_not_built(void **state)
+{
+    const volt_unet_spec spec = {
+        .family = VOLT_FAMILY_MONAI_UNET,
+        .monai = {.norm = VOLT_UNET_NORM_BATCH, .up_kernel = {3, 3, 3}, .order = "NDA"},
+        .stages = 2,
+        .in_channels = 1,
+        .out_channels = 2,
+        .features = {4, 4},
+        .kernel = {{3, 3, 3}, {3, 3, 3}},
+        .stride = {{2, 2, 2}, {1, 1, 1}}};
+    volt_graph *g = NULL;
+
+    (void)state;
+    assert_fails(volt_unet_build(&g, &spec), VOLT_ENOTSUP,
+                 "networks are trained with instance");
+    assert_null(g);
+}
+
 /* The same names by a map in a file; what the map does not say right is named. */
 static void a_map_translates_names(void **state)
 {
@@ -224,6 +352,9 @@ int main(void)
         cmocka_unit_test(a_lone_checkpoint_becomes_a_run),
         cmocka_unit_test(wrong_sources_are_named),
         cmocka_unit_test(a_dynunet_becomes_a_run),
+        cmocka_unit_test(networks_of_monai_become_runs),
+        cmocka_unit_test(descriptions_that_do_not_fit_are_named),
+        cmocka_unit_test(batch_norms_are_not_built),
         cmocka_unit_test(a_map_translates_names),
         cmocka_unit_test(a_whole_map_suffices),
         cmocka_unit_test(misfits_are_named),
