@@ -4,7 +4,8 @@
  *          or checkpoint_best/latest where asked); one fold_K folder of it; a single
  *          checkpoint .pth of nnU-Net, whose plans and data set then come from the checkpoint
  *          itself or from files given; weights of other programs (torch, safetensors) with
- *          plans and data set given, their names translated by a map.
+ *          plans and data set given, their names translated by a map. A plan may describe
+ *          networks of MONAI (plan_monai.h); their batch norms are folded into convolutions.
  * Result   one fold: `run` is the run. Several: run/fold_0, run/fold_1, ... are runs, with
  *          copies of plans.json and dataset.json beside them. The folder appears whole.
  */
