@@ -66,16 +66,17 @@ const cli_command cmd_import_model = {
     .args = "SRC RUN",
     .min_args = 2,
     .max_args = 2,
-    .about = "Writes folder RUN, which volt predict uses at once. SRC: a results folder of\n"
-             "nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of its\n"
-             "fold folders, or one checkpoint. Several folds become RUN/fold_K, an ensemble.\n"
-             "Weights of other programs (torch.save, safetensors) need --plans and --dataset.\n"
-             "For MONAI's UNet and DynUNet the plan's architecture is the class with the\n"
-             "arguments it was made with (docs/plans.md); names that differ from the network's\n"
-             "are translated by --map. Pickles are read as data: nothing in them is run.",
+    .about =
+        "Writes folder RUN, which volt predict uses at once. SRC: a results folder of\n"
+        "nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of its\n"
+        "fold folders, or one checkpoint. Several folds become RUN/fold_K, an ensemble.\n"
+        "Weights of other programs (torch.save, safetensors) need --plans and --dataset.\n"
+        "For MONAI's UNet and DynUNet the plan's architecture is the class with the\n"
+        "arguments it was made with (docs/plans.md); names that differ from the network's\n"
+        "are translated by --map. Pickles are read as data: nothing in them is run.",
     .example = "volt import model nnUNetTrainer__nnUNetPlans__3d_fullres runs/liver\n"
                "volt predict runs/liver scans/ -o masks\n"
-               "volt import model unet.pt runs/monai --plans plans.json --dataset dataset.json",
+               "volt import model unet.pt runs/unet --plans plans.json --dataset dataset.json",
     .common = CLI_JSON,
     CLI_OPTIONS(options, import_options),
     .run = run,
