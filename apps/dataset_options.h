@@ -26,7 +26,8 @@ typedef struct cli_dataset {
      NULL,                                                                                     \
      0,                                                                                        \
      0,                                                                                        \
-     "nnunet, decathlon, brats, brats2023, brats2024, brats-ped2024, lits [found out]"},       \
+     "nnunet, decathlon, brats, brats2023, brats2024, brats-ped2024, brats-men-rt, lits "      \
+     "[found out]"},                                                                           \
         {"--images", 0, CLI_TEXT, offsetof(type, field.images),          "DIR",                \
          NULL,       0, 0,        "folder of images, instead of DATASET"},                     \
         {"--labels", 0, CLI_TEXT, offsetof(type, field.labels),          "DIR",                \

@@ -12,7 +12,7 @@
 /* The first layout that fits is taken. */
 static const struct layout {
     const char *word, *name;
-    volt_status (*fits)(bool *out, const opening *o); /* NULL: only when asked for */
+    volt_status (*fits)(bool *out, const opening *o);
     volt_status (*describe)(opening *o);
     volt_status (*list)(opening *o);
     bool needs_json;
@@ -27,8 +27,10 @@ static const struct layout {
      false},
     {"brats2023", "BraTS 2023", volt_brats2023_fits, volt_brats2023_describe, volt_brats_list,
      false},
-    {"brats-ped2024", "BraTS 2024, paediatric", NULL, volt_brats_ped2024_describe,
-     volt_brats_list, false},
+    {"brats-ped2024", "BraTS 2024, paediatric", volt_brats_ped2024_fits,
+     volt_brats_ped2024_describe, volt_brats_list, false},
+    {"brats-men-rt", "BraTS 2024, meningioma radiotherapy", volt_brats_men_rt_fits,
+     volt_brats_men_rt_describe, volt_brats_men_rt_list, false},
     {"lits", "LiTS", volt_lits_fits, volt_lits_describe, volt_lits_list, false},
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
@@ -71,7 +73,7 @@ static volt_status choose_layout(const struct layout **out, const opening *o)
     for (int i = 0; i < LAYOUTS; i++) {
         const struct layout *l = &layouts[i];
         bool taken = asked && strcmp(asked, l->word) == 0;
-        if (!asked && l->fits && (st = l->fits(&taken, o)) != VOLT_OK)
+        if (!asked && (st = l->fits(&taken, o)) != VOLT_OK)
             return st;
         if (!taken)
             continue;
@@ -84,7 +86,7 @@ static volt_status choose_layout(const struct layout **out, const opening *o)
     if (asked)
         return volt_fail(VOLT_EINVAL,
                          "there is no layout '%s'; nnunet, decathlon, brats, brats2023, "
-                         "brats2024, brats-ped2024, lits and pairs are known",
+                         "brats2024, brats-ped2024, brats-men-rt, lits and pairs are known",
                          asked);
     return volt_fail(VOLT_EDATA,
                      "%s is no data set: it holds no dataset.json, no BraTS case "

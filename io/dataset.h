@@ -7,8 +7,11 @@
  *                      labels as {"0": "background"}, 4-D files when multi-modal;
  *          brats       BraTS 2018 to 2021: CASE/CASE_t1.nii.gz, _t1ce, _t2, _flair, _seg;
  *          brats2023   BraTS 2023: CASE/CASE-t1n.nii.gz, -t1c, -t2w, -t2f, -seg;
- *          brats2024   the same with label 4, the resection cavity (time points from 100 on);
- *          brats-ped2024  the paediatric set of 2024 (never guessed: names as brats2023);
+ *          brats2024   the same with label 4, the resection cavity (time points from 100 on, or
+ *                      a folder's name with a year since 2024 around GLI or MET cases);
+ *          brats-ped2024  the paediatric sets since 2024 (names as brats2023; told by the year
+ *                      or "PEDs" in a folder's name);
+ *          brats-men-rt  meningiomas before radiotherapy: BraTS-MEN-RT-*_t1c.nii.gz, _gtv;
  *          lits        LiTS: volume-N.nii, segmentation-N.nii, test-volume-N.nii;
  *          pairs       a folder of images and one of labels with matching names.
  *          BraTS and LiTS folders are taken as they are unpacked, some levels deep. A layout

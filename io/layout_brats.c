@@ -1,5 +1,6 @@
 /* BraTS as its sites give it: folders of cases, a file per modality, some levels deep. */
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -9,13 +10,16 @@
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
 
-/* How the files of a case end, in nnU-Net's order of channels. */
+/* How the files of a case begin and end, in nnU-Net's order of channels. */
 typedef struct naming {
+    const char *start;
+    int modalities;
     const char *modality[MODALITIES];
     const char *labels;
 } naming;
-static const naming until_2021 = {{"_t1", "_t1ce", "_t2", "_flair"}, "_seg"};
-static const naming since_2023 = {{"-t1n", "-t1c", "-t2w", "-t2f"}, "-seg"};
+static const naming until_2021 = {"", 4, {"_t1", "_t1ce", "_t2", "_flair"}, "_seg"};
+static const naming since_2023 = {"", 4, {"-t1n", "-t1c", "-t2w", "-t2f"}, "-seg"};
+static const naming radiotherapy = {"BraTS-MEN-RT-", 1, {"_t1c"}, "_gtv"};
 
 /* -- Finding cases ------------------------------------------------------------------------ */
 
@@ -65,9 +69,9 @@ static size_t stem_before(const char *name, const char *tail)
 /* The modality of a file name, with the length of the case's name in *stem; -1: none. */
 static int modality_of(const naming *n, const char *name, size_t *stem)
 {
-    for (int m = 0; m < MODALITIES; m++) {
+    for (int m = 0; m < n->modalities; m++) {
         *stem = stem_before(name, n->modality[m]);
-        if (*stem)
+        if (*stem && strncasecmp(name, n->start, strlen(n->start)) == 0)
             return m;
     }
     return -1;
@@ -148,7 +152,7 @@ done:
     return st;
 }
 
-/* A group of files is a case when three of the four modalities are there. */
+/* A group of files is a case when all modalities but one are there, or its only one. */
 static void drop_others(search *s, size_t first)
 {
     size_t kept = first;
@@ -158,7 +162,7 @@ static void drop_others(search *s, size_t first)
         int files = 0;
         for (int m = 0; m < MODALITIES; m++)
             files += c->file[m] != NULL;
-        if (files >= MODALITIES - 1) {
+        if (files > 0 && files >= s->names->modalities - 1) {
             s->item[kept++] = *c;
             continue;
         }
@@ -214,46 +218,123 @@ done:
     return st;
 }
 
-/* -- Which year --------------------------------------------------------------------------- */
+/* -- Which set ---------------------------------------------------------------------------- */
 
-/* The name of the first case under `folder`, which the caller owns; NULL: there is none. */
-static volt_status first_case(char **id, const naming *names, const char *folder, bool deep)
+/* The sets since 2023, whose files are named alike. */
+typedef enum edition { NO_EDITION, OF_2023, WITH_CAVITY, PAEDIATRIC } edition;
+
+/* The first case under `folder`: its name and the folder it lies in, both the caller's. NULL:
+ * there is none. */
+static volt_status first_case(char **id, char **where, const naming *names, const char *folder,
+                              bool deep)
 {
     search s = {.names = names, .first_only = true};
     folder_walk walk = {
         .visit = visit, .context = &s, .depth = deep ? DEPTH : 0, .limit = FIRST_LOOK};
     volt_status st = volt_layout_walk(&walk, folder);
 
-    *id = NULL;
-    if (st != VOLT_ENOMEM) /* another failure is told when the cases are listed */
+    *id = *where = NULL;
+    if (st != VOLT_ENOMEM) { /* another failure is told when the cases are listed */
         st = s.count > 0 ? volt_strdup(id, s.item[0].id) : VOLT_OK;
+        if (st == VOLT_OK && s.count > 0)
+            st = volt_strdup(where, s.item[0].folder);
+    }
     clear_search(&s);
     return st;
 }
 
+/* The year in a folder's name: "BraTS2023-PED", "BraTS26_PED"; a longer number is none. 0: no
+ * year. */
+static int year_of(const char *name, size_t bytes)
+{
+    for (size_t i = 0, n; i < bytes; i += n ? n : 1) {
+        for (n = 0; i + n < bytes && isdigit((unsigned char)name[i + n]);)
+            n++;
+        if (n == 4 && strncmp(name + i, "20", 2) == 0)
+            return atoi(name + i);
+        if (n == 2 && i >= 5 && strncasecmp(name + i - 5, "brats", 5) == 0)
+            return 2000 + atoi(name + i);
+    }
+    return 0;
+}
+
+/* The latest year that the folders around a case name which speak of BraTS; the paediatric sets
+ * since 2024 are also told by "PEDs". 0: none does. */
+static int year_around(const char *where)
+{
+    int year = 0;
+
+    for (const char *part = where; *part;) {
+        const size_t bytes = strcspn(part, "/");
+        char name[300];
+        snprintf(name, sizeof name, "%.*s", (int)bytes, part);
+        if (has_word(name, "brats")) {
+            const int found = year_of(name, strlen(name));
+            if (!found && has_word(name, "peds") && year < 2024)
+                year = 2024;
+            year = found > year ? found : year;
+        }
+        part += bytes + (part[bytes] == '/');
+    }
+    return year;
+}
+
 /* BraTS-GLI-00005-101: time points of the treated cases of 2024 start at 100. */
-static bool is_of_2024(const char *id)
+static bool is_treated(const char *id)
 {
     const char *last = strrchr(id, '-');
 
-    return last && isdigit((unsigned char)last[1]) && atoi(last + 1) >= 100;
+    return last && strspn(last + 1, "0123456789") == 3 && last[4] == '\0' && last > id &&
+           isdigit((unsigned char)last[-1]) && atoi(last + 1) >= 100;
+}
+
+static edition edition_of(const char *id, int year)
+{
+    if (strncasecmp(id, "BraTS-PED-", 10) == 0)
+        return year >= 2024 ? PAEDIATRIC : OF_2023;
+    if (is_treated(id) || (year >= 2024 && (strncasecmp(id, "BraTS-GLI-", 10) == 0 ||
+                                            strncasecmp(id, "BraTS-MET-", 10) == 0)))
+        return WITH_CAVITY;
+    return OF_2023;
+}
+
+/* The edition of the data set in `folder`, which may be a link; NO_EDITION: none since 2023. */
+static volt_status find_edition(edition *out, char **id, int *year, const char *folder)
+{
+    char *where = NULL, *real = NULL;
+    volt_status st = first_case(id, &where, &since_2023, folder, true);
+
+    *out = NO_EDITION;
+    if (st == VOLT_OK && *id) {
+        real = realpath(where, NULL);
+        *year = year_around(real ? real : where);
+        *out = edition_of(*id, *year);
+    }
+    free(real);
+    volt_free(where);
+    return st;
 }
 
 static volt_status has_case(bool *out, const naming *names, const char *folder, bool deep)
 {
-    char *id;
-    const volt_status st = first_case(&id, names, folder, deep);
+    char *id, *where;
+    const volt_status st = first_case(&id, &where, names, folder, deep);
 
     *out = id;
+    volt_free(where);
     volt_free(id);
     return st;
 }
 
 volt_status volt_brats_names(bool *out, const char *folder, bool deep)
 {
-    const volt_status st = has_case(out, &until_2021, folder, deep);
+    static const naming *const all[] = {&until_2021, &since_2023, &radiotherapy};
+    volt_status st = VOLT_OK;
 
-    return st == VOLT_OK && !*out ? has_case(out, &since_2023, folder, deep) : st;
+    *out = false;
+    for (int i = 0; i < 3 && !*out && st == VOLT_OK; i++)
+        st = has_case(out, all[i], folder, deep);
+    return st;
 }
 
 volt_status volt_brats_fits(bool *out, const opening *o)
@@ -261,24 +342,66 @@ volt_status volt_brats_fits(bool *out, const opening *o)
     return has_case(out, &until_2021, o->ds->folder, true);
 }
 
-static volt_status fits_since_2023(bool *out, const opening *o, bool of_2024)
+static volt_status is_edition(bool *out, const opening *o, edition wanted)
 {
-    char *id;
-    const volt_status st = first_case(&id, &since_2023, o->ds->folder, true);
+    char *id = NULL;
+    edition found;
+    int year;
+    const volt_status st = find_edition(&found, &id, &year, o->ds->folder);
 
-    *out = id && is_of_2024(id) == of_2024;
+    *out = found == wanted;
     volt_free(id);
     return st;
 }
 
 volt_status volt_brats2023_fits(bool *out, const opening *o)
 {
-    return fits_since_2023(out, o, false);
+    return is_edition(out, o, OF_2023);
 }
 
 volt_status volt_brats2024_fits(bool *out, const opening *o)
 {
-    return fits_since_2023(out, o, true);
+    return is_edition(out, o, WITH_CAVITY);
+}
+
+volt_status volt_brats_ped2024_fits(bool *out, const opening *o)
+{
+    return is_edition(out, o, PAEDIATRIC);
+}
+
+volt_status volt_brats_men_rt_fits(bool *out, const opening *o)
+{
+    return has_case(out, &radiotherapy, o->ds->folder, true);
+}
+
+/* Says what the names told, where they could have been read otherwise. */
+static volt_status note_edition(opening *o)
+{
+    char *id = NULL;
+    edition found;
+    int year = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, find_edition(&found, &id, &year, o->ds->folder));
+    if (found == PAEDIATRIC)
+        st = volt_layout_note(o,
+                              "%s and the folders around it are a paediatric set since 2024: 1 "
+                              "enhancing, 2 non-enhancing, 3 cystic, 4 edema",
+                              id);
+    else if (found == WITH_CAVITY)
+        st = volt_layout_note(o,
+                              "%s is of a set since 2024, by its %s: label 4 is the resection "
+                              "cavity",
+                              id, is_treated(id) ? "time point" : "folder's name");
+    else if (found == OF_2023 && !year && strncasecmp(id, "BraTS-PED-", 10) == 0)
+        st = volt_layout_note(o,
+                              "no folder tells the year of %s: 2023 is taken; since 2024 "
+                              "paediatric labels are 1 enhancing, 2 non-enhancing, 3 cystic, 4 "
+                              "edema (--layout brats-ped2024)",
+                              id);
+done:
+    volt_free(id);
+    return st;
 }
 
 /* -- What the numbers mean ---------------------------------------------------------------- */
@@ -330,6 +453,14 @@ volt_status volt_brats2024_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
+volt_status volt_brats_men_rt_describe(opening *o)
+{
+    static const known_set set = {1,      {"T1c"}, 2,    {"background", "gross tumor volume"},
+                                  {0, 1}, 0,       {{0}}};
+
+    return volt_layout_describe(&o->ds->info, &set);
+}
+
 volt_status volt_brats_ped2024_describe(opening *o)
 {
     static const known_set set = {
@@ -357,7 +488,7 @@ static volt_status add_case(opening *o, const search *s, const found_case *c, bo
     volt_status st;
 
     VOLT_TRY(st, done, volt_cases_append(&made, test ? &o->tests : &o->cases, c->id));
-    for (int m = 0; m < MODALITIES; m++) {
+    for (int m = 0; m < s->names->modalities; m++) {
         if (c->file[m])
             st = volt_path_join(&path, c->folder, c->file[m]);
         else
@@ -403,16 +534,12 @@ static int by_parent(const void *a, const void *b)
     return order ? order : strcmp(x->id, y->id);
 }
 
-volt_status volt_brats_list(opening *o)
+static volt_status list_cases(opening *o, const naming *names)
 {
-    search s = {.names = &since_2023};
+    search s = {.names = names};
     folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = MAX_FOLDERS};
-    bool early;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_brats_fits(&early, o));
-    if (early)
-        s.names = &until_2021;
     VOLT_TRY(st, done, volt_layout_walk(&walk, o->ds->folder));
     if (s.count)
         qsort(s.item, s.count, sizeof *s.item, by_parent);
@@ -424,4 +551,19 @@ volt_status volt_brats_list(opening *o)
 done:
     clear_search(&s);
     return st;
+}
+
+volt_status volt_brats_list(opening *o)
+{
+    bool early;
+    volt_status st = volt_brats_fits(&early, o);
+
+    if (st == VOLT_OK && !early && !(o->options && o->options->layout))
+        st = note_edition(o);
+    return st == VOLT_OK ? list_cases(o, early ? &until_2021 : &since_2023) : st;
+}
+
+volt_status volt_brats_men_rt_list(opening *o)
+{
+    return list_cases(o, &radiotherapy);
 }

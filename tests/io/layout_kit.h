@@ -56,7 +56,7 @@ static inline void write_labels(const char *path, const float *values, int count
 static inline void brats_case(const char *folder, const char *id, const char *const names[4],
                               const char *seg, const float values[4])
 {
-    char path[300];
+    char path[1000];
 
     for (int m = 0; m < 4; m++) {
         snprintf(path, sizeof path, "%s/%s%s.nii.gz", folder, id, names[m]);

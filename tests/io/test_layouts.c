@@ -133,6 +133,74 @@ static void later_brats_years_are_told_apart(void **state)
     volt_dataset_close(ds);
 }
 
+/* One case in a folder of that name, and what it is taken for. */
+static void a_set_is_told_by_its_names(void **state)
+{
+    static const struct {
+        const char *folder, *id, *layout, *note;
+    } rows[] = {
+        {"ASNR-MICCAI-BraTS2023-PED-Challenge", "BraTS-PED-02024-000", "BraTS 2023", NULL},
+        {"BraTS-PEDs2024_Training", "BraTS-PED-00001-000", "BraTS 2024, paediatric",
+         "a paediatric set since 2024: 1 enhancing"},
+        {"BraTS-PEDs-v1", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
+        {"BraTS26_PED_training", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
+        {"mine2024", "BraTS-PED-00001-000", "BraTS 2023", "no folder tells the year"},
+        {"MICCAI2024-BraTS-GoAT-TrainingData", "BraTS-GoAT-02489", "BraTS 2023", NULL},
+        {"BraTS2024-BraTS-GLI", "BraTS-GLI-00005-000", "BraTS 2024", "by its folder's name"},
+        {"cases", "BraTS-GLI-00005-101", "BraTS 2024", "by its time point"},
+        {"MICCAI-BraTS2025-MET", "BraTS-MET-00110-000", "BraTS 2024", "resection cavity"},
+        {"ASNR-MICCAI-BraTS2023-MET", "BraTS-MET-00110-001", "BraTS 2023", NULL},
+        {"BraTS-MEN-Train", "BraTS-MEN-00004-000", "BraTS 2023", NULL},
+        {"BraTS-Africa", "BraTS-SSA-00002-000", "BraTS 2023", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char inside[200], path[220], labels[100];
+        volt_dataset *ds = NULL;
+        snprintf(inside, sizeof inside, "%s/%s", rows[i].folder, rows[i].id);
+        make_folders("layout-sets", (const char *[]){inside, NULL});
+        snprintf(path, sizeof path, "layout-sets/%s", inside);
+        snprintf(labels, sizeof labels, "%s-seg.nii.gz", rows[i].id);
+        brats_case(path, rows[i].id, since_2023, labels, labels_2023);
+        assert_ok(volt_dataset_open(&ds, "layout-sets", NULL));
+        assert_string_equal(ds->layout, rows[i].layout);
+        assert_int_equal(ds->cases.count, 1);
+        assert_true(rows[i].note ? noted(ds, rows[i].note) : ds->notes == 0);
+        volt_dataset_close(ds);
+    }
+}
+
+static void a_radiotherapy_set_has_one_channel(void **state)
+{
+    static const char *const folders[] = {"train/BraTS-MEN-RT-0002-1",
+                                          "val/BraTS-MEN-RT-0010-1", NULL};
+    static const float target[] = {0, 1};
+    volt_dataset *ds = NULL;
+    volt_findings f = {0};
+
+    (void)state;
+    make_folders("layout-rt", folders);
+    kit_write("layout-rt/train/BraTS-MEN-RT-0002-1/BraTS-MEN-RT-0002-1_t1c.nii.gz",
+              (kit_scan){.base = 1});
+    write_labels("layout-rt/train/BraTS-MEN-RT-0002-1/BraTS-MEN-RT-0002-1_gtv.nii.gz", target,
+                 2);
+    kit_write("layout-rt/val/BraTS-MEN-RT-0010-1/BraTS-MEN-RT-0010-1_t1c.nii.gz",
+              (kit_scan){.base = 1});
+    assert_ok(volt_dataset_open(&ds, "layout-rt", NULL));
+    assert_string_equal(ds->layout, "BraTS 2024, meningioma radiotherapy");
+    assert_int_equal(ds->info.channels, 1);
+    assert_int_equal(ds->info.labels, 2);
+    assert_int_equal(ds->info.regions, 0);
+    assert_int_equal(ds->cases.count, 1);
+    assert_string_equal(ds->cases.item[0].id, "BraTS-MEN-RT-0002-1");
+    assert_int_equal(ds->tests.count, 1);
+    assert_ok(volt_dataset_check(&f, ds, 1, NULL));
+    assert_int_equal(f.errors, 0);
+    volt_findings_clear(&f);
+    volt_dataset_close(ds);
+}
+
 /* -- LiTS --------------------------------------------------------------------------------- */
 
 static void lits_labels_follow_their_volume(void **state)
@@ -598,6 +666,8 @@ int main(void)
         cmocka_unit_test(brats_labels_are_translated_and_restored),
         cmocka_unit_test(what_brats_cases_lack_is_named),
         cmocka_unit_test(later_brats_years_are_told_apart),
+        cmocka_unit_test(a_set_is_told_by_its_names),
+        cmocka_unit_test(a_radiotherapy_set_has_one_channel),
         cmocka_unit_test(lits_labels_follow_their_volume),
         cmocka_unit_test(lits_files_that_do_not_fit_are_errors),
         cmocka_unit_test(images_and_labels_are_matched_by_name),
