@@ -9,7 +9,7 @@
 #include "nets3d/validation.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint, *folds, *validation, *work, *previous;
+    const char *output, *checkpoint, *folds, *validation, *work, *previous, *part;
     int precision; /* 0 auto, else volt_precision */
     int tiles;     /* volt_tile_rule */
     int blend;     /* 1: constant */
@@ -52,6 +52,8 @@ static const cli_option options[] = {
      NULL, 0, 0, "also write OUT/probabilities/CASE_0000.nii.gz, one file per class"},
     {"--skip-existing", 0, CLI_FLAG, offsetof(predict_options, skip_existing), NULL, NULL, 0, 0,
      "leave cases alone whose files are all there"},
+    {"--part", 0, CLI_TEXT, offsetof(predict_options, part), "I/N", NULL, 0, 0,
+     "only every N-th case, from the I-th on: N machines with I from 1 to N share the work"},
     {"--validation", 0, CLI_TEXT, offsetof(predict_options, validation), "DATASET", NULL, 0, 0,
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
@@ -126,6 +128,28 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
+/* The cases of the inputs after `count` runs, or those of them that --part names. */
+static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
+{
+    const predict_options *o = c->options;
+    long long part = 1, parts = 1;
+    volt_case_list cases = {0};
+    int end = 0;
+    volt_status st;
+
+    if (o->part && (sscanf(o->part, "%9lld/%9lld%n", &part, &parts, &end) != 2 ||
+                    o->part[end] != '\0' || part < 1 || part > parts))
+        return volt_fail(VOLT_EINVAL,
+                         "--part is '%s'; I/N is expected, with I from 1 to N: 1/4 to 4/4",
+                         o->part);
+    st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
+    if (st != VOLT_OK)
+        return st;
+    volt_case_list_keep_part(&cases, part, parts);
+    *out = cases;
+    return VOLT_OK;
+}
+
 /* Masks of the previous stage: those of a folder, or made here of the inputs after `count` runs
  * into FOLDER/previous_stage. The caller owns *out. */
 static volt_status previous_masks(char **out, cli *c, int count, const char *to)
@@ -150,9 +174,7 @@ static volt_status previous_masks(char **out, cli *c, int count, const char *to)
     VOLT_TRY(st, done, volt_path_join(&folder, to, "previous_stage"));
     output.folder = folder;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &o->previous, 1, &first, &c->callbacks));
-    VOLT_TRY(st, done,
-             volt_inputs_list(&cases, c->args + count, c->args_count - count,
-                              volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
     VOLT_TRY(st, done, volt_predict(predictor, &cases, &output, &c->callbacks, NULL));
     *out = folder;
     folder = NULL;
@@ -167,7 +189,6 @@ done:
 static volt_status predict(cli *c, const char *const *runs, int count,
                            const volt_predict_output *output, const volt_case_list *cases)
 {
-    const int inputs = c->args_count - count;
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_case_list listed = {0};
@@ -182,8 +203,7 @@ static volt_status predict(cli *c, const char *const *runs, int count,
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
     if (!cases)
         VOLT_TRY(st, done,
-                 volt_inputs_list(&listed, c->args + count, inputs,
-                                  volt_predictor_info(predictor)->channels));
+                 list_inputs(&listed, c, count, volt_predictor_info(predictor)->channels));
     VOLT_TRY(st, done,
              volt_predict(predictor, cases ? cases : &listed, output, &c->callbacks, &result));
     cli_end_progress(c);
@@ -274,6 +294,8 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;
     }
+    if (o->validation && o->part)
+        return volt_fail(VOLT_EINVAL, "--part: --validation predicts all cases of a fold");
     if (o->validation)
         return predict_validation(c, &output);
     if (c->args_count < 2)

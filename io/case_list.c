@@ -26,6 +26,19 @@ void volt_case_list_clear(volt_case_list *list)
     *list = (volt_case_list){0};
 }
 
+void volt_case_list_keep_part(volt_case_list *list, int64_t part, int64_t parts)
+{
+    int64_t kept = 0;
+
+    for (int64_t i = 0; i < list->count; i++) {
+        if (i % parts == part - 1)
+            list->item[kept++] = list->item[i];
+        else
+            clear_case(&list->item[i]);
+    }
+    list->count = kept;
+}
+
 volt_status volt_cases_append(volt_case **out, case_builder *b, const char *id)
 {
     volt_case_list *list = &b->list;

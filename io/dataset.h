@@ -114,6 +114,9 @@ typedef struct volt_case_list {
     int64_t count;
 } volt_case_list;
 VOLT_API void volt_case_list_clear(volt_case_list *list);
+/* Keeps every case number part, part + parts, ..., counted from 1: the share of one of `parts`
+ * machines, 1 <= part <= parts. May leave none. */
+VOLT_API void volt_case_list_keep_part(volt_case_list *list, int64_t part, int64_t parts);
 
 typedef struct volt_dataset {
     char *folder;

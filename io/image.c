@@ -240,14 +240,16 @@ volt_status volt_image_not_label(const char *path, const volt_grid *grid, int64_
                      volt_dtype_name(to));
 }
 
-/* The first of `types` that holds min..max; 0 when none does. */
+/* The first of `types` that holds min..max; 0 when none does. Eight bits hold labels up to 254,
+ * as nnU-Net writes them. */
 static volt_dtype label_type(volt_value_range range, const volt_dtype *types, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const bool is_signed = types[i] == VOLT_I8 || types[i] == VOLT_I16 ||
                                types[i] == VOLT_I32 || types[i] == VOLT_I64;
         const int bits = 8 * (int)volt_dtype_bytes(types[i]) - (is_signed ? 1 : 0);
-        const double past = 2.0 * (double)((uint64_t)1 << (bits - 1));
+        const double past =
+            types[i] == VOLT_U8 ? 255 : 2.0 * (double)((uint64_t)1 << (bits - 1));
         if (range.max < past && range.min >= (is_signed ? -past : 0))
             return types[i];
     }

@@ -109,8 +109,8 @@ VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const c
 
 typedef struct volt_image_write_options {
     volt_dtype dtype; /* 0: the volume's; values that do not fit saturate (volume.h) */
-    bool labels;      /* smallest integer type that holds every value; dtype must be 0.
-                       * VOLT_EINVAL when a value is not whole */
+    bool labels;      /* smallest integer type that holds every value, uint8 up to 254 as
+                       * nnU-Net; dtype must be 0. VOLT_EINVAL when a value is not whole */
     int level;        /* gzip, as volt_gzip_write */
     int threads;      /* 0 = default */
 } volt_image_write_options;

@@ -8,7 +8,7 @@
 #include "io/nifti_raw.h"
 
 /* The first that holds all labels; every program reads the first ones. */
-static const volt_dtype label_types[] = {VOLT_U8,  VOLT_I16, VOLT_U16,
+static const volt_dtype label_types[] = {VOLT_U8,  VOLT_U16, VOLT_I16,
                                          VOLT_I32, VOLT_U32, VOLT_I64};
 
 #define MAX_PROLOGUE (VOLT_NIFTI2_HEADER + VOLT_NIFTI_EXTENDER)

@@ -419,7 +419,7 @@ static volt_status open_job(job *j, const volt_ensemble_options *o, int members,
             (uint16_t)(info->regions ? info->region[i].painted : info->label[i].value);
         most = j->value[i] > most ? j->value[i] : most;
     }
-    j->dtype = most < 256 ? VOLT_U8 : VOLT_U16;
+    j->dtype = most < 255 ? VOLT_U8 : VOLT_U16;
 done:
     return st;
 }

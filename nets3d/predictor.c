@@ -227,7 +227,7 @@ static volt_status agree_on_labels(volt_predictor *p, described *d)
         p->value[i] = (uint16_t)value;
         most = value > most ? value : most;
     }
-    p->dtype = most < 256 ? VOLT_U8 : VOLT_U16;
+    p->dtype = most < 255 ? VOLT_U8 : VOLT_U16;
 done:
     return st;
 }

@@ -73,7 +73,7 @@ VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
  * and preprocessed here. *labels (the caller owns it) has the image's grid with one channel and
- * the smallest of uint8, uint16 that holds all labels. Progress: "tiles".
+ * uint8, or uint16 where the network knows a label above 254. Progress: "tiles".
  * VOLT_EINVAL: wrong number of channels, or a cascade's second network (it needs masks:
  * volt_predict); VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED. */
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,

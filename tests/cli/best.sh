@@ -55,6 +55,23 @@ expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" 
     "${fast[@]}"
 [ "$(ls "$SCRATCH"/killed/*.nii.gz | wc -l)" -eq 6 ] || fail "not all cases are there"
 
+# Machines share the cases: none is left out, none done twice; a machine may get none.
+for part in 1/4 2/4 3/4 4/4; do
+    expect 0 "$VOLT" predict "$SCRATCH/run3d/fold_0" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" \
+        --part $part --json -q
+    out_json cases
+    cat "$OUT" >>"$SCRATCH/parts.json"
+done
+[ "$(ls "$SCRATCH"/parts/*.nii.gz | wc -l)" -eq 6 ] || fail "parts leave cases out"
+[ "$(grep -oE '"cases": ?[0-9]+' "$SCRATCH/parts.json" | grep -oE '[0-9]+' | tr '\n' ' ')" = "2 2 1 1 " ] ||
+    fail "parts are not even"
+expect 0 "$VOLT" predict "$SCRATCH/run3d/fold_0" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" --part 7/7
+out_has '^0 masks'
+for part in 0/4 5/4 1 1/4x -1/2; do
+    expect 2 "$VOLT" predict "$SCRATCH/run3d/fold_0" "$data/imagesTr" -o "$SCRATCH/never" --part=$part
+    err_has 'I from 1 to N'
+done
+
 # Where many passes are needed their time is told before.
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/timed" "${fast[@]}" --step 0.2
 err_has '^time: about [0-9]+ s in the network, [0-9]+ passes'

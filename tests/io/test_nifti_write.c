@@ -245,9 +245,9 @@ static void smallest_label_type(void **state)
     static const struct {
         double value;
         volt_dtype dtype;
-    } rows[] = {
-        {0, VOLT_U8},      {255, VOLT_U8},    {256, VOLT_I16},          {-1, VOLT_I16},
-        {40000, VOLT_U16}, {70000, VOLT_I32}, {3000000000.0, VOLT_U32}, {1e12, VOLT_I64}};
+    } rows[] = {{0, VOLT_U8},      {254, VOLT_U8},           {255, VOLT_U16},
+                {256, VOLT_U16},   {-1, VOLT_I16},           {40000, VOLT_U16},
+                {70000, VOLT_I32}, {3000000000.0, VOLT_U32}, {1e12, VOLT_I64}};
     const volt_image_write_options labels = {.labels = true};
     volt_volume *v = ramp(1, VOLT_F64);
     (void)state;
