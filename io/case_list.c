@@ -215,15 +215,28 @@ size_t volt_files_group(const input_files *files, size_t first)
     return n;
 }
 
+volt_status volt_file_has_channels(bool *out, const char *path, int channels)
+{
+    volt_image_header *header = NULL;
+    const volt_status st = volt_image_info(&header, path);
+
+    *out = st == VOLT_OK && header->grid.channels == channels;
+    volt_image_header_free(header);
+    return st == VOLT_ENOTSUP || st == VOLT_ENOMEM ? st : VOLT_OK;
+}
+
 /* -- What is to be predicted -------------------------------------------------------------- */
 
 /* The files first..first+count-1 share an id: they must be one whole case, or each channel
  * once. */
 static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
 {
+    bool whole = false; /* a photograph has all channels in CASE_0000 */
     volt_case *c;
     volt_status st;
 
+    if (count == 1 && first->channel == 0 && channels > 1)
+        VOLT_TRY(st, done, volt_file_has_channels(&whole, first->path, channels));
     if (count > 1 && (first[0].channel < 0 || first[0].channel == first[1].channel))
         return volt_fail(VOLT_EINVAL, "%s and %s both give case %s", first[0].path,
                          first[1].path, first->id);
@@ -237,7 +250,7 @@ static volt_status add_group(case_builder *cases, input_file *first, size_t coun
                              " not",
                              first->id, i, first[i].path, first->id, i);
     }
-    if (first->channel >= 0 && count < (size_t)channels)
+    if (first->channel >= 0 && count < (size_t)channels && !whole)
         return volt_fail(VOLT_EDATA, "case %s lacks channel %zu; the network takes %d",
                          first->id, count, channels);
     VOLT_TRY(st, done, volt_cases_append(&c, cases, first->id));

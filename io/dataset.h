@@ -184,16 +184,26 @@ typedef struct volt_case_data {
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
-/* Reads image and labels. The caller owns what *out holds. VOLT_EDATA: channels or labels whose
- * sizes or spacings differ (the axis and both values are named), a wrong number of channels;
- * VOLT_EFORMAT: a label that is no whole number in -32768..32767; volt_image_read's errors.
- * NaN voxels and unknown label values are not judged here (volt_dataset_check does that), but
- * where labels are translated (info->stored) a value outside the table is VOLT_EDATA. */
+/* The grid on which a scan is trained and predicted: the file's own, but where it is flat, 999
+ * times as thick as its largest spacing (as nnU-Net's SimpleITKIO and NaturalImage2DIO), so
+ * that no rule takes the missing axis for a fine one. */
+VOLT_API volt_grid volt_case_grid(const volt_image_header *header);
+
+/* Reads image and labels, on volt_case_grid. The caller owns what *out holds. VOLT_EDATA:
+ * channels or labels whose sizes or spacings differ (the axis and both values are named), a
+ * wrong number of channels; VOLT_EFORMAT: a label that is no whole number in -32768..32767;
+ * volt_image_read's errors. NaN voxels and unknown label values are not judged here
+ * (volt_dataset_check does that), but where labels are translated (info->stored) a value
+ * outside the table is VOLT_EDATA. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
                          int threads);
 
+/* The ending of masks predicted for this data set: its own, as nnU-Net has it; where masks
+ * cannot be written so without loss .png for pictures (JPEG), else .nii.gz. Borrowed. */
+VOLT_API const char *volt_mask_ending(const volt_dataset_info *info);
+
 /* Turns a mask of the network's labels, on the grid of volt_case_read's image, into what is
- * written beside the scan: in the data set's own numbering and the scan's orientation. `header`
+ * written beside the scan: in the data set's own numbering and on the scan's grid. `header`
  * is the scan's. *mask is replaced where anything changes (its type then is the smallest of
  * uint8 and uint16 that holds every label). VOLT_EINVAL: a value that is no label; VOLT_ENOMEM.
  */

@@ -1,4 +1,4 @@
-/* Label files: NIfTI, PNG images, folders of PNG slices; labels or grey values. */
+/* Label files: scans, pictures, folders of PNG slices; labels or grey values. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -19,7 +19,7 @@ static bool is_png(const char *path)
 
 bool volt_labels_have_no_place(const char *path)
 {
-    return is_png(path) || volt_path_is_dir(path);
+    return volt_image_is_picture(path) || volt_path_is_dir(path);
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */
@@ -209,17 +209,15 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
     volt_status st;
 
     threads = volt_threads_or_default(threads);
-    if (!volt_labels_have_no_place(path)) {
+    if (!is_png(path) && !volt_path_is_dir(path)) {
         VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
     } else {
-        if (is_png(path) && !volt_path_is_dir(path))
-            VOLT_TRY(st, done, volt_png_read(&v, path));
-        else
-            VOLT_TRY(st, done, read_slices(&v, path));
+        VOLT_TRY(st, done,
+                 volt_path_is_dir(path) ? read_slices(&v, path) : volt_png_read(&v, path));
         VOLT_TRY(st, done, convert(&v, dtype, path, threads));
-        if (info)
-            VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     }
+    if (info && volt_labels_have_no_place(path))
+        VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     if (info && info->thresholds)
         VOLT_TRY(st, done, apply_thresholds(&v, info, path, threads));
     *out = v;

@@ -30,11 +30,11 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
                                   const volt_grid *labels, const char *label_file,
                                   const volt_dataset_info *info);
 
-/* Label files: NIfTI, a PNG image, or a folder of PNG slices (in natural order along z). int16
+/* Label files: a scan, a picture, or a folder of PNG slices (in natural order along z). int16
  * as they are stored; with info->thresholds grey values become labels. */
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
-/* True for PNG images and folders: they do not say where they lie. */
+/* True for pictures and folders of them: they do not say where they lie. */
 bool volt_labels_have_no_place(const char *path);
 
 /* A growing list of cases. */
@@ -76,6 +76,9 @@ volt_status volt_files_add(input_files *files, const char *path, const char *end
 volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
                                   bool numbered);
 void volt_files_sort(input_files *files);
+/* Whether the file has this many channels; false where it cannot be read. VOLT_ENOTSUP: it
+ * needs what this build lacks; VOLT_ENOMEM. */
+volt_status volt_file_has_channels(bool *out, const char *path, int channels);
 /* How many files from `first` on have its id. */
 size_t volt_files_group(const input_files *files, size_t first);
 

@@ -10,7 +10,7 @@
 #include "volume/orient.h"
 #include "volume/regrid.h"
 
-enum { VALUES = 65536 }; /* of int16 */
+enum { VALUES = 65536, FLAT_FACTOR = 999 }; /* of int16; nnU-Net's */
 static const double same_place_mm = 1e-3;
 
 void volt_case_data_clear(volt_case_data *data)
@@ -42,6 +42,26 @@ volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_
                 mm_b[i], "zyx"[i], a_file, mm_a[i]);
     }
     return VOLT_OK;
+}
+
+volt_grid volt_case_grid(const volt_image_header *header)
+{
+    volt_grid grid = header->grid;
+    double mm[3];
+
+    volt_grid_spacing(mm, &grid);
+    for (int r = 0; header->flat && r < 3; r++)
+        grid.to_world[r][2] *= FLAT_FACTOR * fmax(mm[1], mm[2]) / mm[0];
+    return grid;
+}
+
+/* Puts what was read with `header` on its volt_case_grid. */
+static void thicken(volt_volume *v, const volt_image_header *header)
+{
+    const volt_grid grid = volt_case_grid(header);
+
+    if (header->flat)
+        memcpy(v->grid.to_world, grid.to_world, sizeof grid.to_world);
 }
 
 /* One file with all channels. */
@@ -233,10 +253,12 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c,
     else
         VOLT_TRY(st, done, read_channels(&data, c, info, threads));
     grid = data.image->grid;
+    thicken(data.image, data.header);
     /* One after the other: a copy of the image is held while there are no labels yet. */
     VOLT_TRY(st, done, turn_to(&data.image, &grid, info->orientation, threads));
     if (c->label_file) {
         VOLT_TRY(st, done, read_labels(&data, c, grid, info, threads));
+        thicken(data.labels, data.header);
         VOLT_TRY(st, done, turn_to(&data.labels, &grid, info->orientation, threads));
     }
     *out = data;
@@ -247,6 +269,13 @@ done:
 }
 
 /* -- Masks on their way out --------------------------------------------------------------- */
+
+const char *volt_mask_ending(const volt_dataset_info *info)
+{
+    if (volt_image_holds_masks(info->file_ending))
+        return info->file_ending;
+    return volt_image_is_picture(info->file_ending) ? ".png" : ".nii.gz";
+}
 
 /* The data set's own number of each label value; -1: no label. */
 static void stored_of(int32_t *to, const volt_dataset_info *info)
@@ -339,6 +368,8 @@ volt_status volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
     threads = volt_threads_or_default(threads);
     if (*info->orientation)
         st = turn_back(mask, info->orientation, header, threads);
+    if (st == VOLT_OK) /* of a flat scan the grid was thicker */
+        memcpy((*mask)->grid.to_world, header->grid.to_world, sizeof header->grid.to_world);
     if (st == VOLT_OK && info->stored)
         st = number_as_stored(mask, info, threads);
     return st;

@@ -30,7 +30,7 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
 
     for (int a = 0; a < 3; a++) {
         if (m->n[a] < 1 || m->n[a] > VOLT_ITK_MAX_EXTENT)
-            return volt_fail(VOLT_EFORMAT, "%s: %lld voxels along %c; at least 1 is expected",
+            return volt_fail(VOLT_EFORMAT, "%s: %lld voxels along %c; 1 to 2^31 are expected",
                              path, (long long)m->n[a], "xyz"[a]);
     }
     if (m->axes < 2 || m->axes > 3 || (m->axes == 2 && m->n[2] != 1))
@@ -120,7 +120,10 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
             (volt_image_place){(int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
     }
     volt_image_take_place(h);
-    VOLT_TRY(st, done, volt_grid_check(&h->grid, path));
+    if (volt_grid_check(&h->grid, path) != VOLT_OK) {
+        st = VOLT_EFORMAT; /* its sentence says what is wrong */
+        goto done;
+    }
     *out = h;
     h = NULL;
 done:

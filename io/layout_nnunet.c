@@ -121,11 +121,11 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Name of the labels of case `id` in labelsTr: with the images' ending, else with another
- * NIfTI ending that is there. The caller owns *out. */
+ * ending that is there. The caller owns *out. */
 static volt_status label_path(char **out, const opening *o, const volt_names *labels,
                               const char *id)
 {
-    const char *ending[] = {o->ds->info.file_ending, ".nii.gz", ".nii", ".hdr"};
+    const char *ending[] = {o->ds->info.file_ending, ".nii.gz", ".nii", ".hdr", ".png", ".tif"};
     volt_status st;
 
     for (size_t e = 0; e < sizeof ending / sizeof *ending; e++) {
@@ -142,13 +142,29 @@ static volt_status label_path(char **out, const opening *o, const volt_names *la
     return volt_format(out, "%s/labelsTr/%s%s", o->ds->folder, id, ending[0]);
 }
 
+/* Whether CASE_0000 is all there is of each case and, judged by the first, has all channels, as
+ * photographs have. */
+static volt_status all_in_one(bool *out, const input_files *files, int channels)
+{
+    volt_status st = VOLT_OK;
+
+    *out = channels > 1 && files->count > 0;
+    for (size_t i = 0; i < files->count; i++)
+        *out = *out && files->item[i].channel == 0;
+    if (*out)
+        st = volt_file_has_channels(out, files->item[0].path, channels);
+    return st;
+}
+
 /* A case of imagesTr or imagesTs with the files it must have: one per channel, more when a
- * higher channel number lies there. */
+ * higher channel number lies there; `whole`: a single one without a number, `first`: with it.
+ */
 static volt_status add_case_files(const opening *o, volt_case *c, const char *folder,
-                                  int highest, bool whole)
+                                  int highest, bool whole, bool first)
 {
     const volt_dataset_info *info = &o->ds->info;
-    const int files = whole ? 1 : (highest + 1 > info->channels ? highest + 1 : info->channels);
+    const int files =
+        whole || first ? 1 : (highest + 1 > info->channels ? highest + 1 : info->channels);
     char *path;
     volt_status st = VOLT_OK;
 
@@ -171,19 +187,21 @@ static volt_status add_images(opening *o, const char *folder, const volt_names *
     const volt_dataset_info *info = &o->ds->info;
     input_files files = {0};
     char *path = NULL;
+    bool whole;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, o->ds->folder, folder));
     if (!volt_path_is_dir(path))
         goto done; /* no image: the check says so */
     VOLT_TRY(st, done, volt_files_add_folder(&files, path, info->file_ending, true));
+    VOLT_TRY(st, done, all_in_one(&whole, &files, info->channels));
     for (size_t i = 0, n; i < files.count; i += n) {
         const input_file *f = &files.item[i];
         volt_case *c;
         n = volt_files_group(&files, i);
         VOLT_TRY(st, done, volt_cases_append(&c, labels ? &o->cases : &o->tests, f->id));
         VOLT_TRY(st, done,
-                 add_case_files(o, c, folder, f[n - 1].channel, f[n - 1].channel < 0));
+                 add_case_files(o, c, folder, f[n - 1].channel, f[n - 1].channel < 0, whole));
         if (labels)
             VOLT_TRY(st, done, label_path(&c->label_file, o, labels, c->id));
     }
@@ -214,7 +232,7 @@ static volt_status add_lonely_labels(opening *o, const volt_names *labels)
         if (!bsearch(&id, ids, (size_t)with_image, sizeof *ids, by_name)) {
             st = volt_cases_append(&c, &o->cases, id);
             if (st == VOLT_OK)
-                st = add_case_files(o, c, "imagesTr", -1, false);
+                st = add_case_files(o, c, "imagesTr", -1, false, false);
             if (st == VOLT_OK)
                 st = label_path(&c->label_file, o, labels, id);
         }

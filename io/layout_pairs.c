@@ -21,20 +21,20 @@ static volt_status count_channels(int *out, const input_files *files)
 {
     volt_status st = VOLT_OK;
 
-    *out = 0;
+    *out = 1; /* where none can be read the check tells why */
     for (size_t i = 0; i < files->count; i++) {
         if (files->item[i].channel >= *out)
             *out = files->item[i].channel + 1;
     }
-    for (size_t i = 0; i < files->count && *out == 0 && st != VOLT_ENOMEM; i++) {
+    for (size_t i = 0; i < files->count && *out == 1 && st != VOLT_ENOMEM; i++) {
         volt_image_header *header = NULL;
         st = volt_image_info(&header, files->item[i].path);
         if (st == VOLT_OK)
             *out = header->grid.channels;
         volt_image_header_free(header);
+        if (st == VOLT_OK)
+            break;
     }
-    if (*out == 0)
-        *out = 1; /* the check tells why none can be read */
     return st == VOLT_ENOMEM ? st : VOLT_OK;
 }
 
@@ -218,25 +218,27 @@ done:
     return st;
 }
 
-/* PNG images, and folders, which are taken to hold PNG slices. */
-static volt_status add_pictures(input_files *files, const char *folder)
+/* Scans and pictures, and folders, which are taken to hold PNG slices. */
+static volt_status list_labels(input_files *files, const char *folder)
 {
     volt_names names = {0};
     volt_status st;
 
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
-        const char *name = names.name[i];
+        const char *name = names.name[i], *ending = volt_image_ending(name);
         char *path;
-        if (volt_is_litter(name) || strcmp(name, "volt") == 0)
-            continue;
+        if (volt_is_litter(name) || strcmp(name, "volt") == 0 ||
+            strncasecmp(ending, ".img", 4) == 0)
+            continue; /* of a pair the .hdr stands for both */
         VOLT_TRY(st, done, volt_path_join(&path, folder, name));
-        if (volt_labels_have_no_place(path))
-            st = volt_files_add(files, path, volt_path_is_dir(path) ? "" : ".png", false);
+        if (*ending || volt_path_is_dir(path))
+            st = volt_files_add(files, path, ending, false);
         volt_free(path);
         if (st != VOLT_OK)
             goto done;
     }
+    volt_files_sort(files);
 done:
     volt_names_free(&names);
     return st;
@@ -248,10 +250,9 @@ volt_status volt_pairs_list(opening *o)
     volt_status st;
 
     VOLT_TRY(st, done, list_images(&images, o->options->images));
-    VOLT_TRY(st, done, volt_files_add_folder(&labels, o->options->labels, NULL, false));
-    VOLT_TRY(st, done, add_pictures(&labels, o->options->labels));
+    VOLT_TRY(st, done, list_labels(&labels, o->options->labels));
     if (labels.count == 0) {
-        st = volt_fail(VOLT_EDATA, "%s holds no NIfTI file, no PNG image and no folder of them",
+        st = volt_fail(VOLT_EDATA, "%s holds no scan, no picture and no folder of PNG slices",
                        o->options->labels);
         goto done;
     }

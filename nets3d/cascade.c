@@ -26,18 +26,14 @@ typedef struct preparing {
 
 volt_status volt_cascade_mask_path(char **out, const char *masks, const char *id)
 {
-    static const char *const endings[] = {".nii.gz", ".nii"};
-    char *path = NULL;
-    volt_status st;
+    char *path;
+    const volt_status st = volt_image_find(&path, masks, id);
 
-    for (int i = 0; i < 2; i++) {
-        if ((st = volt_format(&path, "%s/%s%s", masks, id, endings[i])) != VOLT_OK)
-            return st;
-        if (volt_path_exists(path)) {
-            *out = path;
-            return VOLT_OK;
-        }
-        volt_free(path);
+    if (st != VOLT_OK)
+        return st;
+    if (path) {
+        *out = path;
+        return VOLT_OK;
     }
     return volt_fail(VOLT_EIO, "%s has no mask of case %s (%s.nii.gz)", masks, id, id);
 }

@@ -33,16 +33,17 @@ VOLT_CALL volt_cascade_segment(char **masks, const char *work, const char *run,
                                const volt_plan_config *config,
                                const volt_cascade_options *options);
 
-/* Prepares the masks MASKS/CASE.nii.gz (or .nii; on the scans' own grids) of every case into
- * FOLDER/CASE.voltcase: labels only, on the very grid of the prepared case STORE/CASE.voltcase.
- * Finished ones of the same files are kept; an interrupted run is continued by the next.
- * VOLT_EIO, VOLT_EDATA name the case or file. */
+/* Prepares the masks MASKS/CASE.nii.gz (or in another format; on the scans' own grids) of every
+ * case into FOLDER/CASE.voltcase: labels only, on the very grid of the prepared case
+ * STORE/CASE.voltcase. Finished ones of the same files are kept; an interrupted run is
+ * continued by the next. VOLT_EIO, VOLT_EDATA name the case or file. */
 VOLT_CALL volt_cascade_prepare(const char *folder, const char *masks, const char *store,
                                const volt_dataset *ds, const volt_plan *plan,
                                const volt_plan_config *config,
                                const volt_cascade_options *options);
 
-/* MASKS/ID.nii.gz or MASKS/ID.nii, whichever is there. The caller owns *out. VOLT_EIO. */
+/* MASKS/ID.nii.gz, or that in another format (volt_image_find). The caller owns *out. VOLT_EIO.
+ */
 VOLT_CALL volt_cascade_mask_path(char **out, const char *masks, const char *id);
 /* volt_case_read with the mask as the case's labels: in the network's numbering, turned as the
  * scan is. */

@@ -10,11 +10,13 @@ static double largest_voxels(const volt_case *c, const double target[3])
 {
     volt_image_header *header = NULL;
     double voxels, spacing[3], growth = 1;
+    volt_grid grid;
 
     if (c->files < 1 || volt_image_info(&header, c->file[0]) != VOLT_OK)
         return 0;
-    voxels = (double)volt_grid_voxels(&header->grid);
-    volt_grid_spacing(spacing, &header->grid);
+    grid = volt_case_grid(header);
+    voxels = (double)volt_grid_voxels(&grid);
+    volt_grid_spacing(spacing, &grid);
     volt_image_header_free(header);
     for (int a = 0; target && a < 3; a++)
         growth *= target[a] > 0 ? spacing[a] / target[a] : 1;

@@ -197,7 +197,11 @@ static volt_status open_header(volt_image_header **out, const entry *e, const in
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", e->folder[0], e->id));
+    VOLT_TRY(st, done, volt_image_find(&path, e->folder[0], e->id));
+    if (!path) {
+        st = volt_fail(VOLT_EIO, "%s has no mask of case %s", e->folder[0], e->id);
+        goto done;
+    }
     VOLT_TRY(st, done, volt_image_info(&header, path));
     if (memcmp(header->grid.n, shape + 1, sizeof header->grid.n) != 0) {
         st = volt_fail(VOLT_EDATA,
@@ -440,7 +444,8 @@ done:
 /* The mask of a case, and whether it is to be made. The caller owns *path. */
 static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
 {
-    const volt_status st = volt_format(path, "%s/%s.nii.gz", j->o->output, e->id);
+    const volt_status st =
+        volt_format(path, "%s/%s%s", j->o->output, e->id, volt_mask_ending(j->o->info));
 
     if (st == VOLT_OK)
         *wanted = !j->o->skip_existing || !volt_path_exists(*path);

@@ -350,7 +350,7 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         volt_predict_memory m;
         volt_grid grid;
         VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
-        grid = header->grid;
+        grid = volt_case_grid(header);
         grid.channels = j->p->info.channels;
         volt_image_header_free(header);
         header = NULL;

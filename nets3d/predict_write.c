@@ -96,7 +96,8 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
     bool there;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", o->folder, id));
+    VOLT_TRY(st, done,
+             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&p->info)));
     there = volt_path_exists(path);
     if (there && o->probabilities) {
         volt_free(path);
@@ -116,7 +117,8 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
         volt_free(path);
         path = NULL;
         VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
-        VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", folder, id));
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
         there = volt_path_exists(path);
         volt_free(folder);
         folder = NULL;
@@ -246,13 +248,14 @@ done:
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
-                              const volt_image_header *header, int threads)
+                              const volt_predictor *p, const volt_image_header *header,
+                              int threads)
 {
     const volt_image_write_options options = {.threads = threads};
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii.gz", folder, id));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
     st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
@@ -288,7 +291,7 @@ static volt_status write_masks(const volt_predict_output *o, const volt_predicto
             pick(mask, f->labels, (uint16_t)p->info.label[i + 1].value, threads);
         VOLT_TRY(st, done, restore(&mask, p, header, threads));
         VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
-        VOLT_TRY(st, done, write_mask(folder, id, mask, header, threads));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, p, header, threads));
         volt_free(folder);
         volt_volume_free(mask);
         folder = NULL;
@@ -309,7 +312,7 @@ volt_status volt_predict_write(const volt_predict_output *o, const volt_predicto
     if (o->regions)
         VOLT_TRY(st, done, write_masks(o, p, id, f, header, threads));
     VOLT_TRY(st, done, volt_mask_restore(&f->labels, &p->info, header, threads));
-    st = write_mask(o->folder, id, f->labels, header, threads);
+    st = write_mask(o->folder, id, f->labels, p, header, threads);
 done:
     return st;
 }

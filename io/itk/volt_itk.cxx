@@ -19,6 +19,8 @@
 #include <strings.h>
 #include <vector>
 
+#include <zlib.h>
+
 #include <itkBMPImageIO.h>
 #include <itkGiplImageIO.h>
 #include <itkJPEGImageIO.h>
@@ -36,7 +38,8 @@ using IO = itk::ImageIOBase;
 
 constexpr int channel = 0; // the socket
 constexpr std::size_t step = std::size_t(1) << 20;
-constexpr std::uint64_t inflation = 1032; // deflate's most bytes for one
+constexpr std::uint64_t inflation = 1032;  // deflate's most bytes for one
+constexpr std::uint64_t gipl_header = 256; // bytes before the voxels
 
 // A failure with a volt_status.
 struct Refusal : std::runtime_error {
@@ -235,17 +238,37 @@ void check_inside(const std::string &name)
                                         "\", which is not below its own folder");
 }
 
-// What is known of a text header. `local`: the voxels follow it in the same file.
+// What is known before ITK looks.
 struct Header {
-    bool local = false;
     bool compressed = false;
-    bool bounded = true; // compressed by deflate, if at all
+    std::uint64_t bytes = UINT64_MAX; // no more voxels than these can be there
 };
 
-Header scan_meta(std::ifstream &file)
+// A file of text and voxels holds no more than this.
+std::uint64_t most_bytes(const std::string &path, bool compressed)
+{
+    return file_bytes(path) * (compressed ? inflation : 1);
+}
+
+// ITK does not notice that a .gipl.gz ends early.
+std::uint64_t inflated_bytes(const std::string &path)
+{
+    std::vector<char> piece(step);
+    std::uint64_t bytes = 0;
+    const gzFile file = gzopen(path.c_str(), "rb");
+    int got = -1;
+    while (file && (got = gzread(file, piece.data(), static_cast<unsigned>(piece.size()))) > 0)
+        bytes += static_cast<std::uint64_t>(got);
+    if (!file || gzclose(file) != Z_OK || got < 0)
+        throw Refusal(VOLT_EFORMAT, "its compressed data is damaged or ends early");
+    return bytes;
+}
+
+Header scan_meta(std::ifstream &file, const std::string &path)
 {
     Header h;
     std::string line;
+    bool binary = true;
     for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
         const std::size_t equals = line.find('=');
         if (equals == std::string::npos)
@@ -254,27 +277,31 @@ Header scan_meta(std::ifstream &file)
         const std::string value = trimmed(line.substr(equals + 1));
         if (strcasecmp(key.c_str(), "CompressedData") == 0)
             h.compressed = strcasecmp(value.c_str(), "true") == 0;
+        if (strcasecmp(key.c_str(), "BinaryData") == 0)
+            binary = strcasecmp(value.c_str(), "false") != 0;
         if (strcasecmp(key.c_str(), "ElementDataFile") != 0)
             continue;
-        h.local = strcasecmp(value.c_str(), "LOCAL") == 0;
+        const bool local = strcasecmp(value.c_str(), "LOCAL") == 0;
         if (value.compare(0, 4, "LIST") == 0) {
             while (std::getline(file, line)) {
                 if (!trimmed(line).empty())
                     check_inside(trimmed(line));
             }
-        } else if (!h.local) {
+        } else if (!local) {
             check_inside(value.substr(0, value.find(' ')));
         }
+        if (local && binary)
+            h.bytes = most_bytes(path, h.compressed);
         return h; // always the last key
     }
     throw Refusal(VOLT_EFORMAT, "it has no key ElementDataFile");
 }
 
-Header scan_nrrd(std::ifstream &file)
+Header scan_nrrd(std::ifstream &file, const std::string &path)
 {
     Header h;
     std::string line;
-    h.local = true;
+    bool local = true, bounded = true; // as text, or by bzip2, voxels may be shorter
     for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
         const std::size_t colon = line.find(':');
         if (trimmed(line).empty())
@@ -285,12 +312,12 @@ Header scan_nrrd(std::ifstream &file)
         const std::string value = trimmed(line.substr(colon + 1));
         if (strcasecmp(key.c_str(), "encoding") == 0) {
             h.compressed = value.compare(0, 2, "gz") == 0 || value.compare(0, 2, "bz") == 0;
-            h.bounded = value.compare(0, 2, "bz") != 0;
+            bounded = value == "raw" || value.compare(0, 2, "gz") == 0;
         }
         if (strcasecmp(key.c_str(), "data file") != 0 &&
             strcasecmp(key.c_str(), "datafile") != 0)
             continue;
-        h.local = false;
+        local = false;
         if (value.compare(0, 4, "LIST") == 0) {
             while (std::getline(file, line)) {
                 if (!trimmed(line).empty())
@@ -300,7 +327,37 @@ Header scan_nrrd(std::ifstream &file)
             check_inside(value.substr(0, value.find(' ')));
         }
     }
+    if (local && bounded)
+        h.bytes = most_bytes(path, h.compressed);
     return h;
+}
+
+std::uint64_t little_endian(const unsigned char *at, int bytes)
+{
+    std::uint64_t value = 0;
+    for (int i = bytes; i-- > 0;)
+        value = value << 8 | at[i];
+    return value;
+}
+
+// ITK does not notice that a BMP ends early.
+void check_bmp(std::ifstream &file, const std::string &path)
+{
+    unsigned char head[34] = {};
+    file.read(reinterpret_cast<char *>(head), sizeof head);
+    if (!file || head[0] != 'B' || head[1] != 'M')
+        throw Refusal(VOLT_EFORMAT, "it is no BMP file");
+    const std::uint64_t data = little_endian(head + 10, 4);
+    const std::uint64_t bits = little_endian(head + 18, 4) * little_endian(head + 28, 2);
+    const auto signed_height = static_cast<std::int32_t>(little_endian(head + 22, 4));
+    const std::uint64_t height = static_cast<std::uint64_t>(std::llabs(signed_height));
+    if (little_endian(head + 30, 4) != 0)
+        throw Refusal(VOLT_ENOTSUP, "compressed BMP files are not supported");
+    const std::uint64_t row = (bits + 31) / 32 * 4;
+    std::uint64_t rows;
+    if (__builtin_mul_overflow(row, height, &rows) || rows > file_bytes(path) ||
+        data + rows > file_bytes(path))
+        throw Refusal(VOLT_EFORMAT, "it ends before its last row");
 }
 
 Header scan(const std::string &path, const std::string &format)
@@ -308,12 +365,16 @@ Header scan(const std::string &path, const std::string &format)
     std::ifstream file(path, std::ios::binary);
     Header h;
     if (format == "MetaImage")
-        return scan_meta(file);
+        return scan_meta(file, path);
     if (format == "NRRD")
-        return scan_nrrd(file);
-    h.bounded = format == "GIPL";
-    h.local = true;
-    h.compressed = ends_in(path, ".gz");
+        return scan_nrrd(file, path);
+    if (format == "BMP")
+        check_bmp(file, path);
+    if (format == "GIPL") {
+        h.compressed = ends_in(path, ".gz");
+        h.bytes = h.compressed ? inflated_bytes(path) : file_bytes(path);
+        h.bytes = h.bytes > gipl_header ? h.bytes - gipl_header : 0;
+    }
     return h;
 }
 
@@ -379,14 +440,10 @@ volt_itk_message describe(IO *io, const char *format, const std::string &path, c
     std::snprintf(m.format, sizeof m.format, "%s", format);
     set_sizes(m, io, axes_of(io));
     set_place(m, io);
-    if (h.local && h.bounded) {
-        const std::uint64_t there = file_bytes(path);
-        if (m.bytes > (h.compressed ? inflation * there : there))
-            throw Refusal(VOLT_EFORMAT, "its header describes " + std::to_string(m.bytes) +
-                                            " bytes of voxels, the file has " +
-                                            std::to_string(there) +
-                                            (h.compressed ? " compressed" : ""));
-    }
+    if (m.bytes > h.bytes)
+        throw Refusal(VOLT_EFORMAT, "its header describes " + std::to_string(m.bytes) +
+                                        " bytes of voxels, its " +
+                                        std::to_string(file_bytes(path)) + " bytes hold fewer");
     return m;
 }
 
@@ -531,6 +588,7 @@ void write(const std::string &path)
     else
         receive_planes(buffer.data, m.bytes / m.channels / wide, m.channels, wide);
     io->Write(buffer.data);
+    io = nullptr; // closes the file
     if (file_bytes(path) == 0)
         throw Refusal(VOLT_EIO, "nothing was written");
     m = empty_message();
