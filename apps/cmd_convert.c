@@ -172,9 +172,11 @@ const cli_command cmd_convert = {
     .args = "IN OUT",
     .min_args = 2,
     .max_args = 2,
-    .about =
-        "Reads IN and writes OUT (.nii or .nii.gz). What is not asked for stays as it was:\n"
-        "type, voxels, position in the patient, header fields.",
+    .about = "Reads IN and writes OUT, each in the format of its name's ending: .nii.gz, .nii, "
+             ".mha,\n"
+             ".mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp or .jpg. What is not asked for stays "
+             "as it\n"
+             "was: type, voxels, position in the patient, header fields.",
     .example = "volt convert scan.nii.gz thin.nii.gz --reorient RAS --spacing 1,1,1",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, convert_options),

@@ -72,10 +72,9 @@ const cli_command cmd_ensemble = {
     .max_args = -1,
     .about =
         "Averages CASE.npz of every FOLDER (made by 'volt predict --save-probabilities' or\n"
-        "nnU-Net) and writes OUT/CASE.nii.gz on the grid of the first FOLDER's mask. One "
-        "class\n"
-        "after the other is read, so memory does not grow with their number; the peak is said\n"
-        "first.",
+        "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of the\n"
+        "first FOLDER's mask. One class after the other is read, so memory does not grow with\n"
+        "their number; the peak is said first.",
     .example = "volt ensemble masks_2d masks_3d -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, ensemble_options),

@@ -175,8 +175,9 @@ const cli_command cmd_info = {
     .args = "FILE...",
     .min_args = 1,
     .max_args = -1,
-    .about = "Prints geometry, type and range of NIfTI files, and what is odd about their\n"
-             "headers. With --json one object a line.",
+    .about =
+        "Prints format, geometry, type and range of scans (NIfTI, .mha, .nrrd, .tif, .png,\n"
+        "...), and what is odd about their headers. With --json one object a line.",
     .example = "volt info scan.nii.gz",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, info_options),

@@ -314,10 +314,11 @@ const cli_command cmd_predict = {
     .min_args = 1,
     .max_args = -1,
     .about =
-        "Segments scans with the network of folder RUN and writes OUT/CASE.nii.gz, each on\n"
-        "its scan's own grid. INPUT: files or folders; the channels of a case are\n"
+        "Segments scans with the network of folder RUN and writes OUT/CASE.nii.gz (in the\n"
+        "format of the data set it was trained on), each on its scan's own grid. INPUT:\n"
+        "files or folders, NIfTI, .mha, .nrrd, .tif, .png, ...; the channels of a case are\n"
         "CASE_0000.nii.gz, CASE_0001.nii.gz, ...; networks of one channel also take\n"
-        "CASE.nii.gz, and 4-D files hold all channels.\n"
+        "CASE.nii.gz; 4-D files and photographs hold all channels.\n"
         "\n"
         "Several networks are averaged: a RUN with folders fold_0, fold_1, ... counts as all\n"
         "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"

@@ -81,8 +81,9 @@ VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_v
 
 /* What is written for each case ID into `folder` (created). */
 typedef struct volt_predict_output {
-    const char *folder; /* ID with volt_mask_ending: the labels; dataset.json and plans.json once */
-    bool regions;       /* also NAME/ID.nii.gz: 0 and 1 for every region (or label) NAME */
+    const char
+        *folder;  /* ID with volt_mask_ending: the labels; dataset.json and plans.json once */
+    bool regions; /* also NAME/ID.nii.gz: 0 and 1 for every region (or label) NAME */
     bool probabilities; /* also ID.npz: "probabilities", float32 (C, Z, Y, X) as numpy loads it,
                          * and ID.json: nnU-Net's properties of the scan */
     bool

@@ -253,6 +253,88 @@ static void masks_come_out_in_the_data_set_s_ending(void **state)
     }
 }
 
+/* A photograph of 9 x 8 pixels, or its labels. */
+static void write_picture(const char *path, int channels, int seed)
+{
+    const int64_t n[3] = {1, 8, 9};
+    const double mm[3] = {1, 1, 1};
+    const volt_grid grid = volt_grid_make(n, channels, mm);
+    volt_volume *v = NULL;
+
+    assert_ok(volt_volume_create(&v, &grid, VOLT_U8));
+    for (int64_t i = 0; i < 72 * channels; i++)
+        ((uint8_t *)v->data)[i] = (uint8_t)(channels > 1 ? (i * 7 + seed) % 251 : i % 2);
+    assert_ok(volt_image_write(path, v, NULL, NULL));
+    volt_volume_free(v);
+}
+
+static void photographs_are_cases_of_one_file(void **state)
+{
+    static const char json[] =
+        "{\"channel_names\": {\"0\": \"R\", \"1\": \"G\", \"2\": \"B\"}, \"labels\": "
+        "{\"background\": 0, \"vessel\": 1}, \"numTraining\": 2, \"file_ending\": \".png\"}";
+    const char *inputs[] = {"photos/imagesTr"};
+    volt_case_data data = {0};
+    volt_case_list list = {0};
+    volt_findings findings = {0};
+    volt_dataset *ds = NULL;
+    double mm[3];
+
+    (void)state;
+    assert_ok(volt_make_dirs("photos/imagesTr"));
+    assert_ok(volt_make_dirs("photos/labelsTr"));
+    assert_ok(volt_write_file("photos/dataset.json", json, sizeof json - 1));
+    write_picture("photos/imagesTr/a_0000.png", 3, 1);
+    write_picture("photos/imagesTr/b_0000.png", 3, 5);
+    write_picture("photos/labelsTr/a.png", 1, 0);
+    write_picture("photos/labelsTr/b.png", 1, 0);
+    assert_ok(volt_dataset_open(&ds, "photos", NULL));
+    assert_int_equal(ds->cases.count, 2);
+    assert_int_equal(ds->cases.item[0].files, 1);
+    assert_ok(volt_dataset_check(&findings, ds, 1, NULL));
+    assert_int_equal(findings.count, 0);
+    assert_ok(volt_case_read(&data, &ds->cases.item[1], &ds->info, 1));
+    assert_int_equal(data.image->grid.channels, 3);
+    assert_true(((const float *)data.image->data)[72] == (72 * 7 + 5) % 251);
+    assert_int_equal(((const int16_t *)data.labels->data)[71], 1);
+    volt_grid_spacing(mm, &data.image->grid);
+    assert_true(mm[0] == 999 && mm[1] == 1);
+    assert_ok(volt_mask_restore(&data.labels, &ds->info, data.header, 1));
+    volt_grid_spacing(mm, &data.labels->grid);
+    assert_true(mm[0] == 1);
+    assert_ok(volt_inputs_list(&list, inputs, 1, 3));
+    assert_int_equal(list.count, 2);
+    assert_int_equal(list.item[0].files, 1);
+    volt_case_list_clear(&list);
+    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA, "lacks channel 1");
+    volt_case_data_clear(&data);
+    volt_findings_clear(&findings);
+    volt_dataset_close(ds);
+}
+
+static void pictures_beside_scans_are_no_scans(void **state)
+{
+    const int64_t n[3] = {2, 3, 4};
+    const double mm[3] = {1, 1, 1};
+    const volt_grid grid = volt_grid_make(n, 1, mm);
+    volt_names names = {0};
+    volt_volume *v = NULL;
+
+    (void)state;
+    assert_ok(volt_volume_create(&v, &grid, VOLT_U8));
+    assert_ok(volt_make_dirs("mixed"));
+    write_picture("mixed/overlay.png", 3, 1);
+    assert_ok(volt_image_list(&names, "mixed"));
+    assert_int_equal(names.count, 1);
+    volt_names_free(&names);
+    assert_ok(volt_image_write("mixed/scan.nii.gz", v, NULL, NULL));
+    assert_ok(volt_image_list(&names, "mixed"));
+    assert_int_equal(names.count, 1);
+    assert_string_equal(names.name[0], "scan.nii.gz");
+    volt_names_free(&names);
+    volt_volume_free(v);
+}
+
 /* -- Damage ------------------------------------------------------------------------------- */
 
 static void no_children(void)
@@ -483,6 +565,8 @@ int main(void)
         cmocka_unit_test(pages_take_their_spacing_from_the_file_beside),
         cmocka_unit_test(flat_scans_are_thick_in_training),
         cmocka_unit_test(masks_come_out_in_the_data_set_s_ending),
+        cmocka_unit_test(photographs_are_cases_of_one_file),
+        cmocka_unit_test(pictures_beside_scans_are_no_scans),
         cmocka_unit_test(cut_files_are_refused),
         cmocka_unit_test(headers_cannot_point_elsewhere),
         cmocka_unit_test(a_missing_helper_is_named),
