@@ -13,7 +13,7 @@
 #include "nets3d/case_workers.h"
 
 enum {
-    METHOD = 2,            /* raised whenever the same plan gives other voxels */
+    METHOD = 3,            /* raised whenever the same plan gives other voxels */
     MIN_LOCATIONS = 10000, /* of a class, where it has as many */
     LOCATION_SEED = 1234
 };

@@ -48,9 +48,10 @@ VOLT_CALL volt_resample_image(volt_volume **out, const volt_volume *src, const i
 
 /* Resamples a label map (VOLT_U8, VOLT_I8, VOLT_U16 or VOLT_I16; one channel) to `shape`.
  * VOLT_LINEAR: each label, -1 included, as a 0/1 image of its own, linear; a voxel takes the
- * largest label that reaches 1/2, and 0 if none does. VOLT_NEAREST along all axes otherwise.
- * Arithmetic in double, in scipy's order, so that ties fall as they do there. The caller owns
- * *out. VOLT_EINVAL, VOLT_ENOMEM. */
+ * label of largest value, of several equal ones the nearest voxel's where it is one of them,
+ * else the smallest (batchgenerators 0.25.5). VOLT_NEAREST along all axes otherwise. Arithmetic
+ * in double, in scipy's order, so that ties fall as they do there. The caller owns *out.
+ * VOLT_EINVAL, VOLT_ENOMEM. */
 VOLT_CALL volt_resample_labels(volt_volume **out, const volt_volume *src,
                                const int64_t shape[3], volt_interpolation order,
                                int separate_axis, int threads);

@@ -1,5 +1,5 @@
 /* Label maps: every label interpolated as a 0/1 image, without making one. A voxel sees at most
- * eight source voxels, so only their labels can reach 1/2. */
+ * eight source voxels, so one of their labels has the largest weight. */
 #include "volume/resample_parts.h"
 
 #include <math.h>
@@ -10,6 +10,7 @@
 typedef struct label_tap {
     int64_t at[2];
     double weight[2];
+    int nearest; /* of the two */
 } label_tap;
 
 size_t volt_resample_labels_bytes(const int64_t to[3])
@@ -31,33 +32,35 @@ static void make_taps(label_tap *taps, int64_t from, int64_t to, volt_interpolat
         t->at[1] = t->at[0] + (t->at[0] + 1 < from);
         t->weight[0] = 1 - (inside - whole);
         t->weight[1] = 1 - t->weight[0];
+        t->nearest = fmin(fmax(floor(u + 0.5), 0), end) > whole;
     }
 }
 
-/* The largest of eight labels whose weights reach 1/2 together, 0 if none does. Weights are
- * added in the order of the voxels, as scipy does. */
-static int32_t strongest(const int32_t label[8], const double weight[8])
+/* The label with the largest weight of eight voxels; where several have it, that of voxel
+ * `nearest` if it is among them, else the smallest. Weights are added in the order of the
+ * voxels, as scipy does. */
+static int32_t strongest(const int32_t label[8], const double weight[8], int nearest)
 {
-    int32_t best = 0;
-    bool found = false;
+    int32_t best = label[0];
+    double most = 0, of_nearest = 0;
 
     for (int i = 0; i < 8; i++) {
         double sum = 0;
-        if (found && label[i] <= best)
-            continue;
         for (int k = 0; k < 8; k++)
             sum += label[k] == label[i] ? weight[k] : 0;
-        if (sum >= 0.5) {
+        if (sum > most || (sum == most && label[i] < best)) {
             best = label[i];
-            found = true;
+            most = sum;
         }
+        if (i == nearest)
+            of_nearest = sum;
     }
-    return best;
+    return of_nearest == most ? label[nearest] : best;
 }
 
 /* One row of the result from the four rows around it. */
 #define LABEL_ROW(name, T)                                                                     \
-    static void name(void *out, const void *const in[4], const double weight[4],               \
+    static void name(void *out, const void *const in[4], const double weight[4], int nearest,  \
                      const label_tap *x, int64_t n)                                            \
     {                                                                                          \
         T *dst = out;                                                                          \
@@ -72,7 +75,7 @@ static int32_t strongest(const int32_t label[8], const double weight[8])
             if (differs) {                                                                     \
                 for (int k = 0; k < 8; k++)                                                    \
                     w[k] = weight[k / 2] * x[i].weight[k % 2];                                 \
-                label[0] = strongest(label, w);                                                \
+                label[0] = strongest(label, w, 2 * nearest + x[i].nearest);                    \
             }                                                                                  \
             dst[i] = (T)label[0];                                                              \
         }                                                                                      \
@@ -86,7 +89,7 @@ LABEL_ROW(row_i16, int16_t)
 static void resample(volt_volume *dst, const volt_volume *src, label_tap *const taps[3],
                      int threads)
 {
-    static void (*const rows[])(void *, const void *const[4], const double[4],
+    static void (*const rows[])(void *, const void *const[4], const double[4], int,
                                 const label_tap *, int64_t) = {
         [VOLT_U8] = row_u8, [VOLT_I8] = row_i8, [VOLT_U16] = row_u16, [VOLT_I16] = row_i16};
     const int64_t *n = dst->grid.n, *from = src->grid.n;
@@ -102,7 +105,8 @@ static void resample(volt_volume *dst, const volt_volume *src, label_tap *const 
                     (z->at[i / 2] * from[1] + y->at[i % 2]) * from[2] * bytes;
             weight[i] = z->weight[i / 2] * y->weight[i % 2];
         }
-        rows[src->dtype]((char *)dst->data + r * n[2] * bytes, in, weight, taps[2], n[2]);
+        rows[src->dtype]((char *)dst->data + r * n[2] * bytes, in, weight,
+                         2 * z->nearest + y->nearest, taps[2], n[2]);
     }
 }
 

@@ -7,6 +7,7 @@ GOLDEN: preprocessed/ of nnU-Net's own run on the hippocampus set; two of its ca
 """
 import os, sys
 import numpy as np
+from batchgenerators.augmentations.utils import resize_segmentation
 from scipy.ndimage import binary_fill_holes, map_coordinates
 from skimage.transform import resize
 
@@ -52,13 +53,6 @@ def one(a, shape, order):
     return resize(a.astype(float), shape, order, mode="edge", clip=True, anti_aliasing=False)
 
 
-def segmentation(a, shape):
-    out = np.zeros(shape, a.dtype)
-    for c in np.unique(a):
-        out[one(a == c, shape, 1) >= 0.5] = c
-    return out
-
-
 def across(a, n):
     """Nearest slice along axis 0."""
     scale = a.shape[0] / n
@@ -70,10 +64,10 @@ def resample(image, labels, shape, separate):
     if separate:
         inner = shape[1:]
         image = np.stack([across(np.stack([one(s, inner, 3) for s in c]), shape[0]) for c in image])
-        labels = across(np.stack([segmentation(s, inner) for s in labels]), shape[0])
+        labels = across(np.stack([resize_segmentation(s, inner, 1) for s in labels]), shape[0])
     else:
         image = np.stack([one(c, shape, 3) for c in image])
-        labels = segmentation(labels, shape)
+        labels = resize_segmentation(labels, shape, 1)
     return image.astype(np.float32), labels.astype(np.int8)
 
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """What nnU-Net's own DefaultPreprocessor makes of a made-up scan: testdata/preprocess/.
 
-usage: make_preprocess.py OUT     (needs nnunetv2 2.8.1)
+usage: make_preprocess.py OUT     (needs nnunetv2 2.8.1 with batchgenerators 0.25.5)
 
 plans.json and dataset.json; image.npy (int16, c z y x), labels.npy (uint8) and spacing in
 cases.json of one scan; per configuration NAME_image.npy (float32) and NAME_labels.npy (int8),
@@ -16,24 +16,11 @@ import sys
 
 import numpy as np
 from nnunetv2.preprocessing.preprocessors.default_preprocessor import DefaultPreprocessor
-from nnunetv2.preprocessing.resampling import default_resampling
 from nnunetv2.utilities.plans_handling.plans_handler import PlansManager
-from skimage.transform import resize
 
 SPACING = [0.9, 3.8, 1.2]  # z, y, x of the file; y is the coarsest
 CHANNELS = ["T2", "CT", "rescale_to_0_1", "rgb_to_0_1", "noNorm"]
 LABELS = {"background": 0, "organ": 1, "lesion": 2, "ignore": 3}
-
-
-def resize_segmentation(segmentation, new_shape, order=3):
-    """nnU-Net's rule for labels up to batchgenerators 0.25.1: those that reach 1/2, the largest of
-    two. 0.25.5 takes the arg-max and on ties the nearest label: other voxels where three labels
-    meet or two weigh exactly the same."""
-    out = np.zeros(new_shape, dtype=segmentation.dtype)
-    for c in np.unique(segmentation):
-        out[resize((segmentation == c).astype(float), new_shape, order, mode="edge", clip=True,
-                   anti_aliasing=False) >= 0.5] = c
-    return out
 
 
 def scan():
@@ -102,7 +89,6 @@ def large():
 
 def main():
     out = sys.argv[1]
-    default_resampling.resize_segmentation = resize_segmentation
     stats = {"max": 900.0, "mean": 35.5, "median": 33.0, "min": -900.0,
              "percentile_00_5": -90.0, "percentile_99_5": 160.0, "std": 58.25}
     plans = {

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Fixtures of tests/volume: orientation (nibabel), resampling (scikit-image, scipy), holes (scipy), normalisation (numpy).
 
-usage: make_volume.py OUT          writes OUT/*.npy; needs numpy, scipy, scikit-image, nibabel
+usage: make_volume.py OUT          writes OUT/*.npy; needs numpy, scipy, scikit-image, nibabel, batchgenerators 0.25.5
 The rules are nnU-Net v2's: see volume/resample.h and volume/normalize.h.
 """
 import sys
 
 import numpy as np
+from batchgenerators.augmentations.utils import resize_segmentation
 from nibabel.orientations import aff2axcodes
 from scipy import ndimage
 from skimage.transform import resize
@@ -40,10 +41,7 @@ def interpolate(x, shape, order):
 
 
 def interpolate_labels(x, shape, order):
-    result = np.zeros(shape, x.dtype)
-    for value in np.unique(x):
-        result[interpolate(x == value, shape, order) >= 0.5] = value
-    return result
+    return resize_segmentation(x, shape, order)
 
 
 def resample(x, shape, order, axis, one):
