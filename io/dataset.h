@@ -17,8 +17,8 @@
  *          BraTS and LiTS folders are taken as they are unpacked, some levels deep. A layout
  *          is one row of a table in dataset.c.
  * Names    files and folders whose name starts with '.' or '_' are never cases (macOS litter).
- * Hostile  dataset.json and every scan: paths in it must stay inside the data set's folder,
- *          except absolute ones and those starting with a variable, which nnU-Net allows.
+ * Hostile  dataset.json and every scan. Paths in it may lead anywhere, as in nnU-Net: what they
+ *          name is read as a scan and never written.
  * Threads  an open data set is read-only and may be shared.
  */
 #ifndef VOLT_IO_DATASET_H

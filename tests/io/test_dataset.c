@@ -124,13 +124,14 @@ static void listed_cases_of_nnunet_are_found(void **state)
         "dataset-listed/dataset.json",
         "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, \"a\": [1], "
         "\"ignore\": 2}, \"numTraining\": 2, \"file_ending\": \".nii.gz\", \"dataset\": {"
-        "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"l/y.nii.gz\"},"
+        "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"../other/l/y.nii.gz\"},"
         "\"x\": {\"images\": [\"${VOLT_TEST_SCANS}/x.nii.gz\"], \"label\": \"/l/x.nii\"}}}");
     assert_ok(volt_dataset_open(&ds, "dataset-listed", NULL));
     assert_int_equal(ds->cases.count, 2);
     assert_string_equal(ds->cases.item[0].file[0], "/somewhere/x.nii.gz");
     assert_string_equal(ds->cases.item[0].label_file, "/l/x.nii");
     assert_string_equal(ds->cases.item[1].file[0], "dataset-listed/x/y.nii.gz");
+    assert_string_equal(ds->cases.item[1].label_file, "dataset-listed/../other/l/y.nii.gz");
     assert_int_equal(ds->info.labels, 2);
     assert_int_equal(ds->info.ignore_label, 2);
     volt_dataset_close(ds);
@@ -315,9 +316,6 @@ static void nonsense_in_dataset_json_is_refused_by_key(void **state)
         {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT, "no foreground"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".mgz\"}", VOLT_ENOTSUP,
          "is \".mgz\""},
-        {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": "
-              "\"../../etc/x.nii\"}], " TAIL,
-         VOLT_EFORMAT, "leaves the data set"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [7], " TAIL, VOLT_EFORMAT,
          "training[0]"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": \"a.nii\"}, "
