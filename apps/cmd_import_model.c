@@ -19,7 +19,8 @@ static const cli_option options[] = {
     {"--configuration", 'c', CLI_TEXT, offsetof(import_options, configuration), "NAME", NULL, 0,
      0, "of the plan [the checkpoint's own]"},
     {"--map", 0, CLI_TEXT, offsetof(import_options, map), "FILE", NULL, 0, 0,
-     "JSON object {\"name in VOLT\": \"name in SRC\" or \"=0\"}; * is one part between dots"},
+     "JSON object {\"name in VOLT\": \"name in SRC\" or \"=0\"}; * is one part between dots, "
+     "** the rest"},
 };
 
 static volt_status print_result(const cli *c, const volt_import_result *r)

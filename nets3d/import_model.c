@@ -220,20 +220,30 @@ done:
     return st;
 }
 
-/* Adds a rule for each bias of the network that the file does not have. */
+/* Puts a rule for each bias of the network that the file does not have before those of `map`.
+ */
 static volt_status zero_missing_biases(volt_name_map *map, const volt_weights *w,
                                        const volt_unet_spec *net)
 {
+    volt_name_map whole = {0};
     volt_graph *g = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_unet_build(&g, net));
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *p = volt_graph_param(g, i);
-        if (p->role == VOLT_PARAM_BIAS && volt_weights_find(w, p->name) < 0)
-            VOLT_TRY(st, done, volt_name_map_add(map, p->name, "=0"));
+        char room[VOLT_NAME_ROOM];
+        if (p->role == VOLT_PARAM_BIAS &&
+            volt_weights_find(w, volt_name_map_source(room, p->name, map)) < 0)
+            VOLT_TRY(st, done, volt_name_map_add(&whole, p->name, "=0"));
     }
+    for (size_t i = 0; i < map->count; i++)
+        VOLT_TRY(st, done, volt_name_map_add(&whole, map->rule[i].to, map->rule[i].from));
+    volt_name_map_clear(map);
+    *map = whole;
+    whole = (volt_name_map){0};
 done:
+    volt_name_map_clear(&whole);
     volt_graph_free(g);
     return st;
 }
@@ -255,9 +265,6 @@ static volt_status drop_batch_norms(import *m, volt_name_map *map, int *norms)
     net->monai.norm = VOLT_UNET_NORM_NONE;
     net->bias = true;
     VOLT_TRY(st, done, zero_missing_biases(map, m->weights, net));
-    volt_report(m->cb, VOLT_LOG_INFO,
-                "%s: %d batch norms are folded into the convolutions before them", m->file,
-                *norms);
 done:
     return st;
 }
@@ -311,9 +318,14 @@ static volt_status read_weights(import *m)
     VOLT_TRY(
         st, done,
         volt_weights_fill(m->flat, &m->report, m->weights, m->graph, map.count ? &map : NULL));
-    if (norms)
-        VOLT_TRY(st, done,
-                 volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, norms));
+    if (norms) {
+        VOLT_TRY(
+            st, done,
+            volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, norms));
+        volt_report(m->cb, VOLT_LOG_INFO,
+                    "%s: %d batch norms are folded into the convolutions before them", m->file,
+                    norms);
+    }
     if (m->report.unused_count && (!map.count || norms))
         st = refuse_unused(m);
     for (size_t i = 0; st == VOLT_OK && i < m->report.unused_count; i++)

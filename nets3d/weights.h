@@ -49,7 +49,8 @@ typedef struct volt_weights_report {
 VOLT_API void volt_weights_report_clear(volt_weights_report *report);
 
 /* One rule of a map: parameters of the graph whose name fits `to` take the tensor `from`. Both
- * may hold '*' (at most 4), each standing for the same whole part between dots on both sides.
+ * may hold '*' (at most 4), each standing for the same whole part between dots on both sides;
+ * '**' at the end of both stands for all parts that are left.
  * `from` "=0" or "=1" fills the parameter with that number. Of several rules that fit, the
  * first counts; names without a rule stay. */
 typedef struct volt_name_rule {
@@ -63,6 +64,11 @@ typedef struct volt_name_map {
 VOLT_CALL volt_name_map_read(volt_name_map *out, const char *path);
 VOLT_CALL volt_name_map_add(volt_name_map *map, const char *to, const char *from);
 VOLT_API void volt_name_map_clear(volt_name_map *map);
+#define VOLT_NAME_ROOM 1024
+/* The tensor's name (or "=0", "=1") for the parameter `name`: its own where no rule fits or
+ * `map` is NULL. Borrowed: from `room`, or `name` itself. */
+VOLT_API const char *volt_name_map_source(char room[VOLT_NAME_ROOM], const char *name,
+                                          const volt_name_map *map);
 
 /* Fills all parameters of `graph` (flat host array, in its order; undefined on failure). `map`
  * NULL: every parameter takes the tensor of its own name. Strict: VOLT_EFORMAT names the first
@@ -75,10 +81,11 @@ VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt
  * the parameters of `graph`, which has no norm there, filled from `w`. For every parameter
  * "P.conv.weight" with tensors "P.adn.N.running_mean" and "..var" in `w`, weight and bias
  * ("P.conv.bias", which the graph must have) take scale, shift and statistics (eps 1e-5) in;
- * they leave the report's unused tensors. VOLT_EFORMAT: fewer than `norms` of them, or a wrong
- * number of elements. */
+ * they leave the report's unused tensors. Names of tensors go through `map` (NULL: none).
+ * VOLT_EFORMAT: fewer than `norms` of them, or a wrong number of elements. */
 VOLT_CALL volt_weights_fold_norms(float *flat, volt_weights_report *report,
-                                  const volt_weights *w, const volt_graph *graph, int norms);
+                                  const volt_weights *w, const volt_graph *graph,
+                                  const volt_name_map *map, int norms);
 
 VOLT_END_DECLS
 #endif

@@ -7,7 +7,7 @@
 #include "io/json.h"
 #include "nets3d/weights.h"
 
-enum { MAX_RULES = 10000, MAX_STARS = 4, MAX_NAME = 1023 };
+enum { MAX_RULES = 10000, MAX_STARS = 4, MAX_NAME = VOLT_NAME_ROOM - 1 };
 
 /* ---- the map ---- */
 
@@ -39,22 +39,31 @@ done:
     return st;
 }
 
-/* Stars that are whole parts between dots; -1 when one is not. */
-static int stars_of(const char *pattern)
+/* Stars that are whole parts between dots; -1 when one is not. Two at the end are one that
+ * stands for all parts that are left: *rest. */
+static int stars_of(const char *pattern, bool *rest)
 {
     int count = 0;
 
+    *rest = false;
     for (const char *at = strchr(pattern, '*'); at; at = strchr(at + 1, '*')) {
-        if ((at != pattern && at[-1] != '.') || (at[1] && at[1] != '.'))
+        if (at != pattern && at[-1] != '.')
             return -1;
         count++;
+        if (strcmp(at, "**") == 0) {
+            *rest = true;
+            break;
+        }
+        if (at[1] && at[1] != '.')
+            return -1;
     }
     return count;
 }
 
 static volt_status check_rule(const volt_json_at *at, const char *to, const char *from)
 {
-    const int left = stars_of(to), right = stars_of(from);
+    bool rest_left, rest_right;
+    const int left = stars_of(to, &rest_left), right = stars_of(from, &rest_right);
 
     if (strlen(to) < 1 || strlen(to) > MAX_NAME)
         return volt_json_fail(at, "has a name of %zu bytes; 1 to %d are expected", strlen(to),
@@ -64,6 +73,8 @@ static volt_status check_rule(const volt_json_at *at, const char *to, const char
             at, "has a star that is no whole part between dots, or more than %d", MAX_STARS);
     if (from[0] == '=' && strcmp(from, "=0") != 0 && strcmp(from, "=1") != 0)
         return volt_json_fail(at, "is \"%s\"; =0 or =1 is expected", from);
+    if (from[0] != '=' && rest_left != rest_right)
+        return volt_json_fail(at, "has ** on one side only");
     if (from[0] != '=' && right != left)
         return volt_json_fail(at, "has %d stars on one side and %d on the other", left, right);
     return VOLT_OK;
@@ -113,10 +124,11 @@ static bool fits(const char *name, const char *pattern, const char *star[MAX_STA
 
     while (*pattern && *name) {
         if (*pattern == '*') {
+            const bool rest = pattern[1] == '*';
             star[stars] = name;
-            length[stars] = part_length(name);
+            length[stars] = rest ? strlen(name) : part_length(name);
             name += length[stars++];
-            pattern++;
+            pattern += rest ? 2 : 1;
         } else if (*pattern++ != *name++) {
             return false;
         }
@@ -141,14 +153,15 @@ static bool substitute(char out[MAX_NAME + 1], const char *pattern,
             memcpy(out + used, from, bytes);
         used += bytes;
         stars += wild;
+        if (wild && pattern[1] == '*')
+            break; /* the rest of the name */
     }
     out[used] = '\0';
     return true;
 }
 
-/* The tensor's name (or "=0", "=1") for a parameter: its own where no rule fits. */
-static const char *source_of(char room[MAX_NAME + 1], const char *name,
-                             const volt_name_map *map)
+const char *volt_name_map_source(char room[VOLT_NAME_ROOM], const char *name,
+                                 const volt_name_map *map)
 {
     for (size_t i = 0; map && i < map->count; i++) {
         const char *star[MAX_STARS] = {0};
@@ -262,7 +275,7 @@ static volt_status fill_one(float *flat, volt_weights_report *report, bool *take
                             const volt_name_map *map)
 {
     char room[MAX_NAME + 1], found[192], expected[192];
-    const char *from = source_of(room, p->name, map);
+    const char *from = volt_name_map_source(room, p->name, map);
     int64_t index;
 
     if (from[0] == '=') {

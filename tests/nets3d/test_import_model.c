@@ -168,6 +168,46 @@ static void networks_of_monai_become_runs(void **state)
     remove_tree(RUN);
 }
 
+/* The same weights under a trainer's prefix, by one rule; batch norms are found by it too. */
+static void a_prefix_is_taken_off(void **state)
+{
+    static const char text[] = "{\"model.**\": \"net.model.**\"}";
+    const volt_import_options o = {.plans = MODELS "monai_batch/plans.json",
+                                   .dataset = MODELS "monai_batch/dataset.json",
+                                   .map = FILE_};
+    volt_tensor_view view[128];
+    char *name[128];
+    volt_import_result r = {0};
+    volt_weights *w;
+    size_t count = 0;
+
+    (void)state;
+    assert_ok(volt_weights_open(&w, MODELS "monai_batch/weights.pt"));
+    for (size_t i = 0; i < volt_weights_count(w); i++) {
+        assert_true(count < 128);
+        view[count] = *volt_weights_view(w, i);
+        assert_ok(volt_format(&name[count], "net.%s", volt_weights_name(w, i)));
+        view[count].name = name[count];
+        count += view[count].type == VOLT_TENSOR_F32;
+    }
+    assert_ok(volt_safetensors_write("prefixed.safetensors", view, count, NULL, 0));
+    assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
+    remove_tree(RUN);
+    assert_ok(volt_import_model("prefixed.safetensors", RUN, &o, NULL, &r));
+    assert_int_equal(r.unused, 0);
+    network_computes(RUN, MODELS "monai_batch/network.safetensors", 1e-4);
+    assert_ok(volt_write_file(FILE_, "{\"a.**\": \"b.*\"}", 15));
+    import_fails("prefixed.safetensors", &o, VOLT_EFORMAT, "** on one side only");
+    assert_ok(volt_write_file(FILE_, "{\"**.a\": \"b\"}", 13));
+    import_fails("prefixed.safetensors", &o, VOLT_EFORMAT, "no whole part");
+    for (size_t i = 0; i < count; i++)
+        volt_free(name[i]);
+    volt_weights_close(w);
+    remove("prefixed.safetensors");
+    remove(FILE_);
+    remove_tree(RUN);
+}
+
 /* Imports MODEL with the first `old` of its plan replaced. */
 static void altered_plan_fails(const char *model, const char *old, const char *new,
                                volt_status code, const char *words)
@@ -354,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_dynunet_becomes_a_run),
         cmocka_unit_test(networks_of_monai_become_runs),
         cmocka_unit_test(descriptions_that_do_not_fit_are_named),
+        cmocka_unit_test(a_prefix_is_taken_off),
         cmocka_unit_test(batch_norms_are_not_built),
         cmocka_unit_test(a_map_translates_names),
         cmocka_unit_test(a_whole_map_suffices),
