@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/workspace.h"
+#include "nets3d/cascade.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 #include "nets3d/validation.h"
@@ -26,7 +27,7 @@ static const cli_option options[] = {
      "which fold_K of a RUN of several to use: 0-4, or 0,2,all [every one there]"},
     {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
      "cascade: the run of the previous stage (its masks go to OUT/previous_stage), or a folder "
-     "of its masks CASE.nii.gz"},
+     "of its masks CASE.nii.gz [the run that training was given]"},
     {"--no-mirror", 0, CLI_FLAG, offsetof(predict_options, no_mirror), NULL, NULL, 0, 0,
      "one pass instead of the average over mirrored ones: up to 8 times faster"},
     {"--tiles", 0, CLI_CHOICE, offsetof(predict_options, tiles), "nnunet|monai", "nnunet", 0, 0,
@@ -105,6 +106,7 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
         p.step = 1 - o->overlap.v[0];
     p.checkpoint = o->checkpoint;
     p.folds = o->validation ? NULL : o->folds; /* then each fold is opened alone */
+    p.previous = o->previous;
     p.precision = (volt_precision)o->precision;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
@@ -150,78 +152,65 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
     return VOLT_OK;
 }
 
-/* Masks of the previous stage: those of a folder, or made here of the inputs after `count` runs
- * into FOLDER/previous_stage. The caller owns *out. */
-static volt_status previous_masks(char **out, cli *c, int count, const char *to)
-{
-    const predict_options *o = c->options;
-    volt_predict_output output = {.skip_existing = o->skip_existing};
-    volt_predict_options first;
-    volt_predictor *predictor = NULL;
-    volt_case_list cases = {0};
-    char *folder = NULL;
-    volt_status st;
-
-    if (!volt_is_run(o->previous))
-        return volt_strdup(out, o->previous);
-    if (o->validation)
-        return volt_fail(VOLT_EINVAL,
-                         "--validation: networks of %s have learned from these cases; give the "
-                         "masks that training made (the folder *_masks_* of the work folder)",
-                         o->previous);
-    VOLT_TRY(st, done, predictor_options_of(&first, c));
-    first.checkpoint = first.folds = NULL;
-    VOLT_TRY(st, done, volt_path_join(&folder, to, "previous_stage"));
-    output.folder = folder;
-    VOLT_TRY(st, done, volt_predictor_open(&predictor, &o->previous, 1, &first, &c->callbacks));
-    VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
-    VOLT_TRY(st, done, volt_predict(predictor, &cases, &output, &c->callbacks, NULL));
-    *out = folder;
-    folder = NULL;
-done:
-    volt_case_list_clear(&cases);
-    volt_predictor_free(predictor);
-    volt_free(folder);
-    return st;
-}
-
-/* Predicts `cases` (NULL: those of the inputs) with `runs`. */
+/* Predicts the inputs after `count` runs. */
 static volt_status predict(cli *c, const char *const *runs, int count,
-                           const volt_predict_output *output, const volt_case_list *cases)
+                           const volt_predict_output *output)
 {
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
-    volt_case_list listed = {0};
+    volt_case_list cases = {0};
     volt_predict_result result = {0};
-    char *masks = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
-    if (((const predict_options *)c->options)->previous)
-        VOLT_TRY(st, done, previous_masks(&masks, c, count, output->folder));
-    predict.previous = masks;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
-    if (!cases)
-        VOLT_TRY(st, done,
-                 list_inputs(&listed, c, count, volt_predictor_info(predictor)->channels));
-    VOLT_TRY(st, done,
-             volt_predict(predictor, cases ? cases : &listed, output, &c->callbacks, &result));
+    VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done, volt_predict(predictor, &cases, output, &c->callbacks, &result));
     cli_end_progress(c);
     st = print_result(c, output->folder, &result);
 done:
-    volt_case_list_clear(&listed);
+    volt_case_list_clear(&cases);
     volt_predictor_free(predictor);
-    volt_free(masks);
     return st;
 }
 
 /* ---- --validation ---- */
 
+/* What is validated on, and where its masks and splits lie. */
+typedef struct validation {
+    volt_dataset *ds;
+    char *work, *splits;
+    volt_predict_output output; /* but its folder */
+} validation;
+
+/* The cases by the network of folder `fold`. */
+static volt_status predict_cases(cli *c, const validation *v, const char *fold,
+                                 const volt_case_list *cases, const volt_predict_output *output)
+{
+    const volt_cascade_options cascade = {.threads = (int)c->threads,
+                                          .callbacks = &c->callbacks};
+    volt_predict_options predict;
+    volt_predictor *predictor = NULL;
+    volt_predict_result result = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    VOLT_TRY(st, done, volt_predictor_open(&predictor, &fold, 1, &predict, &c->callbacks));
+    VOLT_TRY(st, done,
+             volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade));
+    VOLT_TRY(st, done, volt_predict(predictor, cases, output, &c->callbacks, &result));
+    cli_end_progress(c);
+    st = print_result(c, output->folder, &result);
+done:
+    volt_predictor_free(predictor);
+    return st;
+}
+
 /* The validation cases of folder `fold`, with what was trained there. */
-static volt_status predict_fold(cli *c, const volt_dataset *ds, const char *splits,
-                                const char *fold, volt_predict_output output)
+static volt_status predict_fold(cli *c, const validation *v, const char *fold)
 {
     const int number = volt_fold_number(fold);
+    volt_predict_output output = v->output;
     volt_case_list cases = {0}; /* the items are borrowed */
     volt_split split = {0};
     char *folder = NULL;
@@ -231,15 +220,15 @@ static volt_status predict_fold(cli *c, const volt_dataset *ds, const char *spli
         return volt_fail(VOLT_EINVAL,
                          "%s: only a network in a folder fold_K has cases it did not train on",
                          fold);
-    VOLT_TRY(st, done, volt_split_for_fold(&split, ds, splits, number));
+    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number));
     VOLT_TRY(st, done,
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
     for (; cases.count < split.vals; cases.count++)
-        cases.item[cases.count] = ds->cases.item[split.val[cases.count]];
+        cases.item[cases.count] = v->ds->cases.item[split.val[cases.count]];
     VOLT_TRY(st, done, volt_path_join(&folder, fold, VOLT_VALIDATION_FOLDER));
     VOLT_TRY(st, done, volt_validation_forget(fold));
     output.folder = folder;
-    st = predict(c, &fold, 1, &output, &cases);
+    st = predict_cases(c, v, fold, &cases, &output);
 done:
     volt_free(folder);
     volt_free(cases.item);
@@ -251,31 +240,30 @@ static volt_status predict_validation(cli *c, const volt_predict_output *output)
 {
     static const volt_fold_rule trained = {.fits = volt_is_run, .what = "a checkpoint"};
     const predict_options *o = c->options;
-    volt_dataset *ds = NULL;
+    validation v = {.output = *output};
     volt_names folds = {0};
-    char *work = NULL, *splits = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&ds, o->validation, NULL));
-    VOLT_TRY(st, done, volt_workspace_open(&work, o->validation, o->work, &c->callbacks));
-    VOLT_TRY(st, done, volt_path_join(&splits, work, VOLT_WORK_SPLITS));
+    VOLT_TRY(st, done, volt_dataset_open(&v.ds, o->validation, NULL));
+    VOLT_TRY(st, done, volt_workspace_open(&v.work, o->validation, o->work, &c->callbacks));
+    VOLT_TRY(st, done, volt_path_join(&v.splits, v.work, VOLT_WORK_SPLITS));
     for (int i = 0; i < c->args_count; i++) {
         if (volt_fold_number(c->args[i]) >= 0) {
-            VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
+            VOLT_TRY(st, done, predict_fold(c, &v, c->args[i]));
             continue;
         }
         VOLT_TRY(st, done, volt_fold_folders(&folds, c->args[i], o->folds, &trained));
         if (folds.count == 0)
-            VOLT_TRY(st, done, predict_fold(c, ds, splits, c->args[i], *output));
+            VOLT_TRY(st, done, predict_fold(c, &v, c->args[i]));
         for (size_t k = 0; k < folds.count; k++)
-            VOLT_TRY(st, done, predict_fold(c, ds, splits, folds.name[k], *output));
+            VOLT_TRY(st, done, predict_fold(c, &v, folds.name[k]));
         volt_names_free(&folds);
     }
 done:
     volt_names_free(&folds);
-    volt_free(splits);
-    volt_free(work);
-    volt_dataset_close(ds);
+    volt_free(v.splits);
+    volt_free(v.work);
+    volt_dataset_close(v.ds);
     return st;
 }
 
@@ -302,7 +290,7 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt predict [options] %s",
                          c->command->args);
     VOLT_TRY(st, done, cli_need_output(c, o->output));
-    st = predict(c, c->args, count_runs(c), &output, NULL);
+    st = predict(c, c->args, count_runs(c), &output);
 done:
     return st;
 }
@@ -327,7 +315,11 @@ const cli_command cmd_predict = {
         "\n"
         "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.\n"
         "\n"
-        "The second network of a cascade (3d_cascade_fullres) needs --previous.",
+        "The second network of a cascade (3d_cascade_fullres) refines the masks of the run "
+        "that\n"
+        "it was trained after, or of --previous. With --validation each case's mask is made "
+        "by\n"
+        "the fold of that run that did not learn from it, as in training.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,

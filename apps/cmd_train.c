@@ -166,7 +166,7 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
 {
     const train_options *o = c->options;
     const volt_validation_options how = {.precision = (volt_precision)o->precision,
-                                         .previous = p->previous,
+                                         .previous = p->masks,
                                          .probabilities = o->probabilities,
                                          .threads = (int)c->threads};
     volt_status st;
@@ -212,6 +212,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                        .info = &p->dataset->info,
                                        .store = p->cases,
                                        .previous = p->masks,
+                                       .previous_run = p->previous_run,
                                        .train = train,
                                        .train_count = split.trains,
                                        .validate = validate,

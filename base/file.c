@@ -363,6 +363,18 @@ const char *volt_path_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
+volt_status volt_path_real(char **out, const char *path)
+{
+    char *real = realpath(path, NULL);
+    volt_status st;
+
+    if (!real)
+        return volt_fail(VOLT_EIO, "cannot find %s: %s", path, strerror(errno));
+    st = volt_strdup(out, real);
+    free(real);
+    return st;
+}
+
 volt_status volt_cache_folder(char **out)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");

@@ -56,6 +56,8 @@ VOLT_API bool volt_path_is_writable_dir(const char *path);
 VOLT_CALL volt_path_join(char **out, const char *folder, const char *name);
 /* The part after the last '/'; borrowed from `path`. */
 VOLT_API const char *volt_path_name(const char *path);
+/* `path` from the root on, without links; the caller owns *out (volt_free). VOLT_EIO. */
+VOLT_CALL volt_path_real(char **out, const char *path);
 /* The user's folder for what can be made again: $XDG_CACHE_HOME/volt or ~/.cache/volt; it need
  * not exist. The caller owns *out (volt_free). VOLT_EIO when neither variable is a path. */
 VOLT_CALL volt_cache_folder(char **out);

@@ -4,6 +4,10 @@
  * resolution, are one-hot channels after the image's. A case that trains the second network
  * must be segmented by a first network that has not learned from it: each fold's network
  * segments the cases it was validated on.
+ *
+ * Two ways to the full resolution, both as nnU-Net has them. Training: the first network's
+ * scores are resampled and decided there (volt_cascade_segment). Prediction: its mask, finished
+ * on the scan's own grid, is cropped and resampled as labels are (volt_predict).
  */
 #ifndef VOLT_NETS3D_CASCADE_H
 #define VOLT_NETS3D_CASCADE_H
@@ -11,6 +15,7 @@
 #include "base/status.h"
 #include "io/dataset.h"
 #include "nets3d/plan.h"
+#include "nets3d/predictor.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_cascade_options {
@@ -20,17 +25,16 @@ typedef struct volt_cascade_options {
 } volt_cascade_options;
 
 /* Segments every case of `ds` with networks of the previous stage that have not learned from
- * it: of a run with folds (RUN/fold_K), fold K's segments the cases that the file `splits` lets
- * it validate. Cases without such a fold, and all cases of a run without folds, are segmented
- * by all its networks, with a warning: on cases that a network has learned from its masks are
- * better than they will ever be on others. The masks go to a folder of WORK whose name tells
- * the checkpoints apart, so those that are there are kept; *masks (the caller owns it) is its
- * path. volt_predict's errors; VOLT_EDATA: networks of another configuration than the previous
- * stage.
- */
-VOLT_CALL volt_cascade_segment(char **masks, const char *work, const char *run,
-                               const char *splits, const volt_dataset *ds,
-                               const volt_plan_config *config,
+ * it, into FOLDER/CASE.voltcase (FOLDER is created): labels only, on the very grid that the
+ * case has when it is prepared for `config`. Of a run with folds (RUN/fold_K), fold K's network
+ * segments the cases that the file `splits` lets it validate. Cases without such a fold, and
+ * all cases of a run without folds, are segmented by all its networks, with a warning: on cases
+ * that a network has learned from its masks are better than they will ever be on others.
+ * Finished files of the same scans and checkpoints are kept. Progress: "cases". VOLT_EIO;
+ * VOLT_EDATA: networks of another configuration than the previous stage, or of other channels
+ * or labels; volt_predictor_open's errors; VOLT_ECANCELLED. */
+VOLT_CALL volt_cascade_segment(const char *folder, const char *run, const char *splits,
+                               const volt_dataset *ds, const volt_plan_config *config,
                                const volt_cascade_options *options);
 
 /* Prepares the masks MASKS/CASE.nii.gz (or in another format; on the scans' own grids) of every
@@ -41,10 +45,20 @@ VOLT_CALL volt_cascade_prepare(const char *folder, const char *masks, const char
                                const volt_dataset *ds, const volt_plan *plan,
                                const volt_plan_config *config,
                                const volt_cascade_options *options);
+/* WORK/CONFIG_previous, where a pipeline keeps either. The caller owns *out (volt_free). */
+VOLT_CALL volt_cascade_folder(char **out, const char *work, const volt_plan_config *config);
 
-/* MASKS/ID.nii.gz, or that in another format (volt_image_find). The caller owns *out. VOLT_EIO.
- */
-VOLT_CALL volt_cascade_mask_path(char **out, const char *masks, const char *id);
+/* Before `p` is applied to cases of `ds` that its networks were validated on: where the
+ * previous stage is a run, masks of all cases by volt_cascade_segment (those of training, where
+ * they are still in WORK) take its place. */
+VOLT_CALL volt_cascade_for_validation(volt_predictor *p, const char *work, const char *splits,
+                                      const volt_dataset *ds,
+                                      const volt_cascade_options *options);
+
+/* The mask of case ID in a folder: MASKS/ID.voltcase (*prepared is true: made by one of the
+ * above), else MASKS/ID.nii.gz, or that in another format (volt_image_find). The caller owns
+ * *out. VOLT_EIO. */
+VOLT_CALL volt_cascade_mask_path(char **out, bool *prepared, const char *masks, const char *id);
 /* volt_case_read with the mask as the case's labels: in the network's numbering, turned as the
  * scan is. */
 VOLT_CALL volt_cascade_case_read(volt_case_data *out, const volt_case *c, const char *mask,

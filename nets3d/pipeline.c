@@ -13,7 +13,7 @@
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
-    volt_free(p->previous);
+    volt_free(p->previous_run);
     volt_free(p->masks);
     volt_free(p->cases);
     volt_plan_free(p->plan);
@@ -250,15 +250,14 @@ static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options 
                          "its masks is needed (--previous)",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
+    VOLT_TRY(st, done, volt_cascade_folder(&p->masks, p->work, p->config));
     if (volt_is_run(o->previous))
-        VOLT_TRY(st, done,
-                 volt_cascade_segment(&p->previous, p->work, o->previous, splits, p->dataset,
-                                      p->config, &options));
-    else
-        VOLT_TRY(st, done, volt_strdup(&p->previous, o->previous));
-    VOLT_TRY(st, done, volt_format(&p->masks, "%s/%s_previous", p->work, p->config->name));
-    st = volt_cascade_prepare(p->masks, p->previous, p->cases, p->dataset, p->plan, p->config,
-                              &options);
+        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous));
+    st = volt_is_run(o->previous)
+             ? volt_cascade_segment(p->masks, o->previous, splits, p->dataset, p->config,
+                                    &options)
+             : volt_cascade_prepare(p->masks, o->previous, p->cases, p->dataset, p->plan,
+                                    p->config, &options);
 done:
     volt_free(splits);
     return st;

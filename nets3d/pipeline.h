@@ -53,8 +53,8 @@ typedef struct volt_pipeline {
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
     char *cases;                    /* folder of the prepared cases */
-    char *masks;    /* cascade: folder of the previous stage's prepared masks; else NULL */
-    char *previous; /* cascade: folder of the same on the scans' own grids; else NULL */
+    char *masks;        /* cascade: folder of the previous stage's prepared masks; else NULL */
+    char *previous_run; /* cascade: absolute path of the run that made them; NULL: from files */
     volt_preprocess_result preprocessed;
 } volt_pipeline;
 VOLT_API void volt_pipeline_clear(volt_pipeline *p);

@@ -41,9 +41,9 @@ int volt_plan_heads(const volt_plan *plan)
 
 void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c)
 {
-    c->net.in_channels = (int64_t)plan->channels * c->slices;
-    if (c->previous_stage)
-        c->net.in_channels += plan->classes - 1;
+    const int masks = c->previous_stage ? plan->classes - 1 : 0;
+
+    c->net.in_channels = (int64_t)(plan->channels + masks) * c->slices;
     c->net.out_channels = volt_plan_heads(plan);
 }
 

@@ -41,7 +41,8 @@ typedef struct volt_plan_config {
     int transpose_backward[3];
     /* 2-D: odd; the network sees the slices d - slices/2 .. d + slices/2 (those past an end are
      * copies of the end's) as channels and segments slice d. Channel c of slice s is input
-     * channel c * slices + s. 1 otherwise. */
+     * channel c * slices + s; masks of a previous stage are channels as the image's are. 1
+     * otherwise. */
     int slices;
     /* A sample is a whole case, in the middle of `patch`, which holds the largest training case
      * and is a multiple of the network's divisor. Prediction pads each case to the divisor. */
@@ -54,8 +55,9 @@ typedef struct volt_plan_config {
     bool *use_mask_for_norm;  /* per channel: statistics of the non-zero region only */
     volt_plan_resampling data, seg, probabilities;
     volt_unet_spec net; /* in and out channels set from the data set; no deep supervision.
-                         * In: channels * slices, then one-hot masks of the foreground labels
-                         * 1 .. classes - 1 of previous_stage's prediction, if there is one */
+                         * In: the image's channels, then one-hot masks of the foreground labels
+                         * 1 .. classes - 1 of previous_stage's prediction, if there is one;
+                         * each of `slices` slices */
     bool batch_dice;
     char *previous_stage, *next_stage; /* cascades; NULL otherwise */
 } volt_plan_config;

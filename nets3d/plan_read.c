@@ -355,14 +355,12 @@ static volt_status check_stages(const volt_plan *plan, const volt_json_at *confi
         if (!c->previous_stage)
             continue;
         if (volt_plan_find(&before, plan, c->previous_stage) == VOLT_OK &&
-            !before->previous_stage && c->axes == 3 && before->axes == 3 &&
-            memcmp(c->transpose_forward, before->transpose_forward,
-                   sizeof c->transpose_forward) == 0)
+            !before->previous_stage)
             continue;
         VOLT_TRY(st, done, volt_json_member(&at, configs, c->name));
         return volt_json_fail(&at,
-                              "has previous_stage \"%s\", which is no 3-D configuration of "
-                              "this plan that stands on its own",
+                              "has previous_stage \"%s\", which is no configuration of this "
+                              "plan that stands on its own",
                               c->previous_stage);
     }
 done:

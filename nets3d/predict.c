@@ -45,6 +45,7 @@ typedef struct place {
 
 typedef struct job {
     volt_predictor *p;
+    const char *masks; /* folder of the previous stage's; NULL = none is needed */
     const volt_case_list *cases;
     const volt_predict_output *out;
     volt_wanted wanted;
@@ -94,25 +95,30 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     const volt_case *c = &j->cases->item[index];
     const volt_predictor *p = j->p;
     volt_case_data data = {0};
+    volt_previous previous = {NULL, NULL};
     item it = {.index = index};
     char *mask = NULL;
+    bool prepared = false;
     volt_status st;
 
-    if (volt_predictor_is_cascade(p) && p->options.previous) {
-        VOLT_TRY(st, done, volt_cascade_mask_path(&mask, p->options.previous, c->id));
+    if (j->masks)
+        VOLT_TRY(st, done, volt_cascade_mask_path(&mask, &prepared, j->masks, c->id));
+    if (prepared)
+        VOLT_TRY(st, done, volt_stored_case_open(&previous.prepared, mask));
+    if (mask && !prepared) {
         VOLT_TRY(st, done, volt_cascade_case_read(&data, c, mask, &p->info, threads));
+        previous.mask = data.labels;
     } else {
         VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
     }
     if (j->out->roi)
         VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
-    VOLT_TRY(
-        st, done,
-        volt_scan_prepare(&it.scan, p, &data.image, mask ? data.labels : NULL, c->id, threads));
+    VOLT_TRY(st, done, volt_scan_prepare(&it.scan, p, &data.image, &previous, c->id, threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
 done:
+    volt_stored_case_close(previous.prepared);
     volt_free(mask);
     volt_case_data_clear(&data);
     return st;
@@ -480,12 +486,14 @@ done:
     return st;
 }
 
-volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
-                         const volt_predict_output *output, const volt_callbacks *cb,
-                         volt_predict_result *result)
+/* The cases by networks whose masks, if they need any, lie in the folder `masks`. */
+static volt_status predict_with(volt_predictor *p, const char *masks,
+                                const volt_case_list *cases, const volt_predict_output *output,
+                                const volt_callbacks *cb, volt_predict_result *result)
 {
     const bool scores = output->probabilities || output->probability_nifti;
     job j = {.p = p,
+             .masks = masks,
              .cases = cases,
              .out = output,
              .wanted = {output->regions, scores, NULL},
@@ -505,7 +513,52 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     j.result.seconds = volt_seconds() - start;
     j.result.network_s = p->network_s - network;
     j.result.peak_bytes = volt_mem_peak() - others;
-    if (result && st == VOLT_OK)
+    if (st == VOLT_OK)
         *result = j.result;
+    return st;
+}
+
+/* Both stages: while the first works, the second holds no networks, and the other way round. */
+static volt_status predict_stages(volt_predictor *p, const volt_case_list *cases,
+                                  const volt_predict_output *output, const volt_callbacks *cb,
+                                  volt_predict_result *result)
+{
+    volt_predict_output first = {.skip_existing = output->skip_existing};
+    volt_predict_result r = {0};
+    char *masks = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&masks, output->folder, "previous_stage"));
+    first.folder = masks;
+    volt_predictor_sleep(p);
+    volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->previous, masks);
+    VOLT_TRY(st, done, volt_predict(p->first, cases, &first, cb, &r));
+    volt_predictor_sleep(p->first);
+    VOLT_TRY(st, done, volt_predictor_wake(p));
+    VOLT_TRY(st, done, predict_with(p, masks, cases, output, cb, result));
+    result->seconds += r.seconds;
+    result->network_s += r.network_s;
+    result->read_wait_s += r.read_wait_s;
+    result->announced_bytes = larger(result->announced_bytes, r.announced_bytes);
+    result->peak_bytes = larger(result->peak_bytes, r.peak_bytes);
+done:
+    volt_free(masks);
+    return st;
+}
+
+volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
+                         const volt_predict_output *output, const volt_callbacks *cb,
+                         volt_predict_result *result)
+{
+    volt_predict_result r = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_predictor_need_previous(p));
+    VOLT_TRY(st, done, volt_predictor_wake(p));
+    st = p->first ? predict_stages(p, cases, output, cb, &r)
+                  : predict_with(p, p->previous, cases, output, cb, &r);
+    if (st == VOLT_OK && result)
+        *result = r;
+done:
     return st;
 }

@@ -37,37 +37,52 @@ void volt_scan_clear(volt_scan *s, const volt_predictor *p)
         volt_prepared_clear(&s->prepared[g]);
 }
 
-bool volt_predictor_is_cascade(const volt_predictor *p)
-{
-    for (int g = 0; g < p->groups; g++) {
-        if (p->group[g].config->previous_stage)
-            return true;
-    }
-    return false;
-}
-
 int volt_group_channels(const volt_predictor *p, const volt_group *g)
 {
     return p->info.channels + (g->config->previous_stage ? g->plan->classes - 1 : 0);
 }
 
+/* The labels of a prepared mask, which must lie on the very grid of the prepared scan. */
+static volt_status take_prepared(volt_prepared *made, const volt_stored_case *mask,
+                                 const char *what)
+{
+    const int64_t *n = made->image->grid.n;
+    volt_grid grid = made->image->grid;
+    volt_status st;
+
+    if (!mask->labels || memcmp(mask->shape, n, sizeof mask->shape) != 0 ||
+        memcmp(mask->transpose_forward, made->transpose_forward,
+               sizeof mask->transpose_forward) != 0)
+        return volt_fail(VOLT_EDATA,
+                         "%s: the prepared mask has %lld x %lld x %lld voxels, the prepared "
+                         "scan %lld x %lld x %lld",
+                         what, (long long)mask->shape[0], (long long)mask->shape[1],
+                         (long long)mask->shape[2], (long long)n[0], (long long)n[1],
+                         (long long)n[2]);
+    grid.channels = 1;
+    VOLT_TRY(st, done, volt_stored_case_verify(mask));
+    VOLT_TRY(st, done, volt_volume_create(&made->labels, &grid, mask->label_dtype));
+    memcpy(made->labels->data, mask->labels, volt_volume_bytes(made->labels));
+done:
+    return st;
+}
+
 /* The scan as one group sees it. */
 static volt_status prepare_for(volt_prepared *out, const volt_group *g, volt_volume **image,
-                               const volt_volume *mask, const char *what, int threads)
+                               const volt_previous *previous, const char *what, int threads)
 {
+    const bool refines = g->config->previous_stage;
     volt_volume *labels = NULL;
     volt_prepared made = {0};
     volt_status st = VOLT_OK;
 
-    if (g->config->previous_stage && !mask)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: configuration %s refines the masks of %s, and none is given "
-                         "(--previous)",
-                         what, g->config->name, g->config->previous_stage);
-    if (g->config->previous_stage)
-        VOLT_TRY(st, done, volt_volume_convert(&labels, mask, VOLT_I16, NULL, threads));
+    if (refines && previous->mask)
+        VOLT_TRY(st, done,
+                 volt_volume_convert(&labels, previous->mask, VOLT_I16, NULL, threads));
     VOLT_TRY(st, done, volt_prepare(&made, image, &labels, g->plan, g->config, what, threads));
-    if (made.labels)
+    if (refines && previous->prepared)
+        VOLT_TRY(st, done, take_prepared(&made, previous->prepared, what));
+    if (refines)
         VOLT_TRY(st, done, volt_prepared_add_masks(&made, g->plan->classes, threads));
     *out = made;
     made = (volt_prepared){0};
@@ -78,7 +93,7 @@ done:
 }
 
 volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volume **image,
-                              const volt_volume *mask, const char *what, int threads)
+                              const volt_previous *previous, const char *what, int threads)
 {
     volt_volume *copy = NULL;
     volt_scan scan = {0};
@@ -89,8 +104,8 @@ volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volu
         if (!last)
             VOLT_TRY(st, done, volt_volume_convert(&copy, *image, VOLT_F32, NULL, threads));
         VOLT_TRY(st, done,
-                 prepare_for(&scan.prepared[g], &p->group[g], last ? image : &copy, mask, what,
-                             threads));
+                 prepare_for(&scan.prepared[g], &p->group[g], last ? image : &copy, previous,
+                             what, threads));
     }
     *out = scan;
     scan = (volt_scan){0};
@@ -102,26 +117,62 @@ done:
     return st;
 }
 
-volt_status volt_predictor_run(volt_predictor *p, const volt_volume *image,
-                               volt_volume **labels, const volt_callbacks *cb)
+/* `mask`: the previous stage's, for cascades. */
+static volt_status run_on(volt_predictor *p, const volt_volume *image, const volt_volume *mask,
+                          volt_volume **labels, const volt_callbacks *cb)
 {
+    const volt_previous previous = {.mask = mask};
+    const volt_wanted wanted = {0};
     volt_volume *copy = NULL;
     volt_scan scan = {0};
     volt_finished finished = {0};
-    const volt_wanted wanted = {0};
     volt_status st;
 
-    if (image->grid.channels != p->info.channels)
-        return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
-                         (int)image->grid.channels, p->info.channels);
+    VOLT_TRY(st, done, volt_predictor_wake(p));
     VOLT_TRY(st, done, volt_volume_convert(&copy, image, VOLT_F32, NULL, p->threads));
-    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, NULL, "the image", p->threads));
+    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, &previous, "the image", p->threads));
     VOLT_TRY(st, done, volt_predictor_segment(p, &finished, &scan, &wanted, "the image", cb));
     *labels = finished.labels;
     finished.labels = NULL;
 done:
     volt_finished_clear(&finished);
     volt_volume_free(copy);
+    return st;
+}
+
+static volt_status check_channels(const volt_predictor *p, const volt_grid *grid)
+{
+    if (grid->channels != p->info.channels)
+        return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
+                         (int)grid->channels, p->info.channels);
+    return VOLT_OK;
+}
+
+volt_status volt_predictor_run(volt_predictor *p, const volt_volume *image,
+                               volt_volume **labels, const volt_callbacks *cb)
+{
+    volt_volume *mask = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_channels(p, &image->grid));
+    if (volt_predictor_cascade(p))
+        VOLT_TRY(st, done, volt_predictor_run_first(&mask, p, image, cb));
+    st = run_on(p, image, mask, labels, cb);
+done:
+    volt_volume_free(mask);
+    return st;
+}
+
+volt_status volt_predictor_refine(volt_predictor *p, const volt_volume *image,
+                                  const volt_volume *mask, volt_volume **labels,
+                                  const volt_callbacks *cb)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, check_channels(p, &image->grid));
+    VOLT_TRY(st, done, volt_predictor_check_mask(p, image, mask));
+    st = run_on(p, image, mask, labels, cb);
+done:
     return st;
 }
 
@@ -399,11 +450,9 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     if (volt_predictor_networks(p) > 1)
         volt_report(cb, VOLT_LOG_INFO, "an ensemble of %d networks",
                     volt_predictor_networks(p));
-    for (int g = 0; g < p->groups; g++) {
-        if (!volt_group_is_whole(p, &p->group[g]))
-            VOLT_TRY(st, done, volt_group_open(p, &p->group[g], p->group[g].config->patch));
-    }
-    p->held_bytes = volt_mem_current() - before;
+    VOLT_TRY(st, done, volt_predictor_open_previous(p, options, cb));
+    p->base_bytes = p->held_bytes = volt_mem_current() - before;
+    VOLT_TRY(st, done, volt_predictor_wake(p));
     *out = p;
     p = NULL;
 done:
@@ -415,6 +464,8 @@ void volt_predictor_free(volt_predictor *p)
 {
     if (!p)
         return;
+    volt_predictor_free(p->first);
+    volt_free(p->previous);
     for (int i = 0; i < p->groups; i++) {
         volt_group *g = &p->group[i];
         volt_group_release(g);

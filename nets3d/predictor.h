@@ -9,9 +9,12 @@
  * Ensembles  runs of the same plan and configuration share one network's memory: their logits
  *            are averaged. Runs of different plans or configurations (2d and 3d_fullres, ...)
  *            are averaged as probabilities on the scan's own grid, as nnU-Net's ensembles.
- * Regions    networks of region data sets give overlapping regions: each above 1/2 paints its
- *            label, later ones over earlier ones.
- * Threads    a predictor is used by one thread at a time.
+ * Cascades   networks that refine the masks of a previous stage (3d_cascade_fullres) take them
+ *            as nnU-Net's -prev_stage_predictions: finished on the scan's own grid, then
+ * cropped and resampled as labels are. With the run of the previous stage (options.previous) a
+ * predictor makes them itself; the two stages share memory in turn. Regions    networks of
+ * region data sets give overlapping regions: each above 1/2 paints its label, later ones over
+ * earlier ones. Threads    a predictor is used by one thread at a time.
  */
 #ifndef VOLT_NETS3D_PREDICTOR_H
 #define VOLT_NETS3D_PREDICTOR_H
@@ -32,8 +35,9 @@ typedef struct volt_predict_options {
     const char *checkpoint;   /* "latest" or "best"; NULL = latest of a finished run, else best,
                                * else latest */
     const char *folds;        /* of folders with several: "0,2,4"; NULL = all that are there */
-    const char *previous;     /* cascades: folder of the previous stage's masks, ID.nii.gz;
-                               * for volt_predict. Borrowed as long as the predictor lives */
+    const char *previous;     /* cascades: a run of the previous stage, or a folder of its
+                               * masks (ID.nii.gz or prepared ones, cascade.h); NULL = the run
+                               * that training was given, where it is still there */
     const char *device;       /* "cpu" */
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
     bool mirror;              /* average over the axes mirrored in training */
@@ -73,11 +77,18 @@ VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
  * and preprocessed here. *labels (the caller owns it) has the image's grid with one channel and
- * uint8, or uint16 where the network knows a label above 254. Progress: "tiles".
- * VOLT_EINVAL: wrong number of channels, or a cascade's second network (it needs masks:
- * volt_predict); VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED. */
+ * uint8, or uint16 where the network knows a label above 254. A cascade runs both stages.
+ * Progress: "tiles". VOLT_EINVAL: wrong number of channels, or a cascade without a run of its
+ * previous stage; VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED. */
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,
                              const volt_callbacks *cb);
+/* The second stage of a cascade alone: `mask` (any integer type, one channel, the image's
+ * extents) is what the first found, or what was made of that, with labels as
+ * volt_predictor_run gives them. VOLT_EINVAL: not a cascade, other extents; VOLT_EDATA: a label
+ * that the network does not have; else as above. */
+VOLT_CALL volt_predictor_refine(volt_predictor *p, const volt_volume *image,
+                                const volt_volume *mask, volt_volume **labels,
+                                const volt_callbacks *cb);
 
 /* What is written for each case ID into `folder` (created). */
 typedef struct volt_predict_output {
@@ -109,7 +120,8 @@ typedef struct volt_predict_result {
  * starts. The first failure ends the call (the sentence names case and file); files written
  * before it stay, each whole; a case's labels are written last, so that where they are
  * everything asked for is. `result` may be NULL. Resets volt_mem_peak(). Progress: "cases" and
- * "tiles". */
+ * "tiles". The previous stage of a cascade goes first: its masks are written to
+ * FOLDER/previous_stage. */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,
                        const volt_predict_output *output, const volt_callbacks *cb,
                        volt_predict_result *result);

@@ -124,8 +124,7 @@ done:
 
 /* ---- decoding ---- */
 
-/* Scores of a group; halves are summed with their share already. */
-static volt_logits logits_of(const volt_group *g, const volt_stitch *s)
+volt_logits volt_group_logits(const volt_group *g, const volt_stitch *s)
 {
     return (volt_logits){s->sum, s->low, s->room,
                          s->half ? 1 : 1.0f / (float)(g->flips * g->networks), s->half};
@@ -143,7 +142,7 @@ static volt_status decode(job *j, int64_t low, int64_t high)
     if (volt_box_is_empty(box))
         return VOLT_OK;
     for (int g = 0; g < j->p->groups; g++)
-        logits[g] = logits_of(&j->p->group[g], &j->stitch[g]);
+        logits[g] = volt_group_logits(&j->p->group[g], &j->stitch[g]);
     return j->out->regions ? volt_decode_masks(j->decoder, j->out->regions, at, box, logits)
                            : volt_decode_labels(j->decoder, j->out->labels, at, box, logits);
 }
@@ -285,7 +284,7 @@ static volt_status keep_scores(job *j)
         VOLT_TRY(st, done,
                  volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
         for (int g = 0; g < j->p->groups; g++)
-            logits[g] = logits_of(&j->p->group[g], &j->stitch[g]);
+            logits[g] = volt_group_logits(&j->p->group[g], &j->stitch[g]);
         if (!volt_box_is_empty(j->part))
             volt_decode_norms(j->decoder, f->norms, j->part, logits);
     }
@@ -366,7 +365,7 @@ volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
     VOLT_TRY(st, done, volt_orientation_transpose(&j.turn, f->frame.transpose_forward));
     j.turned = volt_orientation_grid(j.turn, &j.own);
     for (int g = 0; g < p->groups; g++)
-        logits[g] = logits_of(&p->group[g], &f->scores[g]);
+        logits[g] = volt_group_logits(&p->group[g], &f->scores[g]);
     VOLT_TRY(st, done, volt_volume_create(&v, &j.turned, VOLT_F32));
     if (c == 0 && !volt_predictor_has_regions(p)) {
         for (int64_t i = 0; i < volt_grid_voxels(&v->grid); i++)

@@ -190,14 +190,22 @@ done:
 volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out)
 {
     const volt_wanted wanted = {0};
-    volt_predict_memory m;
+    volt_predict_memory m, first;
+    size_t all;
     volt_status st;
 
     if (grid->channels != p->info.channels)
         return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
                          (int)grid->channels, p->info.channels);
-    st = volt_predict_memory_of(&m, p, grid, &wanted, "the image");
-    if (st == VOLT_OK)
-        *out = m.network + larger(m.prepare, m.compute);
+    VOLT_TRY(st, done, volt_predict_memory_of(&m, p, grid, &wanted, "the image"));
+    all = m.network + larger(m.prepare, m.compute);
+    if (p->first) { /* its programs stay, and its mask while the second stage works */
+        VOLT_TRY(st, done,
+                 volt_predict_memory_of(&first, p->first, grid, &wanted, "the image"));
+        all = larger(first.network + larger(first.prepare, first.compute) + m.network,
+                     first.network + first.ready + all);
+    }
+    *out = all;
+done:
     return st;
 }

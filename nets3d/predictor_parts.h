@@ -2,11 +2,14 @@
  *   predictor.c         opening runs, one scan from voxels to labels
  *   predictor_tiles.c   tiles of a prepared scan through a network into weighted sums
  *   predictor_export.c  scores back onto the scan's own grid: labels, regions, probabilities
+ *   predictor_cascade.c the previous stage of networks that refine masks
+ *   predictor_next.c    scores onto the grid of a cascade's next stage
  *   predictor_memory.c  how much all that takes
  *   predict.c           many scans, from files to files
  */
 #ifndef VOLT_NETS3D_PREDICTOR_PARTS_H
 #define VOLT_NETS3D_PREDICTOR_PARTS_H
+#include "io/case_store.h"
 #include "nets3d/plan.h"
 #include "nets3d/predictor.h"
 #include "nets3d/preprocess.h"
@@ -43,7 +46,7 @@ typedef struct volt_group {
 } volt_group;
 
 struct volt_predictor {
-    volt_predict_options options; /* texts but `previous` are not kept */
+    volt_predict_options options; /* texts are not kept */
     volt_dataset_info info;
     int threads;
     int scores;       /* per voxel: classes, or regions */
@@ -53,7 +56,12 @@ struct volt_predictor {
     volt_group group[VOLT_PREDICT_MAX_GROUPS];
     int groups;
     double network_s;
-    size_t held_bytes; /* by this predictor, through mem.h */
+    size_t base_bytes; /* held by this predictor, through mem.h, without programs */
+    size_t held_bytes; /* with those that were made ahead of any scan */
+    /* Cascades: a run of the previous stage, with its predictor, which holds no networks unless
+     * it works; or a folder of masks; or neither (yet). */
+    char *previous;
+    volt_predictor *first;
 };
 
 /* Whether scores are of overlapping regions. */
@@ -64,14 +72,16 @@ typedef struct volt_scan {
     volt_prepared prepared[VOLT_PREDICT_MAX_GROUPS];
 } volt_scan;
 void volt_scan_clear(volt_scan *s, const volt_predictor *p);
+/* What the previous stage of a cascade found in a scan; one of the two. */
+typedef struct volt_previous {
+    const volt_volume *mask; /* on the scan's own grid, in the network's numbering */
+    const volt_stored_case *prepared;
+} volt_previous;
 /* *image (float32) is taken: freed as soon as it is no longer needed and set to NULL, also on
- * failure. `mask`: the previous stage's (int16), for cascades; NULL otherwise. `what` starts
- * messages. */
+ * failure. `previous` is for cascades; NULL otherwise. `what` starts messages. */
 VOLT_MUST_USE volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p,
-                                            volt_volume **image, const volt_volume *mask,
+                                            volt_volume **image, const volt_previous *previous,
                                             const char *what, int threads);
-/* Whether a group refines masks of a previous stage. */
-bool volt_predictor_is_cascade(const volt_predictor *p);
 /* Channels of the group's prepared scans: the image's, and one-hot masks in a cascade. */
 int volt_group_channels(const volt_predictor *p, const volt_group *g);
 
@@ -106,7 +116,42 @@ VOLT_MUST_USE volt_status volt_predictor_segment(volt_predictor *p, volt_finishe
 VOLT_MUST_USE volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
                                                   const volt_finished *f, int64_t c);
 
+/* What the next stage of a cascade is trained on: the scores of a prepared scan (cleared here,
+ * also on failure), resampled over the crop to `shape` (in the plan's order of axes) and
+ * decided there, as nnU-Net's resample_and_save. *out (the caller owns it) is VOLT_I8 or
+ * VOLT_I16 with the number of the label in each voxel. Progress: "tiles". */
+VOLT_MUST_USE volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p,
+                                                    volt_scan *scan, const int64_t shape[3],
+                                                    const char *what, const volt_callbacks *cb);
+
+/* ---- the previous stage ---- */
+
+/* The configuration of the networks that refine masks, or NULL; borrowed. */
+const volt_plan_config *volt_predictor_cascade(const volt_predictor *p);
+/* From now on masks come from the folder `masks`. */
+VOLT_MUST_USE volt_status volt_predictor_set_previous(volt_predictor *p, const char *masks);
+/* Takes options->previous, or the run that training was given, where it is still there. */
+VOLT_MUST_USE volt_status volt_predictor_open_previous(volt_predictor *p,
+                                                       const volt_predict_options *options,
+                                                       const volt_callbacks *cb);
+/* VOLT_EINVAL: masks are needed, and it is not known where from. */
+VOLT_MUST_USE volt_status volt_predictor_need_previous(const volt_predictor *p);
+/* Releases programs and weights, and makes them again. */
+void volt_predictor_sleep(volt_predictor *p);
+VOLT_MUST_USE volt_status volt_predictor_wake(volt_predictor *p);
+/* The first stage's labels of an image in memory; the caller owns *mask. */
+VOLT_MUST_USE volt_status volt_predictor_run_first(volt_volume **mask, volt_predictor *p,
+                                                   const volt_volume *image,
+                                                   const volt_callbacks *cb);
+/* Whether `mask` can be what a previous stage found in `image`. */
+VOLT_MUST_USE volt_status volt_predictor_check_mask(const volt_predictor *p,
+                                                    const volt_volume *image,
+                                                    const volt_volume *mask);
+
 /* ---- tiles ---- */
+
+/* Scores of a group as the decoder takes them; halves are summed with their share already. */
+volt_logits volt_group_logits(const volt_group *g, const volt_stitch *s);
 
 /* Rows of tiles that go through together: as many slices as a batch takes, so that batches are
  * full however few tiles a slice has; 1 in 3-D. */

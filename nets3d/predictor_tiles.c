@@ -147,7 +147,7 @@ static void gather_slices(const walk *w, float *input, volt_box box, const bool 
 
         slice.low[0] = at < 0 ? 0 : at >= n[0] ? n[0] - 1 : at;
         slice.high[0] = slice.low[0] + 1;
-        for (int c = 0; c < w->p->info.channels; c++)
+        for (int c = 0; c < w->image->grid.channels; c++)
             volt_tile_read(input + (size_t)(c * slices + k) * plane, slice,
                            (const float *)w->image->data + c * voxels, 1, n, flip,
                            w->p->threads);

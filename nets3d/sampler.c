@@ -41,7 +41,7 @@ static int slices_of(const volt_sampler_options *o)
 
 int64_t volt_sampler_channels(const volt_sampler_options *o)
 {
-    return (int64_t)o->rules.channels * slices_of(o) + o->rules.previous;
+    return (int64_t)(o->rules.channels + o->rules.previous) * slices_of(o);
 }
 
 /* The rules of augmentation when neighbouring slices are a patch that is changed in-plane. */
@@ -101,12 +101,10 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
                          "samples of %d slices with a patch of %lld: an odd number of slices "
                          "and a 2-D patch are needed",
                          o->slices, (long long)o->rules.patch[0]);
-    if (o->rules.previous < 0 || o->rules.previous > VOLT_AUGMENT_MAX_PREVIOUS ||
-        (o->rules.previous > 0 && o->slices > 1))
+    if (o->rules.previous < 0 || o->rules.previous > VOLT_AUGMENT_MAX_PREVIOUS)
         return volt_fail(VOLT_EINVAL,
-                         "samples of %d slices with %d labels of a previous stage; 0 to %d are "
-                         "possible, and none with slices as channels",
-                         o->slices, o->rules.previous, VOLT_AUGMENT_MAX_PREVIOUS);
+                         "samples with %d labels of a previous stage; 0 to %d are possible",
+                         o->rules.previous, VOLT_AUGMENT_MAX_PREVIOUS);
     voxels = volt_sampler_channels(o);
     for (int a = 0; a < 3; a++) {
         if (o->rules.patch[a] < 1 || volt_mul_i64(&voxels, voxels, o->rules.patch[a]) ||
@@ -440,6 +438,8 @@ static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box
             one.low[0] = z;
             one.high[0] = z + 1;
             st = read_slices(s, c->stored, one, k, depth);
+            if (st == VOLT_OK && s->previous)
+                st = read_labels(s->previous + k * volt_box_voxels(one), c->previous, one);
         }
     }
     for (int64_t i = 0; st == VOLT_OK && i < volt_box_voxels(box); i++) {

@@ -4,7 +4,8 @@
  *   image   (channels, D, H, W). With `slices` > 1 (a 2-D patch, D = 1) the network's channels:
  *           (channels, slices, H, W), the slices d - slices/2 .. d + slices/2 around the one
  *           that the labels are of; past an end of the case the end's slice is repeated.
- *           In a cascade `rules.previous` one-hot channels of the previous stage's mask follow.
+ *           In a cascade `rules.previous` one-hot channels of the previous stage's mask follow,
+ *           in as many slices each.
  *   labels  (D, H, W), >= 0.
  * As nnU-Net v2: the lower corner is uniform over all boxes that touch the case, or, for a
  * forced sample, a class (or region) drawn among those present and a voxel drawn among its
@@ -33,13 +34,13 @@ typedef struct volt_sampler_options {
     const uint8_t *regions;   /* (classes, region_count): 1 where the label belongs to the
                                * region; NULL = samples are forced to labels. Borrowed */
     int region_count;
-    int slices; /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1, no cascade */
+    int slices; /* odd, see above; 0 = 1. More than 1 needs rules.patch[0] == 1 */
     bool whole; /* cases lie in the middle of the patch along every axis where they fit */
 } volt_sampler_options;
 
 /* VOLT_EINVAL names what is out of range. */
 VOLT_CALL volt_sampler_check(const volt_sampler_options *options);
-/* Network channels of a sample: channels * slices + rules.previous. */
+/* Network channels of a sample: (channels + rules.previous) * slices. */
 VOLT_API int64_t volt_sampler_channels(const volt_sampler_options *options);
 
 /* A case to cut samples from. */

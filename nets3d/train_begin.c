@@ -125,6 +125,8 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
         r.recipe.sigmoid = true;
     snprintf(r.configuration, sizeof r.configuration, "%s", s->data->config->name);
     snprintf(r.init, sizeof r.init, "%s", s->options->init ? s->options->init : "");
+    if (s->data->previous_run && strlen(s->data->previous_run) < sizeof r.previous)
+        snprintf(r.previous, sizeof r.previous, "%s", s->data->previous_run);
     return r;
 }
 
@@ -144,6 +146,7 @@ static volt_status compare_recipes(const volt_session *s)
     memcpy(asked.device, s->recipe.device, sizeof asked.device);
     if (!s->options->init)
         memcpy(asked.init, s->recipe.init, sizeof asked.init);
+    memcpy(asked.previous, s->recipe.previous, sizeof asked.previous);
     VOLT_TRY(st, done, volt_train_recipe_text(&own_text, &s->recipe));
     VOLT_TRY(st, done, volt_train_recipe_text(&text, &asked));
     if (volt_json_texts_differ(where, sizeof where, own_text, text))

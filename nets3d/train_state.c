@@ -95,6 +95,7 @@ static const field recipe_fields[] = {
     LATER("class_weights", recipe, WEIGHTS, 0, 1e6),
     LATER("parameter_rules", recipe, RULES, 0, 1e6),
     LATER("init", init, TEXT256, 0, 0),
+    LATER("previous_run", previous, TEXT256, 0, 0),
 };
 #undef LATER
 #undef R

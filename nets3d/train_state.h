@@ -48,9 +48,10 @@ typedef struct volt_train_recipe {
     double budget_s;          /* 0 = none */
     char configuration[64];   /* of the plan */
     char device[32];
-    int threads;    /* of the network; results are exact with the same number */
-    uint32_t cases; /* CRC-32 over the names of the cases, training then validation */
-    char init[256]; /* what the first weights were taken from; "" = random ones */
+    int threads;        /* of the network; results are exact with the same number */
+    uint32_t cases;     /* CRC-32 over the names of the cases, training then validation */
+    char init[256];     /* what the first weights were taken from; "" = random ones */
+    char previous[256]; /* cascade: path of the previous stage's run; "" = not known */
 } volt_train_recipe;
 
 VOLT_MUST_USE volt_status volt_train_recipe_text(char **out, const volt_train_recipe *r);

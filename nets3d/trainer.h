@@ -69,6 +69,8 @@ typedef struct volt_train_data {
     const char *store;              /* folder of preprocessed cases */
     const char *previous;           /* cascade: folder of the previous stage's prepared masks
                                      * (cascade.h); NULL otherwise */
+    const char *previous_run;       /* cascade: the run that made them, noted for prediction;
+                                     * NULL = not known */
     const char *const *train;       /* names of the cases */
     int64_t train_count;            /* >= 1 */
     const char *const *validate; /* may be empty: then no validation and no best checkpoint */

@@ -39,7 +39,6 @@ static volt_status remove_file(const char *path)
 /* Sixteen hex digits for the checkpoint and all options that change a voxel. */
 static volt_status key_of(char key[17], const job *j)
 {
-    const char *previous = j->o->previous ? j->o->previous : "";
     uint64_t number = VOLT_KEY_START;
     char *path = NULL;
     volt_status st;
@@ -48,7 +47,8 @@ static volt_status key_of(char key[17], const job *j)
     volt_key_mix_int(&number, METHOD);
     VOLT_TRY(st, done, volt_key_mix_file(&number, path));
     volt_key_mix_int(&number, j->o->precision);
-    volt_key_mix(&number, previous, strlen(previous) + 1);
+    if (j->o->previous)
+        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->previous));
     snprintf(key, 17, "%016llx", (unsigned long long)number);
 done:
     volt_free(path);

@@ -248,13 +248,13 @@ static void unpack(int16_t *map, const uint64_t *bits, int label, const layout *
     }
 }
 
-static void operate(int16_t *map, const int64_t n[3], const layout *l,
+static void operate(int16_t *map, const int64_t n[3], const layout *l, bool flat,
                     const volt_augment_operator *o)
 {
     uint64_t *a = l->bits[0], *b = l->bits[1], *row = l->bits[2];
     element e = {.side = {0}};
 
-    make_element(&e, fmin(fmax(o->radius, 1), RADIUS_MAX), n[0] == 1);
+    make_element(&e, fmin(fmax(o->radius, 1), RADIUS_MAX), flat);
     pack(a, map, o->label, l, n[2]);
     switch (o->kind) {
     case VOLT_DILATE:
@@ -358,7 +358,7 @@ void augment_previous(int16_t *map, const int64_t patch[3], const volt_augment_r
     for (int64_t i = 0; i < voxels; i++)
         map[i] = map[i] < 0 || map[i] > rules->previous ? 0 : map[i];
     for (int i = 0; i < draw->operators; i++)
-        operate(map, patch, &l, &draw->operation[i]);
+        operate(map, patch, &l, patch[0] == 1 || rules->slices_apart, &draw->operation[i]);
     for (int i = 0; i < draw->removals; i++)
         remove_component(map, patch, &l, &draw->removal[i], rules->remove_below);
 }

@@ -458,7 +458,7 @@ static const edit edits[] = {
     {"configurations/2d/whole_volume", "true", VOLT_EFORMAT, "whole_volume"},
     {FULL "transpose_forward", "[1, 0, 2]", VOLT_EFORMAT, "transpose_backward"},
     {FULL "previous_stage", "\"3d_lowres\"", VOLT_EFORMAT, "3d_lowres"},
-    {FULL "previous_stage", "\"2d\"", VOLT_EFORMAT, "previous_stage"},
+    {FULL "previous_stage", "\"nowhere\"", VOLT_EFORMAT, "previous_stage"},
     {FULL "previous_stage", "\"3d_fullres\"", VOLT_EFORMAT, "previous_stage"},
     {FULL "inherits_from", "\"nowhere\"", VOLT_EFORMAT, "nowhere"},
     {FULL "inherits_from", "\"3d_fullres\"", VOLT_EFORMAT, "chain"},
