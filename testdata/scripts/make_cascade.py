@@ -10,10 +10,9 @@ OUT/cascade/NAME:
   validation.nii.gz, .npz "scan" by perform_actual_validation of 3d_cascade_fullres, which reads that
   low_plain.nii.gz, low_mirror.nii.gz     nnUNetv2_predict of 3d_lowres
   plain.nii.gz, plain.npz, mirror.nii.gz, mirror.npz  nnUNetv2_predict -prev_stage_predictions, with the masks above
-All sums over tiles are in float32 (see make_models.py, which says why); softmax is rounded to float16. Masks are resampled by
-the rule of batchgenerators up to 0.25.1 (see make_preprocess.py). Networks are trained for a moment, so that masks have a
-shape; those that are there already are kept.
-Versions: nnunetv2 2.8.1, torch 2.13 (CPU, fp32).
+All sums over tiles are in float32 (see make_models.py, which says why); softmax is rounded to float16. Networks are trained
+for a moment, so that masks have a shape; those that are there already are kept.
+Versions: nnunetv2 2.8.1, batchgenerators 0.25.5, torch 2.13 (CPU, fp32).
 """
 import json, os, shutil, sys, tempfile
 ROOT = os.environ.setdefault("MAKE_CASCADE", tempfile.mkdtemp())  # the pools' processes see the same folders
@@ -24,7 +23,6 @@ import blosc2
 import numpy as np
 import SimpleITK as sitk
 import torch
-from make_preprocess import default_resampling, resize_segmentation
 from make_models import CT, LABELS, Z, config, cubes, float32_sums, save_scan, scan, train
 
 S3, K3 = cubes(3)
@@ -129,7 +127,6 @@ def predict(model, files, out, mirror, previous):
     predictor = nnUNetPredictor(use_mirroring=mirror, perform_everything_on_device=False, device=torch.device("cpu"), verbose=False,
                                 allow_tqdm=False)
     predictor.initialize_from_trained_model_folder(model, (0,))
-    default_resampling.resize_segmentation = resize_segmentation
     with float32_sums():
         predictor.predict_from_files_sequential([files], out, save_probabilities=True, overwrite=True,
                                                 folder_with_segs_from_prev_stage=previous)
