@@ -56,3 +56,15 @@ save("json/dataset", json.dumps({"channel_names": {"0": "T1"}, "labels": {"backg
                                  "numTraining": 260, "file_ending": ".nii.gz"}, indent=4).encode())
 save("json/plan", json.dumps({"patch_size": [40, 56, 40], "spacing": [1.0, 0.5, 1e-3], "on": True, "none": None,
                               "text": "\u00e9\n"}).encode())
+
+
+def helper_answer(n, dtype, width, channels=1, axes=3, spacing=(0.7, 1.25, 2.5)):
+    """io/itk/protocol.h: status, dtype, axes, channels, compressed, reserved, ..."""
+    count = n[0] * n[1] * n[2] * channels * width
+    return struct.pack("<8s6I3qQ3d3d9d40s280s", b"VOLTITK1", 0, dtype, axes, channels, 1, 0, *n, count, *spacing,
+                       -12.5, 30.25, 7, 1, 0, 0, 0, -1, 0, 0, 0, 1, b"MetaImage", b"")
+
+
+save("itk/scan", helper_answer((6, 5, 4), 4, 2))
+save("itk/colours", helper_answer((6, 7, 1), 1, 1, 3, 2))
+save("itk/reversed", helper_answer((6, 5, 4), 9, 4, spacing=(-1, 1, 2)) + b"x")
