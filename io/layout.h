@@ -53,8 +53,8 @@ volt_status volt_lits_names(bool *out, const char *folder, bool deep);
 volt_status volt_layout_note(opening *o, const char *fmt, ...) VOLT_PRINTF(2, 3);
 
 /* A path from dataset.json, which the caller owns: relative ones lead from the data set's
- * folder, as in nnU-Net also out of it (..); $NAME and ${NAME} at the start are variables of the
- * environment. Such files are read only. */
+ * folder, as in nnU-Net also out of it (..); $NAME and ${NAME} at the start are variables of
+ * the environment. Such files are only read. */
 volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *folder);
 
 /* The id of a file's case: its name without the NIfTI ending. The caller owns *out. */
