@@ -3,6 +3,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/sample_show.h"
 
 enum { CHANNELS_MAX = 32 };
@@ -77,7 +78,8 @@ static volt_status print_samples(const cli *c, const volt_shown_sample *s)
         for (int64_t i = 0; i < o->samples && !c->quiet; i++)
             printf("sample %lld: %s\n", (long long)i + 1, s[i].changes);
         if (!c->quiet)
-            printf("%s: %lld samples and samples.png\n", o->output, (long long)o->samples);
+            printf("%s: %lld sample%s and samples.png\n", o->output, (long long)o->samples,
+                   volt_s(o->samples));
         return VOLT_OK;
     }
     list = json_array();

@@ -4,6 +4,7 @@
 #include "apps/cli.h"
 #include "base/mem.h"
 #include "base/file.h"
+#include "base/plural.h"
 #include "volume/augment.h"
 
 typedef struct bench_augment_options {
@@ -120,8 +121,8 @@ static volt_status run(cli *c)
                       "samples", (json_int_t)made, "seconds", seconds, "samples_per_second",
                       (double)made / seconds));
     else
-        printf("%lld samples in %.2f s: %.2f per second, one thread\n", (long long)made,
-               seconds, (double)made / seconds);
+        printf("%lld sample%s in %.2f s: %.2f per second, one thread\n", (long long)made,
+               volt_s(made), seconds, (double)made / seconds);
 done:
     volt_free(b.scratch);
     volt_free(b.labels);

@@ -2,6 +2,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/best.h"
 
 typedef struct best_options {
@@ -58,7 +59,8 @@ static void print_table(const cli *c, const volt_best_result *r)
     for (int i = 0; i < r->candidates; i++)
         printf("%-40s  %.4f%s\n", r->candidate[i].name, r->candidate[i].dice,
                i == r->best ? "  best" : "");
-    printf("post-processed: %.4f (%d steps)\n", r->post.after, r->post.steps.count);
+    printf("post-processed: %.4f (%d step%s)\n", r->post.after, r->post.steps.count,
+           volt_s(r->post.steps.count));
     printf("predict with it:\n  volt predict");
     for (int i = 0; i < 2; i++) {
         if (best->model[i] >= 0)

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/dataset_options.h"
+#include "base/plural.h"
 
 typedef struct check_options {
     cli_dataset data;
@@ -34,8 +35,9 @@ static void print_text(const volt_dataset *ds, const volt_findings *found)
     for (int64_t i = 0; i < found->count; i++)
         printf("%s: %s\n", found->item[i].severity == VOLT_ERROR ? "error" : "warning",
                found->item[i].sentence);
-    printf("%s: %s, %lld cases, %lld errors, %lld warnings\n", ds->folder, ds->layout,
-           (long long)ds->cases.count, (long long)found->errors, (long long)found->warnings);
+    printf("%s: %s, %lld case%s, %lld error%s, %lld warning%s\n", ds->folder, ds->layout,
+           (long long)ds->cases.count, volt_s(ds->cases.count), (long long)found->errors,
+           volt_s(found->errors), (long long)found->warnings, volt_s(found->warnings));
 }
 
 static volt_status run(cli *c)

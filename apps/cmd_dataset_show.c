@@ -3,6 +3,7 @@
 #include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"
 
@@ -128,8 +129,8 @@ static void print_survey(const survey *s)
         putchar('\n');
     }
     if (s->unreadable)
-        printf("unreadable    %lld cases' first image; 'volt check' tells why\n",
-               (long long)s->unreadable);
+        printf("unreadable    the first image of %lld case%s; 'volt check' tells why\n",
+               (long long)s->unreadable, volt_s(s->unreadable));
 }
 
 static void print_text(const volt_dataset *ds, const survey *s)

@@ -2,6 +2,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/ensemble.h"
 
 typedef struct ensemble_options {
@@ -54,9 +55,9 @@ static volt_status run(cli *c)
                                       (json_int_t)result.announced_bytes, "peak_bytes",
                                       (json_int_t)result.peak_bytes));
     else
-        printf("%lld masks in %s; peak memory %.0f MiB, %.0f announced\n",
-               (long long)result.cases, o->output, (double)result.peak_bytes / mib,
-               (double)result.announced_bytes / mib);
+        printf("%lld mask%s in %s; peak memory %.0f MiB, %.0f announced\n",
+               (long long)result.cases, volt_s(result.cases), o->output,
+               (double)result.peak_bytes / mib, (double)result.announced_bytes / mib);
 done:
     volt_free(members);
     volt_dataset_info_clear(&info);

@@ -4,6 +4,7 @@
 #include "apps/evaluate.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/scores.h"
 #include "io/summary.h"
 
@@ -84,11 +85,12 @@ static volt_status judge_missing(const job *j)
     if (p->missing == 0)
         return VOLT_OK;
     if (o->all)
-        return volt_fail(VOLT_EDATA, "%lld masks of %s have no prediction, the first is %s",
-                         (long long)p->missing, j->c->args[1], p->first_missing);
+        return volt_fail(VOLT_EDATA, "no prediction for %lld mask%s of %s, the first is %s",
+                         (long long)p->missing, volt_s(p->missing), j->c->args[1],
+                         p->first_missing);
     volt_report(&j->c->callbacks, VOLT_LOG_INFO,
-                "%lld masks of %s have no prediction and do not count (--all refuses that)",
-                (long long)p->missing, j->c->args[1]);
+                "no prediction for %lld mask%s of %s; they do not count (--all refuses that)",
+                (long long)p->missing, volt_s(p->missing), j->c->args[1]);
     return VOLT_OK;
 }
 
@@ -238,7 +240,7 @@ static volt_status print_table(const job *j)
         undefined += s->undefined[r][VOLT_SCORE_DICE];
     }
     print_means(j, "mean over classes", s->foreground_mean, s->foreground_interval);
-    printf("%lld case%s", (long long)s->count, s->count == 1 ? "" : "s");
+    printf("%lld case%s", (long long)s->count, volt_s(s->count));
     if (undefined)
         printf("; Dice is undefined %lld times (class in neither mask)", (long long)undefined);
     putchar('\n');

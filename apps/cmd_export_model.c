@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/cli.h"
+#include "base/plural.h"
 #include "nets3d/export_model.h"
 
 typedef struct export_options {
@@ -41,7 +42,7 @@ static volt_status run(cli *c)
                                         r.folds, "parameters", (json_int_t)r.parameters,
                                         "tensors", (json_int_t)r.tensors));
     printf("%s: %d network%s of %lld parameters, %lld tensors each\n", o->output, r.folds,
-           r.folds == 1 ? "" : "s", (long long)r.parameters, (long long)r.tensors);
+           volt_s(r.folds), (long long)r.parameters, (long long)r.tensors);
     return VOLT_OK;
 }
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/dataset_options.h"
+#include "base/plural.h"
 #include "io/dataset_import.h"
 
 typedef struct import_options {
@@ -21,10 +22,10 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "dataset", target, "layout", ds->layout,
                       "cases", (json_int_t)r->cases, "tests", (json_int_t)r->tests, "taken",
                       (json_int_t)r->taken, "written", (json_int_t)r->written));
-    printf("%s: %lld cases with labels, %lld to predict; %lld files taken as they are, %lld "
+    printf("%s: %lld case%s with labels, %lld to predict; %lld file%s taken as they are, %lld "
            "made anew\n",
-           target, (long long)r->cases, (long long)r->tests, (long long)r->taken,
-           (long long)r->written);
+           target, (long long)r->cases, volt_s(r->cases), (long long)r->tests,
+           (long long)r->taken, volt_s(r->taken), (long long)r->written);
     return VOLT_OK;
 }
 

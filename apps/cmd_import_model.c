@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/cli.h"
+#include "base/plural.h"
 #include "nets3d/import_model.h"
 
 typedef struct import_options {
@@ -33,8 +34,8 @@ static volt_status print_result(const cli *c, const volt_import_result *r)
                       (json_int_t)r->taken, "aliases", (json_int_t)r->aliases, "filled",
                       (json_int_t)r->filled, "unused", (json_int_t)r->unused));
     printf("%s: %s, %d fold%s; %lld parameters in %lld tensors, %lld repeated ones kept once\n",
-           c->args[1], r->configuration, r->folds, r->folds == 1 ? "" : "s",
-           (long long)r->parameters, (long long)r->taken, (long long)r->aliases);
+           c->args[1], r->configuration, r->folds, volt_s(r->folds), (long long)r->parameters,
+           (long long)r->taken, (long long)r->aliases);
     if (r->filled || r->unused)
         printf("%lld parameters set by the map, %lld tensors left over\n", (long long)r->filled,
                (long long)r->unused);

@@ -1,6 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "apps/cli.h"
+#include "base/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"
 #include "volume/volume.h"
@@ -86,7 +87,7 @@ static void print_text(const facts *f)
     printf("  size         %" PRId64 " x %" PRId64 " x %" PRId64 " voxels (x, y, z)", g->n[2],
            g->n[1], g->n[0]);
     if (g->channels > 1)
-        printf(", %d channels", g->channels);
+        printf(", %d channel%s", g->channels, volt_s(g->channels));
     printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
            f->spacing[0]);
     printf("  orientation  %s, from %s", f->codes, geometry_name(h));
@@ -165,7 +166,8 @@ static volt_status run(cli *c)
         failed++;
     }
     if (failed)
-        return volt_fail(first, "%d of %d files cannot be read", failed, c->args_count);
+        return volt_fail(first, "%d of %d file%s cannot be read", failed, c->args_count,
+                         volt_s(c->args_count));
     return VOLT_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {
@@ -107,7 +108,7 @@ static void print_config(const volt_plan_config *k)
            : k->net.encoder == VOLT_ENCODER_RESIDUAL ? " (residual encoder)"
                                                      : "");
     if (k->slices > 1)
-        printf(" (%d slices across %c of the files)", k->slices,
+        printf(" (%d slice%s across %c of the files)", k->slices, volt_s(k->slices),
                "zyx"[k->transpose_forward[0]]);
     if (k->whole)
         printf(" (whole cases)");
@@ -130,9 +131,9 @@ static void print_text(const volt_pipeline *p)
 {
     const volt_plan *plan = p->plan;
 
-    printf("%s: %lld cases, %d channel%s, %d labels; axes z, y, x\n", plan->dataset_name,
-           (long long)p->dataset->cases.count, plan->channels, plan->channels == 1 ? "" : "s",
-           plan->classes);
+    printf("%s: %lld case%s, %d channel%s, %d label%s; axes z, y, x\n", plan->dataset_name,
+           (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count), plan->channels,
+           volt_s(plan->channels), plan->classes, volt_s(plan->classes));
     printf("  median spacing  %.6g x %.6g x %.6g mm\n", plan->original_median_spacing[0],
            plan->original_median_spacing[1], plan->original_median_spacing[2]);
     printf("  median shape    %" PRId64 " x %" PRId64 " x %" PRId64 " voxels\n",

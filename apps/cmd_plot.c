@@ -9,6 +9,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/png.h"
 #include "io/svg.h"
 #include "nets3d/run_curves.h"
@@ -250,8 +251,8 @@ static volt_status run(cli *c)
     else if (o->terminal || !o->output)
         st = draw_terminal(&j);
     else if (!c->quiet)
-        printf("%s: %d panels, %d run%s\n", o->output, j.chart->chart.panels, j.count,
-               j.count == 1 ? "" : "s");
+        printf("%s: %d panel%s, %d run%s\n", o->output, j.chart->chart.panels,
+               volt_s(j.chart->chart.panels), j.count, volt_s(j.count));
 done:
     free_job(&j);
     return st;

@@ -3,6 +3,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/postprocess.h"
 
 /* ---- volt postprocess find ---- */
@@ -46,9 +47,9 @@ static void print_trials(const cli *c, const volt_postprocess_result *r)
         print_dice(r->trial[i].after);
         printf("  %s\n", r->trial[i].taken ? "taken" : "left out");
     }
-    printf("%lld cases, mean Dice %.4f -> %.4f; steps in %s/postprocessing.json, masks in "
+    printf("%lld case%s, mean Dice %.4f -> %.4f; steps in %s/postprocessing.json, masks in "
            "%s/postprocessed\n",
-           (long long)r->cases, r->before, r->after, c->args[0], c->args[0]);
+           (long long)r->cases, volt_s(r->cases), r->before, r->after, c->args[0], c->args[0]);
 }
 
 static volt_status run_find(cli *c)
@@ -130,7 +131,8 @@ static volt_status run_apply(cli *c)
         st = cli_print_json(json_pack("{s:s, s:I, s:i}", "output", o->output, "cases",
                                       (json_int_t)cases, "steps", steps.count));
     else
-        printf("%lld masks in %s, %d steps\n", (long long)cases, o->output, steps.count);
+        printf("%lld mask%s in %s, %d step%s\n", (long long)cases, volt_s(cases), o->output,
+               steps.count, volt_s(steps.count));
 done:
     volt_postprocess_clear(&steps);
     return st;

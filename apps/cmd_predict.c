@@ -2,6 +2,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
@@ -75,10 +76,10 @@ static volt_status print_result(const cli *c, const char *folder, const volt_pre
             (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "seconds", r->seconds,
             "network_s", r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
             (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
-    printf("%lld masks in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB, %.0f "
+    printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB, %.0f "
            "announced\n",
-           (long long)r->cases, folder, r->seconds, r->network_s, (double)r->peak_bytes / mib,
-           (double)r->announced_bytes / mib);
+           (long long)r->cases, volt_s(r->cases), folder, r->seconds, r->network_s,
+           (double)r->peak_bytes / mib, (double)r->announced_bytes / mib);
     return VOLT_OK;
 }
 

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/dataset_options.h"
+#include "base/plural.h"
 #include "nets3d/pipeline.h"
 
 typedef struct preprocess_options {
@@ -43,8 +44,9 @@ static volt_status run(cli *c)
                 "cases", (json_int_t)p.preprocessed.cases, "made",
                 (json_int_t)p.preprocessed.made, "kept", (json_int_t)p.preprocessed.kept));
         else
-            printf("%lld cases in %s: %lld made, %lld kept\n", (long long)p.preprocessed.cases,
-                   p.cases, (long long)p.preprocessed.made, (long long)p.preprocessed.kept);
+            printf("%lld case%s in %s: %lld made, %lld kept\n", (long long)p.preprocessed.cases,
+                   volt_s(p.preprocessed.cases), p.cases, (long long)p.preprocessed.made,
+                   (long long)p.preprocessed.kept);
     }
     volt_pipeline_clear(&p);
     return st;

@@ -2,6 +2,7 @@
 #include "apps/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/png.h"
@@ -52,8 +53,8 @@ static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const 
     volt_status st;
 
     if ((*mask)->grid.channels != 1)
-        return volt_fail(VOLT_EDATA, "%s has %d channels; a mask has one", path,
-                         (*mask)->grid.channels);
+        return volt_fail(VOLT_EDATA, "%s has %d channel%s; a mask has one", path,
+                         (*mask)->grid.channels, volt_s((*mask)->grid.channels));
     if (volt_grid_same(&(*mask)->grid, &image->grid, 1e-2))
         return VOLT_OK;
     volt_report(&c->callbacks, VOLT_LOG_WARNING,

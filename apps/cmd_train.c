@@ -5,6 +5,7 @@
 #include "apps/train_recipe.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
 #include "nets3d/predictor.h"
@@ -137,7 +138,7 @@ static void print_validation(const char *run, const volt_validation_result *v)
 {
     if (v->cases > 0)
         printf("%s/" VOLT_VALIDATION_FOLDER ": %" PRId64 " case%s, mean Dice %.4f, %.1f s\n",
-               run, v->cases, v->cases == 1 ? "" : "s", v->mean_dice, v->seconds);
+               run, v->cases, volt_s(v->cases), v->mean_dice, v->seconds);
 }
 
 static volt_status print_result(const cli *c, const fold_result *result)
@@ -204,8 +205,8 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                  fold < VOLT_FOLDS ? fold : VOLT_FOLD_ALL));
     VOLT_TRY(st, done, case_names(&train, p->dataset, split.train, split.trains));
     VOLT_TRY(st, done, case_names(&validate, p->dataset, split.val, split.vals));
-    volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld cases, validating on %lld",
-                (long long)split.trains, (long long)split.vals);
+    volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld case%s, validating on %lld",
+                (long long)split.trains, volt_s(split.trains), (long long)split.vals);
     st = volt_train(run,
                     &(volt_train_data){.plan = p->plan,
                                        .config = p->config,
@@ -258,13 +259,15 @@ static void print_folds(const json_t *list)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *r = json_array_get(list, i), *v = json_object_get(r, "validation");
         const char *run = json_string_value(json_object_get(r, "run"));
-        printf("%s: %lld epochs in %.0f s, validation Dice %.4f\n", run,
+        printf("%s: %lld epoch%s in %.0f s, validation Dice %.4f\n", run,
                (long long)json_integer_value(json_object_get(r, "epochs")),
+               volt_s(json_integer_value(json_object_get(r, "epochs"))),
                json_number_value(json_object_get(r, "seconds")),
                number_or_nan(json_object_get(r, "mean_dice")));
         if (json_is_object(v))
-            printf("%s/" VOLT_VALIDATION_FOLDER ": %lld cases, mean Dice %.4f\n", run,
+            printf("%s/" VOLT_VALIDATION_FOLDER ": %lld case%s, mean Dice %.4f\n", run,
                    (long long)json_integer_value(json_object_get(v, "cases")),
+                   volt_s(json_integer_value(json_object_get(v, "cases"))),
                    number_or_nan(json_object_get(v, "mean_dice")));
     }
 }

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 
@@ -64,9 +65,10 @@ static volt_status set_loss(volt_recipe *r, const train_options *o,
 {
     if (info && info->regions && (o->loss == LOSS_CE || o->loss == LOSS_DICE_CE))
         return volt_fail(VOLT_EINVAL,
-                         "--loss %s: the data set's %d regions may overlap, so they have no "
+                         "--loss %s: the data set's %d region%s may overlap, so they have no "
                          "softmax; use bce_dice or dice",
-                         o->loss == LOSS_CE ? "ce" : "dice_ce", info->regions);
+                         o->loss == LOSS_CE ? "ce" : "dice_ce", info->regions,
+                         volt_s(info->regions));
     if (o->loss < 0)
         return VOLT_OK;
     r->weight_ce = o->loss == LOSS_DICE ? 0 : 1;

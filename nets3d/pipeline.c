@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/plan_internal.h"
@@ -29,8 +30,8 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
     volt_findings found = {0};
     volt_status st;
 
-    volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld cases of %s",
-                (long long)ds->cases.count, ds->folder);
+    volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld case%s of %s",
+                (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
     for (int64_t i = 0; i < found.count; i++) {
         if (found.item[i].severity == VOLT_ERROR) /* the call ends with the first of them */
@@ -70,8 +71,8 @@ static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
         goto done;
     }
     VOLT_TRY(st, done, check(p->dataset, o));
-    volt_report(o->callbacks, VOLT_LOG_INFO, "taking the fingerprint of %lld cases",
-                (long long)p->dataset->cases.count);
+    volt_report(o->callbacks, VOLT_LOG_INFO, "taking the fingerprint of %lld case%s",
+                (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
              volt_fingerprint_extract(&p->fingerprint, p->dataset, o->threads, o->callbacks));
     st = volt_fingerprint_write(path, &p->fingerprint);
@@ -217,21 +218,23 @@ static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
         .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
     volt_status st;
 
-    volt_report(o->callbacks, VOLT_LOG_INFO, "preparing %lld cases for %s in %s",
-                (long long)p->dataset->cases.count, p->config->name, p->cases);
+    volt_report(o->callbacks, VOLT_LOG_INFO, "preparing %lld case%s for %s in %s",
+                (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count),
+                p->config->name, p->cases);
     VOLT_TRY(
         st, done,
         volt_preprocess(&p->preprocessed, p->cases, p->dataset, p->plan, p->config, &options));
-    volt_report(o->callbacks, VOLT_LOG_INFO, "%lld cases prepared, %lld were ready",
-                (long long)p->preprocessed.made, (long long)p->preprocessed.kept);
+    volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s prepared, %lld were ready",
+                (long long)p->preprocessed.made, volt_s(p->preprocessed.made),
+                (long long)p->preprocessed.kept);
 done:
     return st;
 }
 
 static void describe(const volt_dataset *ds, const volt_callbacks *cb)
 {
-    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %lld cases", ds->folder, ds->layout,
-                (long long)ds->cases.count);
+    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %lld case%s", ds->folder, ds->layout,
+                (long long)ds->cases.count, volt_s(ds->cases.count));
     for (int64_t i = 0; i < ds->notes; i++)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
 }

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/image.h"
 #include "nets3d/cascade.h"
 #include "nets3d/predict_write.h"
@@ -465,8 +466,9 @@ static volt_status find_finished(job *j)
         j->result.skipped += j->skip[i];
     }
     if (j->result.skipped > 0)
-        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld cases are there already",
-                    (long long)j->result.skipped, (long long)j->cases->count);
+        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld case%s are there already",
+                    (long long)j->result.skipped, (long long)j->cases->count,
+                    volt_s(j->cases->count));
     return st;
 }
 

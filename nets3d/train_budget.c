@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/file.h"
+#include "base/plural.h"
 
 #define USED_SHARE       0.98 /* of the budget; the rest is for what nobody foresees */
 #define MOST_EPOCHS      30
@@ -125,10 +126,11 @@ volt_status volt_budget_fit(volt_session *s)
                                   s->data->validate_count > 0));
     t->started_s = volt_session_seconds(s);
     volt_report(s->cb, VOLT_LOG_INFO,
-                "budget %.0f s: %lld epochs of %lld iterations (%.2f s each) and %lld for "
+                "budget %.0f s: %lld epoch%s of %lld iteration%s (%.2f s each) and %lld for "
                 "validation (%.2f s each)",
-                budget, (long long)t->epochs, (long long)t->iterations, speed.iteration,
-                (long long)t->validation_iterations, speed.validation);
+                budget, (long long)t->epochs, volt_s(t->epochs), (long long)t->iterations,
+                volt_s(t->iterations), speed.iteration, (long long)t->validation_iterations,
+                speed.validation);
 done:
     return st;
 }
@@ -151,6 +153,6 @@ void volt_budget_refit(volt_session *s)
     t->anchor = t->iteration;
     t->epochs = t->epoch + fitting;
     volt_report(s->cb, VOLT_LOG_INFO,
-                "budget: %lld epochs instead, one takes %.1f s and %.0f s are left",
-                (long long)t->epochs, epoch_s, left);
+                "budget: %lld epoch%s instead, one takes %.1f s and %.0f s are left",
+                (long long)t->epochs, volt_s(t->epochs), epoch_s, left);
 }

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/json.h"
 #include "nets3d/runlog.h"
 #include "nets3d/train_budget.h"
@@ -283,10 +284,11 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         snprintf(score, sizeof score, ", validation %.4f, Dice %.4f (average %.4f, best %.4f)",
                  validation_loss, t->mean_dice, t->ema, t->best_ema);
     volt_report(s->cb, VOLT_LOG_INFO,
-                "epoch %lld/%lld: loss %.4f%s; %lld iterations in %.1f s, waited %.1f s for "
+                "epoch %lld/%lld: loss %.4f%s; %lld iteration%s in %.1f s, waited %.1f s for "
                 "data, validation %.1f s",
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
-                (long long)t->iterations, t->epoch_s, t->epoch_wait_s, validation_s);
+                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
+                validation_s);
     volt_watch_epoch(s, line.lr);
     return volt_runlog_append(s->log, &line);
 }

@@ -19,9 +19,9 @@ mkdir -p "$SCRATCH/pred"
 cp "$truth/brats_002.nii.gz" "$SCRATCH/pred/brats_001.nii.gz" # somebody else's mask
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$truth"
 out_lacks '^mean over classes +1\.0000'
-err_has '1 masks of .* have no prediction'
+err_has 'no prediction for 1 mask of '
 expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth" --all
-err_has "1 masks of $truth have no prediction, the first is $truth/brats_002.nii.gz"
+err_has "no prediction for 1 mask of $truth, the first is $truth/brats_002.nii.gz"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred/brats_001.nii.gz" "$truth/brats_001.nii.gz"
 out_has '^1 case$'
 err_has "classes from $truth/../dataset.json"

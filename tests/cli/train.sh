@@ -64,8 +64,8 @@ absent "$folds/fold_1"
 expect 10 "${short[@]}" -o "$folds" --folds 0-1 -q
 absent "$folds/fold_1"
 expect 0 "${short[@]}" -o "$folds" --folds 0-1 --resume
-out_has 'fold_0: 1 epochs'
-out_has 'fold_1: 1 epochs'
+out_has 'fold_0: 1 epoch in'
+out_has 'fold_1: 1 epoch in'
 expect 10 "$VOLT" train "$data" --work "$work" -o "$folds/fold_0" -q
 err_one_line
 # One fold beside several would hide them all from prediction, and a new fold goes by the recipe
@@ -76,7 +76,7 @@ expect 10 "${short[@]}" -o "$folds/fold_0" --folds 0 -q
 err_has 'holds a single run'
 expect 0 timeout 60 "$VOLT" train "$data" --work "$work" --threads 2 -o "$folds" --folds 1-2 --resume
 err_has 'the recipe is that of .*/folds/fold_0'
-out_has '/fold_2: 1 epochs'
+out_has '/fold_2: 1 epoch in'
 
 # Another network's weights, its encoder frozen: the report, and tensors that did not move.
 expect 0 "${short[@]}" -o "$SCRATCH/second" --init "$run" --init-mode strict --freeze 'encoder.*' \
