@@ -65,6 +65,15 @@ volt_status volt_map_open(volt_map *out, const char *path)
     return st;
 }
 
+void volt_map_forget(const void *from, size_t bytes)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)from;
+    const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
+
+    if (first < end)
+        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* a wish; refusal is fine */
+}
+
 void volt_map_close(volt_map *map)
 {
     if (map->data)

@@ -20,6 +20,9 @@ typedef struct volt_map {
  * shortened by another program while mapped raises SIGBUS: store files are never shortened,
  * only replaced. */
 VOLT_CALL volt_map_open(volt_map *out, const char *path);
+/* `bytes` of a mapped file at `from` are not needed again soon: whole pages of them leave this
+ * process's memory. Reading them again is allowed. */
+VOLT_API void volt_map_forget(const void *from, size_t bytes);
 VOLT_API void volt_map_close(volt_map *map); /* clears it; an empty one is allowed */
 
 /* Reads at most `limit` bytes of `path` into new memory, NUL-terminated; the caller owns *out

@@ -240,7 +240,23 @@ static volt_dtype natural_dtype(const volt_image_header *header)
                                                                              : VOLT_F32;
 }
 
-enum { PIECE = 1 << 17 }; /* voxels converted at a time */
+enum { PIECE = 1 << 17, LARGE_PIECE = 1 << 22 }; /* voxels converted at a time */
+
+/* Voxels at <= i < at + n of `result` from a piece of the file. */
+static void convert_piece(unsigned char *result, const unsigned char *piece, int64_t at,
+                          int64_t n, const volt_nifti_conversion *how, int threads,
+                          int64_t *bad, double *value)
+{
+    int64_t here = n;
+    double first = 0;
+
+    volt_nifti_convert(result + (size_t)at * volt_dtype_bytes(how->to), piece, n, how, threads,
+                       &here, &first);
+    if (here < n && at + here < *bad) {
+        *bad = at + here;
+        *value = first;
+    }
+}
 
 /* Converts to a narrower type while inflating, so that the stored voxels are never held. The
  * caller owns *buffer. */
@@ -264,15 +280,9 @@ static volt_status inflate_and_narrow(void **buffer, const opened *o, int64_t co
         VOLT_TRY(st, done, volt_gzip_next(r, piece, n));
     }
     for (int64_t at = 0, n; at < count; at += n) {
-        int64_t here;
-        double first = 0;
-        n = here = count - at < PIECE ? count - at : PIECE;
+        n = count - at < PIECE ? count - at : PIECE;
         VOLT_TRY(st, done, volt_gzip_next(r, piece, (size_t)n * stored));
-        volt_nifti_convert(result + (size_t)at * wide, piece, n, how, threads, &here, &first);
-        if (here < n && at + here < *bad) {
-            *bad = at + here;
-            *value = first;
-        }
+        convert_piece(result, piece, at, n, how, threads, bad, value);
     }
     *buffer = result;
     result = NULL;
@@ -321,12 +331,16 @@ static volt_status copy_and_convert(void **buffer, const opened *o, int64_t coun
                                     const volt_nifti_conversion *how, int threads, int64_t *bad,
                                     double *value)
 {
+    const unsigned char *from = o->voxels + o->header->raw->h.vox_offset;
+    const size_t stored = volt_dtype_bytes(how->from);
     volt_status st =
         volt_alloc(buffer, volt_dtype_bytes(how->to) * (size_t)count, "the voxels of a file");
 
-    if (st == VOLT_OK)
-        volt_nifti_convert(*buffer, o->voxels + o->header->raw->h.vox_offset, count, how,
-                           threads, bad, value);
+    for (int64_t at = 0, n; st == VOLT_OK && at < count; at += n, from += (size_t)n * stored) {
+        n = count - at < LARGE_PIECE ? count - at : LARGE_PIECE;
+        convert_piece(*buffer, from, at, n, how, threads, bad, value);
+        volt_map_forget(from, (size_t)n * stored);
+    }
     return st;
 }
 

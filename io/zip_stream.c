@@ -3,12 +3,14 @@
 #include <string.h>
 #include <zlib.h>
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "io/zip.h"
 #include "io/zip_format.h"
 
 /* zlib counts in 32 bits. */
 #define MOST_AT_ONCE ((size_t)1 << 30)
+#define FORGET_BYTES ((size_t)4 << 20)
 
 struct volt_zip_stream {
     const char *path; /* borrowed from the archive */
@@ -16,6 +18,7 @@ struct volt_zip_stream {
     z_stream z;
     const unsigned char *next; /* what zlib, or a reader of a stored member, sees next */
     size_t left, unread;       /* packed bytes from there on; content still to come */
+    const unsigned char *kept; /* packed bytes before this left memory */
     uint32_t crc;              /* of what was read */
 };
 
@@ -36,7 +39,7 @@ volt_status volt_zip_stream_open(volt_zip_stream **out, const volt_zip *zip,
         return st;
     s->path = volt_zip_path(zip);
     s->member = member;
-    s->next = member->packed;
+    s->next = s->kept = member->packed;
     s->left = member->packed_bytes;
     s->unread = member->bytes;
     if (member->deflated && inflateInit2(&s->z, -15) != Z_OK) {
@@ -54,6 +57,17 @@ void volt_zip_stream_close(volt_zip_stream *s)
     if (s->member->deflated)
         inflateEnd(&s->z);
     volt_free(s);
+}
+
+/* What was read of the file need not stay in memory. */
+static void forget(volt_zip_stream *s)
+{
+    const size_t done = (size_t)(s->next - s->kept);
+
+    if (done < FORGET_BYTES && s->unread > 0)
+        return;
+    volt_map_forget(s->kept, done);
+    s->kept = s->next;
 }
 
 /* Up to `bytes` of the content; *got is less only where the stream ends (*ended). */
@@ -127,6 +141,7 @@ volt_status volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes)
     }
     s->unread -= bytes;
     s->crc = libdeflate_crc32(s->crc, out, bytes);
+    forget(s);
     if (s->unread == 0)
         st = check_end(s, ended);
 done:

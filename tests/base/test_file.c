@@ -95,6 +95,50 @@ static void odd_paths_are_refused_by_name(void **state)
     unlink("base-file-small");
 }
 
+/* KiB of files that this process has in memory. */
+static long resident_files(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    long kib = -1;
+
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f)) {
+        if (strncmp(line, "RssFile:", 8) == 0)
+            kib = strtol(line + 8, NULL, 10);
+    }
+    fclose(f);
+    return kib;
+}
+
+static void what_is_forgotten_leaves_memory(void **state)
+{
+    enum { BYTES = 9 << 20 };
+    volt_map map = {0};
+    char *bytes = NULL;
+    size_t sum = 0;
+    long before;
+
+    (void)state;
+    assert_ok(volt_alloc(&bytes, BYTES, "a test"));
+    memset(bytes, 3, BYTES);
+    assert_ok(volt_write_file("base-file-map", bytes, BYTES));
+    assert_ok(volt_map_open(&map, "base-file-map"));
+    for (int turn = 0; turn < 2; turn++) {
+        for (size_t i = 0; i < BYTES; i++)
+            sum += map.data[i];
+        before = resident_files();
+        assert_true(before > 9 << 10);
+        volt_map_forget(map.data + 100, BYTES - 200);
+        assert_true(resident_files() < before - (8 << 10));
+    }
+    assert_int_equal(sum, 6 * (size_t)BYTES);
+    volt_map_forget(map.data, 1);
+    volt_map_close(&map);
+    volt_free(bytes);
+    unlink("base-file-map");
+}
+
 static void memory_is_accounted_and_fails_on_demand(void **state)
 {
     const size_t before = volt_mem_current();
@@ -134,6 +178,7 @@ int main(void)
         cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
         cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(odd_paths_are_refused_by_name),
+        cmocka_unit_test(what_is_forgotten_leaves_memory),
         cmocka_unit_test(memory_is_accounted_and_fails_on_demand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
