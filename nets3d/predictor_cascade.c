@@ -33,13 +33,19 @@ void volt_predictor_sleep(volt_predictor *p)
 volt_status volt_predictor_wake(volt_predictor *p)
 {
     const size_t before = volt_mem_current();
+    size_t opened = 0, bytes = 0; /* of the groups */
     volt_status st = VOLT_OK;
 
     for (int g = 0; g < p->groups; g++) {
-        if (!volt_group_is_whole(p, &p->group[g]))
-            VOLT_TRY(st, done, volt_group_open(p, &p->group[g], p->group[g].config->patch));
+        const int64_t *patch = p->group[g].config->patch;
+        if (volt_group_is_whole(p, &p->group[g]))
+            continue;
+        VOLT_TRY(st, done, volt_group_open(p, &p->group[g], patch));
+        VOLT_TRY(st, done, volt_group_bytes(&bytes, p, &p->group[g], patch));
+        opened += bytes;
     }
     p->held_bytes += volt_mem_current() - before;
+    p->other_bytes = p->held_bytes > opened ? p->held_bytes - opened : 0;
 done:
     return st;
 }

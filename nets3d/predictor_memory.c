@@ -21,9 +21,8 @@ bool volt_group_halves(const volt_predictor *p, const int64_t shape[3], int64_t 
     return volt_stitch_bytes(p->scores, shape, room, false) > (size_t)1 << 30;
 }
 
-/* Programs and tile buffers for a prepared scan of `shape`. */
-static volt_status group_bytes(size_t *out, const volt_predictor *p, const volt_group *g,
-                               const int64_t shape[3])
+volt_status volt_group_bytes(size_t *out, const volt_predictor *p, const volt_group *g,
+                             const int64_t shape[3])
 {
     volt_program *other = NULL;
     volt_program_memory m;
@@ -120,7 +119,7 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, group_bytes(&group, p, g, shape));
+    VOLT_TRY(st, done, volt_group_bytes(&group, p, g, shape));
     s->network += group;
     volt_group_patch(patch, p, g, shape);
     /* The scan (kept for the next group), its copy, the prepared ones so far. Reading one
@@ -173,7 +172,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
     /* Turning back makes copies; labels come after the masks of regions. */
     finish = kept + (regions ? masks + larger(turned ? masks : 0, labels)
                              : labels + (turned ? labels : 0));
-    m.network = s.network + loading_bytes(p) + SMALL_BYTES;
+    m.network = s.network + loading_bytes(p) + p->other_bytes + SMALL_BYTES;
     m.prepare = s.prepare + SMALL_BYTES;
     exported =
         kept + labels + masks + packing + voxels * sizeof(float) * (turned || back ? 2 : 1);

@@ -56,8 +56,9 @@ struct volt_predictor {
     volt_group group[VOLT_PREDICT_MAX_GROUPS];
     int groups;
     double network_s;
-    size_t base_bytes; /* held by this predictor, through mem.h, without programs */
-    size_t held_bytes; /* with those that were made ahead of any scan */
+    size_t base_bytes;  /* held by this predictor, through mem.h, without programs */
+    size_t held_bytes;  /* with those that were made ahead of any scan */
+    size_t other_bytes; /* of these: not volt_group_bytes, but graphs, plans, lists of steps */
     /* Cascades: a run of the previous stage, with its predictor, which holds no networks unless
      * it works; or a folder of masks; or neither (yet). */
     char *previous;
@@ -210,6 +211,9 @@ typedef struct volt_predict_memory {
     size_t write;   /* writing it, besides that */
 } volt_predict_memory;
 
+/* Programs and tile buffers for a prepared scan of `shape`. */
+VOLT_MUST_USE volt_status volt_group_bytes(size_t *out, const volt_predictor *p,
+                                           const volt_group *g, const int64_t shape[3]);
 /* For a scan of `grid`, nothing cropped. VOLT_EINVAL. */
 VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
                                                  const volt_grid *grid,
