@@ -119,6 +119,9 @@ void cli_print_exit_codes(void);
 
 /* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
 volt_status cli_print_json(json_t *root);
+/* Prints a path within a command line on stdout: in quotes where a shell would take it apart.
+ */
+void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);
 

@@ -39,7 +39,9 @@ static volt_status print_result(const cli *c, const volt_import_result *r)
     if (r->filled || r->unused)
         printf("%lld parameters set by the map, %lld tensors left over\n", (long long)r->filled,
                (long long)r->unused);
-    printf("volt predict %s SCANS -o MASKS\n", c->args[1]);
+    printf("volt predict ");
+    cli_print_word(c->args[1]);
+    printf(" SCANS -o MASKS\n");
     return VOLT_OK;
 }
 

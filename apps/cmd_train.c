@@ -156,8 +156,9 @@ static volt_status print_result(const cli *c, const fold_result *result)
     printf("\nthe network waited %.1f s for data; peak memory %.0f MiB, %.0f announced\n",
            r->data_wait_s, (double)r->peak_bytes / mib, (double)r->memory.total / mib);
     print_validation(o->output, &result->validation);
-    printf("run saved in %s; use it with: volt predict %s SCAN... -o OUT\n", o->output,
-           o->output);
+    printf("run saved in %s; use it with: volt predict ", o->output);
+    cli_print_word(o->output);
+    printf(" SCAN... -o OUT\n");
     return VOLT_OK;
 }
 
@@ -291,9 +292,9 @@ static volt_status finish_folds(const cli *c, json_t *list, double mean)
         goto done;
     }
     print_folds(list);
-    printf("mean validation Dice %.4f; use all folds together with: volt predict %s SCAN... "
-           "-o OUT\n",
-           mean, o->output);
+    printf("mean validation Dice %.4f; use all folds together with: volt predict ", mean);
+    cli_print_word(o->output);
+    printf(" SCAN... -o OUT\n");
 done:
     json_decref(root);
     volt_free(path);

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <string.h>
 #include "apps/cli.h"
 #include "base/mem.h"
 
@@ -16,6 +17,25 @@ volt_status cli_print_json(json_t *root)
     volt_free(text);
     json_decref(root);
     return st;
+}
+
+void cli_print_word(const char *path)
+{
+    static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                "0123456789_./+-@%:,=";
+
+    if (*path && path[strspn(path, plain)] == '\0') {
+        fputs(path, stdout);
+        return;
+    }
+    putchar('\'');
+    for (; *path; path++) {
+        if (*path == '\'')
+            fputs("'\\''", stdout);
+        else
+            putchar(*path);
+    }
+    putchar('\'');
 }
 
 volt_status cli_need_output(const cli *c, const char *path)

@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/layout.h"
 
 static void clear_case(volt_case *c)
@@ -271,8 +272,8 @@ static volt_status take_case(case_builder *cases, volt_case *c, int channels)
 
     if (c->files != 1 && c->files != channels)
         return volt_fail(VOLT_EDATA,
-                         "case %s has %d image files; the network takes %d channels", c->id,
-                         c->files, channels);
+                         "case %s has %d image file%s; the network takes %d channel%s", c->id,
+                         c->files, volt_s(c->files), channels, volt_s(channels));
     for (int i = 0; i < c->files; i++) {
         if (!volt_path_exists(c->file[i]))
             return volt_fail(VOLT_EDATA, "case %s lacks %s", c->id, c->file[i]);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/tasks.h"
 #include "io/dataset_internal.h"
 
@@ -191,8 +192,8 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
     const volt_value_range range = volt_volume_range(v, threads);
 
     if (range.not_finite > 0)
-        return add(r, VOLT_ERROR, file, "%s has %lld voxels that are NaN or infinite", file,
-                   (long long)range.not_finite);
+        return add(r, VOLT_ERROR, file, "%s is NaN or infinite in %lld voxel%s", file,
+                   (long long)range.not_finite, volt_s(range.not_finite));
     if (range.min == range.max)
         return add(r, VOLT_WARNING, file, "%s has the value %g everywhere", file, range.min);
     return VOLT_OK;
@@ -210,8 +211,8 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     if (c->files == 0 || (c->files != 1 && c->files != channels))
         VOLT_TRY(st, done,
                  add(r, VOLT_ERROR, c->files ? c->file[0] : ds->folder,
-                     "case %s has %d image files; the data set has %d channels", c->id,
-                     c->files, channels));
+                     "case %s has %d image file%s; the data set has %d channel%s", c->id,
+                     c->files, volt_s(c->files), channels, volt_s(channels)));
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
@@ -221,8 +222,8 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
             continue;
         }
         if (v->grid.channels != expected)
-            st = add(r, VOLT_ERROR, c->file[i], "%s has %d channels; %d are expected",
-                     c->file[i], v->grid.channels, expected);
+            st = add(r, VOLT_ERROR, c->file[i], "%s has %d channel%s, not %d", c->file[i],
+                     v->grid.channels, volt_s(v->grid.channels), expected);
         if (st == VOLT_OK)
             st = judge_values(r, v, c->file[i], threads);
         if (st == VOLT_OK && *found)
@@ -276,8 +277,8 @@ static volt_status judge_labels(report *r, const volt_dataset_info *info, const 
             VOLT_TRY(
                 st, done,
                 add(r, VOLT_ERROR, file,
-                    "%s has label %d in %lld voxels, which the data set's labels do not name",
-                    file, value, (long long)n));
+                    "%s has label %d in %lld voxel%s, which the data set's labels do not name",
+                    file, value, (long long)n, volt_s(n)));
         if (index > 0)
             foreground += n;
     }

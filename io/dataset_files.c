@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/threads.h"
 #include "io/dataset_internal.h"
 #include "io/png.h"
@@ -153,7 +154,8 @@ static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *in
         bad += value[i] != value[i];
     }
     if (bad) {
-        st = volt_fail(VOLT_EFORMAT, "%s has %lld voxels that are NaN", path, (long long)bad);
+        st = volt_fail(VOLT_EFORMAT, "%s is NaN in %lld voxel%s", path, (long long)bad,
+                       volt_s(bad));
         goto done;
     }
     volt_volume_free(*v);

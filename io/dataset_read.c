@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/threads.h"
 #include "io/dataset_internal.h"
 #include "volume/orient.h"
@@ -72,8 +73,9 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
     if (st == VOLT_OK && data->image->grid.channels != channels)
-        st = volt_fail(VOLT_EDATA, "%s has %d channels; %d are expected", c->file[0],
-                       data->image->grid.channels, channels);
+        st =
+            volt_fail(VOLT_EDATA, "%s has %d channel%s, not %d", c->file[0],
+                      data->image->grid.channels, volt_s(data->image->grid.channels), channels);
     return st;
 }
 
@@ -108,8 +110,8 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
     volt_status st = VOLT_OK;
 
     if (c->files != info->channels)
-        return volt_fail(VOLT_EDATA, "case %s has %d files; %d channels are expected", c->id,
-                         c->files, info->channels);
+        return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s", c->id, c->files,
+                         volt_s(c->files), info->channels, volt_s(info->channels));
     for (int i = 0; i < c->files; i++) {
         VOLT_TRY(st, done,
                  volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/tasks.h"
 #include "io/layout.h"
 #include "volume/labels.h"
@@ -193,8 +194,8 @@ static volt_status take_values(opening *o, const int64_t *count, int64_t files)
                          "%s: %d different values occur; grey values need thresholds",
                          o->options->labels, labels);
     if (labels < 2)
-        return volt_fail(VOLT_EDATA, "%s: no label but 0 occurs in %lld files",
-                         o->options->labels, (long long)files);
+        return volt_fail(VOLT_EDATA, "%s: no label but 0 occurs in %lld file%s",
+                         o->options->labels, (long long)files, volt_s(files));
     VOLT_TRY(st, done, make_labels(info, labels));
     VOLT_TRY(st, done, add_label(info, 0, "background"));
     for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
@@ -286,8 +287,8 @@ static volt_status name_channels(volt_dataset_info *info, const char *names)
     for (const char *c = names; *c; c++)
         count += *c == ',';
     if (count != info->channels)
-        return volt_fail(VOLT_EINVAL, "'%s' names %d channels; the data set has %d", names,
-                         count, info->channels);
+        return volt_fail(VOLT_EINVAL, "'%s' names %d channel%s; the data set has %d", names,
+                         count, volt_s(count), info->channels);
     for (int c = 0; c < count; c++) {
         const size_t bytes = strcspn(p, ",");
         char *name;

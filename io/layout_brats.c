@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/layout.h"
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
@@ -521,8 +522,8 @@ static volt_status add_group(opening *o, const search *s, size_t first, size_t c
     for (size_t i = first; i < first + count && st == VOLT_OK; i++)
         st = add_case(o, s, &s->item[i], labelled == 0);
     if (st == VOLT_OK && labelled == 0)
-        st = volt_layout_note(o, "%s: %zu cases without labels, taken as cases to predict",
-                              s->item[first].parent, count);
+        st = volt_layout_note(o, "%s: %zu case%s without labels, taken as cases to predict",
+                              s->item[first].parent, count, volt_s((int64_t)count));
     return st;
 }
 

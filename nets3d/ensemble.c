@@ -1,5 +1,6 @@
 #include "nets3d/ensemble.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -146,6 +147,7 @@ typedef struct job {
 /* One case under way. Its arrays are read class by class, a piece of a class at a time, so that
  * one voxel of a mask takes as much as one of the largest class and its probability. */
 typedef struct work {
+    const entry *of;
     volt_npz_reader **member;  /* (members) */
     int64_t shape[4];          /* (classes, z, y, x) */
     volt_image_header *header; /* of the first member's mask: where the voxels lie */
@@ -223,7 +225,7 @@ done:
 /* Opens the files of a case and judges them; no voxels are held yet. */
 static volt_status work_open(work *out, const entry *e, const job *j)
 {
-    work w = {.member = NULL};
+    work w = {.of = e};
     volt_status st;
 
     VOLT_TRY(st, done,
@@ -272,9 +274,33 @@ static size_t work_bytes(const work *w, const job *j)
                       (size_t)j->threads * WRITE_THREAD_BYTES);
 }
 
-/* The next `count` voxels of the members' mean, into w->pieces; float32 sums in the order of
- * the members, as nnU-Net. Members are read side by side. */
-static volt_status average(work *w, int64_t count, const job *j)
+/* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
+static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count)
+{
+    float *p = w->pieces + m * PIECE_VOXELS;
+    const volt_status st = volt_npz_next(w->member[m], p, (size_t)count);
+    int64_t i = 0;
+
+    if (st != VOLT_OK)
+        return st;
+    while (i < count && isfinite(p[i]))
+        i++;
+    if (i == count)
+        return VOLT_OK;
+    at += i;
+    return volt_fail(VOLT_EFORMAT,
+                     "%s/%s" SUFFIX ": the probability of class %d is %g at voxel %lld, %lld, "
+                     "%lld (z, y, x)",
+                     w->of->folder[m], w->of->id, c, (double)p[i],
+                     (long long)(at / w->shape[3] / w->shape[2]),
+                     (long long)(at / w->shape[3] % w->shape[2]),
+                     (long long)(at % w->shape[3]));
+}
+
+/* The mean of the members' next voxels, `at` and the `count` - 1 after it of class `c`, into
+ * w->pieces; float32 sums in the order of the members, as nnU-Net. Members are read side by
+ * side. */
+static volt_status average(work *w, int c, int64_t at, int64_t count, const job *j)
 {
     float *mean = w->pieces;
     volt_status st = VOLT_OK;
@@ -283,8 +309,7 @@ static volt_status average(work *w, int64_t count, const job *j)
 
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int m = 0; m < j->members; m++) {
-        const volt_status own =
-            volt_npz_next(w->member[m], w->pieces + m * PIECE_VOXELS, (size_t)count);
+        const volt_status own = read_piece(w, m, c, at, count);
         if (own == VOLT_OK)
             continue;
 #pragma omp critical(volt_ensemble_member)
@@ -364,7 +389,7 @@ static volt_status average_all(work *w, const job *j)
         VOLT_TRY(st, done, volt_check_cancelled(j->cb));
         for (int64_t at = 0, count; at < voxels; at += count) {
             count = voxels - at < PIECE_VOXELS ? voxels - at : PIECE_VOXELS;
-            VOLT_TRY(st, done, average(w, count, j));
+            VOLT_TRY(st, done, average(w, c, at, count, j));
             decode(w, w->pieces, c, at, count, j);
             if (w->zip)
                 VOLT_TRY(st, done,

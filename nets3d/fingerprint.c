@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/tasks.h"
 #include "nets3d/case_workers.h"
 #include "nets3d/draws.h"
@@ -84,8 +85,8 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     VOLT_TRY(st, done, volt_case_read(&d, c, &e->ds->info, threads));
     range = volt_volume_range(d.image, threads);
     if (range.not_finite > 0) {
-        st = volt_fail(VOLT_EDATA, "case %s has %lld voxels that are NaN or infinite", c->id,
-                       (long long)range.not_finite);
+        st = volt_fail(VOLT_EDATA, "case %s is NaN or infinite in %lld voxel%s", c->id,
+                       (long long)range.not_finite, volt_s(range.not_finite));
         goto done;
     }
     VOLT_TRY(st, done, volt_mask_nonzero(&mask, d.image, threads));

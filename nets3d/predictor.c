@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/threads.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"
@@ -143,8 +144,8 @@ done:
 static volt_status check_channels(const volt_predictor *p, const volt_grid *grid)
 {
     if (grid->channels != p->info.channels)
-        return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
-                         (int)grid->channels, p->info.channels);
+        return volt_fail(VOLT_EINVAL, "the image has %d channel%s; the network takes %d",
+                         (int)grid->channels, volt_s(grid->channels), p->info.channels);
     return VOLT_OK;
 }
 

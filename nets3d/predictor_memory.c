@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/plural.h"
 #include "base/threads.h"
 #include "nets3d/predictor_parts.h"
 #include "volume/crop.h"
@@ -194,8 +195,8 @@ volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size
     volt_status st;
 
     if (grid->channels != p->info.channels)
-        return volt_fail(VOLT_EINVAL, "the image has %d channels; the network takes %d",
-                         (int)grid->channels, p->info.channels);
+        return volt_fail(VOLT_EINVAL, "the image has %d channel%s; the network takes %d",
+                         (int)grid->channels, volt_s(grid->channels), p->info.channels);
     VOLT_TRY(st, done, volt_predict_memory_of(&m, p, grid, &wanted, "the image"));
     all = m.network + larger(m.prepare, m.compute);
     if (p->first) { /* its programs stay, and its mask while the second stage works */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/threads.h"
 #include "volume/crop.h"
 #include "volume/normalize.h"
@@ -31,8 +32,8 @@ static volt_status check_image(const volt_volume *image, const volt_volume *labe
     volt_value_range range;
 
     if (image->grid.channels != plan->channels)
-        return volt_fail(VOLT_EDATA, "%s has %d channels; the plan is for %d", what,
-                         image->grid.channels, plan->channels);
+        return volt_fail(VOLT_EDATA, "%s has %d channel%s; the plan is for %d", what,
+                         image->grid.channels, volt_s(image->grid.channels), plan->channels);
     if (image->dtype != VOLT_F32 || (labels && labels->dtype != VOLT_I16))
         return volt_fail(VOLT_EINVAL,
                          "%s: %s image and %s labels; float32 and int16 are"
@@ -49,8 +50,8 @@ static volt_status check_image(const volt_volume *image, const volt_volume *labe
     }
     range = volt_volume_range(image, threads);
     if (range.not_finite > 0)
-        return volt_fail(VOLT_EDATA, "%s has %lld voxels that are NaN or infinite", what,
-                         (long long)range.not_finite);
+        return volt_fail(VOLT_EDATA, "%s is NaN or infinite in %lld voxel%s", what,
+                         (long long)range.not_finite, volt_s(range.not_finite));
     return VOLT_OK;
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "volume/patch.h"
 
 struct volt_sample_case {
@@ -122,8 +123,9 @@ static volt_status check_case(const volt_sample_source *source, const volt_sampl
     const volt_stored_case *c = source->stored, *p = source->previous;
 
     if (c->channels != o->rules.channels)
-        return volt_fail(VOLT_EDATA, "case %s has %d channels; the network takes %d",
-                         source->name, c->channels, (int)o->rules.channels);
+        return volt_fail(VOLT_EDATA, "case %s has %d channel%s; the network takes %d",
+                         source->name, c->channels, volt_s(c->channels),
+                         (int)o->rules.channels);
     if (!c->labels)
         return volt_fail(VOLT_EDATA, "case %s has no labels to learn from", source->name);
     if (o->rules.previous > 0 && (!p || !p->labels))

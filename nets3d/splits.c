@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/mersenne.h"
+#include "base/plural.h"
 #include "io/json.h"
 
 enum { SEED = 12345 };
@@ -42,9 +43,9 @@ static volt_status check_count(int64_t cases)
 {
     if (cases < 2 || cases > INT32_MAX)
         return volt_fail(VOLT_EINVAL,
-                         "%lld cases cannot be split into training and validation; at least 2 "
+                         "%lld case%s cannot be split into training and validation; at least 2 "
                          "are needed (or --fold all)",
-                         (long long)cases);
+                         (long long)cases, volt_s(cases));
     return VOLT_OK;
 }
 

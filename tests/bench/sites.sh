@@ -168,7 +168,7 @@ cp "$OUT" "$SCRATCH/brats_broken.txt"
 out_lacks 'BraTS2021_00000'
 finding error 'BraTS2021_00001_t2.nii.gz: No such file'
 finding error 'BraTS2021_00002_t1ce.nii.gz has 39 voxels along z'
-finding error 'BraTS2021_00003_flair.nii has 1 voxels that are NaN'
+finding error 'BraTS2021_00003_flair.nii is NaN or infinite in 1 voxel'
 finding error 'BraTS2021_00004_seg.nii has label 3 in 2 voxels'
 finding note 'BraTS2021_00005: W39_1998.09.19_Segm.nii.gz is taken as its labels'
 finding error 'BraTS2021_00006 has no labels'

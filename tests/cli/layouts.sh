@@ -25,7 +25,7 @@ expect 0 "$VOLT" dataset show "$brats"
 out_has 'BraTS 2023$'
 out_has '3 for training, 1 to predict'
 out_has 'whole tumor +1,2,3; 1'
-out_has 'cases without labels'
+out_has '1 case without labels'
 expect 0 "$VOLT" dataset show "$brats" --json
 out_json dataset layout name channels labels regions images notes cases tests
 expect 0 "$VOLT" check "$brats"

@@ -12,6 +12,9 @@ expect 2 "$VOLT" import model "$models/resampled/model"
 err_one_line
 expect 0 "$VOLT" import model "$models/resampled/model" "$run"
 out_has '3d_fullres, 1 fold; [0-9]+ parameters in 48 tensors, 88 repeated ones kept once'
+out_has "^volt predict $run SCANS"
+expect 0 "$VOLT" import model "$models/resampled/model" "$SCRATCH/it's one"
+out_has "^volt predict '$SCRATCH/it'\\\\''s one' SCANS"
 expect 10 "$VOLT" import model "$models/resampled/model" "$run"
 err_has 'is not empty'
 expect 5 "$VOLT" import model "$models/archive.zip" "$SCRATCH/never"

@@ -109,7 +109,7 @@ static void a_decathlon_set_with_four_dimensions_is_read(void **state)
     assert_int_equal(d.image->grid.channels, 2);
     volt_case_data_clear(&d);
     assert_fails(volt_case_read(&d, &ds->cases.item[1], &ds->info, 1), VOLT_EDATA,
-                 "has 1 channels");
+                 "has 1 channel");
     volt_dataset_close(ds);
 }
 
@@ -178,7 +178,7 @@ static void every_broken_rule_is_found_in_one_run(void **state)
     static const char *const errors[][2] = {
         {"numTraining is 12", "11 training cases"},
         {"consecutive", "\"b\" is 4 after 1"},
-        {"nan_0001", "1 voxels that are NaN"},
+        {"nan_0001", "NaN or infinite in 1 voxel"},
         {"shape_0001", "7 voxels along y"},
         {"spacing_0000", "2.5: they must agree"},
         {"lacks_0001", "cannot open"},

@@ -29,7 +29,7 @@ static void brats_is_found_with_its_odd_case(void **state)
                         TRAIN "/BraTS20_Training_355/W39_1998.09.19_Segm.nii");
     assert_true(noted(ds, "W39_1998.09.19_Segm.nii"));
     assert_int_equal(ds->tests.count, 1);
-    assert_true(noted(ds, "1 cases without labels"));
+    assert_true(noted(ds, "1 case without labels"));
     assert_string_equal(info->channel_name[3], "Flair");
     assert_int_equal(volt_dataset_info_outputs(info), 3);
     assert_string_equal(info->region[0].name, "whole tumor");

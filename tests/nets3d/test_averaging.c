@@ -21,15 +21,35 @@ static void damage(const char *path, long at)
     assert_int_equal(fclose(f), 0);
 }
 
-/* FOLDER/case.npz of `classes` in halves that stand for k / 2048, as numpy.savez_compressed
- * writes float16, and FOLDER/case.nii.gz. */
+/* FOLDER/case.npz with `half`, float16 of `shape`, as numpy.savez_compressed writes it. */
+static void write_array(const char *folder, const int64_t shape[4], const uint16_t *half,
+                        int level)
+{
+    const size_t count = (size_t)(shape[0] * shape[1] * shape[2] * shape[3]);
+    volt_zip_writer *zip = NULL;
+    char path[256], text[192];
+
+    memset(text, ' ', sizeof text);
+    memcpy(text, "\x93NUMPY\1\0\x76\0", 10);
+    text[10 + snprintf(text + 10, sizeof text - 10,
+                       "{'descr': '<f2', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
+                       (int)shape[0], (int)shape[1], (int)shape[2], (int)shape[3])] = ' ';
+    snprintf(path, sizeof path, "%s/case.npz", folder);
+    assert_ok(volt_zip_create(&zip, path));
+    assert_ok(volt_zip_begin(zip, "probabilities.npy", level));
+    assert_ok(volt_zip_write(zip, text, 10 + 0x76));
+    assert_ok(volt_zip_write(zip, half, count * sizeof *half));
+    assert_ok(volt_zip_end(zip));
+    assert_ok(volt_zip_commit(&zip));
+}
+
+/* FOLDER/case.npz of halves that stand for k / 2048, and FOLDER/case.nii.gz. */
 static void write_halves(const char *folder, const int64_t shape[4], uint32_t seed)
 {
     const size_t count = (size_t)(shape[0] * shape[1] * shape[2] * shape[3]);
     const volt_grid grid = volt_grid_make(shape + 1, 1, (double[]){1, 1, 1});
-    volt_zip_writer *zip = NULL;
     volt_volume *mask = NULL;
-    char path[256], text[192];
+    char path[256];
     uint16_t *half;
 
     assert_ok(volt_make_dirs(folder));
@@ -42,18 +62,7 @@ static void write_halves(const char *folder, const int64_t shape[4], uint32_t se
         seed = seed * 1664525 + 1013904223;
         half[i] = volt_float_to_half((float)(seed >> 21) / 2048);
     }
-    memset(text, ' ', sizeof text);
-    memcpy(text, "\x93NUMPY\1\0\x76\0", 10);
-    text[10 + snprintf(text + 10, sizeof text - 10,
-                       "{'descr': '<f2', 'fortran_order': False, 'shape': (%d, %d, %d, %d), }",
-                       (int)shape[0], (int)shape[1], (int)shape[2], (int)shape[3])] = ' ';
-    snprintf(path, sizeof path, "%s/case.npz", folder);
-    assert_ok(volt_zip_create(&zip, path));
-    assert_ok(volt_zip_begin(zip, "probabilities.npy", seed % 2 ? 1 : 0));
-    assert_ok(volt_zip_write(zip, text, 10 + 0x76));
-    assert_ok(volt_zip_write(zip, half, count * sizeof *half));
-    assert_ok(volt_zip_end(zip));
-    assert_ok(volt_zip_commit(&zip));
+    write_array(folder, shape, half, seed % 2 ? 1 : 0);
     volt_free(half);
 }
 
@@ -121,9 +130,33 @@ static void averaging_keeps_what_is_announced(void **state)
     assert_false(volt_path_exists(OUT "/case.nii.gz"));
 }
 
+/* A voxel of a stored array that is no number is named, and there is no mask of it. */
+static void what_is_no_number_is_named(void **state)
+{
+    static const char *const folder[2] = {IN "/a", IN "/b"};
+    const volt_ensemble_member members[2] = {{folder, 1}, {folder + 1, 1}};
+    const int64_t shape[4] = {3, 2, 3, 4};
+    const volt_ensemble_options o = {.output = OUT, .info = &info};
+    const uint16_t nan = 0x7e00;
+    volt_ensemble_result r = {0};
+    uint16_t half[3 * 24] = {[24 + 12 + 4 + 2] = nan}; /* class 1, voxel 1, 1, 2 */
+
+    (void)state;
+    assert_int_equal(system("rm -rf " IN " " OUT), 0);
+    write_halves(folder[0], shape, 5);
+    write_halves(folder[1], shape, 6);
+    assert_ok(volt_ensemble(&r, members, 2, &o, NULL));
+    assert_int_equal(remove(OUT "/case.nii.gz"), 0);
+    write_array(folder[1], shape, half, 0);
+    assert_fails(volt_ensemble(&r, members, 2, &o, NULL), VOLT_EFORMAT,
+                 IN "/b/case.npz: the probability of class 1 is nan at voxel 1, 1, 2");
+    assert_false(volt_path_exists(OUT "/case.nii.gz"));
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(averaging_keeps_what_is_announced)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(averaging_keeps_what_is_announced),
+                                       cmocka_unit_test(what_is_no_number_is_named)};
     int failed;
 
     if (volt_dataset_info_parse(&info, fixture_dataset, strlen(fixture_dataset),

@@ -255,7 +255,7 @@ static void wrong_channels_and_missing_cases_are_refused(void **state)
     volt_loader *l = NULL;
 
     o.rules = volt_augment_rules_nnunet(patch, 2);
-    assert_fails(volt_loader_open(&l, &o), VOLT_EDATA, "1 channels; the network takes 2");
+    assert_fails(volt_loader_open(&l, &o), VOLT_EDATA, "1 channel; the network takes 2");
     o = options_for(f, true);
     o.names = missing;
     o.cases = 1;

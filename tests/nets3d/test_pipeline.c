@@ -231,7 +231,8 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
     kit_write(SET "/imagesTr/c0_0000.nii.gz", (kit_scan){.n = {16, 18, 20}, .odd_value = NAN});
     unlink(SET "/labelsTr/c1.nii.gz");
     assert_fails(volt_pipeline_run(&p, &o), VOLT_EDATA, "1 more error");
-    assert_non_null(strstr(j.text, "error: " SET "/imagesTr/c0_0000.nii.gz has 1 voxels"));
+    assert_non_null(
+        strstr(j.text, "error: " SET "/imagesTr/c0_0000.nii.gz is NaN or infinite in 1 voxel"));
     assert_non_null(strstr(j.text, "c1.nii.gz"));
     assert_false(volt_path_exists(SET "/volt/plans.json"));
     assert_null(p.dataset);

@@ -151,7 +151,7 @@ static void scans_that_do_not_fit_are_refused_and_freed(void **state)
     made_up_scan(&image, &labels);
     ((float *)image->data)[5] = NAN;
     assert_fails(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 1), VOLT_EDATA,
-                 "scan has 1 voxels that are NaN");
+                 "scan is NaN or infinite in 1 voxel");
     assert_null(image);
     m.plan.channels = 3;
     made_up_scan(&image, &labels);

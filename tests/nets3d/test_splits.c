@@ -105,7 +105,7 @@ static void few_cases_have_as_many_folds(void **state)
     for (int f = 0; f < 3; f++)
         assert_true(s.fold[f].vals == 1 && s.fold[f].trains == 2);
     volt_splits_clear(&s);
-    assert_fails(volt_splits_kfold(&s, 1), VOLT_EINVAL, "1 cases cannot be split");
+    assert_fails(volt_splits_kfold(&s, 1), VOLT_EINVAL, "1 case cannot be split");
 }
 
 /* A data set of the golden splits' 195 cases. */
