@@ -11,8 +11,14 @@ import argparse, json, os, re, statistics, subprocess, sys, time
 
 
 def volt(o, *words):
-    r = subprocess.run([o.volt, *words, "--json"], stdout=subprocess.PIPE, text=True, check=True)
-    return json.loads(r.stdout) if r.stdout.strip() else {}
+    subprocess.run([o.volt, *words], stdout=subprocess.DEVNULL, check=True)
+
+
+def dice(o, masks, name):
+    summary = os.path.join(o.work, f"volt-{name}.json")
+    volt(o, "evaluate", masks, os.path.join(o.data, "labelsTr"), "--no-surface", "-o", summary)
+    with open(summary) as f:
+        return {k: v["Dice"] for k, v in json.load(f)["mean"].items()}
 
 
 def ours(o):
@@ -21,28 +27,22 @@ def ours(o):
         return json.load(open(row))
     volt(o, "preprocess", o.data, "--work", work)
     start = time.perf_counter()
-    subprocess.run([o.volt, "train", o.data, "-o", run, "--work", work, "--epochs", str(o.epochs), "--iterations", str(o.iterations),
-                    "--validation", str(o.validation), "--precision", o.precision, "--threads", "2"], check=True, stdout=subprocess.DEVNULL)
+    volt(o, "train", o.data, "-o", run, "--work", work, "--epochs", str(o.epochs), "--iterations", str(o.iterations),
+         "--validation", str(o.validation), "--precision", o.precision, "--threads", "2")
     r = {"train_s": time.perf_counter() - start}
     with open(os.path.join(run, "log.jsonl")) as f:
         r["epoch_s"] = [e["seconds"] for e in map(json.loads, f) if "epoch" in e and "seconds" in e]
     for name, extra in (("plain", ["--no-mirror"]), ("mirrored", [])):
-        masks = os.path.join(run, "validation")
         start = time.perf_counter()
         volt(o, "predict", os.path.dirname(run), "--validation", o.data, "--work", work, *extra)
-        r[name] = {"predict_s": time.perf_counter() - start, "dice": dice(volt(o, "evaluate", masks, os.path.join(o.data, "labelsTr"), "--no-surface", "-o", os.path.join(o.work, f"volt-{name}.json")), o, name)}
+        r[name] = {"predict_s": time.perf_counter() - start, "dice": dice(o, os.path.join(run, "validation"), name)}
     json.dump(r, open(row, "w"), indent=1)
     return r
 
 
-def dice(_, o, name):
-    with open(os.path.join(o.work, f"volt-{name}.json")) as f:
-        return {k: v["Dice"] for k, v in json.load(f)["mean"].items()}
-
-
 def theirs(o):
     log = os.path.join(o.work, "nnunet.log")
-    if not os.path.exists(log) or '"evaluate"' not in open(log).read():
+    if not os.path.exists(log) or open(log).read().count('"evaluate"') < 2:
         with open(log, "w") as f:
             subprocess.run([o.python, o.peer, o.data, os.path.join(o.work, "nnunet"), "--epochs", str(o.epochs), "--iterations", str(o.iterations),
                             "--val-iterations", str(o.validation)], check=True, stdout=f, stderr=subprocess.STDOUT)
