@@ -23,8 +23,10 @@ static int backward_reads(const volt_program *p, const volt_unit *u, volt_value 
     switch (u->node->kind) {
     case VOLT_NODE_CONV:
     case VOLT_NODE_TCONV:
+        if (!u->weights_learn && !u->bias_learns)
+            return 0;
         out[0] = u->in[0];
-        return u->weights_learn || u->bias_learns;
+        return 1;
     case VOLT_NODE_INSTANCE_NORM:
     case VOLT_NODE_MAX_POOL:
     case VOLT_NODE_PRELU:

@@ -184,11 +184,13 @@ static void a_prefix_is_taken_off(void **state)
     (void)state;
     assert_ok(volt_weights_open(&w, MODELS "monai_batch/weights.pt"));
     for (size_t i = 0; i < volt_weights_count(w); i++) {
+        if (volt_weights_view(w, i)->type != VOLT_TENSOR_F32)
+            continue;
         assert_true(count < 128);
         view[count] = *volt_weights_view(w, i);
         assert_ok(volt_format(&name[count], "net.%s", volt_weights_name(w, i)));
         view[count].name = name[count];
-        count += view[count].type == VOLT_TENSOR_F32;
+        count++;
     }
     assert_ok(volt_safetensors_write("prefixed.safetensors", view, count, NULL, 0));
     assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
