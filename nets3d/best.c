@@ -63,6 +63,7 @@ static volt_status open_model(model *m, const char *run, const char *asked)
     m->name = volt_path_name(run);
     VOLT_TRY(st, done, volt_fold_folders(&folds, run, asked, &validated));
     if (folds.count == 0 && !asked && has_validation(run)) { /* a run of one fold */
+        volt_names_free(&folds);
         VOLT_TRY(st, done, volt_alloc_zero(&folds.name, 1, sizeof *folds.name, "folds"));
         VOLT_TRY(st, done, volt_strdup(&folds.name[0], run));
         folds.count = 1;
