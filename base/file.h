@@ -43,6 +43,9 @@ VOLT_API void volt_out_abort(volt_out **f); /* removes the temporary; NULL allow
  * whose name matches `pattern` (as fnmatch). Only where nobody else writes now. `removed` (NULL
  * allowed) gets their number; a folder that is not there has none. VOLT_EIO. */
 VOLT_CALL volt_out_sweep(int64_t *removed, const char *folder, const char *pattern);
+/* Removes a temporary folder and all that is in it, as far as possible; links are not followed.
+ */
+VOLT_API void volt_remove_folder(const char *path);
 /* Opening, writing and committing for one block of memory. */
 VOLT_CALL volt_write_file(const char *path, const void *data, size_t bytes);
 /* Appends one block to `path` (created if absent) and flushes it to the disk. */

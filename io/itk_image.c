@@ -425,23 +425,6 @@ done:
     return st;
 }
 
-static void remove_folder(const char *folder)
-{
-    volt_names names = {0};
-    char *path;
-
-    if (volt_list_dir(&names, folder) == VOLT_OK) {
-        for (size_t i = 0; i < names.count; i++) {
-            if (volt_path_join(&path, folder, names.name[i]) == VOLT_OK) {
-                unlink(path);
-                volt_free(path);
-            }
-        }
-    }
-    volt_names_free(&names);
-    rmdir(folder);
-}
-
 /* A folder beside `path`, so that what is in it can be moved there. */
 static volt_status make_folder(char **out, const char *path)
 {
@@ -466,7 +449,7 @@ volt_status volt_itk_write(const char *path, const volt_volume *volume,
     volt_image_place place = place_of(&volume->grid, source);
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
-    char *folder = NULL, said[512];
+    char *folder = NULL;
     volt_status st;
 
     if (volume->grid.n[0] != 1)
@@ -482,12 +465,8 @@ volt_status volt_itk_write(const char *path, const volt_volume *volume,
         VOLT_TRY(st, done, write_spacing(path, &place));
     st = put_all(folder, path);
 done:
-    if (folder) {
-        snprintf(said, sizeof said, "%s", volt_last_error());
-        remove_folder(folder);
-        if (st != VOLT_OK)
-            volt_set_last_error(said);
-    }
+    if (folder)
+        volt_remove_folder(folder);
     volt_free(folder);
     volt_volume_free(converted);
     return st;

@@ -2,7 +2,6 @@
 #include "io/staging.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,20 +55,6 @@ done:
     return st;
 }
 
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    (void)remove(path);
-    return 0;
-}
-
-static void remove_folder(const char *path)
-{
-    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
-}
-
 /* Removes what killed programs that wrote the same target left behind. */
 static volt_status remove_leftovers(const volt_staging *s)
 {
@@ -90,7 +75,7 @@ static volt_status remove_leftovers(const volt_staging *s)
             strncmp(other + bytes, TEMPORARY, strlen(".tmp.")) != 0)
             continue;
         VOLT_TRY(st, done, volt_path_join(&path, parent, other));
-        remove_folder(path);
+        volt_remove_folder(path);
         volt_free(path);
         path = NULL;
     }
@@ -164,7 +149,7 @@ void volt_staging_abort(volt_staging **staging)
     if (!s)
         return;
     if (s->path)
-        remove_folder(s->path);
+        volt_remove_folder(s->path);
     volt_free(s->path);
     volt_free(s->target);
     volt_free(s);
