@@ -1,9 +1,9 @@
 # libvolt: every floor's sources. *.isa.c files are built once per instruction set.
-set(volt_floors base volume io nets3d nets3d/ops nets3d/cpu)
+set(volt_floors base volume io nets3d)
 set(volt_sources)
 set(volt_isa_sources)
 foreach(floor ${volt_floors})
-  file(GLOB found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${floor}/*.c)
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${floor}/*.c)
   foreach(source ${found})
     if(source MATCHES "\\.isa\\.c$")
       list(APPEND volt_isa_sources ${source})
