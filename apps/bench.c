@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 
 static int compare_doubles(const void *a, const void *b)

@@ -1,9 +1,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/sample_show.h"
 
 enum { CHANNELS_MAX = 32 };

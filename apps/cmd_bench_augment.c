@@ -3,8 +3,8 @@
 #include <string.h>
 #include "apps/cli.h"
 #include "base/mem.h"
-#include "base/file.h"
-#include "base/plural.h"
+#include "base/system/file.h"
+#include "base/core/plural.h"
 #include "volume/augment.h"
 
 typedef struct bench_augment_options {

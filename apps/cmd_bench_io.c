@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "apps/bench.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image.h"
 

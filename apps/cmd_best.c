@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/best.h"
 
 typedef struct best_options {

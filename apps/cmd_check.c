@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include "apps/dataset_options.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 
 typedef struct check_options {
     cli_dataset data;

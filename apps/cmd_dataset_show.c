@@ -3,7 +3,7 @@
 #include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"
 

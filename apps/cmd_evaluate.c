@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/evaluate.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/scores.h"
 #include "io/summary.h"
 

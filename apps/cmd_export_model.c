@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/export_model.h"
 
 typedef struct export_options {

@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/import_model.h"
 
 typedef struct import_options {

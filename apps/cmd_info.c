@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"
 #include "volume/volume.h"

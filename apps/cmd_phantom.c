@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/image.h"

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "apps/dataset_options.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {

@@ -7,9 +7,9 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/png.h"
 #include "io/svg.h"
 #include "nets3d/run_curves.h"

@@ -1,9 +1,9 @@
 #include <math.h>
 #include <stdio.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "nets3d/postprocess.h"
 
 /* ---- volt postprocess find ---- */

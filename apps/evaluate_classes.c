@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/evaluate.h"
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 

@@ -2,7 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "apps/cli.h"
-#include "base/file.h"
+#include "base/system/file.h"
 
 static const double redraw_s = 1.0 / 6; /* on a terminal */
 static const double report_s = 30;      /* in a pipe or a log file */

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/layout.h"
 
 static void clear_case(volt_case *c)

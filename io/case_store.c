@@ -4,7 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 
 /* Blocks are mapped and used as they lie in the file. */

@@ -35,7 +35,7 @@
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
 #include <stdint.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/status.h"
 #include "volume/box.h"
 #include "volume/volume.h"

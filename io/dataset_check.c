@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plural.h"
-#include "base/tasks.h"
+#include "base/core/plural.h"
+#include "base/system/tasks.h"
 #include "io/dataset_internal.h"
 
 enum { VALUES = 65536 }; /* of int16 */

@@ -7,9 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 #include "io/dataset_internal.h"
 
 static const double same_place_mm = 1e-3;

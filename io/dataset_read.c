@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset_internal.h"
 #include "volume/orient.h"

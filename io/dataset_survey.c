@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 #include "io/layout.h"
 #include "volume/orient.h"
 

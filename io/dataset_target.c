@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plural.h"
-#include "base/tasks.h"
+#include "base/core/plural.h"
+#include "base/system/tasks.h"
 #include "io/layout.h"
 #include "volume/labels.h"
 

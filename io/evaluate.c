@@ -1,7 +1,7 @@
 #include "io/evaluate.h"
 
 #include <string.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset_internal.h"

@@ -10,7 +10,7 @@
 #define VOLT_IO_GZIP_H
 #include <stdbool.h>
 #include <stddef.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/status.h"
 VOLT_BEGIN_DECLS
 

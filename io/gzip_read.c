@@ -5,7 +5,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 
 #define MAX_SURPLUS ((size_t)64 << 20)

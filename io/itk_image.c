@@ -10,8 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/checked.h"
-#include "base/file.h"
+#include "base/core/checked.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image_internal.h"
 #include "io/itk_call.h"

@@ -2,7 +2,7 @@
  * dataset.c; each has its own file, layout_NAME.c. */
 #ifndef VOLT_IO_LAYOUT_H
 #define VOLT_IO_LAYOUT_H
-#include "base/file.h"
+#include "base/system/file.h"
 #include "io/dataset_internal.h"
 
 /* A data set being opened. */

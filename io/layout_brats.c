@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/layout.h"
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "io/nifti_raw.h"
 

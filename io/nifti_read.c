@@ -1,8 +1,8 @@
 /* nifti_read.c - from files to volumes. */
 #include <string.h>
 
-#include "base/checked.h"
-#include "base/file.h"
+#include "base/core/checked.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/gzip.h"
 #include "io/nifti_raw.h"

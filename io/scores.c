@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 

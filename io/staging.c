@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 
 #define TEMPORARY ".tmp.XXXXXX" /* after the target's name */

@@ -1,7 +1,7 @@
 #include "io/summary.h"
 
 #include <string.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/file.h"
+#include "base/system/file.h"
 
 /* Of a monospaced font, in shares of its size. */
 #define CHARACTER_WIDTH 0.602

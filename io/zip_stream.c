@@ -3,7 +3,7 @@
 #include <string.h>
 #include <zlib.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/zip.h"
 #include "io/zip_format.h"

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 #include "nets3d/case_key.h"
 #include "nets3d/case_workers.h"
 #include "nets3d/predictor_parts.h"

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 
 void volt_key_mix(uint64_t *key, const void *data, size_t bytes)

@@ -13,7 +13,7 @@
 #ifndef VOLT_NETS3D_DRAWS_H
 #define VOLT_NETS3D_DRAWS_H
 #include <stdint.h>
-#include "base/mersenne.h"
+#include "base/random/mersenne.h"
 #include "base/status.h"
 #include "nets3d/fingerprint.h"
 

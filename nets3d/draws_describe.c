@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 
 enum {
     CHUNK = 4096,

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/plural.h"
-#include "base/tasks.h"
+#include "base/core/plural.h"
+#include "base/system/tasks.h"
 #include "nets3d/case_workers.h"
 #include "nets3d/draws.h"
 #include "volume/crop.h"

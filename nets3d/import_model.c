@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/staging.h"

@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/checked.h"
-#include "base/file.h"
+#include "base/core/checked.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/sampler.h"
 

@@ -2,9 +2,9 @@
 
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/plan_internal.h"

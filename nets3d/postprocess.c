@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 #include "io/json.h"
 #include "io/image.h"
 #include "io/summary.h"

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"

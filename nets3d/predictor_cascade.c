@@ -1,7 +1,7 @@
 /* The previous stage of a predictor whose networks refine masks. */
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/predictor_parts.h"
 

@@ -1,8 +1,8 @@
 /* predictor_memory.c - how much a scan will need, from its grid alone. */
 #include <string.h>
 
-#include "base/checked.h"
-#include "base/plural.h"
+#include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "nets3d/predictor_parts.h"
 #include "volume/crop.h"

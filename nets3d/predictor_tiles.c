@@ -1,7 +1,7 @@
 /* Tiles of a prepared scan through the networks of a group into weighted sums. */
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/predictor_parts.h"

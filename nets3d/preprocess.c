@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/mersenne.h"
-#include "base/tasks.h"
+#include "base/random/mersenne.h"
+#include "base/system/tasks.h"
 #include "nets3d/case_key.h"
 #include "nets3d/case_workers.h"
 

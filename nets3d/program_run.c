@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 

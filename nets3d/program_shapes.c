@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 
 const char *volt_node_kind_name(volt_node_kind kind)

@@ -6,7 +6,7 @@
  */
 #ifndef VOLT_NETS3D_RUN_FOLDER_H
 #define VOLT_NETS3D_RUN_FOLDER_H
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/status.h"
 VOLT_BEGIN_DECLS
 

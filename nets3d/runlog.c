@@ -3,7 +3,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 

@@ -3,9 +3,9 @@
 #include <stdatomic.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "volume/patch.h"
 
 struct volt_sample_case {

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/mersenne.h"
-#include "base/plural.h"
+#include "base/random/mersenne.h"
+#include "base/core/plural.h"
 #include "io/json.h"
 
 enum { SEED = 12345 };

@@ -2,8 +2,8 @@
 
 #include <math.h>
 
-#include "base/file.h"
-#include "base/plural.h"
+#include "base/system/file.h"
+#include "base/core/plural.h"
 
 #define USED_SHARE       0.98 /* of the budget; the rest is for what nobody foresees */
 #define MOST_EPOCHS      30

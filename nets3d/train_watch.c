@@ -1,6 +1,6 @@
 #include "nets3d/train_watch.h"
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "nets3d/train_session.h"
 
 #define WAITING_SHARE 0.2 /* of an epoch's time: more is worth a word, */

@@ -5,9 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
+#include "base/core/plural.h"
 #include "io/json.h"
 #include "nets3d/runlog.h"
 #include "nets3d/train_budget.h"

@@ -2,7 +2,7 @@
 
 #include <math.h>
 #include <string.h>
-#include "base/isa.h"
+#include "base/core/isa.h"
 
 #define LANES 16 /* values handled together */
 

@@ -2,7 +2,7 @@
 #include <immintrin.h>
 #endif
 #include "volume/half.h"
-#include "base/isa.h"
+#include "base/core/isa.h"
 #include "volume/resample_parts.h"
 
 #include <string.h>

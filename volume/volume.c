@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/checked.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 

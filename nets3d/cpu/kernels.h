@@ -1,7 +1,7 @@
 /* kernels.h - the CPU device's own kernels, one table per instruction set. */
 #ifndef VOLT_NETS3D_CPU_KERNELS_H
 #define VOLT_NETS3D_CPU_KERNELS_H
-#include "base/isa.h"
+#include "base/core/isa.h"
 #include "nets3d/cpu/cpu.h"
 
 /* Own kernels by kind of operator; X(name). */

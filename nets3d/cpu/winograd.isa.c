@@ -4,7 +4,7 @@
  *   outputs  A^T: 4 -> 2   m0+m1+m2, m1-m2-m3
  * and, for the weight gradient, A: 2 -> 4 and G^T: 4 -> 3. In 3-D each is applied per axis.
  */
-#include "base/isa.h"
+#include "base/core/isa.h"
 #include "nets3d/cpu/simd.h"
 #include "nets3d/cpu/winograd_internal.h"
 

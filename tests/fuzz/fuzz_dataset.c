@@ -1,7 +1,7 @@
 /* Any bytes as dataset.json: refused, or cases with sorted ids whose files can be asked for. */
 #include "tests/fuzz/fuzz.h"
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <fcntl.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "io/dataset.h"
 
 enum { MOST_FILES = 24, MOST_BYTES = 200 };

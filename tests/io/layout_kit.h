@@ -3,7 +3,7 @@
 #ifndef VOLT_TESTS_LAYOUT_KIT_H
 #define VOLT_TESTS_LAYOUT_KIT_H
 #include "io/dataset.h"
-#include "tests/dataset_kit.h"
+#include "tests/kit/dataset_kit.h"
 
 /* Removes `top` and makes the folders. */
 static inline void make_folders(const char *top, const char *const *inside)

@@ -1,14 +1,14 @@
 /* nifti_make.h - NIfTI files made byte by byte, right ones and wrong ones. */
 #ifndef VOLT_TESTS_NIFTI_MAKE_H
 #define VOLT_TESTS_NIFTI_MAKE_H
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 #include <unistd.h>
 #include <nifti1.h>
 #include <nifti2.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/gzip.h"
 #include "io/nifti.h"

@@ -1,10 +1,10 @@
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 #include <unistd.h>
 #include <zlib.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "io/gzip.h"

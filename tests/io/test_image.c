@@ -1,13 +1,13 @@
 /* Formats other than NIfTI: PNG, and what the helper volt-itk reads and writes. Its part is
  * left out where it was not built; fake helpers crash, hang and lie everywhere. */
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 
 #include <errno.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/image.h"

@@ -1,9 +1,9 @@
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 

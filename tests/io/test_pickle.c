@@ -1,10 +1,10 @@
 /* Pickles of Python become trees of plain data; opcodes and names outside the lists, and files
  * that lie, are refused. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/pickle.h"
 

@@ -1,8 +1,8 @@
 #include <png.h>
 #include <unistd.h>
 
-#include "tests/test.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/system/file.h"
 #include "io/png.h"
 
 static void pixels_survive(void **state)

@@ -1,8 +1,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "tests/test.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "io/safetensors.h"

@@ -1,6 +1,6 @@
 /* Scores of real masks: published ones, and those of MONAI and SimpleITK. */
 #include <stdio.h>
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "io/nifti.h"
 #include "volume/metrics.h"
 

@@ -1,11 +1,11 @@
 /* A folder appears whole: nothing under its name before it is complete, nothing at all when it
  * is given up. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 #include <unistd.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/staging.h"
 

@@ -1,5 +1,5 @@
 #include <unistd.h>
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "io/json.h"
 #include "io/summary.h"
 

@@ -1,10 +1,10 @@
 /* Files of torch.save in both forms: the numbers are torch's own, whatever type, stride and
  * offset; tensors that share memory are known; damage is found. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/pickle_write.h"
 #include "io/torch_file.h"

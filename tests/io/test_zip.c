@@ -1,10 +1,10 @@
 /* Archives of Python's zipfile and numpy are read, ours come back as written, and lies about
  * sizes, places and names are refused. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include <stdio.h>
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/zip.h"
 

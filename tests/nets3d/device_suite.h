@@ -9,7 +9,7 @@
  */
 #ifndef VOLT_TESTS_DEVICE_SUITE_H
 #define VOLT_TESTS_DEVICE_SUITE_H
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include <stdio.h>
 #include "base/mem.h"
 #include "base/rng.h"

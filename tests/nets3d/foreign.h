@@ -1,10 +1,10 @@
 /* foreign.h - imported runs beside the programs that their networks come from. */
 #ifndef VOLT_TESTS_FOREIGN_H
 #define VOLT_TESTS_FOREIGN_H
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include <ftw.h>
 #include <stdio.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/nifti.h"
 #include "io/safetensors.h"

@@ -3,9 +3,9 @@
  */
 #ifndef VOLT_TESTS_GOLDEN_H
 #define VOLT_TESTS_GOLDEN_H
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include <stdio.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/zip.h"
 #include "nets3d/weights.h"

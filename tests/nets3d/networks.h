@@ -1,7 +1,7 @@
 /* networks.h - the small networks of testdata/nets3d, and reading what PyTorch made of them. */
 #ifndef VOLT_TESTS_NETWORKS_H
 #define VOLT_TESTS_NETWORKS_H
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include <stdio.h>
 #include "base/mem.h"
 #include "io/safetensors.h"

@@ -4,12 +4,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/nifti.h"
 #include "io/npz.h"
 #include "nets3d/ensemble.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #define OUT   "best-out"
 #define CASES 6

@@ -2,7 +2,7 @@
 /* Cascades that nnU-Net itself trained, stored and applied (testdata/scripts/make_cascade.py):
  * the masks the second stage is trained on, predictions of both stages, and the same in memory.
  */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include "io/dataset.h"
 #include "io/workspace.h"

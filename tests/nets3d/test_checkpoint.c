@@ -3,12 +3,12 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include <signal.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/unet.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #define FILE_NAME "checkpoint-test.safetensors"
 

@@ -1,7 +1,7 @@
 /* nnU-Net's draws of the foreground's intensities and numpy's statistics of them, to the bit
  * (testdata/scripts/make_fingerprint.py).
  */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "nets3d/draws.h"

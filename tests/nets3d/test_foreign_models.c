@@ -1,7 +1,7 @@
 #define _GNU_SOURCE
 /* Small models of nnU-Net of every kind (testdata/scripts/make_models.py), imported and applied
  * to nnU-Net's own scans: masks and softmax as nnU-Net's, with and without mirroring. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #include "nets3d/import_model.h"
 #include "tests/nets3d/foreign.h"

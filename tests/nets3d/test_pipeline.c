@@ -1,4 +1,4 @@
-#include "tests/dataset_kit.h"
+#include "tests/kit/dataset_kit.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "io/workspace.h"

@@ -2,7 +2,7 @@
  * and ResEnc M, L, XL, on fingerprints with a cascade, transposition, regions, an ignore label
  * and two dimensions (testdata/scripts/make_plans.py), and on the hippocampus.
  */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "nets3d/plan.h"

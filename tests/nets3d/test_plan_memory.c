@@ -1,5 +1,5 @@
 /* The largest target that fits: its plan fits, a little more does not. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "nets3d/plan_memory.h"
 
 static char *channels[1] = {"CT"};

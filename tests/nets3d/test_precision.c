@@ -2,9 +2,9 @@
 #include "nets3d/precision.h"
 
 #include <stdio.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #define CACHE     "precision-cache"
 #define FILE_NAME CACHE "/precision.json"

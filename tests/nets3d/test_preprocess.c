@@ -1,5 +1,5 @@
-#include "tests/dataset_kit.h"
-#include "tests/fixture.h"
+#include "tests/kit/dataset_kit.h"
+#include "tests/kit/fixture.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/json.h"

@@ -2,7 +2,7 @@
  * with every normalisation and an ignore label, resampled in two and three dimensions, with and
  * without a separate axis (testdata/scripts/make_preprocess.py).
  */
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "io/json.h"
 #include "nets3d/preprocess.h"
 

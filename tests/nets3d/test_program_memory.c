@@ -1,5 +1,5 @@
 /* What programs announce, that they keep to it, and that it is small. */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "base/mem.h"
 #include "nets3d/init.h"
 #include "nets3d/program_internal.h"

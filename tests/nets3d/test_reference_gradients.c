@@ -1,6 +1,6 @@
 /* The reference operators' backward passes against central differences of their forward
  * passes: for random u, d/dt sum(u * f(x + t v)) = sum(v * backward(u)). */
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nets3d/op_spec.h"

@@ -1,6 +1,6 @@
 #include <stdio.h>
-#include "tests/test.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/runlog.h"

@@ -1,10 +1,10 @@
 #include "nets3d/runlog.h"
 
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "nets3d/train_state.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #define LOG "runlog-test.jsonl"
 

@@ -1,5 +1,5 @@
-#include "tests/test.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json.h"
 #include "nets3d/splits.h"

@@ -4,14 +4,14 @@
 #define VOLT_TESTS_TRAIN_FIXTURE_H
 #include <stdio.h>
 #include <sys/stat.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "io/case_store.h"
 #include "io/dataset.h"
 #include "nets3d/plan.h"
 #include "nets3d/trainer.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 
 #define FIXTURE_CASES 6
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include "base/mem.h"
 #include "base/rng.h"
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "volume/half.h"
 
 static npy fixture(const char *name, const char *part, const char *descr)

@@ -1,4 +1,4 @@
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "volume/lesions.h"
 
 static const double cube[3] = {1, 1, 1}, flat[3] = {2, 0.8, 0.7};

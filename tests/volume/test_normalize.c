@@ -1,4 +1,4 @@
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "base/mem.h"
 #include "volume/normalize.h"
 

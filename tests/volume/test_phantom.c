@@ -1,4 +1,4 @@
-#include "tests/fixture.h"
+#include "tests/kit/fixture.h"
 #include "volume/phantom.h"
 
 static void make(volt_volume **image, volt_volume **labels, volt_phantom_kind kind,

@@ -1,4 +1,4 @@
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "volume/orient.h"
 #include "volume/regrid.h"
 

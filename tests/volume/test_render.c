@@ -1,4 +1,4 @@
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "base/mem.h"
 #include "volume/render.h"
 #include "volume/view.h"

@@ -1,4 +1,4 @@
-#include "base/mersenne.h"
+#include "base/random/mersenne.h"
 
 enum { WORDS = 624, AHEAD = 397 };
 

@@ -1,5 +1,5 @@
-#include "tests/test.h"
-#include "base/tasks.h"
+#include "tests/kit/test.h"
+#include "base/system/tasks.h"
 
 typedef struct board {
     int64_t fail_at, fail_too;

@@ -2,9 +2,9 @@
 #ifndef VOLT_TESTS_DATASET_KIT_H
 #define VOLT_TESTS_DATASET_KIT_H
 #include <stdio.h>
-#include "base/file.h"
+#include "base/system/file.h"
 #include "io/nifti.h"
-#include "tests/test.h"
+#include "tests/kit/test.h"
 #include "volume/orient.h"
 
 /* A scan to write; zero-initialised fields get the defaults of kit_scan. */

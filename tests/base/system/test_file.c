@@ -1,6 +1,6 @@
-#include "tests/test.h"
-#include "base/checked.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/core/checked.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 
 #include <stdio.h>

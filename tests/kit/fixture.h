@@ -3,8 +3,8 @@
 #ifndef VOLT_TESTS_FIXTURE_H
 #define VOLT_TESTS_FIXTURE_H
 #include <stdio.h>
-#include "tests/test.h"
-#include "base/file.h"
+#include "tests/kit/test.h"
+#include "base/system/file.h"
 #include "base/mem.h"
 
 /* The whole file testdata/NAME, which must have exactly `bytes` (0: any number); the caller

@@ -1,4 +1,4 @@
-#include "base/tasks.h"
+#include "base/system/tasks.h"
 
 #include <pthread.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
-#include "tests/test.h"
-#include "base/mersenne.h"
+#include "tests/kit/test.h"
+#include "base/random/mersenne.h"
 
 /* All numbers here are numpy 2.4.6's, of RandomState(1234). */
 

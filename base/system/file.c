@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "base/file.h"
+#include "base/system/file.h"
 
 #include <dirent.h>
 #include <errno.h>
