@@ -9,7 +9,7 @@
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/layout.h"
-#include "volume/labels.h"
+#include "volume/grid/labels.h"
 
 enum { MAX_NAME = 200 };
 

@@ -6,7 +6,7 @@
 #include "io/dataset.h"
 #include "io/dataset_internal.h"
 #include "io/image.h"
-#include "volume/labels.h"
+#include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
 {

@@ -6,7 +6,7 @@
 
 #include "base/core/checked.h"
 #include "base/mem.h"
-#include "volume/half.h"
+#include "volume/grid/half.h"
 
 #define MAGIC      "\x93NUMPY"
 #define MAX_HEADER ((size_t)64 << 10)

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "io/json.h"
 #include "io/pickle.h"
-#include "volume/half.h"
+#include "volume/grid/half.h"
 
 enum { MAX_JSON_DEPTH = 32, MAX_JSON_VALUES = 1000000 };
 

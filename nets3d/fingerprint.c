@@ -8,7 +8,7 @@
 #include "base/system/tasks.h"
 #include "nets3d/case_workers.h"
 #include "nets3d/draws.h"
-#include "volume/crop.h"
+#include "volume/grid/crop.h"
 
 typedef struct case_part {
     double spacing[3], relative_size;

@@ -5,7 +5,7 @@
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "nets3d/predictor_parts.h"
-#include "volume/crop.h"
+#include "volume/grid/crop.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
-#include "volume/crop.h"
+#include "volume/grid/crop.h"
 #include "volume/normalize.h"
 #include "volume/orient.h"
 #include "volume/resample.h"

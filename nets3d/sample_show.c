@@ -11,7 +11,7 @@
 #include "nets3d/sampler.h"
 #include "volume/normalize.h"
 #include "volume/orient.h"
-#include "volume/patch.h"
+#include "volume/grid/patch.h"
 #include "volume/view.h"
 
 #define LABELS_MAX 256 /* classes of a scan without a plan */

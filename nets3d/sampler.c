@@ -6,7 +6,7 @@
 #include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
-#include "volume/patch.h"
+#include "volume/grid/patch.h"
 
 struct volt_sample_case {
     const volt_stored_case *stored, *previous;

@@ -7,7 +7,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "volume/half.h"
+#include "volume/grid/half.h"
 
 typedef struct entry {
     const char *name; /* without prefixes */

@@ -15,7 +15,7 @@
 #include "nets3d/predictor.h"
 #include "nets3d/program.h"
 #include "nets3d/train_state.h"
-#include "volume/half.h"
+#include "volume/grid/half.h"
 
 static inline int remove_one(const char *path, const struct stat *s, int type, struct FTW *walk)
 {

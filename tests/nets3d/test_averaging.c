@@ -4,7 +4,7 @@
 #include "io/npz.h"
 #include "nets3d/ensemble.h"
 #include "tests/nets3d/train_fixture.h"
-#include "volume/half.h"
+#include "volume/grid/half.h"
 
 #define IN  "averaging-in"
 #define OUT "averaging-out"

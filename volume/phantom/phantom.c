@@ -1,0 +1,285 @@
+#include "volume/phantom.h"
+
+#include <math.h>
+#include <string.h>
+#include "base/mem.h"
+#include "base/threads.h"
+#include "volume/phantom/phantom_internal.h"
+
+#define PI           3.14159265358979323846
+#define MAX_CHANNELS 4
+
+static const phantom_type *type_of(volt_phantom_kind kind)
+{
+    return kind == VOLT_PHANTOM_BRATS   ? &phantom_brats
+           : kind == VOLT_PHANTOM_LIVER ? &phantom_liver
+                                        : NULL;
+}
+
+volt_status volt_phantom_parse(volt_phantom_kind *out, const char *name)
+{
+    for (int k = VOLT_PHANTOM_BRATS; k <= VOLT_PHANTOM_LIVER; k++) {
+        if (strcmp(name, type_of((volt_phantom_kind)k)->name) == 0) {
+            *out = (volt_phantom_kind)k;
+            return VOLT_OK;
+        }
+    }
+    return volt_fail(VOLT_EINVAL, "phantom '%s' is not brats or liver", name);
+}
+
+const char *volt_phantom_name(volt_phantom_kind kind)
+{
+    return type_of(kind)->name;
+}
+
+static const char *entry(const char *const *list, int32_t index)
+{
+    if (!list || index < 0)
+        return NULL;
+    for (int32_t i = 0; i < index; i++) {
+        if (!list[i])
+            return NULL;
+    }
+    return list[index];
+}
+
+const char *volt_phantom_channel(volt_phantom_kind kind, int32_t channel)
+{
+    return entry(type_of(kind)->channel, channel);
+}
+
+const char *volt_phantom_label(volt_phantom_kind kind, int32_t label)
+{
+    return entry(type_of(kind)->label, label);
+}
+
+void phantom_field_make(phantom_field *f, double cell_mm, volt_rng *rng)
+{
+    float *v = &f->value[0][0][0];
+
+    f->cell_mm = cell_mm;
+    for (int i = 0; i < FIELD_SIDE * FIELD_SIDE * FIELD_SIDE; i++)
+        v[i] = (float)volt_rng_normal(rng);
+}
+
+double phantom_field_at(const phantom_field *f, const double p[3])
+{
+    int at[3][2];
+    double share[3][2];
+    double sum = 0;
+
+    for (int a = 0; a < 3; a++) {
+        const double u = p[a] / f->cell_mm, whole = floor(u), t = u - whole;
+
+        at[a][0] = (int)whole & (FIELD_SIDE - 1);
+        at[a][1] = (at[a][0] + 1) & (FIELD_SIDE - 1);
+        share[a][1] = t * t * (3 - 2 * t);
+        share[a][0] = 1 - share[a][1];
+    }
+    for (int k = 0; k < 8; k++) {
+        const int z = k >> 2, y = k >> 1 & 1, x = k & 1;
+
+        sum += share[0][z] * share[1][y] * share[2][x] *
+               (double)f->value[at[0][z]][at[1][y]][at[2][x]];
+    }
+    return sum;
+}
+
+double phantom_ellipsoid(const double p[3], const double centre[3], const double axes[3])
+{
+    double sum = 0;
+
+    for (int a = 0; a < 3; a++) {
+        const double d = (p[a] - centre[a]) / axes[a];
+        sum += d * d;
+    }
+    return sqrt(sum);
+}
+
+/* A case on its way. */
+typedef struct job {
+    const phantom_type *type;
+    const void *scene;
+    const volt_phantom_options *opts;
+    volt_grid grid;
+    double spacing[3];
+    int threads;
+    float *values;  /* (C, Z, Y, X) */
+    float *scratch; /* one channel */
+    uint8_t *labels;
+} job;
+
+/* Noise-free values and labels of one slice; NaN marks what lies outside the object. */
+static void look_at_slice(const job *j, int64_t z)
+{
+    const int64_t *n = j->grid.n, voxels = volt_grid_voxels(&j->grid);
+
+    for (int64_t y = 0; y < n[1]; y++) {
+        for (int64_t x = 0; x < n[2]; x++) {
+            const int64_t i = (z * n[1] + y) * n[2] + x, at[3] = {z, y, x};
+            float value[MAX_CHANNELS];
+            double p[3];
+            int label = 0;
+
+            for (int a = 0; a < 3; a++)
+                p[a] = ((double)at[a] - 0.5 * (double)(n[a] - 1)) * j->spacing[a];
+            const bool inside = j->type->look(j->scene, p, value, &label);
+            j->labels[i] = (uint8_t)label;
+            for (int32_t c = 0; c < j->grid.channels; c++)
+                j->values[c * voxels + i] = inside ? value[c] : NAN;
+        }
+    }
+}
+
+/* One axis of the blur: `share` from each neighbour that is there. */
+static void blur_axis(const job *j, float *values, int axis, float share)
+{
+    const int64_t *n = j->grid.n, voxels = volt_grid_voxels(&j->grid);
+    const int64_t stride = axis == 0 ? n[1] * n[2] : axis == 1 ? n[2] : 1;
+
+    if (share == 0)
+        return;
+    memcpy(j->scratch, values, (size_t)voxels * sizeof *values);
+#pragma omp parallel for num_threads(j->threads) schedule(static)
+    for (int64_t i = 0; i < voxels; i++) {
+        const int64_t at = i / stride % n[axis];
+        const float here = j->scratch[i];
+        const float low = at > 0 ? j->scratch[i - stride] : here;
+        const float high = at + 1 < n[axis] ? j->scratch[i + stride] : here;
+
+        if (!isnan(here))
+            values[i] = here + share * ((isnan(low) ? here : low) - here) +
+                        share * ((isnan(high) ? here : high) - here);
+    }
+}
+
+/* Two normal numbers that belong to this voxel of this channel, case and seed alone. */
+static void voxel_noise(double out[2], const job *j, int64_t i, int32_t channel)
+{
+    const uint64_t seed = j->opts->seed;
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    const uint32_t counter[4] = {(uint32_t)i, VOLT_RNG_PHANTOM, (uint32_t)j->opts->number,
+                                 0x80000000u + 16u * (uint32_t)j->opts->kind +
+                                     (uint32_t)channel};
+    uint32_t word[4];
+
+    volt_philox(word, counter, key);
+    const double radius = sqrt(-2 * log(((double)word[0] + 0.5) * 0x1p-32));
+    const double angle = 2 * PI * 0x1p-32 * (double)word[1];
+    out[0] = radius * cos(angle);
+    out[1] = radius * sin(angle);
+}
+
+static void measure(const job *j, float *values, int32_t channel)
+{
+    const int64_t voxels = volt_grid_voxels(&j->grid);
+
+#pragma omp parallel for num_threads(j->threads) schedule(static)
+    for (int64_t i = 0; i < voxels; i++) {
+        double noise[2];
+
+        if (isnan(values[i]))
+            continue;
+        voxel_noise(noise, j, i, channel);
+        values[i] = j->type->measure(j->scene, channel, values[i], noise);
+    }
+}
+
+static void scan(const job *j)
+{
+    const int64_t voxels = volt_grid_voxels(&j->grid);
+
+#pragma omp parallel for num_threads(j->threads) schedule(static)
+    for (int64_t z = 0; z < j->grid.n[0]; z++)
+        look_at_slice(j, z);
+    for (int32_t c = 0; c < j->grid.channels; c++) {
+        float *values = j->values + c * voxels;
+
+        for (int a = 0; a < 3; a++)
+            blur_axis(j, values, a, j->type->blur_before[a]);
+        measure(j, values, c);
+        for (int a = 0; a < 3; a++)
+            blur_axis(j, values, a, j->type->blur_after[a]);
+    }
+}
+
+/* Whole numbers, as scanners store them; 0 outside the object and never inside an MR one. */
+static void store(const job *j, int16_t *out)
+{
+    const int64_t count = volt_grid_voxels(&j->grid) * j->grid.channels;
+    const float least = j->opts->kind == VOLT_PHANTOM_BRATS ? 1 : -1024;
+
+#pragma omp parallel for num_threads(j->threads) schedule(static)
+    for (int64_t i = 0; i < count; i++) {
+        const float v = rintf(j->values[i]);
+
+        out[i] = isnan(v) ? 0 : (int16_t)(v < least ? least : v > 32767 ? 32767 : v);
+    }
+}
+
+static void renumber(const job *j)
+{
+    static const uint8_t brats[4] = {0, 2, 1, 4};
+
+    if (j->opts->kind != VOLT_PHANTOM_BRATS || !j->opts->brats_labels)
+        return;
+    for (int64_t i = 0; i < volt_grid_voxels(&j->grid); i++)
+        j->labels[i] = brats[j->labels[i]];
+}
+
+static volt_status check(const volt_phantom_options *o)
+{
+    if (!type_of(o->kind))
+        return volt_fail(VOLT_EINVAL, "phantom kind %d is unknown", (int)o->kind);
+    if (o->size < 16 || o->size > 1024)
+        return volt_fail(VOLT_EINVAL, "phantom size %lld is not in 16..1024",
+                         (long long)o->size);
+    if (o->number < 0 || o->number > UINT32_MAX)
+        return volt_fail(VOLT_EINVAL, "phantom number %lld is not in 0..2^32-1",
+                         (long long)o->number);
+    return VOLT_OK;
+}
+
+volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
+                              const volt_phantom_options *opts)
+{
+    volt_volume *scan_volume = NULL, *label_volume = NULL;
+    volt_rng rng = volt_rng_open(opts->seed, (uint32_t)opts->kind, (uint32_t)opts->number,
+                                 VOLT_RNG_PHANTOM);
+    job j = {.opts = opts, .threads = volt_threads_or_default(opts->threads)};
+    void *scene = NULL;
+    size_t voxels;
+    volt_status st = check(opts);
+
+    if (st != VOLT_OK)
+        return st;
+    j.type = type_of(opts->kind);
+    VOLT_TRY(st, done, volt_alloc(&scene, j.type->scene_bytes, "a phantom"));
+    j.type->make(scene, &j.grid, opts->size, &rng);
+    j.scene = scene;
+    volt_grid_spacing(j.spacing, &j.grid);
+    voxels = (size_t)volt_grid_voxels(&j.grid);
+    VOLT_TRY(st, done, volt_volume_create(&scan_volume, &j.grid, VOLT_I16));
+    VOLT_TRY(st, done,
+             volt_alloc(&j.values, voxels * (size_t)j.grid.channels * sizeof *j.values,
+                        "a phantom"));
+    VOLT_TRY(st, done, volt_alloc(&j.scratch, voxels * sizeof *j.scratch, "a phantom"));
+    const int32_t channels = j.grid.channels;
+    j.grid.channels = 1;
+    VOLT_TRY(st, done, volt_volume_create(&label_volume, &j.grid, VOLT_U8));
+    j.grid.channels = channels;
+    j.labels = label_volume->data;
+    scan(&j);
+    store(&j, scan_volume->data);
+    renumber(&j);
+    *image = scan_volume;
+    *labels = label_volume;
+    scan_volume = label_volume = NULL;
+done:
+    volt_volume_free(label_volume);
+    volt_volume_free(scan_volume);
+    volt_free(j.scratch);
+    volt_free(j.values);
+    volt_free(scene);
+    return st;
+}
