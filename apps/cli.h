@@ -13,7 +13,7 @@
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 typedef enum cli_type {
     CLI_FLAG,     /* bool */

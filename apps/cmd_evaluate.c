@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/scores.h"
-#include "io/summary.h"
+#include "io/nnunet_summary.h"
 
 typedef struct evaluate_options {
     const char *output, *report, *csv, *confusion, *labels, *layout, *images;

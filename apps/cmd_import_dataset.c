@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include "apps/dataset_options.h"
 #include "base/core/plural.h"
-#include "io/dataset_import.h"
+#include "io/import_dataset.h"
 
 typedef struct import_options {
     cli_dataset data;

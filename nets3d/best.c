@@ -5,9 +5,9 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "io/image.h"
-#include "io/summary.h"
+#include "io/nnunet_summary.h"
 #include "nets3d/ensemble.h"
 #include "nets3d/run_folder.h"
 #include "nets3d/validation.h"

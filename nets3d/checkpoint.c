@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 
 #define FORMAT "volt-checkpoint-1"
 

@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "io/image.h"
-#include "io/npz.h"
+#include "io/tensors/npz.h"
 
 #define NPZ_LEVEL 1
 #define SUFFIX    ".npz"

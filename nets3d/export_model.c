@@ -8,7 +8,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/staging.h"
+#include "io/dataset/staging.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/export_parts.h"
 #include "nets3d/onnx.h"

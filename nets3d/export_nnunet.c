@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/json.h"
-#include "io/pickle_write.h"
+#include "io/json/json.h"
+#include "io/tensors/pickle_write.h"
 #include "nets3d/export_parts.h"
 
 #define TRAINER "nnUNetTrainer"

@@ -3,7 +3,7 @@
  */
 #ifndef VOLT_NETS3D_EXPORT_PARTS_H
 #define VOLT_NETS3D_EXPORT_PARTS_H
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/export_model.h"
 #include "nets3d/plan.h"

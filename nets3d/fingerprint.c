@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
-#include "nets3d/case_workers.h"
+#include "io/dataset/case_workers.h"
 #include "nets3d/draws.h"
 #include "volume/grid/crop.h"
 

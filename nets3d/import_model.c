@@ -10,7 +10,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
-#include "io/staging.h"
+#include "io/dataset/staging.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/import_parts.h"
 #include "nets3d/plan.h"

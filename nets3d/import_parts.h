@@ -4,7 +4,7 @@
 #ifndef VOLT_NETS3D_IMPORT_PARTS_H
 #define VOLT_NETS3D_IMPORT_PARTS_H
 #include <stdbool.h>
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/import_model.h"
 #include "nets3d/weights.h"
 VOLT_BEGIN_DECLS

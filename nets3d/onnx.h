@@ -7,7 +7,7 @@
 #ifndef VOLT_NETS3D_ONNX_H
 #define VOLT_NETS3D_ONNX_H
 #include "base/status.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/graph.h"
 VOLT_BEGIN_DECLS
 

@@ -1,7 +1,7 @@
 /* plan_internal.h - what the planner and the plan's files share. */
 #ifndef VOLT_NETS3D_PLAN_INTERNAL_H
 #define VOLT_NETS3D_PLAN_INTERNAL_H
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/plan.h"
 
 /* A planner's names and constants, see plan_topology.c; NULL for one that does not exist. */

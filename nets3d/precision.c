@@ -7,7 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 #define CACHE_FILE      "precision.json"
 #define CACHE_MAX_BYTES ((size_t)1 << 20)

@@ -4,8 +4,8 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
-#include "io/npz.h"
+#include "io/json/json.h"
+#include "io/tensors/npz.h"
 
 #define NPZ_LEVEL                                                                              \
     1 /* probabilities are noise but for their zeros: more effort saves little                 \

@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "base/random/mersenne.h"
 #include "base/system/tasks.h"
-#include "nets3d/case_key.h"
-#include "nets3d/case_workers.h"
+#include "io/store/case_key.h"
+#include "io/dataset/case_workers.h"
 
 enum {
     METHOD = 3,            /* raised whenever the same plan gives other voxels */

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/runlog.h"
 
 #define LOG_MAX_BYTES  ((size_t)256 << 20)

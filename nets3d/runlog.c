@@ -5,7 +5,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 #define LOG_MAX_BYTES ((size_t)64 << 20)
 

@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/random/mersenne.h"
 #include "base/core/plural.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 enum { SEED = 12345 };
 

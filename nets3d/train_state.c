@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 /* A member of a plain struct and its JSON key. */
 typedef struct field {

@@ -8,7 +8,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/runlog.h"
 #include "nets3d/train_budget.h"
 #include "nets3d/train_session.h"

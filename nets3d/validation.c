@@ -8,8 +8,8 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/evaluate.h"
-#include "io/summary.h"
-#include "nets3d/case_key.h"
+#include "io/nnunet_summary.h"
+#include "io/store/case_key.h"
 #include "nets3d/classes.h"
 #include "nets3d/run_folder.h"
 

@@ -12,8 +12,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "io/safetensors.h"
-#include "io/torch_file.h"
+#include "io/tensors/safetensors.h"
+#include "io/tensors/torch_file.h"
 #include "nets3d/graph.h"
 VOLT_BEGIN_DECLS
 

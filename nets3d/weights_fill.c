@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/weights.h"
 
 enum { MAX_RULES = 10000, MAX_STARS = 4, MAX_NAME = VOLT_NAME_ROOM - 1 };

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 static int check_line(const char *line, size_t bytes, int keys, char **key)
 {

@@ -5,8 +5,8 @@
 #include <zlib.h>
 
 #include "base/mem.h"
-#include "io/deflate_seam.h"
-#include "io/gzip.h"
+#include "io/archive/deflate_join.h"
+#include "io/archive/gzip.h"
 
 static void inflate_hostile(const uint8_t *data, size_t size)
 {

@@ -1,7 +1,7 @@
 /* Any answer of volt-itk: refused, or a header that keeps its promises. */
 #include "tests/fuzz/fuzz.h"
 
-#include "io/itk_call.h"
+#include "io/image/itk_call.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 
 static void fetch_all_ways(const volt_json_at *at)
 {

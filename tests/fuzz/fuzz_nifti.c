@@ -1,6 +1,6 @@
 /* A NIfTI file, plain or compressed: whatever is accepted keeps the header's promises. */
 #include "tests/fuzz/fuzz.h"
-#include "io/nifti_raw.h"
+#include "io/image/nifti_raw.h"
 
 static void check_header(const volt_image_header *header)
 {

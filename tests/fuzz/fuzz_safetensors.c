@@ -1,7 +1,7 @@
 /* A safetensors file: every view of an accepted one lies inside it. */
 #include "tests/fuzz/fuzz.h"
 
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/mem.h"
-#include "io/zip.h"
+#include "io/archive/zip.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -3,7 +3,7 @@
 #define VOLT_TESTS_DATASET_KIT_H
 #include <stdio.h>
 #include "base/system/file.h"
-#include "io/nifti.h"
+#include "io/image/nifti.h"
 #include "tests/kit/test.h"
 #include "volume/orient.h"
 

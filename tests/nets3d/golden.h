@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/zip.h"
+#include "io/archive/zip.h"
 #include "nets3d/weights.h"
 
 #define GOLDEN VOLT_SHARED_DATA "/../peers/golden/hippocampus"

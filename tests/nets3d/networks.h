@@ -4,7 +4,7 @@
 #include "tests/kit/test.h"
 #include <stdio.h>
 #include "base/mem.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/graph.h"
 #include "nets3d/program.h"
 #include "nets3d/unet.h"

@@ -1,7 +1,7 @@
 /* Saved probabilities averaged class by class, in the memory that is announced. */
 #include "base/mem.h"
-#include "io/nifti.h"
-#include "io/npz.h"
+#include "io/image/nifti.h"
+#include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
 #include "tests/nets3d/train_fixture.h"
 #include "volume/grid/half.h"

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/nifti.h"
-#include "io/npz.h"
+#include "io/image/nifti.h"
+#include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
 #include "tests/kit/test.h"
 

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/unet.h"
 #include "tests/kit/test.h"

@@ -3,7 +3,7 @@
  */
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/draws.h"
 
 #define SET VOLT_TESTDATA "/fingerprint/set"

@@ -1,9 +1,9 @@
 /* Several networks, other tiles, whole scans, regions of interest, and what is written. */
-#include "io/nifti.h"
-#include "io/npz.h"
+#include "io/image/nifti.h"
+#include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
 #include "nets3d/weights.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "tests/nets3d/predict_fixture.h"
 #include "volume/tiles.h"
 

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "io/nifti.h"
+#include "io/image/nifti.h"
 #include "nets3d/import_model.h"
 #include "nets3d/import_parts.h"
 #include "nets3d/predictor.h"

@@ -1,6 +1,6 @@
 #include "tests/kit/dataset_kit.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
 

@@ -4,7 +4,7 @@
  */
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/plan.h"
 
 #define HIPPOCAMPUS VOLT_TESTDATA "/hippocampus/"

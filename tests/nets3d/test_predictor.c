@@ -1,6 +1,6 @@
 #include "nets3d/predictor.h"
 
-#include "io/nifti.h"
+#include "io/image/nifti.h"
 #include "tests/nets3d/predict_fixture.h"
 #include "volume/tiles.h"
 

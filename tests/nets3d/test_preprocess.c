@@ -2,7 +2,7 @@
 #include "tests/kit/fixture.h"
 #include "base/mem.h"
 #include "io/dataset.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/preprocess.h"
 
 #include <unistd.h>

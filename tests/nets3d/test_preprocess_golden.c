@@ -3,7 +3,7 @@
  * without a separate axis (testdata/scripts/make_preprocess.py).
  */
 #include "tests/kit/fixture.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/preprocess.h"
 
 #define MADE_UP VOLT_TESTDATA "/preprocess/"

@@ -2,7 +2,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/train_state.h"
 #include "tests/kit/test.h"
 

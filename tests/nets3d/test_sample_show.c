@@ -1,6 +1,6 @@
 #include "tests/nets3d/train_fixture.h"
 
-#include "io/nifti.h"
+#include "io/image/nifti.h"
 #include "nets3d/sample_show.h"
 
 #define DIR "shown-samples"

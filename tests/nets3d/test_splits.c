@@ -1,7 +1,7 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/splits.h"
 
 #include <unistd.h>

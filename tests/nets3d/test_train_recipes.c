@@ -1,7 +1,7 @@
 /* What a recipe may ask for: losses of regions, ignore labels, class weights, frozen
  * parameters, weights to start from, other lengths; each resumed to the bit. And the warnings.
  */
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/param_rules.h"
 #include "nets3d/run_folder.h"
 #include "nets3d/train_session.h"

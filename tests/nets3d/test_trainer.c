@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
-#include "io/json.h"
+#include "io/json/json.h"
 #include "nets3d/train_budget.h"
 #include "tests/nets3d/train_compare.h"
 

@@ -1,6 +1,6 @@
 /* Weights of one network as the start of another. */
 #include "nets3d/transfer.h"
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/run_folder.h"
 #include "tests/nets3d/train_fixture.h"

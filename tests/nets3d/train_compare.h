@@ -4,7 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "io/safetensors.h"
+#include "io/tensors/safetensors.h"
 #include "nets3d/checkpoint.h"
 #include "nets3d/train_state.h"
 #include "tests/nets3d/train_fixture.h"

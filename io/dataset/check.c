@@ -1,0 +1,473 @@
+/* The integrity of a data set: every rule, every case, all findings. */
+#include "io/dataset.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/core/plural.h"
+#include "base/system/tasks.h"
+#include "io/dataset/dataset_internal.h"
+
+enum { VALUES = 65536 }; /* of int16 */
+static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
+
+/* What one case gave. */
+typedef struct report {
+    volt_finding *item;
+    size_t count, room;
+    bool *has; /* per label of dataset.json; NULL until labels were read */
+} report;
+
+typedef struct checking {
+    const volt_dataset *ds;
+    report *cases;
+} checking;
+
+/* -- Findings ----------------------------------------------------------------------------- */
+
+static void clear_finding(volt_finding *f)
+{
+    volt_free(f->file);
+    volt_free(f->sentence);
+}
+
+void volt_findings_clear(volt_findings *findings)
+{
+    for (int64_t i = 0; i < findings->count; i++)
+        clear_finding(&findings->item[i]);
+    volt_free(findings->item);
+    *findings = (volt_findings){0};
+}
+
+static void clear_report(report *r)
+{
+    for (size_t i = 0; i < r->count; i++)
+        clear_finding(&r->item[i]);
+    volt_free(r->item);
+    volt_free(r->has);
+}
+
+/* Only out of memory fails. */
+static volt_status VOLT_PRINTF(4, 5)
+    add(report *r, volt_severity severity, const char *file, const char *fmt, ...)
+{
+    volt_finding f = {.severity = severity};
+    char text[1024];
+    va_list args;
+    volt_status st = VOLT_OK;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (r->count == r->room) {
+        const size_t room = r->room ? 2 * r->room : 4;
+        VOLT_TRY(st, done,
+                 volt_realloc(&r->item, r->count * sizeof f, room * sizeof f, "findings"));
+        r->room = room;
+    }
+    VOLT_TRY(st, done, volt_strdup(&f.file, file));
+    VOLT_TRY(st, done, volt_strdup(&f.sentence, text));
+    r->item[r->count++] = f;
+    f = (volt_finding){0};
+done:
+    clear_finding(&f);
+    return st;
+}
+
+/* A failed read becomes a finding; running out of memory stays a failure. */
+static volt_status add_failure(report *r, volt_status st, const char *file)
+{
+    char sentence[1024];
+
+    if (st == VOLT_OK || st == VOLT_ENOMEM)
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return add(r, VOLT_ERROR, file, "%s", sentence);
+}
+
+/* -- Geometry ----------------------------------------------------------------------------- */
+
+/* A warning when origin or directions of `b` are not those of `a`. */
+static volt_status compare_place(report *r, const volt_grid *a, const char *a_file,
+                                 const volt_grid *b, const char *b_file)
+{
+    double mm_a[3], mm_b[3];
+    volt_status st = VOLT_OK;
+
+    volt_grid_spacing(mm_a, a);
+    volt_grid_spacing(mm_b, b);
+    for (int i = 0; i < 3; i++) {
+        const double x = a->to_world[i][3], y = b->to_world[i][3];
+        if (fabs(x - y) > origin_mm * fmax(1, 0.01 * fabs(x)))
+            return add(r, VOLT_WARNING, b_file,
+                       "%s has its origin at %c = %.6g mm, %s at %.6g mm", b_file, "xyz"[i], y,
+                       a_file, x);
+    }
+    for (int i = 0; i < 9; i++) {
+        const int row = i / 3, column = i % 3; /* columns x, y, z; spacings z, y, x */
+        const double x = a->to_world[row][column] / mm_a[2 - column];
+        const double y = b->to_world[row][column] / mm_b[2 - column];
+        if (fabs(x - y) > direction_tolerance)
+            return add(r, VOLT_WARNING, b_file,
+                       "%s has %.6g as the %c part of its %c axis' direction, %s has %.6g",
+                       b_file, y, "xyz"[row], "xyz"[column], a_file, x);
+    }
+    return st;
+}
+
+/* Sizes and spacings that differ are errors; only where they agree the place is compared. */
+static volt_status compare_grids(report *r, const volt_grid *a, const char *a_file,
+                                 const volt_grid *b, const char *b_file)
+{
+    const volt_status st = volt_grids_match(a, a_file, b, b_file);
+
+    return st == VOLT_OK ? compare_place(r, a, a_file, b, b_file) : add_failure(r, st, b_file);
+}
+
+/* A matrix that says nothing: LiTS' volumes 28 to 47 lost theirs. */
+static bool is_identity(const volt_grid *g)
+{
+    for (int i = 0; i < 12; i++) {
+        if (g->to_world[i / 4][i % 4] != (i / 4 == i % 4))
+            return false;
+    }
+    return true;
+}
+
+/* Channels: where they are resampled anything may differ, but not in silence. */
+static volt_status compare_channels(report *r, const volt_dataset *ds, const volt_grid *a,
+                                    const char *a_file, const volt_grid *b, const char *b_file)
+{
+    volt_grid one = *b;
+
+    one.channels = a->channels;
+    if (!ds->info.resample_channels)
+        return compare_grids(r, a, a_file, b, b_file);
+    if (volt_grid_same(a, &one, origin_mm))
+        return VOLT_OK;
+    return add(r, VOLT_WARNING, b_file,
+               "%s lies on another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x "
+               "%lld): it is resampled onto that",
+               b_file, (long long)b->n[2], (long long)b->n[1], (long long)b->n[0], a_file,
+               (long long)a->n[2], (long long)a->n[1], (long long)a->n[0]);
+}
+
+/* Labels of data sets whose label files are known to lose their place: sizes alone decide. */
+static volt_status compare_following(report *r, const volt_dataset *ds, const volt_grid *a,
+                                     const char *a_file, const volt_grid *b, const char *b_file)
+{
+    const volt_status st = volt_label_grid_match(a, a_file, b, b_file, &ds->info);
+    double mm_a[3], mm_b[3];
+    volt_grid one = *b;
+
+    if (st != VOLT_OK)
+        return add_failure(r, st, b_file);
+    one.channels = a->channels;
+    if (volt_labels_have_no_place(b_file) || volt_grid_same(a, &one, origin_mm))
+        return VOLT_OK;
+    volt_grid_spacing(mm_a, a);
+    volt_grid_spacing(mm_b, b);
+    return add(r, VOLT_WARNING, b_file,
+               "%s has another matrix (voxels of %.6g x %.6g x %.6g mm%s) than %s (%.6g x %.6g "
+               "x %.6g mm): rule: it is taken voxel by voxel, in the place of the image",
+               b_file, mm_b[2], mm_b[1], mm_b[0], is_identity(b) ? ", the identity" : "",
+               a_file, mm_a[2], mm_a[1], mm_a[0]);
+}
+
+static volt_status compare_labels(report *r, const volt_dataset *ds, const volt_grid *a,
+                                  const char *a_file, const volt_grid *b, const char *b_file)
+{
+    if (ds->info.labels_follow_image || volt_labels_have_no_place(b_file))
+        return compare_following(r, ds, a, a_file, b, b_file);
+    return compare_grids(r, a, a_file, b, b_file);
+}
+
+/* -- Voxels ------------------------------------------------------------------------------- */
+
+static volt_status judge_values(report *r, const volt_volume *v, const char *file, int threads)
+{
+    const volt_value_range range = volt_volume_range(v, threads);
+
+    if (range.not_finite > 0)
+        return add(r, VOLT_ERROR, file, "%s is NaN or infinite in %lld voxel%s", file,
+                   (long long)range.not_finite, volt_s(range.not_finite));
+    if (range.min == range.max)
+        return add(r, VOLT_WARNING, file, "%s has the value %g everywhere", file, range.min);
+    return VOLT_OK;
+}
+
+/* Reads the images one by one. *grid is that of the first readable one; *found tells. */
+static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
+                                volt_grid *grid, const char **found, int threads)
+{
+    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const int channels = ds->info.channels;
+    volt_status st = VOLT_OK;
+
+    *found = NULL;
+    if (c->files == 0 || (c->files != 1 && c->files != channels))
+        VOLT_TRY(st, done,
+                 add(r, VOLT_ERROR, c->files ? c->file[0] : ds->folder,
+                     "case %s has %d image file%s; the data set has %d channel%s", c->id,
+                     c->files, volt_s(c->files), channels, volt_s(channels)));
+    for (int i = 0; i < c->files; i++) {
+        const int expected = c->files == 1 ? channels : 1;
+        volt_volume *v = NULL;
+        st = volt_image_read(&v, NULL, c->file[i], &options);
+        if (st != VOLT_OK) {
+            VOLT_TRY(st, done, add_failure(r, st, c->file[i]));
+            continue;
+        }
+        if (v->grid.channels != expected)
+            st = add(r, VOLT_ERROR, c->file[i], "%s has %d channel%s, not %d", c->file[i],
+                     v->grid.channels, volt_s(v->grid.channels), expected);
+        if (st == VOLT_OK)
+            st = judge_values(r, v, c->file[i], threads);
+        if (st == VOLT_OK && *found)
+            st = compare_channels(r, ds, grid, *found, &v->grid, c->file[i]);
+        if (st == VOLT_OK && ds->info.labels_follow_image && is_identity(&v->grid))
+            st = add(r, VOLT_WARNING, c->file[i],
+                     "%s has the identity as its matrix: its voxels are taken as 1 x 1 x 1 mm, "
+                     "which they hardly are",
+                     c->file[i]);
+        if (!*found) {
+            *grid = v->grid;
+            *found = c->file[i];
+        }
+        volt_volume_free(v);
+        if (st != VOLT_OK)
+            goto done;
+    }
+done:
+    return st;
+}
+
+/* Index of the label that is `value` in the data set's files; -1: none. */
+static int find_label(const volt_dataset_info *info, int32_t value)
+{
+    for (int l = 0; l < info->labels; l++) {
+        if ((info->stored ? info->stored[l] : info->label[l].value) == value)
+            return l;
+    }
+    return -1;
+}
+
+static volt_status judge_labels(report *r, const volt_dataset_info *info, const volt_volume *v,
+                                const char *file)
+{
+    const int64_t voxels = volt_grid_voxels(&v->grid);
+    const int16_t *label = v->data;
+    int64_t *count = NULL, foreground = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&r->has, (size_t)info->labels, sizeof *r->has, "labels"));
+    VOLT_TRY(st, done, volt_alloc_zero(&count, VALUES, sizeof *count, "label counts"));
+    for (int64_t i = 0; i < voxels; i++)
+        count[(uint16_t)label[i]]++;
+    for (int32_t value = INT16_MIN; value <= INT16_MAX; value++) {
+        const int64_t n = count[(uint16_t)value];
+        const int index = n ? find_label(info, value) : -1;
+        if (index >= 0)
+            r->has[index] = true;
+        else if (n && value != (info->stored ? info->stored_ignore : info->ignore_label))
+            VOLT_TRY(
+                st, done,
+                add(r, VOLT_ERROR, file,
+                    "%s has label %d in %lld voxel%s, which the data set's labels do not name",
+                    file, value, (long long)n, volt_s(n)));
+        if (index > 0)
+            foreground += n;
+    }
+    if (foreground == 0)
+        st = add(r, VOLT_WARNING, file, "%s has no foreground", file);
+done:
+    volt_free(count);
+    return st;
+}
+
+static volt_status check_labels(report *r, const volt_dataset *ds, const volt_case *c,
+                                const volt_grid *grid, const char *image, int threads)
+{
+    volt_volume *v = NULL;
+    volt_status st;
+
+    if (!c->label_file)
+        return add(r, VOLT_ERROR, ds->folder, "case %s has no labels", c->id);
+    st = volt_labels_load(&v, c->label_file, &ds->info, threads);
+    if (st != VOLT_OK)
+        return add_failure(r, st, c->label_file);
+    if (v->grid.channels != 1)
+        VOLT_TRY(st, done,
+                 add(r, VOLT_ERROR, c->label_file, "%s has %d channels; labels have one",
+                     c->label_file, v->grid.channels));
+    if (image)
+        VOLT_TRY(st, done, compare_labels(r, ds, grid, image, &v->grid, c->label_file));
+    st = judge_labels(r, &ds->info, v, c->label_file);
+done:
+    volt_volume_free(v);
+    return st;
+}
+
+static volt_status check_case(void *context, int64_t index, int threads)
+{
+    const checking *k = context;
+    const volt_case *c = &k->ds->cases.item[index];
+    report *r = &k->cases[index];
+    const char *image;
+    volt_grid grid;
+    volt_status st = check_images(r, k->ds, c, &grid, &image, threads);
+
+    if (st == VOLT_OK)
+        st = check_labels(r, k->ds, c, &grid, image, threads);
+    return st;
+}
+
+/* -- The data set as a whole -------------------------------------------------------------- */
+
+static bool holds_label(const volt_label_region *r, int32_t value)
+{
+    for (int i = 0; i < r->values; i++) {
+        if (r->value[i] == value)
+            return true;
+    }
+    return false;
+}
+
+/* Regions are painted in their order: one that a later one covers is never seen. */
+static volt_status check_regions(report *r, const volt_dataset *ds)
+{
+    const volt_dataset_info *info = &ds->info;
+    volt_status st = VOLT_OK;
+
+    for (int a = 0; a < info->regions; a++) {
+        for (int b = a + 1; b < info->regions && st == VOLT_OK; b++) {
+            const volt_label_region *low = &info->region[a], *high = &info->region[b];
+            int covered = 0;
+            while (covered < low->values && holds_label(high, low->value[covered]))
+                covered++;
+            if (covered == low->values)
+                st = add(r, VOLT_WARNING, ds->folder,
+                         "region \"%s\" covers all of \"%s\" and is painted after it: masks "
+                         "will not show \"%s\"; name regions from the largest to the smallest",
+                         high->name, low->name, low->name);
+        }
+    }
+    return st;
+}
+
+static volt_status check_label_table(report *r, const volt_dataset *ds)
+{
+    const volt_dataset_info *info = &ds->info;
+    const volt_label *last = &info->label[info->labels - 1];
+    volt_status st = VOLT_OK;
+
+    for (int l = 1; l < info->labels && st == VOLT_OK; l++) {
+        if (info->label[l].value != info->label[l - 1].value + 1)
+            st = add(r, VOLT_ERROR, ds->folder,
+                     "dataset.json: labels must be consecutive; \"%s\" is %d after %d",
+                     info->label[l].name, info->label[l].value, info->label[l - 1].value);
+    }
+    if (st == VOLT_OK && info->ignore_label >= 0 && info->ignore_label != last->value + 1)
+        st = add(r, VOLT_ERROR, ds->folder,
+                 "dataset.json: the ignore label is %d; it must follow the highest label, %d",
+                 info->ignore_label, last->value);
+    return st;
+}
+
+static volt_status check_whole(report *r, const checking *k)
+{
+    const volt_dataset *ds = k->ds;
+    const volt_dataset_info *info = &ds->info;
+    bool any = false;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_label_table(r, ds));
+    VOLT_TRY(st, done, check_regions(r, ds));
+    if (ds->cases.count == 0)
+        return add(r, VOLT_ERROR, ds->folder,
+                   "%s (%s) has no training case (in nnU-Net raw, files such as "
+                   "imagesTr/CASE_0000%s)",
+                   ds->folder, ds->layout, info->file_ending);
+    if (info->num_training >= 0 && info->num_training != ds->cases.count)
+        VOLT_TRY(st, done,
+                 add(r, VOLT_ERROR, ds->folder,
+                     "dataset.json: numTraining is %lld; %lld training cases are there",
+                     (long long)info->num_training, (long long)ds->cases.count));
+    for (int l = 0; l < info->labels; l++) {
+        bool seen = false;
+        for (int64_t i = 0; i < ds->cases.count; i++) {
+            any = any || k->cases[i].has;
+            seen = seen || (k->cases[i].has && k->cases[i].has[l]);
+        }
+        if (any && !seen)
+            VOLT_TRY(st, done,
+                     add(r, VOLT_WARNING, ds->folder, "no case has label %d (\"%s\")",
+                         info->label[l].value, info->label[l].name));
+    }
+done:
+    return st;
+}
+
+/* Moves the findings of `r` to the end of `out`, which has room. */
+static void take(volt_findings *out, report *r)
+{
+    for (size_t i = 0; i < r->count; i++) {
+        out->errors += r->item[i].severity == VOLT_ERROR;
+        out->warnings += r->item[i].severity == VOLT_WARNING;
+        out->item[out->count++] = r->item[i];
+    }
+    r->count = 0;
+}
+
+volt_status volt_dataset_check(volt_findings *out, const volt_dataset *ds, int threads,
+                               const volt_callbacks *callbacks)
+{
+    const int64_t cases = ds->cases.count;
+    checking k = {.ds = ds};
+    const volt_tasks tasks = {.run = check_case,
+                              .context = &k,
+                              .count = cases,
+                              .threads = threads,
+                              .what = "cases",
+                              .callbacks = callbacks};
+    report whole = {0};
+    volt_findings found = {0};
+    size_t total;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&k.cases, (size_t)cases, sizeof *k.cases, "the data set's check"));
+    VOLT_TRY(st, done, volt_tasks_run(&tasks));
+    VOLT_TRY(st, done, check_whole(&whole, &k));
+    total = whole.count;
+    for (int64_t i = 0; i < cases; i++)
+        total += k.cases[i].count;
+    VOLT_TRY(st, done, volt_alloc_zero(&found.item, total, sizeof *found.item, "findings"));
+    take(&found, &whole);
+    for (int64_t i = 0; i < cases; i++)
+        take(&found, &k.cases[i]);
+    *out = found;
+done:
+    for (int64_t i = 0; k.cases && i < cases; i++)
+        clear_report(&k.cases[i]);
+    volt_free(k.cases);
+    clear_report(&whole);
+    return st;
+}
+
+volt_status volt_findings_judge(const volt_findings *findings)
+{
+    for (int64_t i = 0; i < findings->count; i++) {
+        if (findings->item[i].severity != VOLT_ERROR)
+            continue;
+        if (findings->errors == 1)
+            return volt_fail(VOLT_EDATA, "%s", findings->item[i].sentence);
+        return volt_fail(VOLT_EDATA, "%s (and %lld more errors in the data set)",
+                         findings->item[i].sentence, (long long)findings->errors - 1);
+    }
+    return VOLT_OK;
+}

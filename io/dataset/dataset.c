@@ -1,0 +1,196 @@
+/* Opening data sets: the table of layouts. */
+#include "io/dataset.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/json/json.h"
+#include "io/dataset/layout.h"
+
+/* The first layout that fits is taken. */
+static const struct layout {
+    const char *word, *name;
+    volt_status (*fits)(bool *out, const opening *o);
+    volt_status (*describe)(opening *o);
+    volt_status (*list)(opening *o);
+    bool needs_json;
+} layouts[] = {
+    {"pairs", "images and labels in two folders", volt_pairs_fits, volt_pairs_describe,
+     volt_pairs_list, false},
+    {"decathlon", "Medical Segmentation Decathlon", volt_decathlon_fits,
+     volt_decathlon_describe, volt_decathlon_list, true},
+    {"nnunet", "nnU-Net raw", volt_nnunet_fits, volt_nnunet_describe, volt_nnunet_list, true},
+    {"brats", "BraTS 2018-2021", volt_brats_fits, volt_brats_describe, volt_brats_list, false},
+    {"brats2024", "BraTS 2024", volt_brats2024_fits, volt_brats2024_describe, volt_brats_list,
+     false},
+    {"brats2023", "BraTS 2023", volt_brats2023_fits, volt_brats2023_describe, volt_brats_list,
+     false},
+    {"brats-ped2024", "BraTS 2024, paediatric", volt_brats_ped2024_fits,
+     volt_brats_ped2024_describe, volt_brats_list, false},
+    {"brats-men-rt", "BraTS 2024, meningioma radiotherapy", volt_brats_men_rt_fits,
+     volt_brats_men_rt_describe, volt_brats_men_rt_list, false},
+    {"lits", "LiTS", volt_lits_fits, volt_lits_describe, volt_lits_list, false},
+};
+enum { LAYOUTS = sizeof layouts / sizeof *layouts };
+
+/* The folder's own name where dataset.json gives none. */
+static volt_status name_after_folder(volt_dataset *ds)
+{
+    char *path = NULL, *real;
+    volt_status st = VOLT_OK;
+
+    if (*ds->info.name)
+        return VOLT_OK;
+    real = realpath(ds->folder, NULL);
+    st = volt_strdup(&path, volt_path_name(real ? real : ds->folder));
+    free(real);
+    if (st == VOLT_OK) {
+        volt_free(ds->info.name);
+        ds->info.name = path;
+    }
+    return st;
+}
+
+static volt_status choose_layout(const struct layout **out, const opening *o)
+{
+    const char *asked = o->options->layout, *folder = o->ds->folder;
+    volt_status st;
+
+    if (o->options->images || o->options->labels) {
+        if (!o->options->images || !o->options->labels)
+            return volt_fail(VOLT_EINVAL, "a folder of %s needs one of %s",
+                             o->options->images ? "images" : "labels",
+                             o->options->images ? "labels" : "images");
+        if (asked && strcmp(asked, "pairs") != 0)
+            return volt_fail(VOLT_EINVAL,
+                             "folders of images and labels are layout pairs, not %s", asked);
+    } else if (asked && strcmp(asked, "pairs") == 0) {
+        return volt_fail(VOLT_EINVAL,
+                         "layout pairs needs a folder of images and one of labels");
+    }
+    for (int i = 0; i < LAYOUTS; i++) {
+        const struct layout *l = &layouts[i];
+        bool taken = asked && strcmp(asked, l->word) == 0;
+        if (!asked && (st = l->fits(&taken, o)) != VOLT_OK)
+            return st;
+        if (!taken)
+            continue;
+        if (l->needs_json && !o->root)
+            return volt_fail(VOLT_EDATA, "%s is not %s: it holds no dataset.json", folder,
+                             l->name);
+        *out = l;
+        return VOLT_OK;
+    }
+    if (asked)
+        return volt_fail(VOLT_EINVAL,
+                         "there is no layout '%s'; nnunet, decathlon, brats, brats2023, "
+                         "brats2024, brats-ped2024, brats-men-rt, lits and pairs are known",
+                         asked);
+    return volt_fail(VOLT_EDATA,
+                     "%s is no data set: it holds no dataset.json, no BraTS case "
+                     "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
+                     "(volume-0.nii); other folders are given with --images DIR --labels DIR",
+                     folder);
+}
+
+/* Loads dataset.json where it is there. */
+static volt_status load_json(volt_json *doc, const char *folder)
+{
+    char *file = NULL;
+    volt_status st = volt_path_join(&file, folder, "dataset.json");
+
+    if (st == VOLT_OK && (volt_path_exists(file) || !volt_path_is_dir(folder)))
+        st = volt_json_load(doc, file);
+    volt_free(file);
+    return st;
+}
+
+static volt_status describe_and_list(opening *o, const struct layout *layout)
+{
+    volt_dataset *ds = o->ds;
+    volt_status st;
+
+    ds->layout = layout->name;
+    VOLT_TRY(st, done, layout->describe(o));
+    VOLT_TRY(st, done, name_after_folder(ds));
+    VOLT_TRY(st, done, layout->list(o));
+    VOLT_TRY(st, done, volt_cases_finish(&o->cases.list, VOLT_EFORMAT, ds->folder));
+    VOLT_TRY(st, done, volt_cases_finish(&o->tests.list, VOLT_EFORMAT, ds->folder));
+    ds->cases = o->cases.list;
+    ds->tests = o->tests.list;
+    o->cases.list = o->tests.list = (volt_case_list){0};
+    VOLT_TRY(st, done, volt_labels_adapt(o));
+    ds->info.resample_channels = o->options->resample_channels;
+    st = volt_orientation_survey(o);
+done:
+    return st;
+}
+
+volt_status volt_dataset_open(volt_dataset **out, const char *folder,
+                              const volt_dataset_options *options)
+{
+    static const volt_dataset_options defaults;
+    const struct layout *layout = NULL;
+    volt_json doc = {0};
+    volt_json_at root;
+    volt_dataset *ds = NULL;
+    opening o = {.options = options ? options : &defaults};
+    volt_status st;
+
+    if (!folder)
+        folder = o.options->images;
+    if (!folder)
+        return volt_fail(VOLT_EINVAL, "no data set is given");
+    VOLT_TRY(st, done, volt_alloc_zero(&ds, 1, sizeof *ds, "a data set"));
+    o.ds = ds;
+    VOLT_TRY(st, done, volt_strdup(&ds->folder, folder));
+    if (!o.options->images)
+        VOLT_TRY(st, done, load_json(&doc, folder));
+    if (doc.root) {
+        root = volt_json_root(&doc);
+        o.root = &root;
+    }
+    VOLT_TRY(st, done, choose_layout(&layout, &o));
+    VOLT_TRY(st, done, describe_and_list(&o, layout));
+    *out = ds;
+    ds = NULL;
+done:
+    volt_case_list_clear(&o.cases.list);
+    volt_case_list_clear(&o.tests.list);
+    volt_dataset_close(ds);
+    volt_json_close(&doc);
+    return st;
+}
+
+void volt_dataset_close(volt_dataset *ds)
+{
+    if (!ds)
+        return;
+    for (int64_t i = 0; i < ds->notes; i++)
+        volt_free(ds->note[i]);
+    volt_free(ds->note);
+    volt_case_list_clear(&ds->cases);
+    volt_case_list_clear(&ds->tests);
+    volt_dataset_info_clear(&ds->info);
+    volt_free(ds->folder);
+    volt_free(ds);
+}
+
+int64_t volt_dataset_find(const volt_dataset *ds, const char *id)
+{
+    int64_t low = 0, high = ds->cases.count;
+
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        const int order = strcmp(ds->cases.item[middle].id, id);
+        if (order == 0)
+            return middle;
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return -1;
+}

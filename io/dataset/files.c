@@ -1,0 +1,230 @@
+/* Label files: scans, pictures, folders of PNG slices; labels or grey values. */
+#include <ctype.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/core/plural.h"
+#include "base/threads.h"
+#include "io/dataset/dataset_internal.h"
+#include "io/png.h"
+#include "volume/orient.h"
+
+static bool is_png(const char *path)
+{
+    const size_t bytes = strlen(path);
+
+    return bytes > 4 && strcasecmp(path + bytes - 4, ".png") == 0;
+}
+
+bool volt_labels_have_no_place(const char *path)
+{
+    return volt_image_is_picture(path) || volt_path_is_dir(path);
+}
+
+/* -- Slices ------------------------------------------------------------------------------- */
+
+/* Numbers in names count as numbers: 2.png comes before 10.png. */
+static int natural_order(const char *a, const char *b)
+{
+    while (*a && *b) {
+        if (isdigit((unsigned char)*a) && isdigit((unsigned char)*b)) {
+            size_t x, y;
+            int order;
+            a += strspn(a, "0");
+            b += strspn(b, "0");
+            x = strspn(a, "0123456789");
+            y = strspn(b, "0123456789");
+            order = x != y ? (x < y ? -1 : 1) : strncmp(a, b, x);
+            if (order)
+                return order;
+            a += x;
+            b += y;
+        } else {
+            if (*a != *b)
+                return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+            a++;
+            b++;
+        }
+    }
+    return *a ? 1 : (*b ? -1 : 0);
+}
+
+/* Moves the names of PNG files to the front, in natural order; returns their number. */
+static size_t sort_slices(volt_names *names)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        char *name = names->name[i];
+        size_t at = count;
+        if (*name == '.' || *name == '_' || !is_png(name))
+            continue;
+        names->name[i] = names->name[count];
+        while (at > 0 && natural_order(name, names->name[at - 1]) < 0) {
+            names->name[at] = names->name[at - 1];
+            at--;
+        }
+        names->name[at] = name;
+        count++;
+    }
+    return count;
+}
+
+/* Slice z of *stack, which is made for `count` of them with the first one. */
+static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count)
+{
+    volt_volume *one = NULL;
+    volt_grid grid;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_png_read(&one, path));
+    grid = one->grid;
+    if (z == 0) {
+        grid.n[0] = (int64_t)count;
+        VOLT_TRY(st, done, volt_volume_create(stack, &grid, VOLT_U16));
+    }
+    for (int a = 1; a < 3; a++) {
+        if (grid.n[a] != (*stack)->grid.n[a]) {
+            st = volt_fail(VOLT_EDATA, "%s has %lld pixels along %c, the slices before it %lld",
+                           path, (long long)grid.n[a], "zyx"[a],
+                           (long long)(*stack) -> grid.n[a]);
+            goto done;
+        }
+    }
+    memcpy((char *)(*stack)->data + (size_t)z * volt_volume_bytes(one), one->data,
+           volt_volume_bytes(one));
+done:
+    volt_volume_free(one);
+    return st;
+}
+
+static volt_status read_slices(volt_volume **out, const char *folder)
+{
+    volt_names names = {0};
+    volt_volume *stack = NULL;
+    size_t count;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    count = sort_slices(&names);
+    if (count == 0) {
+        st = volt_fail(VOLT_EDATA, "%s holds no PNG slice", folder);
+        goto done;
+    }
+    for (size_t z = 0; z < count; z++) {
+        char *path;
+        VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[z]));
+        st = add_slice(&stack, path, (int64_t)z, count);
+        volt_free(path);
+        if (st != VOLT_OK)
+            goto done;
+    }
+    *out = stack;
+    stack = NULL;
+done:
+    volt_volume_free(stack);
+    volt_names_free(&names);
+    return st;
+}
+
+/* -- Values ------------------------------------------------------------------------------- */
+
+/* float32 grey values to int16 labels, in place of *v. */
+static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *info,
+                                    const char *path, int threads)
+{
+    const volt_volume *grey = *v;
+    const int64_t voxels = volt_grid_voxels(&grey->grid) * grey->grid.channels;
+    const float *value = grey->data;
+    volt_volume *labels = NULL;
+    int64_t bad = 0;
+    int16_t *label;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_volume_create(&labels, &grey->grid, VOLT_I16));
+    label = labels->data;
+#pragma omp parallel for num_threads(threads) schedule(static) reduction(+ : bad)
+    for (int64_t i = 0; i < voxels; i++) {
+        int16_t reached = 0;
+        while (reached < info->thresholds && (double)value[i] >= info->threshold[reached])
+            reached++;
+        label[i] = reached;
+        bad += value[i] != value[i];
+    }
+    if (bad) {
+        st = volt_fail(VOLT_EFORMAT, "%s is NaN in %lld voxel%s", path, (long long)bad,
+                       volt_s(bad));
+        goto done;
+    }
+    volt_volume_free(*v);
+    *v = labels;
+    labels = NULL;
+done:
+    volt_volume_free(labels);
+    return st;
+}
+
+/* uint16 of an image to what is wanted, in place of *v. */
+static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, int threads)
+{
+    const volt_value_range range = volt_volume_range(*v, threads);
+    volt_volume *made;
+    volt_status st;
+
+    if (dtype == VOLT_I16 && range.max > INT16_MAX)
+        return volt_fail(VOLT_EFORMAT, "%s has the value %g; labels go up to %d", path,
+                         range.max, INT16_MAX);
+    st = volt_volume_convert(&made, *v, dtype, NULL, threads);
+    if (st == VOLT_OK) {
+        volt_volume_free(*v);
+        *v = made;
+    }
+    return st;
+}
+
+/* Reads axes backwards, in place of *v. */
+static volt_status flip(volt_volume **v, const bool axes[3], int threads)
+{
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_volume *turned;
+    volt_status st;
+
+    memcpy(o.flip, axes, sizeof o.flip);
+    if (volt_orientation_is_identity(o))
+        return VOLT_OK;
+    st = volt_volume_reorient(&turned, *v, o, threads);
+    if (st == VOLT_OK) {
+        volt_volume_free(*v);
+        *v = turned;
+    }
+    return st;
+}
+
+volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
+                             int threads)
+{
+    const volt_dtype dtype = info && info->thresholds ? VOLT_F32 : VOLT_I16;
+    const volt_image_read_options options = {.dtype = dtype, .threads = threads};
+    volt_volume *v = NULL;
+    volt_status st;
+
+    threads = volt_threads_or_default(threads);
+    if (!is_png(path) && !volt_path_is_dir(path)) {
+        VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
+    } else {
+        VOLT_TRY(st, done,
+                 volt_path_is_dir(path) ? read_slices(&v, path) : volt_png_read(&v, path));
+        VOLT_TRY(st, done, convert(&v, dtype, path, threads));
+    }
+    if (info && volt_labels_have_no_place(path))
+        VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
+    if (info && info->thresholds)
+        VOLT_TRY(st, done, apply_thresholds(&v, info, path, threads));
+    *out = v;
+    v = NULL;
+done:
+    volt_volume_free(v);
+    return st;
+}

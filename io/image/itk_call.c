@@ -1,0 +1,349 @@
+#define _GNU_SOURCE
+#include "io/image/itk_call.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+
+#define HELPER "volt-itk"
+
+struct volt_itk_call {
+    pid_t pid; /* 0: waited for already */
+    int socket;
+    int timeout_s;
+    bool writing;
+    char *path; /* for messages */
+};
+
+/* -- Starting ----------------------------------------------------------------------------- */
+
+/* *out is NULL when there is none. */
+static volt_status find_helper(char **out)
+{
+    const char *named = getenv("VOLT_ITK"), *path = getenv("PATH");
+    char self[4096], *slash;
+    const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    volt_status st = VOLT_OK;
+
+    *out = NULL;
+    if (named && *named)
+        return volt_strdup(out, named);
+    if (length > 0) {
+        self[length] = '\0';
+        slash = strrchr(self, '/');
+        st = volt_format(out, "%.*s/" HELPER, (int)(slash - self), self);
+    }
+    while (st == VOLT_OK && path && *path && (!*out || access(*out, X_OK) != 0)) {
+        const size_t folder = strcspn(path, ":");
+        volt_free(*out);
+        *out = NULL;
+        if (folder > 0)
+            st = volt_format(out, "%.*s/" HELPER, (int)folder, path);
+        path += folder + (path[folder] == ':');
+    }
+    if (st == VOLT_OK && *out && access(*out, X_OK) != 0) {
+        volt_free(*out);
+        *out = NULL;
+    }
+    return st;
+}
+
+static int timeout_seconds(void)
+{
+    const char *text = getenv("VOLT_ITK_TIMEOUT");
+    const long seconds = text ? strtol(text, NULL, 10) : 0;
+
+    return seconds >= 1 && seconds <= 86400 ? (int)seconds : 300;
+}
+
+/* Its standard input is the socket; it sees no other file, and SIGINT stays blocked in it.
+ * Returns errno's number. */
+static int spawn(pid_t *pid, const char *helper, const char *verb, const char *file, int socket)
+{
+    char libraries[4096];
+    const char *from = getenv("LD_LIBRARY_PATH");
+    char *const argv[] = {(char *)HELPER, (char *)verb, (char *)file, NULL};
+    char *const envp[] = {(char *)"LC_ALL=C", (char *)"PATH=/usr/bin:/bin",
+                          from ? libraries : NULL, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t mask;
+    int bad;
+
+    snprintf(libraries, sizeof libraries, "LD_LIBRARY_PATH=%s", from ? from : "");
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGINT);
+    if ((bad = posix_spawn_file_actions_init(&actions)) != 0)
+        return bad;
+    if ((bad = posix_spawnattr_init(&attributes)) != 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return bad;
+    }
+    bad |= posix_spawn_file_actions_adddup2(&actions, socket, 0);
+    bad |= posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    bad |= posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    bad |= posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+    bad |= posix_spawnattr_setsigmask(&attributes, &mask);
+    bad |= posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+    if (!bad)
+        bad = posix_spawn(pid, helper, &actions, &attributes, argv, envp);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return bad;
+}
+
+volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *file,
+                           const char *path)
+{
+    volt_itk_call *call = NULL;
+    char *helper = NULL;
+    int ends[2] = {-1, -1}, bad;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&call, 1, sizeof *call, "a helper's state"));
+    call->socket = -1;
+    call->timeout_s = timeout_seconds();
+    call->writing = strcmp(verb, "write") == 0;
+    VOLT_TRY(st, done, volt_strdup(&call->path, path));
+    VOLT_TRY(st, done, find_helper(&helper));
+    if (!helper) {
+        st = volt_fail(VOLT_ENOTSUP,
+                       "%s: %s files need the program " HELPER ", which is not there; "
+                       "install libinsighttoolkit5-dev and build VOLT again",
+                       path, volt_image_ending(path));
+        goto done;
+    }
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+        st = volt_fail(VOLT_EIO, "%s: no socket for " HELPER ": %s", path, strerror(errno));
+        goto done;
+    }
+    call->socket = ends[0];
+    bad = spawn(&call->pid, helper, verb, file, ends[1]);
+    close(ends[1]);
+    if (bad) {
+        call->pid = 0;
+        st = volt_fail(VOLT_ENOTSUP, "%s: cannot start %s: %s", path, helper, strerror(bad));
+        goto done;
+    }
+    *out = call;
+    call = NULL;
+done:
+    volt_free(helper);
+    volt_itk_abort(&call);
+    return st;
+}
+
+/* -- Ending ------------------------------------------------------------------------------- */
+
+/* Waits for the helper, which closed its end, or with `kill_it` ends it. Returns waitpid's
+ * status; -1: not known. */
+static int reap(volt_itk_call *call, bool kill_it)
+{
+    const struct timespec nap = {.tv_nsec = 1000000};
+    const double end = volt_seconds() + call->timeout_s;
+    int status = -1;
+    pid_t got = 0;
+
+    if (call->pid <= 0)
+        return -1;
+    while (!kill_it && (got = waitpid(call->pid, &status, WNOHANG)) == 0) {
+        nanosleep(&nap, NULL);
+        kill_it = volt_seconds() > end;
+    }
+    if (kill_it) {
+        kill(call->pid, SIGKILL);
+        while ((got = waitpid(call->pid, &status, 0)) < 0 && errno == EINTR)
+            ;
+    }
+    call->pid = 0;
+    return got < 0 ? -1 : status;
+}
+
+/* The helper closed its end too early, or the program closed its own: why. */
+static volt_status fail_gone(volt_itk_call *call)
+{
+    const char *verb = call->writing ? "writing" : "reading";
+    const char *guess = call->writing ? "" : "; the file is probably damaged";
+    const volt_status code = call->writing ? VOLT_EIO : VOLT_EFORMAT;
+    const int status = reap(call, false);
+
+    if (status != -1 && WIFSIGNALED(status))
+        return volt_fail(code, "%s: " HELPER " crashed while %s it (%s)%s", call->path, verb,
+                         strsignal(WTERMSIG(status)), guess);
+    return volt_fail(code, "%s: " HELPER " ended while %s it (exit code %d)%s", call->path,
+                     verb, status != -1 && WIFEXITED(status) ? WEXITSTATUS(status) : -1, guess);
+}
+
+static volt_status fail_silent(volt_itk_call *call)
+{
+    reap(call, true);
+    return volt_fail(call->writing ? VOLT_EIO : VOLT_EFORMAT,
+                     "%s: " HELPER " said nothing for %d s and was ended%s", call->path,
+                     call->timeout_s, call->writing ? "" : "; the file is probably damaged");
+}
+
+void volt_itk_abort(volt_itk_call **call)
+{
+    volt_itk_call *c = *call;
+
+    *call = NULL;
+    if (!c)
+        return;
+    if (c->socket >= 0)
+        close(c->socket);
+    reap(c, true);
+    volt_free(c->path);
+    volt_free(c);
+}
+
+/* -- Talking ------------------------------------------------------------------------------ */
+
+/* Waits until the socket is ready for `events`. */
+static volt_status await(volt_itk_call *call, short events)
+{
+    struct pollfd p = {.fd = call->socket, .events = events};
+    const double end = volt_seconds() + call->timeout_s;
+
+    for (;;) {
+        const double left = end - volt_seconds();
+        const int ready = left > 0 ? poll(&p, 1, (int)(left * 1000) + 1) : 0;
+        if (ready > 0)
+            return VOLT_OK;
+        if (ready == 0)
+            return fail_silent(call);
+        if (errno != EINTR)
+            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be waited for: %s", call->path,
+                             strerror(errno));
+    }
+}
+
+/* At most `bytes`; *got 0: the helper closed its end. */
+static volt_status receive_some(size_t *got, volt_itk_call *call, void *data, size_t bytes)
+{
+    for (;;) {
+        ssize_t n;
+        const volt_status st = await(call, POLLIN);
+        if (st != VOLT_OK)
+            return st;
+        n = recv(call->socket, data, bytes, MSG_DONTWAIT);
+        if (n >= 0 || errno == ECONNRESET) {
+            *got = n > 0 ? (size_t)n : 0;
+            return VOLT_OK;
+        }
+        if (errno != EINTR && errno != EAGAIN)
+            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be heard: %s", call->path,
+                             strerror(errno));
+    }
+}
+
+volt_status volt_itk_receive(volt_itk_call *call, void *data, size_t bytes)
+{
+    for (size_t at = 0, got; at < bytes; at += got) {
+        const volt_status st = receive_some(&got, call, (char *)data + at, bytes - at);
+        if (st != VOLT_OK)
+            return st;
+        if (got == 0)
+            return fail_gone(call);
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_itk_send(volt_itk_call *call, const void *data, size_t bytes)
+{
+    for (size_t at = 0; at < bytes;) {
+        ssize_t n;
+        const volt_status st = await(call, POLLOUT);
+        if (st != VOLT_OK)
+            return st;
+        n = send(call->socket, (const char *)data + at, bytes - at,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n > 0)
+            at += (size_t)n;
+        else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
+            return VOLT_OK; /* it wants no more: its answer says why */
+        else if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be told: %s", call->path,
+                             strerror(errno));
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_itk_end(volt_itk_call **call)
+{
+    volt_itk_call *c = *call;
+    size_t got = 0;
+    char more;
+    int status;
+    volt_status st = receive_some(&got, c, &more, 1);
+
+    if (st == VOLT_OK && got)
+        st = volt_fail(VOLT_EFORMAT, "%s: " HELPER " sent more than it announced", c->path);
+    if (st == VOLT_OK) {
+        status = reap(c, false);
+        if (status != -1 && status != 0)
+            st = volt_fail(c->writing ? VOLT_EIO : VOLT_EFORMAT,
+                           "%s: " HELPER " failed at its end (%s)", c->path,
+                           WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit code");
+    }
+    volt_itk_abort(call);
+    return st;
+}
+
+/* -- Judging ------------------------------------------------------------------------------ */
+
+/* Text of a message, as far as it is text. */
+static void take_text(char *to, const char *from, size_t room)
+{
+    size_t i = 0;
+
+    for (; i + 1 < room && from[i]; i++)
+        to[i] = (unsigned char)from[i] < ' ' || from[i] == 127 ? ' ' : from[i];
+    to[i] = '\0';
+}
+
+static volt_status status_of(uint32_t status)
+{
+    switch (status) {
+    case VOLT_EIO:
+    case VOLT_ENOMEM:
+    case VOLT_ENOTSUP:
+    case VOLT_EINVAL:
+        return (volt_status)status;
+    default:
+        return VOLT_EFORMAT;
+    }
+}
+
+volt_status volt_itk_answer(volt_itk_message *out, volt_itk_call *call)
+{
+    volt_itk_message m;
+    char sentence[sizeof m.sentence];
+    const volt_status st = volt_itk_receive(call, &m, sizeof m);
+
+    if (st != VOLT_OK)
+        return st;
+    if (memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: " HELPER " speaks another version's language; build and install "
+                         "VOLT as a whole",
+                         call->path);
+    if (m.status != 0) {
+        take_text(sentence, m.sentence, sizeof sentence);
+        return volt_fail(status_of(m.status), "%s: %s", call->path,
+                         *sentence ? sentence : HELPER " failed without a reason");
+    }
+    *out = m;
+    return VOLT_OK;
+}

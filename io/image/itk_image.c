@@ -1,0 +1,473 @@
+/* Scans that the helper volt-itk reads and writes. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/core/checked.h"
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/image/image_internal.h"
+#include "io/image/itk_call.h"
+#include "io/json/json.h"
+#include "io/image/nifti_raw.h"
+
+enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535 };
+
+/* -- Judging a message -------------------------------------------------------------------- */
+
+static volt_status judge_sizes(const volt_itk_message *m, const char *path)
+{
+    const size_t memory = volt_mem_machine();
+    int64_t extents[4] = {m->channels, m->n[0], m->n[1], m->n[2]};
+    size_t bytes;
+
+    for (int a = 0; a < 3; a++) {
+        if (m->n[a] < 1 || m->n[a] > VOLT_ITK_MAX_EXTENT)
+            return volt_fail(VOLT_EFORMAT, "%s: %lld voxels along %c; 1 to 2^31 are expected",
+                             path, (long long)m->n[a], "xyz"[a]);
+    }
+    if (m->axes < 2 || m->axes > 3 || (m->axes == 2 && m->n[2] != 1))
+        return volt_fail(VOLT_EFORMAT, "%s: %u axes; 2 or 3 are expected", path, m->axes);
+    if (m->channels < 1 || m->channels > MAX_CHANNELS)
+        return volt_fail(VOLT_EFORMAT, "%s: %u channels; 1 to %d are expected", path,
+                         m->channels, MAX_CHANNELS);
+    if (m->dtype == VOLT_BF16 || volt_dtype_bytes((volt_dtype)m->dtype) == 0)
+        return volt_fail(VOLT_EFORMAT, "%s: voxels of an unknown type (%u)", path, m->dtype);
+    /* 8 bytes: what any voxel may become */
+    if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: %lld x %lld x %lld voxels of %u channels are more than this "
+                         "machine's memory holds",
+                         path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
+                         m->channels);
+    if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
+        return volt_fail(VOLT_EFORMAT, "%s: %llu bytes of voxels, its size asks for %zu", path,
+                         (unsigned long long)m->bytes,
+                         bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype));
+    return VOLT_OK;
+}
+
+/* A negative spacing becomes a reversed direction: the voxels lie where they lay. */
+static volt_status take_place(volt_image_place *out, const volt_itk_message *m,
+                              const char *path)
+{
+    static const double third[3] = {0, 0, 1};
+    volt_image_place p = {.axes = (int)m->axes};
+
+    memcpy(p.spacing, m->spacing, sizeof p.spacing);
+    memcpy(p.origin, m->origin, sizeof p.origin);
+    memcpy(p.direction, m->direction, sizeof p.direction);
+    for (int r = 0; p.axes == 2 && r < 3; r++)
+        p.direction[3 * r + 2] = p.direction[6 + r] = third[r];
+    if (p.axes == 2) {
+        p.spacing[2] = 1;
+        p.origin[2] = 0;
+    }
+    for (int a = 0; a < 3; a++) {
+        if (!isfinite(p.spacing[a]) || p.spacing[a] == 0)
+            return volt_fail(VOLT_EFORMAT, "%s: a spacing of %g mm along %c", path,
+                             p.spacing[a], "xyz"[a]);
+        if (!isfinite(p.origin[a]))
+            return volt_fail(VOLT_EFORMAT, "%s: its origin is not finite along %c", path,
+                             "xyz"[a]);
+        for (int r = 0; r < 3; r++) {
+            if (!isfinite(p.direction[3 * r + a]))
+                return volt_fail(VOLT_EFORMAT, "%s: its directions are not finite", path);
+            if (p.spacing[a] < 0)
+                p.direction[3 * r + a] *= -1;
+        }
+        p.spacing[a] = fabs(p.spacing[a]);
+    }
+    *out = p;
+    return VOLT_OK;
+}
+
+volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, const char *path)
+{
+    const bool picture = volt_image_is_picture(path);
+    volt_image_header *h = NULL;
+    volt_status st;
+
+    if ((st = judge_sizes(m, path)) != VOLT_OK)
+        return st;
+    VOLT_TRY(st, done, volt_alloc_zero(&h, 1, sizeof *h, "an image's header"));
+    VOLT_TRY(st, done, take_place(&h->place, m, path));
+    memcpy(h->format, m->format, sizeof h->format);
+    h->format[sizeof h->format - 1] = '\0';
+    for (char *c = h->format; *c; c++)
+        *c = (unsigned char)*c < ' ' || *c == 127 ? ' ' : *c;
+    h->gzip = m->compressed == 1;
+    h->flat = m->axes == 2;
+    h->dim[0] = m->axes + (m->channels > 1);
+    for (int i = 1; i < 8; i++)
+        h->dim[i] = i < 4 ? m->n[i - 1] : 1;
+    h->dim[m->axes + 1] = m->channels;
+    h->dtype = (volt_dtype)m->dtype;
+    h->slope = h->unit_mm = 1;
+    for (int i = 0; i < 3; i++)
+        h->grid.n[i] = m->n[2 - i];
+    h->grid.channels = (int32_t)m->channels;
+    h->geometry = picture ? VOLT_IMAGE_UNPLACED : VOLT_IMAGE_PLACED;
+    if (picture) { /* resolutions in photographs are no millimetres of a patient */
+        h->place =
+            (volt_image_place){(int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+    }
+    volt_image_take_place(h);
+    if (volt_grid_check(&h->grid, path) != VOLT_OK) {
+        st = VOLT_EFORMAT; /* its sentence says what is wrong */
+        goto done;
+    }
+    *out = h;
+    h = NULL;
+done:
+    volt_image_header_free(h);
+    return st;
+}
+
+/* -- Spacing of pages --------------------------------------------------------------------- */
+
+/* CASE.json beside CASE.tif, or beside CASE_0000.tif. NULL in *out: there is neither. */
+static volt_status spacing_file(char **out, const char *path)
+{
+    const size_t stem = (size_t)(volt_image_ending(path) - path);
+    size_t bytes[2] = {stem, 0};
+
+    if (stem > 5 && path[stem - 5] == '_' && strspn(path + stem - 4, "0123456789") == 4)
+        bytes[1] = stem - 5;
+    *out = NULL;
+    for (int i = 0; i < 2 && bytes[i]; i++) {
+        char *name;
+        const volt_status st = volt_format(&name, "%.*s.json", (int)bytes[i], path);
+        if (st != VOLT_OK)
+            return st;
+        if (volt_path_exists(name)) {
+            *out = name;
+            return VOLT_OK;
+        }
+        volt_free(name);
+    }
+    return VOLT_OK;
+}
+
+/* {"spacing": [z, y, x]} */
+static volt_status read_spacing(double mm[3], const char *path)
+{
+    volt_json doc = {0};
+    volt_json_at at;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_json_load(&doc, path));
+    at = volt_json_root(&doc);
+    VOLT_TRY(st, done, volt_json_member(&at, &at, "spacing"));
+    st = volt_json_doubles(mm, &at, 3, 1e-6, 1e6);
+done:
+    volt_json_close(&doc);
+    return st;
+}
+
+static bool is_pages(const char *path, const volt_image_header *h)
+{
+    const char *ending = volt_image_ending(path);
+
+    return h->place.axes == 3 &&
+           (strcasecmp(ending, ".tif") == 0 || strcasecmp(ending, ".tiff") == 0);
+}
+
+static volt_status take_spacing(volt_image_header *h, const char *path)
+{
+    char *json = NULL;
+    double mm[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, spacing_file(&json, path));
+    if (!json) {
+        st = volt_image_note(h, "no file with its spacing lies beside it: 1 mm is taken");
+        goto done;
+    }
+    VOLT_TRY(st, done, read_spacing(mm, json));
+    for (int a = 0; a < 3; a++)
+        h->place.spacing[a] = mm[2 - a];
+    volt_image_take_place(h);
+done:
+    volt_free(json);
+    return st;
+}
+
+/* Left alone where it says so already: it may say more. */
+static volt_status write_spacing(const char *path, const volt_image_place *place)
+{
+    const double mm[3] = {place->spacing[2], place->spacing[1], place->spacing[0]};
+    const size_t stem = (size_t)(volt_image_ending(path) - path);
+    double there[3];
+    char *name = NULL;
+    json_t *root = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&name, "%.*s.json", (int)stem, path));
+    if (volt_path_exists(name) && read_spacing(there, name) == VOLT_OK &&
+        memcmp(there, mm, sizeof mm) == 0)
+        goto done;
+    root = json_pack("{s:o}", "spacing", volt_json_array_of_doubles(mm, 3));
+    st = volt_json_save(name, root);
+done:
+    json_decref(root);
+    volt_free(name);
+    return st;
+}
+
+/* -- Reading ------------------------------------------------------------------------------ */
+
+/* The helper's own sentences for these would be the reader's. */
+static volt_status check_there(const char *path)
+{
+    struct stat info;
+
+    if (stat(path, &info) != 0)
+        return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
+    if (!S_ISREG(info.st_mode))
+        return volt_fail(VOLT_EFORMAT, "%s is no regular file", path);
+    if (access(path, R_OK) != 0)
+        return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
+    return VOLT_OK;
+}
+
+static volt_status ask(volt_itk_call **call, volt_image_header **header, const char *verb,
+                       const char *path)
+{
+    volt_itk_message m;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_there(path));
+    VOLT_TRY(st, done, volt_itk_start(call, verb, path, path));
+    VOLT_TRY(st, done, volt_itk_answer(&m, *call));
+    VOLT_TRY(st, done, volt_itk_parse(header, &m, path));
+    if (is_pages(path, *header))
+        st = take_spacing(*header, path);
+done:
+    return st;
+}
+
+volt_status volt_itk_info(volt_image_header **out, const char *path)
+{
+    volt_itk_call *call = NULL;
+    volt_image_header *h = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, ask(&call, &h, "info", path));
+    VOLT_TRY(st, done, volt_itk_end(&call));
+    *out = h;
+    h = NULL;
+done:
+    volt_itk_abort(&call);
+    volt_image_header_free(h);
+    return st;
+}
+
+/* All voxels, converted as they come. */
+static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
+                                  const volt_image_header *h, const char *path, int threads)
+{
+    const volt_nifti_conversion how = {.from = h->dtype, .to = v->dtype, .slope = 1};
+    const size_t wide = volt_dtype_bytes(v->dtype), narrow = volt_dtype_bytes(h->dtype);
+    const int64_t count = volt_grid_voxels(&v->grid) * v->grid.channels;
+    const int64_t step = CHUNK / (int64_t)narrow;
+    void *chunk = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&chunk, CHUNK, "a piece of a file"));
+    for (int64_t at = 0; at < count; at += step) {
+        const int64_t n = count - at < step ? count - at : step;
+        int64_t bad = n;
+        double value = 0;
+        VOLT_TRY(st, done, volt_itk_receive(call, chunk, (size_t)n * narrow));
+        volt_nifti_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
+                           &value);
+        if (bad < n) {
+            st = volt_image_not_label(path, &v->grid, at + bad, value, v->dtype);
+            goto done;
+        }
+    }
+done:
+    volt_free(chunk);
+    return st;
+}
+
+volt_status volt_itk_read(volt_volume **out, volt_image_header **header, const char *path,
+                          const volt_image_read_options *options)
+{
+    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
+    volt_itk_call *call = NULL;
+    volt_image_header *h = NULL;
+    volt_volume *v = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, ask(&call, &h, "read", path));
+    VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
+    VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
+    VOLT_TRY(st, done, volt_itk_end(&call));
+    *out = v;
+    v = NULL;
+    if (header) {
+        *header = h;
+        h = NULL;
+    }
+done:
+    volt_itk_abort(&call);
+    volt_volume_free(v);
+    volt_image_header_free(h);
+    return st;
+}
+
+/* -- Writing ------------------------------------------------------------------------------ */
+
+/* The source's own numbers where the volume lies on its grid; else what the grid says. */
+static volt_image_place place_of(const volt_grid *g, const volt_image_header *source)
+{
+    volt_image_place p = {.axes = 3};
+    double mm[3];
+
+    if (source && source->place.axes && memcmp(g->n, source->grid.n, sizeof g->n) == 0 &&
+        memcmp(g->to_world, source->grid.to_world, sizeof g->to_world) == 0)
+        return source->place;
+    volt_grid_spacing(mm, g);
+    for (int r = 0; r < 3; r++) {
+        const double sign = r < 2 ? -1 : 1;
+        p.spacing[r] = mm[2 - r];
+        p.origin[r] = sign * g->to_world[r][3] + 0.0; /* no -0 */
+        for (int a = 0; a < 3; a++)
+            p.direction[3 * r + a] = sign * g->to_world[r][a] / mm[2 - a] + 0.0;
+    }
+    return p;
+}
+
+static volt_itk_message describe(const volt_volume *v, const volt_image_place *place)
+{
+    volt_itk_message m = {.dtype = v->dtype,
+                          .axes = (uint32_t)place->axes,
+                          .channels = (uint32_t)v->grid.channels,
+                          .bytes = volt_volume_bytes(v)};
+
+    memcpy(m.magic, VOLT_ITK_MAGIC, sizeof m.magic);
+    for (int i = 0; i < 3; i++)
+        m.n[i] = v->grid.n[2 - i];
+    memcpy(m.spacing, place->spacing, sizeof m.spacing);
+    memcpy(m.origin, place->origin, sizeof m.origin);
+    memcpy(m.direction, place->direction, sizeof m.direction);
+    return m;
+}
+
+/* Lets the helper write FOLDER/NAME, and FOLDER/NAME's voxels where the format keeps them
+ * apart. */
+static volt_status write_into(const char *folder, const char *path, const volt_volume *v,
+                              const volt_image_place *place)
+{
+    const volt_itk_message m = describe(v, place);
+    volt_itk_message answer;
+    volt_itk_call *call = NULL;
+    char *file = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&file, folder, volt_path_name(path)));
+    VOLT_TRY(st, done, volt_itk_start(&call, "write", file, path));
+    VOLT_TRY(st, done, volt_itk_send(call, &m, sizeof m));
+    VOLT_TRY(st, done, volt_itk_send(call, v->data, m.bytes));
+    VOLT_TRY(st, done, volt_itk_answer(&answer, call));
+    st = volt_itk_end(&call);
+done:
+    volt_itk_abort(&call);
+    volt_free(file);
+    return st;
+}
+
+/* Flushes FOLDER/NAME and moves it beside `path`. */
+static volt_status put(const char *folder, const char *name, const char *path)
+{
+    char *from = NULL, *to = NULL;
+    int fd = -1;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&from, folder, name));
+    VOLT_TRY(st, done,
+             volt_format(&to, "%.*s%s", (int)(volt_path_name(path) - path), path, name));
+    fd = open(from, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fsync(fd) != 0 || rename(from, to) != 0)
+        st = volt_fail(VOLT_EIO, "cannot write %s: %s", to, strerror(errno));
+done:
+    if (fd >= 0)
+        close(fd);
+    volt_free(to);
+    volt_free(from);
+    return st;
+}
+
+/* The file itself last: it is whole when it is there. */
+static volt_status put_all(const char *folder, const char *path)
+{
+    const char *own = volt_path_name(path);
+    volt_names names = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    for (size_t i = 0; i < names.count; i++) {
+        if (strcmp(names.name[i], own) != 0)
+            VOLT_TRY(st, done, put(folder, names.name[i], path));
+    }
+    st = put(folder, own, path);
+done:
+    volt_names_free(&names);
+    return st;
+}
+
+/* A folder beside `path`, so that what is in it can be moved there. */
+static volt_status make_folder(char **out, const char *path)
+{
+    const volt_status st = volt_format(out, "%s.XXXXXX", path);
+
+    if (st != VOLT_OK)
+        return st;
+    if (!mkdtemp(*out)) {
+        const int why = errno;
+        volt_free(*out);
+        *out = NULL;
+        return volt_fail(VOLT_EIO, "cannot write %s: %s", path, strerror(why));
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_itk_write(const char *path, const volt_volume *volume,
+                           const volt_image_header *source,
+                           const volt_image_write_options *options)
+{
+    static const volt_dtype label_types[] = {VOLT_U8, VOLT_U16, VOLT_I16, VOLT_I32};
+    volt_image_place place = place_of(&volume->grid, source);
+    const volt_volume *voxels = NULL;
+    volt_volume *converted = NULL;
+    char *folder = NULL;
+    volt_status st;
+
+    if (volume->grid.n[0] != 1)
+        place.axes = 3;
+    else if (volt_image_is_picture(path))
+        place.axes = 2;
+    VOLT_TRY(st, done,
+             volt_image_voxels(&voxels, &converted, path, volume, label_types,
+                               sizeof label_types / sizeof *label_types, options));
+    VOLT_TRY(st, done, make_folder(&folder, path));
+    VOLT_TRY(st, done, write_into(folder, path, voxels, &place));
+    if (volt_image_is_picture(path) && place.axes == 3)
+        VOLT_TRY(st, done, write_spacing(path, &place));
+    st = put_all(folder, path);
+done:
+    if (folder)
+        volt_remove_folder(folder);
+    volt_free(folder);
+    volt_volume_free(converted);
+    return st;
+}

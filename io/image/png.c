@@ -1,0 +1,150 @@
+#include "io/png.h"
+
+#include <png.h>
+#include <setjmp.h>
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/image/image_internal.h"
+
+/* What libpng's callbacks report to. */
+typedef struct target {
+    volt_out *file;
+    const char *path;
+    volt_status st; /* the first failure; its sentence is recorded */
+} target;
+
+static void on_error(png_structp png, png_const_charp words)
+{
+    target *t = png_get_error_ptr(png);
+
+    if (t->st == VOLT_OK)
+        t->st = volt_fail(VOLT_EINTERNAL, "libpng cannot write %s: %s", t->path, words);
+    png_longjmp(png, 1);
+}
+
+static void on_warning(png_structp png, png_const_charp words)
+{
+    (void)png;
+    (void)words;
+}
+
+static void on_write(png_structp png, png_bytep data, size_t bytes)
+{
+    target *t = png_get_io_ptr(png);
+
+    t->st = volt_out_write(t->file, data, bytes);
+    if (t->st != VOLT_OK)
+        png_error(png, "write"); /* ends in on_error, which keeps the first failure */
+}
+
+static void on_flush(png_structp png)
+{
+    (void)png;
+}
+
+/* Rows from the top, without padding; samples of a pixel side by side. */
+typedef struct image {
+    const uint8_t *pixels;
+    int64_t width, height;
+    int channels; /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA */
+    int bytes;    /* of a sample: 1 or 2 */
+} image;
+
+/* The one function that libpng may jump back into: it allocates nothing itself, and what it
+ * needs after the jump is not changed after setjmp. */
+static void write_rows(png_structp png, png_infop info, const image *i)
+{
+    static const int colour[5] = {0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA,
+                                  PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA};
+
+    if (setjmp(png_jmpbuf(png)))
+        return;
+    png_set_IHDR(png, info, (uint32_t)i->width, (uint32_t)i->height, 8 * i->bytes,
+                 colour[i->channels], PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
+    png_write_info(png, info);
+    if (i->bytes == 2)
+        png_set_swap(png);
+    for (int64_t y = 0; y < i->height; y++)
+        png_write_row(png, i->pixels + y * i->width * i->channels * i->bytes);
+    png_write_end(png, NULL);
+}
+
+static volt_status write_image(const char *path, const image *i)
+{
+    target t = {.path = path, .st = VOLT_OK};
+    png_structp png = NULL;
+    png_infop info = NULL;
+    volt_status st;
+
+    if (i->width < 1 || i->width > 65535 || i->height < 1 || i->height > 65535)
+        return volt_fail(VOLT_EINVAL,
+                         "%s: an image of %lld x %lld pixels; 1 to 65535 is "
+                         "expected",
+                         path, (long long)i->width, (long long)i->height);
+    VOLT_TRY(st, done, volt_out_open(&t.file, path));
+    png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning);
+    info = png ? png_create_info_struct(png) : NULL;
+    if (!info) {
+        st = volt_fail(VOLT_ENOMEM, "no memory to write %s", path);
+        goto done;
+    }
+    png_set_write_fn(png, &t, on_write, on_flush);
+    write_rows(png, info, i);
+    st = t.st;
+    if (st == VOLT_OK)
+        st = volt_out_commit(&t.file);
+done:
+    png_destroy_write_struct(&png, &info);
+    volt_out_abort(&t.file);
+    return st;
+}
+
+volt_status volt_png_write(const char *path, const uint8_t *pixels, int64_t width,
+                           int64_t height, int channels)
+{
+    const image i = {pixels, width, height, channels, 1};
+
+    if (channels != 1 && channels != 3 && channels != 4)
+        return volt_fail(VOLT_EINVAL, "%s: %d channels; 1, 3 or 4 is expected", path, channels);
+    return write_image(path, &i);
+}
+
+volt_status volt_png_image_write(const char *path, const volt_volume *volume,
+                                 const volt_image_write_options *options)
+{
+    static const volt_dtype labels[] = {VOLT_U8, VOLT_U16};
+    const volt_grid *g = &volume->grid;
+    const int64_t count = g->n[1] * g->n[2];
+    const volt_volume *voxels = NULL;
+    volt_volume *converted = NULL;
+    uint8_t *pixels = NULL;
+    image i = {NULL, g->n[2], g->n[1], g->channels, 1};
+    volt_status st;
+
+    if (g->n[0] != 1 || g->channels > 4)
+        return volt_fail(VOLT_EINVAL,
+                         "%s: %lld slices of %d channels; a PNG holds one slice of up to 4",
+                         path, (long long)g->n[0], g->channels);
+    VOLT_TRY(st, done,
+             volt_image_voxels(&voxels, &converted, path, volume, labels, 2, options));
+    if (voxels->dtype != VOLT_U8 && voxels->dtype != VOLT_U16) {
+        st = volt_fail(VOLT_EINVAL, "%s: voxels of %s; a PNG holds uint8 or uint16", path,
+                       volt_dtype_name(voxels->dtype));
+        goto done;
+    }
+    i.bytes = (int)volt_dtype_bytes(voxels->dtype);
+    VOLT_TRY(st, done, volt_alloc(&pixels, volt_volume_bytes(voxels), "an image"));
+    for (int64_t at = 0; at < count; at++)
+        for (int c = 0; c < g->channels; c++)
+            memcpy(pixels + (at * g->channels + c) * i.bytes,
+                   (const uint8_t *)voxels->data + (c * count + at) * i.bytes, (size_t)i.bytes);
+    i.pixels = pixels;
+    st = write_image(path, &i);
+done:
+    volt_free(pixels);
+    volt_volume_free(converted);
+    return st;
+}

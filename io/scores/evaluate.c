@@ -1,0 +1,329 @@
+#include "io/evaluate.h"
+
+#include <string.h>
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/dataset.h"
+#include "io/dataset/dataset_internal.h"
+#include "io/image.h"
+#include "volume/grid/labels.h"
+
+void volt_mask_pairs_clear(volt_mask_pairs *pairs)
+{
+    for (int64_t i = 0; i < pairs->count; i++) {
+        volt_free(pairs->item[i].pred);
+        volt_free(pairs->item[i].truth);
+    }
+    volt_free(pairs->item);
+    volt_free(pairs->first_missing);
+    volt_dataset_close(pairs->opened);
+    *pairs = (volt_mask_pairs){0};
+}
+
+/* The truth of a mask: in a folder, or in a data set. */
+typedef struct truths {
+    const char *folder;
+    volt_names names;       /* of the folder */
+    const volt_dataset *ds; /* NULL: a plain folder */
+} truths;
+
+/* A folder without a mask of its own must be a data set; the caller owns *opened then. */
+static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
+                               const volt_dataset_options *o)
+{
+    const bool told = o && (o->layout || o->images || o->thresholds > 0);
+    volt_status st;
+
+    *t = (truths){.folder = folder};
+    if ((st = volt_image_list(&t->names, folder)) != VOLT_OK)
+        return st;
+    if (!told && t->names.count)
+        return VOLT_OK;
+    if ((st = volt_dataset_open(opened, o && o->images ? NULL : folder, o)) == VOLT_OK)
+        t->ds = *opened;
+    return st;
+}
+
+/* The path of the truth of the mask `pred`, called `name`. */
+static volt_status find_truth(char **out, const truths *t, const char *pred, const char *name)
+{
+    char *path = NULL, *id = NULL;
+    int64_t index;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_strdup(&id, name));
+    id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
+    if (!t->ds) { /* under the same name, else the same case in another format */
+        VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
+        if (volt_path_exists(path)) {
+            *out = path;
+            path = NULL;
+            goto done;
+        }
+        VOLT_TRY(st, done, volt_image_find(out, t->folder, id));
+        if (!*out)
+            st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist", pred, path);
+        goto done;
+    }
+    index = volt_dataset_find(t->ds, id);
+    if (index < 0 || !t->ds->cases.item[index].label_file)
+        st = volt_fail(VOLT_EDATA, "%s has no truth: %s %s", pred, t->folder,
+                       index < 0 ? "has no case of that name" : "has no labels for it");
+    else
+        st = volt_strdup(out, t->ds->cases.item[index].label_file);
+done:
+    volt_free(id);
+    volt_free(path);
+    return st;
+}
+
+/* Does the list of predictions, sorted as volt_list_dir does, hold the truth's case? */
+static bool has_prediction(const volt_mask_pairs *p, const char *truth)
+{
+    for (int64_t i = 0; i < p->count; i++) {
+        if (strcmp(p->item[i].truth, truth) == 0)
+            return true;
+    }
+    return false;
+}
+
+static volt_status note_missing(volt_mask_pairs *p, const char *truth)
+{
+    if (has_prediction(p, truth))
+        return VOLT_OK;
+    return p->missing++ == 0 ? volt_strdup(&p->first_missing, truth) : VOLT_OK;
+}
+
+/* Counts the masks of the truth that nobody predicted. */
+static volt_status count_missing(volt_mask_pairs *p, const truths *t)
+{
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; t->ds && i < t->ds->cases.count; i++) {
+        const char *file = t->ds->cases.item[i].label_file;
+
+        if (file && (st = note_missing(p, file)) != VOLT_OK)
+            return st;
+    }
+    for (size_t i = 0; !t->ds && i < t->names.count && st == VOLT_OK; i++) {
+        st = volt_path_join(&path, t->folder, t->names.name[i]);
+        if (st == VOLT_OK)
+            st = note_missing(p, path);
+        volt_free(path);
+        path = NULL;
+    }
+    return st;
+}
+
+static volt_status pair_with(volt_mask_pairs *p, const char *pred, const truths *t)
+{
+    volt_names names = {0};
+    volt_status st;
+
+    p->dataset = t->ds;
+    VOLT_TRY(st, done, volt_image_list(&names, pred));
+    VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
+    for (size_t i = 0; i < names.count; i++) {
+        volt_mask_pair *pair = &p->item[p->count];
+
+        p->count++; /* before the paths: clearing frees what is there */
+        VOLT_TRY(st, done, volt_path_join(&pair->pred, pred, names.name[i]));
+        VOLT_TRY(st, done, find_truth(&pair->truth, t, pair->pred, names.name[i]));
+    }
+    if (p->count == 0)
+        st = volt_fail(VOLT_EDATA, "%s holds no masks", pred);
+    else
+        st = count_missing(p, t);
+done:
+    volt_names_free(&names);
+    return st;
+}
+
+static volt_status pair_folders(volt_mask_pairs *p, const char *pred, const char *truth,
+                                const volt_dataset_options *options)
+{
+    truths t = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, truths_open(&t, &p->opened, truth, options));
+    st = pair_with(p, pred, &t);
+done:
+    volt_names_free(&t.names);
+    return st;
+}
+
+static volt_status pair_files(volt_mask_pairs *p, const char *pred, const char *truth)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&p->item, 1, sizeof *p->item, "paths"));
+    p->count = 1;
+    VOLT_TRY(st, done, volt_strdup(&p->item[0].pred, pred));
+    st = volt_strdup(&p->item[0].truth, truth);
+done:
+    return st;
+}
+
+volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
+                                 const volt_dataset_options *options)
+{
+    const bool folder = volt_path_is_dir(pred);
+    volt_mask_pairs p = {0};
+    volt_status st;
+
+    if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
+        return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
+    st = folder ? pair_folders(&p, pred, truth, options) : pair_files(&p, pred, truth);
+    if (st == VOLT_OK)
+        *out = p;
+    else
+        volt_mask_pairs_clear(&p);
+    return st;
+}
+
+volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
+                                       const volt_dataset *ds)
+{
+    const truths t = {.folder = ds->folder, .ds = ds};
+    volt_mask_pairs p = {0};
+    const volt_status st = pair_with(&p, pred, &t);
+
+    if (st == VOLT_OK)
+        *out = p;
+    else
+        volt_mask_pairs_clear(&p);
+    return st;
+}
+
+static volt_status read_mask(volt_volume **out, const char *path, int threads)
+{
+    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
+
+    return volt_image_read(out, NULL, path, &read);
+}
+
+/* `pairs` says whether the truth's files hold grey values. */
+static volt_status read_truth(volt_volume **out, const volt_mask_pairs *pairs, const char *path,
+                              int threads)
+{
+    return pairs->dataset ? volt_labels_load(out, path, &pairs->dataset->info, threads)
+                          : read_mask(out, path, threads);
+}
+
+volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
+                                   const volt_mask_pairs *pairs, int threads,
+                                   const volt_callbacks *callbacks)
+{
+    int64_t *counts = NULL;
+    int32_t *list = NULL, found = 0;
+    volt_volume *v = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "labels"));
+    VOLT_TRY(st, done, volt_alloc(&list, VOLT_LABEL_VALUES * sizeof *list, "labels"));
+    for (int64_t i = 0; i < 2 * pairs->count; i++) {
+        const volt_mask_pair *p = &pairs->item[i / 2];
+
+        VOLT_TRY(st, done, volt_check_cancelled(callbacks));
+        VOLT_TRY(st, done,
+                 i % 2 ? read_truth(&v, pairs, p->truth, threads)
+                       : read_mask(&v, p->pred, threads));
+        VOLT_TRY(st, done, volt_label_counts(counts, v));
+        volt_volume_free(v);
+        v = NULL;
+    }
+    for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
+        if (counts[value])
+            list[found++] = value;
+    }
+    if (found == 0) {
+        st = volt_fail(VOLT_EDATA, "all masks are empty");
+        goto done;
+    }
+    *values = list;
+    *count = found;
+    list = NULL;
+done:
+    volt_volume_free(v);
+    volt_free(list);
+    volt_free(counts);
+    return st;
+}
+
+typedef struct scoring {
+    volt_summary *s;
+    volt_confusion *confusion; /* or NULL */
+    volt_metrics *scores;      /* scratch for one case */
+    const volt_mask_pairs *pairs;
+    const volt_region *regions;
+    const volt_metrics_options *o;
+    const volt_callbacks *callbacks;
+} scoring;
+
+/* LiTS' labels lie on the scan whatever their matrix says, and pictures do not say where they
+ * lie: no warning there. */
+static volt_status check_places(const scoring *w, const volt_volume *pred,
+                                const volt_volume *truth, const volt_mask_pair *p)
+{
+    for (int a = 0; a < 3; a++) {
+        if (pred->grid.n[a] != truth->grid.n[a])
+            return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld", p->pred,
+                             (long long)pred->grid.n[a], "zyx"[a], p -> truth,
+                             (long long)truth -> grid.n[a]);
+    }
+    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
+        !volt_labels_have_no_place(p->truth) &&
+        !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
+        volt_report(w->callbacks, VOLT_LOG_WARNING,
+                    "%s lies elsewhere in the world than %s; compared voxel by voxel", p->pred,
+                    p->truth);
+    return VOLT_OK;
+}
+
+static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
+{
+    const volt_metrics_options *o = w->o;
+    volt_volume *pred = NULL, *truth = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
+    VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
+    VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
+    VOLT_TRY(st, done, check_places(w, pred, truth, p));
+    VOLT_TRY(st, done,
+             volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
+    if (w->confusion)
+        VOLT_TRY(st, done,
+                 volt_confusion_add(w->confusion, pred, truth,
+                                    o->has_ignore_label ? &o->ignore_label : NULL, o->threads));
+    st = volt_summary_add(w->s, p->pred, p->truth, w->scores);
+done:
+    volt_volume_free(truth);
+    volt_volume_free(pred);
+    return st;
+}
+
+volt_status volt_mask_pairs_score(volt_summary **out, volt_confusion *confusion,
+                                  const volt_mask_pairs *pairs, const volt_region *regions,
+                                  int32_t count, const volt_metrics_options *options,
+                                  const volt_callbacks *callbacks)
+{
+    const volt_metrics_options o = options ? *options : volt_metrics_defaults();
+    scoring w = {NULL, confusion, NULL, pairs, regions, &o, callbacks};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_summary_create(&w.s, regions, count, &o));
+    VOLT_TRY(st, done, volt_alloc_zero(&w.scores, (size_t)count, sizeof *w.scores, "scores"));
+    for (int64_t i = 0; i < pairs->count; i++) {
+        VOLT_TRY(st, done, score_pair(&w, &pairs->item[i]));
+        volt_report_progress(callbacks, "cases", i + 1, pairs->count);
+    }
+    volt_summary_finish(w.s);
+    *out = w.s;
+    w.s = NULL;
+done:
+    volt_free(w.scores);
+    volt_summary_free(w.s);
+    return st;
+}

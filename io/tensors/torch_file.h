@@ -1,0 +1,51 @@
+/* torch_file.h - the tensors of a file written by torch.save, by name and without copying.
+ *
+ * Both forms are read: the zip of torch 1.6 and later, and the legacy one before (magic number,
+ * pickles, raw storages). The file is mapped and hostile: types, storages, offsets, shapes and
+ * strides of every tensor are checked against the storage's bytes on opening. Tensors that
+ * share memory stay tensors of one storage.
+ *
+ * Threads  an open file is read-only and may be shared.
+ */
+#ifndef VOLT_IO_TORCH_FILE_H
+#define VOLT_IO_TORCH_FILE_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "io/tensors/pickle.h"
+#include "io/tensors/safetensors.h"
+VOLT_BEGIN_DECLS
+
+/* A tensor of the state dict; everything is borrowed. */
+typedef struct volt_torch_tensor {
+    /* `data` is the first element; `bytes` the shape's product: they lie in a row only where
+     * `dense`. Perhaps not aligned to its type: use memcpy. */
+    volt_tensor_view view;
+    int64_t stride[VOLT_TENSOR_MAX_RANK]; /* elements */
+    bool dense;                           /* row-major without gaps */
+    int64_t alias;                        /* index of the first tensor with the same data and
+                                           * shape; its own index when it is that */
+} volt_torch_tensor;
+
+typedef struct volt_torch_file volt_torch_file;
+
+/* True when the file starts as one of the two forms does. */
+VOLT_API bool volt_torch_is(const void *data, size_t bytes);
+/* Opens `path`; the caller owns *out (volt_torch_close). The tensors are those of the state
+ * dict: the file's object itself when it is a dict of tensors, else what it holds under
+ * "network_weights" (nnU-Net), "state_dict", "model_state_dict", "model" or "net".
+ * VOLT_EIO, VOLT_EFORMAT (damaged, or no state dict: the sentence names the keys found),
+ * VOLT_ENOTSUP (an opcode, type or storage outside the lists, by name), VOLT_ENOMEM. */
+VOLT_CALL volt_torch_open(volt_torch_file **out, const char *path);
+VOLT_API void volt_torch_close(volt_torch_file *file); /* NULL is allowed */
+VOLT_API size_t volt_torch_count(const volt_torch_file *file);
+VOLT_API const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index);
+/* NULL: absent. */
+VOLT_API const volt_torch_tensor *volt_torch_find(const volt_torch_file *file,
+                                                  const char *name);
+/* The whole object, for what stands beside the weights. */
+VOLT_API const volt_pickle_value *volt_torch_root(const volt_torch_file *file);
+
+VOLT_END_DECLS
+#endif
