@@ -6,7 +6,7 @@
 #include "base/rng.h"
 #include "base/threads.h"
 #include "nets3d/device.h"
-#include "nets3d/op_spec.h"
+#include "nets3d/device/op_spec.h"
 
 typedef struct bench_ops_options {
     const char *only, *device;

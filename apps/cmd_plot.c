@@ -13,7 +13,7 @@
 #include "io/png.h"
 #include "io/svg.h"
 #include "nets3d/run_curves.h"
-#include "nets3d/run_folder.h"
+#include "nets3d/run.h"
 
 #define MOST_RUNS 32
 

@@ -7,7 +7,7 @@
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/predictor.h"
-#include "nets3d/run_folder.h"
+#include "nets3d/run.h"
 #include "nets3d/validation.h"
 
 typedef struct predict_options {

@@ -9,7 +9,7 @@
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
 #include "nets3d/predictor.h"
-#include "nets3d/run_folder.h"
+#include "nets3d/run.h"
 #include "nets3d/validation.h"
 
 #define AT(field) offsetof(train_options, field)

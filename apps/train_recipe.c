@@ -7,7 +7,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "nets3d/predictor.h"
-#include "nets3d/run_folder.h"
+#include "nets3d/run.h"
 
 #define FAST_BUDGET_S 1800.0
 

@@ -5,7 +5,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "nets3d/run_curves.h"
-#include "nets3d/runlog.h"
+#include "nets3d/run_log.h"
 
 #define THIN              1.5
 #define THICK             2.5

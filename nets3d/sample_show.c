@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/png.h"
-#include "nets3d/sampler.h"
+#include "nets3d/data/sampler.h"
 #include "volume/normalize.h"
 #include "volume/orient.h"
 #include "volume/grid/patch.h"

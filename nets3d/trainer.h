@@ -20,7 +20,7 @@
 #include "nets3d/optimizer.h"
 #include "nets3d/plan.h"
 #include "nets3d/precision.h"
-#include "nets3d/runlog.h"
+#include "nets3d/run_log.h"
 #include "nets3d/transfer.h"
 VOLT_BEGIN_DECLS
 

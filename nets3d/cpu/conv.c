@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "nets3d/cpu/dnnl_compat.h"
-#include "nets3d/op_spec.h"
+#include "nets3d/device/op_spec.h"
 
 /* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
  * or 3. An operand oneDNN cannot take is staged: copied to or from a twin in scratch. */

@@ -11,7 +11,7 @@
 #include "nets3d/cpu/tconv.h"
 #include "nets3d/cpu/tconv_any.h"
 #include "nets3d/cpu/walk.h"
-#include "nets3d/op_spec.h"
+#include "nets3d/device/op_spec.h"
 
 static const cpu_context *context_of(const volt_device *dev)
 {

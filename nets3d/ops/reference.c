@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "nets3d/op_spec.h"
+#include "nets3d/device/op_spec.h"
 
 struct volt_op {
     volt_op_spec spec;

@@ -7,7 +7,7 @@
  */
 #ifndef VOLT_NETS3D_OPS_REFERENCE_H
 #define VOLT_NETS3D_OPS_REFERENCE_H
-#include "nets3d/bf16.h"
+#include "nets3d/device/bf16.h"
 #include "nets3d/device.h"
 VOLT_BEGIN_DECLS
 

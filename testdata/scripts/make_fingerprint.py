@@ -5,7 +5,7 @@ usage: make_fingerprint.py OUT     (needs nnunetv2 2.8.1)
 
 set/: a made-up data set of two channels and three cases of different sizes with empty borders,
 its dataset_fingerprint.json by nnU-Net. draws.json: statistics of smaller samples of values that
-tests/nets3d/test_draws.c makes by the same formula; with "empty" the second case has none.
+tests/nets3d/plan/test_intensity_samples.c makes by the same formula; with "empty" the second case has none.
 """
 import json
 import os

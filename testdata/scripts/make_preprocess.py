@@ -8,7 +8,7 @@ cases.json of one scan; per configuration NAME_image.npy (float32) and NAME_labe
 and in cases.json the crop box, the shape before it (transposed axes), and of every foreground
 class how many locations nnU-Net draws with their sum and sum of squares, as voxel numbers.
 "locations": the same of classes that are drawn from, by _sample_foreground_locations alone; the
-labels are those of large() here and of tests/nets3d/test_preprocess.c.
+labels are those of large() here and of tests/nets3d/data/test_preprocess.c.
 """
 import json
 import os

@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/mem.h"
-#include "nets3d/weights.h"
+#include "nets3d/interop/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -1,4 +1,4 @@
-#include "tests/nets3d/train_fixture.h"
+#include "tests/kit/train_fixture.h"
 
 #include "io/image/nifti.h"
 #include "nets3d/sample_show.h"

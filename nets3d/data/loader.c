@@ -1,0 +1,342 @@
+#include "nets3d/data/loader.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/core/checked.h"
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "nets3d/data/sampler.h"
+
+/* One place of the ring. */
+typedef struct slot {
+    float *image;
+    int16_t *labels;
+    const char **name;
+    int64_t (*corner)[3];
+    int64_t done; /* samples */
+} slot;
+
+/* What one loader thread owns. */
+typedef struct worker {
+    volt_loader *loader;
+    pthread_t thread;
+    bool started;
+    volt_sampler *sampler;
+} worker;
+
+struct volt_loader {
+    volt_loader_options options;
+    volt_sample_case **cases;
+    slot *ring;
+    worker *workers;
+    int64_t sample_voxels, channels; /* of a sample, as the network sees it */
+
+    pthread_mutex_t lock;
+    pthread_cond_t work, ready;
+    bool synchronised; /* the three above exist */
+    int64_t next_task; /* samples handed out, from the first batch on */
+    int64_t released;  /* batches the caller is done with, from the first on */
+    bool lent;         /* batch `released` is at the caller */
+    bool stop;
+    volt_status failure;
+    char sentence[1024];
+    double waited;
+};
+
+static int64_t voxels_of(const int64_t shape[3])
+{
+    return shape[0] * shape[1] * shape[2];
+}
+
+static volt_sampler_options sampler_options(const volt_loader_options *o)
+{
+    return (volt_sampler_options){.rules = o->rules,
+                                  .classes = o->classes,
+                                  .ignore = o->ignore,
+                                  .regions = o->regions,
+                                  .region_count = o->region_count,
+                                  .slices = o->slices,
+                                  .whole = o->whole};
+}
+
+int64_t volt_loader_channels(const volt_loader_options *options)
+{
+    const volt_sampler_options sampler = sampler_options(options);
+
+    return volt_sampler_channels(&sampler);
+}
+
+size_t volt_loader_bytes(const volt_loader_options *o)
+{
+    const volt_sampler_options sampler = sampler_options(o);
+    const size_t voxel =
+        (size_t)volt_sampler_channels(&sampler) * sizeof(float) + sizeof(int16_t);
+    const size_t batch = (size_t)o->batch * ((size_t)voxels_of(o->rules.patch) * voxel +
+                                             sizeof(char *) + 3 * sizeof(int64_t));
+
+    return (size_t)o->ring * batch + (size_t)o->threads * volt_sampler_bytes(&sampler);
+}
+
+/* Makes sample `k` of batch `number`: all randomness starts here. */
+static volt_status make_sample(slot *to, int64_t number, int64_t k, worker *w)
+{
+    const volt_loader *l = w->loader;
+    const volt_loader_options *o = &l->options;
+    const uint32_t epoch = (uint32_t)number | (o->validation ? 1u << 31 : 0);
+    volt_sample_draw draw = {
+        .where = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_CASE),
+        .change = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_AUGMENT),
+        .noise = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_NOISE),
+        .forced = k >= (int64_t)rint((double)o->batch * (1 - o->foreground))};
+    volt_sample_case *c = l->cases[volt_rng_below(&draw.where, o->cases)];
+
+    to->name[k] = volt_sample_case_name(c);
+    return volt_sampler_make(w->sampler, to->image + k * l->channels * l->sample_voxels,
+                             to->labels + k * l->sample_voxels, to->corner[k], c, &draw);
+}
+
+/* ---- the threads ---- */
+
+/* The next sample to make, as soon as its place is free; false when the loader stops. */
+static bool take_task(volt_loader *l, int64_t *batch, int64_t *sample)
+{
+    bool go;
+
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop && l->next_task / l->options.batch >= l->released + l->options.ring)
+        pthread_cond_wait(&l->work, &l->lock);
+    go = !l->stop;
+    if (go) {
+        *batch = l->next_task / l->options.batch;
+        *sample = l->next_task % l->options.batch;
+        l->next_task++;
+    }
+    pthread_mutex_unlock(&l->lock);
+    return go;
+}
+
+static void finish_task(volt_loader *l, slot *s, volt_status st)
+{
+    pthread_mutex_lock(&l->lock);
+    s->done++;
+    if (st != VOLT_OK && l->failure == VOLT_OK) {
+        l->failure = st;
+        snprintf(l->sentence, sizeof l->sentence, "%s", volt_last_error());
+        l->stop = true;
+        pthread_cond_broadcast(&l->work);
+    }
+    if (l->failure != VOLT_OK || s->done == l->options.batch)
+        pthread_cond_signal(&l->ready);
+    pthread_mutex_unlock(&l->lock);
+}
+
+static void *work(void *argument)
+{
+    worker *w = argument;
+    volt_loader *l = w->loader;
+    int64_t batch, sample;
+
+    while (take_task(l, &batch, &sample)) {
+        slot *s = &l->ring[batch % l->options.ring];
+        finish_task(l, s, make_sample(s, l->options.first + batch, sample, w));
+    }
+    return NULL;
+}
+
+volt_status volt_loader_next(volt_loader *l, volt_batch *out)
+{
+    const double start = volt_seconds();
+    volt_status st;
+    slot *s;
+
+    pthread_mutex_lock(&l->lock);
+    if (l->lent) {
+        l->ring[l->released % l->options.ring].done = 0;
+        l->released++;
+        l->lent = false;
+        pthread_cond_broadcast(&l->work);
+    }
+    s = &l->ring[l->released % l->options.ring];
+    while (l->failure == VOLT_OK && s->done < l->options.batch)
+        pthread_cond_wait(&l->ready, &l->lock);
+    st = l->failure;
+    if (st == VOLT_OK)
+        l->lent = true;
+    else
+        volt_set_last_error(l->sentence);
+    pthread_mutex_unlock(&l->lock);
+    l->waited += volt_seconds() - start;
+    if (st == VOLT_OK)
+        *out = (volt_batch){.number = l->options.first + l->released,
+                            .image = s->image,
+                            .labels = s->labels,
+                            .name = s->name,
+                            .corner = (const int64_t(*)[3])s->corner};
+    return st;
+}
+
+double volt_loader_waited(const volt_loader *l)
+{
+    return l->waited;
+}
+
+/* ---- opening and closing ---- */
+
+static volt_status open_case(volt_sample_case **out, const volt_loader_options *o,
+                             const char *name)
+{
+    const volt_sampler_options options = sampler_options(o);
+    char *path = NULL, *previous = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name));
+    if (o->previous)
+        VOLT_TRY(st, done, volt_format(&previous, "%s/%s" VOLT_CASE_SUFFIX, o->previous, name));
+    st = volt_sample_case_open(out, path, previous, name, &options);
+done:
+    volt_free(previous);
+    volt_free(path);
+    return st;
+}
+
+static volt_status open_slot(slot *s, const volt_loader *l)
+{
+    const volt_loader_options *o = &l->options;
+    const size_t voxels = (size_t)o->batch * (size_t)l->sample_voxels;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->image, voxels * (size_t)l->channels, sizeof *s->image,
+                             "a batch of images"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a batch of labels"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->name, (size_t)o->batch, sizeof *s->name, "a batch's names"));
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&s->corner, (size_t)o->batch, sizeof *s->corner, "a batch's corners"));
+done:
+    return st;
+}
+
+static volt_status open_worker(worker *w, volt_loader *l)
+{
+    const volt_sampler_options options = sampler_options(&l->options);
+
+    w->loader = l;
+    return volt_sampler_open(&w->sampler, &options);
+}
+
+static volt_status start_threads(volt_loader *l)
+{
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->work, NULL);
+    pthread_cond_init(&l->ready, NULL);
+    l->synchronised = true;
+    for (int i = 0; i < l->options.threads; i++) {
+        const int error = pthread_create(&l->workers[i].thread, NULL, work, &l->workers[i]);
+        if (error)
+            return volt_fail(VOLT_ENOMEM, "cannot start loader thread %d: %s", i,
+                             strerror(error));
+        l->workers[i].started = true;
+    }
+    return VOLT_OK;
+}
+
+static volt_status check_options(const volt_loader_options *o)
+{
+    const volt_sampler_options sampler = sampler_options(o);
+    int64_t bytes = 0;
+    volt_status st;
+
+    if (o->cases < 1 || o->batch < 1 || o->threads < 1 || o->ring < 1 || o->first < 0 ||
+        !(o->foreground >= 0) || !(o->foreground <= 1))
+        return volt_fail(VOLT_EINVAL,
+                         "loader: %lld cases, batch %lld, %d threads, ring of %d, first batch "
+                         "%lld, foreground %g: one is out of range",
+                         (long long)o->cases, (long long)o->batch, o->threads, o->ring,
+                         (long long)o->first, o->foreground);
+    st = volt_sampler_check(&sampler);
+    if (st == VOLT_OK &&
+        (volt_mul_i64(&bytes, voxels_of(o->rules.patch), volt_sampler_channels(&sampler)) ||
+         volt_mul_i64(&bytes, bytes, o->batch) || bytes > INT64_MAX / 1024))
+        st =
+            volt_fail(VOLT_EINVAL, "loader: a batch of %lld is too large", (long long)o->batch);
+    return st;
+}
+
+volt_status volt_loader_open(volt_loader **out, const volt_loader_options *options)
+{
+    volt_loader *l = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(options));
+    VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
+    l->options = *options;
+    l->sample_voxels = voxels_of(options->rules.patch);
+    l->channels = volt_loader_channels(options);
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&l->cases, (size_t)options->cases, sizeof *l->cases,
+                             "the list of cases"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&l->ring, (size_t)options->ring, sizeof *l->ring,
+                             "the ring of batches"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&l->workers, (size_t)options->threads, sizeof *l->workers,
+                             "loader threads"));
+    for (int64_t i = 0; i < options->cases; i++)
+        VOLT_TRY(st, done, open_case(&l->cases[i], options, options->names[i]));
+    for (int i = 0; i < options->ring; i++)
+        VOLT_TRY(st, done, open_slot(&l->ring[i], l));
+    for (int i = 0; i < options->threads; i++)
+        VOLT_TRY(st, done, open_worker(&l->workers[i], l));
+    VOLT_TRY(st, done, start_threads(l));
+    l->options.store = l->options.previous = NULL; /* borrowed only until here */
+    l->options.names = NULL;
+    *out = l;
+    l = NULL;
+done:
+    volt_loader_close(l);
+    return st;
+}
+
+static void stop_threads(volt_loader *l)
+{
+    if (!l->synchronised)
+        return;
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->work);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->options.threads; i++) {
+        if (l->workers[i].started)
+            pthread_join(l->workers[i].thread, NULL);
+    }
+    pthread_cond_destroy(&l->ready);
+    pthread_cond_destroy(&l->work);
+    pthread_mutex_destroy(&l->lock);
+}
+
+void volt_loader_close(volt_loader *l)
+{
+    if (!l)
+        return;
+    stop_threads(l);
+    for (int i = 0; l->workers && i < l->options.threads; i++)
+        volt_sampler_close(l->workers[i].sampler);
+    for (int i = 0; l->ring && i < l->options.ring; i++) {
+        volt_free(l->ring[i].corner);
+        volt_free((void *)l->ring[i].name);
+        volt_free(l->ring[i].labels);
+        volt_free(l->ring[i].image);
+    }
+    for (int64_t i = 0; l->cases && i < l->options.cases; i++)
+        volt_sample_case_close(l->cases[i]);
+    volt_free(l->workers);
+    volt_free(l->ring);
+    volt_free(l->cases);
+    volt_free(l);
+}

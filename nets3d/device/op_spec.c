@@ -1,0 +1,367 @@
+#include "nets3d/device/op_spec.h"
+
+#include <string.h>
+
+#define I VOLT_ROLE_IN
+#define O VOLT_ROLE_OUT
+#define P VOLT_ROLE_PACKED
+#define V VOLT_ROLE_VECTOR
+#define R VOLT_ROLE_RESULT
+
+// clang-format off
+static const volt_op_signature signatures[] = {
+    [VOLT_OP_CONV_FWD]          = {"conv_fwd", 4, {I, P, V, O}, 1u << 2, -1, -1},
+    [VOLT_OP_CONV_BWD_DATA]     = {"conv_bwd_data", 3, {O, P, I}, 0, -1, -1},
+    [VOLT_OP_CONV_BWD_WEIGHTS]  = {"conv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
+    [VOLT_OP_TCONV_FWD]         = {"tconv_fwd", 4, {I, P, V, O}, 1u << 2, -1, -1},
+    [VOLT_OP_TCONV_BWD_DATA]    = {"tconv_bwd_data", 3, {O, P, I}, 0, -1, -1},
+    [VOLT_OP_TCONV_BWD_WEIGHTS] = {"tconv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
+    [VOLT_OP_NORM_STATS]        = {"norm_stats", 3, {I, R, R}, 0, -1, -1},
+    [VOLT_OP_NORM_ACT_FWD]      = {"norm_act_fwd", 6, {I, V, V, V, V, O}, 3u << 3, 0, -1},
+    [VOLT_OP_NORM_ACT_BWD]      = {"norm_act_bwd", 10, {I, V, V, V, V, I, I, O, R, R},
+                                   3u << 3 | 1u << 6 | 3u << 8, 5, -1},
+    [VOLT_OP_ACT_FWD]           = {"act_fwd", 2, {I, O}, 0, 0, -1},
+    [VOLT_OP_ACT_BWD]           = {"act_bwd", 3, {I, I, O}, 0, 1, -1},
+    [VOLT_OP_MAX_POOL_FWD]      = {"max_pool_fwd", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_MAX_POOL_BWD]      = {"max_pool_bwd", 3, {I, I, O}, 0, -1, -1},
+    [VOLT_OP_AVERAGE_POOL_FWD]  = {"average_pool_fwd", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_AVERAGE_POOL_BWD]  = {"average_pool_bwd", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_UPSAMPLE_FWD]      = {"upsample_fwd", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_UPSAMPLE_BWD]      = {"upsample_bwd", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_ADD]               = {"add", 3, {I, I, O}, 0, 0, 1},
+    [VOLT_OP_COPY]              = {"copy", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_SCALE_CHANNELS]    = {"scale_channels", 3, {I, V, O}, 0, 0, -1},
+    [VOLT_OP_SOFTMAX_FWD]       = {"softmax_fwd", 2, {I, O}, 0, 0, -1},
+    [VOLT_OP_SOFTMAX_BWD]       = {"softmax_bwd", 3, {I, I, O}, 0, 1, -1},
+    [VOLT_OP_PRELU_FWD]         = {"prelu_fwd", 3, {I, V, O}, 0, 0, -1},
+    [VOLT_OP_PRELU_BWD]         = {"prelu_bwd", 5, {I, V, I, O, R}, 0, 2, -1},
+};
+// clang-format on
+
+#undef I
+#undef O
+#undef P
+#undef V
+#undef R
+
+const volt_op_signature *volt_op_signature_of(volt_op_kind kind)
+{
+    const int count = (int)(sizeof signatures / sizeof *signatures);
+
+    return (int)kind >= 1 && (int)kind < count ? &signatures[kind] : NULL;
+}
+
+static int64_t extent(const volt_tensor *t, int axis)
+{
+    const int64_t e[5] = {t->n, t->c, t->d, t->h, t->w};
+
+    return e[axis];
+}
+
+static bool is_absent(const volt_tensor *t)
+{
+    return t->n == 0;
+}
+
+/* Extents `first`..4 of operand i are those of `want`. */
+static volt_status want_extents(const volt_op_spec *spec, int i, const int64_t want[5])
+{
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    const volt_tensor *t = &spec->tensor[i];
+
+    if (is_absent(t) && (sig->optional >> i & 1))
+        return VOLT_OK;
+    for (int axis = 0; axis < 5; axis++) {
+        if (extent(t, axis) != want[axis])
+            return volt_fail(VOLT_EINVAL,
+                             "%s: operand %d has extent %lld along %c, expected "
+                             "%lld",
+                             sig->name, i, (long long)extent(t, axis), "ncdhw"[axis],
+                             (long long)want[axis]);
+    }
+    return VOLT_OK;
+}
+
+static volt_status want_same(const volt_op_spec *spec, int i, int like)
+{
+    const volt_tensor *t = &spec->tensor[like];
+
+    return want_extents(spec, i, (int64_t[]){t->n, t->c, t->d, t->h, t->w});
+}
+
+static volt_status want_vector(const volt_op_spec *spec, int i, int64_t n, int64_t c)
+{
+    return want_extents(spec, i, (int64_t[]){n, c, 1, 1, 1});
+}
+
+/* The extents of a convolution's or a pooling's output along d, h, w. */
+static volt_status conv_extents(const volt_op_spec *spec, const volt_tensor *src,
+                                int64_t out[3])
+{
+    const volt_conv *c = &spec->conv;
+
+    for (int i = 0; i < 3; i++) {
+        const int64_t room = extent(src, 2 + i) + c->pad_low[i] + c->pad_high[i] - c->kernel[i];
+        if (c->kernel[i] < 1 || c->stride[i] < 1 || c->pad_low[i] < 0 || c->pad_high[i] < 0 ||
+            room < 0)
+            return volt_fail(VOLT_EINVAL,
+                             "%s: kernel %lld and stride %lld do not fit extent "
+                             "%lld along %c",
+                             volt_op_signature_of(spec->kind)->name, (long long)c->kernel[i],
+                             (long long)c->stride[i], (long long)extent(src, 2 + i), "dhw"[i]);
+        out[i] = room / c->stride[i] + 1;
+    }
+    return VOLT_OK;
+}
+
+/* src, weights, bias and dst stand at these operand indices; -1 = not there. */
+static volt_status check_conv(const volt_op_spec *spec, int src_i, int weights_i, int bias_i,
+                              int dst_i)
+{
+    const volt_tensor *src = &spec->tensor[src_i], *dst = &spec->tensor[dst_i];
+    const int64_t *k = spec->conv.kernel;
+    int64_t out[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, conv_extents(spec, src, out));
+    VOLT_TRY(st, done,
+             want_extents(spec, dst_i, (int64_t[]){src->n, dst->c, out[0], out[1], out[2]}));
+    VOLT_TRY(st, done,
+             want_extents(spec, weights_i, (int64_t[]){dst->c, src->c, k[0], k[1], k[2]}));
+    if (bias_i >= 0)
+        st = want_vector(spec, bias_i, 1, dst->c);
+done:
+    return st;
+}
+
+static volt_status check_tconv(const volt_op_spec *spec, int src_i, int weights_i, int bias_i,
+                               int dst_i)
+{
+    const volt_tensor *src = &spec->tensor[src_i], *dst = &spec->tensor[dst_i];
+    const volt_conv *c = &spec->conv;
+    const int64_t *s = c->stride, *k = c->kernel;
+    volt_status st;
+
+    for (int i = 0; i < 3; i++) {
+        if (k[i] < 1 || s[i] < 1 || c->pad_low[i] < 0 || c->pad_low[i] >= k[i] ||
+            c->pad_high[i] != k[i] - s[i] - c->pad_low[i])
+            return volt_fail(VOLT_EINVAL,
+                             "%s: kernel %lld, stride %lld and padding %lld and %lld along %c "
+                             "do not multiply extents by the stride",
+                             volt_op_signature_of(spec->kind)->name, (long long)k[i],
+                             (long long)s[i], (long long)c->pad_low[i],
+                             (long long)c->pad_high[i], "dhw"[i]);
+    }
+    VOLT_TRY(
+        st, done,
+        want_extents(spec, dst_i,
+                     (int64_t[]){src->n, dst->c, src->d * s[0], src->h * s[1], src->w * s[2]}));
+    VOLT_TRY(st, done,
+             want_extents(spec, weights_i, (int64_t[]){src->c, dst->c, k[0], k[1], k[2]}));
+    if (bias_i >= 0)
+        st = want_vector(spec, bias_i, 1, dst->c);
+done:
+    return st;
+}
+
+static volt_status check_norm(const volt_op_spec *spec)
+{
+    const volt_tensor *src = &spec->tensor[0];
+    const bool stats = spec->kind == VOLT_OP_NORM_STATS;
+    volt_status st;
+
+    VOLT_TRY(st, done, want_vector(spec, 1, src->n, src->c));
+    VOLT_TRY(st, done, want_vector(spec, 2, src->n, src->c));
+    if (stats)
+        goto done;
+    VOLT_TRY(st, done, want_vector(spec, 3, 1, src->c));
+    VOLT_TRY(st, done, want_vector(spec, 4, 1, src->c));
+    VOLT_TRY(st, done, want_same(spec, 5, 0));
+    if (spec->kind == VOLT_OP_NORM_ACT_FWD)
+        goto done;
+    VOLT_TRY(st, done, want_same(spec, 6, 0));
+    VOLT_TRY(st, done, want_same(spec, 7, 0));
+    VOLT_TRY(st, done, want_vector(spec, 8, 1, src->c));
+    VOLT_TRY(st, done, want_vector(spec, 9, 1, src->c));
+done:
+    return st;
+}
+
+/* `large` has the extents before pooling or after upsampling; both have the same channels. */
+static volt_status check_pool(const volt_op_spec *spec, int large, int small)
+{
+    const volt_tensor *t = &spec->tensor[large];
+    int64_t out[3];
+    volt_status st;
+
+    VOLT_TRY(st, done, conv_extents(spec, t, out));
+    st = want_extents(spec, small, (int64_t[]){t->n, t->c, out[0], out[1], out[2]});
+done:
+    return st;
+}
+
+static volt_status check_upsample(const volt_op_spec *spec, int large, int small)
+{
+    const volt_tensor *t = &spec->tensor[small];
+    const int64_t *f = spec->conv.stride;
+
+    return want_extents(spec, large,
+                        (int64_t[]){t->n, t->c, t->d * f[0], t->h * f[1], t->w * f[2]});
+}
+
+/* One slope for all channels, or one for each. */
+static volt_status check_prelu(const volt_op_spec *spec)
+{
+    const int64_t slopes = spec->tensor[1].c == 1 ? 1 : spec->tensor[0].c;
+    volt_status st;
+
+    VOLT_TRY(st, done, want_vector(spec, 1, 1, slopes));
+    VOLT_TRY(st, done, want_same(spec, 2, 0));
+    if (spec->kind == VOLT_OP_PRELU_FWD)
+        goto done;
+    VOLT_TRY(st, done, want_same(spec, 3, 0));
+    st = want_vector(spec, 4, 1, slopes);
+done:
+    return st;
+}
+
+static volt_status check_ranges(const volt_op_spec *spec, const volt_op_signature *sig)
+{
+    for (int i = 0; i < sig->operands; i++) {
+        const volt_tensor *t = &spec->tensor[i];
+        if (is_absent(t) && (sig->optional >> i & 1))
+            continue;
+        for (int axis = 0; axis < 5; axis++) {
+            if (extent(t, axis) < 1)
+                return volt_fail(VOLT_EINVAL, "%s: operand %d has extent %lld along %c",
+                                 sig->name, i, (long long)extent(t, axis), "ncdhw"[axis]);
+        }
+        if (t->c_offset < 0 || t->c > t->buffer_c - t->c_offset)
+            return volt_fail(VOLT_EINVAL,
+                             "%s: operand %d: %lld channels from %lld leave a "
+                             "buffer of %lld",
+                             sig->name, i, (long long)t->c, (long long)t->c_offset,
+                             (long long)t->buffer_c);
+        if (t->dtype != VOLT_F32 && t->dtype != VOLT_BF16)
+            return volt_fail(VOLT_EINVAL,
+                             "%s: operand %d has data type %d, expected float32 "
+                             "or bfloat16",
+                             sig->name, i, (int)t->dtype);
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_op_spec_check(const volt_op_spec *spec)
+{
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    volt_status st;
+
+    if (!sig)
+        return volt_fail(VOLT_EINVAL, "operator kind %d is unknown", (int)spec->kind);
+    if (spec->threads < 1)
+        return volt_fail(VOLT_EINVAL, "%s: threads is %d, expected 1 or more", sig->name,
+                         spec->threads);
+    if ((st = check_ranges(spec, sig)) != VOLT_OK)
+        return st;
+    switch (spec->kind) {
+    case VOLT_OP_CONV_FWD:
+        return check_conv(spec, 0, 1, 2, 3);
+    case VOLT_OP_CONV_BWD_DATA:
+        return check_conv(spec, 0, 1, -1, 2);
+    case VOLT_OP_CONV_BWD_WEIGHTS:
+        return check_conv(spec, 0, 1, 2, 3);
+    case VOLT_OP_TCONV_FWD:
+        return check_tconv(spec, 0, 1, 2, 3);
+    case VOLT_OP_TCONV_BWD_DATA:
+        return check_tconv(spec, 0, 1, -1, 2);
+    case VOLT_OP_TCONV_BWD_WEIGHTS:
+        return check_tconv(spec, 0, 1, 2, 3);
+    case VOLT_OP_NORM_STATS:
+    case VOLT_OP_NORM_ACT_FWD:
+    case VOLT_OP_NORM_ACT_BWD:
+        return check_norm(spec);
+    case VOLT_OP_MAX_POOL_FWD:
+    case VOLT_OP_AVERAGE_POOL_FWD:
+        return check_pool(spec, 0, 1);
+    case VOLT_OP_MAX_POOL_BWD:
+        VOLT_TRY(st, done, want_same(spec, 2, 0));
+        return check_pool(spec, 0, 1);
+    case VOLT_OP_AVERAGE_POOL_BWD:
+        return check_pool(spec, 1, 0);
+    case VOLT_OP_UPSAMPLE_FWD:
+        return check_upsample(spec, 1, 0);
+    case VOLT_OP_UPSAMPLE_BWD:
+        return check_upsample(spec, 0, 1);
+    case VOLT_OP_SCALE_CHANNELS:
+        VOLT_TRY(st, done, want_vector(spec, 1, spec->tensor[0].n, spec->tensor[0].c));
+        return want_same(spec, 2, 0);
+    case VOLT_OP_PRELU_FWD:
+    case VOLT_OP_PRELU_BWD:
+        return check_prelu(spec);
+    case VOLT_OP_ACT_FWD:
+    case VOLT_OP_COPY:
+    case VOLT_OP_SOFTMAX_FWD:
+        return want_same(spec, 1, 0);
+    case VOLT_OP_ACT_BWD:
+    case VOLT_OP_ADD:
+    case VOLT_OP_SOFTMAX_BWD:
+        VOLT_TRY(st, done, want_same(spec, 1, 0));
+        return want_same(spec, 2, 0);
+    }
+done:
+    return st;
+}
+
+/* Operations per element of the first operand, for all but (transposed) convolutions. */
+static double operations_per_element(const volt_op_spec *spec)
+{
+    const int64_t *k = spec->conv.kernel, *s = spec->conv.stride;
+
+    switch (spec->kind) {
+    case VOLT_OP_NORM_STATS:
+        return 4;
+    case VOLT_OP_NORM_ACT_FWD:
+        return 3;
+    case VOLT_OP_NORM_ACT_BWD:
+        return 10;
+    case VOLT_OP_SOFTMAX_FWD:
+    case VOLT_OP_SOFTMAX_BWD:
+        return 4;
+    case VOLT_OP_PRELU_BWD:
+        return 3;
+    case VOLT_OP_COPY:
+        return 0;
+    case VOLT_OP_MAX_POOL_FWD:
+    case VOLT_OP_MAX_POOL_BWD:
+    case VOLT_OP_AVERAGE_POOL_FWD:
+    case VOLT_OP_AVERAGE_POOL_BWD:
+        return (double)(k[0] * k[1] * k[2]) / (double)(s[0] * s[1] * s[2]);
+    case VOLT_OP_UPSAMPLE_FWD:
+    case VOLT_OP_UPSAMPLE_BWD:
+        return spec->linear ? 8 : 1;
+    default:
+        return 1;
+    }
+}
+
+void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes)
+{
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    const bool conv = spec->kind <= VOLT_OP_CONV_BWD_WEIGHTS;
+    const bool tconv = !conv && spec->kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
+
+    *bytes = 0;
+    for (int i = 0; i < sig->operands; i++)
+        *bytes += (double)volt_tensor_elements(&spec->tensor[i]) *
+                  (spec->tensor[i].dtype == VOLT_BF16 ? 2 : 4);
+    if (conv || tconv) {
+        const volt_tensor *weights = &spec->tensor[1];
+        const volt_tensor *src = &spec->tensor[0], *dst = &spec->tensor[sig->operands - 1];
+        const volt_tensor *sites = conv ? dst : src; /* each meets every weight once */
+
+        *flops = 2.0 * (double)volt_tensor_elements(weights) *
+                 (double)(sites->n * sites->d * sites->h * sites->w);
+    } else {
+        *flops = operations_per_element(spec) * (double)volt_tensor_elements(&spec->tensor[0]);
+    }
+}

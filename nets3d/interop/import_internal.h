@@ -1,0 +1,35 @@
+/* import_parts.h - what import_model.c (a model becomes a run) and import_source.c (where its
+ * files lie) share.
+ */
+#ifndef VOLT_NETS3D_IMPORT_PARTS_H
+#define VOLT_NETS3D_IMPORT_PARTS_H
+#include <stdbool.h>
+#include "io/json/json.h"
+#include "nets3d/import_model.h"
+#include "nets3d/interop/weights.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_IMPORT_MAX_FOLDS 64
+
+/* Files of one model. All strings are owned. */
+typedef struct volt_import_source {
+    char *plans, *dataset; /* NULL: inside the checkpoint */
+    int folds;
+    char *
+        fold[VOLT_IMPORT_MAX_FOLDS]; /* "fold_0", "fold_all"; "" for a file in no such folder */
+    char *file[VOLT_IMPORT_MAX_FOLDS]; /* its weights */
+} volt_import_source;
+
+/* Finds the files of `path` by the rules of import_model.h. The caller owns what *out holds. */
+VOLT_MUST_USE volt_status volt_import_find(volt_import_source *out, const char *path,
+                                           const volt_import_options *options,
+                                           const volt_callbacks *cb);
+void volt_import_source_clear(volt_import_source *s);
+
+/* What MONAI's DynUNet calls the parameters of a plain U-Net with `stages` stages. */
+VOLT_MUST_USE volt_status volt_dynunet_map(volt_name_map *out, int stages);
+/* True when the names are a DynUNet's. */
+bool volt_dynunet_is(const volt_weights *w);
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,292 @@
+#include "nets3d/pipeline.h"
+
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/core/plural.h"
+#include "io/workspace.h"
+#include "nets3d/cascade.h"
+#include "nets3d/plan/plan_internal.h"
+#include "nets3d/jobs/fit_memory.h"
+#include "nets3d/predictor.h"
+#include "volume/orient.h"
+
+void volt_pipeline_clear(volt_pipeline *p)
+{
+    volt_free(p->previous_run);
+    volt_free(p->masks);
+    volt_free(p->cases);
+    volt_plan_free(p->plan);
+    volt_fingerprint_clear(&p->fingerprint);
+    volt_free(p->work);
+    volt_dataset_close(p->dataset);
+    *p = (volt_pipeline){0};
+}
+
+/* Logs the findings; VOLT_EDATA when one of them is an error. */
+static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
+{
+    volt_findings found = {0};
+    volt_status st;
+
+    volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld case%s of %s",
+                (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
+    VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
+    for (int64_t i = 0; i < found.count; i++) {
+        if (found.item[i].severity == VOLT_ERROR) /* the call ends with the first of them */
+            volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
+        else
+            volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
+    }
+    st = volt_findings_judge(&found);
+done:
+    volt_findings_clear(&found);
+    return st;
+}
+
+/* Whether the fingerprint at `path` is of this data set; then it is in *out. */
+static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds)
+{
+    volt_fingerprint fp = {0};
+
+    if (!volt_path_exists(path) || volt_fingerprint_read(&fp, path) != VOLT_OK)
+        return false;
+    if (fp.cases != ds->cases.count || fp.channels != ds->info.channels) {
+        volt_fingerprint_clear(&fp);
+        return false;
+    }
+    *out = fp;
+    return true;
+}
+
+static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
+    if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
+        volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
+        goto done;
+    }
+    VOLT_TRY(st, done, check(p->dataset, o));
+    volt_report(o->callbacks, VOLT_LOG_INFO, "taking the fingerprint of %lld case%s",
+                (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
+    VOLT_TRY(st, done,
+             volt_fingerprint_extract(&p->fingerprint, p->dataset, o->threads, o->callbacks));
+    st = volt_fingerprint_write(path, &p->fingerprint);
+done:
+    volt_free(path);
+    return st;
+}
+
+static volt_status make_plan(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const volt_plan_memory_options memory = {.threads = o->threads, .callbacks = o->callbacks};
+    volt_planner_options planner = o->planner;
+    volt_status st;
+
+    if (o->memory_auto)
+        VOLT_TRY(st, done,
+                 volt_plan_memory_fit(&planner.memory_gb, &p->fingerprint, &p->dataset->info,
+                                      &planner, &memory));
+    st = volt_plan_make(&p->plan, &p->fingerprint, &p->dataset->info, &planner);
+done:
+    return st;
+}
+
+static bool has_config(const volt_plan *plan, const char *name)
+{
+    for (int i = 0; i < plan->configs; i++) {
+        if (strcmp(plan->config[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The axis (0 z, 1 y, 2 x) of the first case's file that crosses slices of this plane. */
+static volt_status axis_across(int *out, volt_plane plane, const volt_dataset *ds)
+{
+    static const char *const directions[] = {
+        [VOLT_PLANE_AXIAL] = "IS", [VOLT_PLANE_CORONAL] = "AP", [VOLT_PLANE_SAGITTAL] = "LR"};
+    const char *common = ds->info.orientation; /* that every case is turned to */
+    volt_image_header *header = NULL;
+    char codes[4];
+    volt_status st = volt_image_info(&header, ds->cases.item[0].file[0]);
+
+    if (st != VOLT_OK)
+        return st;
+    volt_orientation_codes(codes, &header->grid); /* of x, y, z */
+    if (*common)
+        memcpy(codes, common, sizeof codes);
+    for (int a = 0; a < 3; a++) {
+        if (strchr(directions[plane], codes[2 - a]))
+            *out = a;
+    }
+    volt_image_header_free(header);
+    return VOLT_OK;
+}
+
+static volt_status add_config(volt_pipeline *p, const volt_plan_extra *extra,
+                              const volt_pipeline_options *o)
+{
+    volt_plan_extra e = *extra;
+    volt_status st = VOLT_OK;
+
+    if (o->plane != VOLT_PLANE_NONE && strcmp(e.name, VOLT_PLAN_SLICES) == 0)
+        VOLT_TRY(st, done, axis_across(&e.axis, o->plane, p->dataset));
+    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, &o->planner);
+done:
+    return st;
+}
+
+/* Adds what was asked for; *changed tells whether there was anything. */
+static volt_status extend(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const char *name = o->configuration;
+    const volt_plan_extra wanted = {.name = name, .axis = -1};
+    volt_status st = VOLT_OK;
+
+    *changed = o->extras > 0;
+    for (int i = 0; i < o->extras; i++)
+        VOLT_TRY(st, done, add_config(p, &o->extra[i], o));
+    if (name && !has_config(p->plan, name) &&
+        (strcmp(name, VOLT_PLAN_SLICES) == 0 || strcmp(name, VOLT_PLAN_WHOLE) == 0)) {
+        VOLT_TRY(st, done, add_config(p, &wanted, o));
+        *changed = true;
+    }
+done:
+    return st;
+}
+
+/* A planner or a memory target asks for a plan that the one on disk may not be. */
+static void warn_if_kept(const volt_plan *plan, const char *path,
+                         const volt_pipeline_options *o)
+{
+    volt_planner made = VOLT_PLANNER_DEFAULT;
+
+    volt_planner_of_class(&made, plan->planner);
+    if ((o->planner.planner != VOLT_PLANNER_DEFAULT && o->planner.planner != made) ||
+        ((o->planner.memory_gb > 0 || o->memory_auto) && !o->extras))
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s is there already and is used as it stands; plan anew for another "
+                    "planner or memory target",
+                    path);
+}
+
+static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *path = NULL;
+    bool changed, made = false;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
+    if (!o->replan && volt_path_exists(path)) {
+        VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
+        warn_if_kept(p->plan, path, o);
+    } else {
+        VOLT_TRY(st, done, make_plan(p, o));
+        made = true;
+    }
+    VOLT_TRY(st, done, extend(&changed, p, o));
+    if (made || changed)
+        VOLT_TRY(st, done, volt_plan_write(path, p->plan));
+    volt_report(o->callbacks, VOLT_LOG_INFO, "%s: %s",
+                made      ? "planned"
+                : changed ? "plan extended"
+                          : "plan",
+                path);
+done:
+    volt_free(path);
+    return st;
+}
+
+/* The configuration asked for, else 3d_fullres, else 2d. */
+static volt_status choose(volt_pipeline *p, const char *name)
+{
+    volt_status st = volt_plan_find(&p->config, p->plan, name ? name : "3d_fullres");
+
+    if (st != VOLT_OK && !name)
+        st = volt_plan_find(&p->config, p->plan, "2d");
+    return st;
+}
+
+static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const volt_preprocess_options options = {
+        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    volt_status st;
+
+    volt_report(o->callbacks, VOLT_LOG_INFO, "preparing %lld case%s for %s in %s",
+                (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count),
+                p->config->name, p->cases);
+    VOLT_TRY(
+        st, done,
+        volt_preprocess(&p->preprocessed, p->cases, p->dataset, p->plan, p->config, &options));
+    volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s prepared, %lld were ready",
+                (long long)p->preprocessed.made, volt_s(p->preprocessed.made),
+                (long long)p->preprocessed.kept);
+done:
+    return st;
+}
+
+static void describe(const volt_dataset *ds, const volt_callbacks *cb)
+{
+    volt_report(cb, VOLT_LOG_INFO, "%s: %s, %lld case%s", ds->folder, ds->layout,
+                (long long)ds->cases.count, volt_s(ds->cases.count));
+    for (int64_t i = 0; i < ds->notes; i++)
+        volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
+}
+
+/* What a cascade's second network sees of the first. */
+static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    const volt_cascade_options options = {
+        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    char *splits = NULL;
+    volt_status st;
+
+    if (!o->previous)
+        return volt_fail(VOLT_EINVAL,
+                         "configuration %s refines the masks of %s: a run of %s or a folder of "
+                         "its masks is needed (--previous)",
+                         p->config->name, p->config->previous_stage, p->config->previous_stage);
+    VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
+    VOLT_TRY(st, done, volt_cascade_folder(&p->masks, p->work, p->config));
+    if (volt_is_run(o->previous))
+        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous));
+    st = volt_is_run(o->previous)
+             ? volt_cascade_segment(p->masks, o->previous, splits, p->dataset, p->config,
+                                    &options)
+             : volt_cascade_prepare(p->masks, o->previous, p->cases, p->dataset, p->plan,
+                                    p->config, &options);
+done:
+    volt_free(splits);
+    return st;
+}
+
+volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
+{
+    volt_pipeline p = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, &options->data));
+    describe(p.dataset, options->callbacks);
+    VOLT_TRY(
+        st, done,
+        volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
+    VOLT_TRY(st, done, fingerprint(&p, options));
+    VOLT_TRY(st, done, plan(&p, options));
+    VOLT_TRY(st, done, choose(&p, options->configuration));
+    VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
+    if (options->until >= VOLT_STAGE_PREPROCESS)
+        VOLT_TRY(st, done, preprocess(&p, options));
+    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+        VOLT_TRY(st, done, previous_stage(&p, options));
+    *out = p;
+    p = (volt_pipeline){0};
+done:
+    volt_pipeline_clear(&p);
+    return st;
+}

@@ -1,0 +1,225 @@
+#include "nets3d/validation.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/evaluate.h"
+#include "io/nnunet_summary.h"
+#include "io/store/case_key.h"
+#include "nets3d/jobs/classes.h"
+#include "nets3d/run.h"
+
+#define MADE_BY "network.key"
+#define SCORES  "summary.json"
+enum { METHOD = 1 }; /* raised whenever the same network gives other masks */
+
+typedef struct job {
+    const char *run;
+    const volt_dataset *ds;
+    const volt_split *split;
+    const volt_validation_options *o;
+    const volt_callbacks *cb;
+    char *folder, *made_by;
+    volt_case_list cases; /* the items are borrowed */
+} job;
+
+static volt_status remove_file(const char *path)
+{
+    if (remove(path) != 0 && errno != ENOENT)
+        return volt_fail(VOLT_EIO, "cannot remove %s: %s", path, strerror(errno));
+    return VOLT_OK;
+}
+
+/* ---- what made the masks ---- */
+
+/* Sixteen hex digits for the checkpoint and all options that change a voxel. */
+static volt_status key_of(char key[17], const job *j)
+{
+    uint64_t number = VOLT_KEY_START;
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_run_checkpoint(&path, j->run, NULL));
+    volt_key_mix_int(&number, METHOD);
+    VOLT_TRY(st, done, volt_key_mix_file(&number, path));
+    volt_key_mix_int(&number, j->o->precision);
+    if (j->o->previous)
+        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->previous));
+    snprintf(key, 17, "%016llx", (unsigned long long)number);
+done:
+    volt_free(path);
+    return st;
+}
+
+static bool is_made_by(const char *path, const char *key)
+{
+    char *found = NULL;
+    const bool same = volt_path_exists(path) &&
+                      volt_read_file(&found, NULL, path, 64) == VOLT_OK &&
+                      strcmp(found, key) == 0;
+
+    volt_free(found);
+    return same;
+}
+
+/* Files that another network left: of any case, scores, post-processing found for them. */
+static bool is_stale(const char *name, const job *j)
+{
+    if (strcmp(name, SCORES) == 0 || strcmp(name, "postprocessing.json") == 0)
+        return true;
+    for (int64_t i = 0; i < j->ds->cases.count; i++) {
+        const size_t bytes = strlen(j->ds->cases.item[i].id);
+        if (strncmp(name, j->ds->cases.item[i].id, bytes) == 0 && name[bytes] == '.')
+            return true;
+    }
+    return false;
+}
+
+static volt_status remove_stale(const job *j)
+{
+    volt_names names = {0};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_list_dir(&names, j->folder));
+    for (size_t i = 0; i < names.count; i++) {
+        if (!is_stale(names.name[i], j))
+            continue;
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_path_join(&path, j->folder, names.name[i]));
+        VOLT_TRY(st, done, remove_file(path));
+    }
+done:
+    volt_free(path);
+    volt_names_free(&names);
+    return st;
+}
+
+/* Makes sure that all masks in the folder are this network's: the note that says so is written
+ * after the others are gone. */
+static volt_status claim_folder(const job *j)
+{
+    char key[17];
+    volt_status st;
+
+    VOLT_TRY(st, done, key_of(key, j));
+    VOLT_TRY(st, done, volt_out_sweep(NULL, j->folder, "*"));
+    if (is_made_by(j->made_by, key))
+        goto done;
+    VOLT_TRY(st, done, volt_make_dirs(j->folder));
+    VOLT_TRY(st, done, remove_stale(j));
+    st = volt_write_file(j->made_by, key, strlen(key));
+done:
+    return st;
+}
+
+volt_status volt_validation_forget(const char *run)
+{
+    char *path = NULL;
+    volt_status st = volt_format(&path, "%s/" VOLT_VALIDATION_FOLDER "/" MADE_BY, run);
+
+    if (st == VOLT_OK)
+        st = remove_file(path);
+    volt_free(path);
+    return st;
+}
+
+/* ---- masks and scores ---- */
+
+static volt_status list_cases(job *j)
+{
+    volt_status st = volt_alloc_zero(&j->cases.item, (size_t)j->split->vals + 1,
+                                     sizeof *j->cases.item, "cases");
+
+    for (; st == VOLT_OK && j->cases.count < j->split->vals; j->cases.count++) {
+        const volt_case *c = &j->ds->cases.item[j->split->val[j->cases.count]];
+        if (!c->label_file)
+            return volt_fail(VOLT_EDATA, "case %s has no labels to be validated on", c->id);
+        j->cases.item[j->cases.count] = *c;
+    }
+    return st;
+}
+
+static volt_status predict(const job *j, volt_validation_result *out)
+{
+    const volt_predict_output output = {
+        .folder = j->folder, .probabilities = j->o->probabilities, .skip_existing = true};
+    volt_predict_options options = volt_predict_defaults();
+    volt_predictor *predictor = NULL;
+    volt_predict_result result = {0};
+    volt_status st;
+
+    options.precision = j->o->precision;
+    options.previous = j->o->previous;
+    options.threads = j->o->threads;
+    VOLT_TRY(st, done, volt_predictor_open(&predictor, &j->run, 1, &options, j->cb));
+    VOLT_TRY(st, done, volt_predict(predictor, &j->cases, &output, j->cb, &result));
+    if (result.cases > 0) {
+        out->announced_bytes = result.announced_bytes;
+        out->peak_bytes = result.peak_bytes;
+    }
+done:
+    volt_predictor_free(predictor);
+    return st;
+}
+
+static volt_status score(const job *j, volt_validation_result *out)
+{
+    volt_metrics_options metrics = volt_metrics_defaults();
+    volt_mask_pairs pairs = {0};
+    volt_classes classes = {0};
+    volt_summary *summary = NULL;
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_mask_pairs_of_dataset(&pairs, j->folder, j->ds));
+    VOLT_TRY(st, done, volt_classes_of(&classes, &j->ds->info));
+    metrics.surface = false; /* summary.json holds counts and overlaps */
+    metrics.ignore_label = classes.ignore;
+    metrics.has_ignore_label = classes.ignore >= 0;
+    metrics.threads = j->o->threads;
+    VOLT_TRY(st, done,
+             volt_mask_pairs_score(&summary, NULL, &pairs, classes.region, classes.count,
+                                   &metrics, j->cb));
+    VOLT_TRY(st, done, volt_path_join(&path, j->folder, SCORES));
+    VOLT_TRY(st, done, volt_summary_write(path, summary));
+    out->cases = summary->count;
+    out->mean_dice = summary->foreground_mean[VOLT_SCORE_DICE];
+done:
+    volt_free(path);
+    volt_summary_free(summary);
+    volt_classes_clear(&classes);
+    volt_mask_pairs_clear(&pairs);
+    return st;
+}
+
+volt_status volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
+                          const volt_split *split, const volt_validation_options *options,
+                          const volt_callbacks *cb)
+{
+    job j = {.run = run, .ds = ds, .split = split, .o = options, .cb = cb};
+    volt_validation_result result = {.mean_dice = NAN};
+    const double start = volt_seconds();
+    volt_status st = VOLT_OK;
+
+    if (split->vals > 0) {
+        VOLT_TRY(st, done, volt_path_join(&j.folder, run, VOLT_VALIDATION_FOLDER));
+        VOLT_TRY(st, done, volt_path_join(&j.made_by, j.folder, MADE_BY));
+        VOLT_TRY(st, done, list_cases(&j));
+        VOLT_TRY(st, done, claim_folder(&j));
+        VOLT_TRY(st, done, predict(&j, &result));
+        VOLT_TRY(st, done, score(&j, &result));
+        result.seconds = volt_seconds() - start;
+    }
+    *out = result;
+done:
+    volt_free(j.cases.item);
+    volt_free(j.made_by);
+    volt_free(j.folder);
+    return st;
+}

@@ -1,0 +1,356 @@
+#include "nets3d/models/monai.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NORM_EPS 1e-5
+
+/* The longest prefix, that of the bottom layer of 16 stages, has 185 letters. */
+enum { NAME = 288 };
+#define PREFIX "%.240s"
+
+/* A network being built. */
+typedef struct builder {
+    volt_graph *g;
+    const volt_unet_spec *spec;
+} builder;
+
+static const int64_t one[3] = {1, 1, 1};
+
+static volt_status add_norm(const builder *b, volt_value *v, const char *name)
+{
+    switch (b->spec->monai.norm) {
+    case VOLT_UNET_NORM_AFFINE:
+        return volt_graph_instance_norm(b->g, v, *v, name, NORM_EPS);
+    case VOLT_UNET_NORM_PLAIN:
+        return volt_graph_instance_norm(b->g, v, *v, NULL, NORM_EPS);
+    case VOLT_UNET_NORM_NONE:
+        return VOLT_OK;
+    case VOLT_UNET_NORM_BATCH:
+        break;
+    }
+    return volt_fail(VOLT_ENOTSUP,
+                     "%s: batch normalisation; it is folded into the convolutions of a trained "
+                     "model that is imported, and networks are trained with instance norm",
+                     name);
+}
+
+/* ---- UNet ---- */
+
+/* NAME.adn: norm, dropout and activation in their order. */
+static volt_status add_adn(const builder *b, volt_value *v, const char *name)
+{
+    const volt_unet_spec *spec = b->spec;
+    char full[NAME];
+    volt_status st = VOLT_OK;
+
+    for (const char *letter = spec->monai.order; *letter && st == VOLT_OK; letter++) {
+        snprintf(full, sizeof full, PREFIX ".adn.%c", name, *letter);
+        if (*letter == 'N')
+            st = add_norm(b, v, full);
+        else if (*letter == 'D')
+            st = spec->dropout > 0 ? volt_graph_dropout(b->g, v, *v, spec->dropout) : VOLT_OK;
+        else if (spec->monai.slopes)
+            st = volt_graph_prelu(b->g, v, *v, full, spec->monai.slopes);
+        else
+            st = volt_graph_activation(b->g, v, *v, spec->slope);
+    }
+    return st;
+}
+
+/* One convolution of a layer. */
+typedef struct unit {
+    int64_t channels; /* out */
+    const int64_t *kernel, *stride;
+    bool only; /* without norm, dropout, activation */
+} unit;
+
+static volt_conv same_padding(const unit *u)
+{
+    volt_conv c = {.kernel = {0}};
+
+    for (int a = 0; a < 3; a++) {
+        c.kernel[a] = u->kernel[a];
+        c.stride[a] = u->stride[a];
+        c.pad_low[a] = c.pad_high[a] = (u->kernel[a] - 1) / 2;
+    }
+    return c;
+}
+
+/* MONAI's Convolution: NAME.conv and NAME.adn. */
+static volt_status add_convolution(const builder *b, volt_value *v, const char *name,
+                                   const unit *u, bool transposed)
+{
+    const volt_conv conv = same_padding(u);
+    char full[NAME];
+    volt_status st;
+
+    snprintf(full, sizeof full, PREFIX ".conv", name);
+    st = (transposed ? volt_graph_tconv : volt_graph_conv)(b->g, v, *v, full, u->channels,
+                                                           &conv, b->spec->bias);
+    return st == VOLT_OK && !u->only ? add_adn(b, v, name) : st;
+}
+
+static bool is_strided(const int64_t stride[3])
+{
+    return stride[0] * stride[1] * stride[2] != 1;
+}
+
+/* MONAI's ResidualUnit: NAME.conv.unitK and, where the input does not fit, NAME.residual. `u`
+ * describes the first convolution; its `only` counts for the last. */
+static volt_status add_residual_unit(const builder *b, volt_value *v, const char *name,
+                                     const unit *u, int units)
+{
+    const bool strided = is_strided(u->stride);
+    const unit way = {
+        .channels = u->channels, .kernel = strided ? u->kernel : one, .stride = u->stride};
+    const volt_conv residual = same_padding(&way);
+    volt_value main = *v, skip = *v;
+    char full[NAME];
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < units; i++) {
+        const unit k = {.channels = u->channels,
+                        .kernel = u->kernel,
+                        .stride = i ? one : u->stride,
+                        .only = u->only && i == units - 1};
+        snprintf(full, sizeof full, PREFIX ".conv.unit%d", name, i);
+        VOLT_TRY(st, done, add_convolution(b, &main, full, &k, false));
+    }
+    if (strided || volt_graph_channels(b->g, skip) != u->channels) {
+        snprintf(full, sizeof full, PREFIX ".residual", name);
+        VOLT_TRY(
+            st, done,
+            volt_graph_conv(b->g, &skip, skip, full, u->channels, &residual, b->spec->bias));
+    }
+    st = volt_graph_add(b->g, v, main, skip);
+done:
+    return st;
+}
+
+/* The layer down to stage s. */
+static volt_status add_down(const builder *b, volt_value *v, const char *name, int s)
+{
+    const volt_unet_spec *spec = b->spec;
+    const unit u = {
+        .channels = spec->features[s], .kernel = spec->kernel[s], .stride = spec->stride[s]};
+
+    return spec->monai.res_units ? add_residual_unit(b, v, name, &u, spec->monai.res_units)
+                                 : add_convolution(b, v, name, &u, false);
+}
+
+/* The layer up from stage s. */
+static volt_status add_up(const builder *b, volt_value *v, const char *name, int s)
+{
+    const volt_unet_spec *spec = b->spec;
+    const bool units = spec->monai.res_units > 0;
+    const unit up = {.channels = s ? spec->features[s - 1] : spec->out_channels,
+                     .kernel = spec->monai.up_kernel,
+                     .stride = spec->stride[s],
+                     .only = s == 0 && !units};
+    const unit last = {
+        .channels = up.channels, .kernel = spec->kernel[s], .stride = one, .only = s == 0};
+    char full[NAME];
+    volt_status st;
+
+    snprintf(full, sizeof full, units ? PREFIX ".0" : PREFIX, name);
+    VOLT_TRY(st, done, add_convolution(b, v, full, &up, true));
+    if (units) {
+        snprintf(full, sizeof full, PREFIX ".1", name);
+        st = add_residual_unit(b, v, full, &last, 1);
+    }
+done:
+    return st;
+}
+
+/* "model.1.submodule.1.submodule" + `suffix`: the connection of stage s. */
+static void connection_name(char name[NAME], int s, const char *suffix)
+{
+    int at = snprintf(name, NAME, "model");
+
+    for (; s > 0; s--)
+        at += snprintf(name + at, NAME - (size_t)at, ".1.submodule");
+    snprintf(name + at, NAME - (size_t)at, "%s", suffix);
+}
+
+static volt_status build_unet(const builder *b)
+{
+    const int stages = b->spec->stages;
+    volt_value skip[VOLT_UNET_MAX_STAGES] = {0}, v;
+    char name[NAME];
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_graph_input(b->g, &v, b->spec->in_channels));
+    for (int s = 0; s < stages; s++) {
+        connection_name(name, s, s < stages - 1 ? ".0" : ""); /* the bottom is a layer alone */
+        VOLT_TRY(st, done, add_down(b, &v, name, s));
+        skip[s] = v;
+    }
+    for (int s = stages - 2; s >= 0; s--) {
+        VOLT_TRY(st, done, volt_graph_concat(b->g, &v, (volt_value[]){skip[s], v}, 2));
+        connection_name(name, s, ".2");
+        VOLT_TRY(st, done, add_up(b, &v, name, s));
+    }
+    st = volt_graph_output(b->g, v);
+done:
+    return st;
+}
+
+/* ---- DynUNet ---- */
+
+/* A block of two convolutions. */
+typedef struct block {
+    int64_t channels;
+    const int64_t *kernel, *stride;
+    bool residual;
+} block;
+
+/* PREFIX.convI.conv, [dropout], PREFIX.normI. */
+static volt_status add_conv_norm(const builder *b, volt_value *v, const char *prefix, int i,
+                                 const block *k)
+{
+    volt_conv conv = {.kernel = {0}};
+    char full[NAME];
+    volt_status st;
+
+    for (int a = 0; a < 3; a++) {
+        conv.kernel[a] = i == 3 ? 1 : k->kernel[a];
+        conv.stride[a] = i == 2 ? 1 : k->stride[a];
+        if (conv.kernel[a] + 1 < conv.stride[a])
+            return volt_fail(VOLT_EINVAL,
+                             "%s: stride %lld is too large for kernel %lld along %c", prefix,
+                             (long long)conv.stride[a], (long long)conv.kernel[a], "dhw"[a]);
+        conv.pad_low[a] = conv.pad_high[a] = (conv.kernel[a] - conv.stride[a] + 1) / 2;
+    }
+    snprintf(full, sizeof full, PREFIX ".conv%d.conv", prefix, i);
+    VOLT_TRY(st, done, volt_graph_conv(b->g, v, *v, full, k->channels, &conv, b->spec->bias));
+    if (b->spec->dropout > 0)
+        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, b->spec->dropout));
+    snprintf(full, sizeof full, PREFIX ".norm%d", prefix, i);
+    st = add_norm(b, v, full);
+done:
+    return st;
+}
+
+/* UnetBasicBlock, or UnetResBlock. */
+static volt_status add_block(const builder *b, volt_value *v, const char *prefix,
+                             const block *k)
+{
+    const double slope = b->spec->slope;
+    volt_value main = *v, skip = *v;
+    volt_status st;
+
+    VOLT_TRY(st, done, add_conv_norm(b, &main, prefix, 1, k));
+    VOLT_TRY(st, done, volt_graph_activation(b->g, &main, main, slope));
+    VOLT_TRY(st, done, add_conv_norm(b, &main, prefix, 2, k));
+    if (k->residual) {
+        if (is_strided(k->stride) || volt_graph_channels(b->g, skip) != k->channels)
+            VOLT_TRY(st, done, add_conv_norm(b, &skip, prefix, 3, k));
+        VOLT_TRY(st, done, volt_graph_add(b->g, &main, main, skip));
+    }
+    st = volt_graph_activation(b->g, v, main, slope);
+done:
+    return st;
+}
+
+static volt_status add_encoder(const builder *b, volt_value skip[])
+{
+    const volt_unet_spec *spec = b->spec;
+    char name[64];
+    volt_value v;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_graph_input(b->g, &v, spec->in_channels));
+    for (int s = 0; s < spec->stages; s++) {
+        const block k = {.channels = spec->features[s],
+                         .kernel = spec->kernel[s],
+                         .stride = spec->stride[s],
+                         .residual = spec->monai.res_block};
+        if (s == 0 || s == spec->stages - 1)
+            snprintf(name, sizeof name, s ? "bottleneck" : "input_block");
+        else
+            snprintf(name, sizeof name, "downsamples.%d", s - 1);
+        VOLT_TRY(st, done, add_block(b, &v, name, &k));
+        skip[s] = v;
+    }
+done:
+    return st;
+}
+
+/* The decoder's step to stage s. */
+static volt_status add_step(const builder *b, volt_value *v, volt_value skip, int s)
+{
+    const volt_unet_spec *spec = b->spec;
+    const int i = spec->stages - 2 - s;
+    const block k = {
+        .channels = spec->features[s], .kernel = spec->kernel[s + 1], .stride = one};
+    volt_conv up = {.pad_low = {0}};
+    char name[64];
+    volt_status st;
+
+    memcpy(up.kernel, spec->stride[s + 1], sizeof up.kernel);
+    memcpy(up.stride, spec->stride[s + 1], sizeof up.stride);
+    snprintf(name, sizeof name, "upsamples.%d.transp_conv.conv", i);
+    VOLT_TRY(st, done,
+             volt_graph_tconv(b->g, v, *v, name, k.channels, &up, spec->monai.up_bias));
+    if (spec->dropout > 0)
+        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, spec->dropout));
+    VOLT_TRY(st, done, volt_graph_concat(b->g, v, (volt_value[]){*v, skip}, 2));
+    snprintf(name, sizeof name, "upsamples.%d.conv_block", i);
+    st = add_block(b, v, name, &k);
+done:
+    return st;
+}
+
+static volt_status add_head(const builder *b, volt_value *out, volt_value v, const char *name)
+{
+    const volt_conv voxel = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_graph_conv(b->g, out, v, name, b->spec->out_channels, &voxel, true));
+    if (b->spec->dropout > 0)
+        st = volt_graph_dropout(b->g, out, *out, b->spec->dropout);
+done:
+    return st;
+}
+
+static volt_status build_dynunet(const builder *b)
+{
+    static const char *const order[] = {"input_block.", "downsamples.", "bottleneck.",
+                                        "upsamples.", "output_block."};
+    const volt_unet_spec *spec = b->spec;
+    volt_value skip[VOLT_UNET_MAX_STAGES] = {0}, head[VOLT_UNET_MAX_STAGES] = {0}, v;
+    char name[64];
+    volt_status st;
+
+    VOLT_TRY(st, done, add_encoder(b, skip));
+    v = skip[spec->stages - 1];
+    for (int s = spec->stages - 2; s >= 0; s--) {
+        VOLT_TRY(st, done, add_step(b, &v, skip[s], s));
+        if (s > spec->monai.heads)
+            continue;
+        snprintf(name, sizeof name, "deep_supervision_heads.%d.conv.conv", s - 1);
+        VOLT_TRY(st, done, add_head(b, &head[s], v, s ? name : "output_block.conv.conv"));
+    }
+    for (int s = 0; s <= (spec->deep_supervision ? spec->monai.heads : 0); s++)
+        VOLT_TRY(st, done, volt_graph_output(b->g, head[s]));
+    st = volt_graph_group_params(b->g, order, 5);
+done:
+    return st;
+}
+
+volt_status volt_monai_build(volt_graph **out, const volt_unet_spec *spec)
+{
+    builder b = {.spec = spec};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_graph_create(&b.g));
+    VOLT_TRY(st, done,
+             spec->family == VOLT_FAMILY_DYNUNET ? build_dynunet(&b) : build_unet(&b));
+    *out = b.g;
+    b.g = NULL;
+done:
+    volt_graph_free(b.g);
+    return st;
+}

@@ -1,0 +1,67 @@
+#include "nets3d/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
+
+void volt_plan_drop_last(volt_plan *plan)
+{
+    volt_plan_config *c = &plan->config[--plan->configs];
+
+    volt_free(c->name);
+    volt_free(c->inherits_from);
+    volt_free(c->data_identifier);
+    volt_free(c->norm);
+    volt_free(c->use_mask_for_norm);
+    volt_free(c->previous_stage);
+    volt_free(c->next_stage);
+}
+
+void volt_plan_free(volt_plan *plan)
+{
+    if (!plan)
+        return;
+    while (plan->configs)
+        volt_plan_drop_last(plan);
+    volt_free(plan->config);
+    volt_free(plan->intensities);
+    volt_free(plan->dataset_name);
+    volt_free(plan->plans_name);
+    volt_free(plan->planner);
+    volt_free(plan->reader);
+    volt_free(plan);
+}
+
+int volt_plan_heads(const volt_plan *plan)
+{
+    return plan->regions ? plan->regions : plan->classes;
+}
+
+void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c)
+{
+    const int masks = c->previous_stage ? plan->classes - 1 : 0;
+
+    c->net.in_channels = (int64_t)(plan->channels + masks) * c->slices;
+    c->net.out_channels = volt_plan_heads(plan);
+}
+
+volt_status volt_plan_find(const volt_plan_config **out, const volt_plan *plan,
+                           const char *name)
+{
+    char names[256] = "";
+    size_t used = 0;
+
+    for (int i = 0; i < plan->configs; i++) {
+        if (strcmp(plan->config[i].name, name) == 0) {
+            *out = &plan->config[i];
+            return VOLT_OK;
+        }
+        if (used < sizeof names)
+            used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "",
+                                     plan->config[i].name);
+    }
+    return volt_fail(VOLT_EINVAL, "the plan has no configuration '%s'; it has: %s", name,
+                     names);
+}

@@ -1,0 +1,444 @@
+#include "nets3d/cascade.h"
+
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/system/tasks.h"
+#include "io/store/case_key.h"
+#include "io/dataset/case_workers.h"
+#include "nets3d/predict/predictor_internal.h"
+#include "nets3d/preprocess.h"
+#include "nets3d/run.h"
+#include "nets3d/splits.h"
+#include "volume/orient.h"
+#include "volume/resample.h"
+
+enum { METHOD = 2 }; /* raised whenever the same mask gives other voxels */
+
+typedef struct preparing {
+    const char *folder, *masks, *store;
+    const volt_dataset *ds;
+    const volt_plan *plan;
+    const volt_plan_config *config;
+    bool overwrite;
+} preparing;
+
+volt_status volt_cascade_folder(char **out, const char *work, const volt_plan_config *config)
+{
+    return volt_format(out, "%s/%s_previous", work, config->name);
+}
+
+volt_status volt_cascade_mask_path(char **out, bool *prepared, const char *masks,
+                                   const char *id)
+{
+    char *path = NULL;
+    volt_status st = volt_preprocessed_path(&path, masks, id);
+
+    if (st != VOLT_OK)
+        return st;
+    *prepared = volt_path_exists(path);
+    if (!*prepared) {
+        volt_free(path);
+        path = NULL;
+        if ((st = volt_image_find(&path, masks, id)) != VOLT_OK)
+            return st;
+    }
+    if (path) {
+        *out = path;
+        return VOLT_OK;
+    }
+    return volt_fail(VOLT_EIO, "%s has no mask of case %s (%s.nii.gz)", masks, id, id);
+}
+
+/* How a stored case was prepared, without its voxels. */
+static volt_status frame_of(volt_prepared *out, const volt_stored_case *c)
+{
+    volt_orientation o;
+    volt_grid turned;
+    volt_status st = volt_orientation_transpose(&o, c->transpose_forward);
+
+    if (st != VOLT_OK)
+        return st;
+    turned = volt_orientation_grid(o, &c->source);
+    *out = (volt_prepared){.source = c->source, .crop = c->crop};
+    memcpy(out->transpose_forward, c->transpose_forward, sizeof out->transpose_forward);
+    memcpy(out->shape_before_crop, turned.n, sizeof out->shape_before_crop);
+    memcpy(out->spacing, c->spacing, sizeof out->spacing);
+    volt_grid_spacing(out->spacing_before, &turned);
+    return VOLT_OK;
+}
+
+volt_status volt_cascade_case_read(volt_case_data *out, const volt_case *c, const char *mask,
+                                   const volt_dataset_info *info, int threads)
+{
+    volt_dataset_info as_labels = *info; /* borrowed */
+    volt_case with_mask = *c;
+
+    as_labels.thresholds = 0; /* a mask holds labels, whatever the truth's files do */
+    with_mask.label_file = (char *)(uintptr_t)mask;
+    return volt_case_read(out, &with_mask, &as_labels, threads);
+}
+
+static volt_status make_mask(const preparing *w, const volt_stored_case *c,
+                             const volt_case *scan, const char *mask, const char *path,
+                             uint64_t key, int threads)
+{
+    volt_stored_case stored = *c;
+    volt_case_data data = {0};
+    volt_prepared frame;
+    volt_volume *v = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, frame_of(&frame, c));
+    VOLT_TRY(st, done, volt_cascade_case_read(&data, scan, mask, &w->ds->info, threads));
+    v = data.labels;
+    data.labels = NULL;
+    volt_case_data_clear(&data); /* the image served its grid */
+    VOLT_TRY(
+        st, done,
+        volt_prepare_mask(&v, &frame, c->shape, w->config, w->plan->classes, mask, threads));
+    stored.key = key;
+    stored.channels = 0;
+    stored.data = NULL;
+    stored.label_dtype = v->dtype;
+    stored.labels = v->data;
+    stored.classes = 0;
+    stored.locations = NULL;
+    st = volt_stored_case_write(path, &stored);
+done:
+    volt_volume_free(v);
+    volt_case_data_clear(&data);
+    return st;
+}
+
+static volt_status do_case(void *context, int64_t index, int threads)
+{
+    const preparing *w = context;
+    const char *id = w->ds->cases.item[index].id;
+    const volt_stored_case *c = NULL;
+    char *from = NULL, *path = NULL, *mask = NULL;
+    uint64_t key = VOLT_KEY_START, found;
+    bool prepared;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_cascade_mask_path(&mask, &prepared, w->masks, id));
+    if (prepared) {
+        st = volt_fail(VOLT_EINVAL,
+                       "%s is a prepared case: give the run of the previous stage, or a folder "
+                       "of masks %s.nii.gz",
+                       mask, id);
+        goto done;
+    }
+    VOLT_TRY(st, done, volt_preprocessed_path(&from, w->store, id));
+    VOLT_TRY(st, done, volt_preprocessed_path(&path, w->folder, id));
+    VOLT_TRY(st, done, volt_stored_case_open(&c, from));
+    volt_key_mix_int(&key, METHOD);
+    volt_key_mix(&key, &c->key, sizeof c->key);
+    VOLT_TRY(st, done, volt_key_mix_file(&key, mask));
+    if (w->overwrite || !volt_path_exists(path) ||
+        volt_stored_case_key(&found, path) != VOLT_OK || found != key)
+        st = make_mask(w, c, &w->ds->cases.item[index], mask, path, key, threads);
+done:
+    volt_stored_case_close(c);
+    volt_free(mask);
+    volt_free(path);
+    volt_free(from);
+    return st;
+}
+
+/* -- Masks by the first network ------------------------------------------------------------ */
+
+/* Which checkpoints are used, as a number. */
+static volt_status key_of_runs(uint64_t *out, char *const *runs, size_t count)
+{
+    uint64_t key = VOLT_KEY_START;
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < count; i++) {
+        VOLT_TRY(st, done, volt_run_checkpoint(&path, runs[i], NULL));
+        volt_key_mix(&key, path, strlen(path) + 1);
+        VOLT_TRY(st, done, volt_key_mix_file(&key, path));
+        volt_free(path);
+        path = NULL;
+    }
+    *out = key;
+done:
+    volt_free(path);
+    return st;
+}
+
+typedef struct segmenting {
+    const char *folder;
+    const volt_dataset *ds;
+    const volt_plan_config *config;
+    const volt_cascade_options *options;
+    bool *seen; /* per case */
+    int64_t made, count;
+} segmenting;
+
+/* Some cases and the networks that segment them. */
+typedef struct share {
+    char *const *runs;
+    size_t networks;
+    uint64_t key;      /* of their checkpoints */
+    volt_predictor *p; /* opened for the first case that needs it */
+} share;
+
+static volt_status key_of_case(uint64_t *out, const segmenting *s, const share *by,
+                               const volt_case *c)
+{
+    const volt_plan_config *k = s->config;
+    uint64_t key = by->key;
+    volt_status st = VOLT_OK;
+
+    volt_key_mix_int(&key, METHOD);
+    volt_key_mix(&key, k->spacing, sizeof k->spacing);
+    volt_key_mix(&key, k->transpose_forward, sizeof k->transpose_forward);
+    volt_key_mix(&key, s->ds->info.orientation, sizeof s->ds->info.orientation);
+    for (int i = 0; i < c->files && st == VOLT_OK; i++)
+        st = volt_key_mix_file(&key, c->file[i]);
+    *out = key;
+    return st;
+}
+
+static volt_status open_networks(share *by, const segmenting *s)
+{
+    volt_predict_options o = volt_predict_defaults();
+    const volt_dataset_info *info;
+    volt_status st;
+
+    if (by->p)
+        return VOLT_OK;
+    o.threads = s->options->threads;
+    VOLT_TRY(st, done,
+             volt_predictor_open(&by->p, (const char *const *)by->runs, (int)by->networks, &o,
+                                 s->options->callbacks));
+    for (int g = 0; g < by->p->groups; g++) {
+        const char *name = by->p->group[g].config->name;
+        if (strcmp(name, s->config->previous_stage) == 0)
+            continue;
+        return volt_fail(VOLT_EDATA, "%s was trained as %s; %s refines the masks of %s",
+                         by->runs[0], name, s->config->name, s->config->previous_stage);
+    }
+    info = volt_predictor_info(by->p);
+    if (info->channels != s->ds->info.channels || info->labels != s->ds->info.labels)
+        st = volt_fail(VOLT_EDATA, "%s has %d channels and %d labels; %s has %d and %d",
+                       by->runs[0], info->channels, info->labels, s->ds->folder,
+                       s->ds->info.channels, s->ds->info.labels);
+done:
+    return st;
+}
+
+/* The frame of a scan that was prepared with its axes in one order, as `config` would have
+ * prepared it; *shape are the extents then, and axis a is axis from[a] of before. */
+static volt_status frame_for(volt_stored_case *out, int from[3], const volt_prepared *p,
+                             const volt_plan_config *config)
+{
+    double before[3];
+    int64_t crop[3];
+
+    *out = (volt_stored_case){.source = p->source};
+    for (int a = 0; a < 3; a++) {
+        for (int b = 0; b < 3; b++) {
+            if (p->transpose_forward[b] == config->transpose_forward[a])
+                from[a] = b;
+        }
+        out->transpose_forward[a] = config->transpose_forward[a];
+        out->crop.low[a] = p->crop.low[from[a]];
+        out->crop.high[a] = p->crop.high[from[a]];
+        before[a] = p->spacing_before[from[a]];
+        out->spacing[a] = config->axes == 2 && a == 0 ? before[a] : config->spacing[a];
+    }
+    out->source.channels = 1;
+    volt_box_shape(crop, out->crop);
+    return volt_resample_shape(out->shape, crop, before, out->spacing);
+}
+
+static volt_status segment_case(const segmenting *s, const share *by, const volt_case *c,
+                                const char *path, uint64_t key)
+{
+    const volt_callbacks *cb = s->options->callbacks;
+    volt_case image = *c; /* borrowed */
+    volt_case_data data = {0};
+    volt_scan scan = {0};
+    volt_stored_case stored;
+    volt_orientation turn;
+    volt_volume *labels = NULL, *turned = NULL;
+    int64_t shape[3];
+    int from[3];
+    volt_status st;
+
+    image.label_file = NULL;
+    VOLT_TRY(st, done, volt_case_read(&data, &image, &s->ds->info, by->p->threads));
+    VOLT_TRY(st, done,
+             volt_scan_prepare(&scan, by->p, &data.image, NULL, c->id, by->p->threads));
+    VOLT_TRY(st, done, frame_for(&stored, from, &scan.prepared[0], s->config));
+    for (int a = 0; a < 3; a++)
+        shape[from[a]] = stored.shape[a];
+    VOLT_TRY(st, done, volt_predictor_next_stage(&labels, by->p, &scan, shape, c->id, cb));
+    VOLT_TRY(st, done, volt_orientation_transpose(&turn, from));
+    VOLT_TRY(st, done, volt_volume_reorient(&turned, labels, turn, by->p->threads));
+    stored.key = key;
+    stored.label_dtype = turned->dtype;
+    stored.labels = turned->data;
+    st = volt_stored_case_write(path, &stored);
+done:
+    volt_volume_free(turned);
+    volt_volume_free(labels);
+    volt_scan_clear(&scan, by->p);
+    volt_case_data_clear(&data);
+    return st;
+}
+
+/* Case `index` by the networks of a share, unless that was done before. */
+static volt_status segment(segmenting *s, share *by, int64_t index)
+{
+    const volt_case *c = &s->ds->cases.item[index];
+    char *path = NULL;
+    uint64_t key = 0, found = 0;
+    volt_status st;
+
+    s->seen[index] = true;
+    VOLT_TRY(st, done, volt_check_cancelled(s->options->callbacks));
+    VOLT_TRY(st, done, key_of_case(&key, s, by, c));
+    VOLT_TRY(st, done, volt_preprocessed_path(&path, s->folder, c->id));
+    if (s->options->overwrite || !volt_path_exists(path) ||
+        volt_stored_case_key(&found, path) != VOLT_OK || found != key) {
+        VOLT_TRY(st, done, open_networks(by, s));
+        VOLT_TRY(st, done, segment_case(s, by, c, path, key));
+        s->made++;
+    }
+    volt_report_progress(s->options->callbacks, "cases", ++s->count, s->ds->cases.count);
+done:
+    volt_free(path);
+    return st;
+}
+
+/* Cases that a fold's network was validated on, by that network. */
+static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const char *splits)
+{
+    volt_split split = {0};
+    share by = {.networks = 1};
+    volt_status st = VOLT_OK;
+
+    for (size_t r = 0; r < runs->count; r++) {
+        const int fold = volt_fold_number(runs->name[r]);
+        if (fold < 0)
+            continue;
+        by.runs = &runs->name[r];
+        VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, 1));
+        VOLT_TRY(st, done, volt_split_for_fold(&split, s->ds, splits, fold));
+        for (int64_t i = 0; i < split.vals; i++) {
+            if (!s->seen[split.val[i]])
+                VOLT_TRY(st, done, segment(s, &by, split.val[i]));
+        }
+        volt_split_clear(&split);
+        volt_predictor_free(by.p);
+        by.p = NULL;
+    }
+done:
+    volt_split_clear(&split);
+    volt_predictor_free(by.p);
+    return st;
+}
+
+/* The others, by all networks together. */
+static volt_status segment_rest(segmenting *s, const volt_names *runs)
+{
+    share by = {.runs = runs->name, .networks = runs->count};
+    int64_t count = 0;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; i < s->ds->cases.count; i++)
+        count += !s->seen[i];
+    if (count == 0)
+        return VOLT_OK;
+    volt_report(s->options->callbacks, VOLT_LOG_WARNING,
+                "%lld cases have no network of %s that has not learned from them: their "
+                "masks are better than those of unseen cases (train %s with --folds 0-4)",
+                (long long)count, s->config->previous_stage, s->config->previous_stage);
+    VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, by.networks));
+    for (int64_t i = 0; i < s->ds->cases.count; i++) {
+        if (!s->seen[i])
+            VOLT_TRY(st, done, segment(s, &by, i));
+    }
+done:
+    volt_predictor_free(by.p);
+    return st;
+}
+
+volt_status volt_cascade_segment(const char *folder, const char *run, const char *splits,
+                                 const volt_dataset *ds, const volt_plan_config *config,
+                                 const volt_cascade_options *options)
+{
+    segmenting s = {.folder = folder, .ds = ds, .config = config, .options = options};
+    volt_names runs = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_run_folds(&runs, run));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s.seen, (size_t)ds->cases.count, sizeof *s.seen, "a cascade"));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
+    volt_report(options->callbacks, VOLT_LOG_INFO, "masks of %s by %s: %s",
+                config->previous_stage, run, folder);
+    VOLT_TRY(st, done, segment_by_folds(&s, &runs, splits));
+    VOLT_TRY(st, done, segment_rest(&s, &runs));
+    volt_report(options->callbacks, VOLT_LOG_INFO, "%lld masks made, %lld were ready",
+                (long long)s.made, (long long)(s.count - s.made));
+done:
+    volt_free(s.seen);
+    volt_names_free(&runs);
+    return st;
+}
+
+volt_status volt_cascade_for_validation(volt_predictor *p, const char *work, const char *splits,
+                                        const volt_dataset *ds,
+                                        const volt_cascade_options *options)
+{
+    const volt_plan_config *config = volt_predictor_cascade(p);
+    char *folder = NULL;
+    volt_status st = VOLT_OK;
+
+    if (!p->first)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_cascade_folder(&folder, work, config));
+    VOLT_TRY(st, done, volt_cascade_segment(folder, p->previous, splits, ds, config, options));
+    st = volt_predictor_set_previous(p, folder);
+done:
+    volt_free(folder);
+    return st;
+}
+
+/* -- Masks prepared for training ----------------------------------------------------------- */
+
+volt_status volt_cascade_prepare(const char *folder, const char *masks, const char *store,
+                                 const volt_dataset *ds, const volt_plan *plan,
+                                 const volt_plan_config *config,
+                                 const volt_cascade_options *options)
+{
+    preparing w = {.folder = folder,
+                   .masks = masks,
+                   .store = store,
+                   .ds = ds,
+                   .plan = plan,
+                   .config = config,
+                   .overwrite = options->overwrite};
+    volt_tasks tasks = {.run = do_case,
+                        .context = &w,
+                        .count = ds->cases.count,
+                        .threads = options->threads,
+                        .what = "cases",
+                        .callbacks = options->callbacks};
+    double target[3];
+    volt_status st = volt_make_dirs(folder);
+
+    if (st != VOLT_OK)
+        return st;
+    for (int a = 0; a < 3; a++) /* in the files' order of axes */
+        target[config->transpose_forward[a]] = config->spacing[a];
+    /* the scan, and the mask as int16 and smaller, before and after resampling */
+    tasks.workers = volt_case_workers(ds, 1, 8, target, options->threads);
+    return volt_tasks_run(&tasks);
+}

@@ -1,0 +1,566 @@
+/* predict.c - scans from files to masks in files, three at a time: one is read and prepared,
+ * one is in the network, one is written. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/core/plural.h"
+#include "io/image.h"
+#include "nets3d/cascade.h"
+#include "nets3d/predict/write.h"
+#include "volume/orient.h"
+
+#define MANY_PASSES 32 /* from which on one more does not matter */
+/* Scans that need more than this together go one after the other: the network takes minutes for
+ * each then, and reading and writing seconds. */
+#define OVERLAP_BYTES ((size_t)3 << 30)
+#define MIB           (1.0 / (1 << 20))
+
+/* One scan on its way. */
+typedef struct item {
+    int64_t index;
+    volt_box roi; /* in the scan as it was read; when asked for */
+    volt_scan scan;
+    volt_image_header *header;
+    volt_finished finished;
+} item;
+
+static void item_clear(item *it, const volt_predictor *p)
+{
+    volt_finished_clear(&it->finished);
+    volt_image_header_free(it->header);
+    volt_scan_clear(&it->scan, p);
+    *it = (item){0};
+}
+
+/* A hand-over place between two threads: holds one item, or the producer's failure. */
+typedef struct place {
+    item held;
+    bool full;
+    bool busy; /* the consumer works on what it took */
+    volt_status failure;
+    char sentence[1024];
+} place;
+
+typedef struct job {
+    volt_predictor *p;
+    const char *masks; /* folder of the previous stage's; NULL = none is needed */
+    const volt_case_list *cases;
+    const volt_predict_output *out;
+    volt_wanted wanted;
+    int64_t passes[VOLT_PREDICT_MAX_GROUPS]; /* of the network, for all cases */
+    bool *skip;                              /* per case: its files are there */
+    const volt_callbacks *cb;
+    volt_predict_result result;
+
+    bool overlap;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool stop;
+    place read, write; /* read: failure of the reader; write: failure of the writer */
+    pthread_t reader, writer;
+    bool reader_runs, writer_runs;
+} job;
+
+/* ---- the work on one scan ---- */
+
+/* The region of interest in the scan's own voxels, as the scan was read: turned as the data set
+ * wants it. */
+static volt_status turned_roi(volt_box *out, const job *j, const volt_image_header *header,
+                              const char *file)
+{
+    const int64_t *n = header->grid.n;
+    const volt_box roi = *j->out->roi;
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_status st = VOLT_OK;
+
+    if (!volt_box_contains(volt_box_of_shape(n), roi))
+        return volt_fail(VOLT_EINVAL,
+                         "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
+                         "sticks out",
+                         file, (long long)n[0], (long long)n[1], (long long)n[2]);
+    if (*j->p->info.orientation)
+        st = volt_orientation_to(&o, &header->grid, j->p->info.orientation);
+    for (int a = 0; a < 3 && st == VOLT_OK; a++) {
+        const int from = o.from[a];
+        out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
+        out->high[a] = o.flip[a] ? n[from] - roi.low[from] : roi.high[from];
+    }
+    return st;
+}
+
+static volt_status read_item(item *out, const job *j, int64_t index, int threads)
+{
+    const volt_case *c = &j->cases->item[index];
+    const volt_predictor *p = j->p;
+    volt_case_data data = {0};
+    volt_previous previous = {NULL, NULL};
+    item it = {.index = index};
+    char *mask = NULL;
+    bool prepared = false;
+    volt_status st;
+
+    if (j->masks)
+        VOLT_TRY(st, done, volt_cascade_mask_path(&mask, &prepared, j->masks, c->id));
+    if (prepared)
+        VOLT_TRY(st, done, volt_stored_case_open(&previous.prepared, mask));
+    if (mask && !prepared) {
+        VOLT_TRY(st, done, volt_cascade_case_read(&data, c, mask, &p->info, threads));
+        previous.mask = data.labels;
+    } else {
+        VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
+    }
+    if (j->out->roi)
+        VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
+    VOLT_TRY(st, done, volt_scan_prepare(&it.scan, p, &data.image, &previous, c->id, threads));
+    it.header = data.header;
+    data.header = NULL;
+    *out = it;
+done:
+    volt_stored_case_close(previous.prepared);
+    volt_free(mask);
+    volt_case_data_clear(&data);
+    return st;
+}
+
+static volt_status write_item(const job *j, item *it, int threads)
+{
+    return volt_predict_write(j->out, j->p, j->cases->item[it->index].id, &it->finished,
+                              it->header, threads);
+}
+
+/* The first case from `index` on that is not there yet. */
+static int64_t next_index(const job *j, int64_t index)
+{
+    while (index < j->cases->count && j->skip[index])
+        index++;
+    return index;
+}
+
+/* ---- reader and writer ---- */
+
+/* While the network computes, reading and writing get a small share of the cores. */
+static int side_threads(const job *j)
+{
+    return j->p->threads > 4 ? j->p->threads / 4 : 1;
+}
+
+static void note_failure(place *at, volt_status st)
+{
+    at->failure = st;
+    snprintf(at->sentence, sizeof at->sentence, "%s", volt_last_error());
+}
+
+static void *read_all(void *argument)
+{
+    job *j = argument;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        item it = {0};
+        volt_status st;
+        bool stop;
+
+        pthread_mutex_lock(&j->lock);
+        while (j->read.full && !j->stop) /* so no more than one scan waits */
+            pthread_cond_wait(&j->change, &j->lock);
+        stop = j->stop;
+        pthread_mutex_unlock(&j->lock);
+        if (stop)
+            break;
+        st = read_item(&it, j, i, i == next_index(j, 0) ? j->p->threads : side_threads(j));
+        pthread_mutex_lock(&j->lock);
+        j->read.held = it;
+        j->read.full = true;
+        if (st != VOLT_OK)
+            note_failure(&j->read, st);
+        pthread_cond_broadcast(&j->change);
+        pthread_mutex_unlock(&j->lock);
+        if (st != VOLT_OK)
+            break;
+    }
+    return NULL;
+}
+
+static void *write_all(void *argument)
+{
+    job *j = argument;
+
+    for (;;) {
+        volt_status st;
+        item it;
+
+        pthread_mutex_lock(&j->lock);
+        while (!j->write.full && !j->stop)
+            pthread_cond_wait(&j->change, &j->lock);
+        if (!j->write.full) {
+            pthread_mutex_unlock(&j->lock);
+            return NULL;
+        }
+        it = j->write.held;
+        j->write.held = (item){0};
+        j->write.full = false;
+        j->write.busy = true;
+        pthread_mutex_unlock(&j->lock);
+
+        st = write_item(j, &it, side_threads(j));
+        item_clear(&it, j->p);
+        pthread_mutex_lock(&j->lock);
+        j->write.busy = false;
+        if (st == VOLT_OK)
+            j->result.cases++;
+        else
+            note_failure(&j->write, st);
+        pthread_cond_broadcast(&j->change);
+        pthread_mutex_unlock(&j->lock);
+    }
+}
+
+/* ---- the network's side ---- */
+
+static volt_status taken_failure(const place *at)
+{
+    if (at->failure != VOLT_OK)
+        volt_set_last_error(at->sentence);
+    return at->failure;
+}
+
+static volt_status next_item(item *out, job *j, int64_t index)
+{
+    const double start = volt_seconds();
+    volt_status st;
+
+    if (!j->overlap) {
+        st = read_item(out, j, index, j->p->threads);
+    } else {
+        pthread_mutex_lock(&j->lock);
+        while (!j->read.full)
+            pthread_cond_wait(&j->change, &j->lock);
+        st = taken_failure(&j->read);
+        if (st == VOLT_OK) {
+            *out = j->read.held;
+            j->read.held = (item){0};
+            j->read.full = false;
+            pthread_cond_broadcast(&j->change);
+        }
+        pthread_mutex_unlock(&j->lock);
+    }
+    j->result.read_wait_s += volt_seconds() - start;
+    return st;
+}
+
+/* Waits until the writer is idle and reports what happened to it. */
+static volt_status writer_idle(job *j)
+{
+    volt_status st;
+
+    pthread_mutex_lock(&j->lock);
+    while ((j->write.full || j->write.busy) && j->write.failure == VOLT_OK)
+        pthread_cond_wait(&j->change, &j->lock);
+    st = taken_failure(&j->write);
+    pthread_mutex_unlock(&j->lock);
+    return st;
+}
+
+/* Writes `it`, or gives it to the writer (it is empty then). */
+static volt_status pass_on(job *j, item *it)
+{
+    volt_status st;
+
+    if (!j->overlap) {
+        st = write_item(j, it, j->p->threads);
+        j->result.cases += st == VOLT_OK;
+        return st;
+    }
+    if ((st = writer_idle(j)) != VOLT_OK)
+        return st;
+    pthread_mutex_lock(&j->lock);
+    j->write.held = *it;
+    j->write.full = true;
+    *it = (item){0};
+    pthread_cond_broadcast(&j->change);
+    pthread_mutex_unlock(&j->lock);
+    return VOLT_OK;
+}
+
+/* Everything of one case but reading and writing its labels. */
+static volt_status compute_item(job *j, item *it)
+{
+    const char *id = j->cases->item[it->index].id;
+    volt_wanted wanted = j->wanted;
+    volt_status st;
+
+    wanted.roi = j->out->roi ? &it->roi : NULL;
+    st = volt_predictor_segment(j->p, &it->finished, &it->scan, &wanted, id, j->cb);
+
+    return st == VOLT_OK
+               ? volt_predict_write_scores(j->out, j->p, id, &it->finished, it->header)
+               : st;
+}
+
+static volt_status predict_all(job *j)
+{
+    const int64_t count = j->cases->count - j->result.skipped;
+    int64_t done_cases = 0;
+    item it = {0};
+    volt_status st = VOLT_OK;
+
+    volt_report_progress(j->cb, "cases", 0, count);
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
+        VOLT_TRY(st, done, next_item(&it, j, i));
+        VOLT_TRY(st, done, compute_item(j, &it));
+        VOLT_TRY(st, done, pass_on(j, &it));
+        item_clear(&it, j->p);
+        volt_report_progress(j->cb, "cases", ++done_cases, count);
+    }
+    if (j->overlap)
+        st = writer_idle(j);
+done:
+    item_clear(&it, j->p);
+    return st;
+}
+
+/* ---- memory ---- */
+
+static size_t larger(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+/* Adds up the passes that a scan of this grid takes, nothing cropped, per group. */
+static volt_status count_passes(job *j, const volt_grid *grid)
+{
+    int64_t shape[3], before[3], tiles;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->p->groups; i++) {
+        const volt_group *g = &j->p->group[i];
+        VOLT_TRY(st, done, volt_group_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, g, shape, NULL));
+        j->passes[i] += tiles * g->flips;
+    }
+done:
+    return st;
+}
+
+/* The most that any of the scans needs in each stage, judged from the files' headers. */
+static volt_status most_memory(volt_predict_memory *out, job *j)
+{
+    volt_predict_memory most = {0};
+    volt_image_header *header = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        const volt_case *c = &j->cases->item[i];
+        volt_predict_memory m;
+        volt_grid grid;
+        VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
+        grid = volt_case_grid(header);
+        grid.channels = j->p->info.channels;
+        volt_image_header_free(header);
+        header = NULL;
+        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
+        most.network = larger(most.network, m.network);
+        most.prepare = larger(most.prepare, m.prepare);
+        most.compute = larger(most.compute, m.compute);
+        most.ready = larger(most.ready, m.ready);
+        most.write = larger(most.write, m.write);
+        VOLT_TRY(st, done, count_passes(j, &grid));
+    }
+    *out = most;
+done:
+    return st;
+}
+
+/* Says how long the network will take, from one pass of each group on an empty tile; where
+ * there are so few passes that this would cost time itself, nothing. */
+static volt_status announce_time(job *j)
+{
+    double seconds = 0;
+    int64_t passes = 0;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->p->groups; i++) {
+        const volt_group *g = &j->p->group[i];
+        double start;
+        if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
+            return VOLT_OK;
+        memset(g->input, 0,
+               (size_t)(g->batch * g->config->net.in_channels * g->patch[0] * g->patch[1] *
+                        g->patch[2]) *
+                   sizeof *g->input);
+        start = volt_seconds();
+        VOLT_TRY(st, done, volt_program_forward(g->program, g->input, 0));
+        seconds += (volt_seconds() - start) / g->batch * (double)j->passes[i];
+        passes += j->passes[i];
+    }
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %lld passes", seconds,
+                (long long)passes);
+done:
+    return st;
+}
+
+/* Announces the peak. Where three scans at a time would take much they go one after the other.
+ */
+static volt_status announce(job *j)
+{
+    const size_t machine = volt_mem_machine();
+    volt_predict_memory m;
+    size_t alone, together;
+    volt_status st = most_memory(&m, j);
+
+    if (st != VOLT_OK)
+        return st;
+    alone = m.network + larger(larger(m.prepare, m.compute), m.ready + m.write);
+    together = m.network + m.prepare + m.compute + 2 * m.ready + m.write;
+    j->overlap =
+        j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
+    j->result.announced_bytes = j->overlap ? together : alone;
+    volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
+                (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
+                (double)(j->result.announced_bytes - m.network) * MIB);
+    if (machine && alone > machine)
+        return volt_fail(VOLT_ENOMEM,
+                         "prediction needs %.0f MiB for the largest scan, this machine has "
+                         "%.0f MiB",
+                         (double)alone * MIB, (double)machine * MIB);
+    return j->out->roi ? VOLT_OK : announce_time(j);
+}
+
+/* ---- all together ---- */
+
+static volt_status start_thread(pthread_t *thread, bool *runs, void *(*work)(void *), job *j)
+{
+    const int error = pthread_create(thread, NULL, work, j);
+
+    if (error)
+        return volt_fail(VOLT_ENOMEM, "cannot start a thread: %s", strerror(error));
+    *runs = true;
+    return VOLT_OK;
+}
+
+static void stop_threads(job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->stop = true;
+    pthread_cond_broadcast(&j->change);
+    pthread_mutex_unlock(&j->lock);
+    if (j->reader_runs)
+        pthread_join(j->reader, NULL);
+    if (j->writer_runs)
+        pthread_join(j->writer, NULL);
+    item_clear(&j->read.held, j->p);
+    item_clear(&j->write.held, j->p);
+}
+
+/* Which cases need not be computed. */
+static volt_status find_finished(job *j)
+{
+    volt_status st = volt_alloc_zero(&j->skip, (size_t)j->cases->count + 1, sizeof *j->skip,
+                                     "a list of cases");
+
+    for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
+        st = volt_predict_written(&j->skip[i], j->out, j->p, j->cases->item[i].id);
+        j->result.skipped += j->skip[i];
+    }
+    if (j->result.skipped > 0)
+        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld case%s are there already",
+                    (long long)j->result.skipped, (long long)j->cases->count,
+                    volt_s(j->cases->count));
+    return st;
+}
+
+static volt_status run_job(job *j)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, find_finished(j));
+    VOLT_TRY(st, done, announce(j));
+    VOLT_TRY(st, done, volt_predict_begin(j->out, j->p));
+    if (j->overlap) {
+        VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
+        VOLT_TRY(st, done, start_thread(&j->writer, &j->writer_runs, write_all, j));
+    }
+    st = predict_all(j);
+done:
+    return st;
+}
+
+/* The cases by networks whose masks, if they need any, lie in the folder `masks`. */
+static volt_status predict_with(volt_predictor *p, const char *masks,
+                                const volt_case_list *cases, const volt_predict_output *output,
+                                const volt_callbacks *cb, volt_predict_result *result)
+{
+    const bool scores = output->probabilities || output->probability_nifti;
+    job j = {.p = p,
+             .masks = masks,
+             .cases = cases,
+             .out = output,
+             .wanted = {output->regions, scores, NULL},
+             .cb = cb};
+    const double start = volt_seconds(), network = p->network_s;
+    const size_t others = volt_mem_current() - p->held_bytes;
+    volt_status st;
+
+    volt_mem_reset_peak();
+    pthread_mutex_init(&j.lock, NULL);
+    pthread_cond_init(&j.change, NULL);
+    st = run_job(&j);
+    stop_threads(&j);
+    pthread_cond_destroy(&j.change);
+    pthread_mutex_destroy(&j.lock);
+    volt_free(j.skip);
+    j.result.seconds = volt_seconds() - start;
+    j.result.network_s = p->network_s - network;
+    j.result.peak_bytes = volt_mem_peak() - others;
+    if (st == VOLT_OK)
+        *result = j.result;
+    return st;
+}
+
+/* Both stages: while the first works, the second holds no networks, and the other way round. */
+static volt_status predict_stages(volt_predictor *p, const volt_case_list *cases,
+                                  const volt_predict_output *output, const volt_callbacks *cb,
+                                  volt_predict_result *result)
+{
+    volt_predict_output first = {.skip_existing = output->skip_existing};
+    volt_predict_result r = {0};
+    char *masks = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&masks, output->folder, "previous_stage"));
+    first.folder = masks;
+    volt_predictor_sleep(p);
+    volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->previous, masks);
+    VOLT_TRY(st, done, volt_predict(p->first, cases, &first, cb, &r));
+    volt_predictor_sleep(p->first);
+    VOLT_TRY(st, done, volt_predictor_wake(p));
+    VOLT_TRY(st, done, predict_with(p, masks, cases, output, cb, result));
+    result->seconds += r.seconds;
+    result->network_s += r.network_s;
+    result->read_wait_s += r.read_wait_s;
+    result->announced_bytes = larger(result->announced_bytes, r.announced_bytes);
+    result->peak_bytes = larger(result->peak_bytes, r.peak_bytes);
+done:
+    volt_free(masks);
+    return st;
+}
+
+volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
+                         const volt_predict_output *output, const volt_callbacks *cb,
+                         volt_predict_result *result)
+{
+    volt_predict_result r = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_predictor_need_previous(p));
+    VOLT_TRY(st, done, volt_predictor_wake(p));
+    st = p->first ? predict_stages(p, cases, output, cb, &r)
+                  : predict_with(p, p->previous, cases, output, cb, &r);
+    if (st == VOLT_OK && result)
+        *result = r;
+done:
+    return st;
+}

@@ -1,0 +1,318 @@
+#include "nets3d/predict/write.h"
+
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "io/json/json.h"
+#include "io/tensors/npz.h"
+
+#define NPZ_LEVEL                                                                              \
+    1 /* probabilities are noise but for their zeros: more effort saves little                 \
+       */
+
+/* Name of what mask `i` shows: a region, or a label other than the background. */
+static const char *mask_name(const volt_predictor *p, int i)
+{
+    return p->info.regions ? p->info.region[i].name : p->info.label[i + 1].name;
+}
+
+static int mask_count(const volt_predictor *p)
+{
+    return p->info.regions ? p->info.regions : p->info.labels - 1;
+}
+
+static volt_status mask_folder(char **out, const volt_predict_output *o,
+                               const volt_predictor *p, int i)
+{
+    const char *name = mask_name(p, i);
+    char *path = NULL;
+    volt_status st = volt_format(&path, "%s/%s", o->folder, name);
+
+    if (st != VOLT_OK)
+        return st;
+    for (char *at = path + strlen(o->folder) + 1; *at; at++) {
+        if (*at == '/' || (unsigned char)*at < ' ')
+            *at = '_'; /* a label's name is no path */
+    }
+    if (name[0] == '.')
+        path[strlen(o->folder) + 1] = '_';
+    *out = path;
+    return VOLT_OK;
+}
+
+static volt_status write_description(const volt_predict_output *o, const volt_predictor *p)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, o->folder, "dataset.json"));
+    VOLT_TRY(st, done, volt_dataset_info_write(path, &p->info));
+    volt_free(path);
+    path = NULL;
+    VOLT_TRY(st, done, volt_path_join(&path, o->folder, "plans.json"));
+    st = volt_plan_write(path, p->group[0].plan);
+done:
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_predict_begin(const volt_predict_output *o, const volt_predictor *p)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_make_dirs(o->folder));
+    for (int i = 0; o->regions && i < mask_count(p); i++) {
+        VOLT_TRY(st, done, mask_folder(&path, o, p, i));
+        VOLT_TRY(st, done, volt_make_dirs(path));
+        volt_free(path);
+        path = NULL;
+    }
+    if (o->probability_nifti) {
+        VOLT_TRY(st, done, volt_path_join(&path, o->folder, "probabilities"));
+        VOLT_TRY(st, done, volt_make_dirs(path));
+    }
+    st = write_description(o, p);
+done:
+    volt_free(path);
+    return st;
+}
+
+/* Turns voxels that are no labels back to the scan's own axes. */
+static volt_status restore(volt_volume **v, const volt_predictor *p,
+                           const volt_image_header *header, int threads)
+{
+    volt_dataset_info as_it_is = p->info; /* borrowed */
+
+    as_it_is.stored = NULL;
+    return volt_mask_restore(v, &as_it_is, header, threads);
+}
+
+volt_status volt_predict_written(bool *out, const volt_predict_output *o,
+                                 const volt_predictor *p, const char *id)
+{
+    char *path = NULL, *folder = NULL;
+    bool there;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&p->info)));
+    there = volt_path_exists(path);
+    if (there && o->probabilities) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_format(&path, "%s/%s.npz", o->folder, id));
+        there = volt_path_exists(path);
+    }
+    if (there && o->probability_nifti) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", o->folder, id,
+                             p->scores - 1));
+        there = volt_path_exists(path);
+    }
+    for (int i = 0; there && o->regions && i < mask_count(p); i++) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
+        there = volt_path_exists(path);
+        volt_free(folder);
+        folder = NULL;
+    }
+    *out = there;
+done:
+    volt_free(folder);
+    volt_free(path);
+    return st;
+}
+
+/* ---- probabilities ---- */
+
+/* The scan as SimpleITK describes it: axes x, y, z, LPS. */
+static json_t *sitk_object(const volt_grid *g)
+{
+    double spacing[3], direction[9], origin[3], by_axis[3];
+
+    volt_grid_spacing(by_axis, g);
+    for (int row = 0; row < 3; row++) {
+        const double sign = row < 2 ? -1 : 1;
+        spacing[row] = by_axis[2 - row];
+        origin[row] = sign * g->to_world[row][3] + 0.0; /* no -0 */
+        for (int axis = 0; axis < 3; axis++)
+            direction[3 * row + axis] = sign * g->to_world[row][axis] / by_axis[2 - axis] + 0.0;
+    }
+    return json_pack("{s:o, s:o, s:o}", "spacing", volt_json_array_of_doubles(spacing, 3),
+                     "origin", volt_json_array_of_doubles(origin, 3), "direction",
+                     volt_json_array_of_doubles(direction, 9));
+}
+
+/* nnU-Net's properties of a scan: axes z, y, x; crop and shapes after transposition. */
+static volt_status write_properties(const char *folder, const char *id, const volt_prepared *f)
+{
+    int64_t crop[3], sides[3][2];
+    double spacing[3];
+    char *path = NULL;
+    json_t *root;
+    volt_status st;
+
+    volt_box_shape(crop, f->crop);
+    volt_grid_spacing(spacing, &f->source);
+    for (int a = 0; a < 3; a++) {
+        sides[a][0] = f->crop.low[a];
+        sides[a][1] = f->crop.high[a];
+    }
+    root = json_pack("{s:o, s:o, s:o, s:[o, o, o], s:o}", "sitk_stuff", sitk_object(&f->source),
+                     "spacing", volt_json_array_of_doubles(spacing, 3), "shape_before_cropping",
+                     volt_json_array_of_ints(f->shape_before_crop, 3), "bbox_used_for_cropping",
+                     volt_json_array_of_ints(sides[0], 2), volt_json_array_of_ints(sides[1], 2),
+                     volt_json_array_of_ints(sides[2], 2),
+                     "shape_after_cropping_and_before_resampling",
+                     volt_json_array_of_ints(crop, 3));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s.json", folder, id));
+    st = volt_json_save(path, root);
+done:
+    volt_free(path);
+    json_decref(root);
+    return st;
+}
+
+static volt_status open_npz(volt_zip_writer **zip, const volt_predict_output *o,
+                            const volt_predictor *p, const char *id, const volt_grid *source)
+{
+    const int64_t shape[4] = {p->scores, source->n[0], source->n[1], source->n[2]};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s.npz", o->folder, id));
+    VOLT_TRY(st, done, volt_zip_create(zip, path));
+    st = volt_npz_begin(*zip, "probabilities", shape, 4, NPZ_LEVEL);
+done:
+    volt_free(path);
+    return st;
+}
+
+static volt_status write_channel(const volt_predict_output *o, const char *id, int c,
+                                 const volt_volume *v, const volt_image_header *header,
+                                 int threads)
+{
+    const volt_image_write_options options = {.threads = threads};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", o->folder, id, c));
+    st = volt_image_write(path, v, header, &options);
+done:
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_predictor *p,
+                                      const char *id, volt_finished *f,
+                                      const volt_image_header *header)
+{
+    volt_zip_writer *zip = NULL;
+    volt_volume *v = NULL;
+    volt_status st = VOLT_OK;
+
+    if (!o->probabilities && !o->probability_nifti)
+        return VOLT_OK;
+    if (o->probabilities) {
+        VOLT_TRY(st, done, write_properties(o->folder, id, &f->frame));
+        VOLT_TRY(st, done, open_npz(&zip, o, p, id, &header->grid));
+    }
+    for (int c = 0; c < p->scores; c++) { /* one at a time: that is all that is held */
+        VOLT_TRY(st, done, volt_export_probability(&v, p, f, c));
+        VOLT_TRY(st, done, restore(&v, p, header, p->threads));
+        if (zip)
+            VOLT_TRY(st, done, volt_zip_write(zip, v->data, volt_volume_bytes(v)));
+        if (o->probability_nifti)
+            VOLT_TRY(st, done, write_channel(o, id, c, v, header, p->threads));
+        volt_volume_free(v);
+        v = NULL;
+    }
+    if (zip) {
+        VOLT_TRY(st, done, volt_zip_end(zip));
+        st = volt_zip_commit(&zip);
+    }
+done:
+    volt_volume_free(v);
+    volt_zip_abort(&zip);
+    volt_finished_drop_scores(f);
+    return st;
+}
+
+/* ---- masks ---- */
+
+static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
+                              const volt_predictor *p, const volt_image_header *header,
+                              int threads)
+{
+    const volt_image_write_options options = {.threads = threads};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
+    st = volt_image_write(path, v, header, &options);
+done:
+    volt_free(path);
+    return st;
+}
+
+/* Voxel by voxel whether `labels` is `value`. */
+static void pick(volt_volume *mask, const volt_volume *labels, uint16_t value, int threads)
+{
+    const int64_t voxels = volt_grid_voxels(&labels->grid);
+
+#pragma omp parallel for num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < voxels; i++)
+        ((uint8_t *)mask->data)[i] =
+            (labels->dtype == VOLT_U8 ? ((const uint8_t *)labels->data)[i]
+                                      : ((const uint16_t *)labels->data)[i]) == value;
+}
+
+static volt_status write_masks(const volt_predict_output *o, const volt_predictor *p,
+                               const char *id, const volt_finished *f,
+                               const volt_image_header *header, int threads)
+{
+    const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
+    volt_volume *mask = NULL;
+    char *folder = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < mask_count(p); i++) {
+        VOLT_TRY(st, done, volt_volume_create(&mask, &f->labels->grid, VOLT_U8));
+        if (f->regions)
+            memcpy(mask->data, (const uint8_t *)f->regions->data + (size_t)i * voxels, voxels);
+        else
+            pick(mask, f->labels, (uint16_t)p->info.label[i + 1].value, threads);
+        VOLT_TRY(st, done, restore(&mask, p, header, threads));
+        VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, p, header, threads));
+        volt_free(folder);
+        volt_volume_free(mask);
+        folder = NULL;
+        mask = NULL;
+    }
+done:
+    volt_free(folder);
+    volt_volume_free(mask);
+    return st;
+}
+
+volt_status volt_predict_write(const volt_predict_output *o, const volt_predictor *p,
+                               const char *id, volt_finished *f,
+                               const volt_image_header *header, int threads)
+{
+    volt_status st;
+
+    if (o->regions)
+        VOLT_TRY(st, done, write_masks(o, p, id, f, header, threads));
+    VOLT_TRY(st, done, volt_mask_restore(&f->labels, &p->info, header, threads));
+    st = write_mask(o->folder, id, f->labels, p, header, threads);
+done:
+    return st;
+}

@@ -1,0 +1,331 @@
+#include "nets3d/program/program_internal.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+
+static size_t align_up(size_t bytes)
+{
+    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
+static void touch(volt_program *p, int buffer, int step)
+{
+    volt_buffer *b = &p->buffers[buffer];
+
+    if (b->first < 0)
+        b->first = step;
+    b->last = step;
+}
+
+/* A buffer lives from the first step that touches it to the last. */
+static void find_lifetimes(volt_program *p)
+{
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+        for (int j = 0; j < s->operands; j++) {
+            if (s->operand[j].kind == VOLT_OPERAND_BUFFER)
+                touch(p, s->operand[j].index, i);
+        }
+        if (s->kind != VOLT_STEP_LOSS)
+            continue;
+        touch(p, p->labels, i);
+        for (int j = 0; j < volt_graph_output_count(p->graph); j++)
+            touch(p, p->outputs[j].buffer, i);
+    }
+}
+
+static bool live_together(const volt_buffer *a, const volt_buffer *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* Largest first; among equals the order of birth. An insertion sort: a few hundred buffers.
+ * Gives how many count as large. */
+static int sort_by_size(const volt_program *p, int *order)
+{
+    int large = 0;
+
+    for (int i = 0; i < p->buffer_count; i++) {
+        int at = i;
+
+        while (at > 0 && p->buffers[order[at - 1]].bytes < p->buffers[i].bytes) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = i;
+    }
+    while (large < p->buffer_count &&
+           p->buffers[order[large]].bytes >= p->buffers[order[0]].bytes / 16)
+        large++;
+    return large;
+}
+
+/* The smallest gap between `neighbours` (sorted by offset) that holds `bytes`, else the end. */
+static size_t best_gap(const volt_buffer *buffers, const int *neighbours, int count,
+                       size_t bytes)
+{
+    size_t end = 0, best = SIZE_MAX, best_size = SIZE_MAX;
+
+    for (int i = 0; i < count; i++) {
+        const volt_buffer *b = &buffers[neighbours[i]];
+        const size_t above = b->offset + align_up(b->bytes);
+
+        if (b->offset > end && b->offset - end >= bytes && b->offset - end < best_size) {
+            best = end;
+            best_size = b->offset - end;
+        }
+        end = above > end ? above : end;
+    }
+    return best < SIZE_MAX ? best : end;
+}
+
+/* Places all buffers in this order; gives the arena's bytes. */
+static size_t place_all(volt_program *p, const int *order, int *neighbours)
+{
+    size_t arena = 0;
+
+    for (int i = 0; i < p->buffer_count; i++) {
+        volt_buffer *b = &p->buffers[order[i]];
+        const size_t bytes = align_up(b->bytes);
+        int count = 0;
+
+        if (b->first < 0)
+            continue; /* planned, but nothing came of it */
+        for (int j = 0; j < i; j++) {
+            const volt_buffer *other = &p->buffers[order[j]];
+            int at = count;
+
+            if (other->first < 0 || !live_together(b, other))
+                continue;
+            while (at > 0 && p->buffers[neighbours[at - 1]].offset > other->offset) {
+                neighbours[at] = neighbours[at - 1];
+                at--;
+            }
+            neighbours[at] = order[j];
+            count++;
+        }
+        b->offset = best_gap(p->buffers, neighbours, count, bytes);
+        if (b->offset + bytes > arena)
+            arena = b->offset + bytes;
+    }
+    return arena;
+}
+
+/* Moves a random large buffer (the first `large` of the order) to a random place among them. */
+static void shuffle_one(int *order, int large, volt_rng *rng)
+{
+    const int from = (int)volt_rng_below(rng, large), to = (int)volt_rng_below(rng, large);
+    const int moved = order[from];
+
+    if (from > to)
+        memmove(order + to + 1, order + to, (size_t)(from - to) * sizeof *order);
+    else
+        memmove(order + from, order + from + 1, (size_t)(to - from) * sizeof *order);
+    order[to] = moved;
+}
+
+/* The most that lives at one time: no arena can be smaller. */
+size_t volt_program_least(volt_program *p)
+{
+    size_t least = 0;
+
+    find_lifetimes(p);
+    for (int i = 0; i < p->step_count; i++) {
+        size_t live = 0;
+        for (int j = 0; j < p->buffer_count; j++) {
+            const volt_buffer *b = &p->buffers[j];
+            if (b->first >= 0 && b->first <= i && b->last >= i)
+                live += align_up(b->bytes);
+        }
+        least = live > least ? live : least;
+    }
+    return least;
+}
+
+#define ROUNDS 20000
+
+/* Best fit, largest first, then a random walk over the order of the large buffers that never
+ * goes uphill. The walk is the same each time: layouts do not change between runs. */
+volt_status volt_program_arrange(volt_program *p, size_t *bytes)
+{
+    const size_t count = (size_t)p->buffer_count;
+    const size_t least = volt_program_least(p);
+    volt_rng rng = volt_rng_open(0, 0, 0, VOLT_RNG_LAYOUT);
+    int *order = NULL, *best_order = NULL, *neighbours = NULL;
+    size_t best = SIZE_MAX;
+    int large = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&order, count * sizeof *order, "a program"));
+    VOLT_TRY(st, done, volt_alloc(&best_order, count * sizeof *order, "a program"));
+    VOLT_TRY(st, done, volt_alloc(&neighbours, count * sizeof *neighbours, "a program"));
+    for (int round = 0; round < ROUNDS && best > least + least / 500; round++) {
+        size_t arena;
+
+        if (round == 0) {
+            large = sort_by_size(p, order);
+        } else {
+            memcpy(order, best_order, count * sizeof *order);
+            shuffle_one(order, large, &rng);
+        }
+        arena = place_all(p, order, neighbours);
+        if (arena <= best) {
+            best = arena;
+            memcpy(best_order, order, count * sizeof *order);
+        }
+    }
+    *bytes = place_all(p, best_order, neighbours);
+done:
+    volt_free(neighbours);
+    volt_free(best_order);
+    volt_free(order);
+    return st;
+}
+
+volt_status volt_program_verify(const volt_program *p)
+{
+    for (int i = 0; i < p->buffer_count; i++) {
+        const volt_buffer *a = &p->buffers[i];
+        for (int j = 0; j < i; j++) {
+            const volt_buffer *b = &p->buffers[j];
+            if (a->first >= 0 && b->first >= 0 && live_together(a, b) &&
+                a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
+                return volt_fail(VOLT_EINTERNAL,
+                                 "buffers %d and %d share memory while both "
+                                 "are in use",
+                                 i, j);
+        }
+        if (a->first >= 0 && a->offset + a->bytes > p->memory.activations)
+            return volt_fail(VOLT_EINTERNAL, "buffer %d leaves the arena", i);
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_program_create_operators(volt_program *p, int *refused)
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
+        volt_step *s = &p->steps[i];
+        if (s->kind != VOLT_STEP_OPERATOR)
+            continue;
+        st = p->device->op_create(p->device, &s->op, &s->spec);
+        if (st == VOLT_OK)
+            p->device->op_info(s->op, &s->info);
+        else
+            *refused = i;
+    }
+    return st;
+}
+
+/* Bytes of the parameters that inference keeps: packed weights of each operator, and plain
+ * vectors. */
+static void account_packed(volt_program *p)
+{
+    size_t packed = 0;
+
+    for (int i = 0; i < volt_graph_param_count(p->graph); i++)
+        p->parameter_offset[i] = SIZE_MAX;
+    for (int i = 0; i < p->step_count; i++) {
+        volt_step *s = &p->steps[i];
+        for (int j = 0; j < s->operands; j++) {
+            const volt_operand *o = &s->operand[j];
+            const size_t plain = (size_t)volt_tensor_elements(&o->tensor) * sizeof(float);
+
+            if (o->kind == VOLT_OPERAND_WEIGHTS) {
+                s->packed_offset = packed;
+                packed += align_up(s->info.packed_bytes ? s->info.packed_bytes : plain);
+            } else if (o->kind == VOLT_OPERAND_PARAMETER &&
+                       p->parameter_offset[o->index] == SIZE_MAX) {
+                p->parameter_offset[o->index] = packed;
+                packed += align_up(plain);
+            }
+        }
+    }
+    p->memory.packed = packed;
+}
+
+/* The loss call with everything that decides its scratch. */
+static volt_loss_call largest_loss(const volt_program *p)
+{
+    const volt_tensor *t = &p->outputs[0].tensor;
+    static int64_t counts[1]; /* not NULL: counting is wanted */
+    volt_loss_call call = {.n = t->n,
+                           .c = t->c,
+                           .d = t->d,
+                           .h = t->h,
+                           .w = t->w,
+                           .levels = volt_graph_output_count(p->graph),
+                           .weight_ce = 1,
+                           .weight_dice = 1,
+                           .ignore = -1,
+                           .gradient = volt_program_trains(p),
+                           .threads = p->options.threads,
+                           .tp = counts,
+                           .fp = counts,
+                           .fn = counts};
+
+    for (int i = 0; i < call.levels; i++) {
+        call.level[i].d = p->outputs[i].tensor.d;
+        call.level[i].h = p->outputs[i].tensor.h;
+        call.level[i].w = p->outputs[i].tensor.w;
+    }
+    return call;
+}
+
+static void account_scratch(volt_program *p)
+{
+    volt_loss_call loss = largest_loss(p);
+
+    p->loss_scratch = p->device->loss_scratch(p->device, &loss);
+    loss.batch_dice = 1;
+    if (p->device->loss_scratch(p->device, &loss) > p->loss_scratch)
+        p->loss_scratch = p->device->loss_scratch(p->device, &loss);
+    p->memory.scratch = p->loss_scratch;
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_op_info *info = &p->steps[i].info;
+        const size_t packed = volt_program_trains(p) ? align_up(info->packed_bytes) : 0;
+        if (packed + info->scratch_bytes > p->memory.scratch)
+            p->memory.scratch = packed + info->scratch_bytes;
+    }
+}
+
+volt_status volt_program_account(volt_program *p, size_t arena)
+{
+    const size_t plain = (size_t)volt_graph_param_elements(p->graph) * sizeof(float);
+    size_t largest = 0;
+
+    volt_free(p->parameter_offset);
+    p->parameter_offset = NULL;
+    volt_status st =
+        volt_alloc_zero(&p->parameter_offset, (size_t)volt_graph_param_count(p->graph) + 1,
+                        sizeof *p->parameter_offset, "a program");
+    if (st != VOLT_OK)
+        return st;
+    p->memory = (volt_program_memory){0};
+    if (volt_program_trains(p)) {
+        p->memory.parameters = p->memory.gradients = plain;
+    } else {
+        account_packed(p);
+        for (int i = 0; i < volt_graph_param_count(p->graph); i++) {
+            const size_t bytes = (size_t)volt_graph_param(p->graph, i)->count * sizeof(float);
+            largest = bytes > largest ? bytes : largest;
+        }
+    }
+    account_scratch(p);
+    /* Loading for inference uses the arena to bring weights to the device one by one. */
+    p->memory.activations = arena > largest ? arena : align_up(largest);
+    p->memory.total = p->memory.parameters + p->memory.packed + p->memory.gradients +
+                      p->memory.activations + p->memory.scratch;
+    for (int i = 0; i < p->step_count; i++) {
+        p->steps[i].live = 0;
+        for (int j = 0; j < p->buffer_count; j++) {
+            const volt_buffer *b = &p->buffers[j];
+            if (b->first >= 0 && b->first <= i && b->last >= i)
+                p->steps[i].live += align_up(b->bytes);
+        }
+    }
+    return VOLT_OK;
+}

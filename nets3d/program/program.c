@@ -1,0 +1,265 @@
+#include "nets3d/program/program_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/threads.h"
+#include "nets3d/device/op_spec.h"
+
+static volt_status check_options(const volt_graph *graph, const volt_device *device,
+                                 const volt_program_options *o)
+{
+    if (o->mode != VOLT_INFER && o->mode != VOLT_TRAIN)
+        return volt_fail(VOLT_EINVAL, "mode %d is neither training nor inference",
+                         (int)o->mode);
+    if (o->n < 1)
+        return volt_fail(VOLT_EINVAL, "the batch is %lld, expected 1 or more", (long long)o->n);
+    for (int axis = 0; axis < 3; axis++) {
+        if (o->extent[axis] < 1)
+            return volt_fail(VOLT_EINVAL,
+                             "the patch has extent %lld along %c, expected 1 or "
+                             "more",
+                             (long long)o->extent[axis], "dhw"[axis]);
+    }
+    if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)
+        return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
+                         volt_graph_output_count(graph));
+    if (!device->supports(device, o->precision))
+        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in precision %d",
+                         device->name, (int)o->precision);
+    return VOLT_OK;
+}
+
+/* Steps and buffers for the current window and restrictions. */
+static volt_status emit(volt_program *p)
+{
+    volt_status st;
+
+    volt_program_clear_steps(p);
+    VOLT_TRY(st, done, volt_program_decide(p));
+    VOLT_TRY(st, done, volt_program_emit_forward(p));
+    if (volt_program_trains(p))
+        st = volt_program_emit_backward(p);
+done:
+    return st;
+}
+
+/* Holding a value until its next use saves recomputing it, dropping it saves memory: takes the
+ * longest window that needs at most 1 % more memory than the best. */
+static volt_status lay_out(volt_program *p, size_t *arena)
+{
+    static const int windows[] = {6, 3, 1, 0};
+    const int count = volt_program_trains(p) ? (int)(sizeof windows / sizeof *windows) : 1;
+    size_t least[4] = {0}, best = SIZE_MAX;
+    int chosen = 0;
+    volt_status st;
+
+    for (int i = 0; i < count; i++) {
+        p->window = windows[i];
+        VOLT_TRY(st, done, emit(p));
+        least[i] = volt_program_least(p);
+        best = least[i] < best ? least[i] : best;
+    }
+    while (chosen + 1 < count && least[chosen] > best + best / 100)
+        chosen++;
+    p->window = windows[chosen];
+    VOLT_TRY(st, done, emit(p));
+    st = volt_program_arrange(p, arena);
+done:
+    return st;
+}
+
+static bool is_plain(const volt_tensor *t)
+{
+    return t->n && t->layout == VOLT_PLAIN;
+}
+
+/* What to do without after the device refused a step; 0 = nothing to give up. */
+static unsigned next_restriction(const volt_program *p, const volt_step *s)
+{
+    const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
+    const bool conv = s->spec.kind <= VOLT_OP_CONV_BWD_WEIGHTS;
+    const int last = s->operands - 1;
+    unsigned found = 0;
+
+    if (conv && s->spec.kind != VOLT_OP_CONV_BWD_DATA && is_plain(&s->spec.tensor[0]))
+        found |= VOLT_NO_PLAIN_INPUT;
+    if (conv && is_plain(&s->spec.tensor[last]))
+        found |= VOLT_NO_PLAIN_OUTPUT;
+    if (s->spec.kind == VOLT_OP_NORM_ACT_BWD && s->spec.tensor[6].n)
+        found |= VOLT_NO_SECOND_GRADIENT;
+    for (int i = 0; i < s->operands && s->spec.kind != VOLT_OP_COPY; i++) {
+        if ((sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT) &&
+            s->spec.tensor[i].buffer_c != s->spec.tensor[i].c)
+            found |= VOLT_NO_RANGES;
+    }
+    found &= ~p->restrictions;
+    return found & (~found + 1); /* one at a time */
+}
+
+/* "encoder.stages.0.0.convs.0.conv" from its weight's name, or the kind and number. */
+static volt_status name_unit(const volt_program *p, const volt_unit *u, char **out)
+{
+    const char *weight;
+
+    if (u->node->weight < 0)
+        return volt_format(out, "%s %d", volt_node_kind_name(u->node->kind), (int)u->out);
+    weight = volt_graph_param(p->graph, u->node->weight)->name;
+    return volt_format(out, "%.*s", (int)(strlen(weight) - strlen(".weight")), weight);
+}
+
+static const char *action_of(const volt_step *s)
+{
+    switch (s->spec.kind) {
+    case VOLT_OP_COPY:
+        return "copy";
+    case VOLT_OP_NORM_STATS:
+        return "statistics";
+    case VOLT_OP_CONV_BWD_DATA:
+    case VOLT_OP_TCONV_BWD_DATA:
+        return "data gradient";
+    case VOLT_OP_CONV_BWD_WEIGHTS:
+    case VOLT_OP_TCONV_BWD_WEIGHTS:
+        return "weight gradient";
+    default:
+        return s->again ? "again" : s->backward ? "backward" : "forward";
+    }
+}
+
+static volt_status name_steps(volt_program *p)
+{
+    char *unit = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
+        volt_step *s = &p->steps[i];
+
+        if (s->kind == VOLT_STEP_LOSS) {
+            st = volt_strdup(&s->name, "loss");
+            continue;
+        }
+        VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
+        st = volt_format(&s->name, "%s %s", unit,
+                         s->kind == VOLT_STEP_INPUT     ? "upload"
+                         : s->kind == VOLT_STEP_DROPOUT ? "factors"
+                                                        : action_of(s));
+        volt_free(unit);
+        unit = NULL;
+    }
+done:
+    volt_free(unit);
+    return st;
+}
+
+/* Lays out and creates operators, giving up what the device refuses. */
+static volt_status compile(volt_program *p)
+{
+    size_t arena;
+    volt_status st;
+
+    for (;;) {
+        int refused = -1;
+        unsigned restriction;
+
+        VOLT_TRY(st, done, lay_out(p, &arena));
+        st = volt_program_create_operators(p, &refused);
+        if (st != VOLT_ENOTSUP)
+            break;
+        restriction = next_restriction(p, &p->steps[refused]);
+        if (!restriction)
+            goto done;
+        p->restrictions |= restriction;
+    }
+    if (st != VOLT_OK)
+        goto done;
+    VOLT_TRY(st, done, volt_program_account(p, arena));
+    VOLT_TRY(st, done, volt_program_verify(p));
+    st = name_steps(p);
+done:
+    return st;
+}
+
+volt_status volt_program_create(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *options)
+{
+    const size_t values = (size_t)volt_graph_value_count(graph);
+    volt_program *p = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(graph, device, options));
+    VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a program"));
+    p->graph = graph;
+    p->device = device;
+    p->options = *options;
+    p->options.threads = volt_threads_or_default(options->threads);
+    p->dtype = options->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
+    p->value_count = (int)values;
+    VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),
+                             sizeof *p->outputs, "a program"));
+    VOLT_TRY(st, done, volt_program_shapes(p));
+    VOLT_TRY(st, done, compile(p));
+    p->options.learns = NULL; /* was borrowed */
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
+void volt_program_free(volt_program *p)
+{
+    if (!p)
+        return;
+    volt_program_clear_steps(p);
+    p->device->release(p->device, p->weights);
+    p->device->release(p->device, p->gradients);
+    p->device->release(p->device, p->packed);
+    p->device->release(p->device, p->arena);
+    p->device->release(p->device, p->scratch);
+    volt_free(p->parameter_offset);
+    volt_free(p->outputs);
+    volt_free(p->share);
+    volt_free(p->pending);
+    volt_free(p->buffers);
+    volt_free(p->steps);
+    volt_free(p->demand);
+    volt_free(p->units);
+    volt_free(p->values);
+    volt_free(p);
+}
+
+void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
+{
+    *out = p->memory;
+}
+
+const volt_device *volt_program_device(const volt_program *p)
+{
+    return p->device;
+}
+
+const volt_graph *volt_program_graph(const volt_program *p)
+{
+    return p->graph;
+}
+
+int volt_program_step_count(const volt_program *p)
+{
+    return p->step_count;
+}
+
+void volt_program_step(const volt_program *p, int i, volt_step_info *out)
+{
+    const volt_step *s = &p->steps[i];
+
+    *out = (volt_step_info){.name = s->name,
+                            .kernel = s->info.kernel ? s->info.kernel : "",
+                            .flops = s->info.flops,
+                            .bytes = s->info.bytes,
+                            .seconds = s->seconds,
+                            .arena_bytes = s->live};
+}

@@ -1,0 +1,313 @@
+#include "nets3d/program/program_internal.h"
+
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/rng.h"
+
+static size_t packed_in_scratch(const volt_program *p, const volt_step *s)
+{
+    const size_t bytes = volt_program_trains(p) ? s->info.packed_bytes : 0;
+
+    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
+/* Where operand j of a step lies, now that memory is allocated. */
+static void *address_of(const volt_program *p, const volt_step *s, int j)
+{
+    const volt_operand *o = &s->operand[j];
+    const int64_t at = o->kind == VOLT_OPERAND_NONE || o->kind == VOLT_OPERAND_BUFFER
+                           ? 0
+                           : volt_graph_param(p->graph, o->index)->offset;
+
+    switch (o->kind) {
+    case VOLT_OPERAND_NONE:
+        return NULL;
+    case VOLT_OPERAND_BUFFER:
+        return p->arena + p->buffers[o->index].offset;
+    case VOLT_OPERAND_PARAMETER:
+        return volt_program_trains(p) ? (void *)(p->weights + at)
+                                      : (void *)(p->packed + p->parameter_offset[o->index]);
+    case VOLT_OPERAND_GRADIENT:
+        return p->gradients + at;
+    case VOLT_OPERAND_WEIGHTS:
+        if (!volt_program_trains(p))
+            return p->packed + s->packed_offset;
+        return s->info.packed_bytes ? (void *)p->scratch : (void *)(p->weights + at);
+    }
+    return NULL;
+}
+
+static volt_status allocate(volt_program *p)
+{
+    const volt_device *dev = p->device;
+    const volt_program_memory *m = &p->memory;
+    const struct {
+        void **to;
+        size_t bytes;
+        const char *what;
+    } blocks[] = {{(void **)&p->weights, m->parameters, "parameters"},
+                  {(void **)&p->gradients, m->gradients, "gradients of parameters"},
+                  {(void **)&p->packed, m->packed, "packed weights"},
+                  {(void **)&p->arena, m->activations, "activations"},
+                  {(void **)&p->scratch, m->scratch, "scratch"}};
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        if (blocks[i].bytes && !*blocks[i].to)
+            VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
+    }
+    for (int i = 0; i < p->step_count; i++) {
+        for (int j = 0; j < p->steps[i].operands; j++)
+            p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
+    }
+done:
+    return st;
+}
+
+/* Inference: packs each weight from the arena, where it was brought, and copies the vectors. */
+static volt_status load_packed(volt_program *p, const float *flat)
+{
+    const volt_device *dev = p->device;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+        for (int j = 0; j < s->operands; j++) {
+            const volt_operand *o = &s->operand[j];
+            const bool pack = o->kind == VOLT_OPERAND_WEIGHTS && s->info.packed_bytes;
+            const volt_param *q;
+
+            if (o->kind != VOLT_OPERAND_WEIGHTS && o->kind != VOLT_OPERAND_PARAMETER)
+                continue;
+            q = volt_graph_param(p->graph, o->index);
+            VOLT_TRY(st, done,
+                     dev->upload(dev, pack ? p->arena : s->pointer[j], flat + q->offset,
+                                 (size_t)q->count * sizeof *flat));
+            if (pack)
+                VOLT_TRY(st, done, dev->op_pack(s->op, s->pointer[j], (const float *)p->arena));
+        }
+    }
+done:
+    return st;
+}
+
+/* Zeros of the parameters' size on the device, through a small host block. */
+static volt_status clear_gradients(volt_program *p)
+{
+    static const float zeros[4096];
+    const int64_t count = volt_graph_param_elements(p->graph);
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
+        const int64_t left = count - i < 4096 ? count - i : 4096;
+        st =
+            p->device->upload(p->device, p->gradients + i, zeros, (size_t)left * sizeof *zeros);
+    }
+    return st;
+}
+
+volt_status volt_program_load(volt_program *p, const float *flat)
+{
+    volt_status st;
+
+    p->loaded = false;
+    p->state = VOLT_RUN_NONE;
+    VOLT_TRY(st, done, allocate(p));
+    if (volt_program_trains(p)) {
+        VOLT_TRY(st, done,
+                 p->device->upload(p->device, p->weights, flat, p->memory.parameters));
+        /* Gradients that are always zero are never written again. */
+        VOLT_TRY(st, done, clear_gradients(p));
+    } else {
+        VOLT_TRY(st, done, load_packed(p, flat));
+    }
+    p->loaded = true;
+done:
+    return st;
+}
+
+volt_status volt_program_save(const volt_program *p, float *flat)
+{
+    if (!volt_program_trains(p) || !p->loaded)
+        return volt_fail(VOLT_EINVAL, "only a loaded training program can give its parameters");
+    return p->device->download(p->device, flat, p->weights, p->memory.parameters);
+}
+
+/* Whole channels of a sample are zeroed with probability p, the others scaled by 1/(1-p).
+ * Stream: (seed, number of the value, run, VOLT_RNG_DROPOUT). */
+static volt_status draw_factors(volt_program *p, const volt_step *s, uint32_t run)
+{
+    const volt_unit *u = &p->units[s->unit];
+    const int64_t count = volt_tensor_elements(&s->operand[0].tensor);
+    volt_rng rng = volt_rng_open(p->options.seed, (uint32_t)u->out, run, VOLT_RNG_DROPOUT);
+    float block[256];
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; st == VOLT_OK && i < count; i += 256) {
+        const int64_t left = count - i < 256 ? count - i : 256;
+        for (int64_t j = 0; j < left; j++)
+            block[j] = volt_rng_uniform(&rng) < u->node->p ? 0 : (float)(1 / (1 - u->node->p));
+        st = p->device->upload(p->device, (float *)s->pointer[0] + i, block,
+                               (size_t)left * sizeof *block);
+    }
+    return st;
+}
+
+static volt_status run_operator(const volt_program *p, volt_step *s)
+{
+    const size_t packed = packed_in_scratch(p, s);
+    volt_status st;
+
+    for (int j = 0; packed && j < s->operands; j++) {
+        if (s->operand[j].kind != VOLT_OPERAND_WEIGHTS)
+            continue;
+        VOLT_TRY(st, done,
+                 p->device->op_pack(
+                     s->op, s->pointer[j],
+                     p->weights + volt_graph_param(p->graph, s->operand[j].index)->offset));
+    }
+    st = p->device->op_run(s->op, s->pointer, p->scratch + packed);
+done:
+    return st;
+}
+
+static volt_status run_steps(volt_program *p, int first, int last, const float *input,
+                             uint32_t run)
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = first; st == VOLT_OK && i < last; i++) {
+        volt_step *s = &p->steps[i];
+        const double start = p->profile ? volt_seconds() : 0;
+
+        if (s->kind == VOLT_STEP_OPERATOR)
+            st = run_operator(p, s);
+        else if (s->kind == VOLT_STEP_DROPOUT)
+            st = draw_factors(p, s, run);
+        else if (s->kind == VOLT_STEP_INPUT)
+            st = p->device->upload(p->device, s->pointer[0], input,
+                                   (size_t)volt_tensor_elements(&s->operand[0].tensor) *
+                                       sizeof *input);
+        s->seconds = p->profile ? volt_seconds() - start : 0;
+    }
+    return st;
+}
+
+volt_status volt_program_forward(volt_program *p, const float *input, uint32_t step)
+{
+    volt_status st;
+
+    if (!p->loaded)
+        return volt_fail(VOLT_EINVAL, "the program has no parameters yet");
+    p->state = VOLT_RUN_NONE;
+    st = run_steps(p, 0, p->loss_step, input, step);
+    if (st == VOLT_OK)
+        p->state = VOLT_RUN_FORWARD;
+    return st;
+}
+
+static float *output_address(const volt_program *p, int i)
+{
+    return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
+}
+
+volt_status volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5])
+{
+    const volt_tensor *t;
+
+    if (i < 0 || i >= volt_graph_output_count(p->graph))
+        return volt_fail(VOLT_EINVAL, "output %d of %d", i, volt_graph_output_count(p->graph));
+    if (p->state == VOLT_RUN_NONE)
+        return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
+    t = &p->outputs[i].tensor;
+    *data = output_address(p, i);
+    if (shape)
+        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
+    return VOLT_OK;
+}
+
+volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
+                              const int16_t *labels, bool gradient, volt_loss_result *result)
+{
+    const volt_tensor *t = &p->outputs[0].tensor;
+    int16_t *device_labels;
+    double value[16] = {0};
+    volt_loss_call call = {.n = t->n,
+                           .c = t->c,
+                           .d = t->d,
+                           .h = t->h,
+                           .w = t->w,
+                           .levels = volt_graph_output_count(p->graph),
+                           .weight_ce = options->weight_ce,
+                           .weight_dice = options->weight_dice,
+                           .smooth = options->smooth,
+                           .batch_dice = options->batch_dice,
+                           .ignore = options->ignore,
+                           .sigmoid = options->sigmoid,
+                           .regions = options->regions,
+                           .values = options->values,
+                           .class_weight = options->class_weight,
+                           .gradient = gradient,
+                           .threads = p->options.threads,
+                           .value = value,
+                           .tp = result->tp,
+                           .fp = result->fp,
+                           .fn = result->fn,
+                           .voxels = &result->voxels,
+                           .scratch = p->scratch};
+    const double start = p->profile ? volt_seconds() : 0;
+    volt_status st;
+
+    if (p->state != VOLT_RUN_FORWARD)
+        return volt_fail(VOLT_EINVAL, "a loss needs a forward pass before it");
+    if (gradient && !volt_program_trains(p))
+        return volt_fail(VOLT_EINVAL, "only training programs have gradients");
+    for (int i = 0; i < call.levels; i++) {
+        const volt_tensor *o = &p->outputs[i].tensor;
+        call.level[i] =
+            (volt_loss_level){output_address(p, i), o->d, o->h, o->w, options->level_weight[i]};
+    }
+    device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
+    VOLT_TRY(st, done,
+             p->device->upload(p->device, device_labels, labels,
+                               (size_t)(t->n * t->d * t->h * t->w) * sizeof *labels));
+    call.labels = device_labels;
+    VOLT_TRY(st, done, p->device->loss(p->device, &call));
+    result->total = 0;
+    for (int i = 0; i < call.levels; i++) {
+        result->level[i] = value[i];
+        result->total += options->level_weight[i] * value[i];
+    }
+    if (gradient)
+        p->state = VOLT_RUN_GRADIENT;
+    p->steps[p->loss_step].seconds = p->profile ? volt_seconds() - start : 0;
+done:
+    return st;
+}
+
+volt_status volt_program_backward(volt_program *p)
+{
+    if (p->state != VOLT_RUN_GRADIENT)
+        return volt_fail(VOLT_EINVAL, "a backward pass needs a loss with gradient before it");
+    p->state = VOLT_RUN_NONE;
+    return run_steps(p, p->loss_step + 1, p->step_count, NULL, 0);
+}
+
+float *volt_program_weights(volt_program *p)
+{
+    return p->weights;
+}
+
+float *volt_program_gradients(volt_program *p)
+{
+    return p->gradients;
+}
+
+void volt_program_profile(volt_program *p, bool on)
+{
+    p->profile = on;
+    for (int i = 0; i < p->step_count; i++)
+        p->steps[i].seconds = 0;
+}

@@ -1,0 +1,475 @@
+#include "nets3d/train/session.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/threads.h"
+#include "nets3d/run/checkpoint.h"
+#include "nets3d/init.h"
+#include "nets3d/loss.h"
+#include "nets3d/param_rules.h"
+#include "nets3d/run.h"
+#include "nets3d/run_log.h"
+#include "nets3d/transfer.h"
+
+#define TRAIN_RING      2
+#define VALIDATION_RING 1
+#define MIB             (1.0 / (1 << 20))
+
+double volt_session_seconds(const volt_session *s)
+{
+    return volt_seconds() - s->opened_at;
+}
+
+size_t volt_session_peak(const volt_session *s)
+{
+    return volt_mem_peak() - s->others_bytes;
+}
+
+/* ---- what it holds ---- */
+
+static volt_status make_texts(volt_session *s)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&s->latest, s->run, VOLT_RUN_LATEST));
+    VOLT_TRY(st, done, volt_path_join(&s->best, s->run, VOLT_RUN_BEST));
+    VOLT_TRY(st, done, volt_path_join(&s->log, s->run, "log.jsonl"));
+    VOLT_TRY(st, done, volt_plan_text(&s->plan_text, s->data->plan));
+    VOLT_TRY(st, done, volt_dataset_info_text(&s->info_text, s->data->info));
+done:
+    return st;
+}
+
+/* ---- network ---- */
+
+static volt_status choose_device(volt_session *s)
+{
+    const volt_train_options *o = s->options;
+    const char *name = o->device ? o->device : "cpu";
+    const int threads = volt_threads_or_default(o->threads);
+    volt_precision_query query = {.net = &s->data->config->net,
+                                  .batch = s->recipe.recipe.batch,
+                                  .mode = VOLT_TRAIN,
+                                  .threads = threads,
+                                  .cache = o->cache};
+    volt_status st = volt_device_open(&s->device, name);
+
+    if (st != VOLT_OK)
+        return st;
+    if (s->resumed && s->recipe.threads != threads)
+        volt_report(s->cb, VOLT_LOG_WARNING,
+                    "the run was started with %d threads and goes on with %d: the last bits "
+                    "of the result may differ",
+                    s->recipe.threads, threads);
+    if (s->resumed && strcmp(s->recipe.device, name) != 0)
+        volt_report(s->cb, VOLT_LOG_WARNING,
+                    "the run was started on device %s and goes on on %s: the last bits of the "
+                    "result may differ",
+                    s->recipe.device, name);
+    s->recipe.threads = threads;
+    snprintf(s->recipe.device, sizeof s->recipe.device, "%s", name);
+    query.device = s->device;
+    memcpy(query.patch, s->data->config->patch, sizeof query.patch);
+    return volt_precision_choose(&s->recipe.precision, s->recipe.precision, &query, s->cb);
+}
+
+/* Rates of the parameters where the recipe has rules, and in *learns which are not frozen; the
+ * caller owns *learns (volt_free). */
+static volt_status find_scales(volt_session *s, bool **learns)
+{
+    const size_t count = (size_t)volt_graph_param_count(s->graph);
+    volt_status st = VOLT_OK;
+
+    if (s->recipe.recipe.rules == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->scale, count, sizeof *s->scale, "rates of parameters"));
+    VOLT_TRY(st, done, volt_param_scales(s->scale, s->graph, &s->recipe.recipe, s->cb));
+    VOLT_TRY(st, done, volt_alloc_zero(learns, count, sizeof **learns, "rates of parameters"));
+    for (size_t i = 0; i < count; i++)
+        (*learns)[i] = s->scale[i] > 0;
+done:
+    return st;
+}
+
+static volt_status compile(volt_session *s)
+{
+    const volt_plan_config *c = s->data->config;
+    const volt_recipe *r = &s->recipe.recipe;
+    volt_unet_spec spec = c->net;
+    volt_program_options po = {.n = r->batch,
+                               .precision = s->recipe.precision,
+                               .mode = VOLT_TRAIN,
+                               .threads = s->recipe.threads,
+                               .seed = s->recipe.seed};
+    bool *learns = NULL;
+    volt_status st;
+
+    spec.deep_supervision = r->deep_supervision;
+    if (r->dropout >= 0)
+        spec.dropout = r->dropout;
+    memcpy(po.extent, c->patch, sizeof po.extent);
+    VOLT_TRY(st, done, volt_unet_build(&s->graph, &spec));
+    VOLT_TRY(st, done, find_scales(s, &learns));
+    po.learns = learns;
+    VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
+    s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
+                               r->batch_dice < 0 ? c->batch_dice : r->batch_dice == 1);
+    s->loss.weight_ce = r->weight_ce;
+    s->loss.weight_dice = r->weight_dice;
+    s->loss.sigmoid = r->sigmoid;
+    s->loss.class_weight = r->class_weights ? r->class_weight : NULL;
+    s->loss.ignore = s->targets.ignore;
+    s->loss.regions = s->targets.regions;
+    s->loss.values = s->targets.labels;
+done:
+    volt_free(learns);
+    return st;
+}
+
+static volt_loader_options loader_options(const volt_session *s, bool validation)
+{
+    const volt_plan_config *c = s->data->config;
+    const volt_recipe *r = &s->recipe.recipe;
+    const int channels = s->data->info->channels;
+    const int previous = s->data->previous ? s->data->plan->classes - 1 : 0;
+    const volt_train_options *asked = s->options;
+    volt_loader_options o = {.store = s->data->store,
+                             .names = validation ? s->data->validate : s->data->train,
+                             .cases =
+                                 validation ? s->data->validate_count : s->data->train_count,
+                             .classes = s->targets.labels,
+                             .ignore = s->targets.ignore,
+                             .regions = s->targets.regions,
+                             .region_count = s->targets.regions ? s->targets.outputs : 0,
+                             .previous = s->data->previous,
+                             .batch = r->batch,
+                             .slices = c->slices,
+                             .whole = c->whole,
+                             .foreground = r->foreground,
+                             .seed = s->recipe.seed,
+                             .validation = validation,
+                             .threads = 1,
+                             .ring = validation ? VALIDATION_RING : TRAIN_RING};
+
+    o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
+    if (validation) {
+        o.rules = volt_augment_rules_none(c->patch, channels);
+        o.rules.previous = previous;
+        return o;
+    }
+    o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
+                         : volt_augment_rules_none(c->patch, channels);
+    o.rules.previous = previous;
+    for (int a = 0; a < 3; a++)
+        o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
+    for (int i = 0; i < channels; i++)
+        o.rules.zero_outside[i] = c->use_mask_for_norm[i];
+    o.threads = asked->loader_threads > 0 ? asked->loader_threads
+                                          : (volt_default_threads() > 2 ? 2 : 1);
+    return o;
+}
+
+/* The loader's samples must be what the network takes. */
+static volt_status check_channels(const volt_session *s)
+{
+    const volt_loader_options train = loader_options(s, false);
+    const volt_plan_config *c = s->data->config;
+
+    if (volt_loader_channels(&train) != c->net.in_channels)
+        return volt_fail(
+            VOLT_EINVAL, "configuration %s takes %lld channels; its samples have %lld", c->name,
+            (long long)c->net.in_channels, (long long)volt_loader_channels(&train));
+    return VOLT_OK;
+}
+
+/* Computes and announces the memory of the run; refuses what this machine cannot hold. */
+static volt_status announce(volt_session *s)
+{
+    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options validation = loader_options(s, true);
+    const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
+    const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
+                                                  volt_graph_param_elements(s->graph));
+    const size_t machine = volt_mem_machine();
+    volt_train_memory *m = &s->memory;
+    volt_program_memory pm;
+
+    volt_program_memory_of(s->program, &pm);
+    m->program = pm.total;
+    m->optimizer = optimizer;
+    m->loader = volt_loader_bytes(&train);
+    if (s->data->validate_count)
+        m->loader += volt_loader_bytes(&validation);
+    m->other = parameters + (s->device->host_memory ? 0 : optimizer) + ((size_t)1 << 20);
+    m->total = m->program + m->optimizer + m->loader + m->other;
+    volt_report(s->cb, VOLT_LOG_INFO,
+                "memory: %.0f MiB at most (network %.0f: activations %.0f, parameters %.0f, "
+                "gradients %.0f, packed %.0f, scratch %.0f; optimiser %.0f; batches %.0f)",
+                (double)m->total * MIB, (double)m->program * MIB, (double)pm.activations * MIB,
+                (double)pm.parameters * MIB, (double)pm.gradients * MIB,
+                (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
+                (double)m->loader * MIB);
+    if (machine && m->total > machine)
+        return volt_fail(VOLT_ENOMEM,
+                         "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: "
+                         "a smaller batch or patch would fit",
+                         (long long)s->recipe.recipe.batch, (double)m->total * MIB,
+                         (double)machine * MIB);
+    return VOLT_OK;
+}
+
+/* ---- weights and optimiser, to and from the device ---- */
+
+static size_t slot_bytes(const volt_session *s)
+{
+    return (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
+}
+
+/* The host's view of slot i: the device's own memory, or its place in staging. */
+static float *host_slot(const volt_session *s, int i)
+{
+    return s->staging ? s->staging + (i + 1) * volt_graph_param_elements(s->graph)
+                      : volt_optimizer_slot(s->optimizer, i);
+}
+
+static volt_status upload_slots(volt_session *s)
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; s->staging && i < volt_optimizer_slots(s->optimizer) && st == VOLT_OK; i++)
+        st = s->device->upload(s->device, volt_optimizer_slot(s->optimizer, i), host_slot(s, i),
+                               slot_bytes(s));
+    return st;
+}
+
+volt_status volt_session_clear_optimizer(volt_session *s)
+{
+    for (int i = 0; i < volt_optimizer_slots(s->optimizer); i++)
+        memset(host_slot(s, i), 0, slot_bytes(s));
+    volt_optimizer_set_steps(s->optimizer, 0);
+    return upload_slots(s);
+}
+
+int64_t volt_session_patch_voxels(const volt_session *s)
+{
+    const int64_t *patch = s->data->config->patch;
+
+    return patch[0] * patch[1] * patch[2];
+}
+
+int64_t volt_session_checkpoint_bytes(const volt_session *s)
+{
+    return (int64_t)slot_bytes(s) * (1 + volt_optimizer_slots(s->optimizer));
+}
+
+/* The parameters a new run starts from. */
+static volt_status first_weights(float *flat, const volt_session *s)
+{
+    const volt_train_options *o = s->options;
+
+    volt_init_parameters(flat, s->graph, s->recipe.seed);
+    if (!o->init)
+        return VOLT_OK;
+    return volt_transfer(flat, s->graph, o->init, o->init_mode, s->cb, NULL);
+}
+
+static volt_status load(volt_session *s)
+{
+    const size_t count = (size_t)volt_graph_param_elements(s->graph);
+    float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
+    float *flat = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&flat, count * sizeof(float), "the network's parameters"));
+    if (s->resumed) /* judges the file before the network is allocated */
+        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
+    else
+        VOLT_TRY(st, done, first_weights(flat, s));
+    VOLT_TRY(st, done, volt_program_load(s->program, flat));
+    VOLT_TRY(st, done,
+             volt_optimizer_create(&s->optimizer, s->program, &s->recipe.recipe.optimizer));
+    if (s->scale)
+        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->scale));
+    if (!s->device->host_memory)
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&s->staging, count * sizeof(float),
+                                 (size_t)volt_optimizer_slots(s->optimizer) + 1,
+                                 "the copy of the network for checkpoints"));
+    if (s->resumed) {
+        const int slots = volt_optimizer_slots(s->optimizer);
+        for (int i = 0; i < slots; i++)
+            slot[i] = host_slot(s, i);
+        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, NULL, slot, slots));
+        VOLT_TRY(st, done, upload_slots(s));
+        volt_optimizer_set_steps(s->optimizer, s->state.steps);
+    }
+done:
+    volt_free(flat);
+    return st;
+}
+
+static volt_status save(volt_session *s, const char *path, bool with_optimizer)
+{
+    volt_checkpoint_head head = {.plan = s->plan_text, .dataset = s->info_text};
+    const int slots = with_optimizer ? volt_optimizer_slots(s->optimizer) : 0;
+    float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
+    const float *weights = volt_program_weights(s->program);
+    volt_status st = VOLT_OK;
+
+    head.slots = slots;
+    s->state.seconds = volt_session_seconds(s);
+    s->state.steps = volt_optimizer_steps(s->optimizer);
+    if (s->staging) {
+        VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
+        weights = s->staging;
+    }
+    for (int i = 0; i < slots; i++) {
+        slot[i] = host_slot(s, i);
+        if (s->staging)
+            VOLT_TRY(st, done,
+                     s->device->download(s->device, slot[i],
+                                         volt_optimizer_slot(s->optimizer, i), slot_bytes(s)));
+    }
+    VOLT_TRY(st, done, volt_train_recipe_text(&head.recipe, &s->recipe));
+    VOLT_TRY(st, done, volt_train_state_text(&head.state, &s->state));
+    st = volt_checkpoint_write(path, &head, s->graph, weights, slot);
+done:
+    volt_free(head.state);
+    volt_free(head.recipe);
+    return st;
+}
+
+volt_status volt_session_save_latest(volt_session *s)
+{
+    const volt_status st = save(s, s->latest, true);
+
+    s->saved_at = volt_seconds();
+    return st;
+}
+
+volt_status volt_session_save_best(volt_session *s)
+{
+    return save(s, s->best, false);
+}
+
+/* ---- opening and closing ---- */
+
+volt_status volt_session_open_loaders(volt_session *s)
+{
+    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options validation = loader_options(s, true);
+    volt_status st;
+
+    volt_session_close_loaders(s);
+    VOLT_TRY(st, done, volt_loader_open(&s->train, &train));
+    if (s->state.validation_iterations > 0)
+        VOLT_TRY(st, done, volt_loader_open(&s->validation, &validation));
+done:
+    return st;
+}
+
+void volt_session_close_loaders(volt_session *s)
+{
+    volt_loader_close(s->validation);
+    volt_loader_close(s->train);
+    s->train = s->validation = NULL;
+}
+
+static volt_status make_tables(volt_session *s)
+{
+    size_t outputs;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_train_targets_open(&s->targets, s->data->info));
+    outputs = (size_t)s->targets.outputs;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->counts, 3 * outputs, sizeof *s->counts, "counts per class"));
+    VOLT_TRY(st, done, volt_alloc_zero(&s->dice, outputs, sizeof *s->dice, "Dice per class"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->watch.told_class, outputs, sizeof *s->watch.told_class,
+                             "classes warned of"));
+done:
+    return st;
+}
+
+/* Removes checkpoints that a killed run was writing when it was killed; nobody reads them. */
+static volt_status remove_leftovers(const volt_session *s)
+{
+    int64_t removed = 0;
+    const volt_status st = volt_out_sweep(&removed, s->run, "checkpoint_*.safetensors");
+
+    if (removed > 0)
+        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld files in %s, left half-written",
+                    (long long)removed, s->run);
+    return st;
+}
+
+/* Copies for the reader; checkpoints carry their own. */
+static volt_status write_descriptions(const volt_session *s)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, s->run, "plans.json"));
+    VOLT_TRY(st, done, volt_write_file(path, s->plan_text, strlen(s->plan_text)));
+    volt_free(path);
+    path = NULL;
+    VOLT_TRY(st, done, volt_path_join(&path, s->run, "dataset.json"));
+    VOLT_TRY(st, done, volt_write_file(path, s->info_text, strlen(s->info_text)));
+    st = volt_runlog_rewind(s->log, s->state.epoch);
+done:
+    volt_free(path);
+    return st;
+}
+
+volt_status volt_session_open(volt_session *s, const char *run, const volt_train_data *data,
+                              const volt_train_options *options, const volt_callbacks *cb)
+{
+    volt_status st;
+
+    *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
+    s->opened_at = s->saved_at = volt_seconds();
+    s->others_bytes = volt_mem_current();
+    volt_mem_reset_peak();
+    VOLT_TRY(st, done, make_tables(s));
+    VOLT_TRY(st, done, make_texts(s));
+    VOLT_TRY(st, done, volt_session_begin(s));
+    VOLT_TRY(st, done, volt_make_dirs(s->run));
+    VOLT_TRY(st, done, remove_leftovers(s));
+    s->opened_at -= s->state.seconds;
+    VOLT_TRY(st, done, choose_device(s));
+    VOLT_TRY(st, done, check_channels(s));
+    VOLT_TRY(st, done, compile(s));
+    VOLT_TRY(st, done, announce(s));
+    VOLT_TRY(st, done, load(s));
+    st = write_descriptions(s);
+done:
+    if (st != VOLT_OK)
+        volt_session_close(s);
+    return st;
+}
+
+void volt_session_close(volt_session *s)
+{
+    volt_session_close_loaders(s);
+    volt_free(s->staging);
+    volt_free(s->scale);
+    volt_optimizer_free(s->optimizer);
+    volt_program_free(s->program);
+    volt_graph_free(s->graph);
+    volt_device_close(s->device);
+    volt_free(s->watch.told_class);
+    volt_free(s->dice);
+    volt_free(s->counts);
+    volt_train_targets_close(&s->targets);
+    volt_free(s->info_text);
+    volt_free(s->plan_text);
+    volt_free(s->log);
+    volt_free(s->best);
+    volt_free(s->latest);
+    *s = (volt_session){0};
+}

@@ -1,0 +1,71 @@
+/* train_session.h - everything a run holds while it trains: opened, saved, closed as one. */
+#ifndef VOLT_NETS3D_TRAIN_SESSION_H
+#define VOLT_NETS3D_TRAIN_SESSION_H
+#include "nets3d/data/loader.h"
+#include "nets3d/run/state.h"
+#include "nets3d/train/targets.h"
+#include "nets3d/train/warnings.h"
+#include "nets3d/trainer.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_session {
+    const volt_train_data *data;
+    const volt_train_options *options;
+    const volt_callbacks *cb;
+    const char *run;
+    char *latest, *best, *log; /* paths */
+    char *plan_text, *info_text;
+    bool resumed;
+    bool changed;  /* resumed, with another length */
+    bool unfitted; /* its budget's schedule is yet to be measured */
+
+    volt_train_recipe recipe;
+    volt_train_state state;
+    volt_device *device;
+    volt_graph *graph;
+    volt_program *program;
+    volt_optimizer *optimizer;
+    volt_loader *train, *validation; /* validation NULL without cases */
+    volt_loss_options loss;
+    volt_train_memory memory;
+    double *scale;  /* of each parameter's rate; NULL = 1 each */
+    float *staging; /* (1 + slots, parameters) on the host; NULL where the device's memory is */
+
+    volt_train_targets targets;
+    volt_watch watch;
+    int64_t *counts;     /* tp, fp, fn: (3, outputs) */
+    double *dice;        /* (outputs - first) of the last validation */
+    double accuracy;     /* of the last validation */
+    double opened_at;    /* volt_seconds() minus the seconds of the parts before */
+    double saved_at;     /* volt_seconds() of the last checkpoint */
+    size_t others_bytes; /* held by others when the run was opened */
+} volt_session;
+
+/* Judges what is asked and sets recipe and state: of a new run, or from its latest checkpoint.
+ */
+VOLT_MUST_USE volt_status volt_session_begin(volt_session *s);
+/* Opens the run in `run`: afresh, or from its latest checkpoint. On failure everything is
+ * released. Loaders are opened apart, since the schedule may have to be measured first. */
+VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
+                                            const volt_train_data *data,
+                                            const volt_train_options *options,
+                                            const volt_callbacks *cb);
+void volt_session_close(volt_session *s);
+/* Opens the loaders where the state stands (closing open ones). */
+VOLT_MUST_USE volt_status volt_session_open_loaders(volt_session *s);
+void volt_session_close_loaders(volt_session *s);
+/* Writes checkpoint_latest (with optimiser) or checkpoint_best (without). */
+VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
+VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
+/* Sets the optimiser back to its first step. */
+VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* Voxels of a patch; bytes of checkpoint_latest. */
+int64_t volt_session_patch_voxels(const volt_session *s);
+int64_t volt_session_checkpoint_bytes(const volt_session *s);
+/* Most bytes (mem.h) the run has held. */
+size_t volt_session_peak(const volt_session *s);
+/* Seconds of the whole run until now. */
+double volt_session_seconds(const volt_session *s);
+
+VOLT_END_DECLS
+#endif

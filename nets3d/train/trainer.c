@@ -1,0 +1,400 @@
+#include "nets3d/trainer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/system/file.h"
+#include "base/mem.h"
+#include "base/core/plural.h"
+#include "io/json/json.h"
+#include "nets3d/run_log.h"
+#include "nets3d/train/budget.h"
+#include "nets3d/train/session.h"
+
+#define CHECKPOINT_SECONDS 180.0
+#define EMA_KEPT           0.9 /* share of the old moving average, as nnU-Net */
+
+volt_recipe volt_recipe_nnunet(void)
+{
+    return (volt_recipe){.epochs = 1000,
+                         .iterations = 250,
+                         .validation_iterations = 50,
+                         .optimizer = volt_optimizer_nnunet(),
+                         .weight_ce = 1,
+                         .weight_dice = 1,
+                         .batch_dice = -1,
+                         .dropout = -1,
+                         .foreground = 0.33,
+                         .deep_supervision = true,
+                         .augment = true,
+                         .mirror = {true, true, true}};
+}
+
+volt_recipe volt_recipe_budget(int64_t plan_batch)
+{
+    volt_recipe r = volt_recipe_nnunet();
+
+    r.batch = plan_batch < 2 ? plan_batch : 2;
+    r.mirror[0] = r.mirror[1] = r.mirror[2] = false;
+    r.optimizer.kind = VOLT_ADAMW;
+    r.optimizer.lr = 1e-3;
+    r.optimizer.beta1 = 0.9;
+    r.optimizer.beta2 = 0.999;
+    r.optimizer.eps = 1e-8;
+    r.optimizer.weight_decay = 1e-2;
+    r.optimizer.schedule = VOLT_SCHEDULE_COSINE;
+    r.optimizer.warmup = 0.05;
+    return r;
+}
+
+volt_train_options volt_train_defaults(void)
+{
+    return (volt_train_options){.recipe = volt_recipe_nnunet(), .device = "cpu"};
+}
+
+/* ---- one iteration ---- */
+
+/* The sentence of a run that cannot go on, with the cases of the batch. */
+static volt_status diverged(const volt_session *s, const volt_batch *b, const char *what)
+{
+    char cases[400] = "";
+
+    for (int64_t k = 0; k < s->recipe.recipe.batch; k++) {
+        const size_t used = strlen(cases);
+        if (used + strlen(b->name[k]) + 8 > sizeof cases) {
+            strcat(cases, ", ...");
+            break;
+        }
+        snprintf(cases + used, sizeof cases - used, "%s%s", k ? ", " : "", b->name[k]);
+    }
+    return volt_fail(VOLT_ENUMERIC, "iteration %lld: %s (cases %s)",
+                     (long long)s->state.iteration, what, cases);
+}
+
+static volt_status step(volt_session *s, const volt_batch *b, double *loss, double *norm)
+{
+    const double lr = volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
+    volt_loss_result result = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true, &result));
+    if (!isfinite(result.total))
+        return diverged(s, b, "the loss is not finite");
+    VOLT_TRY(st, done, volt_program_backward(s->program));
+    st = volt_optimizer_step(s->optimizer, lr, norm);
+    if (st == VOLT_ENUMERIC)
+        return diverged(s, b, "the gradient is not finite");
+    *loss = result.total;
+done:
+    return st;
+}
+
+static volt_status train_iteration(volt_session *s)
+{
+    const double start = volt_seconds(), waited = volt_loader_waited(s->train);
+    volt_train_state *state = &s->state;
+    double loss = 0, norm = 0, wait;
+    volt_batch batch;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
+    volt_watch_batch(s, batch.labels, s->recipe.recipe.batch * volt_session_patch_voxels(s));
+    VOLT_TRY(st, done, step(s, &batch, &loss, &norm));
+    wait = volt_loader_waited(s->train) - waited;
+    state->iteration++;
+    state->loss_sum += loss;
+    state->norm_sum += norm;
+    state->epoch_wait_s += wait;
+    state->data_wait_s += wait;
+    state->epoch_s += volt_seconds() - start;
+    volt_report_progress(s->cb, "iterations", state->iteration,
+                         state->epochs * state->iterations);
+done:
+    return st;
+}
+
+/* Saves what the iterations until now gave and says so. */
+static volt_status stop_here(volt_session *s)
+{
+    volt_status st = volt_session_save_latest(s);
+
+    if (st != VOLT_OK)
+        return st;
+    return volt_fail(VOLT_ECANCELLED,
+                     "stopped after iteration %lld of %lld; %s holds all of it",
+                     (long long)s->state.iteration,
+                     (long long)(s->state.epochs * s->state.iterations), s->latest);
+}
+
+static bool checkpoint_is_due(const volt_session *s)
+{
+    const volt_train_options *o = s->options;
+    const double longest = o->checkpoint_s > 0 ? o->checkpoint_s : CHECKPOINT_SECONDS;
+
+    return volt_seconds() - s->saved_at >= longest ||
+           (o->checkpoint_every > 0 && s->state.iteration % o->checkpoint_every == 0);
+}
+
+static volt_status train_epoch(volt_session *s)
+{
+    const int64_t end = (s->state.epoch + 1) * s->state.iterations;
+    volt_status st = VOLT_OK;
+
+    while (s->state.iteration < end) {
+        VOLT_TRY(st, done, train_iteration(s));
+        if (volt_is_cancelled(s->cb))
+            return stop_here(s);
+        if (s->state.iteration < end && checkpoint_is_due(s))
+            VOLT_TRY(st, done, volt_session_save_latest(s));
+    }
+done:
+    return st;
+}
+
+/* ---- validation ---- */
+
+/* What an epoch's validation adds up. */
+typedef struct validation {
+    double loss;
+    int64_t voxels; /* that count */
+    int64_t *sum;   /* tp, fp, fn: (3, outputs) */
+} validation;
+
+static volt_status validation_batch(volt_session *s, validation *v)
+{
+    const int outputs = s->targets.outputs;
+    int64_t *tp = s->counts;
+    volt_loss_result result = {.tp = tp, .fp = tp + outputs, .fn = tp + 2 * outputs};
+    volt_batch batch;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
+    VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
+    if (!isfinite(result.total))
+        return diverged(s, &batch, "the validation loss is not finite");
+    v->loss += result.total;
+    v->voxels += result.voxels;
+    for (int i = 0; i < 3 * outputs; i++)
+        v->sum[i] += s->counts[i];
+done:
+    return st;
+}
+
+/* Pseudo-Dice per class from the epoch's voxel counts; NaN for a class that was neither there
+ * nor predicted. Returns the mean over those that are not NaN. */
+static double pseudo_dice(double *dice, const int64_t *sum, const volt_train_targets *t)
+{
+    const int64_t *tp = sum, *fp = sum + t->outputs, *fn = sum + 2 * t->outputs;
+    double total = 0;
+    int counted = 0;
+
+    for (int k = t->first; k < t->outputs; k++) {
+        const int64_t denominator = 2 * tp[k] + fp[k] + fn[k];
+        dice[k - t->first] = denominator ? 2.0 * (double)tp[k] / (double)denominator : NAN;
+        if (denominator) {
+            total += dice[k - t->first];
+            counted++;
+        }
+    }
+    return counted ? total / counted : NAN;
+}
+
+/* Share of the voxels with the right label, or of voxels and regions that agree. */
+static double accuracy_of(const validation *v, const volt_train_targets *t)
+{
+    const double decisions = (double)v->voxels * (t->regions ? t->outputs : 1);
+    double wrong = 0;
+
+    for (int k = 0; k < t->outputs; k++)
+        wrong += (double)v->sum[2 * t->outputs + k] +
+                 (t->regions ? (double)v->sum[t->outputs + k] : 0);
+    return v->voxels ? 1 - wrong / decisions : NAN;
+}
+
+/* Fills s->dice, accuracy, mean and moving average; `better` tells whether this is the best so
+ * far. */
+static volt_status validate(volt_session *s, double *loss, bool *better)
+{
+    const int64_t batches = s->state.validation_iterations;
+    validation v = {0};
+    double ema;
+    volt_status st;
+
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&v.sum, 3 * (size_t)s->targets.outputs, sizeof *v.sum, "voxel counts"));
+    for (int64_t i = 0; i < batches; i++) {
+        VOLT_TRY(st, done, validation_batch(s, &v));
+        if (volt_is_cancelled(s->cb)) {
+            st = stop_here(s); /* resume validates this epoch from its start */
+            goto done;
+        }
+    }
+    *loss = v.loss / (double)batches;
+    s->accuracy = accuracy_of(&v, &s->targets);
+    s->state.mean_dice = pseudo_dice(s->dice, v.sum, &s->targets);
+    ema = isnan(s->state.ema) ? s->state.mean_dice
+                              : EMA_KEPT * s->state.ema + (1 - EMA_KEPT) * s->state.mean_dice;
+    if (!isnan(ema))
+        s->state.ema = ema;
+    *better = !isnan(ema) && !(ema <= s->state.best_ema);
+    if (*better)
+        s->state.best_ema = ema;
+done:
+    volt_free(v.sum);
+    return st;
+}
+
+/* ---- epochs ---- */
+
+static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
+{
+    const volt_train_state *t = &s->state;
+    const double iterations = (double)t->iterations;
+    volt_train_state last = *t; /* the rate of the epoch's last iteration */
+    volt_epoch_log line = {
+        .epoch = t->epoch,
+        .iterations = t->iteration,
+        .train_loss = t->train_loss,
+        .validation_loss = validation_loss,
+        .mean_dice = t->validation_iterations ? t->mean_dice : NAN,
+        .ema_dice = t->ema,
+        .classes = t->validation_iterations ? s->targets.outputs - s->targets.first : 0,
+        .dice = s->dice,
+        .class_name = s->targets.name + s->targets.first,
+        .accuracy = t->validation_iterations ? s->accuracy : NAN,
+        .gradient_norm = t->norm_sum / iterations,
+        .seconds = t->epoch_s,
+        .validation_seconds = validation_s,
+        .data_wait_s = t->epoch_wait_s,
+        .peak_bytes = (int64_t)volt_mem_process_peak(),
+        .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
+        .elapsed_s = volt_session_seconds(s),
+        .time = (int64_t)time(NULL)};
+    char score[128] = "";
+
+    last.iteration--;
+    line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
+    if (t->validation_iterations)
+        snprintf(score, sizeof score, ", validation %.4f, Dice %.4f (average %.4f, best %.4f)",
+                 validation_loss, t->mean_dice, t->ema, t->best_ema);
+    volt_report(s->cb, VOLT_LOG_INFO,
+                "epoch %lld/%lld: loss %.4f%s; %lld iteration%s in %.1f s, waited %.1f s for "
+                "data, validation %.1f s",
+                (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
+                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
+                validation_s);
+    volt_watch_epoch(s, line.lr);
+    return volt_runlog_append(s->log, &line);
+}
+
+/* Validation, log line, checkpoints: an epoch is finished when its latest checkpoint is. */
+static volt_status finish_epoch(volt_session *s)
+{
+    const double start = volt_seconds();
+    double validation_loss = NAN;
+    bool better = false;
+    volt_status st;
+
+    if (s->state.validation_iterations > 0)
+        VOLT_TRY(st, done, validate(s, &validation_loss, &better));
+    s->state.train_loss = s->state.loss_sum / (double)s->state.iterations;
+    VOLT_TRY(st, done, log_epoch(s, validation_loss, volt_seconds() - start));
+    s->state.epoch++;
+    s->state.loss_sum = s->state.norm_sum = 0;
+    s->state.epoch_s = s->state.epoch_wait_s = 0;
+    if (better)
+        VOLT_TRY(st, done, volt_session_save_best(s));
+    volt_budget_refit(s);
+    VOLT_TRY(st, done, volt_session_save_latest(s));
+done:
+    return st;
+}
+
+static volt_status train(volt_session *s)
+{
+    volt_status st = VOLT_OK;
+
+    while (s->state.epoch < s->state.epochs) {
+        VOLT_TRY(st, done, train_epoch(s));
+        VOLT_TRY(st, done, finish_epoch(s));
+        if (s->state.epoch < s->state.epochs && volt_is_cancelled(s->cb))
+            return stop_here(s);
+    }
+done:
+    return st;
+}
+
+/* ---- the result ---- */
+
+static void fill_result(volt_train_result *r, const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+
+    *r = (volt_train_result){.epochs = t->epoch,
+                             .iterations = t->iteration,
+                             .finished = t->epoch == t->epochs,
+                             .train_loss = t->train_loss,
+                             .mean_dice = t->mean_dice,
+                             .best_ema = t->best_ema,
+                             .seconds = volt_session_seconds(s),
+                             .data_wait_s = t->data_wait_s,
+                             .memory = s->memory,
+                             .peak_bytes = volt_session_peak(s)};
+}
+
+static volt_status write_summary(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    json_t *root;
+    char *path = NULL;
+    volt_status st;
+
+    root = json_pack(
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I}", "epochs",
+        (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration, "train_loss",
+        volt_json_number(t->train_loss), "mean_dice", volt_json_number(t->mean_dice),
+        "ema_dice", volt_json_number(t->ema), "best_ema_dice", volt_json_number(t->best_ema),
+        "seconds", volt_json_number(volt_session_seconds(s)), "data_wait_seconds",
+        volt_json_number(t->data_wait_s), "device", s->recipe.device, "precision",
+        volt_precision_name(s->recipe.precision), "threads", s->recipe.threads, "batch",
+        (json_int_t)s->recipe.recipe.batch, "announced_bytes", (json_int_t)s->memory.total,
+        "peak_bytes", (json_int_t)volt_session_peak(s));
+    if (!root)
+        return volt_fail(VOLT_ENOMEM, "no memory for the summary of %s", s->run);
+    VOLT_TRY(st, done, volt_path_join(&path, s->run, "summary.json"));
+    st = volt_json_save(path, root);
+done:
+    volt_free(path);
+    json_decref(root);
+    return st;
+}
+
+volt_status volt_train(const char *run, const volt_train_data *data,
+                       const volt_train_options *options, const volt_callbacks *cb,
+                       volt_train_result *result)
+{
+    volt_session s;
+    volt_status st = volt_session_open(&s, run, data, options, cb);
+
+    if (st != VOLT_OK)
+        return st;
+    if (s.unfitted)
+        VOLT_TRY(st, done, volt_budget_fit(&s));
+    if (!s.resumed || s.changed)
+        VOLT_TRY(st, done, volt_session_save_latest(&s)); /* a full disk shows at once */
+    volt_watch_start(&s);
+    VOLT_TRY(st, done, volt_session_open_loaders(&s));
+    VOLT_TRY(st, done, train(&s));
+    VOLT_TRY(st, done, write_summary(&s));
+done:
+    if (result && (st == VOLT_OK || st == VOLT_ECANCELLED))
+        fill_result(result, &s);
+    volt_session_close(&s);
+    return st;
+}

@@ -1,0 +1,319 @@
+#include "tests/kit/train_fixture.h"
+
+#include "nets3d/data/loader.h"
+
+static const int64_t patch[3] = {8, 8, 8};
+
+static volt_loader_options options_for(const fixture *f, bool augment)
+{
+    return (volt_loader_options){.store = f->store,
+                                 .names = f->names,
+                                 .cases = 4,
+                                 .classes = 3,
+                                 .ignore = -1,
+                                 .batch = 3,
+                                 .rules = augment ? volt_augment_rules_nnunet(patch, 1)
+                                                  : volt_augment_rules_none(patch, 1),
+                                 .foreground = 0.33,
+                                 .seed = 5,
+                                 .threads = 1,
+                                 .ring = 2};
+}
+
+static uint64_t fold(uint64_t hash, const void *data, size_t bytes)
+{
+    const unsigned char *at = data;
+
+    for (size_t i = 0; i < bytes; i++)
+        hash = (hash ^ at[i]) * 1099511628211u;
+    return hash;
+}
+
+/* A hash per batch. */
+static void hashes_of(uint64_t *out, int count, const volt_loader_options *o)
+{
+    const size_t voxels = (size_t)(o->batch * 8 * 8 * 8);
+    volt_loader *l = NULL;
+    volt_batch b;
+
+    assert_ok(volt_loader_open(&l, o));
+    for (int i = 0; i < count; i++) {
+        assert_ok(volt_loader_next(l, &b));
+        assert_int_equal(b.number, o->first + i);
+        out[i] = fold(1, b.image, voxels * sizeof *b.image);
+        out[i] = fold(out[i], b.labels, voxels * sizeof *b.labels);
+        for (int64_t k = 0; k < o->batch; k++)
+            out[i] = fold(out[i], b.name[k], strlen(b.name[k]));
+    }
+    volt_loader_close(l);
+}
+
+/* Batches depend on nothing but their number: not on threads, ring or where one starts. */
+static void same_batches_for_any_threads(void **state)
+{
+    fixture *f = *state;
+    volt_loader_options o = options_for(f, true);
+    uint64_t expected[12], got[12];
+
+    hashes_of(expected, 12, &o);
+    for (int i = 1; i < 12; i++)
+        assert_true(expected[i] != expected[0]);
+    for (int threads = 2; threads <= 5; threads++) {
+        o.threads = threads;
+        o.ring = threads;
+        hashes_of(got, 12, &o);
+        assert_memory_equal(got, expected, sizeof got);
+    }
+    o.first = 7;
+    hashes_of(got, 5, &o);
+    assert_memory_equal(got, expected + 7, 5 * sizeof *got);
+    o.first = 0;
+    o.validation = true;
+    hashes_of(got, 1, &o);
+    assert_true(got[0] != expected[0]);
+    o.validation = false;
+    o.seed++;
+    hashes_of(got, 1, &o);
+    assert_true(got[0] != expected[0]);
+}
+
+static int64_t foreground_at_centre(const volt_batch *b, int64_t k)
+{
+    return b->labels[k * 512 + (4 * 8 + 4) * 8 + 4] > 0;
+}
+
+/* Of 3 samples round(3 * 0.67) = 2 are free; the third is centred on a stored voxel, unless the
+ * border of the case keeps it from that. */
+static void oversamples_foreground(void **state)
+{
+    volt_loader_options o = options_for(*state, false);
+    volt_loader *l = NULL;
+    int64_t forced = 0, any = 0, both = 0;
+    volt_batch b;
+
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < 60; i++) {
+        assert_ok(volt_loader_next(l, &b));
+        any += foreground_at_centre(&b, 0) + foreground_at_centre(&b, 1);
+        forced += foreground_at_centre(&b, 2);
+        for (int64_t v = 0; v < 512; v++) {
+            if (b.labels[2 * 512 + v] > 0) {
+                both++;
+                break;
+            }
+        }
+    }
+    volt_loader_close(l);
+    assert_int_equal(both, 60);
+    assert_true(forced >= 55);
+    assert_true(any < 60);
+}
+
+/* Labels at the centres of samples first..last of 100 batches, where no border of the case kept
+ * the patch from lying around the voxel that was drawn. */
+static void centres_of(int64_t count[4], const volt_loader_options *o, int64_t first,
+                       int64_t last)
+{
+    volt_loader *l = NULL;
+    volt_batch b;
+
+    memset(count, 0, 4 * sizeof *count);
+    assert_ok(volt_loader_open(&l, o));
+    for (int i = 0; i < 100; i++) {
+        assert_ok(volt_loader_next(l, &b));
+        for (int64_t k = first; k <= last; k++) {
+            const int64_t *corner = b.corner[k];
+            if (corner[0] > 0 && corner[1] > 0 && corner[2] > 0)
+                count[b.labels[k * 512 + (4 * 8 + 4) * 8 + 4]]++;
+        }
+    }
+    volt_loader_close(l);
+}
+
+/* A region is drawn among those that a case holds, then one of its voxels. */
+static void regions_are_oversampled(void **state)
+{
+    static const uint8_t cubes[3 * 2] = {0, 0, 0, 0, 0, 1}; /* the first has no label */
+    static const uint8_t nested[3 * 2] = {0, 0, 1, 0, 1, 1};
+    volt_loader_options o = options_for(*state, false);
+    int64_t count[4];
+
+    o.region_count = 2;
+    o.regions = cubes;
+    centres_of(count, &o, 2, 2);
+    assert_true(count[2] > 50 && count[0] + count[1] == 0);
+    o.regions = nested; /* half the draws are of the cubes alone, half of both by their size */
+    centres_of(count, &o, 2, 2);
+    assert_true(count[1] > 0 && count[2] > 1.5 * (double)count[1] && count[0] == 0);
+}
+
+/* With an ignore label every sample lies around an annotated voxel, background or not. */
+static void samples_lie_around_annotated_voxels(void **state)
+{
+    volt_loader_options o = options_for(*state, false);
+    int64_t count[4];
+    fixture f;
+
+    fixture_open_as(&f, "loader-ignored", fixture_ignore);
+    o.store = f.store;
+    o.names = f.names;
+    o.ignore = 3;
+    centres_of(count, &o, 0, 1);
+    assert_true(count[0] > 20);
+    assert_int_equal(count[3], 0);
+    fixture_close(&f);
+}
+
+/* What the loader gives is what the case holds, 0 outside. */
+static void samples_are_cut_from_cases(void **state)
+{
+    const fixture *f = *state;
+    volt_loader_options o = options_for(f, false);
+    volt_loader *l = NULL;
+    int64_t compared = 0, outside = 0;
+    volt_batch b;
+
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < 40; i++) {
+        assert_ok(volt_loader_next(l, &b));
+        for (int64_t k = 0; k < 3; k++) {
+            const volt_stored_case *c = NULL;
+            char *path = NULL;
+            assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, f->store, b.name[k]));
+            assert_ok(volt_stored_case_open(&c, path));
+            volt_free(path);
+            for (int64_t v = 0; v < 512; v++) {
+                const int64_t z = b.corner[k][0] + v / 64, y = b.corner[k][1] + v / 8 % 8,
+                              x = b.corner[k][2] + v % 8;
+                if (z < 0 || y < 0 || x < 0 || z >= c->shape[0] || y >= c->shape[1] ||
+                    x >= c->shape[2]) {
+                    assert_true(b.image[k * 512 + v] == 0 && b.labels[k * 512 + v] == 0);
+                    outside++;
+                } else {
+                    const int64_t at = (z * c->shape[1] + y) * c->shape[2] + x;
+                    assert_true(b.image[k * 512 + v] == c->data[at]);
+                    assert_int_equal(b.labels[k * 512 + v], ((const int8_t *)c->labels)[at]);
+                    compared++;
+                }
+            }
+            volt_stored_case_close(c);
+        }
+    }
+    volt_loader_close(l);
+    assert_true(compared > 30000);
+    assert_true(outside > 0);
+}
+
+/* A case damaged after opening the store is named by the next batch that is asked for. */
+static void damage_is_reported_with_the_case(void **state)
+{
+    fixture *f = *state;
+    volt_loader_options o = options_for(f, true);
+    volt_loader *l = NULL;
+    volt_batch b;
+    volt_status st = VOLT_OK;
+    char *path = NULL;
+    FILE *file;
+
+    assert_ok(volt_format(&path, "%s/tiny_2" VOLT_CASE_SUFFIX, f->store));
+    file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 1500, SEEK_SET), 0); /* among the voxels */
+    assert_int_equal(fputc(0x5a, file), 0x5a);
+    assert_int_equal(fclose(file), 0);
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < 50 && st == VOLT_OK; i++)
+        st = volt_loader_next(l, &b);
+    assert_int_equal(st, VOLT_EFORMAT);
+    assert_non_null(strstr(volt_last_error(), "tiny_2"));
+    volt_loader_close(l);
+    fixture_store_case(path, 2, 0);
+    volt_free(path);
+}
+
+static void labels_beyond_the_classes_are_refused(void **state)
+{
+    volt_loader_options o = options_for(*state, true);
+    volt_loader *l = NULL;
+    volt_batch b;
+    volt_status st = VOLT_OK;
+
+    o.classes = 2; /* the cubes are label 2 */
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < 50 && st == VOLT_OK; i++)
+        st = volt_loader_next(l, &b);
+    assert_int_equal(st, VOLT_EDATA);
+    assert_non_null(strstr(volt_last_error(), "label 2"));
+    volt_loader_close(l);
+}
+
+static void wrong_channels_and_missing_cases_are_refused(void **state)
+{
+    fixture *f = *state;
+    volt_loader_options o = options_for(f, true);
+    const char *missing[1] = {"nobody"};
+    volt_loader *l = NULL;
+
+    o.rules = volt_augment_rules_nnunet(patch, 2);
+    assert_fails(volt_loader_open(&l, &o), VOLT_EDATA, "1 channel; the network takes 2");
+    o = options_for(f, true);
+    o.names = missing;
+    o.cases = 1;
+    assert_fails(volt_loader_open(&l, &o), VOLT_EIO, "nobody");
+    o.cases = 0;
+    assert_fails(volt_loader_open(&l, &o), VOLT_EINVAL, "0 cases");
+    assert_null(l);
+}
+
+static void memory_is_as_announced(void **state)
+{
+    volt_loader_options o = options_for(*state, true);
+    volt_loader *l = NULL;
+    volt_batch b;
+
+    o.threads = 3;
+    volt_mem_reset_peak();
+    const size_t before = volt_mem_current();
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < 10; i++)
+        assert_ok(volt_loader_next(l, &b));
+    assert_in_range(volt_mem_peak() - before, volt_loader_bytes(&o),
+                    volt_loader_bytes(&o) + 64 * 1024);
+    volt_loader_close(l);
+    assert_int_equal(volt_mem_current(), before);
+    for (int n = 1; n < 40; n++) { /* every allocation may fail */
+        volt_mem_fail_after(n);
+        const volt_status st = volt_loader_open(&l, &o);
+        volt_mem_fail_after(0);
+        if (st == VOLT_OK) {
+            volt_loader_close(l);
+            break;
+        }
+        assert_int_equal(st, VOLT_ENOMEM);
+        assert_int_equal(volt_mem_current(), before);
+    }
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        cmocka_unit_test(same_batches_for_any_threads),
+        cmocka_unit_test(oversamples_foreground),
+        cmocka_unit_test(regions_are_oversampled),
+        cmocka_unit_test(samples_lie_around_annotated_voxels),
+        cmocka_unit_test(samples_are_cut_from_cases),
+        cmocka_unit_test(damage_is_reported_with_the_case),
+        cmocka_unit_test(labels_beyond_the_classes_are_refused),
+        cmocka_unit_test(wrong_channels_and_missing_cases_are_refused),
+        cmocka_unit_test(memory_is_as_announced),
+    };
+    static fixture f;
+    int failed;
+
+    fixture_open(&f, "loader-store");
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+        tests[i].initial_state = &f;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fixture_close(&f);
+    return failed;
+}

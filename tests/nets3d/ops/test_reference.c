@@ -1,0 +1,10 @@
+/* The reference device against itself: ranges, types and in-place runs against whole plain
+ * buffers. test_reference_gradients.c checks what the operators mean. */
+#include "tests/kit/device_training.h"
+
+int main(void)
+{
+    const suite_options options = {.device = "reference", .conv_tolerance = 1e-6};
+
+    return suite_main(&options);
+}
