@@ -12,6 +12,7 @@
 #include "base/core/plural.h"
 #include "io/png.h"
 #include "io/svg.h"
+#include "nets3d/run_chart.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/run.h"
 

@@ -1,4 +1,4 @@
-/* run_curves.h - reading log.jsonl of runs, and drawing them.
+/* run_curves.h - the curves in log.jsonl of runs.
  *
  * A log is taken as hostile. Keys that are absent or null count as NaN, unknown ones are
  * skipped, so logs of older and of later versions are read. A last line that is not whole is
@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/chart.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_curve {
@@ -45,22 +44,6 @@ VOLT_API void volt_run_curves_free(volt_run_curves *c); /* NULL is allowed */
 /* The greatest (or least) finite value of a curve and its epoch from 1; NaN and 0 if none. */
 VOLT_API double volt_run_curves_best(int64_t *epoch, const volt_run_curves *c, volt_curve curve,
                                      bool least);
-
-/* A chart of some runs: loss, Dice, accuracy where logged, learning rate, seconds. One run
- * shows the Dice of each class beside the mean, several runs a panel per class. */
-typedef struct volt_run_chart {
-    volt_chart chart;
-    volt_chart_panel *panel; /* all owned */
-    volt_chart_line *line;
-    char **text;
-    int texts;
-} volt_run_chart;
-
-/* `x` is one of the first three curves. Borrows `runs`, which must outlive *out; the caller
- * owns that (volt_run_chart_free). VOLT_ENOMEM. */
-VOLT_CALL volt_run_chart_make(volt_run_chart **out, const volt_run_curves *const *runs,
-                              int count, volt_curve x);
-VOLT_API void volt_run_chart_free(volt_run_chart *c); /* NULL is allowed */
 
 VOLT_END_DECLS
 #endif

@@ -36,8 +36,5 @@ VOLT_CALL volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt_v
 /* The four letters of the patient's sides. */
 VOLT_API void volt_view_letters(volt_picture *p, int64_t x, int64_t y, const volt_view *view);
 
-/* One voxel of any dtype; `i` counts elements. */
-VOLT_API double volt_voxel_value(const volt_volume *v, int64_t i);
-
 VOLT_END_DECLS
 #endif

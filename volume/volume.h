@@ -74,6 +74,8 @@ VOLT_API size_t volt_volume_bytes(const volt_volume *v);
  * changed. */
 VOLT_CALL volt_volume_convert(volt_volume **out, const volt_volume *src, volt_dtype dtype,
                               bool *exact, int threads);
+/* Element `i` of the whole array, of any dtype. */
+VOLT_API double volt_voxel_value(const volt_volume *v, int64_t i);
 /* Smallest and largest finite value (0 and 0 when there is none) and how many voxels are NaN or
  * infinite, over all channels.
  */

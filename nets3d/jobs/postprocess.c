@@ -12,7 +12,6 @@
 #include "nets3d/jobs/classes.h"
 #include "volume/components.h"
 #include "volume/metrics.h"
-#include "volume/view.h"
 
 #define FUNCTION "remove_all_but_largest_component_from_segmentation"
 

@@ -13,7 +13,7 @@ bad=0
 count=0
 has_cxx=$(command -v c++ || command -v g++)
 
-for header in $(git ls-files base volume io nets3d show | grep "\.h$" | grep -v ^nets3d/cpu/); do
+for header in $(find base volume io nets3d show -name "*.h" 2>/dev/null | grep -v ^nets3d/cpu/); do
     [ -e "$header" ] || continue
     count=$((count + 1))
     printf '#include "%s"\ntypedef int volt_header_test;\n' "$header" >"$2/alone.c"

@@ -14,18 +14,18 @@ complain() {
     bad=1
 }
 
-# Prints the floor of a folder: 0 base, 1 volume, 2 io, 3 parallel, 4 nets3d, 5 apps.
+# Prints the floor of a folder: 0 base, 1 volume, 2 io, 3 parallel, 4 nets3d, 5 show, 6 apps.
 floor_of() {
     case $1 in
     base) echo 0 ;; volume) echo 1 ;; io) echo 2 ;; parallel) echo 3 ;;
-    nets3d) echo 4 ;; apps) echo 5 ;; *) echo unknown ;;
+    nets3d) echo 4 ;; show) echo 5 ;; apps) echo 6 ;; *) echo unknown ;;
     esac
 }
 
 # "file:included" for every #include "..." and <...> of the floors.
 list_includes() {
     grep -rnoE --include='*.[ch]' '^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"][^>"]+[>"]' \
-        base volume io parallel nets3d apps 2>/dev/null |
+        base volume io parallel nets3d show apps 2>/dev/null |
         sed -E 's/^([^:]+):[0-9]+:.*[<"]([^>"]+)[>"]$/\1:\2/'
 }
 

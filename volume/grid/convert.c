@@ -196,3 +196,41 @@ volt_value_range volt_volume_range(const volt_volume *v, int threads)
         low = high = 0; /* there is no finite value */
     return (volt_value_range){low, high, not_finite};
 }
+
+static float float_of_bf16(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float f;
+
+    memcpy(&f, &wide, sizeof f);
+    return f;
+}
+
+double volt_voxel_value(const volt_volume *v, int64_t i)
+{
+    switch (v->dtype) {
+    case VOLT_U8:
+        return ((const uint8_t *)v->data)[i];
+    case VOLT_I8:
+        return ((const int8_t *)v->data)[i];
+    case VOLT_U16:
+        return ((const uint16_t *)v->data)[i];
+    case VOLT_I16:
+        return ((const int16_t *)v->data)[i];
+    case VOLT_U32:
+        return ((const uint32_t *)v->data)[i];
+    case VOLT_I32:
+        return ((const int32_t *)v->data)[i];
+    case VOLT_U64:
+        return (double)((const uint64_t *)v->data)[i];
+    case VOLT_I64:
+        return (double)((const int64_t *)v->data)[i];
+    case VOLT_F32:
+        return (double)((const float *)v->data)[i];
+    case VOLT_F64:
+        return ((const double *)v->data)[i];
+    case VOLT_BF16:
+        return (double)float_of_bf16(((const uint16_t *)v->data)[i]);
+    }
+    return NAN;
+}
