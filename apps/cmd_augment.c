@@ -4,7 +4,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
-#include "nets3d/sample_show.h"
+#include "show/samples.h"
 
 enum { CHANNELS_MAX = 32 };
 

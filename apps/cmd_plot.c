@@ -11,8 +11,8 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/png.h"
-#include "io/svg.h"
-#include "nets3d/run_chart.h"
+#include "show/svg.h"
+#include "show/run_chart.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/run.h"
 

@@ -7,7 +7,7 @@
 #include "io/image.h"
 #include "io/png.h"
 #include "volume/regrid.h"
-#include "volume/render.h"
+#include "show/render.h"
 
 enum { MASKS_MAX = 8 };
 

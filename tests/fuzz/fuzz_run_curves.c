@@ -2,7 +2,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include "base/mem.h"
-#include "nets3d/run_chart.h"
+#include "show/run_chart.h"
 #include "nets3d/run_curves.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

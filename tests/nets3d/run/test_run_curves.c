@@ -2,7 +2,7 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "nets3d/run_chart.h"
+#include "show/run_chart.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/run_log.h"
 

@@ -1,4 +1,4 @@
-#include "volume/view.h"
+#include "show/view.h"
 
 #include <assert.h>
 #include <math.h>

@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "volume/render.h"
-#include "volume/view.h"
+#include "show/render.h"
+#include "show/view.h"
 
 enum { BINS = 8192 };
 

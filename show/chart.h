@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/picture.h"
+#include "show/picture.h"
 VOLT_BEGIN_DECLS
 
 /* All of these are borrowed for the call. */

@@ -1,6 +1,6 @@
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "volume/chart.h"
+#include "show/chart.h"
 
 static void axes_have_round_ticks(void **state)
 {

@@ -2,7 +2,7 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/svg.h"
+#include "show/svg.h"
 
 static const double x[4] = {0, 1, 2, 3}, y[4] = {-1.005, 0.25, NAN, 0.5};
 

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/picture.h"
+#include "show/picture.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 

@@ -1,4 +1,4 @@
-#include "volume/picture.h"
+#include "show/picture.h"
 
 #include <string.h>
 #include "base/mem.h"

@@ -3,7 +3,7 @@
 #define VOLT_IO_SVG_H
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/chart.h"
+#include "show/chart.h"
 VOLT_BEGIN_DECLS
 
 /* The chart on white, `width` x `height` pixels large, whole or not at all. Texts are UTF-8;

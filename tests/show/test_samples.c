@@ -1,7 +1,7 @@
 #include "tests/kit/train_fixture.h"
 
 #include "io/image/nifti.h"
-#include "nets3d/sample_show.h"
+#include "show/samples.h"
 
 #define DIR "shown-samples"
 

@@ -7,8 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/picture.h"
-#include "volume/render.h"
+#include "show/picture.h"
+#include "show/render.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 

@@ -6,7 +6,7 @@
 #define VOLT_NETS3D_RUN_CHART_H
 #include "base/status.h"
 #include "nets3d/run_curves.h"
-#include "volume/chart.h"
+#include "show/chart.h"
 VOLT_BEGIN_DECLS
 
 /* A chart of some runs: loss, Dice, accuracy where logged, learning rate, seconds. One run

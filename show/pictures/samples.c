@@ -1,4 +1,4 @@
-#include "nets3d/sample_show.h"
+#include "show/samples.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "volume/normalize.h"
 #include "volume/orient.h"
 #include "volume/grid/patch.h"
-#include "volume/view.h"
+#include "show/view.h"
 
 #define LABELS_MAX 256 /* classes of a scan without a plan */
 

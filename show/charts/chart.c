@@ -1,4 +1,4 @@
-#include "volume/chart.h"
+#include "show/chart.h"
 
 #include <float.h>
 #include <math.h>

@@ -1,4 +1,4 @@
-#include "io/svg.h"
+#include "show/svg.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
-#include "nets3d/run_chart.h"
+#include "show/run_chart.h"
 #include "nets3d/run_log.h"
 
 #define THIN              1.5

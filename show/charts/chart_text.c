@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "volume/chart.h"
+#include "show/chart.h"
 
 static const char symbols[] = "*+ox#@%&=~";
 #define SYMBOLS ((int)sizeof symbols - 1)
