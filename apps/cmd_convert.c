@@ -2,7 +2,7 @@
 #include "apps/cli.h"
 #include "io/image.h"
 #include "volume/orient.h"
-#include "volume/regrid.h"
+#include "volume/resample_to_grid.h"
 #include "volume/resample.h"
 
 typedef struct convert_options {
@@ -100,8 +100,8 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
         VOLT_TRY(st, done, to_float(v, threads));
     }
     VOLT_TRY(st, done,
-             volt_volume_regrid(&out, *v, &header->grid, labels ? VOLT_NEAREST : VOLT_LINEAR,
-                                outside, threads));
+             volt_resample_to_grid(&out, *v, &header->grid, labels ? VOLT_NEAREST : VOLT_LINEAR,
+                                   outside, threads));
     range = volt_volume_range(out, threads);
     if (range.min == outside && range.max == outside)
         volt_report(&c->callbacks, VOLT_LOG_WARNING, "nothing of %s lies within %s", c->args[0],

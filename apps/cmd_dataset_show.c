@@ -255,7 +255,7 @@ done:
 
 const cli_command cmd_dataset_show = {
     .name = "dataset show",
-    .one_line = "what a data set is: layout, cases, channels, labels, oddities",
+    .one_line = "what a data set is: layout, cases, channels, labels, warnings",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
@@ -263,7 +263,7 @@ const cli_command cmd_dataset_show = {
         "Finds out the layout of DATASET (nnU-Net raw, Medical Segmentation Decathlon, BraTS,\n"
         "LiTS, or --images DIR --labels DIR) and prints what training would take from it:\n"
         "cases, channels, labels with their values in the files, regions, sizes, voxels,\n"
-        "orientations, and every oddity with the rule used. Only headers are read.",
+        "orientations, and every warning with the rule used. Only headers are read.",
     .example = "volt dataset show MICCAI_BraTS2020_TrainingData",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, show_options),

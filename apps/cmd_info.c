@@ -66,7 +66,7 @@ static volt_status print_json(const facts *f)
         "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
         "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
         volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
-        h->description, "oddities", strings(h->oddities, h->oddity_count));
+        h->description, "warnings", strings(h->warnings, h->warning_count));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));
@@ -107,8 +107,8 @@ static void print_text(const facts *f)
     putchar('\n');
     if (h->description[0])
         printf("  description  %s\n", h->description);
-    for (size_t i = 0; i < h->oddity_count; i++)
-        printf("  odd          %s\n", h->oddities[i]);
+    for (size_t i = 0; i < h->warning_count; i++)
+        printf("  odd          %s\n", h->warnings[i]);
 }
 
 static volt_status look(const cli *c, const char *path)
@@ -173,7 +173,7 @@ static volt_status run(cli *c)
 
 const cli_command cmd_info = {
     .name = "info",
-    .one_line = "tell what a scan is: size, spacing, orientation, values, oddities",
+    .one_line = "tell what a scan is: size, spacing, orientation, values, warnings",
     .args = "FILE...",
     .min_args = 1,
     .max_args = -1,

@@ -6,7 +6,7 @@
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/png.h"
-#include "volume/regrid.h"
+#include "volume/resample_to_grid.h"
 #include "show/render.h"
 
 enum { MASKS_MAX = 8 };
@@ -60,7 +60,7 @@ static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const 
     volt_report(&c->callbacks, VOLT_LOG_WARNING,
                 "%s has another grid than %s; drawn where it lies in the world", path,
                 c->args[0]);
-    st = volt_volume_regrid(&fitted, *mask, &image->grid, VOLT_NEAREST, 0, (int)c->threads);
+    st = volt_resample_to_grid(&fitted, *mask, &image->grid, VOLT_NEAREST, 0, (int)c->threads);
     if (st == VOLT_OK) {
         volt_volume_free(*mask);
         *mask = fitted;

@@ -125,7 +125,7 @@ typedef struct volt_dataset {
     volt_case_list cases; /* training cases; may be empty, see volt_dataset_check */
     volt_case_list
         tests;   /* cases without a truth, to be predicted: imagesTs, validation sets */
-    char **note; /* oddities met and the rules used, one sentence each */
+    char **note; /* warnings met and the rules used, one sentence each */
     int64_t notes;
 } volt_dataset;
 

@@ -61,8 +61,8 @@ typedef struct volt_image_header {
     char description[81]; /* descrip, always terminated */
     char intent_name[17];
     int intent_code;
-    char **oddities; /* one sentence each, without the file's name */
-    size_t oddity_count;
+    char **warnings; /* one sentence each, without the file's name */
+    size_t warning_count;
     volt_image_place place;     /* of formats that ITK reads, for writing the same again */
     struct volt_nifti_raw *raw; /* of NIfTI, for writing the same again; else NULL */
 } volt_image_header;

@@ -1,6 +1,6 @@
-/* dataset_import.h - any data set that volt_dataset_open takes, written as nnU-Net raw. */
-#ifndef VOLT_IO_DATASET_IMPORT_H
-#define VOLT_IO_DATASET_IMPORT_H
+/* import_dataset.h - any data set that volt_dataset_open takes, written as nnU-Net raw. */
+#ifndef VOLT_IO_IMPORT_DATASET_H
+#define VOLT_IO_IMPORT_DATASET_H
 #include "base/callbacks.h"
 #include "io/dataset.h"
 VOLT_BEGIN_DECLS

@@ -1,4 +1,4 @@
-/* summary.h - scores of a set of cases as nnU-Net's summary.json.
+/* nnunet_summary.h - scores of a set of cases as nnU-Net's summary.json.
  *
  * Keys      foreground_mean, mean {class}, metric_per_case [{metrics {class}, prediction_file,
  *           reference_file}], sorted; Dice, FN, FP, IoU, TN, TP, n_pred, n_ref for each class,
@@ -7,8 +7,8 @@
  *           (VOLT_EMPTY_NNUNET). Other scores: io/scores.h.
  * Undefined values are written as NaN, as Python's json does and nnU-Net reads.
  */
-#ifndef VOLT_IO_SUMMARY_H
-#define VOLT_IO_SUMMARY_H
+#ifndef VOLT_IO_NNUNET_SUMMARY_H
+#define VOLT_IO_NNUNET_SUMMARY_H
 #include "base/status.h"
 #include "volume/metrics.h"
 VOLT_BEGIN_DECLS

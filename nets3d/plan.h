@@ -78,7 +78,7 @@ typedef struct volt_plan {
 } volt_plan;
 VOLT_API void volt_plan_free(volt_plan *plan); /* NULL is allowed */
 /* Outputs of the plan's networks: regions, or classes where there are none. */
-VOLT_API int volt_plan_heads(const volt_plan *plan);
+VOLT_API int volt_plan_output_channels(const volt_plan *plan);
 
 typedef enum volt_planner {
     VOLT_PLANNER_DEFAULT = 0, /* ExperimentPlanner: plain U-Nets, 8 GB */

@@ -86,9 +86,9 @@ VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_v
  * extents) is what the first found, or what was made of that, with labels as
  * volt_predictor_run gives them. VOLT_EINVAL: not a cascade, other extents; VOLT_EDATA: a label
  * that the network does not have; else as above. */
-VOLT_CALL volt_predictor_refine(volt_predictor *p, const volt_volume *image,
-                                const volt_volume *mask, volt_volume **labels,
-                                const volt_callbacks *cb);
+VOLT_CALL volt_predictor_run_with_prior(volt_predictor *p, const volt_volume *image,
+                                        const volt_volume *mask, volt_volume **labels,
+                                        const volt_callbacks *cb);
 
 /* What is written for each case ID into `folder` (created). */
 typedef struct volt_predict_output {

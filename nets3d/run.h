@@ -1,11 +1,11 @@
-/* run_folder.h - where the trained networks of a run lie.
+/* run.h - where the trained networks of a run lie.
  *
  * A run of one fold is a folder with checkpoint_latest.safetensors and, once validated,
  * checkpoint_best.safetensors (trainer.h). A run of several is a folder of such folders,
  * fold_0, fold_1, ... and fold_all.
  */
-#ifndef VOLT_NETS3D_RUN_FOLDER_H
-#define VOLT_NETS3D_RUN_FOLDER_H
+#ifndef VOLT_NETS3D_RUN_H
+#define VOLT_NETS3D_RUN_H
 #include "base/system/file.h"
 #include "base/status.h"
 VOLT_BEGIN_DECLS

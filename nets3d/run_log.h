@@ -1,10 +1,10 @@
-/* runlog.h - log.jsonl of a run: one JSON object per line and epoch, and summary.json.
+/* run_log.h - log.jsonl of a run: one JSON object per line and epoch, and summary.json.
  *
  * Values that are not finite are written as null. A line reaches the disk whole before the
  * call returns; a resumed run cuts off lines of epochs it is about to repeat.
  */
-#ifndef VOLT_NETS3D_RUNLOG_H
-#define VOLT_NETS3D_RUNLOG_H
+#ifndef VOLT_NETS3D_RUN_LOG_H
+#define VOLT_NETS3D_RUN_LOG_H
 #include <stdint.h>
 #include "base/status.h"
 VOLT_BEGIN_DECLS

@@ -6,8 +6,8 @@
  * Lines    a point whose x or y is not finite breaks its line.
  * Units    of painters: pixels, from the upper left corner, y downwards.
  */
-#ifndef VOLT_VOLUME_CHART_H
-#define VOLT_VOLUME_CHART_H
+#ifndef VOLT_SHOW_CHART_H
+#define VOLT_SHOW_CHART_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"

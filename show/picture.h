@@ -3,8 +3,8 @@
  * Rows from top to bottom, x to the right, 3 bytes per pixel without padding: what io/png.h
  * writes. Drawing outside the picture is cut off. No call but the first can fail.
  */
-#ifndef VOLT_VOLUME_PICTURE_H
-#define VOLT_VOLUME_PICTURE_H
+#ifndef VOLT_SHOW_PICTURE_H
+#define VOLT_SHOW_PICTURE_H
 #include <stdint.h>
 #include "base/status.h"
 VOLT_BEGIN_DECLS

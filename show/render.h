@@ -8,8 +8,8 @@
  * Contours  the inner border of each label, as blocks of voxels, never smoothed.
  * Window    values up to window[0] are black, from window[1] on white.
  */
-#ifndef VOLT_VOLUME_RENDER_H
-#define VOLT_VOLUME_RENDER_H
+#ifndef VOLT_SHOW_RENDER_H
+#define VOLT_SHOW_RENDER_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"

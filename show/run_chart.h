@@ -2,8 +2,8 @@
  *
  * Threads   no shared state: any number of charts at a time.
  */
-#ifndef VOLT_NETS3D_RUN_CHART_H
-#define VOLT_NETS3D_RUN_CHART_H
+#ifndef VOLT_SHOW_RUN_CHART_H
+#define VOLT_SHOW_RUN_CHART_H
 #include "base/status.h"
 #include "nets3d/run_curves.h"
 #include "show/chart.h"

@@ -1,12 +1,12 @@
-/* sample_show.h - training samples as a person can look at them: what augmentation does.
+/* samples.h - training samples as a person can look at them: what augmentation does.
  *
  * Files    DIR/sample_1_0000.nii.gz .. one per channel, DIR/sample_1.nii.gz its labels, and so
  * on; DIR/samples.png shows each sample before and after, in the planes through its middle,
  *          with the labels' contours.
  * Place    a sample's file has the grid of the voxels it was cut from.
  */
-#ifndef VOLT_NETS3D_SAMPLE_SHOW_H
-#define VOLT_NETS3D_SAMPLE_SHOW_H
+#ifndef VOLT_SHOW_SAMPLES_H
+#define VOLT_SHOW_SAMPLES_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/callbacks.h"

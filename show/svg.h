@@ -1,6 +1,6 @@
 /* svg.h - writing charts as SVG 1.1. */
-#ifndef VOLT_IO_SVG_H
-#define VOLT_IO_SVG_H
+#ifndef VOLT_SHOW_SVG_H
+#define VOLT_SHOW_SVG_H
 #include <stdint.h>
 #include "base/status.h"
 #include "show/chart.h"

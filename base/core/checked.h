@@ -1,6 +1,6 @@
 /* checked.h - arithmetic on sizes that come from outside. True means overflow, as in GCC. */
-#ifndef VOLT_BASE_CHECKED_H
-#define VOLT_BASE_CHECKED_H
+#ifndef VOLT_BASE_CORE_CHECKED_H
+#define VOLT_BASE_CORE_CHECKED_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

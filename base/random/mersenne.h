@@ -4,8 +4,8 @@
  * bits that can hold the largest one, draws above it rejected. Everything else draws from
  * base/rng.h.
  */
-#ifndef VOLT_BASE_MERSENNE_H
-#define VOLT_BASE_MERSENNE_H
+#ifndef VOLT_BASE_RANDOM_MERSENNE_H
+#define VOLT_BASE_RANDOM_MERSENNE_H
 #include <stdint.h>
 #include "base/status.h"
 VOLT_BEGIN_DECLS

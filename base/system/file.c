@@ -66,7 +66,7 @@ volt_status volt_map_open(volt_map *out, const char *path)
     return st;
 }
 
-void volt_map_forget(const void *from, size_t bytes)
+void volt_map_dontneed(const void *from, size_t bytes)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)from;
     const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
@@ -264,7 +264,7 @@ static bool is_temporary_of(const char *name, const char *pattern)
     return is;
 }
 
-volt_status volt_out_sweep(int64_t *removed, const char *folder, const char *pattern)
+volt_status volt_out_remove_stale(int64_t *removed, const char *folder, const char *pattern)
 {
     volt_names names = {0};
     char *path = NULL;
@@ -334,7 +334,7 @@ volt_status volt_append_file(const char *path, const void *data, size_t bytes)
     return st;
 }
 
-volt_status volt_file_stamp(int64_t *bytes, int64_t *changed_ns, const char *path)
+volt_status volt_file_stat(int64_t *bytes, int64_t *changed_ns, const char *path)
 {
     struct stat info;
 

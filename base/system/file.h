@@ -2,8 +2,8 @@
  *
  * Paths are UTF-8 bytes. Every message names the path and the system's reason.
  */
-#ifndef VOLT_BASE_FILE_H
-#define VOLT_BASE_FILE_H
+#ifndef VOLT_BASE_SYSTEM_FILE_H
+#define VOLT_BASE_SYSTEM_FILE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -22,7 +22,7 @@ typedef struct volt_map {
 VOLT_CALL volt_map_open(volt_map *out, const char *path);
 /* `bytes` of a mapped file at `from` are not needed again soon: whole pages of them leave this
  * process's memory. Reading them again is allowed. */
-VOLT_API void volt_map_forget(const void *from, size_t bytes);
+VOLT_API void volt_map_dontneed(const void *from, size_t bytes);
 VOLT_API void volt_map_close(volt_map *map); /* clears it; an empty one is allowed */
 
 /* Reads at most `limit` bytes of `path` into new memory, NUL-terminated; the caller owns *out
@@ -42,7 +42,7 @@ VOLT_API void volt_out_abort(volt_out **f); /* removes the temporary; NULL allow
 /* Removes from `folder` what writers that were killed left behind: temporary files of targets
  * whose name matches `pattern` (as fnmatch). Only where nobody else writes now. `removed` (NULL
  * allowed) gets their number; a folder that is not there has none. VOLT_EIO. */
-VOLT_CALL volt_out_sweep(int64_t *removed, const char *folder, const char *pattern);
+VOLT_CALL volt_out_remove_stale(int64_t *removed, const char *folder, const char *pattern);
 /* Removes a temporary folder and all that is in it, as far as possible; links are not followed.
  */
 VOLT_API void volt_remove_folder(const char *path);
@@ -52,7 +52,7 @@ VOLT_CALL volt_write_file(const char *path, const void *data, size_t bytes);
 VOLT_CALL volt_append_file(const char *path, const void *data, size_t bytes);
 
 /* Size and time of last change (ns since 1970): whether a file is still the same. VOLT_EIO. */
-VOLT_CALL volt_file_stamp(int64_t *bytes, int64_t *changed_ns, const char *path);
+VOLT_CALL volt_file_stat(int64_t *bytes, int64_t *changed_ns, const char *path);
 /* Bytes that this user may still write to the file system of `folder`. VOLT_EIO. */
 VOLT_CALL volt_disk_free(int64_t *bytes, const char *folder);
 VOLT_API bool volt_path_exists(const char *path);

@@ -1,6 +1,6 @@
 /* tasks.h - independent units of work (cases, files) on a few threads. */
-#ifndef VOLT_BASE_TASKS_H
-#define VOLT_BASE_TASKS_H
+#ifndef VOLT_BASE_SYSTEM_TASKS_H
+#define VOLT_BASE_SYSTEM_TASKS_H
 #include <stdint.h>
 #include "base/callbacks.h"
 #include "base/status.h"

@@ -1,6 +1,6 @@
-/* deflate_seam.h - joining deflate streams that were compressed apart. Internal to io. */
-#ifndef VOLT_IO_DEFLATE_SEAM_H
-#define VOLT_IO_DEFLATE_SEAM_H
+/* deflate_join.h - joining deflate streams that were compressed apart. Internal to io. */
+#ifndef VOLT_IO_ARCHIVE_DEFLATE_JOIN_H
+#define VOLT_IO_ARCHIVE_DEFLATE_JOIN_H
 #include <stddef.h>
 #include "base/status.h"
 

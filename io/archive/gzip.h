@@ -6,8 +6,8 @@
  * Writing  one member whatever the number of threads, so that readers that stop after the first
  *          member (browsers, old viewers) see everything. Same bytes for any thread count.
  */
-#ifndef VOLT_IO_GZIP_H
-#define VOLT_IO_GZIP_H
+#ifndef VOLT_IO_ARCHIVE_GZIP_H
+#define VOLT_IO_ARCHIVE_GZIP_H
 #include <stdbool.h>
 #include <stddef.h>
 #include "base/system/file.h"

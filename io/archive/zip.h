@@ -12,8 +12,8 @@
  * Threads  an open archive is read-only and may be shared; a writer or a stream belongs to one
  *          thread.
  */
-#ifndef VOLT_IO_ZIP_H
-#define VOLT_IO_ZIP_H
+#ifndef VOLT_IO_ARCHIVE_ZIP_H
+#define VOLT_IO_ARCHIVE_ZIP_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

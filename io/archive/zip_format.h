@@ -1,6 +1,6 @@
 /* zip_format.h - numbers of the zip format that reader and writer share. Internal to io. */
-#ifndef VOLT_IO_ZIP_FORMAT_H
-#define VOLT_IO_ZIP_FORMAT_H
+#ifndef VOLT_IO_ARCHIVE_ZIP_FORMAT_H
+#define VOLT_IO_ARCHIVE_ZIP_FORMAT_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

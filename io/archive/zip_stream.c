@@ -66,7 +66,7 @@ static void forget(volt_zip_stream *s)
 
     if (done < FORGET_BYTES && s->unread > 0)
         return;
-    volt_map_forget(s->kept, done);
+    volt_map_dontneed(s->kept, done);
     s->kept = s->next;
 }
 

@@ -1,6 +1,6 @@
 /* case_workers.h - how many cases may be worked on at a time without running out of memory. */
-#ifndef VOLT_NETS3D_CASE_WORKERS_H
-#define VOLT_NETS3D_CASE_WORKERS_H
+#ifndef VOLT_IO_DATASET_CASE_WORKERS_H
+#define VOLT_IO_DATASET_CASE_WORKERS_H
 #include "io/dataset.h"
 
 /* At most `threads` (0 = default), and no more than fit half of the machine's memory when the

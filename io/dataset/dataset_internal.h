@@ -1,6 +1,6 @@
 /* dataset_internal.h - what the sources of io/dataset.h share. */
-#ifndef VOLT_IO_DATASET_INTERNAL_H
-#define VOLT_IO_DATASET_INTERNAL_H
+#ifndef VOLT_IO_DATASET_DATASET_INTERNAL_H
+#define VOLT_IO_DATASET_DATASET_INTERNAL_H
 #include "io/dataset.h"
 #include "io/json/json.h"
 

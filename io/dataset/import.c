@@ -275,7 +275,7 @@ static volt_status remove_leftovers(const char *folder)
 
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         VOLT_TRY(st, done, volt_path_join(&path, folder, names[i]));
-        st = volt_out_sweep(NULL, path, "*");
+        st = volt_out_remove_stale(NULL, path, "*");
         volt_free(path);
         path = NULL;
     }
@@ -374,7 +374,7 @@ volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
     for (int64_t i = 0; i < ds->cases.count; i++)
         w.result.cases += ds->cases.item[i].label_file != NULL;
     w.result.tests = tasks.count - w.result.cases;
-    VOLT_TRY(st, done, volt_out_sweep(NULL, folder, "dataset.json"));
+    VOLT_TRY(st, done, volt_out_remove_stale(NULL, folder, "dataset.json"));
     VOLT_TRY(st, done, check_target(folder));
     VOLT_TRY(st, done, remove_leftovers(folder));
     VOLT_TRY(st, done, make_folder(folder, "imagesTr"));

@@ -138,7 +138,7 @@ static volt_status walk_into(folder_walk *walk, const char *folder, int depth)
     for (size_t i = 0; i < names.count && depth > 0 && !walk->stop; i++) {
         const char *name = names.name[i];
         char *path;
-        if (volt_is_litter(name) || strcmp(name, "volt") == 0)
+        if (volt_is_hidden_file(name) || strcmp(name, "volt") == 0)
             continue;
         VOLT_TRY(st, done, volt_path_join(&path, folder, name));
         if (volt_path_is_dir(path))

@@ -1,7 +1,7 @@
 /* layout.h - what the readers of the layouts share. A layout is one row of the table in
  * dataset.c; each has its own file, layout_NAME.c. */
-#ifndef VOLT_IO_LAYOUT_H
-#define VOLT_IO_LAYOUT_H
+#ifndef VOLT_IO_DATASET_LAYOUT_H
+#define VOLT_IO_DATASET_LAYOUT_H
 #include "base/system/file.h"
 #include "io/dataset/dataset_internal.h"
 
@@ -49,7 +49,7 @@ volt_status volt_lits_names(bool *out, const char *folder, bool deep);
 
 /* -- Shared ------------------------------------------------------------------------------- */
 
-/* Records an oddity of the data set: a sentence with file, value and the rule used. */
+/* Records an warning of the data set: a sentence with file, value and the rule used. */
 volt_status volt_layout_note(opening *o, const char *fmt, ...) VOLT_PRINTF(2, 3);
 
 /* A path from dataset.json, which the caller owns: relative ones lead from the data set's
@@ -60,7 +60,7 @@ volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *
 /* The id of a file's case: its name without the NIfTI ending. The caller owns *out. */
 volt_status volt_layout_id(char **out, const char *path);
 
-static inline bool volt_is_litter(const char *name)
+static inline bool volt_is_hidden_file(const char *name)
 {
     return *name == '.' || *name == '_';
 }

@@ -60,7 +60,7 @@ static size_t stem_before(const char *name, const char *tail)
     const char *ending = volt_image_ending(name);
     const size_t stem = (size_t)(ending - name), bytes = strlen(tail);
 
-    if (volt_is_litter(name) || !*ending || volt_image_is_picture(name) ||
+    if (volt_is_hidden_file(name) || !*ending || volt_image_is_picture(name) ||
         strncasecmp(ending, ".img", 4) == 0 || stem <= bytes ||
         strncasecmp(ending - bytes, tail, bytes) != 0)
         return 0;
@@ -139,7 +139,7 @@ static volt_status find_labels(search *s, size_t first, const volt_names *names)
     c = &s->item[first];
     for (size_t i = 0; i < names->count; i++) {
         const char *name = names->name[i], *ending = volt_image_ending(name);
-        if (volt_is_litter(name) || !*ending || volt_image_is_picture(name) ||
+        if (volt_is_hidden_file(name) || !*ending || volt_image_is_picture(name) ||
             !has_word(name, "seg"))
             continue;
         if (c->labels)

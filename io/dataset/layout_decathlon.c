@@ -60,7 +60,7 @@ static volt_status add_pair(opening *o, const volt_json_at *pair, case_builder *
     if (!json_is_string(pair->value))
         VOLT_TRY(st, done, volt_json_member(&at, pair, "image"));
     VOLT_TRY(st, done, volt_layout_resolve(&image, &at, o->ds->folder));
-    if (volt_is_litter(volt_path_name(image)))
+    if (volt_is_hidden_file(volt_path_name(image)))
         goto done;
     at.value = NULL;
     if (!json_is_string(pair->value))

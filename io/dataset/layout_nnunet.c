@@ -79,7 +79,8 @@ static bool ends_in(const char *name, const char *ending)
 {
     const size_t bytes = strlen(name), tail = strlen(ending);
 
-    return !volt_is_litter(name) && bytes > tail && strcmp(name + bytes - tail, ending) == 0;
+    return !volt_is_hidden_file(name) && bytes > tail &&
+           strcmp(name + bytes - tail, ending) == 0;
 }
 
 /* Where no image ends as dataset.json says but in another NIfTI ending, that one is taken. */
@@ -96,7 +97,7 @@ static volt_status choose_ending(opening *o)
         const char *own = volt_image_ending(names.name[i]);
         if (ends_in(names.name[i], info->file_ending))
             goto done;
-        if (!other && *own && !volt_is_litter(names.name[i]) &&
+        if (!other && *own && !volt_is_hidden_file(names.name[i]) &&
             strncasecmp(own, ".img", 4) != 0)
             other = own;
     }

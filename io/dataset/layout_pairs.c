@@ -228,7 +228,7 @@ static volt_status list_labels(input_files *files, const char *folder)
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.name[i], *ending = volt_image_ending(name);
         char *path;
-        if (volt_is_litter(name) || strcmp(name, "volt") == 0 ||
+        if (volt_is_hidden_file(name) || strcmp(name, "volt") == 0 ||
             strncasecmp(ending, ".img", 4) == 0)
             continue; /* of a pair the .hdr stands for both */
         VOLT_TRY(st, done, volt_path_join(&path, folder, name));

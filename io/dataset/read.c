@@ -9,7 +9,7 @@
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
 #include "volume/orient.h"
-#include "volume/regrid.h"
+#include "volume/resample_to_grid.h"
 
 enum { VALUES = 65536, FLAT_FACTOR = 999 }; /* of int16; nnU-Net's */
 static const double same_place_mm = 1e-3;
@@ -92,7 +92,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
     grid.channels = 1;
     if (volt_grid_same(&grid, &(*one)->grid, same_place_mm))
         return VOLT_OK;
-    st = volt_volume_regrid(&moved, *one, &grid, VOLT_LINEAR, 0, threads);
+    st = volt_resample_to_grid(&moved, *one, &grid, VOLT_LINEAR, 0, threads);
     if (st == VOLT_OK) {
         volt_volume_free(*one);
         *one = moved;

@@ -4,8 +4,8 @@
  * complete, so a killed program leaves nothing that a later one could take for finished; the
  * next one with the same target removes it.
  */
-#ifndef VOLT_IO_STAGING_H
-#define VOLT_IO_STAGING_H
+#ifndef VOLT_IO_DATASET_STAGING_H
+#define VOLT_IO_DATASET_STAGING_H
 #include "base/status.h"
 VOLT_BEGIN_DECLS
 

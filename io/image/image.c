@@ -188,9 +188,9 @@ void volt_image_header_free(volt_image_header *header)
 {
     if (!header)
         return;
-    for (size_t i = 0; i < header->oddity_count; i++)
-        volt_free(header->oddities[i]);
-    volt_free(header->oddities);
+    for (size_t i = 0; i < header->warning_count; i++)
+        volt_free(header->warnings[i]);
+    volt_free(header->warnings);
     volt_nifti_raw_free(header->raw);
     volt_free(header);
 }
@@ -199,8 +199,8 @@ volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
 {
     char sentence[256];
     va_list args;
-    const size_t used = header->oddity_count * sizeof *header->oddities;
-    volt_status st = volt_realloc(&header->oddities, used, used + sizeof *header->oddities,
+    const size_t used = header->warning_count * sizeof *header->warnings;
+    volt_status st = volt_realloc(&header->warnings, used, used + sizeof *header->warnings,
                                   "notes on a header");
 
     if (st != VOLT_OK)
@@ -208,9 +208,9 @@ volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(sentence, sizeof sentence, fmt, args);
     va_end(args);
-    st = volt_strdup(&header->oddities[header->oddity_count], sentence);
+    st = volt_strdup(&header->warnings[header->warning_count], sentence);
     if (st == VOLT_OK)
-        header->oddity_count++;
+        header->warning_count++;
     return st;
 }
 

@@ -1,9 +1,9 @@
 /* image_internal.h - what the formats share. Internal to io. */
-#ifndef VOLT_IO_IMAGE_INTERNAL_H
-#define VOLT_IO_IMAGE_INTERNAL_H
+#ifndef VOLT_IO_IMAGE_IMAGE_INTERNAL_H
+#define VOLT_IO_IMAGE_IMAGE_INTERNAL_H
 #include "io/image.h"
 
-/* Adds one sentence to the header's oddities. */
+/* Adds one sentence to the header's warnings. */
 VOLT_MUST_USE volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
     VOLT_PRINTF(2, 3);
 

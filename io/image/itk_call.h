@@ -6,8 +6,8 @@
  * $VOLT_ITK_TIMEOUT seconds (300) is ended. SIGINT does not reach it: the program that was
  * interrupted decides.
  */
-#ifndef VOLT_IO_ITK_CALL_H
-#define VOLT_IO_ITK_CALL_H
+#ifndef VOLT_IO_IMAGE_ITK_CALL_H
+#define VOLT_IO_IMAGE_ITK_CALL_H
 #include <stddef.h>
 #include "io/image.h"
 #include "io/itk/protocol.h"

@@ -6,15 +6,15 @@
  * Shape    dim[1..3] become x, y, z; the one further axis that is longer than 1 becomes the
  *          channels (so 4-D, and 5-D with a single time point). 2-D has nz = 1.
  * World    the sform when its code is above 0, else the qform, else what nibabel assumes
- *          (LAS axes, centred), which is noted as an oddity. Micrometres and metres become mm.
+ *          (LAS axes, centred), which is noted as an warning. Micrometres and metres become mm.
  * Values   stored * scl_slope + scl_inter, computed in double. Slope 0 or not finite means no
  *          scaling; a usable slope with an intercept that is not finite is refused. NaN and
  *          infinite voxels are kept.
  * Refused  (VOLT_ENOTSUP) ANALYZE 7.5 (it does not say which side is left), complex, RGB(A),
  *          float128, 1-bit voxels, two or more axes beyond z; (VOLT_EFORMAT) damaged files.
  */
-#ifndef VOLT_IO_NIFTI_H
-#define VOLT_IO_NIFTI_H
+#ifndef VOLT_IO_IMAGE_NIFTI_H
+#define VOLT_IO_IMAGE_NIFTI_H
 #include <stdbool.h>
 #include "io/image.h"
 VOLT_BEGIN_DECLS

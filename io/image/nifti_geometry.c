@@ -179,7 +179,7 @@ static double largest_cosine(const affine *a)
 }
 
 /* What a user may want to know about a header whose sform was taken. */
-static volt_status note_sform_oddities(volt_image_header *header, const affine *s)
+static volt_status note_sform_warnings(volt_image_header *header, const affine *s)
 {
     const nifti_2_header *h = &header->raw->h;
     const double spacing[3] = {h->pixdim[1], h->pixdim[2], h->pixdim[3]};
@@ -237,7 +237,7 @@ static volt_status read_sform(affine *a, volt_image_header *header, const char *
     *a = sform_of(&header->raw->h);
     VOLT_TRY(st, done, complete_slice(a, header));
     VOLT_TRY(st, done, check_affine(a, "sform", path));
-    VOLT_TRY(st, done, note_sform_oddities(header, a));
+    VOLT_TRY(st, done, note_sform_warnings(header, a));
 done:
     return st;
 }

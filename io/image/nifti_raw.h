@@ -3,8 +3,8 @@
  * From libnifti2 we take the header structures, their byte swapping and the quaternion
  * arithmetic, nothing that opens, prints or allocates: it checks neither files nor fields.
  */
-#ifndef VOLT_IO_NIFTI_RAW_H
-#define VOLT_IO_NIFTI_RAW_H
+#ifndef VOLT_IO_IMAGE_NIFTI_RAW_H
+#define VOLT_IO_IMAGE_NIFTI_RAW_H
 #include <nifti2_io.h>
 #include "io/image/image_internal.h"
 #include "io/image/nifti.h"

@@ -339,7 +339,7 @@ static volt_status copy_and_convert(void **buffer, const opened *o, int64_t coun
     for (int64_t at = 0, n; st == VOLT_OK && at < count; at += n, from += (size_t)n * stored) {
         n = count - at < LARGE_PIECE ? count - at : LARGE_PIECE;
         convert_piece(*buffer, from, at, n, how, threads, bad, value);
-        volt_map_forget(from, (size_t)n * stored);
+        volt_map_dontneed(from, (size_t)n * stored);
     }
     return st;
 }

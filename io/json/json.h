@@ -7,8 +7,8 @@
  *
  * Threads  a loaded document may be read by several threads.
  */
-#ifndef VOLT_IO_JSON_H
-#define VOLT_IO_JSON_H
+#ifndef VOLT_IO_JSON_JSON_H
+#define VOLT_IO_JSON_JSON_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

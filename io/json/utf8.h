@@ -1,6 +1,6 @@
 /* utf8.h - is this text? Internal to io. */
-#ifndef VOLT_IO_UTF8_H
-#define VOLT_IO_UTF8_H
+#ifndef VOLT_IO_JSON_UTF8_H
+#define VOLT_IO_JSON_UTF8_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

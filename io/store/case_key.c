@@ -46,7 +46,7 @@ volt_status volt_key_mix_file(uint64_t *key, const char *path)
 
     if (volt_path_is_dir(path))
         return mix_folder(key, path);
-    st = volt_file_stamp(&bytes, &changed, path);
+    st = volt_file_stat(&bytes, &changed, path);
     if (st == VOLT_OK) {
         volt_key_mix(key, name, strlen(name) + 1);
         volt_key_mix_int(key, bytes);

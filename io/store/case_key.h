@@ -3,8 +3,8 @@
  * 64-bit FNV-1a, continued from part to part. Not against forgery: it tells finished work from
  * work that is to be done again.
  */
-#ifndef VOLT_NETS3D_CASE_KEY_H
-#define VOLT_NETS3D_CASE_KEY_H
+#ifndef VOLT_IO_STORE_CASE_KEY_H
+#define VOLT_IO_STORE_CASE_KEY_H
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"

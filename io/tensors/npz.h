@@ -4,8 +4,8 @@
  * Reading  hostile: the archive as io/zip.h, the array's header within bounds, the sizes
  * against each other. float16, float32 and float64, little-endian, C order.
  */
-#ifndef VOLT_IO_NPZ_H
-#define VOLT_IO_NPZ_H
+#ifndef VOLT_IO_TENSORS_NPZ_H
+#define VOLT_IO_TENSORS_NPZ_H
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"

@@ -9,8 +9,8 @@
  *          Python's may): who walks a tree must count its steps. Values are at most
  *          VOLT_PICKLE_MAX_VALUES and in proportion to the file's length.
  */
-#ifndef VOLT_IO_PICKLE_H
-#define VOLT_IO_PICKLE_H
+#ifndef VOLT_IO_TENSORS_PICKLE_H
+#define VOLT_IO_TENSORS_PICKLE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 /* pickle_machine.h - the stack machine's state, shared by pickle.c (opcodes), pickle_call.c
  * (what calls mean) and pickle_machine.c (memory). Internal to io. */
-#ifndef VOLT_IO_PICKLE_MACHINE_H
-#define VOLT_IO_PICKLE_MACHINE_H
+#ifndef VOLT_IO_TENSORS_PICKLE_MACHINE_H
+#define VOLT_IO_TENSORS_PICKLE_MACHINE_H
 #include "io/tensors/pickle.h"
 
 /* A value while it may still grow. */

@@ -3,8 +3,8 @@
  * Values are put one after the other; containers are opened, filled and closed. Running out of
  * memory is kept until the pickle is finished, so that calls need no check each.
  */
-#ifndef VOLT_IO_PICKLE_WRITE_H
-#define VOLT_IO_PICKLE_WRITE_H
+#ifndef VOLT_IO_TENSORS_PICKLE_WRITE_H
+#define VOLT_IO_TENSORS_PICKLE_WRITE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -10,8 +10,8 @@
  *          data section; where it is present it is verified on opening.
  * Threads  an open file is read-only and may be shared.
  */
-#ifndef VOLT_IO_SAFETENSORS_H
-#define VOLT_IO_SAFETENSORS_H
+#ifndef VOLT_IO_TENSORS_SAFETENSORS_H
+#define VOLT_IO_TENSORS_SAFETENSORS_H
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"

@@ -7,8 +7,8 @@
  *
  * Threads  an open file is read-only and may be shared.
  */
-#ifndef VOLT_IO_TORCH_FILE_H
-#define VOLT_IO_TORCH_FILE_H
+#ifndef VOLT_IO_TENSORS_TORCH_FILE_H
+#define VOLT_IO_TENSORS_TORCH_FILE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -9,8 +9,8 @@
  *
  * Threads  one thread calls next; the others are the loader's own.
  */
-#ifndef VOLT_NETS3D_LOADER_H
-#define VOLT_NETS3D_LOADER_H
+#ifndef VOLT_NETS3D_DATA_LOADER_H
+#define VOLT_NETS3D_DATA_LOADER_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

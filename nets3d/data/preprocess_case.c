@@ -12,11 +12,11 @@
 #include "volume/orient.h"
 #include "volume/resample.h"
 
-void volt_prepared_clear(volt_prepared *p)
+void volt_preprocessed_clear(volt_preprocessed *p)
 {
     volt_volume_free(p->image);
     volt_volume_free(p->labels);
-    *p = (volt_prepared){0};
+    *p = (volt_preprocessed){0};
 }
 
 /* Puts `made` in the place of *v, if there is anything to replace. */
@@ -92,7 +92,7 @@ done:
 
 /* Crops image and labels to where any channel is not zero; labels become -1 outside the mask.
  * *mask (the caller owns it) is 1 where z-scores with use_mask_for_norm apply. */
-static volt_status crop_to_nonzero(volt_prepared *p, volt_volume **mask, int threads)
+static volt_status crop_to_nonzero(volt_preprocessed *p, volt_volume **mask, int threads)
 {
     volt_volume *inside = NULL;
     volt_status st;
@@ -112,8 +112,8 @@ done:
     return st;
 }
 
-static volt_status normalize(volt_prepared *p, const volt_volume *mask, const volt_plan *plan,
-                             const volt_plan_config *config, int threads)
+static volt_status normalize(volt_preprocessed *p, const volt_volume *mask,
+                             const volt_plan *plan, const volt_plan_config *config, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&p->image->grid);
     volt_status st = VOLT_OK;
@@ -143,7 +143,7 @@ int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[
     return r->separate_z && ties == 1 ? coarsest : VOLT_NO_AXIS;
 }
 
-static volt_status resample(volt_prepared *p, const volt_plan_config *config, int threads)
+static volt_status resample(volt_preprocessed *p, const volt_plan_config *config, int threads)
 {
     const double *from = p->spacing_before;
     volt_volume *made = NULL;
@@ -171,11 +171,11 @@ done:
     return st;
 }
 
-volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **labels,
-                         const volt_plan *plan, const volt_plan_config *config,
-                         const char *what, int threads)
+volt_status volt_preprocess_case(volt_preprocessed *out, volt_volume **image,
+                                 volt_volume **labels, const volt_plan *plan,
+                                 const volt_plan_config *config, const char *what, int threads)
 {
-    volt_prepared p = {.image = *image, .labels = labels ? *labels : NULL};
+    volt_preprocessed p = {.image = *image, .labels = labels ? *labels : NULL};
     volt_volume *mask = NULL;
     volt_status st;
 
@@ -196,10 +196,10 @@ volt_status volt_prepare(volt_prepared *out, volt_volume **image, volt_volume **
     mask = NULL;
     VOLT_TRY(st, done, resample(&p, config, threads));
     *out = p;
-    p = (volt_prepared){0};
+    p = (volt_preprocessed){0};
 done:
     volt_volume_free(mask);
-    volt_prepared_clear(&p);
+    volt_preprocessed_clear(&p);
     return st;
 }
 
@@ -222,9 +222,9 @@ static volt_status check_mask(const volt_volume *mask, const volt_grid *scan, in
     return VOLT_OK;
 }
 
-volt_status volt_prepare_mask(volt_volume **mask, const volt_prepared *frame,
-                              const int64_t shape[3], const volt_plan_config *config,
-                              int classes, const char *what, int threads)
+volt_status volt_preprocess_mask(volt_volume **mask, const volt_preprocessed *frame,
+                                 const int64_t shape[3], const volt_plan_config *config,
+                                 int classes, const char *what, int threads)
 {
     const int axis =
         volt_plan_separate_axis(&config->seg, frame->spacing_before, frame->spacing);
@@ -249,7 +249,7 @@ done:
     return st;
 }
 
-volt_status volt_prepared_add_masks(volt_prepared *p, int classes, int threads)
+volt_status volt_preprocessed_add_masks(volt_preprocessed *p, int classes, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&p->image->grid);
     const int channels = p->image->grid.channels;

@@ -221,7 +221,7 @@ typedef struct preprocessing {
     volt_preprocess_result result; /* under the lock */
 } preprocessing;
 
-static volt_status store(const char *path, const volt_prepared *p, const volt_case *c,
+static volt_status store(const char *path, const volt_preprocessed *p, const volt_case *c,
                          const volt_dataset_info *info, uint64_t key)
 {
     volt_stored_case stored = {.key = key,
@@ -255,15 +255,15 @@ static volt_status make_case(const preprocessing *w, const volt_case *c, const c
                              uint64_t key, int threads)
 {
     volt_case_data d = {0};
-    volt_prepared p = {0};
+    volt_preprocessed p = {0};
     volt_status st;
 
     VOLT_TRY(st, done, volt_case_read(&d, c, &w->ds->info, threads));
     VOLT_TRY(st, done,
-             volt_prepare(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
+             volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
     st = store(path, &p, c, &w->ds->info, key);
 done:
-    volt_prepared_clear(&p);
+    volt_preprocessed_clear(&p);
     volt_case_data_clear(&d);
     return st;
 }

@@ -16,8 +16,8 @@
  * Threads  a sampler belongs to one thread; cases may be shared by samplers of one set of
  *          options.
  */
-#ifndef VOLT_NETS3D_SAMPLER_H
-#define VOLT_NETS3D_SAMPLER_H
+#ifndef VOLT_NETS3D_DATA_SAMPLER_H
+#define VOLT_NETS3D_DATA_SAMPLER_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* bf16.h - the upper half of a float32: 8 bits of exponent, 7 of fraction. */
-#ifndef VOLT_NETS3D_BF16_H
-#define VOLT_NETS3D_BF16_H
+#ifndef VOLT_NETS3D_DEVICE_BF16_H
+#define VOLT_NETS3D_DEVICE_BF16_H
 #include <stdint.h>
 #include <string.h>
 

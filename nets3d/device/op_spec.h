@@ -1,8 +1,8 @@
 /* op_spec.h - what every device needs to know about operator specs: how many operands there
  * are, whether their extents fit together, what a run costs.
  */
-#ifndef VOLT_NETS3D_OP_SPEC_H
-#define VOLT_NETS3D_OP_SPEC_H
+#ifndef VOLT_NETS3D_DEVICE_OP_SPEC_H
+#define VOLT_NETS3D_DEVICE_OP_SPEC_H
 #include "nets3d/device.h"
 VOLT_BEGIN_DECLS
 

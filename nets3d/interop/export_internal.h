@@ -1,8 +1,8 @@
-/* export_parts.h - what export_model.c (runs, formats) and export_nnunet.c (nnU-Net's
+/* export_internal.h - what export_model.c (runs, formats) and export_nnunet.c (nnU-Net's
  * checkpoint) share.
  */
-#ifndef VOLT_NETS3D_EXPORT_PARTS_H
-#define VOLT_NETS3D_EXPORT_PARTS_H
+#ifndef VOLT_NETS3D_INTEROP_EXPORT_INTERNAL_H
+#define VOLT_NETS3D_INTEROP_EXPORT_INTERNAL_H
 #include "io/tensors/safetensors.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/export_model.h"

@@ -1,8 +1,8 @@
-/* import_parts.h - what import_model.c (a model becomes a run) and import_source.c (where its
- * files lie) share.
+/* import_internal.h - what import_model.c (a model becomes a run) and import_source.c (where
+ * its files lie) share.
  */
-#ifndef VOLT_NETS3D_IMPORT_PARTS_H
-#define VOLT_NETS3D_IMPORT_PARTS_H
+#ifndef VOLT_NETS3D_INTEROP_IMPORT_INTERNAL_H
+#define VOLT_NETS3D_INTEROP_IMPORT_INTERNAL_H
 #include <stdbool.h>
 #include "io/json/json.h"
 #include "nets3d/import_model.h"

@@ -4,8 +4,8 @@
  * free, the rest fixed. Only the nodes that the output needs are written; dropout, which does
  * nothing in prediction, is left out. float32.
  */
-#ifndef VOLT_NETS3D_ONNX_H
-#define VOLT_NETS3D_ONNX_H
+#ifndef VOLT_NETS3D_INTEROP_ONNX_H
+#define VOLT_NETS3D_INTEROP_ONNX_H
 #include "base/status.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph.h"

@@ -6,8 +6,8 @@
  *          turns them into the graph's. Tensors of 2-D networks (oc, ic, h, w) fit parameters
  *          with one voxel along d.
  */
-#ifndef VOLT_NETS3D_WEIGHTS_H
-#define VOLT_NETS3D_WEIGHTS_H
+#ifndef VOLT_NETS3D_INTEROP_WEIGHTS_H
+#define VOLT_NETS3D_INTEROP_WEIGHTS_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -3,8 +3,8 @@
  * Labels without the background, or regions where the data set has some; values as they stand
  * in the data set's own files.
  */
-#ifndef VOLT_NETS3D_CLASSES_H
-#define VOLT_NETS3D_CLASSES_H
+#ifndef VOLT_NETS3D_JOBS_CLASSES_H
+#define VOLT_NETS3D_JOBS_CLASSES_H
 #include <stdint.h>
 #include "base/status.h"
 #include "io/dataset.h"

@@ -1,10 +1,10 @@
-/* plan_memory.h - what training a configuration takes on this machine, before it starts.
+/* fit_memory.h - what training a configuration takes on this machine, before it starts.
  *
  * nnU-Net aims at a GPU by an estimate of its own; here the network is compiled and announces
  * its bytes, so the largest patch that really fits can be found.
  */
-#ifndef VOLT_NETS3D_PLAN_MEMORY_H
-#define VOLT_NETS3D_PLAN_MEMORY_H
+#ifndef VOLT_NETS3D_JOBS_FIT_MEMORY_H
+#define VOLT_NETS3D_JOBS_FIT_MEMORY_H
 #include <stddef.h>
 #include "base/callbacks.h"
 #include "nets3d/plan.h"

@@ -108,7 +108,7 @@ static volt_status claim_folder(const job *j)
     volt_status st;
 
     VOLT_TRY(st, done, key_of(key, j));
-    VOLT_TRY(st, done, volt_out_sweep(NULL, j->folder, "*"));
+    VOLT_TRY(st, done, volt_out_remove_stale(NULL, j->folder, "*"));
     if (is_made_by(j->made_by, key))
         goto done;
     VOLT_TRY(st, done, volt_make_dirs(j->folder));

@@ -14,8 +14,8 @@
  *           the encoder's blocks add their input before the last activation, through a
  *           convolution of one voxel and a norm where stride or channels change.
  */
-#ifndef VOLT_NETS3D_MONAI_H
-#define VOLT_NETS3D_MONAI_H
+#ifndef VOLT_NETS3D_MODELS_MONAI_H
+#define VOLT_NETS3D_MODELS_MONAI_H
 #include "nets3d/unet.h"
 VOLT_BEGIN_DECLS
 

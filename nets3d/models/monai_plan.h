@@ -1,9 +1,9 @@
-/* plan_monai.h - MONAI's networks in a plan: "architecture" names the class and its
+/* monai_plan.h - MONAI's networks in a plan: "architecture" names the class and its
  * constructor's arguments, as nnU-Net does for its own. What MONAI has a default for may be
  * left out; an argument that the class does not have is refused.
  */
-#ifndef VOLT_NETS3D_PLAN_MONAI_H
-#define VOLT_NETS3D_PLAN_MONAI_H
+#ifndef VOLT_NETS3D_MODELS_MONAI_PLAN_H
+#define VOLT_NETS3D_MODELS_MONAI_PLAN_H
 #include "nets3d/plan/read.h"
 
 /* Sets net->family where the class is MONAI's UNet or DynUNet; says whether it is. */

@@ -18,7 +18,7 @@ typedef struct case_part {
 typedef struct extraction {
     const volt_dataset *ds;
     case_part *cases;
-    volt_case_draws *draws;
+    volt_intensity_samples *draws;
     int64_t each; /* draws from a case and channel */
 } extraction;
 
@@ -46,8 +46,8 @@ static int64_t foreground(float *values, const float *image, const volt_volume *
 }
 
 /* nnU-Net draws from the voxels in the order z, y, x of the box. */
-static volt_status draw_channels(volt_case_draws *out, const volt_case_data *d, volt_box box,
-                                 int64_t each)
+static volt_status draw_channels(volt_intensity_samples *out, const volt_case_data *d,
+                                 volt_box box, int64_t each)
 {
     const int64_t voxels = volt_grid_voxels(&d->image->grid),
                   n = foreground(NULL, NULL, d->labels, box);
@@ -58,11 +58,11 @@ static volt_status draw_channels(volt_case_draws *out, const volt_case_data *d, 
 
     if (n == 0)
         goto done;
-    VOLT_TRY(st, done, volt_case_draws_begin(out, &random, channels, n, each));
+    VOLT_TRY(st, done, volt_intensity_samples_begin(out, &random, channels, n, each));
     VOLT_TRY(st, done, volt_alloc(&values, (size_t)n * sizeof *values, "intensities"));
     for (int c = 0; c < channels; c++) {
         foreground(values, (const float *)d->image->data + c * voxels, d->labels, box);
-        VOLT_TRY(st, done, volt_case_draws_add(out, &random, c, values, each));
+        VOLT_TRY(st, done, volt_intensity_samples_add(out, &random, c, values, each));
     }
 done:
     volt_free(values);
@@ -148,8 +148,8 @@ static volt_status pool(volt_fingerprint *fp, const extraction *e, int threads)
     VOLT_TRY(st, done,
              volt_alloc_zero(&fp->intensities, (size_t)fp->channels, sizeof *fp->intensities,
                              "a fingerprint"));
-    st = volt_draws_describe(fp->intensities, e->draws, fp->cases, fp->channels, e->each,
-                             threads);
+    st = volt_intensity_stats(fp->intensities, e->draws, fp->cases, fp->channels, e->each,
+                              threads);
 done:
     return st;
 }
@@ -157,7 +157,7 @@ done:
 static void clear_parts(extraction *e)
 {
     for (int64_t i = 0; e->draws && i < e->ds->cases.count; i++)
-        volt_case_draws_clear(&e->draws[i]);
+        volt_intensity_samples_clear(&e->draws[i]);
     volt_free(e->draws);
     volt_free(e->cases);
 }

@@ -7,20 +7,20 @@
 
 enum { CHUNK = 4096 };
 
-void volt_case_draws_clear(volt_case_draws *d)
+void volt_intensity_samples_clear(volt_intensity_samples *d)
 {
     for (int c = 0; d->channel && c < d->channels; c++) {
         volt_free(d->channel[c].code);
         volt_free(d->channel[c].value);
     }
     volt_free(d->channel);
-    *d = (volt_case_draws){0};
+    *d = (volt_intensity_samples){0};
 }
 
-volt_status volt_case_draws_begin(volt_case_draws *out, volt_mersenne *random, int channels,
-                                  int64_t foreground, int64_t draws)
+volt_status volt_intensity_samples_begin(volt_intensity_samples *out, volt_mersenne *random,
+                                         int channels, int64_t foreground, int64_t draws)
 {
-    volt_case_draws d = {.foreground = foreground, .channels = channels};
+    volt_intensity_samples d = {.foreground = foreground, .channels = channels};
     volt_status st;
 
     if (foreground > UINT32_MAX)
@@ -82,8 +82,8 @@ static void draw(float *out, volt_mersenne *random, const float *values, int64_t
     }
 }
 
-volt_status volt_case_draws_add(volt_case_draws *d, volt_mersenne *random, int channel,
-                                const float *values, int64_t draws)
+volt_status volt_intensity_samples_add(volt_intensity_samples *d, volt_mersenne *random,
+                                       int channel, const float *values, int64_t draws)
 {
     float *kept = NULL;
     volt_status st = volt_alloc(&kept, (size_t)d->count * sizeof *kept, "intensities");

@@ -1,4 +1,5 @@
-/* draws.h - nnU-Net's sample of the foreground's intensities, and what numpy says of it.
+/* intensity_samples.h - nnU-Net's sample of the foreground's intensities, and what numpy says
+ * of it.
  *
  * From every case with foreground the same number of values is drawn with replacement, channel
  * after channel, by a RandomState(1234) of its own. The statistics are those that numpy gives
@@ -10,8 +11,8 @@
  * these voxels are kept, of another the drawn values; whole numbers that span less than 65536
  * as 16 bits. So 4 bytes at most, often 2, for each of 1e8 draws a channel.
  */
-#ifndef VOLT_NETS3D_DRAWS_H
-#define VOLT_NETS3D_DRAWS_H
+#ifndef VOLT_NETS3D_PLAN_INTENSITY_SAMPLES_H
+#define VOLT_NETS3D_PLAN_INTENSITY_SAMPLES_H
 #include <stdint.h>
 #include "base/random/mersenne.h"
 #include "base/status.h"
@@ -30,26 +31,27 @@ typedef struct volt_kept_values {
 } volt_kept_values;
 
 /* What is kept of one case. Zero-initialised is a case without foreground. */
-typedef struct volt_case_draws {
+typedef struct volt_intensity_samples {
     int64_t foreground; /* voxels */
     int64_t count;      /* values kept of each channel */
     int channels;
     volt_kept_values *channel;
-} volt_case_draws;
+} volt_intensity_samples;
 
 /* A case of `foreground` >= 1 voxels, from which `draws` >= 1 values are drawn; every channel
  * is then added in turn with the same `random`, which this seeds. The caller owns what *out
- * holds (volt_case_draws_clear). VOLT_ENOMEM; VOLT_ENOTSUP: 2^32 foreground voxels or more. */
-VOLT_CALL volt_case_draws_begin(volt_case_draws *out, volt_mersenne *random, int channels,
-                                int64_t foreground, int64_t draws);
+ * holds (volt_intensity_samples_clear). VOLT_ENOMEM; VOLT_ENOTSUP: 2^32 foreground voxels or
+ * more. */
+VOLT_CALL volt_intensity_samples_begin(volt_intensity_samples *out, volt_mersenne *random,
+                                       int channels, int64_t foreground, int64_t draws);
 /* The next channel's `foreground` finite values, in the order of the voxels. */
-VOLT_CALL volt_case_draws_add(volt_case_draws *d, volt_mersenne *random, int channel,
-                              const float *values, int64_t draws);
-VOLT_API void volt_case_draws_clear(volt_case_draws *d);
+VOLT_CALL volt_intensity_samples_add(volt_intensity_samples *d, volt_mersenne *random,
+                                     int channel, const float *values, int64_t draws);
+VOLT_API void volt_intensity_samples_clear(volt_intensity_samples *d);
 
 /* out[channels] of `draws` draws from each of `count` cases, at least one of them with
  * foreground. The same bits for any number of threads. */
-VOLT_CALL volt_draws_describe(volt_foreground_stats *out, const volt_case_draws *cases,
-                              int64_t count, int channels, int64_t draws, int threads);
+VOLT_CALL volt_intensity_stats(volt_foreground_stats *out, const volt_intensity_samples *cases,
+                               int64_t count, int channels, int64_t draws, int threads);
 
 #endif

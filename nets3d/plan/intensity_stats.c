@@ -252,7 +252,7 @@ typedef struct channel_draws {
 } channel_draws;
 
 typedef struct describing {
-    const volt_case_draws *cases;
+    const volt_intensity_samples *cases;
     int64_t draws; /* of each case */
     int64_t total;
     int64_t *place; /* cases with foreground */
@@ -278,7 +278,7 @@ static void tally(uint32_t (*counts)[HALF], const channel_draws *c, bool second,
 static volt_status do_channel(describing *d, uint32_t (*counts)[HALF], int64_t place, int c,
                               stream *s)
 {
-    const volt_case_draws *from = &d->cases[d->place[place]];
+    const volt_intensity_samples *from = &d->cases[d->place[place]];
     const channel_draws *channel = &d->channel[c];
     walk w = {.how = &channel->how,
               .out = &d->sums[place * d->channels + c],
@@ -503,8 +503,9 @@ done:
     return st;
 }
 
-volt_status volt_draws_describe(volt_foreground_stats *out, const volt_case_draws *cases,
-                                int64_t count, int channels, int64_t draws, int threads)
+volt_status volt_intensity_stats(volt_foreground_stats *out,
+                                 const volt_intensity_samples *cases, int64_t count,
+                                 int channels, int64_t draws, int threads)
 {
     describing d = {.cases = cases,
                     .draws = draws,

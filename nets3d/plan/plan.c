@@ -34,7 +34,7 @@ void volt_plan_free(volt_plan *plan)
     volt_free(plan);
 }
 
-int volt_plan_heads(const volt_plan *plan)
+int volt_plan_output_channels(const volt_plan *plan)
 {
     return plan->regions ? plan->regions : plan->classes;
 }
@@ -44,7 +44,7 @@ void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c)
     const int masks = c->previous_stage ? plan->classes - 1 : 0;
 
     c->net.in_channels = (int64_t)(plan->channels + masks) * c->slices;
-    c->net.out_channels = volt_plan_heads(plan);
+    c->net.out_channels = volt_plan_output_channels(plan);
 }
 
 volt_status volt_plan_find(const volt_plan_config **out, const volt_plan *plan,

@@ -1,6 +1,6 @@
 /* plan_internal.h - what the planner and the plan's files share. */
-#ifndef VOLT_NETS3D_PLAN_INTERNAL_H
-#define VOLT_NETS3D_PLAN_INTERNAL_H
+#ifndef VOLT_NETS3D_PLAN_PLAN_INTERNAL_H
+#define VOLT_NETS3D_PLAN_PLAN_INTERNAL_H
 #include "io/json/json.h"
 #include "nets3d/plan.h"
 

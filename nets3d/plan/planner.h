@@ -1,6 +1,6 @@
 /* planner.h - what the planners of nnU-Net's configurations and of our own share. */
-#ifndef VOLT_NETS3D_PLANNER_H
-#define VOLT_NETS3D_PLANNER_H
+#ifndef VOLT_NETS3D_PLAN_PLANNER_H
+#define VOLT_NETS3D_PLAN_PLANNER_H
 #include "nets3d/plan/plan_internal.h"
 
 /* What is common to all configurations of a plan. */

@@ -1,4 +1,4 @@
-/* plan_read.h - what the readers of a plan's parts share. */
+/* read.h - what the readers of a plan's parts share. */
 #ifndef VOLT_NETS3D_PLAN_READ_H
 #define VOLT_NETS3D_PLAN_READ_H
 #include "nets3d/plan/plan_internal.h"

@@ -52,7 +52,7 @@ volt_status volt_cascade_mask_path(char **out, bool *prepared, const char *masks
 }
 
 /* How a stored case was prepared, without its voxels. */
-static volt_status frame_of(volt_prepared *out, const volt_stored_case *c)
+static volt_status frame_of(volt_preprocessed *out, const volt_stored_case *c)
 {
     volt_orientation o;
     volt_grid turned;
@@ -61,7 +61,7 @@ static volt_status frame_of(volt_prepared *out, const volt_stored_case *c)
     if (st != VOLT_OK)
         return st;
     turned = volt_orientation_grid(o, &c->source);
-    *out = (volt_prepared){.source = c->source, .crop = c->crop};
+    *out = (volt_preprocessed){.source = c->source, .crop = c->crop};
     memcpy(out->transpose_forward, c->transpose_forward, sizeof out->transpose_forward);
     memcpy(out->shape_before_crop, turned.n, sizeof out->shape_before_crop);
     memcpy(out->spacing, c->spacing, sizeof out->spacing);
@@ -86,7 +86,7 @@ static volt_status make_mask(const preparing *w, const volt_stored_case *c,
 {
     volt_stored_case stored = *c;
     volt_case_data data = {0};
-    volt_prepared frame;
+    volt_preprocessed frame;
     volt_volume *v = NULL;
     volt_status st;
 
@@ -97,7 +97,7 @@ static volt_status make_mask(const preparing *w, const volt_stored_case *c,
     volt_case_data_clear(&data); /* the image served its grid */
     VOLT_TRY(
         st, done,
-        volt_prepare_mask(&v, &frame, c->shape, w->config, w->plan->classes, mask, threads));
+        volt_preprocess_mask(&v, &frame, c->shape, w->config, w->plan->classes, mask, threads));
     stored.key = key;
     stored.channels = 0;
     stored.data = NULL;
@@ -233,7 +233,7 @@ done:
 
 /* The frame of a scan that was prepared with its axes in one order, as `config` would have
  * prepared it; *shape are the extents then, and axis a is axis from[a] of before. */
-static volt_status frame_for(volt_stored_case *out, int from[3], const volt_prepared *p,
+static volt_status frame_for(volt_stored_case *out, int from[3], const volt_preprocessed *p,
                              const volt_plan_config *config)
 {
     double before[3];
@@ -262,7 +262,7 @@ static volt_status segment_case(const segmenting *s, const share *by, const volt
     const volt_callbacks *cb = s->options->callbacks;
     volt_case image = *c; /* borrowed */
     volt_case_data data = {0};
-    volt_scan scan = {0};
+    volt_prepared_scan scan = {0};
     volt_stored_case stored;
     volt_orientation turn;
     volt_volume *labels = NULL, *turned = NULL;
@@ -273,7 +273,7 @@ static volt_status segment_case(const segmenting *s, const share *by, const volt
     image.label_file = NULL;
     VOLT_TRY(st, done, volt_case_read(&data, &image, &s->ds->info, by->p->threads));
     VOLT_TRY(st, done,
-             volt_scan_prepare(&scan, by->p, &data.image, NULL, c->id, by->p->threads));
+             volt_prepared_scan_make(&scan, by->p, &data.image, NULL, c->id, by->p->threads));
     VOLT_TRY(st, done, frame_for(&stored, from, &scan.prepared[0], s->config));
     for (int a = 0; a < 3; a++)
         shape[from[a]] = stored.shape[a];
@@ -287,7 +287,7 @@ static volt_status segment_case(const segmenting *s, const share *by, const volt
 done:
     volt_volume_free(turned);
     volt_volume_free(labels);
-    volt_scan_clear(&scan, by->p);
+    volt_prepared_scan_clear(&scan, by->p);
     volt_case_data_clear(&data);
     return st;
 }

@@ -10,8 +10,8 @@
 /* One scan at work. */
 typedef struct job {
     volt_predictor *p;
-    const volt_wanted *wanted;
-    volt_finished *out;
+    const volt_segment_request *wanted;
+    volt_segmentation *out;
     volt_orientation turn; /* from the scan's axes to the plan's */
     volt_grid own, turned; /* one channel */
     volt_box part;         /* of the crop: what is asked for */
@@ -24,7 +24,7 @@ typedef struct job {
     int64_t decoded; /* slices of the crop */
 } job;
 
-void volt_finished_drop_scores(volt_finished *f)
+void volt_segmentation_drop_scores(volt_segmentation *f)
 {
     for (int i = 0; i < VOLT_PREDICT_MAX_GROUPS; i++)
         volt_stitch_close(&f->scores[i]);
@@ -34,13 +34,13 @@ void volt_finished_drop_scores(volt_finished *f)
     f->norms = NULL;
 }
 
-void volt_finished_clear(volt_finished *f)
+void volt_segmentation_clear(volt_segmentation *f)
 {
-    volt_finished_drop_scores(f);
+    volt_segmentation_drop_scores(f);
     volt_volume_free(f->labels);
     volt_volume_free(f->regions);
-    volt_prepared_clear(&f->frame);
-    *f = (volt_finished){0};
+    volt_preprocessed_clear(&f->frame);
+    *f = (volt_segmentation){0};
 }
 
 /* ---- boxes ---- */
@@ -58,7 +58,7 @@ static void source_range(int64_t *from, int64_t *end, int64_t low, int64_t high,
 }
 
 /* The part of the crop that is asked for. */
-static volt_box wanted_part(const job *j, const volt_prepared *scan)
+static volt_box wanted_part(const job *j, const volt_preprocessed *scan)
 {
     volt_box box = volt_box_of_shape(j->turned.n);
     const int64_t *low = scan->crop.low;
@@ -85,7 +85,7 @@ static volt_box prepared_part(volt_box part, const int64_t shape[3], const int64
     return box;
 }
 
-void volt_group_axes(int out[3], const volt_group *first, const volt_group *g)
+void volt_net_set_axes(int out[3], const volt_net_set *first, const volt_net_set *g)
 {
     for (int a = 0; a < 3; a++) {
         for (int b = 0; b < 3; b++) {
@@ -124,7 +124,7 @@ done:
 
 /* ---- decoding ---- */
 
-volt_logits volt_group_logits(const volt_group *g, const volt_stitch *s)
+volt_logits volt_net_set_logits(const volt_net_set *g, const volt_stitch *s)
 {
     return (volt_logits){s->sum, s->low, s->room,
                          s->half ? 1 : 1.0f / (float)(g->flips * g->networks), s->half};
@@ -142,7 +142,7 @@ static volt_status decode(job *j, int64_t low, int64_t high)
     if (volt_box_is_empty(box))
         return VOLT_OK;
     for (int g = 0; g < j->p->groups; g++)
-        logits[g] = volt_group_logits(&j->p->group[g], &j->stitch[g]);
+        logits[g] = volt_net_set_logits(&j->p->group[g], &j->stitch[g]);
     return j->out->regions ? volt_decode_masks(j->decoder, j->out->regions, at, box, logits)
                            : volt_decode_labels(j->decoder, j->out->labels, at, box, logits);
 }
@@ -165,7 +165,7 @@ static volt_status on_slab(void *context)
     return VOLT_OK;
 }
 
-static volt_status open_decoder(job *j, const volt_scan *scan)
+static volt_status open_decoder(job *j, const volt_prepared_scan *scan)
 {
     const volt_predictor *p = j->p;
     volt_decode_options o = {.classes = p->scores,
@@ -176,7 +176,7 @@ static volt_status open_decoder(job *j, const volt_scan *scan)
 
     volt_box_shape(o.to, j->out->frame.crop);
     for (int g = 0; g < p->groups; g++) {
-        const volt_prepared *s = &scan->prepared[g];
+        const volt_preprocessed *s = &scan->prepared[g];
         const int separate = volt_plan_separate_axis(&p->group[g].config->probabilities,
                                                      s->spacing, s->spacing_before);
         o.set[g].separate_axis = VOLT_NO_AXIS;
@@ -228,10 +228,10 @@ static void paint(const job *j)
 
 /* ---- all of it ---- */
 
-static volt_status open_job(job *j, const volt_scan *scan, volt_tiling *tiling, volt_box part[],
-                            const char *what)
+static volt_status open_job(job *j, const volt_prepared_scan *scan, volt_tiling *tiling,
+                            volt_box part[], const char *what)
 {
-    const volt_prepared *first = &scan->prepared[0];
+    const volt_preprocessed *first = &scan->prepared[0];
     int64_t crop[3];
     volt_status st;
 
@@ -246,20 +246,20 @@ static volt_status open_job(job *j, const volt_scan *scan, volt_tiling *tiling, 
     volt_box_shape(crop, first->crop);
     *tiling = (volt_tiling){.what = what};
     for (int g = 0; g < j->p->groups; g++)
-        volt_group_axes(j->axis[g], &j->p->group[0], &j->p->group[g]);
+        volt_net_set_axes(j->axis[g], &j->p->group[0], &j->p->group[g]);
     for (int g = 0; g < j->p->groups; g++) {
         const int64_t *shape = scan->prepared[g].image->grid.n;
         int64_t tiles, patch[3], room;
         part[g] = prepared_part(j->part, shape, crop, j->axis[g]);
-        VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, &j->p->group[g], shape, &part[g]));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->p, &j->p->group[g], shape, &part[g]));
         tiling->total += tiles;
-        volt_group_patch(patch, j->p, &j->p->group[g], shape);
+        volt_net_set_patch(patch, j->p, &j->p->group[g], shape);
         if (g == 0)
             VOLT_TRY(st, done, open_decoder(j, scan));
-        room = j->rolling ? volt_group_room(&j->p->group[g], shape[0], patch[0]) : shape[0];
+        room = j->rolling ? volt_net_set_room(&j->p->group[g], shape[0], patch[0]) : shape[0];
         VOLT_TRY(st, done,
                  volt_stitch_open(&j->stitch[g], j->p->scores, shape, room,
-                                  volt_group_halves(j->p, shape, room)));
+                                  volt_net_set_halves(j->p, shape, room)));
     }
     if (j->wanted->regions && volt_predictor_has_regions(j->p)) {
         volt_grid grid = j->turned;
@@ -275,7 +275,7 @@ done:
 /* The decoder and all scores stay with the result. */
 static volt_status keep_scores(job *j)
 {
-    volt_finished *f = j->out;
+    volt_segmentation *f = j->out;
     volt_logits logits[VOLT_PREDICT_MAX_GROUPS];
     const size_t voxels = (size_t)volt_box_voxels(f->frame.crop) * (size_t)j->p->groups;
     volt_status st = VOLT_OK;
@@ -284,7 +284,7 @@ static volt_status keep_scores(job *j)
         VOLT_TRY(st, done,
                  volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
         for (int g = 0; g < j->p->groups; g++)
-            logits[g] = volt_group_logits(&j->p->group[g], &j->stitch[g]);
+            logits[g] = volt_net_set_logits(&j->p->group[g], &j->stitch[g]);
         if (!volt_box_is_empty(j->part))
             volt_decode_norms(j->decoder, f->norms, j->part, logits);
     }
@@ -317,11 +317,11 @@ done:
     return st;
 }
 
-volt_status volt_predictor_segment(volt_predictor *p, volt_finished *out, volt_scan *scan,
-                                   const volt_wanted *wanted, const char *what,
-                                   const volt_callbacks *cb)
+volt_status volt_predictor_segment(volt_predictor *p, volt_segmentation *out,
+                                   volt_prepared_scan *scan, const volt_segment_request *wanted,
+                                   const char *what, const volt_callbacks *cb)
 {
-    volt_finished f = {0};
+    volt_segmentation f = {0};
     job j = {.p = p, .wanted = wanted, .out = &f};
     volt_box part[VOLT_PREDICT_MAX_GROUPS];
     volt_tiling tiling;
@@ -334,7 +334,7 @@ volt_status volt_predictor_segment(volt_predictor *p, volt_finished *out, volt_s
         tiling.slab = j.rolling ? on_slab : NULL;
         tiling.context = &j;
         VOLT_TRY(st, done,
-                 volt_group_run(p, &p->group[g], scan->prepared[g].image, &tiling, cb));
+                 volt_net_set_run(p, &p->group[g], scan->prepared[g].image, &tiling, cb));
         volt_volume_free(scan->prepared[g].image);
         scan->prepared[g].image = NULL;
         VOLT_TRY(st, done, turn_scores(&j.stitch[g], j.axis[g], p->threads));
@@ -343,18 +343,18 @@ volt_status volt_predictor_segment(volt_predictor *p, volt_finished *out, volt_s
         VOLT_TRY(st, done, decode(&j, 0, j.turned.n[0]));
     VOLT_TRY(st, done, finish(&j));
     *out = f;
-    f = (volt_finished){0};
+    f = (volt_segmentation){0};
 done:
     for (int g = 0; g < VOLT_PREDICT_MAX_GROUPS; g++)
         volt_stitch_close(&j.stitch[g]);
     volt_decoder_free(j.decoder);
-    volt_finished_clear(&f);
-    volt_scan_clear(scan, p);
+    volt_segmentation_clear(&f);
+    volt_prepared_scan_clear(scan, p);
     return st;
 }
 
 volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
-                                    const volt_finished *f, int64_t c)
+                                    const volt_segmentation *f, int64_t c)
 {
     job j = {.p = (volt_predictor *)p, .own = f->frame.source};
     volt_logits logits[VOLT_PREDICT_MAX_GROUPS];
@@ -365,7 +365,7 @@ volt_status volt_export_probability(volt_volume **out, const volt_predictor *p,
     VOLT_TRY(st, done, volt_orientation_transpose(&j.turn, f->frame.transpose_forward));
     j.turned = volt_orientation_grid(j.turn, &j.own);
     for (int g = 0; g < p->groups; g++)
-        logits[g] = volt_group_logits(&p->group[g], &f->scores[g]);
+        logits[g] = volt_net_set_logits(&p->group[g], &f->scores[g]);
     VOLT_TRY(st, done, volt_volume_create(&v, &j.turned, VOLT_F32));
     if (c == 0 && !volt_predictor_has_regions(p)) {
         for (int64_t i = 0; i < volt_grid_voxels(&v->grid); i++)

@@ -17,13 +17,13 @@ static size_t larger(size_t a, size_t b)
     return a > b ? a : b;
 }
 
-bool volt_group_halves(const volt_predictor *p, const int64_t shape[3], int64_t room)
+bool volt_net_set_halves(const volt_predictor *p, const int64_t shape[3], int64_t room)
 {
     return volt_stitch_bytes(p->scores, shape, room, false) > (size_t)1 << 30;
 }
 
-volt_status volt_group_bytes(size_t *out, const volt_predictor *p, const volt_group *g,
-                             const int64_t shape[3])
+volt_status volt_net_set_bytes(size_t *out, const volt_predictor *p, const volt_net_set *g,
+                               const int64_t shape[3])
 {
     volt_program *other = NULL;
     volt_program_memory m;
@@ -31,9 +31,9 @@ volt_status volt_group_bytes(size_t *out, const volt_predictor *p, const volt_gr
     size_t voxels;
     volt_status st = VOLT_OK;
 
-    volt_group_patch(patch, p, g, shape);
+    volt_net_set_patch(patch, p, g, shape);
     if (!g->program || memcmp(patch, g->patch, sizeof patch) != 0)
-        VOLT_TRY(st, done, volt_group_program(&other, p, g, patch));
+        VOLT_TRY(st, done, volt_net_set_program(&other, p, g, patch));
     volt_program_memory_of(other ? other : g->program, &m);
     if (volt_extent_bytes(&voxels, patch, 3, sizeof(float))) {
         st = volt_fail(VOLT_EINVAL,
@@ -56,15 +56,15 @@ static size_t loading_bytes(const volt_predictor *p)
     size_t most = 0;
 
     for (int i = 0; i < p->groups; i++) {
-        const volt_group *g = &p->group[i];
-        if (g->networks > 1 || volt_group_is_whole(p, g))
+        const volt_net_set *g = &p->group[i];
+        if (g->networks > 1 || volt_net_set_is_whole(p, g))
             most = larger(most, (size_t)volt_graph_param_elements(g->graph) * sizeof(float));
     }
     return most;
 }
 
-volt_status volt_group_shape(int64_t out[3], int64_t before[3], const volt_group *g,
-                             const volt_grid *grid)
+volt_status volt_net_set_shape(int64_t out[3], int64_t before[3], const volt_net_set *g,
+                               const volt_grid *grid)
 {
     double spacing[3], target[3];
     volt_orientation o;
@@ -83,7 +83,7 @@ volt_status volt_group_shape(int64_t out[3], int64_t before[3], const volt_group
 }
 
 /* Whether preparing makes a copy of the scan with its axes in another order. */
-static bool is_turned(const volt_predictor *p, const volt_group *g)
+static bool is_turned(const volt_predictor *p, const volt_net_set *g)
 {
     return *p->info.orientation || g->config->transpose_forward[0] != 0 ||
            g->config->transpose_forward[1] != 1;
@@ -97,11 +97,11 @@ typedef struct sizes {
 } sizes;
 
 static volt_status add_group(sizes *s, const volt_predictor *p, int i, const volt_grid *grid,
-                             const volt_wanted *wanted, const char *what)
+                             const volt_segment_request *wanted, const char *what)
 {
-    const volt_group *g = &p->group[i];
+    const volt_net_set *g = &p->group[i];
     const size_t pixel = (size_t)p->info.channels * sizeof(float);
-    const size_t extra = (size_t)volt_group_channels(p, g) * sizeof(float) - pixel;
+    const size_t extra = (size_t)volt_net_set_channels(p, g) * sizeof(float) - pixel;
     const size_t scores = (size_t)(p->scores + 1) * sizeof(float);
     const bool rolling = p->groups == 1 && !wanted->probabilities;
     const bool last = i + 1 == p->groups;
@@ -110,8 +110,8 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
     int axis[3];
     volt_status st;
 
-    volt_group_axes(axis, &p->group[0], g);
-    VOLT_TRY(st, done, volt_group_shape(shape, own, g, grid));
+    volt_net_set_axes(axis, &p->group[0], g);
+    VOLT_TRY(st, done, volt_net_set_shape(shape, own, g, grid));
     /* With this check none of the sums can overflow. */
     if (volt_extent_bytes(&before, own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
         volt_mul_size(&all, larger(before, after),
@@ -120,9 +120,9 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_group_bytes(&group, p, g, shape));
+    VOLT_TRY(st, done, volt_net_set_bytes(&group, p, g, shape));
     s->network += group;
-    volt_group_patch(patch, p, g, shape);
+    volt_net_set_patch(patch, p, g, shape);
     /* The scan (kept for the next group), its copy, the prepared ones so far. Reading one
      * channel after the other, turning the copy or adding the mask of what is not zero takes no
      * more than resampling it. */
@@ -135,8 +135,8 @@ static volt_status add_group(sizes *s, const volt_predictor *p, int i, const vol
         s->prepare = larger(s->prepare + 5 * before + 2 * after,
                             s->images + after * (2 * pixel + extra + 2));
     s->images += after * (pixel + extra);
-    room = rolling ? volt_group_room(g, shape[0], patch[0]) : shape[0];
-    s->scores += volt_stitch_bytes(p->scores, shape, room, volt_group_halves(p, shape, room));
+    room = rolling ? volt_net_set_room(g, shape[0], patch[0]) : shape[0];
+    s->scores += volt_stitch_bytes(p->scores, shape, room, volt_net_set_halves(p, shape, room));
     if (axis[0] != 0 || axis[1] != 1)
         s->turn = larger(s->turn, after * sizeof(float) + SMALL_BYTES);
     for (int a = 0; a < 3; a++) { /* the decoder's axes are the first group's */
@@ -148,7 +148,7 @@ done:
 }
 
 volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
-                                   const volt_grid *grid, const volt_wanted *wanted,
+                                   const volt_grid *grid, const volt_segment_request *wanted,
                                    const char *what)
 {
     const bool turned = is_turned(p, &p->group[0]);
@@ -189,7 +189,7 @@ done:
 
 volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out)
 {
-    const volt_wanted wanted = {0};
+    const volt_segment_request wanted = {0};
     volt_predict_memory m, first;
     size_t all;
     volt_status st;

@@ -20,8 +20,8 @@ static volt_status label_of_scores(uint16_t **out, const volt_predictor *p)
 }
 
 /* Scores of all networks into sums that are held whole. */
-static volt_status run_groups(volt_predictor *p, const volt_scan *scan, volt_stitch *stitch,
-                              const char *what, const volt_callbacks *cb)
+static volt_status run_groups(volt_predictor *p, const volt_prepared_scan *scan,
+                              volt_stitch *stitch, const char *what, const volt_callbacks *cb)
 {
     volt_tiling tiling = {.what = what};
     int64_t tiles;
@@ -29,25 +29,25 @@ static volt_status run_groups(volt_predictor *p, const volt_scan *scan, volt_sti
 
     for (int g = 0; g < p->groups; g++) {
         const int64_t *shape = scan->prepared[g].image->grid.n;
-        VOLT_TRY(st, done, volt_group_tiles(&tiles, p, &p->group[g], shape, NULL));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, p, &p->group[g], shape, NULL));
         tiling.total += tiles;
     }
     for (int g = 0; g < p->groups; g++) {
         const int64_t *shape = scan->prepared[g].image->grid.n;
         VOLT_TRY(st, done,
                  volt_stitch_open(&stitch[g], p->scores, shape, shape[0],
-                                  volt_group_halves(p, shape, shape[0])));
+                                  volt_net_set_halves(p, shape, shape[0])));
         tiling.stitch = &stitch[g];
         VOLT_TRY(st, done,
-                 volt_group_run(p, &p->group[g], scan->prepared[g].image, &tiling, cb));
+                 volt_net_set_run(p, &p->group[g], scan->prepared[g].image, &tiling, cb));
     }
 done:
     return st;
 }
 
-volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p, volt_scan *scan,
-                                      const int64_t shape[3], const char *what,
-                                      const volt_callbacks *cb)
+volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p,
+                                      volt_prepared_scan *scan, const int64_t shape[3],
+                                      const char *what, const volt_callbacks *cb)
 {
     const int64_t origin[3] = {0};
     volt_stitch stitch[VOLT_PREDICT_MAX_GROUPS] = {{.sum = NULL}};
@@ -66,7 +66,7 @@ volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p, volt
     memcpy(grid.n, shape, sizeof grid.n);
     memcpy(o.to, shape, sizeof o.to);
     for (int g = 0; g < p->groups; g++) {
-        const volt_prepared *s = &scan->prepared[g];
+        const volt_preprocessed *s = &scan->prepared[g];
         memcpy(o.set[g].shape, s->image->grid.n, sizeof o.set[g].shape);
         /* nnU-Net asks with the first stage's spacing as both the old and the new one */
         o.set[g].separate_axis =
@@ -78,7 +78,7 @@ volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p, volt
     VOLT_TRY(st, done, volt_decoder_open(&decoder, &o));
     VOLT_TRY(st, done, volt_volume_create(&labels, &grid, VOLT_U16));
     for (int g = 0; g < p->groups; g++)
-        logits[g] = volt_group_logits(&p->group[g], &stitch[g]);
+        logits[g] = volt_net_set_logits(&p->group[g], &stitch[g]);
     VOLT_TRY(st, done,
              volt_decode_labels(decoder, labels, origin, volt_box_of_shape(shape), logits));
     VOLT_TRY(st, done,
@@ -90,6 +90,6 @@ done:
     volt_decoder_free(decoder);
     volt_volume_free(labels);
     volt_free(value);
-    volt_scan_clear(scan, p);
+    volt_prepared_scan_clear(scan, p);
     return st;
 }

@@ -22,16 +22,16 @@
 typedef struct item {
     int64_t index;
     volt_box roi; /* in the scan as it was read; when asked for */
-    volt_scan scan;
+    volt_prepared_scan scan;
     volt_image_header *header;
-    volt_finished finished;
+    volt_segmentation finished;
 } item;
 
 static void item_clear(item *it, const volt_predictor *p)
 {
-    volt_finished_clear(&it->finished);
+    volt_segmentation_clear(&it->finished);
     volt_image_header_free(it->header);
-    volt_scan_clear(&it->scan, p);
+    volt_prepared_scan_clear(&it->scan, p);
     *it = (item){0};
 }
 
@@ -49,7 +49,7 @@ typedef struct job {
     const char *masks; /* folder of the previous stage's; NULL = none is needed */
     const volt_case_list *cases;
     const volt_predict_output *out;
-    volt_wanted wanted;
+    volt_segment_request wanted;
     int64_t passes[VOLT_PREDICT_MAX_GROUPS]; /* of the network, for all cases */
     bool *skip;                              /* per case: its files are there */
     const volt_callbacks *cb;
@@ -96,7 +96,7 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     const volt_case *c = &j->cases->item[index];
     const volt_predictor *p = j->p;
     volt_case_data data = {0};
-    volt_previous previous = {NULL, NULL};
+    volt_prior_mask previous = {NULL, NULL};
     item it = {.index = index};
     char *mask = NULL;
     bool prepared = false;
@@ -114,7 +114,8 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     }
     if (j->out->roi)
         VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
-    VOLT_TRY(st, done, volt_scan_prepare(&it.scan, p, &data.image, &previous, c->id, threads));
+    VOLT_TRY(st, done,
+             volt_prepared_scan_make(&it.scan, p, &data.image, &previous, c->id, threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
@@ -288,7 +289,7 @@ static volt_status pass_on(job *j, item *it)
 static volt_status compute_item(job *j, item *it)
 {
     const char *id = j->cases->item[it->index].id;
-    volt_wanted wanted = j->wanted;
+    volt_segment_request wanted = j->wanted;
     volt_status st;
 
     wanted.roi = j->out->roi ? &it->roi : NULL;
@@ -336,9 +337,9 @@ static volt_status count_passes(job *j, const volt_grid *grid)
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < j->p->groups; i++) {
-        const volt_group *g = &j->p->group[i];
-        VOLT_TRY(st, done, volt_group_shape(shape, before, g, grid));
-        VOLT_TRY(st, done, volt_group_tiles(&tiles, j->p, g, shape, NULL));
+        const volt_net_set *g = &j->p->group[i];
+        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->p, g, shape, NULL));
         j->passes[i] += tiles * g->flips;
     }
 done:
@@ -383,7 +384,7 @@ static volt_status announce_time(job *j)
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < j->p->groups; i++) {
-        const volt_group *g = &j->p->group[i];
+        const volt_net_set *g = &j->p->group[i];
         double start;
         if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
             return VOLT_OK;
@@ -532,11 +533,11 @@ static volt_status predict_stages(volt_predictor *p, const volt_case_list *cases
 
     VOLT_TRY(st, done, volt_path_join(&masks, output->folder, "previous_stage"));
     first.folder = masks;
-    volt_predictor_sleep(p);
+    volt_predictor_release_programs(p);
     volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->previous, masks);
     VOLT_TRY(st, done, volt_predict(p->first, cases, &first, cb, &r));
-    volt_predictor_sleep(p->first);
-    VOLT_TRY(st, done, volt_predictor_wake(p));
+    volt_predictor_release_programs(p->first);
+    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
     VOLT_TRY(st, done, predict_with(p, masks, cases, output, cb, result));
     result->seconds += r.seconds;
     result->network_s += r.network_s;
@@ -556,7 +557,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     volt_status st;
 
     VOLT_TRY(st, done, volt_predictor_need_previous(p));
-    VOLT_TRY(st, done, volt_predictor_wake(p));
+    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
     st = p->first ? predict_stages(p, cases, output, cb, &r)
                   : predict_with(p, p->previous, cases, output, cb, &r);
     if (st == VOLT_OK && result)

@@ -32,19 +32,19 @@ int volt_predictor_networks(const volt_predictor *p)
 
 /* ---- one scan ---- */
 
-void volt_scan_clear(volt_scan *s, const volt_predictor *p)
+void volt_prepared_scan_clear(volt_prepared_scan *s, const volt_predictor *p)
 {
     for (int g = 0; g < p->groups; g++)
-        volt_prepared_clear(&s->prepared[g]);
+        volt_preprocessed_clear(&s->prepared[g]);
 }
 
-int volt_group_channels(const volt_predictor *p, const volt_group *g)
+int volt_net_set_channels(const volt_predictor *p, const volt_net_set *g)
 {
     return p->info.channels + (g->config->previous_stage ? g->plan->classes - 1 : 0);
 }
 
 /* The labels of a prepared mask, which must lie on the very grid of the prepared scan. */
-static volt_status take_prepared(volt_prepared *made, const volt_stored_case *mask,
+static volt_status take_prepared(volt_preprocessed *made, const volt_stored_case *mask,
                                  const char *what)
 {
     const int64_t *n = made->image->grid.n;
@@ -69,35 +69,38 @@ done:
 }
 
 /* The scan as one group sees it. */
-static volt_status prepare_for(volt_prepared *out, const volt_group *g, volt_volume **image,
-                               const volt_previous *previous, const char *what, int threads)
+static volt_status prepare_for(volt_preprocessed *out, const volt_net_set *g,
+                               volt_volume **image, const volt_prior_mask *previous,
+                               const char *what, int threads)
 {
     const bool refines = g->config->previous_stage;
     volt_volume *labels = NULL;
-    volt_prepared made = {0};
+    volt_preprocessed made = {0};
     volt_status st = VOLT_OK;
 
     if (refines && previous->mask)
         VOLT_TRY(st, done,
                  volt_volume_convert(&labels, previous->mask, VOLT_I16, NULL, threads));
-    VOLT_TRY(st, done, volt_prepare(&made, image, &labels, g->plan, g->config, what, threads));
+    VOLT_TRY(st, done,
+             volt_preprocess_case(&made, image, &labels, g->plan, g->config, what, threads));
     if (refines && previous->prepared)
         VOLT_TRY(st, done, take_prepared(&made, previous->prepared, what));
     if (refines)
-        VOLT_TRY(st, done, volt_prepared_add_masks(&made, g->plan->classes, threads));
+        VOLT_TRY(st, done, volt_preprocessed_add_masks(&made, g->plan->classes, threads));
     *out = made;
-    made = (volt_prepared){0};
+    made = (volt_preprocessed){0};
 done:
-    volt_prepared_clear(&made);
+    volt_preprocessed_clear(&made);
     volt_volume_free(labels);
     return st;
 }
 
-volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volume **image,
-                              const volt_previous *previous, const char *what, int threads)
+volt_status volt_prepared_scan_make(volt_prepared_scan *out, const volt_predictor *p,
+                                    volt_volume **image, const volt_prior_mask *previous,
+                                    const char *what, int threads)
 {
     volt_volume *copy = NULL;
-    volt_scan scan = {0};
+    volt_prepared_scan scan = {0};
     volt_status st = VOLT_OK;
 
     for (int g = 0; g < p->groups; g++) {
@@ -109,9 +112,9 @@ volt_status volt_scan_prepare(volt_scan *out, const volt_predictor *p, volt_volu
                              what, threads));
     }
     *out = scan;
-    scan = (volt_scan){0};
+    scan = (volt_prepared_scan){0};
 done:
-    volt_scan_clear(&scan, p);
+    volt_prepared_scan_clear(&scan, p);
     volt_volume_free(copy);
     volt_volume_free(*image);
     *image = NULL;
@@ -122,21 +125,22 @@ done:
 static volt_status run_on(volt_predictor *p, const volt_volume *image, const volt_volume *mask,
                           volt_volume **labels, const volt_callbacks *cb)
 {
-    const volt_previous previous = {.mask = mask};
-    const volt_wanted wanted = {0};
+    const volt_prior_mask previous = {.mask = mask};
+    const volt_segment_request wanted = {0};
     volt_volume *copy = NULL;
-    volt_scan scan = {0};
-    volt_finished finished = {0};
+    volt_prepared_scan scan = {0};
+    volt_segmentation finished = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_predictor_wake(p));
+    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
     VOLT_TRY(st, done, volt_volume_convert(&copy, image, VOLT_F32, NULL, p->threads));
-    VOLT_TRY(st, done, volt_scan_prepare(&scan, p, &copy, &previous, "the image", p->threads));
+    VOLT_TRY(st, done,
+             volt_prepared_scan_make(&scan, p, &copy, &previous, "the image", p->threads));
     VOLT_TRY(st, done, volt_predictor_segment(p, &finished, &scan, &wanted, "the image", cb));
     *labels = finished.labels;
     finished.labels = NULL;
 done:
-    volt_finished_clear(&finished);
+    volt_segmentation_clear(&finished);
     volt_volume_free(copy);
     return st;
 }
@@ -164,9 +168,9 @@ done:
     return st;
 }
 
-volt_status volt_predictor_refine(volt_predictor *p, const volt_volume *image,
-                                  const volt_volume *mask, volt_volume **labels,
-                                  const volt_callbacks *cb)
+volt_status volt_predictor_run_with_prior(volt_predictor *p, const volt_volume *image,
+                                          const volt_volume *mask, volt_volume **labels,
+                                          const volt_callbacks *cb)
 {
     volt_status st;
 
@@ -290,7 +294,7 @@ bool volt_predictor_has_regions(const volt_predictor *p)
 }
 
 /* All combinations of the axes mirrored in training; the first is none. */
-static void list_flips(volt_group *g, bool mirrored)
+static void list_flips(volt_net_set *g, bool mirrored)
 {
     for (int f = 0; f < 8; f++) {
         bool allowed = true;
@@ -304,12 +308,12 @@ static void list_flips(volt_group *g, bool mirrored)
 }
 
 /* The group that this network belongs to, or NULL. */
-static volt_group *find_group(volt_predictor *p, const described *d)
+static volt_net_set *find_group(volt_predictor *p, const described *d)
 {
     char where[256];
 
     for (int i = 0; i < p->groups; i++) {
-        volt_group *g = &p->group[i];
+        volt_net_set *g = &p->group[i];
         if (strcmp(g->recipe.configuration, d->recipe.configuration) == 0 &&
             memcmp(g->recipe.recipe.mirror, d->recipe.recipe.mirror,
                    sizeof d->recipe.recipe.mirror) == 0 &&
@@ -319,7 +323,7 @@ static volt_group *find_group(volt_predictor *p, const described *d)
     return NULL;
 }
 
-static volt_status choose_precision(volt_predictor *p, volt_group *g,
+static volt_status choose_precision(volt_predictor *p, volt_net_set *g,
                                     const volt_predict_options *o, const volt_callbacks *cb)
 {
     volt_precision_query query = {.device = p->device,
@@ -347,7 +351,7 @@ static int usual_batch(const volt_plan_config *config)
 static volt_status add_group(volt_predictor *p, described *d, const volt_predict_options *o,
                              const volt_callbacks *cb)
 {
-    volt_group *g = &p->group[p->groups];
+    volt_net_set *g = &p->group[p->groups];
     volt_unet_spec spec;
     volt_status st;
 
@@ -376,7 +380,7 @@ static volt_status add_network(volt_predictor *p, const char *run,
                                const volt_predict_options *o, const volt_callbacks *cb)
 {
     described d = {0};
-    volt_group *g;
+    volt_net_set *g;
     volt_status st;
 
     VOLT_TRY(st, done, describe(&d, run, o->checkpoint));
@@ -453,7 +457,7 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
                     volt_predictor_networks(p));
     VOLT_TRY(st, done, volt_predictor_open_previous(p, options, cb));
     p->base_bytes = p->held_bytes = volt_mem_current() - before;
-    VOLT_TRY(st, done, volt_predictor_wake(p));
+    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
     *out = p;
     p = NULL;
 done:
@@ -468,8 +472,8 @@ void volt_predictor_free(volt_predictor *p)
     volt_predictor_free(p->first);
     volt_free(p->previous);
     for (int i = 0; i < p->groups; i++) {
-        volt_group *g = &p->group[i];
-        volt_group_release(g);
+        volt_net_set *g = &p->group[i];
+        volt_net_set_release(g);
         volt_graph_free(g->graph);
         for (int k = 0; k < g->networks; k++)
             volt_free(g->path[k]);

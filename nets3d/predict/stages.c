@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "nets3d/predict/predictor_internal.h"
 
-static const volt_group *cascade_group(const volt_predictor *p)
+static const volt_net_set *cascade_group(const volt_predictor *p)
 {
     for (int g = 0; g < p->groups; g++) {
         if (p->group[g].config->previous_stage)
@@ -16,21 +16,21 @@ static const volt_group *cascade_group(const volt_predictor *p)
 
 const volt_plan_config *volt_predictor_cascade(const volt_predictor *p)
 {
-    const volt_group *g = cascade_group(p);
+    const volt_net_set *g = cascade_group(p);
 
     return g ? g->config : NULL;
 }
 
 /* ---- holding networks or not ---- */
 
-void volt_predictor_sleep(volt_predictor *p)
+void volt_predictor_release_programs(volt_predictor *p)
 {
     for (int g = 0; g < p->groups; g++)
-        volt_group_release(&p->group[g]);
+        volt_net_set_release(&p->group[g]);
     p->held_bytes = p->base_bytes;
 }
 
-volt_status volt_predictor_wake(volt_predictor *p)
+volt_status volt_predictor_restore_programs(volt_predictor *p)
 {
     const size_t before = volt_mem_current();
     size_t opened = 0, bytes = 0; /* of the groups */
@@ -38,10 +38,10 @@ volt_status volt_predictor_wake(volt_predictor *p)
 
     for (int g = 0; g < p->groups; g++) {
         const int64_t *patch = p->group[g].config->patch;
-        if (volt_group_is_whole(p, &p->group[g]))
+        if (volt_net_set_is_whole(p, &p->group[g]))
             continue;
-        VOLT_TRY(st, done, volt_group_open(p, &p->group[g], patch));
-        VOLT_TRY(st, done, volt_group_bytes(&bytes, p, &p->group[g], patch));
+        VOLT_TRY(st, done, volt_net_set_open(p, &p->group[g], patch));
+        VOLT_TRY(st, done, volt_net_set_bytes(&bytes, p, &p->group[g], patch));
         opened += bytes;
     }
     p->held_bytes += volt_mem_current() - before;
@@ -76,7 +76,7 @@ static volt_status check_first(const volt_predictor *p)
 volt_status volt_predictor_open_previous(volt_predictor *p, const volt_predict_options *options,
                                          const volt_callbacks *cb)
 {
-    const volt_group *g = cascade_group(p);
+    const volt_net_set *g = cascade_group(p);
     volt_predict_options first = *options;
     const char *path = options->previous;
     volt_status st = VOLT_OK;
@@ -97,7 +97,7 @@ volt_status volt_predictor_open_previous(volt_predictor *p, const volt_predict_o
     first.previous = first.checkpoint = first.folds = NULL;
     VOLT_TRY(st, done, volt_predictor_open(&p->first, &path, 1, &first, cb));
     VOLT_TRY(st, done, check_first(p));
-    volt_predictor_sleep(p->first);
+    volt_predictor_release_programs(p->first);
 done:
     return st;
 }
@@ -118,7 +118,7 @@ volt_status volt_predictor_set_previous(volt_predictor *p, const char *masks)
 
 volt_status volt_predictor_need_previous(const volt_predictor *p)
 {
-    const volt_group *g = cascade_group(p);
+    const volt_net_set *g = cascade_group(p);
 
     if (!g || p->previous)
         return VOLT_OK;
@@ -144,7 +144,7 @@ volt_status volt_predictor_run_first(volt_volume **mask, volt_predictor *p,
     if (st == VOLT_OK && !p->first)
         return volt_fail(VOLT_EINVAL,
                          "%s holds masks of files; with voxels in memory give the run of the "
-                         "previous stage, or its mask (volt_predictor_refine)",
+                         "previous stage, or its mask (volt_predictor_run_with_prior)",
                          p->previous);
     return st == VOLT_OK ? volt_predictor_run(p->first, image, mask, cb) : st;
 }

@@ -13,28 +13,28 @@ static size_t voxels_of(const int64_t patch[3])
 
 /* ---- the program ---- */
 
-int64_t volt_group_rows(const volt_group *g)
+int64_t volt_net_set_rows(const volt_net_set *g)
 {
     return g->config->axes == 2 ? g->batch : 1;
 }
 
-int64_t volt_group_room(const volt_group *g, int64_t slices, int64_t patch)
+int64_t volt_net_set_room(const volt_net_set *g, int64_t slices, int64_t patch)
 {
-    return volt_stitch_room(slices, patch + volt_group_rows(g) - 1);
+    return volt_stitch_room(slices, patch + volt_net_set_rows(g) - 1);
 }
 
-bool volt_group_is_whole(const volt_predictor *p, const volt_group *g)
+bool volt_net_set_is_whole(const volt_predictor *p, const volt_net_set *g)
 {
     return p->options.whole || g->config->whole;
 }
 
-void volt_group_patch(int64_t out[3], const volt_predictor *p, const volt_group *g,
-                      const int64_t shape[3])
+void volt_net_set_patch(int64_t out[3], const volt_predictor *p, const volt_net_set *g,
+                        const int64_t shape[3])
 {
     int64_t divisor[3];
 
     memcpy(out, g->config->patch, sizeof g->config->patch);
-    if (!volt_group_is_whole(p, g))
+    if (!volt_net_set_is_whole(p, g))
         return;
     volt_unet_divisor(divisor, &g->config->net);
     for (int a = 0; a < 3; a++)
@@ -43,8 +43,8 @@ void volt_group_patch(int64_t out[3], const volt_predictor *p, const volt_group 
         out[0] = 1; /* slices stay apart */
 }
 
-volt_status volt_group_program(volt_program **out, const volt_predictor *p, const volt_group *g,
-                               const int64_t patch[3])
+volt_status volt_net_set_program(volt_program **out, const volt_predictor *p,
+                                 const volt_net_set *g, const int64_t patch[3])
 {
     volt_program_options o = {
         .n = g->batch, .precision = g->precision, .mode = VOLT_INFER, .threads = p->threads};
@@ -53,7 +53,7 @@ volt_status volt_group_program(volt_program **out, const volt_predictor *p, cons
     return volt_program_create(out, g->graph, p->device, &o);
 }
 
-void volt_group_release(volt_group *g)
+void volt_net_set_release(volt_net_set *g)
 {
     volt_free(g->input);
     volt_free(g->weight);
@@ -63,17 +63,17 @@ void volt_group_release(volt_group *g)
     g->loaded = -1;
 }
 
-volt_status volt_group_compile(volt_predictor *p, volt_group *g, const int64_t shape[3])
+volt_status volt_net_set_compile(volt_predictor *p, volt_net_set *g, const int64_t shape[3])
 {
     int64_t patch[3];
     volt_status st = VOLT_OK;
 
-    volt_group_patch(patch, p, g, shape);
+    volt_net_set_patch(patch, p, g, shape);
     if (g->program && memcmp(patch, g->patch, sizeof patch) == 0)
         return VOLT_OK;
-    volt_group_release(g);
+    volt_net_set_release(g);
     memcpy(g->patch, patch, sizeof patch);
-    VOLT_TRY(st, done, volt_group_program(&g->program, p, g, patch));
+    VOLT_TRY(st, done, volt_net_set_program(&g->program, p, g, patch));
     VOLT_TRY(st, done,
              volt_alloc(&g->input,
                         (size_t)g->batch * (size_t)g->config->net.in_channels *
@@ -87,12 +87,12 @@ volt_status volt_group_compile(volt_predictor *p, volt_group *g, const int64_t s
     }
 done:
     if (st != VOLT_OK)
-        volt_group_release(g);
+        volt_net_set_release(g);
     return st;
 }
 
 /* Network i's weights into the program. */
-static volt_status load(volt_group *g, int i)
+static volt_status load(volt_net_set *g, int i)
 {
     float *flat = NULL;
     volt_status st;
@@ -116,7 +116,7 @@ done:
 /* The tiles of a scan, with those that `part` needs picked row by row. */
 typedef struct walk {
     volt_predictor *p;
-    volt_group *g;
+    volt_net_set *g;
     const volt_volume *image;
     volt_tiling *t;
     const volt_callbacks *cb;
@@ -231,17 +231,17 @@ done:
     return st;
 }
 
-static volt_status plan_tiles(volt_tiles *out, const volt_predictor *p, const volt_group *g,
+static volt_status plan_tiles(volt_tiles *out, const volt_predictor *p, const volt_net_set *g,
                               const int64_t shape[3])
 {
     int64_t patch[3];
 
-    volt_group_patch(patch, p, g, shape);
+    volt_net_set_patch(patch, p, g, shape);
     return volt_tiles_plan(out, shape, patch, p->options.step, p->options.tiles);
 }
 
-volt_status volt_group_tiles(int64_t *out, const volt_predictor *p, const volt_group *g,
-                             const int64_t shape[3], const volt_box *part)
+volt_status volt_net_set_tiles(int64_t *out, const volt_predictor *p, const volt_net_set *g,
+                               const int64_t shape[3], const volt_box *part)
 {
     volt_tiles tiles = {0};
     int64_t count = 0;
@@ -255,21 +255,21 @@ volt_status volt_group_tiles(int64_t *out, const volt_predictor *p, const volt_g
     return st;
 }
 
-volt_status volt_group_open(volt_predictor *p, volt_group *g, const int64_t shape[3])
+volt_status volt_net_set_open(volt_predictor *p, volt_net_set *g, const int64_t shape[3])
 {
-    volt_status st = volt_group_compile(p, g, shape);
+    volt_status st = volt_net_set_compile(p, g, shape);
 
     return st == VOLT_OK ? load(g, 0) : st;
 }
 
-volt_status volt_group_run(volt_predictor *p, volt_group *g, const volt_volume *image,
-                           volt_tiling *tiling, const volt_callbacks *cb)
+volt_status volt_net_set_run(volt_predictor *p, volt_net_set *g, const volt_volume *image,
+                             volt_tiling *tiling, const volt_callbacks *cb)
 {
     const int64_t *shape = image->grid.n;
     walk w = {.p = p, .g = g, .image = image, .t = tiling, .cb = cb};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_group_compile(p, g, shape));
+    VOLT_TRY(st, done, volt_net_set_compile(p, g, shape));
     VOLT_TRY(st, done, plan_tiles(&w.tiles, p, g, shape));
     for (int64_t i = 0; tiling->stitch->half && i < w.tiles.count; i++) {
         const volt_box box = volt_tiles_box(&w.tiles, i);
@@ -280,7 +280,7 @@ volt_status volt_group_run(volt_predictor *p, volt_group *g, const volt_volume *
         bool wanted = false, last;
         int64_t done;
 
-        next = z + volt_group_rows(g);
+        next = z + volt_net_set_rows(g);
         last = next >= w.tiles.per_axis[0];
         next = last ? w.tiles.per_axis[0] : next;
         done = last ? shape[0] : w.tiles.start[0][next];

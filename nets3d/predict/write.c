@@ -151,7 +151,8 @@ static json_t *sitk_object(const volt_grid *g)
 }
 
 /* nnU-Net's properties of a scan: axes z, y, x; crop and shapes after transposition. */
-static volt_status write_properties(const char *folder, const char *id, const volt_prepared *f)
+static volt_status write_properties(const char *folder, const char *id,
+                                    const volt_preprocessed *f)
 {
     int64_t crop[3], sides[3][2];
     double spacing[3];
@@ -211,7 +212,7 @@ done:
 }
 
 volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_predictor *p,
-                                      const char *id, volt_finished *f,
+                                      const char *id, volt_segmentation *f,
                                       const volt_image_header *header)
 {
     volt_zip_writer *zip = NULL;
@@ -241,7 +242,7 @@ volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_p
 done:
     volt_volume_free(v);
     volt_zip_abort(&zip);
-    volt_finished_drop_scores(f);
+    volt_segmentation_drop_scores(f);
     return st;
 }
 
@@ -275,7 +276,7 @@ static void pick(volt_volume *mask, const volt_volume *labels, uint16_t value, i
 }
 
 static volt_status write_masks(const volt_predict_output *o, const volt_predictor *p,
-                               const char *id, const volt_finished *f,
+                               const char *id, const volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
     const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
@@ -304,7 +305,7 @@ done:
 }
 
 volt_status volt_predict_write(const volt_predict_output *o, const volt_predictor *p,
-                               const char *id, volt_finished *f,
+                               const char *id, volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
     volt_status st;

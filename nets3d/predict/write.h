@@ -1,4 +1,4 @@
-/* predict_write.h - the files of one predicted case. Internal to the predictor.
+/* write.h - the files of one predicted case. Internal to the predictor.
  *
  * Order: scores, regions, and the labels last: where a case's labels are, everything is.
  */
@@ -17,13 +17,13 @@ VOLT_MUST_USE volt_status volt_predict_written(bool *out, const volt_predict_out
 /* Probabilities, as far as they are wanted; frees what `f` holds for them. */
 VOLT_MUST_USE volt_status volt_predict_write_scores(const volt_predict_output *o,
                                                     const volt_predictor *p, const char *id,
-                                                    volt_finished *f,
+                                                    volt_segmentation *f,
                                                     const volt_image_header *header);
 /* Regions, as far as they are wanted, and the labels, in the data set's own numbering. */
 VOLT_MUST_USE volt_status volt_predict_write(const volt_predict_output *o,
                                              const volt_predictor *p, const char *id,
-                                             volt_finished *f, const volt_image_header *header,
-                                             int threads);
+                                             volt_segmentation *f,
+                                             const volt_image_header *header, int threads);
 
 VOLT_END_DECLS
 #endif

@@ -14,8 +14,8 @@
  * it has a PLACE: a buffer and a channel range in it. A BUFFER is a piece of the arena that
  * lives from the first step that touches it to the last.
  */
-#ifndef VOLT_NETS3D_PROGRAM_INTERNAL_H
-#define VOLT_NETS3D_PROGRAM_INTERNAL_H
+#ifndef VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
+#define VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
 #include "nets3d/program.h"
 VOLT_BEGIN_DECLS
 

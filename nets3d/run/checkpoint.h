@@ -7,8 +7,8 @@
  *           (tensors are covered by safetensors.h's own).
  * A file without optimiser state is a model: enough to predict, not to resume.
  */
-#ifndef VOLT_NETS3D_CHECKPOINT_H
-#define VOLT_NETS3D_CHECKPOINT_H
+#ifndef VOLT_NETS3D_RUN_CHECKPOINT_H
+#define VOLT_NETS3D_RUN_CHECKPOINT_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"

@@ -1,10 +1,10 @@
-/* train_state.h - what a training run remembers beside weights and optimiser, as JSON.
+/* state.h - what a training run remembers beside weights and optimiser, as JSON.
  *
  * Doubles are written with as many digits as read back the same, so a resumed run goes on with
  * the same bits.
  */
-#ifndef VOLT_NETS3D_TRAIN_STATE_H
-#define VOLT_NETS3D_TRAIN_STATE_H
+#ifndef VOLT_NETS3D_RUN_STATE_H
+#define VOLT_NETS3D_RUN_STATE_H
 #include "nets3d/trainer.h"
 VOLT_BEGIN_DECLS
 

@@ -1,4 +1,4 @@
-/* train_budget.h - fitting a schedule to a time. */
+/* budget.h - fitting a schedule to a time. */
 #ifndef VOLT_NETS3D_TRAIN_BUDGET_H
 #define VOLT_NETS3D_TRAIN_BUDGET_H
 #include "nets3d/train/session.h"

@@ -400,7 +400,7 @@ done:
 static volt_status remove_leftovers(const volt_session *s)
 {
     int64_t removed = 0;
-    const volt_status st = volt_out_sweep(&removed, s->run, "checkpoint_*.safetensors");
+    const volt_status st = volt_out_remove_stale(&removed, s->run, "checkpoint_*.safetensors");
 
     if (removed > 0)
         volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld files in %s, left half-written",

@@ -1,4 +1,4 @@
-/* train_session.h - everything a run holds while it trains: opened, saved, closed as one. */
+/* session.h - everything a run holds while it trains: opened, saved, closed as one. */
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "nets3d/data/loader.h"
@@ -32,7 +32,7 @@ typedef struct volt_session {
     float *staging; /* (1 + slots, parameters) on the host; NULL where the device's memory is */
 
     volt_train_targets targets;
-    volt_watch watch;
+    volt_train_warnings watch;
     int64_t *counts;     /* tp, fp, fn: (3, outputs) */
     double *dice;        /* (outputs - first) of the last validation */
     double accuracy;     /* of the last validation */

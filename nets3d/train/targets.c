@@ -68,7 +68,7 @@ void volt_train_targets_forget(volt_train_targets *t)
         t->seen[l] = false;
 }
 
-bool volt_train_targets_met(const volt_train_targets *t, int k)
+bool volt_train_targets_seen(const volt_train_targets *t, int k)
 {
     if (!t->regions)
         return t->seen[k];
@@ -79,10 +79,10 @@ bool volt_train_targets_met(const volt_train_targets *t, int k)
     return false;
 }
 
-bool volt_train_targets_all_met(const volt_train_targets *t)
+bool volt_train_targets_all_seen(const volt_train_targets *t)
 {
     for (int k = t->first; k < t->outputs; k++) {
-        if (!volt_train_targets_met(t, k))
+        if (!volt_train_targets_seen(t, k))
             return false;
     }
     return true;

@@ -1,4 +1,4 @@
-/* train_targets.h - what the outputs of a network stand for: labels, or regions made of labels.
+/* targets.h - what the outputs of a network stand for: labels, or regions made of labels.
  */
 #ifndef VOLT_NETS3D_TRAIN_TARGETS_H
 #define VOLT_NETS3D_TRAIN_TARGETS_H
@@ -28,9 +28,9 @@ void volt_train_targets_look(volt_train_targets *t, const int16_t *labels, int64
 /* Forgets them. */
 void volt_train_targets_forget(volt_train_targets *t);
 /* Whether a label of output k was met since. */
-bool volt_train_targets_met(const volt_train_targets *t, int k);
+bool volt_train_targets_seen(const volt_train_targets *t, int k);
 /* Whether all outputs that count were. */
-bool volt_train_targets_all_met(const volt_train_targets *t);
+bool volt_train_targets_all_seen(const volt_train_targets *t);
 
 VOLT_END_DECLS
 #endif

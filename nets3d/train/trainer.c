@@ -102,7 +102,8 @@ static volt_status train_iteration(volt_session *s)
     volt_status st;
 
     VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
-    volt_watch_batch(s, batch.labels, s->recipe.recipe.batch * volt_session_patch_voxels(s));
+    volt_train_warnings_batch(s, batch.labels,
+                              s->recipe.recipe.batch * volt_session_patch_voxels(s));
     VOLT_TRY(st, done, step(s, &batch, &loss, &norm));
     wait = volt_loader_waited(s->train) - waited;
     state->iteration++;
@@ -289,7 +290,7 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
                 (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
                 validation_s);
-    volt_watch_epoch(s, line.lr);
+    volt_train_warnings_epoch(s, line.lr);
     return volt_runlog_append(s->log, &line);
 }
 
@@ -388,7 +389,7 @@ volt_status volt_train(const char *run, const volt_train_data *data,
         VOLT_TRY(st, done, volt_budget_fit(&s));
     if (!s.resumed || s.changed)
         VOLT_TRY(st, done, volt_session_save_latest(&s)); /* a full disk shows at once */
-    volt_watch_start(&s);
+    volt_train_warnings_start(&s);
     VOLT_TRY(st, done, volt_session_open_loaders(&s));
     VOLT_TRY(st, done, train(&s));
     VOLT_TRY(st, done, write_summary(&s));

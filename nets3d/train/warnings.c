@@ -56,7 +56,7 @@ static void look_at_classes(volt_session *s)
     const int64_t first = s->state.epoch * s->state.iterations;
 
     for (int k = t->first; s->watch.from == first && k < t->outputs; k++) {
-        if (volt_train_targets_met(t, k) || s->watch.told_class[k])
+        if (volt_train_targets_seen(t, k) || s->watch.told_class[k])
             continue;
         s->watch.told_class[k] = true;
         volt_report(s->cb, VOLT_LOG_WARNING,
@@ -69,7 +69,7 @@ static void look_at_classes(volt_session *s)
     s->watch.from = s->state.iteration;
 }
 
-void volt_watch_start(volt_session *s)
+void volt_train_warnings_start(volt_session *s)
 {
     s->watch.from = s->state.iteration;
     if (s->recipe.recipe.optimizer.lr == 0)
@@ -77,15 +77,15 @@ void volt_watch_start(volt_session *s)
     look_at_disk(s);
 }
 
-void volt_watch_batch(volt_session *s, const int16_t *labels, int64_t voxels)
+void volt_train_warnings_batch(volt_session *s, const int16_t *labels, int64_t voxels)
 {
     if (s->watch.all_met)
         return;
     volt_train_targets_look(&s->targets, labels, voxels);
-    s->watch.all_met = volt_train_targets_all_met(&s->targets);
+    s->watch.all_met = volt_train_targets_all_seen(&s->targets);
 }
 
-void volt_watch_epoch(volt_session *s, double lr)
+void volt_train_warnings_epoch(volt_session *s, double lr)
 {
     look_at_classes(s);
     if (s->state.epoch + 1 < s->state.epochs) /* schedules end at 0 */

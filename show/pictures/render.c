@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
-#include "show/view.h"
+#include "show/pictures/view.h"
 
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225}, faint = {150, 150, 155};
 enum { MARGIN = 12, TEXT = 2, LINE = TEXT * VOLT_TEXT_HEIGHT + 6, LABELS_MAX = 256 };

@@ -12,7 +12,7 @@
 #include "volume/normalize.h"
 #include "volume/orient.h"
 #include "volume/grid/patch.h"
-#include "show/view.h"
+#include "show/pictures/view.h"
 
 #define LABELS_MAX 256 /* classes of a scan without a plan */
 

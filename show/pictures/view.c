@@ -1,4 +1,4 @@
-#include "show/view.h"
+#include "show/pictures/view.h"
 
 #include <assert.h>
 #include <math.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "base/mem.h"
 #include "show/render.h"
-#include "show/view.h"
+#include "show/pictures/view.h"
 
 enum { BINS = 8192 };
 

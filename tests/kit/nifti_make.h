@@ -96,11 +96,11 @@ static inline void write_nifti1(const char *path, const nifti_1_header *h, const
     write_nifti(path, h, sizeof *h, 352, voxels, bytes);
 }
 
-/* Whether one of the header's oddities holds `words`. */
+/* Whether one of the header's warnings holds `words`. */
 static inline bool is_noted(const volt_image_header *header, const char *words)
 {
-    for (size_t i = 0; i < header->oddity_count; i++)
-        if (strstr(header->oddities[i], words))
+    for (size_t i = 0; i < header->warning_count; i++)
+        if (strstr(header->warnings[i], words))
             return true;
     return false;
 }

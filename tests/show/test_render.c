@@ -1,7 +1,7 @@
 #include "tests/kit/test.h"
 #include "base/mem.h"
 #include "show/render.h"
-#include "show/view.h"
+#include "show/pictures/view.h"
 
 /* 8 x 6 x 4 (x, y, z) voxels of 1 x 1 x 2 mm, RAS, with a value that tells where it lies. */
 static volt_volume *scan(volt_dtype dtype)

@@ -1,9 +1,9 @@
-/* augment_kernels.h - the inner loops of augment.c, one set per instruction set. Private.
+/* augment_internal.h - the inner loops of augment.c, one set per instruction set. Private.
  *
  * Last bits depend on the instruction set, which may multiply and add in one rounding.
  */
-#ifndef VOLT_VOLUME_AUGMENT_KERNELS_H
-#define VOLT_VOLUME_AUGMENT_KERNELS_H
+#ifndef VOLT_VOLUME_AUGMENT_AUGMENT_INTERNAL_H
+#define VOLT_VOLUME_AUGMENT_AUGMENT_INTERNAL_H
 #include <stdbool.h>
 #include <stdint.h>
 

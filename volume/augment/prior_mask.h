@@ -1,8 +1,8 @@
-/* augment_previous.h - changes of the mask that a cascade's previous stage made. Private to
+/* prior_mask.h - changes of the mask that a cascade's previous stage made. Private to
  * augment.c.
  */
-#ifndef VOLT_VOLUME_AUGMENT_PREVIOUS_H
-#define VOLT_VOLUME_AUGMENT_PREVIOUS_H
+#ifndef VOLT_VOLUME_AUGMENT_PRIOR_MASK_H
+#define VOLT_VOLUME_AUGMENT_PRIOR_MASK_H
 #include "volume/augment.h"
 
 /* Scratch for a patch, 16-byte aligned; the map of the patch is part of it. */

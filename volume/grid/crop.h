@@ -2,8 +2,8 @@
  *
  * A mask is a volume of type VOLT_U8 with one channel: 0 or 1.
  */
-#ifndef VOLT_VOLUME_CROP_H
-#define VOLT_VOLUME_CROP_H
+#ifndef VOLT_VOLUME_GRID_CROP_H
+#define VOLT_VOLUME_GRID_CROP_H
 #include "base/status.h"
 #include "volume/box.h"
 #include "volume/volume.h"

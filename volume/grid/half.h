@@ -1,7 +1,7 @@
 /* half.h - half precision (1 + 5 + 10 bits): for agreeing with libraries that compute in it,
  * and for sums too large to hold in float32. */
-#ifndef VOLT_VOLUME_HALF_H
-#define VOLT_VOLUME_HALF_H
+#ifndef VOLT_VOLUME_GRID_HALF_H
+#define VOLT_VOLUME_GRID_HALF_H
 #include <math.h>
 #include <stdint.h>
 #include <string.h>

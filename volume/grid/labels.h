@@ -1,6 +1,6 @@
 /* labels.h - which values a label map holds. */
-#ifndef VOLT_VOLUME_LABELS_H
-#define VOLT_VOLUME_LABELS_H
+#ifndef VOLT_VOLUME_GRID_LABELS_H
+#define VOLT_VOLUME_GRID_LABELS_H
 #include <stdint.h>
 #include "base/status.h"
 #include "volume/volume.h"

@@ -2,8 +2,8 @@
  *
  * Threads  one call is one thread's work; calls may share the source.
  */
-#ifndef VOLT_VOLUME_PATCH_H
-#define VOLT_VOLUME_PATCH_H
+#ifndef VOLT_VOLUME_GRID_PATCH_H
+#define VOLT_VOLUME_GRID_PATCH_H
 #include <stdint.h>
 #include "base/status.h"
 #include "volume/box.h"

@@ -16,8 +16,8 @@
  *
  * Challenges of 2023: dilation 3 and 50 mm^3 (GLI, SSA, PED), 1 and 50 (MEN), 1 and 2 (MET).
  */
-#ifndef VOLT_VOLUME_LESIONS_H
-#define VOLT_VOLUME_LESIONS_H
+#ifndef VOLT_VOLUME_METRICS_LESIONS_H
+#define VOLT_VOLUME_METRICS_LESIONS_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"

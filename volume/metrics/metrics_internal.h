@@ -1,6 +1,6 @@
 /* metrics_internal.h - what the sources of the metrics share. */
-#ifndef VOLT_VOLUME_METRICS_INTERNAL_H
-#define VOLT_VOLUME_METRICS_INTERNAL_H
+#ifndef VOLT_VOLUME_METRICS_METRICS_INTERNAL_H
+#define VOLT_VOLUME_METRICS_METRICS_INTERNAL_H
 #include "volume/volume.h"
 
 /* VOLT_EINVAL: channels or dtype; VOLT_EDATA: sizes differ. */

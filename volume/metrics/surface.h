@@ -4,8 +4,8 @@
  * percentile taken per direction (linear quantile) and then the larger one.
  * Threads  `threads` 0 = default; same bits for any number.
  */
-#ifndef VOLT_VOLUME_SURFACE_H
-#define VOLT_VOLUME_SURFACE_H
+#ifndef VOLT_VOLUME_METRICS_SURFACE_H
+#define VOLT_VOLUME_METRICS_SURFACE_H
 #include <stdint.h>
 #include "base/status.h"
 VOLT_BEGIN_DECLS

@@ -1,7 +1,7 @@
 /* phantom_internal.h - what the phantoms share. Private. Positions are mm from the centre of
  * the field of view, in the order z, y, x (superior, anterior, right). */
-#ifndef VOLT_VOLUME_PHANTOM_INTERNAL_H
-#define VOLT_VOLUME_PHANTOM_INTERNAL_H
+#ifndef VOLT_VOLUME_PHANTOM_PHANTOM_INTERNAL_H
+#define VOLT_VOLUME_PHANTOM_PHANTOM_INTERNAL_H
 #include "base/rng.h"
 #include "volume/phantom.h"
 

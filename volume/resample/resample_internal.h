@@ -1,10 +1,10 @@
-/* resample_parts.h - what the resampling files share; not for use elsewhere.
+/* resample_internal.h - what the resampling files share; not for use elsewhere.
  *
  * Taps are the source positions and weights of every voxel along one axis; kernels apply them
  * to blocks of lines. Lines never mix, so blocks may go to any thread.
  */
-#ifndef VOLT_VOLUME_RESAMPLE_PARTS_H
-#define VOLT_VOLUME_RESAMPLE_PARTS_H
+#ifndef VOLT_VOLUME_RESAMPLE_RESAMPLE_INTERNAL_H
+#define VOLT_VOLUME_RESAMPLE_RESAMPLE_INTERNAL_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "volume/resample.h"

@@ -58,16 +58,16 @@ static void leftovers_are_swept(void **state)
         assert_ok(volt_write_file(path, "x", 1));
     }
     assert_ok(volt_out_open(&f, "base-sweep/c.bin")); /* as if killed here */
-    assert_ok(volt_out_sweep(&removed, "base-sweep", "*.bin"));
+    assert_ok(volt_out_remove_stale(&removed, "base-sweep", "*.bin"));
     assert_int_equal(removed, 2);
     volt_out_abort(&f);
-    assert_ok(volt_out_sweep(&removed, "base-sweep", "*"));
+    assert_ok(volt_out_remove_stale(&removed, "base-sweep", "*"));
     assert_int_equal(removed, 1);
     assert_ok(volt_list_dir(&names, "base-sweep"));
     assert_int_equal(names.count, 3);
     assert_string_equal(names.name[0], "a.bin");
     volt_names_free(&names);
-    assert_ok(volt_out_sweep(&removed, "no-such-folder", "*"));
+    assert_ok(volt_out_remove_stale(&removed, "no-such-folder", "*"));
     assert_int_equal(removed, 0);
     for (int i = 0; i < 5; i++) {
         snprintf(path, sizeof path, "base-sweep/%s", files[i]);
@@ -129,11 +129,11 @@ static void what_is_forgotten_leaves_memory(void **state)
             sum += map.data[i];
         before = resident_files();
         assert_true(before > 9 << 10);
-        volt_map_forget(map.data + 100, BYTES - 200);
+        volt_map_dontneed(map.data + 100, BYTES - 200);
         assert_true(resident_files() < before - (8 << 10));
     }
     assert_int_equal(sum, 6 * (size_t)BYTES);
-    volt_map_forget(map.data, 1);
+    volt_map_dontneed(map.data, 1);
     volt_map_close(&map);
     volt_free(bytes);
     unlink("base-file-map");

@@ -215,7 +215,7 @@ static void pages_take_their_spacing_from_the_file_beside(void **state)
     assert_fails(volt_image_info(&header, "case_0000.tif"), VOLT_EFORMAT, "case.json");
     assert_int_equal(unlink("case.json"), 0);
     assert_ok(volt_image_info(&header, "case_0000.tif"));
-    assert_int_equal(header->oddity_count, 1);
+    assert_int_equal(header->warning_count, 1);
     volt_image_header_free(header);
     volt_volume_free(v);
 }

@@ -200,7 +200,7 @@ static void check_affine(const nifti_1_header *h, const double expected[12],
     if (note)
         assert_true(is_noted(header, note));
     else
-        assert_int_equal(header->oddity_count, 0);
+        assert_int_equal(header->warning_count, 0);
     volt_image_header_free(header);
     unlink("affine.nii");
 }
@@ -269,7 +269,7 @@ static void scaling_and_its_odd_cases(void **state)
         if (rows[r].note)
             assert_true(is_noted(header, rows[r].note));
         else
-            assert_int_equal(header->oddity_count, 0);
+            assert_int_equal(header->warning_count, 0);
         for (int i = 0; i < 60; i++)
             assert_true(element(v->data, i, v->dtype) ==
                         (rows[r].scaled

@@ -22,8 +22,8 @@ static void try_file(const char *path)
     }
     if (getenv("VOLT_TABLE") && (named || st == VOLT_OK)) {
         printf("%s | %s\n", path, st == VOLT_OK ? "read" : volt_last_error());
-        for (size_t i = 0; header && i < header->oddity_count; i++)
-            printf("    %s\n", header->oddities[i]);
+        for (size_t i = 0; header && i < header->warning_count; i++)
+            printf("    %s\n", header->warnings[i]);
     }
     volt_image_header_free(header);
     volt_volume_free(v);

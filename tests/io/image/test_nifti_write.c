@@ -42,7 +42,7 @@ static void round_trip_of_every_type(void **state)
             assert_true(volt_grid_same(&v->grid, &back->grid, 0));
             assert_int_equal(back->grid.channels, v->grid.channels);
             assert_memory_equal(v->data, back->data, volt_volume_bytes(v));
-            assert_int_equal(header->oddity_count, 0);
+            assert_int_equal(header->warning_count, 0);
             assert_int_equal(header->qform_code, 1);
             assert_int_equal(header->sform_code, 1);
             assert_int_equal(header->gzip, gz);
@@ -289,7 +289,7 @@ static void long_axes_need_version_2(void **state)
     volt_map_close(&map);
     assert_ok(volt_nifti_read(&back, &header, "long.nii", NULL));
     assert_int_equal(header->version, 2);
-    assert_int_equal(header->oddity_count, 0);
+    assert_int_equal(header->warning_count, 0);
     assert_true(volt_grid_same(&back->grid, &grid, 0)); /* 0.1 is kept in double */
     assert_memory_equal(v->data, back->data, 65536);
     volt_image_header_free(header);

@@ -60,7 +60,7 @@ static void made_up_plan_open(made_up_plan *m)
 }
 
 /* Largest difference of the image and number of labels that differ from the fixture NAME. */
-static void compare(const volt_prepared *p, const char *name, double *worst, int64_t *wrong)
+static void compare(const volt_preprocessed *p, const char *name, double *worst, int64_t *wrong)
 {
     char file[100];
     npy i, l;
@@ -92,7 +92,7 @@ static void a_scan_is_prepared_as_the_reference_does(void **state)
     (void)state;
     for (int joint = 0; joint < 2; joint++) {
         volt_volume *image = NULL, *labels = NULL;
-        volt_prepared p = {0};
+        volt_preprocessed p = {0};
         made_up_plan m;
         double worst;
         int64_t wrong;
@@ -101,7 +101,7 @@ static void a_scan_is_prepared_as_the_reference_does(void **state)
         if (joint)
             m.config.data.separate_z = m.config.seg.separate_z = 0;
         made_up_scan(&image, &labels);
-        assert_ok(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 2));
+        assert_ok(volt_preprocess_case(&p, &image, &labels, &m.plan, &m.config, "scan", 2));
         assert_null(image);
         assert_null(labels);
         for (int a = 0; a < 3; a++) {
@@ -116,14 +116,14 @@ static void a_scan_is_prepared_as_the_reference_does(void **state)
                       (long long)wrong);
         assert_true(worst < 2e-5);
         assert_int_equal(wrong, 0);
-        volt_prepared_clear(&p);
+        volt_preprocessed_clear(&p);
     }
     free(box.data);
 }
 
 static void threads_change_no_bit(void **state)
 {
-    volt_prepared p[2] = {{0}, {0}};
+    volt_preprocessed p[2] = {{0}, {0}};
     made_up_plan m;
 
     (void)state;
@@ -131,32 +131,33 @@ static void threads_change_no_bit(void **state)
     for (int i = 0; i < 2; i++) {
         volt_volume *image = NULL, *labels = NULL;
         made_up_scan(&image, &labels);
-        assert_ok(volt_prepare(&p[i], &image, &labels, &m.plan, &m.config, "scan", 1 + 3 * i));
+        assert_ok(volt_preprocess_case(&p[i], &image, &labels, &m.plan, &m.config, "scan",
+                                       1 + 3 * i));
     }
     assert_memory_equal(p[0].image->data, p[1].image->data, volt_volume_bytes(p[0].image));
     assert_memory_equal(p[0].labels->data, p[1].labels->data, volt_volume_bytes(p[0].labels));
-    volt_prepared_clear(&p[0]);
-    volt_prepared_clear(&p[1]);
+    volt_preprocessed_clear(&p[0]);
+    volt_preprocessed_clear(&p[1]);
 }
 
 static void scans_that_do_not_fit_are_refused_and_freed(void **state)
 {
     const size_t before = volt_mem_current();
     volt_volume *image = NULL, *labels = NULL;
-    volt_prepared p = {0};
+    volt_preprocessed p = {0};
     made_up_plan m;
 
     (void)state;
     made_up_plan_open(&m);
     made_up_scan(&image, &labels);
     ((float *)image->data)[5] = NAN;
-    assert_fails(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 1), VOLT_EDATA,
-                 "scan is NaN or infinite in 1 voxel");
+    assert_fails(volt_preprocess_case(&p, &image, &labels, &m.plan, &m.config, "scan", 1),
+                 VOLT_EDATA, "scan is NaN or infinite in 1 voxel");
     assert_null(image);
     m.plan.channels = 3;
     made_up_scan(&image, &labels);
-    assert_fails(volt_prepare(&p, &image, &labels, &m.plan, &m.config, "scan", 1), VOLT_EDATA,
-                 "2 channels; the plan is for 3");
+    assert_fails(volt_preprocess_case(&p, &image, &labels, &m.plan, &m.config, "scan", 1),
+                 VOLT_EDATA, "2 channels; the plan is for 3");
     assert_int_equal(volt_mem_current(), before);
 }
 
@@ -415,19 +416,19 @@ static void golden_cases_come_out(void **state)
     for (int i = 0; i < 3; i++) {
         const volt_case *c = &ds->cases.item[volt_dataset_find(ds, cases[i])];
         volt_case_data d = {0};
-        volt_prepared p = {0};
+        volt_preprocessed p = {0};
         char name[100];
         double worst;
         int64_t wrong;
 
         snprintf(name, sizeof name, "hippocampus/%s", cases[i]);
         assert_ok(volt_case_read(&d, c, &ds->info, 0));
-        assert_ok(volt_prepare(&p, &d.image, &d.labels, plan, config, c->id, 0));
+        assert_ok(volt_preprocess_case(&p, &d.image, &d.labels, plan, config, c->id, 0));
         compare(&p, name, &worst, &wrong);
         print_message("%s: %.2g off\n", cases[i], worst);
         assert_true(worst < 1e-5);
         assert_int_equal(wrong, 0);
-        volt_prepared_clear(&p);
+        volt_preprocessed_clear(&p);
         volt_case_data_clear(&d);
     }
     volt_plan_free(plan);

@@ -38,7 +38,7 @@ static void open_scan(volt_volume **image, volt_volume **labels, const json_t *c
     free(l.data);
 }
 
-static void compare(const volt_prepared *p, const char *name)
+static void compare(const volt_preprocessed *p, const char *name)
 {
     char file[100];
     npy i, l;
@@ -85,12 +85,12 @@ static void made_up_scans_become_nnunets(void **state)
         const json_t *boxes = json_object_get(json_object_get(cases.root, configs[i]), "box");
         volt_volume *image = NULL, *labels = NULL;
         const volt_plan_config *config;
-        volt_prepared p = {0};
+        volt_preprocessed p = {0};
         int64_t before[3];
 
         open_scan(&image, &labels, cases.root);
         assert_ok(volt_plan_find(&config, plan, configs[i]));
-        assert_ok(volt_prepare(&p, &image, &labels, plan, config, "scan", 2));
+        assert_ok(volt_preprocess_case(&p, &image, &labels, plan, config, "scan", 2));
         read_triple(before, cases.root, configs[i], "shape_before_crop");
         for (size_t a = 0; a < 3; a++) {
             const json_t *box = json_array_get(boxes, a);
@@ -99,7 +99,7 @@ static void made_up_scans_become_nnunets(void **state)
             assert_int_equal(p.crop.high[a], json_integer_value(json_array_get(box, 1)));
         }
         compare(&p, configs[i]);
-        volt_prepared_clear(&p);
+        volt_preprocessed_clear(&p);
     }
     volt_json_close(&cases);
     volt_plan_free(plan);

@@ -80,12 +80,13 @@ static volt_volume *make_scan(void)
 }
 
 /* Everything about a scan. */
-static void segment(volt_finished *out, volt_predictor *p, const volt_wanted *wanted)
+static void segment(volt_segmentation *out, volt_predictor *p,
+                    const volt_segment_request *wanted)
 {
     volt_volume *scan = make_scan();
-    volt_scan prepared = {0};
+    volt_prepared_scan prepared = {0};
 
-    assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
+    assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
     assert_null(scan);
     assert_ok(volt_predictor_segment(p, out, &prepared, wanted, "a test", NULL));
 }
@@ -103,8 +104,8 @@ static volt_volume *labels_of(volt_predictor *p)
 static float *probabilities_of(const char *run, const volt_predict_options *o)
 {
     volt_predictor *p = open_runs(&run, 1, o);
-    const volt_wanted wanted = {.probabilities = true};
-    volt_finished f = {0};
+    const volt_segment_request wanted = {.probabilities = true};
+    volt_segmentation f = {0};
     float *all = NULL;
 
     segment(&f, p, &wanted);
@@ -117,7 +118,7 @@ static float *probabilities_of(const char *run, const volt_predict_options *o)
         memcpy((char *)all + (size_t)c * bytes, v->data, bytes);
         volt_volume_free(v);
     }
-    volt_finished_clear(&f);
+    volt_segmentation_clear(&f);
     volt_predictor_free(p);
     return all;
 }
@@ -259,10 +260,10 @@ static void networks_of_other_data_are_refused(void **state)
 
 static void slabs_batches_and_threads_change_nothing(void **state)
 {
-    const volt_wanted scores = {.probabilities = true};
+    const volt_segment_request scores = {.probabilities = true};
     const char *run = PARENT "/fold_0";
     volt_predict_options o = options();
-    volt_finished f = {0};
+    volt_segmentation f = {0};
 
     (void)state;
     make_runs(1, turned);
@@ -271,7 +272,7 @@ static void slabs_batches_and_threads_change_nothing(void **state)
     volt_volume *rolling = labels_of(p);
     segment(&f, p, &scores); /* all scores are held */
     assert_memory_equal(f.labels->data, rolling->data, volt_volume_bytes(rolling));
-    volt_finished_clear(&f);
+    volt_segmentation_clear(&f);
     volt_predictor_free(p);
     for (o.batch = 3; o.batch <= 64; o.batch += 61) {
         p = open_runs(&run, 1, &o);
@@ -289,7 +290,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     const char *run = PARENT "/fold_0";
     volt_predict_options o = options();
     volt_volume *copy = make_scan(), *labels;
-    volt_scan prepared = {0};
+    volt_prepared_scan prepared = {0};
     const float *scores;
     int64_t differ = 0;
     char text[8192];
@@ -304,7 +305,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     assert_int_equal(p->group[0].patch[0], 20); /* 19 slices after the crop, and even */
     assert_int_equal(p->group[0].patch[1], 14);
     assert_int_equal(p->group[0].patch[2], 18);
-    assert_ok(volt_scan_prepare(&prepared, p, &copy, NULL, "a test", 1));
+    assert_ok(volt_prepared_scan_make(&prepared, p, &copy, NULL, "a test", 1));
     const float *image = prepared.prepared[0].image->data;
     float *input;
     assert_ok(volt_alloc_zero(&input, 20 * 14 * 18, sizeof *input, "a test"));
@@ -321,7 +322,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     }
     assert_true(differ <= 2);
     volt_free(input);
-    volt_scan_clear(&prepared, p);
+    volt_prepared_scan_clear(&prepared, p);
     volt_volume_free(labels);
     volt_predictor_free(p);
 }
@@ -374,7 +375,7 @@ static void monais_tiles_give_monais_logits(void **state)
         double step;
     } ways[2] = {{"constant", true, 1 - 0.25}, {"gaussian", false, 1 - 0.5}};
     const int64_t shape[4] = {3, 13, 10, 21}, voxels = 13 * 10 * 21;
-    const volt_wanted wanted = {.probabilities = true};
+    const volt_segment_request wanted = {.probabilities = true};
     const char *run = PARENT "/fold_0";
     volt_safetensors *file = NULL;
     float *want;
@@ -387,14 +388,14 @@ static void monais_tiles_give_monais_logits(void **state)
     for (int k = 0; k < 2; k++) {
         volt_predict_options o = options();
         volt_volume *scan = make_monai(run, file);
-        volt_scan prepared = {0};
-        volt_finished f = {0};
+        volt_prepared_scan prepared = {0};
+        volt_segmentation f = {0};
         double worst = 0, largest = 0;
         o.tiles = VOLT_TILES_MONAI;
         o.constant = ways[k].constant;
         o.step = ways[k].step;
         volt_predictor *p = open_runs(&run, 1, &o);
-        assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
+        assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
         assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted, "a test", NULL));
         assert_ok(volt_safetensors_copy(want, file, ways[k].mode, VOLT_TENSOR_F32, 4, shape));
         for (int64_t i = 0; i < 3 * voxels; i++) {
@@ -403,7 +404,7 @@ static void monais_tiles_give_monais_logits(void **state)
         }
         print_message("%s: off by %.1e of %.1f\n", ways[k].mode, worst, largest);
         assert_true(largest > 0.5 && worst < 2e-5 * largest);
-        volt_finished_clear(&f);
+        volt_segmentation_clear(&f);
         volt_predictor_free(p);
     }
     volt_free(want);
@@ -420,9 +421,9 @@ static bool is_in(volt_box box, int64_t voxel)
 /* Labels, and probabilities if asked for, inside and outside of `box`. */
 static void check_roi(volt_predictor *p, volt_box box, bool probabilities)
 {
-    const volt_wanted whole = {.probabilities = probabilities},
-                      part = {.roi = &box, .probabilities = probabilities};
-    volt_finished all = {0}, f = {0};
+    const volt_segment_request whole = {.probabilities = probabilities},
+                               part = {.roi = &box, .probabilities = probabilities};
+    volt_segmentation all = {0}, f = {0};
 
     segment(&all, p, &whole);
     segment(&f, p, &part);
@@ -439,8 +440,8 @@ static void check_roi(volt_predictor *p, volt_box box, bool probabilities)
         volt_volume_free(found);
         volt_volume_free(want);
     }
-    volt_finished_clear(&f);
-    volt_finished_clear(&all);
+    volt_segmentation_clear(&f);
+    volt_segmentation_clear(&all);
 }
 
 static void inside_a_region_of_interest_nothing_changes(void **state)
@@ -483,7 +484,7 @@ static void a_region_of_interest_takes_fewer_tiles(void **state)
 {
     const char *run = PARENT "/fold_0";
     const volt_box corner = {{3, 0, 0}, {5, 3, 3}};
-    const volt_wanted wanted[2] = {{0}, {.roi = &corner}};
+    const volt_segment_request wanted[2] = {{0}, {.roi = &corner}};
     volt_predict_options o = options();
     int64_t tiles[2][2];
 
@@ -493,12 +494,12 @@ static void a_region_of_interest_takes_fewer_tiles(void **state)
     for (int i = 0; i < 2; i++) {
         const volt_callbacks cb = {.user = tiles[i], .progress = count_tiles};
         volt_volume *scan = make_scan();
-        volt_scan prepared = {0};
-        volt_finished f = {0};
-        assert_ok(volt_scan_prepare(&prepared, p, &scan, NULL, "a test", 1));
+        volt_prepared_scan prepared = {0};
+        volt_segmentation f = {0};
+        assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
         assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted[i], "a test", &cb));
         assert_int_equal(tiles[i][0], tiles[i][1]);
-        volt_finished_clear(&f);
+        volt_segmentation_clear(&f);
     }
     assert_true(tiles[1][0] * 4 <= tiles[0][0] && tiles[1][0] >= 1);
     volt_predictor_free(p);
@@ -515,10 +516,10 @@ static const char region_dataset[] =
 static void regions_are_painted_in_their_order(void **state)
 {
     const char *run = PARENT "/fold_0";
-    const volt_wanted wanted = {.regions = true, .probabilities = true};
+    const volt_segment_request wanted = {.regions = true, .probabilities = true};
     volt_predict_options o = options();
     volt_dataset_info regions;
-    volt_finished f = {0};
+    volt_segmentation f = {0};
     int64_t counts[4] = {0};
     char text[8192];
 
@@ -552,7 +553,7 @@ static void regions_are_painted_in_their_order(void **state)
     volt_volume_free(alone);
     volt_volume_free(core);
     volt_volume_free(whole);
-    volt_finished_clear(&f);
+    volt_segmentation_clear(&f);
     volt_predictor_free(p);
 }
 

@@ -25,17 +25,17 @@ static float *made_up(int64_t which, int channel)
     return v;
 }
 
-static void make_cases(volt_case_draws cases[CASES], int64_t draws, bool empty)
+static void make_cases(volt_intensity_samples cases[CASES], int64_t draws, bool empty)
 {
     for (int64_t i = 0; i < CASES; i++) {
         volt_mersenne random;
-        cases[i] = (volt_case_draws){0};
+        cases[i] = (volt_intensity_samples){0};
         if (empty && i == 1)
             continue;
-        assert_ok(volt_case_draws_begin(&cases[i], &random, 2, sizes[i], draws));
+        assert_ok(volt_intensity_samples_begin(&cases[i], &random, 2, sizes[i], draws));
         for (int c = 0; c < 2; c++) {
             float *values = made_up(i, c);
-            assert_ok(volt_case_draws_add(&cases[i], &random, c, values, draws));
+            assert_ok(volt_intensity_samples_add(&cases[i], &random, c, values, draws));
             volt_free(values);
         }
     }
@@ -74,23 +74,23 @@ static void statistics_are_numpys(void **state)
         const json_t *r = json_array_get(doc.root, row),
                      *channels = json_object_get(r, "channels");
         const int64_t draws = json_integer_value(json_object_get(r, "draws"));
-        volt_case_draws cases[CASES];
+        volt_intensity_samples cases[CASES];
         volt_foreground_stats one[2], many[2];
         make_cases(cases, draws, json_is_true(json_object_get(r, "empty")));
-        assert_ok(volt_draws_describe(one, cases, CASES, 2, draws, 1));
-        assert_ok(volt_draws_describe(many, cases, CASES, 2, draws, 3));
+        assert_ok(volt_intensity_stats(one, cases, CASES, 2, draws, 1));
+        assert_ok(volt_intensity_stats(many, cases, CASES, 2, draws, 3));
         assert_memory_equal(one, many, sizeof one);
         for (size_t c = 0; c < 2; c++)
             assert_numbers(&one[c], json_array_get(channels, c));
         for (int i = 0; i < CASES; i++)
-            volt_case_draws_clear(&cases[i]);
+            volt_intensity_samples_clear(&cases[i]);
     }
     volt_json_close(&doc);
 }
 
 static void whole_numbers_are_kept_in_two_bytes(void **state)
 {
-    volt_case_draws cases[CASES];
+    volt_intensity_samples cases[CASES];
 
     (void)state;
     make_cases(cases, 1003, false);
@@ -98,13 +98,13 @@ static void whole_numbers_are_kept_in_two_bytes(void **state)
         assert_non_null(cases[i].channel[0].code);
         assert_int_equal(cases[i].count, sizes[i] < 1003 ? sizes[i] : 1003);
         assert_true(i == 2 || cases[i].channel[1].value); /* one value alone may be whole */
-        volt_case_draws_clear(&cases[i]);
+        volt_intensity_samples_clear(&cases[i]);
     }
 }
 
 static void every_failed_allocation_is_reported(void **state)
 {
-    volt_case_draws cases[CASES];
+    volt_intensity_samples cases[CASES];
     volt_foreground_stats s[2];
     volt_status st = VOLT_ENOMEM;
 
@@ -112,13 +112,13 @@ static void every_failed_allocation_is_reported(void **state)
     make_cases(cases, 1003, false);
     for (int n = 1; st != VOLT_OK; n++) {
         volt_mem_fail_after(n);
-        st = volt_draws_describe(s, cases, CASES, 2, 1003, 1);
+        st = volt_intensity_stats(s, cases, CASES, 2, 1003, 1);
         volt_mem_fail_after(0);
         assert_true(st == VOLT_OK || st == VOLT_ENOMEM);
         assert_true(n < 100);
     }
     for (int i = 0; i < CASES; i++)
-        volt_case_draws_clear(&cases[i]);
+        volt_intensity_samples_clear(&cases[i]);
 }
 
 static void a_data_set_has_nnunets_fingerprint(void **state)

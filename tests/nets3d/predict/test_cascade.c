@@ -291,7 +291,7 @@ static void voxels_in_memory_go_through_both_stages(void **state)
 
     assert_ok(volt_predictor_open(&first, &low, 1, &o, NULL));
     assert_ok(volt_predictor_run(first, data.image, &mask, NULL));
-    assert_ok(volt_predictor_refine(p, data.image, mask, &refined, NULL));
+    assert_ok(volt_predictor_run_with_prior(p, data.image, mask, &refined, NULL));
     assert_same_labels(refined, both);
     predict_scan(p, "turned");
     assert_ok(volt_nifti_read(&file, NULL, OUT "/scan.nii.gz", NULL));
@@ -301,7 +301,7 @@ static void voxels_in_memory_go_through_both_stages(void **state)
     memset(mask->data, 0, volt_volume_bytes(mask));
     volt_volume_free(refined);
     refined = NULL;
-    assert_ok(volt_predictor_refine(p, data.image, mask, &refined, NULL));
+    assert_ok(volt_predictor_run_with_prior(p, data.image, mask, &refined, NULL));
     assert_memory_not_equal(refined->data, both->data, volt_volume_bytes(both));
     volt_predictor_free(first);
     volt_predictor_free(p);
@@ -334,7 +334,7 @@ static void what_does_not_fit_is_named(void **state)
     volt_predictor_free(p);
     p = open_fine(FINE, TOP, false);
     assert_fails(volt_predictor_run(p, data.image, &out, NULL), VOLT_EINVAL,
-                 "volt_predictor_refine");
+                 "volt_predictor_run_with_prior");
     o.previous = FINE;
     assert_fails(volt_predictor_open(&p, &run, 1, &o, NULL), VOLT_EDATA, "3d_lowres");
     o.previous = LOW;
@@ -342,11 +342,13 @@ static void what_does_not_fit_is_named(void **state)
     /* masks that are none of this image's */
     assert_ok(volt_volume_create(&mask, &grid, VOLT_U8));
     ((uint8_t *)mask->data)[7] = 3;
-    assert_fails(volt_predictor_refine(p, data.image, mask, &out, NULL), VOLT_EDATA, "0 to 2");
+    assert_fails(volt_predictor_run_with_prior(p, data.image, mask, &out, NULL), VOLT_EDATA,
+                 "0 to 2");
     volt_volume_free(mask);
     grid.n[1]--;
     assert_ok(volt_volume_create(&mask, &grid, VOLT_U8));
-    assert_fails(volt_predictor_refine(p, data.image, mask, &out, NULL), VOLT_EINVAL, "mask");
+    assert_fails(volt_predictor_run_with_prior(p, data.image, mask, &out, NULL), VOLT_EINVAL,
+                 "mask");
     volt_volume_free(mask);
     volt_predictor_free(p);
     volt_case_data_clear(&data);

@@ -136,7 +136,7 @@ static void compare(const int64_t n[3], bool mirror)
     const volt_grid grid = volt_grid_make(n, 1, spacing);
     volt_volume *scan = NULL, *copy = NULL, *labels = NULL, *turned = NULL;
     volt_predictor *p = NULL;
-    volt_prepared prepared = {0};
+    volt_preprocessed prepared = {0};
     volt_orientation turn;
     const char *run = RUN;
     slow s = {0};
@@ -152,8 +152,8 @@ static void compare(const int64_t n[3], bool mirror)
     assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
     assert_ok(volt_predictor_run(p, scan, &labels, NULL));
     assert_ok(volt_volume_convert(&copy, scan, VOLT_F32, NULL, 1));
-    assert_ok(volt_prepare(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
-                           "a test", 1));
+    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
+                                   "a test", 1));
     assert_ok(volt_orientation_transpose(&turn, prepared.transpose_forward));
     assert_ok(volt_volume_reorient(&turned, labels, turn, 1));
     assert_memory_equal(turned->grid.n, prepared.image->grid.n, sizeof turned->grid.n);
@@ -177,7 +177,7 @@ static void compare(const int64_t n[3], bool mirror)
     assert_true((found[0] > 0) + (found[1] > 0) + (found[2] > 0) > 1);
     volt_free(s.total);
     volt_free(s.sum);
-    volt_prepared_clear(&prepared);
+    volt_preprocessed_clear(&prepared);
     volt_volume_free(turned);
     volt_volume_free(labels);
     volt_volume_free(scan);

@@ -149,15 +149,15 @@ static void compare_with_slow(int64_t z, int64_t y, int64_t x, bool mirror)
     const int64_t voxels = z * y * x;
     volt_predict_options o = options();
     volt_predictor *p = NULL;
-    volt_prepared prepared = {0};
+    volt_preprocessed prepared = {0};
     double *scores;
 
     o.mirror = mirror;
     assert_ok(open_run(&p, RUN, &o));
     assert_ok(volt_predictor_run(p, scan, &labels, NULL));
     assert_ok(volt_volume_convert(&copy, scan, VOLT_F32, NULL, 1));
-    assert_ok(volt_prepare(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
-                           "a test", 1));
+    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
+                                   "a test", 1));
     assert_int_equal(volt_grid_voxels(&prepared.image->grid), voxels);
     scores = slow_scores(p, prepared.image, mirror);
     for (int64_t i = 0; i < voxels; i++) {
@@ -171,7 +171,7 @@ static void compare_with_slow(int64_t z, int64_t y, int64_t x, bool mirror)
     }
     assert_true(count_label(labels, 0) < voxels); /* or this has shown nothing */
     volt_free(scores);
-    volt_prepared_clear(&prepared);
+    volt_preprocessed_clear(&prepared);
     volt_volume_free(labels);
     volt_volume_free(scan);
     volt_predictor_free(p);

@@ -1,6 +1,6 @@
 #include "tests/kit/test.h"
 #include "volume/orient.h"
-#include "volume/regrid.h"
+#include "volume/resample_to_grid.h"
 
 /* An oblique, anisotropic grid whose voxel i holds the value i. */
 static volt_volume *numbered(volt_dtype dtype)
@@ -36,8 +36,8 @@ static void test_same_voxels(void **state)
         assert_ok(volt_orientation_to(&o, &v->grid, "PSL"));
         assert_ok(volt_volume_reorient(&turned, v, o, 2));
         for (int threads = 1; threads <= 3; threads++) {
-            assert_ok(volt_volume_regrid(&by_grid, v, &turned->grid,
-                                         pass ? VOLT_LINEAR : VOLT_NEAREST, -7, threads));
+            assert_ok(volt_resample_to_grid(&by_grid, v, &turned->grid,
+                                            pass ? VOLT_LINEAR : VOLT_NEAREST, -7, threads));
             assert_int_equal(by_grid->dtype, v->dtype);
             assert_true(volt_grid_same(&by_grid->grid, &turned->grid, 0));
             assert_memory_equal(by_grid->data, turned->data, volt_volume_bytes(turned));
@@ -62,12 +62,13 @@ static void test_between(void **state)
         ((float *)v->data)[i] = (float)i;
     fine = volt_grid_make((int64_t[3]){1, 1, 11}, 1, (double[3]){1, 1, 0.5});
     fine.to_world[0][3] = -1; /* positions -1, -0.5, 0, ... 4 */
-    assert_ok(volt_volume_regrid(&out, v, &fine, VOLT_LINEAR, -9, 1));
+    assert_ok(volt_resample_to_grid(&out, v, &fine, VOLT_LINEAR, -9, 1));
     for (int i = 0; i < 11; i++)
         assert_true(((float *)out->data)[i] == wanted[i]);
     volt_volume_free(out);
     out = NULL;
-    assert_fails(volt_volume_regrid(&out, v, &fine, VOLT_CUBIC, 0, 1), VOLT_EINVAL, "order 3");
+    assert_fails(volt_resample_to_grid(&out, v, &fine, VOLT_CUBIC, 0, 1), VOLT_EINVAL,
+                 "order 3");
     assert_null(out);
     volt_volume_free(v);
 }

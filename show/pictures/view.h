@@ -2,8 +2,8 @@
  *
  * Axes are memory axes (0 z, 1 y, 2 x) unless they are called world axes (0 R, 1 A, 2 S).
  */
-#ifndef VOLT_VOLUME_VIEW_H
-#define VOLT_VOLUME_VIEW_H
+#ifndef VOLT_SHOW_PICTURES_VIEW_H
+#define VOLT_SHOW_PICTURES_VIEW_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"

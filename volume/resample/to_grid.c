@@ -1,4 +1,4 @@
-#include "volume/regrid.h"
+#include "volume/resample_to_grid.h"
 
 #include <math.h>
 #include <string.h>
@@ -148,8 +148,9 @@ static void regrid_row(regrid_job *job, int64_t z, int64_t y)
     }
 }
 
-volt_status volt_volume_regrid(volt_volume **out, const volt_volume *src, const volt_grid *grid,
-                               volt_interpolation order, double outside, int threads)
+volt_status volt_resample_to_grid(volt_volume **out, const volt_volume *src,
+                                  const volt_grid *grid, volt_interpolation order,
+                                  double outside, int threads)
 {
     regrid_job job = {.src = src, .linear = order == VOLT_LINEAR};
     volt_grid target = *grid;
