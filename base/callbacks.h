@@ -3,7 +3,7 @@
 #define VOLT_BASE_CALLBACKS_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
+#include "status.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_log_level {

@@ -6,7 +6,7 @@
 #define VOLT_BASE_MEM_H
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
+#include "status.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_ALIGN_BYTES 64 /* one cache line, one AVX-512 vector */

@@ -6,7 +6,7 @@
 #ifndef VOLT_BASE_RNG_H
 #define VOLT_BASE_RNG_H
 #include <stdint.h>
-#include "base/status.h"
+#include "status.h"
 VOLT_BEGIN_DECLS
 
 /* What a stream is for. On disk in no file, but part of every result: append, never renumber.

@@ -6,7 +6,7 @@
  */
 #ifndef VOLT_BASE_THREADS_H
 #define VOLT_BASE_THREADS_H
-#include "base/status.h"
+#include "status.h"
 VOLT_BEGIN_DECLS
 
 /* Cores this process may run on (affinity mask), at least 1. */

@@ -35,10 +35,10 @@
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
 #include <stdint.h>
-#include "base/system/file.h"
-#include "base/status.h"
-#include "volume/box.h"
-#include "volume/volume.h"
+#include "../base/system/file.h"
+#include "../base/status.h"
+#include "../volume/box.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_CASE_SUFFIX ".voltcase"

@@ -25,10 +25,10 @@
 #define VOLT_IO_DATASET_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/image.h"
-#include "volume/volume.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "image.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 /* Bounds on hostile input; channel numbers in file names have four digits. */

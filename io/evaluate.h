@@ -7,11 +7,11 @@
 #ifndef VOLT_IO_EVALUATE_H
 #define VOLT_IO_EVALUATE_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
-#include "volume/confusion.h"
-#include "volume/metrics.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "dataset.h"
+#include "../volume/confusion.h"
+#include "../volume/metrics.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_mask_pair {

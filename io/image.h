@@ -20,9 +20,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/system/file.h"
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/system/file.h"
+#include "../base/status.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_image_geometry {

@@ -1,8 +1,8 @@
 /* import_dataset.h - any data set that volt_dataset_open takes, written as nnU-Net raw. */
 #ifndef VOLT_IO_IMPORT_DATASET_H
 #define VOLT_IO_IMPORT_DATASET_H
-#include "base/callbacks.h"
-#include "io/dataset.h"
+#include "../base/callbacks.h"
+#include "dataset.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_import_options {

@@ -9,8 +9,8 @@
  */
 #ifndef VOLT_IO_NNUNET_SUMMARY_H
 #define VOLT_IO_NNUNET_SUMMARY_H
-#include "base/status.h"
-#include "volume/metrics.h"
+#include "../base/status.h"
+#include "../volume/metrics.h"
 VOLT_BEGIN_DECLS
 
 /* Writes `path`, whole or not at all. VOLT_EIO, VOLT_ENOMEM. */

@@ -2,8 +2,8 @@
 #ifndef VOLT_IO_PNG_H
 #define VOLT_IO_PNG_H
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 /* Writes `height` rows of `width` pixels with `channels` bytes each (1 grey, 3 RGB, 4 RGBA),

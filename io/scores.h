@@ -9,9 +9,9 @@
 #define VOLT_IO_SCORES_H
 #include <stdint.h>
 #include <jansson.h>
-#include "base/status.h"
-#include "volume/confusion.h"
-#include "volume/metrics.h"
+#include "../base/status.h"
+#include "../volume/confusion.h"
+#include "../volume/metrics.h"
 VOLT_BEGIN_DECLS
 
 /* Borrowed for the call. */

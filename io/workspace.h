@@ -5,8 +5,8 @@
  */
 #ifndef VOLT_IO_WORKSPACE_H
 #define VOLT_IO_WORKSPACE_H
-#include "base/callbacks.h"
-#include "base/status.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_WORK_FINGERPRINT "dataset_fingerprint.json"

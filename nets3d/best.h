@@ -12,9 +12,9 @@
 #ifndef VOLT_NETS3D_BEST_H
 #define VOLT_NETS3D_BEST_H
 #include <stdbool.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "nets3d/postprocess.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "postprocess.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_best_candidate {

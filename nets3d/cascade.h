@@ -11,11 +11,11 @@
  */
 #ifndef VOLT_NETS3D_CASCADE_H
 #define VOLT_NETS3D_CASCADE_H
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
-#include "nets3d/plan.h"
-#include "nets3d/predictor.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
+#include "plan.h"
+#include "predictor.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_cascade_options {

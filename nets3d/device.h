@@ -21,8 +21,8 @@
 #define VOLT_NETS3D_DEVICE_H
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "nets3d/tensor.h"
+#include "../base/status.h"
+#include "tensor.h"
 VOLT_BEGIN_DECLS
 
 /* Operators and their operands, in the order of `tensor[]` and of the pointers given to op_run.

@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_ensemble_member {

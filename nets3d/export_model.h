@@ -9,8 +9,8 @@
 #ifndef VOLT_NETS3D_EXPORT_MODEL_H
 #define VOLT_NETS3D_EXPORT_MODEL_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_export_format {

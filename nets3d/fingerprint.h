@@ -8,9 +8,9 @@
 #ifndef VOLT_NETS3D_FINGERPRINT_H
 #define VOLT_NETS3D_FINGERPRINT_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
 VOLT_BEGIN_DECLS
 
 /* Of a channel over the foreground of a whole data set: nnU-Net's

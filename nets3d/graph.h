@@ -10,8 +10,8 @@
 #define VOLT_NETS3D_GRAPH_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "nets3d/tensor.h"
+#include "../base/status.h"
+#include "tensor.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_graph volt_graph;

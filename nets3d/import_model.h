@@ -12,8 +12,8 @@
 #ifndef VOLT_NETS3D_IMPORT_MODEL_H
 #define VOLT_NETS3D_IMPORT_MODEL_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_import_options {

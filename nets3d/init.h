@@ -2,7 +2,7 @@
 #ifndef VOLT_NETS3D_INIT_H
 #define VOLT_NETS3D_INIT_H
 #include <stdint.h>
-#include "nets3d/graph.h"
+#include "graph.h"
 VOLT_BEGIN_DECLS
 
 /* Fills flat[volt_graph_param_elements(g)]: weights normal with sd sqrt(2 / (1 + 0.01^2)) /

@@ -13,7 +13,7 @@
  */
 #ifndef VOLT_NETS3D_LOSS_H
 #define VOLT_NETS3D_LOSS_H
-#include "nets3d/program.h"
+#include "program.h"
 VOLT_BEGIN_DECLS
 
 /* nnU-Net's defaults for `levels` outputs: labels, softmax, no ignore label. */

@@ -3,7 +3,7 @@
  */
 #ifndef VOLT_NETS3D_OPTIMIZER_H
 #define VOLT_NETS3D_OPTIMIZER_H
-#include "nets3d/program.h"
+#include "program.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_optimizer_kind {

@@ -1,9 +1,9 @@
 /* param_rules.h - which parameters of a network learn slower, faster or not at all. */
 #ifndef VOLT_NETS3D_PARAM_RULES_H
 #define VOLT_NETS3D_PARAM_RULES_H
-#include "base/callbacks.h"
-#include "nets3d/graph.h"
-#include "nets3d/trainer.h"
+#include "../base/callbacks.h"
+#include "graph.h"
+#include "trainer.h"
 VOLT_BEGIN_DECLS
 
 /* scale[i] of parameter i of `graph`, as the recipe's rules say (1 where none does). Logs what

@@ -5,12 +5,12 @@
  */
 #ifndef VOLT_NETS3D_PIPELINE_H
 #define VOLT_NETS3D_PIPELINE_H
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
-#include "nets3d/fingerprint.h"
-#include "nets3d/plan.h"
-#include "nets3d/preprocess.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
+#include "fingerprint.h"
+#include "plan.h"
+#include "preprocess.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_stage {

@@ -17,12 +17,12 @@
 #define VOLT_NETS3D_PLAN_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "io/dataset.h"
-#include "nets3d/fingerprint.h"
-#include "nets3d/unet.h"
-#include "volume/normalize.h"
-#include "volume/resample.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
+#include "fingerprint.h"
+#include "unet.h"
+#include "../volume/normalize.h"
+#include "../volume/resample.h"
 VOLT_BEGIN_DECLS
 
 /* One resampling function's kwargs. Across a separate axis the nearest slice is taken. */

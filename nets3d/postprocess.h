@@ -12,11 +12,11 @@
 #ifndef VOLT_NETS3D_POSTPROCESS_H
 #define VOLT_NETS3D_POSTPROCESS_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/dataset.h"
-#include "volume/metrics.h"
-#include "volume/volume.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
+#include "../volume/metrics.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_postprocess_step {

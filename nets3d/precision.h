@@ -6,10 +6,10 @@
  */
 #ifndef VOLT_NETS3D_PRECISION_H
 #define VOLT_NETS3D_PRECISION_H
-#include "base/callbacks.h"
-#include "nets3d/device.h"
-#include "nets3d/program.h"
-#include "nets3d/unet.h"
+#include "../base/callbacks.h"
+#include "device.h"
+#include "program.h"
+#include "unet.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_PRECISION_AUTO ((volt_precision)0)

@@ -21,12 +21,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "io/dataset.h"
-#include "nets3d/precision.h"
-#include "volume/box.h"
-#include "volume/tiles.h"
-#include "volume/volume.h"
+#include "../base/callbacks.h"
+#include "../io/dataset.h"
+#include "precision.h"
+#include "../volume/box.h"
+#include "../volume/tiles.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_predictor volt_predictor;

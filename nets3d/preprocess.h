@@ -6,13 +6,13 @@
 #ifndef VOLT_NETS3D_PREPROCESS_H
 #define VOLT_NETS3D_PREPROCESS_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/case_store.h"
-#include "io/dataset.h"
-#include "nets3d/plan.h"
-#include "volume/box.h"
-#include "volume/volume.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/case_store.h"
+#include "../io/dataset.h"
+#include "plan.h"
+#include "../volume/box.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 /* One prepared scan and all that is needed to bring a result back to the scan's own grid:

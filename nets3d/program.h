@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "nets3d/device.h"
-#include "nets3d/graph.h"
+#include "../base/status.h"
+#include "device.h"
+#include "graph.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_program volt_program;

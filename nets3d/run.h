@@ -6,8 +6,8 @@
  */
 #ifndef VOLT_NETS3D_RUN_H
 #define VOLT_NETS3D_RUN_H
-#include "base/system/file.h"
-#include "base/status.h"
+#include "../base/system/file.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_RUN_LATEST "checkpoint_latest.safetensors"

@@ -8,7 +8,7 @@
 #define VOLT_NETS3D_RUN_CURVES_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_curve {

@@ -6,7 +6,7 @@
 #ifndef VOLT_NETS3D_RUN_LOG_H
 #define VOLT_NETS3D_RUN_LOG_H
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_MAX_CLASSES 256 /* labels or regions of a network */

@@ -7,8 +7,8 @@
 #ifndef VOLT_NETS3D_SPLITS_H
 #define VOLT_NETS3D_SPLITS_H
 #include <stdint.h>
-#include "base/status.h"
-#include "io/dataset.h"
+#include "../base/status.h"
+#include "../io/dataset.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_FOLDS    5

@@ -5,8 +5,8 @@
 #ifndef VOLT_NETS3D_TENSOR_H
 #define VOLT_NETS3D_TENSOR_H
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/volume.h" /* volt_dtype: VOLT_F32 or VOLT_BF16 here */
+#include "../base/status.h"
+#include "../volume/volume.h" /* volt_dtype: VOLT_F32 or VOLT_BF16 here */
 VOLT_BEGIN_DECLS
 
 typedef enum volt_precision { VOLT_FP32 = 1, VOLT_BF16_MIXED = 2 } volt_precision;

@@ -15,13 +15,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "io/dataset.h"
-#include "nets3d/optimizer.h"
-#include "nets3d/plan.h"
-#include "nets3d/precision.h"
-#include "nets3d/run_log.h"
-#include "nets3d/transfer.h"
+#include "../base/callbacks.h"
+#include "../io/dataset.h"
+#include "optimizer.h"
+#include "plan.h"
+#include "precision.h"
+#include "run_log.h"
+#include "transfer.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_MAX_PARAM_RULES 16

@@ -7,9 +7,9 @@
 #ifndef VOLT_NETS3D_TRANSFER_H
 #define VOLT_NETS3D_TRANSFER_H
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "nets3d/graph.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "graph.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_transfer_mode {

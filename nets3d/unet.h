@@ -12,7 +12,7 @@
  */
 #ifndef VOLT_NETS3D_UNET_H
 #define VOLT_NETS3D_UNET_H
-#include "nets3d/graph.h"
+#include "graph.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_UNET_MAX_STAGES 16

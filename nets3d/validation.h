@@ -8,9 +8,9 @@
  */
 #ifndef VOLT_NETS3D_VALIDATION_H
 #define VOLT_NETS3D_VALIDATION_H
-#include "io/dataset.h"
-#include "nets3d/predictor.h"
-#include "nets3d/splits.h"
+#include "../io/dataset.h"
+#include "predictor.h"
+#include "splits.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_VALIDATION_FOLDER "validation"

@@ -10,8 +10,8 @@
 #define VOLT_SHOW_CHART_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "show/picture.h"
+#include "../base/status.h"
+#include "picture.h"
 VOLT_BEGIN_DECLS
 
 /* All of these are borrowed for the call. */

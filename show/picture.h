@@ -6,7 +6,7 @@
 #ifndef VOLT_SHOW_PICTURE_H
 #define VOLT_SHOW_PICTURE_H
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_color {

@@ -12,9 +12,9 @@
 #define VOLT_SHOW_RENDER_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "show/picture.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "picture.h"
+#include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_plane { VOLT_AXIAL = 0, VOLT_CORONAL = 1, VOLT_SAGITTAL = 2 } volt_plane;

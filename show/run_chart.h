@@ -4,9 +4,9 @@
  */
 #ifndef VOLT_SHOW_RUN_CHART_H
 #define VOLT_SHOW_RUN_CHART_H
-#include "base/status.h"
-#include "nets3d/run_curves.h"
-#include "show/chart.h"
+#include "../base/status.h"
+#include "../nets3d/run_curves.h"
+#include "chart.h"
 VOLT_BEGIN_DECLS
 
 /* A chart of some runs: loss, Dice, accuracy where logged, learning rate, seconds. One run

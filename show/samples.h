@@ -9,10 +9,10 @@
 #define VOLT_SHOW_SAMPLES_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/callbacks.h"
-#include "base/status.h"
-#include "io/case_store.h"
-#include "io/dataset.h"
+#include "../base/callbacks.h"
+#include "../base/status.h"
+#include "../io/case_store.h"
+#include "../io/dataset.h"
 VOLT_BEGIN_DECLS
 
 /* A prepared case made in memory of a scan that no plan speaks of. */

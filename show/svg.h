@@ -2,8 +2,8 @@
 #ifndef VOLT_SHOW_SVG_H
 #define VOLT_SHOW_SVG_H
 #include <stdint.h>
-#include "base/status.h"
-#include "show/chart.h"
+#include "../base/status.h"
+#include "chart.h"
 VOLT_BEGIN_DECLS
 
 /* The chart on white, `width` x `height` pixels large, whole or not at all. Texts are UTF-8;

@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/rng.h"
-#include "base/status.h"
+#include "../base/rng.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_AUGMENT_MAX_CHANNELS 32

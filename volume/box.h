@@ -7,7 +7,7 @@
 #define VOLT_VOLUME_BOX_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_box {

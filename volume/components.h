@@ -7,9 +7,9 @@
 #ifndef VOLT_VOLUME_COMPONENTS_H
 #define VOLT_VOLUME_COMPONENTS_H
 #include <stdbool.h>
-#include "base/status.h"
-#include "volume/box.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "box.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_components_options {

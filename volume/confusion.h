@@ -3,8 +3,8 @@
 #define VOLT_VOLUME_CONFUSION_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 /* Voxels by label of the truth (row) and of the prediction (column). The last row and column

@@ -16,10 +16,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/box.h"
-#include "volume/resample.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "box.h"
+#include "resample.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_DECODE_MAX_SETS 16

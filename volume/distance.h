@@ -9,7 +9,7 @@
 #ifndef VOLT_VOLUME_DISTANCE_H
 #define VOLT_VOLUME_DISTANCE_H
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 /* Distance in mm of every voxel to the nearest voxel of the mask: 0 inside, INFINITY when the

@@ -10,8 +10,8 @@
 #define VOLT_VOLUME_METRICS_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 /* What an empty mask scores.

@@ -5,7 +5,7 @@
 #ifndef VOLT_VOLUME_NORMALIZE_H
 #define VOLT_VOLUME_NORMALIZE_H
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_normalization {

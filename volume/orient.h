@@ -10,8 +10,8 @@
 #ifndef VOLT_VOLUME_ORIENT_H
 #define VOLT_VOLUME_ORIENT_H
 #include <stdbool.h>
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 /* A permutation with flips, as a plain value: axis i of the result is axis from[i] of the

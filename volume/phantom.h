@@ -8,8 +8,8 @@
 #define VOLT_VOLUME_PHANTOM_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_phantom_kind {

@@ -14,9 +14,9 @@
 #define VOLT_VOLUME_RESAMPLE_H
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/box.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "box.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_NO_AXIS (-1) /* no separate axis */

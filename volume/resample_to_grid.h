@@ -6,9 +6,9 @@
  */
 #ifndef VOLT_VOLUME_RESAMPLE_TO_GRID_H
 #define VOLT_VOLUME_RESAMPLE_TO_GRID_H
-#include "base/status.h"
-#include "volume/resample.h"
-#include "volume/volume.h"
+#include "../base/status.h"
+#include "resample.h"
+#include "volume.h"
 VOLT_BEGIN_DECLS
 
 /* Reads `src` at the world position of every voxel of `grid` (its channel count is ignored, the

@@ -10,8 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/box.h"
+#include "../base/status.h"
+#include "box.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_stitch {

@@ -8,8 +8,8 @@
 #define VOLT_VOLUME_TILES_H
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/status.h"
-#include "volume/box.h"
+#include "../base/status.h"
+#include "box.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_tile_rule {

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "base/status.h"
+#include "../base/status.h"
 VOLT_BEGIN_DECLS
 
 /* On disk (case store): never renumber. BF16 is for tensors only. */

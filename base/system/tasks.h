@@ -20,7 +20,7 @@ typedef struct volt_tasks {
 /* Runs all units, in ascending order of their start; returns when none runs any more. After a
  * failure no further unit is started; the status and sentence are those of the failed unit with
  * the lowest index. VOLT_ECANCELLED when the caller asked to stop. */
-VOLT_CALL volt_tasks_run(const volt_tasks *tasks);
+VOLT_MUST_USE volt_status volt_tasks_run(const volt_tasks *tasks);
 
 VOLT_END_DECLS
 #endif

@@ -15,38 +15,39 @@
 VOLT_BEGIN_DECLS
 
 /* Starts with a gzip header (1f 8b). File names are never consulted. */
-VOLT_API bool volt_gzip_is(const void *data, size_t bytes);
+bool volt_gzip_is(const void *data, size_t bytes);
 
 /* Most bytes that `packed` bytes of gzip can hold (deflate's limit, 1032 : 1). A header that
  * promises more is a lie: check before allocating. */
-VOLT_API size_t volt_gzip_limit(size_t packed);
+size_t volt_gzip_limit(size_t packed);
 
 /* Inflates the first bytes only, up to `bytes`; *got is smaller when the content ends earlier.
  * VOLT_EFORMAT when the stream is damaged before that. The end is not checked. */
-VOLT_CALL volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *data, size_t packed,
-                         const char *name);
+VOLT_MUST_USE volt_status volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *data,
+                                         size_t packed, const char *name);
 
 /* Inflates everything to `out`, which takes exactly `bytes`. Content beyond is read (so that
  * the CRC can be judged) and dropped: at most 64 MiB, or as much again as was asked for.
  * VOLT_EFORMAT: damaged, ends early, or holds less than `bytes` or far more; VOLT_ENOMEM. On
  * failure the content of `out` is undefined. */
-VOLT_CALL volt_gzip_inflate(void *out, size_t bytes, const void *data, size_t packed,
-                            const char *name);
+VOLT_MUST_USE volt_status volt_gzip_inflate(void *out, size_t bytes, const void *data,
+                                            size_t packed, const char *name);
 
 /* The same piece by piece, in little memory. */
 typedef struct volt_gzip_reader volt_gzip_reader;
 /* `bytes` are expected; `data` and `name` are borrowed until volt_gzip_close. VOLT_ENOMEM. */
-VOLT_CALL volt_gzip_open(volt_gzip_reader **out, size_t bytes, const void *data, size_t packed,
-                         const char *name);
-VOLT_API void volt_gzip_close(volt_gzip_reader *r); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_gzip_open(volt_gzip_reader **out, size_t bytes, const void *data,
+                                         size_t packed, const char *name);
+void volt_gzip_close(volt_gzip_reader *r); /* NULL is allowed */
 /* The next `bytes`; with the last of those expected the end is judged. VOLT_EFORMAT as above.
  */
-VOLT_CALL volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes);
+VOLT_MUST_USE volt_status volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes);
 
 /* Inflates everything into new memory of at most `limit` bytes, NUL-terminated; the caller
  * owns *out (volt_free). VOLT_EFORMAT: as above, or larger than `limit`. */
-VOLT_CALL volt_gzip_inflate_all(char **out, size_t *bytes, size_t limit, const void *data,
-                                size_t packed, const char *name);
+VOLT_MUST_USE volt_status volt_gzip_inflate_all(char **out, size_t *bytes, size_t limit,
+                                                const void *data, size_t packed,
+                                                const char *name);
 
 /* A block of memory to be written; borrowed. */
 typedef struct volt_span {
@@ -57,8 +58,8 @@ typedef struct volt_span {
 /* Writes the spans, one after the other, as one gzip member to `file`. `level` 1..12 is
  * libdeflate's; 0 chooses 1 or 6 from a sample: 1 where 6 would save less than 6 %. Holds a few
  * MiB per thread, whatever the size of the spans. VOLT_EIO, VOLT_ENOMEM, VOLT_EINVAL. */
-VOLT_CALL volt_gzip_write(volt_out *file, const volt_span *spans, int count, int level,
-                          int threads);
+VOLT_MUST_USE volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count,
+                                          int level, int threads);
 
 VOLT_END_DECLS
 #endif

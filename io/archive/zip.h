@@ -35,48 +35,48 @@ typedef struct volt_zip_member {
 typedef struct volt_zip volt_zip;
 
 /* True when `data` starts like a zip archive that has members. */
-VOLT_API bool volt_zip_is(const void *data, size_t bytes);
+bool volt_zip_is(const void *data, size_t bytes);
 /* Opens and checks `path`; the caller owns *out (volt_zip_close). VOLT_EIO, VOLT_EFORMAT,
  * VOLT_ENOTSUP, VOLT_ENOMEM. */
-VOLT_CALL volt_zip_open(volt_zip **out, const char *path);
-VOLT_API void volt_zip_close(volt_zip *zip); /* NULL is allowed */
-VOLT_API size_t volt_zip_count(const volt_zip *zip);
+VOLT_MUST_USE volt_status volt_zip_open(volt_zip **out, const char *path);
+void volt_zip_close(volt_zip *zip); /* NULL is allowed */
+size_t volt_zip_count(const volt_zip *zip);
 /* Member `index` < count, in the order of the directory. */
-VOLT_API const volt_zip_member *volt_zip_at(const volt_zip *zip, size_t index);
-VOLT_API const volt_zip_member *volt_zip_find(const volt_zip *zip,
-                                              const char *name); /* NULL: absent */
+const volt_zip_member *volt_zip_at(const volt_zip *zip, size_t index);
+const volt_zip_member *volt_zip_find(const volt_zip *zip, const char *name); /* NULL: absent */
 /* The content into new memory, NUL-terminated; the caller owns *out (volt_free). VOLT_EFORMAT:
  * more than `limit` bytes, damaged, another CRC; VOLT_ENOMEM. */
-VOLT_CALL volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
-                        const volt_zip_member *member, size_t limit);
+VOLT_MUST_USE volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
+                                        const volt_zip_member *member, size_t limit);
 /* The content of a stored member where it lies, after its CRC was verified; borrowed. For a
  * deflated one VOLT_ENOTSUP. */
-VOLT_CALL volt_zip_view(const void **out, const volt_zip *zip, const volt_zip_member *member);
+VOLT_MUST_USE volt_status volt_zip_view(const void **out, const volt_zip *zip,
+                                        const volt_zip_member *member);
 
 /* A member's content piece by piece, from its start on, in little memory. */
 typedef struct volt_zip_stream volt_zip_stream;
 /* The caller owns *out (volt_zip_stream_close); the archive must stay open. VOLT_ENOMEM. */
-VOLT_CALL volt_zip_stream_open(volt_zip_stream **out, const volt_zip *zip,
-                               const volt_zip_member *member);
-VOLT_API void volt_zip_stream_close(volt_zip_stream *s); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_zip_stream_open(volt_zip_stream **out, const volt_zip *zip,
+                                               const volt_zip_member *member);
+void volt_zip_stream_close(volt_zip_stream *s); /* NULL is allowed */
 /* The next `bytes`; with the last of them CRC and end are verified. VOLT_EFORMAT: damaged, or
  * fewer are left. */
-VOLT_CALL volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes);
+VOLT_MUST_USE volt_status volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes);
 
 /* A new archive. */
 typedef struct volt_zip_writer volt_zip_writer;
-VOLT_CALL volt_zip_create(volt_zip_writer **out, const char *path);
+VOLT_MUST_USE volt_status volt_zip_create(volt_zip_writer **out, const char *path);
 /* Starts a member; `level` 0 stores, 1..9 deflates as zlib does. VOLT_EINVAL: a name that the
  * reader would refuse, or one given twice. */
-VOLT_CALL volt_zip_begin(volt_zip_writer *zip, const char *name, int level);
-VOLT_CALL volt_zip_write(volt_zip_writer *zip, const void *data, size_t bytes);
-VOLT_CALL volt_zip_end(volt_zip_writer *zip);
+VOLT_MUST_USE volt_status volt_zip_begin(volt_zip_writer *zip, const char *name, int level);
+VOLT_MUST_USE volt_status volt_zip_write(volt_zip_writer *zip, const void *data, size_t bytes);
+VOLT_MUST_USE volt_status volt_zip_end(volt_zip_writer *zip);
 /* All three for one block of memory. */
-VOLT_CALL volt_zip_add(volt_zip_writer *zip, const char *name, const void *data, size_t bytes,
-                       int level);
+VOLT_MUST_USE volt_status volt_zip_add(volt_zip_writer *zip, const char *name, const void *data,
+                                       size_t bytes, int level);
 /* Finishes the archive, frees *zip and sets it to NULL, also on failure. */
-VOLT_CALL volt_zip_commit(volt_zip_writer **zip);
-VOLT_API void volt_zip_abort(volt_zip_writer **zip); /* leaves no file; NULL is allowed */
+VOLT_MUST_USE volt_status volt_zip_commit(volt_zip_writer **zip);
+void volt_zip_abort(volt_zip_writer **zip); /* leaves no file; NULL is allowed */
 
 VOLT_END_DECLS
 #endif

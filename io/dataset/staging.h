@@ -13,13 +13,13 @@ typedef struct volt_staging volt_staging;
 
 /* Creates the temporary folder beside `target` (whose parents are created). VOLT_EDATA when
  * `target` exists and is not an empty folder; VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_staging_open(volt_staging **out, const char *target);
+VOLT_MUST_USE volt_status volt_staging_open(volt_staging **out, const char *target);
 /* Where to write; borrowed. */
-VOLT_API const char *volt_staging_path(const volt_staging *s);
+const char *volt_staging_path(const volt_staging *s);
 /* Renames it to the target. Frees *s and sets it to NULL, also on failure; the temporary
  * folder is gone then. */
-VOLT_CALL volt_staging_commit(volt_staging **s);
-VOLT_API void volt_staging_abort(volt_staging **s); /* removes it; NULL is allowed */
+VOLT_MUST_USE volt_status volt_staging_commit(volt_staging **s);
+void volt_staging_abort(volt_staging **s); /* removes it; NULL is allowed */
 
 VOLT_END_DECLS
 #endif

@@ -21,7 +21,7 @@ VOLT_BEGIN_DECLS
 
 /* True when the name ends as NIfTI files do (.nii, .nii.gz, .hdr, .hdr.gz, .img, .img.gz; any
  * case). */
-VOLT_API bool volt_nifti_named(const char *path);
+bool volt_nifti_named(const char *path);
 
 /* As volt_image_info, volt_image_read and volt_image_write, for NIfTI files. Reading converts
  * in place: the peak is the result. Written are PATH.nii and PATH.nii.gz (VOLT_EINVAL for other
@@ -30,12 +30,13 @@ VOLT_API bool volt_nifti_named(const char *path);
  * both moved along, units become mm, and slice timing fields are cleared. Voxels are written as
  * they are (slope 1, intercept 0). NIfTI-2 is used when an extent exceeds 32767, or as the
  * source. VOLT_ENOTSUP: bfloat16. */
-VOLT_CALL volt_nifti_info(volt_image_header **out, const char *path);
-VOLT_CALL volt_nifti_read(volt_volume **out, volt_image_header **header, const char *path,
-                          const volt_image_read_options *options);
-VOLT_CALL volt_nifti_write(const char *path, const volt_volume *volume,
-                           const volt_image_header *source,
-                           const volt_image_write_options *options);
+VOLT_MUST_USE volt_status volt_nifti_info(volt_image_header **out, const char *path);
+VOLT_MUST_USE volt_status volt_nifti_read(volt_volume **out, volt_image_header **header,
+                                          const char *path,
+                                          const volt_image_read_options *options);
+VOLT_MUST_USE volt_status volt_nifti_write(const char *path, const volt_volume *volume,
+                                           const volt_image_header *source,
+                                           const volt_image_write_options *options);
 
 VOLT_END_DECLS
 #endif

@@ -34,62 +34,69 @@ typedef struct volt_json_at {
 
 /* VOLT_EIO; VOLT_EFORMAT: not JSON, not UTF-8, a key twice in one object, over the bounds. A
  * byte order mark is skipped. */
-VOLT_CALL volt_json_load(volt_json *out, const char *path);
-VOLT_CALL volt_json_parse(volt_json *out, const char *text, size_t bytes, const char *name);
-VOLT_API void volt_json_close(volt_json *doc); /* clears it; an empty one is allowed */
-VOLT_API volt_json_at volt_json_root(const volt_json *doc);
+VOLT_MUST_USE volt_status volt_json_load(volt_json *out, const char *path);
+VOLT_MUST_USE volt_status volt_json_parse(volt_json *out, const char *text, size_t bytes,
+                                          const char *name);
+void volt_json_close(volt_json *doc); /* clears it; an empty one is allowed */
+volt_json_at volt_json_root(const volt_json *doc);
 
 /* Records "FILE: PATH <your words>" and returns VOLT_EFORMAT. */
-VOLT_API volt_status volt_json_fail(const volt_json_at *at, const char *fmt, ...)
-    VOLT_PRINTF(2, 3);
+volt_status volt_json_fail(const volt_json_at *at, const char *fmt, ...) VOLT_PRINTF(2, 3);
 #ifdef __clang_analyzer__ /* as for volt_fail */
 #define volt_json_fail(at, ...) ((void)volt_json_fail(at, __VA_ARGS__), VOLT_EFORMAT)
 #endif
 
 /* All below: VOLT_EFORMAT names file, path, what was found and what was expected. `out` may be
  * the place itself. */
-VOLT_CALL volt_json_member(volt_json_at *out, const volt_json_at *object, const char *key);
+VOLT_MUST_USE volt_status volt_json_member(volt_json_at *out, const volt_json_at *object,
+                                           const char *key);
 /* out->value is NULL when the key is absent or its value null. */
-VOLT_CALL volt_json_optional(volt_json_at *out, const volt_json_at *object, const char *key);
+VOLT_MUST_USE volt_status volt_json_optional(volt_json_at *out, const volt_json_at *object,
+                                             const char *key);
 /* Length of an array, which must be in low..high. */
-VOLT_CALL volt_json_length(size_t *out, const volt_json_at *array, size_t low, size_t high);
-VOLT_CALL volt_json_item(volt_json_at *out, const volt_json_at *array, size_t index);
+VOLT_MUST_USE volt_status volt_json_length(size_t *out, const volt_json_at *array, size_t low,
+                                           size_t high);
+VOLT_MUST_USE volt_status volt_json_item(volt_json_at *out, const volt_json_at *array,
+                                         size_t index);
 /* Number of keys of an object; its keys and values in file order, `index` < count. */
-VOLT_CALL volt_json_count(size_t *out, const volt_json_at *object);
-VOLT_CALL volt_json_entry(const char **key, volt_json_at *out, const volt_json_at *object,
-                          size_t index);
+VOLT_MUST_USE volt_status volt_json_count(size_t *out, const volt_json_at *object);
+VOLT_MUST_USE volt_status volt_json_entry(const char **key, volt_json_at *out,
+                                          const volt_json_at *object, size_t index);
 
 /* A whole number in low..high; 3.0 counts as one. */
-VOLT_CALL volt_json_int(int64_t *out, const volt_json_at *at, int64_t low, int64_t high);
+VOLT_MUST_USE volt_status volt_json_int(int64_t *out, const volt_json_at *at, int64_t low,
+                                        int64_t high);
 /* A finite number in low..high. */
-VOLT_CALL volt_json_double(double *out, const volt_json_at *at, double low, double high);
-VOLT_CALL volt_json_bool(bool *out, const volt_json_at *at);
+VOLT_MUST_USE volt_status volt_json_double(double *out, const volt_json_at *at, double low,
+                                           double high);
+VOLT_MUST_USE volt_status volt_json_bool(bool *out, const volt_json_at *at);
 /* Borrowed from the document; at most `limit` bytes. */
-VOLT_CALL volt_json_text(const char **out, const volt_json_at *at, size_t limit);
+VOLT_MUST_USE volt_status volt_json_text(const char **out, const volt_json_at *at,
+                                         size_t limit);
 /* Arrays of exactly `count` numbers. */
-VOLT_CALL volt_json_ints(int64_t *out, const volt_json_at *at, size_t count, int64_t low,
-                         int64_t high);
-VOLT_CALL volt_json_doubles(double *out, const volt_json_at *at, size_t count, double low,
-                            double high);
+VOLT_MUST_USE volt_status volt_json_ints(int64_t *out, const volt_json_at *at, size_t count,
+                                         int64_t low, int64_t high);
+VOLT_MUST_USE volt_status volt_json_doubles(double *out, const volt_json_at *at, size_t count,
+                                            double low, double high);
 
 /* For building: a number, or null where `value` is not finite (JSON has no NaN); arrays. New
  * references; NULL when out of memory (jansson's *_set_new take that as failure). */
-VOLT_API json_t *volt_json_number(double value);
-VOLT_API json_t *volt_json_array_of_ints(const int64_t *values, size_t count);
-VOLT_API json_t *volt_json_array_of_doubles(const double *values, size_t count);
+json_t *volt_json_number(double value);
+json_t *volt_json_array_of_ints(const int64_t *values, size_t count);
+json_t *volt_json_array_of_doubles(const double *values, size_t count);
 
 /* A finite number with the fewest digits that read back the same, as Python writes it. */
 #define VOLT_JSON_REAL_BYTES 40
-VOLT_API void volt_json_real_text(char text[VOLT_JSON_REAL_BYTES], double value);
+void volt_json_real_text(char text[VOLT_JSON_REAL_BYTES], double value);
 
 /* Text with four spaces of indent, keys in the order they were set, every number with the
  * fewest digits that read back the same: as Python's json.dump(indent=4). The caller owns *out
  * (volt_free). VOLT_ENOMEM, VOLT_EINVAL when `root` is NULL (building it failed). */
-VOLT_CALL volt_json_dump(char **out, size_t *bytes, const json_t *root);
+VOLT_MUST_USE volt_status volt_json_dump(char **out, size_t *bytes, const json_t *root);
 /* One line, without spaces: for logs. */
-VOLT_CALL volt_json_dump_line(char **out, size_t *bytes, const json_t *root);
+VOLT_MUST_USE volt_status volt_json_dump_line(char **out, size_t *bytes, const json_t *root);
 /* volt_json_dump into a file, whole or not at all, with a newline at the end. */
-VOLT_CALL volt_json_save(const char *path, const json_t *root);
+VOLT_MUST_USE volt_status volt_json_save(const char *path, const json_t *root);
 
 VOLT_END_DECLS
 #endif

@@ -16,21 +16,22 @@ VOLT_BEGIN_DECLS
 
 /* Starts the member "NAME.npy" of an archive under way, float32 of `shape`; the caller writes
  * the elements with volt_zip_write and ends with volt_zip_end. */
-VOLT_CALL volt_npz_begin(volt_zip_writer *zip, const char *name, const int64_t *shape, int rank,
-                         int level);
+VOLT_MUST_USE volt_status volt_npz_begin(volt_zip_writer *zip, const char *name,
+                                         const int64_t *shape, int rank, int level);
 
 /* An array that is read piece by piece, in little memory. */
 typedef struct volt_npz_reader volt_npz_reader;
 /* Opens array `name` of `path`; it must have `rank` axes. The caller owns *out
  * (volt_npz_close). VOLT_EIO; VOLT_EFORMAT names file, array and what is wrong; VOLT_ENOTSUP:
  * an element type or order not listed above; VOLT_ENOMEM. */
-VOLT_CALL volt_npz_open(volt_npz_reader **out, const char *path, const char *name, int rank);
-VOLT_API void volt_npz_close(volt_npz_reader *r); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_npz_open(volt_npz_reader **out, const char *path,
+                                        const char *name, int rank);
+void volt_npz_close(volt_npz_reader *r); /* NULL is allowed */
 /* Its extents, `rank` of them, each at least 1; their product is the number of elements. */
-VOLT_API const int64_t *volt_npz_shape(const volt_npz_reader *r);
+const int64_t *volt_npz_shape(const volt_npz_reader *r);
 /* The next `count` elements as float32. VOLT_EFORMAT: fewer are left, damaged (the CRC is
  * judged with the last one). */
-VOLT_CALL volt_npz_next(volt_npz_reader *r, float *out, size_t count);
+VOLT_MUST_USE volt_status volt_npz_next(volt_npz_reader *r, float *out, size_t count);
 
 typedef struct volt_npz_array {
     int rank;
@@ -39,7 +40,8 @@ typedef struct volt_npz_array {
 } volt_npz_array;
 
 /* All of an array at once; errors as above. The caller owns out->data. */
-VOLT_CALL volt_npz_read(volt_npz_array *out, const char *path, const char *name, int rank);
+VOLT_MUST_USE volt_status volt_npz_read(volt_npz_array *out, const char *path, const char *name,
+                                        int rank);
 
 VOLT_END_DECLS
 #endif

@@ -54,29 +54,29 @@ typedef struct volt_pickle volt_pickle;
 /* Reads one pickle from the front of `data` (read only for the call) into a tree; the caller
  * owns *out (volt_pickle_free). *used (NULL allowed) gets its length. `name` is for messages.
  * VOLT_EFORMAT: damaged; VOLT_ENOTSUP: an opcode or a name outside the lists; VOLT_ENOMEM. */
-VOLT_CALL volt_pickle_parse(volt_pickle **out, const void *data, size_t bytes, size_t *used,
-                            const char *name);
-VOLT_API void volt_pickle_free(volt_pickle *p);                           /* NULL is allowed */
-VOLT_API const volt_pickle_value *volt_pickle_root(const volt_pickle *p); /* borrowed */
+VOLT_MUST_USE volt_status volt_pickle_parse(volt_pickle **out, const void *data, size_t bytes,
+                                            size_t *used, const char *name);
+void volt_pickle_free(volt_pickle *p);                           /* NULL is allowed */
+const volt_pickle_value *volt_pickle_root(const volt_pickle *p); /* borrowed */
 /* Every PERSISTENT value, in the order of the file; borrowed. */
-VOLT_API size_t volt_pickle_stored_count(const volt_pickle *p);
-VOLT_API const volt_pickle_value *volt_pickle_stored(const volt_pickle *p, size_t index);
+size_t volt_pickle_stored_count(const volt_pickle *p);
+const volt_pickle_value *volt_pickle_stored(const volt_pickle *p, size_t index);
 
 /* The value under the text `key` of a dict, the last one if given twice; NULL when `dict` is
  * NULL or no dict, or has no such key. */
-VOLT_API const volt_pickle_value *volt_pickle_get(const volt_pickle_value *dict,
-                                                  const char *key);
+const volt_pickle_value *volt_pickle_get(const volt_pickle_value *dict, const char *key);
 /* True for a TEXT or NAME that reads `text`; `v` NULL is allowed. */
-VOLT_API bool volt_pickle_is(const volt_pickle_value *v, const char *text);
+bool volt_pickle_is(const volt_pickle_value *v, const char *text);
 /* A number that numpy pickled (float or integer of 1 to 8 bytes) or a plain one; false for
  * anything else. */
-VOLT_API bool volt_pickle_number(double *out, const volt_pickle_value *v);
+bool volt_pickle_number(double *out, const volt_pickle_value *v);
 /* A word for messages: "a list", "a torch.Size". Never NULL. */
-VOLT_API const char *volt_pickle_kind_name(const volt_pickle_value *v);
+const char *volt_pickle_kind_name(const volt_pickle_value *v);
 /* As JSON text, for plans and descriptions kept in checkpoints: numbers of numpy become plain,
  * tuples lists; VOLT_EFORMAT for what JSON cannot say (`what` starts the message), circles and
  * trees of more than 1e6 values. The caller owns *out (volt_free). */
-VOLT_CALL volt_pickle_json(char **out, const volt_pickle_value *v, const char *what);
+VOLT_MUST_USE volt_status volt_pickle_json(char **out, const volt_pickle_value *v,
+                                           const char *what);
 
 VOLT_END_DECLS
 #endif

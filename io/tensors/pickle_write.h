@@ -15,34 +15,34 @@ VOLT_BEGIN_DECLS
 
 typedef struct volt_pickle_writer volt_pickle_writer;
 
-VOLT_CALL volt_pickle_create_writer(volt_pickle_writer **out);
-VOLT_API void volt_pickle_free_writer(volt_pickle_writer *w); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_pickle_create_writer(volt_pickle_writer **out);
+void volt_pickle_free_writer(volt_pickle_writer *w); /* NULL is allowed */
 
-VOLT_API void volt_pickle_put_none(volt_pickle_writer *w);
-VOLT_API void volt_pickle_put_bool(volt_pickle_writer *w, bool value);
-VOLT_API void volt_pickle_put_int(volt_pickle_writer *w, int64_t value);
-VOLT_API void volt_pickle_put_float(volt_pickle_writer *w, double value);
-VOLT_API void volt_pickle_put_text(volt_pickle_writer *w, const char *text); /* UTF-8 */
+void volt_pickle_put_none(volt_pickle_writer *w);
+void volt_pickle_put_bool(volt_pickle_writer *w, bool value);
+void volt_pickle_put_int(volt_pickle_writer *w, int64_t value);
+void volt_pickle_put_float(volt_pickle_writer *w, double value);
+void volt_pickle_put_text(volt_pickle_writer *w, const char *text); /* UTF-8 */
 /* A dict takes key, value, key, value, ... */
-VOLT_API void volt_pickle_open_dict(volt_pickle_writer *w);
-VOLT_API void volt_pickle_close_dict(volt_pickle_writer *w);
-VOLT_API void volt_pickle_open_list(volt_pickle_writer *w);
-VOLT_API void volt_pickle_close_list(volt_pickle_writer *w);
-VOLT_API void volt_pickle_open_tuple(volt_pickle_writer *w);
-VOLT_API void volt_pickle_close_tuple(volt_pickle_writer *w);
+void volt_pickle_open_dict(volt_pickle_writer *w);
+void volt_pickle_close_dict(volt_pickle_writer *w);
+void volt_pickle_open_list(volt_pickle_writer *w);
+void volt_pickle_close_list(volt_pickle_writer *w);
+void volt_pickle_open_tuple(volt_pickle_writer *w);
+void volt_pickle_close_tuple(volt_pickle_writer *w);
 /* A JSON value as Python's json reads it. */
-VOLT_API void volt_pickle_put_json(volt_pickle_writer *w, const json_t *value);
+void volt_pickle_put_json(volt_pickle_writer *w, const json_t *value);
 /* torch.device(name) */
-VOLT_API void volt_pickle_put_device(volt_pickle_writer *w, const char *name);
+void volt_pickle_put_device(volt_pickle_writer *w, const char *name);
 /* A dense float32 tensor of this shape, the whole of storage `number` of volt_torch_write. */
-VOLT_API void volt_pickle_put_tensor(volt_pickle_writer *w, const volt_tensor_view *tensor,
-                                     size_t number);
+void volt_pickle_put_tensor(volt_pickle_writer *w, const volt_tensor_view *tensor,
+                            size_t number);
 
 /* Writes the value put into `w` with its storages (float32; name is not used) as torch.save
  * does, whole or not at all. VOLT_EINVAL: a container is open, or another number of values
  * than one was put; VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_torch_write(const char *path, const volt_pickle_writer *w,
-                           const volt_tensor_view *storage, size_t count);
+VOLT_MUST_USE volt_status volt_torch_write(const char *path, const volt_pickle_writer *w,
+                                           const volt_tensor_view *storage, size_t count);
 
 VOLT_END_DECLS
 #endif

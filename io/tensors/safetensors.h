@@ -35,8 +35,8 @@ typedef enum volt_tensor_type {
     VOLT_TENSOR_BOOL
 } volt_tensor_type;
 
-VOLT_API size_t volt_tensor_type_bytes(volt_tensor_type type);     /* 0 for an unknown value */
-VOLT_API const char *volt_tensor_type_name(volt_tensor_type type); /* "F32"; never NULL */
+size_t volt_tensor_type_bytes(volt_tensor_type type);     /* 0 for an unknown value */
+const char *volt_tensor_type_name(volt_tensor_type type); /* "F32"; never NULL */
 
 /* One tensor; everything is borrowed. rank 0 is a single number; extents may be 0. */
 typedef struct volt_tensor_view {
@@ -52,20 +52,20 @@ typedef struct volt_safetensors volt_safetensors;
 
 /* Opens and checks `path`; the caller owns *out (volt_safetensors_close). Views live as long as
  * it does. VOLT_EIO, VOLT_EFORMAT, VOLT_ENOTSUP (a type or rank not listed above). */
-VOLT_CALL volt_safetensors_open(volt_safetensors **out, const char *path);
-VOLT_API void volt_safetensors_close(volt_safetensors *file); /* NULL is allowed */
-VOLT_API size_t volt_safetensors_count(const volt_safetensors *file);
+VOLT_MUST_USE volt_status volt_safetensors_open(volt_safetensors **out, const char *path);
+void volt_safetensors_close(volt_safetensors *file); /* NULL is allowed */
+size_t volt_safetensors_count(const volt_safetensors *file);
 /* Tensor `index` < count, in the order of their data. */
-VOLT_API const volt_tensor_view *volt_safetensors_at(const volt_safetensors *file,
-                                                     size_t index);
-VOLT_API const volt_tensor_view *volt_safetensors_find(const volt_safetensors *file,
-                                                       const char *name); /* NULL: absent */
+const volt_tensor_view *volt_safetensors_at(const volt_safetensors *file, size_t index);
+const volt_tensor_view *volt_safetensors_find(const volt_safetensors *file,
+                                              const char *name); /* NULL: absent */
 /* The metadata string of `key`, borrowed; NULL when absent. */
-VOLT_API const char *volt_safetensors_metadata(const volt_safetensors *file, const char *key);
+const char *volt_safetensors_metadata(const volt_safetensors *file, const char *key);
 /* Copies tensor `name` to `out`, if it has exactly this type, rank and shape. VOLT_EFORMAT
  * names the file, the tensor and what differs. */
-VOLT_CALL volt_safetensors_copy(void *out, const volt_safetensors *file, const char *name,
-                                volt_tensor_type type, int rank, const int64_t *shape);
+VOLT_MUST_USE volt_status volt_safetensors_copy(void *out, const volt_safetensors *file,
+                                                const char *name, volt_tensor_type type,
+                                                int rank, const int64_t *shape);
 
 typedef struct volt_metadata {
     const char *key, *value; /* UTF-8 */
@@ -74,9 +74,10 @@ typedef struct volt_metadata {
 /* Writes the tensors in the order given (widest types first keeps all of them aligned), whole
  * or not at all. `bytes` of each view must fit its shape. VOLT_EINVAL (also for a name given
  * twice), VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_safetensors_write(const char *path, const volt_tensor_view *tensors,
-                                 size_t count, const volt_metadata *metadata,
-                                 size_t metadata_count);
+VOLT_MUST_USE volt_status volt_safetensors_write(const char *path,
+                                                 const volt_tensor_view *tensors, size_t count,
+                                                 const volt_metadata *metadata,
+                                                 size_t metadata_count);
 
 VOLT_END_DECLS
 #endif

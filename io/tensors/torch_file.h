@@ -31,21 +31,20 @@ typedef struct volt_torch_tensor {
 typedef struct volt_torch_file volt_torch_file;
 
 /* True when the file starts as one of the two forms does. */
-VOLT_API bool volt_torch_is(const void *data, size_t bytes);
+bool volt_torch_is(const void *data, size_t bytes);
 /* Opens `path`; the caller owns *out (volt_torch_close). The tensors are those of the state
  * dict: the file's object itself when it is a dict of tensors, else what it holds under
  * "network_weights" (nnU-Net), "state_dict", "model_state_dict", "model" or "net".
  * VOLT_EIO, VOLT_EFORMAT (damaged, or no state dict: the sentence names the keys found),
  * VOLT_ENOTSUP (an opcode, type or storage outside the lists, by name), VOLT_ENOMEM. */
-VOLT_CALL volt_torch_open(volt_torch_file **out, const char *path);
-VOLT_API void volt_torch_close(volt_torch_file *file); /* NULL is allowed */
-VOLT_API size_t volt_torch_count(const volt_torch_file *file);
-VOLT_API const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index);
+VOLT_MUST_USE volt_status volt_torch_open(volt_torch_file **out, const char *path);
+void volt_torch_close(volt_torch_file *file); /* NULL is allowed */
+size_t volt_torch_count(const volt_torch_file *file);
+const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index);
 /* NULL: absent. */
-VOLT_API const volt_torch_tensor *volt_torch_find(const volt_torch_file *file,
-                                                  const char *name);
+const volt_torch_tensor *volt_torch_find(const volt_torch_file *file, const char *name);
 /* The whole object, for what stands beside the weights. */
-VOLT_API const volt_pickle_value *volt_torch_root(const volt_torch_file *file);
+const volt_pickle_value *volt_torch_root(const volt_torch_file *file);
 
 VOLT_END_DECLS
 #endif

@@ -55,16 +55,17 @@ typedef struct volt_batch {
  * VOLT_EDATA: a case has other channels than the rules; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM.
  * Voxels are verified when a case is first used; a damaged or mislabelled one fails the next
  * volt_loader_next. */
-VOLT_CALL volt_loader_open(volt_loader **out, const volt_loader_options *options);
+VOLT_MUST_USE volt_status volt_loader_open(volt_loader **out,
+                                           const volt_loader_options *options);
 /* Waits for the next batch. A failure of a loader thread arrives here, with the case's name. */
-VOLT_CALL volt_loader_next(volt_loader *loader, volt_batch *out);
+VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);
 /* Seconds that volt_loader_next has waited in all. */
-VOLT_API double volt_loader_waited(const volt_loader *loader);
-VOLT_API void volt_loader_close(volt_loader *loader); /* NULL is allowed */
+double volt_loader_waited(const volt_loader *loader);
+void volt_loader_close(volt_loader *loader); /* NULL is allowed */
 /* Channels of its images: those of the cases times slices, and a cascade's one-hot masks. */
-VOLT_API int64_t volt_loader_channels(const volt_loader_options *options);
+int64_t volt_loader_channels(const volt_loader_options *options);
 /* Bytes a loader with these options allocates (mapped case files not counted). */
-VOLT_API size_t volt_loader_bytes(const volt_loader_options *options);
+size_t volt_loader_bytes(const volt_loader_options *options);
 
 VOLT_END_DECLS
 #endif

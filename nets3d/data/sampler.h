@@ -39,9 +39,9 @@ typedef struct volt_sampler_options {
 } volt_sampler_options;
 
 /* VOLT_EINVAL names what is out of range. */
-VOLT_CALL volt_sampler_check(const volt_sampler_options *options);
+VOLT_MUST_USE volt_status volt_sampler_check(const volt_sampler_options *options);
 /* Network channels of a sample: (channels + rules.previous) * slices. */
-VOLT_API int64_t volt_sampler_channels(const volt_sampler_options *options);
+int64_t volt_sampler_channels(const volt_sampler_options *options);
 
 /* A case to cut samples from. */
 typedef struct volt_sample_case volt_sample_case;
@@ -54,20 +54,23 @@ typedef struct volt_sample_source {
 } volt_sample_source;
 /* The caller owns *out. VOLT_EDATA: other channels than the rules', no labels, or a mask of the
  * previous stage that is missing or has another shape. */
-VOLT_CALL volt_sample_case_make(volt_sample_case **out, const volt_sample_source *source,
-                                const volt_sampler_options *options);
+VOLT_MUST_USE volt_status volt_sample_case_make(volt_sample_case **out,
+                                                const volt_sample_source *source,
+                                                const volt_sampler_options *options);
 /* The case file `path` and, in a cascade, the mask's file `previous` (else NULL). */
-VOLT_CALL volt_sample_case_open(volt_sample_case **out, const char *path, const char *previous,
-                                const char *name, const volt_sampler_options *options);
-VOLT_API void volt_sample_case_close(volt_sample_case *c); /* NULL is allowed */
-VOLT_API const char *volt_sample_case_name(const volt_sample_case *c);
+VOLT_MUST_USE volt_status volt_sample_case_open(volt_sample_case **out, const char *path,
+                                                const char *previous, const char *name,
+                                                const volt_sampler_options *options);
+void volt_sample_case_close(volt_sample_case *c); /* NULL is allowed */
+const char *volt_sample_case_name(const volt_sample_case *c);
 
 /* Buffers of one thread. */
 typedef struct volt_sampler volt_sampler;
-VOLT_CALL volt_sampler_open(volt_sampler **out, const volt_sampler_options *options);
-VOLT_API void volt_sampler_close(volt_sampler *s); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_sampler_open(volt_sampler **out,
+                                            const volt_sampler_options *options);
+void volt_sampler_close(volt_sampler *s); /* NULL is allowed */
 /* Bytes that an open sampler holds. */
-VOLT_API size_t volt_sampler_bytes(const volt_sampler_options *options);
+size_t volt_sampler_bytes(const volt_sampler_options *options);
 
 /* Where a sample's random numbers come from; a sample is a function of these and the case. */
 typedef struct volt_sample_draw {
@@ -80,10 +83,11 @@ typedef struct volt_sample_draw {
 /* Makes a sample; `corner` gets the first voxel of the patch in the case (z, y, x). The case's
  * voxels are verified when it is first used: VOLT_EFORMAT (damaged), VOLT_EDATA (a label that
  * is none of the classes), each with the case's name. */
-VOLT_CALL volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, int64_t corner[3],
-                            volt_sample_case *c, const volt_sample_draw *draw);
+VOLT_MUST_USE volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels,
+                                            int64_t corner[3], volt_sample_case *c,
+                                            const volt_sample_draw *draw);
 /* What happened to the sampler's last sample; borrowed until the next. */
-VOLT_API const volt_augment_draw *volt_sampler_drawn(const volt_sampler *s);
+const volt_augment_draw *volt_sampler_drawn(const volt_sampler *s);
 
 VOLT_END_DECLS
 #endif

@@ -25,12 +25,12 @@ typedef struct volt_op_signature {
 } volt_op_signature;
 
 /* NULL for an unknown kind; else a static table entry. */
-VOLT_API const volt_op_signature *volt_op_signature_of(volt_op_kind kind);
+const volt_op_signature *volt_op_signature_of(volt_op_kind kind);
 /* VOLT_EINVAL with the operator, axis and value when extents, ranges or settings of `spec` do
  * not fit together. Does not look at which layouts a device can take. */
-VOLT_CALL volt_op_spec_check(const volt_op_spec *spec);
+VOLT_MUST_USE volt_status volt_op_spec_check(const volt_op_spec *spec);
 /* Useful floating-point operations of one run and the least bytes it moves. */
-VOLT_API void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes);
+void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes);
 
 VOLT_END_DECLS
 #endif

@@ -22,8 +22,8 @@ typedef struct volt_onnx_options {
 /* Writes `path`, whole or not at all. `flat` holds the parameters in the order of `graph`.
  * VOLT_ENOTSUP: more than 2 GiB, which a model in one file cannot hold; VOLT_EIO, VOLT_ENOMEM.
  */
-VOLT_CALL volt_onnx_write(const char *path, const volt_graph *graph, const float *flat,
-                          const volt_onnx_options *options);
+VOLT_MUST_USE volt_status volt_onnx_write(const char *path, const volt_graph *graph,
+                                          const float *flat, const volt_onnx_options *options);
 
 VOLT_END_DECLS
 #endif

@@ -21,22 +21,23 @@ typedef struct volt_weights volt_weights;
 
 /* Opens `path`; the caller owns *out (volt_weights_close). VOLT_EIO, VOLT_EFORMAT,
  * VOLT_ENOTSUP, VOLT_ENOMEM. */
-VOLT_CALL volt_weights_open(volt_weights **out, const char *path);
-VOLT_API void volt_weights_close(volt_weights *w); /* NULL is allowed */
-VOLT_API size_t volt_weights_count(const volt_weights *w);
-VOLT_API const char *volt_weights_path(const volt_weights *w); /* borrowed */
+VOLT_MUST_USE volt_status volt_weights_open(volt_weights **out, const char *path);
+void volt_weights_close(volt_weights *w); /* NULL is allowed */
+size_t volt_weights_count(const volt_weights *w);
+const char *volt_weights_path(const volt_weights *w); /* borrowed */
 /* Name (prefixes taken off) and shape of tensor `index`; borrowed. */
-VOLT_API const char *volt_weights_name(const volt_weights *w, size_t index);
-VOLT_API const volt_tensor_view *volt_weights_view(const volt_weights *w, size_t index);
+const char *volt_weights_name(const volt_weights *w, size_t index);
+const volt_tensor_view *volt_weights_view(const volt_weights *w, size_t index);
 /* Index of the first tensor with the same memory and shape; `index` itself when it is that. */
-VOLT_API int64_t volt_weights_alias(const volt_weights *w, size_t index);
+int64_t volt_weights_alias(const volt_weights *w, size_t index);
 /* Index of the tensor called `name`, or -1. */
-VOLT_API int64_t volt_weights_find(const volt_weights *w, const char *name);
+int64_t volt_weights_find(const volt_weights *w, const char *name);
 /* The torch file behind it, or NULL: for what a checkpoint holds beside weights. */
-VOLT_API const volt_torch_file *volt_weights_torch(const volt_weights *w);
+const volt_torch_file *volt_weights_torch(const volt_weights *w);
 /* Copies tensor `index` to out[0..count-1] as float32, row-major. VOLT_ENOTSUP: not a float
  * type; VOLT_EFORMAT: another number of elements, or a value that is not finite. */
-VOLT_CALL volt_weights_copy(float *out, const volt_weights *w, size_t index, int64_t count);
+VOLT_MUST_USE volt_status volt_weights_copy(float *out, const volt_weights *w, size_t index,
+                                            int64_t count);
 
 /* What became of a graph's parameters and a file's tensors. */
 typedef struct volt_weights_report {
@@ -46,7 +47,7 @@ typedef struct volt_weights_report {
     const char **unused; /* names (borrowed from the file) of tensors that no parameter took */
     size_t unused_count;
 } volt_weights_report;
-VOLT_API void volt_weights_report_clear(volt_weights_report *report);
+void volt_weights_report_clear(volt_weights_report *report);
 
 /* One rule of a map: parameters of the graph whose name fits `to` take the tensor `from`. Both
  * may hold '*' (at most 4), each standing for the same whole part between dots on both sides;
@@ -61,21 +62,23 @@ typedef struct volt_name_map {
     size_t count;
 } volt_name_map;
 /* Reads a JSON object {"to": "from", ...}. VOLT_EIO, VOLT_EFORMAT. */
-VOLT_CALL volt_name_map_read(volt_name_map *out, const char *path);
-VOLT_CALL volt_name_map_add(volt_name_map *map, const char *to, const char *from);
-VOLT_API void volt_name_map_clear(volt_name_map *map);
+VOLT_MUST_USE volt_status volt_name_map_read(volt_name_map *out, const char *path);
+VOLT_MUST_USE volt_status volt_name_map_add(volt_name_map *map, const char *to,
+                                            const char *from);
+void volt_name_map_clear(volt_name_map *map);
 #define VOLT_NAME_ROOM 1024
 /* The tensor's name (or "=0", "=1") for the parameter `name`: its own where no rule fits or
  * `map` is NULL. Borrowed: from `room`, or `name` itself. */
-VOLT_API const char *volt_name_map_source(char room[VOLT_NAME_ROOM], const char *name,
-                                          const volt_name_map *map);
+const char *volt_name_map_source(char room[VOLT_NAME_ROOM], const char *name,
+                                 const volt_name_map *map);
 
 /* Fills all parameters of `graph` (flat host array, in its order; undefined on failure). `map`
  * NULL: every parameter takes the tensor of its own name. Strict: VOLT_EFORMAT names the first
  * parameter without a tensor or with one of another shape, and how many there are; tensors
  * left over are listed in *report (volt_weights_report_clear). */
-VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt_weights *w,
-                            const volt_graph *graph, const volt_name_map *map);
+VOLT_MUST_USE volt_status volt_weights_fill(float *flat, volt_weights_report *report,
+                                            const volt_weights *w, const volt_graph *graph,
+                                            const volt_name_map *map);
 
 /* Batch normalisation of a trained model, folded into the convolution before it: `flat` holds
  * the parameters of `graph`, which has no norm there, filled from `w`. For every parameter
@@ -83,9 +86,10 @@ VOLT_CALL volt_weights_fill(float *flat, volt_weights_report *report, const volt
  * ("P.conv.bias", which the graph must have) take scale, shift and statistics (eps 1e-5) in;
  * they leave the report's unused tensors. Names of tensors go through `map` (NULL: none).
  * VOLT_EFORMAT: fewer than `norms` of them, or a wrong number of elements. */
-VOLT_CALL volt_weights_fold_norms(float *flat, volt_weights_report *report,
-                                  const volt_weights *w, const volt_graph *graph,
-                                  const volt_name_map *map, int norms);
+VOLT_MUST_USE volt_status volt_weights_fold_norms(float *flat, volt_weights_report *report,
+                                                  const volt_weights *w,
+                                                  const volt_graph *graph,
+                                                  const volt_name_map *map, int norms);
 
 VOLT_END_DECLS
 #endif

@@ -22,8 +22,8 @@ typedef struct volt_classes {
 } volt_classes;
 
 /* The caller owns what *out holds (volt_classes_clear). VOLT_ENOMEM. */
-VOLT_CALL volt_classes_of(volt_classes *out, const volt_dataset_info *info);
-VOLT_API void volt_classes_clear(volt_classes *c);
+VOLT_MUST_USE volt_status volt_classes_of(volt_classes *out, const volt_dataset_info *info);
+void volt_classes_clear(volt_classes *c);
 
 VOLT_END_DECLS
 #endif

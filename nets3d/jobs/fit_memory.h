@@ -21,17 +21,17 @@ typedef struct volt_plan_memory_options {
 
 /* Bytes of training `config` as nnU-Net's recipe does (its batch, deep supervision, SGD with
  * momentum, augmentation): network, optimiser, batches being made. Compiles the network. */
-VOLT_CALL volt_plan_training_bytes(size_t *out, const volt_plan *plan,
-                                   const volt_plan_config *config,
-                                   const volt_plan_memory_options *options);
+VOLT_MUST_USE volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
+                                                   const volt_plan_config *config,
+                                                   const volt_plan_memory_options *options);
 
 /* The largest memory target (GB, as volt_planner_options.memory_gb, to about 3 %) with which
  * every configuration of the plan can be trained within the limit. Logs the result as INFO.
  * VOLT_ENOMEM: not even 1/64 of the planner's own target fits. */
-VOLT_CALL volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
-                               const volt_dataset_info *info,
-                               const volt_planner_options *planner,
-                               const volt_plan_memory_options *options);
+VOLT_MUST_USE volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
+                                               const volt_dataset_info *info,
+                                               const volt_planner_options *planner,
+                                               const volt_plan_memory_options *options);
 
 VOLT_END_DECLS
 #endif

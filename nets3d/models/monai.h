@@ -21,7 +21,7 @@ VOLT_BEGIN_DECLS
 
 /* Builds a network of one of the two families, called by volt_unet_build. The caller owns *out
  * (volt_graph_free). VOLT_EINVAL; VOLT_ENOTSUP: batch normalisation, which importing folds. */
-VOLT_CALL volt_monai_build(volt_graph **out, const volt_unet_spec *spec);
+VOLT_MUST_USE volt_status volt_monai_build(volt_graph **out, const volt_unet_spec *spec);
 
 VOLT_END_DECLS
 #endif

@@ -42,16 +42,20 @@ typedef struct volt_intensity_samples {
  * is then added in turn with the same `random`, which this seeds. The caller owns what *out
  * holds (volt_intensity_samples_clear). VOLT_ENOMEM; VOLT_ENOTSUP: 2^32 foreground voxels or
  * more. */
-VOLT_CALL volt_intensity_samples_begin(volt_intensity_samples *out, volt_mersenne *random,
-                                       int channels, int64_t foreground, int64_t draws);
+VOLT_MUST_USE volt_status volt_intensity_samples_begin(volt_intensity_samples *out,
+                                                       volt_mersenne *random, int channels,
+                                                       int64_t foreground, int64_t draws);
 /* The next channel's `foreground` finite values, in the order of the voxels. */
-VOLT_CALL volt_intensity_samples_add(volt_intensity_samples *d, volt_mersenne *random,
-                                     int channel, const float *values, int64_t draws);
-VOLT_API void volt_intensity_samples_clear(volt_intensity_samples *d);
+VOLT_MUST_USE volt_status volt_intensity_samples_add(volt_intensity_samples *d,
+                                                     volt_mersenne *random, int channel,
+                                                     const float *values, int64_t draws);
+void volt_intensity_samples_clear(volt_intensity_samples *d);
 
 /* out[channels] of `draws` draws from each of `count` cases, at least one of them with
  * foreground. The same bits for any number of threads. */
-VOLT_CALL volt_intensity_stats(volt_foreground_stats *out, const volt_intensity_samples *cases,
-                               int64_t count, int channels, int64_t draws, int threads);
+VOLT_MUST_USE volt_status volt_intensity_stats(volt_foreground_stats *out,
+                                               const volt_intensity_samples *cases,
+                                               int64_t count, int channels, int64_t draws,
+                                               int threads);
 
 #endif

@@ -208,7 +208,7 @@ size_t volt_program_least(volt_program *p);
 /* Arena offsets; gives the arena's bytes, which come close to the above. */
 VOLT_MUST_USE volt_status volt_program_arrange(volt_program *p, size_t *bytes);
 /* VOLT_EINTERNAL when two buffers that live at the same time overlap. */
-VOLT_CALL volt_program_verify(const volt_program *p);
+VOLT_MUST_USE volt_status volt_program_verify(const volt_program *p);
 /* Creates the operators. VOLT_ENOTSUP: *refused is the step that the device cannot do. */
 VOLT_MUST_USE volt_status volt_program_create_operators(volt_program *p, int *refused);
 /* Fills the announced memory and the live bytes of each step. */

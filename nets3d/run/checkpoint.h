@@ -27,24 +27,28 @@ typedef struct volt_checkpoint_head {
     int64_t weights; /* parameter elements stored */
 } volt_checkpoint_head;
 
-VOLT_API void volt_checkpoint_head_free(volt_checkpoint_head *head); /* clears it */
+void volt_checkpoint_head_free(volt_checkpoint_head *head); /* clears it */
 
 /* Writes `path`, whole or not at all. `weights` and slot[0..head->slots-1] are flat host
  * arrays in the order of `graph`. VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_checkpoint_write(const char *path, const volt_checkpoint_head *head,
-                                const volt_graph *graph, const float *weights,
-                                float *const slot[VOLT_CHECKPOINT_MAX_SLOTS]);
+VOLT_MUST_USE volt_status volt_checkpoint_write(const char *path,
+                                                const volt_checkpoint_head *head,
+                                                const volt_graph *graph, const float *weights,
+                                                float *const slot[VOLT_CHECKPOINT_MAX_SLOTS]);
 
 /* Reads the texts only. Release with volt_checkpoint_head_free. VOLT_EFORMAT: not a checkpoint
  * of VOLT, or damaged; VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_checkpoint_read_head(volt_checkpoint_head *out, const char *path);
+VOLT_MUST_USE volt_status volt_checkpoint_read_head(volt_checkpoint_head *out,
+                                                    const char *path);
 
 /* Reads the weights and the optimiser's `slots` slots (each NULL: not wanted) into flat host
  * arrays in the order of `graph`; they are undefined on failure. VOLT_EFORMAT: a tensor is
  * missing or has another shape (a checkpoint of another network), or the checksum differs
  * (damaged). */
-VOLT_CALL volt_checkpoint_read(const char *path, const volt_graph *graph, float *weights,
-                               float *const slot[VOLT_CHECKPOINT_MAX_SLOTS], int slots);
+VOLT_MUST_USE volt_status volt_checkpoint_read(const char *path, const volt_graph *graph,
+                                               float *weights,
+                                               float *const slot[VOLT_CHECKPOINT_MAX_SLOTS],
+                                               int slots);
 
 VOLT_END_DECLS
 #endif

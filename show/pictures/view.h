@@ -24,17 +24,18 @@ typedef struct volt_view {
 
 /* The view of `plane` through the voxel axes nearest to the patient's, at `scale` pixels per
  * mm; its slice is 0. */
-VOLT_API volt_view volt_view_of(const volt_grid *grid, volt_plane plane, double scale);
+volt_view volt_view_of(const volt_grid *grid, volt_plane plane, double scale);
 /* Extent of the view of `plane` in mm, across and down. */
-VOLT_API void volt_view_extent(double out[2], const volt_grid *grid, volt_plane plane);
+void volt_view_extent(double out[2], const volt_grid *grid, volt_plane plane);
 /* Grey values of one channel, bilinear within the slice; NaN is black. */
-VOLT_API void volt_view_draw(volt_picture *p, int64_t x, int64_t y, const volt_view *view,
-                             const volt_volume *image, int32_t channel, const double window[2]);
+void volt_view_draw(volt_picture *p, int64_t x, int64_t y, const volt_view *view,
+                    const volt_volume *image, int32_t channel, const double window[2]);
 /* The inner border of every label; `dashed` leaves gaps. VOLT_ENOMEM. */
-VOLT_CALL volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt_view *view,
-                             const volt_volume *mask, bool dashed);
+VOLT_MUST_USE volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y,
+                                             const volt_view *view, const volt_volume *mask,
+                                             bool dashed);
 /* The four letters of the patient's sides. */
-VOLT_API void volt_view_letters(volt_picture *p, int64_t x, int64_t y, const volt_view *view);
+void volt_view_letters(volt_picture *p, int64_t x, int64_t y, const volt_view *view);
 
 VOLT_END_DECLS
 #endif

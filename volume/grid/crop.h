@@ -11,32 +11,35 @@ VOLT_BEGIN_DECLS
 
 /* 1 where any channel of `image` (any type) differs from 0, NaN included, on its grid; holes
  * are left. The caller owns *out. VOLT_ENOMEM. */
-VOLT_CALL volt_mask_nonzero(volt_volume **out, const volt_volume *image, int threads);
+VOLT_MUST_USE volt_status volt_mask_nonzero(volt_volume **out, const volt_volume *image,
+                                            int threads);
 /* 1 where `labels` (any type, one channel) is 0 or more: what volt_labels_mark_outside left.
  * The caller owns *out. VOLT_EINVAL (channels), VOLT_ENOMEM. */
-VOLT_CALL volt_mask_inside(volt_volume **out, const volt_volume *labels, int threads);
+VOLT_MUST_USE volt_status volt_mask_inside(volt_volume **out, const volt_volume *labels,
+                                           int threads);
 /* Fills, in place, zeros that no path over faces connects with the volume's border (as
  * scipy.ndimage.binary_fill_holes). VOLT_EINVAL: no mask; VOLT_ENOMEM: `mask` is unchanged. */
-VOLT_CALL volt_mask_fill_holes(volt_volume *mask);
+VOLT_MUST_USE volt_status volt_mask_fill_holes(volt_volume *mask);
 /* Most that it allocates: at most 3 MiB. */
-VOLT_API size_t volt_mask_fill_holes_bytes(int64_t voxels);
+size_t volt_mask_fill_holes_bytes(int64_t voxels);
 /* Smallest box around the ones; the whole volume when there is none, as nnU-Net does. */
-VOLT_API volt_box volt_mask_box(const volt_volume *mask, int threads);
+volt_box volt_mask_box(const volt_volume *mask, int threads);
 
 /* Copies a box (any type, all channels); the result's voxels stay where they are in the world.
  * The caller owns *out. VOLT_EINVAL: empty or sticks out; VOLT_ENOMEM. */
-VOLT_CALL volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
-                           int threads);
+VOLT_MUST_USE volt_status volt_volume_crop(volt_volume **out, const volt_volume *src,
+                                           volt_box box, int threads);
 /* The same on `v` itself: no second volume is needed, memory behind the box is given back.
  * VOLT_EINVAL: `v` is unchanged. */
-VOLT_CALL volt_volume_crop_in_place(volt_volume *v, volt_box box);
+VOLT_MUST_USE volt_status volt_volume_crop_in_place(volt_volume *v, volt_box box);
 /* Writes `src` into `dst` with its first voxel at `low` (z, y, x). VOLT_EINVAL: another type or
  * number of channels, sticks out. */
-VOLT_CALL volt_volume_paste(volt_volume *dst, const volt_volume *src, const int64_t low[3],
-                            int threads);
+VOLT_MUST_USE volt_status volt_volume_paste(volt_volume *dst, const volt_volume *src,
+                                            const int64_t low[3], int threads);
 /* nnU-Net's -1: sets labels (a signed or floating type, one channel) that are 0 where `mask` is
  * 0 to -1. VOLT_EINVAL: type, channels or sizes. */
-VOLT_CALL volt_labels_mark_outside(volt_volume *labels, const volt_volume *mask, int threads);
+VOLT_MUST_USE volt_status volt_labels_mark_outside(volt_volume *labels, const volt_volume *mask,
+                                                   int threads);
 
 VOLT_END_DECLS
 #endif

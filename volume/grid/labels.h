@@ -10,9 +10,9 @@ VOLT_BEGIN_DECLS
 
 /* Adds to counts[VOLT_LABEL_VALUES] how many voxels have each value; negative ones are not
  * counted. VOLT_EINVAL: not VOLT_I16. */
-VOLT_CALL volt_label_counts(int64_t *counts, const volt_volume *labels);
+VOLT_MUST_USE volt_status volt_label_counts(int64_t *counts, const volt_volume *labels);
 /* `count` voxels of a label map (an integer dtype of at most 32 bits) from voxel `first` on. */
-VOLT_API void volt_label_row(int32_t *out, const volt_volume *v, int64_t first, int64_t count);
+void volt_label_row(int32_t *out, const volt_volume *v, int64_t first, int64_t count);
 
 VOLT_END_DECLS
 #endif

@@ -13,10 +13,11 @@ VOLT_BEGIN_DECLS
 /* Copies `box` of `src` (VOLT_F32) to `out` (C, D, H, W; D, H, W the box's extents, none
  * negative). Voxels beyond the volume become `outside`; the box may lie beyond it as a whole.
  * `src` is read only: it may be a view of mapped memory. VOLT_EINVAL: type. */
-VOLT_CALL volt_patch_read(float *out, volt_box box, const volt_volume *src, float outside);
+VOLT_MUST_USE volt_status volt_patch_read(float *out, volt_box box, const volt_volume *src,
+                                          float outside);
 /* The same for one channel of labels of type VOLT_U8, VOLT_I8 or VOLT_I16. */
-VOLT_CALL volt_patch_read_labels(int16_t *out, volt_box box, const volt_volume *labels,
-                                 int16_t outside);
+VOLT_MUST_USE volt_status volt_patch_read_labels(int16_t *out, volt_box box,
+                                                 const volt_volume *labels, int16_t outside);
 
 VOLT_END_DECLS
 #endif

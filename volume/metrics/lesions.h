@@ -33,8 +33,10 @@ typedef struct volt_lesion_masks {
 
 /* Scores `m`; HD95 is NaN unless `surface`. threads 0 = default; same bits for any number.
  * VOLT_EINVAL: an option; VOLT_ENOMEM. */
-VOLT_CALL volt_lesions_score(volt_lesion_scores *out, const volt_lesion_masks *m,
-                             const volt_lesion_options *options, bool surface, int threads);
+VOLT_MUST_USE volt_status volt_lesions_score(volt_lesion_scores *out,
+                                             const volt_lesion_masks *m,
+                                             const volt_lesion_options *options, bool surface,
+                                             int threads);
 
 VOLT_END_DECLS
 #endif

@@ -25,11 +25,11 @@ typedef struct volt_surfaces {
 } volt_surfaces;
 
 /* VOLT_EINVAL: extent or spacing (volume/distance.h), no surface voxel; VOLT_ENOMEM. */
-VOLT_CALL volt_surface_compare(volt_surface_scores *out, const volt_surfaces *s,
-                               double nsd_tolerance_mm, int threads);
+VOLT_MUST_USE volt_status volt_surface_compare(volt_surface_scores *out, const volt_surfaces *s,
+                                               double nsd_tolerance_mm, int threads);
 
 /* The q-quantile (0..1) of v[0..n), linear between ranks as numpy; n >= 1. Reorders v. */
-VOLT_API double volt_quantile(double *v, int64_t n, double q);
+double volt_quantile(double *v, int64_t n, double q);
 
 VOLT_END_DECLS
 #endif
