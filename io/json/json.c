@@ -315,7 +315,7 @@ volt_status volt_json_text(const char **out, const volt_json_at *at, size_t limi
 volt_status volt_json_ints(int64_t *out, const volt_json_at *at, size_t count, int64_t low,
                            int64_t high)
 {
-    size_t length;
+    size_t length = 0;
     volt_json_at item;
     volt_status st = volt_json_length(&length, at, count, count);
 
@@ -336,7 +336,7 @@ volt_status volt_json_ints(int64_t *out, const volt_json_at *at, size_t count, i
 volt_status volt_json_doubles(double *out, const volt_json_at *at, size_t count, double low,
                               double high)
 {
-    size_t length;
+    size_t length = 0;
     volt_json_at item;
     volt_status st = volt_json_length(&length, at, count, count);
 
