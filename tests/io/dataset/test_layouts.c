@@ -1,5 +1,4 @@
 /* Data sets as their sites give them: found out, listed, read, written back. */
-#define KIT_PREFIX "layouts-"
 #include "tests/kit/layout_kit.h"
 #include "base/mem.h"
 #include "io/png.h"

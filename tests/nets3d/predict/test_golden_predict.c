@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* A network that nnU-Net trained, on three of its scans: the masks are nnU-Net's own but for
  * near-ties (its README: at most 2e-4 of the voxels), the softmax within 2e-3. Skipped without
  * the shared data. */
