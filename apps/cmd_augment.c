@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/plural.h"

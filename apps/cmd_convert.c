@@ -1,5 +1,5 @@
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "io/image.h"
 #include "volume/orient.h"
 #include "volume/regrid.h"

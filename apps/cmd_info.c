@@ -1,6 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/mem.h"
 #include "base/plural.h"
 #include "nets3d/pipeline.h"

@@ -6,7 +6,7 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/plural.h"

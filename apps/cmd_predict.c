@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/plural.h"

@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/plural.h"
 #include "nets3d/pipeline.h"
 

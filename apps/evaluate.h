@@ -1,7 +1,7 @@
 /* evaluate.h - the classes that volt evaluate scores. */
 #ifndef VOLT_APPS_EVALUATE_H
 #define VOLT_APPS_EVALUATE_H
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "io/evaluate.h"
 
 /* All owned (evaluate_classes_free). */

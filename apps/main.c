@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 static int finish(volt_status st)
 {

@@ -1,7 +1,7 @@
 /* train_recipe.h - from the options of `volt train` to a recipe and a list of folds. */
 #ifndef VOLT_APPS_TRAIN_RECIPE_H
 #define VOLT_APPS_TRAIN_RECIPE_H
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "nets3d/param_rules.h"
 #include "nets3d/plan.h"
 #include "nets3d/splits.h"

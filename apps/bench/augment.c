@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/mem.h"
 #include "base/file.h"
 #include "base/plural.h"

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/file.h"
 
 static const double redraw_s = 1.0 / 6; /* on a terminal */

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/file.h"
 #include "base/mem.h"
 #include "io/image.h"

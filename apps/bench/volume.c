@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/mem.h"
 #include "io/image.h"
 #include "volume/components.h"

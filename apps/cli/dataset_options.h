@@ -2,7 +2,7 @@
  * command's own, CLI_DATASET_OPTIONS in its table, and one call. */
 #ifndef VOLT_APPS_DATASET_OPTIONS_H
 #define VOLT_APPS_DATASET_OPTIONS_H
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "io/dataset.h"
 
 enum { CLI_THRESHOLDS_MAX = 64 };

@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 static void print_option(const cli_option *o)
 {

@@ -1,4 +1,4 @@
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 #include <ctype.h>
 #include <errno.h>

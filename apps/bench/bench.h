@@ -1,7 +1,7 @@
 /* bench.h - what the bench commands share: repeated timing and one way to print it. */
 #ifndef VOLT_APPS_BENCH_H
 #define VOLT_APPS_BENCH_H
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 /* What is measured: `run` once to warm up, then `repeat` times on the clock. */
 typedef struct bench_work {

@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"

@@ -1,4 +1,4 @@
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 
 #include <ctype.h>
 #include <stdlib.h>

@@ -1,9 +1,9 @@
 /* cli.h - what every command of `volt` shares: its table entry, options, progress, printing.
  *
- * A command is one file, cmd_NAME.c, that defines one `const cli_command` listed in commands.c.
- * Its options are a table; parsing, defaults, range checks and --help all come from it.
- * Commands print results on stdout, call the library and return its status; only main() prints
- * errors and exits.
+ * A command is one file, cmd_NAME.c or bench/NAME.c, that defines one `const cli_command`
+ * listed in commands.c. Its options are a table; parsing, defaults, range checks and --help all
+ * come from it. Commands print results on stdout, call the library and return its status; only
+ * main() prints errors and exits.
  */
 #ifndef VOLT_APPS_CLI_H
 #define VOLT_APPS_CLI_H

@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/mem.h"
 
 volt_status cli_print_json(json_t *root)
