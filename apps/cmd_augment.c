@@ -126,6 +126,7 @@ done:
 
 const cli_command cmd_augment = {
     .name = "augment",
+    .section = CLI_VISUALS,
     .one_line = "write augmented training samples of a case, to look at",
     .args = "CASE... -o DIR",
     .min_args = 1,

@@ -103,6 +103,7 @@ done:
 
 const cli_command cmd_best = {
     .name = "best",
+    .section = CLI_EVALUATION,
     .one_line = "compare runs and pairs of them over the cross-validation",
     .args = "RUN... --truth DIR -o OUT",
     .min_args = 1,

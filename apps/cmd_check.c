@@ -66,6 +66,7 @@ done:
 
 const cli_command cmd_check = {
     .name = "check",
+    .section = CLI_DATA,
     .one_line = "look for every mistake in a data set",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,

@@ -168,6 +168,7 @@ done:
 
 const cli_command cmd_convert = {
     .name = "convert",
+    .section = CLI_DATA,
     .one_line = "change type, orientation, spacing or grid of a scan",
     .args = "IN OUT",
     .min_args = 2,

@@ -255,6 +255,7 @@ done:
 
 const cli_command cmd_dataset_show = {
     .name = "dataset show",
+    .section = CLI_DATA,
     .one_line = "what a data set is: layout, cases, channels, labels, oddities",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,

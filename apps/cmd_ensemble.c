@@ -67,6 +67,7 @@ done:
 
 const cli_command cmd_ensemble = {
     .name = "ensemble",
+    .section = CLI_PREDICTION,
     .one_line = "average the saved probabilities of several predictions",
     .args = "FOLDER... -o OUT",
     .min_args = 2,

@@ -294,6 +294,7 @@ done:
 
 const cli_command cmd_evaluate = {
     .name = "evaluate",
+    .section = CLI_EVALUATION,
     .one_line = "score masks against the truth",
     .args = "PRED TRUTH",
     .min_args = 2,

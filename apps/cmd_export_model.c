@@ -48,6 +48,7 @@ static volt_status run(cli *c)
 
 const cli_command cmd_export_model = {
     .name = "export model",
+    .section = CLI_EXCHANGE,
     .one_line = "write a run's network for nnU-Net, ONNX or safetensors",
     .args = "RUN -o OUT --format F",
     .min_args = 1,

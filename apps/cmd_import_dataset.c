@@ -56,6 +56,7 @@ done:
 
 const cli_command cmd_import_dataset = {
     .name = "import dataset",
+    .section = CLI_EXCHANGE,
     .one_line = "write any data set as nnU-Net raw",
     .args = "DATASET TARGET",
     .min_args = 1,

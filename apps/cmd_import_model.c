@@ -66,6 +66,7 @@ static volt_status run(cli *c)
 
 const cli_command cmd_import_model = {
     .name = "import model",
+    .section = CLI_EXCHANGE,
     .one_line = "make a run of a network that nnU-Net or others trained",
     .args = "SRC RUN",
     .min_args = 2,

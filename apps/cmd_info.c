@@ -173,6 +173,7 @@ static volt_status run(cli *c)
 
 const cli_command cmd_info = {
     .name = "info",
+    .section = CLI_DATA,
     .one_line = "tell what a scan is: size, spacing, orientation, values, oddities",
     .args = "FILE...",
     .min_args = 1,

@@ -174,6 +174,7 @@ done:
 
 const cli_command cmd_phantom = {
     .name = "phantom",
+    .section = CLI_DATA,
     .one_line = "make a synthetic data set with its truth",
     .args = "brats|liver OUT",
     .min_args = 2,

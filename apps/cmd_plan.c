@@ -179,6 +179,7 @@ done:
 
 const cli_command cmd_plan = {
     .name = "plan",
+    .section = CLI_TRAINING,
     .one_line = "decide spacing, patch, batch and network for a data set",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,

@@ -260,6 +260,7 @@ done:
 
 const cli_command cmd_plot = {
     .name = "plot",
+    .section = CLI_VISUALS,
     .one_line = "draw the curves of training runs",
     .args = "RUN...",
     .min_args = 1,

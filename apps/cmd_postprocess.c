@@ -84,6 +84,7 @@ done:
 
 const cli_command cmd_postprocess_find = {
     .name = "postprocess find",
+    .section = CLI_PREDICTION,
     .one_line = "find out whether keeping the largest component helps",
     .args = "PRED TRUTH",
     .min_args = 2,
@@ -140,6 +141,7 @@ done:
 
 const cli_command cmd_postprocess_apply = {
     .name = "postprocess apply",
+    .section = CLI_PREDICTION,
     .one_line = "do to new masks what 'postprocess find' found",
     .args = "PRED --steps JSON -o OUT",
     .min_args = 1,

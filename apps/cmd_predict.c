@@ -298,6 +298,7 @@ done:
 
 const cli_command cmd_predict = {
     .name = "predict",
+    .section = CLI_PREDICTION,
     .one_line = "segment scans with one or several trained networks",
     .args = "RUN... INPUT... -o OUT",
     .min_args = 1,

@@ -54,6 +54,7 @@ static volt_status run(cli *c)
 
 const cli_command cmd_preprocess = {
     .name = "preprocess",
+    .section = CLI_TRAINING,
     .one_line = "crop, normalise and resample every case, once",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,

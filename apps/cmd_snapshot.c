@@ -148,6 +148,7 @@ done:
 
 const cli_command cmd_snapshot = {
     .name = "snapshot",
+    .section = CLI_VISUALS,
     .one_line = "draw slices of a scan with the contours of masks",
     .args = "IMAGE [MASK...] -o PNG",
     .min_args = 1,

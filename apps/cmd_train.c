@@ -389,6 +389,7 @@ done:
 
 const cli_command cmd_train = {
     .name = "train",
+    .section = CLI_TRAINING,
     .one_line = "train a network on a data set",
     .args = CLI_DATASET_ARGS " -o RUN",
     .min_args = 0,

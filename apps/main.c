@@ -45,24 +45,6 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-/* `words` follow "help": nothing, a topic, a group or a command. */
-static volt_status print_help(int count, char **words)
-{
-    const cli_command *command = NULL;
-    int used = 0;
-    volt_status st = VOLT_OK;
-
-    if (count == 0)
-        cli_print_commands();
-    else if (count == 1 && strcmp(words[0], "exit-codes") == 0)
-        cli_print_exit_codes();
-    else if (count == 1 && cli_is_group(words[0]))
-        cli_print_group(words[0]);
-    else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)
-        cli_print_help(command);
-    return st;
-}
-
 /* Threads that wait must sleep, not spin: on a machine where anything else runs, a spinning one
  * takes the processor from the thread it waits for (short parallel loops became a thousand
  * times slower). OpenMP reads its policy before main(), so the command starts itself once more.
@@ -88,8 +70,8 @@ int main(int argc, char **argv)
         return finish(VOLT_OK);
     }
     if (is_help(words[0]))
-        return finish(print_help(count - 1, words + 1));
+        return finish(cli_help(count - 1, words + 1));
     if (count == 2 && cli_is_group(words[0]) && is_help(words[1]))
-        return finish(print_help(1, words));
+        return finish(cli_help(1, words));
     return finish(run(count, words));
 }

@@ -134,6 +134,7 @@ done:
 
 const cli_command cmd_bench_augment = {
     .name = "bench augment",
+    .section = CLI_EVALUATION,
     .one_line = "time the augmentation of training samples",
     .args = "",
     .min_args = 0,

@@ -91,6 +91,7 @@ done:
 
 const cli_command cmd_bench_io = {
     .name = "bench io",
+    .section = CLI_EVALUATION,
     .one_line = "time reading and writing a scan",
     .args = "IMAGE",
     .min_args = 1,

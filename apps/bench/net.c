@@ -213,6 +213,7 @@ done:
 
 const cli_command cmd_bench_net = {
     .name = "bench net",
+    .section = CLI_EVALUATION,
     .one_line = "time a network: forward pass or training step",
     .args = "",
     .min_args = 0,

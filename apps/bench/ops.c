@@ -245,6 +245,7 @@ done:
 
 const cli_command cmd_bench_ops = {
     .name = "bench ops",
+    .section = CLI_EVALUATION,
     .one_line = "time single operators of a network",
     .args = "",
     .min_args = 0,

@@ -198,6 +198,7 @@ done:
 
 const cli_command cmd_bench_volume = {
     .name = "bench volume",
+    .section = CLI_EVALUATION,
     .one_line = "time resampling, components, distances and surface metrics",
     .args = "IMAGE [LABELS]",
     .min_args = 1,

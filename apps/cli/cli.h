@@ -48,16 +48,30 @@ typedef struct cli_option {
 
 enum { CLI_JSON = 1, CLI_THREADS = 2 }; /* common options that a command takes */
 
+/* Headings of the list of commands, in the order of 'volt --help'. */
+typedef enum cli_section {
+    CLI_DATA = 1,
+    CLI_TRAINING,
+    CLI_PREDICTION,
+    CLI_EVALUATION,
+    CLI_VISUALS,
+    CLI_EXCHANGE,
+    CLI_SECTIONS_END
+} cli_section;
+
 typedef struct cli cli;
 
 typedef struct cli_command {
-    const char *name;       /* "train", or two words: "bench net" */
+    const char *name; /* "train", or two words: "bench net" */
+    cli_section section;
     const char *one_line;   /* for the list of commands */
     const char *args;       /* positional arguments as printed: "IMAGE [MASK...]" */
     int min_args, max_args; /* max_args -1: any number */
-    const char *about;      /* a paragraph for --help */
-    const char *example;    /* one or more lines, without the "$ " */
-    unsigned common;        /* CLI_JSON | CLI_THREADS */
+    /* For --help: one line per paragraph, wrapped when printed, with empty lines between them;
+     * a line that begins with a blank is printed as it stands. */
+    const char *about;
+    const char *example; /* one or more lines, without the "$ " */
+    unsigned common;     /* CLI_JSON | CLI_THREADS */
     const cli_option *options;
     size_t options_count;
     size_t options_bytes; /* size of the struct that `offset` points into */
@@ -100,10 +114,9 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
 volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv);
 void cli_free(cli *c);
 
-/* Options that every command, or every command with the flag in `common`, understands. */
-extern const cli_option cli_common_options[];
-extern const size_t cli_common_count;
-bool cli_takes_common(const cli_command *command, const cli_option *common);
+/* The option at `index` of those that `command` understands, its own before the common ones;
+ * NULL behind the last one. */
+const cli_option *cli_option_at(const cli_command *command, size_t index);
 
 /* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
 volt_status cli_set_value(void *field, const cli_option *option, const char *text);
@@ -112,10 +125,11 @@ const char *cli_suggest(const char *word, const char *const *words, size_t count
 
 /* True when `word` is the first of several commands' two words ("bench"). */
 bool cli_is_group(const char *word);
-void cli_print_commands(void);
+bool cli_in_group(const cli_command *command, const char *group);
+const char *cli_section_title(cli_section section);
+/* What follows "volt help": nothing, a topic, a group or a command. VOLT_EINVAL. */
+volt_status cli_help(int count, char **words);
 void cli_print_help(const cli_command *command);
-void cli_print_group(const char *group); /* commands whose name starts with this word */
-void cli_print_exit_codes(void);
 
 /* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
 volt_status cli_print_json(json_t *root);

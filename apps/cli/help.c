@@ -2,65 +2,168 @@
 #include <string.h>
 #include "apps/cli/cli.h"
 
+enum { WIDTH = 80, LEFT = 26 }; /* columns of a line, and of an option with its value */
+
+/* Text that goes on in `column`, with continuation lines indented by `indent`. */
+typedef struct flow {
+    int column, indent;
+} flow;
+
+/* Prints the words of `text`, each after a blank or on a new line; `count` bytes of it. */
+static void print_words(flow *f, const char *text, size_t count)
+{
+    const char *end = text + count;
+
+    while (text < end) {
+        size_t n;
+
+        text += strspn(text, " ");
+        n = strcspn(text, " ");
+        if (text >= end)
+            break;
+        if (n > (size_t)(end - text))
+            n = (size_t)(end - text);
+        if (f->column > f->indent && f->column + 1 + (int)n > WIDTH) {
+            printf("\n%*s", f->indent, "");
+            f->column = f->indent;
+        } else if (f->column > f->indent) {
+            putchar(' ');
+            f->column++;
+        }
+        printf("%.*s", (int)n, text);
+        f->column += (int)n;
+        text += n;
+    }
+}
+
 static void print_option(const cli_option *o)
 {
-    char left[64], letter[8] = "    ";
+    char left[64], fallback[64], letter[8] = "    ";
+    flow f = {LEFT + 4, LEFT + 4};
 
     if (o->letter)
         snprintf(letter, sizeof letter, "-%c, ", o->letter);
     snprintf(left, sizeof left, "%s%s%s%s", letter, o->name, o->value ? " " : "",
              o->value ? o->value : "");
-    if (strlen(left) > 26)
-        printf("  %s\n  %-26s  %s", left, "", o->help);
+    if (strlen(left) > LEFT)
+        printf("  %s\n  %-*s  ", left, LEFT, "");
     else
-        printf("  %-26s  %s", left, o->help);
-    if (o->fallback && o->type != CLI_FLAG)
-        printf(" [%s]", o->fallback);
+        printf("  %-*s  ", LEFT, left);
+    print_words(&f, o->help, strlen(o->help));
+    if (o->fallback && o->type != CLI_FLAG) {
+        snprintf(fallback, sizeof fallback, "[%s]", o->fallback);
+        print_words(&f, fallback, strlen(fallback));
+    }
     putchar('\n');
 }
 
-/* Prints `text` with `lead` before each of its lines. */
-static void print_lines(const char *lead, const char *text)
+static void print_about(const char *text)
+{
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        flow f = {0, 0};
+
+        if (*text == ' ')
+            printf("%.*s", (int)n, text);
+        else
+            print_words(&f, text, n);
+        putchar('\n');
+        text += n + (text[n] == '\n');
+    }
+}
+
+static void print_examples(const char *text)
 {
     while (*text) {
         size_t n = strcspn(text, "\n");
 
-        printf("%s%.*s\n", lead, (int)n, text);
+        printf("  $ %.*s\n", (int)n, text);
         text += n + (text[n] == '\n');
     }
 }
 
 void cli_print_help(const cli_command *command)
 {
-    printf("usage: volt %s [options] %s\n\n", command->name, command->args);
-    print_lines("", command->about);
+    const cli_option *o;
+
+    printf("usage: volt %s [options]%s%s\n\n", command->name, *command->args ? " " : "",
+           command->args);
+    print_about(command->about);
     printf("\noptions:\n");
-    for (size_t i = 0; i < command->options_count; i++)
-        print_option(&command->options[i]);
-    for (size_t i = 0; i < cli_common_count; i++) {
-        if (cli_takes_common(command, &cli_common_options[i]))
-            print_option(&cli_common_options[i]);
-    }
-    printf("\nexample:\n");
-    print_lines("  $ ", command->example);
+    for (size_t i = 0; (o = cli_option_at(command, i)) != NULL; i++)
+        print_option(o);
+    printf("\n%s:\n", strchr(command->example, '\n') ? "examples" : "example");
+    print_examples(command->example);
 }
 
-void cli_print_commands(void)
+/* The commands of a section, or of a group, one a line; names fill `width` columns. */
+static void print_list(cli_section section, const char *group, int width)
 {
-    printf("usage: volt COMMAND [options] ...\n\n"
-           "Trains and runs 2D, 2.5D and 3D segmentation networks on medical "
-           "volumes.\n\ncommands:\n");
-    for (int i = 0; cli_commands[i]; i++)
-        printf("  %-13s %s\n", cli_commands[i]->name, cli_commands[i]->one_line);
-    printf(
-        "\n'volt COMMAND --help' explains a command and its options, 'volt help exit-codes'\n"
-        "what the command's exit status means, 'volt --version' prints the version.\n");
+    for (int i = 0; cli_commands[i]; i++) {
+        const cli_command *command = cli_commands[i];
+
+        if (group ? cli_in_group(command, group) : command->section == section)
+            printf("  %-*s  %s\n", width, command->name, command->one_line);
+    }
 }
 
-void cli_print_exit_codes(void)
+/* Columns of the longest name among the commands, or those of a group. */
+static int longest_name(const char *group)
+{
+    int longest = 0;
+
+    for (int i = 0; cli_commands[i]; i++) {
+        const int n = (int)strlen(cli_commands[i]->name);
+
+        if ((!group || cli_in_group(cli_commands[i], group)) && n > longest)
+            longest = n;
+    }
+    return longest;
+}
+
+static void print_group(const char *group)
+{
+    printf("usage: volt %s COMMAND [options] ...\n\ncommands:\n", group);
+    print_list(0, group, longest_name(group));
+    printf("\n'volt %s COMMAND --help' describes a command and its options.\n", group);
+}
+
+static void print_commands(void)
+{
+    const int width = longest_name(NULL);
+
+    printf("usage: volt COMMAND [options] ...\n\n"
+           "Trains and runs 2-D, 2.5-D and 3-D segmentation networks on medical volumes.\n");
+    for (cli_section s = CLI_DATA; s < CLI_SECTIONS_END; s++) {
+        printf("\n%s:\n", cli_section_title(s));
+        print_list(s, NULL, width);
+    }
+    printf(
+        "\n'volt COMMAND --help' describes a command and its options, 'volt help exit-codes'\n"
+        "lists the exit codes, 'volt --version' prints the version.\n");
+}
+
+static void print_exit_codes(void)
 {
     printf("exit  meaning\n");
 #define PRINT_CODE(name, code, text) printf("%4d  %s\n", code, text);
     VOLT_STATUS_MAP(PRINT_CODE)
 #undef PRINT_CODE
+}
+
+volt_status cli_help(int count, char **words)
+{
+    const cli_command *command = NULL;
+    int used = 0;
+    volt_status st = VOLT_OK;
+
+    if (count == 0)
+        print_commands();
+    else if (count == 1 && strcmp(words[0], "exit-codes") == 0)
+        print_exit_codes();
+    else if (count == 1 && cli_is_group(words[0]))
+        print_group(words[0]);
+    else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)
+        cli_print_help(command);
+    return st;
 }

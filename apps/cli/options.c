@@ -8,7 +8,9 @@
 #include <string.h>
 #include "base/mem.h"
 
-const cli_option cli_common_options[] = {
+/* Options that every command, or every command with the flag in `common`, understands; their
+ * fields lie in `cli`. */
+static const cli_option common_options[] = {
     {"--threads", 0, CLI_INT, offsetof(cli, threads), "T", "0", 0, 4096,
      "threads to use; 0: every core this process may run on"},
     {"--json", 0, CLI_FLAG, offsetof(cli, json), NULL, NULL, 0, 0, "print the result as JSON"},
@@ -18,15 +20,26 @@ const cli_option cli_common_options[] = {
      "tell more while working"},
     {"--help", 'h', CLI_FLAG, offsetof(cli, help), NULL, NULL, 0, 0, "print this text"},
 };
-const size_t cli_common_count = sizeof cli_common_options / sizeof cli_common_options[0];
 
-bool cli_takes_common(const cli_command *command, const cli_option *common)
+static bool takes_common(const cli_command *command, const cli_option *common)
 {
     if (common->offset == offsetof(cli, threads))
         return command->common & CLI_THREADS;
     if (common->offset == offsetof(cli, json))
         return command->common & CLI_JSON;
     return true;
+}
+
+const cli_option *cli_option_at(const cli_command *command, size_t index)
+{
+    if (index < command->options_count)
+        return &command->options[index];
+    index -= command->options_count;
+    for (size_t i = 0; i < sizeof common_options / sizeof common_options[0]; i++) {
+        if (takes_common(command, &common_options[i]) && index-- == 0)
+            return &common_options[i];
+    }
+    return NULL;
 }
 
 static volt_status bad_value(const cli_option *option, const char *text)
@@ -209,17 +222,12 @@ static bool names_option(const cli_option *option, const char *word)
 /* The option of this command that `word` names, and its field; NULL when there is none. */
 static const cli_option *find_option(cli *c, const char *word, void **field)
 {
-    for (size_t i = 0; i < c->command->options_count; i++) {
-        if (names_option(&c->command->options[i], word)) {
-            *field = (char *)c->options + c->command->options[i].offset;
-            return &c->command->options[i];
-        }
-    }
-    for (size_t i = 0; i < cli_common_count; i++) {
-        if (names_option(&cli_common_options[i], word) &&
-            cli_takes_common(c->command, &cli_common_options[i])) {
-            *field = (char *)c + cli_common_options[i].offset;
-            return &cli_common_options[i];
+    const cli_option *o;
+
+    for (size_t i = 0; (o = cli_option_at(c->command, i)) != NULL; i++) {
+        if (names_option(o, word)) {
+            *field = (char *)(i < c->command->options_count ? c->options : c) + o->offset;
+            return o;
         }
     }
     return NULL;
@@ -230,14 +238,11 @@ static volt_status unknown_option(const cli_command *command, const char *typed)
     const char *names[64];
     char word[64];
     size_t count = 0;
+    const cli_option *o;
     const char *near;
 
-    for (size_t i = 0; i < command->options_count && count < 48; i++)
-        names[count++] = command->options[i].name;
-    for (size_t i = 0; i < cli_common_count; i++) {
-        if (cli_takes_common(command, &cli_common_options[i]))
-            names[count++] = cli_common_options[i].name;
-    }
+    while (count < 64 && (o = cli_option_at(command, count)) != NULL)
+        names[count++] = o->name;
     snprintf(word, sizeof word, "%.*s", (int)strcspn(typed, "="), typed);
     near = cli_suggest(word, names, count);
     if (near)
