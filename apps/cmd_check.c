@@ -67,14 +67,13 @@ done:
 const cli_command cmd_check = {
     .name = "check",
     .section = CLI_DATA,
-    .one_line = "look for every mistake in a data set",
+    .one_line = "validate a data set and report every problem",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about = "Finds out the layout of DATASET, reads every scan and prints all findings in one "
-             "run,\n"
-             "each with file, axis and value. Exit status 10 when there is an error; warnings\n"
-             "do not stop training.",
+    .about = "Detects the layout of DATASET, reads every scan and reports all problems in one "
+             "run, each with file, axis and value. Errors end with exit status 10; warnings do "
+             "not stop training.",
     .example = "volt check Task04_Hippocampus",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, check_options),

@@ -100,12 +100,12 @@ static void print_labels(const volt_dataset_info *info)
     if (info->ignore_label >= 0)
         printf("  %11d  ignored\n", info->stored ? info->stored_ignore : info->ignore_label);
     if (info->label_flip[0] || info->label_flip[1] || info->label_flip[2])
-        printf("  PNG label files run backwards along%s%s%s\n", info->label_flip[2] ? " x" : "",
+        printf("  PNG label files are reversed along%s%s%s\n", info->label_flip[2] ? " x" : "",
                info->label_flip[1] ? " y" : "", info->label_flip[0] ? " z" : "");
     for (int i = 0; i < info->thresholds; i++)
         printf("  label %d: grey values from %g\n", i + 1, info->threshold[i]);
     if (info->regions)
-        printf("regions       (labels in training; painted as)\n");
+        printf("regions       (labels in training; written as)\n");
     for (int r = 0; r < info->regions; r++) {
         const volt_label_region *region = &info->region[r];
         printf("  %-20s ", region->name);
@@ -141,7 +141,7 @@ static void print_text(const volt_dataset *ds, const survey *s)
     printf("name          %s\n", info->name);
     printf("cases         %lld for training", (long long)ds->cases.count);
     if (unlabelled(ds))
-        printf(" (%lld of them without labels)", (long long)unlabelled(ds));
+        printf(" (%lld without labels)", (long long)unlabelled(ds));
     printf(", %lld to predict\n", (long long)ds->tests.count);
     printf("channels     ");
     for (int c = 0; c < info->channels; c++)
@@ -256,15 +256,15 @@ done:
 const cli_command cmd_dataset_show = {
     .name = "dataset show",
     .section = CLI_DATA,
-    .one_line = "what a data set is: layout, cases, channels, labels, oddities",
+    .one_line = "print a data set's layout, cases, channels and labels",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about =
-        "Finds out the layout of DATASET (nnU-Net raw, Medical Segmentation Decathlon, BraTS,\n"
-        "LiTS, or --images DIR --labels DIR) and prints what training would take from it:\n"
-        "cases, channels, labels with their values in the files, regions, sizes, voxels,\n"
-        "orientations, and every oddity with the rule used. Only headers are read.",
+    .about = "Detects the layout of DATASET (nnU-Net raw, Medical Segmentation Decathlon, "
+             "BraTS, LiTS, or --images DIR --labels DIR) and prints what training would use: "
+             "cases, channels, labels with their values in the files, regions, sizes, "
+             "spacings, orientations, and a note on every irregularity with the rule applied. "
+             "Only headers are read.",
     .example = "volt dataset show MICCAI_BraTS2020_TrainingData",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, show_options),

@@ -21,42 +21,43 @@ static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(evaluate_options, output), "JSON", NULL, 0, 0,
      "write nnU-Net's summary.json"},
     {"--report", 0, CLI_TEXT, offsetof(evaluate_options, report), "JSON", NULL, 0, 0,
-     "write every score, its mean and 95 % interval, and the worst cases first"},
+     "write all scores with means and 95 % intervals, worst cases first"},
     {"--csv", 0, CLI_TEXT, offsetof(evaluate_options, csv), "CSV", NULL, 0, 0,
      "write one line per case and class, worst cases first"},
     {"--confusion", 0, CLI_TEXT, offsetof(evaluate_options, confusion), "CSV", NULL, 0, 0,
-     "write how many voxels of each label were given which label"},
+     "write the confusion matrix of all labels, in voxels"},
     {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON|DIR", NULL, 0, 0,
-     "dataset.json, or a run or data set, with the classes [what lies near TRUTH or PRED]"},
+     "dataset.json, run or data set that defines the classes [found near TRUTH or PRED]"},
     {"--images", 0, CLI_TEXT, offsetof(evaluate_options, images), "DIR", NULL, 0, 0,
-     "folder of the images, when TRUTH is a folder of labels with other but matching names"},
+     "image folder, if TRUTH is a folder of labels whose names match the images but not the "
+     "masks"},
     {"--layout", 0, CLI_TEXT, offsetof(evaluate_options, layout), "NAME", NULL, 0, 0,
-     "of TRUTH, when it is a data set (nnunet, brats, lits, ...) [found out]"},
+     "layout of TRUTH if it is a data set: nnunet, brats, lits, ... [detected]"},
     {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
      "A[,B,C,D,E,F,G,H]", NULL, 0, 0,
-     "TRUTH is a data set with grey values: label 1 from A, 2 from B, ..."},
+     "TRUTH is a data set with grey values: label 1 from A, label 2 from B, ..."},
     {"--ignore", 0, CLI_INT, offsetof(evaluate_options, ignore), "LABEL", "-1", -1, 32767,
      "label of the truth whose voxels count nowhere; -1: as dataset.json says"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
-     "refuse when a mask of TRUTH has no prediction"},
+     "fail if a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_CHOICE, offsetof(evaluate_options, policy), "nnunet|monai|brats",
-     "nnunet", 0, 0, "what a class scores that is missing from one or both masks"},
+     "nnunet", 0, 0, "score of a class that is missing from one or both masks (see above)"},
     {"--no-surface", 0, CLI_FLAG, offsetof(evaluate_options, no_surface), NULL, NULL, 0, 0,
-     "overlap only, no distances (faster)"},
+     "overlap scores only, no distances (faster)"},
     {"--tolerance", 0, CLI_REAL, offsetof(evaluate_options, tolerance_mm), "MM", "1", 0, 1000,
-     "of the normalised surface Dice (NSD)"},
+     "tolerance of the normalised surface Dice (NSD)"},
     {"--lesions", 0, CLI_FLAG, offsetof(evaluate_options, lesions), NULL, NULL, 0, 0,
-     "also Dice, F1 and HD95 lesion by lesion, as BraTS 2023"},
+     "also Dice, F1 and HD95 per lesion, as in BraTS 2023"},
     {"--lesion-dilation", 0, CLI_INT, offsetof(evaluate_options, lesion_dilation), "VOXELS",
-     "3", 0, 64, "lesions that meet when grown by so much are one (BraTS MEN, MET: 1)"},
+     "3", 0, 64, "dilation that merges lesions (BraTS MEN, MET: 1)"},
     {"--lesion-min", 0, CLI_REAL, offsetof(evaluate_options, lesion_min_mm3), "MM3", "50", 0,
-     1e9, "smaller lesions of the truth do not count (BraTS MET: 2)"},
+     1e9, "ignore smaller lesions in the truth (BraTS MET: 2)"},
     {"--lesion-penalty", 0, CLI_REAL, offsetof(evaluate_options, lesion_penalty_mm), "MM",
-     "374", 0, 1e6, "HD95 of a lesion that was missed or invented"},
+     "374", 0, 1e6, "HD95 of a missed or false-positive lesion"},
     {"--resamples", 0, CLI_INT, offsetof(evaluate_options, resamples), "N", "2000", 0, 1000000,
-     "of the cases, for the 95 % intervals of the means (bootstrap); 0: no intervals"},
+     "bootstrap resamples of the cases for the 95 % intervals of the means; 0 disables"},
     {"--seed", 0, CLI_INT, offsetof(evaluate_options, seed), "N", "0", 0, 9007199254740992.0,
-     "of the resamples"},
+     "random seed of the bootstrap"},
 };
 
 /* What is compared: owned. */
@@ -89,7 +90,7 @@ static volt_status judge_missing(const job *j)
                          (long long)p->missing, volt_s(p->missing), j->c->args[1],
                          p->first_missing);
     volt_report(&j->c->callbacks, VOLT_LOG_INFO,
-                "no prediction for %lld mask%s of %s; they do not count (--all refuses that)",
+                "no prediction for %lld mask%s of %s: not scored (--all makes this an error)",
                 (long long)p->missing, volt_s(p->missing), j->c->args[1]);
     return VOLT_OK;
 }
@@ -187,7 +188,7 @@ static volt_status print_cases(const job *j)
         putchar('\n');
     }
     if (shown < s->count)
-        printf("... and %lld better ones (-v lists all)\n", (long long)(s->count - shown));
+        printf("... and %lld more (-v lists all)\n", (long long)(s->count - shown));
     putchar('\n');
 done:
     volt_free(order);
@@ -242,7 +243,8 @@ static volt_status print_table(const job *j)
     print_means(j, "mean over classes", s->foreground_mean, s->foreground_interval);
     printf("%lld case%s", (long long)s->count, volt_s(s->count));
     if (undefined)
-        printf("; Dice is undefined %lld times (class in neither mask)", (long long)undefined);
+        printf("; %lld undefined Dice score%s (class in neither mask)", (long long)undefined,
+               volt_s(undefined));
     putchar('\n');
     return VOLT_OK;
 }
@@ -295,20 +297,19 @@ done:
 const cli_command cmd_evaluate = {
     .name = "evaluate",
     .section = CLI_EVALUATION,
-    .one_line = "score masks against the truth",
+    .one_line = "score masks against the ground truth",
     .args = "PRED TRUTH",
     .min_args = 2,
     .max_args = 2,
     .about =
-        "Compares every mask of the folder PRED with its namesake in TRUTH, a folder of masks\n"
-        "or a data set (or one file with another): Dice, IoU, Hausdorff distances, mean\n"
-        "surface distance and surface Dice per class, with 95 % intervals over the cases and\n"
-        "the worst cases first. Classes and regions are those of the nearest dataset.json.\n"
-        "\n"
-        "A class that is missing from a mask scores as --empty says:\n"
-        "  nnunet  in both: left out of the means; in one: Dice, IoU, NSD 0, no distance\n"
-        "  monai   missing from the truth: left out; from the prediction: Dice 0, HD infinite\n"
-        "  brats   in both: Dice 1, distance 0; in one: Dice 0, the volume's diagonal",
+        "Compares every mask in folder PRED with the file of the same name in TRUTH, a folder "
+        "of masks or a data set (or one file with another): Dice, IoU, Hausdorff distances, "
+        "mean surface distance and surface Dice per class, with 95 % intervals over the cases "
+        "and the worst cases first. Classes and regions are those of the nearest "
+        "dataset.json.\n\nHow --empty scores a class that is missing from a mask:\n  nnunet  "
+        "both: excluded from the means; one: Dice, IoU, NSD 0, no distance\n  monai   truth: "
+        "excluded from the means; prediction: Dice 0, HD infinite\n  brats   both: Dice 1, "
+        "distance 0; one: Dice 0, distance the volume's diagonal",
     .example = "volt evaluate masks Dataset004/labelsTr -o summary.json --csv scores.csv",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, evaluate_options),

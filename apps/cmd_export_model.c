@@ -13,9 +13,9 @@ static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(export_options, output), "OUT", NULL, 0, 0,
      "folder (nnunet) or file to write (required)"},
     {"--format", 0, CLI_CHOICE, offsetof(export_options, format), "nnunet|safetensors|onnx",
-     NULL, 0, 0, "nnunet: a results folder; onnx: opset 17, free batch (required)"},
+     NULL, 0, 0, "nnunet: a results folder; onnx: opset 17, dynamic batch size (required)"},
     {"--checkpoint", 0, CLI_CHOICE, offsetof(export_options, checkpoint), "latest|best", NULL,
-     0, 0, "of the run [latest of a finished run, else best]"},
+     0, 0, "checkpoint to export [latest of a finished run, else best]"},
 };
 
 static volt_status run(cli *c)
@@ -41,23 +41,23 @@ static volt_status run(cli *c)
         return cli_print_json(json_pack("{s:s, s:i, s:I, s:I}", "output", o->output, "folds",
                                         r.folds, "parameters", (json_int_t)r.parameters,
                                         "tensors", (json_int_t)r.tensors));
-    printf("%s: %d network%s of %lld parameters, %lld tensors each\n", o->output, r.folds,
-           volt_s(r.folds), (long long)r.parameters, (long long)r.tensors);
+    printf("%s: %d network%s of %lld parameter%s, %lld tensor%s each\n", o->output, r.folds,
+           volt_s(r.folds), (long long)r.parameters, volt_s(r.parameters), (long long)r.tensors,
+           volt_s(r.tensors));
     return VOLT_OK;
 }
 
 const cli_command cmd_export_model = {
     .name = "export model",
     .section = CLI_EXCHANGE,
-    .one_line = "write a run's network for nnU-Net, ONNX or safetensors",
+    .one_line = "export a run's network to nnU-Net, ONNX or safetensors",
     .args = "RUN -o OUT --format F",
     .min_args = 1,
     .max_args = 1,
-    .about =
-        "Writes the network of RUN. nnunet: a folder that nnUNetv2_predict_from_modelfolder\n"
-        "takes, all folds of RUN in it. onnx: one file, input 'image' (batch, channels,\n"
-        "patch), output 'logits'. safetensors: one file, nnU-Net's names. Plan and data\n"
-        "set travel along in each.",
+    .about = "Writes the network of RUN. nnunet: a folder for "
+             "nnUNetv2_predict_from_modelfolder, with all folds of RUN. onnx: one file, input "
+             "'image' (batch, channels, patch), output 'logits'. safetensors: one file with "
+             "nnU-Net's parameter names. Each includes the plan and dataset.json.",
     .example = "volt export model runs/liver -o liver.onnx --format onnx",
     .common = CLI_JSON,
     CLI_OPTIONS(options, export_options),

@@ -26,15 +26,15 @@ typedef struct plot_options {
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(plot_options, output), "PNG|SVG", NULL, 0, 0,
-     "write a picture; what kind follows from its ending [draw in the terminal]"},
+     "write a picture; the extension selects PNG or SVG [draw in the terminal]"},
     {"--terminal", 0, CLI_FLAG, offsetof(plot_options, terminal), NULL, NULL, 0, 0,
-     "draw in the terminal too"},
+     "also draw in the terminal"},
     {"--x", 0, CLI_CHOICE, offsetof(plot_options, x), "epoch|iterations|hours", "epoch", 0, 0,
-     "what runs to the right"},
+     "quantity on the x axis"},
     {"--title", 0, CLI_TEXT, offsetof(plot_options, title), "TEXT", NULL, 0, 0,
-     "over the picture [the run's name]"},
+     "title of the picture [the run's name]"},
     {"--size", 0, CLI_INTS, offsetof(plot_options, size), "W,H", NULL, 1, 32768,
-     "of the picture in pixels [720 x 440 a panel]"},
+     "size of the picture in pixels [720 x 440 per panel]"},
     {"--ascii", 0, CLI_FLAG, offsetof(plot_options, ascii), NULL, NULL, 0, 0,
      "no braille dots in the terminal, for fonts that lack them"},
 };
@@ -266,11 +266,10 @@ const cli_command cmd_plot = {
     .min_args = 1,
     .max_args = -1,
     .about =
-        "Draws what the log of each RUN holds: training and validation loss, Dice of each\n"
-        "class and their mean, accuracy where it was logged, learning rate and seconds of\n"
-        "every epoch; as PNG or SVG with -o, else in the terminal. Several runs are drawn\n"
-        "over each other; a folder of folds (fold_0, fold_1, ..) counts as its folds. A run\n"
-        "that is still training can be drawn.",
+        "Draws what the log of each RUN holds: training and validation loss, Dice per class "
+        "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
+        "with -o, else in the terminal. Several runs are overlaid; a folder of folds (fold_0, "
+        "fold_1, ...) stands for its folds. A run that is still training can be drawn, too.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

@@ -139,8 +139,8 @@ static volt_status classes_that_occur(evaluate_classes *k, const cli *c,
         VOLT_TRY(st, done, add_class(k, &used, &(volt_region){name, &values[i], 1, false}));
     }
     volt_report(&c->callbacks, VOLT_LOG_INFO,
-                "no dataset.json beside %s or %s: the labels that occur are the classes",
-                c->args[1], c->args[0]);
+                "no dataset.json near %s or %s: every label that occurs is a class", c->args[1],
+                c->args[0]);
 done:
     volt_free(values);
     return st;

@@ -64,7 +64,8 @@ int main(int argc, char **argv)
 
     let_waiting_threads_sleep(argv);
     if (count == 0)
-        return finish(volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists them"));
+        return finish(
+            volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists all commands"));
     if (strcmp(words[0], "--version") == 0) {
         puts("volt " VOLT_VERSION);
         return finish(VOLT_OK);

@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "base/mem.h"
-#include "base/plural.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 
@@ -49,12 +48,13 @@ static volt_status set_class_weights(volt_recipe *r, const char *text)
 
     for (const char *at = text;; at = end + 1) {
         if (r->class_weights == VOLT_MAX_CLASSES)
-            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d numbers",
+            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d weights",
                              VOLT_MAX_CLASSES);
         r->class_weight[r->class_weights++] = strtod(at, &end);
         if (end == at || (*end != ',' && *end != '\0'))
             return volt_fail(VOLT_EINVAL,
-                             "--class-weights: '%s' is no list of numbers such as 1,2,5", text);
+                             "--class-weights: '%s' is not a list of numbers such as 1,2,5",
+                             text);
         if (!*end)
             return VOLT_OK;
     }
@@ -64,11 +64,11 @@ static volt_status set_loss(volt_recipe *r, const train_options *o,
                             const volt_dataset_info *info)
 {
     if (info && info->regions && (o->loss == LOSS_CE || o->loss == LOSS_DICE_CE))
-        return volt_fail(VOLT_EINVAL,
-                         "--loss %s: the data set's %d region%s may overlap, so they have no "
-                         "softmax; use bce_dice or dice",
-                         o->loss == LOSS_CE ? "ce" : "dice_ce", info->regions,
-                         volt_s(info->regions));
+        return volt_fail(
+            VOLT_EINVAL,
+            "--loss %s needs a softmax, but the data set's regions may overlap; use "
+            "bce_dice or dice",
+            o->loss == LOSS_CE ? "ce" : "dice_ce");
     if (o->loss < 0)
         return VOLT_OK;
     r->weight_ce = o->loss == LOSS_DICE ? 0 : 1;
@@ -150,7 +150,7 @@ volt_status train_folds_parse(train_folds *out, const char *text)
         if (st != VOLT_OK)
             return st;
         if (high >= VOLT_FOLDS)
-            return volt_fail(VOLT_EINVAL, "folds '%s': there are folds 0 to %d, and all", text,
+            return volt_fail(VOLT_EINVAL, "--folds '%s': the folds are 0 to %d and all", text,
                              VOLT_FOLDS - 1);
         for (int k = low; k <= high; k++)
             marked[k < 0 ? VOLT_FOLDS : k] = true;
@@ -170,18 +170,13 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
     volt_status st = VOLT_OK;
 
     if (!o->folds && !single && volt_is_run(o->output))
-        return volt_fail(VOLT_EDATA,
-                         "%s holds several folds: train into it with --folds, or into another "
-                         "folder",
+        return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
                          o->output);
     if (o->folds && single)
-        return volt_fail(VOLT_EDATA,
-                         "%s holds a single run, not folds: train several folds into another "
-                         "folder",
+        return volt_fail(VOLT_EDATA, "%s holds a single run, not folds; use another folder",
                          o->output);
     if (!o->folds && single && !o->resume)
-        return volt_fail(VOLT_EDATA,
-                         "%s holds a run already: resume it, or train into another folder",
+        return volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                          o->output);
     for (int i = 0; i < folds->count && !o->resume; i++) {
         if (folds->fold[i] < VOLT_FOLDS)
@@ -189,8 +184,7 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
         else
             VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
         if (volt_run_is_single(run)) {
-            st = volt_fail(VOLT_EDATA,
-                           "%s holds a run already: resume it, or train into another folder",
+            st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                            run);
             goto done;
         }

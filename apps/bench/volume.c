@@ -18,13 +18,13 @@ typedef struct bench_volume_options {
 
 static const cli_option options[] = {
     {"--only", 0, CLI_TEXT, offsetof(bench_volume_options, only), "OP", NULL, 0, 0,
-     "one of resample_cubic, components, distance, hd95 [all]"},
+     "operation to measure: resample_cubic, components, distance or hd95 [all]"},
     {"--shape", 0, CLI_INTS, offsetof(bench_volume_options, shape), "x,y,z", NULL, 1, 1e5,
-     "voxels to resample to [isotropic at 1.25 x the median spacing]"},
+     "target size in voxels [isotropic at 1.25 x the median spacing]"},
     {"--shift", 0, CLI_INT, offsetof(bench_volume_options, shift), "N", "3", 1, 1000,
-     "hd95: the other mask is LABELS moved by N voxels along x"},
+     "hd95: compare LABELS with itself, shifted by N voxels along x"},
     {"--repeat", 0, CLI_INT, offsetof(bench_volume_options, repeat), "R", "5", 1, 10000,
-     "timed runs, after one to warm up"},
+     "timed runs, after one warm-up run"},
 };
 
 typedef struct bench_volume {
@@ -186,7 +186,7 @@ static volt_status run(cli *c)
     }
     if (ran == 0)
         st = volt_fail(VOLT_EINVAL,
-                       "nothing to measure: '%s' is no operation, or needs a label map",
+                       "nothing to measure: '%s' is not an operation, or needs LABELS",
                        o->only ? o->only : "");
 done:
     volt_free(b.distance);
@@ -199,11 +199,11 @@ done:
 const cli_command cmd_bench_volume = {
     .name = "bench volume",
     .section = CLI_EVALUATION,
-    .one_line = "time resampling, components, distances and surface metrics",
+    .one_line = "benchmark resampling, components and surface metrics",
     .args = "IMAGE [LABELS]",
     .min_args = 1,
     .max_args = 2,
-    .about = "Times the voxel work around a network. Without LABELS only resampling.",
+    .about = "Times the voxel operations around a network. Without LABELS, resampling only.",
     .example = "volt bench volume scan.nii.gz liver.nii.gz --repeat 5 --json",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, bench_volume_options),

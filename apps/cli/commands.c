@@ -79,8 +79,9 @@ static volt_status unknown_command(const char *typed)
         names[count++] = cli_commands[i]->name;
     near = cli_suggest(typed, names, count);
     if (near)
-        return volt_fail(VOLT_EINVAL, "no command '%s'; did you mean '%s'?", typed, near);
-    return volt_fail(VOLT_EINVAL, "no command '%s'; 'volt --help' lists them", typed);
+        return volt_fail(VOLT_EINVAL, "unknown command '%s'; did you mean '%s'?", typed, near);
+    return volt_fail(VOLT_EINVAL, "unknown command '%s'; 'volt --help' lists all commands",
+                     typed);
 }
 
 volt_status cli_find_command(const cli_command **out, int *words, int count, char **argv)
@@ -89,7 +90,8 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
     bool group = cli_is_group(argv[0]);
 
     if (group && count < 2)
-        return volt_fail(VOLT_EINVAL, "'%s' needs a subcommand; 'volt %s --help' lists them",
+        return volt_fail(VOLT_EINVAL,
+                         "'%s' needs a subcommand; 'volt %s --help' lists its subcommands",
                          argv[0], argv[0]);
     snprintf(two, sizeof two, "%s %s", argv[0], group ? argv[1] : "");
     for (int i = 0; cli_commands[i]; i++) {

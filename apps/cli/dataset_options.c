@@ -11,7 +11,7 @@ static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
     for (;;) {
         const char *digits = p + (*p == '-');
         if (out->thresholds == CLI_THRESHOLDS_MAX)
-            return volt_fail(VOLT_EINVAL, "--label-thresholds: at most %d are possible",
+            return volt_fail(VOLT_EINVAL, "--label-thresholds: more than %d thresholds",
                              CLI_THRESHOLDS_MAX);
         if (!isdigit((unsigned char)*digits) || tolower((unsigned char)digits[1]) == 'x')
             break;
@@ -25,7 +25,7 @@ static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
         p = end + 1;
     }
     return volt_fail(VOLT_EINVAL,
-                     "--label-thresholds: '%s' is no list of numbers such as 40,230",
+                     "--label-thresholds: '%s' is not a list of numbers such as 40,230",
                      d->thresholds);
 }
 

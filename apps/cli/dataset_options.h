@@ -17,73 +17,31 @@ typedef struct cli_dataset {
 /* How DATASET is written in a command's args; min_args is 0 with it, max_args 1. */
 #define CLI_DATASET_ARGS "DATASET"
 
-#define CLI_DATASET_OPTIONS(type, field)                                                       \
-    {"--layout",                                                                               \
-     0,                                                                                        \
-     CLI_TEXT,                                                                                 \
-     offsetof(type, field.layout),                                                             \
-     "NAME",                                                                                   \
-     NULL,                                                                                     \
-     0,                                                                                        \
-     0,                                                                                        \
-     "nnunet, decathlon, brats, brats2023, brats2024, brats-ped2024, brats-men-rt, lits "      \
-     "[found out]"},                                                                           \
-        {"--images", 0, CLI_TEXT, offsetof(type, field.images),          "DIR",                \
-         NULL,       0, 0,        "folder of images, instead of DATASET"},                     \
-        {"--labels", 0, CLI_TEXT, offsetof(type, field.labels),          "DIR",                \
-         NULL,       0, 0,        "folder of labels with matching names"},                     \
-        {"--channels",                                                                         \
-         0,                                                                                    \
-         CLI_TEXT,                                                                             \
-         offsetof(type, field.channels),                                                       \
-         "NAME,...",                                                                           \
-         NULL,                                                                                 \
-         0,                                                                                    \
-         0,                                                                                    \
-         "names of the channels; CT decides the normalisation"},                               \
-        {"--label-table",                                                                      \
-         0,                                                                                    \
-         CLI_TEXT,                                                                             \
-         offsetof(type, field.table),                                                          \
-         "V=NAME,...",                                                                         \
-         NULL,                                                                                 \
-         0,                                                                                    \
-         0,                                                                                    \
-         "values in the label files and their names, background first"},                       \
-        {"--label-thresholds",                                                                 \
-         0,                                                                                    \
-         CLI_TEXT,                                                                             \
-         offsetof(type, field.thresholds),                                                     \
-         "A,B,...",                                                                            \
-         NULL,                                                                                 \
-         0,                                                                                    \
-         0,                                                                                    \
-         "label files hold grey values: label 1 from A, 2 from B, ..."},                       \
-        {"--label-flip",                                                                       \
-         0,                                                                                    \
-         CLI_TEXT,                                                                             \
-         offsetof(type, field.flip),                                                           \
-         "AXES",                                                                               \
-         NULL,                                                                                 \
-         0,                                                                                    \
-         0,                                                                                    \
-         "axes (of xyz) along which PNG label files run backwards"},                           \
-        {"--target",                                                                           \
-         0,                                                                                    \
-         CLI_CHOICE,                                                                           \
-         offsetof(type, field.target),                                                         \
-         "regions|labels",                                                                     \
-         NULL,                                                                                 \
-         0,                                                                                    \
-         0,                                                                                    \
-         "train on nested regions or on labels [the layout's own]"},                           \
-    {                                                                                          \
-        "--resample-channels", 0, CLI_FLAG, offsetof(type, field.resample_channels), NULL,     \
-            NULL, 0, 0, "bring channels on other grids onto that of a case's first"            \
-    }
+/* clang-format off */
+#define CLI_DATASET_OPTIONS(type, field) \
+    {"--layout", 0, CLI_TEXT, offsetof(type, field.layout), "NAME", NULL, 0, 0, \
+     "data set layout: nnunet, decathlon, brats, brats2023, brats2024, brats-ped2024, " \
+     "brats-men-rt or lits [detected]"}, \
+    {"--images", 0, CLI_TEXT, offsetof(type, field.images), "DIR", NULL, 0, 0, \
+     "folder of images, instead of DATASET"}, \
+    {"--labels", 0, CLI_TEXT, offsetof(type, field.labels), "DIR", NULL, 0, 0, \
+     "folder of label files with matching names"}, \
+    {"--channels", 0, CLI_TEXT, offsetof(type, field.channels), "NAME,...", NULL, 0, 0, \
+     "channel names; a channel named CT is normalised as CT"}, \
+    {"--label-table", 0, CLI_TEXT, offsetof(type, field.table), "V=NAME,...", NULL, 0, 0, \
+     "label values in the files and their names, background first"}, \
+    {"--label-thresholds", 0, CLI_TEXT, offsetof(type, field.thresholds), "A,B,...", NULL, \
+     0, 0, "label files hold grey values: label 1 from A, label 2 from B, ..."}, \
+    {"--label-flip", 0, CLI_TEXT, offsetof(type, field.flip), "AXES", NULL, 0, 0, \
+     "axes (of xyz) along which PNG label files are reversed"}, \
+    {"--target", 0, CLI_CHOICE, offsetof(type, field.target), "regions|labels", NULL, 0, 0, \
+     "train on nested regions or on labels [the layout's default]"}, \
+    {"--resample-channels", 0, CLI_FLAG, offsetof(type, field.resample_channels), NULL, NULL, \
+     0, 0, "resample a case's channels to the grid of the first where they differ"}
+/* clang-format on */
 
 /* What was asked for; *out borrows from `d`. *folder is DATASET, NULL with --images.
- * VOLT_EINVAL when there is neither or both, or thresholds are no ascending numbers. */
+ * VOLT_EINVAL when there is neither or both, or thresholds are not ascending numbers. */
 volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli *c,
                              cli_dataset *d);
 

@@ -11,14 +11,13 @@
 /* Options that every command, or every command with the flag in `common`, understands; their
  * fields lie in `cli`. */
 static const cli_option common_options[] = {
-    {"--threads", 0, CLI_INT, offsetof(cli, threads), "T", "0", 0, 4096,
-     "threads to use; 0: every core this process may run on"},
+    {"--threads", 0, CLI_INT, offsetof(cli, threads), "T", NULL, 0, 4096,
+     "number of threads [all available cores]"},
     {"--json", 0, CLI_FLAG, offsetof(cli, json), NULL, NULL, 0, 0, "print the result as JSON"},
     {"--quiet", 'q', CLI_FLAG, offsetof(cli, quiet), NULL, NULL, 0, 0,
-     "no progress and no notes, only warnings and errors"},
-    {"--verbose", 'v', CLI_FLAG, offsetof(cli, verbose), NULL, NULL, 0, 0,
-     "tell more while working"},
-    {"--help", 'h', CLI_FLAG, offsetof(cli, help), NULL, NULL, 0, 0, "print this text"},
+     "no progress or notes; warnings and errors only"},
+    {"--verbose", 'v', CLI_FLAG, offsetof(cli, verbose), NULL, NULL, 0, 0, "log more detail"},
+    {"--help", 'h', CLI_FLAG, offsetof(cli, help), NULL, NULL, 0, 0, "print this help"},
 };
 
 static bool takes_common(const cli_command *command, const cli_option *common)
@@ -49,7 +48,7 @@ static volt_status bad_value(const cli_option *option, const char *text)
     if (option->type == CLI_DURATION)
         wants = "a duration such as 90s, 30m or 1h30m";
     else if (option->type == CLI_INT)
-        wants = "a whole number";
+        wants = "an integer";
     else if (option->type == CLI_REAL)
         wants = "a number";
     if (option->low < option->high)
@@ -248,7 +247,8 @@ static volt_status unknown_option(const cli_command *command, const char *typed)
     if (near)
         return volt_fail(VOLT_EINVAL, "volt %s has no option '%s'; did you mean '%s'?",
                          command->name, word, near);
-    return volt_fail(VOLT_EINVAL, "volt %s has no option '%s'; 'volt %s --help' lists them",
+    return volt_fail(VOLT_EINVAL,
+                     "volt %s has no option '%s'; 'volt %s --help' lists all options",
                      command->name, word, command->name);
 }
 

@@ -132,7 +132,8 @@ static bool is_cancelled(void *user)
     if (stop_asked && !c->progress.told_cancel) {
         c->progress.told_cancel = true;
         clear_line(c);
-        fputs("volt: finishing the current step; Ctrl-C again stops at once\n", stderr);
+        fputs("volt: stopping after the current step; press Ctrl-C again to quit immediately\n",
+              stderr);
     }
     return stop_asked;
 }

@@ -74,11 +74,11 @@ mkdir "$SCRATCH/five"
 for i in 1 2 3 4 5; do cp "$truth/brats_002.nii.gz" "$SCRATCH/five/$i.nii.gz"; done
 expect 0 "$VOLT" evaluate "$SCRATCH/five" "$SCRATCH/five" --labels "$SCRATCH/data"
 out_has '^mean over classes +1\.0000  1\.0000 to 1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
-# Without a dataset.json near by the labels that occur are the classes.
+# Without a dataset.json near by every label that occurs is a class.
 mkdir "$SCRATCH/bare" "$SCRATCH/bare/truth" "$SCRATCH/bare/pred"
 cp "$truth"/*.gz "$SCRATCH/bare/truth" && cp "$SCRATCH/pred"/*.gz "$SCRATCH/bare/pred"
 expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth"
-err_has 'the labels that occur are the classes'
+err_has 'every label that occurs is a class'
 out_has '^3 +0\.'
 expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth" --labels "$SCRATCH/data"
 out_has '^edema +0\.'

@@ -12,7 +12,7 @@ err_is ''
 expect 0 "$VOLT" info --header "$scan"
 out_lacks '^  values'
 expect 0 "$VOLT" info --json "$scan" "$SCRATCH/data/labelsTr/brats_001.nii.gz"
-out_json file size spacing_mm orientation to_world type min max oddities
+out_json file size spacing_mm orientation to_world type min max warnings
 [ "$(wc -l <"$OUT")" -eq 2 ] || fail "one line a file is expected"
 
 expect 4 "$VOLT" info "$SCRATCH/missing.nii"

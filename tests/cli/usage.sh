@@ -5,13 +5,14 @@
 expect 0 "$VOLT" --help
 out_has 'usage: volt COMMAND'
 err_is ''
+[ -z "$(awk 'length($0) > 80' "$OUT")" ] || fail "a line of this help is over 80 columns"
 expect 0 "$VOLT" --version
 out_has '^volt [0-9]'
 expect 2 "$VOLT"
-err_is "volt: no command given; 'volt --help' lists them"
+err_is "volt: no command given; 'volt --help' lists all commands"
 out_is ''
 expect 2 "$VOLT" zzzzzzzzz
-err_is "volt: no command 'zzzzzzzzz'; 'volt --help' lists them"
+err_is "volt: unknown command 'zzzzzzzzz'; 'volt --help' lists all commands"
 # Every command that is listed has help with an example, and knows its own options.
 "$VOLT" --help | sed -n 's/^  \([a-z]*\( [a-z]*\)\{0,1\}\)  .*/\1/p' | sed 's/ *$//' \
     >"$SCRATCH/commands"
@@ -22,6 +23,7 @@ while read -r first second; do
     out_has "^usage: volt $first${second:+ $second} \[options\]"
     out_has '^  \$ volt '
     err_is ''
+    [ -z "$(awk 'length($0) > 80' "$OUT")" ] || fail "a line of this help is over 80 columns"
     # shellcheck disable=SC2086
     expect 2 "$VOLT" $first $second --no-such-option
     err_one_line
@@ -38,7 +40,7 @@ out_has '^  bench io '
 
 # Near misses are recognised.
 expect 2 "$VOLT" tarin
-err_is "volt: no command 'tarin'; did you mean 'train'?"
+err_is "volt: unknown command 'tarin'; did you mean 'train'?"
 expect 2 "$VOLT" bench
 err_has "'bench' needs a subcommand"
 expect 2 "$VOLT" train x -o y --epoch 3
@@ -50,9 +52,9 @@ err_is 'volt: -o needs a value: RUN'
 expect 2 "$VOLT" train x -o --resume
 err_is 'volt: -o needs a value: RUN'
 expect 2 "$VOLT" train x -o y --epochs 2.5
-err_is "volt: --epochs: '2.5' is not a whole number from 1 to 1000000"
+err_is "volt: --epochs: '2.5' is not an integer from 1 to 1000000"
 expect 2 "$VOLT" train x -o y --epochs=0
-err_is "volt: --epochs: '0' is not a whole number from 1 to 1000000"
+err_is "volt: --epochs: '0' is not an integer from 1 to 1000000"
 expect 2 "$VOLT" train x -o y --epochs 0x10
 err_one_line
 expect 2 "$VOLT" train x -o y --budget 30x
@@ -66,7 +68,7 @@ err_is 'volt: --output: the value is empty'
 expect 2 "$VOLT" train x y -o z
 err_is "volt: unexpected argument 'y'; usage: volt train [options] DATASET -o RUN"
 expect 2 "$VOLT" info --threads -1 x
-err_is "volt: --threads: '-1' is not a whole number from 0 to 4096"
+err_is "volt: --threads: '-1' is not an integer from 0 to 4096"
 # After -- everything is an argument.
 expect 4 "$VOLT" info -- --threads
 err_has 'cannot open --threads'
