@@ -148,8 +148,7 @@ static void print_text(const volt_dataset *ds, const survey *s)
         printf(" %d %s%s", c, info->channel_name[c], c + 1 < info->channels ? "," : "\n");
     print_labels(info);
     print_survey(s);
-    for (int64_t i = 0; i < ds->notes; i++)
-        printf("note: %s\n", ds->note[i]);
+    cli_dataset_print_notes(ds);
 }
 
 /* -- JSON --------------------------------------------------------------------------------- */
@@ -180,15 +179,6 @@ static json_t *regions_json(const volt_dataset_info *info)
     return list;
 }
 
-static json_t *texts_json(char *const *text, int64_t count)
-{
-    json_t *list = json_array();
-
-    for (int64_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(text[i]));
-    return list;
-}
-
 static json_t *cases_json(const volt_case_list *cases)
 {
     json_t *list = json_array();
@@ -196,7 +186,7 @@ static json_t *cases_json(const volt_case_list *cases)
     for (int64_t i = 0; i < cases->count; i++) {
         const volt_case *c = &cases->item[i];
         json_array_append_new(list, json_pack("{s:s, s:o, s:s?}", "id", c->id, "images",
-                                              texts_json(c->file, c->files), "labels",
+                                              cli_json_strings(c->file, c->files), "labels",
                                               c->label_file));
     }
     return list;
@@ -223,26 +213,23 @@ static volt_status print_json(const volt_dataset *ds, const survey *s)
 {
     const volt_dataset_info *info = &ds->info;
 
-    return cli_print_json(
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset",
-                  ds->folder, "layout", ds->layout, "name", info->name, "channels",
-                  texts_json(info->channel_name, info->channels), "labels", labels_json(info),
-                  "regions", regions_json(info), "ignore_label", (int)info->ignore_label,
-                  "images", survey_json(s), "notes", texts_json(ds->note, ds->notes), "cases",
-                  cases_json(&ds->cases), "tests", cases_json(&ds->tests)));
+    return cli_print_json(json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset", ds->folder,
+        "layout", ds->layout, "name", info->name, "channels",
+        cli_json_strings(info->channel_name, info->channels), "labels", labels_json(info),
+        "regions", regions_json(info), "ignore_label", (int)info->ignore_label, "images",
+        survey_json(s), "notes", cli_json_strings(ds->note, ds->notes), "cases",
+        cases_json(&ds->cases), "tests", cases_json(&ds->tests)));
 }
 
 static volt_status run(cli *c)
 {
     show_options *o = c->options;
-    volt_dataset_options data;
-    const char *folder;
     volt_dataset *ds = NULL;
     survey s = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     look(&s, ds);
     if (c->json)
         st = print_json(ds, &s);

@@ -9,12 +9,11 @@
 #include "io/summary.h"
 
 typedef struct evaluate_options {
-    const char *output, *report, *csv, *confusion, *labels, *layout, *images;
-    cli_list thresholds;
-    int policy; /* volt_empty_policy */
+    const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy;
+    cli_list thresholds, ignore;
     bool no_surface, lesions, all;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
-    int64_t ignore, lesion_dilation, resamples, seed;
+    int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
 
 static const cli_option options[] = {
@@ -36,12 +35,12 @@ static const cli_option options[] = {
     {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
      "A[,B,C,D,E,F,G,H]", NULL, 0, 0,
      "TRUTH is a data set with grey values: label 1 from A, label 2 from B, ..."},
-    {"--ignore", 0, CLI_INT, offsetof(evaluate_options, ignore), "LABEL", "-1", -1, 32767,
-     "label of the truth whose voxels count nowhere; -1: as dataset.json says"},
+    {"--ignore", 0, CLI_INTS, offsetof(evaluate_options, ignore), "LABEL", NULL, -1, 32767,
+     "exclude voxels with this label in TRUTH [dataset.json's ignore label]"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
      "fail if a mask of TRUTH has no prediction"},
-    {"--empty", 0, CLI_CHOICE, offsetof(evaluate_options, policy), "nnunet|monai|brats",
-     "nnunet", 0, 0, "score of a class that is missing from one or both masks (see above)"},
+    {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
+     0, 0, "score of a class that is missing from one or both masks (see above)"},
     {"--no-surface", 0, CLI_FLAG, offsetof(evaluate_options, no_surface), NULL, NULL, 0, 0,
      "overlap scores only, no distances (faster)"},
     {"--tolerance", 0, CLI_REAL, offsetof(evaluate_options, tolerance_mm), "MM", "1", 0, 1000,
@@ -95,22 +94,23 @@ static volt_status judge_missing(const job *j)
     return VOLT_OK;
 }
 
-static void choose_metrics(job *j)
+static volt_status choose_metrics(job *j)
 {
     const evaluate_options *o = j->c->options;
     volt_metrics_options *m = &j->metrics;
 
     *m = volt_metrics_defaults();
-    m->policy = (volt_empty_policy)o->policy;
     m->surface = !o->no_surface;
     m->nsd_tolerance_mm = o->tolerance_mm;
     m->lesions = o->lesions;
     m->lesion.dilation = (int)o->lesion_dilation;
     m->lesion.min_mm3 = o->lesion_min_mm3;
     m->lesion.penalty_mm = o->lesion_penalty_mm;
-    m->ignore_label = o->ignore >= 0 ? (int32_t)o->ignore : j->classes.ignore;
+    m->ignore_label =
+        o->ignore.count && o->ignore.v[0] >= 0 ? (int32_t)o->ignore.v[0] : j->classes.ignore;
     m->has_ignore_label = m->ignore_label >= 0;
     m->threads = (int)j->c->threads;
+    return volt_empty_policy_parse(&m->policy, o->policy);
 }
 
 static volt_status score_all(job *j)
@@ -283,7 +283,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
-    choose_metrics(&j);
+    VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
     scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};

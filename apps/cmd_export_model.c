@@ -4,9 +4,8 @@
 #include "nets3d/export_model.h"
 
 typedef struct export_options {
-    const char *output;
-    int format;     /* -1 not given */
-    int checkpoint; /* -1 not given */
+    const char *output, *checkpoint;
+    int format; /* -1 not given */
 } export_options;
 
 static const cli_option options[] = {
@@ -14,15 +13,15 @@ static const cli_option options[] = {
      "folder (nnunet) or file to write (required)"},
     {"--format", 0, CLI_CHOICE, offsetof(export_options, format), "nnunet|safetensors|onnx",
      NULL, 0, 0, "nnunet: a results folder; onnx: opset 17, dynamic batch size (required)"},
-    {"--checkpoint", 0, CLI_CHOICE, offsetof(export_options, checkpoint), "latest|best", NULL,
-     0, 0, "checkpoint to export [latest of a finished run, else best]"},
+    {"--checkpoint", 0, CLI_WORD, offsetof(export_options, checkpoint), "latest|best", NULL, 0,
+     0, "checkpoint to export [latest of a finished run, else best]"},
 };
 
 static volt_status run(cli *c)
 {
-    static const char *const checkpoints[] = {"latest", "best"};
     const export_options *o = c->options;
-    volt_export_options export = {.format = (volt_export_format)(o->format + 1)};
+    volt_export_options export = {.format = (volt_export_format)(o->format + 1),
+                                  .checkpoint = o->checkpoint};
     volt_export_result r = {0};
     volt_status st = cli_need_output(c, o->output);
 
@@ -31,8 +30,6 @@ static volt_status run(cli *c)
     if (o->format < 0)
         return volt_fail(VOLT_EINVAL,
                          "volt export model needs --format nnunet, safetensors or onnx");
-    if (o->checkpoint >= 0)
-        export.checkpoint = checkpoints[o->checkpoint];
     st = volt_export_model(c->args[0], o->output, &export, &c->callbacks, &r);
     if (st != VOLT_OK)
         return st;

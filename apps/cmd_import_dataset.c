@@ -34,15 +34,13 @@ static volt_status run(cli *c)
     import_options *o = c->options;
     const volt_import_options import = {
         .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
-    const char *target = c->args[c->args_count - 1], *folder;
-    volt_dataset_options data;
+    const char *target = c->args[c->args_count - 1];
     volt_import_result result;
     volt_dataset *ds = NULL;
     volt_status st;
 
     c->args_count--; /* what is left is the data set */
-    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);
     for (int64_t i = 0; i < ds->notes; i++)
         volt_report(&c->callbacks, VOLT_LOG_INFO, "%s", ds->note[i]);

@@ -4,14 +4,13 @@
 #include "nets3d/import_model.h"
 
 typedef struct import_options {
-    const char *folds, *plans, *dataset, *configuration, *map;
-    int checkpoint; /* 0 final, 1 best, 2 latest */
+    const char *folds, *plans, *dataset, *configuration, *map, *checkpoint;
 } import_options;
 
 static const cli_option options[] = {
     {"--folds", 0, CLI_TEXT, offsetof(import_options, folds), "K,K-K|all", NULL, 0, 0,
      "folds of a results folder [all present]"},
-    {"--checkpoint", 0, CLI_CHOICE, offsetof(import_options, checkpoint), "final|best|latest",
+    {"--checkpoint", 0, CLI_WORD, offsetof(import_options, checkpoint), "final|best|latest",
      "final", 0, 0, "nnU-Net checkpoint to import"},
     {"--plans", 0, CLI_TEXT, offsetof(import_options, plans), "FILE", NULL, 0, 0,
      "plans.json [next to SRC, else in the checkpoint]"},
@@ -48,10 +47,9 @@ static volt_status print_result(const cli *c, const volt_import_result *r)
 
 static volt_status run(cli *c)
 {
-    static const char *const checkpoints[] = {"final", "best", "latest"};
     const import_options *o = c->options;
     const volt_import_options import = {.folds = o->folds,
-                                        .checkpoint = checkpoints[o->checkpoint],
+                                        .checkpoint = o->checkpoint,
                                         .plans = o->plans,
                                         .dataset = o->dataset,
                                         .configuration = o->configuration,

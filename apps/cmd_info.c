@@ -33,15 +33,6 @@ static const char *geometry_name(const volt_image_header *h)
                                               : "none";
 }
 
-static json_t *strings(char *const *text, size_t count)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(text[i]));
-    return list;
-}
-
 static json_t *matrix(const volt_grid *g)
 {
     json_t *rows = json_array();
@@ -66,7 +57,7 @@ static volt_status print_json(const facts *f)
         "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
         "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
         volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
-        h->description, "warnings", strings(h->oddities, h->oddity_count));
+        h->description, "warnings", cli_json_strings(h->oddities, (int64_t)h->oddity_count));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));

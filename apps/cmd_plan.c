@@ -7,9 +7,9 @@
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {
-    const char *work, *memory, *add;
+    const char *work, *memory, *add, *planner;
     bool replan;
-    int planner, axis;
+    int axis;
     int64_t slices;
     cli_list spacing;
     cli_dataset data;
@@ -23,7 +23,7 @@ static const cli_option options[] = {
      "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
     {"--replan", 0, CLI_FLAG, offsetof(plan_options, replan), NULL, NULL, 0, 0,
      "plan again even if a plan exists"},
-    {"--planner", 0, CLI_CHOICE, offsetof(plan_options, planner),
+    {"--planner", 0, CLI_WORD, offsetof(plan_options, planner),
      "default|resenc-m|resenc-l|resenc-xl", "default", 0, 0,
      "nnU-Net's plain U-Net or one of its residual encoder presets"},
     {"--memory", 0, CLI_TEXT, offsetof(plan_options, memory), "GB|auto", NULL, 0, 0,
@@ -151,7 +151,6 @@ static volt_status run(cli *c)
     volt_pipeline_options run = {.work = o->work,
                                  .until = VOLT_STAGE_PLAN,
                                  .replan = o->replan,
-                                 .planner = {.planner = (volt_planner)o->planner},
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
     volt_plan_extra extra[2];
@@ -159,6 +158,7 @@ static volt_status run(cli *c)
     char names[64], *text = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_planner_parse(&run.planner.planner, o->planner));
     VOLT_TRY(st, done, set_memory(&run, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
     for (int i = 0; i < o->spacing.count; i++) /* typed x, y, z; kept z, y, x */

@@ -6,15 +6,15 @@
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
+#include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 #include "nets3d/validation.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint, *folds, *validation, *work, *previous, *part;
-    int precision; /* 0 auto, else volt_precision */
-    int tiles;     /* volt_tile_rule */
-    int blend;     /* 1: constant */
+    const char *output, *checkpoint, *folds, *validation, *work, *previous, *part, *precision;
+    int tiles; /* volt_tile_rule */
+    int blend; /* 1: constant */
     bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
     double step; /* 0: not given */
     int64_t batch;
@@ -61,10 +61,10 @@ static const cli_option options[] = {
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
      "with --validation: folder of the splits [DATASET/volt]"},
-    {"--checkpoint", 0, CLI_TEXT, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
+    {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "checkpoint to use [latest of a finished run, else best]"},
-    {"--precision", 0, CLI_CHOICE, offsetof(predict_options, precision), "auto|fp32|bf16",
-     "auto", 0, 0, "auto: fastest on this machine"},
+    {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",
+     0, 0, "auto: fastest on this machine"},
 };
 
 static volt_status print_result(const cli *c, const char *folder, const volt_predict_result *r)
@@ -98,7 +98,10 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
 {
     const predict_options *o = c->options;
     volt_predict_options p = volt_predict_defaults();
+    volt_status st = volt_precision_parse(&p.precision, o->precision);
 
+    if (st != VOLT_OK)
+        return st;
     if (o->step > 0 && o->overlap.count)
         return volt_fail(VOLT_EINVAL, "--step and --overlap cannot be combined");
     if (o->step > 0)
@@ -108,7 +111,6 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
     p.checkpoint = o->checkpoint;
     p.folds = o->validation ? NULL : o->folds; /* then each fold is opened alone */
     p.previous = o->previous;
-    p.precision = (volt_precision)o->precision;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
     p.constant = o->blend == 1;

@@ -70,7 +70,7 @@ static const cli_option options[] = {
      "freeze matching parameters: 'encoder.*'"},
     {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,
      "multiply the learning rate of matching parameters by X: 'encoder.*=0.1'"},
-    {"--precision", 0, CLI_CHOICE, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
+    {"--precision", 0, CLI_WORD, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
      "auto: fastest on this machine"},
     {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15, "random seed"},
     {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
@@ -166,10 +166,11 @@ static volt_status print_result(const cli *c, const fold_result *result)
 
 /* With --validate: the cases left out, predicted and scored. */
 static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run,
-                                 const volt_split *split, volt_validation_result *out)
+                                 const volt_split *split, volt_precision precision,
+                                 volt_validation_result *out)
 {
     const train_options *o = c->options;
-    const volt_validation_options how = {.precision = (volt_precision)o->precision,
+    const volt_validation_options how = {.precision = precision,
                                          .previous = p->masks,
                                          .probabilities = o->probabilities,
                                          .threads = (int)c->threads};
@@ -228,7 +229,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                        "--resume to continue",
                        (long long)result->iterations);
     if (st == VOLT_OK)
-        st = validate_fold(c, p, run, &split, &out->validation);
+        st = validate_fold(c, p, run, &split, t->precision, &out->validation);
 done:
     volt_free(validate);
     volt_free(train);

@@ -45,10 +45,11 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-/* Threads that wait must sleep, not spin: on a machine where anything else runs, a spinning one
- * takes the processor from the thread it waits for (short parallel loops became a thousand
- * times slower). OpenMP reads its policy before main(), so the command starts itself once more.
- */
+/* Idle threads must sleep, not spin: on a machine where anything else runs, a spinning thread
+ * takes the processor from the one it waits for (short parallel loops became a thousand times
+ * slower). OpenMP reads its policy before main() and has no call to set it, so the command
+ * replaces itself with a new instance whose environment says so; only the command does this,
+ * never the library. 'volt help environment' documents it. */
 static void let_waiting_threads_sleep(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))

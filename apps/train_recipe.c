@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run_folder.h"
 
@@ -120,11 +121,10 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
 {
     const train_options *o = c->options;
     volt_train_options t = volt_train_defaults();
-    volt_status st = set_recipe(&t.recipe, o, config, info);
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
-    t.precision = (volt_precision)o->precision;
+    VOLT_TRY(st, done, set_recipe(&t.recipe, o, config, info));
+    VOLT_TRY(st, done, volt_precision_parse(&t.precision, o->precision));
     t.seed = (uint64_t)o->seed;
     t.threads = (int)c->threads;
     t.loader_threads = (int)o->loader_threads;
@@ -136,7 +136,8 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
     t.init = o->init;
     t.init_mode = (volt_transfer_mode)o->init_mode;
     *out = t;
-    return VOLT_OK;
+done:
+    return st;
 }
 
 volt_status train_folds_parse(train_folds *out, const char *text)

@@ -9,8 +9,8 @@
 
 /* Choices are positions of their words, -1 when not given; numbers are 0, lists empty. */
 typedef struct train_options {
-    const char *output, *work, *configuration, *folds, *previous;
-    int fold, precision; /* 5 is all; 0 auto, else volt_precision */
+    const char *output, *work, *configuration, *folds, *previous, *precision;
+    int fold; /* 5 is all */
     int64_t epochs, iterations, validation, batch, seed, loader_threads;
     double budget_s;
     bool resume, validate, probabilities;

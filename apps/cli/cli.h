@@ -22,7 +22,8 @@ typedef enum cli_type {
     CLI_DURATION, /* double, seconds; written 90, 45s, 30m, 2h or 1h30m */
     CLI_TEXT,     /* const char *, borrowed from argv; NULL when absent without default */
     CLI_CHOICE,   /* int, index into the words of `value`; -1 when absent without default */
-    CLI_INTS,     /* cli_list of whole numbers */
+    CLI_WORD,     /* const char *, one of the words of `value`; NULL as for CLI_TEXT */
+    CLI_INTS,     /* cli_list of integers */
     CLI_REALS     /* cli_list */
 } cli_type;
 
@@ -38,8 +39,8 @@ typedef struct cli_option {
     char letter;      /* 'o' for -o, or 0 */
     cli_type type;
     size_t offset; /* of the field in the command's options struct */
-    /* How the value is written: a placeholder, "fp32|bf16" for a choice, "[D,]H,W" for a list
-     * (a bracket marks a part that may be left out). NULL for a flag. */
+    /* How the value is written: a placeholder, "fp32|bf16" for a choice or word, "[D,]H,W" for
+     * a list (a bracket marks a part that may be left out). NULL for a flag. */
     const char *value;
     const char *fallback; /* default, written as a user would; NULL for none */
     double low, high;     /* numbers must lie in [low, high]; 0, 0 checks nothing */
@@ -127,10 +128,17 @@ const char *cli_suggest(const char *word, const char *const *words, size_t count
 bool cli_is_group(const char *word);
 bool cli_in_group(const cli_command *command, const char *group);
 const char *cli_section_title(cli_section section);
+/* An environment variable, or several, that VOLT reads. */
+typedef struct cli_variable {
+    const char *name, *help;
+} cli_variable;
+extern const cli_variable cli_environment[]; /* ends with a NULL name */
 /* What follows "volt help": nothing, a topic, a group or a command. VOLT_EINVAL. */
 volt_status cli_help(int count, char **words);
 void cli_print_help(const cli_command *command);
 
+/* The texts as an array; NULL when memory runs out. */
+json_t *cli_json_strings(char *const *text, int64_t count);
 /* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
 volt_status cli_print_json(json_t *root);
 /* Prints a path within a command line on stdout: in quotes where a shell would take it apart.

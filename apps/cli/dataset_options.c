@@ -1,6 +1,7 @@
 #include "apps/cli/dataset_options.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
@@ -59,4 +60,19 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
         *folder = c->args_count > 0 ? c->args[0] : NULL;
     }
     return st;
+}
+
+volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d)
+{
+    volt_dataset_options options;
+    const char *folder;
+    volt_status st = cli_dataset_take(&options, &folder, c, d);
+
+    return st == VOLT_OK ? volt_dataset_open(out, folder, &options) : st;
+}
+
+void cli_dataset_print_notes(const volt_dataset *ds)
+{
+    for (int64_t i = 0; i < ds->notes; i++)
+        printf("note: %s\n", ds->note[i]);
 }

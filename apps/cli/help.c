@@ -138,9 +138,11 @@ static void print_commands(void)
         printf("\n%s:\n", cli_section_title(s));
         print_list(s, NULL, width);
     }
-    printf(
-        "\n'volt COMMAND --help' describes a command and its options, 'volt help exit-codes'\n"
-        "lists the exit codes, 'volt --version' prints the version.\n");
+    putchar('\n');
+    print_about(
+        "'volt COMMAND --help' describes a command and its options; 'volt help exit-codes' "
+        "and 'volt help environment' list exit codes and environment variables; "
+        "'volt --version' prints the version.");
 }
 
 static void print_exit_codes(void)
@@ -149,6 +151,34 @@ static void print_exit_codes(void)
 #define PRINT_CODE(name, code, text) printf("%4d  %s\n", code, text);
     VOLT_STATUS_MAP(PRINT_CODE)
 #undef PRINT_CODE
+}
+
+const cli_variable cli_environment[] = {
+    {"OMP_WAIT_POLICY, GOMP_SPINCOUNT",
+     "how idle OpenMP threads wait. Unless one of them is set, volt restarts itself with "
+     "OMP_WAIT_POLICY=passive: the variable is read before a program starts, and spinning "
+     "threads slow down machines that run anything else."},
+    {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
+    {"VOLT_ITK", "path of the helper volt-itk [next to volt, else in PATH]"},
+    {"VOLT_ITK_TIMEOUT", "seconds that volt-itk may take for one file [300]"},
+    {"LD_LIBRARY_PATH", "passed on to volt-itk, which gets no other variable but PATH"},
+    {"XDG_CACHE_HOME, HOME",
+     "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},
+    {"NO_COLOR", "if not empty, 'volt plot' draws in the terminal without colours"},
+    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale lets 'volt plot' draw with braille dots"},
+    {"NAME", "any variable that a path in dataset.json begins with, as $NAME or ${NAME}"},
+    {NULL, NULL}};
+
+static void print_environment(void)
+{
+    printf("environment variables:\n");
+    for (const cli_variable *v = cli_environment; v->name; v++) {
+        flow f = {6, 6};
+
+        printf("  %s\n      ", v->name);
+        print_words(&f, v->help, strlen(v->help));
+        putchar('\n');
+    }
 }
 
 volt_status cli_help(int count, char **words)
@@ -161,6 +191,8 @@ volt_status cli_help(int count, char **words)
         print_commands();
     else if (count == 1 && strcmp(words[0], "exit-codes") == 0)
         print_exit_codes();
+    else if (count == 1 && strcmp(words[0], "environment") == 0)
+        print_environment();
     else if (count == 1 && cli_is_group(words[0]))
         print_group(words[0]);
     else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)

@@ -47,9 +47,9 @@ static volt_status bad_value(const cli_option *option, const char *text)
 
     if (option->type == CLI_DURATION)
         wants = "a duration such as 90s, 30m or 1h30m";
-    else if (option->type == CLI_INT)
+    else if (option->type == CLI_INT || (option->type == CLI_INTS && !strchr(wants, ',')))
         wants = "an integer";
-    else if (option->type == CLI_REAL)
+    else if (option->type == CLI_REAL || (option->type == CLI_REALS && !strchr(wants, ',')))
         wants = "a number";
     if (option->low < option->high)
         return volt_fail(VOLT_EINVAL, "%s: '%s' is not %s from %.10g to %.10g", option->name,
@@ -156,6 +156,7 @@ volt_status cli_set_value(void *field, const cli_option *option, const char *tex
 {
     const char *p = text;
     double v = 0;
+    int position;
     bool good = false;
 
     switch (option->type) {
@@ -169,6 +170,11 @@ volt_status cli_set_value(void *field, const cli_option *option, const char *tex
         return VOLT_OK;
     case CLI_CHOICE:
         good = read_choice(field, option->value, text);
+        break;
+    case CLI_WORD:
+        good = read_choice(&position, option->value, text);
+        if (good)
+            *(const char **)field = text;
         break;
     case CLI_INTS:
     case CLI_REALS:

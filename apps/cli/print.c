@@ -19,6 +19,15 @@ volt_status cli_print_json(json_t *root)
     return st;
 }
 
+json_t *cli_json_strings(char *const *text, int64_t count)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(text[i]));
+    return list;
+}
+
 void cli_print_word(const char *path)
 {
     static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"

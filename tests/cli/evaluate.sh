@@ -44,6 +44,13 @@ grep -q '"seed": 3' "$SCRATCH/report.json" || fail "no seed in the report"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
     --report "$SCRATCH/again.json" --threads 1
 cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "threads change the report"
+# -1 is how no --ignore may be written; a label that is ignored does not count.
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/again.json" --ignore -1
+cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "--ignore -1 ignores something"
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/again.json" --ignore 3
+! cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "--ignore 3 ignores nothing"
 # Regions are scored as nnU-Net does, and named by their labels.
 cat >"$SCRATCH/regions.json" <<'END'
 {"channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "Flair"}, "numTraining": 2, "file_ending": ".nii.gz",

@@ -38,6 +38,16 @@ out_has '^  bench io '
 [ "$("$VOLT" --help | grep -cE '^[a-z ]+:$')" -eq 6 ] || fail "there are not six headings"
 [ -z "$(sort "$SCRATCH/commands" | uniq -d)" ] || fail "a command is listed twice"
 
+# Every variable that the program reads is documented.
+expect 0 "$VOLT" help environment
+[ -z "$(awk 'length($0) > 80' "$OUT")" ] || fail "a line of this help is over 80 columns"
+(cd "$SOURCE" && grep -rhoE --include='*.[ch]' 'getenv\("[A-Z_]+"\)' base volume io nets3d apps) |
+    sed 's/.*"\(.*\)".*/\1/' | sort -u >"$SCRATCH/variables"
+[ "$(wc -l <"$SCRATCH/variables")" -ge 8 ] || fail "fewer than 8 variables are read"
+while read -r variable; do
+    out_has "(^|[ ,])$variable"
+done <"$SCRATCH/variables"
+
 # Near misses are recognised.
 expect 2 "$VOLT" tarin
 err_is "volt: unknown command 'tarin'; did you mean 'train'?"
@@ -61,6 +71,10 @@ expect 2 "$VOLT" train x -o y --budget 30x
 err_is "volt: --budget: '30x' is not a duration such as 90s, 30m or 1h30m from 10 to 30000000"
 expect 2 "$VOLT" train x -o y --precision fp16
 err_is "volt: --precision: 'fp16' is not auto|fp32|bf16"
+expect 2 "$VOLT" predict run scan -o y --checkpoint worst
+err_is "volt: --checkpoint: 'worst' is not best|latest"
+expect 2 "$VOLT" evaluate a b --ignore x
+err_is "volt: --ignore: 'x' is not an integer from -1 to 32767"
 expect 2 "$VOLT" train x -o y --resume=yes
 err_is 'volt: --resume takes no value'
 expect 2 "$VOLT" train x -o ''
