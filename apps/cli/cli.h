@@ -133,9 +133,14 @@ typedef struct cli_variable {
     const char *name, *help;
 } cli_variable;
 extern const cli_variable cli_environment[]; /* ends with a NULL name */
-/* What follows "volt help": nothing, a topic, a group or a command. VOLT_EINVAL. */
+/* What follows "volt help": nothing, a topic, a group or a command; or, for packagers,
+ * --man [COMMAND], --completion bash|zsh|fish or --commands. VOLT_EINVAL. */
 volt_status cli_help(int count, char **words);
 void cli_print_help(const cli_command *command);
+/* Prints the manual page of a command, or with NULL that of volt itself, as roff. */
+void cli_print_man(const cli_command *command);
+/* Prints a completion script. VOLT_EINVAL: another shell than bash, zsh or fish. */
+volt_status cli_print_completion(const char *shell);
 
 /* The texts as an array; NULL when memory runs out. */
 json_t *cli_json_strings(char *const *text, int64_t count);

@@ -181,10 +181,46 @@ static void print_environment(void)
     }
 }
 
+/* The command that all of `words` name. */
+static volt_status find_command(const cli_command **out, int count, char **words)
+{
+    int used = 0;
+    volt_status st = cli_find_command(out, &used, count, words);
+
+    if (st == VOLT_OK && used < count)
+        st = volt_fail(VOLT_EINVAL, "unexpected argument '%s'; usage: volt help [COMMAND]",
+                       words[used]);
+    return st;
+}
+
+/* What the build asks for to make the manual and the completions; not in --help. */
+static volt_status print_generated(int count, char **words)
+{
+    const cli_command *command = NULL;
+    volt_status st = VOLT_OK;
+
+    if (strcmp(words[0], "--man") == 0) {
+        if (count > 1)
+            st = find_command(&command, count - 1, words + 1);
+        if (st == VOLT_OK)
+            cli_print_man(command);
+        return st;
+    }
+    if (strcmp(words[0], "--completion") == 0 && count == 2)
+        return cli_print_completion(words[1]);
+    if (strcmp(words[0], "--commands") == 0 && count == 1) {
+        for (int i = 0; cli_commands[i]; i++)
+            puts(cli_commands[i]->name);
+        return VOLT_OK;
+    }
+    return volt_fail(VOLT_EINVAL,
+                     "usage: volt help --man [COMMAND], --completion bash|zsh|fish or "
+                     "--commands");
+}
+
 volt_status cli_help(int count, char **words)
 {
     const cli_command *command = NULL;
-    int used = 0;
     volt_status st = VOLT_OK;
 
     if (count == 0)
@@ -195,7 +231,9 @@ volt_status cli_help(int count, char **words)
         print_environment();
     else if (count == 1 && cli_is_group(words[0]))
         print_group(words[0]);
-    else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)
+    else if (strncmp(words[0], "--", 2) == 0)
+        st = print_generated(count, words);
+    else if ((st = find_command(&command, count, words)) == VOLT_OK)
         cli_print_help(command);
     return st;
 }

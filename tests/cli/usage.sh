@@ -30,6 +30,10 @@ while read -r first second; do
 done <"$SCRATCH/commands"
 expect 0 "$VOLT" help train
 out_has '^usage: volt train'
+expect 2 "$VOLT" help train evaluate
+err_is "volt: unexpected argument 'evaluate'; usage: volt help [COMMAND]"
+expect 2 "$VOLT" help --nothing
+err_one_line
 expect 0 "$VOLT" help bench
 out_has '^  bench net '
 expect 0 "$VOLT" bench --help
