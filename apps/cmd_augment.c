@@ -34,13 +34,13 @@ static const cli_option options[] = {
      "longest side of a view in the picture"},
 };
 
-/* What samples are cut from: a prepared case's file, or a scan's. */
+/* Source of the samples: the file of a preprocessed case, or a scan. */
 typedef struct input {
-    const volt_stored_case *prepared;
+    const volt_stored_case *preprocessed;
     volt_shown_case scan;
 } input;
 
-static bool is_prepared(const char *path)
+static bool is_preprocessed(const char *path)
 {
     const size_t length = strlen(path), ending = strlen(VOLT_CASE_SUFFIX);
 
@@ -56,16 +56,16 @@ static volt_status read_input(input *in, const cli *c)
                        .label_file = (char *)o->labels};
     volt_status st;
 
-    if (!is_prepared(c->args[0]))
+    if (!is_preprocessed(c->args[0]))
         return volt_shown_case_read(&in->scan, &files, (int)c->threads);
     if (c->args_count > 1 || o->labels)
         return volt_fail(VOLT_EINVAL,
                          "%s is a preprocessed case, which holds all channels and labels; give "
                          "no other file",
                          c->args[0]);
-    st = volt_stored_case_open(&in->prepared, c->args[0]);
+    st = volt_stored_case_open(&in->preprocessed, c->args[0]);
     if (st == VOLT_OK)
-        st = volt_stored_case_verify(in->prepared);
+        st = volt_stored_case_verify(in->preprocessed);
     return st;
 }
 
@@ -112,14 +112,15 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done,
              volt_alloc_zero(&samples, (size_t)o->samples, sizeof *samples, "samples"));
     VOLT_TRY(st, done, read_input(&in, c));
-    st = volt_show_samples(samples, o->output, in.prepared ? in.prepared : &in.scan.stored,
+    st = volt_show_samples(samples, o->output,
+                           in.preprocessed ? in.preprocessed : &in.scan.stored,
                            volt_path_name(c->args[0]), &show);
     cli_end_progress(c);
     if (st == VOLT_OK)
         st = print_samples(c, samples);
 done:
     volt_shown_case_clear(&in.scan);
-    volt_stored_case_close(in.prepared);
+    volt_stored_case_close(in.preprocessed);
     volt_free(samples);
     return st;
 }

@@ -21,7 +21,7 @@ static const cli_option options[] = {
      "compare single runs only, no pairs"},
 };
 
-/* DIR/labelsTr where that is there, else DIR. */
+/* DIR/labelsTr if it exists, else DIR. */
 static volt_status find_truth(char **out, const char *folder)
 {
     char *path = NULL;

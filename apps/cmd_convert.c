@@ -24,7 +24,7 @@ static const cli_option options[] = {
      "IN is a label map: never interpolate values, use the smallest type"},
 };
 
-/* The volume on its way; `replace` frees the old one. */
+/* Replaces the current volume, freeing the old one. */
 static void replace(volt_volume **v, volt_volume *by)
 {
     volt_volume_free(*v);
@@ -45,7 +45,7 @@ static volt_status reorient(volt_volume **v, const char *codes, int threads)
     return st;
 }
 
-/* Interpolation of images works on float32. */
+/* Images are interpolated in float32. */
 static volt_status to_float(volt_volume **v, int threads)
 {
     volt_volume *wide = NULL;
@@ -83,7 +83,7 @@ done:
     return st;
 }
 
-/* Voxels outside the scan become its smallest value (air, background), labels 0. */
+/* Voxels outside the scan get its minimum (air, background), or label 0. */
 static volt_status regrid(volt_volume **v, const cli *c, bool labels)
 {
     const char *reference = ((const convert_options *)c->options)->like;
@@ -112,7 +112,7 @@ done:
     return st;
 }
 
-/* The type to write: as asked, else that of the file unless its values were scaled. */
+/* Output type: --dtype, else the type of the file unless its values were scaled. */
 static volt_status set_type(volt_volume **v, const cli *c, const volt_image_header *source)
 {
     const convert_options *o = c->options;

@@ -13,13 +13,13 @@ typedef struct show_options {
 
 static const cli_option options[] = {CLI_DATASET_OPTIONS(show_options, data)};
 
-/* What the headers of the images say. */
+/* Summary of the image headers. */
 typedef struct survey {
     int64_t read, unreadable;
     double least_mm[3], most_mm[3]; /* z, y, x */
     int64_t least[3], most[3];      /* voxels */
     char orientation[8][4];
-    int64_t lying[8]; /* cases of each orientation */
+    int64_t lying[8]; /* number of cases per orientation */
     int orientations;
 } survey;
 
@@ -79,7 +79,7 @@ static int64_t unlabelled(const volt_dataset *ds)
     return count;
 }
 
-/* The value of label `l` in the data set's own files. */
+/* The value of label `l` in the data set's files. */
 static int32_t stored(const volt_dataset_info *info, int l)
 {
     return info->stored ? info->stored[l] : info->label[l].value;
@@ -129,7 +129,7 @@ static void print_survey(const survey *s)
         putchar('\n');
     }
     if (s->unreadable)
-        printf("unreadable    the first image of %lld case%s; 'volt check' tells why\n",
+        printf("unreadable    the first image of %lld case%s; run 'volt check' for details\n",
                (long long)s->unreadable, volt_s(s->unreadable));
 }
 

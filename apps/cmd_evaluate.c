@@ -59,7 +59,7 @@ static const cli_option options[] = {
      "random seed of the bootstrap"},
 };
 
-/* What is compared: owned. */
+/* The evaluation; owned. */
 typedef struct job {
     cli *c;
     volt_mask_pairs pairs;
@@ -195,7 +195,7 @@ done:
     return st;
 }
 
-/* An interval over fewer cases would say little; the report has it anyway. */
+/* An interval over few cases says little; only the report has it. */
 static bool shows_intervals(const job *j)
 {
     return j->summary->resamples > 0 && j->summary->count >= INTERVAL_CASES;

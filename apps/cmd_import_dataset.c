@@ -39,7 +39,7 @@ static volt_status run(cli *c)
     volt_dataset *ds = NULL;
     volt_status st;
 
-    c->args_count--; /* what is left is the data set */
+    c->args_count--; /* the rest is the data set */
     VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);
     for (int64_t i = 0; i < ds->notes; i++)

@@ -15,7 +15,7 @@ static const cli_option options[] = {
      "read the header only, not the voxels"},
 };
 
-/* All that is printed about one file. */
+/* Everything printed about one file. */
 typedef struct facts {
     const char *path;
     const volt_image_header *header;
@@ -135,8 +135,8 @@ done:
     return st;
 }
 
-/* Of several files one that cannot be read does not hide the others: its sentence stands in
- * its place, and the command fails at the end. */
+/* A file that cannot be read does not stop the others: its error is printed in its place and
+ * the command fails at the end. */
 static volt_status run(cli *c)
 {
     volt_status first = VOLT_OK;

@@ -25,7 +25,7 @@ static const cli_option options[] = {
      "brats: number the labels 1, 2, 4 as BraTS does, not 1, 2, 3"},
 };
 
-/* A folder that holds something already would mix two data sets. */
+/* Writing into a folder that is not empty would mix two data sets. */
 static volt_status check_folder(const char *folder)
 {
     volt_names names = {0};
@@ -75,7 +75,7 @@ static volt_status write_case(const char *folder, const char *id, const volt_vol
     return write_volume(folder, "labelsTr", id, labels, threads);
 }
 
-/* dataset.json comes last: a folder without it is no data set. */
+/* dataset.json is written last: a folder without it is not a data set. */
 static volt_status write_info(const char *folder, volt_phantom_kind kind,
                               const phantom_options *o)
 {

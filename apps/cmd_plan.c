@@ -53,7 +53,7 @@ static volt_status set_memory(volt_pipeline_options *run, const char *text)
     return run->memory_auto ? VOLT_OK : cli_set_value(&run->planner.memory_gb, &number, text);
 }
 
-/* --add, --slices and --axis; `names` keeps the words that extra[] points to. */
+/* --add, --slices and --axis; `names` holds the words that extra[] points to. */
 static volt_status set_extras(volt_pipeline_options *run, volt_plan_extra extra[2],
                               char names[64], const plan_options *o)
 {
@@ -161,7 +161,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_planner_parse(&run.planner.planner, o->planner));
     VOLT_TRY(st, done, set_memory(&run, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
-    for (int i = 0; i < o->spacing.count; i++) /* typed x, y, z; kept z, y, x */
+    for (int i = 0; i < o->spacing.count; i++) /* x, y, z on the command line, z, y, x inside */
         run.planner.spacing[2 - i] = o->spacing.v[i];
     VOLT_TRY(st, done, cli_dataset_take(&run.data, &run.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &run));

@@ -109,7 +109,7 @@ static size_t last_part(const char **start, const char *path)
     return bytes - from;
 }
 
-/* By what an argument is called: its last part, unless another one ends in the same. */
+/* Name of an argument: its last path component, or the path if another one has the same. */
 static volt_status name_of(char **out, const cli *c, int argument)
 {
     const char *mine, *other;
@@ -161,7 +161,7 @@ done:
     return st;
 }
 
-/* Does the user's terminal take UTF-8, by the variables that say so? */
+/* True when the locale's variables say that the terminal takes UTF-8. */
 static bool is_utf8(void)
 {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
@@ -190,7 +190,8 @@ static volt_status draw_terminal(const job *j)
     if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
         t.columns = size.ws_col < 160 ? size.ws_col : 160;
     t.color = terminal && !(no_color && *no_color);
-    t.ascii = o->ascii || !t.color || !is_utf8(); /* dots without colours are all alike */
+    t.ascii =
+        o->ascii || !t.color || !is_utf8(); /* braille dots need colours to be told apart */
     st = volt_chart_text(&text, &j->chart->chart, &t);
     if (st == VOLT_OK)
         fputs(text, stdout);

@@ -109,7 +109,7 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
     if (o->overlap.count)
         p.step = 1 - o->overlap.v[0];
     p.checkpoint = o->checkpoint;
-    p.folds = o->validation ? NULL : o->folds; /* then each fold is opened alone */
+    p.folds = o->validation ? NULL : o->folds; /* with --validation each fold is opened alone */
     p.previous = o->previous;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
@@ -133,7 +133,7 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
-/* The cases of the inputs after `count` runs, or those of them that --part names. */
+/* The cases of the inputs after `count` runs, restricted to --part. */
 static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
 {
     const predict_options *o = c->options;
@@ -178,14 +178,14 @@ done:
 
 /* ---- --validation ---- */
 
-/* What is validated on, and where its masks and splits lie. */
+/* The data set to validate on, its work folder and the output options. */
 typedef struct validation {
     volt_dataset *ds;
     char *work, *splits;
-    volt_predict_output output; /* but its folder */
+    volt_predict_output output; /* all but the folder */
 } validation;
 
-/* The cases by the network of folder `fold`. */
+/* Predicts `cases` with the network of folder `fold`. */
 static volt_status predict_cases(cli *c, const validation *v, const char *fold,
                                  const volt_case_list *cases, const volt_predict_output *output)
 {
@@ -208,7 +208,7 @@ done:
     return st;
 }
 
-/* The validation cases of folder `fold`, with what was trained there. */
+/* Predicts the held-out cases of folder `fold` with its network. */
 static volt_status predict_fold(cli *c, const validation *v, const char *fold)
 {
     const int number = volt_fold_number(fold);

@@ -37,7 +37,7 @@ static const cli_option options[] = {
      "longest side of a view [420; in a sheet 220]"},
 };
 
-/* What is drawn; owned. */
+/* Image and masks to draw; owned. */
 typedef struct input {
     volt_volume *image, *masks[MASKS_MAX];
     const char *names[MASKS_MAX];
@@ -45,7 +45,7 @@ typedef struct input {
     volt_label_name labels[VOLT_MAX_LABELS];
 } input;
 
-/* A mask that lies on other voxels is brought onto the image's, by world position. */
+/* Resamples a mask on another grid to the image's, by world position. */
 static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const cli *c,
                             const char *path)
 {
@@ -106,7 +106,7 @@ static volt_status draw(volt_picture **out, const input *in, const cli *c)
     r.sheet = (int)o->sheet;
     r.plane = (volt_plane)o->plane;
     r.view = o->view ? o->view : o->sheet ? 220 : r.view;
-    for (int i = 0; i < o->slice.count; i++) /* typed x, y, z; kept z, y, x */
+    for (int i = 0; i < o->slice.count; i++) /* x, y, z on the command line, z, y, x inside */
         r.slice[2 - i] = (int64_t)o->slice.v[i];
     if (o->window) {
         volt_status st = volt_window_parse(r.window, o->window);

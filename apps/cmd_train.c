@@ -105,10 +105,10 @@ static volt_status case_names(const char ***out, const volt_dataset *ds, const i
     return VOLT_OK;
 }
 
-/* What one fold gave. */
+/* Result of one fold. */
 typedef struct fold_result {
     volt_train_result train;
-    volt_validation_result validation; /* cases 0: none was predicted */
+    volt_validation_result validation; /* cases is 0 without --validate */
 } fold_result;
 
 static json_t *validation_object(const volt_validation_result *v)
@@ -164,7 +164,7 @@ static volt_status print_result(const cli *c, const fold_result *result)
     return VOLT_OK;
 }
 
-/* With --validate: the cases left out, predicted and scored. */
+/* With --validate: predicts and scores the held-out cases. */
 static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run,
                                  const volt_split *split, volt_precision precision,
                                  volt_validation_result *out)
@@ -240,7 +240,7 @@ done:
 
 /* ---- several folds ---- */
 
-/* Result of one fold into the list of all. */
+/* Appends the result of one fold to the list. */
 static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
@@ -304,8 +304,8 @@ done:
     return st;
 }
 
-/* Trains the folds in turn, each into RUN/fold_K; with --resume those that are finished are
- * left as they are, and new ones go by the recipe of the others. */
+/* Trains the folds in turn, each into RUN/fold_K; with --resume, finished folds are
+ * skipped and new ones use the recipe of the others. */
 static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
                                        const volt_train_options *asked,
                                        const train_folds *folds)

@@ -20,8 +20,7 @@ static void take(double *to, const cli_list *given)
         *to = given->v[0];
 }
 
-/* Another optimiser than the recipe's comes with its usual numbers; schedule and clipping stay.
- */
+/* An optimizer other than the recipe's brings its own defaults; schedule and clipping stay. */
 static void set_optimizer(volt_optimizer_options *to, const train_options *o)
 {
     const volt_optimizer_kind kind =

@@ -26,7 +26,7 @@ static const cli_option options[] = {
      "random seed"},
 };
 
-/* A loaded box with margin, and room for the sample that is made of it. */
+/* A source box with margin, and buffers for the sample. */
 typedef struct bench_augment {
     volt_augment_rules rules;
     volt_augment_source source;
@@ -35,7 +35,7 @@ typedef struct bench_augment {
     void *scratch;
 } bench_augment;
 
-/* Waves, and three labels in one another as shells of an ellipsoid. */
+/* Fills the box with waves and three nested ellipsoidal labels. */
 static void fill(bench_augment *b)
 {
     const int64_t *n = b->source.shape, voxels = n[0] * n[1] * n[2];
@@ -106,7 +106,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, prepare(&b, o));
-    VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, 0)); /* pages are touched */
+    VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, 0)); /* touches all pages */
     start = volt_seconds();
     while (o->seconds > 0 ? seconds < o->seconds : made < o->samples) {
         VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, (uint32_t)made));

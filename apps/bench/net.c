@@ -91,11 +91,11 @@ static volt_status choose(bench_net *b, const cli *c)
     b->run.precision = o->precision ? VOLT_BF16_MIXED : VOLT_FP32;
     b->run.mode = o->mode == TRAIN ? VOLT_TRAIN : VOLT_INFER;
     b->run.threads = volt_threads_or_default((int)c->threads);
-    b->net.deep_supervision = false; /* as the peers' script */
+    b->net.deep_supervision = false; /* as in the PyTorch script */
     return VOLT_OK;
 }
 
-/* Input from a normal distribution, labels at random: what the peers' script takes. */
+/* Normally distributed input and random labels, as in the PyTorch script. */
 static volt_status make_input(bench_net *b)
 {
     int64_t voxels = b->run.n * b->run.extent[0] * b->run.extent[1] * b->run.extent[2];

@@ -157,7 +157,7 @@ static size_t operand_bytes(const bench_op *b, int i, volt_operand_role role)
     return (size_t)volt_tensor_elements(t) * sizeof(float);
 }
 
-/* Ordinary numbers near 1 in float32, and so in each half of two bfloat16. */
+/* Finite numbers near 1, read as float32 or as two bfloat16. */
 static volt_status fill_random(void *p, size_t bytes, const volt_device *device)
 {
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);

@@ -33,7 +33,7 @@ typedef struct bench_volume {
     volt_volume *mask, *shifted; /* uint8: 1 where LABELS is not 0 */
     int64_t shape[3];            /* resampling's target, z, y, x */
     double spacing[3], target[3];
-    float *distance; /* room for one result */
+    float *distance; /* output buffer */
 } bench_volume;
 
 static volt_status resample(void *user)
@@ -47,7 +47,7 @@ static volt_status resample(void *user)
     return st;
 }
 
-/* Found and numbered per voxel, as the peers do. */
+/* Finds and labels components voxel by voxel, as the other programs do. */
 static volt_status components(void *user)
 {
     const bench_volume *b = user;
@@ -95,7 +95,7 @@ static const struct {
 };
 enum { OPS = sizeof ops / sizeof ops[0] };
 
-/* 1 where `labels` is not 0, moved by `shift` voxels along x (round the border). */
+/* 1 where `labels` is not 0, shifted by `shift` voxels along x (cyclic). */
 static volt_status make_mask(volt_volume **out, const volt_volume *labels, int64_t shift)
 {
     const int16_t *from = labels->data;

@@ -1,4 +1,4 @@
-/* cli.h - what every command of `volt` shares: its table entry, options, progress, printing.
+/* cli.h - shared by all commands of `volt`: table entry, options, progress, printing.
  *
  * A command is one file, cmd_NAME.c or bench/NAME.c, that defines one `const cli_command`
  * listed in commands.c. Its options are a table; parsing, defaults, range checks and --help all
@@ -108,7 +108,7 @@ struct cli {
 /* Every command; ends with NULL. */
 extern const cli_command *const cli_commands[];
 
-/* The command named by the first one or two words of argv; *words tells how many were used.
+/* The command named by the first one or two words of argv; *words is the number used.
  * VOLT_EINVAL with a suggestion when there is none. */
 volt_status cli_find_command(const cli_command **out, int *words, int count, char **argv);
 /* Fills c->args, c->options and the common fields from what follows the command's name. */
@@ -121,7 +121,7 @@ const cli_option *cli_option_at(const cli_command *command, size_t index);
 
 /* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
 volt_status cli_set_value(void *field, const cli_option *option, const char *text);
-/* Of `count` words the one a typist may have meant by `word`; NULL when none is near. */
+/* The one of `count` words that `word` may be a misspelling of; NULL when none is near. */
 const char *cli_suggest(const char *word, const char *const *words, size_t count);
 
 /* True when `word` is the first of several commands' two words ("bench"). */
@@ -146,8 +146,7 @@ volt_status cli_print_completion(const char *shell);
 json_t *cli_json_strings(char *const *text, int64_t count);
 /* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
 volt_status cli_print_json(json_t *root);
-/* Prints a path within a command line on stdout: in quotes where a shell would take it apart.
- */
+/* Prints a path of a command line on stdout, quoted if a shell would split or expand it. */
 void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);

@@ -35,8 +35,8 @@ static void print_escaped(const char *text, const char *special, bool zsh)
     }
 }
 
-/* The first words of all commands, each once, or what follows `group` in those that it begins:
- * true and moves *i behind a command that brings a new one. */
+/* Iterates from *i over the first words of all commands, each once, or over the second words of
+ * those in `group`; false at the end. */
 static bool next_name(const cli_command **command, const char **name, int *bytes, int *i,
                       const char *group)
 {
@@ -69,7 +69,7 @@ static void print_names(const char *group)
         printf("%s%.*s", space, bytes, name);
 }
 
-/* Calls `print` with every group's name ("bench"). */
+/* Calls `print` with the name of every group ("bench"). */
 static void for_each_group(void (*print)(const char *group))
 {
     const cli_command *command;

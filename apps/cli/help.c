@@ -193,7 +193,7 @@ static volt_status find_command(const cli_command **out, int count, char **words
     return st;
 }
 
-/* What the build asks for to make the manual and the completions; not in --help. */
+/* Output for the build, which generates the manual and completions; not listed in --help. */
 static volt_status print_generated(int count, char **words)
 {
     const cli_command *command = NULL;

@@ -63,7 +63,7 @@ static bool in_range(const cli_option *option, double v)
            (option->low >= option->high || (v >= option->low && v <= option->high));
 }
 
-/* A decimal number at *p, a whole one if asked for; moves *p behind it. */
+/* Reads a decimal number at *p, an integer if `whole`; moves *p past it. */
 static bool read_number(double *out, const char **p, bool whole)
 {
     const char *digits = *p + strspn(*p, "+-");
