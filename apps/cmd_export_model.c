@@ -22,8 +22,8 @@ static volt_status run(cli *c)
 {
     static const char *const checkpoints[] = {"latest", "best"};
     const export_options *o = c->options;
-    volt_export_options export = {.format = (volt_export_format)(o->format + 1)};
-    volt_export_result r = {0};
+    volt_model_export_options export = {.format = (volt_export_format)(o->format + 1)};
+    volt_model_export_result r = {0};
     volt_status st = cli_need_output(c, o->output);
 
     if (st != VOLT_OK)

@@ -15,7 +15,7 @@ static const cli_option options[] = {
 };
 
 static volt_status print_result(const cli *c, const volt_dataset *ds, const char *target,
-                                const volt_import_result *r)
+                                const volt_dataset_import_result *r)
 {
     if (c->json)
         return cli_print_json(
@@ -32,11 +32,11 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
 static volt_status run(cli *c)
 {
     import_options *o = c->options;
-    const volt_import_options import = {
+    const volt_dataset_import_options import = {
         .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
     const char *target = c->args[c->args_count - 1], *folder;
     volt_dataset_options data;
-    volt_import_result result;
+    volt_dataset_import_result result;
     volt_dataset *ds = NULL;
     volt_status st;
 

@@ -24,7 +24,7 @@ static const cli_option options[] = {
      "** the rest"},
 };
 
-static volt_status print_result(const cli *c, const volt_import_result *r)
+static volt_status print_result(const cli *c, const volt_model_import_result *r)
 {
     if (c->json)
         return cli_print_json(
@@ -49,13 +49,13 @@ static volt_status run(cli *c)
 {
     static const char *const checkpoints[] = {"final", "best", "latest"};
     const import_options *o = c->options;
-    const volt_import_options import = {.folds = o->folds,
-                                        .checkpoint = checkpoints[o->checkpoint],
-                                        .plans = o->plans,
-                                        .dataset = o->dataset,
-                                        .configuration = o->configuration,
-                                        .map = o->map};
-    volt_import_result result = {0};
+    const volt_model_import_options import = {.folds = o->folds,
+                                              .checkpoint = checkpoints[o->checkpoint],
+                                              .plans = o->plans,
+                                              .dataset = o->dataset,
+                                              .configuration = o->configuration,
+                                              .map = o->map};
+    volt_model_import_result result = {0};
     volt_status st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
 
     if (st != VOLT_OK)

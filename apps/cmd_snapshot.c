@@ -105,7 +105,7 @@ static volt_status draw(volt_picture **out, const input *in, const cli *c)
     r.label_count = in->info.labels;
     r.channel = (int32_t)o->channel;
     r.sheet = (int)o->sheet;
-    r.plane = (volt_plane)o->plane;
+    r.plane = (volt_plane)(VOLT_PLANE_AXIAL + o->plane);
     r.view = o->view ? o->view : o->sheet ? 220 : r.view;
     for (int i = 0; i < o->slice.count; i++) /* typed x, y, z; kept z, y, x */
         r.slice[2 - i] = (int64_t)o->slice.v[i];

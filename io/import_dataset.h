@@ -5,17 +5,17 @@
 #include "dataset.h"
 VOLT_BEGIN_DECLS
 
-typedef struct volt_import_options {
+typedef struct volt_dataset_import_options {
     bool copy;   /* copies where symbolic links (to absolute paths) would do */
     int threads; /* 0 = default */
     const volt_callbacks *callbacks;
-} volt_import_options;
+} volt_dataset_import_options;
 
-typedef struct volt_import_result {
+typedef struct volt_dataset_import_result {
     int64_t cases, tests; /* with labels, in imagesTr; without, in imagesTs */
     int64_t taken;        /* files linked or copied as they are */
     int64_t written;      /* files made anew */
-} volt_import_result;
+} volt_dataset_import_result;
 
 /* Writes imagesTr, labelsTr, imagesTs (where there are cases to predict) and, last of all,
  * dataset.json into `folder`, which is created: until that file is there nothing takes the
@@ -27,7 +27,8 @@ typedef struct volt_import_result {
  * VOLT_EINVAL: `folder` holds a data set or other files; VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO
  * name the file; VOLT_ECANCELLED. `result` may be NULL. */
 VOLT_CALL volt_dataset_import(const volt_dataset *ds, const char *folder,
-                              const volt_import_options *options, volt_import_result *result);
+                              const volt_dataset_import_options *options,
+                              volt_dataset_import_result *result);
 
 VOLT_END_DECLS
 #endif

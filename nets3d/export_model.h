@@ -19,24 +19,24 @@ typedef enum volt_export_format {
     VOLT_EXPORT_ONNX
 } volt_export_format;
 
-typedef struct volt_export_options {
+typedef struct volt_model_export_options {
     volt_export_format format;
     const char *checkpoint; /* "latest" or "best"; NULL = as volt_predictor_open chooses */
-} volt_export_options;
+} volt_model_export_options;
 
-typedef struct volt_export_result {
+typedef struct volt_model_export_result {
     int folds;
     int64_t parameters; /* elements of one network */
     int64_t tensors;    /* written, aliases included, of one network */
-} volt_export_result;
+} volt_model_export_result;
 
 /* Exports `run` to `out`: a folder (nnunet), else a file; it appears whole or not at all.
  * `result` may be NULL. VOLT_EIO, VOLT_EFORMAT (damaged run), VOLT_EDATA (`out` is a folder
  * that is not empty; a run of several folds for a format of one network), VOLT_ENOTSUP (a
  * network the format cannot hold). */
 VOLT_CALL volt_export_model(const char *run, const char *out,
-                            const volt_export_options *options, const volt_callbacks *cb,
-                            volt_export_result *result);
+                            const volt_model_export_options *options, const volt_callbacks *cb,
+                            volt_model_export_result *result);
 
 VOLT_END_DECLS
 #endif

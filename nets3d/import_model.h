@@ -16,7 +16,7 @@
 #include "../base/status.h"
 VOLT_BEGIN_DECLS
 
-typedef struct volt_import_options {
+typedef struct volt_model_import_options {
     const char *folds;         /* "0,2", "all"; NULL = every fold folder there is */
     const char *checkpoint;    /* "final", "best", "latest"; NULL = final */
     const char *plans;         /* plans.json; NULL = beside or in the checkpoint */
@@ -24,22 +24,22 @@ typedef struct volt_import_options {
     const char *configuration; /* of the plan; NULL = the checkpoint's own */
     const char *map;           /* names, see weights.h; NULL = none, or a built-in one when the
                                 * names are those of MONAI's DynUNet */
-} volt_import_options;
+} volt_model_import_options;
 
-typedef struct volt_import_result {
+typedef struct volt_model_import_result {
     int folds;
     int64_t parameters;                     /* elements of one network */
     int64_t taken, aliases, filled, unused; /* tensors, of the last fold */
     char configuration[64], trainer[64];
-} volt_import_result;
+} volt_model_import_result;
 
 /* Imports `source` into folder `run`, which must not exist or be empty. Logs what was found and
  * every tensor left over. `result` may be NULL. VOLT_EIO, VOLT_EFORMAT (damaged, or names or
  * shapes that do not fit), VOLT_ENOTSUP (an architecture, type or opcode by name), VOLT_EDATA
  * (`run` exists), VOLT_EINVAL (no such fold or configuration). */
 VOLT_CALL volt_import_model(const char *source, const char *run,
-                            const volt_import_options *options, const volt_callbacks *cb,
-                            volt_import_result *result);
+                            const volt_model_import_options *options, const volt_callbacks *cb,
+                            volt_model_import_result *result);
 
 VOLT_END_DECLS
 #endif

@@ -11,20 +11,13 @@
 #include "fingerprint.h"
 #include "plan.h"
 #include "preprocess.h"
+#include "../volume/orient.h"
 VOLT_BEGIN_DECLS
 
 typedef enum volt_stage {
     VOLT_STAGE_PLAN = 1,      /* checked, fingerprint and plan there */
     VOLT_STAGE_PREPROCESS = 2 /* and every case prepared */
 } volt_stage;
-
-/* A plane of the body; the first case's file tells which of its axes crosses it. */
-typedef enum volt_plane {
-    VOLT_PLANE_NONE = 0,
-    VOLT_PLANE_AXIAL,
-    VOLT_PLANE_CORONAL,
-    VOLT_PLANE_SAGITTAL
-} volt_plane;
 
 typedef struct volt_pipeline_options {
     const char *dataset;       /* folder; NULL with data.images */
@@ -40,7 +33,8 @@ typedef struct volt_pipeline_options {
     const volt_plan_extra *extra; /* configurations to add to the plan; */
     int extras;                   /* so many. 2p5d and 3d_whole are also added, with their
                                    * defaults, when `configuration` asks for them */
-    volt_plane plane;             /* which slices 2p5d cuts; VOLT_PLANE_NONE = extra[].axis */
+    volt_plane plane;             /* which slices 2p5d cuts, as the first case lies;
+                                   * VOLT_PLANE_NONE = extra[].axis */
     int threads;                  /* 0 = default */
     const volt_callbacks *callbacks;
 } volt_pipeline_options;

@@ -14,10 +14,9 @@
 #include <stdint.h>
 #include "../base/status.h"
 #include "picture.h"
+#include "../volume/orient.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
-
-typedef enum volt_plane { VOLT_AXIAL = 0, VOLT_CORONAL = 1, VOLT_SAGITTAL = 2 } volt_plane;
 
 typedef struct volt_label_name {
     int64_t value;

@@ -14,6 +14,14 @@
 #include "volume.h"
 VOLT_BEGIN_DECLS
 
+/* A plane of the body, whichever voxel axes it is nearest to. */
+typedef enum volt_plane {
+    VOLT_PLANE_NONE = 0,
+    VOLT_PLANE_AXIAL,
+    VOLT_PLANE_CORONAL,
+    VOLT_PLANE_SAGITTAL
+} volt_plane;
+
 /* A permutation with flips, as a plain value: axis i of the result is axis from[i] of the
  * source (0 = z, 1 = y, 2 = x), read backwards if flip[i]. Keep it to undo the change. */
 typedef struct volt_orientation {

@@ -20,7 +20,7 @@ typedef struct importing {
     volt_dataset_info info; /* ds->info, borrowed, without turning the cases */
     bool copy;
     pthread_mutex_t lock;
-    volt_import_result result; /* under the lock */
+    volt_dataset_import_result result; /* under the lock */
 } importing;
 
 static void count_files(importing *w, int64_t taken, int64_t written)
@@ -352,10 +352,11 @@ done:
 }
 
 volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
-                                const volt_import_options *options, volt_import_result *result)
+                                const volt_dataset_import_options *options,
+                                volt_dataset_import_result *result)
 {
-    static const volt_import_options defaults;
-    const volt_import_options *o = options ? options : &defaults;
+    static const volt_dataset_import_options defaults;
+    const volt_dataset_import_options *o = options ? options : &defaults;
     importing w = {.ds = ds,
                    .folder = folder,
                    .ending = common_ending(ds),

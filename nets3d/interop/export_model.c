@@ -53,7 +53,7 @@ done:
 /* ---- one file ---- */
 
 static volt_status write_safetensors(const char *out, const volt_export_run *r,
-                                     volt_export_result *result)
+                                     volt_model_export_result *result)
 {
     const volt_metadata metadata[] = {{"format", "pt"},
                                       {"plans", r->head.plan},
@@ -75,7 +75,7 @@ done:
 }
 
 static volt_status write_onnx(const char *out, const volt_export_run *r,
-                              volt_export_result *result)
+                              volt_model_export_result *result)
 {
     const volt_metadata metadata[] = {{"plans", r->head.plan},
                                       {"dataset", r->head.dataset},
@@ -90,8 +90,9 @@ static volt_status write_onnx(const char *out, const volt_export_run *r,
     return volt_onnx_write(out, r->graph, r->flat, &o);
 }
 
-static volt_status export_one(const char *run, const char *out, const volt_export_options *o,
-                              volt_export_result *result)
+static volt_status export_one(const char *run, const char *out,
+                              const volt_model_export_options *o,
+                              volt_model_export_result *result)
 {
     volt_export_run r = {0};
     volt_status st = load(&r, run, o->checkpoint);
@@ -124,8 +125,9 @@ static const char *fold_name(char room[32], const char *run)
 }
 
 /* One fold into the folder under way; the first leaves plan and data set too. */
-static volt_status add_fold(const char *top, const char *run, const volt_export_options *o,
-                            bool first, volt_export_result *result)
+static volt_status add_fold(const char *top, const char *run,
+                            const volt_model_export_options *o, bool first,
+                            volt_model_export_result *result)
 {
     volt_export_run r = {0};
     char *path = NULL, room[32];
@@ -159,8 +161,8 @@ done:
 }
 
 static volt_status export_nnunet(const volt_names *runs, const char *out,
-                                 const volt_export_options *o, const volt_callbacks *cb,
-                                 volt_export_result *result)
+                                 const volt_model_export_options *o, const volt_callbacks *cb,
+                                 volt_model_export_result *result)
 {
     volt_staging *staging = NULL;
     volt_status st;
@@ -179,10 +181,10 @@ done:
 }
 
 volt_status volt_export_model(const char *run, const char *out,
-                              const volt_export_options *options, const volt_callbacks *cb,
-                              volt_export_result *result)
+                              const volt_model_export_options *options,
+                              const volt_callbacks *cb, volt_model_export_result *result)
 {
-    volt_export_result r = {0};
+    volt_model_export_result r = {0};
     char *one[] = {(char *)(uintptr_t)run};
     volt_names runs = {0}, single = {.name = one, .count = 1};
     volt_status st = VOLT_OK;

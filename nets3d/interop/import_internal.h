@@ -22,7 +22,7 @@ typedef struct volt_import_source {
 
 /* Finds the files of `path` by the rules of import_model.h. The caller owns what *out holds. */
 VOLT_MUST_USE volt_status volt_import_find(volt_import_source *out, const char *path,
-                                           const volt_import_options *options,
+                                           const volt_model_import_options *options,
                                            const volt_callbacks *cb);
 void volt_import_source_clear(volt_import_source *s);
 

@@ -22,7 +22,7 @@ enum { MAX_CHAIN = 8 };
 /* One fold on its way. */
 typedef struct import {
     const volt_import_source *source;
-    const volt_import_options *options;
+    const volt_model_import_options *options;
     const volt_callbacks *cb;
     const char *file; /* the weights */
     volt_weights *weights;
@@ -430,7 +430,7 @@ done:
 
 /* ---- all folds ---- */
 
-static void set_result(volt_import_result *r, const import *m)
+static void set_result(volt_model_import_result *r, const import *m)
 {
     const volt_pickle_value *trainer = volt_pickle_get(m->root, "trainer_name");
 
@@ -453,7 +453,7 @@ static void set_result(volt_import_result *r, const import *m)
 /* Fold `index` of the source into `folder`; the first also leaves copies in `top`, unless that
  * is NULL. */
 static volt_status import_fold(const char *folder, const char *top, int index, import *m,
-                               volt_import_result *result)
+                               volt_model_import_result *result)
 {
     volt_status st;
 
@@ -476,11 +476,11 @@ done:
 }
 
 volt_status volt_import_model(const char *source, const char *run,
-                              const volt_import_options *options, const volt_callbacks *cb,
-                              volt_import_result *result)
+                              const volt_model_import_options *options,
+                              const volt_callbacks *cb, volt_model_import_result *result)
 {
     volt_import_source files = {0};
-    volt_import_result r = {0};
+    volt_model_import_result r = {0};
     volt_staging *staging = NULL;
     volt_status st;
 

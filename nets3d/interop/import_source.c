@@ -64,7 +64,7 @@ static volt_status companion(char **out, const char *asked, const char *folder,
     return st;
 }
 
-static volt_status companions(volt_import_source *s, const volt_import_options *o,
+static volt_status companions(volt_import_source *s, const volt_model_import_options *o,
                               const char *folder)
 {
     volt_status st = companion(&s->plans, o->plans, folder, "plans.json");
@@ -177,7 +177,7 @@ static volt_status no_results(const char *folder)
 }
 
 static volt_status find_in_folder(volt_import_source *s, const char *path,
-                                  const volt_import_options *o, const volt_callbacks *cb)
+                                  const volt_model_import_options *o, const volt_callbacks *cb)
 {
     const char *checkpoint = o->checkpoint ? o->checkpoint : "final";
     char *folder = NULL, *above = NULL, *plans = NULL;
@@ -214,7 +214,7 @@ done:
 }
 
 static volt_status find_file(volt_import_source *s, const char *path,
-                             const volt_import_options *o)
+                             const volt_model_import_options *o)
 {
     char *folder = NULL, *above = NULL;
     const char *name;
@@ -236,7 +236,7 @@ done:
 }
 
 volt_status volt_import_find(volt_import_source *out, const char *path,
-                             const volt_import_options *options, const volt_callbacks *cb)
+                             const volt_model_import_options *options, const volt_callbacks *cb)
 {
     volt_import_source s = {0};
     volt_status st = volt_path_is_dir(path) ? find_in_folder(&s, path, options, cb)

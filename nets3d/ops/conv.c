@@ -17,8 +17,8 @@ static int64_t weight_at(const volt_tensor *w, int64_t oc, int64_t ic, int64_t k
 }
 
 /* One output: sum over ic, kd, kh, kw of src * weights; outside src is zero. */
-static double correlate(const volt_op_spec *spec, const volt_view *src, const float *weights,
-                        int64_t n, int64_t oc, const int64_t o[3])
+static double correlate(const volt_op_spec *spec, const volt_operand_view *src,
+                        const float *weights, int64_t n, int64_t oc, const int64_t o[3])
 {
     const volt_tensor *w = &spec->tensor[1], *s = &src->t;
     const volt_conv *conv = &spec->conv;
@@ -41,8 +41,8 @@ static double correlate(const volt_op_spec *spec, const volt_view *src, const fl
 /* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow) */
 void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 3);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 3);
     const float *weights = operands[1], *bias = operands[2];
 
     for (int64_t n = 0; n < dst.t.n; n++)
@@ -57,8 +57,8 @@ void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 }
 
 /* One input's gradient: sum over oc and the taps that read it. */
-static double gather(const volt_op_spec *spec, const volt_view *diff_dst, const float *weights,
-                     int64_t n, int64_t ic, const int64_t i[3])
+static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst,
+                     const float *weights, int64_t n, int64_t ic, const int64_t i[3])
 {
     const volt_tensor *w = &spec->tensor[1], *g = &diff_dst->t;
     const volt_conv *c = &spec->conv;
@@ -82,8 +82,8 @@ static double gather(const volt_op_spec *spec, const volt_view *diff_dst, const 
 /* diff_dst (n,oc,od,oh,ow), weights (oc,ic,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
 void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view diff_src = volt_view_of(spec, operands, 0);
-    const volt_view diff_dst = volt_view_of(spec, operands, 2);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 2);
 
     for (int64_t n = 0; n < diff_src.t.n; n++)
         for (int64_t ic = 0; ic < diff_src.t.c; ic++)
@@ -97,8 +97,8 @@ void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operand
 }
 
 /* One weight's gradient: sum over n and all outputs of src at tap k times diff_dst. */
-static double weight_gradient(const volt_op_spec *spec, const volt_view *src,
-                              const volt_view *diff_dst, int64_t oc, int64_t ic,
+static double weight_gradient(const volt_op_spec *spec, const volt_operand_view *src,
+                              const volt_operand_view *diff_dst, int64_t oc, int64_t ic,
                               const int64_t k[3])
 {
     const volt_conv *conv = &spec->conv;
@@ -120,7 +120,7 @@ static double weight_gradient(const volt_op_spec *spec, const volt_view *src,
 }
 
 /* Sum of channel oc over n, d, h, w. */
-static double bias_gradient(const volt_view *diff_dst, int64_t oc)
+static double bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
 {
     double sum = 0;
 
@@ -135,8 +135,8 @@ static double bias_gradient(const volt_view *diff_dst, int64_t oc)
 /* src (n,ic,d,h,w), diff_dst (n,oc,od,oh,ow) -> diff_weights (oc,ic,kd,kh,kw), diff_bias */
 void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0);
-    const volt_view diff_dst = volt_view_of(spec, operands, 3);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 3);
     const volt_tensor *w = &spec->tensor[1];
     float *diff_weights = operands[1], *diff_bias = operands[2];
 

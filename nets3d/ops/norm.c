@@ -16,7 +16,7 @@ typedef struct channel {
 /* src (n,c,d,h,w) -> mean (n,c), rstd (n,c) */
 void volt_reference_norm_stats(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
     const volt_tensor *t = &src.t;
     const double voxels = (double)(t->d * t->h * t->w);
     float *mean = operands[1], *rstd = operands[2];
@@ -52,8 +52,8 @@ static channel channel_of(const volt_op_spec *spec, void *const *operands, int64
 /* src (n,c,d,h,w), mean (n,c), rstd (n,c), scale (c), shift (c) -> dst (n,c,d,h,w) */
 void volt_reference_norm_act_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 5);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 5);
 
     for (int64_t n = 0; n < src.t.n; n++)
         for (int64_t c = 0; c < src.t.c; c++) {
@@ -72,9 +72,9 @@ void volt_reference_norm_act_fwd(const volt_op_spec *spec, void *const *operands
 static void at_voxel(double *g, double *xhat, const volt_op_spec *spec, void *const *operands,
                      const channel *k, const int64_t i[5])
 {
-    const volt_view src = volt_view_of(spec, operands, 0);
-    const volt_view first = volt_view_of(spec, operands, 5);
-    const volt_view second = volt_view_of(spec, operands, 6);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view first = volt_operand_view_of(spec, operands, 5);
+    const volt_operand_view second = volt_operand_view_of(spec, operands, 6);
     double diff = volt_view_get(&first, i[0], i[1], i[2], i[3], i[4]);
 
     if (second.data)
@@ -87,7 +87,7 @@ static void at_voxel(double *g, double *xhat, const volt_op_spec *spec, void *co
 static void channel_backward(const volt_op_spec *spec, void *const *operands, int64_t n,
                              int64_t c, double *sum_g, double *sum_gx)
 {
-    const volt_view diff_src = volt_view_of(spec, operands, 7);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 7);
     const volt_tensor *t = &diff_src.t;
     const channel k = channel_of(spec, operands, n, c);
     const double voxels = (double)(t->d * t->h * t->w);

@@ -9,7 +9,7 @@ typedef double (*pointwise)(const volt_op_spec *spec, void *const *operands,
 static double get(const volt_op_spec *spec, void *const *operands, int operand,
                   const int64_t i[5])
 {
-    const volt_view v = volt_view_of(spec, operands, operand);
+    const volt_operand_view v = volt_operand_view_of(spec, operands, operand);
 
     return volt_view_get(&v, i[0], i[1], i[2], i[3], i[4]);
 }
@@ -18,7 +18,7 @@ static double get(const volt_op_spec *spec, void *const *operands, int operand,
 static void for_each_voxel(const volt_op_spec *spec, void *const *operands, int dst,
                            pointwise f)
 {
-    const volt_view out = volt_view_of(spec, operands, dst);
+    const volt_operand_view out = volt_operand_view_of(spec, operands, dst);
 
     for (int64_t n = 0; n < out.t.n; n++)
         for (int64_t c = 0; c < out.t.c; c++)
@@ -151,8 +151,8 @@ void volt_reference_scale_channels(const volt_op_spec *spec, void *const *operan
 }
 
 /* One voxel: dst_c = exp(x_c - max) / sum. */
-static void softmax_at(const volt_view *src, const volt_view *dst, int64_t n, int64_t d,
-                       int64_t h, int64_t w)
+static void softmax_at(const volt_operand_view *src, const volt_operand_view *dst, int64_t n,
+                       int64_t d, int64_t h, int64_t w)
 {
     double highest = -INFINITY, sum = 0;
 
@@ -168,8 +168,8 @@ static void softmax_at(const volt_view *src, const volt_view *dst, int64_t n, in
 /* src (n,c,d,h,w) -> dst, over c */
 void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 1);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 1);
 
     for (int64_t n = 0; n < src.t.n; n++)
         for (int64_t d = 0; d < src.t.d; d++)
@@ -179,8 +179,9 @@ void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands)
 }
 
 /* One voxel: diff_src_c = y_c (g_c - sum over k of g_k y_k). */
-static void softmax_bwd_at(const volt_view *y, const volt_view *g, const volt_view *diff_src,
-                           int64_t n, int64_t d, int64_t h, int64_t w)
+static void softmax_bwd_at(const volt_operand_view *y, const volt_operand_view *g,
+                           const volt_operand_view *diff_src, int64_t n, int64_t d, int64_t h,
+                           int64_t w)
 {
     double dot = 0;
 
@@ -195,8 +196,9 @@ static void softmax_bwd_at(const volt_view *y, const volt_view *g, const volt_vi
 /* dst of the forward pass, diff_dst -> diff_src */
 void volt_reference_softmax_bwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view y = volt_view_of(spec, operands, 0), g = volt_view_of(spec, operands, 1);
-    const volt_view diff_src = volt_view_of(spec, operands, 2);
+    const volt_operand_view y = volt_operand_view_of(spec, operands, 0),
+                            g = volt_operand_view_of(spec, operands, 1);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 2);
 
     for (int64_t n = 0; n < y.t.n; n++)
         for (int64_t d = 0; d < y.t.d; d++)

@@ -13,7 +13,7 @@ static void windows_over(int64_t *first, int64_t *last, int64_t i, int64_t kerne
 }
 
 /* Raster index of the first maximum in the window of output o; its value in *highest. */
-static int64_t first_maximum(const volt_op_spec *spec, const volt_view *src, int64_t n,
+static int64_t first_maximum(const volt_op_spec *spec, const volt_operand_view *src, int64_t n,
                              int64_t c, const int64_t o[3], double *highest)
 {
     const int64_t *k = spec->conv.kernel, *s = spec->conv.stride;
@@ -35,8 +35,8 @@ static int64_t first_maximum(const volt_op_spec *spec, const volt_view *src, int
 /* src (n,c,d,h,w) -> dst (n,c,od,oh,ow) */
 void volt_reference_max_pool_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 1);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 1);
 
     for (int64_t n = 0; n < dst.t.n; n++)
         for (int64_t c = 0; c < dst.t.c; c++)
@@ -51,8 +51,8 @@ void volt_reference_max_pool_fwd(const volt_op_spec *spec, void *const *operands
 
 /* Gradient of one input: from every window whose first maximum it is (max pooling), or its
  * share of every window that holds it (average pooling, src NULL). */
-static double pool_gradient(const volt_op_spec *spec, const volt_view *src,
-                            const volt_view *diff_dst, const volt_tensor *in,
+static double pool_gradient(const volt_op_spec *spec, const volt_operand_view *src,
+                            const volt_operand_view *diff_dst, const volt_tensor *in,
                             const int64_t i[5])
 {
     const int64_t *k = spec->conv.kernel, *s = spec->conv.stride;
@@ -76,8 +76,8 @@ static double pool_gradient(const volt_op_spec *spec, const volt_view *src,
     return sum;
 }
 
-static void pool_bwd(const volt_op_spec *spec, const volt_view *src, const volt_view *diff_dst,
-                     const volt_view *diff_src)
+static void pool_bwd(const volt_op_spec *spec, const volt_operand_view *src,
+                     const volt_operand_view *diff_dst, const volt_operand_view *diff_src)
 {
     const volt_tensor *t = &diff_src->t;
 
@@ -95,9 +95,9 @@ static void pool_bwd(const volt_op_spec *spec, const volt_view *src, const volt_
 /* src (n,c,d,h,w), diff_dst (n,c,od,oh,ow) -> diff_src (n,c,d,h,w) */
 void volt_reference_max_pool_bwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0);
-    const volt_view diff_dst = volt_view_of(spec, operands, 1);
-    const volt_view diff_src = volt_view_of(spec, operands, 2);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 1);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 2);
 
     pool_bwd(spec, &src, &diff_dst, &diff_src);
 }
@@ -105,8 +105,8 @@ void volt_reference_max_pool_bwd(const volt_op_spec *spec, void *const *operands
 /* src (n,c,d,h,w) -> dst (n,c,od,oh,ow) */
 void volt_reference_average_pool_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 1);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 1);
     const int64_t *k = spec->conv.kernel, *s = spec->conv.stride;
 
     for (int64_t n = 0; n < dst.t.n; n++)
@@ -127,8 +127,8 @@ void volt_reference_average_pool_fwd(const volt_op_spec *spec, void *const *oper
 /* diff_dst (n,c,od,oh,ow) -> diff_src (n,c,d,h,w) */
 void volt_reference_average_pool_bwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view diff_dst = volt_view_of(spec, operands, 0);
-    const volt_view diff_src = volt_view_of(spec, operands, 1);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 1);
 
     pool_bwd(spec, NULL, &diff_dst, &diff_src);
 }
@@ -156,8 +156,8 @@ static void outputs_near(int64_t *first, int64_t *last, int64_t i, int64_t facto
 }
 
 /* One output: the shares of the (at most two) inputs along each axis. */
-static double interpolate(const volt_op_spec *spec, const volt_view *src, int64_t n, int64_t c,
-                          const int64_t o[3])
+static double interpolate(const volt_op_spec *spec, const volt_operand_view *src, int64_t n,
+                          int64_t c, const int64_t o[3])
 {
     const int64_t *f = spec->conv.stride, ins[3] = {src->t.d, src->t.h, src->t.w};
     int64_t first[3], last[3];
@@ -180,8 +180,8 @@ static double interpolate(const volt_op_spec *spec, const volt_view *src, int64_
 /* src (n,c,d,h,w) -> dst (n,c,d*fd,h*fh,w*fw) */
 void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 1);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 1);
 
     for (int64_t n = 0; n < dst.t.n; n++)
         for (int64_t c = 0; c < dst.t.c; c++)
@@ -192,7 +192,7 @@ void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands
                                       interpolate(spec, &src, n, c, (int64_t[]){d, h, w}));
 }
 
-static double upsample_gradient(const volt_op_spec *spec, const volt_view *diff_dst,
+static double upsample_gradient(const volt_op_spec *spec, const volt_operand_view *diff_dst,
                                 const volt_tensor *in, const int64_t i[5])
 {
     const int64_t *f = spec->conv.stride, ins[3] = {in->d, in->h, in->w};
@@ -214,8 +214,8 @@ static double upsample_gradient(const volt_op_spec *spec, const volt_view *diff_
 /* diff_dst (n,c,d*fd,h*fh,w*fw) -> diff_src (n,c,d,h,w) */
 void volt_reference_upsample_bwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view diff_dst = volt_view_of(spec, operands, 0);
-    const volt_view diff_src = volt_view_of(spec, operands, 1);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 1);
     const volt_tensor *t = &diff_src.t;
 
     for (int64_t n = 0; n < t->n; n++)

@@ -46,27 +46,28 @@ volt_status volt_reference_sum_squares(const volt_device *dev, double *out, cons
                                        int64_t count, int threads);
 
 /* A tensor with its memory. */
-typedef struct volt_view {
+typedef struct volt_operand_view {
     volt_tensor t;
     void *data;
-} volt_view;
+} volt_operand_view;
 
-static inline volt_view volt_view_of(const volt_op_spec *spec, void *const *operands, int i)
+static inline volt_operand_view volt_operand_view_of(const volt_op_spec *spec,
+                                                     void *const *operands, int i)
 {
-    const volt_view v = {spec->tensor[i], operands[i]};
+    const volt_operand_view v = {spec->tensor[i], operands[i]};
 
     return v;
 }
 
-static inline int64_t volt_view_index(const volt_view *v, int64_t n, int64_t c, int64_t d,
-                                      int64_t h, int64_t w)
+static inline int64_t volt_view_index(const volt_operand_view *v, int64_t n, int64_t c,
+                                      int64_t d, int64_t h, int64_t w)
 {
     const volt_tensor *t = &v->t;
 
     return (((n * t->buffer_c + t->c_offset + c) * t->d + d) * t->h + h) * t->w + w;
 }
 
-static inline double volt_view_get(const volt_view *v, int64_t n, int64_t c, int64_t d,
+static inline double volt_view_get(const volt_operand_view *v, int64_t n, int64_t c, int64_t d,
                                    int64_t h, int64_t w)
 {
     const int64_t i = volt_view_index(v, n, c, d, h, w);
@@ -75,8 +76,8 @@ static inline double volt_view_get(const volt_view *v, int64_t n, int64_t c, int
                                    : ((const float *)v->data)[i];
 }
 
-static inline void volt_view_set(const volt_view *v, int64_t n, int64_t c, int64_t d, int64_t h,
-                                 int64_t w, double value)
+static inline void volt_view_set(const volt_operand_view *v, int64_t n, int64_t c, int64_t d,
+                                 int64_t h, int64_t w, double value)
 {
     const int64_t i = volt_view_index(v, n, c, d, h, w);
 

@@ -55,8 +55,8 @@ static int64_t taps_of(const volt_op_spec *spec)
 }
 
 /* Sum over ic and the taps of what reaches output voxel o. */
-static double arriving(const volt_op_spec *spec, const volt_view *src, const float *weights,
-                       int64_t n, int64_t oc, const int64_t o[3])
+static double arriving(const volt_op_spec *spec, const volt_operand_view *src,
+                       const float *weights, int64_t n, int64_t oc, const int64_t o[3])
 {
     int64_t k[3], i[3];
     double sum = 0;
@@ -75,8 +75,8 @@ static double arriving(const volt_op_spec *spec, const volt_view *src, const flo
 /* src (n,ic,d,h,w), weights (ic,oc,kd,kh,kw), bias (oc) -> dst (n,oc,d*sd,h*sh,w*sw) */
 void volt_reference_tconv_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0),
-                    dst = volt_view_of(spec, operands, 3);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
+                            dst = volt_operand_view_of(spec, operands, 3);
     const float *weights = operands[1], *bias = operands[2];
 
     for (int64_t n = 0; n < dst.t.n; n++)
@@ -92,8 +92,8 @@ void volt_reference_tconv_fwd(const volt_op_spec *spec, void *const *operands)
 }
 
 /* Sum over oc and the taps of what input voxel i of channel ic reaches. */
-static double gather(const volt_op_spec *spec, const volt_view *diff_dst, const float *weights,
-                     int64_t n, int64_t ic, const int64_t i[3])
+static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst,
+                     const float *weights, int64_t n, int64_t ic, const int64_t i[3])
 {
     int64_t k[3], o[3];
     double sum = 0;
@@ -111,8 +111,8 @@ static double gather(const volt_op_spec *spec, const volt_view *diff_dst, const 
 /* diff_dst (n,oc,d*sd,h*sh,w*sw), weights (ic,oc,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
 void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view diff_src = volt_view_of(spec, operands, 0);
-    const volt_view diff_dst = volt_view_of(spec, operands, 2);
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 2);
 
     for (int64_t n = 0; n < diff_src.t.n; n++)
         for (int64_t ic = 0; ic < diff_src.t.c; ic++)
@@ -126,8 +126,8 @@ void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operan
 }
 
 /* Sum over n and all input voxels of src times diff_dst at the voxel reached through tap k. */
-static double tap_gradient(const volt_op_spec *spec, const volt_view *src,
-                           const volt_view *diff_dst, int64_t ic, int64_t oc,
+static double tap_gradient(const volt_op_spec *spec, const volt_operand_view *src,
+                           const volt_operand_view *diff_dst, int64_t ic, int64_t oc,
                            const int64_t k[3])
 {
     const volt_tensor *t = &src->t;
@@ -147,7 +147,7 @@ static double tap_gradient(const volt_op_spec *spec, const volt_view *src,
 }
 
 /* Sum of diff_dst over n and the voxels of channel oc. */
-static double bias_gradient(const volt_view *diff_dst, int64_t oc)
+static double bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
 {
     const volt_tensor *t = &diff_dst->t;
     double sum = 0;
@@ -163,8 +163,8 @@ static double bias_gradient(const volt_view *diff_dst, int64_t oc)
 /* src (n,ic,d,h,w), diff_dst (n,oc,...) -> diff_weights (ic,oc,kd,kh,kw), diff_bias (oc) */
 void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_view src = volt_view_of(spec, operands, 0);
-    const volt_view diff_dst = volt_view_of(spec, operands, 3);
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
+    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 3);
     const volt_tensor *w = &spec->tensor[1];
     float *diff_weights = operands[1], *diff_bias = operands[2];
     int64_t k[3];

@@ -36,7 +36,7 @@ typedef struct page {
 
 volt_render_options volt_render_defaults(void)
 {
-    return (volt_render_options){.slice = {-1, -1, -1}, .view = 420};
+    return (volt_render_options){.slice = {-1, -1, -1}, .plane = VOLT_PLANE_AXIAL, .view = 420};
 }
 
 static volt_status check_options(const volt_volume *image, const volt_render_options *o)
@@ -46,6 +46,8 @@ static volt_status check_options(const volt_volume *image, const volt_render_opt
     if (o->channel < 0 || o->channel >= image->grid.channels)
         return volt_fail(VOLT_EINVAL, "channel %d of an image with %d", o->channel,
                          image->grid.channels);
+    if (o->plane < VOLT_PLANE_AXIAL || o->plane > VOLT_PLANE_SAGITTAL)
+        return volt_fail(VOLT_EINVAL, "plane %d is none of axial, coronal, sagittal", o->plane);
     if (o->view < 64 || o->view > 2048 || o->sheet < 0 || o->sheet > 400)
         return volt_fail(VOLT_EINVAL,
                          "views of %lld pixels and a sheet of %d; 64 to 2048 and 0 to 400 are "
@@ -164,10 +166,12 @@ static void mask_extent(int64_t range[2], const page *p, int axis)
 /* "axial, z = 34 (S 12.5 mm)"; in a sheet "z = 34". */
 static void write_caption(cell *c, const page *p)
 {
-    static const char *const names[] = {"axial", "coronal", "sagittal"};
+    static const char *const names[] = {[VOLT_PLANE_AXIAL] = "axial",
+                                        [VOLT_PLANE_CORONAL] = "coronal",
+                                        [VOLT_PLANE_SAGITTAL] = "sagittal"};
     static const char sides[3][2] = {{'L', 'R'}, {'P', 'A'}, {'I', 'S'}};
     const volt_grid *g = &p->image->grid;
-    int world = 2 - (int)c->view.plane; /* axial cuts S, coronal A, sagittal R */
+    int world = VOLT_PLANE_SAGITTAL - c->view.plane; /* axial cuts S, coronal A, sagittal R */
     double index[3], mm[3];
 
     for (int a = 0; a < 3; a++)
@@ -187,21 +191,21 @@ static int useful_planes(volt_plane out[3], const volt_grid *g)
 {
     int count = 0;
 
-    for (volt_plane plane = VOLT_AXIAL; plane <= VOLT_SAGITTAL; plane++) {
+    for (volt_plane plane = VOLT_PLANE_AXIAL; plane <= VOLT_PLANE_SAGITTAL; plane++) {
         volt_view v = volt_view_of(g, plane, 1);
 
         if (g->n[v.across] > 1 && g->n[v.down] > 1)
             out[count++] = plane;
     }
     if (count == 0)
-        out[count++] = VOLT_AXIAL;
+        out[count++] = VOLT_PLANE_AXIAL;
     return count;
 }
 
 static volt_status choose_views(page *p)
 {
     const volt_grid *g = &p->image->grid;
-    volt_plane planes[3] = {VOLT_AXIAL};
+    volt_plane planes[3] = {VOLT_PLANE_AXIAL};
     int used = p->o->sheet ? 1 : useful_planes(planes, g);
     int64_t range[2], slices;
     double largest = 0, extent[2], scale;

@@ -195,7 +195,7 @@ static void choose_planes(show *s, const volt_grid *g)
 {
     double largest = 0, extent[2];
 
-    for (volt_plane plane = VOLT_AXIAL; plane <= VOLT_SAGITTAL; plane++) {
+    for (volt_plane plane = VOLT_PLANE_AXIAL; plane <= VOLT_PLANE_SAGITTAL; plane++) {
         const volt_view v = volt_view_of(g, plane, 1);
 
         if (g->n[v.across] <= 1 || g->n[v.down] <= 1)

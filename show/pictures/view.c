@@ -25,9 +25,9 @@ static const struct {
     int through, across, down;
     const char *left, *right, *top, *bottom;
 } planes[] = {
-    [VOLT_AXIAL] = {2, 0, 1, "R", "L", "A", "P"},
-    [VOLT_CORONAL] = {1, 0, 2, "R", "L", "S", "I"},
-    [VOLT_SAGITTAL] = {0, 1, 2, "A", "P", "S", "I"},
+    [VOLT_PLANE_AXIAL] = {2, 0, 1, "R", "L", "A", "P"},
+    [VOLT_PLANE_CORONAL] = {1, 0, 2, "R", "L", "S", "I"},
+    [VOLT_PLANE_SAGITTAL] = {0, 1, 2, "A", "P", "S", "I"},
 };
 
 static int64_t pixels(double mm, double scale)

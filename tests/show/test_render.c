@@ -47,7 +47,7 @@ static void test_sides(void **state)
 
         ((uint8_t *)v->data)[(z * 6 + y) * 8 + x] = 1;
         assert_ok(volt_picture_create(&p, 80, 60, (volt_color){9, 9, 9}));
-        view = volt_view_of(&v->grid, VOLT_AXIAL, 10);
+        view = volt_view_of(&v->grid, VOLT_PLANE_AXIAL, 10);
         assert_int_equal(view.width, 80);
         assert_int_equal(view.height, 60);
         view.slice = z;
@@ -60,7 +60,7 @@ static void test_sides(void **state)
         p = NULL;
 
         assert_ok(volt_picture_create(&p, 60, 80, (volt_color){9, 9, 9}));
-        view = volt_view_of(&v->grid, VOLT_SAGITTAL, 10);
+        view = volt_view_of(&v->grid, VOLT_PLANE_SAGITTAL, 10);
         assert_int_equal(view.width, 60);
         assert_int_equal(view.height, 80);
         view.slice = x;
@@ -81,7 +81,7 @@ static void test_contours(void **state)
 {
     volt_volume *mask = scan(VOLT_I16);
     volt_picture *p = NULL;
-    volt_view view = volt_view_of(&mask->grid, VOLT_AXIAL, 10);
+    volt_view view = volt_view_of(&mask->grid, VOLT_PLANE_AXIAL, 10);
     const volt_color black = {0, 0, 0}, red = volt_label_color(1);
     int drawn = 0;
 

@@ -54,7 +54,7 @@ static void brats_becomes_nnunet_raw(void **state)
 {
     static const int16_t trained[] = {0, 2, 1, 3};
     volt_dataset *ds = NULL, *raw = NULL;
-    volt_import_result r;
+    volt_dataset_import_result r;
     volt_findings f = {0};
     volt_case_data d = {0};
     char target[512] = "";
@@ -91,9 +91,9 @@ static void brats_becomes_nnunet_raw(void **state)
 
 static void an_import_cut_off_is_finished_by_the_next(void **state)
 {
-    static const volt_import_options copies = {.copy = true};
+    static const volt_dataset_import_options copies = {.copy = true};
     volt_dataset *ds = NULL, *raw = NULL;
-    volt_import_result r;
+    volt_dataset_import_result r;
     char target[16];
 
     (void)state;
@@ -122,7 +122,7 @@ static void four_dimensions_are_split(void **state)
 {
     volt_dataset *ds = NULL, *raw = NULL;
     volt_case_data a = {0}, b = {0};
-    volt_import_result r;
+    volt_dataset_import_result r;
 
     (void)state;
     kit_folder("layout-4d");

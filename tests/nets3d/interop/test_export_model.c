@@ -13,11 +13,11 @@
 #define RUN    "exported-run"
 #define OUT    "exported-out"
 
-static const volt_import_options none = {0};
+static const volt_model_import_options none = {0};
 
 static void export_as(const char *name, volt_export_format format)
 {
-    const volt_export_options o = {.format = format};
+    const volt_model_export_options o = {.format = format};
     char *source = NULL;
 
     remove_tree(RUN);
@@ -77,7 +77,7 @@ static void every_key_goes_out(void **state)
 /* Both folds go out and come in as two runs of one folder. */
 static void folds_stay_folds(void **state)
 {
-    const volt_export_options onnx = {.format = VOLT_EXPORT_ONNX};
+    const volt_model_export_options onnx = {.format = VOLT_EXPORT_ONNX};
 
     (void)state;
     export_as("folds", VOLT_EXPORT_NNUNET);
@@ -131,11 +131,11 @@ static void onnx_holds_what_is_needed(void **state)
  * the operators that nnU-Net's networks do not need. */
 static void networks_of_monai_go_out(void **state)
 {
-    const volt_import_options o = {.plans = MODELS "monai_batch/plans.json",
-                                   .dataset = MODELS "monai_batch/dataset.json"};
-    const volt_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
-                              onnx = {.format = VOLT_EXPORT_ONNX},
-                              one = {.format = VOLT_EXPORT_SAFETENSORS};
+    const volt_model_import_options o = {.plans = MODELS "monai_batch/plans.json",
+                                         .dataset = MODELS "monai_batch/dataset.json"};
+    const volt_model_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
+                                    onnx = {.format = VOLT_EXPORT_ONNX},
+                                    one = {.format = VOLT_EXPORT_SAFETENSORS};
     const volt_tensor_view *v;
     volt_safetensors *file;
     char *data;
@@ -166,8 +166,8 @@ static void networks_of_monai_go_out(void **state)
 
 static void what_cannot_be_is_named(void **state)
 {
-    const volt_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
-                              onnx = {.format = VOLT_EXPORT_ONNX};
+    const volt_model_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
+                                    onnx = {.format = VOLT_EXPORT_ONNX};
 
     (void)state;
     export_as("resampled", VOLT_EXPORT_NNUNET);

@@ -10,7 +10,7 @@
 
 static void imported(const char *name)
 {
-    const volt_import_options none = {0};
+    const volt_model_import_options none = {0};
     char *source = NULL;
 
     remove_tree(RUN);

@@ -17,7 +17,7 @@
 #define RUN    "imported-run"
 #define FILE_  "imported.json"
 
-static const volt_import_options none = {0};
+static const volt_model_import_options none = {0};
 
 /* Every number of every kind of tensor, whatever type and stride, is torch's own. */
 static void numbers_are_torchs(void **state)
@@ -46,8 +46,8 @@ static void numbers_are_torchs(void **state)
     volt_safetensors_close(want);
 }
 
-static void import_fails(const char *source, const volt_import_options *o, volt_status code,
-                         const char *words)
+static void import_fails(const char *source, const volt_model_import_options *o,
+                         volt_status code, const char *words)
 {
     remove_tree(RUN);
     assert_fails(volt_import_model(source, RUN, o, NULL, NULL), code, words);
@@ -56,7 +56,7 @@ static void import_fails(const char *source, const volt_import_options *o, volt_
 
 static void a_folder_becomes_a_run(void **state)
 {
-    volt_import_result r = {0};
+    volt_model_import_result r = {0};
 
     (void)state;
     remove_tree(RUN);
@@ -76,7 +76,7 @@ static void a_folder_becomes_a_run(void **state)
 /* Beside no other file, the checkpoint itself says what its network is. */
 static void a_lone_checkpoint_becomes_a_run(void **state)
 {
-    volt_import_result r = {0};
+    volt_model_import_result r = {0};
     char *data;
     size_t bytes;
 
@@ -96,11 +96,11 @@ static void a_lone_checkpoint_becomes_a_run(void **state)
 
 static void wrong_sources_are_named(void **state)
 {
-    const volt_import_options fold = {.folds = "0,3"}, text = {.folds = "first"},
-                              best = {.checkpoint = "best"},
-                              other = {.configuration = "3d_lowres"},
-                              plans = {.plans = MODELS "dynunet/plans.json",
-                                       .dataset = MODELS "dynunet/dataset.json"};
+    const volt_model_import_options fold = {.folds = "0,3"}, text = {.folds = "first"},
+                                    best = {.checkpoint = "best"},
+                                    other = {.configuration = "3d_lowres"},
+                                    plans = {.plans = MODELS "dynunet/plans.json",
+                                             .dataset = MODELS "dynunet/dataset.json"};
 
     (void)state;
     import_fails(MODELS "resampled/model", &fold, VOLT_EINVAL, "there is no");
@@ -118,9 +118,9 @@ static void wrong_sources_are_named(void **state)
 /* The logits of MONAI's own network, under its own names. */
 static void a_dynunet_becomes_a_run(void **state)
 {
-    const volt_import_options o = {.plans = MODELS "dynunet/plans.json",
-                                   .dataset = MODELS "dynunet/dataset.json"};
-    volt_import_result r = {0};
+    const volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
+                                         .dataset = MODELS "dynunet/dataset.json"};
+    volt_model_import_result r = {0};
 
     (void)state;
     remove_tree(RUN);
@@ -142,8 +142,8 @@ static void networks_of_monai_become_runs(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        volt_import_options o = none;
-        volt_import_result r = {0};
+        volt_model_import_options o = none;
+        volt_model_import_result r = {0};
         char *folder, *weights, *plans, *dataset, *patch;
 
         assert_ok(volt_format(&folder, MODELS "%s", cases[i].name));
@@ -172,12 +172,12 @@ static void networks_of_monai_become_runs(void **state)
 static void a_prefix_is_taken_off(void **state)
 {
     static const char text[] = "{\"model.**\": \"net.model.**\"}";
-    const volt_import_options o = {.plans = MODELS "monai_batch/plans.json",
-                                   .dataset = MODELS "monai_batch/dataset.json",
-                                   .map = FILE_};
+    const volt_model_import_options o = {.plans = MODELS "monai_batch/plans.json",
+                                         .dataset = MODELS "monai_batch/dataset.json",
+                                         .map = FILE_};
     volt_tensor_view view[128];
     char *name[128];
-    volt_import_result r = {0};
+    volt_model_import_result r = {0};
     volt_weights *w;
     size_t count = 0;
 
@@ -214,7 +214,7 @@ static void a_prefix_is_taken_off(void **state)
 static void altered_plan_fails(const char *model, const char *old, const char *new,
                                volt_status code, const char *words)
 {
-    volt_import_options o = {.plans = FILE_};
+    volt_model_import_options o = {.plans = FILE_};
     char *text, *at, *altered, *plans, *dataset, *weights;
     size_t bytes;
 
@@ -239,8 +239,8 @@ static void altered_plan_fails(const char *model, const char *old, const char *n
 
 static void descriptions_that_do_not_fit_are_named(void **state)
 {
-    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
-                             .dataset = MODELS "dynunet/dataset.json"};
+    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
+                                   .dataset = MODELS "dynunet/dataset.json"};
 
     (void)state;
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": \"GROUP\"",
@@ -306,9 +306,9 @@ static void a_map_translates_names(void **state)
     static const char text[] =
         "{\"encoder.stages.0.0.convs.0.*.bias\": \"input_block.norm1.bias\","
         " \"decoder.seg_layers.*.*\": \"=1\"}";
-    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
-                             .dataset = MODELS "dynunet/dataset.json",
-                             .map = FILE_};
+    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
+                                   .dataset = MODELS "dynunet/dataset.json",
+                                   .map = FILE_};
 
     (void)state;
     assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
@@ -327,9 +327,9 @@ static void a_map_translates_names(void **state)
 static void a_whole_map_suffices(void **state)
 {
     volt_name_map map = {0};
-    volt_import_options o = {.plans = MODELS "dynunet/plans.json",
-                             .dataset = MODELS "dynunet/dataset.json",
-                             .map = FILE_};
+    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
+                                   .dataset = MODELS "dynunet/dataset.json",
+                                   .map = FILE_};
     json_t *root = json_object();
 
     (void)state;

@@ -15,8 +15,8 @@
 /* By import of nnU-Net's results folder. */
 static void make_run(void)
 {
-    const volt_import_options none = {0};
-    volt_import_result r = {0};
+    const volt_model_import_options none = {0};
+    volt_model_import_result r = {0};
 
     remove_tree(RUN);
     assert_ok(volt_import_model(GOLDEN "/model", RUN, &none, NULL, &r));
