@@ -63,10 +63,10 @@ set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_VOLT_PACKAGE_NAME volt)
 set(CPACK_DEBIAN_VOLT_PACKAGE_SUGGESTS volt-itk)
-set(CPACK_COMPONENT_VOLT_DESCRIPTION "${PROJECT_DESCRIPTION}
- The command volt, the library libvolt with its headers, and documentation.")
+set(CPACK_COMPONENT_VOLT_DESCRIPTION # below the summary, which is the project's description
+    "The command volt, the library libvolt with its headers, and documentation.")
 set(CPACK_DEBIAN_ITK_PACKAGE_NAME volt-itk)
 set(CPACK_DEBIAN_ITK_PACKAGE_DEPENDS "volt (= ${PROJECT_VERSION})")
-set(CPACK_COMPONENT_ITK_DESCRIPTION "Reads and writes MetaImage, NRRD, TIFF and more for VOLT
- The helper that volt starts for the image formats that it leaves to ITK.")
+set(CPACK_COMPONENT_ITK_DESCRIPTION
+    "The helper that reads and writes MetaImage, NRRD, TIFF and other formats through ITK.")
 include(CPack)
