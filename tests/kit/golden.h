@@ -9,8 +9,11 @@
 #include "base/mem.h"
 #include "io/archive/zip.h"
 #include "nets3d/interop/weights.h"
+#include "tests/kit/shared.h"
 
-#define GOLDEN VOLT_SHARED_DATA "/../peers/golden/hippocampus"
+/* What has_shared() is asked for, and the folder. */
+#define GOLDEN_SHARED "../peers/golden/hippocampus"
+#define GOLDEN        VOLT_SHARED_DATA "/" GOLDEN_SHARED
 
 /* The content of member `name` of the zip at `path`; owned. */
 unsigned char *zip_member(const char *path, const char *name, size_t *bytes);
