@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
-static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **state)
+static void a_commit_replaces_an_abort_leaves_no_trace(void **state)
 {
     volt_out *f = NULL;
     char *text = NULL;
@@ -175,7 +175,7 @@ static void memory_is_accounted_and_fails_on_demand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
+        cmocka_unit_test(a_commit_replaces_an_abort_leaves_no_trace),
         cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(odd_paths_are_refused_by_name),
         cmocka_unit_test(what_is_forgotten_leaves_memory),
