@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "volume/resample.h"
 
+/* Positions are stored as int32_t, with a margin added. */
+#define VOLT_RESAMPLE_MAX_EXTENT ((int64_t)INT32_MAX - 16)
 /* Lines filtered at once: four AVX-512 vectors hide the latency of the recursion. */
 #define VOLT_SPLINE_LANES 64
 /* Coefficients beyond each end that a position within half a voxel of the border reaches. */
