@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 
 static const volt_color ink = {34, 34, 34}, pale = {226, 226, 226}, frame = {120, 120, 120};
@@ -250,8 +251,7 @@ volt_status volt_chart_draw(const volt_painter *p, const volt_chart *chart, doub
                          width, height, columns, rows);
     for (int i = 0; i < chart->panels; i++) {
         for (int l = 0; l < chart->panel[i].lines; l++)
-            most =
-                chart->panel[i].line[l].points > most ? chart->panel[i].line[l].points : most;
+            most = volt_max_i64(most, chart->panel[i].line[l].points);
     }
     st = volt_alloc(&xy, (size_t)most * sizeof *xy, "a chart's points");
     if (st != VOLT_OK)

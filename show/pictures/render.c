@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "show/pictures/view.h"
 
@@ -241,7 +242,7 @@ static int64_t cell_width(const cell *c)
 {
     int64_t text = volt_picture_text_width(c->caption, TEXT);
 
-    return text > c->view.width ? text : c->view.width;
+    return volt_max_i64(text, c->view.width);
 }
 
 /* Of three planes the second and third stand above one another where that saves room. */

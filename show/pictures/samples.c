@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/png.h"
@@ -340,12 +341,12 @@ static volt_status create_sheet(show *s)
     for (int i = 0; i < s->planes; i++) {
         const volt_view v = middle_view(s, s->before, i);
         width += v.width + MARGIN;
-        height = v.height > height ? v.height : height;
+        height = volt_max_i64(v.height, height);
     }
     s->row = height + LINE + MARGIN;
     s->narrow = width < volt_picture_text_width(heading[0][0], TEXT) + 2 * MARGIN;
     width = 2 * width + MARGIN;
-    width = width < NARROWEST ? NARROWEST : width; /* room for what was changed */
+    width = volt_max_i64(width, NARROWEST); /* room for what was changed */
     if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
         return volt_fail(VOLT_EINVAL,
                          "%lld samples in rows of %lld pixels do not fit one picture",

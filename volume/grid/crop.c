@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -317,10 +318,10 @@ volt_box volt_mask_box(const volt_volume *mask, int threads)
             continue;
         x0 = first;
         x1 = last;
-        y0 = y < y0 ? y : y0;
-        y1 = y > y1 ? y : y1;
-        z0 = z < z0 ? z : z0;
-        z1 = z > z1 ? z : z1;
+        y0 = volt_min_i64(y, y0);
+        y1 = volt_max_i64(y, y1);
+        z0 = volt_min_i64(z, z0);
+        z1 = volt_max_i64(z, z1);
     }
     if (z1 < 0)
         return volt_box_of_shape(n);

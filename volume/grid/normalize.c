@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -54,7 +55,7 @@ static int64_t chunk_length(int64_t n, int64_t chunk)
 {
     const int64_t left = n - chunk * CHUNK;
 
-    return left < CHUNK ? left : CHUNK;
+    return volt_min_i64(left, CHUNK);
 }
 
 /* Sum of (x - shift)^power over all; `parts` has one entry per chunk. */

@@ -1,6 +1,7 @@
 #include "volume/components.h"
 
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -279,7 +280,7 @@ volt_status volt_components_find(volt_components **out, const volt_volume *label
         return st;
     const int64_t *n = labels->grid.n;
     const scan s = {labels->data, n[2], volt_dtype_bytes(labels->dtype), o.binary};
-    const int64_t slabs = n[0] < o.threads ? n[0] : o.threads;
+    const int64_t slabs = volt_min_i64(n[0], o.threads);
 
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "components"));
     c->grid = labels->grid;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
@@ -122,7 +123,7 @@ size_t volt_resample_scratch_bytes(const int64_t from[3], const int64_t to[3], i
 
     threads = volt_threads_or_default(threads);
     rows = volt_taps_bytes(to) + volt_resample_linear_bytes(from, threads);
-    most = rows > most ? rows : most;
+    most = volt_max_size(rows, most);
     rows = volt_taps_bytes(to) + volt_resample_cubic_bytes(from, to, threads);
-    return (rows > most ? rows : most) + sizeof(volt_volume);
+    return volt_max_size(rows, most) + sizeof(volt_volume);
 }
