@@ -5,6 +5,7 @@
 #include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "volume/grid/moments.h"
 
 /* Sums are taken chunk by chunk, and the chunks added in order: the thread count changes
  * nothing. Within a chunk there are as many partial sums as vectors have lanes. */

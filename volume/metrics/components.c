@@ -320,19 +320,6 @@ const volt_component *volt_components_table(const volt_components *c)
     return c->table;
 }
 
-int64_t volt_components_largest(const volt_components *c, int64_t label)
-{
-    int64_t best = -1;
-
-    for (int64_t i = 0; i < c->count; i++) {
-        if (label != 0 && c->table[i].label != label)
-            continue;
-        if (best < 0 || c->table[i].voxels > c->table[best].voxels)
-            best = i;
-    }
-    return best;
-}
-
 static void paint_row(void *map, size_t bytes, const run *r, int64_t runs)
 {
     for (; runs > 0; runs--, r++) {

@@ -40,19 +40,6 @@ volt_metrics_options volt_metrics_defaults(void)
                                   .nsd_tolerance_mm = 1};
 }
 
-volt_status volt_empty_policy_parse(volt_empty_policy *out, const char *name)
-{
-    static const char *const names[] = {"nnunet", "monai", "brats"};
-
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (volt_empty_policy)i;
-            return VOLT_OK;
-        }
-    }
-    return volt_fail(VOLT_EINVAL, "empty-mask policy '%s' is not nnunet, monai or brats", name);
-}
-
 static bool region_has(const volt_region *r, int32_t value)
 {
     for (int32_t i = 0; i < r->count; i++) {
