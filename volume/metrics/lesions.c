@@ -124,11 +124,13 @@ done:
 static volt_status find_components(volt_components **out, volt_volume **map,
                                    const uint8_t *mask, const work *w)
 {
-    const volt_components_options o = {
-        .connectivity = 26, .binary = true, .threads = w->threads};
     const volt_volume v = {volt_grid_make(w->m->n, 1, w->m->spacing), VOLT_U8, (void *)mask};
-    volt_status st = volt_components_find(out, &v, &o);
+    volt_components_options o = volt_components_defaults();
+    volt_status st;
 
+    o.binary = true;
+    o.threads = w->threads;
+    st = volt_components_find(out, &v, &o);
     if (st == VOLT_OK && volt_components_count(*out) >= INT32_MAX)
         st = volt_fail(VOLT_ENOTSUP, "a mask of %lld lesions",
                        (long long)volt_components_count(*out));

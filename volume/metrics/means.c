@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "volume/metrics.h"
 
@@ -93,12 +94,14 @@ volt_status volt_summary_create(volt_summary **out, const volt_region *regions, 
                                 const volt_metrics_options *options)
 {
     const size_t n = (size_t)count;
+    volt_metrics_options o = volt_metrics_defaults();
     volt_summary *s = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_metrics_options"));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a summary"));
-    s->surface = options->surface;
-    s->lesions = options->lesions;
+    s->surface = o.surface;
+    s->lesions = o.lesions;
     VOLT_TRY(st, done, volt_alloc_zero(&s->region_names, n, sizeof *s->region_names, "names"));
     VOLT_TRY(st, done, volt_alloc_zero(&s->region_keys, n, sizeof *s->region_keys, "names"));
     s->regions = count;

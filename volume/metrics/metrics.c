@@ -3,6 +3,7 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/box.h"
@@ -32,12 +33,16 @@ typedef struct pair {
     int threads;
 } pair;
 
-volt_metrics_options volt_metrics_defaults(void)
+static const volt_metrics_options defaults = {
+    .size = sizeof defaults,
+    .policy = VOLT_EMPTY_NNUNET,
+    .surface = true,
+    .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
+    .nsd_tolerance_mm = 1};
+
+void volt_metrics_options_init(volt_metrics_options *o, size_t size)
 {
-    return (volt_metrics_options){.policy = VOLT_EMPTY_NNUNET,
-                                  .surface = true,
-                                  .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
-                                  .nsd_tolerance_mm = 1};
+    volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
 static bool region_has(const volt_region *r, int32_t value)
@@ -376,15 +381,17 @@ static volt_status check_regions(const volt_region *regions, int32_t count,
 
 volt_status volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
                                   const volt_volume *ref, const volt_region *regions,
-                                  int32_t count, const volt_metrics_options *opts)
+                                  int32_t count, const volt_metrics_options *options)
 {
-    const volt_metrics_options o = opts ? *opts : volt_metrics_defaults();
-    pair d = {pred, ref, &o, {0}, volt_threads_or_default(o.threads)};
+    volt_metrics_options o = defaults;
+    pair d = {.pred = pred, .ref = ref, .opts = &o};
     tally *tallies = NULL;
     volt_metrics *scores = NULL;
     int64_t ignored = 0;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_metrics_options"));
+    d.threads = volt_threads_or_default(o.threads);
     VOLT_TRY(st, done, volt_labels_check_pair(pred, ref));
     VOLT_TRY(st, done, check_regions(regions, count, &o));
     volt_grid_spacing(d.spacing, &ref->grid);
