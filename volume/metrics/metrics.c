@@ -20,7 +20,7 @@ typedef struct membership {
     int32_t values;
 } membership;
 
-/* What one pass over both maps finds out about a region. */
+/* Counts of a region, from one pass over both maps. */
 typedef struct tally {
     int64_t n_pred, n_ref, tp;
     volt_box box; /* of both masks */
@@ -272,7 +272,7 @@ done:
     return st;
 }
 
-/* Lesions join and match by their dilations, so the box is grown by as much. */
+/* Lesions merge and match by their dilations, so the box grows by as much. */
 static volt_status measure_lesions(volt_metrics *out, const pair *d, const volt_region *region,
                                    volt_box box)
 {
