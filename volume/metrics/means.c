@@ -1,4 +1,4 @@
-/* The means of volume/metrics.h over a set of cases. */
+/* Summaries: the scores of several cases and their means. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ bool volt_score_is_lesion(volt_score score)
     return scores[score].lesion;
 }
 
-/* nnU-Net's key of a region: how Python writes the number or the tuple. */
+/* nnU-Net's key of a region: the number or tuple as Python prints it. */
 static volt_status make_key(char **out, const volt_region *r)
 {
     const size_t room = 13 * (size_t)r->count + 4;
@@ -257,7 +257,7 @@ typedef struct ranked {
     int64_t index;
 } ranked;
 
-/* Undefined ones last, equals in the order of the cases. */
+/* Undefined ones last, ties in the order of the cases. */
 static int compare_ranked(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;

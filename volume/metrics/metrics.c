@@ -12,8 +12,8 @@
 #include "volume/metrics/lesions.h"
 #include "volume/metrics/surface.h"
 
-/* Which regions each label value belongs to: those of value[i] are
- * region[first[i]] .. region[first[i + 1] - 1], ascending. */
+/* The regions of each label value: those of value[i] are region[first[i]] .. region[first[i +
+ * 1] - 1], ascending. */
 typedef struct membership {
     int32_t *value; /* ascending */
     int32_t *first, *region;
