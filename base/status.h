@@ -1,8 +1,10 @@
 /* status.h - how fallible calls of VOLT report their outcome.
  *
  * Rule      the function that detects a failure calls volt_fail() with one sentence that names
- *           file, axis and value. Functions that propagate it return the status and add
- * nothing. Outputs   change only on success. Threads   each thread has its own sentence.
+ *           file, axis and value. Functions that propagate it return the status unchanged and
+ *           add nothing.
+ * Outputs   change only on success.
+ * Threads   each thread has its own sentence.
  */
 #ifndef VOLT_BASE_STATUS_H
 #define VOLT_BASE_STATUS_H
