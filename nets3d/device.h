@@ -96,7 +96,16 @@ typedef struct volt_op_spec {
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
-/* Cross-entropy + soft Dice on logits; loss.h has the formulas. */
+/* Cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per level.
+ *
+ * E  softmax: sum w_y (-log p_y) / sum w_y over voxels, y the voxel's label (torch's weighted
+ *    mean). Sigmoid: binary cross-entropy per channel, weighted mean over channels, mean over
+ *    voxels; with regions AND an ignore label the mean over channels times their number, as
+ *    nnU-Net (DC_and_BCE_loss sums them then).
+ * D  - sum w_k dice_k / sum w_k over channels and, without batch_dice, the mean over samples;
+ *    dice_k = (2 I + s) / max(P + G + s, 1e-8) with s = smooth, I = sum p*g, P = sum p,
+ *    G = sum g. The background's channel is left out; regions have none.
+ * Ignored voxels count nowhere. Class weights w are 1 unless given. */
 typedef struct volt_loss_level {
     float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
     int64_t d, h, w;

@@ -25,10 +25,18 @@
 #include "../volume/resample.h"
 VOLT_BEGIN_DECLS
 
-/* One resampling function's kwargs. Across a separate axis the nearest slice is taken. */
+/* Whether the coarsest axis is resampled separately: to the nearest slice. */
+typedef enum volt_separate_z {
+    VOLT_SEPARATE_Z_AUTO = -1, /* nnU-Net's rule: where its spacing is more than 3 times that of
+                                * another axis */
+    VOLT_SEPARATE_Z_NEVER = 0,
+    VOLT_SEPARATE_Z_ALWAYS = 1
+} volt_separate_z;
+
+/* Arguments of a resampling function. */
 typedef struct volt_plan_resampling {
     volt_interpolation order; /* in all axes, or in-plane when an axis is separate */
-    int separate_z;           /* 1 always, 0 never, -1 nnU-Net's rule (spacing ratio > 3) */
+    volt_separate_z separate_z;
 } volt_plan_resampling;
 
 typedef struct volt_plan_config {

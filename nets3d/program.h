@@ -65,7 +65,7 @@ VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t ste
  * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
 VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);
 
-/* What the loss needs besides the outputs; see loss.h for nnU-Net's defaults. */
+/* What the loss needs besides the outputs; the defaults of a recipe are nnU-Net's. */
 typedef struct volt_loss_options {
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
@@ -91,11 +91,15 @@ VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
 /* All parameter gradients, from what volt_program_loss left; those of frozen parameters are
  * undefined. */
 VOLT_CALL volt_program_backward(volt_program *p);
-/* Device arrays of all parameters and gradients, in flat order (training programs). */
-VOLT_API float *volt_program_weights(volt_program *p);
-VOLT_API float *volt_program_gradients(volt_program *p);
-VOLT_API const volt_device *volt_program_device(const volt_program *p);
-VOLT_API const volt_graph *volt_program_graph(const volt_program *p);
+/* A training program's parameters and their gradients. */
+typedef struct volt_parameters {
+    const volt_device *device;
+    float *weights, *gradients; /* device arrays in flat order; NULL in inference programs and
+                                 * before volt_program_load */
+    int64_t count;              /* elements of each */
+    int threads;
+} volt_parameters;
+VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 
 /* One operator of the list, for profiles and cost models. */
 typedef struct volt_step_info {

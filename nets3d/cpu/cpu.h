@@ -40,6 +40,11 @@ typedef struct cpu_context {
     char library[32];          /* "oneDNN 2.6.3" */
 } cpu_context;
 
+static inline int64_t cpu_round_up(int64_t x, int64_t block)
+{
+    return (x + block - 1) / block * block;
+}
+
 /* `t` as this device lays it out. */
 void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t);
 

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
-#include "nets3d/optimizer.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/program/precision.h"
 

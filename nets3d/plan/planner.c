@@ -185,8 +185,9 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
         c->transpose_backward[a] = p->plan->transpose_backward[a];
     }
     c->slices = 1;
-    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
-    c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
+    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = VOLT_SEPARATE_Z_AUTO};
+    c->seg = c->probabilities =
+        (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = VOLT_SEPARATE_Z_AUTO};
     VOLT_TRY(st, done, volt_network_create(&c->net, volt_topology_model(in)));
     c->net.model->design(&c->net, &t->shape);
     volt_plan_set_channels(p->plan, c);

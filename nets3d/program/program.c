@@ -237,16 +237,6 @@ void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
     *out = p->memory;
 }
 
-const volt_device *volt_program_device(const volt_program *p)
-{
-    return p->device;
-}
-
-const volt_graph *volt_program_graph(const volt_program *p)
-{
-    return p->graph;
-}
-
 int volt_program_step_count(const volt_program *p)
 {
     return p->step_count;

@@ -2,6 +2,7 @@
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "nets3d/data/loader.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/run/state.h"
 #include "nets3d/train/targets.h"
 #include "nets3d/train/warnings.h"

@@ -1,9 +1,9 @@
 /* What programs announce, that they keep to it, and that it is small. */
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 #include "nets3d/program/program_internal.h"
-#include "nets3d/loss.h"
+#include "nets3d/program/loss.h"
 #include "tests/kit/networks.h"
 
 static volt_device *device; /* reference */
