@@ -222,7 +222,7 @@ void volt_program_free(volt_program *p)
     p->device->release(p->device, p->scratch);
     volt_free(p->parameter_offset);
     volt_free(p->outputs);
-    volt_free(p->share);
+    volt_free(p->references);
     volt_free(p->pending);
     volt_free(p->buffers);
     volt_free(p->steps);
