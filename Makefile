@@ -37,7 +37,7 @@ test: all
 
 # Only the command is built: tests can wait.
 demo: configure
-	cmake --build $(BUILD) -j $(JOBS) --target volt_command
+	cmake --build $(BUILD) -j $(JOBS) --target volt_cli
 	@scripts/demo.sh $(BUILD)/volt demo $(DEMO_SIZE) $(DEMO_CASES) $(DEMO_BUDGET)
 
 # STAGES="asan fuzz" runs some of the stages only; PYTHON=.../python adds the peers' checks.

@@ -94,6 +94,9 @@ typedef enum volt_planner {
     VOLT_PLANNER_RESENC_L,    /* nnUNetPlannerResEncL, 24 GB */
     VOLT_PLANNER_RESENC_XL    /* nnUNetPlannerResEncXL, 40 GB */
 } volt_planner;
+/* "default", "resenc-m", "resenc-l", "resenc-xl". VOLT_EINVAL names the four. */
+VOLT_CALL volt_planner_parse(volt_planner *out, const char *name);
+
 typedef struct volt_planner_options {
     volt_planner planner;
     double memory_gb;  /* the target nnU-Net calls GPU memory; 0 = the planner's own */

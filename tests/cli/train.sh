@@ -37,7 +37,7 @@ wait $pid
 code=$?
 CHECKS=$((CHECKS + 1))
 case $code in
-9) err_has '^volt: stopped and saved after iteration [0-9]+; the same command with --resume' ;;
+9) err_has '^volt: stopped and saved after iteration [0-9]+; repeat the command with --resume' ;;
 0) echo "note: the run ended before the signal came" ;;
 *) fail "a stopped training exits with $code" ;;
 esac
