@@ -98,14 +98,24 @@ typedef enum volt_planner {
 VOLT_CALL volt_planner_parse(volt_planner *out, const char *name);
 
 typedef struct volt_planner_options {
+    size_t size; /* set by volt_planner_defaults() */
     volt_planner planner;
-    double memory_gb;  /* the target nnU-Net calls GPU memory; 0 = the planner's own */
+    double memory_gb;  /* the target that nnU-Net calls GPU memory; 0 = the planner's own */
     double spacing[3]; /* target of the full-resolution configurations, axes z, y, x of the
                         * files, mm; all 0 = nnU-Net's rule */
     bool suppress_transpose;
     const char *plans_name;  /* NULL = the planner's: "nnUNetPlans", "nnUNetResEncUNetMPlans" */
     const volt_model *model; /* NULL = the planner's own */
 } volt_planner_options;
+/* For other languages: fills in the defaults; `size` is the struct's in the caller. */
+VOLT_API void volt_planner_options_init(volt_planner_options *o, size_t size);
+static inline volt_planner_options volt_planner_defaults(void)
+{
+    volt_planner_options o;
+
+    volt_planner_options_init(&o, sizeof o);
+    return o;
+}
 
 /* Plans the data set. The caller owns *out. VOLT_EINVAL: options out of range, or a fingerprint
  * and info that contradict each other; VOLT_ENOTSUP: no configuration fits the memory. */

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "nets3d/plan/planner.h"
 
@@ -154,22 +155,20 @@ volt_status volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,
                           const volt_fingerprint *fp, const volt_dataset_info *info,
                           const volt_planner_options *options)
 {
-    static const volt_planner_options defaults;
-    const volt_planner_options *o = options ? options : &defaults;
     const int before = plan->configs;
-    volt_planning p = {.fp = fp,
-                       .info = info,
-                       .planner = o->planner,
-                       .model = o->model,
-                       .memory_gb = o->memory_gb,
-                       .plan = plan};
+    volt_planner_options o = volt_planner_defaults();
+    volt_planning p = {.fp = fp, .info = info, .plan = plan};
     double target[3], shape[3];
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_planner_options"));
+    p.planner = o.planner;
+    p.model = o.model;
+    p.memory_gb = o.memory_gb;
     volt_planner_of_class(&p.planner, plan->planner);
     VOLT_TRY(st, done, check_extra(extra));
-    VOLT_TRY(st, done, volt_planning_check(fp, info, o));
-    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, o));
+    VOLT_TRY(st, done, volt_planning_check(fp, info, &o));
+    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, &o));
     VOLT_TRY(st, done,
              volt_realloc(&plan->config, (size_t)before * sizeof *plan->config,
                           (size_t)(before + 1) * sizeof *plan->config, "a plan"));
