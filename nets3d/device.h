@@ -1,21 +1,21 @@
-/* device.h - the seam between programs and devices: a table of functions.
+/* device.h - what a device must offer to programs: a table of functions.
  *
- * A device is asked, not trusted: op_create returns VOLT_ENOTSUP for what it cannot do, and the
- * program tries another way. nets3d/ops (plain C) defines what every operator means; every
- * other device is tested against it.
+ * Operators are described once (volt_op_spec), created once, run often. op_create returns
+ * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
+ * device (plain C) defines what every operator means; every other device is tested against it.
  *
- * Operators are described once (volt_op_spec), created once, run often. Running allocates
- * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers;
- * an operand's pointer is the start of its BUFFER, the device itself adds the channel range's
- * offset. Buffers of activations, packed weights and scratch are aligned to 64 bytes, dense
- * float32 arrays (they lie anywhere among the parameters) to 4.
- *
- * Where a native layout pads channels to its block, the operator that writes a buffer's last
- * channel writes zeros into the padding. Channels outside an output's range stay as they are.
- *
- * Activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs (logits) and
- * their gradients are VOLT_PLAIN float32. Parameters, their gradients, norm statistics and
- * losses are dense float32 arrays in plain order.
+ * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
+ *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
+ *           device adds the channel range's offset. Buffers of activations, packed weights and
+ *           scratch are aligned to 64 bytes, dense float32 arrays (they lie anywhere among the
+ *           parameters) to 4.
+ * Padding   where a native layout pads channels to its block, the operator that writes a
+ *           buffer's last channel writes zeros into the padding. Channels outside an output's
+ *           range stay as they are.
+ * Types     activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs
+ *           (logits) and their gradients are VOLT_PLAIN float32. Parameters, their gradients,
+ *           norm statistics and losses are dense float32 arrays in plain order.
+ * Threads   threads may share an open device; an operator runs in one thread at a time.
  */
 #ifndef VOLT_NETS3D_DEVICE_H
 #define VOLT_NETS3D_DEVICE_H
@@ -26,15 +26,16 @@
 VOLT_BEGIN_DECLS
 
 /* Operators and their operands, in the order of `tensor[]` and of the pointers given to op_run.
- * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: may be the same memory.
- * Every output is overwritten, never added to. */
+ * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: they may be the same
+ * memory. Every output is overwritten, never added to. */
 typedef enum volt_op_kind {
     /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst. src may be PLAIN float32 (a graph input),
-     * dst may be PLAIN float32 (a graph output: the head). */
+     * dst may be PLAIN float32 (a graph output). */
     VOLT_OP_CONV_FWD = 1,
-    /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (head). */
+    /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (a graph output).
+     */
     VOLT_OP_CONV_BWD_DATA,
-    /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN ends as above. */
+    /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN as above. */
     VOLT_OP_CONV_BWD_WEIGHTS,
     /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands, all native. The output's
      * extents are the input's times the stride: pad_high = kernel - stride - pad_low, which
@@ -152,7 +153,7 @@ static inline int volt_loss_target(const volt_loss_call *call, int label, int64_
     return call->regions ? call->regions[label * call->c + k] : label == k;
 }
 
-/* First channel that the Dice is taken of. */
+/* First channel that counts in the Dice. */
 static inline int64_t volt_loss_first(const volt_loss_call *call)
 {
     return call->regions ? 0 : 1;
@@ -177,7 +178,7 @@ typedef struct volt_adam_call {
     const float *gradients;
     int64_t count, step; /* step: 1 for the first */
     double lr, beta1, beta2, eps, weight_decay;
-    int decoupled; /* 1 = AdamW, 0 = Adam with L2 */
+    int decoupled; /* 1 = AdamW, 0 = Adam with L2 regularisation */
     double gradient_scale;
     int threads;
 } volt_adam_call;
@@ -185,7 +186,7 @@ typedef struct volt_adam_call {
 typedef struct volt_op volt_op; /* the device's own */
 
 typedef struct volt_op_info {
-    const char *kernel;   /* which implementation was chosen, for --steps; static string */
+    const char *kernel;   /* name of the implementation; static */
     size_t scratch_bytes; /* needed while running */
     size_t packed_bytes;  /* size of the packed weights operand; 0 = plain weights are taken */
     double flops;         /* useful floating-point operations of one run */
@@ -194,11 +195,10 @@ typedef struct volt_op_info {
 
 typedef struct volt_device volt_device;
 struct volt_device {
-    const char *name; /* "reference", "cpu" */
-    const char
-        *library;    /* what does the heavy work, with version: "oneDNN 2.6.3"; never NULL */
-    void *context;   /* the device's own */
-    int host_memory; /* 1: device pointers are host pointers, so nothing needs copying */
+    const char *name;    /* "reference", "cpu" */
+    const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
+    void *context;       /* the device's own */
+    int host_memory;     /* 1: device pointers are host pointers, so nothing needs copying */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);

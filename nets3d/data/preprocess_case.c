@@ -1,5 +1,6 @@
 /* One scan on its way to the network, in nnU-Net's order. */
 #include "nets3d/preprocess.h"
+#include "nets3d/plan/plan_internal.h"
 
 #include <assert.h>
 #include <string.h>

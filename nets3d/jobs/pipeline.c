@@ -148,7 +148,7 @@ done:
 static volt_status extend(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
 {
     const char *name = o->configuration;
-    const volt_plan_extra wanted = {.name = name, .axis = -1};
+    const volt_plan_extra wanted = {.name = name, .axis = VOLT_AXIS_COARSEST};
     volt_status st = VOLT_OK;
 
     *changed = o->extras > 0;

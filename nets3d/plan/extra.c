@@ -37,7 +37,7 @@ static void cut_along(volt_plan_config *c, int axis)
 static volt_status add_slices(const volt_planning *p, const volt_plan_extra *e,
                               const double target[3], const double shape[3])
 {
-    const int axis = e->axis < 0 ? p->plan->transpose_forward[0] : e->axis;
+    const int axis = e->axis == VOLT_AXIS_COARSEST ? p->plan->transpose_forward[0] : e->axis;
     volt_plan_config turned;
     volt_plan_config *c;
     volt_topology_input in;
@@ -130,7 +130,7 @@ static volt_status check_extra(const volt_plan_extra *e)
     if (e->slices < 0 || e->slices > VOLT_MAX_SLICES || (e->slices && e->slices % 2 == 0))
         return volt_fail(VOLT_EINVAL, "%d slices; an odd number up to %d is expected",
                          e->slices, VOLT_MAX_SLICES);
-    if (e->axis < -1 || e->axis > 2)
+    if (e->axis < VOLT_AXIS_COARSEST || e->axis > 2)
         return volt_fail(VOLT_EINVAL, "axis %d; 0 (z), 1 (y) or 2 (x) is expected", e->axis);
     return VOLT_OK;
 }
