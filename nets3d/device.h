@@ -233,9 +233,6 @@ struct volt_device {
 /* Opens a device by name: "reference" or "cpu". The caller owns *out. VOLT_EINVAL (unknown). */
 VOLT_CALL volt_device_open(volt_device **out, const char *name);
 VOLT_API void volt_device_close(volt_device *dev); /* NULL is allowed */
-/* Constructors behind volt_device_open. */
-VOLT_CALL volt_device_open_reference(volt_device **out);
-VOLT_CALL volt_device_open_cpu(volt_device **out);
 
 VOLT_END_DECLS
 #endif

@@ -1,4 +1,4 @@
-/* reference.h - inside of the reference device: what every operator means, in plain loops.
+/* reference.h - the reference device: what every operator means, in plain loops.
  *
  * Native layout is the plain one: element (n,c,d,h,w) of a tensor lies in its buffer at
  * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w. Sums are taken in double, in the order of
@@ -10,6 +10,9 @@
 #include "nets3d/device/bf16.h"
 #include "nets3d/device.h"
 VOLT_BEGIN_DECLS
+
+/* For volt_device_open(). */
+VOLT_MUST_USE volt_status volt_device_open_reference(volt_device **out);
 
 typedef void (*volt_reference_run)(const volt_op_spec *spec, void *const *operands);
 

@@ -1,4 +1,13 @@
-/* Patch, stages and batch of one configuration, by the rules of nnU-Net v2's planners. */
+/* Patch, stages and batch of one configuration, by the rules of nnU-Net v2's planners.
+ *
+ * nnU-Net starts from a patch with the shape of a cube in mm, no larger than the median case,
+ * and derives the network from it: an axis is halved while it keeps at least 4 voxels and its
+ * spacing is less than twice the finest, so that voxels become cubes before all axes are halved
+ * together. Then the patch shrinks along the axis where it covers most of the median case until
+ * the network's memory estimate fits; with each new patch the network changes too. What memory
+ * is left goes into the batch. The estimate is a count of elements calibrated on GPUs, not
+ * bytes: plans equal nnU-Net's only with the same estimate, rounding and order of operations.
+ */
 #include <math.h>
 #include <string.h>
 
