@@ -56,7 +56,7 @@ static volt_status grow(void *items, int count, int *capacity, size_t item_bytes
     return st;
 }
 
-/* Every node makes one value, so values and nodes share their indices. */
+/* Every node produces one value, so values and nodes share their indices. */
 static volt_status add_node(volt_graph *g, volt_value *out, volt_node node)
 {
     volt_status st;
@@ -329,7 +329,7 @@ volt_status volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_
 
     VOLT_TRY(st, done, check_value(g, in));
     if (kind != VOLT_NODE_MAX_POOL && kind != VOLT_NODE_AVERAGE_POOL) {
-        st = volt_fail(VOLT_EINVAL, "node kind %d is no pooling", (int)kind);
+        st = volt_fail(VOLT_EINVAL, "node kind %d is not a pooling", (int)kind);
         goto done;
     }
     VOLT_TRY(st, done, check_window(kernel, 1, "the window", "pooling"));
@@ -350,7 +350,7 @@ volt_status volt_graph_upsample(volt_graph *g, volt_value *out, volt_value in,
 
     VOLT_TRY(st, done, check_value(g, in));
     if (kind != VOLT_NODE_UPSAMPLE_NEAREST && kind != VOLT_NODE_UPSAMPLE_LINEAR) {
-        st = volt_fail(VOLT_EINVAL, "node kind %d is no upsampling", (int)kind);
+        st = volt_fail(VOLT_EINVAL, "node kind %d is not an upsampling", (int)kind);
         goto done;
     }
     VOLT_TRY(st, done, check_window(factor, 1, "the factor", "upsampling"));

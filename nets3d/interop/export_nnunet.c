@@ -47,8 +47,8 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
     if (memcmp(c->transpose_forward, r->plan->transpose_forward, sizeof c->transpose_forward) !=
         0)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: configuration %s orders its axes otherwise than the plan, which "
-                         "nnU-Net cannot do",
+                         "%s: configuration %s orders its axes differently from the plan; "
+                         "nnU-Net does not support that",
                          r->path, c->name);
     return VOLT_OK;
 }
