@@ -407,10 +407,11 @@ static void set_result(volt_model_import_result *r, const import *m)
     if (trainer && trainer->kind == VOLT_PICKLE_TEXT)
         snprintf(r->trainer, sizeof r->trainer, "%.63s", trainer->text);
     volt_report(m->cb, VOLT_LOG_INFO,
-                "%s: %s%s%s, %" PRId64 " parameters in %" PRId64 " tensors, %" PRId64
-                " repeated ones stored once",
+                "%s: %s%s%s, %" PRId64 " parameter%s in %" PRId64 " tensor%s, %" PRId64
+                " duplicate%s merged",
                 m->file, m->config->name, *r->trainer ? " by " : "", r->trainer, r->parameters,
-                r->taken, r->aliases);
+                volt_s(r->parameters), r->taken, volt_s(r->taken), r->aliases,
+                volt_s(r->aliases));
 }
 
 /* Fold `index` of the source into `folder`; the first also leaves copies in `top`, unless that

@@ -391,7 +391,7 @@ static void misfits_are_named(void **state)
     assert_ok(volt_safetensors_write("misfit.safetensors", v, 2, NULL, 0));
     assert_ok(volt_weights_open(&w, "misfit.safetensors"));
     assert_fails(volt_weights_copy(flat, w, 0, 4), VOLT_EFORMAT, "value 2 of tensor");
-    assert_fails(volt_weights_copy(flat, w, 0, 5), VOLT_EFORMAT, "has 4 numbers");
+    assert_fails(volt_weights_copy(flat, w, 0, 5), VOLT_EFORMAT, "has 4 values");
     volt_weights_close(w);
     volt_free(flat);
     volt_graph_free(g);
