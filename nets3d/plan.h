@@ -78,7 +78,7 @@ typedef struct volt_plan {
     int transpose_forward[3];          /* source axis (0 z, 1 y, 2 x) of d, h, w */
     int transpose_backward[3];
     int channels, classes;              /* classes: labels with background, without ignore */
-    int regions;                        /* 0 = outputs are classes, else regions */
+    int regions;                        /* the network's outputs; 0 = these are the classes */
     char *planner;                      /* experiment_planner_used */
     char *reader;                       /* image_reader_writer, nnU-Net's class */
     volt_foreground_stats *intensities; /* per channel */
@@ -86,8 +86,6 @@ typedef struct volt_plan {
     volt_plan_config *config;
 } volt_plan;
 VOLT_API void volt_plan_free(volt_plan *plan); /* NULL is allowed */
-/* Of the plan's networks: regions, or classes where the data set has no regions. */
-VOLT_API int volt_plan_output_channels(const volt_plan *plan);
 
 typedef enum volt_planner {
     VOLT_PLANNER_DEFAULT = 0, /* ExperimentPlanner: plain U-Nets, 8 GB */
