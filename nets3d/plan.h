@@ -3,10 +3,11 @@
  * Planner  nnU-Net's ExperimentPlanner (plain U-Net) and its ResEnc M, L, XL: target spacing,
  *          transposition, patch, topology, batch. The same numbers from the same fingerprint.
  * File     nnU-Net's keys, so plans can be exchanged both ways; unknown keys are ignored. A
- *          plan edited by hand is checked key by key on reading. Old plans (UNet_class_name)
- * are converted. Axes     "transposed": spacing, patch and so on are in the order after the
- * configuration's transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is
- * the slice axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
+ *          plan edited by hand is checked key by key on reading. Old plans with UNet_class_name
+ *          are converted.
+ * Axes     "transposed": spacing, patch and so on are in the order after the configuration's
+ *          transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is the slice
+ *          axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
  * Outputs  one channel per label with background (softmax), or, where the data set has regions,
  *          one per region without background (sigmoid).
  * Extra    two configurations that nnU-Net does not have, with keys that it ignores:

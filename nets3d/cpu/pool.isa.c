@@ -223,7 +223,7 @@ static inline void outputs_of(int64_t i, int64_t factor, int64_t outputs, int li
     *end = (i + 1) * factor + margin < outputs ? (i + 1) * factor + margin : outputs;
 }
 
-/* Share of input i in output o. */
+/* Weight of input i in output o. */
 static inline float share_of(int64_t i, int64_t o, int64_t factor, int64_t inputs, int linear)
 {
     const between b = inputs_of(o, factor, inputs, linear);

@@ -55,7 +55,7 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
 
 /* ---- keys ---- */
 
-/* The key under all_modules; NULL where there is none. With dropout the norm is the third. */
+/* The key under all_modules, or NULL. With dropout the norm is the third. */
 static const char *second_name(char room[256], const char *name, bool dropout)
 {
     static const char *const parts[2] = {".conv.", ".norm."};

@@ -1,4 +1,4 @@
-/* Opening a file of named tensors, and taking numbers out of it. */
+/* Opening a file of named tensors, and reading values from it. */
 #include "nets3d/interop/weights.h"
 
 #include <math.h>
@@ -175,9 +175,9 @@ const volt_torch_file *volt_weights_torch(const volt_weights *w)
     return w->torch;
 }
 
-/* ---- numbers ---- */
+/* ---- values ---- */
 
-/* One number; the type was checked. */
+/* One value; the type was checked. */
 static float number_at(const unsigned char *at, volt_tensor_type type)
 {
     uint32_t bits;

@@ -4,8 +4,7 @@
  * its consumers and summed when the unit is reached, in the order of arrival, so that the sum
  * is the same whatever else is queued. Gradients are not copied where they can be referred to:
  * both inputs of an addition get the same memory, each input of a concatenation its range. A
- * count of references tells when memory has one user left, who may then overwrite it in place;
- * that saves most of the buffers that gradients would take.
+ * count of references tells when memory has one user left, who may then overwrite it in place.
  */
 #include "nets3d/program/program_internal.h"
 

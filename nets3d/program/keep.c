@@ -9,7 +9,7 @@
  * bounded. Nothing is recomputed in another order or precision, so results keep their bits.
  *
  * `window` also drops values within the forward pass that are not read for that many slots;
- * program.c tries several and takes the program that needs least.
+ * program.c tries several windows and takes the longest that costs little memory.
  */
 #include "nets3d/program/program_internal.h"
 
