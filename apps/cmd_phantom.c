@@ -132,16 +132,17 @@ static volt_status make_folders(const char *folder)
 static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
 {
     const phantom_options *o = c->options;
-    volt_phantom_options make = {.kind = kind,
-                                 .size = o->size,
-                                 .seed = (uint64_t)o->seed,
-                                 .number = number,
-                                 .brats_labels = o->brats_labels,
-                                 .threads = (int)c->threads};
+    volt_phantom_options make = volt_phantom_defaults();
     volt_volume *image = NULL, *labels = NULL;
     char id[64];
     volt_status st;
 
+    make.kind = kind;
+    make.width = o->size;
+    make.seed = (uint64_t)o->seed;
+    make.number = number;
+    make.brats_labels = o->brats_labels;
+    make.threads = (int)c->threads;
     snprintf(id, sizeof id, "%s_%03lld", volt_phantom_name(kind), (long long)number + 1);
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, volt_phantom_make(&image, &labels, &make));

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
+#include "base/version.h"
 
 static int finish(volt_status st)
 {
@@ -68,7 +69,7 @@ int main(int argc, char **argv)
         return finish(
             volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists all commands"));
     if (strcmp(words[0], "--version") == 0) {
-        puts("volt " VOLT_VERSION);
+        printf("volt %s\n", volt_version());
         return finish(VOLT_OK);
     }
     if (is_help(words[0]))

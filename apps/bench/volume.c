@@ -51,11 +51,13 @@ static volt_status resample(void *user)
 static volt_status components(void *user)
 {
     const bench_volume *b = user;
-    volt_components_options options26 = {.connectivity = 26, .threads = b->threads};
+    volt_components_options options26 = volt_components_defaults();
     volt_components *found = NULL;
     volt_volume *map = NULL;
-    volt_status st = volt_components_find(&found, b->mask, &options26);
+    volt_status st;
 
+    options26.threads = b->threads;
+    st = volt_components_find(&found, b->mask, &options26);
     if (st == VOLT_OK)
         st = volt_components_map(&map, found, b->threads);
     volt_volume_free(map);

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/cli/cli.h"
+#include "base/version.h"
 
 static const char topics[] = "exit-codes environment";
 
@@ -131,11 +132,16 @@ static void bash_values(const cli_command *command)
     }
 }
 
+static void print_origin(const char *shell)
+{
+    printf("# %s completion of volt %s, printed by 'volt help --completion %s'\n", shell,
+           volt_version(), shell);
+}
+
 static void print_bash(void)
 {
-    puts("# bash completion of volt " VOLT_VERSION
-         ", printed by 'volt help --completion bash'\n"
-         "\n# _volt_subcommands GROUP\n_volt_subcommands() {\n    case \"$1\" in");
+    print_origin("bash");
+    puts("\n# _volt_subcommands GROUP\n_volt_subcommands() {\n    case \"$1\" in");
     for_each_group(bash_group);
     puts("    esac\n}\n\n# _volt_options COMMAND\n_volt_options() {\n    case \"$1\" in");
     for (int i = 0; cli_commands[i]; i++)
@@ -258,10 +264,9 @@ static void zsh_command(const cli_command *command)
 
 static void print_zsh(void)
 {
-    puts("#compdef volt\n"
-         "# zsh completion of volt " VOLT_VERSION
-         ", printed by 'volt help --completion zsh'\n\n"
-         "_volt() {\n    local command\n    local -a names\n"
+    puts("#compdef volt");
+    print_origin("zsh");
+    puts("\n_volt() {\n    local command\n    local -a names\n"
          "    if ((CURRENT == 2)); then\n        names=(");
     zsh_names(NULL);
     puts("            'help:describe a command'\n        )\n"
@@ -332,9 +337,8 @@ static void print_fish(void)
 {
     const cli_option *o;
 
-    puts("# fish completion of volt " VOLT_VERSION
-         ", printed by 'volt help --completion fish'\n"
-         "\n# True when the word being typed comes directly after 'volt $argv'.\n"
+    print_origin("fish");
+    puts("\n# True when the word being typed comes directly after 'volt $argv'.\n"
          "function __volt_after\n    set -l words (commandline -opc)\n    set -e words[1]\n"
          "    test \"$words\" = \"$argv\"\nend\n"
          "\n# True when the line begins with 'volt $argv'.\n"

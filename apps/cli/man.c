@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/cli/cli.h"
+#include "base/version.h"
 
 /* Prints `count` bytes of `text` so that roff takes none of them as a request. Hyphens and
  * quotes stay the ASCII ones that a reader can copy into a shell. */
@@ -120,7 +121,7 @@ static void print_title(const char *command)
 {
     fputs(".TH ", stdout);
     print_page_name(command);
-    puts(" 1 \"\" \"volt " VOLT_VERSION "\" \"VOLT manual\"\n.ad l\n.nh\n.SH NAME");
+    printf(" 1 \"\" \"volt %s\" \"VOLT manual\"\n.ad l\n.nh\n.SH NAME\n", volt_version());
 }
 
 static void print_command(const cli_command *command)

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "volume/resample.h"
+#include "volume/resample/resample_internal.h"
 
 /* A volume from a fixture of shape (C, Z, Y, X). */
 static volt_volume *volume_from(const npy *a, volt_dtype dtype)
@@ -243,9 +244,9 @@ static void bad_input_is_refused(void **state)
     assert_fails(volt_resample_image(&out, v, large, VOLT_CUBIC, -1, 2), VOLT_EINVAL,
                  "too many");
     assert_fails(volt_resample_image(&out, v, more, (volt_interpolation)2, -1, 2), VOLT_EINVAL,
-                 "2 is no order");
+                 "interpolation order 2 is not");
     assert_fails(volt_resample_image(&out, v, more, VOLT_CUBIC, 3, 2), VOLT_EINVAL,
-                 "3 is no separate axis");
+                 "separate axis 3 is not");
     assert_fails(volt_resample_labels(&out, v, more, VOLT_LINEAR, -1, 2), VOLT_EINVAL,
                  "float32");
     v->dtype = VOLT_I16;
