@@ -58,8 +58,7 @@
 #include "nets3d/fingerprint.h"
 #include "nets3d/graph.h"
 #include "nets3d/import_model.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
+#include "nets3d/model.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/param_rules.h"
 #include "nets3d/pipeline.h"
@@ -76,7 +75,6 @@
 #include "nets3d/tensor.h"
 #include "nets3d/trainer.h"
 #include "nets3d/transfer.h"
-#include "nets3d/unet.h"
 #include "nets3d/validation.h"
 
 /* charts and pictures */

@@ -44,7 +44,7 @@ typedef struct volt_recipe {
                         * regions are always trained so */
     int batch_dice;    /* Dice over the batch 1, per sample 0, as the plan says -1 */
     int class_weights; /* how many are given: 0 = none, else one per output of the network */
-    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see loss.h */
+    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see device.h */
     double foreground; /* share of samples forced to hold foreground, 0.33 */
     double dropout;    /* share of channels set to 0 in each block; -1 = the plan's */
     bool deep_supervision;

@@ -1,5 +1,6 @@
 /* One scan on its way to the network, in nnU-Net's order. */
 #include "nets3d/preprocess.h"
+#include "nets3d/plan/plan_internal.h"
 
 #include <assert.h>
 #include <string.h>
@@ -125,22 +126,6 @@ static volt_status normalize(volt_preprocessed *p, const volt_volume *mask,
                             config->use_mask_for_norm[c] ? mask->data : NULL, threads);
     }
     return st;
-}
-
-int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
-                            const double target[3])
-{
-    int coarsest = 0, ties = 0;
-
-    if (r->separate_z < 0)
-        return volt_resample_separate_axis(spacing, target);
-    for (int a = 1; a < 3; a++) {
-        if (spacing[a] > spacing[coarsest])
-            coarsest = a;
-    }
-    for (int a = 0; a < 3; a++)
-        ties += spacing[a] == spacing[coarsest];
-    return r->separate_z && ties == 1 ? coarsest : VOLT_NO_AXIS;
 }
 
 static volt_status resample(volt_preprocessed *p, const volt_plan_config *config, int threads)

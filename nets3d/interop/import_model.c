@@ -1,6 +1,6 @@
-/* A trained model of others becomes a run: its plan and data set are read as VOLT's own are,
- * its weights go into the graph of that plan, and what VOLT's checkpoint holds besides is
- * filled in from nnU-Net's. */
+/* A model trained by another program becomes a run: its plan and data set are read as VOLT's
+ * own, its weights go into the graph of that plan, and the rest of VOLT's checkpoint is filled
+ * in from nnU-Net's. */
 #include "nets3d/import_model.h"
 
 #include <inttypes.h>
@@ -8,18 +8,20 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/interop/import_internal.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/plan.h"
 #include "nets3d/run/state.h"
-#include "nets3d/unet.h"
 
 enum { MAX_CHAIN = 8 };
 
-/* One fold on its way. */
+/* The import of one fold. */
 typedef struct import {
     const volt_import_source *source;
     const volt_model_import_options *options;
@@ -31,6 +33,7 @@ typedef struct import {
     volt_dataset_info info;
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
+    int norms;                      /* batch norms to fold; the network has biases instead */
     volt_graph *graph;
     float *flat;
     volt_weights_report report;
@@ -49,7 +52,7 @@ static void import_clear(import *m)
 
 /* ---- plan and data set ---- */
 
-/* A JSON document: from `path`, else from what the checkpoint holds under `key`. */
+/* A JSON document: from `path`, else from the checkpoint's entry `key`. */
 static volt_status load_document(volt_json *out, const import *m, const char *path,
                                  const char *key)
 {
@@ -61,8 +64,8 @@ static volt_status load_document(volt_json *out, const import *m, const char *pa
         return volt_json_load(out, path);
     if (!inside)
         return volt_fail(VOLT_EINVAL,
-                         "%s does not say what its network is: it holds no '%s', and no file "
-                         "with it was given",
+                         "%s does not describe its network: it holds no '%s', and no such file "
+                         "was given",
                          m->file, key);
     VOLT_TRY(st, done, volt_format(&name, "%s (%s)", m->file, key));
     VOLT_TRY(st, done, volt_pickle_json(&text, inside, name));
@@ -125,7 +128,7 @@ static volt_status choose_configuration(const char **out, const import *m,
 static volt_status reduce_plan(json_t **out, const json_t *plans, const json_t *configurations,
                                const char *name)
 {
-    json_t *copy = json_copy((json_t *)(uintptr_t)plans), *kept = json_object();
+    json_t *copy = json_copy((json_t *)(uintptr_t)plans), *needed = json_object();
     const char *chain[MAX_CHAIN] = {name};
     int count = 1;
 
@@ -134,21 +137,21 @@ static volt_status reduce_plan(json_t **out, const json_t *plans, const json_t *
         json_t *config = json_object_get(configurations, chain[i]);
         for (int l = 0; config && l < 2 && count < MAX_CHAIN; l++) {
             const char *next = json_string_value(json_object_get(config, links[l]));
-            if (next && !json_object_get(kept, next))
+            if (next && !json_object_get(needed, next))
                 chain[count++] = next;
         }
-        if (config && json_object_set(kept, chain[i], config) != 0)
+        if (config && json_object_set(needed, chain[i], config) != 0)
             goto failed;
     }
-    if (copy && json_object_set(copy, "configurations", kept) == 0) {
-        json_decref(kept);
+    if (copy && json_object_set(copy, "configurations", needed) == 0) {
+        json_decref(needed);
         *out = copy;
         return VOLT_OK;
     }
 failed:
-    json_decref(kept);
+    json_decref(needed);
     json_decref(copy);
-    return volt_fail(VOLT_ENOMEM, "no memory for a plan");
+    return volt_fail(VOLT_ENOMEM, "out of memory for a plan");
 }
 
 static volt_status read_plan(import *m)
@@ -161,7 +164,8 @@ static volt_status read_plan(import *m)
     VOLT_TRY(st, done, load_document(&m->plans, m, m->source->plans, "plans"));
     configurations = json_object_get(m->plans.root, "configurations");
     if (!json_is_object(configurations)) {
-        st = volt_fail(VOLT_EFORMAT, "%s lacks \"configurations\": it is no plan of nnU-Net v2",
+        st = volt_fail(VOLT_EFORMAT,
+                       "%s lacks \"configurations\": it is not a plan of nnU-Net v2",
                        m->plans.file);
         goto done;
     }
@@ -181,55 +185,34 @@ done:
 static volt_status refuse_unused(const import *m)
 {
     const volt_weights_report *r = &m->report;
-    const volt_unet_spec *net = &m->config->net;
+    const volt_model *model = m->config->net.model;
     const char *hint = "";
 
     for (size_t i = 0; i < r->unused_count; i++) {
         if (!strstr(r->unused[i], "running_mean"))
             continue;
-        if (net->family == VOLT_FAMILY_NNUNET)
+        if (model->nnunet)
             hint = "; it was trained with batch normalisation, nnU-Net's networks have "
                    "instance normalisation here";
-        else if (net->monai.norm != VOLT_UNET_NORM_NONE)
+        else if (model->drop_batch_norms && !m->norms)
             hint = "; it was trained with batch normalisation, \"norm\": \"BATCH\"";
     }
     return volt_fail(VOLT_EFORMAT,
-                     "%s does not fit the network of configuration %s: %zu of its tensors are "
-                     "not of that network, the first is %.200s%s",
+                     "%s does not fit the network of configuration %s: tensors that "
+                     "do not belong to it: %zu, the first is %.200s%s",
                      m->file, m->config->name, r->unused_count, r->unused[0], hint);
-}
-
-static volt_unet_spec *network_of(import *m)
-{
-    return &m->plan->config[m->config - m->plan->config].net;
-}
-
-/* How many norms the network has; it is built with instance norms for the count. */
-static volt_status count_norms(int *out, const volt_unet_spec *net)
-{
-    volt_unet_spec spec = *net;
-    volt_graph *g = NULL;
-    volt_status st;
-
-    spec.monai.norm = VOLT_UNET_NORM_AFFINE;
-    VOLT_TRY(st, done, volt_unet_build(&g, &spec));
-    for (int i = 0; i < volt_graph_node_count(g); i++)
-        *out += volt_graph_node(g, i)->kind == VOLT_NODE_INSTANCE_NORM;
-done:
-    volt_graph_free(g);
-    return st;
 }
 
 /* Puts a rule for each bias of the network that the file does not have before those of `map`.
  */
 static volt_status zero_missing_biases(volt_name_map *map, const volt_weights *w,
-                                       const volt_unet_spec *net)
+                                       const volt_network *net)
 {
     volt_name_map whole = {0};
     volt_graph *g = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_unet_build(&g, net));
+    VOLT_TRY(st, done, volt_network_build(&g, net, false));
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *p = volt_graph_param(g, i);
         char room[VOLT_NAME_ROOM];
@@ -248,95 +231,75 @@ done:
     return st;
 }
 
-/* Batch norms leave the network: it becomes MONAI's UNet with norm None and biases, which are
- * zero where the file has none. *norms is how many are to be folded. */
-static volt_status drop_batch_norms(import *m, volt_name_map *map, int *norms)
-{
-    volt_unet_spec *net = network_of(m);
-    const char *act = strchr(net->monai.order, 'A'), *norm = strchr(net->monai.order, 'N');
-    volt_status st;
-
-    if (!norm || (act && act < norm))
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s: batch normalisation behind the activation (adn_ordering %s) "
-                         "cannot be folded into a convolution",
-                         m->plans.file, net->monai.order);
-    VOLT_TRY(st, done, count_norms(norms, net));
-    net->monai.norm = VOLT_UNET_NORM_NONE;
-    net->bias = true;
-    VOLT_TRY(st, done, zero_missing_biases(map, m->weights, net));
-done:
-    return st;
-}
-
 /* Weights of MONAI's UNet need a plan that says so. */
-static volt_status check_family(const import *m)
+static volt_status check_model(const import *m)
 {
     const bool unet = volt_weights_find(m->weights, "model.0.conv.weight") >= 0 ||
                       volt_weights_find(m->weights, "model.0.conv.unit0.conv.weight") >= 0;
 
-    if (m->config->net.family != VOLT_FAMILY_NNUNET || m->options->map || !unet)
+    if (!m->config->net.model->nnunet || m->options->map || !unet)
         return VOLT_OK;
     return volt_fail(VOLT_EFORMAT,
                      "%s has names of MONAI's UNet, but configuration %s of %s is another "
                      "network: its architecture must be monai.networks.nets.UNet with the "
-                     "arguments that the network was made with",
+                     "arguments that the network was created with",
                      m->file, m->config->name, m->plans.file);
 }
 
 /* The names in the file, where they are not those of the network. */
-static volt_status prepare_names(import *m, volt_name_map *map, int *norms)
+static volt_status prepare_names(import *m, volt_name_map *map)
 {
-    const volt_unet_spec *net = &m->config->net;
+    const volt_network *net = &m->config->net;
     volt_status st;
 
-    VOLT_TRY(st, done, check_family(m));
+    VOLT_TRY(st, done, check_model(m));
     if (m->options->map)
         VOLT_TRY(st, done, volt_name_map_read(map, m->options->map));
-    else if (net->family == VOLT_FAMILY_NNUNET && volt_dynunet_is(m->weights)) {
+    else if (net->model->nnunet && volt_dynunet_is(m->weights)) {
         volt_report(m->cb, VOLT_LOG_INFO, "%s: names of MONAI's DynUNet", m->file);
-        VOLT_TRY(st, done, volt_dynunet_map(map, net->stages));
+        VOLT_TRY(st, done, volt_dynunet_map(map, volt_network_stage_count(net)));
     }
-    if (net->monai.norm == VOLT_UNET_NORM_BATCH)
-        st = drop_batch_norms(m, map, norms);
+    if (net->model->drop_batch_norms)
+        VOLT_TRY(st, done, net->model->drop_batch_norms(net, &m->norms, m->plans.file));
+    if (m->norms)
+        st = zero_missing_biases(map, m->weights, net);
 done:
     return st;
 }
 
-/* Strict where names are the network's own; with a map, what is left over is listed. */
+/* Strict where names are the network's own; with a map, unused tensors are listed. */
 static volt_status read_weights(import *m)
 {
     volt_name_map map = {0};
-    int norms = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, prepare_names(m, &map, &norms));
-    VOLT_TRY(st, done, volt_unet_build(&m->graph, &m->config->net));
+    VOLT_TRY(st, done, prepare_names(m, &map));
+    VOLT_TRY(st, done, volt_network_build(&m->graph, &m->config->net, false));
     VOLT_TRY(st, done,
              volt_alloc(&m->flat, (size_t)volt_graph_param_elements(m->graph) * sizeof *m->flat,
                         "the network's parameters"));
     VOLT_TRY(
         st, done,
         volt_weights_fill(m->flat, &m->report, m->weights, m->graph, map.count ? &map : NULL));
-    if (norms) {
+    if (m->norms) {
         VOLT_TRY(
             st, done,
-            volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, norms));
+            volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, m->norms));
         volt_report(m->cb, VOLT_LOG_INFO,
-                    "%s: %d batch norms are folded into the convolutions before them", m->file,
-                    norms);
+                    "%s: folded %d batch norm%s into the preceding convolution%s", m->file,
+                    m->norms, volt_s(m->norms), volt_s(m->norms));
     }
-    if (m->report.unused_count && (!map.count || norms))
+    if (m->report.unused_count && (!map.count || m->norms))
         st = refuse_unused(m);
     for (size_t i = 0; st == VOLT_OK && i < m->report.unused_count; i++)
-        volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is left over", m->file,
+        volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is not used", m->file,
                     m->report.unused[i]);
 done:
     volt_name_map_clear(&map);
     return st;
 }
 
-/* ---- what a checkpoint holds besides ---- */
+/* ---- the rest of a checkpoint ---- */
 
 /* Axes d, h, w along which the network was trained on mirrored patches. */
 static volt_status read_mirroring(bool mirror[3], const import *m)
@@ -444,10 +407,11 @@ static void set_result(volt_model_import_result *r, const import *m)
     if (trainer && trainer->kind == VOLT_PICKLE_TEXT)
         snprintf(r->trainer, sizeof r->trainer, "%.63s", trainer->text);
     volt_report(m->cb, VOLT_LOG_INFO,
-                "%s: %s%s%s, %" PRId64 " parameters in %" PRId64 " tensors, %" PRId64
-                " repeated ones kept once",
+                "%s: %s%s%s, %" PRId64 " parameter%s in %" PRId64 " tensor%s, %" PRId64
+                " duplicate%s merged",
                 m->file, m->config->name, *r->trainer ? " by " : "", r->trainer, r->parameters,
-                r->taken, r->aliases);
+                volt_s(r->parameters), r->taken, volt_s(r->taken), r->aliases,
+                volt_s(r->aliases));
 }
 
 /* Fold `index` of the source into `folder`; the first also leaves copies in `top`, unless that
@@ -475,20 +439,29 @@ done:
     return st;
 }
 
+static const volt_model_import_options defaults = {.size = sizeof defaults};
+
+void volt_model_import_options_init(volt_model_import_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_import_model(const char *source, const char *run,
                               const volt_model_import_options *options,
                               const volt_callbacks *cb, volt_model_import_result *result)
 {
+    volt_model_import_options o = defaults;
     volt_import_source files = {0};
     volt_model_import_result r = {0};
     volt_staging *staging = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_import_find(&files, source, options, cb));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_model_import_options"));
+    VOLT_TRY(st, done, volt_import_find(&files, source, &o, cb));
     VOLT_TRY(st, done, volt_staging_open(&staging, run));
     for (int i = 0; i < files.folds; i++) {
         const char *top = volt_staging_path(staging);
-import m = {.source = & files, .options = options, .cb = cb };
+import m = {.source = & files, .options = & o, .cb = cb };
         char *folder = NULL;
         st = files.folds > 1 ? volt_path_join(&folder, top, files.fold[i])
                              : volt_strdup(&folder, top);

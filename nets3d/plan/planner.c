@@ -6,13 +6,14 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "nets3d/plan/planner.h"
 
-static const double anisotropy = 3.0;       /* spacing and size ratio of a coarse axis */
-static const double lowres_share = 0.25;    /* of the median case that a patch should see */
-static const double lowres_growth = 1.03;   /* of the spacing, per attempt */
-static const double mask_norm_share = 0.75; /* cropped size below which the mask is used */
+static const double anisotropy = 3.0;          /* spacing and size ratio of a coarse axis */
+static const double lowres_fraction = 0.25;    /* of the median case that a patch should see */
+static const double lowres_growth = 1.03;      /* of the spacing, per attempt */
+static const double mask_norm_fraction = 0.75; /* cropped size below which the mask is used */
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -135,6 +136,7 @@ volt_topology_input volt_planning_input(const volt_planning *p, int axes,
     /* of dataset.json's labels: the background and the regions, where there are some */
     const int entries = p->info->regions ? p->info->regions + 1 : p->info->labels;
     volt_topology_input in = {.planner = p->planner,
+                              .model = p->model,
                               .axes = axes,
                               .channels = p->info->channels,
                               .labels = entries + (p->info->ignore_label >= 0),
@@ -170,8 +172,9 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
              volt_alloc_zero(&c->use_mask_for_norm, channels, sizeof(bool), "a plan"));
     for (size_t i = 0; i < channels; i++) {
         c->norm[i] = volt_norm_for_channel(p->info->channel_name[i]);
-        c->use_mask_for_norm[i] = c->norm[i] == VOLT_NORMALIZE_ZSCORE &&
-                                  p->fp->median_relative_size_after_cropping < mask_norm_share;
+        c->use_mask_for_norm[i] =
+            c->norm[i] == VOLT_NORMALIZE_ZSCORE &&
+            p->fp->median_relative_size_after_cropping < mask_norm_fraction;
     }
     c->axes = in->axes;
     c->batch = t->batch;
@@ -184,9 +187,11 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
         c->transpose_backward[a] = p->plan->transpose_backward[a];
     }
     c->slices = 1;
-    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
-    c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
-    c->net = t->net;
+    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = VOLT_SEPARATE_Z_AUTO};
+    c->seg = c->probabilities =
+        (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = VOLT_SEPARATE_Z_AUTO};
+    VOLT_TRY(st, done, volt_network_create(&c->net, volt_topology_model(in)));
+    c->net.model->design(&c->net, &t->shape);
     volt_plan_set_channels(p->plan, c);
     c->batch_dice = batch_dice;
 done:
@@ -229,7 +234,7 @@ static volt_status find_lowres(bool *wanted, volt_topology_input *in, volt_topol
 
     memcpy(spacing, full->spacing, sizeof spacing);
     *wanted = false;
-    while (patch_voxels(t) / voxels < lowres_share) {
+    while (patch_voxels(t) / voxels < lowres_fraction) {
         volt_planning_coarsen(spacing);
         voxels = 1;
         for (int a = 0; a < 3; a++) {
@@ -286,7 +291,7 @@ volt_status volt_planning_check(const volt_fingerprint *fp, const volt_dataset_i
     if (!volt_planner_rules_of(o->planner))
         return volt_fail(VOLT_EINVAL, "planner %d does not exist", (int)o->planner);
     if (fp->cases < 1)
-        return volt_fail(VOLT_EINVAL, "a fingerprint of no case cannot be planned");
+        return volt_fail(VOLT_EINVAL, "the fingerprint has no cases");
     if (fp->channels != info->channels)
         return volt_fail(VOLT_EINVAL, "the fingerprint has %d channels; dataset.json names %d",
                          fp->channels, info->channels);
@@ -371,23 +376,32 @@ done:
     return st;
 }
 
+static const volt_planner_options defaults = {.size = sizeof defaults};
+
+void volt_planner_options_init(volt_planner_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
                            const volt_dataset_info *info, const volt_planner_options *options)
 {
-    static const volt_planner_options defaults;
-    const volt_planner_options *o = options ? options : &defaults;
-    volt_planning p = {
-        .fp = fp, .info = info, .planner = o->planner, .memory_gb = o->memory_gb};
+    volt_planner_options o = defaults;
+    volt_planning p = {.fp = fp, .info = info};
     double target[3], shape[3], spacing_t[3], shape_t[3], *scratch = NULL;
     volt_topology_input in;
     volt_topology flat;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_planning_check(fp, info, o));
-    VOLT_TRY(st, done, start_plan(&p.plan, fp, info, o));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_planner_options"));
+    p.planner = o.planner;
+    p.model = o.model;
+    p.memory_gb = o.memory_gb;
+    VOLT_TRY(st, done, volt_planning_check(fp, info, &o));
+    VOLT_TRY(st, done, start_plan(&p.plan, fp, info, &o));
     VOLT_TRY(st, done, volt_alloc_zero(&scratch, (size_t)fp->cases, sizeof *scratch, "a plan"));
-    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, o));
-    choose_transpose(p.plan, target, o->suppress_transpose);
+    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, &o));
+    choose_transpose(p.plan, target, o.suppress_transpose);
     for (int a = 0; a < 3; a++) {
         const int from = p.plan->transpose_forward[a];
         spacing_t[a] = target[from];

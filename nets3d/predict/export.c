@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "volume/orient.h"
 

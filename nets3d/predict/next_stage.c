@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/predictor_internal.h"
 
 /* The label, counted from the background on, that each score writes. The caller owns *out. */

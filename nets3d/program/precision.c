@@ -1,4 +1,4 @@
-#include "nets3d/precision.h"
+#include "nets3d/program/precision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -43,23 +43,23 @@ typedef struct sample_conv {
 /* Stage by stage, the decoder's first convolution (twice the features in) is the widest. */
 static sample_conv costliest(const volt_precision_query *q)
 {
-    const volt_unet_spec *net = q->net;
     int64_t extent[3] = {q->patch[0], q->patch[1], q->patch[2]};
     sample_conv best = {0};
     double most = -1;
 
-    for (int s = 0; s < net->stages; s++) {
-        double cost = 2.0 * (double)net->features[s] * (double)net->features[s];
+    for (int s = 0; s < volt_network_stage_count(q->net); s++) {
+        const volt_network_stage stage = volt_network_stage_at(q->net, s);
+        double cost = 2.0 * (double)stage.features * (double)stage.features;
         for (int a = 0; a < 3; a++) {
-            const int64_t stride = net->stride[s][a] > 0 ? net->stride[s][a] : 1;
+            const int64_t stride = stage.stride[a] > 0 ? stage.stride[a] : 1;
             extent[a] = (extent[a] + stride - 1) / stride;
-            cost *= (double)extent[a] * (double)net->kernel[s][a];
+            cost *= (double)extent[a] * (double)stage.kernel[a];
         }
         if (cost > most) {
             most = cost;
-            best.in = 2 * net->features[s];
-            best.out = net->features[s];
-            memcpy(best.kernel, net->kernel[s], sizeof best.kernel);
+            best.in = 2 * stage.features;
+            best.out = stage.features;
+            memcpy(best.kernel, stage.kernel, sizeof best.kernel);
             memcpy(best.extent, extent, sizeof best.extent);
         }
     }
@@ -187,8 +187,8 @@ static volt_status cache_key(char **out, const volt_precision_query *q, const sa
         (long long)c->kernel[2]);
 }
 
-/* What was remembered, or an empty object: whatever is wrong with the file, measuring again
- * mends it. */
+/* What is stored, or an empty object: whatever is wrong with the file, measuring again mends
+ * it. */
 static json_t *cache_load(const char *path)
 {
     char *text = NULL;
@@ -214,8 +214,8 @@ static bool cache_find(double seconds[2], const json_t *root, const char *key)
     return seconds[0] > 0 && seconds[1] > 0;
 }
 
-static void cache_keep(const char *folder, const char *path, json_t *root, const char *key,
-                       const double seconds[2], const volt_callbacks *cb)
+static void cache_store(const char *folder, const char *path, json_t *root, const char *key,
+                        const double seconds[2], const volt_callbacks *cb)
 {
     volt_status st = volt_make_dirs(folder);
 
@@ -225,11 +225,11 @@ static void cache_keep(const char *folder, const char *path, json_t *root, const
     if (st == VOLT_OK)
         st = volt_json_save(path, root);
     if (st != VOLT_OK)
-        volt_report(cb, VOLT_LOG_DETAIL, "the measured speeds are not remembered: %s",
+        volt_report(cb, VOLT_LOG_DETAIL, "the measured speeds could not be stored: %s",
                     volt_last_error());
 }
 
-/* Seconds in fp32 and bf16, remembered or measured. */
+/* Seconds in fp32 and bf16, stored or measured. */
 static volt_status speeds(double seconds[2], const volt_precision_query *q,
                           const volt_callbacks *cb)
 {
@@ -248,7 +248,7 @@ static volt_status speeds(double seconds[2], const volt_precision_query *q,
     VOLT_TRY(st, done, measure(&seconds[0], q, &c, VOLT_FP32));
     VOLT_TRY(st, done, measure(&seconds[1], q, &c, VOLT_BF16_MIXED));
     if (path)
-        cache_keep(folder, path, root, key, seconds, cb);
+        cache_store(folder, path, root, key, seconds, cb);
 done:
     json_decref(root);
     volt_free(path);

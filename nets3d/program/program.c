@@ -75,7 +75,7 @@ static bool is_plain(const volt_tensor *t)
     return t->n && t->layout == VOLT_PLAIN;
 }
 
-/* What to do without after the device refused a step; 0 = nothing to give up. */
+/* The feature to give up after the device refused a step; 0 = none. */
 static unsigned next_restriction(const volt_program *p, const volt_step *s)
 {
     const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
@@ -152,7 +152,7 @@ done:
     return st;
 }
 
-/* Lays out and creates operators, giving up what the device refuses. */
+/* Lays out and creates operators, without the features that the device refuses. */
 static volt_status compile(volt_program *p)
 {
     size_t arena;
@@ -222,7 +222,7 @@ void volt_program_free(volt_program *p)
     p->device->release(p->device, p->scratch);
     volt_free(p->parameter_offset);
     volt_free(p->outputs);
-    volt_free(p->share);
+    volt_free(p->references);
     volt_free(p->pending);
     volt_free(p->buffers);
     volt_free(p->steps);
@@ -235,16 +235,6 @@ void volt_program_free(volt_program *p)
 void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
 {
     *out = p->memory;
-}
-
-const volt_device *volt_program_device(const volt_program *p)
-{
-    return p->device;
-}
-
-const volt_graph *volt_program_graph(const volt_program *p)
-{
-    return p->graph;
 }
 
 int volt_program_step_count(const volt_program *p)

@@ -7,9 +7,11 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "nets3d/run/checkpoint.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
+#include "nets3d/graph/init.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/param_rules.h"
+#include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 #include "nets3d/run_log.h"
 #include "nets3d/transfer.h"
@@ -99,7 +101,7 @@ static volt_status compile(volt_session *s)
 {
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
-    volt_unet_spec spec = c->net;
+    volt_network net = {.model = NULL};
     volt_program_options po = {.n = r->batch,
                                .precision = s->recipe.precision,
                                .mode = VOLT_TRAIN,
@@ -108,11 +110,11 @@ static volt_status compile(volt_session *s)
     bool *learns = NULL;
     volt_status st;
 
-    spec.deep_supervision = r->deep_supervision;
-    if (r->dropout >= 0)
-        spec.dropout = r->dropout;
     memcpy(po.extent, c->patch, sizeof po.extent);
-    VOLT_TRY(st, done, volt_unet_build(&s->graph, &spec));
+    VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
+    if (r->dropout >= 0)
+        volt_network_set_dropout(&net, r->dropout);
+    VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
@@ -126,6 +128,7 @@ static volt_status compile(volt_session *s)
     s->loss.regions = s->targets.regions;
     s->loss.values = s->targets.labels;
 done:
+    volt_network_clear(&net);
     volt_free(learns);
     return st;
 }
@@ -179,10 +182,11 @@ static volt_status check_channels(const volt_session *s)
     const volt_loader_options train = loader_options(s, false);
     const volt_plan_config *c = s->data->config;
 
-    if (volt_loader_channels(&train) != c->net.in_channels)
-        return volt_fail(
-            VOLT_EINVAL, "configuration %s takes %lld channels; its samples have %lld", c->name,
-            (long long)c->net.in_channels, (long long)volt_loader_channels(&train));
+    if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
+        return volt_fail(VOLT_EINVAL,
+                         "configuration %s takes %lld channels; its samples have %lld", c->name,
+                         (long long)volt_network_in_channels(&c->net),
+                         (long long)volt_loader_channels(&train));
     return VOLT_OK;
 }
 
@@ -291,9 +295,10 @@ static volt_status load(volt_session *s)
         VOLT_TRY(st, done, first_weights(flat, s));
     VOLT_TRY(st, done, volt_program_load(s->program, flat));
     VOLT_TRY(st, done,
-             volt_optimizer_create(&s->optimizer, s->program, &s->recipe.recipe.optimizer));
+             volt_optimizer_create(&s->optimizer, volt_program_parameters(s->program),
+                                   &s->recipe.recipe.optimizer));
     if (s->scale)
-        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->scale));
+        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->graph, s->scale));
     if (!s->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->staging, count * sizeof(float),
@@ -317,7 +322,7 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     volt_checkpoint_head head = {.plan = s->plan_text, .dataset = s->info_text};
     const int slots = with_optimizer ? volt_optimizer_slots(s->optimizer) : 0;
     float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
-    const float *weights = volt_program_weights(s->program);
+    const float *weights = volt_program_parameters(s->program).weights;
     volt_status st = VOLT_OK;
 
     head.slots = slots;

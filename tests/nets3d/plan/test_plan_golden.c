@@ -105,7 +105,7 @@ static void check_example(const char *example)
     assert_ok(volt_json_load(&doc, path));
     for (size_t i = 0; i < sizeof planners / sizeof *planners; i++) {
         const json_t *golden = json_object_get(json_object_get(doc.root, "plans"), planners[i]);
-        volt_planner_options options = {0};
+        volt_planner_options options = volt_planner_defaults();
         volt_dataset_info info = {0};
         volt_fingerprint fp = {0};
         volt_plan *plan = NULL, *again = NULL;
@@ -149,13 +149,14 @@ static void read_hippocampus(volt_dataset_info *info, volt_fingerprint *fp)
 
 static void the_hippocampus_has_nnunets_resenc_plan(void **state)
 {
-    const volt_planner_options options = {.planner = VOLT_PLANNER_RESENC_M};
+    volt_planner_options options = volt_planner_defaults();
     volt_dataset_info info = {0};
     volt_fingerprint fp = {0};
     volt_plan *plan = NULL;
     volt_json golden = {0};
 
     (void)state;
+    options.planner = VOLT_PLANNER_RESENC_M;
     read_hippocampus(&info, &fp);
     assert_ok(volt_plan_make(&plan, &fp, &info, &options));
     assert_ok(volt_json_load(&golden, HIPPOCAMPUS "nnUNetResEncUNetMPlans.json"));

@@ -1,6 +1,11 @@
+/* The devices by name. This file alone of its folder knows them; everything else here lies
+ * below them. */
 #include "nets3d/device.h"
 
 #include <string.h>
+
+#include "nets3d/cpu/cpu.h"
+#include "nets3d/ops/reference.h"
 
 static const struct {
     const char *name;
@@ -16,7 +21,8 @@ volt_status volt_device_open(volt_device **out, const char *name)
         if (strcmp(devices[i].name, name) == 0)
             return devices[i].open(out);
     }
-    return volt_fail(VOLT_EINVAL, "no device is called '%s'", name);
+    return volt_fail(VOLT_EINVAL, "no device is called '%s'; there are cpu and reference",
+                     name);
 }
 
 void volt_device_close(volt_device *dev)
