@@ -97,7 +97,6 @@ VOLT_CALL volt_dataset_info_write(const char *path, const volt_dataset_info *inf
 VOLT_CALL volt_dataset_info_parse(volt_dataset_info *out, const char *text, size_t bytes,
                                   const char *name);
 VOLT_CALL volt_dataset_info_text(char **out, const volt_dataset_info *info);
-VOLT_CALL volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info);
 VOLT_API void volt_dataset_info_clear(volt_dataset_info *info);
 
 /* One case: either `files` = channels, one 3-D file each, or a single file (4-D with as many

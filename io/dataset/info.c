@@ -36,77 +36,17 @@ int volt_dataset_info_outputs(const volt_dataset_info *info)
     return info->regions ? info->regions : info->labels;
 }
 
-static volt_status copy_region(volt_label_region *out, const volt_label_region *r)
+void volt_stored_simplify(volt_dataset_info *info)
 {
-    const size_t bytes = (size_t)r->values * sizeof *r->value;
-    volt_status st;
+    bool same = info->stored != NULL &&
+                (info->ignore_label < 0 || info->stored_ignore == info->ignore_label);
 
-    *out = (volt_label_region){.is_list = r->is_list, .painted = r->painted};
-    VOLT_TRY(st, done, volt_strdup(&out->name, r->name));
-    VOLT_TRY(st, done, volt_alloc(&out->value, bytes, "a region"));
-    memcpy(out->value, r->value, bytes);
-    out->values = r->values;
-done:
-    return st;
-}
-
-static volt_status copy_regions(volt_dataset_info *copy, const volt_dataset_info *info)
-{
-    const size_t bytes = (size_t)info->labels * sizeof *info->stored;
-    const size_t steps = (size_t)info->thresholds * sizeof *info->threshold;
-    volt_status st;
-
-    VOLT_TRY(
-        st, done,
-        volt_alloc_zero(&copy->region, (size_t)info->regions, sizeof *copy->region, "regions"));
-    copy->regions = info->regions;
-    for (int r = 0; r < info->regions; r++)
-        VOLT_TRY(st, done, copy_region(&copy->region[r], &info->region[r]));
-    if (info->stored) {
-        VOLT_TRY(st, done, volt_alloc(&copy->stored, bytes, "labels"));
-        memcpy(copy->stored, info->stored, bytes);
-        copy->stored_ignore = info->stored_ignore;
+    for (int l = 0; same && l < info->labels; l++)
+        same = info->stored[l] == info->label[l].value;
+    if (same) {
+        volt_free(info->stored);
+        info->stored = NULL;
     }
-    if (info->thresholds) {
-        VOLT_TRY(st, done, volt_alloc(&copy->threshold, steps, "thresholds"));
-        memcpy(copy->threshold, info->threshold, steps);
-        copy->thresholds = info->thresholds;
-    }
-    copy->labels_follow_image = info->labels_follow_image;
-    copy->resample_channels = info->resample_channels;
-    memcpy(copy->label_flip, info->label_flip, sizeof copy->label_flip);
-    memcpy(copy->orientation, info->orientation, sizeof copy->orientation);
-done:
-    return st;
-}
-
-volt_status volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info)
-{
-    volt_dataset_info copy = {.channels = info->channels,
-                              .labels = info->labels,
-                              .ignore_label = info->ignore_label,
-                              .num_training = info->num_training};
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_strdup(&copy.name, info->name));
-    VOLT_TRY(st, done, volt_strdup(&copy.file_ending, info->file_ending));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&copy.channel_name, (size_t)info->channels, sizeof(char *),
-                             "channel names"));
-    for (int c = 0; c < info->channels; c++)
-        VOLT_TRY(st, done, volt_strdup(&copy.channel_name[c], info->channel_name[c]));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&copy.label, (size_t)info->labels, sizeof *copy.label, "labels"));
-    for (int l = 0; l < info->labels; l++) {
-        copy.label[l].value = info->label[l].value;
-        VOLT_TRY(st, done, volt_strdup(&copy.label[l].name, info->label[l].name));
-    }
-    VOLT_TRY(st, done, copy_regions(&copy, info));
-    *out = copy;
-    copy = (volt_dataset_info){0};
-done:
-    volt_dataset_info_clear(&copy);
-    return st;
 }
 
 /* channel_names (or modality): {"0": "T1", ...}, each number from 0 once. */

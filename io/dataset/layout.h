@@ -1,5 +1,7 @@
-/* layout.h - what the readers of the layouts share. A layout is one row of the table in
- * dataset.c; each has its own file, layout_NAME.c. */
+/* layout.h - what the readers of the layouts share.
+ *
+ * A new layout is a file layout_NAME.c with a descriptor, declared here, and a row of the table
+ * in dataset.c. */
 #ifndef VOLT_IO_DATASET_LAYOUT_H
 #define VOLT_IO_DATASET_LAYOUT_H
 #include "base/system/file.h"
@@ -14,38 +16,36 @@ typedef struct opening {
     case_builder tests;                  /* to be predicted */
 } opening;
 
-/* -- The layouts: `fits` tells whether the folder is one (it
- * fails for lack of memory only), `describe` fills ds->info (its name
- * stays NULL or "" where the folder names the data set), `list` the cases. */
-volt_status volt_decathlon_fits(bool *out, const opening *o);
-volt_status volt_decathlon_describe(opening *o);
-volt_status volt_decathlon_list(opening *o);
-volt_status volt_nnunet_fits(bool *out, const opening *o);
-volt_status volt_nnunet_describe(opening *o);
-volt_status volt_nnunet_list(opening *o);
-volt_status volt_brats_fits(bool *out, const opening *o);
-volt_status volt_brats_describe(opening *o);
-volt_status volt_brats2023_fits(bool *out, const opening *o);
-volt_status volt_brats2023_describe(opening *o);
-volt_status volt_brats2024_fits(bool *out, const opening *o);
-volt_status volt_brats2024_describe(opening *o);
-volt_status volt_brats_ped2024_fits(bool *out, const opening *o);
-volt_status volt_brats_ped2024_describe(opening *o);
-volt_status volt_brats_men_rt_fits(bool *out, const opening *o);
-volt_status volt_brats_men_rt_describe(opening *o);
-volt_status volt_brats_men_rt_list(opening *o);
-volt_status volt_brats_list(opening *o);
-volt_status volt_lits_fits(bool *out, const opening *o);
-volt_status volt_lits_describe(opening *o);
-volt_status volt_lits_list(opening *o);
-volt_status volt_pairs_fits(bool *out, const opening *o);
-volt_status volt_pairs_describe(opening *o);
-volt_status volt_pairs_list(opening *o);
+/* One layout: a file layout_NAME.c, reached through its descriptor alone. */
+typedef struct volt_layout {
+    const char *word; /* volt_dataset_options.layout */
+    const char *name; /* volt_dataset.layout */
+    bool needs_json;  /* no data set of this layout lacks dataset.json */
+    /* Whether scans lie in `folder`, or with `deep` in folders below it, under this layout's
+     * file names. NULL: names do not tell, or another row recognises the same ones. Only
+     * VOLT_ENOMEM is a failure. */
+    volt_status (*names)(bool *out, const char *folder, bool deep);
+    /* Whether o->ds->folder is such a data set. Only VOLT_ENOMEM is a failure. */
+    volt_status (*fits)(bool *out, const opening *o);
+    /* Fills ds->info; its name stays "" where the folder names the data set. */
+    volt_status (*describe)(opening *o);
+    /* Fills o->cases and o->tests. */
+    volt_status (*list)(opening *o);
+} volt_layout;
 
-/* Whether scans lie in `folder`, or with `deep` in folders below it, under BraTS or LiTS names.
- * Only VOLT_ENOMEM is a failure. */
-volt_status volt_brats_names(bool *out, const char *folder, bool deep);
-volt_status volt_lits_names(bool *out, const char *folder, bool deep);
+extern const volt_layout volt_layout_brats;
+extern const volt_layout volt_layout_brats2023;
+extern const volt_layout volt_layout_brats2024;
+extern const volt_layout volt_layout_brats_men_rt;
+extern const volt_layout volt_layout_brats_ped2024;
+extern const volt_layout volt_layout_decathlon;
+extern const volt_layout volt_layout_lits;
+extern const volt_layout volt_layout_nnunet;
+extern const volt_layout volt_layout_pairs;
+
+/* Whether scans lie in `folder`, or with `deep` below it, under the names of any layout. Only
+ * VOLT_ENOMEM is a failure. */
+volt_status volt_layouts_know(bool *out, const char *folder, bool deep);
 
 /* -- Shared ------------------------------------------------------------------------------- */
 

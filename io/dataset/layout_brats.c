@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
 
@@ -327,18 +328,22 @@ static volt_status has_case(bool *out, const naming *names, const char *folder, 
     return st;
 }
 
-volt_status volt_brats_names(bool *out, const char *folder, bool deep)
+static volt_status names_until_2021(bool *out, const char *folder, bool deep)
 {
-    static const naming *const all[] = {&until_2021, &since_2023, &radiotherapy};
-    volt_status st = VOLT_OK;
-
-    *out = false;
-    for (int i = 0; i < 3 && !*out && st == VOLT_OK; i++)
-        st = has_case(out, all[i], folder, deep);
-    return st;
+    return has_case(out, &until_2021, folder, deep);
 }
 
-volt_status volt_brats_fits(bool *out, const opening *o)
+static volt_status names_since_2023(bool *out, const char *folder, bool deep)
+{
+    return has_case(out, &since_2023, folder, deep);
+}
+
+static volt_status names_of_radiotherapy(bool *out, const char *folder, bool deep)
+{
+    return has_case(out, &radiotherapy, folder, deep);
+}
+
+static volt_status brats_fits(bool *out, const opening *o)
 {
     return has_case(out, &until_2021, o->ds->folder, true);
 }
@@ -355,22 +360,22 @@ static volt_status is_edition(bool *out, const opening *o, edition wanted)
     return st;
 }
 
-volt_status volt_brats2023_fits(bool *out, const opening *o)
+static volt_status brats2023_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, OF_2023);
 }
 
-volt_status volt_brats2024_fits(bool *out, const opening *o)
+static volt_status brats2024_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, WITH_CAVITY);
 }
 
-volt_status volt_brats_ped2024_fits(bool *out, const opening *o)
+static volt_status brats_ped2024_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, PAEDIATRIC);
 }
 
-volt_status volt_brats_men_rt_fits(bool *out, const opening *o)
+static volt_status brats_men_rt_fits(bool *out, const opening *o)
 {
     return has_case(out, &radiotherapy, o->ds->folder, true);
 }
@@ -414,7 +419,7 @@ done:
         "enhancing tumor", 1, {3}, 3                                                           \
     }
 
-volt_status volt_brats_describe(opening *o)
+static volt_status brats_describe(opening *o)
 {
     static const known_set set = {4,
                                   {"T1", "T1ce", "T2", "Flair"},
@@ -427,7 +432,7 @@ volt_status volt_brats_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats2023_describe(opening *o)
+static volt_status brats2023_describe(opening *o)
 {
     static const known_set set = {4,
                                   {"T1n", "T1c", "T2w", "T2f"},
@@ -440,7 +445,7 @@ volt_status volt_brats2023_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats2024_describe(opening *o)
+static volt_status brats2024_describe(opening *o)
 {
     static const known_set set = {
         4,
@@ -454,7 +459,7 @@ volt_status volt_brats2024_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats_men_rt_describe(opening *o)
+static volt_status brats_men_rt_describe(opening *o)
 {
     static const known_set set = {1,      {"T1c"}, 2,    {"background", "gross tumor volume"},
                                   {0, 1}, 0,       {{0}}};
@@ -462,7 +467,7 @@ volt_status volt_brats_men_rt_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats_ped2024_describe(opening *o)
+static volt_status brats_ped2024_describe(opening *o)
 {
     static const known_set set = {
         4,
@@ -554,17 +559,62 @@ done:
     return st;
 }
 
-volt_status volt_brats_list(opening *o)
+static volt_status brats_list(opening *o)
 {
     bool early;
-    volt_status st = volt_brats_fits(&early, o);
+    volt_status st = brats_fits(&early, o);
 
     if (st == VOLT_OK && !early && !(o->options && o->options->layout))
         st = note_edition(o);
     return st == VOLT_OK ? list_cases(o, early ? &until_2021 : &since_2023) : st;
 }
 
-volt_status volt_brats_men_rt_list(opening *o)
+static volt_status brats_men_rt_list(opening *o)
 {
     return list_cases(o, &radiotherapy);
 }
+
+/* -- The layouts; brats2023 recognises the names of all sets since 2023 -------------------- */
+
+const volt_layout volt_layout_brats = {
+    .word = "brats",
+    .name = "BraTS 2018-2021",
+    .names = names_until_2021,
+    .fits = brats_fits,
+    .describe = brats_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats2024 = {
+    .word = "brats2024",
+    .name = "BraTS 2024",
+    .fits = brats2024_fits,
+    .describe = brats2024_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats2023 = {
+    .word = "brats2023",
+    .name = "BraTS 2023",
+    .names = names_since_2023,
+    .fits = brats2023_fits,
+    .describe = brats2023_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats_ped2024 = {
+    .word = "brats-ped2024",
+    .name = "BraTS 2024, paediatric",
+    .fits = brats_ped2024_fits,
+    .describe = brats_ped2024_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats_men_rt = {
+    .word = "brats-men-rt",
+    .name = "BraTS 2024, meningioma radiotherapy",
+    .names = names_of_radiotherapy,
+    .fits = brats_men_rt_fits,
+    .describe = brats_men_rt_describe,
+    .list = brats_men_rt_list,
+};

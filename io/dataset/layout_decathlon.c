@@ -7,7 +7,7 @@
 
 enum { MAX_CASES = 10000000 };
 
-volt_status volt_decathlon_fits(bool *out, const opening *o)
+static volt_status decathlon_fits(bool *out, const opening *o)
 {
     *out = o->root && json_is_array(json_object_get(o->root->value, "training"));
     return VOLT_OK;
@@ -21,7 +21,7 @@ static bool is_brain_tumour(const volt_dataset_info *info)
            strstr(info->label[3].name, "tumo");
 }
 
-volt_status volt_decathlon_describe(opening *o)
+static volt_status decathlon_describe(opening *o)
 {
     static const known_region nested[] = {{"whole tumor", 3, {1, 2, 3}, 1},
                                           {"tumor core", 2, {2, 3}, 2},
@@ -98,9 +98,18 @@ done:
     return st;
 }
 
-volt_status volt_decathlon_list(opening *o)
+static volt_status decathlon_list(opening *o)
 {
     volt_status st = add_list(o, "training", &o->cases);
 
     return st == VOLT_OK ? add_list(o, "test", &o->tests) : st;
 }
+
+const volt_layout volt_layout_decathlon = {
+    .word = "decathlon",
+    .name = "Medical Segmentation Decathlon",
+    .needs_json = true,
+    .fits = decathlon_fits,
+    .describe = decathlon_describe,
+    .list = decathlon_list,
+};

@@ -5,14 +5,15 @@
 
 #include "base/mem.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
-volt_status volt_nnunet_fits(bool *out, const opening *o)
+static volt_status nnunet_fits(bool *out, const opening *o)
 {
     *out = o->root; /* the last row of those with a dataset.json: anything that has one */
     return VOLT_OK;
 }
 
-volt_status volt_nnunet_describe(opening *o)
+static volt_status nnunet_describe(opening *o)
 {
     return volt_dataset_info_from(&o->ds->info, o->root);
 }
@@ -246,7 +247,7 @@ done:
     return st;
 }
 
-volt_status volt_nnunet_list(opening *o)
+static volt_status nnunet_list(opening *o)
 {
     volt_names labels = {0};
     volt_json_at entries;
@@ -266,3 +267,12 @@ done:
     volt_names_free(&labels);
     return st;
 }
+
+const volt_layout volt_layout_nnunet = {
+    .word = "nnunet",
+    .name = "nnU-Net raw",
+    .needs_json = true,
+    .fits = nnunet_fits,
+    .describe = nnunet_describe,
+    .list = nnunet_list,
+};

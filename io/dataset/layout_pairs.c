@@ -6,8 +6,9 @@
 
 #include "base/mem.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
-volt_status volt_pairs_fits(bool *out, const opening *o)
+static volt_status pairs_fits(bool *out, const opening *o)
 {
     *out = o->options->images;
     return VOLT_OK;
@@ -60,7 +61,7 @@ static volt_status list_images(input_files *files, const char *folder)
 }
 
 /* Without --label-table the labels are numbered from 0 as their values ascend. */
-volt_status volt_pairs_describe(opening *o)
+static volt_status pairs_describe(opening *o)
 {
     volt_dataset_info *info = &o->ds->info;
     input_files files = {0};
@@ -244,7 +245,7 @@ done:
     return st;
 }
 
-volt_status volt_pairs_list(opening *o)
+static volt_status pairs_list(opening *o)
 {
     input_files images = {0}, labels = {0};
     volt_status st;
@@ -262,3 +263,11 @@ done:
     volt_files_clear(&images);
     return st;
 }
+
+const volt_layout volt_layout_pairs = {
+    .word = "pairs",
+    .name = "images and labels in two folders",
+    .fits = pairs_fits,
+    .describe = pairs_describe,
+    .list = pairs_list,
+};

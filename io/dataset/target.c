@@ -13,19 +13,6 @@
 
 enum { MAX_NAME = 200 };
 
-void volt_stored_simplify(volt_dataset_info *info)
-{
-    bool same = info->stored != NULL &&
-                (info->ignore_label < 0 || info->stored_ignore == info->ignore_label);
-
-    for (int l = 0; same && l < info->labels; l++)
-        same = info->stored[l] == info->label[l].value;
-    if (same) {
-        volt_free(info->stored);
-        info->stored = NULL;
-    }
-}
-
 static void drop_regions(volt_dataset_info *info)
 {
     for (int r = 0; r < info->regions; r++) {

@@ -125,7 +125,7 @@ err_has "'40,x' is no list of numbers"
 expect 2 "$VOLT" check "$lits" --label-thresholds 40
 err_has '1 label thresholds make 2 labels'
 expect 2 "$VOLT" check "$lits" --layout dicom
-err_has "no layout 'dicom'"
+err_has "unknown layout 'dicom'; the layouts are "
 expect 10 "$VOLT" check "$lits" --layout nnunet
 err_has 'holds no dataset.json'
 done_testing

@@ -2,6 +2,7 @@
 #define KIT_PREFIX "layouts-"
 #include "tests/kit/layout_kit.h"
 #include "base/mem.h"
+#include "io/image/png_internal.h"
 #include "io/png.h"
 
 #include <math.h>
@@ -328,7 +329,8 @@ static void names_without_partner_are_refused(void **state)
     o.images = o.labels = NULL;
     assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL, "layout pairs needs");
     o.layout = "dicom";
-    assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL, "no layout 'dicom'");
+    assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL,
+                 "unknown layout 'dicom'; the layouts are ");
     assert_fails(volt_dataset_open(&ds, PAIRS, NULL), VOLT_EDATA, "no BraTS case");
     assert_fails(volt_dataset_open(&ds, NULL, NULL), VOLT_EINVAL, "no data set");
     assert_null(ds);
