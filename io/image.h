@@ -20,7 +20,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "../base/system/file.h"
 #include "../base/status.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
@@ -69,22 +68,8 @@ typedef struct volt_image_header {
 
 VOLT_API void volt_image_header_free(volt_image_header *header); /* NULL is allowed */
 
-/* True when the name ends as scans do, in any case: for listing folders and choosing where to
- * write. */
+/* True when the name has the ending of a format that can be read, in any case. */
 VOLT_API bool volt_image_named(const char *path);
-/* That ending (".nii.gz", ".nrrd", ...), a part of `name`; "" when it has none. */
-VOLT_API const char *volt_image_ending(const char *name);
-/* True for the names of pictures (PNG, TIFF, JPEG, BMP), which do not say where they lie. */
-VOLT_API bool volt_image_is_picture(const char *path);
-/* True when masks can be written under this ending without loss. */
-VOLT_API bool volt_image_holds_masks(const char *ending);
-
-/* The scans in `folder`, sorted, without litter (names that start with a dot); pictures only
- * where nothing else is there. VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_image_list(volt_names *out, const char *folder);
-/* FOLDER/ID.* of the first ending under which masks are written; *out is NULL when there is
- * none. The caller owns *out. VOLT_ENOMEM. */
-VOLT_CALL volt_image_find(char **out, const char *folder, const char *id);
 
 /* Reads the header alone and judges it (does not touch the voxels; of a NIfTI file that is not
  * compressed it checks that they are there). The caller owns *out. VOLT_EIO, VOLT_EFORMAT,

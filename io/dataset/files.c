@@ -8,6 +8,8 @@
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
+#include "io/image/png_internal.h"
 #include "io/png.h"
 #include "volume/orient.h"
 

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
 
 static const double same_place_mm = 1e-3;
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/image/names.h"
 
 enum { MAX_PATH = 4096 };
 

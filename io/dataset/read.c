@@ -8,6 +8,7 @@
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 

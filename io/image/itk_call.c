@@ -16,6 +16,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/image/names.h"
 
 #define HELPER "volt-itk"
 

@@ -13,10 +13,12 @@
 #include "base/core/checked.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/image/image_internal.h"
+#include "io/image/convert.h"
+#include "io/image/format.h"
+#include "io/image/header.h"
 #include "io/image/itk_call.h"
 #include "io/json/json.h"
-#include "io/image/nifti_raw.h"
+#include "io/image/names.h"
 
 enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535 };
 
@@ -254,7 +256,7 @@ done:
     return st;
 }
 
-volt_status volt_itk_info(volt_image_header **out, const char *path)
+static volt_status itk_info(volt_image_header **out, const char *path)
 {
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
@@ -274,7 +276,7 @@ done:
 static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
                                   const volt_image_header *h, const char *path, int threads)
 {
-    const volt_nifti_conversion how = {.from = h->dtype, .to = v->dtype, .slope = 1};
+    const volt_image_conversion how = {.from = h->dtype, .to = v->dtype, .slope = 1};
     const size_t wide = volt_dtype_bytes(v->dtype), narrow = volt_dtype_bytes(h->dtype);
     const int64_t count = volt_grid_voxels(&v->grid) * v->grid.channels;
     const int64_t step = CHUNK / (int64_t)narrow;
@@ -287,7 +289,7 @@ static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
         int64_t bad = n;
         double value = 0;
         VOLT_TRY(st, done, volt_itk_receive(call, chunk, (size_t)n * narrow));
-        volt_nifti_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
+        volt_image_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
                            &value);
         if (bad < n) {
             st = volt_image_not_label(path, &v->grid, at + bad, value, v->dtype);
@@ -299,8 +301,8 @@ done:
     return st;
 }
 
-volt_status volt_itk_read(volt_volume **out, volt_image_header **header, const char *path,
-                          const volt_image_read_options *options)
+static volt_status itk_read(volt_volume **out, volt_image_header **header, const char *path,
+                            const volt_image_read_options *options)
 {
     const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
     volt_itk_call *call = NULL;
@@ -441,24 +443,28 @@ static volt_status make_folder(char **out, const char *path)
     return VOLT_OK;
 }
 
-volt_status volt_itk_write(const char *path, const volt_volume *volume,
-                           const volt_image_header *source,
-                           const volt_image_write_options *options)
+static volt_status itk_write(const char *path, const volt_volume *volume,
+                             const volt_image_header *source,
+                             const volt_image_write_options *options)
 {
     static const volt_dtype label_types[] = {VOLT_U8, VOLT_U16, VOLT_I16, VOLT_I32};
+    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
     volt_image_place place = place_of(&volume->grid, source);
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
     volt_status st;
 
+    if (opt.labels && !volt_image_holds_masks(path))
+        return volt_fail(VOLT_EINVAL, "%s: JPEG changes values; labels need another format",
+                         path);
     if (volume->grid.n[0] != 1)
         place.axes = 3;
     else if (volt_image_is_picture(path))
         place.axes = 2;
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
-                               sizeof label_types / sizeof *label_types, options));
+                               sizeof label_types / sizeof *label_types, &opt));
     VOLT_TRY(st, done, make_folder(&folder, path));
     VOLT_TRY(st, done, write_into(folder, path, voxels, &place));
     if (volt_image_is_picture(path) && place.axes == 3)
@@ -471,3 +477,9 @@ done:
     volt_volume_free(converted);
     return st;
 }
+
+const volt_image_format volt_format_itk = {
+    .info = itk_info,
+    .read = itk_read,
+    .write = itk_write,
+};

@@ -15,13 +15,8 @@
  */
 #ifndef VOLT_IO_IMAGE_NIFTI_H
 #define VOLT_IO_IMAGE_NIFTI_H
-#include <stdbool.h>
 #include "io/image.h"
 VOLT_BEGIN_DECLS
-
-/* True when the name ends as NIfTI files do (.nii, .nii.gz, .hdr, .hdr.gz, .img, .img.gz; any
- * case). */
-bool volt_nifti_named(const char *path);
 
 /* As volt_image_info, volt_image_read and volt_image_write, for NIfTI files. Reading converts
  * in place: the peak is the result. Written are PATH.nii and PATH.nii.gz (VOLT_EINVAL for other

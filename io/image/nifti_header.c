@@ -2,25 +2,10 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/core/checked.h"
 #include "base/mem.h"
 #include "io/image/nifti_raw.h"
-
-void volt_nifti_raw_free(struct volt_nifti_raw *raw)
-{
-    if (raw)
-        volt_free(raw->extensions);
-    volt_free(raw);
-}
-
-bool volt_nifti_ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-
-    return n > m && strcasecmp(text + n - m, end) == 0;
-}
 
 /* -- Which kind of file ------------------------------------------------------------------- */
 

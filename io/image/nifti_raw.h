@@ -6,7 +6,8 @@
 #ifndef VOLT_IO_IMAGE_NIFTI_RAW_H
 #define VOLT_IO_IMAGE_NIFTI_RAW_H
 #include <nifti2_io.h>
-#include "io/image/image_internal.h"
+#include "io/image/convert.h"
+#include "io/image/header.h"
 #include "io/image/nifti.h"
 
 #define VOLT_NIFTI1_HEADER    348
@@ -22,6 +23,9 @@ struct volt_nifti_raw {
     unsigned char *extensions; /* a valid chain in this machine's order; NULL if none */
     size_t extension_bytes;
 };
+
+/* NULL is allowed. */
+void volt_nifti_raw_free(struct volt_nifti_raw *raw);
 
 /* Judges a header of `got` bytes (540 unless the file is shorter). `path` is for messages and
  * for telling a pair from a single file that was marked as one. The caller owns *out. */
@@ -41,25 +45,5 @@ VOLT_MUST_USE volt_status volt_nifti_read_geometry(volt_image_header *header, co
  * where the fields of `h` came from. */
 void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
                                const volt_image_header *source);
-
-/* How voxels are turned into what was asked for. */
-typedef struct volt_nifti_conversion {
-    volt_dtype from, to;
-    bool swap;
-    double slope, inter; /* 1 and 0: values are not touched */
-} volt_nifti_conversion;
-
-/* Converts `count` elements; `to` and `from` must not overlap, unless they are the same
- * address and both types have the same size. *bad (in: count) becomes the smallest index of a
- * value that an integer target cannot hold, *value that value. */
-void volt_nifti_convert(void *to, const void *from, int64_t count,
-                        const volt_nifti_conversion *how, int threads, int64_t *bad,
-                        double *value);
-
-/* The same where the source lies in the tail of the target's own buffer: `from` is at least
- * count * (bytes of to - bytes of from) behind `to`, which has the wider type. */
-void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
-                                 const volt_nifti_conversion *how, int threads, int64_t *bad,
-                                 double *value);
 
 #endif

@@ -7,20 +7,6 @@
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
 
-/* -- Names -------------------------------------------------------------------------------- */
-
-bool volt_nifti_named(const char *path)
-{
-    static const char *const endings[] = {".nii",    ".nii.gz", ".hdr",
-                                          ".hdr.gz", ".img",    ".img.gz"};
-    const char *name = volt_path_name(path);
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (volt_nifti_ends_with(name, endings[i]))
-            return true;
-    return false;
-}
-
 /* The other half of a pair: the same name with `ending` (".hdr" or ".img"), first compressed as
  * `path` is, then the other way. *out is NULL when there is neither. */
 static volt_status find_half(char **out, const char *path, const char *ending)
@@ -244,13 +230,13 @@ enum { PIECE = 1 << 17, LARGE_PIECE = 1 << 22 }; /* voxels converted at a time *
 
 /* Voxels at <= i < at + n of `result` from a piece of the file. */
 static void convert_piece(unsigned char *result, const unsigned char *piece, int64_t at,
-                          int64_t n, const volt_nifti_conversion *how, int threads,
+                          int64_t n, const volt_image_conversion *how, int threads,
                           int64_t *bad, double *value)
 {
     int64_t here = n;
     double first = 0;
 
-    volt_nifti_convert(result + (size_t)at * volt_dtype_bytes(how->to), piece, n, how, threads,
+    volt_image_convert(result + (size_t)at * volt_dtype_bytes(how->to), piece, n, how, threads,
                        &here, &first);
     if (here < n && at + here < *bad) {
         *bad = at + here;
@@ -261,7 +247,7 @@ static void convert_piece(unsigned char *result, const unsigned char *piece, int
 /* Converts to a narrower type while inflating, so that the stored voxels are never held. The
  * caller owns *buffer. */
 static volt_status inflate_and_narrow(void **buffer, const opened *o, int64_t count,
-                                      const volt_nifti_conversion *how, int threads,
+                                      const volt_image_conversion *how, int threads,
                                       int64_t *bad, double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), stored = volt_dtype_bytes(how->from);
@@ -296,7 +282,7 @@ done:
 /* Inflates the voxels' file into the tail of new memory, so that converting to a type that is
  * not narrower can go forward in place. The caller owns *buffer. */
 static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t count,
-                                       const volt_nifti_conversion *how, int threads,
+                                       const volt_image_conversion *how, int threads,
                                        int64_t *bad, double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), stored = o->header->raw->stored_bytes;
@@ -315,10 +301,10 @@ static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t c
                                o->voxel_path));
     if (wide == volt_dtype_bytes(how->from)) {
         if (how->swap || how->from != how->to || o->header->scaled)
-            volt_nifti_convert(voxels, voxels, count, how, threads, bad, value);
+            volt_image_convert(voxels, voxels, count, how, threads, bad, value);
         memmove(space, voxels, wanted);
     } else {
-        volt_nifti_convert_in_place(space, voxels, count, how, threads, bad, value);
+        volt_image_convert_in_place(space, voxels, count, how, threads, bad, value);
     }
     *buffer = space;
     space = NULL;
@@ -328,7 +314,7 @@ done:
 }
 
 static volt_status copy_and_convert(void **buffer, const opened *o, int64_t count,
-                                    const volt_nifti_conversion *how, int threads, int64_t *bad,
+                                    const volt_image_conversion *how, int threads, int64_t *bad,
                                     double *value)
 {
     const unsigned char *from = o->voxels + o->header->raw->h.vox_offset;
@@ -348,7 +334,7 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
 {
     const volt_image_header *header = o->header;
     const int64_t count = volt_grid_voxels(&header->grid) * header->grid.channels;
-    const volt_nifti_conversion how = {.from = header->dtype,
+    const volt_image_conversion how = {.from = header->dtype,
                                        .to = to,
                                        .swap = header->swapped,
                                        .slope = header->slope,

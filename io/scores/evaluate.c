@@ -6,6 +6,7 @@
 #include "io/dataset.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)

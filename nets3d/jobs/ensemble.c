@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "io/tensors/npz.h"
 
 #define NPZ_LEVEL 1

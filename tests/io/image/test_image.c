@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "io/itk/protocol.h"
 #include "io/image/nifti.h"
 

@@ -482,8 +482,8 @@ static void the_file_named_is_the_file_read(void **state)
     assert_memory_equal(v->data, sixty, sizeof sixty);
     volt_volume_free(v);
     unlink("twin.nii");
-    assert_true(volt_nifti_named("a/b.NII.GZ") && volt_nifti_named("x.hdr"));
-    assert_false(volt_nifti_named("x.nii.bz2") || volt_nifti_named(".nii"));
+    assert_true(volt_image_named("a/b.NII.GZ") && volt_image_named("x.hdr"));
+    assert_false(volt_image_named("x.nii.bz2") || volt_image_named(".nii"));
 }
 
 int main(void)

@@ -2,6 +2,7 @@
  * that names it. With VOLT_TABLE=1 in the environment the verdicts are printed.
  */
 #include "tests/kit/nifti_make.h"
+#include "io/image/names.h"
 
 static int read_count, refused_count, other_count;
 
@@ -9,7 +10,8 @@ static void try_file(const char *path)
 {
     volt_volume *v = NULL;
     volt_image_header *header = NULL;
-    const bool named = volt_nifti_named(path);
+    const volt_image_rule *rule = volt_image_rule_of(path);
+    const bool named = rule && rule->format == VOLT_FORMAT_NIFTI;
     const volt_status st = volt_nifti_read(&v, &header, path, NULL);
 
     if (st == VOLT_OK) {

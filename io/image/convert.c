@@ -1,11 +1,11 @@
-/* nifti_convert.c - stored voxels to wanted voxels, through blocks of doubles that stay in the
+/* convert.c - stored voxels to wanted voxels, through blocks of doubles that stay in the
  * first-level cache: ten loaders and ten storers instead of a hundred loops.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/threads.h"
-#include "io/image/nifti_raw.h"
+#include "io/image/convert.h"
 
 #define BLOCK 1024 /* elements */
 
@@ -131,7 +131,7 @@ static int64_t make_whole(double *restrict to, const double *restrict from, int6
 
 /* One block of at most BLOCK elements; `to` may be where `from` is. */
 static int64_t convert_block(unsigned char *to, const unsigned char *from, int64_t count,
-                             const volt_nifti_conversion *how, double *bad_value)
+                             const volt_image_conversion *how, double *bad_value)
 {
     double values[BLOCK], whole[BLOCK];
     unsigned char swapped[8 * BLOCK];
@@ -163,8 +163,8 @@ static int64_t convert_block(unsigned char *to, const unsigned char *from, int64
     return first;
 }
 
-void volt_nifti_convert(void *to, const void *from, int64_t count,
-                        const volt_nifti_conversion *how, int threads, int64_t *bad,
+void volt_image_convert(void *to, const void *from, int64_t count,
+                        const volt_image_conversion *how, int threads, int64_t *bad,
                         double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), narrow = volt_dtype_bytes(how->from);
@@ -178,7 +178,7 @@ void volt_nifti_convert(void *to, const void *from, int64_t count,
                                             (const unsigned char *)from + (size_t)at * narrow,
                                             n, how, &bad_value);
         if (first < n) {
-#pragma omp critical(volt_nifti_bad_voxel)
+#pragma omp critical(volt_image_bad_voxel)
             if (at + first < *bad) {
                 *bad = at + first;
                 *value = bad_value;
@@ -190,8 +190,8 @@ void volt_nifti_convert(void *to, const void *from, int64_t count,
 /* Waves: as long as the results of a stretch end before its first source element, its blocks
  * are independent. Each wave leaves a fixed part of the rest (half, for int16 to float), so
  * there are few; the short end is done in order. */
-void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
-                                 const volt_nifti_conversion *how, int threads, int64_t *bad,
+void volt_image_convert_in_place(void *to, const void *from, int64_t count,
+                                 const volt_image_conversion *how, int threads, int64_t *bad,
                                  double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), narrow = volt_dtype_bytes(how->from);
@@ -211,9 +211,9 @@ void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
         if (alone) {
             unsigned char copy[8 * BLOCK];
             memcpy(copy, in, (size_t)n * narrow);
-            volt_nifti_convert(out, copy, n, how, 1, &here, &bad_value);
+            volt_image_convert(out, copy, n, how, 1, &here, &bad_value);
         } else {
-            volt_nifti_convert(out, in, n, how, threads, &here, &bad_value);
+            volt_image_convert(out, in, n, how, threads, &here, &bad_value);
         }
         if (here < n) {
             const int64_t done = (int64_t)((size_t)(out - (unsigned char *)to) / wide);
