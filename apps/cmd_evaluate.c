@@ -7,6 +7,7 @@
 #include "base/core/plural.h"
 #include "io/scores.h"
 #include "io/nnunet_summary.h"
+#include "io/scores/scores_internal.h"
 
 typedef struct evaluate_options {
     const char *output, *report, *csv, *confusion, *labels, *layout, *images;

@@ -35,7 +35,6 @@
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
 #include <stdint.h>
-#include "../base/system/file.h"
 #include "../base/status.h"
 #include "../volume/box.h"
 #include "../volume/volume.h"
@@ -74,9 +73,6 @@ VOLT_CALL volt_stored_case_write(const char *path, const volt_stored_case *c);
 /* Maps `path`. The caller owns *out (volt_stored_case_close). VOLT_EIO; VOLT_EFORMAT names the
  * field and its value. */
 VOLT_CALL volt_stored_case_open(const volt_stored_case **out, const char *path);
-/* The same over `bytes` of memory that outlives the case; `name` is for messages. */
-VOLT_CALL volt_stored_case_view(const volt_stored_case **out, const void *data, size_t bytes,
-                                const char *name);
 VOLT_API void volt_stored_case_close(const volt_stored_case *c); /* NULL is allowed */
 /* Reads all voxels: the CRC must match, every datum be finite. VOLT_EFORMAT. */
 VOLT_CALL volt_stored_case_verify(const volt_stored_case *c);

@@ -8,7 +8,6 @@
 #ifndef VOLT_IO_SCORES_H
 #define VOLT_IO_SCORES_H
 #include <stdint.h>
-#include <jansson.h>
 #include "../base/status.h"
 #include "../volume/confusion.h"
 #include "../volume/metrics.h"
@@ -25,9 +24,7 @@ typedef struct volt_scores {
 /* "policy", "nsd_tolerance_mm", "lesion_rule" and "bootstrap" where they apply, "cases";
  * "mean" {class {score {mean, low, high, undefined}}}, "foreground_mean" {score {mean, low,
  * high}}; "worst_first" [{prediction_file, reference_file, Dice, classes {class {score}}}];
- * "confusion" {labels, voxels: rows by the truth}. A new reference; NULL: out of memory. */
-VOLT_API json_t *volt_scores_json(const volt_scores *s);
-/* The same as a file. VOLT_EIO, VOLT_ENOMEM. */
+ * "confusion" {labels, voxels: rows by the truth}. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_scores_write(const char *path, const volt_scores *s);
 /* One line per case and class: case, class, one column per score. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_scores_write_csv(const char *path, const volt_summary *summary);

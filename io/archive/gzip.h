@@ -43,12 +43,6 @@ void volt_gzip_close(volt_gzip_reader *r); /* NULL is allowed */
  */
 VOLT_MUST_USE volt_status volt_gzip_next(volt_gzip_reader *r, void *out, size_t bytes);
 
-/* Inflates everything into new memory of at most `limit` bytes, NUL-terminated; the caller
- * owns *out (volt_free). VOLT_EFORMAT: as above, or larger than `limit`. */
-VOLT_MUST_USE volt_status volt_gzip_inflate_all(char **out, size_t *bytes, size_t limit,
-                                                const void *data, size_t packed,
-                                                const char *name);
-
 /* A block of memory to be written; borrowed. */
 typedef struct volt_span {
     const void *data;

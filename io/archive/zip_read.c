@@ -8,6 +8,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/gzip.h"
 #include "io/json/utf8.h"
 #include "io/archive/zip_format.h"
@@ -384,7 +385,7 @@ const volt_zip_member *volt_zip_find(const volt_zip *zip, const char *name)
 
 static volt_status check_crc(const volt_zip *zip, const volt_zip_member *m, const void *data)
 {
-    const uint32_t crc = m->bytes ? libdeflate_crc32(0, data, m->bytes) : 0;
+    const uint32_t crc = volt_crc32(0, data, m->bytes);
 
     if (crc != m->crc)
         return volt_fail(VOLT_EFORMAT,

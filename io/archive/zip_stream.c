@@ -1,10 +1,10 @@
 /* A member of a zip archive, piece by piece. */
-#include <libdeflate.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/zip.h"
 #include "io/archive/zip_format.h"
 
@@ -140,7 +140,7 @@ volt_status volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes)
         goto done;
     }
     s->unread -= bytes;
-    s->crc = libdeflate_crc32(s->crc, out, bytes);
+    s->crc = volt_crc32(s->crc, out, bytes);
     forget(s);
     if (s->unread == 0)
         st = check_end(s, ended);

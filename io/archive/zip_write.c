@@ -2,12 +2,12 @@
  * the directory at the end, with zip64 fields only where a number needs them. */
 #include "io/archive/zip.h"
 
-#include <libdeflate.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/zip_format.h"
 
 enum {
@@ -174,7 +174,7 @@ volt_status volt_zip_write(volt_zip_writer *zip, const void *data, size_t bytes)
     m = &zip->member[zip->count - 1];
     if (!bytes)
         return VOLT_OK;
-    m->crc = libdeflate_crc32(m->crc, data, bytes);
+    m->crc = volt_crc32(m->crc, data, bytes);
     m->bytes += bytes;
     if (!zip->deflating) {
         m->packed += bytes;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/json/json.h"
+#include "io/scores/scores_internal.h"
 
 static const char *const policies[] = {"nnunet", "monai", "brats"};
 

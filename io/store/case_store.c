@@ -1,11 +1,13 @@
 #include "io/case_store.h"
 
-#include <libdeflate.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/core/checked.h"
 #include "base/mem.h"
+#include "base/system/file.h"
+#include "io/archive/crc32.h"
+#include "io/store/case_store_internal.h"
 
 /* Blocks are mapped and used as they lie in the file. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "case files are little-endian");
@@ -209,7 +211,7 @@ static void put_header(unsigned char *h, const volt_stored_case *c, const file_p
         put64(row + 24, at);
         at += (size_t)c->locations[k].count * sizeof(uint64_t);
     }
-    put32(h + CRC_AT, libdeflate_crc32(0, h, plan->header_bytes));
+    put32(h + CRC_AT, volt_crc32(0, h, plan->header_bytes));
 }
 
 /* Checks what is to be written and lays out the file. */
@@ -268,9 +270,9 @@ volt_status volt_stored_case_write(const char *path, const volt_stored_case *c)
 
     VOLT_TRY(st, done, plan_file(&plan, c, path));
     VOLT_TRY(st, done, volt_alloc_zero(&header, 1, plan.header_bytes, "a case's header"));
-    crc = libdeflate_crc32(0, c->data, plan.data_bytes);
+    crc = volt_crc32(0, c->data, plan.data_bytes);
     if (plan.label_bytes)
-        crc = libdeflate_crc32(crc, c->labels, plan.label_bytes);
+        crc = volt_crc32(crc, c->labels, plan.label_bytes);
     put_header(header, c, &plan, crc);
     VOLT_TRY(st, done, volt_out_open(&f, path));
     VOLT_TRY(st, done, write_block(f, &at, header, plan.header_bytes));
@@ -309,9 +311,9 @@ static volt_status get_header(opened_case *o, const unsigned char *h, size_t byt
         header_bytes != FIXED_BYTES + (size_t)get32(h + 236) * CLASS_BYTES)
         return volt_fail(VOLT_EFORMAT, "%s: a header of %zu bytes for %u classes", o->name,
                          header_bytes, get32(h + 236));
-    crc = libdeflate_crc32(0, h, CRC_AT);
-    crc = libdeflate_crc32(crc, zero, sizeof zero);
-    crc = libdeflate_crc32(crc, h + FIXED_BYTES, header_bytes - FIXED_BYTES);
+    crc = volt_crc32(0, h, CRC_AT);
+    crc = volt_crc32(crc, zero, sizeof zero);
+    crc = volt_crc32(crc, h + FIXED_BYTES, header_bytes - FIXED_BYTES);
     if (crc != get32(h + CRC_AT))
         return volt_fail(VOLT_EFORMAT, "%s: the header's CRC is %08x; %08x is stored", o->name,
                          crc, get32(h + CRC_AT));
@@ -464,10 +466,10 @@ volt_status volt_stored_case_verify(const volt_stored_case *c)
 {
     const opened_case *o = (const opened_case *)c;
     const size_t count = o->data_bytes / sizeof(float);
-    uint32_t crc = libdeflate_crc32(0, c->data, o->data_bytes);
+    uint32_t crc = volt_crc32(0, c->data, o->data_bytes);
 
     if (o->label_bytes)
-        crc = libdeflate_crc32(crc, c->labels, o->label_bytes);
+        crc = volt_crc32(crc, c->labels, o->label_bytes);
     if (crc != o->voxel_crc)
         return volt_fail(VOLT_EFORMAT, "%s: the CRC of the voxels is %08x; %08x is stored",
                          o->name, crc, o->voxel_crc);

@@ -1,6 +1,5 @@
 #include "io/tensors/safetensors.h"
 
-#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "base/core/checked.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/json/json.h"
 
 #define MAX_HEADER   ((uint64_t)32 << 20)
@@ -237,9 +237,8 @@ static volt_status check_sum(const volt_safetensors *file, size_t data_at)
 
     if (!expected)
         return VOLT_OK;
-    snprintf(
-        found, sizeof found, "%08x",
-        (unsigned)libdeflate_crc32(0, file->map.data + data_at, file->map.bytes - data_at));
+    snprintf(found, sizeof found, "%08x",
+             (unsigned)volt_crc32(0, file->map.data + data_at, file->map.bytes - data_at));
     if (strcmp(found, expected) != 0)
         return volt_fail(VOLT_EFORMAT,
                          "%s is damaged: the checksum of its data is %s; %.16s is expected",
@@ -447,7 +446,7 @@ volt_status volt_safetensors_write(const char *path, const volt_tensor_view *ten
             goto done;
         }
         if (tensors[i].bytes)
-            crc = libdeflate_crc32(crc, tensors[i].data, tensors[i].bytes);
+            crc = volt_crc32(crc, tensors[i].data, tensors[i].bytes);
     }
     VOLT_TRY(st, done, make_metadata(&strings, path, metadata, metadata_count, crc));
     root = json_object();

@@ -619,16 +619,6 @@ const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index
     return &file->tensor[index];
 }
 
-const volt_torch_tensor *volt_torch_find(const volt_torch_file *file, const char *name)
-{
-    const volt_torch_tensor key = {.view.name = name}, *wanted = &key, **found;
-
-    found = file->count
-                ? bsearch(&wanted, file->by_name, file->count, sizeof *file->by_name, by_name)
-                : NULL;
-    return found ? *found : NULL;
-}
-
 const volt_pickle_value *volt_torch_root(const volt_torch_file *file)
 {
     return volt_pickle_root(file->pickle);

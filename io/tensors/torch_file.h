@@ -41,8 +41,6 @@ VOLT_MUST_USE volt_status volt_torch_open(volt_torch_file **out, const char *pat
 void volt_torch_close(volt_torch_file *file); /* NULL is allowed */
 size_t volt_torch_count(const volt_torch_file *file);
 const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index);
-/* NULL: absent. */
-const volt_torch_tensor *volt_torch_find(const volt_torch_file *file, const char *name);
 /* The whole object, for what stands beside the weights. */
 const volt_pickle_value *volt_torch_root(const volt_torch_file *file);
 

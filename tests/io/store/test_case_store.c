@@ -2,6 +2,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/case_store.h"
+#include "io/store/case_store_internal.h"
 
 #include <libdeflate.h>
 #include <signal.h>
