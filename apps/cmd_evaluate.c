@@ -269,16 +269,17 @@ static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
     job j = {.c = c};
-    const volt_dataset_options dataset = {.layout = o->layout,
-                                          .images = o->images,
-                                          .labels = o->images ? c->args[1] : NULL,
-                                          .threshold = o->thresholds.v,
-                                          .thresholds = o->thresholds.count,
-                                          .threads = (int)c->threads,
-                                          .callbacks = &c->callbacks};
+    volt_dataset_options dataset = volt_dataset_defaults();
     volt_scores scores;
     volt_status st;
 
+    dataset.layout = o->layout;
+    dataset.images = o->images;
+    dataset.labels = o->images ? c->args[1] : NULL;
+    dataset.threshold = o->thresholds.v;
+    dataset.thresholds = o->thresholds.count;
+    dataset.threads = (int)c->threads;
+    dataset.callbacks = &c->callbacks;
     VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));

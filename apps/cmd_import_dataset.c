@@ -32,14 +32,16 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
 static volt_status run(cli *c)
 {
     import_options *o = c->options;
-    const volt_dataset_import_options import = {
-        .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
+    volt_dataset_import_options import = volt_dataset_import_defaults();
     const char *target = c->args[c->args_count - 1], *folder;
     volt_dataset_options data;
     volt_dataset_import_result result;
     volt_dataset *ds = NULL;
     volt_status st;
 
+    import.copy = o->copy;
+    import.threads = (int)c->threads;
+    import.callbacks = &c->callbacks;
     c->args_count--; /* what is left is the data set */
     VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
     VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));

@@ -3,6 +3,7 @@
 #include "apps/cli.h"
 #include "base/core/plural.h"
 #include "io/image.h"
+#include "io/image/options.h"
 #include "volume/orient.h"
 #include "volume/volume.h"
 
@@ -114,7 +115,7 @@ static void print_text(const facts *f)
 static volt_status look(const cli *c, const char *path)
 {
     const info_options *o = c->options;
-    volt_image_read_options read = {.threads = (int)c->threads};
+    volt_image_read_options read = volt_image_read_as(0, (int)c->threads);
     volt_image_header *header = NULL;
     volt_volume *volume = NULL;
     facts f = {.path = path};

@@ -24,6 +24,7 @@
 #ifndef VOLT_IO_DATASET_H
 #define VOLT_IO_DATASET_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../base/callbacks.h"
 #include "../base/status.h"
@@ -135,8 +136,8 @@ typedef enum volt_dataset_target {
                               * with its tumours, and the tumours; Decathlon's Task01) */
 } volt_dataset_target;
 
-/* Zero-initialised: find everything out. */
 typedef struct volt_dataset_options {
+    size_t size;                 /* set by volt_dataset_defaults() */
     const char *layout;          /* a word of the list above; NULL: found out */
     const char *images, *labels; /* layout "pairs": both folders; both or neither */
     volt_dataset_target target;
@@ -153,6 +154,15 @@ typedef struct volt_dataset_options {
     int threads; /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
 } volt_dataset_options;
+/* For other languages: fills in the defaults, which find everything out. */
+VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);
+static inline volt_dataset_options volt_dataset_defaults(void)
+{
+    volt_dataset_options o;
+
+    volt_dataset_options_init(&o, sizeof o);
+    return o;
+}
 
 /* Finds out the layout of `folder` and lists its cases. Of the scans only headers are read: of
  * each case's first file, for its orientation. Where these differ, info.orientation becomes the

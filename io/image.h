@@ -76,16 +76,27 @@ VOLT_API bool volt_image_named(const char *path);
  * VOLT_ENOMEM; VOLT_ENOTSUP, also where volt-itk is needed and is not there. */
 VOLT_CALL volt_image_info(volt_image_header **out, const char *path);
 
+#define VOLT_AS_STORED ((volt_dtype)0)
+
 typedef struct volt_image_read_options {
-    /* 0: the stored type; where values are scaled float32, or float64 when 32-bit and wider
-     *    integers or float64 are stored.
-     * VOLT_F32, VOLT_F64: converted.
-     * An integer type: for label maps. Every value must be a whole number (within 1e-3, for
-     *    labels that passed through float scaling) of that type's range: else VOLT_EFORMAT
-     *    names the value and the voxel. */
+    size_t size; /* set by volt_image_read_defaults() */
+    /* VOLT_AS_STORED: the stored type; where values are scaled float32, or float64 when 32-bit
+     * and wider integers or float64 are stored. VOLT_F32, VOLT_F64: converted. An integer type:
+     * for label maps. Every value must be a whole number (within 1e-3, for labels that passed
+     * through float scaling) of that type's range: else VOLT_EFORMAT names the value and the
+     * voxel. */
     volt_dtype dtype;
     int threads; /* 0 = default */
 } volt_image_read_options;
+/* For other languages: fills in the defaults, VOLT_AS_STORED and default threads. */
+VOLT_API void volt_image_read_options_init(volt_image_read_options *o, size_t size);
+static inline volt_image_read_options volt_image_read_defaults(void)
+{
+    volt_image_read_options o;
+
+    volt_image_read_options_init(&o, sizeof o);
+    return o;
+}
 
 /* Reads a volume. The caller owns *out and *header (NULL: not wanted). `options` NULL means
  * all 0. Label maps in PNG are grey values or palette indices. Errors as volt_image_info. */
@@ -93,12 +104,24 @@ VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const c
                           const volt_image_read_options *options);
 
 typedef struct volt_image_write_options {
-    volt_dtype dtype; /* 0: the volume's; values that do not fit saturate (volume.h) */
-    bool labels;      /* smallest integer type that holds every value, uint8 up to 254 as
-                       * nnU-Net; dtype must be 0. VOLT_EINVAL when a value is not whole */
-    int level;        /* gzip, as volt_gzip_write */
-    int threads;      /* 0 = default */
+    size_t size; /* set by volt_image_write_defaults() */
+    volt_dtype
+        dtype;   /* VOLT_AS_STORED: the volume's; values that do not fit saturate (volume.h) */
+    bool labels; /* smallest integer type that holds every value, uint8 up to 254 as
+                  * nnU-Net; dtype must be VOLT_AS_STORED. VOLT_EINVAL when a value is not whole
+                  */
+    int level;   /* gzip, as volt_gzip_write */
+    int threads; /* 0 = default */
 } volt_image_write_options;
+/* For other languages: fills in the defaults, all 0. */
+VOLT_API void volt_image_write_options_init(volt_image_write_options *o, size_t size);
+static inline volt_image_write_options volt_image_write_defaults(void)
+{
+    volt_image_write_options o;
+
+    volt_image_write_options_init(&o, sizeof o);
+    return o;
+}
 
 /* Writes `volume` in the format of the name's ending, whole or not at all. `source` (NULL
  * allowed) is the header of the scan it came from: on its grid every reader finds the same

@@ -6,10 +6,20 @@
 VOLT_BEGIN_DECLS
 
 typedef struct volt_dataset_import_options {
+    size_t size; /* set by volt_dataset_import_defaults() */
     bool copy;   /* copies where symbolic links (to absolute paths) would do */
     int threads; /* 0 = default */
     const volt_callbacks *callbacks;
 } volt_dataset_import_options;
+/* For other languages: fills in the defaults, links and default threads. */
+VOLT_API void volt_dataset_import_options_init(volt_dataset_import_options *o, size_t size);
+static inline volt_dataset_import_options volt_dataset_import_defaults(void)
+{
+    volt_dataset_import_options o;
+
+    volt_dataset_import_options_init(&o, sizeof o);
+    return o;
+}
 
 typedef struct volt_dataset_import_result {
     int64_t cases, tests; /* with labels, in imagesTr; without, in imagesTs */

@@ -10,6 +10,7 @@
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/options.h"
 
 enum { VALUES = 65536 }; /* of int16 */
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
@@ -203,7 +204,7 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     const int channels = ds->info.channels;
     volt_status st = VOLT_OK;
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
@@ -132,17 +133,37 @@ done:
     return st;
 }
 
+static const volt_dataset_options defaults = {.size = sizeof defaults};
+
+void volt_dataset_options_init(volt_dataset_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_dataset_options_take(volt_dataset_options *out,
+                                      const volt_dataset_options *given)
+{
+    volt_dataset_options o = defaults;
+    const volt_status st = volt_options_take(&o, sizeof o, given, "volt_dataset_options");
+
+    if (st == VOLT_OK)
+        *out = o;
+    return st;
+}
+
 volt_status volt_dataset_open(volt_dataset **out, const char *folder,
                               const volt_dataset_options *options)
 {
-    static const volt_dataset_options defaults;
+    volt_dataset_options asked;
     const volt_layout *layout = NULL;
     volt_json doc = {0};
     volt_json_at root;
     volt_dataset *ds = NULL;
-    opening o = {.options = options ? options : &defaults};
+    opening o = {.options = &asked};
     volt_status st;
 
+    if ((st = volt_dataset_options_take(&asked, options)) != VOLT_OK)
+        return st;
     if (!folder)
         folder = o.options->images;
     if (!folder)

@@ -4,6 +4,10 @@
 #include "io/dataset.h"
 #include "io/json/json.h"
 
+/* Copies the caller's options (NULL: the defaults). VOLT_EINVAL: of an unknown version. */
+volt_status volt_dataset_options_take(volt_dataset_options *out,
+                                      const volt_dataset_options *given);
+
 /* A loaded dataset.json as info; `root` is its root. */
 volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root);
 

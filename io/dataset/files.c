@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 #include "io/image/png_internal.h"
 #include "io/png.h"
 #include "volume/orient.h"
@@ -208,7 +209,7 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                              int threads)
 {
     const volt_dtype dtype = info && info->thresholds ? VOLT_F32 : VOLT_I16;
-    const volt_image_read_options options = {.dtype = dtype, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(dtype, threads);
     volt_volume *v = NULL;
     volt_status st;
 

@@ -7,11 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 
 static const double same_place_mm = 1e-3;
 
@@ -128,7 +130,7 @@ static volt_status label_name(char **out, const importing *w, const volt_case *c
 static volt_status write_images(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_image_write_options options = {.threads = threads};
+    const volt_image_write_options options = volt_image_write_with(threads);
     const int64_t voxels = volt_grid_voxels(&d->image->grid);
     volt_volume one = *d->image;
     volt_status st = VOLT_OK;
@@ -151,7 +153,7 @@ done:
 static volt_status write_labels(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_image_write_options options = {.labels = true, .threads = threads};
+    const volt_image_write_options options = volt_image_write_labels(threads);
     char *path = NULL;
     volt_status st;
 
@@ -352,12 +354,17 @@ done:
     return st;
 }
 
-volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
-                                const volt_dataset_import_options *options,
-                                volt_dataset_import_result *result)
+static const volt_dataset_import_options defaults = {.size = sizeof defaults};
+
+void volt_dataset_import_options_init(volt_dataset_import_options *o, size_t size)
 {
-    static const volt_dataset_import_options defaults;
-    const volt_dataset_import_options *o = options ? options : &defaults;
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+static volt_status import(const volt_dataset *ds, const char *folder,
+                          const volt_dataset_import_options *o,
+                          volt_dataset_import_result *result)
+{
     importing w = {.ds = ds,
                    .folder = folder,
                    .ending = common_ending(ds),
@@ -390,4 +397,15 @@ volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
 done:
     pthread_mutex_destroy(&w.lock);
     return st;
+}
+
+volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
+                                const volt_dataset_import_options *options,
+                                volt_dataset_import_result *result)
+{
+    volt_dataset_import_options o = defaults;
+    const volt_status st =
+        volt_options_take(&o, sizeof o, options, "volt_dataset_import_options");
+
+    return st == VOLT_OK ? import(ds, folder, &o, result) : st;
 }

@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 
@@ -70,7 +71,7 @@ static void thicken(volt_volume *v, const volt_image_header *header)
 static volt_status read_whole(volt_case_data *data, const volt_case *c, int channels,
                               int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
     if (st == VOLT_OK && data->image->grid.channels != channels)
@@ -105,7 +106,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
 static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     volt_volume *one = NULL;
     volt_grid grid;
     volt_status st = VOLT_OK;

@@ -26,10 +26,6 @@ volt_status volt_image_info(volt_image_header **out, const char *path)
 volt_status volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    const volt_dtype to = options ? options->dtype : 0;
-
-    if (to != 0 && (volt_dtype_bytes(to) == 0 || to == VOLT_BF16))
-        return volt_fail(VOLT_EINVAL, "%s cannot be read as %s", path, volt_dtype_name(to));
     return format_of(path)->read(out, header, path, options);
 }
 

@@ -17,6 +17,7 @@
 #include "io/image/format.h"
 #include "io/image/header.h"
 #include "io/image/itk_call.h"
+#include "io/image/options.h"
 #include "io/json/json.h"
 #include "io/image/names.h"
 
@@ -304,12 +305,13 @@ done:
 static volt_status itk_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
+    volt_image_read_options opt;
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, ask(&call, &h, "read", path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
@@ -448,13 +450,15 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
                              const volt_image_write_options *options)
 {
     static const volt_dtype label_types[] = {VOLT_U8, VOLT_U16, VOLT_I16, VOLT_I32};
-    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
+    volt_image_write_options opt;
     volt_image_place place = place_of(&volume->grid, source);
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
     if (opt.labels && !volt_image_holds_masks(path))
         return volt_fail(VOLT_EINVAL, "%s: JPEG changes values; labels need another format",
                          path);

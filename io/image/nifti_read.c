@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
+#include "io/image/options.h"
 
 /* The other half of a pair: the same name with `ending` (".hdr" or ".img"), first compressed as
  * `path` is, then the other way. *out is NULL when there is neither. */
@@ -365,16 +366,14 @@ done:
 volt_status volt_nifti_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
-    volt_dtype to = opt.dtype;
+    volt_image_read_options opt;
+    volt_dtype to;
     opened o = {0};
     volt_status st;
 
-    if (to != 0 && (volt_dtype_bytes(to) == 0 || to == VOLT_BF16))
-        return volt_fail(VOLT_EINVAL, "%s cannot be read as %s", path, volt_dtype_name(to));
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, open_nifti(&o, path, true));
-    if (to == 0)
-        to = natural_dtype(o.header);
+    to = opt.dtype == VOLT_AS_STORED ? natural_dtype(o.header) : opt.dtype;
     VOLT_TRY(st, done, read_voxels(out, &o, to, opt.threads));
     if (header) {
         *header = o.header;

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
+#include "io/image/options.h"
 
 /* The first that holds all labels; every program reads the first ones. */
 static const volt_dtype label_types[] = {VOLT_U8,  VOLT_U16, VOLT_I16,
@@ -183,7 +184,7 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
 {
-    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
+    volt_image_write_options opt;
     const char *name = volt_path_name(path);
     const bool gzip = volt_nifti_ends_with(name, ".nii.gz");
     const volt_volume *voxels = NULL;
@@ -191,6 +192,8 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
     bool values_changed;
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
     if (source && !source->raw)
         source = NULL; /* of another format: nothing but the grid, which the volume has */
     if (!gzip && !volt_nifti_ends_with(name, ".nii"))

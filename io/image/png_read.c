@@ -7,6 +7,7 @@
 #include "io/image/convert.h"
 #include "io/image/format.h"
 #include "io/image/header.h"
+#include "io/image/options.h"
 #include "io/image/png_internal.h"
 
 enum { MAX_EXTENT = 65535, DEFLATE_RATIO = 1032 };
@@ -274,13 +275,15 @@ static volt_status convert(volt_volume **v, volt_dtype to, const char *path, int
 static volt_status png_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
-    const bool labels = opt.dtype != 0 && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
+    volt_image_read_options opt;
+    bool labels;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
-    opened o;
+    opened o = {0};
     volt_status st;
 
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
+    labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
     VOLT_TRY(st, done, open_png(&o, path, !labels));
     VOLT_TRY(st, done, describe(&h, &o));
     if (out) {

@@ -5,6 +5,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/header.h"
+#include "io/image/options.h"
 #include "io/image/png_internal.h"
 
 typedef struct target {
@@ -99,7 +100,7 @@ volt_status volt_png_image_write(const char *path, const volt_volume *volume,
                                  const volt_image_header *source,
                                  const volt_image_write_options *options)
 {
-    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
+    volt_image_write_options opt;
     static const volt_dtype labels[] = {VOLT_U8, VOLT_U16};
     const volt_grid *g = &volume->grid;
     const int64_t count = g->n[1] * g->n[2];
@@ -109,6 +110,8 @@ volt_status volt_png_image_write(const char *path, const volt_volume *volume,
     image i = {NULL, g->n[2], g->n[1], g->channels, 1};
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
     (void)source; /* a PNG has no spatial metadata */
     if (g->n[0] != 1 || g->channels > 4)
         return volt_fail(VOLT_EINVAL,

@@ -7,6 +7,7 @@
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -32,7 +33,7 @@ typedef struct truths {
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
-    const bool told = o && (o->layout || o->images || o->thresholds > 0);
+    const bool told = o->layout || o->images || o->thresholds > 0;
     volt_status st;
 
     *t = (truths){.folder = folder};
@@ -40,7 +41,7 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
         return st;
     if (!told && t->names.count)
         return VOLT_OK;
-    if ((st = volt_dataset_open(opened, o && o->images ? NULL : folder, o)) == VOLT_OK)
+    if ((st = volt_dataset_open(opened, o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
     return st;
 }
@@ -170,12 +171,15 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
                                  const volt_dataset_options *options)
 {
     const bool folder = volt_path_is_dir(pred);
+    volt_dataset_options o;
     volt_mask_pairs p = {0};
     volt_status st;
 
+    if ((st = volt_dataset_options_take(&o, options)) != VOLT_OK)
+        return st;
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
         return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
-    st = folder ? pair_folders(&p, pred, truth, options) : pair_files(&p, pred, truth);
+    st = folder ? pair_folders(&p, pred, truth, &o) : pair_files(&p, pred, truth);
     if (st == VOLT_OK)
         *out = p;
     else
@@ -199,7 +203,7 @@ volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
 
 static volt_status read_mask(volt_volume **out, const char *path, int threads)
 {
-    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
+    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
 
     return volt_image_read(out, NULL, path, &read);
 }

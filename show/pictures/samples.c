@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image.h"
+#include "io/image/options.h"
 #include "io/png.h"
 #include "nets3d/data/sampler.h"
 #include "volume/normalize.h"
@@ -293,8 +294,8 @@ done:
 
 static volt_status write_sample(const show *s, int64_t number)
 {
-    const volt_image_write_options options = {.threads = s->o->threads};
-    const volt_image_write_options labels = {.threads = s->o->threads, .labels = true};
+    const volt_image_write_options options = volt_image_write_with(s->o->threads);
+    const volt_image_write_options labels = volt_image_write_labels(s->o->threads);
     const int64_t voxels = voxels_of(s->patch);
     volt_volume channel = *s->after; /* a view */
     char *path = NULL;

@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/nifti.h"
+#include "io/image/options.h"
 #include "io/tensors/safetensors.h"
 #include "io/tensors/torch_file.h"
 #include "io/archive/zip.h"
@@ -84,6 +85,7 @@ static inline void compare_softmax(const char *folder, const char *id, const cha
 {
     int64_t count, voxels = 0;
     float *want = npz_probabilities(npz_path, &count);
+    const volt_image_read_options read = volt_image_read_as(VOLT_F32, 0);
     double worst = 0;
     int classes = 0;
 
@@ -91,8 +93,7 @@ static inline void compare_softmax(const char *folder, const char *id, const cha
         volt_volume *v = NULL;
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", folder, id, classes));
-        assert_ok(
-            volt_nifti_read(&v, NULL, path, &(volt_image_read_options){.dtype = VOLT_F32}));
+        assert_ok(volt_nifti_read(&v, NULL, path, &read));
         voxels = volt_grid_voxels(&v->grid);
         assert_true((classes + 1) * voxels <= count);
         for (int64_t i = 0; i < voxels; i++) {

@@ -12,6 +12,7 @@
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 #include "io/itk/protocol.h"
 #include "io/image/nifti.h"
 
@@ -49,7 +50,7 @@ typedef struct expected {
 
 static void check_file(const expected *e, const char *path)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F64, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F64, 2);
     volt_image_header *header = NULL, *alone = NULL;
     volt_volume *v = NULL;
 
@@ -146,8 +147,8 @@ static void labels_in_pictures_keep_their_values(void **state)
     const int64_t n[3] = {1, 5, 7};
     const double mm[3] = {1, 1, 1};
     const volt_grid grid = volt_grid_make(n, 1, mm);
-    const volt_image_write_options labels = {.labels = true};
-    const volt_image_read_options read = {.dtype = VOLT_I16};
+    const volt_image_write_options labels = volt_image_write_labels(0);
+    const volt_image_read_options read = volt_image_read_as(VOLT_I16, 0);
 
     (void)state;
     for (int high = 0; high < 2; high++) {
@@ -168,6 +169,7 @@ static void labels_in_pictures_keep_their_values(void **state)
 
 static void what_a_picture_cannot_hold_is_refused(void **state)
 {
+    const volt_image_write_options labels = volt_image_write_labels(0);
     const int64_t n[3] = {2, 5, 7};
     const double mm[3] = {1, 1, 1};
     const volt_grid grid = volt_grid_make(n, 1, mm);
@@ -179,9 +181,7 @@ static void what_a_picture_cannot_hold_is_refused(void **state)
     v->grid.n[0] = 1;
     assert_fails(volt_image_write("two.png", v, NULL, NULL), VOLT_EINVAL, "float32");
     assert_fails(volt_image_write("two.mgz", v, NULL, NULL), VOLT_EINVAL, "two.mgz");
-    assert_fails(
-        volt_image_write("two.jpg", v, NULL, &(volt_image_write_options){.labels = true}),
-        VOLT_EINVAL, "JPEG");
+    assert_fails(volt_image_write("two.jpg", v, NULL, &labels), VOLT_EINVAL, "JPEG");
     if (has_helper()) {
         v->grid.n[0] = 2;
         assert_fails(volt_image_write("two.bmp", v, NULL, NULL), VOLT_EINVAL, "one slice");

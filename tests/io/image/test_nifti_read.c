@@ -1,10 +1,11 @@
+#include "io/image/options.h"
 #include "tests/kit/nifti_make.h"
 
 static const int16_t sixty[60] = {-7, 100, 32767, -32768, 5};
 
 static volt_volume *read_as(const char *path, volt_dtype dtype, volt_image_header **header)
 {
-    const volt_image_read_options options = {.dtype = dtype, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(dtype, 2);
     volt_volume *v = NULL;
 
     assert_ok(volt_nifti_read(&v, header, path, &options));
@@ -164,7 +165,8 @@ static void every_type_order_version_and_target(void **state)
 
 static void threads_do_not_change_a_voxel(void **state)
 {
-    volt_image_read_options one = {.dtype = VOLT_F32, .threads = 1}, many = {VOLT_F32, 5};
+    const volt_image_read_options one = volt_image_read_as(VOLT_F32, 1);
+    const volt_image_read_options many = volt_image_read_as(VOLT_F32, 5);
     nifti_1_header h = make_header1();
     const size_t count = 97 * 89 * 83;
     int16_t *voxels = malloc(2 * count);
@@ -291,7 +293,7 @@ static void values_that_are_not_finite_are_kept(void **state)
 {
     float voxels[60] = {NAN, INFINITY, -INFINITY, 1};
     nifti_1_header h = make_header1();
-    const volt_image_read_options labels = {.dtype = VOLT_U8};
+    const volt_image_read_options labels = volt_image_read_as(VOLT_U8, 0);
     volt_volume *v, *none = NULL;
     (void)state;
 
@@ -313,7 +315,7 @@ static void labels_must_be_whole(void **state)
 {
     float voxels[60] = {0};
     nifti_1_header h = make_header1();
-    const volt_image_read_options options = {.dtype = VOLT_U8, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(VOLT_U8, 2);
     volt_volume *v = NULL;
     (void)state;
 
@@ -345,7 +347,7 @@ static void wide_voxels_are_narrowed_piece_by_piece(void **state)
     static const volt_dtype types_read[3] = {VOLT_F32, VOLT_I16, VOLT_U8};
     const int64_t n[3] = {70, 80, 91}, voxels = 70 * 80 * 91;
     const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
-    const volt_image_read_options labels = {.dtype = VOLT_I16, .threads = 2};
+    const volt_image_read_options labels = volt_image_read_as(VOLT_I16, 2);
     volt_volume *wide = NULL, *v = NULL;
 
     (void)state;

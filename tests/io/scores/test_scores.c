@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "tests/kit/fixture.h"
 #include "io/image/nifti.h"
+#include "io/image/options.h"
 #include "volume/metrics.h"
 
 #define LIVER "/chaos_liver_ct/nifti/liver-"
@@ -12,7 +13,7 @@
 
 static volt_volume *read_mask(const char *name)
 {
-    const volt_image_read_options o = {.dtype = VOLT_I16};
+    const volt_image_read_options o = volt_image_read_as(VOLT_I16, 0);
     volt_volume *v;
     char *path;
 

@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/nifti.h"
+#include "io/image/options.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
 #include "tests/kit/test.h"
@@ -39,7 +40,7 @@ static void read_info(volt_dataset_info *info, const char *kind)
 static void check_masks(const char *folder, const char *expected)
 {
     for (int i = 0; i < CASES; i++) {
-        const volt_image_read_options read = {.dtype = VOLT_I16};
+        const volt_image_read_options read = volt_image_read_as(VOLT_I16, 0);
         volt_volume *a = NULL, *b = NULL;
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/case_%d.nii.gz", folder, i));
