@@ -28,10 +28,10 @@ typedef struct facts {
 
 static const char *geometry_name(const volt_image_header *h)
 {
-    return h->geometry == VOLT_NIFTI_SFORM    ? "sform"
-           : h->geometry == VOLT_NIFTI_QFORM  ? "qform"
-           : h->geometry == VOLT_IMAGE_PLACED ? "the header"
-                                              : "none: orientation unknown";
+    return h->geometry_source == VOLT_GEOMETRY_SFORM    ? "sform"
+           : h->geometry_source == VOLT_GEOMETRY_QFORM  ? "qform"
+           : h->geometry_source == VOLT_GEOMETRY_HEADER ? "the header"
+                                                        : "none: orientation unknown";
 }
 
 static json_t *strings(char *const *text, size_t count)

@@ -24,20 +24,20 @@
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
-typedef enum volt_image_geometry {
-    VOLT_NIFTI_SFORM = 1,
-    VOLT_NIFTI_QFORM = 2,
-    VOLT_NIFTI_NOFORM = 3,   /* orientation unknown: nibabel's assumption */
-    VOLT_IMAGE_PLACED = 4,   /* another format, which says where it lies */
-    VOLT_IMAGE_UNPLACED = 5, /* one that does not */
-} volt_image_geometry;
+typedef enum volt_geometry_source {
+    VOLT_GEOMETRY_SFORM = 1,
+    VOLT_GEOMETRY_QFORM = 2,
+    VOLT_GEOMETRY_NOFORM = 3, /* orientation unknown: nibabel's assumption */
+    VOLT_GEOMETRY_HEADER = 4, /* another format, which says where it lies */
+    VOLT_GEOMETRY_NONE = 5,   /* one that does not */
+} volt_geometry_source;
 
 /* ITK's numbers for where a scan lies: axes x, y, z; world LPS, mm. */
-typedef struct volt_image_place {
+typedef struct volt_image_geometry {
     int axes; /* of the file's space: 2 or 3; 0: not known */
     double spacing[3], origin[3];
     double direction[9]; /* rows of the matrix whose columns are the axes */
-} volt_image_place;
+} volt_image_geometry;
 
 /* What a file said about itself. Fields are for reading; the caller owns it
  * (volt_image_header_free). Handed to volt_image_write it carries everything the source knew:
@@ -49,12 +49,12 @@ typedef struct volt_image_header {
     bool gzip;           /* the voxels are */
     bool swapped;        /* byte order is not this machine's */
     int64_t dim[8];      /* as in the file, x first; entries beyond dim[0] are 1 */
-    bool flat;           /* the file has two axes of space: no thickness */
+    bool is_2d;          /* the file has two axes of space: no thickness */
     volt_dtype dtype;    /* stored type */
     bool scaled;         /* values are stored * slope + inter */
     double slope, inter; /* 1 and 0 unless scaled */
     volt_grid grid;      /* mm, RAS+, checked */
-    volt_image_geometry geometry;
+    volt_geometry_source geometry_source;
     int qform_code, sform_code;
     double unit_mm;       /* mm per unit of length in the file: 1, 1e-3, 1e3 */
     char description[81]; /* descrip, always terminated */
@@ -62,8 +62,8 @@ typedef struct volt_image_header {
     int intent_code;
     char **warnings; /* one sentence each, without the file's name */
     size_t warning_count;
-    volt_image_place place;     /* of formats that ITK reads, for writing the same again */
-    struct volt_nifti_raw *raw; /* of NIfTI, for writing the same again; else NULL */
+    volt_image_geometry geometry; /* of formats that ITK reads, for writing the same again */
+    struct volt_nifti_raw *raw;   /* of NIfTI, for writing the same again; else NULL */
 } volt_image_header;
 
 VOLT_API void volt_image_header_free(volt_image_header *header); /* NULL is allowed */

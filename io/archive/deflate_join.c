@@ -1,4 +1,4 @@
-/* deflate_seam.c - libdeflate only makes complete streams, whose last block says "final" at a
+/* deflate_join.c - libdeflate only makes complete streams, whose last block says "final" at a
  * bit position that is known only after walking through all codes. So we walk: no output is
  * made, which takes a tenth of the time of compressing.
  */
@@ -236,7 +236,7 @@ volt_status volt_deflate_reopen(unsigned char *stream, size_t *bytes)
     size_t block = 0;
     bool final = false;
 
-    memset(stream + *bytes, 0, VOLT_DEFLATE_SEAM_ROOM);
+    memset(stream + *bytes, 0, VOLT_DEFLATE_JOIN_ROOM);
     while (!final) {
         block = w.at;
         if (w.at >= w.end || !walk_block(&w, &final))

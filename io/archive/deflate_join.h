@@ -4,8 +4,8 @@
 #include <stddef.h>
 #include "base/status.h"
 
-/* Bytes that must follow the stream in its buffer: room for the seam, and for reading ahead. */
-#define VOLT_DEFLATE_SEAM_ROOM 32
+/* Bytes that must follow the stream in its buffer: room for the join, and for reading ahead. */
+#define VOLT_DEFLATE_JOIN_ROOM 32
 
 /* Turns a complete raw deflate stream (RFC 1951) of *bytes bytes into one that may be followed
  * by another: its last block is no longer marked final, and an empty stored block pads it to

@@ -72,7 +72,7 @@ typedef struct job {
     volt_out *file;
     const volt_span *spans;
     int count, level;
-    size_t chunks, room; /* `room`: most bytes of a compressed chunk, seam included */
+    size_t chunks, room; /* `room`: most bytes of a compressed chunk, join included */
     uint32_t crc;
     uint64_t total;
     volt_status st;
@@ -84,7 +84,7 @@ static volt_status compress_chunk(unsigned char *out, size_t *bytes,
                                   size_t room)
 {
     *bytes = libdeflate_deflate_compress(c, chunk.data, chunk.bytes, out,
-                                         room - VOLT_DEFLATE_SEAM_ROOM);
+                                         room - VOLT_DEFLATE_JOIN_ROOM);
     if (*bytes == 0)
         return volt_fail(VOLT_EINTERNAL, "compressing %zu bytes failed", chunk.bytes);
     return last ? VOLT_OK : volt_deflate_reopen(out, bytes);
@@ -154,7 +154,7 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     for (int i = 0; i < count; i++)
         j.chunks += chunks_of(spans[i]);
     j.chunks += j.chunks == 0;
-    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_SEAM_ROOM;
+    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_JOIN_ROOM;
     threads = volt_threads_or_default(threads);
     if ((size_t)threads > j.chunks)
         threads = (int)j.chunks;

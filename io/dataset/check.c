@@ -92,8 +92,8 @@ static volt_status add_failure(report *r, volt_status st, const char *file)
 /* -- Geometry ----------------------------------------------------------------------------- */
 
 /* A warning when origin or directions of `b` are not those of `a`. */
-static volt_status compare_place(report *r, const volt_grid *a, const char *a_file,
-                                 const volt_grid *b, const char *b_file)
+static volt_status compare_geometry(report *r, const volt_grid *a, const char *a_file,
+                                    const volt_grid *b, const char *b_file)
 {
     double mm_a[3], mm_b[3];
     volt_status st = VOLT_OK;
@@ -125,7 +125,8 @@ static volt_status compare_grids(report *r, const volt_grid *a, const char *a_fi
 {
     const volt_status st = volt_grids_match(a, a_file, b, b_file);
 
-    return st == VOLT_OK ? compare_place(r, a, a_file, b, b_file) : add_failure(r, st, b_file);
+    return st == VOLT_OK ? compare_geometry(r, a, a_file, b, b_file)
+                         : add_failure(r, st, b_file);
 }
 
 /* A matrix that says nothing: LiTS' volumes 28 to 47 lost theirs. */
@@ -167,7 +168,7 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
     if (st != VOLT_OK)
         return add_failure(r, st, b_file);
     one.channels = a->channels;
-    if (volt_labels_have_no_place(b_file) || volt_grid_same(a, &one, origin_mm))
+    if (volt_labels_lack_geometry(b_file) || volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
     volt_grid_spacing(mm_a, a);
     volt_grid_spacing(mm_b, b);
@@ -181,7 +182,7 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
 static volt_status compare_labels(report *r, const volt_dataset *ds, const volt_grid *a,
                                   const char *a_file, const volt_grid *b, const char *b_file)
 {
-    if (ds->info.labels_follow_image || volt_labels_have_no_place(b_file))
+    if (ds->info.labels_follow_image || volt_labels_lack_geometry(b_file))
         return compare_following(r, ds, a, a_file, b, b_file);
     return compare_grids(r, a, a_file, b, b_file);
 }

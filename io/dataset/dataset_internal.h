@@ -39,7 +39,7 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
 /* True for pictures and folders of them: they do not say where they lie. */
-bool volt_labels_have_no_place(const char *path);
+bool volt_labels_lack_geometry(const char *path);
 
 /* A growing list of cases. */
 typedef struct case_builder {

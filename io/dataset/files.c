@@ -21,7 +21,7 @@ static bool is_png(const char *path)
     return bytes > 4 && strcasecmp(path + bytes - 4, ".png") == 0;
 }
 
-bool volt_labels_have_no_place(const char *path)
+bool volt_labels_lack_geometry(const char *path)
 {
     return volt_image_is_picture(path) || volt_path_is_dir(path);
 }
@@ -221,7 +221,7 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                  volt_path_is_dir(path) ? read_slices(&v, path) : volt_png_read(&v, path));
         VOLT_TRY(st, done, convert(&v, dtype, path, threads));
     }
-    if (info && volt_labels_have_no_place(path))
+    if (info && volt_labels_lack_geometry(path))
         VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     if (info && info->thresholds)
         VOLT_TRY(st, done, apply_thresholds(&v, info, path, threads));

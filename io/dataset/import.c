@@ -15,7 +15,7 @@
 #include "io/image/names.h"
 #include "io/image/options.h"
 
-static const double same_place_mm = 1e-3;
+static const double same_grid_mm = 1e-3;
 
 typedef struct importing {
     const volt_dataset *ds;
@@ -90,7 +90,7 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
             *grid = header->grid;
         *stay =
             *stay && ends_right(w, c->file[i]) && header->grid.channels == 1 &&
-            (!w->info.resample_channels || volt_grid_same(grid, &header->grid, same_place_mm));
+            (!w->info.resample_channels || volt_grid_same(grid, &header->grid, same_grid_mm));
         volt_image_header_free(header);
     }
     return VOLT_OK;
@@ -104,12 +104,12 @@ static volt_status labels_can_stay(bool *stay, const importing *w, const volt_ca
     volt_status st = VOLT_OK;
 
     *stay = !w->info.stored && !w->info.thresholds && ends_right(w, c->label_file) &&
-            !volt_labels_have_no_place(c->label_file);
+            !volt_labels_lack_geometry(c->label_file);
     if (*stay)
         st = volt_image_info(&header, c->label_file);
     if (st == VOLT_OK && *stay)
         *stay = !header->scaled && header->dtype != VOLT_F32 && header->dtype != VOLT_F64 &&
-                volt_grid_same(image, &header->grid, same_place_mm);
+                volt_grid_same(image, &header->grid, same_grid_mm);
     volt_image_header_free(header);
     return st;
 }

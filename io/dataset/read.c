@@ -13,8 +13,8 @@
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 
-enum { VALUES = 65536, FLAT_FACTOR = 999 }; /* of int16; nnU-Net's */
-static const double same_place_mm = 1e-3;
+enum { VALUES = 65536, THICKNESS_2D = 999 }; /* of int16; nnU-Net's */
+static const double same_grid_mm = 1e-3;
 
 void volt_case_data_clear(volt_case_data *data)
 {
@@ -53,8 +53,8 @@ volt_grid volt_case_grid(const volt_image_header *header)
     double mm[3];
 
     volt_grid_spacing(mm, &grid);
-    for (int r = 0; header->flat && r < 3; r++)
-        grid.to_world[r][2] *= FLAT_FACTOR * fmax(mm[1], mm[2]) / mm[0];
+    for (int r = 0; header->is_2d && r < 3; r++)
+        grid.to_world[r][2] *= THICKNESS_2D * fmax(mm[1], mm[2]) / mm[0];
     return grid;
 }
 
@@ -63,7 +63,7 @@ static void thicken(volt_volume *v, const volt_image_header *header)
 {
     const volt_grid grid = volt_case_grid(header);
 
-    if (header->flat)
+    if (header->is_2d)
         memcpy(v->grid.to_world, grid.to_world, sizeof grid.to_world);
 }
 
@@ -92,7 +92,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
     if (!info->resample_channels)
         return volt_grids_match(&grid, first, &(*one)->grid, file);
     grid.channels = 1;
-    if (volt_grid_same(&grid, &(*one)->grid, same_place_mm))
+    if (volt_grid_same(&grid, &(*one)->grid, same_grid_mm))
         return VOLT_OK;
     st = volt_resample_to_grid(&moved, *one, &grid, VOLT_LINEAR, 0, threads);
     if (st == VOLT_OK) {
@@ -180,7 +180,7 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
 {
     volt_grid of_image = *image;
 
-    if (!info->labels_follow_image && !volt_labels_have_no_place(label_file))
+    if (!info->labels_follow_image && !volt_labels_lack_geometry(label_file))
         return volt_grids_match(image, image_file, labels, label_file);
     memcpy(of_image.n, labels->n, sizeof of_image.n); /* sizes alone decide */
     return memcmp(of_image.n, image->n, sizeof of_image.n) == 0

@@ -18,7 +18,7 @@ void volt_image_header_free(volt_image_header *header)
     volt_free(header);
 }
 
-volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
+volt_status volt_image_warn(volt_image_header *header, const char *fmt, ...)
 {
     char sentence[256];
     va_list args;
@@ -37,21 +37,21 @@ volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
     return st;
 }
 
-void volt_image_take_place(volt_image_header *header)
+void volt_image_apply_geometry(volt_image_header *header)
 {
-    const volt_image_place *place = &header->place;
+    const volt_image_geometry *geometry = &header->geometry;
 
     for (int r = 0; r < 3; r++) {
         const double sign = r < 2 ? -1 : 1; /* LPS to RAS */
         for (int a = 0; a < 3; a++)         /* the sum turns -0 into 0 */
             header->grid.to_world[r][a] =
-                sign * place->direction[3 * r + a] * place->spacing[a] + 0.0;
-        header->grid.to_world[r][3] = sign * place->origin[r] + 0.0;
+                sign * geometry->direction[3 * r + a] * geometry->spacing[a] + 0.0;
+        header->grid.to_world[r][3] = sign * geometry->origin[r] + 0.0;
     }
 }
 
-volt_status volt_image_not_label(const char *path, const volt_grid *grid, int64_t at,
-                                 double value, volt_dtype to)
+volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64_t at,
+                                  double value, volt_dtype to)
 {
     const int64_t *n = grid->n;
     const int64_t x = at % n[2], y = at / n[2] % n[1], z = at / (n[2] * n[1]) % n[0];

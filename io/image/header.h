@@ -4,7 +4,7 @@
 #include "io/image.h"
 
 /* Adds one sentence to the header's warnings. */
-VOLT_MUST_USE volt_status volt_image_note(volt_image_header *header, const char *fmt, ...)
+VOLT_MUST_USE volt_status volt_image_warn(volt_image_header *header, const char *fmt, ...)
     VOLT_PRINTF(2, 3);
 
 /* The voxels to write: `volume` itself, or a copy in another type that the caller owns through
@@ -17,10 +17,10 @@ VOLT_MUST_USE volt_status volt_image_voxels(const volt_volume **out, volt_volume
                                             const volt_image_write_options *options);
 
 /* VOLT_EFORMAT: the value of element `at` is none of an integer type. */
-volt_status volt_image_not_label(const char *path, const volt_grid *grid, int64_t at,
-                                 double value, volt_dtype to);
+volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64_t at,
+                                  double value, volt_dtype to);
 
 /* Fills grid.to_world from `place`. */
-void volt_image_take_place(volt_image_header *header);
+void volt_image_apply_geometry(volt_image_header *header);
 
 #endif

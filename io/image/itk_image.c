@@ -58,11 +58,11 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
 }
 
 /* A negative spacing becomes a reversed direction: the voxels lie where they lay. */
-static volt_status take_place(volt_image_place *out, const volt_itk_message *m,
-                              const char *path)
+static volt_status read_geometry(volt_image_geometry *out, const volt_itk_message *m,
+                                 const char *path)
 {
     static const double third[3] = {0, 0, 1};
-    volt_image_place p = {.axes = (int)m->axes};
+    volt_image_geometry p = {.axes = (int)m->axes};
 
     memcpy(p.spacing, m->spacing, sizeof p.spacing);
     memcpy(p.origin, m->origin, sizeof p.origin);
@@ -101,13 +101,13 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     if ((st = judge_sizes(m, path)) != VOLT_OK)
         return st;
     VOLT_TRY(st, done, volt_alloc_zero(&h, 1, sizeof *h, "an image's header"));
-    VOLT_TRY(st, done, take_place(&h->place, m, path));
+    VOLT_TRY(st, done, read_geometry(&h->geometry, m, path));
     memcpy(h->format, m->format, sizeof h->format);
     h->format[sizeof h->format - 1] = '\0';
     for (char *c = h->format; *c; c++)
         *c = (unsigned char)*c < ' ' || *c == 127 ? ' ' : *c;
     h->gzip = m->compressed == 1;
-    h->flat = m->axes == 2;
+    h->is_2d = m->axes == 2;
     h->dim[0] = m->axes + (m->channels > 1);
     for (int i = 1; i < 8; i++)
         h->dim[i] = i < 4 ? m->n[i - 1] : 1;
@@ -117,12 +117,12 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     for (int i = 0; i < 3; i++)
         h->grid.n[i] = m->n[2 - i];
     h->grid.channels = (int32_t)m->channels;
-    h->geometry = picture ? VOLT_IMAGE_UNPLACED : VOLT_IMAGE_PLACED;
+    h->geometry_source = picture ? VOLT_GEOMETRY_NONE : VOLT_GEOMETRY_HEADER;
     if (picture) { /* resolutions in photographs are no millimetres of a patient */
-        h->place =
-            (volt_image_place){(int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+        h->geometry = (volt_image_geometry){
+            (int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
     }
-    volt_image_take_place(h);
+    volt_image_apply_geometry(h);
     if (volt_grid_check(&h->grid, path) != VOLT_OK) {
         st = VOLT_EFORMAT; /* its sentence says what is wrong */
         goto done;
@@ -179,7 +179,7 @@ static bool is_pages(const char *path, const volt_image_header *h)
 {
     const char *ending = volt_image_ending(path);
 
-    return h->place.axes == 3 &&
+    return h->geometry.axes == 3 &&
            (strcasecmp(ending, ".tif") == 0 || strcasecmp(ending, ".tiff") == 0);
 }
 
@@ -191,22 +191,22 @@ static volt_status take_spacing(volt_image_header *h, const char *path)
 
     VOLT_TRY(st, done, spacing_file(&json, path));
     if (!json) {
-        st = volt_image_note(h, "no file with its spacing lies beside it: 1 mm is taken");
+        st = volt_image_warn(h, "no file with its spacing lies beside it: 1 mm is taken");
         goto done;
     }
     VOLT_TRY(st, done, read_spacing(mm, json));
     for (int a = 0; a < 3; a++)
-        h->place.spacing[a] = mm[2 - a];
-    volt_image_take_place(h);
+        h->geometry.spacing[a] = mm[2 - a];
+    volt_image_apply_geometry(h);
 done:
     volt_free(json);
     return st;
 }
 
 /* Left alone where it says so already: it may say more. */
-static volt_status write_spacing(const char *path, const volt_image_place *place)
+static volt_status write_spacing(const char *path, const volt_image_geometry *geometry)
 {
-    const double mm[3] = {place->spacing[2], place->spacing[1], place->spacing[0]};
+    const double mm[3] = {geometry->spacing[2], geometry->spacing[1], geometry->spacing[0]};
     const size_t stem = (size_t)(volt_image_ending(path) - path);
     double there[3];
     char *name = NULL;
@@ -293,7 +293,7 @@ static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
         volt_image_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
                            &value);
         if (bad < n) {
-            st = volt_image_not_label(path, &v->grid, at + bad, value, v->dtype);
+            st = volt_image_fail_label(path, &v->grid, at + bad, value, v->dtype);
             goto done;
         }
     }
@@ -332,14 +332,14 @@ done:
 /* -- Writing ------------------------------------------------------------------------------ */
 
 /* The source's own numbers where the volume lies on its grid; else what the grid says. */
-static volt_image_place place_of(const volt_grid *g, const volt_image_header *source)
+static volt_image_geometry geometry_of(const volt_grid *g, const volt_image_header *source)
 {
-    volt_image_place p = {.axes = 3};
+    volt_image_geometry p = {.axes = 3};
     double mm[3];
 
-    if (source && source->place.axes && memcmp(g->n, source->grid.n, sizeof g->n) == 0 &&
+    if (source && source->geometry.axes && memcmp(g->n, source->grid.n, sizeof g->n) == 0 &&
         memcmp(g->to_world, source->grid.to_world, sizeof g->to_world) == 0)
-        return source->place;
+        return source->geometry;
     volt_grid_spacing(mm, g);
     for (int r = 0; r < 3; r++) {
         const double sign = r < 2 ? -1 : 1;
@@ -351,28 +351,28 @@ static volt_image_place place_of(const volt_grid *g, const volt_image_header *so
     return p;
 }
 
-static volt_itk_message describe(const volt_volume *v, const volt_image_place *place)
+static volt_itk_message describe(const volt_volume *v, const volt_image_geometry *geometry)
 {
     volt_itk_message m = {.dtype = v->dtype,
-                          .axes = (uint32_t)place->axes,
+                          .axes = (uint32_t)geometry->axes,
                           .channels = (uint32_t)v->grid.channels,
                           .bytes = volt_volume_bytes(v)};
 
     memcpy(m.magic, VOLT_ITK_MAGIC, sizeof m.magic);
     for (int i = 0; i < 3; i++)
         m.n[i] = v->grid.n[2 - i];
-    memcpy(m.spacing, place->spacing, sizeof m.spacing);
-    memcpy(m.origin, place->origin, sizeof m.origin);
-    memcpy(m.direction, place->direction, sizeof m.direction);
+    memcpy(m.spacing, geometry->spacing, sizeof m.spacing);
+    memcpy(m.origin, geometry->origin, sizeof m.origin);
+    memcpy(m.direction, geometry->direction, sizeof m.direction);
     return m;
 }
 
 /* Lets the helper write FOLDER/NAME, and FOLDER/NAME's voxels where the format keeps them
  * apart. */
 static volt_status write_into(const char *folder, const char *path, const volt_volume *v,
-                              const volt_image_place *place)
+                              const volt_image_geometry *geometry)
 {
-    const volt_itk_message m = describe(v, place);
+    const volt_itk_message m = describe(v, geometry);
     volt_itk_message answer;
     volt_itk_call *call = NULL;
     char *file = NULL;
@@ -451,7 +451,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
 {
     static const volt_dtype label_types[] = {VOLT_U8, VOLT_U16, VOLT_I16, VOLT_I32};
     volt_image_write_options opt;
-    volt_image_place place = place_of(&volume->grid, source);
+    volt_image_geometry geometry = geometry_of(&volume->grid, source);
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
@@ -463,16 +463,16 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
         return volt_fail(VOLT_EINVAL, "%s: JPEG changes values; labels need another format",
                          path);
     if (volume->grid.n[0] != 1)
-        place.axes = 3;
+        geometry.axes = 3;
     else if (volt_image_is_picture(path))
-        place.axes = 2;
+        geometry.axes = 2;
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
                                sizeof label_types / sizeof *label_types, &opt));
     VOLT_TRY(st, done, make_folder(&folder, path));
-    VOLT_TRY(st, done, write_into(folder, path, voxels, &place));
-    if (volt_image_is_picture(path) && place.axes == 3)
-        VOLT_TRY(st, done, write_spacing(path, &place));
+    VOLT_TRY(st, done, write_into(folder, path, voxels, &geometry));
+    if (volt_image_is_picture(path) && geometry.axes == 3)
+        VOLT_TRY(st, done, write_spacing(path, &geometry));
     st = put_all(folder, path);
 done:
     if (folder)

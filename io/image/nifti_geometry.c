@@ -113,7 +113,7 @@ static volt_status complete_slice(affine *a, volt_image_header *header)
         const int j = (i + 1) % 3, k = (i + 2) % 3;
         a->m[i][2] = (a->m[j][0] * a->m[k][1] - a->m[k][0] * a->m[j][1]) / length;
     }
-    return volt_image_note(header, "the sform gives the z axis no direction; as there is one "
+    return volt_image_warn(header, "the sform gives the z axis no direction; as there is one "
                                    "slice, 1 mm at right angles to it is assumed");
 }
 
@@ -193,18 +193,18 @@ static volt_status note_sform_warnings(volt_image_header *header, const affine *
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         const double length = column_length(s, i);
         if (!(fabs(spacing[i] - length) <= 1e-3 * length) && header->grid.n[2 - i] > 1)
-            st = volt_image_note(header,
+            st = volt_image_warn(header,
                                  "pixdim[%d] is %g, but the sform's spacing along %c is %g; "
                                  "the sform is used",
                                  i + 1, spacing[i], axis_name[i], length);
     }
     if (st == VOLT_OK && h->qform_code > 0 && !usable)
-        st = volt_image_note(header, "the qform is unusable; the sform is used");
+        st = volt_image_warn(header, "the qform is unusable; the sform is used");
     if (st == VOLT_OK && h->qform_code > 0 && usable) {
         const affine from_q = qform_of(h, spacing);
         const double apart = disagreement(s, &from_q, &header->grid);
         if (apart > 1e-2 * column_length(s, 0))
-            st = volt_image_note(header,
+            st = volt_image_warn(header,
                                  "qform and sform place corners up to %.4g apart; the sform "
                                  "is used",
                                  apart);
@@ -222,11 +222,11 @@ static volt_status unit_of(volt_image_header *header)
     if (code == NIFTI_UNITS_MM)
         return VOLT_OK;
     if (code == NIFTI_UNITS_METER || code == NIFTI_UNITS_MICRON)
-        return volt_image_note(header, "lengths are in %s; they are converted to mm",
+        return volt_image_warn(header, "lengths are in %s; they are converted to mm",
                                code == NIFTI_UNITS_METER ? "metres" : "micrometres");
     if (code == NIFTI_UNITS_UNKNOWN)
-        return volt_image_note(header, "the unit of length is not given; mm is assumed");
-    return volt_image_note(header, "the unit of length has the unknown code %d; mm is assumed",
+        return volt_image_warn(header, "the unit of length is not given; mm is assumed");
+    return volt_image_warn(header, "the unit of length has the unknown code %d; mm is assumed",
                            code);
 }
 
@@ -253,7 +253,7 @@ static volt_status read_qform(affine *a, volt_image_header *header, const char *
     *a = qform_of(h, spacing);
     VOLT_TRY(st, done, check_affine(a, "qform", path));
     if (h->pixdim[0] != 1 && h->pixdim[0] != -1)
-        st = volt_image_note(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
+        st = volt_image_warn(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
                              h->pixdim[0] < 0 ? "-1 (z reversed)" : "1");
 done:
     return st;
@@ -267,7 +267,7 @@ static volt_status read_noform(affine *a, volt_image_header *header, const char 
     VOLT_TRY(st, done, spacing_of(spacing, header, path));
     *a = noform_of(&header->grid, spacing);
     VOLT_TRY(st, done, check_affine(a, "spacing", path));
-    st = volt_image_note(header, "neither qform nor sform is set: which side is left is not "
+    st = volt_image_warn(header, "neither qform nor sform is set: which side is left is not "
                                  "known; x is assumed to grow to the left, as nibabel does");
 done:
     return st;
@@ -284,21 +284,21 @@ volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path
     VOLT_TRY(st, done, unit_of(header));
     if (h->qform_code < 0 || h->qform_code > 5 || h->sform_code < 0 || h->sform_code > 5)
         VOLT_TRY(st, done,
-                 volt_image_note(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
+                 volt_image_warn(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
                                  h->qform_code, h->sform_code));
     if (h->sform_code > 0) {
-        header->geometry = VOLT_NIFTI_SFORM;
+        header->geometry_source = VOLT_GEOMETRY_SFORM;
         VOLT_TRY(st, done, read_sform(&a, header, path));
     } else if (h->qform_code > 0) {
-        header->geometry = VOLT_NIFTI_QFORM;
+        header->geometry_source = VOLT_GEOMETRY_QFORM;
         VOLT_TRY(st, done, read_qform(&a, header, path));
     } else {
-        header->geometry = VOLT_NIFTI_NOFORM;
+        header->geometry_source = VOLT_GEOMETRY_NOFORM;
         VOLT_TRY(st, done, read_noform(&a, header, path));
     }
     if (largest_cosine(&a) > 1e-3)
         VOLT_TRY(st, done,
-                 volt_image_note(header,
+                 volt_image_warn(header,
                                  "the axes are not at right angles (cosine %.3g): kept "
                                  "here, but ITK refuses such files",
                                  largest_cosine(&a)));
@@ -375,13 +375,13 @@ void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
 
     memcpy(new.m, grid->to_world, sizeof new.m);
     h->xyzt_units = (h->xyzt_units & ~7) | NIFTI_UNITS_MM;
-    if (source && source->geometry == VOLT_NIFTI_SFORM && h->qform_code > 0) {
+    if (source && source->geometry_source == VOLT_GEOMETRY_SFORM && h->qform_code > 0) {
         const int qform_code = move_qform(&form, h, source, &new) ? h->qform_code : 0;
         set_qform(h, &form, qform_code);
         for (int i = 0; i < 3; i++)
             h->pixdim[i + 1] = column_length(&new, i);
         set_sform(h, &new, h->sform_code);
-    } else if (source && source->geometry == VOLT_NIFTI_QFORM) {
+    } else if (source && source->geometry_source == VOLT_GEOMETRY_QFORM) {
         const int code = h->qform_code;
         set_qform(h, &new, code);
         set_sform(h, &new, h->qform_code ? 0 : code);

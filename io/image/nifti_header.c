@@ -128,13 +128,13 @@ static volt_status judge_magic(volt_image_header *header, const char *magic, con
     header->pair = magic[1] == 'i';
     if (header->pair && !half) {
         header->pair = false;
-        const volt_status st = volt_image_note(
+        const volt_status st = volt_image_warn(
             header, "the magic says the voxels are in another file; they are taken from here");
         if (st != VOLT_OK)
             return st;
     }
     if (header->version == 2 && memcmp(magic + 4, tail, 4) != 0)
-        return volt_image_note(header, "the magic lacks its line-end mark (damaged by a text "
+        return volt_image_warn(header, "the magic lacks its line-end mark (damaged by a text "
                                        "transfer, or written by an old library)");
     return VOLT_OK;
 }
@@ -254,7 +254,7 @@ static volt_status judge_datatype(volt_image_header *header, const char *path)
                           volt_dtype_bytes(header->dtype)))
         return volt_fail(VOLT_EINTERNAL, "%s: the size of its voxels overflows", path);
     if (h->bitpix != 8 * (int)volt_dtype_bytes(header->dtype))
-        return volt_image_note(header, "bitpix is %d, but %s has %d bits; the datatype is used",
+        return volt_image_warn(header, "bitpix is %d, but %s has %d bits; the datatype is used",
                                h->bitpix, datatypes[at].name,
                                8 * (int)volt_dtype_bytes(header->dtype));
     return VOLT_OK;
@@ -267,7 +267,7 @@ static volt_status judge_offset(volt_image_header *header, const char *path)
 
     if (h->vox_offset == 0 && least > 0) {
         h->vox_offset = least;
-        return volt_image_note(header, "vox_offset is 0; the voxels are taken from byte %lld",
+        return volt_image_warn(header, "vox_offset is 0; the voxels are taken from byte %lld",
                                (long long)least);
     }
     if (h->vox_offset < least || h->vox_offset > 1000000000)
@@ -284,12 +284,12 @@ static volt_status judge_scaling(volt_image_header *header, const char *path)
     header->inter = 0;
     if (slope == 0 || !isfinite(slope)) {
         if (isfinite(inter) && inter != 0)
-            return volt_image_note(header,
+            return volt_image_warn(header,
                                    "scl_inter is %g, but scl_slope is %g, which means no "
                                    "scaling; both are ignored",
                                    inter, slope);
         if (isinf(slope))
-            return volt_image_note(header, "scl_slope is infinite; it is ignored");
+            return volt_image_warn(header, "scl_slope is infinite; it is ignored");
         return VOLT_OK;
     }
     if (!isfinite(inter))
@@ -340,7 +340,7 @@ volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes
     copy_text(header->intent_name, header->raw->h.intent_name,
               sizeof header->raw->h.intent_name);
     header->intent_code = header->raw->h.intent_code;
-    header->flat = header->dim[0] == 2;
+    header->is_2d = header->dim[0] == 2;
     snprintf(header->format, sizeof header->format, "NIfTI-%d", header->version);
     *out = header;
     header = NULL;

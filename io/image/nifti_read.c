@@ -85,7 +85,7 @@ static volt_status keep_extensions(volt_image_header *header, const unsigned cha
         at += size;
     }
     if (at < room && at + 16 <= room && read_u32(bytes + at, header->swapped) != 0) {
-        st = volt_image_note(header,
+        st = volt_image_warn(header,
                              "an extension of %u bytes does not fit the %zu bytes before the "
                              "voxels; what follows is not kept",
                              read_u32(bytes + at, header->swapped), room - at);
@@ -143,7 +143,7 @@ static volt_status check_length(opened *o)
             o->voxel_path, o->voxel_bytes, o->header->gzip ? " compressed" : "",
             raw->stored_bytes, (long long)raw->h.vox_offset);
     if (!o->header->gzip && wanted < o->voxel_bytes)
-        return volt_image_note(o->header, "%zu bytes follow the voxels",
+        return volt_image_warn(o->header, "%zu bytes follow the voxels",
                                o->voxel_bytes - wanted);
     return VOLT_OK;
 }
@@ -164,7 +164,7 @@ static volt_status open_voxels(opened *o, bool required)
                              "it",
                              o->path);
         if (!o->voxel_path)
-            return volt_image_note(o->header, "there is no file with the voxels (.img) beside "
+            return volt_image_warn(o->header, "there is no file with the voxels (.img) beside "
                                               "it");
         VOLT_TRY(st, done, volt_map_open(&o->voxel_map, o->voxel_path));
         o->voxels = o->voxel_map.data;
@@ -353,7 +353,7 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
     else
         st = copy_and_convert(&volume->data, o, count, &how, threads, &bad, &value);
     if (st == VOLT_OK && bad < count)
-        st = volt_image_not_label(o->voxel_path, &header->grid, bad, value, to);
+        st = volt_image_fail_label(o->voxel_path, &header->grid, bad, value, to);
     if (st != VOLT_OK)
         goto done;
     *out = volume;

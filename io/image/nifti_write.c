@@ -14,7 +14,7 @@ static const volt_dtype label_types[] = {VOLT_U8,  VOLT_U16, VOLT_I16,
 
 #define MAX_PROLOGUE (VOLT_NIFTI2_HEADER + VOLT_NIFTI_EXTENDER)
 
-static bool same_place(const volt_grid *a, const volt_grid *b)
+static bool same_geometry(const volt_grid *a, const volt_grid *b)
 {
     return memcmp(a->n, b->n, sizeof a->n) == 0 &&
            memcmp(a->to_world, b->to_world, sizeof a->to_world) == 0;
@@ -58,7 +58,7 @@ static nifti_2_header make_header(const volt_volume *v, const volt_image_header 
     h.scl_inter = 0;
     if (values_changed)
         h.cal_min = h.cal_max = 0; /* a display window of other values */
-    if (!source || !same_place(&v->grid, &source->grid)) {
+    if (!source || !same_geometry(&v->grid, &source->grid)) {
         h.dim_info = 0;
         h.slice_code = 0;
         h.slice_start = h.slice_end = 0;

@@ -238,11 +238,11 @@ static volt_status describe(volt_image_header **out, const opened *o)
     h->dim[1] = o->grid.n[2];
     h->dim[2] = o->grid.n[1];
     h->dim[3] = o->grid.channels;
-    h->flat = true;
+    h->is_2d = true;
     h->dtype = o->bytes == 2 ? VOLT_U16 : VOLT_U8;
     h->slope = h->unit_mm = 1;
     h->grid = o->grid;
-    h->geometry = VOLT_IMAGE_UNPLACED;
+    h->geometry_source = VOLT_GEOMETRY_NONE;
     *out = h;
     return VOLT_OK;
 }
@@ -264,7 +264,7 @@ static volt_status convert(volt_volume **v, volt_dtype to, const char *path, int
     volt_image_convert(made->data, (*v)->data, count, &how, threads, &bad, &value);
     if (bad < count) {
         volt_volume_free(made);
-        return volt_image_not_label(path, &(*v)->grid, bad, value, to);
+        return volt_image_fail_label(path, &(*v)->grid, bad, value, to);
     }
     volt_volume_free(*v);
     *v = made;

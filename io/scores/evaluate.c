@@ -278,7 +278,7 @@ static volt_status check_places(const scoring *w, const volt_volume *pred,
                              (long long)truth -> grid.n[a]);
     }
     if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
-        !volt_labels_have_no_place(p->truth) &&
+        !volt_labels_lack_geometry(p->truth) &&
         !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
                     "%s lies elsewhere in the world than %s; compared voxel by voxel", p->pred,

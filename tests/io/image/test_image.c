@@ -58,7 +58,7 @@ static void check_file(const expected *e, const char *path)
     assert_ok(volt_image_info(&alone, path));
     assert_memory_equal(&alone->grid, &header->grid, sizeof header->grid);
     assert_string_equal(volt_dtype_name(header->dtype), e->type);
-    assert_int_equal(header->flat, e->axes == 2);
+    assert_int_equal(header->is_2d, e->axes == 2);
     assert_int_equal(v->grid.channels, e->channels);
     for (int a = 0; a < 3; a++) {
         assert_int_equal(v->grid.n[2 - a], e->n[a]);

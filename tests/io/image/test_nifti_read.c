@@ -190,13 +190,13 @@ static void threads_do_not_change_a_voxel(void **state)
 }
 
 static void check_affine(const nifti_1_header *h, const double expected[12],
-                         volt_image_geometry geometry, const char *note)
+                         volt_geometry_source geometry, const char *note)
 {
     volt_image_header *header = NULL;
 
     write_nifti1("affine.nii", h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "affine.nii"));
-    assert_int_equal(header->geometry, geometry);
+    assert_int_equal(header->geometry_source, geometry);
     for (int i = 0; i < 12; i++)
         assert_true(fabs(header->grid.to_world[i / 4][i % 4] - expected[i]) < 1e-9);
     if (note)
@@ -218,32 +218,32 @@ static void geometry_follows_the_rules(void **state)
     nifti_1_header h = make_header1();
     (void)state;
 
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, NULL);
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, NULL);
     h.srow_z[3] = -25; /* both forms are there, and differ: the sform is taken */
-    check_affine(&h, shifted, VOLT_NIFTI_SFORM, "place corners up to 5 apart");
+    check_affine(&h, shifted, VOLT_GEOMETRY_SFORM, "place corners up to 5 apart");
     h.sform_code = 0;
-    check_affine(&h, plain, VOLT_NIFTI_QFORM, NULL);
+    check_affine(&h, plain, VOLT_GEOMETRY_QFORM, NULL);
     h.pixdim[0] = -1;
-    check_affine(&h, qfac, VOLT_NIFTI_QFORM, NULL);
+    check_affine(&h, qfac, VOLT_GEOMETRY_QFORM, NULL);
     h.pixdim[0] = 0;
-    check_affine(&h, plain, VOLT_NIFTI_QFORM, "pixdim[0] is 0");
+    check_affine(&h, plain, VOLT_GEOMETRY_QFORM, "pixdim[0] is 0");
     h.qform_code = 0;
-    check_affine(&h, nibabel, VOLT_NIFTI_NOFORM, "which side is left");
+    check_affine(&h, nibabel, VOLT_GEOMETRY_NOFORM, "which side is left");
     h = make_header1();
     h.xyzt_units = 3;
-    check_affine(&h, micron, VOLT_NIFTI_SFORM, "micrometres");
+    check_affine(&h, micron, VOLT_GEOMETRY_SFORM, "micrometres");
     h.xyzt_units = 0;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "mm is assumed");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "mm is assumed");
     h = make_header1();
     h.srow_x[1] = 1;
     h.qform_code = 0;
     h.pixdim[2] = sqrtf(10);
-    check_affine(&h, sheared, VOLT_NIFTI_SFORM, "not at right angles");
+    check_affine(&h, sheared, VOLT_GEOMETRY_SFORM, "not at right angles");
     h = make_header1();
     h.pixdim[1] = h.pixdim[2] = h.pixdim[3] = 1;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "pixdim[1] is 1");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "pixdim[1] is 1");
     h.pixdim[2] = 0;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "the qform is unusable");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "the qform is unusable");
 }
 
 static void scaling_and_its_odd_cases(void **state)
