@@ -45,7 +45,6 @@
 #include "io/nnunet_summary.h"
 #include "io/png.h"
 #include "io/scores.h"
-#include "io/workspace.h"
 
 /* networks: graphs, plans, training, prediction */
 #include "nets3d/best.h"

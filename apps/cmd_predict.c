@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/dataset.h"
-#include "io/workspace.h"
+#include "io/store/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"

@@ -6,7 +6,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
-#include "io/workspace.h"
+#include "io/store/workspace.h"
 #include "nets3d/pipeline.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"

@@ -1,6 +1,6 @@
 /* pipeline.h - from a data set's folder to prepared cases, doing only what is not done yet.
  *
- * What was made earlier lies in the work folder (io/workspace.h) and is used when it fits the
+ * What was made earlier lies in the work folder (io/store/workspace.h) and is used when it fits the
  * data set; each step that runs or is skipped says so as INFO.
  */
 #ifndef VOLT_NETS3D_PIPELINE_H

@@ -28,7 +28,7 @@ void volt_dataset_info_clear(volt_dataset_info *info)
     volt_free(info->threshold);
     volt_free(info->name);
     volt_free(info->file_ending);
-    *info = (volt_dataset_info){.ignore_label = -1};
+    *info = (volt_dataset_info){.ignore_label = VOLT_NO_IGNORE_LABEL};
 }
 
 int volt_dataset_info_outputs(const volt_dataset_info *info)
@@ -122,7 +122,7 @@ done:
 
 volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root)
 {
-    volt_dataset_info info = {.ignore_label = -1};
+    volt_dataset_info info = {.ignore_label = VOLT_NO_IGNORE_LABEL};
     volt_status st;
 
     VOLT_TRY(st, done, read_channels(&info, root));

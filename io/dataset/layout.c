@@ -100,7 +100,7 @@ volt_status volt_layout_describe(volt_dataset_info *info, const known_set *known
     const size_t labels = (size_t)known->labels;
     volt_status st;
 
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
     info->num_training = -1;
     VOLT_TRY(st, done, volt_strdup(&info->name, ""));
     VOLT_TRY(st, done, volt_strdup(&info->file_ending, ".nii.gz"));

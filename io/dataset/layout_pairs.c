@@ -74,7 +74,7 @@ static volt_status pairs_describe(opening *o)
         goto done;
     }
     info->num_training = -1;
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
     VOLT_TRY(st, done, volt_strdup(&info->file_ending, ".nii.gz"));
     VOLT_TRY(st, done, volt_strdup(&info->name, ""));
     VOLT_TRY(st, done, count_channels(&channels, &files));

@@ -34,7 +34,7 @@ static void drop_labels(volt_dataset_info *info)
     info->label = NULL;
     info->stored = NULL;
     info->labels = 0;
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
 }
 
 /* Room for `count` labels; info has none. */

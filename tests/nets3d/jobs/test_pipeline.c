@@ -1,7 +1,7 @@
 #include "tests/kit/dataset_kit.h"
 #include "base/mem.h"
 #include "io/json/json.h"
-#include "io/workspace.h"
+#include "io/store/workspace.h"
 #include "nets3d/pipeline.h"
 
 #include <sys/stat.h>

@@ -5,7 +5,7 @@
 #include "tests/kit/test.h"
 
 #include "io/dataset.h"
-#include "io/workspace.h"
+#include "io/store/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/import_model.h"
 #include "nets3d/pipeline.h"
