@@ -1,7 +1,7 @@
 /* pipeline.h - from a data set's folder to prepared cases, doing only what is not done yet.
  *
- * What was made earlier lies in the work folder (io/store/workspace.h) and is used when it fits the
- * data set; each step that runs or is skipped says so as INFO.
+ * What was made earlier lies in the work folder and is used when it fits the data set; each
+ * step that runs or is skipped says so as INFO.
  */
 #ifndef VOLT_NETS3D_PIPELINE_H
 #define VOLT_NETS3D_PIPELINE_H

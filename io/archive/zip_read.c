@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/crc32.h"
@@ -72,7 +73,7 @@ static volt_status find_end(const unsigned char **out, const volt_zip *zip)
         }
     }
     return volt_fail(VOLT_EFORMAT,
-                     "%s is no zip archive, or its end is missing: there is no end record",
+                     "%s is not a zip archive or is truncated: it has no end record",
                      zip->path);
 }
 
@@ -91,9 +92,10 @@ static volt_status find_end64(const unsigned char **out, const volt_zip *zip,
     if (before - ZIP_LOCATOR64_BYTES < ZIP_END64_BYTES ||
         at > before - ZIP_LOCATOR64_BYTES - ZIP_END64_BYTES ||
         zip_get(zip->map.data + at, 4) != ZIP_END64)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: its zip64 end record is said to be at byte %llu; there is none",
-                         zip->path, (unsigned long long)at);
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: there is no zip64 end record at byte %llu, where its locator points",
+            zip->path, (unsigned long long)at);
     *out = zip->map.data + at;
     return VOLT_OK;
 }
@@ -114,18 +116,20 @@ static volt_status find_directory(directory *out, const volt_zip *zip)
     at = end64 ? zip_get(end64 + 48, 8) : zip_get(end + 16, 4);
     limit = (uint64_t)((end64 ? end64 : end) - zip->map.data);
     if (disk != 0 || start_disk != 0 || entries_here != entries)
-        return volt_fail(VOLT_ENOTSUP, "%s is one disk of a zip archive over several",
-                         zip->path);
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s is one part of a zip archive split over several disks", zip->path);
     if (at > limit || bytes > limit - at)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: its directory is said to be %llu bytes at byte %llu; %llu bytes "
-                         "lie in front of the end record",
-                         zip->path, (unsigned long long)bytes, (unsigned long long)at,
-                         (unsigned long long)limit);
+                         "%s: its directory is declared as %llu byte%s at byte %llu; %llu "
+                         "byte%s precede the end record",
+                         zip->path, (unsigned long long)bytes, volt_s((int64_t)bytes),
+                         (unsigned long long)at, (unsigned long long)limit,
+                         volt_s((int64_t)limit));
     if (entries > bytes / ZIP_CENTRAL_BYTES)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %llu members are said to be in a directory of %llu bytes",
-                         zip->path, (unsigned long long)entries, (unsigned long long)bytes);
+                         "%s: %llu member%s are declared in a directory of %llu byte%s",
+                         zip->path, (unsigned long long)entries, volt_s((int64_t)entries),
+                         (unsigned long long)bytes, volt_s((int64_t)bytes));
     *out = (directory){.at = (size_t)at, .bytes = (size_t)bytes, .entries = entries};
 done:
     return st;
@@ -201,9 +205,10 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
     const int shown = e->name_bytes < 80 ? (int)e->name_bytes : 80;
 
     if (!volt_zip_name_is_good(e->name, e->name_bytes))
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: a member's name of %zu bytes is no plain path inside the archive",
-                         zip->path, e->name_bytes);
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: a member's name of %zu byte%s is not a relative path inside the archive",
+            zip->path, e->name_bytes, volt_s((int64_t)e->name_bytes));
     if (e->flags & FLAG_ENCRYPTED)
         return volt_fail(VOLT_ENOTSUP, "%s: member %.*s is encrypted", zip->path, shown,
                          e->name);
@@ -217,9 +222,10 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
                          e->name);
     if (e->method == ZIP_STORED ? e->packed != e->bytes
                                 : e->bytes > volt_gzip_limit((size_t)e->packed))
-        return volt_fail(VOLT_EFORMAT, "%s: member %.*s is said to hold %llu bytes in %llu",
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: member %.*s is declared as %llu byte%s compressed to %llu",
                          zip->path, shown, e->name, (unsigned long long)e->bytes,
-                         (unsigned long long)e->packed);
+                         volt_s((int64_t)e->bytes), (unsigned long long)e->packed);
     return VOLT_OK;
 }
 
@@ -232,12 +238,13 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
 
     if (e->local > directory_at || directory_at - e->local < ZIP_LOCAL_BYTES ||
         zip_get(local, 4) != ZIP_LOCAL)
-        return volt_fail(VOLT_EFORMAT, "%s: member %.80s is not at byte %llu", zip->path,
-                         m->name, (unsigned long long)e->local);
+        return volt_fail(VOLT_EFORMAT, "%s: there is no header of member %.80s at byte %llu",
+                         zip->path, m->name, (unsigned long long)e->local);
     skip = ZIP_LOCAL_BYTES + zip_get(local + 26, 2) + zip_get(local + 28, 2);
     if (skip > directory_at - e->local || e->packed > directory_at - e->local - skip)
-        return volt_fail(VOLT_EFORMAT, "%s: member %.80s of %llu bytes reaches beyond the data",
-                         zip->path, m->name, (unsigned long long)e->packed);
+        return volt_fail(VOLT_EFORMAT, "%s: member %.80s of %llu byte%s extends past the data",
+                         zip->path, m->name, (unsigned long long)e->packed,
+                         volt_s((int64_t)e->packed));
     if (zip_get(local + 26, 2) != e->name_bytes ||
         memcmp(local + ZIP_LOCAL_BYTES, e->name, e->name_bytes) != 0 ||
         zip_get(local + 8, 2) != e->method)
@@ -286,7 +293,7 @@ static volt_status check_together(volt_zip *zip)
     qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_name);
     for (size_t i = 1; i < zip->count; i++) {
         if (strcmp(zip->by_name[i - 1]->name, zip->by_name[i]->name) == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: two members are called %.80s", zip->path,
+            return volt_fail(VOLT_EFORMAT, "%s: two members are named %.80s", zip->path,
                              zip->by_name[i]->name);
     }
     return VOLT_OK;
@@ -324,8 +331,8 @@ static volt_status read_members(volt_zip *zip, const directory *d)
         left -= e.total;
     }
     if (left)
-        return volt_fail(VOLT_EFORMAT, "%s: %zu bytes of its directory belong to no member",
-                         zip->path, left);
+        return volt_fail(VOLT_EFORMAT, "%s: %zu byte%s of its directory belong to no member",
+                         zip->path, left, volt_s((int64_t)left));
     st = check_together(zip);
 done:
     return st;
@@ -408,8 +415,8 @@ static volt_status inflate_member(char *out, const volt_zip *zip, const volt_zip
     libdeflate_free_decompressor(d);
     if (result != LIBDEFLATE_SUCCESS || used != m->packed_bytes)
         return volt_fail(VOLT_EFORMAT,
-                         "%s is damaged: member %.80s does not inflate to its %zu bytes",
-                         zip->path, m->name, m->bytes);
+                         "%s is damaged: member %.80s does not inflate to its %zu byte%s",
+                         zip->path, m->name, m->bytes, volt_s((int64_t)m->bytes));
     return VOLT_OK;
 }
 
@@ -420,9 +427,9 @@ volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
     volt_status st;
 
     if (member->bytes > limit || limit == SIZE_MAX)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: member %.80s has %zu bytes; at most %zu are expected here",
-                         zip->path, member->name, member->bytes, limit);
+        return volt_fail(
+            VOLT_EFORMAT, "%s: member %.80s has %zu byte%s; at most %zu are expected here",
+            zip->path, member->name, member->bytes, volt_s((int64_t)member->bytes), limit);
     VOLT_TRY(st, done, volt_alloc(&text, member->bytes + 1, "a member of a zip archive"));
     if (member->deflated)
         VOLT_TRY(st, done, inflate_member(text, zip, member));
@@ -444,7 +451,7 @@ volt_status volt_zip_view(const void **out, const volt_zip *zip, const volt_zip_
     volt_status st;
 
     if (member->deflated)
-        return volt_fail(VOLT_ENOTSUP, "%s: member %.80s is compressed; it is expected stored",
+        return volt_fail(VOLT_ENOTSUP, "%s: member %.80s is compressed; it must be stored",
                          zip->path, member->name);
     st = check_crc(zip, member, member->packed);
     if (st == VOLT_OK)

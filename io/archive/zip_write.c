@@ -65,10 +65,11 @@ done:
 static volt_status check_name(const volt_zip_writer *zip, const char *name)
 {
     if (!volt_zip_name_is_good(name, strlen(name)))
-        return volt_fail(VOLT_EINVAL, "%s: '%.80s' cannot name a member", zip->path, name);
+        return volt_fail(VOLT_EINVAL, "%s: '%.80s' is not a valid member name", zip->path,
+                         name);
     for (size_t i = 0; i < zip->count; i++) {
         if (strcmp(zip->member[i].name, name) == 0)
-            return volt_fail(VOLT_EINVAL, "%s: two members are called %.80s", zip->path, name);
+            return volt_fail(VOLT_EINVAL, "%s: two members are named %.80s", zip->path, name);
     }
     return VOLT_OK;
 }

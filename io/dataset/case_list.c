@@ -90,7 +90,7 @@ volt_status volt_cases_finish(volt_case_list *list, volt_status code, const char
     for (int64_t i = 1; i < list->count; i++) {
         const volt_case *a = &list->item[i - 1], *b = &list->item[i];
         if (strcmp(a->id, b->id) == 0)
-            return volt_fail(code, "%s: the case %s comes twice, as %s and as %s", where, a->id,
+            return volt_fail(code, "%s: case %s occurs twice, as %s and as %s", where, a->id,
                              a->files ? a->file[0] : "nothing",
                              b->files ? b->file[0] : "nothing");
     }

@@ -113,7 +113,7 @@ static volt_status compare_geometry(report *r, const volt_grid *a, const char *a
         const double y = b->to_world[row][column] / mm_b[2 - column];
         if (fabs(x - y) > direction_tolerance)
             return add(r, VOLT_WARNING, b_file,
-                       "%s has %.6g as the %c part of its %c axis' direction, %s has %.6g",
+                       "%s has %.6g as the %c component of its %c axis direction, %s has %.6g",
                        b_file, y, "xyz"[row], "xyz"[column], a_file, x);
     }
     return st;
@@ -151,8 +151,8 @@ static volt_status compare_channels(report *r, const volt_dataset *ds, const vol
     if (volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
     return add(r, VOLT_WARNING, b_file,
-               "%s lies on another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x "
-               "%lld): it is resampled onto that",
+               "%s has another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x %lld), "
+               "onto which it is resampled",
                b_file, (long long)b->n[2], (long long)b->n[1], (long long)b->n[0], a_file,
                (long long)a->n[2], (long long)a->n[1], (long long)a->n[0]);
 }
@@ -174,7 +174,7 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
     volt_grid_spacing(mm_b, b);
     return add(r, VOLT_WARNING, b_file,
                "%s has another matrix (voxels of %.6g x %.6g x %.6g mm%s) than %s (%.6g x %.6g "
-               "x %.6g mm): rule: it is taken voxel by voxel, in the place of the image",
+               "x %.6g mm): by rule it takes the geometry of the image, voxel by voxel",
                b_file, mm_b[2], mm_b[1], mm_b[0], is_identity(b) ? ", the identity" : "",
                a_file, mm_a[2], mm_a[1], mm_a[0]);
 }
@@ -233,7 +233,7 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
         if (st == VOLT_OK && ds->info.labels_follow_image && is_identity(&v->grid))
             st = add(r, VOLT_WARNING, c->file[i],
                      "%s has the identity as its matrix: its voxels are taken as 1 x 1 x 1 mm, "
-                     "which they hardly are",
+                     "which is unlikely",
                      c->file[i]);
         if (!*found) {
             *grid = v->grid;
@@ -468,8 +468,9 @@ volt_status volt_findings_judge(const volt_findings *findings)
             continue;
         if (findings->errors == 1)
             return volt_fail(VOLT_EDATA, "%s", findings->item[i].sentence);
-        return volt_fail(VOLT_EDATA, "%s (and %lld more errors in the data set)",
-                         findings->item[i].sentence, (long long)findings->errors - 1);
+        return volt_fail(VOLT_EDATA, "%s (and %lld more error%s in the data set)",
+                         findings->item[i].sentence, (long long)findings->errors - 1,
+                         volt_s(findings->errors - 1));
     }
     return VOLT_OK;
 }

@@ -68,7 +68,7 @@ static volt_status choose_layout(const volt_layout **out, const opening *o)
 
     if (o->options->images || o->options->labels) {
         if (!o->options->images || !o->options->labels)
-            return volt_fail(VOLT_EINVAL, "a folder of %s needs one of %s",
+            return volt_fail(VOLT_EINVAL, "a folder of %s was given without a folder of %s",
                              o->options->images ? "images" : "labels",
                              o->options->images ? "labels" : "images");
         if (asked && strcmp(asked, "pairs") != 0)
@@ -94,9 +94,9 @@ static volt_status choose_layout(const volt_layout **out, const opening *o)
     if (asked)
         return fail_unknown(asked);
     return volt_fail(VOLT_EDATA,
-                     "%s is no data set: it holds no dataset.json, no BraTS case "
+                     "%s is not a data set: it holds no dataset.json, no BraTS case "
                      "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
-                     "(volume-0.nii); other folders are given with --images DIR --labels DIR",
+                     "(volume-0.nii); give other folders with --images DIR --labels DIR",
                      folder);
 }
 

@@ -89,10 +89,12 @@ static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, s
         VOLT_TRY(st, done, volt_volume_create(stack, &grid, VOLT_U16));
     }
     for (int a = 1; a < 3; a++) {
-        if (grid.n[a] != (*stack)->grid.n[a]) {
-            st = volt_fail(VOLT_EDATA, "%s has %lld pixels along %c, the slices before it %lld",
-                           path, (long long)grid.n[a], "zyx"[a],
-                           (long long)(*stack) -> grid.n[a]);
+        const int64_t n = grid.n[a], before = (*stack)->grid.n[a];
+        const char axis = "zyx"[a];
+        if (n != before) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s has %lld pixel%s along %c; the slices before it have %lld", path,
+                           (long long)n, volt_s(n), axis, (long long)before);
             goto done;
         }
     }

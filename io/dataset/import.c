@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/system/tasks.h"
@@ -55,7 +56,7 @@ static volt_status link_file(const char *from, const char *to)
     if (!real)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", from, strerror(errno));
     if ((unlink(to) != 0 && errno != ENOENT) || symlink(real, to) != 0)
-        st = volt_fail(VOLT_EIO, "cannot make the link %s: %s", to, strerror(errno));
+        st = volt_fail(VOLT_EIO, "cannot create the link %s: %s", to, strerror(errno));
     free(real);
     return st;
 }
@@ -258,8 +259,7 @@ static volt_status check_target(const char *folder)
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
         if (!is_ours(names.name[i])) {
-            st = volt_fail(VOLT_EINVAL,
-                           "%s holds %s already; give a folder that is empty or not there",
+            st = volt_fail(VOLT_EINVAL, "%s already holds %s; give an empty or new folder",
                            folder, names.name[i]);
             goto done;
         }
@@ -310,11 +310,10 @@ static volt_status check_count(const char *folder, const char *name, int64_t exp
         goto done;
     VOLT_TRY(st, done, volt_list_dir(&names, path));
     if ((int64_t)names.count != expected)
-        st =
-            volt_fail(VOLT_EINVAL,
-                      "%s holds %zu files, %lld of them from this data set; give a folder that "
-                      "is empty or not there",
-                      path, names.count, (long long)expected);
+        st = volt_fail(
+            VOLT_EINVAL,
+            "%s holds %zu file%s, %lld of them from this data set; give an empty or new folder",
+            path, names.count, volt_s((int64_t)names.count), (long long)expected);
 done:
     volt_names_free(&names);
     volt_free(path);

@@ -73,7 +73,7 @@ static volt_status read_channels(volt_dataset_info *info, const volt_json_at *ro
         int64_t channel;
         VOLT_TRY(st, done, volt_json_entry(&key, &at, &names, i));
         if (!volt_whole_key(&channel, key, (int64_t)count - 1))
-            return volt_json_fail(&at, "is no channel; with %zu channels \"0\" to \"%zu\" are",
+            return volt_json_fail(&at, "is not a channel of %zu; \"0\" to \"%zu\" are expected",
                                   count, count - 1);
         if (info->channel_name[channel])
             return volt_json_fail(&at, "names channel %lld again", (long long)channel);
@@ -100,8 +100,8 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
         snprintf(sample, sizeof sample, "case%s", text);
         if (!volt_image_named(sample)) {
             volt_json_fail(&at,
-                           "is \"%s\"; what can be read ends in .nii.gz, .nii, .mha, .mhd, "
-                           ".nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp or .jpg",
+                           "is \"%s\", which is not supported; supported are .nii.gz, .nii, "
+                           ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp and .jpg",
                            text);
             return VOLT_ENOTSUP;
         }

@@ -26,8 +26,7 @@ static volt_status add_group(case_builder *cases, input_file *first, size_t coun
                              first[i].path, first[i].channel, channels, channels - 1);
         if (first[i].channel != (int)i)
             return volt_fail(VOLT_EDATA,
-                             "case %s lacks channel %zu: %s is there, %s_%04zu is"
-                             " not",
+                             "case %s lacks channel %zu: %s exists, %s_%04zu does not",
                              first->id, i, first[i].path, first->id, i);
     }
     if (first->channel >= 0 && count < (size_t)channels && !whole)
@@ -114,8 +113,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
         if (volt_path_is_dir(inputs[i]))
             st = add_folder(&files, &cases, inputs[i], channels);
         else if (!volt_path_exists(inputs[i]))
-            st = volt_fail(VOLT_EIO, "cannot open %s: there is no such file or folder",
-                           inputs[i]);
+            st = volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", inputs[i]);
         else
             st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), channels > 1);
         if (st != VOLT_OK)

@@ -107,7 +107,7 @@ static volt_status check_names(const label_entries *e, const volt_json_at *label
     qsort(name, (size_t)e->count, sizeof *name, by_name);
     for (int i = 1; i < e->count && st == VOLT_OK; i++) {
         if (strcmp(name[i], name[i - 1]) == 0)
-            st = volt_json_fail(labels, "calls two labels \"%s\"", name[i]);
+            st = volt_json_fail(labels, "has two labels named \"%s\"", name[i]);
     }
 done:
     volt_free(name);
@@ -145,7 +145,8 @@ static volt_status take_ignore(volt_dataset_info *info, label_entries *e,
         if (strcmp(e->item[i].name, "ignore") != 0)
             continue;
         if (e->item[i].values != 1)
-            return volt_json_fail(labels, "gives %d values to the ignore label; it has one",
+            return volt_json_fail(labels,
+                                  "gives %d values to the ignore label; one is expected",
                                   e->item[i].values);
         info->ignore_label = e->item[i].value[0];
         volt_free(e->item[i].name);
@@ -320,7 +321,7 @@ volt_status volt_labels_read(volt_dataset_info *info, const volt_json_at *root)
         }
     }
     if (info->labels < 2) {
-        st = volt_json_fail(&labels, "has no foreground beside background and ignore label");
+        st = volt_json_fail(&labels, "has no label besides background and ignore label");
         goto done;
     }
     if (overlap) {

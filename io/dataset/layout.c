@@ -47,7 +47,7 @@ volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *
         rest = text + 1 + braced;
         length = strcspn(rest, braced ? "}" : "/");
         if (length == 0 || length >= sizeof name || (braced && rest[length] != '}'))
-            return volt_json_fail(at, "is \"%.200s\"; a variable's name is expected", text);
+            return volt_json_fail(at, "is \"%.200s\"; a variable name is expected", text);
         memcpy(name, rest, length);
         value = getenv(name);
         if (!value)

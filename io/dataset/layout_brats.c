@@ -391,8 +391,8 @@ static volt_status note_edition(opening *o)
     VOLT_TRY(st, done, find_edition(&found, &id, &year, o->ds->folder));
     if (found == PAEDIATRIC)
         st = volt_layout_note(o,
-                              "%s and the folders around it are a paediatric set since 2024: 1 "
-                              "enhancing, 2 non-enhancing, 3 cystic, 4 edema",
+                              "%s is, by the names of its folders, of a paediatric set since "
+                              "2024: 1 enhancing, 2 non-enhancing, 3 cystic, 4 edema",
                               id);
     else if (found == WITH_CAVITY)
         st = volt_layout_note(o,
@@ -401,9 +401,9 @@ static volt_status note_edition(opening *o)
                               id, is_treated(id) ? "time point" : "folder's name");
     else if (found == OF_2023 && !year && strncasecmp(id, "BraTS-PED-", 10) == 0)
         st = volt_layout_note(o,
-                              "no folder tells the year of %s: 2023 is taken; since 2024 "
-                              "paediatric labels are 1 enhancing, 2 non-enhancing, 3 cystic, 4 "
-                              "edema (--layout brats-ped2024)",
+                              "no folder name gives the year of %s: 2023 is assumed; since "
+                              "2024 paediatric labels are 1 enhancing, 2 non-enhancing, 3 "
+                              "cystic, 4 edema (--layout brats-ped2024)",
                               id);
 done:
     volt_free(id);

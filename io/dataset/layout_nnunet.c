@@ -56,7 +56,7 @@ static volt_status list_from_json(opening *o, const volt_json_at *entries)
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_entry(&id, &at, entries, i));
         if (!*id || *id == '.' || strchr(id, '/') || strlen(id) > 200)
-            return volt_json_fail(&at, "is no name for a case; it becomes a file's name");
+            return volt_json_fail(&at, "is not a valid case id, which becomes a file name");
         VOLT_TRY(st, done, add_listed_case(o, id, &at));
     }
 done:

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/core/plural.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 
@@ -211,9 +212,10 @@ static volt_status match(opening *o, input_files *images, input_files *labels)
     for (size_t k = 0; left && k < labels->count; k++) {
         if (labels->item[k].path)
             return volt_fail(VOLT_EDATA,
-                             "%s has no image in %s that matches its name (%zu "
-                             "labels have none)",
-                             labels->item[k].path, o->options->images, left);
+                             "%s has no image in %s that matches its name (%zu label file%s "
+                             "without an image)",
+                             labels->item[k].path, o->options->images, left,
+                             volt_s((int64_t)left));
     }
 done:
     return st;

@@ -30,19 +30,21 @@ volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_
     double mm_a[3], mm_b[3];
 
     for (int i = 0; i < 3; i++) {
+        const char axis = "zyx"[i];
         if (a->n[i] != b->n[i])
             return volt_fail(
-                VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld: they must agree", b_file,
-                (long long)b->n[i], "zyx"[i], a_file, (long long)a -> n[i]);
+                VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld: they must agree",
+                b_file, (long long)b->n[i], volt_s(b->n[i]), axis, a_file, (long long)a->n[i]);
     }
     volt_grid_spacing(mm_a, a);
     volt_grid_spacing(mm_b, b);
     for (int i = 0; i < 3; i++) {
+        const char axis = "zyx"[i];
         if (fabs(mm_a[i] - mm_b[i]) > 1e-8 + 1e-5 * fabs(mm_a[i])) /* numpy's allclose */
             return volt_fail(
                 VOLT_EDATA,
                 "%s has a spacing of %.9g mm along %c, %s has %.9g: they must agree", b_file,
-                mm_b[i], "zyx"[i], a_file, mm_a[i]);
+                mm_b[i], axis, a_file, mm_a[i]);
     }
     return VOLT_OK;
 }
@@ -118,8 +120,8 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
         VOLT_TRY(st, done,
                  volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));
         if (one->grid.channels != 1) {
-            st = volt_fail(VOLT_EDATA, "%s has %d channels; it should be one of %d", c->file[i],
-                           one->grid.channels, c->files);
+            st = volt_fail(VOLT_EDATA, "%s has %d channels; a single channel of %d is expected",
+                           c->file[i], one->grid.channels, c->files);
             goto done;
         }
         if (i == 0) {
@@ -311,7 +313,7 @@ static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info 
     volt_status st;
 
     if (from->dtype != VOLT_U8 && from->dtype != VOLT_U16 && from->dtype != VOLT_I16)
-        return volt_fail(VOLT_EINVAL, "a mask of %s; uint8, uint16 or int16 is expected",
+        return volt_fail(VOLT_EINVAL, "the mask is %s; uint8, uint16 or int16 is expected",
                          volt_dtype_name(from->dtype));
     for (int l = 0; l < info->labels; l++)
         highest = info->stored[l] > highest ? info->stored[l] : highest;
@@ -331,7 +333,7 @@ static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info 
             ((uint16_t *)made->data)[i] = (uint16_t)stored;
     }
     if (unknown < voxels) {
-        st = volt_fail(VOLT_EINVAL, "the mask has the value %d, which is no label",
+        st = volt_fail(VOLT_EINVAL, "the mask has the value %d, which is not a label",
                        mask_value(from, unknown));
         goto done;
     }

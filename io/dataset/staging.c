@@ -26,7 +26,7 @@ static volt_status check_target(const char *target)
     if (!volt_path_exists(target))
         return VOLT_OK;
     if (!volt_path_is_dir(target))
-        return volt_fail(VOLT_EDATA, "%s exists and is no folder", target);
+        return volt_fail(VOLT_EDATA, "%s exists and is not a folder", target);
     st = volt_list_dir(&names, target);
     if (st == VOLT_OK && names.count)
         st = volt_fail(VOLT_EDATA, "%s exists and is not empty: it holds %s", target,
@@ -93,14 +93,14 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
     volt_status st;
 
     if (!*target)
-        return volt_fail(VOLT_EINVAL, "the name of the folder to write is empty");
+        return volt_fail(VOLT_EINVAL, "the name of the output folder is empty");
     VOLT_TRY(st, done, check_target(target));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a folder's name"));
     VOLT_TRY(st, done, set_target(s, target));
     VOLT_TRY(st, done, remove_leftovers(s));
     VOLT_TRY(st, done, volt_format(&s->path, "%s" TEMPORARY, s->target));
     if (!mkdtemp(s->path)) {
-        st = volt_fail(VOLT_EIO, "cannot create a folder beside %s: %s", target,
+        st = volt_fail(VOLT_EIO, "cannot create a folder next to %s: %s", target,
                        strerror(errno));
         volt_free(s->path);
         s->path = NULL; /* nothing to remove */

@@ -84,10 +84,9 @@ volt_status volt_orientation_survey(opening *o)
     if (count < 2)
         goto done;
     memcpy(o->ds->info.orientation, kinds[best].codes, sizeof kinds[best].codes);
-    st = volt_layout_note(o,
-                          "orientations differ: %s; every case is turned to %.3s for training, "
-                          "masks are turned back",
-                          list, kinds[best].codes);
+    st = volt_layout_note(
+        o, "orientations differ: %s; cases are reoriented to %.3s for training, and masks back",
+        list, kinds[best].codes);
 done:
     volt_free(s.codes);
     return st;

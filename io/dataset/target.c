@@ -86,12 +86,12 @@ static volt_status check_entry(const volt_dataset_info *info, int32_t value, con
 {
     for (int l = 0; l < info->labels; l++) {
         if (info->stored[l] == value)
-            return volt_fail(VOLT_EINVAL, "the label table names value %d twice", value);
+            return volt_fail(VOLT_EINVAL, "the label table has value %d twice", value);
         if (strcmp(info->label[l].name, name) == 0)
             return volt_fail(VOLT_EINVAL, "the label table has the name %s twice", name);
     }
     if (info->ignore_label >= 0 && info->stored_ignore == value)
-        return volt_fail(VOLT_EINVAL, "the label table names value %d twice", value);
+        return volt_fail(VOLT_EINVAL, "the label table has value %d twice", value);
     if (info->ignore_label >= 0 && strcmp(name, "ignore") == 0)
         return volt_fail(VOLT_EINVAL, "the label table has two ignore labels");
     return VOLT_OK;
@@ -126,10 +126,10 @@ static volt_status apply_table(volt_dataset_info *info, const char *table)
             VOLT_TRY(st, done, add_label(info, value, name));
     }
     if (info->labels < 2)
-        return volt_fail(VOLT_EINVAL,
-                         "the label table names %d labels; the background and at "
-                         "least one more are expected",
-                         info->labels);
+        return volt_fail(
+            VOLT_EINVAL,
+            "the label table has %d label%s; the background and at least one more are expected",
+            info->labels, volt_s(info->labels));
     if (info->ignore_label >= 0)
         info->ignore_label = info->labels;
     volt_stored_simplify(info);
@@ -181,7 +181,7 @@ static volt_status take_values(opening *o, const int64_t *count, int64_t files)
                          "%s: %d different values occur; grey values need thresholds",
                          o->options->labels, labels);
     if (labels < 2)
-        return volt_fail(VOLT_EDATA, "%s: no label but 0 occurs in %lld file%s",
+        return volt_fail(VOLT_EDATA, "%s: no label other than 0 occurs in %lld file%s",
                          o->options->labels, (long long)files, volt_s(files));
     VOLT_TRY(st, done, make_labels(info, labels));
     VOLT_TRY(st, done, add_label(info, 0, "background"));
@@ -237,8 +237,8 @@ static volt_status apply_thresholds(volt_dataset_info *info, const volt_dataset_
 
     for (int i = 0; i < o->thresholds; i++) {
         if (!isfinite(o->threshold[i]) || (i && o->threshold[i] <= o->threshold[i - 1]))
-            return volt_fail(VOLT_EINVAL, "label thresholds must ascend; the %d. is %g", i + 1,
-                             o->threshold[i]);
+            return volt_fail(VOLT_EINVAL, "label thresholds must ascend; number %d is %g",
+                             i + 1, o->threshold[i]);
     }
     if (info->labels == 0) {
         VOLT_TRY(st, done, make_labels(info, o->thresholds + 1));
@@ -250,12 +250,14 @@ static volt_status apply_thresholds(volt_dataset_info *info, const volt_dataset_
         volt_stored_simplify(info);
     }
     if (info->labels != o->thresholds + 1 || info->stored || info->ignore_label >= 0)
-        return volt_fail(VOLT_EINVAL,
-                         "%d label thresholds make %d labels, 0 to %d; the data set has %d%s",
-                         o->thresholds, o->thresholds + 1, o->thresholds, info->labels,
-                         info->stored              ? " under other numbers"
-                         : info->ignore_label >= 0 ? " and an ignore label"
-                                                   : "");
+        return volt_fail(
+            VOLT_EINVAL,
+            "%d label threshold%s define%s %d labels, 0 to %d; the data set has %d%s",
+            o->thresholds, volt_s(o->thresholds), o->thresholds == 1 ? "s" : "",
+            o->thresholds + 1, o->thresholds, info->labels,
+            info->stored              ? " with other values"
+            : info->ignore_label >= 0 ? " and an ignore label"
+                                      : "");
     VOLT_TRY(st, done,
              volt_alloc(&info->threshold, (size_t)o->thresholds * sizeof *info->threshold,
                         "thresholds"));
@@ -314,7 +316,7 @@ volt_status volt_labels_adapt(opening *o)
         drop_regions(info);
     if (options->target == VOLT_TARGET_REGIONS && info->regions == 0)
         st = volt_fail(VOLT_EINVAL, "%s (%s) has no regions%s", o->ds->folder, o->ds->layout,
-                       options->label_table ? " with a label table of its own" : "");
+                       options->label_table ? " with this label table" : "");
 done:
     return st;
 }

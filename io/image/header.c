@@ -56,11 +56,10 @@ volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64
     const int64_t *n = grid->n;
     const int64_t x = at % n[2], y = at / n[2] % n[1], z = at / (n[2] * n[1]) % n[0];
 
-    return volt_fail(VOLT_EFORMAT,
-                     "%s: voxel (x %lld, y %lld, z %lld) is %.9g; a whole number that %s holds "
-                     "is expected",
-                     path, (long long)x, (long long)y, (long long)z, value,
-                     volt_dtype_name(to));
+    return volt_fail(
+        VOLT_EFORMAT,
+        "%s: voxel (x %lld, y %lld, z %lld) is %.9g; an integer in the range of %s is expected",
+        path, (long long)x, (long long)y, (long long)z, value, volt_dtype_name(to));
 }
 
 /* The first of `types` that holds min..max; 0 when none does. Eight bits hold labels up to 254,
@@ -90,8 +89,7 @@ volt_status volt_image_voxels(const volt_volume **out, volt_volume **converted,
 
     if (options->labels && options->dtype)
         return volt_fail(VOLT_EINVAL,
-                         "%s: a type was asked for and the smallest for labels "
-                         "too; give one",
+                         "%s: give either a type or `labels`, which selects the smallest type",
                          path);
     if ((st = volt_grid_check(&volume->grid, path)) != VOLT_OK)
         return st;
@@ -111,8 +109,7 @@ volt_status volt_image_voxels(const volt_volume **out, volt_volume **converted,
     if (st != VOLT_OK)
         return st;
     if (options->labels && !exact)
-        return volt_fail(VOLT_EINVAL, "%s: labels must be whole numbers, and some are not",
-                         path);
+        return volt_fail(VOLT_EINVAL, "%s: labels must be integers, and some are not", path);
     *out = *converted;
     return VOLT_OK;
 }

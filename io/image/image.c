@@ -35,8 +35,8 @@ volt_status volt_image_write(const char *path, const volt_volume *volume,
 {
     if (!volt_image_named(path))
         return volt_fail(VOLT_EINVAL,
-                         "%s: the name must end as a format's does that can be written: "
-                         ".nii.gz, .nii, .mha, .nrrd, .tif, .png, ...",
+                         "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, "
+                         ".nrrd, .tif, .png, ...",
                          path);
     return format_of(path)->write(path, volume, source, options);
 }

@@ -191,7 +191,7 @@ static volt_status fail_silent(volt_itk_call *call)
 {
     reap(call, true);
     return volt_fail(call->writing ? VOLT_EIO : VOLT_EFORMAT,
-                     "%s: " HELPER " said nothing for %d s and was ended%s", call->path,
+                     "%s: " HELPER " did not respond for %d s and was stopped%s", call->path,
                      call->timeout_s, call->writing ? "" : "; the file is probably damaged");
 }
 
@@ -225,7 +225,7 @@ static volt_status await(volt_itk_call *call, short events)
         if (ready == 0)
             return fail_silent(call);
         if (errno != EINTR)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be waited for: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: waiting for " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
 }
@@ -244,7 +244,7 @@ static volt_status receive_some(size_t *got, volt_itk_call *call, void *data, si
             return VOLT_OK;
         }
         if (errno != EINTR && errno != EAGAIN)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be heard: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: receiving from " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
 }
@@ -275,7 +275,7 @@ volt_status volt_itk_send(volt_itk_call *call, const void *data, size_t bytes)
         else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
             return VOLT_OK; /* it wants no more: its answer says why */
         else if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be told: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: sending to " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
     return VOLT_OK;
@@ -295,7 +295,7 @@ volt_status volt_itk_end(volt_itk_call **call)
         status = reap(c, false);
         if (status != -1 && status != 0)
             st = volt_fail(c->writing ? VOLT_EIO : VOLT_EFORMAT,
-                           "%s: " HELPER " failed at its end (%s)", c->path,
+                           "%s: " HELPER " failed when it exited (%s)", c->path,
                            WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit code");
     }
     volt_itk_abort(call);
@@ -337,8 +337,8 @@ volt_status volt_itk_answer(volt_itk_message *out, volt_itk_call *call)
         return st;
     if (memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: " HELPER " speaks another version's language; build and install "
-                         "VOLT as a whole",
+                         "%s: " HELPER " is of another version; build and install VOLT as a "
+                         "whole",
                          call->path);
     if (m.status != 0) {
         take_text(sentence, m.sentence, sizeof sentence);

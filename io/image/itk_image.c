@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/convert.h"
@@ -46,13 +47,13 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     /* 8 bytes: what any voxel may become */
     if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %lld x %lld x %lld voxels of %u channels are more than this "
+                         "%s: %lld x %lld x %lld voxel%s of %u channel%s are more than this "
                          "machine's memory holds",
                          path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
-                         m->channels);
+                         volt_s((int64_t)m->n[2]), m->channels, volt_s((int64_t)m->channels));
     if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
-        return volt_fail(VOLT_EFORMAT, "%s: %llu bytes of voxels, its size asks for %zu", path,
-                         (unsigned long long)m->bytes,
+        return volt_fail(VOLT_EFORMAT, "%s: %llu byte%s of voxels; its size requires %zu", path,
+                         (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
                          bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype));
     return VOLT_OK;
 }
@@ -75,7 +76,7 @@ static volt_status read_geometry(volt_image_geometry *out, const volt_itk_messag
     }
     for (int a = 0; a < 3; a++) {
         if (!isfinite(p.spacing[a]) || p.spacing[a] == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: a spacing of %g mm along %c", path,
+            return volt_fail(VOLT_EFORMAT, "%s: invalid spacing of %g mm along %c", path,
                              p.spacing[a], "xyz"[a]);
         if (!isfinite(p.origin[a]))
             return volt_fail(VOLT_EFORMAT, "%s: its origin is not finite along %c", path,
@@ -191,7 +192,7 @@ static volt_status take_spacing(volt_image_header *h, const char *path)
 
     VOLT_TRY(st, done, spacing_file(&json, path));
     if (!json) {
-        st = volt_image_warn(h, "no file with its spacing lies beside it: 1 mm is taken");
+        st = volt_image_warn(h, "there is no JSON file with its spacing; 1 mm is assumed");
         goto done;
     }
     VOLT_TRY(st, done, read_spacing(mm, json));
@@ -235,7 +236,7 @@ static volt_status check_there(const char *path)
     if (stat(path, &info) != 0)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return volt_fail(VOLT_EFORMAT, "%s is no regular file", path);
+        return volt_fail(VOLT_EFORMAT, "%s is not a regular file", path);
     if (access(path, R_OK) != 0)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
     return VOLT_OK;
@@ -460,8 +461,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
         return st;
     if (opt.labels && !volt_image_holds_masks(path))
-        return volt_fail(VOLT_EINVAL, "%s: JPEG changes values; labels need another format",
-                         path);
+        return volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format", path);
     if (volume->grid.n[0] != 1)
         geometry.axes = 3;
     else if (volt_image_is_picture(path))

@@ -113,8 +113,8 @@ static volt_status complete_slice(affine *a, volt_image_header *header)
         const int j = (i + 1) % 3, k = (i + 2) % 3;
         a->m[i][2] = (a->m[j][0] * a->m[k][1] - a->m[k][0] * a->m[j][1]) / length;
     }
-    return volt_image_warn(header, "the sform gives the z axis no direction; as there is one "
-                                   "slice, 1 mm at right angles to it is assumed");
+    return volt_image_warn(header, "the sform gives no direction of the z axis; for the single "
+                                   "slice, 1 mm at right angles is assumed");
 }
 
 /* Finite, spans space, and of a size that can be meant. */
@@ -267,8 +267,9 @@ static volt_status read_noform(affine *a, volt_image_header *header, const char 
     VOLT_TRY(st, done, spacing_of(spacing, header, path));
     *a = noform_of(&header->grid, spacing);
     VOLT_TRY(st, done, check_affine(a, "spacing", path));
-    st = volt_image_warn(header, "neither qform nor sform is set: which side is left is not "
-                                 "known; x is assumed to grow to the left, as nibabel does");
+    st =
+        volt_image_warn(header, "neither qform nor sform is set, so which side is left is "
+                                "unknown; x is assumed to increase to the left, as in nibabel");
 done:
     return st;
 }

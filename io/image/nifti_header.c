@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "io/image/nifti_raw.h"
 
@@ -46,8 +47,8 @@ static volt_status fail_kind(const unsigned char *bytes, size_t got, const char 
     if (other)
         return volt_fail(VOLT_ENOTSUP, "%s is %s, not NIfTI", path, other);
     if (got < VOLT_NIFTI1_HEADER)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; a NIfTI header has %d", path, got,
-                         VOLT_NIFTI1_HEADER);
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; a NIfTI header has %d", path, got,
+                         volt_s((int64_t)got), VOLT_NIFTI1_HEADER);
     return volt_fail(VOLT_EFORMAT,
                      "%s is not NIfTI: it starts with %02x %02x %02x %02x, where the header's "
                      "length (348 or 540) is expected",
@@ -120,7 +121,7 @@ static volt_status judge_magic(volt_image_header *header, const char *magic, con
         magic[3] != '\0') {
         if (header->version == 1)
             return volt_fail(VOLT_ENOTSUP,
-                             "%s is ANALYZE 7.5 (it has no NIfTI magic), which does not say "
+                             "%s is ANALYZE 7.5 (it has no NIfTI magic), which does not define "
                              "which side is left; convert it with a program that knows",
                              path);
         return volt_fail(VOLT_EFORMAT, "%s: the magic is not n+2 or ni2", path);
@@ -129,7 +130,8 @@ static volt_status judge_magic(volt_image_header *header, const char *magic, con
     if (header->pair && !half) {
         header->pair = false;
         const volt_status st = volt_image_warn(
-            header, "the magic says the voxels are in another file; they are taken from here");
+            header,
+            "the magic says that the voxels are in another file; they are read from this one");
         if (st != VOLT_OK)
             return st;
     }
@@ -144,8 +146,8 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
                                size_t got, int length, const char *path)
 {
     if (length > (int)got)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; its header alone has %d", path, got,
-                         length);
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; its header alone has %d", path, got,
+                         volt_s((int64_t)got), length);
     if (length == VOLT_NIFTI1_HEADER) {
         nifti_1_header h;
         memcpy(&h, bytes, sizeof h);
@@ -156,8 +158,7 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
         /* vox_offset is a float, so that it could be anything. */
         if (!isfinite(h.vox_offset) || h.vox_offset != floorf(h.vox_offset) ||
             fabsf(h.vox_offset) > 1e9f)
-            return volt_fail(VOLT_EFORMAT,
-                             "%s: vox_offset is %g; a whole number of bytes is expected", path,
+            return volt_fail(VOLT_EFORMAT, "%s: vox_offset is %g; an integer is expected", path,
                              (double)h.vox_offset);
         header->raw->h.vox_offset = (int64_t)h.vox_offset;
         return judge_magic(header, h.magic, path);
@@ -197,7 +198,7 @@ static volt_status judge_dims(volt_image_header *header, const char *path)
     if (wide > 1)
         return volt_fail(VOLT_ENOTSUP,
                          "%s has more than one axis beyond z (extents %lld, %lld, %lld, %lld); "
-                         "volumes with one channel axis are read",
+                         "one channel axis is supported",
                          path, (long long)header->dim[4], (long long)header->dim[5],
                          (long long)header->dim[6], (long long)header->dim[7]);
     if (channels > INT32_MAX || volt_extent_bytes(&bytes, header->dim + 1, 7, sizeof(double)) ||
@@ -244,10 +245,10 @@ static volt_status judge_datatype(volt_image_header *header, const char *path)
         return volt_fail(VOLT_EFORMAT, "%s: datatype %d is not one that NIfTI defines", path,
                          h->datatype);
     if (!datatypes[at].dtype)
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s has %s voxels; integers of 8 to 64 bits, float32 and float64 are "
-                         "read",
-                         path, datatypes[at].name);
+        return volt_fail(
+            VOLT_ENOTSUP,
+            "%s has %s voxels; integers of 8 to 64 bits, float32 and float64 are supported",
+            path, datatypes[at].name);
     header->dtype = datatypes[at].dtype;
     /* Cannot overflow: judge_dims tried it with 8 bytes. */
     if (volt_extent_bytes(&header->raw->stored_bytes, header->dim + 1, 7,
@@ -267,7 +268,7 @@ static volt_status judge_offset(volt_image_header *header, const char *path)
 
     if (h->vox_offset == 0 && least > 0) {
         h->vox_offset = least;
-        return volt_image_warn(header, "vox_offset is 0; the voxels are taken from byte %lld",
+        return volt_image_warn(header, "vox_offset is 0; the voxels are read from byte %lld",
                                (long long)least);
     }
     if (h->vox_offset < least || h->vox_offset > 1000000000)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/gzip.h"
@@ -86,9 +87,11 @@ static volt_status keep_extensions(volt_image_header *header, const unsigned cha
     }
     if (at < room && at + 16 <= room && read_u32(bytes + at, header->swapped) != 0) {
         st = volt_image_warn(header,
-                             "an extension of %u bytes does not fit the %zu bytes before the "
-                             "voxels; what follows is not kept",
-                             read_u32(bytes + at, header->swapped), room - at);
+                             "an extension of %u byte%s does not fit the %zu byte%s before the "
+                             "voxels; it and what follows are dropped",
+                             read_u32(bytes + at, header->swapped),
+                             volt_s((int64_t)(read_u32(bytes + at, header->swapped))),
+                             room - at, volt_s((int64_t)(room - at)));
         if (st != VOLT_OK)
             return st;
     }
@@ -139,12 +142,14 @@ static volt_status check_length(opened *o)
     if (volt_add_size(&wanted, raw->stored_bytes, (size_t)raw->h.vox_offset) || wanted > limit)
         return volt_fail(
             VOLT_EFORMAT,
-            "%s has %zu bytes%s; its header describes %zu bytes of voxels from byte %lld on",
-            o->voxel_path, o->voxel_bytes, o->header->gzip ? " compressed" : "",
-            raw->stored_bytes, (long long)raw->h.vox_offset);
+            "%s has %zu byte%s%s; its header describes %zu byte%s of voxels from byte %lld on",
+            o->voxel_path, o->voxel_bytes, volt_s((int64_t)o->voxel_bytes),
+            o->header->gzip ? " compressed" : "", raw->stored_bytes,
+            volt_s((int64_t)raw->stored_bytes), (long long)raw->h.vox_offset);
     if (!o->header->gzip && wanted < o->voxel_bytes)
-        return volt_image_warn(o->header, "%zu bytes follow the voxels",
-                               o->voxel_bytes - wanted);
+        return volt_image_warn(o->header, "%zu byte%s follow the voxels",
+                               o->voxel_bytes - wanted,
+                               volt_s((int64_t)(o->voxel_bytes - wanted)));
     return VOLT_OK;
 }
 
@@ -159,13 +164,10 @@ static volt_status open_voxels(opened *o, bool required)
     } else {
         VOLT_TRY(st, done, find_half(&o->voxel_path, o->path, ".img"));
         if (!o->voxel_path && required)
-            return volt_fail(VOLT_EIO,
-                             "%s has no file with its voxels (.img or .img.gz) beside "
-                             "it",
-                             o->path);
+            return volt_fail(
+                VOLT_EIO, "%s: the file with its voxels (.img or .img.gz) is missing", o->path);
         if (!o->voxel_path)
-            return volt_image_warn(o->header, "there is no file with the voxels (.img) beside "
-                                              "it");
+            return volt_image_warn(o->header, "the file with the voxels (.img) is missing");
         VOLT_TRY(st, done, volt_map_open(&o->voxel_map, o->voxel_path));
         o->voxels = o->voxel_map.data;
         o->voxel_bytes = o->voxel_map.bytes;
@@ -189,7 +191,7 @@ static volt_status open_nifti(opened *out, const char *path, bool required)
     else
         st = volt_strdup(&o.path, path);
     if (st == VOLT_OK && !o.path)
-        st = volt_fail(VOLT_EIO, "%s has no header (.hdr or .hdr.gz) beside it", path);
+        st = volt_fail(VOLT_EIO, "%s: its header file (.hdr or .hdr.gz) is missing", path);
     if (st != VOLT_OK)
         goto done;
     VOLT_TRY(st, done, volt_map_open(&o.map, o.path));

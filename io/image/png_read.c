@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
@@ -83,7 +84,7 @@ static volt_status open_png(opened *o, const char *path, bool colours)
     if ((st = volt_map_open(&o->map, path)) != VOLT_OK)
         return st;
     if (o->map.bytes < 8 || png_sig_cmp(o->map.data, 0, 8) != 0)
-        return volt_fail(VOLT_EFORMAT, "%s is no PNG image", path);
+        return volt_fail(VOLT_EFORMAT, "%s is not a PNG image", path);
     o->s.data = o->map.data;
     o->s.left = o->map.bytes;
     o->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &o->s.report, png_on_error,
@@ -105,8 +106,9 @@ static volt_status open_png(opened *o, const char *path, bool colours)
     row_bytes = png_get_rowbytes(o->png, o->info) / (colours ? 32 : 8);
     if (row_bytes > (size_t)DEFLATE_RATIO * o->map.bytes / (size_t)o->grid.n[1])
         return volt_fail(VOLT_EFORMAT,
-                         "%s says %lld x %lld pixels, more than its %zu bytes hold", path,
-                         (long long)o->grid.n[2], (long long)o->grid.n[1], o->map.bytes);
+                         "%s declares %lld x %lld pixels, more than its %zu byte%s can hold",
+                         path, (long long)o->grid.n[2], (long long)o->grid.n[1], o->map.bytes,
+                         volt_s((int64_t)o->map.bytes));
     return VOLT_OK;
 }
 

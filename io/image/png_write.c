@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/header.h"
@@ -114,9 +115,10 @@ volt_status volt_png_image_write(const char *path, const volt_volume *volume,
         return st;
     (void)source; /* a PNG has no spatial metadata */
     if (g->n[0] != 1 || g->channels > 4)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: %lld slices of %d channels; a PNG holds one slice of up to 4",
-                         path, (long long)g->n[0], g->channels);
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s: %lld slice%s of %d channel%s; a PNG holds one slice of up to 4 channels", path,
+            (long long)g->n[0], volt_s(g->n[0]), g->channels, volt_s(g->channels));
     VOLT_TRY(st, done, volt_image_voxels(&voxels, &converted, path, volume, labels, 2, &opt));
     if (voxels->dtype != VOLT_U8 && voxels->dtype != VOLT_U16) {
         st = volt_fail(VOLT_EINVAL, "%s: voxels of %s; a PNG holds uint8 or uint16", path,

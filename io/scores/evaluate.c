@@ -1,6 +1,7 @@
 #include "io/evaluate.h"
 
 #include <string.h>
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
@@ -268,20 +269,21 @@ typedef struct scoring {
 
 /* LiTS' labels lie on the scan whatever their matrix says, and pictures do not say where they
  * lie: no warning there. */
-static volt_status check_places(const scoring *w, const volt_volume *pred,
-                                const volt_volume *truth, const volt_mask_pair *p)
+static volt_status check_geometry(const scoring *w, const volt_volume *pred,
+                                  const volt_volume *truth, const volt_mask_pair *p)
 {
     for (int a = 0; a < 3; a++) {
-        if (pred->grid.n[a] != truth->grid.n[a])
-            return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld", p->pred,
-                             (long long)pred->grid.n[a], "zyx"[a], p -> truth,
-                             (long long)truth -> grid.n[a]);
+        const int64_t p_n = pred->grid.n[a], t_n = truth->grid.n[a];
+        const char axis = "zyx"[a];
+        if (p_n != t_n)
+            return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld", p->pred,
+                             (long long)p_n, volt_s(p_n), axis, p->truth, (long long)t_n);
     }
     if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
         !volt_labels_lack_geometry(p->truth) &&
         !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
-                    "%s lies elsewhere in the world than %s; compared voxel by voxel", p->pred,
+                    "%s and %s differ in geometry; they are compared voxel by voxel", p->pred,
                     p->truth);
     return VOLT_OK;
 }
@@ -295,7 +297,7 @@ static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
     VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
     VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
     VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
-    VOLT_TRY(st, done, check_places(w, pred, truth, p));
+    VOLT_TRY(st, done, check_geometry(w, pred, truth, p));
     VOLT_TRY(st, done,
              volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
     if (w->confusion)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/system/file.h"
 #include "io/archive/crc32.h"
@@ -118,21 +119,22 @@ static volt_status check_numbers(const volt_stored_case *c, volt_status code, co
         return volt_fail(code, "%s: label type %d; 0 (none), 2 (int8) or 4 (int16) is expected",
                          name, (int)c->label_dtype);
     for (int a = 0; a < 3; a++) {
+        const char axis = "dhw"[a];
         if (c->shape[a] < 1)
-            return volt_fail(code, "%s: the extent along %c is %lld", name, "dhw"[a],
-                             (long long)c -> shape[a]);
+            return volt_fail(code, "%s: the extent along %c is %lld", name, axis,
+                             (long long)c->shape[a]);
         if (!(c->spacing[a] > 0) || !isfinite(c->spacing[a]))
-            return volt_fail(code, "%s: the spacing along %c is %g mm", name, "dhw"[a],
-                             c -> spacing[a]);
+            return volt_fail(code, "%s: the spacing along %c is %g mm", name, axis,
+                             c->spacing[a]);
         if (c->transpose_forward[a] < 0 || c->transpose_forward[a] > 2)
             return volt_fail(code, "%s: transpose_forward[%d] is %d; 0 to 2 is expected", name,
                              a, c->transpose_forward[a]);
         seen |= 1 << c->transpose_forward[a];
     }
     if (seen != 7)
-        return volt_fail(code, "%s: transpose_forward %d, %d, %d is no permutation of the axes",
-                         name, c->transpose_forward[0], c->transpose_forward[1],
-                         c->transpose_forward[2]);
+        return volt_fail(
+            code, "%s: transpose_forward %d, %d, %d is not a permutation of the axes", name,
+            c->transpose_forward[0], c->transpose_forward[1], c->transpose_forward[2]);
     if (block_bytes(&data, &labels, c))
         return volt_fail(code, "%s: the shape %lld x %lld x %lld is too large", name,
                          (long long)c->shape[0], (long long)c->shape[1],
@@ -149,10 +151,11 @@ static volt_status check_source(const volt_stored_case *c, volt_status code, con
         return code; /* the sentence is there */
     for (int a = 0; a < 3; a++) {
         const int64_t n = c->source.n[c->transpose_forward[a]];
+        const char axis = "dhw"[a];
         if (c->crop.low[a] < 0 || c->crop.high[a] > n || c->crop.low[a] >= c->crop.high[a])
             return volt_fail(code, "%s: the crop along %c is %lld to %lld in an extent of %lld",
-                             name, "dhw"[a], (long long)c -> crop.low[a],
-                             (long long)c->crop.high[a], (long long)n);
+                             name, axis, (long long)c->crop.low[a], (long long)c->crop.high[a],
+                             (long long)n);
     }
     return VOLT_OK;
 }
@@ -234,8 +237,9 @@ static volt_status plan_file(file_plan *out, const volt_stored_case *c, const ch
     for (int k = 0; k < c->classes; k++) {
         const volt_class_locations *l = &c->locations[k];
         if (l->count < 0 || l->count > l->voxels || l->voxels > voxels_of(c))
-            return volt_fail(VOLT_EINVAL, "%s: %lld locations of %lld voxels of label %d", path,
-                             (long long)l->count, (long long)l->voxels, l->label);
+            return volt_fail(VOLT_EINVAL, "%s: %lld location%s of %lld voxel%s of label %d",
+                             path, (long long)l->count, volt_s((int64_t)l->count),
+                             (long long)l->voxels, volt_s((int64_t)l->voxels), l->label);
         VOLT_TRY(st, done, check_locations(l, voxels_of(c), VOLT_EINVAL, path));
         plan.file_bytes = align_up(plan.file_bytes) + (size_t)l->count * sizeof(uint64_t);
     }
@@ -299,13 +303,13 @@ static volt_status get_header(opened_case *o, const unsigned char *h, size_t byt
     uint32_t crc;
 
     if (bytes < FIXED_BYTES || memcmp(h, magic, sizeof magic) != 0)
-        return volt_fail(VOLT_EFORMAT, "%s is not a case file of volt", o->name);
+        return volt_fail(VOLT_EFORMAT, "%s is not a VOLT case file", o->name);
     if (get32(h + 8) != VERSION)
         return volt_fail(VOLT_EFORMAT, "%s: case file version %u; this build reads version %d",
                          o->name, get32(h + 8), VERSION);
     if (get64(h + 16) != bytes)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; its header says %llu", o->name, bytes,
-                         (unsigned long long)get64(h + 16));
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; its header says %llu", o->name,
+                         bytes, volt_s((int64_t)bytes), (unsigned long long)get64(h + 16));
     header_bytes = get32(h + 12);
     if (get32(h + 236) > MAX_CLASSES || header_bytes > bytes ||
         header_bytes != FIXED_BYTES + (size_t)get32(h + 236) * CLASS_BYTES)
@@ -343,9 +347,9 @@ static volt_status get_block(const void **out, const opened_case *o, const unsig
     const size_t header = FIXED_BYTES + (size_t)o->c.classes * CLASS_BYTES;
 
     if (at % BLOCK_ALIGN || at < header || at > file_bytes || bytes > file_bytes - at)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: %s of %zu bytes at offset %llu does not lie in a file of %zu",
-                         o->name, what, bytes, (unsigned long long)at, file_bytes);
+        return volt_fail(
+            VOLT_EFORMAT, "%s: %s of %zu byte%s at offset %llu does not lie in a file of %zu",
+            o->name, what, bytes, volt_s((int64_t)bytes), (unsigned long long)at, file_bytes);
     *out = file + at;
     return VOLT_OK;
 }
@@ -367,9 +371,10 @@ static volt_status get_classes(opened_case *o, const unsigned char *file, size_t
         l->label = (int32_t)get32(row);
         if (all > (uint64_t)voxels || count > all)
             return volt_fail(VOLT_EFORMAT,
-                             "%s: %llu locations of %llu voxels of label %d in %lld voxels",
-                             o->name, (unsigned long long)count, (unsigned long long)all,
-                             l->label, (long long)voxels);
+                             "%s: %llu location%s of %llu voxel%s of label %d in %lld voxel%s",
+                             o->name, (unsigned long long)count, volt_s((int64_t)count),
+                             (unsigned long long)all, volt_s((int64_t)all), l->label,
+                             (long long)voxels, volt_s((int64_t)voxels));
         l->voxels = (int64_t)all;
         l->count = (int64_t)count;
         /* count <= voxels, whose data of 4 bytes each fit size_t four times over */

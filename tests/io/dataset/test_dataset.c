@@ -313,17 +313,18 @@ static void nonsense_in_dataset_json_is_refused_by_key(void **state)
          "2 values to the ignore label"},
         {HEAD "\"labels\": {\"a\": 0, \"w\": 1}, \"volt\": {\"stored_labels\": [0, 0]}, " TAIL,
          VOLT_EFORMAT, "has 0 twice"},
-        {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT, "no foreground"},
+        {HEAD "\"labels\": {\"a\": 0, \"ignore\": 1}, " TAIL, VOLT_EFORMAT,
+         "no label besides background"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"file_ending\": \".mgz\"}", VOLT_ENOTSUP,
          "is \".mgz\""},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [7], " TAIL, VOLT_EFORMAT,
          "training[0]"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"training\": [{\"image\": \"a.nii\"}, "
               "{\"image\": \"b/a.nii\"}], " TAIL,
-         VOLT_EFORMAT, "comes twice"},
+         VOLT_EFORMAT, "occurs twice"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"dataset\": {\"../x\": {\"images\": "
               "[\"a.nii\"]}}, " TAIL,
-         VOLT_EFORMAT, "no name for a case"},
+         VOLT_EFORMAT, "not a valid case id"},
         {HEAD "\"labels\": {\"a\": 0, \"b\": 1}, \"dataset\": {\"x\": {\"images\": "
               "[\"$VOLT_TEST_UNSET/a.nii\"]}}, " TAIL,
          VOLT_EFORMAT, "VOLT_TEST_UNSET"},

@@ -85,7 +85,7 @@ static void brats_becomes_nnunet_raw(void **state)
     volt_case_data_clear(&d);
     volt_dataset_close(raw);
     assert_fails(volt_dataset_import(ds, "layout-import", NULL, NULL), VOLT_EINVAL,
-                 "holds dataset.json already");
+                 "already holds dataset.json");
     volt_dataset_close(ds);
 }
 

@@ -148,7 +148,7 @@ static void a_set_is_told_by_its_names(void **state)
          "a paediatric set since 2024: 1 enhancing"},
         {"BraTS-PEDs-v1", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
         {"BraTS26_PED_training", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
-        {"mine2024", "BraTS-PED-00001-000", "BraTS 2023", "no folder tells the year"},
+        {"mine2024", "BraTS-PED-00001-000", "BraTS 2023", "no folder name gives the year"},
         {"MICCAI2024-BraTS-GoAT-TrainingData", "BraTS-GoAT-02489", "BraTS 2023", NULL},
         {"BraTS2024-BraTS-GLI", "BraTS-GLI-00005-000", "BraTS 2024", "by its folder's name"},
         {"cases", "BraTS-GLI-00005-101", "BraTS 2024", "by its time point"},
@@ -333,7 +333,7 @@ static void names_without_partner_are_refused(void **state)
     unlink(PAIRS "/lab/mask_12_seg.nii.gz");
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EDATA, "scan-12.nii has no file");
     o.labels = NULL;
-    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "needs one of labels");
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "without a folder of labels");
     o = pairs();
     o.layout = "lits";
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "not lits");
@@ -353,7 +353,7 @@ static void a_label_table_names_odd_values(void **state)
     static const struct {
         const char *table, *words;
     } wrong[] = {
-        {"0=bg", "names 1 labels"},
+        {"0=bg", "has 1 label;"},
         {"0=bg,7", "'7'"},
         {"0=bg,0=a", "value 0 twice"},
         {"0=bg,7=bg", "name bg twice"},
@@ -434,7 +434,7 @@ static void grey_values_become_labels(void **state)
     volt_dataset_close(ds);
     ds = NULL;
     o.label_table = "0=background,1=liver";
-    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "2 label thresholds make 3");
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "2 label thresholds define 3");
     o = pairs();
     o.threshold = (const double[]){40, 40};
     o.thresholds = 2;
@@ -493,7 +493,7 @@ static void png_slices_are_labels(void **state)
     kit_text(PAIRS "/lab/scan/results3.png", "\x89PNG\r\n\x1a\n and no more");
     assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "damaged");
     kit_text(PAIRS "/lab/scan/results3.png", "no image");
-    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "no PNG");
+    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "not a PNG");
     assert_null(v);
     volt_dataset_close(ds);
 }
@@ -564,7 +564,7 @@ static void channels_on_other_grids_are_resampled_on_request(void **state)
     assert_ok(volt_dataset_open(&ds, "layout-grids", &asked));
     assert_ok(volt_dataset_check(&f, ds, 1, NULL));
     assert_int_equal(f.errors, 0);
-    assert_true(found(&f, VOLT_WARNING, "it is resampled onto that"));
+    assert_true(found(&f, VOLT_WARNING, "onto which it is resampled"));
     volt_findings_clear(&f);
     assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1));
     assert_int_equal(d.image->grid.n[0], 4);

@@ -444,10 +444,10 @@ static void helpers_that_crash_or_hang_cost_a_sentence(void **state)
     } tries[] = {{"kill -SEGV $$", "crashed while reading it (Segmentation fault)"},
                  {"kill -ABRT $$", "crashed while reading it (Aborted)"},
                  {"exit 3", "exit code 3"},
-                 {"exec sleep 60", "said nothing for 1 s"},
+                 {"exec sleep 60", "did not respond for 1 s"},
                  {"exec 0>&-; sleep 60", "crashed while reading it (Killed)"},
                  {"head -c 100 /dev/zero >&0", "ended while reading it"},
-                 {"head -c 600 /dev/zero >&0", "another version's language"}};
+                 {"head -c 600 /dev/zero >&0", "is of another version"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {

@@ -307,7 +307,7 @@ static void values_that_are_not_finite_are_kept(void **state)
     assert_true(isnan(((double *)v->data)[0]) && isinf(((double *)v->data)[1]));
     volt_volume_free(v);
     assert_fails(volt_nifti_read(&none, NULL, "nan.nii.gz", &labels), VOLT_EFORMAT,
-                 "voxel (x 0, y 0, z 0) is nan; a whole number that uint8 holds");
+                 "voxel (x 0, y 0, z 0) is nan; an integer in the range of uint8");
     unlink("nan.nii.gz");
 }
 
@@ -417,7 +417,7 @@ static void a_slice_without_a_third_axis(void **state)
     write_nifti1("slice.nii", &h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "slice.nii"));
     assert_true(header->grid.to_world[2][2] == 1);
-    assert_true(is_noted(header, "gives the z axis no direction"));
+    assert_true(is_noted(header, "gives no direction of the z axis"));
     volt_image_header_free(header);
     h.sform_code = 0; /* the same through the qform */
     write_nifti1("slice.nii", &h, sixty, sizeof sixty);
@@ -453,15 +453,15 @@ static void pairs_in_every_combination(void **state)
         if (way == 3) {
             unlink(body);
             assert_fails(volt_nifti_read(&v, NULL, head, NULL), VOLT_EIO,
-                         "pair.hdr.gz has no file with its voxels");
+                         "pair.hdr.gz: the file with its voxels");
             assert_ok(volt_nifti_info(&header, head));
-            assert_true(is_noted(header, "no file with the voxels"));
+            assert_true(is_noted(header, "file with the voxels (.img) is missing"));
             volt_image_header_free(header);
         }
         unlink(head);
         if (way == 0)
             assert_fails(volt_nifti_read(&v, NULL, body, NULL), VOLT_EIO,
-                         "pair.img has no header");
+                         "pair.img: its header file");
         unlink(body);
     }
 }

@@ -77,7 +77,7 @@ static void known_verdicts(void **state)
         const char *words;
     } rows[] = {
         {"io_nibabel/tests/data/analyze.hdr", VOLT_ENOTSUP, "ANALYZE 7.5"},
-        {"io_nibabel/tests/data/nifti1.hdr", VOLT_EIO, "no file with its voxels"},
+        {"io_nibabel/tests/data/nifti1.hdr", VOLT_EIO, "the file with its voxels"},
         {"io_nibabel/tests/data/row_major.dconn.nii", VOLT_ENOTSUP, "more than one axis"},
         {"io_nifti_reader_js/not-nifti.nii", VOLT_EFORMAT, "not-nifti.nii"}};
     volt_volume *v = NULL;

@@ -264,9 +264,11 @@ static void smallest_label_type(void **state)
     }
     unlink("small.nii");
     ((double *)v->data)[3] = 0.5;
-    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL, "whole numbers");
+    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL,
+                 "must be integers");
     ((double *)v->data)[3] = NAN;
-    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL, "whole numbers");
+    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL,
+                 "must be integers");
     assert_false(volt_path_exists("small.nii"));
     volt_volume_free(v);
 }
@@ -339,7 +341,8 @@ static void what_cannot_be_written(void **state)
     assert_fails(volt_nifti_write("x.nii", v, NULL, NULL), VOLT_ENOTSUP, "bfloat16");
     v->dtype = VOLT_I16;
     assert_fails(volt_nifti_write("x.img", v, NULL, NULL), VOLT_EINVAL, "must end in .nii");
-    assert_fails(volt_nifti_write("x.nii", v, NULL, &both), VOLT_EINVAL, "give one");
+    assert_fails(volt_nifti_write("x.nii", v, NULL, &both), VOLT_EINVAL,
+                 "give either a type or");
     assert_fails(volt_nifti_write("/nonexistent/x.nii", v, NULL, NULL), VOLT_EIO,
                  "/nonexistent/x.nii");
     v->grid.to_world[0][0] = 0;

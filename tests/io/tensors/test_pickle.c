@@ -121,7 +121,7 @@ static void what_is_not_listed_is_refused(void **state)
     REFUSE("\x80\2I7\n.", VOLT_ENOTSUP, "INT");
     REFUSE("\x80\2\x82\1.", VOLT_ENOTSUP, "EXT1");
     REFUSE("\x80\5\x97.", VOLT_ENOTSUP, "NEXT_BUFFER");
-    REFUSE("\x80\2\xfe.", VOLT_EFORMAT, "fe, is no opcode");
+    REFUSE("\x80\2\xfe.", VOLT_EFORMAT, "fe, is not an opcode");
     REFUSE("\x80\6N.", VOLT_ENOTSUP, "protocol 6");
     REFUSE("(lp0\n.", VOLT_EFORMAT, "starts with byte 28");
     REFUSE("", VOLT_EFORMAT, "no pickle");
