@@ -1,3 +1,5 @@
+/* gzip_read.c - one call to libdeflate where the whole content is wanted; zlib's stream for
+ * pieces, and for saying what is wrong when libdeflate refuses. */
 #include "io/archive/gzip.h"
 
 #include <libdeflate.h>
@@ -31,7 +33,7 @@ typedef struct stream {
     z_stream z;
     const unsigned char *data;
     size_t left; /* input not yet given to zlib */
-    bool ended;  /* behind the last member */
+    bool ended;  /* past the last member */
     const char *name;
 } stream;
 
@@ -53,7 +55,7 @@ static volt_status stream_fail(const stream *s, int code)
                      s->z.msg ? s->z.msg : "unknown to zlib");
 }
 
-/* Starts the next member, if there is one. */
+/* Starts the next member, if any. */
 static volt_status stream_next_member(stream *s)
 {
     const unsigned char *next = s->z.next_in;
@@ -66,7 +68,7 @@ static volt_status stream_next_member(stream *s)
     return inflateReset(&s->z) == Z_OK ? VOLT_OK : stream_fail(s, Z_STREAM_ERROR);
 }
 
-/* Fills `out`, or stops at the end of the content; *got says how far. */
+/* Fills `out` up to the end of the content; *got is the number of bytes. */
 static volt_status stream_read(stream *s, void *out, size_t bytes, size_t *got)
 {
     unsigned char *to = out;
@@ -98,7 +100,7 @@ static volt_status stream_read(stream *s, void *out, size_t bytes, size_t *got)
     return VOLT_OK;
 }
 
-/* Reads on to the end, so that the last check sums are compared. */
+/* Reads to the end, so that the last checksums are compared. */
 static volt_status stream_drain(stream *s, size_t limit)
 {
     unsigned char sink[16384];
@@ -197,8 +199,8 @@ static volt_status inflate_slowly(void *out, size_t bytes, const void *data, siz
 
 /* -- One shot: the usual case, three times as fast ---------------------------------------- */
 
-/* True when all members decompressed, one after the other, to exactly `bytes`. Whatever else
- * happens is left to the stream, which can say what is wrong. */
+/* True when all members together decompressed to exactly `bytes`. All other cases are left to
+ * the stream, which can say what is wrong. */
 static bool inflate_at_once(unsigned char *out, size_t bytes, const unsigned char *data,
                             size_t packed)
 {

@@ -1,3 +1,11 @@
+/* gzip_write.c - one gzip member, compressed in parallel.
+ *
+ * The content is cut into chunks of 1 MiB that do not refer to each other. Chunks are
+ * compressed by any thread and appended in order, so the bytes do not depend on the number of
+ * threads; each thread holds one compressed chunk. Cutting costs the look-back of 32 KiB at
+ * the start of each chunk. The CRC is computed in order too: it is much faster than
+ * compressing.
+ */
 #include "io/archive/gzip.h"
 
 #include <libdeflate.h>
@@ -8,7 +16,7 @@
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
-#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed apart: costs a 32 KiB look-back each */
+#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed independently */
 #define SAMPLE_BYTES ((size_t)256 << 10)
 
 static size_t chunks_of(volt_span span)
@@ -42,7 +50,7 @@ static size_t packed_size(int level, volt_span sample, void *room, size_t bytes)
     return packed;
 }
 
-/* Level 1 where trying harder would not pay, as with the noise of CT and MR. */
+/* Level 1 where a higher level would save little, as with the noise of CT and MR. */
 static volt_status choose_level(int *level, const volt_span *spans, int count)
 {
     volt_span sample = {"", 0};

@@ -1,4 +1,12 @@
-/* Reading zip archives. Everything is judged on opening except CRCs. */
+/* zip_read.c - reading zip archives. Everything but the CRCs is checked on opening.
+ *
+ * The directory at the end and the header before each member describe the same data twice,
+ * which is what hostile archives exploit: programs that trust different copies see different
+ * files. Here both must agree on name, method and position. Members must not overlap either:
+ * "zip bombs" let many entries share one block, so that the sum of sizes is no longer bounded
+ * by deflate's 1032 : 1. After sorting by position, each member must start behind the previous
+ * one's data and its own header.
+ */
 #include "io/archive/zip.h"
 
 #include <assert.h>
@@ -19,13 +27,13 @@
 struct volt_zip {
     char *path;
     volt_map map;
-    char *names; /* all members', NUL-terminated */
+    char *names; /* of all members, NUL-terminated */
     volt_zip_member *member;
     const volt_zip_member **by_name;
     size_t count;
 };
 
-/* Where the central directory lies. */
+/* The central directory in the file. */
 typedef struct directory {
     size_t at, bytes;
     uint64_t entries;
@@ -137,14 +145,14 @@ done:
 
 /* ---- members ---- */
 
-/* A member's numbers as its directory entry gives them. */
+/* The fields of a directory entry. */
 typedef struct entry {
     uint64_t flags, method, crc, packed, bytes, disk, local;
     const char *name;
     size_t name_bytes, total; /* total: of the entry */
 } entry;
 
-/* Replaces the numbers that say "see the zip64 field" by those of the field. */
+/* Replaces fields of all ones, which refer to the zip64 field, by the values there. */
 static volt_status read_extra64(entry *e, const unsigned char *extra, size_t bytes,
                                 const volt_zip *zip)
 {
@@ -229,7 +237,7 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
     return VOLT_OK;
 }
 
-/* The member behind its local header, which must say the same as the directory. */
+/* Finds the data after the local header, which must agree with the directory. */
 static volt_status place_member(volt_zip_member *m, const entry *e, const volt_zip *zip,
                                 size_t directory_at)
 {
@@ -259,7 +267,7 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
     return VOLT_OK;
 }
 
-static int by_place(const void *a, const void *b)
+static int by_position(const void *a, const void *b)
 {
     const volt_zip_member *const *x = a, *const *y = b;
     const unsigned char *p = (*x)->packed, *q = (*y)->packed;
@@ -274,14 +282,14 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* No two members share bytes, none has another's name. Leaves by_name sorted. */
+/* No two members share bytes or a name. Leaves by_name sorted. */
 static volt_status check_together(volt_zip *zip)
 {
     for (size_t i = 0; i < zip->count; i++)
         zip->by_name[i] = &zip->member[i];
     if (!zip->count)
         return VOLT_OK;
-    qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_place);
+    qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_position);
     for (size_t i = 1; i < zip->count; i++) {
         const volt_zip_member *a = zip->by_name[i - 1], *b = zip->by_name[i];
         const size_t header = ZIP_LOCAL_BYTES + strlen(b->name); /* at least */
@@ -312,7 +320,7 @@ static volt_status read_members(volt_zip *zip, const directory *d)
     VOLT_TRY(st, done,
              volt_alloc_zero(&zip->by_name, (size_t)d->entries, sizeof *zip->by_name,
                              "a zip archive's list"));
-    /* Each entry is longer than its name and the NUL behind it. */
+    /* Each entry is longer than its name with a NUL. */
     VOLT_TRY(st, done, volt_alloc(&zip->names, d->bytes, "a zip archive's names"));
     name = zip->names;
     for (uint64_t i = 0; i < d->entries; i++) {

@@ -1,4 +1,4 @@
-/* A member of a zip archive, piece by piece. */
+/* zip_stream.c - the content of a member in pieces. */
 #include <string.h>
 #include <zlib.h>
 

@@ -1,5 +1,5 @@
-/* Writing zip archives: local headers with room for 64-bit sizes, patched when a member ends;
- * the directory at the end, with zip64 fields only where a number needs them. */
+/* zip_write.c - writing zip archives: local headers reserve room for 64-bit sizes and are
+ * patched when a member ends; the directory uses zip64 fields only where a value needs them. */
 #include "io/archive/zip.h"
 
 #include <string.h>

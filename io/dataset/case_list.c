@@ -1,4 +1,4 @@
-/* Lists of cases, and the files they are built from. */
+/* case_list.c - lists of cases, and the files they are built from. */
 #include "io/dataset.h"
 
 #include <stdlib.h>
@@ -112,7 +112,7 @@ bool volt_case_name(const char *name, const char *ending, size_t *id_bytes, int 
     if (stem > 5 && name[stem - 5] == '_') {
         digits = name + stem - 4;
         if (strspn(digits, "0123456789") >= 4) {
-            *channel = atoi(digits); /* stops at the ending's dot */
+            *channel = atoi(digits); /* stops at the dot */
             *id_bytes = stem - 5;
         }
     }
@@ -194,7 +194,7 @@ volt_status volt_files_add_folder(input_files *files, const char *folder, const 
         int channel;
         if (!*end || !volt_case_name(name, end, &id_bytes, &channel) ||
             (!ending && strncasecmp(end, ".img", 4) == 0))
-            continue; /* of a pair the .hdr stands for both */
+            continue; /* the .hdr represents a pair */
         VOLT_TRY(st, done, volt_path_join(&path, folder, name));
         st = volt_files_add(files, path, end, numbered);
         volt_free(path);

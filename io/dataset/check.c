@@ -1,4 +1,4 @@
-/* The integrity of a data set: every rule, every case, all findings. */
+/* check.c - the integrity of a data set: every rule, every case, all findings. */
 #include "io/dataset.h"
 
 #include <math.h>
@@ -15,11 +15,11 @@
 enum { VALUES = 65536 }; /* of int16 */
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
 
-/* What one case gave. */
+/* The findings of one case. */
 typedef struct report {
     volt_finding *item;
     size_t count, room;
-    bool *has; /* per label of dataset.json; NULL until labels were read */
+    bool *has; /* per label of dataset.json; NULL until labels are read */
 } report;
 
 typedef struct checking {
@@ -51,7 +51,7 @@ static void clear_report(report *r)
     volt_free(r->has);
 }
 
-/* Only out of memory fails. */
+/* Fails only when out of memory. */
 static volt_status VOLT_PRINTF(4, 5)
     add(report *r, volt_severity severity, const char *file, const char *fmt, ...)
 {
@@ -91,7 +91,7 @@ static volt_status add_failure(report *r, volt_status st, const char *file)
 
 /* -- Geometry ----------------------------------------------------------------------------- */
 
-/* A warning when origin or directions of `b` are not those of `a`. */
+/* Warns if origin or directions of `b` differ from those of `a`. */
 static volt_status compare_geometry(report *r, const volt_grid *a, const char *a_file,
                                     const volt_grid *b, const char *b_file)
 {
@@ -119,7 +119,7 @@ static volt_status compare_geometry(report *r, const volt_grid *a, const char *a
     return st;
 }
 
-/* Sizes and spacings that differ are errors; only where they agree the place is compared. */
+/* Different sizes or spacings are errors; if they agree, origin and directions are compared. */
 static volt_status compare_grids(report *r, const volt_grid *a, const char *a_file,
                                  const volt_grid *b, const char *b_file)
 {
@@ -129,7 +129,7 @@ static volt_status compare_grids(report *r, const volt_grid *a, const char *a_fi
                          : add_failure(r, st, b_file);
 }
 
-/* A matrix that says nothing: LiTS' volumes 28 to 47 lost theirs. */
+/* A matrix without information: volumes 28 to 47 of LiTS have lost theirs. */
 static bool is_identity(const volt_grid *g)
 {
     for (int i = 0; i < 12; i++) {
@@ -139,7 +139,7 @@ static bool is_identity(const volt_grid *g)
     return true;
 }
 
-/* Channels: where they are resampled anything may differ, but not in silence. */
+/* Channels: if they are resampled anything may differ, with a warning. */
 static volt_status compare_channels(report *r, const volt_dataset *ds, const volt_grid *a,
                                     const char *a_file, const volt_grid *b, const char *b_file)
 {
@@ -157,7 +157,8 @@ static volt_status compare_channels(report *r, const volt_dataset *ds, const vol
                (long long)a->n[2], (long long)a->n[1], (long long)a->n[0]);
 }
 
-/* Labels of data sets whose label files are known to lose their place: sizes alone decide. */
+/* Labels that follow their image, as their files have lost the geometry: only sizes must agree.
+ */
 static volt_status compare_following(report *r, const volt_dataset *ds, const volt_grid *a,
                                      const char *a_file, const volt_grid *b, const char *b_file)
 {
@@ -201,7 +202,8 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
     return VOLT_OK;
 }
 
-/* Reads the images one by one. *grid is that of the first readable one; *found tells. */
+/* Reads the images one by one. *grid becomes that of the first readable one, *found its file.
+ */
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
@@ -247,7 +249,7 @@ done:
     return st;
 }
 
-/* Index of the label that is `value` in the data set's files; -1: none. */
+/* Index of the label stored as `value` in the files; -1: none. */
 static int find_label(const volt_dataset_info *info, int32_t value)
 {
     for (int l = 0; l < info->labels; l++) {
@@ -339,7 +341,7 @@ static bool holds_label(const volt_label_region *r, int32_t value)
     return false;
 }
 
-/* Regions are painted in their order: one that a later one covers is never seen. */
+/* Regions are painted in order: one that a later one covers never shows. */
 static volt_status check_regions(report *r, const volt_dataset *ds)
 {
     const volt_dataset_info *info = &ds->info;

@@ -1,4 +1,4 @@
-/* Opening data sets: the table of layouts. */
+/* dataset.c - opening data sets: the table of layouts. */
 #include "io/dataset.h"
 
 #include <stdio.h>
@@ -43,7 +43,7 @@ static volt_status fail_unknown(const char *asked)
     return volt_fail(VOLT_EINVAL, "unknown layout '%s'; the layouts are %s", asked, words);
 }
 
-/* The folder's own name where dataset.json gives none. */
+/* Uses the folder's own name if dataset.json gives none. */
 static volt_status name_after_folder(volt_dataset *ds)
 {
     char *path = NULL, *real;
@@ -100,7 +100,7 @@ static volt_status choose_layout(const volt_layout **out, const opening *o)
                      folder);
 }
 
-/* Loads dataset.json where it is there. */
+/* Loads dataset.json if it exists. */
 static volt_status load_json(volt_json *doc, const char *folder)
 {
     char *file = NULL;

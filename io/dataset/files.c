@@ -1,4 +1,4 @@
-/* Label files: scans, pictures, folders of PNG slices; labels or grey values. */
+/* files.c - label files: images, pictures, folders of PNG slices; labels or grey values. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -28,7 +28,7 @@ bool volt_labels_lack_geometry(const char *path)
 
 /* -- Slices ------------------------------------------------------------------------------- */
 
-/* Numbers in names count as numbers: 2.png comes before 10.png. */
+/* Natural order: 2.png comes before 10.png. */
 static int natural_order(const char *a, const char *b)
 {
     while (*a && *b) {
@@ -75,7 +75,7 @@ static size_t sort_slices(volt_names *names)
     return count;
 }
 
-/* Slice z of *stack, which is made for `count` of them with the first one. */
+/* Reads slice z of *stack, which the first one creates for `count` slices. */
 static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count)
 {
     volt_volume *one = NULL;
@@ -136,7 +136,7 @@ done:
 
 /* -- Values ------------------------------------------------------------------------------- */
 
-/* float32 grey values to int16 labels, in place of *v. */
+/* Replaces *v, float32 grey values, by int16 labels. */
 static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *info,
                                     const char *path, int threads)
 {
@@ -171,7 +171,7 @@ done:
     return st;
 }
 
-/* uint16 of an image to what is wanted, in place of *v. */
+/* Replaces *v, uint16, by the type that is wanted. */
 static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, int threads)
 {
     const volt_value_range range = volt_volume_range(*v, threads);
@@ -189,7 +189,7 @@ static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, 
     return st;
 }
 
-/* Reads axes backwards, in place of *v. */
+/* Replaces *v by a copy with reversed axes. */
 static volt_status flip(volt_volume **v, const bool axes[3], int threads)
 {
     volt_orientation o = {.from = {0, 1, 2}};

@@ -1,3 +1,4 @@
+/* import.c - converting a data set to nnU-Net raw. */
 #include "io/import_dataset.h"
 
 #include <errno.h>
@@ -21,7 +22,7 @@ static const double same_grid_mm = 1e-3;
 typedef struct importing {
     const volt_dataset *ds;
     const char *folder, *ending;
-    volt_dataset_info info; /* ds->info, borrowed, without turning the cases */
+    volt_dataset_info info; /* ds->info, borrowed, without an orientation */
     bool copy;
     pthread_mutex_t lock;
     volt_dataset_import_result result; /* under the lock */
@@ -35,7 +36,7 @@ static void count_files(importing *w, int64_t taken, int64_t written)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* -- Files as they are -------------------------------------------------------------------- */
+/* -- Unchanged files -------------------------------------------------------------------- */
 
 static volt_status copy_file(const char *from, const char *to)
 {
@@ -70,7 +71,8 @@ static volt_status take_file(importing *w, const char *from, const char *to)
     return st;
 }
 
-/* -- What can stay ------------------------------------------------------------------------ */
+/* -- What need not change
+ * ------------------------------------------------------------------------ */
 
 static bool ends_right(const importing *w, const char *path)
 {
@@ -97,7 +99,8 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
     return VOLT_OK;
 }
 
-/* Whether the labels are whole numbers as in training, in the place of the image. */
+/* Whether the labels are stored as integers with the values of training, on the image's grid.
+ */
 static volt_status labels_can_stay(bool *stay, const importing *w, const volt_case *c,
                                    const volt_grid *image)
 {
@@ -115,7 +118,7 @@ static volt_status labels_can_stay(bool *stay, const importing *w, const volt_ca
     return st;
 }
 
-/* -- Files made anew ---------------------------------------------------------------------- */
+/* -- Converted files ---------------------------------------------------------------------- */
 
 static volt_status image_name(char **out, const importing *w, const volt_case *c, int channel)
 {
@@ -211,7 +214,7 @@ done:
     return st;
 }
 
-/* Cases to train on first, then those to predict. */
+/* Training cases first, then those to predict. */
 static volt_status run_case(void *context, int64_t index, int threads)
 {
     importing *w = context;
@@ -224,7 +227,7 @@ static volt_status run_case(void *context, int64_t index, int threads)
 
 /* -- The folder --------------------------------------------------------------------------- */
 
-/* The ending that all files share where it is .nii or .nii.gz; else the latter. */
+/* The ending of all files if that is .nii or .nii.gz; else the latter. */
 static const char *common_ending(const volt_dataset *ds)
 {
     static const char *const allowed[] = {".nii", ".nii.gz"};
@@ -248,7 +251,7 @@ static bool is_ours(const char *name)
            strcmp(name, "imagesTs") == 0;
 }
 
-/* Nothing, or what an import that did not finish left. */
+/* Allows an empty folder or an unfinished import. */
 static volt_status check_target(const char *folder)
 {
     volt_names names = {0};
@@ -269,7 +272,7 @@ done:
     return st;
 }
 
-/* Half-written files of an import that was killed: no case's, and nobody reads them. */
+/* Removes half-written files of an import that was killed. */
 static volt_status remove_leftovers(const char *folder)
 {
     static const char *const names[] = {"imagesTr", "labelsTr", "imagesTs"};
@@ -298,7 +301,7 @@ static volt_status make_folder(const char *folder, const char *name)
     return st;
 }
 
-/* Files that are not of this import would become cases of the data set. */
+/* Other files would become cases of the data set. */
 static volt_status check_count(const char *folder, const char *name, int64_t expected)
 {
     volt_names names = {0};

@@ -1,4 +1,4 @@
-/* dataset.json, nnU-Net's and the Decathlon's. */
+/* info.c - dataset.json of nnU-Net and of the Decathlon. */
 #include "io/dataset.h"
 
 #include <stdio.h>
@@ -49,7 +49,7 @@ void volt_stored_simplify(volt_dataset_info *info)
     }
 }
 
-/* channel_names (or modality): {"0": "T1", ...}, each number from 0 once. */
+/* channel_names (or modality): {"0": "T1", ...}, each number from 0 on once. */
 static volt_status read_channels(volt_dataset_info *info, const volt_json_at *root)
 {
     volt_json_at names, at;
@@ -166,7 +166,7 @@ volt_status volt_dataset_info_parse(volt_dataset_info *out, const char *text, si
     return st;
 }
 
-/* Labels by name as nnU-Net has them: where there are regions, these stand for the labels. */
+/* Labels by name as in nnU-Net: regions, if any, take the place of the labels. */
 static json_t *labels_json(const volt_dataset_info *info)
 {
     json_t *labels = json_object();

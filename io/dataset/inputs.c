@@ -1,4 +1,4 @@
-/* What a user wants predicted: files, folders and data sets as one list of cases. */
+/* inputs.c - the cases to predict: files, folders and data sets as one list. */
 #include "io/dataset.h"
 
 #include "base/core/plural.h"
@@ -7,8 +7,7 @@
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 
-/* The files first..first+count-1 share an id: they must be one whole case, or each channel
- * once. */
+/* Files with the same id: they must be one whole case, or each channel exactly once. */
 static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
 {
     bool whole = false; /* a photograph has all channels in CASE_0000 */
@@ -42,10 +41,10 @@ done:
     return st;
 }
 
-/* Takes a case of a data set over; what it lacks is named. */
+/* Moves a case of a data set to `cases`; fails with what it lacks. */
 static volt_status take_case(case_builder *cases, volt_case *c, int channels)
 {
-    volt_case *made;
+    volt_case *moved;
     volt_status st;
 
     if (c->files != 1 && c->files != channels)
@@ -56,9 +55,9 @@ static volt_status take_case(case_builder *cases, volt_case *c, int channels)
         if (!volt_path_exists(c->file[i]))
             return volt_fail(VOLT_EDATA, "case %s lacks %s", c->id, c->file[i]);
     }
-    VOLT_TRY(st, done, volt_cases_append(&made, cases, c->id));
-    made->files = c->files;
-    made->file = c->file;
+    VOLT_TRY(st, done, volt_cases_append(&moved, cases, c->id));
+    moved->files = c->files;
+    moved->file = c->file;
     c->files = 0;
     c->file = NULL;
 done:
@@ -80,7 +79,7 @@ done:
     return st;
 }
 
-/* A folder of scans, or a data set. Where scans lie in the folder itself, those are meant. */
+/* A folder of images, or a data set; images in the folder itself take precedence. */
 static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
                               int channels)
 {

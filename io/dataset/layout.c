@@ -1,4 +1,4 @@
-/* What the readers of the layouts share. */
+/* layout.c - shared by the layouts. */
 #include "io/dataset/layout.h"
 
 #include <stdarg.h>

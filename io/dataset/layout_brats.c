@@ -1,4 +1,6 @@
-/* BraTS as its sites give it: folders of cases, a file per modality, some levels deep. */
+/* layout_brats.c - BraTS as distributed: folders of cases, one file per modality, some levels
+ * down.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +14,7 @@
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
 
-/* How the files of a case begin and end, in nnU-Net's order of channels. */
+/* Start and ends of the file names of a case, in nnU-Net's order of channels. */
 typedef struct naming {
     const char *start;
     int modalities;
@@ -25,15 +27,15 @@ static const naming radiotherapy = {"BraTS-MEN-RT-", 1, {"_t1c"}, "_gtv"};
 
 /* -- Finding cases ------------------------------------------------------------------------ */
 
-/* A case met; `folder` and `id` are owned. */
+/* A case that was found; all members are owned. */
 typedef struct found_case {
     char *folder, *parent, *id;
     char *file[MODALITIES]; /* names in `folder`; NULL: missing */
     char *labels;
-    bool odd_labels; /* its labels' name is not the case's */
+    bool other_name; /* its labels are not named after the case */
 } found_case;
 
-/* What a walk through the folders looks for and has found. */
+/* What a walk looks for and has found. */
 typedef struct search {
     const naming *names;
     bool first_only;
@@ -55,7 +57,7 @@ static void clear_search(search *s)
     volt_free(s->item);
 }
 
-/* Length of the case's name where `name` is one of its NIfTI files ending in `tail`; else 0. */
+/* The length of the case's name if `name` is one of its files and ends in `tail`; else 0. */
 static size_t stem_before(const char *name, const char *tail)
 {
     const char *ending = volt_image_ending(name);
@@ -90,7 +92,7 @@ static bool has_word(const char *name, const char *word)
     return false;
 }
 
-/* The case of `folder` called by the first `stem` bytes of `name`, made where it is new. */
+/* The case of `folder` named by the first `stem` bytes of `name`, created if it is new. */
 static volt_status case_in_folder(found_case **out, search *s, size_t first, const char *folder,
                                   const char *name, size_t stem)
 {
@@ -120,8 +122,8 @@ done:
     return st;
 }
 
-/* The labels of the cases first.. of one folder. A folder of a single case may give them any
- * name with "seg" in it: BraTS20_Training_355 has W39_1998.09.19_Segm.nii. */
+/* Finds the labels of the cases from `first` on, all in one folder. In a folder of a single
+ * case any name with "seg" will do: BraTS20_Training_355 has W39_1998.09.19_Segm.nii. */
 static volt_status find_labels(search *s, size_t first, const volt_names *names)
 {
     found_case *c;
@@ -148,13 +150,13 @@ static volt_status find_labels(search *s, size_t first, const volt_names *names)
                              "%s: %s and %s may both be the labels of case %s: keep one",
                              c->folder, c->labels, name, c->id);
         VOLT_TRY(st, done, volt_strdup(&c->labels, name));
-        c->odd_labels = true;
+        c->other_name = true;
     }
 done:
     return st;
 }
 
-/* A group of files is a case when all modalities but one are there, or its only one. */
+/* Keeps cases with all modalities but one, or their only one. */
 static void drop_others(search *s, size_t first)
 {
     size_t kept = first;
@@ -176,7 +178,7 @@ static void drop_others(search *s, size_t first)
     s->count = kept;
 }
 
-/* Cases that share a folder have that as parent, a case alone in its folder the one above. */
+/* The parent of cases that share a folder is that folder, else the one above. */
 static volt_status set_parents(search *s, size_t first)
 {
     volt_status st = VOLT_OK;
@@ -222,11 +224,11 @@ done:
 
 /* -- Which set ---------------------------------------------------------------------------- */
 
-/* The sets since 2023, whose files are named alike. */
+/* The sets since 2023, which share their file names. */
 typedef enum edition { NO_EDITION, OF_2023, WITH_CAVITY, PAEDIATRIC } edition;
 
-/* The first case under `folder`: its name and the folder it lies in, both the caller's. NULL:
- * there is none. */
+/* The first case under `folder`: its id and its folder, both owned by the caller. NULL: none.
+ */
 static volt_status first_case(char **id, char **where, const naming *names, const char *folder,
                               bool deep)
 {
@@ -236,7 +238,7 @@ static volt_status first_case(char **id, char **where, const naming *names, cons
     volt_status st = volt_layout_walk(&walk, folder);
 
     *id = *where = NULL;
-    if (st != VOLT_ENOMEM) { /* another failure is told when the cases are listed */
+    if (st != VOLT_ENOMEM) { /* other failures are reported when the cases are listed */
         st = s.count > 0 ? volt_strdup(id, s.item[0].id) : VOLT_OK;
         if (st == VOLT_OK && s.count > 0)
             st = volt_strdup(where, s.item[0].folder);
@@ -245,8 +247,8 @@ static volt_status first_case(char **id, char **where, const naming *names, cons
     return st;
 }
 
-/* The year in a folder's name: "BraTS2023-PED", "BraTS26_PED"; a longer number is none. 0: no
- * year. */
+/* The year in a folder's name: "BraTS2023-PED", "BraTS26_PED"; longer numbers are not years. 0:
+ * none. */
 static int year_of(const char *name, size_t bytes)
 {
     for (size_t i = 0, n; i < bytes; i += n ? n : 1) {
@@ -260,8 +262,8 @@ static int year_of(const char *name, size_t bytes)
     return 0;
 }
 
-/* The latest year that the folders around a case name which speak of BraTS; the paediatric sets
- * since 2024 are also told by "PEDs". 0: none does. */
+/* The latest year in the names of the BraTS folders around a case; "PEDs" also identifies the
+ * paediatric sets since 2024. 0: none. */
 static int year_around(const char *where)
 {
     int year = 0;
@@ -380,7 +382,7 @@ static volt_status brats_men_rt_fits(bool *out, const opening *o)
     return has_case(out, &radiotherapy, o->ds->folder, true);
 }
 
-/* Says what the names told, where they could have been read otherwise. */
+/* Notes what was concluded from ambiguous names. */
 static volt_status note_edition(opening *o)
 {
     char *id = NULL;
@@ -410,9 +412,9 @@ done:
     return st;
 }
 
-/* -- What the numbers mean ---------------------------------------------------------------- */
+/* -- Meaning of the labels ---------------------------------------------------------------- */
 
-/* Trained on in nnU-Net's numbering for BraTS (Dataset137): 1 oedema, 2 core, 3 enhancing. */
+/* Training uses nnU-Net's values for BraTS (Dataset137): 1 oedema, 2 core, 3 enhancing. */
 #define NESTED                                                                                 \
     {"whole tumor", 3, {1, 2, 3}, 1}, {"tumor core", 2, {2, 3}, 2},                            \
     {                                                                                          \
@@ -486,7 +488,7 @@ static volt_status brats_ped2024_describe(opening *o)
 
 /* -- Listing ------------------------------------------------------------------------------ */
 
-/* A missing modality keeps its place: the check then names the file that is not there. */
+/* A missing modality is listed all the same: the check then names the missing file. */
 static volt_status add_case(opening *o, const search *s, const found_case *c, bool test)
 {
     volt_case *made;
@@ -506,7 +508,7 @@ static volt_status add_case(opening *o, const search *s, const found_case *c, bo
     }
     if (c->labels)
         VOLT_TRY(st, done, volt_path_join(&made->label_file, c->folder, c->labels));
-    if (c->odd_labels)
+    if (c->other_name)
         st = volt_layout_note(o,
                               "case %s: %s is taken as its labels, the only file there with "
                               "\"seg\" in its name",
@@ -515,8 +517,7 @@ done:
     return st;
 }
 
-/* The cases first .. first + count - 1, which share a parent: without any labels among them
- * they are a validation set. */
+/* Cases that share a parent; if none of them has labels they are a validation set. */
 static volt_status add_group(opening *o, const search *s, size_t first, size_t count)
 {
     size_t labelled = 0;

@@ -1,5 +1,5 @@
-/* Medical Segmentation Decathlon: dataset.json with pairs of an image, often 4-D, and labels.
- */
+/* layout_decathlon.c - Medical Segmentation Decathlon: dataset.json with pairs of an image,
+ * often 4-D, and labels. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -13,7 +13,7 @@ static volt_status decathlon_fits(bool *out, const opening *o)
     return VOLT_OK;
 }
 
-/* Task01 has BraTS' scans under numbers of its own. */
+/* Task01 has the images of BraTS with label values of its own. */
 static bool is_brain_tumour(const volt_dataset_info *info)
 {
     return info->labels == 4 && info->channels == 4 &&
@@ -48,7 +48,7 @@ done:
     return st;
 }
 
-/* A {"image": path, "label": path}, or of the tests the image's path alone. */
+/* {"image": path, "label": path}, or for tests the path of the image alone. */
 static volt_status add_pair(opening *o, const volt_json_at *pair, case_builder *cases)
 {
     char *image = NULL, *label = NULL, *id = NULL;

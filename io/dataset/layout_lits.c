@@ -1,4 +1,5 @@
-/* LiTS: volume-N.nii, segmentation-N.nii and test-volume-N.nii, in one or several folders. */
+/* layout_lits.c - LiTS: volume-N.nii, segmentation-N.nii and test-volume-N.nii, in one or
+ * several folders. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,7 @@ static volt_status lits_names(bool *out, const char *folder, bool deep)
 
     *out = walk.stop;
     clear_search(&s);
-    return st == VOLT_ENOMEM ? st : VOLT_OK; /* a folder that cannot be searched is none */
+    return st == VOLT_ENOMEM ? st : VOLT_OK; /* an unreadable folder has no LiTS */
 }
 
 static volt_status lits_fits(bool *out, const opening *o)
@@ -144,7 +145,7 @@ static volt_status add_number(opening *o, lits_file *f, size_t count, bool label
         if (of[k]) {
             path = of[k]->path;
             of[k]->path = NULL;
-        } else { /* the check names what is not there */
+        } else { /* the check names the missing file */
             VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii", o->ds->folder, id));
         }
         VOLT_TRY(st, done, volt_case_add_file(c, path));

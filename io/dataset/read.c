@@ -1,4 +1,4 @@
-/* The voxels of a case. */
+/* read.c - the voxels of a case. */
 #include "io/dataset.h"
 
 #include <math.h>
@@ -60,7 +60,7 @@ volt_grid volt_case_grid(const volt_image_header *header)
     return grid;
 }
 
-/* Puts what was read with `header` on its volt_case_grid. */
+/* Moves a volume that was read with `header` to volt_case_grid. */
 static void thicken(volt_volume *v, const volt_image_header *header)
 {
     const volt_grid grid = volt_case_grid(header);
@@ -83,7 +83,7 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
     return st;
 }
 
-/* Another channel, which must lie on the grid of the first or is brought onto it. */
+/* Another channel, which must be on the grid of the first one or is resampled to it. */
 static volt_status fit_channel(volt_volume **one, const char *file, const volt_volume *image,
                                const char *first, const volt_dataset_info *info, int threads)
 {
@@ -144,7 +144,7 @@ done:
 
 /* -- Labels ------------------------------------------------------------------------------- */
 
-/* From the data set's own numbering to the network's. */
+/* Translates the values of the label files to those of training. */
 static volt_status translate(volt_volume *labels, const volt_dataset_info *info,
                              const char *file, int threads)
 {
@@ -184,13 +184,13 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
 
     if (!info->labels_follow_image && !volt_labels_lack_geometry(label_file))
         return volt_grids_match(image, image_file, labels, label_file);
-    memcpy(of_image.n, labels->n, sizeof of_image.n); /* sizes alone decide */
+    memcpy(of_image.n, labels->n, sizeof of_image.n); /* only sizes must agree */
     return memcmp(of_image.n, image->n, sizeof of_image.n) == 0
                ? VOLT_OK
                : volt_grids_match(image, image_file, &of_image, label_file);
 }
 
-/* `grid`: the image's as it was read. */
+/* `grid` is the image's as read. */
 static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_grid grid,
                                const volt_dataset_info *info, int threads)
 {
@@ -205,7 +205,7 @@ static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_gr
     VOLT_TRY(
         st, done,
         volt_label_grid_match(&grid, c->file[0], &data->labels->grid, c->label_file, info));
-    grid.channels = 1; /* voxel by voxel, whatever their own matrix says */
+    grid.channels = 1; /* voxel by voxel, whatever the matrix of their file */
     data->labels->grid = grid;
     if (info->stored)
         st = translate(data->labels, info, c->label_file, volt_threads_or_default(threads));
@@ -230,7 +230,7 @@ static volt_status turn(volt_volume **v, volt_orientation o, int threads)
     return st;
 }
 
-/* To the data set's common orientation, if it has one, what was read on `grid`. */
+/* Reorients a volume read on `grid` to the data set's common orientation, if any. */
 static volt_status turn_to(volt_volume **v, const volt_grid *grid, const char *codes,
                            int threads)
 {
@@ -260,7 +260,7 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c,
         VOLT_TRY(st, done, read_channels(&data, c, info, threads));
     grid = data.image->grid;
     thicken(data.image, data.header);
-    /* One after the other: a copy of the image is held while there are no labels yet. */
+    /* In sequence, so that no labels are in memory while the image is copied. */
     VOLT_TRY(st, done, turn_to(&data.image, &grid, info->orientation, threads));
     if (c->label_file) {
         VOLT_TRY(st, done, read_labels(&data, c, grid, info, threads));
@@ -274,7 +274,7 @@ done:
     return st;
 }
 
-/* -- Masks on their way out --------------------------------------------------------------- */
+/* -- Masks to write --------------------------------------------------------------- */
 
 const char *volt_mask_ending(const volt_dataset_info *info)
 {
@@ -283,7 +283,7 @@ const char *volt_mask_ending(const volt_dataset_info *info)
     return volt_image_is_picture(info->file_ending) ? ".png" : ".nii.gz";
 }
 
-/* The data set's own number of each label value; -1: no label. */
+/* The stored value of each label; -1: not a label. */
 static void stored_of(int32_t *to, const volt_dataset_info *info)
 {
     for (int i = 0; i < VALUES; i++)
@@ -302,8 +302,7 @@ static int32_t mask_value(const volt_volume *mask, int64_t i)
     return ((const int16_t *)mask->data)[i];
 }
 
-static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info *info,
-                                    int threads)
+static volt_status store_labels(volt_volume **mask, const volt_dataset_info *info, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&(*mask)->grid);
     const volt_volume *from = *mask;
@@ -346,7 +345,7 @@ done:
     return st;
 }
 
-/* Undoes turn_both for a mask. */
+/* Undoes turn_to for a mask. */
 static volt_status turn_back(volt_volume **mask, const char *codes,
                              const volt_image_header *header, int threads)
 {
@@ -374,9 +373,9 @@ volt_status volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
     threads = volt_threads_or_default(threads);
     if (*info->orientation)
         st = turn_back(mask, info->orientation, header, threads);
-    if (st == VOLT_OK) /* of a flat scan the grid was thicker */
+    if (st == VOLT_OK) /* the grid of a 2-D image was thicker */
         memcpy((*mask)->grid.to_world, header->grid.to_world, sizeof header->grid.to_world);
     if (st == VOLT_OK && info->stored)
-        st = number_as_stored(mask, info, threads);
+        st = store_labels(mask, info, threads);
     return st;
 }

@@ -35,7 +35,7 @@ static volt_status check_target(const char *target)
     return st;
 }
 
-/* Creates the folders that `target` will lie in, and names it without a slash at its end. */
+/* Creates the target's parents and strips trailing slashes from its name. */
 static volt_status set_target(volt_staging *s, const char *target)
 {
     size_t length = strlen(target);
@@ -55,7 +55,7 @@ done:
     return st;
 }
 
-/* Removes what killed programs that wrote the same target left behind. */
+/* Removes what killed programs with the same target left behind. */
 static volt_status remove_leftovers(const volt_staging *s)
 {
     const char *name = volt_path_name(s->target);

@@ -1,4 +1,4 @@
-/* What the caller asks of the labels: other targets, a table of values, thresholds. */
+/* target.c - options for labels: target, table of values, thresholds. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static void drop_labels(volt_dataset_info *info)
     info->ignore_label = VOLT_NO_IGNORE_LABEL;
 }
 
-/* Room for `count` labels; info has none. */
+/* Makes room for `count` labels in `info`, which has none. */
 static volt_status make_labels(volt_dataset_info *info, int count)
 {
     volt_status st;
@@ -60,9 +60,10 @@ static volt_status add_label(volt_dataset_info *info, int32_t value, const char 
     return volt_strdup(&info->label[l].name, name);
 }
 
-/* -- A table ------------------------------------------------------------------------------ */
+/* -- Label table ------------------------------------------------------------------------------
+ */
 
-/* One "VALUE=NAME" of *text, which moves behind its comma; false: it is none. */
+/* Parses one "VALUE=NAME" and moves *text past its comma; false: invalid. */
 static bool take_entry(const char **text, int32_t *value, char name[MAX_NAME])
 {
     char *end;
@@ -137,7 +138,8 @@ done:
     return st;
 }
 
-/* -- The values that occur ---------------------------------------------------------------- */
+/* -- Values in the label files ----------------------------------------------------------------
+ */
 
 typedef struct scanning {
     const volt_case_list *cases;
@@ -146,7 +148,7 @@ typedef struct scanning {
     int64_t read;
 } scanning;
 
-/* A file that cannot be read is left to the check. */
+/* Unreadable files are left to the check. */
 static volt_status scan_labels(void *context, int64_t index, int threads)
 {
     scanning *s = context;
@@ -166,7 +168,7 @@ static volt_status scan_labels(void *context, int64_t index, int threads)
     return st;
 }
 
-/* Labels as they occur, numbered from 0 in ascending order. */
+/* Numbers the values that occur from 0 in ascending order. */
 static volt_status take_values(opening *o, const int64_t *count, int64_t files)
 {
     volt_dataset_info *info = &o->ds->info;

@@ -5,11 +5,11 @@
 #include <stdint.h>
 #include "volume/volume.h"
 
-/* How voxels are turned into what was asked for. */
+/* How to convert stored voxels. */
 typedef struct volt_image_conversion {
     volt_dtype from, to;
     bool swap;
-    double slope, inter; /* 1 and 0: values are not touched */
+    double slope, inter; /* 1 and 0: unscaled */
 } volt_image_conversion;
 
 /* Converts `count` elements; `to` and `from` must not overlap, unless they are the same

@@ -1,4 +1,4 @@
-/* header.c - what the formats share: headers with their warnings, and the voxels to write. */
+/* header.c - shared by the formats: headers with warnings, and the voxels to write. */
 #include "io/image/header.h"
 
 #include <stdarg.h>
@@ -62,8 +62,8 @@ volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64
         path, (long long)x, (long long)y, (long long)z, value, volt_dtype_name(to));
 }
 
-/* The first of `types` that holds min..max; 0 when none does. Eight bits hold labels up to 254,
- * as nnU-Net writes them. */
+/* The first of `types` that holds min..max; 0 if none does. uint8 is used for labels up to 254,
+ * as in nnU-Net. */
 static volt_dtype label_type(volt_value_range range, const volt_dtype *types, size_t count)
 {
     for (size_t i = 0; i < count; i++) {

@@ -30,7 +30,7 @@ struct volt_itk_call {
 
 /* -- Starting ----------------------------------------------------------------------------- */
 
-/* *out is NULL when there is none. */
+/* *out is NULL if it is not found. */
 static volt_status find_helper(char **out)
 {
     const char *named = getenv("VOLT_ITK"), *path = getenv("PATH");
@@ -69,8 +69,8 @@ static int timeout_seconds(void)
     return seconds >= 1 && seconds <= 86400 ? (int)seconds : 300;
 }
 
-/* Its standard input is the socket; it sees no other file, and SIGINT stays blocked in it.
- * Returns errno's number. */
+/* The socket is its standard input and only open file; SIGINT stays blocked. Returns an errno.
+ */
 static int spawn(pid_t *pid, const char *helper, const char *verb, const char *file, int socket)
 {
     char libraries[4096];
@@ -148,8 +148,8 @@ done:
 
 /* -- Ending ------------------------------------------------------------------------------- */
 
-/* Waits for the helper, which closed its end, or with `kill_it` ends it. Returns waitpid's
- * status; -1: not known. */
+/* Waits for the helper, which closed its end, or kills it. Returns waitpid's status; -1:
+ * unknown. */
 static int reap(volt_itk_call *call, bool kill_it)
 {
     const struct timespec nap = {.tv_nsec = 1000000};
@@ -172,7 +172,7 @@ static int reap(volt_itk_call *call, bool kill_it)
     return got < 0 ? -1 : status;
 }
 
-/* The helper closed its end too early, or the program closed its own: why. */
+/* The helper closed its end too early: says why. */
 static volt_status fail_gone(volt_itk_call *call)
 {
     const char *verb = call->writing ? "writing" : "reading";
@@ -273,7 +273,7 @@ volt_status volt_itk_send(volt_itk_call *call, const void *data, size_t bytes)
         if (n > 0)
             at += (size_t)n;
         else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return VOLT_OK; /* it wants no more: its answer says why */
+            return VOLT_OK; /* it reads no more; its answer says why */
         else if (n < 0 && errno != EINTR && errno != EAGAIN)
             return volt_fail(VOLT_EIO, "%s: sending to " HELPER " failed: %s", call->path,
                              strerror(errno));
@@ -304,7 +304,7 @@ volt_status volt_itk_end(volt_itk_call **call)
 
 /* -- Judging ------------------------------------------------------------------------------ */
 
-/* Text of a message, as far as it is text. */
+/* Copies text of a message; control characters become blanks. */
 static void take_text(char *to, const char *from, size_t room)
 {
     size_t i = 0;

@@ -1,4 +1,4 @@
-/* Scans that the helper volt-itk reads and writes. */
+/* itk_image.c - images that the helper volt-itk reads and writes. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -58,7 +58,7 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     return VOLT_OK;
 }
 
-/* A negative spacing becomes a reversed direction: the voxels lie where they lay. */
+/* A negative spacing becomes a reversed direction, with the voxels in the same positions. */
 static volt_status read_geometry(volt_image_geometry *out, const volt_itk_message *m,
                                  const char *path)
 {
@@ -119,7 +119,7 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
         h->grid.n[i] = m->n[2 - i];
     h->grid.channels = (int32_t)m->channels;
     h->geometry_source = picture ? VOLT_GEOMETRY_NONE : VOLT_GEOMETRY_HEADER;
-    if (picture) { /* resolutions in photographs are no millimetres of a patient */
+    if (picture) { /* the resolution of a photograph is not in millimetres of a patient */
         h->geometry = (volt_image_geometry){
             (int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
     }
@@ -137,7 +137,7 @@ done:
 
 /* -- Spacing of pages --------------------------------------------------------------------- */
 
-/* CASE.json beside CASE.tif, or beside CASE_0000.tif. NULL in *out: there is neither. */
+/* CASE.json next to CASE.tif or CASE_0000.tif; *out is NULL if there is neither. */
 static volt_status spacing_file(char **out, const char *path)
 {
     const size_t stem = (size_t)(volt_image_ending(path) - path);
@@ -204,7 +204,7 @@ done:
     return st;
 }
 
-/* Left alone where it says so already: it may say more. */
+/* Keeps a file that has this spacing: it may hold more. */
 static volt_status write_spacing(const char *path, const volt_image_geometry *geometry)
 {
     const double mm[3] = {geometry->spacing[2], geometry->spacing[1], geometry->spacing[0]};
@@ -228,7 +228,7 @@ done:
 
 /* -- Reading ------------------------------------------------------------------------------ */
 
-/* The helper's own sentences for these would be the reader's. */
+/* Checked here because ITK's messages for these would not say what is wrong. */
 static volt_status check_there(const char *path)
 {
     struct stat info;
@@ -332,7 +332,7 @@ done:
 
 /* -- Writing ------------------------------------------------------------------------------ */
 
-/* The source's own numbers where the volume lies on its grid; else what the grid says. */
+/* The source's own numbers if the volume is on its grid; else derived from the grid. */
 static volt_image_geometry geometry_of(const volt_grid *g, const volt_image_header *source)
 {
     volt_image_geometry p = {.axes = 3};
@@ -368,8 +368,7 @@ static volt_itk_message describe(const volt_volume *v, const volt_image_geometry
     return m;
 }
 
-/* Lets the helper write FOLDER/NAME, and FOLDER/NAME's voxels where the format keeps them
- * apart. */
+/* Lets the helper write FOLDER/NAME, with a second file for the voxels in some formats. */
 static volt_status write_into(const char *folder, const char *path, const volt_volume *v,
                               const volt_image_geometry *geometry)
 {
@@ -391,7 +390,7 @@ done:
     return st;
 }
 
-/* Flushes FOLDER/NAME and moves it beside `path`. */
+/* Flushes FOLDER/NAME and moves it next to `path`. */
 static volt_status put(const char *folder, const char *name, const char *path)
 {
     char *from = NULL, *to = NULL;
@@ -412,7 +411,7 @@ done:
     return st;
 }
 
-/* The file itself last: it is whole when it is there. */
+/* The file itself last: once it exists it is complete. */
 static volt_status put_all(const char *folder, const char *path)
 {
     const char *own = volt_path_name(path);
@@ -430,7 +429,7 @@ done:
     return st;
 }
 
-/* A folder beside `path`, so that what is in it can be moved there. */
+/* A folder next to `path`, from which files can be renamed. */
 static volt_status make_folder(char **out, const char *path)
 {
     const volt_status st = volt_format(out, "%s.XXXXXX", path);

@@ -1,4 +1,13 @@
-/* nifti_geometry.c - where a NIfTI header says the voxels lie, and writing that down. */
+/* nifti_geometry.c - the grid that a NIfTI header describes, and writing a grid to a header.
+ *
+ * A header can describe the grid three times: pixdim, qform (a quaternion, so rotations only)
+ * and sform (any affine matrix), each with a code, and programs disagree on which one to
+ * believe when they differ. As nibabel and ITK do for most files, the sform wins, then the
+ * qform, then nibabel's default; differences become warnings, because a silent choice of the
+ * wrong side is the worst outcome. When writing, a source's fields are copied unless the grid
+ * changed, since a matrix converted to a quaternion and back is not the same to the bit; on a
+ * new grid both forms move together, so that readers of either one see the same place.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -56,8 +65,8 @@ static affine qform_of(const nifti_2_header *h, const double spacing[3])
     return a;
 }
 
-/* nibabel's assumption where a header has neither form: x grows to the left, the grid's centre
- * is the origin. */
+/* nibabel's default for a header with neither form: x increases to the left, the origin is the
+ * centre of the grid. */
 static affine noform_of(const volt_grid *grid, const double spacing[3])
 {
     affine a = {{{-spacing[0], 0, 0, 0}, {0, spacing[1], 0, 0}, {0, 0, spacing[2], 0}}};
@@ -67,7 +76,7 @@ static affine noform_of(const volt_grid *grid, const double spacing[3])
     return a;
 }
 
-/* pixdim[1..3] as a positive spacing. An axis of one voxel may leave it out. */
+/* pixdim[1..3] as a positive spacing; 0 is allowed for an axis of one voxel. */
 static volt_status spacing_of(double spacing[3], volt_image_header *header, const char *path)
 {
     for (int i = 0; i < 3; i++) {
@@ -102,7 +111,7 @@ static volt_status check_quaternion(const nifti_2_header *h, const char *path)
     return VOLT_OK;
 }
 
-/* A slice whose header says nothing about the third axis gets one at right angles. */
+/* Gives a slice whose header has no third axis one at right angles. */
 static volt_status complete_slice(affine *a, volt_image_header *header)
 {
     const double length = column_length(a, 0) * column_length(a, 1);
@@ -117,7 +126,7 @@ static volt_status complete_slice(affine *a, volt_image_header *header)
                                    "slice, 1 mm at right angles is assumed");
 }
 
-/* Finite, spans space, and of a size that can be meant. */
+/* Finite, not singular, and of a plausible size. */
 static volt_status check_affine(const affine *a, const char *form, const char *path)
 {
     double volume = 1;
@@ -146,7 +155,7 @@ static volt_status check_affine(const affine *a, const char *form, const char *p
     return VOLT_OK;
 }
 
-/* Largest difference of the eight corners' positions. */
+/* The largest distance between the same corner under both matrices. */
 static double disagreement(const affine *a, const affine *b, const volt_grid *grid)
 {
     double worst = 0;
@@ -178,7 +187,7 @@ static double largest_cosine(const affine *a)
     return worst;
 }
 
-/* What a user may want to know about a header whose sform was taken. */
+/* Warns of fields that contradict the sform, which is used. */
 static volt_status note_sform_warnings(volt_image_header *header, const affine *s)
 {
     const nifti_2_header *h = &header->raw->h;
@@ -321,8 +330,8 @@ static void set_sform(nifti_2_header *h, const affine *a, int code)
     memcpy(h->srow_z, a->m[2], sizeof h->srow_z);
 }
 
-/* Also sets pixdim[0..3]. A quaternion holds right angles only: of a sheared matrix it keeps
- * the nearest rotation, and its code becomes 0. */
+/* Also sets pixdim[0..3]. A quaternion cannot represent shear: a sheared matrix becomes the
+ * nearest rotation, with code 0. */
 static void set_qform(nifti_2_header *h, const affine *a, int code)
 {
     nifti_dmat44 m = {0};
@@ -335,7 +344,7 @@ static void set_qform(nifti_2_header *h, const affine *a, int code)
     h->qform_code = largest_cosine(a) > 1e-4 ? 0 : code;
 }
 
-/* moved = form * inverse(old) * new: what the form of the old grid becomes on the new one. */
+/* moved = form * inverse(old) * new: the form of the old grid, moved to the new one. */
 static affine carry_over(const affine *form, const affine *old, const affine *new)
 {
     nifti_dmat44 f = {0}, o = {0}, n = {0}, moved;
@@ -350,7 +359,8 @@ static affine carry_over(const affine *form, const affine *old, const affine *ne
     return out;
 }
 
-/* The source's qform, which may differ from its sform, on the grid `new`; false: unusable. */
+/* The source's qform, which may differ from its sform, moved to the grid `new`; false: it is
+ * unusable. */
 static bool move_qform(affine *out, const nifti_2_header *h, const volt_image_header *source,
                        const affine *new)
 {
@@ -387,7 +397,7 @@ void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
         set_qform(h, &new, code);
         set_sform(h, &new, h->qform_code ? 0 : code);
     } else {
-        /* From a file with an sform alone, or with none; both forms serve every reader. */
+        /* The source has an sform alone, or neither: setting both serves every reader. */
         const int code = source && h->sform_code > 0 ? h->sform_code : 1;
         const int keep = source && h->sform_code > 0 ? 0 : code;
         set_qform(h, &new, keep);

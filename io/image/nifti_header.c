@@ -1,4 +1,4 @@
-/* nifti_header.c - from the bytes of a header to a judged description, or a refusal. */
+/* nifti_header.c - parses and checks the bytes of a header. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 
 /* -- Which kind of file ------------------------------------------------------------------- */
 
-/* Formats people mistake for NIfTI, by their first bytes. */
+/* Formats mistaken for NIfTI, by their first bytes. */
 static const char *other_format(const unsigned char *bytes, size_t got)
 {
     static const struct {
@@ -109,7 +109,7 @@ static void widen(nifti_2_header *to, const nifti_1_header *h)
     memcpy(to->intent_name, h->intent_name, sizeof to->intent_name);
 }
 
-/* "ni1" says the voxels are in another file. A name that cannot be a pair's says otherwise. */
+/* "ni1" means that the voxels are in another file, unless the name cannot be a pair's. */
 static volt_status judge_magic(volt_image_header *header, const char *magic, const char *path)
 {
     static const char tail[4] = {'\r', '\n', '\032', '\n'};
@@ -155,7 +155,7 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
         if (header->swapped)
             swap_nifti_header(&h, 1);
         widen(&header->raw->h, &h);
-        /* vox_offset is a float, so that it could be anything. */
+        /* vox_offset is a float and could be anything. */
         if (!isfinite(h.vox_offset) || h.vox_offset != floorf(h.vox_offset) ||
             fabsf(h.vox_offset) > 1e9f)
             return volt_fail(VOLT_EFORMAT, "%s: vox_offset is %g; an integer is expected", path,
@@ -214,7 +214,7 @@ static volt_status judge_dims(volt_image_header *header, const char *path)
 
 static const struct {
     int code;
-    volt_dtype dtype; /* 0: known, not read */
+    volt_dtype dtype; /* 0: known but not supported */
     const char *name;
 } datatypes[] = {{DT_UINT8, VOLT_U8, "uint8"},      {DT_INT8, VOLT_I8, "int8"},
                  {DT_UINT16, VOLT_U16, "uint16"},   {DT_INT16, VOLT_I16, "int16"},

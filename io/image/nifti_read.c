@@ -9,8 +9,8 @@
 #include "io/image/nifti_raw.h"
 #include "io/image/options.h"
 
-/* The other half of a pair: the same name with `ending` (".hdr" or ".img"), first compressed as
- * `path` is, then the other way. *out is NULL when there is neither. */
+/* The other file of a pair: the same name with `ending` (".hdr" or ".img"), compressed as
+ * `path` if that exists, else the other way. *out is NULL if there is neither. */
 static volt_status find_half(char **out, const char *path, const char *ending)
 {
     const bool gzip = volt_nifti_ends_with(path, ".gz");
@@ -35,7 +35,7 @@ static volt_status find_half(char **out, const char *path, const char *ending)
 /* -- Opening ------------------------------------------------------------------------------ */
 
 typedef struct opened {
-    char *path, *voxel_path;     /* the same, unless it is a pair; voxel_path may be NULL */
+    char *path, *voxel_path;     /* equal unless it is a pair; voxel_path may be NULL */
     volt_map map, voxel_map;     /* voxel_map only for a pair */
     const unsigned char *voxels; /* of the file that holds the voxels: all its bytes */
     size_t voxel_bytes;
@@ -71,7 +71,7 @@ static uint32_t read_u32(const unsigned char *p, bool swapped)
     return swapped ? __builtin_bswap32(value) : value;
 }
 
-/* Keeps the extensions that form a valid chain in `bytes`, in this machine's byte order. */
+/* Keeps the leading extensions of `bytes` that form a valid chain, in native byte order. */
 static volt_status keep_extensions(volt_image_header *header, const unsigned char *bytes,
                                    size_t room)
 {
@@ -132,7 +132,7 @@ done:
     return st;
 }
 
-/* The voxels' file is long enough for what the header says. */
+/* The file with the voxels must be long enough for the header. */
 static volt_status check_length(opened *o)
 {
     const struct volt_nifti_raw *raw = o->header->raw;
@@ -247,8 +247,8 @@ static void convert_piece(unsigned char *result, const unsigned char *piece, int
     }
 }
 
-/* Converts to a narrower type while inflating, so that the stored voxels are never held. The
- * caller owns *buffer. */
+/* Converts to a narrower type while decompressing, so that the stored voxels are never in
+ * memory. The caller owns *buffer. */
 static volt_status inflate_and_narrow(void **buffer, const opened *o, int64_t count,
                                       const volt_image_conversion *how, int threads,
                                       int64_t *bad, double *value)
@@ -282,8 +282,8 @@ done:
     return st;
 }
 
-/* Inflates the voxels' file into the tail of new memory, so that converting to a type that is
- * not narrower can go forward in place. The caller owns *buffer. */
+/* Decompresses into the tail of new memory, so that converting to a type that is not narrower
+ * can run forward in place. The caller owns *buffer. */
 static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t count,
                                        const volt_image_conversion *how, int threads,
                                        int64_t *bad, double *value)

@@ -1,4 +1,4 @@
-/* png_internal.h - what reading and writing PNG share. */
+/* png_internal.h - shared by reading and writing PNG. */
 #ifndef VOLT_IO_IMAGE_PNG_INTERNAL_H
 #define VOLT_IO_IMAGE_PNG_INTERNAL_H
 #include <png.h>
@@ -30,10 +30,10 @@ static inline void png_on_warning(png_structp png, png_const_charp words)
     (void)words;
 }
 
-/* Reads a grey image or a palette's indices as uint16, (1, 1, Y, X), rows from the top, spacing
- * 1: the values as they are stored, without regard to gamma or alpha. Colours whose three
- * samples are equal count as grey. Hostile: sizes are checked against the file. The caller owns
- * *out. VOLT_EIO; VOLT_EFORMAT: no PNG, damaged, colours; VOLT_ENOMEM. */
+/* Reads a grey image or palette indices as uint16, (1, 1, Y, X), rows from the top, spacing 1:
+ * the stored values, ignoring gamma and alpha. Colours with three equal samples count as grey.
+ * The file is untrusted: sizes are checked against its length. The caller owns *out. VOLT_EIO;
+ * VOLT_EFORMAT: not a PNG, damaged, colours; VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_png_read(volt_volume **out, const char *path);
 
 /* As volt_image_write; a PNG has no spatial metadata, so `source` is not used. */

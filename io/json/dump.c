@@ -1,5 +1,5 @@
-/* json_dump.c - text from JSON values. jansson prints every number with the same count of
- * digits (0.1 becomes 0.10000000000000001); people edit these files, so each gets its fewest.
+/* dump.c - JSON values as text. jansson prints every number with the same count of digits (0.1
+ * becomes 0.10000000000000001); people edit these files, so each gets the fewest.
  */
 #include <math.h>
 #include <stdlib.h>

@@ -30,7 +30,7 @@ typedef struct truths {
     const volt_dataset *ds; /* NULL: a plain folder */
 } truths;
 
-/* A folder without a mask of its own must be a data set; the caller owns *opened then. */
+/* A folder without masks of its own must be a data set, which the caller then owns. */
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
@@ -47,7 +47,7 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
     return st;
 }
 
-/* The path of the truth of the mask `pred`, called `name`. */
+/* The path of the truth of the mask `pred` with the file name `name`. */
 static volt_status find_truth(char **out, const truths *t, const char *pred, const char *name)
 {
     char *path = NULL, *id = NULL;
@@ -56,7 +56,7 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
 
     VOLT_TRY(st, done, volt_strdup(&id, name));
     id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
-    if (!t->ds) { /* under the same name, else the same case in another format */
+    if (!t->ds) { /* the same name, else the same case in another format */
         VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
         if (volt_path_exists(path)) {
             *out = path;
@@ -80,7 +80,7 @@ done:
     return st;
 }
 
-/* Does the list of predictions, sorted as volt_list_dir does, hold the truth's case? */
+/* Whether the sorted list of predictions has the case of the truth. */
 static bool has_prediction(const volt_mask_pairs *p, const char *truth)
 {
     for (int64_t i = 0; i < p->count; i++) {
@@ -97,7 +97,7 @@ static volt_status note_missing(volt_mask_pairs *p, const char *truth)
     return p->missing++ == 0 ? volt_strdup(&p->first_missing, truth) : VOLT_OK;
 }
 
-/* Counts the masks of the truth that nobody predicted. */
+/* Counts the reference masks without a prediction. */
 static volt_status count_missing(volt_mask_pairs *p, const truths *t)
 {
     char *path = NULL;
@@ -267,8 +267,8 @@ typedef struct scoring {
     const volt_callbacks *callbacks;
 } scoring;
 
-/* LiTS' labels lie on the scan whatever their matrix says, and pictures do not say where they
- * lie: no warning there. */
+/* Without a warning for labels that follow their image, as in LiTS, and for pictures, which
+ * have no spatial metadata. */
 static volt_status check_geometry(const scoring *w, const volt_volume *pred,
                                   const volt_volume *truth, const volt_mask_pair *p)
 {

@@ -21,7 +21,7 @@ static json_t *number(double v, bool whole)
     return whole && isfinite(v) ? json_integer((json_int_t)v) : volt_json_number(v);
 }
 
-/* A mean with its interval; `undefined` -1 leaves that out. */
+/* A mean with its interval; `undefined` is omitted if it is -1. */
 static json_t *mean_object(const volt_summary *s, double mean, volt_interval i,
                            int64_t undefined)
 {
@@ -186,7 +186,7 @@ static void put_count(volt_status *st, volt_out *f, double v)
     put_text(st, f, text);
 }
 
-/* A field as RFC 4180 wants it. */
+/* A field quoted as in RFC 4180. */
 static void put_field(volt_status *st, volt_out *f, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {

@@ -1,3 +1,15 @@
+/* case_store.c - writing, mapping and checking preprocessed cases.
+ *
+ * Training reads random patches of many cases, far more data than memory holds. So a case is a
+ * flat file that is mapped, and the kernel's page cache decides what stays in memory. Data is
+ * stored uncompressed in the byte order and type of use, in blocks aligned to cache lines; what
+ * changes per case is in a header of fixed offsets, small enough to check in full on opening.
+ *
+ * Crash safety: a file is written under a temporary name, flushed and renamed
+ * (volt_out_commit), so a file with the right name is complete. Its key tells whether it is
+ * still up to date. The CRC of the voxels guards against decay of the disk; it is verified on
+ * request only, because reading all voxels is what mapping avoids.
+ */
 #include "io/case_store.h"
 
 #include <math.h>
@@ -10,7 +22,7 @@
 #include "io/archive/crc32.h"
 #include "io/store/case_store_internal.h"
 
-/* Blocks are mapped and used as they lie in the file. */
+/* Blocks are mapped and used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "case files are little-endian");
 
 enum {
@@ -23,7 +35,7 @@ enum {
 };
 static const char magic[8] = "VOLTCASE";
 
-/* A stored case with what it stands on. */
+/* An open case with the memory behind it. */
 typedef struct opened_case {
     volt_stored_case c; /* first: callers hold its address */
     volt_map map;       /* empty for a view of memory */
@@ -33,7 +45,7 @@ typedef struct opened_case {
     uint32_t voxel_crc;
 } opened_case;
 
-/* Where the parts of a file lie. */
+/* Sizes and offsets of the parts of a file. */
 typedef struct file_plan {
     size_t header_bytes, data_bytes, label_bytes;
     size_t data_at, labels_at, file_bytes;
@@ -88,8 +100,8 @@ static int64_t voxels_of(const volt_stored_case *c)
     return c->shape[0] * c->shape[1] * c->shape[2];
 }
 
-/* Bytes of data and labels; true when they overflow. Leaves room for the padding and for one
- * channel where there is none. */
+/* Bytes of data and labels; true when they overflow. Leaves a margin for padding and counts at
+ * least one channel. */
 static bool block_bytes(size_t *data, size_t *labels, const volt_stored_case *c)
 {
     const int64_t extents[4] = {c->channels > 0 ? c->channels : 1, c->shape[0], c->shape[1],
@@ -105,7 +117,7 @@ static bool block_bytes(size_t *data, size_t *labels, const volt_stored_case *c)
     return false;
 }
 
-/* The rules on the header's numbers, the same for writing and reading. */
+/* The rules for the header's fields, the same for writing and reading. */
 static volt_status check_numbers(const volt_stored_case *c, volt_status code, const char *name)
 {
     size_t data, labels;
@@ -148,7 +160,7 @@ static volt_status check_numbers(const volt_stored_case *c, volt_status code, co
 static volt_status check_source(const volt_stored_case *c, volt_status code, const char *name)
 {
     if (volt_grid_check(&c->source, name) != VOLT_OK)
-        return code; /* the sentence is there */
+        return code; /* the sentence is recorded */
     for (int a = 0; a < 3; a++) {
         const int64_t n = c->source.n[c->transpose_forward[a]];
         const char axis = "dhw"[a];
@@ -217,7 +229,7 @@ static void put_header(unsigned char *h, const volt_stored_case *c, const file_p
     put32(h + CRC_AT, volt_crc32(0, h, plan->header_bytes));
 }
 
-/* Checks what is to be written and lays out the file. */
+/* Checks the case and lays out its file. */
 static volt_status plan_file(file_plan *out, const volt_stored_case *c, const char *path)
 {
     file_plan plan = {0};
@@ -248,7 +260,7 @@ done:
     return st;
 }
 
-/* Writes a block at its aligned place; *at counts what the file holds. */
+/* Writes a block at the next aligned offset; *at is the size of the file so far. */
 static volt_status write_block(volt_out *f, size_t *at, const void *data, size_t bytes)
 {
     static const unsigned char zeros[BLOCK_ALIGN];
@@ -294,7 +306,7 @@ done:
     return st;
 }
 
-/* Header bytes to numbers; nothing is judged beyond magic, version, sizes and the CRC. */
+/* Parses the header; checks magic, version, sizes and the CRC only. */
 static volt_status get_header(opened_case *o, const unsigned char *h, size_t bytes)
 {
     static const unsigned char zero[4];
@@ -413,7 +425,7 @@ done:
     return st;
 }
 
-/* Takes over *map on success. */
+/* Takes ownership of *map on success. */
 static volt_status view(const volt_stored_case **out, volt_map *map, const void *data,
                         size_t bytes, const char *name)
 {

@@ -1,3 +1,10 @@
+/* safetensors.c - reading and writing safetensors files.
+ *
+ * The format promises that mapping a file and trusting its offsets is safe, but only if every
+ * reader checks them. Sorted by offset, the tensors must cover the data section exactly: a gap
+ * could hide content, an overlap or a surplus shape could make a reader allocate or read more
+ * than there is. Only the header is read on opening, except for the checksum of our own files.
+ */
 #include "io/tensors/safetensors.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* Files of torch.save. What differs between the two forms is where the pickle and the storages
- * lie; tensors are the same in both. */
+/* torch_file.c - files of torch.save. The two formats differ in where the pickle and the
+ * storages are; the tensors are the same. */
 #include "io/tensors/torch_file.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #define MAX_PICKLE ((size_t)32 << 20)
 #define MAX_KEY    64
 
-/* The magic number of the legacy form, a whole number of ten bytes. */
+/* The magic number of the legacy format, an integer of ten bytes. */
 static const unsigned char legacy_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
                                              0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e};
 enum { MAGIC_AT = 4, MAGIC_BYTES = 10, LEGACY_PROTOCOL = 1001 };
