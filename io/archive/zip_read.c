@@ -226,7 +226,7 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
                          "(8) are supported",
                          zip->path, shown, e->name, (unsigned long long)e->method);
     if (e->disk != 0 && e->disk != 0xffff)
-        return volt_fail(VOLT_ENOTSUP, "%s: member %.*s lies on another disk", zip->path, shown,
+        return volt_fail(VOLT_ENOTSUP, "%s: member %.*s is on another disk", zip->path, shown,
                          e->name);
     if (e->method == ZIP_STORED ? e->packed != e->bytes
                                 : e->bytes > volt_gzip_limit((size_t)e->packed))

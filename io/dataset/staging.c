@@ -15,7 +15,7 @@
 
 struct volt_staging {
     char *target;
-    char *path; /* the temporary folder; NULL before it was made */
+    char *path; /* the temporary folder; NULL before it exists */
 };
 
 static volt_status check_target(const char *target)

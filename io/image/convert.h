@@ -19,7 +19,7 @@ void volt_image_convert(void *to, const void *from, int64_t count,
                         const volt_image_conversion *how, int threads, int64_t *bad,
                         double *value);
 
-/* The same where the source lies in the tail of the target's own buffer: `from` is at least
+/* The same if the source is the tail of the target's own buffer: `from` is at least
  * count * (bytes of to - bytes of from) behind `to`, which has the wider type. */
 void volt_image_convert_in_place(void *to, const void *from, int64_t count,
                                  const volt_image_conversion *how, int threads, int64_t *bad,

@@ -2,15 +2,18 @@
  *
  * Files     a file's bytes decide what it is, not its name; only the other file of a pair is
  *           found by name, in the same folder. Everything is untrusted: sizes are checked
- * against the file before memory is allocated. Shape     dim[1..3] are x, y, z; the one further
- * axis longer than 1 is the channels (4-D, and 5-D with a single time point). 2-D has nz = 1.
+ *           against the file before memory is allocated.
+ * Shape     dim[1..3] are x, y, z; the one further axis longer than 1 is the channels (4-D, and
+ *           5-D with a single time point). 2-D has nz = 1.
  * World     the sform if its code is above 0, else the qform, else nibabel's default (LAS axes,
  *           centred) with a warning. Micrometres and metres are converted to mm.
  * Values    stored * scl_slope + scl_inter, computed in double. A slope that is 0 or not finite
  *           means no scaling; a valid slope with an intercept that is not finite is refused.
- * NaN and infinite voxels are kept. Refused   (VOLT_ENOTSUP) ANALYZE 7.5 (it does not define
- * which side is left), complex, RGB(A), float128, 1-bit voxels, two or more axes beyond z;
- * (VOLT_EFORMAT) damaged files.
+ *           NaN and infinite voxels are preserved.
+ * Refused   (VOLT_ENOTSUP) ANALYZE 7.5 (it does not define which side is left), complex,
+ *           RGB(A), float128, 1-bit voxels, two or more axes beyond z; (VOLT_EFORMAT) damaged
+ *           files.
+ * Threads   different files may be read and written at the same time.
  */
 #ifndef VOLT_IO_IMAGE_NIFTI_H
 #define VOLT_IO_IMAGE_NIFTI_H

@@ -309,8 +309,8 @@ volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path
     if (largest_cosine(&a) > 1e-3)
         VOLT_TRY(st, done,
                  volt_image_warn(header,
-                                 "the axes are not at right angles (cosine %.3g): kept "
-                                 "here, but ITK refuses such files",
+                                 "the axes are not at right angles (cosine %.3g); ITK refuses "
+                                 "such files",
                                  largest_cosine(&a)));
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++)

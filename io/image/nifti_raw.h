@@ -13,7 +13,7 @@
 #define VOLT_NIFTI1_HEADER    348
 #define VOLT_NIFTI2_HEADER    540
 #define VOLT_NIFTI_EXTENDER   4 /* bytes after the header that announce extensions */
-#define VOLT_NIFTI_MAX_EXTRAS ((size_t)16 << 20) /* bytes of extensions kept */
+#define VOLT_NIFTI_MAX_EXTRAS ((size_t)16 << 20) /* bytes of extensions preserved */
 
 struct volt_nifti_raw {
     /* In native byte order. Version 1 headers are stored here too: their fields are a subset,

@@ -249,7 +249,7 @@ static volt_status describe(volt_image_header **out, const opened *o)
     return VOLT_OK;
 }
 
-/* In place of *v; label maps are judged. */
+/* Replaces *v by a converted copy; label values are checked. */
 static volt_status convert(volt_volume **v, volt_dtype to, const char *path, int threads)
 {
     const volt_image_conversion how = {.from = (*v)->dtype, .to = to, .slope = 1};

@@ -360,7 +360,7 @@ static volt_status get_block(const void **out, const opened_case *o, const unsig
 
     if (at % BLOCK_ALIGN || at < header || at > file_bytes || bytes > file_bytes - at)
         return volt_fail(
-            VOLT_EFORMAT, "%s: %s of %zu byte%s at offset %llu does not lie in a file of %zu",
+            VOLT_EFORMAT, "%s: %s of %zu byte%s at offset %llu is not inside a file of %zu",
             o->name, what, bytes, volt_s((int64_t)bytes), (unsigned long long)at, file_bytes);
     *out = file + at;
     return VOLT_OK;

@@ -294,7 +294,7 @@ static volt_status memo_get(pickle_machine *m, int width)
     if (st != VOLT_OK)
         return st;
     if (id >= m->memos || !m->memo[id])
-        return volt_pickle_damaged(m, "refers to a value that was not kept");
+        return volt_pickle_damaged(m, "refers to a value that was not stored");
     return push(m, m->memo[id]);
 }
 

@@ -112,7 +112,7 @@ const char *volt_pickle_kind_name(const volt_pickle_value *v)
 {
     static const char *const names[] = {
         [VOLT_PICKLE_NONE] = "None",      [VOLT_PICKLE_BOOL] = "a truth value",
-        [VOLT_PICKLE_INT] = "an integer", [VOLT_PICKLE_LONG] = "a long whole number",
+        [VOLT_PICKLE_INT] = "an integer", [VOLT_PICKLE_LONG] = "a long integer",
         [VOLT_PICKLE_FLOAT] = "a number", [VOLT_PICKLE_TEXT] = "a text",
         [VOLT_PICKLE_BYTES] = "bytes",    [VOLT_PICKLE_TUPLE] = "a tuple",
         [VOLT_PICKLE_LIST] = "a list",    [VOLT_PICKLE_SET] = "a set",

@@ -120,7 +120,7 @@ static volt_status read_extents(int64_t *out, const volt_pickle_value *v, int ra
     return VOLT_OK;
 }
 
-/* The last element's place must lie in the storage. */
+/* The last element must be inside the storage. */
 static volt_status check_reach(const volt_torch_tensor *t, int64_t offset, int64_t elements,
                                const char *path)
 {
@@ -474,8 +474,8 @@ static volt_status add_storage(volt_torch_file *file, const char *key)
     return st;
 }
 
-/* What refers to a storage tells its type: gives each the bytes of one of its numbers (kept in
- * `bytes` until its place is known). */
+/* The references to a storage contain its type: sets its `bytes` to those of one element, until
+ * its position is known. */
 static volt_status type_storages(volt_torch_file *file)
 {
     volt_status st = VOLT_OK;

@@ -140,7 +140,7 @@ static void lies_are_refused(void **state)
            VOLT_EFORMAT, "ends too early");
     REFUSE("\x80\2X\2\0\0\0\xff\xff.", VOLT_EFORMAT, "not UTF-8");
     REFUSE("\x80\2Nr\xff\xff\xff\xff.", VOLT_EFORMAT, "numbers its values beyond");
-    REFUSE("\x80\2h\7.", VOLT_EFORMAT, "was not kept");
+    REFUSE("\x80\2h\7.", VOLT_EFORMAT, "was not stored");
     REFUSE("\x80\2t.", VOLT_EFORMAT, "mark where there is none");
     REFUSE("\x80\2(N.", VOLT_EFORMAT, "stops above a mark");
     REFUSE("\x80\2(Nd.", VOLT_EFORMAT, "key without a value");
