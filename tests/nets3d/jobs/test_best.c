@@ -277,7 +277,7 @@ static void damaged_arrays_are_refused(void **state)
     try_npy(NPY("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", "\x38"), 66,
             VOLT_ENOTSUP, "Fortran");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}1234", "\x37"), 69,
-            VOLT_EFORMAT, "stands for 8");
+            VOLT_EFORMAT, "requires 8 bytes");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (-2)}1234", "\x37"), 69,
             VOLT_EFORMAT, "shape");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,99999)}",
