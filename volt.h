@@ -12,12 +12,14 @@
 #ifndef VOLT_H
 #define VOLT_H
 
-/* status, memory, callbacks, threads, random numbers */
+/* version, status, memory, callbacks, threads, random numbers */
 #include "base/callbacks.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "base/version.h"
 
 /* voxels and millimetres */
 #include "volume/augment.h"
@@ -45,6 +47,7 @@
 #include "io/nnunet_summary.h"
 #include "io/png.h"
 #include "io/scores.h"
+#include "io/workspace.h"
 
 /* networks: graphs, plans, training, prediction */
 #include "nets3d/best.h"

@@ -36,6 +36,7 @@
  */
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
+#include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
 #include "../volume/box.h"

@@ -101,6 +101,16 @@ static inline volt_image_read_options volt_image_read_defaults(void)
     return o;
 }
 
+/* The defaults with this type and number of threads. */
+static inline volt_image_read_options volt_image_read_as(volt_dtype dtype, int threads)
+{
+    volt_image_read_options o = volt_image_read_defaults();
+
+    o.dtype = dtype;
+    o.threads = threads;
+    return o;
+}
+
 /* Reads a volume. The caller owns *out and *header (`header` may be NULL). `options` NULL: the
  * defaults. PNG label maps are grey values or palette indices. Errors as volt_image_info. */
 VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
@@ -108,12 +118,11 @@ VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const c
 
 typedef struct volt_image_write_options {
     size_t size;      /* set by volt_image_write_defaults() */
-    volt_dtype dtype; /* VOLT_AS_STORED: the volume's; values out of range saturate (volume.h)
-                       */
+    volt_dtype dtype; /* VOLT_AS_STORED: the volume's; values out of range saturate */
     bool labels;      /* the smallest integer type that holds every value, uint8 up to 254 as
                        * in nnU-Net; dtype must be VOLT_AS_STORED. VOLT_EINVAL when a value is
                        * not an integer */
-    int level;        /* gzip, as volt_gzip_write: 1..12; 0 chooses from the data */
+    int level;        /* of gzip, 1..12; 0 chooses 1 or 6 from the data */
     int threads;      /* 0 = default */
 } volt_image_write_options;
 /* For other languages: fills in the defaults, all 0. */
@@ -123,6 +132,23 @@ static inline volt_image_write_options volt_image_write_defaults(void)
     volt_image_write_options o;
 
     volt_image_write_options_init(&o, sizeof o);
+    return o;
+}
+
+/* The defaults with this number of threads; for label maps, with `labels`. */
+static inline volt_image_write_options volt_image_write_with(int threads)
+{
+    volt_image_write_options o = volt_image_write_defaults();
+
+    o.threads = threads;
+    return o;
+}
+
+static inline volt_image_write_options volt_image_write_labels(int threads)
+{
+    volt_image_write_options o = volt_image_write_with(threads);
+
+    o.labels = true;
     return o;
 }
 

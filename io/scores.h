@@ -27,6 +27,9 @@ typedef struct volt_scores {
  * high}}; "worst_first" [{prediction_file, reference_file, Dice, classes {class {score}}}];
  * "confusion" {labels, voxels: rows by the truth}. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_scores_write(const char *path, const volt_scores *s);
+/* The same as one line of text without spaces; the caller owns *out (volt_free). VOLT_ENOMEM.
+ */
+VOLT_CALL volt_scores_text(char **out, const volt_scores *s);
 /* Writes one row per case and class: case, class, one column per score. VOLT_EIO, VOLT_ENOMEM.
  */
 VOLT_CALL volt_scores_write_csv(const char *path, const volt_summary *summary);

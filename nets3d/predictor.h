@@ -58,7 +58,8 @@ VOLT_API volt_predict_options volt_predict_defaults(void);
 VOLT_API bool volt_is_run(const char *path);
 
 /* Opens the networks of `count` >= 1 runs (see volt_is_run; a folder of folds counts as all of
- * them). The caller owns *out (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
+ * them). `options` NULL = volt_predict_defaults(). The caller owns *out
+ * (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
  * (damaged), VOLT_EDATA: runs of data sets with different channels or labels;
  * VOLT_ENOTSUP: too many of them; VOLT_ENOMEM. */
 VOLT_CALL volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
@@ -119,7 +120,7 @@ typedef struct volt_predict_result {
  * previous one while the network computes. The most memory it will need is logged before it
  * starts. The first failure ends the call (the sentence names case and file); files written
  * before it stay, each whole; a case's labels are written last, so that where they are
- * everything asked for is. `result` may be NULL. Resets volt_mem_peak(). Progress: "cases" and
+ * everything asked for is. `result` may be NULL. Progress: "cases" and
  * "tiles". The previous stage of a cascade goes first: its masks are written to
  * FOLDER/previous_stage. */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,

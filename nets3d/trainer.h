@@ -124,7 +124,7 @@ typedef struct volt_train_result {
 } volt_train_result;
 
 /* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
- * cancelled. Resets volt_mem_peak(). Progress: "iterations". Log: one line per epoch; warnings
+ * cancelled. Progress: "iterations". Log: one line per epoch; warnings
  * when a class appears in no batch of an epoch, the learning rate is 0, the network waits for
  * data, the disk fills up.
  *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another

@@ -10,7 +10,6 @@
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
-#include "io/image/options.h"
 
 enum { VALUES = 65536 }; /* of int16 */
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;

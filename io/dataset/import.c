@@ -15,7 +15,6 @@
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
-#include "io/image/options.h"
 
 static const double same_grid_mm = 1e-3;
 

@@ -9,7 +9,6 @@
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
-#include "io/image/options.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 

@@ -1,6 +1,7 @@
 /* itk_call.h - one run of the helper program volt-itk.
  *
- * The helper is $VOLT_ITK, else volt-itk next to the running program, else in a folder of PATH.
+ * The helper is $VOLT_ITK, else volt-itk next to libvolt.so (or the program that VOLT is linked
+ * into), else in the libexec folder of the same installation, else in a folder of PATH.
  * It is started without a shell, has no open file but one socket, and does not outlive the
  * call: volt_itk_end and volt_itk_abort wait for it. If it sends nothing for $VOLT_ITK_TIMEOUT
  * seconds (300) it is killed. SIGINT does not reach it: the interrupted program decides.

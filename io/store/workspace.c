@@ -1,4 +1,4 @@
-#include "io/store/workspace.h"
+#include "io/workspace.h"
 
 #include <stdint.h>
 #include <stdlib.h>

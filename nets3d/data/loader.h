@@ -23,7 +23,7 @@ typedef struct volt_loader volt_loader;
 typedef struct volt_loader_options {
     const char *store;    /* folder of case files */
     const char *previous; /* cascade: folder of case files with the previous stage's masks on
-                           * the same voxels, labels alone; rules.previous > 0. Else NULL */
+                           * the same voxels, labels alone; rules.prior_labels > 0. Else NULL */
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
     int64_t classes;          /* labels are 0..classes-1, */

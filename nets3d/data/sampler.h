@@ -4,14 +4,13 @@
  *   image   (channels, D, H, W). With `slices` > 1 (a 2-D patch, D = 1) the network's channels:
  *           (channels, slices, H, W), the slices d - slices/2 .. d + slices/2 around the one
  *           that the labels are of; past an end of the case the end's slice is repeated.
- *           In a cascade `rules.previous` one-hot channels of the previous stage's mask follow,
- *           in as many slices each.
- *   labels  (D, H, W), >= 0.
- * As nnU-Net v2: the lower corner is uniform over all boxes that touch the case, or, for a
- * forced sample, a class (or region) drawn among those present and a voxel drawn among its
- * stored ones, corner = max(lowest allowed, voxel - patch/2) with no upper clamp; outside the
- * case the image is 0 and the label -1 (0 after augmentation). With an ignore label all other
- * samples, too, are cut around a voxel: any that is annotated.
+ *           In a cascade `rules.prior_labels` one-hot channels of the previous stage's mask
+ * follow, in as many slices each. labels  (D, H, W), >= 0. As nnU-Net v2: the lower corner is
+ * uniform over all boxes that touch the case, or, for a forced sample, a class (or region)
+ * drawn among those present and a voxel drawn among its stored ones, corner = max(lowest
+ * allowed, voxel - patch/2) with no upper clamp; outside the case the image is 0 and the label
+ * -1 (0 after augmentation). With an ignore label all other samples, too, are cut around a
+ * voxel: any that is annotated.
  *
  * Threads  a sampler belongs to one thread; cases may be shared by samplers of one set of
  *          options.
@@ -40,7 +39,7 @@ typedef struct volt_sampler_options {
 
 /* VOLT_EINVAL names what is out of range. */
 VOLT_MUST_USE volt_status volt_sampler_check(const volt_sampler_options *options);
-/* Network channels of a sample: (channels + rules.previous) * slices. */
+/* Network channels of a sample: (channels + rules.prior_labels) * slices. */
 int64_t volt_sampler_channels(const volt_sampler_options *options);
 
 /* A case to cut samples from. */

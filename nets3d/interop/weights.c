@@ -194,7 +194,7 @@ static float number_at(const unsigned char *at, volt_tensor_type type)
         return (float)wide;
     case VOLT_TENSOR_F16:
         memcpy(&half, at, 2);
-        return volt_half_value(half);
+        return volt_half_to_float(half);
     default: /* bfloat16: the upper half of a float32 */
         memcpy(&half, at, 2);
         bits = (uint32_t)half << 16;

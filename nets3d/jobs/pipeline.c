@@ -5,7 +5,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
-#include "io/store/workspace.h"
+#include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/jobs/fit_memory.h"

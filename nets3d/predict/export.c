@@ -168,12 +168,13 @@ static volt_status on_slab(void *context)
 static volt_status open_decoder(job *j, const volt_prepared_scan *scan)
 {
     const volt_predictor *p = j->p;
-    volt_decode_options o = {.classes = p->scores,
-                             .regions = volt_predictor_has_regions(p),
-                             .value = p->value,
-                             .sets = p->groups,
-                             .threads = p->threads};
+    volt_decode_options o = volt_decode_defaults();
 
+    o.classes = p->scores;
+    o.regions = volt_predictor_has_regions(p);
+    o.value = p->value;
+    o.sets = p->groups;
+    o.threads = p->threads;
     volt_box_shape(o.to, j->out->frame.crop);
     for (int g = 0; g < p->groups; g++) {
         const volt_preprocessed *s = &scan->prepared[g];

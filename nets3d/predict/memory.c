@@ -154,7 +154,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
     const bool turned = is_turned(p, &p->group[0]);
     const bool regions = wanted->regions && volt_predictor_has_regions(p);
     const size_t back = *p->info.orientation ? 1 : 0; /* copies that turn back to the scan's */
-    sizes s = {.decode = {.classes = p->scores, .sets = p->groups, .threads = p->threads}};
+    sizes s = {.decode = volt_decode_defaults()};
     volt_predict_memory m = {0};
     const size_t packing = (size_t)p->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
     size_t voxels, labels, masks, decoder, kept = 0, finish, exported;
@@ -162,6 +162,9 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_predictor *p,
 
     if (st != VOLT_OK)
         return st;
+    s.decode.classes = p->scores;
+    s.decode.sets = p->groups;
+    s.decode.threads = p->threads;
     for (int i = 0; i < p->groups; i++)
         VOLT_TRY(st, done, add_group(&s, p, i, grid, wanted, what));
     voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);

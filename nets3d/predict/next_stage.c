@@ -52,10 +52,7 @@ volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p,
     const int64_t origin[3] = {0};
     volt_stitch stitch[VOLT_PREDICT_MAX_GROUPS] = {{.sum = NULL}};
     volt_logits logits[VOLT_PREDICT_MAX_GROUPS];
-    volt_decode_options o = {.classes = p->scores,
-                             .regions = volt_predictor_has_regions(p),
-                             .sets = p->groups,
-                             .threads = p->threads};
+    volt_decode_options o = volt_decode_defaults();
     volt_grid grid = scan->prepared[0].image->grid;
     volt_decoder *decoder = NULL;
     volt_volume *labels = NULL;
@@ -64,6 +61,10 @@ volt_status volt_predictor_next_stage(volt_volume **out, volt_predictor *p,
 
     grid.channels = 1;
     memcpy(grid.n, shape, sizeof grid.n);
+    o.classes = p->scores;
+    o.regions = volt_predictor_has_regions(p);
+    o.sets = p->groups;
+    o.threads = p->threads;
     memcpy(o.to, shape, sizeof o.to);
     for (int g = 0; g < p->groups; g++) {
         const volt_preprocessed *s = &scan->prepared[g];

@@ -4,7 +4,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/image/options.h"
+#include "io/image.h"
 #include "io/json/json.h"
 #include "io/tensors/npz.h"
 

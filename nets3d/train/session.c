@@ -25,7 +25,7 @@ double volt_session_seconds(const volt_session *s)
 
 size_t volt_session_peak(const volt_session *s)
 {
-    return volt_mem_peak() - s->others_bytes;
+    return volt_mem_scope_peak(&s->scope);
 }
 
 /* ---- what it holds ---- */
@@ -158,12 +158,12 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {
         o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.previous = previous;
+        o.rules.prior_labels = previous;
         return o;
     }
     o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
                          : volt_augment_rules_none(c->patch, channels);
-    o.rules.previous = previous;
+    o.rules.prior_labels = previous;
     for (int a = 0; a < 3; a++)
         o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
     for (int i = 0; i < channels; i++)
@@ -433,8 +433,7 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
 
     *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
     s->opened_at = s->saved_at = volt_seconds();
-    s->others_bytes = volt_mem_current();
-    volt_mem_reset_peak();
+    volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_begin(s));
@@ -471,5 +470,6 @@ void volt_session_close(volt_session *s)
     volt_free(s->log);
     volt_free(s->best);
     volt_free(s->latest);
+    volt_mem_scope_leave(&s->scope);
     *s = (volt_session){0};
 }

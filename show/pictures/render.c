@@ -3,21 +3,24 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/core/checked.h"
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "show/pictures/view.h"
 
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225}, faint = {150, 150, 155};
 enum { MARGIN = 12, TEXT = 2, LINE = TEXT * VOLT_TEXT_HEIGHT + 6, LABELS_MAX = 256 };
 
-/* What the masks hold: voxels per label (in the first mask and in all), labelled voxels per
- * slice along each memory axis. */
+/* Content of the masks: the labels of all, voxels per label of the first, and labelled voxels
+ * per slice along each memory axis. */
 typedef struct mask_facts {
     int64_t *per_slice[3];
     int labels;
     int64_t value[LABELS_MAX], voxels[LABELS_MAX];
 } mask_facts;
 
-/* One view, placed. */
+/* A view and its position in the picture. */
 typedef struct cell {
     volt_view view;
     int64_t x, y;
@@ -34,9 +37,15 @@ typedef struct page {
     int64_t width, height, legend_y;
 } page;
 
-volt_render_options volt_render_defaults(void)
+static const volt_render_options defaults = {
+    .size = sizeof defaults,
+    .slice = {VOLT_SLICE_AUTO, VOLT_SLICE_AUTO, VOLT_SLICE_AUTO},
+    .plane = VOLT_PLANE_AXIAL,
+    .view = 420};
+
+void volt_render_options_init(volt_render_options *o, size_t size)
 {
-    return (volt_render_options){.slice = {-1, -1, -1}, .plane = VOLT_PLANE_AXIAL, .view = 420};
+    volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
 static volt_status check_options(const volt_volume *image, const volt_render_options *o)
@@ -44,18 +53,19 @@ static volt_status check_options(const volt_volume *image, const volt_render_opt
     const int64_t *n = image->grid.n;
 
     if (o->channel < 0 || o->channel >= image->grid.channels)
-        return volt_fail(VOLT_EINVAL, "channel %d of an image with %d", o->channel,
-                         image->grid.channels);
+        return volt_fail(VOLT_EINVAL, "channel %d of an image with %d channel%s", o->channel,
+                         image->grid.channels, volt_s(image->grid.channels));
     if (o->plane < VOLT_PLANE_AXIAL || o->plane > VOLT_PLANE_SAGITTAL)
-        return volt_fail(VOLT_EINVAL, "plane %d is none of axial, coronal, sagittal", o->plane);
+        return volt_fail(VOLT_EINVAL, "plane %d is not axial, coronal or sagittal", o->plane);
     if (o->view < 64 || o->view > 2048 || o->sheet < 0 || o->sheet > 400)
-        return volt_fail(VOLT_EINVAL,
-                         "views of %lld pixels and a sheet of %d; 64 to 2048 and 0 to 400 are "
-                         "possible",
-                         (long long)o->view, o->sheet);
+        return volt_fail(
+            VOLT_EINVAL,
+            "views of %lld pixels (64..2048) and a sheet of %d slices (0..400) cannot "
+            "be drawn",
+            (long long)o->view, o->sheet);
     for (int a = 0; a < 3; a++) {
-        if (o->slice[a] < -1 || o->slice[a] >= n[a])
-            return volt_fail(VOLT_EINVAL, "slice %lld along %c; the image has 0 to %lld",
+        if (o->slice[a] < VOLT_SLICE_AUTO || o->slice[a] >= n[a])
+            return volt_fail(VOLT_EINVAL, "slice %lld along %c is not in 0..%lld",
                              (long long)o->slice[a], "zyx"[a], (long long)n[a] - 1);
     }
     for (int m = 0; m < o->mask_count; m++) {
@@ -241,7 +251,7 @@ static int64_t cell_width(const cell *c)
 {
     int64_t text = volt_picture_text_width(c->caption, TEXT);
 
-    return text > c->view.width ? text : c->view.width;
+    return volt_max_i64(text, c->view.width);
 }
 
 /* Of three planes the second and third stand above one another where that saves room. */
@@ -394,21 +404,23 @@ static volt_status draw_cell(volt_picture *to, const page *p, const cell *c)
 volt_status volt_render(volt_picture **out, const volt_volume *image,
                         const volt_render_options *options)
 {
-    page p = {.image = image, .o = options};
+    volt_render_options o = defaults;
+    page p = {.image = image, .o = &o};
     volt_picture *picture = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, check_options(image, options));
-    memcpy(p.window, options->window, sizeof p.window);
-    if (!options->has_window)
-        VOLT_TRY(st, done, volt_window_choose(p.window, image, options->channel));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_render_options"));
+    VOLT_TRY(st, done, check_options(image, &o));
+    memcpy(p.window, o.window, sizeof p.window);
+    if (!o.has_window)
+        VOLT_TRY(st, done, volt_window_choose(p.window, image, o.channel));
     VOLT_TRY(st, done, look_at_masks(&p));
     VOLT_TRY(st, done, choose_views(&p));
     place_views(&p);
     p.height = draw_footer(NULL, &p, draw_legend(NULL, &p)) + MARGIN / 2;
     VOLT_TRY(st, done, volt_picture_create(&picture, p.width, p.height, paper));
-    if (options->title)
-        volt_picture_text(picture, MARGIN, MARGIN, TEXT, ink, options->title);
+    if (o.title)
+        volt_picture_text(picture, MARGIN, MARGIN, TEXT, ink, o.title);
     for (int i = 0; i < p.count; i++)
         VOLT_TRY(st, done, draw_cell(picture, &p, &p.cells[i]));
     draw_footer(picture, &p, draw_legend(picture, &p));

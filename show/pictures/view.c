@@ -2,11 +2,12 @@
 
 #include <assert.h>
 #include <math.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "volume/orient.h"
 
-/* For each world axis (0 R, 1 A, 2 S) the memory axis that lies nearest to it and whether its
- * index grows towards R, A, S. */
+/* For each world axis (0 R, 1 A, 2 S) the nearest memory axis, and whether its index increases
+ * towards R, A, S. */
 static void nearest_axes(int axis[3], bool grows[3], const volt_grid *grid)
 {
     volt_orientation o;
@@ -20,7 +21,7 @@ static void nearest_axes(int axis[3], bool grows[3], const volt_grid *grid)
     }
 }
 
-/* World axis along which the plane is cut, and what the screen's x and y point at. */
+/* World axes across the plane and along the screen's x and y, and the sides of the screen. */
 static const struct {
     int through, across, down;
     const char *left, *right, *top, *bottom;
@@ -76,17 +77,12 @@ volt_view volt_view_of(const volt_grid *grid, volt_plane plane, double scale)
     return v;
 }
 
-/* Voxel coordinate, fractional, of the middle of pixel i of `count`. */
+/* Fractional voxel coordinate of the centre of pixel i of `count`. */
 static double voxel_of_pixel(int64_t i, int64_t count, int64_t n, bool flip)
 {
     double u = ((double)i + 0.5) * (double)n / (double)count - 0.5;
 
     return flip ? (double)(n - 1) - u : u;
-}
-
-static int64_t clamp(int64_t i, int64_t n)
-{
-    return i < 0 ? 0 : i >= n ? n - 1 : i;
 }
 
 /* Distance in elements between neighbours along a memory axis. */
@@ -107,21 +103,22 @@ void volt_view_draw(volt_picture *p, int64_t x, int64_t y, const volt_view *view
         double v = voxel_of_pixel(py, view->height, n_down, view->flip_down);
         int64_t v0 = (int64_t)floor(v);
         double fv = v - (double)v0;
-        int64_t low = base + clamp(v0, n_down) * down;
-        int64_t high = base + clamp(v0 + 1, n_down) * down;
+        int64_t low = base + volt_clamp_i64(v0, 0, n_down - 1) * down;
+        int64_t high = base + volt_clamp_i64(v0 + 1, 0, n_down - 1) * down;
 
         for (int64_t px = 0; px < view->width; px++) {
             double u = voxel_of_pixel(px, view->width, n_across, view->flip_across);
             int64_t u0 = (int64_t)floor(u);
             double fu = u - (double)u0, value, grey;
-            int64_t a = clamp(u0, n_across) * across, b = clamp(u0 + 1, n_across) * across;
+            int64_t a = volt_clamp_i64(u0, 0, n_across - 1) * across,
+                    b = volt_clamp_i64(u0 + 1, 0, n_across - 1) * across;
 
             value = (1 - fv) * ((1 - fu) * volt_voxel_value(image, low + a) +
                                 fu * volt_voxel_value(image, low + b)) +
                     fv * ((1 - fu) * volt_voxel_value(image, high + a) +
                           fu * volt_voxel_value(image, high + b));
             grey = 255 * (value - window[0]) / (window[1] - window[0]);
-            grey = grey > 0 ? fmin(grey, 255) : 0; /* NaN too becomes black */
+            grey = grey > 0 ? fmin(grey, 255) : 0; /* NaN becomes black, too */
             volt_picture_set(p, x + px, y + py,
                              (volt_color){(uint8_t)grey, (uint8_t)grey, (uint8_t)grey});
         }
@@ -142,11 +139,13 @@ static volt_status view_labels(int64_t **out, const volt_view *view, const volt_
         return st;
     for (int64_t py = 0; py < view->height; py++) {
         double v = voxel_of_pixel(py, view->height, g->n[view->down], view->flip_down);
-        int64_t row = base + clamp((int64_t)floor(v + 0.5), g->n[view->down]) * down;
+        int64_t row =
+            base + volt_clamp_i64((int64_t)floor(v + 0.5), 0, g->n[view->down] - 1) * down;
 
         for (int64_t px = 0; px < view->width; px++) {
             double u = voxel_of_pixel(px, view->width, g->n[view->across], view->flip_across);
-            int64_t column = clamp((int64_t)floor(u + 0.5), g->n[view->across]) * across;
+            int64_t column =
+                volt_clamp_i64((int64_t)floor(u + 0.5), 0, g->n[view->across] - 1) * across;
 
             labels[py * view->width + px] = (int64_t)volt_voxel_value(mask, row + column);
         }
@@ -155,17 +154,17 @@ static volt_status view_labels(int64_t **out, const volt_view *view, const volt_
     return VOLT_OK;
 }
 
-/* Is some pixel at distance `t` along an axis of another label? The view's own border is none.
- */
+/* Whether a pixel at distance `t` along an axis has another label. The view's own border does
+ * not count. */
 static bool on_border(const int64_t *labels, const volt_view *view, int64_t x, int64_t y,
                       int64_t t)
 {
     int64_t own = labels[y * view->width + x];
 
-    return labels[y * view->width + clamp(x - t, view->width)] != own ||
-           labels[y * view->width + clamp(x + t, view->width)] != own ||
-           labels[clamp(y - t, view->height) * view->width + x] != own ||
-           labels[clamp(y + t, view->height) * view->width + x] != own;
+    return labels[y * view->width + volt_clamp_i64(x - t, 0, view->width - 1)] != own ||
+           labels[y * view->width + volt_clamp_i64(x + t, 0, view->width - 1)] != own ||
+           labels[volt_clamp_i64(y - t, 0, view->height - 1) * view->width + x] != own ||
+           labels[volt_clamp_i64(y + t, 0, view->height - 1) * view->width + x] != own;
 }
 
 volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt_view *view,
@@ -204,7 +203,7 @@ void volt_view_letters(volt_picture *p, int64_t x, int64_t y, const volt_view *v
                    {view->bottom, middle_x, y + view->height - 19}};
 
     if (view->width < 60 || view->height < 60)
-        return; /* the letters would hide the picture */
+        return; /* the letters would hide the image */
     for (int i = 0; i < 4; i++) {
         volt_picture_text(p, letters[i].x + 1, letters[i].y + 1, 2, shade, letters[i].text);
         volt_picture_text(p, letters[i].x, letters[i].y, 2, ink, letters[i].text);

@@ -1,7 +1,7 @@
 /* A NIfTI file, plain or compressed: whatever is accepted keeps the header's promises. */
 #include "tests/fuzz/fuzz.h"
+#include "io/image.h"
 #include "io/image/nifti_raw.h"
-#include "io/image/options.h"
 
 static void check_header(const volt_image_header *header)
 {

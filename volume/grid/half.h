@@ -1,5 +1,5 @@
-/* half.h - half precision (1 + 5 + 10 bits): for agreeing with libraries that compute in it,
- * and for sums too large to hold in float32. */
+/* half.h - half precision (1 + 5 + 10 bits), to agree with libraries that compute in it and to
+ * store sums that would need too much memory in float32. */
 #ifndef VOLT_VOLUME_GRID_HALF_H
 #define VOLT_VOLUME_GRID_HALF_H
 #include <math.h>
@@ -21,22 +21,6 @@ static inline float volt_round_to_half(float x)
 }
 
 /* The value of a half's bits; exact. */
-static inline float volt_half_value(uint16_t half)
-{
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 0x1f;
-    const uint32_t fraction = half & 0x3ff;
-    uint32_t bits;
-    float x;
-
-    if (exponent == 0) { /* zero and subnormal: multiples of 2^-24 */
-        x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
-    }
-    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static inline float volt_half_to_float(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;
@@ -54,7 +38,7 @@ static inline float volt_half_to_float(uint16_t h)
     return x;
 }
 
-/* The nearest half, ties to even; what is too large becomes infinite, NaN stays NaN. */
+/* The nearest half, ties to even; values that are too large become infinite, NaN stays NaN. */
 static inline uint16_t volt_float_to_half(float x)
 {
     const float size = fabsf(x);

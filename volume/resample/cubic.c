@@ -1,7 +1,18 @@
-/* Cubic resampling: one pass per axis, two copies of the volume at most.
+/* Cubic resampling, one pass per axis.
  *
- * The axis z goes last when it grows and first when it shrinks, each time within the memory of
- * the result: a column of slices is read as a whole before it is written.
+ * A cubic B-spline interpolates its samples only after a prefilter has turned them into
+ * coefficients; every voxel of the result is then a weighted sum of four coefficients. The
+ * prefilter is recursive in both directions, so a voxel depends on its whole line. Both steps
+ * are separable: a line is filtered and sampled in one go while it is in the cache, and no
+ * volume of coefficients is ever stored. The recursion is sequential along a line; vectors
+ * therefore run across VOLT_SPLINE_LANES lines.
+ *
+ * To need no third copy of the volume, the axis z comes last when it grows and first when it
+ * shrinks, and works within the memory of the result: a column is read as a whole before it is
+ * written. x and y are done slice by slice, through a buffer of a few slices.
+ *
+ * Splines overshoot at edges. As in skimage the result is clipped to the range of the input,
+ * per slice across a separate axis, because nnU-Net resamples those slices one by one.
  */
 #include "volume/resample/resample_internal.h"
 
@@ -9,10 +20,11 @@
 #include <omp.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
-/* One channel on its way. Slices of `slot` floats lie in `dst`. */
+/* One channel while it is resampled. Slices of `slot` floats lie in `dst`. */
 typedef struct job {
     const volt_taps *taps; /* z, y, x */
     int64_t shape[3];      /* before */
@@ -20,26 +32,15 @@ typedef struct job {
     const float *src;
     float *dst;
     int64_t slot;   /* floats from one slice in dst to the next */
-    int64_t batch;  /* slices in work at a time */
+    int64_t batch;  /* slices at a time */
     float *between; /* (batch, Y before, X after) */
     float *work;    /* scratch of each thread, work_each floats */
     int64_t work_each;
-    float *low, *high; /* bounds of the values: one pair, or one per slice across the separate
-                        * axis */
+    float *low, *high; /* range of the values, or of each slice across the separate axis */
     int32_t *slices;   /* two lists of slices */
     int separate_axis;
     int threads;
 } job;
-
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
 
 static int64_t blocks_of(int64_t lines)
 {
@@ -56,7 +57,7 @@ static void pass_x(const job *j, float *dst, const float *src, int64_t block)
 {
     const volt_taps *x = &j->taps[2];
     const int64_t first = block * VOLT_SPLINE_LANES;
-    const int64_t lines = smaller(VOLT_SPLINE_LANES, j->taps[1].from - first);
+    const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, j->taps[1].from - first);
 
     dst += first * x->to;
     src += first * x->from;
@@ -75,7 +76,7 @@ static void pass_y(const job *j, float *dst, const float *src, int64_t block)
 {
     const volt_taps *y = &j->taps[1];
     const int64_t width = j->taps[2].to, first = block * VOLT_SPLINE_LANES;
-    const int64_t lines = smaller(VOLT_SPLINE_LANES, width - first);
+    const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, width - first);
 
     dst += first;
     src += first;
@@ -96,7 +97,7 @@ static void pass_planes(const job *j, const float *src, int64_t src_slot, const 
     const int64_t plane = j->taps[1].from * j->taps[2].to;
 
     for (int64_t k0 = 0; k0 < count; k0 += j->batch) {
-        const int64_t n = smaller(j->batch, count - k0);
+        const int64_t n = volt_min_i64(j->batch, count - k0);
 #pragma omp parallel num_threads(j->threads)
         {
 #pragma omp for schedule(static)
@@ -117,15 +118,15 @@ static void pass_z(const job *j, const float *src, int64_t src_slot, int64_t col
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int64_t b = 0; b < blocks_of(columns); b++) {
         const int64_t first = b * VOLT_SPLINE_LANES;
-        const int64_t lines = smaller(VOLT_SPLINE_LANES, columns - first);
+        const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, columns - first);
         j->kernels->columns(
             &(volt_spline_block){src + first, j->dst + first, src_slot, j->slot, lines},
             &j->taps[0], my_work(j));
     }
 }
 
-/* Slice by slice across z: each slice that is the nearest of some result is resampled once,
- * into the first of them, and copied to the others. */
+/* Nearest slices across z: each source slice that is needed is resampled once, into the first
+ * slice of the result that takes it, and copied to the others. */
 static void take_nearest_slices(const job *j)
 {
     const volt_taps *z = &j->taps[0];
@@ -170,7 +171,7 @@ static void find_bounds_across_x(const job *j)
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int64_t b = 0; b < blocks_of(width); b++) {
         const int64_t first = b * VOLT_SPLINE_LANES;
-        const int64_t end = smaller(first + VOLT_SPLINE_LANES, width);
+        const int64_t end = volt_min_i64(first + VOLT_SPLINE_LANES, width);
         for (int64_t x = first; x < end; x++) {
             j->low[x] = INFINITY;
             j->high[x] = -INFINITY;
@@ -240,7 +241,7 @@ static void clip(const job *j)
         clip_row(j, j->dst + r * nx, r / ny, r % ny);
 }
 
-/* Slices that shrank where they lay move together. */
+/* Moves slices that became smaller in place next to each other. */
 static void close_gaps(const job *j)
 {
     const int64_t after = j->taps[1].to * j->taps[2].to;
@@ -249,7 +250,7 @@ static void close_gaps(const job *j)
         memmove(j->dst + z * after, j->dst + z * j->slot, (size_t)after * sizeof *j->dst);
 }
 
-/* The plane first or last, see the top of this file; without a change in the plane z alone. */
+/* z first or last, see above; only z if the plane does not change. */
 static void resample_axes(job *j)
 {
     const volt_taps *z = &j->taps[0];
@@ -259,10 +260,10 @@ static void resample_axes(job *j)
         j->taps[1].kind == VOLT_TAPS_KEEP && j->taps[2].kind == VOLT_TAPS_KEEP;
     const bool z_first = z->to < z->from || plane_stays;
 
-    for (int64_t i = 0; i < larger_of(z->from, z->to); i++)
+    for (int64_t i = 0; i < volt_max_i64(z->from, z->to); i++)
         j->slices[i] = (int32_t)i;
     if (z_first) {
-        j->slot = larger_of(before, after);
+        j->slot = volt_max_i64(before, after);
         pass_z(j, j->src, before, before);
         if (!plane_stays)
             pass_planes(j, j->dst, j->slot, j->slices, j->slices, z->to);
@@ -274,7 +275,7 @@ static void resample_axes(job *j)
         pass_z(j, j->dst, after, after);
 }
 
-/* Scratch, in floats (slice numbers take as much room). */
+/* Scratch memory, in floats (slice numbers have the same size). */
 typedef struct scratch {
     int64_t work_each, batch;
     int64_t work, between, bounds, slices, total;
@@ -282,15 +283,15 @@ typedef struct scratch {
 
 static scratch plan_scratch(const int64_t from[3], const int64_t to[3], int threads)
 {
-    scratch s = {.batch = smaller(threads, larger_of(from[0], to[0]))};
+    scratch s = {.batch = volt_min_i64(threads, volt_max_i64(from[0], to[0]))};
 
     for (int a = 0; a < 3; a++) {
-        s.work_each = larger_of(s.work_each, volt_spline_work(from[a], to[a]));
-        s.bounds = larger_of(s.bounds, 2 * from[a]);
+        s.work_each = volt_max_i64(s.work_each, volt_spline_work(from[a], to[a]));
+        s.bounds = volt_max_i64(s.bounds, 2 * from[a]);
     }
     s.work = threads * s.work_each;
     s.between = s.batch * from[1] * to[2];
-    s.slices = 2 * larger_of(from[0], to[0]);
+    s.slices = 2 * volt_max_i64(from[0], to[0]);
     s.total = s.work + s.between + s.bounds + s.slices;
     return s;
 }
@@ -304,7 +305,7 @@ int64_t volt_resample_room(const volt_taps taps[3], int64_t channels)
 {
     const int64_t before = taps[1].from * taps[2].from, after = taps[1].to * taps[2].to;
     const bool z_first = taps[0].kind == VOLT_TAPS_CUBIC && taps[0].to < taps[0].from;
-    const int64_t last = z_first ? larger_of(before, after) : after;
+    const int64_t last = z_first ? volt_max_i64(before, after) : after;
 
     return taps[0].to * ((channels - 1) * after + last);
 }

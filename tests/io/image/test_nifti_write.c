@@ -1,7 +1,7 @@
 #include <sys/resource.h>
 #include <signal.h>
 
-#include "io/image/options.h"
+#include "io/image.h"
 #include "tests/kit/nifti_make.h"
 
 static volt_volume *ramp(int32_t channels, volt_dtype dtype)
@@ -330,7 +330,7 @@ static void channels_come_and_go(void **state)
     unlink("many2.nii");
 }
 
-static void what_cannot_be_written(void **state)
+static void what_no_nifti_can_hold_is_refused(void **state)
 {
     volt_volume *v = ramp(1, VOLT_I16);
     volt_image_write_options both = volt_image_write_labels(0);
@@ -438,7 +438,7 @@ int main(void)
         cmocka_unit_test(smallest_label_type),
         cmocka_unit_test(long_axes_need_version_2),
         cmocka_unit_test(channels_come_and_go),
-        cmocka_unit_test(what_cannot_be_written),
+        cmocka_unit_test(what_no_nifti_can_hold_is_refused),
         cmocka_unit_test(a_full_disk_leaves_the_old_file),
         cmocka_unit_test(every_failing_allocation_is_reported),
     };

@@ -7,7 +7,6 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/nifti.h"
-#include "io/image/options.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
 #include "tests/kit/test.h"

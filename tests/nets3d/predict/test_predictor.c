@@ -1,7 +1,7 @@
 #include "nets3d/predictor.h"
 
 #include "io/image/nifti.h"
-#include "io/image/options.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"
 #include "volume/tiles.h"
 
@@ -255,10 +255,10 @@ static void masks_lie_where_the_scans_lie(void **state)
         assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
         assert_int_equal(cases.count, 4);
         const size_t before = volt_mem_current();
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(predict_to_out(p, &cases, &r));
         assert_int_equal(r.cases, 4);
-        assert_true(volt_mem_peak() <= r.announced_bytes + before);
+        assert_true(measure_peak() <= r.announced_bytes + before);
         assert_int_equal(volt_mem_current(), before);
         for (uint32_t m = 0; m < 4; m++) {
             volt_volume *scan = NULL, *mask = NULL, *again = NULL;
@@ -290,7 +290,7 @@ static void masks_lie_where_the_scans_lie(void **state)
 
 /* ---- memory, failures ---- */
 
-static void memory_is_kept_as_announced(void **state)
+static void predictors_keep_the_announced_memory(void **state)
 {
     static const int64_t sizes[4][3] = {{30, 40, 35}, {8, 8, 8}, {60, 20, 15}, {12, 50, 40}};
     static const char *const spacings[3] = {"1, 1, 1", "0.7, 0.7, 0.7", "1.6, 2, 1.3"};
@@ -311,9 +311,9 @@ static void memory_is_kept_as_announced(void **state)
             volt_volume *labels = NULL;
             size_t announced;
             assert_ok(volt_predictor_memory(p, &scan->grid, &announced));
-            volt_mem_reset_peak();
+            measure_start();
             assert_ok(volt_predictor_run(p, scan, &labels, NULL));
-            const size_t used = volt_mem_peak() - before - volt_volume_bytes(scan);
+            const size_t used = measure_peak() - before - volt_volume_bytes(scan);
             if (used > announced || used + ((size_t)1 << 20) < announced)
                 fail_msg("size %d, spacing %d: %zu bytes announced, %zu used", i, s, announced,
                          used);
@@ -437,7 +437,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_slow_computation),
         cmocka_unit_test(same_mask_for_any_threads),
         cmocka_unit_test(masks_lie_where_the_scans_lie),
-        cmocka_unit_test(memory_is_kept_as_announced),
+        cmocka_unit_test(predictors_keep_the_announced_memory),
         cmocka_unit_test(bad_scans_are_refused_and_masks_before_stay),
         cmocka_unit_test(stops_when_asked_and_when_memory_ends),
         cmocka_unit_test(runs_that_are_none_are_refused),

@@ -1,7 +1,9 @@
+#include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include <stdio.h>
 #include "base/mem.h"
 #include "volume/resample.h"
+#include "volume/resample/resample_internal.h"
 
 /* A volume from a fixture of shape (C, Z, Y, X). */
 static volt_volume *volume_from(const npy *a, volt_dtype dtype)
@@ -32,11 +34,11 @@ static volt_volume *resample_watched(const volt_volume *v, const int64_t shape[3
     volt_volume *w = NULL;
     size_t result, larger;
 
-    volt_mem_reset_peak();
+    measure_start();
     assert_ok(volt_resample_image(&w, v, shape, order, axis, threads));
     result = volt_volume_bytes(w);
     larger = bytes > result ? bytes : result;
-    assert_true(volt_mem_peak() - before <=
+    assert_true(measure_peak() - before <=
                 larger + volt_resample_scratch_bytes(v->grid.n, shape, threads));
     return w;
 }
@@ -242,9 +244,9 @@ static void bad_input_is_refused(void **state)
     assert_fails(volt_resample_image(&out, v, large, VOLT_CUBIC, -1, 2), VOLT_EINVAL,
                  "too many");
     assert_fails(volt_resample_image(&out, v, more, (volt_interpolation)2, -1, 2), VOLT_EINVAL,
-                 "2 is no order");
+                 "interpolation order 2 is not");
     assert_fails(volt_resample_image(&out, v, more, VOLT_CUBIC, 3, 2), VOLT_EINVAL,
-                 "3 is no separate axis");
+                 "separate axis 3 is not");
     assert_fails(volt_resample_labels(&out, v, more, VOLT_LINEAR, -1, 2), VOLT_EINVAL,
                  "float32");
     v->dtype = VOLT_I16;

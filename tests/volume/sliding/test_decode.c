@@ -3,6 +3,7 @@
 #include <math.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include "volume/grid/half.h"
 
@@ -17,8 +18,10 @@ static npy fixture(const char *name, const char *part, const char *descr)
 static volt_decode_options one_set(int64_t classes, const int64_t from[3], const int64_t to[3],
                                    int axis, int threads)
 {
-    volt_decode_options o = {.classes = classes, .sets = 1, .threads = threads};
+    volt_decode_options o = volt_decode_defaults();
 
+    o.classes = classes;
+    o.threads = threads;
     memcpy(o.set[0].shape, from, sizeof o.set[0].shape);
     o.set[0].separate_axis = axis;
     memcpy(o.to, to, sizeof o.to);
@@ -42,9 +45,9 @@ static void check_argmax(const char *name, volt_dtype dtype, int axis)
             one_set(in.shape[0], in.shape + 1, out.shape, axis, 1 + 2 * i);
         const size_t before = volt_mem_current();
         volt_decoder *d = NULL;
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(volt_decoder_open(&d, &o));
-        assert_int_equal(volt_mem_peak() - before, volt_decoder_bytes(&o));
+        assert_int_equal(measure_peak() - before, volt_decoder_bytes(&o));
         assert_ok(volt_volume_create(&v[i], &g, dtype));
         memset(v[i]->data, 77, volt_volume_bytes(v[i]));
         assert_ok(volt_decode_labels(d, v[i], low, volt_box_of_shape(out.shape), &logits));
@@ -104,9 +107,9 @@ static void the_lowest_of_equal_classes_wins(void **state)
         assert_int_equal(((uint8_t *)v->data)[i], 0);
     assert_fails(
         volt_decode_labels(d, v, (int64_t[]){0, 1, 0}, volt_box_of_shape(two), &logits),
-        VOLT_EINVAL, "stick out");
+        VOLT_EINVAL, "exceed");
     assert_fails(volt_decode_labels(d, v, origin, (volt_box){{0, 0, 0}, {2, 2, 3}}, &logits),
-                 VOLT_EINVAL, "stick out");
+                 VOLT_EINVAL, "exceed");
     v->dtype = VOLT_I8;
     assert_fails(volt_decode_labels(d, v, origin, volt_box_of_shape(two), &logits), VOLT_EINVAL,
                  "int8");
@@ -142,8 +145,11 @@ static void make(made *m, bool regions, int sets)
     static const uint16_t values[CLASSES] = {5, 2, 9, 1};
     volt_rng rng = volt_rng_open(4, 0, 0, VOLT_RNG_TEST);
 
-    *m = (made){.o = {.classes = CLASSES, .regions = regions, .value = values, .sets = sets},
-                .voxels = 9 * 11 * 13};
+    *m = (made){.o = volt_decode_defaults(), .voxels = 9 * 11 * 13};
+    m->o.classes = CLASSES;
+    m->o.regions = regions;
+    m->o.value = values;
+    m->o.sets = sets;
     memcpy(m->o.to, result, sizeof result);
     m->o.threads = 3;
     assert_ok(volt_alloc_zero(&m->probability, (size_t)(CLASSES * m->voxels), sizeof(double),
@@ -280,7 +286,7 @@ static void check_made(bool regions, int sets)
     unmake(&m);
 }
 
-static void probabilities_and_labels_agree_with_slow_ones(void **state)
+static void decoding_agrees_with_slow_code(void **state)
 {
     (void)state;
     for (int sets = 1; sets <= 2; sets++) {
@@ -396,7 +402,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_go_straight_to_labels),
         cmocka_unit_test(the_lowest_of_equal_classes_wins),
-        cmocka_unit_test(probabilities_and_labels_agree_with_slow_ones),
+        cmocka_unit_test(decoding_agrees_with_slow_code),
         cmocka_unit_test(regions_have_masks_of_their_own),
         cmocka_unit_test(halves_decode_as_floats),
         cmocka_unit_test(parts_give_what_the_whole_gives),

@@ -1,0 +1,226 @@
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include "apps/bench/bench.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/threads.h"
+#include "nets3d/init.h"
+#include "nets3d/loss.h"
+#include "nets3d/optimizer.h"
+#include "nets3d/program.h"
+#include "nets3d/unet.h"
+
+typedef struct bench_net_options {
+    const char *net, *device;
+    int mode, precision;
+    cli_list patch;
+    int64_t batch, repeat;
+    bool steps;
+} bench_net_options;
+
+enum { INFER, TRAIN }; /* words of --mode */
+
+static const cli_option options[] = {
+    {"--net", 0, CLI_TEXT, offsetof(bench_net_options, net), "NAME", "hippocampus", 0, 0,
+     "hippocampus, brats, mlperf or liver2d"},
+    {"--mode", 0, CLI_CHOICE, offsetof(bench_net_options, mode), "infer|train", "infer", 0, 0,
+     "forward pass, or training step with loss, gradients and SGD"},
+    {"--precision", 0, CLI_CHOICE, offsetof(bench_net_options, precision), "fp32|bf16", "fp32",
+     0, 0, "precision of activations and weights"},
+    {"--patch", 0, CLI_INTS, offsetof(bench_net_options, patch), "[D,]H,W", NULL, 1, 4096,
+     "input size in voxels [the network's usual patch]"},
+    {"--batch", 0, CLI_INT, offsetof(bench_net_options, batch), "N", NULL, 1, 4096,
+     "batch size [training: the network's usual; inference: 1]"},
+    {"--repeat", 0, CLI_INT, offsetof(bench_net_options, repeat), "R", "5", 1, 10000,
+     "timed runs, after one warm-up run"},
+    {"--steps", 0, CLI_FLAG, offsetof(bench_net_options, steps), NULL, NULL, 0, 0,
+     "also list the time of every operator"},
+    {"--device", 0, CLI_TEXT, offsetof(bench_net_options, device), "NAME", "cpu", 0, 0,
+     "cpu, or reference (plain C, slow)"},
+};
+
+/* Everything one run needs; owned. */
+typedef struct bench_net {
+    volt_device *device;
+    volt_graph *graph;
+    volt_program *program;
+    volt_optimizer *optimizer;
+    volt_unet_spec net;
+    volt_program_options run;
+    volt_loss_options loss;
+    double lr;
+    float *input;
+    int16_t *labels;
+    uint32_t step;
+} bench_net;
+
+static volt_status infer(void *user)
+{
+    bench_net *b = user;
+
+    return volt_program_forward(b->program, b->input, b->step++);
+}
+
+static volt_status train_step(void *user)
+{
+    bench_net *b = user;
+    volt_loss_result result = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_forward(b->program, b->input, b->step++));
+    VOLT_TRY(st, done, volt_program_loss(b->program, &b->loss, b->labels, true, &result));
+    VOLT_TRY(st, done, volt_program_backward(b->program));
+    st = volt_optimizer_step(b->optimizer, b->lr, NULL);
+done:
+    return st;
+}
+
+static volt_status choose(bench_net *b, const cli *c)
+{
+    const bench_net_options *o = c->options;
+    int64_t batch = 0;
+    int skip = 3 - o->patch.count; /* two numbers are H, W */
+    volt_status st = volt_unet_preset(&b->net, b->run.extent, &batch, o->net);
+
+    if (st != VOLT_OK)
+        return st;
+    for (int a = 0; a < 3 && o->patch.count; a++)
+        b->run.extent[a] = a < skip ? 1 : (int64_t)o->patch.v[a - skip];
+    b->run.n = o->batch ? o->batch : o->mode == TRAIN ? batch : 1;
+    b->run.precision = o->precision ? VOLT_BF16_MIXED : VOLT_FP32;
+    b->run.mode = o->mode == TRAIN ? VOLT_TRAIN : VOLT_INFER;
+    b->run.threads = volt_threads_or_default((int)c->threads);
+    b->net.deep_supervision = false; /* as in the PyTorch script */
+    return VOLT_OK;
+}
+
+/* Normally distributed input and random labels, as in the PyTorch script. */
+static volt_status make_input(bench_net *b)
+{
+    int64_t voxels = b->run.n * b->run.extent[0] * b->run.extent[1] * b->run.extent[2];
+    int64_t values = voxels * b->net.in_channels;
+    volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&b->input, (size_t)values * sizeof *b->input, "input"));
+    VOLT_TRY(st, done, volt_alloc(&b->labels, (size_t)voxels * sizeof *b->labels, "labels"));
+    for (int64_t i = 0; i < values; i++)
+        b->input[i] = (float)volt_rng_normal(&rng);
+    for (int64_t i = 0; i < voxels; i++)
+        b->labels[i] = (int16_t)volt_rng_below(&rng, b->net.out_channels);
+done:
+    return st;
+}
+
+static volt_status build(bench_net *b, const bench_net_options *o)
+{
+    volt_optimizer_options sgd = volt_optimizer_nnunet();
+    float *flat = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_device_open(&b->device, o->device));
+    VOLT_TRY(st, done, volt_unet_build(&b->graph, &b->net));
+    VOLT_TRY(st, done, volt_program_create(&b->program, b->graph, b->device, &b->run));
+    VOLT_TRY(st, done,
+             volt_alloc(&flat, (size_t)volt_graph_param_elements(b->graph) * sizeof *flat,
+                        "parameters"));
+    volt_init_parameters(flat, b->graph, 1);
+    VOLT_TRY(st, done, volt_program_load(b->program, flat));
+    b->lr = sgd.lr;
+    b->loss = volt_loss_nnunet(volt_graph_output_count(b->graph), true);
+    if (o->mode == TRAIN)
+        st = volt_optimizer_create(&b->optimizer, b->program, &sgd);
+done:
+    volt_free(flat);
+    return st;
+}
+
+static json_t *fields(const bench_net *b, const bench_net_options *o)
+{
+    volt_program_memory m;
+
+    volt_program_memory_of(b->program, &m);
+    return json_pack("{s:s, s:s, s:s, s:o, s:I, s:i, s:s, s:I}", "net", o->net, "mode",
+                     o->mode == TRAIN ? "train" : "infer", "dtype",
+                     o->precision ? "bf16" : "fp32", "patch",
+                     volt_json_array_of_ints(b->run.extent, 3), "batch", (json_int_t)b->run.n,
+                     "threads", b->run.threads, "device", b->device->library, "announced_mib",
+                     (json_int_t)(m.total >> 20));
+}
+
+static void print_memory(const bench_net *b)
+{
+    volt_program_memory m;
+    double mib = 1024.0 * 1024;
+
+    volt_program_memory_of(b->program, &m);
+    printf("estimated: %.0f MiB = parameters %.0f + packed %.0f + gradients %.0f + activations "
+           "%.0f + scratch %.0f\n",
+           (double)m.total / mib, (double)m.parameters / mib, (double)m.packed / mib,
+           (double)m.gradients / mib, (double)m.activations / mib, (double)m.scratch / mib);
+}
+
+/* One profiled run, every operator on a line. */
+static volt_status print_steps(bench_net *b, const bench_work *work)
+{
+    volt_status st;
+
+    volt_program_profile(b->program, true);
+    st = work->run(work->user);
+    for (int i = 0; st == VOLT_OK && i < volt_program_step_count(b->program); i++) {
+        volt_step_info s;
+
+        volt_program_step(b->program, i, &s);
+        printf("%9.3f ms %8.1f GF/s %7.1f GB/s %7.0f MiB  %-60s %s\n", s.seconds * 1e3,
+               s.seconds > 0 ? s.flops / s.seconds * 1e-9 : 0,
+               s.seconds > 0 ? s.bytes / s.seconds * 1e-9 : 0,
+               (double)s.arena_bytes / (1024 * 1024), s.name, s.kernel);
+    }
+    volt_program_profile(b->program, false);
+    return st;
+}
+
+static volt_status run(cli *c)
+{
+    const bench_net_options *o = c->options;
+    bench_net b = {0};
+    bench_work work = {o->mode == TRAIN ? train_step : infer, &b};
+    bench_times t;
+    char what[96];
+    volt_status st;
+
+    VOLT_TRY(st, done, choose(&b, c));
+    VOLT_TRY(st, done, build(&b, o));
+    VOLT_TRY(st, done, make_input(&b));
+    if (!c->json && !c->quiet)
+        print_memory(&b);
+    VOLT_TRY(st, done, bench_measure(&t, c, o->repeat, &work));
+    snprintf(what, sizeof what, "%s %s %s, batch %" PRId64, o->net,
+             o->mode == TRAIN ? "train" : "infer", o->precision ? "bf16" : "fp32", b.run.n);
+    VOLT_TRY(st, done, bench_print(c, what, fields(&b, o), &t));
+    if (o->steps)
+        st = print_steps(&b, &work);
+done:
+    volt_free(b.labels);
+    volt_free(b.input);
+    volt_optimizer_free(b.optimizer);
+    volt_program_free(b.program);
+    volt_graph_free(b.graph);
+    volt_device_close(b.device);
+    return st;
+}
+
+const cli_command cmd_bench_net = {
+    .name = "bench net",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark a network: inference or training step",
+    .args = "",
+    .min_args = 0,
+    .max_args = 0,
+    .about = "Times the U-Nets of docs/performance.md on random input.",
+    .example = "volt bench net --net brats --mode train --precision bf16 --batch 1 --json",
+    .common = CLI_THREADS | CLI_JSON,
+    CLI_OPTIONS(options, bench_net_options),
+    .run = run,
+};
