@@ -151,6 +151,7 @@ static volt_status run(cli *c)
                                  .replan = o->replan,
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
+    volt_dataset_options data;
     volt_plan_extra extra[2];
     volt_pipeline p = {0};
     char names[64], *text = NULL;
@@ -161,7 +162,8 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
     for (int i = 0; i < o->spacing.count; i++) /* x, y, z on the command line, z, y, x inside */
         run.planner.spacing[2 - i] = o->spacing.v[i];
-    VOLT_TRY(st, done, cli_dataset_take(&run.data, &run.dataset, c, &o->data));
+    VOLT_TRY(st, done, cli_dataset_take(&data, &run.dataset, c, &o->data));
+    run.data = &data;
     VOLT_TRY(st, done, volt_pipeline_run(&p, &run));
     cli_end_progress(c);
     if (c->json) {

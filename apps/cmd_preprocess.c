@@ -31,9 +31,11 @@ static volt_status run(cli *c)
                                  .overwrite = o->overwrite,
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
+    volt_dataset_options data;
     volt_pipeline p = {0};
-    volt_status st = cli_dataset_take(&run.data, &run.dataset, c, &o->data);
+    volt_status st = cli_dataset_take(&data, &run.dataset, c, &o->data);
 
+    run.data = &data;
     if (st == VOLT_OK)
         st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {

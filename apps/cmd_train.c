@@ -360,6 +360,7 @@ static volt_status run(cli *c)
                                      .until = VOLT_STAGE_PREPROCESS,
                                      .threads = (int)c->threads,
                                      .callbacks = &c->callbacks};
+    volt_dataset_options data;
     train_folds folds = {0};
     volt_train_options options_of_library;
     fold_result result = {0};
@@ -373,7 +374,8 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
     VOLT_TRY(st, done, train_check_run(o, &folds));
     VOLT_TRY(st, done, train_options_to_library(&options_of_library, c, NULL, NULL));
-    VOLT_TRY(st, done, cli_dataset_take(&prepare.data, &prepare.dataset, c, &o->data));
+    VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
+    prepare.data = &data;
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
     VOLT_TRY(st, done,
              train_options_to_library(&options_of_library, c, p.config, &p.dataset->info));

@@ -1,7 +1,7 @@
 /* pipeline.h - from a data set's folder to prepared cases, doing only what is not done yet.
  *
- * What was made earlier lies in the work folder (io/workspace.h) and is used when it fits the
- * data set; each step that runs or is skipped says so as INFO.
+ * What was made earlier lies in the work folder and is used when it fits the data set; each
+ * step that runs or is skipped says so as INFO.
  */
 #ifndef VOLT_NETS3D_PIPELINE_H
 #define VOLT_NETS3D_PIPELINE_H
@@ -20,9 +20,9 @@ typedef enum volt_stage {
 } volt_stage;
 
 typedef struct volt_pipeline_options {
-    const char *dataset;       /* folder; NULL with data.images */
-    volt_dataset_options data; /* how it is opened */
-    const char *work;          /* NULL = volt_workspace_open's rule */
+    const char *dataset;              /* folder; NULL with data.images */
+    const volt_dataset_options *data; /* how it is opened; NULL: defaults */
+    const char *work;                 /* NULL = volt_workspace_open's rule */
     const char *configuration; /* NULL = "3d_fullres", or "2d" where a plan has no other */
     const char *previous; /* cascades: a run of the previous stage, or a folder of its masks */
     volt_stage until;

@@ -1,3 +1,11 @@
+/* gzip_write.c - one gzip member, compressed in parallel.
+ *
+ * The content is cut into chunks of 1 MiB that do not refer to each other. Chunks are
+ * compressed by any thread and appended in order, so the bytes do not depend on the number of
+ * threads; each thread holds one compressed chunk. Cutting costs the look-back of 32 KiB at
+ * the start of each chunk. The CRC is computed in order too: it is much faster than
+ * compressing.
+ */
 #include "io/archive/gzip.h"
 
 #include <libdeflate.h>
@@ -8,7 +16,7 @@
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
-#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed apart: costs a 32 KiB look-back each */
+#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed independently */
 #define SAMPLE_BYTES ((size_t)256 << 10)
 
 static size_t chunks_of(volt_span span)
@@ -42,7 +50,7 @@ static size_t packed_size(int level, volt_span sample, void *room, size_t bytes)
     return packed;
 }
 
-/* Level 1 where trying harder would not pay, as with the noise of CT and MR. */
+/* Level 1 where a higher level would save little, as with the noise of CT and MR. */
 static volt_status choose_level(int *level, const volt_span *spans, int count)
 {
     volt_span sample = {"", 0};
@@ -72,7 +80,7 @@ typedef struct job {
     volt_out *file;
     const volt_span *spans;
     int count, level;
-    size_t chunks, room; /* `room`: most bytes of a compressed chunk, seam included */
+    size_t chunks, room; /* `room`: most bytes of a compressed chunk, join included */
     uint32_t crc;
     uint64_t total;
     volt_status st;
@@ -84,7 +92,7 @@ static volt_status compress_chunk(unsigned char *out, size_t *bytes,
                                   size_t room)
 {
     *bytes = libdeflate_deflate_compress(c, chunk.data, chunk.bytes, out,
-                                         room - VOLT_DEFLATE_SEAM_ROOM);
+                                         room - VOLT_DEFLATE_JOIN_ROOM);
     if (*bytes == 0)
         return volt_fail(VOLT_EINTERNAL, "compressing %zu bytes failed", chunk.bytes);
     return last ? VOLT_OK : volt_deflate_reopen(out, bytes);
@@ -158,7 +166,7 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     for (int i = 0; i < count; i++)
         j.chunks += chunks_of(spans[i]);
     j.chunks += j.chunks == 0;
-    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_SEAM_ROOM;
+    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_JOIN_ROOM;
     threads = volt_threads_or_default(threads);
     if ((size_t)threads > j.chunks)
         threads = (int)j.chunks;

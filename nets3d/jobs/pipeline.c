@@ -274,7 +274,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     volt_pipeline p = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, &options->data));
+    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(
         st, done,
