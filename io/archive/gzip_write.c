@@ -10,9 +10,10 @@
 
 #include <libdeflate.h>
 #include <stdint.h>
+#include <omp.h>
 #include <string.h>
 
-#include "base/core/mem_internal.h"
+#include "base/mem.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
@@ -115,32 +116,25 @@ static void append_chunk(job *j, volt_span chunk, const unsigned char *packed, s
     }
 }
 
-static void write_chunks(job *j, int threads)
+/* `packed`: room for one compressed chunk per thread. */
+static void write_chunks(job *j, unsigned char *packed, int threads)
 {
-    volt_mem_scope *scope = volt_mem_scope_innermost();
-
 #pragma omp parallel num_threads(threads)
     {
-        volt_mem_scope *own = volt_mem_scope_inherit(scope);
+        unsigned char *own = packed + (size_t)omp_get_thread_num() * j->room;
         struct libdeflate_compressor *c = libdeflate_alloc_compressor(j->level);
-        unsigned char *packed = NULL;
-        volt_status ready = volt_alloc(&packed, j->room, "compressed voxels");
 
-        if (!c)
-            ready = volt_fail(VOLT_ENOMEM, "no memory to compress");
 #pragma omp for ordered schedule(dynamic, 1)
         for (size_t i = 0; i < j->chunks; i++) {
             const volt_span chunk = chunk_at(j->spans, j->count, i);
             size_t bytes = 0;
-            volt_status st = ready;
-            if (st == VOLT_OK)
-                st = compress_chunk(packed, &bytes, c, chunk, i + 1 == j->chunks, j->room);
+            volt_status st =
+                c ? compress_chunk(own, &bytes, c, chunk, i + 1 == j->chunks, j->room)
+                  : volt_fail(VOLT_ENOMEM, "no memory to compress");
 #pragma omp ordered
-            append_chunk(j, chunk, packed, bytes, st);
+            append_chunk(j, chunk, own, bytes, st);
         }
-        volt_free(packed);
         libdeflate_free_compressor(c);
-        (void)volt_mem_scope_inherit(own);
     }
 }
 
@@ -156,7 +150,7 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     /* deflate, no flags, no time, unknown system: the same content gives the same file */
     static const unsigned char head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
     job j = {.file = file, .spans = spans, .count = count, .level = level, .st = VOLT_OK};
-    unsigned char tail[8];
+    unsigned char tail[8], *packed = NULL;
     volt_status st;
 
     if (level < 0 || level > 12)
@@ -170,8 +164,9 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     threads = volt_threads_or_default(threads);
     if ((size_t)threads > j.chunks)
         threads = (int)j.chunks;
+    VOLT_TRY(st, done, volt_alloc(&packed, (size_t)threads * j.room, "compressed voxels"));
     VOLT_TRY(st, done, volt_out_write(file, head, sizeof head));
-    write_chunks(&j, threads);
+    write_chunks(&j, packed, threads);
     if (j.st != VOLT_OK) {
         volt_set_last_error(j.sentence);
         st = j.st;
@@ -181,5 +176,6 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     put_u32(tail + 4, (uint32_t)j.total);
     st = volt_out_write(file, tail, sizeof tail);
 done:
+    volt_free(packed);
     return st;
 }

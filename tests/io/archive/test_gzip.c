@@ -199,11 +199,14 @@ static void failures_of_writing_are_reported(void **state)
 
     assert_ok(volt_out_open(&file, "fail.gz"));
     assert_fails(volt_gzip_write(file, &span, 1, 13, 1), VOLT_EINVAL, "level 13");
-    for (int n = 1; n <= 3; n++) {
+    for (int n = 1; n <= 2; n++) { /* the sample that chooses the level, the chunks */
         volt_mem_fail_after(n);
         assert_int_equal(volt_gzip_write(file, &span, 1, 0, 2), VOLT_ENOMEM);
         volt_mem_fail_after(0);
     }
+    volt_mem_fail_after(3);
+    assert_ok(volt_gzip_write(file, &span, 1, 0, 2));
+    volt_mem_fail_after(0);
     volt_out_abort(&file);
     assert_false(volt_path_exists("fail.gz"));
     free(data);
