@@ -19,8 +19,9 @@
 VOLT_BEGIN_DECLS
 
 typedef struct volt_cascade_options {
-    int threads;    /* 0 = default */
-    bool overwrite; /* also what is finished */
+    volt_precision precision; /* of the previous stage; VOLT_PRECISION_AUTO allowed */
+    int threads;              /* 0 = default */
+    bool overwrite;           /* also what is finished */
     const volt_callbacks *callbacks;
 } volt_cascade_options;
 
@@ -30,7 +31,8 @@ typedef struct volt_cascade_options {
  * segments the cases that the file `splits` lets it validate. Cases without such a fold, and
  * all cases of a run without folds, are segmented by all its networks, with a warning: on cases
  * that a network has learned from its masks are better than they will ever be on others.
- * Finished files of the same scans and checkpoints are kept. Progress: "cases". VOLT_EIO;
+ * Finished files of the same scans and checkpoints are kept, whichever precision they were
+ * computed in. Progress: "cases". VOLT_EIO;
  * VOLT_EDATA: networks of another configuration than the previous stage, or of other channels
  * or labels; volt_predictor_open's errors; VOLT_ECANCELLED. */
 VOLT_CALL volt_cascade_segment(const char *folder, const char *run, const char *splits,

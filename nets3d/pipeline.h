@@ -10,6 +10,7 @@
 #include "../io/dataset.h"
 #include "fingerprint.h"
 #include "plan.h"
+#include "precision.h"
 #include "preprocess.h"
 #include "../volume/orient.h"
 VOLT_BEGIN_DECLS
@@ -25,6 +26,7 @@ typedef struct volt_pipeline_options {
     const char *work;          /* NULL = volt_workspace_open's rule */
     const char *configuration; /* NULL = "3d_fullres", or "2d" where a plan has no other */
     const char *previous; /* cascades: a run of the previous stage, or a folder of its masks */
+    volt_precision precision; /* in which that run segments; VOLT_PRECISION_AUTO allowed */
     volt_stage until;
     bool replan;    /* make fingerprint and plan anew, also when they are there */
     bool overwrite; /* prepare all cases anew */

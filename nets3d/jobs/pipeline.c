@@ -242,8 +242,10 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
 /* What a cascade's second network sees of the first. */
 static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    const volt_cascade_options options = {
-        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    const volt_cascade_options options = {.precision = o->precision,
+                                          .threads = o->threads,
+                                          .overwrite = o->overwrite,
+                                          .callbacks = o->callbacks};
     char *splits = NULL;
     volt_status st;
 

@@ -211,6 +211,7 @@ static volt_status open_networks(share *by, const segmenting *s)
 
     if (by->p)
         return VOLT_OK;
+    o.precision = s->options->precision;
     o.threads = s->options->threads;
     VOLT_TRY(st, done,
              volt_predictor_open(&by->p, (const char *const *)by->runs, (int)by->networks, &o,

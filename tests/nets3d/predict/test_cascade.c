@@ -169,6 +169,7 @@ static void trains_on(const char *name)
                                .work = WORK,
                                .configuration = "3d_cascade_fullres",
                                .previous = LOW,
+                               .precision = VOLT_FP32,
                                .until = VOLT_STAGE_PREPROCESS,
                                .threads = 2};
     const volt_stored_case *image = NULL, *mask = NULL;
@@ -202,13 +203,13 @@ static void the_next_stage_is_trained_on_nnunets_voxels(void **state)
 /* nnU-Net's validation of the second stage reads what training reads. */
 static void validates_as_nnunet(const char *name)
 {
-    const volt_cascade_options none = {.threads = 2};
+    const volt_cascade_options cascade = {.precision = VOLT_FP32, .threads = 2};
     volt_dataset *ds = open_data(name);
     volt_predictor *p;
 
     set_up(name);
     p = open_fine(FINE "/fold_0", LOW, true);
-    assert_ok(volt_cascade_for_validation(p, WORK, WORK "/splits_final.json", ds, &none));
+    assert_ok(volt_cascade_for_validation(p, WORK, WORK "/splits_final.json", ds, &cascade));
     predict_scan(p, name);
     compare_with(name, "validation", "validation");
     assert_false(volt_path_exists(OUT "/previous_stage"));
