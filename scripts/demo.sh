@@ -1,5 +1,5 @@
 #!/bin/bash
-# The whole job on synthetic scans: make a data set, train, predict unseen cases, score them.
+# A complete job on synthetic scans: create a data set, train, predict new cases, score them.
 # usage: demo.sh VOLT FOLDER SIZE CASES BUDGET
 set -eu
 volt=$1 folder=$2 size=$3 cases=$4 budget=$5
@@ -25,4 +25,5 @@ step snapshot "$folder/unseen/imagesTr/${case}_0003.nii.gz" "$folder/masks/$case
     "$folder/unseen/labelsTr/$case.nii.gz" --labels "$folder/unseen/dataset.json" \
     -o "$folder/overlay.png"
 echo
-echo "demo finished in $((SECONDS - began)) s; look at $folder/curves.png and $folder/overlay.png"
+echo "Demo finished in $((SECONDS - began)) s. See $folder/curves.png (training curves) and"
+echo "$folder/overlay.png (a mask over its scan)."
