@@ -94,21 +94,22 @@ static volt_status print_samples(const cli *c, const volt_shown_sample *s)
 static volt_status run(cli *c)
 {
     const augment_options *o = c->options;
-    volt_show_options show = {.samples = o->samples,
-                              .flat = o->flat,
-                              .seed = (uint64_t)o->seed,
-                              .channel = (int32_t)o->channel,
-                              .view = o->view,
-                              .threads = (int)c->threads,
-                              .callbacks = &c->callbacks};
+    volt_show_samples_options show = volt_show_samples_defaults();
     volt_shown_sample *samples = NULL;
     input in = {0};
     volt_status st;
 
+    show.samples = o->samples;
+    show.is_2d = o->flat;
+    show.seed = (uint64_t)o->seed;
+    show.channel = (int32_t)o->channel;
+    show.view = o->view;
+    show.threads = (int)c->threads;
+    show.callbacks = &c->callbacks;
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     for (int i = 0; i < o->patch.count; i++)
         show.patch[3 - o->patch.count + i] = (int64_t)o->patch.v[i];
-    show.flat = show.flat || o->patch.count == 2;
+    show.is_2d = show.is_2d || o->patch.count == 2;
     VOLT_TRY(st, done,
              volt_alloc_zero(&samples, (size_t)o->samples, sizeof *samples, "samples"));
     VOLT_TRY(st, done, read_input(&in, c));

@@ -183,7 +183,7 @@ static volt_status draw_terminal(const job *j)
     const plot_options *o = j->c->options;
     const bool terminal = isatty(STDOUT_FILENO);
     const char *no_color = getenv("NO_COLOR");
-    volt_chart_text_options t = {.columns = 100, .rows = 14};
+    volt_chart_text_options t = volt_chart_text_defaults();
     struct winsize size;
     char *text = NULL;
     volt_status st;

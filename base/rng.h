@@ -32,8 +32,6 @@ typedef struct volt_rng {
     int left; /* unread words of `block` */
 } volt_rng;
 
-/* One Philox4x32-10 block: out = f(counter, key). */
-VOLT_API void volt_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2]);
 VOLT_API volt_rng volt_rng_open(uint64_t seed, uint32_t epoch, uint32_t sample,
                                 volt_rng_purpose purpose);
 VOLT_API uint32_t volt_rng_u32(volt_rng *rng);

@@ -38,9 +38,6 @@ VOLT_API void volt_components_free(volt_components *c); /* NULL is allowed */
 VOLT_API int64_t volt_components_count(const volt_components *c);
 /* Entry i is component i + 1; borrowed until `c` is freed. */
 VOLT_API const volt_component *volt_components_table(const volt_components *c);
-/* Index in the table of the component with most voxels, the first of equals; `label` 0 = among
- * all, else among those of that label. -1 if there is none. */
-VOLT_API int64_t volt_components_largest(const volt_components *c, int64_t label);
 
 /* The component number of every voxel on the source's grid (0 = background), in the smallest
  * of VOLT_U8, VOLT_U16, VOLT_U32 that holds the count. The caller owns *out. */

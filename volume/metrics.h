@@ -27,9 +27,6 @@ typedef enum volt_empty_policy {
     VOLT_EMPTY_BRATS = 2
 } volt_empty_policy;
 
-/* "nnunet", "monai", "brats". VOLT_EINVAL names the three. */
-VOLT_CALL volt_empty_policy_parse(volt_empty_policy *out, const char *name);
-
 /* One class or region: the union of some label values, evaluated as one mask. */
 typedef struct volt_region {
     const char *name;      /* borrowed; what tables and summaries print */

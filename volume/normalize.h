@@ -22,16 +22,6 @@ typedef struct volt_intensity {
     double percentile_00_5, percentile_99_5; /* the 0.5th and 99.5th */
 } volt_intensity;
 
-typedef struct volt_moments {
-    double mean, std; /* population's: divided by the count; 0 and 0 for none */
-    int64_t count;
-} volt_moments;
-
-/* Moments of n values, only where mask[i] != 0 if `mask` is not NULL (uint8, n entries). NaN
- * comes out as NaN. VOLT_ENOMEM. */
-VOLT_CALL volt_moments_of(volt_moments *out, const float *values, const uint8_t *mask,
-                          int64_t n, int threads);
-
 /* Normalises n values of one channel in place. `ct` is needed by VOLT_NORMALIZE_CT only (else
  * NULL allowed). `mask` (uint8, n entries; NULL = everywhere) restricts VOLT_NORMALIZE_ZSCORE:
  * statistics and change only where it is not 0 (nnU-Net's use_mask_for_norm); the other schemes

@@ -35,8 +35,6 @@ VOLT_CALL volt_resample_shape(int64_t out[3], const int64_t shape[3], const doub
  * times the smallest - the current spacing is asked first, then the target - it is the axis
  * with the largest; none if two share it. */
 VOLT_API int volt_resample_separate_axis(const double spacing[3], const double target[3]);
-/* `grid` with other extents over the same field of view: outer faces stay where they are. */
-VOLT_API volt_grid volt_resample_grid(const volt_grid *grid, const int64_t shape[3]);
 
 /* Resamples an image (VOLT_F32, any channels) to `shape` (z, y, x). Equal shapes give a copy.
  * The caller owns *out. While it runs, two copies of the volume are held at most: `src` and the

@@ -1,4 +1,5 @@
-/* checked.h - arithmetic on sizes that come from outside. True means overflow, as in GCC. */
+/* checked.h - arithmetic on sizes: checked, for sizes that come from outside (true means
+ * overflow, as in GCC), and the smaller, the larger or the clamped value. */
 #ifndef VOLT_BASE_CORE_CHECKED_H
 #define VOLT_BASE_CORE_CHECKED_H
 #include <stdbool.h>
@@ -37,6 +38,32 @@ static inline bool volt_extent_bytes(size_t *out, const int64_t *extents, int co
     }
     *out = total;
     return false;
+}
+
+static inline size_t volt_min_size(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t volt_max_size(size_t a, size_t b)
+{
+    return a > b ? a : b;
+}
+
+static inline int64_t volt_min_i64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline int64_t volt_max_i64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/* The value in low..high that is nearest to `v`; low <= high. */
+static inline int64_t volt_clamp_i64(int64_t v, int64_t low, int64_t high)
+{
+    return v < low ? low : v > high ? high : v;
 }
 
 #endif

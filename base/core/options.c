@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/core/checked.h"
+
 volt_status volt_options_take(void *known, size_t known_bytes, const void *given,
                               const char *name)
 {
@@ -20,7 +22,7 @@ volt_status volt_options_take(void *known, size_t known_bytes, const void *given
                              "bytes, does not have",
                              name, size, known_bytes);
     }
-    memcpy(known, given, size < known_bytes ? size : known_bytes);
+    memcpy(known, given, volt_min_size(size, known_bytes));
     memcpy(known, &known_bytes, sizeof known_bytes);
     return VOLT_OK;
 }
@@ -30,6 +32,6 @@ void volt_options_init(void *out, size_t size, const void *defaults, size_t defa
     if (size < sizeof size)
         return;
     memset(out, 0, size);
-    memcpy(out, defaults, size < defaults_bytes ? size : defaults_bytes);
+    memcpy(out, defaults, volt_min_size(size, defaults_bytes));
     memcpy(out, &size, sizeof size);
 }

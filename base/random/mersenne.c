@@ -54,19 +54,6 @@ static uint32_t mask_of(uint32_t max)
     return mask;
 }
 
-uint32_t volt_mersenne_at_most(volt_mersenne *m, uint32_t max)
-{
-    const uint32_t mask = mask_of(max);
-    uint32_t draw;
-
-    if (max == 0)
-        return 0;
-    do
-        draw = volt_mersenne_u32(m) & mask;
-    while (draw > max);
-    return draw;
-}
-
 void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_t max)
 {
     const uint32_t mask = mask_of(max);

@@ -19,10 +19,7 @@ typedef struct volt_mersenne {
 
 void volt_mersenne_seed(volt_mersenne *m, uint32_t seed);
 uint32_t volt_mersenne_u32(volt_mersenne *m);
-/* 0..max without bias; max = 0 draws nothing. */
-uint32_t volt_mersenne_at_most(volt_mersenne *m, uint32_t max);
-/* `count` draws of 0..max as randint(0, max + 1, count): the same as count calls of
- * volt_mersenne_at_most, many times faster. */
+/* randint(0, max + 1, count): `count` unbiased draws of 0..max; max = 0 consumes no word. */
 void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_t max);
 /* permutation(count): 0..count-1 in random order; 0 <= count <= UINT32_MAX. */
 void volt_mersenne_permutation(volt_mersenne *m, uint32_t *out, int64_t count);

@@ -2,6 +2,8 @@
 
 #include <math.h>
 
+#include "base/random/philox.h"
+
 void volt_philox(uint32_t out[4], const uint32_t counter[4], const uint32_t key[2])
 {
     uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};

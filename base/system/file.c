@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <time.h>
@@ -126,7 +127,59 @@ done:
     return st;
 }
 
-#define TEMPORARY ".XXXXXX.tmp" /* after the target's name */
+#define UNIQUE    "XXXXXX"          /* replaced in names of temporary files and folders */
+#define TEMPORARY "." UNIQUE ".tmp" /* appended to the target's name */
+
+/* Creating a file or folder that must not exist (O_EXCL, mkdir) is safe whatever its name, so
+ * the name need not be secret. mkstemp() and mkdtemp() would also find one, but give it to its
+ * owner alone; finding out which permissions a shared file should have then takes umask(),
+ * which changes the mask of every thread for a moment. */
+static void fill_in(char unique[])
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
+    const size_t count = strlen(UNIQUE);
+    unsigned char bytes[sizeof UNIQUE];
+
+    if (getrandom(bytes, count, GRND_NONBLOCK) != (ssize_t)count) {
+        struct timespec now;
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        const uint64_t mixed = (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
+        memcpy(bytes, &mixed, count);
+    }
+    for (size_t i = 0; i < count; i++)
+        unique[i] = letters[bytes[i] % (sizeof letters - 1)];
+}
+
+#define MOST_TRIES 100 /* of names: more than ever needed among 64^6 */
+
+/* Creates a file in place of `path`, whose UNIQUE starts at `unique`; -1 and errno. */
+static int create_unique(char *path, char *unique)
+{
+    int fd = -1;
+
+    for (int i = 0; i < MOST_TRIES && fd < 0; i++) {
+        fill_in(unique);
+        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd < 0 && errno != EEXIST)
+            break;
+    }
+    return fd;
+}
+
+volt_status volt_make_unique_dir(char *path)
+{
+    const size_t length = strlen(path), unique = strlen(UNIQUE);
+
+    for (int i = 0; i < MOST_TRIES; i++) {
+        fill_in(path + length - unique);
+        if (mkdir(path, 0777) == 0)
+            return VOLT_OK;
+        if (errno != EEXIST)
+            break;
+    }
+    return fail_errno("create folder", path);
+}
 
 struct volt_out {
     int fd;
@@ -142,9 +195,9 @@ volt_status volt_out_open(volt_out **out, const char *path)
     f->fd = -1;
     VOLT_TRY(st, done, volt_strdup(&f->path, path));
     VOLT_TRY(st, done, volt_format(&f->temporary, "%s" TEMPORARY, path));
-    f->fd = mkostemps(f->temporary, (int)strlen(".tmp"), O_CLOEXEC);
+    f->fd = create_unique(f->temporary, f->temporary + strlen(path) + 1);
     if (f->fd < 0) {
-        st = volt_fail(VOLT_EIO, "cannot create a file beside %s: %s", path, strerror(errno));
+        st = volt_fail(VOLT_EIO, "cannot create a file next to %s: %s", path, strerror(errno));
         volt_free(f->temporary);
         f->temporary = NULL; /* nothing to remove */
         goto done;
@@ -212,11 +265,9 @@ static void sync_folder_of(const char *path)
 volt_status volt_out_commit(volt_out **file)
 {
     volt_out *f = *file;
-    const mode_t mask = umask(0);
     volt_status st = VOLT_OK;
 
-    umask(mask);
-    if (fchmod(f->fd, 0666 & ~mask) != 0 || fsync(f->fd) != 0)
+    if (fsync(f->fd) != 0)
         st = fail_errno("finish", f->path);
     if (close(f->fd) != 0 && st == VOLT_OK)
         st = fail_errno("close", f->path);

@@ -72,6 +72,9 @@ VOLT_MUST_USE volt_status volt_path_real(char **out, const char *path);
 VOLT_MUST_USE volt_status volt_cache_folder(char **out);
 /* Creates `path` and missing parents. */
 VOLT_MUST_USE volt_status volt_make_dirs(const char *path);
+/* Creates a new folder for temporary use. `path` ends in "XXXXXX", which is replaced by
+ * characters that make the name unique. VOLT_EIO. */
+VOLT_MUST_USE volt_status volt_make_unique_dir(char *path);
 
 /* Names in a folder, sorted bytewise, without "." and "..". */
 typedef struct volt_names {

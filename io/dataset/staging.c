@@ -3,10 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
@@ -89,7 +86,6 @@ done:
 volt_status volt_staging_open(volt_staging **out, const char *target)
 {
     volt_staging *s = NULL;
-    mode_t mask;
     volt_status st;
 
     if (!*target)
@@ -99,18 +95,10 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
     VOLT_TRY(st, done, set_target(s, target));
     VOLT_TRY(st, done, remove_leftovers(s));
     VOLT_TRY(st, done, volt_format(&s->path, "%s" TEMPORARY, s->target));
-    if (!mkdtemp(s->path)) {
-        st = volt_fail(VOLT_EIO, "cannot create a folder beside %s: %s", target,
-                       strerror(errno));
+    st = volt_make_unique_dir(s->path);
+    if (st != VOLT_OK) {
         volt_free(s->path);
         s->path = NULL; /* nothing to remove */
-        goto done;
-    }
-    mask = umask(0);
-    umask(mask);
-    if (chmod(s->path, 0777 & ~mask) != 0) { /* mkdtemp's is for the user alone */
-        st = volt_fail(VOLT_EIO, "cannot set the permissions of %s: %s", s->path,
-                       strerror(errno));
         goto done;
     }
     *out = s;

@@ -1,10 +1,10 @@
 #include "show/chart.h"
 
-#include <float.h>
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
+#include "show/charts/axes.h"
+#include "show/pictures/draw.h"
 
 static const volt_color ink = {34, 34, 34}, pale = {226, 226, 226}, frame = {120, 120, 120};
 
@@ -21,95 +21,6 @@ volt_color volt_chart_color(int n)
         return first[n];
     c = volt_label_color(n + 1);
     return (volt_color){(uint8_t)(c.r * 3 / 4), (uint8_t)(c.g * 3 / 4), (uint8_t)(c.b * 3 / 4)};
-}
-
-volt_color volt_color_tint(volt_color c, double white)
-{
-    return (volt_color){(uint8_t)(c.r + (255 - c.r) * white),
-                        (uint8_t)(c.g + (255 - c.g) * white),
-                        (uint8_t)(c.b + (255 - c.b) * white)};
-}
-
-#define TINY 1e-290 /* below it steps would lose their digits */
-
-/* The smallest of 1, 2, 5 times a power of ten that is at least `least`. */
-static double nice_step(double least)
-{
-    const double power = pow(10, floor(log10(least))), share = least / power;
-
-    /* A little slack: 0.1 / 5 must not become 0.05 by rounding. */
-    if (share <= 1 + 1e-9)
-        return power;
-    return (share <= 2 + 1e-9 ? 2 : share <= 5 + 1e-9 ? 5 : 10) * power;
-}
-
-volt_axis volt_axis_for(double low, double high, int ticks)
-{
-    const double least = fmax(fmax(fabs(low), fabs(high)) * 1e-6, TINY);
-    volt_axis a = {0};
-    double most;
-
-    if (!(high - low > least)) { /* one value only: some room around it */
-        const double room = fabs(low) < TINY ? 0.5 : fabs(low) / 2;
-
-        low -= room;
-        high += room;
-    }
-    for (a.step = nice_step((high - low) / (ticks - 1));; a.step = nice_step(a.step * 1.5)) {
-        a.low = floor(low / a.step + 1e-9) * a.step;
-        a.high = ceil(high / a.step - 1e-9) * a.step;
-        a.ticks = (int)lround((a.high - a.low) / a.step) + 1;
-        if (a.ticks <= ticks)
-            break;
-    }
-    most = fmax(fabs(a.low), fabs(a.high));
-    a.power = most >= 1e7 || most < 1e-3;
-    a.digits = a.power ? 1 : (int)fmax(0, -floor(log10(a.step) + 1e-9));
-    return a;
-}
-
-double volt_axis_tick(const volt_axis *a, int n)
-{
-    const double v = a->low + n * a->step;
-
-    return fabs(v) < a->step * 1e-6 ? 0 : v; /* no -0 and no 1e-17 */
-}
-
-void volt_axis_label(char *text, const volt_axis *a, int n)
-{
-    const double v = volt_axis_tick(a, n);
-
-    if (v == 0)
-        snprintf(text, VOLT_AXIS_LABEL, "0");
-    else
-        snprintf(text, VOLT_AXIS_LABEL, a->power ? "%.*e" : "%.*f", a->digits, v);
-}
-
-void volt_chart_axes(volt_axis *x, volt_axis *y, const volt_chart_panel *p, int x_ticks,
-                     int y_ticks)
-{
-    double low[2] = {INFINITY, INFINITY}, high[2] = {-INFINITY, -INFINITY};
-
-    for (int l = 0; l < p->lines; l++) {
-        for (int64_t i = 0; i < p->line[l].points; i++) {
-            const double v[2] = {p->line[l].x[i], p->line[l].y[i]};
-
-            for (int k = 0; k < 2 && isfinite(v[0]) && isfinite(v[1]); k++) {
-                low[k] = fmin(low[k], v[k]);
-                high[k] = fmax(high[k], v[k]);
-            }
-        }
-    }
-    if (low[0] > high[0]) { /* nothing to see */
-        low[0] = low[1] = 0;
-        high[0] = high[1] = 1;
-    }
-    if (isfinite(p->include)) {
-        low[1] = fmin(low[1], p->include);
-        high[1] = fmax(high[1], p->include);
-    }
-    *x = volt_axis_for(low[0], high[0], x_ticks);
-    *y = volt_axis_for(low[1], high[1], y_ticks);
 }
 
 /* A panel's places in pixels. */
@@ -139,7 +50,7 @@ static void draw_axes(const volt_painter *p, const place *at, const char *x_titl
         volt_axis_label(label, &at->y, i);
         p->box(p->user, at->left, y - 0.5, right, 1, pale);
         p->box(p->user, at->left - 5, y - 0.5, 5, 1, frame);
-        p->text(p->user, label, at->left - 10, y, VOLT_TEXT_NORMAL, VOLT_RIGHT, ink);
+        p->text(p->user, label, at->left - 10, y, VOLT_TEXT_NORMAL, VOLT_ANCHOR_RIGHT, ink);
     }
     for (int i = 0; i < at->x.ticks; i++) {
         const double x = to_x(at, volt_axis_tick(&at->x, i));
@@ -147,12 +58,12 @@ static void draw_axes(const volt_painter *p, const place *at, const char *x_titl
         volt_axis_label(label, &at->x, i);
         p->box(p->user, x - 0.5, at->top, 1, down, pale);
         p->box(p->user, x - 0.5, at->bottom, 1, 5, frame);
-        p->text(p->user, label, x, at->bottom + 17, VOLT_TEXT_NORMAL, VOLT_MIDDLE, ink);
+        p->text(p->user, label, x, at->bottom + 17, VOLT_TEXT_NORMAL, VOLT_ANCHOR_MIDDLE, ink);
     }
     p->box(p->user, at->left - 0.5, at->top, 1, down, frame);
     p->box(p->user, at->left - 0.5, at->bottom - 0.5, right + 1, 1, frame);
     p->text(p->user, x_title, (at->left + at->right) / 2, at->bottom + 42, VOLT_TEXT_NORMAL,
-            VOLT_MIDDLE, ink);
+            VOLT_ANCHOR_MIDDLE, ink);
 }
 
 #define LEGEND_ROW    22.0
@@ -179,8 +90,8 @@ static double draw_legend(const volt_painter *p, const volt_chart_panel *panel, 
             const double xy[2][2] = {{x, y}, {x + LEGEND_SWATCH, y}};
 
             p->path(p->user, xy, 2, fmax(l->width, 2), l->color);
-            p->text(p->user, l->name, x + LEGEND_SWATCH + 6, y, VOLT_TEXT_NORMAL, VOLT_LEFT,
-                    ink);
+            p->text(p->user, l->name, x + LEGEND_SWATCH + 6, y, VOLT_TEXT_NORMAL,
+                    VOLT_ANCHOR_LEFT, ink);
         }
         x += width + LEGEND_GAP;
     }
@@ -218,7 +129,8 @@ static void draw_panel(const volt_painter *p, const volt_chart *chart,
         labels = fmax(labels, p->text_width(p->user, label, VOLT_TEXT_NORMAL));
     }
     at.left = box[0] + labels + 26;
-    p->text(p->user, panel->title, at.left, box[1] + 20, VOLT_TEXT_TITLE, VOLT_LEFT, ink);
+    p->text(p->user, panel->title, at.left, box[1] + 20, VOLT_TEXT_TITLE, VOLT_ANCHOR_LEFT,
+            ink);
     at.top = top + draw_legend(p, panel, at.left, at.right, top, true) + 12;
     if (at.top > at.bottom - 40)
         at.top = at.bottom - 40; /* more names than room: the plot keeps some */
@@ -250,14 +162,13 @@ volt_status volt_chart_draw(const volt_painter *p, const volt_chart *chart, doub
                          width, height, columns, rows);
     for (int i = 0; i < chart->panels; i++) {
         for (int l = 0; l < chart->panel[i].lines; l++)
-            most =
-                chart->panel[i].line[l].points > most ? chart->panel[i].line[l].points : most;
+            most = volt_max_i64(most, chart->panel[i].line[l].points);
     }
     st = volt_alloc(&xy, (size_t)most * sizeof *xy, "a chart's points");
     if (st != VOLT_OK)
         return st;
     if (chart->title)
-        p->text(p->user, chart->title, width / 2, 28, VOLT_TEXT_TITLE, VOLT_MIDDLE, ink);
+        p->text(p->user, chart->title, width / 2, 28, VOLT_TEXT_TITLE, VOLT_ANCHOR_MIDDLE, ink);
     for (int i = 0; i < chart->panels; i++) {
         box[0] = i % columns * box[2];
         box[1] = title + i / columns * box[3];
@@ -267,21 +178,21 @@ volt_status volt_chart_draw(const volt_painter *p, const volt_chart *chart, doub
     return VOLT_OK;
 }
 
-static uint8_t mix(uint8_t under, uint8_t over, double share)
+static uint8_t mix(uint8_t under, uint8_t over, double coverage)
 {
-    return (uint8_t)(under + (over - under) * share + 0.5);
+    return (uint8_t)(under + (over - under) * coverage + 0.5);
 }
 
-static void blend(volt_picture *p, int64_t x, int64_t y, volt_color c, double share)
+static void blend(volt_picture *p, int64_t x, int64_t y, volt_color c, double coverage)
 {
     uint8_t *at;
 
-    if (x < 0 || y < 0 || x >= p->width || y >= p->height || share <= 0)
+    if (x < 0 || y < 0 || x >= p->width || y >= p->height || coverage <= 0)
         return;
     at = p->rgb + 3 * (y * p->width + x);
-    at[0] = mix(at[0], c.r, share);
-    at[1] = mix(at[1], c.g, share);
-    at[2] = mix(at[2], c.b, share);
+    at[0] = mix(at[0], c.r, coverage);
+    at[1] = mix(at[1], c.g, coverage);
+    at[2] = mix(at[2], c.b, coverage);
 }
 
 static void picture_box(void *user, double x, double y, double width, double height,
@@ -291,7 +202,8 @@ static void picture_box(void *user, double x, double y, double width, double hei
                      (int64_t)fmax(1, round(height)), c);
 }
 
-/* A segment with round ends: a pixel is covered as its centre's distance says. */
+/* A segment with round ends, antialiased: coverage falls off with the distance of a pixel's
+ * centre from the segment. */
 static void paint_segment(volt_picture *p, const double a[2], const double b[2], double width,
                           volt_color c)
 {
@@ -327,11 +239,13 @@ static double picture_text_width(void *user, const char *text, volt_text_size si
 }
 
 static void picture_text(void *user, const char *text, double x, double y, volt_text_size size,
-                         volt_anchor anchor, volt_color c)
+                         volt_text_anchor anchor, volt_color c)
 {
-    const double share = anchor == VOLT_LEFT ? 0 : anchor == VOLT_MIDDLE ? 0.5 : 1;
+    const double before = anchor == VOLT_ANCHOR_LEFT     ? 0
+                          : anchor == VOLT_ANCHOR_MIDDLE ? 0.5
+                                                         : 1;
 
-    volt_picture_text(user, lround(x - share * picture_text_width(user, text, size)),
+    volt_picture_text(user, lround(x - before * picture_text_width(user, text, size)),
                       lround(y - 3.5 * size), (int)size, c, text);
 }
 

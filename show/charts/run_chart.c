@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/mem.h"
+#include "show/charts/axes.h"
 #include "show/run_chart.h"
 #include "nets3d/run_log.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/system/file.h"
 
-/* Of a monospaced font, in shares of its size. */
+/* Of a monospaced font, as fractions of its size. */
 #define CHARACTER_WIDTH 0.602
 #define CAPITAL_HALF    0.36
 
@@ -142,7 +142,7 @@ static double svg_text_width(void *user, const char *text, volt_text_size size)
 }
 
 static void svg_text(void *user, const char *text, double x, double y, volt_text_size size,
-                     volt_anchor anchor, volt_color c)
+                     volt_text_anchor anchor, volt_color c)
 {
     static const char *const anchors[] = {"start", "middle", "end"};
     writer *w = user;

@@ -1,4 +1,4 @@
-#include "show/picture.h"
+#include "show/pictures/draw.h"
 
 #include <string.h>
 #include "base/mem.h"

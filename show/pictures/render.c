@@ -3,6 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/core/checked.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "show/pictures/view.h"
 
@@ -34,9 +36,15 @@ typedef struct page {
     int64_t width, height, legend_y;
 } page;
 
-volt_render_options volt_render_defaults(void)
+static const volt_render_options defaults = {
+    .size = sizeof defaults,
+    .slice = {VOLT_SLICE_AUTO, VOLT_SLICE_AUTO, VOLT_SLICE_AUTO},
+    .plane = VOLT_PLANE_AXIAL,
+    .view = 420};
+
+void volt_render_options_init(volt_render_options *o, size_t size)
 {
-    return (volt_render_options){.slice = {-1, -1, -1}, .plane = VOLT_PLANE_AXIAL, .view = 420};
+    volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
 static volt_status check_options(const volt_volume *image, const volt_render_options *o)
@@ -54,7 +62,7 @@ static volt_status check_options(const volt_volume *image, const volt_render_opt
                          "possible",
                          (long long)o->view, o->sheet);
     for (int a = 0; a < 3; a++) {
-        if (o->slice[a] < -1 || o->slice[a] >= n[a])
+        if (o->slice[a] < VOLT_SLICE_AUTO || o->slice[a] >= n[a])
             return volt_fail(VOLT_EINVAL, "slice %lld along %c; the image has 0 to %lld",
                              (long long)o->slice[a], "zyx"[a], (long long)n[a] - 1);
     }
@@ -241,7 +249,7 @@ static int64_t cell_width(const cell *c)
 {
     int64_t text = volt_picture_text_width(c->caption, TEXT);
 
-    return text > c->view.width ? text : c->view.width;
+    return volt_max_i64(text, c->view.width);
 }
 
 /* Of three planes the second and third stand above one another where that saves room. */
@@ -394,21 +402,23 @@ static volt_status draw_cell(volt_picture *to, const page *p, const cell *c)
 volt_status volt_render(volt_picture **out, const volt_volume *image,
                         const volt_render_options *options)
 {
-    page p = {.image = image, .o = options};
+    volt_render_options o = defaults;
+    page p = {.image = image, .o = &o};
     volt_picture *picture = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, check_options(image, options));
-    memcpy(p.window, options->window, sizeof p.window);
-    if (!options->has_window)
-        VOLT_TRY(st, done, volt_window_choose(p.window, image, options->channel));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_render_options"));
+    VOLT_TRY(st, done, check_options(image, &o));
+    memcpy(p.window, o.window, sizeof p.window);
+    if (!o.has_window)
+        VOLT_TRY(st, done, volt_window_choose(p.window, image, o.channel));
     VOLT_TRY(st, done, look_at_masks(&p));
     VOLT_TRY(st, done, choose_views(&p));
     place_views(&p);
     p.height = draw_footer(NULL, &p, draw_legend(NULL, &p)) + MARGIN / 2;
     VOLT_TRY(st, done, volt_picture_create(&picture, p.width, p.height, paper));
-    if (options->title)
-        volt_picture_text(picture, MARGIN, MARGIN, TEXT, ink, options->title);
+    if (o.title)
+        volt_picture_text(picture, MARGIN, MARGIN, TEXT, ink, o.title);
     for (int i = 0; i < p.count; i++)
         VOLT_TRY(st, done, draw_cell(picture, &p, &p.cells[i]));
     draw_footer(picture, &p, draw_legend(picture, &p));

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/checked.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "io/image.h"
 #include "io/png.h"
@@ -14,7 +16,7 @@
 #include "volume/grid/patch.h"
 #include "show/pictures/view.h"
 
-#define LABELS_MAX 256 /* classes of a scan without a plan */
+#define LABELS_MAX 256 /* of a scan without a plan */
 
 static int64_t voxels_of(const int64_t n[3])
 {
@@ -23,7 +25,7 @@ static int64_t voxels_of(const int64_t n[3])
 
 /* ---- a scan as a case ---- */
 
-/* Where the labels 1.. lie: up to 1000 voxels of each, evenly from all of them. */
+/* Locations of labels 1 and up: at most 1000 voxels of each, spread evenly over all of them. */
 static volt_status locate_classes(volt_shown_case *c)
 {
     enum { KEPT = 1000 };
@@ -34,8 +36,7 @@ static volt_status locate_classes(volt_shown_case *c)
 
     for (int64_t i = 0; i < voxels; i++) {
         if (labels[i] < 0 || labels[i] >= LABELS_MAX)
-            return volt_fail(VOLT_EDATA, "label %d; 0 to %d are expected", labels[i],
-                             LABELS_MAX - 1);
+            return volt_fail(VOLT_EDATA, "label %d is not in 0..%d", labels[i], LABELS_MAX - 1);
         count[labels[i]]++;
     }
     VOLT_TRY(st, done,
@@ -121,9 +122,9 @@ void volt_shown_case_clear(volt_shown_case *c)
 
 /* ---- samples ---- */
 
-/* A sample before and after, and what is needed to make both. */
+/* The current sample before and after augmentation, and what produces both. */
 typedef struct show {
-    const volt_show_options *o;
+    const volt_show_samples_options *o;
     const volt_stored_case *c;
     const char *dir;
     int64_t patch[3];
@@ -139,7 +140,8 @@ typedef struct show {
     bool narrow; /* the sheet's columns, for long headings */
 } show;
 
-/* Where the voxels from `corner` on lie in the world: the case's own, resampled, turned. */
+/* The grid of n voxels from `corner` on in the preprocessed case, which is transposed, cropped
+ * and resampled. */
 static volt_grid grid_at(const volt_stored_case *c, const int64_t corner[3], const int64_t n[3])
 {
     volt_grid turned, g;
@@ -147,7 +149,8 @@ static volt_grid grid_at(const volt_stored_case *c, const int64_t corner[3], con
     double spacing[3];
 
     if (volt_orientation_transpose(&o, c->transpose_forward) != VOLT_OK)
-        return volt_grid_make(n, 1, c->spacing); /* a case's order was checked on opening */
+        return volt_grid_make(n, 1,
+                              c->spacing); /* the order was checked when the case was opened */
     turned = volt_orientation_grid(o, &c->source);
     volt_grid_spacing(spacing, &turned);
     g = turned;
@@ -165,17 +168,18 @@ static volt_grid grid_at(const volt_stored_case *c, const int64_t corner[3], con
     return g;
 }
 
-static volt_status check_options(const volt_show_options *o, const volt_stored_case *c)
+static volt_status check_options(const volt_show_samples_options *o, const volt_stored_case *c)
 {
     if (o->samples < 1 || o->samples > 10000 || o->channel < 0 || o->channel >= c->channels ||
-        (o->view != 0 && (o->view < 64 || o->view > 1024)))
+        o->view < 64 || o->view > 1024)
         return volt_fail(VOLT_EINVAL,
                          "%lld samples, channel %d of %d, views of %lld pixels: one is out of "
                          "range",
                          (long long)o->samples, o->channel, c->channels, (long long)o->view);
     for (int a = 0; a < 3; a++) {
         if (o->patch[a] < 0 || o->patch[a] > 1024)
-            return volt_fail(VOLT_EINVAL, "a patch of %lld voxels along %c; 1 to 1024 do",
+            return volt_fail(VOLT_EINVAL,
+                             "a patch of %lld voxels along %c; at most 1024 are supported",
                              (long long)o->patch[a], "dhw"[a]);
     }
     return VOLT_OK;
@@ -190,7 +194,7 @@ static int64_t classes_of(const volt_stored_case *c)
     return most + 1;
 }
 
-/* Planes of a sample that are pictures: more than a voxel wide both ways. */
+/* Planes in which a sample is more than one voxel wide both ways. */
 static void choose_planes(show *s, const volt_grid *g)
 {
     double largest = 0, extent[2];
@@ -204,7 +208,7 @@ static void choose_planes(show *s, const volt_grid *g)
         largest = fmax(largest, fmax(extent[0], extent[1]));
         s->plane[s->planes++] = plane;
     }
-    s->scale = largest > 0 ? (double)(s->o->view ? s->o->view : 160) / largest : 1;
+    s->scale = largest > 0 ? (double)s->o->view / largest : 1;
 }
 
 static volt_status open_show(show *s, const char *name)
@@ -218,7 +222,7 @@ static volt_status open_show(show *s, const char *name)
         const int64_t n = s->c->shape[a];
         s->patch[a] = s->o->patch[a] > 0 ? s->o->patch[a] : n < 128 ? n : 128;
     }
-    if (s->o->flat)
+    if (s->o->is_2d)
         s->patch[0] = 1;
     s->sampling =
         (volt_sampler_options){.rules = volt_augment_rules_nnunet(s->patch, s->c->channels),
@@ -248,7 +252,7 @@ static void close_show(show *s)
     volt_sample_case_close(s->source);
 }
 
-/* The voxels of the patch as they lie in the case. */
+/* The unchanged voxels of the patch. */
 static volt_status read_before(show *s, const int64_t corner[3])
 {
     const volt_box box = volt_box_at(corner, s->patch);
@@ -266,7 +270,7 @@ done:
     return st;
 }
 
-/* The volumes become the sample's, on the grid it was cut from. */
+/* Fills the four volumes, on the grid that the sample was cut from. */
 static volt_status make_sample(show *s, volt_shown_sample *out, int64_t number)
 {
     const volt_sample_draw draw = {
@@ -322,8 +326,8 @@ done:
 enum { MARGIN = 8, TEXT = 1, LINE = TEXT * VOLT_TEXT_HEIGHT + 6 };
 enum { NARROWEST = 640 };
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225};
-static const char *const heading[2][2] = {{"as it lies in the case", "as the network sees it"},
-                                          {"in the case", "for the network"}};
+static const char *const heading[2][2] = {{"in the case", "after augmentation"},
+                                          {"before", "after"}};
 
 static volt_view middle_view(const show *s, const volt_volume *v, int plane)
 {
@@ -340,15 +344,15 @@ static volt_status create_sheet(show *s)
     for (int i = 0; i < s->planes; i++) {
         const volt_view v = middle_view(s, s->before, i);
         width += v.width + MARGIN;
-        height = v.height > height ? v.height : height;
+        height = volt_max_i64(v.height, height);
     }
     s->row = height + LINE + MARGIN;
-    s->narrow = width < volt_picture_text_width(heading[0][0], TEXT) + 2 * MARGIN;
+    s->narrow = width < volt_picture_text_width(heading[0][1], TEXT) + 2 * MARGIN;
     width = 2 * width + MARGIN;
-    width = width < NARROWEST ? NARROWEST : width; /* room for what was changed */
+    width = volt_max_i64(width, NARROWEST); /* room for the list of changes */
     if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
         return volt_fail(VOLT_EINVAL,
-                         "%lld samples in rows of %lld pixels do not fit one picture",
+                         "%lld samples in rows of %lld pixels do not fit into one picture",
                          (long long)s->o->samples, (long long)s->row);
     return volt_picture_create(&s->sheet, width, s->row * s->o->samples + 2 * MARGIN + LINE,
                                paper);
@@ -405,25 +409,35 @@ static volt_status write_sheet(const show *s)
     return st;
 }
 
+static const volt_show_samples_options defaults = {
+    .size = sizeof defaults, .samples = 1, .view = 160};
+
+void volt_show_samples_options_init(volt_show_samples_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_show_samples(volt_shown_sample *out, const char *dir,
                               const volt_stored_case *c, const char *name,
-                              const volt_show_options *options)
+                              const volt_show_samples_options *options)
 {
-    show s = {.o = options, .c = c, .dir = dir};
+    volt_show_samples_options o = defaults;
+    show s = {.o = &o, .c = c, .dir = dir};
     volt_shown_sample sample;
     volt_status st;
 
-    VOLT_TRY(st, done, check_options(options, c));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_show_samples_options"));
+    VOLT_TRY(st, done, check_options(&o, c));
     VOLT_TRY(st, done, open_show(&s, name));
     VOLT_TRY(st, done, volt_make_dirs(dir));
-    for (int64_t i = 1; i <= options->samples; i++) {
-        VOLT_TRY(st, done, volt_check_cancelled(options->callbacks));
+    for (int64_t i = 1; i <= o.samples; i++) {
+        VOLT_TRY(st, done, volt_check_cancelled(o.callbacks));
         VOLT_TRY(st, done, make_sample(&s, &sample, i));
         VOLT_TRY(st, done, write_sample(&s, i));
         VOLT_TRY(st, done, draw_sample(&s, &sample, i));
         if (out)
             out[i - 1] = sample;
-        volt_report_progress(options->callbacks, "samples", i, options->samples);
+        volt_report_progress(o.callbacks, "samples", i, o.samples);
     }
     st = write_sheet(&s);
 done:

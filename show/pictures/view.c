@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "volume/orient.h"
 
@@ -84,11 +85,6 @@ static double voxel_of_pixel(int64_t i, int64_t count, int64_t n, bool flip)
     return flip ? (double)(n - 1) - u : u;
 }
 
-static int64_t clamp(int64_t i, int64_t n)
-{
-    return i < 0 ? 0 : i >= n ? n - 1 : i;
-}
-
 /* Distance in elements between neighbours along a memory axis. */
 static int64_t stride_of(const volt_grid *grid, int axis)
 {
@@ -107,14 +103,15 @@ void volt_view_draw(volt_picture *p, int64_t x, int64_t y, const volt_view *view
         double v = voxel_of_pixel(py, view->height, n_down, view->flip_down);
         int64_t v0 = (int64_t)floor(v);
         double fv = v - (double)v0;
-        int64_t low = base + clamp(v0, n_down) * down;
-        int64_t high = base + clamp(v0 + 1, n_down) * down;
+        int64_t low = base + volt_clamp_i64(v0, 0, n_down - 1) * down;
+        int64_t high = base + volt_clamp_i64(v0 + 1, 0, n_down - 1) * down;
 
         for (int64_t px = 0; px < view->width; px++) {
             double u = voxel_of_pixel(px, view->width, n_across, view->flip_across);
             int64_t u0 = (int64_t)floor(u);
             double fu = u - (double)u0, value, grey;
-            int64_t a = clamp(u0, n_across) * across, b = clamp(u0 + 1, n_across) * across;
+            int64_t a = volt_clamp_i64(u0, 0, n_across - 1) * across,
+                    b = volt_clamp_i64(u0 + 1, 0, n_across - 1) * across;
 
             value = (1 - fv) * ((1 - fu) * volt_voxel_value(image, low + a) +
                                 fu * volt_voxel_value(image, low + b)) +
@@ -142,11 +139,13 @@ static volt_status view_labels(int64_t **out, const volt_view *view, const volt_
         return st;
     for (int64_t py = 0; py < view->height; py++) {
         double v = voxel_of_pixel(py, view->height, g->n[view->down], view->flip_down);
-        int64_t row = base + clamp((int64_t)floor(v + 0.5), g->n[view->down]) * down;
+        int64_t row =
+            base + volt_clamp_i64((int64_t)floor(v + 0.5), 0, g->n[view->down] - 1) * down;
 
         for (int64_t px = 0; px < view->width; px++) {
             double u = voxel_of_pixel(px, view->width, g->n[view->across], view->flip_across);
-            int64_t column = clamp((int64_t)floor(u + 0.5), g->n[view->across]) * across;
+            int64_t column =
+                volt_clamp_i64((int64_t)floor(u + 0.5), 0, g->n[view->across] - 1) * across;
 
             labels[py * view->width + px] = (int64_t)volt_voxel_value(mask, row + column);
         }
@@ -162,10 +161,10 @@ static bool on_border(const int64_t *labels, const volt_view *view, int64_t x, i
 {
     int64_t own = labels[y * view->width + x];
 
-    return labels[y * view->width + clamp(x - t, view->width)] != own ||
-           labels[y * view->width + clamp(x + t, view->width)] != own ||
-           labels[clamp(y - t, view->height) * view->width + x] != own ||
-           labels[clamp(y + t, view->height) * view->width + x] != own;
+    return labels[y * view->width + volt_clamp_i64(x - t, 0, view->width - 1)] != own ||
+           labels[y * view->width + volt_clamp_i64(x + t, 0, view->width - 1)] != own ||
+           labels[volt_clamp_i64(y - t, 0, view->height - 1) * view->width + x] != own ||
+           labels[volt_clamp_i64(y + t, 0, view->height - 1) * view->width + x] != own;
 }
 
 volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt_view *view,

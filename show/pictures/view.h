@@ -1,13 +1,13 @@
-/* view.h - one slice of a scan as pixels: the parts that render.h is made of.
+/* view.h - one slice of a scan as pixels, from which rendered pictures are composed.
  *
- * Axes are memory axes (0 z, 1 y, 2 x) unless they are called world axes (0 R, 1 A, 2 S).
+ * Axes are memory axes (0 z, 1 y, 2 x) unless called world axes (0 R, 1 A, 2 S).
  */
 #ifndef VOLT_SHOW_PICTURES_VIEW_H
 #define VOLT_SHOW_PICTURES_VIEW_H
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "show/picture.h"
+#include "show/pictures/draw.h"
 #include "show/render.h"
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
@@ -22,8 +22,8 @@ typedef struct volt_view {
     const char *left, *right, *top, *bottom; /* sides of the patient: "R", "L", ... */
 } volt_view;
 
-/* The view of `plane` through the voxel axes nearest to the patient's, at `scale` pixels per
- * mm; its slice is 0. */
+/* The view of `plane` along the voxel axes nearest to it, at `scale` pixels per mm, of slice
+ * 0. */
 volt_view volt_view_of(const volt_grid *grid, volt_plane plane, double scale);
 /* Extent of the view of `plane` in mm, across and down. */
 void volt_view_extent(double out[2], const volt_grid *grid, volt_plane plane);

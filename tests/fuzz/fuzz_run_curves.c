@@ -7,12 +7,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const volt_chart_text_options o = {.columns = 60, .rows = 6, .ascii = size % 2};
+    volt_chart_text_options o = volt_chart_text_defaults();
     volt_run_curves *curves = NULL;
     volt_run_chart *chart = NULL;
     volt_picture *picture = NULL;
     char *text = NULL;
 
+    o.columns = 60;
+    o.rows = 6;
+    o.ascii = size % 2;
     if (volt_run_curves_read(&curves, fuzz_file(data, size), "fuzz") != VOLT_OK)
         return 0;
     fuzz_require(curves->epochs >= 1);

@@ -1,6 +1,6 @@
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "show/chart.h"
+#include "show/charts/axes.h"
 
 static void axes_have_round_ticks(void **state)
 {
@@ -73,7 +73,7 @@ static void record_path(void *user, const double (*xy)[2], int64_t points, doubl
 }
 
 static void record_text(void *user, const char *text, double x, double y, volt_text_size size,
-                        volt_anchor anchor, volt_color c)
+                        volt_text_anchor anchor, volt_color c)
 {
     record *r = user;
 
@@ -153,10 +153,13 @@ static void terminals_get_symbols_or_dots(void **state)
     const volt_chart_line line = {"up", x, up, 3, {255, 0, 0}, 2};
     const volt_chart_panel panel = {"title", &line, 1, NAN};
     const volt_chart chart = {NULL, "epoch", &panel, 1, 1};
-    volt_chart_text_options o = {.columns = 40, .rows = 5, .ascii = true};
+    volt_chart_text_options o = volt_chart_text_defaults();
     char *text;
 
     (void)state;
+    o.columns = 40;
+    o.rows = 5;
+    o.ascii = true;
     assert_ok(volt_chart_text(&text, &chart, &o));
     assert_string_equal(text, "   title\n"
                               "   * up\n"

@@ -54,11 +54,23 @@ static volt_stored_case world_case(void)
     return c;
 }
 
+static volt_show_samples_options small_samples(int64_t count)
+{
+    static const int64_t patch[3] = {4, 5, 6};
+    volt_show_samples_options o = volt_show_samples_defaults();
+
+    memcpy(o.patch, patch, sizeof patch);
+    o.samples = count;
+    o.view = 64;
+    o.threads = 1;
+    return o;
+}
+
 /* An unchanged sample's voxels lie in the world where its file says. */
 static void samples_lie_where_they_were_cut(void **state)
 {
     const volt_stored_case c = world_case();
-    volt_show_options o = {.samples = 60, .patch = {4, 5, 6}, .view = 64, .threads = 1};
+    const volt_show_samples_options o = small_samples(60);
     static volt_shown_sample shown[60];
     int compared = 0;
 
@@ -93,7 +105,7 @@ static void samples_lie_where_they_were_cut(void **state)
 static void options_and_labels_are_checked(void **state)
 {
     const volt_stored_case c = world_case();
-    volt_show_options o = {.samples = 1, .patch = {4, 5, 6}};
+    volt_show_samples_options o = small_samples(1);
 
     (void)state;
     o.channel = 3;
@@ -112,7 +124,7 @@ static void nothing_is_lost_without_memory(void **state)
 {
     const volt_stored_case c = world_case();
     const size_t before = volt_mem_current();
-    volt_show_options o = {.samples = 1, .patch = {4, 5, 6}, .view = 64, .threads = 1};
+    const volt_show_samples_options o = small_samples(1);
     int failed = 0;
 
     (void)state;

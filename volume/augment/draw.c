@@ -1,6 +1,7 @@
 /* What may happen to a sample, and what does: the random half of volume/augment.h. */
 #include <math.h>
 #include "volume/augment.h"
+#include "base/core/checked.h"
 
 #define PI 3.14159265358979323846
 
@@ -11,8 +12,8 @@ volt_augment_rules volt_augment_rules_none(const int64_t patch[3], int32_t chann
 
 volt_augment_rules volt_augment_rules_nnunet(const int64_t patch[3], int32_t channels)
 {
-    const int64_t longest = patch[1] > patch[2] ? patch[1] : patch[2];
-    const int64_t shortest = patch[1] < patch[2] ? patch[1] : patch[2];
+    const int64_t longest = volt_max_i64(patch[1], patch[2]);
+    const int64_t shortest = volt_min_i64(patch[1], patch[2]);
     const bool flat = patch[0] == 1; /* 2D */
     volt_augment_rules r = volt_augment_rules_none(patch, channels);
     double angle = 30;

@@ -1,4 +1,5 @@
 #include "volume/box.h"
+#include "base/core/checked.h"
 
 volt_box volt_box_of_shape(const int64_t shape[3])
 {
@@ -13,8 +14,8 @@ volt_box volt_box_at(const int64_t low[3], const int64_t shape[3])
 volt_box volt_box_intersect(volt_box a, volt_box b)
 {
     for (int i = 0; i < 3; i++) {
-        a.low[i] = a.low[i] > b.low[i] ? a.low[i] : b.low[i];
-        a.high[i] = a.high[i] < b.high[i] ? a.high[i] : b.high[i];
+        a.low[i] = volt_max_i64(a.low[i], b.low[i]);
+        a.high[i] = volt_min_i64(a.high[i], b.high[i]);
     }
     return a;
 }
@@ -22,8 +23,8 @@ volt_box volt_box_intersect(volt_box a, volt_box b)
 volt_box volt_box_hull(volt_box a, volt_box b)
 {
     for (int i = 0; i < 3; i++) {
-        a.low[i] = a.low[i] < b.low[i] ? a.low[i] : b.low[i];
-        a.high[i] = a.high[i] > b.high[i] ? a.high[i] : b.high[i];
+        a.low[i] = volt_min_i64(a.low[i], b.low[i]);
+        a.high[i] = volt_max_i64(a.high[i], b.high[i]);
     }
     return a;
 }

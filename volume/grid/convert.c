@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -126,7 +127,7 @@ volt_status volt_volume_convert(volt_volume **out, const volt_volume *src, volt_
     threads = volt_threads_or_default(threads);
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(& : same)
     for (int64_t c = 0; c < chunks; c++) {
-        const int64_t first = c * CHUNK, count = n - first < CHUNK ? n - first : CHUNK;
+        const int64_t first = c * CHUNK, count = volt_min_i64(n - first, CHUNK);
         same &= converters[src->dtype][dtype]((char *)v->data + (size_t)first * to,
                                               (const char *)src->data + (size_t)first * from,
                                               count);
@@ -185,7 +186,7 @@ volt_value_range volt_volume_range(const volt_volume *v, int threads)
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(min : low)            \
     reduction(max : high) reduction(+ : not_finite)
     for (int64_t c = 0; c < chunks; c++) {
-        const int64_t first = c * CHUNK, count = n - first < CHUNK ? n - first : CHUNK;
+        const int64_t first = c * CHUNK, count = volt_min_i64(n - first, CHUNK);
         volt_value_range r = {INFINITY, -INFINITY, 0};
         rangers[v->dtype](&r, (const char *)v->data + (size_t)first * bytes, count);
         low = r.min < low ? r.min : low;

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -317,38 +318,14 @@ volt_box volt_mask_box(const volt_volume *mask, int threads)
             continue;
         x0 = first;
         x1 = last;
-        y0 = y < y0 ? y : y0;
-        y1 = y > y1 ? y : y1;
-        z0 = z < z0 ? z : z0;
-        z1 = z > z1 ? z : z1;
+        y0 = volt_min_i64(y, y0);
+        y1 = volt_max_i64(y, y1);
+        z0 = volt_min_i64(z, z0);
+        z1 = volt_max_i64(z, z1);
     }
     if (z1 < 0)
         return volt_box_of_shape(n);
     return (volt_box){{z0, y0, x0}, {z1 + 1, y1 + 1, x1 + 1}};
-}
-
-/* Fills the box `in_dst` of dst from the box of the same extents that starts at `from` in src;
- * one type, same channels. */
-static void copy_box(volt_volume *dst, volt_box in_dst, const volt_volume *src,
-                     const int64_t from[3], int threads)
-{
-    const int64_t bytes = (int64_t)volt_dtype_bytes(src->dtype);
-    const int64_t *dn = dst->grid.n, *sn = src->grid.n;
-    int64_t n[3], lines;
-
-    volt_box_shape(n, in_dst);
-    lines = src->grid.channels * n[0] * n[1];
-    threads = volt_threads_or_default(threads);
-#pragma omp parallel for num_threads(threads) schedule(static)
-    for (int64_t i = 0; i < lines; i++) {
-        const int64_t y = i % n[1], z = i / n[1] % n[0], c = i / n[1] / n[0];
-        const int64_t to =
-            ((c * dn[0] + in_dst.low[0] + z) * dn[1] + in_dst.low[1] + y) * dn[2] +
-            in_dst.low[2];
-        const int64_t at = ((c * sn[0] + from[0] + z) * sn[1] + from[1] + y) * sn[2] + from[2];
-        memcpy((char *)dst->data + to * bytes, (const char *)src->data + at * bytes,
-               (size_t)(n[2] * bytes));
-    }
 }
 
 /* The grid of a box of `whole`. */
@@ -361,7 +338,7 @@ static volt_status cropped_grid(volt_grid *out, const volt_grid *whole, volt_box
     if (volt_box_is_empty(box) || !volt_box_contains(volt_box_of_shape(whole->n), box))
         return volt_fail(VOLT_EINVAL,
                          "the box from (%lld, %lld, %lld) to (%lld, %lld, %lld) is empty or "
-                         "sticks out of %lld x %lld x %lld voxels (z, y, x)",
+                         "exceeds %lld x %lld x %lld voxels (z, y, x)",
                          (long long)box.low[0], (long long)box.low[1], (long long)box.low[2],
                          (long long)box.high[0], (long long)box.high[1], (long long)box.high[2],
                          (long long)grid.n[0], (long long)grid.n[1], (long long)grid.n[2]);
@@ -395,42 +372,6 @@ volt_status volt_volume_crop_in_place(volt_volume *v, volt_box box)
     }
     v->grid = grid;
     volt_shrink(v->data, volt_volume_bytes(v));
-    return VOLT_OK;
-}
-
-volt_status volt_volume_crop(volt_volume **out, const volt_volume *src, volt_box box,
-                             int threads)
-{
-    volt_grid grid;
-    volt_volume *v;
-    volt_status st = cropped_grid(&grid, &src->grid, box);
-
-    if (st != VOLT_OK || (st = volt_volume_create(&v, &grid, src->dtype)) != VOLT_OK)
-        return st;
-    copy_box(v, volt_box_of_shape(grid.n), src, box.low, threads);
-    *out = v;
-    return VOLT_OK;
-}
-
-volt_status volt_volume_paste(volt_volume *dst, const volt_volume *src, const int64_t low[3],
-                              int threads)
-{
-    const int64_t start[3] = {0, 0, 0};
-    const volt_box box = volt_box_at(low, src->grid.n);
-
-    if (dst->dtype != src->dtype || dst->grid.channels != src->grid.channels)
-        return volt_fail(VOLT_EINVAL, "cannot paste %d channels of %s into %d of %s",
-                         (int)src->grid.channels, volt_dtype_name(src->dtype),
-                         (int)dst->grid.channels, volt_dtype_name(dst->dtype));
-    if (!volt_box_contains(volt_box_of_shape(dst->grid.n), box))
-        return volt_fail(VOLT_EINVAL,
-                         "a volume pasted at (%lld, %lld, %lld) ends at (%lld, %lld, %lld), "
-                         "beyond %lld x %lld x %lld voxels (z, y, x)",
-                         (long long)low[0], (long long)low[1], (long long)low[2],
-                         (long long)box.high[0], (long long)box.high[1], (long long)box.high[2],
-                         (long long)dst->grid.n[0], (long long)dst->grid.n[1],
-                         (long long)dst->grid.n[2]);
-    copy_box(dst, box, src, start, threads);
     return VOLT_OK;
 }
 

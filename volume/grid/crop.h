@@ -1,4 +1,4 @@
-/* crop.h - the part of an image that is not empty: mask, holes, box, cutting out, pasting back.
+/* crop.h - the part of an image that is not empty: mask, holes, bounding box, crop.
  *
  * A mask is a volume of type VOLT_U8 with one channel: 0 or 1.
  */
@@ -25,17 +25,10 @@ size_t volt_mask_fill_holes_bytes(int64_t voxels);
 /* Smallest box around the ones; the whole volume when there is none, as nnU-Net does. */
 volt_box volt_mask_box(const volt_volume *mask, int threads);
 
-/* Copies a box (any type, all channels); the result's voxels stay where they are in the world.
- * The caller owns *out. VOLT_EINVAL: empty or sticks out; VOLT_ENOMEM. */
-VOLT_MUST_USE volt_status volt_volume_crop(volt_volume **out, const volt_volume *src,
-                                           volt_box box, int threads);
-/* The same on `v` itself: no second volume is needed, memory behind the box is given back.
- * VOLT_EINVAL: `v` is unchanged. */
+/* Reduces `v` (any type, all channels) to `box`, in place; its voxels stay where they are in
+ * the world, and the memory that is no longer needed is released. VOLT_EINVAL: the box is empty
+ * or exceeds the volume; `v` is unchanged. */
 VOLT_MUST_USE volt_status volt_volume_crop_in_place(volt_volume *v, volt_box box);
-/* Writes `src` into `dst` with its first voxel at `low` (z, y, x). VOLT_EINVAL: another type or
- * number of channels, sticks out. */
-VOLT_MUST_USE volt_status volt_volume_paste(volt_volume *dst, const volt_volume *src,
-                                            const int64_t low[3], int threads);
 /* nnU-Net's -1: sets labels (a signed or floating type, one channel) that are 0 where `mask` is
  * 0 to -1. VOLT_EINVAL: type, channels or sizes. */
 VOLT_MUST_USE volt_status volt_labels_mark_outside(volt_volume *labels, const volt_volume *mask,

@@ -2,8 +2,10 @@
 
 #include <math.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "volume/grid/moments.h"
 
 /* Sums are taken chunk by chunk, and the chunks added in order: the thread count changes
  * nothing. Within a chunk there are as many partial sums as vectors have lanes. */
@@ -54,7 +56,7 @@ static int64_t chunk_length(int64_t n, int64_t chunk)
 {
     const int64_t left = n - chunk * CHUNK;
 
-    return left < CHUNK ? left : CHUNK;
+    return volt_min_i64(left, CHUNK);
 }
 
 /* Sum of (x - shift)^power over all; `parts` has one entry per chunk. */

@@ -1,6 +1,7 @@
 #include "volume/components.h"
 
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -279,7 +280,7 @@ volt_status volt_components_find(volt_components **out, const volt_volume *label
         return st;
     const int64_t *n = labels->grid.n;
     const scan s = {labels->data, n[2], volt_dtype_bytes(labels->dtype), o.binary};
-    const int64_t slabs = n[0] < o.threads ? n[0] : o.threads;
+    const int64_t slabs = volt_min_i64(n[0], o.threads);
 
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "components"));
     c->grid = labels->grid;
@@ -317,19 +318,6 @@ int64_t volt_components_count(const volt_components *c)
 const volt_component *volt_components_table(const volt_components *c)
 {
     return c->table;
-}
-
-int64_t volt_components_largest(const volt_components *c, int64_t label)
-{
-    int64_t best = -1;
-
-    for (int64_t i = 0; i < c->count; i++) {
-        if (label != 0 && c->table[i].label != label)
-            continue;
-        if (best < 0 || c->table[i].voxels > c->table[best].voxels)
-            best = i;
-    }
-    return best;
 }
 
 static void paint_row(void *map, size_t bytes, const run *r, int64_t runs)

@@ -1,22 +1,13 @@
 #include "volume/confusion.h"
 
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/grid/labels.h"
-#include "volume/metrics/metrics_internal.h"
 
 /* Each thread counts for itself, as long as that stays small. */
 #define MOST_PER_THREAD 512
-
-static int compare_values(const void *a, const void *b)
-{
-    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-    return (x > y) - (x < y);
-}
 
 volt_status volt_confusion_create(volt_confusion **out, const int32_t *value, int32_t values)
 {
@@ -30,11 +21,7 @@ volt_status volt_confusion_create(volt_confusion **out, const int32_t *value, in
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "a confusion matrix"));
     VOLT_TRY(st, done, volt_alloc(&c->value, bytes, "label values"));
     memcpy(c->value, value, bytes);
-    qsort(c->value, (size_t)values, sizeof *value, compare_values);
-    for (int32_t i = 0; i < values; i++) {
-        if (i == 0 || c->value[i] != c->value[i - 1])
-            c->value[c->values++] = c->value[i];
-    }
+    c->values = volt_labels_unique(c->value, values);
     rows = (size_t)c->values + 1;
     VOLT_TRY(st, done,
              volt_alloc_zero(&c->voxels, rows * rows, sizeof *c->voxels, "a confusion matrix"));
@@ -57,10 +44,9 @@ void volt_confusion_free(volt_confusion *c)
 /* The row or column of a label. */
 static int64_t place_of(const volt_confusion *c, int32_t value)
 {
-    const int32_t *at =
-        bsearch(&value, c->value, (size_t)c->values, sizeof value, compare_values);
+    const int32_t at = volt_labels_index(c->value, c->values, value);
 
-    return at ? at - c->value : c->values;
+    return at >= 0 ? at : c->values;
 }
 
 /* Counts one row of voxels by runs of equal pairs. */
@@ -85,7 +71,7 @@ volt_status volt_confusion_add(volt_confusion *c, const volt_volume *pred,
     volt_status st;
 
     threads = c->values < MOST_PER_THREAD ? volt_threads_or_default(threads) : 1;
-    VOLT_TRY(st, done, volt_check_label_pair(pred, ref));
+    VOLT_TRY(st, done, volt_labels_check_pair(pred, ref));
     VOLT_TRY(st, done, volt_alloc_zero(&part, cells * (size_t)threads, sizeof *part, "counts"));
     VOLT_TRY(st, done,
              volt_alloc(&scratch, (size_t)(2 * nx) * sizeof *scratch * (size_t)threads,

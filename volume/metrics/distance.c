@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <stdbool.h>
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -158,7 +159,7 @@ static void sweep_slice(const sweep *s, const uint8_t *mask, int64_t z, envelope
     for (int64_t y = 0; y < ny; y++)
         any |= sweep_row(slice + y * nx, mask + (z * ny + y) * nx, nx);
     for (int64_t x = 0; any && x < nx; x += COLUMNS) {
-        const int64_t width = nx - x < COLUMNS ? nx - x : COLUMNS;
+        const int64_t width = volt_min_i64(nx - x, COLUMNS);
 
         gather(e, slice + x, nx, width);
         for (int64_t c = 0; c < width; c++)
@@ -192,7 +193,7 @@ static volt_status check_shape(const int64_t n[3], const double spacing[3])
 static volt_status sweep_open(sweep *s, uint32_t *offsets, const uint8_t *mask,
                               const int64_t n[3], const double spacing[3], int threads)
 {
-    const int64_t longest = n[0] > n[1] ? n[0] : n[1];
+    const int64_t longest = volt_max_i64(n[0], n[1]);
     volt_status st = check_shape(n, spacing);
 
     if (st != VOLT_OK)
@@ -248,7 +249,7 @@ volt_status volt_distance_to(float *out, const uint8_t *mask, const int64_t n[3]
 #pragma omp for schedule(static)
         for (int64_t y = 0; y < n[1]; y++) {
             for (int64_t x = 0; x < n[2]; x += COLUMNS) {
-                const int64_t width = n[2] - x < COLUMNS ? n[2] - x : COLUMNS;
+                const int64_t width = volt_min_i64(n[2] - x, COLUMNS);
                 uint32_t *first = s.offsets + y * n[2] + x;
 
                 gather(&e, first, plane, width);
@@ -326,7 +327,7 @@ volt_status volt_distance_at(double *distance, const uint8_t *at, const uint8_t 
 #pragma omp for schedule(static)
         for (int64_t y = 0; y < n[1]; y++) {
             for (int64_t x = 0; x < n[2]; x += COLUMNS) {
-                const int64_t width = n[2] - x < COLUMNS ? n[2] - x : COLUMNS;
+                const int64_t width = volt_min_i64(n[2] - x, COLUMNS);
                 const int64_t first = y * n[2] + x;
 
                 gather(&e, s.offsets + first, plane, width);

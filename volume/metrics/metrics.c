@@ -2,7 +2,6 @@
 
 #include <math.h>
 #include <omp.h>
-#include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
 #include "base/threads.h"
@@ -10,7 +9,6 @@
 #include "volume/distance.h"
 #include "volume/grid/labels.h"
 #include "volume/metrics/lesions.h"
-#include "volume/metrics/metrics_internal.h"
 #include "volume/metrics/surface.h"
 
 /* Which regions each label value belongs to: those of value[i] are
@@ -40,26 +38,6 @@ volt_metrics_options volt_metrics_defaults(void)
                                   .surface = true,
                                   .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
                                   .nsd_tolerance_mm = 1};
-}
-
-volt_status volt_empty_policy_parse(volt_empty_policy *out, const char *name)
-{
-    static const char *const names[] = {"nnunet", "monai", "brats"};
-
-    for (int i = 0; i < 3; i++) {
-        if (strcmp(name, names[i]) == 0) {
-            *out = (volt_empty_policy)i;
-            return VOLT_OK;
-        }
-    }
-    return volt_fail(VOLT_EINVAL, "empty-mask policy '%s' is not nnunet, monai or brats", name);
-}
-
-static int compare_values(const void *a, const void *b)
-{
-    const int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
-
-    return (x > y) - (x < y);
 }
 
 static bool region_has(const volt_region *r, int32_t value)
@@ -95,11 +73,7 @@ static volt_status membership_make(membership *m, const volt_region *regions, in
         memcpy(m->value + used, regions[r].labels, (size_t)regions[r].count * sizeof *m->value);
         used += regions[r].count;
     }
-    qsort(m->value, labels, sizeof *m->value, compare_values);
-    for (size_t i = 0; i < labels; i++) {
-        if (i == 0 || m->value[i] != m->value[i - 1])
-            m->value[m->values++] = m->value[i];
-    }
+    m->values = volt_labels_unique(m->value, used);
     used = 0;
     for (int32_t i = 0; i < m->values; i++) {
         m->first[i] = used;
@@ -118,11 +92,10 @@ failed:
 /* The regions of a label value; *end is past the last. */
 static const int32_t *regions_of(const membership *m, int32_t value, const int32_t **end)
 {
-    const int32_t *at =
-        bsearch(&value, m->value, (size_t)m->values, sizeof value, compare_values);
+    const int32_t at = volt_labels_index(m->value, m->values, value);
 
-    *end = at ? m->region + m->first[at - m->value + 1] : NULL;
-    return at ? m->region + m->first[at - m->value] : NULL;
+    *end = at >= 0 ? m->region + m->first[at + 1] : NULL;
+    return at >= 0 ? m->region + m->first[at] : NULL;
 }
 
 /* Adds voxels begin <= x < end of row (z, y), all with the labels p and r. */
@@ -386,31 +359,6 @@ static void score_overlap(volt_metrics *out, const tally *t, int64_t voxels, con
     out->specificity = ratio((double)out->tn, (double)(out->tn + out->fp));
 }
 
-static bool is_label_type(volt_dtype t)
-{
-    return t == VOLT_U8 || t == VOLT_I8 || t == VOLT_U16 || t == VOLT_I16 || t == VOLT_U32 ||
-           t == VOLT_I32;
-}
-
-volt_status volt_check_label_pair(const volt_volume *pred, const volt_volume *ref)
-{
-    const int64_t *p = pred->grid.n, *r = ref->grid.n;
-
-    if (pred->grid.channels != 1 || ref->grid.channels != 1)
-        return volt_fail(VOLT_EINVAL, "label maps need one channel, not %d and %d",
-                         pred->grid.channels, ref->grid.channels);
-    if (!is_label_type(pred->dtype) || !is_label_type(ref->dtype))
-        return volt_fail(VOLT_EINVAL, "label maps need integer voxels, not %s and %s",
-                         volt_dtype_name(pred->dtype), volt_dtype_name(ref->dtype));
-    if (p[0] != r[0] || p[1] != r[1] || p[2] != r[2])
-        return volt_fail(VOLT_EDATA,
-                         "the prediction has %lld x %lld x %lld voxels (x, y, z) and the truth "
-                         "%lld x %lld x %lld",
-                         (long long)p[2], (long long)p[1], (long long)p[0], (long long)r[2],
-                         (long long)r[1], (long long)r[0]);
-    return VOLT_OK;
-}
-
 static volt_status check_regions(const volt_region *regions, int32_t count,
                                  const volt_metrics_options *o)
 {
@@ -437,7 +385,7 @@ volt_status volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
     int64_t ignored = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_check_label_pair(pred, ref));
+    VOLT_TRY(st, done, volt_labels_check_pair(pred, ref));
     VOLT_TRY(st, done, check_regions(regions, count, &o));
     volt_grid_spacing(d.spacing, &ref->grid);
     VOLT_TRY(st, done, volt_alloc(&tallies, (size_t)count * sizeof *tallies, "counts"));

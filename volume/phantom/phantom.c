@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "base/random/philox.h"
 #include "base/threads.h"
 #include "volume/phantom/phantom_internal.h"
 
@@ -51,49 +52,6 @@ const char *volt_phantom_channel(volt_phantom_kind kind, int32_t channel)
 const char *volt_phantom_label(volt_phantom_kind kind, int32_t label)
 {
     return entry(type_of(kind)->label, label);
-}
-
-void phantom_field_make(phantom_field *f, double cell_mm, volt_rng *rng)
-{
-    float *v = &f->value[0][0][0];
-
-    f->cell_mm = cell_mm;
-    for (int i = 0; i < FIELD_SIDE * FIELD_SIDE * FIELD_SIDE; i++)
-        v[i] = (float)volt_rng_normal(rng);
-}
-
-double phantom_field_at(const phantom_field *f, const double p[3])
-{
-    int at[3][2];
-    double share[3][2];
-    double sum = 0;
-
-    for (int a = 0; a < 3; a++) {
-        const double u = p[a] / f->cell_mm, whole = floor(u), t = u - whole;
-
-        at[a][0] = (int)whole & (FIELD_SIDE - 1);
-        at[a][1] = (at[a][0] + 1) & (FIELD_SIDE - 1);
-        share[a][1] = t * t * (3 - 2 * t);
-        share[a][0] = 1 - share[a][1];
-    }
-    for (int k = 0; k < 8; k++) {
-        const int z = k >> 2, y = k >> 1 & 1, x = k & 1;
-
-        sum += share[0][z] * share[1][y] * share[2][x] *
-               (double)f->value[at[0][z]][at[1][y]][at[2][x]];
-    }
-    return sum;
-}
-
-double phantom_ellipsoid(const double p[3], const double centre[3], const double axes[3])
-{
-    double sum = 0;
-
-    for (int a = 0; a < 3; a++) {
-        const double d = (p[a] - centre[a]) / axes[a];
-        sum += d * d;
-    }
-    return sqrt(sum);
 }
 
 /* A case on its way. */

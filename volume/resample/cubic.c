@@ -9,6 +9,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -31,16 +32,6 @@ typedef struct job {
     int threads;
 } job;
 
-static int64_t smaller(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
-static int64_t larger_of(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-
 static int64_t blocks_of(int64_t lines)
 {
     return (lines + VOLT_SPLINE_LANES - 1) / VOLT_SPLINE_LANES;
@@ -56,7 +47,7 @@ static void pass_x(const job *j, float *dst, const float *src, int64_t block)
 {
     const volt_taps *x = &j->taps[2];
     const int64_t first = block * VOLT_SPLINE_LANES;
-    const int64_t lines = smaller(VOLT_SPLINE_LANES, j->taps[1].from - first);
+    const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, j->taps[1].from - first);
 
     dst += first * x->to;
     src += first * x->from;
@@ -75,7 +66,7 @@ static void pass_y(const job *j, float *dst, const float *src, int64_t block)
 {
     const volt_taps *y = &j->taps[1];
     const int64_t width = j->taps[2].to, first = block * VOLT_SPLINE_LANES;
-    const int64_t lines = smaller(VOLT_SPLINE_LANES, width - first);
+    const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, width - first);
 
     dst += first;
     src += first;
@@ -96,7 +87,7 @@ static void pass_planes(const job *j, const float *src, int64_t src_slot, const 
     const int64_t plane = j->taps[1].from * j->taps[2].to;
 
     for (int64_t k0 = 0; k0 < count; k0 += j->batch) {
-        const int64_t n = smaller(j->batch, count - k0);
+        const int64_t n = volt_min_i64(j->batch, count - k0);
 #pragma omp parallel num_threads(j->threads)
         {
 #pragma omp for schedule(static)
@@ -117,7 +108,7 @@ static void pass_z(const job *j, const float *src, int64_t src_slot, int64_t col
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int64_t b = 0; b < blocks_of(columns); b++) {
         const int64_t first = b * VOLT_SPLINE_LANES;
-        const int64_t lines = smaller(VOLT_SPLINE_LANES, columns - first);
+        const int64_t lines = volt_min_i64(VOLT_SPLINE_LANES, columns - first);
         j->kernels->columns(
             &(volt_spline_block){src + first, j->dst + first, src_slot, j->slot, lines},
             &j->taps[0], my_work(j));
@@ -170,7 +161,7 @@ static void find_bounds_across_x(const job *j)
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int64_t b = 0; b < blocks_of(width); b++) {
         const int64_t first = b * VOLT_SPLINE_LANES;
-        const int64_t end = smaller(first + VOLT_SPLINE_LANES, width);
+        const int64_t end = volt_min_i64(first + VOLT_SPLINE_LANES, width);
         for (int64_t x = first; x < end; x++) {
             j->low[x] = INFINITY;
             j->high[x] = -INFINITY;
@@ -259,10 +250,10 @@ static void resample_axes(job *j)
         j->taps[1].kind == VOLT_TAPS_KEEP && j->taps[2].kind == VOLT_TAPS_KEEP;
     const bool z_first = z->to < z->from || plane_stays;
 
-    for (int64_t i = 0; i < larger_of(z->from, z->to); i++)
+    for (int64_t i = 0; i < volt_max_i64(z->from, z->to); i++)
         j->slices[i] = (int32_t)i;
     if (z_first) {
-        j->slot = larger_of(before, after);
+        j->slot = volt_max_i64(before, after);
         pass_z(j, j->src, before, before);
         if (!plane_stays)
             pass_planes(j, j->dst, j->slot, j->slices, j->slices, z->to);
@@ -282,15 +273,15 @@ typedef struct scratch {
 
 static scratch plan_scratch(const int64_t from[3], const int64_t to[3], int threads)
 {
-    scratch s = {.batch = smaller(threads, larger_of(from[0], to[0]))};
+    scratch s = {.batch = volt_min_i64(threads, volt_max_i64(from[0], to[0]))};
 
     for (int a = 0; a < 3; a++) {
-        s.work_each = larger_of(s.work_each, volt_spline_work(from[a], to[a]));
-        s.bounds = larger_of(s.bounds, 2 * from[a]);
+        s.work_each = volt_max_i64(s.work_each, volt_spline_work(from[a], to[a]));
+        s.bounds = volt_max_i64(s.bounds, 2 * from[a]);
     }
     s.work = threads * s.work_each;
     s.between = s.batch * from[1] * to[2];
-    s.slices = 2 * larger_of(from[0], to[0]);
+    s.slices = 2 * volt_max_i64(from[0], to[0]);
     s.total = s.work + s.between + s.bounds + s.slices;
     return s;
 }
@@ -304,7 +295,7 @@ int64_t volt_resample_room(const volt_taps taps[3], int64_t channels)
 {
     const int64_t before = taps[1].from * taps[2].from, after = taps[1].to * taps[2].to;
     const bool z_first = taps[0].kind == VOLT_TAPS_CUBIC && taps[0].to < taps[0].from;
-    const int64_t last = z_first ? larger_of(before, after) : after;
+    const int64_t last = z_first ? volt_max_i64(before, after) : after;
 
     return taps[0].to * ((channels - 1) * after + last);
 }

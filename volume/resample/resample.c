@@ -3,16 +3,13 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 
 /* Ratio of spacings above which an axis is not interpolated (nnU-Net). */
 #define ANISOTROPY 3.0
-/* Positions are kept as int32_t; a margin is added to them. */
-#define MAX_EXTENT ((int64_t)INT32_MAX - 16)
-
-static const char axis_name[3] = {'z', 'y', 'x'};
 
 volt_status volt_resample_shape(int64_t out[3], const int64_t shape[3], const double spacing[3],
                                 const double target[3])
@@ -25,12 +22,12 @@ volt_status volt_resample_shape(int64_t out[3], const int64_t shape[3], const do
             return volt_fail(VOLT_EINVAL,
                              "cannot resample from %g to %g mm along %c: a spacing is a "
                              "positive number",
-                             spacing[a], target[a], axis_name[a]);
+                             spacing[a], target[a], "zyx"[a]);
         voxels = nearbyint(spacing[a] / target[a] * (double)shape[a]); /* half to even */
-        if (!(voxels <= (double)MAX_EXTENT))
+        if (!(voxels <= (double)VOLT_RESAMPLE_MAX_EXTENT))
             return volt_fail(VOLT_EINVAL,
                              "resampling %lld voxels from %g to %g mm along %c makes %g voxels",
-                             (long long)shape[a], spacing[a], target[a], axis_name[a], voxels);
+                             (long long)shape[a], spacing[a], target[a], "zyx"[a], voxels);
         n[a] = voxels < 1 ? 1 : (int64_t)voxels;
     }
     memcpy(out, n, sizeof n);
@@ -60,41 +57,6 @@ int volt_resample_separate_axis(const double spacing[3], const double target[3])
     const int axis = coarse_axis(spacing, &anisotropic);
 
     return anisotropic ? axis : coarse_axis(target, &anisotropic);
-}
-
-volt_grid volt_resample_grid(const volt_grid *grid, const int64_t shape[3])
-{
-    volt_grid g = *grid;
-    double first[3], origin[3];
-
-    for (int a = 0; a < 3; a++) {
-        const double ratio = (double)grid->n[a] / (double)shape[a];
-        g.n[a] = shape[a];
-        first[a] = volt_taps_position(0, grid->n[a], shape[a]);
-        for (int r = 0; r < 3; r++)
-            g.to_world[r][2 - a] = grid->to_world[r][2 - a] * ratio;
-    }
-    volt_grid_world(origin, grid, first);
-    for (int r = 0; r < 3; r++)
-        g.to_world[r][3] = origin[r];
-    return g;
-}
-
-volt_status volt_resample_check(const int64_t shape[3], volt_interpolation order,
-                                int separate_axis)
-{
-    for (int a = 0; a < 3; a++) {
-        if (shape[a] < 1 || shape[a] > MAX_EXTENT)
-            return volt_fail(VOLT_EINVAL, "cannot resample %lld voxels along %c",
-                             (long long)shape[a], axis_name[a]);
-    }
-    if (order != VOLT_NEAREST && order != VOLT_LINEAR && order != VOLT_CUBIC)
-        return volt_fail(VOLT_EINVAL, "%d is no order of interpolation: expected 0, 1 or 3",
-                         (int)order);
-    if (separate_axis < VOLT_NO_AXIS || separate_axis > 2)
-        return volt_fail(VOLT_EINVAL, "%d is no separate axis: expected 0, 1, 2 or -1",
-                         separate_axis);
-    return VOLT_OK;
 }
 
 static volt_status check_finite(const volt_volume *v, int threads)
@@ -161,7 +123,7 @@ size_t volt_resample_scratch_bytes(const int64_t from[3], const int64_t to[3], i
 
     threads = volt_threads_or_default(threads);
     rows = volt_taps_bytes(to) + volt_resample_linear_bytes(from, threads);
-    most = rows > most ? rows : most;
+    most = volt_max_size(rows, most);
     rows = volt_taps_bytes(to) + volt_resample_cubic_bytes(from, to, threads);
-    return (rows > most ? rows : most) + sizeof(volt_volume);
+    return volt_max_size(rows, most) + sizeof(volt_volume);
 }

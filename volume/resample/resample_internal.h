@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include "volume/resample.h"
 
+/* Positions are stored as int32_t, with a margin added. */
+#define VOLT_RESAMPLE_MAX_EXTENT ((int64_t)INT32_MAX - 16)
 /* Lines filtered at once: four AVX-512 vectors hide the latency of the recursion. */
 #define VOLT_SPLINE_LANES 64
 /* Coefficients beyond each end that a position within half a voxel of the border reaches. */
@@ -40,6 +42,8 @@ size_t volt_taps_bytes(const int64_t to[3]); /* of all three */
 /* Position of voxel i of `to` among `from`, not clamped. */
 double volt_taps_position(int64_t i, int64_t from, int64_t to);
 
+/* `grid` with other extents over the same field of view: outer faces stay where they are. */
+volt_grid volt_resample_grid(const volt_grid *grid, const int64_t shape[3]);
 /* VOLT_EINVAL unless `shape`, order and axis can be resampled to; `what` names the volume. */
 volt_status volt_resample_check(const int64_t shape[3], volt_interpolation order,
                                 int separate_axis);

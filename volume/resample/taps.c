@@ -1,4 +1,5 @@
-/* Where every voxel of the result looks, along one axis; which kernels this machine runs. */
+/* The geometry that images and label maps share: source positions and weights per axis, the
+ * grid of the result, and which kernels this machine runs. */
 #include "volume/resample/resample_internal.h"
 
 #include <math.h>
@@ -10,6 +11,41 @@ double volt_taps_position(int64_t i, int64_t from, int64_t to)
 {
     /* In this order: ties of labels depend on the last bit (scipy's zoom does the same). */
     return ((double)i + 0.5) * ((double)from / (double)to) - 0.5;
+}
+
+volt_grid volt_resample_grid(const volt_grid *grid, const int64_t shape[3])
+{
+    volt_grid g = *grid;
+    double first[3], origin[3];
+
+    for (int a = 0; a < 3; a++) {
+        const double ratio = (double)grid->n[a] / (double)shape[a];
+        g.n[a] = shape[a];
+        first[a] = volt_taps_position(0, grid->n[a], shape[a]);
+        for (int r = 0; r < 3; r++)
+            g.to_world[r][2 - a] = grid->to_world[r][2 - a] * ratio;
+    }
+    volt_grid_world(origin, grid, first);
+    for (int r = 0; r < 3; r++)
+        g.to_world[r][3] = origin[r];
+    return g;
+}
+
+volt_status volt_resample_check(const int64_t shape[3], volt_interpolation order,
+                                int separate_axis)
+{
+    for (int a = 0; a < 3; a++) {
+        if (shape[a] < 1 || shape[a] > VOLT_RESAMPLE_MAX_EXTENT)
+            return volt_fail(VOLT_EINVAL, "cannot resample %lld voxels along %c",
+                             (long long)shape[a], "zyx"[a]);
+    }
+    if (order != VOLT_NEAREST && order != VOLT_LINEAR && order != VOLT_CUBIC)
+        return volt_fail(VOLT_EINVAL, "%d is no order of interpolation: expected 0, 1 or 3",
+                         (int)order);
+    if (separate_axis < VOLT_NO_AXIS || separate_axis > 2)
+        return volt_fail(VOLT_EINVAL, "%d is no separate axis: expected 0, 1, 2 or -1",
+                         separate_axis);
+    return VOLT_OK;
 }
 
 static void make_cubic(volt_taps *t)

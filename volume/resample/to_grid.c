@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/threads.h"
 
 /* index_src = map * (x, y, z, 1) of the target; rows and columns in x, y, z order. */
@@ -52,17 +53,12 @@ static bool is_inside(const double u[3], const int64_t n[3])
     return true;
 }
 
-static int64_t clamp(int64_t i, int64_t n)
-{
-    return i < 0 ? 0 : i >= n ? n - 1 : i;
-}
-
 static int64_t nearest(const double u[3], const int64_t n[3])
 {
     int64_t i[3];
 
     for (int a = 0; a < 3; a++)
-        i[a] = clamp((int64_t)floor(u[a] + 0.5), n[a]);
+        i[a] = volt_clamp_i64((int64_t)floor(u[a] + 0.5), 0, n[a] - 1);
     return (i[0] * n[1] + i[1]) * n[2] + i[2];
 }
 
@@ -75,8 +71,8 @@ static float linear(const float *data, const double u[3], const int64_t n[3])
         double whole = floor(u[a]);
 
         f[a] = u[a] - whole;
-        low[a] = clamp((int64_t)whole, n[a]);
-        high[a] = clamp((int64_t)whole + 1, n[a]);
+        low[a] = volt_clamp_i64((int64_t)whole, 0, n[a] - 1);
+        high[a] = volt_clamp_i64((int64_t)whole + 1, 0, n[a] - 1);
     }
     for (int corner = 0; corner < 8; corner++) {
         int64_t z = corner & 4 ? high[0] : low[0], y = corner & 2 ? high[1] : low[1];

@@ -4,6 +4,7 @@
 #include <omp.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
@@ -24,7 +25,7 @@ static int64_t row_floats(const volt_decode_options *o)
     int64_t before = 0;
 
     for (int s = 0; s < o->sets; s++)
-        before = o->set[s].shape[2] > before ? o->set[s].shape[2] : before;
+        before = volt_max_i64(o->set[s].shape[2], before);
     return (5 * before + (3 + (o->sets > 1 ? 2 * o->classes : 0)) * o->to[2] + 63) / 64 * 64;
 }
 

@@ -4,13 +4,14 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 
 int64_t volt_stitch_room(int64_t slices, int64_t patch)
 {
-    return slices < patch + 1 ? slices : patch + 1;
+    return volt_min_i64(slices, patch + 1);
 }
 
 static size_t plane_floats(const int64_t shape[3], int64_t room)
@@ -90,7 +91,7 @@ static void add_half_row(uint16_t *sum, const float *values, int step, const flo
     float wide[PIECE], share[PIECE];
 
     for (int64_t i = 0; i < n; i += PIECE) {
-        const int64_t count = n - i < PIECE ? n - i : PIECE;
+        const int64_t count = volt_min_i64(n - i, PIECE);
         for (int64_t x = 0; x < count; x++)
             share[x] = (weight ? weight[i + x] : 1) / total[i + x];
         k->widen(wide, sum + i, count);

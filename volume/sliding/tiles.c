@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/grid/half.h"
@@ -51,7 +52,7 @@ volt_status volt_tiles_plan(volt_tiles *out, const int64_t image[3], const int64
                  volt_alloc(&t.start[a], (size_t)t.per_axis[a] * sizeof *t.start[a], "tiles"));
         for (int64_t i = 0; i < t.per_axis[a]; i++)
             t.start[a][i] = position(i, t.per_axis[a], image[a] - patch[a], stride, rule);
-        if (__builtin_mul_overflow(t.count, t.per_axis[a], &t.count)) {
+        if (volt_mul_i64(&t.count, t.count, t.per_axis[a])) {
             st = volt_fail(VOLT_EINVAL, "tile step %g gives too many tiles", step);
             goto done;
         }

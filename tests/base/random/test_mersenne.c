@@ -15,6 +15,21 @@ static void words_are_numpys(void **state)
         assert_int_equal(volt_mersenne_u32(&m), words[i]);
 }
 
+/* numpy's rejection, one number at a time. */
+static uint32_t at_most(volt_mersenne *m, uint32_t max)
+{
+    uint32_t mask = max, draw;
+
+    for (int shift = 1; shift < 32; shift *= 2)
+        mask |= mask >> shift;
+    if (max == 0)
+        return 0;
+    do
+        draw = volt_mersenne_u32(m) & mask;
+    while (draw > max);
+    return draw;
+}
+
 /* 5000 numbers of randint(0, n): the first four, their sum, and the one after them. */
 static void draws_are_numpys(void **state)
 {
@@ -46,11 +61,11 @@ static void draws_are_numpys(void **state)
         volt_mersenne_draws(&m, draws + 13, 5000 - 13, rows[r].n - 1);
         for (int i = 0; i < 5000; i++) {
             sum += draws[i];
-            assert_int_equal(volt_mersenne_at_most(&same, rows[r].n - 1), draws[i]);
+            assert_int_equal(at_most(&same, rows[r].n - 1), draws[i]);
         }
         assert_memory_equal(draws, rows[r].first, sizeof rows[r].first);
         assert_true(sum == rows[r].sum);
-        assert_int_equal(volt_mersenne_at_most(&m, rows[r].n - 1), rows[r].next);
+        assert_int_equal(at_most(&m, rows[r].n - 1), rows[r].next);
     }
 }
 
@@ -81,7 +96,7 @@ static void permutations_are_numpys(void **state)
         assert_memory_equal(order, rows[r].first,
                             (size_t)(rows[r].n < 8 ? rows[r].n : 8) * sizeof *order);
         assert_true(sum == rows[r].sum);
-        assert_int_equal(volt_mersenne_at_most(&m, 999), rows[r].next);
+        assert_int_equal(at_most(&m, 999), rows[r].next);
     }
 }
 

@@ -1,4 +1,5 @@
 #include "tests/kit/test.h"
+#include "base/random/philox.h"
 #include "base/rng.h"
 
 /* Known answers of philox4x32-10 from the Random123 distribution (kat_vectors). */

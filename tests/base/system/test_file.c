@@ -3,7 +3,10 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **state)
@@ -74,6 +77,67 @@ static void leftovers_are_swept(void **state)
         unlink(path);
     }
     rmdir("base-sweep");
+}
+
+static unsigned permissions(const char *path)
+{
+    struct stat info;
+
+    assert_int_equal(stat(path, &info), 0);
+    return info.st_mode & 0777;
+}
+
+static atomic_bool writing;
+
+/* The only portable way to read the mask changes it, so it is read from the system's view. */
+static void *watch_mask(void *argument)
+{
+    unsigned *others = argument;
+
+    while (atomic_load(&writing)) {
+        FILE *f = fopen("/proc/self/status", "r");
+        char line[256];
+        unsigned mask = 0027;
+
+        while (f && fgets(line, sizeof line, f))
+            (void)sscanf(line, "Umask: %o", &mask);
+        if (f)
+            fclose(f);
+        *others += mask != 0027;
+    }
+    return NULL;
+}
+
+/* New files and folders get what the mask leaves of 0666 and 0777, and no other thread ever
+ * sees another mask. */
+static void permissions_follow_the_umask(void **state)
+{
+    const mode_t before = umask(0027);
+    char folder[] = "base-mask/x.XXXXXX", again[] = "base-mask/x.XXXXXX";
+    unsigned others = 0;
+    pthread_t watcher;
+
+    (void)state;
+    assert_ok(volt_make_dirs("base-mask"));
+    atomic_store(&writing, true);
+    assert_int_equal(pthread_create(&watcher, NULL, watch_mask, &others), 0);
+    for (int i = 0; i < 200; i++)
+        assert_ok(volt_write_file("base-mask/a", "x", 1));
+    assert_ok(volt_make_unique_dir(folder));
+    assert_ok(volt_make_unique_dir(again));
+    atomic_store(&writing, false);
+    pthread_join(watcher, NULL);
+    assert_int_equal(others, 0);
+    assert_string_not_equal(folder, again);
+    assert_int_equal(permissions("base-mask/a"), 0640);
+    assert_int_equal(permissions(folder), 0750);
+    umask(0002);
+    assert_ok(volt_write_file("base-mask/a", "x", 1)); /* replaces: as a new file */
+    assert_int_equal(permissions("base-mask/a"), 0664);
+    umask(before);
+    strcpy(folder, "base-mask/b/XXXXXX");
+    assert_fails(volt_make_unique_dir(folder), VOLT_EIO, "No such file or directory");
+    volt_remove_folder("base-mask");
 }
 
 static void odd_paths_are_refused_by_name(void **state)
@@ -177,6 +241,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
         cmocka_unit_test(leftovers_are_swept),
+        cmocka_unit_test(permissions_follow_the_umask),
         cmocka_unit_test(odd_paths_are_refused_by_name),
         cmocka_unit_test(what_is_forgotten_leaves_memory),
         cmocka_unit_test(memory_is_accounted_and_fails_on_demand),

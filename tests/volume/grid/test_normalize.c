@@ -1,5 +1,6 @@
 #include "tests/kit/fixture.h"
 #include "base/mem.h"
+#include "volume/grid/moments.h"
 #include "volume/normalize.h"
 
 /* nnU-Net computes in float32 with pairwise sums; ours are double: 1e-5 of the unit scale. */

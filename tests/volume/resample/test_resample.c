@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "base/mem.h"
 #include "volume/resample.h"
+#include "volume/resample/resample_internal.h"
 
 /* A volume from a fixture of shape (C, Z, Y, X). */
 static volt_volume *volume_from(const npy *a, volt_dtype dtype)

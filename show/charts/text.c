@@ -1,11 +1,12 @@
-/* Charts in a terminal: braille dots, two by four in a cell, or one ASCII symbol per line. */
+/* Charts in a terminal: Braille dots, two by four in a cell, or one ASCII symbol per line. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/mem.h"
-#include "show/chart.h"
+#include "base/core/options.h"
+#include "show/charts/axes.h"
 
 static const char symbols[] = "*+ox#@%&=~";
 #define SYMBOLS ((int)sizeof symbols - 1)
@@ -239,23 +240,35 @@ static void put_panel(writer *w, const volt_chart *chart, const volt_chart_panel
     volt_free(p.cells);
 }
 
+static const volt_chart_text_options defaults = {
+    .size = sizeof defaults, .columns = 100, .rows = 14};
+
+void volt_chart_text_options_init(volt_chart_text_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_chart_text(char **out, const volt_chart *chart,
                             const volt_chart_text_options *options)
 {
+    volt_chart_text_options o = defaults;
     writer w = {.st = VOLT_OK};
+    volt_status st = volt_options_take(&o, sizeof o, options, "volt_chart_text_options");
 
-    if (chart->panels < 1 || options->columns < 40 || options->rows < 4)
+    if (st != VOLT_OK)
+        return st;
+    if (chart->panels < 1 || o.columns < 40 || o.rows < 4)
         return volt_fail(VOLT_EINVAL,
                          "a chart of %d panels in %d columns and %d rows of characters; at "
                          "least 1, 40 and 4",
-                         chart->panels, options->columns, options->rows);
+                         chart->panels, o.columns, o.rows);
     if (chart->title)
         put(&w, "%s\n", chart->title);
     for (int i = 0; i < chart->panels && w.st == VOLT_OK; i++) {
         if (i > 0 || chart->title)
             put(&w, "\n");
         if (w.st == VOLT_OK)
-            put_panel(&w, chart, &chart->panel[i], options);
+            put_panel(&w, chart, &chart->panel[i], &o);
     }
     if (w.st != VOLT_OK) {
         volt_free(w.text);
