@@ -12,12 +12,14 @@
 #ifndef VOLT_H
 #define VOLT_H
 
-/* status, memory, callbacks, threads, random numbers */
+/* version, status, memory, callbacks, threads, random numbers */
 #include "base/callbacks.h"
 #include "base/mem.h"
+#include "base/names.h"
 #include "base/rng.h"
 #include "base/status.h"
 #include "base/threads.h"
+#include "base/version.h"
 
 /* voxels and millimetres */
 #include "volume/augment.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/version.h"
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -55,7 +56,7 @@ volt_status bench_print(const cli *c, const char *what, json_t *fields, const be
                t->min_s, (long long)peak_mib);
         return VOLT_OK;
     }
-    root = json_pack("{s:s}", "peer", "volt " VOLT_VERSION);
+    root = json_pack("{s:s+}", "peer", "volt ", volt_version());
     if (root)
         json_object_update(root, fields);
     json_decref(fields);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 #include "apps/cli.h"
+#include "base/version.h"
 
 static int finish(volt_status st)
 {
@@ -84,7 +85,7 @@ int main(int argc, char **argv)
     if (count == 0)
         return finish(volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists them"));
     if (strcmp(words[0], "--version") == 0) {
-        puts("volt " VOLT_VERSION);
+        printf("volt %s\n", volt_version());
         return finish(VOLT_OK);
     }
     if (is_help(words[0]))

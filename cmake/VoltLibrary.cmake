@@ -3,7 +3,7 @@ set(volt_floors base volume io nets3d show)
 set(volt_sources)
 set(volt_isa_sources)
 foreach(floor ${volt_floors})
-  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${floor}/*.c)
+  file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${floor}/*.c)
   foreach(source ${found})
     if(source MATCHES "\\.isa\\.c$")
       list(APPEND volt_isa_sources ${source})
@@ -13,7 +13,15 @@ foreach(floor ${volt_floors})
   endforeach()
 endforeach()
 
+# Where the installed volt-itk lies, seen from the command and from the library.
+foreach(from BIN LIB)
+  file(RELATIVE_PATH volt_itk_from_${from} ${CMAKE_INSTALL_FULL_${from}DIR}
+       ${CMAKE_INSTALL_FULL_LIBEXECDIR}/volt/volt-itk)
+endforeach()
+
 add_library(volt_objects OBJECT ${volt_sources})
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/io/image/itk_call.c APPEND PROPERTY COMPILE_DEFINITIONS
+             VOLT_ITK_FROM_BIN="${volt_itk_from_BIN}" VOLT_ITK_FROM_LIB="${volt_itk_from_LIB}")
 set(volt_object_files $<TARGET_OBJECTS:volt_objects>)
 set(volt_object_libraries volt_objects)
 
@@ -37,19 +45,47 @@ if(volt_isa_sources)
   endforeach()
 endif()
 
+# No public header names a type of these, so no client needs them.
 set(volt_packages volt::deflate volt::jansson volt::nifti volt::dnnl ZLIB::ZLIB PNG::PNG
-    OpenMP::OpenMP_C Threads::Threads m)
+    OpenMP::OpenMP_C Threads::Threads ${CMAKE_DL_LIBS} m)
 foreach(part ${volt_object_libraries})
-  target_include_directories(${part} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${part} PUBLIC ${volt_packages})
+  target_include_directories(${part} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_link_libraries(${part} PRIVATE volt_build_flags ${volt_packages})
 endforeach()
 
-# Static for the command and the tests (they reach internals), shared for programs that embed it.
-add_library(volt_static STATIC ${volt_object_files})
-add_library(volt SHARED ${volt_object_files})
-set_target_properties(volt_static PROPERTIES OUTPUT_NAME volt)
-set_target_properties(volt PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION 0)
-foreach(lib volt volt_static)
-  target_include_directories(${lib} PUBLIC ${CMAKE_SOURCE_DIR})
-  target_link_libraries(${lib} PUBLIC ${volt_packages})
+# Clients write #include <volt/volt.h>. In the build tree include/volt/ holds links to the public
+# headers: those in the floors' own folders, and volt.h.
+set(volt_headers volt.h)
+foreach(floor ${volt_floors})
+  file(GLOB found CONFIGURE_DEPENDS RELATIVE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/${floor}/*.h)
+  list(APPEND volt_headers ${found})
 endforeach()
+file(REMOVE_RECURSE ${PROJECT_BINARY_DIR}/include/volt)
+foreach(header ${volt_headers})
+  get_filename_component(folder ${PROJECT_BINARY_DIR}/include/volt/${header} DIRECTORY)
+  file(MAKE_DIRECTORY ${folder})
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${header} ${PROJECT_BINARY_DIR}/include/volt/${header}
+       SYMBOLIC)
+endforeach()
+
+# What clients link, installed or not, is the shared library: its name carries the ABI's number,
+# the version script hides all but volt_*, and its packages stay its own matter.
+add_library(volt SHARED ${volt_object_files})
+add_library(volt::volt ALIAS volt)
+set(volt_map ${PROJECT_SOURCE_DIR}/cmake/volt.map)
+set_target_properties(volt PROPERTIES VERSION ${PROJECT_VERSION}
+                      SOVERSION ${PROJECT_VERSION_MAJOR} LINK_DEPENDS ${volt_map}
+                      LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+target_link_options(volt PRIVATE LINKER:--version-script=${volt_map})
+target_link_libraries(volt PRIVATE volt_build_flags ${volt_packages})
+target_include_directories(volt INTERFACE $<BUILD_INTERFACE:${PROJECT_BINARY_DIR}/include>
+                           $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+
+# Static for the command and the tests, which reach internals through volt_internal. It is not
+# installed: clients would have to link every package themselves and could call what is internal.
+add_library(volt_static STATIC EXCLUDE_FROM_ALL ${volt_object_files})
+set_target_properties(volt_static PROPERTIES OUTPUT_NAME volt
+                      ARCHIVE_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
+add_library(volt_internal INTERFACE)
+target_include_directories(volt_internal INTERFACE ${PROJECT_SOURCE_DIR})
+target_link_libraries(volt_internal INTERFACE volt_static volt_build_flags ${volt_packages})

@@ -1,15 +1,23 @@
-# Every package VOLT links, as imported targets volt::NAME. Each is found or named as missing.
-find_package(Threads REQUIRED)
-find_package(OpenMP REQUIRED COMPONENTS C)
-find_package(ZLIB REQUIRED)
-find_package(PNG REQUIRED)
+# Every package VOLT links, as imported targets. What is missing is named in one message, with the
+# Debian package that has it.
+set(volt_missing)
 
+macro(volt_package name package) # ARGN: find_package's further arguments
+  find_package(${name} QUIET ${ARGN})
+  if(NOT ${name}_FOUND)
+    list(APPEND volt_missing ${package})
+  endif()
+endmacro()
+
+# volt::NAME, found by a header and a library.
 function(volt_find name header library package)
   cmake_parse_arguments(P "" "" "SUFFIXES" ${ARGN})
   find_path(VOLT_${name}_INCLUDE ${header} PATH_SUFFIXES ${P_SUFFIXES})
   find_library(VOLT_${name}_LIBRARY ${library})
+  mark_as_advanced(VOLT_${name}_INCLUDE VOLT_${name}_LIBRARY)
   if(NOT VOLT_${name}_INCLUDE OR NOT VOLT_${name}_LIBRARY)
-    message(FATAL_ERROR "${header} or lib${library} not found: install ${package}")
+    set(volt_missing ${volt_missing} ${package} PARENT_SCOPE)
+    return()
   endif()
   message(STATUS "${name}: ${VOLT_${name}_LIBRARY}")
   add_library(volt::${name} UNKNOWN IMPORTED GLOBAL)
@@ -17,8 +25,26 @@ function(volt_find name header library package)
                         INTERFACE_INCLUDE_DIRECTORIES ${VOLT_${name}_INCLUDE})
 endfunction()
 
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+  set(openmp libomp-dev)
+else()
+  set(openmp gcc)
+endif()
+volt_package(Threads libc6-dev)
+volt_package(OpenMP ${openmp} COMPONENTS C)
+volt_package(ZLIB zlib1g-dev)
+volt_package(PNG libpng-dev)
 volt_find(deflate libdeflate.h deflate libdeflate-dev)
 volt_find(jansson jansson.h jansson libjansson-dev)
 # NIFTIConfig.cmake of Debian 12 names libraries that are not there, so look for ourselves.
 volt_find(nifti nifti2_io.h nifti2 libnifti2-dev SUFFIXES nifti)
-volt_find(dnnl oneapi/dnnl/dnnl.h dnnl "libdnnl-dev (oneDNN)")
+volt_find(dnnl oneapi/dnnl/dnnl.h dnnl libdnnl-dev)
+if(VOLT_TESTS)
+  volt_find(cmocka cmocka.h cmocka libcmocka-dev) # -DVOLT_TESTS=OFF builds without it
+endif()
+
+if(volt_missing)
+  string(REPLACE ";" " " volt_missing "${volt_missing}")
+  message(FATAL_ERROR "VOLT needs packages that are not installed: ${volt_missing}. "
+                      "'make deps' installs them on Debian and Ubuntu.")
+endif()

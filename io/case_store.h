@@ -34,8 +34,8 @@
  */
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
+#include <stddef.h>
 #include <stdint.h>
-#include "../base/system/file.h"
 #include "../base/status.h"
 #include "../volume/box.h"
 #include "../volume/volume.h"

@@ -20,7 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "../base/system/file.h"
+#include "../base/names.h"
 #include "../base/status.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS

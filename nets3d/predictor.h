@@ -58,7 +58,8 @@ VOLT_API volt_predict_options volt_predict_defaults(void);
 VOLT_API bool volt_is_run(const char *path);
 
 /* Opens the networks of `count` >= 1 runs (see volt_is_run; a folder of folds counts as all of
- * them). The caller owns *out (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
+ * them). `options` NULL = volt_predict_defaults(). The caller owns *out
+ * (volt_predictor_free). VOLT_EIO (no checkpoint), VOLT_EFORMAT
  * (damaged), VOLT_EDATA: runs of data sets with different channels or labels;
  * VOLT_ENOTSUP: too many of them; VOLT_ENOMEM. */
 VOLT_CALL volt_predictor_open(volt_predictor **out, const char *const *runs, int count,

@@ -6,7 +6,8 @@
  */
 #ifndef VOLT_NETS3D_RUN_H
 #define VOLT_NETS3D_RUN_H
-#include "../base/system/file.h"
+#include <stdbool.h>
+#include "../base/names.h"
 #include "../base/status.h"
 VOLT_BEGIN_DECLS
 

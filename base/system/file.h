@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/names.h"
 #include "base/status.h"
 VOLT_BEGIN_DECLS
 
@@ -76,13 +77,8 @@ VOLT_MUST_USE volt_status volt_make_dirs(const char *path);
  * characters that make the name unique. VOLT_EIO. */
 VOLT_MUST_USE volt_status volt_make_unique_dir(char *path);
 
-/* Names in a folder, sorted bytewise, without "." and "..". */
-typedef struct volt_names {
-    char **name;
-    size_t count;
-} volt_names;
+/* Names in a folder, sorted bytewise, without "." and "..". The caller owns what *out holds. */
 VOLT_MUST_USE volt_status volt_list_dir(volt_names *out, const char *folder);
-void volt_names_free(volt_names *names); /* clears it */
 
 double volt_seconds(void); /* monotonic clock, s */
 

@@ -7,6 +7,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "io/image/image_internal.h"
 #include "io/image/nifti.h"
 

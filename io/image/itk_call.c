@@ -1,8 +1,10 @@
 #define _GNU_SOURCE
 #include "io/image/itk_call.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -29,34 +31,68 @@ struct volt_itk_call {
 
 /* -- Starting ----------------------------------------------------------------------------- */
 
+/* The folder of the file that this code was loaded from: libvolt.so or a program. *out is NULL
+ * where the system cannot tell. */
+static volt_status own_folder(char **out)
+{
+    static const char here; /* an address in that file */
+    struct link_map *file = NULL;
+    Dl_info unused;
+    char *path, *slash;
+    volt_status st = VOLT_OK;
+
+    *out = NULL;
+    if (!dladdr1(&here, &unused, (void **)&file, RTLD_DL_LINKMAP) || !file)
+        return VOLT_OK;
+    /* A program's own entry has no name. */
+    path = realpath(*file->l_name ? file->l_name : "/proc/self/exe", NULL);
+    slash = path ? strrchr(path, '/') : NULL;
+    if (slash)
+        st = volt_format(out, "%.*s", (int)(slash - path), path);
+    free(path);
+    return st;
+}
+
+/* Where installing and building leave it, seen from own_folder(), so that a whole installation
+ * can move. */
+static const char *const places[] = {HELPER, VOLT_ITK_FROM_BIN, VOLT_ITK_FROM_LIB};
+
+/* FOLDER/NAME when that can be run, else *out is NULL. */
+static volt_status try_helper(char **out, const char *folder, size_t length, const char *name)
+{
+    char *path = NULL;
+    volt_status st = volt_format(&path, "%.*s/%s", (int)length, folder, name);
+
+    *out = NULL;
+    if (st == VOLT_OK && access(path, X_OK) == 0) {
+        *out = path;
+        path = NULL;
+    }
+    volt_free(path);
+    return st;
+}
+
 /* *out is NULL when there is none. */
 static volt_status find_helper(char **out)
 {
     const char *named = getenv("VOLT_ITK"), *path = getenv("PATH");
-    char self[4096], *slash;
-    const ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    volt_status st = VOLT_OK;
+    char *own = NULL;
+    volt_status st;
 
     *out = NULL;
     if (named && *named)
         return volt_strdup(out, named);
-    if (length > 0) {
-        self[length] = '\0';
-        slash = strrchr(self, '/');
-        st = volt_format(out, "%.*s/" HELPER, (int)(slash - self), self);
+    VOLT_TRY(st, done, own_folder(&own));
+    for (size_t i = 0; own && !*out && i < sizeof places / sizeof places[0]; i++)
+        VOLT_TRY(st, done, try_helper(out, own, strlen(own), places[i]));
+    while (path && *path && !*out) {
+        const size_t length = strcspn(path, ":");
+        if (length > 0)
+            VOLT_TRY(st, done, try_helper(out, path, length, HELPER));
+        path += length + (path[length] == ':');
     }
-    while (st == VOLT_OK && path && *path && (!*out || access(*out, X_OK) != 0)) {
-        const size_t folder = strcspn(path, ":");
-        volt_free(*out);
-        *out = NULL;
-        if (folder > 0)
-            st = volt_format(out, "%.*s/" HELPER, (int)folder, path);
-        path += folder + (path[folder] == ':');
-    }
-    if (st == VOLT_OK && *out && access(*out, X_OK) != 0) {
-        volt_free(*out);
-        *out = NULL;
-    }
+done:
+    volt_free(own);
     return st;
 }
 
@@ -120,8 +156,9 @@ volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *fi
     VOLT_TRY(st, done, find_helper(&helper));
     if (!helper) {
         st = volt_fail(VOLT_ENOTSUP,
-                       "%s: %s files need the program " HELPER ", which is not there; "
-                       "install libinsighttoolkit5-dev and build VOLT again",
+                       "%s: %s files need the program " HELPER ", which is not "
+                       "installed; install the package volt-itk, or libinsighttoolkit5-dev and "
+                       "build VOLT again",
                        path, volt_image_ending(path));
         goto done;
     }

@@ -1,6 +1,7 @@
 /* itk_call.h - one run of the helper program volt-itk. Internal to io.
  *
- * The helper is $VOLT_ITK, else volt-itk beside the running program, else in a folder of PATH.
+ * The helper is $VOLT_ITK, else volt-itk next to libvolt.so (or the program that VOLT is linked
+ * into), else in the libexec folder of the same installation, else in a folder of PATH.
  * It is started without a shell, sees nothing but one socket, and does not outlive the call: it
  * is waited for in volt_itk_end and volt_itk_abort. One that says nothing for
  * $VOLT_ITK_TIMEOUT seconds (300) is ended. SIGINT does not reach it: the program that was

@@ -6,6 +6,7 @@
 
 #include "base/core/checked.h"
 #include "base/mem.h"
+#include "base/system/file.h"
 
 /* Blocks are mapped and used as they lie in the file. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "case files are little-endian");

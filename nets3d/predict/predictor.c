@@ -440,10 +440,14 @@ static volt_status check_options(const volt_predict_options *o)
 volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                                 const volt_predict_options *options, const volt_callbacks *cb)
 {
+    const volt_predict_options defaults = volt_predict_defaults();
     const size_t before = volt_mem_current();
     volt_predictor *p = NULL;
-    volt_status st = check_options(options);
+    volt_status st;
 
+    if (!options)
+        options = &defaults;
+    st = check_options(options);
     if (st != VOLT_OK)
         return st;
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a predictor"));

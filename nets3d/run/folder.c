@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/run/state.h"
 

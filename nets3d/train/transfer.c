@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "nets3d/run.h"
 #include "nets3d/interop/weights.h"
 

@@ -4,7 +4,7 @@
 # nets3d.train_recipes; its validation: validate.sh; prediction: best.sh.)
 . "$3/tests/cli/common.inc"
 
-# killed SECONDS COMMAND...: runs it for that long.
+# killed SECONDS COMMAND...: runs it for that long; whether it was still running then.
 killed() {
     local wait=$1 pid
     shift
@@ -13,6 +13,7 @@ killed() {
     sleep "$wait"
     kill -9 $pid 2>"$SCRATCH/null"
     wait $pid 2>"$SCRATCH/null"
+    [ $? -eq 137 ]
 }
 # contents FOLDER: names and contents of everything in it.
 contents() {
@@ -65,9 +66,11 @@ done
 prepare=("$VOLT" preprocess "$SCRATCH/data" --threads 1 -q)
 expect 0 "${prepare[@]}" --work "$SCRATCH/work"
 contents "$SCRATCH/work" >"$SCRATCH/work.sums"
+stopped=0
 for wait in 0.03 0.08 0.15 0.25 0.35; do
-    killed $wait "${prepare[@]}" --work "$SCRATCH/again"
+    killed $wait "${prepare[@]}" --work "$SCRATCH/again" && stopped=$((stopped + 1))
 done
+[ $stopped -gt 0 ] || fail "no preprocessing was killed before its end"
 expect 0 "${prepare[@]}" --work "$SCRATCH/again"
 find "$SCRATCH/again" -name '*.??????.tmp' -delete
 contents "$SCRATCH/again" >"$SCRATCH/again.sums"

@@ -59,13 +59,16 @@ expect 0 "$VOLT" best "$SCRATCH/one" --truth "$data" -o "$SCRATCH/alone" -q
 whole=$SCRATCH/whole
 expect 0 "${train[@]}" -o "$whole" --fold 1 --validate -q
 killed=$SCRATCH/killed
+stopped=0
 for wait in 0.1 0.3 0.4 0.5 0.6 0.8; do
     "${train[@]}" -o "$killed" --fold 1 --resume --validate -q >"$OUT" 2>"$ERR" &
     pid=$!
     sleep $wait
     kill -9 $pid 2>"$SCRATCH/null"
     wait $pid 2>"$SCRATCH/null"
+    [ $? -eq 137 ] && stopped=$((stopped + 1))
 done
+[ $stopped -gt 0 ] || fail "no training was killed before its end"
 expect 0 "${train[@]}" -o "$killed" --fold 1 --resume --validate -q
 for file in "$whole"/validation/*.nii.gz; do
     expect 0 cmp "$file" "$killed/validation/$(basename "$file")"

@@ -28,4 +28,15 @@
 
 #define VOLT_TEST_SKIP 77
 
+/* Ends this test as skipped and says why: a format and its values. */
+#define skip_because(...)                                                                      \
+    do {                                                                                       \
+        print_message("skipped: " __VA_ARGS__);                                                \
+        print_message("\n");                                                                   \
+        skip();                                                                                \
+    } while (0)
+
+/* For main(): what it returns when none of its tests can run; `reason` is a literal. */
+#define skip_all(reason) (print_message("skipped: " reason "\n"), VOLT_TEST_SKIP)
+
 #endif

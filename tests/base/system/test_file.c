@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void a_committed_file_replaces_and_an_aborted_one_leaves_no_trace(void **state)
+static void a_commit_replaces_an_abort_leaves_no_trace(void **state)
 {
     volt_out *f = NULL;
     char *text = NULL;
@@ -239,7 +239,7 @@ static void memory_is_accounted_and_fails_on_demand(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_committed_file_replaces_and_an_aborted_one_leaves_no_trace),
+        cmocka_unit_test(a_commit_replaces_an_abort_leaves_no_trace),
         cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(permissions_follow_the_umask),
         cmocka_unit_test(odd_paths_are_refused_by_name),

@@ -172,7 +172,7 @@ static void refuse(const archive *a, size_t at, uint64_t value, int bytes, volt_
     memcpy(a->data + at, kept, (size_t)bytes);
 }
 
-static void lies_are_refused(void **state)
+static void lying_zips_are_refused(void **state)
 {
     archive a = load_mine();
     volt_zip *zip = NULL;
@@ -251,7 +251,7 @@ int main(void)
         cmocka_unit_test(numpys_archive_is_read),
         cmocka_unit_test(what_was_written_comes_back),
         cmocka_unit_test(writer_refuses_what_the_reader_would),
-        cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(lying_zips_are_refused),
         cmocka_unit_test(shared_bytes_are_refused),
         cmocka_unit_test(damage_is_found_by_crc),
     };

@@ -58,7 +58,7 @@ static void a_raw_data_set_is_listed_and_read(void **state)
     volt_dataset_close(ds);
 }
 
-static void channels_on_different_grids_are_refused_with_the_difference(void **state)
+static void channels_on_different_grids_are_refused(void **state)
 {
     volt_dataset *ds = NULL;
     volt_case_data d = {0};
@@ -498,7 +498,7 @@ static void a_check_can_be_stopped(void **state)
     volt_dataset_close(ds);
 }
 
-static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
+static void data_sets_survive_every_failed_allocation(void **state)
 {
     const size_t before = volt_mem_current();
     volt_status st = VOLT_ENOMEM;
@@ -526,7 +526,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_raw_data_set_is_listed_and_read),
-        cmocka_unit_test(channels_on_different_grids_are_refused_with_the_difference),
+        cmocka_unit_test(channels_on_different_grids_are_refused),
         cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),
         cmocka_unit_test(listed_cases_of_nnunet_are_found),
         cmocka_unit_test(a_sound_data_set_has_no_findings),
@@ -539,7 +539,7 @@ int main(void)
         cmocka_unit_test(masks_get_the_data_sets_own_numbers),
         cmocka_unit_test(inputs_become_cases),
         cmocka_unit_test(a_check_can_be_stopped),
-        cmocka_unit_test(running_out_of_memory_is_reported_and_leaks_nothing),
+        cmocka_unit_test(data_sets_survive_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,4 @@
 /* Data sets of any layout as inputs of a prediction, and written as nnU-Net raw. */
-#define KIT_PREFIX "import-"
 #include "tests/kit/layout_kit.h"
 #include "io/import_dataset.h"
 

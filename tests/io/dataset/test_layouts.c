@@ -1,5 +1,4 @@
 /* Data sets as their sites give them: found out, listed, read, written back. */
-#define KIT_PREFIX "layouts-"
 #include "tests/kit/layout_kit.h"
 #include "base/mem.h"
 #include "io/png.h"
@@ -528,7 +527,7 @@ static void mixed_orientations_are_turned_and_restored(void **state)
     volt_dataset_close(ds);
 }
 
-static void channels_on_other_grids_are_resampled_on_request(void **state)
+static void channels_on_other_grids_are_resampled(void **state)
 {
     static const volt_dataset_options asked = {.resample_channels = true};
     volt_dataset *ds = NULL;
@@ -676,7 +675,7 @@ int main(void)
         cmocka_unit_test(grey_values_become_labels),
         cmocka_unit_test(png_slices_are_labels),
         cmocka_unit_test(mixed_orientations_are_turned_and_restored),
-        cmocka_unit_test(channels_on_other_grids_are_resampled_on_request),
+        cmocka_unit_test(channels_on_other_grids_are_resampled),
         cmocka_unit_test(other_endings_and_tests_are_found),
         cmocka_unit_test(decathlon_oddities_are_noted),
         cmocka_unit_test(regions_out_of_order_are_warned_of),

@@ -117,7 +117,7 @@ static void written_files_lie_where_their_source_lay(void **state)
 
     (void)state;
     if (!has_helper())
-        skip();
+        skip_because("volt-itk was not built");
     assert_ok(volt_image_read(&v, &source, IMAGES "oblique.mha", NULL));
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         const bool itk = strcmp(endings[i], "nii.gz") != 0;
@@ -189,7 +189,7 @@ static void what_a_picture_cannot_hold_is_refused(void **state)
     volt_volume_free(v);
 }
 
-static void pages_take_their_spacing_from_the_file_beside(void **state)
+static void tiff_pages_take_spacing_from_a_json_file(void **state)
 {
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
@@ -197,7 +197,7 @@ static void pages_take_their_spacing_from_the_file_beside(void **state)
 
     (void)state;
     if (!has_helper())
-        skip();
+        skip_because("volt-itk was not built");
     assert_ok(volt_image_read(&v, &header, IMAGES "oblique.mha", NULL));
     assert_ok(volt_image_write("case_0000.tif", v, header, NULL));
     volt_image_header_free(header);
@@ -344,7 +344,7 @@ static void no_children(void)
     assert_int_equal(errno, ECHILD);
 }
 
-static void cut_files_are_refused(void **state)
+static void cut_images_are_refused(void **state)
 {
     static const char *const names[] = {"oblique.mha", "flat.mha",    "plain.nrrd",
                                         "packed.nrrd", "picture.tif", "picture.bmp",
@@ -387,7 +387,7 @@ static void headers_cannot_point_elsewhere(void **state)
 
     (void)state;
     if (!has_helper())
-        skip();
+        skip_because("volt-itk was not built");
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         volt_volume *v = NULL;
         assert_ok(volt_write_file(text[i][0], text[i][1], strlen(text[i][1])));
@@ -562,12 +562,12 @@ int main(void)
         cmocka_unit_test(written_files_lie_where_their_source_lay),
         cmocka_unit_test(labels_in_pictures_keep_their_values),
         cmocka_unit_test(what_a_picture_cannot_hold_is_refused),
-        cmocka_unit_test(pages_take_their_spacing_from_the_file_beside),
+        cmocka_unit_test(tiff_pages_take_spacing_from_a_json_file),
         cmocka_unit_test(flat_scans_are_thick_in_training),
         cmocka_unit_test(masks_come_out_in_the_data_set_s_ending),
         cmocka_unit_test(photographs_are_cases_of_one_file),
         cmocka_unit_test(pictures_beside_scans_are_no_scans),
-        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(cut_images_are_refused),
         cmocka_unit_test(headers_cannot_point_elsewhere),
         cmocka_unit_test(a_missing_helper_is_named),
         cmocka_unit_test(helpers_that_crash_or_hang_cost_a_sentence),

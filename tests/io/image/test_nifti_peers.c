@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include "tests/kit/nifti_make.h"
+#include "tests/kit/shared.h"
 
 static char command[32768];
 
@@ -107,8 +108,10 @@ static void real_headers(void **state)
     char source[1024], copy[64];
     (void)state;
 
-    if (!volt_path_is_dir(VOLT_SHARED_DATA))
-        skip();
+    for (int i = 0; i < REAL_FILES; i++) {
+        if (!has_shared(real_files[i]))
+            skip();
+    }
     start_command();
     for (int i = 0; i < REAL_FILES; i++) {
         snprintf(source, sizeof source, "%s/%s", VOLT_SHARED_DATA, real_files[i]);
@@ -128,9 +131,7 @@ int main(void)
         cmocka_unit_test(generated_headers),
         cmocka_unit_test(real_headers),
     };
-    if (!peers_are_here()) {
-        puts("skipped: python3 (or $PYTHON) lacks nibabel or SimpleITK");
-        return VOLT_TEST_SKIP;
-    }
+    if (!peers_are_here())
+        return skip_all("python3 (or $PYTHON) lacks nibabel or SimpleITK");
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -327,7 +327,7 @@ static void channels_come_and_go(void **state)
     unlink("many2.nii");
 }
 
-static void what_cannot_be_written(void **state)
+static void what_no_nifti_can_hold_is_refused(void **state)
 {
     volt_volume *v = ramp(1, VOLT_I16);
     const volt_image_write_options both = {.dtype = VOLT_U8, .labels = true};
@@ -432,7 +432,7 @@ int main(void)
         cmocka_unit_test(smallest_label_type),
         cmocka_unit_test(long_axes_need_version_2),
         cmocka_unit_test(channels_come_and_go),
-        cmocka_unit_test(what_cannot_be_written),
+        cmocka_unit_test(what_no_nifti_can_hold_is_refused),
         cmocka_unit_test(a_full_disk_leaves_the_old_file),
         cmocka_unit_test(every_failing_allocation_is_reported),
     };

@@ -1,6 +1,7 @@
 /* Scores of real masks: published ones, and those of MONAI and SimpleITK. */
 #include <stdio.h>
 #include "tests/kit/fixture.h"
+#include "tests/kit/shared.h"
 #include "io/image/nifti.h"
 #include "volume/metrics.h"
 
@@ -120,10 +121,7 @@ int main(void)
         cmocka_unit_test(real_masks_score_as_in_monai_and_simpleitk),
     };
 
-    if (!volt_path_is_dir(VOLT_SHARED_DATA "/chaos_liver_ct") ||
-        !volt_path_is_dir(VOLT_SHARED_DATA "/brats_4modality")) {
-        printf("skipped: no chaos_liver_ct and brats_4modality in %s\n", VOLT_SHARED_DATA);
+    if (!has_shared("chaos_liver_ct") || !has_shared("brats_4modality"))
         return VOLT_TEST_SKIP;
-    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -81,7 +81,7 @@ static void pythons_values_are_read(void **state)
 }
 
 /* Every shorter file is refused, none crashes. */
-static void cut_files_are_refused(void **state)
+static void cut_pickles_are_refused(void **state)
 {
     volt_pickle *p = NULL;
     char *data, *cut;
@@ -127,7 +127,7 @@ static void what_is_not_listed_is_refused(void **state)
     REFUSE("", VOLT_EFORMAT, "no pickle");
 }
 
-static void lies_are_refused(void **state)
+static void lying_pickles_are_refused(void **state)
 {
     (void)state;
     REFUSE("\x80\2.", VOLT_EFORMAT, "takes a value where there is none");
@@ -233,9 +233,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pythons_values_are_read),
-        cmocka_unit_test(cut_files_are_refused),
+        cmocka_unit_test(cut_pickles_are_refused),
         cmocka_unit_test(what_is_not_listed_is_refused),
-        cmocka_unit_test(lies_are_refused),
+        cmocka_unit_test(lying_pickles_are_refused),
         cmocka_unit_test(endless_trees_are_harmless),
         cmocka_unit_test(copies_are_counted),
         cmocka_unit_test(plans_become_json),

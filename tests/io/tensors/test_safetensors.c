@@ -54,7 +54,7 @@ static void round_trip(void **state)
     unlink("two.safetensors");
 }
 
-static void what_cannot_be_written(void **state)
+static void what_no_safetensors_can_hold_is_refused(void **state)
 {
     volt_tensor_view t[2] = {{"a", VOLT_TENSOR_F32, 1, {6}, weights, 24},
                              {"a", VOLT_TENSOR_F32, 1, {6}, weights, 24}};
@@ -207,7 +207,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
-        cmocka_unit_test(what_cannot_be_written),
+        cmocka_unit_test(what_no_safetensors_can_hold_is_refused),
         cmocka_unit_test(hostile_headers),
         cmocka_unit_test(any_damage_is_found),
         cmocka_unit_test(failing_allocations_are_reported),

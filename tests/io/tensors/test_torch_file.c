@@ -46,7 +46,7 @@ static void both_forms_hold_the_same(void **state)
 }
 
 /* A dense float32 tensor lies where it is read from: nothing is copied. */
-static void numbers_are_torchs(void **state)
+static void tensors_are_torchs(void **state)
 {
     volt_torch_file *file;
     volt_safetensors *want;
@@ -180,7 +180,7 @@ static void other_files_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(both_forms_hold_the_same), cmocka_unit_test(numbers_are_torchs),
+        cmocka_unit_test(both_forms_hold_the_same), cmocka_unit_test(tensors_are_torchs),
         cmocka_unit_test(damaged_files_are_judged), cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(memory_may_run_out),       cmocka_unit_test(other_files_are_named),
     };

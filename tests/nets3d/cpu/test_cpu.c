@@ -1,6 +1,6 @@
 /* The CPU device against the reference; VOLT_ISA=base|avx2 in the environment lowers the
  * instruction set. */
-#include "tests/kit/device_training.h"
+#include "tests/kit/device_suite.h"
 
 int main(void)
 {

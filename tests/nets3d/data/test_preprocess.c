@@ -1,5 +1,6 @@
 #include "tests/kit/dataset_kit.h"
 #include "tests/kit/fixture.h"
+#include "tests/kit/shared.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/json/json.h"
@@ -405,10 +406,8 @@ static void golden_cases_come_out(void **state)
     volt_plan *plan = NULL;
 
     (void)state;
-    if (!volt_path_is_dir(VOLT_SHARED_DATA "/msd_hippocampus")) {
-        print_message("the shared data are absent\n");
+    if (!has_shared("msd_hippocampus"))
         skip();
-    }
     assert_ok(volt_dataset_open(&ds, VOLT_SHARED_DATA "/msd_hippocampus", NULL));
     assert_int_equal(ds->cases.count, 195);
     assert_ok(volt_plan_read(&plan, VOLT_TESTDATA "/hippocampus/nnUNetPlans.json", &ds->info));

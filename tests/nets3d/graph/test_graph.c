@@ -32,7 +32,7 @@ static void presets_have_nnunets_parameter_counts(void **state)
 }
 
 /* Counts of ResidualEncoderUNet as nnU-Net's ResEnc planners make it, 1 channel, 3 classes. */
-static void residual_networks_have_nnunets_parameter_counts(void **state)
+static void residual_networks_have_nnunets_counts(void **state)
 {
     static const int blocks[] = {1, 3, 4, 6, 6, 6, 6, 6};
     static const struct {
@@ -67,7 +67,7 @@ static void residual_networks_have_nnunets_parameter_counts(void **state)
 
 /* Order and names of ResidualEncoderUNet.named_parameters(); the last norm of a block starts at
  * zero, all other scales at one. */
-static void residual_parameters_have_nnunets_names_and_order(void **state)
+static void residual_parameters_have_nnunets_names(void **state)
 {
     static const struct {
         int index;
@@ -163,7 +163,7 @@ static void parameters_have_nnunets_names_and_order(void **state)
     volt_graph_free(g);
 }
 
-static void wrong_arguments_are_named_and_leave_the_graph_unchanged(void **state)
+static void wrong_arguments_leave_the_graph_unchanged(void **state)
 {
     const volt_conv bad = {.kernel = {3, 0, 3}, .stride = {1, 1, 1}};
     const volt_conv good = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}};
@@ -255,10 +255,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets_have_nnunets_parameter_counts),
-        cmocka_unit_test(residual_networks_have_nnunets_parameter_counts),
-        cmocka_unit_test(residual_parameters_have_nnunets_names_and_order),
+        cmocka_unit_test(residual_networks_have_nnunets_counts),
+        cmocka_unit_test(residual_parameters_have_nnunets_names),
         cmocka_unit_test(parameters_have_nnunets_names_and_order),
-        cmocka_unit_test(wrong_arguments_are_named_and_leave_the_graph_unchanged),
+        cmocka_unit_test(wrong_arguments_leave_the_graph_unchanged),
         cmocka_unit_test(building_survives_every_failed_allocation),
         cmocka_unit_test(weights_start_as_he_et_al),
     };

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "io/tensors/torch_file.h"
 #include "nets3d/export_model.h"
 #include "nets3d/import_model.h"
 #include "tests/kit/foreign.h"

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* Small models of nnU-Net of every kind (testdata/scripts/make_models.py), imported and applied
  * to nnU-Net's own scans: masks and softmax as nnU-Net's, with and without mirroring. */
 #include "tests/kit/test.h"

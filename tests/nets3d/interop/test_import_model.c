@@ -20,7 +20,7 @@
 static const volt_model_import_options none = {0};
 
 /* Every number of every kind of tensor, whatever type and stride, is torch's own. */
-static void numbers_are_torchs(void **state)
+static void imported_numbers_are_torchs(void **state)
 {
     static const char *const names[] = {MODELS "zip.pth", MODELS "legacy.pth",
                                         MODELS "wrapped.pth"};
@@ -389,7 +389,7 @@ static void misfits_are_named(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(numbers_are_torchs),
+        cmocka_unit_test(imported_numbers_are_torchs),
         cmocka_unit_test(a_folder_becomes_a_run),
         cmocka_unit_test(a_lone_checkpoint_becomes_a_run),
         cmocka_unit_test(wrong_sources_are_named),

@@ -145,7 +145,7 @@ static void check_labels(const volt_volume *labels, const float *mean)
 /* ---- ensembles ---- */
 
 /* Turn 0: the files' order of axes, 1: another, 2: two different ones, 3: two others. */
-static void different_configurations_average_probabilities(void **state)
+static void configurations_average_probabilities(void **state)
 {
     static const char *other[2] = {"1, 0, 2", "1, 0, 2"};
     const char *runs[2] = {PARENT "/fold_0", OTHER};
@@ -579,7 +579,7 @@ static void list_scans(volt_case_list *out)
 }
 
 /* Peaks of ensembles, whole scans, kept scores: never above what was said, seldom far below. */
-static void memory_is_kept_as_announced(void **state)
+static void ensembles_keep_the_announced_memory(void **state)
 {
     const char *runs[2] = {PARENT, OTHER};
 
@@ -736,7 +736,7 @@ static int remove_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(different_configurations_average_probabilities),
+        cmocka_unit_test(configurations_average_probabilities),
         cmocka_unit_test(folds_average_logits),
         cmocka_unit_test(networks_of_other_data_are_refused),
         cmocka_unit_test(slabs_batches_and_threads_change_nothing),
@@ -746,7 +746,7 @@ int main(void)
         cmocka_unit_test(a_region_of_interest_takes_fewer_tiles),
         cmocka_unit_test(regions_are_painted_in_their_order),
         cmocka_unit_test(saved_probabilities_make_the_same_mask),
-        cmocka_unit_test(memory_is_kept_as_announced),
+        cmocka_unit_test(ensembles_keep_the_announced_memory),
         cmocka_unit_test(what_is_written_is_announced),
         cmocka_unit_test(finished_cases_are_skipped),
     };

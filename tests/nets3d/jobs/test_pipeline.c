@@ -1,4 +1,5 @@
 #include "tests/kit/dataset_kit.h"
+#include "tests/kit/shared.h"
 #include "base/mem.h"
 #include "io/json/json.h"
 #include "io/workspace.h"
@@ -37,10 +38,8 @@ static void the_fingerprint_is_nnunets(void **state)
     volt_fingerprint fp = {0}, golden = {0};
 
     (void)state;
-    if (!volt_path_is_dir(SHARED)) {
-        print_message("the shared data are absent\n");
+    if (!has_shared("msd_hippocampus"))
         skip();
-    }
     assert_ok(volt_dataset_open(&ds, SHARED, NULL));
     assert_ok(volt_fingerprint_extract(&fp, ds, 0, NULL));
     assert_ok(
@@ -60,7 +59,7 @@ static void the_fingerprint_is_nnunets(void **state)
     volt_dataset_close(ds);
 }
 
-static void a_fingerprint_survives_its_file_and_any_thread_count(void **state)
+static void fingerprints_survive_files_and_threads(void **state)
 {
     volt_fingerprint a = {0}, b = {0}, c = {0};
     volt_dataset *ds = NULL;
@@ -238,7 +237,7 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
     assert_null(p.dataset);
 }
 
-static void running_out_of_memory_is_reported_and_leaks_nothing(void **state)
+static void pipelines_survive_every_failed_allocation(void **state)
 {
     volt_pipeline_options o = {.dataset = SET,
                                .until = VOLT_STAGE_PREPROCESS,
@@ -271,13 +270,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_fingerprint_is_nnunets),
-        cmocka_unit_test(a_fingerprint_survives_its_file_and_any_thread_count),
+        cmocka_unit_test(fingerprints_survive_files_and_threads),
         cmocka_unit_test(a_set_without_foreground_has_no_fingerprint),
         cmocka_unit_test(the_work_folder_is_found_or_made),
         cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
-        cmocka_unit_test(running_out_of_memory_is_reported_and_leaks_nothing),
+        cmocka_unit_test(pipelines_survive_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,6 @@
 /* The reference device against itself: ranges, types and in-place runs against whole plain
  * buffers. test_reference_gradients.c checks what the operators mean. */
-#include "tests/kit/device_training.h"
+#include "tests/kit/device_suite.h"
 
 int main(void)
 {

@@ -305,7 +305,7 @@ static double loss_of(volt_loss_call *call, const float *logits, float *work, si
     return call->value[0];
 }
 
-static void losses(void **state)
+static void gradients_of_losses(void **state)
 {
     const volt_tensor t = whole(2, 3, 2, 4, 3);
     const size_t bytes = (size_t)volt_tensor_elements(&t) * sizeof(float);
@@ -361,7 +361,7 @@ int main(void)
         cmocka_unit_test(norm_with_activation),
         cmocka_unit_test(other_operators),
         cmocka_unit_test(prelu),
-        cmocka_unit_test(losses),
+        cmocka_unit_test(gradients_of_losses),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

@@ -226,7 +226,7 @@ static void plan_of(volt_plan **plan, const double spacing[3], const int64_t sha
     assert_ok(volt_plan_make(plan, &fp, &info, NULL));
 }
 
-static void large_cases_get_a_low_resolution_and_a_cascade(void **state)
+static void large_cases_get_low_resolution_and_cascade(void **state)
 {
     const volt_plan_config *low, *full, *cascade;
     volt_plan *plan = NULL;
@@ -246,7 +246,7 @@ static void large_cases_get_a_low_resolution_and_a_cascade(void **state)
     volt_plan_free(plan);
 }
 
-static void coarse_axes_come_first_and_small_crops_use_the_mask(void **state)
+static void coarse_axes_come_first(void **state)
 {
     const volt_plan_config *c;
     volt_plan *plan = NULL;
@@ -471,7 +471,7 @@ static const edit edits[] = {
     {"foreground_intensity_properties_per_channel/0/std", "-1", VOLT_EFORMAT, "std -1"},
 };
 
-static void plans_edited_into_nonsense_are_refused_by_key(void **state)
+static void plans_with_nonsense_are_refused_by_key(void **state)
 {
     const volt_dataset_info info = info_of(1, 3);
 
@@ -593,12 +593,12 @@ int main(void)
         cmocka_unit_test(anisotropic_data_start_with_flat_kernels),
         cmocka_unit_test(the_golden_plan_is_reproduced_key_by_key),
         cmocka_unit_test(a_plan_read_back_is_the_plan_written),
-        cmocka_unit_test(large_cases_get_a_low_resolution_and_a_cascade),
-        cmocka_unit_test(coarse_axes_come_first_and_small_crops_use_the_mask),
+        cmocka_unit_test(large_cases_get_low_resolution_and_cascade),
+        cmocka_unit_test(coarse_axes_come_first),
         cmocka_unit_test(slices_as_channels_can_be_added),
         cmocka_unit_test(whole_cases_can_be_added),
         cmocka_unit_test(impossible_wishes_are_refused),
-        cmocka_unit_test(plans_edited_into_nonsense_are_refused_by_key),
+        cmocka_unit_test(plans_with_nonsense_are_refused_by_key),
         cmocka_unit_test(a_configuration_inherits_and_overrides),
         cmocka_unit_test(null_takes_back_what_is_inherited),
         cmocka_unit_test(a_plan_of_another_data_set_is_refused),

@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* Cascades that nnU-Net itself trained, stored and applied (testdata/scripts/make_cascade.py):
  * the masks the second stage is trained on, predictions of both stages, and the same in memory.
  */

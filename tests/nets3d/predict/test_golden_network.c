@@ -81,9 +81,7 @@ int main(void)
         cmocka_unit_test(logits_in_bf16_are_near),
     };
 
-    if (!volt_path_exists(GOLDEN "/model/network_alone.npz")) {
-        print_message("skipped: there is no shared data at %s\n", GOLDEN);
+    if (!has_shared(GOLDEN_SHARED))
         return VOLT_TEST_SKIP;
-    }
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

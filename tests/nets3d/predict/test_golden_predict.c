@@ -1,4 +1,3 @@
-#define _GNU_SOURCE
 /* A network that nnU-Net trained, on three of its scans: the masks are nnU-Net's own but for
  * near-ties (its README: at most 2e-4 of the voxels), the softmax within 2e-3. Skipped without
  * the shared data. */
@@ -107,11 +106,8 @@ int main(void)
     };
     int failed;
 
-    if (!volt_path_exists(GOLDEN "/model/fold_0/checkpoint_final.pth") ||
-        !volt_path_exists(SCANS "/hippocampus_125.nii.gz")) {
-        print_message("skipped: there is no shared data at %s\n", GOLDEN);
+    if (!has_shared(GOLDEN_SHARED) || !has_shared("msd_hippocampus"))
         return VOLT_TEST_SKIP;
-    }
     make_run();
     failed = cmocka_run_group_tests(tests, NULL, NULL);
     remove_tree(RUN);

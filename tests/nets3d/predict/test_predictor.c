@@ -289,7 +289,7 @@ static void masks_lie_where_the_scans_lie(void **state)
 
 /* ---- memory, failures ---- */
 
-static void memory_is_kept_as_announced(void **state)
+static void predictors_keep_the_announced_memory(void **state)
 {
     static const int64_t sizes[4][3] = {{30, 40, 35}, {8, 8, 8}, {60, 20, 15}, {12, 50, 40}};
     static const char *const spacings[3] = {"1, 1, 1", "0.7, 0.7, 0.7", "1.6, 2, 1.3"};
@@ -436,7 +436,7 @@ int main(void)
         cmocka_unit_test(agrees_with_a_slow_computation),
         cmocka_unit_test(same_mask_for_any_threads),
         cmocka_unit_test(masks_lie_where_the_scans_lie),
-        cmocka_unit_test(memory_is_kept_as_announced),
+        cmocka_unit_test(predictors_keep_the_announced_memory),
         cmocka_unit_test(bad_scans_are_refused_and_masks_before_stay),
         cmocka_unit_test(stops_when_asked_and_when_memory_ends),
         cmocka_unit_test(runs_that_are_none_are_refused),

@@ -157,7 +157,7 @@ static void running_allocates_nothing(void **state)
     }
 }
 
-static void compiling_and_loading_survive_every_failed_allocation(void **state)
+static void programs_survive_every_failed_allocation(void **state)
 {
     volt_program_options o = {
         .n = 1, .extent = {4, 6, 8}, .precision = VOLT_FP32, .mode = VOLT_TRAIN, .threads = 1};
@@ -224,7 +224,7 @@ int main(void)
         cmocka_unit_test(presets_fit_where_they_should),
         cmocka_unit_test(loading_allocates_what_was_announced),
         cmocka_unit_test(running_allocates_nothing),
-        cmocka_unit_test(compiling_and_loading_survive_every_failed_allocation),
+        cmocka_unit_test(programs_survive_every_failed_allocation),
         cmocka_unit_test(steps_tell_their_cost),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);

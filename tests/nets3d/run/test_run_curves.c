@@ -2,7 +2,6 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "show/run_chart.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/run_log.h"
 
@@ -101,59 +100,12 @@ static void nonsense_is_refused_with_its_line(void **state)
     assert_fails(volt_run_curves_read(&c, LOG, "x"), VOLT_EIO, LOG);
 }
 
-static const char logged[] =
-    "{\"epoch\":0,\"iterations\":50,\"train_loss\":1,\"validation_loss\":0.9,\"lr\":0.01,"
-    "\"mean_dice\":0.5,\"ema_dice\":0.5,\"dice\":{\"a\":0.4,\"b\":0.6},\"seconds\":20,"
-    "\"accuracy\":0.9}\n";
-
-/* One run: all Dice in a panel; two: a panel for the mean and for each class. */
-static void panels_depend_on_the_number_of_runs(void **state)
-{
-    volt_run_curves *a = read_log(logged), *b = read_log("{\"epoch\":0,\"mean_dice\":0.3}\n");
-    const volt_run_curves *const runs[2] = {a, b};
-    volt_run_chart *one = NULL, *two = NULL;
-
-    (void)state;
-    assert_ok(volt_run_chart_make(&one, runs, 1, VOLT_CURVE_EPOCH));
-    assert_int_equal(one->chart.panels, 5);
-    assert_string_equal(one->chart.panel[1].title, "validation Dice");
-    assert_int_equal(one->chart.panel[1].lines, 4);
-    assert_string_equal(one->chart.panel[2].title, "validation accuracy");
-    assert_ok(volt_run_chart_make(&two, runs, 2, VOLT_CURVE_HOURS));
-    assert_int_equal(two->chart.panels, 7);
-    assert_int_equal(two->chart.panel[0].lines, 2);
-    assert_string_equal(two->chart.panel[0].line[1].name, "a run, validation");
-    assert_int_equal(two->chart.panel[1].lines, 2);
-    assert_string_equal(two->chart.panel[3].title, "validation Dice, b");
-    assert_int_equal(two->chart.panel[3].lines, 1);
-    assert_string_equal(two->chart.x_title, "hours");
-    volt_run_chart_free(two);
-    volt_run_chart_free(one);
-    volt_run_curves_free(b);
-    volt_run_curves_free(a);
-}
-
-static void an_empty_log_cannot_be_drawn(void **state)
-{
-    volt_run_curves *a = read_log("{\"epoch\":0,\"train_loss\":null}\n");
-    const volt_run_curves *const runs[1] = {a};
-    volt_run_chart *chart = NULL;
-
-    (void)state;
-    assert_fails(volt_run_chart_make(&chart, runs, 1, VOLT_CURVE_EPOCH), VOLT_EFORMAT,
-                 "no value to draw");
-    assert_null(chart);
-    volt_run_curves_free(a);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_log_that_was_written_is_read),
         cmocka_unit_test(missing_and_torn_values_are_no_obstacle),
         cmocka_unit_test(nonsense_is_refused_with_its_line),
-        cmocka_unit_test(panels_depend_on_the_number_of_runs),
-        cmocka_unit_test(an_empty_log_cannot_be_drawn),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -248,7 +248,7 @@ static double largest_change(const char *a, const char *b, const char *name)
 
 /* After one step of AdamW each weight has moved by about the rate: nothing where frozen, a
  * tenth where scaled by it. */
-static void frozen_parameters_stay_and_scaled_ones_move_less(void **state)
+static void frozen_parameters_stay_scaled_ones_move_less(void **state)
 {
     volt_train_options o = fixture_options(1, 1);
     fixture f;
@@ -508,7 +508,7 @@ int main(void)
         cmocka_unit_test(class_weights_decide_what_is_learned),
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(rules_are_read_as_written),
-        cmocka_unit_test(frozen_parameters_stay_and_scaled_ones_move_less),
+        cmocka_unit_test(frozen_parameters_stay_scaled_ones_move_less),
         cmocka_unit_test(an_extended_run_is_the_longer_run),
         cmocka_unit_test(changed_lengths_move_the_rate_and_resume),
         cmocka_unit_test(budgets_may_be_extended),

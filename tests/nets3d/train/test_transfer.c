@@ -3,6 +3,7 @@
 #include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/run.h"
+#include "tests/kit/golden.h"
 #include "tests/kit/train_fixture.h"
 
 /* A small U-Net of `in` channels, `out` classes and `wide` features in its second stage. */
@@ -233,7 +234,7 @@ static void a_run_starts_another(void **state)
 /* nnU-Net's own checkpoint fits the network of its plan without a remainder. */
 static void a_checkpoint_of_nnunet_is_taken_whole(void **state)
 {
-    const char *const folder = VOLT_SHARED_DATA "/../peers/golden/hippocampus/model";
+    const char *const folder = GOLDEN "/model";
     char *dataset = NULL, *plans = NULL, *weights = NULL;
     const volt_plan_config *config;
     volt_dataset_info info = {0};
@@ -243,12 +244,9 @@ static void a_checkpoint_of_nnunet_is_taken_whole(void **state)
     float *flat;
 
     (void)state;
-    assert_ok(volt_path_join(&weights, folder, "fold_0/checkpoint_final.pth"));
-    if (!volt_path_exists(weights)) {
-        print_message("skipped: there is no %s\n", weights);
-        volt_free(weights);
+    if (!has_shared(GOLDEN_SHARED))
         skip();
-    }
+    assert_ok(volt_path_join(&weights, folder, "fold_0/checkpoint_final.pth"));
     assert_ok(volt_path_join(&dataset, folder, "dataset.json"));
     assert_ok(volt_path_join(&plans, folder, "plans.json"));
     assert_ok(volt_dataset_info_read(&info, dataset));

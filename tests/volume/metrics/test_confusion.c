@@ -34,7 +34,7 @@ static void voxels_are_counted_by_both_labels(void **state)
     }
 }
 
-static void wrong_pairs_are_refused(void **state)
+static void wrong_pairs_are_not_counted(void **state)
 {
     static const int32_t values[] = {0};
     uint8_t v[8] = {0};
@@ -56,7 +56,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(voxels_are_counted_by_both_labels),
-        cmocka_unit_test(wrong_pairs_are_refused),
+        cmocka_unit_test(wrong_pairs_are_not_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

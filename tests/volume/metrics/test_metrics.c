@@ -202,7 +202,7 @@ static void tolerance_includes_its_own_distance(void **state)
     assert_true(m.nsd == 0);
 }
 
-static void wrong_pairs_are_refused(void **state)
+static void wrong_pairs_are_not_scored(void **state)
 {
     const int64_t n[3] = {1, 2, 4}, m[3] = {1, 4, 2};
     uint8_t v[8] = {0};
@@ -349,7 +349,7 @@ int main(void)
         cmocka_unit_test(thread_counts_and_types_change_nothing),
         cmocka_unit_test(ignored_voxels_do_not_count),
         cmocka_unit_test(tolerance_includes_its_own_distance),
-        cmocka_unit_test(wrong_pairs_are_refused),
+        cmocka_unit_test(wrong_pairs_are_not_scored),
         cmocka_unit_test(summary_means_follow_nnunet),
         cmocka_unit_test(the_worst_case_comes_first),
         cmocka_unit_test(intervals_hold_the_mean_and_have_its_spread),

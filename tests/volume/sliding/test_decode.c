@@ -280,7 +280,7 @@ static void check_made(bool regions, int sets)
     unmake(&m);
 }
 
-static void probabilities_and_labels_agree_with_slow_ones(void **state)
+static void decoding_agrees_with_slow_code(void **state)
 {
     (void)state;
     for (int sets = 1; sets <= 2; sets++) {
@@ -396,7 +396,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_go_straight_to_labels),
         cmocka_unit_test(the_lowest_of_equal_classes_wins),
-        cmocka_unit_test(probabilities_and_labels_agree_with_slow_ones),
+        cmocka_unit_test(decoding_agrees_with_slow_code),
         cmocka_unit_test(regions_have_masks_of_their_own),
         cmocka_unit_test(halves_decode_as_floats),
         cmocka_unit_test(parts_give_what_the_whole_gives),

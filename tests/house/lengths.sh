@@ -3,7 +3,7 @@
 # usage: lengths.sh VOLT SCRATCH SOURCE
 set -u
 cd "$3" || exit 1
-files=$(find base volume io parallel nets3d apps tests -name '*.[ch]' 2>/dev/null | sort)
+files=$(find base volume io parallel nets3d show apps tests examples volt.h -name '*.[ch]' 2>/dev/null | sort)
 # With braces in the Linux style a function opens with '{' and ends with '}' in column 1.
 awk '
 FNR == 1 { open = 0 }

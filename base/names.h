@@ -1,0 +1,18 @@
+/* names.h - a list of names, as calls that list folders return it.
+ *
+ * Threads  a list is a plain value: any thread, one at a time.
+ */
+#ifndef VOLT_BASE_NAMES_H
+#define VOLT_BASE_NAMES_H
+#include <stddef.h>
+#include "status.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_names {
+    char **name;
+    size_t count;
+} volt_names;
+VOLT_API void volt_names_free(volt_names *names); /* clears it */
+
+VOLT_END_DECLS
+#endif
