@@ -213,7 +213,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                        .config = p->config,
                                        .info = &p->dataset->info,
                                        .store = p->cases,
-                                       .previous = p->masks,
+                                       .prior_masks = p->masks,
                                        .previous_run = p->previous_run,
                                        .train = train,
                                        .train_count = split.trains,

@@ -20,7 +20,7 @@ static void take(double *to, const cli_list *given)
         *to = given->v[0];
 }
 
-/* Another optimiser than the recipe's comes with its usual numbers; schedule and clipping stay.
+/* Another optimizer than the recipe's comes with its usual numbers; schedule and clipping stay.
  */
 static void set_optimizer(volt_optimizer_options *to, const train_options *o)
 {
@@ -107,9 +107,9 @@ static volt_status set_recipe(volt_recipe *r, const train_options *o,
     if (o->class_weights)
         VOLT_TRY(st, done, set_class_weights(r, o->class_weights));
     if (o->lr_scale)
-        VOLT_TRY(st, done, volt_param_rules_add(r, o->lr_scale, -1));
+        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->lr_scale, -1));
     if (o->freeze)
-        VOLT_TRY(st, done, volt_param_rules_add(r, o->freeze, 0));
+        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->freeze, 0));
 done:
     return st;
 }
@@ -181,7 +181,7 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
                          o->output);
     if (!o->folds && single && !o->resume)
         return volt_fail(VOLT_EDATA,
-                         "%s holds a run already: resume it, or train into another folder",
+                         "%s already contains a run: resume it, or train into another folder",
                          o->output);
     for (int i = 0; i < folds->count && !o->resume; i++) {
         if (folds->fold[i] < VOLT_FOLDS)
@@ -190,7 +190,7 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
             VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
         if (volt_run_is_single(run)) {
             st = volt_fail(VOLT_EDATA,
-                           "%s holds a run already: resume it, or train into another folder",
+                           "%s already contains a run: resume it, or train into another folder",
                            run);
             goto done;
         }

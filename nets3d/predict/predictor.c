@@ -181,27 +181,9 @@ done:
     return st;
 }
 
-/* ---- runs on disk ---- */
+/* ---- opening ---- */
 
 static const volt_fold_rule trained = {.fits = volt_run_is_single, .what = "a checkpoint"};
-
-bool volt_is_run(const char *path)
-{
-    volt_names folds = {0};
-    const size_t length = strlen(path);
-    bool is = false;
-
-    if (!volt_path_is_dir(path))
-        return length > 12 && strcmp(path + length - 12, ".safetensors") == 0;
-    if (volt_run_is_single(path))
-        return true;
-    if (volt_fold_folders(&folds, path, NULL, &trained) == VOLT_OK)
-        is = folds.count > 0;
-    volt_names_free(&folds);
-    return is;
-}
-
-/* ---- opening ---- */
 
 /* What one checkpoint says, before it is known where it belongs. Owned. */
 typedef struct described {

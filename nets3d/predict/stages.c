@@ -85,8 +85,8 @@ volt_status volt_predictor_open_previous(volt_predictor *p, const volt_predict_o
         return volt_fail(VOLT_EINVAL,
                          "%s: a previous stage is given (%s), and no network refines its masks",
                          p->group[0].path[0], path);
-    if (g && !path && volt_is_run(g->recipe.previous)) {
-        path = g->recipe.previous;
+    if (g && !path && volt_is_run(g->recipe.previous_run)) {
+        path = g->recipe.previous_run;
         volt_report(cb, VOLT_LOG_INFO, "previous stage: %s, as in training", path);
     }
     if (!g || !path)
@@ -122,12 +122,12 @@ volt_status volt_predictor_need_previous(const volt_predictor *p)
 
     if (!g || p->previous)
         return VOLT_OK;
-    if (*g->recipe.previous)
+    if (*g->recipe.previous_run)
         return volt_fail(
             VOLT_EINVAL,
             "%s refines the masks of %s; the run it learned from, %s, is not there "
             "any more: give one, or a folder of its masks (--previous)",
-            g->config->name, g->config->previous_stage, g->recipe.previous);
+            g->config->name, g->config->previous_stage, g->recipe.previous_run);
     return volt_fail(VOLT_EINVAL,
                      "%s refines the masks of %s: give a run of it, or a folder of its masks "
                      "(--previous)",

@@ -1,11 +1,11 @@
 /* checkpoint.h - all that a training run is at one moment, in one safetensors file.
  *
- * Tensors   every parameter under nnU-Net's name (float32, plain order); with optimiser state,
+ * Tensors   every parameter under nnU-Net's name (float32, plain order); with optimizer state,
  *           also "optimizer.I.NAME" for slot I of each parameter.
  * Metadata  "format" = "volt-checkpoint-1"; "plan", "dataset", "recipe", "state": JSON texts;
  *           "checksum": CRC-32 over the four texts with their terminators, eight hex digits
  *           (tensors are covered by safetensors.h's own).
- * A file without optimiser state is a model: enough to predict, not to resume.
+ * A file without optimizer state is a model: enough to predict, not to resume.
  */
 #ifndef VOLT_NETS3D_RUN_CHECKPOINT_H
 #define VOLT_NETS3D_RUN_CHECKPOINT_H
@@ -23,7 +23,7 @@ typedef struct volt_checkpoint_head {
     char *dataset;   /* nnU-Net's dataset.json: channel_names, labels, file_ending */
     char *recipe;    /* how the network is trained */
     char *state;     /* counters of the run */
-    int slots;       /* optimiser slots stored; 0 = a model */
+    int slots;       /* optimizer slots stored; 0 = a model */
     int64_t weights; /* parameter elements stored */
 } volt_checkpoint_head;
 
@@ -41,7 +41,7 @@ VOLT_MUST_USE volt_status volt_checkpoint_write(const char *path,
 VOLT_MUST_USE volt_status volt_checkpoint_read_head(volt_checkpoint_head *out,
                                                     const char *path);
 
-/* Reads the weights and the optimiser's `slots` slots (each NULL: not wanted) into flat host
+/* Reads the weights and the optimizer's `slots` slots (each NULL: not wanted) into flat host
  * arrays in the order of `graph`; they are undefined on failure. VOLT_EFORMAT: a tensor is
  * missing or has another shape (a checkpoint of another network), or the checksum differs
  * (damaged). */

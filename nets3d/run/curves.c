@@ -6,7 +6,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
-#include "nets3d/run_log.h"
+#include "nets3d/recipe.h"
 
 #define LOG_MAX_BYTES  ((size_t)256 << 20)
 #define MOST_EPOCHS    1000000

@@ -1,4 +1,4 @@
-#include "nets3d/run_log.h"
+#include "nets3d/run/log.h"
 
 #include <string.h>
 #include <time.h>
@@ -47,7 +47,7 @@ static json_t *line_object(const volt_epoch_log *e)
         "elapsed_seconds", volt_json_number(e->elapsed_s), "time", time_text(e->time));
 }
 
-volt_status volt_runlog_append(const char *path, const volt_epoch_log *line)
+volt_status volt_run_log_append(const char *path, const volt_epoch_log *line)
 {
     json_t *object = line_object(line);
     char *text = NULL;
@@ -76,7 +76,7 @@ static bool is_kept(const char *text, const char *end, int64_t epoch)
     return kept;
 }
 
-volt_status volt_runlog_rewind(const char *path, int64_t epoch)
+volt_status volt_run_log_rewind(const char *path, int64_t epoch)
 {
     char *text = NULL;
     const char *end, *at;

@@ -1,5 +1,5 @@
 /* Weights of one network as the start of another. */
-#include "nets3d/transfer.h"
+#include "nets3d/train/transfer.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/run.h"
@@ -153,7 +153,7 @@ static void files_that_do_not_fit_are_refused(void **state)
     assert_ok(volt_safetensors_write("weights.safetensors", &alone, 1, NULL, 0));
     assert_fails(
         volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, NULL, NULL),
-        VOLT_EDATA, "holds nothing for this network");
+        VOLT_EDATA, "contains nothing for this network");
     assert_fails(
         volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, NULL, NULL),
         VOLT_EDATA, "is absent there");
