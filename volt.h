@@ -60,6 +60,7 @@
 #include "nets3d/import_model.h"
 #include "nets3d/init.h"
 #include "nets3d/loss.h"
+#include "nets3d/model.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/pipeline.h"
 #include "nets3d/plan.h"
@@ -74,7 +75,6 @@
 #include "nets3d/splits.h"
 #include "nets3d/tensor.h"
 #include "nets3d/trainer.h"
-#include "nets3d/unet.h"
 #include "nets3d/validation.h"
 
 /* charts and pictures */

@@ -9,7 +9,7 @@
 #include "nets3d/loss.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/program.h"
-#include "nets3d/unet.h"
+#include "nets3d/models/model_internal.h"
 
 typedef struct bench_net_options {
     const char *net, *device;
@@ -46,7 +46,7 @@ typedef struct bench_net {
     volt_graph *graph;
     volt_program *program;
     volt_optimizer *optimizer;
-    volt_unet_spec net;
+    volt_network net;
     volt_program_options run;
     volt_loss_options loss;
     double lr;
@@ -81,7 +81,7 @@ static volt_status choose(bench_net *b, const cli *c)
     const bench_net_options *o = c->options;
     int64_t batch = 0;
     int skip = 3 - o->patch.count; /* two numbers are H, W */
-    volt_status st = volt_unet_preset(&b->net, b->run.extent, &batch, o->net);
+    volt_status st = volt_network_preset(&b->net, b->run.extent, &batch, o->net);
 
     if (st != VOLT_OK)
         return st;
@@ -91,7 +91,6 @@ static volt_status choose(bench_net *b, const cli *c)
     b->run.precision = o->precision ? VOLT_BF16_MIXED : VOLT_FP32;
     b->run.mode = o->mode == TRAIN ? VOLT_TRAIN : VOLT_INFER;
     b->run.threads = volt_threads_or_default((int)c->threads);
-    b->net.deep_supervision = false; /* as the peers' script */
     return VOLT_OK;
 }
 
@@ -99,7 +98,7 @@ static volt_status choose(bench_net *b, const cli *c)
 static volt_status make_input(bench_net *b)
 {
     int64_t voxels = b->run.n * b->run.extent[0] * b->run.extent[1] * b->run.extent[2];
-    int64_t values = voxels * b->net.in_channels;
+    int64_t values = voxels * volt_network_in_channels(&b->net);
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
     volt_status st;
 
@@ -108,7 +107,7 @@ static volt_status make_input(bench_net *b)
     for (int64_t i = 0; i < values; i++)
         b->input[i] = (float)volt_rng_normal(&rng);
     for (int64_t i = 0; i < voxels; i++)
-        b->labels[i] = (int16_t)volt_rng_below(&rng, b->net.out_channels);
+        b->labels[i] = (int16_t)volt_rng_below(&rng, volt_network_out_channels(&b->net));
 done:
     return st;
 }
@@ -120,7 +119,8 @@ static volt_status build(bench_net *b, const bench_net_options *o)
     volt_status st;
 
     VOLT_TRY(st, done, volt_device_open(&b->device, o->device));
-    VOLT_TRY(st, done, volt_unet_build(&b->graph, &b->net));
+    VOLT_TRY(st, done,
+             volt_network_build(&b->graph, &b->net, false)); /* as the peers' script */
     VOLT_TRY(st, done, volt_program_create(&b->program, b->graph, b->device, &b->run));
     VOLT_TRY(st, done,
              volt_alloc(&flat, (size_t)volt_graph_param_elements(b->graph) * sizeof *flat,
@@ -207,6 +207,7 @@ done:
     volt_optimizer_free(b.optimizer);
     volt_program_free(b.program);
     volt_graph_free(b.graph);
+    volt_network_clear(&b.net);
     volt_device_close(b.device);
     return st;
 }

@@ -88,12 +88,14 @@ static void print_triple(const char *title, const double v[3], int axes, const c
 }
 
 /* "1,1,1  2,2,2": one triple per stage. */
-static void print_lists(const char *title, const int64_t (*v)[3], int stages, int axes)
+static void print_stages(const char *title, const volt_plan_config *k, bool strides)
 {
     printf("    %-14s", title);
-    for (int s = 0; s < stages; s++) {
-        for (int a = 3 - axes; a < 3; a++)
-            printf("%s%" PRId64, a > 3 - axes ? "," : s ? "  " : "", v[s][a]);
+    for (int s = 0; s < volt_network_stage_count(&k->net); s++) {
+        const volt_network_stage stage = volt_network_stage_at(&k->net, s);
+        const int64_t *v = strides ? stage.stride : stage.kernel;
+        for (int a = 3 - k->axes; a < 3; a++)
+            printf("%s%" PRId64, a > 3 - k->axes ? "," : s ? "  " : "", v[a]);
     }
     putchar('\n');
 }
@@ -102,11 +104,7 @@ static void print_config(const volt_plan_config *k)
 {
     const double patch[3] = {(double)k->patch[0], (double)k->patch[1], (double)k->patch[2]};
 
-    printf("  %s%s", k->name,
-           k->net.family == VOLT_FAMILY_MONAI_UNET   ? " (MONAI's UNet)"
-           : k->net.family == VOLT_FAMILY_DYNUNET    ? " (MONAI's DynUNet)"
-           : k->net.encoder == VOLT_ENCODER_RESIDUAL ? " (residual encoder)"
-                                                     : "");
+    printf("  %s (%s)", k->name, volt_model_title(k->net.model));
     if (k->slices > 1)
         printf(" (%d slice%s across %c of the files)", k->slices, volt_s(k->slices),
                "zyx"[k->transpose_forward[0]]);
@@ -120,11 +118,11 @@ static void print_config(const volt_plan_config *k)
     print_triple("patch", patch, k->axes, " voxels");
     printf("    %-14s%" PRId64 "\n", "batch", k->batch);
     printf("    %-14s", "features");
-    for (int s = 0; s < k->net.stages; s++)
-        printf("%s%" PRId64, s ? " " : "", k->net.features[s]);
+    for (int s = 0; s < volt_network_stage_count(&k->net); s++)
+        printf("%s%" PRId64, s ? " " : "", volt_network_stage_at(&k->net, s).features);
     putchar('\n');
-    print_lists("strides", k->net.stride, k->net.stages, k->axes);
-    print_lists("kernels", k->net.kernel, k->net.stages, k->axes);
+    print_stages("strides", k, true);
+    print_stages("kernels", k, false);
 }
 
 static void print_text(const volt_pipeline *p)

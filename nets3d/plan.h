@@ -20,7 +20,7 @@
 #include "../base/status.h"
 #include "../io/dataset.h"
 #include "fingerprint.h"
-#include "unet.h"
+#include "model.h"
 #include "../volume/normalize.h"
 #include "../volume/resample.h"
 VOLT_BEGIN_DECLS
@@ -54,10 +54,10 @@ typedef struct volt_plan_config {
     volt_normalization *norm; /* per channel */
     bool *use_mask_for_norm;  /* per channel: statistics of the non-zero region only */
     volt_plan_resampling data, seg, probabilities;
-    volt_unet_spec net; /* in and out channels set from the data set; no deep supervision.
-                         * In: the image's channels, then one-hot masks of the foreground labels
-                         * 1 .. classes - 1 of previous_stage's prediction, if there is one;
-                         * each of `slices` slices */
+    /* Owned. It takes the image's channels, then one-hot masks of the foreground labels
+     * 1 .. classes - 1 that previous_stage predicted, where there is one; each of `slices`
+     * slices. */
+    volt_network net;
     bool batch_dice;
     char *previous_stage, *next_stage; /* cascades; NULL otherwise */
 } volt_plan_config;
@@ -86,41 +86,20 @@ typedef enum volt_planner {
     VOLT_PLANNER_RESENC_L,    /* nnUNetPlannerResEncL, 24 GB */
     VOLT_PLANNER_RESENC_XL    /* nnUNetPlannerResEncXL, 40 GB */
 } volt_planner;
-/* "default", "resenc-m", "resenc-l", "resenc-xl". VOLT_EINVAL names the four. */
-VOLT_CALL volt_planner_parse(volt_planner *out, const char *name);
-
 typedef struct volt_planner_options {
     volt_planner planner;
     double memory_gb;  /* the target nnU-Net calls GPU memory; 0 = the planner's own */
     double spacing[3]; /* target of the full-resolution configurations, axes z, y, x of the
                         * files, mm; all 0 = nnU-Net's rule */
     bool suppress_transpose;
-    const char *plans_name; /* NULL = the planner's: "nnUNetPlans", "nnUNetResEncUNetMPlans" */
+    const char *plans_name;  /* NULL = the planner's: "nnUNetPlans", "nnUNetResEncUNetMPlans" */
+    const volt_model *model; /* NULL = the planner's own */
 } volt_planner_options;
 
 /* Plans the data set. The caller owns *out. VOLT_EINVAL: options out of range, or a fingerprint
  * and info that contradict each other; VOLT_ENOTSUP: no configuration fits the memory. */
 VOLT_CALL volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
                          const volt_dataset_info *info, const volt_planner_options *options);
-
-/* The part of planning that needs no data set: patch, topology and batch of one configuration.
- */
-typedef struct volt_topology_input {
-    volt_planner planner;
-    int axes;               /* 3 or 2 (index 0 is then ignored) */
-    double spacing[3];      /* transposed, mm */
-    double median_shape[3]; /* transposed, voxels */
-    int channels, labels;   /* labels: entries of dataset.json's `labels` */
-    double dataset_voxels;  /* of all cases together, at `spacing` */
-    double memory_gb;       /* 0 = the planner's own */
-} volt_topology_input;
-typedef struct volt_topology {
-    int64_t patch[3], batch;
-    int64_t pools[3]; /* halvings per axis */
-    double estimate;  /* elements of all convolutions' outputs, one sample */
-    volt_unet_spec net;
-} volt_topology;
-VOLT_CALL volt_plan_topology(volt_topology *out, const volt_topology_input *in);
 
 /* One of our own configurations. */
 #define VOLT_PLAN_SLICES "2p5d"

@@ -1,39 +1,17 @@
-/* precision.h - which precision is faster on this machine, measured once and remembered.
+/* precision.h - names of precisions.
  *
- * On some CPUs bf16 convolutions run twice as fast as fp32, on others half as fast. The answer
- * is kept per CPU, library version, threads and mode in a small JSON file in the user's cache
- * folder; a missing or unreadable file means measuring again.
+ * Threads  any thread may call this at any time.
  */
 #ifndef VOLT_NETS3D_PRECISION_H
 #define VOLT_NETS3D_PRECISION_H
-#include "../base/callbacks.h"
-#include "device.h"
-#include "program.h"
-#include "unet.h"
+#include "tensor.h"
 VOLT_BEGIN_DECLS
 
+/* Ask for the precision that is faster on this machine. */
 #define VOLT_PRECISION_AUTO ((volt_precision)0)
 
-/* "auto", "fp32", "bf16". VOLT_EINVAL names the three. */
-VOLT_CALL volt_precision_parse(volt_precision *out, const char *name);
-VOLT_API const char *volt_precision_name(volt_precision precision); /* never NULL */
-
-/* What to measure for: the network's costliest convolution is taken. */
-typedef struct volt_precision_query {
-    const volt_device *device;
-    const volt_unet_spec *net;
-    int64_t patch[3]; /* d, h, w */
-    int64_t batch;
-    volt_mode mode;
-    int threads;       /* 0 = default */
-    const char *cache; /* folder; NULL = the user's (XDG_CACHE_HOME/volt or ~/.cache/volt) */
-} volt_precision_query;
-
-/* *out becomes `asked`, or for VOLT_PRECISION_AUTO the faster one (at least 5 % faster than
- * fp32, else fp32). A cache that cannot be written is reported as a detail, not a failure.
- * VOLT_ENOTSUP: `asked` is not supported by the device. */
-VOLT_CALL volt_precision_choose(volt_precision *out, volt_precision asked,
-                                const volt_precision_query *query, const volt_callbacks *cb);
+/* "auto", "fp32" or "bf16". */
+VOLT_API const char *volt_precision_name(volt_precision precision);
 
 VOLT_END_DECLS
 #endif

@@ -41,7 +41,7 @@ static volt_status load(volt_export_run *r, const char *run, const char *asked)
     VOLT_TRY(st, done,
              volt_plan_parse(&r->plan, r->head.plan, strlen(r->head.plan), r->path, &r->info));
     VOLT_TRY(st, done, volt_plan_find(&r->config, r->plan, r->recipe.configuration));
-    VOLT_TRY(st, done, volt_unet_build(&r->graph, &r->config->net));
+    VOLT_TRY(st, done, volt_network_build(&r->graph, &r->config->net, false));
     VOLT_TRY(st, done,
              volt_alloc(&r->flat, (size_t)volt_graph_param_elements(r->graph) * sizeof *r->flat,
                         "the network's parameters"));

@@ -9,6 +9,7 @@
 #include "io/json/json.h"
 #include "io/tensors/pickle_write.h"
 #include "nets3d/interop/export_internal.h"
+#include "nets3d/models/model_internal.h"
 
 #define TRAINER "nnUNetTrainer"
 
@@ -34,12 +35,11 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
 {
     const volt_plan_config *c = r->config;
 
-    if (c->net.family != VOLT_FAMILY_NNUNET)
+    if (!c->net.model->nnunet)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: configuration %s is a network of MONAI, which nnU-Net's trainer "
-                         "does not build; --format safetensors holds its weights under MONAI's "
-                         "names",
-                         r->path, c->name);
+                         "%s: configuration %s is a %s, which nnU-Net's trainer does not "
+                         "build; --format safetensors holds its weights under their own names",
+                         r->path, c->name, volt_model_title(c->net.model));
     if (c->slices > 1 || c->whole)
         return volt_fail(VOLT_ENOTSUP,
                          "%s: configuration %s is VOLT's own; nnU-Net has no input of %s",
@@ -86,7 +86,7 @@ static void put_key(volt_pickle_writer *w, const volt_export_run *r, const char 
 static int64_t put_keys(volt_pickle_writer *w, const volt_export_run *r, bool encoder,
                         const char *prefix)
 {
-    const bool dropout = r->config->net.dropout > 0;
+    const bool dropout = volt_network_spec(&r->config->net)->dropout > 0;
     int64_t keys = 0;
     char room[256];
 

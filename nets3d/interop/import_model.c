@@ -13,9 +13,9 @@
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/interop/import_internal.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/plan.h"
 #include "nets3d/run/state.h"
-#include "nets3d/unet.h"
 
 enum { MAX_CHAIN = 8 };
 
@@ -31,6 +31,7 @@ typedef struct import {
     volt_dataset_info info;
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
+    int norms;                      /* batch norms to fold; the network has biases instead */
     volt_graph *graph;
     float *flat;
     volt_weights_report report;
@@ -181,16 +182,16 @@ done:
 static volt_status refuse_unused(const import *m)
 {
     const volt_weights_report *r = &m->report;
-    const volt_unet_spec *net = &m->config->net;
+    const volt_model *model = m->config->net.model;
     const char *hint = "";
 
     for (size_t i = 0; i < r->unused_count; i++) {
         if (!strstr(r->unused[i], "running_mean"))
             continue;
-        if (net->family == VOLT_FAMILY_NNUNET)
+        if (model->nnunet)
             hint = "; it was trained with batch normalisation, nnU-Net's networks have "
                    "instance normalisation here";
-        else if (net->monai.norm != VOLT_UNET_NORM_NONE)
+        else if (model->drop_batch_norms && !m->norms)
             hint = "; it was trained with batch normalisation, \"norm\": \"BATCH\"";
     }
     return volt_fail(VOLT_EFORMAT,
@@ -199,37 +200,16 @@ static volt_status refuse_unused(const import *m)
                      m->file, m->config->name, r->unused_count, r->unused[0], hint);
 }
 
-static volt_unet_spec *network_of(import *m)
-{
-    return &m->plan->config[m->config - m->plan->config].net;
-}
-
-/* How many norms the network has; it is built with instance norms for the count. */
-static volt_status count_norms(int *out, const volt_unet_spec *net)
-{
-    volt_unet_spec spec = *net;
-    volt_graph *g = NULL;
-    volt_status st;
-
-    spec.monai.norm = VOLT_UNET_NORM_AFFINE;
-    VOLT_TRY(st, done, volt_unet_build(&g, &spec));
-    for (int i = 0; i < volt_graph_node_count(g); i++)
-        *out += volt_graph_node(g, i)->kind == VOLT_NODE_INSTANCE_NORM;
-done:
-    volt_graph_free(g);
-    return st;
-}
-
 /* Puts a rule for each bias of the network that the file does not have before those of `map`.
  */
 static volt_status zero_missing_biases(volt_name_map *map, const volt_weights *w,
-                                       const volt_unet_spec *net)
+                                       const volt_network *net)
 {
     volt_name_map whole = {0};
     volt_graph *g = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_unet_build(&g, net));
+    VOLT_TRY(st, done, volt_network_build(&g, net, false));
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *p = volt_graph_param(g, i);
         char room[VOLT_NAME_ROOM];
@@ -248,34 +228,13 @@ done:
     return st;
 }
 
-/* Batch norms leave the network: it becomes MONAI's UNet with norm None and biases, which are
- * zero where the file has none. *norms is how many are to be folded. */
-static volt_status drop_batch_norms(import *m, volt_name_map *map, int *norms)
-{
-    volt_unet_spec *net = network_of(m);
-    const char *act = strchr(net->monai.order, 'A'), *norm = strchr(net->monai.order, 'N');
-    volt_status st;
-
-    if (!norm || (act && act < norm))
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s: batch normalisation behind the activation (adn_ordering %s) "
-                         "cannot be folded into a convolution",
-                         m->plans.file, net->monai.order);
-    VOLT_TRY(st, done, count_norms(norms, net));
-    net->monai.norm = VOLT_UNET_NORM_NONE;
-    net->bias = true;
-    VOLT_TRY(st, done, zero_missing_biases(map, m->weights, net));
-done:
-    return st;
-}
-
 /* Weights of MONAI's UNet need a plan that says so. */
-static volt_status check_family(const import *m)
+static volt_status check_model(const import *m)
 {
     const bool unet = volt_weights_find(m->weights, "model.0.conv.weight") >= 0 ||
                       volt_weights_find(m->weights, "model.0.conv.unit0.conv.weight") >= 0;
 
-    if (m->config->net.family != VOLT_FAMILY_NNUNET || m->options->map || !unet)
+    if (!m->config->net.model->nnunet || m->options->map || !unet)
         return VOLT_OK;
     return volt_fail(VOLT_EFORMAT,
                      "%s has names of MONAI's UNet, but configuration %s of %s is another "
@@ -285,20 +244,22 @@ static volt_status check_family(const import *m)
 }
 
 /* The names in the file, where they are not those of the network. */
-static volt_status prepare_names(import *m, volt_name_map *map, int *norms)
+static volt_status prepare_names(import *m, volt_name_map *map)
 {
-    const volt_unet_spec *net = &m->config->net;
+    const volt_network *net = &m->config->net;
     volt_status st;
 
-    VOLT_TRY(st, done, check_family(m));
+    VOLT_TRY(st, done, check_model(m));
     if (m->options->map)
         VOLT_TRY(st, done, volt_name_map_read(map, m->options->map));
-    else if (net->family == VOLT_FAMILY_NNUNET && volt_dynunet_is(m->weights)) {
+    else if (net->model->nnunet && volt_dynunet_is(m->weights)) {
         volt_report(m->cb, VOLT_LOG_INFO, "%s: names of MONAI's DynUNet", m->file);
-        VOLT_TRY(st, done, volt_dynunet_map(map, net->stages));
+        VOLT_TRY(st, done, volt_dynunet_map(map, volt_network_stage_count(net)));
     }
-    if (net->monai.norm == VOLT_UNET_NORM_BATCH)
-        st = drop_batch_norms(m, map, norms);
+    if (net->model->drop_batch_norms)
+        VOLT_TRY(st, done, net->model->drop_batch_norms(net, &m->norms, m->plans.file));
+    if (m->norms)
+        st = zero_missing_biases(map, m->weights, net);
 done:
     return st;
 }
@@ -307,26 +268,25 @@ done:
 static volt_status read_weights(import *m)
 {
     volt_name_map map = {0};
-    int norms = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, prepare_names(m, &map, &norms));
-    VOLT_TRY(st, done, volt_unet_build(&m->graph, &m->config->net));
+    VOLT_TRY(st, done, prepare_names(m, &map));
+    VOLT_TRY(st, done, volt_network_build(&m->graph, &m->config->net, false));
     VOLT_TRY(st, done,
              volt_alloc(&m->flat, (size_t)volt_graph_param_elements(m->graph) * sizeof *m->flat,
                         "the network's parameters"));
     VOLT_TRY(
         st, done,
         volt_weights_fill(m->flat, &m->report, m->weights, m->graph, map.count ? &map : NULL));
-    if (norms) {
+    if (m->norms) {
         VOLT_TRY(
             st, done,
-            volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, norms));
+            volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, m->norms));
         volt_report(m->cb, VOLT_LOG_INFO,
                     "%s: %d batch norms are folded into the convolutions before them", m->file,
-                    norms);
+                    m->norms);
     }
-    if (m->report.unused_count && (!map.count || norms))
+    if (m->report.unused_count && (!map.count || m->norms))
         st = refuse_unused(m);
     for (size_t i = 0; st == VOLT_OK && i < m->report.unused_count; i++)
         volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is left over", m->file,

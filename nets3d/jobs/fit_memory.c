@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/optimizer.h"
-#include "nets3d/plan/plan_internal.h"
+#include "nets3d/plan/topology.h"
+#include "nets3d/program/precision.h"
 
 #define MIB (1.0 / (1 << 20))
 
@@ -32,7 +33,6 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
                                      const volt_plan_config *config,
                                      const volt_plan_memory_options *options)
 {
-    volt_unet_spec spec = config->net;
     volt_program_options po = {
         .n = config->batch, .mode = VOLT_TRAIN, .threads = options->threads};
     volt_precision_query query = {.net = &config->net,
@@ -46,7 +46,6 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
     size_t parameters;
     volt_status st;
 
-    spec.deep_supervision = true;
     memcpy(po.extent, config->patch, sizeof po.extent);
     memcpy(query.patch, config->patch, sizeof query.patch);
     VOLT_TRY(st, done, volt_device_open(&device, options->device ? options->device : "cpu"));
@@ -54,7 +53,7 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
     VOLT_TRY(
         st, done,
         volt_precision_choose(&po.precision, options->precision, &query, options->callbacks));
-    VOLT_TRY(st, done, volt_unet_build(&graph, &spec));
+    VOLT_TRY(st, done, volt_network_build(&graph, &config->net, true));
     VOLT_TRY(st, done, volt_program_create(&program, graph, device, &po));
     volt_program_memory_of(program, &m);
     parameters = (size_t)volt_graph_param_elements(graph) * sizeof(float);

@@ -7,7 +7,7 @@
 #include "base/core/plural.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
-#include "nets3d/plan/plan_internal.h"
+#include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
 #include "nets3d/predictor.h"
 #include "volume/orient.h"

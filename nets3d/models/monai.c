@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define NORM_EPS 1e-5
 
@@ -12,21 +13,21 @@ enum { NAME = 288 };
 /* A network being built. */
 typedef struct builder {
     volt_graph *g;
-    const volt_unet_spec *spec;
+    const volt_monai_spec *spec;
 } builder;
 
 static const int64_t one[3] = {1, 1, 1};
 
 static volt_status add_norm(const builder *b, volt_value *v, const char *name)
 {
-    switch (b->spec->monai.norm) {
-    case VOLT_UNET_NORM_AFFINE:
+    switch (b->spec->norm) {
+    case VOLT_MONAI_NORM_AFFINE:
         return volt_graph_instance_norm(b->g, v, *v, name, NORM_EPS);
-    case VOLT_UNET_NORM_PLAIN:
+    case VOLT_MONAI_NORM_PLAIN:
         return volt_graph_instance_norm(b->g, v, *v, NULL, NORM_EPS);
-    case VOLT_UNET_NORM_NONE:
+    case VOLT_MONAI_NORM_NONE:
         return VOLT_OK;
-    case VOLT_UNET_NORM_BATCH:
+    case VOLT_MONAI_NORM_BATCH:
         break;
     }
     return volt_fail(VOLT_ENOTSUP,
@@ -40,18 +41,19 @@ static volt_status add_norm(const builder *b, volt_value *v, const char *name)
 /* NAME.adn: norm, dropout and activation in their order. */
 static volt_status add_adn(const builder *b, volt_value *v, const char *name)
 {
-    const volt_unet_spec *spec = b->spec;
+    const volt_monai_spec *spec = b->spec;
     char full[NAME];
     volt_status st = VOLT_OK;
 
-    for (const char *letter = spec->monai.order; *letter && st == VOLT_OK; letter++) {
+    for (const char *letter = spec->order; *letter && st == VOLT_OK; letter++) {
         snprintf(full, sizeof full, PREFIX ".adn.%c", name, *letter);
         if (*letter == 'N')
             st = add_norm(b, v, full);
         else if (*letter == 'D')
-            st = spec->dropout > 0 ? volt_graph_dropout(b->g, v, *v, spec->dropout) : VOLT_OK;
-        else if (spec->monai.slopes)
-            st = volt_graph_prelu(b->g, v, *v, full, spec->monai.slopes);
+            st = spec->base.dropout > 0 ? volt_graph_dropout(b->g, v, *v, spec->base.dropout)
+                                        : VOLT_OK;
+        else if (spec->slopes)
+            st = volt_graph_prelu(b->g, v, *v, full, spec->slopes);
         else
             st = volt_graph_activation(b->g, v, *v, spec->slope);
     }
@@ -131,25 +133,26 @@ done:
 /* The layer down to stage s. */
 static volt_status add_down(const builder *b, volt_value *v, const char *name, int s)
 {
-    const volt_unet_spec *spec = b->spec;
-    const unit u = {
-        .channels = spec->features[s], .kernel = spec->kernel[s], .stride = spec->stride[s]};
+    const volt_monai_spec *spec = b->spec;
+    const unit u = {.channels = spec->base.features[s],
+                    .kernel = spec->base.kernel[s],
+                    .stride = spec->base.stride[s]};
 
-    return spec->monai.res_units ? add_residual_unit(b, v, name, &u, spec->monai.res_units)
-                                 : add_convolution(b, v, name, &u, false);
+    return spec->res_units ? add_residual_unit(b, v, name, &u, spec->res_units)
+                           : add_convolution(b, v, name, &u, false);
 }
 
 /* The layer up from stage s. */
 static volt_status add_up(const builder *b, volt_value *v, const char *name, int s)
 {
-    const volt_unet_spec *spec = b->spec;
-    const bool units = spec->monai.res_units > 0;
-    const unit up = {.channels = s ? spec->features[s - 1] : spec->out_channels,
-                     .kernel = spec->monai.up_kernel,
-                     .stride = spec->stride[s],
+    const volt_monai_spec *spec = b->spec;
+    const bool units = spec->res_units > 0;
+    const unit up = {.channels = s ? spec->base.features[s - 1] : spec->base.out_channels,
+                     .kernel = spec->up_kernel,
+                     .stride = spec->base.stride[s],
                      .only = s == 0 && !units};
     const unit last = {
-        .channels = up.channels, .kernel = spec->kernel[s], .stride = one, .only = s == 0};
+        .channels = up.channels, .kernel = spec->base.kernel[s], .stride = one, .only = s == 0};
     char full[NAME];
     volt_status st;
 
@@ -173,14 +176,16 @@ static void connection_name(char name[NAME], int s, const char *suffix)
     snprintf(name + at, NAME - (size_t)at, "%s", suffix);
 }
 
-static volt_status build_unet(const builder *b)
+static volt_status build_unet(volt_graph *g, const volt_network *net, bool deep_supervision)
 {
-    const int stages = b->spec->stages;
-    volt_value skip[VOLT_UNET_MAX_STAGES] = {0}, v;
+    const builder own = {.g = g, .spec = net->spec}, *b = &own;
+    const int stages = b->spec->base.stages;
+    volt_value skip[VOLT_MAX_STAGES] = {0}, v;
     char name[NAME];
     volt_status st;
 
-    VOLT_TRY(st, done, volt_graph_input(b->g, &v, b->spec->in_channels));
+    (void)deep_supervision; /* it has one output */
+    VOLT_TRY(st, done, volt_graph_input(b->g, &v, b->spec->base.in_channels));
     for (int s = 0; s < stages; s++) {
         connection_name(name, s, s < stages - 1 ? ".0" : ""); /* the bottom is a layer alone */
         VOLT_TRY(st, done, add_down(b, &v, name, s));
@@ -224,8 +229,8 @@ static volt_status add_conv_norm(const builder *b, volt_value *v, const char *pr
     }
     snprintf(full, sizeof full, PREFIX ".conv%d.conv", prefix, i);
     VOLT_TRY(st, done, volt_graph_conv(b->g, v, *v, full, k->channels, &conv, b->spec->bias));
-    if (b->spec->dropout > 0)
-        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, b->spec->dropout));
+    if (b->spec->base.dropout > 0)
+        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, b->spec->base.dropout));
     snprintf(full, sizeof full, PREFIX ".norm%d", prefix, i);
     st = add_norm(b, v, full);
 done:
@@ -255,18 +260,18 @@ done:
 
 static volt_status add_encoder(const builder *b, volt_value skip[])
 {
-    const volt_unet_spec *spec = b->spec;
+    const volt_monai_spec *spec = b->spec;
     char name[64];
     volt_value v;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_graph_input(b->g, &v, spec->in_channels));
-    for (int s = 0; s < spec->stages; s++) {
-        const block k = {.channels = spec->features[s],
-                         .kernel = spec->kernel[s],
-                         .stride = spec->stride[s],
-                         .residual = spec->monai.res_block};
-        if (s == 0 || s == spec->stages - 1)
+    VOLT_TRY(st, done, volt_graph_input(b->g, &v, spec->base.in_channels));
+    for (int s = 0; s < spec->base.stages; s++) {
+        const block k = {.channels = spec->base.features[s],
+                         .kernel = spec->base.kernel[s],
+                         .stride = spec->base.stride[s],
+                         .residual = spec->res_block};
+        if (s == 0 || s == spec->base.stages - 1)
             snprintf(name, sizeof name, s ? "bottleneck" : "input_block");
         else
             snprintf(name, sizeof name, "downsamples.%d", s - 1);
@@ -280,21 +285,20 @@ done:
 /* The decoder's step to stage s. */
 static volt_status add_step(const builder *b, volt_value *v, volt_value skip, int s)
 {
-    const volt_unet_spec *spec = b->spec;
-    const int i = spec->stages - 2 - s;
+    const volt_monai_spec *spec = b->spec;
+    const int i = spec->base.stages - 2 - s;
     const block k = {
-        .channels = spec->features[s], .kernel = spec->kernel[s + 1], .stride = one};
+        .channels = spec->base.features[s], .kernel = spec->base.kernel[s + 1], .stride = one};
     volt_conv up = {.pad_low = {0}};
     char name[64];
     volt_status st;
 
-    memcpy(up.kernel, spec->stride[s + 1], sizeof up.kernel);
-    memcpy(up.stride, spec->stride[s + 1], sizeof up.stride);
+    memcpy(up.kernel, spec->base.stride[s + 1], sizeof up.kernel);
+    memcpy(up.stride, spec->base.stride[s + 1], sizeof up.stride);
     snprintf(name, sizeof name, "upsamples.%d.transp_conv.conv", i);
-    VOLT_TRY(st, done,
-             volt_graph_tconv(b->g, v, *v, name, k.channels, &up, spec->monai.up_bias));
-    if (spec->dropout > 0)
-        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, spec->dropout));
+    VOLT_TRY(st, done, volt_graph_tconv(b->g, v, *v, name, k.channels, &up, spec->up_bias));
+    if (spec->base.dropout > 0)
+        VOLT_TRY(st, done, volt_graph_dropout(b->g, v, *v, spec->base.dropout));
     VOLT_TRY(st, done, volt_graph_concat(b->g, v, (volt_value[]){*v, skip}, 2));
     snprintf(name, sizeof name, "upsamples.%d.conv_block", i);
     st = add_block(b, v, name, &k);
@@ -302,55 +306,133 @@ done:
     return st;
 }
 
-static volt_status add_head(const builder *b, volt_value *out, volt_value v, const char *name)
+static volt_status add_output_layer(const builder *b, volt_value *out, volt_value v,
+                                    const char *name)
 {
     const volt_conv voxel = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
     volt_status st;
 
     VOLT_TRY(st, done,
-             volt_graph_conv(b->g, out, v, name, b->spec->out_channels, &voxel, true));
-    if (b->spec->dropout > 0)
-        st = volt_graph_dropout(b->g, out, *out, b->spec->dropout);
+             volt_graph_conv(b->g, out, v, name, b->spec->base.out_channels, &voxel, true));
+    if (b->spec->base.dropout > 0)
+        st = volt_graph_dropout(b->g, out, *out, b->spec->base.dropout);
 done:
     return st;
 }
 
-static volt_status build_dynunet(const builder *b)
+static volt_status build_dynunet(volt_graph *g, const volt_network *net, bool deep_supervision)
 {
     static const char *const order[] = {"input_block.", "downsamples.", "bottleneck.",
                                         "upsamples.", "output_block."};
-    const volt_unet_spec *spec = b->spec;
-    volt_value skip[VOLT_UNET_MAX_STAGES] = {0}, head[VOLT_UNET_MAX_STAGES] = {0}, v;
+    const volt_monai_spec *spec = net->spec;
+    const builder own = {.g = g, .spec = spec}, *b = &own;
+    volt_value skip[VOLT_MAX_STAGES] = {0}, logits[VOLT_MAX_STAGES] = {0}, v;
     char name[64];
     volt_status st;
 
     VOLT_TRY(st, done, add_encoder(b, skip));
-    v = skip[spec->stages - 1];
-    for (int s = spec->stages - 2; s >= 0; s--) {
+    v = skip[spec->base.stages - 1];
+    for (int s = spec->base.stages - 2; s >= 0; s--) {
         VOLT_TRY(st, done, add_step(b, &v, skip[s], s));
-        if (s > spec->monai.heads)
+        if (s > spec->coarse_outputs)
             continue;
         snprintf(name, sizeof name, "deep_supervision_heads.%d.conv.conv", s - 1);
-        VOLT_TRY(st, done, add_head(b, &head[s], v, s ? name : "output_block.conv.conv"));
+        VOLT_TRY(st, done,
+                 add_output_layer(b, &logits[s], v, s ? name : "output_block.conv.conv"));
     }
-    for (int s = 0; s <= (spec->deep_supervision ? spec->monai.heads : 0); s++)
-        VOLT_TRY(st, done, volt_graph_output(b->g, head[s]));
-    st = volt_graph_group_params(b->g, order, 5);
+    for (int s = 0; s <= (deep_supervision ? spec->coarse_outputs : 0); s++)
+        VOLT_TRY(st, done, volt_graph_output(g, logits[s]));
+    st = volt_graph_group_params(g, order, 5);
 done:
     return st;
 }
 
-volt_status volt_monai_build(volt_graph **out, const volt_unet_spec *spec)
+/* ---- the models ---- */
+
+/* The class's own name, where its module is one of MONAI's; NULL otherwise. */
+static const char *monai_class(const char *class_name)
 {
-    builder b = {.spec = spec};
+    const char *dot = strrchr(class_name, '.');
+
+    return strncmp(class_name, "monai.", 6) == 0 ? dot + 1 : NULL;
+}
+
+static bool is_unet(const char *class_name)
+{
+    const char *name = monai_class(class_name);
+
+    return name && (strcmp(name, "UNet") == 0 || strcmp(name, "Unet") == 0);
+}
+
+static bool is_dynunet(const char *class_name)
+{
+    const char *name = monai_class(class_name);
+
+    return name && strcasecmp(name, "DynUNet") == 0;
+}
+
+/* How many norms the UNet has; it is built with instance norms for the count. */
+static volt_status count_norms(int *out, const volt_network *net)
+{
+    volt_monai_spec spec = *(const volt_monai_spec *)net->spec;
+    volt_graph *g = NULL;
+    int norms = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_graph_create(&b.g));
-    VOLT_TRY(st, done,
-             spec->family == VOLT_FAMILY_DYNUNET ? build_dynunet(&b) : build_unet(&b));
-    *out = b.g;
-    b.g = NULL;
+    spec.norm = VOLT_MONAI_NORM_AFFINE;
+    VOLT_TRY(
+        st, done,
+        volt_network_build(&g, &(volt_network){.model = net->model, .spec = &spec}, false));
+    for (int i = 0; i < volt_graph_node_count(g); i++)
+        norms += volt_graph_node(g, i)->kind == VOLT_NODE_INSTANCE_NORM;
+    *out = norms;
 done:
-    volt_graph_free(b.g);
+    volt_graph_free(g);
     return st;
 }
+
+static volt_status drop_batch_norms(const volt_network *net, int *norms, const char *file)
+{
+    volt_monai_spec *spec = net->spec;
+    const char *act = strchr(spec->order, 'A'), *norm = strchr(spec->order, 'N');
+    volt_status st;
+
+    *norms = 0;
+    if (spec->norm != VOLT_MONAI_NORM_BATCH)
+        return VOLT_OK;
+    if (!norm || (act && act < norm))
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: batch normalisation behind the activation (adn_ordering %s) "
+                         "cannot be folded into a convolution",
+                         file, spec->order);
+    if ((st = count_norms(norms, net)) != VOLT_OK)
+        return st;
+    spec->norm = VOLT_MONAI_NORM_NONE;
+    spec->bias = true;
+    return VOLT_OK;
+}
+
+const volt_model volt_model_monai_unet = {
+    .name = "monai.networks.nets.UNet",
+    .title = "MONAI UNet",
+    .class_name = "monai.networks.nets.UNet",
+    .spec_bytes = sizeof(volt_monai_spec),
+    .is_class = is_unet,
+    .read = volt_monai_unet_read,
+    .write = volt_monai_unet_write,
+    .build = build_unet,
+    .divisor = volt_spec_divisor,
+    .drop_batch_norms = drop_batch_norms,
+};
+
+const volt_model volt_model_dynunet = {
+    .name = "monai.networks.nets.DynUNet",
+    .title = "MONAI DynUNet",
+    .class_name = "monai.networks.nets.DynUNet",
+    .spec_bytes = sizeof(volt_monai_spec),
+    .is_class = is_dynunet,
+    .read = volt_dynunet_read,
+    .write = volt_dynunet_write,
+    .build = build_dynunet,
+    .divisor = volt_spec_divisor,
+};

@@ -157,8 +157,12 @@ volt_status volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,
     static const volt_planner_options defaults;
     const volt_planner_options *o = options ? options : &defaults;
     const int before = plan->configs;
-    volt_planning p = {
-        .fp = fp, .info = info, .planner = o->planner, .memory_gb = o->memory_gb, .plan = plan};
+    volt_planning p = {.fp = fp,
+                       .info = info,
+                       .planner = o->planner,
+                       .model = o->model,
+                       .memory_gb = o->memory_gb,
+                       .plan = plan};
     double target[3], shape[3];
     volt_status st;
 

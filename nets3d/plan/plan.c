@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
 
 void volt_plan_drop_last(volt_plan *plan)
@@ -17,6 +18,7 @@ void volt_plan_drop_last(volt_plan *plan)
     volt_free(c->use_mask_for_norm);
     volt_free(c->previous_stage);
     volt_free(c->next_stage);
+    volt_network_clear(&c->net);
 }
 
 void volt_plan_free(volt_plan *plan)
@@ -43,8 +45,8 @@ void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c)
 {
     const int masks = c->previous_stage ? plan->classes - 1 : 0;
 
-    c->net.in_channels = (int64_t)(plan->channels + masks) * c->slices;
-    c->net.out_channels = volt_plan_output_channels(plan);
+    volt_network_set_channels(&c->net, (int64_t)(plan->channels + masks) * c->slices,
+                              volt_plan_output_channels(plan));
 }
 
 volt_status volt_plan_find(const volt_plan_config **out, const volt_plan *plan,

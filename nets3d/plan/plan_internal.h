@@ -4,23 +4,6 @@
 #include "io/json/json.h"
 #include "nets3d/plan.h"
 
-/* A planner's names and constants, see plan_topology.c; NULL for one that does not exist. */
-typedef struct volt_planner_rules {
-    const char *name, *class_name, *plans_name; /* ours; nnU-Net's */
-    volt_unet_encoder encoder;
-    double memory_gb, reference_3d, reference_2d;
-    double covered; /* share of the data set's voxels that one batch may hold */
-} volt_planner_rules;
-const volt_planner_rules *volt_planner_rules_of(volt_planner planner);
-/* *out becomes the planner of nnU-Net's class name; it stays for a class that is none of these.
- */
-void volt_planner_of_class(volt_planner *out, const char *class_name);
-
-/* Topology of samples that hold `extent` voxels, whatever that takes; batch is 0 where not even
- * one sample fits the memory target. */
-volt_status volt_plan_topology_whole(volt_topology *out, const volt_topology_input *in,
-                                     const double extent[3]);
-
 /* Removes the last configuration. */
 void volt_plan_drop_last(volt_plan *plan);
 /* Sets the channels of the configuration's network from the plan and its own kind. */

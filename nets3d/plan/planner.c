@@ -135,6 +135,7 @@ volt_topology_input volt_planning_input(const volt_planning *p, int axes,
     /* of dataset.json's labels: the background and the regions, where there are some */
     const int entries = p->info->regions ? p->info->regions + 1 : p->info->labels;
     volt_topology_input in = {.planner = p->planner,
+                              .model = p->model,
                               .axes = axes,
                               .channels = p->info->channels,
                               .labels = entries + (p->info->ignore_label >= 0),
@@ -186,7 +187,8 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
     c->slices = 1;
     c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
     c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
-    c->net = t->net;
+    VOLT_TRY(st, done, volt_network_create(&c->net, volt_topology_model(in)));
+    c->net.model->design(&c->net, &t->shape);
     volt_plan_set_channels(p->plan, c);
     c->batch_dice = batch_dice;
 done:
@@ -376,8 +378,11 @@ volt_status volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
 {
     static const volt_planner_options defaults;
     const volt_planner_options *o = options ? options : &defaults;
-    volt_planning p = {
-        .fp = fp, .info = info, .planner = o->planner, .memory_gb = o->memory_gb};
+    volt_planning p = {.fp = fp,
+                       .info = info,
+                       .planner = o->planner,
+                       .model = o->model,
+                       .memory_gb = o->memory_gb};
     double target[3], shape[3], spacing_t[3], shape_t[3], *scratch = NULL;
     volt_topology_input in;
     volt_topology flat;

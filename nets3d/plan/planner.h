@@ -2,12 +2,14 @@
 #ifndef VOLT_NETS3D_PLAN_PLANNER_H
 #define VOLT_NETS3D_PLAN_PLANNER_H
 #include "nets3d/plan/plan_internal.h"
+#include "nets3d/plan/topology.h"
 
 /* What is common to all configurations of a plan. */
 typedef struct volt_planning {
     const volt_fingerprint *fp;
     const volt_dataset_info *info;
     volt_planner planner;
+    const volt_model *model; /* NULL = the planner's own */
     double memory_gb;
     volt_plan *plan; /* takes the configurations; its array has room for the next */
 } volt_planning;

@@ -1,56 +1,29 @@
 /* nnU-Net's JSON as a plan. Plans are edited by hand: every value is judged on its own and
  * against the others, and what is wrong is named by its key. */
-#include "nets3d/plan/read.h"
-
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/models/model_internal.h"
+#include "nets3d/plan/plan_internal.h"
 
 enum { MAX_CONFIGS = 64, MAX_PATCH = 4096, MAX_BATCH = 100000, MAX_NAME = 200 };
 
-/* The first object that has the key, be its value null. */
-static const volt_json_at *holder_of(const volt_plan_lineage *l, const char *key)
-{
-    int i = 0;
-
-    while (i < l->count - 1 && !json_object_get(l->at[i].value, key))
-        i++;
-    return &l->at[i];
-}
-
-volt_status volt_plan_inherited(volt_json_at *out, const volt_plan_lineage *l, const char *key)
-{
-    return volt_json_optional(out, holder_of(l, key), key);
-}
-
-volt_status volt_plan_required(volt_json_at *out, const volt_plan_lineage *l, const char *key)
-{
-    const volt_json_at *holder = holder_of(l, key);
-    volt_status st = volt_json_optional(out, holder, key);
-
-    if (st != VOLT_OK || out->value)
-        return st;
-    return json_object_get(holder->value, key)
-               ? volt_json_fail(out, "is null; a value is expected")
-               : volt_json_fail(&l->at[0], "lacks \"%s\"", key);
-}
-
-static volt_status find_lineage(volt_plan_lineage *out, const volt_json_at *configs,
-                                const volt_json_at *config)
+static volt_status find_ancestors(volt_inherited *out, const volt_json_at *configs,
+                                  const volt_json_at *config)
 {
     volt_json_at parent;
     const char *name;
     volt_status st;
 
-    *out = (volt_plan_lineage){.at = {*config}, .count = 1};
+    *out = (volt_inherited){.at = {*config}, .count = 1};
     for (;;) {
         VOLT_TRY(st, done,
                  volt_json_optional(&parent, &out->at[out->count - 1], "inherits_from"));
         if (!parent.value)
             return VOLT_OK;
-        if (out->count == VOLT_PLAN_MAX_INHERIT)
+        if (out->count == VOLT_INHERITED_MAX)
             return volt_json_fail(&parent, "makes a chain of more than %d configurations",
-                                  VOLT_PLAN_MAX_INHERIT);
+                                  VOLT_INHERITED_MAX);
         VOLT_TRY(st, done, volt_json_text(&name, &parent, MAX_NAME));
         VOLT_TRY(st, done, volt_json_optional(&out->at[out->count], configs, name));
         if (!out->at[out->count].value)
@@ -75,14 +48,14 @@ static volt_status file_name(char **out, const volt_json_at *at)
 }
 
 /* The name of another configuration, or the first of a list of them. */
-static volt_status read_stage(char **out, const volt_plan_lineage *l, const char *key)
+static volt_status read_stage(char **out, const volt_inherited *l, const char *key)
 {
     volt_json_at at;
     const char *text;
     size_t count;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_plan_inherited(&at, l, key));
+    VOLT_TRY(st, done, volt_inherited_optional(&at, l, key));
     if (!at.value)
         goto done;
     if (json_is_array(at.value)) {
@@ -92,18 +65,6 @@ static volt_status read_stage(char **out, const volt_plan_lineage *l, const char
     VOLT_TRY(st, done, volt_json_text(&text, &at, MAX_NAME));
     st = volt_strdup(out, text);
 done:
-    return st;
-}
-
-volt_status volt_plan_expect_text(const volt_json_at *at, const char *expected)
-{
-    const char *text;
-    volt_status st = volt_json_text(&text, at, 1024);
-
-    if (st == VOLT_OK && strcmp(text, expected) != 0) {
-        volt_json_fail(at, "is \"%s\"; this build has only \"%s\"", text, expected);
-        st = VOLT_ENOTSUP;
-    }
     return st;
 }
 
@@ -117,15 +78,14 @@ static volt_status read_order(int64_t *out, const volt_json_at *kwargs, const ch
     VOLT_TRY(st, done, volt_json_member(&at, kwargs, key));
     VOLT_TRY(st, done, volt_json_int(out, &at, 0, 5));
     if (!strchr(allowed, (int)('0' + *out))) {
-        volt_json_fail(&at, "is %lld; this build resamples here with order %s", (long long)*out,
-                       allowed);
+        volt_json_fail(&at, "is %lld; supported orders are %s", (long long)*out, allowed);
         st = VOLT_ENOTSUP;
     }
 done:
     return st;
 }
 
-static volt_status read_resampling(volt_plan_resampling *out, const volt_plan_lineage *l,
+static volt_status read_resampling(volt_plan_resampling *out, const volt_inherited *l,
                                    const char *key, const char *allowed)
 {
     char kwargs_key[64] = "";
@@ -134,10 +94,10 @@ static volt_status read_resampling(volt_plan_resampling *out, const volt_plan_li
     bool separate = false;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_plan_required(&at, l, key));
-    VOLT_TRY(st, done, volt_plan_expect_text(&at, "resample_data_or_seg_to_shape"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, l, key));
+    VOLT_TRY(st, done, volt_kwargs_expect(&at, "resample_data_or_seg_to_shape"));
     strcat(strcpy(kwargs_key, key), "_kwargs");
-    VOLT_TRY(st, done, volt_plan_required(&kwargs, l, kwargs_key));
+    VOLT_TRY(st, done, volt_inherited_member(&kwargs, l, kwargs_key));
     VOLT_TRY(st, done, read_order(&order, &kwargs, "order", allowed));
     VOLT_TRY(st, done, read_order(&order_z, &kwargs, "order_z", "0"));
     VOLT_TRY(st, done, volt_json_optional(&at, &kwargs, "force_separate_z"));
@@ -149,15 +109,15 @@ done:
     return st;
 }
 
-static volt_status read_norms(volt_plan_config *c, const volt_plan_lineage *l, int channels)
+static volt_status read_norms(volt_plan_config *c, const volt_inherited *l, int channels)
 {
     volt_json_at schemes, masks, at;
     const char *text;
     size_t count;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_plan_required(&schemes, l, "normalization_schemes"));
-    VOLT_TRY(st, done, volt_plan_required(&masks, l, "use_mask_for_norm"));
+    VOLT_TRY(st, done, volt_inherited_member(&schemes, l, "normalization_schemes"));
+    VOLT_TRY(st, done, volt_inherited_member(&masks, l, "use_mask_for_norm"));
     VOLT_TRY(st, done, volt_json_length(&count, &schemes, (size_t)channels, (size_t)channels));
     VOLT_TRY(st, done, volt_json_length(&count, &masks, (size_t)channels, (size_t)channels));
     VOLT_TRY(st, done, volt_alloc_zero(&c->norm, count, sizeof *c->norm, "a plan"));
@@ -171,7 +131,7 @@ static volt_status read_norms(volt_plan_config *c, const volt_plan_lineage *l, i
         if (s > VOLT_NORMALIZE_RGB_01) {
             volt_json_fail(
                 &at,
-                "is \"%s\"; this build has CTNormalization, NoNormalization, "
+                "is \"%s\"; supported are CTNormalization, NoNormalization, "
                 "RGBTo01Normalization, RescaleTo01Normalization, ZScoreNormalization",
                 text);
             return VOLT_ENOTSUP;
@@ -192,8 +152,8 @@ static volt_status check_patch(const volt_plan_config *c, const volt_json_at *pa
 
     for (int a = 3 - c->axes; a < 3; a++) {
         int64_t divisor = 1;
-        for (int s = 0; s < c->net.stages; s++) {
-            divisor *= c->net.stride[s][a];
+        for (int s = 0; s < volt_network_stage_count(&c->net); s++) {
+            divisor *= volt_network_stage_at(&c->net, s).stride[a];
             if (divisor <= c->patch[a] && c->patch[a] % divisor == 0)
                 continue;
             VOLT_TRY(st, done, volt_json_item(&at, patch, (size_t)(a - 3 + c->axes)));
@@ -207,23 +167,23 @@ done:
     return st;
 }
 
-static volt_status read_geometry(volt_plan_config *c, const volt_plan_lineage *l)
+static volt_status read_geometry(volt_plan_config *c, const volt_inherited *l)
 {
     volt_json_at at;
     size_t axes;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_plan_required(&at, l, "patch_size"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, l, "patch_size"));
     VOLT_TRY(st, done, volt_json_length(&axes, &at, 2, 3));
     c->axes = (int)axes;
     c->patch[0] = 1;
     c->median_shape[0] = 1;
     VOLT_TRY(st, done, volt_json_ints(c->patch + 3 - axes, &at, axes, 1, MAX_PATCH));
-    VOLT_TRY(st, done, volt_plan_required(&at, l, "spacing"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, l, "spacing"));
     VOLT_TRY(st, done, volt_json_doubles(c->spacing + 3 - axes, &at, axes, 1e-6, 1e6));
-    VOLT_TRY(st, done, volt_plan_required(&at, l, "median_image_size_in_voxels"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, l, "median_image_size_in_voxels"));
     VOLT_TRY(st, done, volt_json_doubles(c->median_shape + 3 - axes, &at, axes, 1, 1e9));
-    VOLT_TRY(st, done, volt_plan_required(&at, l, "batch_size"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, l, "batch_size"));
     VOLT_TRY(st, done, volt_json_int(&c->batch, &at, 1, MAX_BATCH));
 done:
     return st;
@@ -254,7 +214,7 @@ done:
 
 /* Of the configuration, or the plan's. */
 static volt_status read_config_axes(volt_plan_config *c, const volt_plan *plan,
-                                    const volt_plan_lineage *l)
+                                    const volt_inherited *l)
 {
     volt_json_at at, backward;
     int64_t slices = 1;
@@ -262,13 +222,13 @@ static volt_status read_config_axes(volt_plan_config *c, const volt_plan *plan,
 
     memcpy(c->transpose_forward, plan->transpose_forward, sizeof c->transpose_forward);
     memcpy(c->transpose_backward, plan->transpose_backward, sizeof c->transpose_backward);
-    VOLT_TRY(st, done, volt_plan_inherited(&at, l, "transpose_forward"));
+    VOLT_TRY(st, done, volt_inherited_optional(&at, l, "transpose_forward"));
     if (at.value) {
-        VOLT_TRY(st, done, volt_plan_required(&backward, l, "transpose_backward"));
+        VOLT_TRY(st, done, volt_inherited_member(&backward, l, "transpose_backward"));
         VOLT_TRY(st, done,
                  read_transpose(c->transpose_forward, c->transpose_backward, &at, &backward));
     }
-    VOLT_TRY(st, done, volt_plan_inherited(&at, l, "slices"));
+    VOLT_TRY(st, done, volt_inherited_optional(&at, l, "slices"));
     if (at.value) {
         VOLT_TRY(st, done, volt_json_int(&slices, &at, 1, VOLT_MAX_SLICES));
         if (slices % 2 == 0 || (slices > 1 && c->axes == 3))
@@ -278,7 +238,7 @@ static volt_status read_config_axes(volt_plan_config *c, const volt_plan *plan,
                                   (long long)slices);
     }
     c->slices = (int)slices;
-    VOLT_TRY(st, done, volt_plan_inherited(&at, l, "whole_volume"));
+    VOLT_TRY(st, done, volt_inherited_optional(&at, l, "whole_volume"));
     if (at.value)
         VOLT_TRY(st, done, volt_json_bool(&c->whole, &at));
     if (c->whole && c->axes == 2)
@@ -289,19 +249,22 @@ done:
 
 /* Channels are the data set's; an architecture that names its own must agree. */
 static volt_status set_channels(const volt_plan *plan, volt_plan_config *c,
-                                const volt_plan_lineage *l)
+                                const volt_inherited *l)
 {
-    const int64_t in = c->net.in_channels, out = c->net.out_channels;
+    const int64_t in = volt_network_in_channels(&c->net);
+    const int64_t out = volt_network_out_channels(&c->net);
+    int64_t data_in, data_out;
     volt_json_at at;
     volt_status st = VOLT_OK;
 
     volt_plan_set_channels(plan, c);
-    if ((in && in != c->net.in_channels) || (out && out != c->net.out_channels)) {
-        VOLT_TRY(st, done, volt_plan_required(&at, l, "architecture"));
-        st = volt_json_fail(&at,
-                            "has %lld channels in and %lld out; the data set has %lld and %lld",
-                            (long long)in, (long long)out, (long long)c->net.in_channels,
-                            (long long)c->net.out_channels);
+    data_in = volt_network_in_channels(&c->net);
+    data_out = volt_network_out_channels(&c->net);
+    if ((in && in != data_in) || (out && out != data_out)) {
+        VOLT_TRY(st, done, volt_inherited_member(&at, l, "architecture"));
+        st = volt_json_fail(
+            &at, "has %lld channels in and %lld out; the data set has %lld and %lld",
+            (long long)in, (long long)out, (long long)data_in, (long long)data_out);
     }
 done:
     return st;
@@ -310,21 +273,21 @@ done:
 static volt_status read_config(volt_plan_config *c, const volt_plan *plan,
                                const volt_json_at *configs, const volt_json_at *config)
 {
-    volt_plan_lineage l;
+    volt_inherited l;
     volt_json_at at;
     volt_status st;
 
-    VOLT_TRY(st, done, find_lineage(&l, configs, config));
+    VOLT_TRY(st, done, find_ancestors(&l, configs, config));
     if (l.count > 1) {
         const char *parent;
         VOLT_TRY(st, done, volt_json_member(&at, config, "inherits_from"));
         VOLT_TRY(st, done, volt_json_text(&parent, &at, MAX_NAME));
         VOLT_TRY(st, done, volt_strdup(&c->inherits_from, parent));
     }
-    VOLT_TRY(st, done, volt_plan_required(&at, &l, "data_identifier"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, &l, "data_identifier"));
     VOLT_TRY(st, done, file_name(&c->data_identifier, &at));
-    VOLT_TRY(st, done, volt_plan_required(&at, &l, "preprocessor_name"));
-    VOLT_TRY(st, done, volt_plan_expect_text(&at, "DefaultPreprocessor"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, &l, "preprocessor_name"));
+    VOLT_TRY(st, done, volt_kwargs_expect(&at, "DefaultPreprocessor"));
     VOLT_TRY(st, done, read_geometry(c, &l));
     VOLT_TRY(st, done, read_config_axes(c, plan, &l));
     VOLT_TRY(st, done, read_norms(c, &l, plan->channels));
@@ -332,10 +295,10 @@ static volt_status read_config(volt_plan_config *c, const volt_plan *plan,
     VOLT_TRY(st, done, read_resampling(&c->seg, &l, "resampling_fn_seg", "01"));
     VOLT_TRY(st, done,
              read_resampling(&c->probabilities, &l, "resampling_fn_probabilities", "1"));
-    VOLT_TRY(st, done, volt_plan_read_network(c, &l));
-    VOLT_TRY(st, done, volt_plan_required(&at, &l, "patch_size"));
+    VOLT_TRY(st, done, volt_network_read(&c->net, &l, c->axes));
+    VOLT_TRY(st, done, volt_inherited_member(&at, &l, "patch_size"));
     VOLT_TRY(st, done, check_patch(c, &at));
-    VOLT_TRY(st, done, volt_plan_required(&at, &l, "batch_dice"));
+    VOLT_TRY(st, done, volt_inherited_member(&at, &l, "batch_dice"));
     VOLT_TRY(st, done, volt_json_bool(&c->batch_dice, &at));
     VOLT_TRY(st, done, read_stage(&c->previous_stage, &l, "previous_stage"));
     VOLT_TRY(st, done, read_stage(&c->next_stage, &l, "next_stage"));
@@ -426,7 +389,7 @@ static volt_status read_plan(volt_plan **out, const volt_json *doc,
     VOLT_TRY(st, done, read_name(&plan->reader, &root, "image_reader_writer"));
     VOLT_TRY(st, done, volt_json_optional(&at, &root, "label_manager"));
     if (at.value)
-        VOLT_TRY(st, done, volt_plan_expect_text(&at, "LabelManager"));
+        VOLT_TRY(st, done, volt_kwargs_expect(&at, "LabelManager"));
     VOLT_TRY(st, done, volt_json_member(&at, &root, "original_median_spacing_after_transp"));
     VOLT_TRY(st, done, volt_json_doubles(plan->original_median_spacing, &at, 3, 1e-6, 1e6));
     VOLT_TRY(st, done, volt_json_member(&at, &root, "original_median_shape_after_transp"));

@@ -5,8 +5,8 @@
 
 #include "base/mem.h"
 #include "io/json/json.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
-#include "nets3d/models/monai_plan.h"
 
 const char *volt_norm_class(volt_normalization scheme)
 {
@@ -54,85 +54,6 @@ static json_t *resampling_of(bool *ok, const volt_plan_resampling *r, bool is_se
     return o;
 }
 
-/* The stages' triples without the slice axis of 2-D configurations. */
-static json_t *triples_of(bool *ok, const int64_t (*v)[3], int stages, int axes)
-{
-    json_t *list = json_array();
-
-    for (int s = 0; s < stages; s++)
-        append(ok, list, volt_json_array_of_ints(v[s] + 3 - axes, (size_t)axes));
-    return list;
-}
-
-static json_t *arch_kwargs_of(bool *ok, const volt_plan_config *c)
-{
-    const volt_unet_spec *net = &c->net;
-    const bool flat = c->axes == 2;
-    json_t *o = json_object(), *encoder = json_array(), *decoder = json_array(),
-           *norm = json_object(), *nonlin = json_object(), *dropout = json_null();
-
-    const bool residual = net->encoder == VOLT_ENCODER_RESIDUAL;
-
-    for (int s = 0; s < net->stages; s++)
-        append(ok, encoder, json_integer(net->convs_encoder[s]));
-    for (int s = net->stages - 2; s >= 0; s--) /* nnU-Net: lowest resolution first */
-        append(ok, decoder, json_integer(net->convs_decoder[s]));
-    set(ok, norm, "eps", json_real(1e-5));
-    set(ok, norm, "affine", json_true());
-    set(ok, nonlin, "inplace", json_true());
-    if (net->slope != 0.01)
-        set(ok, nonlin, "negative_slope", json_real(net->slope));
-    set(ok, o, "n_stages", json_integer(net->stages));
-    set(ok, o, "features_per_stage",
-        volt_json_array_of_ints(net->features, (size_t)net->stages));
-    set(ok, o, "conv_op",
-        json_string(flat ? "torch.nn.modules.conv.Conv2d" : "torch.nn.modules.conv.Conv3d"));
-    set(ok, o, "kernel_sizes", triples_of(ok, net->kernel, net->stages, c->axes));
-    set(ok, o, "strides", triples_of(ok, net->stride, net->stages, c->axes));
-    set(ok, o, residual ? "n_blocks_per_stage" : "n_conv_per_stage", encoder);
-    set(ok, o, "n_conv_per_stage_decoder", decoder);
-    set(ok, o, "conv_bias", json_boolean(net->bias));
-    set(ok, o, "norm_op",
-        json_string(flat ? "torch.nn.modules.instancenorm.InstanceNorm2d"
-                         : "torch.nn.modules.instancenorm.InstanceNorm3d"));
-    set(ok, o, "norm_op_kwargs", norm);
-    if (net->dropout > 0) {
-        dropout = json_object();
-        set(ok, dropout, "p", json_real(net->dropout));
-        set(ok, o, "dropout_op",
-            json_string(flat ? "torch.nn.modules.dropout.Dropout2d"
-                             : "torch.nn.modules.dropout.Dropout3d"));
-    } else {
-        set(ok, o, "dropout_op", json_null());
-    }
-    set(ok, o, "dropout_op_kwargs", dropout);
-    set(ok, o, "nonlin", json_string("torch.nn.LeakyReLU"));
-    set(ok, o, "nonlin_kwargs", nonlin);
-    return o;
-}
-
-static json_t *architecture_of(bool *ok, const volt_plan_config *c)
-{
-    static const char *const imported[] = {"conv_op", "norm_op", "dropout_op", "nonlin"};
-    json_t *o = json_object(), *names = json_array();
-
-    if (c->net.family != VOLT_FAMILY_NNUNET) {
-        set(ok, o, "network_class_name", json_string(volt_plan_monai_name(&c->net)));
-        set(ok, o, "arch_kwargs", volt_plan_monai_kwargs(c));
-        set(ok, o, "_kw_requires_import", names);
-        return o;
-    }
-    for (int i = 0; i < 4; i++)
-        append(ok, names, json_string(imported[i]));
-    set(ok, o, "network_class_name",
-        json_string(c->net.encoder == VOLT_ENCODER_RESIDUAL
-                        ? "dynamic_network_architectures.architectures.unet.ResidualEncoderUNet"
-                        : "dynamic_network_architectures.architectures.unet.PlainConvUNet"));
-    set(ok, o, "arch_kwargs", arch_kwargs_of(ok, c));
-    set(ok, o, "_kw_requires_import", names);
-    return o;
-}
-
 static json_t *config_of(bool *ok, const volt_plan *plan, const volt_plan_config *c)
 {
     static const char *const resampler = "resample_data_or_seg_to_shape";
@@ -159,7 +80,7 @@ static json_t *config_of(bool *ok, const volt_plan *plan, const volt_plan_config
     set(ok, o, "resampling_fn_probabilities", json_string(resampler));
     set(ok, o, "resampling_fn_probabilities_kwargs",
         resampling_of(ok, &c->probabilities, false));
-    set(ok, o, "architecture", architecture_of(ok, c));
+    set(ok, o, "architecture", volt_network_json(&c->net, c->axes));
     set(ok, o, "batch_dice", json_boolean(c->batch_dice));
     if (c->slices > 1)
         set(ok, o, "slices", json_integer(c->slices));

@@ -41,7 +41,7 @@ volt_status volt_net_set_bytes(size_t *out, const volt_predictor *p, const volt_
                        (long long)patch[0], (long long)patch[1], (long long)patch[2]);
         goto done;
     }
-    *out = m.total + ((size_t)g->batch * (size_t)g->config->net.in_channels +
+    *out = m.total + ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
                       (p->options.constant ? 0 : 1)) *
                          voxels;
 done:

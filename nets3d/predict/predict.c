@@ -389,8 +389,8 @@ static volt_status announce_time(job *j)
         if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
             return VOLT_OK;
         memset(g->input, 0,
-               (size_t)(g->batch * g->config->net.in_channels * g->patch[0] * g->patch[1] *
-                        g->patch[2]) *
+               (size_t)(g->batch * volt_network_in_channels(&g->config->net) * g->patch[0] *
+                        g->patch[1] * g->patch[2]) *
                    sizeof *g->input);
         start = volt_seconds();
         VOLT_TRY(st, done, volt_program_forward(g->program, g->input, 0));

@@ -9,6 +9,7 @@
 #include "base/threads.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/predict/predictor_internal.h"
+#include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 
 volt_predict_options volt_predict_defaults(void)
@@ -334,7 +335,6 @@ static volt_status add_group(volt_predictor *p, described *d, const volt_predict
                              const volt_callbacks *cb)
 {
     volt_net_set *g = &p->group[p->groups];
-    volt_unet_spec spec;
     volt_status st;
 
     if (p->groups == VOLT_PREDICT_MAX_GROUPS)
@@ -351,9 +351,7 @@ static volt_status add_group(volt_predictor *p, described *d, const volt_predict
     d->plan_text = NULL;
     list_flips(g, o->mirror);
     VOLT_TRY(st, done, choose_precision(p, g, o, cb));
-    spec = g->config->net;
-    spec.deep_supervision = false;
-    st = volt_unet_build(&g->graph, &spec);
+    st = volt_network_build(&g->graph, &g->config->net, false);
 done:
     return st;
 }

@@ -36,7 +36,7 @@ void volt_net_set_patch(int64_t out[3], const volt_predictor *p, const volt_net_
     memcpy(out, g->config->patch, sizeof g->config->patch);
     if (!volt_net_set_is_whole(p, g))
         return;
-    volt_unet_divisor(divisor, &g->config->net);
+    volt_network_divisor(divisor, &g->config->net);
     for (int a = 0; a < 3; a++)
         out[a] = (shape[a] + divisor[a] - 1) / divisor[a] * divisor[a];
     if (g->config->axes == 2)
@@ -76,7 +76,7 @@ volt_status volt_net_set_compile(volt_predictor *p, volt_net_set *g, const int64
     VOLT_TRY(st, done, volt_net_set_program(&g->program, p, g, patch));
     VOLT_TRY(st, done,
              volt_alloc(&g->input,
-                        (size_t)g->batch * (size_t)g->config->net.in_channels *
+                        (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
                             voxels_of(patch) * sizeof *g->input,
                         "tiles"));
     if (!p->options.constant) {
@@ -158,7 +158,8 @@ static void gather_slices(const walk *w, float *input, volt_box box, const bool 
  */
 static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
 {
-    const size_t size = (size_t)w->g->config->net.in_channels * voxels_of(w->g->patch);
+    const size_t size =
+        (size_t)volt_network_in_channels(&w->g->config->net) * voxels_of(w->g->patch);
     float *input = w->g->input + (size_t)slot * size;
 
     if (w->g->config->slices > 1)

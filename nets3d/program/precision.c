@@ -1,4 +1,4 @@
-#include "nets3d/precision.h"
+#include "nets3d/program/precision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,19 +15,6 @@
 #define MOST_VOXELS     (64 * 64 * 64) /* measured on no more: speed is the same */
 #define REPEATS         3
 
-volt_status volt_precision_parse(volt_precision *out, const char *name)
-{
-    if (strcmp(name, "auto") == 0)
-        *out = VOLT_PRECISION_AUTO;
-    else if (strcmp(name, "fp32") == 0)
-        *out = VOLT_FP32;
-    else if (strcmp(name, "bf16") == 0)
-        *out = VOLT_BF16_MIXED;
-    else
-        return volt_fail(VOLT_EINVAL, "precision '%.40s' is none of auto, fp32, bf16", name);
-    return VOLT_OK;
-}
-
 const char *volt_precision_name(volt_precision precision)
 {
     return precision == VOLT_FP32 ? "fp32" : precision == VOLT_BF16_MIXED ? "bf16" : "auto";
@@ -43,23 +30,23 @@ typedef struct sample_conv {
 /* Stage by stage, the decoder's first convolution (twice the features in) is the widest. */
 static sample_conv costliest(const volt_precision_query *q)
 {
-    const volt_unet_spec *net = q->net;
     int64_t extent[3] = {q->patch[0], q->patch[1], q->patch[2]};
     sample_conv best = {0};
     double most = -1;
 
-    for (int s = 0; s < net->stages; s++) {
-        double cost = 2.0 * (double)net->features[s] * (double)net->features[s];
+    for (int s = 0; s < volt_network_stage_count(q->net); s++) {
+        const volt_network_stage stage = volt_network_stage_at(q->net, s);
+        double cost = 2.0 * (double)stage.features * (double)stage.features;
         for (int a = 0; a < 3; a++) {
-            const int64_t stride = net->stride[s][a] > 0 ? net->stride[s][a] : 1;
+            const int64_t stride = stage.stride[a] > 0 ? stage.stride[a] : 1;
             extent[a] = (extent[a] + stride - 1) / stride;
-            cost *= (double)extent[a] * (double)net->kernel[s][a];
+            cost *= (double)extent[a] * (double)stage.kernel[a];
         }
         if (cost > most) {
             most = cost;
-            best.in = 2 * net->features[s];
-            best.out = net->features[s];
-            memcpy(best.kernel, net->kernel[s], sizeof best.kernel);
+            best.in = 2 * stage.features;
+            best.out = stage.features;
+            memcpy(best.kernel, stage.kernel, sizeof best.kernel);
             memcpy(best.extent, extent, sizeof best.extent);
         }
     }

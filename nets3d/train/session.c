@@ -11,6 +11,8 @@
 #include "nets3d/init.h"
 #include "nets3d/loss.h"
 #include "nets3d/train/param_scales.h"
+#include "nets3d/models/model_internal.h"
+#include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 #include "nets3d/run/log.h"
 #include "nets3d/train/transfer.h"
@@ -107,7 +109,7 @@ static volt_status compile(volt_session *s)
 {
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
-    volt_unet_spec spec = c->net;
+    volt_network net = {.model = NULL};
     volt_program_options po = {.n = r->batch,
                                .precision = s->recipe.precision,
                                .mode = VOLT_TRAIN,
@@ -116,11 +118,11 @@ static volt_status compile(volt_session *s)
     bool *learns = NULL;
     volt_status st;
 
-    spec.deep_supervision = r->deep_supervision;
-    if (r->dropout != VOLT_DROPOUT_PLAN)
-        spec.dropout = r->dropout;
     memcpy(po.extent, c->patch, sizeof po.extent);
-    VOLT_TRY(st, done, volt_unet_build(&s->graph, &spec));
+    VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
+    if (r->dropout != VOLT_DROPOUT_PLAN)
+        volt_network_set_dropout(&net, r->dropout);
+    VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
@@ -136,6 +138,7 @@ static volt_status compile(volt_session *s)
     s->loss.regions = s->targets.regions;
     s->loss.values = s->targets.labels;
 done:
+    volt_network_clear(&net);
     volt_free(learns);
     return st;
 }
@@ -189,10 +192,11 @@ static volt_status check_channels(const volt_session *s)
     const volt_loader_options train = loader_options(s, false);
     const volt_plan_config *c = s->data->config;
 
-    if (volt_loader_channels(&train) != c->net.in_channels)
-        return volt_fail(
-            VOLT_EINVAL, "configuration %s takes %lld channels; its samples have %lld", c->name,
-            (long long)c->net.in_channels, (long long)volt_loader_channels(&train));
+    if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
+        return volt_fail(VOLT_EINVAL,
+                         "configuration %s takes %lld channels; its samples have %lld", c->name,
+                         (long long)volt_network_in_channels(&c->net),
+                         (long long)volt_loader_channels(&train));
     return VOLT_OK;
 }
 

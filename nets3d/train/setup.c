@@ -37,11 +37,12 @@ static volt_status check_data(const volt_train_data *d, const volt_train_targets
         return volt_fail(
             VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",
             d->info->channels, d->info->labels, d->plan->channels, d->plan->classes);
-    if (t->outputs != d->config->net.out_channels)
+    if (t->outputs != volt_network_out_channels(&d->config->net))
         return volt_fail(VOLT_EINVAL,
                          "the data set needs %d outputs, the network of configuration %s has "
                          "%lld",
-                         t->outputs, d->config->name, (long long)d->config->net.out_channels);
+                         t->outputs, d->config->name,
+                         (long long)volt_network_out_channels(&d->config->net));
     if (d->info->channels > VOLT_AUGMENT_MAX_CHANNELS || t->labels > VOLT_MAX_CLASSES ||
         t->outputs > VOLT_MAX_CLASSES)
         return volt_fail(VOLT_ENOTSUP,

@@ -9,7 +9,7 @@ before=$(fingerprint "$data")
 expect 0 "$VOLT" check "$data" --json
 out_json dataset layout cases errors warnings findings
 expect 0 "$VOLT" plan "$data" --work "$work"
-out_has '^  3d_fullres$'
+out_has '^  3d_fullres \(plain U-Net\)$'
 out_has "^saved in $work"
 exists "$work/plans.json"
 exists "$work/dataset_fingerprint.json"

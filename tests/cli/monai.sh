@@ -15,7 +15,7 @@ for name in monai_batch monai_dynunet; do
     exists "$SCRATCH/masks/scan.nii.gz"
 done
 expect 6 "$VOLT" export model "$SCRATCH/monai_batch" --format nnunet -o "$SCRATCH/folder"
-err_has 'is a network of MONAI'
+err_has 'is a MONAI UNet'
 absent "$SCRATCH/folder"
 
 # A plan that names MONAI's UNet trains; its weights start another training and go out and in.
@@ -28,7 +28,7 @@ sed -i 's/"3d_fullres": {/"monai": {"inherits_from": "3d_fullres", "architecture
         &/' "$work/plans.json"
 short="-c monai --epochs 1 --iterations 3 --validation 1 --batch 2 --work $work"
 expect 0 "$VOLT" plan "$data" --work "$work"
-out_has "monai \\(MONAI's UNet\\)"
+out_has "monai \\(MONAI UNet\\)"
 expect 0 "$VOLT" train "$data" -o "$SCRATCH/run" $short --json -q
 out_json run iterations peak_bytes announced_bytes
 expect 0 "$VOLT" export model "$SCRATCH/run" --format safetensors -o "$SCRATCH/net.safetensors"

@@ -6,13 +6,13 @@ make_data 3
 data=$SCRATCH/data work=$SCRATCH/work
 
 expect 0 "$VOLT" plan "$data" --work "$work" --planner resenc-m
-out_has '^  3d_fullres \(residual encoder\)$'
+out_has '^  3d_fullres \(residual encoder U-Net\)$'
 grep -q '"experiment_planner_used": "nnUNetPlannerResEncM"' "$work/plans.json" ||
     fail "the plan does not name its planner"
 expect 0 "$VOLT" plan "$data" --work "$work" --planner resenc-l
 err_has 'is used as it stands'
 expect 0 "$VOLT" plan "$data" --work "$work" --replan
-out_has '^  3d_fullres$'
+out_has '^  3d_fullres \(plain U-Net\)$'
 expect 0 "$VOLT" plan "$data" --work "$work" --replan --memory 0.2
 for bad in 0 x -3 1e9; do
     expect 2 "$VOLT" plan "$data" --work "$work" --replan "--memory=$bad"
@@ -23,10 +23,10 @@ err_one_line
 
 # Our own configurations are added, kept and replaced; the others stay as they are.
 expect 0 "$VOLT" plan "$data" --work "$work" --add 2p5d,3d_whole --slices 5 --axis coronal
-out_has '^  2p5d \(5 slices across y of the files\)$'
-out_has '^  3d_whole \(whole cases\)$'
+out_has '^  2p5d \(plain U-Net\) \(5 slices across y of the files\)$'
+out_has '^  3d_whole \(plain U-Net\) \(whole cases\)$'
 expect 0 "$VOLT" plan "$data" --work "$work" --add 2p5d --axis z
-out_has '^  2p5d \([357] slices across z of the files\)$'
+out_has '^  2p5d \(plain U-Net\) \([357] slices across z of the files\)$'
 out_has '^  3d_whole'
 expect 0 "$VOLT" plan "$data" --work "$work"
 out_has '^  2p5d'

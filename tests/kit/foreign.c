@@ -201,7 +201,7 @@ void network_computes(const char *run, const char *path, double bound)
     assert_ok(volt_dataset_info_parse(&info, head.dataset, strlen(head.dataset), file));
     assert_ok(volt_plan_parse(&plan, head.plan, strlen(head.plan), file, &info));
     assert_ok(volt_plan_find(&config, plan, recipe.configuration));
-    assert_ok(volt_unet_build(&g, &config->net));
+    assert_ok(volt_network_build(&g, &config->net, false));
     assert_ok(volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * sizeof *flat, "a test"));
     assert_ok(volt_checkpoint_read(file, g, flat, NULL, 0));
     assert_ok(volt_device_open(&device, "cpu"));

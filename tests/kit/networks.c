@@ -1,124 +1,119 @@
 #include "tests/kit/networks.h"
 
-volt_graph *built(const volt_unet_spec *spec)
+volt_graph *built(const volt_model *model, void *spec, bool deep_supervision)
 {
+    const volt_network net = {.model = model, .spec = spec};
     volt_graph *g = NULL;
 
-    assert_ok(volt_unet_build(&g, spec));
+    assert_ok(volt_network_build(&g, &net, deep_supervision));
     return g;
 }
 
 volt_graph *build_unet3d(void)
 {
-    const volt_unet_spec spec = {.stages = 3,
-                                 .in_channels = 2,
-                                 .out_channels = 3,
-                                 .features = {4, 6, 8},
-                                 .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}},
-                                 .convs_encoder = {2, 1, 2},
-                                 .convs_decoder = {2, 1},
-                                 .slope = 0.01,
-                                 .bias = true,
-                                 .deep_supervision = true};
-    return built(&spec);
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 2,
+                                    .out_channels = 3,
+                                    .features = {4, 6, 8},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}}},
+                           .convs_encoder = {2, 1, 2},
+                           .convs_decoder = {2, 1},
+                           .slope = 0.01,
+                           .bias = true};
+    return built(&volt_model_plain_unet, &spec, true);
 }
 
 volt_graph *build_residual(void)
 {
-    const volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
-                                 .stages = 3,
-                                 .in_channels = 2,
-                                 .out_channels = 3,
-                                 .features = {4, 6, 6},
-                                 .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}},
-                                 .convs_encoder = {1, 2, 2},
-                                 .convs_decoder = {1, 1},
-                                 .slope = 0.01,
-                                 .bias = true,
-                                 .deep_supervision = true};
-    return built(&spec);
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 2,
+                                    .out_channels = 3,
+                                    .features = {4, 6, 6},
+                                    .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}}},
+                           .convs_encoder = {1, 2, 2},
+                           .convs_decoder = {1, 1},
+                           .slope = 0.01,
+                           .bias = true};
+    return built(&volt_model_residual_unet, &spec, true);
 }
 
 static volt_graph *build_anisotropic(void)
 {
-    const volt_unet_spec spec = {.stages = 3,
-                                 .in_channels = 1,
-                                 .out_channels = 3,
-                                 .features = {3, 5, 4},
-                                 .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}},
-                                 .convs_encoder = {1, 1, 1},
-                                 .convs_decoder = {1, 1},
-                                 .slope = 0.01,
-                                 .bias = true,
-                                 .deep_supervision = true};
-    return built(&spec);
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 1,
+                                    .out_channels = 3,
+                                    .features = {3, 5, 4},
+                                    .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 2}}},
+                           .convs_encoder = {1, 1, 1},
+                           .convs_decoder = {1, 1},
+                           .slope = 0.01,
+                           .bias = true};
+    return built(&volt_model_plain_unet, &spec, true);
 }
 
 static volt_graph *build_unet2d(void)
 {
-    const volt_unet_spec spec = {.stages = 3,
-                                 .in_channels = 1,
-                                 .out_channels = 2,
-                                 .features = {4, 5, 6},
-                                 .kernel = {{1, 3, 3}, {1, 3, 3}, {1, 3, 3}},
-                                 .stride = {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}},
-                                 .convs_encoder = {1, 1, 1},
-                                 .convs_decoder = {1, 1},
-                                 .slope = 0.01,
-                                 .bias = true};
-    return built(&spec);
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 1,
+                                    .out_channels = 2,
+                                    .features = {4, 5, 6},
+                                    .kernel = {{1, 3, 3}, {1, 3, 3}, {1, 3, 3}},
+                                    .stride = {{1, 1, 1}, {1, 2, 2}, {1, 2, 2}}},
+                           .convs_encoder = {1, 1, 1},
+                           .convs_decoder = {1, 1},
+                           .slope = 0.01,
+                           .bias = true};
+    return built(&volt_model_plain_unet, &spec, false);
 }
 
 static volt_graph *build_monai3d(void)
 {
-    const volt_unet_spec spec = {.family = VOLT_FAMILY_MONAI_UNET,
-                                 .monai = {.norm = VOLT_UNET_NORM_PLAIN,
-                                           .slopes = 1,
-                                           .res_units = 2,
-                                           .up_kernel = {3, 3, 3},
-                                           .order = "NDA"},
-                                 .stages = 3,
-                                 .in_channels = 2,
-                                 .out_channels = 3,
-                                 .features = {4, 6, 8},
-                                 .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{2, 2, 2}, {2, 2, 2}, {1, 1, 1}},
-                                 .bias = true};
-    return built(&spec);
+    volt_monai_spec spec = {.base = {.stages = 3,
+                                     .in_channels = 2,
+                                     .out_channels = 3,
+                                     .features = {4, 6, 8},
+                                     .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                     .stride = {{2, 2, 2}, {2, 2, 2}, {1, 1, 1}}},
+                            .norm = VOLT_MONAI_NORM_PLAIN,
+                            .slopes = 1,
+                            .res_units = 2,
+                            .up_kernel = {3, 3, 3},
+                            .order = "NDA",
+                            .bias = true};
+    return built(&volt_model_monai_unet, &spec, false);
 }
 
 static volt_graph *build_monai2d(void)
 {
-    const volt_unet_spec spec = {.family = VOLT_FAMILY_MONAI_UNET,
-                                 .monai = {.norm = VOLT_UNET_NORM_AFFINE,
-                                           .slopes = 5,
-                                           .up_kernel = {1, 3, 5},
-                                           .order = "AN"},
-                                 .stages = 3,
-                                 .in_channels = 1,
-                                 .out_channels = 2,
-                                 .features = {5, 5, 5},
-                                 .kernel = {{1, 5, 3}, {1, 5, 3}, {1, 5, 3}},
-                                 .stride = {{1, 2, 1}, {1, 2, 4}, {1, 1, 1}}};
-    return built(&spec);
+    volt_monai_spec spec = {.base = {.stages = 3,
+                                     .in_channels = 1,
+                                     .out_channels = 2,
+                                     .features = {5, 5, 5},
+                                     .kernel = {{1, 5, 3}, {1, 5, 3}, {1, 5, 3}},
+                                     .stride = {{1, 2, 1}, {1, 2, 4}, {1, 1, 1}}},
+                            .norm = VOLT_MONAI_NORM_AFFINE,
+                            .slopes = 5,
+                            .up_kernel = {1, 3, 5},
+                            .order = "AN"};
+    return built(&volt_model_monai_unet, &spec, false);
 }
 
 static volt_graph *build_dynunet(void)
 {
-    const volt_unet_spec spec = {
-        .family = VOLT_FAMILY_DYNUNET,
-        .monai = {.norm = VOLT_UNET_NORM_AFFINE, .res_block = true, .up_bias = true},
-        .stages = 3,
-        .in_channels = 2,
-        .out_channels = 3,
-        .features = {4, 6, 6},
-        .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 1}},
-        .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 1}},
-        .slope = 0.01};
-    return built(&spec);
+    volt_monai_spec spec = {.base = {.stages = 3,
+                                     .in_channels = 2,
+                                     .out_channels = 3,
+                                     .features = {4, 6, 6},
+                                     .kernel = {{1, 3, 3}, {3, 3, 3}, {3, 3, 1}},
+                                     .stride = {{1, 1, 1}, {1, 2, 2}, {2, 2, 1}}},
+                            .norm = VOLT_MONAI_NORM_AFFINE,
+                            .res_block = true,
+                            .up_bias = true,
+                            .slope = 0.01};
+    return built(&volt_model_dynunet, &spec, false);
 }
 
 volt_graph *build_zoo(void)

@@ -7,7 +7,8 @@
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph.h"
 #include "nets3d/program.h"
-#include "nets3d/unet.h"
+#include "nets3d/models/monai.h"
+#include "nets3d/models/unet.h"
 
 typedef struct network {
     const char *name; /* of the fixture */
@@ -18,7 +19,7 @@ typedef struct network {
                          * network's convolutions adds its rounding. 0 = not tried */
 } network;
 
-volt_graph *built(const volt_unet_spec *spec);
+volt_graph *built(const volt_model *model, void *spec, bool deep_supervision);
 
 volt_graph *build_unet3d(void);
 

@@ -31,7 +31,7 @@ void write_seeded_run(const char *run, const char *plan_text, const volt_dataset
 
     assert_ok(volt_plan_parse(&plan, plan_text, strlen(plan_text), "plans.json", info));
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
-    assert_ok(volt_unet_build(&g, &config->net));
+    assert_ok(volt_network_build(&g, &config->net, false));
     assert_ok(
         volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
     volt_init_parameters(weights, g, seed);

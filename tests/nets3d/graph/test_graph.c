@@ -3,12 +3,13 @@
 
 static volt_graph *preset_graph(const char *name)
 {
-    volt_unet_spec spec;
+    volt_network net = {.model = NULL};
     volt_graph *g = NULL;
     int64_t patch[3], batch;
 
-    assert_ok(volt_unet_preset(&spec, patch, &batch, name));
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_preset(&net, patch, &batch, name));
+    assert_ok(volt_network_build(&g, &net, false));
+    volt_network_clear(&net);
     return g;
 }
 
@@ -42,24 +43,22 @@ static void residual_networks_have_nnunets_counts(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof nets / sizeof *nets; i++) {
-        volt_unet_spec spec = {.encoder = VOLT_ENCODER_RESIDUAL,
-                               .stages = nets[i].stages,
-                               .in_channels = 1,
-                               .out_channels = 3,
-                               .slope = 0.01,
-                               .bias = true};
-        volt_graph *g = NULL;
-        for (int s = 0; s < spec.stages; s++) {
+        volt_unet_spec spec = {
+            .base = {.stages = nets[i].stages, .in_channels = 1, .out_channels = 3},
+            .slope = 0.01,
+            .bias = true};
+        volt_graph *g;
+        for (int s = 0; s < spec.base.stages; s++) {
             const int64_t grown = (int64_t)32 << s;
-            spec.features[s] = grown < nets[i].most ? grown : nets[i].most;
+            spec.base.features[s] = grown < nets[i].most ? grown : nets[i].most;
             spec.convs_encoder[s] = blocks[s];
-            spec.convs_decoder[s] = s < spec.stages - 1;
+            spec.convs_decoder[s] = s < spec.base.stages - 1;
             for (int a = 0; a < 3; a++) {
-                spec.kernel[s][a] = a > 0 || nets[i].dims == 3 ? 3 : 1;
-                spec.stride[s][a] = s > 0 && (a > 0 || nets[i].dims == 3) ? 2 : 1;
+                spec.base.kernel[s][a] = a > 0 || nets[i].dims == 3 ? 3 : 1;
+                spec.base.stride[s][a] = s > 0 && (a > 0 || nets[i].dims == 3) ? 2 : 1;
             }
         }
-        assert_ok(volt_unet_build(&g, &spec));
+        g = built(&volt_model_residual_unet, &spec, false);
         assert_int_equal(volt_graph_param_elements(g), nets[i].count);
         volt_graph_free(g);
     }
@@ -111,17 +110,16 @@ static void residual_parameters_have_nnunets_names(void **state)
  * PlainConvUNet.named_parameters() prints them. */
 static void parameters_have_nnunets_names_and_order(void **state)
 {
-    volt_unet_spec spec = {.stages = 3,
-                           .in_channels = 1,
-                           .out_channels = 3,
-                           .features = {2, 3, 4},
-                           .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
-                           .stride = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}},
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 1,
+                                    .out_channels = 3,
+                                    .features = {2, 3, 4},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}, {2, 2, 2}}},
                            .convs_encoder = {2, 1, 2},
                            .convs_decoder = {2, 1},
                            .slope = 0.01,
-                           .bias = true,
-                           .deep_supervision = true};
+                           .bias = true};
     static const struct {
         int index;
         const char *name;
@@ -137,11 +135,10 @@ static void parameters_have_nnunets_names_and_order(void **state)
                 {34, "decoder.transpconvs.1.weight", 3, 2},
                 {36, "decoder.seg_layers.0.weight", 3, 3},
                 {39, "decoder.seg_layers.1.bias", 3, 0}};
-    volt_graph *g = NULL;
+    volt_graph *g = built(&volt_model_plain_unet, &spec, true);
     int64_t offset = 0;
 
     (void)state;
-    assert_ok(volt_unet_build(&g, &spec));
     assert_int_equal(volt_graph_param_count(g), 40);
     assert_int_equal(volt_graph_output_count(g), 2);
     for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
@@ -167,7 +164,7 @@ static void wrong_arguments_leave_the_graph_unchanged(void **state)
 {
     const volt_conv bad = {.kernel = {3, 0, 3}, .stride = {1, 1, 1}};
     const volt_conv good = {.kernel = {3, 3, 3}, .stride = {1, 1, 1}};
-    volt_unet_spec spec;
+    volt_network net = {.model = NULL};
     volt_graph *g = NULL, *other = NULL;
     volt_value v, w;
     int64_t patch[3], batch;
@@ -187,33 +184,38 @@ static void wrong_arguments_leave_the_graph_unchanged(void **state)
     assert_int_equal(volt_graph_param_count(g), 2);
     volt_graph_free(g);
 
-    assert_fails(volt_unet_preset(&spec, patch, &batch, "alexnet"), VOLT_EINVAL, "alexnet");
-    assert_ok(volt_unet_preset(&spec, patch, &batch, "hippocampus"));
-    spec.kernel[1][2] = 2;
-    assert_fails(volt_unet_build(&other, &spec), VOLT_EINVAL, "kernel[1] along w is 2");
+    assert_fails(volt_network_preset(&net, patch, &batch, "alexnet"), VOLT_EINVAL, "alexnet");
+    assert_null(net.spec);
+    assert_ok(volt_network_preset(&net, patch, &batch, "hippocampus"));
+    volt_network_spec(&net)->kernel[1][2] = 2;
+    assert_fails(volt_network_build(&other, &net, false), VOLT_EINVAL,
+                 "kernel[1] along w is 2");
     assert_null(other);
+    volt_network_clear(&net);
 }
 
 static void building_survives_every_failed_allocation(void **state)
 {
-    const size_t before = volt_mem_current();
-    volt_unet_spec spec;
+    volt_network net = {.model = NULL};
+    size_t before;
     int64_t patch[3], batch;
     volt_status st = VOLT_ENOMEM;
     int64_t n = 0;
 
     (void)state;
-    assert_ok(volt_unet_preset(&spec, patch, &batch, "hippocampus"));
+    assert_ok(volt_network_preset(&net, patch, &batch, "hippocampus"));
+    before = volt_mem_current();
     while (st == VOLT_ENOMEM) {
         volt_graph *g = NULL;
         volt_mem_fail_after(++n);
-        st = volt_unet_build(&g, &spec);
+        st = volt_network_build(&g, &net, false);
         volt_mem_fail_after(0);
         volt_graph_free(g);
         assert_int_equal(volt_mem_current(), before);
     }
     assert_int_equal(st, VOLT_OK);
     assert_true(n > 10);
+    volt_network_clear(&net);
 }
 
 static void weights_start_as_he_et_al(void **state)

@@ -147,7 +147,7 @@ static void networks_of_monai_go_out(void **state)
     remove_tree(OUT);
     assert_ok(volt_import_model(MODELS "monai_batch/weights.pt", RUN, &o, NULL, NULL));
     assert_fails(volt_export_model(RUN, OUT, &nnunet, NULL, NULL), VOLT_ENOTSUP,
-                 "is a network of MONAI");
+                 "is a MONAI UNet");
     assert_false(volt_path_exists(OUT));
     assert_ok(volt_export_model(RUN, OUT, &one, NULL, NULL));
     assert_ok(volt_safetensors_open(&file, OUT));

@@ -283,20 +283,20 @@ static void descriptions_that_do_not_fit_are_named(void **state)
 /* A plan with batch norms cannot be trained, only imported. */
 static void batch_norms_are_not_built(void **state)
 {
-    const volt_unet_spec spec = {
-        .family = VOLT_FAMILY_MONAI_UNET,
-        .monai = {.norm = VOLT_UNET_NORM_BATCH, .up_kernel = {3, 3, 3}, .order = "NDA"},
-        .stages = 2,
-        .in_channels = 1,
-        .out_channels = 2,
-        .features = {4, 4},
-        .kernel = {{3, 3, 3}, {3, 3, 3}},
-        .stride = {{2, 2, 2}, {1, 1, 1}}};
+    volt_monai_spec spec = {.base = {.stages = 2,
+                                     .in_channels = 1,
+                                     .out_channels = 2,
+                                     .features = {4, 4},
+                                     .kernel = {{3, 3, 3}, {3, 3, 3}},
+                                     .stride = {{2, 2, 2}, {1, 1, 1}}},
+                            .norm = VOLT_MONAI_NORM_BATCH,
+                            .up_kernel = {3, 3, 3},
+                            .order = "NDA"};
     volt_graph *g = NULL;
 
     (void)state;
-    assert_fails(volt_unet_build(&g, &spec), VOLT_ENOTSUP,
-                 "networks are trained with instance");
+    assert_fails(volt_network_build(&g, &(volt_network){&volt_model_monai_unet, &spec}, false),
+                 VOLT_ENOTSUP, "networks are trained with instance");
     assert_null(g);
 }
 

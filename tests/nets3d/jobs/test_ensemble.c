@@ -348,7 +348,7 @@ static volt_volume *make_monai(const char *run, const volt_safetensors *file)
     plan_text(text, straight, "8, 8, 8", "1, 1, 1");
     assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", &info));
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
-    assert_ok(volt_unet_build(&g, &config->net));
+    assert_ok(volt_network_build(&g, &config->net, false));
     assert_ok(volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * sizeof *flat, "a test"));
     assert_ok(volt_weights_open(&weights, MONAI));
     assert_ok(volt_weights_fill(flat, &report, weights, g, NULL));

@@ -1,17 +1,18 @@
 /* A plan with the residual encoder learns, is resumed from its file, and predicts. */
 #include "nets3d/predictor.h"
-#include "nets3d/unet.h"
+#include "nets3d/models/unet.h"
 #include "tests/kit/train_fixture.h"
 
 #define RUN "residual-run"
 
 static void make_residual(fixture *f)
 {
-    volt_unet_spec *net = &f->plan->config->net; /* the only configuration */
+    volt_network *net = &f->plan->config->net; /* the only configuration */
+    volt_unet_spec *spec = net->spec;
 
-    net->encoder = VOLT_ENCODER_RESIDUAL;
-    net->convs_encoder[0] = 1;
-    net->convs_encoder[1] = 2;
+    net->model = &volt_model_residual_unet;
+    spec->convs_encoder[0] = 1;
+    spec->convs_encoder[1] = 2;
 }
 
 static void a_residual_plan_trains_and_predicts(void **state)

@@ -2,7 +2,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
-#include "nets3d/plan.h"
+#include "nets3d/plan/topology.h"
 
 #define GOLDEN VOLT_TESTDATA "/hippocampus/"
 
@@ -32,61 +32,77 @@ typedef struct vector {
 /* Published plans and recomputed ones, see nnU-Net's ExperimentPlanner. */
 static const vector vectors[] = {
     {"hippocampus of 260 cases",
-     {0, 3, {1, 1, 1}, {36, 50, 35}, 1, 3, 260.0 * 36 * 50 * 35, 0},
+     {0, 3, {1, 1, 1}, {36, 50, 35}, 1, 3, 260.0 * 36 * 50 * 35, 0, NULL},
      {40, 56, 40},
      9,
      {3, 3, 3},
      19174400},
     {"large CT",
-     {0, 3, {0.6, 0.34668, 0.34668}, {512, 512, 706}, 1, 3, 1e12, 0},
+     {0, 3, {0.6, 0.34668, 0.34668}, {512, 512, 706}, 1, 3, 1e12, 0, NULL},
      {128, 112, 160},
      2,
      {5, 4, 5},
      0},
     {"low resolution CT",
-     {0, 3, {2.3855, 1.5044, 1.5044}, {132, 267, 267}, 1, 3, 1e12, 0},
+     {0, 3, {2.3855, 1.5044, 1.5044}, {132, 267, 267}, 1, 3, 1e12, 0, NULL},
      {80, 192, 160},
      2,
      {4, 5, 5},
      0},
     {"BraTS",
-     {0, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {0, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0, NULL},
      {128, 128, 128},
      2,
      {5, 5, 5},
      454893568},
     {"BraTS 2-D",
-     {0, 2, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {0, 2, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0, NULL},
      {1, 192, 160},
      105,
      {0, 5, 5},
      0},
     {"liver",
-     {0, 3, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
+     {0, 3, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0, NULL},
      {128, 128, 128},
      2,
      {5, 5, 5},
      452796416},
     {"liver 2-D",
-     {0, 2, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0},
+     {0, 2, {1, 0.7676, 0.7676}, {482, 512, 512}, 1, 3, 131.0 * 482 * 512 * 512, 0, NULL},
      {1, 512, 512},
      12,
      {0, 7, 7},
      82886656},
     {"prostate",
-     {0, 3, {3.6, 0.62, 0.62}, {20, 320, 320}, 2, 3, 32.0 * 20 * 320 * 320, 0},
+     {0, 3, {3.6, 0.62, 0.62}, {20, 320, 320}, 2, 3, 32.0 * 20 * 320 * 320, 0, NULL},
      {20, 320, 256},
      2,
      {2, 6, 6},
      0},
     {"ResEnc M, BraTS",
-     {VOLT_PLANNER_RESENC_M, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {VOLT_PLANNER_RESENC_M,
+      3,
+      {1, 1, 1},
+      {138, 169, 138},
+      4,
+      4,
+      1251.0 * 138 * 169 * 138,
+      0,
+      NULL},
      {128, 128, 128},
      2,
      {5, 5, 5},
      559517696},
     {"ResEnc L, BraTS",
-     {VOLT_PLANNER_RESENC_L, 3, {1, 1, 1}, {138, 169, 138}, 4, 4, 1251.0 * 138 * 169 * 138, 0},
+     {VOLT_PLANNER_RESENC_L,
+      3,
+      {1, 1, 1},
+      {138, 169, 138},
+      4,
+      4,
+      1251.0 * 138 * 169 * 138,
+      0,
+      NULL},
      {160, 192, 160},
      3,
      {5, 5, 5},
@@ -99,7 +115,8 @@ static const vector vectors[] = {
       1,
       3,
       131.0 * 482 * 512 * 512,
-      0},
+      0,
+      NULL},
      {224, 256, 224},
      2,
      {5, 5, 5},
@@ -132,19 +149,19 @@ static void anisotropic_data_start_with_flat_kernels(void **state)
 
     (void)state;
     assert_ok(volt_plan_topology(&t, &vectors[7].in));
-    assert_int_equal(t.net.stages, 7);
+    assert_int_equal(t.shape.stages, 7);
     for (int s = 0; s < 7; s++) {
         for (int a = 0; a < 3; a++) {
-            assert_int_equal(t.net.stride[s][a], strides[s][a]);
-            assert_int_equal(t.net.kernel[s][a], s < 2 && a == 0 ? 1 : 3);
+            assert_int_equal(t.shape.stride[s][a], strides[s][a]);
+            assert_int_equal(t.shape.kernel[s][a], s < 2 && a == 0 ? 1 : 3);
         }
     }
     assert_ok(volt_plan_topology(&t, &vectors[1].in));
-    assert_int_equal(t.net.stages, 6);
-    assert_int_equal(t.net.stride[5][0], 2);
-    assert_int_equal(t.net.stride[5][1], 1);
-    assert_int_equal(t.net.stride[5][2], 2);
-    assert_int_equal(t.net.features[5], 320);
+    assert_int_equal(t.shape.stages, 6);
+    assert_int_equal(t.shape.stride[5][0], 2);
+    assert_int_equal(t.shape.stride[5][1], 1);
+    assert_int_equal(t.shape.stride[5][2], 2);
+    assert_int_equal(t.shape.max_features, 320);
 }
 
 static void the_golden_plan_is_reproduced_key_by_key(void **state)
@@ -189,8 +206,8 @@ static void a_plan_read_back_is_the_plan_written(void **state)
     assert_ok(volt_plan_find(&c, plan, "3d_fullres"));
     assert_int_equal(c->batch, 7);
     assert_int_equal(c->patch[1], 56);
-    assert_int_equal(c->net.stages, 4);
-    assert_int_equal(c->net.out_channels, 3);
+    assert_int_equal(volt_network_stage_count(&c->net), 4);
+    assert_int_equal(volt_network_out_channels(&c->net), 3);
     assert_int_equal(c->norm[0], VOLT_NORMALIZE_ZSCORE);
     assert_false(c->batch_dice);
     assert_ok(volt_plan_text(&a, plan));
@@ -302,7 +319,7 @@ static void slices_as_channels_can_be_added(void **state)
     assert_ok(volt_plan_find(&flat, plan, "2d"));
     assert_int_equal(c->slices, 3); /* three times as far apart as pixels */
     assert_int_equal(c->axes, 2);
-    assert_int_equal(c->net.in_channels, 6);
+    assert_int_equal(volt_network_in_channels(&c->net), 6);
     assert_int_equal(c->batch, flat->batch);
     assert_memory_equal(c->patch, flat->patch, sizeof c->patch);
     assert_string_equal(c->data_identifier, flat->data_identifier);
@@ -321,7 +338,7 @@ static void slices_as_channels_can_be_added(void **state)
     assert_string_equal(text, same);
     assert_ok(volt_plan_find(&c, again, "2p5d"));
     assert_int_equal(c->transpose_forward[0], 2);
-    assert_int_equal(c->net.in_channels, 2 * c->slices);
+    assert_int_equal(volt_network_in_channels(&c->net), 2 * c->slices);
     volt_free(same);
     volt_free(text);
     volt_plan_free(again);

@@ -11,7 +11,10 @@
 
 static const char *const examples[] = {"ct",    "thick", "regions", "ignore",
                                        "small", "flat",  "acdc"};
-static const char *const planners[] = {"default", "resenc-m", "resenc-l", "resenc-xl"};
+static const char *const planners[] = {[VOLT_PLANNER_DEFAULT] = "default",
+                                       [VOLT_PLANNER_RESENC_M] = "resenc-m",
+                                       [VOLT_PLANNER_RESENC_L] = "resenc-l",
+                                       [VOLT_PLANNER_RESENC_XL] = "resenc-xl"};
 
 static int compared; /* leaves */
 
@@ -112,7 +115,7 @@ static void check_example(const char *example)
         char *text;
 
         read_example(&info, &fp, doc.root, golden);
-        assert_ok(volt_planner_parse(&options.planner, planners[i]));
+        options.planner = (volt_planner)i;
         assert_ok(volt_plan_make(&plan, &fp, &info, &options));
         snprintf(name, sizeof name, "%s/%s", example, planners[i]);
         compare_plans(name, golden, plan);

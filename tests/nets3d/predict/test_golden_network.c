@@ -26,7 +26,7 @@ static void check(const char *device_name, volt_precision precision, volt_mode m
     const network net = {"golden", NULL, 1, {24, 32, 24}, 0, 0};
     const int64_t voxels = 24 * 32 * 24;
     float *x = npy("x.npy", voxels), *want = npy("logits.npy", 3 * voxels), *weights;
-    volt_unet_spec spec;
+    volt_network preset = {.model = NULL};
     volt_device *device = NULL;
     volt_graph *g = NULL;
     volt_program *p;
@@ -35,8 +35,9 @@ static void check(const char *device_name, volt_precision precision, volt_mode m
     double worst = 0;
 
     assert_ok(volt_device_open(&device, device_name));
-    assert_ok(volt_unet_preset(&spec, patch, &batch, "hippocampus"));
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_preset(&preset, patch, &batch, "hippocampus"));
+    assert_ok(volt_network_build(&g, &preset, false));
+    volt_network_clear(&preset);
     assert_ok(volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * 4, "weights"));
     golden_weights(weights, g);
     if (device->supports(device, precision)) {

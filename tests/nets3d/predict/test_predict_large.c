@@ -2,6 +2,7 @@
  * announced, network included, stays below 3 GiB. With VOLT_TEST_LARGE=1 in the environment the
  * scan is really predicted (minutes) and the peak compared with what was announced. */
 #include <stdlib.h>
+#include "nets3d/models/unet.h"
 #include "tests/kit/predict_fixture.h"
 
 #define RUN    "large-run"
@@ -35,17 +36,18 @@ static void make_run(void)
                          "1.5, 1.5, 1.5") > 0);
     assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", &info));
     volt_plan_config *c = &plan->config[0];
-    c->net.stages = 6;
+    volt_unet_spec *spec = c->net.spec;
+    spec->base.stages = 6;
     for (int s = 0; s < 6; s++) {
-        c->net.features[s] = features[s];
-        c->net.convs_encoder[s] = c->net.convs_decoder[s] = 2;
+        spec->base.features[s] = features[s];
+        spec->convs_encoder[s] = spec->convs_decoder[s] = 2;
         for (int a = 0; a < 3; a++) {
-            c->net.kernel[s][a] = 3;
-            c->net.stride[s][a] = s > 0 ? 2 : 1;
+            spec->base.kernel[s][a] = 3;
+            spec->base.stride[s][a] = s > 0 ? 2 : 1;
             c->patch[a] = 128;
         }
     }
-    assert_ok(volt_unet_build(&g, &c->net));
+    assert_ok(volt_network_build(&g, &c->net, false));
     assert_ok(
         volt_alloc(&weights, (size_t)volt_graph_param_elements(g) * sizeof *weights, "a test"));
     volt_init_parameters(weights, g, 1);

@@ -2,6 +2,7 @@
  * slow computation of the same scores. */
 #include "nets3d/predictor.h"
 
+#include "nets3d/models/model_internal.h"
 #include "tests/kit/predict_fixture.h"
 #include "volume/orient.h"
 #include "volume/tiles.h"
@@ -19,20 +20,22 @@ static void make_run(int slices, int axis)
         snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8", "1, 1, 1");
     volt_plan *plan = NULL;
     volt_plan_config *c;
+    volt_spec *spec;
     char *changed = NULL;
 
     assert_true(length > 0 && (size_t)length < sizeof text);
     assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", &info));
     c = &plan->config[0];
+    spec = volt_network_spec(&c->net);
     c->whole = slices == 0;
     if (slices > 0) {
         c->axes = 2;
         c->patch[0] = 1;
         c->spacing[0] = 0;
         c->slices = slices;
-        c->net.in_channels = slices;
-        for (int s = 0; s < c->net.stages; s++)
-            c->net.kernel[s][0] = c->net.stride[s][0] = 1;
+        spec->in_channels = slices;
+        for (int s = 0; s < spec->stages; s++)
+            spec->kernel[s][0] = spec->stride[s][0] = 1;
         for (int a = 0, next = 1; a < 3; a++) {
             const int place = a == axis ? 0 : next++;
             c->transpose_forward[place] = a;

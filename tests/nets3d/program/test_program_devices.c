@@ -148,19 +148,18 @@ static void what_cannot_be_done_is_said(void **state)
  * convolution and norm. */
 static volt_graph *build_wide(void)
 {
-    const volt_unet_spec spec = {.stages = 3,
-                                 .in_channels = 3,
-                                 .out_channels = 4,
-                                 .features = {16, 32, 48},
-                                 .kernel = {{3, 3, 3}, {3, 3, 3}, {1, 3, 3}},
-                                 .stride = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2}},
-                                 .convs_encoder = {2, 2, 1},
-                                 .convs_decoder = {1, 2},
-                                 .slope = 0.01,
-                                 .dropout = 0.25,
-                                 .bias = true,
-                                 .deep_supervision = true};
-    return built(&spec);
+    volt_unet_spec spec = {.base = {.stages = 3,
+                                    .in_channels = 3,
+                                    .out_channels = 4,
+                                    .features = {16, 32, 48},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}, {1, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2}},
+                                    .dropout = 0.25},
+                           .convs_encoder = {2, 2, 1},
+                           .convs_decoder = {1, 2},
+                           .slope = 0.01,
+                           .bias = true};
+    return built(&volt_model_plain_unet, &spec, true);
 }
 
 static void wide_networks_agree_between_devices(void **state)

@@ -31,17 +31,17 @@ static volt_program_memory announce(const char *name, volt_mode mode, volt_preci
                                     int64_t batch, bool deep, size_t *least)
 {
     volt_program_options o = {.n = batch, .precision = precision, .mode = mode, .threads = 2};
-    volt_unet_spec spec;
+    volt_network net = {.model = NULL};
     volt_graph *g = NULL;
     volt_program *p = NULL;
     volt_program_memory m;
     int64_t usual;
 
-    assert_ok(volt_unet_preset(&spec, o.extent, &usual, name));
+    assert_ok(volt_network_preset(&net, o.extent, &usual, name));
     if (batch == 0)
         o.n = usual;
-    spec.deep_supervision = deep;
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_build(&g, &net, deep));
+    volt_network_clear(&net);
     assert_ok(volt_program_create(&p, g, device, &o));
     volt_program_memory_of(p, &m);
     *least = 0;
@@ -192,15 +192,16 @@ static void programs_survive_every_failed_allocation(void **state)
 static void steps_tell_their_cost(void **state)
 {
     volt_program_options o = {.n = 1, .precision = VOLT_FP32, .mode = VOLT_TRAIN, .threads = 1};
-    volt_unet_spec spec;
+    volt_network net = {.model = NULL};
     volt_graph *g = NULL;
     volt_program *p = NULL;
     int64_t batch;
     double forward = 0, all = 0;
 
     (void)state;
-    assert_ok(volt_unet_preset(&spec, o.extent, &batch, "mlperf"));
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_preset(&net, o.extent, &batch, "mlperf"));
+    assert_ok(volt_network_build(&g, &net, false));
+    volt_network_clear(&net);
     assert_ok(volt_program_create(&p, g, device, &o));
     for (int i = 0; i < volt_program_step_count(p); i++) {
         volt_step_info info;

@@ -7,26 +7,26 @@
 #include "base/mem.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
-#include "nets3d/unet.h"
+#include "nets3d/models/unet.h"
 #include "tests/kit/test.h"
 
 #define FILE_NAME "checkpoint-test.safetensors"
 
 static volt_graph *network(int64_t features)
 {
-    volt_unet_spec spec = {.stages = 2,
-                           .in_channels = 1,
-                           .out_channels = 3,
-                           .features = {features, 2 * features},
-                           .kernel = {{3, 3, 3}, {3, 3, 3}},
-                           .stride = {{1, 1, 1}, {2, 2, 2}},
+    volt_unet_spec spec = {.base = {.stages = 2,
+                                    .in_channels = 1,
+                                    .out_channels = 3,
+                                    .features = {features, 2 * features},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
                            .convs_encoder = {1, 1},
                            .convs_decoder = {1},
                            .slope = 0.01,
                            .bias = true};
     volt_graph *g = NULL;
 
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_build(&g, &(volt_network){&volt_model_plain_unet, &spec}, false));
     return g;
 }
 

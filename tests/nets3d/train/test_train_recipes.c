@@ -2,6 +2,7 @@
  * parameters, weights to start from, other lengths; each resumed to the bit. And the warnings.
  */
 #include "io/json/json.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/recipe.h"
 #include "nets3d/run.h"
 #include "nets3d/train/session.h"
@@ -33,8 +34,7 @@ static volt_callbacks listening(listener *l)
 static void open_as(fixture *f, const char *dataset)
 {
     fixture_open_as(f, "store-recipes", dataset);
-    ((volt_plan_config *)f->data.config)->net.out_channels =
-        volt_dataset_info_outputs(&f->info);
+    volt_network_spec(&f->data.config->net)->out_channels = volt_dataset_info_outputs(&f->info);
 }
 
 /* One line of log.jsonl; the caller releases it. */
@@ -184,7 +184,7 @@ static void contradictions_are_refused(void **state)
     o = good;
     assert_ok(volt_recipe_add_rules(&o.recipe, "*", 0));
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "frozen");
-    ((volt_plan_config *)f.data.config)->net.out_channels = 5;
+    volt_network_spec(&f.data.config->net)->out_channels = 5;
     assert_fails(volt_train("run-none", &f.data, &good, NULL, NULL), VOLT_EINVAL, "3 outputs");
     remove_folder("run-none");
     fixture_close(&f);

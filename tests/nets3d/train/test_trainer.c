@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <sys/resource.h>
 #include "io/json/json.h"
+#include "nets3d/models/model_internal.h"
 #include "nets3d/train/budget.h"
 #include "tests/kit/train_compare.h"
 
@@ -141,7 +142,7 @@ static void other_runs_are_refused(void **state)
     volt_train_options o = fixture_options(1, 2);
     volt_train_data data = f->data;
     volt_plan_config *config = (volt_plan_config *)f->data.config;
-    const int64_t features = config->net.features[1];
+    const int64_t features = volt_network_spec(&config->net)->features[1];
     const char *fold[4] = {f->names[0], f->names[1], f->names[2], f->names[5]};
     char *bytes = NULL;
     size_t count = 0;
@@ -151,10 +152,10 @@ static void other_runs_are_refused(void **state)
     assert_fails(volt_train("run-other", &f->data, &o, NULL, NULL), VOLT_EDATA,
                  "already contains a run");
     o.resume = true;
-    config->net.features[1] = 16;
+    volt_network_spec(&config->net)->features[1] = 16;
     assert_fails(volt_train("run-other", &data, &o, NULL, NULL), VOLT_EDATA,
                  "features_per_stage[1]");
-    config->net.features[1] = features;
+    volt_network_spec(&config->net)->features[1] = features;
     data.train = fold;
     assert_fails(volt_train("run-other", &data, &o, NULL, NULL), VOLT_EDATA, "other cases");
     assert_ok(volt_read_file(&bytes, &count, "run-other" LATEST, 1 << 24));

@@ -1,5 +1,6 @@
 /* Weights of one network as the start of another. */
 #include "nets3d/train/transfer.h"
+#include "nets3d/models/unet.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/init.h"
 #include "nets3d/run.h"
@@ -9,19 +10,19 @@
 /* A small U-Net of `in` channels, `out` classes and `wide` features in its second stage. */
 static volt_graph *network(int64_t in, int64_t out, int64_t wide)
 {
-    const volt_unet_spec spec = {.stages = 2,
-                                 .in_channels = in,
-                                 .out_channels = out,
-                                 .features = {4, wide},
-                                 .kernel = {{3, 3, 3}, {3, 3, 3}},
-                                 .stride = {{1, 1, 1}, {2, 2, 2}},
-                                 .convs_encoder = {1, 1},
-                                 .convs_decoder = {1},
-                                 .slope = 0.01,
-                                 .bias = true};
+    volt_unet_spec spec = {.base = {.stages = 2,
+                                    .in_channels = in,
+                                    .out_channels = out,
+                                    .features = {4, wide},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
+                           .convs_encoder = {1, 1},
+                           .convs_decoder = {1},
+                           .slope = 0.01,
+                           .bias = true};
     volt_graph *g = NULL;
 
-    assert_ok(volt_unet_build(&g, &spec));
+    assert_ok(volt_network_build(&g, &(volt_network){&volt_model_plain_unet, &spec}, false));
     return g;
 }
 
@@ -252,7 +253,7 @@ static void a_checkpoint_of_nnunet_is_taken_whole(void **state)
     assert_ok(volt_dataset_info_read(&info, dataset));
     assert_ok(volt_plan_read(&plan, plans, &info));
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
-    assert_ok(volt_unet_build(&g, &config->net));
+    assert_ok(volt_network_build(&g, &config->net, false));
     flat = fresh(g, 3);
     assert_ok(volt_transfer(flat, g, weights, VOLT_TRANSFER_STRICT, NULL, &r));
     assert_int_equal(r.taken, volt_graph_param_count(g));
