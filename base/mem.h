@@ -1,6 +1,10 @@
 /* mem.h - aligned host memory with accounting, so that announced peaks can be checked.
  *
- * Threads  all calls are thread-safe.
+ * Scopes    what a call needs is counted by a scope: from volt_mem_scope_enter() on it counts
+ *           what its thread, and the worker threads that VOLT starts for it, allocate and free.
+ *           Scopes nest; calls in different threads do not see each other's. Blocks that
+ *           existed before and are freed inside lower the count, which may become negative.
+ * Threads   all calls are thread-safe; a scope is entered and left by one thread.
  */
 #ifndef VOLT_BASE_MEM_H
 #define VOLT_BASE_MEM_H
@@ -28,10 +32,22 @@ VOLT_CALL volt_strdup(char **out, const char *s);
 /* printf into a new string; the caller owns *out (volt_free). */
 VOLT_CALL volt_format(char **out, const char *fmt, ...) VOLT_PRINTF(2, 3);
 
-/* Bytes now held through volt_alloc, and the most ever held since the last reset. */
+/* Bytes that this process now holds through volt_alloc, all threads together. */
 VOLT_API size_t volt_mem_current(void);
-VOLT_API size_t volt_mem_peak(void);
-VOLT_API void volt_mem_reset_peak(void);
+
+/* Lives where the caller puts it, usually on the stack. Read it through the calls below. */
+typedef struct volt_mem_scope {
+    struct volt_mem_scope *outer;
+    int64_t held, peak; /* bytes; changed atomically */
+} volt_mem_scope;
+/* Sets the scope to 0 and makes it the calling thread's innermost one. */
+VOLT_API void volt_mem_scope_enter(volt_mem_scope *scope);
+/* Ends it; it must be the calling thread's innermost scope. Its figures can still be read. */
+VOLT_API void volt_mem_scope_leave(volt_mem_scope *scope);
+/* Bytes allocated less bytes freed since it was entered, now and at most (>= 0). */
+VOLT_API int64_t volt_mem_scope_held(const volt_mem_scope *scope);
+VOLT_API size_t volt_mem_scope_peak(const volt_mem_scope *scope);
+
 /* For tests: the n-th allocation from now (1 = next) and all later ones fail; 0 switches off.
  */
 VOLT_API void volt_mem_fail_after(int64_t n);

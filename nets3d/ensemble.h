@@ -35,9 +35,9 @@ typedef struct volt_ensemble_result {
 
 /* Averages every case, class by class: a mask, the largest probability of each voxel and a few
  * MiB per member are held, whatever the number of classes; that is logged before. All files are
- * opened and judged before the first case is made. `result` may be NULL. Resets
- * volt_mem_peak(). Progress: "cases". VOLT_EDATA: a case that one member lacks or has twice,
- * shapes or numbers of classes that differ, no cases; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
+ * opened and judged before the first case is made. `result` may be NULL. Progress: "cases".
+ * VOLT_EDATA: a case that one member lacks or has twice, shapes or numbers of classes that
+ * differ, no cases; VOLT_EFORMAT, VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_ensemble(volt_ensemble_result *result, const volt_ensemble_member *members,
                         int count, const volt_ensemble_options *options,
                         const volt_callbacks *cb);

@@ -120,7 +120,7 @@ typedef struct volt_predict_result {
  * previous one while the network computes. The most memory it will need is logged before it
  * starts. The first failure ends the call (the sentence names case and file); files written
  * before it stay, each whole; a case's labels are written last, so that where they are
- * everything asked for is. `result` may be NULL. Resets volt_mem_peak(). Progress: "cases" and
+ * everything asked for is. `result` may be NULL. Progress: "cases" and
  * "tiles". The previous stage of a cascade goes first: its masks are written to
  * FOLDER/previous_stage. */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,

@@ -108,7 +108,7 @@ typedef struct volt_train_result {
 } volt_train_result;
 
 /* Trains in folder `run` (created). `options` NULL = defaults. `result` (NULL allowed) is
- * filled on success and on cancellation. Resets volt_mem_peak(). Progress: "iterations". Logs
+ * filled on success and on cancellation. Progress: "iterations". Logs
  * one line per epoch, and warns if a class appears in no batch of an epoch, the learning rate
  * is 0, the network waits for data, or the disk is nearly full.
  *   VOLT_EDATA      `run` contains a run and `resume` is false, or the checkpoint belongs to

@@ -32,8 +32,8 @@ typedef struct volt_validation_result {
 
 /* Predicts the cases `split->val` of `ds` with the network of single run `run` (run_folder.h)
  * into RUN/validation, tiles and mirroring as nnU-Net's, and scores them against the labels of
- * `ds`: the very summary.json of `volt evaluate`. Without such cases nothing is done. Resets
- * volt_mem_peak(). Progress and errors as volt_predict; VOLT_EDATA: a case without labels. */
+ * `ds`: the very summary.json of `volt evaluate`. Without such cases nothing is done. Progress
+ * and errors as volt_predict; VOLT_EDATA: a case without labels. */
 VOLT_CALL volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                         const volt_split *split, const volt_validation_options *options,
                         const volt_callbacks *cb);

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "base/mem.h"
+#include "base/core/mem_internal.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -20,7 +20,8 @@ typedef union block_header {
 #define HUGE_BLOCK_BYTES ((size_t)4 << 20)
 #define HUGE_PAGE_BYTES  ((size_t)2 << 20)
 
-static _Atomic size_t current_bytes, peak_bytes;
+static _Atomic size_t current_bytes;
+static _Thread_local volt_mem_scope *innermost;
 static _Atomic int64_t allocations_until_failure;
 
 static bool told_to_fail(void)
@@ -33,13 +34,18 @@ static bool told_to_fail(void)
     return false;
 }
 
-static void account(size_t bytes)
+/* `bytes` more are held, or fewer when negative. */
+static void account(int64_t bytes)
 {
-    const size_t now = atomic_fetch_add(&current_bytes, bytes) + bytes;
-    size_t peak = atomic_load(&peak_bytes);
+    atomic_fetch_add(&current_bytes, (size_t)bytes);
+    for (volt_mem_scope *s = innermost; s; s = s->outer) {
+        const int64_t now = __atomic_add_fetch(&s->held, bytes, __ATOMIC_RELAXED);
+        int64_t peak = __atomic_load_n(&s->peak, __ATOMIC_RELAXED);
 
-    while (now > peak && !atomic_compare_exchange_weak(&peak_bytes, &peak, now))
-        ;
+        while (now > peak && !__atomic_compare_exchange_n(&s->peak, &peak, now, true,
+                                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+            ;
+    }
 }
 
 volt_status volt_alloc(void *out, size_t bytes, const char *what)
@@ -55,7 +61,7 @@ volt_status volt_alloc(void *out, size_t bytes, const char *what)
         (void)madvise(raw, bytes + sizeof *h, MADV_HUGEPAGE); /* a wish; refusal is fine */
     h = raw;
     h->bytes = bytes;
-    account(bytes);
+    account((int64_t)bytes);
     *(void **)out = h + 1;
     return VOLT_OK;
 }
@@ -92,7 +98,7 @@ void volt_free(void *p)
 {
     if (p) {
         block_header *h = (block_header *)p - 1;
-        atomic_fetch_sub(&current_bytes, h->bytes);
+        account(-(int64_t)h->bytes);
         free(h);
     }
 }
@@ -112,7 +118,7 @@ void volt_shrink(void *p, size_t bytes)
     if (first < end)
         (void)madvise((void *)first, end - first,
                       MADV_DONTNEED); /* refusal costs memory only */
-    atomic_fetch_sub(&current_bytes, h->bytes - bytes);
+    account((int64_t)bytes - (int64_t)h->bytes);
     h->bytes = bytes;
 }
 
@@ -155,14 +161,39 @@ size_t volt_mem_current(void)
     return atomic_load(&current_bytes);
 }
 
-size_t volt_mem_peak(void)
+void volt_mem_scope_enter(volt_mem_scope *scope)
 {
-    return atomic_load(&peak_bytes);
+    *scope = (volt_mem_scope){.outer = innermost};
+    innermost = scope;
 }
 
-void volt_mem_reset_peak(void)
+void volt_mem_scope_leave(volt_mem_scope *scope)
 {
-    atomic_store(&peak_bytes, atomic_load(&current_bytes));
+    assert(innermost == scope);
+    innermost = scope->outer;
+}
+
+int64_t volt_mem_scope_held(const volt_mem_scope *scope)
+{
+    return __atomic_load_n(&scope->held, __ATOMIC_RELAXED);
+}
+
+size_t volt_mem_scope_peak(const volt_mem_scope *scope)
+{
+    return (size_t)__atomic_load_n(&scope->peak, __ATOMIC_RELAXED);
+}
+
+volt_mem_scope *volt_mem_scope_innermost(void)
+{
+    return innermost;
+}
+
+volt_mem_scope *volt_mem_scope_inherit(volt_mem_scope *scope)
+{
+    volt_mem_scope *own = innermost;
+
+    innermost = scope;
+    return own;
 }
 
 void volt_mem_fail_after(int64_t n)

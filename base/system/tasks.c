@@ -1,10 +1,10 @@
 #include "base/system/tasks.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/system/thread_start.h"
 #include "base/threads.h"
 
 typedef struct shared {
@@ -68,7 +68,7 @@ volt_status volt_tasks_run(const volt_tasks *tasks)
     VOLT_TRY(st, done, volt_alloc_zero(&team, (size_t)workers, sizeof *team, "threads"));
     pthread_mutex_init(&s.lock, NULL);
     /* This thread is a worker too, so fewer than asked for still get everything done. */
-    while (started < workers - 1 && pthread_create(&team[started], NULL, work, &s) == 0)
+    while (started < workers - 1 && volt_thread_start(&team[started], work, &s) == VOLT_OK)
         started++;
     work(&s);
     for (int64_t i = 0; i < started; i++)

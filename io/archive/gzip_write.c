@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/mem_internal.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
@@ -109,8 +109,11 @@ static void append_chunk(job *j, volt_span chunk, const unsigned char *packed, s
 
 static void write_chunks(job *j, int threads)
 {
+    volt_mem_scope *scope = volt_mem_scope_innermost();
+
 #pragma omp parallel num_threads(threads)
     {
+        volt_mem_scope *own = volt_mem_scope_inherit(scope);
         struct libdeflate_compressor *c = libdeflate_alloc_compressor(j->level);
         unsigned char *packed = NULL;
         volt_status ready = volt_alloc(&packed, j->room, "compressed voxels");
@@ -129,6 +132,7 @@ static void write_chunks(job *j, int threads)
         }
         volt_free(packed);
         libdeflate_free_compressor(c);
+        (void)volt_mem_scope_inherit(own);
     }
 }
 

@@ -8,6 +8,7 @@
 #include "base/core/checked.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
 
 /* How it works: tasks are single samples, numbered through all batches, and any thread takes
@@ -247,10 +248,9 @@ static volt_status start_threads(volt_loader *l)
     pthread_cond_init(&l->ready, NULL);
     l->synchronised = true;
     for (int i = 0; i < l->options.threads; i++) {
-        const int error = pthread_create(&l->workers[i].thread, NULL, work, &l->workers[i]);
-        if (error)
-            return volt_fail(VOLT_ENOMEM, "cannot start loader thread %d: %s", i,
-                             strerror(error));
+        volt_status st = volt_thread_start(&l->workers[i].thread, work, &l->workers[i]);
+        if (st != VOLT_OK)
+            return st;
         l->workers[i].started = true;
     }
     return VOLT_OK;

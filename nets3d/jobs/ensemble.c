@@ -531,25 +531,34 @@ done:
     return st;
 }
 
+static volt_status run(job *j, const entries *e, const volt_ensemble_options *options)
+{
+    volt_mem_scope scope;
+    volt_status st;
+
+    volt_mem_scope_enter(&scope);
+    VOLT_TRY(st, done, announce(j, e));
+    VOLT_TRY(st, done, write_info(options));
+    VOLT_TRY(st, done, make_all(j, e));
+    j->result.peak_bytes = volt_mem_scope_peak(&scope);
+done:
+    volt_mem_scope_leave(&scope);
+    return st;
+}
+
 volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_member *members,
                           int count, const volt_ensemble_options *options,
                           const volt_callbacks *cb)
 {
     entries e = {0};
     job j = {0};
-    size_t others;
     volt_status st;
 
     if (count < 1)
         return volt_fail(VOLT_EINVAL, "an ensemble of %d models", count);
     VOLT_TRY(st, done, list_cases(&e, members, count));
     VOLT_TRY(st, done, open_job(&j, options, count, cb));
-    others = volt_mem_current();
-    volt_mem_reset_peak();
-    VOLT_TRY(st, done, announce(&j, &e));
-    VOLT_TRY(st, done, write_info(options));
-    VOLT_TRY(st, done, make_all(&j, &e));
-    j.result.peak_bytes = volt_mem_peak() - others;
+    VOLT_TRY(st, done, run(&j, &e, options));
     if (result)
         *result = j.result;
 done:

@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
+#include "base/system/thread_start.h"
 #include "io/image.h"
 #include "nets3d/cascade.h"
 #include "nets3d/predict/write.h"
@@ -434,12 +435,10 @@ static volt_status announce(job *j)
 
 static volt_status start_thread(pthread_t *thread, bool *runs, void *(*work)(void *), job *j)
 {
-    const int error = pthread_create(thread, NULL, work, j);
+    volt_status st = volt_thread_start(thread, work, j);
 
-    if (error)
-        return volt_fail(VOLT_ENOMEM, "cannot start a thread: %s", strerror(error));
-    *runs = true;
-    return VOLT_OK;
+    *runs = st == VOLT_OK;
+    return st;
 }
 
 static void stop_threads(job *j)
@@ -502,10 +501,11 @@ static volt_status predict_with(volt_predictor *p, const char *masks,
              .wanted = {output->regions, scores, NULL},
              .cb = cb};
     const double start = volt_seconds(), network = p->network_s;
-    const size_t others = volt_mem_current() - p->held_bytes;
+    const size_t held = p->held_bytes;
+    volt_mem_scope scope;
     volt_status st;
 
-    volt_mem_reset_peak();
+    volt_mem_scope_enter(&scope);
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);
     st = run_job(&j);
@@ -515,7 +515,8 @@ static volt_status predict_with(volt_predictor *p, const char *masks,
     volt_free(j.skip);
     j.result.seconds = volt_seconds() - start;
     j.result.network_s = p->network_s - network;
-    j.result.peak_bytes = volt_mem_peak() - others;
+    volt_mem_scope_leave(&scope);
+    j.result.peak_bytes = held + volt_mem_scope_peak(&scope);
     if (st == VOLT_OK)
         *result = j.result;
     return st;

@@ -28,7 +28,7 @@ double volt_session_seconds(const volt_session *s)
 
 size_t volt_session_peak(const volt_session *s)
 {
-    return volt_mem_peak() - s->others_bytes;
+    return volt_mem_scope_peak(&s->scope);
 }
 
 /* ---- paths and texts ---- */
@@ -447,8 +447,7 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
 
     *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
     s->opened_at = s->saved_at = volt_seconds();
-    s->others_bytes = volt_mem_current();
-    volt_mem_reset_peak();
+    volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_setup(s));
@@ -485,5 +484,6 @@ void volt_session_close(volt_session *s)
     volt_free(s->log);
     volt_free(s->best);
     volt_free(s->latest);
+    volt_mem_scope_leave(&s->scope);
     *s = (volt_session){0};
 }

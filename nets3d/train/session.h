@@ -1,6 +1,7 @@
 /* session.h - everything a run holds while it trains; opened, saved and closed together. */
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
+#include "base/mem.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/run/state.h"
 #include "nets3d/train/targets.h"
@@ -33,12 +34,12 @@ typedef struct volt_session {
 
     volt_train_targets targets;
     volt_train_warnings warnings;
-    int64_t *counts;     /* tp, fp, fn: (3, outputs) */
-    double *dice;        /* (outputs - first) of the last validation */
-    double accuracy;     /* of the last validation */
-    double opened_at;    /* volt_seconds() minus the seconds of the parts before */
-    double saved_at;     /* volt_seconds() of the last checkpoint */
-    size_t others_bytes; /* held by others when the run was opened */
+    int64_t *counts;      /* tp, fp, fn: (3, outputs) */
+    double *dice;         /* (outputs - first) of the last validation */
+    double accuracy;      /* of the last validation */
+    double opened_at;     /* volt_seconds() minus the seconds of the parts before */
+    double saved_at;      /* volt_seconds() of the last checkpoint */
+    volt_mem_scope scope; /* of the run, from opening to closing */
 } volt_session;
 
 /* Checks the request and sets recipe and state: those of a new run, or of its latest

@@ -1,3 +1,4 @@
+#include "tests/kit/measure.h"
 #include "tests/kit/train_fixture.h"
 
 #include "nets3d/data/loader.h"
@@ -272,12 +273,12 @@ static void memory_is_as_announced(void **state)
     volt_batch b;
 
     o.threads = 3;
-    volt_mem_reset_peak();
+    measure_start();
     const size_t before = volt_mem_current();
     assert_ok(volt_loader_open(&l, &o));
     for (int i = 0; i < 10; i++)
         assert_ok(volt_loader_next(l, &b));
-    assert_in_range(volt_mem_peak() - before, volt_loader_bytes(&o),
+    assert_in_range(measure_peak() - before, volt_loader_bytes(&o),
                     volt_loader_bytes(&o) + 64 * 1024);
     volt_loader_close(l);
     assert_int_equal(volt_mem_current(), before);

@@ -1,6 +1,7 @@
 /* Cascades that nnU-Net itself trained, stored and applied (testdata/scripts/make_cascade.py):
  * the masks the second stage is trained on, predictions of both stages, and the same in memory.
  */
+#include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 
 #include "io/dataset.h"
@@ -284,10 +285,10 @@ static void voxels_in_memory_go_through_both_stages(void **state)
     assert_ok(volt_case_read(&data, &ds->cases.item[1], &ds->info, 2));
     p = open_fine(FINE, LOW, false);
     assert_ok(volt_predictor_memory(p, &data.image->grid, &announced));
-    volt_mem_reset_peak();
+    measure_start();
     assert_ok(volt_predictor_run(p, data.image, &both, NULL));
-    print_message("peak %zu, announced %zu\n", volt_mem_peak(), announced);
-    assert_true(volt_mem_peak() <= announced + volt_volume_bytes(data.image) + (1 << 18));
+    print_message("peak %zu, announced %zu\n", measure_peak(), announced);
+    assert_true(measure_peak() <= announced + volt_volume_bytes(data.image) + (1 << 18));
 
     assert_ok(volt_predictor_open(&first, &low, 1, &o, NULL));
     assert_ok(volt_predictor_run(first, data.image, &mask, NULL));

@@ -3,6 +3,7 @@
  * scan is really predicted (minutes) and the peak compared with what was announced. */
 #include <stdlib.h>
 #include "nets3d/models/unet.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"
 
 #define RUN    "large-run"
@@ -82,9 +83,9 @@ static void sixty_one_labels_take_what_is_announced(void **state)
         assert_ok(volt_volume_create(&scan, &grid, VOLT_I16));
         for (int64_t i = 0; i < volt_grid_voxels(&grid); i++)
             ((int16_t *)scan->data)[i] = (int16_t)(1 + (i * 7919 >> 4) % 2000);
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));
-        const size_t used = volt_mem_peak() - before - volt_volume_bytes(scan);
+        const size_t used = measure_peak() - before - volt_volume_bytes(scan);
         print_message("used: %.0f MiB; the process at most %.0f MiB with the caller's scan\n",
                       (double)used / (1 << 20), (double)volt_mem_process_peak() / (1 << 20));
         assert_true(used <= announced);

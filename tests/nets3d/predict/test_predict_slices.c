@@ -3,6 +3,7 @@
 #include "nets3d/predictor.h"
 
 #include "nets3d/models/model_internal.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"
 #include "volume/orient.h"
 #include "volume/tiles.h"
@@ -273,11 +274,11 @@ static void memory_of_slices_is_kept_as_announced(void **state)
         assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
         assert_int_equal(p->group[0].batch, k == 0 ? 8 : 3); /* 8 x 8 pixels are few */
         assert_ok(volt_predictor_memory(p, &scan->grid, &announced));
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));
-        if (volt_mem_peak() - before > announced)
+        if (measure_peak() - before > announced)
             fail_msg("%d: %zu bytes announced, %zu used", k, announced,
-                     volt_mem_peak() - before);
+                     measure_peak() - before);
         volt_volume_free(labels);
         volt_predictor_free(p);
     }

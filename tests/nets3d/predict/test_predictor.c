@@ -1,6 +1,7 @@
 #include "nets3d/predictor.h"
 
 #include "io/image/nifti.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"
 #include "volume/tiles.h"
 
@@ -254,10 +255,10 @@ static void masks_lie_where_the_scans_lie(void **state)
         assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
         assert_int_equal(cases.count, 4);
         const size_t before = volt_mem_current();
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(predict_to_out(p, &cases, &r));
         assert_int_equal(r.cases, 4);
-        assert_true(volt_mem_peak() <= r.announced_bytes + before);
+        assert_true(measure_peak() <= r.announced_bytes + before);
         assert_int_equal(volt_mem_current(), before);
         for (uint32_t m = 0; m < 4; m++) {
             volt_volume *scan = NULL, *mask = NULL, *again = NULL;
@@ -310,9 +311,9 @@ static void predictors_keep_the_announced_memory(void **state)
             volt_volume *labels = NULL;
             size_t announced;
             assert_ok(volt_predictor_memory(p, &scan->grid, &announced));
-            volt_mem_reset_peak();
+            measure_start();
             assert_ok(volt_predictor_run(p, scan, &labels, NULL));
-            const size_t used = volt_mem_peak() - before - volt_volume_bytes(scan);
+            const size_t used = measure_peak() - before - volt_volume_bytes(scan);
             if (used > announced || used + ((size_t)1 << 20) < announced)
                 fail_msg("size %d, spacing %d: %zu bytes announced, %zu used", i, s, announced,
                          used);

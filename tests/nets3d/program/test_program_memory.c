@@ -1,4 +1,5 @@
 /* What programs announce, that they keep to it, and that it is small. */
+#include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 #include "base/mem.h"
 #include "nets3d/init.h"
@@ -112,10 +113,10 @@ static void loading_allocates_what_was_announced(void **state)
                          i / 4 ? VOLT_BF16_MIXED : VOLT_FP32, 2);
             volt_program_memory_of(p, &m);
             before = volt_mem_current();
-            volt_mem_reset_peak();
+            measure_start();
             assert_ok(volt_program_load(p, flat));
             assert_int_equal(volt_mem_current() - before, m.total);
-            assert_int_equal(volt_mem_peak() - before, m.total);
+            assert_int_equal(measure_peak() - before, m.total);
             assert_ok(volt_program_load(p, flat)); /* other weights, same memory */
             assert_int_equal(volt_mem_current() - before, m.total);
             volt_program_free(p);

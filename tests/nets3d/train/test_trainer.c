@@ -5,6 +5,7 @@
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/train/budget.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/train_compare.h"
 
 /* Lines of log.jsonl; each must be of the next epoch. */
@@ -96,13 +97,13 @@ static void learns_and_reports(void **state)
     o.recipe.augment = false;
     remove_folder("run-learns");
     before = volt_mem_current();
-    volt_mem_reset_peak();
+    measure_start();
     assert_ok(volt_train("run-learns", &f->data, &o, NULL, &r));
     assert_true(r.train_loss < -0.2);
     assert_true(r.mean_dice > 0.5);
     assert_true(r.best_ema > 0 && r.best_ema <= 1);
     assert_int_equal(volt_mem_current(), before);
-    assert_in_range(volt_mem_peak() - before, r.memory.total - r.memory.other, r.memory.total);
+    assert_in_range(measure_peak() - before, r.memory.total - r.memory.other, r.memory.total);
     assert_true(volt_path_exists("run-learns/summary.json"));
     assert_true(volt_path_exists("run-learns/checkpoint_best.safetensors"));
     assert_true(volt_path_exists("run-learns/plans.json"));

@@ -1,3 +1,4 @@
+#include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include "base/mem.h"
 #include "volume/grid/crop.h"
@@ -124,9 +125,9 @@ static void large_outsides_need_little_memory(void **state)
     for (int64_t i = 0; i < 9; i++)
         m[hole + (i / 3 - 1) * SIDE * 3 + (i % 3 - 1) * 3] =
             i != 4; /* closed around 500, 500 */
-    volt_mem_reset_peak();
+    measure_start();
     assert_ok(volt_mask_fill_holes(v));
-    assert_int_equal(volt_mem_peak() - before, most); /* all of it was used */
+    assert_int_equal(measure_peak() - before, most); /* all of it was used */
     assert_int_equal(most, 3 << 20);
     for (int64_t i = 0; i < SIDE * SIDE * 3; i++)
         outside += !m[i];

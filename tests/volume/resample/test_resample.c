@@ -1,3 +1,4 @@
+#include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include <stdio.h>
 #include "base/mem.h"
@@ -33,11 +34,11 @@ static volt_volume *resample_watched(const volt_volume *v, const int64_t shape[3
     volt_volume *w = NULL;
     size_t result, larger;
 
-    volt_mem_reset_peak();
+    measure_start();
     assert_ok(volt_resample_image(&w, v, shape, order, axis, threads));
     result = volt_volume_bytes(w);
     larger = bytes > result ? bytes : result;
-    assert_true(volt_mem_peak() - before <=
+    assert_true(measure_peak() - before <=
                 larger + volt_resample_scratch_bytes(v->grid.n, shape, threads));
     return w;
 }

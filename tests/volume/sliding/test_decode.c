@@ -3,6 +3,7 @@
 #include <math.h>
 #include "base/mem.h"
 #include "base/rng.h"
+#include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include "volume/grid/half.h"
 
@@ -42,9 +43,9 @@ static void check_argmax(const char *name, volt_dtype dtype, int axis)
             one_set(in.shape[0], in.shape + 1, out.shape, axis, 1 + 2 * i);
         const size_t before = volt_mem_current();
         volt_decoder *d = NULL;
-        volt_mem_reset_peak();
+        measure_start();
         assert_ok(volt_decoder_open(&d, &o));
-        assert_int_equal(volt_mem_peak() - before, volt_decoder_bytes(&o));
+        assert_int_equal(measure_peak() - before, volt_decoder_bytes(&o));
         assert_ok(volt_volume_create(&v[i], &g, dtype));
         memset(v[i]->data, 77, volt_volume_bytes(v[i]));
         assert_ok(volt_decode_labels(d, v[i], low, volt_box_of_shape(out.shape), &logits));
