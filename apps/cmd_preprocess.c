@@ -26,7 +26,7 @@ static volt_status run(cli *c)
     preprocess_options *o = c->options;
     volt_pipeline_options run = {.work = o->work,
                                  .configuration = o->configuration,
-                                 .previous = o->previous,
+                                 .previous_stage = o->previous,
                                  .until = VOLT_STAGE_PREPROCESS,
                                  .overwrite = o->overwrite,
                                  .threads = (int)c->threads,
@@ -42,10 +42,10 @@ static volt_status run(cli *c)
             st = cli_print_json(json_pack(
                 "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
                 "cases", (json_int_t)p.preprocessed.cases, "made",
-                (json_int_t)p.preprocessed.made, "kept", (json_int_t)p.preprocessed.kept));
+                (json_int_t)p.preprocessed.created, "kept", (json_int_t)p.preprocessed.kept));
         else
             printf("%lld case%s in %s: %lld made, %lld kept\n", (long long)p.preprocessed.cases,
-                   volt_s(p.preprocessed.cases), p.cases, (long long)p.preprocessed.made,
+                   volt_s(p.preprocessed.cases), p.cases, (long long)p.preprocessed.created,
                    (long long)p.preprocessed.kept);
     }
     volt_pipeline_clear(&p);

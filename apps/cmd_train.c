@@ -168,7 +168,7 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
 {
     const train_options *o = c->options;
     const volt_validation_options how = {.precision = (volt_precision)o->precision,
-                                         .previous = p->masks,
+                                         .prior_masks = p->prior_masks,
                                          .probabilities = o->probabilities,
                                          .threads = (int)c->threads};
     volt_status st;
@@ -213,7 +213,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                        .config = p->config,
                                        .info = &p->dataset->info,
                                        .store = p->cases,
-                                       .prior_masks = p->masks,
+                                       .prior_masks = p->prior_masks,
                                        .previous_run = p->previous_run,
                                        .train = train,
                                        .train_count = split.trains,
@@ -353,7 +353,7 @@ static volt_status run(cli *c)
     train_options *o = c->options;
     volt_pipeline_options prepare = {.work = o->work,
                                      .configuration = o->configuration,
-                                     .previous = o->previous,
+                                     .previous_stage = o->previous,
                                      .until = VOLT_STAGE_PREPROCESS,
                                      .threads = (int)c->threads,
                                      .callbacks = &c->callbacks};

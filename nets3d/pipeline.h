@@ -21,12 +21,13 @@ typedef enum volt_stage {
 } volt_stage;
 
 typedef struct volt_pipeline_options {
-    const char *dataset;       /* folder; NULL with data.images */
-    volt_dataset_options data; /* how it is opened */
-    const char *work;          /* NULL = volt_workspace_open's rule */
-    const char *configuration; /* NULL = "3d_fullres", or "2d" where a plan has no other */
-    const char *previous; /* cascades: a run of the previous stage, or a folder of its masks */
-    volt_precision precision; /* in which that run segments; VOLT_PRECISION_AUTO allowed */
+    const char *dataset;        /* folder; NULL with data.images */
+    volt_dataset_options data;  /* how it is opened */
+    const char *work;           /* NULL = volt_workspace_open's rule */
+    const char *configuration;  /* NULL = "3d_fullres", or "2d" where a plan has no other */
+    const char *previous_stage; /* cascades: a run of the previous stage, or a folder of its
+                                 * masks */
+    volt_precision precision;   /* in which that run segments; VOLT_PRECISION_AUTO allowed */
     volt_stage until;
     bool replan;    /* make fingerprint and plan anew, also when they are there */
     bool overwrite; /* prepare all cases anew */
@@ -49,8 +50,9 @@ typedef struct volt_pipeline {
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
     char *cases;                    /* folder of the prepared cases */
-    char *masks;        /* cascade: folder of the previous stage's prepared masks; else NULL */
-    char *previous_run; /* cascade: absolute path of the run that made them; NULL: from files */
+    char *prior_masks;  /* cascade: folder of the preprocessed prior masks; else NULL */
+    char *previous_run; /* cascade: absolute path of the run that predicted them; NULL = they
+                         * come from files */
     volt_preprocess_result preprocessed;
 } volt_pipeline;
 VOLT_API void volt_pipeline_clear(volt_pipeline *p);

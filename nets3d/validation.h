@@ -17,7 +17,7 @@ VOLT_BEGIN_DECLS
 
 typedef struct volt_validation_options {
     volt_precision precision; /* of the network; VOLT_PRECISION_AUTO allowed */
-    const char *previous;     /* cascade: folder of the previous stage's masks; else NULL */
+    const char *prior_masks;  /* cascade: folder of the previous stage's masks; else NULL */
     bool probabilities;       /* also CASE.npz and CASE.json: volt_best_find averages these */
     int threads;              /* 0 = default */
 } volt_validation_options;

@@ -6,16 +6,16 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
-#include "nets3d/cascade.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
-#include "nets3d/predictor.h"
+#include "nets3d/jobs/prior_masks.h"
+#include "nets3d/run.h"
 #include "volume/orient.h"
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
     volt_free(p->previous_run);
-    volt_free(p->masks);
+    volt_free(p->prior_masks);
     volt_free(p->cases);
     volt_plan_free(p->plan);
     volt_fingerprint_clear(&p->fingerprint);
@@ -214,10 +214,12 @@ static volt_status choose(volt_pipeline *p, const char *name)
 
 static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    const volt_preprocess_options options = {
-        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    volt_preprocess_options options = volt_preprocess_defaults();
     volt_status st;
 
+    options.threads = o->threads;
+    options.overwrite = o->overwrite;
+    options.callbacks = o->callbacks;
     volt_report(o->callbacks, VOLT_LOG_INFO, "preparing %lld case%s for %s in %s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count),
                 p->config->name, p->cases);
@@ -225,7 +227,7 @@ static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
         st, done,
         volt_preprocess(&p->preprocessed, p->cases, p->dataset, p->plan, p->config, &options));
     volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s prepared, %lld were ready",
-                (long long)p->preprocessed.made, volt_s(p->preprocessed.made),
+                (long long)p->preprocessed.created, volt_s(p->preprocessed.created),
                 (long long)p->preprocessed.kept);
 done:
     return st;
@@ -242,27 +244,28 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
 /* What a cascade's second network sees of the first. */
 static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    const volt_cascade_options options = {.precision = o->precision,
-                                          .threads = o->threads,
-                                          .overwrite = o->overwrite,
-                                          .callbacks = o->callbacks};
+    volt_cascade_options options = volt_cascade_defaults();
     char *splits = NULL;
     volt_status st;
 
-    if (!o->previous)
+    if (!o->previous_stage)
         return volt_fail(VOLT_EINVAL,
                          "configuration %s refines the masks of %s: a run of %s or a folder of "
                          "its masks is needed (--previous)",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
+    options.precision = o->precision;
+    options.threads = o->threads;
+    options.overwrite = o->overwrite;
+    options.callbacks = o->callbacks;
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done, volt_cascade_folder(&p->masks, p->work, p->config));
-    if (volt_is_run(o->previous))
-        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous));
-    st = volt_is_run(o->previous)
-             ? volt_cascade_segment(p->masks, o->previous, splits, p->dataset, p->config,
-                                    &options)
-             : volt_cascade_prepare(p->masks, o->previous, p->cases, p->dataset, p->plan,
-                                    p->config, &options);
+    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
+    if (volt_is_run(o->previous_stage))
+        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous_stage));
+    st = volt_is_run(o->previous_stage)
+             ? volt_prior_masks_segment(p->prior_masks, o->previous_stage, splits, p->dataset,
+                                        p->config, &options)
+             : volt_prior_masks_preprocess(p->prior_masks, o->previous_stage, p->cases,
+                                           p->dataset, p->plan, p->config, &options);
 done:
     volt_free(splits);
     return st;

@@ -47,8 +47,8 @@ static volt_status key_of(char key[17], const job *j)
     volt_key_mix_int(&number, METHOD);
     VOLT_TRY(st, done, volt_key_mix_file(&number, path));
     volt_key_mix_int(&number, j->o->precision);
-    if (j->o->previous)
-        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->previous));
+    if (j->o->prior_masks)
+        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->prior_masks));
     snprintf(key, 17, "%016llx", (unsigned long long)number);
 done:
     volt_free(path);
@@ -147,15 +147,17 @@ static volt_status list_cases(job *j)
 
 static volt_status predict(const job *j, volt_validation_result *out)
 {
-    const volt_predict_output output = {
-        .folder = j->folder, .probabilities = j->o->probabilities, .skip_existing = true};
+    volt_predict_output output = volt_predict_output_defaults();
     volt_predict_options options = volt_predict_defaults();
     volt_predictor *predictor = NULL;
     volt_predict_result result = {0};
     volt_status st;
 
+    output.folder = j->folder;
+    output.probabilities = j->o->probabilities;
+    output.skip_existing = true;
     options.precision = j->o->precision;
-    options.previous = j->o->previous;
+    options.previous_stage = j->o->prior_masks;
     options.threads = j->o->threads;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &j->run, 1, &options, j->cb));
     VOLT_TRY(st, done, volt_predict(predictor, &j->cases, &output, j->cb, &result));

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
+#include "volume/resample.h"
 
 void volt_plan_drop_last(volt_plan *plan)
 {
@@ -66,4 +67,20 @@ volt_status volt_plan_find(const volt_plan_config **out, const volt_plan *plan,
     }
     return volt_fail(VOLT_EINVAL, "the plan has no configuration '%s'; it has: %s", name,
                      names);
+}
+
+int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
+                            const double target[3])
+{
+    int coarsest = 0, ties = 0;
+
+    if (r->separate_z < 0)
+        return volt_resample_separate_axis(spacing, target);
+    for (int a = 1; a < 3; a++) {
+        if (spacing[a] > spacing[coarsest])
+            coarsest = a;
+    }
+    for (int a = 0; a < 3; a++)
+        ties += spacing[a] == spacing[coarsest];
+    return r->separate_z && ties == 1 ? coarsest : VOLT_NO_AXIS;
 }

@@ -196,7 +196,7 @@ static void steps_are_done_once_and_said(void **state)
     assert_ok(volt_pipeline_run(&p, &o));
     assert_string_equal(p.config->name, "3d_fullres");
     assert_string_equal(p.cases, SET "/volt/nnUNetPlans_3d_fullres");
-    assert_int_equal(p.preprocessed.made, 3);
+    assert_int_equal(p.preprocessed.created, 3);
     assert_non_null(strstr(j.text, "work folder: " SET "/volt"));
     assert_non_null(strstr(j.text, "checking 3 cases"));
     assert_non_null(strstr(j.text, "planned: "));
