@@ -42,7 +42,8 @@ configure:
 	@command -v $${CC:-cc} >/dev/null || { echo "there is no C compiler (Debian package gcc);" \
 		"'make deps' installs all that VOLT needs" >&2; exit 1; }
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) \
-		$(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) $(CONFIGURE_FLAGS)
+		$(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) \
+		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) $(CONFIGURE_FLAGS)
 
 test: deps
 	@$(MAKE) all CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_WERROR=ON"

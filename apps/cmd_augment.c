@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
@@ -19,28 +19,28 @@ static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(augment_options, output), "DIR", NULL, 0, 0,
      "folder for the samples (required)"},
     {"--n", 'n', CLI_INT, offsetof(augment_options, samples), "N", "8", 1, 200,
-     "samples to make"},
+     "number of samples"},
     {"--labels", 0, CLI_TEXT, offsetof(augment_options, labels), "MASK", NULL, 0, 0,
-     "labels of a scan; a prepared case has its own"},
+     "label map of a scan; a preprocessed case has its own"},
     {"--patch", 0, CLI_INTS, offsetof(augment_options, patch), "[D,]H,W", NULL, 1, 1024,
-     "voxels of a sample [the case's, at most 128]"},
+     "sample size in voxels [the case's, at most 128]"},
     {"--2d", 0, CLI_FLAG, offsetof(augment_options, flat), NULL, NULL, 0, 0,
-     "slices, changed as a 2d configuration changes them"},
+     "2-D slices, augmented as in a 2d configuration"},
     {"--seed", 0, CLI_INT, offsetof(augment_options, seed), "S", "0", 0, 9e15,
-     "names the samples: the same seed gives the same"},
+     "random seed; the same seed gives the same samples"},
     {"--channel", 0, CLI_INT, offsetof(augment_options, channel), "C", "0", 0, 31,
-     "channel that the picture shows"},
+     "channel shown in the picture"},
     {"--size", 0, CLI_INT, offsetof(augment_options, view), "PIXELS", "160", 64, 1024,
-     "of the longest side of a view in the picture"},
+     "longest side of a view in the picture"},
 };
 
-/* What samples are cut from: a prepared case's file, or a scan's. */
+/* Source of the samples: the file of a preprocessed case, or a scan. */
 typedef struct input {
-    const volt_stored_case *prepared;
+    const volt_stored_case *preprocessed;
     volt_shown_case scan;
 } input;
 
-static bool is_prepared(const char *path)
+static bool is_preprocessed(const char *path)
 {
     const size_t length = strlen(path), ending = strlen(VOLT_CASE_SUFFIX);
 
@@ -56,16 +56,16 @@ static volt_status read_input(input *in, const cli *c)
                        .label_file = (char *)o->labels};
     volt_status st;
 
-    if (!is_prepared(c->args[0]))
+    if (!is_preprocessed(c->args[0]))
         return volt_shown_case_read(&in->scan, &files, (int)c->threads);
     if (c->args_count > 1 || o->labels)
         return volt_fail(VOLT_EINVAL,
-                         "%s is a prepared case with all its channels and labels: nothing else "
-                         "can be given",
+                         "%s is a preprocessed case, which holds all channels and labels; give "
+                         "no other file",
                          c->args[0]);
-    st = volt_stored_case_open(&in->prepared, c->args[0]);
+    st = volt_stored_case_open(&in->preprocessed, c->args[0]);
     if (st == VOLT_OK)
-        st = volt_stored_case_verify(in->prepared);
+        st = volt_stored_case_verify(in->preprocessed);
     return st;
 }
 
@@ -113,36 +113,34 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done,
              volt_alloc_zero(&samples, (size_t)o->samples, sizeof *samples, "samples"));
     VOLT_TRY(st, done, read_input(&in, c));
-    st = volt_show_samples(samples, o->output, in.prepared ? in.prepared : &in.scan.stored,
+    st = volt_show_samples(samples, o->output,
+                           in.preprocessed ? in.preprocessed : &in.scan.stored,
                            volt_path_name(c->args[0]), &show);
     cli_end_progress(c);
     if (st == VOLT_OK)
         st = print_samples(c, samples);
 done:
     volt_shown_case_clear(&in.scan);
-    volt_stored_case_close(in.prepared);
+    volt_stored_case_close(in.preprocessed);
     volt_free(samples);
     return st;
 }
 
 const cli_command cmd_augment = {
     .name = "augment",
-    .one_line = "write augmented training samples of a case, to look at",
+    .section = CLI_VISUALS,
+    .one_line = "write augmented training samples for inspection",
     .args = "CASE... -o DIR",
     .min_args = 1,
     .max_args = CHANNELS_MAX,
-    .about = "Draws training samples from one case with nnU-Net's random changes and writes "
-             "them as\n"
-             "NIfTI: DIR/sample_1_0000.nii.gz (a file per channel) and DIR/sample_1.nii.gz "
-             "(labels).\n"
-             "DIR/samples.png shows every sample before and after, and says what was changed. "
-             "CASE:\n"
-             "a prepared case (.voltcase in the work folder), or a scan's files, one per "
-             "channel or\n"
-             "all in one; a scan's channels are brought to mean 0 and deviation 1 first.",
+    .about = "Draws training samples from one case with nnU-Net's random augmentation and "
+             "writes them as NIfTI: DIR/sample_1_0000.nii.gz (one file per channel) and "
+             "DIR/sample_1.nii.gz (labels). DIR/samples.png shows every sample before and "
+             "after, with the changes that were made. CASE is a preprocessed case (.voltcase "
+             "in the work folder), or the files of a scan, one per channel or all in one; the "
+             "channels of a scan are first normalised to mean 0 and standard deviation 1.",
     .example = "volt augment scan_0000.nii.gz scan_0001.nii.gz --labels truth.nii.gz -o look\n"
-               "volt augment Task04_Hippocampus/volt/nnUNetPlans_2d/hippocampus_001.voltcase "
-               "-o look --2d",
+               "volt augment work/nnUNetPlans_2d/hippocampus_001.voltcase -o look --2d",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, augment_options),
     .run = run,

@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
@@ -16,12 +16,12 @@ static const cli_option options[] = {
     {"--truth", 0, CLI_TEXT, offsetof(best_options, truth), "DIR", NULL, 0, 0,
      "data set, or its folder of label files (required)"},
     {"--folds", 0, CLI_TEXT, offsetof(best_options, folds), "LIST", NULL, 0, 0,
-     "folds to compare: 0-4, or 0,2 [all that have predictions]"},
+     "folds to compare: 0-4, or 0,2 [all with predictions]"},
     {"--no-ensembles", 0, CLI_FLAG, offsetof(best_options, no_ensembles), NULL, NULL, 0, 0,
-     "compare the runs only, no pairs of them"},
+     "compare single runs only, no pairs"},
 };
 
-/* DIR/labelsTr where that is there, else DIR. */
+/* DIR/labelsTr if it exists, else DIR. */
 static volt_status find_truth(char **out, const char *folder)
 {
     char *path = NULL;
@@ -59,12 +59,14 @@ static void print_table(const cli *c, const volt_best_result *r)
     for (int i = 0; i < r->candidates; i++)
         printf("%-40s  %.4f%s\n", r->candidate[i].name, r->candidate[i].dice,
                i == r->best ? "  best" : "");
-    printf("post-processed: %.4f (%d step%s)\n", r->post.after, r->post.steps.count,
+    printf("postprocessed: %.4f (%d step%s)\n", r->post.after, r->post.steps.count,
            volt_s(r->post.steps.count));
     printf("predict with it:\n  volt predict");
     for (int i = 0; i < 2; i++) {
-        if (best->model[i] >= 0)
-            printf(" %s", c->args[best->model[i]]);
+        if (best->model[i] < 0)
+            continue;
+        putchar(' ');
+        cli_print_word(c->args[best->model[i]]);
     }
     printf(" SCAN... -o OUT\n");
     if (r->post.steps.count > 0)
@@ -86,7 +88,7 @@ static volt_status run(cli *c)
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (!o->truth)
-        return volt_fail(VOLT_EINVAL, "volt best needs the truth: --truth DIR");
+        return volt_fail(VOLT_EINVAL, "volt best needs the ground truth: --truth DIR");
     VOLT_TRY(st, done, find_truth(&truth, o->truth));
     best.truth = truth;
     VOLT_TRY(st, done, volt_best_find(&r, c->args, c->args_count, &best));
@@ -103,16 +105,16 @@ done:
 
 const cli_command cmd_best = {
     .name = "best",
-    .one_line = "compare runs and pairs of them over the cross-validation",
+    .section = CLI_EVALUATION,
+    .one_line = "compare runs and pairs of runs by cross-validation",
     .args = "RUN... --truth DIR -o OUT",
     .min_args = 1,
     .max_args = -1,
-    .about =
-        "Scores the validation predictions of every RUN (RUN/fold_K/validation, made by\n"
-        "'volt train --validate', 'volt predict --validation' or nnU-Net) and the averages of\n"
-        "every two of them (which needs their probabilities), as nnU-Net's\n"
-        "find_best_configuration, seeks post-processing for the best and tells how to predict\n"
-        "with it. OUT/best.json holds all scores.",
+    .about = "Scores the validation predictions of every RUN (RUN/fold_K/validation, from "
+             "'volt train --validate', 'volt predict --validation' or nnU-Net) and the average "
+             "of every pair of runs (which needs their probabilities), as nnU-Net's "
+             "find_best_configuration does. Then searches postprocessing for the best "
+             "candidate and prints how to predict with it. OUT/best.json holds all scores.",
     .example = "volt best runs/2d runs/3d_fullres --truth Dataset004 -o compared",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, best_options),

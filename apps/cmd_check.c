@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/core/plural.h"
 
 typedef struct check_options {
@@ -10,10 +10,7 @@ static const cli_option options[] = {CLI_DATASET_OPTIONS(check_options, data)};
 
 static volt_status print_json(const volt_dataset *ds, const volt_findings *found)
 {
-    json_t *list = json_array(), *notes = json_array();
-
-    for (int64_t i = 0; i < ds->notes; i++)
-        json_array_append_new(notes, json_string(ds->note[i]));
+    json_t *list = json_array();
 
     for (int64_t i = 0; i < found->count; i++) {
         const volt_finding *f = &found->item[i];
@@ -22,16 +19,16 @@ static volt_status print_json(const volt_dataset *ds, const volt_findings *found
                                               f->severity == VOLT_ERROR ? "error" : "warning",
                                               "file", f->file, "sentence", f->sentence));
     }
-    return cli_print_json(json_pack(
-        "{s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "dataset", ds->folder, "layout", ds->layout,
-        "cases", (json_int_t)ds->cases.count, "errors", (json_int_t)found->errors, "warnings",
-        (json_int_t)found->warnings, "notes", notes, "findings", list));
+    return cli_print_json(
+        json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "dataset", ds->folder, "layout",
+                  ds->layout, "cases", (json_int_t)ds->cases.count, "errors",
+                  (json_int_t)found->errors, "warnings", (json_int_t)found->warnings, "notes",
+                  cli_json_strings(ds->note, ds->notes), "findings", list));
 }
 
 static void print_text(const volt_dataset *ds, const volt_findings *found)
 {
-    for (int64_t i = 0; i < ds->notes; i++)
-        printf("note: %s\n", ds->note[i]);
+    cli_dataset_print_notes(ds);
     for (int64_t i = 0; i < found->count; i++)
         printf("%s: %s\n", found->item[i].severity == VOLT_ERROR ? "error" : "warning",
                found->item[i].sentence);
@@ -43,14 +40,11 @@ static void print_text(const volt_dataset *ds, const volt_findings *found)
 static volt_status run(cli *c)
 {
     check_options *o = c->options;
-    volt_dataset_options data;
-    const char *folder;
     volt_dataset *ds = NULL;
     volt_findings found = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, (int)c->threads, &c->callbacks));
     cli_end_progress(c);
     if (c->json)
@@ -66,14 +60,14 @@ done:
 
 const cli_command cmd_check = {
     .name = "check",
-    .one_line = "look for every mistake in a data set",
+    .section = CLI_DATA,
+    .one_line = "validate a data set and report every problem",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about = "Finds out the layout of DATASET, reads every scan and prints all findings in one "
-             "run,\n"
-             "each with file, axis and value. Exit status 10 when there is an error; warnings\n"
-             "do not stop training.",
+    .about = "Detects the layout of DATASET, reads every scan and reports all problems in one "
+             "run, each with file, axis and value. Errors end with exit status 10; warnings do "
+             "not stop training.",
     .example = "volt check Task04_Hippocampus",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, check_options),

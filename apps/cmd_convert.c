@@ -1,5 +1,5 @@
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "io/image.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
@@ -13,18 +13,18 @@ typedef struct convert_options {
 
 static const cli_option options[] = {
     {"--dtype", 0, CLI_TEXT, offsetof(convert_options, dtype), "T", NULL, 0, 0,
-     "uint8, int16, float32, ... [as stored in IN]"},
+     "uint8, int16, float32, ... [IN's]"},
     {"--reorient", 0, CLI_TEXT, offsetof(convert_options, codes), "CODES", NULL, 0, 0,
-     "axes x, y, z towards these sides: RAS, LPS, ... by permuting and flipping"},
+     "permute and flip so that axes x, y, z point to these sides: RAS, LPS, ..."},
     {"--spacing", 0, CLI_REALS, offsetof(convert_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
      "resample to this voxel size in mm, as nnU-Net does"},
     {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
-     "onto the voxels of REF, linear; labels nearest"},
+     "resample onto the grid of REF: linear, or nearest with --labels"},
     {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,
-     "IN is a label map: never blend values, smallest type"},
+     "IN is a label map: never interpolate values, use the smallest type"},
 };
 
-/* The volume on its way; `replace` frees the old one. */
+/* Replaces the current volume, freeing the old one. */
 static void replace(volt_volume **v, volt_volume *by)
 {
     volt_volume_free(*v);
@@ -45,7 +45,7 @@ static volt_status reorient(volt_volume **v, const char *codes, int threads)
     return st;
 }
 
-/* Interpolation of images works on float32. */
+/* Images are interpolated in float32. */
 static volt_status to_float(volt_volume **v, int threads)
 {
     volt_volume *wide = NULL;
@@ -83,7 +83,7 @@ done:
     return st;
 }
 
-/* Voxels outside the scan become its smallest value (air, background), labels 0. */
+/* Voxels outside the scan get its minimum (air, background), or label 0. */
 static volt_status regrid(volt_volume **v, const cli *c, bool labels)
 {
     const char *reference = ((const convert_options *)c->options)->like;
@@ -104,7 +104,7 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
                                    outside, threads));
     range = volt_volume_range(out, threads);
     if (range.min == outside && range.max == outside)
-        volt_report(&c->callbacks, VOLT_LOG_WARNING, "nothing of %s lies within %s", c->args[0],
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s and %s do not overlap", c->args[0],
                     reference);
     replace(v, out);
 done:
@@ -112,7 +112,7 @@ done:
     return st;
 }
 
-/* The type to write: as asked, else that of the file unless its values were scaled. */
+/* Output type: --dtype, else the type of the file unless its values were scaled. */
 static volt_status set_type(volt_volume **v, const cli *c, const volt_image_header *source)
 {
     const convert_options *o = c->options;
@@ -146,7 +146,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     if (o->spacing.count && o->like)
-        return volt_fail(VOLT_EINVAL, "--spacing and --like exclude each other");
+        return volt_fail(VOLT_EINVAL, "--spacing and --like cannot be combined");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
@@ -168,15 +168,15 @@ done:
 
 const cli_command cmd_convert = {
     .name = "convert",
-    .one_line = "change type, orientation, spacing or grid of a scan",
+    .section = CLI_DATA,
+    .one_line = "change a scan's data type, orientation, spacing or grid",
     .args = "IN OUT",
     .min_args = 2,
     .max_args = 2,
-    .about = "Reads IN and writes OUT, each in the format of its name's ending: .nii.gz, .nii, "
-             ".mha,\n"
-             ".mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp or .jpg. What is not asked for stays "
-             "as it\n"
-             "was: type, voxels, position in the patient, header fields.",
+    .about =
+        "Reads IN and writes OUT; the file name extension selects each format: .nii.gz, .nii, "
+        ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp or .jpg. Whatever no option changes "
+        "is preserved: data type, voxels, position in the patient and header fields.",
     .example = "volt convert scan.nii.gz thin.nii.gz --reorient RAS --spacing 1,1,1",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, convert_options),

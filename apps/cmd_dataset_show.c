@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/image.h"
@@ -13,13 +13,13 @@ typedef struct show_options {
 
 static const cli_option options[] = {CLI_DATASET_OPTIONS(show_options, data)};
 
-/* What the headers of the images say. */
+/* Summary of the image headers. */
 typedef struct survey {
     int64_t read, unreadable;
     double least_mm[3], most_mm[3]; /* z, y, x */
     int64_t least[3], most[3];      /* voxels */
     char orientation[8][4];
-    int64_t lying[8]; /* cases of each orientation */
+    int64_t lying[8]; /* number of cases per orientation */
     int orientations;
 } survey;
 
@@ -79,7 +79,7 @@ static int64_t unlabelled(const volt_dataset *ds)
     return count;
 }
 
-/* The value of label `l` in the data set's own files. */
+/* The value of label `l` in the data set's files. */
 static int32_t stored(const volt_dataset_info *info, int l)
 {
     return info->stored ? info->stored[l] : info->label[l].value;
@@ -100,12 +100,12 @@ static void print_labels(const volt_dataset_info *info)
     if (info->ignore_label >= 0)
         printf("  %11d  ignored\n", info->stored ? info->stored_ignore : info->ignore_label);
     if (info->label_flip[0] || info->label_flip[1] || info->label_flip[2])
-        printf("  PNG label files run backwards along%s%s%s\n", info->label_flip[2] ? " x" : "",
+        printf("  PNG label files are reversed along%s%s%s\n", info->label_flip[2] ? " x" : "",
                info->label_flip[1] ? " y" : "", info->label_flip[0] ? " z" : "");
     for (int i = 0; i < info->thresholds; i++)
         printf("  label %d: grey values from %g\n", i + 1, info->threshold[i]);
     if (info->regions)
-        printf("regions       (labels in training; painted as)\n");
+        printf("regions       (labels in training; written as)\n");
     for (int r = 0; r < info->regions; r++) {
         const volt_label_region *region = &info->region[r];
         printf("  %-20s ", region->name);
@@ -129,7 +129,7 @@ static void print_survey(const survey *s)
         putchar('\n');
     }
     if (s->unreadable)
-        printf("unreadable    the first image of %lld case%s; 'volt check' tells why\n",
+        printf("unreadable    the first image of %lld case%s; run 'volt check' for details\n",
                (long long)s->unreadable, volt_s(s->unreadable));
 }
 
@@ -141,15 +141,14 @@ static void print_text(const volt_dataset *ds, const survey *s)
     printf("name          %s\n", info->name);
     printf("cases         %lld for training", (long long)ds->cases.count);
     if (unlabelled(ds))
-        printf(" (%lld of them without labels)", (long long)unlabelled(ds));
+        printf(" (%lld without labels)", (long long)unlabelled(ds));
     printf(", %lld to predict\n", (long long)ds->tests.count);
     printf("channels     ");
     for (int c = 0; c < info->channels; c++)
         printf(" %d %s%s", c, info->channel_name[c], c + 1 < info->channels ? "," : "\n");
     print_labels(info);
     print_survey(s);
-    for (int64_t i = 0; i < ds->notes; i++)
-        printf("note: %s\n", ds->note[i]);
+    cli_dataset_print_notes(ds);
 }
 
 /* -- JSON --------------------------------------------------------------------------------- */
@@ -180,15 +179,6 @@ static json_t *regions_json(const volt_dataset_info *info)
     return list;
 }
 
-static json_t *texts_json(char *const *text, int64_t count)
-{
-    json_t *list = json_array();
-
-    for (int64_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(text[i]));
-    return list;
-}
-
 static json_t *cases_json(const volt_case_list *cases)
 {
     json_t *list = json_array();
@@ -196,7 +186,7 @@ static json_t *cases_json(const volt_case_list *cases)
     for (int64_t i = 0; i < cases->count; i++) {
         const volt_case *c = &cases->item[i];
         json_array_append_new(list, json_pack("{s:s, s:o, s:s?}", "id", c->id, "images",
-                                              texts_json(c->file, c->files), "labels",
+                                              cli_json_strings(c->file, c->files), "labels",
                                               c->label_file));
     }
     return list;
@@ -223,26 +213,23 @@ static volt_status print_json(const volt_dataset *ds, const survey *s)
 {
     const volt_dataset_info *info = &ds->info;
 
-    return cli_print_json(
-        json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset",
-                  ds->folder, "layout", ds->layout, "name", info->name, "channels",
-                  texts_json(info->channel_name, info->channels), "labels", labels_json(info),
-                  "regions", regions_json(info), "ignore_label", (int)info->ignore_label,
-                  "images", survey_json(s), "notes", texts_json(ds->note, ds->notes), "cases",
-                  cases_json(&ds->cases), "tests", cases_json(&ds->tests)));
+    return cli_print_json(json_pack(
+        "{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset", ds->folder,
+        "layout", ds->layout, "name", info->name, "channels",
+        cli_json_strings(info->channel_name, info->channels), "labels", labels_json(info),
+        "regions", regions_json(info), "ignore_label", (int)info->ignore_label, "images",
+        survey_json(s), "notes", cli_json_strings(ds->note, ds->notes), "cases",
+        cases_json(&ds->cases), "tests", cases_json(&ds->tests)));
 }
 
 static volt_status run(cli *c)
 {
     show_options *o = c->options;
-    volt_dataset_options data;
-    const char *folder;
     volt_dataset *ds = NULL;
     survey s = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     look(&s, ds);
     if (c->json)
         st = print_json(ds, &s);
@@ -255,15 +242,16 @@ done:
 
 const cli_command cmd_dataset_show = {
     .name = "dataset show",
-    .one_line = "what a data set is: layout, cases, channels, labels, warnings",
+    .section = CLI_DATA,
+    .one_line = "print a data set's layout, cases, channels and labels",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about =
-        "Finds out the layout of DATASET (nnU-Net raw, Medical Segmentation Decathlon, BraTS,\n"
-        "LiTS, or --images DIR --labels DIR) and prints what training would take from it:\n"
-        "cases, channels, labels with their values in the files, regions, sizes, voxels,\n"
-        "orientations, and every warning with the rule used. Only headers are read.",
+    .about = "Detects the layout of DATASET (nnU-Net raw, Medical Segmentation Decathlon, "
+             "BraTS, LiTS, or --images DIR --labels DIR) and prints what training would use: "
+             "cases, channels, labels with their values in the files, regions, sizes, "
+             "spacings, orientations, and a note on every irregularity with the rule applied. "
+             "Only headers are read.",
     .example = "volt dataset show MICCAI_BraTS2020_TrainingData",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, show_options),

@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
@@ -14,11 +14,11 @@ static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(ensemble_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
     {"--dataset", 0, CLI_TEXT, offsetof(ensemble_options, dataset), "JSON", NULL, 0, 0,
-     "dataset.json with the labels [of the first FOLDER]"},
+     "dataset.json with the labels [the first FOLDER's]"},
     {"--save-probabilities", 0, CLI_FLAG, offsetof(ensemble_options, probabilities), NULL, NULL,
-     0, 0, "also write OUT/CASE.npz: the mean"},
+     0, 0, "also write the mean probabilities to OUT/CASE.npz"},
     {"--skip-existing", 0, CLI_FLAG, offsetof(ensemble_options, skip_existing), NULL, NULL, 0,
-     0, "leave cases alone whose mask is there"},
+     0, "skip cases whose mask already exists"},
 };
 
 static volt_status run(cli *c)
@@ -55,7 +55,7 @@ static volt_status run(cli *c)
                                       (json_int_t)result.announced_bytes, "peak_bytes",
                                       (json_int_t)result.peak_bytes));
     else
-        printf("%lld mask%s in %s; peak memory %.0f MiB, %.0f announced\n",
+        printf("%lld mask%s in %s; peak memory %.0f MiB (%.0f estimated)\n",
                (long long)result.cases, volt_s(result.cases), o->output,
                (double)result.peak_bytes / mib, (double)result.announced_bytes / mib);
 done:
@@ -67,15 +67,15 @@ done:
 
 const cli_command cmd_ensemble = {
     .name = "ensemble",
+    .section = CLI_PREDICTION,
     .one_line = "average the saved probabilities of several predictions",
     .args = "FOLDER... -o OUT",
     .min_args = 2,
     .max_args = -1,
-    .about =
-        "Averages CASE.npz of every FOLDER (made by 'volt predict --save-probabilities' or\n"
-        "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of the\n"
-        "first FOLDER's mask. One class after the other is read, so memory does not grow with\n"
-        "their number; the peak is said first.",
+    .about = "Averages CASE.npz of every FOLDER (from 'volt predict --save-probabilities' or "
+             "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of "
+             "the first FOLDER's mask. Classes are read one at a time, so memory does not grow "
+             "with their number; the estimated peak is logged first.",
     .example = "volt ensemble masks_2d masks_3d -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, ensemble_options),

@@ -9,57 +9,57 @@
 #include "io/nnunet_summary.h"
 
 typedef struct evaluate_options {
-    const char *output, *report, *csv, *confusion, *labels, *layout, *images;
-    cli_list thresholds;
-    int policy; /* volt_empty_policy */
+    const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy;
+    cli_list thresholds, ignore;
     bool no_surface, lesions, all;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
-    int64_t ignore, lesion_dilation, resamples, seed;
+    int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(evaluate_options, output), "JSON", NULL, 0, 0,
      "write nnU-Net's summary.json"},
     {"--report", 0, CLI_TEXT, offsetof(evaluate_options, report), "JSON", NULL, 0, 0,
-     "write every score, its mean and 95 % interval, and the worst cases first"},
+     "write all scores with means and 95 % intervals, worst cases first"},
     {"--csv", 0, CLI_TEXT, offsetof(evaluate_options, csv), "CSV", NULL, 0, 0,
      "write one line per case and class, worst cases first"},
     {"--confusion", 0, CLI_TEXT, offsetof(evaluate_options, confusion), "CSV", NULL, 0, 0,
-     "write how many voxels of each label were given which label"},
+     "write the confusion matrix of all labels, in voxels"},
     {"--labels", 0, CLI_TEXT, offsetof(evaluate_options, labels), "JSON|DIR", NULL, 0, 0,
-     "dataset.json, or a run or data set, with the classes [what lies near TRUTH or PRED]"},
+     "dataset.json, run or data set that defines the classes [found near TRUTH or PRED]"},
     {"--images", 0, CLI_TEXT, offsetof(evaluate_options, images), "DIR", NULL, 0, 0,
-     "folder of the images, when TRUTH is a folder of labels with other but matching names"},
+     "image folder, if TRUTH is a folder of labels whose names match the images but not the "
+     "masks"},
     {"--layout", 0, CLI_TEXT, offsetof(evaluate_options, layout), "NAME", NULL, 0, 0,
-     "of TRUTH, when it is a data set (nnunet, brats, lits, ...) [found out]"},
+     "layout of TRUTH if it is a data set: nnunet, brats, lits, ... [detected]"},
     {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
      "A[,B,C,D,E,F,G,H]", NULL, 0, 0,
-     "TRUTH is a data set with grey values: label 1 from A, 2 from B, ..."},
-    {"--ignore", 0, CLI_INT, offsetof(evaluate_options, ignore), "LABEL", "-1", -1, 32767,
-     "label of the truth whose voxels count nowhere; -1: as dataset.json says"},
+     "TRUTH is a data set with grey values: label 1 from A, label 2 from B, ..."},
+    {"--ignore", 0, CLI_INTS, offsetof(evaluate_options, ignore), "LABEL", NULL, -1, 32767,
+     "exclude voxels with this label in TRUTH [dataset.json's ignore label]"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
-     "refuse when a mask of TRUTH has no prediction"},
-    {"--empty", 0, CLI_CHOICE, offsetof(evaluate_options, policy), "nnunet|monai|brats",
-     "nnunet", 0, 0, "what a class scores that is missing from one or both masks"},
+     "fail if a mask of TRUTH has no prediction"},
+    {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
+     0, 0, "score of a class that is missing from one or both masks (see above)"},
     {"--no-surface", 0, CLI_FLAG, offsetof(evaluate_options, no_surface), NULL, NULL, 0, 0,
-     "overlap only, no distances (faster)"},
+     "overlap scores only, no distances (faster)"},
     {"--tolerance", 0, CLI_REAL, offsetof(evaluate_options, tolerance_mm), "MM", "1", 0, 1000,
-     "of the normalised surface Dice (NSD)"},
+     "tolerance of the normalised surface Dice (NSD)"},
     {"--lesions", 0, CLI_FLAG, offsetof(evaluate_options, lesions), NULL, NULL, 0, 0,
-     "also Dice, F1 and HD95 lesion by lesion, as BraTS 2023"},
+     "also Dice, F1 and HD95 per lesion, as in BraTS 2023"},
     {"--lesion-dilation", 0, CLI_INT, offsetof(evaluate_options, lesion_dilation), "VOXELS",
-     "3", 0, 64, "lesions that meet when grown by so much are one (BraTS MEN, MET: 1)"},
+     "3", 0, 64, "dilation that merges lesions (BraTS MEN, MET: 1)"},
     {"--lesion-min", 0, CLI_REAL, offsetof(evaluate_options, lesion_min_mm3), "MM3", "50", 0,
-     1e9, "smaller lesions of the truth do not count (BraTS MET: 2)"},
+     1e9, "ignore smaller lesions in the truth (BraTS MET: 2)"},
     {"--lesion-penalty", 0, CLI_REAL, offsetof(evaluate_options, lesion_penalty_mm), "MM",
-     "374", 0, 1e6, "HD95 of a lesion that was missed or invented"},
+     "374", 0, 1e6, "HD95 of a missed or false-positive lesion"},
     {"--resamples", 0, CLI_INT, offsetof(evaluate_options, resamples), "N", "2000", 0, 1000000,
-     "of the cases, for the 95 % intervals of the means (bootstrap); 0: no intervals"},
+     "bootstrap resamples of the cases for the 95 % intervals of the means; 0 disables"},
     {"--seed", 0, CLI_INT, offsetof(evaluate_options, seed), "N", "0", 0, 9007199254740992.0,
-     "of the resamples"},
+     "random seed of the bootstrap"},
 };
 
-/* What is compared: owned. */
+/* The evaluation; owned. */
 typedef struct job {
     cli *c;
     volt_mask_pairs pairs;
@@ -89,27 +89,28 @@ static volt_status judge_missing(const job *j)
                          (long long)p->missing, volt_s(p->missing), j->c->args[1],
                          p->first_missing);
     volt_report(&j->c->callbacks, VOLT_LOG_INFO,
-                "no prediction for %lld mask%s of %s; they do not count (--all refuses that)",
+                "no prediction for %lld mask%s of %s: not scored (--all makes this an error)",
                 (long long)p->missing, volt_s(p->missing), j->c->args[1]);
     return VOLT_OK;
 }
 
-static void choose_metrics(job *j)
+static volt_status choose_metrics(job *j)
 {
     const evaluate_options *o = j->c->options;
     volt_metrics_options *m = &j->metrics;
 
     *m = volt_metrics_defaults();
-    m->policy = (volt_empty_policy)o->policy;
     m->surface = !o->no_surface;
     m->nsd_tolerance_mm = o->tolerance_mm;
     m->lesions = o->lesions;
     m->lesion.dilation = (int)o->lesion_dilation;
     m->lesion.min_mm3 = o->lesion_min_mm3;
     m->lesion.penalty_mm = o->lesion_penalty_mm;
-    m->ignore_label = o->ignore >= 0 ? (int32_t)o->ignore : j->classes.ignore;
+    m->ignore_label =
+        o->ignore.count && o->ignore.v[0] >= 0 ? (int32_t)o->ignore.v[0] : j->classes.ignore;
     m->has_ignore_label = m->ignore_label >= 0;
     m->threads = (int)j->c->threads;
+    return volt_empty_policy_parse(&m->policy, o->policy);
 }
 
 static volt_status score_all(job *j)
@@ -187,14 +188,14 @@ static volt_status print_cases(const job *j)
         putchar('\n');
     }
     if (shown < s->count)
-        printf("... and %lld better ones (-v lists all)\n", (long long)(s->count - shown));
+        printf("... and %lld more (-v lists all)\n", (long long)(s->count - shown));
     putchar('\n');
 done:
     volt_free(order);
     return st;
 }
 
-/* An interval over fewer cases would say little; the report has it anyway. */
+/* An interval over few cases says little; only the report has it. */
 static bool shows_intervals(const job *j)
 {
     return j->summary->resamples > 0 && j->summary->count >= INTERVAL_CASES;
@@ -242,7 +243,8 @@ static volt_status print_table(const job *j)
     print_means(j, "mean over classes", s->foreground_mean, s->foreground_interval);
     printf("%lld case%s", (long long)s->count, volt_s(s->count));
     if (undefined)
-        printf("; Dice is undefined %lld times (class in neither mask)", (long long)undefined);
+        printf("; %lld undefined Dice score%s (class in neither mask)", (long long)undefined,
+               volt_s(undefined));
     putchar('\n');
     return VOLT_OK;
 }
@@ -281,7 +283,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
-    choose_metrics(&j);
+    VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
     scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};
@@ -294,20 +296,20 @@ done:
 
 const cli_command cmd_evaluate = {
     .name = "evaluate",
-    .one_line = "score masks against the truth",
+    .section = CLI_EVALUATION,
+    .one_line = "score masks against the ground truth",
     .args = "PRED TRUTH",
     .min_args = 2,
     .max_args = 2,
     .about =
-        "Compares every mask of the folder PRED with its namesake in TRUTH, a folder of masks\n"
-        "or a data set (or one file with another): Dice, IoU, Hausdorff distances, mean\n"
-        "surface distance and surface Dice per class, with 95 % intervals over the cases and\n"
-        "the worst cases first. Classes and regions are those of the nearest dataset.json.\n"
-        "\n"
-        "A class that is missing from a mask scores as --empty says:\n"
-        "  nnunet  in both: left out of the means; in one: Dice, IoU, NSD 0, no distance\n"
-        "  monai   missing from the truth: left out; from the prediction: Dice 0, HD infinite\n"
-        "  brats   in both: Dice 1, distance 0; in one: Dice 0, the volume's diagonal",
+        "Compares every mask in folder PRED with the file of the same name in TRUTH, a folder "
+        "of masks or a data set (or one file with another): Dice, IoU, Hausdorff distances, "
+        "mean surface distance and surface Dice per class, with 95 % intervals over the cases "
+        "and the worst cases first. Classes and regions are those of the nearest "
+        "dataset.json.\n\nHow --empty scores a class that is missing from a mask:\n  nnunet  "
+        "both: excluded from the means; one: Dice, IoU, NSD 0, no distance\n  monai   truth: "
+        "excluded from the means; prediction: Dice 0, HD infinite\n  brats   both: Dice 1, "
+        "distance 0; one: Dice 0, distance the volume's diagonal",
     .example = "volt evaluate masks Dataset004/labelsTr -o summary.json --csv scores.csv",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, evaluate_options),

@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/core/plural.h"
 #include "io/import_dataset.h"
 
@@ -10,7 +10,7 @@ typedef struct import_options {
 
 static const cli_option options[] = {
     {"--copy", 0, CLI_FLAG, offsetof(import_options, copy), NULL, NULL, 0, 0,
-     "copy files instead of linking to them"},
+     "copy files instead of creating symbolic links"},
     CLI_DATASET_OPTIONS(import_options, data),
 };
 
@@ -22,8 +22,8 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
             json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "dataset", target, "layout", ds->layout,
                       "cases", (json_int_t)r->cases, "tests", (json_int_t)r->tests, "taken",
                       (json_int_t)r->taken, "written", (json_int_t)r->written));
-    printf("%s: %lld case%s with labels, %lld to predict; %lld file%s taken as they are, %lld "
-           "made anew\n",
+    printf("%s: %lld case%s with labels, %lld to predict; %lld file%s used unchanged, %lld "
+           "rewritten\n",
            target, (long long)r->cases, volt_s(r->cases), (long long)r->tests,
            (long long)r->taken, volt_s(r->taken), (long long)r->written);
     return VOLT_OK;
@@ -34,15 +34,13 @@ static volt_status run(cli *c)
     import_options *o = c->options;
     const volt_dataset_import_options import = {
         .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
-    const char *target = c->args[c->args_count - 1], *folder;
-    volt_dataset_options data;
+    const char *target = c->args[c->args_count - 1];
     volt_dataset_import_result result;
     volt_dataset *ds = NULL;
     volt_status st;
 
-    c->args_count--; /* what is left is the data set */
-    VOLT_TRY(st, done, cli_dataset_take(&data, &folder, c, &o->data));
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, &data));
+    c->args_count--; /* the rest is the data set */
+    VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);
     for (int64_t i = 0; i < ds->notes; i++)
         volt_report(&c->callbacks, VOLT_LOG_INFO, "%s", ds->note[i]);
@@ -56,15 +54,15 @@ done:
 
 const cli_command cmd_import_dataset = {
     .name = "import dataset",
-    .one_line = "write any data set as nnU-Net raw",
+    .section = CLI_EXCHANGE,
+    .one_line = "convert a data set of any layout to nnU-Net raw",
     .args = "DATASET TARGET",
     .min_args = 1,
     .max_args = 2,
-    .about =
-        "Writes DATASET, of whatever layout, as nnU-Net raw into the new folder TARGET. Files\n"
-        "that nnU-Net can read as they are become symbolic links, or copies with --copy;\n"
-        "others are made anew: channels of 4-D files, labels under other numbers. An import\n"
-        "that was cut off is finished by the same command.",
+    .about = "Writes DATASET, in any supported layout, as nnU-Net raw into the new folder "
+             "TARGET. Files that nnU-Net can read unchanged become symbolic links, or copies "
+             "with --copy; others are rewritten: channels of 4-D files, renumbered labels. "
+             "Repeat the command to finish an interrupted import.",
     .example = "volt import dataset MICCAI_BraTS2020_TrainingData Dataset137_BraTS",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, import_options),

@@ -1,27 +1,26 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/core/plural.h"
 #include "nets3d/import_model.h"
 
 typedef struct import_options {
-    const char *folds, *plans, *dataset, *configuration, *map;
-    int checkpoint; /* 0 final, 1 best, 2 latest */
+    const char *folds, *plans, *dataset, *configuration, *map, *checkpoint;
 } import_options;
 
 static const cli_option options[] = {
     {"--folds", 0, CLI_TEXT, offsetof(import_options, folds), "K,K-K|all", NULL, 0, 0,
-     "folds of a results folder [every one that is there]"},
-    {"--checkpoint", 0, CLI_CHOICE, offsetof(import_options, checkpoint), "final|best|latest",
-     "final", 0, 0, "which of nnU-Net's checkpoints"},
+     "folds of a results folder [all present]"},
+    {"--checkpoint", 0, CLI_WORD, offsetof(import_options, checkpoint), "final|best|latest",
+     "final", 0, 0, "nnU-Net checkpoint to import"},
     {"--plans", 0, CLI_TEXT, offsetof(import_options, plans), "FILE", NULL, 0, 0,
-     "plans.json [beside SRC, else in the checkpoint]"},
+     "plans.json [next to SRC, else in the checkpoint]"},
     {"--dataset", 0, CLI_TEXT, offsetof(import_options, dataset), "FILE", NULL, 0, 0,
-     "dataset.json [beside SRC, else in the checkpoint]"},
+     "dataset.json [next to SRC, else in the checkpoint]"},
     {"--configuration", 'c', CLI_TEXT, offsetof(import_options, configuration), "NAME", NULL, 0,
-     0, "of the plan [the checkpoint's own]"},
+     0, "configuration of the plan [the checkpoint's]"},
     {"--map", 0, CLI_TEXT, offsetof(import_options, map), "FILE", NULL, 0, 0,
-     "JSON object {\"name in VOLT\": \"name in SRC\" or \"=0\"}; * is one part between dots, "
-     "** the rest"},
+     "JSON object {\"VOLT name\": \"SRC name\" or \"=0\"}; * matches one part between dots, ** "
+     "the rest"},
 };
 
 static volt_status print_result(const cli *c, const volt_model_import_result *r)
@@ -33,12 +32,13 @@ static volt_status print_result(const cli *c, const volt_model_import_result *r)
                       r->folds, "parameters", (json_int_t)r->parameters, "tensors",
                       (json_int_t)r->taken, "aliases", (json_int_t)r->aliases, "filled",
                       (json_int_t)r->filled, "unused", (json_int_t)r->unused));
-    printf("%s: %s, %d fold%s; %lld parameters in %lld tensors, %lld repeated ones kept once\n",
+    printf("%s: %s, %d fold%s; %lld parameter%s in %lld tensor%s, %lld duplicate%s merged\n",
            c->args[1], r->configuration, r->folds, volt_s(r->folds), (long long)r->parameters,
-           (long long)r->taken, (long long)r->aliases);
+           volt_s(r->parameters), (long long)r->taken, volt_s(r->taken), (long long)r->aliases,
+           volt_s(r->aliases));
     if (r->filled || r->unused)
-        printf("%lld parameters set by the map, %lld tensors left over\n", (long long)r->filled,
-               (long long)r->unused);
+        printf("%lld parameter%s set by the map, %lld tensor%s unused\n", (long long)r->filled,
+               volt_s(r->filled), (long long)r->unused, volt_s(r->unused));
     printf("volt predict ");
     cli_print_word(c->args[1]);
     printf(" SCANS -o MASKS\n");
@@ -47,10 +47,9 @@ static volt_status print_result(const cli *c, const volt_model_import_result *r)
 
 static volt_status run(cli *c)
 {
-    static const char *const checkpoints[] = {"final", "best", "latest"};
     const import_options *o = c->options;
     const volt_model_import_options import = {.folds = o->folds,
-                                              .checkpoint = checkpoints[o->checkpoint],
+                                              .checkpoint = o->checkpoint,
                                               .plans = o->plans,
                                               .dataset = o->dataset,
                                               .configuration = o->configuration,
@@ -66,21 +65,21 @@ static volt_status run(cli *c)
 
 const cli_command cmd_import_model = {
     .name = "import model",
-    .one_line = "make a run of a network that nnU-Net or others trained",
+    .section = CLI_EXCHANGE,
+    .one_line = "import a network trained by nnU-Net or others",
     .args = "SRC RUN",
     .min_args = 2,
     .max_args = 2,
-    .about =
-        "Writes folder RUN, which volt predict uses at once. SRC: a results folder of\n"
-        "nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of its\n"
-        "fold folders, or one checkpoint. Several folds become RUN/fold_K, an ensemble.\n"
-        "Weights of other programs (torch.save, safetensors) need --plans and --dataset.\n"
-        "For MONAI's UNet and DynUNet the plan's architecture is the class with the\n"
-        "arguments it was made with (docs/plans.md); names that differ from the network's\n"
-        "are translated by --map. Pickles are read as data: nothing in them is run.",
-    .example = "volt import model nnUNetTrainer__nnUNetPlans__3d_fullres runs/liver\n"
-               "volt predict runs/liver scans/ -o masks\n"
-               "volt import model unet.pt runs/unet --plans plans.json --dataset dataset.json",
+    .about = "Writes folder RUN, which volt predict can use directly. SRC is a results folder "
+             "of nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of "
+             "its fold folders, or a single checkpoint. Several folds become RUN/fold_K, an "
+             "ensemble. Weights of other programs (torch.save, safetensors) need --plans and "
+             "--dataset. For MONAI's UNet and DynUNet, the plan's architecture is the class "
+             "with its constructor arguments (docs/plans.md); --map translates parameter names "
+             "that differ. Pickles are parsed as data; no code in them is executed.",
+    .example = "volt import model nnUNetTrainer__nnUNetPlans__3d_fullres runs/liver\nvolt "
+               "predict runs/liver scans/ -o masks\nvolt import model unet.pt runs/unet "
+               "--plans p.json --dataset dataset.json",
     .common = CLI_JSON,
     CLI_OPTIONS(options, import_options),
     .run = run,

@@ -1,6 +1,6 @@
 #include <inttypes.h>
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/core/plural.h"
 #include "io/image.h"
 #include "volume/orient.h"
@@ -12,10 +12,10 @@ typedef struct info_options {
 
 static const cli_option options[] = {
     {"--header", 0, CLI_FLAG, offsetof(info_options, header), NULL, NULL, 0, 0,
-     "look at the header only, not at the voxels"},
+     "read the header only, not the voxels"},
 };
 
-/* All that is printed about one file. */
+/* Everything printed about one file. */
 typedef struct facts {
     const char *path;
     const volt_image_header *header;
@@ -29,17 +29,8 @@ static const char *geometry_name(const volt_image_header *h)
 {
     return h->geometry == VOLT_NIFTI_SFORM    ? "sform"
            : h->geometry == VOLT_NIFTI_QFORM  ? "qform"
-           : h->geometry == VOLT_IMAGE_PLACED ? "the header"
-                                              : "none: orientation unknown";
-}
-
-static json_t *strings(char *const *text, size_t count)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(text[i]));
-    return list;
+           : h->geometry == VOLT_IMAGE_PLACED ? "header"
+                                              : "none";
 }
 
 static json_t *matrix(const volt_grid *g)
@@ -66,7 +57,7 @@ static volt_status print_json(const facts *f)
         "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
         "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
         volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
-        h->description, "warnings", strings(h->warnings, h->warning_count));
+        h->description, "warnings", cli_json_strings(h->warnings, (int64_t)h->warning_count));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));
@@ -83,14 +74,17 @@ static void print_text(const facts *f)
 
     printf("%s\n", f->path);
     printf("  format       %s%s%s%s\n", h->format, h->pair ? ", header and image" : "",
-           h->gzip ? ", compressed" : "", h->swapped ? ", the other byte order" : "");
+           h->gzip ? ", compressed" : "", h->swapped ? ", byte-swapped" : "");
     printf("  size         %" PRId64 " x %" PRId64 " x %" PRId64 " voxels (x, y, z)", g->n[2],
            g->n[1], g->n[0]);
     if (g->channels > 1)
         printf(", %d channel%s", g->channels, volt_s(g->channels));
     printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
            f->spacing[0]);
-    printf("  orientation  %s, from %s", f->codes, geometry_name(h));
+    if (h->geometry == VOLT_NIFTI_NOFORM || h->geometry == VOLT_IMAGE_UNPLACED)
+        printf("  orientation  %s, assumed: no spatial metadata", f->codes);
+    else
+        printf("  orientation  %s, from the %s", f->codes, geometry_name(h));
     if (h->version)
         printf(" (qform code %d, sform code %d)", h->qform_code, h->sform_code);
     putchar('\n');
@@ -99,16 +93,17 @@ static void print_text(const facts *f)
                g->to_world[r][0], g->to_world[r][1], g->to_world[r][2], g->to_world[r][3]);
     printf("  type         %s", volt_dtype_name(h->dtype));
     if (h->scaled)
-        printf(", scaled by %.9g, plus %.9g", h->slope, h->inter);
+        printf(", slope %.9g, intercept %.9g", h->slope, h->inter);
     if (f->has_range)
         printf("\n  values       %.9g to %.9g", f->range.min, f->range.max);
     if (f->has_range && f->range.not_finite)
-        printf(", %" PRId64 " voxels are not finite", f->range.not_finite);
+        printf(", %" PRId64 " non-finite voxel%s", f->range.not_finite,
+               volt_s(f->range.not_finite));
     putchar('\n');
     if (h->description[0])
         printf("  description  %s\n", h->description);
     for (size_t i = 0; i < h->warning_count; i++)
-        printf("  odd          %s\n", h->warnings[i]);
+        printf("  warning      %s\n", h->warnings[i]);
 }
 
 static volt_status look(const cli *c, const char *path)
@@ -140,8 +135,8 @@ done:
     return st;
 }
 
-/* Of several files one that cannot be read does not hide the others: its sentence stands in
- * its place, and the command fails at the end. */
+/* A file that cannot be read does not stop the others: its error is printed in its place and
+ * the command fails at the end. */
 static volt_status run(cli *c)
 {
     volt_status first = VOLT_OK;
@@ -173,13 +168,13 @@ static volt_status run(cli *c)
 
 const cli_command cmd_info = {
     .name = "info",
-    .one_line = "tell what a scan is: size, spacing, orientation, values, warnings",
+    .section = CLI_DATA,
+    .one_line = "print a scan's geometry, value range and header warnings",
     .args = "FILE...",
     .min_args = 1,
     .max_args = -1,
-    .about =
-        "Prints format, geometry, type and range of scans (NIfTI, .mha, .nrrd, .tif, .png,\n"
-        "...), and what is odd about their headers. With --json one object a line.",
+    .about = "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
+             ".tif, .png, ...) and warns of unusual headers. With --json, one object per line.",
     .example = "volt info scan.nii.gz",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, info_options),

@@ -1,7 +1,8 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/core/plural.h"
 #include "io/dataset.h"
 #include "io/image.h"
 #include "volume/phantom.h"
@@ -15,16 +16,16 @@ typedef struct phantom_options {
 
 static const cli_option options[] = {
     {"--cases", 0, CLI_INT, offsetof(phantom_options, cases), "N", "20", 1, 99999,
-     "cases to make"},
+     "number of cases"},
     {"--size", 0, CLI_INT, offsetof(phantom_options, size), "N", "64", 16, 1024,
      "voxels along the longest axis"},
     {"--seed", 0, CLI_INT, offsetof(phantom_options, seed), "S", "1", 0, 9e15,
-     "names the data set: the same seed gives the same voxels"},
+     "random seed; the same seed gives the same voxels"},
     {"--brats-labels", 0, CLI_FLAG, offsetof(phantom_options, brats_labels), NULL, NULL, 0, 0,
-     "brats: labels 1, 2, 4 in BraTS's numbering instead of 1, 2, 3"},
+     "brats: number the labels 1, 2, 4 as BraTS does, not 1, 2, 3"},
 };
 
-/* A folder that holds something already would mix two data sets. */
+/* Writing into a folder that is not empty would mix two data sets. */
 static volt_status check_folder(const char *folder)
 {
     volt_names names = {0};
@@ -74,7 +75,7 @@ static volt_status write_case(const char *folder, const char *id, const volt_vol
     return write_volume(folder, "labelsTr", id, labels, threads);
 }
 
-/* dataset.json comes last: a folder without it is no data set. */
+/* dataset.json is written last: a folder without it is not a data set. */
 static volt_status write_info(const char *folder, volt_phantom_kind kind,
                               const phantom_options *o)
 {
@@ -131,16 +132,17 @@ static volt_status make_folders(const char *folder)
 static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
 {
     const phantom_options *o = c->options;
-    volt_phantom_options make = {.kind = kind,
-                                 .size = o->size,
-                                 .seed = (uint64_t)o->seed,
-                                 .number = number,
-                                 .brats_labels = o->brats_labels,
-                                 .threads = (int)c->threads};
+    volt_phantom_options make = volt_phantom_defaults();
     volt_volume *image = NULL, *labels = NULL;
     char id[64];
     volt_status st;
 
+    make.kind = kind;
+    make.width = o->size;
+    make.seed = (uint64_t)o->seed;
+    make.number = number;
+    make.brats_labels = o->brats_labels;
+    make.threads = (int)c->threads;
     snprintf(id, sizeof id, "%s_%03lld", volt_phantom_name(kind), (long long)number + 1);
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, volt_phantom_make(&image, &labels, &make));
@@ -166,22 +168,22 @@ static volt_status run(cli *c)
     }
     VOLT_TRY(st, done, write_info(c->args[1], kind, o));
     if (!c->quiet)
-        printf("%s: %lld %s cases, nnU-Net raw layout\n", c->args[1], (long long)o->cases,
-               volt_phantom_name(kind));
+        printf("%s: %lld %s case%s, nnU-Net raw layout\n", c->args[1], (long long)o->cases,
+               volt_phantom_name(kind), volt_s(o->cases));
 done:
     return st;
 }
 
 const cli_command cmd_phantom = {
     .name = "phantom",
-    .one_line = "make a synthetic data set with its truth",
+    .section = CLI_DATA,
+    .one_line = "create a synthetic data set with ground truth",
     .args = "brats|liver OUT",
     .min_args = 2,
     .max_args = 2,
-    .about =
-        "Writes synthetic scans and their labels to the new folder OUT, in nnU-Net's raw\n"
-        "layout: brats has four MR channels and three nested lesion labels, liver a CT in HU\n"
-        "with liver and tumours. The same command always writes the same voxels.",
+    .about = "Writes synthetic scans and their labels to the new folder OUT, in nnU-Net's raw "
+             "layout: brats has four MR channels and three nested lesion labels, liver a CT in "
+             "HU with liver and tumours. The same command always writes the same voxels.",
     .example = "volt phantom brats demo/data --cases 12 --size 64 --seed 1",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, phantom_options),

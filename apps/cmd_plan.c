@@ -1,15 +1,15 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {
-    const char *work, *memory, *add;
+    const char *work, *memory, *add, *planner;
     bool replan;
-    int planner, axis;
+    int axis;
     int64_t slices;
     cli_list spacing;
     cli_dataset data;
@@ -20,23 +20,24 @@ enum { AXIS_Z, AXIS_Y, AXIS_X, AXIAL, CORONAL, SAGITTAL };
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(plan_options, work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
     {"--replan", 0, CLI_FLAG, offsetof(plan_options, replan), NULL, NULL, 0, 0,
-     "plan anew although there is a plan"},
-    {"--planner", 0, CLI_CHOICE, offsetof(plan_options, planner),
+     "plan again even if a plan exists"},
+    {"--planner", 0, CLI_WORD, offsetof(plan_options, planner),
      "default|resenc-m|resenc-l|resenc-xl", "default", 0, 0,
-     "nnU-Net's plain U-Net, or one of its residual encoder presets"},
+     "nnU-Net's plain U-Net or one of its residual encoder presets"},
     {"--memory", 0, CLI_TEXT, offsetof(plan_options, memory), "GB|auto", NULL, 0, 0,
-     "the size of network to aim at, as nnU-Net's GPU memory target [the planner's: 8, 8, 24, "
-     "40]; auto: the most that this machine can train"},
+     "network size to aim for, as nnU-Net's GPU memory target [8, 8, 24 or 40, by planner]; "
+     "auto: the largest that this machine can train"},
     {"--spacing", 0, CLI_REALS, offsetof(plan_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
      "voxel size in mm to train at [nnU-Net's rule]"},
     {"--add", 0, CLI_TEXT, offsetof(plan_options, add), "NAME[,NAME]", NULL, 0, 0,
      "also plan 2p5d (neighbouring slices as channels) or 3d_whole (whole cases)"},
-    {"--slices", 0, CLI_INT, offsetof(plan_options, slices), "K", "0", 0, VOLT_MAX_SLICES,
-     "2p5d: how many slices, an odd number; 0 chooses by their spacing"},
+    {"--slices", 0, CLI_INT, offsetof(plan_options, slices), "K", NULL, 0, VOLT_MAX_SLICES,
+     "2p5d: number of slices, odd [chosen by their spacing]"},
     {"--axis", 0, CLI_CHOICE, offsetof(plan_options, axis), "z|y|x|axial|coronal|sagittal",
-     NULL, 0, 0, "2p5d: the axis of the files, or the plane, that is cut [the coarsest axis]"},
+     NULL, 0, 0,
+     "2p5d: slice axis of the files, or anatomical plane of the slices [coarsest axis]"},
     CLI_DATASET_OPTIONS(plan_options, data),
 };
 
@@ -52,7 +53,7 @@ static volt_status set_memory(volt_pipeline_options *run, const char *text)
     return run->memory_auto ? VOLT_OK : cli_set_value(&run->planner.memory_gb, &number, text);
 }
 
-/* --add, --slices and --axis; `names` keeps the words that extra[] points to. */
+/* --add, --slices and --axis; `names` holds the words that extra[] points to. */
 static volt_status set_extras(volt_pipeline_options *run, volt_plan_extra extra[2],
                               char names[64], const plan_options *o)
 {
@@ -71,7 +72,7 @@ static volt_status set_extras(volt_pipeline_options *run, volt_plan_extra extra[
     for (char *rest, *word = strtok_r(names, ",", &rest); word;
          word = strtok_r(NULL, ",", &rest)) {
         if (run->extras == 2)
-            return volt_fail(VOLT_EINVAL, "--add '%s': two configurations at most", o->add);
+            return volt_fail(VOLT_EINVAL, "--add '%s': at most two configurations", o->add);
         extra[run->extras++] =
             (volt_plan_extra){.name = word, .slices = (int)o->slices, .axis = axis};
     }
@@ -106,7 +107,7 @@ static void print_config(const volt_plan_config *k)
 
     printf("  %s (%s)", k->name, volt_model_title(k->net.model));
     if (k->slices > 1)
-        printf(" (%d slice%s across %c of the files)", k->slices, volt_s(k->slices),
+        printf(" (%d slice%s along %c)", k->slices, volt_s(k->slices),
                "zyx"[k->transpose_forward[0]]);
     if (k->whole)
         printf(" (whole cases)");
@@ -148,7 +149,6 @@ static volt_status run(cli *c)
     volt_pipeline_options run = {.work = o->work,
                                  .until = VOLT_STAGE_PLAN,
                                  .replan = o->replan,
-                                 .planner = {.planner = (volt_planner)o->planner},
                                  .threads = (int)c->threads,
                                  .callbacks = &c->callbacks};
     volt_plan_extra extra[2];
@@ -156,9 +156,10 @@ static volt_status run(cli *c)
     char names[64], *text = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_planner_parse(&run.planner.planner, o->planner));
     VOLT_TRY(st, done, set_memory(&run, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
-    for (int i = 0; i < o->spacing.count; i++) /* typed x, y, z; kept z, y, x */
+    for (int i = 0; i < o->spacing.count; i++) /* x, y, z on the command line, z, y, x inside */
         run.planner.spacing[2 - i] = o->spacing.v[i];
     VOLT_TRY(st, done, cli_dataset_take(&run.data, &run.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &run));
@@ -177,15 +178,15 @@ done:
 
 const cli_command cmd_plan = {
     .name = "plan",
-    .one_line = "decide spacing, patch, batch and network for a data set",
+    .section = CLI_TRAINING,
+    .one_line = "choose spacing, patch size and network for a data set",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about =
-        "Checks DATASET, measures it (dataset_fingerprint.json) and decides everything\n"
-        "that training needs (plans.json), by nnU-Net's rules and with its key names. Edit\n"
-        "plans.json by hand if you like: training uses it as it stands. An existing plan is\n"
-        "kept unless --replan is given; --add then extends it.",
+    .about = "Checks DATASET, computes its fingerprint (dataset_fingerprint.json) and decides "
+             "everything that training needs (plans.json), by nnU-Net's rules and with its key "
+             "names. plans.json may be edited by hand: training uses it as it is. An existing "
+             "plan is reused unless --replan is given; --add extends it.",
     .example = "volt plan Task04_Hippocampus --work work/hippocampus\n"
                "volt plan Task04_Hippocampus --replan --planner resenc-m --memory auto\n"
                "volt plan Task04_Hippocampus --add 2p5d --slices 5 --axis coronal",

@@ -6,14 +6,14 @@
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/png.h"
 #include "show/svg.h"
-#include "show/run_chart.h"
 #include "nets3d/run_curves.h"
+#include "show/run_chart.h"
 #include "nets3d/run.h"
 
 #define MOST_RUNS 32
@@ -27,15 +27,15 @@ typedef struct plot_options {
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(plot_options, output), "PNG|SVG", NULL, 0, 0,
-     "write a picture; what kind follows from its ending [draw in the terminal]"},
+     "write a picture; the extension selects PNG or SVG [draw in the terminal]"},
     {"--terminal", 0, CLI_FLAG, offsetof(plot_options, terminal), NULL, NULL, 0, 0,
-     "draw in the terminal too"},
+     "also draw in the terminal"},
     {"--x", 0, CLI_CHOICE, offsetof(plot_options, x), "epoch|iterations|hours", "epoch", 0, 0,
-     "what runs to the right"},
+     "quantity on the x axis"},
     {"--title", 0, CLI_TEXT, offsetof(plot_options, title), "TEXT", NULL, 0, 0,
-     "over the picture [the run's name]"},
+     "title of the picture [the run's name]"},
     {"--size", 0, CLI_INTS, offsetof(plot_options, size), "W,H", NULL, 1, 32768,
-     "of the picture in pixels [720 x 440 a panel]"},
+     "size of the picture in pixels [720 x 440 per panel]"},
     {"--ascii", 0, CLI_FLAG, offsetof(plot_options, ascii), NULL, NULL, 0, 0,
      "no braille dots in the terminal, for fonts that lack them"},
 };
@@ -110,7 +110,7 @@ static size_t last_part(const char **start, const char *path)
     return bytes - from;
 }
 
-/* By what an argument is called: its last part, unless another one ends in the same. */
+/* Name of an argument: its last path component, or the path if another one has the same. */
 static volt_status name_of(char **out, const cli *c, int argument)
 {
     const char *mine, *other;
@@ -162,7 +162,7 @@ done:
     return st;
 }
 
-/* Does the user's terminal take UTF-8, by the variables that say so? */
+/* True when the locale's variables say that the terminal takes UTF-8. */
 static bool is_utf8(void)
 {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
@@ -191,7 +191,8 @@ static volt_status draw_terminal(const job *j)
     if (terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col >= 40)
         t.columns = size.ws_col < 160 ? size.ws_col : 160;
     t.color = terminal && !(no_color && *no_color);
-    t.ascii = o->ascii || !t.color || !is_utf8(); /* dots without colours are all alike */
+    t.ascii =
+        o->ascii || !t.color || !is_utf8(); /* braille dots need colours to be told apart */
     st = volt_chart_text(&text, &j->chart->chart, &t);
     if (st == VOLT_OK)
         fputs(text, stdout);
@@ -261,16 +262,16 @@ done:
 
 const cli_command cmd_plot = {
     .name = "plot",
+    .section = CLI_VISUALS,
     .one_line = "draw the curves of training runs",
     .args = "RUN...",
     .min_args = 1,
     .max_args = -1,
     .about =
-        "Draws what the log of each RUN holds: training and validation loss, Dice of each\n"
-        "class and their mean, accuracy where it was logged, learning rate and seconds of\n"
-        "every epoch; as PNG or SVG with -o, else in the terminal. Several runs are drawn\n"
-        "over each other; a folder of folds (fold_0, fold_1, ..) counts as its folds. A run\n"
-        "that is still training can be drawn.",
+        "Draws what the log of each RUN holds: training and validation loss, Dice per class "
+        "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
+        "with -o, else in the terminal. Several runs are overlaid; a folder of folds (fold_0, "
+        "fold_1, ...) stands for its folds. A run that is still training can be drawn, too.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

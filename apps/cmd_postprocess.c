@@ -1,6 +1,6 @@
 #include <math.h>
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
@@ -14,7 +14,7 @@ typedef struct find_options {
 
 static const cli_option find_table[] = {
     {"--dataset", 0, CLI_TEXT, offsetof(find_options, dataset), "JSON", NULL, 0, 0,
-     "dataset.json with the classes [of PRED]"},
+     "dataset.json with the classes [PRED's]"},
 };
 
 static json_t *trials_json(const volt_postprocess_result *r)
@@ -45,7 +45,7 @@ static void print_trials(const cli *c, const volt_postprocess_result *r)
         printf("%-28.28s", r->trial[i].name);
         print_dice(r->trial[i].before);
         print_dice(r->trial[i].after);
-        printf("  %s\n", r->trial[i].taken ? "taken" : "left out");
+        printf("  %s\n", r->trial[i].taken ? "applied" : "skipped");
     }
     printf("%lld case%s, mean Dice %.4f -> %.4f; steps in %s/postprocessing.json, masks in "
            "%s/postprocessed\n",
@@ -84,15 +84,16 @@ done:
 
 const cli_command cmd_postprocess_find = {
     .name = "postprocess find",
-    .one_line = "find out whether keeping the largest component helps",
+    .section = CLI_PREDICTION,
+    .one_line = "test whether keeping the largest component helps",
     .args = "PRED TRUTH",
     .min_args = 2,
     .max_args = 2,
     .about =
-        "Tries, as nnU-Net, to keep only the largest component: first of all foreground\n"
-        "together, then of each class or region. What raises the Dice of the masks in PRED\n"
-        "against their namesakes in TRUTH goes into PRED/postprocessing.json; the masks so\n"
-        "processed into PRED/postprocessed.",
+        "Tries, as nnU-Net does, to keep only the largest component: first of all foreground "
+        "together, then of each class or region. The steps that raise the Dice of the masks in "
+        "PRED, compared with the files of the same name in TRUTH, are saved in "
+        "PRED/postprocessing.json, and the processed masks in PRED/postprocessed.",
     .example = "volt postprocess find crossval/masks Dataset004/labelsTr",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(find_table, find_options),
@@ -109,7 +110,7 @@ static const cli_option apply_table[] = {
     {"--output", 'o', CLI_TEXT, offsetof(apply_options, output), "OUT", NULL, 0, 0,
      "folder for the processed masks (required)"},
     {"--steps", 0, CLI_TEXT, offsetof(apply_options, steps), "JSON", NULL, 0, 0,
-     "postprocessing.json of 'volt postprocess find' or nnU-Net (required)"},
+     "postprocessing.json from 'volt postprocess find' or nnU-Net (required)"},
 };
 
 static volt_status run_apply(cli *c)
@@ -121,7 +122,7 @@ static volt_status run_apply(cli *c)
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (!o->steps)
-        return volt_fail(VOLT_EINVAL, "volt postprocess apply needs the steps: --steps JSON");
+        return volt_fail(VOLT_EINVAL, "volt postprocess apply needs --steps JSON");
     VOLT_TRY(st, done, volt_postprocess_read(&steps, o->steps));
     VOLT_TRY(st, done,
              volt_postprocess_folder(&cases, c->args[0], o->output, &steps, (int)c->threads,
@@ -140,13 +141,13 @@ done:
 
 const cli_command cmd_postprocess_apply = {
     .name = "postprocess apply",
-    .one_line = "do to new masks what 'postprocess find' found",
+    .section = CLI_PREDICTION,
+    .one_line = "apply saved postprocessing to new masks",
     .args = "PRED --steps JSON -o OUT",
     .min_args = 1,
     .max_args = 1,
-    .about = "Applies the steps of a postprocessing.json to every mask of folder PRED.",
-    .example =
-        "volt postprocess apply masks --steps crossval/masks/postprocessing.json -o final",
+    .about = "Applies the steps of a postprocessing.json to every mask in folder PRED.",
+    .example = "volt postprocess apply masks --steps cv/postprocessing.json -o final",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(apply_table, apply_options),
     .run = run_apply,

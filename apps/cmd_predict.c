@@ -1,20 +1,20 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
+#include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
 #include "nets3d/validation.h"
 
 typedef struct predict_options {
-    const char *output, *checkpoint, *folds, *validation, *work, *previous, *part;
-    int precision; /* 0 auto, else volt_precision */
-    int tiles;     /* volt_tile_rule */
-    int blend;     /* 1: constant */
+    const char *output, *checkpoint, *folds, *validation, *work, *previous, *part, *precision;
+    int tiles; /* volt_tile_rule */
+    int blend; /* 1: constant */
     bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
     double step; /* 0: not given */
     int64_t batch;
@@ -25,27 +25,28 @@ static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(predict_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
     {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "LIST", NULL, 0, 0,
-     "which fold_K of a RUN of several to use: 0-4, or 0,2,all [every one there]"},
+     "folds fold_K of a multi-fold RUN to use: 0-4, or 0,2,all [all present]"},
     {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
-     "cascade: the run of the previous stage (its masks go to OUT/previous_stage), or a folder "
-     "of its masks CASE.nii.gz [the run that training was given]"},
+     "cascade: run of the previous stage (its masks go to OUT/previous_stage), or folder of "
+     "its masks CASE.nii.gz [the run given to training]"},
     {"--no-mirror", 0, CLI_FLAG, offsetof(predict_options, no_mirror), NULL, NULL, 0, 0,
-     "one pass instead of the average over mirrored ones: up to 8 times faster"},
+     "no test-time mirroring: up to 8 times faster"},
     {"--tiles", 0, CLI_CHOICE, offsetof(predict_options, tiles), "nnunet|monai", "nnunet", 0, 0,
-     "nnunet: evenly spread; monai: a fixed distance, the last pulled back"},
+     "placement of tiles; nnunet: evenly spaced; monai: at a fixed distance, the last one "
+     "shifted back"},
     {"--step", 0, CLI_REAL, offsetof(predict_options, step), "S", NULL, 0.05, 1,
-     "distance of neighbouring tiles as a share of the patch [0.5]"},
+     "distance between tiles as a fraction of the patch [0.5]"},
     {"--overlap", 0, CLI_REALS, offsetof(predict_options, overlap), "V", NULL, 0, 0.95,
-     "the same said as MONAI does: 1 - step"},
+     "tile overlap, as in MONAI (equals 1 - step)"},
     {"--blend", 0, CLI_CHOICE, offsetof(predict_options, blend), "gaussian|constant",
-     "gaussian", 0, 0, "weight of a tile's voxels: less towards its border, or the same"},
+     "gaussian", 0, 0, "weights of a tile's voxels: less towards its border, or all equal"},
     {"--whole", 0, CLI_FLAG, offsetof(predict_options, whole), NULL, NULL, 0, 0,
-     "no tiles: each scan in one pass, where memory allows"},
+     "no tiles: process each scan in one pass where memory allows"},
     {"--roi", 0, CLI_INTS, offsetof(predict_options, roi), "Z0,Z1,Y0,Y1,X0,X1", NULL, 0, 1e6,
-     "segment only these voxels of the scan, Z0 <= z < Z1 and so on; all else is background, "
-     "with --save-probabilities of probability 1"},
-    {"--batch", 0, CLI_INT, offsetof(predict_options, batch), "N", "0", 0, 64,
-     "tiles per pass of the network; 0: chosen by their size"},
+     "segment only the voxels Z0 <= z < Z1 and so on; the rest is background, with probability "
+     "1"},
+    {"--batch", 0, CLI_INT, offsetof(predict_options, batch), "N", NULL, 0, 64,
+     "tiles per forward pass [chosen by their size]"},
     {"--separate-regions", 0, CLI_FLAG, offsetof(predict_options, regions), NULL, NULL, 0, 0,
      "also write OUT/NAME/CASE.nii.gz for every region or label NAME"},
     {"--save-probabilities", 0, CLI_FLAG, offsetof(predict_options, probabilities), NULL, NULL,
@@ -53,17 +54,17 @@ static const cli_option options[] = {
     {"--probability-nifti", 0, CLI_FLAG, offsetof(predict_options, probability_nifti), NULL,
      NULL, 0, 0, "also write OUT/probabilities/CASE_0000.nii.gz, one file per class"},
     {"--skip-existing", 0, CLI_FLAG, offsetof(predict_options, skip_existing), NULL, NULL, 0, 0,
-     "leave cases alone whose files are all there"},
+     "skip cases whose output already exists"},
     {"--part", 0, CLI_TEXT, offsetof(predict_options, part), "I/N", NULL, 0, 0,
-     "only every N-th case, from the I-th on: N machines with I from 1 to N share the work"},
+     "every N-th case, starting with the I-th: N machines with I from 1 to N split the work"},
     {"--validation", 0, CLI_TEXT, offsetof(predict_options, validation), "DATASET", NULL, 0, 0,
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
      "with --validation: folder of the splits [DATASET/volt]"},
-    {"--checkpoint", 0, CLI_TEXT, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
-     0, "of the run [latest of a finished run, else best]"},
-    {"--precision", 0, CLI_CHOICE, offsetof(predict_options, precision), "auto|fp32|bf16",
-     "auto", 0, 0, "auto: what is faster on this machine"},
+    {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
+     0, "checkpoint to use [latest of a finished run, else best]"},
+    {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",
+     0, 0, "auto: fastest on this machine"},
 };
 
 static volt_status print_result(const cli *c, const char *folder, const volt_predict_result *r)
@@ -76,8 +77,8 @@ static volt_status print_result(const cli *c, const char *folder, const volt_pre
             (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "seconds", r->seconds,
             "network_s", r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
             (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
-    printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB, %.0f "
-           "announced\n",
+    printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB "
+           "(%.0f estimated)\n",
            (long long)r->cases, volt_s(r->cases), folder, r->seconds, r->network_s,
            (double)r->peak_bytes / mib, (double)r->announced_bytes / mib);
     return VOLT_OK;
@@ -97,18 +98,19 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
 {
     const predict_options *o = c->options;
     volt_predict_options p = volt_predict_defaults();
+    volt_status st = volt_precision_parse(&p.precision, o->precision);
 
+    if (st != VOLT_OK)
+        return st;
     if (o->step > 0 && o->overlap.count)
-        return volt_fail(VOLT_EINVAL, "--step %g and --overlap %g: give one of the two",
-                         o->step, o->overlap.v[0]);
+        return volt_fail(VOLT_EINVAL, "--step and --overlap cannot be combined");
     if (o->step > 0)
         p.step = o->step;
     if (o->overlap.count)
         p.step = 1 - o->overlap.v[0];
     p.checkpoint = o->checkpoint;
-    p.folds = o->validation ? NULL : o->folds; /* then each fold is opened alone */
+    p.folds = o->validation ? NULL : o->folds; /* with --validation each fold is opened alone */
     p.previous_stage = o->previous;
-    p.precision = (volt_precision)o->precision;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
     p.constant = o->blend == 1;
@@ -125,13 +127,13 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
         out->low[a] = (int64_t)roi->v[2 * a];
         out->high[a] = (int64_t)roi->v[2 * a + 1];
         if (out->high[a] <= out->low[a])
-            return volt_fail(VOLT_EINVAL, "--roi: %lld to %lld along %c holds no voxel",
+            return volt_fail(VOLT_EINVAL, "--roi: %lld to %lld along %c is empty",
                              (long long)out->low[a], (long long)out->high[a], "zyx"[a]);
     }
     return VOLT_OK;
 }
 
-/* The cases of the inputs after `count` runs, or those of them that --part names. */
+/* The cases of the inputs after `count` runs, restricted to --part. */
 static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
 {
     const predict_options *o = c->options;
@@ -142,8 +144,7 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
 
     if (o->part && (sscanf(o->part, "%9lld/%9lld%n", &part, &parts, &end) != 2 ||
                     o->part[end] != '\0' || part < 1 || part > parts))
-        return volt_fail(VOLT_EINVAL,
-                         "--part is '%s'; I/N is expected, with I from 1 to N: 1/4 to 4/4",
+        return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
                          o->part);
     st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
     if (st != VOLT_OK)
@@ -177,14 +178,14 @@ done:
 
 /* ---- --validation ---- */
 
-/* What is validated on, and where its masks and splits lie. */
+/* The data set to validate on, its work folder and the output options. */
 typedef struct validation {
     volt_dataset *ds;
     char *work, *splits;
-    volt_predict_output output; /* but its folder */
+    volt_predict_output output; /* all but the folder */
 } validation;
 
-/* The cases by the network of folder `fold`. */
+/* Predicts `cases` with the network of folder `fold`. */
 static volt_status predict_cases(cli *c, const validation *v, const char *fold,
                                  const volt_case_list *cases, const volt_predict_output *output)
 {
@@ -208,7 +209,7 @@ done:
     return st;
 }
 
-/* The validation cases of folder `fold`, with what was trained there. */
+/* Predicts the held-out cases of folder `fold` with its network. */
 static volt_status predict_fold(cli *c, const validation *v, const char *fold)
 {
     const int number = volt_fold_number(fold);
@@ -219,9 +220,9 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
     volt_status st;
 
     if (number < 0)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: only a network in a folder fold_K has cases it did not train on",
-                         fold);
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s: --validation needs a folder fold_K, whose network has held-out cases", fold);
     VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number));
     VOLT_TRY(st, done,
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
@@ -286,7 +287,7 @@ static volt_status run(cli *c)
         output.roi = &roi;
     }
     if (o->validation && o->part)
-        return volt_fail(VOLT_EINVAL, "--part: --validation predicts all cases of a fold");
+        return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
     if (o->validation)
         return predict_validation(c, &output);
     if (c->args_count < 2)
@@ -300,29 +301,24 @@ done:
 
 const cli_command cmd_predict = {
     .name = "predict",
-    .one_line = "segment scans with one or several trained networks",
+    .section = CLI_PREDICTION,
+    .one_line = "segment scans with one or more trained networks",
     .args = "RUN... INPUT... -o OUT",
     .min_args = 1,
     .max_args = -1,
-    .about =
-        "Segments scans with the network of folder RUN and writes OUT/CASE.nii.gz (in the\n"
-        "format of the data set it was trained on), each on its scan's own grid. INPUT:\n"
-        "files or folders, NIfTI, .mha, .nrrd, .tif, .png, ...; the channels of a case are\n"
-        "CASE_0000.nii.gz, CASE_0001.nii.gz, ...; networks of one channel also take\n"
-        "CASE.nii.gz; 4-D files and photographs hold all channels.\n"
-        "\n"
-        "Several networks are averaged: a RUN with folders fold_0, fold_1, ... counts as all\n"
-        "of them (see --folds), and several RUNs may be given. Logits are averaged over folds\n"
-        "of one plan and configuration, probabilities over different ones, whose plans may\n"
-        "order the axes differently.\n"
-        "\n"
-        "--validation DATASET takes no INPUT and no OUT: it makes what 'volt best' compares.\n"
-        "\n"
-        "The second network of a cascade (3d_cascade_fullres) refines the masks of the run "
-        "that\n"
-        "it was trained after, or of --previous. With --validation each case's mask is made "
-        "by\n"
-        "the fold of that run that did not learn from it, as in training.",
+    .about = "Segments scans with the network in folder RUN and writes OUT/CASE.nii.gz (in the "
+             "file format of the training data), each on the grid of its scan. INPUT is a file "
+             "or a folder of files: NIfTI, .mha, .nrrd, .tif, .png, ... The channels of a case "
+             "are CASE_0000.nii.gz, CASE_0001.nii.gz, ...; single-channel networks also accept "
+             "CASE.nii.gz; 4-D files and photographs hold all channels.\n\nSeveral networks "
+             "are averaged: a RUN with folders fold_0, fold_1, ... stands for all of them (see "
+             "--folds), and several RUNs may be given. Logits are averaged over the folds of "
+             "one plan and configuration, probabilities over different ones, whose plans may "
+             "order the axes differently.\n\n--validation DATASET takes no INPUT and no OUT; "
+             "it writes the predictions that 'volt best' compares.\n\nThe second network of a "
+             "cascade (3d_cascade_fullres) refines the masks of the run it was trained after, "
+             "or of --previous. With --validation, each case's mask comes from the fold of "
+             "that run that held the case out, as in training.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,

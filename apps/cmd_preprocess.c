@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "base/core/plural.h"
 #include "nets3d/pipeline.h"
 
@@ -11,13 +11,13 @@ typedef struct preprocess_options {
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(preprocess_options, work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
     {"--configuration", 'c', CLI_TEXT, offsetof(preprocess_options, configuration), "NAME",
      NULL, 0, 0, "configuration of the plan [3d_fullres]"},
     {"--previous", 0, CLI_TEXT, offsetof(preprocess_options, previous), "RUN|DIR", NULL, 0, 0,
-     "cascade: the run of the previous stage, or a folder of its masks CASE.nii.gz"},
+     "cascade: run of the previous stage, or folder of its masks CASE.nii.gz"},
     {"--overwrite", 0, CLI_FLAG, offsetof(preprocess_options, overwrite), NULL, NULL, 0, 0,
-     "prepare all cases anew"},
+     "preprocess all cases again"},
     CLI_DATASET_OPTIONS(preprocess_options, data),
 };
 
@@ -41,12 +41,12 @@ static volt_status run(cli *c)
         if (c->json)
             st = cli_print_json(json_pack(
                 "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
-                "cases", (json_int_t)p.preprocessed.cases, "made",
-                (json_int_t)p.preprocessed.created, "kept", (json_int_t)p.preprocessed.kept));
+                "cases", (json_int_t)p.preprocessed.cases, "preprocessed",
+                (json_int_t)p.preprocessed.created, "reused", (json_int_t)p.preprocessed.kept));
         else
-            printf("%lld case%s in %s: %lld made, %lld kept\n", (long long)p.preprocessed.cases,
-                   volt_s(p.preprocessed.cases), p.cases, (long long)p.preprocessed.created,
-                   (long long)p.preprocessed.kept);
+            printf("%lld case%s in %s: %lld preprocessed, %lld reused\n",
+                   (long long)p.preprocessed.cases, volt_s(p.preprocessed.cases), p.cases,
+                   (long long)p.preprocessed.created, (long long)p.preprocessed.kept);
     }
     volt_pipeline_clear(&p);
     return st;
@@ -54,13 +54,13 @@ static volt_status run(cli *c)
 
 const cli_command cmd_preprocess = {
     .name = "preprocess",
-    .one_line = "crop, normalise and resample every case, once",
+    .section = CLI_TRAINING,
+    .one_line = "crop, normalise and resample all cases",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about =
-        "Prepares every case of DATASET for training, checking and planning first if that\n"
-        "has not been done. An interrupted run goes on where it stopped.",
+    .about = "Preprocesses every case of DATASET for training, after checking and planning if "
+             "that has not been done. An interrupted run continues where it stopped.",
     .example = "volt preprocess Task04_Hippocampus --threads 4",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, preprocess_options),

@@ -1,5 +1,5 @@
 #include <stdio.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
@@ -20,24 +20,24 @@ typedef struct snapshot_options {
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(snapshot_options, output), "PNG", NULL, 0, 0,
-     "the picture (required)"},
+     "picture to write (required)"},
     {"--slice", 0, CLI_INTS, offsetof(snapshot_options, slice), "x,y,z", NULL, 0, 2147483647,
-     "voxel through which to cut [the masks' largest section]"},
+     "voxel to cut through [the masks' largest section]"},
     {"--window", 0, CLI_TEXT, offsetof(snapshot_options, window), "LOW,HIGH", NULL, 0, 0,
-     "grey values; or soft, lung, bone, brain, liver [by type of image]"},
+     "range of grey values; or soft, lung, bone, brain, liver [by image type]"},
     {"--labels", 0, CLI_TEXT, offsetof(snapshot_options, labels), "JSON", NULL, 0, 0,
-     "dataset.json with the labels' names"},
-    {"--sheet", 0, CLI_INT, offsetof(snapshot_options, sheet), "N", "0", 0, 400,
-     "N slices of one plane instead of three planes"},
+     "dataset.json with the label names"},
+    {"--sheet", 0, CLI_INT, offsetof(snapshot_options, sheet), "N", NULL, 0, 400,
+     "draw N slices of one plane instead of three planes"},
     {"--plane", 0, CLI_CHOICE, offsetof(snapshot_options, plane), "axial|coronal|sagittal",
-     "axial", 0, 0, "of the sheet"},
+     "axial", 0, 0, "plane of the sheet"},
     {"--channel", 0, CLI_INT, offsetof(snapshot_options, channel), "C", "0", 0, 999,
-     "of a 4-D image"},
+     "channel of a 4-D image"},
     {"--size", 0, CLI_INT, offsetof(snapshot_options, view), "PIXELS", NULL, 64, 2048,
-     "of the longest side of a view [420, in a sheet 220]"},
+     "longest side of a view [420; in a sheet 220]"},
 };
 
-/* What is drawn; owned. */
+/* Image and masks to draw; owned. */
 typedef struct input {
     volt_volume *image, *masks[MASKS_MAX];
     const char *names[MASKS_MAX];
@@ -45,7 +45,7 @@ typedef struct input {
     volt_label_name labels[VOLT_MAX_LABELS];
 } input;
 
-/* A mask that lies on other voxels is brought onto the image's, by world position. */
+/* Resamples a mask on another grid to the image's, by world position. */
 static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const cli *c,
                             const char *path)
 {
@@ -58,8 +58,7 @@ static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const 
     if (volt_grid_same(&(*mask)->grid, &image->grid, 1e-2))
         return VOLT_OK;
     volt_report(&c->callbacks, VOLT_LOG_WARNING,
-                "%s has another grid than %s; drawn where it lies in the world", path,
-                c->args[0]);
+                "%s and %s have different grids; aligned by world position", path, c->args[0]);
     st = volt_resample_to_grid(&fitted, *mask, &image->grid, VOLT_NEAREST, 0, (int)c->threads);
     if (st == VOLT_OK) {
         volt_volume_free(*mask);
@@ -107,7 +106,7 @@ static volt_status draw(volt_picture **out, const input *in, const cli *c)
     r.sheet = (int)o->sheet;
     r.plane = (volt_plane)(VOLT_PLANE_AXIAL + o->plane);
     r.view = o->view ? o->view : o->sheet ? 220 : r.view;
-    for (int i = 0; i < o->slice.count; i++) /* typed x, y, z; kept z, y, x */
+    for (int i = 0; i < o->slice.count; i++) /* x, y, z on the command line, z, y, x inside */
         r.slice[2 - i] = (int64_t)o->slice.v[i];
     if (o->window) {
         volt_status st = volt_window_parse(r.window, o->window);
@@ -148,15 +147,15 @@ done:
 
 const cli_command cmd_snapshot = {
     .name = "snapshot",
-    .one_line = "draw slices of a scan with the contours of masks",
+    .section = CLI_VISUALS,
+    .one_line = "draw slices of a scan with mask contours",
     .args = "IMAGE [MASK...] -o PNG",
     .min_args = 1,
     .max_args = 1 + MASKS_MAX,
-    .about =
-        "Draws axial, coronal and sagittal slices through the largest section of the masks\n"
-        "(or a sheet of slices), true to the spacing, labels as coloured contours with\n"
-        "their names and volumes. The first mask is drawn solid, further ones dashed.\n"
-        "Radiological convention: the patient's right is on the left.",
+    .about = "Draws axial, coronal and sagittal slices through the largest section of the "
+             "masks (or a sheet of slices), true to the voxel spacing, with labels as coloured "
+             "contours, their names and volumes. The first mask is drawn solid, further masks "
+             "dashed. Radiological convention: the patient's right is on the left.",
     .example = "volt snapshot scan.nii.gz truth.nii.gz masks/scan.nii.gz -o overlay.png",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, snapshot_options),

@@ -15,15 +15,15 @@
 #define AT(field) offsetof(train_options, field)
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, AT(output), "RUN", NULL, 0, 0,
-     "folder of the run: checkpoints, log, summary (required)"},
+     "run folder: checkpoints, log and summary (required)"},
     {"--fold", 0, CLI_CHOICE, AT(fold), "0|1|2|3|4|all", "0", 0, 0,
-     "part of the cases to leave out for validation"},
+     "fold to hold out for validation; all: train on every case"},
     {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
-     "several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
+     "train several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
     {"--recipe", 0, CLI_CHOICE, AT(recipe), "nnunet|fast", NULL, 0, 0,
      "nnU-Net's, or one for short budgets [nnunet; fast with --budget]"},
     {"--epochs", 0, CLI_INT, AT(epochs), "N", NULL, 1, 1e6,
-     "length of the schedule [1000]; with --resume the run's new length"},
+     "number of epochs [1000]; with --resume, the run's new length"},
     {"--iterations", 0, CLI_INT, AT(iterations), "N", NULL, 1, 1e6,
      "iterations per epoch [250]"},
     {"--validation", 0, CLI_INT, AT(validation), "N", NULL, 1, 1e6,
@@ -33,59 +33,60 @@ static const cli_option options[] = {
     {"--batch", 0, CLI_INT, AT(batch), "N", NULL, 1, 4096,
      "samples per iteration [the plan's; fast: at most 2]"},
     {"--optimizer", 0, CLI_CHOICE, AT(optimizer), "sgd|adam|adamw", NULL, 0, 0,
-     "[sgd; fast: adamw]"},
+     "optimizer [sgd; fast: adamw]"},
     {"--lr", 0, CLI_REALS, AT(lr), "X", NULL, 0, 1e3,
-     "highest learning rate [sgd 0.01, adam and adamw 0.001]"},
+     "peak learning rate [sgd 0.01; adam, adamw 0.001]"},
     {"--schedule", 0, CLI_CHOICE, AT(schedule), "poly|cosine|constant", NULL, 0, 0,
-     "how the rate falls to 0 [poly, power 0.9; fast: cosine]"},
+     "decay of the learning rate [poly, power 0.9; fast: cosine]"},
     {"--warmup", 0, CLI_REALS, AT(warmup), "X", NULL, 0, 0.99,
-     "share of the run in which the rate rises [0; fast: 0.05]"},
+     "fraction of the run spent on warm-up [0; fast: 0.05]"},
     {"--weight-decay", 0, CLI_REALS, AT(weight_decay), "X", NULL, 0, 1e3,
-     "[sgd 3e-5, adam 0, adamw 0.01]"},
-    {"--momentum", 0, CLI_REALS, AT(momentum), "X", NULL, 0, 0.9999, "of sgd [0.99]"},
-    {"--clip", 0, CLI_REALS, AT(clip), "X", NULL, 0, 1e9, "longest gradient; 0: any [12]"},
+     "weight decay [sgd 3e-5, adam 0, adamw 0.01]"},
+    {"--momentum", 0, CLI_REALS, AT(momentum), "X", NULL, 0, 0.9999, "momentum of sgd [0.99]"},
+    {"--clip", 0, CLI_REALS, AT(clip), "X", NULL, 0, 1e9,
+     "clip the gradient norm to X; 0 disables [12]"},
     {"--loss", 0, CLI_CHOICE, AT(loss), "ce|dice|dice_ce|bce_dice", NULL, 0, 0,
-     "bce: a sigmoid per class [dice_ce; regions: bce_dice]"},
+     "loss function; bce: one sigmoid per class [dice_ce; regions: bce_dice]"},
     {"--class-weights", 0, CLI_TEXT, AT(class_weights), "W,W,...", NULL, 0, 0,
-     "weights in the loss, background first, or one per region [all 1]"},
+     "class weights in the loss, background first, or one per region [all 1]"},
     {"--batch-dice", 0, CLI_CHOICE, AT(batch_dice), "no|yes", NULL, 0, 0,
-     "Dice over the batch, not per sample [as the plan says]"},
+     "compute Dice over the batch, not per sample [the plan's]"},
     {"--foreground", 0, CLI_REALS, AT(foreground), "X", NULL, 0, 1,
-     "share of samples cut around foreground [0.33]"},
+     "fraction of samples that must contain foreground [0.33]"},
     {"--dropout", 0, CLI_REALS, AT(dropout), "P", NULL, 0, 0.99,
-     "share of channels left out in each block [as the plan says]"},
+     "channel dropout rate in each block [the plan's]"},
     {"--mirror", 0, CLI_CHOICE, AT(mirror), "no|yes", NULL, 0, 0,
      "mirror samples along all axes [yes; fast: no]"},
     {"--no-augment", 0, CLI_FLAG, AT(no_augment), NULL, NULL, 0, 0,
-     "no rotation, scaling or change of intensities"},
+     "no rotation, scaling or intensity augmentation"},
     {"--no-deep-supervision", 0, CLI_FLAG, AT(no_deep_supervision), NULL, NULL, 0, 0,
-     "loss at the finest output only"},
+     "compute the loss at the finest output only"},
     {"--init", 0, CLI_TEXT, AT(init), "RUN|FILE", NULL, 0, 0,
-     "start from the weights of another network"},
+     "initialise the weights from another network"},
     {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", "by-name", 0, 0,
-     "take what fits; refuse unless all does; take also the channels both have"},
+     "by-name: load what fits; strict: require all to fit; tolerant: also load the channels "
+     "that both have"},
     {"--freeze", 0, CLI_TEXT, AT(freeze), "PATTERN,...", NULL, 0, 0,
-     "parameters that stay as they are: 'encoder.*'"},
+     "freeze matching parameters: 'encoder.*'"},
     {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,
-     "parameters with X times the learning rate: 'encoder.*=0.1'"},
-    {"--precision", 0, CLI_CHOICE, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
-     "auto: what is faster on this machine"},
-    {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15,
-     "names the random numbers: the same seed gives the same network"},
+     "multiply the learning rate of matching parameters by X: 'encoder.*=0.1'"},
+    {"--precision", 0, CLI_WORD, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
+     "auto: fastest on this machine"},
+    {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15, "random seed"},
     {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
-     "go on from RUN's last checkpoint; --epochs or --budget then extend the run"},
+     "continue from RUN's last checkpoint; --epochs or --budget change the length of the run"},
     {"--validate", 0, CLI_FLAG, AT(validate), NULL, NULL, 0, 0,
-     "at the end predict the cases left out into RUN/validation and score them, as nnU-Net"},
+     "after training, predict the held-out cases into RUN/validation and score them"},
     {"--save-probabilities", 0, CLI_FLAG, AT(probabilities), NULL, NULL, 0, 0,
-     "with --validate: also RUN/validation/CASE.npz, for ensembles of 'volt best'"},
-    {"--loader-threads", 0, CLI_INT, AT(loader_threads), "N", "0", 0, 256,
-     "threads that make batches; 0: 1 or 2"},
+     "with --validate: also write RUN/validation/CASE.npz, for ensembles of 'volt best'"},
+    {"--loader-threads", 0, CLI_INT, AT(loader_threads), "N", NULL, 0, 256,
+     "threads that prepare batches [1 on up to 2 cores, else 2]"},
     {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
      "configuration of the plan [3d_fullres]"},
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
-     "cascade: the run of the previous stage, or a folder of its masks CASE.nii.gz"},
+     "cascade: run of the previous stage, or folder of its masks CASE.nii.gz"},
     {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and prepared cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
 };
 
@@ -104,10 +105,10 @@ static volt_status case_names(const char ***out, const volt_dataset *ds, const i
     return VOLT_OK;
 }
 
-/* What one fold gave. */
+/* Result of one fold. */
 typedef struct fold_result {
     volt_train_result train;
-    volt_validation_result validation; /* cases 0: none was predicted */
+    volt_validation_result validation; /* cases is 0 without --validate */
 } fold_result;
 
 static json_t *validation_object(const volt_validation_result *v)
@@ -149,12 +150,13 @@ static volt_status print_result(const cli *c, const fold_result *result)
 
     if (c->json)
         return cli_print_json(result_object(o->output, result));
-    printf("trained %" PRId64 " epochs, %" PRId64 " iterations in %.0f s; loss %.4f", r->epochs,
-           r->iterations, r->seconds, r->train_loss);
+    printf("trained %" PRId64 " epoch%s, %" PRId64 " iteration%s in %.0f s; loss %.4f",
+           r->epochs, volt_s(r->epochs), r->iterations, volt_s(r->iterations), r->seconds,
+           r->train_loss);
     if (isfinite(r->mean_dice))
         printf(", validation Dice %.4f", r->mean_dice);
-    printf("\nthe network waited %.1f s for data; peak memory %.0f MiB, %.0f announced\n",
-           r->data_wait_s, (double)r->peak_bytes / mib, (double)r->memory.total / mib);
+    printf("\nwaited %.1f s for data; peak memory %.0f MiB (%.0f estimated)\n", r->data_wait_s,
+           (double)r->peak_bytes / mib, (double)r->memory.total / mib);
     print_validation(o->output, &result->validation);
     printf("run saved in %s; use it with: volt predict ", o->output);
     cli_print_word(o->output);
@@ -162,12 +164,13 @@ static volt_status print_result(const cli *c, const fold_result *result)
     return VOLT_OK;
 }
 
-/* With --validate: the cases left out, predicted and scored. */
+/* With --validate: predicts and scores the held-out cases. */
 static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run,
-                                 const volt_split *split, volt_validation_result *out)
+                                 const volt_split *split, volt_precision precision,
+                                 volt_validation_result *out)
 {
     const train_options *o = c->options;
-    const volt_validation_options how = {.precision = (volt_precision)o->precision,
+    const volt_validation_options how = {.precision = precision,
                                          .prior_masks = p->prior_masks,
                                          .probabilities = o->probabilities,
                                          .threads = (int)c->threads};
@@ -176,17 +179,17 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
     if (!o->validate)
         return VOLT_OK;
     if (split->vals == 0)
-        volt_report(&c->callbacks, VOLT_LOG_WARNING,
-                    "%s has no validation cases to be predicted", run);
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s has no validation cases to predict",
+                    run);
     else
         volt_report(&c->callbacks, VOLT_LOG_INFO,
-                    "predicting %lld validation cases into %s/" VOLT_VALIDATION_FOLDER,
-                    (long long)split->vals, run);
+                    "predicting %lld validation case%s into %s/" VOLT_VALIDATION_FOLDER,
+                    (long long)split->vals, volt_s(split->vals), run);
     st = volt_validate(out, run, p->dataset, split, &how, &c->callbacks);
     if (st == VOLT_ECANCELLED)
-        st = volt_fail(VOLT_ECANCELLED,
-                       "stopped in the validation after the training; the same command with "
-                       "--resume goes on");
+        st = volt_fail(
+            VOLT_ECANCELLED,
+            "stopped during validation; repeat the command with --resume to continue");
     return st;
 }
 
@@ -222,11 +225,11 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                     t, &c->callbacks, result);
     if (st == VOLT_ECANCELLED && result->iterations > 0)
         st = volt_fail(VOLT_ECANCELLED,
-                       "stopped and saved after iteration %lld; the same command with --resume "
-                       "goes on",
+                       "stopped and saved after iteration %lld; repeat the command with "
+                       "--resume to continue",
                        (long long)result->iterations);
     if (st == VOLT_OK)
-        st = validate_fold(c, p, run, &split, &out->validation);
+        st = validate_fold(c, p, run, &split, t->precision, &out->validation);
 done:
     volt_free(validate);
     volt_free(train);
@@ -237,7 +240,7 @@ done:
 
 /* ---- several folds ---- */
 
-/* Result of one fold into the list of all. */
+/* Appends the result of one fold to the list. */
 static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
@@ -245,7 +248,7 @@ static volt_status add_fold(json_t *list, const char *run, int fold, const fold_
 
     if (json_object_set_new(object, "fold", number) != 0 ||
         json_array_append_new(list, object) != 0)
-        return volt_fail(VOLT_ENOMEM, "no memory for the results of the folds");
+        return volt_fail(VOLT_ENOMEM, "out of memory for the results of the folds");
     return VOLT_OK;
 }
 
@@ -283,7 +286,7 @@ static volt_status finish_folds(const cli *c, json_t *list, double mean)
     volt_status st;
 
     if (!root)
-        return volt_fail(VOLT_ENOMEM, "no memory for the results of the folds");
+        return volt_fail(VOLT_ENOMEM, "out of memory for the results of the folds");
     VOLT_TRY(st, done, volt_path_join(&path, o->output, "summary.json"));
     VOLT_TRY(st, done, volt_json_save(path, root));
     if (c->json) {
@@ -292,7 +295,7 @@ static volt_status finish_folds(const cli *c, json_t *list, double mean)
         goto done;
     }
     print_folds(list);
-    printf("mean validation Dice %.4f; use all folds together with: volt predict ", mean);
+    printf("mean validation Dice %.4f; use all folds as an ensemble with: volt predict ", mean);
     cli_print_word(o->output);
     printf(" SCAN... -o OUT\n");
 done:
@@ -301,8 +304,8 @@ done:
     return st;
 }
 
-/* Trains the folds in turn, each into RUN/fold_K; with --resume those that are finished are
- * left as they are, and new ones go by the recipe of the others. */
+/* Trains the folds in turn, each into RUN/fold_K; with --resume, finished folds are
+ * skipped and new ones use the recipe of the others. */
 static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
                                        const volt_train_options *asked,
                                        const train_folds *folds)
@@ -365,8 +368,7 @@ static volt_status run(cli *c)
 
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (o->probabilities && !o->validate)
-        return volt_fail(VOLT_EINVAL,
-                         "--save-probabilities are those of --validate: give both");
+        return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
     if (o->folds)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
     VOLT_TRY(st, done, train_check_run(o, &folds));
@@ -389,13 +391,14 @@ done:
 
 const cli_command cmd_train = {
     .name = "train",
+    .section = CLI_TRAINING,
     .one_line = "train a network on a data set",
     .args = CLI_DATASET_ARGS " -o RUN",
     .min_args = 0,
     .max_args = 1,
-    .about = "Trains nnU-Net's U-Net on DATASET. Checks, plans and preprocesses first where\n"
-             "that has not been done. Ctrl-C finishes the iteration and saves; --resume goes\n"
-             "on from there, to the same bits as if nothing had happened.",
+    .about = "Trains nnU-Net's U-Net on DATASET, after checking, planning and preprocessing it "
+             "where that has not been done. Ctrl-C finishes the iteration and saves a "
+             "checkpoint; --resume continues from there with bit-identical results.",
     .example = "volt train Task04_Hippocampus -o runs/hippocampus --budget 30m",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, train_options),

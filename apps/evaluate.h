@@ -1,7 +1,7 @@
 /* evaluate.h - the classes that volt evaluate scores. */
 #ifndef VOLT_APPS_EVALUATE_H
 #define VOLT_APPS_EVALUATE_H
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "io/evaluate.h"
 
 /* All owned (evaluate_classes_free). */
@@ -17,7 +17,7 @@ typedef struct evaluate_classes {
 
 /* From `given` (NULL: not given), a dataset.json, a folder with one or a data set; else from
  * the data set or the dataset.json that is nearest to the truth, then to the prediction; else
- * the labels that occur. Says which. */
+ * the labels that occur. Logs which. */
 volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
                                   const volt_mask_pairs *pairs);
 void evaluate_classes_free(evaluate_classes *classes);

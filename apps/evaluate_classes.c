@@ -28,7 +28,7 @@ done:
     return st;
 }
 
-/* Adds a class of the labels that `r` borrows; *used counts the values so far. */
+/* Adds a class, copying the labels of `r`; *used counts the values so far. */
 static volt_status add_class(evaluate_classes *k, size_t *used, const volt_region *r)
 {
     int32_t *values = k->values + *used;
@@ -44,7 +44,7 @@ static volt_status add_class(evaluate_classes *k, size_t *used, const volt_regio
     return VOLT_OK;
 }
 
-/* The value in the data set's files of a label of training. */
+/* The value of a training label in the data set's files. */
 static int32_t stored_value(const volt_dataset_info *info, int32_t value)
 {
     for (int i = 0; info->stored && i < info->labels; i++) {
@@ -66,7 +66,7 @@ static volt_status add_region(evaluate_classes *k, size_t *used, const volt_data
     return st;
 }
 
-/* The regions where the data set has some, else the labels. */
+/* The data set's regions if it has any, else its labels. */
 static volt_status classes_of_info(evaluate_classes *k, const volt_dataset_info *info)
 {
     size_t used = 0, values = (size_t)info->labels;
@@ -139,8 +139,8 @@ static volt_status classes_that_occur(evaluate_classes *k, const cli *c,
         VOLT_TRY(st, done, add_class(k, &used, &(volt_region){name, &values[i], 1, false}));
     }
     volt_report(&c->callbacks, VOLT_LOG_INFO,
-                "no dataset.json beside %s or %s: the labels that occur are the classes",
-                c->args[1], c->args[0]);
+                "no dataset.json near %s or %s: every label that occurs is a class", c->args[1],
+                c->args[0]);
 done:
     volt_free(values);
     return st;

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/version.h"
 
 static int finish(volt_status st)
@@ -46,28 +46,11 @@ static bool is_help(const char *word)
     return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0;
 }
 
-/* `words` follow "help": nothing, a topic, a group or a command. */
-static volt_status print_help(int count, char **words)
-{
-    const cli_command *command = NULL;
-    int used = 0;
-    volt_status st = VOLT_OK;
-
-    if (count == 0)
-        cli_print_commands();
-    else if (count == 1 && strcmp(words[0], "exit-codes") == 0)
-        cli_print_exit_codes();
-    else if (count == 1 && cli_is_group(words[0]))
-        cli_print_group(words[0]);
-    else if ((st = cli_find_command(&command, &used, count, words)) == VOLT_OK)
-        cli_print_help(command);
-    return st;
-}
-
-/* Threads that wait must sleep, not spin: on a machine where anything else runs, a spinning one
- * takes the processor from the thread it waits for (short parallel loops became a thousand
- * times slower). OpenMP reads its policy before main(), so the command starts itself once more.
- */
+/* Idle threads must sleep, not spin: on a machine where anything else runs, a spinning thread
+ * takes the processor from the one it waits for (short parallel loops became a thousand times
+ * slower). OpenMP reads its policy before main() and has no call to set it, so the command
+ * replaces itself with a new instance whose environment says so; only the command does this,
+ * never the library. 'volt help environment' documents it. */
 static void let_waiting_threads_sleep(char **argv)
 {
     if (getenv("OMP_WAIT_POLICY") || getenv("GOMP_SPINCOUNT"))
@@ -83,14 +66,15 @@ int main(int argc, char **argv)
 
     let_waiting_threads_sleep(argv);
     if (count == 0)
-        return finish(volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists them"));
+        return finish(
+            volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists all commands"));
     if (strcmp(words[0], "--version") == 0) {
         printf("volt %s\n", volt_version());
         return finish(VOLT_OK);
     }
     if (is_help(words[0]))
-        return finish(print_help(count - 1, words + 1));
+        return finish(cli_help(count - 1, words + 1));
     if (count == 2 && cli_is_group(words[0]) && is_help(words[1]))
-        return finish(print_help(1, words));
+        return finish(cli_help(1, words));
     return finish(run(count, words));
 }

@@ -5,7 +5,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "base/core/plural.h"
+#include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
 
@@ -20,8 +20,7 @@ static void take(double *to, const cli_list *given)
         *to = given->v[0];
 }
 
-/* Another optimizer than the recipe's comes with its usual numbers; schedule and clipping stay.
- */
+/* An optimizer other than the recipe's brings its own defaults; schedule and clipping stay. */
 static void set_optimizer(volt_optimizer_options *to, const train_options *o)
 {
     const volt_optimizer_kind kind =
@@ -49,12 +48,13 @@ static volt_status set_class_weights(volt_recipe *r, const char *text)
 
     for (const char *at = text;; at = end + 1) {
         if (r->class_weights == VOLT_MAX_CLASSES)
-            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d numbers",
+            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d weights",
                              VOLT_MAX_CLASSES);
         r->class_weight[r->class_weights++] = strtod(at, &end);
         if (end == at || (*end != ',' && *end != '\0'))
             return volt_fail(VOLT_EINVAL,
-                             "--class-weights: '%s' is no list of numbers such as 1,2,5", text);
+                             "--class-weights: '%s' is not a list of numbers such as 1,2,5",
+                             text);
         if (!*end)
             return VOLT_OK;
     }
@@ -64,11 +64,11 @@ static volt_status set_loss(volt_recipe *r, const train_options *o,
                             const volt_dataset_info *info)
 {
     if (info && info->regions && (o->loss == LOSS_CE || o->loss == LOSS_DICE_CE))
-        return volt_fail(VOLT_EINVAL,
-                         "--loss %s: the data set's %d region%s may overlap, so they have no "
-                         "softmax; use bce_dice or dice",
-                         o->loss == LOSS_CE ? "ce" : "dice_ce", info->regions,
-                         volt_s(info->regions));
+        return volt_fail(
+            VOLT_EINVAL,
+            "--loss %s needs a softmax, but the data set's regions may overlap; use "
+            "bce_dice or dice",
+            o->loss == LOSS_CE ? "ce" : "dice_ce");
     if (o->loss < 0)
         return VOLT_OK;
     r->weight_ce = o->loss == LOSS_DICE ? 0 : 1;
@@ -120,11 +120,10 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
 {
     const train_options *o = c->options;
     volt_train_options t = volt_train_defaults();
-    volt_status st = set_recipe(&t.recipe, o, config, info);
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
-    t.precision = (volt_precision)o->precision;
+    VOLT_TRY(st, done, set_recipe(&t.recipe, o, config, info));
+    VOLT_TRY(st, done, volt_precision_parse(&t.precision, o->precision));
     t.seed = (uint64_t)o->seed;
     t.threads = (int)c->threads;
     t.loader_threads = (int)o->loader_threads;
@@ -136,7 +135,8 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
     t.init = o->init;
     t.init_mode = (volt_transfer_mode)o->init_mode;
     *out = t;
-    return VOLT_OK;
+done:
+    return st;
 }
 
 volt_status train_folds_parse(train_folds *out, const char *text)
@@ -150,7 +150,7 @@ volt_status train_folds_parse(train_folds *out, const char *text)
         if (st != VOLT_OK)
             return st;
         if (high >= VOLT_FOLDS)
-            return volt_fail(VOLT_EINVAL, "folds '%s': there are folds 0 to %d, and all", text,
+            return volt_fail(VOLT_EINVAL, "--folds '%s': the folds are 0 to %d and all", text,
                              VOLT_FOLDS - 1);
         for (int k = low; k <= high; k++)
             marked[k < 0 ? VOLT_FOLDS : k] = true;
@@ -170,18 +170,13 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
     volt_status st = VOLT_OK;
 
     if (!o->folds && !single && volt_is_run(o->output))
-        return volt_fail(VOLT_EDATA,
-                         "%s holds several folds: train into it with --folds, or into another "
-                         "folder",
+        return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
                          o->output);
     if (o->folds && single)
-        return volt_fail(VOLT_EDATA,
-                         "%s holds a single run, not folds: train several folds into another "
-                         "folder",
+        return volt_fail(VOLT_EDATA, "%s holds a single run, not folds; use another folder",
                          o->output);
     if (!o->folds && single && !o->resume)
-        return volt_fail(VOLT_EDATA,
-                         "%s already contains a run: resume it, or train into another folder",
+        return volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                          o->output);
     for (int i = 0; i < folds->count && !o->resume; i++) {
         if (folds->fold[i] < VOLT_FOLDS)
@@ -189,8 +184,7 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
         else
             VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
         if (volt_run_is_single(run)) {
-            st = volt_fail(VOLT_EDATA,
-                           "%s already contains a run: resume it, or train into another folder",
+            st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                            run);
             goto done;
         }

@@ -1,16 +1,16 @@
 /* train_recipe.h - from the options of `volt train` to a recipe and a list of folds. */
 #ifndef VOLT_APPS_TRAIN_RECIPE_H
 #define VOLT_APPS_TRAIN_RECIPE_H
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 #include "nets3d/recipe.h"
 #include "nets3d/plan.h"
 #include "nets3d/splits.h"
 #include "nets3d/trainer.h"
 
-/* Choices are positions of their words, -1 when not given; numbers are 0, lists empty. */
+/* Options not given: choices are -1, numbers 0, lists empty, texts NULL. */
 typedef struct train_options {
-    const char *output, *work, *configuration, *folds, *previous;
-    int fold, precision; /* 5 is all; 0 auto, else volt_precision */
+    const char *output, *work, *configuration, *folds, *previous, *precision;
+    int fold; /* 5 is all */
     int64_t epochs, iterations, validation, batch, seed, loader_threads;
     double budget_s;
     bool resume, validate, probabilities;
@@ -22,8 +22,8 @@ typedef struct train_options {
     cli_dataset data;
 } train_options;
 
-/* How the network is trained. VOLT_EINVAL: options that contradict each other or the data set.
- */
+/* Translates the options for the library. VOLT_EINVAL: options that contradict each other or
+ * the data set. */
 volt_status train_options_to_library(volt_train_options *out, const cli *c,
                                      const volt_plan_config *config,
                                      const volt_dataset_info *info);
@@ -34,9 +34,9 @@ typedef struct train_folds {
 } train_folds;
 /* "0-4", "0,2,all": ascending, none twice. VOLT_EINVAL. */
 volt_status train_folds_parse(train_folds *out, const char *text);
-/* Refuses, before anything is prepared, a folder in which this training could not be written: a
- * run that is not resumed, or one of a single fold where --folds is given and the other way
- * round. VOLT_EDATA. */
+/* Checks, before any preprocessing, that the run can be written to its folder: VOLT_EDATA if
+ * there is a run already and no --resume, or a single fold where --folds is given or vice
+ * versa. */
 volt_status train_check_run(const train_options *o, const train_folds *folds);
 
 #endif

@@ -1,7 +1,9 @@
 /* rng.h - counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011).
  *
- * A stream is named by (seed, epoch, sample, purpose): the same name gives the same numbers on
- * any thread, rank or device, and nothing needs saving to resume.
+ * A stream is identified by (seed, epoch, sample, purpose) and has the same numbers on any
+ * thread, rank or device, so there is no state to save when a run is resumed.
+ *
+ * Threads   a stream belongs to one thread; different streams are independent.
  */
 #ifndef VOLT_BASE_RNG_H
 #define VOLT_BASE_RNG_H
@@ -9,11 +11,10 @@
 #include "status.h"
 VOLT_BEGIN_DECLS
 
-/* What a stream is for. On disk in no file, but part of every result: append, never renumber.
- */
+/* What a stream is for. In no file, but part of every result: append, never renumber. */
 typedef enum volt_rng_purpose {
     VOLT_RNG_INIT = 1,    /* weight initialisation; sample = parameter index */
-    VOLT_RNG_CASE = 2,    /* which case and box a sample takes */
+    VOLT_RNG_CASE = 2,    /* case and position of a sample */
     VOLT_RNG_AUGMENT = 3, /* augmentation parameters of a sample */
     VOLT_RNG_NOISE = 4,   /* voxel noise of a sample */
     VOLT_RNG_DROPOUT = 5, /* dropout masks; sample = step index */
@@ -32,6 +33,7 @@ typedef struct volt_rng {
     int left; /* unread words of `block` */
 } volt_rng;
 
+/* The start of a stream. */
 VOLT_API volt_rng volt_rng_open(uint64_t seed, uint32_t epoch, uint32_t sample,
                                 volt_rng_purpose purpose);
 VOLT_API uint32_t volt_rng_u32(volt_rng *rng);

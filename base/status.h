@@ -1,9 +1,10 @@
-/* status.h - how every fallible call of VOLT reports its outcome.
+/* status.h - how fallible calls of VOLT report their outcome.
  *
- * Rule      who detects a failure calls volt_fail() with one sentence that names file, axis and
- *           value; who propagates returns the status and adds nothing.
+ * Rule      the function that detects a failure calls volt_fail() with one sentence that names
+ *           file, axis and value. Functions that propagate it return the status unchanged and
+ *           add nothing.
  * Outputs   change only on success.
- * Threads   the sentence is kept per thread.
+ * Threads   each thread has its own sentence.
  */
 #ifndef VOLT_BASE_STATUS_H
 #define VOLT_BASE_STATUS_H
@@ -19,24 +20,24 @@
 #define VOLT_API          __attribute__((visibility("default")))
 #define VOLT_MUST_USE     __attribute__((warn_unused_result))
 #define VOLT_PRINTF(f, a) __attribute__((format(printf, f, a)))
-/* Exported, can fail, result must be used. */
+/* Declares an exported function that can fail, whose result must be used. */
 #define VOLT_CALL VOLT_API VOLT_MUST_USE volt_status
 
 VOLT_BEGIN_DECLS
 
-/* The one list: status, exit code of `volt`, meaning. Codes are stable. */
+/* Status, exit code of `volt`, meaning. Codes are stable. */
 #define VOLT_STATUS_MAP(X)                                                                     \
     X(VOLT_OK, 0, "no error")                                                                  \
-    X(VOLT_EINTERNAL, 1, "a defect in volt itself")                                            \
-    X(VOLT_EINVAL, 2, "an argument breaks the function's contract")                            \
+    X(VOLT_EINTERNAL, 1, "internal error")                                                     \
+    X(VOLT_EINVAL, 2, "invalid argument")                                                      \
     X(VOLT_ENOMEM, 3, "out of memory")                                                         \
-    X(VOLT_EIO, 4, "the operating system refused a file")                                      \
-    X(VOLT_EFORMAT, 5, "the file is damaged or not what it claims")                            \
-    X(VOLT_ENOTSUP, 6, "valid, but not supported by this build")                               \
-    X(VOLT_EDEVICE, 7, "the accelerator or its library failed")                                \
-    X(VOLT_ECOMM, 8, "a peer rank or the network failed")                                      \
+    X(VOLT_EIO, 4, "input/output error")                                                       \
+    X(VOLT_EFORMAT, 5, "the file is damaged or has another format")                            \
+    X(VOLT_ENOTSUP, 6, "not supported by this build")                                          \
+    X(VOLT_EDEVICE, 7, "the device or its library failed")                                     \
+    X(VOLT_ECOMM, 8, "another rank or the network failed")                                     \
     X(VOLT_ECANCELLED, 9, "stopped at the caller's request")                                   \
-    X(VOLT_EDATA, 10, "the data set breaks a rule")                                            \
+    X(VOLT_EDATA, 10, "invalid data")                                                          \
     X(VOLT_ENUMERIC, 11, "training diverged: a value is not finite")
 
 typedef enum volt_status {
@@ -45,18 +46,20 @@ typedef enum volt_status {
 #undef VOLT_X
 } volt_status;
 
-/* Records one sentence (no newline, no trailing dot needed) for this thread; returns `code`. */
+/* Records one sentence (without newline or final full stop) for this thread; returns `code`. */
 VOLT_API volt_status volt_fail(volt_status code, const char *fmt, ...) VOLT_PRINTF(2, 3);
-#ifdef __clang_analyzer__ /* lets the analyzer see that a failure is never VOLT_OK */
+#ifdef __clang_analyzer__ /* tells the analyzer that a failure is never VOLT_OK */
 #define volt_fail(code, ...) ((void)volt_fail(code, __VA_ARGS__), (code))
 #endif
-/* The last sentence of this thread; "" if none. Borrowed until the thread's next volt_fail. */
+/* This thread's last sentence, or "". Borrowed until its next volt_fail. */
 VOLT_API const char *volt_last_error(void);
-/* Takes over a sentence recorded by another thread (workers report through their owner). */
+/* Makes a sentence of another thread this thread's own, as when a worker's failure is
+ * reported. */
 VOLT_API void volt_set_last_error(const char *sentence);
-/* The list's text for `st`; never NULL. */
+/* The meaning of `st` from the list above; never NULL. */
 VOLT_API const char *volt_status_text(volt_status st);
 
+/* Goes to `label` if the call fails. */
 #define VOLT_TRY(st, label, call)                                                              \
     do {                                                                                       \
         if (((st) = (call)) != VOLT_OK)                                                        \

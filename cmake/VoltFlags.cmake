@@ -18,6 +18,11 @@ if(VOLT_SANITIZE)
   target_compile_options(volt_build_flags INTERFACE -fsanitize=${VOLT_SANITIZE}
                          -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(volt_build_flags INTERFACE -fsanitize=${VOLT_SANITIZE})
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # These follow values through the code, which gcc cannot do past the sanitizers' checks.
+    target_compile_options(volt_build_flags INTERFACE -Wno-maybe-uninitialized
+                           -Wno-format-truncation)
+  endif()
 endif()
 if(VOLT_FUZZ)
   target_compile_options(volt_build_flags INTERFACE -fno-sanitize-recover=all

@@ -23,10 +23,10 @@ configure() { # FOLDER FLAGS...
     rm -f "$folder.log"
 }
 
-# The suites that read hostile files and index voxels. At -O1 gcc warns of variables that are set.
+# The suites that read hostile files and index voxels.
 stage_asan-core() {
     configure build-asan-core -DCMAKE_BUILD_TYPE=Debug -DVOLT_SANITIZE=address,undefined \
-        -DCMAKE_C_FLAGS_DEBUG="-O1 -g1 -Wno-maybe-uninitialized" &&
+        -DCMAKE_C_FLAGS_DEBUG="-O1 -g1" &&
         cmake --build build-asan-core -j "$jobs" --target tests_io tests_volume tests_graph &&
         ctest --test-dir build-asan-core --output-on-failure -j "$jobs" -L '^(io|volume|graph)$'
 }

@@ -1,7 +1,9 @@
-/* box.h - half-open boxes of voxels. Patches, tiles, crops, halos and slabs are all boxes.
+/* box.h - half-open boxes of voxels: patches, tiles, crops, halos and slabs.
  *
  * Axes are in memory order: 0 = z (d), 1 = y (h), 2 = x (w). A box is empty when some
- * high <= low. Plain values, no failure, no allocation.
+ * high <= low. Boxes are plain values: nothing here fails or allocates.
+ *
+ * Threads   no shared state.
  */
 #ifndef VOLT_VOLUME_BOX_H
 #define VOLT_VOLUME_BOX_H
@@ -18,8 +20,8 @@ VOLT_API volt_box volt_box_of_shape(const int64_t shape[3]); /* [0, shape) */
 VOLT_API volt_box volt_box_at(const int64_t low[3], const int64_t shape[3]);
 VOLT_API volt_box volt_box_intersect(volt_box a, volt_box b);
 VOLT_API volt_box volt_box_hull(volt_box a, volt_box b); /* smallest box that holds both */
-VOLT_API volt_box volt_box_grow(volt_box a,
-                                const int64_t margin[3]); /* by margin on both sides */
+/* Larger by `margin` on both sides. */
+VOLT_API volt_box volt_box_grow(volt_box a, const int64_t margin[3]);
 VOLT_API volt_box volt_box_shift(volt_box a, const int64_t by[3]);
 VOLT_API bool volt_box_contains(volt_box outer, volt_box inner);
 VOLT_API bool volt_box_is_empty(volt_box a);

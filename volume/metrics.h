@@ -1,21 +1,37 @@
-/* metrics.h - how well a segmentation agrees with the truth.
+/* metrics.h - agreement of a segmentation with its reference.
  *
- * Overlap  nnU-Net's and MONAI's definitions on voxel counts.
- * Lesions  lesion by lesion as the BraTS 2023 challenge, see volume/lesions.h.
- * Surface  as MONAI: surface voxels by volt_boundary(), distances in mm between voxel centres,
- *          every percentile taken per direction (linear quantile) and then the larger one.
- * Empty    a metric that has no value is NaN; which ones those are depends on the policy.
+ * Overlap   nnU-Net's and MONAI's definitions, on voxel counts.
+ * Surface   as MONAI: surface voxels by volt_boundary(), distances in mm between voxel centres;
+ *           a percentile is taken per direction (linear quantile), then the larger one counts.
+ * Lesions   lesion by lesion, as in the BraTS 2023 challenge:
+ *           - The reference is dilated `dilation` times by the 18-neighbourhood; voxels whose
+ *             dilation is one 26-connected component are one lesion. Dilation serves grouping
+ *             and matching only; scores are taken on the undilated voxels.
+ *           - Predicted lesions are 26-connected components. All that touch a lesion's dilation
+ *             are matched to it, together; one may be matched to several lesions.
+ *           - A lesion's Dice (and HD95) compare it with all that is matched to it; with
+ *             nothing matched they are 0 and `penalty_mm`. A predicted lesion that is matched
+ *             to none is a false positive and enters the means with the same values.
+ *           - Lesions of the reference of at most `min_mm3` enter no mean and no count, and
+ *             predictions matched to them are no false positives.
+ *           - Without lesions and false positives Dice is 1, F1 1, HD95 0.
+ *           HD95 is that of Surface above. The challenge's own program weights surface voxels
+ *           by area, so its numbers may differ.
+ * Empty     a metric without a value is NaN; which ones those are depends on the policy.
+ * Threads   scoring shares no state. A summary serves one call at a time, const calls may share
+ *           it.
  */
 #ifndef VOLT_VOLUME_METRICS_H
 #define VOLT_VOLUME_METRICS_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
 #include "volume.h"
 VOLT_BEGIN_DECLS
 
-/* What an empty mask scores.
- *           both empty                    truth empty                   prediction empty
+/* Scores of empty masks.
+ *           both empty                    reference empty               prediction empty
  *   NNUNET  all NaN                       Dice, IoU, NSD 0, rest NaN    the same
  *   MONAI   all NaN                       Dice, IoU, HD95 NaN, NSD 0,   Dice, IoU, NSD 0, HD95
  *                                         HD, ASSD infinite             NaN, HD, ASSD infinite
@@ -26,28 +42,29 @@ typedef enum volt_empty_policy {
     VOLT_EMPTY_MONAI = 1,
     VOLT_EMPTY_BRATS = 2
 } volt_empty_policy;
+/* "nnunet", "monai", "brats". VOLT_EINVAL names the three. */
+VOLT_CALL volt_empty_policy_parse(volt_empty_policy *out, const char *name);
 
 /* One class or region: the union of some label values, evaluated as one mask. */
 typedef struct volt_region {
-    const char *name;      /* borrowed; what tables and summaries print */
+    const char *name;      /* borrowed; for tables and summaries */
     const int32_t *labels; /* borrowed */
     int32_t count;         /* of labels, >= 1 */
-    bool is_list; /* dataset.json writes it as a list: nnU-Net's key is "(3,)", not "3"; a
-                   * region of several labels is one anyway */
+    bool is_list; /* a list in dataset.json even if it has one label: nnU-Net's key is then
+                   * "(3,)" instead of "3" */
 } volt_region;
 
-/* Lesions of one region of one case; volume/lesions.h says what each number means. */
+/* Lesions of one region of one case, see above. */
 typedef struct volt_lesion_scores {
     int64_t tp, fp, fn; /* lesions */
-    double dice, f1;    /* 1 when there is no lesion and none was predicted */
+    double dice, f1;
     double hd95_mm;
 } volt_lesion_scores;
 
 typedef struct volt_lesion_options {
-    int dilation;      /* voxels, >= 0: lesions of the truth that meet when grown by so much are
-                        * one, and a prediction within so much belongs to it */
-    double min_mm3;    /* >= 0: lesions of the truth no larger than that do not count */
-    double penalty_mm; /* HD95 of a lesion that was missed or invented */
+    int dilation;      /* voxels, >= 0: merges lesions, and matches predictions to them */
+    double min_mm3;    /* >= 0: lesions of the reference up to this volume are ignored */
+    double penalty_mm; /* HD95 of a missed or false-positive lesion */
 } volt_lesion_options;
 
 typedef struct volt_metrics {
@@ -56,7 +73,7 @@ typedef struct volt_metrics {
     double dice, iou;       /* 2tp/(2tp+fp+fn), tp/(tp+fp+fn) */
     double hd_mm, hd95_mm;  /* Hausdorff distance: maximum, 95th percentile */
     double assd_mm;         /* mean over the surface voxels of both directions together */
-    double nsd;             /* share of surface voxels within the tolerance */
+    double nsd;             /* fraction of surface voxels within the tolerance */
     double volume_pred_mm3, volume_ref_mm3;
     double volume_difference_mm3;      /* |pred - ref| */
     double volume_difference_relative; /* |pred - ref| / ref; NaN if ref is empty */
@@ -66,28 +83,38 @@ typedef struct volt_metrics {
 } volt_metrics;
 
 typedef struct volt_metrics_options {
+    size_t size; /* set by volt_metrics_defaults() */
     volt_empty_policy policy;
-    bool surface; /* also the four surface metrics (slower); else they are NaN */
-    bool lesions; /* also the lesion scores (slower); their HD95 needs `surface` */
+    bool surface; /* compute the four surface metrics (slower); else they are NaN */
+    bool lesions; /* compute the lesion scores (slower); their HD95 needs `surface` */
     volt_lesion_options lesion;
     double nsd_tolerance_mm; /* >= 0 */
-    bool has_ignore_label;   /* leave out voxels with this label in the truth, as nnU-Net; */
-    int32_t ignore_label;    /* surface metrics then treat them as background in both */
-    int threads;             /* 0 = default */
+    bool has_ignore_label; /* leave out voxels with this label in the reference, as nnU-Net; */
+    int32_t ignore_label;  /* surface metrics treat them as background in both masks */
+    int threads;           /* 0 = default */
 } volt_metrics_options;
 
-/* policy nnunet, surface on, tolerance 1 mm, lesions off (BraTS-GLI's 3 voxels, 50 mm^3, 374
- * mm when switched on), no ignore label, default threads. */
-VOLT_API volt_metrics_options volt_metrics_defaults(void);
+/* Policy nnunet, surface on, tolerance 1 mm, lesions off (with BraTS-GLI's 3 voxels, 50 mm^3
+ * and 374 mm when switched on), no ignore label, default threads. The challenges of 2023 use
+ * dilation 3 and 50 mm^3 (GLI, SSA, PED), 1 and 50 (MEN), 1 and 2 (MET). */
+VOLT_API void volt_metrics_options_init(volt_metrics_options *o, size_t size);
+static inline volt_metrics_options volt_metrics_defaults(void)
+{
+    volt_metrics_options o;
+
+    volt_metrics_options_init(&o, sizeof o);
+    return o;
+}
 
 /* Scores `pred` against `ref` (one channel, integers of at most 32 bits, equal sizes; spacing
- * is taken from `ref`) for each of `count` regions: out[i] belongs to regions[i]. VOLT_EDATA:
- * sizes differ; VOLT_EINVAL; VOLT_ENOMEM. */
+ * is taken from `ref`) for each of `count` regions: out[i] belongs to regions[i]. `options`
+ * NULL = defaults. VOLT_EDATA: sizes differ; VOLT_EINVAL: types, regions or an option;
+ * VOLT_ENOMEM. */
 VOLT_CALL volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
                                 const volt_volume *ref, const volt_region *regions,
-                                int32_t count, const volt_metrics_options *opts);
+                                int32_t count, const volt_metrics_options *options);
 
-/* What a summary tells of every case and class: nnU-Net's eight, then ours. */
+/* The scores of a summary: nnU-Net's eight, then VOLT's own. */
 typedef enum volt_score {
     VOLT_SCORE_DICE,
     VOLT_SCORE_IOU,
@@ -115,10 +142,11 @@ typedef enum volt_score {
     VOLT_SCORE_COUNT
 } volt_score;
 
-/* "Dice", "IoU", "FP", ... as nnU-Net writes them; "HD95", "lesion_Dice" and so on are ours. */
+/* "Dice", "IoU", "FP", ... as nnU-Net writes them; "HD95", "lesion_Dice", ... are VOLT's own.
+ */
 VOLT_API const char *volt_score_name(volt_score score);
 VOLT_API double volt_score_of(const volt_metrics *m, volt_score score);
-VOLT_API bool volt_score_is_count(volt_score score);   /* whole numbers of voxels or lesions */
+VOLT_API bool volt_score_is_count(volt_score score);   /* integers: voxels or lesions */
 VOLT_API bool volt_score_is_surface(volt_score score); /* needs volt_metrics_options.surface */
 VOLT_API bool volt_score_is_lesion(volt_score score);  /* needs volt_metrics_options.lesions */
 
@@ -127,7 +155,7 @@ typedef struct volt_summary_case {
     volt_metrics *metrics;                  /* one per region; owned */
 } volt_summary_case;
 
-/* Bounds of the mean over cases. */
+/* Confidence interval of a mean over cases. */
 typedef struct volt_interval {
     double low, high; /* NaN where the mean is */
 } volt_interval;
@@ -136,7 +164,7 @@ typedef struct volt_summary {
     int32_t regions;
     char **region_names;   /* owned */
     char **region_keys;    /* as nnU-Net names them: "1", "(1, 2, 3)"; owned */
-    bool *is_background;   /* per region: left out of the foreground mean; owned */
+    bool *is_background;   /* per region: excluded from the foreground mean; owned */
     bool surface, lesions; /* these scores were computed */
     int64_t count, room;   /* cases; allocated */
     volt_summary_case *cases;
@@ -148,26 +176,27 @@ typedef struct volt_summary {
     volt_interval foreground_interval[VOLT_SCORE_COUNT];
 } volt_summary;
 
-/* An empty summary over `regions`; a region whose only label is 0 is background. The scores
- * that it holds are those that `options` computes. The caller owns *out (volt_summary_free). */
+/* An empty summary over `regions`; a region whose only label is 0 is background. It holds the
+ * scores that `options` (NULL = defaults) computes. The caller owns *out (volt_summary_free).
+ * VOLT_EINVAL: options; VOLT_ENOMEM. */
 VOLT_CALL volt_summary_create(volt_summary **out, const volt_region *regions, int32_t count,
                               const volt_metrics_options *options);
-/* Adds a copy of `metrics` (one per region). Cases keep the order in which they were added. */
+/* Appends a case with a copy of `metrics` (one per region). VOLT_ENOMEM. */
 VOLT_CALL volt_summary_add(volt_summary *s, const char *prediction_file,
                            const char *reference_file, const volt_metrics *metrics);
-/* Computes the means as nnU-Net, to the bit: per class over cases (NaN left out), then over the
- * foreground classes (NaN stays NaN). Cases may be added and means recomputed later. */
+/* Computes the means, to the bit as nnU-Net: per class over cases (NaN left out), then over the
+ * foreground classes (NaN stays NaN). May be repeated after adding cases. */
 VOLT_API void volt_summary_finish(volt_summary *s);
-/* Computes 95 % intervals of all means by the percentile bootstrap: `resamples` times as many
- * cases as there are, drawn with replacement, the same for every class and score. Resamples in
- * which a mean is undefined are left out of its quantiles. The same bits for the same seed and
- * any thread count. VOLT_EINVAL: fewer than 2 resamples; VOLT_ENOMEM. */
+/* Computes 95 % intervals of all means by the percentile bootstrap: each of `resamples`
+ * resamples draws as many cases as there are, with replacement, the same for every class and
+ * score. Resamples in which a mean is undefined are left out of its quantiles. Same bits for
+ * the same seed and any thread count. VOLT_EINVAL: fewer than 2 resamples; VOLT_ENOMEM. */
 VOLT_CALL volt_summary_bootstrap(volt_summary *s, int64_t resamples, uint64_t seed,
                                  int threads);
-/* Mean of a score over the foreground classes of one case, NaN left out; NaN if all are. */
+/* Mean of a score over the foreground classes of one case, NaN left out; NaN if all are NaN. */
 VOLT_API double volt_summary_case_mean(const volt_summary *s, int64_t index, volt_score score);
-/* The cases' indices, lowest mean Dice first, undefined last, equals as added; `order` has
- * room for s->count. VOLT_ENOMEM. */
+/* Indices of the cases by ascending mean Dice, undefined ones last, ties in the order of
+ * addition; `order` has room for s->count. VOLT_ENOMEM. */
 VOLT_CALL volt_summary_worst_first(int64_t *order, const volt_summary *s);
 VOLT_API void volt_summary_free(volt_summary *s); /* NULL is allowed */
 

@@ -1,8 +1,9 @@
-/* resample_to_grid.h - a volume on another grid of the same world: what lies where, read off
- * anew.
+/* resample_to_grid.h - a volume on the voxels of another grid in the same world.
  *
- * For bringing a scan onto a reference's voxels. Changing the spacing of one scan is the
- * business of resample.h, changing its axes that of orient.h.
+ * Brings a scan onto a reference's grid. To change a scan's spacing use resample.h, to permute
+ * or flip its axes orient.h.
+ *
+ * Threads   no shared state. Calls may share sources.
  */
 #ifndef VOLT_VOLUME_RESAMPLE_TO_GRID_H
 #define VOLT_VOLUME_RESAMPLE_TO_GRID_H
@@ -11,11 +12,12 @@
 #include "volume.h"
 VOLT_BEGIN_DECLS
 
-/* Reads `src` at the world position of every voxel of `grid` (its channel count is ignored, the
- * result has src's). VOLT_NEAREST keeps the type (halves round up); VOLT_LINEAR needs and gives
- * VOLT_F32. Positions more than half a voxel outside `src` get `outside`, in the unit of its
- * voxels. Where voxels coincide within 1e-6 of a voxel they are copied exactly. The caller owns
- * *out. VOLT_EINVAL (order, type, grid), VOLT_ENOMEM. Same bits for any thread count. */
+/* Samples `src` at the world position of every voxel of `grid`; the result has src's channels,
+ * whatever grid->channels. VOLT_NEAREST keeps the type (halves round up); VOLT_LINEAR takes and
+ * gives VOLT_F32. Positions more than half a voxel outside `src` become `outside`, in the unit
+ * of its voxels. Voxels that coincide within 1e-6 of a voxel are copied exactly. The caller
+ * owns *out (volt_volume_free). VOLT_EINVAL: order, type or grid; VOLT_ENOMEM. Same bits for
+ * any thread count. */
 VOLT_CALL volt_resample_to_grid(volt_volume **out, const volt_volume *src,
                                 const volt_grid *grid, volt_interpolation order, double outside,
                                 int threads);

@@ -1,9 +1,13 @@
-/* stitch.h - weighted mean of overlapping tiles, held only for the slices that still change.
+/* stitch.h - weighted mean of overlapping tiles, in memory for the slices still accumulating.
  *
- * Tiles come in the order of volt_tiles (z slowest). When no further tile touches the slices
- * below some z they are finished (divided by their weights), read through `sum`, and dropped;
- * so a stack of any height needs little more than one patch of slices. Same bits for any thread
- * count and for any `room`.
+ * Tiles come in the order of volt_tiles (z slowest). Once no further tile touches the slices
+ * below some z, these are finished (divided by their sum of weights), read through `sum`, and
+ * dropped; so a scan of any height needs little more memory than one patch of slices.
+ *
+ * Results   have the same bits for any thread count and any `room`.
+ * Misuse    (a tile beyond the slices held, finishing out of order) is a programming error and
+ *           stops in an assertion.
+ * Threads   a stitch serves one call at a time; different ones are independent.
  */
 #ifndef VOLT_VOLUME_STITCH_H
 #define VOLT_VOLUME_STITCH_H
@@ -20,17 +24,18 @@ typedef struct volt_stitch {
     int64_t room;     /* slices held */
     int64_t low;      /* the first of them */
     int64_t finished; /* slices low <= z < finished hold means, later ones weighted sums */
-    float *sum;       /* (channels, room, Y, X); owned. NULL where sums are halves: */
-    uint16_t *half;   /* the same in half precision; owned */
-    float *total;     /* (room, Y, X): weights; of all slices where sums are halves; owned */
+    float *sum;       /* (channels, room, Y, X); owned; NULL when in half precision: */
+    uint16_t *half;   /* the same as halves; owned */
+    float *total;     /* sums of weights, (room, Y, X), or (Z, Y, X) with `half`; owned */
 } volt_stitch;
 
-/* Slices to hold so that `patch` slices can be added while the last finished one is kept. */
+/* Slices to hold so that a patch of `patch` slices can be added while the last finished slice
+ * is still needed. */
 VOLT_API int64_t volt_stitch_room(int64_t slices, int64_t patch);
-/* All zero, from slice 0 on. With `half` scores are held in half precision (nnU-Net's always
- * are): every tile is first announced with volt_stitch_expect, so that means are summed, not
- * sums that underflow where weights are small; each addition rounds to 11 bits. Release with
- * volt_stitch_close. VOLT_ENOMEM. */
+/* Starts with zeros, at slice 0. With `half`, values are stored in half precision, as nnU-Net
+ * always does, and each addition rounds to 11 bits. All tiles must then be announced first
+ * (volt_stitch_expect), so that means are accumulated: weighted sums would underflow where
+ * weights are small. Release with volt_stitch_close. VOLT_ENOMEM. */
 VOLT_CALL volt_stitch_open(volt_stitch *out, int64_t channels, const int64_t shape[3],
                            int64_t room, bool half);
 VOLT_API void volt_stitch_close(volt_stitch *s); /* clears it; an empty one is allowed */
@@ -38,21 +43,21 @@ VOLT_API size_t volt_stitch_bytes(int64_t channels, const int64_t shape[3], int6
                                   bool half);
 
 typedef struct volt_stitch_tile {
-    volt_box box;        /* may stick out: those voxels are left out; its slices must be held */
+    volt_box box;        /* its slices must be held; voxels outside the whole are left out */
     const float *values; /* (channels, D, H, W) */
-    const bool *flip;    /* (3) along d, h, w: values lie mirrored; NULL = not */
-    const float *weight; /* (D, H, W), in the image's direction; NULL = 1 */
+    const bool *flip;    /* (3) along d, h, w: the values are mirrored; NULL = not */
+    const float *weight; /* (D, H, W), not mirrored; NULL = 1 */
     float scale;         /* of the values; 0 = 1 */
     bool again;          /* more values for weights that were counted before */
 } volt_stitch_tile;
-/* With halves: this tile's weights will come. */
+/* With `half`: announces a tile's weights. */
 VOLT_API void volt_stitch_expect(volt_stitch *s, volt_box box, const float *weight);
 VOLT_API void volt_stitch_add(volt_stitch *s, const volt_stitch_tile *tile, int threads);
 
-/* Slices below `to` get no more tiles: they become means, 0 where no tile was. False when one
- * is not finite. */
+/* Slices below `to` get no more tiles: their sums become means, 0 where no tile was. False when
+ * a mean is not finite. */
 VOLT_API bool volt_stitch_finish(volt_stitch *s, int64_t to, int threads);
-/* Slices below `keep` (<= finished) are no longer needed. */
+/* Drops the slices below `keep` (<= finished). */
 VOLT_API void volt_stitch_drop(volt_stitch *s, int64_t keep, int threads);
 
 VOLT_END_DECLS

@@ -1,6 +1,7 @@
-/* isa.h - one source, several instruction sets. Files named *.isa.c are compiled once per level
- * (base, AVX2, AVX-512); what they define goes through VOLT_ISA_NAME, and a small table beside
- * them picks by volt_cpu_isa(). Such files define no external names of their own.
+/* isa.h - one source, several instruction sets.
+ *
+ * Files named *.isa.c are compiled once per instruction set (base, AVX2, AVX-512). All their
+ * external names go through VOLT_ISA_NAME, and the caller chooses by volt_cpu_isa().
  */
 #ifndef VOLT_BASE_CORE_ISA_H
 #define VOLT_BASE_CORE_ISA_H

@@ -1,4 +1,4 @@
-/* plural.h - endings of counted things in messages: "1 case", "2 cases". */
+/* plural.h - the plural ending in messages: "1 case", "2 cases". */
 #ifndef VOLT_BASE_CORE_PLURAL_H
 #define VOLT_BASE_CORE_PLURAL_H
 #include <stdint.h>

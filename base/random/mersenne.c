@@ -69,7 +69,7 @@ void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_
         int end;
         if (m->next == WORDS)
             refill(m);
-        /* a word gives one draw or none, so that many words can be taken without looking */
+        /* a word gives at most one draw, so this many words cannot give too many */
         end = left < WORDS - m->next ? m->next + (int)left : WORDS;
         for (int i = m->next; i < end; i++) {
             out[taken] = m->ready[i] & mask;

@@ -1,8 +1,8 @@
-/* mersenne.h - the numbers of numpy's RandomState(seed), where a result must be nnU-Net's.
+/* mersenne.h - the random numbers of numpy's RandomState(seed), for results that must equal
+ * nnU-Net's. Everything else draws from base/rng.h.
  *
- * MT19937 (Matsumoto and Nishimura, 1998) and numpy's legacy way of drawing integers: the low
- * bits that can hold the largest one, draws above it rejected. Everything else draws from
- * base/rng.h.
+ * MT19937 (Matsumoto and Nishimura, 1998), and numpy's legacy method for integers: it masks a
+ * word to the bits of the largest value and rejects what is above it.
  */
 #ifndef VOLT_BASE_RANDOM_MERSENNE_H
 #define VOLT_BASE_RANDOM_MERSENNE_H
@@ -13,7 +13,7 @@ VOLT_BEGIN_DECLS
 /* Plain value; copy freely. */
 typedef struct volt_mersenne {
     uint32_t state[624];
-    uint32_t ready[624]; /* what the state gives */
+    uint32_t ready[624]; /* the state's output */
     int next;            /* first unread word of `ready` */
 } volt_mersenne;
 

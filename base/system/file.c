@@ -73,7 +73,8 @@ void volt_map_dontneed(const void *from, size_t bytes)
     const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
 
     if (first < end)
-        (void)madvise((void *)first, end - first, MADV_DONTNEED); /* a wish; refusal is fine */
+        (void)madvise((void *)first, end - first,
+                      MADV_DONTNEED); /* advice only: failure is harmless */
 }
 
 void volt_map_close(volt_map *map)
@@ -93,7 +94,7 @@ static volt_status read_exactly(int fd, char *to, size_t bytes, const char *path
         if (got < 0)
             return fail_errno("read", path);
         if (got == 0)
-            return volt_fail(VOLT_EIO, "%s became shorter while it was read", path);
+            return volt_fail(VOLT_EIO, "%s was truncated while it was read", path);
         to += got;
         bytes -= (size_t)got;
     }
@@ -110,7 +111,7 @@ volt_status volt_read_file(char **out, size_t *bytes, const char *path, size_t l
     if (st != VOLT_OK)
         return st;
     if (size > limit) {
-        st = volt_fail(VOLT_EFORMAT, "%s has %zu bytes; at most %zu are expected here", path,
+        st = volt_fail(VOLT_EFORMAT, "%s has %zu bytes, more than the %zu expected here", path,
                        size, limit);
         goto done;
     }
@@ -242,8 +243,8 @@ volt_status volt_out_patch(volt_out *f, uint64_t offset, const void *data, size_
     return VOLT_OK;
 }
 
-/* Makes a rename in the folder of `path` survive a power cut; file systems that cannot do it
- * (some network mounts) are not an error: the data itself is already on the disk. */
+/* Makes a rename in the folder of `path` survive a power failure. File systems that cannot do
+ * it (some network mounts) are no error: the data itself is already on disk. */
 static void sync_folder_of(const char *path)
 {
     char folder[4096];
@@ -385,14 +386,14 @@ volt_status volt_append_file(const char *path, const void *data, size_t bytes)
     return st;
 }
 
-volt_status volt_file_stat(int64_t *bytes, int64_t *changed_ns, const char *path)
+volt_status volt_file_stat(int64_t *bytes, int64_t *modified_ns, const char *path)
 {
     struct stat info;
 
     if (stat(path, &info) != 0)
         return fail_errno("examine", path);
     *bytes = info.st_size;
-    *changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+    *modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     return VOLT_OK;
 }
 
@@ -401,7 +402,7 @@ volt_status volt_disk_free(int64_t *bytes, const char *folder)
     struct statvfs fs;
 
     if (statvfs(folder, &fs) != 0)
-        return fail_errno("ask for the free space of", folder);
+        return fail_errno("query the free space of", folder);
     *bytes = fs.f_bavail > (uint64_t)INT64_MAX / fs.f_frsize
                  ? INT64_MAX
                  : (int64_t)(fs.f_bavail * fs.f_frsize);

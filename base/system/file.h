@@ -1,6 +1,8 @@
 /* file.h - files that appear whole or not at all, bounded reads, and paths.
  *
- * Paths are UTF-8 bytes. Every message names the path and the system's reason.
+ * Paths are UTF-8 bytes. Messages name the path and the system's reason.
+ *
+ * Threads   calls on different objects may run at the same time.
  */
 #ifndef VOLT_BASE_SYSTEM_FILE_H
 #define VOLT_BASE_SYSTEM_FILE_H
@@ -17,47 +19,49 @@ typedef struct volt_map {
     size_t bytes;
 } volt_map;
 
-/* Maps `path`; VOLT_EIO (missing, no permission), VOLT_EFORMAT (not a regular file). A file
- * shortened by another program while mapped raises SIGBUS: store files are never shortened,
- * only replaced. */
+/* Maps `path`. VOLT_EIO: missing, no permission; VOLT_EFORMAT: not a regular file. If another
+ * program truncates the file while it is mapped, reading raises SIGBUS; VOLT's own files are
+ * never truncated, only replaced. */
 VOLT_MUST_USE volt_status volt_map_open(volt_map *out, const char *path);
-/* `bytes` of a mapped file at `from` are not needed again soon: whole pages of them leave this
- * process's memory. Reading them again is allowed. */
+/* `bytes` of a mapped file at `from` are not needed soon: their whole pages leave this
+ * process's memory. They may be read again. */
 void volt_map_dontneed(const void *from, size_t bytes);
 void volt_map_close(volt_map *map); /* clears it; an empty one is allowed */
 
-/* Reads at most `limit` bytes of `path` into new memory, NUL-terminated; the caller owns *out
- * (volt_free). VOLT_EFORMAT when the file is larger. */
+/* Reads `path` into new memory, NUL-terminated; the caller owns *out (volt_free). `bytes` (NULL
+ * allowed) gets the size. VOLT_EFORMAT: larger than `limit` bytes; VOLT_EIO, VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_read_file(char **out, size_t *bytes, const char *path,
                                          size_t limit);
 
-/* An output file: written under a temporary name beside the target, renamed on commit. */
+/* An output file: written under a temporary name in the target's folder, renamed on commit. Its
+ * permissions are those of any new file. */
 typedef struct volt_out volt_out;
 VOLT_MUST_USE volt_status volt_out_open(volt_out **out, const char *path);
 VOLT_MUST_USE volt_status volt_out_write(volt_out *f, const void *data, size_t bytes);
-/* Overwrites `bytes` at `offset`, which must lie in what was written already. */
+/* Overwrites `bytes` at `offset` within what was written already. */
 VOLT_MUST_USE volt_status volt_out_patch(volt_out *f, uint64_t offset, const void *data,
                                          size_t bytes);
-/* fsync, rename over the target, fsync of the folder. Frees *f and sets it to NULL, also on
- * failure; on failure the target is as it was and the temporary file is gone. */
+/* fsync, rename to the target, fsync of the folder. Frees *f and sets it to NULL, also on
+ * failure, which leaves the target unchanged and removes the temporary file. */
 VOLT_MUST_USE volt_status volt_out_commit(volt_out **f);
-void volt_out_abort(volt_out **f); /* removes the temporary; NULL allowed */
-/* Removes from `folder` what writers that were killed left behind: temporary files of targets
- * whose name matches `pattern` (as fnmatch). Only where nobody else writes now. `removed` (NULL
- * allowed) gets their number; a folder that is not there has none. VOLT_EIO. */
+void volt_out_abort(volt_out **f); /* removes the temporary file; NULL is allowed */
+/* Removes temporary files that killed writers left in `folder`, of targets whose name matches
+ * `pattern` (as fnmatch). Nobody else may be writing there. `removed` (NULL allowed) gets their
+ * number, 0 if the folder does not exist. VOLT_EIO. */
 VOLT_MUST_USE volt_status volt_out_remove_stale(int64_t *removed, const char *folder,
                                                 const char *pattern);
-/* Removes a temporary folder and all that is in it, as far as possible; links are not followed.
- */
+/* Removes a temporary folder with its content, as far as possible; links are not followed. */
 void volt_remove_folder(const char *path);
-/* Opening, writing and committing for one block of memory. */
+/* Opens, writes and commits one block of memory. */
 VOLT_MUST_USE volt_status volt_write_file(const char *path, const void *data, size_t bytes);
-/* Appends one block to `path` (created if absent) and flushes it to the disk. */
+/* Appends one block to `path`, which is created if absent. */
 VOLT_MUST_USE volt_status volt_append_file(const char *path, const void *data, size_t bytes);
 
-/* Size and time of last change (ns since 1970): whether a file is still the same. VOLT_EIO. */
-VOLT_MUST_USE volt_status volt_file_stat(int64_t *bytes, int64_t *changed_ns, const char *path);
-/* Bytes that this user may still write to the file system of `folder`. VOLT_EIO. */
+/* Size and modification time (ns since 1970), by which a changed file is recognised. VOLT_EIO.
+ */
+VOLT_MUST_USE volt_status volt_file_stat(int64_t *bytes, int64_t *modified_ns,
+                                         const char *path);
+/* Free space of the file system of `folder`, in bytes this user may write. VOLT_EIO. */
 VOLT_MUST_USE volt_status volt_disk_free(int64_t *bytes, const char *folder);
 bool volt_path_exists(const char *path);
 bool volt_path_is_dir(const char *path);
@@ -66,10 +70,10 @@ bool volt_path_is_writable_dir(const char *path);
 VOLT_MUST_USE volt_status volt_path_join(char **out, const char *folder, const char *name);
 /* The part after the last '/'; borrowed from `path`. */
 const char *volt_path_name(const char *path);
-/* `path` from the root on, without links; the caller owns *out (volt_free). VOLT_EIO. */
+/* The absolute path without symbolic links; the caller owns *out (volt_free). VOLT_EIO. */
 VOLT_MUST_USE volt_status volt_path_real(char **out, const char *path);
-/* The user's folder for what can be made again: $XDG_CACHE_HOME/volt or ~/.cache/volt; it need
- * not exist. The caller owns *out (volt_free). VOLT_EIO when neither variable is a path. */
+/* The user's cache folder, $XDG_CACHE_HOME/volt or ~/.cache/volt, which may not exist yet. The
+ * caller owns *out (volt_free). VOLT_EIO: neither XDG_CACHE_HOME nor HOME is a path. */
 VOLT_MUST_USE volt_status volt_cache_folder(char **out);
 /* Creates `path` and missing parents. */
 VOLT_MUST_USE volt_status volt_make_dirs(const char *path);

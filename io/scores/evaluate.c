@@ -1,6 +1,7 @@
 #include "io/evaluate.h"
 
 #include <string.h>
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
@@ -309,10 +310,11 @@ volt_status volt_mask_pairs_score(volt_summary **out, volt_confusion *confusion,
                                   int32_t count, const volt_metrics_options *options,
                                   const volt_callbacks *callbacks)
 {
-    const volt_metrics_options o = options ? *options : volt_metrics_defaults();
+    volt_metrics_options o = volt_metrics_defaults();
     scoring w = {NULL, confusion, NULL, pairs, regions, &o, callbacks};
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_metrics_options"));
     VOLT_TRY(st, done, volt_summary_create(&w.s, regions, count, &o));
     VOLT_TRY(st, done, volt_alloc_zero(&w.scores, (size_t)count, sizeof *w.scores, "scores"));
     for (int64_t i = 0; i < pairs->count; i++) {

@@ -42,7 +42,7 @@ static int slices_of(const volt_sampler_options *o)
 
 int64_t volt_sampler_channels(const volt_sampler_options *o)
 {
-    return (int64_t)(o->rules.channels + o->rules.previous) * slices_of(o);
+    return (int64_t)(o->rules.channels + o->rules.prior_labels) * slices_of(o);
 }
 
 /* The augmentation rules; neighbouring slices become a patch that is augmented in-plane. */
@@ -80,7 +80,7 @@ static int64_t source_voxels(const volt_sampler_options *o)
 size_t volt_sampler_bytes(const volt_sampler_options *o)
 {
     const volt_augment_rules rules = stack_rules(o);
-    const size_t maps = rules.previous > 0 ? 2 : 1;
+    const size_t maps = rules.prior_labels > 0 ? 2 : 1;
     const size_t voxel = (size_t)rules.channels * sizeof(float) + maps * sizeof(int16_t);
     const size_t stack =
         slices_of(o) > 1 ? (size_t)voxels_of(rules.patch) * sizeof(int16_t) : 0;
@@ -103,10 +103,10 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
                          "samples of %d slices with a patch of %lld: an odd number of slices "
                          "and a 2-D patch are needed",
                          o->slices, (long long)o->rules.patch[0]);
-    if (o->rules.previous < 0 || o->rules.previous > VOLT_AUGMENT_MAX_PREVIOUS)
+    if (o->rules.prior_labels < 0 || o->rules.prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS)
         return volt_fail(VOLT_EINVAL,
                          "samples with %d labels of a previous stage; 0 to %d are supported",
-                         o->rules.previous, VOLT_AUGMENT_MAX_PREVIOUS);
+                         o->rules.prior_labels, VOLT_AUGMENT_MAX_PRIOR_LABELS);
     voxels = volt_sampler_channels(o);
     for (int a = 0; a < 3; a++) {
         if (o->rules.patch[a] < 1 || volt_mul_i64(&voxels, voxels, o->rules.patch[a]) ||
@@ -129,9 +129,9 @@ static volt_status check_case(const volt_sample_source *source, const volt_sampl
                          (int)o->rules.channels);
     if (!c->labels)
         return volt_fail(VOLT_EDATA, "case %s has no labels to train on", source->name);
-    if (o->rules.previous > 0 && (!p || !p->labels))
+    if (o->rules.prior_labels > 0 && (!p || !p->labels))
         return volt_fail(VOLT_EDATA, "case %s has no mask of the previous stage", source->name);
-    if (o->rules.previous > 0 && memcmp(p->shape, c->shape, sizeof c->shape) != 0)
+    if (o->rules.prior_labels > 0 && memcmp(p->shape, c->shape, sizeof c->shape) != 0)
         return volt_fail(VOLT_EDATA,
                          "case %s has %lld x %lld x %lld voxels, the previous stage's mask "
                          "%lld x %lld x %lld",
@@ -240,7 +240,7 @@ volt_status volt_sampler_open(volt_sampler **out, const volt_sampler_options *op
                              "a sample with margin"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a sample with margin"));
-    if (s->rules.previous > 0)
+    if (s->rules.prior_labels > 0)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->prior, voxels, sizeof *s->prior, "a sample with margin"));
     if (slices_of(options) > 1)
@@ -465,7 +465,7 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
                               volt_sample_case *c, const volt_sample_draw *draw)
 {
     const int64_t *patch = s->options.rules.patch, plane = voxels_of(patch);
-    volt_augment_source source = {.image = s->image, .labels = s->labels, .previous = s->prior};
+    volt_augment_source source = {.image = s->image, .labels = s->labels, .prior_mask = s->prior};
     volt_rng where = draw->where, change = draw->change;
     volt_augment_draw *d = &s->drawn;
     int64_t at[3], low[3];

@@ -4,7 +4,7 @@
  *   image   (channels, D, H, W). With `slices` > 1 (a 2-D patch, D = 1) the network's channels:
  *           (channels, slices, H, W), the slices d - slices/2 .. d + slices/2 around the slice
  *           of the labels; beyond the case its first or last slice is repeated. In a cascade,
- *           `rules.previous` one-hot channels of the prior mask follow, each with as many
+ *           `rules.prior_labels` one-hot channels of the prior mask follow, each with as many
  *           slices.
  *   labels  (D, H, W), >= 0.
  * As in nnU-Net v2, the lower corner is uniform over all boxes that touch the case. For a
@@ -39,7 +39,7 @@ typedef struct volt_sampler_options {
 
 /* VOLT_EINVAL names what is out of range. */
 VOLT_MUST_USE volt_status volt_sampler_check(const volt_sampler_options *options);
-/* Network channels of a sample: (channels + rules.previous) * slices. */
+/* Network channels of a sample: (channels + rules.prior_labels) * slices. */
 int64_t volt_sampler_channels(const volt_sampler_options *options);
 
 /* A case to cut samples from. */

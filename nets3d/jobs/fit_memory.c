@@ -25,7 +25,7 @@ static size_t loader_bytes(const volt_plan *plan, const volt_plan_config *c)
                              .threads = LOADER_THREADS,
                              .ring = LOADER_RING};
 
-    o.rules.previous = c->previous_stage ? plan->classes - 1 : 0;
+    o.rules.prior_labels = c->previous_stage ? plan->classes - 1 : 0;
     return volt_loader_bytes(&o);
 }
 

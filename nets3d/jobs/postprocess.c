@@ -71,7 +71,7 @@ static void mark(uint8_t *mask, const volt_volume *labels, const volt_postproces
 
 static volt_status apply_step(volt_volume *labels, const volt_postprocess_step *s, int threads)
 {
-    const volt_components_options o = {.connectivity = 26, .binary = true, .threads = threads};
+    volt_components_options o = volt_components_defaults();
     const volt_component *table;
     volt_volume *mask = NULL;
     volt_components *found = NULL;
@@ -79,6 +79,8 @@ static volt_status apply_step(volt_volume *labels, const volt_postprocess_step *
     int64_t count, largest = 0;
     volt_status st;
 
+    o.binary = true;
+    o.threads = threads;
     VOLT_TRY(st, done, volt_volume_create(&mask, &labels->grid, VOLT_U8));
     mark(mask->data, labels, s);
     VOLT_TRY(st, done, volt_components_find(&found, mask, &o));

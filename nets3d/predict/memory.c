@@ -108,7 +108,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     const bool turned = is_turned(seg, &seg->set[0]);
     const bool regions = wanted->regions && volt_segmenter_has_regions(seg);
     const size_t back = *seg->info.orientation ? 1 : 0; /* copies with the file's axes */
-    sizes s = {.decode = {.classes = seg->outputs, .sets = seg->sets, .threads = seg->threads}};
+    sizes s = {.decode = volt_decode_defaults()};
     volt_predict_memory m = {0};
     const size_t packing = (size_t)seg->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
     size_t voxels, labels, masks, decoder, kept = 0, finish, exported;
@@ -116,6 +116,9 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
 
     if (st != VOLT_OK)
         return st;
+    s.decode.classes = seg->outputs;
+    s.decode.sets = seg->sets;
+    s.decode.threads = seg->threads;
     for (int i = 0; i < seg->sets; i++)
         VOLT_TRY(st, done, add_set(&s, seg, i, grid, wanted, what));
     voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);

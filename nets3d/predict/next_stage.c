@@ -50,16 +50,17 @@ volt_status volt_segmenter_next_stage(volt_volume **out, volt_segmenter *seg,
     const int64_t origin[3] = {0};
     volt_stitch stitch[VOLT_PREDICT_MAX_SETS] = {{.sum = NULL}};
     volt_logits logits[VOLT_PREDICT_MAX_SETS];
-    volt_decode_options o = {.classes = seg->outputs,
-                             .regions = volt_segmenter_has_regions(seg),
-                             .sets = seg->sets,
-                             .threads = seg->threads};
+    volt_decode_options o = volt_decode_defaults();
     volt_grid grid = scan->set[0].image->grid;
     volt_decoder *decoder = NULL;
     volt_volume *labels = NULL;
     uint16_t *value = NULL;
     volt_status st;
 
+    o.classes = seg->outputs;
+    o.regions = volt_segmenter_has_regions(seg);
+    o.sets = seg->sets;
+    o.threads = seg->threads;
     grid.channels = 1;
     memcpy(grid.n, shape, sizeof grid.n);
     memcpy(o.to, shape, sizeof o.to);

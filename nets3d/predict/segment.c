@@ -138,12 +138,13 @@ static volt_status on_slab(void *context)
 static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
 {
     const volt_segmenter *seg = j->seg;
-    volt_decode_options o = {.classes = seg->outputs,
-                             .regions = volt_segmenter_has_regions(seg),
-                             .value = seg->value,
-                             .sets = seg->sets,
-                             .threads = seg->threads};
+    volt_decode_options o = volt_decode_defaults();
 
+    o.classes = seg->outputs;
+    o.regions = volt_segmenter_has_regions(seg);
+    o.value = seg->value;
+    o.sets = seg->sets;
+    o.threads = seg->threads;
     volt_box_shape(o.to, j->out->frame.crop);
     for (int g = 0; g < seg->sets; g++) {
         const volt_preprocessed *s = &scan->set[g];

@@ -171,12 +171,12 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {
         o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.previous = priors;
+        o.rules.prior_labels = priors;
         return o;
     }
     o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
                          : volt_augment_rules_none(c->patch, channels);
-    o.rules.previous = priors;
+    o.rules.prior_labels = priors;
     for (int a = 0; a < 3; a++)
         o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
     for (int i = 0; i < channels; i++)

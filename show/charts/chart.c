@@ -23,7 +23,7 @@ volt_color volt_chart_color(int n)
     return (volt_color){(uint8_t)(c.r * 3 / 4), (uint8_t)(c.g * 3 / 4), (uint8_t)(c.b * 3 / 4)};
 }
 
-/* A panel's places in pixels. */
+/* Layout of a panel, in pixels. */
 typedef struct place {
     double left, top, right, bottom; /* of the plot inside its axes */
     volt_axis x, y;
@@ -70,8 +70,7 @@ static void draw_axes(const volt_painter *p, const place *at, const char *x_titl
 #define LEGEND_SWATCH 26.0
 #define LEGEND_GAP    20.0
 
-/* Lays the legend out in rows that start at (left, top); paints it unless told not to. Returns
- * its height. */
+/* Lays out the legend in rows from (left, top) and draws it if `paint`. Returns its height. */
 static double draw_legend(const volt_painter *p, const volt_chart_panel *panel, double left,
                           double right, double top, bool paint)
 {
@@ -133,7 +132,7 @@ static void draw_panel(const volt_painter *p, const volt_chart *chart,
             ink);
     at.top = top + draw_legend(p, panel, at.left, at.right, top, true) + 12;
     if (at.top > at.bottom - 40)
-        at.top = at.bottom - 40; /* more names than room: the plot keeps some */
+        at.top = at.bottom - 40; /* a long legend must not leave the plot without space */
     draw_axes(p, &at, chart->x_title);
     for (int i = 0; i < panel->lines; i++)
         draw_line(p, &at, &panel->line[i], xy);
@@ -151,8 +150,8 @@ volt_status volt_chart_draw(const volt_painter *p, const volt_chart *chart, doub
     volt_status st;
 
     if (chart->panels < 1 || chart->columns < 1)
-        return volt_fail(VOLT_EINVAL, "a chart of %d panels in %d columns", chart->panels,
-                         chart->columns);
+        return volt_fail(VOLT_EINVAL, "a chart of %d panels in %d columns cannot be drawn",
+                         chart->panels, chart->columns);
     rows = (chart->panels + columns - 1) / columns;
     box[2] = width / columns;
     box[3] = (height - title) / rows;

@@ -1,4 +1,4 @@
-/* What the curves of runs look like: which panels, which lines, in which colours. */
+/* Panels, lines and colours of charts of runs. */
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,7 +33,7 @@ void volt_run_chart_free(volt_run_chart *c)
     volt_free(c);
 }
 
-/* "%s, validation" and the like, kept with the chart; NULL when out of memory. */
+/* A text such as "%s, validation", owned by the chart; NULL when out of memory. */
 static const char *keep_text(builder *b, const char *fmt, const char *name)
 {
     if (b->st == VOLT_OK)
@@ -47,7 +47,7 @@ static void begin_panel(builder *b, const char *title, double include)
         (volt_chart_panel){.title = title, .line = b->out->line + b->lines, .include = include};
 }
 
-/* Panels without a line are dropped. */
+/* Drops a panel without lines. */
 static void end_panel(builder *b)
 {
     if (b->out->panel[b->panels - 1].lines == 0)
@@ -77,7 +77,7 @@ static void add_line(builder *b, const volt_run_curves *run, const double *y, co
     b->out->panel[b->panels - 1].lines++;
 }
 
-/* Training thin and pale, validation over it. */
+/* Training thin and pale, validation on top of it. */
 static void add_losses(builder *b)
 {
     begin_panel(b, "loss", NAN);
@@ -186,7 +186,8 @@ volt_status volt_run_chart_make(volt_run_chart **out, const volt_run_curves *con
     builder b = {.runs = runs, .count = count, .x = x};
 
     if (count < 1 || x > VOLT_CURVE_HOURS)
-        return volt_fail(VOLT_EINVAL, "a chart of %d runs over curve %d", count, (int)x);
+        return volt_fail(VOLT_EINVAL, "cannot draw a chart of %d runs over curve %d", count,
+                         (int)x);
     b.st = volt_alloc_zero(&b.out, 1, sizeof *b.out, "a chart");
     if (b.st == VOLT_OK)
         b.st = make_room(&b);
@@ -201,7 +202,8 @@ volt_status volt_run_chart_make(volt_run_chart **out, const volt_run_curves *con
     add_panel_of(&b, VOLT_CURVE_LR, "learning rate", 0);
     add_seconds(&b);
     if (b.panels == 0 && b.st == VOLT_OK)
-        b.st = volt_fail(VOLT_EFORMAT, "the log of %s holds no value to draw", runs[0]->name);
+        b.st =
+            volt_fail(VOLT_EFORMAT, "the log of %s contains no values to draw", runs[0]->name);
     if (b.st != VOLT_OK)
         goto done;
     b.out->chart = (volt_chart){.x_title = x_titles[x],

@@ -11,7 +11,7 @@
 #define CHARACTER_WIDTH 0.602
 #define CAPITAL_HALF    0.36
 
-/* The first failure sticks. */
+/* After a failure nothing more is written; `st` is the first one. */
 typedef struct writer {
     volt_out *f;
     volt_status st;
@@ -30,7 +30,7 @@ static void put(writer *w, const char *fmt, ...)
         w->st = volt_out_write(w->f, text, strlen(text));
 }
 
-/* A number with two digits after the point, whatever the locale's point is. */
+/* A number with two decimals, independent of the locale. */
 static void put_number(writer *w, double v)
 {
     const long long hundredths = llround(v * 100);

@@ -11,14 +11,14 @@
 static const char symbols[] = "*+ox#@%&=~";
 #define SYMBOLS ((int)sizeof symbols - 1)
 
-/* What the axes are drawn with: ASCII, and box drawing characters as UTF-8. */
+/* Axes in ASCII, and in box drawing characters as UTF-8. */
 enum { SIDE, TICK, CORNER, BOTTOM };
 static const char *const frames[2][4] = {
     {"|", "+", "+", "-"},
     {"\xe2\x94\x82", "\xe2\x94\xa4", "\xe2\x94\x94", "\xe2\x94\x80"},
 };
 
-/* A growing text; the first failure sticks. */
+/* A growing text. After a failure nothing more is added; `st` is the first one. */
 typedef struct writer {
     char *text;
     size_t bytes, room;
@@ -50,7 +50,7 @@ static void put(writer *w, const char *fmt, ...)
 
 /* One character of the plot. */
 typedef struct cell {
-    uint8_t dots; /* braille bits, or 1 */
+    uint8_t dots; /* Braille bits, or 1 */
     int16_t line; /* that was drawn last */
 } cell;
 
@@ -152,7 +152,7 @@ static void put_legend(writer *w, const plot *p, const volt_chart_panel *panel, 
     }
 }
 
-/* The tick whose label stands in this row, or -1. */
+/* The tick whose label is in this row, or -1. */
 static int tick_of_row(const plot *p, int row)
 {
     for (int i = 0; i < p->y.ticks; i++) {

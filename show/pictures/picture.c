@@ -67,7 +67,7 @@ volt_status volt_picture_create(volt_picture **out, int64_t width, int64_t heigh
     volt_status st;
 
     if (width < 1 || height < 1 || width > largest || height > largest)
-        return volt_fail(VOLT_EINVAL, "a picture of %lld x %lld pixels; 1 to %lld each",
+        return volt_fail(VOLT_EINVAL, "a picture of %lld x %lld pixels is not in 1..%lld each",
                          (long long)width, (long long)height, (long long)largest);
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "picture"));
     VOLT_TRY(st, done, volt_alloc(&p->rgb, (size_t)(width * height) * 3, "picture"));
@@ -105,7 +105,7 @@ void volt_picture_box(volt_picture *p, int64_t x, int64_t y, int64_t width, int6
     }
 }
 
-/* The glyph of the character at *text, which moves behind it. */
+/* The glyph of the character at *text; advances *text past it. */
 static const uint8_t *next_glyph(const char **text)
 {
     unsigned char c = (unsigned char)*(*text)++;
@@ -154,7 +154,7 @@ volt_color volt_label_color(int64_t label)
 
     if (label >= 1 && label <= count)
         return first[label - 1];
-    /* Further labels step around the circle of hues by the golden ratio. */
+    /* The hues of further labels advance by the golden ratio, so that neighbours differ. */
     hue = (double)(label & 0xffff) * 0.61803398875;
     hue = 6 * (hue - (double)(int64_t)hue);
     f = hue - (double)(int64_t)hue;

@@ -5,21 +5,22 @@
 #include <string.h>
 #include "base/core/checked.h"
 #include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "show/pictures/view.h"
 
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225}, faint = {150, 150, 155};
 enum { MARGIN = 12, TEXT = 2, LINE = TEXT * VOLT_TEXT_HEIGHT + 6, LABELS_MAX = 256 };
 
-/* What the masks hold: voxels per label (in the first mask and in all), labelled voxels per
- * slice along each memory axis. */
+/* Content of the masks: the labels of all, voxels per label of the first, and labelled voxels
+ * per slice along each memory axis. */
 typedef struct mask_facts {
     int64_t *per_slice[3];
     int labels;
     int64_t value[LABELS_MAX], voxels[LABELS_MAX];
 } mask_facts;
 
-/* One view, placed. */
+/* A view and its position in the picture. */
 typedef struct cell {
     volt_view view;
     int64_t x, y;
@@ -52,18 +53,19 @@ static volt_status check_options(const volt_volume *image, const volt_render_opt
     const int64_t *n = image->grid.n;
 
     if (o->channel < 0 || o->channel >= image->grid.channels)
-        return volt_fail(VOLT_EINVAL, "channel %d of an image with %d", o->channel,
-                         image->grid.channels);
+        return volt_fail(VOLT_EINVAL, "channel %d of an image with %d channel%s", o->channel,
+                         image->grid.channels, volt_s(image->grid.channels));
     if (o->plane < VOLT_PLANE_AXIAL || o->plane > VOLT_PLANE_SAGITTAL)
-        return volt_fail(VOLT_EINVAL, "plane %d is none of axial, coronal, sagittal", o->plane);
+        return volt_fail(VOLT_EINVAL, "plane %d is not axial, coronal or sagittal", o->plane);
     if (o->view < 64 || o->view > 2048 || o->sheet < 0 || o->sheet > 400)
-        return volt_fail(VOLT_EINVAL,
-                         "views of %lld pixels and a sheet of %d; 64 to 2048 and 0 to 400 are "
-                         "possible",
-                         (long long)o->view, o->sheet);
+        return volt_fail(
+            VOLT_EINVAL,
+            "views of %lld pixels (64..2048) and a sheet of %d slices (0..400) cannot "
+            "be drawn",
+            (long long)o->view, o->sheet);
     for (int a = 0; a < 3; a++) {
         if (o->slice[a] < VOLT_SLICE_AUTO || o->slice[a] >= n[a])
-            return volt_fail(VOLT_EINVAL, "slice %lld along %c; the image has 0 to %lld",
+            return volt_fail(VOLT_EINVAL, "slice %lld along %c is not in 0..%lld",
                              (long long)o->slice[a], "zyx"[a], (long long)n[a] - 1);
     }
     for (int m = 0; m < o->mask_count; m++) {

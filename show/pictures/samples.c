@@ -172,10 +172,10 @@ static volt_status check_options(const volt_show_samples_options *o, const volt_
 {
     if (o->samples < 1 || o->samples > 10000 || o->channel < 0 || o->channel >= c->channels ||
         o->view < 64 || o->view > 1024)
-        return volt_fail(VOLT_EINVAL,
-                         "%lld samples, channel %d of %d, views of %lld pixels: one is out of "
-                         "range",
-                         (long long)o->samples, o->channel, c->channels, (long long)o->view);
+        return volt_fail(
+            VOLT_EINVAL,
+            "%lld samples, channel %d of %d or views of %lld pixels are out of range",
+            (long long)o->samples, o->channel, c->channels, (long long)o->view);
     for (int a = 0; a < 3; a++) {
         if (o->patch[a] < 0 || o->patch[a] > 1024)
             return volt_fail(VOLT_EINVAL,

@@ -6,8 +6,8 @@
 #include "base/mem.h"
 #include "volume/orient.h"
 
-/* For each world axis (0 R, 1 A, 2 S) the memory axis that lies nearest to it and whether its
- * index grows towards R, A, S. */
+/* For each world axis (0 R, 1 A, 2 S) the nearest memory axis, and whether its index increases
+ * towards R, A, S. */
 static void nearest_axes(int axis[3], bool grows[3], const volt_grid *grid)
 {
     volt_orientation o;
@@ -21,7 +21,7 @@ static void nearest_axes(int axis[3], bool grows[3], const volt_grid *grid)
     }
 }
 
-/* World axis along which the plane is cut, and what the screen's x and y point at. */
+/* World axes across the plane and along the screen's x and y, and the sides of the screen. */
 static const struct {
     int through, across, down;
     const char *left, *right, *top, *bottom;
@@ -77,7 +77,7 @@ volt_view volt_view_of(const volt_grid *grid, volt_plane plane, double scale)
     return v;
 }
 
-/* Voxel coordinate, fractional, of the middle of pixel i of `count`. */
+/* Fractional voxel coordinate of the centre of pixel i of `count`. */
 static double voxel_of_pixel(int64_t i, int64_t count, int64_t n, bool flip)
 {
     double u = ((double)i + 0.5) * (double)n / (double)count - 0.5;
@@ -118,7 +118,7 @@ void volt_view_draw(volt_picture *p, int64_t x, int64_t y, const volt_view *view
                     fv * ((1 - fu) * volt_voxel_value(image, high + a) +
                           fu * volt_voxel_value(image, high + b));
             grey = 255 * (value - window[0]) / (window[1] - window[0]);
-            grey = grey > 0 ? fmin(grey, 255) : 0; /* NaN too becomes black */
+            grey = grey > 0 ? fmin(grey, 255) : 0; /* NaN becomes black, too */
             volt_picture_set(p, x + px, y + py,
                              (volt_color){(uint8_t)grey, (uint8_t)grey, (uint8_t)grey});
         }
@@ -154,8 +154,8 @@ static volt_status view_labels(int64_t **out, const volt_view *view, const volt_
     return VOLT_OK;
 }
 
-/* Is some pixel at distance `t` along an axis of another label? The view's own border is none.
- */
+/* Whether a pixel at distance `t` along an axis has another label. The view's own border does
+ * not count. */
 static bool on_border(const int64_t *labels, const volt_view *view, int64_t x, int64_t y,
                       int64_t t)
 {
@@ -203,7 +203,7 @@ void volt_view_letters(volt_picture *p, int64_t x, int64_t y, const volt_view *v
                    {view->bottom, middle_x, y + view->height - 19}};
 
     if (view->width < 60 || view->height < 60)
-        return; /* the letters would hide the picture */
+        return; /* the letters would hide the image */
     for (int i = 0; i < 4; i++) {
         volt_picture_text(p, letters[i].x + 1, letters[i].y + 1, 2, shade, letters[i].text);
         volt_picture_text(p, letters[i].x, letters[i].y, 2, ink, letters[i].text);

@@ -63,11 +63,11 @@ static bool value_range(double *low, double *high, const volt_volume *image, int
     return *low <= *high;
 }
 
-/* Value below which `share` of the counted values lie. */
-static double percentile(const int64_t *bins, int64_t total, double share, double low,
+/* The value below which `fraction` of the counted values lie. */
+static double percentile(const int64_t *bins, int64_t total, double fraction, double low,
                          double step)
 {
-    double wanted = share * (double)total;
+    double wanted = fraction * (double)total;
     int64_t sum = 0;
     int i = 0;
 

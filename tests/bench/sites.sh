@@ -4,16 +4,15 @@
 # train, predict and evaluate in 2d, 2p5d and 3d_fullres. Copies with one defect each must be
 # named by check.
 # usage: sites.sh VOLT SCRATCH SOURCE [CONFIGURATION...]    some minutes on two cores
-# The scans lie in $VOLT_SHARED_DATA (default SOURCE/../shared/data): brats_4modality and
-# chaos_liver_ct. Exit 77 without them.
+# The scans are in $VOLT_SHARED_DATA: brats_4modality and chaos_liver_ct. Exit 77 without them.
 . "$3/tests/cli/common.inc"
-shared=${VOLT_SHARED_DATA:-$SOURCE/../shared/data}
+shared=${VOLT_SHARED_DATA:-}
 configurations=("${@:4}")
 [ ${#configurations[@]} -gt 0 ] || configurations=(2d 2p5d 3d_fullres)
 subject=OtherEXampleFromTCIA
 mri=$shared/brats_4modality/BraTS-Toolkit/data/$subject/${subject}_brainles
 ct=$shared/chaos_liver_ct/nifti
-[ -d "$mri" ] && [ -d "$ct" ] || { echo "skipped: no scans in $shared" && exit 77; }
+[ -d "$mri" ] && [ -d "$ct" ] || { echo "skipped: set VOLT_SHARED_DATA to a folder with brats_4modality and chaos_liver_ct" && exit 77; }
 
 # -- Making files ------------------------------------------------------------------------------
 

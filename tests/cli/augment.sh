@@ -47,7 +47,7 @@ err_is 'volt: volt augment needs an output: -o PATH'
 expect 2 "$VOLT" augment "${scan}_0001.nii.gz" -o "$SCRATCH/no" --channel 1
 err_one_line
 expect 2 "$VOLT" augment "$SCRATCH/data/volt/nnUNetPlans_2d/brats_002.voltcase" "$truth" -o "$SCRATCH/no"
-err_has 'nothing else can be given'
+err_has 'give no other file'
 expect 4 "$VOLT" augment "$SCRATCH/nowhere.nii.gz" -o "$SCRATCH/no"
 err_one_line
 printf 'not a case' >"$SCRATCH/bad.voltcase"

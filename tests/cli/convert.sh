@@ -44,7 +44,7 @@ err_one_line
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1
 err_is "volt: --spacing: '1,1' is not x,y,z from 0.001 to 1000"
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1,1 --like "$truth"
-err_is 'volt: --spacing and --like exclude each other'
+err_is 'volt: --spacing and --like cannot be combined'
 expect 2 "$VOLT" convert "$scan" "$SCRATCH/out.mgz"
 err_one_line
 expect 4 "$VOLT" convert "$scan" "$SCRATCH/no/such/folder.nii.gz"

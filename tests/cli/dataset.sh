@@ -16,10 +16,10 @@ exists "$work/dataset_fingerprint.json"
 expect 0 "$VOLT" plan "$data" --work "$work" --json -q
 err_is ''
 expect 0 "$VOLT" preprocess "$data" --work "$work" -q
-out_has '3 made, 0 kept'
+out_has '3 preprocessed, 0 reused'
 first=$(fingerprint "$work")
 expect 0 "$VOLT" preprocess "$data" --work "$work" --json
-out_json configuration folder cases made kept
+out_json configuration folder cases preprocessed reused
 [ "$first" = "$(fingerprint "$work")" ] || fail "the second run changed the work folder"
 [ "$before" = "$(fingerprint "$data")" ] || fail "the data set was touched"
 no_leftovers "$work"
@@ -28,7 +28,7 @@ no_leftovers "$work"
 case=$(find "$work" -name '*.voltcase' | sort | head -n 1)
 head -c 1000 "$case" >"$SCRATCH/cut" && cp "$SCRATCH/cut" "$case"
 expect 0 "$VOLT" preprocess "$data" --work "$work"
-out_has '1 made, 2 kept'
+out_has '1 preprocessed, 2 reused'
 
 # Without --work the folder is DATASET/volt.
 cp -r "$data" "$SCRATCH/own"

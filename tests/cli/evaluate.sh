@@ -44,6 +44,13 @@ grep -q '"seed": 3' "$SCRATCH/report.json" || fail "no seed in the report"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
     --report "$SCRATCH/again.json" --threads 1
 cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "threads change the report"
+# -1 is how no --ignore may be written; a label that is ignored does not count.
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/again.json" --ignore -1
+cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "--ignore -1 ignores something"
+expect 0 "$VOLT" evaluate "$SCRATCH/pred" "$SCRATCH/data" --lesions --empty brats --seed 3 \
+    --report "$SCRATCH/again.json" --ignore 3
+! cmp -s "$SCRATCH/report.json" "$SCRATCH/again.json" || fail "--ignore 3 ignores nothing"
 # Regions are scored as nnU-Net does, and named by their labels.
 cat >"$SCRATCH/regions.json" <<'END'
 {"channel_names": {"0": "T1", "1": "T1ce", "2": "T2", "3": "Flair"}, "numTraining": 2, "file_ending": ".nii.gz",
@@ -74,11 +81,11 @@ mkdir "$SCRATCH/five"
 for i in 1 2 3 4 5; do cp "$truth/brats_002.nii.gz" "$SCRATCH/five/$i.nii.gz"; done
 expect 0 "$VOLT" evaluate "$SCRATCH/five" "$SCRATCH/five" --labels "$SCRATCH/data"
 out_has '^mean over classes +1\.0000  1\.0000 to 1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
-# Without a dataset.json near by the labels that occur are the classes.
+# Without a dataset.json near by every label that occurs is a class.
 mkdir "$SCRATCH/bare" "$SCRATCH/bare/truth" "$SCRATCH/bare/pred"
 cp "$truth"/*.gz "$SCRATCH/bare/truth" && cp "$SCRATCH/pred"/*.gz "$SCRATCH/bare/pred"
 expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth"
-err_has 'the labels that occur are the classes'
+err_has 'every label that occurs is a class'
 out_has '^3 +0\.'
 expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth" --labels "$SCRATCH/data"
 out_has '^edema +0\.'

@@ -32,16 +32,16 @@ expect 0 "$VOLT" check "$brats"
 out_has 'BraTS 2023, 3 cases, 0 errors'
 expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work"
 err_has 'BraTS 2023, 3 cases'
-out_has '3 made, 0 kept'
+out_has '3 preprocessed, 0 reused'
 # Other numbers of labels are other prepared cases.
 expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work" --target labels
-out_has '0 made, 3 kept'
+out_has '0 preprocessed, 3 reused'
 expect 0 "$VOLT" preprocess "$brats" --work "$SCRATCH/work" \
     --label-table 0=background,1=core,2=edema,3=enhancing
-out_has '3 made, 0 kept'
+out_has '3 preprocessed, 0 reused'
 
 expect 0 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
-out_has '3 cases with labels, 1 to predict; 16 files taken as they are, 3 made anew'
+out_has '3 cases with labels, 1 to predict; 16 files used unchanged, 3 rewritten'
 expect 0 "$VOLT" check "$SCRATCH/Dataset137_BraTS"
 out_has 'nnU-Net raw, 3 cases, 0 errors'
 no_leftovers "$SCRATCH/Dataset137_BraTS"
@@ -93,7 +93,7 @@ out_has 'LiTS$'
 out_has 'liver +1,2; 1'
 expect 0 "$VOLT" plan "$lits" --work "$SCRATCH/lits-work" -q
 expect 0 "$VOLT" import dataset "$lits" "$SCRATCH/Dataset017_Liver" --copy
-out_has '4 files taken as they are, 0 made anew'
+out_has '4 files used unchanged, 0 rewritten'
 [ -z "$(find "$SCRATCH/Dataset017_Liver" -type l)" ] || fail "--copy made links"
 
 # Two folders.
@@ -121,7 +121,7 @@ err_has 'needs one of labels'
 expect 2 "$VOLT" check
 err_has 'too few arguments'
 expect 2 "$VOLT" check "$lits" --label-thresholds 40,x
-err_has "'40,x' is no list of numbers"
+err_has "'40,x' is not a list of numbers"
 expect 2 "$VOLT" check "$lits" --label-thresholds 40
 err_has '1 label thresholds make 2 labels'
 expect 2 "$VOLT" check "$lits" --layout dicom

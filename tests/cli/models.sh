@@ -7,11 +7,11 @@ models=$SOURCE/testdata/models run=$SCRATCH/run
 expect 0 "$VOLT" import --help
 out_has 'import model'
 expect 0 "$VOLT" import model --help
-out_has 'nothing in them is run'
+out_has 'no code in them'
 expect 2 "$VOLT" import model "$models/resampled/model"
 err_one_line
 expect 0 "$VOLT" import model "$models/resampled/model" "$run"
-out_has '3d_fullres, 1 fold; [0-9]+ parameters in 48 tensors, 88 repeated ones kept once'
+out_has '3d_fullres, 1 fold; [0-9]+ parameters in 48 tensors, 88 duplicates merged'
 out_has "^volt predict $run SCANS"
 expect 0 "$VOLT" import model "$models/resampled/model" "$SCRATCH/it's one"
 out_has "^volt predict '$SCRATCH/it'\\\\''s one' SCANS"

@@ -30,7 +30,7 @@ expect 2 "$VOLT" phantom lung "$SCRATCH/d"
 err_one_line
 absent "$SCRATCH/d"
 expect 2 "$VOLT" phantom brats "$SCRATCH/d" --size 15
-err_is "volt: --size: '15' is not a whole number from 16 to 1024"
+err_is "volt: --size: '15' is not an integer from 16 to 1024"
 absent "$SCRATCH/d"
 expect 4 "$VOLT" phantom brats /proc/volt-cannot-be-made --cases 1
 err_one_line

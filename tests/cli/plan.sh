@@ -23,10 +23,10 @@ err_one_line
 
 # Our own configurations are added, kept and replaced; the others stay as they are.
 expect 0 "$VOLT" plan "$data" --work "$work" --add 2p5d,3d_whole --slices 5 --axis coronal
-out_has '^  2p5d \(plain U-Net\) \(5 slices across y of the files\)$'
+out_has '^  2p5d \(plain U-Net\) \(5 slices along y\)$'
 out_has '^  3d_whole \(plain U-Net\) \(whole cases\)$'
 expect 0 "$VOLT" plan "$data" --work "$work" --add 2p5d --axis z
-out_has '^  2p5d \(plain U-Net\) \([357] slices across z of the files\)$'
+out_has '^  2p5d \(plain U-Net\) \([357] slices along z\)$'
 out_has '^  3d_whole'
 expect 0 "$VOLT" plan "$data" --work "$work"
 out_has '^  2p5d'
@@ -39,7 +39,7 @@ err_has '--add 2p5d'
 
 # Asked for by name they need not be planned before.
 expect 0 "$VOLT" preprocess "$data" --work "$SCRATCH/work2" -c 2p5d
-out_has '3 made'
+out_has '3 preprocessed'
 grep -q '"slices"' "$SCRATCH/work2/plans.json" || fail "2p5d is not in the plan"
 
 done_testing

@@ -26,7 +26,7 @@ done
 # A mask on other voxels is drawn where it lies, with a warning.
 expect 0 "$VOLT" convert "$truth" "$SCRATCH/lps.nii.gz" --reorient LPS --labels
 expect 0 "$VOLT" snapshot "$scan" "$SCRATCH/lps.nii.gz" -o "$png"
-err_has '^volt: warning: .*another grid'
+err_has '^volt: warning: .*different grids'
 
 rm -f "$png"
 expect 2 "$VOLT" snapshot "$scan"

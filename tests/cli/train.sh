@@ -39,7 +39,7 @@ wait $pid
 code=$?
 CHECKS=$((CHECKS + 1))
 [ $code -eq 9 ] || fail "a stopped training exits with $code"
-err_has '^volt: stopped and saved after iteration [1-9][0-9]*; the same command with --resume'
+err_has '^volt: stopped and saved after iteration [1-9][0-9]*; repeat the command with --resume'
 [ "$(wc -l <"$SCRATCH/stopped/log.jsonl")" -lt 15 ] || fail "the run ended before it was stopped"
 expect 0 "${long[@]}" -o "$SCRATCH/stopped" --resume -q
 tensors "$SCRATCH/straight/checkpoint_latest.safetensors" >"$SCRATCH/tensors.a"

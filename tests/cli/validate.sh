@@ -11,7 +11,7 @@ run=$SCRATCH/run
 
 # Folds in turn; the masks and scores are those of the two other commands.
 expect 2 "${train[@]}" -o "$run" --save-probabilities -q
-err_has 'give both'
+err_has 'requires --validate'
 absent "$run"
 expect 0 "${train[@]}" -o "$run" --folds 0-1 --validate --save-probabilities --json -q
 out_json run folds

@@ -24,6 +24,12 @@ expect 1 grep -rIF -e "$SCRATCH" -e "$build" -e "$SOURCE" "$prefix"
 for file in include/volt/volt.h share/doc/volt/LICENSE bin/volt; do
     exists "$prefix/$file"
 done
+if [ -d "$build/man" ]; then
+    for file in man/man1/volt.1 bash-completion/completions/volt zsh/site-functions/_volt \
+        fish/vendor_completions.d/volt.fish; do
+        exists "$prefix/share/$file"
+    done
+fi
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name volt.pc)")
 libdir=$(dirname "$PKG_CONFIG_PATH")
 export PKG_CONFIG_PATH
@@ -36,9 +42,10 @@ expect 0 find "$prefix/include/volt" -mindepth 3
 out_is '' # only a floor's own headers
 
 # Every example, both ways.
+examples=$prefix/share/doc/volt/examples
 mkdir "$SCRATCH/pkg-config"
-expect 0 make -C "$SOURCE/examples" OUT="$SCRATCH/pkg-config"
-expect 0 cmake -S "$SOURCE/examples" -B "$SCRATCH/cmake" -DCMAKE_PREFIX_PATH="$prefix"
+expect 0 make -C "$examples" OUT="$SCRATCH/pkg-config"
+expect 0 cmake -S "$examples" -B "$SCRATCH/cmake" -DCMAKE_PREFIX_PATH="$prefix"
 expect 0 cmake --build "$SCRATCH/cmake"
 export LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
 mkdir "$SCRATCH/other"
@@ -75,9 +82,9 @@ for program in pkg-config/example_segment cmake/example_segment pkg-config/examp
     err_has '^segment: .*none'
 done
 if command -v python3 >/dev/null; then
-    expect 0 python3 "$SOURCE/examples/segment.py" "${segment[@]}" "$SCRATCH/python.raw"
+    expect 0 python3 "$examples/segment.py" "${segment[@]}" "$SCRATCH/python.raw"
     same "$SCRATCH/python.raw" "$SCRATCH/mask.raw"
-    expect 1 python3 "$SOURCE/examples/segment.py" "$SCRATCH/none" "${segment[@]:1}" "$SCRATCH/x"
+    expect 1 python3 "$examples/segment.py" "$SCRATCH/none" "${segment[@]:1}" "$SCRATCH/x"
     err_has '^segment.py: .*none'
 else
     echo "skipped: segment.py, python3 is not installed"

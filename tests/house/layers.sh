@@ -4,7 +4,7 @@
 # usage: layers.sh VOLT SCRATCH SOURCE
 set -u
 rules=$(cd "$(dirname "$0")" && pwd)/layers.awk
-scratch=$2
+scratch=$(realpath -m "$2")
 cd "$3" || exit 1
 bad=0
 

@@ -4,7 +4,7 @@
 # usage: rooms.sh VOLT SCRATCH SOURCE
 set -u
 script=$(realpath "$0")
-scratch=$2
+scratch=$(realpath -m "$2")
 cd "$3" || exit 1
 floors=$(ls -d base volume io parallel nets3d show 2>/dev/null)
 bad=0

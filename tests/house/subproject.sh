@@ -7,6 +7,10 @@ cached() { sed -n "s/^$1:[A-Z]*=//p" "$2/CMakeCache.txt"; }
 for tool in cmake make; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not installed" && exit 77; }
 done
+# In another project these are another project's folders and flags.
+expect 1 grep -rnE --include=CMakeLists.txt --include='*.cmake' \
+    'CMAKE_(SOURCE|BINARY)_DIR|add_(compile|link)_options|add_compile_definitions' \
+    "$SOURCE/CMakeLists.txt" "$SOURCE/cmake" "$SOURCE/apps" "$SOURCE/io" "$SOURCE/tests" "$SOURCE/examples"
 project=$SCRATCH/project
 mkdir "$project"
 cat >"$project/CMakeLists.txt" <<'END'

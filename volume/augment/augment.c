@@ -1,3 +1,12 @@
+/* One sample, in nnU-Net's order of steps.
+ *
+ * Rotation, scaling and mirroring are a single resampling: each voxel of the patch is read from
+ * the source once, at its final position, whereas nnU-Net resamples a patch of its own and
+ * mirrors it later. Nothing is computed for voxels that are cropped away, and intensities are
+ * interpolated only once. Labels and the prior mask follow the same lines through the source.
+ * The intensity steps then work channel by channel, in place, in memory that the caller
+ * provides: training allocates nothing per sample.
+ */
 #include "volume/augment.h"
 
 #include <math.h>
@@ -23,13 +32,13 @@ static const augment_kernels *kernels(void)
     }
 }
 
-/* A map of labels to be cut or resampled along with the image. */
+/* A label map that is cropped or resampled along with the image. */
 typedef struct label_map {
     const int16_t *in; /* of the source's shape */
     int16_t *out;      /* of the patch */
 } label_map;
 
-/* One sample on its way: the patch being made and where intermediate values go. */
+/* One sample: its inputs, the patch, and scratch memory. */
 typedef struct job {
     const augment_kernels *k;
     const volt_augment_source *source;
@@ -38,12 +47,12 @@ typedef struct job {
     const int64_t *n; /* the patch: z, y, x */
     int64_t voxels;
     float *image;
-    label_map map[2]; /* the labels, the previous stage's */
+    label_map map[2]; /* the labels, the prior mask */
     int maps;
     float *scratch;
 } job;
 
-/* One channel or less, and tables and rows along each axis. A multiple of 16 bytes. */
+/* Up to one channel, and tables and rows along each axis. A multiple of 16 bytes. */
 static size_t transform_bytes(const int64_t n[3])
 {
     const int64_t floats = n[0] * n[1] * n[2] + 8 * (n[0] + n[1] + n[2]) + 64;
@@ -53,13 +62,15 @@ static size_t transform_bytes(const int64_t n[3])
 
 size_t volt_augment_scratch_bytes(const volt_augment_rules *rules)
 {
-    return transform_bytes(rules->patch) +
-           (rules->previous > 0 ? augment_previous_bytes(rules->patch) : 0);
+    const volt_augment_rules r = volt_augment_rules_known(rules);
+
+    return transform_bytes(r.patch) +
+           (r.prior_labels > 0 ? augment_prior_mask_bytes(r.patch) : 0);
 }
 
 /* 1. rotation, scaling and mirroring: one linear resampling ------------------------------- */
 
-/* Copies the middle of the source, mirrored. */
+/* Copies one row from the centre of the source, mirrored. */
 static void crop_row(const job *j, int64_t z, int64_t y, const int64_t low[3])
 {
     const int64_t *n = j->n, *s = j->source->shape;
@@ -88,33 +99,33 @@ static void crop_row(const job *j, int64_t z, int64_t y, const int64_t low[3])
     }
 }
 
-/* The eight neighbours of a position: offsets into the source (-1 outside) and shares. */
+/* The eight neighbours of a position: offsets into the source (-1 outside) and weights. */
 typedef struct corners {
     int64_t at[8];
-    float share[8];
+    float weight[8];
 } corners;
 
 static void find_corners(corners *c, const augment_line *line, int64_t x)
 {
     int64_t low[3];
-    double share[3];
+    double high_weight[3];
 
     for (int a = 0; a < 3; a++) {
         const double p = line->start[a] + (double)x * line->step[a];
 
         low[a] = (int64_t)floor(p);
-        share[a] = p - (double)low[a];
+        high_weight[a] = p - (double)low[a];
     }
     for (int k = 0; k < 8; k++) {
         bool inside = true;
 
-        c->share[k] = 1;
+        c->weight[k] = 1;
         c->at[k] = 0;
         for (int a = 0; a < 3; a++) {
             const int high = k >> (2 - a) & 1;
             const int64_t v = low[a] + high;
 
-            c->share[k] *= (float)(high ? share[a] : 1 - share[a]);
+            c->weight[k] *= (float)(high ? high_weight[a] : 1 - high_weight[a]);
             inside &= v >= 0 && v < line->shape[a];
             c->at[k] = c->at[k] * line->shape[a] + v;
         }
@@ -123,21 +134,21 @@ static void find_corners(corners *c, const augment_line *line, int64_t x)
     }
 }
 
-/* The label with most weight, the lowest of equals. Weights are compared in halves of 1000, as
- * nnU-Net's augmentation does, so that what is almost a tie is one. */
-static int16_t vote(const int16_t label[8], const float share[8])
+/* The label with the largest weight, the lowest of equal ones. Weights are compared as half
+ * precision multiples of 1/1000, as in nnU-Net's augmentation, so that near-ties are ties. */
+static int16_t vote(const int16_t label[8], const float weight[8])
 {
     float best = -1;
     int16_t winner = 0;
 
     for (int i = 0; i < 8; i++) {
-        float weight = 0;
+        float sum = 0;
 
         for (int k = 0; k < 8; k++)
-            weight += label[k] == label[i] ? share[k] : 0;
-        weight = volt_round_to_half(1000 * weight);
-        if (weight > best || (weight == best && label[i] < winner)) {
-            best = weight;
+            sum += label[k] == label[i] ? weight[k] : 0;
+        sum = volt_round_to_half(1000 * sum);
+        if (sum > best || (sum == best && label[i] < winner)) {
+            best = sum;
             winner = label[i];
         }
     }
@@ -150,21 +161,21 @@ static int16_t label_at(const int16_t *in, const corners *c)
 
     for (int k = 0; k < 8; k++)
         label[k] = c->at[k] < 0 ? -1 : in[c->at[k]];
-    return vote(label, c->share);
+    return vote(label, c->weight);
 }
 
-/* Whether all neighbours of `l` have its label; then that is the answer. */
+/* Whether all neighbours of `l` have its label: then no vote is needed. */
 static inline bool all_alike(const int16_t *l, const augment_line *line)
 {
     const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
     const int16_t v = l[0];
     const bool near = (l[dx] == v) & (l[dy] == v) & (l[dy + dx] == v);
 
-    return near && (line->flat || ((l[dz] == v) & (l[dz + dx] == v) & (l[dz + dy] == v) &
-                                   (l[dz + dy + dx] == v)));
+    return near && (line->in_slice || ((l[dz] == v) & (l[dz + dx] == v) & (l[dz + dy] == v) &
+                                       (l[dz + dy + dx] == v)));
 }
 
-/* Labels of first <= x < last, all inside: most have equal neighbours. */
+/* Labels of first <= x < last, all inside the source. Most have equal neighbours. */
 static void sample_labels(int16_t *out, const int16_t *in, const augment_line *line,
                           const augment_row *row, int64_t first, int64_t last)
 {
@@ -181,7 +192,7 @@ static void sample_labels(int16_t *out, const int16_t *in, const augment_line *l
     }
 }
 
-/* A position from which no voxel of the source is a neighbour. */
+/* A position none of whose neighbours is in the source. */
 static bool is_beyond(const augment_line *line, int64_t x)
 {
     for (int a = 0; a < 3; a++) {
@@ -193,7 +204,7 @@ static bool is_beyond(const augment_line *line, int64_t x)
     return false;
 }
 
-/* Samples near or beyond the source's border: zeros lie outside. */
+/* A sample at or beyond the source's border, with zeros outside. */
 static void sample_outside(const job *j, const augment_line *line, int64_t to, int64_t x)
 {
     const int64_t *s = line->shape;
@@ -212,7 +223,7 @@ static void sample_outside(const job *j, const augment_line *line, int64_t to, i
         float sum = 0;
 
         for (int k = 0; k < 8; k++)
-            sum += c.at[k] < 0 ? 0 : c.share[k] * in[c.at[k]];
+            sum += c.at[k] < 0 ? 0 : c.weight[k] * in[c.at[k]];
         j->image[channel * j->voxels + to + x] = sum;
     }
     for (int m = 0; m < j->maps; m++)
@@ -230,7 +241,7 @@ static bool is_inside(const augment_line *line, int64_t x)
     return true;
 }
 
-/* Positions along x for row (z, y) of the patch. */
+/* The line through the source for row (z, y) of the patch. */
 static augment_line line_of(const job *j, int64_t z, int64_t y)
 {
     const int64_t *n = j->n, *s = j->source->shape;
@@ -250,8 +261,8 @@ static augment_line line_of(const job *j, int64_t z, int64_t y)
         line.step[a] = j->draw->mirror[2] ? -m[2] : m[2];
         line.shape[a] = s[a];
     }
-    line.flat = j->rules->in_plane; /* slices stay whole */
-    if (line.flat) {
+    line.in_slice = j->rules->in_plane; /* slices do not mix */
+    if (line.in_slice) {
         line.start[0] = (double)(s[0] / 2 - n[0] / 2 + (j->draw->mirror[0] ? n[0] - 1 - z : z));
         line.step[0] = 0;
     }
@@ -398,26 +409,27 @@ static void change_contrast(const job *j, float *x, double brightness, double co
 /* 6. low resolution --------------------------------------------------------------------------
  */
 
-/* One axis on the way down (nearest voxel of the small grid's centres) and up (linear). */
-typedef struct ladder {
+/* One axis of a reduction (nearest voxel to the centres of a smaller grid) and of the
+ * enlargement back (linear). */
+typedef struct pyramid {
     int64_t small;
     int32_t *nearest;    /* small: voxel of the patch */
     int32_t *low, *high; /* patch: voxels of the small grid */
-    float *share;        /* patch: of `high` */
-} ladder;
+    float *weight;       /* patch: of `high` */
+} pyramid;
 
-/* Takes its tables from *memory and moves it on. A mirrored patch is reduced as it would have
- * been before mirroring. */
-static ladder make_ladder(float **memory, int64_t n, double scale, bool mirrored)
+/* Takes its tables from *memory, which moves on. The patch is mirrored already, but nnU-Net
+ * reduces before mirroring: the mirrored table gives the same voxels. */
+static pyramid make_pyramid(float **memory, int64_t n, double scale, bool mirrored)
 {
     const double small = rint((double)n * (double)(float)scale);
-    ladder l = {.small = small >= 1 ? (int64_t)small : 1};
+    pyramid l = {.small = small >= 1 ? (int64_t)small : 1};
     const float down = (float)n / (float)l.small, up = (float)l.small / (float)n;
 
     l.nearest = (int32_t *)(void *)*memory;
     l.low = l.nearest + n;
     l.high = l.low + n;
-    l.share = *memory + 3 * n;
+    l.weight = *memory + 3 * n;
     *memory += 4 * n;
     for (int64_t i = 0; i < l.small; i++) {
         const int64_t source = mirrored ? l.small - 1 - i : i;
@@ -432,7 +444,7 @@ static ladder make_ladder(float **memory, int64_t n, double scale, bool mirrored
 
         l.low[i] = (int32_t)(low < l.small ? low : l.small - 1);
         l.high[i] = (int32_t)(low + 1 < l.small ? low + 1 : l.small - 1);
-        l.share[i] = at > 0 ? at - (float)l.low[i] : 0;
+        l.weight[i] = at > 0 ? at - (float)l.low[i] : 0;
     }
     return l;
 }
@@ -441,10 +453,10 @@ static void lower_resolution(const job *j, float *x, double scale)
 {
     const int64_t *n = j->n;
     float *memory = j->scratch;
-    const ladder lz =
-        make_ladder(&memory, n[0], j->rules->in_plane ? 1 : scale, j->draw->mirror[0]);
-    const ladder ly = make_ladder(&memory, n[1], scale, j->draw->mirror[1]);
-    const ladder lx = make_ladder(&memory, n[2], scale, j->draw->mirror[2]);
+    const pyramid lz =
+        make_pyramid(&memory, n[0], j->rules->in_plane ? 1 : scale, j->draw->mirror[0]);
+    const pyramid ly = make_pyramid(&memory, n[1], scale, j->draw->mirror[1]);
+    const pyramid lx = make_pyramid(&memory, n[2], scale, j->draw->mirror[2]);
     float *row = memory, *small = row + n[2];
 
     for (int64_t z = 0; z < lz.small; z++) {
@@ -458,7 +470,7 @@ static void lower_resolution(const job *j, float *x, double scale)
     }
     for (int64_t z = 0; z < n[0]; z++) {
         for (int64_t y = 0; y < n[1]; y++) {
-            const float wz = lz.share[z], wy = ly.share[y];
+            const float wz = lz.weight[z], wy = ly.weight[y];
             const float weight[4] = {(1 - wz) * (1 - wy), (1 - wz) * wy, wz * (1 - wy),
                                      wz * wy};
             const float *near = small + lz.low[z] * ly.small * lx.small;
@@ -468,15 +480,16 @@ static void lower_resolution(const job *j, float *x, double scale)
                 far + ly.low[y] * lx.small, far + ly.high[y] * lx.small};
 
             j->k->weigh(row, in, weight, 4, lx.small);
-            j->k->stretch(x + (z * n[1] + y) * n[2], row, lx.low, lx.high, lx.share, n[2]);
+            j->k->stretch(x + (z * n[1] + y) * n[2], row, lx.low, lx.high, lx.weight, n[2]);
         }
     }
 }
 
-/* 7, 8. gamma
- * ---------------------------------------------------------------------------------- */
+/* 7, 8. gamma -------------------------------------------------------------------------------
+ */
 
-/* Gamma on the range 0..1, mean and deviation restored; sign -1 on the inverted image. */
+/* Gamma on the range 0..1, then mean and deviation are restored; sign -1: of the inverted
+ * image. */
 static void change_gamma(const job *j, float *x, double gamma, float sign)
 {
     const augment_moments m = j->k->moments(x, j->voxels);
@@ -496,12 +509,13 @@ static void change_gamma(const job *j, float *x, double gamma, float sign)
 static void change_channel(const job *j, int32_t channel)
 {
     const volt_augment_channel *c = &j->draw->channel[channel];
-    const int16_t *labels = j->map[0].out; /* with labels in the source: their result */
+    const int16_t *labels = j->map[0].out; /* the labels, if the source has any */
     float *x = j->image + channel * j->voxels;
 
     if (j->draw->noise_sd > 0) {
         const uint32_t *from = j->draw->noise.counter;
-        const int64_t blocks = (j->voxels + 63) / 64 * 16; /* of a channel: own numbers */
+        const int64_t blocks =
+            (j->voxels + 63) / 64 * 16; /* each channel has its own numbers */
         const uint32_t counter[4] = {from[0] + (uint32_t)(channel * blocks), from[1], from[2],
                                      from[3]};
 
@@ -531,11 +545,10 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
     if (rules->channels < 1 || rules->channels > VOLT_AUGMENT_MAX_CHANNELS)
         return volt_fail(VOLT_EINVAL, "augmentation of %d channels, not 1..%d", rules->channels,
                          VOLT_AUGMENT_MAX_CHANNELS);
-    if (rules->previous < 0 || rules->previous > VOLT_AUGMENT_MAX_PREVIOUS ||
-        (rules->previous > 0) != (source->previous != NULL))
-        return volt_fail(VOLT_EINVAL,
-                         "augmentation with %d labels of a previous stage and %s mask of it",
-                         rules->previous, source->previous ? "a" : "no");
+    if (rules->prior_labels < 0 || rules->prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS ||
+        (rules->prior_labels > 0) != (source->prior_mask != NULL))
+        return volt_fail(VOLT_EINVAL, "augmentation with %d prior labels and %s prior mask",
+                         rules->prior_labels, source->prior_mask ? "a" : "no");
     for (int a = 0; a < 3; a++) {
         if (n[a] < 1 || s[a] < 1 || (!draw->spatial && s[a] < n[a]))
             return volt_fail(VOLT_EINVAL,
@@ -551,15 +564,15 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
     return VOLT_OK;
 }
 
-/* 12. the previous stage's mask as one-hot channels */
-static void add_previous(const job *j)
+/* 12. the prior mask as one-hot channels */
+static void add_prior_mask(const job *j)
 {
     const label_map *m = &j->map[j->maps - 1];
     float *hot = j->image + j->rules->channels * j->voxels;
     void *scratch = (char *)j->scratch + transform_bytes(j->n);
 
-    augment_previous(m->out, j->n, j->rules, j->draw, scratch);
-    memset(hot, 0, (size_t)(j->rules->previous * j->voxels) * sizeof *hot);
+    augment_prior_mask(m->out, j->n, j->rules, j->draw, scratch);
+    memset(hot, 0, (size_t)(j->rules->prior_labels * j->voxels) * sizeof *hot);
     for (int64_t i = 0; i < j->voxels; i++) {
         if (m->out[i] > 0)
             hot[(m->out[i] - 1) * j->voxels + i] = 1;
@@ -570,30 +583,34 @@ volt_status volt_augment_apply(float *image, int16_t *labels, const volt_augment
                                const volt_augment_rules *rules, const volt_augment_draw *draw,
                                void *scratch)
 {
-    const int64_t *n = rules->patch;
+    volt_augment_rules r;
+    const int64_t *n = r.patch;
+    volt_status st = volt_augment_rules_take(&r, rules);
+
+    if (st == VOLT_OK)
+        st = check(source, &r, draw);
+    if (st != VOLT_OK)
+        return st;
     job j = {.k = kernels(),
              .source = source,
-             .rules = rules,
+             .rules = &r,
              .draw = draw,
              .n = n,
              .voxels = n[0] * n[1] * n[2],
              .image = image,
              .scratch = scratch};
-    const volt_status st = check(source, rules, draw);
-
-    if (st != VOLT_OK)
-        return st;
     if (source->labels)
         j.map[j.maps++] = (label_map){source->labels, labels};
-    if (source->previous)
-        j.map[j.maps++] = (label_map){
-            source->previous, augment_previous_map((char *)scratch + transform_bytes(n), n)};
+    if (source->prior_mask)
+        j.map[j.maps++] =
+            (label_map){source->prior_mask,
+                        augment_prior_mask_map((char *)scratch + transform_bytes(n), n)};
     sample(&j);
-    for (int32_t c = 0; c < rules->channels; c++)
+    for (int32_t c = 0; c < r.channels; c++)
         change_channel(&j, c);
     for (int64_t i = 0; source->labels && i < j.voxels; i++)
         labels[i] = labels[i] < 0 ? 0 : labels[i];
-    if (source->previous)
-        add_previous(&j);
+    if (source->prior_mask)
+        add_prior_mask(&j);
     return VOLT_OK;
 }

@@ -22,36 +22,35 @@ static void locate(const augment_row *row, const augment_line *l, int64_t first,
 {
     int32_t *restrict base = row->base;
     const int32_t slice =
-        l->flat ? (int32_t)l->start[0] * (int32_t)(l->shape[1] * l->shape[2]) : 0;
+        l->in_slice ? (int32_t)l->start[0] * (int32_t)(l->shape[1] * l->shape[2]) : 0;
 
     for (int64_t x = first; x < last; x++)
         base[x] = slice;
-    for (int a = l->flat ? 1 : 0; a < 3; a++) {
+    for (int a = l->in_slice ? 1 : 0; a < 3; a++) {
         const double top = l->shape[a] > 2 ? (double)(l->shape[a] - 2) : 0;
         const int32_t stride = a == 0   ? (int32_t)(l->shape[1] * l->shape[2])
                                : a == 1 ? (int32_t)l->shape[2]
                                         : 1;
         const double start = l->start[a], step = l->step[a];
-        float *restrict share = row->share[a];
+        float *restrict weight = row->weight[a];
 
         for (int64_t x = first; x < last; x++) {
             const double at = start + (double)(int32_t)x * step;
             double whole = floor(at);
 
             whole = whole < 0 ? 0 : whole > top ? top : whole;
-            share[x] = (float)(at - whole);
+            weight[x] = (float)(at - whole);
             base[x] += (int32_t)whole * stride;
         }
     }
 }
 
-/* Within one slice. */
-static void interpolate_flat(float *restrict out, const float *restrict source,
-                             const augment_row *row, const int32_t stride[3], int64_t first,
-                             int64_t last)
+static void interpolate_in_slice(float *restrict out, const float *restrict source,
+                                 const augment_row *row, const int32_t stride[3], int64_t first,
+                                 int64_t last)
 {
     const int32_t *restrict base = row->base;
-    const float *restrict wy = row->share[1], *restrict wx = row->share[2];
+    const float *restrict wy = row->weight[1], *restrict wx = row->weight[2];
     const int32_t dy = stride[1], dx = stride[2];
 
     for (int64_t x = first; x < last; x++) {
@@ -68,12 +67,12 @@ static void interpolate(float *restrict out, const float *restrict source,
                         int64_t last)
 {
     const int32_t *restrict base = row->base;
-    const float *restrict wz = row->share[0], *restrict wy = row->share[1],
-                          *restrict wx = row->share[2];
+    const float *restrict wz = row->weight[0], *restrict wy = row->weight[1],
+                          *restrict wx = row->weight[2];
     const int32_t dz = line->stride[0], dy = line->stride[1], dx = line->stride[2];
 
-    if (line->flat) {
-        interpolate_flat(out, source, row, line->stride, first, last);
+    if (line->in_slice) {
+        interpolate_in_slice(out, source, row, line->stride, first, last);
         return;
     }
     for (int64_t x = first; x < last; x++) {
@@ -217,13 +216,14 @@ static void weigh(float *restrict out, const float *const *in, const float *weig
 }
 
 static void stretch(float *restrict out, const float *restrict in, const int32_t *restrict low,
-                    const int32_t *restrict high, const float *restrict share, int64_t n)
+                    const int32_t *restrict high, const float *restrict weight, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        out[i] = in[low[i]] + share[i] * (in[high[i]] - in[low[i]]);
+        out[i] = in[low[i]] + weight[i] * (in[high[i]] - in[low[i]]);
 }
 
-/* Sums run in LANES strands, so that their order does not depend on the vector length. */
+/* Sums run in LANES strands, so that their order does not depend on the vector length and all
+ * instruction sets agree. */
 typedef struct strands {
     double sum[LANES], square[LANES];
     float min[LANES], max[LANES];
@@ -245,7 +245,7 @@ static inline void add_values(strands *restrict s, const float *restrict x, doub
 
 static augment_moments moments(const float *x, int64_t n)
 {
-    const double shift = x[0]; /* near the mean: squares keep their digits */
+    const double shift = x[0]; /* likely near the mean, so that squares keep their digits */
     strands s = {{0}, {0}, {0}, {0}};
     float rest[LANES];
     int64_t i = 0;
@@ -255,7 +255,7 @@ static augment_moments moments(const float *x, int64_t n)
     for (; i + LANES <= n; i += LANES)
         add_values(&s, x + i, shift);
     memcpy(rest, x + i, (size_t)(n - i) * sizeof *rest);
-    add_values(&s, rest, shift); /* what fills it up counts as 0 */
+    add_values(&s, rest, shift); /* the padding, x[0], adds 0 */
     for (int l = 1; l < LANES; l++) {
         s.sum[0] += s.sum[l];
         s.square[0] += s.square[l];

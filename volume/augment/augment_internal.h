@@ -1,29 +1,41 @@
-/* augment_internal.h - the inner loops of augment.c, one set per instruction set. Private.
+/* augment_internal.h - what the augmentation files share, and the inner loops, one set per
+ * instruction set.
  *
- * Last bits depend on the instruction set, which may multiply and add in one rounding.
+ * The last bits depend on the instruction set: some multiply and add with one rounding.
  */
 #ifndef VOLT_VOLUME_AUGMENT_AUGMENT_INTERNAL_H
 #define VOLT_VOLUME_AUGMENT_AUGMENT_INTERNAL_H
 #include <stdbool.h>
 #include <stdint.h>
+#include "volume/augment.h"
+
+/* A copy of the caller's rules; fields that an older caller lacks are off. VOLT_EINVAL: `size`
+ * is not set, or a newer caller sets a field that this library lacks. */
+VOLT_MUST_USE volt_status volt_augment_rules_take(volt_augment_rules *out,
+                                                  const volt_augment_rules *given);
+/* The same for calls that cannot fail: rules that volt_augment_apply would refuse become empty.
+ */
+volt_augment_rules volt_augment_rules_known(const volt_augment_rules *given);
 
 typedef struct augment_moments {
     double mean, sd; /* sd with n - 1 */
     float min, max;
 } augment_moments;
 
-/* Where the samples of one row lie in the source: corner voxel and shares of its neighbours. */
+/* Source positions of one row of samples: the lower corner voxel and, per axis, the weight of
+ * the next one. */
 typedef struct augment_row {
     int32_t *base;
-    float *share[3]; /* z, y, x */
+    float *weight[3]; /* z, y, x */
 } augment_row;
 
-/* The source's geometry as seen by a row: position = start + x * step, voxels. */
+/* The line through the source that a row of the patch reads: position = start + x * step,
+ * voxels. */
 typedef struct augment_line {
     double start[3], step[3];
     int64_t shape[3];
-    int32_t stride[3]; /* to the neighbour along an axis; 0 if there is none */
-    bool flat;         /* within slice start[0]; step[0] is 0 */
+    int32_t stride[3]; /* to the next voxel along an axis; 0 if the axis has only one */
+    bool in_slice;     /* stays in slice start[0]; step[0] is 0 */
 } augment_line;
 
 typedef struct augment_kernels {
@@ -40,9 +52,9 @@ typedef struct augment_kernels {
                       const uint32_t counter[4]);
     /* out[i] = sum over k of weight[k] * in[k][i], 0 <= k < taps. */
     void (*weigh)(float *out, const float *const *in, const float *weight, int taps, int64_t n);
-    /* out[i] = in[low[i]] + share[i] * (in[high[i]] - in[low[i]]) */
+    /* out[i] = in[low[i]] + weight[i] * (in[high[i]] - in[low[i]]) */
     void (*stretch)(float *out, const float *in, const int32_t *low, const int32_t *high,
-                    const float *share, int64_t n);
+                    const float *weight, int64_t n);
     augment_moments (*moments)(const float *x, int64_t n);
     /* x = clamp(scale * x + offset, min, max) */
     void (*affine)(float *x, int64_t n, float scale, float offset, float min, float max);

@@ -1,31 +1,28 @@
-/* What may happen to a sample, and what does: the random half of volume/augment.h. */
+/* The random half of volume/augment.h: rules, and draws from them. */
+#include "volume/augment/augment_internal.h"
+
 #include <math.h>
-#include "volume/augment.h"
+
+#include "base/core/options.h"
 #include "base/core/checked.h"
 
 #define PI 3.14159265358979323846
 
-volt_augment_rules volt_augment_rules_none(const int64_t patch[3], int32_t channels)
-{
-    return (volt_augment_rules){.patch = {patch[0], patch[1], patch[2]}, .channels = channels};
-}
-
-volt_augment_rules volt_augment_rules_nnunet(const int64_t patch[3], int32_t channels)
+static volt_augment_rules nnunet(const int64_t patch[3])
 {
     const int64_t longest = volt_max_i64(patch[1], patch[2]);
     const int64_t shortest = volt_min_i64(patch[1], patch[2]);
-    const bool flat = patch[0] == 1; /* 2D */
-    volt_augment_rules r = volt_augment_rules_none(patch, channels);
+    const bool is_2d = patch[0] == 1;
+    volt_augment_rules r = {.p_rotation = 0.2, .p_scaling = 0.2};
     double angle = 30;
 
-    r.in_plane = flat || longest > 3 * patch[0];
+    r.in_plane = is_2d || longest > 3 * patch[0];
     if (r.in_plane)
-        angle = flat && 2 * longest > 3 * shortest ? 15 : 180;
+        angle = is_2d && 2 * longest > 3 * shortest ? 15 : 180;
     for (int a = 0; a < 3; a++) {
         r.rotation_rad[a] = angle / 180 * PI;
-        r.p_mirror[a] = flat && a == 0 ? 0 : 0.5;
+        r.p_mirror[a] = is_2d && a == 0 ? 0 : 0.5;
     }
-    r.p_rotation = r.p_scaling = 0.2;
     r.scaling = (volt_range){0.7, 1.4};
     r.p_noise = 0.1;
     r.noise_sd = (volt_range){0, 0.1};
@@ -49,10 +46,38 @@ volt_augment_rules volt_augment_rules_nnunet(const int64_t patch[3], int32_t cha
     return r;
 }
 
-/* |x' | and |y'| of the vector (x, y) turned by `angle`; each kept if larger than before. */
+void volt_augment_rules_init(volt_augment_rules *r, size_t size, volt_augment_preset preset,
+                             const int64_t patch[3], int32_t channels)
+{
+    volt_augment_rules made = {.size = 0};
+
+    if (preset == VOLT_AUGMENT_NNUNET)
+        made = nnunet(patch);
+    for (int a = 0; a < 3; a++)
+        made.patch[a] = patch[a];
+    made.channels = channels;
+    volt_options_init(r, size, &made, sizeof made);
+}
+
+volt_status volt_augment_rules_take(volt_augment_rules *out, const volt_augment_rules *given)
+{
+    *out = (volt_augment_rules){.size = sizeof *out};
+    return volt_options_take(out, sizeof *out, given, "volt_augment_rules");
+}
+
+volt_augment_rules volt_augment_rules_known(const volt_augment_rules *given)
+{
+    volt_augment_rules r;
+
+    if (volt_augment_rules_take(&r, given) != VOLT_OK)
+        return (volt_augment_rules){.size = sizeof r};
+    return r;
+}
+
+/* |x'| and |y'| of the vector (x, y) rotated by `angle`; each replaces a smaller value. */
 static void widen(double *x, double *y, double from_x, double from_y, double angle)
 {
-    const double turned = fmin(angle, PI / 2), c = cos(turned), s = sin(turned);
+    const double rotated = fmin(angle, PI / 2), c = cos(rotated), s = sin(rotated);
 
     *x = fmax(*x, fabs(from_x * c + from_y * s));
     *y = fmax(*y, fabs(from_y * c - from_x * s));
@@ -60,21 +85,21 @@ static void widen(double *x, double *y, double from_x, double from_y, double ang
 
 void volt_augment_initial_patch(int64_t out[3], const volt_augment_rules *rules)
 {
-    const double n[3] = {(double)rules->patch[0], (double)rules->patch[1],
-                         (double)rules->patch[2]};
+    const volt_augment_rules r = volt_augment_rules_known(rules);
+    const double n[3] = {(double)r.patch[0], (double)r.patch[1], (double)r.patch[2]};
     const double smallest_scale = 0.85; /* nnU-Net's, narrower than the scaling it draws */
     double wide[3] = {n[0], n[1], n[2]};
 
     for (int a = 0; a < 3; a++)
-        out[a] = rules->patch[a];
-    if (rules->p_rotation == 0 && rules->p_scaling == 0)
+        out[a] = r.patch[a];
+    if (r.p_rotation == 0 && r.p_scaling == 0)
         return;
-    widen(&wide[1], &wide[2], n[1], n[2], rules->rotation_rad[0]);
-    if (rules->patch[0] > 1 && !rules->slices_apart) {
-        widen(&wide[2], &wide[0], n[2], n[0], rules->rotation_rad[1]);
-        widen(&wide[0], &wide[1], n[0], n[1], rules->rotation_rad[2]);
+    widen(&wide[1], &wide[2], n[1], n[2], r.rotation_rad[0]);
+    if (r.patch[0] > 1 && !r.slices_apart) {
+        widen(&wide[2], &wide[0], n[2], n[0], r.rotation_rad[1]);
+        widen(&wide[0], &wide[1], n[0], n[1], r.rotation_rad[2]);
     }
-    for (int a = rules->in_plane ? 1 : 0; a < 3; a++)
+    for (int a = r.in_plane ? 1 : 0; a < 3; a++)
         out[a] = (int64_t)(wide[a] / smallest_scale);
 }
 
@@ -104,7 +129,7 @@ static void multiply(double out[3][3], double a[3][3], double b[3][3])
     }
 }
 
-/* R2 R1 R0 S, where Ri turns about axis i (z, y, x); in-plane R0 S alone, z untouched. */
+/* R2 R1 R0 S, where Ri rotates about axis i (z, y, x); in-plane only R0 S, z unchanged. */
 static void spatial_matrix(double out[3][3], const double angle[3], double scale, bool in_plane)
 {
     const double c[3] = {cos(angle[0]), cos(angle[1]), cos(angle[2])};
@@ -156,14 +181,14 @@ static void shuffle_labels(int *label, int count, volt_rng *rng)
     }
 }
 
-/* What happens to the previous stage's mask. */
-static void draw_previous(volt_augment_draw *d, const volt_augment_rules *r, volt_rng *rng)
+/* What happens to the prior mask. */
+static void draw_prior_mask(volt_augment_draw *d, const volt_augment_rules *r, volt_rng *rng)
 {
-    int label[VOLT_AUGMENT_MAX_PREVIOUS];
+    int label[VOLT_AUGMENT_MAX_PRIOR_LABELS];
 
     if (happens(rng, r->p_operator)) {
-        shuffle_labels(label, r->previous, rng);
-        for (int i = 0; i < r->previous; i++) {
+        shuffle_labels(label, r->prior_labels, rng);
+        for (int i = 0; i < r->prior_labels; i++) {
             if (!happens(rng, r->p_operator_label))
                 continue;
             d->operation[d->operators++] =
@@ -173,8 +198,8 @@ static void draw_previous(volt_augment_draw *d, const volt_augment_rules *r, vol
         }
     }
     if (happens(rng, r->p_remove)) {
-        shuffle_labels(label, r->previous, rng);
-        for (int i = 0; i < r->previous; i++) {
+        shuffle_labels(label, r->prior_labels, rng);
+        for (int i = 0; i < r->prior_labels; i++) {
             if (happens(rng, r->p_remove_label))
                 d->removal[d->removals++] =
                     (volt_augment_removal){label[i], volt_rng_uniform(rng)};
@@ -185,7 +210,7 @@ static void draw_previous(volt_augment_draw *d, const volt_augment_rules *r, vol
 void volt_augment_draw_make(volt_augment_draw *out, const volt_augment_rules *rules,
                             volt_rng *rng, const volt_rng *noise)
 {
-    const volt_augment_rules *r = rules;
+    const volt_augment_rules known = volt_augment_rules_known(rules), *r = &known;
     volt_augment_draw d = {.noise = *noise};
     volt_augment_channel *c = d.channel;
 
@@ -220,18 +245,20 @@ void volt_augment_draw_make(volt_augment_draw *out, const volt_augment_rules *ru
     }
     for (int a = 0; a < 3; a++)
         d.mirror[a] = happens(rng, r->p_mirror[a]);
-    if (r->previous > 0)
-        draw_previous(&d, r, rng);
+    if (r->prior_labels > 0)
+        draw_prior_mask(&d, r, rng);
     *out = d;
 }
 
 void volt_augment_source_shape(int64_t out[3], const volt_augment_rules *rules,
                                const volt_augment_draw *draw)
 {
+    const volt_augment_rules r = volt_augment_rules_known(rules);
+
     if (draw->spatial) {
         volt_augment_initial_patch(out, rules);
     } else {
         for (int a = 0; a < 3; a++)
-            out[a] = rules->patch[a];
+            out[a] = r.patch[a];
     }
 }

@@ -1,8 +1,12 @@
-/* Binary operators on 64 voxels at a time: a row of a mask is a row of bits.
+/* Morphological operators on 64 voxels at a time: a row of a mask is a row of bits.
  *
- * A ball is a set of runs along x, one per (dz, dy). Dilation by a run of length L takes log2 L
- * shifts of a row; runs of one extent share them. So the radius costs what its disk of runs
- * costs, not its volume. */
+ * nnU-Net's balls have a radius of up to 8 voxels, more than 2000 neighbours per voxel. Here a
+ * ball is a set of runs along x, one per (dz, dy). Dilating a row by a run of length L takes
+ * log2 L shifts, because a run of 2k is the union of a run of k and its copy k further on; runs
+ * with equal ends share the result. So the cost follows the ball's cross-section, not its
+ * volume. Erosion is the dilation of the complement. Each row has a word of margin in front,
+ * into which runs that reach beyond x = 0 may shift without touching the row before.
+ */
 #include "volume/augment/prior_mask.h"
 
 #include <math.h>
@@ -11,9 +15,9 @@
 #define RADIUS_MAX 31                   /* voxels; a run fits the margin of a row */
 #define SIDE_MAX   (2 * RADIUS_MAX + 2) /* of the ball's box */
 
-/* Where things lie in the scratch. */
+/* Layout of the scratch memory. */
 typedef struct layout {
-    int64_t rows, words; /* words of a row: one of margin, then the voxels' */
+    int64_t rows, words; /* words of a row: one of margin, then the voxels */
     int16_t *map;
     int32_t *parent, *size; /* of components, per voxel */
     uint64_t *bits[4];      /* (rows, words) each */
@@ -51,7 +55,7 @@ static layout layout_of(const int64_t n[3], void *scratch)
     return l;
 }
 
-size_t augment_previous_bytes(const int64_t patch[3])
+size_t augment_prior_mask_bytes(const int64_t patch[3])
 {
     size_t at[PARTS + 1];
 
@@ -59,7 +63,7 @@ size_t augment_previous_bytes(const int64_t patch[3])
     return at[PARTS];
 }
 
-int16_t *augment_previous_map(void *scratch, const int64_t patch[3])
+int16_t *augment_prior_mask_map(void *scratch, const int64_t patch[3])
 {
     return layout_of(patch, scratch).map;
 }
@@ -73,19 +77,19 @@ typedef struct element {
     int16_t low[SIDE_MAX][SIDE_MAX], high[SIDE_MAX][SIDE_MAX];
 } element;
 
-/* nnU-Net's: skimage's ball and disk of a radius that is no whole number. The ball has
+/* nnU-Net's: skimage's ball and disk of a non-integer radius. The ball has
  * floor(2 r + 1) points an axis, spread evenly over -r..r; the disk ceil(2 r + 1), at -r, 1 - r
  * and so on. Offsets count from point (points - 1) / 2. */
-static void make_element(element *e, double radius, bool flat)
+static void make_element(element *e, double radius, bool is_2d)
 {
-    const double points = flat ? ceil(2 * radius + 1) : floor(2 * radius + 1);
+    const double points = is_2d ? ceil(2 * radius + 1) : floor(2 * radius + 1);
     const int side = (int)points, origin = (side - 1) / 2;
-    const double step = flat ? 1 : 2 * radius / (side - 1);
+    const double step = is_2d ? 1 : 2 * radius / (side - 1);
 
-    e->side[0] = flat ? 1 : side;
+    e->side[0] = is_2d ? 1 : side;
     e->side[1] = e->side[2] = side;
     for (int z = 0; z < e->side[0]; z++) {
-        const double dz = flat ? 0 : z * step - radius;
+        const double dz = is_2d ? 0 : z * step - radius;
 
         for (int y = 0; y < side; y++) {
             const double dy = y * step - radius;
@@ -175,7 +179,8 @@ static void add_moved(uint64_t *out, const uint64_t *in, const layout *l, const 
     }
 }
 
-/* out = `in` dilated by the element; nothing lies outside. `row` is for a run's rows. */
+/* out = `in` dilated by the element; nothing lies outside. `row` holds the mask dilated by one
+ * run. */
 static void dilate(uint64_t *out, const uint64_t *in, uint64_t *row, const layout *l,
                    const int64_t n[3], const element *e)
 {
@@ -212,7 +217,8 @@ static void complement(uint64_t *bits, const layout *l, int64_t nx)
     }
 }
 
-/* Not the dilation of what is not in the mask: the outside counts as inside. Changes `in`. */
+/* The complement of the dilated complement, so beyond the border counts as inside. Changes
+ * `in`. */
 static void erode(uint64_t *out, uint64_t *in, uint64_t *row, const layout *l,
                   const int64_t n[3], const element *e)
 {
@@ -233,7 +239,7 @@ static void pack(uint64_t *bits, const int16_t *map, int label, const layout *l,
     }
 }
 
-/* The label gets exactly the mask's voxels. */
+/* Gives the label exactly the mask's voxels. */
 static void unpack(int16_t *map, const uint64_t *bits, int label, const layout *l, int64_t nx)
 {
     for (int64_t r = 0; r < l->rows; r++) {
@@ -248,13 +254,13 @@ static void unpack(int16_t *map, const uint64_t *bits, int label, const layout *
     }
 }
 
-static void operate(int16_t *map, const int64_t n[3], const layout *l, bool flat,
+static void operate(int16_t *map, const int64_t n[3], const layout *l, bool is_2d,
                     const volt_augment_operator *o)
 {
     uint64_t *a = l->bits[0], *b = l->bits[1], *row = l->bits[2];
     element e = {.side = {0}};
 
-    make_element(&e, fmin(fmax(o->radius, 1), RADIUS_MAX), flat);
+    make_element(&e, fmin(fmax(o->radius, 1), RADIUS_MAX), is_2d);
     pack(a, map, o->label, l, n[2]);
     switch (o->kind) {
     case VOLT_DILATE:
@@ -349,14 +355,14 @@ static void remove_component(int16_t *map, const int64_t n[3], const layout *l,
         map[i] = l->parent[i] == first ? 0 : map[i];
 }
 
-void augment_previous(int16_t *map, const int64_t patch[3], const volt_augment_rules *rules,
-                      const volt_augment_draw *draw, void *scratch)
+void augment_prior_mask(int16_t *map, const int64_t patch[3], const volt_augment_rules *rules,
+                        const volt_augment_draw *draw, void *scratch)
 {
     const int64_t voxels = patch[0] * patch[1] * patch[2];
     const layout l = layout_of(patch, scratch);
 
     for (int64_t i = 0; i < voxels; i++)
-        map[i] = map[i] < 0 || map[i] > rules->previous ? 0 : map[i];
+        map[i] = map[i] < 0 || map[i] > rules->prior_labels ? 0 : map[i];
     for (int i = 0; i < draw->operators; i++)
         operate(map, patch, &l, patch[0] == 1 || rules->slices_apart, &draw->operation[i]);
     for (int i = 0; i < draw->removals; i++)

@@ -1,12 +1,13 @@
-/* What a draw does, in words: volt_augment_describe. */
+/* volt_augment_describe: a draw in words. */
+#include "volume/augment/augment_internal.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include "volume/augment.h"
 
 #define DEGREES 57.29577951308232
 
-/* A text that grows to the right and is cut at its end. */
+/* A text that is appended to until it is full. */
 typedef struct words {
     char *out;
     size_t bytes, used;
@@ -41,7 +42,7 @@ static void say_spatial(words *w, const volt_augment_rules *r, const volt_augmen
     if (!d->spatial)
         return;
     if (fabs(angle[0]) + fabs(angle[1]) + fabs(angle[2]) > 1e-6) {
-        next(w, "turned");
+        next(w, "rotated");
         for (int a = 0; a < (r->in_plane ? 1 : 3); a++)
             say(w, " %.0f", rint(angle[a] * DEGREES) + 0.0); /* no -0 */
         say(w, " degrees");
@@ -52,7 +53,7 @@ static void say_spatial(words *w, const volt_augment_rules *r, const volt_augmen
     }
 }
 
-/* One value per channel, "-" where nothing happens; silent when nothing happens anywhere. */
+/* One value per channel, "-" where nothing happens; nothing at all if no channel changes. */
 static void say_channels(words *w, const char *what, const double *value, int32_t channels,
                          double none)
 {
@@ -71,9 +72,10 @@ static void say_channels(words *w, const char *what, const double *value, int32_
     }
 }
 
-void volt_augment_describe(char *out, size_t bytes, const volt_augment_rules *r,
+void volt_augment_describe(char *out, size_t bytes, const volt_augment_rules *rules,
                            const volt_augment_draw *d)
 {
+    const volt_augment_rules known = volt_augment_rules_known(rules), *r = &known;
     static const struct {
         const char *what;
         size_t at;

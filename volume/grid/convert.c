@@ -1,4 +1,4 @@
-/* Element types: conversion between any two and the range of values. */
+/* Conversion between element types, and the range of values. */
 #include "volume/volume.h"
 
 #include <math.h>
@@ -19,8 +19,8 @@ static inline double round_even(double x)
     return x + magic - magic;
 }
 
-/* One function per pair of types, dst[i] = src[i]; true when no value changed. The kind of pair
- * is named by the kinds of its two types: whole or real numbers. */
+/* One function per pair of types, dst[i] = src[i]; true when no value changed. A pair of types
+ * is converted by the kinds of the two: integer or real. */
 #define CONVERT_BEGIN(s, S, d, D)                                                              \
     static bool s##_to_##d(void *out, const void *in, int64_t n)                               \
     {                                                                                          \
@@ -33,7 +33,7 @@ static inline double round_even(double x)
     return same;                                                                               \
     }
 
-#define CONVERT_whole_whole(s, S, d, D, MIN, MAX)                                              \
+#define CONVERT_integer_integer(s, S, d, D, MIN, MAX)                                          \
     CONVERT_BEGIN(s, S, d, D)                                                                  \
     D v;                                                                                       \
     const bool over = __builtin_add_overflow(src[i], (S)0, &v);                                \
@@ -41,7 +41,7 @@ static inline double round_even(double x)
     same &= !over;                                                                             \
     CONVERT_END
 /* A type of at most 16 bits fits any real, 32 bits a double, 64 bits a long double. */
-#define CONVERT_whole_real(s, S, d, D, MIN, MAX)                                               \
+#define CONVERT_integer_real(s, S, d, D, MIN, MAX)                                             \
     CONVERT_BEGIN(s, S, d, D)                                                                  \
     dst[i] = (D)src[i];                                                                        \
     if (sizeof(S) == 4)                                                                        \
@@ -49,8 +49,8 @@ static inline double round_even(double x)
     else if (sizeof(S) == 8)                                                                   \
         same &= (long double)dst[i] == (long double)src[i];                                    \
     CONVERT_END
-/* Bounds of 64-bit types are no doubles: the upper one is compared as 2^63 or 2^64. */
-#define CONVERT_real_whole(s, S, d, D, MIN, MAX)                                               \
+/* The upper bound of a 64-bit type is not a double: it is compared as 2^63 or 2^64. */
+#define CONVERT_real_integer(s, S, d, D, MIN, MAX)                                             \
     CONVERT_BEGIN(s, S, d, D)                                                                  \
     const double x = src[i];                                                                   \
     if (sizeof(D) == 8) {                                                                      \
@@ -72,26 +72,26 @@ static inline double round_even(double x)
     CONVERT_END
 
 #define TO_ALL(s, S, kind)                                                                     \
-    CONVERT_##kind##_whole(s, S, u8, uint8_t, 0, UINT8_MAX)                                    \
-        CONVERT_##kind##_whole(s, S, i8, int8_t, INT8_MIN, INT8_MAX)                           \
-            CONVERT_##kind##_whole(s, S, u16, uint16_t, 0, UINT16_MAX) CONVERT_##kind##_whole( \
-                s, S, i16, int16_t, INT16_MIN, INT16_MAX)                                      \
-                CONVERT_##kind##_whole(s, S, u32, uint32_t, 0, UINT32_MAX)                     \
-                    CONVERT_##kind##_whole(s, S, i32, int32_t, INT32_MIN, INT32_MAX)           \
-                        CONVERT_##kind##_whole(s, S, u64, uint64_t, 0, UINT64_MAX)             \
-                            CONVERT_##kind##_whole(s, S, i64, int64_t, INT64_MIN, INT64_MAX)   \
+    CONVERT_##kind##_integer(s, S, u8, uint8_t, 0, UINT8_MAX) CONVERT_##kind##_integer(        \
+        s, S, i8, int8_t, INT8_MIN, INT8_MAX)                                                  \
+        CONVERT_##kind##_integer(s, S, u16, uint16_t, 0, UINT16_MAX)                           \
+            CONVERT_##kind##_integer(s, S, i16, int16_t, INT16_MIN, INT16_MAX)                 \
+                CONVERT_##kind##_integer(s, S, u32, uint32_t, 0, UINT32_MAX)                   \
+                    CONVERT_##kind##_integer(s, S, i32, int32_t, INT32_MIN, INT32_MAX)         \
+                        CONVERT_##kind##_integer(s, S, u64, uint64_t, 0, UINT64_MAX)           \
+                            CONVERT_##kind##_integer(s, S, i64, int64_t, INT64_MIN, INT64_MAX) \
                                 CONVERT_##kind##_real(s, S, f32, float, 0, 0)                  \
                                     CONVERT_##kind##_real(s, S, f64, double, 0, 0)
 
 /* clang-format off */
-TO_ALL(u8, uint8_t, whole)
-TO_ALL(i8, int8_t, whole)
-TO_ALL(u16, uint16_t, whole)
-TO_ALL(i16, int16_t, whole)
-TO_ALL(u32, uint32_t, whole)
-TO_ALL(i32, int32_t, whole)
-TO_ALL(u64, uint64_t, whole)
-TO_ALL(i64, int64_t, whole)
+TO_ALL(u8, uint8_t, integer)
+TO_ALL(i8, int8_t, integer)
+TO_ALL(u16, uint16_t, integer)
+TO_ALL(i16, int16_t, integer)
+TO_ALL(u32, uint32_t, integer)
+TO_ALL(i32, int32_t, integer)
+TO_ALL(u64, uint64_t, integer)
+TO_ALL(i64, int64_t, integer)
 TO_ALL(f32, float, real)
 TO_ALL(f64, double, real)
 /* clang-format on */
@@ -194,7 +194,7 @@ volt_value_range volt_volume_range(const volt_volume *v, int threads)
         not_finite += r.not_finite;
     }
     if (not_finite == n)
-        low = high = 0; /* there is no finite value */
+        low = high = 0; /* no value is finite */
     return (volt_value_range){low, high, not_finite};
 }
 

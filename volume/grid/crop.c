@@ -41,7 +41,7 @@ static void mark_nonzero(uint8_t *mask, const volt_volume *src, int64_t offset, 
     case VOLT_F64:
         SCAN(double, !=);
         break;
-    default: /* whole numbers: only their bits matter */
+    default: /* integers: only their bits matter */
         switch (volt_dtype_bytes(src->dtype)) {
         case 1:
             SCAN(uint8_t, !=);
@@ -273,7 +273,7 @@ volt_status volt_mask_fill_holes(volt_volume *mask)
     volt_status st;
 
     if (!is_mask(mask))
-        return volt_fail(VOLT_EINVAL, "a mask is uint8 with 1 channel, not %s with %d",
+        return volt_fail(VOLT_EINVAL, "a mask must be uint8 with 1 channel, not %s with %d",
                          volt_dtype_name(mask->dtype), (int)mask->grid.channels);
     for (int64_t i = 0; i < voxels; i++)
         m[i] = m[i] ? SOLID : HOLE;

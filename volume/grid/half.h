@@ -1,5 +1,5 @@
-/* half.h - half precision (1 + 5 + 10 bits): for agreeing with libraries that compute in it,
- * and for sums too large to hold in float32. */
+/* half.h - half precision (1 + 5 + 10 bits), to agree with libraries that compute in it and to
+ * store sums that would need too much memory in float32. */
 #ifndef VOLT_VOLUME_GRID_HALF_H
 #define VOLT_VOLUME_GRID_HALF_H
 #include <math.h>
@@ -54,7 +54,7 @@ static inline float volt_half_to_float(uint16_t h)
     return x;
 }
 
-/* The nearest half, ties to even; what is too large becomes infinite, NaN stays NaN. */
+/* The nearest half, ties to even; values that are too large become infinite, NaN stays NaN. */
 static inline uint16_t volt_float_to_half(float x)
 {
     const float size = fabsf(x);

@@ -8,7 +8,7 @@ volt_status volt_label_counts(int64_t *counts, const volt_volume *labels)
     int64_t voxels = volt_grid_voxels(&labels->grid) * labels->grid.channels;
 
     if (labels->dtype != VOLT_I16)
-        return volt_fail(VOLT_EINVAL, "labels of type %s; int16 is expected",
+        return volt_fail(VOLT_EINVAL, "labels are %s, expected int16",
                          volt_dtype_name(labels->dtype));
     for (int64_t i = 0; i < voxels; i++) {
         if (value[i] >= 0)
@@ -57,11 +57,12 @@ volt_status volt_labels_check_pair(const volt_volume *pred, const volt_volume *r
         return volt_fail(VOLT_EINVAL, "label maps need integer voxels, not %s and %s",
                          volt_dtype_name(pred->dtype), volt_dtype_name(ref->dtype));
     if (p[0] != r[0] || p[1] != r[1] || p[2] != r[2])
-        return volt_fail(VOLT_EDATA,
-                         "the prediction has %lld x %lld x %lld voxels (x, y, z) and the truth "
-                         "%lld x %lld x %lld",
-                         (long long)p[2], (long long)p[1], (long long)p[0], (long long)r[2],
-                         (long long)r[1], (long long)r[0]);
+        return volt_fail(
+            VOLT_EDATA,
+            "the prediction has %lld x %lld x %lld voxels (x, y, z) and the reference "
+            "%lld x %lld x %lld",
+            (long long)p[2], (long long)p[1], (long long)p[0], (long long)r[2], (long long)r[1],
+            (long long)r[0]);
     return VOLT_OK;
 }
 

@@ -8,11 +8,11 @@ VOLT_BEGIN_DECLS
 
 #define VOLT_LABEL_VALUES 32768 /* 0..32767, what VOLT_I16 holds */
 
-/* Adds to counts[VOLT_LABEL_VALUES] how many voxels have each value; negative ones are not
- * counted. VOLT_EINVAL: not VOLT_I16. */
+/* Adds the number of voxels with each value to counts[VOLT_LABEL_VALUES]; negative values are
+ * ignored. VOLT_EINVAL: not VOLT_I16. */
 VOLT_MUST_USE volt_status volt_label_counts(int64_t *counts, const volt_volume *labels);
-/* A prediction and its reference can be compared voxel by voxel. VOLT_EINVAL: channels or
- * dtype; VOLT_EDATA: sizes differ. */
+/* Whether a prediction and its reference can be compared voxel by voxel. VOLT_EINVAL: channels
+ * or dtype; VOLT_EDATA: sizes differ. */
 VOLT_MUST_USE volt_status volt_labels_check_pair(const volt_volume *pred,
                                                  const volt_volume *ref);
 /* `count` voxels of a label map (an integer dtype of at most 32 bits) from voxel `first` on. */

@@ -7,8 +7,8 @@
 #include "base/threads.h"
 #include "volume/grid/moments.h"
 
-/* Sums are taken chunk by chunk, and the chunks added in order: the thread count changes
- * nothing. Within a chunk there are as many partial sums as vectors have lanes. */
+/* Sums are taken per chunk and the chunks added in order, so the thread count changes nothing.
+ * Within a chunk there are as many partial sums as a vector has lanes. */
 #define CHUNK ((int64_t)1 << 15)
 #define LANES 16
 
@@ -136,7 +136,8 @@ static void apply(float *x, const uint8_t *mask, int64_t n, affine a, int thread
 static volt_status check_intensity(const volt_intensity *ct)
 {
     if (!ct)
-        return volt_fail(VOLT_EINVAL, "CT normalisation needs the data set's intensities");
+        return volt_fail(VOLT_EINVAL,
+                         "CT normalisation needs the data set's intensity statistics");
     if (!isfinite(ct->mean) || !isfinite(ct->std) || !isfinite(ct->percentile_00_5) ||
         !isfinite(ct->percentile_99_5) || ct->percentile_00_5 > ct->percentile_99_5)
         return volt_fail(VOLT_EINVAL,
@@ -180,12 +181,12 @@ volt_status volt_normalize(float *values, int64_t n, volt_normalization scheme,
         break;
     case VOLT_NORMALIZE_RGB_01:
         if (e.low < 0 || e.high > 255)
-            return volt_fail(VOLT_EDATA, "colours lie in %g..%g, expected 0..255", e.low,
+            return volt_fail(VOLT_EDATA, "RGB values are in %g..%g, expected 0..255", e.low,
                              e.high);
         a.divisor = 255;
         break;
     default:
-        return volt_fail(VOLT_EINVAL, "%d is no normalisation", (int)scheme);
+        return volt_fail(VOLT_EINVAL, "unknown normalisation %d", (int)scheme);
     }
     apply(values, scheme == VOLT_NORMALIZE_ZSCORE ? mask : NULL, n, a, threads);
     return VOLT_OK;

@@ -30,8 +30,8 @@ static void inverse_transpose(double out[3][3], double m[3][3])
 }
 
 /* The rotation (or reflection) closest to the directions of the matrix's columns: its polar
- * factor, by Newton's iteration (Higham 1986), which ends within ten steps unless the axes
- * almost share a plane. */
+ * factor, by Newton's iteration (Higham 1986), which converges within ten steps unless the axes
+ * are almost coplanar. */
 static void closest_rotation(double q[3][3], const volt_grid *grid)
 {
     double spacing[3], t[3][3];
@@ -61,8 +61,8 @@ static int first_free(const bool taken[3])
     return !taken[0] ? 0 : !taken[1] ? 1 : 2;
 }
 
-/* For each voxel axis (0 = x, 1 = y, 2 = z) the world axis it follows, and whether against it.
- * As nibabel: the voxel axis with the largest component chooses first. */
+/* For each voxel axis (0 = x, 1 = y, 2 = z) the world axis that it follows, and whether it runs
+ * against it. As in nibabel, the voxel axis with the largest component chooses first. */
 static void match_axes(int world[3], bool against[3], const volt_grid *grid)
 {
     double q[3][3], strength[3];
@@ -118,10 +118,11 @@ volt_status volt_orientation_to(volt_orientation *out, const volt_grid *grid, co
         }
     }
     if (!named[0] || !named[1] || !named[2])
-        return volt_fail(VOLT_EINVAL,
-                         "'%s' is no orientation: expected one letter of each pair R/L, A/P, "
-                         "S/I, as in RAS",
-                         codes);
+        return volt_fail(
+            VOLT_EINVAL,
+            "'%s' is not an orientation: expected one letter of each pair R/L, A/P, "
+            "S/I, as in RAS",
+            codes);
     *out = o;
     return VOLT_OK;
 }
@@ -132,8 +133,9 @@ volt_status volt_orientation_transpose(volt_orientation *out, const int order[3]
 
     for (int i = 0; i < 3; i++) {
         if (order[i] < 0 || order[i] > 2 || named[order[i]])
-            return volt_fail(VOLT_EINVAL, "(%d, %d, %d) is no order of the axes 0, 1, 2",
-                             order[0], order[1], order[2]);
+            return volt_fail(VOLT_EINVAL,
+                             "(%d, %d, %d) is not a permutation of the axes 0, 1, 2", order[0],
+                             order[1], order[2]);
         named[order[i]] = true;
     }
     *out = (volt_orientation){{order[0], order[1], order[2]}, {false, false, false}};
@@ -271,8 +273,8 @@ volt_status volt_volume_reorient_back(volt_volume **out, const volt_volume *v,
     for (int i = 0; i < 3; i++) {
         if (v->grid.n[i] != original->n[o.from[i]])
             return volt_fail(VOLT_EINVAL,
-                             "a volume of %lld x %lld x %lld voxels (z, y, x) cannot go back "
-                             "to a grid of %lld x %lld x %lld",
+                             "a volume of %lld x %lld x %lld voxels (z, y, x) cannot be "
+                             "reoriented to a grid of %lld x %lld x %lld",
                              (long long)v->grid.n[0], (long long)v->grid.n[1],
                              (long long)v->grid.n[2], (long long)original->n[0],
                              (long long)original->n[1], (long long)original->n[2]);

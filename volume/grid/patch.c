@@ -37,7 +37,7 @@ volt_status volt_patch_read(float *out, volt_box box, const volt_volume *src, fl
     int64_t shape[3];
 
     if (src->dtype != VOLT_F32)
-        return volt_fail(VOLT_EINVAL, "a patch is read from float32, not from %s",
+        return volt_fail(VOLT_EINVAL, "patches are read from float32, not %s",
                          volt_dtype_name(src->dtype));
     volt_box_shape(shape, box);
     for (int64_t c = 0; c < src->grid.channels; c++)

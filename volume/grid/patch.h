@@ -1,6 +1,6 @@
-/* patch.h - reading a box that may stick out of its volume.
+/* patch.h - reading a box that may extend beyond its volume.
  *
- * Threads  one call is one thread's work; calls may share the source.
+ * Threads   a call runs on one thread; calls may share the source.
  */
 #ifndef VOLT_VOLUME_GRID_PATCH_H
 #define VOLT_VOLUME_GRID_PATCH_H
@@ -10,9 +10,9 @@
 #include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
-/* Copies `box` of `src` (VOLT_F32) to `out` (C, D, H, W; D, H, W the box's extents, none
- * negative). Voxels beyond the volume become `outside`; the box may lie beyond it as a whole.
- * `src` is read only: it may be a view of mapped memory. VOLT_EINVAL: type. */
+/* Copies `box` of `src` (VOLT_F32) to `out` (C, D, H, W, where D, H, W are the box's extents).
+ * Voxels outside the volume become `outside`; the whole box may be outside. `src` is only read
+ * and may be a view of mapped memory. VOLT_EINVAL: type. */
 VOLT_MUST_USE volt_status volt_patch_read(float *out, volt_box box, const volt_volume *src,
                                           float outside);
 /* The same for one channel of labels of type VOLT_U8, VOLT_I8 or VOLT_I16. */

@@ -39,10 +39,11 @@ volt_status volt_dtype_parse(volt_dtype *out, const char *name)
             return VOLT_OK;
         }
     }
-    return volt_fail(VOLT_EINVAL,
-                     "'%s' is no element type: expected uint8, int8, uint16, int16, uint32, "
-                     "int32, uint64, int64, float32 or float64",
-                     name);
+    return volt_fail(
+        VOLT_EINVAL,
+        "'%s' is not an element type: expected uint8, int8, uint16, int16, uint32, "
+        "int32, uint64, int64, float32 or float64",
+        name);
 }
 
 /* Determinant of the columns scaled to length 1: the volume their directions span. */

@@ -1,4 +1,4 @@
-/* Intervals of the means of volume/summary.c: the percentile bootstrap (Efron 1979). */
+/* Confidence intervals of a summary's means: the percentile bootstrap (Efron 1979). */
 #include <math.h>
 #include <omp.h>
 #include <string.h>

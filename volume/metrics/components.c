@@ -1,7 +1,18 @@
+/* Components of runs, not of voxels: a row of a mask has few runs, so the union-find forest is
+ * small enough for the cache and most of the time goes into finding the runs, which compares
+ * eight bytes at a time.
+ *
+ * The first pass counts the runs of every row, so that all rows know where theirs go and slabs
+ * of slices can be scanned and joined in parallel; the borders between slabs are joined
+ * afterwards by one thread. A root is always the smallest index of its tree. This makes the
+ * numbering independent of the order of joins, and thus of the thread count: the second pass
+ * meets each component first at its root.
+ */
 #include "volume/components.h"
 
 #include <string.h>
 #include "base/core/checked.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "base/threads.h"
 
@@ -9,8 +20,8 @@
 typedef struct run {
     uint32_t begin, end;
     uint32_t value; /* the voxels' bits, zero-extended */
-    uint32_t link;  /* while joining: an earlier run of the same component, or itself;
-                     * then: the component's number from 1 */
+    uint32_t link;  /* first an earlier run of the same component, or itself; later the
+                     * component's number from 1 */
 } run;
 
 struct volt_components {
@@ -30,8 +41,8 @@ typedef struct scan {
 
 #define LOAD_WORD(w, p) memcpy(&(w), (p), 8)
 
-/* For one voxel type: how many runs a row has, and the runs themselves. `step` voxels make a
- * 64-bit word, which skips background and runs' insides. */
+/* For one voxel type: the number of runs in a row, and the runs. `step` voxels make a 64-bit
+ * word, in which background and the inside of runs are skipped. */
 #define DEFINE_SCAN(T, repeat)                                                                 \
     static int64_t count_runs_##T(const T *row, int64_t nx, bool binary)                       \
     {                                                                                          \
@@ -108,8 +119,7 @@ static uint32_t root_of(run *runs, uint32_t i)
     return i;
 }
 
-/* The smaller index becomes the root, so a root is the component's first run in raster order
- * whatever the order of joining. */
+/* The smaller index becomes the root: the component's first run in raster order. */
 static void join(run *runs, uint32_t a, uint32_t b)
 {
     a = root_of(runs, a);
@@ -154,8 +164,8 @@ static void join_slices(volt_components *c, int64_t z, const volt_components_opt
     }
 }
 
-/* Slices first <= z < last, each within itself and with the one before, but the first slice
- * not with what lies before it. */
+/* Joins the slices first <= z < last, each within itself and with the one before; the first is
+ * not joined with its predecessor. */
 static void join_slab(volt_components *c, const scan *s, int64_t first, int64_t last,
                       const volt_components_options *o)
 {
@@ -197,7 +207,7 @@ static void add_to_box(volt_box *box, int64_t z, int64_t y, const run *r)
     *box = volt_box_hull(*box, part);
 }
 
-/* Numbers the components and fills the table; runs' links become numbers. */
+/* Numbers the components and fills the table; links become numbers. */
 static volt_status number_components(volt_components *c, volt_dtype dtype)
 {
     const int64_t rows = c->grid.n[0] * c->grid.n[1], runs = c->row[rows];
@@ -220,7 +230,7 @@ static volt_status number_components(volt_components *c, volt_dtype dtype)
                 c->table[next - 1] = (volt_component){
                     value_of(r->value, dtype), 0, {{z, y, r->begin}, {z + 1, y + 1, r->end}}};
             } else {
-                r->link = c->runs[r->link].link; /* an earlier run: numbered already */
+                r->link = c->runs[r->link].link; /* an earlier run, numbered already */
             }
             c->table[r->link - 1].voxels += r->end - r->begin;
             add_to_box(&c->table[r->link - 1].box, z, y, r);
@@ -250,7 +260,7 @@ static volt_status check(const volt_volume *labels, const volt_components_option
     return VOLT_OK;
 }
 
-/* Fills c->row with the running number of runs. */
+/* Sets c->row to the index of every row's first run. */
 static volt_status lay_out_runs(volt_components *c, const scan *s, int threads)
 {
     const int64_t rows = c->grid.n[0] * c->grid.n[1];
@@ -267,14 +277,22 @@ static volt_status lay_out_runs(volt_components *c, const scan *s, int threads)
     return volt_alloc(&c->runs, (size_t)c->row[rows] * sizeof *c->runs, "runs of voxels");
 }
 
-volt_status volt_components_find(volt_components **out, const volt_volume *labels,
-                                 const volt_components_options *opts)
-{
-    volt_components_options o = opts ? *opts : (volt_components_options){0};
-    volt_components *c = NULL;
-    volt_status st;
+static const volt_components_options defaults = {.size = sizeof defaults, .connectivity = 26};
 
-    o.connectivity = o.connectivity ? o.connectivity : 26;
+void volt_components_options_init(volt_components_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_components_find(volt_components **out, const volt_volume *labels,
+                                 const volt_components_options *options)
+{
+    volt_components_options o = defaults;
+    volt_components *c = NULL;
+    volt_status st = volt_options_take(&o, sizeof o, options, "volt_components_options");
+
+    if (st != VOLT_OK)
+        return st;
     o.threads = volt_threads_or_default(o.threads);
     if ((st = check(labels, &o)) != VOLT_OK)
         return st;

@@ -6,7 +6,7 @@
 #include "base/threads.h"
 #include "volume/grid/labels.h"
 
-/* Each thread counts for itself, as long as that stays small. */
+/* Values up to which each thread has a matrix of its own. */
 #define MOST_PER_THREAD 512
 
 volt_status volt_confusion_create(volt_confusion **out, const int32_t *value, int32_t values)
@@ -17,7 +17,7 @@ volt_status volt_confusion_create(volt_confusion **out, const int32_t *value, in
     volt_status st;
 
     if (values < 1)
-        return volt_fail(VOLT_EINVAL, "a confusion matrix of no label");
+        return volt_fail(VOLT_EINVAL, "a confusion matrix needs at least 1 label");
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "a confusion matrix"));
     VOLT_TRY(st, done, volt_alloc(&c->value, bytes, "label values"));
     memcpy(c->value, value, bytes);

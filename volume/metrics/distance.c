@@ -1,3 +1,15 @@
+/* Exact Euclidean distance transform, one axis after the other.
+ *
+ * Along a line the squared distance to the nearest mask voxel is the lower envelope of
+ * parabolas, one per voxel, each raised by the squared distance found along the axes before
+ * (Felzenszwalb, Huttenlocher 2012). An envelope is built in one scan and read in another, so
+ * the cost is linear in the number of voxels, whatever the mask.
+ *
+ * Passing squared distances in float from axis to axis would round them three times, which can
+ * decide wrongly between nearly equal voxels of an anisotropic grid. Here a voxel holds the
+ * integer offset to its nearest mask voxel so far, 16 bits for x and 16 for y, in the memory of
+ * the float that will replace it. z need not be stored: the last axis gives the distance.
+ */
 #include "volume/distance.h"
 
 #include <math.h>
@@ -8,11 +20,10 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
-/* While axes are swept one after the other a voxel knows how far, in voxels, the nearest mask
- * voxel lies along x and along y: y << 16 | x. Integers, so nothing is rounded on the way. */
+/* Offset of a voxel to its nearest mask voxel so far, in voxels: y << 16 | x. */
 #define NOWHERE    UINT32_MAX
 #define MAX_EXTENT 65534
-#define COLUMNS    16 /* neighbours along x handled together: one cache line of offsets */
+#define COLUMNS    16 /* adjacent along x, handled together: one cache line of offsets */
 
 typedef struct sweep {
     int64_t n[3];
@@ -54,7 +65,8 @@ static envelope envelope_in(void *scratch, int64_t length, double step2)
     return e;
 }
 
-/* Adds the parabola of position q; positions come in ascending order. */
+/* Adds the parabola of position q; positions ascend. It removes those that it undercuts over
+ * their whole range. */
 static inline void envelope_add(envelope *e, int32_t q, double value, uint32_t offset)
 {
     int64_t k = e->count;
@@ -96,7 +108,8 @@ static void envelope_of(envelope *e, const uint32_t *line, const sweep *s)
     }
 }
 
-/* `width` lines that lie side by side along x, `stride` apart, into or out of e->block. */
+/* Copies `width` lines adjacent along x, with samples `stride` apart, into e->block or back: a
+ * transposition, so that each line is contiguous. */
 static void gather(envelope *e, const uint32_t *from, int64_t stride, int64_t width)
 {
     for (int64_t q = 0; q < e->length; q++) {
@@ -134,7 +147,7 @@ static bool sweep_row(uint32_t *offsets, const uint8_t *mask, int64_t nx)
     return true;
 }
 
-/* Along y: each voxel of a line learns the nearest mask voxel of its slice. */
+/* Along y: offsets to the nearest mask voxel of the slice. */
 static void sweep_line(uint32_t *line, envelope *e, const sweep *s)
 {
     int64_t k = 0;
@@ -189,7 +202,7 @@ static volt_status check_shape(const int64_t n[3], const double spacing[3])
     return VOLT_OK;
 }
 
-/* Sweeps x and y into `offsets` and takes scratch for z; the caller frees s->scratch. */
+/* Sweeps x and y into `offsets` and allocates scratch memory, which the caller frees. */
 static volt_status sweep_open(sweep *s, uint32_t *offsets, const uint8_t *mask,
                               const int64_t n[3], const double spacing[3], int threads)
 {
@@ -217,7 +230,7 @@ static volt_status sweep_open(sweep *s, uint32_t *offsets, const uint8_t *mask,
     return VOLT_OK;
 }
 
-/* Along z: squares of distances to the envelope, as floats' bits of the roots. */
+/* Along z: the distances, stored as floats in place of the offsets. */
 static void finish_line(uint32_t *line, envelope *e, const sweep *s)
 {
     int64_t k = 0;
@@ -263,7 +276,8 @@ volt_status volt_distance_to(float *out, const uint8_t *mask, const int64_t n[3]
     return VOLT_OK;
 }
 
-/* The distances wanted in one column; next[z*ny + y] is the rank of the row's next voxel. */
+/* The distances wanted in one column; next[z*ny + y] is the rank of the row's next wanted
+ * voxel. */
 static void pick_column(double *distance, const uint8_t *at, const uint32_t *line,
                         int64_t *next, envelope *e, const sweep *s)
 {

@@ -14,14 +14,14 @@
 
 #define MOST_DILATION 64
 
-/* Both numbers count from 1. */
+/* Both are numbered from 1. */
 typedef struct match {
     int32_t lesion, part;
 } match;
 
-/* A lesion of the truth is a component of its dilation. */
+/* A lesion of the reference is a component of its dilation. */
 typedef struct lesion {
-    int64_t voxels, shared; /* of the truth; of these, predicted */
+    int64_t voxels, shared; /* of the reference; of these, predicted */
 } lesion;
 
 typedef struct work {
@@ -29,10 +29,10 @@ typedef struct work {
     const volt_lesion_options *options;
     bool surface;
     int threads;
-    volt_components *grown, *parts; /* of the dilated truth, of the prediction */
+    volt_components *grown, *parts; /* of the dilated reference, of the prediction */
     volt_volume *grown_map, *part_map;
     lesion *lesions;
-    match *matches; /* ascending, none twice */
+    match *matches; /* ascending, without repetitions */
     int64_t count, room;
     bool *is_matched; /* per part; this and the next two are indexed by number */
     bool *chosen_part, *chosen_lesion;
@@ -124,13 +124,15 @@ done:
 static volt_status find_components(volt_components **out, volt_volume **map,
                                    const uint8_t *mask, const work *w)
 {
-    const volt_components_options o = {
-        .connectivity = 26, .binary = true, .threads = w->threads};
     const volt_volume v = {volt_grid_make(w->m->n, 1, w->m->spacing), VOLT_U8, (void *)mask};
-    volt_status st = volt_components_find(out, &v, &o);
+    volt_components_options o = volt_components_defaults();
+    volt_status st;
 
+    o.binary = true;
+    o.threads = w->threads;
+    st = volt_components_find(out, &v, &o);
     if (st == VOLT_OK && volt_components_count(*out) >= INT32_MAX)
-        st = volt_fail(VOLT_ENOTSUP, "a mask of %lld lesions",
+        st = volt_fail(VOLT_ENOTSUP, "a mask with %lld lesions is not supported",
                        (long long)volt_components_count(*out));
     return st == VOLT_OK ? volt_components_map(map, *out, w->threads) : st;
 }

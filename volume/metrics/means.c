@@ -1,8 +1,9 @@
-/* The means of volume/metrics.h over a set of cases. */
+/* Summaries: the scores of several cases and their means. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "volume/metrics.h"
 
@@ -68,7 +69,7 @@ bool volt_score_is_lesion(volt_score score)
     return scores[score].lesion;
 }
 
-/* nnU-Net's key of a region: how Python writes the number or the tuple. */
+/* nnU-Net's key of a region: the number or tuple as Python prints it. */
 static volt_status make_key(char **out, const volt_region *r)
 {
     const size_t room = 13 * (size_t)r->count + 4;
@@ -93,12 +94,14 @@ volt_status volt_summary_create(volt_summary **out, const volt_region *regions, 
                                 const volt_metrics_options *options)
 {
     const size_t n = (size_t)count;
+    volt_metrics_options o = volt_metrics_defaults();
     volt_summary *s = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_metrics_options"));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a summary"));
-    s->surface = options->surface;
-    s->lesions = options->lesions;
+    s->surface = o.surface;
+    s->lesions = o.lesions;
     VOLT_TRY(st, done, volt_alloc_zero(&s->region_names, n, sizeof *s->region_names, "names"));
     VOLT_TRY(st, done, volt_alloc_zero(&s->region_keys, n, sizeof *s->region_keys, "names"));
     s->regions = count;
@@ -254,7 +257,7 @@ typedef struct ranked {
     int64_t index;
 } ranked;
 
-/* Undefined ones last, equals in the order of the cases. */
+/* Undefined ones last, ties in the order of the cases. */
 static int compare_ranked(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;

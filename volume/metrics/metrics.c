@@ -3,6 +3,7 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/box.h"
@@ -11,15 +12,15 @@
 #include "volume/metrics/lesions.h"
 #include "volume/metrics/surface.h"
 
-/* Which regions each label value belongs to: those of value[i] are
- * region[first[i]] .. region[first[i + 1] - 1], ascending. */
+/* The regions of each label value: those of value[i] are region[first[i]] .. region[first[i +
+ * 1] - 1], ascending. */
 typedef struct membership {
     int32_t *value; /* ascending */
     int32_t *first, *region;
     int32_t values;
 } membership;
 
-/* What one pass over both maps finds out about a region. */
+/* Counts of a region, from one pass over both maps. */
 typedef struct tally {
     int64_t n_pred, n_ref, tp;
     volt_box box; /* of both masks */
@@ -32,12 +33,29 @@ typedef struct pair {
     int threads;
 } pair;
 
-volt_metrics_options volt_metrics_defaults(void)
+static const volt_metrics_options defaults = {
+    .size = sizeof defaults,
+    .policy = VOLT_EMPTY_NNUNET,
+    .surface = true,
+    .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
+    .nsd_tolerance_mm = 1};
+
+void volt_metrics_options_init(volt_metrics_options *o, size_t size)
 {
-    return (volt_metrics_options){.policy = VOLT_EMPTY_NNUNET,
-                                  .surface = true,
-                                  .lesion = {.dilation = 3, .min_mm3 = 50, .penalty_mm = 374},
-                                  .nsd_tolerance_mm = 1};
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_empty_policy_parse(volt_empty_policy *out, const char *name)
+{
+    static const char *const names[] = {"nnunet", "monai", "brats"};
+
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (volt_empty_policy)i;
+            return VOLT_OK;
+        }
+    }
+    return volt_fail(VOLT_EINVAL, "empty-mask policy '%s' is not nnunet, monai or brats", name);
 }
 
 static bool region_has(const volt_region *r, int32_t value)
@@ -267,7 +285,7 @@ done:
     return st;
 }
 
-/* Lesions join and match by their dilations, so the box is grown by as much. */
+/* Lesions merge and match by their dilations, so the box grows by as much. */
 static volt_status measure_lesions(volt_metrics *out, const pair *d, const volt_region *region,
                                    volt_box box)
 {
@@ -376,15 +394,17 @@ static volt_status check_regions(const volt_region *regions, int32_t count,
 
 volt_status volt_metrics_evaluate(volt_metrics *out, const volt_volume *pred,
                                   const volt_volume *ref, const volt_region *regions,
-                                  int32_t count, const volt_metrics_options *opts)
+                                  int32_t count, const volt_metrics_options *options)
 {
-    const volt_metrics_options o = opts ? *opts : volt_metrics_defaults();
-    pair d = {pred, ref, &o, {0}, volt_threads_or_default(o.threads)};
+    volt_metrics_options o = defaults;
+    pair d = {.pred = pred, .ref = ref, .opts = &o};
     tally *tallies = NULL;
     volt_metrics *scores = NULL;
     int64_t ignored = 0;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_metrics_options"));
+    d.threads = volt_threads_or_default(o.threads);
     VOLT_TRY(st, done, volt_labels_check_pair(pred, ref));
     VOLT_TRY(st, done, check_regions(regions, count, &o));
     volt_grid_spacing(d.spacing, &ref->grid);

@@ -55,7 +55,7 @@ typedef struct direction {
     int64_t count, within;
 } direction;
 
-/* Consumes the order of v. */
+/* Reorders v. */
 static direction summarise(double *v, int64_t n, double tolerance)
 {
     direction d = {.count = n};
@@ -63,7 +63,8 @@ static direction summarise(double *v, int64_t n, double tolerance)
     for (int64_t i = 0; i < n; i++) {
         d.max = v[i] > d.max ? v[i] : d.max;
         d.sum += v[i];
-        d.within += (float)v[i] <= (float)tolerance; /* so 0.7 mm is within 0.7 mm, as MONAI */
+        d.within +=
+            (float)v[i] <= (float)tolerance; /* so that 0.7 mm is within 0.7 mm, as in MONAI */
     }
     d.p95 = volt_quantile(v, n, 0.95);
     return d;

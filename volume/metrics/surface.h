@@ -1,8 +1,6 @@
-/* surface.h - distances between the surfaces of two masks.
+/* surface.h - distances between the surfaces of two masks, as volume/metrics.h defines them.
  *
- * As MONAI: surface voxels by volt_boundary(), distances in mm between voxel centres, every
- * percentile taken per direction (linear quantile) and then the larger one.
- * Threads  `threads` 0 = default; same bits for any number.
+ * Threads   `threads` 0 = default; same bits for any number.
  */
 #ifndef VOLT_VOLUME_METRICS_SURFACE_H
 #define VOLT_VOLUME_METRICS_SURFACE_H
@@ -13,7 +11,7 @@ VOLT_BEGIN_DECLS
 typedef struct volt_surface_scores {
     double hd_mm, hd95_mm; /* Hausdorff distance: maximum, 95th percentile */
     double assd_mm;        /* mean over the surface voxels of both directions together */
-    double nsd;            /* share of surface voxels within the tolerance */
+    double nsd;            /* fraction of surface voxels within the tolerance */
 } volt_surface_scores;
 
 /* Two boundaries on one grid, borrowed: what volt_boundary() wrote and counted. */

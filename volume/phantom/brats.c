@@ -19,7 +19,7 @@ typedef enum tissue {
 typedef struct lesion {
     double centre[3], axes[3];           /* the whole tumour, mm */
     double core_centre[3], core_axes[3]; /* necrosis and enhancing rim */
-    double necrosis;                     /* share of the core's radius */
+    double necrosis;                     /* fraction of the core's radius */
 } lesion;
 
 typedef struct head {
@@ -91,7 +91,7 @@ static void make(void *scene, volt_grid *grid, int64_t size, volt_rng *rng)
     make_contrasts(h, rng);
 }
 
-/* Tumour tissue at p, or TISSUES if there is none. */
+/* Tumour tissue at p, or TISSUES outside tumours. */
 static tissue look_at_lesion(const head *h, const lesion *l, const double p[3])
 {
     const double whole = phantom_ellipsoid(p, l->centre, l->axes);
@@ -144,7 +144,7 @@ static bool look(const void *scene, const double p[3], float *value, int *label)
         const tissue found = look_at_lesion(h, &h->lesion[i], p);
 
         if (found != TISSUES && (t == TISSUES || found > t))
-            t = found; /* the graver one where two tumours meet */
+            t = found; /* the more severe tissue where two tumours overlap */
     }
     if (t == TISSUES)
         t = look_at_brain(h, p, radius);

@@ -6,13 +6,13 @@
 
 typedef struct tumour {
     double centre[3], axes[3];
-    double contrast; /* HU against the liver */
-    double rim;      /* HU of the outer fifth against the inside */
+    double contrast; /* HU relative to the liver */
+    double rim;      /* HU of the outer fifth relative to the inside */
 } tumour;
 
 typedef struct abdomen {
     double body[2]; /* semi-axes y, x, mm */
-    double fat;     /* thickness under the skin, share of the radius */
+    double fat;     /* thickness below the skin, fraction of the radius */
     double dome;    /* z of the diaphragm's top, mm */
     double liver_axes[3], liver_hu, spleen_hu, kidney_hu, vessel_hu, noise;
     tumour tumour[TUMOURS];
@@ -20,7 +20,7 @@ typedef struct abdomen {
     phantom_field shape, bowel, texture, vein[2], edge;
 } abdomen;
 
-/* 0 in the middle of the trunk, 1 on the skin. */
+/* 0 in the centre of the trunk, 1 on the skin. */
 static double trunk_radius(const abdomen *s, const double p[3])
 {
     const double y = fabs(p[1] / s->body[0]), x = fabs(p[2] / s->body[1]);
@@ -112,7 +112,7 @@ static void make(void *scene, volt_grid *grid, int64_t size, volt_rng *rng)
     make_tumours(s, fmax(6, 1.6 * mm), rng);
 }
 
-/* HU against the liver in the first tumour that holds p; false if none does. */
+/* HU relative to the liver in the first tumour that contains p; false if none does. */
 static bool look_at_tumours(const abdomen *s, const double p[3], double *hu)
 {
     for (int i = 0; i < s->tumours; i++) {
@@ -151,7 +151,7 @@ static double look_at_chest(const abdomen *s, const double p[3])
     return -850 + 60 * phantom_field_at(&s->texture, p);
 }
 
-/* Vertebrae with discs between them, and the canal behind; 0 where there is no spine. */
+/* Vertebrae with discs between them, and the spinal canal; 0 elsewhere. */
 static double look_at_spine(const double p[3], double texture)
 {
     const double r = hypot(p[1] + 72, p[2]) / 23;
@@ -168,7 +168,7 @@ static double look_at_spine(const double p[3], double texture)
     return 0;
 }
 
-/* Everything between the muscles but the liver. */
+/* Everything inside the abdominal wall except the liver. */
 static double look_at_organs(const abdomen *s, const double p[3])
 {
     static const double spleen[3] = {20, -45, -98}, stomach[3] = {10, 40, -60};
@@ -186,7 +186,7 @@ static double look_at_organs(const abdomen *s, const double p[3])
     return -100;
 }
 
-/* What lies inside the skin. */
+/* HU inside the skin. */
 static double look_inside(const abdomen *s, const double p[3], double radius, int *label)
 {
     const double wall = 0.97 - s->fat, texture = phantom_field_at(&s->texture, p);

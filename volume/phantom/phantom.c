@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "base/random/philox.h"
 #include "base/threads.h"
@@ -54,7 +55,7 @@ const char *volt_phantom_label(volt_phantom_kind kind, int32_t label)
     return entry(type_of(kind)->label, label);
 }
 
-/* A case on its way. */
+/* One case while it is made. */
 typedef struct job {
     const phantom_type *type;
     const void *scene;
@@ -67,7 +68,7 @@ typedef struct job {
     uint8_t *labels;
 } job;
 
-/* Noise-free values and labels of one slice; NaN marks what lies outside the object. */
+/* Noise-free values and labels of one slice; NaN outside the object. */
 static void look_at_slice(const job *j, int64_t z)
 {
     const int64_t *n = j->grid.n, voxels = volt_grid_voxels(&j->grid);
@@ -89,13 +90,13 @@ static void look_at_slice(const job *j, int64_t z)
     }
 }
 
-/* One axis of the blur: `share` from each neighbour that is there. */
-static void blur_axis(const job *j, float *values, int axis, float share)
+/* One axis of the blur: a fraction of each neighbour that exists. */
+static void blur_axis(const job *j, float *values, int axis, float fraction)
 {
     const int64_t *n = j->grid.n, voxels = volt_grid_voxels(&j->grid);
     const int64_t stride = axis == 0 ? n[1] * n[2] : axis == 1 ? n[2] : 1;
 
-    if (share == 0)
+    if (fraction == 0)
         return;
     memcpy(j->scratch, values, (size_t)voxels * sizeof *values);
 #pragma omp parallel for num_threads(j->threads) schedule(static)
@@ -106,12 +107,12 @@ static void blur_axis(const job *j, float *values, int axis, float share)
         const float high = at + 1 < n[axis] ? j->scratch[i + stride] : here;
 
         if (!isnan(here))
-            values[i] = here + share * ((isnan(low) ? here : low) - here) +
-                        share * ((isnan(high) ? here : high) - here);
+            values[i] = here + fraction * ((isnan(low) ? here : low) - here) +
+                        fraction * ((isnan(high) ? here : high) - here);
     }
 }
 
-/* Two normal numbers that belong to this voxel of this channel, case and seed alone. */
+/* Two normal numbers that depend on seed, case, channel and voxel only. */
 static void voxel_noise(double out[2], const job *j, int64_t i, int32_t channel)
 {
     const uint64_t seed = j->opts->seed;
@@ -161,7 +162,7 @@ static void scan(const job *j)
     }
 }
 
-/* Whole numbers, as scanners store them; 0 outside the object and never inside an MR one. */
+/* Integers, as scanners store them; 0 outside the object and, for MR, only there. */
 static void store(const job *j, int16_t *out)
 {
     const int64_t count = volt_grid_voxels(&j->grid) * j->grid.channels;
@@ -189,31 +190,43 @@ static volt_status check(const volt_phantom_options *o)
 {
     if (!type_of(o->kind))
         return volt_fail(VOLT_EINVAL, "phantom kind %d is unknown", (int)o->kind);
-    if (o->size < 16 || o->size > 1024)
-        return volt_fail(VOLT_EINVAL, "phantom size %lld is not in 16..1024",
-                         (long long)o->size);
+    if (o->width < 16 || o->width > 1024)
+        return volt_fail(VOLT_EINVAL, "phantom width %lld is not in 16..1024",
+                         (long long)o->width);
     if (o->number < 0 || o->number > UINT32_MAX)
         return volt_fail(VOLT_EINVAL, "phantom number %lld is not in 0..2^32-1",
                          (long long)o->number);
     return VOLT_OK;
 }
 
-volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
-                              const volt_phantom_options *opts)
+static const volt_phantom_options defaults = {
+    .size = sizeof defaults, .kind = VOLT_PHANTOM_BRATS, .width = 128};
+
+void volt_phantom_options_init(volt_phantom_options *o, size_t size)
 {
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
+                              const volt_phantom_options *options)
+{
+    volt_phantom_options o = defaults;
     volt_volume *scan_volume = NULL, *label_volume = NULL;
-    volt_rng rng = volt_rng_open(opts->seed, (uint32_t)opts->kind, (uint32_t)opts->number,
-                                 VOLT_RNG_PHANTOM);
-    job j = {.opts = opts, .threads = volt_threads_or_default(opts->threads)};
+    job j = {.opts = &o};
     void *scene = NULL;
     size_t voxels;
-    volt_status st = check(opts);
+    volt_rng rng;
+    volt_status st = volt_options_take(&o, sizeof o, options, "volt_phantom_options");
 
+    if (st == VOLT_OK)
+        st = check(&o);
     if (st != VOLT_OK)
         return st;
-    j.type = type_of(opts->kind);
+    rng = volt_rng_open(o.seed, (uint32_t)o.kind, (uint32_t)o.number, VOLT_RNG_PHANTOM);
+    j.threads = volt_threads_or_default(o.threads);
+    j.type = type_of(o.kind);
     VOLT_TRY(st, done, volt_alloc(&scene, j.type->scene_bytes, "a phantom"));
-    j.type->make(scene, &j.grid, opts->size, &rng);
+    j.type->make(scene, &j.grid, o.width, &rng);
     j.scene = scene;
     volt_grid_spacing(j.spacing, &j.grid);
     voxels = (size_t)volt_grid_voxels(&j.grid);

@@ -15,7 +15,7 @@ void phantom_field_make(phantom_field *f, double cell_mm, volt_rng *rng)
 double phantom_field_at(const phantom_field *f, const double p[3])
 {
     int at[3][2];
-    double share[3][2];
+    double weight[3][2];
     double sum = 0;
 
     for (int a = 0; a < 3; a++) {
@@ -23,13 +23,13 @@ double phantom_field_at(const phantom_field *f, const double p[3])
 
         at[a][0] = (int)whole & (FIELD_SIDE - 1);
         at[a][1] = (at[a][0] + 1) & (FIELD_SIDE - 1);
-        share[a][1] = t * t * (3 - 2 * t);
-        share[a][0] = 1 - share[a][1];
+        weight[a][1] = t * t * (3 - 2 * t);
+        weight[a][0] = 1 - weight[a][1];
     }
     for (int k = 0; k < 8; k++) {
         const int z = k >> 2, y = k >> 1 & 1, x = k & 1;
 
-        sum += share[0][z] * share[1][y] * share[2][x] *
+        sum += weight[0][z] * weight[1][y] * weight[2][x] *
                (double)f->value[at[0][z]][at[1][y]][at[2][x]];
     }
     return sum;

@@ -1,7 +1,18 @@
-/* Cubic resampling: one pass per axis, two copies of the volume at most.
+/* Cubic resampling, one pass per axis.
  *
- * The axis z goes last when it grows and first when it shrinks, each time within the memory of
- * the result: a column of slices is read as a whole before it is written.
+ * A cubic B-spline interpolates its samples only after a prefilter has turned them into
+ * coefficients; every voxel of the result is then a weighted sum of four coefficients. The
+ * prefilter is recursive in both directions, so a voxel depends on its whole line. Both steps
+ * are separable: a line is filtered and sampled in one go while it is in the cache, and no
+ * volume of coefficients is ever stored. The recursion is sequential along a line; vectors
+ * therefore run across VOLT_SPLINE_LANES lines.
+ *
+ * To need no third copy of the volume, the axis z comes last when it grows and first when it
+ * shrinks, and works within the memory of the result: a column is read as a whole before it is
+ * written. x and y are done slice by slice, through a buffer of a few slices.
+ *
+ * Splines overshoot at edges. As in skimage the result is clipped to the range of the input,
+ * per slice across a separate axis, because nnU-Net resamples those slices one by one.
  */
 #include "volume/resample/resample_internal.h"
 
@@ -13,7 +24,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
-/* One channel on its way. Slices of `slot` floats lie in `dst`. */
+/* One channel while it is resampled. Slices of `slot` floats lie in `dst`. */
 typedef struct job {
     const volt_taps *taps; /* z, y, x */
     int64_t shape[3];      /* before */
@@ -21,12 +32,11 @@ typedef struct job {
     const float *src;
     float *dst;
     int64_t slot;   /* floats from one slice in dst to the next */
-    int64_t batch;  /* slices in work at a time */
+    int64_t batch;  /* slices at a time */
     float *between; /* (batch, Y before, X after) */
     float *work;    /* scratch of each thread, work_each floats */
     int64_t work_each;
-    float *low, *high; /* bounds of the values: one pair, or one per slice across the separate
-                        * axis */
+    float *low, *high; /* range of the values, or of each slice across the separate axis */
     int32_t *slices;   /* two lists of slices */
     int separate_axis;
     int threads;
@@ -115,8 +125,8 @@ static void pass_z(const job *j, const float *src, int64_t src_slot, int64_t col
     }
 }
 
-/* Slice by slice across z: each slice that is the nearest of some result is resampled once,
- * into the first of them, and copied to the others. */
+/* Nearest slices across z: each source slice that is needed is resampled once, into the first
+ * slice of the result that takes it, and copied to the others. */
 static void take_nearest_slices(const job *j)
 {
     const volt_taps *z = &j->taps[0];
@@ -231,7 +241,7 @@ static void clip(const job *j)
         clip_row(j, j->dst + r * nx, r / ny, r % ny);
 }
 
-/* Slices that shrank where they lay move together. */
+/* Moves slices that became smaller in place next to each other. */
 static void close_gaps(const job *j)
 {
     const int64_t after = j->taps[1].to * j->taps[2].to;
@@ -240,7 +250,7 @@ static void close_gaps(const job *j)
         memmove(j->dst + z * after, j->dst + z * j->slot, (size_t)after * sizeof *j->dst);
 }
 
-/* The plane first or last, see the top of this file; without a change in the plane z alone. */
+/* z first or last, see above; only z if the plane does not change. */
 static void resample_axes(job *j)
 {
     const volt_taps *z = &j->taps[0];
@@ -265,7 +275,7 @@ static void resample_axes(job *j)
         pass_z(j, j->dst, after, after);
 }
 
-/* Scratch, in floats (slice numbers take as much room). */
+/* Scratch memory, in floats (slice numbers have the same size). */
 typedef struct scratch {
     int64_t work_each, batch;
     int64_t work, between, bounds, slices, total;

@@ -1,5 +1,6 @@
-/* Label maps: every label interpolated as a 0/1 image, without making one. A voxel sees at most
- * eight source voxels, so one of their labels has the largest weight. */
+/* Label maps. Every label is interpolated as a 0/1 image, but no such image is made: a voxel
+ * reads eight source voxels, so the largest value belongs to one of their labels, and most
+ * voxels read eight equal ones. */
 #include "volume/resample/resample_internal.h"
 
 #include <math.h>
@@ -36,9 +37,9 @@ static void make_taps(label_tap *taps, int64_t from, int64_t to, volt_interpolat
     }
 }
 
-/* The label with the largest weight of eight voxels; where several have it, that of voxel
+/* The label with the largest weight of eight voxels; of several such labels that of voxel
  * `nearest` if it is among them, else the smallest. Weights are added in the order of the
- * voxels, as scipy does. */
+ * voxels, as scipy does, since ties depend on it. */
 static int32_t strongest(const int32_t label[8], const double weight[8], int nearest)
 {
     int32_t best = label[0];
@@ -126,7 +127,9 @@ volt_status volt_resample_labels(volt_volume **out, const volt_volume *src,
                          "labels are (u)int8 or (u)int16 with 1 channel, not %s with %d",
                          volt_dtype_name(src->dtype), (int)src->grid.channels);
     if (order == VOLT_CUBIC)
-        return volt_fail(VOLT_EINVAL, "labels are resampled linearly or to the nearest");
+        return volt_fail(
+            VOLT_EINVAL,
+            "labels can be resampled linearly or to the nearest voxel, not cubically");
     VOLT_TRY(st, done, volt_resample_check(src->grid.n, order, separate_axis));
     VOLT_TRY(st, done, volt_resample_check(shape, order, separate_axis));
     VOLT_TRY(st, done, volt_alloc(&taps[0], volt_resample_labels_bytes(shape), "label taps"));

@@ -20,13 +20,13 @@ volt_status volt_resample_shape(int64_t out[3], const int64_t shape[3], const do
         double voxels;
         if (!(spacing[a] > 0) || !(target[a] > 0) || isinf(spacing[a]) || isinf(target[a]))
             return volt_fail(VOLT_EINVAL,
-                             "cannot resample from %g to %g mm along %c: a spacing is a "
-                             "positive number",
+                             "cannot resample from %g to %g mm along %c: spacings must be "
+                             "positive",
                              spacing[a], target[a], "zyx"[a]);
         voxels = nearbyint(spacing[a] / target[a] * (double)shape[a]); /* half to even */
         if (!(voxels <= (double)VOLT_RESAMPLE_MAX_EXTENT))
             return volt_fail(VOLT_EINVAL,
-                             "resampling %lld voxels from %g to %g mm along %c makes %g voxels",
+                             "resampling %lld voxels from %g to %g mm along %c gives %g voxels",
                              (long long)shape[a], spacing[a], target[a], "zyx"[a], voxels);
         n[a] = voxels < 1 ? 1 : (int64_t)voxels;
     }
@@ -34,7 +34,7 @@ volt_status volt_resample_shape(int64_t out[3], const int64_t shape[3], const do
     return VOLT_OK;
 }
 
-/* The only axis with the largest spacing, if that is far above the smallest. */
+/* The axis with the largest spacing, if it is the only one and anisotropic. */
 static int coarse_axis(const double spacing[3], bool *anisotropic)
 {
     const double most = fmax(spacing[0], fmax(spacing[1], spacing[2]));
@@ -85,7 +85,7 @@ volt_status volt_resample_image(volt_volume **out, const volt_volume *src,
     volt_status st;
 
     if (src->dtype != VOLT_F32)
-        return volt_fail(VOLT_EINVAL, "an image is resampled as float32, not as %s",
+        return volt_fail(VOLT_EINVAL, "images are resampled as float32, not %s",
                          volt_dtype_name(src->dtype));
     threads = volt_threads_or_default(threads);
     VOLT_TRY(st, done, volt_resample_check(from, order, separate_axis));

@@ -13,12 +13,14 @@
 /* Pole of the cubic B-spline, sqrt(3) - 2. */
 #define POLE (-0.26794919243112270647)
 
-/* Turns samples c[k], k = 0..n-1 (rows of LANES) into spline coefficients, those of the margin
- * included. The samples go on beyond both ends with the edge value, which gives the recursion
- * its exact start:
- *     p[k] = 6 s[k] + z p[k-1],       p[-1] = 6 s[0] / (1 - z)
- *     c[k] = z (c[k+1] - p[k]),       c[n-1+j] = -z (r / (1 - z) + z^j (p[n-1] - r) / (1 - z
- * z)) with r = 6 s[n-1] / (1 - z), what p tends to on the right. */
+// clang-format off
+/* The prefilter. Turns samples s[k], k = 0..n-1 (rows of LANES), into spline coefficients, in
+ * place and including the margin beyond both ends. The edge value continues for ever, so that
+ * both recursions start from the exact limit of a geometric series instead of a truncated sum:
+ *     p[k] = 6 s[k] + z p[k-1],    p[-1]    = 6 s[0] / (1 - z)
+ *     c[k] = z (c[k+1] - p[k]),    c[n-1+j] = -z (r / (1 - z) + z^j (p[n-1] - r) / (1 - z z))
+ * where z is the pole and r = 6 s[n-1] / (1 - z) the limit of p to the right. */
+// clang-format on
 static void filter(float *c, int64_t n)
 {
     const float z = (float)POLE, edge = (float)(6 / (1 - POLE));
@@ -84,10 +86,10 @@ static void columns(const volt_spline_block *b, const volt_taps *taps, float *wo
     apply(b->dst, b->dst_stride, b->lines, work, taps);
 }
 
-/* Rows are turned into columns and back in tiles of TILE samples, which stay in the cache. */
+/* Rows are transposed to columns and back in tiles of TILE samples, which stay in the cache. */
 #define TILE 16
 
-static void turn_in(float *samples, const volt_spline_block *b, int64_t n)
+static void transpose_in(float *samples, const volt_spline_block *b, int64_t n)
 {
     for (int64_t k0 = 0; k0 < n; k0 += TILE) {
         const int64_t k1 = k0 + TILE < n ? k0 + TILE : n;
@@ -102,7 +104,7 @@ static void turn_in(float *samples, const volt_spline_block *b, int64_t n)
     }
 }
 
-static void turn_out(const volt_spline_block *b, const float *values, int64_t n)
+static void transpose_out(const volt_spline_block *b, const float *values, int64_t n)
 {
     for (int64_t k0 = 0; k0 < n; k0 += TILE) {
         const int64_t k1 = k0 + TILE < n ? k0 + TILE : n;
@@ -119,10 +121,10 @@ static void rows(const volt_spline_block *b, const volt_taps *taps, float *work)
     float *samples = work + MARGIN * LANES;
     float *values = work + (taps->from + 2 * MARGIN) * LANES;
 
-    turn_in(samples, b, taps->from);
+    transpose_in(samples, b, taps->from);
     filter(samples, taps->from);
     apply(values, LANES, LANES, work, taps);
-    turn_out(b, values, taps->to);
+    transpose_out(b, values, taps->to);
 }
 
 static void blend(float *out, const float *const in[4], const float weight[4], int64_t n)

@@ -1,7 +1,7 @@
-/* resample_internal.h - what the resampling files share; not for use elsewhere.
+/* resample_internal.h - what the resampling files share.
  *
  * Taps are the source positions and weights of every voxel along one axis; kernels apply them
- * to blocks of lines. Lines never mix, so blocks may go to any thread.
+ * to blocks of lines. Lines are independent, so any thread may take any block.
  */
 #ifndef VOLT_VOLUME_RESAMPLE_RESAMPLE_INTERNAL_H
 #define VOLT_VOLUME_RESAMPLE_RESAMPLE_INTERNAL_H
@@ -13,11 +13,11 @@
 #define VOLT_RESAMPLE_MAX_EXTENT ((int64_t)INT32_MAX - 16)
 /* Lines filtered at once: four AVX-512 vectors hide the latency of the recursion. */
 #define VOLT_SPLINE_LANES 64
-/* Coefficients beyond each end that a position within half a voxel of the border reaches. */
+/* Coefficients beyond each end that positions within half a voxel of the border read. */
 #define VOLT_SPLINE_MARGIN 2
 
 typedef enum volt_tap_kind {
-    VOLT_TAPS_KEEP,    /* as many voxels as before: nothing to do */
+    VOLT_TAPS_KEEP,    /* unchanged extent: nothing to do */
     VOLT_TAPS_NEAREST, /* at: the voxel */
     VOLT_TAPS_LINEAR,  /* at, next: the two voxels; weight[i], weight[to + i]: theirs */
     VOLT_TAPS_CUBIC    /* at: first of 4 coefficients, margin included; weight[4 * i]: theirs */
@@ -34,7 +34,7 @@ typedef struct volt_taps {
  * can be applied as such. Release with volt_taps_free. VOLT_ENOMEM. */
 volt_status volt_taps_make(volt_taps *out, int64_t from, int64_t to, volt_interpolation order);
 void volt_taps_free(volt_taps *t);
-/* All three axes; across `separate_axis` the nearest. On failure nothing is held. */
+/* All three axes; nearest along `separate_axis`. */
 volt_status volt_taps_make_all(volt_taps out[3], const int64_t from[3], const int64_t to[3],
                                volt_interpolation order, int separate_axis);
 void volt_taps_free_all(volt_taps t[3]);
@@ -68,30 +68,30 @@ typedef struct volt_resample_kernels {
     void (*linear)(float *out, const float *row, const volt_taps *taps);
     /* Where value[i] > best[i]: best[i] = value[i], which[i] = label. */
     void (*larger)(float *best, uint16_t *which, const float *value, uint16_t label, int64_t n);
-    /* Half precision to float32 and back, as volume/half.h. */
+    /* Half precision to float32 and back, as volume/grid/half.h. */
     void (*widen)(float *out, const uint16_t *in, int64_t n);
     void (*narrow)(uint16_t *out, const float *in, int64_t n);
 } volt_resample_kernels;
 
-/* Those of this machine's instruction set. */
+/* The kernels for this machine. */
 const volt_resample_kernels *volt_resample_kernels_here(void);
 /* Floats of scratch that `rows` and `columns` need for these taps. */
 int64_t volt_spline_work(int64_t from, int64_t to);
 
-/* Cubic resampling (with nearest or unchanged axes between) of all channels. `dst` is used
- * beyond the result: it has volt_resample_room() floats. VOLT_ENOMEM. */
+/* Resamples all channels, cubically along axes that have cubic taps. `dst` has
+ * volt_resample_room() floats, which may be more than the result. VOLT_ENOMEM. */
 volt_status volt_resample_cubic(float *dst, const volt_volume *src, const volt_taps taps[3],
                                 int separate_axis, int threads);
 int64_t volt_resample_room(const volt_taps taps[3], int64_t channels);
 size_t volt_resample_cubic_bytes(const int64_t from[3], const int64_t to[3], int threads);
 
-/* The same with taps below the cubic ones. */
+/* The same with nearest and linear taps; `dst` has the size of the result. */
 volt_status volt_resample_linear(float *dst, const volt_volume *src, const volt_taps taps[3],
                                  int threads);
 /* Scratch of volt_resample_linear. */
 size_t volt_resample_linear_bytes(const int64_t from[3], int threads);
 /* Row (z, y) of the result from one channel at `image`. Returns `out` (taps[2].to floats), or
- * the row itself where nothing is to be computed. `mixed` is scratch of taps[2].from floats. */
+ * the source's row if it is unchanged. `mixed` is scratch memory of taps[2].from floats. */
 const float *volt_linear_row(const volt_resample_kernels *k, float *out, float *mixed,
                              const float *image, const volt_taps taps[3], int64_t z, int64_t y);
 size_t volt_resample_labels_bytes(const int64_t to[3]);

@@ -40,11 +40,9 @@ volt_status volt_resample_check(const int64_t shape[3], volt_interpolation order
                              (long long)shape[a], "zyx"[a]);
     }
     if (order != VOLT_NEAREST && order != VOLT_LINEAR && order != VOLT_CUBIC)
-        return volt_fail(VOLT_EINVAL, "%d is no order of interpolation: expected 0, 1 or 3",
-                         (int)order);
+        return volt_fail(VOLT_EINVAL, "interpolation order %d is not 0, 1 or 3", (int)order);
     if (separate_axis < VOLT_NO_AXIS || separate_axis > 2)
-        return volt_fail(VOLT_EINVAL, "%d is no separate axis: expected 0, 1, 2 or -1",
-                         separate_axis);
+        return volt_fail(VOLT_EINVAL, "separate axis %d is not 0, 1, 2 or -1", separate_axis);
     return VOLT_OK;
 }
 

@@ -31,8 +31,8 @@ static void index_map(double map[3][4], const volt_grid *src, const volt_grid *t
     }
 }
 
-/* Sources of one target voxel: fractional index along z, y, x. */
-static void source_index(double out[3], double (*map)[4], int64_t z, int64_t y, int64_t x)
+/* Source position of one target voxel: fractional index along z, y, x. */
+static void source_index(double out[3], const double (*map)[4], int64_t z, int64_t y, int64_t x)
 {
     for (int i = 0; i < 3; i++) {
         double u =
@@ -43,7 +43,7 @@ static void source_index(double out[3], double (*map)[4], int64_t z, int64_t y, 
     }
 }
 
-/* Inside means: within half a voxel of some voxel's centre. */
+/* Whether a position is within half a voxel of a voxel's centre. */
 static bool is_inside(const double u[3], const int64_t n[3])
 {
     for (int a = 0; a < 3; a++) {
@@ -80,7 +80,7 @@ static float linear(const float *data, const double u[3], const int64_t n[3])
         double weight = (corner & 4 ? f[0] : 1 - f[0]) * (corner & 2 ? f[1] : 1 - f[1]) *
                         (corner & 1 ? f[2] : 1 - f[2]);
 
-        if (weight > 0) /* a NaN that does not count must not spread */
+        if (weight > 0) /* 0 * NaN is NaN */
             sum += weight * (double)data[(z * n[1] + y) * n[2] + x];
     }
     return (float)sum;
@@ -103,35 +103,35 @@ done:
     return st;
 }
 
-typedef struct regrid_job {
+typedef struct job {
     const volt_volume *src;
     volt_volume *dst;
     double map[3][4];
     bool linear;
     unsigned char outside[8]; /* one element */
-} regrid_job;
+} job;
 
 /* One row along x, all channels. */
-static void regrid_row(regrid_job *job, int64_t z, int64_t y)
+static void sample_row(const job *j, int64_t z, int64_t y)
 {
-    const int64_t *n = job->src->grid.n, *m = job->dst->grid.n;
-    size_t bytes = volt_dtype_bytes(job->src->dtype);
-    size_t from_channel = (size_t)volt_grid_voxels(&job->src->grid) * bytes;
-    size_t to_channel = (size_t)volt_grid_voxels(&job->dst->grid) * bytes;
+    const int64_t *n = j->src->grid.n, *m = j->dst->grid.n;
+    size_t bytes = volt_dtype_bytes(j->src->dtype);
+    size_t from_channel = (size_t)volt_grid_voxels(&j->src->grid) * bytes;
+    size_t to_channel = (size_t)volt_grid_voxels(&j->dst->grid) * bytes;
 
     for (int64_t x = 0; x < m[2]; x++) {
         unsigned char *to =
-            (unsigned char *)job->dst->data + (size_t)((z * m[1] + y) * m[2] + x) * bytes;
-        const unsigned char *from = job->src->data;
+            (unsigned char *)j->dst->data + (size_t)((z * m[1] + y) * m[2] + x) * bytes;
+        const unsigned char *from = j->src->data;
         double u[3];
         bool inside;
 
-        source_index(u, job->map, z, y, x);
+        source_index(u, j->map, z, y, x);
         inside = is_inside(u, n);
-        for (int c = 0; c < job->dst->grid.channels; c++) {
+        for (int c = 0; c < j->dst->grid.channels; c++) {
             if (!inside) {
-                memcpy(to, job->outside, bytes);
-            } else if (job->linear) {
+                memcpy(to, j->outside, bytes);
+            } else if (j->linear) {
                 float value = linear((const float *)(const void *)from, u, n);
 
                 memcpy(to, &value, bytes);
@@ -148,7 +148,7 @@ volt_status volt_resample_to_grid(volt_volume **out, const volt_volume *src,
                                   const volt_grid *grid, volt_interpolation order,
                                   double outside, int threads)
 {
-    regrid_job job = {.src = src, .linear = order == VOLT_LINEAR};
+    job j = {.src = src, .linear = order == VOLT_LINEAR};
     volt_grid target = *grid;
     int64_t rows = grid->n[0] * grid->n[1];
     volt_status st;
@@ -156,20 +156,20 @@ volt_status volt_resample_to_grid(volt_volume **out, const volt_volume *src,
     if (order != VOLT_NEAREST && !(order == VOLT_LINEAR && src->dtype == VOLT_F32))
         return volt_fail(
             VOLT_EINVAL,
-            "regridding is nearest, or linear on float32; asked for order %d on %s", (int)order,
-            volt_dtype_name(src->dtype));
+            "resampling to a grid is nearest, or linear for float32; not order %d for %s",
+            (int)order, volt_dtype_name(src->dtype));
     target.channels = src->grid.channels;
     threads = volt_threads_or_default(threads);
     VOLT_TRY(st, done, volt_grid_check(&target, "the new grid"));
-    VOLT_TRY(st, done, outside_element(job.outside, outside, src->dtype));
-    VOLT_TRY(st, done, volt_volume_create(&job.dst, &target, src->dtype));
-    index_map(job.map, &src->grid, grid);
+    VOLT_TRY(st, done, outside_element(j.outside, outside, src->dtype));
+    VOLT_TRY(st, done, volt_volume_create(&j.dst, &target, src->dtype));
+    index_map(j.map, &src->grid, grid);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t row = 0; row < rows; row++)
-        regrid_row(&job, row / grid->n[1], row % grid->n[1]);
-    *out = job.dst;
-    job.dst = NULL;
+        sample_row(&j, row / grid->n[1], row % grid->n[1]);
+    *out = j.dst;
+    j.dst = NULL;
 done:
-    volt_volume_free(job.dst);
+    volt_volume_free(j.dst);
     return st;
 }

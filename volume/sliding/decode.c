@@ -1,3 +1,20 @@
+/* Labels and probabilities straight from logits.
+ *
+ * A prediction's logits have one channel per class, and resampled to the scan's grid they would
+ * be its largest array by far: 61 classes of a 512^3 CT are 30 GiB. But a voxel's label depends
+ * on the logits of that voxel alone. So every thread resamples one row of one class at a time
+ * into its scratch memory, compares it with the best row so far, and keeps only the label.
+ *
+ * Along z the logits may be complete only up to some slice while tiles are still added (see
+ * volume/stitch.h). The caller asks which slices of the result they suffice for
+ * (volt_decoder_ready), decodes that slab, and drops the slices that no later one reads
+ * (volt_decoder_needs).
+ *
+ * With one set the arguments of softmax and sigmoid order the classes as their values do, so
+ * no exponential is computed for labels. Several sets lie on different grids and are averaged
+ * as probabilities; a row of every class is then needed at once. Probabilities are written
+ * class by class, for which the normalisation of softmax is computed first (volt_decode_norms).
+ */
 #include "volume/decode.h"
 
 #include <math.h>
@@ -5,6 +22,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
@@ -18,8 +36,8 @@ struct volt_decoder {
     float *work;
 };
 
-/* Scratch of a thread: five rows before resampling, three after, and with several sets a row
- * of every class. Whole cache lines: threads share none. */
+/* Scratch memory of a thread: five rows before resampling, three after, and with several sets
+ * two rows of every class. Rounded to cache lines, so that threads share none. */
 static int64_t row_floats(const volt_decode_options *o)
 {
     int64_t before = 0;
@@ -29,13 +47,20 @@ static int64_t row_floats(const volt_decode_options *o)
     return (5 * before + (3 + (o->sets > 1 ? 2 * o->classes : 0)) * o->to[2] + 63) / 64 * 64;
 }
 
-size_t volt_decoder_bytes(const volt_decode_options *o)
+static volt_decode_options defaults(void)
 {
-    const size_t threads = (size_t)volt_threads_or_default(o->threads);
+    volt_decode_options o = {.size = sizeof o, .sets = 1};
 
-    return sizeof(volt_decoder) + (size_t)o->classes * sizeof(uint16_t) +
-           (size_t)o->sets * volt_taps_bytes(o->to) +
-           threads * (size_t)row_floats(o) * sizeof(float);
+    for (int s = 0; s < VOLT_DECODE_MAX_SETS; s++)
+        o.set[s].separate_axis = VOLT_NO_AXIS;
+    return o;
+}
+
+void volt_decode_options_init(volt_decode_options *o, size_t size)
+{
+    const volt_decode_options known = defaults();
+
+    volt_options_init(o, size, &known, sizeof known);
 }
 
 static volt_status check(const volt_decode_options *o)
@@ -44,8 +69,11 @@ static volt_status check(const volt_decode_options *o)
 
     if (o->classes < 1 || o->classes > UINT16_MAX || o->sets < 1 ||
         o->sets > VOLT_DECODE_MAX_SETS)
-        return volt_fail(VOLT_EINVAL, "%lld scores of %d networks cannot be decoded",
-                         (long long)o->classes, o->sets);
+        return volt_fail(
+            VOLT_EINVAL,
+            "logits of %lld classes from %d networks cannot be decoded; at most %d "
+            "and %d are supported",
+            (long long)o->classes, o->sets, UINT16_MAX, VOLT_DECODE_MAX_SETS);
     for (int s = 0; s < o->sets && st == VOLT_OK; s++) {
         st = volt_resample_check(o->set[s].shape, VOLT_LINEAR, o->set[s].separate_axis);
         if (st == VOLT_OK)
@@ -54,16 +82,42 @@ static volt_status check(const volt_decode_options *o)
     return st;
 }
 
+/* The caller's options, checked. */
+static volt_status resolve(volt_decode_options *out, const volt_decode_options *options)
+{
+    volt_decode_options o = defaults();
+    volt_status st = volt_options_take(&o, sizeof o, options, "volt_decode_options");
+
+    if (st == VOLT_OK)
+        st = check(&o);
+    if (st != VOLT_OK)
+        return st;
+    o.threads = volt_threads_or_default(o.threads);
+    *out = o;
+    return VOLT_OK;
+}
+
+size_t volt_decoder_bytes(const volt_decode_options *options)
+{
+    volt_decode_options o;
+
+    if (resolve(&o, options) != VOLT_OK)
+        return 0; /* cannot be opened either */
+    return sizeof(volt_decoder) + (size_t)o.classes * sizeof(uint16_t) +
+           (size_t)o.sets * volt_taps_bytes(o.to) +
+           (size_t)o.threads * (size_t)row_floats(&o) * sizeof(float);
+}
+
 volt_status volt_decoder_open(volt_decoder **out, const volt_decode_options *options)
 {
     volt_decoder *d = NULL;
-    volt_status st = check(options);
+    volt_decode_options o;
+    volt_status st = resolve(&o, options);
 
     if (st != VOLT_OK)
         return st;
     VOLT_TRY(st, done, volt_alloc_zero(&d, 1, sizeof *d, "a decoder"));
-    d->o = *options;
-    d->o.threads = volt_threads_or_default(options->threads);
+    d->o = o;
     d->each = row_floats(&d->o);
     for (int s = 0; s < d->o.sets; s++)
         VOLT_TRY(st, done,
@@ -72,12 +126,12 @@ volt_status volt_decoder_open(volt_decoder **out, const volt_decode_options *opt
     VOLT_TRY(st, done,
              volt_alloc(&d->value, (size_t)d->o.classes * sizeof *d->value, "labels"));
     for (int64_t c = 0; c < d->o.classes; c++) {
-        d->value[c] = options->value ? options->value[c] : (uint16_t)c;
+        d->value[c] = o.value ? o.value[c] : (uint16_t)c;
         d->most = d->value[c] > d->most ? d->value[c] : d->most;
     }
     VOLT_TRY(st, done,
              volt_alloc(&d->work, (size_t)d->o.threads * (size_t)d->each * sizeof *d->work,
-                        "rows of scores"));
+                        "rows of logits"));
     *out = d;
     d = NULL;
 done:
@@ -115,7 +169,7 @@ int64_t volt_decoder_needs(const volt_decoder *d, int64_t z)
 
 /* ---- one row ---- */
 
-/* A thread's scratch, by name. */
+/* A thread's scratch memory. */
 typedef struct rows {
     float *best, *value, *mixed; /* mixed: as long as a row before resampling */
     float *mean, *one;           /* (classes, n) each; with several sets only */
@@ -130,7 +184,8 @@ static rows rows_of(const volt_decoder *d)
                   mine + 3 * n, mine + 3 * n + n * d->o.classes};
 }
 
-/* volt_linear_row of halves: the rows it reads are widened behind `mixed`. */
+/* volt_linear_row of logits in half precision: the rows that it reads are widened behind
+ * `mixed`. */
 static const float *half_row(float *out, float *mixed, const uint16_t *image,
                              const volt_taps taps[3], int64_t z, int64_t y)
 {
@@ -159,8 +214,8 @@ static const float *half_row(float *out, float *mixed, const uint16_t *image,
     return out;
 }
 
-/* The scores of class c in row (z, y) of set s, not scaled. */
-static const float *score_row(const volt_decoder *d, float *out, float *mixed,
+/* The logits of class c in row (z, y) of set s, not yet scaled. */
+static const float *logit_row(const volt_decoder *d, float *out, float *mixed,
                               const volt_logits *l, int s, int64_t c, int64_t z, int64_t y)
 {
     const int64_t *shape = d->o.set[s].shape;
@@ -172,10 +227,10 @@ static const float *score_row(const volt_decoder *d, float *out, float *mixed,
                            z, y);
 }
 
-static void add_sigmoid(float *sum, const float *score, float scale, float share, int64_t n)
+static void add_sigmoid(float *sum, const float *logit, float scale, float weight, int64_t n)
 {
     for (int64_t x = 0; x < n; x++)
-        sum[x] += share / (1 + expf(-scale * score[x]));
+        sum[x] += weight / (1 + expf(-scale * logit[x]));
 }
 
 /* r->mean = the mean over all sets of every class's probability in row (z, y). */
@@ -183,16 +238,16 @@ static void mean_row(const volt_decoder *d, const rows *r, const volt_logits *l,
                      int64_t y)
 {
     const int64_t n = d->o.to[2], classes = d->o.classes;
-    const float share = 1.0f / (float)d->o.sets;
+    const float weight = 1.0f / (float)d->o.sets;
 
     memset(r->mean, 0, (size_t)(classes * n) * sizeof *r->mean);
     for (int s = 0; s < d->o.sets; s++) {
         const float scale = l[s].scale;
 
         for (int64_t c = 0; c < classes; c++) {
-            const float *row = score_row(d, r->value, r->mixed, l, s, c, z, y);
+            const float *row = logit_row(d, r->value, r->mixed, l, s, c, z, y);
             if (d->o.regions)
-                add_sigmoid(r->mean + c * n, row, scale, share, n);
+                add_sigmoid(r->mean + c * n, row, scale, weight, n);
             else
                 memcpy(r->one + c * n, row, (size_t)n * sizeof *row);
         }
@@ -205,25 +260,26 @@ static void mean_row(const volt_decoder *d, const rows *r, const volt_logits *l,
                 sum += r->one[c * n + x];
             }
             for (int64_t c = 0; c < classes; c++)
-                r->mean[c * n + x] += share * r->one[c * n + x] / sum;
+                r->mean[c * n + x] += weight * r->one[c * n + x] / sum;
         }
     }
 }
 
-/* What decides about class c in row (z, y), and the value it must exceed to be painted. */
+/* The row (z, y) by which class c is compared: probabilities with several sets, else logits. */
 static const float *deciding_row(const volt_decoder *d, const rows *r, const volt_logits *l,
                                  int64_t c, int64_t z, int64_t y)
 {
     return d->o.sets > 1 ? r->mean + c * d->o.to[2]
-                         : score_row(d, r->value, r->mixed, l, 0, c, z, y);
+                         : logit_row(d, r->value, r->mixed, l, 0, c, z, y);
 }
 
+/* What a region must exceed to be painted. */
 static float threshold(const volt_decoder *d)
 {
-    return d->o.sets > 1 ? 0.5f : 0; /* of probabilities, of scores */
+    return d->o.sets > 1 ? 0.5f : 0; /* of probabilities, of logits */
 }
 
-/* The values of row (z, y). */
+/* The labels of row (z, y). */
 static void label_row(const volt_decoder *d, const rows *r, uint16_t *which,
                       const volt_logits *l, int64_t z, int64_t y)
 {
@@ -256,7 +312,7 @@ static volt_status check_target(const volt_decoder *d, const volt_volume *v,
     if (!volt_box_contains(volt_box_of_shape(v->grid.n), where) ||
         !volt_box_contains(volt_box_of_shape(d->o.to), part))
         return volt_fail(VOLT_EINVAL,
-                         "%lld x %lld x %lld voxels from (%lld, %lld, %lld) on stick out of "
+                         "%lld x %lld x %lld voxels from (%lld, %lld, %lld) on exceed "
                          "%lld x %lld x %lld (z, y, x)",
                          (long long)d->o.to[0], (long long)d->o.to[1], (long long)d->o.to[2],
                          (long long)at[0], (long long)at[1], (long long)at[2],
@@ -314,9 +370,9 @@ volt_status volt_decode_masks(volt_decoder *d, volt_volume *masks, const int64_t
     if (st != VOLT_OK)
         return st;
     if (masks->dtype != VOLT_U8 || masks->grid.channels != d->o.classes || !d->o.regions)
-        return volt_fail(VOLT_EINVAL, "masks of %lld regions do not go to %s with %d channels",
-                         (long long)d->o.classes, volt_dtype_name(masks->dtype),
-                         (int)masks->grid.channels);
+        return volt_fail(
+            VOLT_EINVAL, "masks of %lld regions do not fit a volume of %s with %d channels",
+            (long long)d->o.classes, volt_dtype_name(masks->dtype), (int)masks->grid.channels);
     volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
     for (int64_t i = 0; i < size[0] * size[1]; i++) {
@@ -352,19 +408,19 @@ void volt_decode_norms(volt_decoder *d, float *norms, volt_box part, const volt_
         const rows r = rows_of(d);
         float *top = r.best, *sum = norms + ((s * to[0] + z) * to[1] + y) * n;
 
-        /* The sum so far stays relative to the largest score so far. */
+        /* One pass: the sum so far is relative to the largest logit so far. */
         for (int64_t c = 0; c < d->o.classes; c++) {
-            const float *row = score_row(d, r.value, r.mixed, logits, s, c, z, y);
+            const float *row = logit_row(d, r.value, r.mixed, logits, s, c, z, y);
             for (int64_t x = 0; x < n; x++) {
-                const float score = scale * row[x];
+                const float logit = scale * row[x];
                 if (c == 0) {
-                    top[x] = score;
+                    top[x] = logit;
                     sum[x] = 1;
-                } else if (score > top[x]) {
-                    sum[x] = sum[x] * expf(top[x] - score) + 1;
-                    top[x] = score;
+                } else if (logit > top[x]) {
+                    sum[x] = sum[x] * expf(top[x] - logit) + 1;
+                    top[x] = logit;
                 } else {
-                    sum[x] += expf(score - top[x]);
+                    sum[x] += expf(logit - top[x]);
                 }
             }
         }
@@ -378,14 +434,15 @@ volt_status volt_decode_probability(volt_decoder *d, volt_volume *out, const int
                                     const float *norms)
 {
     const int64_t *to = d->o.to, *all = out->grid.n, x0 = part.low[2], n = part.high[2] - x0;
-    const float share = 1.0f / (float)d->o.sets;
+    const float weight = 1.0f / (float)d->o.sets;
     volt_status st = check_target(d, out, at, part);
     int64_t size[3];
 
     if (st != VOLT_OK)
         return st;
     if (out->dtype != VOLT_F32 || out->grid.channels != 1 || c < 0 || c >= d->o.classes)
-        return volt_fail(VOLT_EINVAL, "the probability of class %lld does not go to %s",
+        return volt_fail(VOLT_EINVAL,
+                         "the probability of class %lld does not fit a volume of %s",
                          (long long)c, volt_dtype_name(out->dtype));
     volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
@@ -398,14 +455,14 @@ volt_status volt_decode_probability(volt_decoder *d, volt_volume *out, const int
         memset(sum, 0, (size_t)n * sizeof *sum);
         for (int s = 0; s < d->o.sets; s++) {
             const float scale = logits[s].scale;
-            const float *row = score_row(d, r.value, r.mixed, logits, s, c, z, y) + x0;
+            const float *row = logit_row(d, r.value, r.mixed, logits, s, c, z, y) + x0;
             const int64_t norm = ((s * to[0] + z) * to[1] + y) * to[2] + x0;
             if (d->o.regions) {
-                add_sigmoid(sum, row, scale, share, n);
+                add_sigmoid(sum, row, scale, weight, n);
                 continue;
             }
             for (int64_t x = 0; x < n; x++)
-                sum[x] += share * expf(scale * row[x] - norms[norm + x]);
+                sum[x] += weight * expf(scale * row[x] - norms[norm + x]);
         }
     }
     return VOLT_OK;

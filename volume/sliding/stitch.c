@@ -1,3 +1,17 @@
+/* The accumulator of a sliding window.
+ *
+ * Only the slices that tiles still change are held: tiles come in ascending order of z, so
+ * after the last tile of a layer everything below the next layer is final. The buffer is a
+ * window [low, low + room) over the slices; dropping finished slices moves the rest to its
+ * front and clears what becomes free, so tiles always find plain contiguous rows. A parallel
+ * loop over rows adds each tile; rows never overlap within a tile, so the order of additions,
+ * and with it every bit, is that of the tiles.
+ *
+ * In half precision a weighted sum would lose what small weights contribute (they span four
+ * orders of magnitude, a half has 11 bits). There the weights of all tiles are summed up in
+ * advance, and each tile adds value * weight / total: the accumulator holds partial means, of
+ * the same size as the result.
+ */
 #include "volume/stitch.h"
 
 #include <assert.h>
@@ -38,10 +52,10 @@ volt_status volt_stitch_open(volt_stitch *out, int64_t channels, const int64_t s
     memcpy(s.shape, shape, sizeof s.shape);
     if (half)
         st = volt_alloc_zero(&s.half, (size_t)channels * plane, sizeof *s.half,
-                             "the sums of scores");
+                             "the sums of logits");
     else
         st = volt_alloc_zero(&s.sum, (size_t)channels * plane, sizeof *s.sum,
-                             "the sums of scores");
+                             "the sums of logits");
     if (st != VOLT_OK)
         goto done;
     VOLT_TRY(st, done,
@@ -81,21 +95,21 @@ static void add_row(float *restrict sum, const float *restrict values, int step,
     }
 }
 
-enum { PIECE = 256 }; /* of a row of halves, widened on the stack */
+enum { PIECE = 256 }; /* halves of a row that are widened at a time, on the stack */
 
-/* The same with the weights' shares of `total`. */
+/* The same with weight / total. */
 static void add_half_row(uint16_t *sum, const float *values, int step, const float *weight,
                          const float *total, float scale, int64_t n)
 {
     const volt_resample_kernels *k = volt_resample_kernels_here();
-    float wide[PIECE], share[PIECE];
+    float wide[PIECE], fraction[PIECE];
 
     for (int64_t i = 0; i < n; i += PIECE) {
         const int64_t count = volt_min_i64(n - i, PIECE);
         for (int64_t x = 0; x < count; x++)
-            share[x] = (weight ? weight[i + x] : 1) / total[i + x];
+            fraction[x] = (weight ? weight[i + x] : 1) / total[i + x];
         k->widen(wide, sum + i, count);
-        add_row(wide, values + step * i, step, share, scale, count);
+        add_row(wide, values + step * i, step, fraction, scale, count);
         k->narrow(sum + i, wide, count);
     }
 }
@@ -129,7 +143,8 @@ void volt_stitch_expect(volt_stitch *s, volt_box box, const float *weight)
 void volt_stitch_add(volt_stitch *s, const volt_stitch_tile *tile, int threads)
 {
     const volt_box inside = volt_box_intersect(tile->box, volt_box_of_shape(s->shape));
-    const int64_t planes = s->channels + (tile->again || s->half ? 0 : 1); /* and weights */
+    const int64_t planes =
+        s->channels + (tile->again || s->half ? 0 : 1); /* and their weights */
     const int64_t ny = s->shape[1], nx = s->shape[2], *low = tile->box.low;
     const float scale = tile->scale > 0 ? tile->scale : 1;
     int64_t n[3], part[3];

@@ -7,7 +7,7 @@
 #include "base/threads.h"
 #include "volume/grid/half.h"
 
-/* Distance of neighbouring tiles, voxels: at least one. MONAI takes the whole part. */
+/* Distance between neighbouring tiles in voxels, at least one. MONAI rounds down. */
 static double stride_of(int64_t patch, double step, volt_tile_rule rule)
 {
     const double stride = (double)patch * step;
@@ -25,7 +25,7 @@ static int64_t position(int64_t i, int64_t count, int64_t last, double stride,
                         volt_tile_rule rule)
 {
     if (last <= 0)
-        return -(-last / 2); /* sticks out, one voxel more at the high end */
+        return -(-last / 2); /* extends beyond the image, by one voxel more at the high end */
     if (rule == VOLT_TILES_MONAI)
         return (int64_t)fmin((double)i * stride, (double)last);
     return llrint((double)last / (double)(count - 1) * (double)i);
@@ -80,8 +80,9 @@ volt_box volt_tiles_box(const volt_tiles *t, int64_t i)
     return volt_box_at(low, t->patch);
 }
 
-/* The Gaussian-filtered unit impulse of one axis: scipy's kernel (cut at 4 sigma, sum 1) laid
- * on the border-padded line. An impulse's filter is separable, so this is all there is. */
+/* The Gaussian-filtered unit impulse along one axis: scipy's kernel (cut at 4 sigma, sum 1) on
+ * a line with a zero border. Filtering an impulse is separable, so the product of three such
+ * profiles is the whole map. */
 static void impulse_profile(double *out, int64_t n)
 {
     const double sigma = (double)n / 8;

@@ -144,7 +144,7 @@ static void previous_masks_are_channels(void **state)
     previous.channels = 0;
     previous.data = NULL;
     previous.labels = mask;
-    o.rules.previous = 2;
+    o.rules.prior_labels = 2;
     assert_int_equal(volt_sampler_channels(&o), CHANNELS + 2);
     assert_fails(volt_sample_case_make(&c, &source, &o), VOLT_EDATA, "no mask");
     source.prior = &previous;
@@ -195,7 +195,7 @@ static void slices_bring_their_masks(void **state)
     previous.data = NULL;
     previous.labels = mask;
     o.slices = SLICES;
-    o.rules.previous = 2;
+    o.rules.prior_labels = 2;
     assert_int_equal(volt_sampler_channels(&o), (CHANNELS + 2) * SLICES);
     assert_ok(volt_sample_case_make(&c, &source, &o));
     assert_ok(volt_sampler_open(&s, &o));
@@ -322,7 +322,7 @@ static void wrong_options_are_refused(void **state)
     o = plain_options(1, INT64_C(1) << 40, INT64_C(1) << 40);
     assert_fails(volt_sampler_open(&s, &o), VOLT_EINVAL, "axis 2");
     o = plain_options(1, 6, 5);
-    o.rules.previous = 256;
+    o.rules.prior_labels = 256;
     assert_fails(volt_sampler_open(&s, &o), VOLT_EINVAL, "256 labels");
     assert_null(s);
 }

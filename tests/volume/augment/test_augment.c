@@ -426,11 +426,11 @@ static void previous_masks_change_as_in_batchgenerators(void **state)
         const int64_t n[3] = {flat ? 1 : 11, 14, 70};
         const int voxels = flat ? MASK_PLANE : MASK_VOXELS, at = flat ? 5 * MASK_PLANE : 0;
         const volt_augment_source s = {
-            .image = image + at, .previous = previous + at, .shape = {n[0], n[1], n[2]}};
+            .image = image + at, .prior_mask = previous + at, .shape = {n[0], n[1], n[2]}};
         volt_augment_rules rules = volt_augment_rules_none(n, 1);
         int differ = 0;
 
-        rules.previous = 3;
+        rules.prior_labels = 3;
         rules.remove_below = 0.15;
         void *scratch = scratch_of(&rules);
         assert_ok(volt_augment_apply(out, NULL, &s, &rules, &draw, scratch));
@@ -460,13 +460,13 @@ static void previous_masks_move_with_the_labels(void **state)
     (void)state;
     for (uint32_t i = 0; i < 30; i++) {
         const volt_augment_source s = {
-            .image = source, .labels = labels, .previous = labels, .shape = {12, 19, 20}};
+            .image = source, .labels = labels, .prior_mask = labels, .shape = {12, 19, 20}};
         volt_augment_rules rules = volt_augment_rules_nnunet(patch, 2);
         volt_rng rng = volt_rng_open(5, 0, i, VOLT_RNG_AUGMENT), other = rng;
         volt_augment_draw draw;
 
         rules.p_rotation = rules.p_scaling = 0.7;
-        rules.previous = 2;
+        rules.prior_labels = 2;
         rules.p_operator = rules.p_remove = 0;
         void *scratch = scratch_of(&rules);
         volt_augment_draw_make(&draw, &rules, &rng, &other);
@@ -491,7 +491,7 @@ static void mask_draws_follow_nnunet_s_probabilities(void **state)
     int first[4] = {0};
 
     (void)state;
-    rules.previous = 3;
+    rules.prior_labels = 3;
     for (uint32_t i = 0; i < 20000; i++) {
         volt_rng rng = volt_rng_open(9, 0, i, VOLT_RNG_AUGMENT), other = rng;
         volt_augment_draw d;
@@ -599,7 +599,7 @@ static void draws_are_told_in_words(void **state)
 {
     const volt_augment_rules rules = volt_augment_rules_nnunet(patch, 2);
     volt_augment_draw d = no_change(2);
-    char text[200], small[10];
+    char text[200], small[11];
 
     (void)state;
     volt_augment_describe(text, sizeof text, &rules, &d);
@@ -613,10 +613,10 @@ static void draws_are_told_in_words(void **state)
     d.channel[1].gamma = 1.25;
     d.mirror[0] = d.mirror[2] = true;
     volt_augment_describe(text, sizeof text, &rules, &d);
-    assert_string_equal(text, "turned 30 0 0 degrees, scaled 0.50, noise 0.050, gamma - 1.25, "
+    assert_string_equal(text, "rotated 30 0 0 degrees, scaled 0.50, noise 0.050, gamma - 1.25, "
                               "mirrored z x");
     volt_augment_describe(small, sizeof small, &rules, &d);
-    assert_string_equal(small, "turned 30");
+    assert_string_equal(small, "rotated 30");
 }
 
 static void masked_channels_are_zero_outside(void **state)
@@ -654,10 +654,10 @@ static void wrong_sources_are_refused(void **state)
     assert_fails(volt_augment_apply(NULL, NULL, &s, &rules, &draw, NULL), VOLT_EINVAL,
                  "too large");
     s.shape[1] = 12;
-    rules.previous = 2;
+    rules.prior_labels = 2;
     assert_fails(volt_augment_apply(NULL, NULL, &s, &rules, &draw, NULL), VOLT_EINVAL,
-                 "no mask");
-    rules.previous = 0;
+                 "no prior mask");
+    rules.prior_labels = 0;
     rules.channels = 33;
     assert_fails(volt_augment_apply(NULL, NULL, &s, &rules, &draw, NULL), VOLT_EINVAL,
                  "33 channels");

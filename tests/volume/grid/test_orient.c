@@ -147,14 +147,15 @@ static void nonsense_is_refused(void **state)
     (void)state;
     o = untouched;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++, refused++)
-        assert_fails(volt_orientation_to(&o, &g, wrong[i]), VOLT_EINVAL, "no orientation");
+        assert_fails(volt_orientation_to(&o, &g, wrong[i]), VOLT_EINVAL, "not an orientation");
     assert_int_equal(refused, 7);
     assert_fails(volt_orientation_transpose(&o, (int[]){0, 1, 1}), VOLT_EINVAL, "(0, 1, 1)");
     assert_fails(volt_orientation_transpose(&o, (int[]){0, 1, 3}), VOLT_EINVAL, "(0, 1, 3)");
     assert_memory_equal(&o, &untouched, sizeof o);
     assert_ok(volt_orientation_transpose(&o, (int[]){2, 1, 0}));
     assert_ok(volt_volume_create(&v, &g, VOLT_U8));
-    assert_fails(volt_volume_reorient_back(&back, v, o, &g, 1), VOLT_EINVAL, "cannot go back");
+    assert_fails(volt_volume_reorient_back(&back, v, o, &g, 1), VOLT_EINVAL,
+                 "cannot be reoriented");
     volt_volume_free(v);
 }
 

@@ -9,6 +9,18 @@ static volt_volume label_map(void *data, const int64_t n[3], volt_dtype dtype)
     return (volt_volume){volt_grid_make(n, 1, (const double[3]){1, 1, 1}), dtype, data};
 }
 
+/* Connectivity 6, 18 or 26 for kind 0, 1 or 2. */
+static volt_components_options options_of(int kind, bool binary, int threads)
+{
+    static const int connectivity[] = {6, 18, 26};
+    volt_components_options o = volt_components_defaults();
+
+    o.connectivity = connectivity[kind];
+    o.binary = binary;
+    o.threads = threads;
+    return o;
+}
+
 static int64_t largest_of(const volt_components *c)
 {
     int64_t most = 0;
@@ -27,10 +39,7 @@ static void fixture_agrees_with_cc3d(void **state)
 
     (void)state;
     for (int i = 0; i < 6; i++) {
-        const volt_components_options o = {i / 2 == 0   ? 6
-                                           : i / 2 == 1 ? 18
-                                                        : 26,
-                                           i % 2 == 1, 2};
+        const volt_components_options o = options_of(i / 2, i % 2 == 1, 2);
         volt_components *c;
         char name[32];
         double want[2];
@@ -144,10 +153,7 @@ static void random_maps_agree_with_flood_fill(void **state)
     for (int i = 0; i < 96; i++) {
         const int64_t *n = shapes[i % 4], voxels = n[0] * n[1] * n[2];
         const volt_dtype dtype = types[i % 6];
-        const volt_components_options o = {i % 3 == 0   ? 6
-                                           : i % 3 == 1 ? 18
-                                                        : 26,
-                                           i / 3 % 2 == 1, i % 7 + 1};
+        const volt_components_options o = options_of(i % 3, i / 3 % 2 == 1, i % 7 + 1);
         int32_t v[1024] = {0}, part[1024] = {0};
         char data[4096];
         fill f = {v, part, n, o.connectivity == 6 ? 1 : o.connectivity == 18 ? 2 : 3, o.binary};
@@ -208,6 +214,7 @@ static void wrong_maps_are_refused(void **state)
     float v[8] = {0};
     const int64_t n[3] = {2, 2, 2};
     volt_volume labels = label_map(v, n, VOLT_F32);
+    volt_components_options o = volt_components_defaults();
     volt_components *c = NULL;
 
     (void)state;
@@ -216,8 +223,10 @@ static void wrong_maps_are_refused(void **state)
     labels.grid.channels = 2;
     assert_fails(volt_components_find(&c, &labels, NULL), VOLT_EINVAL, "2 channels");
     labels.grid.channels = 1;
-    assert_fails(volt_components_find(&c, &labels, &(volt_components_options){8, false, 0}),
-                 VOLT_EINVAL, "connectivity 8");
+    o.connectivity = 8;
+    assert_fails(volt_components_find(&c, &labels, &o), VOLT_EINVAL, "connectivity 8");
+    o.size = 0;
+    assert_fails(volt_components_find(&c, &labels, &o), VOLT_EINVAL, "start from its defaults");
     assert_null(c);
 }
 

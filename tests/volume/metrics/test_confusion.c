@@ -44,7 +44,7 @@ static void wrong_pairs_are_not_counted(void **state)
     volt_confusion *c = NULL;
 
     (void)state;
-    assert_fails(volt_confusion_create(&c, values, 0), VOLT_EINVAL, "no label");
+    assert_fails(volt_confusion_create(&c, values, 0), VOLT_EINVAL, "at least 1 label");
     assert_null(c);
     assert_ok(volt_confusion_create(&c, values, 1));
     assert_fails(volt_confusion_add(c, &a, &b, NULL, 1), VOLT_EDATA, "4 x 2 x 1");

@@ -222,6 +222,9 @@ static void wrong_pairs_are_not_scored(void **state)
         VOLT_EINVAL, "'x' has no labels");
     o.nsd_tolerance_mm = NAN;
     assert_fails(volt_metrics_evaluate(&out, &a, &a, regions, 1, &o), VOLT_EINVAL, "tolerance");
+    assert_fails(volt_empty_policy_parse(&o.policy, "zero"), VOLT_EINVAL, "'zero'");
+    assert_ok(volt_empty_policy_parse(&o.policy, "brats"));
+    assert_int_equal(o.policy, VOLT_EMPTY_BRATS);
 }
 
 static volt_summary *summary_of(const volt_metrics *cases, int count)

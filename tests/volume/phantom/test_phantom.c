@@ -4,12 +4,13 @@
 static void make(volt_volume **image, volt_volume **labels, volt_phantom_kind kind,
                  int64_t number, int threads)
 {
-    const volt_phantom_options o = {.kind = kind,
-                                    .size = kind == VOLT_PHANTOM_LIVER ? 64 : 40,
-                                    .seed = 5,
-                                    .number = number,
-                                    .threads = threads};
+    volt_phantom_options o = volt_phantom_defaults();
 
+    o.kind = kind;
+    o.width = kind == VOLT_PHANTOM_LIVER ? 64 : 40;
+    o.seed = 5;
+    o.number = number;
+    o.threads = threads;
     assert_ok(volt_phantom_make(image, labels, &o));
 }
 
@@ -173,10 +174,12 @@ static void livers_are_in_hounsfield_units(void **state)
 static void brats_numbering_is_a_relabelling(void **state)
 {
     static const uint8_t brats[4] = {0, 2, 1, 4};
-    volt_phantom_options o = {.kind = VOLT_PHANTOM_BRATS, .size = 32, .seed = 1};
+    volt_phantom_options o = volt_phantom_defaults();
     volt_volume *image, *labels, *other_image, *other;
 
     (void)state;
+    o.width = 32;
+    o.seed = 1;
     assert_ok(volt_phantom_make(&image, &labels, &o));
     o.brats_labels = true;
     assert_ok(volt_phantom_make(&other_image, &other, &o));
@@ -191,7 +194,7 @@ static void brats_numbering_is_a_relabelling(void **state)
 
 static void names_and_mistakes(void **state)
 {
-    volt_phantom_options o = {.kind = VOLT_PHANTOM_BRATS, .size = 15};
+    volt_phantom_options o = volt_phantom_defaults();
     volt_phantom_kind kind;
     volt_volume *image = NULL, *labels = NULL;
 
@@ -205,8 +208,11 @@ static void names_and_mistakes(void **state)
     assert_string_equal(volt_phantom_label(VOLT_PHANTOM_LIVER, 2), "tumor");
     assert_null(volt_phantom_label(VOLT_PHANTOM_LIVER, 3));
     assert_null(volt_phantom_label(VOLT_PHANTOM_BRATS, 4));
-    assert_fails(volt_phantom_make(&image, &labels, &o), VOLT_EINVAL, "size 15");
-    o = (volt_phantom_options){.kind = VOLT_PHANTOM_LIVER, .size = 32, .number = -1};
+    o.width = 15;
+    assert_fails(volt_phantom_make(&image, &labels, &o), VOLT_EINVAL, "width 15");
+    o.kind = VOLT_PHANTOM_LIVER;
+    o.width = 32;
+    o.number = -1;
     assert_fails(volt_phantom_make(&image, &labels, &o), VOLT_EINVAL, "number -1");
     o.number = 0;
     for (int64_t fail = 1; fail < 7; fail++) {

@@ -244,9 +244,9 @@ static void bad_input_is_refused(void **state)
     assert_fails(volt_resample_image(&out, v, large, VOLT_CUBIC, -1, 2), VOLT_EINVAL,
                  "too many");
     assert_fails(volt_resample_image(&out, v, more, (volt_interpolation)2, -1, 2), VOLT_EINVAL,
-                 "2 is no order");
+                 "interpolation order 2 is not");
     assert_fails(volt_resample_image(&out, v, more, VOLT_CUBIC, 3, 2), VOLT_EINVAL,
-                 "3 is no separate axis");
+                 "separate axis 3 is not");
     assert_fails(volt_resample_labels(&out, v, more, VOLT_LINEAR, -1, 2), VOLT_EINVAL,
                  "float32");
     v->dtype = VOLT_I16;

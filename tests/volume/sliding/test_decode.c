@@ -18,8 +18,10 @@ static npy fixture(const char *name, const char *part, const char *descr)
 static volt_decode_options one_set(int64_t classes, const int64_t from[3], const int64_t to[3],
                                    int axis, int threads)
 {
-    volt_decode_options o = {.classes = classes, .sets = 1, .threads = threads};
+    volt_decode_options o = volt_decode_defaults();
 
+    o.classes = classes;
+    o.threads = threads;
     memcpy(o.set[0].shape, from, sizeof o.set[0].shape);
     o.set[0].separate_axis = axis;
     memcpy(o.to, to, sizeof o.to);
@@ -105,9 +107,9 @@ static void the_lowest_of_equal_classes_wins(void **state)
         assert_int_equal(((uint8_t *)v->data)[i], 0);
     assert_fails(
         volt_decode_labels(d, v, (int64_t[]){0, 1, 0}, volt_box_of_shape(two), &logits),
-        VOLT_EINVAL, "stick out");
+        VOLT_EINVAL, "exceed");
     assert_fails(volt_decode_labels(d, v, origin, (volt_box){{0, 0, 0}, {2, 2, 3}}, &logits),
-                 VOLT_EINVAL, "stick out");
+                 VOLT_EINVAL, "exceed");
     v->dtype = VOLT_I8;
     assert_fails(volt_decode_labels(d, v, origin, volt_box_of_shape(two), &logits), VOLT_EINVAL,
                  "int8");
@@ -143,8 +145,11 @@ static void make(made *m, bool regions, int sets)
     static const uint16_t values[CLASSES] = {5, 2, 9, 1};
     volt_rng rng = volt_rng_open(4, 0, 0, VOLT_RNG_TEST);
 
-    *m = (made){.o = {.classes = CLASSES, .regions = regions, .value = values, .sets = sets},
-                .voxels = 9 * 11 * 13};
+    *m = (made){.o = volt_decode_defaults(), .voxels = 9 * 11 * 13};
+    m->o.classes = CLASSES;
+    m->o.regions = regions;
+    m->o.value = values;
+    m->o.sets = sets;
     memcpy(m->o.to, result, sizeof result);
     m->o.threads = 3;
     assert_ok(volt_alloc_zero(&m->probability, (size_t)(CLASSES * m->voxels), sizeof(double),

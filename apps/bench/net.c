@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
@@ -25,19 +25,19 @@ static const cli_option options[] = {
     {"--net", 0, CLI_TEXT, offsetof(bench_net_options, net), "NAME", "hippocampus", 0, 0,
      "hippocampus, brats, mlperf or liver2d"},
     {"--mode", 0, CLI_CHOICE, offsetof(bench_net_options, mode), "infer|train", "infer", 0, 0,
-     "a forward pass, or a training step with loss, gradients and SGD"},
+     "forward pass, or training step with loss, gradients and SGD"},
     {"--precision", 0, CLI_CHOICE, offsetof(bench_net_options, precision), "fp32|bf16", "fp32",
-     0, 0, "of activations and weights"},
+     0, 0, "precision of activations and weights"},
     {"--patch", 0, CLI_INTS, offsetof(bench_net_options, patch), "[D,]H,W", NULL, 1, 4096,
-     "voxels of the input [the net's usual patch]"},
+     "input size in voxels [the network's usual patch]"},
     {"--batch", 0, CLI_INT, offsetof(bench_net_options, batch), "N", NULL, 1, 4096,
-     "samples [training: the net's usual batch; inference: 1]"},
+     "batch size [training: the network's usual; inference: 1]"},
     {"--repeat", 0, CLI_INT, offsetof(bench_net_options, repeat), "R", "5", 1, 10000,
-     "timed runs, after one to warm up"},
+     "timed runs, after one warm-up run"},
     {"--steps", 0, CLI_FLAG, offsetof(bench_net_options, steps), NULL, NULL, 0, 0,
-     "also list every operator with its time"},
+     "also list the time of every operator"},
     {"--device", 0, CLI_TEXT, offsetof(bench_net_options, device), "NAME", "cpu", 0, 0,
-     "cpu or reference (plain C, slow)"},
+     "cpu, or reference (plain C, slow)"},
 };
 
 /* Everything one run needs; owned. */
@@ -94,7 +94,7 @@ static volt_status choose(bench_net *b, const cli *c)
     return VOLT_OK;
 }
 
-/* Input from a normal distribution, labels at random: what the peers' script takes. */
+/* Normally distributed input and random labels, as in the PyTorch script. */
 static volt_status make_input(bench_net *b)
 {
     int64_t voxels = b->run.n * b->run.extent[0] * b->run.extent[1] * b->run.extent[2];
@@ -155,7 +155,7 @@ static void print_memory(const bench_net *b)
     double mib = 1024.0 * 1024;
 
     volt_program_memory_of(b->program, &m);
-    printf("announced: %.0f MiB = parameters %.0f + packed %.0f + gradients %.0f + activations "
+    printf("estimated: %.0f MiB = parameters %.0f + packed %.0f + gradients %.0f + activations "
            "%.0f + scratch %.0f\n",
            (double)m.total / mib, (double)m.parameters / mib, (double)m.packed / mib,
            (double)m.gradients / mib, (double)m.activations / mib, (double)m.scratch / mib);
@@ -214,11 +214,12 @@ done:
 
 const cli_command cmd_bench_net = {
     .name = "bench net",
-    .one_line = "time a network: forward pass or training step",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark a network: inference or training step",
     .args = "",
     .min_args = 0,
     .max_args = 0,
-    .about = "Times the U-Nets that the documentation's tables speak of, on random input.",
+    .about = "Times the U-Nets of docs/performance.md on random input.",
     .example = "volt bench net --net brats --mode train --precision bf16 --batch 1 --json",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, bench_net_options),

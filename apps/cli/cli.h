@@ -1,9 +1,9 @@
-/* cli.h - what every command of `volt` shares: its table entry, options, progress, printing.
+/* cli.h - shared by all commands of `volt`: table entry, options, progress, printing.
  *
- * A command is one file, cmd_NAME.c, that defines one `const cli_command` listed in commands.c.
- * Its options are a table; parsing, defaults, range checks and --help all come from it.
- * Commands print results on stdout, call the library and return its status; only main() prints
- * errors and exits.
+ * A command is one file, cmd_NAME.c or bench/NAME.c, that defines one `const cli_command`
+ * listed in commands.c. Its options are a table; parsing, defaults, range checks and --help all
+ * come from it. Commands print results on stdout, call the library and return its status; only
+ * main() prints errors and exits.
  */
 #ifndef VOLT_APPS_CLI_H
 #define VOLT_APPS_CLI_H
@@ -22,7 +22,8 @@ typedef enum cli_type {
     CLI_DURATION, /* double, seconds; written 90, 45s, 30m, 2h or 1h30m */
     CLI_TEXT,     /* const char *, borrowed from argv; NULL when absent without default */
     CLI_CHOICE,   /* int, index into the words of `value`; -1 when absent without default */
-    CLI_INTS,     /* cli_list of whole numbers */
+    CLI_WORD,     /* const char *, one of the words of `value`; NULL as for CLI_TEXT */
+    CLI_INTS,     /* cli_list of integers */
     CLI_REALS     /* cli_list */
 } cli_type;
 
@@ -38,8 +39,8 @@ typedef struct cli_option {
     char letter;      /* 'o' for -o, or 0 */
     cli_type type;
     size_t offset; /* of the field in the command's options struct */
-    /* How the value is written: a placeholder, "fp32|bf16" for a choice, "[D,]H,W" for a list
-     * (a bracket marks a part that may be left out). NULL for a flag. */
+    /* How the value is written: a placeholder, "fp32|bf16" for a choice or word, "[D,]H,W" for
+     * a list (a bracket marks a part that may be left out). NULL for a flag. */
     const char *value;
     const char *fallback; /* default, written as a user would; NULL for none */
     double low, high;     /* numbers must lie in [low, high]; 0, 0 checks nothing */
@@ -48,16 +49,30 @@ typedef struct cli_option {
 
 enum { CLI_JSON = 1, CLI_THREADS = 2 }; /* common options that a command takes */
 
+/* Headings of the list of commands, in the order of 'volt --help'. */
+typedef enum cli_section {
+    CLI_DATA = 1,
+    CLI_TRAINING,
+    CLI_PREDICTION,
+    CLI_EVALUATION,
+    CLI_VISUALS,
+    CLI_EXCHANGE,
+    CLI_SECTIONS_END
+} cli_section;
+
 typedef struct cli cli;
 
 typedef struct cli_command {
-    const char *name;       /* "train", or two words: "bench net" */
+    const char *name; /* "train", or two words: "bench net" */
+    cli_section section;
     const char *one_line;   /* for the list of commands */
     const char *args;       /* positional arguments as printed: "IMAGE [MASK...]" */
     int min_args, max_args; /* max_args -1: any number */
-    const char *about;      /* a paragraph for --help */
-    const char *example;    /* one or more lines, without the "$ " */
-    unsigned common;        /* CLI_JSON | CLI_THREADS */
+    /* For --help: one line per paragraph, wrapped when printed, with empty lines between them;
+     * a line that begins with a blank is printed as it stands. */
+    const char *about;
+    const char *example; /* one or more lines, without the "$ " */
+    unsigned common;     /* CLI_JSON | CLI_THREADS */
     const cli_option *options;
     size_t options_count;
     size_t options_bytes; /* size of the struct that `offset` points into */
@@ -93,34 +108,45 @@ struct cli {
 /* Every command; ends with NULL. */
 extern const cli_command *const cli_commands[];
 
-/* The command named by the first one or two words of argv; *words tells how many were used.
+/* The command named by the first one or two words of argv; *words is the number used.
  * VOLT_EINVAL with a suggestion when there is none. */
 volt_status cli_find_command(const cli_command **out, int *words, int count, char **argv);
 /* Fills c->args, c->options and the common fields from what follows the command's name. */
 volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv);
 void cli_free(cli *c);
 
-/* Options that every command, or every command with the flag in `common`, understands. */
-extern const cli_option cli_common_options[];
-extern const size_t cli_common_count;
-bool cli_takes_common(const cli_command *command, const cli_option *common);
+/* The option at `index` of those that `command` understands, its own before the common ones;
+ * NULL behind the last one. */
+const cli_option *cli_option_at(const cli_command *command, size_t index);
 
 /* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
 volt_status cli_set_value(void *field, const cli_option *option, const char *text);
-/* Of `count` words the one a typist may have meant by `word`; NULL when none is near. */
+/* The one of `count` words that `word` may be a misspelling of; NULL when none is near. */
 const char *cli_suggest(const char *word, const char *const *words, size_t count);
 
 /* True when `word` is the first of several commands' two words ("bench"). */
 bool cli_is_group(const char *word);
-void cli_print_commands(void);
+bool cli_in_group(const cli_command *command, const char *group);
+const char *cli_section_title(cli_section section);
+/* An environment variable, or several, that VOLT reads. */
+typedef struct cli_variable {
+    const char *name, *help;
+} cli_variable;
+extern const cli_variable cli_environment[]; /* ends with a NULL name */
+/* What follows "volt help": nothing, a topic, a group or a command; or, for packagers,
+ * --man [COMMAND], --completion bash|zsh|fish or --commands. VOLT_EINVAL. */
+volt_status cli_help(int count, char **words);
 void cli_print_help(const cli_command *command);
-void cli_print_group(const char *group); /* commands whose name starts with this word */
-void cli_print_exit_codes(void);
+/* Prints the manual page of a command, or with NULL that of volt itself, as roff. */
+void cli_print_man(const cli_command *command);
+/* Prints a completion script. VOLT_EINVAL: another shell than bash, zsh or fish. */
+volt_status cli_print_completion(const char *shell);
 
+/* The texts as an array; NULL when memory runs out. */
+json_t *cli_json_strings(char *const *text, int64_t count);
 /* Prints `root` (taken over) as one line on stdout. VOLT_ENOMEM, also when `root` is NULL. */
 volt_status cli_print_json(json_t *root);
-/* Prints a path within a command line on stdout: in quotes where a shell would take it apart.
- */
+/* Prints a path of a command line on stdout, quoted if a shell would split or expand it. */
 void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);

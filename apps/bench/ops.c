@@ -1,7 +1,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
@@ -17,23 +17,24 @@ typedef struct bench_ops_options {
 
 static const cli_option options[] = {
     {"--only", 0, CLI_TEXT, offsetof(bench_ops_options, only), "OP", NULL, 0, 0,
-     "one operator: conv_fwd, tconv_fwd, norm_act_bwd, ... [all]"},
-    {"--in", 0, CLI_INT, offsetof(bench_ops_options, in), "C", "32", 1, 4096, "channels read"},
+     "operator to measure: conv_fwd, tconv_fwd, norm_act_bwd, ... [all]"},
+    {"--in", 0, CLI_INT, offsetof(bench_ops_options, in), "C", "32", 1, 4096, "input channels"},
     {"--out", 0, CLI_INT, offsetof(bench_ops_options, out), "C", "32", 1, 4096,
-     "channels written (convolutions)"},
+     "output channels of convolutions"},
     {"--extent", 0, CLI_INTS, offsetof(bench_ops_options, extent), "D,H,W", "64,64,64", 1, 4096,
-     "voxels read"},
+     "input size in voxels"},
     {"--kernel", 0, CLI_INT, offsetof(bench_ops_options, kernel), "K", "3", 1, 15,
-     "of convolutions, odd, along every axis that has it"},
+     "kernel size of convolutions, odd; 1 along axes of one voxel"},
     {"--stride", 0, CLI_INT, offsetof(bench_ops_options, stride), "S", "1", 1, 8,
-     "of convolutions; transposed ones take at least 2"},
-    {"--batch", 0, CLI_INT, offsetof(bench_ops_options, batch), "N", "1", 1, 4096, "samples"},
+     "stride of convolutions; at least 2 if transposed"},
+    {"--batch", 0, CLI_INT, offsetof(bench_ops_options, batch), "N", "1", 1, 4096,
+     "batch size"},
     {"--precision", 0, CLI_CHOICE, offsetof(bench_ops_options, precision), "fp32|bf16", "fp32",
-     0, 0, "of activations and weights"},
+     0, 0, "precision of activations and weights"},
     {"--repeat", 0, CLI_INT, offsetof(bench_ops_options, repeat), "R", "5", 1, 10000,
-     "timed runs, after one to warm up"},
+     "timed runs, after one warm-up run"},
     {"--device", 0, CLI_TEXT, offsetof(bench_ops_options, device), "NAME", "cpu", 0, 0,
-     "cpu or reference (plain C, slow)"},
+     "cpu, or reference (plain C, slow)"},
 };
 
 /* One operator with its operands; owned. */
@@ -156,7 +157,7 @@ static size_t operand_bytes(const bench_op *b, int i, volt_operand_role role)
     return (size_t)volt_tensor_elements(t) * sizeof(float);
 }
 
-/* Ordinary numbers near 1 in float32, and so in each half of two bfloat16. */
+/* Finite numbers near 1, read as float32 or as two bfloat16. */
 static volt_status fill_random(void *p, size_t bytes, const volt_device *device)
 {
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
@@ -237,7 +238,7 @@ static volt_status run(cli *c)
         ran++;
     }
     if (ran == 0)
-        st = volt_fail(VOLT_EINVAL, "no operator '%s' to measure; 'conv_fwd' is one", o->only);
+        st = volt_fail(VOLT_EINVAL, "unknown operator '%s'; 'conv_fwd' is one", o->only);
 done:
     volt_device_close(device);
     return st;
@@ -245,12 +246,13 @@ done:
 
 const cli_command cmd_bench_ops = {
     .name = "bench ops",
-    .one_line = "time single operators of a network",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark single operators of a network",
     .args = "",
     .min_args = 0,
     .max_args = 0,
-    .about = "Times convolutions, transposed convolutions and norms one by one, forward and\n"
-             "backward, with the rates they reach.",
+    .about = "Times convolutions, transposed convolutions and normalisations one by one, "
+             "forward and backward, and prints their throughput.",
     .example = "volt bench ops --only conv_fwd --in 64 --out 64 --extent 64,64,64",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, bench_ops_options),

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image.h"
@@ -14,9 +14,9 @@ typedef struct bench_io_options {
 
 static const cli_option options[] = {
     {"--dir", 0, CLI_TEXT, offsetof(bench_io_options, folder), "DIR", "/tmp", 0, 0,
-     "where the written file goes; it is removed at the end"},
+     "folder for the file written, which is removed at the end"},
     {"--repeat", 0, CLI_INT, offsetof(bench_io_options, repeat), "R", "5", 1, 10000,
-     "timed runs, after one to warm up"},
+     "timed runs, after one warm-up run"},
 };
 
 typedef struct bench_io {
@@ -91,7 +91,8 @@ done:
 
 const cli_command cmd_bench_io = {
     .name = "bench io",
-    .one_line = "time reading and writing a scan",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark reading and writing a scan",
     .args = "IMAGE",
     .min_args = 1,
     .max_args = 1,

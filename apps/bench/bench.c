@@ -1,4 +1,4 @@
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 
 #include <stdio.h>
 #include <stdlib.h>

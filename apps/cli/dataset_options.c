@@ -1,6 +1,7 @@
-#include "apps/dataset_options.h"
+#include "apps/cli/dataset_options.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
@@ -11,7 +12,7 @@ static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
     for (;;) {
         const char *digits = p + (*p == '-');
         if (out->thresholds == CLI_THRESHOLDS_MAX)
-            return volt_fail(VOLT_EINVAL, "--label-thresholds: at most %d are possible",
+            return volt_fail(VOLT_EINVAL, "--label-thresholds: more than %d thresholds",
                              CLI_THRESHOLDS_MAX);
         if (!isdigit((unsigned char)*digits) || tolower((unsigned char)digits[1]) == 'x')
             break;
@@ -25,7 +26,7 @@ static volt_status take_thresholds(volt_dataset_options *out, cli_dataset *d)
         p = end + 1;
     }
     return volt_fail(VOLT_EINVAL,
-                     "--label-thresholds: '%s' is no list of numbers such as 40,230",
+                     "--label-thresholds: '%s' is not a list of numbers such as 40,230",
                      d->thresholds);
 }
 
@@ -59,4 +60,19 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
         *folder = c->args_count > 0 ? c->args[0] : NULL;
     }
     return st;
+}
+
+volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d)
+{
+    volt_dataset_options options;
+    const char *folder;
+    volt_status st = cli_dataset_take(&options, &folder, c, d);
+
+    return st == VOLT_OK ? volt_dataset_open(out, folder, &options) : st;
+}
+
+void cli_dataset_print_notes(const volt_dataset *ds)
+{
+    for (int64_t i = 0; i < ds->notes; i++)
+        printf("note: %s\n", ds->note[i]);
 }

@@ -1,5 +1,5 @@
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 enum { LONGEST = 40 };
 

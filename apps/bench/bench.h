@@ -1,9 +1,9 @@
-/* bench.h - what the bench commands share: repeated timing and one way to print it. */
+/* bench.h - shared by the bench commands: repeated timing and its output. */
 #ifndef VOLT_APPS_BENCH_H
 #define VOLT_APPS_BENCH_H
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
-/* What is measured: `run` once to warm up, then `repeat` times on the clock. */
+/* The work to measure: `run` is called once to warm up, then timed `repeat` times. */
 typedef struct bench_work {
     volt_status (*run)(void *user);
     void *user;

@@ -1,4 +1,4 @@
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -8,19 +8,19 @@
 #include <string.h>
 #include "base/mem.h"
 
-const cli_option cli_common_options[] = {
-    {"--threads", 0, CLI_INT, offsetof(cli, threads), "T", "0", 0, 4096,
-     "threads to use; 0: every core this process may run on"},
+/* Options that every command, or every command with the flag in `common`, understands; their
+ * fields lie in `cli`. */
+static const cli_option common_options[] = {
+    {"--threads", 0, CLI_INT, offsetof(cli, threads), "T", NULL, 0, 4096,
+     "number of threads [all available cores]"},
     {"--json", 0, CLI_FLAG, offsetof(cli, json), NULL, NULL, 0, 0, "print the result as JSON"},
     {"--quiet", 'q', CLI_FLAG, offsetof(cli, quiet), NULL, NULL, 0, 0,
-     "no progress and no notes, only warnings and errors"},
-    {"--verbose", 'v', CLI_FLAG, offsetof(cli, verbose), NULL, NULL, 0, 0,
-     "tell more while working"},
-    {"--help", 'h', CLI_FLAG, offsetof(cli, help), NULL, NULL, 0, 0, "print this text"},
+     "no progress or notes; warnings and errors only"},
+    {"--verbose", 'v', CLI_FLAG, offsetof(cli, verbose), NULL, NULL, 0, 0, "log more detail"},
+    {"--help", 'h', CLI_FLAG, offsetof(cli, help), NULL, NULL, 0, 0, "print this help"},
 };
-const size_t cli_common_count = sizeof cli_common_options / sizeof cli_common_options[0];
 
-bool cli_takes_common(const cli_command *command, const cli_option *common)
+static bool takes_common(const cli_command *command, const cli_option *common)
 {
     if (common->offset == offsetof(cli, threads))
         return command->common & CLI_THREADS;
@@ -29,15 +29,27 @@ bool cli_takes_common(const cli_command *command, const cli_option *common)
     return true;
 }
 
+const cli_option *cli_option_at(const cli_command *command, size_t index)
+{
+    if (index < command->options_count)
+        return &command->options[index];
+    index -= command->options_count;
+    for (size_t i = 0; i < sizeof common_options / sizeof common_options[0]; i++) {
+        if (takes_common(command, &common_options[i]) && index-- == 0)
+            return &common_options[i];
+    }
+    return NULL;
+}
+
 static volt_status bad_value(const cli_option *option, const char *text)
 {
     const char *wants = option->value;
 
     if (option->type == CLI_DURATION)
         wants = "a duration such as 90s, 30m or 1h30m";
-    else if (option->type == CLI_INT)
-        wants = "a whole number";
-    else if (option->type == CLI_REAL)
+    else if (option->type == CLI_INT || (option->type == CLI_INTS && !strchr(wants, ',')))
+        wants = "an integer";
+    else if (option->type == CLI_REAL || (option->type == CLI_REALS && !strchr(wants, ',')))
         wants = "a number";
     if (option->low < option->high)
         return volt_fail(VOLT_EINVAL, "%s: '%s' is not %s from %.10g to %.10g", option->name,
@@ -51,7 +63,7 @@ static bool in_range(const cli_option *option, double v)
            (option->low >= option->high || (v >= option->low && v <= option->high));
 }
 
-/* A decimal number at *p, a whole one if asked for; moves *p behind it. */
+/* Reads a decimal number at *p, an integer if `whole`; moves *p past it. */
 static bool read_number(double *out, const char **p, bool whole)
 {
     const char *digits = *p + strspn(*p, "+-");
@@ -144,6 +156,7 @@ volt_status cli_set_value(void *field, const cli_option *option, const char *tex
 {
     const char *p = text;
     double v = 0;
+    int position;
     bool good = false;
 
     switch (option->type) {
@@ -157,6 +170,11 @@ volt_status cli_set_value(void *field, const cli_option *option, const char *tex
         return VOLT_OK;
     case CLI_CHOICE:
         good = read_choice(field, option->value, text);
+        break;
+    case CLI_WORD:
+        good = read_choice(&position, option->value, text);
+        if (good)
+            *(const char **)field = text;
         break;
     case CLI_INTS:
     case CLI_REALS:
@@ -209,17 +227,12 @@ static bool names_option(const cli_option *option, const char *word)
 /* The option of this command that `word` names, and its field; NULL when there is none. */
 static const cli_option *find_option(cli *c, const char *word, void **field)
 {
-    for (size_t i = 0; i < c->command->options_count; i++) {
-        if (names_option(&c->command->options[i], word)) {
-            *field = (char *)c->options + c->command->options[i].offset;
-            return &c->command->options[i];
-        }
-    }
-    for (size_t i = 0; i < cli_common_count; i++) {
-        if (names_option(&cli_common_options[i], word) &&
-            cli_takes_common(c->command, &cli_common_options[i])) {
-            *field = (char *)c + cli_common_options[i].offset;
-            return &cli_common_options[i];
+    const cli_option *o;
+
+    for (size_t i = 0; (o = cli_option_at(c->command, i)) != NULL; i++) {
+        if (names_option(o, word)) {
+            *field = (char *)(i < c->command->options_count ? c->options : c) + o->offset;
+            return o;
         }
     }
     return NULL;
@@ -230,20 +243,18 @@ static volt_status unknown_option(const cli_command *command, const char *typed)
     const char *names[64];
     char word[64];
     size_t count = 0;
+    const cli_option *o;
     const char *near;
 
-    for (size_t i = 0; i < command->options_count && count < 48; i++)
-        names[count++] = command->options[i].name;
-    for (size_t i = 0; i < cli_common_count; i++) {
-        if (cli_takes_common(command, &cli_common_options[i]))
-            names[count++] = cli_common_options[i].name;
-    }
+    while (count < 64 && (o = cli_option_at(command, count)) != NULL)
+        names[count++] = o->name;
     snprintf(word, sizeof word, "%.*s", (int)strcspn(typed, "="), typed);
     near = cli_suggest(word, names, count);
     if (near)
         return volt_fail(VOLT_EINVAL, "volt %s has no option '%s'; did you mean '%s'?",
                          command->name, word, near);
-    return volt_fail(VOLT_EINVAL, "volt %s has no option '%s'; 'volt %s --help' lists them",
+    return volt_fail(VOLT_EINVAL,
+                     "volt %s has no option '%s'; 'volt %s --help' lists all options",
                      command->name, word, command->name);
 }
 

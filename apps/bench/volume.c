@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/bench.h"
+#include "apps/bench/bench.h"
 #include "base/mem.h"
 #include "io/image.h"
 #include "volume/components.h"
@@ -18,13 +18,13 @@ typedef struct bench_volume_options {
 
 static const cli_option options[] = {
     {"--only", 0, CLI_TEXT, offsetof(bench_volume_options, only), "OP", NULL, 0, 0,
-     "one of resample_cubic, components, distance, hd95 [all]"},
+     "operation to measure: resample_cubic, components, distance or hd95 [all]"},
     {"--shape", 0, CLI_INTS, offsetof(bench_volume_options, shape), "x,y,z", NULL, 1, 1e5,
-     "voxels to resample to [isotropic at 1.25 x the median spacing]"},
+     "target size in voxels [isotropic at 1.25 x the median spacing]"},
     {"--shift", 0, CLI_INT, offsetof(bench_volume_options, shift), "N", "3", 1, 1000,
-     "hd95: the other mask is LABELS moved by N voxels along x"},
+     "hd95: compare LABELS with itself, shifted by N voxels along x"},
     {"--repeat", 0, CLI_INT, offsetof(bench_volume_options, repeat), "R", "5", 1, 10000,
-     "timed runs, after one to warm up"},
+     "timed runs, after one warm-up run"},
 };
 
 typedef struct bench_volume {
@@ -33,7 +33,7 @@ typedef struct bench_volume {
     volt_volume *mask, *shifted; /* uint8: 1 where LABELS is not 0 */
     int64_t shape[3];            /* resampling's target, z, y, x */
     double spacing[3], target[3];
-    float *distance; /* room for one result */
+    float *distance; /* output buffer */
 } bench_volume;
 
 static volt_status resample(void *user)
@@ -47,15 +47,17 @@ static volt_status resample(void *user)
     return st;
 }
 
-/* Found and numbered per voxel, as the peers do. */
+/* Finds and labels components voxel by voxel, as the other programs do. */
 static volt_status components(void *user)
 {
     const bench_volume *b = user;
-    volt_components_options options26 = {.connectivity = 26, .threads = b->threads};
+    volt_components_options options26 = volt_components_defaults();
     volt_components *found = NULL;
     volt_volume *map = NULL;
-    volt_status st = volt_components_find(&found, b->mask, &options26);
+    volt_status st;
 
+    options26.threads = b->threads;
+    st = volt_components_find(&found, b->mask, &options26);
     if (st == VOLT_OK)
         st = volt_components_map(&map, found, b->threads);
     volt_volume_free(map);
@@ -95,7 +97,7 @@ static const struct {
 };
 enum { OPS = sizeof ops / sizeof ops[0] };
 
-/* 1 where `labels` is not 0, moved by `shift` voxels along x (round the border). */
+/* 1 where `labels` is not 0, shifted by `shift` voxels along x (cyclic). */
 static volt_status make_mask(volt_volume **out, const volt_volume *labels, int64_t shift)
 {
     const int16_t *from = labels->data;
@@ -186,7 +188,7 @@ static volt_status run(cli *c)
     }
     if (ran == 0)
         st = volt_fail(VOLT_EINVAL,
-                       "nothing to measure: '%s' is no operation, or needs a label map",
+                       "nothing to measure: '%s' is not an operation, or needs LABELS",
                        o->only ? o->only : "");
 done:
     volt_free(b.distance);
@@ -198,11 +200,12 @@ done:
 
 const cli_command cmd_bench_volume = {
     .name = "bench volume",
-    .one_line = "time resampling, components, distances and surface metrics",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark resampling, components and surface metrics",
     .args = "IMAGE [LABELS]",
     .min_args = 1,
     .max_args = 2,
-    .about = "Times the voxel work around a network. Without LABELS only resampling.",
+    .about = "Times the voxel operations around a network. Without LABELS, resampling only.",
     .example = "volt bench volume scan.nii.gz liver.nii.gz --repeat 5 --json",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, bench_volume_options),

@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/system/file.h"
 
 static const double redraw_s = 1.0 / 6; /* on a terminal */
@@ -63,7 +63,7 @@ static void format_progress(char *out, size_t bytes, const cli_progress *p, doub
              p->what, *rate ? ", " : "", rate, *rate ? ", " : "", time, *rate ? " left" : "");
 }
 
-/* Takes a report into `p`; false when it ends what had ended already. */
+/* Records a report in `p`; false when it repeats the end of finished work. */
 static bool take_report(cli_progress *p, const char *what, int64_t done, int64_t total,
                         double now)
 {
@@ -77,13 +77,13 @@ static bool take_report(cli_progress *p, const char *what, int64_t done, int64_t
         p->began = p->drawn = now;
         p->first = done;
     }
-    p->total = total; /* a training budget moves it on the way */
+    p->total = total; /* a training budget changes it on the way */
     p->done = done;
     return true;
 }
 
-/* Units reported while others are under way are parts of those: "tiles" of one of the "cases".
- * They show behind them on a terminal and leave no line of their own. */
+/* Units reported while others are in progress are parts of those: "tiles" of one of the
+ * "cases". A terminal shows them after the whole; they get no line of their own. */
 static void on_progress(void *user, const char *what, int64_t done, int64_t total)
 {
     cli *c = user;
@@ -93,7 +93,7 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
     char line[160], part[64] = "";
 
     if (total <= 1)
-        return; /* nothing to tell */
+        return; /* nothing to report */
     if (p->done < p->total && strcmp(p->what, what) != 0) {
         if (!take_report(&c->progress.part, what, done, total, now))
             return;
@@ -132,7 +132,8 @@ static bool is_cancelled(void *user)
     if (stop_asked && !c->progress.told_cancel) {
         c->progress.told_cancel = true;
         clear_line(c);
-        fputs("volt: finishing the current step; Ctrl-C again stops at once\n", stderr);
+        fputs("volt: stopping after the current step; press Ctrl-C again to quit immediately\n",
+              stderr);
     }
     return stop_asked;
 }

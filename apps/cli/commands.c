@@ -1,15 +1,16 @@
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 
 #include <stdio.h>
 #include <string.h>
 
-/* One a line, in the order of --help. */
+/* One a line; within a section, in the order of --help. */
 /* clang-format off */
 #define COMMANDS(X) \
     X(info) \
     X(convert) \
-    X(phantom) \
     X(check) \
+    X(dataset_show) \
+    X(phantom) \
     X(plan) \
     X(preprocess) \
     X(train) \
@@ -17,20 +18,19 @@
     X(ensemble) \
     X(postprocess_find) \
     X(postprocess_apply) \
-    X(best) \
     X(evaluate) \
-    X(plot) \
-    X(snapshot) \
-    X(augment) \
-    X(dataset_show) \
-    X(import_dataset) \
-    X(import_model) \
-    X(export_model) \
+    X(best) \
     X(bench_net) \
     X(bench_ops) \
     X(bench_io) \
     X(bench_volume) \
-    X(bench_augment)
+    X(bench_augment) \
+    X(plot) \
+    X(snapshot) \
+    X(augment) \
+    X(import_dataset) \
+    X(import_model) \
+    X(export_model)
 /* clang-format on */
 
 #define DECLARE(name) extern const cli_command cmd_##name;
@@ -39,18 +39,31 @@ COMMANDS(DECLARE)
 
 const cli_command *const cli_commands[] = {COMMANDS(ADDRESS) NULL};
 
-/* True when `name` begins with `word` and a blank. */
-static bool starts_with_word(const char *name, const char *word)
+const char *cli_section_title(cli_section section)
 {
-    size_t n = strlen(word);
+    static const char *const titles[CLI_SECTIONS_END] = {
+        [CLI_DATA] = "data",
+        [CLI_TRAINING] = "planning and training",
+        [CLI_PREDICTION] = "prediction",
+        [CLI_EVALUATION] = "evaluation and benchmarks",
+        [CLI_VISUALS] = "visualisation",
+        [CLI_EXCHANGE] = "import and export",
+    };
 
-    return strncmp(name, word, n) == 0 && name[n] == ' ';
+    return titles[section];
+}
+
+bool cli_in_group(const cli_command *command, const char *group)
+{
+    size_t n = strlen(group);
+
+    return strncmp(command->name, group, n) == 0 && command->name[n] == ' ';
 }
 
 bool cli_is_group(const char *word)
 {
     for (int i = 0; cli_commands[i]; i++) {
-        if (starts_with_word(cli_commands[i]->name, word))
+        if (cli_in_group(cli_commands[i], word))
             return true;
     }
     return false;
@@ -66,8 +79,9 @@ static volt_status unknown_command(const char *typed)
         names[count++] = cli_commands[i]->name;
     near = cli_suggest(typed, names, count);
     if (near)
-        return volt_fail(VOLT_EINVAL, "no command '%s'; did you mean '%s'?", typed, near);
-    return volt_fail(VOLT_EINVAL, "no command '%s'; 'volt --help' lists them", typed);
+        return volt_fail(VOLT_EINVAL, "unknown command '%s'; did you mean '%s'?", typed, near);
+    return volt_fail(VOLT_EINVAL, "unknown command '%s'; 'volt --help' lists all commands",
+                     typed);
 }
 
 volt_status cli_find_command(const cli_command **out, int *words, int count, char **argv)
@@ -76,7 +90,8 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
     bool group = cli_is_group(argv[0]);
 
     if (group && count < 2)
-        return volt_fail(VOLT_EINVAL, "'%s' needs a second word; 'volt %s --help' lists them",
+        return volt_fail(VOLT_EINVAL,
+                         "'%s' needs a subcommand; 'volt %s --help' lists its subcommands",
                          argv[0], argv[0]);
     snprintf(two, sizeof two, "%s %s", argv[0], group ? argv[1] : "");
     for (int i = 0; cli_commands[i]; i++) {
@@ -87,12 +102,4 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
         }
     }
     return unknown_command(group ? two : argv[0]);
-}
-
-void cli_print_group(const char *group)
-{
-    for (int i = 0; cli_commands[i]; i++) {
-        if (starts_with_word(cli_commands[i]->name, group))
-            printf("  volt %-12s %s\n", cli_commands[i]->name, cli_commands[i]->one_line);
-    }
 }

@@ -1,7 +1,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/mem.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
@@ -15,18 +15,18 @@ typedef struct bench_augment_options {
 
 static const cli_option options[] = {
     {"--patch", 0, CLI_INTS, offsetof(bench_augment_options, patch), "[D,]H,W", NULL, 1, 1024,
-     "voxels of a sample [128,128,128]"},
+     "sample size in voxels [128,128,128]"},
     {"--channels", 0, CLI_INT, offsetof(bench_augment_options, channels), "C", "1", 1, 32,
-     "of the image"},
+     "image channels"},
     {"--samples", 0, CLI_INT, offsetof(bench_augment_options, samples), "N", "20", 1, 1e6,
-     "samples to make"},
+     "number of samples"},
     {"--seconds", 0, CLI_REAL, offsetof(bench_augment_options, seconds), "S", NULL, 0.01, 3600,
-     "make samples for this long instead"},
+     "produce samples for this long instead"},
     {"--seed", 0, CLI_INT, offsetof(bench_augment_options, seed), "S", "0", 0, 9e15,
-     "names what is drawn"},
+     "random seed"},
 };
 
-/* A loaded box with margin, and room for the sample that is made of it. */
+/* A source box with margin, and buffers for the sample. */
 typedef struct bench_augment {
     volt_augment_rules rules;
     volt_augment_source source;
@@ -35,7 +35,7 @@ typedef struct bench_augment {
     void *scratch;
 } bench_augment;
 
-/* Waves, and three labels in one another as shells of an ellipsoid. */
+/* Fills the box with waves and three nested ellipsoidal labels. */
 static void fill(bench_augment *b)
 {
     const int64_t *n = b->source.shape, voxels = n[0] * n[1] * n[2];
@@ -106,7 +106,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, prepare(&b, o));
-    VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, 0)); /* pages are touched */
+    VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, 0)); /* touches all pages */
     start = volt_seconds();
     while (o->seconds > 0 ? seconds < o->seconds : made < o->samples) {
         VOLT_TRY(st, done, make_sample(&b, (uint64_t)o->seed, (uint32_t)made));
@@ -134,13 +134,13 @@ done:
 
 const cli_command cmd_bench_augment = {
     .name = "bench augment",
-    .one_line = "time the augmentation of training samples",
+    .section = CLI_EVALUATION,
+    .one_line = "benchmark the augmentation of training samples",
     .args = "",
     .min_args = 0,
     .max_args = 0,
-    .about =
-        "Draws and applies nnU-Net's random changes to a box with margin that is in memory,\n"
-        "again and again, on one thread: what a core of a loader can give.",
+    .about = "Applies nnU-Net's random augmentation to a patch in memory, over and over, on "
+             "one thread: the throughput of one loader core.",
     .example = "volt bench augment --patch 128,128,128 --channels 4 --samples 50 --json",
     .common = CLI_JSON,
     CLI_OPTIONS(options, bench_augment_options),

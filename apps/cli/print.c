@@ -1,6 +1,6 @@
 #include <stdio.h>
 #include <string.h>
-#include "apps/cli.h"
+#include "apps/cli/cli.h"
 #include "base/mem.h"
 
 volt_status cli_print_json(json_t *root)
@@ -17,6 +17,15 @@ volt_status cli_print_json(json_t *root)
     volt_free(text);
     json_decref(root);
     return st;
+}
+
+json_t *cli_json_strings(char *const *text, int64_t count)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(text[i]));
+    return list;
 }
 
 void cli_print_word(const char *path)

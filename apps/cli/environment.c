@@ -1,0 +1,20 @@
+/* The environment variables that volt reads, for `volt help environment` and the manual. */
+#include <stddef.h>
+#include "apps/cli/cli.h"
+
+const cli_variable cli_environment[] = {
+    {"OMP_WAIT_POLICY, GOMP_SPINCOUNT",
+     "how idle OpenMP threads wait. Unless one of them is set, volt restarts itself with "
+     "OMP_WAIT_POLICY=passive: the variable is read before a program starts, and spinning "
+     "threads slow down machines that run anything else."},
+    {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
+    {"VOLT_ITK", "path of the helper volt-itk [next to volt or in libexec/volt of its "
+                 "installation, else in PATH]"},
+    {"VOLT_ITK_TIMEOUT", "seconds that volt-itk may take for one file [300]"},
+    {"LD_LIBRARY_PATH", "passed on to volt-itk, which gets no other variable but PATH"},
+    {"XDG_CACHE_HOME, HOME",
+     "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},
+    {"NO_COLOR", "if not empty, 'volt plot' draws in the terminal without colours"},
+    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale lets 'volt plot' draw with braille dots"},
+    {"NAME", "any variable that a path in dataset.json begins with, as $NAME or ${NAME}"},
+    {NULL, NULL}};
