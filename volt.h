@@ -58,8 +58,6 @@
 #include "nets3d/fingerprint.h"
 #include "nets3d/graph.h"
 #include "nets3d/import_model.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
 #include "nets3d/model.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/pipeline.h"

@@ -20,8 +20,7 @@ static const cli_option options[] = {
 static volt_status run(cli *c)
 {
     const export_options *o = c->options;
-    volt_model_export_options export = {.format = (volt_export_format)(o->format + 1),
-                                        .checkpoint = o->checkpoint};
+    volt_model_export_options export = volt_model_export_defaults();
     volt_model_export_result r = {0};
     volt_status st = cli_need_output(c, o->output);
 
@@ -30,7 +29,9 @@ static volt_status run(cli *c)
     if (o->format < 0)
         return volt_fail(VOLT_EINVAL,
                          "volt export model needs --format nnunet, safetensors or onnx");
-    st = volt_export_model(c->args[0], o->output, &export, &c->callbacks, &r);
+    export.checkpoint = o->checkpoint;
+    st = volt_export_model(c->args[0], o->output, (volt_export_format)(o->format + 1), &export,
+                           &c->callbacks, &r);
     if (st != VOLT_OK)
         return st;
     cli_end_progress(c);

@@ -48,15 +48,17 @@ static volt_status print_result(const cli *c, const volt_model_import_result *r)
 static volt_status run(cli *c)
 {
     const import_options *o = c->options;
-    const volt_model_import_options import = {.folds = o->folds,
-                                              .checkpoint = o->checkpoint,
-                                              .plans = o->plans,
-                                              .dataset = o->dataset,
-                                              .configuration = o->configuration,
-                                              .map = o->map};
+    volt_model_import_options import = volt_model_import_defaults();
     volt_model_import_result result = {0};
-    volt_status st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
+    volt_status st;
 
+    import.folds = o->folds;
+    import.checkpoint = o->checkpoint;
+    import.plans = o->plans;
+    import.dataset = o->dataset;
+    import.configuration = o->configuration;
+    import.map = o->map;
+    st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
     if (st != VOLT_OK)
         return st;
     cli_end_progress(c);

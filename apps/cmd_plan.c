@@ -57,7 +57,7 @@ static volt_status set_memory(volt_pipeline_options *run, const char *text)
 static volt_status set_extras(volt_pipeline_options *run, volt_plan_extra extra[2],
                               char names[64], const plan_options *o)
 {
-    const int axis = o->axis >= AXIS_Z && o->axis <= AXIS_X ? o->axis : -1;
+    const int axis = o->axis >= AXIS_Z && o->axis <= AXIS_X ? o->axis : VOLT_AXIS_COARSEST;
 
     run->extra = extra;
     if (o->axis >= AXIAL)

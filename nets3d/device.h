@@ -1,21 +1,21 @@
-/* device.h - the seam between programs and devices: a table of functions.
+/* device.h - what a device must offer to programs: a table of functions.
  *
- * A device is asked, not trusted: op_create returns VOLT_ENOTSUP for what it cannot do, and the
- * program tries another way. nets3d/ops (plain C) defines what every operator means; every
- * other device is tested against it.
+ * Operators are described once (volt_op_spec), created once, run often. op_create returns
+ * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
+ * device (plain C) defines what every operator means; every other device is tested against it.
  *
- * Operators are described once (volt_op_spec), created once, run often. Running allocates
- * nothing: all memory, scratch included, comes from the caller. Pointers are device pointers;
- * an operand's pointer is the start of its BUFFER, the device itself adds the channel range's
- * offset. Buffers of activations, packed weights and scratch are aligned to 64 bytes, dense
- * float32 arrays (they lie anywhere among the parameters) to 4.
- *
- * Where a native layout pads channels to its block, the operator that writes a buffer's last
- * channel writes zeros into the padding. Channels outside an output's range stay as they are.
- *
- * Activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs (logits) and
- * their gradients are VOLT_PLAIN float32. Parameters, their gradients, norm statistics and
- * losses are dense float32 arrays in plain order.
+ * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
+ *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
+ *           device adds the channel range's offset. Buffers of activations, packed weights and
+ *           scratch are aligned to 64 bytes, dense float32 arrays (they lie anywhere among the
+ *           parameters) to 4.
+ * Padding   where a native layout pads channels to its block, the operator that writes a
+ *           buffer's last channel writes zeros into the padding. Channels outside an output's
+ *           range stay as they are.
+ * Types     activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs
+ *           (logits) and their gradients are VOLT_PLAIN float32. Parameters, their gradients,
+ *           norm statistics and losses are dense float32 arrays in plain order.
+ * Threads   threads may share an open device; an operator runs in one thread at a time.
  */
 #ifndef VOLT_NETS3D_DEVICE_H
 #define VOLT_NETS3D_DEVICE_H
@@ -26,15 +26,16 @@
 VOLT_BEGIN_DECLS
 
 /* Operators and their operands, in the order of `tensor[]` and of the pointers given to op_run.
- * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: may be the same memory.
- * Every output is overwritten, never added to. */
+ * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: they may be the same
+ * memory. Every output is overwritten, never added to. */
 typedef enum volt_op_kind {
     /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst. src may be PLAIN float32 (a graph input),
-     * dst may be PLAIN float32 (a graph output: the head). */
+     * dst may be PLAIN float32 (a graph output). */
     VOLT_OP_CONV_FWD = 1,
-    /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (head). */
+    /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (a graph output).
+     */
     VOLT_OP_CONV_BWD_DATA,
-    /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN ends as above. */
+    /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN as above. */
     VOLT_OP_CONV_BWD_WEIGHTS,
     /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands, all native. The output's
      * extents are the input's times the stride: pad_high = kernel - stride - pad_low, which
@@ -96,7 +97,16 @@ typedef struct volt_op_spec {
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
-/* Cross-entropy + soft Dice on logits; loss.h has the formulas. */
+/* Cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per level.
+ *
+ * E  softmax: sum w_y (-log p_y) / sum w_y over voxels, y the voxel's label (torch's weighted
+ *    mean). Sigmoid: binary cross-entropy per channel, weighted mean over channels, mean over
+ *    voxels; with regions AND an ignore label the mean over channels times their number, as
+ *    nnU-Net (DC_and_BCE_loss sums them then).
+ * D  - sum w_k dice_k / sum w_k over channels and, without batch_dice, the mean over samples;
+ *    dice_k = (2 I + s) / max(P + G + s, 1e-8) with s = smooth, I = sum p*g, P = sum p,
+ *    G = sum g. The background's channel is left out; regions have none.
+ * Ignored voxels count nowhere. Class weights w are 1 unless given. */
 typedef struct volt_loss_level {
     float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
     int64_t d, h, w;
@@ -143,7 +153,7 @@ static inline int volt_loss_target(const volt_loss_call *call, int label, int64_
     return call->regions ? call->regions[label * call->c + k] : label == k;
 }
 
-/* First channel that the Dice is taken of. */
+/* First channel that counts in the Dice. */
 static inline int64_t volt_loss_first(const volt_loss_call *call)
 {
     return call->regions ? 0 : 1;
@@ -168,7 +178,7 @@ typedef struct volt_adam_call {
     const float *gradients;
     int64_t count, step; /* step: 1 for the first */
     double lr, beta1, beta2, eps, weight_decay;
-    int decoupled; /* 1 = AdamW, 0 = Adam with L2 */
+    int decoupled; /* 1 = AdamW, 0 = Adam with L2 regularisation */
     double gradient_scale;
     int threads;
 } volt_adam_call;
@@ -176,7 +186,7 @@ typedef struct volt_adam_call {
 typedef struct volt_op volt_op; /* the device's own */
 
 typedef struct volt_op_info {
-    const char *kernel;   /* which implementation was chosen, for --steps; static string */
+    const char *kernel;   /* name of the implementation; static */
     size_t scratch_bytes; /* needed while running */
     size_t packed_bytes;  /* size of the packed weights operand; 0 = plain weights are taken */
     double flops;         /* useful floating-point operations of one run */
@@ -185,11 +195,10 @@ typedef struct volt_op_info {
 
 typedef struct volt_device volt_device;
 struct volt_device {
-    const char *name; /* "reference", "cpu" */
-    const char
-        *library;    /* what does the heavy work, with version: "oneDNN 2.6.3"; never NULL */
-    void *context;   /* the device's own */
-    int host_memory; /* 1: device pointers are host pointers, so nothing needs copying */
+    const char *name;    /* "reference", "cpu" */
+    const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
+    void *context;       /* the device's own */
+    int host_memory;     /* 1: device pointers are host pointers, so nothing needs copying */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
@@ -224,9 +233,6 @@ struct volt_device {
 /* Opens a device by name: "reference" or "cpu". The caller owns *out. VOLT_EINVAL (unknown). */
 VOLT_CALL volt_device_open(volt_device **out, const char *name);
 VOLT_API void volt_device_close(volt_device *dev); /* NULL is allowed */
-/* Constructors behind volt_device_open. */
-VOLT_CALL volt_device_open_reference(volt_device **out);
-VOLT_CALL volt_device_open_cpu(volt_device **out);
 
 VOLT_END_DECLS
 #endif

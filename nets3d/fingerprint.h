@@ -1,9 +1,12 @@
-/* fingerprint.h - what the planner must know of a data set, as nnU-Net's fingerprint.
+/* fingerprint.h - what the planner must know about a data set, as nnU-Net's fingerprint.
  *
- * Each case is cropped to its non-zero region first. Intensities are those of nnU-Net's own
- * draws from the foreground (label > 0): 1e8 / cases values of each case and channel, with
- * replacement, by numpy's RandomState(1234); their statistics are numpy's to the bit
- * (nets3d/draws.h, which also says what memory that takes).
+ * Each case is cropped to its non-zero region first. Intensity statistics are those of
+ * nnU-Net's own sample of the foreground (label > 0): 1e8 / cases values of each case and
+ * channel, drawn with replacement by numpy's RandomState(1234). They equal numpy's to the bit.
+ * Sampling takes up to 4 bytes per value, often 2.
+ *
+ * Threads  calls for different data sets may run at the same time; one call reads cases in
+ *          parallel.
  */
 #ifndef VOLT_NETS3D_FINGERPRINT_H
 #define VOLT_NETS3D_FINGERPRINT_H
@@ -13,7 +16,7 @@
 #include "../io/dataset.h"
 VOLT_BEGIN_DECLS
 
-/* Of a channel over the foreground of a whole data set: nnU-Net's
+/* Of one channel, over the foreground of a whole data set: nnU-Net's
  * foreground_intensity_properties_per_channel. In the unit of the voxels. */
 typedef struct volt_foreground_stats {
     double mean, median, std, min, max;
@@ -26,17 +29,18 @@ typedef struct volt_fingerprint {
     double (*spacings)[3];           /* mm */
     int64_t (*shapes_after_crop)[3]; /* voxels */
     int channels;
-    volt_foreground_stats *intensities;         /* one per channel, over the foreground */
+    volt_foreground_stats *intensities;         /* one per channel */
     double median_relative_size_after_cropping; /* 0..1 */
 } volt_fingerprint;
 
-/* Reads every case of `ds` (in parallel over cases). The caller owns what *out holds
- * (volt_fingerprint_clear). The same bits for any `threads`. Fails with the first
- * case's error; VOLT_EDATA when no case has foreground. */
+/* Reads every case of `ds`, `threads` at a time (0 = default); the result does not depend on
+ * their number. The caller owns what *out holds (volt_fingerprint_clear). Fails with the first
+ * case's error; VOLT_EDATA: no case has foreground. */
 VOLT_CALL volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *ds, int threads,
                                    const volt_callbacks *callbacks);
 /* dataset_fingerprint.json with nnU-Net's keys. */
 VOLT_CALL volt_fingerprint_write(const char *path, const volt_fingerprint *fp);
+/* The caller owns what *out holds. VOLT_EIO, VOLT_EFORMAT. */
 VOLT_CALL volt_fingerprint_read(volt_fingerprint *out, const char *path);
 VOLT_API void volt_fingerprint_clear(volt_fingerprint *fp);
 

@@ -1,10 +1,12 @@
 /* graph.h - a network as data: nodes, the values between them, named parameters.
  *
  * A graph knows channels, not extents or devices; building one allocates no tensor. Parameters
- * keep the order of their declaration; names are nnU-Net's
- * (encoder.stages.0.0.convs.0.conv.weight). Every call that adds a node returns its value in
- * *out and fails with VOLT_EINVAL (bad argument), VOLT_ENOMEM; the graph is unchanged then. A
- * finished graph is read-only and may be shared.
+ * keep the order of their declaration and are named as in the library that the network comes
+ * from (nnU-Net: encoder.stages.0.0.convs.0.conv.weight). Every call that adds a node returns
+ * its value in *out and fails with VOLT_EINVAL (bad argument) or VOLT_ENOMEM; the graph is
+ * unchanged then.
+ *
+ * Threads  a graph is built by one thread; threads may share it once nobody changes it.
  */
 #ifndef VOLT_NETS3D_GRAPH_H
 #define VOLT_NETS3D_GRAPH_H
@@ -20,7 +22,7 @@ typedef int32_t volt_value; /* index of a value; >= 0 */
 typedef enum volt_node_kind {
     VOLT_NODE_INPUT = 1,
     VOLT_NODE_CONV,
-    VOLT_NODE_TCONV, /* transposed convolution; extents out are those in times the stride */
+    VOLT_NODE_TCONV, /* transposed convolution; multiplies extents by the stride */
     VOLT_NODE_INSTANCE_NORM,
     VOLT_NODE_ACTIVATION, /* max(x, slope * x); slope 0 is ReLU, 1 would be identity */
     VOLT_NODE_MAX_POOL,
@@ -31,15 +33,15 @@ typedef enum volt_node_kind {
     VOLT_NODE_ADD,
     VOLT_NODE_DROPOUT, /* whole channels per sample, as nn.Dropout3d; scaled by 1/(1-p) */
     VOLT_NODE_SOFTMAX, /* over c */
-    VOLT_NODE_PRELU    /* x > 0 ? x : slope * x, the slope learned, one or one per channel */
+    VOLT_NODE_PRELU    /* x > 0 ? x : slope * x with learned slopes: one, or one per channel */
 } volt_node_kind;
 
 typedef enum volt_param_role {
     VOLT_PARAM_WEIGHT = 1, /* conv (oc,ic,kd,kh,kw); transposed conv (ic,oc,kd,kh,kw) */
     VOLT_PARAM_BIAS,       /* (oc) */
-    VOLT_PARAM_NORM_SCALE, /* (c), starts as 1, or 0: see `zero` */
-    VOLT_PARAM_NORM_SHIFT, /* (c), starts as 0 */
-    VOLT_PARAM_SLOPE       /* (c) or (1), of a PReLU; starts as 0.25 as torch's */
+    VOLT_PARAM_NORM_SCALE, /* (c); starts at 1, or at 0: see `zero` */
+    VOLT_PARAM_NORM_SHIFT, /* (c); starts at 0 */
+    VOLT_PARAM_SLOPE       /* (c) or (1), of a PReLU; starts at 0.25, as in torch */
 } volt_param_role;
 
 typedef struct volt_param {
@@ -50,7 +52,7 @@ typedef struct volt_param {
     int64_t fan_in; /* as torch computes it, for weights; 0 otherwise */
     int64_t count;  /* elements */
     int64_t offset; /* first element in the flat array of all parameters */
-    bool zero;      /* starts as 0 whatever its role */
+    bool zero;      /* starts at 0 whatever its role */
 } volt_param;
 
 #define VOLT_NODE_MAX_INPUTS 8
@@ -74,15 +76,14 @@ VOLT_CALL volt_graph_input(volt_graph *g, volt_value *out, int64_t channels);
 /* `name` is the prefix of the parameters "NAME.weight" and, with bias, "NAME.bias". */
 VOLT_CALL volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
                           int64_t out_channels, const volt_conv *conv, bool bias);
-/* `conv` gives kernel, stride and pad_low, which is below the kernel; pad_high follows, see
- * VOLT_OP_TCONV_FWD. */
+/* `conv` gives kernel, stride and pad_low < kernel; pad_high follows, see VOLT_OP_TCONV_FWD. */
 VOLT_CALL volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const char *name,
                            int64_t out_channels, const volt_conv *conv, bool bias);
 /* `name` NULL: without scale and shift. */
 VOLT_CALL volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value in,
                                    const char *name, double eps);
 VOLT_CALL volt_graph_activation(volt_graph *g, volt_value *out, volt_value in, double slope);
-/* "NAME.weight" holds `slopes` numbers: 1, or one per channel of `in`. */
+/* "NAME.weight" holds `slopes` values: 1, or one per channel of `in`. */
 VOLT_CALL volt_graph_prelu(volt_graph *g, volt_value *out, volt_value in, const char *name,
                            int64_t slopes);
 VOLT_CALL volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_node_kind kind,
@@ -96,10 +97,10 @@ VOLT_CALL volt_graph_softmax(volt_graph *g, volt_value *out, volt_value in);
 /* Regroups the parameters: first those whose names begin with prefix[0], then prefix[1], ...;
  * the rest last. The order within a group stays; offsets and indices follow. */
 VOLT_CALL volt_graph_group_params(volt_graph *g, const char *const *prefix, int count);
-/* Lets the parameter called `name` start as 0 (the scale of a residual block's last norm, so
- * that the block starts as its skip). VOLT_EINVAL: no such parameter. */
+/* The parameter called `name` starts at 0: the scale of a residual block's last norm, so that
+ * the block starts as its skip. VOLT_EINVAL: no such parameter. */
 VOLT_CALL volt_graph_start_at_zero(volt_graph *g, const char *name);
-/* Declares an output; the first is the full-resolution one, then deep supervision's. */
+/* Declares an output: first the full-resolution one, then those of deep supervision. */
 VOLT_CALL volt_graph_output(volt_graph *g, volt_value v);
 
 VOLT_API int volt_graph_node_count(const volt_graph *g);
@@ -110,7 +111,7 @@ VOLT_API int volt_graph_output_count(const volt_graph *g);
 VOLT_API volt_value volt_graph_output_value(const volt_graph *g, int i);
 VOLT_API int volt_graph_param_count(const volt_graph *g);
 VOLT_API const volt_param *volt_graph_param(const volt_graph *g, int i); /* borrowed */
-VOLT_API int64_t volt_graph_param_elements(const volt_graph *g);         /* of all together */
+VOLT_API int64_t volt_graph_param_elements(const volt_graph *g);         /* of all parameters */
 /* Index of the parameter called `name`, or -1. */
 VOLT_API int volt_graph_find_param(const volt_graph *g, const char *name);
 

@@ -1,6 +1,6 @@
-/* precision.h - names of precisions.
+/* precision.h - precisions by name.
  *
- * Threads  any thread may call this at any time.
+ * Threads  any thread may call these at any time.
  */
 #ifndef VOLT_NETS3D_PRECISION_H
 #define VOLT_NETS3D_PRECISION_H
@@ -10,8 +10,9 @@ VOLT_BEGIN_DECLS
 /* Ask for the precision that is faster on this machine. */
 #define VOLT_PRECISION_AUTO ((volt_precision)0)
 
-/* "auto", "fp32" or "bf16". */
-VOLT_API const char *volt_precision_name(volt_precision precision);
+/* "auto", "fp32" or "bf16". VOLT_EINVAL names the three. */
+VOLT_CALL volt_precision_parse(volt_precision *out, const char *name);
+VOLT_API const char *volt_precision_name(volt_precision precision); /* never NULL */
 
 VOLT_END_DECLS
 #endif

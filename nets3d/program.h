@@ -1,11 +1,12 @@
 /* program.h - a graph compiled for one device, shape, batch, precision and mode.
  *
  * Compiling infers extents, fuses norm + activation, lets producers write into their range of a
- * concatenation, decides what backward keeps and what it recomputes, creates the operators and
- * lays everything into one arena by lifetime. It announces its bytes before anything is
- * allocated; running allocates nothing.
+ * concatenation, decides what is stored for the backward pass and what is recomputed, creates
+ * the operators and lays all buffers out in one arena by lifetime. The program announces its
+ * bytes before anything is allocated; running allocates nothing.
  *
  * Threads  a program is used by one thread at a time; its operators use `threads` threads.
+ *          Several programs may share a graph and a device.
  */
 #ifndef VOLT_NETS3D_PROGRAM_H
 #define VOLT_NETS3D_PROGRAM_H
@@ -27,18 +28,17 @@ typedef struct volt_program_options {
     volt_mode mode;
     int threads;   /* 0 = default */
     uint64_t seed; /* of dropout masks */
-    /* Per parameter of the graph: false = it is frozen, and nothing is computed or kept that
-     * only frozen ones would need (the gradients of the others keep their bits). NULL = all
-     * learn. Borrowed for volt_program_create. */
+    /* Per parameter of the graph; false = frozen: nothing is computed or stored that only
+     * frozen parameters need, and the gradients of the others keep their bits. NULL = all
+     * learn. Borrowed during volt_program_create. */
     const bool *learns;
 } volt_program_options;
 
-/* What the program will hold, in bytes, each exact. */
+/* What the program will hold: exact numbers of bytes. */
 typedef struct volt_program_memory {
-    size_t
-        parameters;   /* plain float32 master weights (training; 0 once packed for inference) */
-    size_t packed;    /* weights in the operators' own layouts, kept between runs */
-    size_t gradients; /* of parameters */
+    size_t parameters;  /* training: plain float32 master weights; inference: 0 */
+    size_t packed;      /* inference: weights in the operators' own layouts */
+    size_t gradients;   /* of parameters */
     size_t activations; /* the arena: activations, their gradients, logits */
     size_t scratch;     /* shared by all operators */
     size_t total;
@@ -53,8 +53,8 @@ VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
 VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory *out);
 
 /* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
- * order and offsets of volt_graph_param). Inference programs pack and forget them. VOLT_ENOMEM.
- */
+ * order and offsets of volt_graph_param). Inference programs hold only the packed form.
+ * VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
 /* Copies all parameters out (training programs only). */
 VOLT_CALL volt_program_save(const volt_program *p, float *flat);
@@ -65,7 +65,7 @@ VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t ste
  * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
 VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);
 
-/* What the loss needs besides the outputs; see loss.h for nnU-Net's defaults. */
+/* What the loss needs besides the outputs; see volt_loss_call in device.h. */
 typedef struct volt_loss_options {
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
@@ -74,30 +74,34 @@ typedef struct volt_loss_options {
     bool sigmoid;               /* a sigmoid per channel instead of a softmax over them */
     const uint8_t *regions;     /* (values, channels): see volt_loss_call; NULL = labels */
     int values;                 /* labels of a voxel are 0..values-1; only with regions */
-    const double *class_weight; /* (channels); NULL = 1 each */
+    const double *class_weight; /* (channels); NULL = all 1 */
 } volt_loss_options;
 
 typedef struct volt_loss_result {
     double total;          /* weighted sum over levels */
     double level[16];      /* unweighted, per level */
-    int64_t *tp, *fp, *fn; /* (channels) each, caller's memory; NULL = not wanted */
+    int64_t *tp, *fp, *fn; /* (channels) each, the caller's memory; NULL = not wanted */
     int64_t voxels;        /* of the finest level, without ignored ones */
 } volt_loss_result;
 
-/* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient` (training
- * programs) prepares volt_program_backward. */
+/* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient`, in training
+ * programs, it also leaves what volt_program_backward starts from. */
 VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
                             const int16_t *labels, bool gradient, volt_loss_result *result);
-/* All parameter gradients, from what volt_program_loss left; those of frozen parameters are
- * undefined. */
+/* All parameter gradients, after volt_program_loss with `gradient`; those of frozen parameters
+ * are undefined. */
 VOLT_CALL volt_program_backward(volt_program *p);
-/* Device arrays of all parameters and gradients, in flat order (training programs). */
-VOLT_API float *volt_program_weights(volt_program *p);
-VOLT_API float *volt_program_gradients(volt_program *p);
-VOLT_API const volt_device *volt_program_device(const volt_program *p);
-VOLT_API const volt_graph *volt_program_graph(const volt_program *p);
+/* A training program's parameters and their gradients. */
+typedef struct volt_parameters {
+    const volt_device *device;
+    float *weights, *gradients; /* device arrays in flat order; NULL in inference programs and
+                                 * before volt_program_load */
+    int64_t count;              /* elements of each */
+    int threads;
+} volt_parameters;
+VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 
-/* One operator of the list, for profiles and cost models. */
+/* One step, for profiles and cost models. */
 typedef struct volt_step_info {
     const char *name;   /* "encoder.stages.0.0.convs.0.conv forward"; owned by the program */
     const char *kernel; /* the device's implementation */

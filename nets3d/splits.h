@@ -1,8 +1,10 @@
-/* splits.h - which cases train and which validate, exactly as nnU-Net v2.
+/* splits.h - which cases train and which validate, exactly as in nnU-Net v2.
  *
  * scikit-learn's KFold(5, shuffle, random_state 12345) over the sorted case ids; a fold number
  * past the last gives a seeded random 80:20 split (12345 + fold). With fewer than 5 cases there
  * are as many folds as cases (nnU-Net refuses these).
+ *
+ * Threads  calls for different files may run at the same time.
  */
 #ifndef VOLT_NETS3D_SPLITS_H
 #define VOLT_NETS3D_SPLITS_H
@@ -33,13 +35,13 @@ VOLT_CALL volt_splits_kfold(volt_splits *out, int64_t cases);
 VOLT_CALL volt_split_random(volt_split *out, int64_t cases, int64_t fold);
 
 /* splits_final.json: a list of {"train": [ids], "val": [ids]}. Reading checks that every id is
- * a case of `ds`, that none is in both lists of a fold and none twice (VOLT_EFORMAT). */
+ * a case of `ds` and appears at most once in a fold (VOLT_EFORMAT). */
 VOLT_CALL volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds);
 VOLT_CALL volt_splits_read(volt_splits *out, const char *path, const volt_dataset *ds);
-/* What `volt train --fold` uses: VOLT_FOLD_ALL, else the fold of `path` when that file exists,
- * else of splits_final.json in the data set's folder, else of KFold (both then written to
- * `path`), else the random split. A single case trains and
- * validates on itself only as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). */
+/* What `volt train --fold` uses. VOLT_FOLD_ALL: every case on both sides. Otherwise the folds
+ * are those of `path` where that file exists, else of splits_final.json in the data set's
+ * folder, else of KFold; the latter two are written to `path`. A fold past the last is the
+ * random split. A single case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). */
 VOLT_CALL volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
                               int fold);
 

@@ -5,9 +5,9 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/threads.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
-#include "nets3d/optimizer.h"
+#include "nets3d/graph/init.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/program.h"
 #include "nets3d/models/model_internal.h"
 
@@ -120,7 +120,7 @@ static volt_status build(bench_net *b, const bench_net_options *o)
 
     VOLT_TRY(st, done, volt_device_open(&b->device, o->device));
     VOLT_TRY(st, done,
-             volt_network_build(&b->graph, &b->net, false)); /* as the peers' script */
+             volt_network_build(&b->graph, &b->net, false)); /* as in the PyTorch script */
     VOLT_TRY(st, done, volt_program_create(&b->program, b->graph, b->device, &b->run));
     VOLT_TRY(st, done,
              volt_alloc(&flat, (size_t)volt_graph_param_elements(b->graph) * sizeof *flat,
@@ -130,7 +130,7 @@ static volt_status build(bench_net *b, const bench_net_options *o)
     b->lr = sgd.lr;
     b->loss = volt_loss_nnunet(volt_graph_output_count(b->graph), true);
     if (o->mode == TRAIN)
-        st = volt_optimizer_create(&b->optimizer, b->program, &sgd);
+        st = volt_optimizer_create(&b->optimizer, volt_program_parameters(b->program), &sgd);
 done:
     volt_free(flat);
     return st;

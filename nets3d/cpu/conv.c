@@ -1,3 +1,15 @@
+/* Convolutions through oneDNN.
+ *
+ * Activations lie in blocks of 16 or 8 channels, (n, c/B, d, h, w, B), in which oneDNN's fast
+ * kernels read and write them without reordering. Three things do not fit and are bridged here:
+ *   weights  oneDNN chooses a blocked layout per primitive. Inference packs weights once;
+ *            training keeps them plain and packs them before each run, and turns gradients back
+ *            after it. Channels are padded to whole blocks, which the buffers hold anyway.
+ *   ranges   the samples of a range of a buffer's channels do not lie back to back: the
+ * primitive then runs once per sample, and weight gradients are added up. staging  an operand
+ * in a layout or type that a kernel does not take gets a twin in the scratch and a copy between
+ * the two.
+ */
 #include "nets3d/cpu/conv.h"
 
 #include <omp.h>
@@ -5,6 +17,7 @@
 
 #include "base/mem.h"
 #include "nets3d/cpu/dnnl_compat.h"
+#include "nets3d/cpu/engine.h"
 #include "nets3d/device/op_spec.h"
 
 /* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
@@ -30,39 +43,6 @@ struct cpu_conv {
     int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
     int64_t sample_bytes[SIDES], offset_bytes[SIDES];
 };
-
-static volt_status check(dnnl_status_t st, const char *what)
-{
-    if (st == dnnl_success)
-        return VOLT_OK;
-    if (st == dnnl_out_of_memory)
-        return volt_fail(VOLT_ENOMEM, "no memory for oneDNN (%s)", what);
-    if (st == dnnl_unimplemented)
-        return volt_fail(VOLT_ENOTSUP, "oneDNN has no kernel for this %s", what);
-    return volt_fail(VOLT_EDEVICE, "oneDNN failed with status %d in %s", (int)st, what);
-}
-
-volt_status cpu_engine_create(void **out, volt_isa isa)
-{
-    dnnl_engine_t engine;
-    volt_status st;
-
-    /* Refused once oneDNN has run in this process; then the first limit stays. */
-    if (isa == VOLT_ISA_AVX2)
-        (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx2);
-    else if (isa == VOLT_ISA_BASE)
-        (void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_sse41);
-    st = check(dnnl_engine_create(&engine, dnnl_cpu, 0), "engine");
-    if (st == VOLT_OK)
-        *out = engine;
-    return st;
-}
-
-void cpu_engine_free(void *engine)
-{
-    if (engine)
-        dnnl_engine_destroy(engine);
-}
 
 static int enter_threads(int threads)
 {
@@ -295,7 +275,7 @@ static volt_status refused(const volt_op *op, dnnl_status_t st)
     const int64_t *w = op->conv->dims, *s = op->spec.conv.stride;
 
     if (st != dnnl_unimplemented)
-        return check(st, "convolution");
+        return cpu_engine_check(st, "convolution");
     return volt_fail(VOLT_ENOTSUP,
                      "oneDNN has no kernel for %s from %lld to %lld channels, kernel "
                      "%lldx%lldx%lld, stride %lldx%lldx%lld",
@@ -439,7 +419,7 @@ volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
     if (st == dnnl_success)
         st = reorder(c, c->plain_weights, c->weights);
     omp_set_num_threads(before);
-    return check(st, "weights");
+    return cpu_engine_check(st, "weights");
 }
 
 /* One run of the primitive with all memories aimed. */
@@ -578,7 +558,7 @@ volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch)
         side[i] = c->stage[i] ? (char *)scratch + c->stage_at[i] : operand[side_index(op, i)];
     VOLT_TRY(st, done, run_stage(op, operand, side, false));
     before = enter_threads(op->spec.threads);
-    st = check(run_convolution(op, operand, side, scratch), "convolution");
+    st = cpu_engine_check(run_convolution(op, operand, side, scratch), "convolution");
     omp_set_num_threads(before);
     if (st == VOLT_OK)
         st = run_stage(op, operand, side, true);

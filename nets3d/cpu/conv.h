@@ -9,8 +9,4 @@ void cpu_conv_free(cpu_conv *conv); /* NULL is allowed */
 volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights);
 volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch);
 
-/* oneDNN's engine for the context, limited to the context's instruction set. */
-volt_status cpu_engine_create(void **out, volt_isa isa);
-void cpu_engine_free(void *engine); /* NULL is allowed */
-
 #endif

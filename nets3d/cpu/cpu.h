@@ -9,8 +9,10 @@
 #include "base/threads.h"
 #include "nets3d/device.h"
 
-/* Most chunks of voxels a reduction is cut into have this many; fixed, so that the order of
- * every sum is too. */
+/* For volt_device_open(). */
+VOLT_MUST_USE volt_status volt_device_open_cpu(volt_device **out);
+
+/* Voxels per chunk of a reduction; fixed, so that the order of every sum is too. */
 #define CPU_CHUNK 4096
 
 /* An operand as kernels walk it. Strides and offset in elements. PLAIN: one "block" per
@@ -22,7 +24,7 @@ typedef struct cpu_view {
     int64_t block_stride, sample_stride;
     int64_t offset; /* of the range's first block in its buffer */
     int64_t lane;   /* of the range's first channel in that block: 0 but in copies */
-    bool last;      /* the range ends where the buffer ends: the block's rest is padding */
+    bool last;      /* the range ends with its buffer: the rest of its last block is padding */
     bool bf16, plain;
     bool dense; /* the whole buffer, or one sample of it: samples lie back to back */
 } cpu_view;
@@ -36,9 +38,14 @@ typedef struct cpu_context {
     bool bf16; /* the processor multiplies bf16 */
     const cpu_kernels *kernels;
     void *engine;              /* dnnl_engine_t */
-    const volt_device *device; /* that this is the context of */
+    const volt_device *device; /* whose context this is */
     char library[32];          /* "oneDNN 2.6.3" */
 } cpu_context;
+
+static inline int64_t cpu_round_up(int64_t x, int64_t block)
+{
+    return (x + block - 1) / block * block;
+}
 
 /* `t` as this device lays it out. */
 void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t);

@@ -7,10 +7,10 @@
 #include "nets3d/cpu/conv.h"
 #include "nets3d/cpu/conv_winograd.h"
 #include "nets3d/cpu/ends.h"
+#include "nets3d/cpu/engine.h"
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/tconv.h"
 #include "nets3d/cpu/tconv_any.h"
-#include "nets3d/cpu/walk.h"
 #include "nets3d/device/op_spec.h"
 
 static const cpu_context *context_of(const volt_device *dev)
@@ -24,16 +24,11 @@ static int64_t channel_block(const volt_device *dev, volt_dtype dtype)
     return context_of(dev)->block;
 }
 
-static int64_t round_to(int64_t x, int64_t block)
-{
-    return (x + block - 1) / block * block;
-}
-
 static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
 {
     const int64_t block = t->layout == VOLT_NATIVE ? context_of(dev)->block : 1;
 
-    return (size_t)(t->n * round_to(t->buffer_c, block) * t->d * t->h * t->w) *
+    return (size_t)(t->n * cpu_round_up(t->buffer_c, block) * t->d * t->h * t->w) *
            volt_dtype_bytes(t->dtype);
 }
 
@@ -60,28 +55,6 @@ static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
-}
-
-void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t)
-{
-    const int64_t lanes = t->layout == VOLT_PLAIN ? 1 : ctx->block;
-
-    memset(out, 0, sizeof *out);
-    out->n = t->n;
-    out->c = t->c;
-    out->d = t->d;
-    out->h = t->h;
-    out->w = t->w;
-    out->voxels = t->d * t->h * t->w;
-    out->blocks = round_to(t->c, lanes) / lanes;
-    out->block_stride = out->voxels * lanes;
-    out->sample_stride = round_to(t->buffer_c, lanes) * out->voxels;
-    out->lane = t->c_offset % lanes;
-    out->offset = (t->c_offset - out->lane) * out->voxels;
-    out->last = t->c_offset + t->c == t->buffer_c;
-    out->bf16 = t->dtype == VOLT_BF16;
-    out->plain = t->layout == VOLT_PLAIN;
-    out->dense = t->n == 1 || out->sample_stride == out->blocks * out->block_stride;
 }
 
 static bool same_extents(const volt_tensor *a, const volt_tensor *b)
@@ -168,30 +141,6 @@ static volt_status create_own(volt_op *op, const own_kernel *k)
     if (k->scratch)
         op->info.scratch_bytes = k->scratch(op);
     return VOLT_OK;
-}
-
-/* Two sums in double per lane and chunk, and their means per block. */
-size_t cpu_norm_scratch(const volt_op *op)
-{
-    const cpu_view *v = &op->view[0];
-
-    return (size_t)((cpu_tasks(v) + v->n * v->blocks) * 2 * op->ctx->block) * sizeof(double);
-}
-
-/* One sum in double per lane and chunk of a view. */
-static size_t sums_bytes(const volt_op *op, const cpu_view *v)
-{
-    return (size_t)(cpu_tasks(v) * op->ctx->block) * sizeof(double);
-}
-
-size_t cpu_prelu_scratch(const volt_op *op)
-{
-    return sums_bytes(op, &op->view[0]);
-}
-
-size_t cpu_bias_scratch(const volt_op *op)
-{
-    return sums_bytes(op, &op->view[3]);
 }
 
 static volt_status create_by_kind(volt_op *op)

@@ -1,3 +1,14 @@
+/* Winograd's convolution in blocks of tiles.
+ *
+ * Why F(2,3)  a tile of 4^3 inputs gives 2^3 outputs with 64 products instead of 216. F(4,3)
+ *             would save more (216 products instead of 1728), but its transforms multiply by
+ *             numbers up to 8 whose products nearly cancel, once per dimension. Those of F(2,3)
+ *             are sums, differences and halves: errors stay near those of a direct convolution.
+ * Order       transform a block of tiles, multiply it point by point by the weights (64 small
+ *             matrix products), transform back. A block is chosen so that its transformed
+ * inputs and outputs stay in the second-level cache: memory traffic is what limits the
+ *             transforms.
+ */
 #include "nets3d/cpu/winograd.h"
 
 #include <omp.h>
@@ -53,7 +64,7 @@ static int64_t round_up(int64_t value, int64_t multiple)
 }
 
 /* Tiles per block of the forward pass: inputs and outputs of a block should stay in the second
- * cache beside the weights of a point, and every thread should get the same number of blocks.
+ * cache together with the weights of a point, and every thread should get equally many blocks.
  */
 static int64_t block_rows(const volt_winograd_shape *s, int64_t tiles)
 {

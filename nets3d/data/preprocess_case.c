@@ -1,5 +1,6 @@
 /* Preprocesses one scan, in nnU-Net's order. */
 #include "nets3d/data/preprocess_case.h"
+#include "nets3d/plan/plan_internal.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 
 #include <math.h>
 

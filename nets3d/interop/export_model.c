@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"
@@ -90,7 +91,7 @@ static volt_status write_onnx(const char *out, const volt_export_run *r,
     return volt_onnx_write(out, r->graph, r->flat, &o);
 }
 
-static volt_status export_one(const char *run, const char *out,
+static volt_status export_one(const char *run, const char *out, volt_export_format format,
                               const volt_model_export_options *o,
                               volt_model_export_result *result)
 {
@@ -100,8 +101,8 @@ static volt_status export_one(const char *run, const char *out,
     if (st == VOLT_OK) {
         result->folds = 1;
         result->parameters = volt_graph_param_elements(r.graph);
-        st = o->format == VOLT_EXPORT_ONNX ? write_onnx(out, &r, result)
-                                           : write_safetensors(out, &r, result);
+        st = format == VOLT_EXPORT_ONNX ? write_onnx(out, &r, result)
+                                        : write_safetensors(out, &r, result);
     }
     volt_export_clear(&r);
     return st;
@@ -180,26 +181,39 @@ done:
     return st;
 }
 
-volt_status volt_export_model(const char *run, const char *out,
+static const volt_model_export_options defaults = {.size = sizeof defaults};
+
+void volt_model_export_options_init(volt_model_export_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_export_model(const char *run, const char *out, volt_export_format format,
                               const volt_model_export_options *options,
                               const volt_callbacks *cb, volt_model_export_result *result)
 {
+    volt_model_export_options o = defaults;
     volt_model_export_result r = {0};
     char *one[] = {(char *)(uintptr_t)run};
     volt_names runs = {0}, single = {.name = one, .count = 1};
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_model_export_options"));
+    if (format < VOLT_EXPORT_NNUNET || format > VOLT_EXPORT_ONNX) {
+        st = volt_fail(VOLT_EINVAL, "export format %d does not exist", (int)format);
+        goto done;
+    }
     if (volt_path_is_dir(run))
         VOLT_TRY(st, done, volt_run_folds(&runs, run));
-    if (options->format == VOLT_EXPORT_NNUNET) {
-        VOLT_TRY(st, done, export_nnunet(runs.count ? &runs : &single, out, options, cb, &r));
+    if (format == VOLT_EXPORT_NNUNET) {
+        st = export_nnunet(runs.count ? &runs : &single, out, &o, cb, &r);
     } else if (runs.count > 1) {
         st = volt_fail(VOLT_EDATA,
-                       "%s holds %zu folds, and this format one network: give one of them, %s "
-                       "for instance",
+                       "%s holds %zu folds, but this format holds one network: give one of "
+                       "them, such as %s",
                        run, runs.count, runs.name[0]);
     } else {
-        st = export_one(runs.count ? runs.name[0] : run, out, options, &r);
+        st = export_one(runs.count ? runs.name[0] : run, out, format, &o, &r);
     }
     if (st == VOLT_OK && result)
         *result = r;

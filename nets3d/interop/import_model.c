@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset/staging.h"
@@ -435,20 +436,29 @@ done:
     return st;
 }
 
+static const volt_model_import_options defaults = {.size = sizeof defaults};
+
+void volt_model_import_options_init(volt_model_import_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_import_model(const char *source, const char *run,
                               const volt_model_import_options *options,
                               const volt_callbacks *cb, volt_model_import_result *result)
 {
+    volt_model_import_options o = defaults;
     volt_import_source files = {0};
     volt_model_import_result r = {0};
     volt_staging *staging = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_import_find(&files, source, options, cb));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_model_import_options"));
+    VOLT_TRY(st, done, volt_import_find(&files, source, &o, cb));
     VOLT_TRY(st, done, volt_staging_open(&staging, run));
     for (int i = 0; i < files.folds; i++) {
         const char *top = volt_staging_path(staging);
-import m = {.source = & files, .options = options, .cb = cb };
+import m = {.source = & files, .options = & o, .cb = cb };
         char *folder = NULL;
         st = files.folds > 1 ? volt_path_join(&folder, top, files.fold[i])
                              : volt_strdup(&folder, top);

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
-#include "nets3d/optimizer.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/program/precision.h"
 
@@ -112,10 +112,9 @@ volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
                                  const volt_planner_options *planner,
                                  const volt_plan_memory_options *options)
 {
-    static const volt_planner_options defaults;
     search s = {.fp = fp,
                 .info = info,
-                .planner = planner ? *planner : defaults,
+                .planner = planner ? *planner : volt_planner_defaults(),
                 .options = options,
                 .limit = options->limit ? options->limit
                                         : (size_t)(share * (double)volt_mem_machine())};

@@ -87,6 +87,7 @@ static volt_status make_plan(volt_pipeline *p, const volt_pipeline_options *o)
     volt_planner_options planner = o->planner;
     volt_status st;
 
+    planner.size = sizeof planner; /* nested, it has none of its own */
     if (o->memory_auto)
         VOLT_TRY(st, done,
                  volt_plan_memory_fit(&planner.memory_gb, &p->fingerprint, &p->dataset->info,
@@ -132,11 +133,13 @@ static volt_status add_config(volt_pipeline *p, const volt_plan_extra *extra,
                               const volt_pipeline_options *o)
 {
     volt_plan_extra e = *extra;
+    volt_planner_options planner = o->planner;
     volt_status st = VOLT_OK;
 
+    planner.size = sizeof planner;
     if (o->plane != VOLT_PLANE_NONE && strcmp(e.name, VOLT_PLAN_SLICES) == 0)
         VOLT_TRY(st, done, axis_across(&e.axis, o->plane, p->dataset));
-    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, &o->planner);
+    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, &planner);
 done:
     return st;
 }
@@ -145,7 +148,7 @@ done:
 static volt_status extend(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
 {
     const char *name = o->configuration;
-    const volt_plan_extra wanted = {.name = name, .axis = -1};
+    const volt_plan_extra wanted = {.name = name, .axis = VOLT_AXIS_COARSEST};
     volt_status st = VOLT_OK;
 
     *changed = o->extras > 0;

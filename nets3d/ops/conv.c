@@ -79,21 +79,41 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
     return sum;
 }
 
-/* diff_dst (n,oc,od,oh,ow), weights (oc,ic,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
-void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands)
+void volt_reference_gather(const volt_op_spec *spec, void *const *operands,
+                           volt_reference_gathered gathered)
 {
     const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 0);
     const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 2);
+    const volt_tensor *t = &diff_src.t;
 
-    for (int64_t n = 0; n < diff_src.t.n; n++)
-        for (int64_t ic = 0; ic < diff_src.t.c; ic++)
-            for (int64_t d = 0; d < diff_src.t.d; d++)
-                for (int64_t h = 0; h < diff_src.t.h; h++)
-                    for (int64_t w = 0; w < diff_src.t.w; w++) {
+    for (int64_t n = 0; n < t->n; n++)
+        for (int64_t ic = 0; ic < t->c; ic++)
+            for (int64_t d = 0; d < t->d; d++)
+                for (int64_t h = 0; h < t->h; h++)
+                    for (int64_t w = 0; w < t->w; w++) {
                         const int64_t i[3] = {d, h, w};
                         volt_view_set(&diff_src, n, ic, d, h, w,
-                                      gather(spec, &diff_dst, operands[1], n, ic, i));
+                                      gathered(spec, &diff_dst, operands[1], n, ic, i));
                     }
+}
+
+double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
+{
+    const volt_tensor *t = &diff_dst->t;
+    double sum = 0;
+
+    for (int64_t n = 0; n < t->n; n++)
+        for (int64_t d = 0; d < t->d; d++)
+            for (int64_t h = 0; h < t->h; h++)
+                for (int64_t w = 0; w < t->w; w++)
+                    sum += volt_view_get(diff_dst, n, oc, d, h, w);
+    return sum;
+}
+
+/* diff_dst (n,oc,od,oh,ow), weights (oc,ic,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
+void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands)
+{
+    volt_reference_gather(spec, operands, gather);
 }
 
 /* One weight's gradient: sum over n and all outputs of src at tap k times diff_dst. */
@@ -119,19 +139,6 @@ static double weight_gradient(const volt_op_spec *spec, const volt_operand_view 
     return sum;
 }
 
-/* Sum of channel oc over n, d, h, w. */
-static double bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
-{
-    double sum = 0;
-
-    for (int64_t n = 0; n < diff_dst->t.n; n++)
-        for (int64_t d = 0; d < diff_dst->t.d; d++)
-            for (int64_t h = 0; h < diff_dst->t.h; h++)
-                for (int64_t w = 0; w < diff_dst->t.w; w++)
-                    sum += volt_view_get(diff_dst, n, oc, d, h, w);
-    return sum;
-}
-
 /* src (n,ic,d,h,w), diff_dst (n,oc,od,oh,ow) -> diff_weights (oc,ic,kd,kh,kw), diff_bias */
 void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *operands)
 {
@@ -150,6 +157,6 @@ void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *oper
                             (float)weight_gradient(spec, &src, &diff_dst, oc, ic, k);
                     }
         if (diff_bias)
-            diff_bias[oc] = (float)bias_gradient(&diff_dst, oc);
+            diff_bias[oc] = (float)volt_reference_bias_gradient(&diff_dst, oc);
     }
 }

@@ -1,4 +1,4 @@
-/* reference.h - inside of the reference device: what every operator means, in plain loops.
+/* reference.h - the reference device: what every operator means, in plain loops.
  *
  * Native layout is the plain one: element (n,c,d,h,w) of a tensor lies in its buffer at
  * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w. Sums are taken in double, in the order of
@@ -10,6 +10,9 @@
 #include "nets3d/device/bf16.h"
 #include "nets3d/device.h"
 VOLT_BEGIN_DECLS
+
+/* For volt_device_open(). */
+VOLT_MUST_USE volt_status volt_device_open_reference(volt_device **out);
 
 typedef void (*volt_reference_run)(const volt_op_spec *spec, void *const *operands);
 
@@ -86,6 +89,18 @@ static inline void volt_view_set(const volt_operand_view *v, int64_t n, int64_t 
     else
         ((float *)v->data)[i] = (float)value;
 }
+
+/* The gradient arriving at channel `ic` and voxel i (d, h, w) of sample n. */
+typedef double (*volt_reference_gathered)(const volt_op_spec *spec,
+                                          const volt_operand_view *diff_dst,
+                                          const float *weights, int64_t n, int64_t ic,
+                                          const int64_t i[3]);
+
+/* Backward pass to the data of both convolutions: every element of diff_src. */
+void volt_reference_gather(const volt_op_spec *spec, void *const *operands,
+                           volt_reference_gathered gathered);
+/* Sum of channel oc over n, d, h, w. */
+double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc);
 
 VOLT_END_DECLS
 #endif

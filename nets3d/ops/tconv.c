@@ -111,18 +111,7 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
 /* diff_dst (n,oc,d*sd,h*sh,w*sw), weights (ic,oc,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
 void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 0);
-    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 2);
-
-    for (int64_t n = 0; n < diff_src.t.n; n++)
-        for (int64_t ic = 0; ic < diff_src.t.c; ic++)
-            for (int64_t d = 0; d < diff_src.t.d; d++)
-                for (int64_t h = 0; h < diff_src.t.h; h++)
-                    for (int64_t w = 0; w < diff_src.t.w; w++) {
-                        const int64_t i[3] = {d, h, w};
-                        volt_view_set(&diff_src, n, ic, d, h, w,
-                                      gather(spec, &diff_dst, operands[1], n, ic, i));
-                    }
+    volt_reference_gather(spec, operands, gather);
 }
 
 /* Sum over n and all input voxels of src times diff_dst at the voxel reached through tap k. */
@@ -146,20 +135,6 @@ static double tap_gradient(const volt_op_spec *spec, const volt_operand_view *sr
     return sum;
 }
 
-/* Sum of diff_dst over n and the voxels of channel oc. */
-static double bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
-{
-    const volt_tensor *t = &diff_dst->t;
-    double sum = 0;
-
-    for (int64_t n = 0; n < t->n; n++)
-        for (int64_t d = 0; d < t->d; d++)
-            for (int64_t h = 0; h < t->h; h++)
-                for (int64_t w = 0; w < t->w; w++)
-                    sum += volt_view_get(diff_dst, n, oc, d, h, w);
-    return sum;
-}
-
 /* src (n,ic,d,h,w), diff_dst (n,oc,...) -> diff_weights (ic,oc,kd,kh,kw), diff_bias (oc) */
 void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *operands)
 {
@@ -177,6 +152,6 @@ void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *ope
                     (float)tap_gradient(spec, &src, &diff_dst, ic, oc, k);
         }
         if (diff_bias)
-            diff_bias[oc] = (float)bias_gradient(&diff_dst, oc);
+            diff_bias[oc] = (float)volt_reference_bias_gradient(&diff_dst, oc);
     }
 }

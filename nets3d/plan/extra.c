@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "nets3d/plan/planner.h"
 
@@ -36,7 +37,7 @@ static void cut_along(volt_plan_config *c, int axis)
 static volt_status add_slices(const volt_planning *p, const volt_plan_extra *e,
                               const double target[3], const double shape[3])
 {
-    const int axis = e->axis < 0 ? p->plan->transpose_forward[0] : e->axis;
+    const int axis = e->axis == VOLT_AXIS_COARSEST ? p->plan->transpose_forward[0] : e->axis;
     volt_plan_config turned;
     volt_plan_config *c;
     volt_topology_input in;
@@ -129,7 +130,7 @@ static volt_status check_extra(const volt_plan_extra *e)
     if (e->slices < 0 || e->slices > VOLT_MAX_SLICES || (e->slices && e->slices % 2 == 0))
         return volt_fail(VOLT_EINVAL, "%d slices; an odd number up to %d is expected",
                          e->slices, VOLT_MAX_SLICES);
-    if (e->axis < -1 || e->axis > 2)
+    if (e->axis < VOLT_AXIS_COARSEST || e->axis > 2)
         return volt_fail(VOLT_EINVAL, "axis %d; 0 (z), 1 (y) or 2 (x) is expected", e->axis);
     return VOLT_OK;
 }
@@ -154,22 +155,20 @@ volt_status volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,
                           const volt_fingerprint *fp, const volt_dataset_info *info,
                           const volt_planner_options *options)
 {
-    static const volt_planner_options defaults;
-    const volt_planner_options *o = options ? options : &defaults;
     const int before = plan->configs;
-    volt_planning p = {.fp = fp,
-                       .info = info,
-                       .planner = o->planner,
-                       .model = o->model,
-                       .memory_gb = o->memory_gb,
-                       .plan = plan};
+    volt_planner_options o = volt_planner_defaults();
+    volt_planning p = {.fp = fp, .info = info, .plan = plan};
     double target[3], shape[3];
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_planner_options"));
+    p.planner = o.planner;
+    p.model = o.model;
+    p.memory_gb = o.memory_gb;
     volt_planner_of_class(&p.planner, plan->planner);
     VOLT_TRY(st, done, check_extra(extra));
-    VOLT_TRY(st, done, volt_planning_check(fp, info, o));
-    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, o));
+    VOLT_TRY(st, done, volt_planning_check(fp, info, &o));
+    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, &o));
     VOLT_TRY(st, done,
              volt_realloc(&plan->config, (size_t)before * sizeof *plan->config,
                           (size_t)(before + 1) * sizeof *plan->config, "a plan"));

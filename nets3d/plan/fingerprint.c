@@ -18,8 +18,8 @@ typedef struct case_part {
 typedef struct extraction {
     const volt_dataset *ds;
     case_part *cases;
-    volt_intensity_samples *draws;
-    int64_t each; /* draws from a case and channel */
+    volt_intensity_samples *samples;
+    int64_t per_case; /* samples per channel */
 } extraction;
 
 /* The foreground inside `box`: counted, or with `values` collected from one channel. */
@@ -46,8 +46,8 @@ static int64_t foreground(float *values, const float *image, const volt_volume *
 }
 
 /* nnU-Net draws from the voxels in the order z, y, x of the box. */
-static volt_status draw_channels(volt_intensity_samples *out, const volt_case_data *d,
-                                 volt_box box, int64_t each)
+static volt_status sample_channels(volt_intensity_samples *out, const volt_case_data *d,
+                                   volt_box box, int64_t each)
 {
     const int64_t voxels = volt_grid_voxels(&d->image->grid),
                   n = foreground(NULL, NULL, d->labels, box);
@@ -95,7 +95,7 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     volt_grid_spacing(part->spacing, &d.image->grid);
     part->relative_size =
         (double)volt_box_voxels(box) / (double)volt_grid_voxels(&d.image->grid);
-    st = draw_channels(&e->draws[index], &d, box, e->each);
+    st = sample_channels(&e->samples[index], &d, box, e->per_case);
 done:
     volt_volume_free(mask);
     volt_case_data_clear(&d);
@@ -140,7 +140,7 @@ static volt_status pool(volt_fingerprint *fp, const extraction *e, int threads)
     volt_status st;
 
     for (int64_t i = 0; i < fp->cases; i++)
-        any = any || e->draws[i].foreground > 0;
+        any = any || e->samples[i].foreground > 0;
     if (!any)
         return volt_fail(VOLT_EDATA, "%s: no case has a foreground voxel (label above 0)",
                          e->ds->folder);
@@ -148,7 +148,7 @@ static volt_status pool(volt_fingerprint *fp, const extraction *e, int threads)
     VOLT_TRY(st, done,
              volt_alloc_zero(&fp->intensities, (size_t)fp->channels, sizeof *fp->intensities,
                              "a fingerprint"));
-    st = volt_intensity_stats(fp->intensities, e->draws, fp->cases, fp->channels, e->each,
+    st = volt_intensity_stats(fp->intensities, e->samples, fp->cases, fp->channels, e->per_case,
                               threads);
 done:
     return st;
@@ -156,9 +156,9 @@ done:
 
 static void clear_parts(extraction *e)
 {
-    for (int64_t i = 0; e->draws && i < e->ds->cases.count; i++)
-        volt_intensity_samples_clear(&e->draws[i]);
-    volt_free(e->draws);
+    for (int64_t i = 0; e->samples && i < e->ds->cases.count; i++)
+        volt_intensity_samples_clear(&e->samples[i]);
+    volt_free(e->samples);
     volt_free(e->cases);
 }
 
@@ -178,16 +178,16 @@ volt_status volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *
 
     if (cases < 1)
         return volt_fail(VOLT_EDATA, "%s has no training case", ds->folder);
-    if (cases > VOLT_DRAWS)
+    if (cases > VOLT_SAMPLES)
         return volt_fail(VOLT_ENOTSUP, "%s has %lld cases; %d are supported", ds->folder,
-                         (long long)cases, VOLT_DRAWS);
-    e.each = VOLT_DRAWS / cases;
+                         (long long)cases, VOLT_SAMPLES);
+    e.per_case = VOLT_SAMPLES / cases;
     /* the image; labels, a mask, and up to 12 bytes for each foreground voxel */
     tasks.workers = volt_case_workers(ds, 1, 2 + 1 + 12, NULL, threads);
     VOLT_TRY(st, done,
              volt_alloc_zero(&e.cases, (size_t)cases, sizeof *e.cases, "a fingerprint"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&e.draws, (size_t)cases, sizeof *e.draws, "a fingerprint"));
+             volt_alloc_zero(&e.samples, (size_t)cases, sizeof *e.samples, "a fingerprint"));
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     VOLT_TRY(st, done, pool(&fp, &e, threads));
     *out = fp;

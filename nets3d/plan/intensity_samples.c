@@ -18,7 +18,7 @@ void volt_intensity_samples_clear(volt_intensity_samples *d)
 }
 
 volt_status volt_intensity_samples_begin(volt_intensity_samples *out, volt_mersenne *random,
-                                         int channels, int64_t foreground, int64_t draws)
+                                         int channels, int64_t foreground, int64_t samples)
 {
     volt_intensity_samples d = {.foreground = foreground, .channels = channels};
     volt_status st;
@@ -26,34 +26,34 @@ volt_status volt_intensity_samples_begin(volt_intensity_samples *out, volt_merse
     if (foreground > UINT32_MAX)
         return volt_fail(VOLT_ENOTSUP, "%lld foreground voxels in one case; %lld are supported",
                          (long long)foreground, (long long)UINT32_MAX);
-    d.count = foreground < draws ? foreground : draws;
+    d.count = foreground < samples ? foreground : samples;
     st = volt_alloc_zero(&d.channel, (size_t)channels, sizeof *d.channel, "intensities");
     if (st != VOLT_OK)
         return st;
-    volt_mersenne_seed(random, VOLT_DRAWS_SEED);
+    volt_mersenne_seed(random, VOLT_SAMPLES_SEED);
     *out = d;
     return VOLT_OK;
 }
 
-/* Whether all values are whole numbers that 16 bits hold, counted from the smallest. */
+/* Whether all values are integers that 16 bits hold, counted from the smallest. */
 static bool is_short(int32_t *base, const float *values, int64_t count)
 {
     float low = values[0], high = values[0];
-    bool whole = true;
+    bool integers = true;
 
     for (int64_t i = 0; i < count; i++) {
         low = values[i] < low ? values[i] : low;
         high = values[i] > high ? values[i] : high;
-        whole = whole && values[i] == rintf(values[i]);
+        integers = integers && values[i] == rintf(values[i]);
     }
-    if (!whole || low < -0x1p24f || high > 0x1p24f || high - low > UINT16_MAX)
+    if (!integers || low < -0x1p24f || high > 0x1p24f || high - low > UINT16_MAX)
         return false;
     *base = (int32_t)low;
     return true;
 }
 
-/* Takes over `values`, which are made smaller where possible. */
-static volt_status keep(volt_kept_values *out, float *values, int64_t count)
+/* Takes over `values`; they are stored in 16 bits where possible. */
+static volt_status store(volt_stored_values *out, float *values, int64_t count)
 {
     volt_status st;
 
@@ -68,14 +68,14 @@ static volt_status keep(volt_kept_values *out, float *values, int64_t count)
     return st;
 }
 
-/* out[i] = values[drawn index], `draws` times. */
+/* out[i] = values[drawn index], `samples` times. */
 static void draw(float *out, volt_mersenne *random, const float *values, int64_t foreground,
-                 int64_t draws)
+                 int64_t samples)
 {
     uint32_t index[CHUNK];
 
-    for (int64_t done = 0; done < draws; done += CHUNK) {
-        const int64_t n = draws - done < CHUNK ? draws - done : CHUNK;
+    for (int64_t done = 0; done < samples; done += CHUNK) {
+        const int64_t n = samples - done < CHUNK ? samples - done : CHUNK;
         volt_mersenne_draws(random, index, n, (uint32_t)(foreground - 1));
         for (int64_t i = 0; i < n; i++)
             out[done + i] = values[index[i]];
@@ -83,16 +83,16 @@ static void draw(float *out, volt_mersenne *random, const float *values, int64_t
 }
 
 volt_status volt_intensity_samples_add(volt_intensity_samples *d, volt_mersenne *random,
-                                       int channel, const float *values, int64_t draws)
+                                       int channel, const float *values, int64_t samples)
 {
-    float *kept = NULL;
-    volt_status st = volt_alloc(&kept, (size_t)d->count * sizeof *kept, "intensities");
+    float *stored = NULL;
+    volt_status st = volt_alloc(&stored, (size_t)d->count * sizeof *stored, "intensities");
 
     if (st != VOLT_OK)
         return st;
-    if (d->foreground <= draws)
-        memcpy(kept, values, (size_t)d->count * sizeof *kept);
+    if (d->foreground <= samples)
+        memcpy(stored, values, (size_t)d->count * sizeof *stored);
     else
-        draw(kept, random, values, d->foreground, draws);
-    return keep(&d->channel[channel], kept, d->count);
+        draw(stored, random, values, d->foreground, samples);
+    return store(&d->channel[channel], stored, d->count);
 }

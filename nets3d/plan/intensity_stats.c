@@ -1,5 +1,16 @@
-/* Statistics of all draws of a data set, as numpy computes them, in two passes over the cases:
- * sums and the upper halves of the values, then squares and the lower halves where they matter.
+/* Statistics of a whole data set's sampled intensities, equal to numpy's to the bit.
+ *
+ * numpy sees one array: the samples of all cases, one after the other. Its sums are pairwise:
+ * an array of more than 128 values is halved (at a multiple of 8) until its parts are that
+ * short; a part is summed in eight interleaved sums; parts are added up the same tree. float32
+ * arrays are summed in float32, so another order would give other digits. Here the array never
+ * exists. Each case sums the subtrees that lie inside it, in any thread; the few parts that
+ * reach over the border of two cases keep their values; combine() walks the tree once more and
+ * puts both together.
+ *
+ * Percentiles need the values at a few ranks. A first pass counts the upper 16 bits of every
+ * value, which tells for each rank in which of 65536 ranges it lies; a second pass counts the
+ * lower 16 bits within these ranges. The passes also compute the sum and the sum of squares.
  */
 #include "nets3d/plan/intensity_samples.h"
 
@@ -116,22 +127,22 @@ static int64_t half_of(int64_t n)
     return n / 2 - n / 2 % 8;
 }
 
-/* -- One case's draws in order --------------------------------------------------------------
+/* -- One case's samples in order --------------------------------------------------------------
  */
 
-/* The draws of one channel of one case, a few at a time. */
+/* The samples of one channel of one case, a few at a time. */
 typedef struct stream {
-    const volt_kept_values *from;
-    volt_mersenne *random; /* NULL: the draws themselves are kept */
-    int64_t count;         /* values kept */
-    int64_t left;          /* draws not yet in the buffer */
-    float *table;          /* the kept values, with `random` */
-    uint32_t *hits;        /* draws of each of them */
+    const volt_stored_values *from;
+    volt_mersenne *random; /* NULL: the samples themselves are stored */
+    int64_t count;         /* values stored */
+    int64_t left;          /* samples not yet in the buffer */
+    float *table;          /* the stored values, with `random` */
+    uint32_t *hits;        /* times each was drawn */
     int64_t at, have;
     float buffer[CHUNK + LEAF];
 } stream;
 
-static float kept_value(const volt_kept_values *k, int64_t i)
+static float stored_value(const volt_stored_values *k, int64_t i)
 {
     return k->code ? (float)(k->base + k->code[i]) : k->value[i];
 }
@@ -152,13 +163,13 @@ static void refill(stream *s)
         }
     } else {
         for (int64_t i = 0; i < n; i++)
-            s->buffer[s->have + i] = kept_value(s->from, s->count - s->left + i);
+            s->buffer[s->have + i] = stored_value(s->from, s->count - s->left + i);
     }
     s->have += n;
     s->left -= n;
 }
 
-/* The next n <= LEAF draws, valid until the next call. */
+/* The next n <= LEAF samples, valid until the next call. */
 static const float *next(stream *s, int64_t n)
 {
     const float *values;
@@ -170,11 +181,11 @@ static const float *next(stream *s, int64_t n)
     return values;
 }
 
-/* -- One case's share of the sums -----------------------------------------------------------
+/* -- One case's part of the sums ------------------------------------------------------------
  */
 
-/* Sums of the largest parts of numpy's division that lie within one case, in order, and the
- * values of this case in parts that reach into its neighbours. */
+/* Sums of the largest subtrees that lie within one case, in order, and the values of this case
+ * in parts that reach into its neighbours. */
 typedef struct case_sums {
     double node[MOST_NODES];
     int nodes, taken;
@@ -185,7 +196,7 @@ typedef struct walk {
     const summing *how;
     case_sums *out;
     stream *from;
-    int64_t begin, end; /* the case's place among all draws */
+    int64_t begin, end; /* the case's place among all samples */
 } walk;
 
 static double sum_node(walk *w, int64_t n)
@@ -199,7 +210,7 @@ static double sum_node(walk *w, int64_t n)
     return add(w->how, first, sum_node(w, n - half));
 }
 
-/* What this case has of the draws from `low` on, n in all. */
+/* What this case has of the n samples from `low` on. */
 static void walk_node(walk *w, int64_t low, int64_t n)
 {
     const int64_t high = low + n, from = low < w->begin ? w->begin : low,
@@ -239,32 +250,32 @@ static float value_of(uint32_t key)
     return value;
 }
 
-/* What is known of a channel's draws. */
-typedef struct channel_draws {
+/* What is known of a channel's samples. */
+typedef struct channel_samples {
     summing how;
     double mean, sum_of_squares;
-    int64_t rank[RANKS]; /* of the sorted draws */
-    double share[RANKS]; /* percentiles: how far beyond the rank */
+    int64_t rank[RANKS];    /* of the sorted draws */
+    double fraction[RANKS]; /* percentiles: how far beyond the rank */
     uint32_t upper[RANKS], value[RANKS];
-    int64_t below[RANKS];     /* draws with smaller upper halves */
+    int64_t below[RANKS];     /* samples with smaller upper halves */
     uint8_t slot_of[HALF];    /* 1 + the row of `counts` of an upper half; 0: none */
     uint64_t (*counts)[HALF]; /* pass one: of upper halves; pass two: RANKS rows of lower */
-} channel_draws;
+} channel_samples;
 
 typedef struct describing {
     const volt_intensity_samples *cases;
-    int64_t draws; /* of each case */
+    int64_t per_case; /* samples */
     int64_t total;
     int64_t *place; /* cases with foreground */
     int64_t places, ranges;
     int channels;
     bool second;
-    channel_draws *channel;
+    channel_samples *channel;
     case_sums *sums; /* [place][channel] */
     pthread_mutex_t lock;
 } describing;
 
-static void tally(uint32_t (*counts)[HALF], const channel_draws *c, bool second, float value,
+static void tally(uint32_t (*counts)[HALF], const channel_samples *c, bool second, float value,
                   uint32_t times)
 {
     const uint32_t key = key_of(value);
@@ -279,17 +290,17 @@ static volt_status do_channel(describing *d, uint32_t (*counts)[HALF], int64_t p
                               stream *s)
 {
     const volt_intensity_samples *from = &d->cases[d->place[place]];
-    const channel_draws *channel = &d->channel[c];
+    const channel_samples *channel = &d->channel[c];
     walk w = {.how = &channel->how,
               .out = &d->sums[place * d->channels + c],
               .from = s,
-              .begin = place * d->draws,
-              .end = (place + 1) * d->draws};
+              .begin = place * d->per_case,
+              .end = (place + 1) * d->per_case};
     volt_status st = VOLT_OK;
 
     s->from = &from->channel[c];
     s->count = from->count;
-    s->left = d->draws;
+    s->left = d->per_case;
     s->at = s->have = 0;
     if (s->random) {
         VOLT_TRY(st, done,
@@ -297,12 +308,12 @@ static volt_status do_channel(describing *d, uint32_t (*counts)[HALF], int64_t p
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->hits, (size_t)s->count, sizeof *s->hits, "intensities"));
         for (int64_t i = 0; i < s->count; i++)
-            s->table[i] = kept_value(s->from, i);
+            s->table[i] = stored_value(s->from, i);
     }
     w.out->nodes = w.out->taken = 0;
     walk_node(&w, 0, d->total);
     for (int64_t i = 0; i < s->count; i++)
-        tally(counts, channel, d->second, kept_value(s->from, i), s->random ? s->hits[i] : 1);
+        tally(counts, channel, d->second, stored_value(s->from, i), s->random ? s->hits[i] : 1);
 done:
     volt_free(s->hits);
     volt_free(s->table);
@@ -343,8 +354,8 @@ static volt_status do_range(void *context, int64_t index, int threads)
         st, done,
         volt_alloc_zero(&counts, (size_t)(rows * d->channels), sizeof *counts, "a histogram"));
     for (int64_t place = first; place < last; place++) {
-        s->random = d->cases[d->place[place]].foreground <= d->draws ? &random : NULL;
-        volt_mersenne_seed(&random, VOLT_DRAWS_SEED);
+        s->random = d->cases[d->place[place]].foreground <= d->per_case ? &random : NULL;
+        volt_mersenne_seed(&random, VOLT_SAMPLES_SEED);
         for (int c = 0; c < d->channels; c++)
             VOLT_TRY(st, done, do_channel(d, counts + c * rows, place, c, s));
     }
@@ -367,7 +378,7 @@ static volt_status pass(describing *d, bool second, int threads)
 
     d->second = second;
     for (int c = 0; c < d->channels; c++) {
-        channel_draws *channel = &d->channel[c];
+        channel_samples *channel = &d->channel[c];
         volt_free(channel->counts);
         channel->counts = NULL;
         VOLT_TRY(st, done,
@@ -379,15 +390,15 @@ done:
     return st;
 }
 
-/* The sum of all draws of channel `c` from `low` on, n in all. */
+/* The sum of the n samples of channel `c` from `low` on. */
 static double combine(describing *d, int c, int64_t low, int64_t n)
 {
     const summing *how = &d->channel[c].how;
-    const int64_t place = low / d->draws, half = half_of(n);
+    const int64_t place = low / d->per_case, half = half_of(n);
     float joined[LEAF] = {0};
     double first;
 
-    if ((low + n - 1) / d->draws == place) {
+    if ((low + n - 1) / d->per_case == place) {
         case_sums *sums = &d->sums[place * d->channels + c];
         return sums->node[sums->taken++];
     }
@@ -396,7 +407,7 @@ static double combine(describing *d, int c, int64_t low, int64_t n)
         return add(how, first, combine(d, c, low + half, n - half));
     }
     for (int64_t have = 0; have < n;) {
-        const int64_t at = (low + have) / d->draws, end = (at + 1) * d->draws - low;
+        const int64_t at = (low + have) / d->per_case, end = (at + 1) * d->per_case - low;
         const case_sums *sums = &d->sums[at * d->channels + c];
         const int64_t to = end < n ? end : n;
         memcpy(joined + have, have ? sums->head : sums->tail,
@@ -409,8 +420,8 @@ static double combine(describing *d, int c, int64_t low, int64_t n)
 /* -- Ranks ----------------------------------------------------------------------------------
  */
 
-/* The ranks whose values are wanted, and the upper halves of these. */
-static void choose_ranks(channel_draws *c, int64_t total)
+/* The ranks whose values are wanted, and the upper halves of those values. */
+static void choose_ranks(channel_samples *c, int64_t total)
 {
     static const double percent[] = {0.5, 50.0, 99.5};
     int slots = 0;
@@ -422,7 +433,7 @@ static void choose_ranks(channel_draws *c, int64_t total)
         const int64_t rank = (int64_t)floor(at);
         c->rank[1 + 2 * p] = rank;
         c->rank[2 + 2 * p] = rank + 1 < total ? rank + 1 : total - 1;
-        c->share[1 + 2 * p] = at - (double)rank;
+        c->fraction[1 + 2 * p] = at - (double)rank;
     }
     for (int r = 0; r < RANKS; r++) {
         int64_t below = 0;
@@ -436,7 +447,7 @@ static void choose_ranks(channel_draws *c, int64_t total)
     }
 }
 
-static void find_ranks(channel_draws *c)
+static void find_ranks(channel_samples *c)
 {
     for (int r = 0; r < RANKS; r++) {
         const uint64_t *counts = c->counts[c->slot_of[c->upper[r]] - 1];
@@ -448,22 +459,22 @@ static void find_ranks(channel_draws *c)
     }
 }
 
-/* numpy's linear interpolation between two ranks: their difference in the draws' own type. */
-static double percentile(const channel_draws *c, int r)
+/* numpy's linear interpolation between two ranks: their difference in the samples' own type. */
+static double percentile(const channel_samples *c, int r)
 {
     const float low = value_of(c->value[r]), high = value_of(c->value[r + 1]);
     const double apart = c->how.single ? (double)(high - low) : (double)high - (double)low;
-    const double share = c->share[r];
+    const double fraction = c->fraction[r];
 
-    return share >= 0.5 ? high - apart * (1 - share) : low + apart * share;
+    return fraction >= 0.5 ? high - apart * (1 - fraction) : low + apart * fraction;
 }
 
-static double rounded(const channel_draws *c, double value)
+static double rounded(const channel_samples *c, double value)
 {
     return c->how.single ? (double)(float)value : value;
 }
 
-static void describe(volt_foreground_stats *out, channel_draws *c, int64_t total)
+static void describe(volt_foreground_stats *out, channel_samples *c, int64_t total)
 {
     const double variance = rounded(c, c->sum_of_squares / (double)total);
 
@@ -489,7 +500,7 @@ static volt_status prepare(describing *d, int64_t count)
         if (d->cases[i].foreground > 0)
             d->place[d->places++] = i;
     }
-    d->total = d->places * d->draws;
+    d->total = d->places * d->per_case;
     d->ranges = d->places < RANGES ? d->places : RANGES;
     VOLT_TRY(st, done,
              volt_alloc_zero(&d->sums, (size_t)(d->places * d->channels), sizeof *d->sums,
@@ -505,10 +516,10 @@ done:
 
 volt_status volt_intensity_stats(volt_foreground_stats *out,
                                  const volt_intensity_samples *cases, int64_t count,
-                                 int channels, int64_t draws, int threads)
+                                 int channels, int64_t per_case, int threads)
 {
     describing d = {.cases = cases,
-                    .draws = draws,
+                    .per_case = per_case,
                     .channels = channels,
                     .lock = PTHREAD_MUTEX_INITIALIZER};
     volt_status st;
@@ -516,7 +527,7 @@ volt_status volt_intensity_stats(volt_foreground_stats *out,
     VOLT_TRY(st, done, prepare(&d, count));
     VOLT_TRY(st, done, pass(&d, false, threads));
     for (int i = 0; i < channels; i++) {
-        channel_draws *c = &d.channel[i];
+        channel_samples *c = &d.channel[i];
         c->mean = rounded(c, combine(&d, i, 0, d.total) / (double)d.total);
         c->how.mean = c->mean;
         c->how.squares = true;

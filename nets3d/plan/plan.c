@@ -74,7 +74,7 @@ int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[
 {
     int coarsest = 0, ties = 0;
 
-    if (r->separate_z < 0)
+    if (r->separate_z == VOLT_SEPARATE_Z_AUTO)
         return volt_resample_separate_axis(spacing, target);
     for (int a = 1; a < 3; a++) {
         if (spacing[a] > spacing[coarsest])
@@ -82,5 +82,5 @@ int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[
     }
     for (int a = 0; a < 3; a++)
         ties += spacing[a] == spacing[coarsest];
-    return r->separate_z && ties == 1 ? coarsest : VOLT_NO_AXIS;
+    return r->separate_z == VOLT_SEPARATE_Z_ALWAYS && ties == 1 ? coarsest : VOLT_NO_AXIS;
 }

@@ -4,6 +4,11 @@
 #include "io/json/json.h"
 #include "nets3d/plan.h"
 
+/* The axis that a resampling from `spacing` to `target` (mm) treats separately, or
+ * VOLT_NO_AXIS. */
+int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
+                            const double target[3]);
+
 /* Removes the last configuration. */
 void volt_plan_drop_last(volt_plan *plan);
 /* Sets the channels of the configuration's network from the plan and its own kind. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/core/options.h"
 #include "base/mem.h"
 #include "nets3d/plan/planner.h"
 
@@ -185,8 +186,9 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
         c->transpose_backward[a] = p->plan->transpose_backward[a];
     }
     c->slices = 1;
-    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = -1};
-    c->seg = c->probabilities = (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = -1};
+    c->data = (volt_plan_resampling){.order = VOLT_CUBIC, .separate_z = VOLT_SEPARATE_Z_AUTO};
+    c->seg = c->probabilities =
+        (volt_plan_resampling){.order = VOLT_LINEAR, .separate_z = VOLT_SEPARATE_Z_AUTO};
     VOLT_TRY(st, done, volt_network_create(&c->net, volt_topology_model(in)));
     c->net.model->design(&c->net, &t->shape);
     volt_plan_set_channels(p->plan, c);
@@ -373,26 +375,32 @@ done:
     return st;
 }
 
+static const volt_planner_options defaults = {.size = sizeof defaults};
+
+void volt_planner_options_init(volt_planner_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_plan_make(volt_plan **out, const volt_fingerprint *fp,
                            const volt_dataset_info *info, const volt_planner_options *options)
 {
-    static const volt_planner_options defaults;
-    const volt_planner_options *o = options ? options : &defaults;
-    volt_planning p = {.fp = fp,
-                       .info = info,
-                       .planner = o->planner,
-                       .model = o->model,
-                       .memory_gb = o->memory_gb};
+    volt_planner_options o = defaults;
+    volt_planning p = {.fp = fp, .info = info};
     double target[3], shape[3], spacing_t[3], shape_t[3], *scratch = NULL;
     volt_topology_input in;
     volt_topology flat;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_planning_check(fp, info, o));
-    VOLT_TRY(st, done, start_plan(&p.plan, fp, info, o));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_planner_options"));
+    p.planner = o.planner;
+    p.model = o.model;
+    p.memory_gb = o.memory_gb;
+    VOLT_TRY(st, done, volt_planning_check(fp, info, &o));
+    VOLT_TRY(st, done, start_plan(&p.plan, fp, info, &o));
     VOLT_TRY(st, done, volt_alloc_zero(&scratch, (size_t)fp->cases, sizeof *scratch, "a plan"));
-    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, o));
-    choose_transpose(p.plan, target, o->suppress_transpose);
+    VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, &o));
+    choose_transpose(p.plan, target, o.suppress_transpose);
     for (int a = 0; a < 3; a++) {
         const int from = p.plan->transpose_forward[a];
         spacing_t[a] = target[from];

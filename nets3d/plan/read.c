@@ -104,7 +104,9 @@ static volt_status read_resampling(volt_plan_resampling *out, const volt_inherit
     if (at.value)
         VOLT_TRY(st, done, volt_json_bool(&separate, &at));
     out->order = (volt_interpolation)order;
-    out->separate_z = at.value ? separate : -1;
+    out->separate_z = !at.value  ? VOLT_SEPARATE_Z_AUTO
+                      : separate ? VOLT_SEPARATE_Z_ALWAYS
+                                 : VOLT_SEPARATE_Z_NEVER;
 done:
     return st;
 }

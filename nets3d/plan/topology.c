@@ -1,4 +1,13 @@
-/* Patch, stages and batch of one configuration, by the rules of nnU-Net v2's planners. */
+/* Patch, stages and batch of one configuration, by the rules of nnU-Net v2's planners.
+ *
+ * nnU-Net starts from a patch with the shape of a cube in mm, no larger than the median case,
+ * and derives the network from it: an axis is halved while it keeps at least 4 voxels and its
+ * spacing is less than twice the finest, so that voxels become cubes before all axes are halved
+ * together. Then the patch shrinks along the axis where it covers most of the median case until
+ * the network's memory estimate fits; with each new patch the network changes too. What memory
+ * is left goes into the batch. The estimate is a count of elements calibrated on GPUs, not
+ * bytes: plans equal nnU-Net's only with the same estimate, rounding and order of operations.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -7,13 +16,13 @@
 static const double min_edge = 4.0; /* voxels of a feature map */
 
 static const volt_planner_rules planners[] = {
-    [VOLT_PLANNER_DEFAULT] = {"ExperimentPlanner", "nnUNetPlans", &volt_model_plain_unet, false,
-                              8, 5.6e8, 8.5e7, 0.05},
-    [VOLT_PLANNER_RESENC_M] = {"nnUNetPlannerResEncM", "nnUNetResEncUNetMPlans",
+    [VOLT_PLANNER_DEFAULT] = {"default", "ExperimentPlanner", "nnUNetPlans",
+                              &volt_model_plain_unet, false, 8, 5.6e8, 8.5e7, 0.05},
+    [VOLT_PLANNER_RESENC_M] = {"resenc-m", "nnUNetPlannerResEncM", "nnUNetResEncUNetMPlans",
                                &volt_model_residual_unet, true, 8, 6.8e8, 1.35e8, 1},
-    [VOLT_PLANNER_RESENC_L] = {"nnUNetPlannerResEncL", "nnUNetResEncUNetLPlans",
+    [VOLT_PLANNER_RESENC_L] = {"resenc-l", "nnUNetPlannerResEncL", "nnUNetResEncUNetLPlans",
                                &volt_model_residual_unet, true, 24, 2.1e9, 3.8e8, 1},
-    [VOLT_PLANNER_RESENC_XL] = {"nnUNetPlannerResEncXL", "nnUNetResEncUNetXLPlans",
+    [VOLT_PLANNER_RESENC_XL] = {"resenc-xl", "nnUNetPlannerResEncXL", "nnUNetResEncUNetXLPlans",
                                 &volt_model_residual_unet, true, 40, 3.6e9, 5.6e8, 1},
 };
 enum { PLANNERS = sizeof planners / sizeof *planners };
@@ -29,6 +38,18 @@ void volt_planner_of_class(volt_planner *out, const char *class_name)
         if (strcmp(planners[i].class_name, class_name) == 0)
             *out = (volt_planner)i;
     }
+}
+
+volt_status volt_planner_parse(volt_planner *out, const char *name)
+{
+    for (int i = 0; i < PLANNERS; i++) {
+        if (strcmp(planners[i].name, name) == 0) {
+            *out = (volt_planner)i;
+            return VOLT_OK;
+        }
+    }
+    return volt_fail(VOLT_EINVAL,
+                     "planner '%.40s' is none of default, resenc-m, resenc-l, resenc-xl", name);
 }
 
 /* The search for one configuration. */

@@ -10,7 +10,7 @@
 
 /* A planner's names and constants. A reference is the memory estimate that fits memory_gb. */
 typedef struct volt_planner_rules {
-    const char *class_name, *plans_name; /* nnU-Net's */
+    const char *name, *class_name, *plans_name; /* VOLT's; nnU-Net's */
     const volt_model *model;
     bool any_batch; /* the references hold for any batch, not for nnU-Net's reference batch */
     double memory_gb, reference_3d, reference_2d;

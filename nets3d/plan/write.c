@@ -50,7 +50,9 @@ static json_t *resampling_of(bool *ok, const volt_plan_resampling *r, bool is_se
     set(ok, o, "order", json_integer(r->order));
     set(ok, o, "order_z", json_integer(0));
     set(ok, o, "force_separate_z",
-        r->separate_z < 0 ? json_null() : json_boolean(r->separate_z));
+        r->separate_z == VOLT_SEPARATE_Z_AUTO
+            ? json_null()
+            : json_boolean(r->separate_z == VOLT_SEPARATE_Z_ALWAYS));
     return o;
 }
 

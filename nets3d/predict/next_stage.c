@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
 
 /* The index of the label, background first, that each output writes. The caller owns *out. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
 #include "volume/orient.h"
 

@@ -1,29 +1,39 @@
+/* The backward pass as steps.
+ *
+ * Units are visited from the outputs to the input. What arrives at a unit's value is queued by
+ * its consumers and summed when the unit is reached, in the order of arrival, so that the sum
+ * is the same whatever else is queued. Gradients are not copied where they can be referred to:
+ * both inputs of an addition get the same memory, each input of a concatenation its range. A
+ * count of references tells when memory has one user left, who may then overwrite it in place;
+ * that saves most of the buffers that gradients would take.
+ */
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>
 
 #include "base/mem.h"
 
-static volt_status add_share(volt_program *p, int *out, int left)
+/* New memory with so many references. */
+static volt_status add_memory(volt_program *p, int *out, int references)
 {
     volt_status st;
 
-    if (p->share_count == p->share_capacity) {
-        const int wanted = 2 * p->share_capacity + 64;
+    if (p->memory_count == p->memory_capacity) {
+        const int wanted = 2 * p->memory_capacity + 64;
         VOLT_TRY(st, done,
-                 volt_realloc(&p->share, (size_t)p->share_count * sizeof *p->share,
-                              (size_t)wanted * sizeof *p->share, "a program"));
-        p->share_capacity = wanted;
+                 volt_realloc(&p->references, (size_t)p->memory_count * sizeof *p->references,
+                              (size_t)wanted * sizeof *p->references, "a program"));
+        p->memory_capacity = wanted;
     }
-    p->share[p->share_count] = left;
-    *out = p->share_count++;
+    p->references[p->memory_count] = references;
+    *out = p->memory_count++;
     st = VOLT_OK;
 done:
     return st;
 }
 
 /* Queues a gradient of `value` that lies at `place`. */
-static volt_status send(volt_program *p, volt_value value, const volt_place *place, int share)
+static volt_status send(volt_program *p, volt_value value, const volt_place *place, int memory)
 {
     volt_status st;
 
@@ -34,7 +44,7 @@ static volt_status send(volt_program *p, volt_value value, const volt_place *pla
                               (size_t)wanted * sizeof *p->pending, "a program"));
         p->pending_capacity = wanted;
     }
-    p->pending[p->pending_count++] = (volt_gradient){value, *place, share};
+    p->pending[p->pending_count++] = (volt_gradient){value, *place, memory};
     st = VOLT_OK;
 done:
     return st;
@@ -43,15 +53,15 @@ done:
 /* The same for memory that nobody else reads. */
 static volt_status send_own(volt_program *p, volt_value value, const volt_place *place)
 {
-    int share;
-    volt_status st = add_share(p, &share, 1);
+    int memory;
+    volt_status st = add_memory(p, &memory, 1);
 
-    return st == VOLT_OK ? send(p, value, place, share) : st;
+    return st == VOLT_OK ? send(p, value, place, memory) : st;
 }
 
 static bool is_own(const volt_program *p, const volt_gradient *g)
 {
-    return p->share[g->share] == 1 && g->place.tensor.layout == VOLT_NATIVE;
+    return p->references[g->memory] == 1 && g->place.tensor.layout == VOLT_NATIVE;
 }
 
 /* Takes the first queued gradient of v: the order of sums does not hang on what else is queued.
@@ -72,24 +82,23 @@ static bool take(volt_program *p, volt_value v, volt_gradient *out)
 
 static void release(volt_program *p, const volt_gradient *g)
 {
-    p->share[g->share]--;
+    p->references[g->memory]--;
 }
 
 /* An output's gradient lies in plain float32; all but convolutions want it native. */
 static volt_status to_native(volt_program *p, int unit, volt_gradient *g)
 {
     volt_gradient native = {.value = g->value};
-    volt_operand o[2];
     volt_status st;
 
     if (g->place.tensor.layout == VOLT_NATIVE)
         return VOLT_OK;
-    VOLT_TRY(st, done, add_share(p, &native.share, 1));
+    VOLT_TRY(st, done, add_memory(p, &native.memory, 1));
     VOLT_TRY(st, done,
              volt_program_add_place(p, &native.place, volt_program_tensor(p, g->value)));
-    o[0] = volt_operand_place(&g->place);
-    o[1] = volt_operand_place(&native.place);
-    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_COPY, unit, o));
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(&g->place),
+                       volt_operand_place(&native.place)));
     release(p, g);
     *g = native;
 done:
@@ -100,7 +109,6 @@ done:
 static volt_status sum(volt_program *p, int unit, volt_gradient *a, const volt_gradient *b)
 {
     volt_gradient total = {.value = a->value};
-    volt_operand o[3];
     volt_status st;
 
     if (is_own(p, a))
@@ -110,13 +118,12 @@ static volt_status sum(volt_program *p, int unit, volt_gradient *a, const volt_g
     else
         VOLT_TRY(st, done,
                  volt_program_add_place(p, &total.place, volt_program_tensor(p, a->value)));
-    o[0] = volt_operand_place(&a->place);
-    o[1] = volt_operand_place(&b->place);
-    o[2] = volt_operand_place(&total.place);
-    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_ADD, unit, o));
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_ADD, unit, volt_operand_place(&a->place),
+                       volt_operand_place(&b->place), volt_operand_place(&total.place)));
     release(p, a);
     release(p, b);
-    VOLT_TRY(st, done, add_share(p, &total.share, 1));
+    VOLT_TRY(st, done, add_memory(p, &total.memory, 1));
     *a = total;
 done:
     return st;
@@ -159,24 +166,52 @@ static volt_status in_place_or_new(volt_program *p, const volt_gradient *g, volt
     return volt_program_add_place(p, out, volt_program_tensor(p, g->value));
 }
 
+/* The whole gradient of the unit's value, in the native layout. */
+static volt_status gather_native(volt_program *p, int unit, volt_gradient *g)
+{
+    volt_status st = gather(p, unit, g, NULL);
+
+    return st == VOLT_OK ? to_native(p, unit, g) : st;
+}
+
+/* Ends a unit of one input: its gradient is used up, diff_src goes to the input. */
+static volt_status pass_on(volt_program *p, int unit, const volt_gradient *g,
+                           const volt_place *diff_src)
+{
+    const volt_value in = p->units[unit].in[0];
+
+    release(p, g);
+    return p->values[in].needs_gradient ? send_own(p, in, diff_src) : VOLT_OK;
+}
+
+static volt_operand numbers_of(const volt_program *p, volt_value v)
+{
+    return volt_operand_place(&p->values[v].place);
+}
+
+/* The statistics of a norm or the factors of a dropout: (n,c) of the unit's value. */
+static volt_operand per_channel(const volt_program *p, const volt_unit *u, int buffer)
+{
+    const int64_t *extent = p->values[u->out].extent;
+
+    return volt_operand_vector(buffer, extent[0], extent[1]);
+}
+
 /* Gradients of a convolution's weights and bias from that of its value. */
 static volt_status weight_gradient(volt_program *p, int unit, const volt_gradient *g)
 {
     const volt_unit *u = &p->units[unit];
     const bool biased = u->bias_learns && !u->bias_cancels;
-    volt_operand o[4];
+    const volt_op_kind kind =
+        u->node->kind == VOLT_NODE_TCONV ? VOLT_OP_TCONV_BWD_WEIGHTS : VOLT_OP_CONV_BWD_WEIGHTS;
     volt_status st = volt_program_materialise(p, u->in[0]);
 
     if (st != VOLT_OK)
         return st;
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
-    o[2] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, biased ? u->node->bias : -1);
-    o[3] = volt_operand_place(&g->place);
-    return volt_program_add_operator(
-        p,
-        u->node->kind == VOLT_NODE_TCONV ? VOLT_OP_TCONV_BWD_WEIGHTS : VOLT_OP_CONV_BWD_WEIGHTS,
-        unit, o);
+    return VOLT_EMIT(p, kind, unit, numbers_of(p, u->in[0]),
+                     volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight),
+                     volt_operand_param(p, VOLT_OPERAND_GRADIENT, biased ? u->node->bias : -1),
+                     volt_operand_place(&g->place));
 }
 
 static volt_status backward_conv(volt_program *p, int unit)
@@ -184,8 +219,7 @@ static volt_status backward_conv(volt_program *p, int unit)
     const volt_unit *u = &p->units[unit];
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
     volt_gradient g;
-    volt_place diff_src;
-    volt_operand o[3];
+    volt_place diff_src = {.buffer = -1};
     volt_status st;
 
     VOLT_TRY(st, done, gather(p, unit, &g, NULL));
@@ -196,15 +230,13 @@ static volt_status backward_conv(volt_program *p, int unit)
     if (p->values[u->in[0]].needs_gradient) {
         VOLT_TRY(st, done,
                  volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
-        o[0] = volt_operand_place(&diff_src);
-        o[1] = volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight);
-        o[2] = volt_operand_place(&g.place);
         VOLT_TRY(st, done,
-                 volt_program_add_operator(
-                     p, transposed ? VOLT_OP_TCONV_BWD_DATA : VOLT_OP_CONV_BWD_DATA, unit, o));
-        VOLT_TRY(st, done, send_own(p, u->in[0], &diff_src));
+                 VOLT_EMIT(p, transposed ? VOLT_OP_TCONV_BWD_DATA : VOLT_OP_CONV_BWD_DATA, unit,
+                           volt_operand_place(&diff_src),
+                           volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight),
+                           volt_operand_place(&g.place)));
     }
-    release(p, &g);
+    st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
 }
@@ -213,10 +245,8 @@ static volt_status backward_norm(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
     const bool two = !(p->restrictions & VOLT_NO_SECOND_GRADIENT);
-    const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
     volt_gradient first, second = {.place = {.buffer = -1}};
     volt_place diff_src;
-    volt_operand o[10];
     volt_status st;
 
     VOLT_TRY(st, done, gather(p, unit, &first, two ? &second : NULL));
@@ -229,22 +259,20 @@ static volt_status backward_norm(volt_program *p, int unit)
     }
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &first, &diff_src));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_vector(u->mean, n, c);
-    o[2] = volt_operand_vector(u->rstd, n, c);
-    o[3] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
-    o[4] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias);
-    o[5] = volt_operand_place(&first.place);
-    o[6] = second.place.buffer < 0 ? volt_operand_none() : volt_operand_place(&second.place);
-    o[7] = volt_operand_place(&diff_src);
-    o[8] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
-    o[9] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->bias);
-    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_ACT_BWD, unit, o));
-    release(p, &first);
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_NORM_ACT_BWD, unit, numbers_of(p, u->in[0]),
+                       per_channel(p, u, u->mean), per_channel(p, u, u->rstd),
+                       volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
+                       volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
+                       volt_operand_place(&first.place),
+                       second.place.buffer < 0 ? volt_operand_none()
+                                               : volt_operand_place(&second.place),
+                       volt_operand_place(&diff_src),
+                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight),
+                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->bias)));
     if (second.place.buffer >= 0)
         release(p, &second);
-    if (p->values[u->in[0]].needs_gradient)
-        st = send_own(p, u->in[0], &diff_src);
+    st = pass_on(p, unit, &first, &diff_src);
 done:
     return st;
 }
@@ -255,19 +283,15 @@ static volt_status backward_from_result(volt_program *p, int unit, volt_op_kind 
     const volt_unit *u = &p->units[unit];
     volt_gradient g;
     volt_place diff_src;
-    volt_operand o[3];
     volt_status st;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, volt_program_materialise(p, u->out));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
-    o[0] = volt_operand_place(&p->values[u->out].place);
-    o[1] = volt_operand_place(&g.place);
-    o[2] = volt_operand_place(&diff_src);
-    VOLT_TRY(st, done, volt_program_add_operator(p, kind, unit, o));
-    release(p, &g);
-    st = send_own(p, u->in[0], &diff_src);
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, kind, unit, numbers_of(p, u->out), volt_operand_place(&g.place),
+                       volt_operand_place(&diff_src)));
+    st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
 }
@@ -277,22 +301,17 @@ static volt_status backward_prelu(volt_program *p, int unit)
     const volt_unit *u = &p->units[unit];
     volt_gradient g;
     volt_place diff_src;
-    volt_operand o[5];
     volt_status st;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
-    o[2] = volt_operand_place(&g.place);
-    o[3] = volt_operand_place(&diff_src);
-    o[4] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
-    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_PRELU_BWD, unit, o));
-    release(p, &g);
-    if (p->values[u->in[0]].needs_gradient)
-        st = send_own(p, u->in[0], &diff_src);
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, numbers_of(p, u->in[0]),
+                       volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
+                       volt_operand_place(&g.place), volt_operand_place(&diff_src),
+                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight)));
+    st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
 }
@@ -301,24 +320,22 @@ done:
 static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
 {
     const volt_unit *u = &p->units[unit];
-    const bool max = kind == VOLT_OP_MAX_POOL_BWD;
     volt_gradient g;
     volt_place diff_src;
-    volt_operand o[3];
     volt_status st;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
-    if (max) {
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
+    if (kind == VOLT_OP_MAX_POOL_BWD)
         VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
-        o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    }
     VOLT_TRY(st, done, volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
-    o[max] = volt_operand_place(&g.place);
-    o[max + 1] = volt_operand_place(&diff_src);
-    VOLT_TRY(st, done, volt_program_add_operator(p, kind, unit, o));
-    release(p, &g);
-    st = send_own(p, u->in[0], &diff_src);
+    if (kind == VOLT_OP_MAX_POOL_BWD)
+        st = VOLT_EMIT(p, kind, unit, numbers_of(p, u->in[0]), volt_operand_place(&g.place),
+                       volt_operand_place(&diff_src));
+    else
+        st = VOLT_EMIT(p, kind, unit, volt_operand_place(&g.place),
+                       volt_operand_place(&diff_src));
+    if (st == VOLT_OK)
+        st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
 }
@@ -326,21 +343,16 @@ done:
 static volt_status backward_dropout(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
-    const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
     volt_gradient g;
     volt_place diff_src;
-    volt_operand o[3];
     volt_status st;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
-    o[0] = volt_operand_place(&g.place);
-    o[1] = volt_operand_vector(u->factors, n, c);
-    o[2] = volt_operand_place(&diff_src);
-    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_SCALE_CHANNELS, unit, o));
-    release(p, &g);
-    st = send_own(p, u->in[0], &diff_src);
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_SCALE_CHANNELS, unit, volt_operand_place(&g.place),
+                       per_channel(p, u, u->factors), volt_operand_place(&diff_src)));
+    st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
 }
@@ -352,13 +364,12 @@ static volt_status backward_add(volt_program *p, int unit)
     volt_gradient g;
     volt_status st;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
     for (int i = 0; i < u->inputs; i++) {
         if (!p->values[u->in[i]].needs_gradient)
             continue;
-        p->share[g.share]++;
-        VOLT_TRY(st, done, send(p, u->in[i], &g.place, g.share));
+        p->references[g.memory]++;
+        VOLT_TRY(st, done, send(p, u->in[i], &g.place, g.memory));
     }
     release(p, &g);
 done:
@@ -374,29 +385,27 @@ static volt_status backward_concat(volt_program *p, int unit)
     volt_status st;
     bool own;
 
-    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
-    VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
     own = is_own(p, &g);
     for (int i = 0; i < u->inputs; i++) {
         const volt_value v = u->in[i];
         volt_place part = volt_program_range(p, &g.place, v, channel);
-        int share;
+        int memory;
 
         channel += p->values[v].extent[1];
         if (!p->values[v].needs_gradient)
             continue;
         if (!volt_program_aligned(p, u->out, v, channel - p->values[v].extent[1])) {
             const volt_place range = part;
-            volt_operand o[2];
             VOLT_TRY(st, done, volt_program_add_place(p, &part, volt_program_tensor(p, v)));
-            o[0] = volt_operand_place(&range);
-            o[1] = volt_operand_place(&part);
-            VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_COPY, unit, o));
+            VOLT_TRY(st, done,
+                     VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(&range),
+                               volt_operand_place(&part)));
             VOLT_TRY(st, done, send_own(p, v, &part));
             continue;
         }
-        VOLT_TRY(st, done, add_share(p, &share, own ? 1 : 2)); /* 2: never overwritten */
-        VOLT_TRY(st, done, send(p, v, &part, share));
+        VOLT_TRY(st, done, add_memory(p, &memory, own ? 1 : 2)); /* 2: never overwritten */
+        VOLT_TRY(st, done, send(p, v, &part, memory));
     }
     release(p, &g);
 done:

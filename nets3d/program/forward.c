@@ -153,9 +153,7 @@ static volt_status choose_place(volt_program *p, int unit, const volt_place *tar
 
 static volt_status copy(volt_program *p, int unit, const volt_place *from, const volt_place *to)
 {
-    const volt_operand operands[] = {volt_operand_place(from), volt_operand_place(to)};
-
-    return volt_program_add_operator(p, VOLT_OP_COPY, unit, operands);
+    return VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(from), volt_operand_place(to));
 }
 
 static volt_status produce_input(volt_program *p, int unit)
@@ -184,7 +182,8 @@ done:
     return st;
 }
 
-/* A head: a convolution whose value is a graph output and nothing else. */
+/* Whether a convolution's value is a graph output and nothing else: it writes it in plain
+ * float32. */
 static bool writes_output(const volt_program *p, const volt_unit *u)
 {
     const volt_program_value *v = &p->values[u->out];
@@ -197,7 +196,6 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
 {
     const volt_unit *u = &p->units[unit];
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
-    volt_operand o[4];
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
@@ -208,12 +206,12 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
         st = choose_place(p, unit, target);
     if (st != VOLT_OK)
         goto done;
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight);
-    o[2] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->bias_cancels ? -1 : u->node->bias);
-    o[3] = volt_operand_place(&p->values[u->out].place);
-    st = volt_program_add_operator(p, transposed ? VOLT_OP_TCONV_FWD : VOLT_OP_CONV_FWD, unit,
-                                   o);
+    st = VOLT_EMIT(
+        p, transposed ? VOLT_OP_TCONV_FWD : VOLT_OP_CONV_FWD, unit,
+        volt_operand_place(&p->values[u->in[0]].place),
+        volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight),
+        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->bias_cancels ? -1 : u->node->bias),
+        volt_operand_place(&p->values[u->out].place));
 done:
     return st;
 }
@@ -222,25 +220,24 @@ static volt_status produce_norm(volt_program *p, int unit, const volt_place *tar
 {
     volt_unit *u = &p->units[unit];
     const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
-    volt_operand o[6];
+    volt_operand src;
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
+    src = volt_operand_place(&p->values[u->in[0]].place);
     if (u->mean < 0) {
         VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
         VOLT_TRY(st, done, volt_program_add_buffer(p, &u->rstd, (size_t)(n * c) * 4));
-        o[1] = volt_operand_vector(u->mean, n, c);
-        o[2] = volt_operand_vector(u->rstd, n, c);
-        VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_STATS, unit, o));
+        VOLT_TRY(st, done,
+                 VOLT_EMIT(p, VOLT_OP_NORM_STATS, unit, src, volt_operand_vector(u->mean, n, c),
+                           volt_operand_vector(u->rstd, n, c)));
     }
     VOLT_TRY(st, done, choose_place(p, unit, target));
-    o[1] = volt_operand_vector(u->mean, n, c);
-    o[2] = volt_operand_vector(u->rstd, n, c);
-    o[3] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
-    o[4] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias);
-    o[5] = volt_operand_place(&p->values[u->out].place);
-    st = volt_program_add_operator(p, VOLT_OP_NORM_ACT_FWD, unit, o);
+    st = VOLT_EMIT(p, VOLT_OP_NORM_ACT_FWD, unit, src, volt_operand_vector(u->mean, n, c),
+                   volt_operand_vector(u->rstd, n, c),
+                   volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
+                   volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
+                   volt_operand_place(&p->values[u->out].place));
 done:
     return st;
 }
@@ -287,7 +284,6 @@ static volt_status produce_dropout(volt_program *p, int unit, const volt_place *
     volt_unit *u = &p->units[unit];
     const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
     volt_step factors = {.kind = VOLT_STEP_DROPOUT, .unit = unit, .operands = 1};
-    volt_operand o[3];
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
@@ -297,10 +293,9 @@ static volt_status produce_dropout(volt_program *p, int unit, const volt_place *
         VOLT_TRY(st, done, volt_program_add_step(p, &factors));
     }
     VOLT_TRY(st, done, choose_place(p, unit, target));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
-    o[1] = volt_operand_vector(u->factors, n, c);
-    o[2] = volt_operand_place(&p->values[u->out].place);
-    st = volt_program_add_operator(p, VOLT_OP_SCALE_CHANNELS, unit, o);
+    st = VOLT_EMIT(
+        p, VOLT_OP_SCALE_CHANNELS, unit, volt_operand_place(&p->values[u->in[0]].place),
+        volt_operand_vector(u->factors, n, c), volt_operand_place(&p->values[u->out].place));
 done:
     return st;
 }
@@ -308,15 +303,13 @@ done:
 static volt_status produce_prelu(volt_program *p, int unit, const volt_place *target)
 {
     const volt_unit *u = &p->units[unit];
-    volt_operand o[3];
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
-    o[0] = volt_operand_place(&p->values[u->in[0]].place);
     VOLT_TRY(st, done, choose_place(p, unit, target));
-    o[1] = volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight);
-    o[2] = volt_operand_place(&p->values[u->out].place);
-    st = volt_program_add_operator(p, VOLT_OP_PRELU_FWD, unit, o);
+    st = VOLT_EMIT(p, VOLT_OP_PRELU_FWD, unit, volt_operand_place(&p->values[u->in[0]].place),
+                   volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
+                   volt_operand_place(&p->values[u->out].place));
 done:
     return st;
 }

@@ -1,3 +1,16 @@
+/* What the backward pass finds stored and what it recomputes.
+ *
+ * Storing every value that backward reads would dominate training memory. Convolutions are the
+ * only expensive nodes here; norms, activations, additions, concatenations and pooling are a
+ * pass or two over memory. So a convolution's result is stored when it is needed, and the value
+ * of a cheap node only where that takes no more bytes than storing what it is made of: of conv,
+ * norm + activation only the convolution's result stays, and the activation is made again from
+ * it. Chains of cheap nodes are cut after MAX_DEPTH, so that the time for recomputing stays
+ * bounded. Nothing is recomputed in another order or precision, so results keep their bits.
+ *
+ * `window` also drops values within the forward pass that are not read for that many slots;
+ * program.c tries several and takes the program that needs least.
+ */
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>
@@ -41,7 +54,7 @@ static int backward_reads(const volt_program *p, const volt_unit *u, volt_value 
     }
 }
 
-/* Calls for every (value, slot) in order of slots; a NULL list only counts. */
+/* Lists for every value the slots that read it, ascending; a NULL list only counts. */
 static void list_demands(volt_program *p, int *list)
 {
     for (int slot = 0; slot < (volt_program_trains(p) ? 2 : 1) * p->unit_count; slot++) {
@@ -101,7 +114,7 @@ static size_t bytes_of(const volt_program *p, volt_value v)
     return p->device->buffer_bytes(p->device, &t);
 }
 
-/* Bytes that must be kept besides what is kept anyway so that v can be had in backward. */
+/* Bytes to store, on top of what is stored anyway, so that backward can have v. */
 static size_t cost_of(const volt_program *p, volt_value v)
 {
     const volt_unit *u = &p->units[p->values[v].unit];
@@ -116,7 +129,8 @@ static size_t cost_of(const volt_program *p, volt_value v)
     return inputs < bytes_of(p, v) ? inputs : bytes_of(p, v);
 }
 
-/* Anchors cut long chains of cheap units: what lies too deep is kept when it is needed. */
+/* Anchors cut long chains of cheap units: a value that lies too deep is stored when it is
+ * needed. */
 static volt_status mark_anchors(volt_program *p)
 {
     int *depth = NULL;

@@ -1,4 +1,4 @@
-#include "nets3d/loss.h"
+#include "nets3d/program/loss.h"
 
 volt_loss_options volt_loss_nnunet(int levels, bool batch_dice)
 {

@@ -1,3 +1,13 @@
+/* The arena: which buffer lies where, and what the program announces.
+ *
+ * A buffer lives from the first step that touches it to the last; two may overlap in the arena
+ * when their lives do not. The most bytes alive at one step bound the arena from below. Finding
+ * the best layout is bin packing, so a good one is searched for: largest buffers first, each
+ * into the smallest gap that holds it; then the order of the large buffers, which decide the
+ * result, is varied at random, and a change stays unless the arena grows, until the bound is
+ * near. The random numbers are fixed: a network's layout, and with it its announced memory, is
+ * the same on every run.
+ */
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>
@@ -41,8 +51,8 @@ static bool live_together(const volt_buffer *a, const volt_buffer *b)
     return a->first <= b->last && b->first <= a->last;
 }
 
-/* Largest first; among equals the order of birth. An insertion sort: a few hundred buffers.
- * Gives how many count as large. */
+/* Largest first; among equals in order of creation. An insertion sort will do for a few hundred
+ * buffers. Returns how many count as large. */
 static int sort_by_size(const volt_program *p, int *order)
 {
     int large = 0;
@@ -81,7 +91,7 @@ static size_t best_gap(const volt_buffer *buffers, const int *neighbours, int co
     return best < SIZE_MAX ? best : end;
 }
 
-/* Places all buffers in this order; gives the arena's bytes. */
+/* Places all buffers in this order; returns the arena's bytes. */
 static size_t place_all(volt_program *p, const int *order, int *neighbours)
 {
     size_t arena = 0;
@@ -92,7 +102,7 @@ static size_t place_all(volt_program *p, const int *order, int *neighbours)
         int count = 0;
 
         if (b->first < 0)
-            continue; /* planned, but nothing came of it */
+            continue; /* never used */
         for (int j = 0; j < i; j++) {
             const volt_buffer *other = &p->buffers[order[j]];
             int at = count;
@@ -146,8 +156,6 @@ size_t volt_program_least(volt_program *p)
 
 #define ROUNDS 20000
 
-/* Best fit, largest first, then a random walk over the order of the large buffers that never
- * goes uphill. The walk is the same each time: layouts do not change between runs. */
 volt_status volt_program_arrange(volt_program *p, size_t *bytes)
 {
     const size_t count = (size_t)p->buffer_count;
@@ -193,8 +201,8 @@ volt_status volt_program_verify(const volt_program *p)
             if (a->first >= 0 && b->first >= 0 && live_together(a, b) &&
                 a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
                 return volt_fail(VOLT_EINTERNAL,
-                                 "buffers %d and %d share memory while both "
-                                 "are in use",
+                                 "buffers %d and %d overlap while both are in "
+                                 "use",
                                  i, j);
         }
         if (a->first >= 0 && a->offset + a->bytes > p->memory.activations)
@@ -220,8 +228,7 @@ volt_status volt_program_create_operators(volt_program *p, int *refused)
     return st;
 }
 
-/* Bytes of the parameters that inference keeps: packed weights of each operator, and plain
- * vectors. */
+/* Parameters of an inference program: packed weights of each operator, and plain vectors. */
 static void account_packed(volt_program *p)
 {
     size_t packed = 0;

@@ -1,10 +1,9 @@
-#include "nets3d/optimizer.h"
+#include "nets3d/program/optimizer.h"
 
 #include <math.h>
 
 #include "base/mem.h"
 #include "base/threads.h"
-#include "nets3d/program/program_internal.h"
 
 /* Neighbouring parameters with one rate. */
 typedef struct segment {
@@ -14,9 +13,8 @@ typedef struct segment {
 
 struct volt_optimizer {
     volt_optimizer_options options;
-    volt_program *program;
-    int64_t count; /* parameters */
-    int64_t steps; /* done */
+    volt_parameters parameters; /* what it updates */
+    int64_t steps;              /* done */
     int slots;
     float *slot[2];    /* device arrays: SGD momentum; Adam m, v */
     segment *segments; /* what is updated, ascending */
@@ -87,36 +85,35 @@ static volt_status check_options(const volt_optimizer_options *o)
     return VOLT_OK;
 }
 
-volt_status volt_optimizer_create(volt_optimizer **out, volt_program *p,
+volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
                                   const volt_optimizer_options *options)
 {
     static const float zeros[4096];
-    const volt_device *dev = p->device;
+    const volt_device *dev = p.device;
     volt_optimizer *o = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, check_options(options));
-    if (!p->gradients) {
+    if (!p.gradients) {
         st = volt_fail(VOLT_EINVAL, "an optimiser needs a loaded training program");
         goto done;
     }
     VOLT_TRY(st, done, volt_alloc_zero(&o, 1, sizeof *o, "an optimiser"));
     o->options = *options;
-    o->program = p;
-    o->count = volt_graph_param_elements(p->graph);
+    o->parameters = p;
     o->slots = slots_of(options->kind);
     for (int i = 0; i < o->slots; i++) {
         VOLT_TRY(st, done,
-                 dev->alloc(dev, (void **)&o->slot[i], (size_t)o->count * sizeof(float),
+                 dev->alloc(dev, (void **)&o->slot[i], (size_t)p.count * sizeof(float),
                             "the optimiser's state"));
-        for (int64_t at = 0; at < o->count; at += 4096) {
-            const int64_t left = o->count - at < 4096 ? o->count - at : 4096;
+        for (int64_t at = 0; at < p.count; at += 4096) {
+            const int64_t left = p.count - at < 4096 ? p.count - at : 4096;
             VOLT_TRY(st, done,
                      dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros));
         }
     }
     VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimiser"));
-    o->segments[0] = (segment){0, o->count, 1};
+    o->segments[0] = (segment){0, p.count, 1};
     o->segment_count = 1;
     *out = o;
     o = NULL;
@@ -125,9 +122,9 @@ done:
     return st;
 }
 
-volt_status volt_optimizer_set_scales(volt_optimizer *o, const double *scale)
+volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *g,
+                                      const double *scale)
 {
-    const volt_graph *g = o->program->graph;
     const int params = volt_graph_param_count(g);
     segment *segments = NULL;
     int count = 0;
@@ -162,7 +159,7 @@ void volt_optimizer_free(volt_optimizer *o)
     if (!o)
         return;
     for (int i = 0; i < o->slots; i++)
-        o->program->device->release(o->program->device, o->slot[i]);
+        o->parameters.device->release(o->parameters.device, o->slot[i]);
     volt_free(o->segments);
     volt_free(o);
 }
@@ -192,7 +189,7 @@ static double clipping_scale(const volt_optimizer_options *o, double norm)
 static volt_status update(volt_optimizer *o, const segment *s, double lr, double scale)
 {
     const volt_optimizer_options *k = &o->options;
-    volt_program *p = o->program;
+    const volt_parameters *p = &o->parameters;
 
     lr *= s->scale;
     if (k->kind == VOLT_SGD) {
@@ -204,7 +201,7 @@ static volt_status update(volt_optimizer *o, const segment *s, double lr, double
                                     .mu = k->momentum,
                                     .weight_decay = k->weight_decay,
                                     .gradient_scale = scale,
-                                    .threads = p->options.threads};
+                                    .threads = p->threads};
         return p->device->sgd(p->device, &call);
     }
     const volt_adam_call call = {.weights = p->weights + s->offset,
@@ -220,13 +217,13 @@ static volt_status update(volt_optimizer *o, const segment *s, double lr, double
                                  .weight_decay = k->weight_decay,
                                  .decoupled = k->kind == VOLT_ADAMW,
                                  .gradient_scale = scale,
-                                 .threads = p->options.threads};
+                                 .threads = p->threads};
     return p->device->adam(p->device, &call);
 }
 
 volt_status volt_optimizer_step(volt_optimizer *o, double lr, double *gradient_norm)
 {
-    const volt_program *p = o->program;
+    const volt_parameters *p = &o->parameters;
     double squares = 0, norm;
     volt_status st = VOLT_OK;
 
@@ -235,7 +232,7 @@ volt_status volt_optimizer_step(volt_optimizer *o, double lr, double *gradient_n
         double part;
         VOLT_TRY(st, done,
                  p->device->sum_squares(p->device, &part, p->gradients + s->offset, s->count,
-                                        p->options.threads));
+                                        p->threads));
         squares += part;
     }
     norm = sqrt(squares);

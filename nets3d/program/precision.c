@@ -15,6 +15,19 @@
 #define MOST_VOXELS     (64 * 64 * 64) /* measured on no more: speed is the same */
 #define REPEATS         3
 
+volt_status volt_precision_parse(volt_precision *out, const char *name)
+{
+    if (strcmp(name, "auto") == 0)
+        *out = VOLT_PRECISION_AUTO;
+    else if (strcmp(name, "fp32") == 0)
+        *out = VOLT_FP32;
+    else if (strcmp(name, "bf16") == 0)
+        *out = VOLT_BF16_MIXED;
+    else
+        return volt_fail(VOLT_EINVAL, "precision '%.40s' is none of auto, fp32, bf16", name);
+    return VOLT_OK;
+}
+
 const char *volt_precision_name(volt_precision precision)
 {
     return precision == VOLT_FP32 ? "fp32" : precision == VOLT_BF16_MIXED ? "bf16" : "auto";

@@ -222,7 +222,7 @@ void volt_program_free(volt_program *p)
     p->device->release(p->device, p->scratch);
     volt_free(p->parameter_offset);
     volt_free(p->outputs);
-    volt_free(p->share);
+    volt_free(p->references);
     volt_free(p->pending);
     volt_free(p->buffers);
     volt_free(p->steps);
@@ -235,16 +235,6 @@ void volt_program_free(volt_program *p)
 void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
 {
     *out = p->memory;
-}
-
-const volt_device *volt_program_device(const volt_program *p)
-{
-    return p->device;
-}
-
-const volt_graph *volt_program_graph(const volt_program *p)
-{
-    return p->graph;
 }
 
 int volt_program_step_count(const volt_program *p)

@@ -1,12 +1,12 @@
 /* program_internal.h - how a program is compiled. Each file does one part:
  *
- *   program_shapes.c    which nodes are needed, their extents, fusion of norm + activation
- *   program_keep.c      which values backward keeps, which it recomputes
- *   program_steps.c     the lists of steps and buffers, and what fills them
- *   program_forward.c   steps of the forward pass, and of recomputing within the backward pass
- *   program_backward.c  steps of the backward pass
- *   program_memory.c    lifetimes, the arena, operators and their scratch
- *   program_run.c       memory, parameters, running the steps
+ *   shapes.c    which nodes are needed, their extents, fusion of norm + activation
+ *   keep.c      which values backward keeps, which it recomputes
+ *   steps.c     the lists of steps and buffers, and what fills them
+ *   forward.c   steps of the forward pass, and of recomputing within the backward pass
+ *   backward.c  steps of the backward pass
+ *   memory.c    lifetimes, the arena, operators and their scratch
+ *   run.c       memory, parameters, running the steps
  *   program.c           compiling: tries plans, takes the one that needs least memory
  *
  * A UNIT is a node, or an instance norm with the activation behind it. Unit u runs forward in
@@ -94,12 +94,12 @@ typedef struct volt_buffer {
     int first, last; /* steps */
 } volt_buffer;
 
-/* A gradient on its way to `value`. Contributions with one share lie in the same memory; it may
- * be overwritten when only one is left. */
+/* A gradient on its way to `value`. Several may refer to the same memory; it may be overwritten
+ * when only one is left. */
 typedef struct volt_gradient {
     volt_value value;
     volt_place place;
-    int share;
+    int memory; /* index into p->references */
 } volt_gradient;
 
 /* What the device turned out not to do. */
@@ -138,8 +138,8 @@ struct volt_program {
     int buffer_count, buffer_capacity;
     volt_gradient *pending;
     int pending_count, pending_capacity;
-    int *share; /* contributions left of each share */
-    int share_count, share_capacity;
+    int *references; /* gradients that still refer to each memory */
+    int memory_count, memory_capacity;
     volt_place *outputs; /* of each graph output, PLAIN float32 */
     int labels;          /* buffer */
 
@@ -152,11 +152,11 @@ struct volt_program {
     bool loaded, profile;
 };
 
-/* program_shapes.c: fills units and values. VOLT_EINVAL names node, axis and value. */
+/* shapes.c: fills units and values. VOLT_EINVAL names node, axis and value. */
 VOLT_MUST_USE volt_status volt_program_shapes(volt_program *p);
 const char *volt_node_kind_name(volt_node_kind kind);
 
-/* program_keep.c: which slots read which value, and what is kept. */
+/* keep.c: which slots read which value, and what is kept. */
 VOLT_MUST_USE volt_status volt_program_decide(volt_program *p);
 /* Whether value v stays readable after `slot`. */
 bool volt_program_holds(const volt_program *p, volt_value v, int slot);
@@ -168,7 +168,7 @@ static inline bool volt_program_trains(const volt_program *p)
     return p->options.mode == VOLT_TRAIN;
 }
 
-/* program_steps.c */
+/* steps.c */
 void volt_program_clear_steps(volt_program *p);
 VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);
 /* A new buffer for the whole of `tensor`. */
@@ -178,6 +178,8 @@ VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step
 /* Adds an operator with the settings of `unit`. */
 VOLT_MUST_USE volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind,
                                                     int unit, const volt_operand *operands);
+#define VOLT_EMIT(p, kind, unit, ...)                                                          \
+    volt_program_add_operator(p, kind, unit, (const volt_operand[]){__VA_ARGS__})
 volt_tensor volt_program_tensor(const volt_program *p, volt_value v); /* whole, native */
 volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v);
 /* Channels from `channel` on of `of`, with v's channels. */
@@ -192,17 +194,17 @@ volt_operand volt_operand_place(const volt_place *place);
 volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c); /* dense, in the arena */
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param);
 
-/* program_forward.c */
+/* forward.c */
 VOLT_MUST_USE volt_status volt_program_emit_forward(volt_program *p);
 /* Makes v readable, recomputing what it takes. */
 VOLT_MUST_USE volt_status volt_program_materialise(volt_program *p, volt_value v);
 /* Forgets the places of values that are not held after the current slot. */
 void volt_program_drop(volt_program *p);
 
-/* program_backward.c */
+/* backward.c */
 VOLT_MUST_USE volt_status volt_program_emit_backward(volt_program *p);
 
-/* program_memory.c */
+/* memory.c */
 /* Finds lifetimes; gives the most bytes that live at one time. */
 size_t volt_program_least(volt_program *p);
 /* Arena offsets; gives the arena's bytes, which come close to the above. */

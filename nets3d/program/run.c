@@ -295,14 +295,13 @@ volt_status volt_program_backward(volt_program *p)
     return run_steps(p, p->loss_step + 1, p->step_count, NULL, 0);
 }
 
-float *volt_program_weights(volt_program *p)
+volt_parameters volt_program_parameters(const volt_program *p)
 {
-    return p->weights;
-}
-
-float *volt_program_gradients(volt_program *p)
-{
-    return p->gradients;
+    return (volt_parameters){.device = p->device,
+                             .weights = p->weights,
+                             .gradients = p->gradients,
+                             .count = volt_graph_param_elements(p->graph),
+                             .threads = p->options.threads};
 }
 
 void volt_program_profile(volt_program *p, bool on)

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "io/json/json.h"
+#include "nets3d/program/optimizer.h"
 
 /* A member of a plain struct and its JSON key. */
 typedef struct field {

@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "nets3d/run/checkpoint.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
+#include "nets3d/graph/init.h"
+#include "nets3d/program/loss.h"
 #include "nets3d/train/param_scales.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/program/precision.h"
@@ -305,9 +305,10 @@ static volt_status load(volt_session *s)
         VOLT_TRY(st, done, first_weights(flat, s));
     VOLT_TRY(st, done, volt_program_load(s->program, flat));
     VOLT_TRY(st, done,
-             volt_optimizer_create(&s->optimizer, s->program, &s->recipe.recipe.optimizer));
+             volt_optimizer_create(&s->optimizer, volt_program_parameters(s->program),
+                                   &s->recipe.recipe.optimizer));
     if (s->scale)
-        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->scale));
+        VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->graph, s->scale));
     if (!s->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->staging, count * sizeof(float),
@@ -331,7 +332,7 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     volt_checkpoint_head head = {.plan = s->plan_text, .dataset = s->info_text};
     const int slots = with_optimizer ? volt_optimizer_slots(s->optimizer) : 0;
     float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
-    const float *weights = volt_program_weights(s->program);
+    const float *weights = volt_program_parameters(s->program).weights;
     volt_status st = VOLT_OK;
 
     head.slots = slots;

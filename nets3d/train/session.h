@@ -3,6 +3,7 @@
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/run/state.h"
 #include "nets3d/train/targets.h"
 #include "nets3d/train/warnings.h"

@@ -3,7 +3,7 @@
 #ifndef VOLT_TESTS_PREDICT_FIXTURE_H
 #define VOLT_TESTS_PREDICT_FIXTURE_H
 #include "nets3d/run/checkpoint.h"
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "tests/kit/train_fixture.h"
 

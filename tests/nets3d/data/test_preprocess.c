@@ -56,8 +56,8 @@ static void made_up_plan_open(made_up_plan *m)
                    .spacing = {4.5, 1.1, 0.9},
                    .norm = m->norm,
                    .use_mask_for_norm = m->use_mask,
-                   .data = {.order = VOLT_CUBIC, .separate_z = -1},
-                   .seg = {.order = VOLT_LINEAR, .separate_z = -1}},
+                   .data = {.order = VOLT_CUBIC, .separate_z = VOLT_SEPARATE_Z_AUTO},
+                   .seg = {.order = VOLT_LINEAR, .separate_z = VOLT_SEPARATE_Z_AUTO}},
         .norm = {VOLT_NORMALIZE_ZSCORE, VOLT_NORMALIZE_CT},
         .use_mask = {true, false},
         .stats = {{0}, {.mean = 20, .std = 35, .percentile_00_5 = -40, .percentile_99_5 = 90}}};
@@ -103,7 +103,7 @@ static void a_scan_is_prepared_as_the_reference_does(void **state)
 
         made_up_plan_open(&m);
         if (joint)
-            m.config.data.separate_z = m.config.seg.separate_z = 0;
+            m.config.data.separate_z = m.config.seg.separate_z = VOLT_SEPARATE_Z_NEVER;
         made_up_scan(&image, &labels);
         assert_ok(volt_preprocess_case(&p, &image, &labels, &m.plan, &m.config, "scan", 2));
         assert_null(image);

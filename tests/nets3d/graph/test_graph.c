@@ -1,5 +1,5 @@
 #include "tests/kit/networks.h"
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 
 static volt_graph *preset_graph(const char *name)
 {

@@ -14,18 +14,15 @@
 #define RUN    "exported-run"
 #define OUT    "exported-out"
 
-static const volt_model_import_options none = {0};
-
 static void export_as(const char *name, volt_export_format format)
 {
-    const volt_model_export_options o = {.format = format};
     char *source = NULL;
 
     remove_tree(RUN);
     remove_tree(OUT);
     assert_ok(volt_format(&source, MODELS "%s/model", name));
-    assert_ok(volt_import_model(source, RUN, &none, NULL, NULL));
-    assert_ok(volt_export_model(RUN, OUT, &o, NULL, NULL));
+    assert_ok(volt_import_model(source, RUN, NULL, NULL, NULL));
+    assert_ok(volt_export_model(RUN, OUT, format, NULL, NULL, NULL));
     volt_free(source);
 }
 
@@ -69,7 +66,7 @@ static void every_key_goes_out(void **state)
         volt_free(theirs);
     }
     remove_tree(RUN);
-    assert_ok(volt_import_model(OUT, RUN, &none, NULL, NULL));
+    assert_ok(volt_import_model(OUT, RUN, NULL, NULL, NULL));
     predicts_as_nnunet(RUN, "regions");
     remove_tree(RUN);
     remove_tree(OUT);
@@ -78,8 +75,6 @@ static void every_key_goes_out(void **state)
 /* Both folds go out and come in as two runs of one folder. */
 static void folds_stay_folds(void **state)
 {
-    const volt_model_export_options onnx = {.format = VOLT_EXPORT_ONNX};
-
     (void)state;
     export_as("folds", VOLT_EXPORT_NNUNET);
     assert_true(volt_path_exists(RUN "/fold_0/checkpoint_latest.safetensors"));
@@ -87,9 +82,9 @@ static void folds_stay_folds(void **state)
     assert_false(volt_path_exists(RUN "/checkpoint_latest.safetensors"));
     compare_checkpoints(OUT "/fold_1/checkpoint_final.pth",
                         MODELS "folds/model/fold_1/checkpoint_final.pth");
-    assert_fails(volt_export_model(RUN, "x.onnx", &onnx, NULL, NULL), VOLT_EDATA,
-                 "holds 2 folds");
-    assert_ok(volt_export_model(RUN "/fold_1", "x.onnx", &onnx, NULL, NULL));
+    assert_fails(volt_export_model(RUN, "x.onnx", VOLT_EXPORT_ONNX, NULL, NULL, NULL),
+                 VOLT_EDATA, "holds 2 folds");
+    assert_ok(volt_export_model(RUN "/fold_1", "x.onnx", VOLT_EXPORT_ONNX, NULL, NULL, NULL));
     remove("x.onnx");
     remove_tree(RUN);
     remove_tree(OUT);
@@ -132,31 +127,29 @@ static void onnx_holds_what_is_needed(void **state)
  * the operators that nnU-Net's networks do not need. */
 static void networks_of_monai_go_out(void **state)
 {
-    const volt_model_import_options o = {.plans = MODELS "monai_batch/plans.json",
-                                         .dataset = MODELS "monai_batch/dataset.json"};
-    const volt_model_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
-                                    onnx = {.format = VOLT_EXPORT_ONNX},
-                                    one = {.format = VOLT_EXPORT_SAFETENSORS};
+    volt_model_import_options o = volt_model_import_defaults();
     const volt_tensor_view *v;
     volt_safetensors *file;
     char *data;
     size_t bytes;
 
     (void)state;
+    o.plans = MODELS "monai_batch/plans.json";
+    o.dataset = MODELS "monai_batch/dataset.json";
     remove_tree(RUN);
     remove_tree(OUT);
     assert_ok(volt_import_model(MODELS "monai_batch/weights.pt", RUN, &o, NULL, NULL));
-    assert_fails(volt_export_model(RUN, OUT, &nnunet, NULL, NULL), VOLT_ENOTSUP,
-                 "is a MONAI UNet");
+    assert_fails(volt_export_model(RUN, OUT, VOLT_EXPORT_NNUNET, NULL, NULL, NULL),
+                 VOLT_ENOTSUP, "is a MONAI UNet");
     assert_false(volt_path_exists(OUT));
-    assert_ok(volt_export_model(RUN, OUT, &one, NULL, NULL));
+    assert_ok(volt_export_model(RUN, OUT, VOLT_EXPORT_SAFETENSORS, NULL, NULL, NULL));
     assert_ok(volt_safetensors_open(&file, OUT));
     v = volt_safetensors_find(file, "model.2.0.conv.weight");
     assert_true(v && v->rank == 5 && v->shape[0] == 8 && v->shape[1] == 3);
     assert_non_null(volt_safetensors_find(file, "model.1.submodule.0.conv.unit1.adn.A.weight"));
     volt_safetensors_close(file);
     remove(OUT);
-    assert_ok(volt_export_model(RUN, OUT, &onnx, NULL, NULL));
+    assert_ok(volt_export_model(RUN, OUT, VOLT_EXPORT_ONNX, NULL, NULL, NULL));
     assert_ok(volt_read_file(&data, &bytes, OUT, (size_t)1 << 24));
     assert_non_null(memmem(data, bytes, "PRelu", 5));
     assert_non_null(memmem(data, bytes, "output_padding", 14));
@@ -167,16 +160,15 @@ static void networks_of_monai_go_out(void **state)
 
 static void what_cannot_be_is_named(void **state)
 {
-    const volt_model_export_options nnunet = {.format = VOLT_EXPORT_NNUNET},
-                                    onnx = {.format = VOLT_EXPORT_ONNX};
-
     (void)state;
     export_as("resampled", VOLT_EXPORT_NNUNET);
-    assert_fails(volt_export_model(RUN, OUT, &nnunet, NULL, NULL), VOLT_EDATA, "not empty");
-    assert_fails(volt_export_model("nowhere", "x.onnx", &onnx, NULL, NULL), VOLT_EIO,
-                 "nowhere");
-    assert_fails(volt_export_model(RUN "/plans.json", "x.onnx", &onnx, NULL, NULL),
-                 VOLT_EFORMAT, "plans.json");
+    assert_fails(volt_export_model(RUN, OUT, VOLT_EXPORT_NNUNET, NULL, NULL, NULL), VOLT_EDATA,
+                 "not empty");
+    assert_fails(volt_export_model("nowhere", "x.onnx", VOLT_EXPORT_ONNX, NULL, NULL, NULL),
+                 VOLT_EIO, "nowhere");
+    assert_fails(
+        volt_export_model(RUN "/plans.json", "x.onnx", VOLT_EXPORT_ONNX, NULL, NULL, NULL),
+        VOLT_EFORMAT, "plans.json");
     assert_false(volt_path_exists("x.onnx"));
     remove_tree(RUN);
     remove_tree(OUT);

@@ -9,12 +9,11 @@
 
 static void imported(const char *name)
 {
-    const volt_model_import_options none = {0};
     char *source = NULL;
 
     remove_tree(RUN);
     assert_ok(volt_format(&source, VOLT_TESTDATA "/models/%s/model", name));
-    assert_ok(volt_import_model(source, RUN, &none, NULL, NULL));
+    assert_ok(volt_import_model(source, RUN, NULL, NULL, NULL));
     predicts_as_nnunet(RUN, name);
     volt_free(source);
     remove_tree(RUN);

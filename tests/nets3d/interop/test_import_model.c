@@ -17,7 +17,17 @@
 #define RUN    "imported-run"
 #define FILE_  "imported.json"
 
-static const volt_model_import_options none = {0};
+/* Options that name a plan, a data set and a map; any may be NULL. */
+static volt_model_import_options described(const char *plans, const char *dataset,
+                                           const char *map)
+{
+    volt_model_import_options o = volt_model_import_defaults();
+
+    o.plans = plans;
+    o.dataset = dataset;
+    o.map = map;
+    return o;
+}
 
 /* Every number of every kind of tensor, whatever type and stride, is torch's own. */
 static void imported_numbers_are_torchs(void **state)
@@ -60,7 +70,7 @@ static void a_folder_becomes_a_run(void **state)
 
     (void)state;
     remove_tree(RUN);
-    assert_ok(volt_import_model(MODELS "resampled/model", RUN, &none, NULL, &r));
+    assert_ok(volt_import_model(MODELS "resampled/model", RUN, NULL, NULL, &r));
     assert_int_equal(r.folds, 1);
     assert_string_equal(r.configuration, "3d_fullres");
     assert_string_equal(r.trainer, "nnUNetTrainer");
@@ -68,8 +78,8 @@ static void a_folder_becomes_a_run(void **state)
     assert_int_equal(r.aliases, 88); /* of 136 keys */
     assert_int_equal(r.unused, 0);
     assert_true(volt_path_exists(RUN "/checkpoint_latest.safetensors"));
-    assert_fails(volt_import_model(MODELS "resampled/model", RUN, &none, NULL, NULL),
-                 VOLT_EDATA, "is not empty");
+    assert_fails(volt_import_model(MODELS "resampled/model", RUN, NULL, NULL, NULL), VOLT_EDATA,
+                 "is not empty");
     remove_tree(RUN);
 }
 
@@ -87,7 +97,7 @@ static void a_lone_checkpoint_becomes_a_run(void **state)
                              MODELS "resampled/model/fold_0/checkpoint_final.pth", 1 << 24));
     assert_ok(volt_write_file("lone/some.pth", data, bytes));
     volt_free(data);
-    assert_ok(volt_import_model("lone/some.pth", RUN, &none, NULL, &r));
+    assert_ok(volt_import_model("lone/some.pth", RUN, NULL, NULL, &r));
     assert_int_equal(r.taken, 48);
     predicts_as_nnunet(RUN, "resampled");
     remove_tree("lone");
@@ -96,30 +106,35 @@ static void a_lone_checkpoint_becomes_a_run(void **state)
 
 static void wrong_sources_are_named(void **state)
 {
-    const volt_model_import_options fold = {.folds = "0,3"}, text = {.folds = "first"},
-                                    best = {.checkpoint = "best"},
-                                    other = {.configuration = "3d_lowres"},
-                                    plans = {.plans = MODELS "dynunet/plans.json",
-                                             .dataset = MODELS "dynunet/dataset.json"};
+    const volt_model_import_options none = volt_model_import_defaults(),
+                                    plans = described(MODELS "dynunet/plans.json",
+                                                      MODELS "dynunet/dataset.json", NULL);
+    volt_model_import_options fold = none, text = none, best = none, other = none, old = none;
 
     (void)state;
+    fold.folds = "0,3";
+    text.folds = "first";
+    best.checkpoint = "best";
+    other.configuration = "3d_lowres";
+    old.size = 0;
+    import_fails(MODELS "resampled/model", &old, VOLT_EINVAL, "start from its defaults");
     import_fails(MODELS "resampled/model", &fold, VOLT_EINVAL, "there is no");
     import_fails(MODELS "resampled/model", &text, VOLT_EINVAL, "folds 'first'");
     import_fails(MODELS "resampled/model", &best, VOLT_EFORMAT, "checkpoint_best.pth");
     import_fails(MODELS "resampled/model", &other, VOLT_EINVAL, "it has: 3d_fullres");
-    import_fails(MODELS "resampled", &none, VOLT_EFORMAT, "give one, model for instance");
+    import_fails(MODELS "resampled", NULL, VOLT_EFORMAT, "give one, model for instance");
     import_fails(MODELS "resampled/model", &plans, VOLT_EFORMAT, "does not fit the network");
-    import_fails(MODELS "wrapped.pth", &none, VOLT_EINVAL, "does not say what its network is");
-    import_fails(MODELS "archive.zip", &none, VOLT_EFORMAT, "not torch's");
-    import_fails(MODELS "resampled/scan_0000.nii.gz", &none, VOLT_EFORMAT, "holds no weights");
-    import_fails("nowhere", &none, VOLT_EIO, "nowhere");
+    import_fails(MODELS "wrapped.pth", NULL, VOLT_EINVAL, "does not say what its network is");
+    import_fails(MODELS "archive.zip", NULL, VOLT_EFORMAT, "not torch's");
+    import_fails(MODELS "resampled/scan_0000.nii.gz", NULL, VOLT_EFORMAT, "holds no weights");
+    import_fails("nowhere", NULL, VOLT_EIO, "nowhere");
 }
 
 /* The logits of MONAI's own network, under its own names. */
 static void a_dynunet_becomes_a_run(void **state)
 {
-    const volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
-                                         .dataset = MODELS "dynunet/dataset.json"};
+    const volt_model_import_options o =
+        described(MODELS "dynunet/plans.json", MODELS "dynunet/dataset.json", NULL);
     volt_model_import_result r = {0};
 
     (void)state;
@@ -142,7 +157,7 @@ static void networks_of_monai_become_runs(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        volt_model_import_options o = none;
+        volt_model_import_options o = volt_model_import_defaults();
         volt_model_import_result r = {0};
         char *folder, *weights, *plans, *dataset, *patch;
 
@@ -172,9 +187,8 @@ static void networks_of_monai_become_runs(void **state)
 static void a_prefix_is_taken_off(void **state)
 {
     static const char text[] = "{\"model.**\": \"net.model.**\"}";
-    const volt_model_import_options o = {.plans = MODELS "monai_batch/plans.json",
-                                         .dataset = MODELS "monai_batch/dataset.json",
-                                         .map = FILE_};
+    const volt_model_import_options o =
+        described(MODELS "monai_batch/plans.json", MODELS "monai_batch/dataset.json", FILE_);
     volt_tensor_view view[128];
     char *name[128];
     volt_model_import_result r = {0};
@@ -214,7 +228,7 @@ static void a_prefix_is_taken_off(void **state)
 static void altered_plan_fails(const char *model, const char *old, const char *new,
                                volt_status code, const char *words)
 {
-    volt_model_import_options o = {.plans = FILE_};
+    volt_model_import_options o = described(FILE_, NULL, NULL);
     char *text, *at, *altered, *plans, *dataset, *weights;
     size_t bytes;
 
@@ -239,8 +253,8 @@ static void altered_plan_fails(const char *model, const char *old, const char *n
 
 static void descriptions_that_do_not_fit_are_named(void **state)
 {
-    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
-                                   .dataset = MODELS "dynunet/dataset.json"};
+    volt_model_import_options o =
+        described(MODELS "dynunet/plans.json", MODELS "dynunet/dataset.json", NULL);
 
     (void)state;
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": \"GROUP\"",
@@ -306,9 +320,8 @@ static void a_map_translates_names(void **state)
     static const char text[] =
         "{\"encoder.stages.0.0.convs.0.*.bias\": \"input_block.norm1.bias\","
         " \"decoder.seg_layers.*.*\": \"=1\"}";
-    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
-                                   .dataset = MODELS "dynunet/dataset.json",
-                                   .map = FILE_};
+    volt_model_import_options o =
+        described(MODELS "dynunet/plans.json", MODELS "dynunet/dataset.json", FILE_);
 
     (void)state;
     assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
@@ -327,9 +340,8 @@ static void a_map_translates_names(void **state)
 static void a_whole_map_suffices(void **state)
 {
     volt_name_map map = {0};
-    volt_model_import_options o = {.plans = MODELS "dynunet/plans.json",
-                                   .dataset = MODELS "dynunet/dataset.json",
-                                   .map = FILE_};
+    volt_model_import_options o =
+        described(MODELS "dynunet/plans.json", MODELS "dynunet/dataset.json", FILE_);
     json_t *root = json_object();
 
     (void)state;

@@ -34,10 +34,11 @@ static volt_fingerprint cases(void)
 static size_t most_bytes(double gb, const volt_plan_memory_options *o)
 {
     const volt_fingerprint fp = cases();
-    const volt_planner_options planner = {.memory_gb = gb};
+    volt_planner_options planner = volt_planner_defaults();
     volt_plan *plan = NULL;
     size_t bytes, most = 0;
 
+    planner.memory_gb = gb;
     assert_ok(volt_plan_make(&plan, &fp, &info, &planner));
     for (int i = 0; i < plan->configs; i++) {
         assert_ok(volt_plan_training_bytes(&bytes, plan, &plan->config[i], o));

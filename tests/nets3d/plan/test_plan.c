@@ -350,7 +350,7 @@ static void whole_cases_can_be_added(void **state)
     const volt_dataset_info info = info_of(2, 3);
     volt_fingerprint fp = equal_cases((double[]){1, 1, 1}, (int64_t[]){60, 100, 90});
     const volt_plan_config *c, *full;
-    volt_planner_options options = {0};
+    volt_planner_options options = volt_planner_defaults();
     volt_plan *plan = NULL;
 
     (void)state;

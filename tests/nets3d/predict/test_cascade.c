@@ -31,10 +31,9 @@ static char *golden(const char *name, const char *file)
 
 static void import_stage(const char *name, const char *stage, const char *run)
 {
-    const volt_model_import_options none = {0};
     char *source = golden(name, stage);
 
-    assert_ok(volt_import_model(source, run, &none, NULL, NULL));
+    assert_ok(volt_import_model(source, run, NULL, NULL, NULL));
     volt_free(source);
 }
 

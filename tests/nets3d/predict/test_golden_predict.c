@@ -14,11 +14,10 @@
 /* By import of nnU-Net's results folder. */
 static void make_run(void)
 {
-    const volt_model_import_options none = {0};
     volt_model_import_result r = {0};
 
     remove_tree(RUN);
-    assert_ok(volt_import_model(GOLDEN "/model", RUN, &none, NULL, &r));
+    assert_ok(volt_import_model(GOLDEN "/model", RUN, NULL, NULL, &r));
     assert_int_equal(r.folds, 1);
     assert_int_equal(r.parameters, 5603177);
     assert_string_equal(r.configuration, "3d_fullres");

@@ -2,7 +2,7 @@
  * work and memory. */
 #include <fnmatch.h>
 #include "tests/kit/networks.h"
-#include "nets3d/loss.h"
+#include "nets3d/program/loss.h"
 #include "nets3d/program/program_internal.h"
 
 /* Whether a parameter is left to learn: odd ones, or those that match no pattern. */
@@ -61,8 +61,9 @@ static void compare(const network *net, const volt_device *device, volt_precisio
         const volt_param *q = volt_graph_param(g, i);
         if (!learns[i])
             continue;
-        if (memcmp(volt_program_gradients(all) + q->offset,
-                   volt_program_gradients(some) + q->offset, (size_t)q->count * 4) != 0)
+        if (memcmp(volt_program_parameters(all).gradients + q->offset,
+                   volt_program_parameters(some).gradients + q->offset,
+                   (size_t)q->count * 4) != 0)
             fail_msg("%s on %s: the gradient of %s differs", net->name, device->name, q->name);
         compared++;
     }

@@ -1,7 +1,7 @@
 /* Losses of both devices against nnU-Net's own and PyTorch's (make_losses.py), and against
  * finite differences. */
 #include "tests/kit/networks.h"
-#include "nets3d/loss.h"
+#include "nets3d/program/loss.h"
 
 #define CHANNELS_MOST 4
 

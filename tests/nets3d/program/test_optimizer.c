@@ -1,6 +1,6 @@
 #include "tests/kit/networks.h"
-#include "nets3d/loss.h"
-#include "nets3d/optimizer.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
 
 /* A program whose parameters are one vector of 50: a 1x1x1 convolution. */
@@ -47,10 +47,10 @@ static void ten_steps_match_pytorch(void **state)
         o.clip_norm = 0;
         assert_ok(volt_device_open(&device, i % 2 ? "cpu" : "reference"));
         p = vector_program(device, &g, start);
-        assert_ok(volt_optimizer_create(&optimizer, p, &o));
+        assert_ok(volt_optimizer_create(&optimizer, volt_program_parameters(p), &o));
         assert_int_equal(volt_optimizer_slots(optimizer), o.kind == VOLT_SGD ? 1 : 2);
         for (int step = 0; step < 10; step++) {
-            memcpy(volt_program_gradients(p), gradients + 50 * step, sizeof end);
+            memcpy(volt_program_parameters(p).gradients, gradients + 50 * step, sizeof end);
             assert_ok(volt_optimizer_step(optimizer, o.lr, NULL));
         }
         assert_ok(volt_program_save(p, end));
@@ -80,14 +80,14 @@ static void clipping_scales_and_bad_gradients_stop(void **state)
     o.clip_norm = 5;
     assert_ok(volt_device_open(&device, "reference"));
     p = vector_program(device, &g, start);
-    assert_ok(volt_optimizer_create(&optimizer, p, &o));
-    volt_program_gradients(p)[0] = 30;
-    volt_program_gradients(p)[49] = 40;
+    assert_ok(volt_optimizer_create(&optimizer, volt_program_parameters(p), &o));
+    volt_program_parameters(p).gradients[0] = 30;
+    volt_program_parameters(p).gradients[49] = 40;
     assert_ok(volt_optimizer_step(optimizer, 1, &norm));
     assert_ok(volt_program_save(p, end));
     assert_true(fabs(norm - 50) < 1e-9);
     assert_true(fabs(end[0] + 3) < 1e-5 && fabs(end[49] + 4) < 1e-5 && end[1] == 0);
-    volt_program_gradients(p)[7] = NAN;
+    volt_program_parameters(p).gradients[7] = NAN;
     assert_fails(volt_optimizer_step(optimizer, 1, &norm), VOLT_ENUMERIC, "not finite");
     assert_ok(volt_program_save(p, start));
     assert_memory_equal(start, end, sizeof end);
@@ -95,7 +95,8 @@ static void clipping_scales_and_bad_gradients_stop(void **state)
     volt_optimizer_free(optimizer);
     optimizer = NULL;
     o.momentum = 1;
-    assert_fails(volt_optimizer_create(&optimizer, p, &o), VOLT_EINVAL, "momentum is 1");
+    assert_fails(volt_optimizer_create(&optimizer, volt_program_parameters(p), &o), VOLT_EINVAL,
+                 "momentum is 1");
     volt_program_free(p);
     volt_graph_free(g);
     volt_device_close(device);

@@ -143,10 +143,16 @@ static void clear_cache(void)
 
 static void precisions_have_names(void **state)
 {
+    static const char *const names[] = {"auto", "fp32", "bf16"};
+    volt_precision p = VOLT_FP32;
+
     (void)state;
-    assert_string_equal(volt_precision_name(VOLT_PRECISION_AUTO), "auto");
-    assert_string_equal(volt_precision_name(VOLT_FP32), "fp32");
-    assert_string_equal(volt_precision_name(VOLT_BF16_MIXED), "bf16");
+    for (int i = 0; i < 3; i++) {
+        assert_ok(volt_precision_parse(&p, names[i]));
+        assert_string_equal(volt_precision_name(p), names[i]);
+    }
+    assert_fails(volt_precision_parse(&p, "fp16"), VOLT_EINVAL, "fp16");
+    assert_int_equal(p, VOLT_BF16_MIXED);
 }
 
 static void the_faster_is_measured_once(void **state)

@@ -1,8 +1,8 @@
 /* Programs against PyTorch: forward, loss, every gradient, ten optimiser steps; then against
  * themselves: devices, modes, threads, precisions. */
 #include "tests/kit/networks.h"
-#include "nets3d/loss.h"
-#include "nets3d/optimizer.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
 
 static const char *const device_names[] = {"reference", "cpu"};
@@ -38,7 +38,7 @@ static volt_loss_options fixture_loss(const volt_safetensors *f)
 
 static void check_outputs(volt_program *p, const volt_safetensors *f, double tolerance)
 {
-    for (int i = 0; i < volt_graph_output_count(volt_program_graph(p)); i++) {
+    for (int i = 0; i < volt_graph_output_count(p->graph); i++) {
         const volt_tensor_view *want;
         const float *got;
         int64_t shape[5];
@@ -58,7 +58,7 @@ static void check_outputs(volt_program *p, const volt_safetensors *f, double tol
  * rounding errors there. */
 static void check_gradients(volt_program *p, const volt_safetensors *f, double tolerance)
 {
-    const volt_graph *g = volt_program_graph(p);
+    const volt_graph *g = p->graph;
     float *want = fixture_parameters(f, "g.", g);
     double squares = 0;
 
@@ -66,8 +66,9 @@ static void check_gradients(volt_program *p, const volt_safetensors *f, double t
         squares += (double)want[i] * want[i];
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *q = volt_graph_param(g, i);
-        assert_near(q->name, volt_program_gradients(p) + q->offset, want + q->offset, q->count,
-                    tolerance, 1e-3 * sqrt(squares / (double)volt_graph_param_elements(g)));
+        assert_near(q->name, volt_program_parameters(p).gradients + q->offset, want + q->offset,
+                    q->count, tolerance,
+                    1e-3 * sqrt(squares / (double)volt_graph_param_elements(g)));
     }
     volt_free(want);
 }
@@ -81,7 +82,7 @@ static void check_loss(volt_program *p, const volt_safetensors *f, double tolera
     assert_ok(volt_program_loss(p, &o, fixture_view(f, "labels", "")->data, true, &r));
     memcpy(&want, fixture_view(f, "total", "")->data, sizeof want);
     assert_true(fabs(r.total - want) <= tolerance * fabs(want));
-    for (int i = 0; i < volt_graph_output_count(volt_program_graph(p)); i++)
+    for (int i = 0; i < volt_graph_output_count(p->graph); i++)
         assert_true(fabs(r.level[i] - fixture_number(f, "level.", i)) <=
                     tolerance * (1 + fabs(r.level[i])));
 }
@@ -135,8 +136,9 @@ static void networks_run_in_bf16(void **state)
             check_loss(p, f, 0.02);
             assert_ok(volt_program_backward(p));
             for (int64_t j = 0; j < volt_graph_param_elements(g); j++) {
-                dot += (double)volt_program_gradients(p)[j] * want[j];
-                ours += (double)volt_program_gradients(p)[j] * volt_program_gradients(p)[j];
+                dot += (double)volt_program_parameters(p).gradients[j] * want[j];
+                ours += (double)volt_program_parameters(p).gradients[j] *
+                        volt_program_parameters(p).gradients[j];
                 theirs += (double)want[j] * want[j];
             }
             print_message("%s on %s in bf16: cosine %.5f, length %.4f\n", net->name,
@@ -166,7 +168,7 @@ static void ten_training_steps_match_pytorch(void **state)
         volt_optimizer *o = NULL;
 
         assert_ok(volt_program_load(p, weights));
-        assert_ok(volt_optimizer_create(&o, p, &options));
+        assert_ok(volt_optimizer_create(&o, volt_program_parameters(p), &options));
         for (int step = 0; step < net->training_steps; step++) {
             volt_loss_result r = {0};
             double norm;
@@ -265,8 +267,8 @@ static void a_step_can_be_repeated_to_the_bit(void **state)
                 volt_program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
             assert_ok(volt_program_backward(p));
             if (run == 0)
-                memcpy(first, volt_program_gradients(p), bytes);
-            assert_memory_equal(first, volt_program_gradients(p), bytes);
+                memcpy(first, volt_program_parameters(p).gradients, bytes);
+            assert_memory_equal(first, volt_program_parameters(p).gradients, bytes);
         }
         volt_program_free(p);
     }

@@ -2,8 +2,8 @@
  * with dropout. */
 #include "tests/kit/networks.h"
 #include "base/rng.h"
-#include "nets3d/init.h"
-#include "nets3d/loss.h"
+#include "nets3d/graph/init.h"
+#include "nets3d/program/loss.h"
 #include "nets3d/device/op_spec.h"
 #include "nets3d/program/program_internal.h"
 
@@ -49,7 +49,7 @@ static outcome train_once(const volt_graph *g, const volt_device *dev, const net
     out.loss = r.total;
     out.restrictions = p->restrictions;
     assert_ok(volt_alloc(&out.gradients, bytes, "gradients"));
-    memcpy(out.gradients, volt_program_gradients(p), bytes);
+    memcpy(out.gradients, volt_program_parameters(p).gradients, bytes);
     volt_program_free(p);
     return out;
 }

@@ -2,9 +2,9 @@
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 #include "base/mem.h"
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 #include "nets3d/program/program_internal.h"
-#include "nets3d/loss.h"
+#include "nets3d/program/loss.h"
 #include "tests/kit/networks.h"
 
 static volt_device *device; /* reference */

@@ -6,7 +6,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/tensors/safetensors.h"
-#include "nets3d/init.h"
+#include "nets3d/graph/init.h"
 #include "nets3d/models/unet.h"
 #include "tests/kit/test.h"
 

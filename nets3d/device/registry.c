@@ -1,6 +1,11 @@
+/* The devices by name. This file alone of its folder knows them; everything else here lies
+ * below them. */
 #include "nets3d/device.h"
 
 #include <string.h>
+
+#include "nets3d/cpu/cpu.h"
+#include "nets3d/ops/reference.h"
 
 static const struct {
     const char *name;
