@@ -198,6 +198,7 @@ static volt_status predict_cases(cli *c, const validation *v, const char *fold,
     cascade.threads = (int)c->threads;
     cascade.callbacks = &c->callbacks;
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    cascade.precision = predict.precision;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &fold, 1, &predict, &c->callbacks));
     VOLT_TRY(st, done,
              volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade));

@@ -24,16 +24,19 @@ static const cli_option options[] = {
 static volt_status run(cli *c)
 {
     preprocess_options *o = c->options;
-    volt_pipeline_options run = {.work = o->work,
-                                 .configuration = o->configuration,
-                                 .previous_stage = o->previous,
-                                 .until = VOLT_STAGE_PREPROCESS,
-                                 .overwrite = o->overwrite,
-                                 .threads = (int)c->threads,
-                                 .callbacks = &c->callbacks};
+    volt_pipeline_options run = volt_pipeline_defaults();
+    volt_dataset_options data;
     volt_pipeline p = {0};
-    volt_status st = cli_dataset_take(&run.data, &run.dataset, c, &o->data);
+    volt_status st = cli_dataset_take(&data, &run.dataset, c, &o->data);
 
+    run.work = o->work;
+    run.data = &data;
+    run.configuration = o->configuration;
+    run.previous_stage = o->previous;
+    run.until = VOLT_STAGE_PREPROCESS;
+    run.overwrite = o->overwrite;
+    run.threads = (int)c->threads;
+    run.callbacks = &c->callbacks;
     if (st == VOLT_OK)
         st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {

@@ -464,7 +464,7 @@ static volt_status find_existing(job *j)
         j->result.skipped += j->skip[i];
     }
     if (j->result.skipped > 0)
-        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld case%s already exist",
+        volt_report(j->cb, VOLT_LOG_INFO, "skipping %lld of %lld case%s: all files exist",
                     (long long)j->result.skipped, (long long)j->cases->count,
                     volt_s(j->cases->count));
     return st;

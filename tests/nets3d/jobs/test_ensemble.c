@@ -233,7 +233,8 @@ static void folds_average_logits(void **state)
     assert_int_equal(volt_predictor_networks(p = open_runs(&parent, 1, &o)), 2);
     volt_predictor_free(p);
     o.folds = "0";
-    assert_fails(volt_predictor_open(&p, &alone, 1, &o, NULL), VOLT_EINVAL, "it has no folds 0");
+    assert_fails(volt_predictor_open(&p, &alone, 1, &o, NULL), VOLT_EINVAL,
+                 "it has no folds 0");
     assert_true(volt_is_run(PARENT) && volt_is_run(OTHER));
     assert_false(volt_is_run(IN));
 }
@@ -700,14 +701,16 @@ static void saved_probabilities_make_the_same_mask(void **state)
     const char *run = PARENT "/fold_0", *folder = OUT;
     volt_predict_output out = volt_predict_output_defaults();
     const volt_ensemble_member member = {&folder, 1};
-    volt_ensemble_options again = {
-        .output = OUT "/again", .info = &info, .probabilities = true};
+    volt_ensemble_options again = volt_ensemble_defaults();
     volt_predict_options o = options();
     volt_case_list cases = {0};
     volt_npz_array a = {0}, b = {0};
     volt_volume *first = NULL, *second = NULL;
     volt_ensemble_result averaged = {0};
 
+    again.output = OUT "/again";
+    again.info = &info;
+    again.probabilities = true;
     out.folder = OUT;
     out.probabilities = true;
     (void)state;

@@ -167,16 +167,17 @@ static void compare_next_stage(const char *name, const char *path)
 static void trains_on(const char *name)
 {
     char *raw = golden(name, "raw");
-    volt_pipeline_options o = {.dataset = raw,
-                               .work = WORK,
-                               .configuration = "3d_cascade_fullres",
-                               .previous_stage = LOW,
-                               .precision = VOLT_FP32,
-                               .until = VOLT_STAGE_PREPROCESS,
-                               .threads = 2};
+    volt_pipeline_options o = volt_pipeline_defaults();
     const volt_stored_case *image = NULL, *mask = NULL;
     volt_pipeline p = {0};
 
+    o.dataset = raw;
+    o.work = WORK;
+    o.configuration = "3d_cascade_fullres";
+    o.previous_stage = LOW;
+    o.precision = VOLT_FP32;
+    o.until = VOLT_STAGE_PREPROCESS;
+    o.threads = 2;
     set_up(name);
     assert_ok(volt_pipeline_run(&p, &o));
     compare_next_stage(name, WORK "/3d_cascade_fullres_previous/scan.voltcase");
