@@ -67,7 +67,7 @@ typedef struct volt_train_options {
     double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole run,
                          * validation and checkpoints included, ends within this time */
     const char *like;   /* a run of one fold: a new run takes its recipe, seed, precision and
-                         * budget instead of those here, except with change_length; NULL = none */
+                         * budget, except with change_length; NULL = none */
     const char *init;   /* initial weights: a run (its final checkpoint, else its best), one of
                          * its folders fold_K, a checkpoint, or a file of weights (torch's .pth,
                          * safetensors) with the graph's parameter names; NULL = random */

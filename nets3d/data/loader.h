@@ -22,9 +22,10 @@ VOLT_BEGIN_DECLS
 typedef struct volt_loader volt_loader;
 
 typedef struct volt_loader_options {
-    const char *store;       /* folder of case files */
-    const char *prior_masks; /* cascade: folder of case files with the previous stage's masks on
-                              * the same voxels, labels only; rules.prior_labels > 0. Else NULL */
+    const char *store;        /* folder of case files */
+    const char *prior_masks;  /* cascade: folder of case files with the previous stage's masks
+                               * on the same voxels, labels only; rules.prior_labels > 0. NULL
+                               * otherwise */
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
     int64_t classes;          /* labels are 0 .. classes - 1, */

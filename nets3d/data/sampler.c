@@ -465,7 +465,8 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
                               volt_sample_case *c, const volt_sample_draw *draw)
 {
     const int64_t *patch = s->options.rules.patch, plane = voxels_of(patch);
-    volt_augment_source source = {.image = s->image, .labels = s->labels, .prior_mask = s->prior};
+    volt_augment_source source = {
+        .image = s->image, .labels = s->labels, .prior_mask = s->prior};
     volt_rng where = draw->where, change = draw->change;
     volt_augment_draw *d = &s->drawn;
     int64_t at[3], low[3];

@@ -1,7 +1,7 @@
-/* fit_memory.h - what training a configuration takes on this machine, before it starts.
+/* fit_memory.h - finds the largest plan that can be trained in this machine's memory.
  *
- * nnU-Net aims at a GPU by an estimate of its own; here the network is compiled and announces
- * its bytes, so the largest patch that really fits can be found.
+ * nnU-Net estimates the memory of a GPU; here the network is compiled and reports its bytes, so
+ * the largest patch that really fits is found.
  */
 #ifndef VOLT_NETS3D_JOBS_FIT_MEMORY_H
 #define VOLT_NETS3D_JOBS_FIT_MEMORY_H

@@ -45,17 +45,17 @@ volt_status volt_prior_masks_folder(char **out, const char *work,
 static volt_status frame_of(volt_preprocessed *out, const volt_stored_case *c)
 {
     volt_orientation o;
-    volt_grid turned;
+    volt_grid permuted;
     volt_status st = volt_orientation_transpose(&o, c->transpose_forward);
 
     if (st != VOLT_OK)
         return st;
-    turned = volt_orientation_grid(o, &c->source);
+    permuted = volt_orientation_grid(o, &c->source);
     *out = (volt_preprocessed){.source = c->source, .crop = c->crop};
     memcpy(out->transpose_forward, c->transpose_forward, sizeof out->transpose_forward);
-    memcpy(out->shape_before_crop, turned.n, sizeof out->shape_before_crop);
+    memcpy(out->shape_before_crop, permuted.n, sizeof out->shape_before_crop);
     memcpy(out->spacing, c->spacing, sizeof out->spacing);
-    volt_grid_spacing(out->spacing_before, &turned);
+    volt_grid_spacing(out->spacing_before, &permuted);
     return VOLT_OK;
 }
 
@@ -245,8 +245,8 @@ static volt_status segment_case(const segmenting *s, const assignment *by, const
     volt_case_data data = {0};
     volt_preprocessed_scan scan = {0};
     volt_stored_case stored;
-    volt_orientation turn;
-    volt_volume *labels = NULL, *turned = NULL;
+    volt_orientation order;
+    volt_volume *labels = NULL, *permuted = NULL;
     int64_t shape[3];
     int from[3];
     volt_status st;
@@ -259,14 +259,14 @@ static volt_status segment_case(const segmenting *s, const assignment *by, const
     for (int a = 0; a < 3; a++)
         shape[from[a]] = stored.shape[a];
     VOLT_TRY(st, done, volt_segmenter_next_stage(&labels, by->seg, &scan, shape, c->id, cb));
-    VOLT_TRY(st, done, volt_orientation_transpose(&turn, from));
-    VOLT_TRY(st, done, volt_volume_reorient(&turned, labels, turn, by->seg->threads));
+    VOLT_TRY(st, done, volt_orientation_transpose(&order, from));
+    VOLT_TRY(st, done, volt_volume_reorient(&permuted, labels, order, by->seg->threads));
     stored.key = key;
-    stored.label_dtype = turned->dtype;
-    stored.labels = turned->data;
+    stored.label_dtype = permuted->dtype;
+    stored.labels = permuted->data;
     st = volt_stored_case_write(path, &stored);
 done:
-    volt_volume_free(turned);
+    volt_volume_free(permuted);
     volt_volume_free(labels);
     volt_preprocessed_scan_clear(&scan, by->seg);
     volt_case_data_clear(&data);

@@ -31,12 +31,12 @@ void volt_segmentation_clear(volt_segmentation *f)
 volt_status volt_scan_axes_of(volt_scan_axes *out, const volt_preprocessed *frame)
 {
     volt_scan_axes a = {.own = frame->source};
-    const volt_status st = volt_orientation_transpose(&a.turn, frame->transpose_forward);
+    const volt_status st = volt_orientation_transpose(&a.order, frame->transpose_forward);
 
     if (st != VOLT_OK)
         return st;
     a.own.channels = 1;
-    a.turned = volt_orientation_grid(a.turn, &a.own);
+    a.permuted = volt_orientation_grid(a.order, &a.own);
     *out = a;
     return VOLT_OK;
 }
@@ -47,9 +47,9 @@ static volt_status restore_axes(volt_volume **v, const volt_scan_axes *axes, int
     volt_volume *back = NULL;
     volt_status st;
 
-    if (!*v || volt_orientation_is_identity(axes->turn))
+    if (!*v || volt_orientation_is_identity(axes->order))
         return VOLT_OK;
-    st = volt_volume_reorient_back(&back, *v, axes->turn, &axes->own, threads);
+    st = volt_volume_reorient_back(&back, *v, axes->order, &axes->own, threads);
     if (st == VOLT_OK) {
         volt_volume_free(*v);
         *v = back;
@@ -104,7 +104,7 @@ volt_status volt_export_probability(volt_volume **out, const volt_segmenter *seg
     VOLT_TRY(st, done, volt_scan_axes_of(&axes, &f->frame));
     for (int g = 0; g < seg->sets; g++)
         logits[g] = volt_net_set_logits(&seg->set[g], &f->logits[g]);
-    VOLT_TRY(st, done, volt_volume_create(&v, &axes.turned, VOLT_F32));
+    VOLT_TRY(st, done, volt_volume_create(&v, &axes.permuted, VOLT_F32));
     if (c == 0 && !volt_segmenter_has_regions(seg)) {
         for (int64_t i = 0; i < volt_grid_voxels(&v->grid); i++)
             ((float *)v->data)[i] = 1;

@@ -37,7 +37,7 @@ static size_t loading_bytes(const volt_segmenter *seg)
 }
 
 /* Whether preprocessing copies the scan to permute its axes. */
-static bool is_turned(const volt_segmenter *seg, const volt_net_set *g)
+static bool is_permuted(const volt_segmenter *seg, const volt_net_set *g)
 {
     return *seg->info.orientation || g->config->transpose_forward[0] != 0 ||
            g->config->transpose_forward[1] != 1;
@@ -105,7 +105,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
                                    const volt_grid *grid, const volt_segment_request *wanted,
                                    const char *what)
 {
-    const bool turned = is_turned(seg, &seg->set[0]);
+    const bool permuted = is_permuted(seg, &seg->set[0]);
     const bool regions = wanted->regions && volt_segmenter_has_regions(seg);
     const size_t back = *seg->info.orientation ? 1 : 0; /* copies with the file's axes */
     sizes s = {.decode = volt_decode_defaults()};
@@ -128,12 +128,12 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     if (wanted->probabilities)
         kept = s.logits + decoder + voxels * sizeof(float) * (size_t)seg->sets;
     /* Permuting back copies; labels are created after the masks of regions. */
-    finish = kept + (regions ? masks + volt_max_size(turned ? masks : 0, labels)
-                             : labels + (turned ? labels : 0));
+    finish = kept + (regions ? masks + volt_max_size(permuted ? masks : 0, labels)
+                             : labels + (permuted ? labels : 0));
     m.network = s.network + loading_bytes(seg) + seg->other_bytes + SMALL_BYTES;
     m.preprocess = s.preprocess + SMALL_BYTES;
     exported =
-        kept + labels + masks + packing + voxels * sizeof(float) * (turned || back ? 2 : 1);
+        kept + labels + masks + packing + voxels * sizeof(float) * (permuted || back ? 2 : 1);
     m.compute =
         volt_max_size(s.images + s.logits + s.permute + decoder + (regions ? masks : labels),
                       wanted->probabilities ? volt_max_size(finish, exported) : finish) +

@@ -41,18 +41,18 @@ volt_status volt_net_set_shape(int64_t out[3], int64_t before[3], const volt_net
 {
     double spacing[3], target[3];
     volt_orientation o;
-    volt_grid turned;
+    volt_grid permuted;
     volt_status st = volt_orientation_transpose(&o, g->config->transpose_forward);
 
     if (st != VOLT_OK)
         return st;
-    turned = volt_orientation_grid(o, grid);
-    volt_grid_spacing(spacing, &turned);
+    permuted = volt_orientation_grid(o, grid);
+    volt_grid_spacing(spacing, &permuted);
     for (int a = 0; a < 3; a++) {
-        before[a] = turned.n[a];
+        before[a] = permuted.n[a];
         target[a] = g->config->spacing[a] > 0 ? g->config->spacing[a] : spacing[a];
     }
-    return volt_resample_shape(out, turned.n, spacing, target);
+    return volt_resample_shape(out, permuted.n, spacing, target);
 }
 
 bool volt_net_set_is_whole(const volt_segmenter *seg, const volt_net_set *g)

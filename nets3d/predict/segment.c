@@ -42,12 +42,12 @@ static void source_range(int64_t *from, int64_t *end, int64_t low, int64_t high,
 /* The part of the crop that is asked for. */
 static volt_box wanted_part(const job *j, const volt_preprocessed *scan)
 {
-    volt_box box = volt_box_of_shape(j->axes.turned.n);
+    volt_box box = volt_box_of_shape(j->axes.permuted.n);
     const int64_t *low = scan->crop.low;
 
     for (int a = 0; j->wanted->roi && a < 3; a++) {
-        box.low[a] = j->wanted->roi->low[j->axes.turn.from[a]];
-        box.high[a] = j->wanted->roi->high[j->axes.turn.from[a]];
+        box.low[a] = j->wanted->roi->low[j->axes.order.from[a]];
+        box.high[a] = j->wanted->roi->high[j->axes.order.from[a]];
     }
     box = volt_box_intersect(box, scan->crop);
     return volt_box_shift(box, (int64_t[3]){-low[0], -low[1], -low[2]});
@@ -73,7 +73,7 @@ static volt_status permute_logits(volt_stitch *s, const int axis[3], int threads
     const volt_grid grid = volt_grid_make(s->shape, 1, (double[]){1, 1, 1});
     volt_volume one = {.grid = grid, .dtype = s->half ? VOLT_U16 : VOLT_F32};
     const size_t bytes = volt_volume_bytes(&one);
-    volt_volume *turned = NULL;
+    volt_volume *permuted = NULL;
     volt_orientation o;
     volt_status st;
 
@@ -83,9 +83,9 @@ static volt_status permute_logits(volt_stitch *s, const int axis[3], int threads
     assert(s->room == s->shape[0] && s->finished == s->room);
     for (int64_t c = 0; c < s->channels; c++) {
         one.data = (s->half ? (char *)s->half : (char *)s->sum) + (size_t)c * bytes;
-        VOLT_TRY(st, done, volt_volume_reorient(&turned, &one, o, threads));
-        memcpy(one.data, turned->data, bytes);
-        volt_volume_free(turned);
+        VOLT_TRY(st, done, volt_volume_reorient(&permuted, &one, o, threads));
+        memcpy(one.data, permuted->data, bytes);
+        volt_volume_free(permuted);
     }
     for (int a = 0; a < 3; a++)
         s->shape[a] = grid.n[axis[a]];
@@ -165,7 +165,7 @@ static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
 
 static volt_status create_masks(job *j)
 {
-    volt_grid grid = j->axes.turned;
+    volt_grid grid = j->axes.permuted;
 
     if (!j->wanted->regions || !volt_segmenter_has_regions(j->seg))
         return volt_volume_create(&j->out->labels, &grid, j->seg->dtype);
@@ -269,7 +269,7 @@ volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
         VOLT_TRY(st, done, permute_logits(&j.stitch[g], j.axis[g], seg->threads));
     }
     if (!j.rolling)
-        VOLT_TRY(st, done, decode(&j, 0, j.axes.turned.n[0]));
+        VOLT_TRY(st, done, decode(&j, 0, j.axes.permuted.n[0]));
     VOLT_TRY(st, done, finish(&j));
     *out = f;
     f = (volt_segmentation){0};

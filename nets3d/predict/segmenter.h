@@ -151,8 +151,8 @@ VOLT_MUST_USE volt_status volt_segmenter_next_stage(volt_volume **out, volt_segm
 
 /* Grids of a scan with one channel: its own, and with the axes in the plan's order. */
 typedef struct volt_scan_axes {
-    volt_orientation turn; /* from `own` to `turned` */
-    volt_grid own, turned;
+    volt_orientation order; /* from `own` to `permuted` */
+    volt_grid own, permuted;
 } volt_scan_axes;
 VOLT_MUST_USE volt_status volt_scan_axes_of(volt_scan_axes *out,
                                             const volt_preprocessed *frame);

@@ -57,7 +57,8 @@ volt_status volt_run_log_append(const char *path, const volt_epoch_log *line)
     if (!object)
         return volt_fail(VOLT_ENOMEM, "no memory for a line of %s", path);
     VOLT_TRY(st, done, volt_json_dump_line(&text, &bytes, object));
-    text[bytes] = '\n'; /* in place of the terminator: one write, one whole line */
+    text[bytes] =
+        '\n'; /* instead of the terminator, so that one write appends the whole line */
     st = volt_append_file(path, text, bytes + 1);
 done:
     volt_free(text);
@@ -65,7 +66,7 @@ done:
     return st;
 }
 
-/* The line from `text` to the newline at `end` is of an epoch before `epoch`. */
+/* Whether the line from `text` to the newline at `end` belongs to an epoch before `epoch`. */
 static bool is_kept(const char *text, const char *end, int64_t epoch)
 {
     json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);

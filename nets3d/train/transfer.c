@@ -172,7 +172,7 @@ static void report_unused(transfer *t)
     }
 }
 
-static volt_status judge(transfer *t)
+static volt_status check_report(transfer *t)
 {
     const volt_transfer_report *r = &t->report;
 
@@ -229,7 +229,7 @@ volt_status volt_transfer(float *flat, const volt_graph *graph, const char *sour
     for (int i = 0; i < volt_graph_param_count(graph); i++)
         VOLT_TRY(st, done, take(&t, flat, volt_graph_param(graph, i)));
     report_unused(&t);
-    VOLT_TRY(st, done, judge(&t));
+    VOLT_TRY(st, done, check_report(&t));
     if (report)
         *report = t.report;
 done:

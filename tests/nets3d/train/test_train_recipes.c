@@ -174,7 +174,7 @@ static void contradictions_are_refused(void **state)
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "are 0");
     o = good;
     o.recipe.weight_ce = o.recipe.weight_dice = 0;
-    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "0 Dice");
+    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "0 for Dice");
     o = good;
     o.recipe.dropout = 1;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "dropout 1");
