@@ -476,7 +476,7 @@ static volt_status run_job(job *j)
 
     VOLT_TRY(st, done, find_existing(j));
     VOLT_TRY(st, done, announce(j));
-    VOLT_TRY(st, done, volt_predict_begin(j->out, j->seg));
+    VOLT_TRY(st, done, volt_predict_create_output(j->out, j->seg));
     if (j->overlap) {
         VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
         VOLT_TRY(st, done, start_thread(&j->writer, &j->writer_runs, write_all, j));

@@ -55,7 +55,7 @@ done:
     return st;
 }
 
-volt_status volt_predict_begin(const volt_predict_output *o, const volt_segmenter *seg)
+volt_status volt_predict_create_output(const volt_predict_output *o, const volt_segmenter *seg)
 {
     char *path = NULL;
     volt_status st;

@@ -9,8 +9,8 @@
 VOLT_BEGIN_DECLS
 
 /* Creates the folders and writes dataset.json and plans.json. */
-VOLT_MUST_USE volt_status volt_predict_begin(const volt_predict_output *o,
-                                             const volt_segmenter *seg);
+VOLT_MUST_USE volt_status volt_predict_create_output(const volt_predict_output *o,
+                                                     const volt_segmenter *seg);
 /* Whether all files of the case exist. */
 VOLT_MUST_USE volt_status volt_predict_written(bool *out, const volt_predict_output *o,
                                                const volt_segmenter *seg, const char *id);
