@@ -1,6 +1,7 @@
 /* version.h - the version of the headers and of the library.
  *
- * This is the only place that holds it: CMake reads it from here. Any thread.
+ * This is the only place that holds it: CMake reads it from here.
+ * Threads  any.
  */
 #ifndef VOLT_BASE_VERSION_H
 #define VOLT_BASE_VERSION_H

@@ -26,7 +26,7 @@ set(volt_object_files $<TARGET_OBJECTS:volt_objects>)
 set(volt_object_libraries volt_objects)
 
 # Wide vectors never cross a call of these files, so how they would be passed does not matter.
-set(volt_isa_flags_base -Wno-psabi)
+set(volt_isa_flags -O3 -ffp-contract=fast -Wno-psabi)
 set(volt_isa_flags_avx2 -mavx2 -mfma -mf16c -mbmi2)
 set(volt_isa_flags_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma -mf16c -mbmi2
     -mprefer-vector-width=512)
@@ -38,8 +38,7 @@ if(volt_isa_sources)
   foreach(level ${volt_isa_levels})
     add_library(volt_isa_${level} OBJECT ${volt_isa_sources})
     target_compile_definitions(volt_isa_${level} PRIVATE VOLT_ISA_SUFFIX=_${level})
-    target_compile_options(volt_isa_${level} PRIVATE ${volt_isa_flags_${level}} -O3
-                           -ffp-contract=fast)
+    target_compile_options(volt_isa_${level} PRIVATE ${volt_isa_flags_${level}} ${volt_isa_flags})
     list(APPEND volt_object_libraries volt_isa_${level})
     list(APPEND volt_object_files $<TARGET_OBJECTS:volt_isa_${level}>)
   endforeach()

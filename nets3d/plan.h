@@ -3,10 +3,11 @@
  * Planner  nnU-Net's ExperimentPlanner (plain U-Net) and its ResEnc M, L, XL: target spacing,
  *          transposition, patch, topology, batch. The same numbers from the same fingerprint.
  * File     nnU-Net's keys, so plans can be exchanged both ways; unknown keys are ignored. A
- *          plan edited by hand is checked key by key on reading. Old plans (UNet_class_name)
- * are converted. Axes     "transposed": spacing, patch and so on are in the order after the
- * configuration's transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is
- * the slice axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
+ *          plan edited by hand is checked key by key on reading. Old plans with UNet_class_name
+ *          are converted.
+ * Axes     "transposed": spacing, patch and so on are in the order after the configuration's
+ *          transpose_forward, (d, h, w). A 2-D configuration has axes = 2: index 0 is the slice
+ *          axis with patch 1, kernel 1, stride 1, and spacing 0, meaning that of the case.
  * Outputs  one channel per label with background (softmax), or, where the data set has regions,
  *          one per region without background (sigmoid).
  * Extra    two configurations that nnU-Net does not have, with keys that it ignores:
@@ -78,7 +79,7 @@ typedef struct volt_plan {
     int transpose_forward[3];          /* source axis (0 z, 1 y, 2 x) of d, h, w */
     int transpose_backward[3];
     int channels, classes;              /* classes: labels with background, without ignore */
-    int regions;                        /* 0 = outputs are classes, else regions */
+    int regions;                        /* the network's outputs; 0 = these are the classes */
     char *planner;                      /* experiment_planner_used */
     char *reader;                       /* image_reader_writer, nnU-Net's class */
     volt_foreground_stats *intensities; /* per channel */
@@ -86,8 +87,6 @@ typedef struct volt_plan {
     volt_plan_config *config;
 } volt_plan;
 VOLT_API void volt_plan_free(volt_plan *plan); /* NULL is allowed */
-/* Of the plan's networks: regions, or classes where the data set has no regions. */
-VOLT_API int volt_plan_output_channels(const volt_plan *plan);
 
 typedef enum volt_planner {
     VOLT_PLANNER_DEFAULT = 0, /* ExperimentPlanner: plain U-Nets, 8 GB */

@@ -23,25 +23,11 @@ typedef struct volt_split {
 } volt_split;
 VOLT_API void volt_split_clear(volt_split *s);
 
-typedef struct volt_splits {
-    volt_split *fold;
-    int folds;
-} volt_splits;
-VOLT_API void volt_splits_clear(volt_splits *s);
-
-/* The folds of `cases` >= 2 cases. The caller owns what *out holds. VOLT_EINVAL. */
-VOLT_CALL volt_splits_kfold(volt_splits *out, int64_t cases);
-/* The random 80:20 split that nnU-Net uses for fold numbers without a split. */
-VOLT_CALL volt_split_random(volt_split *out, int64_t cases, int64_t fold);
-
-/* splits_final.json: a list of {"train": [ids], "val": [ids]}. Reading checks that every id is
- * a case of `ds` and appears at most once in a fold (VOLT_EFORMAT). */
-VOLT_CALL volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds);
-VOLT_CALL volt_splits_read(volt_splits *out, const char *path, const volt_dataset *ds);
 /* What `volt train --fold` uses. VOLT_FOLD_ALL: every case on both sides. Otherwise the folds
  * are those of `path` where that file exists, else of splits_final.json in the data set's
  * folder, else of KFold; the latter two are written to `path`. A fold past the last is the
- * random split. A single case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). */
+ * random split. A single case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). The
+ * caller owns what *out holds (volt_split_clear). */
 VOLT_CALL volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
                               int fold);
 

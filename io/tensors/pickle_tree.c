@@ -45,7 +45,7 @@ static double real_of(const unsigned char *at, int64_t bytes)
         return single;
     }
     memcpy(&half, at, 2);
-    return volt_half_value(half);
+    return volt_half_to_float(half);
 }
 
 static double whole_of(const unsigned char *at, int64_t bytes, bool is_signed)

@@ -5,10 +5,10 @@
  *   weights  oneDNN chooses a blocked layout per primitive. Inference packs weights once;
  *            training keeps them plain and packs them before each run, and turns gradients back
  *            after it. Channels are padded to whole blocks, which the buffers hold anyway.
- *   ranges   the samples of a range of a buffer's channels do not lie back to back: the
- * primitive then runs once per sample, and weight gradients are added up. staging  an operand
- * in a layout or type that a kernel does not take gets a twin in the scratch and a copy between
- * the two.
+ *   ranges   samples of a range of a buffer's channels do not lie back to back: the primitive
+ *            then runs once per sample, and weight gradients are added up.
+ *   staging  an operand in a layout or type that a kernel does not take gets a twin in the
+ *            scratch and a copy between the two.
  */
 #include "nets3d/cpu/conv.h"
 

@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-/* Attributes with the scratchpad in the user's hands. */
+/* Attributes with the scratchpad supplied by the caller. */
 static dnnl_status_t user_scratchpad(dnnl_primitive_attr_t *out)
 {
     dnnl_status_t st = dnnl_primitive_attr_create(out);

@@ -1,7 +1,8 @@
-/* dnnl_compat.h - the few places where oneDNN 2.x and 3.x differ, told apart here only.
+/* dnnl_compat.h - the few places where oneDNN 2.x and 3.x differ; no other file asks for the
+ * version.
  *
- * All calls return oneDNN's own status. Memory descriptors: made and freed here; the type that
- * both versions' calls take is cpu_md.
+ * All calls return oneDNN's own status. Memory descriptors are created and freed here; the type
+ * that both versions' calls take is cpu_md.
  */
 #ifndef VOLT_NETS3D_CPU_DNNL_COMPAT_H
 #define VOLT_NETS3D_CPU_DNNL_COMPAT_H

@@ -47,8 +47,8 @@ double cpu_loss_sigmoid_norm(const volt_loss_call *call)
 }
 
 /* Dice loss -mean over (sample or batch, channel) of (2I + s) / max(P + G + s, 1e-8) and its
- * factors for sample `n` (all samples when over the batch). `unit` is the share of a channel of
- * weight 1 in the mean. */
+ * factors for sample `n` (all samples when over the batch). `unit` is the weight of a channel
+ * of weight 1 in the mean. */
 static double dice_of(const volt_loss_call *call, cpu_loss_sums *s, double unit, float *own)
 {
     const int64_t c = call->c;
@@ -56,13 +56,13 @@ static double dice_of(const volt_loss_call *call, cpu_loss_sums *s, double unit,
 
     own[0] = own[c] = 0;
     for (int64_t k = volt_loss_first(call); k < c; k++) {
-        const double share = unit * volt_loss_class_weight(call, k);
+        const double weight = unit * volt_loss_class_weight(call, k);
         const double top = 2 * cpu_loss_inter(s)[k] + call->smooth;
         const double raw = cpu_loss_prob(s, c)[k] + cpu_loss_truth(s, c)[k] + call->smooth;
         const double bottom = raw > 1e-8 ? raw : 1e-8;
-        sum -= share * top / bottom;
-        own[k] = (float)(raw > 1e-8 ? share * top / (bottom * bottom) : 0);
-        own[c + k] = (float)(-2 * share / bottom);
+        sum -= weight * top / bottom;
+        own[k] = (float)(raw > 1e-8 ? weight * top / (bottom * bottom) : 0);
+        own[c + k] = (float)(-2 * weight / bottom);
     }
     return sum;
 }

@@ -73,13 +73,13 @@ VINLINE void average_row(const volt_op *op, void *const *p, row r, int bf16)
 {
     const cpu_view *s = &op->view[0], *d = &op->view[1];
     const volt_conv *k = &op->spec.conv;
-    const vf share = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
+    const vf weight = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
     const int64_t from = cpu_at(s, r.n, r.cb), to = cpu_at(d, r.n, r.cb);
 
     for (int64_t ox = 0; ox < d->w; ox++) {
         vf sum = v_zero();
         FOR_WINDOW(k, r, ox, { sum += v_get(p[0], voxel_at(s, from, z, y, x), bf16); })
-        v_put(p[1], voxel_at(d, to, r.z, r.y, ox), bf16, sum * share);
+        v_put(p[1], voxel_at(d, to, r.z, r.y, ox), bf16, sum * weight);
     }
 }
 
@@ -139,7 +139,7 @@ VINLINE void average_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
 {
     const cpu_view *dy = &op->view[0], *dx = &op->view[1];
     const volt_conv *k = &op->spec.conv;
-    const vf share = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
+    const vf weight = v_set(1.0f / (float)(k->kernel[0] * k->kernel[1] * k->kernel[2]));
     const int64_t g = cpu_at(dy, r.n, r.cb), to = cpu_at(dx, r.n, r.cb);
     int64_t z0, z1, y0, y1, x0, x1;
 
@@ -152,14 +152,14 @@ VINLINE void average_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
             for (int64_t oy = y0; oy < y1; oy++)
                 for (int64_t ox = x0; ox < x1; ox++)
                     sum += v_get(p[0], voxel_at(dy, g, oz, oy, ox), bf16);
-        v_put(p[1], voxel_at(dx, to, r.z, r.y, ix), bf16, sum * share);
+        v_put(p[1], voxel_at(dx, to, r.z, r.y, ix), bf16, sum * weight);
     }
 }
 
 ROWS(cpu_max_pool_bwd, max_bwd_row, 2)
 ROWS(cpu_average_pool_bwd, average_bwd_row, 1)
 
-/* The two inputs that output `o` lies between along one axis, and the second one's share.
+/* The two inputs that output `o` lies between along one axis, and the second one's weight.
  * Nearest: both are o / factor. */
 typedef struct between {
     int64_t low, high;
@@ -223,7 +223,7 @@ static inline void outputs_of(int64_t i, int64_t factor, int64_t outputs, int li
     *end = (i + 1) * factor + margin < outputs ? (i + 1) * factor + margin : outputs;
 }
 
-/* Share of input i in output o. */
+/* Weight of input i in output o. */
 static inline float share_of(int64_t i, int64_t o, int64_t factor, int64_t inputs, int linear)
 {
     const between b = inputs_of(o, factor, inputs, linear);

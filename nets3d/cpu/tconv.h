@@ -22,7 +22,7 @@ cpu_tconv cpu_tconv_of(const volt_op *op);
 /* Elements of the fine side between a coarse voxel's first output and tap `tap`. */
 int64_t cpu_tconv_tap(const cpu_tconv *t, int64_t block, int64_t tap);
 
-/* Whether kernel = stride, so that every input voxel makes one block of outputs. */
+/* Whether kernel = stride, so that every input voxel produces one block of outputs. */
 bool cpu_tconv_is_block(const volt_conv *c);
 volt_status cpu_tconv_create(volt_op *op);
 

@@ -5,9 +5,8 @@
  *             numbers up to 8 whose products nearly cancel, once per dimension. Those of F(2,3)
  *             are sums, differences and halves: errors stay near those of a direct convolution.
  * Order       transform a block of tiles, multiply it point by point by the weights (64 small
- *             matrix products), transform back. A block is chosen so that its transformed
- * inputs and outputs stay in the second-level cache: memory traffic is what limits the
- *             transforms.
+ *             matrix products), transform back. Inputs and outputs of a block should stay in
+ *             the second-level cache, because memory traffic limits the transforms.
  */
 #include "nets3d/cpu/winograd.h"
 

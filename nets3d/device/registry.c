@@ -21,7 +21,8 @@ volt_status volt_device_open(volt_device **out, const char *name)
         if (strcmp(devices[i].name, name) == 0)
             return devices[i].open(out);
     }
-    return volt_fail(VOLT_EINVAL, "no device is called '%s'", name);
+    return volt_fail(VOLT_EINVAL, "no device is called '%s'; there are cpu and reference",
+                     name);
 }
 
 void volt_device_close(volt_device *dev)

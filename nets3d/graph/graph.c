@@ -56,7 +56,7 @@ static volt_status grow(void *items, int count, int *capacity, size_t item_bytes
     return st;
 }
 
-/* Every node makes one value, so values and nodes share their indices. */
+/* Every node produces one value, so values and nodes share their indices. */
 static volt_status add_node(volt_graph *g, volt_value *out, volt_node node)
 {
     volt_status st;
@@ -202,10 +202,11 @@ done:
     return st;
 }
 
-volt_status volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
-                            int64_t out_channels, const volt_conv *conv, bool bias)
+/* What both convolutions check and begin with. */
+static volt_status begin_conv(const volt_graph *g, volt_node *node, volt_node_kind kind,
+                              volt_value in, const char *name, int64_t out_channels,
+                              const volt_conv *conv)
 {
-    volt_node node;
     volt_status st;
 
     VOLT_TRY(st, done, check_value(g, in));
@@ -213,10 +214,21 @@ volt_status volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const
     VOLT_TRY(st, done, check_window(conv->kernel, 1, "the kernel", name));
     VOLT_TRY(st, done, check_window(conv->stride, 1, "the stride", name));
     VOLT_TRY(st, done, check_window(conv->pad_low, 0, "the low padding", name));
+    *node = unary(g, kind, in);
+    node->out_channels = out_channels;
+    node->conv = *conv;
+done:
+    return st;
+}
+
+volt_status volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                            int64_t out_channels, const volt_conv *conv, bool bias)
+{
+    volt_node node;
+    volt_status st;
+
+    VOLT_TRY(st, done, begin_conv(g, &node, VOLT_NODE_CONV, in, name, out_channels, conv));
     VOLT_TRY(st, done, check_window(conv->pad_high, 0, "the high padding", name));
-    node = unary(g, VOLT_NODE_CONV, in);
-    node.out_channels = out_channels;
-    node.conv = *conv;
     st = add_weighted(g, out, node, name, (int64_t[]){out_channels, node.in_channels}, bias);
 done:
     return st;
@@ -228,25 +240,17 @@ volt_status volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, cons
     volt_node node;
     volt_status st;
 
-    VOLT_TRY(st, done, check_value(g, in));
-    VOLT_TRY(st, done, check_channels(out_channels, name));
-    VOLT_TRY(st, done, check_window(conv->kernel, 1, "the kernel", name));
-    VOLT_TRY(st, done, check_window(conv->stride, 1, "the stride", name));
-    VOLT_TRY(st, done, check_window(conv->pad_low, 0, "the low padding", name));
-    node = unary(g, VOLT_NODE_TCONV, in);
-    node.out_channels = out_channels;
-    node.conv = *conv;
+    VOLT_TRY(st, done, begin_conv(g, &node, VOLT_NODE_TCONV, in, name, out_channels, conv));
     for (int axis = 0; axis < 3; axis++) {
-        if (conv->pad_low[axis] >= conv->kernel[axis]) {
+        const int64_t kernel = conv->kernel[axis], low = conv->pad_low[axis];
+        if (low >= kernel) {
             st = volt_fail(VOLT_EINVAL,
                            "%s: the low padding along %c is %lld, expected less than the "
                            "kernel, %lld",
-                           name, "dhw"[axis], (long long)conv -> pad_low[axis],
-                           (long long)conv -> kernel[axis]);
+                           name, "dhw"[axis], (long long)low, (long long)kernel);
             goto done;
         }
-        node.conv.pad_high[axis] =
-            conv->kernel[axis] - conv->stride[axis] - conv->pad_low[axis];
+        node.conv.pad_high[axis] = kernel - conv->stride[axis] - low;
     }
     st = add_weighted(g, out, node, name, (int64_t[]){node.in_channels, out_channels}, bias);
 done:
@@ -329,7 +333,7 @@ volt_status volt_graph_pool(volt_graph *g, volt_value *out, volt_value in, volt_
 
     VOLT_TRY(st, done, check_value(g, in));
     if (kind != VOLT_NODE_MAX_POOL && kind != VOLT_NODE_AVERAGE_POOL) {
-        st = volt_fail(VOLT_EINVAL, "node kind %d is no pooling", (int)kind);
+        st = volt_fail(VOLT_EINVAL, "node kind %d is not a pooling", (int)kind);
         goto done;
     }
     VOLT_TRY(st, done, check_window(kernel, 1, "the window", "pooling"));
@@ -350,7 +354,7 @@ volt_status volt_graph_upsample(volt_graph *g, volt_value *out, volt_value in,
 
     VOLT_TRY(st, done, check_value(g, in));
     if (kind != VOLT_NODE_UPSAMPLE_NEAREST && kind != VOLT_NODE_UPSAMPLE_LINEAR) {
-        st = volt_fail(VOLT_EINVAL, "node kind %d is no upsampling", (int)kind);
+        st = volt_fail(VOLT_EINVAL, "node kind %d is not an upsampling", (int)kind);
         goto done;
     }
     VOLT_TRY(st, done, check_window(factor, 1, "the factor", "upsampling"));

@@ -47,15 +47,15 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
     if (memcmp(c->transpose_forward, r->plan->transpose_forward, sizeof c->transpose_forward) !=
         0)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: configuration %s orders its axes otherwise than the plan, which "
-                         "nnU-Net cannot do",
+                         "%s: configuration %s orders its axes differently from the plan; "
+                         "nnU-Net does not support that",
                          r->path, c->name);
     return VOLT_OK;
 }
 
 /* ---- keys ---- */
 
-/* The key under all_modules; NULL where there is none. With dropout the norm is the third. */
+/* The key under all_modules, or NULL. With dropout the norm is the third. */
 static const char *second_name(char room[256], const char *name, bool dropout)
 {
     static const char *const parts[2] = {".conv.", ".norm."};

@@ -48,8 +48,8 @@ static volt_status map_encoder(volt_name_map *map, int stages)
     return st;
 }
 
-/* Decoder step `d`, 0 the lowest. Heads other than the finest are trained with deep supervision
- * only and never used in prediction. */
+/* Decoder step `d`, 0 the lowest. Output layers other than the finest are trained with deep
+ * supervision only and never used in prediction. */
 static volt_status map_decoder_step(volt_name_map *map, int d, int steps)
 {
     char ours[96], theirs[96];

@@ -1,6 +1,6 @@
-/* A trained model of others becomes a run: its plan and data set are read as VOLT's own are,
- * its weights go into the graph of that plan, and what VOLT's checkpoint holds besides is
- * filled in from nnU-Net's. */
+/* A model trained by another program becomes a run: its plan and data set are read as VOLT's
+ * own, its weights go into the graph of that plan, and the rest of VOLT's checkpoint is filled
+ * in from nnU-Net's. */
 #include "nets3d/import_model.h"
 
 #include <inttypes.h>
@@ -9,6 +9,7 @@
 
 #include "base/system/file.h"
 #include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset/staging.h"
@@ -20,7 +21,7 @@
 
 enum { MAX_CHAIN = 8 };
 
-/* One fold on its way. */
+/* The import of one fold. */
 typedef struct import {
     const volt_import_source *source;
     const volt_model_import_options *options;
@@ -51,7 +52,7 @@ static void import_clear(import *m)
 
 /* ---- plan and data set ---- */
 
-/* A JSON document: from `path`, else from what the checkpoint holds under `key`. */
+/* A JSON document: from `path`, else from the checkpoint's entry `key`. */
 static volt_status load_document(volt_json *out, const import *m, const char *path,
                                  const char *key)
 {
@@ -63,8 +64,8 @@ static volt_status load_document(volt_json *out, const import *m, const char *pa
         return volt_json_load(out, path);
     if (!inside)
         return volt_fail(VOLT_EINVAL,
-                         "%s does not say what its network is: it holds no '%s', and no file "
-                         "with it was given",
+                         "%s does not describe its network: it holds no '%s', and no such file "
+                         "was given",
                          m->file, key);
     VOLT_TRY(st, done, volt_format(&name, "%s (%s)", m->file, key));
     VOLT_TRY(st, done, volt_pickle_json(&text, inside, name));
@@ -127,7 +128,7 @@ static volt_status choose_configuration(const char **out, const import *m,
 static volt_status reduce_plan(json_t **out, const json_t *plans, const json_t *configurations,
                                const char *name)
 {
-    json_t *copy = json_copy((json_t *)(uintptr_t)plans), *kept = json_object();
+    json_t *copy = json_copy((json_t *)(uintptr_t)plans), *needed = json_object();
     const char *chain[MAX_CHAIN] = {name};
     int count = 1;
 
@@ -136,21 +137,21 @@ static volt_status reduce_plan(json_t **out, const json_t *plans, const json_t *
         json_t *config = json_object_get(configurations, chain[i]);
         for (int l = 0; config && l < 2 && count < MAX_CHAIN; l++) {
             const char *next = json_string_value(json_object_get(config, links[l]));
-            if (next && !json_object_get(kept, next))
+            if (next && !json_object_get(needed, next))
                 chain[count++] = next;
         }
-        if (config && json_object_set(kept, chain[i], config) != 0)
+        if (config && json_object_set(needed, chain[i], config) != 0)
             goto failed;
     }
-    if (copy && json_object_set(copy, "configurations", kept) == 0) {
-        json_decref(kept);
+    if (copy && json_object_set(copy, "configurations", needed) == 0) {
+        json_decref(needed);
         *out = copy;
         return VOLT_OK;
     }
 failed:
-    json_decref(kept);
+    json_decref(needed);
     json_decref(copy);
-    return volt_fail(VOLT_ENOMEM, "no memory for a plan");
+    return volt_fail(VOLT_ENOMEM, "out of memory for a plan");
 }
 
 static volt_status read_plan(import *m)
@@ -163,7 +164,8 @@ static volt_status read_plan(import *m)
     VOLT_TRY(st, done, load_document(&m->plans, m, m->source->plans, "plans"));
     configurations = json_object_get(m->plans.root, "configurations");
     if (!json_is_object(configurations)) {
-        st = volt_fail(VOLT_EFORMAT, "%s lacks \"configurations\": it is no plan of nnU-Net v2",
+        st = volt_fail(VOLT_EFORMAT,
+                       "%s lacks \"configurations\": it is not a plan of nnU-Net v2",
                        m->plans.file);
         goto done;
     }
@@ -196,8 +198,8 @@ static volt_status refuse_unused(const import *m)
             hint = "; it was trained with batch normalisation, \"norm\": \"BATCH\"";
     }
     return volt_fail(VOLT_EFORMAT,
-                     "%s does not fit the network of configuration %s: %zu of its tensors are "
-                     "not of that network, the first is %.200s%s",
+                     "%s does not fit the network of configuration %s: tensors that "
+                     "do not belong to it: %zu, the first is %.200s%s",
                      m->file, m->config->name, r->unused_count, r->unused[0], hint);
 }
 
@@ -240,7 +242,7 @@ static volt_status check_model(const import *m)
     return volt_fail(VOLT_EFORMAT,
                      "%s has names of MONAI's UNet, but configuration %s of %s is another "
                      "network: its architecture must be monai.networks.nets.UNet with the "
-                     "arguments that the network was made with",
+                     "arguments that the network was created with",
                      m->file, m->config->name, m->plans.file);
 }
 
@@ -265,7 +267,7 @@ done:
     return st;
 }
 
-/* Strict where names are the network's own; with a map, what is left over is listed. */
+/* Strict where names are the network's own; with a map, unused tensors are listed. */
 static volt_status read_weights(import *m)
 {
     volt_name_map map = {0};
@@ -284,20 +286,20 @@ static volt_status read_weights(import *m)
             st, done,
             volt_weights_fold_norms(m->flat, &m->report, m->weights, m->graph, &map, m->norms));
         volt_report(m->cb, VOLT_LOG_INFO,
-                    "%s: %d batch norms are folded into the convolutions before them", m->file,
-                    m->norms);
+                    "%s: folded %d batch norm%s into the preceding convolution%s", m->file,
+                    m->norms, volt_s(m->norms), volt_s(m->norms));
     }
     if (m->report.unused_count && (!map.count || m->norms))
         st = refuse_unused(m);
     for (size_t i = 0; st == VOLT_OK && i < m->report.unused_count; i++)
-        volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is left over", m->file,
+        volt_report(m->cb, VOLT_LOG_WARNING, "%s: tensor %s is not used", m->file,
                     m->report.unused[i]);
 done:
     volt_name_map_clear(&map);
     return st;
 }
 
-/* ---- what a checkpoint holds besides ---- */
+/* ---- the rest of a checkpoint ---- */
 
 /* Axes d, h, w along which the network was trained on mirrored patches. */
 static volt_status read_mirroring(bool mirror[3], const import *m)
@@ -405,10 +407,11 @@ static void set_result(volt_model_import_result *r, const import *m)
     if (trainer && trainer->kind == VOLT_PICKLE_TEXT)
         snprintf(r->trainer, sizeof r->trainer, "%.63s", trainer->text);
     volt_report(m->cb, VOLT_LOG_INFO,
-                "%s: %s%s%s, %" PRId64 " parameters in %" PRId64 " tensors, %" PRId64
-                " repeated ones kept once",
+                "%s: %s%s%s, %" PRId64 " parameter%s in %" PRId64 " tensor%s, %" PRId64
+                " duplicate%s merged",
                 m->file, m->config->name, *r->trainer ? " by " : "", r->trainer, r->parameters,
-                r->taken, r->aliases);
+                volt_s(r->parameters), r->taken, volt_s(r->taken), r->aliases,
+                volt_s(r->aliases));
 }
 
 /* Fold `index` of the source into `folder`; the first also leaves copies in `top`, unless that

@@ -26,7 +26,7 @@ static volt_status add(volt_import_source *s, const char *fold, const char *file
     volt_status st;
 
     if (s->folds == VOLT_IMPORT_MAX_FOLDS)
-        return volt_fail(VOLT_EINVAL, "%s is one fold too many; at most %d are imported", file,
+        return volt_fail(VOLT_EINVAL, "%s: too many folds; at most %d can be imported", file,
                          VOLT_IMPORT_MAX_FOLDS);
     s->fold[s->folds] = s->file[s->folds] = NULL;
     s->folds++; /* from here volt_import_source_clear sees it */
@@ -92,7 +92,7 @@ static volt_status add_fold(volt_import_source *s, const char *folder, int numbe
     else if (needed)
         st = volt_fail(VOLT_EINVAL, "there is no %s", file);
     else
-        volt_report(cb, VOLT_LOG_WARNING, "%s is left out: it has no checkpoint_%s.pth", fold,
+        volt_report(cb, VOLT_LOG_WARNING, "%s is skipped: it has no checkpoint_%s.pth", fold,
                     checkpoint);
 done:
     volt_free(file);
@@ -158,19 +158,18 @@ static volt_status no_results(const char *folder)
     for (size_t i = 0; st == VOLT_OK && i < names.count && !inside; i++) {
         st = volt_format(&inside, "%s/%s/plans.json", folder, names.name[i]);
         if (st == VOLT_OK && volt_path_exists(inside)) {
-            st =
-                volt_fail(VOLT_EFORMAT,
-                          "%s is no results folder of nnU-Net but holds some: give one, %s for "
-                          "instance",
-                          folder, names.name[i]);
+            st = volt_fail(VOLT_EFORMAT,
+                           "%s is not an nnU-Net results folder but contains some: choose "
+                           "one, such as %s",
+                           folder, names.name[i]);
         } else {
             volt_free(inside);
             inside = NULL;
         }
     }
     if (st == VOLT_OK)
-        st = volt_fail(VOLT_EFORMAT, "%s is no results folder of nnU-Net: it has no plans.json",
-                       folder);
+        st = volt_fail(VOLT_EFORMAT,
+                       "%s is not an nnU-Net results folder: it has no plans.json", folder);
     volt_free(inside);
     volt_names_free(&names);
     return st;

@@ -54,7 +54,7 @@ enum {
 
 #define MAX_MODEL ((size_t)INT32_MAX)
 
-/* A message being built; the first failure is kept. */
+/* A message being built; the first failure stays. */
 typedef struct message {
     unsigned char *data;
     size_t bytes, room;
@@ -499,9 +499,8 @@ static volt_status write_model(const char *path, writer *w)
     if (st != VOLT_OK)
         goto done;
     if (weights > MAX_MODEL - body.bytes) {
-        st = volt_fail(VOLT_ENOTSUP,
-                       "%s: weights of %zu bytes are more than one ONNX file holds", path,
-                       weights);
+        st = volt_fail(VOLT_ENOTSUP, "%s: %zu bytes of weights do not fit into one ONNX file",
+                       path, weights);
         goto done;
     }
     VOLT_TRY(st, done, volt_out_open(&file, path));

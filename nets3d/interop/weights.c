@@ -1,4 +1,4 @@
-/* Opening a file of named tensors, and taking numbers out of it. */
+/* Opening a file of named tensors, and reading values from it. */
 #include "nets3d/interop/weights.h"
 
 #include <math.h>
@@ -70,8 +70,8 @@ static volt_status open_file(volt_weights *w)
         w->count = st == VOLT_OK ? volt_safetensors_count(w->safetensors) : 0;
     } else {
         st = volt_fail(VOLT_EFORMAT,
-                       "%s holds no weights that are read: it is neither of torch.save nor a "
-                       "safetensors file",
+                       "%s holds no weights: it was written neither by torch.save nor as "
+                       "safetensors",
                        w->path);
     }
     return st;
@@ -101,7 +101,7 @@ static volt_status list_entries(volt_weights *w)
     for (size_t i = 1; i < w->count; i++) {
         if (strcmp(w->by_name[i - 1]->name, w->by_name[i]->name) == 0)
             return volt_fail(VOLT_EFORMAT,
-                             "%s: two tensors are called %.100s once prefixes are taken off",
+                             "%s: two tensors are called %.100s once prefixes are removed",
                              w->path, w->by_name[i]->name);
     }
 done:
@@ -175,9 +175,9 @@ const volt_torch_file *volt_weights_torch(const volt_weights *w)
     return w->torch;
 }
 
-/* ---- numbers ---- */
+/* ---- values ---- */
 
-/* One number; the type was checked. */
+/* One value; the type was checked. */
 static float number_at(const unsigned char *at, volt_tensor_type type)
 {
     uint32_t bits;
@@ -194,7 +194,7 @@ static float number_at(const unsigned char *at, volt_tensor_type type)
         return (float)wide;
     case VOLT_TENSOR_F16:
         memcpy(&half, at, 2);
-        return volt_half_value(half);
+        return volt_half_to_float(half);
     default: /* bfloat16: the upper half of a float32 */
         memcpy(&half, at, 2);
         bits = (uint32_t)half << 16;
@@ -233,7 +233,7 @@ volt_status volt_weights_copy(float *out, const volt_weights *w, size_t index, i
                          "%s: tensor %.100s is %s; a floating-point type is expected", w->path,
                          v->name, volt_tensor_type_name(v->type));
     if (v->bytes / each != (size_t)count)
-        return volt_fail(VOLT_EFORMAT, "%s: tensor %.100s has %zu numbers; %lld are expected",
+        return volt_fail(VOLT_EFORMAT, "%s: tensor %.100s has %zu values, expected %lld",
                          w->path, v->name, v->bytes / each, (long long)count);
     if (!e->torch || e->torch->dense) {
         if (v->type == VOLT_TENSOR_F32)
@@ -245,7 +245,7 @@ volt_status volt_weights_copy(float *out, const volt_weights *w, size_t index, i
     }
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(out[i]))
-            return volt_fail(VOLT_EFORMAT, "%s: number %lld of tensor %.100s is not finite",
+            return volt_fail(VOLT_EFORMAT, "%s: value %lld of tensor %.100s is not finite",
                              w->path, (long long)i, v->name);
     }
     return VOLT_OK;

@@ -1,9 +1,9 @@
-/* weights.h - named tensors of a foreign file, whatever its format, for a graph's parameters.
+/* weights.h - named tensors of another program's file, for a graph's parameters.
  *
- * Formats  torch.save (zip and legacy), safetensors; told apart by their bytes.
+ * Formats  torch.save (zip and legacy), safetensors; recognised by their first bytes.
  * Types    float32, float16, bfloat16, float64: all become float32.
- * Names    as they stand, after the prefixes "module." and "_orig_mod." were taken off; a map
- *          turns them into the graph's. Tensors of 2-D networks (oc, ic, h, w) fit parameters
+ * Names    as they are, without the prefixes "module." and "_orig_mod."; a map translates them
+ *          to the graph's. Tensors of 2-D networks (oc, ic, h, w) fit parameters
  *          with one voxel along d.
  */
 #ifndef VOLT_NETS3D_INTEROP_WEIGHTS_H
@@ -25,14 +25,14 @@ VOLT_MUST_USE volt_status volt_weights_open(volt_weights **out, const char *path
 void volt_weights_close(volt_weights *w); /* NULL is allowed */
 size_t volt_weights_count(const volt_weights *w);
 const char *volt_weights_path(const volt_weights *w); /* borrowed */
-/* Name (prefixes taken off) and shape of tensor `index`; borrowed. */
+/* Name (without prefixes) and shape of tensor `index`; borrowed. */
 const char *volt_weights_name(const volt_weights *w, size_t index);
 const volt_tensor_view *volt_weights_view(const volt_weights *w, size_t index);
 /* Index of the first tensor with the same memory and shape; `index` itself when it is that. */
 int64_t volt_weights_alias(const volt_weights *w, size_t index);
 /* Index of the tensor called `name`, or -1. */
 int64_t volt_weights_find(const volt_weights *w, const char *name);
-/* The torch file behind it, or NULL: for what a checkpoint holds beside weights. */
+/* The torch file behind it, or NULL: for the rest of a checkpoint. */
 const volt_torch_file *volt_weights_torch(const volt_weights *w);
 /* Copies tensor `index` to out[0..count-1] as float32, row-major. VOLT_ENOTSUP: not a float
  * type; VOLT_EFORMAT: another number of elements, or a value that is not finite. */
@@ -42,7 +42,7 @@ VOLT_MUST_USE volt_status volt_weights_copy(float *out, const volt_weights *w, s
 /* What became of a graph's parameters and a file's tensors. */
 typedef struct volt_weights_report {
     int64_t taken;       /* parameters filled from the file */
-    int64_t aliases;     /* tensors that repeat one taken: kept once */
+    int64_t aliases;     /* tensors that repeat one taken */
     int64_t filled;      /* parameters that the map sets to 0 or 1 */
     const char **unused; /* names (borrowed from the file) of tensors that no parameter took */
     size_t unused_count;

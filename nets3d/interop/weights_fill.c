@@ -70,7 +70,7 @@ static volt_status check_rule(const volt_json_at *at, const char *to, const char
                               MAX_NAME);
     if (left < 0 || right < 0 || left > MAX_STARS)
         return volt_json_fail(
-            at, "has a star that is no whole part between dots, or more than %d", MAX_STARS);
+            at, "has a star that is not a whole part between dots, or more than %d", MAX_STARS);
     if (from[0] == '=' && strcmp(from, "=0") != 0 && strcmp(from, "=1") != 0)
         return volt_json_fail(at, "is \"%s\"; =0 or =1 is expected", from);
     if (from[0] != '=' && rest_left != rest_right)

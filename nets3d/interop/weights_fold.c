@@ -50,7 +50,7 @@ static int64_t find_tensor(const source *s, const char *prefix, const char *suff
     return volt_weights_find(s->w, tensor_name(room, s, prefix, suffix));
 }
 
-/* Tensor "PREFIX.SUFFIX", or `count` times `otherwise` where there is none. */
+/* Tensor "PREFIX.SUFFIX", or `count` times `otherwise` where it is absent. */
 static volt_status read_vector(float **out, const source *s, const char *prefix,
                                const char *suffix, int64_t count, float otherwise)
 {

@@ -41,6 +41,7 @@ struct volt_model {
     bool takes_torch_ops;   /* arguments name classes of torch: _kw_requires_import */
     bool nnunet;            /* nnU-Net's trainer builds it and writes its checkpoints */
     size_t spec_bytes;
+    int variant; /* tells models apart that share their functions */
 
     /* Whether a plan's class name means this model. */
     bool (*is_class)(const char *class_name);

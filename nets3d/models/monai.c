@@ -30,10 +30,11 @@ static volt_status add_norm(const builder *b, volt_value *v, const char *name)
     case VOLT_MONAI_NORM_BATCH:
         break;
     }
-    return volt_fail(VOLT_ENOTSUP,
-                     "%s: batch normalisation; it is folded into the convolutions of a trained "
-                     "model that is imported, and networks are trained with instance norm",
-                     name);
+    return volt_fail(
+        VOLT_ENOTSUP,
+        "%s: batch normalisation is supported only in imported models, where it is "
+        "folded into convolutions",
+        name);
 }
 
 /* ---- UNet ---- */
@@ -402,7 +403,7 @@ static volt_status drop_batch_norms(const volt_network *net, int *norms, const c
         return VOLT_OK;
     if (!norm || (act && act < norm))
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: batch normalisation behind the activation (adn_ordering %s) "
+                         "%s: batch normalisation after the activation (adn_ordering %s) "
                          "cannot be folded into a convolution",
                          file, spec->order);
     if ((st = count_norms(norms, net)) != VOLT_OK)

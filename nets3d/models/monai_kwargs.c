@@ -30,7 +30,7 @@ static volt_status known_only(const volt_json_at *kwargs, const char *const *key
         while (*k && strcmp(*k, key) != 0)
             k++;
         if (!*k)
-            return volt_json_fail(&at, "is no argument of the class");
+            return volt_json_fail(&at, "is not an argument of the class");
     }
 done:
     return st;
@@ -66,7 +66,7 @@ static volt_status read_kernel(int64_t out[3], const volt_json_at *at, int axes)
     return st;
 }
 
-/* A kernel under `key`, 3 where there is none. */
+/* A kernel under `key`, 3 where it is absent. */
 static volt_status read_kernel_of(int64_t out[3], const volt_json_at *kwargs, const char *key,
                                   int axes)
 {
@@ -115,8 +115,8 @@ static volt_status read_norm(volt_monai_norm *out, const volt_json_at *at)
     VOLT_TRY(st, done, read_named(&name, &args, at));
     affine = strcasecmp(name, "batch") == 0;
     if (!affine && strcasecmp(name, "instance") != 0)
-        return refuse(at, "is a norm that this build does not have; there are INSTANCE, BATCH "
-                          "(of trained models) and null");
+        return refuse(at, "is not supported; supported norms are INSTANCE, BATCH (imported "
+                          "models only) and null");
     *out = affine ? VOLT_MONAI_NORM_BATCH : VOLT_MONAI_NORM_PLAIN;
     if (!args.value)
         return VOLT_OK;
@@ -125,12 +125,12 @@ static volt_status read_norm(volt_monai_norm *out, const volt_json_at *at)
     if (v.value)
         VOLT_TRY(st, done, volt_json_double(&eps, &v, 0, 1));
     if (eps != 1e-5)
-        return refuse(&v, "is another number than 1e-05, the only one of this build");
+        return refuse(&v, "is not 1e-05; only that is supported");
     VOLT_TRY(st, done, volt_json_optional(&v, &args, "track_running_stats"));
     if (v.value)
         VOLT_TRY(st, done, volt_json_bool(&running, &v));
     if (v.value && running != (*out == VOLT_MONAI_NORM_BATCH))
-        return refuse(&v, "is not the norm's default, the only one of this build");
+        return refuse(&v, "is not the norm's default; only that is supported");
     VOLT_TRY(st, done, volt_json_optional(&v, &args, "affine"));
     if (v.value)
         VOLT_TRY(st, done, volt_json_bool(&affine, &v));
@@ -153,8 +153,8 @@ static volt_status read_act(volt_monai_spec *spec, const volt_json_at *at)
     spec->slopes = strcasecmp(name, "prelu") == 0;
     spec->slope = strcasecmp(name, "leakyrelu") == 0 ? 0.01 : 0;
     if (!spec->slopes && spec->slope == 0 && strcasecmp(name, "relu") != 0)
-        return refuse(at, "is an activation that this build does not have; there are RELU, "
-                          "LEAKYRELU, PRELU and null");
+        return refuse(at, "is not supported; supported activations are RELU, LEAKYRELU, PRELU "
+                          "and null");
     if (!args.value)
         return VOLT_OK;
     VOLT_TRY(st, done, known_only(&args, keys));
@@ -304,8 +304,8 @@ static volt_status read_levels(const volt_network *net, const volt_json_at *kwar
         VOLT_TRY(st, done, read_axes(up, &at, axes, MAX_STRIDE));
         if (memcmp(up, spec->base.stride[s], sizeof up) != 0)
             return volt_json_fail(&at,
-                                  "differs from strides[%zu], which leaves skips of other "
-                                  "extents",
+                                  "differs from strides[%zu], so skip connections would not "
+                                  "match",
                                   s);
     }
 done:
@@ -353,8 +353,8 @@ volt_status volt_dynunet_read(const volt_network *net, const volt_json_at *kwarg
     VOLT_TRY(st, done, read_norm_act(spec, kwargs, "norm_name", "act_name"));
     if (spec->slopes) {
         VOLT_TRY(st, done, volt_json_member(&at, kwargs, "act_name"));
-        return refuse(&at, "is PReLU, of which a DynUNet's blocks share one; this build has "
-                           "RELU and LEAKYRELU here");
+        return refuse(&at, "is PReLU, which a DynUNet's blocks share; only RELU and LEAKYRELU "
+                           "are supported here");
     }
     if (spec->norm == VOLT_MONAI_NORM_BATCH) {
         VOLT_TRY(st, done, volt_json_member(&at, kwargs, "norm_name"));

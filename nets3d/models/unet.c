@@ -195,7 +195,8 @@ done:
     .build = build, .divisor = volt_spec_divisor, .design = volt_unet_design,                  \
     .estimate = volt_unet_estimate
 
-const volt_model volt_model_plain_unet = {NNUNET("PlainConvUNet"), .title = "plain U-Net",
-                                          .is_class = is_plain};
+const volt_model volt_model_plain_unet = {NNUNET("PlainConvUNet"), .variant = VOLT_UNET_PLAIN,
+                                          .title = "plain U-Net", .is_class = is_plain};
 const volt_model volt_model_residual_unet = {
-    NNUNET("ResidualEncoderUNet"), .title = "residual encoder U-Net", .is_class = is_residual};
+    NNUNET("ResidualEncoderUNet"), .variant = VOLT_UNET_RESIDUAL,
+    .title = "residual encoder U-Net", .is_class = is_residual};

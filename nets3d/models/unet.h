@@ -23,6 +23,8 @@ typedef struct volt_unet_spec {
     bool bias;
 } volt_unet_spec;
 
+enum { VOLT_UNET_PLAIN, VOLT_UNET_RESIDUAL }; /* variants */
+
 /* The functions of the two models. Parameters get the order of nnU-Net's optimiser: encoder,
  * decoder.stages, decoder.transpconvs, decoder.seg_layers; the layers of deep supervision are
  * there also where it's off, as nnU-Net stores them. */
@@ -35,7 +37,7 @@ double volt_unet_estimate(const volt_network *net, const int64_t patch[3]);
 
 static inline bool volt_unet_is_residual(const volt_network *net)
 {
-    return net->model == &volt_model_residual_unet;
+    return net->model->variant == VOLT_UNET_RESIDUAL;
 }
 
 VOLT_END_DECLS

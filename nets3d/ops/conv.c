@@ -38,22 +38,28 @@ static double correlate(const volt_op_spec *spec, const volt_operand_view *src,
     return sum;
 }
 
+void volt_reference_each(const volt_op_spec *spec, void *const *operands, int from, int to,
+                         const float *bias, volt_reference_element element)
+{
+    const volt_operand_view source = volt_operand_view_of(spec, operands, from);
+    const volt_operand_view result = volt_operand_view_of(spec, operands, to);
+    const volt_tensor *t = &result.t;
+
+    for (int64_t n = 0; n < t->n; n++)
+        for (int64_t c = 0; c < t->c; c++)
+            for (int64_t d = 0; d < t->d; d++)
+                for (int64_t h = 0; h < t->h; h++)
+                    for (int64_t w = 0; w < t->w; w++) {
+                        const int64_t at[3] = {d, h, w};
+                        const double x = element(spec, &source, operands[1], n, c, at);
+                        volt_view_set(&result, n, c, d, h, w, bias ? x + bias[c] : x);
+                    }
+}
+
 /* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow) */
 void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
-                            dst = volt_operand_view_of(spec, operands, 3);
-    const float *weights = operands[1], *bias = operands[2];
-
-    for (int64_t n = 0; n < dst.t.n; n++)
-        for (int64_t oc = 0; oc < dst.t.c; oc++)
-            for (int64_t d = 0; d < dst.t.d; d++)
-                for (int64_t h = 0; h < dst.t.h; h++)
-                    for (int64_t w = 0; w < dst.t.w; w++) {
-                        const int64_t o[3] = {d, h, w};
-                        const double sum = correlate(spec, &src, weights, n, oc, o);
-                        volt_view_set(&dst, n, oc, d, h, w, sum + (bias ? bias[oc] : 0));
-                    }
+    volt_reference_each(spec, operands, 0, 3, operands[2], correlate);
 }
 
 /* One input's gradient: sum over oc and the taps that read it. */
@@ -79,24 +85,6 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
     return sum;
 }
 
-void volt_reference_gather(const volt_op_spec *spec, void *const *operands,
-                           volt_reference_gathered gathered)
-{
-    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 0);
-    const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 2);
-    const volt_tensor *t = &diff_src.t;
-
-    for (int64_t n = 0; n < t->n; n++)
-        for (int64_t ic = 0; ic < t->c; ic++)
-            for (int64_t d = 0; d < t->d; d++)
-                for (int64_t h = 0; h < t->h; h++)
-                    for (int64_t w = 0; w < t->w; w++) {
-                        const int64_t i[3] = {d, h, w};
-                        volt_view_set(&diff_src, n, ic, d, h, w,
-                                      gathered(spec, &diff_dst, operands[1], n, ic, i));
-                    }
-}
-
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
 {
     const volt_tensor *t = &diff_dst->t;
@@ -113,7 +101,7 @@ double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t o
 /* diff_dst (n,oc,od,oh,ow), weights (oc,ic,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
 void volt_reference_conv_bwd_data(const volt_op_spec *spec, void *const *operands)
 {
-    volt_reference_gather(spec, operands, gather);
+    volt_reference_each(spec, operands, 2, 0, NULL, gather);
 }
 
 /* One weight's gradient: sum over n and all outputs of src at tap k times diff_dst. */

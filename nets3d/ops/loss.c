@@ -128,8 +128,8 @@ static void sum_level(const volt_loss_call *call, const volt_loss_level *level, 
     }
 }
 
-/* Share of channel c of one group in the mean; the shares sum to 1, or are all 0. */
-static double dice_share(const volt_loss_call *call, int64_t c)
+/* Weight of channel c in one group's mean; the weights sum to 1, or are all 0. */
+static double dice_weight(const volt_loss_call *call, int64_t c)
 {
     double sum = 0;
 
@@ -151,7 +151,7 @@ static double mean_dice(const volt_loss_call *call, const loss_sums *s)
     double sum = 0;
 
     for (int64_t i = 0; i < groups_of(call) * call->c; i++)
-        sum += dice_share(call, i % call->c) * (2 * s->intersection[i] + call->smooth) /
+        sum += dice_weight(call, i % call->c) * (2 * s->intersection[i] + call->smooth) /
                denominator(call, s, i);
     return sum;
 }
@@ -166,7 +166,7 @@ static double dice_slope(const volt_loss_call *call, const loss_sums *s, int64_t
     const double clamped = s->predicted[i] + s->truth[i] + call->smooth > 1e-8 ? 1 : 0;
 
     return -(2 * volt_loss_target(call, label, c) - clamped * above / below) / below *
-           dice_share(call, c);
+           dice_weight(call, c);
 }
 
 /* d loss / d logit_c of a voxel whose probabilities are in s->p; `dot` is the sum over the

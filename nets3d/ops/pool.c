@@ -50,7 +50,7 @@ void volt_reference_max_pool_fwd(const volt_op_spec *spec, void *const *operands
 }
 
 /* Gradient of one input: from every window whose first maximum it is (max pooling), or its
- * share of every window that holds it (average pooling, src NULL). */
+ * part of every window that contains it (average pooling, src NULL). */
 static double pool_gradient(const volt_op_spec *spec, const volt_operand_view *src,
                             const volt_operand_view *diff_dst, const volt_tensor *in,
                             const int64_t i[5])
@@ -134,7 +134,7 @@ void volt_reference_average_pool_bwd(const volt_op_spec *spec, void *const *oper
 }
 
 /* How much input i (of `ins`) counts in output o, along one axis. */
-static double share(int64_t o, int64_t i, int64_t factor, int64_t ins, int linear)
+static double weight_of(int64_t o, int64_t i, int64_t factor, int64_t ins, int linear)
 {
     double at, low;
     int64_t i0, i1;
@@ -155,7 +155,7 @@ static void outputs_near(int64_t *first, int64_t *last, int64_t i, int64_t facto
     *last = (i + 2 < ins ? i + 2 : ins) * factor - 1;
 }
 
-/* One output: the shares of the (at most two) inputs along each axis. */
+/* One output: the weighted inputs, at most two, along each axis. */
 static double interpolate(const volt_op_spec *spec, const volt_operand_view *src, int64_t n,
                           int64_t c, const int64_t o[3])
 {
@@ -170,9 +170,9 @@ static double interpolate(const volt_op_spec *spec, const volt_operand_view *src
     for (int64_t d = first[0]; d <= last[0]; d++)
         for (int64_t h = first[1]; h <= last[1]; h++)
             for (int64_t w = first[2]; w <= last[2]; w++)
-                sum += share(o[0], d, f[0], ins[0], spec->linear) *
-                       share(o[1], h, f[1], ins[1], spec->linear) *
-                       share(o[2], w, f[2], ins[2], spec->linear) *
+                sum += weight_of(o[0], d, f[0], ins[0], spec->linear) *
+                       weight_of(o[1], h, f[1], ins[1], spec->linear) *
+                       weight_of(o[2], w, f[2], ins[2], spec->linear) *
                        volt_view_get(src, n, c, d, h, w);
     return sum;
 }
@@ -204,9 +204,9 @@ static double upsample_gradient(const volt_op_spec *spec, const volt_operand_vie
     for (int64_t d = first[0]; d <= last[0]; d++)
         for (int64_t h = first[1]; h <= last[1]; h++)
             for (int64_t w = first[2]; w <= last[2]; w++)
-                sum += share(d, i[2], f[0], ins[0], spec->linear) *
-                       share(h, i[3], f[1], ins[1], spec->linear) *
-                       share(w, i[4], f[2], ins[2], spec->linear) *
+                sum += weight_of(d, i[2], f[0], ins[0], spec->linear) *
+                       weight_of(h, i[3], f[1], ins[1], spec->linear) *
+                       weight_of(w, i[4], f[2], ins[2], spec->linear) *
                        volt_view_get(diff_dst, i[0], i[1], d, h, w);
     return sum;
 }

@@ -90,15 +90,15 @@ static inline void volt_view_set(const volt_operand_view *v, int64_t n, int64_t 
         ((float *)v->data)[i] = (float)value;
 }
 
-/* The gradient arriving at channel `ic` and voxel i (d, h, w) of sample n. */
-typedef double (*volt_reference_gathered)(const volt_op_spec *spec,
-                                          const volt_operand_view *diff_dst,
-                                          const float *weights, int64_t n, int64_t ic,
-                                          const int64_t i[3]);
+/* Element (n, c, at) of a convolution's result, at = (d, h, w), from its other operand. */
+typedef double (*volt_reference_element)(const volt_op_spec *spec,
+                                         const volt_operand_view *from, const float *weights,
+                                         int64_t n, int64_t c, const int64_t at[3]);
 
-/* Backward pass to the data of both convolutions: every element of diff_src. */
-void volt_reference_gather(const volt_op_spec *spec, void *const *operands,
-                           volt_reference_gathered gathered);
+/* Forward pass and data gradient of both convolutions: every element of operand `to` from
+ * operand `from`; `bias` (NULL allowed) is added per channel. */
+void volt_reference_each(const volt_op_spec *spec, void *const *operands, int from, int to,
+                         const float *bias, volt_reference_element element);
 /* Sum of channel oc over n, d, h, w. */
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc);
 

@@ -75,20 +75,7 @@ static double arriving(const volt_op_spec *spec, const volt_operand_view *src,
 /* src (n,ic,d,h,w), weights (ic,oc,kd,kh,kw), bias (oc) -> dst (n,oc,d*sd,h*sh,w*sw) */
 void volt_reference_tconv_fwd(const volt_op_spec *spec, void *const *operands)
 {
-    const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
-                            dst = volt_operand_view_of(spec, operands, 3);
-    const float *weights = operands[1], *bias = operands[2];
-
-    for (int64_t n = 0; n < dst.t.n; n++)
-        for (int64_t oc = 0; oc < dst.t.c; oc++)
-            for (int64_t d = 0; d < dst.t.d; d++)
-                for (int64_t h = 0; h < dst.t.h; h++)
-                    for (int64_t w = 0; w < dst.t.w; w++) {
-                        const int64_t o[3] = {d, h, w};
-                        volt_view_set(&dst, n, oc, d, h, w,
-                                      (bias ? bias[oc] : 0) +
-                                          arriving(spec, &src, weights, n, oc, o));
-                    }
+    volt_reference_each(spec, operands, 0, 3, operands[2], arriving);
 }
 
 /* Sum over oc and the taps of what input voxel i of channel ic reaches. */
@@ -111,7 +98,7 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
 /* diff_dst (n,oc,d*sd,h*sh,w*sw), weights (ic,oc,kd,kh,kw) -> diff_src (n,ic,d,h,w) */
 void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operands)
 {
-    volt_reference_gather(spec, operands, gather);
+    volt_reference_each(spec, operands, 2, 0, NULL, gather);
 }
 
 /* Sum over n and all input voxels of src times diff_dst at the voxel reached through tap k. */

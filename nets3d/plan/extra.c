@@ -142,9 +142,9 @@ static void replace_earlier(volt_plan *plan)
 
     for (int i = 0; i < plan->configs - 1; i++) {
         if (strcmp(plan->config[i].name, last->name) == 0) {
-            const volt_plan_config made = *last;
+            const volt_plan_config added = *last;
             *last = plan->config[i];
-            plan->config[i] = made;
+            plan->config[i] = added;
             volt_plan_drop_last(plan);
             return;
         }

@@ -2,11 +2,11 @@
  *
  * numpy sees one array: the samples of all cases, one after the other. Its sums are pairwise:
  * an array of more than 128 values is halved (at a multiple of 8) until its parts are that
- * short; a part is summed in eight interleaved sums; parts are added up the same tree. float32
- * arrays are summed in float32, so another order would give other digits. Here the array never
- * exists. Each case sums the subtrees that lie inside it, in any thread; the few parts that
- * reach over the border of two cases keep their values; combine() walks the tree once more and
- * puts both together.
+ * short; a part is summed in eight interleaved sums; the parts are added up along the same
+ * tree. float32 arrays are summed in float32, so another order would give other digits. Here
+ * the array never exists. Each case sums the subtrees that lie inside it, in any thread; the
+ * few parts that reach over the border of two cases keep their values; combine() walks the tree
+ * once more and puts both together.
  *
  * Percentiles need the values at a few ranks. A first pass counts the upper 16 bits of every
  * value, which tells for each rank in which of 65536 ranges it lies; a second pass counts the

@@ -37,7 +37,7 @@ void volt_plan_free(volt_plan *plan)
     volt_free(plan);
 }
 
-int volt_plan_output_channels(const volt_plan *plan)
+static int output_channels(const volt_plan *plan)
 {
     return plan->regions ? plan->regions : plan->classes;
 }
@@ -47,7 +47,7 @@ void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c)
     const int masks = c->previous_stage ? plan->classes - 1 : 0;
 
     volt_network_set_channels(&c->net, (int64_t)(plan->channels + masks) * c->slices,
-                              volt_plan_output_channels(plan));
+                              output_channels(plan));
 }
 
 volt_status volt_plan_find(const volt_plan_config **out, const volt_plan *plan,

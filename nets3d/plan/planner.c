@@ -10,10 +10,10 @@
 #include "base/mem.h"
 #include "nets3d/plan/planner.h"
 
-static const double anisotropy = 3.0;       /* spacing and size ratio of a coarse axis */
-static const double lowres_share = 0.25;    /* of the median case that a patch should see */
-static const double lowres_growth = 1.03;   /* of the spacing, per attempt */
-static const double mask_norm_share = 0.75; /* cropped size below which the mask is used */
+static const double anisotropy = 3.0;          /* spacing and size ratio of a coarse axis */
+static const double lowres_fraction = 0.25;    /* of the median case that a patch should see */
+static const double lowres_growth = 1.03;      /* of the spacing, per attempt */
+static const double mask_norm_fraction = 0.75; /* cropped size below which the mask is used */
 
 static int compare_doubles(const void *a, const void *b)
 {
@@ -172,8 +172,9 @@ volt_status volt_planning_add(const volt_planning *p, const char *name,
              volt_alloc_zero(&c->use_mask_for_norm, channels, sizeof(bool), "a plan"));
     for (size_t i = 0; i < channels; i++) {
         c->norm[i] = volt_norm_for_channel(p->info->channel_name[i]);
-        c->use_mask_for_norm[i] = c->norm[i] == VOLT_NORMALIZE_ZSCORE &&
-                                  p->fp->median_relative_size_after_cropping < mask_norm_share;
+        c->use_mask_for_norm[i] =
+            c->norm[i] == VOLT_NORMALIZE_ZSCORE &&
+            p->fp->median_relative_size_after_cropping < mask_norm_fraction;
     }
     c->axes = in->axes;
     c->batch = t->batch;
@@ -233,7 +234,7 @@ static volt_status find_lowres(bool *wanted, volt_topology_input *in, volt_topol
 
     memcpy(spacing, full->spacing, sizeof spacing);
     *wanted = false;
-    while (patch_voxels(t) / voxels < lowres_share) {
+    while (patch_voxels(t) / voxels < lowres_fraction) {
         volt_planning_coarsen(spacing);
         voxels = 1;
         for (int a = 0; a < 3; a++) {
@@ -290,7 +291,7 @@ volt_status volt_planning_check(const volt_fingerprint *fp, const volt_dataset_i
     if (!volt_planner_rules_of(o->planner))
         return volt_fail(VOLT_EINVAL, "planner %d does not exist", (int)o->planner);
     if (fp->cases < 1)
-        return volt_fail(VOLT_EINVAL, "a fingerprint of no case cannot be planned");
+        return volt_fail(VOLT_EINVAL, "the fingerprint has no cases");
     if (fp->channels != info->channels)
         return volt_fail(VOLT_EINVAL, "the fingerprint has %d channels; dataset.json names %d",
                          fp->channels, info->channels);

@@ -1,4 +1,4 @@
-/* planner.h - what the planners of nnU-Net's configurations and of our own share. */
+/* planner.h - what the planners of nnU-Net's and of VOLT's own configurations share. */
 #ifndef VOLT_NETS3D_PLAN_PLANNER_H
 #define VOLT_NETS3D_PLAN_PLANNER_H
 #include "nets3d/plan/plan_internal.h"
@@ -27,8 +27,8 @@ void volt_planning_coarsen(double spacing[3]);
 volt_topology_input volt_planning_input(const volt_planning *p, int axes,
                                         const double spacing[3], const double shape[3],
                                         double dataset_voxels);
-/* The folder of a configuration's prepared cases. nnU-Net's residual planners share the data of
- * the default plan where they are the same. The caller owns *out. */
+/* The folder of a configuration's preprocessed cases. nnU-Net's residual planners share the
+ * data of the default plan where they are the same. The caller owns *out. */
 volt_status volt_planning_name_data(char **out, const volt_planning *p, const char *name);
 /* Appends the configuration `name` with the topology `t`. */
 volt_status volt_planning_add(const volt_planning *p, const char *name,

@@ -27,7 +27,7 @@ static volt_status find_ancestors(volt_inherited *out, const volt_json_at *confi
         VOLT_TRY(st, done, volt_json_text(&name, &parent, MAX_NAME));
         VOLT_TRY(st, done, volt_json_optional(&out->at[out->count], configs, name));
         if (!out->at[out->count].value)
-            return volt_json_fail(&parent, "is \"%s\", which is no configuration", name);
+            return volt_json_fail(&parent, "is \"%s\", which is not a configuration", name);
         out->count++;
     }
 done:
@@ -324,8 +324,8 @@ static volt_status check_stages(const volt_plan *plan, const volt_json_at *confi
             continue;
         VOLT_TRY(st, done, volt_json_member(&at, configs, c->name));
         return volt_json_fail(&at,
-                              "has previous_stage \"%s\", which is no configuration of this "
-                              "plan that stands on its own",
+                              "has previous_stage \"%s\", which is not a configuration of this "
+                              "plan without a previous stage",
                               c->previous_stage);
     }
 done:

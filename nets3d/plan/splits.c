@@ -1,4 +1,4 @@
-#include "nets3d/splits.h"
+#include "nets3d/plan/splits.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -4,8 +4,7 @@
  * its consumers and summed when the unit is reached, in the order of arrival, so that the sum
  * is the same whatever else is queued. Gradients are not copied where they can be referred to:
  * both inputs of an addition get the same memory, each input of a concatenation its range. A
- * count of references tells when memory has one user left, who may then overwrite it in place;
- * that saves most of the buffers that gradients would take.
+ * count of references tells when memory has one user left, who may then overwrite it in place.
  */
 #include "nets3d/program/program_internal.h"
 
@@ -130,7 +129,7 @@ done:
 }
 
 /* All gradients of the unit's value: *first, and in *second (NULL: not wanted) one that is not
- * added yet; second->place.buffer is -1 when there is none. */
+ * added yet; second->place.buffer is -1 without one. */
 static volt_status gather(volt_program *p, int unit, volt_gradient *first,
                           volt_gradient *second)
 {
@@ -184,7 +183,7 @@ static volt_status pass_on(volt_program *p, int unit, const volt_gradient *g,
     return p->values[in].needs_gradient ? send_own(p, in, diff_src) : VOLT_OK;
 }
 
-static volt_operand numbers_of(const volt_program *p, volt_value v)
+static volt_operand value_of(const volt_program *p, volt_value v)
 {
     return volt_operand_place(&p->values[v].place);
 }
@@ -208,7 +207,7 @@ static volt_status weight_gradient(volt_program *p, int unit, const volt_gradien
 
     if (st != VOLT_OK)
         return st;
-    return VOLT_EMIT(p, kind, unit, numbers_of(p, u->in[0]),
+    return VOLT_EMIT(p, kind, unit, value_of(p, u->in[0]),
                      volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight),
                      volt_operand_param(p, VOLT_OPERAND_GRADIENT, biased ? u->node->bias : -1),
                      volt_operand_place(&g->place));
@@ -260,7 +259,7 @@ static volt_status backward_norm(volt_program *p, int unit)
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &first, &diff_src));
     VOLT_TRY(st, done,
-             VOLT_EMIT(p, VOLT_OP_NORM_ACT_BWD, unit, numbers_of(p, u->in[0]),
+             VOLT_EMIT(p, VOLT_OP_NORM_ACT_BWD, unit, value_of(p, u->in[0]),
                        per_channel(p, u, u->mean), per_channel(p, u, u->rstd),
                        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
                        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
@@ -289,7 +288,7 @@ static volt_status backward_from_result(volt_program *p, int unit, volt_op_kind 
     VOLT_TRY(st, done, volt_program_materialise(p, u->out));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
     VOLT_TRY(st, done,
-             VOLT_EMIT(p, kind, unit, numbers_of(p, u->out), volt_operand_place(&g.place),
+             VOLT_EMIT(p, kind, unit, value_of(p, u->out), volt_operand_place(&g.place),
                        volt_operand_place(&diff_src)));
     st = pass_on(p, unit, &g, &diff_src);
 done:
@@ -307,7 +306,7 @@ static volt_status backward_prelu(volt_program *p, int unit)
     VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
     VOLT_TRY(st, done,
-             VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, numbers_of(p, u->in[0]),
+             VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, value_of(p, u->in[0]),
                        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
                        volt_operand_place(&g.place), volt_operand_place(&diff_src),
                        volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight)));
@@ -329,7 +328,7 @@ static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
         VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
     VOLT_TRY(st, done, volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
     if (kind == VOLT_OP_MAX_POOL_BWD)
-        st = VOLT_EMIT(p, kind, unit, numbers_of(p, u->in[0]), volt_operand_place(&g.place),
+        st = VOLT_EMIT(p, kind, unit, value_of(p, u->in[0]), volt_operand_place(&g.place),
                        volt_operand_place(&diff_src));
     else
         st = VOLT_EMIT(p, kind, unit, volt_operand_place(&g.place),

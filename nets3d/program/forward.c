@@ -50,7 +50,7 @@ static bool overlaps(const volt_place *a, const volt_place *b)
            b->tensor.c_offset < a->tensor.c_offset + a->tensor.c;
 }
 
-/* Whether nobody needs the numbers of v any more once `unit` has read them. */
+/* Whether nothing needs v any more once `unit` has read it. */
 static bool may_overwrite(const volt_program *p, volt_value v, int unit)
 {
     const volt_program_value *value = &p->values[v];
@@ -371,7 +371,7 @@ static volt_status produce(volt_program *p, int unit, const volt_place *target)
                      (int)p->units[unit].node->kind);
 }
 
-/* Writes what unit made to the graph outputs it is declared as. */
+/* Writes the unit's value to the graph outputs it is declared as. */
 static volt_status write_outputs(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
@@ -391,7 +391,7 @@ static volt_status write_outputs(volt_program *p, int unit)
     return st;
 }
 
-/* The loss stands between the passes; without one it is what keeps the outputs readable. */
+/* The loss stands between the passes; without one it keeps the outputs readable. */
 static volt_status add_loss(volt_program *p)
 {
     const int64_t *e = p->values[volt_graph_output_value(p->graph, 0)].extent;

@@ -3,13 +3,13 @@
  * Storing every value that backward reads would dominate training memory. Convolutions are the
  * only expensive nodes here; norms, activations, additions, concatenations and pooling are a
  * pass or two over memory. So a convolution's result is stored when it is needed, and the value
- * of a cheap node only where that takes no more bytes than storing what it is made of: of conv,
- * norm + activation only the convolution's result stays, and the activation is made again from
- * it. Chains of cheap nodes are cut after MAX_DEPTH, so that the time for recomputing stays
+ * of a cheap node only where that takes no more bytes than storing its inputs: of conv, norm +
+ * activation only the convolution's result stays, and the activation is computed again from it.
+ * Chains of cheap nodes are cut after MAX_DEPTH, so that the time for recomputing stays
  * bounded. Nothing is recomputed in another order or precision, so results keep their bits.
  *
  * `window` also drops values within the forward pass that are not read for that many slots;
- * program.c tries several and takes the program that needs least.
+ * program.c tries several windows and takes the longest that costs little memory.
  */
 #include "nets3d/program/program_internal.h"
 

@@ -187,8 +187,8 @@ static volt_status cache_key(char **out, const volt_precision_query *q, const sa
         (long long)c->kernel[2]);
 }
 
-/* What was remembered, or an empty object: whatever is wrong with the file, measuring again
- * mends it. */
+/* What is stored, or an empty object: whatever is wrong with the file, measuring again mends
+ * it. */
 static json_t *cache_load(const char *path)
 {
     char *text = NULL;
@@ -214,8 +214,8 @@ static bool cache_find(double seconds[2], const json_t *root, const char *key)
     return seconds[0] > 0 && seconds[1] > 0;
 }
 
-static void cache_keep(const char *folder, const char *path, json_t *root, const char *key,
-                       const double seconds[2], const volt_callbacks *cb)
+static void cache_store(const char *folder, const char *path, json_t *root, const char *key,
+                        const double seconds[2], const volt_callbacks *cb)
 {
     volt_status st = volt_make_dirs(folder);
 
@@ -225,11 +225,11 @@ static void cache_keep(const char *folder, const char *path, json_t *root, const
     if (st == VOLT_OK)
         st = volt_json_save(path, root);
     if (st != VOLT_OK)
-        volt_report(cb, VOLT_LOG_DETAIL, "the measured speeds are not remembered: %s",
+        volt_report(cb, VOLT_LOG_DETAIL, "the measured speeds could not be stored: %s",
                     volt_last_error());
 }
 
-/* Seconds in fp32 and bf16, remembered or measured. */
+/* Seconds in fp32 and bf16, stored or measured. */
 static volt_status speeds(double seconds[2], const volt_precision_query *q,
                           const volt_callbacks *cb)
 {
@@ -248,7 +248,7 @@ static volt_status speeds(double seconds[2], const volt_precision_query *q,
     VOLT_TRY(st, done, measure(&seconds[0], q, &c, VOLT_FP32));
     VOLT_TRY(st, done, measure(&seconds[1], q, &c, VOLT_BF16_MIXED));
     if (path)
-        cache_keep(folder, path, root, key, seconds, cb);
+        cache_store(folder, path, root, key, seconds, cb);
 done:
     json_decref(root);
     volt_free(path);

@@ -75,7 +75,7 @@ static bool is_plain(const volt_tensor *t)
     return t->n && t->layout == VOLT_PLAIN;
 }
 
-/* What to do without after the device refused a step; 0 = nothing to give up. */
+/* The feature to give up after the device refused a step; 0 = none. */
 static unsigned next_restriction(const volt_program *p, const volt_step *s)
 {
     const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
@@ -152,7 +152,7 @@ done:
     return st;
 }
 
-/* Lays out and creates operators, giving up what the device refuses. */
+/* Lays out and creates operators, without the features that the device refuses. */
 static volt_status compile(volt_program *p)
 {
     size_t arena;

@@ -77,7 +77,7 @@ typedef struct volt_step {
     volt_step_kind kind;
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
-    bool backward, again; /* again: recomputes what forward made */
+    bool backward, again; /* again: recomputes a value of forward */
     int operands;
     volt_operand operand[VOLT_OP_MAX_TENSORS];
     volt_op *op;
@@ -156,12 +156,12 @@ struct volt_program {
 VOLT_MUST_USE volt_status volt_program_shapes(volt_program *p);
 const char *volt_node_kind_name(volt_node_kind kind);
 
-/* keep.c: which slots read which value, and what is kept. */
+/* keep.c: which slots read which value, and what is stored. */
 VOLT_MUST_USE volt_status volt_program_decide(volt_program *p);
 /* Whether value v stays readable after `slot`. */
 bool volt_program_holds(const volt_program *p, volt_value v, int slot);
 bool volt_program_demanded_at(const volt_program *p, volt_value v, int slot);
-/* Whether v, once made, is held without a break until `slot`. */
+/* Whether v, once computed, is held without a break until `slot`. */
 bool volt_program_holds_until(const volt_program *p, volt_value v, int slot);
 static inline bool volt_program_trains(const volt_program *p)
 {

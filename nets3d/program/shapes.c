@@ -85,7 +85,7 @@ static volt_status same_extents(const volt_program *p, const volt_node *node, vo
         if (e[axis] != out[axis])
             return volt_fail(VOLT_EINVAL,
                              "%s: inputs have extents %lld and %lld along %c: the "
-                             "patch is no multiple of the network's strides",
+                             "patch is not a multiple of the network's strides",
                              node_name(p, node), (long long)out[axis], (long long)e[axis],
                              "ncdhw"[axis]);
     }
@@ -126,7 +126,7 @@ static volt_status node_extents(volt_program *p, const volt_node *node)
     return st;
 }
 
-/* Marks what the outputs are made of (extent[0] = n) and infers extents. */
+/* Marks the values that outputs depend on (extent[0] = n) and infers extents. */
 static volt_status infer_extents(volt_program *p)
 {
     volt_status st = VOLT_OK;

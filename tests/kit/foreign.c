@@ -36,7 +36,7 @@ static float *npz_probabilities(const char *path, int64_t *count)
     assert_ok(volt_alloc(&x, (size_t)*count * sizeof *x, "a test"));
     for (int64_t i = 0; i < *count; i++) {
         memcpy(&half, text + header + 2 * i, 2);
-        x[i] = volt_half_value(half);
+        x[i] = volt_half_to_float(half);
     }
     volt_free(text);
     volt_zip_close(zip);

@@ -21,22 +21,6 @@ static inline float volt_round_to_half(float x)
 }
 
 /* The value of a half's bits; exact. */
-static inline float volt_half_value(uint16_t half)
-{
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 0x1f;
-    const uint32_t fraction = half & 0x3ff;
-    uint32_t bits;
-    float x;
-
-    if (exponent == 0) { /* zero and subnormal: multiples of 2^-24 */
-        x = (float)fraction * 0x1p-24f;
-        return sign ? -x : x;
-    }
-    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    memcpy(&x, &bits, sizeof x);
-    return x;
-}
-
 static inline float volt_half_to_float(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = h & 0x7fff;

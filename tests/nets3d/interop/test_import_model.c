@@ -122,9 +122,9 @@ static void wrong_sources_are_named(void **state)
     import_fails(MODELS "resampled/model", &text, VOLT_EINVAL, "folds 'first'");
     import_fails(MODELS "resampled/model", &best, VOLT_EFORMAT, "checkpoint_best.pth");
     import_fails(MODELS "resampled/model", &other, VOLT_EINVAL, "it has: 3d_fullres");
-    import_fails(MODELS "resampled", NULL, VOLT_EFORMAT, "give one, model for instance");
+    import_fails(MODELS "resampled", NULL, VOLT_EFORMAT, "choose one, such as model");
     import_fails(MODELS "resampled/model", &plans, VOLT_EFORMAT, "does not fit the network");
-    import_fails(MODELS "wrapped.pth", NULL, VOLT_EINVAL, "does not say what its network is");
+    import_fails(MODELS "wrapped.pth", NULL, VOLT_EINVAL, "does not describe its network");
     import_fails(MODELS "archive.zip", NULL, VOLT_EFORMAT, "not torch's");
     import_fails(MODELS "resampled/scan_0000.nii.gz", NULL, VOLT_EFORMAT, "holds no weights");
     import_fails("nowhere", NULL, VOLT_EIO, "nowhere");
@@ -215,7 +215,7 @@ static void a_prefix_is_taken_off(void **state)
     assert_ok(volt_write_file(FILE_, "{\"a.**\": \"b.*\"}", 15));
     import_fails("prefixed.safetensors", &o, VOLT_EFORMAT, "** on one side only");
     assert_ok(volt_write_file(FILE_, "{\"**.a\": \"b\"}", 13));
-    import_fails("prefixed.safetensors", &o, VOLT_EFORMAT, "no whole part");
+    import_fails("prefixed.safetensors", &o, VOLT_EFORMAT, "not a whole part");
     for (size_t i = 0; i < count; i++)
         volt_free(name[i]);
     volt_weights_close(w);
@@ -258,21 +258,21 @@ static void descriptions_that_do_not_fit_are_named(void **state)
 
     (void)state;
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": \"GROUP\"",
-                       VOLT_ENOTSUP, "there are INSTANCE, BATCH");
+                       VOLT_ENOTSUP, "supported norms are INSTANCE, BATCH");
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"", "\"norm\": null", VOLT_EFORMAT,
                        "does not fit the network");
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
                        "\"norm\": [\"BATCH\", {\"eps\": 0.1}]", VOLT_ENOTSUP, "norm[1].eps");
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
                        "\"norm\": \"BATCH\", \"adn_ordering\": \"AN\"", VOLT_ENOTSUP,
-                       "behind the activation");
+                       "after the activation");
     altered_plan_fails("monai_batch", "\"norm\": \"BATCH\"",
                        "\"norm\": \"BATCH\", \"adn_ordering\": \"NN\"", VOLT_EFORMAT,
                        "at most once");
     altered_plan_fails("monai_batch", "\"num_res_units\": 2", "\"num_res_unit\": 2",
-                       VOLT_EFORMAT, "num_res_unit is no argument");
+                       VOLT_EFORMAT, "num_res_unit is not an argument");
     altered_plan_fails("monai_batch", "\"num_res_units\": 2", "\"num_res_units\": 1",
-                       VOLT_EFORMAT, "21 of its tensors are not of that network");
+                       VOLT_EFORMAT, "tensors that do not belong to it: 21");
     altered_plan_fails("monai_2d", "\"INSTANCE\"", "\"BATCH\"", VOLT_EFORMAT,
                        "running statistics of 0 batch norms, the network has 6");
     altered_plan_fails("monai_dynunet", "\"deep_supervision\": true", "\"res_block\": true",
@@ -310,7 +310,7 @@ static void batch_norms_are_not_built(void **state)
 
     (void)state;
     assert_fails(volt_network_build(&g, &(volt_network){&volt_model_monai_unet, &spec}, false),
-                 VOLT_ENOTSUP, "networks are trained with instance");
+                 VOLT_ENOTSUP, "supported only in imported models");
     assert_null(g);
 }
 
@@ -328,7 +328,7 @@ static void a_map_translates_names(void **state)
     import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT,
                  "1 stars on one side and 0 on the other");
     assert_ok(volt_write_file(FILE_, "{\"a*\": \"b\"}", 11));
-    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "no whole part");
+    import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "not a whole part");
     assert_ok(volt_write_file(FILE_, "{\"a\": \"=2\"}", 11));
     import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "=0 or =1 is expected");
     assert_ok(volt_write_file(FILE_, "{\"*.bias\": \"nothing.*\"}", 23));
@@ -390,8 +390,8 @@ static void misfits_are_named(void **state)
     volt_weights_close(w);
     assert_ok(volt_safetensors_write("misfit.safetensors", v, 2, NULL, 0));
     assert_ok(volt_weights_open(&w, "misfit.safetensors"));
-    assert_fails(volt_weights_copy(flat, w, 0, 4), VOLT_EFORMAT, "number 2 of tensor");
-    assert_fails(volt_weights_copy(flat, w, 0, 5), VOLT_EFORMAT, "has 4 numbers");
+    assert_fails(volt_weights_copy(flat, w, 0, 4), VOLT_EFORMAT, "value 2 of tensor");
+    assert_fails(volt_weights_copy(flat, w, 0, 5), VOLT_EFORMAT, "has 4 values");
     volt_weights_close(w);
     volt_free(flat);
     volt_graph_free(g);

@@ -2,7 +2,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
-#include "nets3d/splits.h"
+#include "nets3d/plan/splits.h"
 
 #include <unistd.h>
 

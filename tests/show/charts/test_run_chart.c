@@ -56,7 +56,7 @@ static void an_empty_log_cannot_be_drawn(void **state)
 
     (void)state;
     assert_fails(volt_run_chart_make(&chart, runs, 1, VOLT_CURVE_EPOCH), VOLT_EFORMAT,
-                 "no value to draw");
+                 "no values to draw");
     assert_null(chart);
     volt_run_curves_free(a);
 }
