@@ -60,8 +60,11 @@ VOLT_API volt_recipe volt_recipe_nnunet(void);
  * and iterations. */
 VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
 
-/* Appends a rule of `scale` for each name in the list "PATTERN,...", or, with scale < 0, the
- * rules of a list "PATTERN=SCALE,...". VOLT_EINVAL names the part that is wrong. */
+#define VOLT_SCALES_IN_LIST (-1.0)
+
+/* Appends a rule with `scale` for each pattern in the list "PATTERN,...", or, with
+ * VOLT_SCALES_IN_LIST, the rules of a list "PATTERN=SCALE,...". VOLT_EINVAL names the part that
+ * is wrong. */
 VOLT_CALL volt_recipe_add_rules(volt_recipe *recipe, const char *list, double scale);
 
 VOLT_END_DECLS

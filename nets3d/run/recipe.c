@@ -53,10 +53,10 @@ static volt_status add_one(volt_recipe *recipe, const char *text, size_t length,
             VOLT_EINVAL,
             "'%.*s' is not a pattern of parameter names: 1 to %zu bytes are expected",
             (int)length, text, sizeof rule->pattern - 1);
-    if (equals && scale >= 0)
+    if (equals && scale != VOLT_SCALES_IN_LIST)
         return volt_fail(VOLT_EINVAL, "'%.*s': a pattern without a factor is expected",
                          (int)length, text);
-    if (!equals && scale < 0)
+    if (!equals && scale == VOLT_SCALES_IN_LIST)
         return volt_fail(VOLT_EINVAL, "'%.*s' lacks the factor: PATTERN=X is expected",
                          (int)length, text);
     rule->scale = scale;
@@ -77,6 +77,8 @@ volt_status volt_recipe_add_rules(volt_recipe *recipe, const char *list, double 
 {
     volt_status st = VOLT_OK;
 
+    if (scale != VOLT_SCALES_IN_LIST && !(scale >= 0 && scale <= MAX_SCALE))
+        return volt_fail(VOLT_EINVAL, "a factor of %g; 0 to %g is expected", scale, MAX_SCALE);
     for (const char *at = list; st == VOLT_OK; at++) {
         const size_t length = strcspn(at, ",");
         st = add_one(recipe, at, length, scale);

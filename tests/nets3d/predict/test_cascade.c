@@ -164,8 +164,18 @@ static void compare_next_stage(const char *name, const char *path)
     volt_free(file);
 }
 
+/* A run in fp32 measures no precision, for no stage. */
+static void expect_fp32(void *user, volt_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    if (strstr(line, "precision:") || strstr(line, "bf16"))
+        fail_msg("not in fp32: %s", line);
+}
+
 static void trains_on(const char *name)
 {
+    const volt_callbacks cb = {.log = expect_fp32};
     char *raw = golden(name, "raw");
     volt_pipeline_options o = volt_pipeline_defaults();
     const volt_stored_case *image = NULL, *mask = NULL;
@@ -176,12 +186,14 @@ static void trains_on(const char *name)
     o.configuration = "3d_cascade_fullres";
     o.previous_stage = LOW;
     o.precision = VOLT_FP32;
+    o.callbacks = &cb;
     o.until = VOLT_STAGE_PREPROCESS;
     o.threads = 2;
     set_up(name);
     assert_ok(volt_pipeline_run(&p, &o));
     compare_next_stage(name, WORK "/3d_cascade_fullres_previous/scan.voltcase");
-    /* The other case is not fold 0's to validate; it lies on its prepared image all the same.
+    /* The other case is not fold 0's to validate; it has the grid of its preprocessed image all
+     * the same.
      */
     assert_ok(volt_stored_case_open(&image, WORK "/full/other.voltcase"));
     assert_ok(volt_stored_case_open(&mask, WORK "/3d_cascade_fullres_previous/other.voltcase"));

@@ -118,7 +118,8 @@ static void odd_recipes_resume_to_the_bit(void **state)
         for (int k = 0; k < o.recipe.class_weights; k++)
             o.recipe.class_weight[k] = 0.5 + k;
         assert_ok(volt_recipe_add_rules(&o.recipe, "encoder.stages.0.*", 0));
-        assert_ok(volt_recipe_add_rules(&o.recipe, "*.norm.weight=0.1,*.norm.bias=3", -1));
+        assert_ok(volt_recipe_add_rules(&o.recipe, "*.norm.weight=0.1,*.norm.bias=3",
+                                        VOLT_SCALES_IN_LIST));
         remove_folder("run-whole");
         remove_folder("run-killed");
         assert_ok(volt_train("run-whole", &f.data, &o, NULL, NULL));
@@ -195,18 +196,19 @@ static void rules_are_read_as_written(void **state)
     volt_recipe r = volt_recipe_nnunet();
 
     (void)state;
-    assert_ok(volt_recipe_add_rules(&r, "a.*=0.5,b=2", -1));
+    assert_ok(volt_recipe_add_rules(&r, "a.*=0.5,b=2", VOLT_SCALES_IN_LIST));
     assert_ok(volt_recipe_add_rules(&r, "c?,d", 0));
     assert_int_equal(r.rules, 4);
     assert_string_equal(r.rule[0].pattern, "a.*");
     assert_true(r.rule[0].scale == 0.5 && r.rule[1].scale == 2 && r.rule[3].scale == 0);
-    assert_fails(volt_recipe_add_rules(&r, "a", -1), VOLT_EINVAL, "factor");
-    assert_fails(volt_recipe_add_rules(&r, "a=x", -1), VOLT_EINVAL, "a=x");
-    assert_fails(volt_recipe_add_rules(&r, "a=-1", -1), VOLT_EINVAL, "a=-1");
-    assert_fails(volt_recipe_add_rules(&r, "a=nan", -1), VOLT_EINVAL, "a=nan");
+    assert_fails(volt_recipe_add_rules(&r, "a", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "factor");
+    assert_fails(volt_recipe_add_rules(&r, "a=x", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=x");
+    assert_fails(volt_recipe_add_rules(&r, "a=-1", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=-1");
+    assert_fails(volt_recipe_add_rules(&r, "a=nan", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=nan");
     assert_fails(volt_recipe_add_rules(&r, "a=1", 0), VOLT_EINVAL, "without a factor");
     assert_fails(volt_recipe_add_rules(&r, "a,,b", 0), VOLT_EINVAL, "pattern");
     assert_fails(volt_recipe_add_rules(&r, "", 0), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_add_rules(&r, "a", -2), VOLT_EINVAL, "factor of -2");
     r.rules = VOLT_MAX_PARAM_RULES;
     assert_fails(volt_recipe_add_rules(&r, "a", 0), VOLT_EINVAL, "more than");
 }
@@ -264,7 +266,8 @@ static void frozen_parameters_stay_scaled_ones_move_less(void **state)
     o.recipe.optimizer.lr = 1e-3;
     o.recipe.optimizer.weight_decay = 0.5;
     assert_ok(volt_recipe_add_rules(&o.recipe, "*.stages.0.*,decoder.seg_layers.*", 0));
-    assert_ok(volt_recipe_add_rules(&o.recipe, "decoder.seg_layers.*=0.1", -1));
+    assert_ok(
+        volt_recipe_add_rules(&o.recipe, "decoder.seg_layers.*=0.1", VOLT_SCALES_IN_LIST));
     assert_ok(volt_train("run-rules", &f.data, &o, NULL, NULL));
     assert_true(largest_change("run-start", "run-rules", FIRST) == 0);
     assert_true(largest_change("run-start", "run-rules", SECOND) > 0.9e-3);
