@@ -60,7 +60,6 @@
 #include "nets3d/import_model.h"
 #include "nets3d/model.h"
 #include "nets3d/optimizer.h"
-#include "nets3d/param_rules.h"
 #include "nets3d/pipeline.h"
 #include "nets3d/plan.h"
 #include "nets3d/postprocess.h"
@@ -68,13 +67,12 @@
 #include "nets3d/predictor.h"
 #include "nets3d/preprocess.h"
 #include "nets3d/program.h"
+#include "nets3d/recipe.h"
 #include "nets3d/run.h"
 #include "nets3d/run_curves.h"
-#include "nets3d/run_log.h"
 #include "nets3d/splits.h"
 #include "nets3d/tensor.h"
 #include "nets3d/trainer.h"
-#include "nets3d/transfer.h"
 #include "nets3d/validation.h"
 
 /* charts and pictures */

@@ -78,14 +78,15 @@ static volt_status run(cli *c)
 {
     const best_options *o = c->options;
     volt_best_result r = {0};
-    volt_best_options best = {.output = o->output,
-                              .folds = o->folds,
-                              .ensembles = !o->no_ensembles,
-                              .threads = (int)c->threads,
-                              .callbacks = &c->callbacks};
+    volt_best_options best = volt_best_defaults();
     char *truth = NULL;
     volt_status st;
 
+    best.output = o->output;
+    best.folds = o->folds;
+    best.ensembles = !o->no_ensembles;
+    best.threads = (int)c->threads;
+    best.callbacks = &c->callbacks;
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (!o->truth)
         return volt_fail(VOLT_EINVAL, "volt best needs the ground truth: --truth DIR");

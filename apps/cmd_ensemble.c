@@ -25,16 +25,17 @@ static volt_status run(cli *c)
 {
     const ensemble_options *o = c->options;
     const double mib = 1024.0 * 1024;
-    volt_ensemble_options ensemble = {.output = o->output,
-                                      .probabilities = o->probabilities,
-                                      .skip_existing = o->skip_existing,
-                                      .threads = (int)c->threads};
+    volt_ensemble_options ensemble = volt_ensemble_defaults();
     volt_ensemble_member *members = NULL;
     volt_dataset_info info = {0};
     char *path = NULL;
     volt_ensemble_result result = {0};
     volt_status st;
 
+    ensemble.output = o->output;
+    ensemble.probabilities = o->probabilities;
+    ensemble.skip_existing = o->skip_existing;
+    ensemble.threads = (int)c->threads;
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (o->dataset)
         VOLT_TRY(st, done, volt_strdup(&path, o->dataset));

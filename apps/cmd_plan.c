@@ -42,7 +42,8 @@ static const cli_option options[] = {
 };
 
 /* --memory: a number of GB, or auto. */
-static volt_status set_memory(volt_pipeline_options *run, const char *text)
+static volt_status set_memory(volt_pipeline_options *run, volt_planner_options *planner,
+                              const char *text)
 {
     static const cli_option number = {"--memory", 0,    CLI_REAL, 0,   "GB|auto",
                                       NULL,       0.01, 4096,     NULL};
@@ -50,7 +51,7 @@ static volt_status set_memory(volt_pipeline_options *run, const char *text)
     if (!text)
         return VOLT_OK;
     run->memory_auto = strcmp(text, "auto") == 0;
-    return run->memory_auto ? VOLT_OK : cli_set_value(&run->planner.memory_gb, &number, text);
+    return run->memory_auto ? VOLT_OK : cli_set_value(&planner->memory_gb, &number, text);
 }
 
 /* --add, --slices and --axis; `names` holds the words that extra[] points to. */
@@ -146,24 +147,27 @@ static void print_text(const volt_pipeline *p)
 static volt_status run(cli *c)
 {
     plan_options *o = c->options;
-    volt_pipeline_options run = {.work = o->work,
-                                 .until = VOLT_STAGE_PLAN,
-                                 .replan = o->replan,
-                                 .threads = (int)c->threads,
-                                 .callbacks = &c->callbacks};
+    volt_pipeline_options run = volt_pipeline_defaults();
+    volt_planner_options planner = volt_planner_defaults();
     volt_dataset_options data;
     volt_plan_extra extra[2];
     volt_pipeline p = {0};
     char names[64], *text = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_planner_parse(&run.planner.planner, o->planner));
-    VOLT_TRY(st, done, set_memory(&run, o->memory));
+    run.work = o->work;
+    run.data = &data;
+    run.planner = &planner;
+    run.until = VOLT_STAGE_PLAN;
+    run.replan = o->replan;
+    run.threads = (int)c->threads;
+    run.callbacks = &c->callbacks;
+    VOLT_TRY(st, done, volt_planner_parse(&planner.planner, o->planner));
+    VOLT_TRY(st, done, set_memory(&run, &planner, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
     for (int i = 0; i < o->spacing.count; i++) /* x, y, z on the command line, z, y, x inside */
-        run.planner.spacing[2 - i] = o->spacing.v[i];
+        planner.spacing[2 - i] = o->spacing.v[i];
     VOLT_TRY(st, done, cli_dataset_take(&data, &run.dataset, c, &o->data));
-    run.data = &data;
     VOLT_TRY(st, done, volt_pipeline_run(&p, &run));
     cli_end_progress(c);
     if (c->json) {

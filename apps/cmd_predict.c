@@ -110,7 +110,7 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
         p.step = 1 - o->overlap.v[0];
     p.checkpoint = o->checkpoint;
     p.folds = o->validation ? NULL : o->folds; /* with --validation each fold is opened alone */
-    p.previous = o->previous;
+    p.previous_stage = o->previous;
     p.mirror = !o->no_mirror;
     p.tiles = (volt_tile_rule)o->tiles;
     p.constant = o->blend == 1;
@@ -189,14 +189,16 @@ typedef struct validation {
 static volt_status predict_cases(cli *c, const validation *v, const char *fold,
                                  const volt_case_list *cases, const volt_predict_output *output)
 {
-    const volt_cascade_options cascade = {.threads = (int)c->threads,
-                                          .callbacks = &c->callbacks};
+    volt_cascade_options cascade = volt_cascade_defaults();
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_predict_result result = {0};
     volt_status st;
 
+    cascade.threads = (int)c->threads;
+    cascade.callbacks = &c->callbacks;
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    cascade.precision = predict.precision;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &fold, 1, &predict, &c->callbacks));
     VOLT_TRY(st, done,
              volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade));
@@ -272,14 +274,15 @@ done:
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
-    volt_predict_output output = {.folder = o->output,
-                                  .regions = o->regions,
-                                  .probabilities = o->probabilities,
-                                  .probability_nifti = o->probability_nifti,
-                                  .skip_existing = o->skip_existing};
+    volt_predict_output output = volt_predict_output_defaults();
     volt_box roi;
     volt_status st;
 
+    output.folder = o->output;
+    output.regions = o->regions;
+    output.probabilities = o->probabilities;
+    output.probability_nifti = o->probability_nifti;
+    output.skip_existing = o->skip_existing;
     if (o->roi.count > 0) {
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;

@@ -24,18 +24,19 @@ static const cli_option options[] = {
 static volt_status run(cli *c)
 {
     preprocess_options *o = c->options;
-    volt_pipeline_options run = {.work = o->work,
-                                 .configuration = o->configuration,
-                                 .previous = o->previous,
-                                 .until = VOLT_STAGE_PREPROCESS,
-                                 .overwrite = o->overwrite,
-                                 .threads = (int)c->threads,
-                                 .callbacks = &c->callbacks};
+    volt_pipeline_options run = volt_pipeline_defaults();
     volt_dataset_options data;
     volt_pipeline p = {0};
     volt_status st = cli_dataset_take(&data, &run.dataset, c, &o->data);
 
+    run.work = o->work;
     run.data = &data;
+    run.configuration = o->configuration;
+    run.previous_stage = o->previous;
+    run.until = VOLT_STAGE_PREPROCESS;
+    run.overwrite = o->overwrite;
+    run.threads = (int)c->threads;
+    run.callbacks = &c->callbacks;
     if (st == VOLT_OK)
         st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {
@@ -44,11 +45,11 @@ static volt_status run(cli *c)
             st = cli_print_json(json_pack(
                 "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
                 "cases", (json_int_t)p.preprocessed.cases, "preprocessed",
-                (json_int_t)p.preprocessed.made, "reused", (json_int_t)p.preprocessed.kept));
+                (json_int_t)p.preprocessed.created, "reused", (json_int_t)p.preprocessed.kept));
         else
             printf("%lld case%s in %s: %lld preprocessed, %lld reused\n",
                    (long long)p.preprocessed.cases, volt_s(p.preprocessed.cases), p.cases,
-                   (long long)p.preprocessed.made, (long long)p.preprocessed.kept);
+                   (long long)p.preprocessed.created, (long long)p.preprocessed.kept);
     }
     volt_pipeline_clear(&p);
     return st;

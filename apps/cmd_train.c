@@ -170,12 +170,13 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
                                  volt_validation_result *out)
 {
     const train_options *o = c->options;
-    const volt_validation_options how = {.precision = precision,
-                                         .previous = p->masks,
-                                         .probabilities = o->probabilities,
-                                         .threads = (int)c->threads};
+    volt_validation_options how = volt_validation_defaults();
     volt_status st;
 
+    how.precision = precision;
+    how.prior_masks = p->prior_masks;
+    how.probabilities = o->probabilities;
+    how.threads = (int)c->threads;
     if (!o->validate)
         return VOLT_OK;
     if (split->vals == 0)
@@ -216,7 +217,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                                        .config = p->config,
                                        .info = &p->dataset->info,
                                        .store = p->cases,
-                                       .previous = p->masks,
+                                       .prior_masks = p->prior_masks,
                                        .previous_run = p->previous_run,
                                        .train = train,
                                        .train_count = split.trains,
@@ -354,12 +355,7 @@ done:
 static volt_status run(cli *c)
 {
     train_options *o = c->options;
-    volt_pipeline_options prepare = {.work = o->work,
-                                     .configuration = o->configuration,
-                                     .previous = o->previous,
-                                     .until = VOLT_STAGE_PREPROCESS,
-                                     .threads = (int)c->threads,
-                                     .callbacks = &c->callbacks};
+    volt_pipeline_options prepare = volt_pipeline_defaults();
     volt_dataset_options data;
     train_folds folds = {0};
     volt_train_options options_of_library;
@@ -367,6 +363,13 @@ static volt_status run(cli *c)
     volt_pipeline p = {0};
     volt_status st;
 
+    prepare.work = o->work;
+    prepare.data = &data;
+    prepare.configuration = o->configuration;
+    prepare.previous_stage = o->previous;
+    prepare.until = VOLT_STAGE_PREPROCESS;
+    prepare.threads = (int)c->threads;
+    prepare.callbacks = &c->callbacks;
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (o->probabilities && !o->validate)
         return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
@@ -374,8 +377,8 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
     VOLT_TRY(st, done, train_check_run(o, &folds));
     VOLT_TRY(st, done, train_options_to_library(&options_of_library, c, NULL, NULL));
+    VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
-    prepare.data = &data;
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
     VOLT_TRY(st, done,
              train_options_to_library(&options_of_library, c, p.config, &p.dataset->info));

@@ -107,9 +107,9 @@ static volt_status set_recipe(volt_recipe *r, const train_options *o,
     if (o->class_weights)
         VOLT_TRY(st, done, set_class_weights(r, o->class_weights));
     if (o->lr_scale)
-        VOLT_TRY(st, done, volt_param_rules_add(r, o->lr_scale, -1));
+        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->lr_scale, VOLT_SCALES_IN_LIST));
     if (o->freeze)
-        VOLT_TRY(st, done, volt_param_rules_add(r, o->freeze, 0));
+        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->freeze, 0));
 done:
     return st;
 }

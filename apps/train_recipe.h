@@ -2,7 +2,7 @@
 #ifndef VOLT_APPS_TRAIN_RECIPE_H
 #define VOLT_APPS_TRAIN_RECIPE_H
 #include "apps/cli/dataset_options.h"
-#include "nets3d/param_rules.h"
+#include "nets3d/recipe.h"
 #include "nets3d/plan.h"
 #include "nets3d/splits.h"
 #include "nets3d/trainer.h"

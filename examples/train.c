@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 {
     const volt_callbacks callbacks = {
         .progress = show_progress, .log = show_line, .cancelled = is_cancelled};
-    volt_pipeline_options prepare = {.until = VOLT_STAGE_PREPROCESS, .callbacks = &callbacks};
+    volt_pipeline_options prepare = volt_pipeline_defaults();
     volt_train_options options = volt_train_defaults();
     volt_pipeline prepared = {0};
     volt_train_result result;
@@ -61,6 +61,7 @@ int main(int argc, char **argv)
     /* Checks the data set, plans, and preprocesses every case; a second time it finds the work
      * done. */
     prepare.dataset = argv[1];
+    prepare.callbacks = &callbacks;
     VOLT_TRY(st, done, volt_pipeline_run(&prepared, &prepare));
 
     const int64_t cases = prepared.dataset->cases.count;

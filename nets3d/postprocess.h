@@ -1,21 +1,26 @@
-/* postprocess.h - removing all but the largest component, where that helps, as nnU-Net v2.
+/* postprocess.h - removes all but the largest component where that helps, as nnU-Net v2.
  *
- * Step     of the voxels whose label is in a list, only the largest connected component stays
- *          (26 neighbours; all of equally large ones), the rest becomes background.
- * Finding  the first candidate is all foreground labels together: it is taken when the mean
- * Dice over classes rises and no class falls. Then, with more than one class or region, each in
- * the order of dataset.json, on top of what was taken: taken when its own Dice rises. Dice as
- * nnU-Net's summary.json; a class that is nowhere has no Dice, and comparisons with that are
- * false. File     postprocessing.json, nnU-Net's keys: postprocessing_fns,
- * postprocessing_kwargs (labels_or_regions), and the scores before and after.
+ * A step keeps only the largest connected component (26 neighbours; all of equally large ones)
+ * of the voxels whose label is in a list. The rest becomes background.
+ *
+ * The search first tries all foreground labels together: the step is taken if the mean Dice
+ * over classes rises and no class falls. Then, with more than one class or region, it tries
+ * each in the order of dataset.json, after the steps taken so far: a step is taken if the
+ * class's own Dice rises. Dice is that of nnU-Net's summary.json; a class that does not occur
+ * has no Dice, and comparisons with it are false.
+ *
+ * The file postprocessing.json has nnU-Net's keys: postprocessing_fns, postprocessing_kwargs
+ * (labels_or_regions), and the scores before and after.
+ *
+ * Threads   calls may run in several threads at once if they write to different folders.
  */
 #ifndef VOLT_NETS3D_POSTPROCESS_H
 #define VOLT_NETS3D_POSTPROCESS_H
+#include <stdbool.h>
 #include <stdint.h>
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
-#include "../volume/metrics.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -35,15 +40,7 @@ VOLT_API void volt_postprocess_clear(volt_postprocess *p);
  * VOLT_ENOMEM. */
 VOLT_CALL volt_postprocess_apply(volt_volume *labels, const volt_postprocess *p, int threads);
 
-/* Scores the masks of folder `predictions`, each with its namesake in `truth`, after `steps`
- * (NULL = as they are) were applied, for the classes of `info`: nnU-Net's counts and Dice, no
- * surface metrics. The caller owns *out (volt_summary_free). Progress: "cases". VOLT_EDATA: a
- * mask without truth, no masks, sizes that differ; VOLT_EIO. */
-VOLT_CALL volt_postprocess_score(volt_summary **out, const char *predictions, const char *truth,
-                                 const volt_dataset_info *info, const volt_postprocess *steps,
-                                 int threads, const volt_callbacks *cb);
-
-/* What happened to a candidate. */
+/* A candidate of the search. */
 typedef struct volt_postprocess_trial {
     char *name;           /* "all foreground", or the class or region; owned */
     double before, after; /* mean Dice of all classes, or of that class */
@@ -59,19 +56,20 @@ typedef struct volt_postprocess_result {
 } volt_postprocess_result;
 VOLT_API void volt_postprocess_result_clear(volt_postprocess_result *r);
 
-/* Finds the steps for the masks of folder `predictions` (each with its namesake in `truth`),
- * writes `predictions`/summary.json, `predictions`/postprocessing.json and the processed masks
- * with their summary.json into `predictions`/postprocessed. The caller owns what *out holds.
- * Progress: "cases". VOLT_EDATA: a mask without truth, no masks, sizes that differ; VOLT_EIO.
- */
+/* Finds the steps for the masks of folder `predictions`, each scored against the mask with the
+ * same name in `truth`. Writes `predictions`/summary.json, `predictions`/postprocessing.json
+ * and the processed masks with their summary.json in `predictions`/postprocessed. The caller
+ * owns what *out holds (volt_postprocess_result_clear). Progress: "cases". VOLT_EDATA: a mask
+ * without ground truth, no masks, sizes that differ; VOLT_EIO. */
 VOLT_CALL volt_postprocess_find(volt_postprocess_result *out, const char *predictions,
                                 const char *truth, const volt_dataset_info *info, int threads,
                                 const volt_callbacks *cb);
-/* Reads postprocessing.json (VOLT's or nnU-Net's). VOLT_EIO, VOLT_EFORMAT; VOLT_ENOTSUP: a
- * function other than the one above. The caller owns what *out holds. */
+/* Reads postprocessing.json (VOLT's or nnU-Net's). The caller owns what *out holds
+ * (volt_postprocess_clear). VOLT_EIO, VOLT_EFORMAT; VOLT_ENOTSUP: another function. */
 VOLT_CALL volt_postprocess_read(volt_postprocess *out, const char *path);
-/* Applies the steps to every mask of folder `from` and writes them to folder `to` (created).
- * `cases` (NULL allowed) gets their number. Progress: "cases". */
+/* Applies the steps to every mask of folder `from` and writes the results to folder `to`
+ * (created). *cases (NULL allowed): their number. Progress: "cases". VOLT_EDATA: no masks;
+ * VOLT_EIO. */
 VOLT_CALL volt_postprocess_folder(int64_t *cases, const char *from, const char *to,
                                   const volt_postprocess *p, int threads,
                                   const volt_callbacks *cb);

@@ -1,8 +1,10 @@
-/* run_curves.h - the curves in log.jsonl of runs.
+/* run_curves.h - reads the curves in log.jsonl of runs.
  *
- * A log is taken as hostile. Keys that are absent or null count as NaN, unknown ones are
- * skipped, so logs of older and of later versions are read. A last line that is not whole is
- * left out.
+ * A log may be hostile. Missing keys and null become NaN and unknown keys are skipped, so logs
+ * of older and later versions can be read. An incomplete last line is ignored.
+ *
+ * Threads   all functions may be called from any thread; threads may share curves that none of
+ *           them frees.
  */
 #ifndef VOLT_NETS3D_RUN_CURVES_H
 #define VOLT_NETS3D_RUN_CURVES_H
@@ -28,20 +30,21 @@ typedef enum volt_curve {
 } volt_curve;
 
 typedef struct volt_run_curves {
-    char *name; /* the run, as the caller calls it */
+    char *name; /* of the run, given by the caller */
     int64_t epochs;
     double *value[VOLT_CURVE_COUNT]; /* (epochs) each */
-    int classes;                     /* with a Dice of their own */
+    int classes;                     /* that have a Dice */
     char **class_name;
     double **dice; /* per class: (epochs) */
 } volt_run_curves;
 
 /* Reads the log of `run`, a run's folder or the file itself. The caller owns *out
- * (volt_run_curves_free). VOLT_EIO; VOLT_EFORMAT names file, line and value, also for a log
- * without a line; VOLT_ENOMEM. */
+ * (volt_run_curves_free). VOLT_EIO; VOLT_EFORMAT names file, line and value, or the log has no
+ * lines; VOLT_ENOMEM. */
 VOLT_CALL volt_run_curves_read(volt_run_curves **out, const char *run, const char *name);
 VOLT_API void volt_run_curves_free(volt_run_curves *c); /* NULL is allowed */
-/* The greatest (or least) finite value of a curve and its epoch from 1; NaN and 0 if none. */
+/* The greatest (or least) finite value of a curve and its epoch, counted from 1; NaN and 0 if
+ * there is none. */
 VOLT_API double volt_run_curves_best(int64_t *epoch, const volt_run_curves *c, volt_curve curve,
                                      bool least);
 

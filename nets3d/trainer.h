@@ -1,14 +1,18 @@
-/* trainer.h - trains a network on a case store: the loop around loader and program.
+/* trainer.h - trains a network on preprocessed cases.
  *
- * A run is a folder (several folds of one training: run_folder.h):
- *   checkpoint_latest.safetensors   where training stands; from it --resume goes on
- *   checkpoint_best.safetensors     best moving average of the validation Dice
- *   log.jsonl                       one line per epoch (runlog.h)
- *   summary.json                    at the end: what was reached, in which time and memory
+ * A run is a folder (for several folds of one training see run.h):
+ *   checkpoint_latest.safetensors   the state of training, from which a run is resumed
+ *   checkpoint_best.safetensors     the network with the best moving average of validation Dice
+ *   log.jsonl                       one line per epoch (run_curves.h reads it)
+ *   summary.json                    written at the end: scores, time and memory
  *   plans.json, dataset.json        copies for the reader; checkpoints carry their own
  *
- * Resume is exact: N iterations give the same bits as k, kill -9, resume to N, with the same
- * machine, threads and options. Nothing random is kept between iterations.
+ * Resuming is exact: N iterations give the same bits as k iterations, kill -9 and a resume to
+ * N, on the same machine with the same threads and options. No random state outlives an
+ * iteration.
+ *
+ * Threads   volt_train may run in several threads at once, each on a run of its own. Callbacks
+ *           are called from the thread that called volt_train.
  */
 #ifndef VOLT_NETS3D_TRAINER_H
 #define VOLT_NETS3D_TRAINER_H
@@ -17,124 +21,105 @@
 #include <stdint.h>
 #include "../base/callbacks.h"
 #include "../io/dataset.h"
-#include "optimizer.h"
 #include "plan.h"
 #include "precision.h"
-#include "run_log.h"
-#include "transfer.h"
+#include "recipe.h"
 VOLT_BEGIN_DECLS
 
-#define VOLT_MAX_PARAM_RULES 16
-
-/* Parameters whose name matches `pattern` (*, ?, [...]; as fnmatch) learn at `scale` times the
- * rate. 0 freezes them: no weight decay either, and they count in no gradient norm. Of several
- * rules that match, the last holds. */
-typedef struct volt_param_rule {
-    char pattern[96];
-    double scale;
-} volt_param_rule;
-
-/* How a network is trained. Plain value. */
-typedef struct volt_recipe {
-    int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
-    int64_t batch;                                     /* 0 = the plan's */
-    volt_optimizer_options optimizer;
-    double weight_ce, weight_dice; /* 1, 1 */
-    bool sigmoid;      /* binary cross-entropy per class, not a softmax over them; data sets of
-                        * regions are always trained so */
-    int batch_dice;    /* Dice over the batch 1, per sample 0, as the plan says -1 */
-    int class_weights; /* how many are given: 0 = none, else one per output of the network */
-    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see device.h */
-    double foreground; /* share of samples forced to hold foreground, 0.33 */
-    double dropout;    /* share of channels set to 0 in each block; -1 = the plan's */
-    bool deep_supervision;
-    bool augment;   /* rotation, scaling, intensities, as nnU-Net */
-    bool mirror[3]; /* mirroring along z, y, x in training, and so allowed in prediction */
-    int rules;      /* of parameters, in the order given */
-    volt_param_rule rule[VOLT_MAX_PARAM_RULES];
-} volt_recipe;
-
-VOLT_API volt_recipe volt_recipe_nnunet(void);
-/* What reaches the best Dice in minutes to hours (figures in docs/results.md): AdamW with
- * cosine and warm-up; batches of at most 2 however large the plan's, because steps count more
- * than samples then; no mirroring, because a network that must know an organ in eight
- * orientations learns it later. Epochs and iterations are set by the budget. */
-VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
-
-/* What a run learns from. Everything is borrowed for the call. */
+/* The input of a run. Everything is borrowed for the call. */
 typedef struct volt_train_data {
     const volt_plan *plan;
     const volt_plan_config *config; /* of `plan`: what is trained */
     const volt_dataset_info *info;  /* channels and labels */
     const char *store;              /* folder of preprocessed cases */
-    const char *previous;           /* cascade: folder of the previous stage's prepared masks
-                                     * (cascade.h); NULL otherwise */
-    const char *previous_run;       /* cascade: the run that made them, noted for prediction;
-                                     * NULL = not known */
-    const char *const *train;       /* names of the cases */
+    const char *prior_masks;        /* cascade: folder of the previous stage's preprocessed
+                                     * masks (pipeline.h); NULL otherwise */
+    const char *previous_run;       /* cascade: the run that predicted them, stored for
+                                     * prediction; NULL = unknown */
+    const char *const *train;       /* names of the training cases */
     int64_t train_count;            /* >= 1 */
     const char *const *validate; /* may be empty: then no validation and no best checkpoint */
     int64_t validate_count;
 } volt_train_data;
 
+/* Which parameters volt_train_options.init sets. */
+typedef enum volt_transfer_mode {
+    VOLT_TRANSFER_BY_NAME = 0, /* those with the same name and shape; others stay random */
+    VOLT_TRANSFER_STRICT,      /* all: each must be there with its shape */
+    /* By name; if the number of channels (the first two extents) differs, the channels that
+     * both have. Kernels must agree. */
+    VOLT_TRANSFER_TOLERANT
+} volt_transfer_mode;
+
 typedef struct volt_train_options {
+    size_t size; /* set by volt_train_defaults() */
     volt_recipe recipe;
-    const char *device;       /* "cpu" */
+    const char *device;       /* "cpu"; NULL = "cpu" */
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
     uint64_t seed;
     int threads;        /* of the network; 0 = default */
-    int loader_threads; /* 0 = 1 for 2 cores and fewer, else 2 */
-    bool resume;        /* go on from checkpoint_latest; without one: start afresh */
-    bool change_length; /* on resume: the run becomes as long as is asked here (budget_s,
-                         * else recipe.epochs), also a finished one; the learning rate
-                         * goes on where a run planned so would stand now. Without this
-                         * and in everything else the run's own recipe holds */
-    double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole
-                         * run, validation and checkpoints included, ends in this time */
-    const char *like;   /* a run of one fold whose recipe, seed, precision and budget a new run
-                         * takes instead of those here, but for change_length; NULL = none */
-    const char *init;   /* weights to start from (transfer.h); NULL = random ones */
+    int loader_threads; /* 0 = 2, or 1 on machines of at most 2 cores */
+    bool resume;        /* continue from checkpoint_latest; start a new run if there is none */
+    bool change_length; /* on resume: give the run the length asked for here (budget_s, else
+                         * recipe.epochs), even if it has ended; the learning rate continues
+                         * where a run planned with that length would be. Without this, and in
+                         * everything else, the run's own recipe applies */
+    double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole run,
+                         * validation and checkpoints included, ends within this time */
+    const char *like;   /* a run of one fold: a new run takes its recipe, seed, precision and
+                         * budget, except with change_length; NULL = none */
+    const char *init;   /* initial weights: a run (its final checkpoint, else its best), one of
+                         * its folders fold_K, a checkpoint, or a file of weights (torch's .pth,
+                         * safetensors) with the graph's parameter names; NULL = random */
     volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
-    int64_t checkpoint_every; /* also every so many iterations; 0 = off */
+    int64_t checkpoint_every; /* also after every so many iterations; 0 = off */
     const char *cache;        /* folder for measured speeds; NULL = the user's */
 } volt_train_options;
 
 /* nnU-Net's recipe, device "cpu", precision auto, seed 0. */
-VOLT_API volt_train_options volt_train_defaults(void);
+VOLT_API void volt_train_options_init(volt_train_options *o, size_t size);
+static inline volt_train_options volt_train_defaults(void)
+{
+    volt_train_options o;
 
-/* What a run will hold, announced (as a log line) before anything large is allocated. */
+    volt_train_options_init(&o, sizeof o);
+    return o;
+}
+
+/* Bytes a run will hold, logged before anything large is allocated. */
 typedef struct volt_train_memory {
     size_t program;   /* parameters, gradients, activations, scratch */
     size_t optimizer; /* state */
     size_t loader;    /* ready batches, scratch of the loader threads */
-    size_t other;     /* checkpoints' staging */
+    size_t other;     /* staging for checkpoints */
     size_t total;
 } volt_train_memory;
 
 typedef struct volt_train_result {
     int64_t epochs, iterations; /* done, from the start of the run */
-    bool finished;              /* the schedule's end was reached */
+    bool finished;              /* the end of the schedule was reached */
     double train_loss;          /* of the last epoch */
     double mean_dice, best_ema; /* validation pseudo-Dice; NaN without validation */
     double seconds;             /* of the whole run, resumed parts included */
-    double data_wait_s;
+    double data_wait_s;         /* of them: the network waiting for batches */
     volt_train_memory memory;
     size_t peak_bytes; /* measured through mem.h, without what others held before */
 } volt_train_result;
 
-/* Trains in folder `run` (created). `result` (NULL allowed) is filled on success and when
- * cancelled. Progress: "iterations". Log: one line per epoch; warnings
- * when a class appears in no batch of an epoch, the learning rate is 0, the network waits for
- * data, the disk fills up.
- *   VOLT_EDATA      `run` holds a run and `resume` is false, or the checkpoint is of another
- *                   plan, data set or set of cases (the sentence names the first difference)
+/* Trains in folder `run` (created). `options` NULL = defaults. `result` (NULL allowed) is
+ * filled on success and on cancellation. Progress: "iterations". Logs
+ * one line per epoch, and warns if a class appears in no batch of an epoch, the learning rate
+ * is 0, the network waits for data, or the disk is nearly full.
+ *   VOLT_EDATA      `run` contains a run and `resume` is false, or the checkpoint belongs to
+ *                   another plan, data set or set of cases (the message names the first
+ *                   difference), or `init` does not fit the network
  *   VOLT_EINVAL     the recipe contradicts itself, the data set or the network
  *   VOLT_EFORMAT    damaged checkpoint or case
- *   VOLT_ENOMEM     the announced peak does not fit this machine
- *   VOLT_ENUMERIC   loss or gradient not finite: the sentence names iteration and cases; the
+ *   VOLT_ENOMEM     the announced peak exceeds this machine's memory
+ *   VOLT_ENUMERIC   loss or gradient not finite: the message names iteration and cases; the
  *                   last good checkpoint stays
- *   VOLT_ECANCELLED the iteration was finished and saved; resume goes on from it
+ *   VOLT_ECANCELLED the current iteration was completed and saved; resume continues from it
  *   VOLT_EIO        a file could not be written; the previous checkpoint stays */
 VOLT_CALL volt_train(const char *run, const volt_train_data *data,
                      const volt_train_options *options, const volt_callbacks *cb,

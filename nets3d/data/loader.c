@@ -11,7 +11,17 @@
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
 
-/* One place of the ring. */
+/* How it works: tasks are single samples, numbered through all batches, and any thread takes
+ * the next one. A task may start when its batch has a slot in the ring, that is when it is less
+ * than `ring` batches after the one the caller holds. The caller waits until all samples of its
+ * batch are done and returns the slot with its next call. Which thread makes a sample, and
+ * when, has no effect on it: sample k of batch b draws from random streams keyed by (seed, b,
+ * k). So the loader needs no state in checkpoints; it is reopened at the next batch's number.
+ *
+ * One lock guards the counters. Samples are written outside of it: a slot belongs to the
+ * threads that hold its tasks until its `done` is complete, and then to the caller. */
+
+/* One slot of the ring. */
 typedef struct slot {
     float *image;
     int16_t *labels;
@@ -20,7 +30,7 @@ typedef struct slot {
     int64_t done; /* samples */
 } slot;
 
-/* What one loader thread owns. */
+/* One loader thread. */
 typedef struct worker {
     volt_loader *loader;
     pthread_t thread;
@@ -39,8 +49,8 @@ struct volt_loader {
     pthread_cond_t work, ready;
     bool synchronised; /* the three above exist */
     int64_t next_task; /* samples handed out, from the first batch on */
-    int64_t released;  /* batches the caller is done with, from the first on */
-    bool lent;         /* batch `released` is at the caller */
+    int64_t released;  /* batches that the caller has returned, from the first on */
+    bool lent;         /* the caller holds batch `released` */
     bool stop;
     volt_status failure;
     char sentence[1024];
@@ -81,7 +91,7 @@ size_t volt_loader_bytes(const volt_loader_options *o)
     return (size_t)o->ring * batch + (size_t)o->threads * volt_sampler_bytes(&sampler);
 }
 
-/* Makes sample `k` of batch `number`: all randomness starts here. */
+/* Makes sample `k` of batch `number`. All random streams start here. */
 static volt_status make_sample(slot *to, int64_t number, int64_t k, worker *w)
 {
     const volt_loader *l = w->loader;
@@ -101,7 +111,7 @@ static volt_status make_sample(slot *to, int64_t number, int64_t k, worker *w)
 
 /* ---- the threads ---- */
 
-/* The next sample to make, as soon as its place is free; false when the loader stops. */
+/* The next sample to make, as soon as its slot is free; false if the loader is stopping. */
 static bool take_task(volt_loader *l, int64_t *batch, int64_t *sample)
 {
     bool go;
@@ -190,15 +200,15 @@ static volt_status open_case(volt_sample_case **out, const volt_loader_options *
                              const char *name)
 {
     const volt_sampler_options options = sampler_options(o);
-    char *path = NULL, *previous = NULL;
+    char *path = NULL, *prior = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, o->store, name));
-    if (o->previous)
-        VOLT_TRY(st, done, volt_format(&previous, "%s/%s" VOLT_CASE_SUFFIX, o->previous, name));
-    st = volt_sample_case_open(out, path, previous, name, &options);
+    if (o->prior_masks)
+        VOLT_TRY(st, done, volt_format(&prior, "%s/%s" VOLT_CASE_SUFFIX, o->prior_masks, name));
+    st = volt_sample_case_open(out, path, prior, name, &options);
 done:
-    volt_free(previous);
+    volt_free(prior);
     volt_free(path);
     return st;
 }
@@ -294,7 +304,7 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     for (int i = 0; i < options->threads; i++)
         VOLT_TRY(st, done, open_worker(&l->workers[i], l));
     VOLT_TRY(st, done, start_threads(l));
-    l->options.store = l->options.previous = NULL; /* borrowed only until here */
+    l->options.store = l->options.prior_masks = NULL; /* borrowed only until here */
     l->options.names = NULL;
     *out = l;
     l = NULL;

@@ -1,13 +1,14 @@
-/* loader.h - training batches, made by threads ahead of the network.
+/* loader.h - training batches, prepared by threads ahead of the network.
  *
- * A batch is a function of (options, number of the batch) alone: every random number is Philox
- * keyed by (seed, batch number, sample, purpose), so any count of loader threads gives the same
- * batches and training may continue at any of them.
+ * A batch is a function of the options and its number: every random number is Philox keyed by
+ * (seed, batch number, sample, purpose). So any number of loader threads gives the same
+ * batches, and training can continue at any batch.
  *
- * As nnU-Net v2: cases uniform with replacement; samples with index >= round(n * (1 -
- * foreground)) are forced to hold foreground. How a sample is cut and changed: sampler.h.
+ * As in nnU-Net v2, cases are drawn uniformly with replacement, and samples with index >=
+ * round(n * (1 - foreground)) are forced to contain foreground. For how a sample is cut and
+ * augmented see sampler.h.
  *
- * Threads  one thread calls next; the others are the loader's own.
+ * Threads  one thread calls volt_loader_next; the others belong to the loader.
  */
 #ifndef VOLT_NETS3D_DATA_LOADER_H
 #define VOLT_NETS3D_DATA_LOADER_H
@@ -21,25 +22,26 @@ VOLT_BEGIN_DECLS
 typedef struct volt_loader volt_loader;
 
 typedef struct volt_loader_options {
-    const char *store;    /* folder of case files */
-    const char *previous; /* cascade: folder of case files with the previous stage's masks on
-                           * the same voxels, labels alone; rules.prior_labels > 0. Else NULL */
+    const char *store;        /* folder of case files */
+    const char *prior_masks;  /* cascade: folder of case files with the previous stage's masks
+                               * on the same voxels, labels only; rules.prior_labels > 0. NULL
+                               * otherwise */
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
-    int64_t classes;          /* labels are 0..classes-1, */
+    int64_t classes;          /* labels are 0 .. classes - 1, */
     int ignore;               /* or this one; -1 = none */
     const uint8_t *regions;   /* see volt_sampler_options; borrowed until close */
     int region_count;
     int64_t batch;            /* samples of a batch, >= 1 */
-    volt_augment_rules rules; /* patch, channels and what may happen to samples */
+    volt_augment_rules rules; /* patch, channels and augmentation */
     int slices;               /* neighbouring slices as channels; 0 = 1 */
-    bool whole;               /* a sample is a whole case in the middle of the patch */
-    double foreground;        /* share of forced samples, 0.33 in nnU-Net */
+    bool whole;               /* a sample is a whole case, centred in the patch */
+    double foreground;        /* fraction of forced samples, 0.33 in nnU-Net */
     uint64_t seed;
-    bool validation; /* draws from other streams than training with the same seed */
+    bool validation; /* use other random streams than training with the same seed */
     int64_t first;   /* number of the first batch */
     int threads;     /* loader threads, >= 1 */
-    int ring;        /* batches made ahead, >= 1 */
+    int ring;        /* batches prepared ahead, >= 1 */
 } volt_loader_options;
 
 /* Plain host memory; borrowed until the next volt_loader_next or close. */
@@ -57,14 +59,15 @@ typedef struct volt_batch {
  * volt_loader_next. */
 VOLT_MUST_USE volt_status volt_loader_open(volt_loader **out,
                                            const volt_loader_options *options);
-/* Waits for the next batch. A failure of a loader thread arrives here, with the case's name. */
+/* Waits for the next batch. Also returns the failure of a loader thread, which names the case.
+ */
 VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);
-/* Seconds that volt_loader_next has waited in all. */
+/* Total seconds that volt_loader_next has waited. */
 double volt_loader_waited(const volt_loader *loader);
 void volt_loader_close(volt_loader *loader); /* NULL is allowed */
-/* Channels of its images: those of the cases times slices, and a cascade's one-hot masks. */
+/* Channels of the images: the cases' channels and a cascade's one-hot masks, times slices. */
 int64_t volt_loader_channels(const volt_loader_options *options);
-/* Bytes a loader with these options allocates (mapped case files not counted). */
+/* Bytes that a loader with these options allocates, without mapped case files. */
 size_t volt_loader_bytes(const volt_loader_options *options);
 
 VOLT_END_DECLS

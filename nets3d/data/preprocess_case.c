@@ -1,5 +1,5 @@
-/* One scan on its way to the network, in nnU-Net's order. */
-#include "nets3d/preprocess.h"
+/* Preprocesses one scan, in nnU-Net's order. */
+#include "nets3d/data/preprocess_case.h"
 #include "nets3d/plan/plan_internal.h"
 
 #include <assert.h>
@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
+#include "io/case_store.h"
 #include "volume/grid/crop.h"
 #include "volume/normalize.h"
 #include "volume/orient.h"
@@ -20,11 +21,11 @@ void volt_preprocessed_clear(volt_preprocessed *p)
     *p = (volt_preprocessed){0};
 }
 
-/* Puts `made` in the place of *v, if there is anything to replace. */
-static void replace(volt_volume **v, volt_volume *made)
+/* Frees *v and puts `with` in its place. */
+static void replace(volt_volume **v, volt_volume *with)
 {
     volt_volume_free(*v);
-    *v = made;
+    *v = with;
 }
 
 static volt_status check_image(const volt_volume *image, const volt_volume *labels,
@@ -33,7 +34,7 @@ static volt_status check_image(const volt_volume *image, const volt_volume *labe
     volt_value_range range;
 
     if (image->grid.channels != plan->channels)
-        return volt_fail(VOLT_EDATA, "%s has %d channel%s; the plan is for %d", what,
+        return volt_fail(VOLT_EDATA, "%s has %d channel%s; the plan has %d", what,
                          image->grid.channels, volt_s(image->grid.channels), plan->channels);
     if (image->dtype != VOLT_F32 || (labels && labels->dtype != VOLT_I16))
         return volt_fail(VOLT_EINVAL,
@@ -77,7 +78,7 @@ static volt_status shrink_labels(volt_volume **labels, int threads)
 static volt_status transpose(volt_volume **v, const int order[3], int threads)
 {
     volt_orientation o;
-    volt_volume *turned = NULL;
+    volt_volume *transposed = NULL;
     volt_status st = VOLT_OK;
 
     if (!*v)
@@ -85,8 +86,8 @@ static volt_status transpose(volt_volume **v, const int order[3], int threads)
     VOLT_TRY(st, done, volt_orientation_transpose(&o, order));
     if (volt_orientation_is_identity(o))
         goto done;
-    VOLT_TRY(st, done, volt_volume_reorient(&turned, *v, o, threads));
-    replace(v, turned);
+    VOLT_TRY(st, done, volt_volume_reorient(&transposed, *v, o, threads));
+    replace(v, transposed);
 done:
     return st;
 }
@@ -131,26 +132,26 @@ static volt_status normalize(volt_preprocessed *p, const volt_volume *mask,
 static volt_status resample(volt_preprocessed *p, const volt_plan_config *config, int threads)
 {
     const double *from = p->spacing_before;
-    volt_volume *made = NULL;
+    volt_volume *resampled = NULL;
     int64_t shape[3];
     volt_status st;
 
-    for (int a = 0; a < 3; a++) /* slices of 2-D configurations stay where they are */
+    for (int a = 0; a < 3; a++) /* 2-D configurations do not resample across slices */
         p->spacing[a] = config->axes == 2 && a == 0 ? from[0] : config->spacing[a];
     VOLT_TRY(st, done, volt_resample_shape(shape, p->image->grid.n, from, p->spacing));
     if (memcmp(shape, p->image->grid.n, sizeof shape) == 0)
         goto done;
     VOLT_TRY(st, done,
-             volt_resample_image(&made, p->image, shape, config->data.order,
+             volt_resample_image(&resampled, p->image, shape, config->data.order,
                                  volt_plan_separate_axis(&config->data, from, p->spacing),
                                  threads));
-    replace(&p->image, made);
+    replace(&p->image, resampled);
     if (p->labels) {
         VOLT_TRY(st, done,
-                 volt_resample_labels(&made, p->labels, shape, config->seg.order,
+                 volt_resample_labels(&resampled, p->labels, shape, config->seg.order,
                                       volt_plan_separate_axis(&config->seg, from, p->spacing),
                                       threads));
-        replace(&p->labels, made);
+        replace(&p->labels, resampled);
     }
 done:
     return st;
@@ -194,8 +195,10 @@ static volt_status check_mask(const volt_volume *mask, const volt_grid *scan, in
     const volt_value_range range = volt_volume_range(mask, threads);
 
     if (mask->grid.channels != 1 || mask->dtype != VOLT_I16)
-        return volt_fail(VOLT_EINVAL, "%s: a mask of %d channels of %s", what,
-                         mask->grid.channels, volt_dtype_name(mask->dtype));
+        return volt_fail(VOLT_EINVAL,
+                         "%s: a mask with %d channel%s of type %s; 1 of int16 is expected",
+                         what, mask->grid.channels, volt_s(mask->grid.channels),
+                         volt_dtype_name(mask->dtype));
     for (int a = 0; a < 3; a++) {
         if (mask->grid.n[a] != scan->n[a])
             return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, its scan %lld", what,
@@ -213,7 +216,7 @@ volt_status volt_preprocess_mask(volt_volume **mask, const volt_preprocessed *fr
 {
     const int axis =
         volt_plan_separate_axis(&config->seg, frame->spacing_before, frame->spacing);
-    volt_volume *v = *mask, *made = NULL;
+    volt_volume *v = *mask, *resampled = NULL;
     volt_status st;
 
     *mask = NULL;
@@ -224,8 +227,8 @@ volt_status volt_preprocess_mask(volt_volume **mask, const volt_preprocessed *fr
     assert(v);
     if (memcmp(shape, v->grid.n, sizeof v->grid.n) != 0) {
         VOLT_TRY(st, done,
-                 volt_resample_labels(&made, v, shape, config->seg.order, axis, threads));
-        replace(&v, made);
+                 volt_resample_labels(&resampled, v, shape, config->seg.order, axis, threads));
+        replace(&v, resampled);
     }
     *mask = v;
     v = NULL;
@@ -260,4 +263,9 @@ volt_status volt_preprocessed_add_masks(volt_preprocessed *p, int classes, int t
     replace(&p->image, all);
     replace(&p->labels, NULL);
     return VOLT_OK;
+}
+
+volt_status volt_preprocessed_path(char **out, const char *folder, const char *case_id)
+{
+    return volt_format(out, "%s/%s" VOLT_CASE_SUFFIX, folder, case_id);
 }

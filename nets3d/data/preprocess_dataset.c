@@ -1,3 +1,4 @@
+/* Preprocesses a data set, case by case. */
 #include "nets3d/preprocess.h"
 
 #include <math.h>
@@ -5,21 +6,25 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/random/mersenne.h"
 #include "base/system/tasks.h"
+#include "io/case_store.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
+#include "nets3d/data/preprocess_case.h"
 
 enum {
-    METHOD = 3,            /* raised whenever the same plan gives other voxels */
-    MIN_LOCATIONS = 10000, /* of a class, where it has as many */
+    METHOD = 3,            /* increased whenever the same plan gives other voxels */
+    MIN_LOCATIONS = 10000, /* of a class that has as many voxels */
     LOCATION_SEED = 1234
 };
-static const double location_share = 0.01; /* and never less than this of its voxels */
+static const double location_fraction = 0.01; /* of its voxels, at least */
 
-/* -- What a case was made from ------------------------------------------------------------ */
+/* ---- the key of a case ---- */
 
 static void mix_resampling(uint64_t *hash, const volt_plan_resampling *r)
 {
@@ -27,7 +32,8 @@ static void mix_resampling(uint64_t *hash, const volt_plan_resampling *r)
     volt_key_mix_int(hash, r->separate_z);
 }
 
-uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *config)
+/* Hash of everything in `plan` that determines the preprocessed voxels. */
+static uint64_t hash_of_plan(const volt_plan *plan, const volt_plan_config *config)
 {
     uint64_t hash = VOLT_KEY_START;
 
@@ -52,7 +58,8 @@ uint64_t volt_preprocess_hash(const volt_plan *plan, const volt_plan_config *con
     return hash;
 }
 
-/* How the files are read, where that is not the plain way. */
+/* Mixes in whatever changes how files are read; nothing for plain data sets, so that their keys
+ * stay the same. */
 static void mix_reading(uint64_t *hash, const volt_dataset_info *info)
 {
     for (int l = 0; info->stored && l < info->labels; l++)
@@ -81,11 +88,11 @@ static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
     return st;
 }
 
-/* -- Where the classes lie ---------------------------------------------------------------- */
+/* ---- locations of the classes ---- */
 
 /* One class while its locations are drawn. */
 typedef struct drawing {
-    uint32_t *chosen; /* which of its voxels are located, ascending */
+    uint32_t *chosen; /* which of its voxels are stored, ascending */
     uint64_t *location;
     int64_t wanted; /* locations */
     int64_t taken, seen;
@@ -97,7 +104,7 @@ static int label_at(const volt_volume *labels, int64_t i)
                                     : ((const int16_t *)labels->data)[i];
 }
 
-/* The class' next voxel. */
+/* The class's next voxel. */
 static void offer(drawing *d, int64_t voxel)
 {
     if (d->taken < d->wanted && d->chosen[d->taken] == d->seen)
@@ -105,8 +112,8 @@ static void offer(drawing *d, int64_t voxel)
     d->seen++;
 }
 
-/* Voxels per class, -1 with the background's; labels must be -1, a class, or the ignore label
- * after them. */
+/* Voxels per class; -1 counts as background. Labels must be -1, a class, or the ignore label.
+ */
 static volt_status count_classes(int64_t *voxels, const volt_volume *labels,
                                  const volt_dataset_info *info, const volt_case *c)
 {
@@ -119,13 +126,14 @@ static volt_status count_classes(int64_t *voxels, const volt_volume *labels,
         else if (label >= 0 && label < info->labels)
             voxels[label]++;
         else if (label != info->ignore_label)
-            return volt_fail(VOLT_EDATA, "%s has label %d; dataset.json names 0 to %d",
+            return volt_fail(VOLT_EDATA, "%s has label %d; dataset.json lists 0 to %d",
                              c->label_file, label, info->labels - 1);
     }
     return VOLT_OK;
 }
 
-/* With an ignore label every annotated voxel counts, so the background is located too. */
+/* With an ignore label every annotated voxel counts, so locations of the background are stored
+ * too. */
 static int first_located(const volt_dataset_info *info)
 {
     return info->ignore_label >= 0 ? 0 : 1;
@@ -138,12 +146,12 @@ static int compare_numbers(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Chooses among `voxels` voxels of label l, at least a share of them: the beginning of a random
- * permutation, as numpy's choice without replacement. */
+/* Chooses among `voxels` voxels of label l: the beginning of a random permutation, as numpy's
+ * choice without replacement. */
 static volt_status choose(drawing *d, volt_class_locations *out, int l, int64_t voxels,
                           volt_mersenne *random)
 {
-    const int64_t share = (int64_t)ceil((double)voxels * location_share);
+    const int64_t least = (int64_t)ceil((double)voxels * location_fraction);
     uint32_t *order = NULL;
     volt_status st;
 
@@ -152,7 +160,7 @@ static volt_status choose(drawing *d, volt_class_locations *out, int l, int64_t 
                          "%lld voxels of label %d in one case; %lld are supported",
                          (long long)voxels, l, (long long)UINT32_MAX);
     d->wanted = voxels < MIN_LOCATIONS ? voxels : MIN_LOCATIONS;
-    d->wanted = d->wanted < share ? share : d->wanted;
+    d->wanted = d->wanted < least ? least : d->wanted;
     *out = (volt_class_locations){.label = l, .voxels = voxels, .count = d->wanted};
     VOLT_TRY(
         st, done,
@@ -170,10 +178,10 @@ done:
     return st;
 }
 
-/* Locations of the classes from first_located to info->labels - 1, those outside the non-zero
- * mask with the background's. nnU-Net's: one RandomState(1234) a case, from one class to the
- * next; the background, which nnU-Net draws together with the classes, comes last. The caller
- * owns the arrays in out[].location. */
+/* Locations of the classes from first_located to info->labels - 1; voxels outside the non-zero
+ * mask count as background. As in nnU-Net, one RandomState(1234) per case serves one class
+ * after the other; the background, which nnU-Net draws together with the classes, comes last.
+ * The caller owns the arrays in out[].location. */
 static volt_status draw_locations(volt_class_locations *out, const volt_volume *labels,
                                   const volt_dataset_info *info, const volt_case *c)
 {
@@ -208,7 +216,7 @@ done:
     return st;
 }
 
-/* -- One case ----------------------------------------------------------------------------- */
+/* ---- one case ---- */
 
 typedef struct preprocessing {
     const char *folder;
@@ -287,27 +295,23 @@ static volt_status do_case(void *context, int64_t index, int threads)
         VOLT_TRY(st, done, make_case(w, c, path, key, threads));
     pthread_mutex_lock(&w->lock);
     w->result.kept += kept;
-    w->result.made += !kept;
+    w->result.created += !kept;
     pthread_mutex_unlock(&w->lock);
 done:
     volt_free(path);
     return st;
 }
 
-volt_status volt_preprocessed_path(char **out, const char *folder, const char *case_id)
-{
-    return volt_format(out, "%s/%s" VOLT_CASE_SUFFIX, folder, case_id);
-}
-
-/* dataset.json's labels must be the classes of the plan, 0 to classes - 1. */
+/* The labels of dataset.json must be the plan's classes, 0 to classes - 1. */
 static volt_status check_classes(const volt_dataset *ds, const volt_plan *plan)
 {
     const volt_dataset_info *info = &ds->info;
 
     if (plan->channels != info->channels || plan->classes != info->labels)
-        return volt_fail(
-            VOLT_EINVAL, "the plan is for %d channels and %d classes; %s has %d and %d",
-            plan->channels, plan->classes, ds->folder, info->channels, info->labels);
+        return volt_fail(VOLT_EINVAL,
+                         "the plan has %d channel%s and %d classes; %s has %d and %d",
+                         plan->channels, volt_s(plan->channels), plan->classes, ds->folder,
+                         info->channels, info->labels);
     if (info->label[info->labels - 1].value != info->labels - 1)
         return volt_fail(VOLT_EDATA,
                          "%s/dataset.json: labels are not consecutive: the highest "
@@ -316,38 +320,43 @@ static volt_status check_classes(const volt_dataset *ds, const volt_plan *plan)
     return VOLT_OK;
 }
 
+void volt_preprocess_options_init(volt_preprocess_options *o, size_t size)
+{
+    const volt_preprocess_options defaults = {.overwrite = false};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
                             const volt_dataset *ds, const volt_plan *plan,
                             const volt_plan_config *config,
                             const volt_preprocess_options *options)
 {
-    static const volt_preprocess_options defaults;
-    const volt_preprocess_options *o = options ? options : &defaults;
+    volt_preprocess_options o = volt_preprocess_defaults();
     preprocessing w = {.folder = folder,
                        .ds = ds,
                        .plan = plan,
                        .config = config,
-                       .plan_hash = volt_preprocess_hash(plan, config),
-                       .overwrite = o->overwrite,
+                       .plan_hash = hash_of_plan(plan, config),
                        .lock = PTHREAD_MUTEX_INITIALIZER};
-    volt_tasks tasks = {.run = do_case,
-                        .context = &w,
-                        .count = ds->cases.count,
-                        .threads = o->threads,
-                        .what = "cases",
-                        .callbacks = o->callbacks};
+    volt_tasks tasks = {
+        .run = do_case, .context = &w, .count = ds->cases.count, .what = "cases"};
     double target[3];
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_preprocess_options"));
+    w.overwrite = o.overwrite;
+    tasks.threads = o.threads;
+    tasks.callbacks = o.callbacks;
     mix_reading(&w.plan_hash, &ds->info);
-    if (ds->info.ignore_label >= 0) /* locations of the background belong to the case then */
+    if (ds->info.ignore_label >= 0) /* then locations of the background are stored */
         volt_key_mix_int(&w.plan_hash, ds->info.ignore_label);
     VOLT_TRY(st, done, check_classes(ds, plan));
     VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    /* image and resampled image, each with a copy on the way; labels and masks */
-    tasks.workers = volt_case_workers(ds, 3, 8, target, o->threads);
+    /* image and resampled image, each with a temporary copy; labels and masks */
+    tasks.workers = volt_case_workers(ds, 3, 8, target, o.threads);
     w.result.cases = ds->cases.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (result)

@@ -9,7 +9,7 @@
 #include "volume/grid/patch.h"
 
 struct volt_sample_case {
-    const volt_stored_case *stored, *previous;
+    const volt_stored_case *stored, *prior;
     bool owned;
     char *name;
     int *foreground; /* indices of its locations: label > 0, at least one voxel */
@@ -24,7 +24,7 @@ struct volt_sampler {
     int64_t initial[3];       /* source of a spatially changed sample, one slice of it */
     float *image;             /* (channels, largest source) */
     int16_t *labels;          /* (largest source) */
-    int16_t *previous;        /* (largest source); NULL without cascade */
+    int16_t *prior;           /* (largest source); NULL without cascade */
     int16_t *stack;           /* labels of all slices of a sample; NULL where there is one */
     void *scratch;
     volt_augment_draw drawn; /* of the last sample */
@@ -45,7 +45,7 @@ int64_t volt_sampler_channels(const volt_sampler_options *o)
     return (int64_t)(o->rules.channels + o->rules.prior_labels) * slices_of(o);
 }
 
-/* The rules of augmentation when neighbouring slices are a patch that is changed in-plane. */
+/* The augmentation rules; neighbouring slices become a patch that is augmented in-plane. */
 static volt_augment_rules stack_rules(const volt_sampler_options *o)
 {
     volt_augment_rules r = o->rules;
@@ -57,7 +57,7 @@ static volt_augment_rules stack_rules(const volt_sampler_options *o)
     return r;
 }
 
-/* The largest source: beyond a whole case there is nothing to turn in. */
+/* The largest source; a whole case has no surroundings to rotate in. */
 static void initial_patch(int64_t out[3], const volt_sampler_options *o,
                           const volt_augment_rules *rules)
 {
@@ -94,7 +94,8 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
 
     if (o->classes < 2 || o->rules.channels < 1 ||
         o->rules.channels > VOLT_AUGMENT_MAX_CHANNELS)
-        return volt_fail(VOLT_EINVAL, "samples of %d channels and %lld classes",
+        return volt_fail(VOLT_EINVAL,
+                         "samples of %d channels and %lld classes: one is out of range",
                          (int)o->rules.channels, (long long)o->classes);
     if (o->slices < 0 || (o->slices > 1 && (o->slices % 2 == 0 || o->rules.patch[0] != 1)) ||
         o->slices > 1000)
@@ -104,7 +105,7 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
                          o->slices, (long long)o->rules.patch[0]);
     if (o->rules.prior_labels < 0 || o->rules.prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS)
         return volt_fail(VOLT_EINVAL,
-                         "samples with %d labels of a previous stage; 0 to %d are possible",
+                         "samples with %d labels of a previous stage; 0 to %d are supported",
                          o->rules.prior_labels, VOLT_AUGMENT_MAX_PRIOR_LABELS);
     voxels = volt_sampler_channels(o);
     for (int a = 0; a < 3; a++) {
@@ -120,14 +121,14 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
 
 static volt_status check_case(const volt_sample_source *source, const volt_sampler_options *o)
 {
-    const volt_stored_case *c = source->stored, *p = source->previous;
+    const volt_stored_case *c = source->stored, *p = source->prior;
 
     if (c->channels != o->rules.channels)
         return volt_fail(VOLT_EDATA, "case %s has %d channel%s; the network takes %d",
                          source->name, c->channels, volt_s(c->channels),
                          (int)o->rules.channels);
     if (!c->labels)
-        return volt_fail(VOLT_EDATA, "case %s has no labels to learn from", source->name);
+        return volt_fail(VOLT_EDATA, "case %s has no labels to train on", source->name);
     if (o->rules.prior_labels > 0 && (!p || !p->labels))
         return volt_fail(VOLT_EDATA, "case %s has no mask of the previous stage", source->name);
     if (o->rules.prior_labels > 0 && memcmp(p->shape, c->shape, sizeof c->shape) != 0)
@@ -149,7 +150,7 @@ volt_status volt_sample_case_make(volt_sample_case **out, const volt_sample_sour
 
     VOLT_TRY(st, done, volt_alloc_zero(&c, 1, sizeof *c, "a case to train on"));
     c->stored = stored;
-    c->previous = source->previous;
+    c->prior = source->prior;
     c->owned = source->owned;
     atomic_store(&c->verified, !source->owned);
     VOLT_TRY(st, done, volt_strdup(&c->name, source->name));
@@ -168,22 +169,21 @@ volt_status volt_sample_case_make(volt_sample_case **out, const volt_sample_sour
     return VOLT_OK;
 done:
     if (!c && source->owned) {
-        volt_stored_case_close(source->previous);
+        volt_stored_case_close(source->prior);
         volt_stored_case_close(source->stored);
     }
     volt_sample_case_close(c);
     return st;
 }
 
-volt_status volt_sample_case_open(volt_sample_case **out, const char *path,
-                                  const char *previous, const char *name,
-                                  const volt_sampler_options *options)
+volt_status volt_sample_case_open(volt_sample_case **out, const char *path, const char *prior,
+                                  const char *name, const volt_sampler_options *options)
 {
     volt_sample_source source = {.owned = true, .name = name};
     volt_status st = volt_stored_case_open(&source.stored, path);
 
-    if (st == VOLT_OK && previous)
-        st = volt_stored_case_open(&source.previous, previous);
+    if (st == VOLT_OK && prior)
+        st = volt_stored_case_open(&source.prior, prior);
     if (st == VOLT_OK)
         return volt_sample_case_make(out, &source, options);
     volt_stored_case_close(source.stored);
@@ -195,7 +195,7 @@ void volt_sample_case_close(volt_sample_case *c)
     if (!c)
         return;
     if (c->owned) {
-        volt_stored_case_close(c->previous);
+        volt_stored_case_close(c->prior);
         volt_stored_case_close(c->stored);
     }
     volt_free(c->foreground);
@@ -214,8 +214,8 @@ static volt_status verify_once(volt_sample_case *c)
 
     if (!atomic_load(&c->verified)) {
         st = volt_stored_case_verify(c->stored);
-        if (st == VOLT_OK && c->previous)
-            st = volt_stored_case_verify(c->previous);
+        if (st == VOLT_OK && c->prior)
+            st = volt_stored_case_verify(c->prior);
         atomic_store(&c->verified, st == VOLT_OK);
     }
     return st;
@@ -241,9 +241,8 @@ volt_status volt_sampler_open(volt_sampler **out, const volt_sampler_options *op
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a sample with margin"));
     if (s->rules.prior_labels > 0)
-        VOLT_TRY(
-            st, done,
-            volt_alloc_zero(&s->previous, voxels, sizeof *s->previous, "a sample with margin"));
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&s->prior, voxels, sizeof *s->prior, "a sample with margin"));
     if (slices_of(options) > 1)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->stack, (size_t)voxels_of(s->rules.patch), sizeof *s->stack,
@@ -264,7 +263,7 @@ void volt_sampler_close(volt_sampler *s)
         return;
     volt_free(s->scratch);
     volt_free(s->stack);
-    volt_free(s->previous);
+    volt_free(s->prior);
     volt_free(s->labels);
     volt_free(s->image);
     volt_free(s);
@@ -279,7 +278,7 @@ static void corner_range(int64_t *low, int64_t *high, int64_t extent, int64_t bo
 {
     int64_t pad = box - patch;
 
-    if (whole && extent <= patch) { /* one voxel more at the high end, as tiles are padded */
+    if (whole && extent <= patch) { /* an odd voxel goes to the high end, as tiles are padded */
         *low = *high = -((patch - extent) / 2);
         return;
     }
@@ -289,7 +288,7 @@ static void corner_range(int64_t *low, int64_t *high, int64_t extent, int64_t bo
     *high = extent + pad / 2 + pad % 2 - box;
 }
 
-/* Whether locations `l` are of region `r`; r < 0: of anything annotated. */
+/* Whether locations `l` belong to region `r`, or (r < 0) to any annotated class. */
 static bool is_of(const volt_sampler_options *o, const volt_class_locations *l, int64_t r)
 {
     if (l->count == 0 || l->label == o->ignore)
@@ -298,8 +297,8 @@ static bool is_of(const volt_sampler_options *o, const volt_class_locations *l, 
                      o->regions[l->label * o->region_count + r]);
 }
 
-/* Locations drawn by their numbers of voxels among those of region `r`, or of all annotated
- * voxels (r < 0), which are `voxels` in all. */
+/* Locations drawn in proportion to their voxels, among those of region `r` or (r < 0) of all
+ * annotated voxels; `voxels` is the total. */
 static const volt_class_locations *draw_among(const volt_sampler_options *o,
                                               const volt_stored_case *stored, int64_t r,
                                               int64_t voxels, volt_rng *rng)
@@ -326,7 +325,7 @@ static int64_t region_voxels(const volt_sampler_options *o, const volt_stored_ca
     return sum;
 }
 
-/* The locations of a region drawn among those present; NULL when none is. */
+/* The locations of a region drawn among those present; NULL if there is none. */
 static const volt_class_locations *draw_region(const volt_sampler_options *o,
                                                const volt_stored_case *stored, volt_rng *rng)
 {
@@ -344,7 +343,7 @@ static const volt_class_locations *draw_region(const volt_sampler_options *o,
     }
 }
 
-/* The locations that a sample is cut around one of; NULL: anywhere. */
+/* The locations of which a sample is cut around one; NULL = anywhere. */
 static const volt_class_locations *draw_locations(const volt_sampler_options *o,
                                                   const volt_sample_case *c, bool forced,
                                                   volt_rng *rng)
@@ -398,8 +397,8 @@ static volt_status read_labels(int16_t *out, const volt_stored_case *stored, vol
     return volt_patch_read_labels(out, box, &labels, -1);
 }
 
-/* One box of all channels; `depth` boxes' slices lie in the sampler's buffers, this one's at
- * `slice`. 0 and -1 outside the case. */
+/* One box of all channels into the sampler's buffers, which have room for `depth` boxes'
+ * slices, at `slice`. 0 and -1 outside the case. */
 static volt_status read_slices(volt_sampler *s, const volt_stored_case *stored, volt_box box,
                                int64_t slice, int64_t depth)
 {
@@ -419,7 +418,8 @@ done:
     return st;
 }
 
-/* Reads the box of image and labels. Neighbouring slices beyond the case repeat its end. */
+/* Reads the box of image and labels. Neighbouring slices beyond the case repeat its first or
+ * last one. */
 static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box box)
 {
     const volt_sampler_options *o = &s->options;
@@ -428,8 +428,8 @@ static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box
 
     if (depth == 1) {
         st = read_slices(s, c->stored, box, 0, 1);
-        if (st == VOLT_OK && s->previous)
-            st = read_labels(s->previous, c->previous, box);
+        if (st == VOLT_OK && s->prior)
+            st = read_labels(s->prior, c->prior, box);
     } else {
         for (int64_t k = 0; k < depth && st == VOLT_OK; k++) {
             const int64_t z = box.low[0] + k < 0      ? 0
@@ -440,20 +440,20 @@ static volt_status read_box(volt_sampler *s, const volt_sample_case *c, volt_box
             one.low[0] = z;
             one.high[0] = z + 1;
             st = read_slices(s, c->stored, one, k, depth);
-            if (st == VOLT_OK && s->previous)
-                st = read_labels(s->previous + k * volt_box_voxels(one), c->previous, one);
+            if (st == VOLT_OK && s->prior)
+                st = read_labels(s->prior + k * volt_box_voxels(one), c->prior, one);
         }
     }
     for (int64_t i = 0; st == VOLT_OK && i < volt_box_voxels(box); i++) {
         const int v = s->labels[i];
         if (v < -1 || (v >= o->classes && v != o->ignore))
-            st = volt_fail(VOLT_EDATA, "case %s: label %d is none of the %lld classes", c->name,
-                           v, (long long)o->classes);
+            st = volt_fail(VOLT_EDATA, "case %s: label %d is not one of the %lld classes",
+                           c->name, v, (long long)o->classes);
     }
     return st;
 }
 
-/* The source that the draw reads; a whole case needs no margin. */
+/* Extents of the source that the draw reads; a whole case needs no margin. */
 static void source_shape(int64_t out[3], const volt_sampler *s, const volt_augment_draw *draw)
 {
     volt_augment_source_shape(out, &s->rules, draw);
@@ -466,7 +466,7 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
 {
     const int64_t *patch = s->options.rules.patch, plane = voxels_of(patch);
     volt_augment_source source = {
-        .image = s->image, .labels = s->labels, .prior_mask = s->previous};
+        .image = s->image, .labels = s->labels, .prior_mask = s->prior};
     volt_rng where = draw->where, change = draw->change;
     volt_augment_draw *d = &s->drawn;
     int64_t at[3], low[3];

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/image/names.h"
@@ -10,6 +11,7 @@
 #include "io/image.h"
 #include "io/nnunet_summary.h"
 #include "nets3d/ensemble.h"
+#include "nets3d/jobs/postprocess_score.h"
 #include "nets3d/run.h"
 #include "nets3d/validation.h"
 
@@ -70,12 +72,12 @@ static volt_status open_model(model *m, const char *run, const char *asked)
         folds.count = 1;
     }
     if (folds.count == 0) {
-        st = volt_fail(
-            VOLT_EDATA,
-            "%s has no predictions in fold_K/validation; make them with 'volt train --validate "
-            "--save-probabilities' or 'volt predict %s --validation DATASET "
-            "--save-probabilities'",
-            run, run);
+        st = volt_fail(VOLT_EDATA,
+                       "%s has no predictions in fold_K/validation; create them with 'volt "
+                       "train --validate "
+                       "--save-probabilities' or 'volt predict %s --validation DATASET "
+                       "--save-probabilities'",
+                       run, run);
         goto done;
     }
     VOLT_TRY(
@@ -91,7 +93,7 @@ done:
     return st;
 }
 
-/* The run's own description, or the one beside its predictions. */
+/* The run's own description, or the one next to its predictions. */
 static volt_status read_info(volt_dataset_info *out, const model *m)
 {
     char *path = NULL;
@@ -129,7 +131,7 @@ static volt_status open_models(job *j, const char *const *runs, int count)
     for (int i = 1; i < count; i++) {
         VOLT_TRY(st, done, read_info(&other, &j->models[i]));
         if (other.labels != j->info.labels) {
-            st = volt_fail(VOLT_EDATA, "%s has %d labels, %s %d", runs[0], j->info.labels,
+            st = volt_fail(VOLT_EDATA, "%s has %d labels, %s has %d", runs[0], j->info.labels,
                            runs[i], other.labels);
             goto done;
         }
@@ -154,7 +156,7 @@ static volt_status copy_file(const char *from, const char *to)
     return st;
 }
 
-/* The masks of one fold into the folder of all. */
+/* Copies the masks of one fold to the folder of all. */
 static volt_status copy_masks(const char *from, const char *to)
 {
     volt_names names = {0};
@@ -184,8 +186,8 @@ done:
     return st;
 }
 
-/* Scores the masks of the candidate's folder and keeps it. `c` is taken over on success. */
-static volt_status keep(job *j, volt_best_candidate *c)
+/* Scores the masks in the candidate's folder and adds it; takes `c` on success. */
+static volt_status add_candidate(job *j, volt_best_candidate *c)
 {
     volt_best_result *r = j->result;
     volt_summary *summary = NULL;
@@ -213,7 +215,7 @@ done:
 static volt_status add_model(job *j, int i)
 {
     const model *m = &j->models[i];
-    volt_best_candidate c = {.model = {i, -1}};
+    volt_best_candidate c = {.model = {i, VOLT_NO_MODEL}};
     volt_status st;
 
     VOLT_TRY(st, done, volt_strdup(&c.name, m->name));
@@ -221,7 +223,7 @@ static volt_status add_model(job *j, int i)
     VOLT_TRY(st, done, volt_make_dirs(c.folder));
     for (size_t k = 0; k < m->validation.count; k++)
         VOLT_TRY(st, done, copy_masks(m->validation.name[k], c.folder));
-    st = keep(j, &c);
+    st = add_candidate(j, &c);
 done:
     volt_free(c.folder);
     volt_free(c.name);
@@ -233,9 +235,11 @@ static volt_status add_pair(job *j, int a, int b)
     const model *m[2] = {&j->models[a], &j->models[b]};
     volt_best_candidate c = {.model = {a, b}};
     volt_ensemble_member members[2];
-    volt_ensemble_options o = {.info = &j->info, .threads = j->o->threads};
+    volt_ensemble_options o = volt_ensemble_defaults();
     volt_status st;
 
+    o.info = &j->info;
+    o.threads = j->o->threads;
     VOLT_TRY(st, done, volt_format(&c.name, "%s+%s", m[0]->name, m[1]->name));
     VOLT_TRY(st, done, volt_path_join(&c.folder, j->o->output, c.name));
     for (int i = 0; i < 2; i++)
@@ -243,7 +247,7 @@ static volt_status add_pair(job *j, int a, int b)
                                             (int)m[i]->validation.count};
     o.output = c.folder;
     VOLT_TRY(st, done, volt_ensemble(NULL, members, 2, &o, j->o->callbacks));
-    st = keep(j, &c);
+    st = add_candidate(j, &c);
 done:
     volt_free(c.folder);
     volt_free(c.name);
@@ -263,7 +267,7 @@ static volt_status write_result(const job *j)
     for (int i = 0; i < r->candidates; i++)
         json_object_set_new(all, r->candidate[i].name, volt_json_number(r->candidate[i].dice));
     for (int i = 0; i < 2; i++) {
-        if (best->model[i] >= 0)
+        if (best->model[i] != VOLT_NO_MODEL)
             json_array_append_new(models, json_string(j->models[best->model[i]].run));
     }
     json_object_set(root, "all_results", all);
@@ -282,28 +286,37 @@ done:
     return st;
 }
 
+void volt_best_options_init(volt_best_options *o, size_t size)
+{
+    const volt_best_options defaults = {.ensembles = false};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_best_find(volt_best_result *out, const char *const *runs, int count,
                            const volt_best_options *options)
 {
     volt_best_result r = {0};
-    job j = {.o = options, .result = &r};
+    volt_best_options o = volt_best_defaults();
+    job j = {.o = &o, .result = &r};
     volt_status st;
 
     if (count < 1)
         return volt_fail(VOLT_EINVAL, "no runs to compare");
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_best_options"));
     VOLT_TRY(st, done, open_models(&j, runs, count));
     VOLT_TRY(st, done,
              volt_alloc_zero(&r.candidate, (size_t)count * (size_t)(count + 1) / 2,
                              sizeof *r.candidate, "candidates"));
     for (int i = 0; i < count; i++)
         VOLT_TRY(st, done, add_model(&j, i));
-    for (int a = 0; options->ensembles && a < count; a++) {
+    for (int a = 0; o.ensembles && a < count; a++) {
         for (int b = a + 1; b < count; b++)
             VOLT_TRY(st, done, add_pair(&j, a, b));
     }
     VOLT_TRY(st, done,
-             volt_postprocess_find(&r.post, r.candidate[r.best].folder, options->truth, &j.info,
-                                   options->threads, options->callbacks));
+             volt_postprocess_find(&r.post, r.candidate[r.best].folder, o.truth, &j.info,
+                                   o.threads, o.callbacks));
     VOLT_TRY(st, done, write_result(&j));
     *out = r;
     r = (volt_best_result){0};

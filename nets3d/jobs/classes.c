@@ -13,7 +13,7 @@ void volt_classes_clear(volt_classes *c)
     *c = (volt_classes){0};
 }
 
-/* The value that the label of training value `value` has in the data set's files. */
+/* The value in the data set's files of the label with training value `value`. */
 static int32_t in_files(const volt_dataset_info *info, int32_t value)
 {
     for (int i = 0; info->stored && i < info->labels; i++) {
@@ -23,7 +23,7 @@ static int32_t in_files(const volt_dataset_info *info, int32_t value)
     return value;
 }
 
-/* Every label but the background is a class. */
+/* Every label except the background is a class. */
 static volt_status from_labels(volt_classes *c)
 {
     volt_status st = VOLT_OK;
@@ -59,7 +59,7 @@ static volt_status region_name(char **out, const int32_t *value, int count, bool
     return st;
 }
 
-/* Values of regions follow one another in c->value, which has room for all. */
+/* The values of all regions follow one another in c->value. */
 static volt_status from_regions(volt_classes *c, const volt_dataset_info *info)
 {
     int used = 0;

@@ -1,6 +1,6 @@
-/* classes.h - what the masks of a data set are judged by.
+/* classes.h - the classes for which the masks of a data set are scored.
  *
- * Labels without the background, or regions where the data set has some; values as they stand
+ * Labels without the background, or the regions of data sets that have some; values are those
  * in the data set's own files.
  */
 #ifndef VOLT_NETS3D_JOBS_CLASSES_H
@@ -17,7 +17,7 @@ typedef struct volt_classes {
     int32_t *foreground; /* every label but the background and the ignore label */
     int foreground_count;
     int32_t ignore; /* -1: none */
-    char **name;    /* what `region` points to */
+    char **name;    /* `region` points to these */
     int32_t *value;
 } volt_classes;
 

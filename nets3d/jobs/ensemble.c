@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/checked.h"
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/threads.h"
@@ -16,7 +19,7 @@
 
 /* ---- which cases ---- */
 
-/* One case and where each member has it; the folders are borrowed. */
+/* One case, and the folder in which each member has it; the folders are borrowed. */
 typedef struct entry {
     char *id;
     const char **folder; /* (members) */
@@ -115,7 +118,7 @@ static volt_status list_cases(entries *out, const volt_ensemble_member *members,
     }
     if (e.count == 0) {
         st = volt_fail(VOLT_EDATA,
-                       "%s holds no probabilities (CASE" SUFFIX "): predict with "
+                       "%s contains no probabilities (CASE" SUFFIX "): predict with "
                        "--save-probabilities",
                        members[0].folder[0]);
         goto done;
@@ -145,8 +148,8 @@ typedef struct job {
     volt_ensemble_result result;
 } job;
 
-/* One case under way. Its arrays are read class by class, a piece of a class at a time, so that
- * one voxel of a mask takes as much as one of the largest class and its probability. */
+/* One case being averaged. Its arrays are read class by class, a piece of a class at a time, so
+ * that a voxel takes the memory of one label and one probability. */
 typedef struct work {
     const entry *of;
     volt_npz_reader **member;  /* (members) */
@@ -181,7 +184,7 @@ static volt_status open_member(volt_npz_reader **out, const char *folder, const 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s" SUFFIX, folder, id));
     VOLT_TRY(st, done, volt_npz_open(&r, path, "probabilities", 4));
     if (volt_npz_shape(r)[0] != j->outputs) {
-        st = volt_fail(VOLT_EDATA, "%s holds probabilities of %lld classes; the labels make %d",
+        st = volt_fail(VOLT_EDATA, "%s has probabilities of %lld classes; the labels need %d",
                        path, (long long)volt_npz_shape(r)[0], j->outputs);
         goto done;
     }
@@ -223,7 +226,7 @@ done:
     return st;
 }
 
-/* Opens the files of a case and judges them; no voxels are held yet. */
+/* Opens and checks the files of a case; no voxels are held yet. */
 static volt_status work_open(work *out, const entry *e, const job *j)
 {
     work w = {.of = e};
@@ -255,12 +258,8 @@ done:
     return st;
 }
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Most bytes held while the case is averaged and written. Its shape fits its files. */
+/* Peak bytes while the case is averaged and written. Its shape was checked against its files.
+ */
 static size_t work_bytes(const work *w, const job *j)
 {
     const size_t voxels = (size_t)(w->shape[1] * w->shape[2] * w->shape[3]);
@@ -269,10 +268,10 @@ static size_t work_bytes(const work *w, const job *j)
     const size_t pieces = (size_t)(j->members * PIECE_VOXELS) * sizeof(float);
 
     return (size_t)(j->members + 1) * SMALL_BYTES +
-           larger(labels + (j->regions ? 0 : voxels * sizeof(float)) + pieces,
-                  larger(labels, stored) +
-                      larger(stored, j->dtype == VOLT_U8 ? 0 : 2 * voxels) +
-                      (size_t)j->threads * WRITE_THREAD_BYTES);
+           volt_max_size(labels + (j->regions ? 0 : voxels * sizeof(float)) + pieces,
+                         volt_max_size(labels, stored) +
+                             volt_max_size(stored, j->dtype == VOLT_U8 ? 0 : 2 * voxels) +
+                             (size_t)j->threads * WRITE_THREAD_BYTES);
 }
 
 /* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
@@ -299,8 +298,8 @@ static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count)
 }
 
 /* The mean of the members' next voxels, `at` and the `count` - 1 after it of class `c`, into
- * w->pieces; float32 sums in the order of the members, as nnU-Net. Members are read side by
- * side. */
+ * w->pieces; float32 sums in the order of the members, as nnU-Net. Members are read in
+ * parallel. */
 static volt_status average(work *w, int c, int64_t at, int64_t count, const job *j)
 {
     float *mean = w->pieces;
@@ -346,7 +345,7 @@ static volt_status average(work *w, int c, int64_t at, int64_t count, const job 
         }                                                                                      \
     } while (0)
 
-/* What class or region `c`, of probability p[0 .. count), makes of the labels from `at` on. */
+/* Updates the labels from `at` on with class or region `c` of probability p[0 .. count). */
 static void decode(work *w, const float *p, int c, int64_t at, int64_t count, const job *j)
 {
     if (j->dtype == VOLT_U8) {
@@ -408,7 +407,7 @@ done:
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
     const volt_image_write_options options = volt_image_write_labels(j->threads);
-    volt_dataset_info as_they_lie;
+    volt_dataset_info as_stored;
     work w = {.member = NULL};
     volt_status st;
 
@@ -420,9 +419,9 @@ static volt_status make_case(const entry *e, const char *path, const job *j)
         VOLT_TRY(st, done, volt_zip_end(w.zip));
         VOLT_TRY(st, done, volt_zip_commit(&w.zip));
     }
-    as_they_lie = *j->o->info; /* borrowed; the voxels are those of the files */
-    as_they_lie.orientation[0] = '\0';
-    VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_they_lie, w.header, j->threads));
+    as_stored = *j->o->info; /* borrowed; the voxels have the files' orientation */
+    as_stored.orientation[0] = '\0';
+    VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_stored, w.header, j->threads));
     st = volt_image_write(path, w.labels, w.header, &options);
 done:
     work_clear(&w, j);
@@ -467,7 +466,7 @@ done:
     return st;
 }
 
-/* The mask of a case, and whether it is to be made. The caller owns *path. */
+/* Path of a case's mask, and whether it is wanted. The caller owns *path. */
 static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
 {
     const volt_status st =
@@ -478,7 +477,7 @@ static volt_status target_of(char **path, bool *wanted, const entry *e, const jo
     return st;
 }
 
-/* Opens every case before the first is made, and says how much memory the largest takes. */
+/* Opens every case before the first is written, and logs how much memory the largest takes. */
 static volt_status announce(job *j, const entries *e)
 {
     const size_t machine = volt_mem_machine();
@@ -494,7 +493,7 @@ static volt_status announce(job *j, const entries *e)
         if (!wanted)
             continue;
         VOLT_TRY(st, done, work_open(&w, &e->item[i], j));
-        most = larger(most, work_bytes(&w, j));
+        most = volt_max_size(most, work_bytes(&w, j));
         work_clear(&w, j);
     }
     if (most == 0)
@@ -547,19 +546,29 @@ done:
     return st;
 }
 
+void volt_ensemble_options_init(volt_ensemble_options *o, size_t size)
+{
+    const volt_ensemble_options defaults = {.output = NULL};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_member *members,
                           int count, const volt_ensemble_options *options,
                           const volt_callbacks *cb)
 {
+    volt_ensemble_options o = volt_ensemble_defaults();
     entries e = {0};
     job j = {0};
     volt_status st;
 
     if (count < 1)
-        return volt_fail(VOLT_EINVAL, "an ensemble of %d models", count);
+        return volt_fail(VOLT_EINVAL, "an ensemble of %d models; at least 1 is expected",
+                         count);
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_ensemble_options"));
     VOLT_TRY(st, done, list_cases(&e, members, count));
-    VOLT_TRY(st, done, open_job(&j, options, count, cb));
-    VOLT_TRY(st, done, run(&j, &e, options));
+    VOLT_TRY(st, done, open_job(&j, &o, count, cb));
+    VOLT_TRY(st, done, run(&j, &e, &o));
     if (result)
         *result = j.result;
 done:

@@ -11,7 +11,8 @@
 
 #define MIB (1.0 / (1 << 20))
 
-static const double share = 0.85; /* of the machine: the rest is the system's and the files' */
+static const double fraction =
+    0.85; /* of the memory; the system and cached files need the rest */
 enum { LOADER_RING = 2, LOADER_THREADS = 2 };
 
 static size_t loader_bytes(const volt_plan *plan, const volt_plan_config *c)
@@ -76,8 +77,8 @@ typedef struct search {
     size_t limit;
 } search;
 
-/* Whether all configurations that a target of `gb` gives fit; *most is the largest one's bytes,
- * *voxels a measure of the plan (patches times batches) that tells whether it has changed. */
+/* Whether all configurations of a plan with target `gb` fit. *most: bytes of the largest;
+ * *voxels: patches times batches, to notice whether the plan has changed. */
 static volt_status try_target(bool *fits, size_t *most, double *voxels, search *s, double gb)
 {
     volt_plan *plan = NULL;
@@ -117,7 +118,7 @@ volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
                 .planner = planner ? *planner : volt_planner_defaults(),
                 .options = options,
                 .limit = options->limit ? options->limit
-                                        : (size_t)(share * (double)volt_mem_machine())};
+                                        : (size_t)(fraction * (double)volt_mem_machine())};
     const volt_planner_rules *rules = volt_planner_rules_of(s.planner.planner);
     double low = 0, high = 0, at, voxels, before = 0;
     size_t most, kept = 0;
@@ -125,7 +126,7 @@ volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
     volt_status st = VOLT_OK;
 
     if (!rules)
-        return volt_fail(VOLT_EINVAL, "planner %d does not exist", (int)s.planner.planner);
+        return volt_fail(VOLT_EINVAL, "there is no planner %d", (int)s.planner.planner);
     for (at = rules->memory_gb; high == 0 || low == 0; at = high > 0 ? at / 2 : at * 2) {
         if (at < rules->memory_gb / 64)
             return volt_fail(VOLT_ENOMEM,

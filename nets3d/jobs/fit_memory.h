@@ -1,7 +1,7 @@
-/* fit_memory.h - what training a configuration takes on this machine, before it starts.
+/* fit_memory.h - finds the largest plan that can be trained in this machine's memory.
  *
- * nnU-Net aims at a GPU by an estimate of its own; here the network is compiled and announces
- * its bytes, so the largest patch that really fits can be found.
+ * nnU-Net estimates the memory of a GPU; here the network is compiled and reports its bytes, so
+ * the largest patch that really fits is found.
  */
 #ifndef VOLT_NETS3D_JOBS_FIT_MEMORY_H
 #define VOLT_NETS3D_JOBS_FIT_MEMORY_H
@@ -20,7 +20,7 @@ typedef struct volt_plan_memory_options {
 } volt_plan_memory_options;
 
 /* Bytes of training `config` as nnU-Net's recipe does (its batch, deep supervision, SGD with
- * momentum, augmentation): network, optimiser, batches being made. Compiles the network. */
+ * momentum, augmentation): network, optimizer, batches being made. Compiles the network. */
 VOLT_MUST_USE volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
                                                    const volt_plan_config *config,
                                                    const volt_plan_memory_options *options);

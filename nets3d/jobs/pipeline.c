@@ -2,20 +2,21 @@
 
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
-#include "nets3d/cascade.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
-#include "nets3d/predictor.h"
+#include "nets3d/jobs/prior_masks.h"
+#include "nets3d/run.h"
 #include "volume/orient.h"
 
 void volt_pipeline_clear(volt_pipeline *p)
 {
     volt_free(p->previous_run);
-    volt_free(p->masks);
+    volt_free(p->prior_masks);
     volt_free(p->cases);
     volt_plan_free(p->plan);
     volt_fingerprint_clear(&p->fingerprint);
@@ -24,7 +25,7 @@ void volt_pipeline_clear(volt_pipeline *p)
     *p = (volt_pipeline){0};
 }
 
-/* Logs the findings; VOLT_EDATA when one of them is an error. */
+/* Logs the findings; VOLT_EDATA if one of them is an error. */
 static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
 {
     volt_findings found = {0};
@@ -34,7 +35,7 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
                 (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
     for (int64_t i = 0; i < found.count; i++) {
-        if (found.item[i].severity == VOLT_ERROR) /* the call ends with the first of them */
+        if (found.item[i].severity == VOLT_ERROR) /* the call fails with the first of them */
             volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
         else
             volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
@@ -45,7 +46,7 @@ done:
     return st;
 }
 
-/* Whether the fingerprint at `path` is of this data set; then it is in *out. */
+/* Whether the fingerprint at `path` fits this data set; then it is in *out. */
 static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds)
 {
     volt_fingerprint fp = {0};
@@ -71,7 +72,7 @@ static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
         goto done;
     }
     VOLT_TRY(st, done, check(p->dataset, o));
-    volt_report(o->callbacks, VOLT_LOG_INFO, "taking the fingerprint of %lld case%s",
+    volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
              volt_fingerprint_extract(&p->fingerprint, p->dataset, o->threads, o->callbacks));
@@ -84,10 +85,9 @@ done:
 static volt_status make_plan(volt_pipeline *p, const volt_pipeline_options *o)
 {
     const volt_plan_memory_options memory = {.threads = o->threads, .callbacks = o->callbacks};
-    volt_planner_options planner = o->planner;
+    volt_planner_options planner = *o->planner;
     volt_status st;
 
-    planner.size = sizeof planner; /* nested, it has none of its own */
     if (o->memory_auto)
         VOLT_TRY(st, done,
                  volt_plan_memory_fit(&planner.memory_gb, &p->fingerprint, &p->dataset->info,
@@ -106,12 +106,12 @@ static bool has_config(const volt_plan *plan, const char *name)
     return false;
 }
 
-/* The axis (0 z, 1 y, 2 x) of the first case's file that crosses slices of this plane. */
-static volt_status axis_across(int *out, volt_plane plane, const volt_dataset *ds)
+/* The axis (0 z, 1 y, 2 x) of the first case's file that is normal to this plane. */
+static volt_status axis_normal_to(int *out, volt_plane plane, const volt_dataset *ds)
 {
     static const char *const directions[] = {
         [VOLT_PLANE_AXIAL] = "IS", [VOLT_PLANE_CORONAL] = "AP", [VOLT_PLANE_SAGITTAL] = "LR"};
-    const char *common = ds->info.orientation; /* that every case is turned to */
+    const char *common = ds->info.orientation; /* to which every case is reoriented */
     volt_image_header *header = NULL;
     char codes[4];
     volt_status st = volt_image_info(&header, ds->cases.item[0].file[0]);
@@ -133,18 +133,16 @@ static volt_status add_config(volt_pipeline *p, const volt_plan_extra *extra,
                               const volt_pipeline_options *o)
 {
     volt_plan_extra e = *extra;
-    volt_planner_options planner = o->planner;
     volt_status st = VOLT_OK;
 
-    planner.size = sizeof planner;
     if (o->plane != VOLT_PLANE_NONE && strcmp(e.name, VOLT_PLAN_SLICES) == 0)
-        VOLT_TRY(st, done, axis_across(&e.axis, o->plane, p->dataset));
-    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, &planner);
+        VOLT_TRY(st, done, axis_normal_to(&e.axis, o->plane, p->dataset));
+    st = volt_plan_add(p->plan, &e, &p->fingerprint, &p->dataset->info, o->planner);
 done:
     return st;
 }
 
-/* Adds what was asked for; *changed tells whether there was anything. */
+/* Adds the configurations asked for; *changed: whether there were any. */
 static volt_status extend(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
 {
     const char *name = o->configuration;
@@ -163,19 +161,20 @@ done:
     return st;
 }
 
-/* A planner or a memory target asks for a plan that the one on disk may not be. */
+/* Warns if a planner or memory target was asked for that the plan on disk may not have. */
 static void warn_if_kept(const volt_plan *plan, const char *path,
                          const volt_pipeline_options *o)
 {
     volt_planner made = VOLT_PLANNER_DEFAULT;
 
     volt_planner_of_class(&made, plan->planner);
-    if ((o->planner.planner != VOLT_PLANNER_DEFAULT && o->planner.planner != made) ||
-        ((o->planner.memory_gb > 0 || o->memory_auto) && !o->extras))
-        volt_report(o->callbacks, VOLT_LOG_WARNING,
-                    "%s is there already and is used as it stands; plan anew for another "
-                    "planner or memory target",
-                    path);
+    if ((o->planner->planner != VOLT_PLANNER_DEFAULT && o->planner->planner != made) ||
+        ((o->planner->memory_gb > 0 || o->memory_auto) && !o->extras))
+        volt_report(
+            o->callbacks, VOLT_LOG_WARNING,
+            "%s exists and is used as it is; use --replan for another planner or memory "
+            "target",
+            path);
 }
 
 static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
@@ -217,18 +216,20 @@ static volt_status choose(volt_pipeline *p, const char *name)
 
 static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    const volt_preprocess_options options = {
-        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    volt_preprocess_options options = volt_preprocess_defaults();
     volt_status st;
 
-    volt_report(o->callbacks, VOLT_LOG_INFO, "preparing %lld case%s for %s in %s",
+    options.threads = o->threads;
+    options.overwrite = o->overwrite;
+    options.callbacks = o->callbacks;
+    volt_report(o->callbacks, VOLT_LOG_INFO, "preprocessing %lld case%s for %s in %s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count),
                 p->config->name, p->cases);
     VOLT_TRY(
         st, done,
         volt_preprocess(&p->preprocessed, p->cases, p->dataset, p->plan, p->config, &options));
-    volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s prepared, %lld were ready",
-                (long long)p->preprocessed.made, volt_s(p->preprocessed.made),
+    volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s preprocessed, %lld up to date",
+                (long long)p->preprocessed.created, volt_s(p->preprocessed.created),
                 (long long)p->preprocessed.kept);
 done:
     return st;
@@ -242,38 +243,60 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
 }
 
-/* What a cascade's second network sees of the first. */
-static volt_status previous_stage(volt_pipeline *p, const volt_pipeline_options *o)
+/* The prior masks that a cascade's second network is trained on. */
+static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    const volt_cascade_options options = {
-        .threads = o->threads, .overwrite = o->overwrite, .callbacks = o->callbacks};
+    volt_cascade_options options = volt_cascade_defaults();
     char *splits = NULL;
     volt_status st;
 
-    if (!o->previous)
+    if (!o->previous_stage)
         return volt_fail(VOLT_EINVAL,
                          "configuration %s refines the masks of %s: a run of %s or a folder of "
                          "its masks is needed (--previous)",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
+    options.precision = o->precision;
+    options.threads = o->threads;
+    options.overwrite = o->overwrite;
+    options.callbacks = o->callbacks;
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done, volt_cascade_folder(&p->masks, p->work, p->config));
-    if (volt_is_run(o->previous))
-        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous));
-    st = volt_is_run(o->previous)
-             ? volt_cascade_segment(p->masks, o->previous, splits, p->dataset, p->config,
-                                    &options)
-             : volt_cascade_prepare(p->masks, o->previous, p->cases, p->dataset, p->plan,
-                                    p->config, &options);
+    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
+    if (volt_is_run(o->previous_stage))
+        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous_stage));
+    st = volt_is_run(o->previous_stage)
+             ? volt_prior_masks_segment(p->prior_masks, o->previous_stage, splits, p->dataset,
+                                        p->config, &options)
+             : volt_prior_masks_preprocess(p->prior_masks, o->previous_stage, p->cases,
+                                           p->dataset, p->plan, p->config, &options);
 done:
     volt_free(splits);
     return st;
 }
 
+void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
+{
+    const volt_pipeline_options defaults = {.until = VOLT_STAGE_PREPROCESS};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+/* How the steps share work: each looks for its result in the work folder and checks that it
+ * belongs to this data set. A fingerprint must have its number of cases and channels; a plan
+ * may have been edited and is taken as it is, even if the fingerprint is new; a preprocessed
+ * case has a key of plan and files. So a plan can be changed by hand, and only cases that it
+ * affects are preprocessed again. Prior masks come last because they need the grids of the
+ * preprocessed cases. */
 volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
 {
+    const volt_planner_options planner = volt_planner_defaults();
+    volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
+    options = &o;
+    if (!o.planner)
+        o.planner = &planner;
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(
@@ -286,7 +309,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     if (options->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, options));
     if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
-        VOLT_TRY(st, done, previous_stage(&p, options));
+        VOLT_TRY(st, done, add_prior_masks(&p, options));
     *out = p;
     p = (volt_pipeline){0};
 done:

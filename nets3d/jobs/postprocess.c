@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/system/tasks.h"
@@ -11,6 +12,7 @@
 #include "io/image.h"
 #include "io/nnunet_summary.h"
 #include "nets3d/jobs/classes.h"
+#include "nets3d/jobs/postprocess_score.h"
 #include "volume/components.h"
 #include "volume/metrics.h"
 
@@ -105,8 +107,9 @@ volt_status volt_postprocess_apply(volt_volume *labels, const volt_postprocess *
     volt_status st = VOLT_OK;
 
     if (labels->grid.channels != 1 || labels->dtype < VOLT_U8 || labels->dtype > VOLT_I32)
-        return volt_fail(VOLT_EINVAL, "labels of type %s with %d channels are no mask",
-                         volt_dtype_name(labels->dtype), (int)labels->grid.channels);
+        return volt_fail(VOLT_EINVAL, "labels of type %s with %d channel%s are not a mask",
+                         volt_dtype_name(labels->dtype), (int)labels->grid.channels,
+                         volt_s(labels->grid.channels));
     for (int i = 0; i < p->count && st == VOLT_OK; i++)
         st = apply_step(labels, &p->step[i], threads);
     return st;
@@ -123,7 +126,7 @@ static volt_status list_masks(volt_names *out, const char *folder)
         return st;
     if (names.count == 0) {
         volt_names_free(&names);
-        return volt_fail(VOLT_EDATA, "%s holds no masks", folder);
+        return volt_fail(VOLT_EDATA, "%s contains no masks", folder);
     }
     *out = names;
     return VOLT_OK;
@@ -285,14 +288,14 @@ done:
 
 /* ---- finding ---- */
 
-/* What is compared, and what was tried so far. */
+/* The state of the search. */
 typedef struct search {
     const char *predictions, *truth;
     const volt_dataset_info *info;
     int threads;
     const volt_callbacks *cb;
     volt_classes classes;
-    volt_postprocess steps; /* taken, and the candidate under trial as the last */
+    volt_postprocess steps; /* taken, and last the one being tried */
     volt_postprocess_result *result;
 } search;
 
@@ -396,7 +399,8 @@ static volt_status write_steps(const char *path, const volt_postprocess *p,
         for (int k = 0; k < s->count; k++)
             json_array_append_new(labels, json_integer(s->label[k]));
         json_array_append_new(functions, json_string(FUNCTION));
-        if (s->count == 1 && i + p->count > 1) { /* nnU-Net writes a single class bare */
+        if (s->count == 1 &&
+            i + p->count > 1) { /* nnU-Net writes a single class without a list */
             json_decref(labels);
             labels = json_integer(s->label[0]);
         }
@@ -451,8 +455,8 @@ volt_status volt_postprocess_read(volt_postprocess *out, const char *path)
         VOLT_TRY(st, done, volt_json_item(&at, &functions, i));
         VOLT_TRY(st, done, volt_json_text(&name, &at, 256));
         if (strcmp(name, FUNCTION) != 0) {
-            st = volt_fail(VOLT_ENOTSUP, "%s: function '%s'; only " FUNCTION " is known", path,
-                           name);
+            st = volt_fail(VOLT_ENOTSUP, "%s: function '%s'; only " FUNCTION " is supported",
+                           path, name);
             goto done;
         }
         VOLT_TRY(st, done, volt_json_item(&at, &arguments, i));

@@ -5,17 +5,19 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/evaluate.h"
 #include "io/nnunet_summary.h"
 #include "io/store/case_key.h"
 #include "nets3d/jobs/classes.h"
+#include "nets3d/predictor.h"
 #include "nets3d/run.h"
 
-#define MADE_BY "network.key"
-#define SCORES  "summary.json"
-enum { METHOD = 1 }; /* raised whenever the same network gives other masks */
+#define KEY_FILE "network.key"
+#define SCORES   "summary.json"
+enum { METHOD = 1 }; /* increased whenever the same network gives other masks */
 
 typedef struct job {
     const char *run;
@@ -23,7 +25,7 @@ typedef struct job {
     const volt_split *split;
     const volt_validation_options *o;
     const volt_callbacks *cb;
-    char *folder, *made_by;
+    char *folder, *key_path;
     volt_case_list cases; /* the items are borrowed */
 } job;
 
@@ -34,9 +36,9 @@ static volt_status remove_file(const char *path)
     return VOLT_OK;
 }
 
-/* ---- what made the masks ---- */
+/* ---- the key of the masks ---- */
 
-/* Sixteen hex digits for the checkpoint and all options that change a voxel. */
+/* Sixteen hex digits: a hash of the checkpoint and all options that change a voxel. */
 static volt_status key_of(char key[17], const job *j)
 {
     uint64_t number = VOLT_KEY_START;
@@ -47,15 +49,15 @@ static volt_status key_of(char key[17], const job *j)
     volt_key_mix_int(&number, METHOD);
     VOLT_TRY(st, done, volt_key_mix_file(&number, path));
     volt_key_mix_int(&number, j->o->precision);
-    if (j->o->previous)
-        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->previous));
+    if (j->o->prior_masks)
+        VOLT_TRY(st, done, volt_key_mix_file(&number, j->o->prior_masks));
     snprintf(key, 17, "%016llx", (unsigned long long)number);
 done:
     volt_free(path);
     return st;
 }
 
-static bool is_made_by(const char *path, const char *key)
+static bool has_key(const char *path, const char *key)
 {
     char *found = NULL;
     const bool same = volt_path_exists(path) &&
@@ -66,7 +68,8 @@ static bool is_made_by(const char *path, const char *key)
     return same;
 }
 
-/* Files that another network left: of any case, scores, post-processing found for them. */
+/* Whether `name` is a file that another network left: masks of any case, scores,
+ * postprocessing. */
 static bool is_stale(const char *name, const job *j)
 {
     if (strcmp(name, SCORES) == 0 || strcmp(name, "postprocessing.json") == 0)
@@ -100,8 +103,8 @@ done:
     return st;
 }
 
-/* Makes sure that all masks in the folder are this network's: the note that says so is written
- * after the others are gone. */
+/* Removes masks of other networks from the folder. The key is written afterwards, so that after
+ * an interruption the next call starts here again. */
 static volt_status claim_folder(const job *j)
 {
     char key[17];
@@ -109,11 +112,11 @@ static volt_status claim_folder(const job *j)
 
     VOLT_TRY(st, done, key_of(key, j));
     VOLT_TRY(st, done, volt_out_remove_stale(NULL, j->folder, "*"));
-    if (is_made_by(j->made_by, key))
+    if (has_key(j->key_path, key))
         goto done;
     VOLT_TRY(st, done, volt_make_dirs(j->folder));
     VOLT_TRY(st, done, remove_stale(j));
-    st = volt_write_file(j->made_by, key, strlen(key));
+    st = volt_write_file(j->key_path, key, strlen(key));
 done:
     return st;
 }
@@ -121,7 +124,7 @@ done:
 volt_status volt_validation_forget(const char *run)
 {
     char *path = NULL;
-    volt_status st = volt_format(&path, "%s/" VOLT_VALIDATION_FOLDER "/" MADE_BY, run);
+    volt_status st = volt_format(&path, "%s/" VOLT_VALIDATION_FOLDER "/" KEY_FILE, run);
 
     if (st == VOLT_OK)
         st = remove_file(path);
@@ -139,7 +142,7 @@ static volt_status list_cases(job *j)
     for (; st == VOLT_OK && j->cases.count < j->split->vals; j->cases.count++) {
         const volt_case *c = &j->ds->cases.item[j->split->val[j->cases.count]];
         if (!c->label_file)
-            return volt_fail(VOLT_EDATA, "case %s has no labels to be validated on", c->id);
+            return volt_fail(VOLT_EDATA, "case %s has no labels for validation", c->id);
         j->cases.item[j->cases.count] = *c;
     }
     return st;
@@ -147,15 +150,17 @@ static volt_status list_cases(job *j)
 
 static volt_status predict(const job *j, volt_validation_result *out)
 {
-    const volt_predict_output output = {
-        .folder = j->folder, .probabilities = j->o->probabilities, .skip_existing = true};
+    volt_predict_output output = volt_predict_output_defaults();
     volt_predict_options options = volt_predict_defaults();
     volt_predictor *predictor = NULL;
     volt_predict_result result = {0};
     volt_status st;
 
+    output.folder = j->folder;
+    output.probabilities = j->o->probabilities;
+    output.skip_existing = true;
     options.precision = j->o->precision;
-    options.previous = j->o->previous;
+    options.previous_stage = j->o->prior_masks;
     options.threads = j->o->threads;
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &j->run, 1, &options, j->cb));
     VOLT_TRY(st, done, volt_predict(predictor, &j->cases, &output, j->cb, &result));
@@ -198,18 +203,27 @@ done:
     return st;
 }
 
+void volt_validation_options_init(volt_validation_options *o, size_t size)
+{
+    const volt_validation_options defaults = {.precision = VOLT_PRECISION_AUTO};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
 volt_status volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                           const volt_split *split, const volt_validation_options *options,
                           const volt_callbacks *cb)
 {
-    job j = {.run = run, .ds = ds, .split = split, .o = options, .cb = cb};
+    volt_validation_options o = volt_validation_defaults();
+    job j = {.run = run, .ds = ds, .split = split, .o = &o, .cb = cb};
     volt_validation_result result = {.mean_dice = NAN};
     const double start = volt_seconds();
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_validation_options"));
     if (split->vals > 0) {
         VOLT_TRY(st, done, volt_path_join(&j.folder, run, VOLT_VALIDATION_FOLDER));
-        VOLT_TRY(st, done, volt_path_join(&j.made_by, j.folder, MADE_BY));
+        VOLT_TRY(st, done, volt_path_join(&j.key_path, j.folder, KEY_FILE));
         VOLT_TRY(st, done, list_cases(&j));
         VOLT_TRY(st, done, claim_folder(&j));
         VOLT_TRY(st, done, predict(&j, &result));
@@ -219,7 +233,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     *out = result;
 done:
     volt_free(j.cases.item);
-    volt_free(j.made_by);
+    volt_free(j.key_path);
     volt_free(j.folder);
     return st;
 }

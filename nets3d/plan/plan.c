@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
+#include "volume/resample.h"
 
 void volt_plan_drop_last(volt_plan *plan)
 {

@@ -1,58 +1,61 @@
-/* predict.c - scans from files to masks in files, three at a time: one is read and prepared,
- * one is in the network, one is written. */
+/* Scans from files to masks in files, three at a time: one is read and preprocessed, one is in
+ * the network, one is written. */
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/core/checked.h"
+#include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/system/thread_start.h"
 #include "io/image.h"
-#include "nets3d/cascade.h"
+#include "nets3d/predict/predictor_internal.h"
+#include "nets3d/predict/prior_mask.h"
 #include "nets3d/predict/write.h"
 #include "volume/orient.h"
 
-#define MANY_PASSES 32 /* from which on one more does not matter */
-/* Scans that need more than this together go one after the other: the network takes minutes for
- * each then, and reading and writing seconds. */
+#define MANY_PASSES 32 /* one more costs little from here on */
+/* Scans that together need more than this are processed one after the other: the network then
+ * takes minutes for each, reading and writing seconds. */
 #define OVERLAP_BYTES ((size_t)3 << 30)
 #define MIB           (1.0 / (1 << 20))
 
-/* One scan on its way. */
+/* One scan being processed. */
 typedef struct item {
     int64_t index;
-    volt_box roi; /* in the scan as it was read; when asked for */
-    volt_prepared_scan scan;
+    volt_box roi; /* in the scan as it was read; if asked for */
+    volt_preprocessed_scan scan;
     volt_image_header *header;
-    volt_segmentation finished;
+    volt_segmentation result;
 } item;
 
-static void item_clear(item *it, const volt_predictor *p)
+static void item_clear(item *it, const volt_segmenter *seg)
 {
-    volt_segmentation_clear(&it->finished);
+    volt_segmentation_clear(&it->result);
     volt_image_header_free(it->header);
-    volt_prepared_scan_clear(&it->scan, p);
+    volt_preprocessed_scan_clear(&it->scan, seg);
     *it = (item){0};
 }
 
-/* A hand-over place between two threads: holds one item, or the producer's failure. */
+/* Passes items from one thread to another: holds one item, or the producer's failure. */
 typedef struct place {
     item held;
     bool full;
-    bool busy; /* the consumer works on what it took */
+    bool busy; /* the consumer works on the item it took */
     volt_status failure;
     char sentence[1024];
 } place;
 
 typedef struct job {
-    volt_predictor *p;
-    const char *masks; /* folder of the previous stage's; NULL = none is needed */
+    volt_segmenter *seg;
+    const char *masks; /* folder of prior masks; NULL = none are needed */
     const volt_case_list *cases;
     const volt_predict_output *out;
     volt_segment_request wanted;
-    int64_t passes[VOLT_PREDICT_MAX_GROUPS]; /* of the network, for all cases */
-    bool *skip;                              /* per case: its files are there */
+    int64_t passes[VOLT_PREDICT_MAX_SETS]; /* of the network, for all cases */
+    bool *skip;                            /* per case: its files exist */
     const volt_callbacks *cb;
     volt_predict_result result;
 
@@ -67,10 +70,10 @@ typedef struct job {
 
 /* ---- the work on one scan ---- */
 
-/* The region of interest in the scan's own voxels, as the scan was read: turned as the data set
- * wants it. */
-static volt_status turned_roi(volt_box *out, const job *j, const volt_image_header *header,
-                              const char *file)
+/* The region of interest in the voxels of the scan as it was read, in the orientation of the
+ * data set. */
+static volt_status reoriented_roi(volt_box *out, const job *j, const volt_image_header *header,
+                                  const char *file)
 {
     const int64_t *n = header->grid.n;
     const volt_box roi = *j->out->roi;
@@ -80,10 +83,10 @@ static volt_status turned_roi(volt_box *out, const job *j, const volt_image_head
     if (!volt_box_contains(volt_box_of_shape(n), roi))
         return volt_fail(VOLT_EINVAL,
                          "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
-                         "sticks out",
+                         "exceeds them",
                          file, (long long)n[0], (long long)n[1], (long long)n[2]);
-    if (*j->p->info.orientation)
-        st = volt_orientation_to(&o, &header->grid, j->p->info.orientation);
+    if (*j->seg->info.orientation)
+        st = volt_orientation_to(&o, &header->grid, j->seg->info.orientation);
     for (int a = 0; a < 3 && st == VOLT_OK; a++) {
         const int from = o.from[a];
         out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
@@ -95,33 +98,33 @@ static volt_status turned_roi(volt_box *out, const job *j, const volt_image_head
 static volt_status read_item(item *out, const job *j, int64_t index, int threads)
 {
     const volt_case *c = &j->cases->item[index];
-    const volt_predictor *p = j->p;
+    const volt_segmenter *seg = j->seg;
     volt_case_data data = {0};
-    volt_prior_mask previous = {NULL, NULL};
+    volt_prior_mask prior = {NULL, NULL};
     item it = {.index = index};
     char *mask = NULL;
-    bool prepared = false;
+    bool preprocessed = false;
     volt_status st;
 
     if (j->masks)
-        VOLT_TRY(st, done, volt_cascade_mask_path(&mask, &prepared, j->masks, c->id));
-    if (prepared)
-        VOLT_TRY(st, done, volt_stored_case_open(&previous.prepared, mask));
-    if (mask && !prepared) {
-        VOLT_TRY(st, done, volt_cascade_case_read(&data, c, mask, &p->info, threads));
-        previous.mask = data.labels;
+        VOLT_TRY(st, done, volt_prior_mask_path(&mask, &preprocessed, j->masks, c->id));
+    if (preprocessed)
+        VOLT_TRY(st, done, volt_stored_case_open(&prior.stored, mask));
+    if (mask && !preprocessed) {
+        VOLT_TRY(st, done, volt_prior_mask_read(&data, c, mask, &seg->info, threads));
+        prior.mask = data.labels;
     } else {
-        VOLT_TRY(st, done, volt_case_read(&data, c, &p->info, threads));
+        VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
     }
     if (j->out->roi)
-        VOLT_TRY(st, done, turned_roi(&it.roi, j, data.header, c->file[0]));
+        VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
     VOLT_TRY(st, done,
-             volt_prepared_scan_make(&it.scan, p, &data.image, &previous, c->id, threads));
+             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->id, threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
 done:
-    volt_stored_case_close(previous.prepared);
+    volt_stored_case_close(prior.stored);
     volt_free(mask);
     volt_case_data_clear(&data);
     return st;
@@ -129,11 +132,11 @@ done:
 
 static volt_status write_item(const job *j, item *it, int threads)
 {
-    return volt_predict_write(j->out, j->p, j->cases->item[it->index].id, &it->finished,
+    return volt_predict_write(j->out, j->seg, j->cases->item[it->index].id, &it->result,
                               it->header, threads);
 }
 
-/* The first case from `index` on that is not there yet. */
+/* The first case from `index` on that is not skipped. */
 static int64_t next_index(const job *j, int64_t index)
 {
     while (index < j->cases->count && j->skip[index])
@@ -143,10 +146,10 @@ static int64_t next_index(const job *j, int64_t index)
 
 /* ---- reader and writer ---- */
 
-/* While the network computes, reading and writing get a small share of the cores. */
+/* While the network computes, reading and writing get a fraction of the cores. */
 static int side_threads(const job *j)
 {
-    return j->p->threads > 4 ? j->p->threads / 4 : 1;
+    return j->seg->threads > 4 ? j->seg->threads / 4 : 1;
 }
 
 static void note_failure(place *at, volt_status st)
@@ -165,13 +168,13 @@ static void *read_all(void *argument)
         bool stop;
 
         pthread_mutex_lock(&j->lock);
-        while (j->read.full && !j->stop) /* so no more than one scan waits */
+        while (j->read.full && !j->stop) /* so at most one scan waits */
             pthread_cond_wait(&j->change, &j->lock);
         stop = j->stop;
         pthread_mutex_unlock(&j->lock);
         if (stop)
             break;
-        st = read_item(&it, j, i, i == next_index(j, 0) ? j->p->threads : side_threads(j));
+        st = read_item(&it, j, i, i == next_index(j, 0) ? j->seg->threads : side_threads(j));
         pthread_mutex_lock(&j->lock);
         j->read.held = it;
         j->read.full = true;
@@ -207,7 +210,7 @@ static void *write_all(void *argument)
         pthread_mutex_unlock(&j->lock);
 
         st = write_item(j, &it, side_threads(j));
-        item_clear(&it, j->p);
+        item_clear(&it, j->seg);
         pthread_mutex_lock(&j->lock);
         j->write.busy = false;
         if (st == VOLT_OK)
@@ -234,7 +237,7 @@ static volt_status next_item(item *out, job *j, int64_t index)
     volt_status st;
 
     if (!j->overlap) {
-        st = read_item(out, j, index, j->p->threads);
+        st = read_item(out, j, index, j->seg->threads);
     } else {
         pthread_mutex_lock(&j->lock);
         while (!j->read.full)
@@ -252,7 +255,7 @@ static volt_status next_item(item *out, job *j, int64_t index)
     return st;
 }
 
-/* Waits until the writer is idle and reports what happened to it. */
+/* Waits until the writer is idle and returns its failure, if any. */
 static volt_status writer_idle(job *j)
 {
     volt_status st;
@@ -265,13 +268,13 @@ static volt_status writer_idle(job *j)
     return st;
 }
 
-/* Writes `it`, or gives it to the writer (it is empty then). */
+/* Writes `it`, or passes it to the writer, which leaves it empty. */
 static volt_status pass_on(job *j, item *it)
 {
     volt_status st;
 
     if (!j->overlap) {
-        st = write_item(j, it, j->p->threads);
+        st = write_item(j, it, j->seg->threads);
         j->result.cases += st == VOLT_OK;
         return st;
     }
@@ -286,7 +289,7 @@ static volt_status pass_on(job *j, item *it)
     return VOLT_OK;
 }
 
-/* Everything of one case but reading and writing its labels. */
+/* Everything for one case except reading it and writing its labels. */
 static volt_status compute_item(job *j, item *it)
 {
     const char *id = j->cases->item[it->index].id;
@@ -294,10 +297,10 @@ static volt_status compute_item(job *j, item *it)
     volt_status st;
 
     wanted.roi = j->out->roi ? &it->roi : NULL;
-    st = volt_predictor_segment(j->p, &it->finished, &it->scan, &wanted, id, j->cb);
+    st = volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb);
 
     return st == VOLT_OK
-               ? volt_predict_write_scores(j->out, j->p, id, &it->finished, it->header)
+               ? volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header)
                : st;
 }
 
@@ -314,40 +317,35 @@ static volt_status predict_all(job *j)
         VOLT_TRY(st, done, next_item(&it, j, i));
         VOLT_TRY(st, done, compute_item(j, &it));
         VOLT_TRY(st, done, pass_on(j, &it));
-        item_clear(&it, j->p);
+        item_clear(&it, j->seg);
         volt_report_progress(j->cb, "cases", ++done_cases, count);
     }
     if (j->overlap)
         st = writer_idle(j);
 done:
-    item_clear(&it, j->p);
+    item_clear(&it, j->seg);
     return st;
 }
 
 /* ---- memory ---- */
 
-static size_t larger(size_t a, size_t b)
-{
-    return a > b ? a : b;
-}
-
-/* Adds up the passes that a scan of this grid takes, nothing cropped, per group. */
+/* Adds the passes that a scan of this grid takes, nothing cropped, per set. */
 static volt_status count_passes(job *j, const volt_grid *grid)
 {
     int64_t shape[3], before[3], tiles;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < j->p->groups; i++) {
-        const volt_net_set *g = &j->p->group[i];
+    for (int i = 0; i < j->seg->sets; i++) {
+        const volt_net_set *g = &j->seg->set[i];
         VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
-        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->p, g, shape, NULL));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->seg, g, shape, NULL));
         j->passes[i] += tiles * g->flips;
     }
 done:
     return st;
 }
 
-/* The most that any of the scans needs in each stage, judged from the files' headers. */
+/* The maximum that any scan needs in each stage, from the files' headers. */
 static volt_status most_memory(volt_predict_memory *out, job *j)
 {
     volt_predict_memory most = {0};
@@ -360,15 +358,15 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         volt_grid grid;
         VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
         grid = volt_case_grid(header);
-        grid.channels = j->p->info.channels;
+        grid.channels = j->seg->info.channels;
         volt_image_header_free(header);
         header = NULL;
-        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->p, &grid, &j->wanted, c->file[0]));
-        most.network = larger(most.network, m.network);
-        most.prepare = larger(most.prepare, m.prepare);
-        most.compute = larger(most.compute, m.compute);
-        most.ready = larger(most.ready, m.ready);
-        most.write = larger(most.write, m.write);
+        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->seg, &grid, &j->wanted, c->file[0]));
+        most.network = volt_max_size(most.network, m.network);
+        most.preprocess = volt_max_size(most.preprocess, m.preprocess);
+        most.compute = volt_max_size(most.compute, m.compute);
+        most.ready = volt_max_size(most.ready, m.ready);
+        most.write = volt_max_size(most.write, m.write);
         VOLT_TRY(st, done, count_passes(j, &grid));
     }
     *out = most;
@@ -376,16 +374,16 @@ done:
     return st;
 }
 
-/* Says how long the network will take, from one pass of each group on an empty tile; where
- * there are so few passes that this would cost time itself, nothing. */
+/* Logs how long the network will take, from one pass of each set on an empty tile; nothing if
+ * there are so few passes that the measurement itself would matter. */
 static volt_status announce_time(job *j)
 {
     double seconds = 0;
     int64_t passes = 0;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < j->p->groups; i++) {
-        const volt_net_set *g = &j->p->group[i];
+    for (int i = 0; i < j->seg->sets; i++) {
+        const volt_net_set *g = &j->seg->set[i];
         double start;
         if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
             return VOLT_OK;
@@ -404,8 +402,7 @@ done:
     return st;
 }
 
-/* Announces the peak. Where three scans at a time would take much they go one after the other.
- */
+/* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
     const size_t machine = volt_mem_machine();
@@ -415,8 +412,9 @@ static volt_status announce(job *j)
 
     if (st != VOLT_OK)
         return st;
-    alone = m.network + larger(larger(m.prepare, m.compute), m.ready + m.write);
-    together = m.network + m.prepare + m.compute + 2 * m.ready + m.write;
+    alone =
+        m.network + volt_max_size(volt_max_size(m.preprocess, m.compute), m.ready + m.write);
+    together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
     j->overlap =
         j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
     j->result.announced_bytes = j->overlap ? together : alone;
@@ -431,7 +429,7 @@ static volt_status announce(job *j)
     return j->out->roi ? VOLT_OK : announce_time(j);
 }
 
-/* ---- all together ---- */
+/* ---- all cases ---- */
 
 static volt_status start_thread(pthread_t *thread, bool *runs, void *(*work)(void *), job *j)
 {
@@ -451,22 +449,22 @@ static void stop_threads(job *j)
         pthread_join(j->reader, NULL);
     if (j->writer_runs)
         pthread_join(j->writer, NULL);
-    item_clear(&j->read.held, j->p);
-    item_clear(&j->write.held, j->p);
+    item_clear(&j->read.held, j->seg);
+    item_clear(&j->write.held, j->seg);
 }
 
-/* Which cases need not be computed. */
-static volt_status find_finished(job *j)
+/* Marks the cases that need not be computed. */
+static volt_status find_existing(job *j)
 {
     volt_status st = volt_alloc_zero(&j->skip, (size_t)j->cases->count + 1, sizeof *j->skip,
                                      "a list of cases");
 
     for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
-        st = volt_predict_written(&j->skip[i], j->out, j->p, j->cases->item[i].id);
+        st = volt_predict_written(&j->skip[i], j->out, j->seg, j->cases->item[i].id);
         j->result.skipped += j->skip[i];
     }
     if (j->result.skipped > 0)
-        volt_report(j->cb, VOLT_LOG_INFO, "%lld of %lld case%s are there already",
+        volt_report(j->cb, VOLT_LOG_INFO, "skipping %lld of %lld case%s: all files exist",
                     (long long)j->result.skipped, (long long)j->cases->count,
                     volt_s(j->cases->count));
     return st;
@@ -476,9 +474,9 @@ static volt_status run_job(job *j)
 {
     volt_status st;
 
-    VOLT_TRY(st, done, find_finished(j));
+    VOLT_TRY(st, done, find_existing(j));
     VOLT_TRY(st, done, announce(j));
-    VOLT_TRY(st, done, volt_predict_begin(j->out, j->p));
+    VOLT_TRY(st, done, volt_predict_create_output(j->out, j->seg));
     if (j->overlap) {
         VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
         VOLT_TRY(st, done, start_thread(&j->writer, &j->writer_runs, write_all, j));
@@ -488,20 +486,21 @@ done:
     return st;
 }
 
-/* The cases by networks whose masks, if they need any, lie in the folder `masks`. */
-static volt_status predict_with(volt_predictor *p, const char *masks,
-                                const volt_case_list *cases, const volt_predict_output *output,
-                                const volt_callbacks *cb, volt_predict_result *result)
+/* Predicts the cases with the networks of one stage; prior masks, if it needs any, are in the
+ * folder `masks`. */
+static volt_status predict_stage(volt_segmenter *seg, const char *masks,
+                                 const volt_case_list *cases, const volt_predict_output *output,
+                                 const volt_callbacks *cb, volt_predict_result *result)
 {
-    const bool scores = output->probabilities || output->probability_nifti;
-    job j = {.p = p,
+    const bool probabilities = output->probabilities || output->probability_nifti;
+    job j = {.seg = seg,
              .masks = masks,
              .cases = cases,
              .out = output,
-             .wanted = {output->regions, scores, NULL},
+             .wanted = {output->regions, probabilities, NULL},
              .cb = cb};
-    const double start = volt_seconds(), network = p->network_s;
-    const size_t held = p->held_bytes;
+    const double start = volt_seconds(), network = seg->network_s;
+    const size_t held = seg->held_bytes;
     volt_mem_scope scope;
     volt_status st;
 
@@ -514,7 +513,7 @@ static volt_status predict_with(volt_predictor *p, const char *masks,
     pthread_mutex_destroy(&j.lock);
     volt_free(j.skip);
     j.result.seconds = volt_seconds() - start;
-    j.result.network_s = p->network_s - network;
+    j.result.network_s = seg->network_s - network;
     volt_mem_scope_leave(&scope);
     j.result.peak_bytes = held + volt_mem_scope_peak(&scope);
     if (st == VOLT_OK)
@@ -522,46 +521,60 @@ static volt_status predict_with(volt_predictor *p, const char *masks,
     return st;
 }
 
-/* Both stages: while the first works, the second holds no networks, and the other way round. */
-static volt_status predict_stages(volt_predictor *p, const volt_case_list *cases,
-                                  const volt_predict_output *output, const volt_callbacks *cb,
-                                  volt_predict_result *result)
+/* Both stages of a cascade. Only the stage that works has programs. */
+static volt_status predict_cascade(volt_predictor *p, const volt_case_list *cases,
+                                   const volt_predict_output *output, const volt_callbacks *cb,
+                                   volt_predict_result *result)
 {
-    volt_predict_output first = {.skip_existing = output->skip_existing};
+    volt_predict_output first = volt_predict_output_defaults();
     volt_predict_result r = {0};
     char *masks = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&masks, output->folder, "previous_stage"));
     first.folder = masks;
-    volt_predictor_release_programs(p);
-    volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->previous, masks);
-    VOLT_TRY(st, done, volt_predict(p->first, cases, &first, cb, &r));
-    volt_predictor_release_programs(p->first);
-    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
-    VOLT_TRY(st, done, predict_with(p, masks, cases, output, cb, result));
+    first.skip_existing = output->skip_existing;
+    volt_segmenter_release_programs(p->stage);
+    volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->prior, masks);
+    VOLT_TRY(st, done, volt_segmenter_restore_programs(p->previous));
+    VOLT_TRY(st, done, predict_stage(p->previous, NULL, cases, &first, cb, &r));
+    volt_segmenter_release_programs(p->previous);
+    VOLT_TRY(st, done, volt_segmenter_restore_programs(p->stage));
+    VOLT_TRY(st, done, predict_stage(p->stage, masks, cases, output, cb, result));
     result->seconds += r.seconds;
     result->network_s += r.network_s;
     result->read_wait_s += r.read_wait_s;
-    result->announced_bytes = larger(result->announced_bytes, r.announced_bytes);
-    result->peak_bytes = larger(result->peak_bytes, r.peak_bytes);
+    result->announced_bytes = volt_max_size(result->announced_bytes, r.announced_bytes);
+    result->peak_bytes = volt_max_size(result->peak_bytes, r.peak_bytes);
 done:
     volt_free(masks);
     return st;
+}
+
+void volt_predict_output_init(volt_predict_output *o, size_t size)
+{
+    const volt_predict_output defaults = {.folder = NULL};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
 volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
 {
+    volt_predict_output o = volt_predict_output_defaults();
     volt_predict_result r = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_predictor_need_previous(p));
-    VOLT_TRY(st, done, volt_predictor_restore_programs(p));
-    st = p->first ? predict_stages(p, cases, output, cb, &r)
-                  : predict_with(p, p->previous, cases, output, cb, &r);
-    if (st == VOLT_OK && result)
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, output, "volt_predict_output"));
+    VOLT_TRY(st, done, volt_predictor_need_prior(p));
+    if (p->previous) {
+        VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));
+    } else {
+        VOLT_TRY(st, done, volt_segmenter_restore_programs(p->stage));
+        VOLT_TRY(st, done, predict_stage(p->stage, p->prior, cases, &o, cb, &r));
+    }
+    if (result)
         *result = r;
 done:
     return st;

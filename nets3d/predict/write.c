@@ -8,25 +8,23 @@
 #include "io/json/json.h"
 #include "io/tensors/npz.h"
 
-#define NPZ_LEVEL                                                                              \
-    1 /* probabilities are noise but for their zeros: more effort saves little                 \
-       */
+#define NPZ_LEVEL 1 /* probabilities are noise except for zeros: higher levels save little */
 
-/* Name of what mask `i` shows: a region, or a label other than the background. */
-static const char *mask_name(const volt_predictor *p, int i)
+/* Name of mask `i`: a region, or a label other than the background. */
+static const char *mask_name(const volt_segmenter *seg, int i)
 {
-    return p->info.regions ? p->info.region[i].name : p->info.label[i + 1].name;
+    return seg->info.regions ? seg->info.region[i].name : seg->info.label[i + 1].name;
 }
 
-static int mask_count(const volt_predictor *p)
+static int mask_count(const volt_segmenter *seg)
 {
-    return p->info.regions ? p->info.regions : p->info.labels - 1;
+    return seg->info.regions ? seg->info.regions : seg->info.labels - 1;
 }
 
 static volt_status mask_folder(char **out, const volt_predict_output *o,
-                               const volt_predictor *p, int i)
+                               const volt_segmenter *seg, int i)
 {
-    const char *name = mask_name(p, i);
+    const char *name = mask_name(seg, i);
     char *path = NULL;
     volt_status st = volt_format(&path, "%s/%s", o->folder, name);
 
@@ -34,7 +32,7 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
         return st;
     for (char *at = path + strlen(o->folder) + 1; *at; at++) {
         if (*at == '/' || (unsigned char)*at < ' ')
-            *at = '_'; /* a label's name is no path */
+            *at = '_'; /* a label's name is not a path */
     }
     if (name[0] == '.')
         path[strlen(o->folder) + 1] = '_';
@@ -42,30 +40,30 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
     return VOLT_OK;
 }
 
-static volt_status write_description(const volt_predict_output *o, const volt_predictor *p)
+static volt_status write_description(const volt_predict_output *o, const volt_segmenter *seg)
 {
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "dataset.json"));
-    VOLT_TRY(st, done, volt_dataset_info_write(path, &p->info));
+    VOLT_TRY(st, done, volt_dataset_info_write(path, &seg->info));
     volt_free(path);
     path = NULL;
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "plans.json"));
-    st = volt_plan_write(path, p->group[0].plan);
+    st = volt_plan_write(path, seg->set[0].plan);
 done:
     volt_free(path);
     return st;
 }
 
-volt_status volt_predict_begin(const volt_predict_output *o, const volt_predictor *p)
+volt_status volt_predict_create_output(const volt_predict_output *o, const volt_segmenter *seg)
 {
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_make_dirs(o->folder));
-    for (int i = 0; o->regions && i < mask_count(p); i++) {
-        VOLT_TRY(st, done, mask_folder(&path, o, p, i));
+    for (int i = 0; o->regions && i < mask_count(seg); i++) {
+        VOLT_TRY(st, done, mask_folder(&path, o, seg, i));
         VOLT_TRY(st, done, volt_make_dirs(path));
         volt_free(path);
         path = NULL;
@@ -74,31 +72,31 @@ volt_status volt_predict_begin(const volt_predict_output *o, const volt_predicto
         VOLT_TRY(st, done, volt_path_join(&path, o->folder, "probabilities"));
         VOLT_TRY(st, done, volt_make_dirs(path));
     }
-    st = write_description(o, p);
+    st = write_description(o, seg);
 done:
     volt_free(path);
     return st;
 }
 
-/* Turns voxels that are no labels back to the scan's own axes. */
-static volt_status restore(volt_volume **v, const volt_predictor *p,
+/* Reorients voxels that are not labels to the file's axes. */
+static volt_status restore(volt_volume **v, const volt_segmenter *seg,
                            const volt_image_header *header, int threads)
 {
-    volt_dataset_info as_it_is = p->info; /* borrowed */
+    volt_dataset_info as_it_is = seg->info; /* borrowed */
 
     as_it_is.stored = NULL;
     return volt_mask_restore(v, &as_it_is, header, threads);
 }
 
 volt_status volt_predict_written(bool *out, const volt_predict_output *o,
-                                 const volt_predictor *p, const char *id)
+                                 const volt_segmenter *seg, const char *id)
 {
     char *path = NULL, *folder = NULL;
     bool there;
     volt_status st;
 
     VOLT_TRY(st, done,
-             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&p->info)));
+             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&seg->info)));
     there = volt_path_exists(path);
     if (there && o->probabilities) {
         volt_free(path);
@@ -111,15 +109,15 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
         path = NULL;
         VOLT_TRY(st, done,
                  volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", o->folder, id,
-                             p->scores - 1));
+                             seg->outputs - 1));
         there = volt_path_exists(path);
     }
-    for (int i = 0; there && o->regions && i < mask_count(p); i++) {
+    for (int i = 0; there && o->regions && i < mask_count(seg); i++) {
         volt_free(path);
         path = NULL;
-        VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
+        VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
         VOLT_TRY(st, done,
-                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
+                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
         there = volt_path_exists(path);
         volt_free(folder);
         folder = NULL;
@@ -133,7 +131,7 @@ done:
 
 /* ---- probabilities ---- */
 
-/* The scan as SimpleITK describes it: axes x, y, z, LPS. */
+/* The scan as SimpleITK describes it: axes x, y, z in LPS. */
 static json_t *sitk_object(const volt_grid *g)
 {
     double spacing[3], direction[9], origin[3], by_axis[3];
@@ -151,7 +149,7 @@ static json_t *sitk_object(const volt_grid *g)
                      volt_json_array_of_doubles(direction, 9));
 }
 
-/* nnU-Net's properties of a scan: axes z, y, x; crop and shapes after transposition. */
+/* nnU-Net's properties of a scan: axes z, y, x; crop and shapes are transposed. */
 static volt_status write_properties(const char *folder, const char *id,
                                     const volt_preprocessed *f)
 {
@@ -183,9 +181,9 @@ done:
 }
 
 static volt_status open_npz(volt_zip_writer **zip, const volt_predict_output *o,
-                            const volt_predictor *p, const char *id, const volt_grid *source)
+                            const volt_segmenter *seg, const char *id, const volt_grid *source)
 {
-    const int64_t shape[4] = {p->scores, source->n[0], source->n[1], source->n[2]};
+    const int64_t shape[4] = {seg->outputs, source->n[0], source->n[1], source->n[2]};
     char *path = NULL;
     volt_status st;
 
@@ -212,9 +210,10 @@ done:
     return st;
 }
 
-volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_predictor *p,
-                                      const char *id, volt_segmentation *f,
-                                      const volt_image_header *header)
+volt_status volt_predict_write_probabilities(const volt_predict_output *o,
+                                             const volt_segmenter *seg, const char *id,
+                                             volt_segmentation *f,
+                                             const volt_image_header *header)
 {
     volt_zip_writer *zip = NULL;
     volt_volume *v = NULL;
@@ -224,15 +223,15 @@ volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_p
         return VOLT_OK;
     if (o->probabilities) {
         VOLT_TRY(st, done, write_properties(o->folder, id, &f->frame));
-        VOLT_TRY(st, done, open_npz(&zip, o, p, id, &header->grid));
+        VOLT_TRY(st, done, open_npz(&zip, o, seg, id, &header->grid));
     }
-    for (int c = 0; c < p->scores; c++) { /* one at a time: that is all that is held */
-        VOLT_TRY(st, done, volt_export_probability(&v, p, f, c));
-        VOLT_TRY(st, done, restore(&v, p, header, p->threads));
+    for (int c = 0; c < seg->outputs; c++) { /* one at a time, to save memory */
+        VOLT_TRY(st, done, volt_export_probability(&v, seg, f, c));
+        VOLT_TRY(st, done, restore(&v, seg, header, seg->threads));
         if (zip)
             VOLT_TRY(st, done, volt_zip_write(zip, v->data, volt_volume_bytes(v)));
         if (o->probability_nifti)
-            VOLT_TRY(st, done, write_channel(o, id, c, v, header, p->threads));
+            VOLT_TRY(st, done, write_channel(o, id, c, v, header, seg->threads));
         volt_volume_free(v);
         v = NULL;
     }
@@ -243,28 +242,28 @@ volt_status volt_predict_write_scores(const volt_predict_output *o, const volt_p
 done:
     volt_volume_free(v);
     volt_zip_abort(&zip);
-    volt_segmentation_drop_scores(f);
+    volt_segmentation_drop_logits(f);
     return st;
 }
 
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
-                              const volt_predictor *p, const volt_image_header *header,
+                              const volt_segmenter *seg, const volt_image_header *header,
                               int threads)
 {
     const volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&p->info)));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
     st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
     return st;
 }
 
-/* Voxel by voxel whether `labels` is `value`. */
+/* 1 where `labels` is `value`. */
 static void pick(volt_volume *mask, const volt_volume *labels, uint16_t value, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&labels->grid);
@@ -276,7 +275,7 @@ static void pick(volt_volume *mask, const volt_volume *labels, uint16_t value, i
                                       : ((const uint16_t *)labels->data)[i]) == value;
 }
 
-static volt_status write_masks(const volt_predict_output *o, const volt_predictor *p,
+static volt_status write_masks(const volt_predict_output *o, const volt_segmenter *seg,
                                const char *id, const volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
@@ -285,15 +284,15 @@ static volt_status write_masks(const volt_predict_output *o, const volt_predicto
     char *folder = NULL;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < mask_count(p); i++) {
+    for (int i = 0; i < mask_count(seg); i++) {
         VOLT_TRY(st, done, volt_volume_create(&mask, &f->labels->grid, VOLT_U8));
         if (f->regions)
             memcpy(mask->data, (const uint8_t *)f->regions->data + (size_t)i * voxels, voxels);
         else
-            pick(mask, f->labels, (uint16_t)p->info.label[i + 1].value, threads);
-        VOLT_TRY(st, done, restore(&mask, p, header, threads));
-        VOLT_TRY(st, done, mask_folder(&folder, o, p, i));
-        VOLT_TRY(st, done, write_mask(folder, id, mask, p, header, threads));
+            pick(mask, f->labels, (uint16_t)seg->info.label[i + 1].value, threads);
+        VOLT_TRY(st, done, restore(&mask, seg, header, threads));
+        VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, seg, header, threads));
         volt_free(folder);
         volt_volume_free(mask);
         folder = NULL;
@@ -305,16 +304,16 @@ done:
     return st;
 }
 
-volt_status volt_predict_write(const volt_predict_output *o, const volt_predictor *p,
+volt_status volt_predict_write(const volt_predict_output *o, const volt_segmenter *seg,
                                const char *id, volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
     volt_status st;
 
     if (o->regions)
-        VOLT_TRY(st, done, write_masks(o, p, id, f, header, threads));
-    VOLT_TRY(st, done, volt_mask_restore(&f->labels, &p->info, header, threads));
-    st = write_mask(o->folder, id, f->labels, p, header, threads);
+        VOLT_TRY(st, done, write_masks(o, seg, id, f, header, threads));
+    VOLT_TRY(st, done, volt_mask_restore(&f->labels, &seg->info, header, threads));
+    st = write_mask(o->folder, id, f->labels, seg, header, threads);
 done:
     return st;
 }

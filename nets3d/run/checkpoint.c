@@ -7,11 +7,20 @@
 #include "io/archive/crc32.h"
 #include "io/tensors/safetensors.h"
 
+/* Why one file: weights, optimizer state and counters must belong to the same iteration, and a
+ * kill may come at any time. The file is replaced atomically, so what is on disk is always one
+ * consistent moment. Everything needed to predict (plan, channels, labels) is in it too: a
+ * checkpoint can be copied without its run.
+ *
+ * Two checksums guard it, because the parts are read at different times. The head is read often
+ * and alone (to list folds, to compare plans), so the texts have their own checksum; reading
+ * them must not read hundreds of MiB of tensors. safetensors.h verifies each tensor when it is
+ * copied. */
 #define FORMAT "volt-checkpoint-1"
 
 static const char *const text_keys[4] = {"plan", "dataset", "recipe", "state"};
 
-/* The head's texts in the order of text_keys. */
+/* The head's texts, in the order of text_keys. */
 static void texts_of(char **out[4], volt_checkpoint_head *head)
 {
     out[0] = &head->plan;
@@ -30,7 +39,7 @@ void volt_checkpoint_head_free(volt_checkpoint_head *head)
     *head = (volt_checkpoint_head){0};
 }
 
-/* CRC-32 over the texts, each with its terminator, as eight hex digits. */
+/* CRC-32 of the texts, each with its terminator, as eight hex digits. */
 static void texts_checksum(char out[9], const char *const text[4])
 {
     uint32_t crc = 0;
@@ -54,7 +63,7 @@ static volt_tensor_view view_of(const volt_param *p, const char *name, const flo
     return v;
 }
 
-/* Weights first, then slot by slot; the slots' names are the caller's to free. */
+/* Weights first, then slot by slot. The caller frees the names of the slots. */
 static volt_status make_views(volt_tensor_view *view, char **name, const volt_graph *graph,
                               const float *weights, float *const *slot, int slots)
 {
@@ -110,7 +119,7 @@ done:
 
 /* ---- reading ---- */
 
-/* Opens `path` and judges the texts. `text` is borrowed from the file. */
+/* Opens `path` and checks the texts. `text` is borrowed from the file. */
 static volt_status open_checked(volt_safetensors **out, const char *text[4], const char *path)
 {
     volt_safetensors *file = NULL;
@@ -121,10 +130,11 @@ static volt_status open_checked(volt_safetensors **out, const char *text[4], con
     VOLT_TRY(st, done, volt_safetensors_open(&file, path));
     format = volt_safetensors_metadata(file, "format");
     if (!format || strcmp(format, FORMAT) != 0) {
-        st = volt_fail(VOLT_EFORMAT,
-                       "%s is not a checkpoint of volt: its metadata has format '%.40s', "
-                       "'" FORMAT "' is expected",
-                       path, format ? format : "");
+        st =
+            volt_fail(VOLT_EFORMAT,
+                      "%s is not a VOLT checkpoint: its metadata has format '%.40s' instead of "
+                      "'" FORMAT "'",
+                      path, format ? format : "");
         goto done;
     }
     if (!volt_safetensors_metadata(file, "volt_crc32")) { /* verified where it is present */
@@ -142,7 +152,7 @@ static volt_status open_checked(volt_safetensors **out, const char *text[4], con
     checksum = volt_safetensors_metadata(file, "checksum");
     if (!checksum || strcmp(checksum, expected) != 0) {
         st = volt_fail(VOLT_EFORMAT,
-                       "%s is damaged: the checksum of its metadata is %s, %.40s is stored",
+                       "%s is damaged: the checksum of its metadata is %s, but %.40s is stored",
                        path, expected, checksum ? checksum : "none");
         goto done;
     }
@@ -153,7 +163,7 @@ done:
     return st;
 }
 
-/* The slot an "optimizer.I.NAME" belongs to, or -1 for a weight. */
+/* The slot of an "optimizer.I.NAME", or -1 for a weight. */
 static int slot_of(const char *name)
 {
     const size_t length = strlen("optimizer.");
@@ -226,9 +236,10 @@ volt_status volt_checkpoint_read(const char *path, const volt_graph *graph, floa
     VOLT_TRY(st, done, open_checked(&file, text, path));
     count_tensors(&found, file);
     if (found.weights != volt_graph_param_elements(graph)) {
-        st = volt_fail(
-            VOLT_EFORMAT, "%s is of another network: it has %lld parameters, %lld are expected",
-            path, (long long)found.weights, (long long)volt_graph_param_elements(graph));
+        st = volt_fail(VOLT_EFORMAT,
+                       "%s belongs to another network: it has %lld parameters instead of %lld",
+                       path, (long long)found.weights,
+                       (long long)volt_graph_param_elements(graph));
         goto done;
     }
     for (int s = weights ? -1 : 0; s < (slot ? slots : 0); s++) {

@@ -6,10 +6,10 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
-#include "nets3d/run_log.h"
+#include "nets3d/recipe.h"
 
 #define LOG_MAX_BYTES  ((size_t)256 << 20)
-#define MOST_EPOCHS    1000000
+#define MAX_EPOCHS     1000000
 #define NAME_MAX_BYTES 256
 
 static const char *const keys[VOLT_CURVE_COUNT] = {
@@ -43,7 +43,7 @@ void volt_run_curves_free(volt_run_curves *c)
     volt_free(c);
 }
 
-/* Epochs as they are read: `room` lines were counted before. */
+/* Epochs while they are read; there is room for the `room` lines counted before. */
 typedef struct reader {
     volt_run_curves *c;
     const char *file;
@@ -76,13 +76,13 @@ static volt_status add_class(const reader *r, const char *name)
                           "a run's log"));
     c->dice[used] = NULL;
     VOLT_TRY(st, done, volt_strdup(&c->class_name[used], name));
-    c->classes++; /* before the last step: freeing takes what is there */
+    c->classes++; /* before the last step, so that volt_run_curves_free frees it */
     st = make_curve(&c->dice[used], r->room);
 done:
     return st;
 }
 
-/* A number or null at `at`; NaN where there is none. */
+/* The number at `at`; NaN for null and missing values. */
 static volt_status read_value(double *out, const volt_json_at *at)
 {
     *out = NAN;
@@ -188,9 +188,9 @@ static volt_status count_lines(int64_t *out, const char *text, size_t bytes, con
 
     for (size_t i = 0; i < bytes; i++)
         lines += text[i] == '\n';
-    if (lines == 0 || lines > MOST_EPOCHS)
+    if (lines == 0 || lines > MAX_EPOCHS)
         return volt_fail(VOLT_EFORMAT, "%s has %lld whole lines; 1 to %d are expected", file,
-                         (long long)lines, MOST_EPOCHS);
+                         (long long)lines, MAX_EPOCHS);
     *out = lines;
     return VOLT_OK;
 }

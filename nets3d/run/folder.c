@@ -10,6 +10,7 @@
 #include "nets3d/run/state.h"
 
 #define LAST_FOLD 999
+#define ENDING    ".safetensors"
 
 /* "FOLDER/NAME" exists. */
 static bool holds(const char *folder, const char *name)
@@ -35,13 +36,13 @@ int volt_fold_number(const char *path)
     long number;
 
     if (strncmp(name, "fold_", 5) != 0)
-        return -2;
+        return VOLT_FOLD_NONE;
     if (strcmp(name, "fold_all") == 0)
-        return -1;
+        return VOLT_FOLD_ALL;
     if (name[5] < '0' || name[5] > '9')
-        return -2;
+        return VOLT_FOLD_NONE;
     number = strtol(name + 5, &end, 10);
-    return *end || number > LAST_FOLD ? -2 : (int)number;
+    return *end || number > LAST_FOLD ? VOLT_FOLD_NONE : (int)number;
 }
 
 volt_status volt_fold_list_next(int *low, int *high, const char **text, const char *whole)
@@ -50,7 +51,7 @@ volt_status volt_fold_list_next(int *low, int *high, const char **text, const ch
     char *end;
 
     if (strncmp(at, "all", 3) == 0) {
-        *low = *high = -1;
+        *low = *high = VOLT_FOLD_ALL;
         at += 3;
     } else {
         long first = 0, last = 0;
@@ -66,10 +67,11 @@ volt_status volt_fold_list_next(int *low, int *high, const char **text, const ch
             at = number ? end : at;
         }
         if (!number || first > LAST_FOLD || last > LAST_FOLD || last < first)
-            return volt_fail(VOLT_EINVAL,
-                             "folds '%s': numbers, ranges or all are expected, such as 0-4 or "
-                             "0,2,all",
-                             whole);
+            return volt_fail(
+                VOLT_EINVAL,
+                "folds '%s': numbers, ranges or 'all' are expected, such as 0-4 or "
+                "0,2,all",
+                whole);
         *low = (int)first;
         *high = (int)last;
     }
@@ -80,7 +82,7 @@ volt_status volt_fold_list_next(int *low, int *high, const char **text, const ch
     return VOLT_OK;
 }
 
-/* Marks the folds of the list at 0 .. LAST_FOLD, all at LAST_FOLD + 1. */
+/* Marks the folds of the list at 0 .. LAST_FOLD, fold_all at LAST_FOLD + 1. */
 static volt_status mark_asked(bool asked[LAST_FOLD + 2], const char *list)
 {
     int low = 0, high = 0;
@@ -94,7 +96,7 @@ static volt_status mark_asked(bool asked[LAST_FOLD + 2], const char *list)
     return st;
 }
 
-/* Those that were asked for and not found. */
+/* Fails if one that was asked for was not found. */
 static volt_status check_found(const bool asked[LAST_FOLD + 2], const char *run,
                                const char *what)
 {
@@ -135,7 +137,7 @@ volt_status volt_fold_folders(volt_names *out, const char *run, const char *aske
         const int number = volt_fold_number(names.name[i]);
         const int index = number < 0 ? LAST_FOLD + 1 : number;
         char *path = NULL;
-        if (number < -1 || (asked && !missing[index]))
+        if (number == VOLT_FOLD_NONE || (asked && !missing[index]))
             continue;
         VOLT_TRY(st, done, volt_path_join(&path, run, names.name[i]));
         if (rule->fits(path)) {
@@ -148,7 +150,7 @@ volt_status volt_fold_folders(volt_names *out, const char *run, const char *aske
     VOLT_TRY(st, done, check_found(missing, run, rule->what));
     qsort(found.name, found.count, sizeof *found.name, by_fold);
     if (!asked && !rule->every && found.count > 1 &&
-        volt_fold_number(found.name[found.count - 1]) == -1)
+        volt_fold_number(found.name[found.count - 1]) == VOLT_FOLD_ALL)
         volt_free(found.name[--found.count]);
     *out = found;
     found = (volt_names){0};
@@ -174,8 +176,8 @@ volt_status volt_run_folds(volt_names *out, const char *run)
     }
     if (names.count == 0) {
         st = volt_fail(VOLT_EIO,
-                       "%s holds no checkpoint, nor do folders fold_0, fold_1, ... "
-                       "in it",
+                       "%s contains no checkpoint, and neither do folders fold_0, fold_1, "
+                       "... in it",
                        run);
         goto done;
     }
@@ -186,9 +188,26 @@ done:
     return st;
 }
 
+bool volt_is_run(const char *path)
+{
+    static const volt_fold_rule trained = {.fits = volt_run_is_single, .what = "a checkpoint"};
+    const size_t length = strlen(path), ending = strlen(ENDING);
+    volt_names folds = {0};
+    bool is = false;
+
+    if (!volt_path_is_dir(path))
+        return length > ending && strcmp(path + length - ending, ENDING) == 0;
+    if (volt_run_is_single(path))
+        return true;
+    if (volt_fold_folders(&folds, path, NULL, &trained) == VOLT_OK)
+        is = folds.count > 0;
+    volt_names_free(&folds);
+    return is;
+}
+
 /* ---- checkpoints ---- */
 
-/* Whether the run that `latest` is of has reached its end. */
+/* Whether the run of checkpoint `latest` has reached its end. */
 static volt_status is_finished(bool *out, const char *latest)
 {
     volt_checkpoint_head head = {0};

@@ -1,4 +1,4 @@
-#include "nets3d/run_log.h"
+#include "nets3d/run/log.h"
 
 #include <string.h>
 #include <time.h>
@@ -47,7 +47,7 @@ static json_t *line_object(const volt_epoch_log *e)
         "elapsed_seconds", volt_json_number(e->elapsed_s), "time", time_text(e->time));
 }
 
-volt_status volt_runlog_append(const char *path, const volt_epoch_log *line)
+volt_status volt_run_log_append(const char *path, const volt_epoch_log *line)
 {
     json_t *object = line_object(line);
     char *text = NULL;
@@ -57,7 +57,8 @@ volt_status volt_runlog_append(const char *path, const volt_epoch_log *line)
     if (!object)
         return volt_fail(VOLT_ENOMEM, "no memory for a line of %s", path);
     VOLT_TRY(st, done, volt_json_dump_line(&text, &bytes, object));
-    text[bytes] = '\n'; /* in place of the terminator: one write, one whole line */
+    text[bytes] =
+        '\n'; /* instead of the terminator, so that one write appends the whole line */
     st = volt_append_file(path, text, bytes + 1);
 done:
     volt_free(text);
@@ -65,7 +66,7 @@ done:
     return st;
 }
 
-/* The line from `text` to the newline at `end` is of an epoch before `epoch`. */
+/* Whether the line from `text` to the newline at `end` belongs to an epoch before `epoch`. */
 static bool is_kept(const char *text, const char *end, int64_t epoch)
 {
     json_t *line = json_loadb(text, (size_t)(end - text), 0, NULL);
@@ -76,7 +77,7 @@ static bool is_kept(const char *text, const char *end, int64_t epoch)
     return kept;
 }
 
-volt_status volt_runlog_rewind(const char *path, int64_t epoch)
+volt_status volt_run_log_rewind(const char *path, int64_t epoch)
 {
     char *text = NULL;
     const char *end, *at;

@@ -25,10 +25,10 @@ typedef struct field {
         TEXT64,
         TEXT256,
         WEIGHTS, /* the recipe's class weights */
-        RULES    /* the recipe's rules of parameters */
+        RULES    /* the recipe's parameter rules */
     } kind;
     double low, high; /* bounds of what is accepted */
-    bool later;       /* came later: older checkpoints lack it, and it keeps its default */
+    bool later;       /* added later: checkpoints without it get the default */
 } field;
 
 #define COUNTER_MAX ((double)((int64_t)1 << 52))
@@ -91,12 +91,12 @@ static const field recipe_fields[] = {
     R("threads", threads, SMALL, 1, 65536),
     R("cases", cases, CRC, 0, UINT32_MAX),
     LATER("sigmoid", recipe.sigmoid, FLAG, 0, 0),
-    LATER("batch_dice", recipe.batch_dice, SMALL, -1, 1),
+    LATER("batch_dice", recipe.batch_dice, SMALL, VOLT_BATCH_DICE_PLAN, VOLT_BATCH_DICE_ON),
     LATER("dropout", recipe.dropout, NUMBER, -1, 1),
     LATER("class_weights", recipe, WEIGHTS, 0, 1e6),
     LATER("parameter_rules", recipe, RULES, 0, 1e6),
     LATER("init", init, TEXT256, 0, 0),
-    LATER("previous_run", previous, TEXT256, 0, 0),
+    LATER("previous_run", previous_run, TEXT256, 0, 0),
 };
 #undef LATER
 #undef R
@@ -105,7 +105,7 @@ static const field recipe_fields[] = {
 
 /* ---- to JSON ---- */
 
-/* [{"pattern": "encoder.*", "scale": 0.1}, ...] in their order. */
+/* [{"pattern": "encoder.*", "scale": 0.1}, ...] in order. */
 static json_t *rules_value(const volt_recipe *r)
 {
     json_t *list = json_array();
@@ -122,7 +122,7 @@ static json_t *field_value(const field *f, const void *object)
 
     switch (f->kind) {
     case COUNT:
-    case SEED: /* its bits as a signed number */
+    case SEED: /* its bits, as a signed integer */
         return json_integer((json_int_t) * (const int64_t *)at);
     case NUMBER:
     case NUMBER_OR_NONE:
@@ -136,7 +136,7 @@ static json_t *field_value(const field *f, const void *object)
     case TEXT32:
     case TEXT64:
         return json_string(at);
-    case TEXT256: { /* a path may be no UTF-8 */
+    case TEXT256: { /* a path need not be UTF-8 */
         json_t *text = json_string(at);
         return text ? text : json_string("");
     }
@@ -222,7 +222,7 @@ static volt_status read_field(void *object, const field *f, const volt_json_at *
 {
     void *to = (char *)object + f->offset;
     volt_json_at at;
-    int64_t whole = 0;
+    int64_t value = 0;
     volt_status st;
 
     if (f->kind == NUMBER_OR_NONE) {
@@ -248,12 +248,12 @@ static volt_status read_field(void *object, const field *f, const volt_json_at *
     case FLAG:
         return volt_json_bool(to, &at);
     case SMALL:
-        VOLT_TRY(st, done, volt_json_int(&whole, &at, (int64_t)f->low, (int64_t)f->high));
-        *(int *)to = (int)whole;
+        VOLT_TRY(st, done, volt_json_int(&value, &at, (int64_t)f->low, (int64_t)f->high));
+        *(int *)to = (int)value;
         return VOLT_OK;
     case CRC:
-        VOLT_TRY(st, done, volt_json_int(&whole, &at, 0, UINT32_MAX));
-        *(uint32_t *)to = (uint32_t)whole;
+        VOLT_TRY(st, done, volt_json_int(&value, &at, 0, UINT32_MAX));
+        *(uint32_t *)to = (uint32_t)value;
         return VOLT_OK;
     case TEXT32:
         return read_text(to, 32, &at);

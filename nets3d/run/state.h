@@ -1,25 +1,30 @@
-/* state.h - what a training run remembers beside weights and optimiser, as JSON.
+/* state.h - what a training run stores besides weights and optimizer state, as JSON.
  *
- * Doubles are written with as many digits as read back the same, so a resumed run goes on with
- * the same bits.
+ * Doubles are written with enough digits to read back the same bits, so resuming is exact.
  */
 #ifndef VOLT_NETS3D_RUN_STATE_H
 #define VOLT_NETS3D_RUN_STATE_H
-#include "nets3d/trainer.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "nets3d/optimizer.h"
+#include "nets3d/precision.h"
+#include "nets3d/recipe.h"
 VOLT_BEGIN_DECLS
 
 /* Counters of a run. Plain value. */
 typedef struct volt_train_state {
     int64_t iteration; /* training iterations done */
-    int64_t epoch;     /* epochs finished, validation included */
-    int64_t steps;     /* optimiser steps done */
-    /* The schedule. With a budget it is set after measuring, and moved at ends of epochs:
+    int64_t epoch;     /* epochs completed, validation included */
+    int64_t steps;     /* optimizer steps done */
+    /* The schedule. With a budget it is set after measuring and adjusted after each epoch:
      * progress is anchor_progress at iteration `anchor` and 1 at epochs * iterations. */
     int64_t epochs, iterations, validation_iterations;
     int64_t anchor;
     double anchor_progress;
     double started_s; /* `seconds` when the schedule was set */
-    /* The epoch under way. */
+    /* The current epoch. */
     double loss_sum, norm_sum, epoch_s, epoch_wait_s;
     /* The run. */
     double seconds, data_wait_s;
@@ -28,19 +33,19 @@ typedef struct volt_train_state {
 
 /* The state before the first iteration. */
 volt_train_state volt_train_state_first(const volt_recipe *recipe);
-/* Share of the schedule done, in [0,1]. */
+/* Fraction of the schedule done, in [0, 1]. */
 double volt_train_state_progress(const volt_train_state *s);
-/* Learning rate of the iteration under way. The polynomial schedule moves at the start of each
- * epoch, as nnU-Net's does; the others with every iteration. */
+/* Learning rate of the current iteration. The polynomial schedule changes at the start of each
+ * epoch, as nnU-Net's does; the others in every iteration. */
 double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_options *options);
 
 VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_state *s);
-/* `name` is the checkpoint's, for messages. VOLT_EFORMAT. */
+/* `name`: the checkpoint, for messages. VOLT_EFORMAT. */
 VOLT_MUST_USE volt_status volt_train_state_parse(volt_train_state *out, const char *text,
                                                  const char *name);
 
-/* What decides a run's results beside plan and data set. Strings of fixed size so that it is a
- * plain value. */
+/* What determines a run's results, besides plan and data set. Strings have a fixed size so that
+ * it is a plain value. */
 typedef struct volt_train_recipe {
     volt_recipe recipe;
     uint64_t seed;
@@ -48,18 +53,17 @@ typedef struct volt_train_recipe {
     double budget_s;          /* 0 = none */
     char configuration[64];   /* of the plan */
     char device[32];
-    int threads;        /* of the network; results are exact with the same number */
-    uint32_t cases;     /* CRC-32 over the names of the cases, training then validation */
-    char init[256];     /* what the first weights were taken from; "" = random ones */
-    char previous[256]; /* cascade: path of the previous stage's run; "" = not known */
+    int threads;            /* of the network; results are exact with the same number */
+    uint32_t cases;         /* CRC-32 of the names of the cases, training then validation */
+    char init[256];         /* source of the initial weights; "" = random */
+    char previous_run[256]; /* cascade: path of the previous stage's run; "" = unknown */
 } volt_train_recipe;
 
 VOLT_MUST_USE volt_status volt_train_recipe_text(char **out, const volt_train_recipe *r);
 VOLT_MUST_USE volt_status volt_train_recipe_parse(volt_train_recipe *out, const char *text,
                                                   const char *name);
-/* Path of the first value that differs between two JSON texts
- * ("configurations.x.patch_size[1]"), into `where` (of `bytes`); false when both say the same.
- */
+/* Whether two JSON texts have different values; then the path of the first one
+ * ("configurations.x.patch_size[1]") is in `where` (of `bytes`). */
 bool volt_json_texts_differ(char *where, size_t bytes, const char *a, const char *b);
 
 VOLT_END_DECLS

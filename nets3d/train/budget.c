@@ -5,40 +5,41 @@
 #include "base/system/file.h"
 #include "base/core/plural.h"
 
-#define USED_SHARE       0.98 /* of the budget; the rest is for what nobody foresees */
-#define MOST_EPOCHS      30
-#define LEAST_ITERATIONS 5    /* of an epoch, unless time is too short even for one */
-#define VALIDATION_SHARE 0.05 /* of an epoch's time */
-#define MOST_VALIDATION  50.0
-#define MEASURED         3    /* iterations, after one that warms up */
-#define MEASURING_SHARE  0.03 /* of the budget, at most */
-#define WRITTEN_PER_S    2e8  /* bytes; only until checkpoints are part of measured epochs */
+#define USED_FRACTION       0.98 /* of the budget; the rest is reserve */
+#define MAX_EPOCHS          30
+#define MIN_ITERATIONS      5    /* of an epoch, unless time is too short even for one */
+#define VALIDATION_FRACTION 0.05 /* of an epoch's time */
+#define MAX_VALIDATION      50.0
+#define MEASURED            3    /* iterations, after one that warms up */
+#define MEASURING_FRACTION  0.03 /* of the budget, at most */
+#define WRITTEN_PER_S       2e8  /* bytes; only until checkpoints are part of measured epochs */
 
 volt_status volt_budget_schedule(volt_train_state *s, const volt_speed *speed, double seconds,
                                  bool validation)
 {
     int64_t epochs, iterations = 0, checks = 0;
 
-    for (epochs = MOST_EPOCHS; epochs >= 1; epochs--) {
+    for (epochs = MAX_EPOCHS; epochs >= 1; epochs--) {
         const double epoch_s = seconds / (double)epochs;
         checks = 0;
         if (validation)
             checks =
-                (int64_t)fmin(fmax(2, floor(VALIDATION_SHARE * epoch_s / speed->validation)),
-                              MOST_VALIDATION);
+                (int64_t)fmin(fmax(2, floor(VALIDATION_FRACTION * epoch_s / speed->validation)),
+                              MAX_VALIDATION);
         iterations =
             (int64_t)floor((epoch_s - (double)checks * speed->validation - speed->checkpoint) /
                            speed->iteration);
-        if (iterations >= LEAST_ITERATIONS)
+        if (iterations >= MIN_ITERATIONS)
             break;
     }
     if (epochs < 1)
         epochs = 1;
     if (iterations < 1)
-        return volt_fail(VOLT_EINVAL,
-                         "a budget with %.1f s left is too short: one iteration takes %.1f s, "
-                         "a checkpoint %.1f s",
-                         seconds, speed->iteration, speed->checkpoint);
+        return volt_fail(
+            VOLT_EINVAL,
+            "the budget is too short: %.1f s are left, one iteration takes %.1f s, "
+            "a checkpoint %.1f s",
+            seconds, speed->iteration, speed->checkpoint);
     s->epochs = epochs;
     s->iterations = iterations;
     s->validation_iterations = checks;
@@ -50,13 +51,13 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
     const int64_t begun = s->epoch + (s->iteration > s->epoch * s->iterations);
     const double done = (double)s->iteration / (double)s->iterations;
     const double epoch_s = (s->seconds - s->started_s) / done;
-    const double fitting = floor(done + (USED_SHARE * seconds - s->seconds) / epoch_s);
+    const double fitting = floor(done + (USED_FRACTION * seconds - s->seconds) / epoch_s);
 
     return fitting < (double)begun ? begun : (int64_t)fmin(fitting, 1e9);
 }
 
 /* One training step that leaves the weights alone: rate 0. */
-static volt_status rehearse(volt_session *s)
+static volt_status dry_run(volt_session *s)
 {
     volt_loss_result result = {0};
     volt_batch batch;
@@ -71,7 +72,7 @@ done:
     return st;
 }
 
-static volt_status rehearse_validation(volt_session *s)
+static volt_status dry_validation(volt_session *s)
 {
     volt_loss_result result = {0};
     volt_batch batch;
@@ -86,7 +87,7 @@ done:
 
 static volt_status measure(volt_speed *out, volt_session *s)
 {
-    const double most_s = MEASURING_SHARE * s->recipe.budget_s;
+    const double most_s = MEASURING_FRACTION * s->recipe.budget_s;
     const size_t stored = s->memory.optimizer + s->memory.other;
     double start;
     int done_count = 0;
@@ -94,16 +95,16 @@ static volt_status measure(volt_speed *out, volt_session *s)
 
     *out = (volt_speed){.checkpoint = (double)stored / WRITTEN_PER_S};
     start = volt_seconds();
-    VOLT_TRY(st, done, rehearse(s));
-    out->iteration = volt_seconds() - start; /* stays if there is no time for more */
+    VOLT_TRY(st, done, dry_run(s));
+    out->iteration = volt_seconds() - start; /* used if there is no time for more */
     start = volt_seconds();
     while (done_count < MEASURED && volt_session_seconds(s) < most_s) {
-        VOLT_TRY(st, done, rehearse(s));
+        VOLT_TRY(st, done, dry_run(s));
         out->iteration = (volt_seconds() - start) / ++done_count;
     }
     if (s->validation) {
         start = volt_seconds();
-        VOLT_TRY(st, done, rehearse_validation(s));
+        VOLT_TRY(st, done, dry_validation(s));
         out->validation = fmax(volt_seconds() - start, 1e-6);
     }
     st = volt_session_clear_optimizer(s);
@@ -122,7 +123,7 @@ volt_status volt_budget_fit(volt_session *s)
     VOLT_TRY(st, done, volt_session_open_loaders(s));
     VOLT_TRY(st, done, measure(&speed, s));
     VOLT_TRY(st, done,
-             volt_budget_schedule(t, &speed, USED_SHARE * budget - volt_session_seconds(s),
+             volt_budget_schedule(t, &speed, USED_FRACTION * budget - volt_session_seconds(s),
                                   s->data->validate_count > 0));
     t->started_s = volt_session_seconds(s);
     volt_report(s->cb, VOLT_LOG_INFO,
@@ -139,7 +140,7 @@ void volt_budget_refit(volt_session *s)
 {
     volt_train_state *t = &s->state;
     const double now = volt_session_seconds(s);
-    const double left = USED_SHARE * s->recipe.budget_s - now;
+    const double left = USED_FRACTION * s->recipe.budget_s - now;
     const double epoch_s = (now - t->started_s) / (double)t->epoch;
     int64_t fitting = (int64_t)floor(left / epoch_s);
 
@@ -153,6 +154,6 @@ void volt_budget_refit(volt_session *s)
     t->anchor = t->iteration;
     t->epochs = t->epoch + fitting;
     volt_report(s->cb, VOLT_LOG_INFO,
-                "budget: %lld epoch%s instead, one takes %.1f s and %.0f s are left",
+                "budget: now %lld epoch%s; one takes %.1f s, %.0f s are left",
                 (long long)t->epochs, volt_s(t->epochs), epoch_s, left);
 }

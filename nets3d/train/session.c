@@ -4,17 +4,18 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"
+#include "nets3d/train/param_scales.h"
 #include "nets3d/models/model_internal.h"
-#include "nets3d/param_rules.h"
 #include "nets3d/program/precision.h"
 #include "nets3d/run.h"
-#include "nets3d/run_log.h"
-#include "nets3d/transfer.h"
+#include "nets3d/run/log.h"
+#include "nets3d/train/transfer.h"
 
 #define TRAIN_RING      2
 #define VALIDATION_RING 1
@@ -30,8 +31,12 @@ size_t volt_session_peak(const volt_session *s)
     return volt_mem_scope_peak(&s->scope);
 }
 
-/* ---- what it holds ---- */
+/* ---- paths and texts ---- */
 
+/* Plan and data set go into every checkpoint as JSON text, and a resumed run is compared with
+ * its checkpoint text by text (setup.c). So the test covers every value that a plan file can
+ * hold, without a comparison per field to keep up to date, and what is compared is exactly what
+ * is stored. */
 static volt_status make_texts(volt_session *s)
 {
     volt_status st;
@@ -63,14 +68,15 @@ static volt_status choose_device(volt_session *s)
         return st;
     if (s->resumed && s->recipe.threads != threads)
         volt_report(s->cb, VOLT_LOG_WARNING,
-                    "the run was started with %d threads and goes on with %d: the last bits "
+                    "the run was started with %d threads and continues with %d: the last bits "
                     "of the result may differ",
                     s->recipe.threads, threads);
     if (s->resumed && strcmp(s->recipe.device, name) != 0)
-        volt_report(s->cb, VOLT_LOG_WARNING,
-                    "the run was started on device %s and goes on on %s: the last bits of the "
-                    "result may differ",
-                    s->recipe.device, name);
+        volt_report(
+            s->cb, VOLT_LOG_WARNING,
+            "the run was started on device %s and continues on %s: the last bits of the "
+            "result may differ",
+            s->recipe.device, name);
     s->recipe.threads = threads;
     snprintf(s->recipe.device, sizeof s->recipe.device, "%s", name);
     query.device = s->device;
@@ -78,8 +84,8 @@ static volt_status choose_device(volt_session *s)
     return volt_precision_choose(&s->recipe.precision, s->recipe.precision, &query, s->cb);
 }
 
-/* Rates of the parameters where the recipe has rules, and in *learns which are not frozen; the
- * caller owns *learns (volt_free). */
+/* If the recipe has rules: learning rates of the parameters, and in *learns which of them are
+ * not frozen (the caller owns it: volt_free). */
 static volt_status find_scales(volt_session *s, bool **learns)
 {
     const size_t count = (size_t)volt_graph_param_count(s->graph);
@@ -87,10 +93,12 @@ static volt_status find_scales(volt_session *s, bool **learns)
 
     if (s->recipe.recipe.rules == 0)
         return VOLT_OK;
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&s->scale, count, sizeof *s->scale, "rates of parameters"));
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&s->scale, count, sizeof *s->scale, "learning rates of parameters"));
     VOLT_TRY(st, done, volt_param_scales(s->scale, s->graph, &s->recipe.recipe, s->cb));
-    VOLT_TRY(st, done, volt_alloc_zero(learns, count, sizeof **learns, "rates of parameters"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(learns, count, sizeof **learns, "learning rates of parameters"));
     for (size_t i = 0; i < count; i++)
         (*learns)[i] = s->scale[i] > 0;
 done:
@@ -112,14 +120,16 @@ static volt_status compile(volt_session *s)
 
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
-    if (r->dropout >= 0)
+    if (r->dropout != VOLT_DROPOUT_PLAN)
         volt_network_set_dropout(&net, r->dropout);
     VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
     s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
-                               r->batch_dice < 0 ? c->batch_dice : r->batch_dice == 1);
+                               r->batch_dice == VOLT_BATCH_DICE_PLAN
+                                   ? c->batch_dice
+                                   : r->batch_dice == VOLT_BATCH_DICE_ON);
     s->loss.weight_ce = r->weight_ce;
     s->loss.weight_dice = r->weight_dice;
     s->loss.sigmoid = r->sigmoid;
@@ -138,7 +148,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
     const int channels = s->data->info->channels;
-    const int previous = s->data->previous ? s->data->plan->classes - 1 : 0;
+    const int priors = s->data->prior_masks ? s->data->plan->classes - 1 : 0;
     const volt_train_options *asked = s->options;
     volt_loader_options o = {.store = s->data->store,
                              .names = validation ? s->data->validate : s->data->train,
@@ -148,7 +158,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .ignore = s->targets.ignore,
                              .regions = s->targets.regions,
                              .region_count = s->targets.regions ? s->targets.outputs : 0,
-                             .previous = s->data->previous,
+                             .prior_masks = s->data->prior_masks,
                              .batch = r->batch,
                              .slices = c->slices,
                              .whole = c->whole,
@@ -161,12 +171,12 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {
         o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.prior_labels = previous;
+        o.rules.prior_labels = priors;
         return o;
     }
     o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
                          : volt_augment_rules_none(c->patch, channels);
-    o.rules.prior_labels = previous;
+    o.rules.prior_labels = priors;
     for (int a = 0; a < 3; a++)
         o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
     for (int i = 0; i < channels; i++)
@@ -176,7 +186,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
     return o;
 }
 
-/* The loader's samples must be what the network takes. */
+/* The loader's samples must have the channels that the network takes. */
 static volt_status check_channels(const volt_session *s)
 {
     const volt_loader_options train = loader_options(s, false);
@@ -190,7 +200,7 @@ static volt_status check_channels(const volt_session *s)
     return VOLT_OK;
 }
 
-/* Computes and announces the memory of the run; refuses what this machine cannot hold. */
+/* Computes and logs the memory of the run; fails if this machine does not have it. */
 static volt_status announce(volt_session *s)
 {
     const volt_loader_options train = loader_options(s, false);
@@ -212,28 +222,28 @@ static volt_status announce(volt_session *s)
     m->total = m->program + m->optimizer + m->loader + m->other;
     volt_report(s->cb, VOLT_LOG_INFO,
                 "memory: %.0f MiB at most (network %.0f: activations %.0f, parameters %.0f, "
-                "gradients %.0f, packed %.0f, scratch %.0f; optimiser %.0f; batches %.0f)",
+                "gradients %.0f, packed %.0f, scratch %.0f; optimizer %.0f; batches %.0f)",
                 (double)m->total * MIB, (double)m->program * MIB, (double)pm.activations * MIB,
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
     if (machine && m->total > machine)
-        return volt_fail(VOLT_ENOMEM,
-                         "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: "
-                         "a smaller batch or patch would fit",
-                         (long long)s->recipe.recipe.batch, (double)m->total * MIB,
-                         (double)machine * MIB);
+        return volt_fail(
+            VOLT_ENOMEM,
+            "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: use "
+            "a smaller batch or patch",
+            (long long)s->recipe.recipe.batch, (double)m->total * MIB, (double)machine * MIB);
     return VOLT_OK;
 }
 
-/* ---- weights and optimiser, to and from the device ---- */
+/* ---- weights and optimizer state, to and from the device ---- */
 
 static size_t slot_bytes(const volt_session *s)
 {
     return (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
 }
 
-/* The host's view of slot i: the device's own memory, or its place in staging. */
+/* Slot i as the host sees it: the device's own memory, or its place in staging. */
 static float *host_slot(const volt_session *s, int i)
 {
     return s->staging ? s->staging + (i + 1) * volt_graph_param_elements(s->graph)
@@ -270,7 +280,7 @@ int64_t volt_session_checkpoint_bytes(const volt_session *s)
     return (int64_t)slot_bytes(s) * (1 + volt_optimizer_slots(s->optimizer));
 }
 
-/* The parameters a new run starts from. */
+/* The initial parameters of a new run. */
 static volt_status first_weights(float *flat, const volt_session *s)
 {
     const volt_train_options *o = s->options;
@@ -289,7 +299,7 @@ static volt_status load(volt_session *s)
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc(&flat, count * sizeof(float), "the network's parameters"));
-    if (s->resumed) /* judges the file before the network is allocated */
+    if (s->resumed) /* checks the file before the network is allocated */
         VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
     else
         VOLT_TRY(st, done, first_weights(flat, s));
@@ -395,21 +405,21 @@ static volt_status make_tables(volt_session *s)
              volt_alloc_zero(&s->counts, 3 * outputs, sizeof *s->counts, "counts per class"));
     VOLT_TRY(st, done, volt_alloc_zero(&s->dice, outputs, sizeof *s->dice, "Dice per class"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->watch.told_class, outputs, sizeof *s->watch.told_class,
-                             "classes warned of"));
+             volt_alloc_zero(&s->warnings.warned_class, outputs,
+                             sizeof *s->warnings.warned_class, "warned classes"));
 done:
     return st;
 }
 
-/* Removes checkpoints that a killed run was writing when it was killed; nobody reads them. */
+/* Removes checkpoints that a killed run was writing; nobody reads them. */
 static volt_status remove_leftovers(const volt_session *s)
 {
     int64_t removed = 0;
     const volt_status st = volt_out_remove_stale(&removed, s->run, "checkpoint_*.safetensors");
 
     if (removed > 0)
-        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld files in %s, left half-written",
-                    (long long)removed, s->run);
+        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld half-written file%s from %s",
+                    (long long)removed, volt_s(removed), s->run);
     return st;
 }
 
@@ -425,7 +435,7 @@ static volt_status write_descriptions(const volt_session *s)
     path = NULL;
     VOLT_TRY(st, done, volt_path_join(&path, s->run, "dataset.json"));
     VOLT_TRY(st, done, volt_write_file(path, s->info_text, strlen(s->info_text)));
-    st = volt_runlog_rewind(s->log, s->state.epoch);
+    st = volt_run_log_rewind(s->log, s->state.epoch);
 done:
     volt_free(path);
     return st;
@@ -441,7 +451,7 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
-    VOLT_TRY(st, done, volt_session_begin(s));
+    VOLT_TRY(st, done, volt_session_setup(s));
     VOLT_TRY(st, done, volt_make_dirs(s->run));
     VOLT_TRY(st, done, remove_leftovers(s));
     s->opened_at -= s->state.seconds;
@@ -466,7 +476,7 @@ void volt_session_close(volt_session *s)
     volt_program_free(s->program);
     volt_graph_free(s->graph);
     volt_device_close(s->device);
-    volt_free(s->watch.told_class);
+    volt_free(s->warnings.warned_class);
     volt_free(s->dice);
     volt_free(s->counts);
     volt_train_targets_close(&s->targets);

@@ -1,4 +1,4 @@
-/* session.h - everything a run holds while it trains: opened, saved, closed as one. */
+/* session.h - everything a run holds while it trains; opened, saved and closed together. */
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "base/mem.h"
@@ -19,7 +19,7 @@ typedef struct volt_session {
     char *plan_text, *info_text;
     bool resumed;
     bool changed;  /* resumed, with another length */
-    bool unfitted; /* its budget's schedule is yet to be measured */
+    bool unfitted; /* the schedule for its budget has not been measured yet */
 
     volt_train_recipe recipe;
     volt_train_state state;
@@ -34,7 +34,7 @@ typedef struct volt_session {
     float *staging; /* (1 + slots, parameters) on the host; NULL where the device's memory is */
 
     volt_train_targets targets;
-    volt_train_warnings watch;
+    volt_train_warnings warnings;
     int64_t *counts;      /* tp, fp, fn: (3, outputs) */
     double *dice;         /* (outputs - first) of the last validation */
     double accuracy;      /* of the last validation */
@@ -43,30 +43,31 @@ typedef struct volt_session {
     volt_mem_scope scope; /* of the run, from opening to closing */
 } volt_session;
 
-/* Judges what is asked and sets recipe and state: of a new run, or from its latest checkpoint.
- */
-VOLT_MUST_USE volt_status volt_session_begin(volt_session *s);
-/* Opens the run in `run`: afresh, or from its latest checkpoint. On failure everything is
- * released. Loaders are opened apart, since the schedule may have to be measured first. */
+/* Checks the request and sets recipe and state: those of a new run, or of its latest
+ * checkpoint. */
+VOLT_MUST_USE volt_status volt_session_setup(volt_session *s);
+/* Opens the run in folder `run`: a new one, or from its latest checkpoint. On failure
+ * everything is released. Loaders are opened separately because the schedule may have to be
+ * measured first. */
 VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
                                             const volt_train_data *data,
                                             const volt_train_options *options,
                                             const volt_callbacks *cb);
 void volt_session_close(volt_session *s);
-/* Opens the loaders where the state stands (closing open ones). */
+/* Opens the loaders at the iteration of the state, closing open ones first. */
 VOLT_MUST_USE volt_status volt_session_open_loaders(volt_session *s);
 void volt_session_close_loaders(volt_session *s);
-/* Writes checkpoint_latest (with optimiser) or checkpoint_best (without). */
+/* Writes checkpoint_latest (with optimizer state) or checkpoint_best (without). */
 VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
-/* Sets the optimiser back to its first step. */
+/* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
 /* Voxels of a patch; bytes of checkpoint_latest. */
 int64_t volt_session_patch_voxels(const volt_session *s);
 int64_t volt_session_checkpoint_bytes(const volt_session *s);
-/* Most bytes (mem.h) the run has held. */
+/* Peak bytes (mem.h) of the run. */
 size_t volt_session_peak(const volt_session *s);
-/* Seconds of the whole run until now. */
+/* Seconds of the whole run so far. */
 double volt_session_seconds(const volt_session *s);
 
 VOLT_END_DECLS

@@ -1,4 +1,5 @@
-/* How a run begins: what is asked, what is there already, and what of both holds. */
+/* Sets up a run: the request, what the folder already contains, and which of the two applies.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,15 +24,15 @@ static uint32_t names_checksum(const volt_train_data *d)
     return crc;
 }
 
-/* ---- what is asked ---- */
+/* ---- the request ---- */
 
 static volt_status check_data(const volt_train_data *d, const volt_train_targets *t)
 {
     if (d->train_count < 1)
-        return volt_fail(VOLT_EINVAL, "there is no case to train on");
-    if (!d->config->previous_stage != !d->previous)
+        return volt_fail(VOLT_EINVAL, "there are no cases to train on");
+    if (!d->config->previous_stage != !d->prior_masks)
         return volt_fail(VOLT_EINVAL, "configuration %s %s masks of a previous stage",
-                         d->config->name, d->previous ? "takes no" : "lacks the");
+                         d->config->name, d->prior_masks ? "does not take" : "needs");
     if (d->info->labels != d->plan->classes || d->info->channels != d->plan->channels)
         return volt_fail(
             VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",
@@ -83,16 +84,20 @@ static volt_status check_recipe(const volt_recipe *r, const volt_train_targets *
                          (long long)r->validation_iterations, (long long)r->batch);
     if (!(r->weight_ce >= 0) || !(r->weight_dice >= 0) || !isfinite(r->weight_ce) ||
         !isfinite(r->weight_dice) || !(r->weight_ce + r->weight_dice > 0))
-        return volt_fail(VOLT_EINVAL, "a loss of %g cross-entropy and %g Dice", r->weight_ce,
-                         r->weight_dice);
+        return volt_fail(VOLT_EINVAL,
+                         "weights of %g for cross-entropy and %g for Dice: both must be at "
+                         "least 0 and one above",
+                         r->weight_ce, r->weight_dice);
     if (!(r->foreground >= 0) || !(r->foreground <= 1))
-        return volt_fail(VOLT_EINVAL, "a share %g of samples with foreground", r->foreground);
-    if (!(r->dropout == -1 || (r->dropout >= 0 && r->dropout < 1)))
+        return volt_fail(VOLT_EINVAL,
+                         "a fraction of %g of the samples with foreground; 0 to 1 is expected",
+                         r->foreground);
+    if (!(r->dropout == VOLT_DROPOUT_PLAN || (r->dropout >= 0 && r->dropout < 1)))
         return volt_fail(VOLT_EINVAL, "dropout %g; 0 to below 1 is expected", r->dropout);
-    if (r->batch_dice < -1 || r->batch_dice > 1 || r->rules < 0 ||
-        r->rules > VOLT_MAX_PARAM_RULES)
-        return volt_fail(VOLT_EINVAL, "batch Dice %d, %d rules for parameters", r->batch_dice,
-                         r->rules);
+    if (r->batch_dice < VOLT_BATCH_DICE_PLAN || r->batch_dice > VOLT_BATCH_DICE_ON ||
+        r->rules < 0 || r->rules > VOLT_MAX_PARAM_RULES)
+        return volt_fail(VOLT_EINVAL, "batch Dice %d, %d parameter rules: one is out of range",
+                         (int)r->batch_dice, r->rules);
     return check_class_weights(r, t);
 }
 
@@ -104,12 +109,12 @@ static volt_status check_request(const volt_session *s)
     VOLT_TRY(st, done, check_data(s->data, &s->targets));
     VOLT_TRY(st, done, check_recipe(&o->recipe, &s->targets));
     if (!(o->budget_s >= 0) || o->budget_s > 1e12)
-        st = volt_fail(VOLT_EINVAL, "a budget of %g s", o->budget_s);
+        st = volt_fail(VOLT_EINVAL, "a budget of %g s; 0 to 1e12 is expected", o->budget_s);
 done:
     return st;
 }
 
-/* The recipe of a new run; precision is chosen later. */
+/* The recipe of a new run; the precision is chosen later. */
 static volt_train_recipe recipe_from_request(const volt_session *s)
 {
     volt_train_recipe r = {.recipe = s->options->recipe,
@@ -126,40 +131,40 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
         r.recipe.sigmoid = true;
     snprintf(r.configuration, sizeof r.configuration, "%s", s->data->config->name);
     snprintf(r.init, sizeof r.init, "%s", s->options->init ? s->options->init : "");
-    if (s->data->previous_run && strlen(s->data->previous_run) < sizeof r.previous)
-        snprintf(r.previous, sizeof r.previous, "%s", s->data->previous_run);
+    if (s->data->previous_run && strlen(s->data->previous_run) < sizeof r.previous_run)
+        snprintf(r.previous_run, sizeof r.previous_run, "%s", s->data->previous_run);
     return r;
 }
 
-/* ---- what is there ---- */
+/* ---- the run in the folder ---- */
 
-/* Says which part of the recipe that was asked for does not hold, since the run has its own. */
+/* Logs where the recipe asked for differs from the run's own, which applies. */
 static volt_status compare_recipes(const volt_session *s)
 {
     volt_train_recipe asked = recipe_from_request(s);
     char *own_text = NULL, *text = NULL, where[256];
     volt_status st;
 
-    asked.recipe.epochs = s->recipe.recipe.epochs; /* their changes are another matter */
+    asked.recipe.epochs = s->recipe.recipe.epochs; /* compared elsewhere */
     asked.budget_s = s->recipe.budget_s;
     asked.precision = s->recipe.precision;
     asked.threads = s->recipe.threads;
     memcpy(asked.device, s->recipe.device, sizeof asked.device);
     if (!s->options->init)
         memcpy(asked.init, s->recipe.init, sizeof asked.init);
-    memcpy(asked.previous, s->recipe.previous, sizeof asked.previous);
+    memcpy(asked.previous_run, s->recipe.previous_run, sizeof asked.previous_run);
     VOLT_TRY(st, done, volt_train_recipe_text(&own_text, &s->recipe));
     VOLT_TRY(st, done, volt_train_recipe_text(&text, &asked));
     if (volt_json_texts_differ(where, sizeof where, own_text, text))
         volt_report(s->cb, VOLT_LOG_INFO,
-                    "the run goes on with its own recipe; this command's differs in %s", where);
+                    "the run keeps its own recipe; the one asked for differs in %s", where);
 done:
     volt_free(text);
     volt_free(own_text);
     return st;
 }
 
-/* Takes over recipe and state from the latest checkpoint, if it is of this data and plan. */
+/* Takes recipe and state from the latest checkpoint if it belongs to this data and plan. */
 static volt_status recipe_from_checkpoint(volt_session *s)
 {
     volt_checkpoint_head head = {0};
@@ -176,7 +181,7 @@ static volt_status recipe_from_checkpoint(volt_session *s)
         st = volt_fail(VOLT_EDATA, "%s was trained on another data set: %s differs", s->latest,
                        where);
     else if (strcmp(s->recipe.configuration, s->data->config->name) != 0)
-        st = volt_fail(VOLT_EDATA, "%s is of configuration %s, not %s", s->latest,
+        st = volt_fail(VOLT_EDATA, "%s was trained as configuration %s, not %s", s->latest,
                        s->recipe.configuration, s->data->config->name);
     else if (s->recipe.cases != names_checksum(s->data))
         st = volt_fail(VOLT_EDATA, "%s was trained on other cases (another fold?)", s->latest);
@@ -189,14 +194,14 @@ done:
     return st;
 }
 
-/* ---- another length ---- */
+/* ---- changing the length ---- */
 
 static double rate_now(const volt_session *s)
 {
     return volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
 }
 
-/* Epochs of the length asked for; 0: to be measured, since nothing was trained yet. */
+/* Epochs of the length asked for; 0 = to be measured because nothing was trained yet. */
 static volt_status asked_epochs(int64_t *out, const volt_session *s)
 {
     const volt_train_options *o = s->options;
@@ -209,14 +214,13 @@ static volt_status asked_epochs(int64_t *out, const volt_session *s)
     }
     *out = o->recipe.epochs;
     if (*out < begun)
-        return volt_fail(VOLT_EINVAL,
-                         "%s is in its epoch %lld already: it cannot end after %lld", s->run,
-                         (long long)begun, (long long)*out);
+        return volt_fail(VOLT_EINVAL, "%s is already in epoch %lld: it cannot end after %lld",
+                         s->run, (long long)begun, (long long)*out);
     return VOLT_OK;
 }
 
-/* Makes a resumed run as long as is asked; its learning rate goes on where a run planned so
- * from the start would stand. */
+/* Gives a resumed run the length asked for; its learning rate continues where a run planned
+ * with that length would be. */
 static volt_status change_length(volt_session *s)
 {
     const volt_train_options *o = s->options;
@@ -242,14 +246,15 @@ static volt_status change_length(volt_session *s)
     t->epochs = epochs;
     t->anchor = 0;
     t->anchor_progress = 0;
-    volt_report(s->cb, VOLT_LOG_INFO,
-                "the run is to take %lld epochs instead of %lld; %lld are done, and the "
-                "learning rate goes on at %.3g, where it stood at %.3g",
-                (long long)epochs, (long long)before, (long long)t->epoch, rate_now(s), rate);
+    volt_report(
+        s->cb, VOLT_LOG_INFO,
+        "the run now takes %lld epochs instead of %lld; %lld are done, and the learning "
+        "rate changes from %.3g to %.3g",
+        (long long)epochs, (long long)before, (long long)t->epoch, rate, rate_now(s));
     return VOLT_OK;
 }
 
-/* The recipe of a new run beside others: theirs, of the length asked for where one is. */
+/* The recipe of a new run next to others: theirs, with the length asked for if there is one. */
 static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
 {
     const volt_train_options *o = s->options;
@@ -271,7 +276,7 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
         s->recipe.recipe.epochs = asked.recipe.epochs;
     }
     VOLT_TRY(st, done, check_recipe(&s->recipe.recipe, &s->targets));
-    volt_report(s->cb, VOLT_LOG_INFO, "the recipe is that of %s", sibling);
+    volt_report(s->cb, VOLT_LOG_INFO, "using the recipe of %s", sibling);
     st = compare_recipes(s);
 done:
     volt_checkpoint_head_free(&head);
@@ -279,7 +284,7 @@ done:
     return st;
 }
 
-volt_status volt_session_begin(volt_session *s)
+volt_status volt_session_setup(volt_session *s)
 {
     const bool there = volt_path_exists(s->latest);
     volt_status st;
@@ -287,7 +292,7 @@ volt_status volt_session_begin(volt_session *s)
     VOLT_TRY(st, done, check_request(s));
     if (there && !s->options->resume)
         return volt_fail(VOLT_EDATA,
-                         "%s holds a run already: resume it, or train into another folder",
+                         "%s already contains a run: resume it, or train into another folder",
                          s->run);
     if (there) {
         VOLT_TRY(st, done, recipe_from_checkpoint(s));
@@ -295,7 +300,7 @@ volt_status volt_session_begin(volt_session *s)
         return s->options->change_length ? change_length(s) : VOLT_OK;
     }
     if (s->options->resume)
-        volt_report(s->cb, VOLT_LOG_WARNING, "%s holds no checkpoint: training starts afresh",
+        volt_report(s->cb, VOLT_LOG_WARNING, "%s contains no checkpoint: starting a new run",
                     s->run);
     if (s->options->like)
         VOLT_TRY(st, done, recipe_of_sibling(s, s->options->like));

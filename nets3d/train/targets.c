@@ -15,7 +15,7 @@ static volt_status mark_regions(volt_train_targets *t, const volt_dataset_info *
         const volt_label_region *region = &info->region[r];
         for (int i = 0; i < region->values; i++) {
             if (region->value[i] < 0 || region->value[i] >= t->labels)
-                return volt_fail(VOLT_EINVAL, "region %s holds label %d; there are 0 to %d",
+                return volt_fail(VOLT_EINVAL, "region %s contains label %d; labels are 0 to %d",
                                  region->name, region->value[i], t->labels - 1);
             t->regions[region->value[i] * t->outputs + r] = 1;
         }
@@ -36,7 +36,7 @@ volt_status volt_train_targets_open(volt_train_targets *out, const volt_dataset_
     for (int k = 0; k < t.outputs; k++)
         t.name[k] = info->regions ? info->region[k].name : info->label[k].name;
     VOLT_TRY(st, done,
-             volt_alloc_zero(&t.seen, (size_t)t.labels, sizeof *t.seen, "labels met"));
+             volt_alloc_zero(&t.seen, (size_t)t.labels, sizeof *t.seen, "labels seen"));
     if (info->regions)
         VOLT_TRY(st, done, mark_regions(&t, info));
     *out = t;
@@ -54,7 +54,7 @@ void volt_train_targets_close(volt_train_targets *t)
     *t = (volt_train_targets){0};
 }
 
-void volt_train_targets_look(volt_train_targets *t, const int16_t *labels, int64_t count)
+void volt_train_targets_note(volt_train_targets *t, const int16_t *labels, int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         if (labels[i] >= 0 && labels[i] < t->labels)

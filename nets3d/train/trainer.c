@@ -7,56 +7,26 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/core/options.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"
-#include "nets3d/run_log.h"
+#include "nets3d/run/log.h"
 #include "nets3d/train/budget.h"
 #include "nets3d/train/session.h"
 
 #define CHECKPOINT_SECONDS 180.0
-#define EMA_KEPT           0.9 /* share of the old moving average, as nnU-Net */
+#define EMA_DECAY          0.9 /* weight of the old moving average, as nnU-Net */
 
-volt_recipe volt_recipe_nnunet(void)
+void volt_train_options_init(volt_train_options *o, size_t size)
 {
-    return (volt_recipe){.epochs = 1000,
-                         .iterations = 250,
-                         .validation_iterations = 50,
-                         .optimizer = volt_optimizer_nnunet(),
-                         .weight_ce = 1,
-                         .weight_dice = 1,
-                         .batch_dice = -1,
-                         .dropout = -1,
-                         .foreground = 0.33,
-                         .deep_supervision = true,
-                         .augment = true,
-                         .mirror = {true, true, true}};
-}
+    const volt_train_options defaults = {.recipe = volt_recipe_nnunet(), .device = "cpu"};
 
-volt_recipe volt_recipe_budget(int64_t plan_batch)
-{
-    volt_recipe r = volt_recipe_nnunet();
-
-    r.batch = plan_batch < 2 ? plan_batch : 2;
-    r.mirror[0] = r.mirror[1] = r.mirror[2] = false;
-    r.optimizer.kind = VOLT_ADAMW;
-    r.optimizer.lr = 1e-3;
-    r.optimizer.beta1 = 0.9;
-    r.optimizer.beta2 = 0.999;
-    r.optimizer.eps = 1e-8;
-    r.optimizer.weight_decay = 1e-2;
-    r.optimizer.schedule = VOLT_SCHEDULE_COSINE;
-    r.optimizer.warmup = 0.05;
-    return r;
-}
-
-volt_train_options volt_train_defaults(void)
-{
-    return (volt_train_options){.recipe = volt_recipe_nnunet(), .device = "cpu"};
+    volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
 /* ---- one iteration ---- */
 
-/* The sentence of a run that cannot go on, with the cases of the batch. */
+/* The message of a run that cannot continue, with the cases of the batch. */
 static volt_status diverged(const volt_session *s, const volt_batch *b, const char *what)
 {
     char cases[400] = "";
@@ -118,15 +88,14 @@ done:
     return st;
 }
 
-/* Saves what the iterations until now gave and says so. */
+/* Saves everything trained so far and reports the cancellation. */
 static volt_status stop_here(volt_session *s)
 {
     volt_status st = volt_session_save_latest(s);
 
     if (st != VOLT_OK)
         return st;
-    return volt_fail(VOLT_ECANCELLED,
-                     "stopped after iteration %lld of %lld; %s holds all of it",
+    return volt_fail(VOLT_ECANCELLED, "stopped after iteration %lld of %lld; saved in %s",
                      (long long)s->state.iteration,
                      (long long)(s->state.epochs * s->state.iterations), s->latest);
 }
@@ -158,7 +127,7 @@ done:
 
 /* ---- validation ---- */
 
-/* What an epoch's validation adds up. */
+/* Sums over an epoch's validation. */
 typedef struct validation {
     double loss;
     int64_t voxels; /* that count */
@@ -186,8 +155,8 @@ done:
     return st;
 }
 
-/* Pseudo-Dice per class from the epoch's voxel counts; NaN for a class that was neither there
- * nor predicted. Returns the mean over those that are not NaN. */
+/* Pseudo-Dice per class from the epoch's voxel counts; NaN for a class that is neither in the
+ * labels nor predicted. Returns the mean of those that are not NaN. */
 static double pseudo_dice(double *dice, const int64_t *sum, const volt_train_targets *t)
 {
     const int64_t *tp = sum, *fp = sum + t->outputs, *fn = sum + 2 * t->outputs;
@@ -205,7 +174,7 @@ static double pseudo_dice(double *dice, const int64_t *sum, const volt_train_tar
     return counted ? total / counted : NAN;
 }
 
-/* Share of the voxels with the right label, or of voxels and regions that agree. */
+/* Fraction of voxels with the right label, or of (voxel, region) pairs that agree. */
 static double accuracy_of(const validation *v, const volt_train_targets *t)
 {
     const double decisions = (double)v->voxels * (t->regions ? t->outputs : 1);
@@ -217,8 +186,7 @@ static double accuracy_of(const validation *v, const volt_train_targets *t)
     return v->voxels ? 1 - wrong / decisions : NAN;
 }
 
-/* Fills s->dice, accuracy, mean and moving average; `better` tells whether this is the best so
- * far. */
+/* Sets s->dice, accuracy, mean and moving average; *better: whether this is the best so far. */
 static volt_status validate(volt_session *s, double *loss, bool *better)
 {
     const int64_t batches = s->state.validation_iterations;
@@ -232,7 +200,7 @@ static volt_status validate(volt_session *s, double *loss, bool *better)
     for (int64_t i = 0; i < batches; i++) {
         VOLT_TRY(st, done, validation_batch(s, &v));
         if (volt_is_cancelled(s->cb)) {
-            st = stop_here(s); /* resume validates this epoch from its start */
+            st = stop_here(s); /* resuming repeats this validation */
             goto done;
         }
     }
@@ -240,7 +208,7 @@ static volt_status validate(volt_session *s, double *loss, bool *better)
     s->accuracy = accuracy_of(&v, &s->targets);
     s->state.mean_dice = pseudo_dice(s->dice, v.sum, &s->targets);
     ema = isnan(s->state.ema) ? s->state.mean_dice
-                              : EMA_KEPT * s->state.ema + (1 - EMA_KEPT) * s->state.mean_dice;
+                              : EMA_DECAY * s->state.ema + (1 - EMA_DECAY) * s->state.mean_dice;
     if (!isnan(ema))
         s->state.ema = ema;
     *better = !isnan(ema) && !(ema <= s->state.best_ema);
@@ -291,10 +259,10 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
                 (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
                 validation_s);
     volt_train_warnings_epoch(s, line.lr);
-    return volt_runlog_append(s->log, &line);
+    return volt_run_log_append(s->log, &line);
 }
 
-/* Validation, log line, checkpoints: an epoch is finished when its latest checkpoint is. */
+/* Validation, log line, checkpoints: an epoch is complete when its latest checkpoint is. */
 static volt_status finish_epoch(volt_session *s)
 {
     const double start = volt_seconds();
@@ -380,15 +348,19 @@ volt_status volt_train(const char *run, const volt_train_data *data,
                        const volt_train_options *options, const volt_callbacks *cb,
                        volt_train_result *result)
 {
+    volt_train_options o = volt_train_defaults();
     volt_session s;
-    volt_status st = volt_session_open(&s, run, data, options, cb);
+    volt_status st = volt_options_take(&o, sizeof o, options, "volt_train_options");
 
+    if (st == VOLT_OK)
+        st = volt_session_open(&s, run, data, &o, cb);
     if (st != VOLT_OK)
         return st;
     if (s.unfitted)
         VOLT_TRY(st, done, volt_budget_fit(&s));
     if (!s.resumed || s.changed)
-        VOLT_TRY(st, done, volt_session_save_latest(&s)); /* a full disk shows at once */
+        VOLT_TRY(st, done,
+                 volt_session_save_latest(&s)); /* so that a full disk is noticed at once */
     volt_train_warnings_start(&s);
     VOLT_TRY(st, done, volt_session_open_loaders(&s));
     VOLT_TRY(st, done, train(&s));

@@ -1,4 +1,4 @@
-#include "nets3d/transfer.h"
+#include "nets3d/train/transfer.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -9,9 +9,9 @@
 #include "nets3d/run.h"
 #include "nets3d/interop/weights.h"
 
-#define NAMED 8 /* parameters named in the log, of each kind */
+#define NAMED 8 /* parameters of each kind that the log names */
 
-/* One transfer under way. */
+/* The state of one transfer. */
 typedef struct transfer {
     const volt_graph *graph;
     const volt_weights *weights;
@@ -42,7 +42,7 @@ static bool same_extents(const volt_param *p, const int64_t extents[5])
     return memcmp(p->dims, extents, (size_t)p->ndim * sizeof *extents) == 0;
 }
 
-/* Both have channels in common, and the same kernel. */
+/* Whether both have channels in common, and the same kernel. */
 static bool overlaps(const volt_param *p, const int64_t extents[5])
 {
     for (int i = 0; i < p->ndim; i++) {
@@ -82,7 +82,7 @@ static void shape_text(char out[96], int rank, const int64_t *shape)
 
 /* ---- one parameter ---- */
 
-/* What does not fit: the failure of a strict transfer, else a line of the log. */
+/* A parameter that does not fit: fails if strict, else logs it. */
 static volt_status misfit(transfer *t, const volt_param *p, const volt_tensor_view *v)
 {
     int64_t *count = v ? &t->report.shapes : &t->report.missing;
@@ -94,8 +94,7 @@ static volt_status misfit(transfer *t, const volt_param *p, const volt_tensor_vi
     else
         snprintf(there, sizeof there, "absent");
     if (t->mode == VOLT_TRANSFER_STRICT)
-        return volt_fail(VOLT_EDATA,
-                         "%s does not fit strictly: %s is %s there and %s in this network",
+        return volt_fail(VOLT_EDATA, "%s does not fit: %s is %s there and %s in this network",
                          t->path, p->name, there, here);
     if ((*count)++ < NAMED)
         volt_report(t->cb, VOLT_LOG_INFO, "init: not taken: %s (%s there, %s here)", p->name,
@@ -114,8 +113,9 @@ static volt_status take_part(transfer *t, float *to, const volt_param *p, size_t
 
     for (int i = 0; i < p->ndim; i++)
         count *= extents[i]; /* the reader has checked the product */
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&room, (size_t)count, sizeof *room, "a tensor of other weights"));
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&room, (size_t)count, sizeof *room, "a tensor of the initial weights"));
     VOLT_TRY(st, done, volt_weights_copy(room, t->weights, index, count));
     t->report.elements += copy_common(to, p, room, extents);
     shape_text(here, p->ndim, p->dims);
@@ -150,37 +150,39 @@ static volt_status take(transfer *t, float *flat, const volt_param *p)
     return misfit(t, p, v);
 }
 
-/* ---- the whole ---- */
+/* ---- all parameters ---- */
 
-/* Tensors that nobody misses: an optimiser's state, nnU-Net's second names of the same weights.
+/* Tensors that may stay unused: optimizer state, and nnU-Net's second names of the same
+ * weights.
  */
-static bool is_expected_rest(const char *name)
+static bool may_be_unused(const char *name)
 {
     return strncmp(name, "optimizer.", 10) == 0 || strncmp(name, "decoder.encoder.", 16) == 0 ||
            strstr(name, ".all_modules.");
 }
 
-static void report_rest(transfer *t)
+static void report_unused(transfer *t)
 {
     for (size_t i = 0; i < volt_weights_count(t->weights); i++) {
         const char *name = volt_weights_name(t->weights, i);
-        if (t->used[i] || is_expected_rest(name))
+        if (t->used[i] || may_be_unused(name))
             continue;
         if (t->report.unused++ < NAMED)
-            volt_report(t->cb, VOLT_LOG_INFO, "init: of no use here: %s", name);
+            volt_report(t->cb, VOLT_LOG_INFO, "init: unused: %s", name);
     }
 }
 
-static volt_status judge(transfer *t)
+static volt_status check_report(transfer *t)
 {
     const volt_transfer_report *r = &t->report;
 
     if (r->taken + r->partly == 0)
-        return volt_fail(VOLT_EDATA, "%s holds nothing for this network: no name and shape fit",
+        return volt_fail(VOLT_EDATA,
+                         "%s contains nothing for this network: no name and shape match",
                          t->path);
     volt_report(t->cb, VOLT_LOG_INFO,
                 "init: %lld of %d parameters taken from %s, %lld in part, %lld of another "
-                "shape, %lld absent there, %lld tensors without use (%.1f %% of the numbers)",
+                "shape, %lld absent there, %lld unused tensors (%.1f %% of the numbers)",
                 (long long)r->taken, volt_graph_param_count(t->graph), t->path,
                 (long long)r->partly, (long long)r->shapes, (long long)r->missing,
                 (long long)r->unused,
@@ -188,7 +190,7 @@ static volt_status judge(transfer *t)
     return VOLT_OK;
 }
 
-/* The file behind `source`; the caller owns *out. */
+/* The file of `source`; the caller owns *out. */
 static volt_status find_file(char **out, const char *source)
 {
     volt_names runs = {0};
@@ -198,8 +200,8 @@ static volt_status find_file(char **out, const char *source)
         return volt_strdup(out, source);
     VOLT_TRY(st, done, volt_run_folds(&runs, source));
     if (runs.count > 1) {
-        st = volt_fail(VOLT_EINVAL, "%s holds %zu runs: name one of them, such as %s", source,
-                       runs.count, runs.name[0]);
+        st = volt_fail(VOLT_EINVAL, "%s contains %zu runs: name one of them, such as %s",
+                       source, runs.count, runs.name[0]);
         goto done;
     }
     st = volt_run_checkpoint(out, runs.name[0], NULL);
@@ -226,8 +228,8 @@ volt_status volt_transfer(float *flat, const volt_graph *graph, const char *sour
                              "a list of tensors"));
     for (int i = 0; i < volt_graph_param_count(graph); i++)
         VOLT_TRY(st, done, take(&t, flat, volt_graph_param(graph, i)));
-    report_rest(&t);
-    VOLT_TRY(st, done, judge(&t));
+    report_unused(&t);
+    VOLT_TRY(st, done, check_report(&t));
     if (report)
         *report = t.report;
 done:

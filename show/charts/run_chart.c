@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "show/charts/axes.h"
 #include "show/run_chart.h"
-#include "nets3d/run_log.h"
+#include "nets3d/recipe.h"
 
 #define THIN              1.5
 #define THICK             2.5

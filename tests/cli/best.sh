@@ -26,12 +26,12 @@ expect 0 "$VOLT" predict "$SCRATCH/run3d" "$SCRATCH/run2d" "$data/imagesTr" -o "
     "${fast[@]}" --skip-existing
 out_has '^0 masks'
 expect 2 "$VOLT" predict "$SCRATCH/run3d/fold_0" --folds 1 "$data/imagesTr" -o "$SCRATCH/never"
-err_has 'no folds 1 in it'
+err_has 'it has no folds 1'
 expect 4 "$VOLT" predict "$SCRATCH/run3d" --folds 0,7 "$data/imagesTr" -o "$SCRATCH/never"
 err_one_line
 expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --step 0.5 --overlap 0.5
 expect 2 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/never" --roi 0,99,0,1,0,1 -q
-err_has 'sticks out'
+err_has 'region of interest exceeds'
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/other" "${fast[@]}" \
     --tiles monai --overlap 0.25 --blend constant --roi 2,14,0,24,3,9 --save-probabilities \
     --probability-nifti -q

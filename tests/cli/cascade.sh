@@ -20,7 +20,7 @@ expect 2 "$VOLT" train "$data" -o "$fine" -c 3d_cascade_fullres $short
 err_has '--previous'
 expect 0 "$VOLT" train "$data" -o "$low" -c 3d_lowres --folds 0 $short
 expect 0 "$VOLT" train "$data" -o "$fine" -c 3d_cascade_fullres --previous "$low" $short
-err_has 'has not learned' # fold 0 segments its own case, and all others with a warning
+err_has 'every network of 3d_lowres was trained on' # fold 0 segments its own case, and all others with a warning
 [ "$(find "$previous" -name '*.voltcase' | wc -l)" -eq 3 ] || fail "not every case has a mask"
 stamp=$(fingerprint "$previous")
 expect 0 "$VOLT" preprocess "$data" -c 3d_cascade_fullres --previous "$low" --work "$work" -q
@@ -32,7 +32,7 @@ err_has '3d_lowres'
 predict 10 "$fine" "$data/imagesTr" -o "$SCRATCH/none" --previous "$fine"
 err_has '3d_lowres'
 predict 2 "$low" "$data/imagesTr" -o "$SCRATCH/none" --previous "$low"
-err_has 'no network refines'
+err_has 'but no network refines'
 absent "$SCRATCH/none"
 
 # Prediction: with the run of training, with the run named, with the masks of either.
@@ -51,7 +51,7 @@ predict 4 "$fine" "$data/imagesTr" -o "$SCRATCH/c" --previous "$SCRATCH/data"
 err_has 'no mask of case'
 mv "$low" "$SCRATCH/moved"
 predict 2 "$fine" "$data/imagesTr" -o "$SCRATCH/c"
-err_has "$low, is not there any more"
+err_has "$low, no longer exists"
 mv "$SCRATCH/moved" "$low"
 
 # The validation at the end of a training sees the masks that the training saw.

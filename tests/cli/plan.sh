@@ -10,7 +10,7 @@ out_has '^  3d_fullres \(residual encoder U-Net\)$'
 grep -q '"experiment_planner_used": "nnUNetPlannerResEncM"' "$work/plans.json" ||
     fail "the plan does not name its planner"
 expect 0 "$VOLT" plan "$data" --work "$work" --planner resenc-l
-err_has 'is used as it stands'
+err_has 'exists and is used as it is'
 expect 0 "$VOLT" plan "$data" --work "$work" --replan
 out_has '^  3d_fullres \(plain U-Net\)$'
 expect 0 "$VOLT" plan "$data" --work "$work" --replan --memory 0.2

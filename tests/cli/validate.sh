@@ -40,7 +40,7 @@ expect 0 "$VOLT" postprocess find "$run/fold_0/validation" "$data/labelsTr" -q
 
 # Once more: finished folds and masks are left alone.
 expect 0 "${train[@]}" -o "$run" --folds 0-1 --resume --validate --save-probabilities
-err_has '([0-9]+) of \1 cases are there already'
+err_has 'skipping ([0-9]+) of \1 cases'
 out_has 'fold_1/validation: [0-9]+ cases?, mean Dice 0\.'
 
 # Another network's masks are not taken for this one's.
@@ -50,7 +50,7 @@ mask=$(ls "$SCRATCH"/one/validation/*.nii.gz | head -1)
 cksum <"$mask" >"$SCRATCH/mask.a"
 expect 0 "${train[@]}" -o "$SCRATCH/one" --fold 0 --resume --epochs 2
 expect 0 "${train[@]}" -o "$SCRATCH/one" --fold 0 --resume --epochs 2 --validate
-! grep -q 'there already' "$ERR" || fail "masks of the shorter training were kept"
+! grep -q 'skipping ' "$ERR" || fail "masks of the shorter training were kept"
 cksum <"$mask" >"$SCRATCH/mask.b"
 ! cmp -s "$SCRATCH/mask.a" "$SCRATCH/mask.b" || fail "the longer training has the same mask"
 expect 0 "$VOLT" best "$SCRATCH/one" --truth "$data" -o "$SCRATCH/alone" -q

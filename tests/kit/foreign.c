@@ -133,7 +133,7 @@ void compare_masks(const char *ours_path, const char *theirs_path, const char *s
 void predicts_as_nnunet(const char *run, const char *name)
 {
     static const char *const kinds[2] = {"plain", "mirror"};
-    const volt_predict_output output = {.folder = "foreign-out", .probability_nifti = true};
+    volt_predict_output output = volt_predict_output_defaults();
 
     for (int m = 0; m < 2; m++) {
         volt_predict_options o = volt_predict_defaults();
@@ -143,6 +143,8 @@ void predicts_as_nnunet(const char *run, const char *name)
         const char *inputs[2];
         int channels;
 
+        output.folder = "foreign-out";
+        output.probability_nifti = true;
         o.precision = VOLT_FP32;
         o.mirror = m == 1;
         o.threads = 2;

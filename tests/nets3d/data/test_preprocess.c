@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/json/json.h"
+#include "io/case_store.h"
+#include "nets3d/data/preprocess_case.h"
 #include "nets3d/preprocess.h"
 
 #include <unistd.h>
@@ -159,7 +161,7 @@ static void scans_that_do_not_fit_are_refused_and_freed(void **state)
     m.plan.channels = 3;
     made_up_scan(&image, &labels);
     assert_fails(volt_preprocess_case(&p, &image, &labels, &m.plan, &m.config, "scan", 1),
-                 VOLT_EDATA, "2 channels; the plan is for 3");
+                 VOLT_EDATA, "2 channels; the plan has 3");
     assert_int_equal(volt_mem_current(), before);
 }
 
@@ -205,13 +207,15 @@ static void a_set_is_prepared_once_and_continued(void **state)
 {
     stop_at stop = {.at = 2};
     const volt_callbacks cb = {.user = &stop, .progress = count_cases, .cancelled = is_enough};
-    volt_preprocess_options o = {.threads = 1, .callbacks = &cb};
+    volt_preprocess_options o = volt_preprocess_defaults();
     volt_preprocess_result r = {0};
     const volt_stored_case *c = NULL;
     volt_dataset *ds = NULL;
     volt_names names = {0};
     made_up_plan m;
 
+    o.threads = 1;
+    o.callbacks = &cb;
     (void)state;
     make_set();
     assert_int_equal(system("rm -rf preprocess-out"), 0);
@@ -225,17 +229,17 @@ static void a_set_is_prepared_once_and_continued(void **state)
     stop.at = 100;
     assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
     assert_int_equal(r.kept, 2);
-    assert_int_equal(r.made, 2);
+    assert_int_equal(r.created, 2);
     assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
     assert_int_equal(r.kept, 4);
 
     m.config.spacing[1] = 1.3; /* another plan */
     assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
-    assert_int_equal(r.made, 4);
+    assert_int_equal(r.created, 4);
     kit_write(SET "/imagesTr/c1_0000.nii.gz", (kit_scan){.n = {9, 10, 12}, .base = 50});
     kit_text("preprocess-out/c2.voltcase", "damaged");
     assert_ok(volt_preprocess(&r, "preprocess-out", ds, &m.plan, &m.config, &o));
-    assert_int_equal(r.made, 2);
+    assert_int_equal(r.created, 2);
 
     assert_ok(volt_stored_case_open(&c, "preprocess-out/c3.voltcase"));
     assert_ok(volt_stored_case_verify(c));
@@ -256,10 +260,11 @@ static void a_set_is_prepared_once_and_continued(void **state)
 
 static void the_first_broken_case_is_named(void **state)
 {
-    volt_preprocess_options o = {.threads = 2};
+    volt_preprocess_options o = volt_preprocess_defaults();
     volt_dataset *ds = NULL;
     made_up_plan m;
 
+    o.threads = 2;
     (void)state;
     make_set();
     made_up_plan_open(&m);
@@ -302,13 +307,14 @@ static void locations_are_nnunets(void **state)
 {
     const int64_t n[3] = {110, 120, 130};
     const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
-    volt_preprocess_options o = {.threads = 1};
+    volt_preprocess_options o = volt_preprocess_defaults();
     const volt_stored_case *c = NULL;
     volt_volume *labels = NULL;
     volt_dataset *ds = NULL;
     volt_json cases = {0};
     made_up_plan m;
 
+    o.threads = 1;
     (void)state;
     kit_folder(SET);
     kit_text(SET "/dataset.json",
@@ -356,11 +362,13 @@ static void memory_stays_below_two_and_a_half_images(void **state)
     const volt_grid grid = volt_grid_make(n, 1, mm);
     const size_t base = volt_mem_current();
     volt_volume *labels = NULL;
-    volt_preprocess_options o = {.threads = 1, .overwrite = true};
+    volt_preprocess_options o = volt_preprocess_defaults();
     volt_dataset *ds = NULL;
     made_up_plan m;
     int compared = 0;
 
+    o.threads = 1;
+    o.overwrite = true;
     (void)state;
     kit_folder(SET);
     kit_text(SET "/dataset.json", KIT_JSON("\"0\": \"CT\"", "1"));

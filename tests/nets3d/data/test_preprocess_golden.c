@@ -4,7 +4,7 @@
  */
 #include "tests/kit/fixture.h"
 #include "io/json/json.h"
-#include "nets3d/preprocess.h"
+#include "nets3d/data/preprocess_case.h"
 
 #define MADE_UP VOLT_TESTDATA "/preprocess/"
 

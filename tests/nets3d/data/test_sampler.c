@@ -147,7 +147,7 @@ static void previous_masks_are_channels(void **state)
     o.rules.prior_labels = 2;
     assert_int_equal(volt_sampler_channels(&o), CHANNELS + 2);
     assert_fails(volt_sample_case_make(&c, &source, &o), VOLT_EDATA, "no mask");
-    source.previous = &previous;
+    source.prior = &previous;
     previous.shape[2]--;
     assert_fails(volt_sample_case_make(&c, &source, &o), VOLT_EDATA, "7 x 9 x 7");
     previous.shape[2]++;
@@ -179,7 +179,7 @@ static void slices_bring_their_masks(void **state)
     volt_stored_case previous;
     volt_sampler_options o = plain_options(1, H, W);
     const volt_sample_source source = {
-        .stored = &n.stored, .previous = &previous, .name = "numbered"};
+        .stored = &n.stored, .prior = &previous, .name = "numbered"};
     float image[(CHANNELS + 2) * SLICES * H * W];
     int16_t labels[H * W];
     int64_t corner[3], ones = 0;

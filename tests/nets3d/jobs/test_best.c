@@ -80,10 +80,13 @@ static void check_best(const char *kind)
     char *truth = kind_path(kind, "truth"), *ensemble = kind_path(kind, "expected/ensemble");
     char *processed = kind_path(kind, "expected/postprocessed"), *folder = NULL, first[64];
     const char *names[3] = {"2d", "3d_fullres", "ensemble"};
-    const volt_best_options o = {
-        .truth = truth, .output = OUT, .ensembles = true, .threads = 2};
+    volt_best_options o = volt_best_defaults();
     volt_best_result r = {0};
 
+    o.truth = truth;
+    o.output = OUT;
+    o.ensembles = true;
+    o.threads = 2;
     remove_out();
     assert_ok(volt_best_find(&r, (const char *const *)runs, 2, &o));
     assert_int_equal(r.candidates, 3);
@@ -195,11 +198,15 @@ static void what_does_not_fit_is_refused(void **state)
     const char *both[2] = {a, b}, *twice[2] = {a, a};
     const volt_ensemble_member parts[2] = {{both, 1}, {both + 1, 1}}, same = {twice, 2};
     volt_dataset_info info = {0}, regions = {0};
-    volt_ensemble_options o = {.output = OUT, .info = &info};
+    volt_ensemble_options o = volt_ensemble_defaults();
+    volt_best_options best = volt_best_defaults();
     volt_best_result r = {0};
     volt_postprocess p = {0};
 
     (void)state;
+    o.output = best.output = OUT;
+    o.info = &info;
+    best.truth = a;
     remove_out();
     read_info(&info, "labels");
     read_info(&regions, "regions");
@@ -207,12 +214,10 @@ static void what_does_not_fit_is_refused(void **state)
     assert_fails(volt_ensemble(NULL, &same, 1, &o, NULL), VOLT_EDATA, "is in");
     o.info = &regions;
     assert_fails(volt_ensemble(NULL, parts, 1, &o, NULL), VOLT_EDATA, "4 classes");
-    assert_fails(volt_best_find(&r, (const char *[]){VOLT_TESTDATA}, 1,
-                                &(volt_best_options){.truth = a, .output = OUT}),
-                 VOLT_EDATA, "--validation");
-    assert_fails(volt_best_find(&r, (const char *[]){run, run}, 2,
-                                &(volt_best_options){.truth = a, .output = OUT}),
-                 VOLT_EDATA, "same name");
+    assert_fails(volt_best_find(&r, (const char *[]){VOLT_TESTDATA}, 1, &best), VOLT_EDATA,
+                 "--validation");
+    assert_fails(volt_best_find(&r, (const char *[]){run, run}, 2, &best), VOLT_EDATA,
+                 "same name");
     assert_ok(volt_write_file("best-steps.json", other_steps, strlen(other_steps)));
     assert_fails(volt_postprocess_read(&p, "best-steps.json"), VOLT_ENOTSUP, "'f'");
     assert_int_equal(remove("best-steps.json"), 0);

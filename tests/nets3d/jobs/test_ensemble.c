@@ -2,6 +2,7 @@
 #include "io/image/nifti.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"
+#include "nets3d/run.h"
 #include "nets3d/interop/weights.h"
 #include "io/tensors/safetensors.h"
 #include "tests/kit/predict_fixture.h"
@@ -84,11 +85,11 @@ static void segment(volt_segmentation *out, volt_predictor *p,
                     const volt_segment_request *wanted)
 {
     volt_volume *scan = make_scan();
-    volt_prepared_scan prepared = {0};
+    volt_preprocessed_scan scans = {0};
 
-    assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
+    assert_ok(volt_preprocess_scan(&scans, p->stage, &scan, NULL, "a test", 1));
     assert_null(scan);
-    assert_ok(volt_predictor_segment(p, out, &prepared, wanted, "a test", NULL));
+    assert_ok(volt_segmenter_run(p->stage, out, &scans, wanted, "a test", NULL));
 }
 
 static volt_volume *labels_of(volt_predictor *p)
@@ -111,7 +112,7 @@ static float *probabilities_of(const char *run, const volt_predict_options *o)
     segment(&f, p, &wanted);
     for (int64_t c = 0; c < 3; c++) {
         volt_volume *v = NULL;
-        assert_ok(volt_export_probability(&v, p, &f, c));
+        assert_ok(volt_export_probability(&v, p->stage, &f, c));
         const size_t bytes = volt_volume_bytes(v);
         if (!all)
             assert_ok(volt_alloc(&all, 3 * bytes, "a test"));
@@ -162,7 +163,7 @@ static void configurations_average_probabilities(void **state)
         float *a = probabilities_of(runs[0], &o), *b = probabilities_of(runs[1], &o);
         volt_predictor *p = open_runs(runs, 2, &o);
         assert_int_equal(volt_predictor_networks(p), 2);
-        assert_int_equal(p->groups, 2);
+        assert_int_equal(p->stage->sets, 2);
         volt_volume *labels = labels_of(p);
         const int64_t voxels = volt_grid_voxels(&labels->grid);
         for (int64_t i = 0; i < voxels; i++) {
@@ -194,7 +195,7 @@ static void folds_average_logits(void **state)
     make_runs(3, straight);
     volt_predictor *p = open_runs(&parent, 1, &o);
     assert_int_equal(volt_predictor_networks(p), 3); /* not fold_all */
-    assert_int_equal(p->groups, 1);
+    assert_int_equal(p->stage->sets, 1);
     volt_volume *labels = labels_of(p);
     const int64_t values = 3 * volt_grid_voxels(&labels->grid);
     for (int k = 0; k < 3; k++) {
@@ -215,8 +216,8 @@ static void folds_average_logits(void **state)
     o.folds = "1,all";
     p = open_runs(&parent, 1, &o);
     assert_int_equal(volt_predictor_networks(p), 2);
-    assert_non_null(strstr(p->group[0].path[0], "fold_1"));
-    assert_non_null(strstr(p->group[0].path[1], "fold_all"));
+    assert_non_null(strstr(p->stage->set[0].path[0], "fold_1"));
+    assert_non_null(strstr(p->stage->set[0].path[1], "fold_all"));
     volt_predictor_free(p);
     o.folds = "7";
     assert_fails(volt_predictor_open(&p, &parent, 1, &o, NULL), VOLT_EIO, "no fold_7");
@@ -232,7 +233,8 @@ static void folds_average_logits(void **state)
     assert_int_equal(volt_predictor_networks(p = open_runs(&parent, 1, &o)), 2);
     volt_predictor_free(p);
     o.folds = "0";
-    assert_fails(volt_predictor_open(&p, &alone, 1, &o, NULL), VOLT_EINVAL, "no folds 0 in it");
+    assert_fails(volt_predictor_open(&p, &alone, 1, &o, NULL), VOLT_EINVAL,
+                 "it has no folds 0");
     assert_true(volt_is_run(PARENT) && volt_is_run(OTHER));
     assert_false(volt_is_run(IN));
 }
@@ -300,7 +302,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     const char *run = PARENT "/fold_0";
     volt_predict_options o = options();
     volt_volume *copy = make_scan(), *labels;
-    volt_prepared_scan prepared = {0};
+    volt_preprocessed_scan scans = {0};
     const float *scores;
     int64_t differ = 0;
     char text[8192];
@@ -312,17 +314,17 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     o.whole = true;
     volt_predictor *p = open_runs(&run, 1, &o);
     labels = labels_of(p);
-    assert_int_equal(p->group[0].patch[0], 20); /* 19 slices after the crop, and even */
-    assert_int_equal(p->group[0].patch[1], 14);
-    assert_int_equal(p->group[0].patch[2], 18);
-    assert_ok(volt_prepared_scan_make(&prepared, p, &copy, NULL, "a test", 1));
-    const float *image = prepared.prepared[0].image->data;
+    assert_int_equal(p->stage->set[0].patch[0], 20); /* 19 slices after the crop, and even */
+    assert_int_equal(p->stage->set[0].patch[1], 14);
+    assert_int_equal(p->stage->set[0].patch[2], 18);
+    assert_ok(volt_preprocess_scan(&scans, p->stage, &copy, NULL, "a test", 1));
+    const float *image = scans.set[0].image->data;
     float *input;
     assert_ok(volt_alloc_zero(&input, 20 * 14 * 18, sizeof *input, "a test"));
     for (int64_t i = 0; i < 19 * 14 * 17; i++)
         input[(i / 238 * 14 + i / 17 % 14) * 18 + i % 17] = image[i];
-    assert_ok(volt_program_forward(p->group[0].program, input, 0));
-    assert_ok(volt_program_output(p->group[0].program, 0, &scores, NULL));
+    assert_ok(volt_program_forward(p->stage->set[0].program, input, 0));
+    assert_ok(volt_program_output(p->stage->set[0].program, 0, &scores, NULL));
     for (int64_t i = 0; i < 19 * 14 * 17; i++) {
         const float *at = scores + (i / 238 * 14 + i / 17 % 14) * 18 + i % 17;
         int best = 0;
@@ -332,7 +334,7 @@ static void a_whole_scan_goes_in_one_pass(void **state)
     }
     assert_true(differ <= 2);
     volt_free(input);
-    volt_prepared_scan_clear(&prepared, p);
+    volt_preprocessed_scan_clear(&scans, p->stage);
     volt_volume_free(labels);
     volt_predictor_free(p);
 }
@@ -398,18 +400,18 @@ static void monais_tiles_give_monais_logits(void **state)
     for (int k = 0; k < 2; k++) {
         volt_predict_options o = options();
         volt_volume *scan = make_monai(run, file);
-        volt_prepared_scan prepared = {0};
+        volt_preprocessed_scan scans = {0};
         volt_segmentation f = {0};
         double worst = 0, largest = 0;
         o.tiles = VOLT_TILES_MONAI;
         o.constant = ways[k].constant;
         o.step = ways[k].step;
         volt_predictor *p = open_runs(&run, 1, &o);
-        assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
-        assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted, "a test", NULL));
+        assert_ok(volt_preprocess_scan(&scans, p->stage, &scan, NULL, "a test", 1));
+        assert_ok(volt_segmenter_run(p->stage, &f, &scans, &wanted, "a test", NULL));
         assert_ok(volt_safetensors_copy(want, file, ways[k].mode, VOLT_TENSOR_F32, 4, shape));
         for (int64_t i = 0; i < 3 * voxels; i++) {
-            worst = fmax(worst, fabs((double)f.scores[0].sum[i] - (double)want[i]));
+            worst = fmax(worst, fabs((double)f.logits[0].sum[i] - (double)want[i]));
             largest = fmax(largest, fabs((double)want[i]));
         }
         print_message("%s: off by %.1e of %.1f\n", ways[k].mode, worst, largest);
@@ -442,8 +444,8 @@ static void check_roi(volt_predictor *p, volt_box box, bool probabilities)
                          is_in(box, i) ? ((uint8_t *)all.labels->data)[i] : 0);
     for (int c = 0; probabilities && c < 3; c++) {
         volt_volume *want = NULL, *found = NULL;
-        assert_ok(volt_export_probability(&want, p, &all, c));
-        assert_ok(volt_export_probability(&found, p, &f, c));
+        assert_ok(volt_export_probability(&want, p->stage, &all, c));
+        assert_ok(volt_export_probability(&found, p->stage, &f, c));
         for (int64_t i = 0; i < 21 * 14 * 17; i++)
             assert_true(((float *)found->data)[i] ==
                         (is_in(box, i) ? ((float *)want->data)[i] : (float)(c == 0)));
@@ -504,10 +506,10 @@ static void a_region_of_interest_takes_fewer_tiles(void **state)
     for (int i = 0; i < 2; i++) {
         const volt_callbacks cb = {.user = tiles[i], .progress = count_tiles};
         volt_volume *scan = make_scan();
-        volt_prepared_scan prepared = {0};
+        volt_preprocessed_scan scans = {0};
         volt_segmentation f = {0};
-        assert_ok(volt_prepared_scan_make(&prepared, p, &scan, NULL, "a test", 1));
-        assert_ok(volt_predictor_segment(p, &f, &prepared, &wanted[i], "a test", &cb));
+        assert_ok(volt_preprocess_scan(&scans, p->stage, &scan, NULL, "a test", 1));
+        assert_ok(volt_segmenter_run(p->stage, &f, &scans, &wanted[i], "a test", &cb));
         assert_int_equal(tiles[i][0], tiles[i][1]);
         volt_segmentation_clear(&f);
     }
@@ -541,11 +543,11 @@ static void regions_are_painted_in_their_order(void **state)
     write_seeded_run(run, text, &regions, 12);
     volt_dataset_info_clear(&regions);
     volt_predictor *p = open_runs(&run, 1, &o);
-    assert_int_equal(p->scores, 2);
+    assert_int_equal(p->stage->outputs, 2);
     segment(&f, p, &wanted);
     volt_volume *whole = NULL, *core = NULL, *alone = labels_of(p);
-    assert_ok(volt_export_probability(&whole, p, &f, 0));
-    assert_ok(volt_export_probability(&core, p, &f, 1));
+    assert_ok(volt_export_probability(&whole, p->stage, &f, 0));
+    assert_ok(volt_export_probability(&core, p->stage, &f, 1));
     const int64_t voxels = volt_grid_voxels(&f.labels->grid);
     for (int64_t i = 0; i < voxels; i++) {
         const float w = ((float *)whole->data)[i], k = ((float *)core->data)[i];
@@ -597,11 +599,13 @@ static void ensembles_keep_the_announced_memory(void **state)
     for (int way = 0; way < 8; way++) {
         const int count = 1 + (way & 1);
         volt_predict_options o = options();
-        volt_predict_output out = {.folder = OUT, .probability_nifti = way & 2};
+        volt_predict_output out = volt_predict_output_defaults();
         volt_predict_result r = {0};
         volt_case_list cases = {0};
         const size_t before = volt_mem_current();
 
+        out.folder = OUT;
+        out.probability_nifti = way & 2;
         o.device = "cpu";
         o.whole = way & 4;
         make_runs(2, way == 3 ? turned : straight);
@@ -647,11 +651,12 @@ static void what_is_written_is_announced(void **state)
     list_scans(&cases);
     volt_predictor *p = open_runs(&run, 1, &o);
     for (int way = 0; way < 8; way++) {
-        const volt_predict_output out = {.folder = OUT,
-                                         .regions = way & 1,
-                                         .probabilities = way & 2,
-                                         .probability_nifti = way & 2};
-        strcpy(p->info.orientation, way & 4 ? "LPS" : "");
+        volt_predict_output out = volt_predict_output_defaults();
+        out.folder = OUT;
+        out.regions = way & 1;
+        out.probabilities = way & 2;
+        out.probability_nifti = way & 2;
+        strcpy(p->stage->info.orientation, way & 4 ? "LPS" : "");
         assert_ok(volt_predict(p, &cases, &out, NULL, &r));
         if (r.peak_bytes > r.announced_bytes)
             fail_msg("way %d: %zu bytes announced, %zu used", way, r.announced_bytes,
@@ -664,11 +669,14 @@ static void what_is_written_is_announced(void **state)
 static void finished_cases_are_skipped(void **state)
 {
     const char *run = PARENT "/fold_0";
-    volt_predict_output out = {.folder = OUT, .regions = true, .skip_existing = true};
+    volt_predict_output out = volt_predict_output_defaults();
     volt_predict_options o = options();
     volt_predict_result r = {0};
     volt_case_list cases = {0};
 
+    out.folder = OUT;
+    out.regions = true;
+    out.skip_existing = true;
     (void)state;
     make_runs(1, straight);
     write_scans(3);
@@ -701,16 +709,20 @@ static void finished_cases_are_skipped(void **state)
 static void saved_probabilities_make_the_same_mask(void **state)
 {
     const char *run = PARENT "/fold_0", *folder = OUT;
-    const volt_predict_output out = {.folder = OUT, .probabilities = true};
+    volt_predict_output out = volt_predict_output_defaults();
     const volt_ensemble_member member = {&folder, 1};
-    volt_ensemble_options again = {
-        .output = OUT "/again", .info = &info, .probabilities = true};
+    volt_ensemble_options again = volt_ensemble_defaults();
     volt_predict_options o = options();
     volt_case_list cases = {0};
     volt_npz_array a = {0}, b = {0};
     volt_volume *first = NULL, *second = NULL;
     volt_ensemble_result averaged = {0};
 
+    again.output = OUT "/again";
+    again.info = &info;
+    again.probabilities = true;
+    out.folder = OUT;
+    out.probabilities = true;
     (void)state;
     make_runs(1, turned);
     write_scans(2);

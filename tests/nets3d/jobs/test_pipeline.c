@@ -187,16 +187,19 @@ static void steps_are_done_once_and_said(void **state)
 {
     journal j = {""};
     const volt_callbacks cb = {.user = &j, .log = note};
-    volt_pipeline_options o = {
-        .dataset = SET, .until = VOLT_STAGE_PREPROCESS, .threads = 2, .callbacks = &cb};
+    volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
 
+    o.dataset = SET;
+    o.until = VOLT_STAGE_PREPROCESS;
+    o.threads = 2;
+    o.callbacks = &cb;
     (void)state;
     make_set(3);
     assert_ok(volt_pipeline_run(&p, &o));
     assert_string_equal(p.config->name, "3d_fullres");
     assert_string_equal(p.cases, SET "/volt/nnUNetPlans_3d_fullres");
-    assert_int_equal(p.preprocessed.made, 3);
+    assert_int_equal(p.preprocessed.created, 3);
     assert_non_null(strstr(j.text, "work folder: " SET "/volt"));
     assert_non_null(strstr(j.text, "checking 3 cases"));
     assert_non_null(strstr(j.text, "planned: "));
@@ -206,7 +209,7 @@ static void steps_are_done_once_and_said(void **state)
     assert_ok(volt_pipeline_run(&p, &o));
     assert_int_equal(p.preprocessed.kept, 3);
     assert_null(strstr(j.text, "checking"));
-    assert_non_null(strstr(j.text, "3 were ready"));
+    assert_non_null(strstr(j.text, "3 up to date"));
     volt_pipeline_clear(&p);
 
     kit_text(SET "/volt/plans.json", "{\"configurations\": 3}");
@@ -222,9 +225,12 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
 {
     journal j = {""};
     const volt_callbacks cb = {.user = &j, .log = note};
-    volt_pipeline_options o = {.dataset = SET, .until = VOLT_STAGE_PLAN, .callbacks = &cb};
+    volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
 
+    o.dataset = SET;
+    o.until = VOLT_STAGE_PLAN;
+    o.callbacks = &cb;
     (void)state;
     make_set(2);
     kit_write(SET "/imagesTr/c0_0000.nii.gz", (kit_scan){.n = {16, 18, 20}, .odd_value = NAN});
@@ -239,15 +245,16 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
 
 static void pipelines_survive_every_failed_allocation(void **state)
 {
-    volt_pipeline_options o = {.dataset = SET,
-                               .until = VOLT_STAGE_PREPROCESS,
-                               .threads = 1,
-                               .replan = true,
-                               .overwrite = true};
+    volt_pipeline_options o = volt_pipeline_defaults();
     const size_t before = volt_mem_current();
     volt_status st = VOLT_ENOMEM;
     int tries = 0;
 
+    o.dataset = SET;
+    o.until = VOLT_STAGE_PREPROCESS;
+    o.threads = 1;
+    o.replan = true;
+    o.overwrite = true;
     (void)state;
     make_set(2);
     for (int64_t n = 1; st == VOLT_ENOMEM && n < 100000; n += 1 + n / 40, tries++) {

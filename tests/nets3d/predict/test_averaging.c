@@ -79,14 +79,17 @@ static void averaging_keeps_what_is_announced(void **state)
     static const char *const folder[3] = {IN "/a", IN "/b", IN "/c"};
     const volt_ensemble_member members[3] = {{folder, 1}, {folder + 1, 1}, {folder + 2, 1}};
     const int64_t shape[4] = {3, 70, 81, 90}, voxels = 70 * 81 * 90;
-    const volt_ensemble_options o = {
-        .output = OUT, .info = &info, .probabilities = true, .threads = 2};
+    volt_ensemble_options o = volt_ensemble_defaults();
     volt_npz_array in[3] = {{0}}, mean = {0};
     volt_ensemble_result r = {0};
     volt_volume *mask = NULL;
     bool told = false;
     const volt_callbacks cb = {.user = &told, .log = note_memory};
 
+    o.output = OUT;
+    o.info = &info;
+    o.probabilities = true;
+    o.threads = 2;
     (void)state;
     assert_int_equal(system("rm -rf " IN " " OUT), 0);
     for (int m = 0; m < 3; m++)
@@ -136,11 +139,13 @@ static void what_is_no_number_is_named(void **state)
     static const char *const folder[2] = {IN "/a", IN "/b"};
     const volt_ensemble_member members[2] = {{folder, 1}, {folder + 1, 1}};
     const int64_t shape[4] = {3, 2, 3, 4};
-    const volt_ensemble_options o = {.output = OUT, .info = &info};
+    volt_ensemble_options o = volt_ensemble_defaults();
     const uint16_t nan = 0x7e00;
     volt_ensemble_result r = {0};
     uint16_t half[3 * 24] = {[24 + 12 + 4 + 2] = nan}; /* class 1, voxel 1, 1, 2 */
 
+    o.output = OUT;
+    o.info = &info;
     (void)state;
     assert_int_equal(system("rm -rf " IN " " OUT), 0);
     write_halves(folder[0], shape, 5);

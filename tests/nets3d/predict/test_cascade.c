@@ -4,6 +4,7 @@
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 
+#include "io/case_store.h"
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
@@ -66,7 +67,7 @@ static volt_predictor *open_fine(const char *run, const char *previous, bool mir
 
     o.precision = VOLT_FP32;
     o.mirror = mirror;
-    o.previous = previous;
+    o.previous_stage = previous;
     o.threads = 2;
     assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
     return p;
@@ -87,11 +88,13 @@ static volt_dataset *open_data(const char *name)
 
 static void predict_scan(volt_predictor *p, const char *name)
 {
-    const volt_predict_output output = {.folder = OUT, .probability_nifti = true};
+    volt_predict_output output = volt_predict_output_defaults();
     volt_dataset *ds = open_data(name);
     const volt_case_list scan = {.item = &ds->cases.item[1], .count = 1};
     volt_predict_result r = {0};
 
+    output.folder = OUT;
+    output.probability_nifti = true;
     assert_ok(volt_predict(p, &scan, &output, NULL, &r));
     assert_int_equal(r.cases, 1);
     assert_true(r.peak_bytes <= r.announced_bytes);
@@ -161,22 +164,36 @@ static void compare_next_stage(const char *name, const char *path)
     volt_free(file);
 }
 
+/* A run in fp32 measures no precision, for no stage. */
+static void expect_fp32(void *user, volt_log_level level, const char *line)
+{
+    (void)user;
+    (void)level;
+    if (strstr(line, "precision:") || strstr(line, "bf16"))
+        fail_msg("not in fp32: %s", line);
+}
+
 static void trains_on(const char *name)
 {
+    const volt_callbacks cb = {.log = expect_fp32};
     char *raw = golden(name, "raw");
-    volt_pipeline_options o = {.dataset = raw,
-                               .work = WORK,
-                               .configuration = "3d_cascade_fullres",
-                               .previous = LOW,
-                               .until = VOLT_STAGE_PREPROCESS,
-                               .threads = 2};
+    volt_pipeline_options o = volt_pipeline_defaults();
     const volt_stored_case *image = NULL, *mask = NULL;
     volt_pipeline p = {0};
 
+    o.dataset = raw;
+    o.work = WORK;
+    o.configuration = "3d_cascade_fullres";
+    o.previous_stage = LOW;
+    o.precision = VOLT_FP32;
+    o.callbacks = &cb;
+    o.until = VOLT_STAGE_PREPROCESS;
+    o.threads = 2;
     set_up(name);
     assert_ok(volt_pipeline_run(&p, &o));
     compare_next_stage(name, WORK "/3d_cascade_fullres_previous/scan.voltcase");
-    /* The other case is not fold 0's to validate; it lies on its prepared image all the same.
+    /* The other case is not fold 0's to validate; it has the grid of its preprocessed image all
+     * the same.
      */
     assert_ok(volt_stored_case_open(&image, WORK "/full/other.voltcase"));
     assert_ok(volt_stored_case_open(&mask, WORK "/3d_cascade_fullres_previous/other.voltcase"));
@@ -201,13 +218,15 @@ static void the_next_stage_is_trained_on_nnunets_voxels(void **state)
 /* nnU-Net's validation of the second stage reads what training reads. */
 static void validates_as_nnunet(const char *name)
 {
-    const volt_cascade_options none = {.threads = 2};
+    volt_cascade_options cascade = volt_cascade_defaults();
     volt_dataset *ds = open_data(name);
     volt_predictor *p;
 
+    cascade.precision = VOLT_FP32;
+    cascade.threads = 2;
     set_up(name);
     p = open_fine(FINE "/fold_0", LOW, true);
-    assert_ok(volt_cascade_for_validation(p, WORK, WORK "/splits_final.json", ds, &none));
+    assert_ok(volt_cascade_for_validation(p, WORK, WORK "/splits_final.json", ds, &cascade));
     predict_scan(p, name);
     compare_with(name, "validation", "validation");
     assert_false(volt_path_exists(OUT "/previous_stage"));
@@ -334,9 +353,9 @@ static void what_does_not_fit_is_named(void **state)
     p = open_fine(FINE, TOP, false);
     assert_fails(volt_predictor_run(p, data.image, &out, NULL), VOLT_EINVAL,
                  "volt_predictor_run_with_prior");
-    o.previous = FINE;
+    o.previous_stage = FINE;
     assert_fails(volt_predictor_open(&p, &run, 1, &o, NULL), VOLT_EDATA, "3d_lowres");
-    o.previous = LOW;
+    o.previous_stage = LOW;
     assert_fails(volt_predictor_open(&p, &low, 1, &o, NULL), VOLT_EINVAL, "no network refines");
     /* masks that are none of this image's */
     assert_ok(volt_volume_create(&mask, &grid, VOLT_U8));

@@ -57,11 +57,13 @@ static void predict_like(const char *kind, volt_precision precision, double tole
     const char *inputs[3] = {SCANS "/hippocampus_125.nii.gz", SCANS "/hippocampus_160.nii.gz",
                              SCANS "/hippocampus_336.nii.gz"};
     volt_predict_options o = volt_predict_defaults();
-    const volt_predict_output output = {.folder = OUT, .probability_nifti = true};
+    volt_predict_output output = volt_predict_output_defaults();
     volt_predict_result r = {0};
     volt_case_list cases = {0};
     volt_predictor *p = NULL;
 
+    output.folder = OUT;
+    output.probability_nifti = true;
     o.precision = precision;
     o.mirror = strcmp(kind, "mirror") == 0;
     o.threads = 2;

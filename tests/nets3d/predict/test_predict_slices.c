@@ -109,13 +109,13 @@ static void add_tile(slow *s, volt_program *program, const int64_t low[3], int f
 /* Every tile, every mirroring. A whole scan is one tile of the next multiple of 2. */
 static void add_tiles(slow *s, volt_predictor *p, bool mirror)
 {
-    const bool whole = p->group[0].config->whole;
+    const bool whole = p->stage->set[0].config->whole;
     volt_tiles tiles;
     float *weight;
 
     for (int a = 0; a < 3; a++)
         s->patch[a] = whole ? (s->image->grid.n[a] + 1) / 2 * 2 : a == 0 ? 1 : 8;
-    assert_memory_equal(p->group[0].patch, s->patch, sizeof s->patch);
+    assert_memory_equal(p->stage->set[0].patch, s->patch, sizeof s->patch);
     assert_ok(
         volt_alloc(&weight, (size_t)(s->patch[0] * s->patch[1] * s->patch[2]) * 4, "a test"));
     assert_ok(volt_importance_map(weight, s->patch, VOLT_TILES_NNUNET));
@@ -125,7 +125,7 @@ static void add_tiles(slow *s, volt_predictor *p, bool mirror)
     for (int64_t t = 0; t < tiles.count; t++) {
         for (int f = 0; f < (mirror ? 8 : 1); f++) {
             if (!(f & 1) || whole) /* slices are not mirrored across */
-                add_tile(s, p->group[0].program, volt_tiles_box(&tiles, t).low, f);
+                add_tile(s, p->stage->set[0].program, volt_tiles_box(&tiles, t).low, f);
         }
     }
     volt_tiles_free(&tiles);
@@ -156,14 +156,14 @@ static void compare(const int64_t n[3], bool mirror)
     assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
     assert_ok(volt_predictor_run(p, scan, &labels, NULL));
     assert_ok(volt_volume_convert(&copy, scan, VOLT_F32, NULL, 1));
-    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
-                                   "a test", 1));
+    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->stage->set[0].plan,
+                                   p->stage->set[0].config, "a test", 1));
     assert_ok(volt_orientation_transpose(&turn, prepared.transpose_forward));
     assert_ok(volt_volume_reorient(&turned, labels, turn, 1));
     assert_memory_equal(turned->grid.n, prepared.image->grid.n, sizeof turned->grid.n);
     const int64_t voxels = n[0] * n[1] * n[2];
     s.image = prepared.image;
-    s.slices = p->group[0].config->slices;
+    s.slices = p->stage->set[0].config->slices;
     assert_ok(volt_alloc_zero(&s.sum, 3 * (size_t)voxels, sizeof *s.sum, "a test"));
     assert_ok(volt_alloc_zero(&s.total, (size_t)voxels, sizeof *s.total, "a test"));
     add_tiles(&s, p, mirror);
@@ -235,7 +235,7 @@ static void batches_of_slices_give_the_same_mask(void **state)
         o.precision = VOLT_FP32;
         o.batch = batch;
         assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
-        assert_int_equal(p->group[0].batch, batch);
+        assert_int_equal(p->stage->set[0].batch, batch);
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));
         if (!first) {
             first = labels;
@@ -272,7 +272,7 @@ static void memory_of_slices_is_kept_as_announced(void **state)
         o.threads = 2;
         o.batch = k == 0 ? 0 : 3;
         assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
-        assert_int_equal(p->group[0].batch, k == 0 ? 8 : 3); /* 8 x 8 pixels are few */
+        assert_int_equal(p->stage->set[0].batch, k == 0 ? 8 : 3); /* 8 x 8 pixels are few */
         assert_ok(volt_predictor_memory(p, &scan->grid, &announced));
         measure_start();
         assert_ok(volt_predictor_run(p, scan, &labels, NULL));

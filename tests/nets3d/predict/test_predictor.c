@@ -46,7 +46,10 @@ static volt_status open_run(volt_predictor **p, const char *run, const volt_pred
 static volt_status predict_to_out(volt_predictor *p, const volt_case_list *cases,
                                   volt_predict_result *r)
 {
-    return volt_predict(p, cases, &(volt_predict_output){.folder = OUT}, NULL, r);
+    volt_predict_output out = volt_predict_output_defaults();
+
+    out.folder = OUT;
+    return volt_predict(p, cases, &out, NULL, r);
 }
 
 /* A scan of the fixture's balls and cubes with a matrix of its own. */
@@ -130,8 +133,8 @@ static double *slow_scores(volt_predictor *p, const volt_volume *image, bool mir
                     }
                 }
                 if (pass == 0) {
-                    assert_ok(volt_program_forward(p->group[0].program, input, 0));
-                    assert_ok(volt_program_output(p->group[0].program, 0, &logits, NULL));
+                    assert_ok(volt_program_forward(p->stage->set[0].program, input, 0));
+                    assert_ok(volt_program_output(p->stage->set[0].program, 0, &logits, NULL));
                 }
             }
         }
@@ -157,8 +160,8 @@ static void compare_with_slow(int64_t z, int64_t y, int64_t x, bool mirror)
     assert_ok(open_run(&p, RUN, &o));
     assert_ok(volt_predictor_run(p, scan, &labels, NULL));
     assert_ok(volt_volume_convert(&copy, scan, VOLT_F32, NULL, 1));
-    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->group[0].plan, p->group[0].config,
-                                   "a test", 1));
+    assert_ok(volt_preprocess_case(&prepared, &copy, NULL, p->stage->set[0].plan,
+                                   p->stage->set[0].config, "a test", 1));
     assert_int_equal(volt_grid_voxels(&prepared.image->grid), voxels);
     scores = slow_scores(p, prepared.image, mirror);
     for (int64_t i = 0; i < voxels; i++) {

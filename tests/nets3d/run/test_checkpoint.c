@@ -179,9 +179,9 @@ static void foreign_files_are_refused(void **state)
     fill(flat, g);
     assert_ok(volt_safetensors_write(FILE_NAME, &v, 1, NULL, 0));
     assert_fails(volt_checkpoint_read_head(&head, FILE_NAME), VOLT_EFORMAT,
-                 "not a checkpoint of volt");
+                 "not a VOLT checkpoint");
     assert_fails(volt_checkpoint_read(FILE_NAME, g, flat[0], NULL, 0), VOLT_EFORMAT,
-                 "not a checkpoint of volt");
+                 "not a VOLT checkpoint");
     assert_ok(volt_write_file(FILE_NAME, "hello", 5));
     assert_int_equal(volt_checkpoint_read_head(&head, FILE_NAME), VOLT_EFORMAT);
     assert_fails(volt_checkpoint_read_head(&head, "nowhere.safetensors"), VOLT_EIO, "nowhere");

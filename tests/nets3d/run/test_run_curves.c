@@ -3,7 +3,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/run_curves.h"
-#include "nets3d/run_log.h"
+#include "nets3d/run/log.h"
 
 #define LOG "run-curves-test.jsonl"
 
@@ -17,7 +17,7 @@ static volt_run_curves *read_log(const char *text)
     return c;
 }
 
-/* What volt_runlog_append writes is read back. */
+/* What volt_run_log_append writes is read back. */
 static void a_log_that_was_written_is_read(void **state)
 {
     static const char *const names[2] = {"ball", "cube"};
@@ -39,7 +39,7 @@ static void a_log_that_was_written_is_read(void **state)
                                      .seconds = 1700,
                                      .elapsed_s = 1800.0 * (e + 1)};
 
-        assert_ok(volt_runlog_append(LOG, &line));
+        assert_ok(volt_run_log_append(LOG, &line));
     }
     assert_ok(volt_run_curves_read(&c, LOG, "a run"));
     assert_int_equal(c->epochs, 3);

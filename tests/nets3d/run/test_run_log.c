@@ -1,4 +1,4 @@
-#include "nets3d/run_log.h"
+#include "nets3d/run/log.h"
 
 #include "base/system/file.h"
 #include "base/mem.h"
@@ -26,7 +26,7 @@ static void append(int64_t epoch)
                                  .elapsed_s = 12.5,
                                  .time = 1700000000};
 
-    assert_ok(volt_runlog_append(LOG, &line));
+    assert_ok(volt_run_log_append(LOG, &line));
 }
 
 static int64_t lines_of_log(void)
@@ -72,15 +72,15 @@ static void rewinding_drops_later_and_torn_lines(void **state)
 {
     (void)state;
     remove(LOG);
-    assert_ok(volt_runlog_rewind(LOG, 0)); /* nothing there is fine */
+    assert_ok(volt_run_log_rewind(LOG, 0)); /* nothing there is fine */
     for (int64_t e = 0; e < 5; e++)
         append(e);
     assert_ok(volt_append_file(LOG, "{\"epoch\": 5, \"iter", 18));
-    assert_ok(volt_runlog_rewind(LOG, 9));
+    assert_ok(volt_run_log_rewind(LOG, 9));
     assert_int_equal(lines_of_log(), 5);
-    assert_ok(volt_runlog_rewind(LOG, 3));
+    assert_ok(volt_run_log_rewind(LOG, 3));
     assert_int_equal(lines_of_log(), 3);
-    assert_ok(volt_runlog_rewind(LOG, 0));
+    assert_ok(volt_run_log_rewind(LOG, 0));
     assert_int_equal(lines_of_log(), 0);
     remove(LOG);
 }

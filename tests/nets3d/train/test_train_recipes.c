@@ -3,7 +3,7 @@
  */
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
-#include "nets3d/param_rules.h"
+#include "nets3d/recipe.h"
 #include "nets3d/run.h"
 #include "nets3d/train/session.h"
 #include "tests/kit/train_compare.h"
@@ -117,8 +117,9 @@ static void odd_recipes_resume_to_the_bit(void **state)
         o.recipe.class_weights = volt_dataset_info_outputs(&f.info);
         for (int k = 0; k < o.recipe.class_weights; k++)
             o.recipe.class_weight[k] = 0.5 + k;
-        assert_ok(volt_param_rules_add(&o.recipe, "encoder.stages.0.*", 0));
-        assert_ok(volt_param_rules_add(&o.recipe, "*.norm.weight=0.1,*.norm.bias=3", -1));
+        assert_ok(volt_recipe_add_rules(&o.recipe, "encoder.stages.0.*", 0));
+        assert_ok(volt_recipe_add_rules(&o.recipe, "*.norm.weight=0.1,*.norm.bias=3",
+                                        VOLT_SCALES_IN_LIST));
         remove_folder("run-whole");
         remove_folder("run-killed");
         assert_ok(volt_train("run-whole", &f.data, &o, NULL, NULL));
@@ -174,15 +175,15 @@ static void contradictions_are_refused(void **state)
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "are 0");
     o = good;
     o.recipe.weight_ce = o.recipe.weight_dice = 0;
-    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "0 Dice");
+    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "0 for Dice");
     o = good;
     o.recipe.dropout = 1;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "dropout 1");
     o = good;
-    assert_ok(volt_param_rules_add(&o.recipe, "encoder.*,decoder.nonsense.*", 0));
+    assert_ok(volt_recipe_add_rules(&o.recipe, "encoder.*,decoder.nonsense.*", 0));
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "nonsense");
     o = good;
-    assert_ok(volt_param_rules_add(&o.recipe, "*", 0));
+    assert_ok(volt_recipe_add_rules(&o.recipe, "*", 0));
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "frozen");
     volt_network_spec(&f.data.config->net)->out_channels = 5;
     assert_fails(volt_train("run-none", &f.data, &good, NULL, NULL), VOLT_EINVAL, "3 outputs");
@@ -195,20 +196,21 @@ static void rules_are_read_as_written(void **state)
     volt_recipe r = volt_recipe_nnunet();
 
     (void)state;
-    assert_ok(volt_param_rules_add(&r, "a.*=0.5,b=2", -1));
-    assert_ok(volt_param_rules_add(&r, "c?,d", 0));
+    assert_ok(volt_recipe_add_rules(&r, "a.*=0.5,b=2", VOLT_SCALES_IN_LIST));
+    assert_ok(volt_recipe_add_rules(&r, "c?,d", 0));
     assert_int_equal(r.rules, 4);
     assert_string_equal(r.rule[0].pattern, "a.*");
     assert_true(r.rule[0].scale == 0.5 && r.rule[1].scale == 2 && r.rule[3].scale == 0);
-    assert_fails(volt_param_rules_add(&r, "a", -1), VOLT_EINVAL, "factor");
-    assert_fails(volt_param_rules_add(&r, "a=x", -1), VOLT_EINVAL, "a=x");
-    assert_fails(volt_param_rules_add(&r, "a=-1", -1), VOLT_EINVAL, "a=-1");
-    assert_fails(volt_param_rules_add(&r, "a=nan", -1), VOLT_EINVAL, "a=nan");
-    assert_fails(volt_param_rules_add(&r, "a=1", 0), VOLT_EINVAL, "without a factor");
-    assert_fails(volt_param_rules_add(&r, "a,,b", 0), VOLT_EINVAL, "pattern");
-    assert_fails(volt_param_rules_add(&r, "", 0), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_add_rules(&r, "a", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "factor");
+    assert_fails(volt_recipe_add_rules(&r, "a=x", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=x");
+    assert_fails(volt_recipe_add_rules(&r, "a=-1", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=-1");
+    assert_fails(volt_recipe_add_rules(&r, "a=nan", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=nan");
+    assert_fails(volt_recipe_add_rules(&r, "a=1", 0), VOLT_EINVAL, "without a factor");
+    assert_fails(volt_recipe_add_rules(&r, "a,,b", 0), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_add_rules(&r, "", 0), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_add_rules(&r, "a", -2), VOLT_EINVAL, "factor of -2");
     r.rules = VOLT_MAX_PARAM_RULES;
-    assert_fails(volt_param_rules_add(&r, "a", 0), VOLT_EINVAL, "more than");
+    assert_fails(volt_recipe_add_rules(&r, "a", 0), VOLT_EINVAL, "more than");
 }
 
 /* ---- rates of parameters ---- */
@@ -263,8 +265,9 @@ static void frozen_parameters_stay_scaled_ones_move_less(void **state)
     assert_ok(volt_train("run-start", &f.data, &o, NULL, NULL));
     o.recipe.optimizer.lr = 1e-3;
     o.recipe.optimizer.weight_decay = 0.5;
-    assert_ok(volt_param_rules_add(&o.recipe, "*.stages.0.*,decoder.seg_layers.*", 0));
-    assert_ok(volt_param_rules_add(&o.recipe, "decoder.seg_layers.*=0.1", -1));
+    assert_ok(volt_recipe_add_rules(&o.recipe, "*.stages.0.*,decoder.seg_layers.*", 0));
+    assert_ok(
+        volt_recipe_add_rules(&o.recipe, "decoder.seg_layers.*=0.1", VOLT_SCALES_IN_LIST));
     assert_ok(volt_train("run-rules", &f.data, &o, NULL, NULL));
     assert_true(largest_change("run-start", "run-rules", FIRST) == 0);
     assert_true(largest_change("run-start", "run-rules", SECOND) > 0.9e-3);
@@ -381,7 +384,7 @@ static void budgets_may_be_extended(void **state)
 static void classes_that_never_come_are_named(void **state)
 {
     volt_train_options o = fixture_options(3, 4);
-    listener l = {.words = "class ghost was in none of the 4 training batches"};
+    listener l = {.words = "class ghost is in none of the 4 training batches"};
     const volt_callbacks cb = listening(&l);
     fixture f;
 
@@ -421,9 +424,9 @@ static void a_rate_of_zero_is_told(void **state)
     fixture_close(&f);
 }
 
-static void slow_data_is_told_once(void **state)
+static void slow_data_is_warned_once(void **state)
 {
-    listener l = {.words = "data is slower than the network"};
+    listener l = {.words = "loading data is slower than the network"};
     const volt_callbacks cb = listening(&l);
     volt_session s = {.cb = &cb, .run = "."};
     int64_t free_bytes = 0;
@@ -432,7 +435,7 @@ static void slow_data_is_told_once(void **state)
     assert_ok(volt_disk_free(&free_bytes, "."));
     assert_true(free_bytes > 0);
     assert_fails(volt_disk_free(&free_bytes, "no-such-folder"), VOLT_EIO, "no-such-folder");
-    s.watch.told_disk = true; /* there is no network to ask for its size */
+    s.warnings.warned_disk = true; /* there is no network to ask for its size */
     s.state =
         (volt_train_state){.epochs = 9, .iterations = 5, .epoch_s = 100, .epoch_wait_s = 10};
     volt_train_warnings_epoch(&s, 1);
@@ -514,7 +517,7 @@ int main(void)
         cmocka_unit_test(budgets_may_be_extended),
         cmocka_unit_test(classes_that_never_come_are_named),
         cmocka_unit_test(a_rate_of_zero_is_told),
-        cmocka_unit_test(slow_data_is_told_once),
+        cmocka_unit_test(slow_data_is_warned_once),
         cmocka_unit_test(killed_at_any_time_ends_the_same),
     };
 

@@ -151,7 +151,7 @@ static void other_runs_are_refused(void **state)
     remove_folder("run-other");
     assert_ok(volt_train("run-other", &f->data, &o, NULL, NULL));
     assert_fails(volt_train("run-other", &f->data, &o, NULL, NULL), VOLT_EDATA,
-                 "holds a run already");
+                 "already contains a run");
     o.resume = true;
     volt_network_spec(&config->net)->features[1] = 16;
     assert_fails(volt_train("run-other", &data, &o, NULL, NULL), VOLT_EDATA,

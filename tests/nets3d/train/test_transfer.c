@@ -1,6 +1,6 @@
 /* Weights of one network as the start of another. */
+#include "nets3d/train/transfer.h"
 #include "nets3d/models/unet.h"
-#include "nets3d/transfer.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/run.h"
@@ -154,7 +154,7 @@ static void files_that_do_not_fit_are_refused(void **state)
     assert_ok(volt_safetensors_write("weights.safetensors", &alone, 1, NULL, 0));
     assert_fails(
         volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, NULL, NULL),
-        VOLT_EDATA, "holds nothing for this network");
+        VOLT_EDATA, "contains nothing for this network");
     assert_fails(
         volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, NULL, NULL),
         VOLT_EDATA, "is absent there");

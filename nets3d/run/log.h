@@ -1,15 +1,13 @@
-/* run_log.h - log.jsonl of a run: one JSON object per line and epoch, and summary.json.
+/* log.h - log.jsonl of a run: one JSON object per line, one line per epoch.
  *
- * Values that are not finite are written as null. A line reaches the disk whole before the
- * call returns; a resumed run cuts off lines of epochs it is about to repeat.
+ * Values that are not finite are written as null. A line is on disk, complete, when the call
+ * returns. A resumed run cuts off the lines of epochs that it is about to repeat.
  */
 #ifndef VOLT_NETS3D_RUN_LOG_H
 #define VOLT_NETS3D_RUN_LOG_H
 #include <stdint.h>
-#include "../base/status.h"
+#include "base/status.h"
 VOLT_BEGIN_DECLS
-
-#define VOLT_MAX_CLASSES 256 /* labels or regions of a network */
 
 /* One epoch. Plain value; the arrays are borrowed. */
 typedef struct volt_epoch_log {
@@ -18,24 +16,24 @@ typedef struct volt_epoch_log {
     double train_loss, validation_loss;
     double lr; /* of the last iteration */
     double mean_dice, ema_dice;
-    int classes;                   /* of which there is a Dice */
+    int classes;                   /* that have a Dice */
     const double *dice;            /* (classes) */
     const char *const *class_name; /* (classes) */
-    double accuracy;      /* share of validation voxels with the right label; with regions of
-                           * voxels and regions that agree */
+    double accuracy;      /* fraction of validation voxels with the right label; with regions,
+                           * of (voxel, region) pairs that agree */
     double gradient_norm; /* mean over the iterations, before clipping */
     double seconds, validation_seconds;
-    double data_wait_s; /* network waiting for batches */
+    double data_wait_s; /* the network waiting for batches */
     int64_t peak_bytes; /* of this process so far */
     double iterations_per_second;
     double elapsed_s; /* of the whole run */
     int64_t time;     /* when the epoch ended, s since 1970 */
 } volt_epoch_log;
 
-VOLT_CALL volt_runlog_append(const char *path, const volt_epoch_log *line);
-/* Keeps the lines of epochs < `epoch` (an unreadable last line is dropped too); a missing file
- * is fine. */
-VOLT_CALL volt_runlog_rewind(const char *path, int64_t epoch);
+VOLT_MUST_USE volt_status volt_run_log_append(const char *path, const volt_epoch_log *line);
+/* Keeps the lines of epochs < `epoch` and drops the rest, an unreadable last line included. The
+ * file may be missing. */
+VOLT_MUST_USE volt_status volt_run_log_rewind(const char *path, int64_t epoch);
 
 VOLT_END_DECLS
 #endif

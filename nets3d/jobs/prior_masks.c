@@ -1,87 +1,66 @@
+/* The prior masks of a data set, for training and validation. */
 #include "nets3d/cascade.h"
 
 #include <string.h>
 
-#include "base/system/file.h"
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "base/system/tasks.h"
 #include "io/image/names.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
+#include "nets3d/jobs/prior_masks.h"
 #include "nets3d/predict/predictor_internal.h"
-#include "nets3d/preprocess.h"
+#include "nets3d/predict/prior_mask.h"
 #include "nets3d/run.h"
 #include "nets3d/splits.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
 
-enum { METHOD = 2 }; /* raised whenever the same mask gives other voxels */
+enum { METHOD = 2 }; /* increased whenever the same mask gives other voxels */
 
-typedef struct preparing {
+void volt_cascade_options_init(volt_cascade_options *o, size_t size)
+{
+    const volt_cascade_options defaults = {.overwrite = false};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+typedef struct preprocessing {
     const char *folder, *masks, *store;
     const volt_dataset *ds;
     const volt_plan *plan;
     const volt_plan_config *config;
     bool overwrite;
-} preparing;
+} preprocessing;
 
-volt_status volt_cascade_folder(char **out, const char *work, const volt_plan_config *config)
+volt_status volt_prior_masks_folder(char **out, const char *work,
+                                    const volt_plan_config *config)
 {
     return volt_format(out, "%s/%s_previous", work, config->name);
 }
 
-volt_status volt_cascade_mask_path(char **out, bool *prepared, const char *masks,
-                                   const char *id)
-{
-    char *path = NULL;
-    volt_status st = volt_preprocessed_path(&path, masks, id);
-
-    if (st != VOLT_OK)
-        return st;
-    *prepared = volt_path_exists(path);
-    if (!*prepared) {
-        volt_free(path);
-        path = NULL;
-        if ((st = volt_image_find(&path, masks, id)) != VOLT_OK)
-            return st;
-    }
-    if (path) {
-        *out = path;
-        return VOLT_OK;
-    }
-    return volt_fail(VOLT_EIO, "%s has no mask of case %s (%s.nii.gz)", masks, id, id);
-}
-
-/* How a stored case was prepared, without its voxels. */
+/* How a stored case was preprocessed, without its voxels. */
 static volt_status frame_of(volt_preprocessed *out, const volt_stored_case *c)
 {
     volt_orientation o;
-    volt_grid turned;
+    volt_grid permuted;
     volt_status st = volt_orientation_transpose(&o, c->transpose_forward);
 
     if (st != VOLT_OK)
         return st;
-    turned = volt_orientation_grid(o, &c->source);
+    permuted = volt_orientation_grid(o, &c->source);
     *out = (volt_preprocessed){.source = c->source, .crop = c->crop};
     memcpy(out->transpose_forward, c->transpose_forward, sizeof out->transpose_forward);
-    memcpy(out->shape_before_crop, turned.n, sizeof out->shape_before_crop);
+    memcpy(out->shape_before_crop, permuted.n, sizeof out->shape_before_crop);
     memcpy(out->spacing, c->spacing, sizeof out->spacing);
-    volt_grid_spacing(out->spacing_before, &turned);
+    volt_grid_spacing(out->spacing_before, &permuted);
     return VOLT_OK;
 }
 
-volt_status volt_cascade_case_read(volt_case_data *out, const volt_case *c, const char *mask,
-                                   const volt_dataset_info *info, int threads)
-{
-    volt_dataset_info as_labels = *info; /* borrowed */
-    volt_case with_mask = *c;
-
-    as_labels.thresholds = 0; /* a mask holds labels, whatever the truth's files do */
-    with_mask.label_file = (char *)(uintptr_t)mask;
-    return volt_case_read(out, &with_mask, &as_labels, threads);
-}
-
-static volt_status make_mask(const preparing *w, const volt_stored_case *c,
+static volt_status make_mask(const preprocessing *w, const volt_stored_case *c,
                              const volt_case *scan, const char *mask, const char *path,
                              uint64_t key, int threads)
 {
@@ -92,10 +71,10 @@ static volt_status make_mask(const preparing *w, const volt_stored_case *c,
     volt_status st;
 
     VOLT_TRY(st, done, frame_of(&frame, c));
-    VOLT_TRY(st, done, volt_cascade_case_read(&data, scan, mask, &w->ds->info, threads));
+    VOLT_TRY(st, done, volt_prior_mask_read(&data, scan, mask, &w->ds->info, threads));
     v = data.labels;
     data.labels = NULL;
-    volt_case_data_clear(&data); /* the image served its grid */
+    volt_case_data_clear(&data); /* only the image's grid was needed */
     VOLT_TRY(
         st, done,
         volt_preprocess_mask(&v, &frame, c->shape, w->config, w->plan->classes, mask, threads));
@@ -115,19 +94,19 @@ done:
 
 static volt_status do_case(void *context, int64_t index, int threads)
 {
-    const preparing *w = context;
+    const preprocessing *w = context;
     const char *id = w->ds->cases.item[index].id;
     const volt_stored_case *c = NULL;
     char *from = NULL, *path = NULL, *mask = NULL;
     uint64_t key = VOLT_KEY_START, found;
-    bool prepared;
+    bool preprocessed;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_cascade_mask_path(&mask, &prepared, w->masks, id));
-    if (prepared) {
+    VOLT_TRY(st, done, volt_prior_mask_path(&mask, &preprocessed, w->masks, id));
+    if (preprocessed) {
         st = volt_fail(VOLT_EINVAL,
-                       "%s is a prepared case: give the run of the previous stage, or a folder "
-                       "of masks %s.nii.gz",
+                       "%s is a preprocessed case: give the run of the previous stage, or a "
+                       "folder of masks %s.nii.gz",
                        mask, id);
         goto done;
     }
@@ -148,9 +127,9 @@ done:
     return st;
 }
 
-/* -- Masks by the first network ------------------------------------------------------------ */
+/* ---- masks predicted by the previous stage ---- */
 
-/* Which checkpoints are used, as a number. */
+/* Key of the checkpoints that are used. */
 static volt_status key_of_runs(uint64_t *out, char *const *runs, size_t count)
 {
     uint64_t key = VOLT_KEY_START;
@@ -176,18 +155,18 @@ typedef struct segmenting {
     const volt_plan_config *config;
     const volt_cascade_options *options;
     bool *seen; /* per case */
-    int64_t made, count;
+    int64_t created, count;
 } segmenting;
 
-/* Some cases and the networks that segment them. */
-typedef struct share {
+/* The networks that segment some of the cases. */
+typedef struct assignment {
     char *const *runs;
     size_t networks;
-    uint64_t key;      /* of their checkpoints */
-    volt_predictor *p; /* opened for the first case that needs it */
-} share;
+    uint64_t key;        /* of their checkpoints */
+    volt_segmenter *seg; /* opened for the first case that needs it */
+} assignment;
 
-static volt_status key_of_case(uint64_t *out, const segmenting *s, const share *by,
+static volt_status key_of_case(uint64_t *out, const segmenting *s, const assignment *by,
                                const volt_case *c)
 {
     const volt_plan_config *k = s->config;
@@ -204,36 +183,38 @@ static volt_status key_of_case(uint64_t *out, const segmenting *s, const share *
     return st;
 }
 
-static volt_status open_networks(share *by, const segmenting *s)
+static volt_status open_networks(assignment *by, const segmenting *s)
 {
     volt_predict_options o = volt_predict_defaults();
     const volt_dataset_info *info;
     volt_status st;
 
-    if (by->p)
+    if (by->seg)
         return VOLT_OK;
+    o.precision = s->options->precision;
     o.threads = s->options->threads;
     VOLT_TRY(st, done,
-             volt_predictor_open(&by->p, (const char *const *)by->runs, (int)by->networks, &o,
+             volt_segmenter_open(&by->seg, (const char *const *)by->runs, (int)by->networks, &o,
                                  s->options->callbacks));
-    for (int g = 0; g < by->p->groups; g++) {
-        const char *name = by->p->group[g].config->name;
+    for (int g = 0; g < by->seg->sets; g++) {
+        const char *name = by->seg->set[g].config->name;
         if (strcmp(name, s->config->previous_stage) == 0)
             continue;
         return volt_fail(VOLT_EDATA, "%s was trained as %s; %s refines the masks of %s",
                          by->runs[0], name, s->config->name, s->config->previous_stage);
     }
-    info = volt_predictor_info(by->p);
+    info = &by->seg->info;
     if (info->channels != s->ds->info.channels || info->labels != s->ds->info.labels)
-        st = volt_fail(VOLT_EDATA, "%s has %d channels and %d labels; %s has %d and %d",
-                       by->runs[0], info->channels, info->labels, s->ds->folder,
-                       s->ds->info.channels, s->ds->info.labels);
+        return volt_fail(VOLT_EDATA, "%s has %d channel%s and %d labels; %s has %d and %d",
+                         by->runs[0], info->channels, volt_s(info->channels), info->labels,
+                         s->ds->folder, s->ds->info.channels, s->ds->info.labels);
+    st = volt_segmenter_restore_programs(by->seg);
 done:
     return st;
 }
 
-/* The frame of a scan that was prepared with its axes in one order, as `config` would have
- * prepared it; *shape are the extents then, and axis a is axis from[a] of before. */
+/* The frame of a preprocessed scan as `config` would have preprocessed it, with its own order
+ * of axes: axis a of *out is axis from[a] of `p`. */
 static volt_status frame_for(volt_stored_case *out, int from[3], const volt_preprocessed *p,
                              const volt_plan_config *config)
 {
@@ -257,44 +238,44 @@ static volt_status frame_for(volt_stored_case *out, int from[3], const volt_prep
     return volt_resample_shape(out->shape, crop, before, out->spacing);
 }
 
-static volt_status segment_case(const segmenting *s, const share *by, const volt_case *c,
+static volt_status segment_case(const segmenting *s, const assignment *by, const volt_case *c,
                                 const char *path, uint64_t key)
 {
     const volt_callbacks *cb = s->options->callbacks;
     volt_case image = *c; /* borrowed */
     volt_case_data data = {0};
-    volt_prepared_scan scan = {0};
+    volt_preprocessed_scan scan = {0};
     volt_stored_case stored;
-    volt_orientation turn;
-    volt_volume *labels = NULL, *turned = NULL;
+    volt_orientation order;
+    volt_volume *labels = NULL, *permuted = NULL;
     int64_t shape[3];
     int from[3];
     volt_status st;
 
     image.label_file = NULL;
-    VOLT_TRY(st, done, volt_case_read(&data, &image, &s->ds->info, by->p->threads));
+    VOLT_TRY(st, done, volt_case_read(&data, &image, &s->ds->info, by->seg->threads));
     VOLT_TRY(st, done,
-             volt_prepared_scan_make(&scan, by->p, &data.image, NULL, c->id, by->p->threads));
-    VOLT_TRY(st, done, frame_for(&stored, from, &scan.prepared[0], s->config));
+             volt_preprocess_scan(&scan, by->seg, &data.image, NULL, c->id, by->seg->threads));
+    VOLT_TRY(st, done, frame_for(&stored, from, &scan.set[0], s->config));
     for (int a = 0; a < 3; a++)
         shape[from[a]] = stored.shape[a];
-    VOLT_TRY(st, done, volt_predictor_next_stage(&labels, by->p, &scan, shape, c->id, cb));
-    VOLT_TRY(st, done, volt_orientation_transpose(&turn, from));
-    VOLT_TRY(st, done, volt_volume_reorient(&turned, labels, turn, by->p->threads));
+    VOLT_TRY(st, done, volt_segmenter_next_stage(&labels, by->seg, &scan, shape, c->id, cb));
+    VOLT_TRY(st, done, volt_orientation_transpose(&order, from));
+    VOLT_TRY(st, done, volt_volume_reorient(&permuted, labels, order, by->seg->threads));
     stored.key = key;
-    stored.label_dtype = turned->dtype;
-    stored.labels = turned->data;
+    stored.label_dtype = permuted->dtype;
+    stored.labels = permuted->data;
     st = volt_stored_case_write(path, &stored);
 done:
-    volt_volume_free(turned);
+    volt_volume_free(permuted);
     volt_volume_free(labels);
-    volt_prepared_scan_clear(&scan, by->p);
+    volt_preprocessed_scan_clear(&scan, by->seg);
     volt_case_data_clear(&data);
     return st;
 }
 
-/* Case `index` by the networks of a share, unless that was done before. */
-static volt_status segment(segmenting *s, share *by, int64_t index)
+/* Segments case `index` unless its file is up to date. */
+static volt_status segment(segmenting *s, assignment *by, int64_t index)
 {
     const volt_case *c = &s->ds->cases.item[index];
     char *path = NULL;
@@ -309,7 +290,7 @@ static volt_status segment(segmenting *s, share *by, int64_t index)
         volt_stored_case_key(&found, path) != VOLT_OK || found != key) {
         VOLT_TRY(st, done, open_networks(by, s));
         VOLT_TRY(st, done, segment_case(s, by, c, path, key));
-        s->made++;
+        s->created++;
     }
     volt_report_progress(s->options->callbacks, "cases", ++s->count, s->ds->cases.count);
 done:
@@ -317,11 +298,11 @@ done:
     return st;
 }
 
-/* Cases that a fold's network was validated on, by that network. */
+/* Segments the cases that a fold's network was validated on with that network. */
 static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const char *splits)
 {
     volt_split split = {0};
-    share by = {.networks = 1};
+    assignment by = {.networks = 1};
     volt_status st = VOLT_OK;
 
     for (size_t r = 0; r < runs->count; r++) {
@@ -336,19 +317,19 @@ static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const
                 VOLT_TRY(st, done, segment(s, &by, split.val[i]));
         }
         volt_split_clear(&split);
-        volt_predictor_free(by.p);
-        by.p = NULL;
+        volt_segmenter_free(by.seg);
+        by.seg = NULL;
     }
 done:
     volt_split_clear(&split);
-    volt_predictor_free(by.p);
+    volt_segmenter_free(by.seg);
     return st;
 }
 
-/* The others, by all networks together. */
+/* Segments the other cases with all networks together. */
 static volt_status segment_rest(segmenting *s, const volt_names *runs)
 {
-    share by = {.runs = runs->name, .networks = runs->count};
+    assignment by = {.runs = runs->name, .networks = runs->count};
     int64_t count = 0;
     volt_status st = VOLT_OK;
 
@@ -357,22 +338,23 @@ static volt_status segment_rest(segmenting *s, const volt_names *runs)
     if (count == 0)
         return VOLT_OK;
     volt_report(s->options->callbacks, VOLT_LOG_WARNING,
-                "%lld cases have no network of %s that has not learned from them: their "
-                "masks are better than those of unseen cases (train %s with --folds 0-4)",
-                (long long)count, s->config->previous_stage, s->config->previous_stage);
+                "%lld case%s: every network of %s was trained on %s, so the masks are better "
+                "than those of unseen cases (train %s with --folds 0-4)",
+                (long long)count, volt_s(count), s->config->previous_stage,
+                count == 1 ? "it" : "them", s->config->previous_stage);
     VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, by.networks));
     for (int64_t i = 0; i < s->ds->cases.count; i++) {
         if (!s->seen[i])
             VOLT_TRY(st, done, segment(s, &by, i));
     }
 done:
-    volt_predictor_free(by.p);
+    volt_segmenter_free(by.seg);
     return st;
 }
 
-volt_status volt_cascade_segment(const char *folder, const char *run, const char *splits,
-                                 const volt_dataset *ds, const volt_plan_config *config,
-                                 const volt_cascade_options *options)
+volt_status volt_prior_masks_segment(const char *folder, const char *run, const char *splits,
+                                     const volt_dataset *ds, const volt_plan_config *config,
+                                     const volt_cascade_options *options)
 {
     segmenting s = {.folder = folder, .ds = ds, .config = config, .options = options};
     volt_names runs = {0};
@@ -382,12 +364,12 @@ volt_status volt_cascade_segment(const char *folder, const char *run, const char
     VOLT_TRY(st, done,
              volt_alloc_zero(&s.seen, (size_t)ds->cases.count, sizeof *s.seen, "a cascade"));
     VOLT_TRY(st, done, volt_make_dirs(folder));
-    volt_report(options->callbacks, VOLT_LOG_INFO, "masks of %s by %s: %s",
+    volt_report(options->callbacks, VOLT_LOG_INFO, "masks of %s, predicted by %s: %s",
                 config->previous_stage, run, folder);
     VOLT_TRY(st, done, segment_by_folds(&s, &runs, splits));
     VOLT_TRY(st, done, segment_rest(&s, &runs));
-    volt_report(options->callbacks, VOLT_LOG_INFO, "%lld masks made, %lld were ready",
-                (long long)s.made, (long long)(s.count - s.made));
+    volt_report(options->callbacks, VOLT_LOG_INFO, "%lld mask%s predicted, %lld up to date",
+                (long long)s.created, volt_s(s.created), (long long)(s.count - s.created));
 done:
     volt_free(s.seen);
     volt_names_free(&runs);
@@ -398,34 +380,37 @@ volt_status volt_cascade_for_validation(volt_predictor *p, const char *work, con
                                         const volt_dataset *ds,
                                         const volt_cascade_options *options)
 {
-    const volt_plan_config *config = volt_predictor_cascade(p);
+    volt_cascade_options o = volt_cascade_defaults();
+    const volt_plan_config *config;
     char *folder = NULL;
     volt_status st = VOLT_OK;
 
-    if (!p->first)
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_cascade_options"));
+    if (!p->previous)
         return VOLT_OK;
-    VOLT_TRY(st, done, volt_cascade_folder(&folder, work, config));
-    VOLT_TRY(st, done, volt_cascade_segment(folder, p->previous, splits, ds, config, options));
-    st = volt_predictor_set_previous(p, folder);
+    config = volt_segmenter_cascade(p->stage)->config;
+    VOLT_TRY(st, done, volt_prior_masks_folder(&folder, work, config));
+    VOLT_TRY(st, done, volt_prior_masks_segment(folder, p->prior, splits, ds, config, &o));
+    st = volt_predictor_set_prior(p, folder);
 done:
     volt_free(folder);
     return st;
 }
 
-/* -- Masks prepared for training ----------------------------------------------------------- */
+/* ---- masks from files ---- */
 
-volt_status volt_cascade_prepare(const char *folder, const char *masks, const char *store,
-                                 const volt_dataset *ds, const volt_plan *plan,
-                                 const volt_plan_config *config,
-                                 const volt_cascade_options *options)
+volt_status volt_prior_masks_preprocess(const char *folder, const char *masks,
+                                        const char *store, const volt_dataset *ds,
+                                        const volt_plan *plan, const volt_plan_config *config,
+                                        const volt_cascade_options *options)
 {
-    preparing w = {.folder = folder,
-                   .masks = masks,
-                   .store = store,
-                   .ds = ds,
-                   .plan = plan,
-                   .config = config,
-                   .overwrite = options->overwrite};
+    preprocessing w = {.folder = folder,
+                       .masks = masks,
+                       .store = store,
+                       .ds = ds,
+                       .plan = plan,
+                       .config = config,
+                       .overwrite = options->overwrite};
     volt_tasks tasks = {.run = do_case,
                         .context = &w,
                         .count = ds->cases.count,

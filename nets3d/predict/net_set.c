@@ -1,0 +1,179 @@
+/* The networks of one plan and configuration: what they take, and the program that they share.
+ */
+#include <string.h>
+
+#include "base/core/checked.h"
+#include "base/mem.h"
+#include "nets3d/predict/segmenter.h"
+#include "nets3d/run/checkpoint.h"
+#include "volume/orient.h"
+#include "volume/resample.h"
+
+size_t volt_patch_voxels(const int64_t patch[3])
+{
+    return (size_t)(patch[0] * patch[1] * patch[2]);
+}
+
+/* ---- what they take ---- */
+
+bool volt_segmenter_has_regions(const volt_segmenter *seg)
+{
+    return seg->info.regions > 0;
+}
+
+int volt_net_set_channels(const volt_segmenter *seg, const volt_net_set *g)
+{
+    return seg->info.channels + (g->config->previous_stage ? g->plan->classes - 1 : 0);
+}
+
+void volt_net_set_axes(int out[3], const volt_net_set *first, const volt_net_set *g)
+{
+    for (int a = 0; a < 3; a++) {
+        for (int b = 0; b < 3; b++) {
+            if (g->config->transpose_forward[b] == first->config->transpose_forward[a])
+                out[a] = b;
+        }
+    }
+}
+
+volt_status volt_net_set_shape(int64_t out[3], int64_t before[3], const volt_net_set *g,
+                               const volt_grid *grid)
+{
+    double spacing[3], target[3];
+    volt_orientation o;
+    volt_grid permuted;
+    volt_status st = volt_orientation_transpose(&o, g->config->transpose_forward);
+
+    if (st != VOLT_OK)
+        return st;
+    permuted = volt_orientation_grid(o, grid);
+    volt_grid_spacing(spacing, &permuted);
+    for (int a = 0; a < 3; a++) {
+        before[a] = permuted.n[a];
+        target[a] = g->config->spacing[a] > 0 ? g->config->spacing[a] : spacing[a];
+    }
+    return volt_resample_shape(out, permuted.n, spacing, target);
+}
+
+bool volt_net_set_is_whole(const volt_segmenter *seg, const volt_net_set *g)
+{
+    return seg->options.whole || g->config->whole;
+}
+
+void volt_net_set_patch(int64_t out[3], const volt_segmenter *seg, const volt_net_set *g,
+                        const int64_t shape[3])
+{
+    int64_t divisor[3];
+
+    memcpy(out, g->config->patch, sizeof g->config->patch);
+    if (!volt_net_set_is_whole(seg, g))
+        return;
+    volt_network_divisor(divisor, &g->config->net);
+    for (int a = 0; a < 3; a++)
+        out[a] = (shape[a] + divisor[a] - 1) / divisor[a] * divisor[a];
+    if (g->config->axes == 2)
+        out[0] = 1; /* slices stay apart */
+}
+
+/* ---- the program ---- */
+
+volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
+                                 const volt_net_set *g, const int64_t patch[3])
+{
+    volt_program_options o = {
+        .n = g->batch, .precision = g->precision, .mode = VOLT_INFER, .threads = seg->threads};
+
+    memcpy(o.extent, patch, sizeof o.extent);
+    return volt_program_create(out, g->graph, seg->device, &o);
+}
+
+void volt_net_set_release(volt_net_set *g)
+{
+    volt_free(g->input);
+    volt_free(g->weight);
+    volt_program_free(g->program);
+    g->input = g->weight = NULL;
+    g->program = NULL;
+    g->loaded = -1;
+}
+
+volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int64_t shape[3])
+{
+    int64_t patch[3];
+    volt_status st = VOLT_OK;
+
+    volt_net_set_patch(patch, seg, g, shape);
+    if (g->program && memcmp(patch, g->patch, sizeof patch) == 0)
+        return VOLT_OK;
+    volt_net_set_release(g);
+    memcpy(g->patch, patch, sizeof patch);
+    VOLT_TRY(st, done, volt_net_set_program(&g->program, seg, g, patch));
+    VOLT_TRY(st, done,
+             volt_alloc(&g->input,
+                        (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
+                            volt_patch_voxels(patch) * sizeof *g->input,
+                        "tiles"));
+    if (!seg->options.constant) {
+        VOLT_TRY(st, done,
+                 volt_alloc(&g->weight, volt_patch_voxels(patch) * sizeof *g->weight,
+                            "the tiles' weights"));
+        VOLT_TRY(st, done, volt_importance_map(g->weight, patch, seg->options.tiles));
+    }
+done:
+    if (st != VOLT_OK)
+        volt_net_set_release(g);
+    return st;
+}
+
+volt_status volt_net_set_load(volt_net_set *g, int i)
+{
+    float *flat = NULL;
+    volt_status st;
+
+    if (g->loaded == i)
+        return VOLT_OK;
+    g->loaded = -1;
+    VOLT_TRY(st, done,
+             volt_alloc(&flat, (size_t)volt_graph_param_elements(g->graph) * sizeof *flat,
+                        "the network's parameters"));
+    VOLT_TRY(st, done, volt_checkpoint_read(g->path[i], g->graph, flat, NULL, 0));
+    VOLT_TRY(st, done, volt_program_load(g->program, flat));
+    g->loaded = i;
+done:
+    volt_free(flat);
+    return st;
+}
+
+volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g, const int64_t shape[3])
+{
+    volt_status st = volt_net_set_compile(seg, g, shape);
+
+    return st == VOLT_OK ? volt_net_set_load(g, 0) : st;
+}
+
+volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg, const volt_net_set *g,
+                               const int64_t shape[3])
+{
+    volt_program *other = NULL;
+    volt_program_memory m;
+    int64_t patch[3];
+    size_t voxels;
+    volt_status st = VOLT_OK;
+
+    volt_net_set_patch(patch, seg, g, shape);
+    if (!g->program || memcmp(patch, g->patch, sizeof patch) != 0)
+        VOLT_TRY(st, done, volt_net_set_program(&other, seg, g, patch));
+    volt_program_memory_of(other ? other : g->program, &m);
+    if (volt_extent_bytes(&voxels, patch, 3, sizeof(float))) {
+        st = volt_fail(VOLT_EINVAL,
+                       "tiles of %lld x %lld x %lld voxels are more than memory has",
+                       (long long)patch[0], (long long)patch[1], (long long)patch[2]);
+        goto done;
+    }
+    *out = m.total + ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
+                      (seg->options.constant ? 0 : 1)) *
+                         voxels;
+done:
+    volt_program_free(other);
+    return st;
+}

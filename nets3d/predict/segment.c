@@ -1,0 +1,283 @@
+/* From a preprocessed scan to labels, regions and logits: the pass that drives tiles, decoder
+ * and export.
+ */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "nets3d/plan/plan_internal.h"
+#include "nets3d/predict/segmenter.h"
+#include "volume/orient.h"
+
+/* One scan at work. */
+typedef struct job {
+    volt_segmenter *seg;
+    const volt_segment_request *wanted;
+    volt_segmentation *out;
+    volt_scan_axes axes;
+    volt_box part; /* of the crop: what is asked for */
+    /* Axis a of the first set's scans, and of everything here, is axis [g][a] of set g's. */
+    int axis[VOLT_PREDICT_MAX_SETS][3];
+    bool rolling; /* slices are decoded, and their logits dropped, while tiles go on */
+    volt_decoder *decoder;
+    volt_stitch stitch[VOLT_PREDICT_MAX_SETS];
+    int64_t decoded; /* slices of the crop */
+} job;
+
+/* ---- boxes ---- */
+
+/* The voxels of a grid of `n` that linear resampling reads for `low` <= i < `high` of `to`. */
+static void source_range(int64_t *from, int64_t *end, int64_t low, int64_t high, int64_t n,
+                         int64_t to)
+{
+    const double scale = (double)n / (double)to;
+    const int64_t first = (int64_t)floor(((double)low + 0.5) * scale - 0.5) - 1;
+    const int64_t last = (int64_t)ceil(((double)high - 0.5) * scale - 0.5) + 1;
+
+    *from = first > 0 ? first : 0;
+    *end = last + 1 < n ? last + 1 : n;
+}
+
+/* The part of the crop that is asked for. */
+static volt_box wanted_part(const job *j, const volt_preprocessed *scan)
+{
+    volt_box box = volt_box_of_shape(j->axes.permuted.n);
+    const int64_t *low = scan->crop.low;
+
+    for (int a = 0; j->wanted->roi && a < 3; a++) {
+        box.low[a] = j->wanted->roi->low[j->axes.order.from[a]];
+        box.high[a] = j->wanted->roi->high[j->axes.order.from[a]];
+    }
+    box = volt_box_intersect(box, scan->crop);
+    return volt_box_shift(box, (int64_t[3]){-low[0], -low[1], -low[2]});
+}
+
+/* The part of a preprocessed scan of `shape` on which `part` of the crop depends; axes 0, 1, 2
+ * of the crop are axis[0], [1] and [2] of the scan. */
+static volt_box preprocessed_part(volt_box part, const int64_t shape[3], const int64_t crop[3],
+                                  const int axis[3])
+{
+    volt_box box;
+
+    for (int a = 0; a < 3; a++) {
+        const int b = axis[a];
+        source_range(&box.low[b], &box.high[b], part.low[a], part.high[a], shape[b], crop[a]);
+    }
+    return box;
+}
+
+/* Permutes the finished logits of a set to the first set's axes, class by class. */
+static volt_status permute_logits(volt_stitch *s, const int axis[3], int threads)
+{
+    const volt_grid grid = volt_grid_make(s->shape, 1, (double[]){1, 1, 1});
+    volt_volume one = {.grid = grid, .dtype = s->half ? VOLT_U16 : VOLT_F32};
+    const size_t bytes = volt_volume_bytes(&one);
+    volt_volume *permuted = NULL;
+    volt_orientation o;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_orientation_transpose(&o, axis));
+    if (volt_orientation_is_identity(o))
+        goto done;
+    assert(s->room == s->shape[0] && s->finished == s->room);
+    for (int64_t c = 0; c < s->channels; c++) {
+        one.data = (s->half ? (char *)s->half : (char *)s->sum) + (size_t)c * bytes;
+        VOLT_TRY(st, done, volt_volume_reorient(&permuted, &one, o, threads));
+        memcpy(one.data, permuted->data, bytes);
+        volt_volume_free(permuted);
+    }
+    for (int a = 0; a < 3; a++)
+        s->shape[a] = grid.n[axis[a]];
+    s->room = s->finished = s->shape[0];
+done:
+    return st;
+}
+
+/* ---- decoding ---- */
+
+static void list_logits(volt_logits out[], const job *j)
+{
+    for (int g = 0; g < j->seg->sets; g++)
+        out[g] = volt_net_set_logits(&j->seg->set[g], &j->stitch[g]);
+}
+
+/* Slices `low` <= z < `high` of the crop. */
+static volt_status decode(job *j, int64_t low, int64_t high)
+{
+    const int64_t *at = j->out->frame.crop.low;
+    volt_logits logits[VOLT_PREDICT_MAX_SETS];
+    volt_box box = j->part;
+
+    box.low[0] = low > box.low[0] ? low : box.low[0];
+    box.high[0] = high < box.high[0] ? high : box.high[0];
+    if (volt_box_is_empty(box))
+        return VOLT_OK;
+    list_logits(logits, j);
+    return j->out->regions ? volt_decode_masks(j->decoder, j->out->regions, at, box, logits)
+                           : volt_decode_labels(j->decoder, j->out->labels, at, box, logits);
+}
+
+/* Called when more slices of the first set's logits are complete. */
+static volt_status on_slab(void *context)
+{
+    job *j = context;
+    volt_stitch *s = &j->stitch[0];
+    const int64_t ready = volt_decoder_ready(j->decoder, s->finished);
+    volt_status st = decode(j, j->decoded, ready);
+    int64_t keep;
+
+    if (st != VOLT_OK)
+        return st;
+    j->decoded = ready;
+    keep = volt_decoder_needs(j->decoder, ready);
+    if (s->finished < s->shape[0])
+        volt_stitch_drop(s, keep < s->finished ? keep : s->finished, j->seg->threads);
+    return VOLT_OK;
+}
+
+static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
+{
+    const volt_segmenter *seg = j->seg;
+    volt_decode_options o = volt_decode_defaults();
+
+    o.classes = seg->outputs;
+    o.regions = volt_segmenter_has_regions(seg);
+    o.value = seg->value;
+    o.sets = seg->sets;
+    o.threads = seg->threads;
+    volt_box_shape(o.to, j->out->frame.crop);
+    for (int g = 0; g < seg->sets; g++) {
+        const volt_preprocessed *s = &scan->set[g];
+        const int separate = volt_plan_separate_axis(&seg->set[g].config->probabilities,
+                                                     s->spacing, s->spacing_before);
+        o.set[g].separate_axis = VOLT_NO_AXIS;
+        for (int a = 0; a < 3; a++) {
+            o.set[g].shape[a] = s->image->grid.n[j->axis[g][a]];
+            if (j->axis[g][a] == separate)
+                o.set[g].separate_axis = a;
+        }
+    }
+    return volt_decoder_open(&j->decoder, &o);
+}
+
+/* ---- the pass ---- */
+
+static volt_status create_masks(job *j)
+{
+    volt_grid grid = j->axes.permuted;
+
+    if (!j->wanted->regions || !volt_segmenter_has_regions(j->seg))
+        return volt_volume_create(&j->out->labels, &grid, j->seg->dtype);
+    grid.channels = j->seg->outputs;
+    return volt_volume_create(&j->out->regions, &grid, VOLT_U8);
+}
+
+static volt_status open_job(job *j, const volt_preprocessed_scan *scan, volt_tiling *tiling,
+                            volt_box part[], const char *what)
+{
+    const volt_preprocessed *first = &scan->set[0];
+    const volt_segmenter *seg = j->seg;
+    int64_t crop[3];
+    volt_status st;
+
+    j->out->frame = *first;
+    j->out->frame.image = j->out->frame.labels = NULL;
+    VOLT_TRY(st, done, volt_scan_axes_of(&j->axes, first));
+    j->part = wanted_part(j, first);
+    j->rolling = seg->sets == 1 && !j->wanted->probabilities;
+    volt_box_shape(crop, first->crop);
+    *tiling = (volt_tiling){.what = what};
+    for (int g = 0; g < seg->sets; g++)
+        volt_net_set_axes(j->axis[g], &seg->set[0], &seg->set[g]);
+    for (int g = 0; g < seg->sets; g++) {
+        const int64_t *shape = scan->set[g].image->grid.n;
+        int64_t tiles, patch[3], room;
+        part[g] = preprocessed_part(j->part, shape, crop, j->axis[g]);
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, seg, &seg->set[g], shape, &part[g]));
+        tiling->total += tiles;
+        volt_net_set_patch(patch, seg, &seg->set[g], shape);
+        if (g == 0)
+            VOLT_TRY(st, done, open_decoder(j, scan));
+        room = j->rolling ? volt_net_set_room(&seg->set[g], shape[0], patch[0]) : shape[0];
+        VOLT_TRY(st, done, volt_segmenter_open_sums(&j->stitch[g], seg, shape, room));
+    }
+    st = create_masks(j);
+done:
+    return st;
+}
+
+/* The decoder and all logits stay with the result. */
+static volt_status keep_logits(job *j)
+{
+    volt_segmentation *f = j->out;
+    volt_logits logits[VOLT_PREDICT_MAX_SETS];
+    const size_t voxels = (size_t)volt_box_voxels(f->frame.crop) * (size_t)j->seg->sets;
+    volt_status st = VOLT_OK;
+
+    if (!volt_segmenter_has_regions(j->seg)) {
+        VOLT_TRY(st, done,
+                 volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
+        list_logits(logits, j);
+        if (!volt_box_is_empty(j->part))
+            volt_decode_norms(j->decoder, f->norms, j->part, logits);
+    }
+    f->part = j->part;
+    for (int g = 0; g < j->seg->sets; g++) {
+        f->logits[g] = j->stitch[g];
+        j->stitch[g] = (volt_stitch){.sum = NULL};
+    }
+    f->decoder = j->decoder;
+    j->decoder = NULL;
+done:
+    return st;
+}
+
+static volt_status finish(job *j)
+{
+    volt_status st;
+
+    if (j->wanted->probabilities)
+        VOLT_TRY(st, done, keep_logits(j));
+    for (int g = 0; g < VOLT_PREDICT_MAX_SETS; g++)
+        volt_stitch_close(&j->stitch[g]);
+    st = volt_export_masks(j->out, j->seg);
+done:
+    return st;
+}
+
+volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
+                               volt_preprocessed_scan *scan, const volt_segment_request *wanted,
+                               const char *what, const volt_callbacks *cb)
+{
+    volt_segmentation f = {0};
+    job j = {.seg = seg, .wanted = wanted, .out = &f};
+    volt_box part[VOLT_PREDICT_MAX_SETS];
+    volt_tiling tiling;
+    volt_status st;
+
+    VOLT_TRY(st, done, open_job(&j, scan, &tiling, part, what));
+    for (int g = 0; g < seg->sets; g++) {
+        tiling.stitch = &j.stitch[g];
+        tiling.part = wanted->roi ? &part[g] : NULL;
+        tiling.slab = j.rolling ? on_slab : NULL;
+        tiling.context = &j;
+        VOLT_TRY(st, done,
+                 volt_net_set_run(seg, &seg->set[g], scan->set[g].image, &tiling, cb));
+        volt_volume_free(scan->set[g].image);
+        scan->set[g].image = NULL;
+        VOLT_TRY(st, done, permute_logits(&j.stitch[g], j.axis[g], seg->threads));
+    }
+    if (!j.rolling)
+        VOLT_TRY(st, done, decode(&j, 0, j.axes.permuted.n[0]));
+    VOLT_TRY(st, done, finish(&j));
+    *out = f;
+    f = (volt_segmentation){0};
+done:
+    for (int g = 0; g < VOLT_PREDICT_MAX_SETS; g++)
+        volt_stitch_close(&j.stitch[g]);
+    volt_decoder_free(j.decoder);
+    volt_segmentation_clear(&f);
+    volt_preprocessed_scan_clear(scan, seg);
+    return st;
+}

@@ -1,0 +1,250 @@
+/* segmenter.h - networks applied to one scan after another: an ensemble of folds or runs.
+ *
+ * A segmenter is one stage. The public predictor holds one, or two for a cascade
+ * (predictor_internal.h).
+ *
+ *   segmenter.c    opens and closes the networks of runs
+ *   net_set.c      the networks of one plan and configuration, and their program
+ *   scan.c         preprocesses a scan for every set
+ *   tiles.c        runs the tiles of a scan through a set and sums the logits
+ *   segment.c      the whole pass of a scan
+ *   export.c       results on the scan's own grid: labels, regions, probabilities
+ *   next_stage.c   labels on the grid of a cascade's next stage
+ *   memory.c       how much memory a scan takes
+ *
+ * Terms     a set is the networks of one plan and configuration; an output is a class or, for
+ *           data sets with regions, a region.
+ * Threads   a segmenter is used by one thread at a time; reading its description (info, sets'
+ *           plans) is allowed to others meanwhile.
+ */
+#ifndef VOLT_NETS3D_PREDICT_SEGMENTER_H
+#define VOLT_NETS3D_PREDICT_SEGMENTER_H
+#include "io/case_store.h"
+#include "nets3d/data/preprocess_case.h"
+#include "nets3d/plan.h"
+#include "nets3d/predictor.h"
+#include "nets3d/program.h"
+#include "nets3d/run/state.h"
+#include "volume/decode.h"
+#include "volume/orient.h"
+#include "volume/stitch.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_PREDICT_MAX_NETWORKS 64 /* of one set */
+#define VOLT_PREDICT_MAX_BATCH    64
+#define VOLT_PREDICT_MAX_SETS     VOLT_DECODE_MAX_SETS
+
+/* Networks of one plan and configuration: they take the same preprocessed scan and take turns
+ * in one program; their logits are averaged. */
+typedef struct volt_net_set {
+    char *plan_text;
+    volt_plan *plan;
+    const volt_plan_config *config; /* of `plan` */
+    volt_train_recipe recipe;       /* of the first network */
+    char *path[VOLT_PREDICT_MAX_NETWORKS];
+    int networks;
+    int loaded;      /* network whose weights the program has; -1 = none */
+    int flips;       /* 1, 2, 4 or 8 */
+    bool flip[8][3]; /* along d, h, w; the first is none */
+    volt_precision precision;
+
+    int64_t patch[3]; /* of the program: the plan's, or the whole scan's */
+    int batch;        /* tiles per pass */
+    volt_graph *graph;
+    volt_program *program;
+    float *weight; /* (d, h, w) of the patch; NULL = constant */
+    float *input;  /* (batch, channels, d, h, w) */
+} volt_net_set;
+
+typedef struct volt_segmenter {
+    volt_predict_options options; /* strings are not valid */
+    volt_dataset_info info;
+    int threads;
+    int outputs;      /* of the networks */
+    uint16_t *value;  /* (outputs) label that each writes */
+    volt_dtype dtype; /* of label maps: VOLT_U8 or VOLT_U16 */
+    volt_device *device;
+    volt_net_set set[VOLT_PREDICT_MAX_SETS];
+    int sets;
+    double network_s;
+    size_t base_bytes; /* held, through mem.h, without programs */
+    size_t held_bytes; /* with the programs that exist before any scan */
+    size_t
+        other_bytes; /* of held_bytes, those not in volt_net_set_bytes: graphs, plans, lists */
+} volt_segmenter;
+
+/* Opens the networks of `count` runs, as volt_predictor_open, without their programs. The
+ * caller owns *out. */
+VOLT_MUST_USE volt_status volt_segmenter_open(volt_segmenter **out, const char *const *runs,
+                                              int count, const volt_predict_options *options,
+                                              const volt_callbacks *cb);
+void volt_segmenter_free(volt_segmenter *seg); /* NULL is allowed */
+/* Creates the programs with the first networks' weights, except those that depend on a scan;
+ * does nothing for those that exist. Release frees them and the weights. */
+VOLT_MUST_USE volt_status volt_segmenter_restore_programs(volt_segmenter *seg);
+void volt_segmenter_release_programs(volt_segmenter *seg);
+/* Whether outputs are regions, which may overlap. */
+bool volt_segmenter_has_regions(const volt_segmenter *seg);
+/* Number of networks. */
+int volt_segmenter_networks(const volt_segmenter *seg);
+/* The first set whose networks refine the masks of a previous stage, or NULL; borrowed. */
+const volt_net_set *volt_segmenter_cascade(const volt_segmenter *seg);
+
+/* ---- a scan ---- */
+
+/* A scan, preprocessed for each set. */
+typedef struct volt_preprocessed_scan {
+    volt_preprocessed set[VOLT_PREDICT_MAX_SETS];
+} volt_preprocessed_scan;
+void volt_preprocessed_scan_clear(volt_preprocessed_scan *s, const volt_segmenter *seg);
+/* The mask of a cascade's previous stage; one of the two. */
+typedef struct volt_prior_mask {
+    const volt_volume *mask;        /* on the scan's own grid, in the network's numbering */
+    const volt_stored_case *stored; /* preprocessed */
+} volt_prior_mask;
+/* *image (float32) is taken: freed as soon as it is no longer needed and set to NULL, also on
+ * failure. `prior`: for cascades; NULL otherwise. Messages start with `what`. */
+VOLT_MUST_USE volt_status volt_preprocess_scan(volt_preprocessed_scan *out,
+                                               const volt_segmenter *seg, volt_volume **image,
+                                               const volt_prior_mask *prior, const char *what,
+                                               int threads);
+
+/* ---- the pass ---- */
+
+/* What is wanted besides labels. */
+typedef struct volt_segment_request {
+    bool regions;        /* every region as a mask of its own */
+    bool probabilities;  /* keep the logits, for volt_export_probability */
+    const volt_box *roi; /* of the scan's grid; NULL = all */
+} volt_segment_request;
+
+/* A segmented scan. Grids are the scan's own. */
+typedef struct volt_segmentation {
+    volt_volume *labels;
+    volt_volume *regions;    /* VOLT_U8, one channel per region; NULL unless wanted */
+    volt_preprocessed frame; /* of the first set, without voxels: how to return to the scan */
+    volt_stitch logits[VOLT_PREDICT_MAX_SETS]; /* empty unless probabilities are wanted */
+    volt_decoder *decoder;                     /* the same */
+    float *norms;  /* (sets, crop): volt_decode_norms; NULL for regions */
+    volt_box part; /* of the crop: what was asked for; with logits */
+} volt_segmentation;
+void volt_segmentation_clear(volt_segmentation *f);
+/* Releases what only volt_export_probability needs. */
+void volt_segmentation_drop_logits(volt_segmentation *f);
+
+/* Segments a preprocessed scan, which is cleared, also on failure. The caller owns what *out
+ * holds (volt_segmentation_clear). Messages start with `what`. Progress: "tiles". */
+VOLT_MUST_USE volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
+                                             volt_preprocessed_scan *scan,
+                                             const volt_segment_request *wanted,
+                                             const char *what, const volt_callbacks *cb);
+/* What the next stage of a cascade is trained on: the logits of a preprocessed scan (cleared
+ * here, also on failure), resampled over the crop to `shape` (in the plan's order of axes) and
+ * decoded there, as nnU-Net's resample_and_save. *out (the caller owns it) is VOLT_I8 or
+ * VOLT_I16 with the index of the label in each voxel. Progress: "tiles". */
+VOLT_MUST_USE volt_status volt_segmenter_next_stage(volt_volume **out, volt_segmenter *seg,
+                                                    volt_preprocessed_scan *scan,
+                                                    const int64_t shape[3], const char *what,
+                                                    const volt_callbacks *cb);
+
+/* ---- export ---- */
+
+/* Grids of a scan with one channel: its own, and with the axes in the plan's order. */
+typedef struct volt_scan_axes {
+    volt_orientation order; /* from `own` to `permuted` */
+    volt_grid own, permuted;
+} volt_scan_axes;
+VOLT_MUST_USE volt_status volt_scan_axes_of(volt_scan_axes *out,
+                                            const volt_preprocessed *frame);
+/* Permutes labels and regions to the scan's own axes and paints labels from regions. */
+VOLT_MUST_USE volt_status volt_export_masks(volt_segmentation *f, const volt_segmenter *seg);
+/* Probability of output `c` on the scan's own grid, float32; where nothing was computed the
+ * background has 1. The caller owns *out. */
+VOLT_MUST_USE volt_status volt_export_probability(volt_volume **out, const volt_segmenter *seg,
+                                                  const volt_segmentation *f, int64_t c);
+
+/* ---- sets ---- */
+
+size_t volt_patch_voxels(const int64_t patch[3]);
+/* Channels of the set's preprocessed scans: the image's, and one-hot masks in a cascade. */
+int volt_net_set_channels(const volt_segmenter *seg, const volt_net_set *g);
+/* Axis a of scans preprocessed for `first` is axis out[a] of those preprocessed for `g`. */
+void volt_net_set_axes(int out[3], const volt_net_set *first, const volt_net_set *g);
+/* Extents of the preprocessed image if nothing is cropped, and before resampling. */
+VOLT_MUST_USE volt_status volt_net_set_shape(int64_t out[3], int64_t before[3],
+                                             const volt_net_set *g, const volt_grid *grid);
+/* Whether a scan goes through in one piece. */
+bool volt_net_set_is_whole(const volt_segmenter *seg, const volt_net_set *g);
+/* Extents of the program for a preprocessed scan of `shape`. */
+void volt_net_set_patch(int64_t out[3], const volt_segmenter *seg, const volt_net_set *g,
+                        const int64_t shape[3]);
+/* A program with these extents that holds no tensors yet. */
+VOLT_MUST_USE volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
+                                               const volt_net_set *g, const int64_t patch[3]);
+/* Creates the program for preprocessed scans of `shape`, unless it exists, and its buffers.
+ * Without `whole`, only the first call does anything. */
+VOLT_MUST_USE volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g,
+                                               const int64_t shape[3]);
+/* The same, and loads the first network's weights. */
+VOLT_MUST_USE volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g,
+                                            const int64_t shape[3]);
+/* Loads network i's weights into the program. */
+VOLT_MUST_USE volt_status volt_net_set_load(volt_net_set *g, int i);
+void volt_net_set_release(volt_net_set *g);
+/* Bytes of program and tile buffers for a preprocessed scan of `shape`. */
+VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg,
+                                             const volt_net_set *g, const int64_t shape[3]);
+
+/* ---- tiles ---- */
+
+/* Rows of tiles that go through together: in 2-D as many slices as a batch takes, so that
+ * batches are full however few tiles a slice has; 1 in 3-D. */
+int64_t volt_net_set_rows(const volt_net_set *g);
+/* Number of slices that sums are held for. */
+int64_t volt_net_set_room(const volt_net_set *g, int64_t slices, int64_t patch);
+/* Opens the sums of logits over `room` slices of a preprocessed scan of `shape`
+ * (volt_stitch_close), and their bytes. */
+VOLT_MUST_USE volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_segmenter *seg,
+                                                   const int64_t shape[3], int64_t room);
+size_t volt_segmenter_sums_bytes(const volt_segmenter *seg, const int64_t shape[3],
+                                 int64_t room);
+/* Sums as the decoder takes them. */
+volt_logits volt_net_set_logits(const volt_net_set *g, const volt_stitch *s);
+
+/* Where the logits of tiles go. `slab` (NULL allowed) is called whenever more slices are
+ * complete. */
+typedef struct volt_tiling {
+    volt_stitch *stitch;
+    const volt_box *part; /* of the preprocessed scan: tiles outside are skipped; NULL = all */
+    volt_status (*slab)(void *context);
+    void *context;
+    int64_t done, total; /* tiles, for progress: over all sets */
+    const char *what;
+} volt_tiling;
+/* Number of tiles of all networks of the set. */
+VOLT_MUST_USE volt_status volt_net_set_tiles(int64_t *out, const volt_segmenter *seg,
+                                             const volt_net_set *g, const int64_t shape[3],
+                                             const volt_box *part);
+VOLT_MUST_USE volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g,
+                                           const volt_volume *image, volt_tiling *tiling,
+                                           const volt_callbacks *cb);
+
+/* ---- memory ---- */
+
+/* Bytes of one scan's stages; memory.c says what each holds. */
+typedef struct volt_predict_memory {
+    size_t network;    /* programs and tile buffers */
+    size_t preprocess; /* reading and preprocessing, the preprocessed images included */
+    size_t compute;    /* from the preprocessed images to the results, these included */
+    size_t ready;      /* the results: labels and regions */
+    size_t write;      /* writing them, in addition */
+} volt_predict_memory;
+
+/* For a scan of `grid` of which nothing is cropped. VOLT_EINVAL. */
+VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg,
+                                                 const volt_grid *grid,
+                                                 const volt_segment_request *wanted,
+                                                 const char *what);
+
+VOLT_END_DECLS
+#endif

@@ -1,0 +1,71 @@
+/* recipe.h - how a network is trained: loss, optimizer, sampling, augmentation.
+ *
+ * A recipe is a plain value. A run stores the one it was started with in its checkpoints.
+ *
+ * Threads   functions that take no callbacks may be called from any thread; two threads must
+ *           not change the same recipe at the same time.
+ */
+#ifndef VOLT_NETS3D_RECIPE_H
+#define VOLT_NETS3D_RECIPE_H
+#include <stdbool.h>
+#include <stdint.h>
+#include "../base/status.h"
+#include "optimizer.h"
+VOLT_BEGIN_DECLS
+
+#define VOLT_MAX_CLASSES     256 /* labels or regions of a network */
+#define VOLT_MAX_PARAM_RULES 16
+
+/* Parameters whose name matches `pattern` (*, ?, [...]; as fnmatch) learn at `scale` times the
+ * learning rate. 0 freezes them: no weight decay either, and they do not count in the gradient
+ * norm. If several rules match, the last one applies. */
+typedef struct volt_param_rule {
+    char pattern[96];
+    double scale;
+} volt_param_rule;
+
+/* Over what the Dice loss is computed. */
+typedef enum volt_batch_dice {
+    VOLT_BATCH_DICE_PLAN = -1, /* as the plan says */
+    VOLT_BATCH_DICE_OFF = 0,   /* each sample */
+    VOLT_BATCH_DICE_ON = 1     /* the whole batch */
+} volt_batch_dice;
+
+#define VOLT_DROPOUT_PLAN (-1.0) /* as the plan says */
+
+typedef struct volt_recipe {
+    int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
+    int64_t batch;                                     /* 0 = the plan's */
+    volt_optimizer_options optimizer;
+    double weight_ce, weight_dice; /* 1, 1 */
+    bool sigmoid; /* binary cross-entropy per class instead of a softmax over classes; always
+                   * used for data sets with regions */
+    volt_batch_dice batch_dice;
+    int class_weights; /* number of weights given: 0, or one per output of the network */
+    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see device.h */
+    double foreground; /* fraction of samples forced to contain foreground: 0.33 */
+    double dropout;    /* fraction of channels set to 0 in each block, or VOLT_DROPOUT_PLAN */
+    bool deep_supervision;
+    bool augment;   /* rotation, scaling, intensities, as nnU-Net */
+    bool mirror[3]; /* mirroring along z, y, x in training, and so allowed in prediction */
+    int rules;      /* for parameters, in the order given */
+    volt_param_rule rule[VOLT_MAX_PARAM_RULES];
+} volt_recipe;
+
+VOLT_API volt_recipe volt_recipe_nnunet(void);
+/* Reaches its best Dice in minutes to hours (figures in docs/results.md): AdamW with cosine
+ * schedule and warm-up; batches of at most 2 however large the plan's, because the number of
+ * steps matters more than the number of samples in a short run; no mirroring, because a network
+ * that must recognize an organ in eight orientations learns it later. The budget sets epochs
+ * and iterations. */
+VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
+
+#define VOLT_SCALES_IN_LIST (-1.0)
+
+/* Appends a rule with `scale` for each pattern in the list "PATTERN,...", or, with
+ * VOLT_SCALES_IN_LIST, the rules of a list "PATTERN=SCALE,...". VOLT_EINVAL names the part that
+ * is wrong. */
+VOLT_CALL volt_recipe_add_rules(volt_recipe *recipe, const char *list, double scale);
+
+VOLT_END_DECLS
+#endif

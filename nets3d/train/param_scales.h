@@ -1,0 +1,17 @@
+/* param_scales.h - which parameters of a network learn slower, faster or not at all. */
+#ifndef VOLT_NETS3D_TRAIN_PARAM_SCALES_H
+#define VOLT_NETS3D_TRAIN_PARAM_SCALES_H
+#include "base/callbacks.h"
+#include "nets3d/graph.h"
+#include "nets3d/recipe.h"
+VOLT_BEGIN_DECLS
+
+/* scale[i] of parameter i of `graph`, from the recipe's rules (1 where none matches). Logs how
+ * many are frozen or scaled. VOLT_EINVAL: a pattern matches no parameter (the message gives
+ * some names), or nothing is left to train. */
+VOLT_MUST_USE volt_status volt_param_scales(double *scale, const volt_graph *graph,
+                                            const volt_recipe *recipe,
+                                            const volt_callbacks *cb);
+
+VOLT_END_DECLS
+#endif

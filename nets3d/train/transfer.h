@@ -1,0 +1,31 @@
+/* transfer.h - weights of one network as the initial weights of another: transfer learning. */
+#ifndef VOLT_NETS3D_TRAIN_TRANSFER_H
+#define VOLT_NETS3D_TRAIN_TRANSFER_H
+#include <stdint.h>
+#include "base/callbacks.h"
+#include "base/status.h"
+#include "nets3d/graph.h"
+#include "nets3d/trainer.h"
+VOLT_BEGIN_DECLS
+
+/* Counts parameters of the network, and tensors of the source. */
+typedef struct volt_transfer_report {
+    int64_t taken;    /* completely */
+    int64_t partly;   /* the channels that both have */
+    int64_t shapes;   /* left unchanged: another shape */
+    int64_t missing;  /* left unchanged: no tensor with this name */
+    int64_t unused;   /* tensors that no parameter took */
+    int64_t elements; /* numbers taken in total */
+} volt_transfer_report;
+
+/* Overwrites parameters in `flat` (host, in the order of `graph`; undefined on failure) with
+ * those of `source` (volt_train_options.init). Logs, with names, what was taken, partly taken
+ * and left. *report may be NULL. VOLT_EDATA: nothing fits, or, in strict mode, a parameter does
+ * not (the message names the first); VOLT_EIO, VOLT_EFORMAT (damaged, not finite), VOLT_ENOTSUP
+ * (not floats), VOLT_EINVAL (a folder of several runs). */
+VOLT_MUST_USE volt_status volt_transfer(float *flat, const volt_graph *graph,
+                                        const char *source, volt_transfer_mode mode,
+                                        const volt_callbacks *cb, volt_transfer_report *report);
+
+VOLT_END_DECLS
+#endif
