@@ -139,8 +139,8 @@ static volt_status run(cli *c)
 {
     const convert_options *o = c->options;
     int threads = (int)c->threads;
-    volt_image_read_options read = {.dtype = o->labels ? VOLT_I16 : 0, .threads = threads};
-    volt_image_write_options write = {.labels = o->labels, .threads = threads};
+    volt_image_read_options read = volt_image_read_as(o->labels ? VOLT_I16 : 0, threads);
+    volt_image_write_options write = volt_image_write_with(threads);
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
     volt_status st;
@@ -149,6 +149,7 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "--spacing and --like cannot be combined");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
+    write.labels = o->labels;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));

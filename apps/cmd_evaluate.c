@@ -266,20 +266,32 @@ done:
     return st;
 }
 
+static volt_status print_json(const volt_scores *scores)
+{
+    char *text = NULL;
+    const volt_status st = volt_scores_text(&text, scores);
+
+    if (st == VOLT_OK)
+        printf("%s\n", text);
+    volt_free(text);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
     job j = {.c = c};
-    const volt_dataset_options dataset = {.layout = o->layout,
-                                          .images = o->images,
-                                          .labels = o->images ? c->args[1] : NULL,
-                                          .threshold = o->thresholds.v,
-                                          .thresholds = o->thresholds.count,
-                                          .threads = (int)c->threads,
-                                          .callbacks = &c->callbacks};
+    volt_dataset_options dataset = volt_dataset_defaults();
     volt_scores scores;
     volt_status st;
 
+    dataset.layout = o->layout;
+    dataset.images = o->images;
+    dataset.labels = o->images ? c->args[1] : NULL;
+    dataset.threshold = o->thresholds.v;
+    dataset.thresholds = o->thresholds.count;
+    dataset.threads = (int)c->threads;
+    dataset.callbacks = &c->callbacks;
     VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
@@ -288,7 +300,7 @@ static volt_status run(cli *c)
     cli_end_progress(c);
     scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};
     VOLT_TRY(st, done, write_files(&j, &scores));
-    st = c->json ? cli_print_json(volt_scores_json(&scores)) : print_table(&j);
+    st = c->json ? print_json(&scores) : print_table(&j);
 done:
     free_job(&j);
     return st;

@@ -32,13 +32,15 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
 static volt_status run(cli *c)
 {
     import_options *o = c->options;
-    const volt_dataset_import_options import = {
-        .copy = o->copy, .threads = (int)c->threads, .callbacks = &c->callbacks};
+    volt_dataset_import_options import = volt_dataset_import_defaults();
     const char *target = c->args[c->args_count - 1];
     volt_dataset_import_result result;
     volt_dataset *ds = NULL;
     volt_status st;
 
+    import.copy = o->copy;
+    import.threads = (int)c->threads;
+    import.callbacks = &c->callbacks;
     c->args_count--; /* the rest is the data set */
     VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);

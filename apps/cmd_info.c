@@ -27,10 +27,10 @@ typedef struct facts {
 
 static const char *geometry_name(const volt_image_header *h)
 {
-    return h->geometry == VOLT_NIFTI_SFORM    ? "sform"
-           : h->geometry == VOLT_NIFTI_QFORM  ? "qform"
-           : h->geometry == VOLT_IMAGE_PLACED ? "header"
-                                              : "none";
+    return h->geometry_source == VOLT_GEOMETRY_SFORM    ? "sform"
+           : h->geometry_source == VOLT_GEOMETRY_QFORM  ? "qform"
+           : h->geometry_source == VOLT_GEOMETRY_HEADER ? "header"
+                                                        : "none";
 }
 
 static json_t *matrix(const volt_grid *g)
@@ -81,7 +81,7 @@ static void print_text(const facts *f)
         printf(", %d channel%s", g->channels, volt_s(g->channels));
     printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
            f->spacing[0]);
-    if (h->geometry == VOLT_NIFTI_NOFORM || h->geometry == VOLT_IMAGE_UNPLACED)
+    if (h->geometry_source == VOLT_GEOMETRY_NOFORM || h->geometry_source == VOLT_GEOMETRY_NONE)
         printf("  orientation  %s, assumed: no spatial metadata", f->codes);
     else
         printf("  orientation  %s, from the %s", f->codes, geometry_name(h));
@@ -109,7 +109,7 @@ static void print_text(const facts *f)
 static volt_status look(const cli *c, const char *path)
 {
     const info_options *o = c->options;
-    volt_image_read_options read = {.threads = (int)c->threads};
+    volt_image_read_options read = volt_image_read_as(0, (int)c->threads);
     volt_image_header *header = NULL;
     volt_volume *volume = NULL;
     facts f = {.path = path};

@@ -44,7 +44,7 @@ static volt_status check_folder(const char *folder)
 static volt_status write_volume(const char *folder, const char *sub, const char *name,
                                 const volt_volume *volume, int threads)
 {
-    volt_image_write_options write = {.threads = threads};
+    volt_image_write_options write = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st = volt_format(&path, "%s/%s/%s.nii.gz", folder, sub, name);
 

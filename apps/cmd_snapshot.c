@@ -70,7 +70,7 @@ static volt_status fit_mask(volt_volume **mask, const volt_volume *image, const 
 static volt_status read_input(input *in, cli *c)
 {
     const snapshot_options *o = c->options;
-    volt_image_read_options read = {.threads = (int)c->threads};
+    volt_image_read_options read = volt_image_read_as(0, (int)c->threads);
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read(&in->image, NULL, c->args[0], &read));

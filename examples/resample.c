@@ -8,7 +8,7 @@
 
 int main(int argc, char **argv)
 {
-    const volt_image_read_options as_float = {.dtype = VOLT_F32};
+    volt_image_read_options as_float = volt_image_read_defaults();
     volt_volume *image = NULL, *resampled = NULL;
     volt_image_header *header = NULL;
     double spacing[3], wanted[3];
@@ -19,6 +19,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: resample IN OUT SPACING\n");
         return 2;
     }
+    as_float.dtype = VOLT_F32;
     VOLT_TRY(st, done, volt_image_read(&image, &header, argv[1], &as_float));
 
     /* Axes are z, y, x everywhere. */

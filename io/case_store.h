@@ -1,4 +1,4 @@
-/* case_store.h - one preprocessed case in one file that is mapped, not read.
+/* case_store.h - a preprocessed case in one file that is mapped into memory.
  *
  * Layout, version 1. All numbers little-endian; offsets are from the start of the file.
  *
@@ -7,8 +7,8 @@
  *    8      4  u32 version = 1
  *   12      4  u32 header bytes H: 512 + 32 * classes
  *   16      8  u64 file bytes
- *   24      8  u64 key: what the case was made from (plan, source files); see volt_preprocess
- *   32      4  u32 channels C; 0 only with labels: the mask of a cascade's previous stage
+ *   24      8  u64 key: a hash of what the case was made from (plan, source files)
+ *   32      4  u32 channels C; 0 only with labels: a cascade's prior mask
  *   36      4  u32 label type: 2 int8, 4 int16 (volt_dtype), 0 no labels
  *   40     24  i64 shape D, H, W >= 1
  *   64      8  u64 offset of data: float32 (C, D, H, W), W fastest
@@ -26,11 +26,13 @@
  *  512   32 K  per class: i32 label, u32 zero, u64 voxels of the class, u64 stored locations
  *              L <= voxels, u64 offset of L u64 voxel indices (d*H + h)*W + w, ascending
  *
- * The three kinds of blocks start at multiples of 64, lie inside the file and do not overlap
- * the header. Files appear whole or not at all.
+ * Blocks (data, labels, locations) start at multiples of 64, lie inside the file and do not
+ * overlap the header. Files appear whole or not at all.
  *
- * Hostile   every number above is checked on opening; voxels are covered by their CRC, which
- *           volt_stored_case_verify reads in full.
+ * Hostile   every number above is checked on opening. The voxels are covered by a CRC that only
+ *           volt_stored_case_verify reads.
+ * Threads   an open case is read-only and may be shared; different files may be written at the
+ *           same time.
  */
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H
@@ -43,7 +45,7 @@ VOLT_BEGIN_DECLS
 
 #define VOLT_CASE_SUFFIX ".voltcase"
 
-/* Where the voxels of one class lie, for foreground oversampling. */
+/* Voxels of one class, for foreground oversampling. */
 typedef struct volt_class_locations {
     int32_t label;
     int64_t voxels;           /* in the whole case */
@@ -51,9 +53,8 @@ typedef struct volt_class_locations {
     const uint64_t *location; /* (d*H + h)*W + w, ascending */
 } volt_class_locations;
 
-/* What a case file says. When it came from volt_stored_case_open the pointers lead into the
- * mapped file: read-only, valid until volt_stored_case_close. Any number of threads may read.
- */
+/* The content of a case file. In a case from volt_stored_case_open the pointers lead into the
+ * mapped file: read-only, valid until volt_stored_case_close. */
 typedef struct volt_stored_case {
     uint64_t key;
     int channels;
@@ -61,24 +62,22 @@ typedef struct volt_stored_case {
     double spacing[3];        /* mm, along d, h, w */
     const float *data;        /* (C, D, H, W); NULL when C is 0 */
     volt_dtype label_dtype;   /* VOLT_I8 or VOLT_I16; 0 without labels */
-    const void *labels;       /* (D, H, W); -1 = outside the non-zero mask; NULL without */
-    volt_grid source;         /* the image's own grid; channels = C, 1 when C is 0 */
+    const void *labels;       /* (D, H, W); -1 = outside the non-zero mask; NULL: none */
+    volt_grid source;         /* of the source image; channels = C, 1 when C is 0 */
     int transpose_forward[3]; /* source axis (0 z, 1 y, 2 x) of d, h, w */
     volt_box crop;            /* in the transposed source grid */
     int classes;
     const volt_class_locations *locations; /* `classes` entries */
 } volt_stored_case;
 
-/* Writes `c` to `path`. VOLT_EINVAL when a rule of the layout is broken; VOLT_EIO. */
+/* Writes `c` to `path`, whole or not at all. VOLT_EINVAL: a field breaks a rule of the layout;
+ * VOLT_EIO. */
 VOLT_CALL volt_stored_case_write(const char *path, const volt_stored_case *c);
 /* Maps `path`. The caller owns *out (volt_stored_case_close). VOLT_EIO; VOLT_EFORMAT names the
  * field and its value. */
 VOLT_CALL volt_stored_case_open(const volt_stored_case **out, const char *path);
-/* The same over `bytes` of memory that outlives the case; `name` is for messages. */
-VOLT_CALL volt_stored_case_view(const volt_stored_case **out, const void *data, size_t bytes,
-                                const char *name);
 VOLT_API void volt_stored_case_close(const volt_stored_case *c); /* NULL is allowed */
-/* Reads all voxels: the CRC must match, every datum be finite. VOLT_EFORMAT. */
+/* Reads all voxels: the CRC must match and the data be finite. VOLT_EFORMAT. */
 VOLT_CALL volt_stored_case_verify(const volt_stored_case *c);
 /* The key of the case file at `path`; VOLT_EFORMAT, VOLT_EIO as volt_stored_case_open. */
 VOLT_CALL volt_stored_case_key(uint64_t *out, const char *path);

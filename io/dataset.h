@@ -1,29 +1,31 @@
-/* dataset.h - scans and their labels on disk, whatever the layout.
+/* dataset.h - images and labels on disk, in any supported layout.
  *
- * Layouts  by their words (volt_dataset_options.layout):
- *          nnunet      nnU-Net raw: dataset.json, imagesTr/CASE_0000.nii.gz .. one file per
- *                      channel, labelsTr/CASE.nii.gz, or the lists of its `dataset` key;
- *          decathlon   Medical Segmentation Decathlon: dataset.json with `training` pairs,
- *                      labels as {"0": "background"}, 4-D files when multi-modal;
- *          brats       BraTS 2018 to 2021: CASE/CASE_t1.nii.gz, _t1ce, _t2, _flair, _seg;
- *          brats2023   BraTS 2023: CASE/CASE-t1n.nii.gz, -t1c, -t2w, -t2f, -seg;
- *          brats2024   the same with label 4, the resection cavity (time points from 100 on, or
- *                      a folder's name with a year since 2024 around GLI or MET cases);
- *          brats-ped2024  the paediatric sets since 2024 (names as brats2023; told by the year
- *                      or "PEDs" in a folder's name);
- *          brats-men-rt  meningiomas before radiotherapy: BraTS-MEN-RT-*_t1c.nii.gz, _gtv;
- *          lits        LiTS: volume-N.nii, segmentation-N.nii, test-volume-N.nii;
- *          pairs       a folder of images and one of labels with matching names.
- *          BraTS and LiTS folders are taken as they are unpacked, some levels deep. A layout
- *          is one row of a table in dataset.c.
- * Names    files and folders whose name starts with '.' or '_' are never cases (macOS litter).
- * Hostile  dataset.json and every scan. Paths in it may lead anywhere, as in nnU-Net: what they
- *          name is read as a scan and never written.
- * Threads  an open data set is read-only and may be shared.
+ * Layouts   by name (volt_dataset_options.layout):
+ *           nnunet       nnU-Net raw: dataset.json, imagesTr/CASE_0000.nii.gz with one file per
+ *                        channel, labelsTr/CASE.nii.gz, or the lists of its `dataset` key;
+ *           decathlon    Medical Segmentation Decathlon: dataset.json with `training` pairs,
+ *                        labels as {"0": "background"}, 4-D files when multi-modal;
+ *           brats        BraTS 2018 to 2021: CASE/CASE_t1.nii.gz, _t1ce, _t2, _flair, _seg;
+ *           brats2023    BraTS 2023: CASE/CASE-t1n.nii.gz, -t1c, -t2w, -t2f, -seg;
+ *           brats2024    the same with label 4, the resection cavity; recognised by time points
+ *                        from 100 on, or by a folder whose name has a year from 2024 on around
+ *                        GLI or MET cases;
+ *           brats-ped2024  the paediatric sets since 2024: file names as brats2023; recognised
+ *                        by the year or "PEDs" in a folder's name;
+ *           brats-men-rt meningiomas before radiotherapy: BraTS-MEN-RT-*_t1c.nii.gz, _gtv;
+ *           lits         LiTS: volume-N.nii, segmentation-N.nii, test-volume-N.nii;
+ *           pairs        a folder of images and a folder of labels with matching names.
+ *           BraTS and LiTS are read as unpacked, with cases up to a few folders down.
+ * Hidden    files and folders whose names start with '.' or '_' are never cases.
+ * Hostile   dataset.json and every image are untrusted. As in nnU-Net, paths in dataset.json
+ *           may point anywhere; such files are read as images and never written.
+ * Threads   an open data set is read-only and may be shared; calls on different outputs may run
+ *           at the same time. The data set must not be closed while in use.
  */
 #ifndef VOLT_IO_DATASET_H
 #define VOLT_IO_DATASET_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../base/callbacks.h"
 #include "../base/status.h"
@@ -35,87 +37,91 @@ VOLT_BEGIN_DECLS
 #define VOLT_MAX_CHANNELS 1000
 #define VOLT_MAX_LABELS   4096
 
+#define VOLT_NO_IGNORE_LABEL (-1)
+
 typedef struct volt_label {
     char *name;
-    int32_t value; /* of training, in the case store and in masks in memory; 0: background */
+    int32_t value; /* in training, in case files and in masks in memory; 0: background */
 } volt_label;
 
-/* A union of labels; regions may overlap (whole tumour, tumour core, ...). A network of a data
- * set with regions has one sigmoid output for each and none for the background (nnU-Net v2). */
+/* A union of labels; regions may overlap (whole tumour, tumour core, ...). A network for a data
+ * set with regions has one sigmoid output per region and none for the background (nnU-Net v2).
+ */
 typedef struct volt_label_region {
     char *name;
     int values;
-    int32_t *value;  /* the labels united, ascending, none twice, background and ignore label
-                      * not among them */
+    int32_t *value;  /* the labels united: ascending, unique, without the background and the
+                      * ignore label */
     bool is_list;    /* written as a list in dataset.json: [3], not 3 */
-    int32_t painted; /* its entry of regions_class_order: what its voxels become in a mask.
-                      * Regions are painted in their order, later ones over earlier ones */
+    int32_t painted; /* its entry of regions_class_order: the value of its voxels in a mask.
+                      * Regions are painted in order, later ones over earlier ones */
 } volt_label_region;
 
-/* What dataset.json says about every case. Also kept beside a trained network. */
+/* What dataset.json says about all cases. A copy is stored with each trained network. */
 typedef struct volt_dataset_info {
-    char *name; /* "Dataset004_Hippocampus": the folder's name, or dataset.json's own */
+    char *name; /* "Dataset004_Hippocampus": from dataset.json, else the folder's name */
     int channels;
-    char **channel_name;  /* in channel order; decides the normalisation ("CT", "MRI") */
+    char **channel_name;  /* in channel order; selects the normalisation ("CT", "MRI") */
     int labels;           /* without the ignore label */
     volt_label *label;    /* ascending values; label[0] is the background */
-    int32_t ignore_label; /* -1: none. Such voxels count in no loss and no metric */
+    int32_t ignore_label; /* or VOLT_NO_IGNORE_LABEL; such voxels count in no loss or metric */
     char *file_ending;    /* ".nii.gz" */
-    int64_t num_training; /* as stated; -1 when absent */
+    int64_t num_training; /* numTraining; -1 when absent */
 
     int regions;               /* 0: labels do not overlap, softmax over `labels` outputs */
-    volt_label_region *region; /* in dataset.json's order, which is that of the outputs */
+    volt_label_region *region; /* in the order of dataset.json and of the outputs */
 
-    /* Where the data set's own label files number otherwise (BraTS: 0, 2, 1, 4): the value
-     * there of each label, none twice, and of the ignore label. NULL: as here. volt_case_read
-     * and volt_mask_restore translate. */
+    /* For data sets whose label files use other values (BraTS: 0, 2, 1, 4): the value in the
+     * files of each label, all distinct, and of the ignore label. NULL: the values of `label`.
+     * volt_case_read and volt_mask_restore translate. */
     int32_t *stored;
     int32_t stored_ignore;
 
-    /* How volt_case_read takes the files. */
+    /* How volt_case_read interprets the files. */
     int thresholds;           /* 0: label files hold labels */
-    double *threshold;        /* ascending; label = how many of them a grey value reaches */
-    bool labels_follow_image; /* labels lie on the image's voxels whatever their file's matrix
-                               * says (LiTS); only sizes must agree */
-    bool label_flip[3];       /* z, y, x: label files that are PNG images run backwards there */
-    bool resample_channels;   /* channels on other grids than the first are brought onto its */
-    char orientation[4];      /* "": as the files lie; else codes (volume/orient.h) that every
-                               * case is turned to */
+    double *threshold;        /* ascending; the label of a grey value is the number of
+                               * thresholds that it reaches */
+    bool labels_follow_image; /* labels take the image's geometry, whatever their own file says
+                               * (LiTS); only sizes must agree */
+    bool label_flip[3];       /* z, y, x: axes along which PNG label files are reversed */
+    bool resample_channels;   /* resamples channels onto the grid of the first one */
+    char orientation[4];      /* "": as stored; else the codes (volume/orient.h) to which every
+                               * case is reoriented */
 } volt_dataset_info;
 
-/* Outputs of a network for this data set: `regions`, or `labels` where there are none. */
+/* Number of output channels of a network for this data set: `regions`, or `labels` without
+ * regions. */
 VOLT_API int volt_dataset_info_outputs(const volt_dataset_info *info);
 
-/* Reads nnU-Net's or MSD's dataset.json. The caller owns what *out holds
- * (volt_dataset_info_clear). What nnU-Net has no key for stands under "volt". VOLT_EIO;
+/* Reads the dataset.json of nnU-Net or the Decathlon. The caller owns what *out holds
+ * (volt_dataset_info_clear). What nnU-Net has no key for is read from the key "volt". VOLT_EIO;
  * VOLT_EFORMAT names the key and its value. */
 VOLT_CALL volt_dataset_info_read(volt_dataset_info *out, const char *path);
-/* Writes it as nnU-Net's dataset.json. */
+/* Writes nnU-Net's dataset.json, whole or not at all. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_dataset_info_write(const char *path, const volt_dataset_info *info);
-/* The same from and to text, as checkpoints carry it; `name` is for messages. The caller owns
- * what *out holds (volt_free for the text). */
+/* The same from and to text, as stored in checkpoints; `name` is used in messages. The caller
+ * owns what *out holds (volt_free for the text). */
 VOLT_CALL volt_dataset_info_parse(volt_dataset_info *out, const char *text, size_t bytes,
                                   const char *name);
 VOLT_CALL volt_dataset_info_text(char **out, const volt_dataset_info *info);
-VOLT_CALL volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info);
 VOLT_API void volt_dataset_info_clear(volt_dataset_info *info);
 
-/* One case: either `files` = channels, one 3-D file each, or a single file (4-D with as many
- * channels as the data set has, or 3-D for one channel). Files need not exist. */
+/* One case: either one 3-D file per channel, or a single file (4-D with all channels, or 3-D
+ * for one channel). The files need not exist. */
 typedef struct volt_case {
     char *id; /* "hippocampus_001" */
     int files;
     char **file;
-    char *label_file; /* NULL: no truth */
+    char *label_file; /* NULL: no reference labels */
 } volt_case;
 
 typedef struct volt_case_list {
-    volt_case *item; /* ascending ids (bytewise), none twice */
+    volt_case *item; /* ascending, unique ids (bytewise) */
     int64_t count;
 } volt_case_list;
 VOLT_API void volt_case_list_clear(volt_case_list *list);
-/* Keeps every case number part, part + parts, ..., counted from 1: the share of one of `parts`
- * machines, 1 <= part <= parts. May leave none. */
+/* Keeps cases part, part + parts, ..., counted from 1: the part of one of `parts` machines,
+ * 1 <= part <= parts. The result may be empty. */
 VOLT_API void volt_case_list_keep_part(volt_case_list *list, int64_t part, int64_t parts);
 
 typedef struct volt_dataset {
@@ -123,30 +129,29 @@ typedef struct volt_dataset {
     const char *layout; /* "nnU-Net raw", "BraTS 2018-2021", ... */
     volt_dataset_info info;
     volt_case_list cases; /* training cases; may be empty, see volt_dataset_check */
-    volt_case_list
-        tests;   /* cases without a truth, to be predicted: imagesTs, validation sets */
-    char **note; /* warnings met and the rules used, one sentence each */
+    volt_case_list tests; /* cases to predict, without labels: imagesTs, validation sets */
+    char **note;          /* warnings and the rules applied, one sentence each */
     int64_t notes;
 } volt_dataset;
 
 typedef enum volt_dataset_target {
-    VOLT_TARGET_DEFAULT = 0, /* as the layout has it */
-    VOLT_TARGET_LABELS = 1,  /* labels, one of them per voxel */
-    VOLT_TARGET_REGIONS = 2  /* nested regions, where the layout knows some (LiTS: the liver
-                              * with its tumours, and the tumours; Decathlon's Task01) */
+    VOLT_TARGET_DEFAULT = 0, /* as the layout defines */
+    VOLT_TARGET_LABELS = 1,  /* one label per voxel */
+    VOLT_TARGET_REGIONS = 2  /* nested regions, where the layout defines them (LiTS: liver with
+                              * tumours, tumours; Decathlon Task01) */
 } volt_dataset_target;
 
-/* Zero-initialised: find everything out. */
 typedef struct volt_dataset_options {
-    const char *layout;          /* a word of the list above; NULL: found out */
+    size_t size;                 /* set by volt_dataset_defaults() */
+    const char *layout;          /* a name from the list above; NULL: detected */
     const char *images, *labels; /* layout "pairs": both folders; both or neither */
     volt_dataset_target target;
-    /* "0=background,2=edema,1=core,4=enhancing": the values in the label files with their
-     * names, in the order of training, the background first. NULL: the layout's own; for
-     * "pairs" the values that occur, which reads every label file. */
+    /* "0=background,2=edema,1=core,4=enhancing": values in the label files with their names, in
+     * training order, the background first. NULL: the layout's own; for "pairs" the values that
+     * occur, which reads every label file. */
     const char *label_table;
-    const char *channel_names; /* "CT" or "T1,T2": instead of the layout's own; they decide the
-                                * normalisation. NULL: these */
+    const char *channel_names; /* "CT" or "T1,T2": replace the layout's names and select the
+                                * normalisation; NULL: the layout's */
     const double *threshold;   /* for label files with grey values; see volt_dataset_info */
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
@@ -154,59 +159,67 @@ typedef struct volt_dataset_options {
     int threads; /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
 } volt_dataset_options;
+/* For other languages: fills in the defaults, which detect everything. */
+VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);
+static inline volt_dataset_options volt_dataset_defaults(void)
+{
+    volt_dataset_options o;
 
-/* Finds out the layout of `folder` and lists its cases. Of the scans only headers are read: of
- * each case's first file, for its orientation. Where these differ, info.orientation becomes the
- * commonest one and a note says so. `folder` may be NULL with options->images. `options` NULL:
- * all defaults. The caller owns *out (volt_dataset_close). VOLT_EIO, VOLT_EFORMAT,
- * VOLT_ENOTSUP; VOLT_EINVAL: options that contradict the data set; VOLT_EDATA: no layout fits.
- */
+    volt_dataset_options_init(&o, sizeof o);
+    return o;
+}
+
+/* Detects the layout of `folder` and lists its cases. Only the header of each case's first
+ * image is read, for its orientation: where orientations differ, info.orientation becomes the
+ * most frequent one and a note reports it. `folder` may be NULL with options->images. `options`
+ * NULL: the defaults. The caller owns *out (volt_dataset_close). VOLT_EIO, VOLT_EFORMAT,
+ * VOLT_ENOTSUP; VOLT_EINVAL: options that contradict the data set; VOLT_EDATA: no layout
+ * matches. */
 VOLT_CALL volt_dataset_open(volt_dataset **out, const char *folder,
                             const volt_dataset_options *options);
 VOLT_API void volt_dataset_close(volt_dataset *ds); /* NULL is allowed */
-/* Index of the case called `id`, or -1. */
+/* Index of the case `id` in ds->cases, or -1. */
 VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
 
-/* Lists what is to be predicted: each input is a file, a folder (all NIfTI files in it), or a
- * data set (its `tests`, or all cases where there are none; found out by BraTS or LiTS names,
- * or by a dataset.json in a folder without scans of its own).
- * CASE_0000.EXT .. are the channels of CASE; other names are whole cases. VOLT_EDATA names a
- * case that lacks a channel or has one too many; VOLT_EINVAL when no input holds a scan, or two
- * give the same case; VOLT_EIO. The caller owns what *out holds. */
+/* Lists the cases to predict. Each input is a file, a folder (all images in it), or a data set
+ * (its `tests`, or all cases if there are none; recognised by BraTS or LiTS names, or by a
+ * dataset.json in a folder without images of its own). CASE_0000.EXT, ... are the channels of
+ * CASE; other names are whole cases. `channels` is the network's number. The caller owns what
+ * *out holds. VOLT_EDATA names a case with a missing or surplus channel; VOLT_EINVAL: no input
+ * holds an image, or two inputs give the same case; VOLT_EIO. */
 VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
                            int channels);
 
 /* The voxels of a case. */
 typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
-    volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without a truth */
-    volt_image_header *header; /* of the first image file, for writing masks back */
+    volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without labels */
+    volt_image_header *header; /* of the first image file, for writing masks */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
-/* The grid on which a scan is trained and predicted: the file's own, but where it is flat, 999
- * times as thick as its largest spacing (as nnU-Net's SimpleITKIO and NaturalImage2DIO), so
- * that no rule takes the missing axis for a fine one. */
+/* The grid for training and prediction: the file's own; a 2-D image gets 999 times its largest
+ * spacing as thickness (as nnU-Net's SimpleITKIO and NaturalImage2DIO), so that no rule takes
+ * the missing axis for a fine one. */
 VOLT_API volt_grid volt_case_grid(const volt_image_header *header);
 
-/* Reads image and labels, on volt_case_grid. The caller owns what *out holds. VOLT_EDATA:
- * channels or labels whose sizes or spacings differ (the axis and both values are named), a
- * wrong number of channels; VOLT_EFORMAT: a label that is no whole number in -32768..32767;
- * volt_image_read's errors. NaN voxels and unknown label values are not judged here
- * (volt_dataset_check does that), but where labels are translated (info->stored) a value
- * outside the table is VOLT_EDATA. */
+/* Reads image and labels, on volt_case_grid, in the orientation and label values of training.
+ * The caller owns what *out holds. VOLT_EDATA: channels or labels whose sizes or spacings
+ * differ (axis and both values are named), a wrong number of channels; VOLT_EFORMAT: a label
+ * that is not an integer in -32768..32767; volt_image_read's errors. NaN voxels and unknown
+ * label values are left to volt_dataset_check, but where labels are translated (info->stored)
+ * a value outside the table is VOLT_EDATA. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
                          int threads);
 
-/* The ending of masks predicted for this data set: its own, as nnU-Net has it; where masks
- * cannot be written so without loss .png for pictures (JPEG), else .nii.gz. Borrowed. */
+/* The file ending of masks predicted for this data set: its own, as in nnU-Net; where that
+ * cannot hold masks without loss (JPEG), ".png" for pictures, else ".nii.gz". Borrowed. */
 VOLT_API const char *volt_mask_ending(const volt_dataset_info *info);
 
-/* Turns a mask of the network's labels, on the grid of volt_case_read's image, into what is
- * written beside the scan: in the data set's own numbering and on the scan's grid. `header`
- * is the scan's. *mask is replaced where anything changes (its type then is the smallest of
- * uint8 and uint16 that holds every label). VOLT_EINVAL: a value that is no label; VOLT_ENOMEM.
- */
+/* Turns a mask of training labels, on the grid of volt_case_read's image, into the mask to
+ * write: in the values of the data set's label files and on the image's own grid. `header` is
+ * the image's. Replaces *mask where anything changes; its type then is uint8, or uint16 if a
+ * value needs it. VOLT_EINVAL: a value that is no label; VOLT_ENOMEM. */
 VOLT_CALL volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
                             const volt_image_header *header, int threads);
 
@@ -218,7 +231,7 @@ typedef struct volt_finding {
     char *sentence; /* names the file, the axis or case, and the values */
 } volt_finding;
 
-/* In the order of the cases, those of the data set as a whole first. */
+/* Those of the data set as a whole first, then by case. */
 typedef struct volt_findings {
     volt_finding *item;
     int64_t count;
@@ -226,17 +239,18 @@ typedef struct volt_findings {
 } volt_findings;
 VOLT_API void volt_findings_clear(volt_findings *findings);
 
-/* Every integrity rule in one run, all findings. Errors: no case; a number of cases that
- * contradicts numTraining; labels not consecutive from 0, the ignore label not the highest; a
- * file that is missing or cannot be read; a wrong number of channels; sizes or spacings of
- * channels or labels that differ; NaN or infinite voxels; label values that dataset.json does
- * not name. Warnings: origins or directions that differ; a label no case has; an image that
- * has the same value everywhere; a case without foreground. Reads every scan, in parallel over
- * cases. Findings are not failures: the result is VOLT_OK unless memory ran out or the caller
- * cancelled. */
+/* Applies every integrity rule and collects all findings. Errors: no case; a number of cases
+ * that contradicts numTraining; labels not consecutive from 0, an ignore label that is not the
+ * highest; a missing or unreadable file; a wrong number of channels; sizes or spacings of
+ * channels or labels that differ; NaN or infinite voxels; label values not in dataset.json.
+ * Warnings: origins or directions that differ; a label in no case; a constant image; a case
+ * without foreground. Reads every file, in parallel over cases. Findings are not failures: the
+ * result is VOLT_OK unless memory runs out or the caller cancels. The caller owns what *out
+ * holds (volt_findings_clear). */
 VOLT_CALL volt_dataset_check(volt_findings *out, const volt_dataset *ds, int threads,
                              const volt_callbacks *callbacks);
-/* VOLT_EDATA with the first error's sentence and their number, VOLT_OK without errors. */
+/* VOLT_EDATA with the first error's sentence and the number of errors; VOLT_OK without errors.
+ */
 VOLT_CALL volt_findings_judge(const volt_findings *findings);
 
 VOLT_END_DECLS

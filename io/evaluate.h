@@ -1,8 +1,9 @@
-/* evaluate.h - scores the masks in one place against the truth in another.
+/* evaluate.h - scores predicted masks against reference masks.
  *
- * Truth    a file; a folder of masks with the same names; or a data set of any layout that
- *          io/dataset.h knows, whose cases have the masks' names without their endings.
- * Threads  inside each case; same bits for any number.
+ * Truth     a file; a folder of masks with the same names; or a data set of any layout of
+ *           dataset.h, whose case ids are the masks' names without endings.
+ * Threads   calls on different outputs may run at the same time. Scoring uses threads of its
+ *           own; the results are bit-identical for any number.
  */
 #ifndef VOLT_IO_EVALUATE_H
 #define VOLT_IO_EVALUATE_H
@@ -21,22 +22,22 @@ typedef struct volt_mask_pair {
 typedef struct volt_mask_pairs {
     volt_mask_pair *item; /* ascending file names of the predictions */
     int64_t count;
-    int64_t missing;             /* masks of the truth without a prediction */
-    char *first_missing;         /* path of the first of them, or NULL */
-    const volt_dataset *dataset; /* the truth, when it is a data set; else NULL. Its own label
-                                  * files are read as its info says (grey values), not
-                                  * renumbered */
-    volt_dataset *opened;        /* the same, where it was opened for the list; owned */
+    int64_t missing;             /* reference masks without a prediction */
+    char *first_missing;         /* path of the first one, or NULL */
+    const volt_dataset *dataset; /* the truth if it is a data set, else NULL. Its label files
+                                  * are read as its info says (grey values), but not
+                                  * translated */
+    volt_dataset *opened;        /* the same if volt_mask_pairs_find opened it; owned */
 } volt_mask_pairs;
 
-/* Every NIfTI file of `pred` (or the file it is) with its truth. `options` (NULL allowed) are
- * for opening a data set; where they name a layout, images (and `truth` as labels) or
- * thresholds `truth` is one. The caller owns what *out holds (volt_mask_pairs_clear).
- * VOLT_EDATA: no mask, a mask without truth; VOLT_EINVAL: a file and a folder; VOLT_EIO;
- * volt_dataset_open's errors. */
+/* Pairs every mask in the folder `pred` (or the file `pred`) with its truth. `options` (NULL is
+ * allowed) are for opening a data set; if they name a layout, images (with `truth` as the
+ * labels) or thresholds, `truth` is a data set. The caller owns what *out holds
+ * (volt_mask_pairs_clear). VOLT_EDATA: no mask, a mask without truth; VOLT_EINVAL: a file and a
+ * folder; VOLT_EIO; volt_dataset_open's errors. */
 VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                const volt_dataset_options *options);
-/* The same with an open data set as the truth; `ds` must outlive *out. */
+/* The same for an open data set as the truth; `ds` must outlive *out. */
 VOLT_CALL volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
                                      const volt_dataset *ds);
 VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
@@ -46,9 +47,9 @@ VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
 VOLT_CALL volt_mask_pairs_labels(int32_t **values, int32_t *count, const volt_mask_pairs *pairs,
                                  int threads, const volt_callbacks *callbacks);
 
-/* Scores all pairs and computes the means. `confusion` NULL: none is counted. The caller owns
- * *out (volt_summary_free). VOLT_EDATA names two files whose sizes differ; a different place in
- * the world is a warning. Errors of reading and of volt_metrics_evaluate. */
+/* Scores all pairs and computes the means. `confusion` may be NULL. The caller owns *out
+ * (volt_summary_free). VOLT_EDATA names two files whose sizes differ; different spatial
+ * metadata is a warning. Errors of reading and of volt_metrics_evaluate. */
 VOLT_CALL volt_mask_pairs_score(volt_summary **out, volt_confusion *confusion,
                                 const volt_mask_pairs *pairs, const volt_region *regions,
                                 int32_t count, const volt_metrics_options *options,

@@ -1,14 +1,14 @@
-/* scores.h - everything an evaluation found out, for programs (JSON) and tables (CSV).
+/* scores.h - all results of an evaluation, as JSON for programs and CSV for tables.
  *
- * Numbers  with the fewest digits that read back the same. Undefined ones are null in JSON and
- *          empty in CSV; infinite ones are null and "inf".
- * Order    of cases: worst first, by their mean Dice over the foreground classes.
- * Files    appear whole or not at all.
+ * Numbers   are written with the fewest digits that read back the same. Undefined ones are null
+ *           in JSON and empty in CSV; infinite ones are null and "inf".
+ * Order     of cases: worst mean Dice over the foreground classes first.
+ * Files     appear whole or not at all.
+ * Threads   different files may be written at the same time.
  */
 #ifndef VOLT_IO_SCORES_H
 #define VOLT_IO_SCORES_H
 #include <stdint.h>
-#include <jansson.h>
 #include "../base/status.h"
 #include "../volume/confusion.h"
 #include "../volume/metrics.h"
@@ -17,22 +17,24 @@ VOLT_BEGIN_DECLS
 /* Borrowed for the call. */
 typedef struct volt_scores {
     const volt_summary *summary;         /* finished */
-    const volt_metrics_options *options; /* that the cases were scored with */
+    const volt_metrics_options *options; /* with which the cases were scored */
     const volt_confusion *confusion;     /* NULL: none */
-    uint64_t seed;                       /* of the summary's intervals */
+    uint64_t seed;                       /* of the summary's bootstrap intervals */
 } volt_scores;
 
-/* "policy", "nsd_tolerance_mm", "lesion_rule" and "bootstrap" where they apply, "cases";
+/* Writes "policy", "nsd_tolerance_mm", "lesion_rule" and "bootstrap" where they apply, "cases";
  * "mean" {class {score {mean, low, high, undefined}}}, "foreground_mean" {score {mean, low,
  * high}}; "worst_first" [{prediction_file, reference_file, Dice, classes {class {score}}}];
- * "confusion" {labels, voxels: rows by the truth}. A new reference; NULL: out of memory. */
-VOLT_API json_t *volt_scores_json(const volt_scores *s);
-/* The same as a file. VOLT_EIO, VOLT_ENOMEM. */
+ * "confusion" {labels, voxels: rows by the truth}. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_scores_write(const char *path, const volt_scores *s);
-/* One line per case and class: case, class, one column per score. VOLT_EIO, VOLT_ENOMEM. */
+/* The same as one line of text without spaces; the caller owns *out (volt_free). VOLT_ENOMEM.
+ */
+VOLT_CALL volt_scores_text(char **out, const volt_scores *s);
+/* Writes one row per case and class: case, class, one column per score. VOLT_EIO, VOLT_ENOMEM.
+ */
 VOLT_CALL volt_scores_write_csv(const char *path, const volt_summary *summary);
-/* Voxels by label of the truth (lines) and of the prediction (columns); the last of either is
- * "other". VOLT_EIO, VOLT_ENOMEM. */
+/* Writes voxel counts by label of the truth (rows) and of the prediction (columns); the last
+ * row and column are "other". VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_confusion_write_csv(const char *path, const volt_confusion *c);
 
 VOLT_END_DECLS

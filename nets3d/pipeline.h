@@ -1,6 +1,6 @@
 /* pipeline.h - from a data set's folder to preprocessed cases; does only what is missing.
  *
- * Results of earlier calls are in the work folder (io/workspace.h) and are used if they fit the
+ * Results of earlier calls are in the work folder and are used if they fit the
  * data set. Each step, whether it runs or is skipped, is logged as INFO.
  *
  * Threads   calls may run in several threads at once if their work folders differ. Callbacks
@@ -29,7 +29,8 @@ typedef struct volt_pipeline_options {
     size_t size;                      /* set by volt_pipeline_defaults() */
     const char *dataset;              /* folder; NULL with data->images */
     const volt_dataset_options *data; /* how it is opened; NULL = defaults */
-    const char *work;                 /* NULL = volt_workspace_open's rule */
+    const char *work; /* work folder; NULL = DATASET/volt if that is writable, else a folder in
+                       * the user's cache */
     const char *configuration;  /* NULL = "3d_fullres", or "2d" if the plan has no other */
     const char *previous_stage; /* cascades: a run of the previous stage, or a folder of its
                                  * masks */

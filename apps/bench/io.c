@@ -30,7 +30,7 @@ typedef struct bench_io {
 static volt_status read_as_float(void *user)
 {
     const bench_io *b = user;
-    volt_image_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
+    volt_image_read_options read = volt_image_read_as(VOLT_F32, b->threads);
     volt_volume *v = NULL;
     volt_status st = volt_image_read(&v, NULL, b->path, &read);
 
@@ -41,7 +41,7 @@ static volt_status read_as_float(void *user)
 static volt_status write_gz(void *user)
 {
     const bench_io *b = user;
-    volt_image_write_options write = {.threads = b->threads};
+    volt_image_write_options write = volt_image_write_with(b->threads);
 
     return volt_image_write(b->written, b->stored, b->header, &write);
 }
@@ -69,7 +69,7 @@ static volt_status run(cli *c)
 {
     const bench_io_options *o = c->options;
     bench_io b = {.path = c->args[0], .threads = (int)c->threads};
-    volt_image_read_options as_stored = {.threads = b.threads};
+    volt_image_read_options as_stored = volt_image_read_as(0, b.threads);
     bench_times t;
     volt_status st;
 

@@ -120,7 +120,7 @@ static volt_status make_mask(volt_volume **out, const volt_volume *labels, int64
 static volt_status read_input(bench_volume *b, const cli *c)
 {
     const bench_volume_options *o = c->options;
-    volt_image_read_options read = {.dtype = VOLT_F32, .threads = b->threads};
+    volt_image_read_options read = volt_image_read_as(VOLT_F32, b->threads);
     volt_volume *labels = NULL;
     volt_status st;
 

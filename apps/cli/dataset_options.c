@@ -34,17 +34,18 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
                              cli_dataset *d)
 {
     static const volt_dataset_target target[] = {VOLT_TARGET_REGIONS, VOLT_TARGET_LABELS};
-    volt_dataset_options o = {.layout = d->layout,
-                              .images = d->images,
-                              .labels = d->labels,
-                              .channel_names = d->channels,
-                              .label_table = d->table,
-                              .label_flip = d->flip,
-                              .resample_channels = d->resample_channels,
-                              .threads = (int)c->threads,
-                              .callbacks = &c->callbacks};
+    volt_dataset_options o = volt_dataset_defaults();
     volt_status st = VOLT_OK;
 
+    o.layout = d->layout;
+    o.images = d->images;
+    o.labels = d->labels;
+    o.channel_names = d->channels;
+    o.label_table = d->table;
+    o.label_flip = d->flip;
+    o.resample_channels = d->resample_channels;
+    o.threads = (int)c->threads;
+    o.callbacks = &c->callbacks;
     if (c->args_count == 0 && !d->images && !d->labels)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt %s [options] %s",
                          c->command->name, c->command->args);

@@ -1,6 +1,15 @@
-/* deflate_seam.c - libdeflate only makes complete streams, whose last block says "final" at a
- * bit position that is known only after walking through all codes. So we walk: no output is
- * made, which takes a tenth of the time of compressing.
+/* deflate_join.c - lets another deflate stream follow one that libdeflate made.
+ *
+ * Why this exists: a gzip file written by several threads should still be one member, because
+ * some readers stop after the first. Joining chunks takes streams that end on a byte boundary
+ * without the final flag. zlib makes them with Z_SYNC_FLUSH (as pigz does), but libdeflate,
+ * which is much faster at the same size, has no flush: its streams are complete, and
+ * the final block starts at a bit position that only its codes tell. So the codes are walked.
+ * Nothing is output, which costs about a tenth of compressing, and memory is two tables.
+ *
+ * The input is our own compressor's output, but it is checked like any stream: a code outside
+ * the tables or an end beyond the data is VOLT_EINTERNAL, never a wrong file. The fuzz target
+ * for gzip compares joined streams with zlib's decompression.
  */
 #include "io/archive/deflate_join.h"
 
@@ -12,7 +21,7 @@
 #define LITERAL_CODES  288
 #define DISTANCE_CODES 32
 
-/* A table entry: bits to skip (code and the extra bits behind it), and what the code is. */
+/* A table entry: bits to skip (the code and its extra bits) and the kind of symbol. */
 enum { SKIP_MASK = 63, KIND_LITERAL = 0, KIND_LENGTH = 64, KIND_END = 128, KIND_BAD = 192 };
 
 typedef struct code_table {
@@ -26,7 +35,7 @@ typedef struct walker {
     code_table literals, distances;
 } walker;
 
-/* At least 57 bits from bit `at` on. Reads up to 8 bytes beyond the stream. */
+/* At least 57 bits from bit `at` on. Reads up to 8 bytes past the stream. */
 static inline uint64_t peek(const walker *w)
 {
     const unsigned char *p = w->data + (w->at >> 3);
@@ -58,7 +67,7 @@ static unsigned reversed(unsigned code, int bits)
     return out;
 }
 
-/* What symbol `s` of the literal/length alphabet does, without its code's length. */
+/* The entry of symbol `s` of the literal/length alphabet, without its code's length. */
 static uint8_t literal_entry(int s)
 {
     if (s < 256)
@@ -80,7 +89,7 @@ static uint8_t plain_entry(int s) /* code lengths of code lengths: the symbol it
     return (uint8_t)s;
 }
 
-/* Fills the table for canonical codes of the given lengths. False: lengths overfill it. */
+/* Fills the table for the canonical codes of these lengths. False: more codes than fit. */
 static bool build(code_table *table, const uint8_t *lengths, int count, uint8_t (*entry)(int),
                   bool add_length)
 {
@@ -124,7 +133,7 @@ static bool fixed_codes(walker *w)
     return build(&w->distances, lengths, DISTANCE_CODES, distance_entry, true);
 }
 
-/* Code lengths, run-length coded by a third code, for which the distance table serves. */
+/* Code lengths, run-length coded by a third code, which borrows the distance table. */
 static bool read_lengths(walker *w, uint8_t *lengths, int count, const uint8_t *coder_lengths)
 {
     const code_table *coder = &w->distances;
@@ -173,7 +182,7 @@ static bool dynamic_codes(walker *w)
            build(&w->distances, lengths + literals, distances, distance_entry, true);
 }
 
-/* From behind the block's header to behind its end code. */
+/* From the end of the block's header to the end of its last code. */
 static bool walk_codes(walker *w)
 {
     const code_table *literals = &w->literals, *distances = &w->distances;
@@ -236,7 +245,7 @@ volt_status volt_deflate_reopen(unsigned char *stream, size_t *bytes)
     size_t block = 0;
     bool final = false;
 
-    memset(stream + *bytes, 0, VOLT_DEFLATE_SEAM_ROOM);
+    memset(stream + *bytes, 0, VOLT_DEFLATE_JOIN_ROOM);
     while (!final) {
         block = w.at;
         if (w.at >= w.end || !walk_block(&w, &final))
@@ -244,7 +253,7 @@ volt_status volt_deflate_reopen(unsigned char *stream, size_t *bytes)
                              *bytes);
     }
     stream[block >> 3] &= (unsigned char)~(1u << (block & 7));
-    /* The stored block's three bits are 0, like what pads the last byte. */
+    /* The three header bits of a stored block are 0, as is the padding of the last byte. */
     w.at = (w.at + 3 + 7) & ~(size_t)7;
     memcpy(stream + (w.at >> 3), "\0\0\xff\xff", 4);
     *bytes = (w.at >> 3) + 4;

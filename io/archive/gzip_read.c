@@ -1,3 +1,5 @@
+/* gzip_read.c - one call to libdeflate where the whole content is wanted; zlib's stream for
+ * pieces, and for saying what is wrong when libdeflate refuses. */
 #include "io/archive/gzip.h"
 
 #include <libdeflate.h>
@@ -6,6 +8,7 @@
 #include <zlib.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 
 #define MAX_SURPLUS ((size_t)64 << 20)
@@ -30,7 +33,7 @@ typedef struct stream {
     z_stream z;
     const unsigned char *data;
     size_t left; /* input not yet given to zlib */
-    bool ended;  /* behind the last member */
+    bool ended;  /* past the last member */
     const char *name;
 } stream;
 
@@ -52,7 +55,7 @@ static volt_status stream_fail(const stream *s, int code)
                      s->z.msg ? s->z.msg : "unknown to zlib");
 }
 
-/* Starts the next member, if there is one. */
+/* Starts the next member, if any. */
 static volt_status stream_next_member(stream *s)
 {
     const unsigned char *next = s->z.next_in;
@@ -65,7 +68,7 @@ static volt_status stream_next_member(stream *s)
     return inflateReset(&s->z) == Z_OK ? VOLT_OK : stream_fail(s, Z_STREAM_ERROR);
 }
 
-/* Fills `out`, or stops at the end of the content; *got says how far. */
+/* Fills `out` up to the end of the content; *got is the number of bytes. */
 static volt_status stream_read(stream *s, void *out, size_t bytes, size_t *got)
 {
     unsigned char *to = out;
@@ -97,7 +100,7 @@ static volt_status stream_read(stream *s, void *out, size_t bytes, size_t *got)
     return VOLT_OK;
 }
 
-/* Reads on to the end, so that the last check sums are compared. */
+/* Reads to the end, so that the last checksums are compared. */
 static volt_status stream_drain(stream *s, size_t limit)
 {
     unsigned char sink[16384];
@@ -119,8 +122,8 @@ static volt_status stream_drain(stream *s, size_t limit)
 
 static volt_status fail_short(const char *name, size_t got, size_t wanted)
 {
-    return volt_fail(VOLT_EFORMAT, "%s holds %zu bytes when decompressed; %zu are expected",
-                     name, got, wanted);
+    return volt_fail(VOLT_EFORMAT, "%s holds %zu byte%s when decompressed; %zu are expected",
+                     name, got, volt_s((int64_t)got), wanted);
 }
 
 volt_status volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *data,
@@ -196,8 +199,8 @@ static volt_status inflate_slowly(void *out, size_t bytes, const void *data, siz
 
 /* -- One shot: the usual case, three times as fast ---------------------------------------- */
 
-/* True when all members decompressed, one after the other, to exactly `bytes`. Whatever else
- * happens is left to the stream, which can say what is wrong. */
+/* True when all members together decompressed to exactly `bytes`. All other cases are left to
+ * the stream, which can say what is wrong. */
 static bool inflate_at_once(unsigned char *out, size_t bytes, const unsigned char *data,
                             size_t packed)
 {
@@ -226,42 +229,4 @@ volt_status volt_gzip_inflate(void *out, size_t bytes, const void *data, size_t 
     if (inflate_at_once(out, bytes, data, packed))
         return VOLT_OK;
     return inflate_slowly(out, bytes, data, packed, name);
-}
-
-volt_status volt_gzip_inflate_all(char **out, size_t *bytes, size_t limit, const void *data,
-                                  size_t packed, const char *name)
-{
-    char *text = NULL;
-    size_t done = 0, room = 0;
-    stream s;
-    volt_status st = stream_open(&s, data, packed, name);
-
-    if (st != VOLT_OK)
-        return st;
-    do {
-        size_t got = 0;
-        if (done > limit) {
-            st = volt_fail(VOLT_EFORMAT, "%s holds more than %zu bytes when decompressed", name,
-                           limit);
-            goto done;
-        }
-        room = room ? 2 * room : 65536;
-        VOLT_TRY(st, done, volt_realloc(&text, done, room + 1, "decompressed text"));
-        VOLT_TRY(st, done, stream_read(&s, text + done, room - done, &got));
-        done += got;
-    } while (!s.ended);
-    if (done > limit) {
-        st = volt_fail(VOLT_EFORMAT, "%s holds more than %zu bytes when decompressed", name,
-                       limit);
-        goto done;
-    }
-    text[done] = '\0';
-    *out = text;
-    text = NULL;
-    if (bytes)
-        *bytes = done;
-done:
-    inflateEnd(&s.z);
-    volt_free(text);
-    return st;
 }

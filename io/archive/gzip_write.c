@@ -1,14 +1,23 @@
+/* gzip_write.c - one gzip member, compressed in parallel.
+ *
+ * The content is cut into chunks of 1 MiB that do not refer to each other. Chunks are
+ * compressed by any thread and appended in order, so the bytes do not depend on the number of
+ * threads; each thread holds one compressed chunk. Cutting costs the look-back of 32 KiB at
+ * the start of each chunk. The CRC is computed in order too: it is much faster than
+ * compressing.
+ */
 #include "io/archive/gzip.h"
 
 #include <libdeflate.h>
 #include <stdint.h>
+#include <omp.h>
 #include <string.h>
 
-#include "base/core/mem_internal.h"
+#include "base/mem.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
-#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed apart: costs a 32 KiB look-back each */
+#define CHUNK_BYTES  ((size_t)1 << 20) /* compressed independently */
 #define SAMPLE_BYTES ((size_t)256 << 10)
 
 static size_t chunks_of(volt_span span)
@@ -42,7 +51,7 @@ static size_t packed_size(int level, volt_span sample, void *room, size_t bytes)
     return packed;
 }
 
-/* Level 1 where trying harder would not pay, as with the noise of CT and MR. */
+/* Level 1 where a higher level would save little, as with the noise of CT and MR. */
 static volt_status choose_level(int *level, const volt_span *spans, int count)
 {
     volt_span sample = {"", 0};
@@ -72,7 +81,7 @@ typedef struct job {
     volt_out *file;
     const volt_span *spans;
     int count, level;
-    size_t chunks, room; /* `room`: most bytes of a compressed chunk, seam included */
+    size_t chunks, room; /* `room`: most bytes of a compressed chunk, join included */
     uint32_t crc;
     uint64_t total;
     volt_status st;
@@ -84,7 +93,7 @@ static volt_status compress_chunk(unsigned char *out, size_t *bytes,
                                   size_t room)
 {
     *bytes = libdeflate_deflate_compress(c, chunk.data, chunk.bytes, out,
-                                         room - VOLT_DEFLATE_SEAM_ROOM);
+                                         room - VOLT_DEFLATE_JOIN_ROOM);
     if (*bytes == 0)
         return volt_fail(VOLT_EINTERNAL, "compressing %zu bytes failed", chunk.bytes);
     return last ? VOLT_OK : volt_deflate_reopen(out, bytes);
@@ -107,32 +116,25 @@ static void append_chunk(job *j, volt_span chunk, const unsigned char *packed, s
     }
 }
 
-static void write_chunks(job *j, int threads)
+/* `packed`: room for one compressed chunk per thread. */
+static void write_chunks(job *j, unsigned char *packed, int threads)
 {
-    volt_mem_scope *scope = volt_mem_scope_innermost();
-
 #pragma omp parallel num_threads(threads)
     {
-        volt_mem_scope *own = volt_mem_scope_inherit(scope);
+        unsigned char *own = packed + (size_t)omp_get_thread_num() * j->room;
         struct libdeflate_compressor *c = libdeflate_alloc_compressor(j->level);
-        unsigned char *packed = NULL;
-        volt_status ready = volt_alloc(&packed, j->room, "compressed voxels");
 
-        if (!c)
-            ready = volt_fail(VOLT_ENOMEM, "no memory to compress");
 #pragma omp for ordered schedule(dynamic, 1)
         for (size_t i = 0; i < j->chunks; i++) {
             const volt_span chunk = chunk_at(j->spans, j->count, i);
             size_t bytes = 0;
-            volt_status st = ready;
-            if (st == VOLT_OK)
-                st = compress_chunk(packed, &bytes, c, chunk, i + 1 == j->chunks, j->room);
+            volt_status st =
+                c ? compress_chunk(own, &bytes, c, chunk, i + 1 == j->chunks, j->room)
+                  : volt_fail(VOLT_ENOMEM, "no memory to compress");
 #pragma omp ordered
-            append_chunk(j, chunk, packed, bytes, st);
+            append_chunk(j, chunk, own, bytes, st);
         }
-        volt_free(packed);
         libdeflate_free_compressor(c);
-        (void)volt_mem_scope_inherit(own);
     }
 }
 
@@ -148,7 +150,7 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     /* deflate, no flags, no time, unknown system: the same content gives the same file */
     static const unsigned char head[10] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255};
     job j = {.file = file, .spans = spans, .count = count, .level = level, .st = VOLT_OK};
-    unsigned char tail[8];
+    unsigned char tail[8], *packed = NULL;
     volt_status st;
 
     if (level < 0 || level > 12)
@@ -158,12 +160,13 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     for (int i = 0; i < count; i++)
         j.chunks += chunks_of(spans[i]);
     j.chunks += j.chunks == 0;
-    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_SEAM_ROOM;
+    j.room = libdeflate_deflate_compress_bound(NULL, CHUNK_BYTES) + VOLT_DEFLATE_JOIN_ROOM;
     threads = volt_threads_or_default(threads);
     if ((size_t)threads > j.chunks)
         threads = (int)j.chunks;
+    VOLT_TRY(st, done, volt_alloc(&packed, (size_t)threads * j.room, "compressed voxels"));
     VOLT_TRY(st, done, volt_out_write(file, head, sizeof head));
-    write_chunks(&j, threads);
+    write_chunks(&j, packed, threads);
     if (j.st != VOLT_OK) {
         volt_set_last_error(j.sentence);
         st = j.st;
@@ -173,5 +176,6 @@ volt_status volt_gzip_write(volt_out *file, const volt_span *spans, int count, i
     put_u32(tail + 4, (uint32_t)j.total);
     st = volt_out_write(file, tail, sizeof tail);
 done:
+    volt_free(packed);
     return st;
 }

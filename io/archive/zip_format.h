@@ -1,4 +1,4 @@
-/* zip_format.h - numbers of the zip format that reader and writer share. Internal to io. */
+/* zip_format.h - constants of the zip format for reader and writer. Internal to io. */
 #ifndef VOLT_IO_ARCHIVE_ZIP_FORMAT_H
 #define VOLT_IO_ARCHIVE_ZIP_FORMAT_H
 #include <stdbool.h>
@@ -37,11 +37,11 @@ static inline void zip_put(unsigned char *at, uint64_t v, int bytes)
         at[i] = (unsigned char)(v >> (8 * i));
 }
 
-/* What a member may be called: no way out of a folder, nothing that two programs read
+/* True for an allowed member name: it cannot leave a folder, and no two programs read it
  * differently. */
 bool volt_zip_name_is_good(const char *name, size_t bytes);
 
-/* The file that an open archive is; borrowed. */
+/* The path of an open archive; borrowed. */
 struct volt_zip;
 const char *volt_zip_path(const struct volt_zip *zip);
 

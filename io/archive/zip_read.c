@@ -1,4 +1,12 @@
-/* Reading zip archives. Everything is judged on opening except CRCs. */
+/* zip_read.c - reading zip archives. Everything but the CRCs is checked on opening.
+ *
+ * The directory at the end and the header before each member describe the same data twice,
+ * which is what hostile archives exploit: programs that trust different copies see different
+ * files. Here both must agree on name, method and position. Members must not overlap either:
+ * "zip bombs" let many entries share one block, so that the sum of sizes is no longer bounded
+ * by deflate's 1032 : 1. After sorting by position, each member must start behind the previous
+ * one's data and its own header.
+ */
 #include "io/archive/zip.h"
 
 #include <assert.h>
@@ -6,8 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/gzip.h"
 #include "io/json/utf8.h"
 #include "io/archive/zip_format.h"
@@ -17,13 +27,13 @@
 struct volt_zip {
     char *path;
     volt_map map;
-    char *names; /* all members', NUL-terminated */
+    char *names; /* of all members, NUL-terminated */
     volt_zip_member *member;
     const volt_zip_member **by_name;
     size_t count;
 };
 
-/* Where the central directory lies. */
+/* The central directory in the file. */
 typedef struct directory {
     size_t at, bytes;
     uint64_t entries;
@@ -71,7 +81,7 @@ static volt_status find_end(const unsigned char **out, const volt_zip *zip)
         }
     }
     return volt_fail(VOLT_EFORMAT,
-                     "%s is no zip archive, or its end is missing: there is no end record",
+                     "%s is not a zip archive or is truncated: it has no end record",
                      zip->path);
 }
 
@@ -90,9 +100,10 @@ static volt_status find_end64(const unsigned char **out, const volt_zip *zip,
     if (before - ZIP_LOCATOR64_BYTES < ZIP_END64_BYTES ||
         at > before - ZIP_LOCATOR64_BYTES - ZIP_END64_BYTES ||
         zip_get(zip->map.data + at, 4) != ZIP_END64)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: its zip64 end record is said to be at byte %llu; there is none",
-                         zip->path, (unsigned long long)at);
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: there is no zip64 end record at byte %llu, where its locator points",
+            zip->path, (unsigned long long)at);
     *out = zip->map.data + at;
     return VOLT_OK;
 }
@@ -113,18 +124,20 @@ static volt_status find_directory(directory *out, const volt_zip *zip)
     at = end64 ? zip_get(end64 + 48, 8) : zip_get(end + 16, 4);
     limit = (uint64_t)((end64 ? end64 : end) - zip->map.data);
     if (disk != 0 || start_disk != 0 || entries_here != entries)
-        return volt_fail(VOLT_ENOTSUP, "%s is one disk of a zip archive over several",
-                         zip->path);
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s is one part of a zip archive split over several disks", zip->path);
     if (at > limit || bytes > limit - at)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: its directory is said to be %llu bytes at byte %llu; %llu bytes "
-                         "lie in front of the end record",
-                         zip->path, (unsigned long long)bytes, (unsigned long long)at,
-                         (unsigned long long)limit);
+                         "%s: its directory is declared as %llu byte%s at byte %llu; %llu "
+                         "byte%s precede the end record",
+                         zip->path, (unsigned long long)bytes, volt_s((int64_t)bytes),
+                         (unsigned long long)at, (unsigned long long)limit,
+                         volt_s((int64_t)limit));
     if (entries > bytes / ZIP_CENTRAL_BYTES)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %llu members are said to be in a directory of %llu bytes",
-                         zip->path, (unsigned long long)entries, (unsigned long long)bytes);
+                         "%s: %llu member%s are declared in a directory of %llu byte%s",
+                         zip->path, (unsigned long long)entries, volt_s((int64_t)entries),
+                         (unsigned long long)bytes, volt_s((int64_t)bytes));
     *out = (directory){.at = (size_t)at, .bytes = (size_t)bytes, .entries = entries};
 done:
     return st;
@@ -132,14 +145,14 @@ done:
 
 /* ---- members ---- */
 
-/* A member's numbers as its directory entry gives them. */
+/* The fields of a directory entry. */
 typedef struct entry {
     uint64_t flags, method, crc, packed, bytes, disk, local;
     const char *name;
     size_t name_bytes, total; /* total: of the entry */
 } entry;
 
-/* Replaces the numbers that say "see the zip64 field" by those of the field. */
+/* Replaces fields of all ones, which refer to the zip64 field, by the values there. */
 static volt_status read_extra64(entry *e, const unsigned char *extra, size_t bytes,
                                 const volt_zip *zip)
 {
@@ -200,9 +213,10 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
     const int shown = e->name_bytes < 80 ? (int)e->name_bytes : 80;
 
     if (!volt_zip_name_is_good(e->name, e->name_bytes))
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: a member's name of %zu bytes is no plain path inside the archive",
-                         zip->path, e->name_bytes);
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: a member's name of %zu byte%s is not a relative path inside the archive",
+            zip->path, e->name_bytes, volt_s((int64_t)e->name_bytes));
     if (e->flags & FLAG_ENCRYPTED)
         return volt_fail(VOLT_ENOTSUP, "%s: member %.*s is encrypted", zip->path, shown,
                          e->name);
@@ -212,17 +226,18 @@ static volt_status judge_entry(const entry *e, const volt_zip *zip)
                          "(8) are supported",
                          zip->path, shown, e->name, (unsigned long long)e->method);
     if (e->disk != 0 && e->disk != 0xffff)
-        return volt_fail(VOLT_ENOTSUP, "%s: member %.*s lies on another disk", zip->path, shown,
+        return volt_fail(VOLT_ENOTSUP, "%s: member %.*s is on another disk", zip->path, shown,
                          e->name);
     if (e->method == ZIP_STORED ? e->packed != e->bytes
                                 : e->bytes > volt_gzip_limit((size_t)e->packed))
-        return volt_fail(VOLT_EFORMAT, "%s: member %.*s is said to hold %llu bytes in %llu",
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: member %.*s is declared as %llu byte%s compressed to %llu",
                          zip->path, shown, e->name, (unsigned long long)e->bytes,
-                         (unsigned long long)e->packed);
+                         volt_s((int64_t)e->bytes), (unsigned long long)e->packed);
     return VOLT_OK;
 }
 
-/* The member behind its local header, which must say the same as the directory. */
+/* Finds the data after the local header, which must agree with the directory. */
 static volt_status place_member(volt_zip_member *m, const entry *e, const volt_zip *zip,
                                 size_t directory_at)
 {
@@ -231,12 +246,13 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
 
     if (e->local > directory_at || directory_at - e->local < ZIP_LOCAL_BYTES ||
         zip_get(local, 4) != ZIP_LOCAL)
-        return volt_fail(VOLT_EFORMAT, "%s: member %.80s is not at byte %llu", zip->path,
-                         m->name, (unsigned long long)e->local);
+        return volt_fail(VOLT_EFORMAT, "%s: there is no header of member %.80s at byte %llu",
+                         zip->path, m->name, (unsigned long long)e->local);
     skip = ZIP_LOCAL_BYTES + zip_get(local + 26, 2) + zip_get(local + 28, 2);
     if (skip > directory_at - e->local || e->packed > directory_at - e->local - skip)
-        return volt_fail(VOLT_EFORMAT, "%s: member %.80s of %llu bytes reaches beyond the data",
-                         zip->path, m->name, (unsigned long long)e->packed);
+        return volt_fail(VOLT_EFORMAT, "%s: member %.80s of %llu byte%s extends past the data",
+                         zip->path, m->name, (unsigned long long)e->packed,
+                         volt_s((int64_t)e->packed));
     if (zip_get(local + 26, 2) != e->name_bytes ||
         memcmp(local + ZIP_LOCAL_BYTES, e->name, e->name_bytes) != 0 ||
         zip_get(local + 8, 2) != e->method)
@@ -251,7 +267,7 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
     return VOLT_OK;
 }
 
-static int by_place(const void *a, const void *b)
+static int by_position(const void *a, const void *b)
 {
     const volt_zip_member *const *x = a, *const *y = b;
     const unsigned char *p = (*x)->packed, *q = (*y)->packed;
@@ -266,14 +282,14 @@ static int by_name(const void *a, const void *b)
     return strcmp((*x)->name, (*y)->name);
 }
 
-/* No two members share bytes, none has another's name. Leaves by_name sorted. */
+/* No two members share bytes or a name. Leaves by_name sorted. */
 static volt_status check_together(volt_zip *zip)
 {
     for (size_t i = 0; i < zip->count; i++)
         zip->by_name[i] = &zip->member[i];
     if (!zip->count)
         return VOLT_OK;
-    qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_place);
+    qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_position);
     for (size_t i = 1; i < zip->count; i++) {
         const volt_zip_member *a = zip->by_name[i - 1], *b = zip->by_name[i];
         const size_t header = ZIP_LOCAL_BYTES + strlen(b->name); /* at least */
@@ -285,7 +301,7 @@ static volt_status check_together(volt_zip *zip)
     qsort(zip->by_name, zip->count, sizeof *zip->by_name, by_name);
     for (size_t i = 1; i < zip->count; i++) {
         if (strcmp(zip->by_name[i - 1]->name, zip->by_name[i]->name) == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: two members are called %.80s", zip->path,
+            return volt_fail(VOLT_EFORMAT, "%s: two members are named %.80s", zip->path,
                              zip->by_name[i]->name);
     }
     return VOLT_OK;
@@ -304,7 +320,7 @@ static volt_status read_members(volt_zip *zip, const directory *d)
     VOLT_TRY(st, done,
              volt_alloc_zero(&zip->by_name, (size_t)d->entries, sizeof *zip->by_name,
                              "a zip archive's list"));
-    /* Each entry is longer than its name and the NUL behind it. */
+    /* Each entry is longer than its name with a NUL. */
     VOLT_TRY(st, done, volt_alloc(&zip->names, d->bytes, "a zip archive's names"));
     name = zip->names;
     for (uint64_t i = 0; i < d->entries; i++) {
@@ -323,8 +339,8 @@ static volt_status read_members(volt_zip *zip, const directory *d)
         left -= e.total;
     }
     if (left)
-        return volt_fail(VOLT_EFORMAT, "%s: %zu bytes of its directory belong to no member",
-                         zip->path, left);
+        return volt_fail(VOLT_EFORMAT, "%s: %zu byte%s of its directory belong to no member",
+                         zip->path, left, volt_s((int64_t)left));
     st = check_together(zip);
 done:
     return st;
@@ -384,7 +400,7 @@ const volt_zip_member *volt_zip_find(const volt_zip *zip, const char *name)
 
 static volt_status check_crc(const volt_zip *zip, const volt_zip_member *m, const void *data)
 {
-    const uint32_t crc = m->bytes ? libdeflate_crc32(0, data, m->bytes) : 0;
+    const uint32_t crc = volt_crc32(0, data, m->bytes);
 
     if (crc != m->crc)
         return volt_fail(VOLT_EFORMAT,
@@ -407,8 +423,8 @@ static volt_status inflate_member(char *out, const volt_zip *zip, const volt_zip
     libdeflate_free_decompressor(d);
     if (result != LIBDEFLATE_SUCCESS || used != m->packed_bytes)
         return volt_fail(VOLT_EFORMAT,
-                         "%s is damaged: member %.80s does not inflate to its %zu bytes",
-                         zip->path, m->name, m->bytes);
+                         "%s is damaged: member %.80s does not inflate to its %zu byte%s",
+                         zip->path, m->name, m->bytes, volt_s((int64_t)m->bytes));
     return VOLT_OK;
 }
 
@@ -419,9 +435,9 @@ volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
     volt_status st;
 
     if (member->bytes > limit || limit == SIZE_MAX)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: member %.80s has %zu bytes; at most %zu are expected here",
-                         zip->path, member->name, member->bytes, limit);
+        return volt_fail(
+            VOLT_EFORMAT, "%s: member %.80s has %zu byte%s; at most %zu are expected here",
+            zip->path, member->name, member->bytes, volt_s((int64_t)member->bytes), limit);
     VOLT_TRY(st, done, volt_alloc(&text, member->bytes + 1, "a member of a zip archive"));
     if (member->deflated)
         VOLT_TRY(st, done, inflate_member(text, zip, member));
@@ -443,7 +459,7 @@ volt_status volt_zip_view(const void **out, const volt_zip *zip, const volt_zip_
     volt_status st;
 
     if (member->deflated)
-        return volt_fail(VOLT_ENOTSUP, "%s: member %.80s is compressed; it is expected stored",
+        return volt_fail(VOLT_ENOTSUP, "%s: member %.80s is compressed; it must be stored",
                          zip->path, member->name);
     st = check_crc(zip, member, member->packed);
     if (st == VOLT_OK)

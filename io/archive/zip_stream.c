@@ -1,10 +1,11 @@
-/* A member of a zip archive, piece by piece. */
-#include <libdeflate.h>
+/* zip_stream.c - the content of a member in pieces. */
 #include <string.h>
 #include <zlib.h>
 
 #include "base/system/file.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/zip.h"
 #include "io/archive/zip_format.h"
 
@@ -25,8 +26,8 @@ struct volt_zip_stream {
 static volt_status damaged(const volt_zip_stream *s)
 {
     return volt_fail(VOLT_EFORMAT,
-                     "%s is damaged: member %.80s does not inflate to its %zu bytes", s->path,
-                     s->member->name, s->member->bytes);
+                     "%s is damaged: member %.80s does not inflate to its %zu byte%s", s->path,
+                     s->member->name, s->member->bytes, volt_s((int64_t)s->member->bytes));
 }
 
 volt_status volt_zip_stream_open(volt_zip_stream **out, const volt_zip *zip,
@@ -125,8 +126,9 @@ volt_status volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes)
     volt_status st = VOLT_OK;
 
     if (bytes > s->unread)
-        return volt_fail(VOLT_EFORMAT, "%s: member %.80s ends %zu bytes too early", s->path,
-                         s->member->name, bytes - s->unread);
+        return volt_fail(VOLT_EFORMAT, "%s: member %.80s ends %zu byte%s too early", s->path,
+                         s->member->name, bytes - s->unread,
+                         volt_s((int64_t)(bytes - s->unread)));
     if (bytes == 0)
         return VOLT_OK;
     if (s->member->deflated) {
@@ -140,7 +142,7 @@ volt_status volt_zip_stream_read(volt_zip_stream *s, void *out, size_t bytes)
         goto done;
     }
     s->unread -= bytes;
-    s->crc = libdeflate_crc32(s->crc, out, bytes);
+    s->crc = volt_crc32(s->crc, out, bytes);
     forget(s);
     if (s->unread == 0)
         st = check_end(s, ended);

@@ -1,13 +1,13 @@
-/* Writing zip archives: local headers with room for 64-bit sizes, patched when a member ends;
- * the directory at the end, with zip64 fields only where a number needs them. */
+/* zip_write.c - writing zip archives: local headers reserve room for 64-bit sizes and are
+ * patched when a member ends; the directory uses zip64 fields only where a value needs them. */
 #include "io/archive/zip.h"
 
-#include <libdeflate.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/archive/zip_format.h"
 
 enum {
@@ -65,10 +65,11 @@ done:
 static volt_status check_name(const volt_zip_writer *zip, const char *name)
 {
     if (!volt_zip_name_is_good(name, strlen(name)))
-        return volt_fail(VOLT_EINVAL, "%s: '%.80s' cannot name a member", zip->path, name);
+        return volt_fail(VOLT_EINVAL, "%s: '%.80s' is not a valid member name", zip->path,
+                         name);
     for (size_t i = 0; i < zip->count; i++) {
         if (strcmp(zip->member[i].name, name) == 0)
-            return volt_fail(VOLT_EINVAL, "%s: two members are called %.80s", zip->path, name);
+            return volt_fail(VOLT_EINVAL, "%s: two members are named %.80s", zip->path, name);
     }
     return VOLT_OK;
 }
@@ -174,7 +175,7 @@ volt_status volt_zip_write(volt_zip_writer *zip, const void *data, size_t bytes)
     m = &zip->member[zip->count - 1];
     if (!bytes)
         return VOLT_OK;
-    m->crc = libdeflate_crc32(m->crc, data, bytes);
+    m->crc = volt_crc32(m->crc, data, bytes);
     m->bytes += bytes;
     if (!zip->deflating) {
         m->packed += bytes;

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 
-/* Voxels of a case, or what it will have after resampling if that is more; 0: unknown. */
+/* Voxels of a case, before or after resampling, whichever is more; 0: unknown. */
 static double largest_voxels(const volt_case *c, const double target[3])
 {
     volt_image_header *header = NULL;

@@ -1,4 +1,4 @@
-/* The integrity of a data set: every rule, every case, all findings. */
+/* check.c - the integrity of a data set: every rule, every case, all findings. */
 #include "io/dataset.h"
 
 #include <math.h>
@@ -14,11 +14,11 @@
 enum { VALUES = 65536 }; /* of int16 */
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
 
-/* What one case gave. */
+/* The findings of one case. */
 typedef struct report {
     volt_finding *item;
     size_t count, room;
-    bool *has; /* per label of dataset.json; NULL until labels were read */
+    bool *has; /* per label of dataset.json; NULL until labels are read */
 } report;
 
 typedef struct checking {
@@ -50,7 +50,7 @@ static void clear_report(report *r)
     volt_free(r->has);
 }
 
-/* Only out of memory fails. */
+/* Fails only when out of memory. */
 static volt_status VOLT_PRINTF(4, 5)
     add(report *r, volt_severity severity, const char *file, const char *fmt, ...)
 {
@@ -90,9 +90,9 @@ static volt_status add_failure(report *r, volt_status st, const char *file)
 
 /* -- Geometry ----------------------------------------------------------------------------- */
 
-/* A warning when origin or directions of `b` are not those of `a`. */
-static volt_status compare_place(report *r, const volt_grid *a, const char *a_file,
-                                 const volt_grid *b, const char *b_file)
+/* Warns if origin or directions of `b` differ from those of `a`. */
+static volt_status compare_geometry(report *r, const volt_grid *a, const char *a_file,
+                                    const volt_grid *b, const char *b_file)
 {
     double mm_a[3], mm_b[3];
     volt_status st = VOLT_OK;
@@ -112,22 +112,23 @@ static volt_status compare_place(report *r, const volt_grid *a, const char *a_fi
         const double y = b->to_world[row][column] / mm_b[2 - column];
         if (fabs(x - y) > direction_tolerance)
             return add(r, VOLT_WARNING, b_file,
-                       "%s has %.6g as the %c part of its %c axis' direction, %s has %.6g",
+                       "%s has %.6g as the %c component of its %c axis direction, %s has %.6g",
                        b_file, y, "xyz"[row], "xyz"[column], a_file, x);
     }
     return st;
 }
 
-/* Sizes and spacings that differ are errors; only where they agree the place is compared. */
+/* Different sizes or spacings are errors; if they agree, origin and directions are compared. */
 static volt_status compare_grids(report *r, const volt_grid *a, const char *a_file,
                                  const volt_grid *b, const char *b_file)
 {
     const volt_status st = volt_grids_match(a, a_file, b, b_file);
 
-    return st == VOLT_OK ? compare_place(r, a, a_file, b, b_file) : add_failure(r, st, b_file);
+    return st == VOLT_OK ? compare_geometry(r, a, a_file, b, b_file)
+                         : add_failure(r, st, b_file);
 }
 
-/* A matrix that says nothing: LiTS' volumes 28 to 47 lost theirs. */
+/* A matrix without information: volumes 28 to 47 of LiTS have lost theirs. */
 static bool is_identity(const volt_grid *g)
 {
     for (int i = 0; i < 12; i++) {
@@ -137,7 +138,7 @@ static bool is_identity(const volt_grid *g)
     return true;
 }
 
-/* Channels: where they are resampled anything may differ, but not in silence. */
+/* Channels: if they are resampled anything may differ, with a warning. */
 static volt_status compare_channels(report *r, const volt_dataset *ds, const volt_grid *a,
                                     const char *a_file, const volt_grid *b, const char *b_file)
 {
@@ -149,13 +150,14 @@ static volt_status compare_channels(report *r, const volt_dataset *ds, const vol
     if (volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
     return add(r, VOLT_WARNING, b_file,
-               "%s lies on another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x "
-               "%lld): it is resampled onto that",
+               "%s has another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x %lld), "
+               "onto which it is resampled",
                b_file, (long long)b->n[2], (long long)b->n[1], (long long)b->n[0], a_file,
                (long long)a->n[2], (long long)a->n[1], (long long)a->n[0]);
 }
 
-/* Labels of data sets whose label files are known to lose their place: sizes alone decide. */
+/* Labels that follow their image, as their files have lost the geometry: only sizes must agree.
+ */
 static volt_status compare_following(report *r, const volt_dataset *ds, const volt_grid *a,
                                      const char *a_file, const volt_grid *b, const char *b_file)
 {
@@ -166,13 +168,13 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
     if (st != VOLT_OK)
         return add_failure(r, st, b_file);
     one.channels = a->channels;
-    if (volt_labels_have_no_place(b_file) || volt_grid_same(a, &one, origin_mm))
+    if (volt_labels_lack_geometry(b_file) || volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
     volt_grid_spacing(mm_a, a);
     volt_grid_spacing(mm_b, b);
     return add(r, VOLT_WARNING, b_file,
                "%s has another matrix (voxels of %.6g x %.6g x %.6g mm%s) than %s (%.6g x %.6g "
-               "x %.6g mm): rule: it is taken voxel by voxel, in the place of the image",
+               "x %.6g mm): by rule it takes the geometry of the image, voxel by voxel",
                b_file, mm_b[2], mm_b[1], mm_b[0], is_identity(b) ? ", the identity" : "",
                a_file, mm_a[2], mm_a[1], mm_a[0]);
 }
@@ -180,7 +182,7 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
 static volt_status compare_labels(report *r, const volt_dataset *ds, const volt_grid *a,
                                   const char *a_file, const volt_grid *b, const char *b_file)
 {
-    if (ds->info.labels_follow_image || volt_labels_have_no_place(b_file))
+    if (ds->info.labels_follow_image || volt_labels_lack_geometry(b_file))
         return compare_following(r, ds, a, a_file, b, b_file);
     return compare_grids(r, a, a_file, b, b_file);
 }
@@ -199,11 +201,12 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
     return VOLT_OK;
 }
 
-/* Reads the images one by one. *grid is that of the first readable one; *found tells. */
+/* Reads the images one by one. *grid becomes that of the first readable one, *found its file.
+ */
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     const int channels = ds->info.channels;
     volt_status st = VOLT_OK;
 
@@ -231,7 +234,7 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
         if (st == VOLT_OK && ds->info.labels_follow_image && is_identity(&v->grid))
             st = add(r, VOLT_WARNING, c->file[i],
                      "%s has the identity as its matrix: its voxels are taken as 1 x 1 x 1 mm, "
-                     "which they hardly are",
+                     "which is unlikely",
                      c->file[i]);
         if (!*found) {
             *grid = v->grid;
@@ -245,7 +248,7 @@ done:
     return st;
 }
 
-/* Index of the label that is `value` in the data set's files; -1: none. */
+/* Index of the label stored as `value` in the files; -1: none. */
 static int find_label(const volt_dataset_info *info, int32_t value)
 {
     for (int l = 0; l < info->labels; l++) {
@@ -337,7 +340,7 @@ static bool holds_label(const volt_label_region *r, int32_t value)
     return false;
 }
 
-/* Regions are painted in their order: one that a later one covers is never seen. */
+/* Regions are painted in order: one that a later one covers never shows. */
 static volt_status check_regions(report *r, const volt_dataset *ds)
 {
     const volt_dataset_info *info = &ds->info;
@@ -466,8 +469,9 @@ volt_status volt_findings_judge(const volt_findings *findings)
             continue;
         if (findings->errors == 1)
             return volt_fail(VOLT_EDATA, "%s", findings->item[i].sentence);
-        return volt_fail(VOLT_EDATA, "%s (and %lld more errors in the data set)",
-                         findings->item[i].sentence, (long long)findings->errors - 1);
+        return volt_fail(VOLT_EDATA, "%s (and %lld more error%s in the data set)",
+                         findings->item[i].sentence, (long long)findings->errors - 1,
+                         volt_s(findings->errors - 1));
     }
     return VOLT_OK;
 }

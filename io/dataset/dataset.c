@@ -1,41 +1,49 @@
-/* Opening data sets: the table of layouts. */
+/* dataset.c - opening data sets: the table of layouts. */
 #include "io/dataset.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/json/json.h"
 #include "io/dataset/layout.h"
 
-/* The first layout that fits is taken. */
-static const struct layout {
-    const char *word, *name;
-    volt_status (*fits)(bool *out, const opening *o);
-    volt_status (*describe)(opening *o);
-    volt_status (*list)(opening *o);
-    bool needs_json;
-} layouts[] = {
-    {"pairs", "images and labels in two folders", volt_pairs_fits, volt_pairs_describe,
-     volt_pairs_list, false},
-    {"decathlon", "Medical Segmentation Decathlon", volt_decathlon_fits,
-     volt_decathlon_describe, volt_decathlon_list, true},
-    {"nnunet", "nnU-Net raw", volt_nnunet_fits, volt_nnunet_describe, volt_nnunet_list, true},
-    {"brats", "BraTS 2018-2021", volt_brats_fits, volt_brats_describe, volt_brats_list, false},
-    {"brats2024", "BraTS 2024", volt_brats2024_fits, volt_brats2024_describe, volt_brats_list,
-     false},
-    {"brats2023", "BraTS 2023", volt_brats2023_fits, volt_brats2023_describe, volt_brats_list,
-     false},
-    {"brats-ped2024", "BraTS 2024, paediatric", volt_brats_ped2024_fits,
-     volt_brats_ped2024_describe, volt_brats_list, false},
-    {"brats-men-rt", "BraTS 2024, meningioma radiotherapy", volt_brats_men_rt_fits,
-     volt_brats_men_rt_describe, volt_brats_men_rt_list, false},
-    {"lits", "LiTS", volt_lits_fits, volt_lits_describe, volt_lits_list, false},
+/* The first layout that fits is taken. nnunet accepts any dataset.json, so it follows the
+ * others that have one; brats2023 accepts any case since 2023 that brats2024 leaves. */
+static const volt_layout *const layouts[] = {
+    &volt_layout_pairs,         &volt_layout_decathlon,    &volt_layout_nnunet,
+    &volt_layout_brats,         &volt_layout_brats2024,    &volt_layout_brats2023,
+    &volt_layout_brats_ped2024, &volt_layout_brats_men_rt, &volt_layout_lits,
 };
 enum { LAYOUTS = sizeof layouts / sizeof *layouts };
 
-/* The folder's own name where dataset.json gives none. */
+volt_status volt_layouts_know(bool *out, const char *folder, bool deep)
+{
+    volt_status st = VOLT_OK;
+
+    *out = false;
+    for (int i = 0; i < LAYOUTS && !*out && st == VOLT_OK; i++) {
+        if (layouts[i]->names)
+            st = layouts[i]->names(out, folder, deep);
+    }
+    return st;
+}
+
+static volt_status fail_unknown(const char *asked)
+{
+    char words[256] = "";
+
+    for (int i = 0; i < LAYOUTS; i++) {
+        const size_t used = strlen(words);
+        snprintf(words + used, sizeof words - used, "%s%s", i ? ", " : "", layouts[i]->word);
+    }
+    return volt_fail(VOLT_EINVAL, "unknown layout '%s'; the layouts are %s", asked, words);
+}
+
+/* Uses the folder's own name if dataset.json gives none. */
 static volt_status name_after_folder(volt_dataset *ds)
 {
     char *path = NULL, *real;
@@ -53,14 +61,14 @@ static volt_status name_after_folder(volt_dataset *ds)
     return st;
 }
 
-static volt_status choose_layout(const struct layout **out, const opening *o)
+static volt_status choose_layout(const volt_layout **out, const opening *o)
 {
     const char *asked = o->options->layout, *folder = o->ds->folder;
     volt_status st;
 
     if (o->options->images || o->options->labels) {
         if (!o->options->images || !o->options->labels)
-            return volt_fail(VOLT_EINVAL, "a folder of %s needs one of %s",
+            return volt_fail(VOLT_EINVAL, "a folder of %s was given without a folder of %s",
                              o->options->images ? "images" : "labels",
                              o->options->images ? "labels" : "images");
         if (asked && strcmp(asked, "pairs") != 0)
@@ -71,7 +79,7 @@ static volt_status choose_layout(const struct layout **out, const opening *o)
                          "layout pairs needs a folder of images and one of labels");
     }
     for (int i = 0; i < LAYOUTS; i++) {
-        const struct layout *l = &layouts[i];
+        const volt_layout *l = layouts[i];
         bool taken = asked && strcmp(asked, l->word) == 0;
         if (!asked && (st = l->fits(&taken, o)) != VOLT_OK)
             return st;
@@ -84,18 +92,15 @@ static volt_status choose_layout(const struct layout **out, const opening *o)
         return VOLT_OK;
     }
     if (asked)
-        return volt_fail(VOLT_EINVAL,
-                         "there is no layout '%s'; nnunet, decathlon, brats, brats2023, "
-                         "brats2024, brats-ped2024, brats-men-rt, lits and pairs are known",
-                         asked);
+        return fail_unknown(asked);
     return volt_fail(VOLT_EDATA,
-                     "%s is no data set: it holds no dataset.json, no BraTS case "
+                     "%s is not a data set: it holds no dataset.json, no BraTS case "
                      "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
-                     "(volume-0.nii); other folders are given with --images DIR --labels DIR",
+                     "(volume-0.nii); give other folders with --images DIR --labels DIR",
                      folder);
 }
 
-/* Loads dataset.json where it is there. */
+/* Loads dataset.json if it exists. */
 static volt_status load_json(volt_json *doc, const char *folder)
 {
     char *file = NULL;
@@ -107,7 +112,7 @@ static volt_status load_json(volt_json *doc, const char *folder)
     return st;
 }
 
-static volt_status describe_and_list(opening *o, const struct layout *layout)
+static volt_status describe_and_list(opening *o, const volt_layout *layout)
 {
     volt_dataset *ds = o->ds;
     volt_status st;
@@ -128,17 +133,37 @@ done:
     return st;
 }
 
+static const volt_dataset_options defaults = {.size = sizeof defaults};
+
+void volt_dataset_options_init(volt_dataset_options *o, size_t size)
+{
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_dataset_options_take(volt_dataset_options *out,
+                                      const volt_dataset_options *given)
+{
+    volt_dataset_options o = defaults;
+    const volt_status st = volt_options_take(&o, sizeof o, given, "volt_dataset_options");
+
+    if (st == VOLT_OK)
+        *out = o;
+    return st;
+}
+
 volt_status volt_dataset_open(volt_dataset **out, const char *folder,
                               const volt_dataset_options *options)
 {
-    static const volt_dataset_options defaults;
-    const struct layout *layout = NULL;
+    volt_dataset_options asked;
+    const volt_layout *layout = NULL;
     volt_json doc = {0};
     volt_json_at root;
     volt_dataset *ds = NULL;
-    opening o = {.options = options ? options : &defaults};
+    opening o = {.options = &asked};
     volt_status st;
 
+    if ((st = volt_dataset_options_take(&asked, options)) != VOLT_OK)
+        return st;
     if (!folder)
         folder = o.options->images;
     if (!folder)

@@ -1,41 +1,45 @@
-/* dataset_internal.h - what the sources of io/dataset.h share. */
+/* dataset_internal.h - shared by the sources behind io/dataset.h. */
 #ifndef VOLT_IO_DATASET_DATASET_INTERNAL_H
 #define VOLT_IO_DATASET_DATASET_INTERNAL_H
 #include "io/dataset.h"
 #include "io/json/json.h"
 
-/* A loaded dataset.json as info; `root` is its root. */
+/* Copies the caller's options (NULL: the defaults). VOLT_EINVAL: of an unknown version. */
+volt_status volt_dataset_options_take(volt_dataset_options *out,
+                                      const volt_dataset_options *given);
+
+/* Converts a loaded dataset.json; `root` is its root. */
 volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root);
 
-/* The labels, the ignore label and the regions of dataset.json. */
+/* Reads labels, ignore label and regions of dataset.json. */
 volt_status volt_labels_read(volt_dataset_info *info, const volt_json_at *root);
-/* The key "volt": what nnU-Net's dataset.json cannot say. NULL when there is nothing to say;
- * *bad is set when out of memory. */
+/* The value of the key "volt": what nnU-Net's dataset.json cannot express. NULL if there is
+ * nothing; *bad is set when out of memory. */
 json_t *volt_info_own_json(const volt_dataset_info *info, int *bad);
 volt_status volt_info_read_own(volt_dataset_info *info, const volt_json_at *root);
-/* Letters of x, y, z into info->label_flip; false: other letters, or one twice. */
+/* Parses letters of x, y, z into info->label_flip; false: other letters, or a duplicate. */
 bool volt_label_flip_parse(volt_dataset_info *info, const char *axes);
-/* A key that is a whole number in 0..high: "0", "12". */
+/* Parses a key that is an integer in 0..high: "0", "12". */
 bool volt_whole_key(int64_t *out, const char *key, int64_t high);
 
-/* Drops info->stored where it says nothing. */
+/* Drops info->stored if it equals the values of training. */
 void volt_stored_simplify(volt_dataset_info *info);
 
-/* VOLT_EDATA naming file, axis and both values when sizes or spacings differ. */
+/* VOLT_EDATA, with file, axis and both values, if sizes or spacings differ. */
 volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_grid *b,
                              const char *b_file);
 
-/* The same of labels, where the data set's rule may let sizes alone decide. */
+/* The same for labels; only sizes must agree if they follow their image or lack geometry. */
 volt_status volt_label_grid_match(const volt_grid *image, const char *image_file,
                                   const volt_grid *labels, const char *label_file,
                                   const volt_dataset_info *info);
 
-/* Label files: a scan, a picture, or a folder of PNG slices (in natural order along z). int16
- * as they are stored; with info->thresholds grey values become labels. */
+/* Reads a label file: an image, a picture, or a folder of PNG slices (in natural order along
+ * z). Values are as stored, int16; with info->thresholds grey values become labels. */
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
-/* True for pictures and folders of them: they do not say where they lie. */
-bool volt_labels_have_no_place(const char *path);
+/* True for pictures and folders of them, which have no spatial metadata. */
+bool volt_labels_lack_geometry(const char *path);
 
 /* A growing list of cases. */
 typedef struct case_builder {
@@ -45,15 +49,15 @@ typedef struct case_builder {
 
 /* Appends an empty case; *out is borrowed until the next call. */
 volt_status volt_cases_append(volt_case **out, case_builder *b, const char *id);
-/* Appends `path`, which is taken, also on failure. */
+/* Appends `path` and takes ownership of it, also on failure. */
 volt_status volt_case_add_file(volt_case *c, char *path);
-/* Sorts by id. VOLT_EFORMAT, naming `where`, when an id comes twice. */
+/* Sorts by id. Fails with `code`, naming `where`, if an id occurs twice. */
 volt_status volt_cases_finish(volt_case_list *list, volt_status code, const char *where);
 
 /* "CASE_0003.nii.gz" with ending ".nii.gz": id "CASE" of *id_bytes bytes and channel 3; a name
- * without number gives channel -1. False when the name does not end so, or starts with '.' or
- * '_'. */
+ * without a number gives channel -1. False if the name has another ending or is hidden. */
 bool volt_case_name(const char *name, const char *ending, size_t *id_bytes, int *channel);
+
 /* A file that holds a case or a channel of one. */
 typedef struct input_file {
     char *path;
@@ -61,7 +65,7 @@ typedef struct input_file {
     int channel; /* -1: the file is a whole case */
 } input_file;
 
-/* Sorted by id and channel once volt_files_sort ran. */
+/* Sorted by id and channel after volt_files_sort. */
 typedef struct input_files {
     input_file *item;
     size_t count, room;
@@ -71,15 +75,15 @@ void volt_files_clear(input_files *files);
  * numbers belong to the name (scan_0012.nii.gz for a network of one channel). */
 volt_status volt_files_add(input_files *files, const char *path, const char *ending,
                            bool numbered);
-/* The files of `folder` that end in `ending` (NULL: as volt_image_list finds them), sorted; no
- * litter. */
+/* Adds the files of `folder` that end in `ending` (NULL: as volt_image_list), sorted, without
+ * hidden files. */
 volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
                                   bool numbered);
 void volt_files_sort(input_files *files);
-/* Whether the file has this many channels; false where it cannot be read. VOLT_ENOTSUP: it
+/* Whether the file has this many channels; false if it cannot be read. VOLT_ENOTSUP: its format
  * needs what this build lacks; VOLT_ENOMEM. */
 volt_status volt_file_has_channels(bool *out, const char *path, int channels);
-/* How many files from `first` on have its id. */
+/* The number of files from `first` on that share its id. */
 size_t volt_files_group(const input_files *files, size_t first);
 
 #endif

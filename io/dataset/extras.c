@@ -1,4 +1,4 @@
-/* The key "volt" of dataset.json: how the files of a data set are to be read. */
+/* extras.c - the key "volt" of dataset.json: how the files of a data set are interpreted. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static int by_number(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Each label's value in the label files, none twice. */
+/* Each label's value in the label files, all distinct. */
 static volt_status read_stored(volt_dataset_info *info, const volt_json_at *own)
 {
     const size_t count = (size_t)info->labels;

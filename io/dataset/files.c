@@ -1,4 +1,4 @@
-/* Label files: scans, pictures, folders of PNG slices; labels or grey values. */
+/* files.c - label files: images, pictures, folders of PNG slices; labels or grey values. */
 #include <ctype.h>
 #include <string.h>
 #include <strings.h>
@@ -8,6 +8,9 @@
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image.h"
+#include "io/image/names.h"
+#include "io/image/png_internal.h"
 #include "io/png.h"
 #include "volume/orient.h"
 
@@ -18,14 +21,14 @@ static bool is_png(const char *path)
     return bytes > 4 && strcasecmp(path + bytes - 4, ".png") == 0;
 }
 
-bool volt_labels_have_no_place(const char *path)
+bool volt_labels_lack_geometry(const char *path)
 {
     return volt_image_is_picture(path) || volt_path_is_dir(path);
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */
 
-/* Numbers in names count as numbers: 2.png comes before 10.png. */
+/* Natural order: 2.png comes before 10.png. */
 static int natural_order(const char *a, const char *b)
 {
     while (*a && *b) {
@@ -72,7 +75,7 @@ static size_t sort_slices(volt_names *names)
     return count;
 }
 
-/* Slice z of *stack, which is made for `count` of them with the first one. */
+/* Reads slice z of *stack, which the first one creates for `count` slices. */
 static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count)
 {
     volt_volume *one = NULL;
@@ -86,10 +89,12 @@ static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, s
         VOLT_TRY(st, done, volt_volume_create(stack, &grid, VOLT_U16));
     }
     for (int a = 1; a < 3; a++) {
-        if (grid.n[a] != (*stack)->grid.n[a]) {
-            st = volt_fail(VOLT_EDATA, "%s has %lld pixels along %c, the slices before it %lld",
-                           path, (long long)grid.n[a], "zyx"[a],
-                           (long long)(*stack) -> grid.n[a]);
+        const int64_t n = grid.n[a], before = (*stack)->grid.n[a];
+        const char axis = "zyx"[a];
+        if (n != before) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s has %lld pixel%s along %c; the slices before it have %lld", path,
+                           (long long)n, volt_s(n), axis, (long long)before);
             goto done;
         }
     }
@@ -131,7 +136,7 @@ done:
 
 /* -- Values ------------------------------------------------------------------------------- */
 
-/* float32 grey values to int16 labels, in place of *v. */
+/* Replaces *v, float32 grey values, by int16 labels. */
 static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *info,
                                     const char *path, int threads)
 {
@@ -166,7 +171,7 @@ done:
     return st;
 }
 
-/* uint16 of an image to what is wanted, in place of *v. */
+/* Replaces *v, uint16, by the type that is wanted. */
 static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, int threads)
 {
     const volt_value_range range = volt_volume_range(*v, threads);
@@ -184,7 +189,7 @@ static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, 
     return st;
 }
 
-/* Reads axes backwards, in place of *v. */
+/* Replaces *v by a copy with reversed axes. */
 static volt_status flip(volt_volume **v, const bool axes[3], int threads)
 {
     volt_orientation o = {.from = {0, 1, 2}};
@@ -206,7 +211,7 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                              int threads)
 {
     const volt_dtype dtype = info && info->thresholds ? VOLT_F32 : VOLT_I16;
-    const volt_image_read_options options = {.dtype = dtype, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(dtype, threads);
     volt_volume *v = NULL;
     volt_status st;
 
@@ -218,7 +223,7 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                  volt_path_is_dir(path) ? read_slices(&v, path) : volt_png_read(&v, path));
         VOLT_TRY(st, done, convert(&v, dtype, path, threads));
     }
-    if (info && volt_labels_have_no_place(path))
+    if (info && volt_labels_lack_geometry(path))
         VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     if (info && info->thresholds)
         VOLT_TRY(st, done, apply_thresholds(&v, info, path, threads));

@@ -1,3 +1,4 @@
+/* import.c - converting a data set to nnU-Net raw. */
 #include "io/import_dataset.h"
 
 #include <errno.h>
@@ -7,17 +8,20 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
 
-static const double same_place_mm = 1e-3;
+static const double same_grid_mm = 1e-3;
 
 typedef struct importing {
     const volt_dataset *ds;
     const char *folder, *ending;
-    volt_dataset_info info; /* ds->info, borrowed, without turning the cases */
+    volt_dataset_info info; /* ds->info, borrowed, without an orientation */
     bool copy;
     pthread_mutex_t lock;
     volt_dataset_import_result result; /* under the lock */
@@ -31,7 +35,7 @@ static void count_files(importing *w, int64_t taken, int64_t written)
     pthread_mutex_unlock(&w->lock);
 }
 
-/* -- Files as they are -------------------------------------------------------------------- */
+/* -- Unchanged files -------------------------------------------------------------------- */
 
 static volt_status copy_file(const char *from, const char *to)
 {
@@ -52,7 +56,7 @@ static volt_status link_file(const char *from, const char *to)
     if (!real)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", from, strerror(errno));
     if ((unlink(to) != 0 && errno != ENOENT) || symlink(real, to) != 0)
-        st = volt_fail(VOLT_EIO, "cannot make the link %s: %s", to, strerror(errno));
+        st = volt_fail(VOLT_EIO, "cannot create the link %s: %s", to, strerror(errno));
     free(real);
     return st;
 }
@@ -66,7 +70,8 @@ static volt_status take_file(importing *w, const char *from, const char *to)
     return st;
 }
 
-/* -- What can stay ------------------------------------------------------------------------ */
+/* -- What need not change
+ * ------------------------------------------------------------------------ */
 
 static bool ends_right(const importing *w, const char *path)
 {
@@ -87,13 +92,14 @@ static volt_status images_can_stay(bool *stay, volt_grid *grid, const importing 
             *grid = header->grid;
         *stay =
             *stay && ends_right(w, c->file[i]) && header->grid.channels == 1 &&
-            (!w->info.resample_channels || volt_grid_same(grid, &header->grid, same_place_mm));
+            (!w->info.resample_channels || volt_grid_same(grid, &header->grid, same_grid_mm));
         volt_image_header_free(header);
     }
     return VOLT_OK;
 }
 
-/* Whether the labels are whole numbers as in training, in the place of the image. */
+/* Whether the labels are stored as integers with the values of training, on the image's grid.
+ */
 static volt_status labels_can_stay(bool *stay, const importing *w, const volt_case *c,
                                    const volt_grid *image)
 {
@@ -101,17 +107,17 @@ static volt_status labels_can_stay(bool *stay, const importing *w, const volt_ca
     volt_status st = VOLT_OK;
 
     *stay = !w->info.stored && !w->info.thresholds && ends_right(w, c->label_file) &&
-            !volt_labels_have_no_place(c->label_file);
+            !volt_labels_lack_geometry(c->label_file);
     if (*stay)
         st = volt_image_info(&header, c->label_file);
     if (st == VOLT_OK && *stay)
         *stay = !header->scaled && header->dtype != VOLT_F32 && header->dtype != VOLT_F64 &&
-                volt_grid_same(image, &header->grid, same_place_mm);
+                volt_grid_same(image, &header->grid, same_grid_mm);
     volt_image_header_free(header);
     return st;
 }
 
-/* -- Files made anew ---------------------------------------------------------------------- */
+/* -- Converted files ---------------------------------------------------------------------- */
 
 static volt_status image_name(char **out, const importing *w, const volt_case *c, int channel)
 {
@@ -127,7 +133,7 @@ static volt_status label_name(char **out, const importing *w, const volt_case *c
 static volt_status write_images(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_image_write_options options = {.threads = threads};
+    const volt_image_write_options options = volt_image_write_with(threads);
     const int64_t voxels = volt_grid_voxels(&d->image->grid);
     volt_volume one = *d->image;
     volt_status st = VOLT_OK;
@@ -150,7 +156,7 @@ done:
 static volt_status write_labels(importing *w, const volt_case *c, const volt_case_data *d,
                                 int threads)
 {
-    const volt_image_write_options options = {.labels = true, .threads = threads};
+    const volt_image_write_options options = volt_image_write_labels(threads);
     char *path = NULL;
     volt_status st;
 
@@ -207,7 +213,7 @@ done:
     return st;
 }
 
-/* Cases to train on first, then those to predict. */
+/* Training cases first, then those to predict. */
 static volt_status run_case(void *context, int64_t index, int threads)
 {
     importing *w = context;
@@ -220,7 +226,7 @@ static volt_status run_case(void *context, int64_t index, int threads)
 
 /* -- The folder --------------------------------------------------------------------------- */
 
-/* The ending that all files share where it is .nii or .nii.gz; else the latter. */
+/* The ending of all files if that is .nii or .nii.gz; else the latter. */
 static const char *common_ending(const volt_dataset *ds)
 {
     static const char *const allowed[] = {".nii", ".nii.gz"};
@@ -244,7 +250,7 @@ static bool is_ours(const char *name)
            strcmp(name, "imagesTs") == 0;
 }
 
-/* Nothing, or what an import that did not finish left. */
+/* Allows an empty folder or an unfinished import. */
 static volt_status check_target(const char *folder)
 {
     volt_names names = {0};
@@ -255,8 +261,7 @@ static volt_status check_target(const char *folder)
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
         if (!is_ours(names.name[i])) {
-            st = volt_fail(VOLT_EINVAL,
-                           "%s holds %s already; give a folder that is empty or not there",
+            st = volt_fail(VOLT_EINVAL, "%s already holds %s; give an empty or new folder",
                            folder, names.name[i]);
             goto done;
         }
@@ -266,7 +271,7 @@ done:
     return st;
 }
 
-/* Half-written files of an import that was killed: no case's, and nobody reads them. */
+/* Removes half-written files of an import that was killed. */
 static volt_status remove_leftovers(const char *folder)
 {
     static const char *const names[] = {"imagesTr", "labelsTr", "imagesTs"};
@@ -295,7 +300,7 @@ static volt_status make_folder(const char *folder, const char *name)
     return st;
 }
 
-/* Files that are not of this import would become cases of the data set. */
+/* Other files would become cases of the data set. */
 static volt_status check_count(const char *folder, const char *name, int64_t expected)
 {
     volt_names names = {0};
@@ -307,11 +312,10 @@ static volt_status check_count(const char *folder, const char *name, int64_t exp
         goto done;
     VOLT_TRY(st, done, volt_list_dir(&names, path));
     if ((int64_t)names.count != expected)
-        st =
-            volt_fail(VOLT_EINVAL,
-                      "%s holds %zu files, %lld of them from this data set; give a folder that "
-                      "is empty or not there",
-                      path, names.count, (long long)expected);
+        st = volt_fail(
+            VOLT_EINVAL,
+            "%s holds %zu file%s, %lld of them from this data set; give an empty or new folder",
+            path, names.count, volt_s((int64_t)names.count), (long long)expected);
 done:
     volt_names_free(&names);
     volt_free(path);
@@ -351,12 +355,17 @@ done:
     return st;
 }
 
-volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
-                                const volt_dataset_import_options *options,
-                                volt_dataset_import_result *result)
+static const volt_dataset_import_options defaults = {.size = sizeof defaults};
+
+void volt_dataset_import_options_init(volt_dataset_import_options *o, size_t size)
 {
-    static const volt_dataset_import_options defaults;
-    const volt_dataset_import_options *o = options ? options : &defaults;
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+static volt_status import(const volt_dataset *ds, const char *folder,
+                          const volt_dataset_import_options *o,
+                          volt_dataset_import_result *result)
+{
     importing w = {.ds = ds,
                    .folder = folder,
                    .ending = common_ending(ds),
@@ -389,4 +398,15 @@ volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
 done:
     pthread_mutex_destroy(&w.lock);
     return st;
+}
+
+volt_status volt_dataset_import(const volt_dataset *ds, const char *folder,
+                                const volt_dataset_import_options *options,
+                                volt_dataset_import_result *result)
+{
+    volt_dataset_import_options o = defaults;
+    const volt_status st =
+        volt_options_take(&o, sizeof o, options, "volt_dataset_import_options");
+
+    return st == VOLT_OK ? import(ds, folder, &o, result) : st;
 }

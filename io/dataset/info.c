@@ -1,4 +1,4 @@
-/* dataset.json, nnU-Net's and the Decathlon's. */
+/* info.c - dataset.json of nnU-Net and of the Decathlon. */
 #include "io/dataset.h"
 
 #include <stdio.h>
@@ -28,7 +28,7 @@ void volt_dataset_info_clear(volt_dataset_info *info)
     volt_free(info->threshold);
     volt_free(info->name);
     volt_free(info->file_ending);
-    *info = (volt_dataset_info){.ignore_label = -1};
+    *info = (volt_dataset_info){.ignore_label = VOLT_NO_IGNORE_LABEL};
 }
 
 int volt_dataset_info_outputs(const volt_dataset_info *info)
@@ -36,80 +36,20 @@ int volt_dataset_info_outputs(const volt_dataset_info *info)
     return info->regions ? info->regions : info->labels;
 }
 
-static volt_status copy_region(volt_label_region *out, const volt_label_region *r)
+void volt_stored_simplify(volt_dataset_info *info)
 {
-    const size_t bytes = (size_t)r->values * sizeof *r->value;
-    volt_status st;
+    bool same = info->stored != NULL &&
+                (info->ignore_label < 0 || info->stored_ignore == info->ignore_label);
 
-    *out = (volt_label_region){.is_list = r->is_list, .painted = r->painted};
-    VOLT_TRY(st, done, volt_strdup(&out->name, r->name));
-    VOLT_TRY(st, done, volt_alloc(&out->value, bytes, "a region"));
-    memcpy(out->value, r->value, bytes);
-    out->values = r->values;
-done:
-    return st;
+    for (int l = 0; same && l < info->labels; l++)
+        same = info->stored[l] == info->label[l].value;
+    if (same) {
+        volt_free(info->stored);
+        info->stored = NULL;
+    }
 }
 
-static volt_status copy_regions(volt_dataset_info *copy, const volt_dataset_info *info)
-{
-    const size_t bytes = (size_t)info->labels * sizeof *info->stored;
-    const size_t steps = (size_t)info->thresholds * sizeof *info->threshold;
-    volt_status st;
-
-    VOLT_TRY(
-        st, done,
-        volt_alloc_zero(&copy->region, (size_t)info->regions, sizeof *copy->region, "regions"));
-    copy->regions = info->regions;
-    for (int r = 0; r < info->regions; r++)
-        VOLT_TRY(st, done, copy_region(&copy->region[r], &info->region[r]));
-    if (info->stored) {
-        VOLT_TRY(st, done, volt_alloc(&copy->stored, bytes, "labels"));
-        memcpy(copy->stored, info->stored, bytes);
-        copy->stored_ignore = info->stored_ignore;
-    }
-    if (info->thresholds) {
-        VOLT_TRY(st, done, volt_alloc(&copy->threshold, steps, "thresholds"));
-        memcpy(copy->threshold, info->threshold, steps);
-        copy->thresholds = info->thresholds;
-    }
-    copy->labels_follow_image = info->labels_follow_image;
-    copy->resample_channels = info->resample_channels;
-    memcpy(copy->label_flip, info->label_flip, sizeof copy->label_flip);
-    memcpy(copy->orientation, info->orientation, sizeof copy->orientation);
-done:
-    return st;
-}
-
-volt_status volt_dataset_info_copy(volt_dataset_info *out, const volt_dataset_info *info)
-{
-    volt_dataset_info copy = {.channels = info->channels,
-                              .labels = info->labels,
-                              .ignore_label = info->ignore_label,
-                              .num_training = info->num_training};
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_strdup(&copy.name, info->name));
-    VOLT_TRY(st, done, volt_strdup(&copy.file_ending, info->file_ending));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&copy.channel_name, (size_t)info->channels, sizeof(char *),
-                             "channel names"));
-    for (int c = 0; c < info->channels; c++)
-        VOLT_TRY(st, done, volt_strdup(&copy.channel_name[c], info->channel_name[c]));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&copy.label, (size_t)info->labels, sizeof *copy.label, "labels"));
-    for (int l = 0; l < info->labels; l++) {
-        copy.label[l].value = info->label[l].value;
-        VOLT_TRY(st, done, volt_strdup(&copy.label[l].name, info->label[l].name));
-    }
-    VOLT_TRY(st, done, copy_regions(&copy, info));
-    *out = copy;
-    copy = (volt_dataset_info){0};
-done:
-    volt_dataset_info_clear(&copy);
-    return st;
-}
-
-/* channel_names (or modality): {"0": "T1", ...}, each number from 0 once. */
+/* channel_names (or modality): {"0": "T1", ...}, each number from 0 on once. */
 static volt_status read_channels(volt_dataset_info *info, const volt_json_at *root)
 {
     volt_json_at names, at;
@@ -133,7 +73,7 @@ static volt_status read_channels(volt_dataset_info *info, const volt_json_at *ro
         int64_t channel;
         VOLT_TRY(st, done, volt_json_entry(&key, &at, &names, i));
         if (!volt_whole_key(&channel, key, (int64_t)count - 1))
-            return volt_json_fail(&at, "is no channel; with %zu channels \"0\" to \"%zu\" are",
+            return volt_json_fail(&at, "is not a channel of %zu; \"0\" to \"%zu\" are expected",
                                   count, count - 1);
         if (info->channel_name[channel])
             return volt_json_fail(&at, "names channel %lld again", (long long)channel);
@@ -160,8 +100,8 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
         snprintf(sample, sizeof sample, "case%s", text);
         if (!volt_image_named(sample)) {
             volt_json_fail(&at,
-                           "is \"%s\"; what can be read ends in .nii.gz, .nii, .mha, .mhd, "
-                           ".nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp or .jpg",
+                           "is \"%s\", which is not supported; supported are .nii.gz, .nii, "
+                           ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp and .jpg",
                            text);
             return VOLT_ENOTSUP;
         }
@@ -182,7 +122,7 @@ done:
 
 volt_status volt_dataset_info_from(volt_dataset_info *out, const volt_json_at *root)
 {
-    volt_dataset_info info = {.ignore_label = -1};
+    volt_dataset_info info = {.ignore_label = VOLT_NO_IGNORE_LABEL};
     volt_status st;
 
     VOLT_TRY(st, done, read_channels(&info, root));
@@ -226,7 +166,7 @@ volt_status volt_dataset_info_parse(volt_dataset_info *out, const char *text, si
     return st;
 }
 
-/* Labels by name as nnU-Net has them: where there are regions, these stand for the labels. */
+/* Labels by name as in nnU-Net: regions, if any, take the place of the labels. */
 static json_t *labels_json(const volt_dataset_info *info)
 {
     json_t *labels = json_object();

@@ -1,4 +1,5 @@
-/* The labels of dataset.json: nnU-Net's, with regions and ignore label, and the Decathlon's. */
+/* labels.c - the labels of dataset.json: nnU-Net's, with regions and ignore label, and the
+ * Decathlon's. */
 #include "io/dataset.h"
 
 #include <ctype.h>
@@ -23,7 +24,7 @@ bool volt_whole_key(int64_t *out, const char *key, int64_t high)
 
 /* -- Entries ------------------------------------------------------------------------------ */
 
-/* The entries of `labels`, each as a region: its name and its values. */
+/* The entries of `labels`, each with name and values, like a region. */
 typedef struct label_entries {
     volt_label_region *item;
     int count;
@@ -95,7 +96,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* No name twice (the Decathlon's direction allows what JSON's keys do not). */
+/* No duplicate names, which the Decathlon's direction allows. */
 static volt_status check_names(const label_entries *e, const volt_json_at *labels)
 {
     const char **name = NULL;
@@ -107,7 +108,7 @@ static volt_status check_names(const label_entries *e, const volt_json_at *label
     qsort(name, (size_t)e->count, sizeof *name, by_name);
     for (int i = 1; i < e->count && st == VOLT_OK; i++) {
         if (strcmp(name[i], name[i - 1]) == 0)
-            st = volt_json_fail(labels, "calls two labels \"%s\"", name[i]);
+            st = volt_json_fail(labels, "has two labels named \"%s\"", name[i]);
     }
 done:
     volt_free(name);
@@ -137,7 +138,7 @@ done:
     return st;
 }
 
-/* Takes the entry called "ignore" out. */
+/* Removes the entry "ignore". */
 static volt_status take_ignore(volt_dataset_info *info, label_entries *e,
                                const volt_json_at *labels)
 {
@@ -145,7 +146,8 @@ static volt_status take_ignore(volt_dataset_info *info, label_entries *e,
         if (strcmp(e->item[i].name, "ignore") != 0)
             continue;
         if (e->item[i].values != 1)
-            return volt_json_fail(labels, "gives %d values to the ignore label; it has one",
+            return volt_json_fail(labels,
+                                  "gives %d values to the ignore label; one is expected",
                                   e->item[i].values);
         info->ignore_label = e->item[i].value[0];
         volt_free(e->item[i].name);
@@ -166,7 +168,7 @@ static int by_value(const void *a, const void *b)
     return (x->value > y->value) - (x->value < y->value);
 }
 
-/* Labels that do not overlap: an entry each. */
+/* Labels that do not overlap: one per entry. */
 static volt_status labels_of_entries(volt_dataset_info *info, const label_entries *e,
                                      const volt_json_at *labels)
 {
@@ -192,7 +194,7 @@ done:
 
 /* -- Regions ------------------------------------------------------------------------------ */
 
-/* The name of a label inside regions: that of the first entry with this value alone. */
+/* The name of a label in regions: of the first entry with only this value. */
 static volt_status name_label(char **out, const label_entries *e, int32_t value)
 {
     for (int i = 0; i < e->count; i++) {
@@ -320,7 +322,7 @@ volt_status volt_labels_read(volt_dataset_info *info, const volt_json_at *root)
         }
     }
     if (info->labels < 2) {
-        st = volt_json_fail(&labels, "has no foreground beside background and ignore label");
+        st = volt_json_fail(&labels, "has no label besides background and ignore label");
         goto done;
     }
     if (overlap) {

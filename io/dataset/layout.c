@@ -1,4 +1,4 @@
-/* What the readers of the layouts share. */
+/* layout.c - shared by the layouts. */
 #include "io/dataset/layout.h"
 
 #include <stdarg.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/image/names.h"
 
 enum { MAX_PATH = 4096 };
 
@@ -46,7 +47,7 @@ volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *
         rest = text + 1 + braced;
         length = strcspn(rest, braced ? "}" : "/");
         if (length == 0 || length >= sizeof name || (braced && rest[length] != '}'))
-            return volt_json_fail(at, "is \"%.200s\"; a variable's name is expected", text);
+            return volt_json_fail(at, "is \"%.200s\"; a variable name is expected", text);
         memcpy(name, rest, length);
         value = getenv(name);
         if (!value)
@@ -99,7 +100,7 @@ volt_status volt_layout_describe(volt_dataset_info *info, const known_set *known
     const size_t labels = (size_t)known->labels;
     volt_status st;
 
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
     info->num_training = -1;
     VOLT_TRY(st, done, volt_strdup(&info->name, ""));
     VOLT_TRY(st, done, volt_strdup(&info->file_ending, ".nii.gz"));

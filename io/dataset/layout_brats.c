@@ -1,4 +1,6 @@
-/* BraTS as its sites give it: folders of cases, a file per modality, some levels deep. */
+/* layout_brats.c - BraTS as distributed: folders of cases, one file per modality, some levels
+ * down.
+ */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,10 +10,11 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
 enum { MODALITIES = 4, DEPTH = 4, MAX_FOLDERS = 1000000, FIRST_LOOK = 4096 };
 
-/* How the files of a case begin and end, in nnU-Net's order of channels. */
+/* Start and ends of the file names of a case, in nnU-Net's order of channels. */
 typedef struct naming {
     const char *start;
     int modalities;
@@ -24,15 +27,15 @@ static const naming radiotherapy = {"BraTS-MEN-RT-", 1, {"_t1c"}, "_gtv"};
 
 /* -- Finding cases ------------------------------------------------------------------------ */
 
-/* A case met; `folder` and `id` are owned. */
+/* A case that was found; all members are owned. */
 typedef struct found_case {
     char *folder, *parent, *id;
     char *file[MODALITIES]; /* names in `folder`; NULL: missing */
     char *labels;
-    bool odd_labels; /* its labels' name is not the case's */
+    bool other_name; /* its labels are not named after the case */
 } found_case;
 
-/* What a walk through the folders looks for and has found. */
+/* What a walk looks for and has found. */
 typedef struct search {
     const naming *names;
     bool first_only;
@@ -54,7 +57,7 @@ static void clear_search(search *s)
     volt_free(s->item);
 }
 
-/* Length of the case's name where `name` is one of its NIfTI files ending in `tail`; else 0. */
+/* The length of the case's name if `name` is one of its files and ends in `tail`; else 0. */
 static size_t stem_before(const char *name, const char *tail)
 {
     const char *ending = volt_image_ending(name);
@@ -89,7 +92,7 @@ static bool has_word(const char *name, const char *word)
     return false;
 }
 
-/* The case of `folder` called by the first `stem` bytes of `name`, made where it is new. */
+/* The case of `folder` named by the first `stem` bytes of `name`, created if it is new. */
 static volt_status case_in_folder(found_case **out, search *s, size_t first, const char *folder,
                                   const char *name, size_t stem)
 {
@@ -119,8 +122,8 @@ done:
     return st;
 }
 
-/* The labels of the cases first.. of one folder. A folder of a single case may give them any
- * name with "seg" in it: BraTS20_Training_355 has W39_1998.09.19_Segm.nii. */
+/* Finds the labels of the cases from `first` on, all in one folder. In a folder of a single
+ * case any name with "seg" will do: BraTS20_Training_355 has W39_1998.09.19_Segm.nii. */
 static volt_status find_labels(search *s, size_t first, const volt_names *names)
 {
     found_case *c;
@@ -147,13 +150,13 @@ static volt_status find_labels(search *s, size_t first, const volt_names *names)
                              "%s: %s and %s may both be the labels of case %s: keep one",
                              c->folder, c->labels, name, c->id);
         VOLT_TRY(st, done, volt_strdup(&c->labels, name));
-        c->odd_labels = true;
+        c->other_name = true;
     }
 done:
     return st;
 }
 
-/* A group of files is a case when all modalities but one are there, or its only one. */
+/* Keeps cases with all modalities but one, or their only one. */
 static void drop_others(search *s, size_t first)
 {
     size_t kept = first;
@@ -175,7 +178,7 @@ static void drop_others(search *s, size_t first)
     s->count = kept;
 }
 
-/* Cases that share a folder have that as parent, a case alone in its folder the one above. */
+/* The parent of cases that share a folder is that folder, else the one above. */
 static volt_status set_parents(search *s, size_t first)
 {
     volt_status st = VOLT_OK;
@@ -221,11 +224,11 @@ done:
 
 /* -- Which set ---------------------------------------------------------------------------- */
 
-/* The sets since 2023, whose files are named alike. */
+/* The sets since 2023, which share their file names. */
 typedef enum edition { NO_EDITION, OF_2023, WITH_CAVITY, PAEDIATRIC } edition;
 
-/* The first case under `folder`: its name and the folder it lies in, both the caller's. NULL:
- * there is none. */
+/* The first case under `folder`: its id and its folder, both owned by the caller. NULL: none.
+ */
 static volt_status first_case(char **id, char **where, const naming *names, const char *folder,
                               bool deep)
 {
@@ -235,7 +238,7 @@ static volt_status first_case(char **id, char **where, const naming *names, cons
     volt_status st = volt_layout_walk(&walk, folder);
 
     *id = *where = NULL;
-    if (st != VOLT_ENOMEM) { /* another failure is told when the cases are listed */
+    if (st != VOLT_ENOMEM) { /* other failures are reported when the cases are listed */
         st = s.count > 0 ? volt_strdup(id, s.item[0].id) : VOLT_OK;
         if (st == VOLT_OK && s.count > 0)
             st = volt_strdup(where, s.item[0].folder);
@@ -244,8 +247,8 @@ static volt_status first_case(char **id, char **where, const naming *names, cons
     return st;
 }
 
-/* The year in a folder's name: "BraTS2023-PED", "BraTS26_PED"; a longer number is none. 0: no
- * year. */
+/* The year in a folder's name: "BraTS2023-PED", "BraTS26_PED"; longer numbers are not years. 0:
+ * none. */
 static int year_of(const char *name, size_t bytes)
 {
     for (size_t i = 0, n; i < bytes; i += n ? n : 1) {
@@ -259,8 +262,8 @@ static int year_of(const char *name, size_t bytes)
     return 0;
 }
 
-/* The latest year that the folders around a case name which speak of BraTS; the paediatric sets
- * since 2024 are also told by "PEDs". 0: none does. */
+/* The latest year in the names of the BraTS folders around a case; "PEDs" also identifies the
+ * paediatric sets since 2024. 0: none. */
 static int year_around(const char *where)
 {
     int year = 0;
@@ -327,18 +330,22 @@ static volt_status has_case(bool *out, const naming *names, const char *folder, 
     return st;
 }
 
-volt_status volt_brats_names(bool *out, const char *folder, bool deep)
+static volt_status names_until_2021(bool *out, const char *folder, bool deep)
 {
-    static const naming *const all[] = {&until_2021, &since_2023, &radiotherapy};
-    volt_status st = VOLT_OK;
-
-    *out = false;
-    for (int i = 0; i < 3 && !*out && st == VOLT_OK; i++)
-        st = has_case(out, all[i], folder, deep);
-    return st;
+    return has_case(out, &until_2021, folder, deep);
 }
 
-volt_status volt_brats_fits(bool *out, const opening *o)
+static volt_status names_since_2023(bool *out, const char *folder, bool deep)
+{
+    return has_case(out, &since_2023, folder, deep);
+}
+
+static volt_status names_of_radiotherapy(bool *out, const char *folder, bool deep)
+{
+    return has_case(out, &radiotherapy, folder, deep);
+}
+
+static volt_status brats_fits(bool *out, const opening *o)
 {
     return has_case(out, &until_2021, o->ds->folder, true);
 }
@@ -355,27 +362,27 @@ static volt_status is_edition(bool *out, const opening *o, edition wanted)
     return st;
 }
 
-volt_status volt_brats2023_fits(bool *out, const opening *o)
+static volt_status brats2023_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, OF_2023);
 }
 
-volt_status volt_brats2024_fits(bool *out, const opening *o)
+static volt_status brats2024_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, WITH_CAVITY);
 }
 
-volt_status volt_brats_ped2024_fits(bool *out, const opening *o)
+static volt_status brats_ped2024_fits(bool *out, const opening *o)
 {
     return is_edition(out, o, PAEDIATRIC);
 }
 
-volt_status volt_brats_men_rt_fits(bool *out, const opening *o)
+static volt_status brats_men_rt_fits(bool *out, const opening *o)
 {
     return has_case(out, &radiotherapy, o->ds->folder, true);
 }
 
-/* Says what the names told, where they could have been read otherwise. */
+/* Notes what was concluded from ambiguous names. */
 static volt_status note_edition(opening *o)
 {
     char *id = NULL;
@@ -386,8 +393,8 @@ static volt_status note_edition(opening *o)
     VOLT_TRY(st, done, find_edition(&found, &id, &year, o->ds->folder));
     if (found == PAEDIATRIC)
         st = volt_layout_note(o,
-                              "%s and the folders around it are a paediatric set since 2024: 1 "
-                              "enhancing, 2 non-enhancing, 3 cystic, 4 edema",
+                              "%s is, by the names of its folders, of a paediatric set since "
+                              "2024: 1 enhancing, 2 non-enhancing, 3 cystic, 4 edema",
                               id);
     else if (found == WITH_CAVITY)
         st = volt_layout_note(o,
@@ -396,25 +403,25 @@ static volt_status note_edition(opening *o)
                               id, is_treated(id) ? "time point" : "folder's name");
     else if (found == OF_2023 && !year && strncasecmp(id, "BraTS-PED-", 10) == 0)
         st = volt_layout_note(o,
-                              "no folder tells the year of %s: 2023 is taken; since 2024 "
-                              "paediatric labels are 1 enhancing, 2 non-enhancing, 3 cystic, 4 "
-                              "edema (--layout brats-ped2024)",
+                              "no folder name gives the year of %s: 2023 is assumed; since "
+                              "2024 paediatric labels are 1 enhancing, 2 non-enhancing, 3 "
+                              "cystic, 4 edema (--layout brats-ped2024)",
                               id);
 done:
     volt_free(id);
     return st;
 }
 
-/* -- What the numbers mean ---------------------------------------------------------------- */
+/* -- Meaning of the labels ---------------------------------------------------------------- */
 
-/* Trained on in nnU-Net's numbering for BraTS (Dataset137): 1 oedema, 2 core, 3 enhancing. */
+/* Training uses nnU-Net's values for BraTS (Dataset137): 1 oedema, 2 core, 3 enhancing. */
 #define NESTED                                                                                 \
     {"whole tumor", 3, {1, 2, 3}, 1}, {"tumor core", 2, {2, 3}, 2},                            \
     {                                                                                          \
         "enhancing tumor", 1, {3}, 3                                                           \
     }
 
-volt_status volt_brats_describe(opening *o)
+static volt_status brats_describe(opening *o)
 {
     static const known_set set = {4,
                                   {"T1", "T1ce", "T2", "Flair"},
@@ -427,7 +434,7 @@ volt_status volt_brats_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats2023_describe(opening *o)
+static volt_status brats2023_describe(opening *o)
 {
     static const known_set set = {4,
                                   {"T1n", "T1c", "T2w", "T2f"},
@@ -440,7 +447,7 @@ volt_status volt_brats2023_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats2024_describe(opening *o)
+static volt_status brats2024_describe(opening *o)
 {
     static const known_set set = {
         4,
@@ -454,7 +461,7 @@ volt_status volt_brats2024_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats_men_rt_describe(opening *o)
+static volt_status brats_men_rt_describe(opening *o)
 {
     static const known_set set = {1,      {"T1c"}, 2,    {"background", "gross tumor volume"},
                                   {0, 1}, 0,       {{0}}};
@@ -462,7 +469,7 @@ volt_status volt_brats_men_rt_describe(opening *o)
     return volt_layout_describe(&o->ds->info, &set);
 }
 
-volt_status volt_brats_ped2024_describe(opening *o)
+static volt_status brats_ped2024_describe(opening *o)
 {
     static const known_set set = {
         4,
@@ -481,7 +488,7 @@ volt_status volt_brats_ped2024_describe(opening *o)
 
 /* -- Listing ------------------------------------------------------------------------------ */
 
-/* A missing modality keeps its place: the check then names the file that is not there. */
+/* A missing modality is listed all the same: the check then names the missing file. */
 static volt_status add_case(opening *o, const search *s, const found_case *c, bool test)
 {
     volt_case *made;
@@ -501,7 +508,7 @@ static volt_status add_case(opening *o, const search *s, const found_case *c, bo
     }
     if (c->labels)
         VOLT_TRY(st, done, volt_path_join(&made->label_file, c->folder, c->labels));
-    if (c->odd_labels)
+    if (c->other_name)
         st = volt_layout_note(o,
                               "case %s: %s is taken as its labels, the only file there with "
                               "\"seg\" in its name",
@@ -510,8 +517,7 @@ done:
     return st;
 }
 
-/* The cases first .. first + count - 1, which share a parent: without any labels among them
- * they are a validation set. */
+/* Cases that share a parent; if none of them has labels they are a validation set. */
 static volt_status add_group(opening *o, const search *s, size_t first, size_t count)
 {
     size_t labelled = 0;
@@ -554,17 +560,62 @@ done:
     return st;
 }
 
-volt_status volt_brats_list(opening *o)
+static volt_status brats_list(opening *o)
 {
     bool early;
-    volt_status st = volt_brats_fits(&early, o);
+    volt_status st = brats_fits(&early, o);
 
     if (st == VOLT_OK && !early && !(o->options && o->options->layout))
         st = note_edition(o);
     return st == VOLT_OK ? list_cases(o, early ? &until_2021 : &since_2023) : st;
 }
 
-volt_status volt_brats_men_rt_list(opening *o)
+static volt_status brats_men_rt_list(opening *o)
 {
     return list_cases(o, &radiotherapy);
 }
+
+/* -- The layouts; brats2023 recognises the names of all sets since 2023 -------------------- */
+
+const volt_layout volt_layout_brats = {
+    .word = "brats",
+    .name = "BraTS 2018-2021",
+    .names = names_until_2021,
+    .fits = brats_fits,
+    .describe = brats_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats2024 = {
+    .word = "brats2024",
+    .name = "BraTS 2024",
+    .fits = brats2024_fits,
+    .describe = brats2024_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats2023 = {
+    .word = "brats2023",
+    .name = "BraTS 2023",
+    .names = names_since_2023,
+    .fits = brats2023_fits,
+    .describe = brats2023_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats_ped2024 = {
+    .word = "brats-ped2024",
+    .name = "BraTS 2024, paediatric",
+    .fits = brats_ped2024_fits,
+    .describe = brats_ped2024_describe,
+    .list = brats_list,
+};
+
+const volt_layout volt_layout_brats_men_rt = {
+    .word = "brats-men-rt",
+    .name = "BraTS 2024, meningioma radiotherapy",
+    .names = names_of_radiotherapy,
+    .fits = brats_men_rt_fits,
+    .describe = brats_men_rt_describe,
+    .list = brats_men_rt_list,
+};

@@ -1,5 +1,5 @@
-/* Medical Segmentation Decathlon: dataset.json with pairs of an image, often 4-D, and labels.
- */
+/* layout_decathlon.c - Medical Segmentation Decathlon: dataset.json with pairs of an image,
+ * often 4-D, and labels. */
 #include <string.h>
 
 #include "base/mem.h"
@@ -7,13 +7,13 @@
 
 enum { MAX_CASES = 10000000 };
 
-volt_status volt_decathlon_fits(bool *out, const opening *o)
+static volt_status decathlon_fits(bool *out, const opening *o)
 {
     *out = o->root && json_is_array(json_object_get(o->root->value, "training"));
     return VOLT_OK;
 }
 
-/* Task01 has BraTS' scans under numbers of its own. */
+/* Task01 has the images of BraTS with label values of its own. */
 static bool is_brain_tumour(const volt_dataset_info *info)
 {
     return info->labels == 4 && info->channels == 4 &&
@@ -21,7 +21,7 @@ static bool is_brain_tumour(const volt_dataset_info *info)
            strstr(info->label[3].name, "tumo");
 }
 
-volt_status volt_decathlon_describe(opening *o)
+static volt_status decathlon_describe(opening *o)
 {
     static const known_region nested[] = {{"whole tumor", 3, {1, 2, 3}, 1},
                                           {"tumor core", 2, {2, 3}, 2},
@@ -48,7 +48,7 @@ done:
     return st;
 }
 
-/* A {"image": path, "label": path}, or of the tests the image's path alone. */
+/* {"image": path, "label": path}, or for tests the path of the image alone. */
 static volt_status add_pair(opening *o, const volt_json_at *pair, case_builder *cases)
 {
     char *image = NULL, *label = NULL, *id = NULL;
@@ -98,9 +98,18 @@ done:
     return st;
 }
 
-volt_status volt_decathlon_list(opening *o)
+static volt_status decathlon_list(opening *o)
 {
     volt_status st = add_list(o, "training", &o->cases);
 
     return st == VOLT_OK ? add_list(o, "test", &o->tests) : st;
 }
+
+const volt_layout volt_layout_decathlon = {
+    .word = "decathlon",
+    .name = "Medical Segmentation Decathlon",
+    .needs_json = true,
+    .fits = decathlon_fits,
+    .describe = decathlon_describe,
+    .list = decathlon_list,
+};

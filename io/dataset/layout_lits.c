@@ -1,4 +1,5 @@
-/* LiTS: volume-N.nii, segmentation-N.nii and test-volume-N.nii, in one or several folders. */
+/* layout_lits.c - LiTS: volume-N.nii, segmentation-N.nii and test-volume-N.nii, in one or
+ * several folders. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,6 +7,7 @@
 
 #include "base/mem.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
 enum { DEPTH = 3, MAX_FOLDERS = 100000, FIRST_LOOK = 256 };
 
@@ -75,7 +77,7 @@ done:
     return st;
 }
 
-volt_status volt_lits_names(bool *out, const char *folder, bool deep)
+static volt_status lits_names(bool *out, const char *folder, bool deep)
 {
     search s = {.first_only = true};
     folder_walk walk = {
@@ -84,15 +86,15 @@ volt_status volt_lits_names(bool *out, const char *folder, bool deep)
 
     *out = walk.stop;
     clear_search(&s);
-    return st == VOLT_ENOMEM ? st : VOLT_OK; /* a folder that cannot be searched is none */
+    return st == VOLT_ENOMEM ? st : VOLT_OK; /* an unreadable folder has no LiTS */
 }
 
-volt_status volt_lits_fits(bool *out, const opening *o)
+static volt_status lits_fits(bool *out, const opening *o)
 {
-    return volt_lits_names(out, o->ds->folder, true);
+    return lits_names(out, o->ds->folder, true);
 }
 
-volt_status volt_lits_describe(opening *o)
+static volt_status lits_describe(opening *o)
 {
     static const known_set set = {1,         {"CT"}, 3,    {"background", "liver", "tumor"},
                                   {0, 1, 2}, 0,      {{0}}};
@@ -143,7 +145,7 @@ static volt_status add_number(opening *o, lits_file *f, size_t count, bool label
         if (of[k]) {
             path = of[k]->path;
             of[k]->path = NULL;
-        } else { /* the check names what is not there */
+        } else { /* the check names the missing file */
             VOLT_TRY(st, done, volt_format(&path, "%s/%s.nii", o->ds->folder, id));
         }
         VOLT_TRY(st, done, volt_case_add_file(c, path));
@@ -156,7 +158,7 @@ done:
     return st;
 }
 
-volt_status volt_lits_list(opening *o)
+static volt_status lits_list(opening *o)
 {
     search s = {0};
     folder_walk walk = {.visit = visit, .context = &s, .depth = DEPTH, .limit = MAX_FOLDERS};
@@ -177,3 +179,12 @@ done:
     clear_search(&s);
     return st;
 }
+
+const volt_layout volt_layout_lits = {
+    .word = "lits",
+    .name = "LiTS",
+    .names = lits_names,
+    .fits = lits_fits,
+    .describe = lits_describe,
+    .list = lits_list,
+};

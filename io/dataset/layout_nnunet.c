@@ -1,18 +1,20 @@
-/* nnU-Net raw: dataset.json with imagesTr, labelsTr and imagesTs, or with lists of files. */
+/* layout_nnunet.c - nnU-Net raw: dataset.json with imagesTr, labelsTr and imagesTs, or with
+ * lists of files. */
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/mem.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
-volt_status volt_nnunet_fits(bool *out, const opening *o)
+static volt_status nnunet_fits(bool *out, const opening *o)
 {
-    *out = o->root; /* the last row of those with a dataset.json: anything that has one */
+    *out = o->root; /* anything with a dataset.json: this row is the last one of those */
     return VOLT_OK;
 }
 
-volt_status volt_nnunet_describe(opening *o)
+static volt_status nnunet_describe(opening *o)
 {
     return volt_dataset_info_from(&o->ds->info, o->root);
 }
@@ -55,7 +57,7 @@ static volt_status list_from_json(opening *o, const volt_json_at *entries)
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_entry(&id, &at, entries, i));
         if (!*id || *id == '.' || strchr(id, '/') || strlen(id) > 200)
-            return volt_json_fail(&at, "is no name for a case; it becomes a file's name");
+            return volt_json_fail(&at, "is not a valid case id, which becomes a file name");
         VOLT_TRY(st, done, add_listed_case(o, id, &at));
     }
 done:
@@ -83,7 +85,7 @@ static bool ends_in(const char *name, const char *ending)
            strcmp(name + bytes - tail, ending) == 0;
 }
 
-/* Where no image ends as dataset.json says but in another NIfTI ending, that one is taken. */
+/* If no image has the ending of dataset.json, uses the ending that images have. */
 static volt_status choose_ending(opening *o)
 {
     volt_dataset_info *info = &o->ds->info;
@@ -121,8 +123,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* Name of the labels of case `id` in labelsTr: with the images' ending, else with another
- * ending that is there. The caller owns *out. */
+/* The label file of case `id` in labelsTr: with the images' ending, else with another ending
+ * that exists. The caller owns *out. */
 static volt_status label_path(char **out, const opening *o, const volt_names *labels,
                               const char *id)
 {
@@ -143,8 +145,8 @@ static volt_status label_path(char **out, const opening *o, const volt_names *la
     return volt_format(out, "%s/labelsTr/%s%s", o->ds->folder, id, ending[0]);
 }
 
-/* Whether CASE_0000 is all there is of each case and, judged by the first, has all channels, as
- * photographs have. */
+/* Whether each case has CASE_0000 alone and the first one has all channels, as in photographs.
+ */
 static volt_status all_in_one(bool *out, const input_files *files, int channels)
 {
     volt_status st = VOLT_OK;
@@ -157,9 +159,8 @@ static volt_status all_in_one(bool *out, const input_files *files, int channels)
     return st;
 }
 
-/* A case of imagesTr or imagesTs with the files it must have: one per channel, more when a
- * higher channel number lies there; `whole`: a single one without a number, `first`: with it.
- */
+/* Adds the files a case of imagesTr or imagesTs must have: one per channel, more if a higher
+ * channel number exists; `whole`: a single one without a number, `first`: with number 0000. */
 static volt_status add_case_files(const opening *o, volt_case *c, const char *folder,
                                   int highest, bool whole, bool first)
 {
@@ -193,7 +194,7 @@ static volt_status add_images(opening *o, const char *folder, const volt_names *
 
     VOLT_TRY(st, done, volt_path_join(&path, o->ds->folder, folder));
     if (!volt_path_is_dir(path))
-        goto done; /* no image: the check says so */
+        goto done; /* no image: the check reports it */
     VOLT_TRY(st, done, volt_files_add_folder(&files, path, info->file_ending, true));
     VOLT_TRY(st, done, all_in_one(&whole, &files, info->channels));
     for (size_t i = 0, n; i < files.count; i += n) {
@@ -212,7 +213,7 @@ done:
     return st;
 }
 
-/* Labels without any image become cases too: the check then names what they lack. */
+/* Labels without an image become cases too: the check then names the missing files. */
 static volt_status add_lonely_labels(opening *o, const volt_names *labels)
 {
     const int64_t with_image = o->cases.list.count;
@@ -246,7 +247,7 @@ done:
     return st;
 }
 
-volt_status volt_nnunet_list(opening *o)
+static volt_status nnunet_list(opening *o)
 {
     volt_names labels = {0};
     volt_json_at entries;
@@ -266,3 +267,12 @@ done:
     volt_names_free(&labels);
     return st;
 }
+
+const volt_layout volt_layout_nnunet = {
+    .word = "nnunet",
+    .name = "nnU-Net raw",
+    .needs_json = true,
+    .fits = nnunet_fits,
+    .describe = nnunet_describe,
+    .list = nnunet_list,
+};

@@ -1,27 +1,29 @@
-/* A folder of images and a folder of labels with matching names. */
+/* layout_pairs.c - a folder of images and a folder of labels with matching names. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/core/plural.h"
 #include "io/dataset/layout.h"
+#include "io/image/names.h"
 
-volt_status volt_pairs_fits(bool *out, const opening *o)
+static volt_status pairs_fits(bool *out, const opening *o)
 {
     *out = o->options->images;
     return VOLT_OK;
 }
 
-/* -- What the files say ------------------------------------------------------------------- */
+/* -- Channels ------------------------------------------------------------------- */
 
-/* Channels of a data set whose images are `files`: the highest number in their names, else the
- * channels of the first file that can be read. */
+/* The number of channels: from the highest number in the names, else from the first readable
+ * file. */
 static volt_status count_channels(int *out, const input_files *files)
 {
     volt_status st = VOLT_OK;
 
-    *out = 1; /* where none can be read the check tells why */
+    *out = 1; /* if none is readable the check says why */
     for (size_t i = 0; i < files->count; i++) {
         if (files->item[i].channel >= *out)
             *out = files->item[i].channel + 1;
@@ -38,8 +40,8 @@ static volt_status count_channels(int *out, const input_files *files)
     return st == VOLT_ENOMEM ? st : VOLT_OK;
 }
 
-/* The images of a folder. CASE_0000 is a channel where each case's numbers start at 0 and the
- * case has several, or where all are 0; else numbers belong to the names. */
+/* The images of a folder. Numbers such as CASE_0000 are channels if they start at 0 in each
+ * case and a case has several, or if all are 0; else they belong to the names. */
 static volt_status list_images(input_files *files, const char *folder)
 {
     bool numbered = true, several = false, all_first = true;
@@ -59,8 +61,8 @@ static volt_status list_images(input_files *files, const char *folder)
     return volt_files_add_folder(files, folder, NULL, false);
 }
 
-/* Without --label-table the labels are numbered from 0 as their values ascend. */
-volt_status volt_pairs_describe(opening *o)
+/* Without a label table the labels are numbered from 0 in the order of their values. */
+static volt_status pairs_describe(opening *o)
 {
     volt_dataset_info *info = &o->ds->info;
     input_files files = {0};
@@ -73,7 +75,7 @@ volt_status volt_pairs_describe(opening *o)
         goto done;
     }
     info->num_training = -1;
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
     VOLT_TRY(st, done, volt_strdup(&info->file_ending, ".nii.gz"));
     VOLT_TRY(st, done, volt_strdup(&info->name, ""));
     VOLT_TRY(st, done, count_channels(&channels, &files));
@@ -90,8 +92,8 @@ done:
 
 /* -- Matching ----------------------------------------------------------------------------- */
 
-/* What distinguishes names: without what all have in common at the start and at the end, which
- * never cuts through a number. */
+/* Lengths of the common start and end of all names; neither cuts through a number. What is
+ * between distinguishes the names. */
 typedef struct common_part {
     size_t head, tail;
 } common_part;
@@ -141,7 +143,7 @@ static bool same_core(const char *a, common_part in_a, const char *b, common_par
     return x == y && memcmp(p, q, x) == 0;
 }
 
-/* Index of the file that matches `id`; `count` when there is none. */
+/* Index of the file that matches `id`; `count`: none. */
 static size_t find_match(const input_files *files, common_part common, const char *id,
                          common_part in_id)
 {
@@ -152,7 +154,7 @@ static size_t find_match(const input_files *files, common_part common, const cha
     return i;
 }
 
-/* Whether every image's name is that of a label file. */
+/* Whether each image has a label file of the same name. */
 static bool equal_names(const input_files *images, const input_files *labels)
 {
     static const common_part nothing;
@@ -210,15 +212,16 @@ static volt_status match(opening *o, input_files *images, input_files *labels)
     for (size_t k = 0; left && k < labels->count; k++) {
         if (labels->item[k].path)
             return volt_fail(VOLT_EDATA,
-                             "%s has no image in %s that matches its name (%zu "
-                             "labels have none)",
-                             labels->item[k].path, o->options->images, left);
+                             "%s has no image in %s that matches its name (%zu label file%s "
+                             "without an image)",
+                             labels->item[k].path, o->options->images, left,
+                             volt_s((int64_t)left));
     }
 done:
     return st;
 }
 
-/* Scans and pictures, and folders, which are taken to hold PNG slices. */
+/* Images, pictures, and folders, which should hold PNG slices. */
 static volt_status list_labels(input_files *files, const char *folder)
 {
     volt_names names = {0};
@@ -230,7 +233,7 @@ static volt_status list_labels(input_files *files, const char *folder)
         char *path;
         if (volt_is_hidden_file(name) || strcmp(name, "volt") == 0 ||
             strncasecmp(ending, ".img", 4) == 0)
-            continue; /* of a pair the .hdr stands for both */
+            continue; /* the .hdr represents a pair */
         VOLT_TRY(st, done, volt_path_join(&path, folder, name));
         if (*ending || volt_path_is_dir(path))
             st = volt_files_add(files, path, ending, false);
@@ -244,7 +247,7 @@ done:
     return st;
 }
 
-volt_status volt_pairs_list(opening *o)
+static volt_status pairs_list(opening *o)
 {
     input_files images = {0}, labels = {0};
     volt_status st;
@@ -262,3 +265,11 @@ done:
     volt_files_clear(&images);
     return st;
 }
+
+const volt_layout volt_layout_pairs = {
+    .word = "pairs",
+    .name = "images and labels in two folders",
+    .fits = pairs_fits,
+    .describe = pairs_describe,
+    .list = pairs_list,
+};

@@ -1,4 +1,4 @@
-/* The voxels of a case. */
+/* read.c - the voxels of a case. */
 #include "io/dataset.h"
 
 #include <math.h>
@@ -8,11 +8,12 @@
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 
-enum { VALUES = 65536, FLAT_FACTOR = 999 }; /* of int16; nnU-Net's */
-static const double same_place_mm = 1e-3;
+enum { VALUES = 65536, THICKNESS_2D = 999 }; /* of int16; nnU-Net's */
+static const double same_grid_mm = 1e-3;
 
 void volt_case_data_clear(volt_case_data *data)
 {
@@ -28,19 +29,21 @@ volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_
     double mm_a[3], mm_b[3];
 
     for (int i = 0; i < 3; i++) {
+        const char axis = "zyx"[i];
         if (a->n[i] != b->n[i])
             return volt_fail(
-                VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld: they must agree", b_file,
-                (long long)b->n[i], "zyx"[i], a_file, (long long)a -> n[i]);
+                VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld: they must agree",
+                b_file, (long long)b->n[i], volt_s(b->n[i]), axis, a_file, (long long)a->n[i]);
     }
     volt_grid_spacing(mm_a, a);
     volt_grid_spacing(mm_b, b);
     for (int i = 0; i < 3; i++) {
+        const char axis = "zyx"[i];
         if (fabs(mm_a[i] - mm_b[i]) > 1e-8 + 1e-5 * fabs(mm_a[i])) /* numpy's allclose */
             return volt_fail(
                 VOLT_EDATA,
                 "%s has a spacing of %.9g mm along %c, %s has %.9g: they must agree", b_file,
-                mm_b[i], "zyx"[i], a_file, mm_a[i]);
+                mm_b[i], axis, a_file, mm_a[i]);
     }
     return VOLT_OK;
 }
@@ -51,17 +54,17 @@ volt_grid volt_case_grid(const volt_image_header *header)
     double mm[3];
 
     volt_grid_spacing(mm, &grid);
-    for (int r = 0; header->flat && r < 3; r++)
-        grid.to_world[r][2] *= FLAT_FACTOR * fmax(mm[1], mm[2]) / mm[0];
+    for (int r = 0; header->is_2d && r < 3; r++)
+        grid.to_world[r][2] *= THICKNESS_2D * fmax(mm[1], mm[2]) / mm[0];
     return grid;
 }
 
-/* Puts what was read with `header` on its volt_case_grid. */
+/* Moves a volume that was read with `header` to volt_case_grid. */
 static void thicken(volt_volume *v, const volt_image_header *header)
 {
     const volt_grid grid = volt_case_grid(header);
 
-    if (header->flat)
+    if (header->is_2d)
         memcpy(v->grid.to_world, grid.to_world, sizeof grid.to_world);
 }
 
@@ -69,7 +72,7 @@ static void thicken(volt_volume *v, const volt_image_header *header)
 static volt_status read_whole(volt_case_data *data, const volt_case *c, int channels,
                               int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
     if (st == VOLT_OK && data->image->grid.channels != channels)
@@ -79,7 +82,7 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
     return st;
 }
 
-/* Another channel, which must lie on the grid of the first or is brought onto it. */
+/* Another channel, which must be on the grid of the first one or is resampled to it. */
 static volt_status fit_channel(volt_volume **one, const char *file, const volt_volume *image,
                                const char *first, const volt_dataset_info *info, int threads)
 {
@@ -90,7 +93,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
     if (!info->resample_channels)
         return volt_grids_match(&grid, first, &(*one)->grid, file);
     grid.channels = 1;
-    if (volt_grid_same(&grid, &(*one)->grid, same_place_mm))
+    if (volt_grid_same(&grid, &(*one)->grid, same_grid_mm))
         return VOLT_OK;
     st = volt_resample_to_grid(&moved, *one, &grid, VOLT_LINEAR, 0, threads);
     if (st == VOLT_OK) {
@@ -104,7 +107,7 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
 static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F32, .threads = threads};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     volt_volume *one = NULL;
     volt_grid grid;
     volt_status st = VOLT_OK;
@@ -116,8 +119,8 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
         VOLT_TRY(st, done,
                  volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));
         if (one->grid.channels != 1) {
-            st = volt_fail(VOLT_EDATA, "%s has %d channels; it should be one of %d", c->file[i],
-                           one->grid.channels, c->files);
+            st = volt_fail(VOLT_EDATA, "%s has %d channels; a single channel of %d is expected",
+                           c->file[i], one->grid.channels, c->files);
             goto done;
         }
         if (i == 0) {
@@ -140,7 +143,7 @@ done:
 
 /* -- Labels ------------------------------------------------------------------------------- */
 
-/* From the data set's own numbering to the network's. */
+/* Translates the values of the label files to those of training. */
 static volt_status translate(volt_volume *labels, const volt_dataset_info *info,
                              const char *file, int threads)
 {
@@ -178,15 +181,15 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
 {
     volt_grid of_image = *image;
 
-    if (!info->labels_follow_image && !volt_labels_have_no_place(label_file))
+    if (!info->labels_follow_image && !volt_labels_lack_geometry(label_file))
         return volt_grids_match(image, image_file, labels, label_file);
-    memcpy(of_image.n, labels->n, sizeof of_image.n); /* sizes alone decide */
+    memcpy(of_image.n, labels->n, sizeof of_image.n); /* only sizes must agree */
     return memcmp(of_image.n, image->n, sizeof of_image.n) == 0
                ? VOLT_OK
                : volt_grids_match(image, image_file, &of_image, label_file);
 }
 
-/* `grid`: the image's as it was read. */
+/* `grid` is the image's as read. */
 static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_grid grid,
                                const volt_dataset_info *info, int threads)
 {
@@ -201,7 +204,7 @@ static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_gr
     VOLT_TRY(
         st, done,
         volt_label_grid_match(&grid, c->file[0], &data->labels->grid, c->label_file, info));
-    grid.channels = 1; /* voxel by voxel, whatever their own matrix says */
+    grid.channels = 1; /* voxel by voxel, whatever the matrix of their file */
     data->labels->grid = grid;
     if (info->stored)
         st = translate(data->labels, info, c->label_file, volt_threads_or_default(threads));
@@ -226,7 +229,7 @@ static volt_status turn(volt_volume **v, volt_orientation o, int threads)
     return st;
 }
 
-/* To the data set's common orientation, if it has one, what was read on `grid`. */
+/* Reorients a volume read on `grid` to the data set's common orientation, if any. */
 static volt_status turn_to(volt_volume **v, const volt_grid *grid, const char *codes,
                            int threads)
 {
@@ -256,7 +259,7 @@ volt_status volt_case_read(volt_case_data *out, const volt_case *c,
         VOLT_TRY(st, done, read_channels(&data, c, info, threads));
     grid = data.image->grid;
     thicken(data.image, data.header);
-    /* One after the other: a copy of the image is held while there are no labels yet. */
+    /* In sequence, so that no labels are in memory while the image is copied. */
     VOLT_TRY(st, done, turn_to(&data.image, &grid, info->orientation, threads));
     if (c->label_file) {
         VOLT_TRY(st, done, read_labels(&data, c, grid, info, threads));
@@ -270,7 +273,7 @@ done:
     return st;
 }
 
-/* -- Masks on their way out --------------------------------------------------------------- */
+/* -- Masks to write --------------------------------------------------------------- */
 
 const char *volt_mask_ending(const volt_dataset_info *info)
 {
@@ -279,7 +282,7 @@ const char *volt_mask_ending(const volt_dataset_info *info)
     return volt_image_is_picture(info->file_ending) ? ".png" : ".nii.gz";
 }
 
-/* The data set's own number of each label value; -1: no label. */
+/* The stored value of each label; -1: not a label. */
 static void stored_of(int32_t *to, const volt_dataset_info *info)
 {
     for (int i = 0; i < VALUES; i++)
@@ -298,8 +301,7 @@ static int32_t mask_value(const volt_volume *mask, int64_t i)
     return ((const int16_t *)mask->data)[i];
 }
 
-static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info *info,
-                                    int threads)
+static volt_status store_labels(volt_volume **mask, const volt_dataset_info *info, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&(*mask)->grid);
     const volt_volume *from = *mask;
@@ -309,7 +311,7 @@ static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info 
     volt_status st;
 
     if (from->dtype != VOLT_U8 && from->dtype != VOLT_U16 && from->dtype != VOLT_I16)
-        return volt_fail(VOLT_EINVAL, "a mask of %s; uint8, uint16 or int16 is expected",
+        return volt_fail(VOLT_EINVAL, "the mask is %s; uint8, uint16 or int16 is expected",
                          volt_dtype_name(from->dtype));
     for (int l = 0; l < info->labels; l++)
         highest = info->stored[l] > highest ? info->stored[l] : highest;
@@ -329,7 +331,7 @@ static volt_status number_as_stored(volt_volume **mask, const volt_dataset_info 
             ((uint16_t *)made->data)[i] = (uint16_t)stored;
     }
     if (unknown < voxels) {
-        st = volt_fail(VOLT_EINVAL, "the mask has the value %d, which is no label",
+        st = volt_fail(VOLT_EINVAL, "the mask has the value %d, which is not a label",
                        mask_value(from, unknown));
         goto done;
     }
@@ -342,7 +344,7 @@ done:
     return st;
 }
 
-/* Undoes turn_both for a mask. */
+/* Undoes turn_to for a mask. */
 static volt_status turn_back(volt_volume **mask, const char *codes,
                              const volt_image_header *header, int threads)
 {
@@ -370,9 +372,9 @@ volt_status volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
     threads = volt_threads_or_default(threads);
     if (*info->orientation)
         st = turn_back(mask, info->orientation, header, threads);
-    if (st == VOLT_OK) /* of a flat scan the grid was thicker */
+    if (st == VOLT_OK) /* the grid of a 2-D image was thicker */
         memcpy((*mask)->grid.to_world, header->grid.to_world, sizeof header->grid.to_world);
     if (st == VOLT_OK && info->stored)
-        st = number_as_stored(mask, info, threads);
+        st = store_labels(mask, info, threads);
     return st;
 }

@@ -12,7 +12,7 @@
 
 struct volt_staging {
     char *target;
-    char *path; /* the temporary folder; NULL before it was made */
+    char *path; /* the temporary folder; NULL before it exists */
 };
 
 static volt_status check_target(const char *target)
@@ -23,7 +23,7 @@ static volt_status check_target(const char *target)
     if (!volt_path_exists(target))
         return VOLT_OK;
     if (!volt_path_is_dir(target))
-        return volt_fail(VOLT_EDATA, "%s exists and is no folder", target);
+        return volt_fail(VOLT_EDATA, "%s exists and is not a folder", target);
     st = volt_list_dir(&names, target);
     if (st == VOLT_OK && names.count)
         st = volt_fail(VOLT_EDATA, "%s exists and is not empty: it holds %s", target,
@@ -32,7 +32,7 @@ static volt_status check_target(const char *target)
     return st;
 }
 
-/* Creates the folders that `target` will lie in, and names it without a slash at its end. */
+/* Creates the target's parents and strips trailing slashes from its name. */
 static volt_status set_target(volt_staging *s, const char *target)
 {
     size_t length = strlen(target);
@@ -52,7 +52,7 @@ done:
     return st;
 }
 
-/* Removes what killed programs that wrote the same target left behind. */
+/* Removes what killed programs with the same target left behind. */
 static volt_status remove_leftovers(const volt_staging *s)
 {
     const char *name = volt_path_name(s->target);
@@ -89,7 +89,7 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
     volt_status st;
 
     if (!*target)
-        return volt_fail(VOLT_EINVAL, "the name of the folder to write is empty");
+        return volt_fail(VOLT_EINVAL, "the name of the output folder is empty");
     VOLT_TRY(st, done, check_target(target));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a folder's name"));
     VOLT_TRY(st, done, set_target(s, target));

@@ -1,4 +1,4 @@
-/* How the cases of a data set lie. */
+/* survey.c - the orientations of the cases. */
 #include <stdio.h>
 #include <string.h>
 
@@ -11,10 +11,10 @@ enum { CODES = 48 }; /* 6 orders of the axes, 8 ways to flip them */
 
 typedef struct survey {
     const volt_case_list *cases;
-    char (*codes)[4]; /* of each case; "": not readable */
+    char (*codes)[4]; /* of each case; "": unreadable */
 } survey;
 
-/* What cannot be read is left to the check. */
+/* Unreadable files are left to the check. */
 static volt_status look_at(void *context, int64_t index, int threads)
 {
     survey *s = context;
@@ -36,7 +36,7 @@ typedef struct tally {
     int64_t cases, first; /* index of the first case */
 } tally;
 
-/* The kinds that occur; returns their number. */
+/* Counts the orientations that occur; returns their number. */
 static int count_kinds(tally kinds[CODES], const survey *s)
 {
     int count = 0;
@@ -84,10 +84,9 @@ volt_status volt_orientation_survey(opening *o)
     if (count < 2)
         goto done;
     memcpy(o->ds->info.orientation, kinds[best].codes, sizeof kinds[best].codes);
-    st = volt_layout_note(o,
-                          "orientations differ: %s; every case is turned to %.3s for training, "
-                          "masks are turned back",
-                          list, kinds[best].codes);
+    st = volt_layout_note(
+        o, "orientations differ: %s; cases are reoriented to %.3s for training, and masks back",
+        list, kinds[best].codes);
 done:
     volt_free(s.codes);
     return st;

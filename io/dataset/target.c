@@ -1,4 +1,4 @@
-/* What the caller asks of the labels: other targets, a table of values, thresholds. */
+/* target.c - options for labels: target, table of values, thresholds. */
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -12,19 +12,6 @@
 #include "volume/grid/labels.h"
 
 enum { MAX_NAME = 200 };
-
-void volt_stored_simplify(volt_dataset_info *info)
-{
-    bool same = info->stored != NULL &&
-                (info->ignore_label < 0 || info->stored_ignore == info->ignore_label);
-
-    for (int l = 0; same && l < info->labels; l++)
-        same = info->stored[l] == info->label[l].value;
-    if (same) {
-        volt_free(info->stored);
-        info->stored = NULL;
-    }
-}
 
 static void drop_regions(volt_dataset_info *info)
 {
@@ -47,10 +34,10 @@ static void drop_labels(volt_dataset_info *info)
     info->label = NULL;
     info->stored = NULL;
     info->labels = 0;
-    info->ignore_label = -1;
+    info->ignore_label = VOLT_NO_IGNORE_LABEL;
 }
 
-/* Room for `count` labels; info has none. */
+/* Makes room for `count` labels in `info`, which has none. */
 static volt_status make_labels(volt_dataset_info *info, int count)
 {
     volt_status st;
@@ -73,9 +60,10 @@ static volt_status add_label(volt_dataset_info *info, int32_t value, const char 
     return volt_strdup(&info->label[l].name, name);
 }
 
-/* -- A table ------------------------------------------------------------------------------ */
+/* -- Label table ------------------------------------------------------------------------------
+ */
 
-/* One "VALUE=NAME" of *text, which moves behind its comma; false: it is none. */
+/* Parses one "VALUE=NAME" and moves *text past its comma; false: invalid. */
 static bool take_entry(const char **text, int32_t *value, char name[MAX_NAME])
 {
     char *end;
@@ -99,12 +87,12 @@ static volt_status check_entry(const volt_dataset_info *info, int32_t value, con
 {
     for (int l = 0; l < info->labels; l++) {
         if (info->stored[l] == value)
-            return volt_fail(VOLT_EINVAL, "the label table names value %d twice", value);
+            return volt_fail(VOLT_EINVAL, "the label table has value %d twice", value);
         if (strcmp(info->label[l].name, name) == 0)
             return volt_fail(VOLT_EINVAL, "the label table has the name %s twice", name);
     }
     if (info->ignore_label >= 0 && info->stored_ignore == value)
-        return volt_fail(VOLT_EINVAL, "the label table names value %d twice", value);
+        return volt_fail(VOLT_EINVAL, "the label table has value %d twice", value);
     if (info->ignore_label >= 0 && strcmp(name, "ignore") == 0)
         return volt_fail(VOLT_EINVAL, "the label table has two ignore labels");
     return VOLT_OK;
@@ -139,10 +127,10 @@ static volt_status apply_table(volt_dataset_info *info, const char *table)
             VOLT_TRY(st, done, add_label(info, value, name));
     }
     if (info->labels < 2)
-        return volt_fail(VOLT_EINVAL,
-                         "the label table names %d labels; the background and at "
-                         "least one more are expected",
-                         info->labels);
+        return volt_fail(
+            VOLT_EINVAL,
+            "the label table has %d label%s; the background and at least one more are expected",
+            info->labels, volt_s(info->labels));
     if (info->ignore_label >= 0)
         info->ignore_label = info->labels;
     volt_stored_simplify(info);
@@ -150,7 +138,8 @@ done:
     return st;
 }
 
-/* -- The values that occur ---------------------------------------------------------------- */
+/* -- Values in the label files ----------------------------------------------------------------
+ */
 
 typedef struct scanning {
     const volt_case_list *cases;
@@ -159,7 +148,7 @@ typedef struct scanning {
     int64_t read;
 } scanning;
 
-/* A file that cannot be read is left to the check. */
+/* Unreadable files are left to the check. */
 static volt_status scan_labels(void *context, int64_t index, int threads)
 {
     scanning *s = context;
@@ -179,7 +168,7 @@ static volt_status scan_labels(void *context, int64_t index, int threads)
     return st;
 }
 
-/* Labels as they occur, numbered from 0 in ascending order. */
+/* Numbers the values that occur from 0 in ascending order. */
 static volt_status take_values(opening *o, const int64_t *count, int64_t files)
 {
     volt_dataset_info *info = &o->ds->info;
@@ -194,7 +183,7 @@ static volt_status take_values(opening *o, const int64_t *count, int64_t files)
                          "%s: %d different values occur; grey values need thresholds",
                          o->options->labels, labels);
     if (labels < 2)
-        return volt_fail(VOLT_EDATA, "%s: no label but 0 occurs in %lld file%s",
+        return volt_fail(VOLT_EDATA, "%s: no label other than 0 occurs in %lld file%s",
                          o->options->labels, (long long)files, volt_s(files));
     VOLT_TRY(st, done, make_labels(info, labels));
     VOLT_TRY(st, done, add_label(info, 0, "background"));
@@ -250,8 +239,8 @@ static volt_status apply_thresholds(volt_dataset_info *info, const volt_dataset_
 
     for (int i = 0; i < o->thresholds; i++) {
         if (!isfinite(o->threshold[i]) || (i && o->threshold[i] <= o->threshold[i - 1]))
-            return volt_fail(VOLT_EINVAL, "label thresholds must ascend; the %d. is %g", i + 1,
-                             o->threshold[i]);
+            return volt_fail(VOLT_EINVAL, "label thresholds must ascend; number %d is %g",
+                             i + 1, o->threshold[i]);
     }
     if (info->labels == 0) {
         VOLT_TRY(st, done, make_labels(info, o->thresholds + 1));
@@ -263,12 +252,14 @@ static volt_status apply_thresholds(volt_dataset_info *info, const volt_dataset_
         volt_stored_simplify(info);
     }
     if (info->labels != o->thresholds + 1 || info->stored || info->ignore_label >= 0)
-        return volt_fail(VOLT_EINVAL,
-                         "%d label thresholds make %d labels, 0 to %d; the data set has %d%s",
-                         o->thresholds, o->thresholds + 1, o->thresholds, info->labels,
-                         info->stored              ? " under other numbers"
-                         : info->ignore_label >= 0 ? " and an ignore label"
-                                                   : "");
+        return volt_fail(
+            VOLT_EINVAL,
+            "%d label threshold%s define%s %d labels, 0 to %d; the data set has %d%s",
+            o->thresholds, volt_s(o->thresholds), o->thresholds == 1 ? "s" : "",
+            o->thresholds + 1, o->thresholds, info->labels,
+            info->stored              ? " with other values"
+            : info->ignore_label >= 0 ? " and an ignore label"
+                                      : "");
     VOLT_TRY(st, done,
              volt_alloc(&info->threshold, (size_t)o->thresholds * sizeof *info->threshold,
                         "thresholds"));
@@ -327,7 +318,7 @@ volt_status volt_labels_adapt(opening *o)
         drop_regions(info);
     if (options->target == VOLT_TARGET_REGIONS && info->regions == 0)
         st = volt_fail(VOLT_EINVAL, "%s (%s) has no regions%s", o->ds->folder, o->ds->layout,
-                       options->label_table ? " with a label table of its own" : "");
+                       options->label_table ? " with this label table" : "");
 done:
     return st;
 }

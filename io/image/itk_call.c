@@ -18,6 +18,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/image/names.h"
 
 #define HELPER "volt-itk"
 
@@ -72,7 +73,7 @@ static volt_status try_helper(char **out, const char *folder, size_t length, con
     return st;
 }
 
-/* *out is NULL when there is none. */
+/* *out is NULL if it is not found. */
 static volt_status find_helper(char **out)
 {
     const char *named = getenv("VOLT_ITK"), *path = getenv("PATH");
@@ -104,8 +105,8 @@ static int timeout_seconds(void)
     return seconds >= 1 && seconds <= 86400 ? (int)seconds : 300;
 }
 
-/* Its standard input is the socket; it sees no other file, and SIGINT stays blocked in it.
- * Returns errno's number. */
+/* The socket is its standard input and only open file; SIGINT stays blocked. Returns an errno.
+ */
 static int spawn(pid_t *pid, const char *helper, const char *verb, const char *file, int socket)
 {
     char libraries[4096];
@@ -184,8 +185,8 @@ done:
 
 /* -- Ending ------------------------------------------------------------------------------- */
 
-/* Waits for the helper, which closed its end, or with `kill_it` ends it. Returns waitpid's
- * status; -1: not known. */
+/* Waits for the helper, which closed its end, or kills it. Returns waitpid's status; -1:
+ * unknown. */
 static int reap(volt_itk_call *call, bool kill_it)
 {
     const struct timespec nap = {.tv_nsec = 1000000};
@@ -208,7 +209,7 @@ static int reap(volt_itk_call *call, bool kill_it)
     return got < 0 ? -1 : status;
 }
 
-/* The helper closed its end too early, or the program closed its own: why. */
+/* The helper closed its end too early: says why. */
 static volt_status fail_gone(volt_itk_call *call)
 {
     const char *verb = call->writing ? "writing" : "reading";
@@ -227,7 +228,7 @@ static volt_status fail_silent(volt_itk_call *call)
 {
     reap(call, true);
     return volt_fail(call->writing ? VOLT_EIO : VOLT_EFORMAT,
-                     "%s: " HELPER " said nothing for %d s and was ended%s", call->path,
+                     "%s: " HELPER " did not respond for %d s and was stopped%s", call->path,
                      call->timeout_s, call->writing ? "" : "; the file is probably damaged");
 }
 
@@ -261,7 +262,7 @@ static volt_status await(volt_itk_call *call, short events)
         if (ready == 0)
             return fail_silent(call);
         if (errno != EINTR)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be waited for: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: waiting for " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
 }
@@ -280,7 +281,7 @@ static volt_status receive_some(size_t *got, volt_itk_call *call, void *data, si
             return VOLT_OK;
         }
         if (errno != EINTR && errno != EAGAIN)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be heard: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: receiving from " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
 }
@@ -309,9 +310,9 @@ volt_status volt_itk_send(volt_itk_call *call, const void *data, size_t bytes)
         if (n > 0)
             at += (size_t)n;
         else if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
-            return VOLT_OK; /* it wants no more: its answer says why */
+            return VOLT_OK; /* it reads no more; its answer says why */
         else if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return volt_fail(VOLT_EIO, "%s: " HELPER " cannot be told: %s", call->path,
+            return volt_fail(VOLT_EIO, "%s: sending to " HELPER " failed: %s", call->path,
                              strerror(errno));
     }
     return VOLT_OK;
@@ -331,7 +332,7 @@ volt_status volt_itk_end(volt_itk_call **call)
         status = reap(c, false);
         if (status != -1 && status != 0)
             st = volt_fail(c->writing ? VOLT_EIO : VOLT_EFORMAT,
-                           "%s: " HELPER " failed at its end (%s)", c->path,
+                           "%s: " HELPER " failed when it exited (%s)", c->path,
                            WIFSIGNALED(status) ? strsignal(WTERMSIG(status)) : "exit code");
     }
     volt_itk_abort(call);
@@ -340,7 +341,7 @@ volt_status volt_itk_end(volt_itk_call **call)
 
 /* -- Judging ------------------------------------------------------------------------------ */
 
-/* Text of a message, as far as it is text. */
+/* Copies text of a message; control characters become blanks. */
 static void take_text(char *to, const char *from, size_t room)
 {
     size_t i = 0;
@@ -373,8 +374,8 @@ volt_status volt_itk_answer(volt_itk_message *out, volt_itk_call *call)
         return st;
     if (memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: " HELPER " speaks another version's language; build and install "
-                         "VOLT as a whole",
+                         "%s: " HELPER " is of another version; build and install VOLT as a "
+                         "whole",
                          call->path);
     if (m.status != 0) {
         take_text(sentence, m.sentence, sizeof sentence);

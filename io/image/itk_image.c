@@ -1,4 +1,4 @@
-/* Scans that the helper volt-itk reads and writes. */
+/* itk_image.c - images that the helper volt-itk reads and writes. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -11,12 +11,16 @@
 #include <unistd.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/image/image_internal.h"
+#include "io/image/convert.h"
+#include "io/image/format.h"
+#include "io/image/header.h"
 #include "io/image/itk_call.h"
+#include "io/image/options.h"
 #include "io/json/json.h"
-#include "io/image/nifti_raw.h"
+#include "io/image/names.h"
 
 enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535 };
 
@@ -43,23 +47,23 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     /* 8 bytes: what any voxel may become */
     if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %lld x %lld x %lld voxels of %u channels are more than this "
+                         "%s: %lld x %lld x %lld voxel%s of %u channel%s are more than this "
                          "machine's memory holds",
                          path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
-                         m->channels);
+                         volt_s((int64_t)m->n[2]), m->channels, volt_s((int64_t)m->channels));
     if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
-        return volt_fail(VOLT_EFORMAT, "%s: %llu bytes of voxels, its size asks for %zu", path,
-                         (unsigned long long)m->bytes,
+        return volt_fail(VOLT_EFORMAT, "%s: %llu byte%s of voxels; its size requires %zu", path,
+                         (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
                          bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype));
     return VOLT_OK;
 }
 
-/* A negative spacing becomes a reversed direction: the voxels lie where they lay. */
-static volt_status take_place(volt_image_place *out, const volt_itk_message *m,
-                              const char *path)
+/* A negative spacing becomes a reversed direction, with the voxels in the same positions. */
+static volt_status read_geometry(volt_image_geometry *out, const volt_itk_message *m,
+                                 const char *path)
 {
     static const double third[3] = {0, 0, 1};
-    volt_image_place p = {.axes = (int)m->axes};
+    volt_image_geometry p = {.axes = (int)m->axes};
 
     memcpy(p.spacing, m->spacing, sizeof p.spacing);
     memcpy(p.origin, m->origin, sizeof p.origin);
@@ -72,7 +76,7 @@ static volt_status take_place(volt_image_place *out, const volt_itk_message *m,
     }
     for (int a = 0; a < 3; a++) {
         if (!isfinite(p.spacing[a]) || p.spacing[a] == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: a spacing of %g mm along %c", path,
+            return volt_fail(VOLT_EFORMAT, "%s: invalid spacing of %g mm along %c", path,
                              p.spacing[a], "xyz"[a]);
         if (!isfinite(p.origin[a]))
             return volt_fail(VOLT_EFORMAT, "%s: its origin is not finite along %c", path,
@@ -98,13 +102,13 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     if ((st = judge_sizes(m, path)) != VOLT_OK)
         return st;
     VOLT_TRY(st, done, volt_alloc_zero(&h, 1, sizeof *h, "an image's header"));
-    VOLT_TRY(st, done, take_place(&h->place, m, path));
+    VOLT_TRY(st, done, read_geometry(&h->geometry, m, path));
     memcpy(h->format, m->format, sizeof h->format);
     h->format[sizeof h->format - 1] = '\0';
     for (char *c = h->format; *c; c++)
         *c = (unsigned char)*c < ' ' || *c == 127 ? ' ' : *c;
     h->gzip = m->compressed == 1;
-    h->flat = m->axes == 2;
+    h->is_2d = m->axes == 2;
     h->dim[0] = m->axes + (m->channels > 1);
     for (int i = 1; i < 8; i++)
         h->dim[i] = i < 4 ? m->n[i - 1] : 1;
@@ -114,12 +118,12 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     for (int i = 0; i < 3; i++)
         h->grid.n[i] = m->n[2 - i];
     h->grid.channels = (int32_t)m->channels;
-    h->geometry = picture ? VOLT_IMAGE_UNPLACED : VOLT_IMAGE_PLACED;
-    if (picture) { /* resolutions in photographs are no millimetres of a patient */
-        h->place =
-            (volt_image_place){(int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
+    h->geometry_source = picture ? VOLT_GEOMETRY_NONE : VOLT_GEOMETRY_HEADER;
+    if (picture) { /* the resolution of a photograph is not in millimetres of a patient */
+        h->geometry = (volt_image_geometry){
+            (int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
     }
-    volt_image_take_place(h);
+    volt_image_apply_geometry(h);
     if (volt_grid_check(&h->grid, path) != VOLT_OK) {
         st = VOLT_EFORMAT; /* its sentence says what is wrong */
         goto done;
@@ -133,7 +137,7 @@ done:
 
 /* -- Spacing of pages --------------------------------------------------------------------- */
 
-/* CASE.json beside CASE.tif, or beside CASE_0000.tif. NULL in *out: there is neither. */
+/* CASE.json next to CASE.tif or CASE_0000.tif; *out is NULL if there is neither. */
 static volt_status spacing_file(char **out, const char *path)
 {
     const size_t stem = (size_t)(volt_image_ending(path) - path);
@@ -176,7 +180,7 @@ static bool is_pages(const char *path, const volt_image_header *h)
 {
     const char *ending = volt_image_ending(path);
 
-    return h->place.axes == 3 &&
+    return h->geometry.axes == 3 &&
            (strcasecmp(ending, ".tif") == 0 || strcasecmp(ending, ".tiff") == 0);
 }
 
@@ -188,22 +192,22 @@ static volt_status take_spacing(volt_image_header *h, const char *path)
 
     VOLT_TRY(st, done, spacing_file(&json, path));
     if (!json) {
-        st = volt_image_note(h, "no file with its spacing lies beside it: 1 mm is taken");
+        st = volt_image_warn(h, "there is no JSON file with its spacing; 1 mm is assumed");
         goto done;
     }
     VOLT_TRY(st, done, read_spacing(mm, json));
     for (int a = 0; a < 3; a++)
-        h->place.spacing[a] = mm[2 - a];
-    volt_image_take_place(h);
+        h->geometry.spacing[a] = mm[2 - a];
+    volt_image_apply_geometry(h);
 done:
     volt_free(json);
     return st;
 }
 
-/* Left alone where it says so already: it may say more. */
-static volt_status write_spacing(const char *path, const volt_image_place *place)
+/* Keeps a file that has this spacing: it may hold more. */
+static volt_status write_spacing(const char *path, const volt_image_geometry *geometry)
 {
-    const double mm[3] = {place->spacing[2], place->spacing[1], place->spacing[0]};
+    const double mm[3] = {geometry->spacing[2], geometry->spacing[1], geometry->spacing[0]};
     const size_t stem = (size_t)(volt_image_ending(path) - path);
     double there[3];
     char *name = NULL;
@@ -224,7 +228,7 @@ done:
 
 /* -- Reading ------------------------------------------------------------------------------ */
 
-/* The helper's own sentences for these would be the reader's. */
+/* Checked here because ITK's messages for these would not say what is wrong. */
 static volt_status check_there(const char *path)
 {
     struct stat info;
@@ -232,7 +236,7 @@ static volt_status check_there(const char *path)
     if (stat(path, &info) != 0)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
     if (!S_ISREG(info.st_mode))
-        return volt_fail(VOLT_EFORMAT, "%s is no regular file", path);
+        return volt_fail(VOLT_EFORMAT, "%s is not a regular file", path);
     if (access(path, R_OK) != 0)
         return volt_fail(VOLT_EIO, "cannot open %s: %s", path, strerror(errno));
     return VOLT_OK;
@@ -254,7 +258,7 @@ done:
     return st;
 }
 
-volt_status volt_itk_info(volt_image_header **out, const char *path)
+static volt_status itk_info(volt_image_header **out, const char *path)
 {
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
@@ -274,7 +278,7 @@ done:
 static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
                                   const volt_image_header *h, const char *path, int threads)
 {
-    const volt_nifti_conversion how = {.from = h->dtype, .to = v->dtype, .slope = 1};
+    const volt_image_conversion how = {.from = h->dtype, .to = v->dtype, .slope = 1};
     const size_t wide = volt_dtype_bytes(v->dtype), narrow = volt_dtype_bytes(h->dtype);
     const int64_t count = volt_grid_voxels(&v->grid) * v->grid.channels;
     const int64_t step = CHUNK / (int64_t)narrow;
@@ -287,10 +291,10 @@ static volt_status receive_voxels(volt_volume *v, volt_itk_call *call,
         int64_t bad = n;
         double value = 0;
         VOLT_TRY(st, done, volt_itk_receive(call, chunk, (size_t)n * narrow));
-        volt_nifti_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
+        volt_image_convert((char *)v->data + (size_t)at * wide, chunk, n, &how, threads, &bad,
                            &value);
         if (bad < n) {
-            st = volt_image_not_label(path, &v->grid, at + bad, value, v->dtype);
+            st = volt_image_fail_label(path, &v->grid, at + bad, value, v->dtype);
             goto done;
         }
     }
@@ -299,15 +303,16 @@ done:
     return st;
 }
 
-volt_status volt_itk_read(volt_volume **out, volt_image_header **header, const char *path,
-                          const volt_image_read_options *options)
+static volt_status itk_read(volt_volume **out, volt_image_header **header, const char *path,
+                            const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
+    volt_image_read_options opt;
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, ask(&call, &h, "read", path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
@@ -327,15 +332,15 @@ done:
 
 /* -- Writing ------------------------------------------------------------------------------ */
 
-/* The source's own numbers where the volume lies on its grid; else what the grid says. */
-static volt_image_place place_of(const volt_grid *g, const volt_image_header *source)
+/* The source's own numbers if the volume is on its grid; else derived from the grid. */
+static volt_image_geometry geometry_of(const volt_grid *g, const volt_image_header *source)
 {
-    volt_image_place p = {.axes = 3};
+    volt_image_geometry p = {.axes = 3};
     double mm[3];
 
-    if (source && source->place.axes && memcmp(g->n, source->grid.n, sizeof g->n) == 0 &&
+    if (source && source->geometry.axes && memcmp(g->n, source->grid.n, sizeof g->n) == 0 &&
         memcmp(g->to_world, source->grid.to_world, sizeof g->to_world) == 0)
-        return source->place;
+        return source->geometry;
     volt_grid_spacing(mm, g);
     for (int r = 0; r < 3; r++) {
         const double sign = r < 2 ? -1 : 1;
@@ -347,28 +352,27 @@ static volt_image_place place_of(const volt_grid *g, const volt_image_header *so
     return p;
 }
 
-static volt_itk_message describe(const volt_volume *v, const volt_image_place *place)
+static volt_itk_message describe(const volt_volume *v, const volt_image_geometry *geometry)
 {
     volt_itk_message m = {.dtype = v->dtype,
-                          .axes = (uint32_t)place->axes,
+                          .axes = (uint32_t)geometry->axes,
                           .channels = (uint32_t)v->grid.channels,
                           .bytes = volt_volume_bytes(v)};
 
     memcpy(m.magic, VOLT_ITK_MAGIC, sizeof m.magic);
     for (int i = 0; i < 3; i++)
         m.n[i] = v->grid.n[2 - i];
-    memcpy(m.spacing, place->spacing, sizeof m.spacing);
-    memcpy(m.origin, place->origin, sizeof m.origin);
-    memcpy(m.direction, place->direction, sizeof m.direction);
+    memcpy(m.spacing, geometry->spacing, sizeof m.spacing);
+    memcpy(m.origin, geometry->origin, sizeof m.origin);
+    memcpy(m.direction, geometry->direction, sizeof m.direction);
     return m;
 }
 
-/* Lets the helper write FOLDER/NAME, and FOLDER/NAME's voxels where the format keeps them
- * apart. */
+/* Lets the helper write FOLDER/NAME, with a second file for the voxels in some formats. */
 static volt_status write_into(const char *folder, const char *path, const volt_volume *v,
-                              const volt_image_place *place)
+                              const volt_image_geometry *geometry)
 {
-    const volt_itk_message m = describe(v, place);
+    const volt_itk_message m = describe(v, geometry);
     volt_itk_message answer;
     volt_itk_call *call = NULL;
     char *file = NULL;
@@ -386,7 +390,7 @@ done:
     return st;
 }
 
-/* Flushes FOLDER/NAME and moves it beside `path`. */
+/* Flushes FOLDER/NAME and moves it next to `path`. */
 static volt_status put(const char *folder, const char *name, const char *path)
 {
     char *from = NULL, *to = NULL;
@@ -407,7 +411,7 @@ done:
     return st;
 }
 
-/* The file itself last: it is whole when it is there. */
+/* The file itself last: once it exists it is complete. */
 static volt_status put_all(const char *folder, const char *path)
 {
     const char *own = volt_path_name(path);
@@ -425,7 +429,7 @@ done:
     return st;
 }
 
-/* A folder beside `path`, so that what is in it can be moved there. */
+/* A folder next to `path`, from which files can be renamed. */
 static volt_status make_folder(char **out, const char *path)
 {
     const volt_status st = volt_format(out, "%s.XXXXXX", path);
@@ -441,28 +445,33 @@ static volt_status make_folder(char **out, const char *path)
     return VOLT_OK;
 }
 
-volt_status volt_itk_write(const char *path, const volt_volume *volume,
-                           const volt_image_header *source,
-                           const volt_image_write_options *options)
+static volt_status itk_write(const char *path, const volt_volume *volume,
+                             const volt_image_header *source,
+                             const volt_image_write_options *options)
 {
     static const volt_dtype label_types[] = {VOLT_U8, VOLT_U16, VOLT_I16, VOLT_I32};
-    volt_image_place place = place_of(&volume->grid, source);
+    volt_image_write_options opt;
+    volt_image_geometry geometry = geometry_of(&volume->grid, source);
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
+    if (opt.labels && !volt_image_holds_masks(path))
+        return volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format", path);
     if (volume->grid.n[0] != 1)
-        place.axes = 3;
+        geometry.axes = 3;
     else if (volt_image_is_picture(path))
-        place.axes = 2;
+        geometry.axes = 2;
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
-                               sizeof label_types / sizeof *label_types, options));
+                               sizeof label_types / sizeof *label_types, &opt));
     VOLT_TRY(st, done, make_folder(&folder, path));
-    VOLT_TRY(st, done, write_into(folder, path, voxels, &place));
-    if (volt_image_is_picture(path) && place.axes == 3)
-        VOLT_TRY(st, done, write_spacing(path, &place));
+    VOLT_TRY(st, done, write_into(folder, path, voxels, &geometry));
+    if (volt_image_is_picture(path) && geometry.axes == 3)
+        VOLT_TRY(st, done, write_spacing(path, &geometry));
     st = put_all(folder, path);
 done:
     if (folder)
@@ -471,3 +480,9 @@ done:
     volt_volume_free(converted);
     return st;
 }
+
+const volt_image_format volt_format_itk = {
+    .info = itk_info,
+    .read = itk_read,
+    .write = itk_write,
+};

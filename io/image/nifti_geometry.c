@@ -1,4 +1,13 @@
-/* nifti_geometry.c - where a NIfTI header says the voxels lie, and writing that down. */
+/* nifti_geometry.c - the grid that a NIfTI header describes, and writing a grid to a header.
+ *
+ * A header can describe the grid three times: pixdim, qform (a quaternion, so rotations only)
+ * and sform (any affine matrix), each with a code, and programs disagree on which one to
+ * believe when they differ. As nibabel and ITK do for most files, the sform wins, then the
+ * qform, then nibabel's default; differences become warnings, because a silent choice of the
+ * wrong side is the worst outcome. When writing, a source's fields are copied unless the grid
+ * changed, since a matrix converted to a quaternion and back is not the same to the bit; on a
+ * new grid both forms move together, so that readers of either one see the same place.
+ */
 #include <math.h>
 #include <string.h>
 
@@ -56,8 +65,8 @@ static affine qform_of(const nifti_2_header *h, const double spacing[3])
     return a;
 }
 
-/* nibabel's assumption where a header has neither form: x grows to the left, the grid's centre
- * is the origin. */
+/* nibabel's default for a header with neither form: x increases to the left, the origin is the
+ * centre of the grid. */
 static affine noform_of(const volt_grid *grid, const double spacing[3])
 {
     affine a = {{{-spacing[0], 0, 0, 0}, {0, spacing[1], 0, 0}, {0, 0, spacing[2], 0}}};
@@ -67,7 +76,7 @@ static affine noform_of(const volt_grid *grid, const double spacing[3])
     return a;
 }
 
-/* pixdim[1..3] as a positive spacing. An axis of one voxel may leave it out. */
+/* pixdim[1..3] as a positive spacing; 0 is allowed for an axis of one voxel. */
 static volt_status spacing_of(double spacing[3], volt_image_header *header, const char *path)
 {
     for (int i = 0; i < 3; i++) {
@@ -102,7 +111,7 @@ static volt_status check_quaternion(const nifti_2_header *h, const char *path)
     return VOLT_OK;
 }
 
-/* A slice whose header says nothing about the third axis gets one at right angles. */
+/* Gives a slice whose header has no third axis one at right angles. */
 static volt_status complete_slice(affine *a, volt_image_header *header)
 {
     const double length = column_length(a, 0) * column_length(a, 1);
@@ -113,11 +122,11 @@ static volt_status complete_slice(affine *a, volt_image_header *header)
         const int j = (i + 1) % 3, k = (i + 2) % 3;
         a->m[i][2] = (a->m[j][0] * a->m[k][1] - a->m[k][0] * a->m[j][1]) / length;
     }
-    return volt_image_note(header, "the sform gives the z axis no direction; as there is one "
-                                   "slice, 1 mm at right angles to it is assumed");
+    return volt_image_warn(header, "the sform gives no direction of the z axis; for the single "
+                                   "slice, 1 mm at right angles is assumed");
 }
 
-/* Finite, spans space, and of a size that can be meant. */
+/* Finite, not singular, and of a plausible size. */
 static volt_status check_affine(const affine *a, const char *form, const char *path)
 {
     double volume = 1;
@@ -146,7 +155,7 @@ static volt_status check_affine(const affine *a, const char *form, const char *p
     return VOLT_OK;
 }
 
-/* Largest difference of the eight corners' positions. */
+/* The largest distance between the same corner under both matrices. */
 static double disagreement(const affine *a, const affine *b, const volt_grid *grid)
 {
     double worst = 0;
@@ -178,7 +187,7 @@ static double largest_cosine(const affine *a)
     return worst;
 }
 
-/* What a user may want to know about a header whose sform was taken. */
+/* Warns of fields that contradict the sform, which is used. */
 static volt_status note_sform_warnings(volt_image_header *header, const affine *s)
 {
     const nifti_2_header *h = &header->raw->h;
@@ -193,18 +202,18 @@ static volt_status note_sform_warnings(volt_image_header *header, const affine *
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         const double length = column_length(s, i);
         if (!(fabs(spacing[i] - length) <= 1e-3 * length) && header->grid.n[2 - i] > 1)
-            st = volt_image_note(header,
+            st = volt_image_warn(header,
                                  "pixdim[%d] is %g, but the sform's spacing along %c is %g; "
                                  "the sform is used",
                                  i + 1, spacing[i], axis_name[i], length);
     }
     if (st == VOLT_OK && h->qform_code > 0 && !usable)
-        st = volt_image_note(header, "the qform is unusable; the sform is used");
+        st = volt_image_warn(header, "the qform is unusable; the sform is used");
     if (st == VOLT_OK && h->qform_code > 0 && usable) {
         const affine from_q = qform_of(h, spacing);
         const double apart = disagreement(s, &from_q, &header->grid);
         if (apart > 1e-2 * column_length(s, 0))
-            st = volt_image_note(header,
+            st = volt_image_warn(header,
                                  "qform and sform place corners up to %.4g apart; the sform "
                                  "is used",
                                  apart);
@@ -222,11 +231,11 @@ static volt_status unit_of(volt_image_header *header)
     if (code == NIFTI_UNITS_MM)
         return VOLT_OK;
     if (code == NIFTI_UNITS_METER || code == NIFTI_UNITS_MICRON)
-        return volt_image_note(header, "lengths are in %s; they are converted to mm",
+        return volt_image_warn(header, "lengths are in %s; they are converted to mm",
                                code == NIFTI_UNITS_METER ? "metres" : "micrometres");
     if (code == NIFTI_UNITS_UNKNOWN)
-        return volt_image_note(header, "the unit of length is not given; mm is assumed");
-    return volt_image_note(header, "the unit of length has the unknown code %d; mm is assumed",
+        return volt_image_warn(header, "the unit of length is not given; mm is assumed");
+    return volt_image_warn(header, "the unit of length has the unknown code %d; mm is assumed",
                            code);
 }
 
@@ -253,7 +262,7 @@ static volt_status read_qform(affine *a, volt_image_header *header, const char *
     *a = qform_of(h, spacing);
     VOLT_TRY(st, done, check_affine(a, "qform", path));
     if (h->pixdim[0] != 1 && h->pixdim[0] != -1)
-        st = volt_image_note(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
+        st = volt_image_warn(header, "pixdim[0] is %g; it is taken as %s", h->pixdim[0],
                              h->pixdim[0] < 0 ? "-1 (z reversed)" : "1");
 done:
     return st;
@@ -267,8 +276,9 @@ static volt_status read_noform(affine *a, volt_image_header *header, const char 
     VOLT_TRY(st, done, spacing_of(spacing, header, path));
     *a = noform_of(&header->grid, spacing);
     VOLT_TRY(st, done, check_affine(a, "spacing", path));
-    st = volt_image_note(header, "neither qform nor sform is set: which side is left is not "
-                                 "known; x is assumed to grow to the left, as nibabel does");
+    st =
+        volt_image_warn(header, "neither qform nor sform is set, so which side is left is "
+                                "unknown; x is assumed to increase to the left, as in nibabel");
 done:
     return st;
 }
@@ -284,23 +294,23 @@ volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path
     VOLT_TRY(st, done, unit_of(header));
     if (h->qform_code < 0 || h->qform_code > 5 || h->sform_code < 0 || h->sform_code > 5)
         VOLT_TRY(st, done,
-                 volt_image_note(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
+                 volt_image_warn(header, "qform_code %d and sform_code %d; 0 to 5 are defined",
                                  h->qform_code, h->sform_code));
     if (h->sform_code > 0) {
-        header->geometry = VOLT_NIFTI_SFORM;
+        header->geometry_source = VOLT_GEOMETRY_SFORM;
         VOLT_TRY(st, done, read_sform(&a, header, path));
     } else if (h->qform_code > 0) {
-        header->geometry = VOLT_NIFTI_QFORM;
+        header->geometry_source = VOLT_GEOMETRY_QFORM;
         VOLT_TRY(st, done, read_qform(&a, header, path));
     } else {
-        header->geometry = VOLT_NIFTI_NOFORM;
+        header->geometry_source = VOLT_GEOMETRY_NOFORM;
         VOLT_TRY(st, done, read_noform(&a, header, path));
     }
     if (largest_cosine(&a) > 1e-3)
         VOLT_TRY(st, done,
-                 volt_image_note(header,
-                                 "the axes are not at right angles (cosine %.3g): kept "
-                                 "here, but ITK refuses such files",
+                 volt_image_warn(header,
+                                 "the axes are not at right angles (cosine %.3g); ITK refuses "
+                                 "such files",
                                  largest_cosine(&a)));
     for (int i = 0; i < 3; i++)
         for (int j = 0; j < 4; j++)
@@ -320,8 +330,8 @@ static void set_sform(nifti_2_header *h, const affine *a, int code)
     memcpy(h->srow_z, a->m[2], sizeof h->srow_z);
 }
 
-/* Also sets pixdim[0..3]. A quaternion holds right angles only: of a sheared matrix it keeps
- * the nearest rotation, and its code becomes 0. */
+/* Also sets pixdim[0..3]. A quaternion cannot represent shear: a sheared matrix becomes the
+ * nearest rotation, with code 0. */
 static void set_qform(nifti_2_header *h, const affine *a, int code)
 {
     nifti_dmat44 m = {0};
@@ -334,7 +344,7 @@ static void set_qform(nifti_2_header *h, const affine *a, int code)
     h->qform_code = largest_cosine(a) > 1e-4 ? 0 : code;
 }
 
-/* moved = form * inverse(old) * new: what the form of the old grid becomes on the new one. */
+/* moved = form * inverse(old) * new: the form of the old grid, moved to the new one. */
 static affine carry_over(const affine *form, const affine *old, const affine *new)
 {
     nifti_dmat44 f = {0}, o = {0}, n = {0}, moved;
@@ -349,7 +359,8 @@ static affine carry_over(const affine *form, const affine *old, const affine *ne
     return out;
 }
 
-/* The source's qform, which may differ from its sform, on the grid `new`; false: unusable. */
+/* The source's qform, which may differ from its sform, moved to the grid `new`; false: it is
+ * unusable. */
 static bool move_qform(affine *out, const nifti_2_header *h, const volt_image_header *source,
                        const affine *new)
 {
@@ -375,18 +386,18 @@ void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
 
     memcpy(new.m, grid->to_world, sizeof new.m);
     h->xyzt_units = (h->xyzt_units & ~7) | NIFTI_UNITS_MM;
-    if (source && source->geometry == VOLT_NIFTI_SFORM && h->qform_code > 0) {
+    if (source && source->geometry_source == VOLT_GEOMETRY_SFORM && h->qform_code > 0) {
         const int qform_code = move_qform(&form, h, source, &new) ? h->qform_code : 0;
         set_qform(h, &form, qform_code);
         for (int i = 0; i < 3; i++)
             h->pixdim[i + 1] = column_length(&new, i);
         set_sform(h, &new, h->sform_code);
-    } else if (source && source->geometry == VOLT_NIFTI_QFORM) {
+    } else if (source && source->geometry_source == VOLT_GEOMETRY_QFORM) {
         const int code = h->qform_code;
         set_qform(h, &new, code);
         set_sform(h, &new, h->qform_code ? 0 : code);
     } else {
-        /* From a file with an sform alone, or with none; both forms serve every reader. */
+        /* The source has an sform alone, or neither: setting both serves every reader. */
         const int code = source && h->sform_code > 0 ? h->sform_code : 1;
         const int keep = source && h->sform_code > 0 ? 0 : code;
         set_qform(h, &new, keep);

@@ -1,30 +1,16 @@
-/* nifti_header.c - from the bytes of a header to a judged description, or a refusal. */
+/* nifti_header.c - parses and checks the bytes of a header. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "io/image/nifti_raw.h"
 
-void volt_nifti_raw_free(struct volt_nifti_raw *raw)
-{
-    if (raw)
-        volt_free(raw->extensions);
-    volt_free(raw);
-}
-
-bool volt_nifti_ends_with(const char *text, const char *end)
-{
-    const size_t n = strlen(text), m = strlen(end);
-
-    return n > m && strcasecmp(text + n - m, end) == 0;
-}
-
 /* -- Which kind of file ------------------------------------------------------------------- */
 
-/* Formats people mistake for NIfTI, by their first bytes. */
+/* Formats mistaken for NIfTI, by their first bytes. */
 static const char *other_format(const unsigned char *bytes, size_t got)
 {
     static const struct {
@@ -61,8 +47,8 @@ static volt_status fail_kind(const unsigned char *bytes, size_t got, const char 
     if (other)
         return volt_fail(VOLT_ENOTSUP, "%s is %s, not NIfTI", path, other);
     if (got < VOLT_NIFTI1_HEADER)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; a NIfTI header has %d", path, got,
-                         VOLT_NIFTI1_HEADER);
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; a NIfTI header has %d", path, got,
+                         volt_s((int64_t)got), VOLT_NIFTI1_HEADER);
     return volt_fail(VOLT_EFORMAT,
                      "%s is not NIfTI: it starts with %02x %02x %02x %02x, where the header's "
                      "length (348 or 540) is expected",
@@ -123,7 +109,7 @@ static void widen(nifti_2_header *to, const nifti_1_header *h)
     memcpy(to->intent_name, h->intent_name, sizeof to->intent_name);
 }
 
-/* "ni1" says the voxels are in another file. A name that cannot be a pair's says otherwise. */
+/* "ni1" means that the voxels are in another file, unless the name cannot be a pair's. */
 static volt_status judge_magic(volt_image_header *header, const char *magic, const char *path)
 {
     static const char tail[4] = {'\r', '\n', '\032', '\n'};
@@ -135,7 +121,7 @@ static volt_status judge_magic(volt_image_header *header, const char *magic, con
         magic[3] != '\0') {
         if (header->version == 1)
             return volt_fail(VOLT_ENOTSUP,
-                             "%s is ANALYZE 7.5 (it has no NIfTI magic), which does not say "
+                             "%s is ANALYZE 7.5 (it has no NIfTI magic), which does not define "
                              "which side is left; convert it with a program that knows",
                              path);
         return volt_fail(VOLT_EFORMAT, "%s: the magic is not n+2 or ni2", path);
@@ -143,13 +129,14 @@ static volt_status judge_magic(volt_image_header *header, const char *magic, con
     header->pair = magic[1] == 'i';
     if (header->pair && !half) {
         header->pair = false;
-        const volt_status st = volt_image_note(
-            header, "the magic says the voxels are in another file; they are taken from here");
+        const volt_status st = volt_image_warn(
+            header,
+            "the magic says that the voxels are in another file; they are read from this one");
         if (st != VOLT_OK)
             return st;
     }
     if (header->version == 2 && memcmp(magic + 4, tail, 4) != 0)
-        return volt_image_note(header, "the magic lacks its line-end mark (damaged by a text "
+        return volt_image_warn(header, "the magic lacks its line-end mark (damaged by a text "
                                        "transfer, or written by an old library)");
     return VOLT_OK;
 }
@@ -159,8 +146,8 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
                                size_t got, int length, const char *path)
 {
     if (length > (int)got)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; its header alone has %d", path, got,
-                         length);
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; its header alone has %d", path, got,
+                         volt_s((int64_t)got), length);
     if (length == VOLT_NIFTI1_HEADER) {
         nifti_1_header h;
         memcpy(&h, bytes, sizeof h);
@@ -168,11 +155,10 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
         if (header->swapped)
             swap_nifti_header(&h, 1);
         widen(&header->raw->h, &h);
-        /* vox_offset is a float, so that it could be anything. */
+        /* vox_offset is a float and could be anything. */
         if (!isfinite(h.vox_offset) || h.vox_offset != floorf(h.vox_offset) ||
             fabsf(h.vox_offset) > 1e9f)
-            return volt_fail(VOLT_EFORMAT,
-                             "%s: vox_offset is %g; a whole number of bytes is expected", path,
+            return volt_fail(VOLT_EFORMAT, "%s: vox_offset is %g; an integer is expected", path,
                              (double)h.vox_offset);
         header->raw->h.vox_offset = (int64_t)h.vox_offset;
         return judge_magic(header, h.magic, path);
@@ -212,7 +198,7 @@ static volt_status judge_dims(volt_image_header *header, const char *path)
     if (wide > 1)
         return volt_fail(VOLT_ENOTSUP,
                          "%s has more than one axis beyond z (extents %lld, %lld, %lld, %lld); "
-                         "volumes with one channel axis are read",
+                         "one channel axis is supported",
                          path, (long long)header->dim[4], (long long)header->dim[5],
                          (long long)header->dim[6], (long long)header->dim[7]);
     if (channels > INT32_MAX || volt_extent_bytes(&bytes, header->dim + 1, 7, sizeof(double)) ||
@@ -228,7 +214,7 @@ static volt_status judge_dims(volt_image_header *header, const char *path)
 
 static const struct {
     int code;
-    volt_dtype dtype; /* 0: known, not read */
+    volt_dtype dtype; /* 0: known but not supported */
     const char *name;
 } datatypes[] = {{DT_UINT8, VOLT_U8, "uint8"},      {DT_INT8, VOLT_I8, "int8"},
                  {DT_UINT16, VOLT_U16, "uint16"},   {DT_INT16, VOLT_I16, "int16"},
@@ -259,17 +245,17 @@ static volt_status judge_datatype(volt_image_header *header, const char *path)
         return volt_fail(VOLT_EFORMAT, "%s: datatype %d is not one that NIfTI defines", path,
                          h->datatype);
     if (!datatypes[at].dtype)
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s has %s voxels; integers of 8 to 64 bits, float32 and float64 are "
-                         "read",
-                         path, datatypes[at].name);
+        return volt_fail(
+            VOLT_ENOTSUP,
+            "%s has %s voxels; integers of 8 to 64 bits, float32 and float64 are supported",
+            path, datatypes[at].name);
     header->dtype = datatypes[at].dtype;
     /* Cannot overflow: judge_dims tried it with 8 bytes. */
     if (volt_extent_bytes(&header->raw->stored_bytes, header->dim + 1, 7,
                           volt_dtype_bytes(header->dtype)))
         return volt_fail(VOLT_EINTERNAL, "%s: the size of its voxels overflows", path);
     if (h->bitpix != 8 * (int)volt_dtype_bytes(header->dtype))
-        return volt_image_note(header, "bitpix is %d, but %s has %d bits; the datatype is used",
+        return volt_image_warn(header, "bitpix is %d, but %s has %d bits; the datatype is used",
                                h->bitpix, datatypes[at].name,
                                8 * (int)volt_dtype_bytes(header->dtype));
     return VOLT_OK;
@@ -282,7 +268,7 @@ static volt_status judge_offset(volt_image_header *header, const char *path)
 
     if (h->vox_offset == 0 && least > 0) {
         h->vox_offset = least;
-        return volt_image_note(header, "vox_offset is 0; the voxels are taken from byte %lld",
+        return volt_image_warn(header, "vox_offset is 0; the voxels are read from byte %lld",
                                (long long)least);
     }
     if (h->vox_offset < least || h->vox_offset > 1000000000)
@@ -299,12 +285,12 @@ static volt_status judge_scaling(volt_image_header *header, const char *path)
     header->inter = 0;
     if (slope == 0 || !isfinite(slope)) {
         if (isfinite(inter) && inter != 0)
-            return volt_image_note(header,
+            return volt_image_warn(header,
                                    "scl_inter is %g, but scl_slope is %g, which means no "
                                    "scaling; both are ignored",
                                    inter, slope);
         if (isinf(slope))
-            return volt_image_note(header, "scl_slope is infinite; it is ignored");
+            return volt_image_warn(header, "scl_slope is infinite; it is ignored");
         return VOLT_OK;
     }
     if (!isfinite(inter))
@@ -355,7 +341,7 @@ volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes
     copy_text(header->intent_name, header->raw->h.intent_name,
               sizeof header->raw->h.intent_name);
     header->intent_code = header->raw->h.intent_code;
-    header->flat = header->dim[0] == 2;
+    header->is_2d = header->dim[0] == 2;
     snprintf(header->format, sizeof header->format, "NIfTI-%d", header->version);
     *out = header;
     header = NULL;

@@ -1,65 +1,49 @@
-/* nifti_raw.h - what the parts of the NIfTI module share. Internal to io.
+/* nifti_raw.h - shared by the parts of the NIfTI module.
  *
- * From libnifti2 we take the header structures, their byte swapping and the quaternion
- * arithmetic, nothing that opens, prints or allocates: it checks neither files nor fields.
+ * Only libnifti2's header structs, byte swapping and quaternion arithmetic are used, nothing
+ * that opens, prints or allocates: it checks neither files nor fields.
  */
 #ifndef VOLT_IO_IMAGE_NIFTI_RAW_H
 #define VOLT_IO_IMAGE_NIFTI_RAW_H
 #include <nifti2_io.h>
-#include "io/image/image_internal.h"
+#include "io/image/convert.h"
+#include "io/image/header.h"
 #include "io/image/nifti.h"
 
 #define VOLT_NIFTI1_HEADER    348
 #define VOLT_NIFTI2_HEADER    540
-#define VOLT_NIFTI_EXTENDER   4 /* bytes behind the header that tell of extensions */
-#define VOLT_NIFTI_MAX_EXTRAS ((size_t)16 << 20) /* bytes of extensions kept */
+#define VOLT_NIFTI_EXTENDER   4 /* bytes after the header that announce extensions */
+#define VOLT_NIFTI_MAX_EXTRAS ((size_t)16 << 20) /* bytes of extensions preserved */
 
 struct volt_nifti_raw {
-    /* This machine's byte order. A version 1 header is held here too: its fields are a subset,
-     * and its floats become doubles and back without loss. */
+    /* In native byte order. Version 1 headers are stored here too: their fields are a subset,
+     * and floats survive the way to double and back. */
     nifti_2_header h;
     size_t stored_bytes;       /* of all voxels in the file */
-    unsigned char *extensions; /* a valid chain in this machine's order; NULL if none */
+    unsigned char *extensions; /* a valid chain in native byte order; NULL if none */
     size_t extension_bytes;
 };
 
-/* Judges a header of `got` bytes (540 unless the file is shorter). `path` is for messages and
- * for telling a pair from a single file that was marked as one. The caller owns *out. */
+/* NULL is allowed. */
+void volt_nifti_raw_free(struct volt_nifti_raw *raw);
+
+/* Parses and checks a header of `got` bytes (540 unless the file is shorter). `path` is for
+ * messages, and to recognise a single file that is marked as a pair. The caller owns *out. */
 volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes, size_t got,
                              const char *path);
 
-/* Ends of names, in any case. */
+/* True if `text` is longer than `end` and ends in it, in any case. */
 bool volt_nifti_ends_with(const char *text, const char *end);
 
-/* NIfTI's code for `dtype`; 0 when there is none. */
+/* NIfTI's code for `dtype`; 0: none. */
 int volt_nifti_datatype(volt_dtype dtype);
 
-/* Fills grid (n and channels are set already), geometry, codes and unit from raw->h. */
+/* Fills the grid (but n and channels), geometry_source, codes and unit from raw->h. */
 VOLT_MUST_USE volt_status volt_nifti_read_geometry(volt_image_header *header, const char *path);
 
-/* Sets pixdim, qform, sform and units of `h` for `grid`. `source` may be NULL; its grid is
- * where the fields of `h` came from. */
+/* Sets pixdim, qform, sform and units of `h` for `grid`. `source` (NULL is allowed) is the
+ * header that the fields of `h` were copied from. */
 void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
                                const volt_image_header *source);
-
-/* How voxels are turned into what was asked for. */
-typedef struct volt_nifti_conversion {
-    volt_dtype from, to;
-    bool swap;
-    double slope, inter; /* 1 and 0: values are not touched */
-} volt_nifti_conversion;
-
-/* Converts `count` elements; `to` and `from` must not overlap, unless they are the same
- * address and both types have the same size. *bad (in: count) becomes the smallest index of a
- * value that an integer target cannot hold, *value that value. */
-void volt_nifti_convert(void *to, const void *from, int64_t count,
-                        const volt_nifti_conversion *how, int threads, int64_t *bad,
-                        double *value);
-
-/* The same where the source lies in the tail of the target's own buffer: `from` is at least
- * count * (bytes of to - bytes of from) behind `to`, which has the wider type. */
-void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
-                                 const volt_nifti_conversion *how, int threads, int64_t *bad,
-                                 double *value);
 
 #endif

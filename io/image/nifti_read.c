@@ -2,27 +2,15 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
+#include "io/image/options.h"
 
-/* -- Names -------------------------------------------------------------------------------- */
-
-bool volt_nifti_named(const char *path)
-{
-    static const char *const endings[] = {".nii",    ".nii.gz", ".hdr",
-                                          ".hdr.gz", ".img",    ".img.gz"};
-    const char *name = volt_path_name(path);
-
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++)
-        if (volt_nifti_ends_with(name, endings[i]))
-            return true;
-    return false;
-}
-
-/* The other half of a pair: the same name with `ending` (".hdr" or ".img"), first compressed as
- * `path` is, then the other way. *out is NULL when there is neither. */
+/* The other file of a pair: the same name with `ending` (".hdr" or ".img"), compressed as
+ * `path` if that exists, else the other way. *out is NULL if there is neither. */
 static volt_status find_half(char **out, const char *path, const char *ending)
 {
     const bool gzip = volt_nifti_ends_with(path, ".gz");
@@ -47,7 +35,7 @@ static volt_status find_half(char **out, const char *path, const char *ending)
 /* -- Opening ------------------------------------------------------------------------------ */
 
 typedef struct opened {
-    char *path, *voxel_path;     /* the same, unless it is a pair; voxel_path may be NULL */
+    char *path, *voxel_path;     /* equal unless it is a pair; voxel_path may be NULL */
     volt_map map, voxel_map;     /* voxel_map only for a pair */
     const unsigned char *voxels; /* of the file that holds the voxels: all its bytes */
     size_t voxel_bytes;
@@ -83,7 +71,7 @@ static uint32_t read_u32(const unsigned char *p, bool swapped)
     return swapped ? __builtin_bswap32(value) : value;
 }
 
-/* Keeps the extensions that form a valid chain in `bytes`, in this machine's byte order. */
+/* Keeps the leading extensions of `bytes` that form a valid chain, in native byte order. */
 static volt_status keep_extensions(volt_image_header *header, const unsigned char *bytes,
                                    size_t room)
 {
@@ -98,10 +86,12 @@ static volt_status keep_extensions(volt_image_header *header, const unsigned cha
         at += size;
     }
     if (at < room && at + 16 <= room && read_u32(bytes + at, header->swapped) != 0) {
-        st = volt_image_note(header,
-                             "an extension of %u bytes does not fit the %zu bytes before the "
-                             "voxels; what follows is not kept",
-                             read_u32(bytes + at, header->swapped), room - at);
+        st = volt_image_warn(header,
+                             "an extension of %u byte%s does not fit the %zu byte%s before the "
+                             "voxels; it and what follows are dropped",
+                             read_u32(bytes + at, header->swapped),
+                             volt_s((int64_t)(read_u32(bytes + at, header->swapped))),
+                             room - at, volt_s((int64_t)(room - at)));
         if (st != VOLT_OK)
             return st;
     }
@@ -142,7 +132,7 @@ done:
     return st;
 }
 
-/* The voxels' file is long enough for what the header says. */
+/* The file with the voxels must be long enough for the header. */
 static volt_status check_length(opened *o)
 {
     const struct volt_nifti_raw *raw = o->header->raw;
@@ -152,12 +142,14 @@ static volt_status check_length(opened *o)
     if (volt_add_size(&wanted, raw->stored_bytes, (size_t)raw->h.vox_offset) || wanted > limit)
         return volt_fail(
             VOLT_EFORMAT,
-            "%s has %zu bytes%s; its header describes %zu bytes of voxels from byte %lld on",
-            o->voxel_path, o->voxel_bytes, o->header->gzip ? " compressed" : "",
-            raw->stored_bytes, (long long)raw->h.vox_offset);
+            "%s has %zu byte%s%s; its header describes %zu byte%s of voxels from byte %lld on",
+            o->voxel_path, o->voxel_bytes, volt_s((int64_t)o->voxel_bytes),
+            o->header->gzip ? " compressed" : "", raw->stored_bytes,
+            volt_s((int64_t)raw->stored_bytes), (long long)raw->h.vox_offset);
     if (!o->header->gzip && wanted < o->voxel_bytes)
-        return volt_image_note(o->header, "%zu bytes follow the voxels",
-                               o->voxel_bytes - wanted);
+        return volt_image_warn(o->header, "%zu byte%s follow the voxels",
+                               o->voxel_bytes - wanted,
+                               volt_s((int64_t)(o->voxel_bytes - wanted)));
     return VOLT_OK;
 }
 
@@ -172,13 +164,10 @@ static volt_status open_voxels(opened *o, bool required)
     } else {
         VOLT_TRY(st, done, find_half(&o->voxel_path, o->path, ".img"));
         if (!o->voxel_path && required)
-            return volt_fail(VOLT_EIO,
-                             "%s has no file with its voxels (.img or .img.gz) beside "
-                             "it",
-                             o->path);
+            return volt_fail(
+                VOLT_EIO, "%s: the file with its voxels (.img or .img.gz) is missing", o->path);
         if (!o->voxel_path)
-            return volt_image_note(o->header, "there is no file with the voxels (.img) beside "
-                                              "it");
+            return volt_image_warn(o->header, "the file with the voxels (.img) is missing");
         VOLT_TRY(st, done, volt_map_open(&o->voxel_map, o->voxel_path));
         o->voxels = o->voxel_map.data;
         o->voxel_bytes = o->voxel_map.bytes;
@@ -202,7 +191,7 @@ static volt_status open_nifti(opened *out, const char *path, bool required)
     else
         st = volt_strdup(&o.path, path);
     if (st == VOLT_OK && !o.path)
-        st = volt_fail(VOLT_EIO, "%s has no header (.hdr or .hdr.gz) beside it", path);
+        st = volt_fail(VOLT_EIO, "%s: its header file (.hdr or .hdr.gz) is missing", path);
     if (st != VOLT_OK)
         goto done;
     VOLT_TRY(st, done, volt_map_open(&o.map, o.path));
@@ -244,13 +233,13 @@ enum { PIECE = 1 << 17, LARGE_PIECE = 1 << 22 }; /* voxels converted at a time *
 
 /* Voxels at <= i < at + n of `result` from a piece of the file. */
 static void convert_piece(unsigned char *result, const unsigned char *piece, int64_t at,
-                          int64_t n, const volt_nifti_conversion *how, int threads,
+                          int64_t n, const volt_image_conversion *how, int threads,
                           int64_t *bad, double *value)
 {
     int64_t here = n;
     double first = 0;
 
-    volt_nifti_convert(result + (size_t)at * volt_dtype_bytes(how->to), piece, n, how, threads,
+    volt_image_convert(result + (size_t)at * volt_dtype_bytes(how->to), piece, n, how, threads,
                        &here, &first);
     if (here < n && at + here < *bad) {
         *bad = at + here;
@@ -258,10 +247,10 @@ static void convert_piece(unsigned char *result, const unsigned char *piece, int
     }
 }
 
-/* Converts to a narrower type while inflating, so that the stored voxels are never held. The
- * caller owns *buffer. */
+/* Converts to a narrower type while decompressing, so that the stored voxels are never in
+ * memory. The caller owns *buffer. */
 static volt_status inflate_and_narrow(void **buffer, const opened *o, int64_t count,
-                                      const volt_nifti_conversion *how, int threads,
+                                      const volt_image_conversion *how, int threads,
                                       int64_t *bad, double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), stored = volt_dtype_bytes(how->from);
@@ -293,10 +282,10 @@ done:
     return st;
 }
 
-/* Inflates the voxels' file into the tail of new memory, so that converting to a type that is
- * not narrower can go forward in place. The caller owns *buffer. */
+/* Decompresses into the tail of new memory, so that converting to a type that is not narrower
+ * can run forward in place. The caller owns *buffer. */
 static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t count,
-                                       const volt_nifti_conversion *how, int threads,
+                                       const volt_image_conversion *how, int threads,
                                        int64_t *bad, double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), stored = o->header->raw->stored_bytes;
@@ -315,10 +304,10 @@ static volt_status inflate_and_convert(void **buffer, const opened *o, int64_t c
                                o->voxel_path));
     if (wide == volt_dtype_bytes(how->from)) {
         if (how->swap || how->from != how->to || o->header->scaled)
-            volt_nifti_convert(voxels, voxels, count, how, threads, bad, value);
+            volt_image_convert(voxels, voxels, count, how, threads, bad, value);
         memmove(space, voxels, wanted);
     } else {
-        volt_nifti_convert_in_place(space, voxels, count, how, threads, bad, value);
+        volt_image_convert_in_place(space, voxels, count, how, threads, bad, value);
     }
     *buffer = space;
     space = NULL;
@@ -328,7 +317,7 @@ done:
 }
 
 static volt_status copy_and_convert(void **buffer, const opened *o, int64_t count,
-                                    const volt_nifti_conversion *how, int threads, int64_t *bad,
+                                    const volt_image_conversion *how, int threads, int64_t *bad,
                                     double *value)
 {
     const unsigned char *from = o->voxels + o->header->raw->h.vox_offset;
@@ -348,7 +337,7 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
 {
     const volt_image_header *header = o->header;
     const int64_t count = volt_grid_voxels(&header->grid) * header->grid.channels;
-    const volt_nifti_conversion how = {.from = header->dtype,
+    const volt_image_conversion how = {.from = header->dtype,
                                        .to = to,
                                        .swap = header->swapped,
                                        .slope = header->slope,
@@ -366,7 +355,7 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
     else
         st = copy_and_convert(&volume->data, o, count, &how, threads, &bad, &value);
     if (st == VOLT_OK && bad < count)
-        st = volt_image_not_label(o->voxel_path, &header->grid, bad, value, to);
+        st = volt_image_fail_label(o->voxel_path, &header->grid, bad, value, to);
     if (st != VOLT_OK)
         goto done;
     *out = volume;
@@ -379,16 +368,14 @@ done:
 volt_status volt_nifti_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
-    volt_dtype to = opt.dtype;
+    volt_image_read_options opt;
+    volt_dtype to;
     opened o = {0};
     volt_status st;
 
-    if (to != 0 && (volt_dtype_bytes(to) == 0 || to == VOLT_BF16))
-        return volt_fail(VOLT_EINVAL, "%s cannot be read as %s", path, volt_dtype_name(to));
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, open_nifti(&o, path, true));
-    if (to == 0)
-        to = natural_dtype(o.header);
+    to = opt.dtype == VOLT_AS_STORED ? natural_dtype(o.header) : opt.dtype;
     VOLT_TRY(st, done, read_voxels(out, &o, to, opt.threads));
     if (header) {
         *header = o.header;

@@ -1,4 +1,4 @@
-/* nifti_write.c - from volumes to files. */
+/* nifti_write.c - writing volumes as NIfTI. */
 #include <stdio.h>
 #include <string.h>
 
@@ -6,20 +6,21 @@
 #include "base/mem.h"
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
+#include "io/image/options.h"
 
-/* The first that holds all labels; every program reads the first ones. */
+/* The first one that holds all labels is used; the first ones are supported everywhere. */
 static const volt_dtype label_types[] = {VOLT_U8,  VOLT_U16, VOLT_I16,
                                          VOLT_I32, VOLT_U32, VOLT_I64};
 
 #define MAX_PROLOGUE (VOLT_NIFTI2_HEADER + VOLT_NIFTI_EXTENDER)
 
-static bool same_place(const volt_grid *a, const volt_grid *b)
+static bool same_geometry(const volt_grid *a, const volt_grid *b)
 {
     return memcmp(a->n, b->n, sizeof a->n) == 0 &&
            memcmp(a->to_world, b->to_world, sizeof a->to_world) == 0;
 }
 
-/* As the source has them where they agree; else as few axes as hold the volume. */
+/* As in the source if the sizes agree; else as few axes as the volume needs. */
 static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_image_header *source)
 {
     const volt_grid *grid = &v->grid;
@@ -43,7 +44,7 @@ static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_image_h
         h->pixdim[4] = 1;
 }
 
-/* Everything but the lengths that depend on the version. */
+/* All fields but those that depend on the version. */
 static nifti_2_header make_header(const volt_volume *v, const volt_image_header *source,
                                   bool values_changed)
 {
@@ -57,7 +58,7 @@ static nifti_2_header make_header(const volt_volume *v, const volt_image_header 
     h.scl_inter = 0;
     if (values_changed)
         h.cal_min = h.cal_max = 0; /* a display window of other values */
-    if (!source || !same_place(&v->grid, &source->grid)) {
+    if (!source || !same_geometry(&v->grid, &source->grid)) {
         h.dim_info = 0;
         h.slice_code = 0;
         h.slice_start = h.slice_end = 0;
@@ -123,7 +124,7 @@ static bool needs_version_2(const nifti_2_header *h)
     return false;
 }
 
-/* Header, extender and the place for extensions. Returns its length. */
+/* Header and extender, with room for extensions. Returns their length. */
 static size_t make_prologue(unsigned char out[MAX_PROLOGUE], nifti_2_header *h, int version,
                             size_t extension_bytes)
 {
@@ -183,7 +184,7 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
 {
-    const volt_image_write_options opt = options ? *options : (volt_image_write_options){0};
+    volt_image_write_options opt;
     const char *name = volt_path_name(path);
     const bool gzip = volt_nifti_ends_with(name, ".nii.gz");
     const volt_volume *voxels = NULL;
@@ -191,8 +192,10 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
     bool values_changed;
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
     if (source && !source->raw)
-        source = NULL; /* of another format: nothing but the grid, which the volume has */
+        source = NULL; /* another format: it has nothing but the grid, which the volume has */
     if (!gzip && !volt_nifti_ends_with(name, ".nii"))
         return volt_fail(VOLT_EINVAL,
                          "%s: the name of a NIfTI file to write must end in .nii "

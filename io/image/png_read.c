@@ -1,39 +1,23 @@
 /* PNG images: as label maps (grey values or palette indices, untouched) and as photographs. */
-#include <png.h>
-#include <setjmp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
-#include "io/image/image_internal.h"
-#include "io/image/nifti_raw.h"
-#include "io/png.h"
+#include "io/image/convert.h"
+#include "io/image/format.h"
+#include "io/image/header.h"
+#include "io/image/options.h"
+#include "io/image/png_internal.h"
 
 enum { MAX_EXTENT = 65535, DEFLATE_RATIO = 1032 };
 
-/* What libpng's callbacks read from and report to. */
 typedef struct source {
-    const char *path;
+    png_report report;
     const unsigned char *data;
     size_t left;
-    volt_status st; /* the first failure; its sentence is recorded */
 } source;
-
-static void on_error(png_structp png, png_const_charp words)
-{
-    source *s = png_get_error_ptr(png);
-
-    if (s->st == VOLT_OK)
-        s->st = volt_fail(VOLT_EFORMAT, "%s is damaged: %s", s->path, words);
-    png_longjmp(png, 1);
-}
-
-static void on_warning(png_structp png, png_const_charp words)
-{
-    (void)png;
-    (void)words;
-}
 
 static void on_read(png_structp png, png_bytep data, size_t bytes)
 {
@@ -96,22 +80,23 @@ static volt_status open_png(opened *o, const char *path, bool colours)
     size_t row_bytes;
     volt_status st;
 
-    *o = (opened){.s = {.path = path, .st = VOLT_OK}};
+    *o = (opened){.s = {.report = {.path = path}}};
     if ((st = volt_map_open(&o->map, path)) != VOLT_OK)
         return st;
     if (o->map.bytes < 8 || png_sig_cmp(o->map.data, 0, 8) != 0)
-        return volt_fail(VOLT_EFORMAT, "%s is no PNG image", path);
+        return volt_fail(VOLT_EFORMAT, "%s is not a PNG image", path);
     o->s.data = o->map.data;
     o->s.left = o->map.bytes;
-    o->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &o->s, on_error, on_warning);
+    o->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &o->s.report, png_on_error,
+                                    png_on_warning);
     o->info = o->png ? png_create_info_struct(o->png) : NULL;
     if (!o->info)
         return volt_fail(VOLT_ENOMEM, "out of memory for %s", path);
     png_set_read_fn(o->png, &o->s, on_read);
     png_set_user_limits(o->png, MAX_EXTENT, MAX_EXTENT);
     read_header(o->png, o->info, colours);
-    if (o->s.st != VOLT_OK)
-        return o->s.st;
+    if (o->s.report.st != VOLT_OK)
+        return o->s.report.st;
     o->grid = volt_grid_make((int64_t[3]){1, png_get_image_height(o->png, o->info),
                                           png_get_image_width(o->png, o->info)},
                              png_get_channels(o->png, o->info), mm);
@@ -121,8 +106,9 @@ static volt_status open_png(opened *o, const char *path, bool colours)
     row_bytes = png_get_rowbytes(o->png, o->info) / (colours ? 32 : 8);
     if (row_bytes > (size_t)DEFLATE_RATIO * o->map.bytes / (size_t)o->grid.n[1])
         return volt_fail(VOLT_EFORMAT,
-                         "%s says %lld x %lld pixels, more than its %zu bytes hold", path,
-                         (long long)o->grid.n[2], (long long)o->grid.n[1], o->map.bytes);
+                         "%s declares %lld x %lld pixels, more than its %zu byte%s can hold",
+                         path, (long long)o->grid.n[2], (long long)o->grid.n[1], o->map.bytes,
+                         volt_s((int64_t)o->map.bytes));
     return VOLT_OK;
 }
 
@@ -139,7 +125,7 @@ static volt_status read_pixels(unsigned char **out, opened *o)
     for (size_t y = 0; y < height; y++)
         rows[y] = pixels + y * row_bytes;
     read_rows(o->png, rows);
-    if ((st = o->s.st) == VOLT_OK) {
+    if ((st = o->s.report.st) == VOLT_OK) {
         *out = pixels;
         pixels = NULL;
     }
@@ -175,7 +161,7 @@ static volt_status take_grey(volt_volume *out, const opened *o, const unsigned c
             return volt_fail(VOLT_EFORMAT,
                              "%s has colours (row %lld, column %lld); labels are grey "
                              "values or palette indices",
-                             o->s.path, (long long)(i / o->grid.n[2]),
+                             o->s.report.path, (long long)(i / o->grid.n[2]),
                              (long long)(i % o->grid.n[2]));
     }
     return VOLT_OK;
@@ -254,19 +240,19 @@ static volt_status describe(volt_image_header **out, const opened *o)
     h->dim[1] = o->grid.n[2];
     h->dim[2] = o->grid.n[1];
     h->dim[3] = o->grid.channels;
-    h->flat = true;
+    h->is_2d = true;
     h->dtype = o->bytes == 2 ? VOLT_U16 : VOLT_U8;
     h->slope = h->unit_mm = 1;
     h->grid = o->grid;
-    h->geometry = VOLT_IMAGE_UNPLACED;
+    h->geometry_source = VOLT_GEOMETRY_NONE;
     *out = h;
     return VOLT_OK;
 }
 
-/* In place of *v; label maps are judged. */
+/* Replaces *v by a converted copy; label values are checked. */
 static volt_status convert(volt_volume **v, volt_dtype to, const char *path, int threads)
 {
-    const volt_nifti_conversion how = {.from = (*v)->dtype, .to = to, .slope = 1};
+    const volt_image_conversion how = {.from = (*v)->dtype, .to = to, .slope = 1};
     const int64_t count = volt_grid_voxels(&(*v)->grid) * (*v)->grid.channels;
     int64_t bad = count;
     double value = 0;
@@ -277,26 +263,29 @@ static volt_status convert(volt_volume **v, volt_dtype to, const char *path, int
         return VOLT_OK;
     if ((st = volt_volume_create(&made, &(*v)->grid, to)) != VOLT_OK)
         return st;
-    volt_nifti_convert(made->data, (*v)->data, count, &how, threads, &bad, &value);
+    volt_image_convert(made->data, (*v)->data, count, &how, threads, &bad, &value);
     if (bad < count) {
         volt_volume_free(made);
-        return volt_image_not_label(path, &(*v)->grid, bad, value, to);
+        return volt_image_fail_label(path, &(*v)->grid, bad, value, to);
     }
     volt_volume_free(*v);
     *v = made;
     return VOLT_OK;
 }
 
-volt_status volt_png_image_read(volt_volume **out, volt_image_header **header, const char *path,
-                                const volt_image_read_options *options)
+/* `out` NULL: the header alone. */
+static volt_status png_read(volt_volume **out, volt_image_header **header, const char *path,
+                            const volt_image_read_options *options)
 {
-    const volt_image_read_options opt = options ? *options : (volt_image_read_options){0};
-    const bool labels = opt.dtype != 0 && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
+    volt_image_read_options opt;
+    bool labels;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
-    opened o;
+    opened o = {0};
     volt_status st;
 
+    VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
+    labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
     VOLT_TRY(st, done, open_png(&o, path, !labels));
     VOLT_TRY(st, done, describe(&h, &o));
     if (out) {
@@ -316,3 +305,14 @@ done:
     close_opened(&o);
     return st;
 }
+
+static volt_status png_header_info(volt_image_header **out, const char *path)
+{
+    return png_read(NULL, out, path, NULL);
+}
+
+const volt_image_format volt_format_png = {
+    .info = png_header_info,
+    .read = png_read,
+    .write = volt_png_image_write,
+};

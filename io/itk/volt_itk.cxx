@@ -139,7 +139,7 @@ IO::Pointer choose(const std::string &path, const char **format)
         *format = "GIPL";
         io = itk::GiplImageIO::New().GetPointer();
     } else {
-        throw Refusal(VOLT_ENOTSUP, "volt-itk does not know files that end so");
+        throw Refusal(VOLT_ENOTSUP, "volt-itk does not support this file ending");
     }
     return io;
 }
@@ -234,7 +234,7 @@ void check_inside(const std::string &name)
     while (std::getline(parts, folder, '/'))
         leaves = leaves || folder == "..";
     if (leaves)
-        throw Refusal(VOLT_EFORMAT, "its voxels are said to lie in \"" + name +
+        throw Refusal(VOLT_EFORMAT, "its voxels are declared to be in \"" + name +
                                         "\", which is not below its own folder");
 }
 
@@ -346,7 +346,7 @@ void check_bmp(std::ifstream &file, const std::string &path)
     unsigned char head[34] = {};
     file.read(reinterpret_cast<char *>(head), sizeof head);
     if (!file || head[0] != 'B' || head[1] != 'M')
-        throw Refusal(VOLT_EFORMAT, "it is no BMP file");
+        throw Refusal(VOLT_EFORMAT, "it is not a BMP file");
     const std::uint64_t data = little_endian(head + 10, 4);
     const std::uint64_t bits = little_endian(head + 18, 4) * little_endian(head + 28, 2);
     const auto signed_height = static_cast<std::int32_t>(little_endian(head + 22, 4));
@@ -497,7 +497,7 @@ void read(const std::string &path, bool voxels)
     IO::Pointer io = choose(path, &format);
     const Header header = scan(path, format);
     if (!io->CanReadFile(path.c_str()))
-        throw Refusal(VOLT_EFORMAT, std::string("it is no ") + format + " file");
+        throw Refusal(VOLT_EFORMAT, std::string("it is not a ") + format + " file");
     io->SetFileName(path);
     io->ReadImageInformation();
     const volt_itk_message m = describe(io, format, path, header);
@@ -576,7 +576,7 @@ void write(const std::string &path)
     const char *format;
     receive_all(&m, sizeof m);
     if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
-        throw Refusal(VOLT_EINVAL, "volt-itk is of another version than volt");
+        throw Refusal(VOLT_EINVAL, "volt-itk and volt have different versions");
     IO::Pointer io = choose(path, &format);
     if (m.axes == 3 && (ends_in(path, ".bmp") || std::strcmp(format, "JPEG") == 0))
         throw Refusal(VOLT_EINVAL, std::string("a ") + format + " file holds one slice");
@@ -602,7 +602,7 @@ void run(const std::string &verb, const std::string &path)
     else if (verb == "write")
         write(path);
     else
-        throw Refusal(VOLT_EINVAL, "volt-itk does not know the word " + verb);
+        throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
 }
 
 // No descendant of a program that is gone, no core dumps of damaged files.
@@ -619,7 +619,7 @@ int main(int argc, char **argv)
 {
     struct stat info;
     if (argc != 3 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
-        std::cerr << "volt-itk reads and writes scans for volt, which starts it\n";
+        std::cerr << "volt-itk reads and writes images for volt, which starts it\n";
         return 2;
     }
     settle();

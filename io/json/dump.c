@@ -1,5 +1,5 @@
-/* json_dump.c - text from JSON values. jansson prints every number with the same count of
- * digits (0.1 becomes 0.10000000000000001); people edit these files, so each gets its fewest.
+/* dump.c - JSON values as text. jansson prints every number with the same count of digits (0.1
+ * becomes 0.10000000000000001); people edit these files, so each gets the fewest.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -182,7 +182,7 @@ static volt_status dump(char **out, size_t *bytes, const json_t *root, bool line
     writer w = {.lines = lines, .st = VOLT_OK};
 
     if (!root)
-        return volt_fail(VOLT_EINVAL, "there is no JSON value to write: building it failed");
+        return volt_fail(VOLT_EINVAL, "no JSON value to write: building it failed");
     put_value(&w, root, 0);
     if (w.st != VOLT_OK) {
         volt_free(w.text);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 
@@ -210,9 +211,10 @@ volt_status volt_json_length(size_t *out, const volt_json_at *array, size_t low,
     length = json_array_size(array->value);
     if (length < low || length > high) {
         if (low == high)
-            return volt_json_fail(array, "has %zu items; %zu are expected", length, low);
-        return volt_json_fail(array, "has %zu items; %zu to %zu are expected", length, low,
-                              high);
+            return volt_json_fail(array, "has %zu item%s; %zu are expected", length,
+                                  volt_s((int64_t)length), low);
+        return volt_json_fail(array, "has %zu item%s; %zu to %zu are expected", length,
+                              volt_s((int64_t)length), low, high);
     }
     *out = length;
     return VOLT_OK;
@@ -226,8 +228,9 @@ volt_status volt_json_item(volt_json_at *out, const volt_json_at *array, size_t 
         return fail_kind(array, "an array");
     at.value = json_array_get(array->value, index);
     if (!at.value)
-        return volt_json_fail(array, "has %zu items; item %zu is missing",
-                              json_array_size(array->value), index);
+        return volt_json_fail(array, "has %zu item%s; item %zu is missing",
+                              json_array_size(array->value),
+                              volt_s((int64_t)json_array_size(array->value)), index);
     step_to_index(&at, array, index);
     *out = at;
     return VOLT_OK;
@@ -253,8 +256,9 @@ volt_status volt_json_entry(const char **key, volt_json_at *out, const volt_json
     for (size_t i = 0; entry && i < index; i++)
         entry = json_object_iter_next((json_t *)object->value, entry);
     if (!entry)
-        return volt_json_fail(object, "has %zu keys; key %zu is missing",
-                              json_object_size(object->value), index);
+        return volt_json_fail(object, "has %zu key%s; key %zu is missing",
+                              json_object_size(object->value),
+                              volt_s((int64_t)json_object_size(object->value)), index);
     at.value = json_object_iter_value(entry);
     *key = json_object_iter_key(entry);
     step_to_key(&at, object, *key);
@@ -272,7 +276,7 @@ volt_status volt_json_int(int64_t *out, const volt_json_at *at, int64_t low, int
     else if (real == floor(real) && fabs(real) < 9e15)
         value = (int64_t)real;
     else
-        return fail_kind(at, "a whole number");
+        return fail_kind(at, "an integer");
     if (value < low || value > high)
         return volt_json_fail(at, "is %lld; %lld to %lld is expected", (long long)value,
                               (long long)low, (long long)high);
@@ -306,8 +310,9 @@ volt_status volt_json_text(const char **out, const volt_json_at *at, size_t limi
     if (!json_is_string(at->value))
         return fail_kind(at, "a string");
     if (json_string_length(at->value) > limit)
-        return volt_json_fail(at, "has %zu bytes; at most %zu are expected",
-                              json_string_length(at->value), limit);
+        return volt_json_fail(at, "has %zu byte%s; at most %zu are expected",
+                              json_string_length(at->value),
+                              volt_s((int64_t)json_string_length(at->value)), limit);
     *out = json_string_value(at->value);
     return VOLT_OK;
 }

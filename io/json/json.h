@@ -1,11 +1,11 @@
-/* json.h - reading hostile JSON with messages that name the file and the place in it.
+/* json.h - reading untrusted JSON with messages that name the file and the path in it.
  *
- * A thin layer over jansson: a document is loaded within bounds, values are fetched through a
- * place (value + path), and every failure reads like
+ * A thin layer over jansson, and the only header that includes it. Documents are loaded within
+ * bounds, values are fetched together with their path, and every failure reads like
  *     plans.json: configurations.3d_fullres.patch_size[1] is -8; 1 to 4096 is expected
- * Building documents is done with jansson itself (json_object, json_object_set_new, ...).
+ * Documents are built with jansson itself (json_object, json_object_set_new, ...).
  *
- * Threads  a loaded document may be read by several threads.
+ * Threads   a loaded document is read-only and may be shared.
  */
 #ifndef VOLT_IO_JSON_JSON_H
 #define VOLT_IO_JSON_JSON_H
@@ -22,18 +22,18 @@ VOLT_BEGIN_DECLS
 /* A loaded document; the caller owns it (volt_json_close). */
 typedef struct volt_json {
     json_t *root;
-    char *file; /* name for messages */
+    char *file; /* for messages */
 } volt_json;
 
-/* A value and where it stands; plain value, borrowed from the document. */
+/* A value with its path; a plain struct, borrowed from the document. */
 typedef struct volt_json_at {
     const json_t *value; /* NULL only after volt_json_optional found nothing */
     const char *file;
-    char path[232]; /* "a.b[3]"; long ones lose their front */
+    char path[232]; /* "a.b[3]"; long ones lose their start */
 } volt_json_at;
 
-/* VOLT_EIO; VOLT_EFORMAT: not JSON, not UTF-8, a key twice in one object, over the bounds. A
- * byte order mark is skipped. */
+/* VOLT_EIO; VOLT_EFORMAT: not JSON, not UTF-8, a duplicate key, beyond the bounds. A byte order
+ * mark is skipped. */
 VOLT_MUST_USE volt_status volt_json_load(volt_json *out, const char *path);
 VOLT_MUST_USE volt_status volt_json_parse(volt_json *out, const char *text, size_t bytes,
                                           const char *name);
@@ -46,24 +46,24 @@ volt_status volt_json_fail(const volt_json_at *at, const char *fmt, ...) VOLT_PR
 #define volt_json_fail(at, ...) ((void)volt_json_fail(at, __VA_ARGS__), VOLT_EFORMAT)
 #endif
 
-/* All below: VOLT_EFORMAT names file, path, what was found and what was expected. `out` may be
- * the place itself. */
+/* All below: VOLT_EFORMAT names file, path, the value found and what is expected. `out` may be
+ * the argument itself. */
 VOLT_MUST_USE volt_status volt_json_member(volt_json_at *out, const volt_json_at *object,
                                            const char *key);
 /* out->value is NULL when the key is absent or its value null. */
 VOLT_MUST_USE volt_status volt_json_optional(volt_json_at *out, const volt_json_at *object,
                                              const char *key);
-/* Length of an array, which must be in low..high. */
+/* The length of an array, which must be in low..high. */
 VOLT_MUST_USE volt_status volt_json_length(size_t *out, const volt_json_at *array, size_t low,
                                            size_t high);
 VOLT_MUST_USE volt_status volt_json_item(volt_json_at *out, const volt_json_at *array,
                                          size_t index);
-/* Number of keys of an object; its keys and values in file order, `index` < count. */
+/* The number of keys of an object; its keys and values in file order, `index` < count. */
 VOLT_MUST_USE volt_status volt_json_count(size_t *out, const volt_json_at *object);
 VOLT_MUST_USE volt_status volt_json_entry(const char **key, volt_json_at *out,
                                           const volt_json_at *object, size_t index);
 
-/* A whole number in low..high; 3.0 counts as one. */
+/* An integer in low..high; 3.0 is one. */
 VOLT_MUST_USE volt_status volt_json_int(int64_t *out, const volt_json_at *at, int64_t low,
                                         int64_t high);
 /* A finite number in low..high. */
@@ -79,21 +79,21 @@ VOLT_MUST_USE volt_status volt_json_ints(int64_t *out, const volt_json_at *at, s
 VOLT_MUST_USE volt_status volt_json_doubles(double *out, const volt_json_at *at, size_t count,
                                             double low, double high);
 
-/* For building: a number, or null where `value` is not finite (JSON has no NaN); arrays. New
- * references; NULL when out of memory (jansson's *_set_new take that as failure). */
+/* For building: a number, or null if `value` is not finite (JSON has no NaN); arrays. New
+ * references; NULL when out of memory (which jansson's *_set_new treat as failure). */
 json_t *volt_json_number(double value);
 json_t *volt_json_array_of_ints(const int64_t *values, size_t count);
 json_t *volt_json_array_of_doubles(const double *values, size_t count);
 
-/* A finite number with the fewest digits that read back the same, as Python writes it. */
+/* A finite number with the fewest digits that read back the same, as in Python. */
 #define VOLT_JSON_REAL_BYTES 40
 void volt_json_real_text(char text[VOLT_JSON_REAL_BYTES], double value);
 
-/* Text with four spaces of indent, keys in the order they were set, every number with the
- * fewest digits that read back the same: as Python's json.dump(indent=4). The caller owns *out
- * (volt_free). VOLT_ENOMEM, VOLT_EINVAL when `root` is NULL (building it failed). */
+/* Text as from Python's json.dump(indent=4): four spaces of indent, keys in the order they were
+ * set, every number with the fewest digits that read back the same. The caller owns *out
+ * (volt_free). VOLT_ENOMEM; VOLT_EINVAL: `root` is NULL (building it failed). */
 VOLT_MUST_USE volt_status volt_json_dump(char **out, size_t *bytes, const json_t *root);
-/* One line, without spaces: for logs. */
+/* One line without spaces, for logs. */
 VOLT_MUST_USE volt_status volt_json_dump_line(char **out, size_t *bytes, const json_t *root);
 /* volt_json_dump into a file, whole or not at all, with a newline at the end. */
 VOLT_MUST_USE volt_status volt_json_save(const char *path, const json_t *root);

@@ -1,4 +1,4 @@
-/* utf8.h - is this text? Internal to io. */
+/* utf8.h - validation of UTF-8. Internal to io. */
 #ifndef VOLT_IO_JSON_UTF8_H
 #define VOLT_IO_JSON_UTF8_H
 #include <stdbool.h>

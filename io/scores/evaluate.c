@@ -2,11 +2,13 @@
 
 #include <string.h>
 #include "base/core/options.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -28,11 +30,11 @@ typedef struct truths {
     const volt_dataset *ds; /* NULL: a plain folder */
 } truths;
 
-/* A folder without a mask of its own must be a data set; the caller owns *opened then. */
+/* A folder without masks of its own must be a data set, which the caller then owns. */
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
-    const bool told = o && (o->layout || o->images || o->thresholds > 0);
+    const bool told = o->layout || o->images || o->thresholds > 0;
     volt_status st;
 
     *t = (truths){.folder = folder};
@@ -40,12 +42,12 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
         return st;
     if (!told && t->names.count)
         return VOLT_OK;
-    if ((st = volt_dataset_open(opened, o && o->images ? NULL : folder, o)) == VOLT_OK)
+    if ((st = volt_dataset_open(opened, o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
     return st;
 }
 
-/* The path of the truth of the mask `pred`, called `name`. */
+/* The path of the truth of the mask `pred` with the file name `name`. */
 static volt_status find_truth(char **out, const truths *t, const char *pred, const char *name)
 {
     char *path = NULL, *id = NULL;
@@ -54,7 +56,7 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
 
     VOLT_TRY(st, done, volt_strdup(&id, name));
     id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
-    if (!t->ds) { /* under the same name, else the same case in another format */
+    if (!t->ds) { /* the same name, else the same case in another format */
         VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
         if (volt_path_exists(path)) {
             *out = path;
@@ -78,7 +80,7 @@ done:
     return st;
 }
 
-/* Does the list of predictions, sorted as volt_list_dir does, hold the truth's case? */
+/* Whether the sorted list of predictions has the case of the truth. */
 static bool has_prediction(const volt_mask_pairs *p, const char *truth)
 {
     for (int64_t i = 0; i < p->count; i++) {
@@ -95,7 +97,7 @@ static volt_status note_missing(volt_mask_pairs *p, const char *truth)
     return p->missing++ == 0 ? volt_strdup(&p->first_missing, truth) : VOLT_OK;
 }
 
-/* Counts the masks of the truth that nobody predicted. */
+/* Counts the reference masks without a prediction. */
 static volt_status count_missing(volt_mask_pairs *p, const truths *t)
 {
     char *path = NULL;
@@ -170,12 +172,15 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
                                  const volt_dataset_options *options)
 {
     const bool folder = volt_path_is_dir(pred);
+    volt_dataset_options o;
     volt_mask_pairs p = {0};
     volt_status st;
 
+    if ((st = volt_dataset_options_take(&o, options)) != VOLT_OK)
+        return st;
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
         return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
-    st = folder ? pair_folders(&p, pred, truth, options) : pair_files(&p, pred, truth);
+    st = folder ? pair_folders(&p, pred, truth, &o) : pair_files(&p, pred, truth);
     if (st == VOLT_OK)
         *out = p;
     else
@@ -199,7 +204,7 @@ volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
 
 static volt_status read_mask(volt_volume **out, const char *path, int threads)
 {
-    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
+    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
 
     return volt_image_read(out, NULL, path, &read);
 }
@@ -262,22 +267,23 @@ typedef struct scoring {
     const volt_callbacks *callbacks;
 } scoring;
 
-/* LiTS' labels lie on the scan whatever their matrix says, and pictures do not say where they
- * lie: no warning there. */
-static volt_status check_places(const scoring *w, const volt_volume *pred,
-                                const volt_volume *truth, const volt_mask_pair *p)
+/* Without a warning for labels that follow their image, as in LiTS, and for pictures, which
+ * have no spatial metadata. */
+static volt_status check_geometry(const scoring *w, const volt_volume *pred,
+                                  const volt_volume *truth, const volt_mask_pair *p)
 {
     for (int a = 0; a < 3; a++) {
-        if (pred->grid.n[a] != truth->grid.n[a])
-            return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, %s has %lld", p->pred,
-                             (long long)pred->grid.n[a], "zyx"[a], p -> truth,
-                             (long long)truth -> grid.n[a]);
+        const int64_t p_n = pred->grid.n[a], t_n = truth->grid.n[a];
+        const char axis = "zyx"[a];
+        if (p_n != t_n)
+            return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld", p->pred,
+                             (long long)p_n, volt_s(p_n), axis, p->truth, (long long)t_n);
     }
     if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
-        !volt_labels_have_no_place(p->truth) &&
+        !volt_labels_lack_geometry(p->truth) &&
         !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
-                    "%s lies elsewhere in the world than %s; compared voxel by voxel", p->pred,
+                    "%s and %s differ in geometry; they are compared voxel by voxel", p->pred,
                     p->truth);
     return VOLT_OK;
 }
@@ -291,7 +297,7 @@ static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
     VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
     VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
     VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
-    VOLT_TRY(st, done, check_places(w, pred, truth, p));
+    VOLT_TRY(st, done, check_geometry(w, pred, truth, p));
     VOLT_TRY(st, done,
              volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
     if (w->confusion)

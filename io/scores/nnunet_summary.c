@@ -19,7 +19,7 @@ static json_t *if_whole(json_t *object, int failures)
     return NULL;
 }
 
-/* One class's scores; counts of a case are whole numbers, their means are not. */
+/* One class's scores; the counts of a case are integers, their means are not. */
 static json_t *scores_object(const double *values, bool whole)
 {
     json_t *object = json_object();
@@ -75,8 +75,8 @@ static json_t *summary_object(const volt_summary *s, const int32_t *order)
     return if_whole(root, failures);
 }
 
-/* Every value `null` becomes NaN. Strings hold no line ends, so a line that ends in null is not
- * inside one. Returns the new length. */
+/* Turns every value `null` into NaN. Strings have no line ends, so a line that ends in null is
+ * not inside one. Returns the new length. */
 static size_t name_undefined(char *text, size_t bytes)
 {
     static const char null[] = "null";

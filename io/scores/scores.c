@@ -21,7 +21,7 @@ static json_t *number(double v, bool whole)
     return whole && isfinite(v) ? json_integer((json_int_t)v) : volt_json_number(v);
 }
 
-/* A mean with its interval; `undefined` -1 leaves that out. */
+/* A mean with its interval; `undefined` is omitted if it is -1. */
 static json_t *mean_object(const volt_summary *s, double mean, volt_interval i,
                            int64_t undefined)
 {
@@ -132,7 +132,8 @@ static void add_rules(json_t *root, const volt_scores *s)
     json_object_set_new(root, "cases", json_integer(s->summary->count));
 }
 
-json_t *volt_scores_json(const volt_scores *s)
+/* A new reference; NULL when out of memory. */
+static json_t *scores_json(const volt_scores *s)
 {
     json_t *root = json_object(), *mean = json_object(), *cases = cases_array(s->summary);
 
@@ -154,8 +155,20 @@ json_t *volt_scores_json(const volt_scores *s)
 
 volt_status volt_scores_write(const char *path, const volt_scores *s)
 {
-    json_t *root = volt_scores_json(s);
-    volt_status st = volt_json_save(path, root);
+    json_t *root = scores_json(s);
+    const volt_status st = root ? volt_json_save(path, root)
+                                : volt_fail(VOLT_ENOMEM, "out of memory for %s", path);
+
+    json_decref(root);
+    return st;
+}
+
+volt_status volt_scores_text(char **out, const volt_scores *s)
+{
+    json_t *root = scores_json(s);
+    size_t bytes;
+    const volt_status st = root ? volt_json_dump_line(out, &bytes, root)
+                                : volt_fail(VOLT_ENOMEM, "out of memory for the scores");
 
     json_decref(root);
     return st;
@@ -186,7 +199,7 @@ static void put_count(volt_status *st, volt_out *f, double v)
     put_text(st, f, text);
 }
 
-/* A field as RFC 4180 wants it. */
+/* A field quoted as in RFC 4180. */
 static void put_field(volt_status *st, volt_out *f, const char *text)
 {
     if (!strpbrk(text, ",\"\r\n")) {

@@ -41,16 +41,16 @@ done:
 volt_status volt_key_mix_file(uint64_t *key, const char *path)
 {
     const char *name = volt_path_name(path);
-    int64_t bytes, changed;
+    int64_t bytes, modified;
     volt_status st;
 
     if (volt_path_is_dir(path))
         return mix_folder(key, path);
-    st = volt_file_stat(&bytes, &changed, path);
+    st = volt_file_stat(&bytes, &modified, path);
     if (st == VOLT_OK) {
         volt_key_mix(key, name, strlen(name) + 1);
         volt_key_mix_int(key, bytes);
-        volt_key_mix_int(key, changed);
+        volt_key_mix_int(key, modified);
     }
     return st;
 }

@@ -1,14 +1,28 @@
+/* case_store.c - writing, mapping and checking preprocessed cases.
+ *
+ * Training reads random patches of many cases, far more data than memory holds. So a case is a
+ * flat file that is mapped, and the kernel's page cache decides what stays in memory. Data is
+ * stored uncompressed in the byte order and type of use, in blocks aligned to cache lines; what
+ * changes per case is in a header of fixed offsets, small enough to check in full on opening.
+ *
+ * Crash safety: a file is written under a temporary name, flushed and renamed
+ * (volt_out_commit), so a file with the right name is complete. Its key tells whether it is
+ * still up to date. The CRC of the voxels guards against decay of the disk; it is verified on
+ * request only, because reading all voxels is what mapping avoids.
+ */
 #include "io/case_store.h"
 
-#include <libdeflate.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/system/file.h"
+#include "io/archive/crc32.h"
+#include "io/store/case_store_internal.h"
 
-/* Blocks are mapped and used as they lie in the file. */
+/* Blocks are mapped and used in place. */
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "case files are little-endian");
 
 enum {
@@ -21,7 +35,7 @@ enum {
 };
 static const char magic[8] = "VOLTCASE";
 
-/* A stored case with what it stands on. */
+/* An open case with the memory behind it. */
 typedef struct opened_case {
     volt_stored_case c; /* first: callers hold its address */
     volt_map map;       /* empty for a view of memory */
@@ -31,7 +45,7 @@ typedef struct opened_case {
     uint32_t voxel_crc;
 } opened_case;
 
-/* Where the parts of a file lie. */
+/* Sizes and offsets of the parts of a file. */
 typedef struct file_plan {
     size_t header_bytes, data_bytes, label_bytes;
     size_t data_at, labels_at, file_bytes;
@@ -86,8 +100,8 @@ static int64_t voxels_of(const volt_stored_case *c)
     return c->shape[0] * c->shape[1] * c->shape[2];
 }
 
-/* Bytes of data and labels; true when they overflow. Leaves room for the padding and for one
- * channel where there is none. */
+/* Bytes of data and labels; true when they overflow. Leaves a margin for padding and counts at
+ * least one channel. */
 static bool block_bytes(size_t *data, size_t *labels, const volt_stored_case *c)
 {
     const int64_t extents[4] = {c->channels > 0 ? c->channels : 1, c->shape[0], c->shape[1],
@@ -103,7 +117,7 @@ static bool block_bytes(size_t *data, size_t *labels, const volt_stored_case *c)
     return false;
 }
 
-/* The rules on the header's numbers, the same for writing and reading. */
+/* The rules for the header's fields, the same for writing and reading. */
 static volt_status check_numbers(const volt_stored_case *c, volt_status code, const char *name)
 {
     size_t data, labels;
@@ -117,21 +131,22 @@ static volt_status check_numbers(const volt_stored_case *c, volt_status code, co
         return volt_fail(code, "%s: label type %d; 0 (none), 2 (int8) or 4 (int16) is expected",
                          name, (int)c->label_dtype);
     for (int a = 0; a < 3; a++) {
+        const char axis = "dhw"[a];
         if (c->shape[a] < 1)
-            return volt_fail(code, "%s: the extent along %c is %lld", name, "dhw"[a],
-                             (long long)c -> shape[a]);
+            return volt_fail(code, "%s: the extent along %c is %lld", name, axis,
+                             (long long)c->shape[a]);
         if (!(c->spacing[a] > 0) || !isfinite(c->spacing[a]))
-            return volt_fail(code, "%s: the spacing along %c is %g mm", name, "dhw"[a],
-                             c -> spacing[a]);
+            return volt_fail(code, "%s: the spacing along %c is %g mm", name, axis,
+                             c->spacing[a]);
         if (c->transpose_forward[a] < 0 || c->transpose_forward[a] > 2)
             return volt_fail(code, "%s: transpose_forward[%d] is %d; 0 to 2 is expected", name,
                              a, c->transpose_forward[a]);
         seen |= 1 << c->transpose_forward[a];
     }
     if (seen != 7)
-        return volt_fail(code, "%s: transpose_forward %d, %d, %d is no permutation of the axes",
-                         name, c->transpose_forward[0], c->transpose_forward[1],
-                         c->transpose_forward[2]);
+        return volt_fail(
+            code, "%s: transpose_forward %d, %d, %d is not a permutation of the axes", name,
+            c->transpose_forward[0], c->transpose_forward[1], c->transpose_forward[2]);
     if (block_bytes(&data, &labels, c))
         return volt_fail(code, "%s: the shape %lld x %lld x %lld is too large", name,
                          (long long)c->shape[0], (long long)c->shape[1],
@@ -145,13 +160,14 @@ static volt_status check_numbers(const volt_stored_case *c, volt_status code, co
 static volt_status check_source(const volt_stored_case *c, volt_status code, const char *name)
 {
     if (volt_grid_check(&c->source, name) != VOLT_OK)
-        return code; /* the sentence is there */
+        return code; /* the sentence is recorded */
     for (int a = 0; a < 3; a++) {
         const int64_t n = c->source.n[c->transpose_forward[a]];
+        const char axis = "dhw"[a];
         if (c->crop.low[a] < 0 || c->crop.high[a] > n || c->crop.low[a] >= c->crop.high[a])
             return volt_fail(code, "%s: the crop along %c is %lld to %lld in an extent of %lld",
-                             name, "dhw"[a], (long long)c -> crop.low[a],
-                             (long long)c->crop.high[a], (long long)n);
+                             name, axis, (long long)c->crop.low[a], (long long)c->crop.high[a],
+                             (long long)n);
     }
     return VOLT_OK;
 }
@@ -210,10 +226,10 @@ static void put_header(unsigned char *h, const volt_stored_case *c, const file_p
         put64(row + 24, at);
         at += (size_t)c->locations[k].count * sizeof(uint64_t);
     }
-    put32(h + CRC_AT, libdeflate_crc32(0, h, plan->header_bytes));
+    put32(h + CRC_AT, volt_crc32(0, h, plan->header_bytes));
 }
 
-/* Checks what is to be written and lays out the file. */
+/* Checks the case and lays out its file. */
 static volt_status plan_file(file_plan *out, const volt_stored_case *c, const char *path)
 {
     file_plan plan = {0};
@@ -233,8 +249,9 @@ static volt_status plan_file(file_plan *out, const volt_stored_case *c, const ch
     for (int k = 0; k < c->classes; k++) {
         const volt_class_locations *l = &c->locations[k];
         if (l->count < 0 || l->count > l->voxels || l->voxels > voxels_of(c))
-            return volt_fail(VOLT_EINVAL, "%s: %lld locations of %lld voxels of label %d", path,
-                             (long long)l->count, (long long)l->voxels, l->label);
+            return volt_fail(VOLT_EINVAL, "%s: %lld location%s of %lld voxel%s of label %d",
+                             path, (long long)l->count, volt_s((int64_t)l->count),
+                             (long long)l->voxels, volt_s((int64_t)l->voxels), l->label);
         VOLT_TRY(st, done, check_locations(l, voxels_of(c), VOLT_EINVAL, path));
         plan.file_bytes = align_up(plan.file_bytes) + (size_t)l->count * sizeof(uint64_t);
     }
@@ -243,7 +260,7 @@ done:
     return st;
 }
 
-/* Writes a block at its aligned place; *at counts what the file holds. */
+/* Writes a block at the next aligned offset; *at is the size of the file so far. */
 static volt_status write_block(volt_out *f, size_t *at, const void *data, size_t bytes)
 {
     static const unsigned char zeros[BLOCK_ALIGN];
@@ -269,9 +286,9 @@ volt_status volt_stored_case_write(const char *path, const volt_stored_case *c)
 
     VOLT_TRY(st, done, plan_file(&plan, c, path));
     VOLT_TRY(st, done, volt_alloc_zero(&header, 1, plan.header_bytes, "a case's header"));
-    crc = libdeflate_crc32(0, c->data, plan.data_bytes);
+    crc = volt_crc32(0, c->data, plan.data_bytes);
     if (plan.label_bytes)
-        crc = libdeflate_crc32(crc, c->labels, plan.label_bytes);
+        crc = volt_crc32(crc, c->labels, plan.label_bytes);
     put_header(header, c, &plan, crc);
     VOLT_TRY(st, done, volt_out_open(&f, path));
     VOLT_TRY(st, done, write_block(f, &at, header, plan.header_bytes));
@@ -289,7 +306,7 @@ done:
     return st;
 }
 
-/* Header bytes to numbers; nothing is judged beyond magic, version, sizes and the CRC. */
+/* Parses the header; checks magic, version, sizes and the CRC only. */
 static volt_status get_header(opened_case *o, const unsigned char *h, size_t bytes)
 {
     static const unsigned char zero[4];
@@ -298,21 +315,21 @@ static volt_status get_header(opened_case *o, const unsigned char *h, size_t byt
     uint32_t crc;
 
     if (bytes < FIXED_BYTES || memcmp(h, magic, sizeof magic) != 0)
-        return volt_fail(VOLT_EFORMAT, "%s is not a case file of volt", o->name);
+        return volt_fail(VOLT_EFORMAT, "%s is not a VOLT case file", o->name);
     if (get32(h + 8) != VERSION)
         return volt_fail(VOLT_EFORMAT, "%s: case file version %u; this build reads version %d",
                          o->name, get32(h + 8), VERSION);
     if (get64(h + 16) != bytes)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; its header says %llu", o->name, bytes,
-                         (unsigned long long)get64(h + 16));
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; its header says %llu", o->name,
+                         bytes, volt_s((int64_t)bytes), (unsigned long long)get64(h + 16));
     header_bytes = get32(h + 12);
     if (get32(h + 236) > MAX_CLASSES || header_bytes > bytes ||
         header_bytes != FIXED_BYTES + (size_t)get32(h + 236) * CLASS_BYTES)
         return volt_fail(VOLT_EFORMAT, "%s: a header of %zu bytes for %u classes", o->name,
                          header_bytes, get32(h + 236));
-    crc = libdeflate_crc32(0, h, CRC_AT);
-    crc = libdeflate_crc32(crc, zero, sizeof zero);
-    crc = libdeflate_crc32(crc, h + FIXED_BYTES, header_bytes - FIXED_BYTES);
+    crc = volt_crc32(0, h, CRC_AT);
+    crc = volt_crc32(crc, zero, sizeof zero);
+    crc = volt_crc32(crc, h + FIXED_BYTES, header_bytes - FIXED_BYTES);
     if (crc != get32(h + CRC_AT))
         return volt_fail(VOLT_EFORMAT, "%s: the header's CRC is %08x; %08x is stored", o->name,
                          crc, get32(h + CRC_AT));
@@ -342,9 +359,9 @@ static volt_status get_block(const void **out, const opened_case *o, const unsig
     const size_t header = FIXED_BYTES + (size_t)o->c.classes * CLASS_BYTES;
 
     if (at % BLOCK_ALIGN || at < header || at > file_bytes || bytes > file_bytes - at)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: %s of %zu bytes at offset %llu does not lie in a file of %zu",
-                         o->name, what, bytes, (unsigned long long)at, file_bytes);
+        return volt_fail(
+            VOLT_EFORMAT, "%s: %s of %zu byte%s at offset %llu is not inside a file of %zu",
+            o->name, what, bytes, volt_s((int64_t)bytes), (unsigned long long)at, file_bytes);
     *out = file + at;
     return VOLT_OK;
 }
@@ -366,9 +383,10 @@ static volt_status get_classes(opened_case *o, const unsigned char *file, size_t
         l->label = (int32_t)get32(row);
         if (all > (uint64_t)voxels || count > all)
             return volt_fail(VOLT_EFORMAT,
-                             "%s: %llu locations of %llu voxels of label %d in %lld voxels",
-                             o->name, (unsigned long long)count, (unsigned long long)all,
-                             l->label, (long long)voxels);
+                             "%s: %llu location%s of %llu voxel%s of label %d in %lld voxel%s",
+                             o->name, (unsigned long long)count, volt_s((int64_t)count),
+                             (unsigned long long)all, volt_s((int64_t)all), l->label,
+                             (long long)voxels, volt_s((int64_t)voxels));
         l->voxels = (int64_t)all;
         l->count = (int64_t)count;
         /* count <= voxels, whose data of 4 bytes each fit size_t four times over */
@@ -407,7 +425,7 @@ done:
     return st;
 }
 
-/* Takes over *map on success. */
+/* Takes ownership of *map on success. */
 static volt_status view(const volt_stored_case **out, volt_map *map, const void *data,
                         size_t bytes, const char *name)
 {
@@ -465,10 +483,10 @@ volt_status volt_stored_case_verify(const volt_stored_case *c)
 {
     const opened_case *o = (const opened_case *)c;
     const size_t count = o->data_bytes / sizeof(float);
-    uint32_t crc = libdeflate_crc32(0, c->data, o->data_bytes);
+    uint32_t crc = volt_crc32(0, c->data, o->data_bytes);
 
     if (o->label_bytes)
-        crc = libdeflate_crc32(crc, c->labels, o->label_bytes);
+        crc = volt_crc32(crc, c->labels, o->label_bytes);
     if (crc != o->voxel_crc)
         return volt_fail(VOLT_EFORMAT, "%s: the CRC of the voxels is %08x; %08x is stored",
                          o->name, crc, o->voxel_crc);

@@ -2,33 +2,27 @@
 
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
-
-/* 64-bit FNV-1a. */
-static uint64_t hash_of(const char *text)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-
-    for (; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3u;
-    return hash;
-}
+#include "io/store/case_key.h"
 
 /* The folder for a data set that cannot be written; the caller owns *out. */
 static volt_status cache_folder(char **out, const char *dataset_folder)
 {
     char *real = realpath(dataset_folder, NULL), *cache = NULL;
     const char *path = real ? real : dataset_folder;
+    uint64_t hash = VOLT_KEY_START;
     volt_status st = volt_cache_folder(&cache);
 
+    volt_key_mix(&hash, path, strlen(path));
     if (st == VOLT_OK)
         st = volt_format(out, "%s/%s-%016llx", cache, volt_path_name(path),
-                         (unsigned long long)hash_of(path));
+                         (unsigned long long)hash);
     else if (st == VOLT_EIO)
         st = volt_fail(VOLT_EIO,
-                       "%s cannot be written and neither XDG_CACHE_HOME nor HOME names a "
+                       "%s is not writable and neither XDG_CACHE_HOME nor HOME names a "
                        "folder; choose one with --work",
                        dataset_folder);
     volt_free(cache);
@@ -54,7 +48,7 @@ volt_status volt_workspace_open(char **out, const char *dataset_folder, const ch
     }
     VOLT_TRY(st, done, volt_make_dirs(folder));
     if (!volt_path_is_writable_dir(folder)) {
-        st = volt_fail(VOLT_EIO, "%s cannot be written; choose another folder with --work",
+        st = volt_fail(VOLT_EIO, "%s is not writable; choose another folder with --work",
                        folder);
         goto done;
     }

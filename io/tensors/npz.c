@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/mem.h"
 #include "volume/grid/half.h"
 
@@ -107,7 +108,8 @@ static volt_status read_type(volt_npz_reader *r, const char *header)
     if (!type || !order)
         return damaged(r, "no element type or order");
     if (strncmp(order, "False", 5) != 0)
-        return volt_fail(VOLT_ENOTSUP, "%s: an array in Fortran order", r->path);
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: the array is in Fortran order, which is not supported", r->path);
     if (strncmp(type, "'<f2'", 5) == 0)
         r->item = 2;
     else if (strncmp(type, "'<f4'", 5) == 0)
@@ -115,9 +117,10 @@ static volt_status read_type(volt_npz_reader *r, const char *header)
     else if (strncmp(type, "'<f8'", 5) == 0)
         r->item = 8;
     else
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s: elements of type %.12s; float16, 32 and 64 are read", r->path,
-                         type);
+        return volt_fail(
+            VOLT_ENOTSUP,
+            "%s: elements of type %.12s; float16, float32 and float64 are supported", r->path,
+            type);
     return VOLT_OK;
 }
 
@@ -139,8 +142,8 @@ static volt_status read_shape(volt_npz_reader *r, const char *header, size_t ele
     }
     if (bytes != elements)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: the array's shape stands for %zu bytes, there are %zu", r->path,
-                         bytes, elements);
+                         "%s: the array's shape requires %zu byte%s; there are %zu", r->path,
+                         bytes, volt_s((int64_t)bytes), elements);
     return VOLT_OK;
 }
 

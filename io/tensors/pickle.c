@@ -294,7 +294,7 @@ static volt_status memo_get(pickle_machine *m, int width)
     if (st != VOLT_OK)
         return st;
     if (id >= m->memos || !m->memo[id])
-        return volt_pickle_damaged(m, "refers to a value that was not kept");
+        return volt_pickle_damaged(m, "refers to a value that was not stored");
     return push(m, m->memo[id]);
 }
 
@@ -325,8 +325,7 @@ static volt_status push_name(pickle_machine *m, const char *module, size_t modul
     memcpy(text + module_bytes + 1, function, function_bytes);
     if (!volt_pickle_name_is_known(text))
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: its pickle uses '%s', which is not among the types and functions "
-                         "that are read",
+                         "%s: its pickle uses '%s', which is not a supported type or function",
                          m->name, text);
     VOLT_TRY(st, done, push_new(&node, m, VOLT_PICKLE_NAME));
     node->v.text = text;
@@ -481,12 +480,12 @@ static volt_status refuse(const pickle_machine *m, unsigned char op)
         if (others[i].op == op)
             return volt_fail(
                 VOLT_ENOTSUP,
-                "%s: its pickle uses the opcode %s at byte %zu, which is not among "
-                "those that are read",
+                "%s: its pickle uses the opcode %s at byte %zu, which is not supported",
                 m->name, others[i].name, m->at - 1);
     }
-    return volt_fail(VOLT_EFORMAT, "%s is damaged: byte %zu of its pickle, %02x, is no opcode",
-                     m->name, m->at - 1, op);
+    return volt_fail(VOLT_EFORMAT,
+                     "%s is damaged: byte %zu of its pickle, %02x, is not an opcode", m->name,
+                     m->at - 1, op);
 }
 
 static volt_status run_data_op(pickle_machine *m, unsigned char op)
@@ -620,7 +619,7 @@ static volt_status run(pickle_machine *m)
                          "%s holds no pickle of protocol 2 or later: it starts with byte %02x",
                          m->name, m->bytes ? m->data[0] : 0);
     if (m->data[1] < 2 || m->data[1] > 5)
-        return volt_fail(VOLT_ENOTSUP, "%s: its pickle is of protocol %d; 2 to 5 are supported",
+        return volt_fail(VOLT_ENOTSUP, "%s: its pickle has protocol %d; 2 to 5 are supported",
                          m->name, m->data[1]);
     m->at = 2;
     for (;;) {

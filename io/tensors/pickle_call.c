@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "io/tensors/pickle_machine.h"
 
-/* Sorted bytewise. Nothing here is ever called: a name outside the list stands for something
+/* Sorted bytewise. Nothing here is ever called: a name outside the list refers to something
  * whose meaning is not known. */
 static const char *const known[] = {
     "__builtin__.bytearray",

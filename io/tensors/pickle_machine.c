@@ -1,4 +1,10 @@
-/* What a pickle's tree lives in: blocks of values and of text, counted. */
+/* pickle_machine.c - the memory of a pickle's tree: blocks of values and of text.
+ *
+ * A pickle of a few bytes can ask for any amount of memory (duplicate a list, append it to
+ * itself, repeat). Every value, container item and byte of text is therefore counted and
+ * limited in proportion to the file. Values are never freed one by one: they refer to each
+ * other freely, so their blocks live and die with the pickle.
+ */
 #include "io/tensors/pickle.h"
 
 #include <string.h>

@@ -111,12 +111,12 @@ bool volt_pickle_number(double *out, const volt_pickle_value *v)
 const char *volt_pickle_kind_name(const volt_pickle_value *v)
 {
     static const char *const names[] = {
-        [VOLT_PICKLE_NONE] = "None",          [VOLT_PICKLE_BOOL] = "a truth value",
-        [VOLT_PICKLE_INT] = "a whole number", [VOLT_PICKLE_LONG] = "a long whole number",
-        [VOLT_PICKLE_FLOAT] = "a number",     [VOLT_PICKLE_TEXT] = "a text",
-        [VOLT_PICKLE_BYTES] = "bytes",        [VOLT_PICKLE_TUPLE] = "a tuple",
-        [VOLT_PICKLE_LIST] = "a list",        [VOLT_PICKLE_SET] = "a set",
-        [VOLT_PICKLE_DICT] = "a dict",        [VOLT_PICKLE_PERSISTENT] = "a stored object"};
+        [VOLT_PICKLE_NONE] = "None",      [VOLT_PICKLE_BOOL] = "a truth value",
+        [VOLT_PICKLE_INT] = "an integer", [VOLT_PICKLE_LONG] = "a long integer",
+        [VOLT_PICKLE_FLOAT] = "a number", [VOLT_PICKLE_TEXT] = "a text",
+        [VOLT_PICKLE_BYTES] = "bytes",    [VOLT_PICKLE_TUPLE] = "a tuple",
+        [VOLT_PICKLE_LIST] = "a list",    [VOLT_PICKLE_SET] = "a set",
+        [VOLT_PICKLE_DICT] = "a dict",    [VOLT_PICKLE_PERSISTENT] = "a stored object"};
 
     if (!v)
         return "nothing";
@@ -219,7 +219,7 @@ static volt_status to_json(json_t **out, const volt_pickle_value *v, writer *w, 
                          w->what, MAX_JSON_DEPTH, MAX_JSON_VALUES);
     value = plain_json(v);
     if (!value)
-        return volt_fail(VOLT_EFORMAT, "%s holds %s, which JSON cannot say", w->what,
+        return volt_fail(VOLT_EFORMAT, "%s holds %s, which JSON cannot represent", w->what,
                          volt_pickle_kind_name(v));
     if (v->kind == VOLT_PICKLE_DICT)
         st = dict_json(value, v, w, depth + 1);

@@ -195,7 +195,7 @@ void volt_pickle_put_json(volt_pickle_writer *w, const json_t *value)
     }
 }
 
-/* The function or type "MODULE.NAME"; counts as no value: what is made by it does. */
+/* The function or type "MODULE.NAME"; not counted as a value; the object it creates is. */
 static void put_name(volt_pickle_writer *w, const char *module, const char *name)
 {
     put_op(w, 'c');

@@ -1,7 +1,7 @@
 /* pickle_write.h - a pickle of protocol 2, built value by value, and files for torch.load.
  *
- * Values are put one after the other; containers are opened, filled and closed. Running out of
- * memory is kept until the pickle is finished, so that calls need no check each.
+ * Values are put in sequence; containers are opened, filled and closed. Running out of memory
+ * is recorded and reported when the pickle is written, so that calls need not be checked.
  */
 #ifndef VOLT_IO_TENSORS_PICKLE_WRITE_H
 #define VOLT_IO_TENSORS_PICKLE_WRITE_H
@@ -30,17 +30,17 @@ void volt_pickle_open_list(volt_pickle_writer *w);
 void volt_pickle_close_list(volt_pickle_writer *w);
 void volt_pickle_open_tuple(volt_pickle_writer *w);
 void volt_pickle_close_tuple(volt_pickle_writer *w);
-/* A JSON value as Python's json reads it. */
+/* A JSON value, as Python's json would load it. */
 void volt_pickle_put_json(volt_pickle_writer *w, const json_t *value);
 /* torch.device(name) */
 void volt_pickle_put_device(volt_pickle_writer *w, const char *name);
-/* A dense float32 tensor of this shape, the whole of storage `number` of volt_torch_write. */
+/* A dense float32 tensor of this shape that fills storage `number` of volt_torch_write. */
 void volt_pickle_put_tensor(volt_pickle_writer *w, const volt_tensor_view *tensor,
                             size_t number);
 
-/* Writes the value put into `w` with its storages (float32; name is not used) as torch.save
- * does, whole or not at all. VOLT_EINVAL: a container is open, or another number of values
- * than one was put; VOLT_EIO, VOLT_ENOMEM. */
+/* Writes the value in `w` with its storages (float32; names are not used) as torch.save does,
+ * whole or not at all. VOLT_EINVAL: a container is open, or `w` does not hold exactly one
+ * value; VOLT_EIO, VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_torch_write(const char *path, const volt_pickle_writer *w,
                                            const volt_tensor_view *storage, size_t count);
 

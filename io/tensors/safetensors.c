@@ -1,13 +1,21 @@
+/* safetensors.c - reading and writing safetensors files.
+ *
+ * The format promises that mapping a file and trusting its offsets is safe, but only if every
+ * reader checks them. Sorted by offset, the tensors must cover the data section exactly: a gap
+ * could hide content, an overlap or a surplus shape could make a reader allocate or read more
+ * than there is. Only the header is read on opening, except for the checksum of our own files.
+ */
 #include "io/tensors/safetensors.h"
 
-#include <libdeflate.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/json/json.h"
 
 #define MAX_HEADER   ((uint64_t)32 << 20)
@@ -65,14 +73,14 @@ static volt_status parse_header(volt_safetensors *file, size_t *data_at)
     uint64_t length = 0;
 
     if (file->map.bytes < 8)
-        return volt_fail(VOLT_EFORMAT, "%s has %zu bytes; a safetensors file has at least 8",
-                         file->path, file->map.bytes);
+        return volt_fail(VOLT_EFORMAT, "%s has %zu byte%s; a safetensors file has at least 8",
+                         file->path, file->map.bytes, volt_s((int64_t)file->map.bytes));
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)bytes[i] << (8 * i);
     if (length > MAX_HEADER || length > file->map.bytes - 8)
         return volt_fail(VOLT_EFORMAT,
-                         "%s is not safetensors: its header would have %llu bytes, of %zu that "
-                         "are there and %llu that are read",
+                         "%s is not safetensors: its header would have %llu bytes; %zu are "
+                         "there, and at most %llu are read",
                          file->path, (unsigned long long)length, file->map.bytes - 8,
                          (unsigned long long)MAX_HEADER);
     if (length == 0 || bytes[8] != '{')
@@ -139,8 +147,9 @@ static volt_status read_view(volt_tensor_view *out, const volt_safetensors *file
     VOLT_TRY(st, done, volt_json_member(&at, tensor, "data_offsets"));
     VOLT_TRY(st, done, volt_json_ints(range, &at, 2, 0, data_bytes));
     if (range[1] < range[0] || (size_t)(range[1] - range[0]) != view.bytes) {
-        st = volt_json_fail(&at, "is [%lld, %lld]; its shape and dtype need %zu bytes",
-                            (long long)range[0], (long long)range[1], view.bytes);
+        st = volt_json_fail(&at, "is [%lld, %lld]; its shape and dtype need %zu byte%s",
+                            (long long)range[0], (long long)range[1], view.bytes,
+                            volt_s((int64_t)view.bytes));
         goto done;
     }
     view.data = file->map.data + data_at + range[0];
@@ -171,7 +180,7 @@ static volt_status check_places(const volt_safetensors *file, size_t data_at)
         if ((const unsigned char *)view->data != next)
             return volt_fail(VOLT_EFORMAT,
                              "%s: tensor %s starts at byte %zu of the data; %zu is expected "
-                             "(they must follow each other)",
+                             "(tensors must be contiguous)",
                              file->path, view->name,
                              (size_t)((const unsigned char *)view->data - file->map.data) -
                                  data_at,
@@ -179,8 +188,9 @@ static volt_status check_places(const volt_safetensors *file, size_t data_at)
         next += view->bytes;
     }
     if (next != end)
-        return volt_fail(VOLT_EFORMAT, "%s: %zu bytes behind the last tensor belong to none",
-                         file->path, (size_t)(end - next));
+        return volt_fail(VOLT_EFORMAT, "%s: %zu byte%s after the last tensor belong to none",
+                         file->path, (size_t)(end - next),
+                         volt_s((int64_t)((size_t)(end - next))));
     return VOLT_OK;
 }
 
@@ -237,9 +247,8 @@ static volt_status check_sum(const volt_safetensors *file, size_t data_at)
 
     if (!expected)
         return VOLT_OK;
-    snprintf(
-        found, sizeof found, "%08x",
-        (unsigned)libdeflate_crc32(0, file->map.data + data_at, file->map.bytes - data_at));
+    snprintf(found, sizeof found, "%08x",
+             (unsigned)volt_crc32(0, file->map.data + data_at, file->map.bytes - data_at));
     if (strcmp(found, expected) != 0)
         return volt_fail(VOLT_EFORMAT,
                          "%s is damaged: the checksum of its data is %s; %.16s is expected",
@@ -331,14 +340,17 @@ static volt_status check_view(const char *path, const volt_tensor_view *view)
 
     if (strlen(view->name) == 0 || strlen(view->name) > MAX_NAME ||
         strcmp(view->name, "__metadata__") == 0)
-        return volt_fail(VOLT_EINVAL, "%s: '%.100s' cannot name a tensor", path, view->name);
+        return volt_fail(VOLT_EINVAL, "%s: '%.100s' is not a valid tensor name", path,
+                         view->name);
     if (view->rank < 0 || view->rank > VOLT_TENSOR_MAX_RANK ||
         volt_tensor_type_bytes(view->type) == 0 ||
         volt_extent_bytes(&bytes, view->shape, view->rank, types[view->type].bytes) ||
         bytes != view->bytes)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: tensor %s has %zu bytes, which its type %s and shape do not give",
-                         path, view->name, view->bytes, volt_tensor_type_name(view->type));
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s: tensor %s has %zu byte%s, which does not match its type %s and shape", path,
+            view->name, view->bytes, volt_s((int64_t)view->bytes),
+            volt_tensor_type_name(view->type));
     return VOLT_OK;
 }
 
@@ -447,7 +459,7 @@ volt_status volt_safetensors_write(const char *path, const volt_tensor_view *ten
             goto done;
         }
         if (tensors[i].bytes)
-            crc = libdeflate_crc32(crc, tensors[i].data, tensors[i].bytes);
+            crc = volt_crc32(crc, tensors[i].data, tensors[i].bytes);
     }
     VOLT_TRY(st, done, make_metadata(&strings, path, metadata, metadata_count, crc));
     root = json_object();

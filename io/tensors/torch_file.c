@@ -1,5 +1,5 @@
-/* Files of torch.save. What differs between the two forms is where the pickle and the storages
- * lie; tensors are the same in both. */
+/* torch_file.c - files of torch.save. The two formats differ in where the pickle and the
+ * storages are; the tensors are the same. */
 #include "io/tensors/torch_file.h"
 
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/zip.h"
@@ -15,7 +16,7 @@
 #define MAX_PICKLE ((size_t)32 << 20)
 #define MAX_KEY    64
 
-/* The magic number of the legacy form, a whole number of ten bytes. */
+/* The magic number of the legacy format, an integer of ten bytes. */
 static const unsigned char legacy_start[] = {0x80, 0x02, 0x8a, 0x0a, 0x6c, 0xfc, 0x9c, 0x46,
                                              0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19, 0x2e};
 enum { MAGIC_AT = 4, MAGIC_BYTES = 10, LEGACY_PROTOCOL = 1001 };
@@ -83,7 +84,7 @@ static volt_status read_storage_id(volt_tensor_type *type, const char **key, int
         !volt_pickle_is(id->item[0], "storage") || id->item[1]->kind != VOLT_PICKLE_NAME ||
         id->item[2]->kind != VOLT_PICKLE_TEXT || id->item[4]->kind != VOLT_PICKLE_INT ||
         id->item[2]->bytes > MAX_KEY || id->item[4]->whole < 0)
-        return volt_fail(VOLT_EFORMAT, "%s: a tensor has no storage that torch would write",
+        return volt_fail(VOLT_EFORMAT, "%s: a tensor has no storage such as torch writes",
                          path);
     if (id->count > 5 && id->item[5]->kind != VOLT_PICKLE_NONE)
         return volt_fail(VOLT_ENOTSUP, "%s: storage %s is a view of another one", path,
@@ -96,7 +97,7 @@ static volt_status read_storage_id(volt_tensor_type *type, const char **key, int
             return VOLT_OK;
         }
     }
-    return volt_fail(VOLT_ENOTSUP, "%s: storage %s is of type '%s', which is not read", path,
+    return volt_fail(VOLT_ENOTSUP, "%s: storage %s has type '%s', which is not supported", path,
                      id->item[2]->text, id->item[1]->text);
 }
 
@@ -110,16 +111,16 @@ static volt_status read_extents(int64_t *out, const volt_pickle_value *v, int ra
                          "%s: tensor %.100s has strides that do not fit its shape", path, name);
     for (int i = 0; i < rank; i++) {
         if (v->item[i]->kind != VOLT_PICKLE_INT || v->item[i]->whole < 0)
-            return volt_fail(VOLT_EFORMAT,
-                             "%s: tensor %.100s has an extent or stride that is no natural "
-                             "number",
-                             path, name);
+            return volt_fail(
+                VOLT_EFORMAT,
+                "%s: tensor %.100s has an extent or stride that is not a non-negative integer",
+                path, name);
         out[i] = v->item[i]->whole;
     }
     return VOLT_OK;
 }
 
-/* The last element's place must lie in the storage. */
+/* The last element must be inside the storage. */
 static volt_status check_reach(const volt_torch_tensor *t, int64_t offset, int64_t elements,
                                const char *path)
 {
@@ -128,16 +129,17 @@ static volt_status check_reach(const volt_torch_tensor *t, int64_t offset, int64
 
     for (int i = 0; i < t->view.rank; i++) {
         if (t->view.shape[i] == 0)
-            return bad ? volt_fail(VOLT_EFORMAT, "%s: tensor %.100s starts beyond its storage",
-                                   path, t->view.name)
+            return bad ? volt_fail(VOLT_EFORMAT,
+                                   "%s: tensor %.100s starts past the end of its storage", path,
+                                   t->view.name)
                        : VOLT_OK;
         bad = bad || volt_mul_i64(&step, t->view.shape[i] - 1, t->stride[i]) ||
               volt_add_i64(&last, last, step);
     }
     if (bad || last >= elements)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: tensor %.100s reaches beyond the %lld numbers of its storage",
-                         path, t->view.name, (long long)elements);
+                         "%s: tensor %.100s extends past the %lld element%s of its storage",
+                         path, t->view.name, (long long)elements, volt_s((int64_t)elements));
     return VOLT_OK;
 }
 
@@ -180,10 +182,11 @@ static volt_status read_tensor(volt_torch_tensor *t, const volt_torch_file *file
              read_storage_id(&t->view.type, &key, &elements, args->item[0], file->path));
     s = find_storage(file, key);
     if (!s || s->bytes / volt_tensor_type_bytes(t->view.type) < (uint64_t)elements)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: tensor %.100s lies in storage %s of %lld numbers, which has %zu "
-                         "bytes",
-                         file->path, name, key, (long long)elements, s ? s->bytes : 0);
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: tensor %.100s is in storage %s of %lld element%s, which has %zu byte%s",
+            file->path, name, key, (long long)elements, volt_s((int64_t)elements),
+            s ? s->bytes : 0, volt_s((int64_t)(s ? s->bytes : 0)));
     if (args->item[1]->kind != VOLT_PICKLE_INT || args->item[1]->whole < 0 ||
         args->item[2]->kind != VOLT_PICKLE_TUPLE)
         return volt_fail(VOLT_EFORMAT, "%s: tensor %.100s has no shape", file->path, name);
@@ -295,7 +298,7 @@ static volt_status relate(volt_torch_file *file)
     qsort(order, file->count, sizeof *order, by_name);
     for (size_t i = 1; i < file->count; i++) {
         if (strcmp(order[i - 1]->view.name, order[i]->view.name) == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: two tensors are called %.100s", file->path,
+            return volt_fail(VOLT_EFORMAT, "%s: two tensors are named %.100s", file->path,
                              order[i]->view.name);
     }
     return VOLT_OK;
@@ -365,7 +368,7 @@ static volt_status check_byteorder(const volt_torch_file *file, const char *fold
         return VOLT_OK;
     VOLT_TRY(st, done, volt_zip_read(&text, NULL, file->zip, m, 64));
     if (strcmp(text, "little") != 0)
-        st = volt_fail(VOLT_ENOTSUP, "%s: its numbers are in byte order '%s'; little is read",
+        st = volt_fail(VOLT_ENOTSUP, "%s: its byte order is '%s'; only 'little' is supported",
                        file->path, text);
 done:
     volt_free(text);
@@ -441,15 +444,14 @@ static volt_status read_preamble(const volt_torch_file *file, size_t *at)
     VOLT_TRY(st, done, next_pickle(&version, file, at));
     v = volt_pickle_root(version);
     if (v->kind != VOLT_PICKLE_INT || v->whole != LEGACY_PROTOCOL) {
-        st = volt_fail(VOLT_ENOTSUP, "%s is of a form of torch.save other than %d", file->path,
-                       LEGACY_PROTOCOL);
+        st = volt_fail(VOLT_ENOTSUP, "%s has another version of torch's legacy format than %d",
+                       file->path, LEGACY_PROTOCOL);
         goto done;
     }
     VOLT_TRY(st, done, next_pickle(&machine, file, at));
     v = volt_pickle_get(volt_pickle_root(machine), "little_endian");
     if (!v || v->kind != VOLT_PICKLE_BOOL || !v->whole)
-        st = volt_fail(VOLT_ENOTSUP, "%s: its numbers are not in little-endian order",
-                       file->path);
+        st = volt_fail(VOLT_ENOTSUP, "%s: its byte order is not little-endian", file->path);
 done:
     volt_pickle_free(machine);
     volt_pickle_free(version);
@@ -472,8 +474,8 @@ static volt_status add_storage(volt_torch_file *file, const char *key)
     return st;
 }
 
-/* What refers to a storage tells its type: gives each the bytes of one of its numbers (kept in
- * `bytes` until its place is known). */
+/* The references to a storage contain its type: sets its `bytes` to those of one element, until
+ * its position is known. */
 static volt_status type_storages(volt_torch_file *file)
 {
     volt_status st = VOLT_OK;
@@ -507,13 +509,13 @@ static volt_status place_storages(volt_torch_file *file, size_t at)
             return volt_fail(VOLT_EFORMAT, "%s: nothing refers to its storage %s", file->path,
                              s->key);
         if (file->map.bytes - at < 8)
-            return volt_fail(VOLT_EFORMAT, "%s ends in front of storage %s", file->path,
-                             s->key);
+            return volt_fail(VOLT_EFORMAT, "%s ends before storage %s", file->path, s->key);
         elements = zip_get(file->map.data + at, 8);
         at += 8;
         if (volt_mul_size(&bytes, (size_t)elements, s->bytes) || bytes > file->map.bytes - at)
-            return volt_fail(VOLT_EFORMAT, "%s ends within storage %s of %llu numbers",
-                             file->path, s->key, (unsigned long long)elements);
+            return volt_fail(VOLT_EFORMAT, "%s ends within storage %s of %llu element%s",
+                             file->path, s->key, (unsigned long long)elements,
+                             volt_s((int64_t)elements));
         s->data = file->map.data + at;
         s->bytes = bytes;
         at += bytes;
@@ -533,7 +535,7 @@ static volt_status open_legacy(volt_torch_file *file)
     VOLT_TRY(st, done, next_pickle(&file->keys, file, &at));
     keys = volt_pickle_root(file->keys);
     if (keys->kind != VOLT_PICKLE_LIST)
-        return volt_fail(VOLT_EFORMAT, "%s: %s stands where the list of storages is expected",
+        return volt_fail(VOLT_EFORMAT, "%s: found %s where the list of storages is expected",
                          file->path, volt_pickle_kind_name(keys));
     for (size_t i = 0; i < keys->count; i++) {
         if (keys->item[i]->kind != VOLT_PICKLE_TEXT || keys->item[i]->bytes > MAX_KEY)
@@ -544,7 +546,7 @@ static volt_status open_legacy(volt_torch_file *file)
         qsort(file->storage, file->storages, sizeof *file->storage, by_key);
     for (size_t i = 1; i < file->storages; i++) {
         if (by_key(&file->storage[i - 1], &file->storage[i]) == 0)
-            return volt_fail(VOLT_EFORMAT, "%s: two storages are called %s", file->path,
+            return volt_fail(VOLT_EFORMAT, "%s: two storages are named %s", file->path,
                              file->storage[i].key);
     }
     VOLT_TRY(st, done, type_storages(file));
@@ -569,8 +571,8 @@ static volt_status open_either(volt_torch_file *file)
         memcpy(start, map.data, bytes);
     if (!volt_torch_is(map.data, map.bytes))
         st = volt_fail(VOLT_EFORMAT,
-                       "%s was not written by torch.save: it is neither a zip archive nor of "
-                       "the form before torch 1.6",
+                       "%s was not written by torch.save: it is neither a zip archive nor the "
+                       "legacy format before torch 1.6",
                        file->path);
     volt_map_close(&map);
     if (st != VOLT_OK)
@@ -617,16 +619,6 @@ size_t volt_torch_count(const volt_torch_file *file)
 const volt_torch_tensor *volt_torch_at(const volt_torch_file *file, size_t index)
 {
     return &file->tensor[index];
-}
-
-const volt_torch_tensor *volt_torch_find(const volt_torch_file *file, const char *name)
-{
-    const volt_torch_tensor key = {.view.name = name}, *wanted = &key, **found;
-
-    found = file->count
-                ? bsearch(&wanted, file->by_name, file->count, sizeof *file->by_name, by_name)
-                : NULL;
-    return found ? *found : NULL;
 }
 
 const volt_pickle_value *volt_torch_root(const volt_torch_file *file)

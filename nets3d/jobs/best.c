@@ -6,6 +6,7 @@
 #include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
 #include "io/nnunet_summary.h"

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "io/tensors/npz.h"
 
 #define NPZ_LEVEL 1
@@ -405,7 +406,7 @@ done:
 /* `path` is the mask's. */
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
-    const volt_image_write_options options = {.labels = true, .threads = j->threads};
+    const volt_image_write_options options = volt_image_write_labels(j->threads);
     volt_dataset_info as_stored;
     work w = {.member = NULL};
     volt_status st;

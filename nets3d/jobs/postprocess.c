@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/system/tasks.h"
+#include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
 #include "io/nnunet_summary.h"
@@ -135,7 +136,7 @@ static volt_status list_masks(volt_names *out, const char *folder)
 static volt_status read_mask(volt_volume **out, volt_image_header **header, const char *folder,
                              const char *name, int threads)
 {
-    const volt_image_read_options read = {.dtype = VOLT_I16, .threads = threads};
+    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
     char *path = NULL;
     volt_status st;
 
@@ -155,7 +156,7 @@ typedef struct folder_job {
 static volt_status process_mask(void *context, int64_t index, int threads)
 {
     const folder_job *j = context;
-    const volt_image_write_options options = {.labels = true, .threads = threads};
+    const volt_image_write_options options = volt_image_write_labels(threads);
     volt_image_header *header = NULL;
     volt_volume *labels = NULL;
     char *path = NULL;

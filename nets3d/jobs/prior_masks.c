@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/system/file.h"
 #include "base/system/tasks.h"
+#include "io/image/names.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
 #include "nets3d/jobs/prior_masks.h"

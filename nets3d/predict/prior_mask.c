@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 #include "base/system/file.h"
-#include "io/image.h"
+#include "io/image/names.h"
 #include "nets3d/data/preprocess_case.h"
 
 volt_status volt_prior_mask_path(char **out, bool *preprocessed, const char *masks,

@@ -4,6 +4,7 @@
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/image.h"
 #include "io/json/json.h"
 #include "io/tensors/npz.h"
 
@@ -198,7 +199,7 @@ static volt_status write_channel(const volt_predict_output *o, const char *id, i
                                  const volt_volume *v, const volt_image_header *header,
                                  int threads)
 {
-    const volt_image_write_options options = {.threads = threads};
+    const volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 
@@ -251,7 +252,7 @@ static volt_status write_mask(const char *folder, const char *id, const volt_vol
                               const volt_segmenter *seg, const volt_image_header *header,
                               int threads)
 {
-    const volt_image_write_options options = {.threads = threads};
+    const volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 

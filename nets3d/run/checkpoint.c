@@ -1,10 +1,10 @@
 #include "nets3d/run/checkpoint.h"
 
-#include <libdeflate.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "io/tensors/safetensors.h"
 
 /* Why one file: weights, optimizer state and counters must belong to the same iteration, and a
@@ -45,7 +45,7 @@ static void texts_checksum(char out[9], const char *const text[4])
     uint32_t crc = 0;
 
     for (int i = 0; i < 4; i++)
-        crc = libdeflate_crc32(crc, text[i], strlen(text[i]) + 1);
+        crc = volt_crc32(crc, text[i], strlen(text[i]) + 1);
     snprintf(out, 9, "%08x", (unsigned)crc);
 }
 

@@ -1,12 +1,12 @@
 /* Sets up a run: the request, what the folder already contains, and which of the two applies.
  */
-#include <libdeflate.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/archive/crc32.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/run.h"
 #include "nets3d/train/budget.h"
@@ -17,10 +17,10 @@ static uint32_t names_checksum(const volt_train_data *d)
     uint32_t crc = 0;
 
     for (int64_t i = 0; i < d->train_count; i++)
-        crc = libdeflate_crc32(crc, d->train[i], strlen(d->train[i]) + 1);
-    crc = libdeflate_crc32(crc, "", 1);
+        crc = volt_crc32(crc, d->train[i], strlen(d->train[i]) + 1);
+    crc = volt_crc32(crc, "", 1);
     for (int64_t i = 0; i < d->validate_count; i++)
-        crc = libdeflate_crc32(crc, d->validate[i], strlen(d->validate[i]) + 1);
+        crc = volt_crc32(crc, d->validate[i], strlen(d->validate[i]) + 1);
     return crc;
 }
 

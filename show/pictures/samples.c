@@ -297,8 +297,8 @@ done:
 
 static volt_status write_sample(const show *s, int64_t number)
 {
-    const volt_image_write_options options = {.threads = s->o->threads};
-    const volt_image_write_options labels = {.threads = s->o->threads, .labels = true};
+    const volt_image_write_options options = volt_image_write_with(s->o->threads);
+    const volt_image_write_options labels = volt_image_write_labels(s->o->threads);
     const int64_t voxels = voxels_of(s->patch);
     volt_volume channel = *s->after; /* a view */
     char *path = NULL;

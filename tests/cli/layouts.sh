@@ -47,7 +47,7 @@ out_has 'nnU-Net raw, 3 cases, 0 errors'
 no_leftovers "$SCRATCH/Dataset137_BraTS"
 [ "$before" = "$(fingerprint "$brats")" ] || fail "the data set was touched"
 expect 2 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
-err_has 'holds dataset.json already'
+err_has 'already holds dataset.json'
 
 # Trained on regions, one case lying otherwise; masks lie as their scans and have their numbers.
 turned=$SCRATCH/turned/BraTS-GLI-00002-000
@@ -57,7 +57,7 @@ for f in "$turned"/*.nii.gz; do
     "$VOLT" convert "$f" "$SCRATCH/one.nii.gz" --reorient LPS -q && mv "$SCRATCH/one.nii.gz" "$f"
 done
 expect 0 "$VOLT" dataset show "$SCRATCH/turned"
-out_has 'orientations differ: 2 RAS .*, 1 LPS .*turned to RAS'
+out_has 'orientations differ: 2 RAS .*, 1 LPS .*reoriented to RAS'
 expect 0 "$VOLT" train "$SCRATCH/turned" -o "$SCRATCH/run" --work "$SCRATCH/turned-work" --fold all \
     --epochs 1 --iterations 2 --validation 1 --batch 1 -q
 expect 0 "$VOLT" predict "$SCRATCH/run" "$turned" -o "$SCRATCH/masks" --no-mirror -q
@@ -117,15 +117,15 @@ out_has 'mean over classes  *1\.0000'
 expect 2 "$VOLT" check "$lits" --images "$SCRATCH/liver/imagesTr" --labels "$SCRATCH/x"
 err_has 'not both'
 expect 2 "$VOLT" check --images "$SCRATCH/liver/imagesTr"
-err_has 'needs one of labels'
+err_has 'without a folder of labels'
 expect 2 "$VOLT" check
 err_has 'too few arguments'
 expect 2 "$VOLT" check "$lits" --label-thresholds 40,x
 err_has "'40,x' is not a list of numbers"
 expect 2 "$VOLT" check "$lits" --label-thresholds 40
-err_has '1 label thresholds make 2 labels'
+err_has '1 label threshold defines 2 labels'
 expect 2 "$VOLT" check "$lits" --layout dicom
-err_has "no layout 'dicom'"
+err_has "unknown layout 'dicom'; the layouts are "
 expect 10 "$VOLT" check "$lits" --layout nnunet
 err_has 'holds no dataset.json'
 done_testing

@@ -5,6 +5,7 @@
 #include <libdeflate.h>
 #include "base/mem.h"
 #include "io/case_store.h"
+#include "io/store/case_store_internal.h"
 
 static void try_view(const void *file, size_t size)
 {

@@ -1,5 +1,6 @@
 /* A NIfTI file, plain or compressed: whatever is accepted keeps the header's promises. */
 #include "tests/fuzz/fuzz.h"
+#include "io/image.h"
 #include "io/image/nifti_raw.h"
 
 static void check_header(const volt_image_header *header)
@@ -15,8 +16,8 @@ static void check_header(const volt_image_header *header)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    const volt_image_read_options options = {.dtype = (volt_dtype)(size % (VOLT_F64 + 1)),
-                                             .threads = 1};
+    const volt_image_read_options options =
+        volt_image_read_as((volt_dtype)(size % (VOLT_F64 + 1)), 1);
     volt_image_header *header = NULL;
     volt_volume *volume = NULL;
     volt_status st = volt_nifti_read(&volume, &header, fuzz_file(data, size), &options);

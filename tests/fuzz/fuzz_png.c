@@ -1,6 +1,7 @@
 /* Any bytes as a PNG label map: refused, or as many voxels as the image says. */
 #include "tests/fuzz/fuzz.h"
 
+#include "io/image/png_internal.h"
 #include "io/png.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE /* nftw */
 #include "tests/kit/foreign.h"
 #include <ftw.h>
+#include "io/image.h"
 #include "volume/grid/half.h"
 
 static int remove_one(const char *path, const struct stat *s, int type, struct FTW *walk)
@@ -68,6 +69,7 @@ void compare_softmax(const char *folder, const char *id, const char *npz_path)
 {
     int64_t count, voxels = 0;
     float *want = npz_probabilities(npz_path, &count);
+    const volt_image_read_options read = volt_image_read_as(VOLT_F32, 0);
     double worst = 0;
     int classes = 0;
 
@@ -75,8 +77,7 @@ void compare_softmax(const char *folder, const char *id, const char *npz_path)
         volt_volume *v = NULL;
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/probabilities/%s_%04d.nii.gz", folder, id, classes));
-        assert_ok(
-            volt_nifti_read(&v, NULL, path, &(volt_image_read_options){.dtype = VOLT_F32}));
+        assert_ok(volt_nifti_read(&v, NULL, path, &read));
         voxels = volt_grid_voxels(&v->grid);
         assert_true((classes + 1) * voxels <= count);
         for (int64_t i = 0; i < voxels; i++) {

@@ -126,7 +126,6 @@ static void members_and_trailing_bytes(void **state)
 {
     unsigned char *data = content(PLAIN), packed[ROOM], back[PLAIN + 1];
     size_t n = pack(packed, ROOM, data, 4000), got = 0;
-    char *all = NULL;
     (void)state;
 
     n += pack(packed + n, ROOM - n, data, 0);
@@ -144,12 +143,6 @@ static void members_and_trailing_bytes(void **state)
     assert_ok(volt_gzip_peek(back, 4500, &got, packed, n, "m.gz"));
     assert_int_equal(got, 4500);
     assert_memory_equal(back, data, 4500);
-    assert_ok(volt_gzip_inflate_all(&all, &got, PLAIN, packed, n, "m.gz"));
-    assert_int_equal(got, PLAIN);
-    assert_memory_equal(all, data, PLAIN);
-    volt_free(all);
-    assert_fails(volt_gzip_inflate_all(&all, &got, PLAIN - 1, packed, n, "m.gz"), VOLT_EFORMAT,
-                 "more than 8999 bytes");
     free(data);
 }
 
@@ -206,11 +199,14 @@ static void failures_of_writing_are_reported(void **state)
 
     assert_ok(volt_out_open(&file, "fail.gz"));
     assert_fails(volt_gzip_write(file, &span, 1, 13, 1), VOLT_EINVAL, "level 13");
-    for (int n = 1; n <= 3; n++) {
+    for (int n = 1; n <= 2; n++) { /* the sample that chooses the level, the chunks */
         volt_mem_fail_after(n);
         assert_int_equal(volt_gzip_write(file, &span, 1, 0, 2), VOLT_ENOMEM);
         volt_mem_fail_after(0);
     }
+    volt_mem_fail_after(3);
+    assert_ok(volt_gzip_write(file, &span, 1, 0, 2));
+    volt_mem_fail_after(0);
     volt_out_abort(&file);
     assert_false(volt_path_exists("fail.gz"));
     free(data);

@@ -84,18 +84,19 @@ static void brats_becomes_nnunet_raw(void **state)
     volt_case_data_clear(&d);
     volt_dataset_close(raw);
     assert_fails(volt_dataset_import(ds, "layout-import", NULL, NULL), VOLT_EINVAL,
-                 "holds dataset.json already");
+                 "already holds dataset.json");
     volt_dataset_close(ds);
 }
 
 static void an_import_cut_off_is_finished_by_the_next(void **state)
 {
-    static const volt_dataset_import_options copies = {.copy = true};
+    volt_dataset_import_options copies = volt_dataset_import_defaults();
     volt_dataset *ds = NULL, *raw = NULL;
     volt_dataset_import_result r;
     char target[16];
 
     (void)state;
+    copies.copy = true;
     make_lits();
     assert_int_equal(system("rm -rf layout-import && mkdir -p layout-import/imagesTr"), 0);
     assert_int_equal(symlink("/gone", "layout-import/imagesTr/volume-0_0000.nii"), 0);

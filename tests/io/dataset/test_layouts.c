@@ -1,6 +1,8 @@
 /* Data sets as their sites give them: found out, listed, read, written back. */
 #include "tests/kit/layout_kit.h"
 #include "base/mem.h"
+#include "io/image.h"
+#include "io/image/png_internal.h"
 #include "io/png.h"
 
 #include <math.h>
@@ -97,12 +99,14 @@ static void later_brats_years_are_told_apart(void **state)
 {
     static const char *const folders[] = {"BraTS-GLI-00001-000", "BraTS-GLI-00005-101", NULL};
     static const float treated[] = {0, 1, 3, 4};
-    static const volt_dataset_options plain = {.target = VOLT_TARGET_LABELS};
-    static const volt_dataset_options paediatric = {.layout = "brats-ped2024"};
+    volt_dataset_options plain = volt_dataset_defaults();
+    volt_dataset_options paediatric = volt_dataset_defaults();
     volt_dataset *ds = NULL;
     volt_findings f = {0};
 
     (void)state;
+    plain.target = VOLT_TARGET_LABELS;
+    paediatric.layout = "brats-ped2024";
     make_folders("layout-2023", folders);
     brats_case("layout-2023/BraTS-GLI-00001-000", "BraTS-GLI-00001-000", since_2023,
                "BraTS-GLI-00001-000-seg.nii.gz", labels_2023);
@@ -143,7 +147,7 @@ static void a_set_is_told_by_its_names(void **state)
          "a paediatric set since 2024: 1 enhancing"},
         {"BraTS-PEDs-v1", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
         {"BraTS26_PED_training", "BraTS-PED-00001-000", "BraTS 2024, paediatric", "since 2024"},
-        {"mine2024", "BraTS-PED-00001-000", "BraTS 2023", "no folder tells the year"},
+        {"mine2024", "BraTS-PED-00001-000", "BraTS 2023", "no folder name gives the year"},
         {"MICCAI2024-BraTS-GoAT-TrainingData", "BraTS-GoAT-02489", "BraTS 2023", NULL},
         {"BraTS2024-BraTS-GLI", "BraTS-GLI-00005-000", "BraTS 2024", "by its folder's name"},
         {"cases", "BraTS-GLI-00005-101", "BraTS 2024", "by its time point"},
@@ -204,7 +208,7 @@ static void a_radiotherapy_set_has_one_channel(void **state)
 
 static void lits_labels_follow_their_volume(void **state)
 {
-    static const volt_dataset_options nested = {.target = VOLT_TARGET_REGIONS};
+    volt_dataset_options nested = volt_dataset_defaults();
     const size_t before = volt_mem_current();
     volt_dataset *ds = NULL;
     volt_findings f = {0};
@@ -212,6 +216,7 @@ static void lits_labels_follow_their_volume(void **state)
     volt_grid grid;
 
     (void)state;
+    nested.target = VOLT_TARGET_REGIONS;
     make_lits();
     assert_ok(volt_dataset_open(&ds, LITS, NULL));
     assert_string_equal(ds->layout, "LiTS");
@@ -268,7 +273,15 @@ static void lits_files_that_do_not_fit_are_errors(void **state)
 /* -- Folders of images and labels --------------------------------------------------------- */
 
 #define PAIRS "layout-pairs"
-static const volt_dataset_options pairs = {.images = PAIRS "/img", .labels = PAIRS "/lab"};
+
+static volt_dataset_options pairs(void)
+{
+    volt_dataset_options o = volt_dataset_defaults();
+
+    o.images = PAIRS "/img";
+    o.labels = PAIRS "/lab";
+    return o;
+}
 
 static void make_pairs(void)
 {
@@ -287,12 +300,13 @@ static void make_pairs(void)
 static void images_and_labels_are_matched_by_name(void **state)
 {
     static const int16_t trained[] = {0, 2, 1}; /* of 0, 7, 2 */
+    const volt_dataset_options o = pairs();
     volt_dataset *ds = NULL;
     volt_case_data d = {0};
 
     (void)state;
     make_pairs();
-    assert_ok(volt_dataset_open(&ds, NULL, &pairs));
+    assert_ok(volt_dataset_open(&ds, NULL, &o));
     assert_int_equal(ds->cases.count, 3);
     assert_string_equal(ds->cases.item[1].id, "scan-12");
     assert_string_equal(ds->cases.item[1].label_file, PAIRS "/lab/mask_12_seg.nii.gz");
@@ -308,26 +322,26 @@ static void images_and_labels_are_matched_by_name(void **state)
 
 static void names_without_partner_are_refused(void **state)
 {
-    volt_dataset_options o = pairs;
+    volt_dataset_options o = pairs();
     volt_dataset *ds = NULL;
 
     (void)state;
     make_pairs();
     kit_write(PAIRS "/lab/mask_9_seg.nii", (kit_scan){.label_high = 1});
-    assert_fails(volt_dataset_open(&ds, NULL, &pairs), VOLT_EDATA,
-                 "mask_9_seg.nii has no image");
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EDATA, "mask_9_seg.nii has no image");
     unlink(PAIRS "/lab/mask_12_seg.nii.gz");
-    assert_fails(volt_dataset_open(&ds, NULL, &pairs), VOLT_EDATA, "scan-12.nii has no file");
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EDATA, "scan-12.nii has no file");
     o.labels = NULL;
-    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "needs one of labels");
-    o = pairs;
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "without a folder of labels");
+    o = pairs();
     o.layout = "lits";
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "not lits");
     o.layout = "pairs";
     o.images = o.labels = NULL;
     assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL, "layout pairs needs");
     o.layout = "dicom";
-    assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL, "no layout 'dicom'");
+    assert_fails(volt_dataset_open(&ds, PAIRS, &o), VOLT_EINVAL,
+                 "unknown layout 'dicom'; the layouts are ");
     assert_fails(volt_dataset_open(&ds, PAIRS, NULL), VOLT_EDATA, "no BraTS case");
     assert_fails(volt_dataset_open(&ds, NULL, NULL), VOLT_EINVAL, "no data set");
     assert_null(ds);
@@ -338,7 +352,7 @@ static void a_label_table_names_odd_values(void **state)
     static const struct {
         const char *table, *words;
     } wrong[] = {
-        {"0=bg", "names 1 labels"},
+        {"0=bg", "has 1 label;"},
         {"0=bg,7", "'7'"},
         {"0=bg,0=a", "value 0 twice"},
         {"0=bg,7=bg", "name bg twice"},
@@ -349,7 +363,7 @@ static void a_label_table_names_odd_values(void **state)
         {"0=bg,1=a,7=ignore,8=ignore", "two ignore"},
     };
     static const int16_t trained[] = {0, 1, 2};
-    volt_dataset_options o = pairs;
+    volt_dataset_options o = pairs();
     volt_dataset *ds = NULL;
     volt_findings f = {0};
     volt_case_data d = {0};
@@ -396,7 +410,7 @@ static void grey_values_become_labels(void **state)
 {
     static const float grey[] = {0, 39.5f, 40, 63, 229, 230, 255};
     static const int16_t wanted[] = {0, 0, 1, 1, 1, 2, 2};
-    volt_dataset_options o = pairs;
+    volt_dataset_options o = pairs();
     volt_dataset *ds = NULL;
     volt_dataset_info copy = {0};
     volt_case_data d = {0};
@@ -419,8 +433,8 @@ static void grey_values_become_labels(void **state)
     volt_dataset_close(ds);
     ds = NULL;
     o.label_table = "0=background,1=liver";
-    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "2 label thresholds make 3");
-    o = pairs;
+    assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "2 label thresholds define 3");
+    o = pairs();
     o.threshold = (const double[]){40, 40};
     o.thresholds = 2;
     assert_fails(volt_dataset_open(&ds, NULL, &o), VOLT_EINVAL, "must ascend");
@@ -429,7 +443,7 @@ static void grey_values_become_labels(void **state)
 static void png_slices_are_labels(void **state)
 {
     static const char *const folders[] = {"img", "lab/scan", NULL};
-    volt_dataset_options o = pairs;
+    volt_dataset_options o = pairs();
     volt_dataset *ds = NULL;
     volt_case_data d = {0};
     volt_findings f = {0};
@@ -478,7 +492,7 @@ static void png_slices_are_labels(void **state)
     kit_text(PAIRS "/lab/scan/results3.png", "\x89PNG\r\n\x1a\n and no more");
     assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "damaged");
     kit_text(PAIRS "/lab/scan/results3.png", "no image");
-    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "no PNG");
+    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "not a PNG");
     assert_null(v);
     volt_dataset_close(ds);
 }
@@ -487,6 +501,7 @@ static void png_slices_are_labels(void **state)
 
 static void mixed_orientations_are_turned_and_restored(void **state)
 {
+    const volt_image_read_options bytes = volt_image_read_as(VOLT_U8, 0);
     volt_dataset *ds = NULL;
     volt_case_data ras = {0}, lps = {0};
     volt_volume *mask = NULL;
@@ -514,8 +529,7 @@ static void mixed_orientations_are_turned_and_restored(void **state)
     assert_ok(volt_nifti_write("layout-mixed/mask.nii.gz", mask, lps.header, NULL));
     volt_volume_free(mask);
     volt_case_data_clear(&lps);
-    assert_ok(volt_nifti_read(&mask, NULL, "layout-mixed/labelsTr/b.nii.gz",
-                              &(volt_image_read_options){.dtype = VOLT_U8}));
+    assert_ok(volt_nifti_read(&mask, NULL, "layout-mixed/labelsTr/b.nii.gz", &bytes));
     {
         volt_volume *again = NULL;
         assert_ok(volt_nifti_read(&again, NULL, "layout-mixed/mask.nii.gz", NULL));
@@ -529,12 +543,13 @@ static void mixed_orientations_are_turned_and_restored(void **state)
 
 static void channels_on_other_grids_are_resampled(void **state)
 {
-    static const volt_dataset_options asked = {.resample_channels = true};
+    volt_dataset_options asked = volt_dataset_defaults();
     volt_dataset *ds = NULL;
     volt_findings f = {0};
     volt_case_data d = {0};
 
     (void)state;
+    asked.resample_channels = true;
     kit_folder("layout-grids");
     kit_text("layout-grids/dataset.json", KIT_JSON("\"0\": \"T1\", \"1\": \"T2\"", "1"));
     kit_write("layout-grids/imagesTr/a_0000.nii.gz", (kit_scan){.base = 1});
@@ -548,7 +563,7 @@ static void channels_on_other_grids_are_resampled(void **state)
     assert_ok(volt_dataset_open(&ds, "layout-grids", &asked));
     assert_ok(volt_dataset_check(&f, ds, 1, NULL));
     assert_int_equal(f.errors, 0);
-    assert_true(found(&f, VOLT_WARNING, "it is resampled onto that"));
+    assert_true(found(&f, VOLT_WARNING, "onto which it is resampled"));
     volt_findings_clear(&f);
     assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1));
     assert_int_equal(d.image->grid.n[0], 4);
@@ -585,10 +600,11 @@ static void other_endings_and_tests_are_found(void **state)
 
 static void decathlon_oddities_are_noted(void **state)
 {
-    static const volt_dataset_options nested = {.target = VOLT_TARGET_REGIONS};
+    volt_dataset_options nested = volt_dataset_defaults();
     volt_dataset *ds = NULL;
 
     (void)state;
+    nested.target = VOLT_TARGET_REGIONS;
     kit_folder("layout-msd");
     kit_text(
         "layout-msd/dataset.json",
@@ -636,6 +652,7 @@ static void regions_out_of_order_are_warned_of(void **state)
 static void running_out_of_memory_leaks_nothing(void **state)
 {
     static const char *const tops[] = {TOP, LITS, NULL};
+    const volt_dataset_options o = pairs();
     const size_t before = volt_mem_current();
     int tries = 0;
 
@@ -648,7 +665,7 @@ static void running_out_of_memory_leaks_nothing(void **state)
         for (int64_t n = 1; st == VOLT_ENOMEM && n < 10000; n++, tries++) {
             volt_dataset *ds = NULL;
             volt_mem_fail_after(n);
-            st = volt_dataset_open(&ds, tops[t], tops[t] ? NULL : &pairs);
+            st = volt_dataset_open(&ds, tops[t], tops[t] ? NULL : &o);
             volt_mem_fail_after(0);
             volt_dataset_close(ds);
             assert_int_equal(volt_mem_current(), before);

@@ -45,7 +45,7 @@ static void a_folder_appears_whole(void **state)
     assert_true(volt_path_exists(TARGET "/one"));
     assert_int_equal(entries(TOP "/inner"), 1);
     assert_fails(volt_staging_open(&s, TARGET), VOLT_EDATA, "it holds one");
-    assert_fails(volt_staging_open(&s, TARGET "/one"), VOLT_EDATA, "is no folder");
+    assert_fails(volt_staging_open(&s, TARGET "/one"), VOLT_EDATA, "is not a folder");
     assert_fails(volt_staging_open(&s, ""), VOLT_EINVAL, "empty");
     remove(TARGET "/one");
     assert_ok(volt_staging_open(&s, TARGET)); /* an empty one is replaced */

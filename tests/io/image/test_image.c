@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "io/dataset.h"
 #include "io/image.h"
+#include "io/image/names.h"
 #include "io/itk/protocol.h"
 #include "io/image/nifti.h"
 
@@ -48,7 +49,7 @@ typedef struct expected {
 
 static void check_file(const expected *e, const char *path)
 {
-    const volt_image_read_options options = {.dtype = VOLT_F64, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(VOLT_F64, 2);
     volt_image_header *header = NULL, *alone = NULL;
     volt_volume *v = NULL;
 
@@ -56,7 +57,7 @@ static void check_file(const expected *e, const char *path)
     assert_ok(volt_image_info(&alone, path));
     assert_memory_equal(&alone->grid, &header->grid, sizeof header->grid);
     assert_string_equal(volt_dtype_name(header->dtype), e->type);
-    assert_int_equal(header->flat, e->axes == 2);
+    assert_int_equal(header->is_2d, e->axes == 2);
     assert_int_equal(v->grid.channels, e->channels);
     for (int a = 0; a < 3; a++) {
         assert_int_equal(v->grid.n[2 - a], e->n[a]);
@@ -145,8 +146,8 @@ static void labels_in_pictures_keep_their_values(void **state)
     const int64_t n[3] = {1, 5, 7};
     const double mm[3] = {1, 1, 1};
     const volt_grid grid = volt_grid_make(n, 1, mm);
-    const volt_image_write_options labels = {.labels = true};
-    const volt_image_read_options read = {.dtype = VOLT_I16};
+    const volt_image_write_options labels = volt_image_write_labels(0);
+    const volt_image_read_options read = volt_image_read_as(VOLT_I16, 0);
 
     (void)state;
     for (int high = 0; high < 2; high++) {
@@ -167,6 +168,7 @@ static void labels_in_pictures_keep_their_values(void **state)
 
 static void what_a_picture_cannot_hold_is_refused(void **state)
 {
+    const volt_image_write_options labels = volt_image_write_labels(0);
     const int64_t n[3] = {2, 5, 7};
     const double mm[3] = {1, 1, 1};
     const volt_grid grid = volt_grid_make(n, 1, mm);
@@ -178,9 +180,7 @@ static void what_a_picture_cannot_hold_is_refused(void **state)
     v->grid.n[0] = 1;
     assert_fails(volt_image_write("two.png", v, NULL, NULL), VOLT_EINVAL, "float32");
     assert_fails(volt_image_write("two.mgz", v, NULL, NULL), VOLT_EINVAL, "two.mgz");
-    assert_fails(
-        volt_image_write("two.jpg", v, NULL, &(volt_image_write_options){.labels = true}),
-        VOLT_EINVAL, "JPEG");
+    assert_fails(volt_image_write("two.jpg", v, NULL, &labels), VOLT_EINVAL, "JPEG");
     if (has_helper()) {
         v->grid.n[0] = 2;
         assert_fails(volt_image_write("two.bmp", v, NULL, NULL), VOLT_EINVAL, "one slice");
@@ -443,10 +443,10 @@ static void helpers_that_crash_or_hang_cost_a_sentence(void **state)
     } tries[] = {{"kill -SEGV $$", "crashed while reading it (Segmentation fault)"},
                  {"kill -ABRT $$", "crashed while reading it (Aborted)"},
                  {"exit 3", "exit code 3"},
-                 {"exec sleep 60", "said nothing for 1 s"},
+                 {"exec sleep 60", "did not respond for 1 s"},
                  {"exec 0>&-; sleep 60", "crashed while reading it (Killed)"},
                  {"head -c 100 /dev/zero >&0", "ended while reading it"},
-                 {"head -c 600 /dev/zero >&0", "another version's language"}};
+                 {"head -c 600 /dev/zero >&0", "is of another version"}};
 
     (void)state;
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {

@@ -1,6 +1,7 @@
 #include <sys/stat.h>
 
 #include "tests/kit/measure.h"
+#include "io/image.h"
 #include "tests/kit/nifti_make.h"
 #include "base/rng.h"
 
@@ -314,6 +315,7 @@ static void mutated_headers(void **state)
 
 static void mutated_files(void **state)
 {
+    const volt_image_read_options floats = volt_image_read_as(VOLT_F32, 1);
     volt_rng rng = volt_rng_open(8, 0, 0, VOLT_RNG_TEST);
     nifti_1_header h = make_header1();
     size_t accepted = 0, refused = 0;
@@ -331,8 +333,7 @@ static void mutated_files(void **state)
             const char old = bytes[at];
             bytes[at] = (char)volt_rng_u32(&rng);
             write_bytes(path, bytes, size);
-            if (volt_nifti_read(&v, NULL, path, &(volt_image_read_options){VOLT_F32, 1}) ==
-                VOLT_OK)
+            if (volt_nifti_read(&v, NULL, path, &floats) == VOLT_OK)
                 accepted++;
             else
                 refused++;

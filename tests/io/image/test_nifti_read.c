@@ -1,11 +1,12 @@
 #include "tests/kit/measure.h"
+#include "io/image.h"
 #include "tests/kit/nifti_make.h"
 
 static const int16_t sixty[60] = {-7, 100, 32767, -32768, 5};
 
 static volt_volume *read_as(const char *path, volt_dtype dtype, volt_image_header **header)
 {
-    const volt_image_read_options options = {.dtype = dtype, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(dtype, 2);
     volt_volume *v = NULL;
 
     assert_ok(volt_nifti_read(&v, header, path, &options));
@@ -165,7 +166,8 @@ static void every_type_order_version_and_target(void **state)
 
 static void threads_do_not_change_a_voxel(void **state)
 {
-    volt_image_read_options one = {.dtype = VOLT_F32, .threads = 1}, many = {VOLT_F32, 5};
+    const volt_image_read_options one = volt_image_read_as(VOLT_F32, 1);
+    const volt_image_read_options many = volt_image_read_as(VOLT_F32, 5);
     nifti_1_header h = make_header1();
     const size_t count = 97 * 89 * 83;
     int16_t *voxels = malloc(2 * count);
@@ -189,13 +191,13 @@ static void threads_do_not_change_a_voxel(void **state)
 }
 
 static void check_affine(const nifti_1_header *h, const double expected[12],
-                         volt_image_geometry geometry, const char *note)
+                         volt_geometry_source geometry, const char *note)
 {
     volt_image_header *header = NULL;
 
     write_nifti1("affine.nii", h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "affine.nii"));
-    assert_int_equal(header->geometry, geometry);
+    assert_int_equal(header->geometry_source, geometry);
     for (int i = 0; i < 12; i++)
         assert_true(fabs(header->grid.to_world[i / 4][i % 4] - expected[i]) < 1e-9);
     if (note)
@@ -217,32 +219,32 @@ static void geometry_follows_the_rules(void **state)
     nifti_1_header h = make_header1();
     (void)state;
 
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, NULL);
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, NULL);
     h.srow_z[3] = -25; /* both forms are there, and differ: the sform is taken */
-    check_affine(&h, shifted, VOLT_NIFTI_SFORM, "place corners up to 5 apart");
+    check_affine(&h, shifted, VOLT_GEOMETRY_SFORM, "place corners up to 5 apart");
     h.sform_code = 0;
-    check_affine(&h, plain, VOLT_NIFTI_QFORM, NULL);
+    check_affine(&h, plain, VOLT_GEOMETRY_QFORM, NULL);
     h.pixdim[0] = -1;
-    check_affine(&h, qfac, VOLT_NIFTI_QFORM, NULL);
+    check_affine(&h, qfac, VOLT_GEOMETRY_QFORM, NULL);
     h.pixdim[0] = 0;
-    check_affine(&h, plain, VOLT_NIFTI_QFORM, "pixdim[0] is 0");
+    check_affine(&h, plain, VOLT_GEOMETRY_QFORM, "pixdim[0] is 0");
     h.qform_code = 0;
-    check_affine(&h, nibabel, VOLT_NIFTI_NOFORM, "which side is left");
+    check_affine(&h, nibabel, VOLT_GEOMETRY_NOFORM, "which side is left");
     h = make_header1();
     h.xyzt_units = 3;
-    check_affine(&h, micron, VOLT_NIFTI_SFORM, "micrometres");
+    check_affine(&h, micron, VOLT_GEOMETRY_SFORM, "micrometres");
     h.xyzt_units = 0;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "mm is assumed");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "mm is assumed");
     h = make_header1();
     h.srow_x[1] = 1;
     h.qform_code = 0;
     h.pixdim[2] = sqrtf(10);
-    check_affine(&h, sheared, VOLT_NIFTI_SFORM, "not at right angles");
+    check_affine(&h, sheared, VOLT_GEOMETRY_SFORM, "not at right angles");
     h = make_header1();
     h.pixdim[1] = h.pixdim[2] = h.pixdim[3] = 1;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "pixdim[1] is 1");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "pixdim[1] is 1");
     h.pixdim[2] = 0;
-    check_affine(&h, plain, VOLT_NIFTI_SFORM, "the qform is unusable");
+    check_affine(&h, plain, VOLT_GEOMETRY_SFORM, "the qform is unusable");
 }
 
 static void scaling_and_its_odd_cases(void **state)
@@ -292,7 +294,7 @@ static void values_that_are_not_finite_are_kept(void **state)
 {
     float voxels[60] = {NAN, INFINITY, -INFINITY, 1};
     nifti_1_header h = make_header1();
-    const volt_image_read_options labels = {.dtype = VOLT_U8};
+    const volt_image_read_options labels = volt_image_read_as(VOLT_U8, 0);
     volt_volume *v, *none = NULL;
     (void)state;
 
@@ -306,7 +308,7 @@ static void values_that_are_not_finite_are_kept(void **state)
     assert_true(isnan(((double *)v->data)[0]) && isinf(((double *)v->data)[1]));
     volt_volume_free(v);
     assert_fails(volt_nifti_read(&none, NULL, "nan.nii.gz", &labels), VOLT_EFORMAT,
-                 "voxel (x 0, y 0, z 0) is nan; a whole number that uint8 holds");
+                 "voxel (x 0, y 0, z 0) is nan; an integer in the range of uint8");
     unlink("nan.nii.gz");
 }
 
@@ -314,7 +316,7 @@ static void labels_must_be_whole(void **state)
 {
     float voxels[60] = {0};
     nifti_1_header h = make_header1();
-    const volt_image_read_options options = {.dtype = VOLT_U8, .threads = 2};
+    const volt_image_read_options options = volt_image_read_as(VOLT_U8, 2);
     volt_volume *v = NULL;
     (void)state;
 
@@ -346,7 +348,7 @@ static void wide_voxels_are_narrowed_piece_by_piece(void **state)
     static const volt_dtype types_read[3] = {VOLT_F32, VOLT_I16, VOLT_U8};
     const int64_t n[3] = {70, 80, 91}, voxels = 70 * 80 * 91;
     const volt_grid grid = volt_grid_make(n, 1, (double[]){1, 1, 1});
-    const volt_image_read_options labels = {.dtype = VOLT_I16, .threads = 2};
+    const volt_image_read_options labels = volt_image_read_as(VOLT_I16, 2);
     volt_volume *wide = NULL, *v = NULL;
 
     (void)state;
@@ -416,7 +418,7 @@ static void a_slice_without_a_third_axis(void **state)
     write_nifti1("slice.nii", &h, sixty, sizeof sixty);
     assert_ok(volt_nifti_info(&header, "slice.nii"));
     assert_true(header->grid.to_world[2][2] == 1);
-    assert_true(is_noted(header, "gives the z axis no direction"));
+    assert_true(is_noted(header, "gives no direction of the z axis"));
     volt_image_header_free(header);
     h.sform_code = 0; /* the same through the qform */
     write_nifti1("slice.nii", &h, sixty, sizeof sixty);
@@ -452,15 +454,15 @@ static void pairs_in_every_combination(void **state)
         if (way == 3) {
             unlink(body);
             assert_fails(volt_nifti_read(&v, NULL, head, NULL), VOLT_EIO,
-                         "pair.hdr.gz has no file with its voxels");
+                         "pair.hdr.gz: the file with its voxels");
             assert_ok(volt_nifti_info(&header, head));
-            assert_true(is_noted(header, "no file with the voxels"));
+            assert_true(is_noted(header, "file with the voxels (.img) is missing"));
             volt_image_header_free(header);
         }
         unlink(head);
         if (way == 0)
             assert_fails(volt_nifti_read(&v, NULL, body, NULL), VOLT_EIO,
-                         "pair.img has no header");
+                         "pair.img: its header file");
         unlink(body);
     }
 }
@@ -483,8 +485,8 @@ static void the_file_named_is_the_file_read(void **state)
     assert_memory_equal(v->data, sixty, sizeof sixty);
     volt_volume_free(v);
     unlink("twin.nii");
-    assert_true(volt_nifti_named("a/b.NII.GZ") && volt_nifti_named("x.hdr"));
-    assert_false(volt_nifti_named("x.nii.bz2") || volt_nifti_named(".nii"));
+    assert_true(volt_image_named("a/b.NII.GZ") && volt_image_named("x.hdr"));
+    assert_false(volt_image_named("x.nii.bz2") || volt_image_named(".nii"));
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 #include <sys/resource.h>
 #include <signal.h>
 
+#include "io/image.h"
 #include "tests/kit/nifti_make.h"
 
 static volt_volume *ramp(int32_t channels, volt_dtype dtype)
@@ -118,6 +119,7 @@ static void geometry_and_fields_of_the_source_are_kept(void **state)
     static const unsigned char extension[32] = {1, 0, 0, 0, 32, 0, 0, 0, 6, 0, 0, 0, 'h', 'i'};
     nifti_1_header h = rich_header(), out;
     unsigned char file[348 + 36 + 120] = {0};
+    const volt_image_write_options labels = volt_image_write_labels(0);
     volt_image_header *header = NULL, *again = NULL;
     volt_volume *v = NULL, *mask = NULL;
     volt_map map = {0};
@@ -142,8 +144,7 @@ static void geometry_and_fields_of_the_source_are_kept(void **state)
     /* A mask on its grid: only type and display window change. */
     assert_ok(volt_volume_create(&mask, &v->grid, VOLT_F32));
     ((float *)mask->data)[7] = 3;
-    assert_ok(volt_nifti_write("rich2.nii", mask, header,
-                               &(volt_image_write_options){.labels = true}));
+    assert_ok(volt_nifti_write("rich2.nii", mask, header, &labels));
     out = raw_header1("rich2.nii");
     h.datatype = 2;
     h.bitpix = 8;
@@ -248,7 +249,7 @@ static void smallest_label_type(void **state)
     } rows[] = {{0, VOLT_U8},      {254, VOLT_U8},           {255, VOLT_U16},
                 {256, VOLT_U16},   {-1, VOLT_I16},           {40000, VOLT_U16},
                 {70000, VOLT_I32}, {3000000000.0, VOLT_U32}, {1e12, VOLT_I64}};
-    const volt_image_write_options labels = {.labels = true};
+    const volt_image_write_options labels = volt_image_write_labels(0);
     volt_volume *v = ramp(1, VOLT_F64);
     (void)state;
 
@@ -263,9 +264,11 @@ static void smallest_label_type(void **state)
     }
     unlink("small.nii");
     ((double *)v->data)[3] = 0.5;
-    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL, "whole numbers");
+    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL,
+                 "must be integers");
     ((double *)v->data)[3] = NAN;
-    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL, "whole numbers");
+    assert_fails(volt_nifti_write("small.nii", v, NULL, &labels), VOLT_EINVAL,
+                 "must be integers");
     assert_false(volt_path_exists("small.nii"));
     volt_volume_free(v);
 }
@@ -330,14 +333,16 @@ static void channels_come_and_go(void **state)
 static void what_no_nifti_can_hold_is_refused(void **state)
 {
     volt_volume *v = ramp(1, VOLT_I16);
-    const volt_image_write_options both = {.dtype = VOLT_U8, .labels = true};
+    volt_image_write_options both = volt_image_write_labels(0);
     (void)state;
 
+    both.dtype = VOLT_U8;
     v->dtype = VOLT_BF16;
     assert_fails(volt_nifti_write("x.nii", v, NULL, NULL), VOLT_ENOTSUP, "bfloat16");
     v->dtype = VOLT_I16;
     assert_fails(volt_nifti_write("x.img", v, NULL, NULL), VOLT_EINVAL, "must end in .nii");
-    assert_fails(volt_nifti_write("x.nii", v, NULL, &both), VOLT_EINVAL, "give one");
+    assert_fails(volt_nifti_write("x.nii", v, NULL, &both), VOLT_EINVAL,
+                 "give either a type or");
     assert_fails(volt_nifti_write("/nonexistent/x.nii", v, NULL, NULL), VOLT_EIO,
                  "/nonexistent/x.nii");
     v->grid.to_world[0][0] = 0;
@@ -391,10 +396,11 @@ static void every_failing_allocation_is_reported(void **state)
 {
     volt_volume *v = ramp(2, VOLT_F32), *back = NULL;
     volt_image_header *header = NULL;
-    const volt_image_write_options as_short = {.dtype = VOLT_I16, .threads = 1};
+    volt_image_write_options as_short = volt_image_write_with(1);
     bool passed = false;
     (void)state;
 
+    as_short.dtype = VOLT_I16;
     for (int n = 1; n < 100 && !passed; n++) {
         volt_mem_fail_after(n);
         const volt_status st = volt_nifti_write("mem.nii.gz", v, NULL, &as_short);

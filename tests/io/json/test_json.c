@@ -34,7 +34,7 @@ static void fetches_and_names_the_place(void **state)
     assert_ok(volt_json_double(&d, &at, 0, 1));
     assert_true(d == 0.5);
     assert_fails(volt_json_int(&n, &at, 0, 9), VOLT_EFORMAT,
-                 "plan.json: a.half is 0.5; a whole");
+                 "plan.json: a.half is 0.5; an integer");
     assert_fails(volt_json_double(&d, &at, 1, 2), VOLT_EFORMAT, "a.half is 0.5; 1 to 2");
     assert_ok(volt_json_member(&at, &a, "name"));
     assert_ok(volt_json_text(&name, &at, 2));

@@ -13,7 +13,7 @@
 
 static volt_volume *read_mask(const char *name)
 {
-    const volt_image_read_options o = {.dtype = VOLT_I16};
+    const volt_image_read_options o = volt_image_read_as(VOLT_I16, 0);
     volt_volume *v;
     char *path;
 

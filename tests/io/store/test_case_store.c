@@ -2,6 +2,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/case_store.h"
+#include "io/store/case_store_internal.h"
 
 #include <libdeflate.h>
 #include <signal.h>
@@ -181,7 +182,7 @@ static void hostile_headers_are_refused_by_field(void **state)
         size_t bytes;
         const char *words;
     } tries[] = {
-        {0, "X", 1, "not a case file"},
+        {0, "X", 1, "not a VOLT case file"},
         {8, U32(2), "version 2"},
         {12, U32(512), "header of 512 bytes for 2 classes"},
         {12, U32(0xffffffff), "header"},

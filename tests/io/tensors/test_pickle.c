@@ -121,7 +121,7 @@ static void what_is_not_listed_is_refused(void **state)
     REFUSE("\x80\2I7\n.", VOLT_ENOTSUP, "INT");
     REFUSE("\x80\2\x82\1.", VOLT_ENOTSUP, "EXT1");
     REFUSE("\x80\5\x97.", VOLT_ENOTSUP, "NEXT_BUFFER");
-    REFUSE("\x80\2\xfe.", VOLT_EFORMAT, "fe, is no opcode");
+    REFUSE("\x80\2\xfe.", VOLT_EFORMAT, "fe, is not an opcode");
     REFUSE("\x80\6N.", VOLT_ENOTSUP, "protocol 6");
     REFUSE("(lp0\n.", VOLT_EFORMAT, "starts with byte 28");
     REFUSE("", VOLT_EFORMAT, "no pickle");
@@ -140,7 +140,7 @@ static void lying_pickles_are_refused(void **state)
            VOLT_EFORMAT, "ends too early");
     REFUSE("\x80\2X\2\0\0\0\xff\xff.", VOLT_EFORMAT, "not UTF-8");
     REFUSE("\x80\2Nr\xff\xff\xff\xff.", VOLT_EFORMAT, "numbers its values beyond");
-    REFUSE("\x80\2h\7.", VOLT_EFORMAT, "was not kept");
+    REFUSE("\x80\2h\7.", VOLT_EFORMAT, "was not stored");
     REFUSE("\x80\2t.", VOLT_EFORMAT, "mark where there is none");
     REFUSE("\x80\2(N.", VOLT_EFORMAT, "stops above a mark");
     REFUSE("\x80\2(Nd.", VOLT_EFORMAT, "key without a value");

@@ -66,7 +66,8 @@ static void what_no_safetensors_can_hold_is_refused(void **state)
     t[1].bytes = 20;
     assert_fails(volt_safetensors_write("no.st", t, 2, NULL, 0), VOLT_EINVAL, "20 bytes");
     t[0].name = "__metadata__";
-    assert_fails(volt_safetensors_write("no.st", t, 1, NULL, 0), VOLT_EINVAL, "cannot name");
+    assert_fails(volt_safetensors_write("no.st", t, 1, NULL, 0), VOLT_EINVAL,
+                 "not a valid tensor name");
     t[0].name = "\xff";
     assert_fails(volt_safetensors_write("no.st", t, 1, NULL, 0), VOLT_EINVAL, "described");
     assert_fails(volt_safetensors_write("no.st", t, 0, &bad, 1), VOLT_EINVAL, "not UTF-8");
@@ -99,7 +100,7 @@ static void hostile_headers(void **state)
         const char *words;
     } rows[] = {
         {"{}", 0, VOLT_OK, ""},
-        {"{}  ", 1, VOLT_EFORMAT, "1 bytes behind the last tensor"},
+        {"{}  ", 1, VOLT_EFORMAT, "1 byte after the last tensor"},
         {" {}", 0, VOLT_EFORMAT, "does not start with {"},
         {"[1]", 0, VOLT_EFORMAT, "does not start with {"},
         {"{\"a\": 1}", 0, VOLT_EFORMAT, "text.st: a is 1; an object"},

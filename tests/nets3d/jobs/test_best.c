@@ -39,7 +39,7 @@ static void read_info(volt_dataset_info *info, const char *kind)
 static void check_masks(const char *folder, const char *expected)
 {
     for (int i = 0; i < CASES; i++) {
-        const volt_image_read_options read = {.dtype = VOLT_I16};
+        const volt_image_read_options read = volt_image_read_as(VOLT_I16, 0);
         volt_volume *a = NULL, *b = NULL;
         char *path = NULL;
         assert_ok(volt_format(&path, "%s/case_%d.nii.gz", folder, i));
@@ -281,7 +281,7 @@ static void damaged_arrays_are_refused(void **state)
     try_npy(NPY("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", "\x38"), 66,
             VOLT_ENOTSUP, "Fortran");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}1234", "\x37"), 69,
-            VOLT_EFORMAT, "stands for 8");
+            VOLT_EFORMAT, "requires 8 bytes");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (-2)}1234", "\x37"), 69,
             VOLT_EFORMAT, "shape");
     try_npy(NPY("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999,99999)}",

@@ -112,7 +112,7 @@ static void models_build_what_a_plan_says(void **state)
 }
 
 /* What is written is read back as the same network, and a copy is a network of its own. */
-static void models_survive_the_way_through_a_plan(void **state)
+static void models_survive_a_plan(void **state)
 {
     (void)state;
     for (int i = 0; i < ROWS; i++) {
@@ -138,7 +138,7 @@ static void models_survive_the_way_through_a_plan(void **state)
 }
 
 /* Any model that has the planner's two functions can be planned, under any planner. */
-static void the_planner_takes_any_model_that_can_be_planned(void **state)
+static void any_model_with_a_design_can_be_planned(void **state)
 {
     (void)state;
     for (int i = 0; i < ROWS; i++) {
@@ -178,8 +178,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model_has_a_row_here),
         cmocka_unit_test(models_build_what_a_plan_says),
-        cmocka_unit_test(models_survive_the_way_through_a_plan),
-        cmocka_unit_test(the_planner_takes_any_model_that_can_be_planned),
+        cmocka_unit_test(models_survive_a_plan),
+        cmocka_unit_test(any_model_with_a_design_can_be_planned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -75,7 +75,7 @@ static volt_volume *plain_scan(int64_t z, int64_t y, int64_t x, uint32_t number)
 
 static void write_scan(const char *name, const volt_volume *v)
 {
-    const volt_image_write_options o = {.threads = 1};
+    const volt_image_write_options o = volt_image_write_with(1);
     char *path = NULL;
 
     assert_ok(volt_format(&path, IN "/%s", name));

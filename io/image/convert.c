@@ -1,15 +1,15 @@
-/* nifti_convert.c - stored voxels to wanted voxels, through blocks of doubles that stay in the
- * first-level cache: ten loaders and ten storers instead of a hundred loops.
+/* convert.c - conversion through blocks of doubles that stay in the first-level cache: ten
+ * loaders and ten storers in place of a hundred loops.
  */
 #include <math.h>
 #include <string.h>
 
 #include "base/threads.h"
-#include "io/image/nifti_raw.h"
+#include "io/image/convert.h"
 
 #define BLOCK 1024 /* elements */
 
-/* Largest label in 64-bit types: make_whole() is exact up to here. */
+/* Largest label in 64-bit types: round_labels() is exact up to here. */
 #define EXACT_LIMIT 2251799813685247.0
 
 static void swap_bytes(unsigned char *to, const unsigned char *from, int64_t count, size_t size)
@@ -91,7 +91,7 @@ static void store(unsigned char *restrict to, const double *restrict from, int64
     }
 }
 
-/* Whole numbers an integer type holds; infinite for the others. */
+/* The range of an integer type; infinite for floats. */
 static void range_of(double *low, double *high, volt_dtype dtype)
 {
     const bool is_float = dtype == VOLT_F32 || dtype == VOLT_F64;
@@ -107,10 +107,10 @@ static void range_of(double *low, double *high, volt_dtype dtype)
     }
 }
 
-/* Whole numbers within [low, high] of `from`, rounded. Returns the first index of a value that
- * is not one, or count; such values become 0. */
-static int64_t make_whole(double *restrict to, const double *restrict from, int64_t count,
-                          double low, double high)
+/* Rounds `from` to integers in [low, high]. Returns the index of the first value that is not
+ * one within 1e-3, or count; such values become 0. */
+static int64_t round_labels(double *restrict to, const double *restrict from, int64_t count,
+                            double low, double high)
 {
     const double magic = 6755399441055744.0; /* 1.5 * 2^52: rounds |x| < 2^51 */
     int64_t bad = 0, first = 0;
@@ -131,7 +131,7 @@ static int64_t make_whole(double *restrict to, const double *restrict from, int6
 
 /* One block of at most BLOCK elements; `to` may be where `from` is. */
 static int64_t convert_block(unsigned char *to, const unsigned char *from, int64_t count,
-                             const volt_nifti_conversion *how, double *bad_value)
+                             const volt_image_conversion *how, double *bad_value)
 {
     double values[BLOCK], whole[BLOCK];
     unsigned char swapped[8 * BLOCK];
@@ -156,15 +156,15 @@ static int64_t convert_block(unsigned char *to, const unsigned char *from, int64
         return count;
     }
     range_of(&low, &high, how->to);
-    first = make_whole(whole, values, count, low, high);
+    first = round_labels(whole, values, count, low, high);
     if (first < count)
         *bad_value = values[first];
     store(to, whole, count, how->to);
     return first;
 }
 
-void volt_nifti_convert(void *to, const void *from, int64_t count,
-                        const volt_nifti_conversion *how, int threads, int64_t *bad,
+void volt_image_convert(void *to, const void *from, int64_t count,
+                        const volt_image_conversion *how, int threads, int64_t *bad,
                         double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), narrow = volt_dtype_bytes(how->from);
@@ -178,7 +178,7 @@ void volt_nifti_convert(void *to, const void *from, int64_t count,
                                             (const unsigned char *)from + (size_t)at * narrow,
                                             n, how, &bad_value);
         if (first < n) {
-#pragma omp critical(volt_nifti_bad_voxel)
+#pragma omp critical(volt_image_bad_voxel)
             if (at + first < *bad) {
                 *bad = at + first;
                 *value = bad_value;
@@ -187,11 +187,11 @@ void volt_nifti_convert(void *to, const void *from, int64_t count,
     }
 }
 
-/* Waves: as long as the results of a stretch end before its first source element, its blocks
- * are independent. Each wave leaves a fixed part of the rest (half, for int16 to float), so
- * there are few; the short end is done in order. */
-void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
-                                 const volt_nifti_conversion *how, int threads, int64_t *bad,
+/* Works in waves: as long as the results of a stretch end before its first source element, its
+ * blocks are independent. Each wave leaves a fixed fraction of the rest (half, for int16 to
+ * float), so there are few; the short end is done in order. */
+void volt_image_convert_in_place(void *to, const void *from, int64_t count,
+                                 const volt_image_conversion *how, int threads, int64_t *bad,
                                  double *value)
 {
     const size_t wide = volt_dtype_bytes(how->to), narrow = volt_dtype_bytes(how->from);
@@ -211,9 +211,9 @@ void volt_nifti_convert_in_place(void *to, const void *from, int64_t count,
         if (alone) {
             unsigned char copy[8 * BLOCK];
             memcpy(copy, in, (size_t)n * narrow);
-            volt_nifti_convert(out, copy, n, how, 1, &here, &bad_value);
+            volt_image_convert(out, copy, n, how, 1, &here, &bad_value);
         } else {
-            volt_nifti_convert(out, in, n, how, threads, &here, &bad_value);
+            volt_image_convert(out, in, n, how, threads, &here, &bad_value);
         }
         if (here < n) {
             const int64_t done = (int64_t)((size_t)(out - (unsigned char *)to) / wide);

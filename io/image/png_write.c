@@ -1,42 +1,26 @@
 #include "io/png.h"
 
-#include <png.h>
-#include <setjmp.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/image/image_internal.h"
+#include "io/image/header.h"
+#include "io/image/options.h"
+#include "io/image/png_internal.h"
 
-/* What libpng's callbacks report to. */
 typedef struct target {
+    png_report report;
     volt_out *file;
-    const char *path;
-    volt_status st; /* the first failure; its sentence is recorded */
 } target;
-
-static void on_error(png_structp png, png_const_charp words)
-{
-    target *t = png_get_error_ptr(png);
-
-    if (t->st == VOLT_OK)
-        t->st = volt_fail(VOLT_EINTERNAL, "libpng cannot write %s: %s", t->path, words);
-    png_longjmp(png, 1);
-}
-
-static void on_warning(png_structp png, png_const_charp words)
-{
-    (void)png;
-    (void)words;
-}
 
 static void on_write(png_structp png, png_bytep data, size_t bytes)
 {
     target *t = png_get_io_ptr(png);
 
-    t->st = volt_out_write(t->file, data, bytes);
-    if (t->st != VOLT_OK)
-        png_error(png, "write"); /* ends in on_error, which keeps the first failure */
+    t->report.st = volt_out_write(t->file, data, bytes);
+    if (t->report.st != VOLT_OK)
+        png_error(png, "write"); /* ends in png_on_error, which keeps the first failure */
 }
 
 static void on_flush(png_structp png)
@@ -74,7 +58,7 @@ static void write_rows(png_structp png, png_infop info, const image *i)
 
 static volt_status write_image(const char *path, const image *i)
 {
-    target t = {.path = path, .st = VOLT_OK};
+    target t = {.report = {.path = path, .writing = true}};
     png_structp png = NULL;
     png_infop info = NULL;
     volt_status st;
@@ -85,7 +69,8 @@ static volt_status write_image(const char *path, const image *i)
                          "expected",
                          path, (long long)i->width, (long long)i->height);
     VOLT_TRY(st, done, volt_out_open(&t.file, path));
-    png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &t, on_error, on_warning);
+    png =
+        png_create_write_struct(PNG_LIBPNG_VER_STRING, &t.report, png_on_error, png_on_warning);
     info = png ? png_create_info_struct(png) : NULL;
     if (!info) {
         st = volt_fail(VOLT_ENOMEM, "no memory to write %s", path);
@@ -93,7 +78,7 @@ static volt_status write_image(const char *path, const image *i)
     }
     png_set_write_fn(png, &t, on_write, on_flush);
     write_rows(png, info, i);
-    st = t.st;
+    st = t.report.st;
     if (st == VOLT_OK)
         st = volt_out_commit(&t.file);
 done:
@@ -113,8 +98,10 @@ volt_status volt_png_write(const char *path, const uint8_t *pixels, int64_t widt
 }
 
 volt_status volt_png_image_write(const char *path, const volt_volume *volume,
+                                 const volt_image_header *source,
                                  const volt_image_write_options *options)
 {
+    volt_image_write_options opt;
     static const volt_dtype labels[] = {VOLT_U8, VOLT_U16};
     const volt_grid *g = &volume->grid;
     const int64_t count = g->n[1] * g->n[2];
@@ -124,12 +111,15 @@ volt_status volt_png_image_write(const char *path, const volt_volume *volume,
     image i = {NULL, g->n[2], g->n[1], g->channels, 1};
     volt_status st;
 
+    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
+        return st;
+    (void)source; /* a PNG has no spatial metadata */
     if (g->n[0] != 1 || g->channels > 4)
-        return volt_fail(VOLT_EINVAL,
-                         "%s: %lld slices of %d channels; a PNG holds one slice of up to 4",
-                         path, (long long)g->n[0], g->channels);
-    VOLT_TRY(st, done,
-             volt_image_voxels(&voxels, &converted, path, volume, labels, 2, options));
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s: %lld slice%s of %d channel%s; a PNG holds one slice of up to 4 channels", path,
+            (long long)g->n[0], volt_s(g->n[0]), g->channels, volt_s(g->channels));
+    VOLT_TRY(st, done, volt_image_voxels(&voxels, &converted, path, volume, labels, 2, &opt));
     if (voxels->dtype != VOLT_U8 && voxels->dtype != VOLT_U16) {
         st = volt_fail(VOLT_EINVAL, "%s: voxels of %s; a PNG holds uint8 or uint16", path,
                        volt_dtype_name(voxels->dtype));

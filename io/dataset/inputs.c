@@ -1,0 +1,137 @@
+/* inputs.c - the cases to predict: files, folders and data sets as one list. */
+#include "io/dataset.h"
+
+#include "base/core/plural.h"
+#include "base/mem.h"
+#include "base/system/file.h"
+#include "io/dataset/layout.h"
+#include "io/image/names.h"
+
+/* Files with the same id: they must be one whole case, or each channel exactly once. */
+static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
+{
+    bool whole = false; /* a photograph has all channels in CASE_0000 */
+    volt_case *c;
+    volt_status st;
+
+    if (count == 1 && first->channel == 0 && channels > 1)
+        VOLT_TRY(st, done, volt_file_has_channels(&whole, first->path, channels));
+    if (count > 1 && (first[0].channel < 0 || first[0].channel == first[1].channel))
+        return volt_fail(VOLT_EINVAL, "%s and %s both give case %s", first[0].path,
+                         first[1].path, first->id);
+    for (size_t i = 0; first->channel >= 0 && i < count; i++) {
+        if (first[i].channel >= channels)
+            return volt_fail(VOLT_EDATA, "%s is channel %d; the network takes %d (0 to %d)",
+                             first[i].path, first[i].channel, channels, channels - 1);
+        if (first[i].channel != (int)i)
+            return volt_fail(VOLT_EDATA,
+                             "case %s lacks channel %zu: %s exists, %s_%04zu does not",
+                             first->id, i, first[i].path, first->id, i);
+    }
+    if (first->channel >= 0 && count < (size_t)channels && !whole)
+        return volt_fail(VOLT_EDATA, "case %s lacks channel %zu; the network takes %d",
+                         first->id, count, channels);
+    VOLT_TRY(st, done, volt_cases_append(&c, cases, first->id));
+    for (size_t i = 0; i < count; i++) {
+        char *path = first[i].path;
+        first[i].path = NULL;
+        VOLT_TRY(st, done, volt_case_add_file(c, path));
+    }
+done:
+    return st;
+}
+
+/* Moves a case of a data set to `cases`; fails with what it lacks. */
+static volt_status take_case(case_builder *cases, volt_case *c, int channels)
+{
+    volt_case *moved;
+    volt_status st;
+
+    if (c->files != 1 && c->files != channels)
+        return volt_fail(VOLT_EDATA,
+                         "case %s has %d image file%s; the network takes %d channel%s", c->id,
+                         c->files, volt_s(c->files), channels, volt_s(channels));
+    for (int i = 0; i < c->files; i++) {
+        if (!volt_path_exists(c->file[i]))
+            return volt_fail(VOLT_EDATA, "case %s lacks %s", c->id, c->file[i]);
+    }
+    VOLT_TRY(st, done, volt_cases_append(&moved, cases, c->id));
+    moved->files = c->files;
+    moved->file = c->file;
+    c->files = 0;
+    c->file = NULL;
+done:
+    return st;
+}
+
+static volt_status add_dataset(case_builder *cases, const char *folder, int channels)
+{
+    volt_dataset *ds = NULL;
+    volt_case_list *list;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, NULL));
+    list = ds->tests.count ? &ds->tests : &ds->cases;
+    for (int64_t i = 0; i < list->count; i++)
+        VOLT_TRY(st, done, take_case(cases, &list->item[i], channels));
+done:
+    volt_dataset_close(ds);
+    return st;
+}
+
+/* A folder of images, or a data set; images in the folder itself take precedence. */
+static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
+                              int channels)
+{
+    input_files own = {0};
+    char *json = NULL;
+    bool known;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_files_add_folder(&own, folder, NULL, channels > 1));
+    VOLT_TRY(st, done, volt_layouts_know(&known, folder, own.count == 0));
+    VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
+    if (known || (own.count == 0 && volt_path_exists(json)))
+        st = add_dataset(cases, folder, channels);
+    else
+        st = volt_files_add_folder(files, folder, NULL, channels > 1);
+done:
+    volt_free(json);
+    volt_files_clear(&own);
+    return st;
+}
+
+volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
+                             int channels)
+{
+    input_files files = {0};
+    case_builder cases = {0};
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < count; i++) {
+        if (volt_path_is_dir(inputs[i]))
+            st = add_folder(&files, &cases, inputs[i], channels);
+        else if (!volt_path_exists(inputs[i]))
+            st = volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", inputs[i]);
+        else
+            st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), channels > 1);
+        if (st != VOLT_OK)
+            goto done;
+    }
+    if (files.count == 0 && cases.list.count == 0) {
+        st = volt_fail(VOLT_EINVAL, "%s holds no scan", count > 0 ? inputs[0] : "no input");
+        goto done;
+    }
+    volt_files_sort(&files);
+    for (size_t i = 0, n; i < files.count; i += n) {
+        n = volt_files_group(&files, i);
+        VOLT_TRY(st, done, add_group(&cases, &files.item[i], n, channels));
+    }
+    VOLT_TRY(st, done, volt_cases_finish(&cases.list, VOLT_EINVAL, "the inputs"));
+    *out = cases.list;
+    cases.list = (volt_case_list){0};
+done:
+    volt_case_list_clear(&cases.list);
+    volt_files_clear(&files);
+    return st;
+}
