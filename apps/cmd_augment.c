@@ -2,7 +2,7 @@
 #include <string.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "show/samples.h"
 

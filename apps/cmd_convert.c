@@ -1,4 +1,5 @@
 #include <string.h>
+#include "base/core/report.h"
 #include "apps/cli/cli.h"
 #include "io/image.h"
 #include "volume/orient.h"

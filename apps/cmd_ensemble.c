@@ -1,7 +1,7 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "nets3d/ensemble.h"
 

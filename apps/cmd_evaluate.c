@@ -2,8 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/evaluate.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/scores.h"
 #include "io/nnunet_summary.h"

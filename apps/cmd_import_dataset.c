@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include "apps/cli/dataset_options.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
 #include "io/import_dataset.h"
 
 typedef struct import_options {

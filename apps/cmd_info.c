@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
 #include "io/image.h"
 #include "volume/orient.h"
 #include "volume/volume.h"

@@ -8,7 +8,7 @@
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/png.h"
 #include "show/svg.h"

@@ -3,8 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/train_recipe.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"

@@ -1,8 +1,9 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/evaluate.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset.h"
 
 void evaluate_classes_free(evaluate_classes *classes)

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"

@@ -26,14 +26,5 @@ typedef struct volt_callbacks {
     bool (*cancelled)(void *user);
 } volt_callbacks;
 
-/* These three call the callback if there is one. */
-VOLT_API void volt_report_progress(const volt_callbacks *cb, const char *what, int64_t done,
-                                   int64_t total);
-VOLT_API void volt_report(const volt_callbacks *cb, volt_log_level level, const char *fmt, ...)
-    VOLT_PRINTF(3, 4);
-VOLT_API bool volt_is_cancelled(const volt_callbacks *cb);
-/* VOLT_ECANCELLED if the caller asks to stop, else VOLT_OK. */
-VOLT_CALL volt_check_cancelled(const volt_callbacks *cb);
-
 VOLT_END_DECLS
 #endif

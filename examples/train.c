@@ -69,7 +69,11 @@ int main(int argc, char **argv)
         st = volt_fail(VOLT_EDATA, "%s has fewer than two cases", argv[1]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_alloc_zero(&names, (size_t)cases, sizeof *names, "names of cases"));
+    names = calloc((size_t)cases, sizeof *names);
+    if (!names) {
+        st = volt_fail(VOLT_ENOMEM, "no memory for %lld names", (long long)cases);
+        goto done;
+    }
     for (int64_t i = 0; i < cases; i++)
         names[i] = prepared.dataset->cases.item[i].id;
 
@@ -93,7 +97,7 @@ int main(int argc, char **argv)
 done:
     if (st != VOLT_OK)
         fprintf(stderr, "train: %s\n", volt_last_error());
-    volt_free(names);
+    free(names);
     volt_pipeline_clear(&prepared);
     return st != VOLT_OK;
 }

@@ -4,7 +4,7 @@
 #include <unistd.h>
 #include "apps/bench/bench.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 
 typedef struct bench_io_options {

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/bench/bench.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "nets3d/device.h"

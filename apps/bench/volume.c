@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "apps/bench/bench.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 #include "volume/components.h"
 #include "volume/distance.h"

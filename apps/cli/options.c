@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Options that every command, or every command with the flag in `common`, understands; their
  * fields lie in `cli`. */

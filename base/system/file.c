@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 static volt_status fail_errno(const char *verb, const char *path)
 {

@@ -1,9 +1,10 @@
+#include "base/core/report.h"
 #include "base/system/tasks.h"
 
 #include <stdbool.h>
 #include <stdio.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/thread_start.h"
 #include "base/threads.h"
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "base/core/mem_internal.h"
+#include "base/core/alloc.h"
 
 typedef struct start {
     void *(*run)(void *);

@@ -9,7 +9,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 #define MAX_SURPLUS ((size_t)64 << 20)
 

@@ -13,7 +13,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 

@@ -16,7 +16,7 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/crc32.h"
 #include "io/archive/gzip.h"
 #include "io/json/utf8.h"

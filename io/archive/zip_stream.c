@@ -4,7 +4,7 @@
 
 #include "base/system/file.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/crc32.h"
 #include "io/archive/zip.h"
 #include "io/archive/zip_format.h"

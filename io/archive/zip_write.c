@@ -6,7 +6,7 @@
 #include <zlib.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/crc32.h"
 #include "io/archive/zip_format.h"
 

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"

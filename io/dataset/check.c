@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"

@@ -7,7 +7,7 @@
 
 #include "base/core/options.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "io/dataset/layout.h"
 

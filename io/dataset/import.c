@@ -11,7 +11,7 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/json/json.h"
 

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"

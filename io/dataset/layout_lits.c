@@ -5,7 +5,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 

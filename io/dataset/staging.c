@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 #define TEMPORARY ".tmp.XXXXXX" /* after the target's name */
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/dataset/layout.h"
 #include "volume/orient.h"

@@ -4,7 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/nifti_raw.h"
 
 void volt_image_header_free(volt_image_header *header)

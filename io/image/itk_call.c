@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/names.h"
 
 #define HELPER "volt-itk"

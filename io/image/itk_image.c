@@ -13,7 +13,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
 #include "io/image/header.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 
 /* Longer endings before those that they end in. */

@@ -5,7 +5,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/nifti_raw.h"
 
 /* -- Which kind of file ------------------------------------------------------------------- */

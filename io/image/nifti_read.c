@@ -4,7 +4,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/gzip.h"
 #include "io/image/nifti_raw.h"
 #include "io/image/options.h"

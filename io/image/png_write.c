@@ -4,7 +4,7 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/header.h"
 #include "io/image/options.h"
 #include "io/image/png_internal.h"

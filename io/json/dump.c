@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 
 /* A growing text; the first failure sticks. */

@@ -7,7 +7,7 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* -- Loading ------------------------------------------------------------------------------ */
 

@@ -3,8 +3,9 @@
 #include <string.h>
 #include "base/core/options.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"

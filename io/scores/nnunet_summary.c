@@ -2,7 +2,7 @@
 
 #include <string.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 
 /* nnU-Net's, in the order of their names, as Python sorts keys. */

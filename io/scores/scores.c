@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 
 static const char *const policies[] = {"nnunet", "monai", "brats"};

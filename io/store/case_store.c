@@ -17,7 +17,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/file.h"
 #include "io/archive/crc32.h"
 #include "io/store/case_store_internal.h"

@@ -6,7 +6,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/grid/half.h"
 
 #define MAGIC      "\x93NUMPY"

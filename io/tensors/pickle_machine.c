@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/tensors/pickle_machine.h"
 
 enum { NODES_EACH = 1024, TEXT_EACH = 64 << 10 };

@@ -14,7 +14,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/crc32.h"
 #include "io/json/json.h"
 

@@ -9,7 +9,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/zip.h"
 #include "io/archive/zip_format.h"
 

@@ -15,7 +15,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/cpu/dnnl_compat.h"
 #include "nets3d/cpu/engine.h"
 #include "nets3d/device/op_spec.h"

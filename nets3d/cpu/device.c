@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include <oneapi/dnnl/dnnl.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/cpu/conv.h"
 #include "nets3d/cpu/conv_winograd.h"
 #include "nets3d/cpu/ends.h"

@@ -1,6 +1,6 @@
 #include "nets3d/cpu/dnnl_compat.h"
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Attributes with the scratchpad supplied by the caller. */
 static dnnl_status_t user_scratchpad(dnnl_primitive_attr_t *out)

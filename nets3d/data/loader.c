@@ -7,7 +7,7 @@
 
 #include "base/core/checked.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
 

@@ -5,7 +5,7 @@
 #include <assert.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/case_store.h"

@@ -9,7 +9,7 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/random/mersenne.h"
 #include "base/system/tasks.h"
 #include "io/case_store.h"

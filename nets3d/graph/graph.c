@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Bounds that keep every product of extents far from overflow. */
 #define MAX_CHANNELS   ((int64_t)1 << 20)

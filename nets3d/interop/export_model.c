@@ -6,9 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/interop/export_internal.h"

@@ -7,10 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset.h"
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"

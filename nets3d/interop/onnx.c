@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Field numbers of onnx.proto. */
 enum {

@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/interop/weights.h"
 

@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "base/core/options.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"

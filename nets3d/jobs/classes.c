@@ -1,6 +1,6 @@
 #include "nets3d/jobs/classes.h"
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 void volt_classes_clear(volt_classes *c)
 {

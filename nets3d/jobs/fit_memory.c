@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/program/optimizer.h"

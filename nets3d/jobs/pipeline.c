@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/core/options.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "base/core/plural.h"

@@ -5,7 +5,7 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/image/names.h"
 #include "io/json/json.h"

@@ -5,7 +5,8 @@
 
 #include "base/core/options.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/system/tasks.h"
 #include "io/image/names.h"

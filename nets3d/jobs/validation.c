@@ -7,7 +7,7 @@
 
 #include "base/core/options.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/evaluate.h"
 #include "io/nnunet_summary.h"
 #include "io/store/case_key.h"

@@ -1,7 +1,7 @@
 /* Networks of any model. */
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
 
 volt_status volt_network_create(volt_network *out, const volt_model *model)

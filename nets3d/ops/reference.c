@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/device/op_spec.h"
 
 struct volt_op {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/plan/planner.h"
 
 static double product(const double v[3])

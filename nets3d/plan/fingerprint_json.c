@@ -4,7 +4,7 @@
 #include <float.h>
 #include <stdio.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/plan/plan_internal.h"
 

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 enum { CHUNK = 4096 };
 

@@ -18,7 +18,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/tasks.h"
 
 enum {

@@ -7,7 +7,7 @@
 #include <strings.h>
 
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/plan/planner.h"
 
 static const double anisotropy = 3.0;          /* spacing and size ratio of a coarse axis */

@@ -2,7 +2,7 @@
  * against the others, and what is wrong is named by its key. */
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
 

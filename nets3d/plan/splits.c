@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/random/mersenne.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"

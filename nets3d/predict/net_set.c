@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/run/checkpoint.h"
 #include "volume/orient.h"

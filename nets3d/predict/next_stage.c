@@ -1,7 +1,7 @@
 /* From a preprocessed scan to the label map that the next stage of a cascade is trained on. */
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
 

@@ -6,7 +6,8 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
+#include "base/core/report.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/run.h"
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
 #include "volume/orient.h"

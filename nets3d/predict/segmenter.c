@@ -2,7 +2,8 @@
 #include <string.h>
 
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/threads.h"
 #include "nets3d/predict/segmenter.h"

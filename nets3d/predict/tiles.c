@@ -9,6 +9,7 @@
  */
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/predict/segmenter.h"

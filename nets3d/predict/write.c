@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 #include "io/json/json.h"
 #include "io/tensors/npz.h"

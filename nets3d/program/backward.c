@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* New memory with so many references. */
 static volt_status add_memory(volt_program *p, int *out, int references)

@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Convolutions cost arithmetic; everything else costs a pass over memory or two. */
 static bool is_cheap(const volt_program *p, volt_value v)

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 
 static size_t align_up(size_t bytes)

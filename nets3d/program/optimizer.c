@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 /* Neighbouring parameters with one rate. */

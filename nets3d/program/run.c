@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 
 static size_t packed_in_scratch(const volt_program *p, const volt_step *s)

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/recipe.h"
 

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/file.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/run/state.h"

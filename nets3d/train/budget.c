@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
 

@@ -1,3 +1,4 @@
+#include "base/core/report.h"
 #include "nets3d/train/param_scales.h"
 
 #include <fnmatch.h>

@@ -3,9 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/graph/init.h"

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/crc32.h"

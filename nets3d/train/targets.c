@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 static volt_status mark_regions(volt_train_targets *t, const volt_dataset_info *info)
 {

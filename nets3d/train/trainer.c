@@ -5,8 +5,9 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"

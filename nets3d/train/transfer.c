@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "nets3d/run.h"
 #include "nets3d/interop/weights.h"

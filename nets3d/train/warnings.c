@@ -1,5 +1,6 @@
 #include "nets3d/train/warnings.h"
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "nets3d/train/session.h"
 

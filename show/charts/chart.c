@@ -2,7 +2,7 @@
 
 #include <math.h>
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "show/charts/axes.h"
 #include "show/pictures/draw.h"
 

@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "show/charts/axes.h"
 #include "show/run_chart.h"
 #include "nets3d/recipe.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/options.h"
 #include "show/charts/axes.h"
 

@@ -1,7 +1,7 @@
 #include "show/pictures/draw.h"
 
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 /* Five columns for each character from ' ' to '~'; the lowest bit is the top row,
  * the eighth holds descenders. */

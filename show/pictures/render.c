@@ -6,7 +6,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "show/pictures/view.h"
 
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225}, faint = {150, 150, 155};

@@ -4,10 +4,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/checked.h"
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 #include "io/png.h"
 #include "nets3d/data/sampler.h"

@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <math.h>
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/orient.h"
 
 /* For each world axis (0 R, 1 A, 2 S) the nearest memory axis, and whether its index increases

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "show/render.h"
 #include "show/pictures/view.h"
 

@@ -3,7 +3,7 @@
 #include "tests/fuzz/fuzz.h"
 
 #include <libdeflate.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/case_store.h"
 #include "io/store/case_store_internal.h"
 

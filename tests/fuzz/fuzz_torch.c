@@ -1,7 +1,7 @@
 /* A file of torch.save: every number of an accepted one can be read. */
 #include "tests/fuzz/fuzz.h"
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/interop/weights.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

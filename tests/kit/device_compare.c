@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/device_compare.h"
 
 suite_options suite_with;

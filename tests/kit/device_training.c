@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/device_training.h"
 #include "tests/kit/device_compare.h"
 

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/fixture.h"
 
 void *read_fixture(const char *name, size_t bytes)

@@ -1,4 +1,5 @@
 #define _GNU_SOURCE /* nftw */
+#include "base/core/alloc.h"
 #include "tests/kit/foreign.h"
 #include <ftw.h>
 #include "io/image.h"

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 
 volt_graph *built(const volt_model *model, void *spec, bool deep_supervision)

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/predict_fixture.h"
 
 void write_model(const char *path, const volt_plan *plan, const volt_dataset_info *info,

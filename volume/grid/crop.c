@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 static volt_status create_mask(volt_volume **out, const volt_grid *grid)

@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "volume/grid/moments.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 static const struct {

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "volume/metrics.h"

@@ -13,7 +13,7 @@
 #include <string.h>
 #include "base/core/checked.h"
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 /* Voxels begin <= x < end of one row, all of one value. */

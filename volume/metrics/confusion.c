@@ -2,7 +2,7 @@
 
 #include <omp.h>
 #include <string.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "volume/grid/labels.h"
 

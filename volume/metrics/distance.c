@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <string.h>
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 /* Offset of a voxel to its nearest mask voxel so far, in voxels: y << 16 | x. */

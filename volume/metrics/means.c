@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/metrics.h"
 
 #define METRIC(field) offsetof(volt_metrics, field)

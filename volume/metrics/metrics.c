@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <string.h>
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "volume/box.h"
 #include "volume/distance.h"

@@ -1,7 +1,7 @@
 #include "volume/metrics/surface.h"
 
 #include <math.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/distance.h"
 
 /* Rearranges v so that v[k] is the k-th smallest, with none larger before it and none smaller

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/random/philox.h"
 #include "base/threads.h"
 #include "volume/phantom/phantom_internal.h"

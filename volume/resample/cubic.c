@@ -21,7 +21,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 /* One channel while it is resampled. Slices of `slot` floats lie in `dst`. */

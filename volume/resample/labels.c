@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 typedef struct label_tap {

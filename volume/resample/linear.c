@@ -4,7 +4,7 @@
 #include <omp.h>
 #include <string.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 const float *volt_linear_row(const volt_resample_kernels *k, float *out, float *mixed,

@@ -4,7 +4,7 @@
 
 #include <math.h>
 
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 
 double volt_taps_position(int64_t i, int64_t from, int64_t to)

@@ -23,7 +23,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/options.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 

@@ -19,7 +19,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 

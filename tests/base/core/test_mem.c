@@ -1,6 +1,6 @@
 /* Memory scopes: each call's own figures, whatever other threads do. */
 #include <pthread.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "tests/kit/test.h"
 

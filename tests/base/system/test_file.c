@@ -1,7 +1,7 @@
 #include "tests/kit/test.h"
 #include "base/core/checked.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

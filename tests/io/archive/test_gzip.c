@@ -5,7 +5,7 @@
 #include <zlib.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "io/archive/gzip.h"
 

@@ -1,5 +1,5 @@
 #include "tests/kit/dataset_kit.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset.h"
 
 #include <unistd.h>

@@ -1,6 +1,6 @@
 /* Data sets as their sites give them: found out, listed, read, written back. */
 #include "tests/kit/layout_kit.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image.h"
 #include "io/image/png_internal.h"
 #include "io/png.h"

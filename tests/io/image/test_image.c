@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/dataset.h"
 #include "io/image.h"
 #include "io/image/names.h"

@@ -1,6 +1,7 @@
 #include <sys/resource.h>
 #include <signal.h>
 
+#include "base/core/alloc.h"
 #include "io/image.h"
 #include "tests/kit/nifti_make.h"
 

@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 
 static const char text[] =

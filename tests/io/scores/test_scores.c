@@ -1,5 +1,6 @@
 /* Scores of real masks: published ones, and those of MONAI and SimpleITK. */
 #include <stdio.h>
+#include "base/core/alloc.h"
 #include "tests/kit/fixture.h"
 #include "tests/kit/shared.h"
 #include "io/image/nifti.h"

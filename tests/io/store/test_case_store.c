@@ -1,6 +1,6 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/case_store.h"
 #include "io/store/case_store_internal.h"
 

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/tensors/pickle.h"
 
 static void expect_int(const volt_pickle_value *dict, const char *key, int64_t want)

@@ -3,7 +3,7 @@
 
 #include "tests/kit/test.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "io/tensors/safetensors.h"
 

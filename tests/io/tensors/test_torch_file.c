@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/tensors/pickle_write.h"
 #include "io/tensors/torch_file.h"
 #include "io/archive/zip.h"

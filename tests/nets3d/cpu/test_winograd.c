@@ -1,5 +1,5 @@
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "nets3d/cpu/winograd.h"
 

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/train_fixture.h"
 

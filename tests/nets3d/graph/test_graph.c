@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/graph/init.h"
 

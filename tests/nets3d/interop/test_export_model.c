@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 /* What goes out is what came in: every key of nnU-Net's checkpoint with its aliases and
  * numbers, and the same mask from what is read back. */
+#include "base/core/alloc.h"
 #include "tests/kit/test.h"
 
 #include <stdio.h>

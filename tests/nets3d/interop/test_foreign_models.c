@@ -1,5 +1,6 @@
 /* Small models of nnU-Net of every kind (testdata/scripts/make_models.py), imported and applied
  * to nnU-Net's own scans: masks and softmax as nnU-Net's, with and without mirroring. */
+#include "base/core/alloc.h"
 #include "tests/kit/test.h"
 
 #include "nets3d/import_model.h"

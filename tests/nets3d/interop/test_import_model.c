@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 /* Models of nnU-Net and of others become runs: weights equal to the last bit, aliases kept
  * once, masks and logits as theirs; what does not fit is named and leaves nothing behind. */
+#include "base/core/alloc.h"
 #include "tests/kit/test.h"
 
 #include <stdio.h>

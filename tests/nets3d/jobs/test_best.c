@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/nifti.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"

@@ -1,4 +1,5 @@
 /* Several networks, other tiles, whole scans, regions of interest, and what is written. */
+#include "base/core/alloc.h"
 #include "io/image/nifti.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"

@@ -1,6 +1,6 @@
 #include "tests/kit/dataset_kit.h"
 #include "tests/kit/shared.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"

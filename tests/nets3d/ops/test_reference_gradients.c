@@ -1,7 +1,7 @@
 /* The reference operators' backward passes against central differences of their forward
  * passes: for random u, d/dt sum(u * f(x + t v)) = sum(v * backward(u)). */
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "nets3d/device/op_spec.h"
 

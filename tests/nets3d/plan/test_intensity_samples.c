@@ -2,7 +2,7 @@
  * (testdata/scripts/make_fingerprint.py).
  */
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/plan/intensity_samples.h"
 

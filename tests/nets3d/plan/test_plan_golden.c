@@ -3,7 +3,7 @@
  * and two dimensions (testdata/scripts/make_plans.py), and on the hippocampus.
  */
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/plan.h"
 

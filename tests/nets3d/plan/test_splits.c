@@ -1,6 +1,6 @@
 #include "tests/kit/test.h"
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/plan/splits.h"
 

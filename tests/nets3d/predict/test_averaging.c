@@ -1,5 +1,5 @@
 /* Saved probabilities averaged class by class, in the memory that is announced. */
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/image/nifti.h"
 #include "io/tensors/npz.h"
 #include "nets3d/ensemble.h"

@@ -1,6 +1,7 @@
 /* Cascades that nnU-Net itself trained, stored and applied (testdata/scripts/make_cascade.py):
  * the masks the second stage is trained on, predictions of both stages, and the same in memory.
  */
+#include "base/core/alloc.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 

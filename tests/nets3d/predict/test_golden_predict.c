@@ -1,6 +1,7 @@
 /* A network that nnU-Net trained, on three of its scans: the masks are nnU-Net's own but for
  * near-ties (its README: at most 2e-4 of the voxels), the softmax within 2e-3. Skipped without
  * the shared data. */
+#include "base/core/alloc.h"
 #include "io/image/nifti.h"
 #include "tests/kit/golden.h"
 #include "nets3d/import_model.h"

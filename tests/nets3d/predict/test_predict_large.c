@@ -2,6 +2,7 @@
  * announced, network included, stays below 3 GiB. With VOLT_TEST_LARGE=1 in the environment the
  * scan is really predicted (minutes) and the peak compared with what was announced. */
 #include <stdlib.h>
+#include "base/core/alloc.h"
 #include "nets3d/models/unet.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/predict_fixture.h"

@@ -1,5 +1,6 @@
 /* Prediction slice by slice (2d, 2p5d across each axis) and in one piece (3d_whole), against a
  * slow computation of the same scores. */
+#include "base/core/alloc.h"
 #include "nets3d/predictor.h"
 
 #include "nets3d/models/model_internal.h"

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "nets3d/predictor.h"
 
 #include "io/image/nifti.h"

@@ -1,6 +1,7 @@
 /* Frozen parameters: the others get the gradients they would get without, to the bit, for less
  * work and memory. */
 #include <fnmatch.h>
+#include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/program_internal.h"

@@ -1,5 +1,6 @@
 /* Losses of both devices against nnU-Net's own and PyTorch's (make_losses.py), and against
  * finite differences. */
+#include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
 

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/models/unet.h"
 #include "tests/kit/test.h"
 

@@ -1,5 +1,6 @@
 /* Programs against PyTorch: forward, loss, every gradient, ten optimiser steps; then against
  * themselves: devices, modes, threads, precisions. */
+#include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"

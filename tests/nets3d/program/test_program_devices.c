@@ -1,6 +1,7 @@
 /* Programs on devices that refuse things, on wide networks where ranges and blocks matter, and
  * with dropout. */
 #include "tests/kit/networks.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"

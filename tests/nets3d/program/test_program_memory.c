@@ -1,7 +1,7 @@
 /* What programs announce, that they keep to it, and that it is small. */
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/program_internal.h"
 #include "nets3d/program/loss.h"

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <signal.h>
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/models/unet.h"

@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "nets3d/trainer.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* Weights of one network as the start of another. */
+#include "base/core/alloc.h"
 #include "nets3d/train/transfer.h"
 #include "nets3d/models/unet.h"
 #include "io/tensors/safetensors.h"

@@ -1,5 +1,5 @@
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "show/render.h"
 #include "show/pictures/view.h"
 

@@ -1,6 +1,6 @@
 #include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/grid/crop.h"
 #include "volume/grid/patch.h"
 

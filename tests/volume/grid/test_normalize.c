@@ -1,5 +1,5 @@
 #include "tests/kit/fixture.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/grid/moments.h"
 #include "volume/normalize.h"
 

@@ -1,5 +1,5 @@
 #include "tests/kit/test.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/volume.h"
 
 static volt_grid small_grid(int64_t z, int64_t y, int64_t x, int32_t channels)

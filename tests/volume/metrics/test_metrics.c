@@ -1,4 +1,5 @@
 #include "tests/kit/fixture.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "volume/metrics.h"
 

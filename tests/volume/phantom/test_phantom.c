@@ -1,3 +1,4 @@
+#include "base/core/alloc.h"
 #include "tests/kit/fixture.h"
 #include "volume/phantom.h"
 

@@ -1,7 +1,7 @@
 #include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"
 #include <stdio.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "volume/resample.h"
 #include "volume/resample/resample_internal.h"
 

@@ -1,7 +1,7 @@
 #include "volume/decode.h"
 
 #include <math.h>
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/rng.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/fixture.h"

@@ -1,4 +1,4 @@
-#include "base/callbacks.h"
+#include "base/core/report.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "base/core/mem_internal.h"
+#include "base/core/alloc.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -169,8 +169,12 @@ void volt_mem_scope_enter(volt_mem_scope *scope)
 
 void volt_mem_scope_leave(volt_mem_scope *scope)
 {
-    assert(innermost == scope);
-    innermost = scope->outer;
+    for (volt_mem_scope *s = innermost; s; s = s->outer) {
+        if (s == scope) { /* scopes left open inside end with it */
+            innermost = scope->outer;
+            return;
+        }
+    }
 }
 
 int64_t volt_mem_scope_held(const volt_mem_scope *scope)

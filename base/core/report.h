@@ -1,0 +1,20 @@
+/* report.h - how VOLT's calls use the callbacks that they are given.
+ *
+ * Threads   as base/callbacks.h: one call at a time per callbacks struct.
+ */
+#ifndef VOLT_BASE_CORE_REPORT_H
+#define VOLT_BASE_CORE_REPORT_H
+#include "base/callbacks.h"
+VOLT_BEGIN_DECLS
+
+/* These three call the callback if there is one; `cb` may be NULL. */
+void volt_report_progress(const volt_callbacks *cb, const char *what, int64_t done,
+                          int64_t total);
+void volt_report(const volt_callbacks *cb, volt_log_level level, const char *fmt, ...)
+    VOLT_PRINTF(3, 4);
+bool volt_is_cancelled(const volt_callbacks *cb);
+/* VOLT_ECANCELLED if the caller asks to stop, else VOLT_OK. */
+VOLT_MUST_USE volt_status volt_check_cancelled(const volt_callbacks *cb);
+
+VOLT_END_DECLS
+#endif
