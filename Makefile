@@ -43,7 +43,8 @@ configure:
 		"'make deps' installs all that VOLT needs" >&2; exit 1; }
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) \
 		$(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) \
-		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) $(CONFIGURE_FLAGS)
+		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) \
+		$(if $(VOLT_SHARED_DATA),-DVOLT_SHARED_DATA=$(VOLT_SHARED_DATA)) $(CONFIGURE_FLAGS)
 
 test: deps
 	@$(MAKE) all CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_WERROR=ON"

@@ -3,7 +3,8 @@
 # usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz onednn peers sites
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
 # FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
-# ONEDNN: a prefix with oneDNN 3 (fetched through pip without it).
+# ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
+# see tests/CMakeLists.txt.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 jobs=$(nproc)
@@ -18,7 +19,8 @@ sources() {
 configure() { # FOLDER FLAGS...
     local folder=$1
     shift
-    cmake -S . -B "$folder" -DVOLT_WERROR=ON "$@" >"$folder.log" 2>&1 ||
+    cmake -S . -B "$folder" -DVOLT_WERROR=ON \
+        ${VOLT_SHARED_DATA:+"-DVOLT_SHARED_DATA=$VOLT_SHARED_DATA"} "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" && return 1; }
     rm -f "$folder.log"
 }
