@@ -1,4 +1,4 @@
-/* pipeline.h - from a data set's folder to preprocessed cases; does only what is missing.
+/* pipeline.h - checks, plans and preprocesses a data set; does only what is missing.
  *
  * Results of earlier calls are in the work folder (io/workspace.h) and are used if they fit the
  * data set. Each step, whether it runs or is skipped, is logged as INFO.

@@ -1,5 +1,6 @@
 /* What a recipe may ask for: losses of regions, ignore labels, class weights, frozen
- * parameters, weights to start from, other lengths; each resumed to the bit. And the warnings.
+ * parameters, weights to start from, other lengths; each resumed bit-identically. And the
+ * warnings.
  */
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
@@ -316,8 +317,8 @@ static void an_extended_run_is_the_longer_run(void **state)
     fixture_close(&f);
 }
 
-/* Under a falling rate it goes on where a longer run would stand; and again to the bit when
- * killed after the change. */
+/* Under a falling rate it continues as a longer run would, and bit-identically when killed
+ * after the change. */
 static void changed_lengths_move_the_rate_and_resume(void **state)
 {
     volt_train_options o = fixture_options(4, 4);
