@@ -272,8 +272,7 @@ const cli_command cmd_plot = {
         "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
         "with -o, otherwise in the terminal. Several runs are overlaid; a folder of folds "
         "(fold_0, fold_1, ...) stands for its folds. Runs that are still training can be "
-        "drawn, "
-        "too.",
+        "drawn.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

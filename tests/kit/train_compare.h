@@ -20,8 +20,7 @@ typedef struct stopper {
 
 volt_callbacks callbacks_of(stopper *s);
 
-/* Every tensor of two checkpoints, and their counters, must be bit-identical; times may differ
- */
+/* All tensors and counters of two checkpoints must be bit-identical; times may differ. */
 void assert_same_run(const char *a, const char *b);
 
 /* Trains in a child that is killed at iteration `at`. */
