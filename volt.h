@@ -5,7 +5,7 @@
  * Errors     fallible calls return volt_status; the calling thread's volt_last_error() then
  *            holds one sentence. Outputs change only on success.
  * Ownership  what a call returns through a double pointer belongs to the caller, who frees it
- *            with the call named beside it; returned pointers are borrowed.
+ *            with the function that its comment names; returned pointers are borrowed.
  * Options    a struct NAME_options starts from NAME_defaults(), which sets its `size`.
  * Threads    each header states its rules.
  */

@@ -18,7 +18,7 @@ static const cli_option options[] = {
     {"--reorient", 0, CLI_TEXT, offsetof(convert_options, codes), "CODES", NULL, 0, 0,
      "permute and flip so that axes x, y, z point to these sides: RAS, LPS, ..."},
     {"--spacing", 0, CLI_REALS, offsetof(convert_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
-     "resample to this voxel size in mm, as nnU-Net does"},
+     "resample to this spacing in mm, as nnU-Net does"},
     {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
      "resample onto the grid of REF: linear, or nearest with --labels"},
     {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,

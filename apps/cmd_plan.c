@@ -30,7 +30,7 @@ static const cli_option options[] = {
      "network size to aim for, as nnU-Net's GPU memory target [8, 8, 24 or 40, by planner]; "
      "auto: the largest that this machine can train"},
     {"--spacing", 0, CLI_REALS, offsetof(plan_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
-     "voxel size in mm to train at [nnU-Net's rule]"},
+     "spacing in mm to train at [nnU-Net's rule]"},
     {"--add", 0, CLI_TEXT, offsetof(plan_options, add), "NAME[,NAME]", NULL, 0, 0,
      "also plan 2p5d (neighbouring slices as channels) or 3d_whole (whole cases)"},
     {"--slices", 0, CLI_INT, offsetof(plan_options, slices), "K", NULL, 0, VOLT_MAX_SLICES,

@@ -268,10 +268,11 @@ const cli_command cmd_plot = {
     .min_args = 1,
     .max_args = -1,
     .about =
-        "Draws what the log of each RUN holds: training and validation loss, Dice per class "
+        "Draws the curves in the log of each RUN: training and validation loss, Dice per class "
         "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
-        "with -o, else in the terminal. Several runs are overlaid; a folder of folds (fold_0, "
-        "fold_1, ...) stands for its folds. A run that is still training can be drawn, too.",
+        "with -o, otherwise in the terminal. Several runs are overlaid; a folder of folds "
+        "(fold_0, fold_1, ...) stands for its folds. Runs that are still training can be "
+        "drawn.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

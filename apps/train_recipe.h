@@ -1,4 +1,4 @@
-/* train_recipe.h - from the options of `volt train` to a recipe and a list of folds. */
+/* train_recipe.h - the recipe and the folds that the options of `volt train` describe. */
 #ifndef VOLT_APPS_TRAIN_RECIPE_H
 #define VOLT_APPS_TRAIN_RECIPE_H
 #include "apps/cli/dataset_options.h"

@@ -1,9 +1,9 @@
-/* mem.h - memory that calls return and need, and what they needed.
+/* mem.h - memory accounting, and freeing what calls return.
  *
- * Scopes    what a call needs is counted by a scope: from volt_mem_scope_enter() on it counts
- *           what its thread, and the worker threads that VOLT starts for it, allocate and free.
- *           Scopes nest; calls in different threads do not see each other's. Blocks that
- *           existed before and are freed inside lower the count, which may become negative.
+ * Scopes    a scope counts the memory that a call needs: from volt_mem_scope_enter() on, what
+ *           its thread, and the worker threads that VOLT starts for it, allocate and free.
+ *           Scopes nest, and calls in different threads are counted separately. Freeing a block
+ *           older than the scope lowers the count, which may become negative.
  * Threads   all calls are thread-safe; a scope is entered and left by one thread.
  */
 #ifndef VOLT_BASE_MEM_H

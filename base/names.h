@@ -1,6 +1,6 @@
-/* names.h - a list of names, as calls that list folders return it.
+/* names.h - lists of names.
  *
- * Threads  a list is a plain value: any thread, one at a time.
+ * Threads  any thread may use a list, but only one at a time.
  */
 #ifndef VOLT_BASE_NAMES_H
 #define VOLT_BASE_NAMES_H

@@ -1,4 +1,4 @@
-/* status.h - how fallible calls of VOLT report their outcome.
+/* status.h - status codes and error messages.
  *
  * Rule      the function that detects a failure calls volt_fail() with one sentence that names
  *           file, axis and value. Functions that propagate it return the status unchanged and

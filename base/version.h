@@ -1,7 +1,8 @@
 /* version.h - the version of the headers and of the library.
  *
- * This is the only place that holds it: CMake reads it from here.
- * Threads  any.
+ * The version is defined only here; CMake reads it from this file.
+ *
+ * Threads   all functions may be called from any thread at any time.
  */
 #ifndef VOLT_BASE_VERSION_H
 #define VOLT_BASE_VERSION_H

@@ -73,7 +73,8 @@ int main(int argc, char **argv)
         int64_t voxels = 0;
         for (int64_t v = 0; v < volt_grid_voxels(&labels->grid); v++)
             voxels += volt_voxel_value(labels, v) == info->label[i].value;
-        printf("%s: %lld voxels\n", info->label[i].name, (long long)voxels);
+        printf("%s: %lld voxel%s\n", info->label[i].name, (long long)voxels,
+               voxels == 1 ? "" : "s");
     }
     failed = !write_labels(argv[8], labels);
     if (failed)

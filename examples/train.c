@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     }
     names = calloc((size_t)cases, sizeof *names);
     if (!names) {
-        st = volt_fail(VOLT_ENOMEM, "no memory for %lld names", (long long)cases);
+        st = volt_fail(VOLT_ENOMEM, "no memory for the names of the cases");
         goto done;
     }
     for (int64_t i = 0; i < cases; i++)
@@ -91,7 +91,7 @@ int main(int argc, char **argv)
                                        .validate_count = 1},
                     &options, &callbacks, &result);
     if (st == VOLT_OK)
-        printf("%lld epochs of %lld iterations, loss %.4f, validation Dice %.4f\n",
+        printf("epochs: %lld, iterations in each: %lld, loss %.4f, validation Dice %.4f\n",
                (long long)result.epochs, (long long)options.recipe.iterations,
                result.train_loss, result.mean_dice);
 done:

@@ -1,4 +1,4 @@
-/* case_store.h - a preprocessed case in one file that is mapped into memory.
+/* case_store.h - preprocessed cases, each in one memory-mapped file.
  *
  * Layout, version 1. All numbers little-endian; offsets are from the start of the file.
  *
@@ -7,7 +7,7 @@
  *    8      4  u32 version = 1
  *   12      4  u32 header bytes H: 512 + 32 * classes
  *   16      8  u64 file bytes
- *   24      8  u64 key: a hash of what the case was made from (plan, source files)
+ *   24      8  u64 key: a hash of the plan and the source files
  *   32      4  u32 channels C; 0 only with labels: a cascade's prior mask
  *   36      4  u32 label type: 2 int8, 4 int16 (volt_dtype), 0 no labels
  *   40     24  i64 shape D, H, W >= 1

@@ -1,4 +1,4 @@
-/* import_dataset.h - converts any data set that volt_dataset_open reads to nnU-Net raw.
+/* import_dataset.h - conversion of data sets in any supported layout to nnU-Net raw.
  *
  * Threads   different target folders may be written at the same time; a target has one writer.
  */

@@ -5,7 +5,7 @@
  * must be segmented by a first network that was not trained on it: each fold's network segments
  * the cases that it was validated on. volt_pipeline_run does that for training.
  *
- * Threads   as the predictor: one thread at a time.
+ * Threads   calls for different predictors and work folders may run at the same time.
  */
 #ifndef VOLT_NETS3D_CASCADE_H
 #define VOLT_NETS3D_CASCADE_H
@@ -37,10 +37,9 @@ static inline volt_cascade_options volt_cascade_defaults(void)
 
 /* Call this before `p` predicts cases of `ds` that its networks were validated on. If the
  * previous stage is a run, it is replaced with masks of all cases: of a run with folds, fold
- * K's network segments its validation cases in the file `splits` (nnU-Net's
- * splits_final.json).
- * They are stored in the work folder `work`, where masks from training are used again. Other
- * predictors stay as they are. `options` NULL = defaults. Progress: "cases". VOLT_EIO;
+ * K's network segments its validation cases in the file `splits` (nnU-Net's splits_final.json).
+ * The masks are stored in the work folder `work`; those that exist from training are reused.
+ * Other predictors stay as they are. `options` NULL = defaults. Progress: "cases". VOLT_EIO;
  * VOLT_EDATA: networks of another configuration than the previous stage, or with other channels
  * or labels; volt_predictor_open's errors; VOLT_ECANCELLED. */
 VOLT_CALL volt_cascade_for_validation(volt_predictor *p, const char *work, const char *splits,

@@ -1,4 +1,4 @@
-/* device.h - what a device must offer to programs: a table of functions.
+/* device.h - the interface between programs and devices: a table of functions.
  *
  * Operators are described once (volt_op_spec), created once, run often. op_create returns
  * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference

@@ -1,12 +1,12 @@
-/* export_model.h - runs of VOLT for other programs.
+/* export_model.h - export of runs to the formats of other programs.
  *
  * nnunet       a folder that nnU-Net v2 opens (plans.json, dataset.json, fold_K/
- *              checkpoint_final.pth with every alias key); a run of several folds gives as many
+ *              checkpoint_final.pth with every alias key); one for each fold of the run
  * safetensors  one file: parameters under nnU-Net's or MONAI's names; plan and data set as
  *              metadata
  * onnx         one file: opset 17, input (batch, channels, patch) with a free batch, output
  *              logits of the finest level; plan and data set as metadata_props
- * Threads      calls with different `out` may go on at the same time.
+ * Threads      calls with different `out` may run at the same time.
  */
 #ifndef VOLT_NETS3D_EXPORT_MODEL_H
 #define VOLT_NETS3D_EXPORT_MODEL_H

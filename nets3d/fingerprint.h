@@ -1,9 +1,9 @@
-/* fingerprint.h - what the planner must know about a data set, as nnU-Net's fingerprint.
+/* fingerprint.h - the measurements of a data set from which it is planned, as in nnU-Net.
  *
  * Each case is cropped to its non-zero region first. Intensity statistics are those of
  * nnU-Net's own sample of the foreground (label > 0): 1e8 / cases values of each case and
- * channel, drawn with replacement by numpy's RandomState(1234). They equal numpy's to the bit.
- * Sampling takes up to 4 bytes per value, often 2.
+ * channel, drawn with replacement by numpy's RandomState(1234). They are bit-identical to
+ * numpy's. Sampling takes up to 4 bytes per value, often 2.
  *
  * Threads  calls for different data sets may run at the same time; one call reads cases in
  *          parallel.

@@ -1,4 +1,4 @@
-/* import_model.h - networks trained by other programs as runs that volt_predictor_open takes.
+/* import_model.h - import of networks that other programs trained, as runs of VOLT.
  *
  * Source   an nnU-Net v2 results folder (plans.json, dataset.json, fold_K/checkpoint_final.pth,
  *          or checkpoint_best/latest where asked); one fold_K folder of it; a single
@@ -8,7 +8,7 @@
  *          networks of MONAI; their batch norms are folded into convolutions.
  * Result   one fold: `run` is the run. Several: run/fold_0, run/fold_1, ... are runs, with
  *          copies of plans.json and dataset.json next to them. The folder appears whole.
- * Threads  calls with different `run` folders may go on at the same time.
+ * Threads  calls with different `run` folders may run at the same time.
  */
 #ifndef VOLT_NETS3D_IMPORT_MODEL_H
 #define VOLT_NETS3D_IMPORT_MODEL_H

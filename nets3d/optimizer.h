@@ -1,4 +1,4 @@
-/* optimizer.h - what a network is trained with: optimiser and learning-rate schedule.
+/* optimizer.h - optimizers and learning-rate schedules.
  *
  * Threads  any thread may call these at any time.
  */

@@ -1,10 +1,10 @@
-/* pipeline.h - from a data set's folder to preprocessed cases; does only what is missing.
+/* pipeline.h - checks, plans and preprocesses a data set; does only what is missing.
  *
  * Results of earlier calls are in the work folder (io/workspace.h) and are used if they fit the
  * data set. Each step, whether it runs or is skipped, is logged as INFO.
  *
- * Threads   calls may run in several threads at once if their work folders differ. Callbacks
- * are called from the calling thread and from worker threads, one at a time.
+ * Threads   calls with different work folders may run at the same time. Callbacks are called
+ *           from the calling thread and from worker threads, one at a time.
  */
 #ifndef VOLT_NETS3D_PIPELINE_H
 #define VOLT_NETS3D_PIPELINE_H

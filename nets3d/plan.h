@@ -1,7 +1,7 @@
-/* plan.h - everything decided before training, as in nnU-Net v2's plans.
+/* plan.h - plans: everything that is decided before training, as in nnU-Net v2.
  *
  * Planner  nnU-Net's ExperimentPlanner (plain U-Net) and its ResEnc M, L, XL: target spacing,
- *          transposition, patch, topology, batch. The same numbers from the same fingerprint.
+ *          transposition, patch, topology, batch. The same fingerprint gives the same numbers.
  * File     nnU-Net's keys, so plans can be exchanged both ways; unknown keys are ignored. A
  *          plan edited by hand is checked key by key on reading. Old plans with UNet_class_name
  *          are converted.
@@ -136,8 +136,8 @@ typedef struct volt_plan_extra {
     int axis;   /* 2p5d: slice axis of the files, 0 z, 1 y, 2 x, or VOLT_AXIS_COARSEST */
 } volt_plan_extra;
 /* Adds it to the plan; one with its name is replaced. Pointers to the plan's configurations
- * become invalid. `options` as for volt_plan_make, but the planner is the one that made the
- * plan, where VOLT has it. 3d_whole takes the full-resolution spacing, or the first of
+ * become invalid. `options` as for volt_plan_make, but the planner is the one that created the
+ * plan, if VOLT has it. 3d_whole takes the full-resolution spacing, or the first of
  * nnU-Net's low-resolution series at which the largest case fits the memory target.
  * VOLT_EINVAL; VOLT_ENOTSUP: nothing fits. */
 VOLT_CALL volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,

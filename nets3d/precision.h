@@ -1,4 +1,4 @@
-/* precision.h - precisions by name.
+/* precision.h - names of precisions.
  *
  * Threads  any thread may call these at any time.
  */

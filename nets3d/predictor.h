@@ -108,9 +108,9 @@ typedef struct volt_predict_output {
     bool regions;       /* also NAME/ID.nii.gz: 0 and 1 for every region (or label) NAME */
     bool probabilities; /* also ID.npz: "probabilities", float32 (C, Z, Y, X) as numpy loads it,
                          * and ID.json: nnU-Net's properties of the scan */
-    bool
-        probability_nifti; /* also probabilities/ID_0000.nii.gz, one file per class or region */
-    bool skip_existing;    /* skip cases whose files all exist */
+    /* Also probabilities/ID_0000.nii.gz, one file per class or region. */
+    bool probability_nifti;
+    bool skip_existing;  /* skip cases whose files all exist */
     const volt_box *roi; /* voxels of the scan (z, y, x) to segment; NULL = all. Inside, labels
                           * and probabilities equal those of the whole scan; outside is
                           * background: label 0 with probability 1 (regions: 0). Only tiles
@@ -127,12 +127,11 @@ static inline volt_predict_output volt_predict_output_defaults(void)
 }
 
 typedef struct volt_predict_result {
-    int64_t cases;    /* written */
-    int64_t skipped;  /* existed already */
-    double seconds;   /* in total */
-    double network_s; /* of them: forward passes */
-    double
-        read_wait_s; /* of them: the network waiting for a scan to be read and preprocessed */
+    int64_t cases;      /* written */
+    int64_t skipped;    /* existed already */
+    double seconds;     /* in total */
+    double network_s;   /* of them: forward passes */
+    double read_wait_s; /* of them: waiting for a scan to be read and preprocessed */
     size_t announced_bytes, peak_bytes; /* network included */
 } volt_predict_result;
 

@@ -1,9 +1,9 @@
-/* recipe.h - how a network is trained: loss, optimizer, sampling, augmentation.
+/* recipe.h - training recipes: loss, optimizer, sampling, augmentation.
  *
  * A recipe is a plain value. A run stores the one it was started with in its checkpoints.
  *
- * Threads   functions that take no callbacks may be called from any thread; two threads must
- *           not change the same recipe at the same time.
+ * Threads   all functions may be called from any thread. While a thread changes a recipe, no
+ *           other thread may use it.
  */
 #ifndef VOLT_NETS3D_RECIPE_H
 #define VOLT_NETS3D_RECIPE_H

@@ -1,4 +1,4 @@
-/* splits.h - which cases train and which validate, exactly as in nnU-Net v2.
+/* splits.h - splits into training and validation cases, exactly as in nnU-Net v2.
  *
  * scikit-learn's KFold(5, shuffle, random_state 12345) over the sorted case ids; a fold number
  * past the last gives a seeded random 80:20 split (12345 + fold). With fewer than 5 cases there

@@ -1,4 +1,4 @@
-/* tensor.h - what a tensor is to a graph, a program and a device.
+/* tensor.h - tensors of graphs, programs and devices.
  *
  * Extents are always five, in the order n c d h w; 2-D is d = 1. Spatial triples are d, h, w.
  *

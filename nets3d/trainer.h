@@ -108,9 +108,9 @@ typedef struct volt_train_result {
 } volt_train_result;
 
 /* Trains in folder `run` (created). `options` NULL = defaults. `result` (NULL allowed) is
- * filled on success and on cancellation. Progress: "iterations". Logs
- * one line per epoch, and warns if a class appears in no batch of an epoch, the learning rate
- * is 0, the network waits for data, or the disk is nearly full.
+ * filled on success and on cancellation. Progress: "iterations". Logs one line per epoch, and
+ * warns if a class appears in no batch of an epoch, the learning rate is 0, the network waits
+ * for data, or the disk is nearly full.
  *   VOLT_EDATA      `run` contains a run and `resume` is false, or the checkpoint belongs to
  *                   another plan, data set or set of cases (the message names the first
  *                   difference), or `init` does not fit the network

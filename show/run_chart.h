@@ -1,6 +1,6 @@
 /* run_chart.h - charts of training runs.
  *
- * Threads   no shared state. Charts may be made at the same time.
+ * Threads   no shared state. Charts may be created at the same time.
  */
 #ifndef VOLT_SHOW_RUN_CHART_H
 #define VOLT_SHOW_RUN_CHART_H

@@ -1,4 +1,4 @@
-/* samples.h - augmented training samples as files, to see what augmentation does.
+/* samples.h - augmented training samples as files, to show the effect of augmentation.
  *
  * Files     DIR/sample_1_0000.nii.gz and so on hold the channels of sample 1,
  *           DIR/sample_1.nii.gz its labels. DIR/samples.png shows every sample before and

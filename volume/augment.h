@@ -9,8 +9,8 @@
  *           everything that will happen; volt_augment_apply() is deterministic. So the caller
  *           can load only as much of the case as the draw needs (volt_augment_source_shape).
  * Axes      z, y, x. A 2D patch has extent 1 along z and is transformed within its plane.
- * Threads   one sample is the work of one thread; different samples may be made at the same
- *           time, each with its own scratch memory.
+ * Threads   a sample is augmented by one thread; threads may augment different samples at the
+ *           same time, each with scratch memory of its own.
  */
 #ifndef VOLT_VOLUME_AUGMENT_H
 #define VOLT_VOLUME_AUGMENT_H

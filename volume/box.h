@@ -3,7 +3,7 @@
  * Axes are in memory order: 0 = z (d), 1 = y (h), 2 = x (w). A box is empty when some
  * high <= low. Boxes are plain values: nothing here fails or allocates.
  *
- * Threads   no shared state.
+ * Threads   boxes are plain values; all functions may be called from any thread at any time.
  */
 #ifndef VOLT_VOLUME_BOX_H
 #define VOLT_VOLUME_BOX_H

@@ -4,7 +4,7 @@
  * parallel over slabs of slices. Components are numbered from 1 in the raster order (z, y, x)
  * of their first voxels, whatever the thread count.
  *
- * Threads   const calls may share components; any other call needs them alone.
+ * Threads   threads may share components in const calls; any other call needs exclusive access.
  */
 #ifndef VOLT_VOLUME_COMPONENTS_H
 #define VOLT_VOLUME_COMPONENTS_H

@@ -1,6 +1,6 @@
 /* confusion.h - confusion matrix of label maps.
  *
- * Threads   a matrix serves one call at a time; different ones are independent.
+ * Threads   a matrix is used by one thread at a time; different ones are independent.
  */
 #ifndef VOLT_VOLUME_CONFUSION_H
 #define VOLT_VOLUME_CONFUSION_H

@@ -1,4 +1,4 @@
-/* decode.h - from logits to labels, masks and probabilities on the scan's own grid.
+/* decode.h - decoding of logits to labels, masks and probabilities on the scan's grid.
  *
  * Logits are resampled linearly (as by volt_resample_image, order 1), row by row, straight into
  * the result: a resampled copy of all channels, often the largest array of a prediction, never
@@ -12,8 +12,8 @@
  * Sets      logits of several networks, each set on a grid of its own, are averaged as
  *           probabilities. A single set is decoded from the logits themselves.
  * Results   have the same bits for any thread count.
- * Threads   a decoder holds scratch memory and serves one call at a time; different decoders
- *           are independent.
+ * Threads   a decoder holds scratch memory and is used by one thread at a time; different
+ *           decoders are independent.
  */
 #ifndef VOLT_VOLUME_DECODE_H
 #define VOLT_VOLUME_DECODE_H

@@ -18,8 +18,8 @@
  *           HD95 is that of Surface above. The challenge's own program weights surface voxels
  *           by area, so its numbers may differ.
  * Empty     a metric without a value is NaN; which ones those are depends on the policy.
- * Threads   scoring shares no state. A summary serves one call at a time, const calls may share
- *           it.
+ * Threads   scoring shares no state. Threads may share a summary in const calls; any other
+ *           call needs exclusive access.
  */
 #ifndef VOLT_VOLUME_METRICS_H
 #define VOLT_VOLUME_METRICS_H
@@ -184,8 +184,8 @@ VOLT_CALL volt_summary_create(volt_summary **out, const volt_region *regions, in
 /* Appends a case with a copy of `metrics` (one per region). VOLT_ENOMEM. */
 VOLT_CALL volt_summary_add(volt_summary *s, const char *prediction_file,
                            const char *reference_file, const volt_metrics *metrics);
-/* Computes the means, to the bit as nnU-Net: per class over cases (NaN left out), then over the
- * foreground classes (NaN stays NaN). May be repeated after adding cases. */
+/* Computes the means, bit-identical to nnU-Net's: per class over cases (without NaN), then over
+ * the foreground classes (NaN stays NaN). May be repeated after adding cases. */
 VOLT_API void volt_summary_finish(volt_summary *s);
 /* Computes 95 % intervals of all means by the percentile bootstrap: each of `resamples`
  * resamples draws as many cases as there are, with replacement, the same for every class and

@@ -49,7 +49,7 @@ VOLT_API volt_grid volt_orientation_grid(volt_orientation o, const volt_grid *gr
 VOLT_CALL volt_volume_reorient(volt_volume **out, const volt_volume *src, volt_orientation o,
                                int threads);
 /* Undoes volt_volume_reorient(o) for `v`, which may have other channels or another type (a
- * mask). `original` is the grid for which `o` was made: the result gets its matrix, bit for
+ * mask). `original` is the grid that `o` was created for: the result gets its matrix, bit for
  * bit. The caller owns *out (volt_volume_free). VOLT_EINVAL: the sizes do not match;
  * VOLT_ENOMEM. */
 VOLT_CALL volt_volume_reorient_back(volt_volume **out, const volt_volume *v, volt_orientation o,

@@ -4,7 +4,7 @@
  * the thread count: geometry comes from Philox streams (VOLT_RNG_PHANTOM), noise from the index
  * of each voxel.
  *
- * Threads   no shared state. Cases may be made at the same time.
+ * Threads   no shared state. Cases may be generated at the same time.
  */
 #ifndef VOLT_VOLUME_PHANTOM_H
 #define VOLT_VOLUME_PHANTOM_H

@@ -1,4 +1,4 @@
-/* resample.h - changing the number of voxels of a volume, as nnU-Net v2 does.
+/* resample.h - resampling of a volume to another shape, as in nnU-Net v2.
  *
  * Mapping   voxel i of n' reads position u = (i + 1/2) * n / n' - 1/2 of n (half-pixel
  *           centres). Beyond the border the edge value continues. No smoothing precedes

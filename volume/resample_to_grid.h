@@ -1,4 +1,4 @@
-/* resample_to_grid.h - a volume on the voxels of another grid in the same world.
+/* resample_to_grid.h - resampling of a volume onto another grid in the same world.
  *
  * Brings a scan onto a reference's grid. To change a scan's spacing use resample.h, to permute
  * or flip its axes orient.h.

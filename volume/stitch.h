@@ -1,4 +1,4 @@
-/* stitch.h - weighted mean of overlapping tiles, in memory for the slices still accumulating.
+/* stitch.h - weighted mean of overlapping tiles, held only for the slices still accumulating.
  *
  * Tiles come in the order of volt_tiles (z slowest). Once no further tile touches the slices
  * below some z, these are finished (divided by their sum of weights), read through `sum`, and
@@ -7,7 +7,7 @@
  * Results   have the same bits for any thread count and any `room`.
  * Misuse    (a tile beyond the slices held, finishing out of order) is a programming error and
  *           stops in an assertion.
- * Threads   a stitch serves one call at a time; different ones are independent.
+ * Threads   a stitch is used by one thread at a time; different ones are independent.
  */
 #ifndef VOLT_VOLUME_STITCH_H
 #define VOLT_VOLUME_STITCH_H

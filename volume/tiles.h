@@ -5,7 +5,7 @@
  * difference is odd): volt_tile_read fills that part with zeros and volt_stitch_add ignores it,
  * so that no padded copy of the image is needed.
  *
- * Threads   no shared state. Calls may share images and tiles that nobody changes.
+ * Threads   no shared state. Calls may share images and tiles that no thread changes.
  */
 #ifndef VOLT_VOLUME_TILES_H
 #define VOLT_VOLUME_TILES_H

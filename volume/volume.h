@@ -5,7 +5,7 @@
  * Axes      arrays of three are in memory order z, y, x everywhere, except the columns of
  *           to_world, which take a voxel index as (x, y, z, 1), as files do.
  * World     millimetres, RAS+; a voxel's position is that of its centre.
- * Threads   const calls may share a volume; any other call needs it alone.
+ * Threads   threads may share a volume in const calls; any other call needs exclusive access.
  */
 #ifndef VOLT_VOLUME_VOLUME_H
 #define VOLT_VOLUME_VOLUME_H

@@ -47,20 +47,22 @@ static void print_rate(char *out, size_t bytes, double rate)
 static void format_progress(char *out, size_t bytes, const cli_progress *p, double now)
 {
     double elapsed = now - p->began;
+    const int noun = (int)strlen(p->what) - (p->total == 1); /* "1 case", "2 cases" */
     double made = (double)(p->done - p->first);
     char time[32] = "", rate[48] = "";
 
     if (made > 0 && elapsed > 0)
         print_rate(rate, sizeof rate, made / elapsed);
     if (p->done >= p->total) {
-        snprintf(out, bytes, "%lld %s in %.1f s%s%s", (long long)p->total, p->what, elapsed,
-                 *rate ? ", " : "", rate);
+        snprintf(out, bytes, "%lld %.*s in %.1f s%s%s", (long long)p->total, noun, p->what,
+                 elapsed, *rate ? ", " : "", rate);
         return;
     }
     if (*rate)
         print_time(time, sizeof time, (double)(p->total - p->done) * elapsed / made);
-    snprintf(out, bytes, "%lld/%lld %s%s%s%s%s%s", (long long)p->done, (long long)p->total,
-             p->what, *rate ? ", " : "", rate, *rate ? ", " : "", time, *rate ? " left" : "");
+    snprintf(out, bytes, "%lld/%lld %.*s%s%s%s%s%s", (long long)p->done, (long long)p->total,
+             noun, p->what, *rate ? ", " : "", rate, *rate ? ", " : "", time,
+             *rate ? " left" : "");
 }
 
 /* Records a report in `p`; false when it repeats the end of finished work. */

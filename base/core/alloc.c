@@ -1,5 +1,6 @@
 #define _GNU_SOURCE
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -56,7 +57,8 @@ volt_status volt_alloc(void *out, size_t bytes, const char *what)
 
     if (bytes > (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES || told_to_fail() ||
         posix_memalign(&raw, align, bytes + sizeof *h) != 0)
-        return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu bytes)", what, bytes);
+        return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu byte%s)", what, bytes,
+                         volt_s((int64_t)bytes));
     if (bytes >= HUGE_BLOCK_BYTES)
         (void)madvise(raw, bytes + sizeof *h, MADV_HUGEPAGE); /* a wish; refusal is fine */
     h = raw;

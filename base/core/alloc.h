@@ -1,4 +1,4 @@
-/* alloc.h - how VOLT allocates: aligned, counted by scopes (base/mem.h), with a reason.
+/* alloc.h - aligned allocation, counted by scopes (base/mem.h).
  *
  * Threads   all calls are thread-safe; those about scopes concern the calling thread alone.
  */

@@ -1,4 +1,4 @@
-/* options.h - how a call takes an options struct that may be older or newer than the library.
+/* options.h - options structs that may be older or newer than the library.
  *
  * Every public options struct begins with `size_t size`, which its NAME_defaults() sets to the
  * size that the caller was compiled with. Fields are only ever added behind the old end of the

@@ -1,4 +1,4 @@
-/* report.h - how VOLT's calls use the callbacks that they are given.
+/* report.h - progress and log messages to a client's callbacks.
  *
  * Threads   as base/callbacks.h: one call at a time per callbacks struct.
  */

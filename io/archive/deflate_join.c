@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/core/plural.h"
+
 #define MAX_CODE_BITS  15
 #define LITERAL_CODES  288
 #define DISTANCE_CODES 32
@@ -249,8 +251,8 @@ volt_status volt_deflate_reopen(unsigned char *stream, size_t *bytes)
     while (!final) {
         block = w.at;
         if (w.at >= w.end || !walk_block(&w, &final))
-            return volt_fail(VOLT_EINTERNAL, "a compressed block of %zu bytes is not valid",
-                             *bytes);
+            return volt_fail(VOLT_EINTERNAL, "a compressed block of %zu byte%s is not valid",
+                             *bytes, volt_s((int64_t)*bytes));
     }
     stream[block >> 3] &= (unsigned char)~(1u << (block & 7));
     /* The three header bits of a stored block are 0, as is the padding of the last byte. */

@@ -122,8 +122,8 @@ static volt_status stream_drain(stream *s, size_t limit)
 
 static volt_status fail_short(const char *name, size_t got, size_t wanted)
 {
-    return volt_fail(VOLT_EFORMAT, "%s holds %zu byte%s when decompressed; %zu are expected",
-                     name, got, volt_s((int64_t)got), wanted);
+    return volt_fail(VOLT_EFORMAT, "%s holds %zu byte%s when decompressed, expected %zu", name,
+                     got, volt_s((int64_t)got), wanted);
 }
 
 volt_status volt_gzip_peek(void *out, size_t bytes, size_t *got, const void *data,

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"
 
@@ -95,7 +96,8 @@ static volt_status compress_chunk(unsigned char *out, size_t *bytes,
     *bytes = libdeflate_deflate_compress(c, chunk.data, chunk.bytes, out,
                                          room - VOLT_DEFLATE_JOIN_ROOM);
     if (*bytes == 0)
-        return volt_fail(VOLT_EINTERNAL, "compressing %zu bytes failed", chunk.bytes);
+        return volt_fail(VOLT_EINTERNAL, "compressing %zu byte%s failed", chunk.bytes,
+                         volt_s((int64_t)chunk.bytes));
     return last ? VOLT_OK : volt_deflate_reopen(out, bytes);
 }
 

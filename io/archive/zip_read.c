@@ -128,14 +128,13 @@ static volt_status find_directory(directory *out, const volt_zip *zip)
                          "%s is one part of a zip archive split over several disks", zip->path);
     if (at > limit || bytes > limit - at)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: its directory is declared as %llu byte%s at byte %llu; %llu "
-                         "byte%s precede the end record",
+                         "%s: its directory is declared as %llu byte%s at byte %llu, but the "
+                         "end record is at byte %llu",
                          zip->path, (unsigned long long)bytes, volt_s((int64_t)bytes),
-                         (unsigned long long)at, (unsigned long long)limit,
-                         volt_s((int64_t)limit));
+                         (unsigned long long)at, (unsigned long long)limit);
     if (entries > bytes / ZIP_CENTRAL_BYTES)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %llu member%s are declared in a directory of %llu byte%s",
+                         "%s: it declares %llu member%s, but its directory has %llu byte%s",
                          zip->path, (unsigned long long)entries, volt_s((int64_t)entries),
                          (unsigned long long)bytes, volt_s((int64_t)bytes));
     *out = (directory){.at = (size_t)at, .bytes = (size_t)bytes, .entries = entries};
@@ -339,8 +338,8 @@ static volt_status read_members(volt_zip *zip, const directory *d)
         left -= e.total;
     }
     if (left)
-        return volt_fail(VOLT_EFORMAT, "%s: %zu byte%s of its directory belong to no member",
-                         zip->path, left, volt_s((int64_t)left));
+        return volt_fail(VOLT_EFORMAT, "%s: its directory has %zu surplus byte%s", zip->path,
+                         left, volt_s((int64_t)left));
     st = check_together(zip);
 done:
     return st;

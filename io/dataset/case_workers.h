@@ -1,5 +1,5 @@
-/* case_workers.h - how many cases can be processed at the same time without running out of
- * memory.
+/* case_workers.h - the number of cases that can be processed at the same time without
+ * running out of memory.
  */
 #ifndef VOLT_IO_DATASET_CASE_WORKERS_H
 #define VOLT_IO_DATASET_CASE_WORKERS_H

@@ -396,10 +396,11 @@ static volt_status check_whole(report *r, const checking *k)
                    "imagesTr/CASE_0000%s)",
                    ds->folder, ds->layout, info->file_ending);
     if (info->num_training >= 0 && info->num_training != ds->cases.count)
-        VOLT_TRY(st, done,
-                 add(r, VOLT_ERROR, ds->folder,
-                     "dataset.json: numTraining is %lld; %lld training cases are there",
-                     (long long)info->num_training, (long long)ds->cases.count));
+        VOLT_TRY(
+            st, done,
+            add(r, VOLT_ERROR, ds->folder,
+                "dataset.json: numTraining is %lld, but the number of training cases is %lld",
+                (long long)info->num_training, (long long)ds->cases.count));
     for (int l = 0; l < info->labels; l++) {
         bool seen = false;
         for (int64_t i = 0; i < ds->cases.count; i++) {

@@ -1,4 +1,4 @@
-/* staging.h - a folder that appears whole or not at all.
+/* staging.h - folders that appear complete or not at all.
  *
  * It is filled next to its target under a temporary name (TARGET.tmp.??????) and renamed when
  * complete, so a killed program leaves nothing that looks finished; the next run with the same

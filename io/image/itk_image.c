@@ -38,7 +38,8 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
                              path, (long long)m->n[a], "xyz"[a]);
     }
     if (m->axes < 2 || m->axes > 3 || (m->axes == 2 && m->n[2] != 1))
-        return volt_fail(VOLT_EFORMAT, "%s: %u axes; 2 or 3 are expected", path, m->axes);
+        return volt_fail(VOLT_EFORMAT, "%s: the number of axes is %u; 2 or 3 is expected", path,
+                         m->axes);
     if (m->channels < 1 || m->channels > MAX_CHANNELS)
         return volt_fail(VOLT_EFORMAT, "%s: %u channels; 1 to %d are expected", path,
                          m->channels, MAX_CHANNELS);
@@ -46,11 +47,11 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
         return volt_fail(VOLT_EFORMAT, "%s: voxels of an unknown type (%u)", path, m->dtype);
     /* 8 bytes: what any voxel may become */
     if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: %lld x %lld x %lld voxel%s of %u channel%s are more than this "
-                         "machine's memory holds",
-                         path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
-                         volt_s((int64_t)m->n[2]), m->channels, volt_s((int64_t)m->channels));
+        return volt_fail(
+            VOLT_EFORMAT,
+            "%s: %lld x %lld x %lld voxels of %u channel%s exceed this machine's memory", path,
+            (long long)m->n[0], (long long)m->n[1], (long long)m->n[2], m->channels,
+            volt_s((int64_t)m->channels));
     if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
         return volt_fail(VOLT_EFORMAT, "%s: %llu byte%s of voxels; its size requires %zu", path,
                          (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),

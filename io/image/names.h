@@ -1,4 +1,4 @@
-/* names.h - what the name of a file says about its format, and the scans of a folder.
+/* names.h - formats of file names, and the scans of a folder.
  *
  * The ending decides the format, here and nowhere else.
  */

@@ -5,7 +5,7 @@
  * believe when they differ. As nibabel and ITK do for most files, the sform wins, then the
  * qform, then nibabel's default; differences become warnings, because a silent choice of the
  * wrong side is the worst outcome. When writing, a source's fields are copied unless the grid
- * changed, since a matrix converted to a quaternion and back is not the same to the bit; on a
+ * changed, since a matrix converted to a quaternion and back is not bit-identical; on a
  * new grid both forms move together, so that readers of either one see the same place.
  */
 #include <math.h>

@@ -147,7 +147,7 @@ static volt_status check_length(opened *o)
             o->header->gzip ? " compressed" : "", raw->stored_bytes,
             volt_s((int64_t)raw->stored_bytes), (long long)raw->h.vox_offset);
     if (!o->header->gzip && wanted < o->voxel_bytes)
-        return volt_image_warn(o->header, "%zu byte%s follow the voxels",
+        return volt_image_warn(o->header, "%zu surplus byte%s after the voxels",
                                o->voxel_bytes - wanted,
                                volt_s((int64_t)(o->voxel_bytes - wanted)));
     return VOLT_OK;

@@ -384,8 +384,8 @@ unsigned axes_of(IO *io)
 {
     const unsigned axes = io->GetNumberOfDimensions();
     if (axes < 2 || axes > 4)
-        throw Refusal(VOLT_ENOTSUP,
-                      std::to_string(axes) + " axes; 2, 3 or, with channels, 4 are supported");
+        throw Refusal(VOLT_ENOTSUP, "the number of axes is " + std::to_string(axes) +
+                                        "; 2, 3 or, with channels, 4 is supported");
     if (axes == 4 && io->GetNumberOfComponents() > 1)
         throw Refusal(VOLT_ENOTSUP, "4 axes and several values a voxel; one of both is "
                                     "supported");
@@ -401,8 +401,8 @@ void set_sizes(volt_itk_message &m, IO *io, unsigned axes)
     for (unsigned a = 0; a < axes; a++) {
         const std::uint64_t n = io->GetDimensions(a);
         if (n < 1 || n > static_cast<std::uint64_t>(VOLT_ITK_MAX_EXTENT))
-            throw Refusal(VOLT_EFORMAT,
-                          std::to_string(n) + " voxels along axis " + std::to_string(a + 1));
+            throw Refusal(VOLT_EFORMAT, "the extent along axis " + std::to_string(a + 1) +
+                                            " is " + std::to_string(n));
         if (a == 3)
             m.channels = static_cast<std::uint32_t>(n);
         else
@@ -441,9 +441,9 @@ volt_itk_message describe(IO *io, const char *format, const std::string &path, c
     set_sizes(m, io, axes_of(io));
     set_place(m, io);
     if (m.bytes > h.bytes)
-        throw Refusal(VOLT_EFORMAT, "its header describes " + std::to_string(m.bytes) +
-                                        " bytes of voxels, its " +
-                                        std::to_string(file_bytes(path)) + " bytes hold fewer");
+        throw Refusal(VOLT_EFORMAT, "its header describes more voxels (bytes: " +
+                                        std::to_string(m.bytes) + ") than its file of " +
+                                        std::to_string(file_bytes(path)) + " can hold");
     return m;
 }
 

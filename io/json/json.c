@@ -211,7 +211,7 @@ volt_status volt_json_length(size_t *out, const volt_json_at *array, size_t low,
     length = json_array_size(array->value);
     if (length < low || length > high) {
         if (low == high)
-            return volt_json_fail(array, "has %zu item%s; %zu are expected", length,
+            return volt_json_fail(array, "has %zu item%s, expected %zu", length,
                                   volt_s((int64_t)length), low);
         return volt_json_fail(array, "has %zu item%s; %zu to %zu are expected", length,
                               volt_s((int64_t)length), low, high);

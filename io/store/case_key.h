@@ -1,4 +1,4 @@
-/* case_key.h - a hash of what a preprocessed case was made from, stored in its file.
+/* case_key.h - the hash of plan and source files that is stored with a preprocessed case.
  *
  * 64-bit FNV-1a over all parts. It tells finished work from outdated work and is no protection
  * against forgery.

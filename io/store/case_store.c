@@ -325,8 +325,9 @@ static volt_status get_header(opened_case *o, const unsigned char *h, size_t byt
     header_bytes = get32(h + 12);
     if (get32(h + 236) > MAX_CLASSES || header_bytes > bytes ||
         header_bytes != FIXED_BYTES + (size_t)get32(h + 236) * CLASS_BYTES)
-        return volt_fail(VOLT_EFORMAT, "%s: a header of %zu bytes for %u classes", o->name,
-                         header_bytes, get32(h + 236));
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: a header of %zu byte%s does not match the number of classes, %u",
+                         o->name, header_bytes, volt_s((int64_t)header_bytes), get32(h + 236));
     crc = volt_crc32(0, h, CRC_AT);
     crc = volt_crc32(crc, zero, sizeof zero);
     crc = volt_crc32(crc, h + FIXED_BYTES, header_bytes - FIXED_BYTES);

@@ -24,7 +24,7 @@ volt_status volt_npz_begin(volt_zip_writer *zip, const char *name, const int64_t
 
     if (rank < 1 || rank > VOLT_NPY_MAX_RANK ||
         snprintf(member, sizeof member, "%s.npy", name) >= (int)sizeof member)
-        return volt_fail(VOLT_EINVAL, "an array of %d axes called '%.200s'", rank, name);
+        return volt_fail(VOLT_EINVAL, "an array of rank %d called '%.200s'", rank, name);
     for (int i = 0; i < rank; i++)
         used += (size_t)snprintf(header + used, sizeof header - used, "%lld,%s",
                                  (long long)shape[i], i + 1 < rank ? " " : "");
@@ -141,9 +141,8 @@ static volt_status read_shape(volt_npz_reader *r, const char *header, size_t ele
         at = end;
     }
     if (bytes != elements)
-        return volt_fail(VOLT_EFORMAT,
-                         "%s: the array's shape requires %zu byte%s; there are %zu", r->path,
-                         bytes, volt_s((int64_t)bytes), elements);
+        return volt_fail(VOLT_EFORMAT, "%s: the array's shape requires %zu byte%s; it has %zu",
+                         r->path, bytes, volt_s((int64_t)bytes), elements);
     return VOLT_OK;
 }
 
@@ -193,7 +192,7 @@ volt_status volt_npz_open(volt_npz_reader **out, const char *path, const char *n
     VOLT_TRY(st, done, read_type(r, header));
     VOLT_TRY(st, done, read_shape(r, header, elements));
     if (r->rank != rank) {
-        st = volt_fail(VOLT_EFORMAT, "%s: array '%s' has %d axes, %d are expected", path, name,
+        st = volt_fail(VOLT_EFORMAT, "%s: array '%s' has rank %d, expected %d", path, name,
                        r->rank, rank);
         goto done;
     }

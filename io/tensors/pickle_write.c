@@ -280,8 +280,8 @@ volt_status volt_torch_write(const char *path, const volt_pickle_writer *w,
     if (w->st != VOLT_OK)
         return volt_fail(w->st, "no memory for the pickle of %s", path);
     if (w->depth || w->tops != 1)
-        return volt_fail(VOLT_EINVAL, "%s: %lld values were put and %d containers are open",
-                         path, (long long)w->tops, w->depth);
+        return volt_fail(VOLT_EINVAL, "%s: values written: %lld, containers open: %d", path,
+                         (long long)w->tops, w->depth);
     VOLT_TRY(st, done, volt_zip_create(&zip, path));
     VOLT_TRY(st, done, write_pickle(zip, w));
     VOLT_TRY(st, done, volt_zip_add(zip, FOLDER "byteorder", "little", 6, 0));

@@ -1,4 +1,4 @@
-/* pickle_write.h - a pickle of protocol 2, built value by value, and files for torch.load.
+/* pickle_write.h - writing pickles (protocol 2) value by value, and files for torch.load.
  *
  * Values are put in sequence; containers are opened, filled and closed. Running out of memory
  * is recorded and reported when the pickle is written, so that calls need not be checked.

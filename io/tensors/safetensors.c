@@ -79,10 +79,10 @@ static volt_status parse_header(volt_safetensors *file, size_t *data_at)
         length |= (uint64_t)bytes[i] << (8 * i);
     if (length > MAX_HEADER || length > file->map.bytes - 8)
         return volt_fail(VOLT_EFORMAT,
-                         "%s is not safetensors: its header would have %llu bytes; %zu are "
-                         "there, and at most %llu are read",
-                         file->path, (unsigned long long)length, file->map.bytes - 8,
-                         (unsigned long long)MAX_HEADER);
+                         "%s is not safetensors: its header would have %llu byte%s; the file "
+                         "has %zu for it, and at most %llu are read",
+                         file->path, (unsigned long long)length, volt_s((int64_t)length),
+                         file->map.bytes - 8, (unsigned long long)MAX_HEADER);
     if (length == 0 || bytes[8] != '{')
         return volt_fail(VOLT_EFORMAT,
                          "%s is not safetensors: its header does not start with {", file->path);
@@ -188,7 +188,7 @@ static volt_status check_places(const volt_safetensors *file, size_t data_at)
         next += view->bytes;
     }
     if (next != end)
-        return volt_fail(VOLT_EFORMAT, "%s: %zu byte%s after the last tensor belong to none",
+        return volt_fail(VOLT_EFORMAT, "%s: %zu surplus byte%s after the last tensor",
                          file->path, (size_t)(end - next),
                          volt_s((int64_t)((size_t)(end - next))));
     return VOLT_OK;

@@ -1,4 +1,4 @@
-/* loss.h - what the loss kernels sum per chunk of voxels, and what becomes of the sums. */
+/* loss.h - the sums of the loss kernels per chunk of voxels, and their use. */
 #ifndef VOLT_NETS3D_CPU_LOSS_H
 #define VOLT_NETS3D_CPU_LOSS_H
 #include "nets3d/cpu/cpu.h"

@@ -1,4 +1,4 @@
-/* loss_simd.h - what the softmax and the sigmoid loss share; for *.isa.c only. */
+/* loss_simd.h - common parts of the softmax and the sigmoid loss; for *.isa.c only. */
 #ifndef VOLT_NETS3D_CPU_LOSS_SIMD_H
 #define VOLT_NETS3D_CPU_LOSS_SIMD_H
 #include "nets3d/cpu/loss.h"

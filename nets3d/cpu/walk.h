@@ -1,4 +1,4 @@
-/* walk.h - how own kernels cut an operand into tasks: runs of voxels of one channel block. */
+/* walk.h - division of an operand into tasks: runs of voxels of one channel block. */
 #ifndef VOLT_NETS3D_CPU_WALK_H
 #define VOLT_NETS3D_CPU_WALK_H
 #include "nets3d/cpu/cpu.h"

@@ -1,4 +1,4 @@
-/* winograd_internal.h - what the kernels of winograd.isa.c offer, per instruction set.
+/* winograd_internal.h - the kernels of winograd.isa.c, per instruction set.
  *
  * A tile is 4^3 inputs and 2^3 outputs; tiles are numbered in the order n, d, h, w. In the
  * transformed domain a tile has 64 points; arrays there are [point][row][channel], one row per

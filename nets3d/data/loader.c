@@ -265,7 +265,7 @@ static volt_status check_options(const volt_loader_options *o)
     if (o->cases < 1 || o->batch < 1 || o->threads < 1 || o->ring < 1 || o->first < 0 ||
         !(o->foreground >= 0) || !(o->foreground <= 1))
         return volt_fail(VOLT_EINVAL,
-                         "loader: %lld cases, batch %lld, %d threads, ring of %d, first batch "
+                         "loader: cases %lld, batch %lld, threads %d, ring %d, first batch "
                          "%lld, foreground %g: one is out of range",
                          (long long)o->cases, (long long)o->batch, o->threads, o->ring,
                          (long long)o->first, o->foreground);

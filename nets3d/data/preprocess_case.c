@@ -45,9 +45,8 @@ static volt_status check_image(const volt_volume *image, const volt_volume *labe
     for (int a = 0; labels && a < 3; a++) {
         if (labels->grid.n[a] != image->grid.n[a])
             return volt_fail(VOLT_EDATA,
-                             "%s: the labels have %lld voxels along %c, the image "
-                             "%lld",
-                             what, (long long)labels->grid.n[a], "zyx"[a],
+                             "%s: the labels have %lld voxel%s along %c, the image %lld", what,
+                             (long long)labels->grid.n[a], volt_s(labels->grid.n[a]), "zyx"[a],
                              (long long)image -> grid.n[a]);
     }
     range = volt_volume_range(image, threads);
@@ -201,8 +200,9 @@ static volt_status check_mask(const volt_volume *mask, const volt_grid *scan, in
                          volt_dtype_name(mask->dtype));
     for (int a = 0; a < 3; a++) {
         if (mask->grid.n[a] != scan->n[a])
-            return volt_fail(VOLT_EDATA, "%s has %lld voxels along %c, its scan %lld", what,
-                             (long long)mask->grid.n[a], "zyx"[a], (long long)scan -> n[a]);
+            return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, its scan %lld", what,
+                             (long long)mask->grid.n[a], volt_s(mask->grid.n[a]), "zyx"[a],
+                             (long long)scan -> n[a]);
     }
     if (range.min < 0 || range.max >= classes)
         return volt_fail(VOLT_EDATA, "%s has labels from %g to %g; the plan has 0 to %d", what,

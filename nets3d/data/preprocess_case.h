@@ -1,4 +1,4 @@
-/* preprocess_case.h - from one scan to the input of the network.
+/* preprocess_case.h - preprocessing of one scan to the network's input.
  *
  * For the order of steps see nets3d/preprocess.h.
  */

@@ -309,9 +309,9 @@ static volt_status check_classes(const volt_dataset *ds, const volt_plan *plan)
 
     if (plan->channels != info->channels || plan->classes != info->labels)
         return volt_fail(VOLT_EINVAL,
-                         "the plan has %d channel%s and %d classes; %s has %d and %d",
-                         plan->channels, volt_s(plan->channels), plan->classes, ds->folder,
-                         info->channels, info->labels);
+                         "the plan has %d channel%s and %d label%s; %s has %d and %d",
+                         plan->channels, volt_s(plan->channels), plan->classes,
+                         volt_s(plan->classes), ds->folder, info->channels, info->labels);
     if (info->label[info->labels - 1].value != info->labels - 1)
         return volt_fail(VOLT_EDATA,
                          "%s/dataset.json: labels are not consecutive: the highest "

@@ -94,15 +94,14 @@ volt_status volt_sampler_check(const volt_sampler_options *o)
 
     if (o->classes < 2 || o->rules.channels < 1 ||
         o->rules.channels > VOLT_AUGMENT_MAX_CHANNELS)
-        return volt_fail(VOLT_EINVAL,
-                         "samples of %d channels and %lld classes: one is out of range",
+        return volt_fail(VOLT_EINVAL, "samples: channels %d, classes %lld: one is out of range",
                          (int)o->rules.channels, (long long)o->classes);
     if (o->slices < 0 || (o->slices > 1 && (o->slices % 2 == 0 || o->rules.patch[0] != 1)) ||
         o->slices > 1000)
         return volt_fail(VOLT_EINVAL,
-                         "samples of %d slices with a patch of %lld: an odd number of slices "
+                         "samples of %d slice%s with a patch of %lld: an odd number of slices "
                          "and a 2-D patch are needed",
-                         o->slices, (long long)o->rules.patch[0]);
+                         o->slices, volt_s(o->slices), (long long)o->rules.patch[0]);
     if (o->rules.prior_labels < 0 || o->rules.prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS)
         return volt_fail(VOLT_EINVAL,
                          "samples with %d labels of a previous stage; 0 to %d are supported",

@@ -1,5 +1,5 @@
-/* op_spec.h - what every device needs to know about operator specs: how many operands there
- * are, whether their extents fit together, what a run costs.
+/* op_spec.h - rules of operator specs for all devices: number of operands, extents that fit
+ * together, cost of a run.
  */
 #ifndef VOLT_NETS3D_DEVICE_OP_SPEC_H
 #define VOLT_NETS3D_DEVICE_OP_SPEC_H

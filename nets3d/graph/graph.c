@@ -5,6 +5,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 
 /* Bounds that keep every product of extents far from overflow. */
 #define MAX_CHANNELS   ((int64_t)1 << 20)
@@ -310,8 +311,9 @@ volt_status volt_graph_prelu(volt_graph *g, volt_value *out, volt_value in, cons
 
     VOLT_TRY(st, done, check_value(g, in));
     if (slopes != 1 && slopes != g->channels[in]) {
-        st = volt_fail(VOLT_EINVAL, "%s: %lld slopes for %lld channels, expected 1 or as many",
-                       name, (long long)slopes, (long long)g->channels[in]);
+        st = volt_fail(VOLT_EINVAL, "%s: %lld slopes for %lld channel%s, expected 1 or as many",
+                       name, (long long)slopes, (long long)g->channels[in],
+                       volt_s(g->channels[in]));
         goto done;
     }
     node = unary(g, VOLT_NODE_PRELU, in);

@@ -1,5 +1,5 @@
-/* export_internal.h - what export_model.c (runs, formats) and export_nnunet.c (nnU-Net's
- * checkpoint) share.
+/* export_internal.h - declarations that export_model.c (runs, formats) and export_nnunet.c
+ * (nnU-Net's checkpoint) share.
  */
 #ifndef VOLT_NETS3D_INTEROP_EXPORT_INTERNAL_H
 #define VOLT_NETS3D_INTEROP_EXPORT_INTERNAL_H

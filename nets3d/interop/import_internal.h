@@ -1,5 +1,5 @@
-/* import_internal.h - what import_model.c (a model becomes a run) and import_source.c (where
- * its files lie) share.
+/* import_internal.h - declarations that import_model.c (conversion to a run) and
+ * import_source.c (location of the files) share.
  */
 #ifndef VOLT_NETS3D_INTEROP_IMPORT_INTERNAL_H
 #define VOLT_NETS3D_INTEROP_IMPORT_INTERNAL_H

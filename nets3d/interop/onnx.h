@@ -1,4 +1,4 @@
-/* onnx.h - a graph with its weights as an ONNX model (opset 17, ir version 8).
+/* onnx.h - export of a graph with its weights to ONNX (opset 17, IR version 8).
  *
  * Input "image" (batch, c, [d,] h, w), output "logits" of the graph's first output; "batch" is
  * free, the rest fixed. Only the nodes that the output needs are written; dropout, which does

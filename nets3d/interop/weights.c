@@ -7,6 +7,7 @@
 
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "volume/grid/half.h"
 
 typedef struct entry {
@@ -233,8 +234,9 @@ volt_status volt_weights_copy(float *out, const volt_weights *w, size_t index, i
                          "%s: tensor %.100s is %s; a floating-point type is expected", w->path,
                          v->name, volt_tensor_type_name(v->type));
     if (v->bytes / each != (size_t)count)
-        return volt_fail(VOLT_EFORMAT, "%s: tensor %.100s has %zu values, expected %lld",
-                         w->path, v->name, v->bytes / each, (long long)count);
+        return volt_fail(VOLT_EFORMAT, "%s: tensor %.100s has %zu value%s, expected %lld",
+                         w->path, v->name, v->bytes / each, volt_s((int64_t)(v->bytes / each)),
+                         (long long)count);
     if (!e->torch || e->torch->dense) {
         if (v->type == VOLT_TENSOR_F32)
             memcpy(out, v->data, v->bytes);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "io/json/json.h"
 #include "nets3d/interop/weights.h"
 
@@ -76,7 +77,8 @@ static volt_status check_rule(const volt_json_at *at, const char *to, const char
     if (from[0] != '=' && rest_left != rest_right)
         return volt_json_fail(at, "has ** on one side only");
     if (from[0] != '=' && right != left)
-        return volt_json_fail(at, "has %d stars on one side and %d on the other", left, right);
+        return volt_json_fail(at, "has %d star%s on one side and %d on the other", left,
+                              volt_s(left), right);
     return VOLT_OK;
 }
 
@@ -322,8 +324,8 @@ volt_status volt_weights_fill(float *flat, volt_weights_report *report, const vo
                  fill_one(flat, &r, taken, &wrong, w, volt_graph_param(graph, i), map));
     if (wrong.missing || wrong.shapes) {
         st = volt_fail(VOLT_EFORMAT,
-                       "%s does not fit the network: %s (of %d parameters %d are missing, %d "
-                       "have another shape)",
+                       "%s does not fit the network: %s (parameters: %d in the network, %d "
+                       "missing, %d of another shape)",
                        volt_weights_path(w), wrong.first, params, wrong.missing, wrong.shapes);
         goto done;
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "nets3d/interop/weights.h"
 
 #define BATCH_EPS 1e-5
@@ -164,7 +165,7 @@ volt_status volt_weights_fold_norms(float *flat, volt_weights_report *report,
     }
     if (st == VOLT_OK && folded != norms)
         st = volt_fail(VOLT_EFORMAT,
-                       "%s holds running statistics of %d batch norms, the network has %d",
-                       volt_weights_path(w), folded, norms);
+                       "%s holds running statistics of %d batch norm%s, the network has %d",
+                       volt_weights_path(w), folded, volt_s(folded), norms);
     return st;
 }

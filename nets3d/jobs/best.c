@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
@@ -132,8 +133,8 @@ static volt_status open_models(job *j, const char *const *runs, int count)
     for (int i = 1; i < count; i++) {
         VOLT_TRY(st, done, read_info(&other, &j->models[i]));
         if (other.labels != j->info.labels) {
-            st = volt_fail(VOLT_EDATA, "%s has %d labels, %s has %d", runs[0], j->info.labels,
-                           runs[i], other.labels);
+            st = volt_fail(VOLT_EDATA, "%s has %d label%s, %s has %d", runs[0], j->info.labels,
+                           volt_s(j->info.labels), runs[i], other.labels);
             goto done;
         }
         volt_dataset_info_clear(&other);

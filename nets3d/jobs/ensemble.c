@@ -185,8 +185,9 @@ static volt_status open_member(volt_npz_reader **out, const char *folder, const 
     VOLT_TRY(st, done, volt_format(&path, "%s/%s" SUFFIX, folder, id));
     VOLT_TRY(st, done, volt_npz_open(&r, path, "probabilities", 4));
     if (volt_npz_shape(r)[0] != j->outputs) {
-        st = volt_fail(VOLT_EDATA, "%s has probabilities of %lld classes; the labels need %d",
-                       path, (long long)volt_npz_shape(r)[0], j->outputs);
+        st = volt_fail(VOLT_EDATA, "%s has probabilities of %lld class%s; the labels need %d",
+                       path, (long long)volt_npz_shape(r)[0],
+                       volt_npz_shape(r)[0] == 1 ? "" : "es", j->outputs);
         goto done;
     }
     *out = r;

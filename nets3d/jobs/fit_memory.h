@@ -20,7 +20,7 @@ typedef struct volt_plan_memory_options {
 } volt_plan_memory_options;
 
 /* Bytes of training `config` as nnU-Net's recipe does (its batch, deep supervision, SGD with
- * momentum, augmentation): network, optimizer, batches being made. Compiles the network. */
+ * momentum, augmentation): network, optimizer, batches in the ring. Compiles the network. */
 VOLT_MUST_USE volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
                                                    const volt_plan_config *config,
                                                    const volt_plan_memory_options *options);

@@ -206,9 +206,10 @@ static volt_status open_networks(assignment *by, const segmenting *s)
     }
     info = &by->seg->info;
     if (info->channels != s->ds->info.channels || info->labels != s->ds->info.labels)
-        return volt_fail(VOLT_EDATA, "%s has %d channel%s and %d labels; %s has %d and %d",
+        return volt_fail(VOLT_EDATA, "%s has %d channel%s and %d label%s; %s has %d and %d",
                          by->runs[0], info->channels, volt_s(info->channels), info->labels,
-                         s->ds->folder, s->ds->info.channels, s->ds->info.labels);
+                         volt_s(info->labels), s->ds->folder, s->ds->info.channels,
+                         s->ds->info.labels);
     st = volt_segmenter_restore_programs(by->seg);
 done:
     return st;

@@ -1,4 +1,4 @@
-/* model_internal.h - what a model is made of.
+/* model_internal.h - the table of a model's functions.
  *
  * Planner, plan files, trainer, predictor, memory estimates, import and export reach networks
  * only through this table. To add a model:

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "io/json/json.h"
 #include "nets3d/plan/plan_internal.h"
 
@@ -56,7 +57,8 @@ volt_status volt_stats_parse(volt_foreground_stats **out, const volt_json_at *ob
 
     VOLT_TRY(st, done, volt_json_count(&count, object));
     if (count != (size_t)channels)
-        return volt_json_fail(object, "has %zu channels; %d are expected", count, channels);
+        return volt_json_fail(object, "has %zu channel%s, expected %d", count,
+                              volt_s((int64_t)count), channels);
     VOLT_TRY(st, done, volt_alloc_zero(&v, count, sizeof *v, "intensities"));
     for (int c = 0; c < channels; c++) {
         char key[16];

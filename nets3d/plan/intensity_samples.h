@@ -1,8 +1,8 @@
 /* intensity_samples.h - nnU-Net's sample of the foreground's intensities, and its statistics.
  *
  * From every case with foreground the same number of values is drawn with replacement, channel
- * after channel, by a RandomState(1234) of its own. The statistics equal those that numpy
- * computes of a channel's samples, case after case, to the bit: sums in numpy's pairwise order,
+ * after channel, by a RandomState(1234) of its own. The statistics are bit-identical to those
+ * that numpy computes of a channel's samples, case after case: sums in numpy's pairwise order,
  * in float32, or in float64 where a case has no foreground (numpy's concatenation becomes
  * float64 then).
  *

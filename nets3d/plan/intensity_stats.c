@@ -1,4 +1,4 @@
-/* Statistics of a whole data set's sampled intensities, equal to numpy's to the bit.
+/* Statistics of a whole data set's sampled intensities, bit-identical to numpy's.
  *
  * numpy sees one array: the samples of all cases, one after the other. Its sums are pairwise:
  * an array of more than 128 values is halved (at a multiple of 8) until its parts are that

@@ -1,4 +1,4 @@
-/* plan_internal.h - what the planner and the plan's files share. */
+/* plan_internal.h - declarations that the planner and the plan's files share. */
 #ifndef VOLT_NETS3D_PLAN_PLAN_INTERNAL_H
 #define VOLT_NETS3D_PLAN_PLAN_INTERNAL_H
 #include "io/json/json.h"

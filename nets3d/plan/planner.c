@@ -8,6 +8,7 @@
 
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "nets3d/plan/planner.h"
 
 static const double anisotropy = 3.0;          /* spacing and size ratio of a coarse axis */
@@ -293,13 +294,13 @@ volt_status volt_planning_check(const volt_fingerprint *fp, const volt_dataset_i
     if (fp->cases < 1)
         return volt_fail(VOLT_EINVAL, "the fingerprint has no cases");
     if (fp->channels != info->channels)
-        return volt_fail(VOLT_EINVAL, "the fingerprint has %d channels; dataset.json names %d",
-                         fp->channels, info->channels);
+        return volt_fail(VOLT_EINVAL, "the fingerprint has %d channel%s; dataset.json names %d",
+                         fp->channels, volt_s(fp->channels), info->channels);
     if (info->labels < 2)
-        return volt_fail(VOLT_EINVAL,
-                         "dataset.json names %d labels; a background and at least "
-                         "one more are needed",
-                         info->labels);
+        return volt_fail(
+            VOLT_EINVAL,
+            "dataset.json names %d label%s; a background and at least one more are needed",
+            info->labels, volt_s(info->labels));
     for (int a = 0; a < 3 && given; a++) {
         if (given != 3 || !(o->spacing[a] > 0) || !isfinite(o->spacing[a]))
             return volt_fail(

@@ -1,4 +1,5 @@
-/* planner.h - what the planners of nnU-Net's and of VOLT's own configurations share. */
+/* planner.h - declarations that the planners of nnU-Net's and of VOLT's own configurations
+ * share. */
 #ifndef VOLT_NETS3D_PLAN_PLANNER_H
 #define VOLT_NETS3D_PLAN_PLANNER_H
 #include "nets3d/plan/plan_internal.h"

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/plan/plan_internal.h"
 
@@ -265,8 +266,8 @@ static volt_status set_channels(const volt_plan *plan, volt_plan_config *c,
     if ((in && in != data_in) || (out && out != data_out)) {
         VOLT_TRY(st, done, volt_inherited_member(&at, l, "architecture"));
         st = volt_json_fail(
-            &at, "has %lld channels in and %lld out; the data set has %lld and %lld",
-            (long long)in, (long long)out, (long long)data_in, (long long)data_out);
+            &at, "has %lld channel%s in and %lld out; the data set has %lld and %lld",
+            (long long)in, volt_s(in), (long long)out, (long long)data_in, (long long)data_out);
     }
 done:
     return st;

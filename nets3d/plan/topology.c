@@ -11,6 +11,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "nets3d/plan/topology.h"
 
 static const double min_edge = 4.0; /* voxels of a feature map */
@@ -188,8 +189,9 @@ static volt_status check_input(const volt_topology_input *in)
                              extent);
     }
     if (in->channels < 1 || in->labels < 2)
-        return volt_fail(VOLT_EINVAL, "%d channels and %d labels; at least 1 and 2 are needed",
-                         in->channels, in->labels);
+        return volt_fail(VOLT_EINVAL,
+                         "%d channel%s and %d label%s; at least 1 and 2 are needed",
+                         in->channels, volt_s(in->channels), in->labels, volt_s(in->labels));
     if (!volt_planner_rules_of(in->planner))
         return volt_fail(VOLT_EINVAL, "planner %d does not exist", (int)in->planner);
     if (!(in->memory_gb >= 0) || in->memory_gb > 1e6)

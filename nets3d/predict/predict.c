@@ -397,8 +397,8 @@ static volt_status announce_time(job *j)
         seconds += (volt_seconds() - start) / g->batch * (double)j->passes[i];
         passes += j->passes[i];
     }
-    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %lld passes", seconds,
-                (long long)passes);
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %lld pass%s", seconds,
+                (long long)passes, passes == 1 ? "" : "es");
 done:
     return st;
 }

@@ -67,10 +67,9 @@ typedef struct volt_segmenter {
     volt_net_set set[VOLT_PREDICT_MAX_SETS];
     int sets;
     double network_s;
-    size_t base_bytes; /* held, through mem.h, without programs */
-    size_t held_bytes; /* with the programs that exist before any scan */
-    size_t
-        other_bytes; /* of held_bytes, those not in volt_net_set_bytes: graphs, plans, lists */
+    size_t base_bytes;  /* held, through mem.h, without programs */
+    size_t held_bytes;  /* with the programs that exist before any scan */
+    size_t other_bytes; /* of held_bytes, what volt_net_set_bytes omits: graphs, plans, lists */
 } volt_segmenter;
 
 /* Opens the networks of `count` runs, as volt_predictor_open, without their programs. The

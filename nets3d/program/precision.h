@@ -1,4 +1,4 @@
-/* precision.h - which precision is faster on this machine, measured once and remembered.
+/* precision.h - choice of the faster precision, measured once per machine and stored.
  *
  * On some CPUs bf16 convolutions run twice as fast as fp32, on others half as fast. The answer
  * is stored per CPU, library version, number of threads and mode in a small JSON file in the

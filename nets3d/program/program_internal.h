@@ -1,4 +1,4 @@
-/* program_internal.h - how a program is compiled. Each file does one part:
+/* program_internal.h - the compiler of programs. Each file contains one part:
  *
  *   shapes.c    which nodes are needed, their extents, fusion of norm + activation
  *   keep.c      which values backward keeps, which it recomputes

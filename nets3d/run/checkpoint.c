@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "io/archive/crc32.h"
 #include "io/tensors/safetensors.h"
 
@@ -237,8 +238,8 @@ volt_status volt_checkpoint_read(const char *path, const volt_graph *graph, floa
     count_tensors(&found, file);
     if (found.weights != volt_graph_param_elements(graph)) {
         st = volt_fail(VOLT_EFORMAT,
-                       "%s belongs to another network: it has %lld parameters instead of %lld",
-                       path, (long long)found.weights,
+                       "%s belongs to another network: it has %lld parameter%s instead of %lld",
+                       path, (long long)found.weights, volt_s(found.weights),
                        (long long)volt_graph_param_elements(graph));
         goto done;
     }

@@ -189,7 +189,7 @@ static volt_status count_lines(int64_t *out, const char *text, size_t bytes, con
     for (size_t i = 0; i < bytes; i++)
         lines += text[i] == '\n';
     if (lines == 0 || lines > MAX_EPOCHS)
-        return volt_fail(VOLT_EFORMAT, "%s has %lld whole lines; 1 to %d are expected", file,
+        return volt_fail(VOLT_EFORMAT, "%s has %lld complete lines; 1 to %d are expected", file,
                          (long long)lines, MAX_EPOCHS);
     *out = lines;
     return VOLT_OK;

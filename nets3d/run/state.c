@@ -299,8 +299,8 @@ volt_status volt_train_state_parse(volt_train_state *out, const char *text, cons
         s.iteration < s.epoch * s.iterations || s.iteration > (s.epoch + 1) * s.iterations ||
         s.anchor > s.iteration)
         return volt_fail(VOLT_EFORMAT,
-                         "%s: %lld iterations in %lld epochs contradict a schedule of %lld "
-                         "epochs with %lld iterations",
+                         "%s: iteration %lld in epoch %lld contradicts the schedule (epochs: "
+                         "%lld, iterations in each: %lld)",
                          name, (long long)s.iteration, (long long)s.epoch, (long long)s.epochs,
                          (long long)s.iterations);
     *out = s;

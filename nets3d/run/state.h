@@ -1,4 +1,4 @@
-/* state.h - what a training run stores besides weights and optimizer state, as JSON.
+/* state.h - the state of a training besides weights and optimizer state, as JSON.
  *
  * Doubles are written with enough digits to read back the same bits, so resuming is exact.
  */

@@ -154,7 +154,6 @@ void volt_budget_refit(volt_session *s)
     t->anchor_progress = volt_train_state_progress(t);
     t->anchor = t->iteration;
     t->epochs = t->epoch + fitting;
-    volt_report(s->cb, VOLT_LOG_INFO,
-                "budget: now %lld epoch%s; one takes %.1f s, %.0f s are left",
+    volt_report(s->cb, VOLT_LOG_INFO, "budget: now %lld epoch%s; %.1f s for each, %.0f s left",
                 (long long)t->epochs, volt_s(t->epochs), epoch_s, left);
 }

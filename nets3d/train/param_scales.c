@@ -39,12 +39,11 @@ volt_status volt_param_scales(double *scale, const volt_graph *graph, const volt
         still += scale[i] == 0 ? volt_graph_param(graph, i)->count : 0;
     }
     if (frozen == params)
-        return volt_fail(VOLT_EINVAL, "all %d parameters are frozen: nothing is left to train",
-                         params);
+        return volt_fail(VOLT_EINVAL, "every parameter is frozen: nothing is left to train");
     if (frozen || scaled)
         volt_report(cb, VOLT_LOG_INFO,
-                    "%d of %d parameters are frozen (%lld of %lld numbers), %d have their own "
-                    "learning rate",
+                    "frozen parameters: %d of %d (%lld of %lld numbers); with a learning rate "
+                    "of their own: %d",
                     frozen, params, (long long)still,
                     (long long)volt_graph_param_elements(graph), scaled);
     return VOLT_OK;

@@ -1,4 +1,4 @@
-/* param_scales.h - which parameters of a network learn slower, faster or not at all. */
+/* param_scales.h - scales of the learning rate per parameter; 0 freezes it. */
 #ifndef VOLT_NETS3D_TRAIN_PARAM_SCALES_H
 #define VOLT_NETS3D_TRAIN_PARAM_SCALES_H
 #include "base/callbacks.h"

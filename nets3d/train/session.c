@@ -69,9 +69,9 @@ static volt_status choose_device(volt_session *s)
         return st;
     if (s->resumed && s->recipe.threads != threads)
         volt_report(s->cb, VOLT_LOG_WARNING,
-                    "the run was started with %d threads and continues with %d: the last bits "
-                    "of the result may differ",
-                    s->recipe.threads, threads);
+                    "the run continues with another number of threads (%d, before %d): the "
+                    "last bits of the result may differ",
+                    threads, s->recipe.threads);
     if (s->resumed && strcmp(s->recipe.device, name) != 0)
         volt_report(
             s->cb, VOLT_LOG_WARNING,
@@ -194,10 +194,10 @@ static volt_status check_channels(const volt_session *s)
     const volt_plan_config *c = s->data->config;
 
     if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
-        return volt_fail(VOLT_EINVAL,
-                         "configuration %s takes %lld channels; its samples have %lld", c->name,
-                         (long long)volt_network_in_channels(&c->net),
-                         (long long)volt_loader_channels(&train));
+        return volt_fail(
+            VOLT_EINVAL, "configuration %s takes %lld channel%s; its samples have %lld",
+            c->name, (long long)volt_network_in_channels(&c->net),
+            volt_s(volt_network_in_channels(&c->net)), (long long)volt_loader_channels(&train));
     return VOLT_OK;
 }
 

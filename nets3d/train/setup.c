@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
@@ -35,22 +36,24 @@ static volt_status check_data(const volt_train_data *d, const volt_train_targets
         return volt_fail(VOLT_EINVAL, "configuration %s %s masks of a previous stage",
                          d->config->name, d->prior_masks ? "does not take" : "needs");
     if (d->info->labels != d->plan->classes || d->info->channels != d->plan->channels)
-        return volt_fail(
-            VOLT_EINVAL, "the data set has %d channels and %d labels, its plan %d and %d",
-            d->info->channels, d->info->labels, d->plan->channels, d->plan->classes);
-    if (t->outputs != volt_network_out_channels(&d->config->net))
         return volt_fail(VOLT_EINVAL,
-                         "the data set needs %d outputs, the network of configuration %s has "
-                         "%lld",
-                         t->outputs, d->config->name,
-                         (long long)volt_network_out_channels(&d->config->net));
+                         "the data set has %d channel%s and %d label%s, its plan %d and %d",
+                         d->info->channels, volt_s(d->info->channels), d->info->labels,
+                         volt_s(d->info->labels), d->plan->channels, d->plan->classes);
+    if (t->outputs != volt_network_out_channels(&d->config->net))
+        return volt_fail(
+            VOLT_EINVAL,
+            "the data set needs %d output%s, the network of configuration %s has %lld",
+            t->outputs, volt_s(t->outputs), d->config->name,
+            (long long)volt_network_out_channels(&d->config->net));
     if (d->info->channels > VOLT_AUGMENT_MAX_CHANNELS || t->labels > VOLT_MAX_CLASSES ||
         t->outputs > VOLT_MAX_CLASSES)
-        return volt_fail(VOLT_ENOTSUP,
-                         "%d channels, %d labels and %d outputs; at most %d, %d and %d can be "
-                         "trained",
-                         d->info->channels, t->labels, t->outputs, VOLT_AUGMENT_MAX_CHANNELS,
-                         VOLT_MAX_CLASSES, VOLT_MAX_CLASSES);
+        return volt_fail(
+            VOLT_ENOTSUP,
+            "%d channel%s, %d label%s and %d output%s; at most %d, %d and %d can be trained",
+            d->info->channels, volt_s(d->info->channels), t->labels, volt_s(t->labels),
+            t->outputs, volt_s(t->outputs), VOLT_AUGMENT_MAX_CHANNELS, VOLT_MAX_CLASSES,
+            VOLT_MAX_CLASSES);
     return VOLT_OK;
 }
 
@@ -60,8 +63,9 @@ static volt_status check_class_weights(const volt_recipe *r, const volt_train_ta
 
     if (r->class_weights != 0 && r->class_weights != t->outputs)
         return volt_fail(VOLT_EINVAL,
-                         "%d class weights are given; the network has %d outputs, %s first",
-                         r->class_weights, t->outputs, t->name[0]);
+                         "%d class weight%s for a network with %d output%s, %s first",
+                         r->class_weights, volt_s(r->class_weights), t->outputs,
+                         volt_s(t->outputs), t->name[0]);
     for (int k = 0; k < r->class_weights; k++) {
         if (!(r->class_weight[k] >= 0) || r->class_weight[k] > 1e6)
             return volt_fail(VOLT_EINVAL, "class %s has weight %g; 0 to 1e6 is expected",
@@ -79,8 +83,8 @@ static volt_status check_recipe(const volt_recipe *r, const volt_train_targets *
         r->epochs > 1000000000 || r->iterations > 1000000000 ||
         r->validation_iterations > 1000000000)
         return volt_fail(VOLT_EINVAL,
-                         "%lld epochs of %lld iterations and %lld for validation, batch %lld: "
-                         "one is out of range",
+                         "epochs %lld, iterations %lld, validation iterations %lld, batch "
+                         "%lld: one is out of range",
                          (long long)r->epochs, (long long)r->iterations,
                          (long long)r->validation_iterations, (long long)r->batch);
     if (!(r->weight_ce >= 0) || !(r->weight_dice >= 0) || !isfinite(r->weight_ce) ||
@@ -97,7 +101,8 @@ static volt_status check_recipe(const volt_recipe *r, const volt_train_targets *
         return volt_fail(VOLT_EINVAL, "dropout %g; 0 to below 1 is expected", r->dropout);
     if (r->batch_dice < VOLT_BATCH_DICE_PLAN || r->batch_dice > VOLT_BATCH_DICE_ON ||
         r->rules < 0 || r->rules > VOLT_MAX_PARAM_RULES)
-        return volt_fail(VOLT_EINVAL, "batch Dice %d, %d parameter rules: one is out of range",
+        return volt_fail(VOLT_EINVAL,
+                         "batch Dice %d, number of parameter rules %d: one is out of range",
                          (int)r->batch_dice, r->rules);
     return check_class_weights(r, t);
 }
@@ -247,11 +252,11 @@ static volt_status change_length(volt_session *s)
     t->epochs = epochs;
     t->anchor = 0;
     t->anchor_progress = 0;
-    volt_report(
-        s->cb, VOLT_LOG_INFO,
-        "the run now takes %lld epochs instead of %lld; %lld are done, and the learning "
-        "rate changes from %.3g to %.3g",
-        (long long)epochs, (long long)before, (long long)t->epoch, rate, rate_now(s));
+    volt_report(s->cb, VOLT_LOG_INFO,
+                "the run now takes %lld epoch%s instead of %lld (%lld done); the learning rate "
+                "changes from %.3g to %.3g",
+                (long long)epochs, volt_s(epochs), (long long)before, (long long)t->epoch, rate,
+                rate_now(s));
     return VOLT_OK;
 }
 

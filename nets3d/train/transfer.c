@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "nets3d/run.h"
@@ -182,11 +183,12 @@ static volt_status check_report(transfer *t)
                          "%s contains nothing for this network: no name and shape match",
                          t->path);
     volt_report(t->cb, VOLT_LOG_INFO,
-                "init: %lld of %d parameters taken from %s, %lld in part, %lld of another "
-                "shape, %lld absent there, %lld unused tensors (%.1f %% of the numbers)",
-                (long long)r->taken, volt_graph_param_count(t->graph), t->path,
-                (long long)r->partly, (long long)r->shapes, (long long)r->missing,
-                (long long)r->unused,
+                "init: %lld of %d parameter%s taken from %s, %lld in part, %lld of another "
+                "shape, %lld absent there, %lld unused tensor%s (%.1f %% of the numbers)",
+                (long long)r->taken, volt_graph_param_count(t->graph),
+                volt_s(volt_graph_param_count(t->graph)), t->path, (long long)r->partly,
+                (long long)r->shapes, (long long)r->missing, (long long)r->unused,
+                volt_s(r->unused),
                 100.0 * (double)r->elements / (double)volt_graph_param_elements(t->graph));
     return VOLT_OK;
 }

@@ -32,7 +32,7 @@ static void warn_of_disk(volt_session *s)
         return;
     s->warnings.warned_disk = true;
     volt_report(s->cb, VOLT_LOG_WARNING,
-                "the disk of %s is nearly full: %.0f MiB are free, a checkpoint takes %.0f MiB",
+                "the disk of %s is nearly full: %.0f MiB free, a checkpoint takes %.0f MiB",
                 s->run, (double)free_bytes * MIB, (double)each * MIB);
 }
 
@@ -61,9 +61,10 @@ static void warn_of_classes(volt_session *s)
             continue;
         s->warnings.warned_class[k] = true;
         volt_report(s->cb, VOLT_LOG_WARNING,
-                    "class %s is in none of the %lld training batches of epoch %lld: it cannot "
+                    "class %s is in no training batch of epoch %lld (%lld batch%s): it cannot "
                     "be learned from them",
-                    t->name[k], (long long)s->state.iterations, (long long)s->state.epoch + 1);
+                    t->name[k], (long long)s->state.epoch + 1, (long long)s->state.iterations,
+                    s->state.iterations == 1 ? "" : "es");
     }
     volt_train_targets_forget(&s->targets);
     s->warnings.all_seen = false;

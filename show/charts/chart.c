@@ -3,6 +3,7 @@
 #include <math.h>
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "show/charts/axes.h"
 #include "show/pictures/draw.h"
 
@@ -150,8 +151,9 @@ volt_status volt_chart_draw(const volt_painter *p, const volt_chart *chart, doub
     volt_status st;
 
     if (chart->panels < 1 || chart->columns < 1)
-        return volt_fail(VOLT_EINVAL, "a chart of %d panels in %d columns cannot be drawn",
-                         chart->panels, chart->columns);
+        return volt_fail(VOLT_EINVAL, "a chart of %d panel%s in %d column%s cannot be drawn",
+                         chart->panels, volt_s(chart->panels), chart->columns,
+                         volt_s(chart->columns));
     rows = (chart->panels + columns - 1) / columns;
     box[2] = width / columns;
     box[3] = (height - title) / rows;

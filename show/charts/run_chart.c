@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "show/charts/axes.h"
 #include "show/run_chart.h"
 #include "nets3d/recipe.h"
@@ -186,8 +187,8 @@ volt_status volt_run_chart_make(volt_run_chart **out, const volt_run_curves *con
     builder b = {.runs = runs, .count = count, .x = x};
 
     if (count < 1 || x > VOLT_CURVE_HOURS)
-        return volt_fail(VOLT_EINVAL, "cannot draw a chart of %d runs over curve %d", count,
-                         (int)x);
+        return volt_fail(VOLT_EINVAL, "cannot draw a chart of %d run%s over curve %d", count,
+                         volt_s(count), (int)x);
     b.st = volt_alloc_zero(&b.out, 1, sizeof *b.out, "a chart");
     if (b.st == VOLT_OK)
         b.st = make_room(&b);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/core/alloc.h"
 #include "base/core/options.h"
+#include "base/core/plural.h"
 #include "show/charts/axes.h"
 
 static const char symbols[] = "*+ox#@%&=~";
@@ -259,9 +260,10 @@ volt_status volt_chart_text(char **out, const volt_chart *chart,
         return st;
     if (chart->panels < 1 || o.columns < 40 || o.rows < 4)
         return volt_fail(VOLT_EINVAL,
-                         "a chart of %d panels in %d columns and %d rows of characters; at "
+                         "a chart of %d panel%s in %d column%s and %d row%s of characters; at "
                          "least 1, 40 and 4",
-                         chart->panels, o.columns, o.rows);
+                         chart->panels, volt_s(chart->panels), o.columns, volt_s(o.columns),
+                         o.rows, volt_s(o.rows));
     if (chart->title)
         put(&w, "%s\n", chart->title);
     for (int i = 0; i < chart->panels && w.st == VOLT_OK; i++) {

@@ -58,11 +58,10 @@ static volt_status check_options(const volt_volume *image, const volt_render_opt
     if (o->plane < VOLT_PLANE_AXIAL || o->plane > VOLT_PLANE_SAGITTAL)
         return volt_fail(VOLT_EINVAL, "plane %d is not axial, coronal or sagittal", o->plane);
     if (o->view < 64 || o->view > 2048 || o->sheet < 0 || o->sheet > 400)
-        return volt_fail(
-            VOLT_EINVAL,
-            "views of %lld pixels (64..2048) and a sheet of %d slices (0..400) cannot "
-            "be drawn",
-            (long long)o->view, o->sheet);
+        return volt_fail(VOLT_EINVAL,
+                         "views of %lld pixel%s (64..2048) and a sheet of %d slice%s (0..400) "
+                         "cannot be drawn",
+                         (long long)o->view, volt_s(o->view), o->sheet, volt_s(o->sheet));
     for (int a = 0; a < 3; a++) {
         if (o->slice[a] < VOLT_SLICE_AUTO || o->slice[a] >= n[a])
             return volt_fail(VOLT_EINVAL, "slice %lld along %c is not in 0..%lld",

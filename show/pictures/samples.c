@@ -9,6 +9,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "io/image.h"
 #include "io/png.h"
 #include "nets3d/data/sampler.h"
@@ -175,8 +176,9 @@ static volt_status check_options(const volt_show_samples_options *o, const volt_
         o->view < 64 || o->view > 1024)
         return volt_fail(
             VOLT_EINVAL,
-            "%lld samples, channel %d of %d or views of %lld pixels are out of range",
-            (long long)o->samples, o->channel, c->channels, (long long)o->view);
+            "%lld sample%s, channel %d of %d or views of %lld pixel%s are out of range",
+            (long long)o->samples, volt_s(o->samples), o->channel, c->channels,
+            (long long)o->view, volt_s(o->view));
     for (int a = 0; a < 3; a++) {
         if (o->patch[a] < 0 || o->patch[a] > 1024)
             return volt_fail(VOLT_EINVAL,
@@ -353,8 +355,8 @@ static volt_status create_sheet(show *s)
     width = volt_max_i64(width, NARROWEST); /* room for the list of changes */
     if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
         return volt_fail(VOLT_EINVAL,
-                         "%lld samples in rows of %lld pixels do not fit into one picture",
-                         (long long)s->o->samples, (long long)s->row);
+                         "one picture cannot hold %lld sample%s in rows of %lld pixels",
+                         (long long)s->o->samples, volt_s(s->o->samples), (long long)s->row);
     return volt_picture_create(&s->sheet, width, s->row * s->o->samples + 2 * MARGIN + LINE,
                                paper);
 }

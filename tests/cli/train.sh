@@ -83,7 +83,7 @@ out_has '/fold_2: 1 epoch in'
 expect 0 "${short[@]}" -o "$SCRATCH/second" --init "$run" --init-mode strict --freeze 'encoder.*' \
     --lr-scale 'decoder.seg_layers.*=2'
 err_has 'init: [0-9]+ of [0-9]+ parameters taken from .*, 0 in part, 0 of another shape, 0 absent'
-err_has '[0-9]+ of [0-9]+ parameters are frozen'
+err_has 'frozen parameters: [0-9]+ of [0-9]+ '
 expect 2 "${short[@]}" -o "$SCRATCH/never" -q --init "$folds"
 err_has 'name one of them'
 
@@ -102,7 +102,7 @@ mistake --lr -1
 mistake --loss focal
 mistake --optimizer lion
 expect 2 "${short[@]}" -o "$SCRATCH/never" -q --class-weights 1,2
-err_has '2 class weights are given; the network has 4 outputs, background first'
+err_has '2 class weights for a network with 4 outputs, background first'
 expect 2 "${short[@]}" -o "$SCRATCH/never" -q --freeze 'encoder.nothing'
 err_has "no parameter name matches 'encoder.nothing'"
 

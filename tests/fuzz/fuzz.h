@@ -1,4 +1,4 @@
-/* fuzz.h - what every fuzz target needs: the entry libFuzzer calls, and input as a file. */
+/* fuzz.h - common parts of the fuzz targets: libFuzzer's entry, and input as a file. */
 #ifndef VOLT_TESTS_FUZZ_H
 #define VOLT_TESTS_FUZZ_H
 #ifndef _GNU_SOURCE

@@ -24,7 +24,7 @@ BEGIN {
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
     library("^libdeflate\\.h$", "io/archive/")
-    library("^zlib\\.h$", "io/archive/ io/image/")
+    library("^zlib\\.h$", "io/archive/")
     library("^png\\.h$", "io/image/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("dnnl.*\\.h", "nets3d/cpu/")

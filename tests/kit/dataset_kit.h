@@ -24,7 +24,7 @@ void kit_write(const char *path, kit_scan s);
 
 void kit_text(const char *path, const char *text);
 
-/* Removes and makes anew FOLDER with imagesTr and labelsTr. */
+/* Removes and recreates FOLDER with imagesTr and labelsTr. */
 void kit_folder(const char *folder);
 
 #define KIT_JSON(channels, cases)                                                              \

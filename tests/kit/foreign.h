@@ -1,4 +1,4 @@
-/* foreign.h - imported runs beside the programs that their networks come from. */
+/* foreign.h - comparison of imported runs with the programs they come from. */
 #ifndef VOLT_TESTS_FOREIGN_H
 #define VOLT_TESTS_FOREIGN_H
 #include "tests/kit/test.h"
@@ -17,13 +17,14 @@
 /* Removes a folder, if it exists, and all that it holds. */
 void remove_tree(const char *folder);
 
-/* OUR softmax, one file a class, beside nnU-Net's (float32 sums, rounded to float16 on disk):
- * within 2e-3 anywhere. */
+/* Compares OUR softmax, one file per class, with nnU-Net's (float32 sums, rounded to float16 on
+ * disk): within 2e-3 everywhere. */
 void compare_softmax(const char *folder, const char *id, const char *npz_path);
 
-/* OUR mask beside nnU-Net's: the same grid, the same voxels but for 2e-4 of them, and those are
- * near-ties in its softmax. Not counted are voxels where nnU-Net's mask is not the arg-max of
- * its own softmax: there its float16 sums decided (single tiles with tiny weights, in corners).
+/* Compares OUR mask with nnU-Net's: the same grid, and the same voxels except for 2e-4 of them,
+ * which are near-ties in its softmax. Not counted are voxels where nnU-Net's mask is not the
+ * arg-max of its own softmax: there its float16 sums decided (single tiles with tiny weights,
+ * in corners).
  */
 void compare_masks(const char *ours_path, const char *theirs_path, const char *softmax_path,
                    bool regions);

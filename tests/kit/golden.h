@@ -1,4 +1,4 @@
-/* golden.h - what nnU-Net left of a training run on the hippocampus: a checkpoint, arrays in
+/* golden.h - files of an nnU-Net training on the hippocampus: a checkpoint, arrays in
  * numpy's zip.
  */
 #ifndef VOLT_TESTS_GOLDEN_H

@@ -1,4 +1,4 @@
-/* train_compare.h - whether two runs are the same to the bit, and how tests stop a run. */
+/* train_compare.h - comparison of runs that must be bit-identical, and ways to stop a run. */
 #ifndef VOLT_TESTS_TRAIN_COMPARE_H
 #define VOLT_TESTS_TRAIN_COMPARE_H
 #include <signal.h>
@@ -20,7 +20,7 @@ typedef struct stopper {
 
 volt_callbacks callbacks_of(stopper *s);
 
-/* Every tensor of two checkpoints, and their counters, to the bit; times are left out. */
+/* All tensors and counters of two checkpoints must be bit-identical; times may differ. */
 void assert_same_run(const char *a, const char *b);
 
 /* Trains in a child that is killed at iteration `at`. */

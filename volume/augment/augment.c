@@ -11,6 +11,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "volume/augment/augment_internal.h"
 #include "volume/augment/prior_mask.h"
@@ -547,13 +548,14 @@ static volt_status check(const volt_augment_source *source, const volt_augment_r
                          VOLT_AUGMENT_MAX_CHANNELS);
     if (rules->prior_labels < 0 || rules->prior_labels > VOLT_AUGMENT_MAX_PRIOR_LABELS ||
         (rules->prior_labels > 0) != (source->prior_mask != NULL))
-        return volt_fail(VOLT_EINVAL, "augmentation with %d prior labels and %s prior mask",
-                         rules->prior_labels, source->prior_mask ? "a" : "no");
+        return volt_fail(VOLT_EINVAL, "augmentation with %d prior label%s and %s prior mask",
+                         rules->prior_labels, volt_s(rules->prior_labels),
+                         source->prior_mask ? "a" : "no");
     for (int a = 0; a < 3; a++) {
         if (n[a] < 1 || s[a] < 1 || (!draw->spatial && s[a] < n[a]))
             return volt_fail(VOLT_EINVAL,
-                             "a source of %lld voxels along %c for a patch of %lld",
-                             (long long)s[a], "zyx"[a], (long long)n[a]);
+                             "a source of %lld voxel%s along %c for a patch of %lld",
+                             (long long)s[a], volt_s(s[a]), "zyx"[a], (long long)n[a]);
     }
     if (s[0] > INT32_MAX / s[1] / s[2])
         return volt_fail(VOLT_EINVAL, "a source of %lld x %lld x %lld voxels is too large",

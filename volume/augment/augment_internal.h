@@ -1,5 +1,5 @@
-/* augment_internal.h - what the augmentation files share, and the inner loops, one set per
- * instruction set.
+/* augment_internal.h - declarations that the augmentation files share, and the inner loops,
+ * one set per instruction set.
  *
  * The last bits depend on the instruction set: some multiply and add with one rounding.
  */

@@ -4,6 +4,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 
 static volt_status create_mask(volt_volume **out, const volt_grid *grid)
@@ -424,12 +425,13 @@ volt_status volt_labels_mark_outside(volt_volume *labels, const volt_volume *mas
     if (labels->grid.channels != 1 || !is_mask(mask) ||
         !same_extents(&labels->grid, &mask->grid))
         return volt_fail(VOLT_EINVAL,
-                         "labels (%d channels, %lld x %lld x %lld voxels) and mask (%s, %lld x "
-                         "%lld x %lld) do not belong together",
-                         (int)labels->grid.channels, (long long)labels->grid.n[0],
-                         (long long)labels->grid.n[1], (long long)labels->grid.n[2],
-                         volt_dtype_name(mask->dtype), (long long)mask->grid.n[0],
-                         (long long)mask->grid.n[1], (long long)mask->grid.n[2]);
+                         "labels (%d channel%s, %lld x %lld x %lld voxels) and mask (%s, %lld "
+                         "x %lld x %lld) do not belong together",
+                         (int)labels->grid.channels, volt_s(labels->grid.channels),
+                         (long long)labels->grid.n[0], (long long)labels->grid.n[1],
+                         (long long)labels->grid.n[2], volt_dtype_name(mask->dtype),
+                         (long long)mask->grid.n[0], (long long)mask->grid.n[1],
+                         (long long)mask->grid.n[2]);
     threads = volt_threads_or_default(threads);
 #pragma omp parallel for num_threads(threads) schedule(static)
     for (int64_t z = 0; z < labels->grid.n[0]; z++)

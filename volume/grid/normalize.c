@@ -4,6 +4,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "volume/grid/moments.h"
 
@@ -160,8 +161,8 @@ volt_status volt_normalize(float *values, int64_t n, volt_normalization scheme,
     threads = volt_threads_or_default(threads);
     e = extremes_of(values, n, threads);
     if (e.not_finite)
-        return volt_fail(VOLT_EDATA, "%lld of %lld voxels are NaN or infinite",
-                         (long long)e.not_finite, (long long)n);
+        return volt_fail(VOLT_EDATA, "the channel is NaN or infinite in %lld of %lld voxel%s",
+                         (long long)e.not_finite, (long long)n, volt_s(n));
     switch (scheme) {
     case VOLT_NORMALIZE_ZSCORE:
         if ((st = volt_moments_of(&m, values, mask, n, threads)) != VOLT_OK)

@@ -3,6 +3,7 @@
 #include <omp.h>
 #include <string.h>
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/rng.h"
 #include "base/threads.h"
 #include "volume/metrics.h"
@@ -111,8 +112,8 @@ volt_status volt_summary_bootstrap(volt_summary *s, int64_t resamples, uint64_t 
     volt_status st;
 
     if (resamples < 2 || resamples > UINT32_MAX)
-        return volt_fail(VOLT_EINVAL, "bootstrap: %lld resamples; at least 2 are needed",
-                         (long long)resamples);
+        return volt_fail(VOLT_EINVAL, "bootstrap: %lld resample%s; at least 2 are needed",
+                         (long long)resamples, volt_s(resamples));
     threads = volt_threads_or_default(threads);
     VOLT_TRY(st, done, table_make(&t, s, resamples));
     VOLT_TRY(st, done,

@@ -1,4 +1,4 @@
-/* phantom_internal.h - what the phantoms share.
+/* phantom_internal.h - declarations that the phantoms share.
  *
  * Positions are in mm from the centre of the field of view, in the order z, y, x (superior,
  * anterior, right).

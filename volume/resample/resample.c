@@ -5,6 +5,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 
@@ -26,8 +27,9 @@ volt_status volt_resample_shape(int64_t out[3], const int64_t shape[3], const do
         voxels = nearbyint(spacing[a] / target[a] * (double)shape[a]); /* half to even */
         if (!(voxels <= (double)VOLT_RESAMPLE_MAX_EXTENT))
             return volt_fail(VOLT_EINVAL,
-                             "resampling %lld voxels from %g to %g mm along %c gives %g voxels",
-                             (long long)shape[a], spacing[a], target[a], "zyx"[a], voxels);
+                             "resampling from %g to %g mm changes the extent along %c from "
+                             "%lld to %g voxels",
+                             spacing[a], target[a], "zyx"[a], (long long)shape[a], voxels);
         n[a] = voxels < 1 ? 1 : (int64_t)voxels;
     }
     memcpy(out, n, sizeof n);
@@ -69,9 +71,10 @@ static volt_status check_finite(const volt_volume *v, int threads)
     for (int64_t i = 0; i < n; i++)
         bad += !(fabsf(x[i]) <= 3.402823466e38f);
     if (bad)
-        return volt_fail(VOLT_EDATA,
-                         "%lld of %lld voxels are NaN or infinite and cannot be interpolated",
-                         (long long)bad, (long long)n);
+        return volt_fail(
+            VOLT_EDATA,
+            "the image is NaN or infinite in %lld of %lld voxel%s and cannot be interpolated",
+            (long long)bad, (long long)n, volt_s(n));
     return VOLT_OK;
 }
 

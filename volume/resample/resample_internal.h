@@ -1,4 +1,4 @@
-/* resample_internal.h - what the resampling files share.
+/* resample_internal.h - declarations that the resampling files share.
  *
  * Taps are the source positions and weights of every voxel along one axis; kernels apply them
  * to blocks of lines. Lines are independent, so any thread may take any block.

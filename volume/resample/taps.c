@@ -36,7 +36,7 @@ volt_status volt_resample_check(const int64_t shape[3], volt_interpolation order
 {
     for (int a = 0; a < 3; a++) {
         if (shape[a] < 1 || shape[a] > VOLT_RESAMPLE_MAX_EXTENT)
-            return volt_fail(VOLT_EINVAL, "cannot resample %lld voxels along %c",
+            return volt_fail(VOLT_EINVAL, "cannot resample an extent of %lld along %c",
                              (long long)shape[a], "zyx"[a]);
     }
     if (order != VOLT_NEAREST && order != VOLT_LINEAR && order != VOLT_CUBIC)

@@ -24,6 +24,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "volume/resample/resample_internal.h"
 
@@ -69,11 +70,11 @@ static volt_status check(const volt_decode_options *o)
 
     if (o->classes < 1 || o->classes > UINT16_MAX || o->sets < 1 ||
         o->sets > VOLT_DECODE_MAX_SETS)
-        return volt_fail(
-            VOLT_EINVAL,
-            "logits of %lld classes from %d networks cannot be decoded; at most %d "
-            "and %d are supported",
-            (long long)o->classes, o->sets, UINT16_MAX, VOLT_DECODE_MAX_SETS);
+        return volt_fail(VOLT_EINVAL,
+                         "logits of %lld class%s from %d network%s cannot be decoded; at most "
+                         "%d and %d are supported",
+                         (long long)o->classes, o->classes == 1 ? "" : "es", o->sets,
+                         volt_s(o->sets), UINT16_MAX, VOLT_DECODE_MAX_SETS);
     for (int s = 0; s < o->sets && st == VOLT_OK; s++) {
         st = volt_resample_check(o->set[s].shape, VOLT_LINEAR, o->set[s].separate_axis);
         if (st == VOLT_OK)
@@ -342,8 +343,9 @@ volt_status volt_decode_labels(volt_decoder *d, volt_volume *labels, const int64
         return st;
     if ((labels->dtype != VOLT_U8 && labels->dtype != VOLT_U16) || labels->grid.channels != 1 ||
         (labels->dtype == VOLT_U8 && d->most > UINT8_MAX))
-        return volt_fail(VOLT_EINVAL, "labels up to %d do not fit %s with %d channels", d->most,
-                         volt_dtype_name(labels->dtype), (int)labels->grid.channels);
+        return volt_fail(VOLT_EINVAL, "labels up to %d do not fit %s with %d channel%s",
+                         d->most, volt_dtype_name(labels->dtype), (int)labels->grid.channels,
+                         volt_s(labels->grid.channels));
     volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
     for (int64_t i = 0; i < size[0] * size[1]; i++) {
@@ -371,8 +373,9 @@ volt_status volt_decode_masks(volt_decoder *d, volt_volume *masks, const int64_t
         return st;
     if (masks->dtype != VOLT_U8 || masks->grid.channels != d->o.classes || !d->o.regions)
         return volt_fail(
-            VOLT_EINVAL, "masks of %lld regions do not fit a volume of %s with %d channels",
-            (long long)d->o.classes, volt_dtype_name(masks->dtype), (int)masks->grid.channels);
+            VOLT_EINVAL, "masks of %lld region%s do not fit a volume of %s with %d channel%s",
+            (long long)d->o.classes, volt_s(d->o.classes), volt_dtype_name(masks->dtype),
+            (int)masks->grid.channels, volt_s(masks->grid.channels));
     volt_box_shape(size, part);
 #pragma omp parallel for num_threads(d->o.threads) schedule(static)
     for (int64_t i = 0; i < size[0] * size[1]; i++) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 #include "base/threads.h"
 #include "volume/grid/half.h"
 
@@ -41,8 +42,9 @@ volt_status volt_tiles_plan(volt_tiles *out, const int64_t image[3], const int64
         return volt_fail(VOLT_EINVAL, "tile step %g is not in (0, 1]", step);
     for (int a = 0; a < 3; a++) {
         if (image[a] < 1 || patch[a] < 1 || image[a] > INT32_MAX || patch[a] > INT32_MAX) {
-            st = volt_fail(VOLT_EINVAL, "tiles of %lld voxels in an image of %lld along %c",
-                           (long long)patch[a], (long long)image[a], "zyx"[a]);
+            st =
+                volt_fail(VOLT_EINVAL, "tiles of %lld voxel%s in an image of %lld along %c",
+                          (long long)patch[a], volt_s(patch[a]), (long long)image[a], "zyx"[a]);
             goto done;
         }
         const double stride = stride_of(patch[a], step, rule);

@@ -191,7 +191,7 @@ static void lying_zips_are_refused(void **state)
     refuse(&a, a.entry[1] + 28, 3000, 2, VOLT_EFORMAT, "ends within");
     refuse(&a, a.entry[1], 0, 4, VOLT_EFORMAT, "directory is damaged");
     refuse(&a, a.end + 10, 2, 2, VOLT_ENOTSUP, "several");
-    refuse(&a, a.end + 8, 0x00020002, 4, VOLT_EFORMAT, "belong to no member");
+    refuse(&a, a.end + 8, 0x00020002, 4, VOLT_EFORMAT, "surplus byte");
     refuse(&a, a.end + 8, 0xfff0fff0, 4, VOLT_EFORMAT, "65520 members");
     refuse(&a, a.end + 12, 0x7fffffff, 4, VOLT_EFORMAT, "its directory is declared as");
     refuse(&a, a.end, 0, 4, VOLT_EFORMAT, "no end record");

@@ -509,8 +509,8 @@ static void helpers_that_lie_are_found_out(void **state)
     LIE(n[1], -3, "-3 voxels along y");
     LIE(n[1], ((int64_t)1 << 31) + 1, "voxels along y");
     LIE(n[1], (int64_t)1 << 31, "6 bytes of voxels");
-    LIE(n[2], 2, "2 axes");
-    LIE(axes, 9, "9 axes");
+    LIE(n[2], 2, "number of axes is 2");
+    LIE(axes, 9, "number of axes is 9");
     LIE(channels, 0, "0 channels");
     LIE(channels, 1u << 30, "channels");
     LIE(dtype, VOLT_BF16, "unknown type");

@@ -215,7 +215,7 @@ static void promises_are_checked_before_memory_is_taken(void **state)
     h.dim[3] = 50;
     write_nifti1("promise.nii.gz", &h, sixty, sizeof sixty);
     assert_fails(volt_nifti_read(&v, NULL, "promise.nii.gz", NULL), VOLT_EFORMAT,
-                 "holds 472 bytes when decompressed; 1552 are expected");
+                 "holds 472 bytes when decompressed, expected 1552");
     unlink("promise.nii.gz");
 }
 

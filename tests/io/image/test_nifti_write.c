@@ -108,7 +108,7 @@ static nifti_1_header rich_header(void)
     h.quatern_b = 0.1f;
     h.quatern_c = -0.2f;
     h.quatern_d = 0.3f;
-    h.srow_x[1] = 0.017f; /* neither forms nor pixdim agree to the bit */
+    h.srow_x[1] = 0.017f; /* neither forms nor pixdim are bit-identical */
     h.pixdim[1] = 2.0000002f;
     strcpy(h.intent_name, "labels");
     strcpy(h.aux_file, "colours");

@@ -54,7 +54,7 @@ static void fetches_and_names_the_place(void **state)
     assert_ok(volt_json_ints(three, &at, 3, -9, 4096));
     assert_int_equal(three[1], 56);
     assert_fails(volt_json_ints(three, &at, 2, -9, 99), VOLT_EFORMAT,
-                 "a.patch has 3 items; 2 are expected");
+                 "a.patch has 3 items, expected 2");
     assert_fails(volt_json_length(&length, &root, 0, 9), VOLT_EFORMAT,
                  "the document is an object; an array");
     assert_fails(volt_json_member(&at, &at, "x"), VOLT_EFORMAT, "a.patch is an array of 3");

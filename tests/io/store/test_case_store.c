@@ -184,7 +184,7 @@ static void hostile_headers_are_refused_by_field(void **state)
     } tries[] = {
         {0, "X", 1, "not a VOLT case file"},
         {8, U32(2), "version 2"},
-        {12, U32(512), "header of 512 bytes for 2 classes"},
+        {12, U32(512), "a header of 512 bytes does not match the number of classes, 2"},
         {12, U32(0xffffffff), "header"},
         {16, U64(1), "its header says 1"},
         {32, U32(32768), "32768 channels"},

@@ -327,7 +327,7 @@ static void a_map_translates_names(void **state)
     (void)state;
     assert_ok(volt_write_file(FILE_, text, sizeof text - 1));
     import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT,
-                 "1 stars on one side and 0 on the other");
+                 "1 star on one side and 0 on the other");
     assert_ok(volt_write_file(FILE_, "{\"a*\": \"b\"}", 11));
     import_fails(MODELS "dynunet/dynunet.pt", &o, VOLT_EFORMAT, "not a whole part");
     assert_ok(volt_write_file(FILE_, "{\"a\": \"=2\"}", 11));

@@ -1,5 +1,5 @@
-/* nnU-Net's draws of the foreground's intensities and numpy's statistics of them, to the bit
- * (testdata/scripts/make_fingerprint.py).
+/* Samples of the foreground's intensities and their statistics, bit-identical to nnU-Net's and
+ * numpy's (testdata/scripts/make_fingerprint.py).
  */
 #include "tests/kit/test.h"
 #include "base/core/alloc.h"

@@ -599,7 +599,7 @@ static void a_plan_of_another_data_set_is_refused(void **state)
 
     (void)state;
     assert_fails(volt_plan_read(&plan, GOLDEN "nnUNetPlans.json", &info), VOLT_EFORMAT,
-                 "1 channels; 2 are expected");
+                 "1 channel, expected 2");
     assert_null(plan);
 }
 

@@ -220,7 +220,7 @@ static void same_mask_for_any_threads(void **state)
 /* ---- where masks land ---- */
 
 /* Anisotropic, flipped and oblique matrices; empty borders that are cropped; a plan that turns
- * the axes. The mask's file has the scan's grid, to the bit. */
+ * the axes. The grid of the mask's file is bit-identical to the scan's. */
 static void masks_lie_where_the_scans_lie(void **state)
 {
     static const double matrices[4][3][4] = {

@@ -1,5 +1,5 @@
-/* Frozen parameters: the others get the gradients they would get without, to the bit, for less
- * work and memory. */
+/* Frozen parameters: the gradients of the others are bit-identical to those without frozen
+ * ones, for less work and memory. */
 #include <fnmatch.h>
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"

@@ -80,8 +80,8 @@ static void nonsense_is_refused_with_its_line(void **state)
     static const struct {
         const char *text, *words;
     } rows[] = {
-        {"", "0 whole lines"},
-        {"{\"epoch\": 0", "0 whole lines"},
+        {"", "0 complete lines"},
+        {"{\"epoch\": 0", "0 complete lines"},
         {"{\"epoch\": 0}\n[]\n", LOG " line 2"},
         {"{\"epoch\": 0}\nabc\n", LOG " line 2"},
         {"{\"epoch\": 0, \"lr\": \"high\"}\n", "lr"},

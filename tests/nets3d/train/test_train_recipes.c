@@ -1,5 +1,6 @@
 /* What a recipe may ask for: losses of regions, ignore labels, class weights, frozen
- * parameters, weights to start from, other lengths; each resumed to the bit. And the warnings.
+ * parameters, weights to start from, other lengths; each resumed bit-identically. And the
+ * warnings.
  */
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
@@ -316,8 +317,8 @@ static void an_extended_run_is_the_longer_run(void **state)
     fixture_close(&f);
 }
 
-/* Under a falling rate it goes on where a longer run would stand; and again to the bit when
- * killed after the change. */
+/* Under a falling rate it continues as a longer run would, and bit-identically when killed
+ * after the change. */
 static void changed_lengths_move_the_rate_and_resume(void **state)
 {
     volt_train_options o = fixture_options(4, 4);
@@ -384,7 +385,7 @@ static void budgets_may_be_extended(void **state)
 static void classes_that_never_come_are_named(void **state)
 {
     volt_train_options o = fixture_options(3, 4);
-    listener l = {.words = "class ghost is in none of the 4 training batches"};
+    listener l = {.words = "class ghost is in no training batch of epoch 1 (4 batches)"};
     const volt_callbacks cb = listening(&l);
     fixture f;
 
@@ -395,7 +396,7 @@ static void classes_that_never_come_are_named(void **state)
     assert_ok(volt_train("run-ghost", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 1);
     assert_int_equal(l.level, VOLT_LOG_WARNING);
-    l = (listener){.words = "class cube was in none"};
+    l = (listener){.words = "class cube is in no training batch"};
     remove_folder("run-ghost");
     assert_ok(volt_train("run-ghost", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 0);

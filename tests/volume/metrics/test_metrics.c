@@ -310,7 +310,7 @@ static void intervals_hold_the_mean_and_have_its_spread(void **state)
     half = 1.959964 * sqrt((squares / CASES - mean * mean) / CASES);
     s = summary_of(cases, CASES);
     again = summary_of(cases, CASES);
-    assert_fails(volt_summary_bootstrap(s, 1, 0, 1), VOLT_EINVAL, "1 resamples");
+    assert_fails(volt_summary_bootstrap(s, 1, 0, 1), VOLT_EINVAL, "1 resample;");
     assert_ok(volt_summary_bootstrap(s, 4000, 5, 1));
     i = s->interval[1][VOLT_SCORE_DICE];
     all = s->foreground_interval[VOLT_SCORE_DICE];
