@@ -71,7 +71,6 @@
 #include "nets3d/run.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/splits.h"
-#include "nets3d/tensor.h"
 #include "nets3d/trainer.h"
 #include "nets3d/validation.h"
 
