@@ -100,12 +100,6 @@ VOLT_CALL volt_graph_concat(volt_graph *g, volt_value *out, const volt_value *in
 VOLT_CALL volt_graph_add(volt_graph *g, volt_value *out, volt_value a, volt_value b);
 VOLT_CALL volt_graph_dropout(volt_graph *g, volt_value *out, volt_value in, double p);
 VOLT_CALL volt_graph_softmax(volt_graph *g, volt_value *out, volt_value in);
-/* Regroups the parameters: first those whose names begin with prefix[0], then prefix[1], ...;
- * the rest last. The order within a group stays; offsets and indices follow. */
-VOLT_CALL volt_graph_group_params(volt_graph *g, const char *const *prefix, int count);
-/* The parameter called `name` starts at 0: the scale of a residual block's last norm, so that
- * the block starts as its skip. VOLT_EINVAL: no such parameter. */
-VOLT_CALL volt_graph_start_at_zero(volt_graph *g, const char *name);
 /* Declares an output: first the full-resolution one, then those of deep supervision. */
 VOLT_CALL volt_graph_output(volt_graph *g, volt_value v);
 
