@@ -26,7 +26,6 @@
 #include "volume/box.h"
 #include "volume/components.h"
 #include "volume/confusion.h"
-#include "volume/decode.h"
 #include "volume/distance.h"
 #include "volume/metrics.h"
 #include "volume/normalize.h"
@@ -34,7 +33,6 @@
 #include "volume/phantom.h"
 #include "volume/resample.h"
 #include "volume/resample_to_grid.h"
-#include "volume/stitch.h"
 #include "volume/tiles.h"
 #include "volume/volume.h"
 
@@ -71,7 +69,6 @@
 #include "nets3d/run.h"
 #include "nets3d/run_curves.h"
 #include "nets3d/splits.h"
-#include "nets3d/tensor.h"
 #include "nets3d/trainer.h"
 #include "nets3d/validation.h"
 

@@ -53,9 +53,6 @@ VOLT_API volt_status volt_fail(volt_status code, const char *fmt, ...) VOLT_PRIN
 #endif
 /* This thread's last sentence, or "". Borrowed until its next volt_fail. */
 VOLT_API const char *volt_last_error(void);
-/* Makes a sentence of another thread this thread's own, as when a worker's failure is
- * reported. */
-VOLT_API void volt_set_last_error(const char *sentence);
 /* The meaning of `st` from the list above; never NULL. */
 VOLT_API const char *volt_status_text(volt_status st);
 

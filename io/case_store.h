@@ -70,17 +70,12 @@ typedef struct volt_stored_case {
     const volt_class_locations *locations; /* `classes` entries */
 } volt_stored_case;
 
-/* Writes `c` to `path`, whole or not at all. VOLT_EINVAL: a field breaks a rule of the layout;
- * VOLT_EIO. */
-VOLT_CALL volt_stored_case_write(const char *path, const volt_stored_case *c);
 /* Maps `path`. The caller owns *out (volt_stored_case_close). VOLT_EIO; VOLT_EFORMAT names the
  * field and its value. */
 VOLT_CALL volt_stored_case_open(const volt_stored_case **out, const char *path);
 VOLT_API void volt_stored_case_close(const volt_stored_case *c); /* NULL is allowed */
 /* Reads all voxels: the CRC must match and the data be finite. VOLT_EFORMAT. */
 VOLT_CALL volt_stored_case_verify(const volt_stored_case *c);
-/* The key of the case file at `path`; VOLT_EFORMAT, VOLT_EIO as volt_stored_case_open. */
-VOLT_CALL volt_stored_case_key(uint64_t *out, const char *path);
 
 VOLT_END_DECLS
 #endif

@@ -37,9 +37,6 @@ typedef struct volt_mask_pairs {
  * folder; VOLT_EIO; volt_dataset_open's errors. */
 VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                const volt_dataset_options *options);
-/* The same for an open data set as the truth; `ds` must outlive *out. */
-VOLT_CALL volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
-                                     const volt_dataset *ds);
 VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
 
 /* The labels 1..32767 that occur in any of the masks, ascending; the caller owns *values

@@ -1,10 +1,10 @@
 /* graph.h - a network as data: nodes, the values between them, named parameters.
  *
- * A graph knows channels, not extents or devices; building one allocates no tensor. Parameters
- * keep the order of their declaration and are named as in the library that the network comes
- * from (nnU-Net: encoder.stages.0.0.convs.0.conv.weight). Every call that adds a node returns
- * its value in *out and fails with VOLT_EINVAL (bad argument) or VOLT_ENOMEM; the graph is
- * unchanged then.
+ * Extents are always d, h, w; 2-D is d = 1. A graph knows channels, not extents or devices;
+ * building one allocates no tensor. Parameters keep the order of their declaration and are
+ * named as in the library that the network comes from (nnU-Net:
+ * encoder.stages.0.0.convs.0.conv.weight). Every call that adds a node returns its value in
+ * *out and fails with VOLT_EINVAL (bad argument) or VOLT_ENOMEM; the graph is unchanged then.
  *
  * Threads  a graph is built by one thread; threads may share it once nobody changes it.
  */
@@ -13,11 +13,16 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "../base/status.h"
-#include "tensor.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_graph volt_graph;
 typedef int32_t volt_value; /* index of a value; >= 0 */
+
+/* Convolution along d, h, w: out = floor((in + pad_low + pad_high - kernel) / stride) + 1.
+ * Low and high padding differ where a side is padded by halos instead. */
+typedef struct volt_conv {
+    int64_t kernel[3], stride[3], pad_low[3], pad_high[3];
+} volt_conv;
 
 typedef enum volt_node_kind {
     VOLT_NODE_INPUT = 1,
@@ -76,7 +81,8 @@ VOLT_CALL volt_graph_input(volt_graph *g, volt_value *out, int64_t channels);
 /* `name` is the prefix of the parameters "NAME.weight" and, with bias, "NAME.bias". */
 VOLT_CALL volt_graph_conv(volt_graph *g, volt_value *out, volt_value in, const char *name,
                           int64_t out_channels, const volt_conv *conv, bool bias);
-/* `conv` gives kernel, stride and pad_low < kernel; pad_high follows, see VOLT_OP_TCONV_FWD. */
+/* `conv` gives kernel, stride and pad_low < kernel; pad_high follows: the output's extents are
+ * the input's times the stride. */
 VOLT_CALL volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const char *name,
                            int64_t out_channels, const volt_conv *conv, bool bias);
 /* `name` NULL: without scale and shift. */
@@ -94,12 +100,6 @@ VOLT_CALL volt_graph_concat(volt_graph *g, volt_value *out, const volt_value *in
 VOLT_CALL volt_graph_add(volt_graph *g, volt_value *out, volt_value a, volt_value b);
 VOLT_CALL volt_graph_dropout(volt_graph *g, volt_value *out, volt_value in, double p);
 VOLT_CALL volt_graph_softmax(volt_graph *g, volt_value *out, volt_value in);
-/* Regroups the parameters: first those whose names begin with prefix[0], then prefix[1], ...;
- * the rest last. The order within a group stays; offsets and indices follow. */
-VOLT_CALL volt_graph_group_params(volt_graph *g, const char *const *prefix, int count);
-/* The parameter called `name` starts at 0: the scale of a residual block's last norm, so that
- * the block starts as its skip. VOLT_EINVAL: no such parameter. */
-VOLT_CALL volt_graph_start_at_zero(volt_graph *g, const char *name);
 /* Declares an output: first the full-resolution one, then those of deep supervision. */
 VOLT_CALL volt_graph_output(volt_graph *g, volt_value v);
 

@@ -4,7 +4,7 @@
  */
 #ifndef VOLT_NETS3D_PRECISION_H
 #define VOLT_NETS3D_PRECISION_H
-#include "tensor.h"
+#include "device.h"
 VOLT_BEGIN_DECLS
 
 /* Ask for the precision that is faster on this machine. */

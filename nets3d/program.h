@@ -65,14 +65,24 @@ VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t ste
  * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
 VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);
 
-/* What the loss needs besides the outputs; see volt_loss_call in device.h. */
+/* The loss: cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per output.
+ *
+ * E  softmax: sum w_y (-log p_y) / sum w_y over voxels, y the voxel's label (torch's weighted
+ *    mean). Sigmoid: binary cross-entropy per channel, weighted mean over channels, mean over
+ *    voxels; with regions AND an ignore label the mean over channels times their number, as
+ *    nnU-Net (DC_and_BCE_loss sums them then).
+ * D  - sum w_k dice_k / sum w_k over channels and, without batch_dice, the mean over samples;
+ *    dice_k = (2 I + s) / max(P + G + s, 1e-8) with s = smooth, I = sum p*g, P = sum p,
+ *    G = sum g. The background's channel is left out; regions have none.
+ * Ignored voxels count nowhere. Class weights w are 1 unless given. Regions need `sigmoid`;
+ * without them channel k is label k and channel 0 the background. */
 typedef struct volt_loss_options {
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
     int ignore;                 /* -1 = none */
     double level_weight[16];    /* per output; sums to 1 in nnU-Net */
     bool sigmoid;               /* a sigmoid per channel instead of a softmax over them */
-    const uint8_t *regions;     /* (values, channels): see volt_loss_call; NULL = labels */
+    const uint8_t *regions;     /* (values, channels), 1 = in the region; NULL = labels */
     int values;                 /* labels of a voxel are 0..values-1; only with regions */
     const double *class_weight; /* (channels); NULL = all 1 */
 } volt_loss_options;

@@ -42,7 +42,7 @@ typedef struct volt_recipe {
                    * used for data sets with regions */
     volt_batch_dice batch_dice;
     int class_weights; /* number of weights given: 0, or one per output of the network */
-    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see device.h */
+    double class_weight[VOLT_MAX_CLASSES]; /* in the loss, see program.h */
     double foreground; /* fraction of samples forced to contain foreground: 0.33 */
     double dropout;    /* fraction of channels set to 0 in each block, or VOLT_DROPOUT_PLAN */
     bool deep_supervision;

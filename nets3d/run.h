@@ -49,10 +49,6 @@ VOLT_API int volt_fold_number(const char *path);
  * checkpoint, by number, fold_all last. The caller owns what *out holds (volt_names_free).
  * VOLT_EIO if there is none. */
 VOLT_CALL volt_run_folds(volt_names *out, const char *run);
-/* Path of the checkpoint of single run `run` to use: "latest" or "best" as asked; NULL = the
- * latest of a finished run, else the best, else the latest. The caller owns *out (volt_free).
- * VOLT_EIO: it does not exist; VOLT_EFORMAT. */
-VOLT_CALL volt_run_checkpoint(char **out, const char *run, const char *asked);
 
 VOLT_END_DECLS
 #endif

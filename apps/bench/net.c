@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 #include "base/threads.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"

@@ -5,7 +5,7 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 #include "base/threads.h"
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/device/op_spec.h"
 
 typedef struct bench_ops_options {

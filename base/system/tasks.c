@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "base/threads.h"
 

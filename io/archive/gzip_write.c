@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/archive/deflate_join.h"

@@ -1,4 +1,4 @@
-#include "io/evaluate.h"
+#include "io/scores/mask_pairs.h"
 
 #include <string.h>
 #include "base/core/options.h"

@@ -95,7 +95,8 @@ static size_t reserve(volt_op *op, size_t bytes)
 }
 
 /* An operand gets a twin in the scratch and a copy between them. */
-static volt_status create_stage(volt_op *op, int side, volt_dtype dtype, volt_layout layout)
+static volt_status create_stage(volt_op *op, int side, volt_dtype dtype,
+                                volt_tensor_layout layout)
 {
     const volt_device *dev = op->ctx->device;
     const volt_tensor own = op->spec.tensor[side_index(op, side)];

@@ -7,7 +7,7 @@
 #define VOLT_NETS3D_CPU_CPU_H
 #include <stdbool.h>
 #include "base/threads.h"
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 
 /* For volt_device_open(). */
 VOLT_MUST_USE volt_status volt_device_open_cpu(volt_device **out);

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <oneapi/dnnl/dnnl.h>
-#include "nets3d/tensor.h"
+#include "nets3d/graph.h"
+#include "nets3d/graph/tensor.h"
 
 #if DNNL_VERSION_MAJOR >= 3
 typedef const_dnnl_memory_desc_t cpu_md;

@@ -1,4 +1,4 @@
-/* Cross-entropy + soft Dice on plain float32 logits, as nets3d/device.h defines them.
+/* Cross-entropy + soft Dice on plain float32 logits, as nets3d/program.h defines them.
  *
  * Pass 1 turns logits into probabilities (over the logits, when gradients are wanted) and sums
  * what both losses need; pass 2 writes the gradients over the probabilities. Sums are per chunk

@@ -1,4 +1,4 @@
-/* Binary cross-entropy + soft Dice on a sigmoid per channel, as nets3d/device.h defines them;
+/* Binary cross-entropy + soft Dice on a sigmoid per channel, as nets3d/program.h defines them;
  * the passes are those of loss.isa.c. */
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/loss_simd.h"

@@ -8,6 +8,7 @@
 #include "base/core/checked.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
 

@@ -12,7 +12,7 @@
 #include "base/core/alloc.h"
 #include "base/random/mersenne.h"
 #include "base/system/tasks.h"
-#include "io/case_store.h"
+#include "io/store/case_store_internal.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
 #include "nets3d/data/preprocess_case.h"

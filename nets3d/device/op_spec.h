@@ -3,10 +3,10 @@
  */
 #ifndef VOLT_NETS3D_DEVICE_OP_SPEC_H
 #define VOLT_NETS3D_DEVICE_OP_SPEC_H
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 VOLT_BEGIN_DECLS
 
-/* What an operand is, in the order of device.h. */
+/* What an operand is, in the order of device_internal.h. */
 typedef enum volt_operand_role {
     VOLT_ROLE_NONE = 0,
     VOLT_ROLE_IN,     /* an activation or a gradient of one, read */

@@ -1,6 +1,6 @@
 /* The devices by name. This file alone of its folder knows them; everything else here lies
  * below them. */
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 
 #include <string.h>
 

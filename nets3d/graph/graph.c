@@ -1,4 +1,4 @@
-#include "nets3d/graph.h"
+#include "nets3d/graph/params.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,6 +1,7 @@
-#include "nets3d/tensor.h"
+#include "nets3d/graph/tensor.h"
 
-volt_tensor volt_tensor_make(const int64_t ncdhw[5], volt_dtype dtype, volt_layout layout)
+volt_tensor volt_tensor_make(const int64_t ncdhw[5], volt_dtype dtype,
+                             volt_tensor_layout layout)
 {
     const volt_tensor t = {.n = ncdhw[0],
                            .c = ncdhw[1],

@@ -14,7 +14,7 @@
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/interop/export_internal.h"
 #include "nets3d/interop/onnx.h"
-#include "nets3d/run.h"
+#include "nets3d/run/folder.h"
 
 void volt_export_clear(volt_export_run *r)
 {

@@ -10,6 +10,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/threads.h"
 #include "io/image.h"
 #include "io/image/names.h"

@@ -1,4 +1,5 @@
 #include "nets3d/models/monai.h"
+#include "nets3d/graph/params.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 #include "nets3d/models/unet.h"
+#include "nets3d/graph/params.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-/* Cross-entropy + soft Dice on logits; the formulas stand in nets3d/device.h. */
+/* Cross-entropy + soft Dice on logits; the formulas stand in nets3d/program.h. */
 #include "nets3d/ops/reference.h"
 
 #include <math.h>

@@ -8,7 +8,7 @@
 #ifndef VOLT_NETS3D_OPS_REFERENCE_H
 #define VOLT_NETS3D_OPS_REFERENCE_H
 #include "nets3d/device/bf16.h"
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 VOLT_BEGIN_DECLS
 
 /* For volt_device_open(). */

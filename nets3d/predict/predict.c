@@ -10,6 +10,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
+#include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "io/image.h"
 #include "nets3d/predict/predictor_internal.h"

@@ -8,7 +8,7 @@
 #include "base/threads.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/program/precision.h"
-#include "nets3d/run.h"
+#include "nets3d/run/folder.h"
 #include "nets3d/run/checkpoint.h"
 
 int volt_segmenter_networks(const volt_segmenter *seg)

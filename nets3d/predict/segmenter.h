@@ -25,9 +25,9 @@
 #include "nets3d/predictor.h"
 #include "nets3d/program.h"
 #include "nets3d/run/state.h"
-#include "volume/decode.h"
+#include "volume/sliding/decode.h"
 #include "volume/orient.h"
-#include "volume/stitch.h"
+#include "volume/sliding/stitch.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_PREDICT_MAX_NETWORKS 64 /* of one set */

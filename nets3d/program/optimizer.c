@@ -4,6 +4,7 @@
 
 #include "base/core/alloc.h"
 #include "base/threads.h"
+#include "nets3d/device/device_internal.h"
 
 /* Neighbouring parameters with one rate. */
 typedef struct segment {

@@ -9,6 +9,7 @@
 #include "base/core/alloc.h"
 #include "base/threads.h"
 #include "io/json/json.h"
+#include "nets3d/device/device_internal.h"
 
 #define CACHE_FILE      "precision.json"
 #define CACHE_MAX_BYTES ((size_t)1 << 20)

@@ -16,6 +16,7 @@
  */
 #ifndef VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
 #define VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
+#include "nets3d/device/device_internal.h"
 #include "nets3d/program.h"
 VOLT_BEGIN_DECLS
 

@@ -1,3 +1,11 @@
+/* What a compiled program does: memory, parameters, the steps.
+ *
+ * Running allocates nothing, so that memory cannot run out in the middle of a training and the
+ * announced bytes hold: every operand's address is fixed when the parameters are loaded.
+ * Training packs weights before each use, as they change with each update, and the packed form
+ * lies in scratch; inference packs once and holds nothing else. Dropout masks follow from seed
+ * and step alone, so that a recomputed value gets the mask it had.
+ */
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>

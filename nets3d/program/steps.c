@@ -1,3 +1,9 @@
+/* The lists that a plan consists of, and the operands of their entries.
+ *
+ * A program is planned several times before one plan is taken (program.c), so the lists are
+ * cleared and filled again and keep their capacity. Operands refer to buffers by index: offsets
+ * exist only after memory.c has arranged the arena, addresses only after loading.
+ */
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>

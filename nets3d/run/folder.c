@@ -1,4 +1,4 @@
-#include "nets3d/run.h"
+#include "nets3d/run/folder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

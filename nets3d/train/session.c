@@ -8,6 +8,7 @@
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/threads.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"

@@ -8,7 +8,7 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
-#include "nets3d/run.h"
+#include "nets3d/run/folder.h"
 #include "nets3d/interop/weights.h"
 
 #define NAMED 8 /* parameters of each kind that the log names */

@@ -18,8 +18,6 @@ BEGIN {
     # The registry lists the devices; everything else of its room lies below them.
     allow["nets3d/device/registry.c ops"] = allow["nets3d/device/registry.c cpu"] = 1
     allow["nets3d/device/registry.c cuda"] = 1
-    # Each device defines its own way in.
-    spread["nets3d/device.h"] = 1
 
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
@@ -113,7 +111,7 @@ function find_homes(    header, list, i, votes, best) {
             if (best == "" || votes[i] > votes[best]) best = i
         home[header] = best
         for (i in votes)
-            if (i != best && !(header in spread))
+            if (i != best)
                 complain(header " belongs to " best ", but " i " defines some of its functions")
     }
 }

@@ -49,7 +49,7 @@ void suite_fill_normal(float *x, int64_t count, volt_dtype dtype)
 
 /* `t` as a whole buffer of its own. */
 static volt_tensor suite_whole(const volt_tensor *t, int64_t c, volt_dtype dtype,
-                               volt_layout layout)
+                               volt_tensor_layout layout)
 {
     const int64_t e[5] = {t->n, c, t->d, t->h, t->w};
 

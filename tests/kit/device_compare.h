@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "nets3d/device/bf16.h"
-#include "nets3d/device.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/device/op_spec.h"
 
 extern suite_options suite_with;

@@ -1,5 +1,6 @@
 #include "base/core/alloc.h"
 #include "tests/kit/train_fixture.h"
+#include "io/store/case_store_internal.h"
 
 const char fixture_dataset[] =
     "{\"channel_names\": {\"0\": \"MRI\"}, \"labels\": {\"background\": 0, \"ball\": 1, "

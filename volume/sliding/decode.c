@@ -6,7 +6,7 @@
  * into its scratch memory, compares it with the best row so far, and keeps only the label.
  *
  * Along z the logits may be complete only up to some slice while tiles are still added (see
- * volume/stitch.h). The caller asks which slices of the result they suffice for
+ * volume/sliding/stitch.h). The caller asks which slices of the result they suffice for
  * (volt_decoder_ready), decodes that slab, and drops the slices that no later one reads
  * (volt_decoder_needs).
  *
@@ -15,14 +15,13 @@
  * as probabilities; a row of every class is then needed at once. Probabilities are written
  * class by class, for which the normalisation of softmax is computed first (volt_decode_norms).
  */
-#include "volume/decode.h"
+#include "volume/sliding/decode.h"
 
 #include <math.h>
 #include <omp.h>
 #include <string.h>
 
 #include "base/core/checked.h"
-#include "base/core/options.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
@@ -48,20 +47,13 @@ static int64_t row_floats(const volt_decode_options *o)
     return (5 * before + (3 + (o->sets > 1 ? 2 * o->classes : 0)) * o->to[2] + 63) / 64 * 64;
 }
 
-static volt_decode_options defaults(void)
+volt_decode_options volt_decode_defaults(void)
 {
-    volt_decode_options o = {.size = sizeof o, .sets = 1};
+    volt_decode_options o = {.sets = 1};
 
     for (int s = 0; s < VOLT_DECODE_MAX_SETS; s++)
         o.set[s].separate_axis = VOLT_NO_AXIS;
     return o;
-}
-
-void volt_decode_options_init(volt_decode_options *o, size_t size)
-{
-    const volt_decode_options known = defaults();
-
-    volt_options_init(o, size, &known, sizeof known);
 }
 
 static volt_status check(const volt_decode_options *o)
@@ -86,11 +78,9 @@ static volt_status check(const volt_decode_options *o)
 /* The caller's options, checked. */
 static volt_status resolve(volt_decode_options *out, const volt_decode_options *options)
 {
-    volt_decode_options o = defaults();
-    volt_status st = volt_options_take(&o, sizeof o, options, "volt_decode_options");
+    volt_decode_options o = *options;
+    const volt_status st = check(&o);
 
-    if (st == VOLT_OK)
-        st = check(&o);
     if (st != VOLT_OK)
         return st;
     o.threads = volt_threads_or_default(o.threads);

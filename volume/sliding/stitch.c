@@ -12,7 +12,7 @@
  * advance, and each tile adds value * weight / total: the accumulator holds partial means, of
  * the same size as the result.
  */
-#include "volume/stitch.h"
+#include "volume/sliding/stitch.h"
 
 #include <assert.h>
 #include <math.h>

@@ -1,6 +1,7 @@
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/graph/init.h"
+#include "nets3d/graph/params.h"
 
 static volt_graph *preset_graph(const char *name)
 {

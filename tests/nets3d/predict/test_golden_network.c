@@ -2,6 +2,7 @@
 /* The logits of a network that nnU-Net trained, for one patch: within 1e-4 of nnU-Net's own,
  * which are 1.4e-5 from exact. Skipped without the shared data. */
 #include "base/core/alloc.h"
+#include "nets3d/device/device_internal.h"
 #include "tests/kit/golden.h"
 #include "tests/kit/networks.h"
 

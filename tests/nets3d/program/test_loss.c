@@ -2,6 +2,7 @@
  * finite differences. */
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/program/loss.h"
 
 #define CHANNELS_MOST 4

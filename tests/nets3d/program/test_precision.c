@@ -1,4 +1,5 @@
 /* The choice of precision, against a device that only waits. */
+#include "nets3d/device/device_internal.h"
 #include "nets3d/program/precision.h"
 
 #include <stdio.h>

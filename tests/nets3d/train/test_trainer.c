@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 #include <sys/resource.h>
+#include "nets3d/device/device_internal.h"
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/train/budget.h"

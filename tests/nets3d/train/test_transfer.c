@@ -4,7 +4,7 @@
 #include "nets3d/models/unet.h"
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph/init.h"
-#include "nets3d/run.h"
+#include "nets3d/run/folder.h"
 #include "tests/kit/golden.h"
 #include "tests/kit/train_fixture.h"
 

@@ -1,4 +1,4 @@
-#include "volume/decode.h"
+#include "volume/sliding/decode.h"
 
 #include <math.h>
 #include "base/core/alloc.h"

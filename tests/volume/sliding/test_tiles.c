@@ -2,7 +2,7 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 #include "volume/grid/half.h"
-#include "volume/stitch.h"
+#include "volume/sliding/stitch.h"
 #include "volume/tiles.h"
 
 #define VALUES "volume/tiles_values.txt"

@@ -9,13 +9,13 @@
  *           stops in an assertion.
  * Threads   a stitch is used by one thread at a time; different ones are independent.
  */
-#ifndef VOLT_VOLUME_STITCH_H
-#define VOLT_VOLUME_STITCH_H
+#ifndef VOLT_VOLUME_SLIDING_STITCH_H
+#define VOLT_VOLUME_SLIDING_STITCH_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "../base/status.h"
-#include "box.h"
+#include "base/status.h"
+#include "volume/box.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_stitch {
@@ -31,16 +31,15 @@ typedef struct volt_stitch {
 
 /* Slices to hold so that a patch of `patch` slices can be added while the last finished slice
  * is still needed. */
-VOLT_API int64_t volt_stitch_room(int64_t slices, int64_t patch);
+int64_t volt_stitch_room(int64_t slices, int64_t patch);
 /* Starts with zeros, at slice 0. With `half`, values are stored in half precision, as nnU-Net
  * always does, and each addition rounds to 11 bits. All tiles must then be announced first
  * (volt_stitch_expect), so that means are accumulated: weighted sums would underflow where
  * weights are small. Release with volt_stitch_close. VOLT_ENOMEM. */
-VOLT_CALL volt_stitch_open(volt_stitch *out, int64_t channels, const int64_t shape[3],
-                           int64_t room, bool half);
-VOLT_API void volt_stitch_close(volt_stitch *s); /* clears it; an empty one is allowed */
-VOLT_API size_t volt_stitch_bytes(int64_t channels, const int64_t shape[3], int64_t room,
-                                  bool half);
+VOLT_MUST_USE volt_status volt_stitch_open(volt_stitch *out, int64_t channels,
+                                           const int64_t shape[3], int64_t room, bool half);
+void volt_stitch_close(volt_stitch *s); /* clears it; an empty one is allowed */
+size_t volt_stitch_bytes(int64_t channels, const int64_t shape[3], int64_t room, bool half);
 
 typedef struct volt_stitch_tile {
     volt_box box;        /* its slices must be held; voxels outside the whole are left out */
@@ -51,14 +50,14 @@ typedef struct volt_stitch_tile {
     bool again;          /* more values for weights that were counted before */
 } volt_stitch_tile;
 /* With `half`: announces a tile's weights. */
-VOLT_API void volt_stitch_expect(volt_stitch *s, volt_box box, const float *weight);
-VOLT_API void volt_stitch_add(volt_stitch *s, const volt_stitch_tile *tile, int threads);
+void volt_stitch_expect(volt_stitch *s, volt_box box, const float *weight);
+void volt_stitch_add(volt_stitch *s, const volt_stitch_tile *tile, int threads);
 
 /* Slices below `to` get no more tiles: their sums become means, 0 where no tile was. False when
  * a mean is not finite. */
-VOLT_API bool volt_stitch_finish(volt_stitch *s, int64_t to, int threads);
+bool volt_stitch_finish(volt_stitch *s, int64_t to, int threads);
 /* Drops the slices below `keep` (<= finished). */
-VOLT_API void volt_stitch_drop(volt_stitch *s, int64_t keep, int threads);
+void volt_stitch_drop(volt_stitch *s, int64_t keep, int threads);
 
 VOLT_END_DECLS
 #endif

@@ -15,15 +15,15 @@
  * Threads   a decoder holds scratch memory and is used by one thread at a time; different
  *           decoders are independent.
  */
-#ifndef VOLT_VOLUME_DECODE_H
-#define VOLT_VOLUME_DECODE_H
+#ifndef VOLT_VOLUME_SLIDING_DECODE_H
+#define VOLT_VOLUME_SLIDING_DECODE_H
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "../base/status.h"
-#include "box.h"
-#include "resample.h"
-#include "volume.h"
+#include "base/status.h"
+#include "volume/box.h"
+#include "volume/resample.h"
+#include "volume/volume.h"
 VOLT_BEGIN_DECLS
 
 #define VOLT_DECODE_MAX_SETS 16
@@ -43,7 +43,6 @@ typedef struct volt_decode_set {
 } volt_decode_set;
 
 typedef struct volt_decode_options {
-    size_t size;           /* set by volt_decode_defaults() */
     int64_t classes;       /* logits per voxel, 1..65535 */
     bool regions;          /* the channels are regions, not classes */
     const uint16_t *value; /* (classes) the label of each; NULL = 0, 1, ..; borrowed for open */
@@ -54,50 +53,46 @@ typedef struct volt_decode_options {
 } volt_decode_options;
 
 /* One set of classes without a separate axis; `classes`, `set` and `to` are for the caller. */
-VOLT_API void volt_decode_options_init(volt_decode_options *o, size_t size);
-static inline volt_decode_options volt_decode_defaults(void)
-{
-    volt_decode_options o;
-
-    volt_decode_options_init(&o, sizeof o);
-    return o;
-}
+volt_decode_options volt_decode_defaults(void);
 
 typedef struct volt_decoder volt_decoder;
 
 /* The caller owns *out (volt_decoder_free). VOLT_EINVAL: an option is out of range;
  * VOLT_ENOMEM. */
-VOLT_CALL volt_decoder_open(volt_decoder **out, const volt_decode_options *options);
-VOLT_API void volt_decoder_free(volt_decoder *d); /* NULL is allowed */
+VOLT_MUST_USE volt_status volt_decoder_open(volt_decoder **out,
+                                            const volt_decode_options *options);
+void volt_decoder_free(volt_decoder *d); /* NULL is allowed */
 /* Bytes that an open decoder holds; the calls below allocate nothing. */
-VOLT_API size_t volt_decoder_bytes(const volt_decode_options *options);
+size_t volt_decoder_bytes(const volt_decode_options *options);
 
 /* How many slices of the result can be decoded from slices 0..slices-1 of set 0. */
-VOLT_API int64_t volt_decoder_ready(const volt_decoder *d, int64_t slices);
+int64_t volt_decoder_ready(const volt_decoder *d, int64_t slices);
 /* The first slice of set 0 that slice `z` of the result, or a later one, depends on. */
-VOLT_API int64_t volt_decoder_needs(const volt_decoder *d, int64_t z);
+int64_t volt_decoder_needs(const volt_decoder *d, int64_t z);
 
 /* Writes the labels of `part` (a box within `to`) into `labels` (one channel, VOLT_U8 or
  * VOLT_U16), in which voxel 0 of the result is voxel `at` (z, y, x); other voxels keep their
  * values. `logits` has one entry per set, which holds the slices that `part` depends on.
  * VOLT_EINVAL: a box exceeds its volume, or a label does not fit the type. */
-VOLT_CALL volt_decode_labels(volt_decoder *d, volt_volume *labels, const int64_t at[3],
-                             volt_box part, const volt_logits *logits);
+VOLT_MUST_USE volt_status volt_decode_labels(volt_decoder *d, volt_volume *labels,
+                                             const int64_t at[3], volt_box part,
+                                             const volt_logits *logits);
 /* The same with a mask per region: `masks` (VOLT_U8) has `classes` channels of 0 and 1. */
-VOLT_CALL volt_decode_masks(volt_decoder *d, volt_volume *masks, const int64_t at[3],
-                            volt_box part, const volt_logits *logits);
+VOLT_MUST_USE volt_status volt_decode_masks(volt_decoder *d, volt_volume *masks,
+                                            const int64_t at[3], volt_box part,
+                                            const volt_logits *logits);
 
 /* For classes, the input that volt_decode_probability needs besides the logits: the logarithm
  * of each voxel's sum of exponentials, (sets, Z, Y, X) over `to`. Writes the rows of `part`
  * (not empty, within `to`). */
-VOLT_API void volt_decode_norms(volt_decoder *d, float *norms, volt_box part,
-                                const volt_logits *logits);
+void volt_decode_norms(volt_decoder *d, float *norms, volt_box part, const volt_logits *logits);
 /* Writes the probability of class or region `c` in `part` into `out` (VOLT_F32, one channel),
  * in which voxel 0 of the result is voxel `at`; other voxels keep their values. All slices must
  * be held; `norms` may be NULL for regions. VOLT_EINVAL: as above, or another type or class. */
-VOLT_CALL volt_decode_probability(volt_decoder *d, volt_volume *out, const int64_t at[3],
-                                  volt_box part, int64_t c, const volt_logits *logits,
-                                  const float *norms);
+VOLT_MUST_USE volt_status volt_decode_probability(volt_decoder *d, volt_volume *out,
+                                                  const int64_t at[3], volt_box part, int64_t c,
+                                                  const volt_logits *logits,
+                                                  const float *norms);
 
 VOLT_END_DECLS
 #endif

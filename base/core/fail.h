@@ -1,0 +1,15 @@
+/* fail.h - hands a failure from one of the library's threads to another.
+ *
+ * Threads   each thread has its own sentence.
+ */
+#ifndef VOLT_BASE_CORE_FAIL_H
+#define VOLT_BASE_CORE_FAIL_H
+#include "base/status.h"
+VOLT_BEGIN_DECLS
+
+/* Makes a sentence of another thread this thread's own, as when a worker's failure is
+ * reported. */
+void volt_set_last_error(const char *sentence);
+
+VOLT_END_DECLS
+#endif

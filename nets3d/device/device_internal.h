@@ -1,0 +1,227 @@
+/* device_internal.h - the interface between programs and devices: a table of functions.
+ *
+ * Operators are described once (volt_op_spec), created once, run often. op_create returns
+ * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
+ * device (plain C) defines what every operator means; every other device is tested against it.
+ *
+ * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
+ *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
+ *           device adds the channel range's offset. Buffers of activations, packed weights and
+ *           scratch are aligned to 64 bytes, dense float32 arrays (they lie anywhere among the
+ *           parameters) to 4.
+ * Padding   where a native layout pads channels to its block, the operator that writes a
+ *           buffer's last channel writes zeros into the padding. Channels outside an output's
+ *           range stay as they are.
+ * Types     activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs
+ *           (logits) and their gradients are VOLT_PLAIN float32. Parameters, their gradients,
+ *           norm statistics and losses are dense float32 arrays in plain order.
+ * Threads   threads may share an open device; an operator runs in one thread at a time.
+ */
+#ifndef VOLT_NETS3D_DEVICE_INTERNAL_H
+#define VOLT_NETS3D_DEVICE_INTERNAL_H
+#include <stddef.h>
+#include <stdint.h>
+#include "base/status.h"
+#include "nets3d/device.h"
+#include "nets3d/graph.h"
+#include "nets3d/graph/tensor.h"
+VOLT_BEGIN_DECLS
+
+/* Operators and their operands, in the order of `tensor[]` and of the pointers given to op_run.
+ * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: they may be the same
+ * memory. Every output is overwritten, never added to. */
+typedef enum volt_op_kind {
+    /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst. src may be PLAIN float32 (a graph input),
+     * dst may be PLAIN float32 (a graph output). */
+    VOLT_OP_CONV_FWD = 1,
+    /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (a graph output).
+     */
+    VOLT_OP_CONV_BWD_DATA,
+    /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN as above. */
+    VOLT_OP_CONV_BWD_WEIGHTS,
+    /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands, all native. The output's
+     * extents are the input's times the stride: pad_high = kernel - stride - pad_low, which
+     * may be negative (torch's output padding). */
+    VOLT_OP_TCONV_FWD,
+    VOLT_OP_TCONV_BWD_DATA,
+    VOLT_OP_TCONV_BWD_WEIGHTS,
+    /* 0 src, 1 mean (n,c), 2 rstd (n,c): mean over d,h,w and 1/sqrt(var + eps), biased var. */
+    VOLT_OP_NORM_STATS,
+    /* 0 src, 1 mean, 2 rstd, 3 [scale (c)], 4 [shift (c)], 5 dst:
+     * act(scale*(x-mean)*rstd+shift). in=out: src and dst. */
+    VOLT_OP_NORM_ACT_FWD,
+    /* 0 src (of the norm), 1 mean, 2 rstd, 3 [scale], 4 [shift], 5 diff_dst, 6 [diff_dst2],
+     * 7 diff_src, 8 diff_scale (c), 9 diff_shift (c). The gradient arriving is diff_dst (+
+     * diff_dst2 when the value had two consumers). in=out: diff_dst and diff_src. */
+    VOLT_OP_NORM_ACT_BWD,
+    /* 0 src, 1 dst: max(x, slope*x). in=out. */
+    VOLT_OP_ACT_FWD,
+    /* 0 dst (of the forward pass), 1 diff_dst, 2 diff_src. Needs slope > 0 or ReLU. in=out 1,2.
+     */
+    VOLT_OP_ACT_BWD,
+    /* 0 src, 1 dst. */
+    VOLT_OP_MAX_POOL_FWD,
+    /* 0 src, 1 diff_dst, 2 diff_src: to the first maximum of each window, raster order. */
+    VOLT_OP_MAX_POOL_BWD,
+    VOLT_OP_AVERAGE_POOL_FWD, /* 0 src, 1 dst */
+    VOLT_OP_AVERAGE_POOL_BWD, /* 0 diff_dst, 1 diff_src */
+    VOLT_OP_UPSAMPLE_FWD,     /* 0 src, 1 dst; mode by `linear` */
+    VOLT_OP_UPSAMPLE_BWD,     /* 0 diff_dst, 1 diff_src */
+    VOLT_OP_ADD,              /* 0 a, 1 b, 2 dst = a + b. in=out: dst with a or b */
+    /* 0 src, 1 dst: same extents; layout, dtype, range may differ. The only operator whose
+     * channel ranges may start anywhere in their buffer. */
+    VOLT_OP_COPY,
+    /* 0 src, 1 factors (n,c) float32 (0 or 1/(1-p)), 2 dst = src * factor. in=out. */
+    VOLT_OP_SCALE_CHANNELS,
+    VOLT_OP_SOFTMAX_FWD, /* 0 src, 1 dst, over c. in=out */
+    /* 0 dst (of the forward pass), 1 diff_dst, 2 diff_src. in=out 1,2. */
+    VOLT_OP_SOFTMAX_BWD,
+    /* 0 src, 1 slope (c) or (1) for all channels, 2 dst: x > 0 ? x : slope * x. in=out 0,2. */
+    VOLT_OP_PRELU_FWD,
+    /* 0 src (of the forward pass), 1 slope, 2 diff_dst, 3 diff_src, 4 diff_slope. in=out 2,3.
+     */
+    VOLT_OP_PRELU_BWD
+} volt_op_kind;
+
+#define VOLT_OP_MAX_TENSORS 10
+
+/* Plain value. Unused operands are zero. Weights: extents n=oc c=ic d,h,w=kernel for
+ * convolutions, n=ic c=oc for transposed ones; vectors of c channels: n=1 c=c d=h=w=1; norm
+ * statistics: n=n c=c d=h=w=1. */
+typedef struct volt_op_spec {
+    volt_op_kind kind;
+    volt_tensor tensor[VOLT_OP_MAX_TENSORS];
+    volt_conv
+        conv;     /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
+    double eps;   /* NORM_STATS */
+    double slope; /* NORM_ACT_*, ACT_*; 1 = no activation */
+    int linear;   /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
+    int threads;  /* host threads the operator may use; >= 1 */
+} volt_op_spec;
+
+/* Cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per level;
+ * nets3d/program.h defines both. */
+typedef struct volt_loss_level {
+    float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
+    int64_t d, h, w;
+    double weight; /* of this level in the sum */
+} volt_loss_level;
+
+typedef struct volt_loss_call {
+    int64_t n, c;          /* samples, channels of the logits */
+    const int16_t *labels; /* (n,d,h,w), each 0..values-1 or `ignore` (else VOLT_EINVAL), at the
+                            * extents of level 0; other levels take the nearest voxel: index
+                            * floor((i + 0.5) * full / level) */
+    int64_t d, h, w;       /* extents of labels */
+    int levels;
+    volt_loss_level level[16];
+    /* Host memory (values,c): 1 where label v belongs to channel k; needs `sigmoid`. NULL:
+     * channel k is label k, channel 0 the background, values = c. */
+    const uint8_t *regions;
+    int values;
+    int sigmoid;                   /* 0: softmax over c; 1: a sigmoid per channel */
+    const double *class_weight;    /* (c), >= 0, host memory; NULL = 1 each */
+    double weight_ce, weight_dice; /* 1 and 1 in nnU-Net */
+    double smooth;                 /* 1e-5 */
+    int batch_dice;                /* 1: sums over the batch, 0: per sample, then the mean */
+    int ignore;                    /* label left out of everything; -1 = none */
+    int gradient;                  /* 1: write gradients over the logits */
+    int threads;
+    double *value; /* out (levels), host memory: the unweighted loss of each level */
+    /* out (c) each, host memory: hard counts of level 0: of its arg-max, or with `regions` of
+     * each channel's logit > 0; NULL = not wanted */
+    int64_t *tp, *fp, *fn;
+    int64_t *voxels; /* out (1), host memory: voxels of level 0 that count; NULL = not wanted */
+    void *scratch;   /* device->loss_scratch bytes */
+} volt_loss_call;
+
+/* Label values of the call. */
+static inline int volt_loss_values(const volt_loss_call *call)
+{
+    return call->regions ? call->values : (int)call->c;
+}
+
+/* Whether `label` belongs to channel k. */
+static inline int volt_loss_target(const volt_loss_call *call, int label, int64_t k)
+{
+    return call->regions ? call->regions[label * call->c + k] : label == k;
+}
+
+/* First channel that counts in the Dice. */
+static inline int64_t volt_loss_first(const volt_loss_call *call)
+{
+    return call->regions ? 0 : 1;
+}
+
+static inline double volt_loss_class_weight(const volt_loss_call *call, int64_t k)
+{
+    return call->class_weight ? call->class_weight[k] : 1;
+}
+
+typedef struct volt_sgd_call {
+    float *weights, *momentum;
+    const float *gradients;
+    int64_t count;
+    double lr, mu, weight_decay; /* Nesterov as torch.optim.SGD */
+    double gradient_scale;       /* applied to gradients first (clipping) */
+    int threads;
+} volt_sgd_call;
+
+typedef struct volt_adam_call {
+    float *weights, *m, *v;
+    const float *gradients;
+    int64_t count, step; /* step: 1 for the first */
+    double lr, beta1, beta2, eps, weight_decay;
+    int decoupled; /* 1 = AdamW, 0 = Adam with L2 regularisation */
+    double gradient_scale;
+    int threads;
+} volt_adam_call;
+
+typedef struct volt_op volt_op; /* the device's own */
+
+typedef struct volt_op_info {
+    const char *kernel;   /* name of the implementation; static */
+    size_t scratch_bytes; /* needed while running */
+    size_t packed_bytes;  /* size of the packed weights operand; 0 = plain weights are taken */
+    double flops;         /* useful floating-point operations of one run */
+    double bytes;         /* least bytes moved */
+} volt_op_info;
+
+struct volt_device {
+    const char *name;    /* "reference", "cpu" */
+    const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
+    void *context;       /* the device's own */
+    int host_memory;     /* 1: device pointers are host pointers, so nothing needs copying */
+
+    /* Channel ranges of native buffers start at multiples of this. */
+    int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
+    /* Bytes of the buffer that holds `t` (all buffer_c channels, block padding included). */
+    size_t (*buffer_bytes)(const volt_device *dev, const volt_tensor *t);
+    int (*supports)(const volt_device *dev, volt_precision precision);
+
+    volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
+    void (*release)(const volt_device *dev, void *p);
+    /* Host to device and back; sizes in bytes. */
+    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes);
+    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes);
+
+    /* VOLT_ENOTSUP: this device cannot do it in this form. The caller owns *out (op_free). */
+    volt_status (*op_create)(const volt_device *dev, volt_op **out, const volt_op_spec *spec);
+    void (*op_info)(const volt_op *op, volt_op_info *info);
+    /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
+    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights);
+    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch);
+    void (*op_free)(volt_op *op); /* NULL is allowed */
+
+    size_t (*loss_scratch)(const volt_device *dev, const volt_loss_call *call);
+    volt_status (*loss)(const volt_device *dev, const volt_loss_call *call);
+    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
+    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    /* Sum of squares in double, fixed order; NaN or infinity propagates. */
+    volt_status (*sum_squares)(const volt_device *dev, double *out, const float *x,
+                               int64_t count, int threads);
+    void (*close)(volt_device *dev);
+};
+
+VOLT_END_DECLS
+#endif
