@@ -1,7 +1,7 @@
 /* version.h - the version of the headers and of the library.
  *
  * This is the only place that holds it: CMake reads it from here.
- * Threads  any.
+ * Threads  any, at any time.
  */
 #ifndef VOLT_BASE_VERSION_H
 #define VOLT_BASE_VERSION_H
