@@ -1,11 +1,12 @@
 # make            build build/volt and build/libvolt.so; names the packages that are missing
+#                 (without cmocka the tests are left out)
 # make deps       install those packages through apt (Debian, Ubuntu)
 # make demo       generate a small data set, train, predict, evaluate: a whole job in minutes
 # make test       build everything, warnings as errors, and run every test
 # make check-all  sanitizers, valgrind, clang, formatting, clang-tidy, fuzzing (slow)
 # make install    to PREFIX (default /usr/local), below DESTDIR where that is given
 # make uninstall  removes what the last make install wrote
-# make deb        Debian packages in build/
+# make deb        Debian packages in build-deb/
 # demo, test and check-all install missing packages; the others never do.
 BUILD := build
 BUILD_TYPE := Release
@@ -21,12 +22,18 @@ PACKAGES := cmake gcc make libc6-dev libdnnl-dev libnifti2-dev libdeflate-dev zl
 # For volt-itk, which reads .mha, .nrrd, .tif, ...: WITHOUT_ITK=1 leaves it out.
 ITK_PACKAGES := $(if $(WITHOUT_ITK),,libinsighttoolkit5-dev g++)
 TEST_PACKAGES := libcmocka-dev g++ pkg-config python3
+DEB_PACKAGES := dpkg-dev
 CHECK_PACKAGES := clang libomp-dev llvm clang-format clang-tidy valgrind
 
-.PHONY: all help deps configure demo test check-all install uninstall deb clean
+.PHONY: all compile help deps configure demo test check-all install uninstall deb clean
 .DEFAULT_GOAL := all
 
-all: configure
+# `make test` turns VOLT_WERROR on in the build folder and this turns it off. Other targets leave it
+# as it is, so that they need not compile everything again.
+all: WERROR := OFF
+all: compile
+
+compile: configure
 	cmake --build $(BUILD) -j $(JOBS)
 
 help:
@@ -43,11 +50,12 @@ configure:
 		"'make deps' installs all that VOLT needs" >&2; exit 1; }
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) \
 		$(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) \
+		$(if $(WERROR),-DVOLT_WERROR=$(WERROR)) \
 		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) \
 		$(if $(VOLT_SHARED_DATA),-DVOLT_SHARED_DATA=$(VOLT_SHARED_DATA)) $(CONFIGURE_FLAGS)
 
 test: deps
-	@$(MAKE) all CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_WERROR=ON"
+	@$(MAKE) compile WERROR=ON CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_TESTS=ON"
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) $(CTEST_FLAGS); status=$$?; \
 		scripts/list-skips.sh $(BUILD); exit $$status
 
@@ -59,17 +67,21 @@ demo: deps
 
 # STAGES="asan fuzz" runs some of the stages only; PYTHON=.../python adds the peers' checks.
 check-all: deps
-	@scripts/install-packages.sh $(CHECK_PACKAGES)
+	@scripts/install-packages.sh $(CHECK_PACKAGES) $(DEB_PACKAGES)
 	@scripts/check-all.sh $(STAGES)
 
-install: all
+install: compile
 	DESTDIR=$(DESTDIR) cmake --install $(BUILD)
 
 uninstall:
 	sed 's|^|$(DESTDIR)|' $(BUILD)/install_manifest.txt | xargs -d '\n' rm -f
 
-deb: all
-	cd $(BUILD) && cpack -G DEB
+# In a folder of its own, because the prefix decides where Debian wants the library.
+deb:
+	@$(MAKE) compile BUILD=build-deb BUILD_TYPE=Release PREFIX=/usr \
+		CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_TESTS=OFF -DVOLT_EXAMPLES=OFF"
+	cd build-deb && cpack -G DEB
 
 clean:
-	rm -rf $(BUILD) build-asan build-asan-core build-valgrind build-clang build-fuzz demo
+	rm -rf $(BUILD) build-asan build-asan-core build-valgrind build-clang build-fuzz \
+		build-deb demo

@@ -12,7 +12,7 @@ endforeach()
 set(config_dir ${CMAKE_INSTALL_LIBDIR}/cmake/volt)
 install(EXPORT volt-targets NAMESPACE volt:: DESTINATION ${config_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/volt-config-version.cmake
-                                 COMPATIBILITY SameMajorVersion)
+                                 COMPATIBILITY SameMinorVersion) # until 1.0
 install(FILES cmake/volt-config.cmake ${PROJECT_BINARY_DIR}/volt-config-version.cmake
         DESTINATION ${config_dir})
 
@@ -23,7 +23,7 @@ file(RELATIVE_PATH from_prefix_to_lib ${CMAKE_INSTALL_PREFIX} ${CMAKE_INSTALL_FU
 configure_file(cmake/volt.pc.in ${PROJECT_BINARY_DIR}/volt.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/volt.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(FILES LICENSE README.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
+install(FILES LICENSE README.md CONTRIBUTING.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
 install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN *.md)
 install(DIRECTORY examples DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
@@ -46,12 +46,18 @@ endif()
 if(NOT volt_alone)
   return()
 endif()
-# cpack -G DEB: volt, and volt-itk, which alone pulls in ITK.
+# cpack -G DEB: volt, and volt-itk, which alone pulls in ITK. A package holds the folders that were
+# configured; `make deb` configures /usr, where GNUInstallDirs knows Debian's multiarch folders.
+foreach(package volt volt-itk)
+  string(REPLACE "volt-" "" component ${package})
+  install(FILES cmake/copyright DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${package}
+          COMPONENT ${component} EXCLUDE_FROM_ALL)
+endforeach()
 set(CPACK_GENERATOR TGZ)
 set(CPACK_PACKAGE_CONTACT "VOLT maintainers")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
 set(CPACK_STRIP_FILES ON)
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PACKAGING_INSTALL_PREFIX ${CMAKE_INSTALL_PREFIX})
 set(CPACK_COMPONENTS_ALL volt)
 if(TARGET volt_itk)
   list(APPEND CPACK_COMPONENTS_ALL itk)

@@ -9,13 +9,17 @@ macro(volt_package name package) # ARGN: find_package's further arguments
   endif()
 endmacro()
 
-# volt::NAME, found by a header and a library.
+# volt::NAME, found by a header and a library. OPTIONAL says what goes without.
 function(volt_find name header library package)
-  cmake_parse_arguments(P "" "" "SUFFIXES" ${ARGN})
+  cmake_parse_arguments(P "" "OPTIONAL" "SUFFIXES" ${ARGN})
   find_path(VOLT_${name}_INCLUDE ${header} PATH_SUFFIXES ${P_SUFFIXES})
   find_library(VOLT_${name}_LIBRARY ${library})
   mark_as_advanced(VOLT_${name}_INCLUDE VOLT_${name}_LIBRARY)
   if(NOT VOLT_${name}_INCLUDE OR NOT VOLT_${name}_LIBRARY)
+    if(P_OPTIONAL)
+      message(STATUS "${P_OPTIONAL}: ${name} was not found (${package})")
+      return()
+    endif()
     set(volt_missing ${volt_missing} ${package} PARENT_SCOPE)
     return()
   endif()
@@ -39,8 +43,10 @@ volt_find(jansson jansson.h jansson libjansson-dev)
 # NIFTIConfig.cmake of Debian 12 names libraries that are not there, so look for ourselves.
 volt_find(nifti nifti2_io.h nifti2 libnifti2-dev SUFFIXES nifti)
 volt_find(dnnl oneapi/dnnl/dnnl.h dnnl libdnnl-dev)
-if(VOLT_TESTS)
-  volt_find(cmocka cmocka.h cmocka libcmocka-dev) # -DVOLT_TESTS=OFF builds without it
+if(VOLT_TESTS STREQUAL "AUTO")
+  volt_find(cmocka cmocka.h cmocka libcmocka-dev OPTIONAL "The tests are left out")
+elseif(VOLT_TESTS)
+  volt_find(cmocka cmocka.h cmocka libcmocka-dev)
 endif()
 
 if(volt_missing)

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
-# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz onednn peers sites
+# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz deb
+#                             subproject onednn peers sites
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
 # FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
@@ -39,12 +40,12 @@ stage_asan() {
         ctest --test-dir build-asan --output-on-failure -j "$jobs"
 }
 
-# The small tests only: valgrind is some fifty times slower. It knows no AVX-512.
+# The smaller tests: valgrind is some fifty times slower. It knows no AVX-512.
 stage_valgrind() {
     local test ran=0 bad=0
     configure build-valgrind -DCMAKE_BUILD_TYPE=Release &&
         cmake --build build-valgrind -j "$jobs" || return 1
-    for test in build-valgrind/tests/test_{base,io}_*; do
+    for test in build-valgrind/tests/test_{base,io,volume}_*; do
         [ -x "$test" ] || continue
         ran=$((ran + 1))
         (cd build-valgrind/tests && VOLT_ISA=base OMP_NUM_THREADS=2 timeout 600 valgrind -q \
@@ -94,6 +95,75 @@ stage_fuzz() {
     [ $ran -gt 0 ] && [ $bad -eq 0 ]
 }
 
+# The Debian packages have what they should where Debian wants it; root also installs them.
+stage_deb() {
+    local package libdir=/usr/lib path bad=0
+    rm -f build-deb/*.deb
+    make -s deb >build-deb.log 2>&1 || { tail -40 build-deb.log && return 1; }
+    rm -f build-deb.log
+    path=$(dpkg-architecture -qDEB_HOST_MULTIARCH) && libdir+=/$path
+    for package in volt volt-itk; do
+        dpkg-deb -c build-deb/${package}_*.deb | awk '{ print substr($6, 2) }' \
+            >"build-deb/$package.paths" || return 1
+        [ "$(dpkg-deb -f build-deb/${package}_*.deb Package)" = $package ] || bad=1
+        # Nothing outside the folders of a Debian package.
+        grep -vE "^/(usr/)?$|^/usr/(bin|include|lib|libexec|share)/|^/usr/lib/$" \
+            "build-deb/$package.paths" && echo "$package: unexpected paths" && bad=1
+    done
+    while read -r package path; do
+        grep -qxF "$path" "build-deb/$package.paths" || { echo "$package lacks $path" && bad=1; }
+    done <<END
+volt /usr/bin/volt
+volt /usr/include/volt/volt.h
+volt $libdir/libvolt.so
+volt $libdir/pkgconfig/volt.pc
+volt $libdir/cmake/volt/volt-config.cmake
+volt /usr/share/doc/volt/copyright
+volt /usr/share/man/man1/volt.1
+volt-itk /usr/libexec/volt/volt-itk
+volt-itk /usr/share/doc/volt-itk/copyright
+END
+    while read -r package path; do
+        dpkg-deb -f build-deb/${package}_*.deb Depends | grep -qE "(^|, )$path" ||
+            { echo "$package does not depend on $path" && bad=1; }
+    done <<'END'
+volt libc6
+volt libdnnl
+volt libnifti
+volt libjansson
+volt-itk volt \(=
+volt-itk libinsighttoolkit
+END
+    dpkg-deb -f build-deb/volt_*.deb Depends | grep -E 'insighttoolkit|cmocka' &&
+        echo "volt depends on too much" && bad=1
+    [ $bad -eq 0 ] || return 1
+    if [ "$(id -u)" -ne 0 ]; then
+        echo "skipped: the packages are not installed, that needs root"
+    elif dpkg -s volt >/dev/null 2>&1; then
+        echo "skipped: the packages are not installed, this system has a volt"
+    else
+        dpkg -i build-deb/*.deb >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
+        rm -rf build-deb/data
+        /usr/bin/volt --version && /usr/bin/volt phantom brats build-deb/data --cases 1 --size 24 -q &&
+            /usr/bin/volt convert build-deb/data/imagesTr/*_0000.nii.gz build-deb/data/scan.mha &&
+            [ "$(pkg-config --modversion volt)" = "$(/usr/bin/volt --version | cut -d' ' -f2)" ] || bad=1
+        dpkg -P volt-itk volt >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
+        [ ! -e /usr/bin/volt ] || { echo "/usr/bin/volt is still there" && bad=1; }
+    fi
+    return $bad
+}
+
+# The library built inside another project; `make test` only configures it.
+stage_subproject() {
+    local status
+    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" --target volt_cli ||
+        return 1
+    VOLT_TEST_SUBPROJECT=build bash tests/house/subproject.sh build/volt build/subproject .
+    status=$?
+    rm -rf build/subproject
+    return $status
+}
+
 # All tests once more with oneDNN 3, as Debian 13 and Ubuntu 24.04 have it.
 stage_onednn() {
     local prefix=${ONEDNN:-build-onednn/prefix}
@@ -127,7 +197,8 @@ stage_sites() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz onednn peers sites)
+[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz deb subproject
+    onednn peers sites)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"

@@ -40,20 +40,19 @@ exists "$SCRATCH/other/probabilities/brats_001_0000.nii.gz"
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/whole" "${fast[@]}" --whole -q
 
 # Killed in the midst: what is there is whole, and --skip-existing does the rest.
-stopped=0
-for wait in 0.05 0.2 0.6; do
-    "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" --threads 1 -q \
-        --step 0.2 >"$OUT" 2>"$ERR" &
-    pid=$!
-    sleep $wait
-    kill -9 $pid 2>"$SCRATCH/null"
-    wait $pid 2>"$SCRATCH/null"
-    [ $? -eq 137 ] && stopped=$((stopped + 1))
+started() { [ -d "$SCRATCH/killed" ]; }
+written() { count "$SCRATCH"/killed/*.nii.gz && [ $COUNT -ge $wanted ]; }
+finished() { count "$SCRATCH"/killed/*.nii.gz && [ $COUNT -eq 6 ]; }
+reset() { rm -rf "$SCRATCH/killed"; }
+slow=("$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" --threads 1 -q --step 0.2)
+wanted=1
+kill_between started written reset "${slow[@]}"
+for wanted in 1 3; do
+    kill_between written finished reset "${slow[@]}"
     for mask in "$SCRATCH"/killed/*.nii.gz; do
-        [ ! -e "$mask" ] || expect 0 "$VOLT" info "$mask"
+        expect 0 "$VOLT" info "$mask"
     done
 done
-[ $stopped -gt 0 ] || fail "no prediction was killed before its end"
 expect 0 "$VOLT" predict "$SCRATCH/run3d" "$data/imagesTr" -o "$SCRATCH/killed" --skip-existing -q \
     "${fast[@]}"
 [ "$(ls "$SCRATCH"/killed/*.nii.gz | wc -l)" -eq 6 ] || fail "not all cases are there"

@@ -47,14 +47,14 @@ lint() {
 if command -v groff >/dev/null; then
     lint groff -man -ww -z
 else
-    echo "no groff: pages not checked with it"
+    echo "skipped: the pages with groff, which is not installed"
 fi
 if command -v man >/dev/null && man --warnings -l "$pages/volt.1" >/dev/null 2>&1; then
     lint env MANWIDTH=80 man --warnings -l
     text=$(MANWIDTH=80 man -l "$pages/volt-train.1" 2>/dev/null)
     grep -qF -- "'encoder.*=0.1'" <<<"$text" || fail "quotes and stars do not survive in the page"
 else
-    echo "no man -l: pages not checked with it"
+    echo "skipped: the pages with man -l, which is not available"
 fi
 
 expect 2 "$VOLT" help --completion csh
@@ -70,7 +70,7 @@ for shell in bash zsh fish; do
         expect 0 $shell -n "$SCRATCH/completion.$shell"
         err_is ''
     else
-        echo "no $shell: its completion is not parsed"
+        echo "skipped: the completion of $shell, which is not installed"
     fi
 done
 

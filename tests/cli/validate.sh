@@ -55,20 +55,28 @@ cksum <"$mask" >"$SCRATCH/mask.b"
 ! cmp -s "$SCRATCH/mask.a" "$SCRATCH/mask.b" || fail "the longer training has the same mask"
 expect 0 "$VOLT" best "$SCRATCH/one" --truth "$data" -o "$SCRATCH/alone" -q
 
-# Killed at any moment: --resume ends with the same files.
+# Killed while it trains, as the validation begins and after its first and second of three masks:
+# --resume ends with the same files.
+data=$SCRATCH/more
+expect 0 "$VOLT" phantom brats "$data" --cases 15 --size 24 --seed 5 -q
+train=("$VOLT" train "$data" --work "$SCRATCH/work_more" --threads 2 --precision fp32 --batch 2
+    --epochs 1 --iterations 4 --validation 1)
 whole=$SCRATCH/whole
 expect 0 "${train[@]}" -o "$whole" --fold 1 --validate -q
 killed=$SCRATCH/killed
-stopped=0
-for wait in 0.1 0.3 0.4 0.5 0.6 0.8; do
-    "${train[@]}" -o "$killed" --fold 1 --resume --validate -q >"$OUT" 2>"$ERR" &
-    pid=$!
-    sleep $wait
-    kill -9 $pid 2>"$SCRATCH/null"
-    wait $pid 2>"$SCRATCH/null"
-    [ $? -eq 137 ] && stopped=$((stopped + 1))
+training() { [ -e "$killed/checkpoint_latest.safetensors" ]; }
+validating() { [ -d "$killed/validation" ]; }
+written() { count "$killed"/validation/*.nii.gz && [ $COUNT -ge $wanted ]; }
+finished() { [ -e "$killed/validation/summary.json" ]; }
+reset() { rm -rf "$killed"; }
+forget() { rm -rf "$killed/validation"; }
+resume=("${train[@]}" -o "$killed" --fold 1 --resume --validate -q)
+kill_between training validating reset "${resume[@]}"
+wanted=1
+kill_between validating written forget "${resume[@]}"
+for wanted in 1 2; do
+    kill_between written finished forget "${resume[@]}"
 done
-[ $stopped -gt 0 ] || fail "no training was killed before its end"
 expect 0 "${train[@]}" -o "$killed" --fold 1 --resume --validate -q
 for file in "$whole"/validation/*.nii.gz; do
     expect 0 cmp "$file" "$killed/validation/$(basename "$file")"

@@ -21,7 +21,8 @@ expect 0 cmake --install "$build" --prefix "$SCRATCH/staged"
 mv "$SCRATCH/staged" "$prefix"
 # Binaries are left out: their debug information names the sources.
 expect 1 grep -rIF -e "$SCRATCH" -e "$build" -e "$SOURCE" "$prefix"
-for file in include/volt/volt.h share/doc/volt/LICENSE bin/volt; do
+for file in include/volt/volt.h share/doc/volt/LICENSE share/doc/volt/CONTRIBUTING.md \
+    bin/volt; do
     exists "$prefix/$file"
 done
 if [ -d "$build/man" ]; then
@@ -30,6 +31,21 @@ if [ -d "$build/man" ]; then
         exists "$prefix/share/$file"
     done
 fi
+# Links of the installed pages lead to installed files.
+# dangling FOLDER: "PAGE: LINK" for each that does not.
+dangling() {
+    (cd "$1" && find . -name '*.md' -exec grep -oHE '\]\([^)# ]+|^\[[^]]+\]: [^# ]+' {} + |
+        sed -E 's/:(\]\(|\[[^]]+\]: )/ /' | grep -vE ' (https?|mailto):' |
+        while read -r page link; do
+            [ -e "$(dirname "$page")/$link" ] || echo "$page: $link"
+        done)
+}
+expect 0 dangling "$prefix/share/doc/volt"
+out_is ''
+mkdir "$SCRATCH/links"
+printf '%s\n' '[here](a.md#x), [lost](../b.h), [site](https://c.org)' '[id]: d.md#id' >"$SCRATCH/links/a.md"
+expect 0 dangling "$SCRATCH/links"
+out_is $'./a.md: ../b.h\n./a.md: d.md'
 PKG_CONFIG_PATH=$(dirname "$(find "$prefix" -name volt.pc)")
 libdir=$(dirname "$PKG_CONFIG_PATH")
 export PKG_CONFIG_PATH

@@ -1,5 +1,5 @@
-# layers.awk - who may include whom. Reads C sources (floors' .c and .h files, paths from the
-# root); prints one line for each include that breaks a rule, and fails if there is one.
+# layers.awk - who may include whom. Reads the floors' sources (.c, .h, .cxx; paths from
+# the root); prints one line for each include that breaks a rule, and fails if there is one.
 # docs/architecture.md explains the floors and rooms.
 
 BEGIN {
@@ -19,18 +19,29 @@ BEGIN {
     allow["nets3d/device/registry.c ops"] = allow["nets3d/device/registry.c cpu"] = 1
     allow["nets3d/device/registry.c cuda"] = 1
 
+    # What every file may include besides: C17, POSIX and Linux, OpenMP, the compiler's own.
+    system_headers("assert ctype errno float inttypes limits locale math setjmp signal stdarg")
+    system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
+    system_headers("dirent dlfcn fcntl fnmatch ftw link poll pthread sched spawn strings unistd")
+    system_headers("sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
+    system_headers("sys/statvfs sys/types sys/wait omp immintrin")
+
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
     library("^libdeflate\\.h$", "io/archive/")
-    library("^zlib\\.h$", "io/archive/")
+    library("^zlib\\.h$", "io/archive/ io/itk/")
     library("^png\\.h$", "io/image/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
-    library("dnnl.*\\.h", "nets3d/cpu/")
+    library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
     library("^nccl\\.h$", "parallel/nccl/")
     library("^(cuda|cudnn|cublas|cufft|nvrtc|nvToolsExt).*\\.h$", "nets3d/cuda/")
     library("^itk.*\\.h$", "io/itk/")
     library("^curl/", "io/tracking/")
+
+    # C++ is for ITK only, and its program sees nothing of the floors but the types of its protocol.
+    library("^[a-z_]+$", "io/itk/")
+    cxx_sees = "^(io/itk/[a-z_]+|base/status|volume/volume)\\.h$"
 
     # What commands may use of the floors' insides: their own plumbing.
     plumbing = "^(base/core|base/system|io/json)/"
@@ -41,6 +52,11 @@ BEGIN {
 function level(rooms, n,    list, i) {
     split(rooms, list, " ")
     for (i = 1; i in list; i++) room_level[list[i]] = n
+}
+
+function system_headers(names,    list, i) {
+    split(names, list, " ")
+    for (i = 1; i in list; i++) is_system[list[i] ".h"] = 1
 }
 
 function library(pattern, folders) {
@@ -71,6 +87,12 @@ function resolve(file, path,    folder, first) {
 
 # base/status.h is public, base/core/plural.h is not; apps has nothing public.
 function is_public(path) { return path ~ /^[^\/]+\/[^\/]+\.h$/ && path !~ /^apps\// }
+
+# With angle brackets too, our own headers are no system headers.
+function is_ours(path,    part) {
+    split(path, part, "/")
+    return part[1] in floor_level || path ~ /^(\.|volt\.h$|volt\/)/
+}
 
 function room_of(path,    part) {
     split(path, part, "/")
@@ -119,7 +141,7 @@ function find_homes(    header, list, i, votes, best) {
 # Whether `path` is a third-party header, which it complains about in the wrong folder.
 function check_library(file, path,    i, k, folders, fits) {
     for (i = 1; i <= libraries; i++) {
-        if (path !~ patterns[i] || path ~ /^[a-z0-9]+\/itk/) continue
+        if (path !~ patterns[i]) continue
         fits = 0
         split(homes[i], folders, " ")
         for (k = 1; k in folders; k++) fits = fits || index(file, folders[k]) == 1
@@ -130,6 +152,7 @@ function check_library(file, path,    i, k, folders, fits) {
 }
 
 function check_floors(file, path, to,    from_floor, to_floor) {
+    if (file ~ /\.cxx$/ && to !~ cxx_sees) complain(file " includes " path ", which C++ does not see")
     from_floor = file
     sub(/\/.*/, "", from_floor)
     to_floor = to
@@ -166,7 +189,11 @@ END {
     find_homes()
     for (i = 1; i <= seen; i++) {
         if (check_library(from_file[i], to_path[i])) continue
-        if (is_quoted[i]) check_floors(from_file[i], to_path[i], resolve(from_file[i], to_path[i]))
+        to = resolve(from_file[i], to_path[i])
+        if (is_quoted[i] || to in exists || is_ours(to_path[i]))
+            check_floors(from_file[i], to_path[i], to)
+        else if (!(to_path[i] in is_system))
+            complain(from_file[i] " includes " to_path[i] ", which is in no list of layers.awk")
     }
     print seen " includes looked at"
     exit bad || seen < least

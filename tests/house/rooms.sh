@@ -19,7 +19,8 @@ complain() {
 complain "a floor's own folder holds public headers only" \
     "$(find $floors -maxdepth 1 -type f ! -name '*.h')"
 complain "VOLT_API and VOLT_CALL are for the headers in a floor's own folder" \
-    "$(find $floors -mindepth 2 -name '*.[ch]' | xargs grep -lwE 'VOLT_API|VOLT_CALL')"
+    "$({ find $floors -mindepth 2 '(' -name '*.[ch]' -o -name '*.cxx' ')'
+        find apps -name '*.[ch]'; } | xargs grep -lwE 'VOLT_API|VOLT_CALL')"
 # A declaration starts in column 1.
 complain "declared without VOLT_API or VOLT_CALL" "$(find $floors -maxdepth 1 -name '*.h' |
     xargs grep -noE '^[a-z][a-z0-9_ *]*\bvolt_[a-z0-9_]+\(' | grep -vE ':(static|typedef|return) ')"
@@ -32,14 +33,17 @@ complain "is included by volt.h and does not exist" "$(sed -n 's/^#include "\(.*
 # The test itself: a tree with one of each.
 if [ -e CMakeLists.txt ]; then
     rm -rf "$scratch"
-    mkdir -p "$scratch/base/core" "$scratch/io"
+    mkdir -p "$scratch/base/core" "$scratch/io" "$scratch/apps/cli"
     cd "$scratch" || exit 1
     echo 'int x;' >base/x.c
     echo 'VOLT_CALL volt_y(int a);' >base/core/y.h
+    echo 'VOLT_API int volt_e(void);' | tee apps/cmd_e.c >apps/cli/e.h
     printf '%s\n' 'VOLT_CALL volt_a(int a);' 'const char *volt_b(void);' >io/ab.h
     echo 'VOLT_API int volt_c(void);' >io/c.h
     printf '#include "%s"\n' io/ab.h io/d.h >volt.h
     cat >expected <<'END'
+apps/cli/e.h: VOLT_API and VOLT_CALL are for the headers in a floor's own folder
+apps/cmd_e.c: VOLT_API and VOLT_CALL are for the headers in a floor's own folder
 base/core/y.h: VOLT_API and VOLT_CALL are for the headers in a floor's own folder
 base/x.c: a floor's own folder holds public headers only
 io/ab.h:2:const char *volt_b(: declared without VOLT_API or VOLT_CALL
