@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
@@ -116,16 +117,19 @@ volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
 {
     search s = {.fp = fp,
                 .info = info,
-                .planner = planner ? *planner : volt_planner_defaults(),
+                .planner = volt_planner_defaults(),
                 .options = options,
                 .limit = options->limit ? options->limit
                                         : (size_t)(fraction * (double)volt_mem_machine())};
-    const volt_planner_rules *rules = volt_planner_rules_of(s.planner.planner);
+    const volt_planner_rules *rules;
     double low = 0, high = 0, at, voxels, before = 0;
     size_t most, kept = 0;
     bool fits;
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done,
+             volt_options_take(&s.planner, sizeof s.planner, planner, "volt_planner_options"));
+    rules = volt_planner_rules_of(s.planner.planner);
     if (!rules)
         return volt_fail(VOLT_EINVAL, "there is no planner %d", (int)s.planner.planner);
     for (at = rules->memory_gb; high == 0 || low == 0; at = high > 0 ? at / 2 : at * 2) {
