@@ -11,7 +11,11 @@
 #include "../volume/volume.h" /* volt_dtype: VOLT_F32 or VOLT_BF16 here */
 VOLT_BEGIN_DECLS
 
-typedef enum volt_precision { VOLT_FP32 = 1, VOLT_BF16_MIXED = 2 } volt_precision;
+typedef enum volt_precision {
+    VOLT_PRECISION_AUTO = 0, /* in options: the one that is faster on this machine */
+    VOLT_FP32 = 1,
+    VOLT_BF16_MIXED = 2
+} volt_precision;
 
 typedef enum volt_layout {
     VOLT_PLAIN = 1, /* (n,c,d,h,w), w fastest, dense */
