@@ -20,7 +20,7 @@ enum { LOADER_RING = 2, LOADER_THREADS = 2 };
 static size_t loader_bytes(const volt_plan *plan, const volt_plan_config *c)
 {
     volt_loader_options o = {.classes = plan->classes,
-                             .ignore = -1,
+                             .ignore = VOLT_NO_IGNORE_LABEL,
                              .batch = c->batch,
                              .slices = c->slices,
                              .whole = c->whole,
@@ -36,8 +36,7 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
                                      const volt_plan_config *config,
                                      const volt_plan_memory_options *options)
 {
-    volt_program_options po = {
-        .n = config->batch, .mode = VOLT_TRAIN, .threads = options->threads};
+    volt_program_options po = volt_program_defaults();
     volt_precision_query query = {.net = &config->net,
                                   .batch = config->batch,
                                   .mode = VOLT_TRAIN,
@@ -49,6 +48,9 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
     size_t parameters;
     volt_status st;
 
+    po.n = config->batch;
+    po.mode = VOLT_TRAIN;
+    po.threads = options->threads;
     memcpy(po.extent, config->patch, sizeof po.extent);
     memcpy(query.patch, config->patch, sizeof query.patch);
     VOLT_TRY(st, done, volt_device_open(&device, options->device ? options->device : "cpu"));

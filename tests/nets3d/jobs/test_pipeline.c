@@ -253,7 +253,7 @@ static volt_planner_options *older_planner(size_t bytes)
     return o;
 }
 
-static void options_of_older_callers_are_read_as_far_as_they_go(void **state)
+static void options_of_older_callers_are_completed(void **state)
 {
     const volt_plan_extra whole = {.name = VOLT_PLAN_WHOLE};
     const size_t bytes = offsetof(volt_planner_options, memory_gb);
@@ -328,7 +328,7 @@ int main(void)
         cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
-        cmocka_unit_test(options_of_older_callers_are_read_as_far_as_they_go),
+        cmocka_unit_test(options_of_older_callers_are_completed),
         cmocka_unit_test(pipelines_survive_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
