@@ -86,7 +86,7 @@ static volt_status write_info(const char *folder, volt_phantom_kind kind,
     volt_label label[LABELS_MAX];
     volt_dataset_info info = {.channel_name = channel,
                               .label = label,
-                              .ignore_label = -1,
+                              .ignore_label = VOLT_NO_IGNORE_LABEL,
                               .file_ending = ".nii.gz",
                               .num_training = o->cases};
     volt_status st;

@@ -360,6 +360,7 @@ static volt_status run(cli *c)
     volt_dataset_options data;
     train_folds folds = {0};
     volt_train_options options_of_library;
+    volt_recipe recipe;
     fold_result result = {0};
     volt_pipeline p = {0};
     volt_status st;
@@ -377,12 +378,13 @@ static volt_status run(cli *c)
     if (o->folds)
         VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
     VOLT_TRY(st, done, train_check_run(o, &folds));
-    VOLT_TRY(st, done, train_options_to_library(&options_of_library, c, NULL, NULL));
+    VOLT_TRY(st, done, train_options_to_library(&options_of_library, &recipe, c, NULL, NULL));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
     VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
-    VOLT_TRY(st, done,
-             train_options_to_library(&options_of_library, c, p.config, &p.dataset->info));
+    VOLT_TRY(
+        st, done,
+        train_options_to_library(&options_of_library, &recipe, c, p.config, &p.dataset->info));
     if (o->folds) {
         st = train_folds_in_turn(c, &p, &options_of_library, &folds);
         goto done;

@@ -12,7 +12,7 @@ typedef struct evaluate_classes {
     int32_t *values; /* the regions' labels, one region after the other */
     int32_t *labels; /* every label, the background too: rows of the confusion matrix */
     int32_t label_count;
-    int32_t ignore; /* -1: none */
+    int32_t ignore; /* or VOLT_NO_IGNORE_LABEL */
 } evaluate_classes;
 
 /* From `given` (NULL: not given), a dataset.json, a folder with one or a data set; else from

@@ -14,7 +14,7 @@ void evaluate_classes_free(evaluate_classes *classes)
     volt_free(classes->regions);
     volt_free(classes->values);
     volt_free(classes->labels);
-    *classes = (evaluate_classes){.ignore = -1};
+    *classes = (evaluate_classes){.ignore = VOLT_NO_IGNORE_LABEL};
 }
 
 static volt_status make_room(evaluate_classes *k, size_t classes, size_t values, size_t labels)
@@ -188,7 +188,7 @@ done:
 volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
                                   const volt_mask_pairs *pairs)
 {
-    evaluate_classes k = {.ignore = -1};
+    evaluate_classes k = {.ignore = VOLT_NO_IGNORE_LABEL};
     char *file = NULL;
     volt_status st;
 

@@ -21,13 +21,13 @@ static void take(double *to, const cli_list *given)
 }
 
 /* An optimizer other than the recipe's brings its own defaults; schedule and clipping stay. */
-static void set_optimizer(volt_optimizer_options *to, const train_options *o)
+static void set_optimizer(volt_optimizer_settings *to, const train_options *o)
 {
     const volt_optimizer_kind kind =
         o->optimizer < 0 ? to->kind : (volt_optimizer_kind)(o->optimizer + VOLT_SGD);
 
     if (kind != to->kind) {
-        const volt_optimizer_options usual = volt_optimizer_usual(kind);
+        const volt_optimizer_settings usual = volt_optimizer_usual(kind);
         to->kind = kind;
         to->lr = usual.lr;
         to->weight_decay = usual.weight_decay;
@@ -107,14 +107,14 @@ static volt_status set_recipe(volt_recipe *r, const train_options *o,
     if (o->class_weights)
         VOLT_TRY(st, done, set_class_weights(r, o->class_weights));
     if (o->lr_scale)
-        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->lr_scale, VOLT_SCALES_IN_LIST));
+        VOLT_TRY(st, done, volt_recipe_add_scales(r, o->lr_scale));
     if (o->freeze)
-        VOLT_TRY(st, done, volt_recipe_add_rules(r, o->freeze, 0));
+        VOLT_TRY(st, done, volt_recipe_freeze(r, o->freeze));
 done:
     return st;
 }
 
-volt_status train_options_to_library(volt_train_options *out, const cli *c,
+volt_status train_options_to_library(volt_train_options *out, volt_recipe *recipe, const cli *c,
                                      const volt_plan_config *config,
                                      const volt_dataset_info *info)
 {
@@ -122,7 +122,8 @@ volt_status train_options_to_library(volt_train_options *out, const cli *c,
     volt_train_options t = volt_train_defaults();
     volt_status st;
 
-    VOLT_TRY(st, done, set_recipe(&t.recipe, o, config, info));
+    VOLT_TRY(st, done, set_recipe(recipe, o, config, info));
+    t.recipe = recipe;
     VOLT_TRY(st, done, volt_precision_parse(&t.precision, o->precision));
     t.seed = (uint64_t)o->seed;
     t.threads = (int)c->threads;

@@ -22,9 +22,9 @@ typedef struct train_options {
     cli_dataset data;
 } train_options;
 
-/* Translates the options for the library. VOLT_EINVAL: options that contradict each other or
- * the data set. */
-volt_status train_options_to_library(volt_train_options *out, const cli *c,
+/* Translates the options for the library; *out points to *recipe. VOLT_EINVAL: options that
+ * contradict each other or the data set. */
+volt_status train_options_to_library(volt_train_options *out, volt_recipe *recipe, const cli *c,
                                      const volt_plan_config *config,
                                      const volt_dataset_info *info);
 

@@ -47,6 +47,7 @@ int main(int argc, char **argv)
         .progress = show_progress, .log = show_line, .cancelled = is_cancelled};
     volt_pipeline_options prepare = volt_pipeline_defaults();
     volt_train_options options = volt_train_defaults();
+    volt_recipe recipe = volt_recipe_nnunet();
     volt_pipeline prepared = {0};
     volt_train_result result;
     const char **names = NULL;
@@ -77,9 +78,10 @@ int main(int argc, char **argv)
     for (int64_t i = 0; i < cases; i++)
         names[i] = prepared.dataset->cases.item[i].id;
 
-    options.recipe.epochs = atoll(argv[3]);
-    options.recipe.iterations = atoll(argv[4]);
-    options.recipe.validation_iterations = options.recipe.iterations / 5 + 1;
+    recipe.epochs = atoll(argv[3]);
+    recipe.iterations = atoll(argv[4]);
+    recipe.validation_iterations = recipe.iterations / 5 + 1;
+    options.recipe = &recipe;
     st = volt_train(argv[2],
                     &(volt_train_data){.plan = prepared.plan,
                                        .config = prepared.config,
@@ -92,8 +94,8 @@ int main(int argc, char **argv)
                     &options, &callbacks, &result);
     if (st == VOLT_OK)
         printf("epochs: %lld, iterations in each: %lld, loss %.4f, validation Dice %.4f\n",
-               (long long)result.epochs, (long long)options.recipe.iterations,
-               result.train_loss, result.mean_dice);
+               (long long)result.epochs, (long long)recipe.iterations, result.train_loss,
+               result.mean_dice);
 done:
     if (st != VOLT_OK)
         fprintf(stderr, "train: %s\n", volt_last_error());

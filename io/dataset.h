@@ -37,8 +37,6 @@ VOLT_BEGIN_DECLS
 #define VOLT_MAX_CHANNELS 1000
 #define VOLT_MAX_LABELS   4096
 
-#define VOLT_NO_IGNORE_LABEL (-1)
-
 typedef struct volt_label {
     char *name;
     int32_t value; /* in training, in case files and in masks in memory; 0: background */

@@ -78,8 +78,6 @@ VOLT_API bool volt_image_named(const char *path);
  * volt-itk is needed but not installed. */
 VOLT_CALL volt_image_info(volt_image_header **out, const char *path);
 
-#define VOLT_AS_STORED ((volt_dtype)0)
-
 typedef struct volt_image_read_options {
     size_t size; /* set by volt_image_read_defaults() */
     /* VOLT_AS_STORED: the stored type; for scaled values float32, or float64 when the file

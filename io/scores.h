@@ -17,7 +17,7 @@ VOLT_BEGIN_DECLS
 /* Borrowed for the call. */
 typedef struct volt_scores {
     const volt_summary *summary;         /* finished */
-    const volt_metrics_options *options; /* with which the cases were scored */
+    const volt_metrics_options *options; /* with which the cases were scored; NULL = defaults */
     const volt_confusion *confusion;     /* NULL: none */
     uint64_t seed;                       /* of the summary's bootstrap intervals */
 } volt_scores;

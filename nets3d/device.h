@@ -9,7 +9,11 @@
 VOLT_BEGIN_DECLS
 
 /* float32 throughout, or bfloat16 activations with float32 parameters. */
-typedef enum volt_precision { VOLT_FP32 = 1, VOLT_BF16_MIXED = 2 } volt_precision;
+typedef enum volt_precision {
+    VOLT_PRECISION_AUTO = 0, /* in options: the one that is faster on this machine */
+    VOLT_FP32 = 1,
+    VOLT_BF16_MIXED = 2
+} volt_precision;
 
 typedef struct volt_device volt_device;
 

@@ -20,8 +20,8 @@ typedef enum volt_schedule {
     VOLT_SCHEDULE_CONSTANT = 3 /* 1 */
 } volt_schedule;
 
-/* Plain value, part of a recipe. */
-typedef struct volt_optimizer_options {
+/* Plain value, part of a recipe; its fields stay the same within one major version. */
+typedef struct volt_optimizer_settings {
     volt_optimizer_kind kind;
     double lr;                /* peak */
     double momentum;          /* SGD: 0.99 in nnU-Net */
@@ -30,13 +30,13 @@ typedef struct volt_optimizer_options {
     double clip_norm;         /* of the whole gradient, 12 in nnU-Net; 0 = no clipping */
     volt_schedule schedule;
     double warmup; /* fraction of the run during which the rate rises linearly */
-} volt_optimizer_options;
+} volt_optimizer_settings;
 
 /* nnU-Net's: SGD, rate 1e-2, momentum 0.99, weight decay 3e-5, clipping at 12, poly. */
-VOLT_API volt_optimizer_options volt_optimizer_nnunet(void);
+VOLT_API volt_optimizer_settings volt_optimizer_nnunet(void);
 /* Usual settings of `kind`: nnU-Net's for SGD; rate 1e-3 and no weight decay for Adam, 1e-3 and
  * 1e-2 for AdamW. Schedule, warm-up and clipping as nnU-Net. */
-VOLT_API volt_optimizer_options volt_optimizer_usual(volt_optimizer_kind kind);
+VOLT_API volt_optimizer_settings volt_optimizer_usual(volt_optimizer_kind kind);
 
 VOLT_END_DECLS
 #endif

@@ -7,9 +7,6 @@
 #include "device.h"
 VOLT_BEGIN_DECLS
 
-/* Ask for the precision that is faster on this machine. */
-#define VOLT_PRECISION_AUTO ((volt_precision)0)
-
 /* "auto", "fp32" or "bf16". VOLT_EINVAL names the three. */
 VOLT_CALL volt_precision_parse(volt_precision *out, const char *name);
 VOLT_API const char *volt_precision_name(volt_precision precision); /* never NULL */

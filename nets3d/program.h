@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
+#include "../volume/volume.h"
 #include "device.h"
 #include "graph.h"
 VOLT_BEGIN_DECLS
@@ -22,6 +23,7 @@ typedef struct volt_program volt_program;
 typedef enum volt_mode { VOLT_INFER = 1, VOLT_TRAIN = 2 } volt_mode;
 
 typedef struct volt_program_options {
+    size_t size;       /* set by volt_program_defaults() */
     int64_t n;         /* batch, >= 1 */
     int64_t extent[3]; /* d, h, w of the input */
     volt_precision precision;
@@ -33,6 +35,15 @@ typedef struct volt_program_options {
      * learn. Borrowed during volt_program_create. */
     const bool *learns;
 } volt_program_options;
+/* Inference on a batch of 1 in VOLT_FP32; the extents must be set. */
+VOLT_API void volt_program_options_init(volt_program_options *o, size_t size);
+static inline volt_program_options volt_program_defaults(void)
+{
+    volt_program_options o;
+
+    volt_program_options_init(&o, sizeof o);
+    return o;
+}
 
 /* What the program will hold: exact numbers of bytes. */
 typedef struct volt_program_memory {
@@ -77,15 +88,26 @@ VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_
  * Ignored voxels count nowhere. Class weights w are 1 unless given. Regions need `sigmoid`;
  * without them channel k is label k and channel 0 the background. */
 typedef struct volt_loss_options {
+    size_t size; /* set by volt_loss_defaults() */
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
-    int ignore;                 /* -1 = none */
+    int ignore;                 /* label left out; or VOLT_NO_IGNORE_LABEL */
     double level_weight[16];    /* per output; sums to 1 in nnU-Net */
     bool sigmoid;               /* a sigmoid per channel instead of a softmax over them */
     const uint8_t *regions;     /* (values, channels), 1 = in the region; NULL = labels */
     int values;                 /* labels of a voxel are 0..values-1; only with regions */
     const double *class_weight; /* (channels); NULL = all 1 */
 } volt_loss_options;
+/* nnU-Net's weights 1, 1 and smoothing 1e-5; softmax, per sample, no ignore label, and only the
+ * first output counts. */
+VOLT_API void volt_loss_options_init(volt_loss_options *o, size_t size);
+static inline volt_loss_options volt_loss_defaults(void)
+{
+    volt_loss_options o;
+
+    volt_loss_options_init(&o, sizeof o);
+    return o;
+}
 
 typedef struct volt_loss_result {
     double total;          /* weighted sum over levels */
@@ -95,7 +117,8 @@ typedef struct volt_loss_result {
 } volt_loss_result;
 
 /* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient`, in training
- * programs, it also leaves what volt_program_backward starts from. */
+ * programs, it also leaves what volt_program_backward starts from. `options` NULL = defaults.
+ */
 VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
                             const int16_t *labels, bool gradient, volt_loss_result *result);
 /* All parameter gradients, after volt_program_loss with `gradient`; those of frozen parameters

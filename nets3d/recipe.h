@@ -1,6 +1,6 @@
 /* recipe.h - training recipes: loss, optimizer, sampling, augmentation.
  *
- * A recipe is a plain value. A run stores the one it was started with in its checkpoints.
+ * A recipe can be copied freely. A run stores the one it was started with in its checkpoints.
  *
  * Threads   all functions may be called from any thread. While a thread changes a recipe, no
  *           other thread may use it.
@@ -8,6 +8,7 @@
 #ifndef VOLT_NETS3D_RECIPE_H
 #define VOLT_NETS3D_RECIPE_H
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
 #include "optimizer.h"
@@ -34,9 +35,10 @@ typedef enum volt_batch_dice {
 #define VOLT_DROPOUT_PLAN (-1.0) /* as the plan says */
 
 typedef struct volt_recipe {
+    size_t size; /* set by volt_recipe_nnunet() and volt_recipe_budget() */
     int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
     int64_t batch;                                     /* 0 = the plan's */
-    volt_optimizer_options optimizer;
+    volt_optimizer_settings optimizer;
     double weight_ce, weight_dice; /* 1, 1 */
     bool sigmoid; /* binary cross-entropy per class instead of a softmax over classes; always
                    * used for data sets with regions */
@@ -52,20 +54,41 @@ typedef struct volt_recipe {
     volt_param_rule rule[VOLT_MAX_PARAM_RULES];
 } volt_recipe;
 
-VOLT_API volt_recipe volt_recipe_nnunet(void);
-/* Reaches its best Dice in minutes to hours (figures in docs/results.md): AdamW with cosine
- * schedule and warm-up; batches of at most 2 however large the plan's, because the number of
- * steps matters more than the number of samples in a short run; no mirroring, because a network
- * that must recognize an organ in eight orientations learns it later. The budget sets epochs
- * and iterations. */
-VOLT_API volt_recipe volt_recipe_budget(int64_t plan_batch);
+typedef enum volt_recipe_preset {
+    VOLT_RECIPE_NNUNET = 1,
+    /* Reaches its best Dice in minutes to hours (figures in docs/results.md): AdamW with cosine
+     * schedule and warm-up; batches of at most 2 however large the plan's, because the number
+     * of steps matters more than the number of samples in a short run; no mirroring, because a
+     * network that must recognize an organ in eight orientations learns it later. The budget
+     * sets epochs and iterations. */
+    VOLT_RECIPE_BUDGET = 2
+} volt_recipe_preset;
 
-#define VOLT_SCALES_IN_LIST (-1.0)
+/* `plan_batch`: the plan's, for VOLT_RECIPE_BUDGET. For other languages: `size` is the struct's
+ * in the caller. An unknown preset gives a recipe that volt_train rejects. */
+VOLT_API void volt_recipe_init(volt_recipe *out, size_t size, volt_recipe_preset preset,
+                               int64_t plan_batch);
+static inline volt_recipe volt_recipe_nnunet(void)
+{
+    volt_recipe r;
 
-/* Appends a rule with `scale` for each pattern in the list "PATTERN,...", or, with
- * VOLT_SCALES_IN_LIST, the rules of a list "PATTERN=SCALE,...". VOLT_EINVAL names the part that
- * is wrong. */
-VOLT_CALL volt_recipe_add_rules(volt_recipe *recipe, const char *list, double scale);
+    volt_recipe_init(&r, sizeof r, VOLT_RECIPE_NNUNET, 0);
+    return r;
+}
+static inline volt_recipe volt_recipe_budget(int64_t plan_batch)
+{
+    volt_recipe r;
+
+    volt_recipe_init(&r, sizeof r, VOLT_RECIPE_BUDGET, plan_batch);
+    return r;
+}
+
+/* Appends the rules of the list "PATTERN=SCALE,...". VOLT_EINVAL names the part that is wrong.
+ */
+VOLT_CALL volt_recipe_add_scales(volt_recipe *recipe, const char *list);
+/* Appends a rule of scale 0 for each pattern of the list "PATTERN,...". VOLT_EINVAL names the
+ * part that is wrong. */
+VOLT_CALL volt_recipe_freeze(volt_recipe *recipe, const char *list);
 
 VOLT_END_DECLS
 #endif

@@ -52,16 +52,16 @@ typedef enum volt_transfer_mode {
 } volt_transfer_mode;
 
 typedef struct volt_train_options {
-    size_t size; /* set by volt_train_defaults() */
-    volt_recipe recipe;
-    const char *device;       /* "cpu"; NULL = "cpu" */
-    volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
+    size_t size;               /* set by volt_train_defaults() */
+    const volt_recipe *recipe; /* NULL = nnU-Net's */
+    const char *device;        /* "cpu"; NULL = "cpu" */
+    volt_precision precision;  /* VOLT_PRECISION_AUTO allowed */
     uint64_t seed;
     int threads;        /* of the network; 0 = default */
     int loader_threads; /* 0 = 2, or 1 on machines of at most 2 cores */
     bool resume;        /* continue from checkpoint_latest; start a new run if there is none */
     bool change_length; /* on resume: give the run the length asked for here (budget_s, else
-                         * recipe.epochs), even if it has ended; the learning rate continues
+                         * recipe->epochs), even if it has ended; the learning rate continues
                          * where a run planned with that length would be. Without this, and in
                          * everything else, the run's own recipe applies */
     double budget_s;    /* 0 = none; > 0: epochs and iterations are set so that the whole run,

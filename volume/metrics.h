@@ -61,11 +61,12 @@ typedef struct volt_lesion_scores {
     double hd95_mm;
 } volt_lesion_scores;
 
-typedef struct volt_lesion_options {
+/* Plain value in volt_metrics_options; its fields stay the same within one major version. */
+typedef struct volt_lesion_rule {
     int dilation;      /* voxels, >= 0: merges lesions, and matches predictions to them */
     double min_mm3;    /* >= 0: lesions of the reference up to this volume are ignored */
     double penalty_mm; /* HD95 of a missed or false-positive lesion */
-} volt_lesion_options;
+} volt_lesion_rule;
 
 typedef struct volt_metrics {
     int64_t tp, fp, fn, tn; /* voxels */
@@ -87,7 +88,7 @@ typedef struct volt_metrics_options {
     volt_empty_policy policy;
     bool surface; /* compute the four surface metrics (slower); else they are NaN */
     bool lesions; /* compute the lesion scores (slower); their HD95 needs `surface` */
-    volt_lesion_options lesion;
+    volt_lesion_rule lesion;
     double nsd_tolerance_mm; /* >= 0 */
     bool has_ignore_label; /* leave out voxels with this label in the reference, as nnU-Net; */
     int32_t ignore_label;  /* surface metrics treat them as background in both masks */

@@ -17,6 +17,7 @@ VOLT_BEGIN_DECLS
 
 /* Stored on disk (case store): never renumber. BF16 is for tensors only. */
 typedef enum volt_dtype {
+    VOLT_AS_STORED = 0, /* in options only: the type of the file or volume at hand */
     VOLT_U8 = 1,
     VOLT_I8 = 2,
     VOLT_U16 = 3,
@@ -29,6 +30,9 @@ typedef enum volt_dtype {
     VOLT_F64 = 10,
     VOLT_BF16 = 11
 } volt_dtype;
+
+/* As the ignore label of a data set or loss: none. */
+#define VOLT_NO_IGNORE_LABEL (-1)
 
 VOLT_API size_t volt_dtype_bytes(volt_dtype dtype); /* 0 for an unknown value */
 /* "uint8", "float32", ...; never NULL. */

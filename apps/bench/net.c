@@ -82,8 +82,10 @@ static volt_status choose(bench_net *b, const cli *c)
     const bench_net_options *o = c->options;
     int64_t batch = 0;
     int skip = 3 - o->patch.count; /* two numbers are H, W */
-    volt_status st = volt_network_preset(&b->net, b->run.extent, &batch, o->net);
+    volt_status st;
 
+    b->run = volt_program_defaults();
+    st = volt_network_preset(&b->net, b->run.extent, &batch, o->net);
     if (st != VOLT_OK)
         return st;
     for (int a = 0; a < 3 && o->patch.count; a++)
@@ -115,7 +117,7 @@ done:
 
 static volt_status build(bench_net *b, const bench_net_options *o)
 {
-    volt_optimizer_options sgd = volt_optimizer_nnunet();
+    volt_optimizer_settings sgd = volt_optimizer_nnunet();
     float *flat = NULL;
     volt_status st;
 

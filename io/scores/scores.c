@@ -6,6 +6,7 @@
 #include <string.h>
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/options.h"
 #include "io/json/json.h"
 
 static const char *const policies[] = {"nnunet", "monai", "brats"};
@@ -113,7 +114,7 @@ static json_t *confusion_object(const volt_confusion *c)
 
 static void add_rules(json_t *root, const volt_scores *s)
 {
-    const volt_lesion_options *l = &s->options->lesion;
+    const volt_lesion_rule *l = &s->options->lesion;
 
     json_object_set_new(root, "policy", json_string(policies[s->options->policy]));
     if (s->summary->surface)
@@ -133,7 +134,7 @@ static void add_rules(json_t *root, const volt_scores *s)
 }
 
 /* A new reference; NULL when out of memory. */
-static json_t *scores_json(const volt_scores *s)
+static json_t *scores_object(const volt_scores *s)
 {
     json_t *root = json_object(), *mean = json_object(), *cases = cases_array(s->summary);
 
@@ -153,23 +154,40 @@ static json_t *scores_json(const volt_scores *s)
     return root;
 }
 
+static volt_status scores_json(json_t **out, const volt_scores *scores)
+{
+    volt_metrics_options o = volt_metrics_defaults();
+    volt_scores s = *scores;
+    const volt_status st = volt_options_take(&o, sizeof o, s.options, "volt_metrics_options");
+
+    if (st != VOLT_OK)
+        return st;
+    if ((int)o.policy < 0 || o.policy > VOLT_EMPTY_BRATS)
+        return volt_fail(VOLT_EINVAL, "there is no empty-mask policy %d", (int)o.policy);
+    s.options = &o;
+    *out = scores_object(&s);
+    return *out ? VOLT_OK : volt_fail(VOLT_ENOMEM, "out of memory for the scores");
+}
+
 volt_status volt_scores_write(const char *path, const volt_scores *s)
 {
-    json_t *root = scores_json(s);
-    const volt_status st = root ? volt_json_save(path, root)
-                                : volt_fail(VOLT_ENOMEM, "out of memory for %s", path);
+    json_t *root = NULL;
+    volt_status st = scores_json(&root, s);
 
+    if (st == VOLT_OK)
+        st = volt_json_save(path, root);
     json_decref(root);
     return st;
 }
 
 volt_status volt_scores_text(char **out, const volt_scores *s)
 {
-    json_t *root = scores_json(s);
+    json_t *root = NULL;
     size_t bytes;
-    const volt_status st = root ? volt_json_dump_line(out, &bytes, root)
-                                : volt_fail(VOLT_ENOMEM, "out of memory for the scores");
+    volt_status st = scores_json(&root, s);
 
+    if (st == VOLT_OK)
+        st = volt_json_dump_line(out, &bytes, root);
     json_decref(root);
     return st;
 }

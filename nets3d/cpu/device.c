@@ -32,7 +32,7 @@ static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
            volt_dtype_bytes(t->dtype);
 }
 
-static int supports(const volt_device *dev, volt_precision precision)
+static bool supports(const volt_device *dev, volt_precision precision)
 {
     return precision == VOLT_FP32 || (precision == VOLT_BF16_MIXED && context_of(dev)->bf16);
 }
@@ -298,7 +298,7 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
     *dev = (volt_device){.name = "cpu",
                          .library = ctx->library,
                          .context = ctx,
-                         .host_memory = 1,
+                         .host_memory = true,
                          .channel_block = channel_block,
                          .buffer_bytes = buffer_bytes,
                          .supports = supports,

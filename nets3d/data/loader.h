@@ -29,7 +29,7 @@ typedef struct volt_loader_options {
     const char *const *names; /* borrowed until open returns */
     int64_t cases;            /* >= 1 */
     int64_t classes;          /* labels are 0 .. classes - 1, */
-    int ignore;               /* or this one; -1 = none */
+    int ignore;               /* or this one; or VOLT_NO_IGNORE_LABEL */
     const uint8_t *regions;   /* see volt_sampler_options; borrowed until close */
     int region_count;
     int64_t batch;            /* samples of a batch, >= 1 */

@@ -29,7 +29,7 @@ VOLT_BEGIN_DECLS
 typedef struct volt_sampler_options {
     volt_augment_rules rules; /* patch, channels of the cases, augmentation */
     int64_t classes;          /* labels are 0 .. classes - 1, */
-    int ignore;               /* or this one; -1 = none */
+    int ignore;               /* or this one; or VOLT_NO_IGNORE_LABEL */
     const uint8_t *regions;   /* (classes, region_count): 1 where the label belongs to the
                                * region; NULL = samples are forced to labels. Borrowed */
     int region_count;

@@ -19,6 +19,7 @@
  */
 #ifndef VOLT_NETS3D_DEVICE_INTERNAL_H
 #define VOLT_NETS3D_DEVICE_INTERNAL_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"
@@ -119,13 +120,13 @@ typedef struct volt_loss_call {
      * channel k is label k, channel 0 the background, values = c. */
     const uint8_t *regions;
     int values;
-    int sigmoid;                   /* 0: softmax over c; 1: a sigmoid per channel */
+    bool sigmoid;                  /* a sigmoid per channel, not a softmax over c */
     const double *class_weight;    /* (c), >= 0, host memory; NULL = 1 each */
     double weight_ce, weight_dice; /* 1 and 1 in nnU-Net */
     double smooth;                 /* 1e-5 */
-    int batch_dice;                /* 1: sums over the batch, 0: per sample, then the mean */
-    int ignore;                    /* label left out of everything; -1 = none */
-    int gradient;                  /* 1: write gradients over the logits */
+    bool batch_dice;               /* sums over the batch, else per sample, then the mean */
+    int ignore;                    /* label left out everywhere; or VOLT_NO_IGNORE_LABEL */
+    bool gradient;                 /* write gradients over the logits */
     int threads;
     double *value; /* out (levels), host memory: the unweighted loss of each level */
     /* out (c) each, host memory: hard counts of level 0: of its arg-max, or with `regions` of
@@ -172,7 +173,7 @@ typedef struct volt_adam_call {
     const float *gradients;
     int64_t count, step; /* step: 1 for the first */
     double lr, beta1, beta2, eps, weight_decay;
-    int decoupled; /* 1 = AdamW, 0 = Adam with L2 regularisation */
+    bool decoupled; /* AdamW, else Adam with L2 regularisation */
     double gradient_scale;
     int threads;
 } volt_adam_call;
@@ -191,13 +192,13 @@ struct volt_device {
     const char *name;    /* "reference", "cpu" */
     const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
     void *context;       /* the device's own */
-    int host_memory;     /* 1: device pointers are host pointers, so nothing needs copying */
+    bool host_memory;    /* device pointers are host pointers, so nothing needs copying */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
     /* Bytes of the buffer that holds `t` (all buffer_c channels, block padding included). */
     size_t (*buffer_bytes)(const volt_device *dev, const volt_tensor *t);
-    int (*supports)(const volt_device *dev, volt_precision precision);
+    bool (*supports)(const volt_device *dev, volt_precision precision);
 
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     void (*release)(const volt_device *dev, void *p);

@@ -16,7 +16,7 @@ typedef struct volt_classes {
     volt_region *region; /* named as the keys of nnU-Net's summary.json: "1", "(1, 2)" */
     int32_t *foreground; /* every label but the background and the ignore label */
     int foreground_count;
-    int32_t ignore; /* -1: none */
+    int32_t ignore; /* or VOLT_NO_IGNORE_LABEL */
     char **name;    /* `region` points to these */
     int32_t *value;
 } volt_classes;

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
@@ -19,7 +20,7 @@ enum { LOADER_RING = 2, LOADER_THREADS = 2 };
 static size_t loader_bytes(const volt_plan *plan, const volt_plan_config *c)
 {
     volt_loader_options o = {.classes = plan->classes,
-                             .ignore = -1,
+                             .ignore = VOLT_NO_IGNORE_LABEL,
                              .batch = c->batch,
                              .slices = c->slices,
                              .whole = c->whole,
@@ -35,8 +36,7 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
                                      const volt_plan_config *config,
                                      const volt_plan_memory_options *options)
 {
-    volt_program_options po = {
-        .n = config->batch, .mode = VOLT_TRAIN, .threads = options->threads};
+    volt_program_options po = volt_program_defaults();
     volt_precision_query query = {.net = &config->net,
                                   .batch = config->batch,
                                   .mode = VOLT_TRAIN,
@@ -48,6 +48,9 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
     size_t parameters;
     volt_status st;
 
+    po.n = config->batch;
+    po.mode = VOLT_TRAIN;
+    po.threads = options->threads;
     memcpy(po.extent, config->patch, sizeof po.extent);
     memcpy(query.patch, config->patch, sizeof query.patch);
     VOLT_TRY(st, done, volt_device_open(&device, options->device ? options->device : "cpu"));
@@ -116,16 +119,19 @@ volt_status volt_plan_memory_fit(double *gb, const volt_fingerprint *fp,
 {
     search s = {.fp = fp,
                 .info = info,
-                .planner = planner ? *planner : volt_planner_defaults(),
+                .planner = volt_planner_defaults(),
                 .options = options,
                 .limit = options->limit ? options->limit
                                         : (size_t)(fraction * (double)volt_mem_machine())};
-    const volt_planner_rules *rules = volt_planner_rules_of(s.planner.planner);
+    const volt_planner_rules *rules;
     double low = 0, high = 0, at, voxels, before = 0;
     size_t most, kept = 0;
     bool fits;
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done,
+             volt_options_take(&s.planner, sizeof s.planner, planner, "volt_planner_options"));
+    rules = volt_planner_rules_of(s.planner.planner);
     if (!rules)
         return volt_fail(VOLT_EINVAL, "there is no planner %d", (int)s.planner.planner);
     for (at = rules->memory_gb; high == 0 || low == 0; at = high > 0 ? at / 2 : at * 2) {

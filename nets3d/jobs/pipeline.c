@@ -289,15 +289,16 @@ void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
  * preprocessed cases. */
 volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
 {
-    const volt_planner_options planner = volt_planner_defaults();
+    volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
+    VOLT_TRY(st, done,
+             volt_options_take(&planner, sizeof planner, o.planner, "volt_planner_options"));
+    o.planner = &planner;
     options = &o;
-    if (!o.planner)
-        o.planner = &planner;
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(

@@ -50,7 +50,7 @@ static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
     return (size_t)(t->n * t->buffer_c * t->d * t->h * t->w) * (t->dtype == VOLT_BF16 ? 2 : 4);
 }
 
-static int supports(const volt_device *dev, volt_precision precision)
+static bool supports(const volt_device *dev, volt_precision precision)
 {
     (void)dev;
     return precision == VOLT_FP32 || precision == VOLT_BF16_MIXED;
@@ -150,7 +150,7 @@ volt_status volt_device_open_reference(volt_device **out)
 {
     static const volt_device table = {.name = "reference",
                                       .library = "plain C",
-                                      .host_memory = 1,
+                                      .host_memory = true,
                                       .channel_block = channel_block,
                                       .buffer_bytes = buffer_bytes,
                                       .supports = supports,

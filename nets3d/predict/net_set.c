@@ -80,9 +80,12 @@ void volt_net_set_patch(int64_t out[3], const volt_segmenter *seg, const volt_ne
 volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
                                  const volt_net_set *g, const int64_t patch[3])
 {
-    volt_program_options o = {
-        .n = g->batch, .precision = g->precision, .mode = VOLT_INFER, .threads = seg->threads};
+    volt_program_options o = volt_program_defaults();
 
+    o.n = g->batch;
+    o.precision = g->precision;
+    o.mode = VOLT_INFER;
+    o.threads = seg->threads;
     memcpy(o.extent, patch, sizeof o.extent);
     return volt_program_create(out, g->graph, seg->device, &o);
 }

@@ -267,7 +267,7 @@ static volt_loss_call largest_loss(const volt_program *p)
                            .levels = volt_graph_output_count(p->graph),
                            .weight_ce = 1,
                            .weight_dice = 1,
-                           .ignore = -1,
+                           .ignore = VOLT_NO_IGNORE_LABEL,
                            .gradient = volt_program_trains(p),
                            .threads = p->options.threads,
                            .tp = counts,
@@ -287,7 +287,7 @@ static void account_scratch(volt_program *p)
     volt_loss_call loss = largest_loss(p);
 
     p->loss_scratch = p->device->loss_scratch(p->device, &loss);
-    loss.batch_dice = 1;
+    loss.batch_dice = true;
     if (p->device->loss_scratch(p->device, &loss) > p->loss_scratch)
         p->loss_scratch = p->device->loss_scratch(p->device, &loss);
     p->memory.scratch = p->loss_scratch;

@@ -13,7 +13,7 @@ typedef struct segment {
 } segment;
 
 struct volt_optimizer {
-    volt_optimizer_options options;
+    volt_optimizer_settings options;
     volt_parameters parameters; /* what it updates */
     int64_t steps;              /* done */
     int slots;
@@ -22,24 +22,24 @@ struct volt_optimizer {
     int segment_count;
 };
 
-volt_optimizer_options volt_optimizer_nnunet(void)
+volt_optimizer_settings volt_optimizer_nnunet(void)
 {
-    const volt_optimizer_options o = {.kind = VOLT_SGD,
-                                      .lr = 1e-2,
-                                      .momentum = 0.99,
-                                      .beta1 = 0.9,
-                                      .beta2 = 0.999,
-                                      .eps = 1e-8,
-                                      .weight_decay = 3e-5,
-                                      .clip_norm = 12,
-                                      .schedule = VOLT_SCHEDULE_POLY};
+    const volt_optimizer_settings o = {.kind = VOLT_SGD,
+                                       .lr = 1e-2,
+                                       .momentum = 0.99,
+                                       .beta1 = 0.9,
+                                       .beta2 = 0.999,
+                                       .eps = 1e-8,
+                                       .weight_decay = 3e-5,
+                                       .clip_norm = 12,
+                                       .schedule = VOLT_SCHEDULE_POLY};
 
     return o;
 }
 
-volt_optimizer_options volt_optimizer_usual(volt_optimizer_kind kind)
+volt_optimizer_settings volt_optimizer_usual(volt_optimizer_kind kind)
 {
-    volt_optimizer_options o = volt_optimizer_nnunet();
+    volt_optimizer_settings o = volt_optimizer_nnunet();
 
     o.kind = kind;
     if (kind != VOLT_SGD) {
@@ -59,7 +59,7 @@ size_t volt_optimizer_bytes(volt_optimizer_kind kind, int64_t parameters)
     return (size_t)slots_of(kind) * (size_t)parameters * sizeof(float);
 }
 
-static volt_status check_options(const volt_optimizer_options *o)
+static volt_status check_options(const volt_optimizer_settings *o)
 {
     const struct {
         const char *name;
@@ -87,7 +87,7 @@ static volt_status check_options(const volt_optimizer_options *o)
 }
 
 volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
-                                  const volt_optimizer_options *options)
+                                  const volt_optimizer_settings *options)
 {
     static const float zeros[4096];
     const volt_device *dev = p.device;
@@ -165,7 +165,7 @@ void volt_optimizer_free(volt_optimizer *o)
     volt_free(o);
 }
 
-double volt_optimizer_rate(const volt_optimizer_options *o, double t)
+double volt_optimizer_rate(const volt_optimizer_settings *o, double t)
 {
     const double pi = 3.14159265358979323846;
 
@@ -180,7 +180,7 @@ double volt_optimizer_rate(const volt_optimizer_options *o, double t)
 }
 
 /* As torch.nn.utils.clip_grad_norm_: gradients times clip / (norm + 1e-6) when below 1. */
-static double clipping_scale(const volt_optimizer_options *o, double norm)
+static double clipping_scale(const volt_optimizer_settings *o, double norm)
 {
     const double scale = o->clip_norm > 0 ? o->clip_norm / (norm + 1e-6) : 1;
 
@@ -189,7 +189,7 @@ static double clipping_scale(const volt_optimizer_options *o, double norm)
 
 static volt_status update(volt_optimizer *o, const segment *s, double lr, double scale)
 {
-    const volt_optimizer_options *k = &o->options;
+    const volt_optimizer_settings *k = &o->options;
     const volt_parameters *p = &o->parameters;
 
     lr *= s->scale;

@@ -15,7 +15,7 @@ typedef struct volt_optimizer volt_optimizer;
  * no gradients; VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_optimizer_create(volt_optimizer **out,
                                                 volt_parameters parameters,
-                                                const volt_optimizer_options *options);
+                                                const volt_optimizer_settings *options);
 void volt_optimizer_free(volt_optimizer *o); /* NULL is allowed */
 /* Of the state for so many parameters. */
 size_t volt_optimizer_bytes(volt_optimizer_kind kind, int64_t parameters);
@@ -26,7 +26,7 @@ size_t volt_optimizer_bytes(volt_optimizer_kind kind, int64_t parameters);
 VOLT_MUST_USE volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *graph,
                                                     const double *scale);
 /* Learning rate at progress `t` in [0,1]. */
-double volt_optimizer_rate(const volt_optimizer_options *options, double t);
+double volt_optimizer_rate(const volt_optimizer_settings *options, double t);
 /* One step at rate `lr`. `gradient_norm` (NULL allowed) gets the norm before clipping.
  * VOLT_ENUMERIC: the norm is not finite; weights are unchanged then. */
 VOLT_MUST_USE volt_status volt_optimizer_step(volt_optimizer *o, double lr,

@@ -12,8 +12,16 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
+
+void volt_program_options_init(volt_program_options *o, size_t size)
+{
+    const volt_program_options defaults = {.n = 1, .precision = VOLT_FP32, .mode = VOLT_INFER};
+
+    volt_options_init(o, size, &defaults, sizeof defaults);
+}
 
 static volt_status check_options(const volt_graph *graph, const volt_device *device,
                                  const volt_program_options *o)
@@ -192,16 +200,18 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
                                 const volt_device *device, const volt_program_options *options)
 {
     const size_t values = (size_t)volt_graph_value_count(graph);
+    volt_program_options o = volt_program_defaults();
     volt_program *p = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, check_options(graph, device, options));
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_program_options"));
+    VOLT_TRY(st, done, check_options(graph, device, &o));
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a program"));
     p->graph = graph;
     p->device = device;
-    p->options = *options;
-    p->options.threads = volt_threads_or_default(options->threads);
-    p->dtype = options->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    p->options = o;
+    p->options.threads = volt_threads_or_default(o.threads);
+    p->dtype = o.precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
     VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
     p->value_count = (int)values;
     VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/system/file.h"
+#include "base/core/options.h"
 #include "base/core/alloc.h"
 #include "base/rng.h"
 
@@ -236,27 +237,26 @@ volt_status volt_program_output(volt_program *p, int i, const float **data, int6
     return VOLT_OK;
 }
 
-volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
-                              const int16_t *labels, bool gradient, volt_loss_result *result)
+/* The call without labels. */
+static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *o,
+                                bool gradient, double *value, volt_loss_result *result)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
-    int16_t *device_labels;
-    double value[16] = {0};
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
                            .d = t->d,
                            .h = t->h,
                            .w = t->w,
                            .levels = volt_graph_output_count(p->graph),
-                           .weight_ce = options->weight_ce,
-                           .weight_dice = options->weight_dice,
-                           .smooth = options->smooth,
-                           .batch_dice = options->batch_dice,
-                           .ignore = options->ignore,
-                           .sigmoid = options->sigmoid,
-                           .regions = options->regions,
-                           .values = options->values,
-                           .class_weight = options->class_weight,
+                           .weight_ce = o->weight_ce,
+                           .weight_dice = o->weight_dice,
+                           .smooth = o->smooth,
+                           .batch_dice = o->batch_dice,
+                           .ignore = o->ignore,
+                           .sigmoid = o->sigmoid,
+                           .regions = o->regions,
+                           .values = o->values,
+                           .class_weight = o->class_weight,
                            .gradient = gradient,
                            .threads = p->options.threads,
                            .value = value,
@@ -265,28 +265,41 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
                            .fn = result->fn,
                            .voxels = &result->voxels,
                            .scratch = p->scratch};
+
+    for (int i = 0; i < call.levels; i++) {
+        t = &p->outputs[i].tensor;
+        call.level[i] =
+            (volt_loss_level){output_address(p, i), t->d, t->h, t->w, o->level_weight[i]};
+    }
+    return call;
+}
+
+volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
+                              const int16_t *labels, bool gradient, volt_loss_result *result)
+{
     const double start = p->profile ? volt_seconds() : 0;
+    volt_loss_options o = volt_loss_defaults();
+    int16_t *device_labels;
+    double value[16] = {0};
+    volt_loss_call call;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_loss_options"));
     if (p->state != VOLT_RUN_FORWARD)
         return volt_fail(VOLT_EINVAL, "a loss needs a forward pass before it");
     if (gradient && !volt_program_trains(p))
         return volt_fail(VOLT_EINVAL, "only training programs have gradients");
-    for (int i = 0; i < call.levels; i++) {
-        const volt_tensor *o = &p->outputs[i].tensor;
-        call.level[i] =
-            (volt_loss_level){output_address(p, i), o->d, o->h, o->w, options->level_weight[i]};
-    }
+    call = loss_call(p, &o, gradient, value, result);
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
              p->device->upload(p->device, device_labels, labels,
-                               (size_t)(t->n * t->d * t->h * t->w) * sizeof *labels));
+                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels));
     call.labels = device_labels;
     VOLT_TRY(st, done, p->device->loss(p->device, &call));
     result->total = 0;
     for (int i = 0; i < call.levels; i++) {
         result->level[i] = value[i];
-        result->total += options->level_weight[i] * value[i];
+        result->total += o.level_weight[i] * value[i];
     }
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;

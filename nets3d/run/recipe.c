@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/options.h"
+
 #define MAX_SCALE 1e6
 
-volt_recipe volt_recipe_nnunet(void)
+static volt_recipe nnunet(void)
 {
     return (volt_recipe){.epochs = 1000,
                          .iterations = 250,
@@ -21,9 +23,9 @@ volt_recipe volt_recipe_nnunet(void)
                          .mirror = {true, true, true}};
 }
 
-volt_recipe volt_recipe_budget(int64_t plan_batch)
+static volt_recipe budget(int64_t plan_batch)
 {
-    volt_recipe r = volt_recipe_nnunet();
+    volt_recipe r = nnunet();
 
     r.batch = plan_batch < 2 ? plan_batch : 2;
     r.mirror[0] = r.mirror[1] = r.mirror[2] = false;
@@ -38,8 +40,20 @@ volt_recipe volt_recipe_budget(int64_t plan_batch)
     return r;
 }
 
-/* One "PATTERN[=SCALE]" of `length` bytes. */
-static volt_status add_one(volt_recipe *recipe, const char *text, size_t length, double scale)
+void volt_recipe_init(volt_recipe *out, size_t size, volt_recipe_preset preset,
+                      int64_t plan_batch)
+{
+    volt_recipe made = {.size = 0};
+
+    if (preset == VOLT_RECIPE_NNUNET)
+        made = nnunet();
+    else if (preset == VOLT_RECIPE_BUDGET)
+        made = budget(plan_batch);
+    volt_options_init(out, size, &made, sizeof made);
+}
+
+/* One "PATTERN", or "PATTERN=SCALE" if `scaled`, of `length` bytes. */
+static volt_status add_one(volt_recipe *recipe, const char *text, size_t length, bool scaled)
 {
     const char *equals = memchr(text, '=', length);
     const size_t name = equals ? (size_t)(equals - text) : length;
@@ -53,13 +67,13 @@ static volt_status add_one(volt_recipe *recipe, const char *text, size_t length,
             VOLT_EINVAL,
             "'%.*s' is not a pattern of parameter names: 1 to %zu bytes are expected",
             (int)length, text, sizeof rule->pattern - 1);
-    if (equals && scale != VOLT_SCALES_IN_LIST)
+    if (equals && !scaled)
         return volt_fail(VOLT_EINVAL, "'%.*s': a pattern without a factor is expected",
                          (int)length, text);
-    if (!equals && scale == VOLT_SCALES_IN_LIST)
+    if (!equals && scaled)
         return volt_fail(VOLT_EINVAL, "'%.*s' lacks the factor: PATTERN=X is expected",
                          (int)length, text);
-    rule->scale = scale;
+    rule->scale = 0;
     if (equals) {
         rule->scale = strtod(equals + 1, &end);
         if (end != text + length || end == equals + 1 || !(rule->scale >= 0) ||
@@ -73,18 +87,32 @@ static volt_status add_one(volt_recipe *recipe, const char *text, size_t length,
     return VOLT_OK;
 }
 
-volt_status volt_recipe_add_rules(volt_recipe *recipe, const char *list, double scale)
+static volt_status add_rules(volt_recipe *recipe, const char *list, bool scaled)
 {
     volt_status st = VOLT_OK;
 
-    if (scale != VOLT_SCALES_IN_LIST && !(scale >= 0 && scale <= MAX_SCALE))
-        return volt_fail(VOLT_EINVAL, "a factor of %g; 0 to %g is expected", scale, MAX_SCALE);
+    if (recipe->size < offsetof(volt_recipe, rule) + sizeof recipe->rule)
+        return volt_fail(VOLT_EINVAL, "volt_recipe has size %zu: start from its defaults",
+                         recipe->size);
+    if (recipe->rules < 0 || recipe->rules > VOLT_MAX_PARAM_RULES)
+        return volt_fail(VOLT_EINVAL, "%d parameter rules; 0 to %d are expected", recipe->rules,
+                         VOLT_MAX_PARAM_RULES);
     for (const char *at = list; st == VOLT_OK; at++) {
         const size_t length = strcspn(at, ",");
-        st = add_one(recipe, at, length, scale);
+        st = add_one(recipe, at, length, scaled);
         at += length;
         if (!*at)
             break;
     }
     return st;
+}
+
+volt_status volt_recipe_add_scales(volt_recipe *recipe, const char *list)
+{
+    return add_rules(recipe, list, true);
+}
+
+volt_status volt_recipe_freeze(volt_recipe *recipe, const char *list)
+{
+    return add_rules(recipe, list, false);
 }

@@ -340,7 +340,7 @@ double volt_train_state_progress(const volt_train_state *s)
                                     (double)(end - s->anchor);
 }
 
-double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_options *options)
+double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_settings *options)
 {
     volt_train_state at = *s;
 

@@ -37,7 +37,7 @@ volt_train_state volt_train_state_first(const volt_recipe *recipe);
 double volt_train_state_progress(const volt_train_state *s);
 /* Learning rate of the current iteration. The polynomial schedule changes at the start of each
  * epoch, as nnU-Net's does; the others in every iteration. */
-double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_options *options);
+double volt_train_state_rate(const volt_train_state *s, const volt_optimizer_settings *options);
 
 VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_state *s);
 /* `name`: the checkpoint, for messages. VOLT_EFORMAT. */

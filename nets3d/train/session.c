@@ -112,14 +112,15 @@ static volt_status compile(volt_session *s)
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
     volt_network net = {.model = NULL};
-    volt_program_options po = {.n = r->batch,
-                               .precision = s->recipe.precision,
-                               .mode = VOLT_TRAIN,
-                               .threads = s->recipe.threads,
-                               .seed = s->recipe.seed};
+    volt_program_options po = volt_program_defaults();
     bool *learns = NULL;
     volt_status st;
 
+    po.n = r->batch;
+    po.precision = s->recipe.precision;
+    po.mode = VOLT_TRAIN;
+    po.threads = s->recipe.threads;
+    po.seed = s->recipe.seed;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
     if (r->dropout != VOLT_DROPOUT_PLAN)

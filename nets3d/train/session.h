@@ -12,7 +12,7 @@ VOLT_BEGIN_DECLS
 
 typedef struct volt_session {
     const volt_train_data *data;
-    const volt_train_options *options;
+    const volt_train_options *options; /* complete, with its recipe */
     const volt_callbacks *cb;
     const char *run;
     char *latest, *best, *log; /* paths */

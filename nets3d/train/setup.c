@@ -113,7 +113,7 @@ static volt_status check_request(const volt_session *s)
     volt_status st;
 
     VOLT_TRY(st, done, check_data(s->data, &s->targets));
-    VOLT_TRY(st, done, check_recipe(&o->recipe, &s->targets));
+    VOLT_TRY(st, done, check_recipe(o->recipe, &s->targets));
     if (!(o->budget_s >= 0) || o->budget_s > 1e12)
         st = volt_fail(VOLT_EINVAL, "a budget of %g s; 0 to 1e12 is expected", o->budget_s);
 done:
@@ -123,7 +123,7 @@ done:
 /* The recipe of a new run; the precision is chosen later. */
 static volt_train_recipe recipe_from_request(const volt_session *s)
 {
-    volt_train_recipe r = {.recipe = s->options->recipe,
+    volt_train_recipe r = {.recipe = *s->options->recipe,
                            .seed = s->options->seed,
                            .precision = s->options->precision,
                            .budget_s = s->options->budget_s,
@@ -218,7 +218,7 @@ static volt_status asked_epochs(int64_t *out, const volt_session *s)
         *out = t->iteration > 0 ? volt_budget_epochs(t, o->budget_s) : 0;
         return VOLT_OK;
     }
-    *out = o->recipe.epochs;
+    *out = o->recipe->epochs;
     if (*out < begun)
         return volt_fail(VOLT_EINVAL, "%s is already in epoch %lld: it cannot end after %lld",
                          s->run, (long long)begun, (long long)*out);
@@ -237,7 +237,7 @@ static volt_status change_length(volt_session *s)
     volt_status st;
 
     if (o->budget_s > 0 ? o->budget_s == s->recipe.budget_s
-                        : s->recipe.budget_s == 0 && o->recipe.epochs == t->epochs)
+                        : s->recipe.budget_s == 0 && o->recipe->epochs == t->epochs)
         return VOLT_OK;
     st = asked_epochs(&epochs, s);
     if (st != VOLT_OK)

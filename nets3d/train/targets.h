@@ -10,7 +10,7 @@ VOLT_BEGIN_DECLS
 /* Zero-initialised is empty. Names are borrowed from the data set's description. */
 typedef struct volt_train_targets {
     int labels;        /* voxel values: 0 .. labels - 1, or */
-    int ignore;        /* this one; -1 = none */
+    int ignore;        /* this one; or VOLT_NO_IGNORE_LABEL */
     int outputs;       /* of the network: regions, or labels with the background first */
     int first;         /* first output with a Dice: 0 for regions, 1 for labels */
     uint8_t *regions;  /* (labels, outputs): 1 where the label belongs to the region; NULL

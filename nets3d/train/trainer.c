@@ -20,7 +20,7 @@
 
 void volt_train_options_init(volt_train_options *o, size_t size)
 {
-    const volt_train_options defaults = {.recipe = volt_recipe_nnunet(), .device = "cpu"};
+    const volt_train_options defaults = {.device = "cpu"};
 
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
@@ -350,9 +350,13 @@ volt_status volt_train(const char *run, const volt_train_data *data,
                        volt_train_result *result)
 {
     volt_train_options o = volt_train_defaults();
+    volt_recipe recipe = volt_recipe_nnunet();
     volt_session s;
     volt_status st = volt_options_take(&o, sizeof o, options, "volt_train_options");
 
+    if (st == VOLT_OK)
+        st = volt_options_take(&recipe, sizeof recipe, o.recipe, "volt_recipe");
+    o.recipe = &recipe;
     if (st == VOLT_OK)
         st = volt_session_open(&s, run, data, &o, cb);
     if (st != VOLT_OK)

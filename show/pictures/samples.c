@@ -79,7 +79,7 @@ volt_status volt_shown_case_read(volt_shown_case *out, const volt_case *c, int t
     volt_shown_case made = {0};
     volt_image_header *header = NULL;
     volt_volume *image;
-    volt_dataset_info info = {.ignore_label = -1};
+    volt_dataset_info info = {.ignore_label = VOLT_NO_IGNORE_LABEL};
     int channels = c->files;
     volt_status st;
 
@@ -230,7 +230,7 @@ static volt_status open_show(show *s, const char *name)
     s->sampling =
         (volt_sampler_options){.rules = volt_augment_rules_nnunet(s->patch, s->c->channels),
                                .classes = classes_of(s->c) > 2 ? classes_of(s->c) : 2,
-                               .ignore = -1};
+                               .ignore = VOLT_NO_IGNORE_LABEL};
     VOLT_TRY(st, done, volt_sample_case_make(&s->source, &source, &s->sampling));
     VOLT_TRY(st, done, volt_sampler_open(&s->sampler, &s->sampling));
     g = grid_at(s->c, start, s->patch);

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                            .channel_name = channel,
                                            .labels = 3,
                                            .label = label,
-                                           .ignore_label = -1,
+                                           .ignore_label = VOLT_NO_IGNORE_LABEL,
                                            .file_ending = ".nii.gz"};
     volt_plan *plan = NULL, *again = NULL;
     char *text = NULL, *twice = NULL;

@@ -169,7 +169,7 @@ void losses_refuse_labels_out_of_range(void **state)
                            .levels = 1,
                            .level = {{logits, 1, 1, 1, 1}},
                            .weight_ce = 1,
-                           .ignore = -1,
+                           .ignore = VOLT_NO_IGNORE_LABEL,
                            .threads = 1,
                            .value = &value,
                            .scratch = scratch};

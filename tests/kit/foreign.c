@@ -189,12 +189,16 @@ void network_computes(const char *run, const char *path, double bound)
     volt_graph *g = NULL;
     volt_device *device = NULL;
     volt_program *program = NULL;
-    volt_program_options o = {.n = 1, .precision = VOLT_FP32, .mode = VOLT_INFER, .threads = 2};
+    volt_program_options o = volt_program_defaults();
     char *file = NULL;
     const float *got;
     float *flat;
     double worst = 0;
 
+    o.n = 1;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_INFER;
+    o.threads = 2;
     assert_ok(volt_safetensors_open(&want, path));
     x = volt_safetensors_find(want, "x");
     y = volt_safetensors_find(want, "logits");

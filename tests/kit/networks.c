@@ -220,10 +220,14 @@ float *fixture_parameters(const volt_safetensors *f, const char *prefix, const v
 volt_program *compiled(const volt_graph *g, const volt_device *device, const network *net,
                        volt_mode mode, volt_precision precision, int threads)
 {
-    volt_program_options o = {
-        .n = net->n, .precision = precision, .mode = mode, .threads = threads, .seed = 5};
+    volt_program_options o = volt_program_defaults();
     volt_program *p = NULL;
 
+    o.n = net->n;
+    o.precision = precision;
+    o.mode = mode;
+    o.threads = threads;
+    o.seed = 5;
     memcpy(o.extent, net->extent, sizeof o.extent);
     assert_ok(volt_program_create(&p, g, device, &o));
     return p;

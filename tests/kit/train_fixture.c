@@ -201,17 +201,18 @@ void fixture_close(fixture *f)
     volt_dataset_info_clear(&f->info);
 }
 
-volt_train_options fixture_options(int64_t epochs, int64_t iterations)
+volt_train_options fixture_options(volt_recipe *recipe, int64_t epochs, int64_t iterations)
 {
     volt_train_options o = volt_train_defaults();
 
     o.device = "reference";
     o.precision = VOLT_FP32;
-    o.recipe = volt_recipe_budget(2);
-    o.recipe.mirror[0] = o.recipe.mirror[1] = o.recipe.mirror[2] = true;
-    o.recipe.epochs = epochs;
-    o.recipe.iterations = iterations;
-    o.recipe.validation_iterations = 2;
+    *recipe = volt_recipe_budget(2);
+    recipe->mirror[0] = recipe->mirror[1] = recipe->mirror[2] = true;
+    recipe->epochs = epochs;
+    recipe->iterations = iterations;
+    recipe->validation_iterations = 2;
+    o.recipe = recipe;
     o.threads = 1;
     o.seed = 11;
     return o;

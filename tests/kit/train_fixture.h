@@ -48,7 +48,7 @@ void fixture_open(fixture *f, const char *store);
 
 void fixture_close(fixture *f);
 
-/* Some iterations on the reference device, in fp32. */
-volt_train_options fixture_options(int64_t epochs, int64_t iterations);
+/* Some iterations on the reference device, in fp32; they point to *recipe. */
+volt_train_options fixture_options(volt_recipe *recipe, int64_t epochs, int64_t iterations);
 
 #endif

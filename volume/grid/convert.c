@@ -232,6 +232,8 @@ double volt_voxel_value(const volt_volume *v, int64_t i)
         return ((const double *)v->data)[i];
     case VOLT_BF16:
         return (double)float_of_bf16(((const uint16_t *)v->data)[i]);
+    case VOLT_AS_STORED:
+        break;
     }
     return NAN;
 }

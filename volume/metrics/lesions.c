@@ -26,7 +26,7 @@ typedef struct lesion {
 
 typedef struct work {
     const volt_lesion_masks *m;
-    const volt_lesion_options *options;
+    const volt_lesion_rule *options;
     bool surface;
     int threads;
     volt_components *grown, *parts; /* of the dilated reference, of the prediction */
@@ -320,7 +320,7 @@ static volt_status score_all(volt_lesion_scores *out, work *w)
     return VOLT_OK;
 }
 
-static volt_status check_options(const volt_lesion_options *o)
+static volt_status check_options(const volt_lesion_rule *o)
 {
     if (o->dilation < 0 || o->dilation > MOST_DILATION)
         return volt_fail(VOLT_EINVAL, "lesions: a dilation of %d voxels is not in 0..%d",
@@ -354,7 +354,7 @@ done:
 }
 
 volt_status volt_lesions_score(volt_lesion_scores *out, const volt_lesion_masks *m,
-                               const volt_lesion_options *options, bool surface, int threads)
+                               const volt_lesion_rule *options, bool surface, int threads)
 {
     work w = {.m = m, .options = options, .surface = surface};
     uint8_t *grown = NULL;

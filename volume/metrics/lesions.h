@@ -18,7 +18,7 @@ typedef struct volt_lesion_masks {
  * VOLT_EINVAL: an option; VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_lesions_score(volt_lesion_scores *out,
                                              const volt_lesion_masks *m,
-                                             const volt_lesion_options *options, bool surface,
+                                             const volt_lesion_rule *options, bool surface,
                                              int threads);
 
 VOLT_END_DECLS

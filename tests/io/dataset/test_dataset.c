@@ -420,7 +420,7 @@ static void masks_get_the_data_sets_own_numbers(void **state)
     volt_label label[] = {{"bg", 0}, {"a", 1}, {"b", 2}, {"c", 3}};
     int32_t stored[] = {0, 2, 1, 400};
     const volt_dataset_info info = {
-        .label = label, .labels = 4, .stored = stored, .ignore_label = -1};
+        .label = label, .labels = 4, .stored = stored, .ignore_label = VOLT_NO_IGNORE_LABEL};
     const int64_t n[3] = {1, 1, 4};
     const double mm[3] = {1, 1, 1};
     const volt_grid grid = volt_grid_make(n, 1, mm);

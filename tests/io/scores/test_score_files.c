@@ -97,11 +97,39 @@ static void a_report_tells_rules_means_and_cases(void **state)
     volt_summary_free(s);
 }
 
+static void rules_of_older_callers_are_completed(void **state)
+{
+    const size_t bytes = offsetof(volt_metrics_options, lesion);
+    volt_metrics_options full = volt_metrics_defaults(), *older = malloc(bytes);
+    volt_scores scores = {0};
+    char *text, *expected;
+
+    (void)state;
+    assert_non_null(older);
+    full.lesions = true;
+    volt_metrics_options_init(older, bytes);
+    older->lesions = true;
+    scores.summary = summary_of_two(&full);
+    scores.options = &full;
+    assert_ok(volt_scores_text(&expected, &scores));
+    scores.options = older;
+    assert_ok(volt_scores_text(&text, &scores));
+    assert_string_equal(text, expected);
+    full.policy = (volt_empty_policy)3;
+    scores.options = &full;
+    assert_fails(volt_scores_text(&text, &scores), VOLT_EINVAL, "policy 3");
+    volt_free(expected);
+    volt_free(text);
+    volt_summary_free((volt_summary *)scores.summary);
+    free(older);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_has_a_line_per_case_and_class),
         cmocka_unit_test(a_report_tells_rules_means_and_cases),
+        cmocka_unit_test(rules_of_older_callers_are_completed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,7 @@ static volt_loader_options options_for(const fixture *f, bool augment)
                                  .names = f->names,
                                  .cases = 4,
                                  .classes = 3,
-                                 .ignore = -1,
+                                 .ignore = VOLT_NO_IGNORE_LABEL,
                                  .batch = 3,
                                  .rules = augment ? volt_augment_rules_nnunet(patch, 1)
                                                   : volt_augment_rules_none(patch, 1),

@@ -43,8 +43,9 @@ static volt_sampler_options plain_options(int64_t d, int64_t h, int64_t w)
 {
     const int64_t patch[3] = {d, h, w};
 
-    return (volt_sampler_options){
-        .rules = volt_augment_rules_none(patch, CHANNELS), .classes = 2, .ignore = -1};
+    return (volt_sampler_options){.rules = volt_augment_rules_none(patch, CHANNELS),
+                                  .classes = 2,
+                                  .ignore = VOLT_NO_IGNORE_LABEL};
 }
 
 static volt_sample_draw draw_of(uint32_t sample, bool forced)

@@ -9,7 +9,7 @@ static const volt_dataset_info info = {.name = "made up",
                                        .channel_name = channels,
                                        .labels = 2,
                                        .label = labels,
-                                       .ignore_label = -1};
+                                       .ignore_label = VOLT_NO_IGNORE_LABEL};
 
 static volt_fingerprint cases(void)
 {

@@ -243,6 +243,51 @@ static void errors_of_the_data_set_stop_the_steps(void **state)
     assert_null(p.dataset);
 }
 
+/* As an older caller has them: nothing lies behind their first `bytes`. */
+static volt_planner_options *older_planner(size_t bytes)
+{
+    volt_planner_options *o = malloc(bytes);
+
+    assert_non_null(o);
+    volt_planner_options_init(o, bytes);
+    return o;
+}
+
+static void options_of_older_callers_are_completed(void **state)
+{
+    const volt_plan_extra whole = {.name = VOLT_PLAN_WHOLE};
+    const size_t bytes = offsetof(volt_planner_options, memory_gb);
+    volt_planner_options *planner = older_planner(bytes);
+    volt_pipeline_options o = volt_pipeline_defaults();
+    volt_dataset_options *data = malloc(sizeof data->size);
+    volt_pipeline p = {0};
+    volt_plan *plan = NULL;
+
+    (void)state;
+    assert_non_null(data);
+    volt_dataset_options_init(data, sizeof data->size);
+    make_set(2);
+    assert_int_equal(planner->size, bytes);
+    planner->planner = VOLT_PLANNER_RESENC_M;
+    o.dataset = SET;
+    o.data = data;
+    o.planner = planner;
+    o.until = VOLT_STAGE_PLAN;
+    o.extra = &whole;
+    o.extras = 1;
+    assert_ok(volt_pipeline_run(&p, &o));
+    assert_ok(volt_plan_make(&plan, &p.fingerprint, &p.dataset->info, planner));
+    assert_string_equal(plan->planner, "nnUNetPlannerResEncM");
+    assert_string_equal(p.plan->planner, plan->planner);
+    volt_plan_free(plan);
+    volt_pipeline_clear(&p);
+    o.extras = 0; /* the plan is there: the planner is only compared */
+    assert_ok(volt_pipeline_run(&p, &o));
+    volt_pipeline_clear(&p);
+    free(data);
+    free(planner);
+}
+
 static void pipelines_survive_every_failed_allocation(void **state)
 {
     volt_pipeline_options o = volt_pipeline_defaults();
@@ -283,6 +328,7 @@ int main(void)
         cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
+        cmocka_unit_test(options_of_older_callers_are_completed),
         cmocka_unit_test(pipelines_survive_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,8 @@ static void make_residual(fixture *f)
 
 static void a_residual_plan_trains_and_predicts(void **state)
 {
-    volt_train_options o = {0};
+    volt_train_options o;
+    volt_recipe recipe;
     volt_predict_options p = volt_predict_defaults();
     const int64_t shape[3] = {12, 14, 16};
     const double mm[3] = {1, 1, 1};
@@ -33,13 +34,13 @@ static void a_residual_plan_trains_and_predicts(void **state)
     fixture_open(&f, "residual-store");
     make_residual(&f);
     remove_folder(RUN);
-    o = fixture_options(1, 1);
+    o = fixture_options(&recipe, 1, 1);
     o.device = "cpu";
-    o.recipe.augment = false;
+    recipe.augment = false;
     assert_ok(volt_train(RUN, &f.data, &o, NULL, &first));
     remove_folder(RUN);
-    o.recipe.epochs = 12;
-    o.recipe.iterations = 20;
+    recipe.epochs = 12;
+    recipe.iterations = 20;
     assert_ok(volt_train(RUN, &f.data, &o, NULL, &last));
     print_message("loss %.3f, then %.3f\n", first.train_loss, last.train_loss);
     assert_true(last.train_loss < first.train_loss - 0.5);

@@ -331,12 +331,13 @@ static void gradients_of_losses(void **state)
     (void)state;
     for (int i = 0; i < 48; i++)
         labels[i] = (int16_t)volt_rng_below(&rng, 4);
-    for (call.batch_dice = 0; call.batch_dice < 2; call.batch_dice++) {
+    for (int pooled = 0; pooled < 2; pooled++) {
+        call.batch_dice = pooled;
         assert_true(device->loss_scratch(device, &call) <= sizeof scratch);
-        call.gradient = 1;
+        call.gradient = true;
         (void)loss_of(&call, x, work, bytes);
         memcpy(g, work, bytes);
-        call.gradient = 0;
+        call.gradient = false;
         for (int64_t i = 0; i < volt_tensor_elements(&t); i += 5) {
             const float at = x[i];
             double high, low;

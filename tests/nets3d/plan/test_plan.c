@@ -17,7 +17,7 @@ static volt_dataset_info info_of(int channels, int labels)
                                .channel_name = channel_names,
                                .labels = labels,
                                .label = label_list,
-                               .ignore_label = -1,
+                               .ignore_label = VOLT_NO_IGNORE_LABEL,
                                .file_ending = ".nii.gz",
                                .num_training = 195};
 }

@@ -26,17 +26,18 @@ static bool *learnt(const volt_graph *g, const char *frozen)
 static volt_program *stepped(const volt_graph *g, const volt_device *device, const network *net,
                              volt_precision precision, const bool *learns)
 {
-    volt_program_options o = {.n = net->n,
-                              .precision = precision,
-                              .mode = VOLT_TRAIN,
-                              .threads = 2,
-                              .learns = learns};
+    volt_program_options o = volt_program_defaults();
     volt_safetensors *f = open_fixture(net->name);
     volt_loss_options loss = volt_loss_nnunet(volt_graph_output_count(g), true);
     float *weights = fixture_parameters(f, "w.", g);
     volt_loss_result r = {0};
     volt_program *p = NULL;
 
+    o.n = net->n;
+    o.precision = precision;
+    o.mode = VOLT_TRAIN;
+    o.threads = 2;
+    o.learns = learns;
     memcpy(o.extent, net->extent, sizeof o.extent);
     assert_ok(volt_program_create(&p, g, device, &o));
     assert_ok(volt_program_verify(p));
@@ -123,13 +124,16 @@ static void nothing_is_computed_for_what_is_frozen(void **state)
     const network *net = &networks[0];
     volt_graph *g = net->build();
     bool *learns = learnt(g, "encoder.*");
-    volt_program_options o = {
-        .n = net->n, .precision = VOLT_FP32, .mode = VOLT_TRAIN, .threads = 1};
+    volt_program_options o = volt_program_defaults();
     volt_program *all = NULL, *some = NULL;
     volt_program_memory before, after;
     volt_device *device = NULL;
     int weight_gradients = 0;
 
+    o.n = net->n;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_TRAIN;
+    o.threads = 1;
     (void)state;
     assert_ok(volt_device_open(&device, "cpu"));
     memcpy(o.extent, net->extent, sizeof o.extent);

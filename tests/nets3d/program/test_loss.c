@@ -30,19 +30,21 @@ static void problem_open(problem *p, const volt_safetensors *f, const char *name
     const char *about = volt_safetensors_metadata(f, name);
     const volt_tensor_view *labels;
     char key[64];
-    int at = 0;
+    int batch_dice, sigmoid, at = 0;
 
     *p = (problem){0};
     p->call = (volt_loss_call){.levels = 2,
                                .weight_ce = 1,
                                .weight_dice = 1,
                                .smooth = 1e-5,
-                               .gradient = 1,
+                               .gradient = true,
                                .threads = 1};
     assert_non_null(about);
     assert_int_equal(sscanf(about, "%d %d %d %d%n", &p->call.values, &p->call.ignore,
-                            &p->call.batch_dice, &p->call.sigmoid, &at),
+                            &batch_dice, &sigmoid, &at),
                      4);
+    p->call.batch_dice = batch_dice;
+    p->call.sigmoid = sigmoid;
     for (int k = 0, used; sscanf(about + at, "%lf%n", &p->weight[k], &used) == 1; k++) {
         p->call.class_weight = p->weight;
         at += used;
@@ -143,7 +145,7 @@ static void gradients_match_differences(void **state)
             assert_ok(volt_alloc(&gradient[i], (size_t)p.count[i] * sizeof(float), "a test"));
             memcpy(gradient[i], p.call.level[i].logits, (size_t)p.count[i] * sizeof(float));
         }
-        p.call.gradient = 0;
+        p.call.gradient = false;
         for (int i = 0; i < 2; i++) {
             for (int64_t j = k % 5; j < p.count[i]; j += 97) {
                 const float at = p.logits[i][j];
@@ -221,14 +223,14 @@ static void saturated_logits_stay_finite(void **state)
                            .w = COUNT,
                            .levels = 1,
                            .level = {{logits, 1, 1, COUNT, 1}},
-                           .sigmoid = 1,
+                           .sigmoid = true,
                            .regions = nested,
                            .values = 4,
                            .weight_ce = 1,
                            .weight_dice = 1,
                            .smooth = 1e-5,
-                           .ignore = -1,
-                           .gradient = 1,
+                           .ignore = VOLT_NO_IGNORE_LABEL,
+                           .gradient = true,
                            .threads = 1,
                            .value = &value,
                            .scratch = scratch};

@@ -35,7 +35,7 @@ static void ten_steps_match_pytorch(void **state)
 
     (void)state;
     for (int i = 0; i < 6; i++) {
-        volt_optimizer_options o = volt_optimizer_nnunet();
+        volt_optimizer_settings o = volt_optimizer_nnunet();
         volt_device *device = NULL;
         volt_optimizer *optimizer = NULL;
         volt_graph *g;
@@ -66,7 +66,7 @@ static void ten_steps_match_pytorch(void **state)
 
 static void clipping_scales_and_bad_gradients_stop(void **state)
 {
-    volt_optimizer_options o = volt_optimizer_nnunet();
+    volt_optimizer_settings o = volt_optimizer_nnunet();
     volt_device *device = NULL;
     volt_optimizer *optimizer = NULL;
     float start[50] = {0}, end[50];
@@ -104,7 +104,7 @@ static void clipping_scales_and_bad_gradients_stop(void **state)
 
 static void rates_follow_their_schedules(void **state)
 {
-    volt_optimizer_options o = volt_optimizer_nnunet();
+    volt_optimizer_settings o = volt_optimizer_nnunet();
 
     (void)state;
     assert_true(volt_optimizer_rate(&o, 0) == 0.01);

@@ -18,7 +18,7 @@ struct volt_op {
 static double wait_fp32, wait_bf16;
 static int runs, has_bf16;
 
-static int fake_supports(const volt_device *dev, volt_precision precision)
+static bool fake_supports(const volt_device *dev, volt_precision precision)
 {
     (void)dev;
     return precision == VOLT_FP32 || has_bf16;

@@ -164,7 +164,7 @@ static void ten_training_steps_match_pytorch(void **state)
         volt_graph *g = net->build();
         float *weights = fixture_parameters(f, "w.", g), *want = fixture_parameters(f, "f.", g);
         volt_program *p = compiled(g, devices[i], net, VOLT_TRAIN, VOLT_FP32, 2);
-        const volt_optimizer_options options = volt_optimizer_nnunet();
+        const volt_optimizer_settings options = volt_optimizer_nnunet();
         const volt_loss_options loss = fixture_loss(f);
         volt_optimizer *o = NULL;
 
@@ -318,11 +318,16 @@ static void calls_out_of_order_are_refused(void **state)
 
 static void extents_that_do_not_fit_are_named(void **state)
 {
-    volt_program_options o = {
-        .n = 1, .extent = {8, 10, 8}, .precision = VOLT_FP32, .mode = VOLT_TRAIN};
+    volt_program_options o = volt_program_defaults();
     volt_graph *g = build_unet3d(), *z = build_zoo();
     volt_program *p = NULL;
 
+    o.n = 1;
+    o.extent[0] = 8;
+    o.extent[1] = 10;
+    o.extent[2] = 8;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_TRAIN;
     (void)state;
     assert_fails(volt_program_create(&p, g, devices[0], &o), VOLT_EINVAL,
                  "extents 6 and 5 along h");

@@ -132,12 +132,17 @@ static volt_status refuse_all(const volt_device *dev, volt_op **out, const volt_
 
 static void what_cannot_be_done_is_said(void **state)
 {
-    const volt_program_options o = {
-        .n = 1, .extent = {8, 12, 8}, .precision = VOLT_FP32, .mode = VOLT_INFER};
+    volt_program_options o = volt_program_defaults();
     volt_device none = *reference;
     volt_graph *g = build_unet3d();
     volt_program *p = NULL;
 
+    o.n = 1;
+    o.extent[0] = 8;
+    o.extent[1] = 12;
+    o.extent[2] = 8;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_INFER;
     (void)state;
     none.op_create = refuse_all;
     assert_fails(volt_program_create(&p, g, &none, &o), VOLT_ENOTSUP, "nothing works");

@@ -31,13 +31,17 @@ static double mib(size_t bytes)
 static volt_program_memory announce(const char *name, volt_mode mode, volt_precision precision,
                                     int64_t batch, bool deep, size_t *least)
 {
-    volt_program_options o = {.n = batch, .precision = precision, .mode = mode, .threads = 2};
+    volt_program_options o = volt_program_defaults();
     volt_network net = {.model = NULL};
     volt_graph *g = NULL;
     volt_program *p = NULL;
     volt_program_memory m;
     int64_t usual;
 
+    o.n = batch;
+    o.precision = precision;
+    o.mode = mode;
+    o.threads = 2;
     assert_ok(volt_network_preset(&net, o.extent, &usual, name));
     if (batch == 0)
         o.n = usual;
@@ -160,14 +164,20 @@ static void running_allocates_nothing(void **state)
 
 static void programs_survive_every_failed_allocation(void **state)
 {
-    volt_program_options o = {
-        .n = 1, .extent = {4, 6, 8}, .precision = VOLT_FP32, .mode = VOLT_TRAIN, .threads = 1};
+    volt_program_options o = volt_program_defaults();
     volt_graph *g = build_zoo();
     float *flat = NULL;
     volt_status st = VOLT_ENOMEM;
     int64_t failures = 0;
     size_t before;
 
+    o.n = 1;
+    o.extent[0] = 4;
+    o.extent[1] = 6;
+    o.extent[2] = 8;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_TRAIN;
+    o.threads = 1;
     (void)state;
     assert_ok(volt_alloc(&flat, (size_t)volt_graph_param_elements(g) * 4, "weights"));
     volt_init_parameters(flat, g, 1);
@@ -192,13 +202,17 @@ static void programs_survive_every_failed_allocation(void **state)
 /* The steps tell their cost: the convolutions of MLPerf's network are 0.955 TFLOP forward. */
 static void steps_tell_their_cost(void **state)
 {
-    volt_program_options o = {.n = 1, .precision = VOLT_FP32, .mode = VOLT_TRAIN, .threads = 1};
+    volt_program_options o = volt_program_defaults();
     volt_network net = {.model = NULL};
     volt_graph *g = NULL;
     volt_program *p = NULL;
     int64_t batch;
     double forward = 0, all = 0;
 
+    o.n = 1;
+    o.precision = VOLT_FP32;
+    o.mode = VOLT_TRAIN;
+    o.threads = 1;
     (void)state;
     assert_ok(volt_network_preset(&net, o.extent, &batch, "mlperf"));
     assert_ok(volt_network_build(&g, &net, false));

@@ -215,7 +215,7 @@ static void progress_runs_from_the_anchor_to_one(void **state)
 static void the_polynomial_rate_moves_at_epochs(void **state)
 {
     const volt_recipe recipe = volt_recipe_nnunet();
-    volt_optimizer_options cosine = recipe.optimizer;
+    volt_optimizer_settings cosine = recipe.optimizer;
     volt_train_state s = volt_train_state_first(&recipe);
     double rate;
 

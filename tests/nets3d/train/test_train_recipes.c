@@ -76,13 +76,14 @@ static void regions_are_learned(void **state)
 
     (void)state;
     for (int i = 0; i < 2; i++) {
-        volt_train_options o = fixture_options(6, 25);
+        volt_recipe recipe;
+        volt_train_options o = fixture_options(&recipe, 6, 25);
         volt_train_result r;
         json_t *line;
         fixture f;
         open_as(&f, texts[i]);
-        o.recipe.optimizer.lr = 1e-2;
-        o.recipe.augment = false;
+        recipe.optimizer.lr = 1e-2;
+        recipe.augment = false;
         remove_folder("run-regions");
         assert_ok(volt_train("run-regions", &f.data, &o, NULL, &r));
         assert_true(r.mean_dice > 0.5);
@@ -105,29 +106,29 @@ static void odd_recipes_resume_to_the_bit(void **state)
 
     (void)state;
     for (int i = 0; i < 3; i++) {
-        volt_train_options o = fixture_options(3, 5);
+        volt_recipe recipe;
+        volt_train_options o = fixture_options(&recipe, 3, 5);
         fixture f;
         open_as(&f, texts[i]);
-        o.recipe.optimizer = volt_optimizer_usual(i == 0   ? VOLT_ADAM
-                                                  : i == 1 ? VOLT_ADAMW
-                                                           : VOLT_SGD);
-        o.recipe.optimizer.schedule = (volt_schedule)(i + 1);
-        o.recipe.batch_dice = i % 2;
-        o.recipe.dropout = 0.2;
-        o.recipe.sigmoid = i == 1;
-        o.recipe.class_weights = volt_dataset_info_outputs(&f.info);
-        for (int k = 0; k < o.recipe.class_weights; k++)
-            o.recipe.class_weight[k] = 0.5 + k;
-        assert_ok(volt_recipe_add_rules(&o.recipe, "encoder.stages.0.*", 0));
-        assert_ok(volt_recipe_add_rules(&o.recipe, "*.norm.weight=0.1,*.norm.bias=3",
-                                        VOLT_SCALES_IN_LIST));
+        recipe.optimizer = volt_optimizer_usual(i == 0   ? VOLT_ADAM
+                                                : i == 1 ? VOLT_ADAMW
+                                                         : VOLT_SGD);
+        recipe.optimizer.schedule = (volt_schedule)(i + 1);
+        recipe.batch_dice = i % 2;
+        recipe.dropout = 0.2;
+        recipe.sigmoid = i == 1;
+        recipe.class_weights = volt_dataset_info_outputs(&f.info);
+        for (int k = 0; k < recipe.class_weights; k++)
+            recipe.class_weight[k] = 0.5 + k;
+        assert_ok(volt_recipe_freeze(&recipe, "encoder.stages.0.*"));
+        assert_ok(volt_recipe_add_scales(&recipe, "*.norm.weight=0.1,*.norm.bias=3"));
         remove_folder("run-whole");
         remove_folder("run-killed");
         assert_ok(volt_train("run-whole", &f.data, &o, NULL, NULL));
         o.checkpoint_every = 2;
         train_and_kill("run-killed", &f, &o, 8);
         o.resume = true;
-        o.recipe = volt_recipe_nnunet(); /* the run's own holds */
+        o.recipe = NULL; /* nnU-Net's; the run's own holds */
         train_and_kill("run-killed", &f, &o, 12);
         assert_ok(volt_train("run-killed", &f.data, &o, NULL, NULL));
         assert_same_run("run-whole", "run-killed");
@@ -140,15 +141,16 @@ static void odd_recipes_resume_to_the_bit(void **state)
 /* A weight of 0 takes a class out of the loss: it is not learned while the other is. */
 static void class_weights_decide_what_is_learned(void **state)
 {
-    volt_train_options o = fixture_options(5, 25);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 5, 25);
     fixture f;
 
     (void)state;
     open_as(&f, fixture_regions);
-    o.recipe.optimizer.lr = 1e-2;
-    o.recipe.augment = false;
-    o.recipe.class_weights = 2;
-    o.recipe.class_weight[0] = 1;
+    recipe.optimizer.lr = 1e-2;
+    recipe.augment = false;
+    recipe.class_weights = 2;
+    recipe.class_weight[0] = 1;
     remove_folder("run-weights");
     assert_ok(volt_train("run-weights", &f.data, &o, NULL, NULL));
     assert_true(dice_in_log("run-weights", "any") > 0.5);
@@ -159,35 +161,42 @@ static void class_weights_decide_what_is_learned(void **state)
 
 static void contradictions_are_refused(void **state)
 {
-    volt_train_options o = fixture_options(1, 2);
-    const volt_train_options good = o;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    const volt_recipe good = recipe;
     fixture f;
 
     (void)state;
     open_as(&f, fixture_dataset);
-    o.recipe.class_weights = 2;
-    o.recipe.class_weight[0] = o.recipe.class_weight[1] = 1;
+    recipe.class_weights = 2;
+    recipe.class_weight[0] = recipe.class_weight[1] = 1;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL,
                  "2 class weights");
-    o.recipe.class_weights = 3;
-    o.recipe.class_weight[2] = -1;
+    recipe.class_weights = 3;
+    recipe.class_weight[2] = -1;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "class cube");
-    memset(o.recipe.class_weight, 0, sizeof o.recipe.class_weight);
+    memset(recipe.class_weight, 0, sizeof recipe.class_weight);
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "are 0");
-    o = good;
-    o.recipe.weight_ce = o.recipe.weight_dice = 0;
+    recipe = good;
+    recipe.weight_ce = recipe.weight_dice = 0;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "0 for Dice");
-    o = good;
-    o.recipe.dropout = 1;
+    recipe = good;
+    recipe.dropout = 1;
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "dropout 1");
-    o = good;
-    assert_ok(volt_recipe_add_rules(&o.recipe, "encoder.*,decoder.nonsense.*", 0));
+    recipe = good;
+    assert_ok(volt_recipe_freeze(&recipe, "encoder.*,decoder.nonsense.*"));
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "nonsense");
-    o = good;
-    assert_ok(volt_recipe_add_rules(&o.recipe, "*", 0));
+    recipe = good;
+    recipe.size = 0;
+    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL,
+                 "volt_recipe has size 0");
+    assert_fails(volt_recipe_freeze(&recipe, "*"), VOLT_EINVAL, "volt_recipe has size 0");
+    recipe = good;
+    assert_ok(volt_recipe_freeze(&recipe, "*"));
     assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "frozen");
     volt_network_spec(&f.data.config->net)->out_channels = 5;
-    assert_fails(volt_train("run-none", &f.data, &good, NULL, NULL), VOLT_EINVAL, "3 outputs");
+    recipe = good;
+    assert_fails(volt_train("run-none", &f.data, &o, NULL, NULL), VOLT_EINVAL, "3 outputs");
     remove_folder("run-none");
     fixture_close(&f);
 }
@@ -197,21 +206,21 @@ static void rules_are_read_as_written(void **state)
     volt_recipe r = volt_recipe_nnunet();
 
     (void)state;
-    assert_ok(volt_recipe_add_rules(&r, "a.*=0.5,b=2", VOLT_SCALES_IN_LIST));
-    assert_ok(volt_recipe_add_rules(&r, "c?,d", 0));
+    assert_ok(volt_recipe_add_scales(&r, "a.*=0.5,b=2"));
+    assert_ok(volt_recipe_freeze(&r, "c?,d"));
     assert_int_equal(r.rules, 4);
     assert_string_equal(r.rule[0].pattern, "a.*");
     assert_true(r.rule[0].scale == 0.5 && r.rule[1].scale == 2 && r.rule[3].scale == 0);
-    assert_fails(volt_recipe_add_rules(&r, "a", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "factor");
-    assert_fails(volt_recipe_add_rules(&r, "a=x", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=x");
-    assert_fails(volt_recipe_add_rules(&r, "a=-1", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=-1");
-    assert_fails(volt_recipe_add_rules(&r, "a=nan", VOLT_SCALES_IN_LIST), VOLT_EINVAL, "a=nan");
-    assert_fails(volt_recipe_add_rules(&r, "a=1", 0), VOLT_EINVAL, "without a factor");
-    assert_fails(volt_recipe_add_rules(&r, "a,,b", 0), VOLT_EINVAL, "pattern");
-    assert_fails(volt_recipe_add_rules(&r, "", 0), VOLT_EINVAL, "pattern");
-    assert_fails(volt_recipe_add_rules(&r, "a", -2), VOLT_EINVAL, "factor of -2");
+    assert_fails(volt_recipe_add_scales(&r, "a"), VOLT_EINVAL, "factor");
+    assert_fails(volt_recipe_add_scales(&r, "a=x"), VOLT_EINVAL, "a=x");
+    assert_fails(volt_recipe_add_scales(&r, "a=-1"), VOLT_EINVAL, "a=-1");
+    assert_fails(volt_recipe_add_scales(&r, "a=nan"), VOLT_EINVAL, "a=nan");
+    assert_fails(volt_recipe_freeze(&r, "a=1"), VOLT_EINVAL, "without a factor");
+    assert_fails(volt_recipe_freeze(&r, "a,,b"), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_freeze(&r, ""), VOLT_EINVAL, "pattern");
+    assert_fails(volt_recipe_add_scales(&r, "a=1e7"), VOLT_EINVAL, "a=1e7");
     r.rules = VOLT_MAX_PARAM_RULES;
-    assert_fails(volt_recipe_add_rules(&r, "a", 0), VOLT_EINVAL, "more than");
+    assert_fails(volt_recipe_freeze(&r, "a"), VOLT_EINVAL, "more than");
 }
 
 /* ---- rates of parameters ---- */
@@ -253,22 +262,22 @@ static double largest_change(const char *a, const char *b, const char *name)
  * tenth where scaled by it. */
 static void frozen_parameters_stay_scaled_ones_move_less(void **state)
 {
-    volt_train_options o = fixture_options(1, 1);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
     fixture f;
 
     (void)state;
     open_as(&f, fixture_dataset);
-    o.recipe.optimizer.warmup = 0;
-    o.recipe.optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
-    o.recipe.optimizer.lr = 0;
+    recipe.optimizer.warmup = 0;
+    recipe.optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
+    recipe.optimizer.lr = 0;
     remove_folder("run-start");
     remove_folder("run-rules");
     assert_ok(volt_train("run-start", &f.data, &o, NULL, NULL));
-    o.recipe.optimizer.lr = 1e-3;
-    o.recipe.optimizer.weight_decay = 0.5;
-    assert_ok(volt_recipe_add_rules(&o.recipe, "*.stages.0.*,decoder.seg_layers.*", 0));
-    assert_ok(
-        volt_recipe_add_rules(&o.recipe, "decoder.seg_layers.*=0.1", VOLT_SCALES_IN_LIST));
+    recipe.optimizer.lr = 1e-3;
+    recipe.optimizer.weight_decay = 0.5;
+    assert_ok(volt_recipe_freeze(&recipe, "*.stages.0.*,decoder.seg_layers.*"));
+    assert_ok(volt_recipe_add_scales(&recipe, "decoder.seg_layers.*=0.1"));
     assert_ok(volt_train("run-rules", &f.data, &o, NULL, NULL));
     assert_true(largest_change("run-start", "run-rules", FIRST) == 0);
     assert_true(largest_change("run-start", "run-rules", SECOND) > 0.9e-3);
@@ -284,7 +293,8 @@ static void frozen_parameters_stay_scaled_ones_move_less(void **state)
 /* With a constant rate a run of 2 epochs that is extended to 4 is the run of 4 epochs. */
 static void an_extended_run_is_the_longer_run(void **state)
 {
-    volt_train_options o = fixture_options(4, 3);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 4, 3);
     listener l = {.words = "4 epochs instead of 2"};
     const volt_callbacks cb = listening(&l);
     volt_train_result r;
@@ -292,16 +302,16 @@ static void an_extended_run_is_the_longer_run(void **state)
 
     (void)state;
     open_as(&f, fixture_dataset);
-    o.recipe.optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
-    o.recipe.optimizer.warmup = 0;
+    recipe.optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
+    recipe.optimizer.warmup = 0;
     remove_folder("run-long");
     remove_folder("run-short");
     assert_ok(volt_train("run-long", &f.data, &o, NULL, NULL));
-    o.recipe.epochs = 2;
+    recipe.epochs = 2;
     assert_ok(volt_train("run-short", &f.data, &o, NULL, &r));
     assert_true(r.finished && r.epochs == 2);
     o.resume = true;
-    o.recipe.epochs = 4; /* without a word nothing changes */
+    recipe.epochs = 4; /* without a word nothing changes */
     assert_ok(volt_train("run-short", &f.data, &o, NULL, &r));
     assert_true(r.finished && r.epochs == 2);
     o.change_length = true;
@@ -309,7 +319,7 @@ static void an_extended_run_is_the_longer_run(void **state)
     assert_true(r.finished && r.epochs == 4);
     assert_int_equal(l.heard, 1);
     assert_same_run("run-long", "run-short");
-    o.recipe.epochs = 3;
+    recipe.epochs = 3;
     assert_fails(volt_train("run-short", &f.data, &o, NULL, NULL), VOLT_EINVAL,
                  "cannot end after 3");
     remove_folder("run-short");
@@ -321,7 +331,8 @@ static void an_extended_run_is_the_longer_run(void **state)
  * after the change. */
 static void changed_lengths_move_the_rate_and_resume(void **state)
 {
-    volt_train_options o = fixture_options(4, 4);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 4, 4);
     stopper s = {.at = 6};
     const volt_callbacks cb = callbacks_of(&s);
     volt_train_result r;
@@ -330,16 +341,16 @@ static void changed_lengths_move_the_rate_and_resume(void **state)
 
     (void)state;
     open_as(&f, fixture_dataset);
-    o.recipe.optimizer = volt_optimizer_nnunet();
+    recipe.optimizer = volt_optimizer_nnunet();
     for (int i = 0; i < 2; i++) {
         const char *run = i ? "run-killed" : "run-whole";
         remove_folder(run);
         o.resume = o.change_length = false;
-        o.recipe.epochs = 4;
+        recipe.epochs = 4;
         s.reached = false;
         assert_int_equal(volt_train(run, &f.data, &o, &cb, NULL), VOLT_ECANCELLED);
         o.resume = o.change_length = true;
-        o.recipe.epochs = 3;
+        recipe.epochs = 3;
         if (i) {
             o.checkpoint_every = 1;
             train_and_kill(run, &f, &o, 9);
@@ -360,7 +371,8 @@ static void changed_lengths_move_the_rate_and_resume(void **state)
 
 static void budgets_may_be_extended(void **state)
 {
-    volt_train_options o = fixture_options(1, 1);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
     volt_train_result r, more;
     fixture f;
 
@@ -384,14 +396,15 @@ static void budgets_may_be_extended(void **state)
 
 static void classes_that_never_come_are_named(void **state)
 {
-    volt_train_options o = fixture_options(3, 4);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 3, 4);
     listener l = {.words = "class ghost is in no training batch of epoch 1 (4 batches)"};
     const volt_callbacks cb = listening(&l);
     fixture f;
 
     (void)state;
     open_as(&f, fixture_ghost);
-    o.recipe.foreground = 1;
+    recipe.foreground = 1;
     remove_folder("run-ghost");
     assert_ok(volt_train("run-ghost", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 1);
@@ -406,7 +419,8 @@ static void classes_that_never_come_are_named(void **state)
 
 static void a_rate_of_zero_is_told(void **state)
 {
-    volt_train_options o = fixture_options(3, 2);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 3, 2);
     listener l = {.words = "the learning rate is 0"};
     const volt_callbacks cb = listening(&l);
     fixture f;
@@ -417,7 +431,7 @@ static void a_rate_of_zero_is_told(void **state)
     assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 0);
     remove_folder("run-rate");
-    o.recipe.optimizer.lr = 0;
+    recipe.optimizer.lr = 0;
     assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 1);
     assert_int_equal(l.level, VOLT_LOG_WARNING);
@@ -465,7 +479,8 @@ static void assert_no_half_checkpoint(const char *run)
  * writing), ends as one that was left alone. */
 static void killed_at_any_time_ends_the_same(void **state)
 {
-    volt_train_options o = fixture_options(4, 6);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 4, 6);
     volt_rng rng = volt_rng_open(5, 0, 0, VOLT_RNG_TEST);
     int kills = 0, status = 0;
     fixture f;

@@ -35,7 +35,8 @@ static int64_t log_lines(const char *run)
 static void killed_and_resumed_is_the_same_to_the_bit(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(3, 5);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 3, 5);
     volt_train_result whole, result;
 
     remove_folder("run-whole");
@@ -62,7 +63,8 @@ static void killed_and_resumed_is_the_same_to_the_bit(void **state)
 static void cancelled_and_resumed_is_the_same(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(2, 4);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 4);
     volt_train_result result;
 
     remove_folder("run-whole");
@@ -91,12 +93,13 @@ static void cancelled_and_resumed_is_the_same(void **state)
 static void learns_and_reports(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(6, 25);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 6, 25);
     volt_train_result r;
     size_t before;
 
-    o.recipe.optimizer.lr = 1e-2;
-    o.recipe.augment = false;
+    recipe.optimizer.lr = 1e-2;
+    recipe.augment = false;
     remove_folder("run-learns");
     before = volt_mem_current();
     measure_start();
@@ -117,13 +120,14 @@ static void learns_and_reports(void **state)
 static void divergence_stops_with_the_case(void **state)
 {
     fixture *f = *state;
-    volt_train_options o = fixture_options(4, 5);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 4, 5);
     volt_checkpoint_head head;
     char *path = NULL;
     const char *spiked[1] = {f->name[0]};
     volt_train_data data = f->data;
 
-    o.recipe.augment = false;
+    recipe.augment = false;
     o.checkpoint_every = 1;
     assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, f->store, f->name[0]));
     fixture_store_case(path, 0, 3e38f);
@@ -142,7 +146,8 @@ static void divergence_stops_with_the_case(void **state)
 static void other_runs_are_refused(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(1, 2);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
     volt_train_data data = f->data;
     volt_plan_config *config = (volt_plan_config *)f->data.config;
     const int64_t features = volt_network_spec(&config->net)->features[1];
@@ -176,22 +181,23 @@ static void other_runs_are_refused(void **state)
 static void requests_without_sense_are_refused(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(0, 2);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 0, 2);
     volt_train_data data = f->data;
 
     assert_fails(volt_train("run-none", &f->data, &o, NULL, NULL), VOLT_EINVAL, "0 epochs");
-    o = fixture_options(1, 2);
+    o = fixture_options(&recipe, 1, 2);
     o.device = "abacus";
     assert_fails(volt_train("run-none", &f->data, &o, NULL, NULL), VOLT_EINVAL, "abacus");
-    o = fixture_options(1, 2);
-    o.recipe.batch = INT64_C(1) << 40;
+    o = fixture_options(&recipe, 1, 2);
+    recipe.batch = INT64_C(1) << 40;
     assert_true(volt_train("run-none", &f->data, &o, NULL, NULL) != VOLT_OK);
-    o = fixture_options(1, 2);
-    o.recipe.batch = 1 << 20; /* a million patches of 8^3 with gradients: hundreds of GiB */
+    o = fixture_options(&recipe, 1, 2);
+    recipe.batch = 1 << 20; /* a million patches of 8^3 with gradients: hundreds of GiB */
     assert_fails(volt_train("run-none", &f->data, &o, NULL, NULL), VOLT_ENOMEM,
                  "a smaller batch");
     data.train_count = 0;
-    o = fixture_options(1, 2);
+    o = fixture_options(&recipe, 1, 2);
     assert_fails(volt_train("run-none", &data, &o, NULL, NULL), VOLT_EINVAL, "no case");
     remove_folder("run-none");
 }
@@ -201,7 +207,8 @@ static void requests_without_sense_are_refused(void **state)
 static void full_disk_keeps_the_last_checkpoint(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(2, 4);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 4);
     struct rlimit old, small;
     volt_train_result r;
     volt_status st;
@@ -231,7 +238,8 @@ static void full_disk_keeps_the_last_checkpoint(void **state)
 
 static void trains_without_validation(void **state)
 {
-    volt_train_options o = fixture_options(2, 2);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 2);
     volt_train_data data = ((fixture *)*state)->data;
     volt_train_result r;
 
@@ -275,7 +283,8 @@ static void schedules_fill_the_budget(void **state)
 static void budgets_are_kept(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(1, 1);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
     volt_train_result r;
 
     o.budget_s = 3;
@@ -292,7 +301,8 @@ static void budgets_are_kept(void **state)
 static void budgets_survive_a_kill(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(1, 1);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
     volt_train_result r;
 
     o.budget_s = 3;
@@ -312,7 +322,8 @@ static void budgets_survive_a_kill(void **state)
 static void exact_on_the_cpu_device(void **state)
 {
     const fixture *f = *state;
-    volt_train_options o = fixture_options(2, 3);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 3);
     volt_device *cpu = NULL;
     int compared = 0;
 

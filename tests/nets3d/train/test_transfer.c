@@ -179,7 +179,8 @@ static void a_run_starts_another(void **state)
 {
     static const char *const ways[] = {"run-first/fold_1", "run-first",
                                        ("run-first/fold_1/" VOLT_RUN_LATEST)};
-    volt_train_options o = fixture_options(1, 3);
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 3);
     volt_names folds = {0};
     char *path = NULL;
     fixture f;
@@ -199,7 +200,7 @@ static void a_run_starts_another(void **state)
     assert_string_equal(path, ways[2]); /* it is finished */
     volt_free(path);
     assert_fails(volt_run_checkpoint(&path, "run-first", "best"), VOLT_EIO, "best");
-    o.recipe.optimizer.lr = 0;
+    recipe.optimizer.lr = 0;
     for (int i = 0; i < 3; i++) {
         volt_safetensors *a = NULL, *b = NULL;
         const volt_tensor_view *x, *y;

@@ -17,7 +17,7 @@ static void scores_agree_with_the_slow_way(void **state)
 
     (void)state;
     for (int i = 0; i < 8; i++) {
-        const volt_lesion_options o = {rules[i / 2].dilation, rules[i / 2].min_mm3, 374};
+        const volt_lesion_rule o = {rules[i / 2].dilation, rules[i / 2].min_mm3, 374};
         volt_lesion_masks m = {pred, ref, {30, 32, 28}, {0}};
         volt_lesion_scores s;
         double want[6];
@@ -47,7 +47,7 @@ static void scores_agree_with_the_slow_way(void **state)
 static volt_lesion_scores score_row(const char *pred, const char *ref, int dilation,
                                     double min_mm3)
 {
-    const volt_lesion_options o = {dilation, min_mm3, 374};
+    const volt_lesion_rule o = {dilation, min_mm3, 374};
     volt_lesion_masks m = {NULL, NULL, {1, 1, (int64_t)strlen(ref)}, {1, 1, 1}};
     uint8_t p[64], r[64];
     volt_lesion_scores s;
@@ -119,9 +119,9 @@ static void impossible_options_are_refused(void **state)
     volt_lesion_scores s = {.tp = 77};
 
     (void)state;
-    assert_fails(volt_lesions_score(&s, &m, &(volt_lesion_options){-1, 0, 0}, true, 1),
+    assert_fails(volt_lesions_score(&s, &m, &(volt_lesion_rule){-1, 0, 0}, true, 1),
                  VOLT_EINVAL, "-1 voxels");
-    assert_fails(volt_lesions_score(&s, &m, &(volt_lesion_options){1, NAN, 0}, true, 1),
+    assert_fails(volt_lesions_score(&s, &m, &(volt_lesion_rule){1, NAN, 0}, true, 1),
                  VOLT_EINVAL, "smallest volume");
     assert_int_equal(s.tp, 77);
 }
