@@ -26,10 +26,5 @@ VOLT_MUST_USE volt_status volt_import_find(volt_import_source *out, const char *
                                            const volt_callbacks *cb);
 void volt_import_source_clear(volt_import_source *s);
 
-/* What MONAI's DynUNet calls the parameters of a plain U-Net with `stages` stages. */
-VOLT_MUST_USE volt_status volt_dynunet_map(volt_name_map *out, int stages);
-/* True when the names are a DynUNet's. */
-bool volt_dynunet_is(const volt_weights *w);
-
 VOLT_END_DECLS
 #endif

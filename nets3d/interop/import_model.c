@@ -232,19 +232,55 @@ done:
     return st;
 }
 
-/* Weights of MONAI's UNet need a plan that says so. */
+/* How many of `names` (may be NULL) the file has; *all: every one. */
+static int count_present(bool *all, const volt_weights *w, const char *const *names)
+{
+    int present = 0, count = 0;
+
+    for (; names && names[count]; count++)
+        present += volt_weights_find(w, names[count]) >= 0;
+    *all = count > 0 && present == count;
+    return present;
+}
+
+/* Weights that show their model need a plan that says so. */
 static volt_status check_model(const import *m)
 {
-    const bool unet = volt_weights_find(m->weights, "model.0.conv.weight") >= 0 ||
-                      volt_weights_find(m->weights, "model.0.conv.unit0.conv.weight") >= 0;
+    const volt_model *planned = m->config->net.model;
+    bool all;
 
-    if (!m->config->net.model->nnunet || m->options->map || !unet)
+    for (int i = 0; planned->nnunet && !m->options->map && i < volt_model_count(); i++) {
+        const volt_model *model = volt_model_at(i);
+        if (model != planned && count_present(&all, m->weights, model->own_names) > 0)
+            return volt_fail(VOLT_EFORMAT,
+                             "%s has names of a %s, but configuration %s of %s is another "
+                             "network: its architecture must be %s with the arguments that "
+                             "the network was created with",
+                             m->file, model->title, m->config->name, m->plans.file,
+                             model->class_name);
+    }
+    return VOLT_OK;
+}
+
+static volt_status add_rule(void *map, const char *to, const char *from)
+{
+    return volt_name_map_add(map, to, from);
+}
+
+/* The rules for another library's names, if the file has those. */
+static volt_status add_foreign_names(const import *m, volt_name_map *map)
+{
+    const volt_network *net = &m->config->net;
+    const volt_foreign_names *foreign = net->model->foreign;
+    const volt_name_rules rules = {.add = add_rule, .map = map};
+    bool all = false;
+
+    if (foreign)
+        count_present(&all, m->weights, foreign->present);
+    if (!all)
         return VOLT_OK;
-    return volt_fail(VOLT_EFORMAT,
-                     "%s has names of MONAI's UNet, but configuration %s of %s is another "
-                     "network: its architecture must be monai.networks.nets.UNet with the "
-                     "arguments that the network was created with",
-                     m->file, m->config->name, m->plans.file);
+    volt_report(m->cb, VOLT_LOG_INFO, "%s: names of %s", m->file, foreign->title);
+    return foreign->rules(net, &rules);
 }
 
 /* The names in the file, where they are not those of the network. */
@@ -256,10 +292,8 @@ static volt_status prepare_names(import *m, volt_name_map *map)
     VOLT_TRY(st, done, check_model(m));
     if (m->options->map)
         VOLT_TRY(st, done, volt_name_map_read(map, m->options->map));
-    else if (net->model->nnunet && volt_dynunet_is(m->weights)) {
-        volt_report(m->cb, VOLT_LOG_INFO, "%s: names of MONAI's DynUNet", m->file);
-        VOLT_TRY(st, done, volt_dynunet_map(map, volt_network_stage_count(net)));
-    }
+    else
+        VOLT_TRY(st, done, add_foreign_names(m, map));
     if (net->model->drop_batch_norms)
         VOLT_TRY(st, done, net->model->drop_batch_norms(net, &m->norms, m->plans.file));
     if (m->norms)

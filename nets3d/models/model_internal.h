@@ -35,6 +35,20 @@ typedef struct volt_topology_shape {
     int64_t in_channels, out_channels;
 } volt_topology_shape;
 
+/* Takes rules that parameters called `to` are called `from` in a file; '*' in both stands for
+ * the same part between dots, `from` "=0" fills with zeros. */
+typedef struct volt_name_rules {
+    volt_status (*add)(void *map, const char *to, const char *from);
+    void *map;
+} volt_name_rules;
+
+/* Another library's names for a model's parameters. */
+typedef struct volt_foreign_names {
+    const char *title;          /* "MONAI's DynUNet" */
+    const char *const *present; /* a file with all of these uses the names; ends with NULL */
+    volt_status (*rules)(const volt_network *net, const volt_name_rules *rules);
+} volt_foreign_names;
+
 struct volt_model {
     const char *name, *title;
     const char *class_name; /* as written to plans, with its module */
@@ -68,6 +82,12 @@ struct volt_model {
      * changed. `file` is for messages. VOLT_ENOTSUP: cannot be folded. NULL = the model has
      * no batch normalisation. */
     volt_status (*drop_batch_norms)(const volt_network *net, int *norms, const char *file);
+
+    /* For the importer; NULL = none.
+     * own_names  a file with one of these is of this model, whatever the plan; ends with NULL
+     * foreign    the names in files of another library */
+    const char *const *own_names;
+    const volt_foreign_names *foreign;
 };
 
 extern const volt_model volt_model_plain_unet, volt_model_residual_unet;

@@ -414,6 +414,9 @@ static volt_status drop_batch_norms(const volt_network *net, int *norms, const c
     return VOLT_OK;
 }
 
+static const char *const unet_names[] = {"model.0.conv.weight",
+                                         "model.0.conv.unit0.conv.weight", NULL};
+
 const volt_model volt_model_monai_unet = {
     .name = "monai.networks.nets.UNet",
     .title = "MONAI UNet",
@@ -425,6 +428,7 @@ const volt_model volt_model_monai_unet = {
     .build = build_unet,
     .divisor = volt_spec_divisor,
     .drop_batch_norms = drop_batch_norms,
+    .own_names = unet_names,
 };
 
 const volt_model volt_model_dynunet = {

@@ -197,7 +197,8 @@ done:
     .estimate = volt_unet_estimate
 
 const volt_model volt_model_plain_unet = {NNUNET("PlainConvUNet"), .variant = VOLT_UNET_PLAIN,
-                                          .title = "plain U-Net", .is_class = is_plain};
+                                          .title = "plain U-Net", .is_class = is_plain,
+                                          .foreign = &volt_unet_dynunet_names};
 const volt_model volt_model_residual_unet = {
     NNUNET("ResidualEncoderUNet"), .variant = VOLT_UNET_RESIDUAL,
     .title = "residual encoder U-Net", .is_class = is_residual};

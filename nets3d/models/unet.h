@@ -35,6 +35,9 @@ json_t *volt_unet_write(const volt_network *net, int axes);
 void volt_unet_design(const volt_network *net, const volt_topology_shape *shape);
 double volt_unet_estimate(const volt_network *net, const int64_t patch[3]);
 
+/* What MONAI's DynUNet calls the parameters of the plain one. */
+extern const volt_foreign_names volt_unet_dynunet_names;
+
 static inline bool volt_unet_is_residual(const volt_network *net)
 {
     return net->model->variant == VOLT_UNET_RESIDUAL;

@@ -3,8 +3,7 @@
  * Copies are avoided by choosing where a unit writes before it runs: into its range of a
  * concatenation, even several units ahead of it, or over an input that nobody reads any more.
  * Both are only allowed while no value that is still read lies in that memory. Recomputing uses
- * the same code, so its results have the same bits; it never writes into a range that others
- * may hold.
+ * the same code and operators, so its results have the same bits.
  */
 #include "nets3d/program/program_internal.h"
 

@@ -1,4 +1,4 @@
-/* What a compiled program does: memory, parameters, the steps.
+/* Running a compiled program: memory, parameters, steps.
  *
  * Running allocates nothing, so that memory cannot run out in the middle of a training and the
  * announced bytes hold: every operand's address is fixed when the parameters are loaded.

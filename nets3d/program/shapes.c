@@ -1,7 +1,7 @@
-/* From nodes to units: what has to be computed, and at which extents.
+/* From nodes to units, with their extents.
  *
- * A graph may hold more than its outputs depend on (the coarse outputs of deep supervision, in
- * inference) and nodes that change nothing; both are left out here, so that later files see
+ * A graph may hold more than its outputs depend on (the coarse output layers, without deep
+ * supervision) and nodes that change nothing; both are left out here, so that later files see
  * only work. A norm and the activation that alone reads it become one unit, which saves a pass
  * over memory and a buffer. A convolution whose value goes only into an instance norm loses its
  * bias, which the norm would subtract again.

@@ -11,6 +11,7 @@
 #include "nets3d/interop/import_internal.h"
 #include "nets3d/predictor.h"
 #include "nets3d/interop/weights.h"
+#include "nets3d/models/model_internal.h"
 #include "tests/kit/foreign.h"
 #include "tests/kit/networks.h"
 
@@ -292,7 +293,7 @@ static void descriptions_that_do_not_fit_are_named(void **state)
                        VOLT_EFORMAT, "the patch has 3 axes");
     altered_plan_fails("monai_batch", "monai.networks.nets.UNet", "monai.networks.nets.VNet",
                        VOLT_ENOTSUP, "monai.networks.nets.DynUNet");
-    import_fails(MODELS "monai_batch/weights.pt", &o, VOLT_EFORMAT, "names of MONAI's UNet");
+    import_fails(MODELS "monai_batch/weights.pt", &o, VOLT_EFORMAT, "names of a MONAI UNet");
 }
 
 /* A plan with batch norms cannot be trained, only imported. */
@@ -337,22 +338,29 @@ static void a_map_translates_names(void **state)
     remove(FILE_);
 }
 
+static volt_status add_to_json(void *root, const char *to, const char *from)
+{
+    assert_int_equal(json_object_set_new(root, to, json_string(from)), 0);
+    return VOLT_OK;
+}
+
 /* A map that says all that the built-in one does. */
 static void a_whole_map_suffices(void **state)
 {
-    volt_name_map map = {0};
+    volt_network net = {0};
+    volt_name_rules rules = {.add = add_to_json};
     volt_model_import_options o =
         described(MODELS "dynunet/plans.json", MODELS "dynunet/dataset.json", FILE_);
     json_t *root = json_object();
 
     (void)state;
-    assert_ok(volt_dynunet_map(&map, 3));
-    for (size_t i = 0; i < map.count; i++)
-        assert_int_equal(
-            json_object_set_new(root, map.rule[i].to, json_string(map.rule[i].from)), 0);
+    rules.map = root;
+    assert_ok(volt_network_create(&net, &volt_model_plain_unet));
+    volt_network_spec(&net)->stages = 3;
+    assert_ok(net.model->foreign->rules(&net, &rules));
     assert_ok(volt_json_save(FILE_, root));
     json_decref(root);
-    volt_name_map_clear(&map);
+    volt_network_clear(&net);
     remove_tree(RUN);
     assert_ok(volt_import_model(MODELS "dynunet/dynunet.pt", RUN, &o, NULL, NULL));
     network_computes(RUN, MODELS "dynunet/network.safetensors", 1e-4);
