@@ -176,7 +176,7 @@ static void a_sound_data_set_has_no_findings(void **state)
 static void every_broken_rule_is_found_in_one_run(void **state)
 {
     static const char *const errors[][2] = {
-        {"numTraining is 12", "11 training cases"},
+        {"numTraining is 12", "training cases is 11"},
         {"consecutive", "\"b\" is 4 after 1"},
         {"nan_0001", "NaN or infinite in 1 voxel"},
         {"shape_0001", "7 voxels along y"},

@@ -100,7 +100,7 @@ static void hostile_headers(void **state)
         const char *words;
     } rows[] = {
         {"{}", 0, VOLT_OK, ""},
-        {"{}  ", 1, VOLT_EFORMAT, "1 byte after the last tensor"},
+        {"{}  ", 1, VOLT_EFORMAT, "1 surplus byte after the last tensor"},
         {" {}", 0, VOLT_EFORMAT, "does not start with {"},
         {"[1]", 0, VOLT_EFORMAT, "does not start with {"},
         {"{\"a\": 1}", 0, VOLT_EFORMAT, "text.st: a is 1; an object"},

@@ -263,7 +263,7 @@ static void wrong_channels_and_missing_cases_are_refused(void **state)
     o.cases = 1;
     assert_fails(volt_loader_open(&l, &o), VOLT_EIO, "nobody");
     o.cases = 0;
-    assert_fails(volt_loader_open(&l, &o), VOLT_EINVAL, "0 cases");
+    assert_fails(volt_loader_open(&l, &o), VOLT_EINVAL, "cases 0");
     assert_null(l);
 }
 

@@ -277,7 +277,7 @@ static void the_first_broken_case_is_named(void **state)
                  VOLT_EFORMAT, "c0_0001");
     m.plan.classes = 4;
     assert_fails(volt_preprocess(NULL, "preprocess-bad", ds, &m.plan, &m.config, &o),
-                 VOLT_EINVAL, "4 classes");
+                 VOLT_EINVAL, "4 labels");
     assert_false(volt_path_exists("preprocess-bad/c0.voltcase"));
     volt_dataset_close(ds);
 }

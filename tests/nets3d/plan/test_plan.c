@@ -459,7 +459,7 @@ static const edit edits[] = {
      "strides has [0][1] = 2; the first stage"},
     {ARCH "kernel_sizes", "[[17,3,3],[3,3,3],[3,3,3],[3,3,3]]", VOLT_EFORMAT,
      "kernel_sizes[0][0] is 17"},
-    {ARCH "kernel_sizes", "[[3,3,3]]", VOLT_EFORMAT, "kernel_sizes has 1 item;"},
+    {ARCH "kernel_sizes", "[[3,3,3]]", VOLT_EFORMAT, "kernel_sizes has 1 item, expected 4"},
     {ARCH "n_conv_per_stage", "[2, 2, 0, 2]", VOLT_EFORMAT, "n_conv_per_stage[2] is 0"},
     {ARCH "n_conv_per_stage_decoder", "[2, 2, 2, 2]", VOLT_EFORMAT, "decoder has 4 items"},
     {ARCH "conv_bias", "\"yes\"", VOLT_EFORMAT, "conv_bias is \"yes\""},

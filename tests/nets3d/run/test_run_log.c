@@ -177,7 +177,8 @@ static void nonsense_in_a_state_is_refused(void **state)
     (void)state;
     s.iteration = 2000000; /* more than 1000 epochs of 250 */
     assert_ok(volt_train_state_text(&text, &s));
-    assert_fails(volt_train_state_parse(&kept, text, "X"), VOLT_EFORMAT, "X: 2000000");
+    assert_fails(volt_train_state_parse(&kept, text, "X"), VOLT_EFORMAT,
+                 "X: iteration 2000000");
     volt_free(text);
     s.iteration = 0;
     assert_ok(volt_train_state_text(&text, &s));

@@ -238,7 +238,7 @@ static void bad_input_is_refused(void **state)
     assert_fails(volt_resample_image(&out, v, more, VOLT_CUBIC, -1, 2), VOLT_EDATA, "2 of 27");
     ((float *)v->data)[7] = ((float *)v->data)[8] = 0;
     assert_fails(volt_resample_image(&out, v, none, VOLT_CUBIC, -1, 2), VOLT_EINVAL,
-                 "0 voxels along y");
+                 "an extent of 0 along y");
     assert_fails(volt_resample_image(&out, v, huge, VOLT_LINEAR, -1, 2), VOLT_EINVAL,
                  "along y");
     assert_fails(volt_resample_image(&out, v, large, VOLT_CUBIC, -1, 2), VOLT_EINVAL,
