@@ -1,7 +1,7 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
-# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz deb
-#                             subproject onednn peers sites
+# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz deb onednn
+#                             peers sites
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
 # FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
@@ -20,7 +20,7 @@ sources() {
 configure() { # FOLDER FLAGS...
     local folder=$1
     shift
-    cmake -S . -B "$folder" -DVOLT_WERROR=ON \
+    cmake -S . -B "$folder" -DVOLT_WERROR=ON -DVOLT_TESTS=ON \
         ${VOLT_SHARED_DATA:+"-DVOLT_SHARED_DATA=$VOLT_SHARED_DATA"} "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" && return 1; }
     rm -f "$folder.log"
@@ -153,17 +153,6 @@ END
     return $bad
 }
 
-# The library built inside another project; `make test` only configures it.
-stage_subproject() {
-    local status
-    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" --target volt_cli ||
-        return 1
-    VOLT_TEST_SUBPROJECT=build bash tests/house/subproject.sh build/volt build/subproject .
-    status=$?
-    rm -rf build/subproject
-    return $status
-}
-
 # All tests once more with oneDNN 3, as Debian 13 and Ubuntu 24.04 have it.
 stage_onednn() {
     local prefix=${ONEDNN:-build-onednn/prefix}
@@ -197,8 +186,7 @@ stage_sites() {
 }
 
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz deb subproject
-    onednn peers sites)
+[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz deb onednn peers sites)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"
