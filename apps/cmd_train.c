@@ -404,9 +404,10 @@ const cli_command cmd_train = {
     .args = CLI_DATASET_ARGS " -o RUN",
     .min_args = 0,
     .max_args = 1,
-    .about = "Trains nnU-Net's U-Net on DATASET, after checking, planning and preprocessing it "
-             "where that has not been done. Ctrl-C finishes the iteration and saves a "
-             "checkpoint; --resume continues from there with bit-identical results.",
+    .about =
+        "Trains the plan's network on DATASET, after checking, planning and preprocessing it "
+        "where that has not been done. Ctrl-C finishes the iteration and saves a "
+        "checkpoint; --resume continues from there with bit-identical results.",
     .example = "volt train Task04_Hippocampus -o runs/hippocampus --budget 30m",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, train_options),

@@ -13,7 +13,8 @@ VOLT_BEGIN_DECLS
 
 /* Number of cores this process may run on (affinity mask), at least 1. */
 VOLT_API int volt_default_threads(void);
-/* `asked` if it is positive, else the default. */
+#define VOLT_MAX_THREADS 4096
+/* `asked` if it is positive, at most VOLT_MAX_THREADS; otherwise the default. */
 VOLT_API int volt_threads_or_default(int asked);
 
 /* Instruction sets, each including the ones before. */

@@ -17,7 +17,9 @@ int volt_default_threads(void)
 
 int volt_threads_or_default(int asked)
 {
-    return asked > 0 ? asked : volt_default_threads();
+    return asked <= 0                 ? volt_default_threads()
+           : asked < VOLT_MAX_THREADS ? asked
+                                      : VOLT_MAX_THREADS;
 }
 
 #if defined(__x86_64__)

@@ -108,6 +108,9 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
     case_builder cases = {0};
     volt_status st = VOLT_OK;
 
+    if (channels < 1)
+        return volt_fail(VOLT_EINVAL, "inputs with %d channels; at least 1 is expected",
+                         channels);
     for (int i = 0; i < count; i++) {
         if (volt_path_is_dir(inputs[i]))
             st = add_folder(&files, &cases, inputs[i], channels);
@@ -119,7 +122,8 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
             goto done;
     }
     if (files.count == 0 && cases.list.count == 0) {
-        st = volt_fail(VOLT_EINVAL, "%s holds no scan", count > 0 ? inputs[0] : "no input");
+        st = count > 0 ? volt_fail(VOLT_EINVAL, "%s holds no scan", inputs[0])
+                       : volt_fail(VOLT_EINVAL, "no input is given");
         goto done;
     }
     volt_files_sort(&files);

@@ -299,6 +299,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
              volt_options_take(&planner, sizeof planner, o.planner, "volt_planner_options"));
     o.planner = &planner;
     options = &o;
+    if (o.extras < 0 || (o.extras > 0 && !o.extra))
+        return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given", o.extras);
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(
@@ -307,6 +309,11 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, fingerprint(&p, options));
     VOLT_TRY(st, done, plan(&p, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
+    if (options->previous_stage && !p.config->previous_stage) {
+        st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
+                       options->previous_stage, p.config->name);
+        goto done;
+    }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
     if (options->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, options));

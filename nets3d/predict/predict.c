@@ -569,6 +569,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, output, "volt_predict_output"));
+    if (!o.folder || !*o.folder)
+        return volt_fail(VOLT_EINVAL, "no output folder is given");
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
     if (p->previous) {
         VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));

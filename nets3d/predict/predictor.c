@@ -104,6 +104,8 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     volt_predictor *p = NULL;
     volt_status st;
 
+    if (count < 1)
+        return volt_fail(VOLT_EINVAL, "%d runs to predict with; at least 1 is expected", count);
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_predict_options"));
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a predictor"));
     VOLT_TRY(st, done, volt_segmenter_open(&p->stage, runs, count, &o, cb));

@@ -1,5 +1,6 @@
 #include "nets3d/program/precision.h"
 
+#include <pthread.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -262,9 +263,13 @@ done:
 volt_status volt_precision_choose(volt_precision *out, volt_precision asked,
                                   const volt_precision_query *q, const volt_callbacks *cb)
 {
+    /* One measurement at a time: two would disturb each other and could disagree. */
+    static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
     double seconds[2];
     volt_status st;
 
+    if (asked != VOLT_PRECISION_AUTO && asked != VOLT_FP32 && asked != VOLT_BF16_MIXED)
+        return volt_fail(VOLT_EINVAL, "precision %d is unknown", (int)asked);
     if (asked != VOLT_PRECISION_AUTO) {
         if (!q->device->supports(q->device, asked))
             return volt_fail(VOLT_ENOTSUP, "device %s does not compute in %s on this machine",
@@ -276,7 +281,10 @@ volt_status volt_precision_choose(volt_precision *out, volt_precision asked,
         *out = VOLT_FP32;
         return VOLT_OK;
     }
-    if ((st = speeds(seconds, q, cb)) != VOLT_OK)
+    pthread_mutex_lock(&one_at_a_time);
+    st = speeds(seconds, q, cb);
+    pthread_mutex_unlock(&one_at_a_time);
+    if (st != VOLT_OK)
         return st;
     *out = seconds[0] > GAIN * seconds[1] ? VOLT_BF16_MIXED : VOLT_FP32;
     volt_report(cb, VOLT_LOG_INFO,

@@ -228,6 +228,8 @@ volt_status volt_run_checkpoint(char **out, const char *run, const char *asked)
     bool finished = false;
     volt_status st;
 
+    if (asked && strcmp(asked, "best") != 0 && strcmp(asked, "latest") != 0)
+        return volt_fail(VOLT_EINVAL, "checkpoint '%s'; 'best' or 'latest' is expected", asked);
     VOLT_TRY(st, done, volt_path_join(&latest, run, VOLT_RUN_LATEST));
     VOLT_TRY(st, done, volt_path_join(&best, run, VOLT_RUN_BEST));
     if (asked) {

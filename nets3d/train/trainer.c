@@ -354,6 +354,11 @@ volt_status volt_train(const char *run, const volt_train_data *data,
     volt_session s;
     volt_status st = volt_options_take(&o, sizeof o, options, "volt_train_options");
 
+    if (st == VOLT_OK && (!run || !*run))
+        st = volt_fail(VOLT_EINVAL, "no folder for the run is given");
+    if (st == VOLT_OK && (!data->plan || !data->config || !data->info || !data->store))
+        st = volt_fail(VOLT_EINVAL, "the training data lack a plan, a configuration, the data "
+                                    "set's description or the folder of cases");
     if (st == VOLT_OK)
         st = volt_options_take(&recipe, sizeof recipe, o.recipe, "volt_recipe");
     o.recipe = &recipe;
