@@ -1,10 +1,10 @@
 /* Compiling: from a graph to steps in an arena.
  *
- * A device says what it cannot do only when an operator is created, so compiling is a search:
- * steps are planned with every shortcut (plain inputs and outputs, ranges of buffers, two
- * gradients in one operator), and after a refusal planned again without the one that the
- * refused step used. Devices thus need no table of abilities. A second search weighs memory
- * against recomputing: plans are tried with several windows (keep.c).
+ * A device refuses what it cannot do only when an operator is created, so compiling is a
+ * search: the steps are planned with every shortcut (plain inputs and outputs, ranges of
+ * buffers, two gradients in one operator), and after a refusal planned again without the one
+ * that the refused step used. Devices thus need no table of abilities. A second search weighs
+ * memory against recomputing: the plan is tried with several windows (keep.c).
  */
 #include "nets3d/program/program_internal.h"
 
