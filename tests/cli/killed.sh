@@ -31,13 +31,19 @@ for wanted in 1 8 16; do
 done
 
 # A model: there is no folder of that name before it is whole.
-model=$SOURCE/testdata/models/resampled/model
+# Many folds take long enough to be caught.
+model=$SCRATCH/nnunet
+mkdir "$model"
+cp "$SOURCE"/testdata/models/resampled/model/*.json "$model"
+for fold in {0..29}; do
+    cp -r "$SOURCE/testdata/models/resampled/model/fold_0" "$model/fold_$fold"
+done
 expect 0 "$VOLT" import model "$model" "$SCRATCH/model" -q
 contents "$SCRATCH/model" >"$SCRATCH/model.sums"
 staged() { count "$SCRATCH"/run.tmp.??????$inside && [ $COUNT -gt 0 ]; }
 finished() { [ -e "$SCRATCH/run" ]; }
 reset() { rm -rf "$SCRATCH"/run "$SCRATCH"/run.tmp.*; }
-for inside in '' '/*'; do
+for inside in '' '/*' '/fold_15/*'; do
     reset
     kill_between staged finished reset "$VOLT" import model "$model" "$SCRATCH/run" -q
     expect 0 "$VOLT" import model "$model" "$SCRATCH/run" -q
