@@ -66,7 +66,7 @@ const cli_command cmd_check = {
     .min_args = 0,
     .max_args = 1,
     .about = "Detects the layout of DATASET, reads every scan and reports all problems in one "
-             "run, each with file, axis and value. Errors end with exit status 10; warnings do "
+             "run, each with file, axis and value. With errors the exit status is 10; warnings do "
              "not stop training.",
     .example = "volt check Task04_Hippocampus",
     .common = CLI_THREADS | CLI_JSON,

@@ -175,7 +175,7 @@ const cli_command cmd_info = {
     .min_args = 1,
     .max_args = -1,
     .about = "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
-             ".tif, .png, ...) and warns of unusual headers. With --json, one object per line.",
+             ".tif, .png, ...) and reports unusual headers. With --json, one object per line.",
     .example = "volt info scan.nii.gz",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, info_options),

@@ -307,19 +307,21 @@ const cli_command cmd_predict = {
     .args = "RUN... INPUT... -o OUT",
     .min_args = 1,
     .max_args = -1,
-    .about = "Segments scans with the network in folder RUN and writes OUT/CASE.nii.gz (in the "
-             "file format of the training data), each on the grid of its scan. INPUT is a file "
-             "or a folder of files: NIfTI, .mha, .nrrd, .tif, .png, ... The channels of a case "
-             "are CASE_0000.nii.gz, CASE_0001.nii.gz, ...; single-channel networks also accept "
-             "CASE.nii.gz; 4-D files and photographs hold all channels.\n\nSeveral networks "
-             "are averaged: a RUN with folders fold_0, fold_1, ... stands for all of them (see "
-             "--folds), and several RUNs may be given. Logits are averaged over the folds of "
-             "one plan and configuration, probabilities over different ones, whose plans may "
-             "order the axes differently.\n\n--validation DATASET takes no INPUT and no OUT; "
-             "it writes the predictions that 'volt best' compares.\n\nThe second network of a "
-             "cascade (3d_cascade_fullres) refines the masks of the run it was trained after, "
-             "or of --previous. With --validation, each case's mask comes from the fold of "
-             "that run that held the case out, as in training.",
+    .about =
+        "Segments scans with the network in folder RUN and writes one mask per case to OUT, "
+        "named CASE with the ending of the training data, on the grid of its scan. INPUT is a "
+        "file "
+        "or a folder of files: NIfTI, .mha, .nrrd, .tif, .png, ... The channels of a case "
+        "are CASE_0000.nii.gz, CASE_0001.nii.gz, ...; single-channel networks also accept "
+        "CASE.nii.gz; 4-D files and pictures hold all channels.\n\nSeveral networks "
+        "are averaged: a RUN with folders fold_0, fold_1, ... stands for all of them (see "
+        "--folds), and several RUNs may be given. Logits are averaged over the folds of "
+        "one plan and configuration, probabilities over different ones, whose plans may "
+        "order the axes differently.\n\n--validation DATASET takes no INPUT and no OUT; "
+        "it writes the predictions that 'volt best' compares.\n\nThe second network of a "
+        "cascade (3d_cascade_fullres) refines the masks of the run it was trained after, "
+        "or of --previous. With --validation, each case's mask is predicted by the "
+        "fold of that run that held the case out, as in training.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
     .common = CLI_THREADS | CLI_JSON,

@@ -22,7 +22,7 @@ static const cli_option options[] = {
     {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
      "train several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
     {"--recipe", 0, CLI_CHOICE, AT(recipe), "nnunet|fast", NULL, 0, 0,
-     "nnU-Net's, or one for short budgets [nnunet; fast with --budget]"},
+     "nnunet: nnU-Net's; fast: for short budgets [nnunet; fast with --budget]"},
     {"--epochs", 0, CLI_INT, AT(epochs), "N", NULL, 1, 1e6,
      "number of epochs [1000]; with --resume, the run's new length"},
     {"--iterations", 0, CLI_INT, AT(iterations), "N", NULL, 1, 1e6,
@@ -66,7 +66,7 @@ static const cli_option options[] = {
      "initialise the weights from another network"},
     {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", "by-name", 0, 0,
      "by-name: load what fits; strict: require all to fit; tolerant: also load the channels "
-     "that both have"},
+     "that both networks have"},
     {"--freeze", 0, CLI_TEXT, AT(freeze), "PATTERN,...", NULL, 0, 0,
      "freeze matching parameters: 'encoder.*'"},
     {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,

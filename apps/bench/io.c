@@ -14,7 +14,7 @@ typedef struct bench_io_options {
 
 static const cli_option options[] = {
     {"--dir", 0, CLI_TEXT, offsetof(bench_io_options, folder), "DIR", "/tmp", 0, 0,
-     "folder for the file written, which is removed at the end"},
+     "folder for the temporary file"},
     {"--repeat", 0, CLI_INT, offsetof(bench_io_options, repeat), "R", "5", 1, 10000,
      "timed runs, after one warm-up run"},
 };
