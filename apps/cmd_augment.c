@@ -138,7 +138,7 @@ const cli_command cmd_augment = {
              "DIR/sample_1.nii.gz (labels). DIR/samples.png shows every sample before and "
              "after, with the changes that were made. CASE is a preprocessed case (.voltcase "
              "in the work folder), or the files of a scan, one per channel or all in one; the "
-             "channels of a scan are first normalised to mean 0 and standard deviation 1.",
+             "channels of a scan are first normalized to mean 0 and standard deviation 1.",
     .example = "volt augment scan_0000.nii.gz scan_0001.nii.gz --labels truth.nii.gz -o look\n"
                "volt augment work/nnUNetPlans_2d/hippocampus_001.voltcase -o look --2d",
     .common = CLI_THREADS | CLI_JSON,

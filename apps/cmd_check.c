@@ -65,9 +65,10 @@ const cli_command cmd_check = {
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,
-    .about = "Detects the layout of DATASET, reads every scan and reports all problems in one "
-             "run, each with file, axis and value. With errors the exit status is 10; warnings do "
-             "not stop training.",
+    .about =
+        "Detects the layout of DATASET, reads every scan and reports all problems in one "
+        "run, each with file, axis and value. With errors the exit status is 10; warnings do "
+        "not stop training.",
     .example = "volt check Task04_Hippocampus",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, check_options),

@@ -45,7 +45,7 @@ static const cli_option options[] = {
     {"--no-surface", 0, CLI_FLAG, offsetof(evaluate_options, no_surface), NULL, NULL, 0, 0,
      "overlap scores only, no distances (faster)"},
     {"--tolerance", 0, CLI_REAL, offsetof(evaluate_options, tolerance_mm), "MM", "1", 0, 1000,
-     "tolerance of the normalised surface Dice (NSD)"},
+     "tolerance of the normalized surface Dice (NSD)"},
     {"--lesions", 0, CLI_FLAG, offsetof(evaluate_options, lesions), NULL, NULL, 0, 0,
      "also Dice, F1 and HD95 per lesion, as in BraTS 2023"},
     {"--lesion-dilation", 0, CLI_INT, offsetof(evaluate_options, lesion_dilation), "VOXELS",

@@ -58,7 +58,7 @@ static volt_status run(cli *c)
 const cli_command cmd_preprocess = {
     .name = "preprocess",
     .section = CLI_TRAINING,
-    .one_line = "crop, normalise and resample all cases",
+    .one_line = "crop, normalize and resample all cases",
     .args = CLI_DATASET_ARGS,
     .min_args = 0,
     .max_args = 1,

@@ -63,7 +63,7 @@ static const cli_option options[] = {
     {"--no-deep-supervision", 0, CLI_FLAG, AT(no_deep_supervision), NULL, NULL, 0, 0,
      "compute the loss at the finest output only"},
     {"--init", 0, CLI_TEXT, AT(init), "RUN|FILE", NULL, 0, 0,
-     "initialise the weights from another network"},
+     "initialize the weights from another network"},
     {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", "by-name", 0, 0,
      "by-name: load what fits; strict: require all to fit; tolerant: also load the channels "
      "that both networks have"},

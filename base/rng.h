@@ -13,7 +13,7 @@ VOLT_BEGIN_DECLS
 
 /* What a stream is for. In no file, but part of every result: append, never renumber. */
 typedef enum volt_rng_purpose {
-    VOLT_RNG_INIT = 1,    /* weight initialisation; sample = parameter index */
+    VOLT_RNG_INIT = 1,    /* weight initialization; sample = parameter index */
     VOLT_RNG_CASE = 2,    /* case and position of a sample */
     VOLT_RNG_AUGMENT = 3, /* augmentation parameters of a sample */
     VOLT_RNG_NOISE = 4,   /* voxel noise of a sample */

@@ -7,10 +7,10 @@
  *                        labels as {"0": "background"}, 4-D files when multi-modal;
  *           brats        BraTS 2018 to 2021: CASE/CASE_t1.nii.gz, _t1ce, _t2, _flair, _seg;
  *           brats2023    BraTS 2023: CASE/CASE-t1n.nii.gz, -t1c, -t2w, -t2f, -seg;
- *           brats2024    the same with label 4, the resection cavity; recognised by time points
+ *           brats2024    the same with label 4, the resection cavity; recognized by time points
  *                        from 100 on, or by a folder whose name has a year from 2024 on around
  *                        GLI or MET cases;
- *           brats-ped2024  the paediatric sets since 2024: file names as brats2023; recognised
+ *           brats-ped2024  the paediatric sets since 2024: file names as brats2023; recognized
  *                        by the year or "PEDs" in a folder's name;
  *           brats-men-rt meningiomas before radiotherapy: BraTS-MEN-RT-*_t1c.nii.gz, _gtv;
  *           lits         LiTS: volume-N.nii, segmentation-N.nii, test-volume-N.nii;
@@ -59,7 +59,7 @@ typedef struct volt_label_region {
 typedef struct volt_dataset_info {
     char *name; /* "Dataset004_Hippocampus": from dataset.json, else the folder's name */
     int channels;
-    char **channel_name;  /* in channel order; selects the normalisation ("CT", "MRI") */
+    char **channel_name;  /* in channel order; selects the normalization ("CT", "MRI") */
     int labels;           /* without the ignore label */
     volt_label *label;    /* ascending values; label[0] is the background */
     int32_t ignore_label; /* or VOLT_NO_IGNORE_LABEL; such voxels count in no loss or metric */
@@ -149,7 +149,7 @@ typedef struct volt_dataset_options {
      * occur, which reads every label file. */
     const char *label_table;
     const char *channel_names; /* "CT" or "T1,T2": replace the layout's names and select the
-                                * normalisation; NULL: the layout's */
+                                * normalization; NULL: the layout's */
     const double *threshold;   /* for label files with grey values; see volt_dataset_info */
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
@@ -180,7 +180,7 @@ VOLT_API void volt_dataset_close(volt_dataset *ds); /* NULL is allowed */
 VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
 
 /* Lists the cases to predict. Each input is a file, a folder (all images in it), or a data set
- * (its `tests`, or all cases if there are none; recognised by BraTS or LiTS names, or by a
+ * (its `tests`, or all cases if there are none; recognized by BraTS or LiTS names, or by a
  * dataset.json in a folder without images of its own). CASE_0000.EXT, ... are the channels of
  * CASE; other names are whole cases. `channels` is the network's number. The caller owns what
  * *out holds. VOLT_EDATA names a case with a missing or surplus channel; VOLT_EINVAL: no input

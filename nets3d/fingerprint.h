@@ -23,7 +23,7 @@ typedef struct volt_foreground_stats {
     double percentile_00_5, percentile_99_5;
 } volt_foreground_stats;
 
-/* Plain data; zero-initialised is empty. Axes z, y, x of the files. */
+/* Plain data; zero-initialized is empty. Axes z, y, x of the files. */
 typedef struct volt_fingerprint {
     int64_t cases;                   /* in the data set's order (sorted ids) */
     double (*spacings)[3];           /* mm */

@@ -58,7 +58,7 @@ static inline volt_pipeline_options volt_pipeline_defaults(void)
     return o;
 }
 
-/* Zero-initialised is empty. */
+/* Zero-initialized is empty. */
 typedef struct volt_pipeline {
     volt_dataset *dataset;
     char *work; /* the work folder */

@@ -150,7 +150,7 @@ VOLT_CALL volt_plan_write(const char *path, const volt_plan *plan);
 VOLT_CALL volt_plan_text(char **out, const volt_plan *plan);
 /* Reads and checks a plan. `info` gives channels and classes, which the plan must match. The
  * caller owns *out (volt_plan_free). VOLT_EIO; VOLT_EFORMAT names the key and its value;
- * VOLT_ENOTSUP: an architecture, normalisation or resampling that VOLT does not have.
+ * VOLT_ENOTSUP: an architecture, normalization or resampling that VOLT does not have.
  * Configurations that inherit are resolved; previous stages stay names. */
 VOLT_CALL volt_plan_read(volt_plan **out, const char *path, const volt_dataset_info *info);
 /* The same from `bytes` of text; `name` is for messages. */

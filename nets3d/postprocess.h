@@ -29,7 +29,7 @@ typedef struct volt_postprocess_step {
     int count;
 } volt_postprocess_step;
 
-/* In the order of application. Zero-initialised is none. */
+/* In the order of application. Zero-initialized is none. */
 typedef struct volt_postprocess {
     volt_postprocess_step *step;
     int count;

@@ -16,7 +16,7 @@ VOLT_BEGIN_DECLS
 #define VOLT_FOLDS    5
 #define VOLT_FOLD_ALL (-1) /* train on every case, validate on the same */
 
-/* Indices into the data set's cases; train and val are ascending. Zero-initialised is empty. */
+/* Indices into the data set's cases; train and val are ascending. Zero-initialized is empty. */
 typedef struct volt_split {
     int64_t *train, trains;
     int64_t *val, vals;

@@ -1,4 +1,4 @@
-/* normalize.h - intensity normalisation of one channel, as nnU-Net v2 does it.
+/* normalize.h - intensity normalization of one channel, as nnU-Net v2 does it.
  *
  * Results   have the same bits for any thread count.
  * Threads   no shared state. Calls may run at the same time on different values.
@@ -24,7 +24,7 @@ typedef struct volt_intensity {
     double percentile_00_5, percentile_99_5; /* the 0.5th and 99.5th */
 } volt_intensity;
 
-/* Normalises n values of one channel in place; on failure they are unchanged. `ct` is needed by
+/* Normalizes n values of one channel in place; on failure they are unchanged. `ct` is needed by
  * VOLT_NORMALIZE_CT only (else NULL is allowed). `mask` (uint8, n entries; NULL = everywhere)
  * restricts VOLT_NORMALIZE_ZSCORE, its statistics as well as the change, to where it is not 0
  * (nnU-Net's use_mask_for_norm); the other schemes ignore it. VOLT_EINVAL: scheme, or `ct`

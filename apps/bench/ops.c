@@ -251,7 +251,7 @@ const cli_command cmd_bench_ops = {
     .args = "",
     .min_args = 0,
     .max_args = 0,
-    .about = "Times convolutions, transposed convolutions and normalisations one by one, "
+    .about = "Times convolutions, transposed convolutions and normalizations one by one, "
              "forward and backward, and prints their throughput.",
     .example = "volt bench ops --only conv_fwd --in 64 --out 64 --extent 64,64,64",
     .common = CLI_THREADS | CLI_JSON,

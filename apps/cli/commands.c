@@ -46,7 +46,7 @@ const char *cli_section_title(cli_section section)
         [CLI_TRAINING] = "planning and training",
         [CLI_PREDICTION] = "prediction",
         [CLI_EVALUATION] = "evaluation and benchmarks",
-        [CLI_VISUALS] = "visualisation",
+        [CLI_VISUALS] = "visualization",
         [CLI_EXCHANGE] = "import and export",
     };
 

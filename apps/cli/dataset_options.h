@@ -27,7 +27,7 @@ typedef struct cli_dataset {
     {"--labels", 0, CLI_TEXT, offsetof(type, field.labels), "DIR", NULL, 0, 0, \
      "folder of label files with matching names"}, \
     {"--channels", 0, CLI_TEXT, offsetof(type, field.channels), "NAME,...", NULL, 0, 0, \
-     "channel names; a channel named CT is normalised as CT"}, \
+     "channel names; a channel named CT is normalized as CT"}, \
     {"--label-table", 0, CLI_TEXT, offsetof(type, field.table), "V=NAME,...", NULL, 0, 0, \
      "label values in the files and their names, background first"}, \
     {"--label-thresholds", 0, CLI_TEXT, offsetof(type, field.thresholds), "A,B,...", NULL, \

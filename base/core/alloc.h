@@ -9,7 +9,7 @@ VOLT_BEGIN_DECLS
 
 #define VOLT_ALIGN_BYTES 64 /* one cache line, one AVX-512 vector */
 
-/* Uninitialised memory, aligned to VOLT_ALIGN_BYTES; the caller owns *out (volt_free). `what`
+/* Uninitialized memory, aligned to VOLT_ALIGN_BYTES; the caller owns *out (volt_free). `what`
  * names the purpose in the message. 0 bytes gives a valid pointer. VOLT_ENOMEM. Large blocks
  * ask the kernel for huge pages. */
 VOLT_MUST_USE volt_status volt_alloc(void *out, size_t bytes, const char *what);

@@ -57,7 +57,7 @@ VOLT_MUST_USE volt_status volt_write_file(const char *path, const void *data, si
 /* Appends one block to `path`, which is created if absent. */
 VOLT_MUST_USE volt_status volt_append_file(const char *path, const void *data, size_t bytes);
 
-/* Size and modification time (ns since 1970), by which a changed file is recognised. VOLT_EIO.
+/* Size and modification time (ns since 1970), by which a changed file is recognized. VOLT_EIO.
  */
 VOLT_MUST_USE volt_status volt_file_stat(int64_t *bytes, int64_t *modified_ns,
                                          const char *path);

@@ -575,7 +575,7 @@ static volt_status brats_men_rt_list(opening *o)
     return list_cases(o, &radiotherapy);
 }
 
-/* -- The layouts; brats2023 recognises the names of all sets since 2023 -------------------- */
+/* -- The layouts; brats2023 recognizes the names of all sets since 2023 -------------------- */
 
 const volt_layout volt_layout_brats = {
     .word = "brats",

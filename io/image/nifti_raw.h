@@ -28,7 +28,7 @@ struct volt_nifti_raw {
 void volt_nifti_raw_free(struct volt_nifti_raw *raw);
 
 /* Parses and checks a header of `got` bytes (540 unless the file is shorter). `path` is for
- * messages, and to recognise a single file that is marked as a pair. The caller owns *out. */
+ * messages, and to recognize a single file that is marked as a pair. The caller owns *out. */
 volt_status volt_nifti_parse(volt_image_header **out, const unsigned char *bytes, size_t got,
                              const char *path);
 

@@ -1,4 +1,4 @@
-/* The CPU device's table: memory, operators by kind, losses and optimisers. */
+/* The CPU device's table: memory, operators by kind, losses and optimizers. */
 #include <stdio.h>
 #include <string.h>
 

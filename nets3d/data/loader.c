@@ -48,7 +48,7 @@ struct volt_loader {
 
     pthread_mutex_t lock;
     pthread_cond_t work, ready;
-    bool synchronised; /* the three above exist */
+    bool synchronized; /* the three above exist */
     int64_t next_task; /* samples handed out, from the first batch on */
     int64_t released;  /* batches that the caller has returned, from the first on */
     bool lent;         /* the caller holds batch `released` */
@@ -247,7 +247,7 @@ static volt_status start_threads(volt_loader *l)
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->work, NULL);
     pthread_cond_init(&l->ready, NULL);
-    l->synchronised = true;
+    l->synchronized = true;
     for (int i = 0; i < l->options.threads; i++) {
         volt_status st = volt_thread_start(&l->workers[i].thread, work, &l->workers[i]);
         if (st != VOLT_OK)
@@ -316,7 +316,7 @@ done:
 
 static void stop_threads(volt_loader *l)
 {
-    if (!l->synchronised)
+    if (!l->synchronized)
         return;
     pthread_mutex_lock(&l->lock);
     l->stop = true;

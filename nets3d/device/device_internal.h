@@ -173,7 +173,7 @@ typedef struct volt_adam_call {
     const float *gradients;
     int64_t count, step; /* step: 1 for the first */
     double lr, beta1, beta2, eps, weight_decay;
-    bool decoupled; /* AdamW, else Adam with L2 regularisation */
+    bool decoupled; /* AdamW, else Adam with L2 regularization */
     double gradient_scale;
     int threads;
 } volt_adam_call;

@@ -193,10 +193,10 @@ static volt_status refuse_unused(const import *m)
         if (!strstr(r->unused[i], "running_mean"))
             continue;
         if (model->nnunet)
-            hint = "; it was trained with batch normalisation, nnU-Net's networks have "
-                   "instance normalisation here";
+            hint = "; it was trained with batch normalization, nnU-Net's networks have "
+                   "instance normalization here";
         else if (model->drop_batch_norms && !m->norms)
-            hint = "; it was trained with batch normalisation, \"norm\": \"BATCH\"";
+            hint = "; it was trained with batch normalization, \"norm\": \"BATCH\"";
     }
     return volt_fail(VOLT_EFORMAT,
                      "%s does not fit the network of configuration %s: tensors that "

@@ -1,6 +1,6 @@
 /* weights.h - named tensors of another program's file, for a graph's parameters.
  *
- * Formats  torch.save (zip and legacy), safetensors; recognised by their first bytes.
+ * Formats  torch.save (zip and legacy), safetensors; recognized by their first bytes.
  * Types    float32, float16, bfloat16, float64: all become float32.
  * Names    as they are, without the prefixes "module." and "_orig_mod."; a map translates them
  *          to the graph's. Tensors of 2-D networks (oc, ic, h, w) fit parameters
@@ -80,7 +80,7 @@ VOLT_MUST_USE volt_status volt_weights_fill(float *flat, volt_weights_report *re
                                             const volt_weights *w, const volt_graph *graph,
                                             const volt_name_map *map);
 
-/* Batch normalisation of a trained model, folded into the convolution before it: `flat` holds
+/* Batch normalization of a trained model, folded into the convolution before it: `flat` holds
  * the parameters of `graph`, which has no norm there, filled from `w`. For every parameter
  * "P.conv.weight" with tensors "P.adn.N.running_mean" and "..var" in `w`, weight and bias
  * ("P.conv.bias", which the graph must have) take scale, shift and statistics (eps 1e-5) in;

@@ -1,4 +1,4 @@
-/* Batch normalisation of a trained model becomes part of the convolutions. */
+/* Batch normalization of a trained model becomes part of the convolutions. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -77,10 +77,10 @@ struct volt_model {
     void (*design)(const volt_network *net, const volt_topology_shape *shape);
     double (*estimate)(const volt_network *net, const int64_t patch[3]);
 
-    /* Takes batch normalisation out of a trained network: its convolutions get biases, into
+    /* Takes batch normalization out of a trained network: its convolutions get biases, into
      * which the importer folds the norms. *norms: how many there were, 0 = none, nothing
      * changed. `file` is for messages. VOLT_ENOTSUP: cannot be folded. NULL = the model has
-     * no batch normalisation. */
+     * no batch normalization. */
     volt_status (*drop_batch_norms)(const volt_network *net, int *norms, const char *file);
 
     /* For the importer; NULL = none.

@@ -33,7 +33,7 @@ static volt_status add_norm(const builder *b, volt_value *v, const char *name)
     }
     return volt_fail(
         VOLT_ENOTSUP,
-        "%s: batch normalisation is supported only in imported models, where it is "
+        "%s: batch normalization is supported only in imported models, where it is "
         "folded into convolutions",
         name);
 }
@@ -404,7 +404,7 @@ static volt_status drop_batch_norms(const volt_network *net, int *norms, const c
         return VOLT_OK;
     if (!norm || (act && act < norm))
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: batch normalisation after the activation (adn_ordering %s) "
+                         "%s: batch normalization after the activation (adn_ordering %s) "
                          "cannot be folded into a convolution",
                          file, spec->order);
     if ((st = count_norms(norms, net)) != VOLT_OK)

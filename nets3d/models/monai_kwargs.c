@@ -358,7 +358,7 @@ volt_status volt_dynunet_read(const volt_network *net, const volt_json_at *kwarg
     }
     if (spec->norm == VOLT_MONAI_NORM_BATCH) {
         VOLT_TRY(st, done, volt_json_member(&at, kwargs, "norm_name"));
-        return refuse(&at, "is batch normalisation; a DynUNet's convolutions have no bias to "
+        return refuse(&at, "is batch normalization; a DynUNet's convolutions have no bias to "
                            "fold it into");
     }
     VOLT_TRY(st, done, volt_kwargs_bool(&deep, kwargs, "deep_supervision"));

@@ -25,7 +25,7 @@ typedef struct volt_unet_spec {
 
 enum { VOLT_UNET_PLAIN, VOLT_UNET_RESIDUAL }; /* variants */
 
-/* The functions of the two models. Parameters get the order of nnU-Net's optimiser: encoder,
+/* The functions of the two models. Parameters get the order of nnU-Net's optimizer: encoder,
  * decoder.stages, decoder.transpconvs, decoder.seg_layers; the layers of deep supervision are
  * there also where it's off, as nnU-Net stores them. */
 volt_status volt_unet_read(const volt_network *net, const volt_json_at *kwargs, int axes);

@@ -1,4 +1,4 @@
-/* Instance normalisation with activation. For sample n and channel c, over the V voxels:
+/* Instance normalization with activation. For sample n and channel c, over the V voxels:
  *   mean = sum(x) / V, rstd = 1 / sqrt(sum((x - mean)^2) / V + eps)
  *   z = scale * (x - mean) * rstd + shift, y = z > 0 ? z : slope * z
  * Backward, with g = diff_y * (z > 0 ? 1 : slope) and xhat = (x - mean) * rstd:

@@ -1,4 +1,4 @@
-/* Optimiser updates, as torch.optim defines them. */
+/* Optimizer updates, as torch.optim defines them. */
 #include "nets3d/ops/reference.h"
 
 #include <math.h>

@@ -31,7 +31,7 @@ typedef struct volt_stored_values {
     int32_t base;
 } volt_stored_values;
 
-/* What is stored of one case. Zero-initialised is a case without foreground. */
+/* What is stored of one case. Zero-initialized is a case without foreground. */
 typedef struct volt_intensity_samples {
     int64_t foreground; /* voxels */
     int64_t count;      /* values stored per channel */

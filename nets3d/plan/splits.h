@@ -4,7 +4,7 @@
 #include "nets3d/splits.h"
 VOLT_BEGIN_DECLS
 
-/* Zero-initialised is empty. */
+/* Zero-initialized is empty. */
 typedef struct volt_splits {
     volt_split *fold;
     int folds;

@@ -203,7 +203,7 @@ static volt_status weight_gradient(volt_program *p, int unit, const volt_gradien
     const bool biased = u->bias_learns && !u->bias_cancels;
     const volt_op_kind kind =
         u->node->kind == VOLT_NODE_TCONV ? VOLT_OP_TCONV_BWD_WEIGHTS : VOLT_OP_CONV_BWD_WEIGHTS;
-    volt_status st = volt_program_materialise(p, u->in[0]);
+    volt_status st = volt_program_materialize(p, u->in[0]);
 
     if (st != VOLT_OK)
         return st;
@@ -256,7 +256,7 @@ static volt_status backward_norm(volt_program *p, int unit)
         first = second;
         second = swapped;
     }
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &first, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_NORM_ACT_BWD, unit, value_of(p, u->in[0]),
@@ -285,7 +285,7 @@ static volt_status backward_from_result(volt_program *p, int unit, volt_op_kind 
     volt_status st;
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
-    VOLT_TRY(st, done, volt_program_materialise(p, u->out));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->out));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, kind, unit, value_of(p, u->out), volt_operand_place(&g.place),
@@ -303,7 +303,7 @@ static volt_status backward_prelu(volt_program *p, int unit)
     volt_status st;
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, value_of(p, u->in[0]),
@@ -325,7 +325,7 @@ static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
     if (kind == VOLT_OP_MAX_POOL_BWD)
-        VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+        VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done, volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
     if (kind == VOLT_OP_MAX_POOL_BWD)
         st = VOLT_EMIT(p, kind, unit, value_of(p, u->in[0]), volt_operand_place(&g.place),

@@ -17,7 +17,7 @@ static bool is_first_run(const volt_program *p, int unit)
 
 static volt_status produce(volt_program *p, int unit, const volt_place *target);
 
-volt_status volt_program_materialise(volt_program *p, volt_value v)
+volt_status volt_program_materialize(volt_program *p, volt_value v)
 {
     return p->values[v].place.buffer >= 0 ? VOLT_OK : produce(p, p->values[v].unit, NULL);
 }
@@ -205,7 +205,7 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     if (writes_output(p, u))
         st = volt_program_add_place(p, &p->values[u->out].place,
                                     volt_program_plain_tensor(p, u->out));
@@ -230,7 +230,7 @@ static volt_status produce_norm(volt_program *p, int unit, const volt_place *tar
     volt_operand src;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     src = volt_operand_place(&p->values[u->in[0]].place);
     if (u->mean < 0) {
         VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
@@ -293,7 +293,7 @@ static volt_status produce_dropout(volt_program *p, int unit, const volt_place *
     volt_step factors = {.kind = VOLT_STEP_DROPOUT, .unit = unit, .operands = 1};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     if (u->factors < 0) {
         VOLT_TRY(st, done, volt_program_add_buffer(p, &u->factors, (size_t)(n * c) * 4));
         factors.operand[0] = volt_operand_vector(u->factors, n, c);
@@ -312,7 +312,7 @@ static volt_status produce_prelu(volt_program *p, int unit, const volt_place *ta
     const volt_unit *u = &p->units[unit];
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_materialise(p, u->in[0]));
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done, choose_place(p, unit, target));
     st = VOLT_EMIT(p, VOLT_OP_PRELU_FWD, unit, volt_operand_place(&p->values[u->in[0]].place),
                    volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
@@ -331,7 +331,7 @@ static volt_status produce_simple(volt_program *p, int unit, volt_op_kind kind,
     volt_status st;
 
     for (int i = 0; i < u->inputs; i++)
-        VOLT_TRY(st, done, volt_program_materialise(p, u->in[i]));
+        VOLT_TRY(st, done, volt_program_materialize(p, u->in[i]));
     for (int i = 0; i < u->inputs; i++) {
         in[i] = p->values[u->in[i]].place;
         o[i] = volt_operand_place(&in[i]);

@@ -7,7 +7,7 @@
 VOLT_BEGIN_DECLS
 
 /* nnU-Net's defaults for `levels` outputs: labels, softmax, no ignore label. Levels weigh
- * 1/2^i, the last (coarsest) 0, normalised to sum 1. */
+ * 1/2^i, the last (coarsest) 0, normalized to sum 1. */
 volt_loss_options volt_loss_nnunet(int levels, bool batch_dice);
 
 VOLT_END_DECLS

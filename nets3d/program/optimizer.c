@@ -74,12 +74,12 @@ static volt_status check_options(const volt_optimizer_settings *o)
                   {"warmup", o->warmup, 0, 1}};
 
     if (o->kind != VOLT_SGD && o->kind != VOLT_ADAM && o->kind != VOLT_ADAMW)
-        return volt_fail(VOLT_EINVAL, "optimiser kind %d is unknown", (int)o->kind);
+        return volt_fail(VOLT_EINVAL, "optimizer kind %d is unknown", (int)o->kind);
     if (o->schedule < VOLT_SCHEDULE_POLY || o->schedule > VOLT_SCHEDULE_CONSTANT)
         return volt_fail(VOLT_EINVAL, "schedule %d is unknown", (int)o->schedule);
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         if (!(fields[i].value >= fields[i].low && fields[i].value < fields[i].high))
-            return volt_fail(VOLT_EINVAL, "the optimiser's %s is %g, expected %g <= %s < %g",
+            return volt_fail(VOLT_EINVAL, "the optimizer's %s is %g, expected %g <= %s < %g",
                              fields[i].name, fields[i].value, fields[i].low, fields[i].name,
                              fields[i].high);
     }
@@ -96,24 +96,24 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
 
     VOLT_TRY(st, done, check_options(options));
     if (!p.gradients) {
-        st = volt_fail(VOLT_EINVAL, "an optimiser needs a loaded training program");
+        st = volt_fail(VOLT_EINVAL, "an optimizer needs a loaded training program");
         goto done;
     }
-    VOLT_TRY(st, done, volt_alloc_zero(&o, 1, sizeof *o, "an optimiser"));
+    VOLT_TRY(st, done, volt_alloc_zero(&o, 1, sizeof *o, "an optimizer"));
     o->options = *options;
     o->parameters = p;
     o->slots = slots_of(options->kind);
     for (int i = 0; i < o->slots; i++) {
         VOLT_TRY(st, done,
                  dev->alloc(dev, (void **)&o->slot[i], (size_t)p.count * sizeof(float),
-                            "the optimiser's state"));
+                            "the optimizer's state"));
         for (int64_t at = 0; at < p.count; at += 4096) {
             const int64_t left = p.count - at < 4096 ? p.count - at : 4096;
             VOLT_TRY(st, done,
                      dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros));
         }
     }
-    VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimiser"));
+    VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimizer"));
     o->segments[0] = (segment){0, p.count, 1};
     o->segment_count = 1;
     *out = o;
@@ -136,7 +136,7 @@ volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *g,
             return volt_fail(VOLT_EINVAL, "the rate of %s is scaled by %g",
                              volt_graph_param(g, i)->name, scale[i]);
     }
-    st = volt_alloc_zero(&segments, (size_t)params, sizeof *segments, "an optimiser");
+    st = volt_alloc_zero(&segments, (size_t)params, sizeof *segments, "an optimizer");
     if (st != VOLT_OK)
         return st;
     for (int i = 0; i < params; i++) {

@@ -1,6 +1,6 @@
 /* optimizer.h - SGD, Adam and AdamW on flat arrays of parameters.
  *
- * Threads  an optimiser is used by one thread at a time, the one that runs its program.
+ * Threads  an optimizer is used by one thread at a time, the one that runs its program.
  */
 #ifndef VOLT_NETS3D_PROGRAM_OPTIMIZER_H
 #define VOLT_NETS3D_PROGRAM_OPTIMIZER_H
@@ -10,7 +10,7 @@ VOLT_BEGIN_DECLS
 
 typedef struct volt_optimizer volt_optimizer;
 
-/* Allocates the state (zeros) for `parameters`, whose program must outlive the optimiser. The
+/* Allocates the state (zeros) for `parameters`, whose program must outlive the optimizer. The
  * caller owns *out (volt_optimizer_free). VOLT_EINVAL: an option is out of range, or there are
  * no gradients; VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_optimizer_create(volt_optimizer **out,

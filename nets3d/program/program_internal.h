@@ -198,7 +198,7 @@ volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, i
 /* forward.c */
 VOLT_MUST_USE volt_status volt_program_emit_forward(volt_program *p);
 /* Makes v readable, recomputing what it takes. */
-VOLT_MUST_USE volt_status volt_program_materialise(volt_program *p, volt_value v);
+VOLT_MUST_USE volt_status volt_program_materialize(volt_program *p, volt_value v);
 /* Forgets the places of values that are not held after the current slot. */
 void volt_program_drop(volt_program *p);
 

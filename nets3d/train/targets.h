@@ -7,7 +7,7 @@
 #include "io/dataset.h"
 VOLT_BEGIN_DECLS
 
-/* Zero-initialised is empty. Names are borrowed from the data set's description. */
+/* Zero-initialized is empty. Names are borrowed from the data set's description. */
 typedef struct volt_train_targets {
     int labels;        /* voxel values: 0 .. labels - 1, or */
     int ignore;        /* this one; or VOLT_NO_IGNORE_LABEL */

@@ -45,7 +45,7 @@ expect 0 cmp "$SCRATCH/run.masks/brats_001.nii.gz" "$SCRATCH/again.masks/brats_0
 # A network that cannot be trained is named before anything is prepared.
 sed -i 's/"norm": "INSTANCE"/"norm": "BATCH"/' "$work/plans.json"
 expect 6 "$VOLT" train "$data" -o "$SCRATCH/never" $short -q
-err_has 'batch normalisation'
+err_has 'batch normalization'
 absent "$SCRATCH/never/checkpoint_latest.safetensors"
 no_leftovers "$SCRATCH"
 done_testing

@@ -52,7 +52,7 @@ while read -r variable; do
     out_has "(^|[ ,])$variable"
 done <"$SCRATCH/variables"
 
-# Near misses are recognised.
+# Near misses are recognized.
 expect 2 "$VOLT" tarin
 err_is "volt: unknown command 'tarin'; did you mean 'train'?"
 expect 2 "$VOLT" bench

@@ -7,7 +7,7 @@
 #include "tests/kit/test.h"
 #include "volume/orient.h"
 
-/* A scan to write; zero-initialised fields get the defaults of kit_scan. */
+/* A scan to write; zero-initialized fields get the defaults of kit_scan. */
 typedef struct kit_scan {
     int64_t n[3]; /* 4 x 5 x 6 */
     int channels; /* 1 */

@@ -171,7 +171,7 @@ static void transposed_convolutions(volt_dtype dtype)
     }
 }
 
-static void normalise(volt_tensor x, volt_tensor y, bool affine, double slope)
+static void normalize(volt_tensor x, volt_tensor y, bool affine, double slope)
 {
     const volt_tensor stats = dense(x.n, x.c, NULL), none = {0};
     const volt_tensor vector = affine ? dense(1, x.c, NULL) : none;
@@ -197,8 +197,8 @@ static void norms(volt_dtype dtype)
         const int64_t *e = plain_cases[i];
         const volt_tensor x = activation(e[0], e[1], e + 2, dtype);
 
-        normalise(x, x, i % 3 != 0, i % 4 == 0 ? 1 : i % 4 == 1 ? 0 : 0.01);
-        normalise(x, ranged(x), true, 0.01);
+        normalize(x, x, i % 3 != 0, i % 4 == 0 ? 1 : i % 4 == 1 ? 0 : 0.01);
+        normalize(x, ranged(x), true, 0.01);
     }
 }
 

@@ -1,4 +1,4 @@
-/* device_training.h - losses and optimiser updates of a device against the reference. */
+/* device_training.h - losses and optimizer updates of a device against the reference. */
 #ifndef VOLT_TESTS_DEVICE_TRAINING_H
 #define VOLT_TESTS_DEVICE_TRAINING_H
 

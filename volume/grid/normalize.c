@@ -138,11 +138,11 @@ static volt_status check_intensity(const volt_intensity *ct)
 {
     if (!ct)
         return volt_fail(VOLT_EINVAL,
-                         "CT normalisation needs the data set's intensity statistics");
+                         "CT normalization needs the data set's intensity statistics");
     if (!isfinite(ct->mean) || !isfinite(ct->std) || !isfinite(ct->percentile_00_5) ||
         !isfinite(ct->percentile_99_5) || ct->percentile_00_5 > ct->percentile_99_5)
         return volt_fail(VOLT_EINVAL,
-                         "CT normalisation with mean %g, std %g, percentiles %g and %g: "
+                         "CT normalization with mean %g, std %g, percentiles %g and %g: "
                          "expected finite numbers in order",
                          ct->mean, ct->std, ct->percentile_00_5, ct->percentile_99_5);
     return VOLT_OK;
@@ -187,7 +187,7 @@ volt_status volt_normalize(float *values, int64_t n, volt_normalization scheme,
         a.divisor = 255;
         break;
     default:
-        return volt_fail(VOLT_EINVAL, "unknown normalisation %d", (int)scheme);
+        return volt_fail(VOLT_EINVAL, "unknown normalization %d", (int)scheme);
     }
     apply(values, scheme == VOLT_NORMALIZE_ZSCORE ? mask : NULL, n, a, threads);
     return VOLT_OK;

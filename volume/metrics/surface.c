@@ -56,7 +56,7 @@ typedef struct direction {
 } direction;
 
 /* Reorders v. */
-static direction summarise(double *v, int64_t n, double tolerance)
+static direction summarize(double *v, int64_t n, double tolerance)
 {
     direction d = {.count = n};
 
@@ -80,7 +80,7 @@ static volt_status measure(direction *out, const uint8_t *from, int64_t count,
 
     VOLT_TRY(st, done, volt_alloc(&distance, (size_t)count * sizeof *distance, "distances"));
     VOLT_TRY(st, done, volt_distance_at(distance, from, to, s->n, s->spacing, threads));
-    *out = summarise(distance, count, tolerance);
+    *out = summarize(distance, count, tolerance);
 done:
     volt_free(distance);
     return st;

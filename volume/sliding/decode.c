@@ -13,7 +13,7 @@
  * With one set the arguments of softmax and sigmoid order the classes as their values do, so
  * no exponential is computed for labels. Several sets lie on different grids and are averaged
  * as probabilities; a row of every class is then needed at once. Probabilities are written
- * class by class, for which the normalisation of softmax is computed first (volt_decode_norms).
+ * class by class, for which the normalization of softmax is computed first (volt_decode_norms).
  */
 #include "volume/sliding/decode.h"
 

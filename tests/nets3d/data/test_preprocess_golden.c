@@ -1,5 +1,5 @@
 /* Prepared cases beside those of nnU-Net's own DefaultPreprocessor: a transposed, cropped scan
- * with every normalisation and an ignore label, resampled in two and three dimensions, with and
+ * with every normalization and an ignore label, resampled in two and three dimensions, with and
  * without a separate axis (testdata/scripts/make_preprocess.py).
  */
 #include "tests/kit/fixture.h"

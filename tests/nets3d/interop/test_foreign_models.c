@@ -30,7 +30,7 @@ static void imported(const char *name)
 MODEL(resampled)   /* another spacing along each axis */
 MODEL(anisotropic) /* slices five times as far apart as pixels: apart in resampling */
 MODEL(transposed)  /* the coarse axis of the files is x */
-MODEL(cropped)     /* zeros around, two channels, one normalised inside the mask */
+MODEL(cropped)     /* zeros around, two channels, one normalized inside the mask */
 MODEL(lowres)      /* 3d_lowres: half the resolution, CT */
 MODEL(flat)        /* 2d */
 MODEL(oblique)     /* a scan that lies askew */

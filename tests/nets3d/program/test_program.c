@@ -1,4 +1,4 @@
-/* Programs against PyTorch: forward, loss, every gradient, ten optimiser steps; then against
+/* Programs against PyTorch: forward, loss, every gradient, ten optimizer steps; then against
  * themselves: devices, modes, threads, precisions. */
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"

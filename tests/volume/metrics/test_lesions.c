@@ -71,7 +71,7 @@ static void nothing_there_and_nothing_found_is_perfect(void **state)
     assert_int_equal(s.tp + s.fp + s.fn, 0);
 }
 
-static void missed_and_invented_lesions_are_penalised(void **state)
+static void missed_and_invented_lesions_are_penalized(void **state)
 {
     volt_lesion_scores s = score_row("xx........", "........xx", 1, 0);
 
@@ -131,7 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(scores_agree_with_the_slow_way),
         cmocka_unit_test(nothing_there_and_nothing_found_is_perfect),
-        cmocka_unit_test(missed_and_invented_lesions_are_penalised),
+        cmocka_unit_test(missed_and_invented_lesions_are_penalized),
         cmocka_unit_test(dilation_joins_and_matches),
         cmocka_unit_test(small_lesions_do_not_count),
         cmocka_unit_test(impossible_options_are_refused),
