@@ -74,7 +74,7 @@ expect 0 cmake -S "$SCRATCH/other" -B "$SCRATCH/other/build" -DCMAKE_PREFIX_PATH
 make_data 3 24
 export OMP_NUM_THREADS=2
 expect 0 "$SCRATCH/pkg-config/example_train" "$SCRATCH/data" "$SCRATCH/run" 1 2
-out_has '^1 epoch.* of 2 iterations, loss [0-9.-]+, validation Dice'
+out_has '^epochs: 1, iterations in each: 2, loss [0-9.-]+, validation Dice'
 err_has 'iterations 2/2'
 expect 1 "$SCRATCH/cmake/example_train" "$SCRATCH/data" "$SCRATCH/run" 1 2
 err_has 'train: .*run'
