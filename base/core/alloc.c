@@ -194,12 +194,9 @@ volt_mem_scope *volt_mem_scope_innermost(void)
     return innermost;
 }
 
-volt_mem_scope *volt_mem_scope_inherit(volt_mem_scope *scope)
+void volt_mem_scope_inherit(volt_mem_scope *scope)
 {
-    volt_mem_scope *own = innermost;
-
     innermost = scope;
-    return own;
 }
 
 void volt_mem_fail_after(int64_t n)

@@ -29,9 +29,9 @@ VOLT_MUST_USE volt_status volt_format(char **out, const char *fmt, ...) VOLT_PRI
 
 /* The calling thread's innermost scope; NULL outside all. */
 volt_mem_scope *volt_mem_scope_innermost(void);
-/* From now on the calling thread counts for `scope`, another thread's innermost one, which must
- * outlive that. Returns what it counted for before, to go back to by the same call. */
-volt_mem_scope *volt_mem_scope_inherit(volt_mem_scope *scope);
+/* From now on the calling thread, a worker, counts for `scope`, the innermost one of the thread
+ * that it works for. The scope must outlive the worker. */
+void volt_mem_scope_inherit(volt_mem_scope *scope);
 
 /* For tests: the n-th allocation from now (1 = next) and all later ones fail; 0 switches it
  * off. */

@@ -14,7 +14,7 @@ static void *begin(void *argument)
 {
     const start s = *(start *)argument;
 
-    (void)volt_mem_scope_inherit(s.scope);
+    volt_mem_scope_inherit(s.scope);
     free(argument);
     return s.run(s.argument);
 }
