@@ -151,6 +151,9 @@ void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);
 
+/* What the user of this command can do about a sentence of the library; NULL: nothing known. */
+const char *cli_remedy(const cli *c, const char *sentence);
+
 /* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
  * in order and the second one ends the process. */
 void cli_watch(cli *c);

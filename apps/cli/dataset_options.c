@@ -44,6 +44,8 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
     o.label_table = d->table;
     o.label_flip = d->flip;
     o.resample_channels = d->resample_channels;
+    o.allow_shift = d->allow_shift;
+    o.allow_outside = d->allow_outside;
     o.threads = (int)c->threads;
     o.callbacks = &c->callbacks;
     if (c->args_count == 0 && !d->images && !d->labels)

@@ -10,7 +10,7 @@ enum { CLI_THRESHOLDS_MAX = 64 };
 typedef struct cli_dataset {
     const char *layout, *images, *labels, *table, *thresholds, *flip, *channels;
     int target; /* 0 regions, 1 labels, -1 not asked for */
-    bool resample_channels;
+    bool resample_channels, allow_shift, allow_outside;
     double threshold[CLI_THRESHOLDS_MAX]; /* of `thresholds` */
 } cli_dataset;
 
@@ -37,7 +37,11 @@ typedef struct cli_dataset {
     {"--target", 0, CLI_CHOICE, offsetof(type, field.target), "regions|labels", NULL, 0, 0, \
      "train on nested regions or on labels [the layout's default]"}, \
     {"--resample-channels", 0, CLI_FLAG, offsetof(type, field.resample_channels), NULL, NULL, \
-     0, 0, "resample a case's channels to the grid of the first where they differ"}
+     0, 0, "resample a case's channels to the grid of the first where they differ"}, \
+    {"--allow-shift", 0, CLI_FLAG, offsetof(type, field.allow_shift), NULL, NULL, 0, 0, \
+     "accept labels and channels more than a voxel away from their image"}, \
+    {"--allow-outside", 0, CLI_FLAG, offsetof(type, field.allow_outside), NULL, NULL, 0, 0, \
+     "accept paths in dataset.json that leave the data set's folder"}
 /* clang-format on */
 
 /* Opens the data set that was asked for; `d` must outlive it. */

@@ -128,6 +128,7 @@ static volt_status describe_and_list(opening *o, const volt_layout *layout)
     o->cases.list = o->tests.list = (volt_case_list){0};
     VOLT_TRY(st, done, volt_labels_adapt(o));
     ds->info.resample_channels = o->options->resample_channels;
+    ds->info.allow_shift = ds->info.allow_shift || o->options->allow_shift;
     st = volt_orientation_survey(o);
 done:
     return st;

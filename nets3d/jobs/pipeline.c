@@ -26,6 +26,16 @@ void volt_pipeline_clear(volt_pipeline *p)
     *p = (volt_pipeline){0};
 }
 
+static void log_finding(void *user, volt_severity severity, const char *sentence)
+{
+    const volt_pipeline_options *o = user;
+
+    if (severity == VOLT_ERROR) /* the call fails with the first of them */
+        volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", sentence);
+    else
+        volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", sentence);
+}
+
 /* Logs the findings; VOLT_EDATA if one of them is an error. */
 static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
 {
@@ -35,12 +45,7 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
     volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld case%s of %s",
                 (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
-    for (int64_t i = 0; i < found.count; i++) {
-        if (found.item[i].severity == VOLT_ERROR) /* the call fails with the first of them */
-            volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
-        else
-            volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
-    }
+    volt_findings_list(&found, VOLT_FINDINGS_SHOWN, log_finding, (void *)(uintptr_t)o);
     st = volt_findings_judge(&found);
 done:
     volt_findings_clear(&found);

@@ -217,7 +217,7 @@ static void every_broken_rule_is_found_in_one_run(void **state)
     unlink(RAW "/labelsTr/nolabel.nii.gz");
     kit_text(RAW "/imagesTr/broken_0000.nii.gz", "this is no scan");
     kit_write(RAW "/labelsTr/half.nii.gz", (kit_scan){.label_high = 1, .odd_value = 0.5f});
-    kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 5});
+    kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 0.5});
     kit_write(RAW "/labelsTr/alone.nii.gz", (kit_scan){.label_high = 1});
     assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_int_equal(ds->cases.count, 11);

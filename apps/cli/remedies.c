@@ -1,0 +1,42 @@
+/* remedies.c - which option helps against which sentence of the library, which knows none. */
+#include <string.h>
+#include "apps/cli/cli.h"
+
+static const struct {
+    const char *words;  /* in the sentence */
+    const char *option; /* a command without it has no remedy */
+    const char *remedy;
+} remedies[] = {
+    {" mm away from ", "--allow-shift",
+     "if the voxels nevertheless match one by one, accept them with --allow-shift"},
+    {"only the name CT selects the normalization", "--channels", "name it with --channels CT"},
+    {"leaves the data set's folder", "--allow-outside",
+     "if you trust it, accept such paths with --allow-outside"},
+    {"is not a data set: it holds no", "--images",
+     "other folders are given with --images DIR --labels DIR"},
+    {" is not writable", "--work", "choose another folder with --work DIR"},
+    {"has no training case", "--images",
+     "other folders are given with --images DIR --labels DIR"},
+    {"cannot be split into training and validation", "--fold",
+     "train on all cases with --fold all"},
+};
+
+static bool takes(const cli_command *command, const char *name)
+{
+    const cli_option *option;
+
+    for (size_t i = 0; (option = cli_option_at(command, i)) != NULL; i++) {
+        if (option->name && strcmp(option->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *cli_remedy(const cli *c, const char *sentence)
+{
+    for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
+        if (strstr(sentence, remedies[i].words) && takes(c->command, remedies[i].option))
+            return remedies[i].remedy;
+    }
+    return NULL;
+}
