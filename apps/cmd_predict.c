@@ -3,6 +3,7 @@
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
 #include "io/dataset.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
@@ -133,6 +134,23 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
+/* CASE_0012 alone may be a case or, wrongly, channel 12 of one. */
+static void warn_of_numbers(const volt_case_list *cases, const volt_callbacks *cb)
+{
+    const volt_case *first = NULL;
+    long long count = 0;
+
+    for (int64_t i = 0; i < cases->count; i++) {
+        if (cases->item[i].numbered && count++ == 0)
+            first = &cases->item[i];
+    }
+    if (first)
+        volt_report(cb, VOLT_LOG_WARNING,
+                    "%s is taken as a case of its own, not as a channel of one%s",
+                    first->file[0],
+                    count > 1 ? ", and so are other files with a number and no _0000" : "");
+}
+
 /* The cases of the inputs after `count` runs, restricted to --part. */
 static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
 {
@@ -149,6 +167,7 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
     st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
     if (st != VOLT_OK)
         return st;
+    warn_of_numbers(&cases, &c->callbacks);
     volt_case_list_keep_part(&cases, part, parts);
     *out = cases;
     return VOLT_OK;

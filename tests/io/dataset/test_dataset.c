@@ -470,6 +470,7 @@ static void inputs_become_cases(void **state)
     kit_text("inputs/_litter.nii.gz", "");
     assert_ok(volt_inputs_list(&list, one, 1, 1));
     assert_string_equal(list.item[0].id, "scan_0012");
+    assert_true(list.item[0].numbered);
     volt_case_list_clear(&list);
     assert_fails(volt_inputs_list(&list, both, 2, 1), VOLT_EINVAL, "other");
     assert_ok(volt_inputs_list(&list, both, 1, 1));
@@ -479,6 +480,59 @@ static void inputs_become_cases(void **state)
     assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no scan");
     assert_fails(volt_inputs_list(&list, gone, 1, 1), VOLT_EIO, "gone.nii");
     assert_fails(volt_inputs_list(&list, one, 1, 2), VOLT_EDATA, "channel 12");
+}
+
+static void input(const char *name)
+{
+    char path[100];
+
+    snprintf(path, sizeof path, "grouped/%s", name);
+    kit_write(path, (kit_scan){0});
+}
+
+static void channels_of_a_case_are_never_cases(void **state)
+{
+    static const struct {
+        const char *name[4];
+        int channels;
+        const char *words; /* NULL: accepted */
+    } t[] = {
+        {{"a_0000.nii", "a_0001.nii", "a_0002.nii", "a_0003.nii"},
+         1,
+         "a_0003.nii is channel 3"},
+        {{"a_0000.nii", "a_0001.nii", "b_0000.nii"}, 1, "a_0001.nii is channel 1 of case a"},
+        {{"a_0000.nii", "a_0007.nii"}, 1, "a_0007.nii is channel 7"},
+        {{"a_0001.nii", "a_0002.nii"}, 1, "a_0002.nii is channel 2"},
+        {{"a_0000.nii", "b_0000.nii"}, 1, NULL},
+        {{"a_0001.nii", "b_0001.nii", "c.nii"}, 1, NULL},
+        {{"a.nii", "a_0000.nii"}, 1, "both give case a"},
+        {{"a.nii", "a_0001.nii"}, 1, "both give case a"},
+        {{"a_0000.nii", "a_0000.nii.gz"}, 1, "both give case a"},
+        {{"a_0000.nii", "a_0001.nii"}, 2, NULL},
+        {{"a_0000.nii", "a_0002.nii"}, 2, "a_0002.nii is channel 2"},
+        {{"a_0000.nii", "a_0002.nii"}, 3, "lacks channel 1"},
+        {{"a_0000.nii", "a_0001.nii"}, 3, "lacks channel 2"},
+        {{"a_0000.nii", "a_0001.nii", "b_0000.nii"}, 2, "case b lacks channel 1"},
+        {{"a_0000.nii", "a_0001.nii", "a_0002.nii"}, 2, "a_0002.nii is channel 2"},
+        {{"a_0001.nii"}, 2, "lacks channel 0"},
+        {{"a_0000.nii"}, 4, "lacks channel 1"},
+    };
+    const char *folder[] = {"grouped"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        volt_case_list list = {0};
+        kit_folder("grouped");
+        for (int k = 0; k < 4 && t[i].name[k]; k++)
+            input(t[i].name[k]);
+        print_message("row %zu\n", i);
+        if (!t[i].words)
+            assert_ok(volt_inputs_list(&list, folder, 1, t[i].channels));
+        else if (volt_inputs_list(&list, folder, 1, t[i].channels) == VOLT_OK ||
+                 !strstr(volt_last_error(), t[i].words))
+            fail_msg("row %zu: %s", i, volt_last_error());
+        volt_case_list_clear(&list);
+    }
 }
 
 static void stop_after_two(void *user, const char *what, int64_t done, int64_t total)
@@ -549,6 +603,7 @@ int main(void)
         cmocka_unit_test(regions_keep_their_order_and_form),
         cmocka_unit_test(masks_get_the_data_sets_own_numbers),
         cmocka_unit_test(inputs_become_cases),
+        cmocka_unit_test(channels_of_a_case_are_never_cases),
         cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(data_sets_survive_every_failed_allocation),
     };
