@@ -47,6 +47,12 @@ extern const volt_layout volt_layout_pairs;
  * layout. Only VOLT_ENOMEM is a failure. */
 volt_status volt_layouts_know(bool *out, const char *folder, bool deep);
 
+/* Whether dataset.json has the list of nnU-Net v1: like the Decathlon's, but with one file per
+ * channel. Only VOLT_ENOMEM is a failure. */
+volt_status volt_nnunet_v1_fits(bool *out, const opening *o);
+/* Restricts o->cases, as found in imagesTr and labelsTr, to that list. */
+volt_status volt_nnunet_v1_select(opening *o);
+
 /* -- Shared ------------------------------------------------------------------------------- */
 
 /* Adds a note to the data set: a sentence with file, value and the rule applied. */

@@ -9,8 +9,12 @@ enum { MAX_CASES = 10000000 };
 
 static volt_status decathlon_fits(bool *out, const opening *o)
 {
-    *out = o->root && json_is_array(json_object_get(o->root->value, "training"));
-    return VOLT_OK;
+    const bool list = o->root && json_is_array(json_object_get(o->root->value, "training"));
+    bool nnunet = false;
+    const volt_status st = list ? volt_nnunet_v1_fits(&nnunet, o) : VOLT_OK;
+
+    *out = list && !nnunet;
+    return st;
 }
 
 /* Task01 has the images of BraTS with label values of its own. */

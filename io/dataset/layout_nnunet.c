@@ -262,7 +262,9 @@ static volt_status nnunet_list(opening *o)
     VOLT_TRY(st, done, list_folder(&labels, o, "labelsTr"));
     VOLT_TRY(st, done, add_images(o, "imagesTr", &labels));
     VOLT_TRY(st, done, add_lonely_labels(o, &labels));
-    st = add_images(o, "imagesTs", NULL);
+    VOLT_TRY(st, done, add_images(o, "imagesTs", NULL));
+    if (json_is_array(json_object_get(o->root->value, "training")))
+        st = volt_nnunet_v1_select(o);
 done:
     volt_names_free(&labels);
     return st;
