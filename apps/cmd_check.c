@@ -37,7 +37,7 @@ static void print_finding(void *user, volt_severity severity, const char *senten
 
 static void print_text(cli *c, const volt_dataset *ds, const volt_findings *found)
 {
-    cli_dataset_print_notes(ds);
+    cli_dataset_print_notes(c, ds);
     volt_findings_list(found, VOLT_FINDINGS_SHOWN, print_finding, c);
     printf("%s: %s, %lld case%s, %lld error%s, %lld warning%s\n", ds->folder, ds->layout,
            (long long)ds->cases.count, volt_s(ds->cases.count), (long long)found->errors,

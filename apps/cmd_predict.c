@@ -243,7 +243,7 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
         return volt_fail(
             VOLT_EINVAL,
             "%s: --validation needs a folder fold_K, whose network has held-out cases", fold);
-    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number));
+    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number, &c->callbacks));
     VOLT_TRY(st, done,
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
     for (; cases.count < split.vals; cases.count++)

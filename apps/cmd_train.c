@@ -17,7 +17,7 @@
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, AT(output), "RUN", NULL, 0, 0,
      "run folder: checkpoints, log and summary (required)"},
-    {"--fold", 0, CLI_CHOICE, AT(fold), "0|1|2|3|4|all", "0", 0, 0,
+    {"--fold", 0, CLI_TEXT, AT(fold), "K|all", "0", 0, 0,
      "fold to hold out for validation; all: train on every case"},
     {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
      "train several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
@@ -195,7 +195,7 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
     return st;
 }
 
-/* Trains one fold (VOLT_FOLDS: all cases) into folder `run`. */
+/* Trains one fold, or VOLT_FOLD_ALL, into folder `run`. */
 static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
                               const volt_train_options *t, fold_result *out)
 {
@@ -206,9 +206,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done,
-             volt_split_for_fold(&split, p->dataset, splits,
-                                 fold < VOLT_FOLDS ? fold : VOLT_FOLD_ALL));
+    VOLT_TRY(st, done, volt_split_for_fold(&split, p->dataset, splits, fold, &c->callbacks));
     VOLT_TRY(st, done, case_names(&train, p->dataset, split.train, split.trains));
     VOLT_TRY(st, done, case_names(&validate, p->dataset, split.val, split.vals));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld case%s, validating on %lld",
@@ -246,7 +244,7 @@ done:
 static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
-    json_t *number = fold < VOLT_FOLDS ? json_integer(fold) : json_string("all");
+    json_t *number = fold == VOLT_FOLD_ALL ? json_string("all") : json_integer(fold);
 
     if (json_object_set_new(object, "fold", number) != 0 ||
         json_array_append_new(list, object) != 0)
@@ -328,10 +326,7 @@ static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
         fold_result result = {0};
         volt_free(run);
         run = NULL;
-        if (fold < VOLT_FOLDS)
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, fold));
-        else
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
+        VOLT_TRY(st, done, train_fold_path(&run, o->output, fold));
         volt_report(&c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1, folds->count,
                     run);
         t.resume = asked->resume && volt_run_is_single(run);
@@ -375,8 +370,9 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, cli_need_output(c, o->output));
     if (o->probabilities && !o->validate)
         return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
-    if (o->folds)
-        VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
+    VOLT_TRY(st, done, train_folds_parse(&folds, o));
+    prepare.fold = folds.fold;
+    prepare.folds = folds.count;
     VOLT_TRY(st, done, train_check_run(o, &folds));
     VOLT_TRY(st, done, train_options_to_library(&options_of_library, &recipe, c, NULL, NULL));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
@@ -389,7 +385,8 @@ static volt_status run(cli *c)
         st = train_folds_in_turn(c, &p, &options_of_library, &folds);
         goto done;
     }
-    VOLT_TRY(st, done, train_fold(c, &p, o->output, o->fold, &options_of_library, &result));
+    VOLT_TRY(st, done,
+             train_fold(c, &p, o->output, folds.fold[0], &options_of_library, &result));
     cli_end_progress(c);
     st = print_result(c, &result);
 done:

@@ -140,28 +140,34 @@ done:
     return st;
 }
 
-volt_status train_folds_parse(train_folds *out, const char *text)
+volt_status train_folds_parse(train_folds *out, const train_options *o)
 {
-    bool marked[VOLT_FOLDS + 1] = {false};
-    train_folds folds = {0};
-    int low = 0, high = 0;
+    const char *text = o->folds ? o->folds : o->fold;
+    bool marked[TRAIN_MAX_FOLDS] = {false};
+    int low = 0, high = 0, count = 0;
 
     for (const char *at = text; at == text || *at;) {
         const volt_status st = volt_fold_list_next(&low, &high, &at, text);
         if (st != VOLT_OK)
             return st;
-        if (high >= VOLT_FOLDS)
-            return volt_fail(VOLT_EINVAL, "--folds '%s': the folds are 0 to %d and all", text,
-                             VOLT_FOLDS - 1);
         for (int k = low; k <= high; k++)
-            marked[k < 0 ? VOLT_FOLDS : k] = true;
+            marked[k < 0 ? TRAIN_MAX_FOLDS - 1 : k] = true;
     }
-    for (int k = 0; k <= VOLT_FOLDS; k++) {
+    for (int k = 0; k < TRAIN_MAX_FOLDS; k++) {
         if (marked[k])
-            folds.fold[folds.count++] = k;
+            out->fold[count++] = k < TRAIN_MAX_FOLDS - 1 ? k : VOLT_FOLD_ALL;
     }
-    *out = folds;
+    if (!o->folds && count != 1)
+        return volt_fail(VOLT_EINVAL, "--fold %s: one fold is expected; --folds takes several",
+                         text);
+    out->count = count;
     return VOLT_OK;
+}
+
+volt_status train_fold_path(char **out, const char *folder, int fold)
+{
+    return fold == VOLT_FOLD_ALL ? volt_format(out, "%s/fold_all", folder)
+                                 : volt_format(out, "%s/fold_%d", folder, fold);
 }
 
 volt_status train_check_run(const train_options *o, const train_folds *folds)
@@ -179,11 +185,8 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
     if (!o->folds && single && !o->resume)
         return volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                          o->output);
-    for (int i = 0; i < folds->count && !o->resume; i++) {
-        if (folds->fold[i] < VOLT_FOLDS)
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, folds->fold[i]));
-        else
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
+    for (int i = 0; i < folds->count && o->folds && !o->resume; i++) {
+        VOLT_TRY(st, done, train_fold_path(&run, o->output, folds->fold[i]));
         if (volt_run_is_single(run)) {
             st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                            run);

@@ -74,8 +74,11 @@ volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d)
     return st == VOLT_OK ? volt_dataset_open(out, folder, &options) : st;
 }
 
-void cli_dataset_print_notes(const volt_dataset *ds)
+void cli_dataset_print_notes(const cli *c, const volt_dataset *ds)
 {
-    for (int64_t i = 0; i < ds->notes; i++)
-        printf("note: %s\n", ds->note[i]);
+    for (int64_t i = 0; i < ds->notes; i++) {
+        const char *remedy = cli_remedy(c, ds->note[i]);
+
+        printf("note: %s%s%s\n", ds->note[i], remedy ? "; " : "", remedy ? remedy : "");
+    }
 }

@@ -47,7 +47,7 @@ typedef struct cli_dataset {
 /* Opens the data set that was asked for; `d` must outlive it. */
 volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d);
 /* Prints one line for each note on an irregularity. */
-void cli_dataset_print_notes(const volt_dataset *ds);
+void cli_dataset_print_notes(const cli *c, const volt_dataset *ds);
 /* What was asked for; *out borrows from `d`. *folder is DATASET, NULL with --images.
  * VOLT_EINVAL when there is neither or both, or thresholds are not ascending numbers. */
 volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli *c,

@@ -120,7 +120,7 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
 static void on_log(void *user, volt_log_level level, const char *line)
 {
     cli *c = user;
-    const char *remedy = level == VOLT_LOG_WARNING ? cli_remedy(c, line) : NULL;
+    const char *remedy = cli_remedy(c, line);
 
     if ((level == VOLT_LOG_INFO && c->quiet) || (level == VOLT_LOG_DETAIL && !c->verbose))
         return;

@@ -4,7 +4,7 @@
 
 static const struct {
     const char *words;  /* in the sentence */
-    const char *option; /* a command without it has no remedy */
+    const char *option; /* a command without it has no remedy; NULL: another command helps */
     const char *remedy;
 } remedies[] = {
     {" mm away from ", "--allow-shift",
@@ -15,6 +15,20 @@ static const struct {
     {"is not a data set: it holds no", "--images",
      "other folders are given with --images DIR --labels DIR"},
     {" is not writable", "--work", "choose another folder with --work DIR"},
+    {", inside the data set", "--work", "--work DIR or VOLT_WORK chooses another"},
+    {"a folder of its masks is needed", "--previous", "give it with --previous"},
+    {"(layout brats-ped2024)", "--layout", "if they are, give --layout brats-ped2024"},
+    {"which nnU-Net's trainer does not build", "--format",
+     "--format safetensors holds its weights under their own names"},
+    {"contains no probabilities", NULL, "predict with --save-probabilities"},
+    {"has no predictions in fold_K/validation", NULL,
+     "create them with 'volt train --validate --save-probabilities' or 'volt predict RUN "
+     "--validation DATASET --save-probabilities'"},
+    {"not with another planner", "--replan", "use --replan"},
+    {"was trained on it, so the masks", "--previous",
+     "train the previous stage with --folds 0-4"},
+    {"was trained on them, so the masks", "--previous",
+     "train the previous stage with --folds 0-4"},
     {"has no training case", "--images",
      "other folders are given with --images DIR --labels DIR"},
     {"cannot be split into training and validation", "--fold",
@@ -35,7 +49,8 @@ static bool takes(const cli_command *command, const char *name)
 const char *cli_remedy(const cli *c, const char *sentence)
 {
     for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
-        if (strstr(sentence, remedies[i].words) && takes(c->command, remedies[i].option))
+        const char *option = remedies[i].option;
+        if (strstr(sentence, remedies[i].words) && (!option || takes(c->command, option)))
             return remedies[i].remedy;
     }
     return NULL;

@@ -96,7 +96,7 @@ static volt_status choose_layout(const volt_layout **out, const opening *o)
     return volt_fail(VOLT_EDATA,
                      "%s is not a data set: it holds no dataset.json, no BraTS case "
                      "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
-                     "(volume-0.nii); give other folders with --images DIR --labels DIR",
+                     "(volume-0.nii)",
                      folder);
 }
 

@@ -14,6 +14,7 @@ typedef struct opening {
     const volt_json_at *root;            /* of dataset.json; NULL: none */
     case_builder cases;                  /* for training */
     case_builder tests;                  /* to predict */
+    bool noted_variable, noted_outside;  /* by volt_layout_resolve */
 } opening;
 
 /* One layout: a file layout_NAME.c, reached through its descriptor alone. */
@@ -59,9 +60,10 @@ volt_status volt_nnunet_v1_select(opening *o);
 volt_status volt_layout_note(opening *o, const char *fmt, ...) VOLT_PRINTF(2, 3);
 
 /* Resolves a path from dataset.json; the caller owns *out. Relative paths start in the data
- * set's folder and, as in nnU-Net, may leave it (..); $NAME and ${NAME} at the start are
- * environment variables. Such files are only read. */
-volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *folder);
+ * set's folder; as in nnU-Net, $NAME and ${NAME} at the start are environment variables, which
+ * is noted. Other absolute paths, and those with "..", are VOLT_EDATA unless
+ * options->allow_outside. */
+volt_status volt_layout_resolve(char **out, opening *o, const volt_json_at *at);
 
 /* The case id of a file: its name without the ending. The caller owns *out. */
 volt_status volt_layout_id(char **out, const char *path);

@@ -36,11 +36,11 @@ static volt_status add_listed_case(opening *o, const char *id, const volt_json_a
     VOLT_TRY(st, done, volt_json_length(&count, &images, 1, VOLT_MAX_CHANNELS));
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_item(&at, &images, i));
-        VOLT_TRY(st, done, volt_layout_resolve(&path, &at, o->ds->folder));
+        VOLT_TRY(st, done, volt_layout_resolve(&path, o, &at));
         VOLT_TRY(st, done, volt_case_add_file(c, path));
     }
     if (label.value)
-        st = volt_layout_resolve(&c->label_file, &label, o->ds->folder);
+        st = volt_layout_resolve(&c->label_file, o, &label);
 done:
     return st;
 }

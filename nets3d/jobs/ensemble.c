@@ -119,9 +119,7 @@ static volt_status list_cases(entries *out, const volt_ensemble_member *members,
         }
     }
     if (e.count == 0) {
-        st = volt_fail(VOLT_EDATA,
-                       "%s contains no probabilities (CASE" SUFFIX "): predict with "
-                       "--save-probabilities",
+        st = volt_fail(VOLT_EDATA, "%s contains no probabilities (CASE" SUFFIX ")",
                        members[0].folder[0]);
         goto done;
     }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
+#include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
 #include "nets3d/jobs/prior_masks.h"
@@ -67,6 +68,34 @@ static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds
     return true;
 }
 
+/* Creates the work folder, which was chosen before. */
+static volt_status open_work(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *work = NULL;
+    const volt_status st =
+        volt_workspace_open(&work, p->dataset->folder, o->work, o->callbacks);
+
+    if (st == VOLT_OK) {
+        volt_free(p->work);
+        p->work = work;
+    }
+    return st;
+}
+
+/* The folds that are to be trained must have a split. */
+static volt_status check_folds(const volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_SPLITS));
+    for (int i = 0; i < o->folds; i++)
+        VOLT_TRY(st, done, volt_split_check(p->dataset, path, o->fold[i]));
+done:
+    volt_free(path);
+    return st;
+}
+
 static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
 {
     char *path = NULL;
@@ -74,10 +103,12 @@ static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
     if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
+        VOLT_TRY(st, done, open_work(p, o));
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
     VOLT_TRY(st, done, check(p->dataset, o));
+    VOLT_TRY(st, done, open_work(p, o)); /* nothing is created before the check */
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
@@ -176,11 +207,9 @@ static void warn_if_kept(const volt_plan *plan, const char *path,
     volt_planner_of_class(&made, plan->planner);
     if ((o->planner->planner != VOLT_PLANNER_DEFAULT && o->planner->planner != made) ||
         ((o->planner->memory_gb > 0 || o->memory_auto) && !o->extras))
-        volt_report(
-            o->callbacks, VOLT_LOG_WARNING,
-            "%s exists and is used as it is; use --replan for another planner or memory "
-            "target",
-            path);
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s exists and is used as it is, not with another planner or memory target",
+                    path);
 }
 
 static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
@@ -259,7 +288,7 @@ static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options
     if (!o->previous_stage)
         return volt_fail(VOLT_EINVAL,
                          "configuration %s refines the masks of %s: a run of %s or a folder of "
-                         "its masks is needed (--previous)",
+                         "its masks is needed",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
     options.precision = o->precision;
     options.threads = o->threads;
@@ -308,9 +337,9 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
         return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given", o.extras);
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
-    VOLT_TRY(
-        st, done,
-        volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
+    VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
+    if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
+        VOLT_TRY(st, done, check_folds(&p, options));
     VOLT_TRY(st, done, fingerprint(&p, options));
     VOLT_TRY(st, done, plan(&p, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));

@@ -314,7 +314,8 @@ static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const
             continue;
         by.runs = &runs->name[r];
         VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, 1));
-        VOLT_TRY(st, done, volt_split_for_fold(&split, s->ds, splits, fold));
+        VOLT_TRY(st, done,
+                 volt_split_for_fold(&split, s->ds, splits, fold, s->options->callbacks));
         for (int64_t i = 0; i < split.vals; i++) {
             if (!s->seen[split.val[i]])
                 VOLT_TRY(st, done, segment(s, &by, split.val[i]));
@@ -342,9 +343,9 @@ static volt_status segment_rest(segmenting *s, const volt_names *runs)
         return VOLT_OK;
     volt_report(s->options->callbacks, VOLT_LOG_WARNING,
                 "%lld case%s: every network of %s was trained on %s, so the masks are better "
-                "than those of unseen cases (train %s with --folds 0-4)",
+                "than those of unseen cases",
                 (long long)count, volt_s(count), s->config->previous_stage,
-                count == 1 ? "it" : "them", s->config->previous_stage);
+                count == 1 ? "it" : "them");
     VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, by.networks));
     for (int64_t i = 0; i < s->ds->cases.count; i++) {
         if (!s->seen[i])

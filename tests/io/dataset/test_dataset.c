@@ -115,6 +115,7 @@ static void a_decathlon_set_with_four_dimensions_is_read(void **state)
 
 static void listed_cases_of_nnunet_are_found(void **state)
 {
+    volt_dataset_options o = volt_dataset_defaults();
     volt_dataset *ds = NULL;
 
     (void)state;
@@ -126,8 +127,14 @@ static void listed_cases_of_nnunet_are_found(void **state)
         "\"ignore\": 2}, \"numTraining\": 2, \"file_ending\": \".nii.gz\", \"dataset\": {"
         "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"../other/l/y.nii.gz\"},"
         "\"x\": {\"images\": [\"${VOLT_TEST_SCANS}/x.nii.gz\"], \"label\": \"/l/x.nii\"}}}");
-    assert_ok(volt_dataset_open(&ds, "dataset-listed", NULL));
+    assert_fails(volt_dataset_open(&ds, "dataset-listed", NULL), VOLT_EDATA,
+                 "\"../other/l/y.nii.gz\", which leaves the data set's folder");
+    o.allow_outside = true;
+    assert_ok(volt_dataset_open(&ds, "dataset-listed", &o));
     assert_int_equal(ds->cases.count, 2);
+    assert_int_equal(ds->notes, 2); /* once each, for three paths */
+    assert_non_null(strstr(ds->note[0], "leave its folder"));
+    assert_non_null(strstr(ds->note[1], "environment variable"));
     assert_string_equal(ds->cases.item[0].file[0], "/somewhere/x.nii.gz");
     assert_string_equal(ds->cases.item[0].label_file, "/l/x.nii");
     assert_string_equal(ds->cases.item[1].file[0], "dataset-listed/x/y.nii.gz");
@@ -135,6 +142,41 @@ static void listed_cases_of_nnunet_are_found(void **state)
     assert_int_equal(ds->info.labels, 2);
     assert_int_equal(ds->info.ignore_label, 2);
     volt_dataset_close(ds);
+}
+
+static void paths_out_of_the_data_set_are_refused(void **state)
+{
+    static const char *const paths[] = {"/etc/x.nii.gz", "../x.nii.gz", "a/../../x.nii.gz",
+                                        "..", "a\\\\..\\\\x.nii.gz"};
+    static const char *const inside[] = {"a..b/x.nii.gz", "./x..nii.gz", "...nii.gz"};
+    char json[500];
+
+    (void)state;
+    kit_folder("dataset-outside");
+    for (size_t i = 0; i < 16; i++) {
+        const bool bad = i < 10, label = i % 2;
+        const char *path = bad ? paths[i / 2] : inside[(i - 10) / 2];
+        volt_dataset *ds = NULL;
+        for (int listed = 0; listed < 2; listed++) {
+            snprintf(
+                json, sizeof json,
+                listed ? "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, "
+                         "\"a\": 1}, \"dataset\": {\"x\": {\"images\": [\"%s\"], \"label\": "
+                         "\"%s\"}}}"
+                       : "{\"modality\": {\"0\": \"CT\"}, \"labels\": {\"0\": \"background\", "
+                         "\"1\": \"a\"}, \"training\": [{\"image\": \"%s\", \"label\": "
+                         "\"%s\"}]}",
+                label ? "l.nii" : path, label ? path : "l.nii");
+            kit_text("dataset-outside/dataset.json", json);
+            if (bad)
+                assert_fails(volt_dataset_open(&ds, "dataset-outside", NULL), VOLT_EDATA,
+                             "leaves the data set's folder");
+            else
+                assert_ok(volt_dataset_open(&ds, "dataset-outside", NULL));
+            volt_dataset_close(ds);
+            ds = NULL;
+        }
+    }
 }
 
 /* -- The check ---------------------------------------------------------------------------- */
@@ -594,6 +636,7 @@ int main(void)
         cmocka_unit_test(channels_on_different_grids_are_refused),
         cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),
         cmocka_unit_test(listed_cases_of_nnunet_are_found),
+        cmocka_unit_test(paths_out_of_the_data_set_are_refused),
         cmocka_unit_test(a_sound_data_set_has_no_findings),
         cmocka_unit_test(every_broken_rule_is_found_in_one_run),
         cmocka_unit_test(flat_images_and_empty_labels_are_warned_of),

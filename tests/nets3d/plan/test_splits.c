@@ -173,21 +173,21 @@ static void the_file_is_made_once_and_then_obeyed(void **state)
     (void)state;
     golden_cases(&ds);
     unlink("splits-made.json");
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0, NULL));
     assert_int_equal(s.vals, 39);
     volt_split_clear(&s);
     assert_true(volt_path_exists("splits-made.json"));
     assert_ok(volt_write_file("splits-made.json", own, strlen(own)));
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0, NULL));
     assert_true(s.trains == 1 && s.vals == 2 && s.val[0] == 1 && s.val[1] == 2);
     volt_split_clear(&s);
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 1));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 1, NULL));
     assert_int_equal(s.vals, 39); /* past the file's only fold: random 80:20 */
     volt_split_clear(&s);
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", VOLT_FOLD_ALL));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", VOLT_FOLD_ALL, NULL));
     assert_true(s.trains == 195 && s.vals == 195);
     volt_split_clear(&s);
-    assert_int_equal(volt_split_for_fold(&s, &ds, "splits-made.json", -7), VOLT_EINVAL);
+    assert_int_equal(volt_split_for_fold(&s, &ds, "splits-made.json", -7, NULL), VOLT_EINVAL);
     volt_case_list_clear(&ds.cases);
 }
 
@@ -204,11 +204,11 @@ static void the_data_sets_own_folds_come_before_ours(void **state)
     assert_ok(volt_make_dirs(ds.folder));
     assert_ok(volt_write_file("splits-set/splits_final.json", own, strlen(own)));
     unlink("splits-own.json");
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_true(s.trains == 1 && s.vals == 1 && s.val[0] == 2);
     volt_split_clear(&s);
     unlink("splits-set/splits_final.json"); /* taken over */
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_int_equal(s.vals, 1);
     volt_split_clear(&s);
     volt_case_list_clear(&ds.cases);
