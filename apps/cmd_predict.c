@@ -61,7 +61,7 @@ static const cli_option options[] = {
     {"--validation", 0, CLI_TEXT, offsetof(predict_options, validation), "DATASET", NULL, 0, 0,
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
-     "with --validation: folder of the splits [DATASET/volt]"},
+     "with --validation: folder of the splits [VOLT_WORK, else DATASET/volt]"},
     {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "checkpoint to use [latest of a finished run, else best]"},
     {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",

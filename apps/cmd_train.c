@@ -87,7 +87,7 @@ static const cli_option options[] = {
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
      "cascade: run of the previous stage, or folder of its masks CASE.nii.gz"},
     {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
 };
 

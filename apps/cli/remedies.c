@@ -24,7 +24,11 @@ static const struct {
     {"has no predictions in fold_K/validation", NULL,
      "create them with 'volt train --validate --save-probabilities' or 'volt predict RUN "
      "--validation DATASET --save-probabilities'"},
+    {"the plan is used as it is", "--replan", "use --replan to plan again"},
+    {"the plan is used as it is", NULL, "'volt plan --replan' plans again"},
     {"not with another planner", "--replan", "use --replan"},
+    {"there is no data set ", "--images",
+     "give the folder that holds dataset.json or the cases, or --images DIR --labels DIR"},
     {"was trained on it, so the masks", "--previous",
      "train the previous stage with --folds 0-4"},
     {"was trained on them, so the masks", "--previous",

@@ -112,6 +112,22 @@ static volt_status load_json(volt_json *doc, const char *folder)
     return st;
 }
 
+/* The folders must exist before anything is read in them. */
+static volt_status check_folders(const char *folder, const volt_dataset_options *o)
+{
+    const char *const folders[] = {folder, o->images, o->labels};
+
+    for (int i = 0; i < 3; i++) {
+        if (!folders[i] || volt_path_is_dir(folders[i]))
+            continue;
+        return volt_fail(VOLT_EIO, "there is no %s %s: %s",
+                         i == 0 && !o->images ? "data set" : "folder", folders[i],
+                         volt_path_exists(folders[i]) ? "it is a file, not a folder"
+                                                      : "no such folder");
+    }
+    return VOLT_OK;
+}
+
 static volt_status describe_and_list(opening *o, const volt_layout *layout)
 {
     volt_dataset *ds = o->ds;
@@ -169,6 +185,8 @@ volt_status volt_dataset_open(volt_dataset **out, const char *folder,
         folder = o.options->images;
     if (!folder)
         return volt_fail(VOLT_EINVAL, "no data set is given");
+    if ((st = check_folders(folder, &asked)) != VOLT_OK)
+        return st;
     VOLT_TRY(st, done, volt_alloc_zero(&ds, 1, sizeof *ds, "a data set"));
     o.ds = ds;
     VOLT_TRY(st, done, volt_strdup(&ds->folder, folder));

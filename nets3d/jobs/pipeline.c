@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
@@ -96,17 +97,20 @@ done:
     return st;
 }
 
-static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
+/* *changed: there was one of another data set, or of this one before it changed. */
+static volt_status fingerprint(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
 {
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
+    *changed = false;
     if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
         VOLT_TRY(st, done, open_work(p, o));
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
+    *changed = volt_path_exists(path);
     VOLT_TRY(st, done, check(p->dataset, o));
     VOLT_TRY(st, done, open_work(p, o)); /* nothing is created before the check */
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
@@ -212,7 +216,25 @@ static void warn_if_kept(const volt_plan *plan, const char *path,
                     path);
 }
 
-static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
+/* Warns of channels that a plan on disk normalizes otherwise than their names ask for. */
+static void warn_of_normalization(const volt_pipeline *p, const char *path,
+                                  const volt_pipeline_options *o)
+{
+    const volt_plan_config *config = p->plan->configs > 0 ? &p->plan->config[0] : NULL;
+
+    for (int c = 0; config && c < p->plan->channels; c++) {
+        const char *name = p->dataset->info.channel_name[c];
+        const volt_normalization asked = volt_norm_for_channel(name);
+        if (config->norm[c] != asked)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s normalizes channel %d, \"%s\", by %s, not by %s as its name asks "
+                        "for; the plan is used as it is",
+                        path, c, name, volt_norm_class(config->norm[c]),
+                        volt_norm_class(asked));
+    }
+}
+
+static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline_options *o)
 {
     char *path = NULL;
     bool changed, made = false;
@@ -222,6 +244,12 @@ static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
     if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
         warn_if_kept(p->plan, path, o);
+        warn_of_normalization(p, path, o);
+        if (data_changed)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s was planned for other cases or channels than %s has; the plan is "
+                        "used as it is",
+                        path, p->dataset->folder);
     } else {
         VOLT_TRY(st, done, make_plan(p, o));
         made = true;
@@ -326,6 +354,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
+    bool changed;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
@@ -340,8 +369,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
     if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
         VOLT_TRY(st, done, check_folds(&p, options));
-    VOLT_TRY(st, done, fingerprint(&p, options));
-    VOLT_TRY(st, done, plan(&p, options));
+    VOLT_TRY(st, done, fingerprint(&changed, &p, options));
+    VOLT_TRY(st, done, plan(&p, changed, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
     if (options->previous_stage && !p.config->previous_stage) {
         st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
