@@ -271,8 +271,9 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     if (c->files == 0 || (c->files != 1 && c->files != channels))
         VOLT_TRY(st, done,
                  add(r, VOLT_ERROR, VOLT_FINDING_CHANNELS, c->files ? c->file[0] : ds->folder,
-                     "case %s has %d image file%s; the data set has %d channel%s", c->id,
-                     c->files, volt_s(c->files), channels, volt_s(channels)));
+                     "%s: case %s has %d image file%s; the data set has %d channel%s",
+                     c->files ? c->file[0] : ds->folder, c->id, c->files, volt_s(c->files),
+                     channels, volt_s(channels)));
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
@@ -386,8 +387,8 @@ static volt_status check_labels(report *r, const volt_dataset *ds, const volt_ca
     volt_status st;
 
     if (!c->label_file)
-        return add(r, VOLT_ERROR, VOLT_FINDING_NO_LABELS, ds->folder, "case %s has no labels",
-                   c->id);
+        return add(r, VOLT_ERROR, VOLT_FINDING_NO_LABELS, ds->folder,
+                   "%s: case %s has no labels", ds->folder, c->id);
     st = volt_labels_load(&v, c->label_file, &ds->info, threads);
     if (st != VOLT_OK)
         return add_failure(r, VOLT_FINDING_UNREADABLE, st, c->label_file);
@@ -442,9 +443,10 @@ static volt_status check_regions(report *r, const volt_dataset *ds)
                 covered++;
             if (covered == low->values)
                 st = add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
-                         "region \"%s\" covers all of \"%s\" and is painted after it: masks "
-                         "will not show \"%s\"; name regions from the largest to the smallest",
-                         high->name, low->name, low->name);
+                         "%s: region \"%s\" covers all of \"%s\" and is painted after it: "
+                         "masks will not show \"%s\"; name regions from the largest to the "
+                         "smallest",
+                         ds->folder, high->name, low->name, low->name);
         }
     }
     return st;
@@ -473,9 +475,9 @@ static volt_status check_painting(report *r, const volt_dataset *ds)
             painted = holds_label(&info->region[k], value) ? info->region[k].painted : painted;
         if (painted && !same_regions(info, value, painted))
             return add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
-                       "regions_class_order gives label %d (\"%s\") the number %d in masks: "
-                       "they will be numbered differently from the label files",
-                       value, info->label[l].name, painted);
+                       "%s: regions_class_order gives label %d (\"%s\") the number %d in "
+                       "masks: they will be numbered differently from the label files",
+                       ds->folder, value, info->label[l].name, painted);
     }
     return VOLT_OK;
 }
@@ -519,11 +521,12 @@ static volt_status check_normalization(report *r, const checking *k)
             all.high = fmax(all.high, range[c].high);
         }
         if (ct > 0 && 4 * ct >= 3 * read && !selects_normalization(ds->info.channel_name[c]))
-            st = add(r, VOLT_WARNING, VOLT_FINDING_NORMALIZATION, ds->folder,
-                     "channel %d, \"%s\", has values from %g to %g, as CT in Hounsfield units, "
-                     "but only the name CT selects the normalization of CT: each case is "
-                     "normalized by its own mean and standard deviation",
-                     c, ds->info.channel_name[c], all.low, all.high);
+            st = add(
+                r, VOLT_WARNING, VOLT_FINDING_NORMALIZATION, ds->folder,
+                "%s: channel %d, \"%s\", has values from %g to %g, as CT in Hounsfield units, "
+                "but only the name CT selects the normalization of CT: each case is "
+                "normalized by its own mean and standard deviation",
+                ds->folder, c, ds->info.channel_name[c], all.low, all.high);
     }
     return st;
 }
@@ -539,13 +542,15 @@ static volt_status check_label_table(report *r, const volt_dataset *ds)
     for (int l = 1; l < info->labels && st == VOLT_OK; l++) {
         if (info->label[l].value != info->label[l - 1].value + 1)
             st = add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
-                     "dataset.json: labels must be consecutive; \"%s\" is %d after %d",
-                     info->label[l].name, info->label[l].value, info->label[l - 1].value);
+                     "%s/dataset.json: labels must be consecutive; \"%s\" is %d after %d",
+                     ds->folder, info->label[l].name, info->label[l].value,
+                     info->label[l - 1].value);
     }
     if (st == VOLT_OK && info->ignore_label >= 0 && info->ignore_label != last->value + 1)
-        st = add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
-                 "dataset.json: the ignore label is %d; it must follow the highest label, %d",
-                 info->ignore_label, last->value);
+        st =
+            add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                "%s/dataset.json: the ignore label is %d; it must follow the highest label, %d",
+                ds->folder, info->ignore_label, last->value);
     return st;
 }
 
@@ -569,8 +574,9 @@ static volt_status check_whole(report *r, const checking *k)
         VOLT_TRY(
             st, done,
             add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
-                "dataset.json: numTraining is %lld, but the number of training cases is %lld",
-                (long long)info->num_training, (long long)ds->cases.count));
+                "%s/dataset.json: numTraining is %lld, but the number of training cases is "
+                "%lld",
+                ds->folder, (long long)info->num_training, (long long)ds->cases.count));
     for (int l = 0; l < info->labels; l++) {
         bool seen = false;
         for (int64_t i = 0; i < ds->cases.count; i++) {

@@ -138,12 +138,25 @@ static volt_status has_file(bool *out, const opening *o, const char *name)
     return st;
 }
 
+/* Whether the image is CASE_0000 and its label CASE: a Decathlon's label has the image's name.
+ */
+static bool is_numbered(const listed *c)
+{
+    size_t image, label;
+
+    if (!is_first_channel(c->image, &image))
+        return false;
+    if (!c->label)
+        return true;
+    return !is_first_channel(c->label, &label) || label != image ||
+           strncmp(c->image, c->label, image) != 0;
+}
+
 volt_status volt_nnunet_v1_fits(bool *out, const opening *o)
 {
     const json_t *list = o->root ? json_object_get(o->root->value, "training") : NULL;
     listing l = {0};
     bool whole = false, numbered = false;
-    size_t bytes;
     volt_status st = VOLT_OK;
 
     *out = false;
@@ -153,7 +166,7 @@ volt_status volt_nnunet_v1_fits(bool *out, const opening *o)
         return VOLT_OK;
     for (size_t i = 0; i < l.count && !whole && !numbered; i++) {
         VOLT_TRY(st, done, has_file(&whole, o, l.item[i].image));
-        numbered = whole && is_first_channel(l.item[i].image, &bytes);
+        numbered = whole && is_numbered(&l.item[i]);
     }
     if (!whole)
         VOLT_TRY(st, done, has_numbered(&numbered, o));

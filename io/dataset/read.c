@@ -156,8 +156,9 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
     volt_status st = VOLT_OK;
 
     if (c->files != info->channels)
-        return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s", c->id, c->files,
-                         volt_s(c->files), info->channels, volt_s(info->channels));
+        return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s: %s ...", c->id,
+                         c->files, volt_s(c->files), info->channels, volt_s(info->channels),
+                         c->file[0]);
     for (int i = 0; i < c->files; i++) {
         VOLT_TRY(st, done,
                  volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));

@@ -267,8 +267,9 @@ static volt_status make_case(const preprocessing *w, const volt_case *c, const c
     volt_status st;
 
     VOLT_TRY(st, done, volt_case_read(&d, c, &w->ds->info, threads));
-    VOLT_TRY(st, done,
-             volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
+    VOLT_TRY(
+        st, done,
+        volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->file[0], threads));
     st = store(path, &p, c, &w->ds->info, key);
 done:
     volt_preprocessed_clear(&p);
@@ -286,7 +287,7 @@ static volt_status do_case(void *context, int64_t index, int threads)
     volt_status st;
 
     if (!c->label_file)
-        return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
+        return volt_fail(VOLT_EDATA, "%s: case %s has no labels", w->ds->folder, c->id);
     VOLT_TRY(st, done, key_of(&key, w->plan_hash, c));
     VOLT_TRY(st, done, volt_preprocessed_path(&path, w->folder, c->id));
     kept = !w->overwrite && volt_path_exists(path) &&

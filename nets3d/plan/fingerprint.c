@@ -81,11 +81,11 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     volt_status st;
 
     if (!c->label_file)
-        return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
+        return volt_fail(VOLT_EDATA, "%s: case %s has no labels", e->ds->folder, c->id);
     VOLT_TRY(st, done, volt_case_read(&d, c, &e->ds->info, threads));
     range = volt_volume_range(d.image, threads);
     if (range.not_finite > 0) {
-        st = volt_fail(VOLT_EDATA, "case %s is NaN or infinite in %lld voxel%s", c->id,
+        st = volt_fail(VOLT_EDATA, "%s is NaN or infinite in %lld voxel%s", c->file[0],
                        (long long)range.not_finite, volt_s(range.not_finite));
         goto done;
     }

@@ -121,7 +121,7 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     if (j->out->roi)
         VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
     VOLT_TRY(st, done,
-             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->id, threads));
+             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->file[0], threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;

@@ -114,7 +114,7 @@ sed 's/"CT"/"image"/' "$ct/dataset.json" >"$SCRATCH/dataset.json"
 cp -r "$ct" "$SCRATCH/unnamed" && cp "$SCRATCH/dataset.json" "$SCRATCH/unnamed/dataset.json"
 unnamed=$SCRATCH/unnamed
 expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q
-err_has 'warning: channel 0, "image", has values from .* CT in Hounsfield.*name it with --channels CT'
+err_has 'warning: .*/unnamed: channel 0, "image", has values from .* CT in Hounsfield.*name it with --channels CT'
 expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q --channels CT
 err_has 'plans.json normalizes channel 0, "CT", by ZScore.*--replan'
 expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q --channels CT --replan

@@ -761,10 +761,27 @@ static void the_list_of_nnunet_v1_decides_on_the_cases(void **state)
     volt_dataset_close(ds);
 }
 
+/* A list of the Decathlon's form whose names end in four digits, as MONAI's users write it. */
+static void numbered_names_stay_the_decathlons(void **state)
+{
+    volt_dataset *ds = NULL;
+
+    (void)state;
+    make_v1(
+        ", \"training\": [" PAIR("imagesTr/a_0000.nii.gz", "labelsTr/a_0000.nii.gz") "," PAIR(
+            "imagesTr/a_0001.nii.gz", "labelsTr/a_0001.nii.gz") "]");
+    assert_ok(volt_dataset_open(&ds, V1, NULL));
+    assert_string_equal(ds->layout, "Medical Segmentation Decathlon");
+    assert_int_equal(ds->cases.count, 2);
+    assert_string_equal(ds->cases.item[1].id, "a_0001");
+    volt_dataset_close(ds);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_list_of_nnunet_v1_is_read),
+        cmocka_unit_test(numbered_names_stay_the_decathlons),
         cmocka_unit_test(the_list_of_nnunet_v1_decides_on_the_cases),
         cmocka_unit_test(brats_is_found_with_its_odd_case),
         cmocka_unit_test(brats_labels_are_translated_and_restored),
