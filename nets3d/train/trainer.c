@@ -144,7 +144,7 @@ static volt_status validation_batch(volt_session *s, validation *v)
     volt_status st;
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
-    VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
+    VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
     if (!isfinite(result.total))
         return diverged(s, &batch, "the validation loss is not finite");
