@@ -44,10 +44,12 @@ typedef struct volt_train_data {
 
 /* Which parameters volt_train_options.init sets. */
 typedef enum volt_transfer_mode {
-    VOLT_TRANSFER_BY_NAME = 0, /* those with the same name and shape; others stay random */
-    VOLT_TRANSFER_STRICT,      /* all: each must be there with its shape */
+    /* Those with the same name and shape; others stay random. In networks with different
+     * numbers of levels, names are matched from the finest level. */
+    VOLT_TRANSFER_BY_NAME = 0,
+    VOLT_TRANSFER_STRICT, /* all: each must be there with its shape */
     /* By name; if the number of channels (the first two extents) differs, the channels that
-     * both have. Kernels must agree. */
+     * both have, of each input of a concatenation. Kernels must agree. */
     VOLT_TRANSFER_TOLERANT
 } volt_transfer_mode;
 
@@ -70,7 +72,8 @@ typedef struct volt_train_options {
                          * budget, except with change_length; NULL = none */
     const char *init;   /* initial weights: a run (its final checkpoint, else its best), one of
                          * its folders fold_K, a checkpoint, or a file of weights (torch's .pth,
-                         * safetensors) with the graph's parameter names; NULL = random */
+                         * safetensors) with the graph's parameter names; NULL = random. Frozen
+                         * parameters must all be found there */
     volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
     int64_t checkpoint_every; /* also after every so many iterations; 0 = off */

@@ -288,10 +288,18 @@ static volt_status first_weights(float *flat, const volt_session *s)
 {
     const volt_train_options *o = s->options;
 
+    int frozen = 0;
+
     volt_init_parameters(flat, s->graph, s->recipe.seed);
-    if (!o->init)
-        return VOLT_OK;
-    return volt_transfer(flat, s->graph, o->init, o->init_mode, s->cb, NULL);
+    if (o->init)
+        return volt_transfer(flat, s->graph, o->init, o->init_mode, s->scale, s->cb, NULL);
+    for (int i = 0; s->scale && i < volt_graph_param_count(s->graph); i++)
+        frozen += s->scale[i] == 0;
+    if (frozen)
+        volt_report(s->cb, VOLT_LOG_WARNING,
+                    "%d parameter%s frozen at random values: no initial weights are given",
+                    frozen, frozen == 1 ? " is" : "s are");
+    return VOLT_OK;
 }
 
 static volt_status load(volt_session *s)
