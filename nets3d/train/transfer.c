@@ -468,6 +468,20 @@ done:
     return st;
 }
 
+volt_status volt_transfer_check(const char *source)
+{
+    volt_weights *weights = NULL;
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, find_file(&path, source));
+    st = volt_weights_open(&weights, path);
+done:
+    volt_weights_close(weights);
+    volt_free(path);
+    return st;
+}
+
 volt_status volt_transfer(float *flat, const volt_graph *graph, const char *source,
                           volt_transfer_mode mode, const double *scale,
                           const volt_callbacks *cb, volt_transfer_report *report)

@@ -30,6 +30,8 @@ VOLT_MUST_USE volt_status volt_transfer(float *flat, const volt_graph *graph,
                                         const char *source, volt_transfer_mode mode,
                                         const double *scale, const volt_callbacks *cb,
                                         volt_transfer_report *report);
+/* Whether `source` is there and can be opened. Errors as volt_transfer. */
+VOLT_MUST_USE volt_status volt_transfer_check(const char *source);
 
 VOLT_END_DECLS
 #endif

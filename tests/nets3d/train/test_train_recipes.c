@@ -449,28 +449,6 @@ static void classes_that_never_come_are_named(void **state)
     fixture_close(&f);
 }
 
-static void a_rate_of_zero_is_told(void **state)
-{
-    volt_recipe recipe;
-    volt_train_options o = fixture_options(&recipe, 3, 2);
-    listener l = {.words = "the learning rate is 0"};
-    const volt_callbacks cb = listening(&l);
-    fixture f;
-
-    (void)state;
-    open_as(&f, fixture_dataset);
-    remove_folder("run-rate");
-    assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
-    assert_int_equal(l.heard, 0);
-    remove_folder("run-rate");
-    recipe.optimizer.lr = 0;
-    assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
-    assert_int_equal(l.heard, 1);
-    assert_int_equal(l.level, VOLT_LOG_WARNING);
-    remove_folder("run-rate");
-    fixture_close(&f);
-}
-
 static void slow_data_is_warned_once(void **state)
 {
     listener l = {.words = "loading data is slower than the network"};
@@ -485,11 +463,11 @@ static void slow_data_is_warned_once(void **state)
     s.warnings.warned_disk = true; /* there is no network to ask for its size */
     s.state =
         (volt_train_state){.epochs = 9, .iterations = 5, .epoch_s = 100, .epoch_wait_s = 10};
-    volt_train_warnings_epoch(&s, 1);
+    volt_train_warnings_epoch(&s);
     assert_int_equal(l.heard, 0);
     s.state.epoch_wait_s = 30;
-    volt_train_warnings_epoch(&s, 1);
-    volt_train_warnings_epoch(&s, 1);
+    volt_train_warnings_epoch(&s);
+    volt_train_warnings_epoch(&s);
     assert_int_equal(l.heard, 1);
 }
 
@@ -565,7 +543,6 @@ int main(void)
         cmocka_unit_test(changed_lengths_move_the_rate_and_resume),
         cmocka_unit_test(budgets_may_be_extended),
         cmocka_unit_test(classes_that_never_come_are_named),
-        cmocka_unit_test(a_rate_of_zero_is_told),
         cmocka_unit_test(slow_data_is_warned_once),
         cmocka_unit_test(killed_at_any_time_ends_the_same),
     };
