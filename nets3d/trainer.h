@@ -177,10 +177,11 @@ VOLT_CALL volt_train(const char *run, const volt_train_data *data,
 
 /* Makes the checks of volt_train that need no preprocessed case, and creates nothing: options,
  * device, what `run` contains; with `data` (NULL: not yet known; its `store` may be NULL) also
- * the network, its memory and the initial weights. *ended (NULL allowed): a resumed run has
- * ended, volt_train would do nothing. Errors as volt_train. */
-VOLT_CALL volt_train_check(bool *ended, const char *run, const volt_train_data *data,
-                           const volt_train_options *options);
+ * the network, its memory and the initial weights. `result` (NULL allowed) is filled if the run
+ * is to be resumed: with what was done so far, and with ended_before if nothing is left to do.
+ * Otherwise it is cleared. Errors as volt_train. */
+VOLT_CALL volt_train_check(volt_train_result *result, const char *run,
+                           const volt_train_data *data, const volt_train_options *options);
 
 VOLT_END_DECLS
 #endif

@@ -58,9 +58,12 @@ VOLT_MUST_USE volt_status volt_run_found_read(volt_run_found *out, const char *p
 /* *there: `run` contains a run to resume. VOLT_EDATA: it does, but is not to be resumed; one
  * without iterations does not count then. */
 VOLT_MUST_USE volt_status volt_train_may_begin(bool *there, const char *run, bool resume);
-/* Whether the length asked for is the one that the run has. */
-bool volt_train_same_length(const volt_train_options *o, const volt_train_recipe *recipe,
-                            const volt_train_state *state);
+/* *out: nothing is left to do, as the length asked for is the one that the run has reached, and
+ * its summary is written. */
+VOLT_MUST_USE volt_status volt_run_has_ended(bool *out, const char *run,
+                                             const volt_train_options *o,
+                                             const volt_train_recipe *recipe,
+                                             const volt_train_state *state);
 
 /* Checks the request and sets recipe and state: those of a new run, or of its latest
  * checkpoint. */

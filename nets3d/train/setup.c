@@ -111,13 +111,27 @@ done:
     return st;
 }
 
-bool volt_train_same_length(const volt_train_options *o, const volt_train_recipe *recipe,
-                            const volt_train_state *state)
+/* Whether the length asked for is the one that the run has. */
+static bool same_length(const volt_train_options *o, const volt_train_recipe *recipe,
+                        const volt_train_state *state)
 {
     if (!o->change_length)
         return true;
     return o->budget_s > 0 ? o->budget_s == recipe->budget_s
                            : recipe->budget_s == 0 && o->recipe->epochs == state->epochs;
+}
+
+volt_status volt_run_has_ended(bool *out, const char *run, const volt_train_options *o,
+                               const volt_train_recipe *recipe, const volt_train_state *state)
+{
+    char *summary = NULL;
+    const volt_status st = volt_path_join(&summary, run, "summary.json");
+
+    if (st == VOLT_OK)
+        *out = state->epoch == state->epochs && same_length(o, recipe, state) &&
+               volt_path_exists(summary);
+    volt_free(summary);
+    return st;
 }
 
 /* Fails if the run was trained with another network: its own configuration counts, and only
@@ -235,7 +249,7 @@ static volt_status change_length(volt_session *s)
     int64_t epochs;
     volt_status st;
 
-    if (volt_train_same_length(o, &s->recipe, t))
+    if (same_length(o, &s->recipe, t))
         return VOLT_OK;
     st = asked_epochs(&epochs, s);
     if (st != VOLT_OK)
@@ -299,16 +313,14 @@ done:
 /* A resumed run: its own recipe, perhaps with another length. */
 static volt_status continue_run(volt_session *s)
 {
-    char *summary = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, recipe_from_checkpoint(s));
+    VOLT_TRY(st, done,
+             volt_run_has_ended(&s->ended, s->run, s->options, &s->recipe, &s->state));
     if (s->options->change_length)
-        VOLT_TRY(st, done, change_length(s));
-    VOLT_TRY(st, done, volt_path_join(&summary, s->run, "summary.json"));
-    s->ended = !s->changed && s->state.epoch == s->state.epochs && volt_path_exists(summary);
+        st = change_length(s);
 done:
-    volt_free(summary);
     return st;
 }
 

@@ -306,21 +306,26 @@ done:
 
 /* ---- the result ---- */
 
+/* What the state tells. */
+static volt_train_result result_of(const volt_train_state *t)
+{
+    return (volt_train_result){.epochs = t->epoch,
+                               .iterations = t->iteration,
+                               .finished = t->epoch == t->epochs,
+                               .train_loss = t->train_loss,
+                               .mean_dice = t->mean_dice,
+                               .best_ema = t->best_ema,
+                               .seconds = t->seconds,
+                               .data_wait_s = t->data_wait_s};
+}
+
 static void fill_result(volt_train_result *r, const volt_session *s)
 {
-    const volt_train_state *t = &s->state;
-
-    *r = (volt_train_result){.epochs = t->epoch,
-                             .iterations = t->iteration,
-                             .finished = t->epoch == t->epochs,
-                             .train_loss = t->train_loss,
-                             .mean_dice = t->mean_dice,
-                             .best_ema = t->best_ema,
-                             .seconds = s->ended ? t->seconds : volt_session_seconds(s),
-                             .data_wait_s = t->data_wait_s,
-                             .memory = s->memory,
-                             .peak_bytes = volt_session_peak(s),
-                             .ended_before = s->ended};
+    *r = result_of(&s->state);
+    r->seconds = s->ended ? s->state.seconds : volt_session_seconds(s);
+    r->memory = s->memory;
+    r->peak_bytes = volt_session_peak(s);
+    r->ended_before = s->ended;
 }
 
 static volt_status write_summary(const volt_session *s)
@@ -378,7 +383,8 @@ static volt_status check_pointers(const volt_train_data *data)
 }
 
 /* Without data: what the options and the folder tell. */
-static volt_status check_alone(bool *ended, const char *run, const volt_train_options *o)
+static volt_status check_alone(volt_train_result *result, const char *run,
+                               const volt_train_options *o)
 {
     const char *name = o->device ? o->device : "cpu";
     volt_run_found found = {0};
@@ -398,10 +404,14 @@ static volt_status check_alone(bool *ended, const char *run, const volt_train_op
                  volt_train_compare_given(o, &found.recipe, there ? run : o->like,
                                           found.info.regions > 0, NULL));
     }
-    *ended = there && found.state.epoch == found.state.epochs &&
-             volt_train_same_length(o, &found.recipe, &found.state);
-    if (o->init && !there)
+    if (there) {
+        *result = result_of(&found.state);
+        VOLT_TRY(
+            st, done,
+            volt_run_has_ended(&result->ended_before, run, o, &found.recipe, &found.state));
+    } else if (o->init) {
         st = volt_transfer_check(o->init);
+    }
 done:
     volt_run_found_clear(&found);
     volt_free(path);
@@ -409,12 +419,12 @@ done:
     return st;
 }
 
-volt_status volt_train_check(bool *ended, const char *run, const volt_train_data *data,
-                             const volt_train_options *options)
+volt_status volt_train_check(volt_train_result *result, const char *run,
+                             const volt_train_data *data, const volt_train_options *options)
 {
+    volt_train_result found = {0};
     volt_train_options o;
     volt_recipe recipe;
-    bool has_ended = false;
     volt_session s;
     volt_status st;
 
@@ -422,13 +432,14 @@ volt_status volt_train_check(bool *ended, const char *run, const volt_train_data
     if (data) {
         VOLT_TRY(st, done, check_pointers(data));
         st = volt_session_check(&s, run, data, &o, NULL);
-        has_ended = s.ended;
+        if (st == VOLT_OK && s.resumed)
+            fill_result(&found, &s);
         volt_session_close(&s);
     } else {
-        st = check_alone(&has_ended, run, &o);
+        st = check_alone(&found, run, &o);
     }
-    if (st == VOLT_OK && ended)
-        *ended = has_ended;
+    if (st == VOLT_OK && result)
+        *result = found;
 done:
     return st;
 }

@@ -427,20 +427,19 @@ static void a_run_that_has_ended_stays_as_it_is(void **state)
     const fixture *f = *state;
     volt_recipe recipe;
     volt_train_options o = fixture_options(&recipe, 2, 2);
-    volt_train_result r, before;
-    bool ended = true;
+    volt_train_result r = {.epochs = 7}, before;
     char *a = NULL, *b = NULL;
     size_t bytes_a, bytes_b;
 
     remove_folder("run-ended");
-    assert_ok(volt_train_check(&ended, "run-ended", NULL, &o));
-    assert_false(ended);
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_false(r.ended_before);
     assert_ok(volt_train("run-ended", &f->data, &o, NULL, &before));
     assert_false(before.ended_before);
     assert_ok(volt_read_file(&a, &bytes_a, "run-ended" LATEST, 1 << 24));
     o.resume = true;
-    assert_ok(volt_train_check(&ended, "run-ended", NULL, &o));
-    assert_true(ended);
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_true(r.ended_before);
     assert_ok(volt_train("run-ended", &f->data, &o, NULL, &r));
     assert_true(r.ended_before && r.finished && r.epochs == 2 && r.iterations == 4);
     assert_true(r.train_loss == before.train_loss && r.best_ema == before.best_ema);
@@ -448,11 +447,11 @@ static void a_run_that_has_ended_stays_as_it_is(void **state)
     assert_int_equal(bytes_a, bytes_b);
     assert_memory_equal(a, b, bytes_a);
     o.change_length = true; /* the length that it has */
-    assert_ok(volt_train_check(&ended, "run-ended", NULL, &o));
-    assert_true(ended);
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_true(r.ended_before);
     recipe.epochs = 3;
-    assert_ok(volt_train_check(&ended, "run-ended", &f->data, &o));
-    assert_false(ended);
+    assert_ok(volt_train_check(&r, "run-ended", &f->data, &o));
+    assert_false(r.ended_before);
     assert_ok(volt_train("run-ended", &f->data, &o, NULL, &r));
     assert_true(!r.ended_before && r.epochs == 3);
     volt_free(b);
