@@ -21,11 +21,16 @@ typedef struct train_options {
     cli_dataset data;
 } train_options;
 
-/* Translates the options for the library; *out points to *recipe. VOLT_EINVAL: options that
- * contradict each other or the data set. */
-volt_status train_options_to_library(volt_train_options *out, volt_recipe *recipe, const cli *c,
-                                     const volt_plan_config *config,
-                                     const volt_dataset_info *info);
+/* The library's options, and what they point to. Must not be copied. */
+typedef struct train_request {
+    volt_train_options options;
+    volt_recipe recipe;
+    volt_train_given given[VOLT_TRAIN_FIELDS];
+} train_request;
+/* Translates the options for the library. `config` and `info` NULL: not yet known. VOLT_EINVAL:
+ * options that contradict each other or the data set. */
+volt_status train_request_make(train_request *out, const cli *c, const volt_plan_config *config,
+                               const volt_dataset_info *info);
 
 enum { TRAIN_MAX_FOLDS = 1001 }; /* 0 to 999 and all */
 
@@ -37,9 +42,8 @@ typedef struct train_folds {
 volt_status train_folds_parse(train_folds *out, const train_options *o);
 /* "fold_3" or "fold_all" in `folder`; the caller owns *out. */
 volt_status train_fold_path(char **out, const char *folder, int fold);
-/* Checks, before any preprocessing, that the run can be written to its folder: VOLT_EDATA if
- * there is a run already and no --resume, or a single fold where --folds is given or vice
- * versa. */
-volt_status train_check_run(const train_options *o, const train_folds *folds);
+/* VOLT_EDATA if RUN is a single run where --folds is given, or several folds where it is not.
+ */
+volt_status train_check_kind(const train_options *o);
 
 #endif

@@ -25,6 +25,21 @@ typedef enum volt_stage {
     VOLT_STAGE_PREPROCESS = 2 /* and every case preprocessed */
 } volt_stage;
 
+/* Zero-initialized is empty. */
+typedef struct volt_pipeline {
+    volt_dataset *dataset;
+    char *work; /* the work folder */
+    volt_fingerprint fingerprint;
+    volt_plan *plan;
+    const volt_plan_config *config; /* of `plan` */
+    char *cases;                    /* folder of the preprocessed cases */
+    char *prior_masks;  /* cascade: folder of the preprocessed prior masks; else NULL */
+    char *previous_run; /* cascade: absolute path of the run that predicted them; NULL = they
+                         * come from files */
+    volt_preprocess_result preprocessed;
+} volt_pipeline;
+VOLT_API void volt_pipeline_clear(volt_pipeline *p);
+
 typedef struct volt_pipeline_options {
     size_t size;                      /* set by volt_pipeline_defaults() */
     const char *dataset;              /* folder; NULL with data->images */
@@ -48,6 +63,10 @@ typedef struct volt_pipeline_options {
                        * extra[].axis */
     int threads;      /* 0 = default */
     const volt_callbacks *callbacks;
+    /* Called when data set, plan and configuration are known, before cases are preprocessed; a
+     * failure ends the run. NULL = none. */
+    volt_status (*planned)(void *user, const volt_pipeline *p);
+    void *user;
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */
@@ -60,26 +79,12 @@ static inline volt_pipeline_options volt_pipeline_defaults(void)
     return o;
 }
 
-/* Zero-initialized is empty. */
-typedef struct volt_pipeline {
-    volt_dataset *dataset;
-    char *work; /* the work folder */
-    volt_fingerprint fingerprint;
-    volt_plan *plan;
-    const volt_plan_config *config; /* of `plan` */
-    char *cases;                    /* folder of the preprocessed cases */
-    char *prior_masks;  /* cascade: folder of the preprocessed prior masks; else NULL */
-    char *previous_run; /* cascade: absolute path of the run that predicted them; NULL = they
-                         * come from files */
-    volt_preprocess_result preprocessed;
-} volt_pipeline;
-VOLT_API void volt_pipeline_clear(volt_pipeline *p);
-
 /* Runs the steps. The caller owns what *out holds (volt_pipeline_clear). Warnings of the data
  * set's check are logged; if it finds errors, all are logged and the call fails (VOLT_EDATA). A
  * plans.json in the work folder is used as it is, edited by hand or not. For a cascade, prior
  * masks of all cases are predicted by networks that were not trained on them, or read from
- * files, and preprocessed. */
+ * files, and preprocessed.
+ * VOLT_EINVAL: an option is out of range. */
 VOLT_CALL volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options);
 
 VOLT_END_DECLS

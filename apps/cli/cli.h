@@ -98,6 +98,8 @@ struct cli {
     void *options; /* the command's struct, filled; owned */
     bool help, json, quiet, verbose;
     int64_t threads;          /* 0 = default */
+    const cli_option **given; /* options of the command line, in order; owned */
+    int given_count;
     volt_callbacks callbacks; /* pass &c->callbacks to long calls */
     struct {
         bool terminal, shown, told_cancel;
@@ -114,6 +116,8 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
 /* Fills c->args, c->options and the common fields from what follows the command's name. */
 volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv);
 void cli_free(cli *c);
+/* Whether the command line has the option called `name` ("--lr"), not only its default. */
+bool cli_given(const cli *c, const char *name);
 
 /* The option at `index` of those that `command` understands, its own before the common ones;
  * NULL behind the last one. */

@@ -287,6 +287,7 @@ static volt_status take_option(cli *c, int *i, int count, char **argv)
 
     if (!option)
         return unknown_option(c->command, word);
+    c->given[c->given_count++] = option;
     if (option->type == CLI_FLAG) {
         if (word[1] == '-' && value)
             return volt_fail(VOLT_EINVAL, "%s takes no value", option->name);
@@ -324,6 +325,8 @@ volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv
     VOLT_TRY(st, done, volt_alloc_zero(&c->options, 1, command->options_bytes, "options"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&c->args, (size_t)count + 1, sizeof *c->args, "arguments"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&c->given, (size_t)count + 1, sizeof *c->given, "arguments"));
     VOLT_TRY(st, done, set_defaults(c->options, command->options, command->options_count));
     for (int i = 0; i < count; i++) {
         if (only_args || argv[i][0] != '-' || argv[i][1] == '\0') {
@@ -340,8 +343,18 @@ done:
     return st;
 }
 
+bool cli_given(const cli *c, const char *name)
+{
+    for (int i = 0; i < c->given_count; i++) {
+        if (strcmp(c->given[i]->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 void cli_free(cli *c)
 {
+    volt_free(c->given);
     volt_free(c->options);
     volt_free(c->args);
 }

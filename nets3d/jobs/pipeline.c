@@ -6,6 +6,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
 #include "nets3d/plan/plan_internal.h"
@@ -306,11 +307,9 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
 }
 
-/* The prior masks that a cascade's second network is trained on. */
-static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
+/* Where a cascade's prior masks come from, and where they go. */
+static volt_status find_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
 {
-    volt_cascade_options options = volt_cascade_defaults();
-    char *splits = NULL;
     volt_status st;
 
     if (!o->previous_stage)
@@ -318,15 +317,29 @@ static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options
                          "configuration %s refines the masks of %s: a run of %s or a folder of "
                          "its masks is needed",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
+    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
+    if (volt_is_run(o->previous_stage))
+        st = volt_path_real(&p->previous_run, o->previous_stage);
+    else if (!volt_path_is_dir(o->previous_stage))
+        st =
+            volt_fail(VOLT_EIO, "%s is neither a run nor a folder of masks", o->previous_stage);
+done:
+    return st;
+}
+
+/* The prior masks that a cascade's second network is trained on. */
+static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    volt_cascade_options options = volt_cascade_defaults();
+    char *splits = NULL;
+    volt_status st;
+
     options.precision = o->precision;
     options.threads = o->threads;
     options.overwrite = o->overwrite;
     options.callbacks = o->callbacks;
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
-    if (volt_is_run(o->previous_stage))
-        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous_stage));
-    st = volt_is_run(o->previous_stage)
+    st = p->previous_run
              ? volt_prior_masks_segment(p->prior_masks, o->previous_stage, splits, p->dataset,
                                         p->config, &options)
              : volt_prior_masks_preprocess(p->prior_masks, o->previous_stage, p->cases,
@@ -334,6 +347,35 @@ static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options
 done:
     volt_free(splits);
     return st;
+}
+
+/* VOLT_EINVAL: an option is out of range. */
+static volt_status check_options(const volt_pipeline_options *o)
+{
+    const struct {
+        const char *what;
+        int64_t value, low, high;
+    } ranges[] = {{"stage", o->until, VOLT_STAGE_PLAN, VOLT_STAGE_PREPROCESS},
+                  {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_BF16_MIXED},
+                  {"plane", o->plane, VOLT_PLANE_NONE, VOLT_PLANE_SAGITTAL},
+                  {"threads", o->threads, 0, VOLT_MAX_THREADS}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
+            return volt_fail(VOLT_EINVAL, "%s %lld; %lld to %lld are expected", ranges[i].what,
+                             (long long)ranges[i].value, (long long)ranges[i].low,
+                             (long long)ranges[i].high);
+    }
+    if (o->extras < 0 || (o->extras > 0 && !o->extra))
+        return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given",
+                         o->extras);
+    for (int i = 0; i < o->extras; i++) {
+        if (!o->extra[i].name)
+            return volt_fail(VOLT_EINVAL, "configuration %d to add has no name", i);
+    }
+    if (!o->dataset && !(o->data && o->data->images))
+        return volt_fail(VOLT_EINVAL, "no folder of a data set is given");
+    return VOLT_OK;
 }
 
 void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
@@ -362,8 +404,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
              volt_options_take(&planner, sizeof planner, o.planner, "volt_planner_options"));
     o.planner = &planner;
     options = &o;
-    if (o.extras < 0 || (o.extras > 0 && !o.extra))
-        return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given", o.extras);
+    VOLT_TRY(st, done, check_options(&o));
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
@@ -378,6 +419,10 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
         goto done;
     }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
+    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+        VOLT_TRY(st, done, find_prior_masks(&p, options));
+    if (options->planned)
+        VOLT_TRY(st, done, options->planned(options->user, &p));
     if (options->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, options));
     if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
