@@ -76,7 +76,9 @@ const cli_command cmd_ensemble = {
     .about = "Averages CASE.npz of every FOLDER (from 'volt predict --save-probabilities' or "
              "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of "
              "the first FOLDER's mask. Classes are read one at a time, so memory does not grow "
-             "with their number; the estimated peak is logged first.",
+             "with their number; the estimated peak is logged first. Values that are no "
+             "probabilities are refused: NaN, below -0.001, above 1.001, or with a sum over "
+             "the classes that is not within 0.01 of 1.",
     .example = "volt ensemble masks_2d masks_3d -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, ensemble_options),
