@@ -37,6 +37,8 @@ static volt_status run(cli *c)
     ensemble.skip_existing = o->skip_existing;
     ensemble.threads = (int)c->threads;
     VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     if (o->dataset)
         VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
     else

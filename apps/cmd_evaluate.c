@@ -325,6 +325,16 @@ static volt_status add_remedy(void)
                      sentence);
 }
 
+static volt_status check_outputs(const evaluate_options *o)
+{
+    const char *const path[] = {o->output, o->report, o->csv, o->confusion};
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < sizeof path / sizeof *path && st == VOLT_OK; i++)
+        st = cli_check_output_file(path[i]);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
@@ -333,6 +343,8 @@ static volt_status run(cli *c)
     volt_scores scores;
     volt_status st;
 
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, check_outputs(o));
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;

@@ -4,6 +4,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/dataset.h"
+#include "io/image.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/precision.h"
@@ -103,8 +104,18 @@ static volt_status print_result(const cli *c, const char *folder, const volt_pre
     return VOLT_OK;
 }
 
-/* After everything else: lists the cases without masks. A single case fails with its own
- * status, several with VOLT_EFORMAT, whatever ails them. */
+/* The status of all of them; VOLT_EFORMAT if they differ. */
+static volt_status common_status(const volt_predict_failures *f)
+{
+    for (int64_t i = 1; i < f->count; i++) {
+        if (f->item[i].status != f->item[0].status)
+            return VOLT_EFORMAT;
+    }
+    return f->item[0].status;
+}
+
+/* After everything else: lists the cases without masks. Where no case has masks, their status
+ * is the call's; else it is VOLT_EFORMAT, whatever ails them. */
 static volt_status judge_failures(const volt_predict_failures *f, int64_t asked)
 {
     enum { SHOWN = 10 };
@@ -113,6 +124,9 @@ static volt_status judge_failures(const volt_predict_failures *f, int64_t asked)
         return VOLT_OK;
     if (asked == 1)
         return volt_fail(f->item[0].status, "%s", f->item[0].sentence);
+    if (f->count == asked)
+        return volt_fail(common_status(f), "none of the %lld cases was predicted; %s: %s",
+                         (long long)asked, f->item[0].id, f->item[0].sentence);
     fflush(stdout);
     fputs("not predicted:\n", stderr);
     for (int64_t i = 0; i < f->count && i < SHOWN; i++)
@@ -136,7 +150,7 @@ static volt_status predict_all(cli *c, volt_predictor *predictor, const volt_cas
     o.failures = &failed;
     VOLT_TRY(st, done, volt_predict(predictor, cases, &o, &c->callbacks, &result));
     cli_end_progress(c);
-    if (c->json || failed.count < cases->count)
+    if (c->json || failed.count == 0 || failed.count < cases->count)
         VOLT_TRY(st, done, print_result(c, o.folder, &result, &failed));
     st = judge_failures(&failed, cases->count);
 done:
@@ -325,6 +339,43 @@ done:
     return st;
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    char *path = NULL;
+    const bool there = volt_path_join(&path, folder, name) == VOLT_OK && volt_path_exists(path);
+
+    volt_free(path);
+    return there;
+}
+
+/* The first argument must be a run; what else people give gets the call that helps. */
+static volt_status check_runs(const cli *c)
+{
+    const char *first = c->args[0];
+    const char *out = ((const predict_options *)c->options)->output;
+
+    if (volt_is_run(first) || !volt_path_exists(first))
+        return VOLT_OK; /* or a message about the missing folder */
+    if (holds(first, "plans.json") && (holds(first, "fold_0/checkpoint_final.pth") ||
+                                       holds(first, "fold_all/checkpoint_final.pth")))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is nnU-Net's; convert it once: volt import model %s RUN", first,
+                         first);
+    if (holds(first, "imagesTr") || holds(first, "imagesTs") ||
+        (volt_path_is_dir(first) && holds(first, "dataset.json") && !holds(first, "fold_0")))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is a data set, not a run; the trained network comes first: volt "
+                         "predict RUN %s -o %s",
+                         first, first, out ? out : "OUT");
+    if (volt_image_named(first))
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s is a scan, not a run; the trained network comes first: volt predict "
+            "RUN %s -o %s",
+            first, first, out ? out : "OUT");
+    return VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
@@ -344,12 +395,15 @@ static volt_status run(cli *c)
     }
     if (o->validation && o->part)
         return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
+    VOLT_TRY(st, done, check_runs(c));
     if (o->validation)
         return predict_validation(c, &output);
     if (c->args_count < 2)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt predict [options] %s",
                          c->command->args);
     VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     st = predict(c, c->args, count_runs(c), &output);
 done:
     return st;
@@ -365,10 +419,12 @@ const cli_command cmd_predict = {
     .about =
         "Segments scans with the network in folder RUN and writes one mask per case to OUT, "
         "named CASE with the ending of the training data, on the grid of its scan. INPUT is a "
-        "file "
-        "or a folder of files: NIfTI, .mha, .nrrd, .tif, .png, ... The channels of a case "
+        "file, a folder of files (NIfTI, .mha, .nrrd, .tif, .png, ...) or a data set, of which "
+        "imagesTs is predicted if it has one, else all cases. The channels of a case "
         "are CASE_0000.nii.gz, CASE_0001.nii.gz, ...; single-channel networks also accept "
-        "CASE.nii.gz; 4-D files and pictures hold all channels.\n\nSeveral networks "
+        "CASE.nii.gz; 4-D files and pictures hold all channels. A case that cannot be "
+        "predicted, such as a damaged file, is left out and listed at the end, and the exit "
+        "code is 5; the others are complete.\n\nSeveral networks "
         "are averaged: a RUN with folders fold_0, fold_1, ... stands for all of them (see "
         "--folds), and several RUNs may be given. Logits are averaged over the folds of "
         "one plan and configuration, probabilities over different ones, whose plans may "

@@ -159,6 +159,23 @@ void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);
 
+/* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
+ * created, and an output file whose folder exists. VOLT_EIO. */
+volt_status cli_check_inputs(const char *const *path, int count);
+volt_status cli_check_output_folder(const char *path);
+volt_status cli_check_output_file(const char *path);
+
+/* An option at argv[*i] that the command does not have, but that another program or build has:
+ * fails with what helps here. *taken, and *i at its value, for one that changes nothing
+ * (--device cpu). VOLT_OK otherwise. VOLT_EINVAL, VOLT_ENOTSUP. */
+volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, int count,
+                               char **argv);
+/* What nnU-Net's command `word` is called here; NULL: it is none. */
+const char *cli_foreign_command(const char *word);
+/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
+ * --part. */
+volt_status cli_need_one_process(int count, char **argv);
+
 /* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
  * in order and the second one ends the process. */
 void cli_watch(cli *c);

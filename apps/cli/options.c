@@ -376,8 +376,12 @@ static volt_status take_option(cli *c, int *i, int count, char **argv)
     void *field = NULL;
     const cli_option *option = find_option(c, word, &field);
 
-    if (!option)
-        return unknown_option(c->command, word);
+    if (!option) {
+        bool taken;
+        const volt_status st = cli_foreign_option(&taken, c->command, i, count, argv);
+
+        return st != VOLT_OK || taken ? st : unknown_option(c->command, word);
+    }
     if (option->type == CLI_FLAG) {
         if (word[1] == '-' && value)
             return volt_fail(VOLT_EINVAL, "%s takes no value", option->name);

@@ -20,12 +20,13 @@ bool volt_predict_may_go_on(volt_status st, bool writing)
     switch (st) {
     case VOLT_EDATA:
     case VOLT_EFORMAT:
-    case VOLT_EINVAL:
     case VOLT_ENOTSUP:
     case VOLT_ENUMERIC:
         return true;
-    case VOLT_EIO:
+    case VOLT_EIO: /* an unreadable file, or a full disk */
         return !writing;
+    case VOLT_EINVAL: /* an option, or a mask that the format cannot hold */
+        return writing;
     default:
         return false;
     }

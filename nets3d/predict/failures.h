@@ -4,8 +4,8 @@
 #include "nets3d/predictor.h"
 VOLT_BEGIN_DECLS
 
-/* True for failures of one case, after which the others can go on; while its results are
- * written, an input/output error is not one. */
+/* True for failures of one case, after which the others can go on; `writing`: of writing its
+ * results. */
 bool volt_predict_may_go_on(volt_status st, bool writing);
 /* Adds case `id` with the calling thread's last error. VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_predict_failures_add(volt_predict_failures *f, const char *id,
