@@ -45,6 +45,7 @@ static volt_status run(int count, char **argv)
         cli_print_help(command);
         goto done;
     }
+    VOLT_TRY(st, done, cli_need_one_process(count, argv));
     cli_watch(&c);
     st = add_remedy(&c, command->run(&c));
     cli_end_progress(&c);

@@ -44,20 +44,17 @@ static void set_optimizer(volt_optimizer_settings *to, const train_options *o)
 
 static volt_status set_class_weights(volt_recipe *r, const char *text)
 {
-    char *end;
+    double weight[VOLT_MAX_CLASSES];
+    int count;
+    const volt_status st =
+        cli_read_numbers(weight, &count, VOLT_MAX_CLASSES, "--class-weights", text);
 
-    for (const char *at = text;; at = end + 1) {
-        if (r->class_weights == VOLT_MAX_CLASSES)
-            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d weights",
-                             VOLT_MAX_CLASSES);
-        r->class_weight[r->class_weights++] = strtod(at, &end);
-        if (end == at || (*end != ',' && *end != '\0'))
-            return volt_fail(VOLT_EINVAL,
-                             "--class-weights: '%s' is not a list of numbers such as 1,2,5",
-                             text);
-        if (!*end)
-            return VOLT_OK;
-    }
+    if (st != VOLT_OK)
+        return st;
+    for (int i = 0; i < count; i++)
+        r->class_weight[i] = weight[i];
+    r->class_weights = count;
+    return VOLT_OK;
 }
 
 static volt_status set_loss(volt_recipe *r, const train_options *o,

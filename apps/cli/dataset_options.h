@@ -5,13 +5,11 @@
 #include "apps/cli/cli.h"
 #include "io/dataset.h"
 
-enum { CLI_THRESHOLDS_MAX = 64 };
-
 typedef struct cli_dataset {
-    const char *layout, *images, *labels, *table, *thresholds, *flip, *channels;
+    const char *layout, *images, *labels, *table, *flip, *channels;
+    cli_list thresholds;
     int target; /* 0 regions, 1 labels, -1 not asked for */
     bool resample_channels, allow_shift, allow_outside;
-    double threshold[CLI_THRESHOLDS_MAX]; /* of `thresholds` */
 } cli_dataset;
 
 /* How DATASET is written in a command's args; min_args is 0 with it, max_args 1. */
@@ -30,7 +28,7 @@ typedef struct cli_dataset {
      "channel names; a channel named CT is normalized as CT"}, \
     {"--label-table", 0, CLI_TEXT, offsetof(type, field.table), "V=NAME,...", NULL, 0, 0, \
      "label values in the files and their names, background first"}, \
-    {"--label-thresholds", 0, CLI_TEXT, offsetof(type, field.thresholds), "A,B,...", NULL, \
+    {"--label-thresholds", 0, CLI_REALS, offsetof(type, field.thresholds), "A[,B,...]", NULL, \
      0, 0, "label files hold grey values: label 1 from A, label 2 from B, ..."}, \
     {"--label-flip", 0, CLI_TEXT, offsetof(type, field.flip), "AXES", NULL, 0, 0, \
      "axes (of xyz) along which PNG label files are reversed"}, \
@@ -49,7 +47,7 @@ volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d);
 /* Prints one line for each note on an irregularity. */
 void cli_dataset_print_notes(const cli *c, const volt_dataset *ds);
 /* What was asked for; *out borrows from `d`. *folder is DATASET, NULL with --images.
- * VOLT_EINVAL when there is neither or both, or thresholds are not ascending numbers. */
+ * VOLT_EINVAL when there is neither or both. */
 volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli *c,
                              cli_dataset *d);
 
