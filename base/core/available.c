@@ -178,6 +178,6 @@ volt_status volt_mem_check(size_t bytes, const char *what)
 
     if (bytes <= left)
         return VOLT_OK;
-    return volt_fail(VOLT_ENOMEM, "%s needs %s of memory, but only %s is available", what,
+    return volt_fail(VOLT_ENOMEM, "%s: this needs %s of memory, but only %s is available", what,
                      volt_mem_words(needed, bytes), volt_mem_words(there, left));
 }

@@ -12,8 +12,8 @@
 VOLT_BEGIN_DECLS
 
 /* VOLT_ENOMEM if `bytes` more are not available. `what` begins the sentence: "a sample of
- * 8 x 8 x 8 voxels" gives "a sample of 8 x 8 x 8 voxels needs 2.0 GiB of memory, but only 512
- * MiB is available". */
+ * 8 x 8 x 8 voxels" gives "a sample of 8 x 8 x 8 voxels: this needs 2.0 GiB of memory, but only
+ * 512 MiB is available". */
 VOLT_MUST_USE volt_status volt_mem_check(size_t bytes, const char *what);
 
 #define VOLT_MEM_WORDS 32

@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
@@ -407,7 +408,7 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);
@@ -417,17 +418,13 @@ static volt_status announce(job *j)
     alone =
         m.network + volt_max_size(volt_max_size(m.preprocess, m.compute), m.ready + m.write);
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
-    j->overlap =
-        j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
+    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES && together <= available;
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
                 (double)(j->result.announced_bytes - m.network) * MIB);
-    if (machine && alone > machine)
-        return volt_fail(VOLT_ENOMEM,
-                         "prediction needs %.0f MiB for the largest scan, this machine has "
-                         "%.0f MiB",
-                         (double)alone * MIB, (double)machine * MIB);
+    if ((st = volt_mem_check(alone, "prediction of the largest scan")) != VOLT_OK)
+        return st;
     return j->out->roi ? VOLT_OK : announce_time(j);
 }
 

@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
@@ -211,7 +212,8 @@ static volt_status announce(volt_session *s)
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_param_elements(s->graph));
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
 
@@ -230,12 +232,12 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (machine && m->total > machine)
-        return volt_fail(
-            VOLT_ENOMEM,
-            "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: use "
-            "a smaller batch or patch",
-            (long long)s->recipe.recipe.batch, (double)m->total * MIB, (double)machine * MIB);
+    if (m->total > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "training with batch %lld needs %s of memory, but only %s is "
+                         "available: use a smaller batch or patch",
+                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
+                         volt_mem_words(there, available));
     return VOLT_OK;
 }
 
@@ -455,13 +457,13 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_setup(s));
-    VOLT_TRY(st, done, volt_make_dirs(s->run));
-    VOLT_TRY(st, done, remove_leftovers(s));
     s->opened_at -= s->state.seconds;
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));
     VOLT_TRY(st, done, compile(s));
     VOLT_TRY(st, done, announce(s));
+    VOLT_TRY(st, done, volt_make_dirs(s->run));
+    VOLT_TRY(st, done, remove_leftovers(s));
     VOLT_TRY(st, done, load(s));
     st = write_descriptions(s);
 done:

@@ -54,11 +54,11 @@ static bool refuses_beyond_300_mib(void)
     if (volt_mem_check(100 * MIB, "a step") != VOLT_OK)
         return false;
     if (volt_mem_check(5000 * MIB, "a step") != VOLT_ENOMEM ||
-        !begins("a step needs 4.9 GiB of memory, but only ") ||
+        !begins("a step: this needs 4.9 GiB of memory, but only ") ||
         strstr(volt_last_error(), " MiB is available") == NULL)
         return false;
     if (volt_alloc(&block, 400 * MIB, "a block") != VOLT_ENOMEM || block ||
-        !begins("a block needs 400 MiB of memory, but only "))
+        !begins("a block: this needs 400 MiB of memory, but only "))
         return false;
     if (volt_alloc(&block, 100 * MIB, "a block") != VOLT_OK)
         return false;
@@ -88,7 +88,7 @@ static void limit_of_the_machine(void **state)
     assert_true(volt_mem_available() > MIB);
     /* The kernel would grant this, and kill whoever fills it. */
     assert_fails(volt_alloc(&block, volt_mem_machine() + MIB, "a block"), VOLT_ENOMEM,
-                 "a block needs ");
+                 "a block: this needs ");
     assert_null(block);
 }
 
