@@ -343,6 +343,8 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     volt_tasks tasks = {
         .run = do_case, .context = &w, .count = ds->cases.count, .what = "cases"};
     double target[3];
+    /* image and resampled image, each with a temporary copy; labels and masks */
+    const volt_case_cost cost = {.image_copies = 3, .label_bytes = 8, .target = target};
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_preprocess_options"));
@@ -353,11 +355,10 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     if (ds->info.ignore_label >= 0) /* then locations of the background are stored */
         volt_key_mix_int(&w.plan_hash, ds->info.ignore_label);
     VOLT_TRY(st, done, check_classes(ds, plan));
-    VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    /* image and resampled image, each with a temporary copy; labels and masks */
-    tasks.workers = volt_case_workers(ds, 3, 8, target, o.threads);
+    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, o.threads));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
     w.result.cases = ds->cases.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (result)

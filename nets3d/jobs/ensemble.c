@@ -10,6 +10,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/fail.h"
 #include "base/threads.h"
 #include "io/image.h"
@@ -564,7 +565,6 @@ static volt_status target_of(char **path, bool *wanted, const entry *e, const jo
 /* Opens every case before the first is written, and logs how much memory the largest takes. */
 static volt_status announce(job *j, const entries *e)
 {
-    const size_t machine = volt_mem_machine();
     size_t most = 0;
     volt_status st = VOLT_OK;
 
@@ -584,10 +584,7 @@ static volt_status announce(job *j, const entries *e)
         return VOLT_OK;
     j->result.announced_bytes = most;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most", (double)most * MIB);
-    if (machine && most > machine)
-        st = volt_fail(VOLT_ENOMEM,
-                       "averaging the largest case needs %.0f MiB, this machine has %.0f MiB",
-                       (double)most * MIB, (double)machine * MIB);
+    st = volt_mem_check(most, "averaging the largest case");
 done:
     return st;
 }

@@ -422,13 +422,15 @@ volt_status volt_prior_masks_preprocess(const char *folder, const char *masks,
                         .what = "cases",
                         .callbacks = options->callbacks};
     double target[3];
-    volt_status st = volt_make_dirs(folder);
+    /* the scan, and the mask as int16 and smaller, before and after resampling */
+    const volt_case_cost cost = {.image_copies = 1, .label_bytes = 8, .target = target};
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    /* the scan, and the mask as int16 and smaller, before and after resampling */
-    tasks.workers = volt_case_workers(ds, 1, 8, target, options->threads);
-    return volt_tasks_run(&tasks);
+    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, options->threads));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
+    st = volt_tasks_run(&tasks);
+done:
+    return st;
 }

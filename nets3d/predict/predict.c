@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
@@ -523,7 +524,8 @@ static size_t alone_bytes(const volt_predict_memory *m)
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_image_header *header = NULL;
     volt_grid grid;
     volt_status st;
@@ -532,10 +534,11 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
     VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
-    *too_large = machine && alone_bytes(out) > machine;
+    *too_large = alone_bytes(out) > available;
     if (*too_large) {
-        st = volt_fail(VOLT_ENOMEM, "%s: prediction needs %.0f MiB, this machine has %.0f MiB",
-                       file, (double)alone_bytes(out) * MIB, (double)machine * MIB);
+        st = volt_fail(
+            VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available", file,
+            volt_mem_words(needed, alone_bytes(out)), volt_mem_words(there, available));
         goto done;
     }
     st = count_passes(j, index, &grid);
@@ -577,7 +580,7 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);
@@ -586,17 +589,11 @@ static volt_status announce(job *j)
         return st;
     alone = alone_bytes(&m);
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
-    j->overlap =
-        j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
+    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES && together <= available;
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
                 (double)(j->result.announced_bytes - m.network) * MIB);
-    if (machine && alone > machine)
-        return volt_fail(VOLT_ENOMEM,
-                         "prediction needs %.0f MiB for the largest scan, this machine has "
-                         "%.0f MiB",
-                         (double)alone * MIB, (double)machine * MIB);
     return measure_pass(j);
 }
 

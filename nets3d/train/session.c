@@ -8,6 +8,7 @@
 #include "base/system/file.h"
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
@@ -212,7 +213,8 @@ static volt_status announce(volt_session *s)
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_param_elements(s->graph));
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
 
@@ -231,12 +233,12 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (machine && m->total > machine)
-        return volt_fail(
-            VOLT_ENOMEM,
-            "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: use "
-            "a smaller batch or patch",
-            (long long)s->recipe.recipe.batch, (double)m->total * MIB, (double)machine * MIB);
+    if (m->total > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "training with batch %lld needs %s of memory, but only %s is "
+                         "available: use a smaller batch or patch",
+                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
+                         volt_mem_words(there, available));
     return VOLT_OK;
 }
 
