@@ -1,12 +1,15 @@
 /* protocol.h - the messages between VOLT and its helper program volt-itk.
  *
- * volt-itk info FILE, volt-itk read FILE, volt-itk write FILE. Standard input is a socket to
- * the program that started it and carries everything:
+ * volt-itk info|read|write MEMORY SECONDS FILE [VOXELS...]. MEMORY is the most address space in
+ * bytes that it may take besides its code, SECONDS the most time of the processor, VOXELS names
+ * the files with voxels that the header FILE refers to, in the same folder: it opens no others.
+ * Standard input is a socket to the program that started it and carries everything:
  *   info   helper: a message.
- *   read   helper: a message, then `bytes` of voxels.
- *   write  caller: a message, then `bytes` of voxels; helper: a message.
- * The helper then ends with exit code 0. A message whose status is not 0 carries a sentence and
- * no voxels. Both programs run on one machine: numbers are in native byte order.
+ *   read   helper: a message; caller: one byte, once there is memory for the voxels; helper:
+ * the message again, then `bytes` of voxels. write  caller: a message, then `bytes` of voxels;
+ * helper: a message. The helper then ends with exit code 0. A message whose status is not 0
+ * carries a sentence and no voxels. Both programs run on one machine: numbers are in native
+ * byte order.
  *
  * Voxels are (C, Z, Y, X), X fastest. The receiver of a message checks every field: the helper
  * is the process that a hostile file may take over.
@@ -15,8 +18,10 @@
 #define VOLT_IO_ITK_PROTOCOL_H
 #include <stdint.h>
 
-#define VOLT_ITK_MAGIC      "VOLTITK1"
+#define VOLT_ITK_MAGIC      "VOLTITK2"
 #define VOLT_ITK_MAX_EXTENT ((int64_t)1 << 31)
+#define VOLT_ITK_LANDLOCK   1u
+#define VOLT_ITK_SECCOMP    2u
 
 typedef struct volt_itk_message {
     char magic[8];
@@ -25,7 +30,7 @@ typedef struct volt_itk_message {
     uint32_t axes;       /* spatial axes of the file: 2 or 3 */
     uint32_t channels;   /* of a fourth axis, colours or vectors */
     uint32_t compressed; /* 1: the voxels in the file are compressed */
-    uint32_t reserved;   /* 0 */
+    uint32_t sandbox;    /* of the helper: 1 landlock, 2 seccomp, 3 both */
     int64_t n[3];        /* voxels along x, y, z; z is 1 with two axes */
     uint64_t bytes;      /* of voxels: channels * n[0] * n[1] * n[2] elements */
     double spacing[3];   /* x, y, z; mm */
