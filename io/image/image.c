@@ -7,6 +7,9 @@
 static const volt_image_format *const formats[VOLT_FORMATS] = {
     [VOLT_FORMAT_NIFTI] = &volt_format_nifti,
     [VOLT_FORMAT_PNG] = &volt_format_png,
+    [VOLT_FORMAT_BMP] = &volt_format_bmp,
+    [VOLT_FORMAT_GIF] = &volt_format_gif,
+    [VOLT_FORMAT_JPEG] = &volt_format_jpeg,
     [VOLT_FORMAT_ITK] = &volt_format_itk,
 };
 

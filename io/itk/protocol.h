@@ -1,9 +1,10 @@
 /* protocol.h - the messages between VOLT and its helper program volt-itk.
  *
- * volt-itk info FILE, volt-itk read FILE, volt-itk write FILE. Standard input is a socket to
+ * volt-itk VERB FILE, VERB being info, read, labels or write. Standard input is a socket to
  * the program that started it and carries everything:
  *   info   helper: a message.
  *   read   helper: a message, then `bytes` of voxels.
+ *   labels as read, but pictures give the values as stored: indices of a palette, bits.
  *   write  caller: a message, then `bytes` of voxels; helper: a message.
  * The helper then ends with exit code 0. A message whose status is not 0 carries a sentence and
  * no voxels. Both programs run on one machine: numbers are in native byte order.

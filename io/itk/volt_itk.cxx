@@ -21,15 +21,15 @@
 
 #include <zlib.h>
 
-#include <itkBMPImageIO.h>
 #include <itkGiplImageIO.h>
-#include <itkJPEGImageIO.h>
 #include <itkMetaImageIO.h>
 #include <itkNrrdImageIO.h>
 #include <itkTIFFImageIO.h>
 
 #include "base/status.h"
 #include "io/itk/protocol.h"
+#include "io/itk/refusal.h"
+#include "io/itk/tiff.h"
 #include "volume/volume.h"
 
 namespace
@@ -40,15 +40,6 @@ constexpr int channel = 0; // the socket
 constexpr std::size_t step = std::size_t(1) << 20;
 constexpr std::uint64_t inflation = 1032;  // deflate's most bytes for one
 constexpr std::uint64_t gipl_header = 256; // bytes before the voxels
-
-// A failure with a volt_status.
-struct Refusal : std::runtime_error {
-    volt_status status;
-    Refusal(volt_status code, const std::string &words)
-        : std::runtime_error(words), status(code)
-    {
-    }
-};
 
 // -- The socket ------------------------------------------------------------------------------
 
@@ -129,12 +120,6 @@ IO::Pointer choose(const std::string &path, const char **format)
     } else if (ends_in(path, ".tif") || ends_in(path, ".tiff")) {
         *format = "TIFF";
         io = itk::TIFFImageIO::New().GetPointer();
-    } else if (ends_in(path, ".jpg") || ends_in(path, ".jpeg")) {
-        *format = "JPEG";
-        io = itk::JPEGImageIO::New().GetPointer();
-    } else if (ends_in(path, ".bmp")) {
-        *format = "BMP";
-        io = itk::BMPImageIO::New().GetPointer();
     } else if (ends_in(path, ".gipl") || ends_in(path, ".gipl.gz")) {
         *format = "GIPL";
         io = itk::GiplImageIO::New().GetPointer();
@@ -332,34 +317,6 @@ Header scan_nrrd(std::ifstream &file, const std::string &path)
     return h;
 }
 
-std::uint64_t little_endian(const unsigned char *at, int bytes)
-{
-    std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;)
-        value = value << 8 | at[i];
-    return value;
-}
-
-// ITK does not notice that a BMP ends early.
-void check_bmp(std::ifstream &file, const std::string &path)
-{
-    unsigned char head[34] = {};
-    file.read(reinterpret_cast<char *>(head), sizeof head);
-    if (!file || head[0] != 'B' || head[1] != 'M')
-        throw Refusal(VOLT_EFORMAT, "it is not a BMP file");
-    const std::uint64_t data = little_endian(head + 10, 4);
-    const std::uint64_t bits = little_endian(head + 18, 4) * little_endian(head + 28, 2);
-    const auto signed_height = static_cast<std::int32_t>(little_endian(head + 22, 4));
-    const std::uint64_t height = static_cast<std::uint64_t>(std::llabs(signed_height));
-    if (little_endian(head + 30, 4) != 0)
-        throw Refusal(VOLT_ENOTSUP, "compressed BMP files are not supported");
-    const std::uint64_t row = (bits + 31) / 32 * 4;
-    std::uint64_t rows;
-    if (__builtin_mul_overflow(row, height, &rows) || rows > file_bytes(path) ||
-        data + rows > file_bytes(path))
-        throw Refusal(VOLT_EFORMAT, "it ends before its last row");
-}
-
 Header scan(const std::string &path, const std::string &format)
 {
     std::ifstream file(path, std::ios::binary);
@@ -368,8 +325,6 @@ Header scan(const std::string &path, const std::string &format)
         return scan_meta(file, path);
     if (format == "NRRD")
         return scan_nrrd(file, path);
-    if (format == "BMP")
-        check_bmp(file, path);
     if (format == "GIPL") {
         h.compressed = ends_in(path, ".gz");
         h.bytes = h.compressed ? inflated_bytes(path) : file_bytes(path);
@@ -491,10 +446,35 @@ void send_planes(const char *voxels, std::size_t count, std::size_t values, std:
     }
 }
 
-void read(const std::string &path, bool voxels)
+// Kinds of TIFF that ITK would turn into colours; false: all others.
+bool read_as_stored(const std::string &path, bool voxels, bool labels)
+{
+    TiffImage t;
+    volt_itk_message m = empty_message();
+    if (!read_tiff(t, path, voxels, labels))
+        return false;
+    m.dtype = t.bytes == 2 ? VOLT_U16 : VOLT_U8;
+    m.axes = t.pages > 1 ? 3 : 2;
+    m.channels = t.samples;
+    m.n[0] = t.width;
+    m.n[1] = t.height;
+    m.n[2] = t.pages;
+    m.bytes = std::uint64_t(t.bytes) * t.samples * t.width * t.height * t.pages;
+    for (int a = 0; a < 3; a++)
+        m.spacing[a] = m.direction[4 * a] = 1;
+    std::snprintf(m.format, sizeof m.format, "TIFF");
+    send_all(&m, sizeof m);
+    if (voxels)
+        send_all(t.planes.get(), m.bytes);
+    return true;
+}
+
+void read(const std::string &path, bool voxels, bool labels)
 {
     const char *format;
     IO::Pointer io = choose(path, &format);
+    if (std::strcmp(format, "TIFF") == 0 && read_as_stored(path, voxels, labels))
+        return;
     const Header header = scan(path, format);
     if (!io->CanReadFile(path.c_str()))
         throw Refusal(VOLT_EFORMAT, std::string("it is not a ") + format + " file");
@@ -578,8 +558,6 @@ void write(const std::string &path)
     if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         throw Refusal(VOLT_EINVAL, "volt-itk and volt have different versions");
     IO::Pointer io = choose(path, &format);
-    if (m.axes == 3 && (ends_in(path, ".bmp") || std::strcmp(format, "JPEG") == 0))
-        throw Refusal(VOLT_EINVAL, std::string("a ") + format + " file holds one slice");
     prepare(io, m, path);
     const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
     Buffer buffer(m.bytes);
@@ -597,8 +575,8 @@ void write(const std::string &path)
 
 void run(const std::string &verb, const std::string &path)
 {
-    if (verb == "info" || verb == "read")
-        read(path, verb == "read");
+    if (verb == "info" || verb == "read" || verb == "labels")
+        read(path, verb != "info", verb == "labels");
     else if (verb == "write")
         write(path);
     else
