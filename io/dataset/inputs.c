@@ -1,9 +1,12 @@
 /* inputs.c - the cases to predict: files, folders and data sets as one list. */
 #include "io/dataset.h"
 
+#include <stdio.h>
+
 #include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/system/file.h"
+#include "io/dataset/dataset_internal.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 
@@ -11,11 +14,18 @@
 static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
 {
     bool whole = false; /* a photograph has all channels in CASE_0000 */
+    char expected[40];
+    int has = 1;
     volt_case *c;
     volt_status st;
 
-    if (count == 1 && first->channel == 0 && channels > 1)
-        VOLT_TRY(st, done, volt_file_has_channels(&whole, first->path, channels));
+    if (count == 1 && first->channel == 0 && channels > 1) {
+        VOLT_TRY(st, done, volt_file_channels(&has, first->path));
+        snprintf(expected, sizeof expected, "the network takes %d", channels);
+        if (has > 1 && !volt_channels_may_fit(first->path, has, channels))
+            return volt_channels_fail(first->path, has, "", expected);
+        whole = has > 1 || (has == 0 && volt_image_is_picture(first->path));
+    }
     if (count > 1 && (first[0].channel < 0 || first[0].channel == first[1].channel))
         return volt_fail(VOLT_EINVAL, "%s and %s both give case %s", first[0].path,
                          first[1].path, first->id);
