@@ -278,6 +278,19 @@ static volt_status print_json(const volt_scores *scores)
     return st;
 }
 
+static volt_status check_outputs(const cli *c)
+{
+    const evaluate_options *o = c->options;
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_check_output(c, o->output, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->report, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->csv, "csv"));
+    st = cli_check_output(c, o->confusion, "csv");
+done:
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
@@ -293,6 +306,7 @@ static volt_status run(cli *c)
     dataset.thresholds = o->thresholds.count;
     dataset.threads = (int)c->threads;
     dataset.callbacks = &c->callbacks;
+    VOLT_TRY(st, done, check_outputs(c));
     VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));

@@ -372,7 +372,7 @@ static volt_status run(cli *c)
     prepare.until = VOLT_STAGE_PREPROCESS;
     prepare.threads = (int)c->threads;
     prepare.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     if (o->probabilities && !o->validate)
         return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
     if (o->folds)

@@ -3,14 +3,12 @@
 
 #include "io/image/format.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
 
 static const volt_image_format *const formats[VOLT_FORMATS] = {
-    [VOLT_FORMAT_NIFTI] = &volt_format_nifti,
-    [VOLT_FORMAT_PNG] = &volt_format_png,
-    [VOLT_FORMAT_BMP] = &volt_format_bmp,
-    [VOLT_FORMAT_GIF] = &volt_format_gif,
-    [VOLT_FORMAT_JPEG] = &volt_format_jpeg,
-    [VOLT_FORMAT_ITK] = &volt_format_itk,
+    [VOLT_FORMAT_NIFTI] = &volt_format_nifti, [VOLT_FORMAT_PNG] = &volt_format_png,
+    [VOLT_FORMAT_BMP] = &volt_format_bmp,     [VOLT_FORMAT_GIF] = &volt_format_gif,
+    [VOLT_FORMAT_JPEG] = &volt_format_jpeg,   [VOLT_FORMAT_ITK] = &volt_format_itk,
 };
 
 /* A name without a known ending is taken for NIfTI. */
@@ -32,14 +30,32 @@ volt_status volt_image_read(volt_volume **out, volt_image_header **header, const
     return format_of(path)->read(out, header, path, options);
 }
 
+volt_status volt_image_check_ending(const char *path, bool labels)
+{
+    const volt_image_rule *rule = volt_image_rule_of(path);
+
+    if (volt_image_named(path) && rule->masks)
+        return VOLT_OK;
+    if (volt_image_named(path) && rule->format == VOLT_FORMAT_JPEG)
+        return !labels ? VOLT_OK
+                       : volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format",
+                                   path);
+    return volt_fail(VOLT_EINVAL,
+                     "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, .mhd, "
+                     ".nrrd, .nhdr, .gipl, .tif, .png, .bmp%s or .jpg",
+                     path, volt_image_holds_masks(".gif") ? ", .gif" : "");
+}
+
 volt_status volt_image_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
 {
-    if (!volt_image_named(path))
-        return volt_fail(VOLT_EINVAL,
-                         "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, "
-                         ".nrrd, .tif, .png, ...",
-                         path);
+    volt_image_write_options o;
+    volt_status st = volt_image_write_take(&o, options);
+
+    if (st == VOLT_OK)
+        st = volt_image_check_ending(path, o.labels);
+    if (st != VOLT_OK)
+        return st;
     return format_of(path)->write(path, volume, source, options);
 }

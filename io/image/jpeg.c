@@ -285,8 +285,6 @@ static volt_status jpeg_write(const char *path, const volt_volume *volume,
     volt_status st;
 
     (void)source; /* a JPEG has no spatial metadata */
-    if (options && options->labels)
-        return volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format", path);
     VOLT_TRY(st, done, volt_pixels_of_volume(&p, path, volume, false, "13", options));
     st = encode_jpeg(path, &p);
 done:
