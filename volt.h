@@ -40,6 +40,7 @@
 #include "io/case_store.h"
 #include "io/dataset.h"
 #include "io/evaluate.h"
+#include "io/figure.h"
 #include "io/image.h"
 #include "io/import_dataset.h"
 #include "io/label_table.h"

@@ -87,7 +87,7 @@ static volt_status run(cli *c)
     best.ensembles = !o->no_ensembles;
     best.threads = (int)c->threads;
     best.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     if (!o->truth)
         return volt_fail(VOLT_EINVAL, "volt best needs the ground truth: --truth DIR");
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));

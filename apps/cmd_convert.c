@@ -209,6 +209,7 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "--spacing and --like cannot be combined");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
+    VOLT_TRY(st, done, volt_image_check_ending(c->args[1], o->labels));
     write.labels = o->labels;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
     if (o->codes)
@@ -237,7 +238,8 @@ const cli_command cmd_convert = {
     .max_args = 2,
     .about =
         "Reads IN and writes OUT; the file name extension selects each format: .nii.gz, .nii, "
-        ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp or .jpg. Whatever no option changes "
+        ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp, .gif or .jpg. Whatever no option "
+        "changes "
         "is preserved: data type, voxels, position in the patient and header fields.",
     .example = "volt convert scan.nii.gz thin.nii.gz --reorient RAS --spacing 1,1,1",
     .common = CLI_THREADS,

@@ -36,7 +36,7 @@ static volt_status run(cli *c)
     ensemble.probabilities = o->probabilities;
     ensemble.skip_existing = o->skip_existing;
     ensemble.threads = (int)c->threads;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, cli_check_output_folder(o->output));
     if (o->dataset)

@@ -325,13 +325,16 @@ static volt_status add_remedy(void)
                      sentence);
 }
 
-static volt_status check_outputs(const evaluate_options *o)
+static volt_status check_outputs(const cli *c)
 {
-    const char *const path[] = {o->output, o->report, o->csv, o->confusion};
-    volt_status st = VOLT_OK;
+    const evaluate_options *o = c->options;
+    volt_status st;
 
-    for (size_t i = 0; i < sizeof path / sizeof *path && st == VOLT_OK; i++)
-        st = cli_check_output_file(path[i]);
+    VOLT_TRY(st, done, cli_check_output(c, o->output, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->report, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->csv, "csv"));
+    st = cli_check_output(c, o->confusion, "csv");
+done:
     return st;
 }
 
@@ -344,7 +347,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
-    VOLT_TRY(st, done, check_outputs(o));
+    VOLT_TRY(st, done, check_outputs(c));
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;

@@ -58,7 +58,9 @@ static volt_status run(cli *c)
     import.dataset = o->dataset;
     import.configuration = o->configuration;
     import.map = o->map;
-    st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
+    st = cli_check_output(c, c->args[1], NULL);
+    if (st == VOLT_OK)
+        st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
     if (st != VOLT_OK)
         return st;
     cli_end_progress(c);

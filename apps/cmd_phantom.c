@@ -163,6 +163,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, volt_phantom_parse(&kind, c->args[0]));
+    VOLT_TRY(st, done, cli_check_output(c, c->args[1], NULL));
     VOLT_TRY(st, done, check_folder(c->args[1]));
     for (int64_t i = 0; i < o->cases; i++) {
         VOLT_TRY(st, done, make_case(c, kind, i));

@@ -121,7 +121,7 @@ static volt_status run_apply(cli *c)
     int64_t cases = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     if (!o->steps)
         return volt_fail(VOLT_EINVAL, "volt postprocess apply needs --steps JSON");
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));

@@ -420,7 +420,7 @@ static volt_status run(cli *c)
     if (c->args_count < 2)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt predict [options] %s",
                          c->command->args);
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, cli_check_output_folder(o->output));
     st = predict(c, c->args, count_runs(c), &output);

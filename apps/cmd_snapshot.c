@@ -5,8 +5,8 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/dataset.h"
+#include "io/figure.h"
 #include "io/image.h"
-#include "io/png.h"
 #include "volume/resample_to_grid.h"
 #include "show/render.h"
 
@@ -20,8 +20,8 @@ typedef struct snapshot_options {
 } snapshot_options;
 
 static const cli_option options[] = {
-    {"--output", 'o', CLI_TEXT, offsetof(snapshot_options, output), "PNG", NULL, 0, 0,
-     "picture to write (required)"},
+    {"--output", 'o', CLI_TEXT, offsetof(snapshot_options, output), "PNG|JPG", NULL, 0, 0,
+     "picture to write (required); the ending selects PNG or JPEG"},
     {"--slice", 0, CLI_INTS, offsetof(snapshot_options, slice), "x,y,z", NULL, 0, 2147483647,
      "voxel to cut through [the masks' largest section]"},
     {"--window", 0, CLI_TEXT, offsetof(snapshot_options, window), "LOW,HIGH", NULL, 0, 0,
@@ -126,11 +126,12 @@ static volt_status run(cli *c)
     input *in = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, CLI_FIGURE));
+    VOLT_TRY(st, done, volt_figure_check(o->output));
     VOLT_TRY(st, done, volt_alloc_zero(&in, 1, sizeof *in, "snapshot"));
     VOLT_TRY(st, done, read_input(in, c));
     VOLT_TRY(st, done, draw(&picture, in, c));
-    st = volt_png_write(o->output, picture->rgb, picture->width, picture->height, 3);
+    st = volt_figure_write(o->output, picture->rgb, picture->width, picture->height);
     if (st == VOLT_OK && !c->quiet)
         printf("%s: %lld x %lld pixels\n", o->output, (long long)picture->width,
                (long long)picture->height);
@@ -150,7 +151,7 @@ const cli_command cmd_snapshot = {
     .name = "snapshot",
     .section = CLI_VISUALS,
     .one_line = "draw slices of a scan with mask contours",
-    .args = "IMAGE [MASK...] -o PNG",
+    .args = "IMAGE [MASK...] -o PNG|JPG",
     .min_args = 1,
     .max_args = 1 + MASKS_MAX,
     .about = "Draws axial, coronal and sagittal slices through the largest section of the "

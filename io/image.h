@@ -78,6 +78,10 @@ VOLT_API void volt_image_header_free(volt_image_header *header); /* NULL is allo
 /* True when the name has the ending of a format that can be read, in any case. */
 VOLT_API bool volt_image_named(const char *path);
 
+/* VOLT_EINVAL unless files are written under the ending of `path`, with `labels` without loss.
+ * For callers that want to know before they compute. */
+VOLT_CALL volt_image_check_ending(const char *path, bool labels);
+
 /* Reads and checks the header alone; of an uncompressed NIfTI file also that the voxels are
  * present. The caller owns *out. VOLT_EIO, VOLT_EFORMAT, VOLT_ENOMEM; VOLT_ENOTSUP, also where
  * volt-itk is needed but not installed. */

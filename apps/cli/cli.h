@@ -160,8 +160,14 @@ json_t *cli_json_strings(char *const *text, int64_t count);
 volt_status cli_print_json(json_t *root);
 /* Prints a path of a command line on stdout, quoted if a shell would split or expand it. */
 void cli_print_word(const char *path);
-/* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
-volt_status cli_need_output(const cli *c, const char *path);
+
+/* VOLT_EINVAL unless the name of an output ends in one of `endings`, "png|svg", or with NULL,
+ * for a folder, if it has the ending of a file. `path` NULL: not asked for. Commands call it
+ * before any work. */
+volt_status cli_check_output(const cli *c, const char *path, const char *endings);
+/* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
+volt_status cli_need_output(const cli *c, const char *path, const char *endings);
+#define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
 
 /* What the user of this command can do about a sentence of the library; NULL: nothing known. */
 const char *cli_remedy(const cli *c, const char *sentence);

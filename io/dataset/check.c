@@ -256,12 +256,37 @@ static volt_status judge_values(report *r, const volt_volume *v, int first, cons
     return VOLT_OK;
 }
 
+/* *out is NULL if the file cannot be read; a wrong number of channels is a finding. */
+static volt_status read_image(volt_volume **out, report *r, const char *file, int expected,
+                              int channels, int threads)
+{
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    volt_image_header *header = NULL;
+    char words[60];
+    int has;
+    volt_status st = volt_image_read(out, &header, file, &options);
+
+    if (st != VOLT_OK)
+        return st;
+    has = (*out)->grid.channels;
+    snprintf(words, sizeof words,
+             expected == channels ? "the data set has %d"
+                                  : "a single channel of %d is expected",
+             channels);
+    st = add_failure(r, VOLT_FINDING_CHANNELS,
+                     volt_channels_fit(*out, header, file, expected, words), file);
+    if (st == VOLT_OK && has == expected + 1 && (*out)->grid.channels == expected)
+        st = add(r, VOLT_WARNING, VOLT_FINDING_CHANNELS, file,
+                 "%s has an alpha channel, which is opaque and is not used", file);
+    volt_image_header_free(header);
+    return st;
+}
+
 /* Reads the images one by one. *grid becomes that of the first readable one, *found its file.
  */
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
-    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     const int channels = ds->info.channels;
     volt_status st = VOLT_OK;
 
@@ -277,15 +302,11 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
-        st = volt_image_read(&v, NULL, c->file[i], &options);
-        if (st != VOLT_OK) {
+        st = read_image(&v, r, c->file[i], expected, channels, threads);
+        if (!v) {
             VOLT_TRY(st, done, add_failure(r, VOLT_FINDING_UNREADABLE, st, c->file[i]));
             continue;
         }
-        if (v->grid.channels != expected)
-            st = add(r, VOLT_ERROR, VOLT_FINDING_CHANNELS, c->file[i],
-                     "%s has %d channel%s, not %d", c->file[i], v->grid.channels,
-                     volt_s(v->grid.channels), expected);
         if (st == VOLT_OK)
             st = judge_values(r, v, i, c->file[i], channels, threads);
         if (st == VOLT_OK && *found)

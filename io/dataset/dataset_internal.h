@@ -85,9 +85,19 @@ volt_status volt_files_add(input_files *files, const char *path, const char *end
 volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
                                   bool numbered);
 void volt_files_sort(input_files *files);
-/* Whether the file has this many channels; false if it cannot be read. VOLT_ENOTSUP: its format
- * needs what this build lacks; VOLT_ENOMEM. */
-volt_status volt_file_has_channels(bool *out, const char *path, int channels);
+/* The channels of a file; 0 if it cannot be read. VOLT_ENOTSUP: the format of a scan needs what
+ * this build lacks; VOLT_ENOMEM. */
+volt_status volt_file_channels(int *out, const char *path);
+/* Whether a file of `channels` channels may hold the `expected` ones: as many, or a picture's
+ * with alpha, which reading judges. */
+bool volt_channels_may_fit(const char *path, int channels, int expected);
+/* Fails with VOLT_EDATA: PATH has so many channels (red, green, blue, alpha MORE); EXPECTED. */
+volt_status volt_channels_fail(const char *path, int channels, const char *more,
+                               const char *expected);
+/* Fails like that unless `v`, float32, has `channels`. The alpha channel of a picture is dropped
+ * if it is one too many and opaque, with a warning in the header. */
+volt_status volt_channels_fit(volt_volume *v, volt_image_header *header, const char *path,
+                              int channels, const char *expected);
 /* The number of files from `first` on that share its id. */
 size_t volt_files_group(const input_files *files, size_t first);
 

@@ -1,10 +1,13 @@
 /* inputs.c - the cases to predict: files, folders and data sets as one list. */
 #include "io/dataset.h"
 
+#include <stdio.h>
+
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/system/file.h"
+#include "io/dataset/dataset_internal.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 
@@ -54,14 +57,21 @@ static volt_status check_group(const input_file *first, size_t count, int channe
 static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
 {
     bool whole = first->channel < 0; /* a photograph has all channels in CASE_0000 */
+    char expected[40];
+    int has;
     volt_case *c;
     volt_status st;
 
     if (count == 1 && channels == 1 && first->channel > 0)
         return add_numbered(cases, first);
     VOLT_TRY(st, done, check_group(first, count, channels));
-    if (count == 1 && first->channel == 0 && channels > 1)
-        VOLT_TRY(st, done, volt_file_has_channels(&whole, first->path, channels));
+    if (count == 1 && first->channel == 0 && channels > 1) {
+        VOLT_TRY(st, done, volt_file_channels(&has, first->path));
+        snprintf(expected, sizeof expected, "the network takes %d", channels);
+        if (has > 1 && !volt_channels_may_fit(first->path, has, channels))
+            return volt_channels_fail(first->path, has, "", expected);
+        whole = has > 1 || (has == 0 && volt_image_is_picture(first->path));
+    }
     if (count < (size_t)channels && !whole)
         return volt_fail(VOLT_EDATA,
                          "case %s lacks channel %zu: %s is its last file; the network takes %d "

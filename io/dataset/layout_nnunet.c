@@ -145,17 +145,20 @@ static volt_status label_path(char **out, const opening *o, const volt_names *la
     return volt_format(out, "%s/labelsTr/%s%s", o->ds->folder, id, ending[0]);
 }
 
-/* Whether each case has CASE_0000 alone and the first one has all channels, as in photographs.
- */
+/* Whether each case has CASE_0000 alone, with several channels as in photographs: so says the
+ * first one that can be read. Where none can, reading them says why, so that nobody is asked
+ * for CASE_0001. */
 static volt_status all_in_one(bool *out, const input_files *files, int channels)
 {
     volt_status st = VOLT_OK;
+    int has = 0;
 
     *out = channels > 1 && files->count > 0;
     for (size_t i = 0; i < files->count; i++)
         *out = *out && files->item[i].channel == 0;
-    if (*out)
-        st = volt_file_has_channels(out, files->item[0].path, channels);
+    for (size_t i = 0; *out && has == 0 && i < files->count && st == VOLT_OK; i++)
+        st = volt_file_channels(&has, files->item[i].path);
+    *out = *out && has != 1;
     return st;
 }
 

@@ -2,6 +2,7 @@
 #include "io/dataset.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
@@ -116,12 +117,12 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
                               int threads)
 {
     const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    char expected[40];
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
-    if (st == VOLT_OK && data->image->grid.channels != channels)
-        st =
-            volt_fail(VOLT_EDATA, "%s has %d channel%s, not %d", c->file[0],
-                      data->image->grid.channels, volt_s(data->image->grid.channels), channels);
+    snprintf(expected, sizeof expected, "the data set has %d", channels);
+    if (st == VOLT_OK)
+        st = volt_channels_fit(data->image, data->header, c->file[0], channels, expected);
     return st;
 }
 
@@ -151,22 +152,26 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
 {
     const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    volt_image_header *header = NULL;
     volt_volume *one = NULL;
+    char expected[60];
     volt_grid grid;
     volt_status st = VOLT_OK;
 
+    snprintf(expected, sizeof expected, "a single channel of %d is expected", c->files);
     if (c->files != info->channels)
         return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s: %s ...", c->id,
                          c->files, volt_s(c->files), info->channels, volt_s(info->channels),
                          c->file[0]);
     for (int i = 0; i < c->files; i++) {
-        VOLT_TRY(st, done,
-                 volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));
-        if (one->grid.channels != 1) {
-            st = volt_fail(VOLT_EDATA, "%s has %d channels; a single channel of %d is expected",
-                           c->file[i], one->grid.channels, c->files);
-            goto done;
+        VOLT_TRY(st, done, volt_image_read(&one, &header, c->file[i], &options));
+        VOLT_TRY(st, done, volt_channels_fit(one, header, c->file[i], 1, expected));
+        if (i == 0) {
+            data->header = header;
+            header = NULL;
         }
+        volt_image_header_free(header);
+        header = NULL;
         if (i == 0) {
             grid = one->grid;
             grid.channels = c->files;
@@ -181,6 +186,7 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
         one = NULL;
     }
 done:
+    volt_image_header_free(header);
     volt_volume_free(one);
     return st;
 }

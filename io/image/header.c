@@ -63,7 +63,7 @@ volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64
 }
 
 /* The first of `types` that holds min..max; 0 if none does. uint8 is used for labels up to 254,
- * as in nnU-Net. */
+ * as in nnU-Net, unless there is no other type. */
 static volt_dtype label_type(volt_value_range range, const volt_dtype *types, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -71,7 +71,7 @@ static volt_dtype label_type(volt_value_range range, const volt_dtype *types, si
                                types[i] == VOLT_I32 || types[i] == VOLT_I64;
         const int bits = 8 * (int)volt_dtype_bytes(types[i]) - (is_signed ? 1 : 0);
         const double past =
-            types[i] == VOLT_U8 ? 255 : 2.0 * (double)((uint64_t)1 << (bits - 1));
+            types[i] == VOLT_U8 && count > 1 ? 255 : 2.0 * (double)((uint64_t)1 << (bits - 1));
         if (range.max < past && range.min >= (is_signed ? -past : 0))
             return types[i];
     }

@@ -10,9 +10,9 @@
 #include "volume/orient.h"
 
 static const volt_image_format *const formats[VOLT_FORMATS] = {
-    [VOLT_FORMAT_NIFTI] = &volt_format_nifti,
-    [VOLT_FORMAT_PNG] = &volt_format_png,
-    [VOLT_FORMAT_ITK] = &volt_format_itk,
+    [VOLT_FORMAT_NIFTI] = &volt_format_nifti, [VOLT_FORMAT_PNG] = &volt_format_png,
+    [VOLT_FORMAT_BMP] = &volt_format_bmp,     [VOLT_FORMAT_GIF] = &volt_format_gif,
+    [VOLT_FORMAT_JPEG] = &volt_format_jpeg,   [VOLT_FORMAT_ITK] = &volt_format_itk,
 };
 
 /* A name without a known ending is taken for NIfTI. */
@@ -59,23 +59,36 @@ static volt_status check_loss(const char *path, const volt_grid *grid,
                      path, volt_image_format_name(path), codes);
 }
 
+volt_status volt_image_check_ending(const char *path, bool labels)
+{
+    const volt_image_rule *rule = volt_image_rule_of(path);
+
+    if (volt_image_named(path) && rule->masks)
+        return VOLT_OK;
+    if (volt_image_named(path) && rule->format == VOLT_FORMAT_JPEG)
+        return !labels ? VOLT_OK
+                       : volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format",
+                                   path);
+    return volt_fail(VOLT_EINVAL,
+                     "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, .mhd, "
+                     ".nrrd, .nhdr, .gipl, .tif, .png, .bmp%s or .jpg",
+                     path, volt_image_holds_masks(".gif") ? ", .gif" : "");
+}
+
 volt_status volt_image_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
 {
-    volt_image_write_options opt;
-    volt_status st = volt_image_write_take(&opt, options);
+    volt_image_write_options o;
+    volt_status st = volt_image_write_take(&o, options);
 
+    if (st == VOLT_OK)
+        st = volt_image_check_ending(path, o.labels);
+    if (st == VOLT_OK)
+        st = volt_grid_check(&volume->grid, path);
+    if (st == VOLT_OK && !o.drop_geometry)
+        st = check_loss(path, &volume->grid, source);
     if (st != VOLT_OK)
-        return st;
-    if (!volt_image_named(path))
-        return volt_fail(VOLT_EINVAL,
-                         "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, "
-                         ".nrrd, .tif, .png, ...",
-                         path);
-    if ((st = volt_grid_check(&volume->grid, path)) != VOLT_OK)
-        return st;
-    if (!opt.drop_geometry && (st = check_loss(path, &volume->grid, source)) != VOLT_OK)
         return st;
     return format_of(path)->write(path, volume, source, options);
 }

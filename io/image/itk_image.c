@@ -419,22 +419,60 @@ done:
     return st;
 }
 
+/* Leaves the first channel of a label map in colours, which must all be the same; the last of 2
+ * or 4 is alpha. */
+static volt_status one_channel(volt_volume **v, const char *path)
+{
+    const int64_t *n = (*v)->grid.n, count = volt_grid_voxels(&(*v)->grid);
+    const size_t each = volt_dtype_bytes((*v)->dtype), bytes = (size_t)count * each;
+    const char *voxel = (*v)->data;
+    volt_grid grid = (*v)->grid;
+    volt_volume *one;
+    volt_status st;
+
+    for (int32_t c = 1; c < grid.channels - (grid.channels % 2 == 0); c++) {
+        int64_t i = 0;
+        if (memcmp(voxel, voxel + (size_t)c * bytes, bytes) == 0)
+            continue;
+        while (memcmp(voxel + (size_t)i * each, voxel + (size_t)c * bytes + (size_t)i * each,
+                      each) == 0)
+            i++;
+        return volt_fail(VOLT_EFORMAT,
+                         "%s has colours (row %lld, column %lld); labels are grey values or "
+                         "palette indices",
+                         path, (long long)(i / n[2] % n[1]), (long long)(i % n[2]));
+    }
+    grid.channels = 1;
+    if ((st = volt_volume_create(&one, &grid, (*v)->dtype)) != VOLT_OK)
+        return st;
+    memcpy(one->data, voxel, bytes);
+    volt_volume_free(*v);
+    *v = one;
+    return VOLT_OK;
+}
+
 static volt_status itk_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
     volt_image_read_options opt;
+    bool labels;
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
-    VOLT_TRY(st, done, ask(&call, &h, "read", path));
+    labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
+    VOLT_TRY(st, done, ask(&call, &h, labels ? "labels" : "read", path));
     VOLT_TRY(st, done, check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
     VOLT_TRY(st, done, consent(call));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
     VOLT_TRY(st, done, volt_itk_end(&call));
+    if (labels && h->grid.channels > 1 && volt_image_is_picture(path)) {
+        VOLT_TRY(st, done, one_channel(&v, path));
+        h->grid.channels = 1;
+    }
     *out = v;
     v = NULL;
     if (header) {
@@ -578,8 +616,6 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
 
     if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
         return st;
-    if (opt.labels && !volt_image_holds_masks(path))
-        return volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format", path);
     if (volume->grid.n[0] != 1)
         geometry.axes = 3;
     else if (volt_image_is_picture(path))

@@ -1,15 +1,15 @@
 /* protocol.h - the messages between VOLT and its helper program volt-itk.
  *
- * volt-itk info|read|write MEMORY SECONDS FILE [VOXELS...]. MEMORY is the most address space in
- * bytes that it may take besides its code, SECONDS the most time of the processor, VOXELS names
- * the files with voxels that the header FILE refers to, in the same folder: it opens no others.
- * Standard input is a socket to the program that started it and carries everything:
- *   info   helper: a message.
- *   read   helper: a message; caller: one byte, once there is memory for the voxels; helper:
- * the message again, then `bytes` of voxels. write  caller: a message, then `bytes` of voxels;
- * helper: a message. The helper then ends with exit code 0. A message whose status is not 0
- * carries a sentence and no voxels. Both programs run on one machine: numbers are in native
- * byte order.
+ * volt-itk VERB MEMORY SECONDS FILE [VOXELS...], VERB being info, read, labels or write. MEMORY
+ * is the most address space in bytes that it may take besides its code, SECONDS the most time
+ * of the processor, VOXELS names the files with voxels that the header FILE refers to, in the
+ * same folder: it opens no others. Standard input is a socket to the program that started it
+ * and carries everything: info   helper: a message. read   helper: a message; caller: one byte,
+ * once there is memory for the voxels; helper: the message again, then `bytes` of voxels.
+ *   labels as read, but pictures give the values as stored: indices of a palette, bits.
+ *   write  caller: a message, then `bytes` of voxels; helper: a message.
+ * The helper then ends with exit code 0. A message whose status is not 0 carries a sentence and
+ * no voxels. Both programs run on one machine: numbers are in native byte order.
  *
  * Voxels are (C, Z, Y, X), X fastest. The receiver of a message checks every field: the helper
  * is the process that a hostile file may take over.

@@ -22,16 +22,16 @@
 
 #include <zlib.h>
 
-#include <itkBMPImageIO.h>
 #include <itkGiplImageIO.h>
-#include <itkJPEGImageIO.h>
 #include <itkMetaImageIO.h>
 #include <itkNrrdImageIO.h>
 #include <itkTIFFImageIO.h>
 
 #include "base/status.h"
 #include "io/itk/protocol.h"
+#include "io/itk/refusal.h"
 #include "io/itk/sandbox.h"
+#include "io/itk/tiff.h"
 #include "volume/volume.h"
 
 namespace
@@ -43,15 +43,6 @@ constexpr std::size_t step = std::size_t(1) << 20;
 constexpr std::uint64_t gipl_header = 256;                // bytes before the voxels
 constexpr std::uint64_t slack = std::uint64_t(256) << 20; // bytes a reader needs besides voxels
 unsigned confined;                                        // what the sandbox has
-
-// A failure with a volt_status.
-struct Refusal : std::runtime_error {
-    volt_status status;
-    Refusal(volt_status code, const std::string &words)
-        : std::runtime_error(words), status(code)
-    {
-    }
-};
 
 // -- The socket ------------------------------------------------------------------------------
 
@@ -132,12 +123,6 @@ IO::Pointer choose(const std::string &path, const char **format)
     } else if (ends_in(path, ".tif") || ends_in(path, ".tiff")) {
         *format = "TIFF";
         io = itk::TIFFImageIO::New().GetPointer();
-    } else if (ends_in(path, ".jpg") || ends_in(path, ".jpeg")) {
-        *format = "JPEG";
-        io = itk::JPEGImageIO::New().GetPointer();
-    } else if (ends_in(path, ".bmp")) {
-        *format = "BMP";
-        io = itk::BMPImageIO::New().GetPointer();
     } else if (ends_in(path, ".gipl") || ends_in(path, ".gipl.gz")) {
         *format = "GIPL";
         io = itk::GiplImageIO::New().GetPointer();
@@ -247,40 +232,10 @@ std::uint64_t inflated_bytes(const std::string &path)
     return bytes;
 }
 
-std::uint64_t little_endian(const unsigned char *at, int bytes)
-{
-    std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;)
-        value = value << 8 | at[i];
-    return value;
-}
-
-// ITK does not notice that a BMP ends early.
-void check_bmp(std::ifstream &file, const std::string &path)
-{
-    unsigned char head[34] = {};
-    file.read(reinterpret_cast<char *>(head), sizeof head);
-    if (!file || head[0] != 'B' || head[1] != 'M')
-        throw Refusal(VOLT_EFORMAT, "it is not a BMP file");
-    const std::uint64_t data = little_endian(head + 10, 4);
-    const std::uint64_t bits = little_endian(head + 18, 4) * little_endian(head + 28, 2);
-    const auto signed_height = static_cast<std::int32_t>(little_endian(head + 22, 4));
-    const std::uint64_t height = static_cast<std::uint64_t>(std::llabs(signed_height));
-    if (little_endian(head + 30, 4) != 0)
-        throw Refusal(VOLT_ENOTSUP, "compressed BMP files are not supported");
-    const std::uint64_t row = (bits + 31) / 32 * 4;
-    std::uint64_t rows;
-    if (__builtin_mul_overflow(row, height, &rows) || rows > file_bytes(path) ||
-        data + rows > file_bytes(path))
-        throw Refusal(VOLT_EFORMAT, "it ends before its last row");
-}
-
 Header scan(const std::string &path, const std::string &format)
 {
     std::ifstream file(path, std::ios::binary);
     Header h;
-    if (format == "BMP")
-        check_bmp(file, path);
     if (format == "GIPL") {
         h.compressed = ends_in(path, ".gz");
         h.bytes = h.compressed ? inflated_bytes(path) : file_bytes(path);
@@ -412,10 +367,40 @@ void wait_for_consent(const volt_itk_message &m, std::uint64_t memory)
     sandbox::limit_memory(slack + 3 * m.bytes, memory);
 }
 
-void read(const std::string &path, bool voxels, std::uint64_t memory)
+// Kinds of TIFF that ITK would turn into colours; false: all others.
+bool read_as_stored(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
+{
+    TiffImage t;
+    volt_itk_message m = empty_message();
+    if (!read_tiff(t, path, false, labels))
+        return false;
+    m.dtype = t.bytes == 2 ? VOLT_U16 : VOLT_U8;
+    m.axes = t.pages > 1 ? 3 : 2;
+    m.channels = t.samples;
+    m.n[0] = t.width;
+    m.n[1] = t.height;
+    m.n[2] = t.pages;
+    m.bytes = std::uint64_t(t.bytes) * t.samples * t.width * t.height * t.pages;
+    m.sandbox = confined;
+    for (int a = 0; a < 3; a++)
+        m.spacing[a] = m.direction[4 * a] = 1;
+    std::snprintf(m.format, sizeof m.format, "TIFF");
+    send_all(&m, sizeof m);
+    if (!voxels)
+        return true;
+    wait_for_consent(m, memory);
+    read_tiff(t, path, true, labels);
+    send_all(&m, sizeof m);
+    send_all(t.planes.get(), m.bytes);
+    return true;
+}
+
+void read(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
 {
     const char *format;
     IO::Pointer io = choose(path, &format);
+    if (std::strcmp(format, "TIFF") == 0 && read_as_stored(path, voxels, labels, memory))
+        return;
     const Header header = scan(path, format);
     if (!io->CanReadFile(path.c_str()))
         throw Refusal(VOLT_EFORMAT, std::string("it is not a ") + format + " file");
@@ -519,8 +504,6 @@ void write(const std::string &path, std::uint64_t memory)
     sandbox::limit_files(m.bytes + m.bytes / 8 + slack);
     confined = sandbox::enter();
     IO::Pointer io = choose(path, &format);
-    if (m.axes == 3 && (ends_in(path, ".bmp") || std::strcmp(format, "JPEG") == 0))
-        throw Refusal(VOLT_EINVAL, std::string("a ") + format + " file holds one slice");
     prepare(io, m, path);
     const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
     Buffer buffer(m.bytes);
@@ -577,13 +560,13 @@ void run(int argc, char **argv)
         write(path, memory);
         return;
     }
-    if (verb != "info" && verb != "read")
+    if (verb != "info" && verb != "read" && verb != "labels")
         throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
     allow_inputs(path, argc - 5, argv + 5);
     sandbox::limit_memory(slack, memory);
     sandbox::limit_files(0);
     confined = sandbox::enter();
-    read(path, verb == "read", memory);
+    read(path, verb != "info", verb == "labels", memory);
 }
 
 // No descendant of a program that is gone.

@@ -68,3 +68,11 @@ def helper_answer(n, dtype, width, channels=1, axes=3, spacing=(0.7, 1.25, 2.5))
 save("itk/scan", helper_answer((6, 5, 4), 4, 2))
 save("itk/colours", helper_answer((6, 7, 1), 1, 1, 3, 2))
 save("itk/reversed", helper_answer((6, 5, 4), 9, 4, spacing=(-1, 1, 2)) + b"x")
+
+pictures = out.parent / "pictures"  # of make_pictures.py
+for folder, names in {"png": ["grey2.png", "interlaced.png", "rgba.png", "transparent.png"],
+                      "bmp": ["palette4.bmp", "runs4.bmp", "runs8.bmp", "fields16.bmp", "rgb32.bmp", "core4.bmp"],
+                      "gif": ["greys.gif", "interlaced.gif", "moving.gif"],
+                      "jpeg": ["grey.jpg", "rgb.jpg", "progressive.jpg", "turned.jpg", "cmyk.jpg"]}.items():
+    for name in names:
+        save(folder + "/" + name, (pictures / name).read_bytes())

@@ -31,12 +31,14 @@ BEGIN {
     library("^libdeflate\\.h$", "io/archive/")
     library("^zlib\\.h$", "io/archive/ io/itk/")
     library("^png\\.h$", "io/image/")
+    library("^jpeglib\\.h$|^jerror\\.h$", "io/image/")
+    library("^gif_lib\\.h$", "io/image/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
     library("^nccl\\.h$", "parallel/nccl/")
     library("^(cuda|cudnn|cublas|cufft|nvrtc|nvToolsExt).*\\.h$", "nets3d/cuda/")
-    library("^itk.*\\.h$", "io/itk/")
+    library("^itk.*\\.h$|^tiffio\\.h$", "io/itk/")
     library("^curl/", "io/tracking/")
 
     # C++ is for ITK only, and its program sees nothing of the floors but the types of its protocol.
