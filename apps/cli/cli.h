@@ -151,8 +151,11 @@ void cli_print_word(const char *path);
 /* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path);
 
-/* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
- * in order and the second one ends the process. */
+/* VOLT_ENOMEM unless the system can start the threads that the command may use. */
+volt_status cli_need_threads(const cli *c);
+/* Sets c->callbacks; from here on the first Ctrl-C, SIGTERM, SIGHUP (unless ignored, as by
+ * nohup) or SIGXCPU asks the running call to stop in order; a further Ctrl-C or SIGTERM ends
+ * the process. */
 void cli_watch(cli *c);
 void cli_end_progress(cli *c); /* removes or completes the progress line */
 

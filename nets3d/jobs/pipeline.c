@@ -5,6 +5,7 @@
 #include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
@@ -291,6 +292,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
 {
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
+    volt_owner *owner = NULL;
     volt_pipeline p = {0};
     volt_status st;
 
@@ -306,6 +308,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(
         st, done,
         volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
+    /* Another process may prepare the same data set: its results are used. */
+    VOLT_TRY(st, done, volt_owner_take(&owner, p.work, VOLT_OWNER_WAIT, options->callbacks));
     VOLT_TRY(st, done, fingerprint(&p, options));
     VOLT_TRY(st, done, plan(&p, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
@@ -322,6 +326,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     *out = p;
     p = (volt_pipeline){0};
 done:
+    volt_owner_release(&owner);
     volt_pipeline_clear(&p);
     return st;
 }

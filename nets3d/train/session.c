@@ -414,18 +414,6 @@ done:
     return st;
 }
 
-/* Removes checkpoints that a killed run was writing; nobody reads them. */
-static volt_status remove_leftovers(const volt_session *s)
-{
-    int64_t removed = 0;
-    const volt_status st = volt_out_remove_stale(&removed, s->run, "checkpoint_*.safetensors");
-
-    if (removed > 0)
-        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld half-written file%s from %s",
-                    (long long)removed, volt_s(removed), s->run);
-    return st;
-}
-
 /* Copies for the reader; checkpoints carry their own. */
 static volt_status write_descriptions(const volt_session *s)
 {
@@ -454,9 +442,8 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
+    VOLT_TRY(st, done, volt_owner_take(&s->owner, run, VOLT_OWNER_REFUSE, cb));
     VOLT_TRY(st, done, volt_session_setup(s));
-    VOLT_TRY(st, done, volt_make_dirs(s->run));
-    VOLT_TRY(st, done, remove_leftovers(s));
     s->opened_at -= s->state.seconds;
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));
@@ -488,6 +475,7 @@ void volt_session_close(volt_session *s)
     volt_free(s->log);
     volt_free(s->best);
     volt_free(s->latest);
+    volt_owner_release(&s->owner);
     volt_mem_scope_leave(&s->scope);
     *s = (volt_session){0};
 }

@@ -2,6 +2,7 @@
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "base/mem.h"
+#include "base/system/owner.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/run/state.h"
@@ -15,6 +16,7 @@ typedef struct volt_session {
     const volt_train_options *options; /* complete, with its recipe */
     const volt_callbacks *cb;
     const char *run;
+    volt_owner *owner;         /* of the run's folder */
     char *latest, *best, *log; /* paths */
     char *plan_text, *info_text;
     bool resumed;
