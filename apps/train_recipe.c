@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/system/owner.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "nets3d/precision.h"
@@ -168,8 +169,10 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
 {
     const bool single = volt_run_is_single(o->output);
     char *run = NULL;
-    volt_status st = VOLT_OK;
+    volt_status st = volt_owner_check(o->output);
 
+    if (st != VOLT_OK)
+        return st;
     if (!o->folds && !single && volt_is_run(o->output))
         return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
                          o->output);
@@ -179,12 +182,13 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
     if (!o->folds && single && !o->resume)
         return volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                          o->output);
-    for (int i = 0; i < folds->count && !o->resume; i++) {
+    for (int i = 0; i < folds->count; i++) {
         if (folds->fold[i] < VOLT_FOLDS)
             VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, folds->fold[i]));
         else
             VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
-        if (volt_run_is_single(run)) {
+        VOLT_TRY(st, done, volt_owner_check(run));
+        if (volt_run_is_single(run) && !o->resume) {
             st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
                            run);
             goto done;

@@ -194,6 +194,27 @@ done:
     return st;
 }
 
+/* Whether the lock file of an owner that has ended was there and could be locked; then it is
+ * removed. */
+static outcome look(const char *path, int fd)
+{
+    for (int i = 0; flock(fd, LOCK_EX | LOCK_NB) != 0; i++) {
+        const struct timespec pause = {0, POLL_NS / 10};
+        const int why = errno;
+        const holder h = read_holder(fd);
+
+        if (why != EWOULDBLOCK && why != EINTR) /* no locks here */
+            return h.known && volt_process_look_up(&h.process) != VOLT_PROCESS_ENDED ? BUSY
+                                                                                     : AGAIN;
+        if (i >= TRIES)
+            return BUSY;
+        nanosleep(&pause, NULL);
+    }
+    if (same_file(fd, path))
+        (void)unlink(path);
+    return AGAIN;
+}
+
 volt_status volt_owner_check(const char *folder)
 {
     char *path = NULL;
@@ -202,18 +223,8 @@ volt_status volt_owner_check(const char *folder)
 
     VOLT_TRY(st, done, volt_path_join(&path, folder, VOLT_LOCK_FILE));
     fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    if (fd < 0)
-        goto done;
-    /* A shared lock, held for a moment, disturbs no other look. */
-    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
-        if (errno == EWOULDBLOCK) {
-            st = fail_busy(folder, fd);
-        } else {
-            const holder h = read_holder(fd);
-            if (h.known && volt_process_look_up(&h.process) != VOLT_PROCESS_ENDED)
-                st = fail_busy(folder, fd);
-        }
-    }
+    if (fd >= 0 && look(path, fd) == BUSY)
+        st = fail_busy(folder, fd);
 done:
     if (fd >= 0)
         close(fd);

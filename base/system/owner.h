@@ -29,7 +29,8 @@ typedef enum volt_owner_rule {
 VOLT_MUST_USE volt_status volt_owner_take(volt_owner **out, const char *folder,
                                           volt_owner_rule rule, const volt_callbacks *cb);
 /* Fails as volt_owner_take() would while another owner lives, but takes nothing: for an early
- * look. A folder that does not exist is free. */
+ * look. The lock file of an owner that has ended is removed. A folder that does not exist is
+ * free. */
 VOLT_MUST_USE volt_status volt_owner_check(const char *folder);
 /* Also removes the folder if volt_owner_take() created it and it is still empty. NULL is
  * allowed. */

@@ -368,6 +368,7 @@ static volt_status import(const volt_dataset *ds, const char *folder,
     for (int64_t i = 0; i < ds->cases.count; i++)
         w.result.cases += ds->cases.item[i].label_file != NULL;
     w.result.tests = tasks.count - w.result.cases;
+    VOLT_TRY(st, done, volt_owner_check(folder));
     VOLT_TRY(st, done, check_target(folder)); /* an occupied folder stays untouched */
     VOLT_TRY(st, done, volt_owner_take(&owner, folder, VOLT_OWNER_REFUSE, o->callbacks));
     VOLT_TRY(st, done, check_target(folder));

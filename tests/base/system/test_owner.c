@@ -57,6 +57,8 @@ static void a_killed_owner_blocks_nobody(void **state)
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_true(volt_path_exists(LOCK));
     assert_ok(volt_owner_check(TOP));
+    assert_false(volt_path_exists(LOCK));
+    assert_ok(volt_write_file(LOCK, "elsewhere 1 0 1\n", 16));
     assert_ok(volt_owner_take(&a, TOP, VOLT_OWNER_REFUSE, NULL));
     volt_owner_release(&a);
     assert_false(volt_path_exists(LOCK));
