@@ -32,7 +32,7 @@ struct volt_owner {
 /* The text of a lock file. */
 typedef struct holder {
     volt_process process;
-    char host[128];
+    char host[128], key[32];
     bool known;
 } holder;
 
@@ -43,15 +43,16 @@ typedef enum outcome {
     FAILED /* errno */
 } outcome;
 
-static void write_holder(int fd)
+/* `key`: "-" of a single owner. */
+static void write_holder(int fd, const char *key)
 {
     const volt_process self = volt_process_self();
     char host[128] = "", text[256];
     int bytes;
 
     (void)gethostname(host, sizeof host - 1);
-    bytes = snprintf(text, sizeof text, "%s %ld %" PRIx32 " %" PRIx64 "\n", host, self.pid,
-                     self.machine, self.started);
+    bytes = snprintf(text, sizeof text, "%s %ld %" PRIx32 " %" PRIx64 " %s\n", host, self.pid,
+                     self.machine, self.started, key);
     /* With locks the text is for messages only, so a full disk is no failure. */
     if (ftruncate(fd, 0) == 0 && pwrite(fd, text, (size_t)bytes, 0) != bytes)
         (void)!ftruncate(fd, 0);
@@ -64,8 +65,8 @@ static holder read_holder(int fd)
     const ssize_t got = pread(fd, text, sizeof text - 1, 0);
 
     text[got > 0 ? got : 0] = '\0';
-    h.known = sscanf(text, "%127s %ld %" SCNx32 " %" SCNx64, h.host, &h.process.pid,
-                     &h.process.machine, &h.process.started) == 4;
+    h.known = sscanf(text, "%127s %ld %" SCNx32 " %" SCNx64 " %31s", h.host, &h.process.pid,
+                     &h.process.machine, &h.process.started, h.key) == 5;
     return h;
 }
 
@@ -120,7 +121,8 @@ static outcome attempt(int *fd, const char *path)
 
 static void describe(char *out, size_t bytes, const holder *h)
 {
-    if (h->known)
+    /* One of several owners may have ended since it wrote its name. */
+    if (h->known && volt_process_look_up(&h->process) != VOLT_PROCESS_ENDED)
         snprintf(out, bytes, "process %ld on %s", h->process.pid, h->host);
     else
         snprintf(out, bytes, "another process");
@@ -157,8 +159,41 @@ static volt_status wait_a_little(bool *told, bool tell, const char *folder, int 
     return volt_check_cancelled(cb);
 }
 
-volt_status volt_owner_take(volt_owner **out, const char *folder, volt_owner_rule rule,
-                            const volt_callbacks *cb)
+/* Joins the owners that hold a shared lock, if they have the same key. */
+static outcome join(int fd, const char *path, const char *key)
+{
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
+        return BUSY;
+    if (!same_file(fd, path))
+        return AGAIN;
+    return strcmp(read_holder(fd).key, key) == 0 ? TAKEN : BUSY;
+}
+
+/* Several owners may hold the lock from here on. The change is not atomic: another may have
+ * taken it in between and have written its key. */
+static outcome share(int fd, const char *path, const char *key)
+{
+    write_holder(fd, key);
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0)
+        return errno == EWOULDBLOCK ? BUSY : TAKEN;
+    return join(fd, path, key);
+}
+
+static outcome try_once(volt_owner *o, const char *key)
+{
+    outcome got = attempt(&o->fd, o->path);
+
+    if (got == TAKEN && key)
+        got = share(o->fd, o->path, key);
+    else if (got == TAKEN)
+        write_holder(o->fd, "-");
+    else if (got == BUSY && key)
+        got = join(o->fd, o->path, key);
+    return got;
+}
+
+static volt_status become(volt_owner **out, const char *folder, volt_owner_rule rule,
+                          const char *key, const volt_callbacks *cb)
 {
     volt_owner *o = NULL;
     bool told = false;
@@ -172,7 +207,7 @@ volt_status volt_owner_take(volt_owner **out, const char *folder, volt_owner_rul
     VOLT_TRY(st, done, volt_path_join(&o->path, folder, VOLT_LOCK_FILE));
     for (outcome got = AGAIN; got != TAKEN;) {
         VOLT_TRY(st, done, volt_make_dirs(folder)); /* its last owner may have removed it */
-        got = attempt(&o->fd, o->path);
+        got = try_once(o, key);
         if (got == FAILED)
             st = volt_fail(VOLT_EIO, "cannot lock %s: %s", folder, strerror(errno));
         else if (got == BUSY && rule == VOLT_OWNER_REFUSE && tries >= TRIES)
@@ -185,13 +220,24 @@ volt_status volt_owner_take(volt_owner **out, const char *folder, volt_owner_rul
         }
         VOLT_TRY(st, done, st);
     }
-    write_holder(o->fd);
     (void)volt_temporaries_remove(folder, SWEEP_DEPTH);
     *out = o;
     o = NULL;
 done:
     volt_owner_release(&o);
     return st;
+}
+
+volt_status volt_owner_take(volt_owner **out, const char *folder, volt_owner_rule rule,
+                            const volt_callbacks *cb)
+{
+    return become(out, folder, rule, NULL, cb);
+}
+
+volt_status volt_owner_join(volt_owner **out, const char *folder, const char *key,
+                            const volt_callbacks *cb)
+{
+    return become(out, folder, VOLT_OWNER_REFUSE, key, cb);
 }
 
 /* Whether the lock file of an owner that has ended was there and could be locked; then it is
@@ -203,9 +249,11 @@ static outcome look(const char *path, int fd)
         const int why = errno;
         const holder h = read_holder(fd);
 
-        if (why != EWOULDBLOCK && why != EINTR) /* no locks here */
-            return h.known && volt_process_look_up(&h.process) != VOLT_PROCESS_ENDED ? BUSY
-                                                                                     : AGAIN;
+        if (why != EWOULDBLOCK && why != EINTR) { /* no locks here */
+            if (h.known && volt_process_look_up(&h.process) != VOLT_PROCESS_ENDED)
+                return BUSY;
+            break;
+        }
         if (i >= TRIES)
             return BUSY;
         nanosleep(&pause, NULL);
@@ -240,9 +288,11 @@ void volt_owner_release(volt_owner **owner)
     if (!o)
         return;
     if (o->fd >= 0) { /* before the lock goes: nobody else's file can be there */
-        if (same_file(o->fd, o->path))
+        const bool last = flock(o->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
+
+        if (last && same_file(o->fd, o->path))
             (void)unlink(o->path);
-        if (o->created)
+        if (last && o->created)
             (void)rmdir(o->folder); /* only while nothing is in it */
         close(o->fd);
     }

@@ -28,6 +28,11 @@ typedef enum volt_owner_rule {
  * written; VOLT_ECANCELLED. */
 VOLT_MUST_USE volt_status volt_owner_take(volt_owner **out, const char *folder,
                                           volt_owner_rule rule, const volt_callbacks *cb);
+/* Becomes one of several owners that write different files of the same kind into `folder`:
+ * those with the same `key`, a word of at most 31 characters. Where the file system has no
+ * locks there is one owner. VOLT_EIO: the owners have another key, as in volt_owner_take(). */
+VOLT_MUST_USE volt_status volt_owner_join(volt_owner **out, const char *folder, const char *key,
+                                          const volt_callbacks *cb);
 /* Fails as volt_owner_take() would while another owner lives, but takes nothing: for an early
  * look. The lock file of an owner that has ended is removed. A folder that does not exist is
  * free. */

@@ -177,22 +177,37 @@ static bool secure(int fd, const char *path)
     return fstat(fd, &mine) == 0 && stat(path, &there) == 0 && mine.st_ino == there.st_ino;
 }
 
-static volt_status create(char **out, int *out_fd, const char *target, bool folder)
+/* The folder that contains `target`, with a slash; the caller owns *out (volt_free). */
+static volt_status parent_of(char **out, const char *target)
 {
     const char *own = volt_path_name(target);
+
+    return own == target ? volt_strdup(out, "./")
+                         : volt_format(out, "%.*s", (int)(own - target), target);
+}
+
+void volt_temporaries_remove_near(const char *target)
+{
+    char *parent = NULL;
+
+    if (parent_of(&parent, target) == VOLT_OK)
+        remove_now_and_then(parent);
+    volt_free(parent);
+}
+
+static volt_status create(char **out, int *out_fd, const char *target, bool folder)
+{
     char *parent = NULL, *path = NULL, name[NAME_BYTES];
     int fd = -1;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             own == target ? volt_strdup(&parent, "./")
-                           : volt_format(&parent, "%.*s", (int)(own - target), target));
+    VOLT_TRY(st, done, parent_of(&parent, target));
     remove_now_and_then(parent);
     for (int i = 0; i < MOST_TRIES && fd < 0; i++) {
         fill_in(name);
         volt_free(path);
         path = NULL;
-        VOLT_TRY(st, done, volt_format(&path, "%s%s", own == target ? "" : parent, name));
+        VOLT_TRY(st, done, volt_path_join(&path, parent, name));
         fd = create_one(path, folder);
         if (fd < 0 && errno != EEXIST)
             break;

@@ -31,5 +31,8 @@ VOLT_MUST_USE volt_status volt_temporary_folder(char **path, int *fd, const char
  * stays. */
 int64_t volt_temporaries_remove(const char *folder, int depth);
 
+/* The same for the folder that contains `target`, once a minute: creating one does it too. */
+void volt_temporaries_remove_near(const char *target);
+
 VOLT_END_DECLS
 #endif

@@ -79,6 +79,7 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
 
     if (!*target)
         return volt_fail(VOLT_EINVAL, "the name of the output folder is empty");
+    volt_temporaries_remove_near(target); /* even if it is refused */
     VOLT_TRY(st, done, check_target(target));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a folder's name"));
     s->fd = -1;

@@ -47,8 +47,8 @@ for ((i = 0; i < COUNT; i++)); do
     below ${#limits[@]}
     limit=${limits[DRAWN]}
     case $limit in
-    memory) below 600000 && value=$((floor + DRAWN)) ;;
-    data) below 500000 && value=$((20000 + DRAWN)) ;;
+    memory) below 10 && below $((DRAWN < 7 ? 250000 : 900000)) && value=$((floor + DRAWN)) ;;
+    data) below 10 && below $((DRAWN < 7 ? 150000 : 600000)) && value=$((8000 + DRAWN)) ;;
     file) below 200 && value=$DRAWN ;;
     processes) below 8 && value=$((1 + DRAWN)) ;;
     files) below 20 && value=$((4 + DRAWN)) ;;
@@ -57,6 +57,10 @@ for ((i = 0; i < COUNT; i++)); do
     esac
     rm -rf "$W" && mkdir "$W" && chmod a+rwx "$W"
     set_command "$job"
+    below 6 # the result is the same for every number of threads
+    for ((k = 1; k < ${#CMD[@]}; k++)); do
+        [ "${CMD[k - 1]}" != --threads ] || CMD[k]=$((1 + DRAWN))
+    done
     (limited $limit $value) >"$SCRATCH/out" 2>"$ERR" </dev/null
     code=$?
     seen[$code]=$((${seen[$code]:-0} + 1))

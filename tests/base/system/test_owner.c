@@ -58,7 +58,7 @@ static void a_killed_owner_blocks_nobody(void **state)
     assert_true(volt_path_exists(LOCK));
     assert_ok(volt_owner_check(TOP));
     assert_false(volt_path_exists(LOCK));
-    assert_ok(volt_write_file(LOCK, "elsewhere 1 0 1\n", 16));
+    assert_ok(volt_write_file(LOCK, "elsewhere 1 0 1 -\n", 18));
     assert_ok(volt_owner_take(&a, TOP, VOLT_OWNER_REFUSE, NULL));
     volt_owner_release(&a);
     assert_false(volt_path_exists(LOCK));
@@ -105,6 +105,26 @@ static void waiting_ends_with_the_owner(void **state)
     volt_remove_folder(TOP);
 }
 
+static void those_with_one_key_share(void **state)
+{
+    volt_owner *a = NULL, *b = NULL, *c = NULL;
+
+    (void)state;
+    assert_ok(volt_owner_join(&a, TOP, "one", NULL));
+    assert_ok(volt_owner_join(&b, TOP, "one", NULL));
+    assert_fails(volt_owner_join(&c, TOP, "two", NULL), VOLT_EIO, "in use by process");
+    assert_fails(volt_owner_take(&c, TOP, VOLT_OWNER_REFUSE, NULL), VOLT_EIO, "in use");
+    volt_owner_release(&a);
+    assert_true(volt_path_exists(LOCK));
+    assert_fails(volt_owner_join(&c, TOP, "two", NULL), VOLT_EIO, "in use by process");
+    volt_owner_release(&b);
+    assert_false(volt_path_exists(LOCK));
+    assert_ok(volt_owner_take(&a, TOP, VOLT_OWNER_REFUSE, NULL));
+    assert_fails(volt_owner_join(&c, TOP, "one", NULL), VOLT_EIO, "in use by process");
+    volt_owner_release(&a);
+    volt_remove_folder(TOP);
+}
+
 /* Ten processes at once: each is the only one while it is the owner. */
 static void there_is_never_a_second(void **state)
 {
@@ -138,6 +158,7 @@ int main(void)
         cmocka_unit_test(the_second_is_refused_by_name),
         cmocka_unit_test(a_killed_owner_blocks_nobody),
         cmocka_unit_test(waiting_ends_with_the_owner),
+        cmocka_unit_test(those_with_one_key_share),
         cmocka_unit_test(there_is_never_a_second),
     };
 
