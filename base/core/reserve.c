@@ -4,8 +4,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-
-#include "base/threads.h"
+#include <unistd.h>
 
 #define LOOK_BYTES   ((size_t)1 << 20)  /* of blocks since the last look */
 #define COMMON_BYTES ((size_t)64 << 20) /* code, tables and small blocks of the libraries */
@@ -24,7 +23,7 @@ static bool is_limited(int resource)
 
 bool volt_reserve_stays(size_t bytes)
 {
-    int stacks;
+    long stacks;
     size_t reserve;
     void *probe;
 
@@ -33,7 +32,7 @@ bool volt_reserve_stays(size_t bytes)
     atomic_store(&unseen, 0);
     if (!is_limited(RLIMIT_AS) && !is_limited(RLIMIT_DATA))
         return true;
-    stacks = volt_default_threads();
+    stacks = sysconf(_SC_NPROCESSORS_ONLN);
     reserve =
         COMMON_BYTES + STACK_BYTES * (size_t)(stacks < MOST_STACKS ? stacks : MOST_STACKS);
     probe = mmap(NULL, reserve, PROT_READ | PROT_WRITE,

@@ -17,8 +17,8 @@ typedef struct volt_staging volt_staging;
 VOLT_MUST_USE volt_status volt_staging_open(volt_staging **out, const char *target);
 /* Where to write; borrowed. */
 const char *volt_staging_path(const volt_staging *s);
-/* Renames it to the target. VOLT_EDATA: another process was faster, with other content. On failure the temporary folder is removed. Frees *s and sets it to
- * NULL in both cases. */
+/* Renames it to the target. VOLT_EDATA: another process was faster, with other content. On
+ * failure the temporary folder is removed. Frees *s and sets it to NULL in both cases. */
 VOLT_MUST_USE volt_status volt_staging_commit(volt_staging **s);
 void volt_staging_abort(volt_staging **s); /* removes it; NULL is allowed */
 
