@@ -31,6 +31,7 @@ BEGIN {
     library("^libdeflate\\.h$", "io/archive/")
     library("^zlib\\.h$", "io/archive/ io/itk/")
     library("^png\\.h$", "io/image/")
+    library("^ft2build\\.h$|^freetype/", "show/pictures/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
