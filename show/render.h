@@ -7,7 +7,7 @@
  *           axes. Each view shows the voxel axes nearest to its plane; nothing is resampled
  *           across slices. The convention is radiological: axial and coronal views have the
  *           patient's right on the left, sagittal views anterior on the left. Letters mark the
- *           sides. Columns are cropped to what differs from the images' constant margin.
+ *           sides. Views are cropped to what differs from a constant margin of the images.
  * Scale     the same for all views of a picture, and true to the spacing.
  * Masks     a single mask is drawn as contours. Of several, the first, the reference, is a
  *           translucent fill and the others are contours (solid, dashed, dotted), so that all
@@ -64,7 +64,9 @@ typedef struct volt_render_options {
     const char *title; /* NULL = none */
     /* Label maps of the image's size, integer types. */
     const volt_volume *const *masks;
-    const char *const *mask_names; /* as given by the user, such as paths; NULL = numbers */
+    const char *const *mask_names; /* "truth", or paths, of which the end is used; NULL =
+                                    * numbers */
+    const char *const *mask_files; /* named in the legend next to them; NULL: mask_names */
     int mask_count;
     const volt_label_name *labels; /* labels that are not listed appear as "label 7" */
     int64_t label_count;

@@ -267,7 +267,9 @@ static int64_t draw_styles(volt_picture *to, const volt_page *p, int64_t y)
 
     for (int m = 0; m < p->o->mask_count && p->o->mask_count > 1; m++) {
         const char *style = m == 0 ? "filled" : styles[(m - 1) % 3];
-        const char *full = p->o->mask_names ? p->o->mask_names[m] : "";
+        const char *full = p->o->mask_files   ? p->o->mask_files[m]
+                           : p->o->mask_names ? p->o->mask_names[m]
+                                              : "";
 
         short_name(name, sizeof name, p, m);
         if (!*full || strcmp(full, name) == 0)

@@ -230,9 +230,12 @@ static bool find_content(int64_t low[3], int64_t high[3], const volt_volume *ima
     return true;
 }
 
-/* The voxels that the columns show; all of them unless every image has a margin. */
+/* The voxels that the views show: all of them, unless every image has a margin. */
 static void crop_of(int64_t low[3], int64_t high[3], const volt_page *p)
 {
+    const volt_render_column alone = {.image = p->image, .channel = p->o->channel};
+    const volt_render_column *column = p->o->columns ? p->o->column : &alone;
+    const int columns = p->o->columns ? p->o->columns : 1;
     const int64_t *n = p->image->grid.n;
     bool crop = true;
 
@@ -240,17 +243,21 @@ static void crop_of(int64_t low[3], int64_t high[3], const volt_page *p)
         low[a] = n[a];
         high[a] = 0;
     }
-    for (int i = 0; i < p->o->columns && crop; i++)
-        crop = p->o->column[i].channel != VOLT_CHANNEL_RGB &&
-               find_content(low, high, p->o->column[i].image, p->o->column[i].channel);
+    for (int i = 0; i < columns && crop; i++)
+        crop = column[i].channel != VOLT_CHANNEL_RGB &&
+               find_content(low, high, column[i].image, column[i].channel);
     for (int m = 0; m < p->o->mask_count && crop; m++)
-        find_content(low, high, p->o->masks[m], 0);
+        crop = find_content(low, high, p->o->masks[m], 0);
     for (int a = 0; a < 3; a++) {
         const int64_t room = 2 + n[a] / 50;
 
         if (!crop || low[a] >= high[a]) {
             low[a] = 0;
             high[a] = n[a];
+        }
+        if (p->o->slice[a] >= 0) { /* what was asked for is shown */
+            low[a] = volt_min_i64(low[a], p->o->slice[a]);
+            high[a] = volt_max_i64(high[a], p->o->slice[a] + 1);
         }
         low[a] = volt_max_i64(low[a] - room, 0);
         high[a] = volt_min_i64(high[a] + room, n[a]);
@@ -285,6 +292,7 @@ static volt_status make_figure(volt_page *p)
     const int images = p->o->columns,
               rows = (images + p->o->mask_count + MOST_IN_ROW - 1) / MOST_IN_ROW;
     int64_t low[3], high[3];
+    double spacing[3];
     volt_view view = volt_view_of(g, p->o->plane, 1);
     volt_status st;
 
@@ -294,9 +302,12 @@ static volt_status make_figure(volt_page *p)
     if (st != VOLT_OK)
         return st;
     crop_of(low, high, p);
-    volt_view_crop(&view, g, low, high);
-    view = volt_view_of(g, p->o->plane,
-                        (double)p->o->view / (double)volt_max_i64(view.width, view.height));
+    volt_grid_spacing(spacing, g);
+    view = volt_view_of(
+        g, p->o->plane,
+        (double)p->o->view /
+            fmax((double)(high[view.across] - low[view.across]) * spacing[view.across],
+                 (double)(high[view.down] - low[view.down]) * spacing[view.down]));
     volt_view_crop(&view, g, low, high);
     view.slice = pick_slice(p, view.through);
     for (int i = 0; i < p->count && st == VOLT_OK; i++) {
@@ -344,15 +355,19 @@ static volt_status make_views(volt_page *p)
     const volt_grid *g = &p->image->grid;
     volt_plane planes[3] = {VOLT_PLANE_AXIAL};
     int used = p->o->sheet ? 1 : useful_planes(planes, g);
-    int64_t range[2], slices;
-    double largest = 0, extent[2], scale, window[2];
+    int64_t range[2], slices, low[3], high[3];
+    double largest = 0, spacing[3], scale, window[2];
     volt_status st;
 
     if (p->o->sheet)
         planes[0] = p->o->plane;
+    crop_of(low, high, p);
+    volt_grid_spacing(spacing, g);
     for (int i = 0; i < used; i++) {
-        volt_view_extent(extent, g, planes[i]);
-        largest = fmax(largest, fmax(extent[0], extent[1]));
+        const volt_view v = volt_view_of(g, planes[i], 1);
+
+        largest = fmax(largest, (double)(high[v.across] - low[v.across]) * spacing[v.across]);
+        largest = fmax(largest, (double)(high[v.down] - low[v.down]) * spacing[v.down]);
     }
     scale = (double)p->o->view / largest;
     mask_extent(range, p, volt_view_of(g, planes[0], scale).through);
@@ -371,6 +386,7 @@ static volt_status make_views(volt_page *p)
                          .fill = p->o->mask_count > 1 ? 0 : -1,
                          .first = p->o->mask_count > 1,
                          .last = p->o->mask_count};
+        volt_view_crop(&c->view, g, low, high);
         /* In a sheet the middles of `count` equal parts of the range. */
         c->view.slice = p->o->sheet ? range[0] + (2 * i + 1) * slices / (2 * p->count)
                                     : pick_slice(p, c->view.through);
