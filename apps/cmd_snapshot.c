@@ -57,6 +57,7 @@ typedef struct input {
     bool rgb[IMAGES_MAX];
     char *title; /* of several images given by name; NULL: the case's name */
     const char *mask_file[MASKS_MAX], *mask_name[MASKS_MAX];
+    char *mask_own[MASKS_MAX]; /* names from the files */
     volt_render_column column[IMAGES_MAX];
     char *column_name[IMAGES_MAX]; /* of channels of one file; else NULL */
     volt_label_table table[MASKS_MAX];
@@ -179,7 +180,7 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     }
     if (!is_rgb(v, header))
         volt_report(&c->callbacks, VOLT_LOG_WARNING,
-                    "%s is drawn as an image, not as a mask: it has %s", path, why);
+                    "%s has %s: drawn as an image, not as a mask", path, why);
     st = add_image(in, c, &v, header, path);
 done:
     volt_image_header_free(header);
@@ -217,35 +218,26 @@ done:
 
 /* ---- names ---- */
 
-/* The file's name; with its folder where another mask has the same. */
-static const char *short_name(const input *in, int m)
+static volt_status name_masks(input *in)
 {
-    const char *file = in->mask_file[m], *name = volt_path_name(file);
+    char *files[IMAGES_MAX + MASKS_MAX];
+    volt_status st;
 
-    for (int k = 0; k < in->masks; k++) {
-        if (k == m || strcmp(volt_path_name(in->mask_file[k]), name) != 0)
-            continue;
-        while (name > file && name[-1] == '/')
-            name--;
-        while (name > file && name[-1] != '/')
-            name--;
-        return name;
-    }
-    return name;
-}
-
-static void name_masks(input *in)
-{
-    const bool truth = in->masks > 0 && in->found.truth &&
-                       snapshot_same_file(in->mask_file[0], in->found.truth);
-
+    for (int i = 0; i < in->images; i++)
+        files[i] = in->image_file[i];
     for (int m = 0; m < in->masks; m++)
-        in->mask_name[m] = short_name(in, m);
-    if (truth) {
+        files[in->images + m] = (char *)in->mask_file[m];
+    VOLT_TRY(st, done, snapshot_mask_names(in->mask_own, files, in->images, in->masks));
+    for (int m = 0; m < in->masks; m++)
+        in->mask_name[m] = in->mask_own[m];
+    if (in->masks > 0 && in->found.truth &&
+        snapshot_same_file(in->mask_file[0], in->found.truth)) {
         in->mask_name[0] = "truth";
         if (in->masks == 2)
             in->mask_name[1] = "prediction";
     }
+done:
+    return st;
 }
 
 static volt_status add_label(input *in, int64_t value, const char *name)
@@ -356,6 +348,8 @@ static volt_status make_columns(input *in, const cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, snapshot_names(in->image_name, &in->found, in->image_file, in->images));
+    if (in->images > (int)in->found.files.count)
+        VOLT_TRY(st, done, snapshot_title(&in->title, in->image_file, in->images));
     for (int i = 0; i < in->images; i++) {
         if (in->image[i]->grid.channels > 1 && !in->rgb[i])
             VOLT_TRY(st, done, add_channels(in, c, i));
@@ -390,7 +384,7 @@ static volt_status read_input(input *in, cli *c)
     for (int i = 1; i < c->args_count; i++)
         VOLT_TRY(st, done, add_file(in, c, c->args[i], false));
     in->figure = in->figure || (in->images > 1 && !o->sheet);
-    name_masks(in);
+    VOLT_TRY(st, done, name_masks(in));
     VOLT_TRY(st, done, name_labels(in, c));
     if (in->figure)
         st = make_columns(in, c);
@@ -457,6 +451,7 @@ static void free_input(input *in)
 {
     for (int m = 0; m < MASKS_MAX; m++) {
         volt_volume_free(in->mask[m]);
+        volt_free(in->mask_own[m]);
         volt_label_table_clear(&in->table[m]);
     }
     for (int i = 0; i < IMAGES_MAX; i++) {

@@ -24,6 +24,8 @@ void snapshot_case_free(snapshot_case *c);
 /* Names of the columns: the data set's, or the parts in which file names differ. `out` gets
  * `count` texts, each owned (volt_free). */
 volt_status snapshot_names(char **out, const snapshot_case *c, char *const *files, int count);
+/* The same for masks, whose files follow those of the images in `files`. */
+volt_status snapshot_mask_names(char **out, char *const *files, int images, int masks);
 /* What the names of `count` files begin with, up to a separator; NULL if nothing. The caller
  * owns *out (volt_free). */
 volt_status snapshot_title(char **out, char *const *files, int count);

@@ -299,23 +299,75 @@ static size_t shared_end(char *const *files, int count)
     return shared;
 }
 
+/* The part of file `i`'s stem that is not shared; false if it says nothing. */
+static bool own_part(const char **part, size_t *bytes, char *const *files, int count, int i)
+{
+    const size_t start = count > 1 ? shared_start(files, count) : 0;
+    const size_t end = count > 1 ? shared_end(files, count) : 0;
+    const char *name = volt_path_name(files[i]);
+    const size_t stem = stem_bytes(name);
+    bool letters = false;
+
+    if (start + end >= stem)
+        return false;
+    *part = name + start;
+    *bytes = stem - start - end;
+    for (size_t k = 0; k < *bytes; k++)
+        letters = letters || isalpha((unsigned char)(*part)[k]);
+    return letters;
+}
+
 volt_status snapshot_names(char **out, const snapshot_case *c, char *const *files, int count)
 {
     const bool known = c->set && c->set->info.channels == (int)c->files.count;
-    const size_t start = count > 1 ? shared_start(files, count) : 0;
-    const size_t end = count > 1 ? shared_end(files, count) : 0;
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < count && st == VOLT_OK; i++) {
-        const char *name = volt_path_name(files[i]);
-        const size_t bytes = stem_bytes(name);
+        const char *part = volt_path_name(files[i]);
+        size_t bytes = stem_bytes(part);
 
-        if (known && i < c->set->info.channels)
+        if (known && i < c->set->info.channels) {
             st = volt_strdup(&out[i], c->set->info.channel_name[i]);
-        else if (start + end < bytes)
-            st = volt_format(&out[i], "%.*s", (int)(bytes - start - end), name + start);
-        else
-            st = volt_format(&out[i], "%.*s", (int)bytes, name);
+            continue;
+        }
+        own_part(&part, &bytes, files, count, i);
+        st = volt_format(&out[i], "%.*s", (int)bytes, part);
+    }
+    return st;
+}
+
+/* A stem with its folder where another mask has the same. */
+static void stem_of(const char **part, size_t *bytes, char *const *masks, int count, int m)
+{
+    const char *name = volt_path_name(masks[m]);
+
+    *part = name;
+    *bytes = stem_bytes(name);
+    for (int k = 0; k < count; k++) {
+        if (k == m || strcmp(volt_path_name(masks[k]), name) != 0)
+            continue;
+        while (*part > masks[m] && (*part)[-1] == '/')
+            (*part)--;
+        while (*part > masks[m] && (*part)[-1] != '/')
+            (*part)--;
+        *bytes += (size_t)(name - *part);
+        return;
+    }
+}
+
+volt_status snapshot_mask_names(char **out, char *const *files, int images, int masks)
+{
+    char *const *mask = files + images;
+    volt_status st = VOLT_OK;
+
+    for (int m = 0; m < masks && st == VOLT_OK; m++) {
+        const char *part;
+        size_t bytes;
+
+        if (!(masks > 1 && own_part(&part, &bytes, mask, masks, m)) &&
+            !(masks == 1 && own_part(&part, &bytes, files, images + masks, images + m)))
+            stem_of(&part, &bytes, mask, masks, m);
+        st = volt_format(&out[m], "%.*s", (int)bytes, part);
     }
     return st;
 }

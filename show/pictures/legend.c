@@ -8,7 +8,9 @@
 #include "show/pictures/text.h"
 #include "volume/orient.h"
 
-#define MASKS_MOST 64 /* that a legend has columns for */
+#define MASKS_MOST   64 /* that a legend has columns for */
+#define ROWS_MOST    40 /* of a block; a picture becomes wider for further blocks */
+#define BLOCK_GAP(p) ((int64_t)(3.2 * (p)->font))
 
 int64_t volt_page_text(volt_picture *to, const volt_page *p, int64_t x, int64_t y,
                        int64_t width, volt_color c, const char *text)
@@ -177,7 +179,11 @@ static table table_of(const volt_page *p)
 
 int64_t volt_page_legend_width(const volt_page *p)
 {
-    return p->facts.labels ? table_of(p).width + 2 * p->margin : 0;
+    const int64_t blocks = (p->facts.labels + ROWS_MOST - 1) / ROWS_MOST;
+
+    if (blocks == 0)
+        return 0;
+    return blocks * (table_of(p).width + BLOCK_GAP(p)) - BLOCK_GAP(p) + 2 * p->margin;
 }
 
 /* A box as fills and contours show the label. */
@@ -243,11 +249,10 @@ static int64_t draw_row(volt_picture *to, const volt_page *p, const table *t, in
 static int64_t draw_table(volt_picture *to, const volt_page *p, int64_t y)
 {
     const table t = table_of(p);
-    const int64_t gap = (int64_t)(3.2 * p->font);
     int64_t end = y;
 
     for (int b = 0; b < t.blocks; b++) {
-        const int64_t x = p->margin + b * (t.width + gap);
+        const int64_t x = p->margin + b * (t.width + BLOCK_GAP(p));
         int64_t at = draw_heading(to, p, &t, x, y);
 
         for (int i = b * t.rows; i < (b + 1) * t.rows && i < p->facts.labels; i++)
@@ -307,10 +312,13 @@ static void window_text(char *out, size_t bytes, const volt_page *p)
 {
     const volt_cell *c = &p->cells[0];
     const int digits = c->window[1] - c->window[0] >= 50 ? 0 : 2;
+    bool one = true;
 
+    for (int i = 1; i < p->count; i++)
+        one = one && memcmp(p->cells[i].window, c->window, sizeof c->window) == 0;
     out[0] = '\0';
-    if (p->o->columns > 1 && !p->o->has_window)
-        snprintf(out, bytes, "grey values: 1st to 99.5th percentile of each image; ");
+    if (!one)
+        snprintf(out, bytes, "each image has its own window; ");
     else if (c->channel != VOLT_CHANNEL_RGB)
         snprintf(out, bytes, "window %.*f to %.*f; ", digits, c->window[0], digits,
                  c->window[1]);

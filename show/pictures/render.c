@@ -92,19 +92,27 @@ done:
 
 /* ---- slices ---- */
 
+/* Of several slices with the largest section the middle one. */
 static int64_t pick_slice(const volt_page *p, int axis)
 {
-    int64_t n = p->image->grid.n[axis], best = n / 2, most = 0;
+    const int64_t n = p->image->grid.n[axis], *count = p->facts.per_slice[axis];
+    int64_t most = 0, equal = 0;
 
     if (p->o->slice[axis] >= 0)
         return p->o->slice[axis];
     for (int64_t i = 0; i < n; i++) {
-        if (p->facts.per_slice[axis][i] > most) {
-            most = p->facts.per_slice[axis][i];
-            best = i;
-        }
+        equal = count[i] > most ? 1 : equal + (count[i] == most);
+        most = volt_max_i64(most, count[i]);
     }
-    return best;
+    if (most == 0)
+        return n / 2;
+    equal = (equal + 1) / 2;
+    for (int64_t i = 0; i < n; i++) {
+        equal -= count[i] == most;
+        if (equal == 0)
+            return i;
+    }
+    return n / 2;
 }
 
 /* First and last slice along `axis` that a mask touches, else the whole image. */
@@ -438,7 +446,8 @@ static int64_t heading_height(const volt_page *p)
 
 static void place_rows(volt_page *p, int64_t *right, int64_t *bottom)
 {
-    const int64_t heading = heading_height(p), below = p->o->columns ? 0 : p->line;
+    const int64_t heading = heading_height(p);
+    const int64_t below = p->o->columns || !*p->cells[0].caption ? 0 : p->line;
     int64_t y = p->body, x = p->margin, tall = 0;
 
     *right = 0;
@@ -563,7 +572,7 @@ volt_status volt_render(volt_picture **out, const volt_volume *image,
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_render_options"));
     VOLT_TRY(st, done, check_options(image, &o));
-    p.font = fmin(32, fmax(13, round((double)o.view * 0.034)));
+    p.font = fmin(32, fmax(13, round((double)o.view * 0.031)));
     p.margin = (int64_t)(0.9 * p.font);
     p.line = (int64_t)(1.4 * p.font);
     VOLT_TRY(st, done, volt_mask_facts_find(&p.facts, &o, &image->grid));

@@ -300,14 +300,14 @@ static bool in_gap(int64_t x, int64_t y, int64_t thick, volt_outline style)
     return (x + y) / (2 * thick) % 3;
 }
 
-#define CASING 0.55 /* opacity of the dark line inside a contour */
+#define CASING 0.6 /* opacity of the dark line inside a contour */
 
 volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt_view *view,
                                const volt_volume *mask, const volt_label_map *map,
                                volt_outline style)
 {
-    const double zoom = (double)view->width / (double)view->n[0];
-    const int64_t thick = zoom >= 4 || (zoom > 1.2 && view->width > 500) ? 2 : 1;
+    const int64_t size = volt_min_i64(view->width, view->height);
+    const int64_t thick = size < 60 ? 1 : 2 + size / 600; /* pixels */
     int32_t *labels = NULL;
     volt_status st = view_labels(&labels, view, mask, map);
 
@@ -321,7 +321,7 @@ volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt
                 continue;
             if (on_border(labels, view, u, v, thick))
                 volt_picture_set(p, x + u, y + v, map->color[entry]);
-            else if (on_border(labels, view, u, v, thick + 1))
+            else if (on_border(labels, view, u, v, thick + (thick + 1) / 2))
                 volt_picture_blend(p, x + u, y + v, (volt_color){0, 0, 0}, CASING);
         }
     }
@@ -364,7 +364,8 @@ void volt_view_crosshair(volt_picture *p, int64_t x, int64_t y, const volt_view 
     const int axis[2] = {view->across, view->down};
     const bool flip[2] = {view->flip_across, view->flip_down};
     const int64_t size[2] = {view->width, view->height};
-    const int64_t gap = volt_max_i64(volt_min_i64(size[0], size[1]) / 12, 6);
+    const int64_t least = volt_min_i64(size[0], size[1]);
+    const int64_t gap = volt_max_i64(least / 12, 6), thick = 1 + least / 700;
     int64_t at[2];
 
     for (int k = 0; k < 2; k++) {
@@ -376,12 +377,15 @@ void volt_view_crosshair(volt_picture *p, int64_t x, int64_t y, const volt_view 
     }
     for (int k = 0; k < 2; k++) {
         for (int64_t i = 0; i < size[k]; i++) {
-            const int64_t u = k ? at[0] : i, v = k ? i : at[1];
-
             if (i > at[k] - gap && i < at[k] + gap)
                 continue;
-            volt_picture_blend(p, x + u + (k == 1), y + v + (k == 0), shade, 0.25);
-            volt_picture_blend(p, x + u, y + v, line, 0.45);
+            for (int64_t w = 0; w <= thick; w++) {
+                const int64_t u = k ? at[0] + w : i, v = k ? i : at[1] + w;
+
+                if (u < size[0] && v < size[1])
+                    volt_picture_blend(p, x + u, y + v, w < thick ? line : shade,
+                                       w < thick ? 0.45 : 0.25);
+            }
         }
     }
 }
