@@ -1,6 +1,7 @@
 /* Colours of labels. */
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 #include "io/label_table.h"
 #include "show/picture.h"
 
@@ -51,24 +52,38 @@ static int entry_of(int64_t label)
     return (int)(((label % n - 1) % n + n) % n);
 }
 
+/* The first unused entry from `own` on that differs clearly from the colour before it; if there
+ * is none, the unused one that differs most. */
+static int choose_entry(const bool *used, int own, const volt_color *before)
+{
+    double most = -1;
+    int best = own;
+
+    for (int k = 0; k < VOLT_LABEL_COLORS; k++) {
+        const int entry = (own + k) % VOLT_LABEL_COLORS;
+        const double away = before ? distance(volt_label_color(entry + 1), *before) : NEAREST;
+
+        if (used[entry] || away <= most)
+            continue;
+        most = away;
+        best = entry;
+        if (away >= NEAREST)
+            break;
+    }
+    return best;
+}
+
 void volt_label_colors(volt_color *out, const int64_t *label, int64_t count)
 {
     bool used[VOLT_LABEL_COLORS] = {false};
 
     for (int64_t i = 0; i < count; i++) {
-        const int own = entry_of(label[i]);
-        int best = own;
+        int entry;
 
-        for (int k = 0; k < VOLT_LABEL_COLORS; k++) {
-            const int entry = (own + k) % VOLT_LABEL_COLORS;
-
-            if ((i >= VOLT_LABEL_COLORS || !used[entry]) &&
-                (i == 0 || distance(volt_label_color(entry + 1), out[i - 1]) >= NEAREST)) {
-                best = entry;
-                break;
-            }
-        }
-        used[best] = true;
-        out[i] = volt_label_color(best + 1);
+        if (i > 0 && i % VOLT_LABEL_COLORS == 0)
+            memset(used, 0, sizeof used); /* all are taken: start again */
+        entry = choose_entry(used, entry_of(label[i]), i ? &out[i - 1] : NULL);
+        used[entry] = true;
+        out[i] = volt_label_color(entry + 1);
     }
 }
