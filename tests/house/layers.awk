@@ -33,6 +33,7 @@ BEGIN {
     library("^png\\.h$", "io/image/")
     library("^jpeglib\\.h$|^jerror\\.h$", "io/image/")
     library("^gif_lib\\.h$", "io/image/")
+    library("^ft2build\\.h$|^freetype/", "show/pictures/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
