@@ -193,12 +193,12 @@ done:
 
 /* -- Labels ------------------------------------------------------------------------------- */
 
-/* The value in training of each value of the label files; -1: the data set names none. Its
- * label values are not negative, so no file can hold one that is taken for -1. */
+/* The value in training of each value of the label files; -1: the data set has labels, but not
+ * this one. Its label values are not negative, so no file can hold one that is taken for -1. */
 static void trained_of(int32_t *to, const volt_dataset_info *info)
 {
     for (int i = 0; i < VALUES; i++)
-        to[i] = -1;
+        to[i] = info->labels > 0 || i > INT16_MAX ? -1 : i;
     for (int l = 0; l < info->labels; l++)
         to[info->stored ? info->stored[l] : info->label[l].value] = info->label[l].value;
     if (info->ignore_label >= 0)
