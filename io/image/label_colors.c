@@ -1,11 +1,12 @@
+/* label_colors.c - the colour of each label value. */
 #include <string.h>
 #include "io/label_table.h"
 
 #define COLORS 120
 
-/* Light and saturated enough to stand out on any grey. Each colour was chosen as far as possible
- * (CIEDE2000) from the six before it, and less strictly from all: neighbours are at least 20
- * apart, any two at least 6. */
+/* Light and saturated enough to stand out on any grey. Each colour was chosen as far as
+ * possible (CIEDE2000) from the six before it, and less strictly from all: neighbours are at
+ * least 20 apart, any two at least 6. */
 // clang-format off
 static const uint8_t palette[COLORS][3] = {
     {255, 64, 64}, {64, 220, 64}, {80, 150, 255}, {255, 210, 40}, {255, 90, 230},

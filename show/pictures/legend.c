@@ -12,25 +12,6 @@
 #define ROWS_MOST    40 /* of a block; a picture becomes wider for further blocks */
 #define BLOCK_GAP(p) ((int64_t)(3.2 * (p)->font))
 
-int64_t volt_page_text(volt_picture *to, const volt_page *p, int64_t x, int64_t y,
-                       int64_t width, volt_color c, const char *text)
-{
-    char line[1024];
-
-    while (*text) {
-        const size_t bytes =
-            (size_t)volt_min_i64((int64_t)volt_text_fit(text, p->font, (double)width), 1023);
-
-        memcpy(line, text, bytes);
-        line[bytes] = '\0';
-        if (to)
-            volt_picture_text(to, (double)x, (double)y, p->font, c, line);
-        y += p->line;
-        text += bytes;
-    }
-    return y;
-}
-
 static int64_t width_of(const volt_page *p, const char *text)
 {
     return (int64_t)ceil(volt_text_width(text, p->font)) + 1;

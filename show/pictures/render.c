@@ -10,9 +10,6 @@
 #include "show/pictures/page.h"
 #include "show/pictures/text.h"
 
-const volt_color volt_page_paper = {18, 18, 20}, volt_page_ink = {228, 228, 228},
-                 volt_page_faint = {160, 160, 166};
-
 #define FILL        0.45 /* opacity */
 #define MOST_IN_ROW 8    /* columns of a figure */
 
@@ -175,35 +172,6 @@ static void find_voxel(volt_page *p)
     if (p->o->columns > 0 && !p->has_voxel)
         find_centre(p, &p->cells[0].view);
     p->has_voxel = (p->has_voxel || p->facts.labels > 0) && p->o->crosshair && !p->o->sheet;
-}
-
-/* ---- captions ---- */
-
-void volt_page_place(char *out, size_t bytes, const volt_page *p, const volt_view *v)
-{
-    static const char *const names[] = {[VOLT_PLANE_AXIAL] = "axial",
-                                        [VOLT_PLANE_CORONAL] = "coronal",
-                                        [VOLT_PLANE_SAGITTAL] = "sagittal"};
-    static const char sides[3][2] = {{'L', 'R'}, {'P', 'A'}, {'I', 'S'}};
-    const volt_grid *g = &p->image->grid;
-    const int world = VOLT_PLANE_SAGITTAL - v->plane; /* axial cuts S, coronal A, sagittal R */
-    const char axis = "zyx"[v->through];
-    double index[3], mm[3];
-
-    out[0] = '\0';
-    if (g->n[v->through] == 1) {
-        if (!p->o->unknown_sides)
-            snprintf(out, bytes, "%s", names[v->plane]);
-        return;
-    }
-    for (int a = 0; a < 3; a++)
-        index[a] = a == v->through ? (double)v->slice : (double)(g->n[a] - 1) / 2;
-    volt_grid_world(mm, g, index);
-    if (p->o->sheet || p->o->unknown_sides)
-        snprintf(out, bytes, "%c = %lld", axis, (long long)v->slice);
-    else
-        snprintf(out, bytes, "%s, %c = %lld (%c %.1f mm)", names[v->plane], axis,
-                 (long long)v->slice, sides[world][mm[world] >= 0], fabs(mm[world]));
 }
 
 /* ---- the figure of a case ---- */
