@@ -79,6 +79,13 @@ static bool is_rgb(const volt_volume *v, const volt_image_header *h)
            (v->dtype == VOLT_U8 || v->dtype == VOLT_U16);
 }
 
+static bool is_empty(const volt_volume *mask, const cli *c)
+{
+    const volt_value_range range = volt_volume_range(mask, (int)c->threads);
+
+    return range.min == 0 && range.max == 0;
+}
+
 /* Resamples a volume on another grid to the first image's, by world position. */
 static volt_status fit_grid(volt_volume **v, const input *in, const cli *c, const char *path,
                             volt_interpolation order)
@@ -98,6 +105,10 @@ static volt_status fit_grid(volt_volume **v, const input *in, const cli *c, cons
     VOLT_TRY(
         st, done,
         volt_resample_to_grid(&fitted, real ? real : *v, &grid, order, 0, (int)c->threads));
+    if (order == VOLT_NEAREST && is_empty(fitted, c) && !is_empty(*v, c))
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "no label of %s lies inside %s: is it the mask of another scan?", path,
+                    in->image_file[0]);
     volt_volume_free(*v);
     *v = fitted;
 done:

@@ -202,12 +202,11 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
 
     if (st != VOLT_OK)
         return st;
-    if (set->cases.count != 1)
-        st = volt_fail(VOLT_EINVAL, "%s is a data set with %lld case%s: name one%s%s%s%s", path,
-                       (long long)set->cases.count, volt_s(set->cases.count),
-                       set->cases.count ? ", such as " : "", set->cases.count ? path : "",
-                       set->cases.count ? "/" : "",
-                       set->cases.count ? set->cases.item[0].id : "");
+    if (set->cases.count == 0)
+        st = volt_fail(VOLT_EINVAL, "%s is a data set without cases", path);
+    else if (set->cases.count > 1)
+        st = volt_fail(VOLT_EINVAL, "%s is a data set with %lld cases: name one, such as %s/%s",
+                       path, (long long)set->cases.count, path, set->cases.item[0].id);
     else
         st = take_case(out, &set->cases.item[0]);
     if (st == VOLT_OK) {

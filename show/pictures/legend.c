@@ -66,8 +66,10 @@ static void dice_text(char *out, size_t bytes, const volt_page *p, int m, int i)
     const int n = p->facts.labels;
     const int64_t sum = p->facts.voxels[i] + p->facts.voxels[m * n + i];
 
-    snprintf(out, bytes, "%.3f",
-             sum ? 2 * (double)p->facts.common[m * n + i] / (double)sum : 0.0);
+    if (sum == 0) /* in neither mask */
+        snprintf(out, bytes, "\xe2\x80\x93");
+    else
+        snprintf(out, bytes, "%.3f", 2 * (double)p->facts.common[m * n + i] / (double)sum);
 }
 
 /* What a mask is called in the table: its file's name if that is short and unique. */

@@ -68,6 +68,11 @@ err_one_line
 expect 0 "$VOLT" snapshot "$truth" -o "$png"
 err_is ''
 
+# A mask from elsewhere.
+expect 0 "$VOLT" phantom brats "$SCRATCH/far" --cases 1 --size 8 --seed 6 -q
+expect 0 "$VOLT" snapshot "$SCRATCH/far/imagesTr/brats_001_0000.nii.gz" "$truth" -o "$png"
+err_has 'different grids'
+
 # Photographs and 4-D files.
 expect 0 "$VOLT" phantom brats "$SCRATCH/two" --cases 2 --size 24 --seed 6 -q
 expect 2 "$VOLT" snapshot "$SCRATCH/two" -o "$SCRATCH/no.png"
