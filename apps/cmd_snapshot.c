@@ -167,6 +167,11 @@ static volt_status add_mask(input *in, const cli *c, volt_volume **v, const char
     in->masks++;
     VOLT_TRY(st, done, fit_grid(&in->mask[m], in, c, path, VOLT_NEAREST));
     st = volt_label_table_read(path, &in->table[m]);
+    if (st == VOLT_EFORMAT) { /* names are no reason to draw nothing */
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s; its labels appear as numbers",
+                    volt_last_error());
+        st = VOLT_OK;
+    }
 done:
     return st;
 }

@@ -4,7 +4,6 @@
 #include <string.h>
 #include "apps/snapshot.h"
 #include "base/core/alloc.h"
-#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "io/image.h"
 
@@ -219,7 +218,9 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
 
 volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
 {
-    const bool folder = volt_path_is_dir(path), exists = volt_path_exists(path);
+    /* A missing file is no case: nothing is searched for it. */
+    const bool folder = volt_path_is_dir(path);
+    const bool exists = volt_path_exists(path) || volt_image_named(path);
     snapshot_case found = {.named = folder || !exists};
     size_t bytes = strlen(path);
     char *plain = NULL;

@@ -68,8 +68,17 @@ err_one_line
 expect 0 "$VOLT" snapshot "$truth" -o "$png"
 err_is ''
 
+# A damaged table of names is named and does not keep the mask from being drawn.
+mkdir -p "$SCRATCH/named"
+cp "$truth" "$SCRATCH/named/mask.nii.gz"
+echo '1 red nonsense' >"$SCRATCH/named/mask.label"
+expect 0 "$VOLT" snapshot "$scan" "$SCRATCH/named/mask.nii.gz" -o "$png"
+err_has '^volt: warning: .*named/mask.label.*; its labels appear as numbers$'
+expect 4 "$VOLT" snapshot "$SCRATCH/data/none.nii.gz" --channels all -o "$SCRATCH/no.png"
+err_one_line
+
 # A mask from elsewhere.
-expect 0 "$VOLT" phantom brats "$SCRATCH/far" --cases 1 --size 8 --seed 6 -q
+expect 0 "$VOLT" phantom brats "$SCRATCH/far" --cases 1 --size 16 --seed 6 -q
 expect 0 "$VOLT" snapshot "$SCRATCH/far/imagesTr/brats_001_0000.nii.gz" "$truth" -o "$png"
 err_has 'different grids'
 
