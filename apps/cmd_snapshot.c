@@ -22,6 +22,7 @@ typedef struct snapshot_options {
     cli_list slice, channel;
     int64_t sheet, view;
     int plane;
+    int background;
     bool no_crosshair;
 } snapshot_options;
 
@@ -44,6 +45,8 @@ static const cli_option options[] = {
      "channel to draw, from 0; with --channels, the one under the masks [0; the last]"},
     {"--size", 0, CLI_INT, offsetof(snapshot_options, view), "PIXELS", NULL, 64, 2048,
      "longest side of a view [420; in a sheet 220, of channels 320, of a 2-D image 640]"},
+    {"--background", 0, CLI_CHOICE, offsetof(snapshot_options, background), "dark|white",
+     "dark", 0, 0, "of the page, around the images"},
     {"--no-crosshair", 0, CLI_FLAG, offsetof(snapshot_options, no_crosshair), NULL, NULL, 0, 0,
      "leave out the lines through the chosen voxel"},
 };
@@ -441,6 +444,7 @@ static volt_status draw(volt_picture **out, const input *in, const cli *c)
     r.amount = in->amount;
     r.unknown_sides = in->unknown_sides;
     r.crosshair = !o->no_crosshair;
+    r.white = o->background == 1;
     if (in->figure) {
         r.column = in->column;
         r.columns = in->columns;
@@ -524,8 +528,8 @@ const cli_command cmd_snapshot = {
              "truth, come from the data set. A file that does not look like a mask is drawn as "
              "an image.",
     .example = "volt snapshot scan.nii.gz truth.nii.gz masks/scan.nii.gz -o overlay.png\n"
-               "volt snapshot Dataset001_BraTS/BRATS_001 masks/BRATS_001.nii.gz --channels all "
-               "-o figure.png",
+               "volt snapshot DATASET/BRATS_001 masks/BRATS_001.nii.gz -o figure.png\n"
+               "volt snapshot CASE_0000.nii.gz mask.nii.gz --channels all -o figure.png",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, snapshot_options),
     .run = run,

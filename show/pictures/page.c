@@ -6,9 +6,6 @@
 #include "show/pictures/page.h"
 #include "show/pictures/text.h"
 
-const volt_color volt_page_paper = {18, 18, 20}, volt_page_ink = {228, 228, 228},
-                 volt_page_faint = {160, 160, 166};
-
 int64_t volt_page_text(volt_picture *to, const volt_page *p, int64_t x, int64_t y,
                        int64_t width, volt_color c, const char *text)
 {

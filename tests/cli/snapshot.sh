@@ -17,7 +17,7 @@ expect 0 "$VOLT" snapshot "$scan" "$truth" --labels "$SCRATCH/data/dataset.json"
     --threads 1 -q
 out_is ''
 expect 0 cmp "$png" "$SCRATCH/again.png"
-for options in "--sheet 4" "--sheet 3 --plane coronal" "--slice 1,2,3" "--window soft" \
+for options in "--sheet 4" "--sheet 3 --plane coronal" "--background white --no-crosshair" "--slice 1,2,3" "--window soft" \
     "--window -5,200 --size 64"; do
     # shellcheck disable=SC2086
     expect 0 "$VOLT" snapshot "$scan" "$truth" "$truth" -o "$png" $options

@@ -145,6 +145,12 @@ static void truth_and_prediction_show_where_they_agree(void **state)
     assert_ok(volt_render(&plain, image, &o));
     assert_true(plain->width < p->width);
     volt_picture_free(plain);
+    o.white = true;
+    assert_ok(volt_render(&plain, image, &o));
+    assert_int_equal(count(plain, paper, 0, 0, plain->width, plain->height), 0);
+    assert_true(count(plain, (volt_color){255, 255, 255}, 0, 0, plain->width, 8) ==
+                8 * plain->width);
+    volt_picture_free(plain);
     volt_picture_free(p);
     volt_volume_free(truth);
     volt_volume_free(image);
