@@ -179,6 +179,29 @@ done:
     return st;
 }
 
+/* Grey values of a data set with thresholds become labels. */
+static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *info)
+{
+    const int64_t voxels = volt_grid_voxels(&(*v)->grid);
+    volt_volume *labels = NULL;
+    volt_status st;
+
+    if (info->thresholds == 0 || (*v)->grid.channels != 1)
+        return VOLT_OK;
+    st = volt_volume_create(&labels, &(*v)->grid, VOLT_I32);
+    if (st != VOLT_OK)
+        return st;
+    for (int64_t i = 0; i < voxels; i++) {
+        const double value = volt_voxel_value(*v, i);
+
+        for (int k = 0; k < info->thresholds; k++)
+            ((int32_t *)labels->data)[i] += value >= info->threshold[k];
+    }
+    volt_volume_free(*v);
+    *v = labels;
+    return VOLT_OK;
+}
+
 /* Reads a file that follows the first: a mask, or an image if it does not look like a mask. */
 static volt_status add_file(input *in, const cli *c, const char *path, bool must_be_mask)
 {
@@ -189,6 +212,8 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read(&v, &header, path, &read));
+    if (path == in->found.truth && in->found.set)
+        VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
     if (volt_looks_like_mask(v, why, sizeof why)) {
         st = add_mask(in, c, &v, path);
         goto done;
