@@ -159,10 +159,10 @@ typedef struct volt_dataset_options {
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
     bool resample_channels; /* see volt_dataset_info */
-    bool allow_shift;       /* see volt_dataset_info */
-    bool allow_outside;     /* accepts absolute paths and paths with .. in dataset.json */
     int threads;            /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
+    bool allow_shift;   /* see volt_dataset_info */
+    bool allow_outside; /* accepts absolute paths and paths with .. in dataset.json */
 } volt_dataset_options;
 /* For other languages: fills in the defaults, which detect everything. */
 VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);

@@ -225,7 +225,7 @@ static void shifted_labels_are_errors_unless_allowed(void **state)
     volt_dataset_close(ds);
 }
 
-static void flipped_labels_are_errors_and_half_voxels_warnings(void **state)
+static void flipped_labels_are_errors(void **state)
 {
     volt_findings f = {0};
 
@@ -244,7 +244,7 @@ static void flipped_labels_are_errors_and_half_voxels_warnings(void **state)
 
 /* -- Normalization and numbering ---------------------------------------------------------- */
 
-static void hounsfield_units_without_the_name_are_warned_of(void **state)
+static void unnamed_hounsfield_units_are_warned_of(void **state)
 {
     volt_dataset_options o = volt_dataset_defaults();
     volt_findings f = {0};
@@ -266,7 +266,7 @@ static void hounsfield_units_without_the_name_are_warned_of(void **state)
     volt_findings_clear(&f);
 }
 
-static void class_orders_with_other_numbers_are_warned_of(void **state)
+static void class_orders_that_renumber_are_warned_of(void **state)
 {
     static const struct {
         const char *json;
@@ -340,9 +340,9 @@ int main(void)
         cmocka_unit_test(tables_without_their_zero_do_not_accept_zero),
         cmocka_unit_test(many_unnamed_values_are_summed_up),
         cmocka_unit_test(shifted_labels_are_errors_unless_allowed),
-        cmocka_unit_test(flipped_labels_are_errors_and_half_voxels_warnings),
-        cmocka_unit_test(hounsfield_units_without_the_name_are_warned_of),
-        cmocka_unit_test(class_orders_with_other_numbers_are_warned_of),
+        cmocka_unit_test(flipped_labels_are_errors),
+        cmocka_unit_test(unnamed_hounsfield_units_are_warned_of),
+        cmocka_unit_test(class_orders_that_renumber_are_warned_of),
         cmocka_unit_test(lists_show_ten_of_a_kind),
     };
 
