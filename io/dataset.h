@@ -201,6 +201,9 @@ typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
     volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without labels */
     volt_image_header *header; /* of the first image file, for writing masks */
+    int shifted;     /* a channel more than a voxel away from the first, used voxel by voxel; 0:
+                      * none */
+    double shift_mm; /* how far */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
