@@ -159,10 +159,10 @@ typedef struct volt_dataset_options {
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
     bool resample_channels; /* see volt_dataset_info */
-    bool allow_shift;       /* see volt_dataset_info */
-    bool allow_outside;     /* accepts absolute paths and paths with .. in dataset.json */
     int threads;            /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
+    bool allow_shift;   /* see volt_dataset_info */
+    bool allow_outside; /* accepts absolute paths and paths with .. in dataset.json */
 } volt_dataset_options;
 /* For other languages: fills in the defaults, which detect everything. */
 VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);
@@ -201,6 +201,9 @@ typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
     volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without labels */
     volt_image_header *header; /* of the first image file, for writing masks */
+    int shifted;     /* a channel more than a voxel away from the first, used voxel by voxel; 0:
+                      * none */
+    double shift_mm; /* how far */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 

@@ -131,6 +131,10 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     } else {
         VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
     }
+    if (data.shifted)
+        volt_report(j->cb, VOLT_LOG_WARNING,
+                    "%s lies %.4g mm away from %s; it is used voxel by voxel",
+                    c->file[data.shifted], data.shift_mm, c->file[0]);
     if (j->out->roi)
         VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
     VOLT_TRY(st, done,
