@@ -4,6 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
+#include "base/core/plural.h"
+#include "base/threads.h"
 #include "base/version.h"
 
 static int finish(volt_status st)
@@ -20,6 +22,16 @@ static int finish(volt_status st)
     return (int)st;
 }
 
+/* More threads than processors only take turns. */
+static void warn_of_threads(const cli *c)
+{
+    const int processors = volt_default_threads();
+
+    if (c->threads > processors)
+        fprintf(stderr, "volt: warning: --threads %lld: this process may use %d processor%s\n",
+                (long long)c->threads, processors, volt_s(processors));
+}
+
 static volt_status run(int count, char **argv)
 {
     const cli_command *command = NULL;
@@ -33,6 +45,7 @@ static volt_status run(int count, char **argv)
         cli_print_help(command);
         goto done;
     }
+    warn_of_threads(&c);
     cli_watch(&c);
     st = command->run(&c);
     cli_end_progress(&c);
