@@ -257,6 +257,15 @@ static volt_status check_options(const volt_predict_options *o)
         return volt_fail(VOLT_EINVAL,
                          "a tile step of %g; a fraction of the patch in (0, 1] is expected",
                          o->step);
+    if (o->tiles != VOLT_TILES_NNUNET && o->tiles != VOLT_TILES_MONAI)
+        return volt_fail(VOLT_EINVAL, "tile rule %d; %d or %d is expected", (int)o->tiles,
+                         VOLT_TILES_NNUNET, VOLT_TILES_MONAI);
+    if ((int)o->precision < VOLT_PRECISION_AUTO || o->precision > VOLT_BF16_MIXED)
+        return volt_fail(VOLT_EINVAL, "precision %d; %d to %d are expected", (int)o->precision,
+                         VOLT_PRECISION_AUTO, VOLT_BF16_MIXED);
+    if (o->threads < 0 || o->threads > VOLT_MAX_THREADS)
+        return volt_fail(VOLT_EINVAL, "%d threads; 0 to %d are expected", o->threads,
+                         VOLT_MAX_THREADS);
     if (o->batch < 0 || o->batch > VOLT_PREDICT_MAX_BATCH)
         return volt_fail(VOLT_EINVAL, "%d tiles at a time; 0 to %d are expected", o->batch,
                          VOLT_PREDICT_MAX_BATCH);
