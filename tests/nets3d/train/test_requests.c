@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/pipeline.h"
+#include "nets3d/predict/segmenter.h"
 #include "nets3d/predictor.h"
 #include "nets3d/recipe.h"
 #include "nets3d/run.h"
@@ -578,6 +579,9 @@ static void only_the_own_configuration_counts(void **state)
     volt_recipe recipe;
     volt_train_options o = fixture_options(&recipe, 1, 2);
     volt_plan plan = *f->plan;
+    const volt_predict_options predict = volt_predict_defaults();
+    const char *const both[2] = {"run-plan", "run-later"};
+    volt_segmenter *seg = NULL;
     volt_plan_config two[2] = {f->plan->config[0], f->plan->config[0]};
     volt_dataset_info info = f->info;
     volt_train_data data = f->data;
@@ -601,6 +605,15 @@ static void only_the_own_configuration_counts(void **state)
     recipe.epochs = 2;
     assert_ok(volt_train("run-plan", &data, &o, NULL, &r));
     assert_true(r.finished && r.epochs == 2);
+    /* Their logits are averaged, as those of folds of one plan. */
+    remove_folder("run-later");
+    o.resume = o.change_length = false;
+    assert_ok(volt_train("run-later", &data, &o, NULL, NULL));
+    o.resume = o.change_length = true;
+    assert_ok(volt_segmenter_open(&seg, both, 2, &predict, NULL));
+    assert_int_equal(seg->sets, 1);
+    volt_segmenter_free(seg);
+    remove_folder("run-later");
     two[0].patch[1] *= 2;
     assert_fails(volt_train("run-plan", &data, &o, NULL, NULL), VOLT_EDATA,
                  "another plan: configurations.3d_fullres.patch_size[1] differs");
