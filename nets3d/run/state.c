@@ -295,8 +295,8 @@ volt_status volt_train_state_parse(volt_train_state *out, const char *text, cons
 
     if (st != VOLT_OK)
         return st;
-    if (s.epoch > s.epochs || s.iteration > s.epochs * s.iterations ||
-        s.steps > s.iteration || s.iteration < s.epoch * s.iterations || s.iteration > (s.epoch + 1) * s.iterations ||
+    if (s.epoch > s.epochs || s.iteration > s.epochs * s.iterations || s.steps > s.iteration ||
+        s.iteration < s.epoch * s.iterations || s.iteration > (s.epoch + 1) * s.iterations ||
         s.anchor > s.iteration)
         return volt_fail(VOLT_EFORMAT,
                          "%s: iteration %lld in epoch %lld contradicts the schedule (epochs: "

@@ -235,7 +235,7 @@ static void unknown_values_and_null_are_refused(void **state)
 
 /* ---- what a failed call leaves ---- */
 
-static void failures_before_the_first_iteration_leave_nothing(void **state)
+static void failures_at_the_start_leave_nothing(void **state)
 {
     static const char *const missing[] = {"tiny_0", "no_such_case"};
     const fixture *f = *state;
@@ -701,7 +701,7 @@ int main(void)
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(data_without_names_are_refused),
         cmocka_unit_test(unknown_values_and_null_are_refused),
-        cmocka_unit_test(failures_before_the_first_iteration_leave_nothing),
+        cmocka_unit_test(failures_at_the_start_leave_nothing),
         cmocka_unit_test(a_run_without_iterations_is_replaced),
         cmocka_unit_test(damaged_recipes_and_states_are_refused),
         cmocka_unit_test(given_fields_must_agree_on_resume),
