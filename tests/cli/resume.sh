@@ -97,6 +97,14 @@ refuses --lr-scale 'decoder.*=2'
 refuses --precision bf16
 [ "$before" = "$(fingerprint "$run")" ] || fail "the run has changed"
 
+# A run that has ended is not taken for one of another configuration or fold.
+expect 10 "${train[@]}" -o "$run" --resume -q -c 2d
+err_has 'as configuration 3d_fullres, not 2d'
+expect 10 "${train[@]}" -o "$run" --resume -q --fold 1
+err_has 'other cases'
+expect 0 "${train[@]}" -o "$run" --resume -q --fold 0 -c 3d_fullres
+out_has 'nothing is left to do'
+
 # Another configuration in the plan changes nothing for this run.
 expect 0 "$VOLT" plan "$data" --work "$work" --add 2p5d -q
 expect 0 "${train[@]}" -o "$run" --resume --epochs 3 --validate -q
