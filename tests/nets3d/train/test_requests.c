@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/pipeline.h"
+#include "nets3d/postprocess.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/predictor.h"
 #include "nets3d/recipe.h"
@@ -389,6 +390,39 @@ static void damaged_recipes_and_states_are_refused(void **state)
     remove_folder("run-damaged");
 }
 
+/* Steps of post-processing that a file should not hold. */
+static void damaged_steps_are_refused(void **state)
+{
+#define STEPS(fns, kwargs)                                                                     \
+    "{\"postprocessing_fns\": [" fns "], \"postprocessing_kwargs\": [" kwargs "]}"
+#define FN "\"remove_all_but_largest_component_from_segmentation\""
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{",
+                                      "{\"postprocessing_fns\": []}",
+                                      STEPS(FN, ""),
+                                      STEPS("", "{\"labels_or_regions\": 1}"),
+                                      STEPS(FN, "{}"),
+                                      STEPS(FN, "{\"labels_or_regions\": -1}"),
+                                      STEPS(FN, "{\"labels_or_regions\": 1e99}"),
+                                      STEPS(FN, "{\"labels_or_regions\": NaN}"),
+                                      STEPS(FN, "{\"labels_or_regions\": []}"),
+                                      STEPS(FN, "{\"labels_or_regions\": [1, \"a\"]}"),
+                                      STEPS("7", "{}")};
+    volt_postprocess p = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_ok(volt_write_file("steps.json", bad[i], strlen(bad[i])));
+        assert_int_equal(volt_postprocess_read(&p, "steps.json"), VOLT_EFORMAT);
+        assert_non_null(strstr(volt_last_error(), "steps.json"));
+        assert_int_equal(p.count, 0);
+    }
+    remove("steps.json");
+#undef FN
+#undef STEPS
+}
+
 /* ---- resuming ---- */
 
 /* Every field, with another value than the run has. */
@@ -704,6 +738,7 @@ int main(void)
         cmocka_unit_test(failures_at_the_start_leave_nothing),
         cmocka_unit_test(a_run_without_iterations_is_replaced),
         cmocka_unit_test(damaged_recipes_and_states_are_refused),
+        cmocka_unit_test(damaged_steps_are_refused),
         cmocka_unit_test(given_fields_must_agree_on_resume),
         cmocka_unit_test(a_run_that_has_ended_stays_as_it_is),
         cmocka_unit_test(only_the_own_configuration_counts),
