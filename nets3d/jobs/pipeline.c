@@ -427,7 +427,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
         goto done;
     }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
-    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+    if ((options->until >= VOLT_STAGE_PREPROCESS || options->planned) &&
+        p.config->previous_stage)
         VOLT_TRY(st, done, find_prior_masks(&p, options));
     if (options->planned)
         VOLT_TRY(st, done, options->planned(options->user, &p));
