@@ -32,7 +32,8 @@ VOLT_API void volt_mem_scope_leave(volt_mem_scope *scope);
 VOLT_API int64_t volt_mem_scope_held(const volt_mem_scope *scope);
 VOLT_API size_t volt_mem_scope_peak(const volt_mem_scope *scope);
 
-/* Bytes of physical memory of this machine that a program may use (cgroup limit included). */
+/* Bytes of physical memory of this machine that this process may use: limits of its cgroups,
+ * RLIMIT_AS and RLIMIT_DATA included. */
 VOLT_API size_t volt_mem_machine(void);
 /* Most resident bytes this process ever had (VmHWM). */
 VOLT_API size_t volt_mem_process_peak(void);

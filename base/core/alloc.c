@@ -210,34 +210,3 @@ void volt_mem_fail_after(int64_t n)
 {
     atomic_store(&allocations_until_failure, n);
 }
-
-/* First number in `path` after `key` ("" = at its start); 0 when there is none. */
-static size_t number_in(const char *path, const char *key)
-{
-    char line[256];
-    size_t found = 0;
-    FILE *f = fopen(path, "r");
-
-    if (!f)
-        return 0;
-    while (found == 0 && fgets(line, sizeof line, f)) {
-        if (strncmp(line, key, strlen(key)) == 0)
-            found = strtoull(line + strlen(key), NULL, 10);
-    }
-    fclose(f);
-    return found;
-}
-
-size_t volt_mem_machine(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    const size_t physical = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
-    const size_t limit = number_in("/sys/fs/cgroup/memory.max", "");
-
-    return limit && limit < physical ? limit : physical;
-}
-
-size_t volt_mem_process_peak(void)
-{
-    return number_in("/proc/self/status", "VmHWM:") * 1024;
-}

@@ -2,6 +2,7 @@
  * parameters, weights to start from, other lengths; each resumed bit-identically. And the
  * warnings.
  */
+#include "base/system/temporary.h"
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/recipe.h"
