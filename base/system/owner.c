@@ -152,7 +152,7 @@ static volt_status wait_a_little(bool *told, bool tell, const char *folder, int 
         char who[256];
 
         describe(who, sizeof who, &h);
-        volt_report(cb, VOLT_LOG_INFO, "%s is in use by %s; waiting for it", folder, who);
+        volt_report(cb, VOLT_LOG_WARNING, "%s is in use by %s; waiting for it", folder, who);
         *told = true;
     }
     nanosleep(&pause, NULL);
