@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/core/plural.h"
@@ -133,6 +134,7 @@ int main(int argc, char **argv)
     open_standard_streams();
     ignore_signals_of_write();
     let_waiting_threads_sleep(argv);
+    (void)prctl(PR_SET_NAME, "volt"); /* the new instance would be listed as "exe" */
     atexit(on_exit_elsewhere);
     if (count == 0)
         return finish(

@@ -17,7 +17,8 @@
 
 static volt_status fail_errno(const char *verb, const char *path)
 {
-    return volt_fail(VOLT_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
+    return volt_fail(errno == ENOMEM ? VOLT_ENOMEM : VOLT_EIO, "cannot %s %s: %s", verb, path,
+                     strerror(errno));
 }
 
 /* Opens a regular file for reading. */
