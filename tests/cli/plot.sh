@@ -39,8 +39,8 @@ expect 0 "$VOLT" plot "$SCRATCH/x/run/" "$SCRATCH/y/run"
 out_has "$SCRATCH/x/run, training"
 out_has "$SCRATCH/y/run, training"
 
-expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"
-err_is "volt: $SCRATCH/a.jpg ends neither in .png nor in .svg"
+expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.pdf"
+err_is "volt: $SCRATCH/a.pdf: volt plot writes files that end in .svg, .png, .jpg or .jpeg"
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/small.png" --size 100,100
 err_has 'too few'
 absent "$SCRATCH/small.png"
