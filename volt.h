@@ -43,6 +43,7 @@
 #include "io/figure.h"
 #include "io/image.h"
 #include "io/import_dataset.h"
+#include "io/label_table.h"
 #include "io/nnunet_summary.h"
 #include "io/png.h"
 #include "io/scores.h"

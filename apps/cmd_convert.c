@@ -2,6 +2,8 @@
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
 #include "io/image.h"
+#include "io/image/names.h"
+#include "io/image/storable.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
@@ -136,6 +138,63 @@ done:
     return st;
 }
 
+/* The same slice with its rows to posterior and its columns to the left, or the volume along
+ * LPS; an axis of a slice is never exchanged with its thickness. */
+static volt_status to_lps(volt_volume **v, bool slice, int threads)
+{
+    volt_orientation o;
+    volt_volume *turned = NULL;
+    volt_status st = volt_orientation_to(&o, &(*v)->grid, "LPS");
+
+    if (st != VOLT_OK || volt_orientation_is_identity(o) || (slice && o.from[0] != 0))
+        return st;
+    st = volt_volume_reorient(&turned, *v, o, threads);
+    if (st == VOLT_OK)
+        replace(v, turned);
+    return st;
+}
+
+/* OUT's format may be unable to store where the volume lies: then it is reoriented as readers
+ * will assume, and that is reported. */
+static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *header,
+                              volt_image_write_options *write)
+{
+    const convert_options *o = c->options;
+    const char *path = c->args[1], *format = volt_image_format_name(path);
+    const volt_image_loss loss = volt_image_loss_of(path, &(*v)->grid, header);
+    const bool slice = volt_image_is_picture(path) && (*v)->grid.n[0] == 1;
+    const bool unchanged = header->raw && strcmp(format, "NIfTI") == 0 &&
+                           volt_grid_same(&(*v)->grid, &header->grid, 0);
+    const int threads = (int)c->threads;
+    char before[4], after[4];
+    volt_status st = VOLT_OK;
+
+    volt_orientation_codes(before, &(*v)->grid);
+    if (loss == VOLT_LOSS_NONE) {
+        if (volt_image_named(path) && !volt_image_is_picture(path) && !unchanged &&
+            !volt_image_knows_orientation(header) && strcmp(format, "GIPL") != 0)
+            volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                        "the orientation of %s is unknown; %s states %s, which is assumed",
+                        c->args[0], path, before);
+        return VOLT_OK;
+    }
+    if (!o->codes)
+        VOLT_TRY(st, done, to_lps(v, slice, threads));
+    volt_orientation_codes(after, &(*v)->grid);
+    write->drop_geometry = loss == VOLT_LOSS_GEOMETRY;
+    if (loss == VOLT_LOSS_ORIENTATION && strcmp(before, after) == 0)
+        return VOLT_OK; /* refused when it is written */
+    volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s: %s stores %s%s%s%s%s", path, format,
+                loss == VOLT_LOSS_ORIENTATION ? "no orientation"
+                : slice                       ? "neither spacing, position nor orientation"
+                                              : "neither position nor orientation",
+                strcmp(before, after) ? "; reoriented from " : "",
+                strcmp(before, after) ? before : "", strcmp(before, after) ? " to " : "",
+                strcmp(before, after) ? after : "");
+done:
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const convert_options *o = c->options;
@@ -161,6 +220,7 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, regrid(&v, c, o->labels));
     if (!o->labels)
         VOLT_TRY(st, done, set_type(&v, c, header));
+    VOLT_TRY(st, done, fit_format(&v, c, header, &write));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     st = volt_image_write(c->args[1], v, header, &write);
 done:

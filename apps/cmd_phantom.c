@@ -147,6 +147,8 @@ static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
     snprintf(id, sizeof id, "%s_%03lld", volt_phantom_name(kind), (long long)number + 1);
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, volt_phantom_make(&image, &labels, &make));
+    if (number == 0)
+        VOLT_TRY(st, done, make_folders(c->args[1]));
     st = write_case(c->args[1], id, image, labels, (int)c->threads);
 done:
     volt_volume_free(labels);
@@ -163,7 +165,6 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_phantom_parse(&kind, c->args[0]));
     VOLT_TRY(st, done, cli_check_output(c, c->args[1], NULL));
     VOLT_TRY(st, done, check_folder(c->args[1]));
-    VOLT_TRY(st, done, make_folders(c->args[1]));
     for (int64_t i = 0; i < o->cases; i++) {
         VOLT_TRY(st, done, make_case(c, kind, i));
         volt_report_progress(&c->callbacks, "cases", i + 1, o->cases);

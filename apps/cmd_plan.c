@@ -20,7 +20,7 @@ enum { AXIS_Z, AXIS_Y, AXIS_X, AXIAL, CORONAL, SAGITTAL };
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(plan_options, work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     {"--replan", 0, CLI_FLAG, offsetof(plan_options, replan), NULL, NULL, 0, 0,
      "plan again even if a plan exists"},
     {"--planner", 0, CLI_WORD, offsetof(plan_options, planner),

@@ -17,7 +17,7 @@
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, AT(output), "RUN", NULL, 0, 0,
      "run folder: checkpoints, log and summary (required)"},
-    {"--fold", 0, CLI_CHOICE, AT(fold), "0|1|2|3|4|all", "0", 0, 0,
+    {"--fold", 0, CLI_TEXT, AT(fold), "K|all", "0", 0, 0,
      "fold to hold out for validation; all: train on every case"},
     {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
      "train several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
@@ -35,7 +35,7 @@ static const cli_option options[] = {
      "samples per iteration [the plan's; fast: at most 2]"},
     {"--optimizer", 0, CLI_CHOICE, AT(optimizer), "sgd|adam|adamw", NULL, 0, 0,
      "optimizer [sgd; fast: adamw]"},
-    {"--lr", 0, CLI_REALS, AT(lr), "X", NULL, 0, 1e3,
+    {"--lr", 0, CLI_REALS, AT(lr), "X", NULL, 1e-12, 1e3,
      "peak learning rate [sgd 0.01; adam, adamw 0.001]"},
     {"--schedule", 0, CLI_CHOICE, AT(schedule), "poly|cosine|constant", NULL, 0, 0,
      "decay of the learning rate [poly, power 0.9; fast: cosine]"},
@@ -64,9 +64,9 @@ static const cli_option options[] = {
      "compute the loss at the finest output only"},
     {"--init", 0, CLI_TEXT, AT(init), "RUN|FILE", NULL, 0, 0,
      "initialize the weights from another network"},
-    {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", "by-name", 0, 0,
+    {"--init-mode", 0, CLI_CHOICE, AT(init_mode), "by-name|strict|tolerant", NULL, 0, 0,
      "by-name: load what fits; strict: require all to fit; tolerant: also load the channels "
-     "that both networks have"},
+     "that both networks have [by-name]"},
     {"--freeze", 0, CLI_TEXT, AT(freeze), "PATTERN,...", NULL, 0, 0,
      "freeze matching parameters: 'encoder.*'"},
     {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,
@@ -75,7 +75,8 @@ static const cli_option options[] = {
      "auto: fastest on this machine"},
     {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15, "random seed"},
     {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
-     "continue from RUN's last checkpoint; --epochs or --budget change the length of the run"},
+     "continue from RUN's last checkpoint with its own recipe; --epochs or --budget change its "
+     "length; other options must agree with the recipe"},
     {"--validate", 0, CLI_FLAG, AT(validate), NULL, NULL, 0, 0,
      "after training, predict the held-out cases into RUN/validation and score them"},
     {"--save-probabilities", 0, CLI_FLAG, AT(probabilities), NULL, NULL, 0, 0,
@@ -87,7 +88,7 @@ static const cli_option options[] = {
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
      "cascade: run of the previous stage, or folder of its masks CASE.nii.gz"},
     {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
 };
 
@@ -151,13 +152,17 @@ static volt_status print_result(const cli *c, const fold_result *result)
 
     if (c->json)
         return cli_print_json(result_object(o->output, result));
+    if (r->ended_before)
+        printf("%s has ended, nothing is left to do: ", o->output);
     printf("trained %" PRId64 " epoch%s, %" PRId64 " iteration%s in %.0f s; loss %.4f",
            r->epochs, volt_s(r->epochs), r->iterations, volt_s(r->iterations), r->seconds,
            r->train_loss);
     if (isfinite(r->mean_dice))
         printf(", validation Dice %.4f", r->mean_dice);
-    printf("\nwaited %.1f s for data; peak memory %.0f MiB (%.0f estimated)\n", r->data_wait_s,
-           (double)r->peak_bytes / mib, (double)r->memory.total / mib);
+    if (!r->ended_before)
+        printf("\nwaited %.1f s for data; peak memory %.0f MiB (%.0f estimated)",
+               r->data_wait_s, (double)r->peak_bytes / mib, (double)r->memory.total / mib);
+    printf("\n");
     print_validation(o->output, &result->validation);
     printf("run saved in %s; use it with: volt predict ", o->output);
     cli_print_word(o->output);
@@ -195,48 +200,75 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
     return st;
 }
 
-/* Trains one fold (VOLT_FOLDS: all cases) into folder `run`. */
+/* The cases of one fold. Zero-initialized is empty. */
+typedef struct fold_cases {
+    volt_split split;
+    const char **train, **validate; /* names, borrowed from the data set */
+} fold_cases;
+
+static void fold_cases_clear(fold_cases *f)
+{
+    volt_free(f->validate);
+    volt_free(f->train);
+    volt_split_clear(&f->split);
+    *f = (fold_cases){0};
+}
+
+/* The caller owns what *out holds (fold_cases_clear), also on failure. */
+static volt_status fold_cases_find(fold_cases *out, const volt_pipeline *p, int fold,
+                                   const volt_callbacks *callbacks)
+{
+    char *splits = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
+    VOLT_TRY(st, done, volt_split_for_fold(&out->split, p->dataset, splits, fold, callbacks));
+    VOLT_TRY(st, done,
+             case_names(&out->train, p->dataset, out->split.train, out->split.trains));
+    st = case_names(&out->validate, p->dataset, out->split.val, out->split.vals);
+done:
+    volt_free(splits);
+    return st;
+}
+
+static volt_train_data train_data(const volt_pipeline *p, const fold_cases *f)
+{
+    return (volt_train_data){.plan = p->plan,
+                             .config = p->config,
+                             .info = &p->dataset->info,
+                             .store = p->cases,
+                             .prior_masks = p->prior_masks,
+                             .previous_run = p->previous_run,
+                             .train = f->train,
+                             .train_count = f->split.trains,
+                             .validate = f->validate,
+                             .validate_count = f->split.vals};
+}
+
+/* Trains one fold, or VOLT_FOLD_ALL, into folder `run`. */
 static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
                               const volt_train_options *t, fold_result *out)
 {
     volt_train_result *result = &out->train;
-    const char **train = NULL, **validate = NULL;
-    char *splits = NULL;
-    volt_split split = {0};
+    fold_cases cases = {.train = NULL};
+    volt_train_data data;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done,
-             volt_split_for_fold(&split, p->dataset, splits,
-                                 fold < VOLT_FOLDS ? fold : VOLT_FOLD_ALL));
-    VOLT_TRY(st, done, case_names(&train, p->dataset, split.train, split.trains));
-    VOLT_TRY(st, done, case_names(&validate, p->dataset, split.val, split.vals));
+    VOLT_TRY(st, done, fold_cases_find(&cases, p, fold, &c->callbacks));
+    data = train_data(p, &cases);
     volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld case%s, validating on %lld",
-                (long long)split.trains, volt_s(split.trains), (long long)split.vals);
-    st = volt_train(run,
-                    &(volt_train_data){.plan = p->plan,
-                                       .config = p->config,
-                                       .info = &p->dataset->info,
-                                       .store = p->cases,
-                                       .prior_masks = p->prior_masks,
-                                       .previous_run = p->previous_run,
-                                       .train = train,
-                                       .train_count = split.trains,
-                                       .validate = validate,
-                                       .validate_count = split.vals},
-                    t, &c->callbacks, result);
+                (long long)data.train_count, volt_s(data.train_count),
+                (long long)data.validate_count);
+    st = volt_train(run, &data, t, &c->callbacks, result);
     if (st == VOLT_ECANCELLED && result->iterations > 0)
         st = volt_fail(VOLT_ECANCELLED,
                        "stopped and saved after iteration %lld; repeat the command with "
                        "--resume to continue",
                        (long long)result->iterations);
     if (st == VOLT_OK)
-        st = validate_fold(c, p, run, &split, t->precision, &out->validation);
+        st = validate_fold(c, p, run, &cases.split, t->precision, &out->validation);
 done:
-    volt_free(validate);
-    volt_free(train);
-    volt_split_clear(&split);
-    volt_free(splits);
+    fold_cases_clear(&cases);
     return st;
 }
 
@@ -246,7 +278,7 @@ done:
 static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
-    json_t *number = fold < VOLT_FOLDS ? json_integer(fold) : json_string("all");
+    json_t *number = fold == VOLT_FOLD_ALL ? json_string("all") : json_integer(fold);
 
     if (json_object_set_new(object, "fold", number) != 0 ||
         json_array_append_new(list, object) != 0)
@@ -306,50 +338,147 @@ done:
     return st;
 }
 
-/* Trains the folds in turn, each into RUN/fold_K; with --resume, finished folds are
- * skipped and new ones use the recipe of the others. */
-static volt_status train_folds_in_turn(cli *c, const volt_pipeline *p,
-                                       const volt_train_options *asked,
-                                       const train_folds *folds)
+/* ---- the command ---- */
+
+/* The runs to train, in turn. */
+typedef struct job {
+    cli *c;
+    train_folds folds; /* without --folds, the one of --fold */
+    char *run[TRAIN_MAX_FOLDS];
+    fold_result result[TRAIN_MAX_FOLDS];
+    char *sibling; /* of several folds, one that had begun; NULL = none */
+} job;
+
+static void job_clear(job *j)
 {
-    const train_options *o = c->options;
-    volt_train_options t = *asked;
-    json_t *list = json_array();
+    for (int i = 0; i < j->folds.count; i++)
+        volt_free(j->run[i]);
+    volt_free(j->sibling);
+}
+
+static volt_status job_make(job *j)
+{
+    const train_options *o = j->c->options;
     volt_names begun = {0};
-    char *run = NULL;
+    volt_status st = VOLT_OK;
+
+    VOLT_TRY(st, done, train_folds_parse(&j->folds, o));
+    if (!o->folds) {
+        st = volt_strdup(&j->run[0], o->output);
+        goto done;
+    }
+    for (int i = 0; i < j->folds.count; i++)
+        VOLT_TRY(st, done, train_fold_path(&j->run[i], o->output, j->folds.fold[i]));
+    if (o->resume && volt_is_run(o->output)) {
+        VOLT_TRY(st, done, volt_run_folds(&begun, o->output));
+        VOLT_TRY(st, done, volt_strdup(&j->sibling, begun.name[0]));
+    }
+done:
+    volt_names_free(&begun);
+    return st;
+}
+
+/* The request for run i. With --resume, folds that have begun are resumed and new ones use the
+ * recipe of the others. */
+static volt_train_options options_of(const job *j, int i, const train_request *r)
+{
+    const train_options *o = j->c->options;
+    volt_train_options t = r->options;
+
+    if (o->folds) {
+        t.resume = t.resume && volt_run_is_single(j->run[i]);
+        t.like = t.resume ? NULL : j->sibling;
+    }
+    return t;
+}
+
+/* Before anything else: whether the runs can be trained as far as options and folders tell.
+ * *ended: all of them have ended, and nothing is left to do. */
+static volt_status check_runs(bool *ended, job *j)
+{
+    const train_options *o = j->c->options;
+    train_request r = {.given = {{0}}};
+    volt_status st;
+
+    *ended = !o->validate;
+    VOLT_TRY(st, done, train_request_make(&r, j->c, NULL, NULL));
+    VOLT_TRY(st, done, train_check_kind(o));
+    for (int i = 0; i < j->folds.count; i++) {
+        const volt_train_options t = options_of(j, i, &r);
+        st = volt_train_check(&j->result[i].train, j->run[i], NULL, &t);
+        if (st == VOLT_EDATA && !o->resume && volt_run_is_single(j->run[i]))
+            st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
+                           j->run[i]);
+        if (st != VOLT_OK)
+            goto done;
+        *ended = *ended && j->result[i].train.ended_before;
+    }
+done:
+    return st;
+}
+
+/* Before the cases are preprocessed: whether network, memory, initial weights and splits fit.
+ */
+static volt_status check_planned(void *user, const volt_pipeline *p)
+{
+    job *j = user;
+    train_request r = {.given = {{0}}};
+    volt_status st;
+
+    VOLT_TRY(st, done, train_request_make(&r, j->c, p->config, &p->dataset->info));
+    for (int i = 0; i < j->folds.count && st == VOLT_OK; i++) {
+        const volt_train_options t = options_of(j, i, &r);
+        fold_cases cases = {.train = NULL};
+        volt_train_data data;
+        st = fold_cases_find(&cases, p, j->folds.fold[i], NULL);
+        data = train_data(p, &cases);
+        if (st == VOLT_OK)
+            st = volt_train_check(NULL, j->run[i], &data, &t);
+        fold_cases_clear(&cases);
+    }
+done:
+    return st;
+}
+
+static volt_status train_all(job *j, const volt_pipeline *p)
+{
+    const train_options *o = j->c->options;
+    train_request r = {.given = {{0}}};
+    volt_status st;
+
+    VOLT_TRY(st, done, train_request_make(&r, j->c, p->config, &p->dataset->info));
+    for (int i = 0; i < j->folds.count; i++) {
+        const volt_train_options t = options_of(j, i, &r);
+        if (o->folds)
+            volt_report(&j->c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1,
+                        j->folds.count, j->run[i]);
+        VOLT_TRY(st, done, train_fold(j->c, p, j->run[i], j->folds.fold[i], &t, &j->result[i]));
+    }
+done:
+    cli_end_progress(j->c);
+    return st;
+}
+
+static volt_status print_job(const job *j)
+{
+    json_t *list;
     double sum = 0;
     int counted = 0;
     volt_status st = VOLT_OK;
 
-    if (asked->resume && volt_is_run(o->output))
-        VOLT_TRY(st, done, volt_run_folds(&begun, o->output));
-    for (int i = 0; i < folds->count; i++) {
-        const int fold = folds->fold[i];
-        fold_result result = {0};
-        volt_free(run);
-        run = NULL;
-        if (fold < VOLT_FOLDS)
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, fold));
-        else
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
-        volt_report(&c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1, folds->count,
-                    run);
-        t.resume = asked->resume && volt_run_is_single(run);
-        t.like = !t.resume && begun.count > 0 ? begun.name[0] : NULL;
-        VOLT_TRY(st, done, train_fold(c, p, run, fold, &t, &result));
-        VOLT_TRY(st, done, add_fold(list, run, fold, &result));
-        if (isfinite(result.train.mean_dice)) {
-            sum += result.train.mean_dice;
-            counted++;
-        }
+    if (!((const train_options *)j->c->options)->folds)
+        return print_result(j->c, &j->result[0]);
+    list = json_array();
+    for (int i = 0; i < j->folds.count; i++) {
+        const double dice = j->result[i].train.mean_dice;
+        VOLT_TRY(st, done, add_fold(list, j->run[i], j->folds.fold[i], &j->result[i]));
+        sum += isfinite(dice) ? dice : 0;
+        counted += isfinite(dice);
     }
-    cli_end_progress(c);
-    st = finish_folds(c, list, counted ? sum / counted : NAN);
+    st = finish_folds(j->c, list, counted ? sum / counted : NAN);
     list = NULL;
 done:
     json_decref(list);
-    volt_free(run);
-    volt_names_free(&begun);
     return st;
 }
 
@@ -358,11 +487,9 @@ static volt_status run(cli *c)
     train_options *o = c->options;
     volt_pipeline_options prepare = volt_pipeline_defaults();
     volt_dataset_options data;
-    train_folds folds = {0};
-    volt_train_options options_of_library;
-    volt_recipe recipe;
-    fold_result result = {0};
+    job j = {.c = c};
     volt_pipeline p = {0};
+    bool ended;
     volt_status st;
 
     prepare.work = o->work;
@@ -372,28 +499,23 @@ static volt_status run(cli *c)
     prepare.until = VOLT_STAGE_PREPROCESS;
     prepare.threads = (int)c->threads;
     prepare.callbacks = &c->callbacks;
+    prepare.planned = check_planned;
+    prepare.user = &j;
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
-    if (o->probabilities && !o->validate)
-        return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
-    if (o->folds)
-        VOLT_TRY(st, done, train_folds_parse(&folds, o->folds));
-    VOLT_TRY(st, done, train_check_run(o, &folds));
-    VOLT_TRY(st, done, train_options_to_library(&options_of_library, &recipe, c, NULL, NULL));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
-    VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
-    VOLT_TRY(
-        st, done,
-        train_options_to_library(&options_of_library, &recipe, c, p.config, &p.dataset->info));
-    if (o->folds) {
-        st = train_folds_in_turn(c, &p, &options_of_library, &folds);
-        goto done;
+    VOLT_TRY(st, done, job_make(&j));
+    prepare.fold = j.folds.fold;
+    prepare.folds = j.folds.count;
+    VOLT_TRY(st, done, check_runs(&ended, &j));
+    if (!ended) {
+        VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
+        VOLT_TRY(st, done, train_all(&j, &p));
     }
-    VOLT_TRY(st, done, train_fold(c, &p, o->output, o->fold, &options_of_library, &result));
-    cli_end_progress(c);
-    st = print_result(c, &result);
+    st = print_job(&j);
 done:
     volt_pipeline_clear(&p);
+    job_clear(&j);
     return st;
 }
 

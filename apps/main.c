@@ -20,6 +20,18 @@ static int finish(volt_status st)
     return (int)st;
 }
 
+/* The library says what is wrong, the command what helps. */
+static volt_status add_remedy(const cli *c, volt_status st)
+{
+    const char *remedy = cli_remedy(c, volt_last_error());
+    char sentence[2048];
+
+    if (st == VOLT_OK || !remedy)
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return volt_fail(st, "%s; %s", sentence, remedy);
+}
+
 static volt_status run(int count, char **argv)
 {
     const cli_command *command = NULL;
@@ -33,8 +45,9 @@ static volt_status run(int count, char **argv)
         cli_print_help(command);
         goto done;
     }
+    VOLT_TRY(st, done, cli_need_one_process(count, argv));
     cli_watch(&c);
-    st = command->run(&c);
+    st = add_remedy(&c, command->run(&c));
     cli_end_progress(&c);
 done:
     cli_free(&c);

@@ -44,20 +44,17 @@ static void set_optimizer(volt_optimizer_settings *to, const train_options *o)
 
 static volt_status set_class_weights(volt_recipe *r, const char *text)
 {
-    char *end;
+    double weight[VOLT_MAX_CLASSES];
+    int count;
+    const volt_status st =
+        cli_read_numbers(weight, &count, VOLT_MAX_CLASSES, "--class-weights", text);
 
-    for (const char *at = text;; at = end + 1) {
-        if (r->class_weights == VOLT_MAX_CLASSES)
-            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d weights",
-                             VOLT_MAX_CLASSES);
-        r->class_weight[r->class_weights++] = strtod(at, &end);
-        if (end == at || (*end != ',' && *end != '\0'))
-            return volt_fail(VOLT_EINVAL,
-                             "--class-weights: '%s' is not a list of numbers such as 1,2,5",
-                             text);
-        if (!*end)
-            return VOLT_OK;
-    }
+    if (st != VOLT_OK)
+        return st;
+    for (int i = 0; i < count; i++)
+        r->class_weight[i] = weight[i];
+    r->class_weights = count;
+    return VOLT_OK;
 }
 
 static volt_status set_loss(volt_recipe *r, const train_options *o,
@@ -114,61 +111,139 @@ done:
     return st;
 }
 
-volt_status train_options_to_library(volt_train_options *out, volt_recipe *recipe, const cli *c,
-                                     const volt_plan_config *config,
-                                     const volt_dataset_info *info)
+/* The options that a resumed run cannot take, unless they are what it has. */
+static const struct {
+    const char *name;
+    volt_train_field field;
+} fixed[] = {
+    {"--recipe", VOLT_TRAIN_PRESET},
+    {"--iterations", VOLT_TRAIN_ITERATIONS},
+    {"--validation", VOLT_TRAIN_VALIDATION},
+    {"--batch", VOLT_TRAIN_BATCH},
+    {"--optimizer", VOLT_TRAIN_OPTIMIZER},
+    {"--lr", VOLT_TRAIN_LR},
+    {"--schedule", VOLT_TRAIN_SCHEDULE},
+    {"--warmup", VOLT_TRAIN_WARMUP},
+    {"--weight-decay", VOLT_TRAIN_WEIGHT_DECAY},
+    {"--momentum", VOLT_TRAIN_MOMENTUM},
+    {"--clip", VOLT_TRAIN_CLIP},
+    {"--loss", VOLT_TRAIN_LOSS},
+    {"--class-weights", VOLT_TRAIN_CLASS_WEIGHTS},
+    {"--batch-dice", VOLT_TRAIN_BATCH_DICE},
+    {"--foreground", VOLT_TRAIN_FOREGROUND},
+    {"--dropout", VOLT_TRAIN_DROPOUT},
+    {"--mirror", VOLT_TRAIN_MIRROR},
+    {"--no-augment", VOLT_TRAIN_AUGMENT},
+    {"--no-deep-supervision", VOLT_TRAIN_DEEP_SUPERVISION},
+    {"--init", VOLT_TRAIN_INIT},
+    {"--freeze", VOLT_TRAIN_FREEZE},
+    {"--lr-scale", VOLT_TRAIN_LR_SCALE},
+    {"--precision", VOLT_TRAIN_PRECISION},
+    {"--seed", VOLT_TRAIN_SEED},
+    {"--previous", VOLT_TRAIN_PREVIOUS_RUN},
+};
+
+static void list_given(train_request *r, const cli *c)
+{
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
+        if (cli_given(c, fixed[i].name))
+            r->given[r->options.givens++] =
+                (volt_train_given){.field = fixed[i].field, .name = fixed[i].name};
+    }
+    r->options.given = r->given;
+}
+
+/* Options of which one would silently have no effect next to the other. */
+static volt_status check_pairs(const cli *c, const train_request *r)
+{
+    static const char *const lengths[] = {"--epochs", "--iterations", "--validation"};
+    const train_options *o = c->options;
+
+    for (int i = 0; r->options.budget_s > 0 && i < 3; i++) {
+        if (cli_given(c, lengths[i]) && (!o->resume || i == 0))
+            return volt_fail(VOLT_EINVAL,
+                             "%s has no effect with %s, which sets the length; leave one of "
+                             "them out%s",
+                             lengths[i],
+                             cli_given(c, "--budget") ? "--budget"
+                                                      : "the budget of --recipe fast",
+                             cli_given(c, "--budget") ? "" : ", or give --epochs");
+    }
+    if (o->folds && cli_given(c, "--fold"))
+        return volt_fail(VOLT_EINVAL,
+                         "--fold and --folds are both given; leave one of them out");
+    if (o->init_mode >= 0 && !o->init)
+        return volt_fail(VOLT_EINVAL, "--init-mode requires --init");
+    if (cli_given(c, "--momentum") && r->recipe.optimizer.kind != VOLT_SGD && !o->resume)
+        return volt_fail(VOLT_EINVAL,
+                         "--momentum has no effect with --optimizer %s; it is an "
+                         "option of sgd",
+                         r->recipe.optimizer.kind == VOLT_ADAM ? "adam" : "adamw");
+    if (o->probabilities && !o->validate)
+        return volt_fail(VOLT_EINVAL, "--save-probabilities requires --validate");
+    return VOLT_OK;
+}
+
+volt_status train_request_make(train_request *out, const cli *c, const volt_plan_config *config,
+                               const volt_dataset_info *info)
 {
     const train_options *o = c->options;
-    volt_train_options t = volt_train_defaults();
+    volt_train_options *t = &out->options;
     volt_status st;
 
-    VOLT_TRY(st, done, set_recipe(recipe, o, config, info));
-    t.recipe = recipe;
-    VOLT_TRY(st, done, volt_precision_parse(&t.precision, o->precision));
-    t.seed = (uint64_t)o->seed;
-    t.threads = (int)c->threads;
-    t.loader_threads = (int)o->loader_threads;
-    t.resume = o->resume;
-    t.change_length = o->resume && (o->epochs || o->budget_s > 0);
-    t.budget_s = o->budget_s;
+    *t = volt_train_defaults();
+    VOLT_TRY(st, done, set_recipe(&out->recipe, o, config, info));
+    t->recipe = &out->recipe;
+    VOLT_TRY(st, done, volt_precision_parse(&t->precision, o->precision));
+    t->seed = (uint64_t)o->seed;
+    t->threads = (int)c->threads;
+    t->loader_threads = (int)o->loader_threads;
+    t->resume = o->resume;
+    t->change_length = o->resume && (o->epochs || o->budget_s > 0);
+    t->budget_s = o->budget_s;
     if (o->recipe == RECIPE_FAST && o->budget_s == 0 && !o->epochs)
-        t.budget_s = FAST_BUDGET_S;
-    t.init = o->init;
-    t.init_mode = (volt_transfer_mode)o->init_mode;
-    *out = t;
+        t->budget_s = FAST_BUDGET_S;
+    t->init = o->init;
+    t->init_mode = o->init_mode < 0 ? VOLT_TRANSFER_BY_NAME : (volt_transfer_mode)o->init_mode;
+    list_given(out, c);
+    st = check_pairs(c, out);
 done:
     return st;
 }
 
-volt_status train_folds_parse(train_folds *out, const char *text)
+volt_status train_folds_parse(train_folds *out, const train_options *o)
 {
-    bool marked[VOLT_FOLDS + 1] = {false};
-    train_folds folds = {0};
-    int low = 0, high = 0;
+    const char *text = o->folds ? o->folds : o->fold;
+    bool marked[TRAIN_MAX_FOLDS] = {false};
+    int low = 0, high = 0, count = 0;
 
     for (const char *at = text; at == text || *at;) {
         const volt_status st = volt_fold_list_next(&low, &high, &at, text);
         if (st != VOLT_OK)
             return st;
-        if (high >= VOLT_FOLDS)
-            return volt_fail(VOLT_EINVAL, "--folds '%s': the folds are 0 to %d and all", text,
-                             VOLT_FOLDS - 1);
         for (int k = low; k <= high; k++)
-            marked[k < 0 ? VOLT_FOLDS : k] = true;
+            marked[k < 0 ? TRAIN_MAX_FOLDS - 1 : k] = true;
     }
-    for (int k = 0; k <= VOLT_FOLDS; k++) {
+    for (int k = 0; k < TRAIN_MAX_FOLDS; k++) {
         if (marked[k])
-            folds.fold[folds.count++] = k;
+            out->fold[count++] = k < TRAIN_MAX_FOLDS - 1 ? k : VOLT_FOLD_ALL;
     }
-    *out = folds;
+    if (!o->folds && count != 1)
+        return volt_fail(VOLT_EINVAL, "--fold %s: one fold is expected; --folds takes several",
+                         text);
+    out->count = count;
     return VOLT_OK;
 }
 
-volt_status train_check_run(const train_options *o, const train_folds *folds)
+volt_status train_fold_path(char **out, const char *folder, int fold)
+{
+    return fold == VOLT_FOLD_ALL ? volt_format(out, "%s/fold_all", folder)
+                                 : volt_format(out, "%s/fold_%d", folder, fold);
+}
+
+volt_status train_check_kind(const train_options *o)
 {
     const bool single = volt_run_is_single(o->output);
-    char *run = NULL;
-    volt_status st = VOLT_OK;
 
     if (!o->folds && !single && volt_is_run(o->output))
         return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
@@ -176,23 +251,5 @@ volt_status train_check_run(const train_options *o, const train_folds *folds)
     if (o->folds && single)
         return volt_fail(VOLT_EDATA, "%s holds a single run, not folds; use another folder",
                          o->output);
-    if (!o->folds && single && !o->resume)
-        return volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
-                         o->output);
-    for (int i = 0; i < folds->count && !o->resume; i++) {
-        if (folds->fold[i] < VOLT_FOLDS)
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_%d", o->output, folds->fold[i]));
-        else
-            VOLT_TRY(st, done, volt_format(&run, "%s/fold_all", o->output));
-        if (volt_run_is_single(run)) {
-            st = volt_fail(VOLT_EDATA, "%s already holds a run; use --resume or another folder",
-                           run);
-            goto done;
-        }
-        volt_free(run);
-        run = NULL;
-    }
-done:
-    volt_free(run);
-    return st;
+    return VOLT_OK;
 }

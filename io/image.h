@@ -9,7 +9,8 @@
  *           files have nz = 1.
  * World     mm, RAS+; ITK's LPS is converted. 2-D files lie in the plane z = 0 and are 1 mm
  *           thick. Pictures (PNG, TIFF, JPEG, BMP) have no spatial metadata: pixels of 1 mm,
- *           rows run to posterior, columns to the left, as in ITK. A multi-page TIFF takes its
+ *           rows run to posterior, columns to the left, as in ITK. GIPL has no directions: LPS
+ *           is taken. A multi-page TIFF takes its
  *           spacing from CASE.json next to CASE.tif or CASE_0000.tif ({"spacing": [z, y, x]},
  *           as nnU-Net's Tiff3DIO), and one is written with it.
  * Hostile   every file is untrusted; a reader that crashes or hangs becomes an error.
@@ -29,9 +30,11 @@ VOLT_BEGIN_DECLS
 typedef enum volt_geometry_source {
     VOLT_GEOMETRY_SFORM = 1,
     VOLT_GEOMETRY_QFORM = 2,
-    VOLT_GEOMETRY_NOFORM = 3, /* NIfTI without either: orientation unknown, nibabel's default */
+    VOLT_GEOMETRY_NOFORM = 3, /* spacing without orientation: a NIfTI file without either form
+                               * (nibabel's default is taken), GIPL, an NRRD file without a
+                               * patient's space, a TIFF file with a JSON file (LPS is taken) */
     VOLT_GEOMETRY_HEADER = 4, /* the spatial metadata of another format */
-    VOLT_GEOMETRY_NONE = 5,   /* a format without spatial metadata */
+    VOLT_GEOMETRY_NONE = 5,   /* neither is known: 1 mm along LPS is taken */
 } volt_geometry_source;
 
 /* Spatial metadata as ITK stores it: axes x, y, z; world LPS, mm. */
@@ -62,7 +65,9 @@ typedef struct volt_image_header {
     char description[81]; /* descrip, always terminated */
     char intent_name[17];
     int intent_code;
-    char **warnings; /* one sentence each, without the file's name */
+    size_t
+        helper_bytes; /* that volt-itk needs to read the voxels, besides those read; else 0 */
+    char **warnings;  /* one sentence each, without the file's name */
     size_t warning_count;
     volt_image_geometry geometry; /* of formats that ITK reads, for writing it back unchanged */
     struct volt_nifti_raw *raw;   /* of NIfTI, for writing it back unchanged; else NULL */
@@ -124,8 +129,11 @@ typedef struct volt_image_write_options {
     bool labels;      /* the smallest integer type that holds every value, uint8 up to 254 as
                        * in nnU-Net; dtype must be VOLT_AS_STORED. VOLT_EINVAL when a value is
                        * not an integer */
-    int level;        /* of gzip, 1..12; 0 chooses 1 or 6 from the data */
-    int threads;      /* 0 = default */
+    /* Write pictures and GIPL also where their format cannot store where the image lies
+     * (spacing, position, orientation), which is then lost; else such a volume is refused. */
+    bool drop_geometry;
+    int level;   /* of gzip, 1..12; 0 chooses 1 or 6 from the data */
+    int threads; /* 0 = default */
 } volt_image_write_options;
 /* For other languages: fills in the defaults, all 0. */
 VOLT_API void volt_image_write_options_init(volt_image_write_options *o, size_t size);
@@ -157,8 +165,8 @@ static inline volt_image_write_options volt_image_write_labels(int threads)
 /* Writes `volume` in the format of the name's ending, whole or not at all. `source` (NULL is
  * allowed) is the header of the image it was derived from: on the same grid its spatial
  * metadata is copied bit by bit when both formats are NIfTI or both are ITK's. `options` NULL:
- * the defaults. VOLT_EINVAL: an unknown ending, a volume that the format cannot hold; VOLT_EIO;
- * VOLT_ENOTSUP; VOLT_ENOMEM. */
+ * the defaults. VOLT_EINVAL: an unknown ending, a volume or a geometry that the format cannot
+ * hold (see drop_geometry); VOLT_EIO; VOLT_ENOTSUP; VOLT_ENOMEM. */
 VOLT_CALL volt_image_write(const char *path, const volt_volume *volume,
                            const volt_image_header *source,
                            const volt_image_write_options *options);

@@ -25,39 +25,6 @@ typedef enum volt_stage {
     VOLT_STAGE_PREPROCESS = 2 /* and every case preprocessed */
 } volt_stage;
 
-typedef struct volt_pipeline_options {
-    size_t size;                      /* set by volt_pipeline_defaults() */
-    const char *dataset;              /* folder; NULL with data->images */
-    const volt_dataset_options *data; /* how it is opened; NULL = defaults */
-    const char *work;                 /* NULL = volt_workspace_open's rule */
-    const char *configuration;  /* NULL = "3d_fullres", or "2d" if the plan has no other */
-    const char *previous_stage; /* cascades: a run of the previous stage, or a folder of its
-                                 * masks */
-    volt_precision precision;   /* of that run; VOLT_PRECISION_AUTO allowed */
-    volt_stage until;
-    bool replan;                         /* create fingerprint and plan again */
-    bool overwrite;                      /* preprocess all cases again */
-    const volt_planner_options *planner; /* NULL = defaults */
-    bool memory_auto; /* planner->memory_gb = the most that can be trained on this machine */
-    const volt_plan_extra *extra; /* configurations to add to the plan; */
-    int extras;                   /* their number. 2p5d and 3d_whole are also added, with their
-                                   * defaults, if `configuration` asks for them */
-    volt_plane plane; /* slices of 2p5d, by the orientation of the first case; VOLT_PLANE_NONE =
-                       * extra[].axis */
-    int threads;      /* 0 = default */
-    const volt_callbacks *callbacks;
-} volt_pipeline_options;
-
-/* Until VOLT_STAGE_PREPROCESS, no data set. */
-VOLT_API void volt_pipeline_options_init(volt_pipeline_options *o, size_t size);
-static inline volt_pipeline_options volt_pipeline_defaults(void)
-{
-    volt_pipeline_options o;
-
-    volt_pipeline_options_init(&o, sizeof o);
-    return o;
-}
-
 /* Zero-initialized is empty. */
 typedef struct volt_pipeline {
     volt_dataset *dataset;
@@ -73,11 +40,51 @@ typedef struct volt_pipeline {
 } volt_pipeline;
 VOLT_API void volt_pipeline_clear(volt_pipeline *p);
 
+typedef struct volt_pipeline_options {
+    size_t size;                      /* set by volt_pipeline_defaults() */
+    const char *dataset;              /* folder; NULL with data->images */
+    const volt_dataset_options *data; /* how it is opened; NULL = defaults */
+    const char *work;                 /* NULL = volt_workspace_open's rule */
+    const char *configuration;  /* NULL = "3d_fullres", or "2d" if the plan has no other */
+    const char *previous_stage; /* cascades: a run of the previous stage, or a folder of its
+                                 * masks */
+    volt_precision precision;   /* of that run; VOLT_PRECISION_AUTO allowed */
+    volt_stage until;
+    const int *fold; /* folds to be trained: their splits are checked before any work */
+    int folds;       /* their number; may be 0 */
+    bool replan;     /* create fingerprint and plan again */
+    bool overwrite;  /* preprocess all cases again */
+    const volt_planner_options *planner; /* NULL = defaults */
+    bool memory_auto; /* planner->memory_gb = the most that can be trained on this machine */
+    const volt_plan_extra *extra; /* configurations to add to the plan; */
+    int extras;                   /* their number. 2p5d and 3d_whole are also added, with their
+                                   * defaults, if `configuration` asks for them */
+    volt_plane plane; /* slices of 2p5d, by the orientation of the first case; VOLT_PLANE_NONE =
+                       * extra[].axis */
+    int threads;      /* 0 = default */
+    const volt_callbacks *callbacks;
+    /* Called when data set, plan and configuration are known, before cases are preprocessed; a
+     * failure ends the run. NULL = none. */
+    volt_status (*planned)(void *user, const volt_pipeline *p);
+    void *user;
+} volt_pipeline_options;
+
+/* Until VOLT_STAGE_PREPROCESS, no data set. */
+VOLT_API void volt_pipeline_options_init(volt_pipeline_options *o, size_t size);
+static inline volt_pipeline_options volt_pipeline_defaults(void)
+{
+    volt_pipeline_options o;
+
+    volt_pipeline_options_init(&o, sizeof o);
+    return o;
+}
+
 /* Runs the steps. The caller owns what *out holds (volt_pipeline_clear). Warnings of the data
  * set's check are logged; if it finds errors, all are logged and the call fails (VOLT_EDATA). A
  * plans.json in the work folder is used as it is, edited by hand or not. For a cascade, prior
  * masks of all cases are predicted by networks that were not trained on them, or read from
- * files, and preprocessed. */
+ * files, and preprocessed.
+ * VOLT_EINVAL: an option is out of range. */
 VOLT_CALL volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options);
 
 VOLT_END_DECLS

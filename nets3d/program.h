@@ -72,6 +72,9 @@ VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 
 /* Runs forward on `input` (host, PLAIN (n,c,d,h,w) float32). `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
+/* The same as in prediction, also in training programs: dropout does nothing. A loss after it
+ * has no gradient. */
+VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
 /* Output i after forward: PLAIN (n,c,d,h,w) float32 on the host, valid until the next call;
  * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
 VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);

@@ -44,12 +44,50 @@ typedef struct volt_train_data {
 
 /* Which parameters volt_train_options.init sets. */
 typedef enum volt_transfer_mode {
-    VOLT_TRANSFER_BY_NAME = 0, /* those with the same name and shape; others stay random */
-    VOLT_TRANSFER_STRICT,      /* all: each must be there with its shape */
+    /* Those with the same name and shape; others stay random. In networks with different
+     * numbers of levels, names are matched from the finest level. */
+    VOLT_TRANSFER_BY_NAME = 0,
+    VOLT_TRANSFER_STRICT, /* all: each must be there with its shape */
     /* By name; if the number of channels (the first two extents) differs, the channels that
-     * both have. Kernels must agree. */
+     * both have, of each input of a concatenation. Kernels must agree. */
     VOLT_TRANSFER_TOLERANT
 } volt_transfer_mode;
+
+/* What a run's recipe decides. */
+typedef enum volt_train_field {
+    VOLT_TRAIN_PRESET = 0, /* that the recipe began as this preset */
+    VOLT_TRAIN_ITERATIONS,
+    VOLT_TRAIN_VALIDATION, /* validation_iterations */
+    VOLT_TRAIN_BATCH,
+    VOLT_TRAIN_OPTIMIZER, /* its kind */
+    VOLT_TRAIN_LR,
+    VOLT_TRAIN_SCHEDULE,
+    VOLT_TRAIN_WARMUP,
+    VOLT_TRAIN_WEIGHT_DECAY,
+    VOLT_TRAIN_MOMENTUM,
+    VOLT_TRAIN_CLIP,
+    VOLT_TRAIN_LOSS, /* both weights, sigmoid */
+    VOLT_TRAIN_CLASS_WEIGHTS,
+    VOLT_TRAIN_BATCH_DICE,
+    VOLT_TRAIN_FOREGROUND,
+    VOLT_TRAIN_DROPOUT,
+    VOLT_TRAIN_MIRROR,
+    VOLT_TRAIN_AUGMENT,
+    VOLT_TRAIN_DEEP_SUPERVISION,
+    VOLT_TRAIN_INIT,
+    VOLT_TRAIN_FREEZE,   /* rules of scale 0 */
+    VOLT_TRAIN_LR_SCALE, /* other rules */
+    VOLT_TRAIN_PRECISION,
+    VOLT_TRAIN_SEED,
+    VOLT_TRAIN_PREVIOUS_RUN, /* volt_train_data.previous_run */
+    VOLT_TRAIN_FIELDS        /* their number */
+} volt_train_field;
+
+/* A field that the caller has set on purpose, not by default. */
+typedef struct volt_train_given {
+    volt_train_field field;
+    const char *name; /* what messages call it; NULL = its own name */
+} volt_train_given;
 
 typedef struct volt_train_options {
     size_t size;               /* set by volt_train_defaults() */
@@ -59,7 +97,8 @@ typedef struct volt_train_options {
     uint64_t seed;
     int threads;        /* of the network; 0 = default */
     int loader_threads; /* 0 = 2, or 1 on machines of at most 2 cores */
-    bool resume;        /* continue from checkpoint_latest; start a new run if there is none */
+    bool resume; /* continue from checkpoint_latest; start a new run if there is none. A run
+                  * that has ended stays as it is */
     bool change_length; /* on resume: give the run the length asked for here (budget_s, else
                          * recipe->epochs), even if it has ended; the learning rate continues
                          * where a run planned with that length would be. Without this, and in
@@ -70,11 +109,17 @@ typedef struct volt_train_options {
                          * budget, except with change_length; NULL = none */
     const char *init;   /* initial weights: a run (its final checkpoint, else its best), one of
                          * its folders fold_K, a checkpoint, or a file of weights (torch's .pth,
-                         * safetensors) with the graph's parameter names; NULL = random */
+                         * safetensors) with the graph's parameter names; NULL = random. Frozen
+                         * parameters must all be found there */
     volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
     int64_t checkpoint_every; /* also after every so many iterations; 0 = off */
     const char *cache;        /* folder for measured speeds; NULL = the user's */
+    /* A resumed run (and one with `like`) keeps its recipe. What is listed here must agree with
+     * it, or the call fails and names every field that does not; what is not listed is not
+     * compared. Length, device and threads are never part of it: they can be changed. */
+    const volt_train_given *given;
+    int givens; /* their number */
 } volt_train_options;
 
 /* nnU-Net's recipe, device "cpu", precision auto, seed 0. */
@@ -105,18 +150,23 @@ typedef struct volt_train_result {
     double data_wait_s;         /* of them: the network waiting for batches */
     volt_train_memory memory;
     size_t peak_bytes; /* measured through mem.h, without what others held before */
+    bool ended_before; /* a resumed run had already ended; nothing was done */
 } volt_train_result;
 
 /* Trains in folder `run` (created). `options` NULL = defaults. `result` (NULL allowed) is
- * filled on success and on cancellation. Progress: "iterations". Logs one line per epoch, and
- * warns if a class appears in no batch of an epoch, the learning rate is 0, the network waits
- * for data, or the disk is nearly full.
+ * filled on success and on cancellation. Progress: "iterations". Logs one line per epoch, after
+ * three iterations how long the training will take, and warns if a class appears in no batch of
+ * an epoch, the network waits for data, or the disk is nearly full.
+ *
+ * Nothing is created before options, device, initial weights, memory and the files of all cases
+ * have been checked. A new run that fails before its first iteration removes what it created. A
+ * checkpoint without iterations, which a killed process may leave, is replaced by a new run.
  *   VOLT_EDATA      `run` contains a run and `resume` is false, or the checkpoint belongs to
- *                   another plan, data set or set of cases (the message names the first
- *                   difference), or `init` does not fit the network
- *   VOLT_EINVAL     the recipe contradicts itself, the data set or the network
- *   VOLT_EFORMAT    damaged checkpoint or case
- *   VOLT_ENOMEM     the announced peak exceeds this machine's memory
+ *                   another configuration, data set or set of cases (the message names the
+ * first difference; other configurations of the plan may have changed), or `init` does not fit
+ * the network VOLT_EINVAL     an option is out of range; the recipe contradicts itself, the
+ * data set or the network; a field of `given` differs from the run's VOLT_EFORMAT    damaged
+ * checkpoint or case VOLT_ENOMEM     the announced peak exceeds this machine's memory
  *   VOLT_ENUMERIC   loss or gradient not finite: the message names iteration and cases; the
  *                   last good checkpoint stays
  *   VOLT_ECANCELLED the current iteration was completed and saved; resume continues from it
@@ -124,6 +174,14 @@ typedef struct volt_train_result {
 VOLT_CALL volt_train(const char *run, const volt_train_data *data,
                      const volt_train_options *options, const volt_callbacks *cb,
                      volt_train_result *result);
+
+/* Makes the checks of volt_train that need no preprocessed case, and creates nothing: options,
+ * device, what `run` contains; with `data` (NULL: not yet known; its `store` may be NULL) also
+ * the network, its memory and the initial weights. `result` (NULL allowed) is filled if the run
+ * is to be resumed: with what was done so far, and with ended_before if nothing is left to do.
+ * Otherwise it is cleared. Errors as volt_train. */
+VOLT_CALL volt_train_check(volt_train_result *result, const char *run,
+                           const volt_train_data *data, const volt_train_options *options);
 
 VOLT_END_DECLS
 #endif

@@ -27,7 +27,7 @@ typedef enum cli_type {
     CLI_REALS     /* cli_list */
 } cli_type;
 
-#define CLI_LIST_MAX 8
+#define CLI_LIST_MAX 64
 
 typedef struct cli_list {
     double v[CLI_LIST_MAX];
@@ -40,7 +40,8 @@ typedef struct cli_option {
     cli_type type;
     size_t offset; /* of the field in the command's options struct */
     /* How the value is written: a placeholder, "fp32|bf16" for a choice or word, "[D,]H,W" for
-     * a list (a bracket marks a part that may be left out). NULL for a flag. */
+     * a list (a bracket marks a part that may be left out; "A[,B,...]" is 1 to CLI_LIST_MAX
+     * numbers). NULL for a flag. */
     const char *value;
     const char *fallback; /* default, written as a user would; NULL for none */
     double low, high;     /* numbers must lie in [low, high]; 0, 0 checks nothing */
@@ -98,6 +99,8 @@ struct cli {
     void *options; /* the command's struct, filled; owned */
     bool help, json, quiet, verbose;
     int64_t threads;          /* 0 = default */
+    const cli_option **given; /* options of the command line, in order; owned */
+    int given_count;
     volt_callbacks callbacks; /* pass &c->callbacks to long calls */
     struct {
         bool terminal, shown, told_cancel;
@@ -114,6 +117,8 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
 /* Fills c->args, c->options and the common fields from what follows the command's name. */
 volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv);
 void cli_free(cli *c);
+/* Whether the command line has the option called `name` ("--lr"), not only its default. */
+bool cli_given(const cli *c, const char *name);
 
 /* The option at `index` of those that `command` understands, its own before the common ones;
  * NULL behind the last one. */
@@ -121,6 +126,13 @@ const cli_option *cli_option_at(const cli_command *command, size_t index);
 
 /* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
 volt_status cli_set_value(void *field, const cli_option *option, const char *text);
+/* Reads numbers with commas between them, for lists that no cli_list holds: at most `most`.
+ * VOLT_EINVAL names the option and the part that is no number. */
+volt_status cli_read_numbers(double *out, int *count, int most, const char *name,
+                             const char *text);
+/* Reads "40=1,230=2": at most `most` pairs of integers. VOLT_EINVAL. */
+volt_status cli_read_pairs(int32_t *from, int32_t *to, int *count, int most, const char *name,
+                           const char *text);
 /* The one of `count` words that `word` may be a misspelling of; NULL when none is near. */
 const char *cli_suggest(const char *word, const char *const *words, size_t count);
 
@@ -156,6 +168,25 @@ volt_status cli_check_output(const cli *c, const char *path, const char *endings
 /* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path, const char *endings);
 #define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
+
+/* What the user of this command can do about a sentence of the library; NULL: nothing known. */
+const char *cli_remedy(const cli *c, const char *sentence);
+/* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
+ * created, and an output file whose folder exists. VOLT_EIO. */
+volt_status cli_check_inputs(const char *const *path, int count);
+volt_status cli_check_output_folder(const char *path);
+volt_status cli_check_output_file(const char *path);
+
+/* An option at argv[*i] that the command does not have, but that another program or build has:
+ * fails with what helps here. *taken, and *i at its value, for one that changes nothing
+ * (--device cpu). VOLT_OK otherwise. VOLT_EINVAL, VOLT_ENOTSUP. */
+volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, int count,
+                               char **argv);
+/* What nnU-Net's command `word` is called here; NULL: it is none. */
+const char *cli_foreign_command(const char *word);
+/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
+ * --part. */
+volt_status cli_need_one_process(int count, char **argv);
 
 /* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
  * in order and the second one ends the process. */

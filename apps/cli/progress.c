@@ -120,11 +120,13 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
 static void on_log(void *user, volt_log_level level, const char *line)
 {
     cli *c = user;
+    const char *remedy = cli_remedy(c, line);
 
     if ((level == VOLT_LOG_INFO && c->quiet) || (level == VOLT_LOG_DETAIL && !c->verbose))
         return;
     clear_line(c);
-    fprintf(stderr, "%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line);
+    fprintf(stderr, "%s%s%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line,
+            remedy ? "; " : "", remedy ? remedy : "");
 }
 
 static bool is_cancelled(void *user)

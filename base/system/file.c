@@ -57,7 +57,9 @@ volt_status volt_map_open(volt_map *out, const char *path)
     if (map.bytes) {
         void *view = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (view == MAP_FAILED)
-            st = fail_errno("map", path);
+            st = errno == ENOMEM ? volt_fail(VOLT_ENOMEM, "no memory to map %s (%zu bytes)",
+                                             path, map.bytes)
+                                 : fail_errno("map", path);
         else
             map.data = view;
     }

@@ -147,6 +147,7 @@ done:
 /* The fields of a directory entry. */
 typedef struct entry {
     uint64_t flags, method, crc, packed, bytes, disk, local;
+    bool is_link; /* by the attributes that Unix programs store */
     const char *name;
     size_t name_bytes, total; /* total: of the entry */
 } entry;
@@ -196,6 +197,8 @@ static volt_status read_entry(entry *e, const unsigned char *at, size_t left,
                  .bytes = zip_get(at + 24, 4),
                  .disk = zip_get(at + 34, 2),
                  .local = zip_get(at + 42, 4),
+                 .is_link = at[5] == ZIP_MADE_BY_UNIX &&
+                            (zip_get(at + 40, 2) & ZIP_MODE_TYPE) == ZIP_MODE_LINK,
                  .name = (const char *)at + ZIP_CENTRAL_BYTES,
                  .name_bytes = (size_t)zip_get(at + 28, 2)};
     extra = (size_t)zip_get(at + 30, 2);
@@ -263,6 +266,7 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
     m->bytes = (size_t)e->bytes;
     m->crc = (uint32_t)e->crc;
     m->deflated = e->method == ZIP_DEFLATED;
+    m->is_link = e->is_link;
     return VOLT_OK;
 }
 

@@ -29,7 +29,12 @@ void volt_stored_simplify(volt_dataset_info *info);
 volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_grid *b,
                              const char *b_file);
 
-/* The same for labels; only sizes must agree if they follow their image or lack geometry. */
+/* Whether a corner of `b`, a grid of the same size, lies more than a voxel away from that of
+ * `a`; *mm is the largest distance. Up to half a voxel is common (corners for centres). */
+bool volt_grids_shifted(double *mm, const volt_grid *a, const volt_grid *b);
+
+/* As volt_grids_match for labels, which must not be shifted either (info->allow_shift); only
+ * sizes must agree if they follow their image or lack geometry. */
 volt_status volt_label_grid_match(const volt_grid *image, const char *image_file,
                                   const volt_grid *labels, const char *label_file,
                                   const volt_dataset_info *info);

@@ -1,5 +1,6 @@
 /* files.c - label files: images, pictures, folders of slices; labels or grey values. */
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -203,11 +204,11 @@ static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *in
         while (reached < info->thresholds && (double)value[i] >= info->threshold[reached])
             reached++;
         label[i] = reached;
-        bad += value[i] != value[i];
+        bad += !isfinite(value[i]);
     }
     if (bad) {
-        st = volt_fail(VOLT_EFORMAT, "%s is NaN in %lld voxel%s", path, (long long)bad,
-                       volt_s(bad));
+        st = volt_fail(VOLT_EFORMAT, "%s is NaN or infinite in %lld voxel%s", path,
+                       (long long)bad, volt_s(bad));
         goto done;
     }
     volt_volume_free(*v);

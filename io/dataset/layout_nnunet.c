@@ -36,11 +36,11 @@ static volt_status add_listed_case(opening *o, const char *id, const volt_json_a
     VOLT_TRY(st, done, volt_json_length(&count, &images, 1, VOLT_MAX_CHANNELS));
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_item(&at, &images, i));
-        VOLT_TRY(st, done, volt_layout_resolve(&path, &at, o->ds->folder));
+        VOLT_TRY(st, done, volt_layout_resolve(&path, o, &at));
         VOLT_TRY(st, done, volt_case_add_file(c, path));
     }
     if (label.value)
-        st = volt_layout_resolve(&c->label_file, &label, o->ds->folder);
+        st = volt_layout_resolve(&c->label_file, o, &label);
 done:
     return st;
 }
@@ -265,7 +265,9 @@ static volt_status nnunet_list(opening *o)
     VOLT_TRY(st, done, list_folder(&labels, o, "labelsTr"));
     VOLT_TRY(st, done, add_images(o, "imagesTr", &labels));
     VOLT_TRY(st, done, add_lonely_labels(o, &labels));
-    st = add_images(o, "imagesTs", NULL);
+    VOLT_TRY(st, done, add_images(o, "imagesTs", NULL));
+    if (json_is_array(json_object_get(o->root->value, "training")))
+        st = volt_nnunet_v1_select(o);
 done:
     volt_names_free(&labels);
     return st;

@@ -14,6 +14,7 @@
 #include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
 #include "io/image/header.h"
@@ -21,14 +22,17 @@
 #include "io/image/options.h"
 #include "io/json/json.h"
 #include "io/image/names.h"
+#include "io/image/text_header.h"
 
-enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535 };
+enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535, INFLATION = 1032 /* deflate's most */ };
+
+/* Of volt-itk without voxels. */
+#define HELPER_BYTES ((size_t)32 << 20)
 
 /* -- Judging a message -------------------------------------------------------------------- */
 
 static volt_status judge_sizes(const volt_itk_message *m, const char *path)
 {
-    const size_t memory = volt_mem_machine();
     int64_t extents[4] = {m->channels, m->n[0], m->n[1], m->n[2]};
     size_t bytes;
 
@@ -46,12 +50,12 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     if (m->dtype == VOLT_BF16 || volt_dtype_bytes((volt_dtype)m->dtype) == 0)
         return volt_fail(VOLT_EFORMAT, "%s: voxels of an unknown type (%u)", path, m->dtype);
     /* 8 bytes: what any voxel may become */
-    if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
-        return volt_fail(
-            VOLT_EFORMAT,
-            "%s: %lld x %lld x %lld voxels of %u channel%s exceed this machine's memory", path,
-            (long long)m->n[0], (long long)m->n[1], (long long)m->n[2], m->channels,
-            volt_s((int64_t)m->channels));
+    if (volt_extent_bytes(&bytes, extents, 4, 8))
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: %lld x %lld x %lld voxels of %u channel%s are more than any "
+                         "machine holds",
+                         path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
+                         m->channels, volt_s((int64_t)m->channels));
     if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
         return volt_fail(VOLT_EFORMAT, "%s: %llu byte%s of voxels; its size requires %zu", path,
                          (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
@@ -116,10 +120,13 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     h->dim[m->axes + 1] = m->channels;
     h->dtype = (volt_dtype)m->dtype;
     h->slope = h->unit_mm = 1;
+    h->helper_bytes = HELPER_BYTES + (size_t)m->bytes * (h->gzip ? 2 : 1);
     for (int i = 0; i < 3; i++)
         h->grid.n[i] = m->n[2 - i];
     h->grid.channels = (int32_t)m->channels;
-    h->geometry_source = picture ? VOLT_GEOMETRY_NONE : VOLT_GEOMETRY_HEADER;
+    h->geometry_source = picture                          ? VOLT_GEOMETRY_NONE
+                         : strcmp(h->format, "GIPL") == 0 ? VOLT_GEOMETRY_NOFORM
+                                                          : VOLT_GEOMETRY_HEADER;
     if (picture) { /* the resolution of a photograph is not in millimetres of a patient */
         h->geometry = (volt_image_geometry){
             (int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
@@ -197,6 +204,7 @@ static volt_status take_spacing(volt_image_header *h, const char *path)
         goto done;
     }
     VOLT_TRY(st, done, read_spacing(mm, json));
+    h->geometry_source = VOLT_GEOMETRY_NOFORM;
     for (int a = 0; a < 3; a++)
         h->geometry.spacing[a] = mm[2 - a];
     volt_image_apply_geometry(h);
@@ -243,19 +251,102 @@ static volt_status check_there(const char *path)
     return VOLT_OK;
 }
 
+/* -- The header that VOLT reads itself ----------------------------------------------------- */
+
+/* Size of a regular file; 0 if there is none. */
+static uint64_t file_bytes(const char *folder, size_t length, const char *name)
+{
+    struct stat info;
+    char *path;
+    uint64_t bytes = 0;
+
+    if (volt_format(&path, "%.*s/%s", (int)length, folder, name) != VOLT_OK)
+        return 0;
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode))
+        bytes = (uint64_t)info.st_size;
+    volt_free(path);
+    return bytes;
+}
+
+/* The files must be long enough for the voxels that the helper announces. */
+static volt_status check_bounds(const volt_text_header *t, const volt_itk_message *m,
+                                const char *path)
+{
+    const char *name = volt_path_name(path);
+    const char *folder = name > path ? path : ".";
+    const size_t length = name > path ? (size_t)(name - path) : 1;
+    uint64_t bytes = 0;
+    struct stat info;
+
+    if (!t->bounded)
+        return VOLT_OK;
+    if (t->local && stat(path, &info) == 0)
+        bytes = (uint64_t)info.st_size;
+    for (size_t i = 0; i < t->files.count; i++)
+        bytes += file_bytes(folder, length, t->files.name[i]);
+    if (m->bytes / (t->compressed ? INFLATION : 1) > bytes)
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: its header describes %llu byte%s of voxels, more than %s of "
+                         "%llu byte%s can hold",
+                         path, (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
+                         t->local ? "its file" : "its voxel files", (unsigned long long)bytes,
+                         volt_s((int64_t)bytes));
+    return VOLT_OK;
+}
+
+/* What the header says replaces what ITK made of it. */
+static volt_status apply_header(volt_itk_message *m, const volt_text_header *t,
+                                const char *path)
+{
+    const volt_image_geometry *g = &t->geometry;
+
+    m->compressed = t->compressed;
+    if (!t->has_geometry)
+        return check_bounds(t, m, path);
+    if ((int)m->axes != g->axes)
+        return volt_fail(VOLT_ENOTSUP, "%s: its header has %d spatial axes, but ITK reads %u",
+                         path, g->axes, m->axes);
+    memcpy(m->spacing, g->spacing, sizeof m->spacing);
+    memcpy(m->origin, g->origin, sizeof m->origin);
+    memcpy(m->direction, g->direction, sizeof m->direction);
+    return check_bounds(t, m, path);
+}
+
+static volt_status note_header(volt_image_header *h, const volt_text_header *t)
+{
+    volt_status st = VOLT_OK;
+
+    if (t->has_geometry)
+        h->geometry_source = t->source;
+    for (int i = 0; i < t->warning_count && st == VOLT_OK; i++)
+        st = volt_image_warn(h, "%s", t->warnings[i]);
+    return st;
+}
+
 static volt_status ask(volt_itk_call **call, volt_image_header **header, const char *verb,
                        const char *path)
 {
+    volt_text_header text = {.bounded = false};
     volt_itk_message m;
     volt_status st;
 
     VOLT_TRY(st, done, check_there(path));
-    VOLT_TRY(st, done, volt_itk_start(call, verb, path, path));
+    if (volt_text_header_is(path))
+        VOLT_TRY(st, done, volt_text_header_read(&text, path));
+    VOLT_TRY(st, done, volt_itk_start(call, verb, path, &text.files, path));
     VOLT_TRY(st, done, volt_itk_answer(&m, *call));
+    if (volt_text_header_is(path))
+        VOLT_TRY(st, done, apply_header(&m, &text, path));
     VOLT_TRY(st, done, volt_itk_parse(header, &m, path));
+    VOLT_TRY(st, done, note_header(*header, &text));
+    if (!(m.sandbox & VOLT_ITK_SECCOMP))
+        VOLT_TRY(st, done,
+                 volt_image_warn(*header, "volt-itk read it without a seccomp filter, which "
+                                          "this system or this build lacks"));
     if (is_pages(path, *header))
         st = take_spacing(*header, path);
 done:
+    volt_text_header_clear(&text);
     return st;
 }
 
@@ -273,6 +364,30 @@ done:
     volt_itk_abort(&call);
     volt_image_header_free(h);
     return st;
+}
+
+/* The voxels here and at the helper. */
+static volt_status check_memory(const volt_image_header *h, volt_dtype to, const char *path)
+{
+    const size_t count = (size_t)volt_grid_voxels(&h->grid) * (size_t)h->grid.channels;
+    const size_t here = count * volt_dtype_bytes(to);
+    const size_t there = h->helper_bytes;
+    char *what = NULL;
+    volt_status st = volt_format(&what, "%s: reading it", path);
+
+    if (st == VOLT_OK)
+        st = volt_mem_check(here + there, what);
+    volt_free(what);
+    return st;
+}
+
+/* Lets the helper read the voxels, and hears whether it could. */
+static volt_status consent(volt_itk_call *call)
+{
+    volt_itk_message again;
+    volt_status st = volt_itk_send(call, "", 1);
+
+    return st == VOLT_OK ? volt_itk_answer(&again, call) : st;
 }
 
 /* All voxels, converted as they come. */
@@ -349,7 +464,9 @@ static volt_status itk_read(volt_volume **out, volt_image_header **header, const
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
     VOLT_TRY(st, done, ask(&call, &h, labels ? "labels" : "read", path));
+    VOLT_TRY(st, done, check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
+    VOLT_TRY(st, done, consent(call));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
     VOLT_TRY(st, done, volt_itk_end(&call));
     if (labels && h->grid.channels > 1 && volt_image_is_picture(path)) {
@@ -418,7 +535,7 @@ static volt_status write_into(const char *folder, const char *path, const volt_v
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&file, folder, volt_path_name(path)));
-    VOLT_TRY(st, done, volt_itk_start(&call, "write", file, path));
+    VOLT_TRY(st, done, volt_itk_start(&call, "write", file, NULL, path));
     VOLT_TRY(st, done, volt_itk_send(call, &m, sizeof m));
     VOLT_TRY(st, done, volt_itk_send(call, v->data, m.bytes));
     VOLT_TRY(st, done, volt_itk_answer(&answer, call));
@@ -459,7 +576,8 @@ static volt_status put_all(const char *folder, const char *path)
 
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
-        if (strcmp(names.name[i], own) != 0)
+        if (strcmp(names.name[i], own) != 0 &&
+            file_bytes(folder, strlen(folder), names.name[i]) > 0)
             VOLT_TRY(st, done, put(folder, names.name[i], path));
     }
     st = put(folder, own, path);

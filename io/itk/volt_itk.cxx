@@ -1,9 +1,10 @@
 // volt_itk.cxx - the helper program: ITK's readers and writers behind a socket (protocol.h).
 //
-// It is started for one file and ends with it. Damaged files may take it down; whoever started
-// it notices. Nothing it prints is seen: readers that only print what is wrong are listened to.
+// It is started for one file and ends with it. It opens the files it was given, enters its
+// sandbox, and only then looks at their content. Damaged files may take it down; whoever
+// started it notices. Nothing it prints is seen: readers that only print what is wrong are
+// listened to.
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #include "base/status.h"
 #include "io/itk/protocol.h"
 #include "io/itk/refusal.h"
+#include "io/itk/sandbox.h"
 #include "io/itk/tiff.h"
 #include "volume/volume.h"
 
@@ -38,8 +40,9 @@ using IO = itk::ImageIOBase;
 
 constexpr int channel = 0; // the socket
 constexpr std::size_t step = std::size_t(1) << 20;
-constexpr std::uint64_t inflation = 1032;  // deflate's most bytes for one
-constexpr std::uint64_t gipl_header = 256; // bytes before the voxels
+constexpr std::uint64_t gipl_header = 256;                // bytes before the voxels
+constexpr std::uint64_t slack = std::uint64_t(256) << 20; // bytes a reader needs besides voxels
+unsigned confined;                                        // what the sandbox has
 
 // -- The socket ------------------------------------------------------------------------------
 
@@ -209,31 +212,11 @@ std::string trimmed(const std::string &text)
                : text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
-// Headers may name the files with the voxels: only such in the same folder or below it.
-void check_inside(const std::string &name)
-{
-    std::string folder;
-    std::istringstream parts(name);
-    bool leaves = name.empty() || name[0] == '/' || name.find('\\') != std::string::npos ||
-                  name.find(':') != std::string::npos;
-    while (std::getline(parts, folder, '/'))
-        leaves = leaves || folder == "..";
-    if (leaves)
-        throw Refusal(VOLT_EFORMAT, "its voxels are declared to be in \"" + name +
-                                        "\", which is not below its own folder");
-}
-
 // What is known before ITK looks.
 struct Header {
     bool compressed = false;
     std::uint64_t bytes = UINT64_MAX; // no more voxels than these can be there
 };
-
-// A file of text and voxels holds no more than this.
-std::uint64_t most_bytes(const std::string &path, bool compressed)
-{
-    return file_bytes(path) * (compressed ? inflation : 1);
-}
 
 // ITK does not notice that a .gipl.gz ends early.
 std::uint64_t inflated_bytes(const std::string &path)
@@ -249,82 +232,10 @@ std::uint64_t inflated_bytes(const std::string &path)
     return bytes;
 }
 
-Header scan_meta(std::ifstream &file, const std::string &path)
-{
-    Header h;
-    std::string line;
-    bool binary = true;
-    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
-        const std::size_t equals = line.find('=');
-        if (equals == std::string::npos)
-            continue;
-        const std::string key = trimmed(line.substr(0, equals));
-        const std::string value = trimmed(line.substr(equals + 1));
-        if (strcasecmp(key.c_str(), "CompressedData") == 0)
-            h.compressed = strcasecmp(value.c_str(), "true") == 0;
-        if (strcasecmp(key.c_str(), "BinaryData") == 0)
-            binary = strcasecmp(value.c_str(), "false") != 0;
-        if (strcasecmp(key.c_str(), "ElementDataFile") != 0)
-            continue;
-        const bool local = strcasecmp(value.c_str(), "LOCAL") == 0;
-        if (value.compare(0, 4, "LIST") == 0) {
-            while (std::getline(file, line)) {
-                if (!trimmed(line).empty())
-                    check_inside(trimmed(line));
-            }
-        } else if (!local) {
-            check_inside(value.substr(0, value.find(' ')));
-        }
-        if (local && binary)
-            h.bytes = most_bytes(path, h.compressed);
-        return h; // always the last key
-    }
-    throw Refusal(VOLT_EFORMAT, "it has no key ElementDataFile");
-}
-
-Header scan_nrrd(std::ifstream &file, const std::string &path)
-{
-    Header h;
-    std::string line;
-    bool local = true, bounded = true; // as text, or by bzip2, voxels may be shorter
-    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
-        const std::size_t colon = line.find(':');
-        if (trimmed(line).empty())
-            break;
-        if (line[0] == '#' || colon == std::string::npos)
-            continue;
-        const std::string key = trimmed(line.substr(0, colon));
-        const std::string value = trimmed(line.substr(colon + 1));
-        if (strcasecmp(key.c_str(), "encoding") == 0) {
-            h.compressed = value.compare(0, 2, "gz") == 0 || value.compare(0, 2, "bz") == 0;
-            bounded = value == "raw" || value.compare(0, 2, "gz") == 0;
-        }
-        if (strcasecmp(key.c_str(), "data file") != 0 &&
-            strcasecmp(key.c_str(), "datafile") != 0)
-            continue;
-        local = false;
-        if (value.compare(0, 4, "LIST") == 0) {
-            while (std::getline(file, line)) {
-                if (!trimmed(line).empty())
-                    check_inside(trimmed(line));
-            }
-        } else {
-            check_inside(value.substr(0, value.find(' ')));
-        }
-    }
-    if (local && bounded)
-        h.bytes = most_bytes(path, h.compressed);
-    return h;
-}
-
 Header scan(const std::string &path, const std::string &format)
 {
     std::ifstream file(path, std::ios::binary);
     Header h;
-    if (format == "MetaImage")
-        return scan_meta(file, path);
-    if (format == "NRRD")
-        return scan_nrrd(file, path);
     if (format == "GIPL") {
         h.compressed = ends_in(path, ".gz");
         h.bytes = h.compressed ? inflated_bytes(path) : file_bytes(path);
@@ -392,6 +303,7 @@ volt_itk_message describe(IO *io, const char *format, const std::string &path, c
                                         " are not supported");
     m.dtype = dtype_of(io->GetComponentType());
     m.compressed = h.compressed;
+    m.sandbox = confined;
     std::snprintf(m.format, sizeof m.format, "%s", format);
     set_sizes(m, io, axes_of(io));
     set_place(m, io);
@@ -446,12 +358,21 @@ void send_planes(const char *voxels, std::size_t count, std::size_t values, std:
     }
 }
 
+// Before ITK allocates anything for them, the caller agrees to the size of the voxels.
+void wait_for_consent(const volt_itk_message &m, std::uint64_t memory)
+{
+    char consent;
+    receive_all(&consent, 1);
+    // The voxels as they are in the file, inflated, and permuted.
+    sandbox::limit_memory(slack + 3 * m.bytes, memory);
+}
+
 // Kinds of TIFF that ITK would turn into colours; false: all others.
-bool read_as_stored(const std::string &path, bool voxels, bool labels)
+bool read_as_stored(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
 {
     TiffImage t;
     volt_itk_message m = empty_message();
-    if (!read_tiff(t, path, voxels, labels))
+    if (!read_tiff(t, path, false, labels))
         return false;
     m.dtype = t.bytes == 2 ? VOLT_U16 : VOLT_U8;
     m.axes = t.pages > 1 ? 3 : 2;
@@ -460,31 +381,36 @@ bool read_as_stored(const std::string &path, bool voxels, bool labels)
     m.n[1] = t.height;
     m.n[2] = t.pages;
     m.bytes = std::uint64_t(t.bytes) * t.samples * t.width * t.height * t.pages;
+    m.sandbox = confined;
     for (int a = 0; a < 3; a++)
         m.spacing[a] = m.direction[4 * a] = 1;
     std::snprintf(m.format, sizeof m.format, "TIFF");
     send_all(&m, sizeof m);
-    if (voxels)
-        send_all(t.planes.get(), m.bytes);
+    if (!voxels)
+        return true;
+    wait_for_consent(m, memory);
+    read_tiff(t, path, true, labels);
+    send_all(&m, sizeof m);
+    send_all(t.planes.get(), m.bytes);
     return true;
 }
 
-void read(const std::string &path, bool voxels, bool labels)
+void read(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
 {
     const char *format;
     IO::Pointer io = choose(path, &format);
-    if (std::strcmp(format, "TIFF") == 0 && read_as_stored(path, voxels, labels))
+    if (std::strcmp(format, "TIFF") == 0 && read_as_stored(path, voxels, labels, memory))
         return;
     const Header header = scan(path, format);
     if (!io->CanReadFile(path.c_str()))
         throw Refusal(VOLT_EFORMAT, std::string("it is not a ") + format + " file");
     io->SetFileName(path);
     io->ReadImageInformation();
-    const volt_itk_message m = describe(io, format, path, header);
-    if (!voxels) {
-        send_all(&m, sizeof m);
+    volt_itk_message m = describe(io, format, path, header);
+    send_all(&m, sizeof m);
+    if (!voxels)
         return;
-    }
+    wait_for_consent(m, memory);
     Buffer buffer(m.bytes);
     std::ostringstream said; // MetaIO prints that voxels are missing, and goes on
     std::streambuf *const before = std::cerr.rdbuf(said.rdbuf());
@@ -550,13 +476,33 @@ void receive_planes(char *voxels, std::size_t count, std::size_t values, std::si
     }
 }
 
-void write(const std::string &path)
+// The names that ITK gives to files of voxels, which are apart from some headers.
+void allow_outputs(const std::string &path)
+{
+    const std::string stem = path.substr(0, path.rfind('.'));
+    std::vector<std::string> names = {path};
+    if (ends_in(path, ".mhd"))
+        names.insert(names.end(), {stem + ".raw", stem + ".zraw"});
+    if (ends_in(path, ".nhdr"))
+        names.insert(names.end(), {stem + ".raw", stem + ".raw.gz"});
+    for (const std::string &name : names) {
+        const int bad = sandbox::allow_writing(name);
+        if (bad)
+            throw Refusal(VOLT_EIO, "cannot create it: " + std::string(std::strerror(bad)));
+    }
+}
+
+void write(const std::string &path, std::uint64_t memory)
 {
     volt_itk_message m;
     const char *format;
     receive_all(&m, sizeof m);
     if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         throw Refusal(VOLT_EINVAL, "volt-itk and volt have different versions");
+    allow_outputs(path);
+    sandbox::limit_memory(slack + 3 * m.bytes, memory);
+    sandbox::limit_files(m.bytes + m.bytes / 8 + slack);
+    confined = sandbox::enter();
     IO::Pointer io = choose(path, &format);
     prepare(io, m, path);
     const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
@@ -573,22 +519,60 @@ void write(const std::string &path)
     send_all(&m, sizeof m);
 }
 
-void run(const std::string &verb, const std::string &path)
+void allow_inputs(const std::string &path, int count, char **voxels)
 {
-    if (verb == "info" || verb == "read" || verb == "labels")
-        read(path, verb != "info", verb == "labels");
-    else if (verb == "write")
-        write(path);
-    else
-        throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
+    const int bad = sandbox::allow_reading(path, true);
+    if (bad)
+        throw Refusal(bad == EINVAL ? VOLT_EFORMAT : VOLT_EIO,
+                      bad == EINVAL ? "it is not a regular file"
+                                    : "cannot open it: " + std::string(std::strerror(bad)));
+    for (int i = 0; i < count; i++) {
+        const int why = sandbox::allow_reading(voxels[i], false);
+        const std::string name = "its voxel file " + std::string(voxels[i]);
+        if (why == ELOOP)
+            throw Refusal(VOLT_EFORMAT, name + " is a symbolic link, which is not followed");
+        if (why == EINVAL)
+            throw Refusal(VOLT_EFORMAT, name + " is not a regular file");
+        if (why)
+            throw Refusal(VOLT_EIO, name + " cannot be opened: " + std::strerror(why));
+    }
 }
 
-// No descendant of a program that is gone, no core dumps of damaged files.
+// Paths are relative to the file's folder from here on.
+std::string go_to_folder(const std::string &path)
+{
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos)
+        return path;
+    if (chdir(path.substr(0, slash + 1).c_str()) != 0)
+        throw Refusal(VOLT_EIO, "cannot open its folder: " + std::string(std::strerror(errno)));
+    return path.substr(slash + 1);
+}
+
+void run(int argc, char **argv)
+{
+    const std::string verb = argv[1];
+    const std::uint64_t memory = std::strtoull(argv[2], nullptr, 10);
+    const std::uint64_t seconds = std::strtoull(argv[3], nullptr, 10);
+    const std::string path = go_to_folder(argv[4]);
+    sandbox::limit_seconds(seconds);
+    if (verb == "write") {
+        write(path, memory);
+        return;
+    }
+    if (verb != "info" && verb != "read" && verb != "labels")
+        throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
+    allow_inputs(path, argc - 5, argv + 5);
+    sandbox::limit_memory(slack, memory);
+    sandbox::limit_files(0);
+    confined = sandbox::enter();
+    read(path, verb != "info", verb == "labels", memory);
+}
+
+// No descendant of a program that is gone.
 void settle()
 {
-    const struct rlimit none = {0, 0};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setrlimit(RLIMIT_CORE, &none);
     itk::Object::SetGlobalWarningDisplay(false);
 }
 } // namespace
@@ -596,13 +580,13 @@ void settle()
 int main(int argc, char **argv)
 {
     struct stat info;
-    if (argc != 3 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
+    if (argc < 5 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
         std::cerr << "volt-itk reads and writes images for volt, which starts it\n";
         return 2;
     }
     settle();
     try {
-        run(argv[1], argv[2]);
+        run(argc, argv);
     } catch (const Refusal &e) {
         send_failure(e.status, e.what());
     } catch (const itk::ExceptionObject &e) {

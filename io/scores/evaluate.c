@@ -10,6 +10,7 @@
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
 #include "io/image/names.h"
+#include "io/scores/numbering.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -21,6 +22,7 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
     volt_free(pairs->item);
     volt_free(pairs->first_missing);
     volt_dataset_close(pairs->opened);
+    volt_numbering_free(pairs->numbering);
     *pairs = (volt_mask_pairs){0};
 }
 
@@ -35,16 +37,18 @@ typedef struct truths {
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
-    const bool told = o->layout || o->images || o->thresholds > 0;
+    const bool told = o->layout || o->images;
     volt_status st;
 
     *t = (truths){.folder = folder};
     if ((st = volt_image_list(&t->names, folder)) != VOLT_OK)
         return st;
-    if (!told && t->names.count)
+    if (!told && o->thresholds == 0 && t->names.count)
         return VOLT_OK;
     if ((st = volt_dataset_open(opened, o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
+    if (st == VOLT_EDATA && !told && t->names.count)
+        st = VOLT_OK; /* a plain folder of grey values */
     return st;
 }
 
@@ -182,6 +186,8 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
         return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
     st = folder ? pair_folders(&p, pred, truth, &o) : pair_files(&p, pred, truth);
+    if (st == VOLT_OK && !p.dataset && o.thresholds > 0)
+        st = volt_mask_pairs_threshold(&p, o.threshold, o.thresholds);
     if (st == VOLT_OK)
         *out = p;
     else
@@ -203,45 +209,39 @@ volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
     return st;
 }
 
-static volt_status read_mask(volt_volume **out, const char *path, int threads)
-{
-    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
-
-    return volt_image_read(out, NULL, path, &read);
-}
-
-/* `pairs` says whether the truth's files hold grey values. */
-static volt_status read_truth(volt_volume **out, const volt_mask_pairs *pairs, const char *path,
-                              int threads)
-{
-    return pairs->dataset ? volt_labels_load(out, path, &pairs->dataset->info, threads)
-                          : read_mask(out, path, threads);
-}
-
 volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
                                    const volt_mask_pairs *pairs, int threads,
                                    const volt_callbacks *callbacks)
 {
+    unsigned char *sides = NULL; /* bit 0: in a mask, bit 1: in a truth */
     int64_t *counts = NULL;
     int32_t *list = NULL, found = 0;
     volt_volume *v = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "labels"));
+    VOLT_TRY(st, done, volt_alloc_zero(&sides, VOLT_LABEL_VALUES, 1, "labels"));
     VOLT_TRY(st, done, volt_alloc(&list, VOLT_LABEL_VALUES * sizeof *list, "labels"));
     for (int64_t i = 0; i < 2 * pairs->count; i++) {
         const volt_mask_pair *p = &pairs->item[i / 2];
 
         VOLT_TRY(st, done, volt_check_cancelled(callbacks));
         VOLT_TRY(st, done,
-                 i % 2 ? read_truth(&v, pairs, p->truth, threads)
-                       : read_mask(&v, p->pred, threads));
+                 i % 2 ? volt_pair_read_truth(&v, pairs, p->truth, threads)
+                       : volt_pair_read_mask(&v, p->pred, threads));
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "labels"));
+        VOLT_TRY(st, done, volt_pair_refuse_negative(v, i % 2 ? p->truth : p->pred));
         VOLT_TRY(st, done, volt_label_counts(counts, v));
+        for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++)
+            sides[value] |= counts[value] ? 1 << i % 2 : 0;
+        volt_free(counts);
         volt_volume_free(v);
+        counts = NULL;
         v = NULL;
     }
+    VOLT_TRY(st, done, volt_pair_compare_values(pairs, sides));
     for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
-        if (counts[value])
+        if (sides[value])
             list[found++] = value;
     }
     if (found == 0) {
@@ -255,6 +255,7 @@ done:
     volt_volume_free(v);
     volt_free(list);
     volt_free(counts);
+    volt_free(sides);
     return st;
 }
 
@@ -296,9 +297,11 @@ static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
     volt_status st;
 
     VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
-    VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
-    VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
+    VOLT_TRY(st, done, volt_pair_read_mask(&pred, p->pred, o->threads));
+    VOLT_TRY(st, done, volt_pair_read_truth(&truth, w->pairs, p->truth, o->threads));
     VOLT_TRY(st, done, check_geometry(w, pred, truth, p));
+    VOLT_TRY(st, done, volt_pair_check_values(w->pairs, truth, p->truth));
+    VOLT_TRY(st, done, volt_pair_check_values(w->pairs, pred, p->pred));
     VOLT_TRY(st, done,
              volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
     if (w->confusion)

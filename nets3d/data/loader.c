@@ -279,6 +279,18 @@ static volt_status check_options(const volt_loader_options *o)
     return st;
 }
 
+volt_status volt_loader_check_cases(const volt_loader_options *options)
+{
+    volt_status st = check_options(options);
+
+    for (int64_t i = 0; st == VOLT_OK && i < options->cases; i++) {
+        volt_sample_case *c = NULL;
+        st = open_case(&c, options, options->names[i]);
+        volt_sample_case_close(c);
+    }
+    return st;
+}
+
 volt_status volt_loader_open(volt_loader **out, const volt_loader_options *options)
 {
     volt_loader *l = NULL;

@@ -59,6 +59,8 @@ typedef struct volt_batch {
  * volt_loader_next. */
 VOLT_MUST_USE volt_status volt_loader_open(volt_loader **out,
                                            const volt_loader_options *options);
+/* Opens and closes every case of the store, as volt_loader_open would. */
+VOLT_MUST_USE volt_status volt_loader_check_cases(const volt_loader_options *options);
 /* Waits for the next batch. Also returns the failure of a loader thread, which names the case.
  */
 VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);

@@ -74,12 +74,7 @@ static volt_status open_model(model *m, const char *run, const char *asked)
         folds.count = 1;
     }
     if (folds.count == 0) {
-        st = volt_fail(VOLT_EDATA,
-                       "%s has no predictions in fold_K/validation; create them with 'volt "
-                       "train --validate "
-                       "--save-probabilities' or 'volt predict %s --validation DATASET "
-                       "--save-probabilities'",
-                       run, run);
+        st = volt_fail(VOLT_EDATA, "%s has no predictions in fold_K/validation", run);
         goto done;
     }
     VOLT_TRY(

@@ -6,8 +6,11 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/threads.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
+#include "nets3d/plan/plan_internal.h"
+#include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
 #include "nets3d/jobs/prior_masks.h"
@@ -26,6 +29,16 @@ void volt_pipeline_clear(volt_pipeline *p)
     *p = (volt_pipeline){0};
 }
 
+static void log_finding(void *user, volt_severity severity, const char *sentence)
+{
+    const volt_pipeline_options *o = user;
+
+    if (severity == VOLT_ERROR) /* the call fails with the first of them */
+        volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", sentence);
+    else
+        volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", sentence);
+}
+
 /* Logs the findings; VOLT_EDATA if one of them is an error. */
 static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
 {
@@ -35,12 +48,7 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
     volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld case%s of %s",
                 (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
-    for (int64_t i = 0; i < found.count; i++) {
-        if (found.item[i].severity == VOLT_ERROR) /* the call fails with the first of them */
-            volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
-        else
-            volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
-    }
+    volt_findings_list(&found, VOLT_FINDINGS_SHOWN, log_finding, (void *)(uintptr_t)o);
     st = volt_findings_judge(&found);
 done:
     volt_findings_clear(&found);
@@ -62,17 +70,50 @@ static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds
     return true;
 }
 
-static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
+/* Creates the work folder, which was chosen before. */
+static volt_status open_work(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *work = NULL;
+    const volt_status st =
+        volt_workspace_open(&work, p->dataset->folder, o->work, o->callbacks);
+
+    if (st == VOLT_OK) {
+        volt_free(p->work);
+        p->work = work;
+    }
+    return st;
+}
+
+/* The folds that are to be trained must have a split. */
+static volt_status check_folds(const volt_pipeline *p, const volt_pipeline_options *o)
+{
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_SPLITS));
+    for (int i = 0; i < o->folds; i++)
+        VOLT_TRY(st, done, volt_split_check(p->dataset, path, o->fold[i]));
+done:
+    volt_free(path);
+    return st;
+}
+
+/* *changed: there was one of another data set, or of this one before it changed. */
+static volt_status fingerprint(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
 {
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
+    *changed = false;
     if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
+        VOLT_TRY(st, done, open_work(p, o));
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
+    *changed = volt_path_exists(path);
     VOLT_TRY(st, done, check(p->dataset, o));
+    VOLT_TRY(st, done, open_work(p, o)); /* nothing is created before the check */
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
@@ -171,14 +212,30 @@ static void warn_if_kept(const volt_plan *plan, const char *path,
     volt_planner_of_class(&made, plan->planner);
     if ((o->planner->planner != VOLT_PLANNER_DEFAULT && o->planner->planner != made) ||
         ((o->planner->memory_gb > 0 || o->memory_auto) && !o->extras))
-        volt_report(
-            o->callbacks, VOLT_LOG_WARNING,
-            "%s exists and is used as it is; use --replan for another planner or memory "
-            "target",
-            path);
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s exists and is used as it is, not with another planner or memory target",
+                    path);
 }
 
-static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
+/* Warns of channels that a plan on disk normalizes otherwise than their names ask for. */
+static void warn_of_normalization(const volt_pipeline *p, const char *path,
+                                  const volt_pipeline_options *o)
+{
+    const volt_plan_config *config = p->plan->configs > 0 ? &p->plan->config[0] : NULL;
+
+    for (int c = 0; config && c < p->plan->channels; c++) {
+        const char *name = p->dataset->info.channel_name[c];
+        const volt_normalization asked = volt_norm_for_channel(name);
+        if (config->norm[c] != asked)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s normalizes channel %d, \"%s\", by %s, not by %s as its name asks "
+                        "for; the plan is used as it is",
+                        path, c, name, volt_norm_class(config->norm[c]),
+                        volt_norm_class(asked));
+    }
+}
+
+static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline_options *o)
 {
     char *path = NULL;
     bool changed, made = false;
@@ -188,6 +245,12 @@ static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
     if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
         warn_if_kept(p->plan, path, o);
+        warn_of_normalization(p, path, o);
+        if (data_changed)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s was planned for other cases or channels than %s has; the plan is "
+                        "used as it is",
+                        path, p->dataset->folder);
     } else {
         VOLT_TRY(st, done, make_plan(p, o));
         made = true;
@@ -244,6 +307,26 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
 }
 
+/* Where a cascade's prior masks come from, and where they go. */
+static volt_status find_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    volt_status st;
+
+    if (!o->previous_stage)
+        return volt_fail(VOLT_EINVAL,
+                         "configuration %s refines the masks of %s: a run of %s or a folder of "
+                         "its masks is needed",
+                         p->config->name, p->config->previous_stage, p->config->previous_stage);
+    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
+    if (volt_is_run(o->previous_stage))
+        st = volt_path_real(&p->previous_run, o->previous_stage);
+    else if (!volt_path_is_dir(o->previous_stage))
+        st =
+            volt_fail(VOLT_EIO, "%s is neither a run nor a folder of masks", o->previous_stage);
+done:
+    return st;
+}
+
 /* The prior masks that a cascade's second network is trained on. */
 static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
 {
@@ -251,20 +334,12 @@ static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options
     char *splits = NULL;
     volt_status st;
 
-    if (!o->previous_stage)
-        return volt_fail(VOLT_EINVAL,
-                         "configuration %s refines the masks of %s: a run of %s or a folder of "
-                         "its masks is needed (--previous)",
-                         p->config->name, p->config->previous_stage, p->config->previous_stage);
     options.precision = o->precision;
     options.threads = o->threads;
     options.overwrite = o->overwrite;
     options.callbacks = o->callbacks;
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
-    if (volt_is_run(o->previous_stage))
-        VOLT_TRY(st, done, volt_path_real(&p->previous_run, o->previous_stage));
-    st = volt_is_run(o->previous_stage)
+    st = p->previous_run
              ? volt_prior_masks_segment(p->prior_masks, o->previous_stage, splits, p->dataset,
                                         p->config, &options)
              : volt_prior_masks_preprocess(p->prior_masks, o->previous_stage, p->cases,
@@ -272,6 +347,35 @@ static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options
 done:
     volt_free(splits);
     return st;
+}
+
+/* VOLT_EINVAL: an option is out of range. */
+static volt_status check_options(const volt_pipeline_options *o)
+{
+    const struct {
+        const char *what;
+        int64_t value, low, high;
+    } ranges[] = {{"stage", o->until, VOLT_STAGE_PLAN, VOLT_STAGE_PREPROCESS},
+                  {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_BF16_MIXED},
+                  {"plane", o->plane, VOLT_PLANE_NONE, VOLT_PLANE_SAGITTAL},
+                  {"threads", o->threads, 0, VOLT_MAX_THREADS}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++) {
+        if (ranges[i].value < ranges[i].low || ranges[i].value > ranges[i].high)
+            return volt_fail(VOLT_EINVAL, "%s %lld; %lld to %lld are expected", ranges[i].what,
+                             (long long)ranges[i].value, (long long)ranges[i].low,
+                             (long long)ranges[i].high);
+    }
+    if (o->extras < 0 || (o->extras > 0 && !o->extra))
+        return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given",
+                         o->extras);
+    for (int i = 0; i < o->extras; i++) {
+        if (!o->extra[i].name)
+            return volt_fail(VOLT_EINVAL, "configuration %d to add has no name", i);
+    }
+    if (!o->dataset && !(o->data && o->data->images))
+        return volt_fail(VOLT_EINVAL, "no folder of a data set is given");
+    return VOLT_OK;
 }
 
 void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
@@ -292,6 +396,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
     volt_pipeline p = {0};
+    bool changed;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
@@ -299,15 +404,14 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
              volt_options_take(&planner, sizeof planner, o.planner, "volt_planner_options"));
     o.planner = &planner;
     options = &o;
-    if (o.extras < 0 || (o.extras > 0 && !o.extra))
-        return volt_fail(VOLT_EINVAL, "%d configurations to add, but none are given", o.extras);
+    VOLT_TRY(st, done, check_options(&o));
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
-    VOLT_TRY(
-        st, done,
-        volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
-    VOLT_TRY(st, done, fingerprint(&p, options));
-    VOLT_TRY(st, done, plan(&p, options));
+    VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
+    if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
+        VOLT_TRY(st, done, check_folds(&p, options));
+    VOLT_TRY(st, done, fingerprint(&changed, &p, options));
+    VOLT_TRY(st, done, plan(&p, changed, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
     if (options->previous_stage && !p.config->previous_stage) {
         st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
@@ -315,6 +419,10 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
         goto done;
     }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
+    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+        VOLT_TRY(st, done, find_prior_masks(&p, options));
+    if (options->planned)
+        VOLT_TRY(st, done, options->planned(options->user, &p));
     if (options->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, options));
     if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)

@@ -14,6 +14,11 @@ void volt_plan_drop_last(volt_plan *plan);
 /* Sets the channels of the configuration's network from the plan and its own kind. */
 void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c);
 
+/* As JSON text, what a network of configuration `c` depends on: not other configurations,
+ * names, medians. So two plans that give the same text train and run the same network. The
+ * caller owns *out (volt_free). */
+volt_status volt_plan_config_text(char **out, const volt_plan *plan, const volt_plan_config *c);
+
 /* nnU-Net's rule: the scheme that a channel's name asks for; z-score for any other name. */
 volt_normalization volt_norm_for_channel(const char *channel);
 /* nnU-Net's class name of a scheme; never NULL. */

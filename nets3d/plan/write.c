@@ -135,6 +135,33 @@ static json_t *short_config_of(bool *ok, const volt_plan *plan, const volt_plan_
     return o;
 }
 
+volt_status volt_plan_config_text(char **out, const volt_plan *plan, const volt_plan_config *c)
+{
+    static const char *const unused[] = {"data_identifier", "median_image_size_in_voxels",
+                                         "next_stage"};
+    json_t *root = json_object(), *configs = json_object(), *config;
+    bool ok = true, ct = false;
+    size_t bytes;
+    volt_status st;
+
+    config = config_of(&ok, plan, c);
+    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
+        json_object_del(config, unused[i]);
+    set(&ok, configs, c->name, config);
+    set(&ok, root, "configurations", configs);
+    set(&ok, root, "transpose_forward", ints_of(plan->transpose_forward, 3));
+    set(&ok, root, "transpose_backward", ints_of(plan->transpose_backward, 3));
+    for (int i = 0; i < plan->channels; i++)
+        ct = ct || c->norm[i] == VOLT_NORMALIZE_CT;
+    if (ct) /* the only scheme that reads them */
+        set(&ok, root, "foreground_intensity_properties_per_channel",
+            volt_stats_json(plan->intensities, plan->channels));
+    st = ok ? volt_json_dump(out, &bytes, root)
+            : volt_fail(VOLT_ENOMEM, "out of memory for a plan's text");
+    json_decref(root);
+    return st;
+}
+
 /* NULL when out of memory; the caller owns the reference. */
 static json_t *plan_json(const volt_plan *plan)
 {

@@ -16,6 +16,11 @@ static const char *mask_name(const volt_segmenter *seg, int i)
     return seg->info.regions ? seg->info.region[i].name : seg->info.label[i + 1].name;
 }
 
+static const char *ending_of(const volt_predict_output *o, const volt_segmenter *seg)
+{
+    return o->ending ? o->ending : volt_mask_ending(&seg->info);
+}
+
 static int mask_count(const volt_segmenter *seg)
 {
     return seg->info.regions ? seg->info.regions : seg->info.labels - 1;
@@ -95,8 +100,7 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
     bool there;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&seg->info)));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", o->folder, id, ending_of(o, seg)));
     there = volt_path_exists(path);
     if (there && o->probabilities) {
         volt_free(path);
@@ -116,8 +120,7 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
         volt_free(path);
         path = NULL;
         VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
-        VOLT_TRY(st, done,
-                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
+        VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, ending_of(o, seg)));
         there = volt_path_exists(path);
         volt_free(folder);
         folder = NULL;
@@ -249,14 +252,14 @@ done:
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
-                              const volt_segmenter *seg, const volt_image_header *header,
-                              int threads)
+                              const volt_predict_output *o, const volt_segmenter *seg,
+                              const volt_image_header *header, int threads)
 {
     const volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, ending_of(o, seg)));
     st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
@@ -292,7 +295,7 @@ static volt_status write_masks(const volt_predict_output *o, const volt_segmente
             pick(mask, f->labels, (uint16_t)seg->info.label[i + 1].value, threads);
         VOLT_TRY(st, done, restore(&mask, seg, header, threads));
         VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
-        VOLT_TRY(st, done, write_mask(folder, id, mask, seg, header, threads));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, o, seg, header, threads));
         volt_free(folder);
         volt_volume_free(mask);
         folder = NULL;
@@ -313,7 +316,7 @@ volt_status volt_predict_write(const volt_predict_output *o, const volt_segmente
     if (o->regions)
         VOLT_TRY(st, done, write_masks(o, seg, id, f, header, threads));
     VOLT_TRY(st, done, volt_mask_restore(&f->labels, &seg->info, header, threads));
-    st = write_mask(o->folder, id, f->labels, seg, header, threads);
+    st = write_mask(o->folder, id, f->labels, o, seg, header, threads);
 done:
     return st;
 }

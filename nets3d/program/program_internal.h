@@ -114,6 +114,7 @@ typedef enum volt_restriction {
 typedef enum volt_run_state {
     VOLT_RUN_NONE,
     VOLT_RUN_FORWARD,
+    VOLT_RUN_EVALUATED, /* forward, without dropout */
     VOLT_RUN_GRADIENT
 } volt_run_state;
 

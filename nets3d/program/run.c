@@ -144,20 +144,30 @@ volt_status volt_program_save(const volt_program *p, float *flat)
     return p->device->download(p->device, flat, p->weights, p->memory.parameters);
 }
 
+/* What one forward pass is given. */
+typedef struct forward_pass {
+    const float *input;
+    uint32_t run; /* number of the dropout masks */
+    bool evaluate;
+} forward_pass;
+
 /* Whole channels of a sample are zeroed with probability p, the others scaled by 1/(1-p).
- * Stream: (seed, number of the value, run, VOLT_RNG_DROPOUT). */
-static volt_status draw_factors(volt_program *p, const volt_step *s, uint32_t run)
+ * Stream: (seed, number of the value, run, VOLT_RNG_DROPOUT). In evaluation all factors are 1,
+ * so that the program computes what an inference program, which has no dropout, does. */
+static volt_status draw_factors(volt_program *p, const volt_step *s, const forward_pass *pass)
 {
     const volt_unit *u = &p->units[s->unit];
+    const double zeroed = pass->evaluate ? 0 : u->node->p;
     const int64_t count = volt_tensor_elements(&s->operand[0].tensor);
-    volt_rng rng = volt_rng_open(p->options.seed, (uint32_t)u->out, run, VOLT_RNG_DROPOUT);
+    volt_rng rng =
+        volt_rng_open(p->options.seed, (uint32_t)u->out, pass->run, VOLT_RNG_DROPOUT);
     float block[256];
     volt_status st = VOLT_OK;
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 256) {
         const int64_t left = count - i < 256 ? count - i : 256;
         for (int64_t j = 0; j < left; j++)
-            block[j] = volt_rng_uniform(&rng) < u->node->p ? 0 : (float)(1 / (1 - u->node->p));
+            block[j] = volt_rng_uniform(&rng) < zeroed ? 0 : (float)(1 / (1 - zeroed));
         st = p->device->upload(p->device, (float *)s->pointer[0] + i, block,
                                (size_t)left * sizeof *block);
     }
@@ -182,8 +192,7 @@ done:
     return st;
 }
 
-static volt_status run_steps(volt_program *p, int first, int last, const float *input,
-                             uint32_t run)
+static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
 
@@ -194,27 +203,37 @@ static volt_status run_steps(volt_program *p, int first, int last, const float *
         if (s->kind == VOLT_STEP_OPERATOR)
             st = run_operator(p, s);
         else if (s->kind == VOLT_STEP_DROPOUT)
-            st = draw_factors(p, s, run);
+            st = draw_factors(p, s, pass);
         else if (s->kind == VOLT_STEP_INPUT)
-            st = p->device->upload(p->device, s->pointer[0], input,
+            st = p->device->upload(p->device, s->pointer[0], pass->input,
                                    (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                       sizeof *input);
+                                       sizeof *pass->input);
         s->seconds = p->profile ? volt_seconds() - start : 0;
     }
     return st;
 }
 
-volt_status volt_program_forward(volt_program *p, const float *input, uint32_t step)
+static volt_status run_forward(volt_program *p, const forward_pass *pass)
 {
     volt_status st;
 
     if (!p->loaded)
         return volt_fail(VOLT_EINVAL, "the program has no parameters yet");
     p->state = VOLT_RUN_NONE;
-    st = run_steps(p, 0, p->loss_step, input, step);
+    st = run_steps(p, 0, p->loss_step, pass);
     if (st == VOLT_OK)
-        p->state = VOLT_RUN_FORWARD;
+        p->state = pass->evaluate ? VOLT_RUN_EVALUATED : VOLT_RUN_FORWARD;
     return st;
+}
+
+volt_status volt_program_forward(volt_program *p, const float *input, uint32_t step)
+{
+    return run_forward(p, &(forward_pass){.input = input, .run = step});
+}
+
+volt_status volt_program_evaluate(volt_program *p, const float *input)
+{
+    return run_forward(p, &(forward_pass){.input = input, .evaluate = true});
 }
 
 static float *output_address(const volt_program *p, int i)
@@ -285,10 +304,12 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_loss_options"));
-    if (p->state != VOLT_RUN_FORWARD)
+    if (p->state != VOLT_RUN_FORWARD && p->state != VOLT_RUN_EVALUATED)
         return volt_fail(VOLT_EINVAL, "a loss needs a forward pass before it");
     if (gradient && !volt_program_trains(p))
         return volt_fail(VOLT_EINVAL, "only training programs have gradients");
+    if (gradient && p->state == VOLT_RUN_EVALUATED)
+        return volt_fail(VOLT_EINVAL, "a loss after an evaluation has no gradient");
     call = loss_call(p, &o, gradient, value, result);
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
@@ -313,7 +334,7 @@ volt_status volt_program_backward(volt_program *p)
     if (p->state != VOLT_RUN_GRADIENT)
         return volt_fail(VOLT_EINVAL, "a backward pass needs a loss with gradient before it");
     p->state = VOLT_RUN_NONE;
-    return run_steps(p, p->loss_step + 1, p->step_count, NULL, 0);
+    return run_steps(p, p->loss_step + 1, p->step_count, &(forward_pass){.input = NULL});
 }
 
 volt_parameters volt_program_parameters(const volt_program *p)

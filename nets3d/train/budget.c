@@ -80,7 +80,7 @@ static volt_status dry_validation(volt_session *s)
     volt_status st;
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
-    VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
+    VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
 done:
     return st;

@@ -2,11 +2,13 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
@@ -211,7 +213,8 @@ static volt_status announce(volt_session *s)
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_param_elements(s->graph));
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
 
@@ -230,12 +233,12 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (machine && m->total > machine)
-        return volt_fail(
-            VOLT_ENOMEM,
-            "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: use "
-            "a smaller batch or patch",
-            (long long)s->recipe.recipe.batch, (double)m->total * MIB, (double)machine * MIB);
+    if (m->total > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "training with batch %lld needs %s of memory, but only %s is "
+                         "available: use a smaller batch or patch",
+                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
+                         volt_mem_words(there, available));
     return VOLT_OK;
 }
 
@@ -288,10 +291,37 @@ static volt_status first_weights(float *flat, const volt_session *s)
 {
     const volt_train_options *o = s->options;
 
+    int frozen = 0;
+
     volt_init_parameters(flat, s->graph, s->recipe.seed);
-    if (!o->init)
-        return VOLT_OK;
-    return volt_transfer(flat, s->graph, o->init, o->init_mode, s->cb, NULL);
+    if (o->init)
+        return volt_transfer(flat, s->graph, o->init, o->init_mode, s->scale, s->cb, NULL);
+    for (int i = 0; s->scale && i < volt_graph_param_count(s->graph); i++)
+        frozen += s->scale[i] == 0;
+    if (frozen)
+        volt_report(s->cb, VOLT_LOG_WARNING,
+                    "%d parameter%s frozen at random values: no initial weights are given",
+                    frozen, frozen == 1 ? " is" : "s are");
+    return VOLT_OK;
+}
+
+/* The parameters that the run begins or continues with. The caller owns *out (volt_free). */
+static volt_status read_weights(float **out, const volt_session *s)
+{
+    const size_t count = (size_t)volt_graph_param_elements(s->graph);
+    float *flat = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&flat, count * sizeof(float), "the network's parameters"));
+    if (s->resumed) /* checks the file before the network is allocated */
+        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
+    else
+        VOLT_TRY(st, done, first_weights(flat, s));
+    *out = flat;
+    flat = NULL;
+done:
+    volt_free(flat);
+    return st;
 }
 
 static volt_status load(volt_session *s)
@@ -301,11 +331,7 @@ static volt_status load(volt_session *s)
     float *flat = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_alloc(&flat, count * sizeof(float), "the network's parameters"));
-    if (s->resumed) /* checks the file before the network is allocated */
-        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
-    else
-        VOLT_TRY(st, done, first_weights(flat, s));
+    VOLT_TRY(st, done, read_weights(&flat, s));
     VOLT_TRY(st, done, volt_program_load(s->program, flat));
     VOLT_TRY(st, done,
              volt_optimizer_create(&s->optimizer, volt_program_parameters(s->program),
@@ -444,29 +470,110 @@ done:
     return st;
 }
 
-volt_status volt_session_open(volt_session *s, const char *run, const volt_train_data *data,
-                              const volt_train_options *options, const volt_callbacks *cb)
+/* The checks of a run, cheapest first, until its network is compiled. */
+static volt_status prepare(volt_session *s, const char *run, const volt_train_data *data,
+                           const volt_train_options *options, const volt_callbacks *cb)
 {
     volt_status st;
 
-    *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
+    *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run, .created = -1};
     s->opened_at = s->saved_at = volt_seconds();
     volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_setup(s));
-    VOLT_TRY(st, done, volt_make_dirs(s->run));
-    VOLT_TRY(st, done, remove_leftovers(s));
     s->opened_at -= s->state.seconds;
+    if (s->ended)
+        goto done;
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));
     VOLT_TRY(st, done, compile(s));
-    VOLT_TRY(st, done, announce(s));
+    st = announce(s);
+done:
+    return st;
+}
+
+volt_status volt_session_check(volt_session *s, const char *run, const volt_train_data *data,
+                               const volt_train_options *options, const volt_callbacks *cb)
+{
+    float *flat = NULL;
+    volt_status st = prepare(s, run, data, options, cb);
+
+    if (st == VOLT_OK && !s->ended)
+        st = read_weights(&flat, s);
+    volt_free(flat);
+    return st;
+}
+
+static volt_status check_cases(const volt_session *s)
+{
+    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options validation = loader_options(s, true);
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_loader_check_cases(&train));
+    if (s->data->validate_count > 0)
+        VOLT_TRY(st, done, volt_loader_check_cases(&validation));
+done:
+    return st;
+}
+
+/* Creates the run's folder; s->created becomes the number of folders that were missing. */
+static volt_status create_folder(volt_session *s)
+{
+    int missing = 0;
+    char *path = NULL, *slash;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_strdup(&path, s->run));
+    for (; *path && !volt_path_exists(path); missing++) {
+        slash = strrchr(path, '/');
+        *(slash ? slash : path) = '\0';
+    }
+    VOLT_TRY(st, done, volt_make_dirs(s->run));
+    s->created = missing;
+done:
+    volt_free(path);
+    return st;
+}
+
+void volt_session_discard(const volt_session *s)
+{
+    static const char *const files[] = {VOLT_RUN_LATEST, "plans.json", "dataset.json",
+                                        "log.jsonl"};
+    char *path = NULL, *slash;
+
+    if (s->created < 0 || s->resumed || s->state.iteration > 0)
+        return;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (volt_path_join(&path, s->run, files[i]) == VOLT_OK)
+            (void)remove(path);
+        volt_free(path);
+        path = NULL;
+    }
+    if (volt_strdup(&path, s->run) != VOLT_OK)
+        return;
+    for (int i = 0; i < s->created && *path && rmdir(path) == 0; i++) {
+        slash = strrchr(path, '/');
+        *(slash ? slash : path) = '\0';
+    }
+    volt_free(path);
+}
+
+volt_status volt_session_open(volt_session *s, const char *run, const volt_train_data *data,
+                              const volt_train_options *options, const volt_callbacks *cb)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, prepare(s, run, data, options, cb));
+    if (s->ended)
+        return remove_leftovers(s);
+    VOLT_TRY(st, done, check_cases(s));
     VOLT_TRY(st, done, load(s));
+    VOLT_TRY(st, done, create_folder(s));
+    VOLT_TRY(st, done, remove_leftovers(s));
     st = write_descriptions(s);
 done:
-    if (st != VOLT_OK)
-        volt_session_close(s);
     return st;
 }
 

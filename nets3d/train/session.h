@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/program/optimizer.h"
+#include "nets3d/run/checkpoint.h"
 #include "nets3d/run/state.h"
 #include "nets3d/train/targets.h"
 #include "nets3d/train/warnings.h"
@@ -19,6 +20,8 @@ typedef struct volt_session {
     char *plan_text, *info_text;
     bool resumed;
     bool changed;  /* resumed, with another length */
+    bool ended;    /* resumed, with nothing left to do */
+    int created;   /* folders that the call created for the run; -1 = none yet */
     bool unfitted; /* the schedule for its budget has not been measured yet */
 
     volt_train_recipe recipe;
@@ -43,16 +46,43 @@ typedef struct volt_session {
     volt_mem_scope scope; /* of the run, from opening to closing */
 } volt_session;
 
+/* What the checkpoint of a run says. Zero-initialized is empty. */
+typedef struct volt_run_found {
+    volt_checkpoint_head head;
+    volt_train_recipe recipe;
+    volt_train_state state;
+    volt_dataset_info info;
+} volt_run_found;
+void volt_run_found_clear(volt_run_found *f);
+VOLT_MUST_USE volt_status volt_run_found_read(volt_run_found *out, const char *path);
+/* *there: `run` contains a run to resume. VOLT_EDATA: it does, but is not to be resumed; one
+ * without iterations does not count then. */
+VOLT_MUST_USE volt_status volt_train_may_begin(bool *there, const char *run, bool resume);
+/* *out: nothing is left to do, as the length asked for is the one that the run has reached, and
+ * its summary is written. */
+VOLT_MUST_USE volt_status volt_run_has_ended(bool *out, const char *run,
+                                             const volt_train_options *o,
+                                             const volt_train_recipe *recipe,
+                                             const volt_train_state *state);
+
 /* Checks the request and sets recipe and state: those of a new run, or of its latest
  * checkpoint. */
 VOLT_MUST_USE volt_status volt_session_setup(volt_session *s);
-/* Opens the run in folder `run`: a new one, or from its latest checkpoint. On failure
- * everything is released. Loaders are opened separately because the schedule may have to be
- * measured first. */
+/* Makes every check of the run in folder `run`, up to the memory of its network and its initial
+ * weights, and creates nothing. The session is to be closed in any case. */
+VOLT_MUST_USE volt_status volt_session_check(volt_session *s, const char *run,
+                                             const volt_train_data *data,
+                                             const volt_train_options *options,
+                                             const volt_callbacks *cb);
+/* Opens the run in folder `run`: a new one, or from its latest checkpoint. The session is to be
+ * closed in any case. If it has ended, nothing is opened. Loaders are opened separately because
+ * the schedule may have to be measured first. */
 VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
                                             const volt_train_data *data,
                                             const volt_train_options *options,
                                             const volt_callbacks *cb);
+/* Removes what the call created for a new run that has no iteration. */
+void volt_session_discard(const volt_session *s);
 void volt_session_close(volt_session *s);
 /* Opens the loaders at the iteration of the state, closing open ones first. */
 VOLT_MUST_USE volt_status volt_session_open_loaders(volt_session *s);

@@ -1,6 +1,5 @@
 /* Sets up a run: the request, what the folder already contains, and which of the two applies.
  */
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,9 +8,11 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "io/archive/crc32.h"
-#include "nets3d/run/checkpoint.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/run.h"
 #include "nets3d/train/budget.h"
+#include "nets3d/train/checks.h"
+#include "nets3d/train/given.h"
 #include "nets3d/train/session.h"
 
 static uint32_t names_checksum(const volt_train_data *d)
@@ -28,94 +29,13 @@ static uint32_t names_checksum(const volt_train_data *d)
 
 /* ---- the request ---- */
 
-static volt_status check_data(const volt_train_data *d, const volt_train_targets *t)
-{
-    if (d->train_count < 1)
-        return volt_fail(VOLT_EINVAL, "there are no cases to train on");
-    if (!d->config->previous_stage != !d->prior_masks)
-        return volt_fail(VOLT_EINVAL, "configuration %s %s masks of a previous stage",
-                         d->config->name, d->prior_masks ? "does not take" : "needs");
-    if (d->info->labels != d->plan->classes || d->info->channels != d->plan->channels)
-        return volt_fail(VOLT_EINVAL,
-                         "the data set has %d channel%s and %d label%s, its plan %d and %d",
-                         d->info->channels, volt_s(d->info->channels), d->info->labels,
-                         volt_s(d->info->labels), d->plan->channels, d->plan->classes);
-    if (t->outputs != volt_network_out_channels(&d->config->net))
-        return volt_fail(
-            VOLT_EINVAL,
-            "the data set needs %d output%s, the network of configuration %s has %lld",
-            t->outputs, volt_s(t->outputs), d->config->name,
-            (long long)volt_network_out_channels(&d->config->net));
-    if (d->info->channels > VOLT_AUGMENT_MAX_CHANNELS || t->labels > VOLT_MAX_CLASSES ||
-        t->outputs > VOLT_MAX_CLASSES)
-        return volt_fail(
-            VOLT_ENOTSUP,
-            "%d channel%s, %d label%s and %d output%s; at most %d, %d and %d can be trained",
-            d->info->channels, volt_s(d->info->channels), t->labels, volt_s(t->labels),
-            t->outputs, volt_s(t->outputs), VOLT_AUGMENT_MAX_CHANNELS, VOLT_MAX_CLASSES,
-            VOLT_MAX_CLASSES);
-    return VOLT_OK;
-}
-
-static volt_status check_class_weights(const volt_recipe *r, const volt_train_targets *t)
-{
-    double sum = 0;
-
-    if (r->class_weights != 0 && r->class_weights != t->outputs)
-        return volt_fail(VOLT_EINVAL,
-                         "%d class weight%s for a network with %d output%s, %s first",
-                         r->class_weights, volt_s(r->class_weights), t->outputs,
-                         volt_s(t->outputs), t->name[0]);
-    for (int k = 0; k < r->class_weights; k++) {
-        if (!(r->class_weight[k] >= 0) || r->class_weight[k] > 1e6)
-            return volt_fail(VOLT_EINVAL, "class %s has weight %g; 0 to 1e6 is expected",
-                             t->name[k], r->class_weight[k]);
-        sum += r->class_weight[k];
-    }
-    if (r->class_weights && !(sum > 0))
-        return volt_fail(VOLT_EINVAL, "all class weights are 0");
-    return VOLT_OK;
-}
-
-static volt_status check_recipe(const volt_recipe *r, const volt_train_targets *t)
-{
-    if (r->epochs < 1 || r->iterations < 1 || r->validation_iterations < 0 || r->batch < 0 ||
-        r->epochs > 1000000000 || r->iterations > 1000000000 ||
-        r->validation_iterations > 1000000000)
-        return volt_fail(VOLT_EINVAL,
-                         "epochs %lld, iterations %lld, validation iterations %lld, batch "
-                         "%lld: one is out of range",
-                         (long long)r->epochs, (long long)r->iterations,
-                         (long long)r->validation_iterations, (long long)r->batch);
-    if (!(r->weight_ce >= 0) || !(r->weight_dice >= 0) || !isfinite(r->weight_ce) ||
-        !isfinite(r->weight_dice) || !(r->weight_ce + r->weight_dice > 0))
-        return volt_fail(VOLT_EINVAL,
-                         "weights of %g for cross-entropy and %g for Dice: both must be at "
-                         "least 0 and one above",
-                         r->weight_ce, r->weight_dice);
-    if (!(r->foreground >= 0) || !(r->foreground <= 1))
-        return volt_fail(VOLT_EINVAL,
-                         "a fraction of %g of the samples with foreground; 0 to 1 is expected",
-                         r->foreground);
-    if (!(r->dropout == VOLT_DROPOUT_PLAN || (r->dropout >= 0 && r->dropout < 1)))
-        return volt_fail(VOLT_EINVAL, "dropout %g; 0 to below 1 is expected", r->dropout);
-    if (r->batch_dice < VOLT_BATCH_DICE_PLAN || r->batch_dice > VOLT_BATCH_DICE_ON ||
-        r->rules < 0 || r->rules > VOLT_MAX_PARAM_RULES)
-        return volt_fail(VOLT_EINVAL,
-                         "batch Dice %d, number of parameter rules %d: one is out of range",
-                         (int)r->batch_dice, r->rules);
-    return check_class_weights(r, t);
-}
-
 static volt_status check_request(const volt_session *s)
 {
-    const volt_train_options *o = s->options;
     volt_status st;
 
-    VOLT_TRY(st, done, check_data(s->data, &s->targets));
-    VOLT_TRY(st, done, check_recipe(o->recipe, &s->targets));
-    if (!(o->budget_s >= 0) || o->budget_s > 1e12)
-        st = volt_fail(VOLT_EINVAL, "a budget of %g s; 0 to 1e12 is expected", o->budget_s);
+    VOLT_TRY(st, done, volt_train_check_options(s->options));
+    VOLT_TRY(st, done, volt_train_check_data(s->data, &s->targets));
+    st = volt_train_check_recipe(s->options->recipe, &s->targets);
 done:
     return st;
 }
@@ -144,59 +64,152 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
 
 /* ---- the run in the folder ---- */
 
-/* Logs where the recipe asked for differs from the run's own, which applies. */
-static volt_status compare_recipes(const volt_session *s)
+void volt_run_found_clear(volt_run_found *f)
 {
-    volt_train_recipe asked = recipe_from_request(s);
-    char *own_text = NULL, *text = NULL, where[256];
+    volt_dataset_info_clear(&f->info);
+    volt_checkpoint_head_free(&f->head);
+    *f = (volt_run_found){0};
+}
+
+volt_status volt_run_found_read(volt_run_found *out, const char *path)
+{
+    volt_run_found f = {0};
     volt_status st;
 
-    asked.recipe.epochs = s->recipe.recipe.epochs; /* compared elsewhere */
-    asked.budget_s = s->recipe.budget_s;
-    asked.precision = s->recipe.precision;
-    asked.threads = s->recipe.threads;
-    memcpy(asked.device, s->recipe.device, sizeof asked.device);
-    if (!s->options->init)
-        memcpy(asked.init, s->recipe.init, sizeof asked.init);
-    memcpy(asked.previous_run, s->recipe.previous_run, sizeof asked.previous_run);
-    VOLT_TRY(st, done, volt_train_recipe_text(&own_text, &s->recipe));
-    VOLT_TRY(st, done, volt_train_recipe_text(&text, &asked));
-    if (volt_json_texts_differ(where, sizeof where, own_text, text))
-        volt_report(s->cb, VOLT_LOG_INFO,
-                    "the run keeps its own recipe; the one asked for differs in %s", where);
+    VOLT_TRY(st, done, volt_checkpoint_read_head(&f.head, path));
+    VOLT_TRY(st, done, volt_train_recipe_parse(&f.recipe, f.head.recipe, path));
+    VOLT_TRY(st, done, volt_train_state_parse(&f.state, f.head.state, path));
+    VOLT_TRY(st, done,
+             volt_dataset_info_parse(&f.info, f.head.dataset, strlen(f.head.dataset), path));
+    *out = f;
+    f = (volt_run_found){0};
 done:
-    volt_free(text);
-    volt_free(own_text);
+    volt_run_found_clear(&f);
     return st;
 }
 
-/* Takes recipe and state from the latest checkpoint if it belongs to this data and plan. */
-static volt_status recipe_from_checkpoint(volt_session *s)
+volt_status volt_train_may_begin(bool *there, const char *run, bool resume)
 {
-    volt_checkpoint_head head = {0};
-    char where[256];
+    volt_run_found found = {0};
+    char *latest = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, s->latest));
-    VOLT_TRY(st, done, volt_train_recipe_parse(&s->recipe, head.recipe, s->latest));
-    VOLT_TRY(st, done, volt_train_state_parse(&s->state, head.state, s->latest));
-    if (volt_json_texts_differ(where, sizeof where, head.plan, s->plan_text))
+    VOLT_TRY(st, done, volt_path_join(&latest, run, VOLT_RUN_LATEST));
+    *there = volt_path_exists(latest);
+    if (!*there || resume)
+        goto done;
+    /* What was killed before its first iteration is nothing to lose. */
+    if (volt_run_found_read(&found, latest) == VOLT_OK && found.state.iteration == 0)
+        *there = false;
+    else
+        st = volt_fail(VOLT_EDATA,
+                       "%s already contains a run: resume it, or train into another folder",
+                       run);
+done:
+    volt_run_found_clear(&found);
+    volt_free(latest);
+    return st;
+}
+
+/* Whether the length asked for is the one that the run has. */
+static bool same_length(const volt_train_options *o, const volt_train_recipe *recipe,
+                        const volt_train_state *state)
+{
+    if (!o->change_length)
+        return true;
+    return o->budget_s > 0 ? o->budget_s == recipe->budget_s
+                           : recipe->budget_s == 0 && o->recipe->epochs == state->epochs;
+}
+
+volt_status volt_run_has_ended(bool *out, const char *run, const volt_train_options *o,
+                               const volt_train_recipe *recipe, const volt_train_state *state)
+{
+    char *summary = NULL;
+    const volt_status st = volt_path_join(&summary, run, "summary.json");
+
+    if (st == VOLT_OK)
+        *out = state->epoch == state->epochs && same_length(o, recipe, state) &&
+               volt_path_exists(summary);
+    volt_free(summary);
+    return st;
+}
+
+/* Fails if the run was trained with another network: its own configuration counts, and only
+ * what training uses. */
+static volt_status compare_plans(const volt_session *s, const volt_run_found *f)
+{
+    const volt_plan_config *config;
+    volt_plan *plan = NULL;
+    char *theirs = NULL, *ours = NULL, where[256];
+    volt_status st;
+
+    if (strcmp(f->recipe.configuration, s->data->config->name) != 0)
+        return volt_fail(VOLT_EDATA, "%s was trained as configuration %s, not %s", s->latest,
+                         f->recipe.configuration, s->data->config->name);
+    VOLT_TRY(st, done,
+             volt_plan_parse(&plan, f->head.plan, strlen(f->head.plan), s->latest, &f->info));
+    VOLT_TRY(st, done, volt_plan_find(&config, plan, f->recipe.configuration));
+    VOLT_TRY(st, done, volt_plan_config_text(&theirs, plan, config));
+    VOLT_TRY(st, done, volt_plan_config_text(&ours, s->data->plan, s->data->config));
+    if (volt_json_texts_differ(where, sizeof where, theirs, ours))
         st = volt_fail(VOLT_EDATA, "%s was trained with another plan: %s differs", s->latest,
                        where);
-    else if (volt_json_texts_differ(where, sizeof where, head.dataset, s->info_text))
+done:
+    volt_free(ours);
+    volt_free(theirs);
+    volt_plan_free(plan);
+    return st;
+}
+
+/* Fails if channels, labels or how they are read differ. */
+static volt_status compare_datasets(const volt_session *s, const volt_run_found *f)
+{
+    volt_dataset_info ours = *s->data->info; /* with the names and counts of the other */
+    char *text = NULL, *own = NULL, where[256];
+    volt_status st;
+
+    ours.name = f->info.name;
+    ours.file_ending = f->info.file_ending;
+    ours.num_training = f->info.num_training;
+    VOLT_TRY(st, done, volt_dataset_info_text(&text, &ours));
+    VOLT_TRY(st, done, volt_dataset_info_text(&own, &f->info));
+    if (volt_json_texts_differ(where, sizeof where, own, text))
         st = volt_fail(VOLT_EDATA, "%s was trained on another data set: %s differs", s->latest,
                        where);
-    else if (strcmp(s->recipe.configuration, s->data->config->name) != 0)
-        st = volt_fail(VOLT_EDATA, "%s was trained as configuration %s, not %s", s->latest,
-                       s->recipe.configuration, s->data->config->name);
-    else if (s->recipe.cases != names_checksum(s->data))
-        st = volt_fail(VOLT_EDATA, "%s was trained on other cases (another fold?)", s->latest);
-    else
-        st = check_recipe(&s->recipe.recipe, &s->targets);
-    if (st == VOLT_OK)
-        s->resumed = true;
 done:
-    volt_checkpoint_head_free(&head);
+    volt_free(own);
+    volt_free(text);
+    return st;
+}
+
+/* Takes recipe, state and texts from the latest checkpoint if it belongs to this data and
+ * plan, and to what was asked for. */
+static volt_status recipe_from_checkpoint(volt_session *s)
+{
+    volt_run_found f = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_run_found_read(&f, s->latest));
+    VOLT_TRY(st, done, compare_datasets(s, &f));
+    VOLT_TRY(st, done, compare_plans(s, &f));
+    if (f.recipe.cases != names_checksum(s->data)) {
+        st = volt_fail(VOLT_EDATA, "%s was trained on other cases (another fold?)", s->latest);
+        goto done;
+    }
+    VOLT_TRY(st, done, volt_train_check_recipe(&f.recipe.recipe, &s->targets));
+    VOLT_TRY(st, done,
+             volt_train_compare_given(s->options, &f.recipe, s->run, f.info.regions > 0,
+                                      s->data->previous_run));
+    s->recipe = f.recipe;
+    s->state = f.state;
+    volt_free(s->plan_text);
+    volt_free(s->info_text);
+    s->plan_text = f.head.plan;
+    s->info_text = f.head.dataset;
+    f.head.plan = f.head.dataset = NULL;
+    s->resumed = true;
+done:
+    volt_run_found_clear(&f);
     return st;
 }
 
@@ -236,8 +249,7 @@ static volt_status change_length(volt_session *s)
     int64_t epochs;
     volt_status st;
 
-    if (o->budget_s > 0 ? o->budget_s == s->recipe.budget_s
-                        : s->recipe.budget_s == 0 && o->recipe->epochs == t->epochs)
+    if (same_length(o, &s->recipe, t))
         return VOLT_OK;
     st = asked_epochs(&epochs, s);
     if (st != VOLT_OK)
@@ -265,13 +277,22 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
 {
     const volt_train_options *o = s->options;
     const volt_train_recipe asked = recipe_from_request(s);
-    volt_checkpoint_head head = {0};
+    volt_run_found f = {0};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, sibling, VOLT_RUN_LATEST));
-    VOLT_TRY(st, done, volt_checkpoint_read_head(&head, path));
-    VOLT_TRY(st, done, volt_train_recipe_parse(&s->recipe, head.recipe, path));
+    VOLT_TRY(st, done, volt_run_found_read(&f, path));
+    VOLT_TRY(st, done,
+             volt_train_compare_given(o, &f.recipe, sibling, f.info.regions > 0,
+                                      s->data->previous_run));
+    if (*f.recipe.init && !o->init) {
+        st = volt_fail(VOLT_EINVAL,
+                       "%s was started from the weights of %s; its siblings need them, too",
+                       sibling, f.recipe.init);
+        goto done;
+    }
+    s->recipe = f.recipe;
     s->recipe.cases = asked.cases;
     memcpy(s->recipe.configuration, asked.configuration, sizeof asked.configuration);
     memcpy(s->recipe.init, asked.init, sizeof asked.init);
@@ -281,30 +302,37 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
         s->recipe.budget_s = o->budget_s;
         s->recipe.recipe.epochs = asked.recipe.epochs;
     }
-    VOLT_TRY(st, done, check_recipe(&s->recipe.recipe, &s->targets));
+    VOLT_TRY(st, done, volt_train_check_recipe(&s->recipe.recipe, &s->targets));
     volt_report(s->cb, VOLT_LOG_INFO, "using the recipe of %s", sibling);
-    st = compare_recipes(s);
 done:
-    volt_checkpoint_head_free(&head);
+    volt_run_found_clear(&f);
     volt_free(path);
+    return st;
+}
+
+/* A resumed run: its own recipe, perhaps with another length. */
+static volt_status continue_run(volt_session *s)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, recipe_from_checkpoint(s));
+    VOLT_TRY(st, done,
+             volt_run_has_ended(&s->ended, s->run, s->options, &s->recipe, &s->state));
+    if (s->options->change_length)
+        st = change_length(s);
+done:
     return st;
 }
 
 volt_status volt_session_setup(volt_session *s)
 {
-    const bool there = volt_path_exists(s->latest);
+    bool there;
     volt_status st;
 
     VOLT_TRY(st, done, check_request(s));
-    if (there && !s->options->resume)
-        return volt_fail(VOLT_EDATA,
-                         "%s already contains a run: resume it, or train into another folder",
-                         s->run);
-    if (there) {
-        VOLT_TRY(st, done, recipe_from_checkpoint(s));
-        VOLT_TRY(st, done, compare_recipes(s));
-        return s->options->change_length ? change_length(s) : VOLT_OK;
-    }
+    VOLT_TRY(st, done, volt_train_may_begin(&there, s->run, s->options->resume));
+    if (there)
+        return continue_run(s);
     if (s->options->resume)
         volt_report(s->cb, VOLT_LOG_WARNING, "%s contains no checkpoint: starting a new run",
                     s->run);

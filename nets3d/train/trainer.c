@@ -11,9 +11,13 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"
+#include "nets3d/run.h"
 #include "nets3d/run/log.h"
 #include "nets3d/train/budget.h"
+#include "nets3d/train/checks.h"
+#include "nets3d/train/given.h"
 #include "nets3d/train/session.h"
+#include "nets3d/train/transfer.h"
 
 #define CHECKPOINT_SECONDS 180.0
 #define EMA_DECAY          0.9 /* weight of the old moving average, as nnU-Net */
@@ -144,7 +148,7 @@ static volt_status validation_batch(volt_session *s, validation *v)
     volt_status st;
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
-    VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
+    VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
     if (!isfinite(result.total))
         return diverged(s, &batch, "the validation loss is not finite");
@@ -259,7 +263,7 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
                 (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
                 validation_s);
-    volt_train_warnings_epoch(s, line.lr);
+    volt_train_warnings_epoch(s);
     return volt_run_log_append(s->log, &line);
 }
 
@@ -302,20 +306,26 @@ done:
 
 /* ---- the result ---- */
 
+/* What the state tells. */
+static volt_train_result result_of(const volt_train_state *t)
+{
+    return (volt_train_result){.epochs = t->epoch,
+                               .iterations = t->iteration,
+                               .finished = t->epoch == t->epochs,
+                               .train_loss = t->train_loss,
+                               .mean_dice = t->mean_dice,
+                               .best_ema = t->best_ema,
+                               .seconds = t->seconds,
+                               .data_wait_s = t->data_wait_s};
+}
+
 static void fill_result(volt_train_result *r, const volt_session *s)
 {
-    const volt_train_state *t = &s->state;
-
-    *r = (volt_train_result){.epochs = t->epoch,
-                             .iterations = t->iteration,
-                             .finished = t->epoch == t->epochs,
-                             .train_loss = t->train_loss,
-                             .mean_dice = t->mean_dice,
-                             .best_ema = t->best_ema,
-                             .seconds = volt_session_seconds(s),
-                             .data_wait_s = t->data_wait_s,
-                             .memory = s->memory,
-                             .peak_bytes = volt_session_peak(s)};
+    *r = result_of(&s->state);
+    r->seconds = s->ended ? s->state.seconds : volt_session_seconds(s);
+    r->memory = s->memory;
+    r->peak_bytes = volt_session_peak(s);
+    r->ended_before = s->ended;
 }
 
 static volt_status write_summary(const volt_session *s)
@@ -345,39 +355,138 @@ done:
     return st;
 }
 
+/* What volt_train and volt_train_check do first: complete options, with their recipe. */
+static volt_status take_options(volt_train_options *o, volt_recipe *recipe, const char *run,
+                                const volt_train_options *options)
+{
+    volt_status st;
+
+    *o = volt_train_defaults();
+    *recipe = volt_recipe_nnunet();
+    VOLT_TRY(st, done, volt_options_take(o, sizeof *o, options, "volt_train_options"));
+    VOLT_TRY(st, done, volt_options_take(recipe, sizeof *recipe, o->recipe, "volt_recipe"));
+    o->recipe = recipe;
+    if (!run || !*run)
+        return volt_fail(VOLT_EINVAL, "no folder for the run is given");
+    if (volt_path_exists(run) && !volt_path_is_dir(run))
+        return volt_fail(VOLT_EINVAL, "%s is a file; a folder for the run is expected", run);
+done:
+    return st;
+}
+
+static volt_status check_pointers(const volt_train_data *data)
+{
+    if (!data || !data->plan || !data->config || !data->info)
+        return volt_fail(VOLT_EINVAL, "the training data lack a plan, a configuration or the "
+                                      "data set's description");
+    return VOLT_OK;
+}
+
+/* Without data: what the options and the folder tell. */
+static volt_status check_alone(volt_train_result *result, const char *run,
+                               const volt_train_options *o)
+{
+    const char *name = o->device ? o->device : "cpu";
+    volt_run_found found = {0};
+    volt_device *device = NULL;
+    char *path = NULL;
+    bool there;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_train_check_options(o));
+    VOLT_TRY(st, done, volt_train_check_recipe(o->recipe, NULL));
+    VOLT_TRY(st, done, volt_device_open(&device, name));
+    VOLT_TRY(st, done, volt_train_may_begin(&there, run, o->resume));
+    if (there || o->like) {
+        VOLT_TRY(st, done, volt_path_join(&path, there ? run : o->like, VOLT_RUN_LATEST));
+        VOLT_TRY(st, done, volt_run_found_read(&found, path));
+        VOLT_TRY(st, done,
+                 volt_train_compare_given(o, &found.recipe, there ? run : o->like,
+                                          found.info.regions > 0, NULL));
+    }
+    if (there) {
+        *result = result_of(&found.state);
+        VOLT_TRY(
+            st, done,
+            volt_run_has_ended(&result->ended_before, run, o, &found.recipe, &found.state));
+    } else if (o->init) {
+        st = volt_transfer_check(o->init);
+    }
+done:
+    volt_run_found_clear(&found);
+    volt_free(path);
+    volt_device_close(device);
+    return st;
+}
+
+volt_status volt_train_check(volt_train_result *result, const char *run,
+                             const volt_train_data *data, const volt_train_options *options)
+{
+    volt_train_result found = {0};
+    volt_train_options o;
+    volt_recipe recipe;
+    volt_session s;
+    volt_status st;
+
+    VOLT_TRY(st, done, take_options(&o, &recipe, run, options));
+    if (data) {
+        VOLT_TRY(st, done, check_pointers(data));
+        st = volt_session_check(&s, run, data, &o, NULL);
+        if (st == VOLT_OK && s.resumed)
+            fill_result(&found, &s);
+        volt_session_close(&s);
+    } else {
+        st = check_alone(&found, run, &o);
+    }
+    if (st == VOLT_OK && result)
+        *result = found;
+done:
+    return st;
+}
+
+static volt_status train_run(volt_session *s)
+{
+    volt_status st;
+
+    if (s->unfitted)
+        VOLT_TRY(st, done, volt_budget_fit(s));
+    if (!s->resumed || s->changed)
+        VOLT_TRY(st, done,
+                 volt_session_save_latest(s)); /* so that a full disk is noticed at once */
+    volt_train_warnings_start(s);
+    VOLT_TRY(st, done, volt_session_open_loaders(s));
+    VOLT_TRY(st, done, train(s));
+    st = write_summary(s);
+done:
+    return st;
+}
+
 volt_status volt_train(const char *run, const volt_train_data *data,
                        const volt_train_options *options, const volt_callbacks *cb,
                        volt_train_result *result)
 {
-    volt_train_options o = volt_train_defaults();
-    volt_recipe recipe = volt_recipe_nnunet();
+    volt_train_options o;
+    volt_recipe recipe;
     volt_session s;
-    volt_status st = volt_options_take(&o, sizeof o, options, "volt_train_options");
+    volt_status st = take_options(&o, &recipe, run, options);
 
-    if (st == VOLT_OK && (!run || !*run))
-        st = volt_fail(VOLT_EINVAL, "no folder for the run is given");
-    if (st == VOLT_OK && (!data->plan || !data->config || !data->info || !data->store))
-        st = volt_fail(VOLT_EINVAL, "the training data lack a plan, a configuration, the data "
-                                    "set's description or the folder of cases");
     if (st == VOLT_OK)
-        st = volt_options_take(&recipe, sizeof recipe, o.recipe, "volt_recipe");
-    o.recipe = &recipe;
-    if (st == VOLT_OK)
-        st = volt_session_open(&s, run, data, &o, cb);
+        st = check_pointers(data);
+    if (st == VOLT_OK && !data->store)
+        st = volt_fail(VOLT_EINVAL, "the training data lack the folder of cases");
     if (st != VOLT_OK)
         return st;
-    if (s.unfitted)
-        VOLT_TRY(st, done, volt_budget_fit(&s));
-    if (!s.resumed || s.changed)
-        VOLT_TRY(st, done,
-                 volt_session_save_latest(&s)); /* so that a full disk is noticed at once */
-    volt_train_warnings_start(&s);
-    VOLT_TRY(st, done, volt_session_open_loaders(&s));
-    VOLT_TRY(st, done, train(&s));
-    VOLT_TRY(st, done, write_summary(&s));
+    VOLT_TRY(st, done, volt_session_open(&s, run, data, &o, cb));
+    if (s.ended)
+        volt_report(cb, VOLT_LOG_INFO, "%s has ended after %lld epoch%s: nothing is left to do",
+                    run, (long long)s.state.epoch, volt_s(s.state.epoch));
+    else
+        st = train_run(&s);
 done:
     if (result && (st == VOLT_OK || st == VOLT_ECANCELLED))
         fill_result(result, &s);
+    if (st != VOLT_OK && st != VOLT_ENUMERIC)
+        volt_session_discard(&s);
     volt_session_close(&s);
     return st;
 }

@@ -9,18 +9,6 @@
 #define CHECKPOINTS      3   /* the disk should have room for: latest, best, the next */
 #define MIB              (1.0 / (1 << 20))
 
-static void warn_of_rate(volt_session *s, double lr)
-{
-    const int64_t iterations = s->state.epochs * s->state.iterations;
-
-    if (lr > 0 || s->warnings.warned_rate)
-        return;
-    s->warnings.warned_rate = true;
-    volt_report(s->cb, VOLT_LOG_WARNING,
-                "the learning rate is 0 at iteration %lld of %lld: the network learns nothing",
-                (long long)s->state.iteration, (long long)iterations);
-}
-
 static void warn_of_disk(volt_session *s)
 {
     int64_t free_bytes, each;
@@ -74,8 +62,6 @@ static void warn_of_classes(volt_session *s)
 void volt_train_warnings_start(volt_session *s)
 {
     s->warnings.from = s->state.iteration;
-    if (s->recipe.recipe.optimizer.lr == 0)
-        warn_of_rate(s, 0);
     warn_of_disk(s);
 }
 
@@ -87,11 +73,9 @@ void volt_train_warnings_batch(volt_session *s, const int16_t *labels, int64_t v
     s->warnings.all_seen = volt_train_targets_all_seen(&s->targets);
 }
 
-void volt_train_warnings_epoch(volt_session *s, double lr)
+void volt_train_warnings_epoch(volt_session *s)
 {
     warn_of_classes(s);
-    if (s->state.epoch + 1 < s->state.epochs) /* schedules end at 0 */
-        warn_of_rate(s, lr);
     warn_of_data(s);
     warn_of_disk(s);
 }

@@ -13,17 +13,16 @@ struct volt_session;
 typedef struct volt_train_warnings {
     int64_t from;  /* first iteration of this epoch whose batch was checked */
     bool all_seen; /* every class was in a batch since */
-    bool warned_rate, warned_wait, warned_disk;
+    bool warned_wait, warned_disk;
     bool *warned_class; /* (outputs) */
 } volt_train_warnings;
 
-/* Before the first iteration: learning rate, disk. */
+/* Before the first iteration: disk. */
 void volt_train_warnings_start(struct volt_session *s);
 /* Checks the labels of a training batch. */
 void volt_train_warnings_batch(struct volt_session *s, const int16_t *labels, int64_t voxels);
-/* At the end of an epoch whose last learning rate was `lr`: classes, learning rate, data,
- * disk. */
-void volt_train_warnings_epoch(struct volt_session *s, double lr);
+/* At the end of an epoch: classes, data, disk. */
+void volt_train_warnings_epoch(struct volt_session *s);
 
 VOLT_END_DECLS
 #endif

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "base/core/alloc.h"
+#include "io/label_table.h"
 
 /* Five columns for each character from ' ' to '~'; the lowest bit is the top row,
  * the eighth holds descenders. */
@@ -144,34 +145,8 @@ int64_t volt_picture_text_width(const char *text, int scale)
 
 volt_color volt_label_color(int64_t label)
 {
-    static const volt_color first[] = {
-        {255, 64, 64},  {64, 220, 64},  {80, 150, 255},  {255, 210, 40}, {255, 90, 230},
-        {40, 225, 225}, {255, 140, 30}, {170, 110, 255}, {150, 235, 60}, {255, 160, 170},
-    };
-    const int64_t count = sizeof first / sizeof first[0];
-    double hue, f;
-    uint8_t rise, fall;
+    uint8_t rgb[3];
 
-    if (label >= 1 && label <= count)
-        return first[label - 1];
-    /* The hues of further labels advance by the golden ratio, so that neighbours differ. */
-    hue = (double)(label & 0xffff) * 0.61803398875;
-    hue = 6 * (hue - (double)(int64_t)hue);
-    f = hue - (double)(int64_t)hue;
-    rise = (uint8_t)(60 + 195 * f);
-    fall = (uint8_t)(255 - 195 * f);
-    switch ((int)hue) {
-    case 0:
-        return (volt_color){255, rise, 60};
-    case 1:
-        return (volt_color){fall, 255, 60};
-    case 2:
-        return (volt_color){60, 255, rise};
-    case 3:
-        return (volt_color){60, fall, 255};
-    case 4:
-        return (volt_color){rise, 60, 255};
-    default:
-        return (volt_color){255, 60, fall};
-    }
+    volt_label_rgb(rgb, label);
+    return (volt_color){rgb[0], rgb[1], rgb[2]};
 }

@@ -9,6 +9,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/plural.h"
 #include "io/image.h"
 #include "io/png.h"
@@ -214,6 +215,19 @@ static void choose_planes(show *s, const volt_grid *g)
     s->scale = largest > 0 ? (double)s->o->view / largest : 1;
 }
 
+/* The sampler, each sample before and after, and what writing its labels takes. */
+static volt_status check_memory(const show *s)
+{
+    const size_t voxels = (size_t)voxels_of(s->patch);
+    const size_t sample =
+        voxels * (2 * sizeof(float) * (size_t)s->c->channels + (2 + 1) * sizeof(int16_t));
+    char what[96];
+
+    snprintf(what, sizeof what, "augmenting patches of %lld x %lld x %lld voxels",
+             (long long)s->patch[0], (long long)s->patch[1], (long long)s->patch[2]);
+    return volt_mem_check(volt_sampler_bytes(&s->sampling) + sample, what);
+}
+
 static volt_status open_show(show *s, const char *name)
 {
     const int64_t start[3] = {0, 0, 0};
@@ -231,6 +245,8 @@ static volt_status open_show(show *s, const char *name)
         (volt_sampler_options){.rules = volt_augment_rules_nnunet(s->patch, s->c->channels),
                                .classes = classes_of(s->c) > 2 ? classes_of(s->c) : 2,
                                .ignore = VOLT_NO_IGNORE_LABEL};
+    VOLT_TRY(st, done, volt_sampler_check(&s->sampling));
+    VOLT_TRY(st, done, check_memory(s));
     VOLT_TRY(st, done, volt_sample_case_make(&s->source, &source, &s->sampling));
     VOLT_TRY(st, done, volt_sampler_open(&s->sampler, &s->sampling));
     g = grid_at(s->c, start, s->patch);

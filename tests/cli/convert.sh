@@ -42,7 +42,7 @@ err_one_line
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,0,1
 err_one_line
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1
-err_is "volt: --spacing: '1,1' is not x,y,z from 0.001 to 1000"
+err_is "volt: --spacing: '1,1' has 2 numbers; 3 are expected, written x,y,z"
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1,1 --like "$truth"
 err_is 'volt: --spacing and --like cannot be combined'
 expect 2 "$VOLT" convert "$scan" "$SCRATCH/out.mgz"

@@ -209,6 +209,8 @@ static void dropout_is_keyed_by_seed_and_step(void **state)
     const network net = {"dropout", NULL, 3, {1, 2, 2}, 0, 0};
     const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
     float weights[64 * 64] = {0}, input[3 * 64 * 4], seen[3 * 64 * 4];
+    const int16_t labels[3 * 4] = {0};
+    volt_loss_result loss = {0};
     const float *data;
     volt_value v;
     volt_graph *g = NULL;
@@ -245,6 +247,12 @@ static void dropout_is_keyed_by_seed_and_step(void **state)
         assert_ok(volt_program_forward(p, input, 8));
         assert_ok(volt_program_output(p, 0, &data, NULL));
         assert_true((memcmp(seen, data, sizeof seen) == 0) == (mode == VOLT_INFER));
+        assert_ok(volt_program_evaluate(p, input)); /* in either mode: without dropout */
+        assert_ok(volt_program_output(p, 0, &data, NULL));
+        assert_memory_equal(data, input, sizeof input);
+        assert_fails(volt_program_loss(p, NULL, labels, true, &loss), VOLT_EINVAL,
+                     mode == VOLT_INFER ? "only training" : "after an evaluation");
+        assert_ok(volt_program_loss(p, NULL, labels, false, &loss));
         volt_program_free(q);
         volt_program_free(p);
     }

@@ -9,6 +9,8 @@
 #include "nets3d/train/session.h"
 #include "tests/kit/train_compare.h"
 
+#define NO_RATE 1e-30 /* above 0, and too small to change a weight */
+
 /* Lines of the log that hold a word. */
 typedef struct listener {
     const char *words;
@@ -270,7 +272,7 @@ static void frozen_parameters_stay_scaled_ones_move_less(void **state)
     open_as(&f, fixture_dataset);
     recipe.optimizer.warmup = 0;
     recipe.optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
-    recipe.optimizer.lr = 0;
+    recipe.optimizer.lr = NO_RATE;
     remove_folder("run-start");
     remove_folder("run-rules");
     assert_ok(volt_train("run-start", &f.data, &o, NULL, NULL));
@@ -285,6 +287,36 @@ static void frozen_parameters_stay_scaled_ones_move_less(void **state)
     assert_true(largest_change("run-start", "run-rules", HEAD) < 1.6e-4);
     remove_folder("run-rules");
     remove_folder("run-start");
+    fixture_close(&f);
+}
+
+/* ---- dropout ---- */
+
+/* Validation is evaluated as prediction is: without dropout, whatever its probability. */
+static void validation_has_no_dropout(void **state)
+{
+    double loss[3], dice[3];
+    fixture f;
+
+    (void)state;
+    open_as(&f, fixture_dataset);
+    for (int i = 0; i < 3; i++) {
+        volt_recipe recipe;
+        volt_train_options o = fixture_options(&recipe, 2, 2);
+        json_t *line;
+        recipe.optimizer.lr = NO_RATE;
+        recipe.dropout = 0.25 * i;
+        remove_folder("run-dropout");
+        assert_ok(volt_train("run-dropout", &f.data, &o, NULL, NULL));
+        line = last_line("run-dropout");
+        loss[i] = json_number_value(json_object_get(line, "validation_loss"));
+        dice[i] = json_number_value(json_object_get(line, "mean_dice"));
+        json_decref(line);
+        assert_true(isfinite(loss[i]) && loss[i] != 0);
+    }
+    assert_true(loss[1] == loss[0] && loss[2] == loss[0]);
+    assert_true(dice[1] == dice[0] && dice[2] == dice[0]);
+    remove_folder("run-dropout");
     fixture_close(&f);
 }
 
@@ -417,28 +449,6 @@ static void classes_that_never_come_are_named(void **state)
     fixture_close(&f);
 }
 
-static void a_rate_of_zero_is_told(void **state)
-{
-    volt_recipe recipe;
-    volt_train_options o = fixture_options(&recipe, 3, 2);
-    listener l = {.words = "the learning rate is 0"};
-    const volt_callbacks cb = listening(&l);
-    fixture f;
-
-    (void)state;
-    open_as(&f, fixture_dataset);
-    remove_folder("run-rate");
-    assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
-    assert_int_equal(l.heard, 0);
-    remove_folder("run-rate");
-    recipe.optimizer.lr = 0;
-    assert_ok(volt_train("run-rate", &f.data, &o, &cb, NULL));
-    assert_int_equal(l.heard, 1);
-    assert_int_equal(l.level, VOLT_LOG_WARNING);
-    remove_folder("run-rate");
-    fixture_close(&f);
-}
-
 static void slow_data_is_warned_once(void **state)
 {
     listener l = {.words = "loading data is slower than the network"};
@@ -453,11 +463,11 @@ static void slow_data_is_warned_once(void **state)
     s.warnings.warned_disk = true; /* there is no network to ask for its size */
     s.state =
         (volt_train_state){.epochs = 9, .iterations = 5, .epoch_s = 100, .epoch_wait_s = 10};
-    volt_train_warnings_epoch(&s, 1);
+    volt_train_warnings_epoch(&s);
     assert_int_equal(l.heard, 0);
     s.state.epoch_wait_s = 30;
-    volt_train_warnings_epoch(&s, 1);
-    volt_train_warnings_epoch(&s, 1);
+    volt_train_warnings_epoch(&s);
+    volt_train_warnings_epoch(&s);
     assert_int_equal(l.heard, 1);
 }
 
@@ -528,11 +538,11 @@ int main(void)
         cmocka_unit_test(contradictions_are_refused),
         cmocka_unit_test(rules_are_read_as_written),
         cmocka_unit_test(frozen_parameters_stay_scaled_ones_move_less),
+        cmocka_unit_test(validation_has_no_dropout),
         cmocka_unit_test(an_extended_run_is_the_longer_run),
         cmocka_unit_test(changed_lengths_move_the_rate_and_resume),
         cmocka_unit_test(budgets_may_be_extended),
         cmocka_unit_test(classes_that_never_come_are_named),
-        cmocka_unit_test(a_rate_of_zero_is_told),
         cmocka_unit_test(slow_data_is_warned_once),
         cmocka_unit_test(killed_at_any_time_ends_the_same),
     };

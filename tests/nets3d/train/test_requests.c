@@ -1,0 +1,542 @@
+/* What a training may be asked for, and what it leaves behind: ranges of all options, options
+ * that a resumed run cannot take, runs that have ended, plans that were extended, calls that
+ * fail before they begin. */
+#include <limits.h>
+#include "base/core/alloc.h"
+#include "nets3d/models/model_internal.h"
+#include "nets3d/recipe.h"
+#include "nets3d/run.h"
+#include "tests/kit/train_compare.h"
+
+typedef struct listener {
+    char text[16384]; /* all lines */
+    int warnings;
+} listener;
+
+static void on_log(void *user, volt_log_level level, const char *line)
+{
+    listener *l = user;
+    const size_t used = strlen(l->text);
+
+    l->warnings += level == VOLT_LOG_WARNING;
+    snprintf(l->text + used, sizeof l->text - used, "%s\n", line);
+}
+
+/* ---- ranges ---- */
+
+/* Refused with a sentence that holds `words`, by the check and by the training, which creates
+ * nothing. */
+static void refused(const fixture *f, const volt_train_options *o, const char *words)
+{
+    assert_fails(volt_train_check(NULL, "run-none", NULL, o), VOLT_EINVAL, words);
+    assert_fails(volt_train("run-none", &f->data, o, NULL, NULL), VOLT_EINVAL, words);
+    assert_false(volt_path_exists("run-none"));
+}
+
+static void numbers_out_of_range_are_refused(void **state)
+{
+    static const double bad[] = {-1, NAN, INFINITY, -INFINITY, 1e300};
+    volt_recipe recipe;
+    const volt_train_options good = fixture_options(&recipe, 1, 2);
+    const volt_recipe usual = recipe;
+    const struct {
+        double *value;
+        const char *words;
+    } reals[] = {{&recipe.optimizer.lr, "learning rate"},
+                 {&recipe.optimizer.momentum, "momentum"},
+                 {&recipe.optimizer.beta1, "beta1"},
+                 {&recipe.optimizer.beta2, "beta2"},
+                 {&recipe.optimizer.eps, "eps"},
+                 {&recipe.optimizer.weight_decay, "weight decay"},
+                 {&recipe.optimizer.clip_norm, "clip"},
+                 {&recipe.optimizer.warmup, "warm-up"},
+                 {&recipe.weight_ce, "cross-entropy"},
+                 {&recipe.weight_dice, "Dice"},
+                 {&recipe.foreground, "foreground"}};
+    const struct {
+        int64_t *value;
+        const char *words;
+    } wholes[] = {{&recipe.epochs, "epochs"},
+                  {&recipe.iterations, "iterations"},
+                  {&recipe.validation_iterations, "validation iterations"},
+                  {&recipe.batch, "batch"}};
+    volt_train_options o = good;
+
+    for (size_t i = 0; i < sizeof reals / sizeof *reals; i++) {
+        for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+            recipe = usual;
+            *reals[i].value = bad[k];
+            refused(*state, &o, reals[i].words);
+        }
+    }
+    recipe = usual;
+    recipe.optimizer.lr = 0;
+    refused(*state, &o, "learning rate 0; a number above 0");
+    for (size_t i = 0; i < sizeof wholes / sizeof *wholes; i++) {
+        recipe = usual;
+        *wholes[i].value = -1;
+        refused(*state, &o, wholes[i].words);
+        *wholes[i].value = INT64_MAX;
+        refused(*state, &o, wholes[i].words);
+    }
+    recipe = usual;
+    recipe.dropout = NAN;
+    refused(*state, &o, "dropout");
+    recipe = usual;
+    recipe.class_weights = INT_MAX;
+    refused(*state, &o, "class weights");
+    recipe = usual;
+    recipe.rules = -1;
+    refused(*state, &o, "parameter rules");
+    recipe.rules = 1;
+    memset(recipe.rule[0].pattern, 'x', sizeof recipe.rule[0].pattern);
+    recipe.rule[0].scale = 1;
+    refused(*state, &o, "pattern");
+    recipe = usual;
+    assert_ok(volt_recipe_freeze(&recipe, "encoder.*"));
+    recipe.rule[0].scale = NAN;
+    refused(*state, &o, "factor");
+}
+
+static void options_out_of_range_are_refused(void **state)
+{
+    static const double bad[] = {-1, NAN, INFINITY};
+    static const volt_train_given unknown[] = {{(volt_train_field)99, NULL}};
+    volt_recipe recipe;
+    const volt_train_options good = fixture_options(&recipe, 1, 2);
+    const volt_recipe usual = recipe;
+    volt_train_options o = good;
+
+    for (size_t k = 0; k < sizeof bad / sizeof *bad; k++) {
+        o = good;
+        o.budget_s = bad[k];
+        refused(*state, &o, "budget");
+        o = good;
+        o.checkpoint_s = bad[k];
+        refused(*state, &o, "seconds between checkpoints");
+    }
+    o = good;
+    o.checkpoint_every = -1;
+    refused(*state, &o, "iterations between checkpoints -1");
+    o = good;
+    o.init_mode = (volt_transfer_mode)55;
+    refused(*state, &o, "mode of initial weights 55; 0 to 2");
+    o = good;
+    o.precision = (volt_precision)7;
+    refused(*state, &o, "precision 7");
+    o = good;
+    o.threads = -2;
+    refused(*state, &o, "threads -2");
+    o.threads = INT_MAX;
+    refused(*state, &o, "threads");
+    o = good;
+    o.loader_threads = -1;
+    refused(*state, &o, "loader threads -1");
+    o.loader_threads = 100000;
+    refused(*state, &o, "loader threads");
+    o = good;
+    o.givens = 1;
+    refused(*state, &o, "no list");
+    o.given = unknown;
+    refused(*state, &o, "field 99");
+    o = good;
+    recipe.optimizer.kind = (volt_optimizer_kind)9;
+    refused(*state, &o, "optimizer 9; 1 to 3");
+    recipe = usual;
+    recipe.optimizer.schedule = (volt_schedule)0;
+    refused(*state, &o, "schedule 0");
+    recipe = usual;
+    recipe.batch_dice = (volt_batch_dice)5;
+    refused(*state, &o, "batch Dice 5");
+    recipe = usual;
+    o.device = "abacus";
+    refused(*state, &o, "abacus");
+    o.device = NULL;
+    assert_fails(volt_train(NULL, &((fixture *)*state)->data, &o, NULL, NULL), VOLT_EINVAL,
+                 "no folder");
+    assert_fails(volt_train("run-none", NULL, &o, NULL, NULL), VOLT_EINVAL, "lack");
+}
+
+static void data_without_names_are_refused(void **state)
+{
+    const fixture *f = *state;
+    const char *names[2] = {f->names[0], NULL};
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    volt_train_data data = f->data;
+
+    data.train = names;
+    data.train_count = 2;
+    assert_fails(volt_train("run-none", &data, &o, NULL, NULL), VOLT_EINVAL,
+                 "training case 1 has no name");
+    data = f->data;
+    data.validate = NULL;
+    assert_fails(volt_train("run-none", &data, &o, NULL, NULL), VOLT_EINVAL,
+                 "validation cases");
+    data.validate_count = -1;
+    assert_fails(volt_train("run-none", &data, &o, NULL, NULL), VOLT_EINVAL,
+                 "validation cases");
+    assert_false(volt_path_exists("run-none"));
+}
+
+/* ---- what a failed call leaves ---- */
+
+static void failures_before_the_first_iteration_leave_nothing(void **state)
+{
+    static const char *const missing[] = {"tiny_0", "no_such_case"};
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    const volt_train_options good = o;
+    volt_train_data data = f->data;
+    char *path = NULL, *bytes = NULL;
+    size_t count = 0;
+
+    data.train = missing;
+    data.train_count = 2;
+    assert_fails(volt_train("new/run", &data, &o, NULL, NULL), VOLT_EIO, "no_such_case");
+    assert_false(volt_path_exists("new"));
+    data = f->data;
+    data.validate = missing;
+    assert_fails(volt_train("new/run", &data, &o, NULL, NULL), VOLT_EIO, "no_such_case");
+    assert_false(volt_path_exists("new"));
+    o.init = "nowhere";
+    assert_fails(volt_train_check(NULL, "new/run", NULL, &o), VOLT_EIO, "nowhere");
+    assert_fails(volt_train("new/run", &f->data, &o, NULL, NULL), VOLT_EIO, "nowhere");
+    assert_false(volt_path_exists("new"));
+    o = good;
+    o.budget_s = 1e-6; /* found out when iterations have been measured */
+    assert_fails(volt_train("new/run", &f->data, &o, NULL, NULL), VOLT_EINVAL, "too short");
+    assert_false(volt_path_exists("new"));
+    o = good;
+    recipe.batch = 1 << 20;
+    assert_fails(volt_train_check(NULL, "new/run", &f->data, &o), VOLT_ENOMEM, "smaller batch");
+    assert_fails(volt_train("new/run", &f->data, &o, NULL, NULL), VOLT_ENOMEM, "smaller batch");
+    assert_false(volt_path_exists("new"));
+    recipe.batch = 2;
+    /* Voxels are only verified when they are used: the run has begun by then. */
+    assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, f->store, f->name[0]));
+    assert_ok(volt_read_file(&bytes, &count, path, 1 << 24));
+    bytes[count / 2] ^= 1;
+    assert_ok(volt_write_file(path, bytes, count));
+    data = f->data;
+    data.train_count = 1;
+    assert_fails(volt_train("new/run", &data, &o, NULL, NULL), VOLT_EFORMAT, "tiny_0");
+    assert_false(volt_path_exists("new"));
+    assert_ok(volt_make_dirs("new"));
+    assert_fails(volt_train("new", &data, &o, NULL, NULL), VOLT_EFORMAT, "tiny_0");
+    assert_true(volt_path_is_dir("new")); /* it was there before */
+    remove_folder("new");
+    bytes[count / 2] ^= 1;
+    assert_ok(volt_write_file(path, bytes, count));
+    assert_ok(volt_train("new/run", &data, &o, NULL, NULL));
+    assert_ok(volt_write_file("file", "x", 1));
+    assert_fails(volt_train("file", &data, &o, NULL, NULL), VOLT_EINVAL, "file is a file");
+    remove("file");
+    volt_free(bytes);
+    volt_free(path);
+    remove_folder("new/run");
+    remove_folder("new");
+}
+
+/* Killed before its first iteration, a run has nothing to lose and does not stand in the way.
+ */
+static void a_run_without_iterations_is_replaced(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    volt_checkpoint_head head;
+    volt_train_state first;
+    volt_graph *g = NULL;
+    float *weights = NULL;
+
+    remove_folder("run-killed");
+    remove_folder("run-whole");
+    assert_ok(volt_train("run-whole", &f->data, &o, NULL, NULL));
+    assert_ok(volt_train("run-killed", &f->data, &o, NULL, NULL));
+    assert_ok(volt_checkpoint_read_head(&head, "run-killed" LATEST));
+    assert_ok(volt_network_build(&g, &f->data.config->net, true));
+    assert_ok(volt_alloc_zero(&weights, (size_t)volt_graph_param_elements(g), sizeof *weights,
+                              "a test"));
+    first = volt_train_state_first(&recipe);
+    volt_free(head.state);
+    assert_ok(volt_train_state_text(&head.state, &first));
+    head.slots = 0;
+    assert_ok(volt_checkpoint_write("run-killed" LATEST, &head, g, weights, NULL));
+    assert_ok(volt_train_check(NULL, "run-killed", &f->data, &o));
+    assert_ok(volt_train("run-killed", &f->data, &o, NULL, NULL));
+    assert_same_run("run-whole", "run-killed");
+    assert_fails(volt_train_check(NULL, "run-killed", NULL, &o), VOLT_EDATA,
+                 "already contains a run");
+    volt_checkpoint_head_free(&head);
+    volt_free(weights);
+    volt_graph_free(g);
+    remove_folder("run-whole");
+    remove_folder("run-killed");
+}
+
+/* ---- resuming ---- */
+
+/* Every field, with another value than the run has. */
+static void change(volt_train_field f, volt_train_options *o, volt_recipe *r)
+{
+    switch (f) {
+    case VOLT_TRAIN_PRESET:
+        *r = volt_recipe_nnunet();
+        r->optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
+        r->mirror[0] = false;
+        break;
+    case VOLT_TRAIN_ITERATIONS:
+        r->iterations = 7;
+        break;
+    case VOLT_TRAIN_VALIDATION:
+        r->validation_iterations = 7;
+        break;
+    case VOLT_TRAIN_BATCH:
+        r->batch = 3;
+        break;
+    case VOLT_TRAIN_OPTIMIZER:
+        r->optimizer.kind = VOLT_ADAM;
+        break;
+    case VOLT_TRAIN_LR:
+        r->optimizer.lr = 0.5;
+        break;
+    case VOLT_TRAIN_SCHEDULE:
+        r->optimizer.schedule = VOLT_SCHEDULE_POLY;
+        break;
+    case VOLT_TRAIN_WARMUP:
+        r->optimizer.warmup = 0.25;
+        break;
+    case VOLT_TRAIN_WEIGHT_DECAY:
+        r->optimizer.weight_decay = 0.25;
+        break;
+    case VOLT_TRAIN_MOMENTUM:
+        r->optimizer.momentum = 0.25;
+        break;
+    case VOLT_TRAIN_CLIP:
+        r->optimizer.clip_norm = 3;
+        break;
+    case VOLT_TRAIN_LOSS:
+        r->weight_ce = 0;
+        break;
+    case VOLT_TRAIN_CLASS_WEIGHTS:
+        r->class_weights = 3;
+        r->class_weight[0] = 1;
+        break;
+    case VOLT_TRAIN_BATCH_DICE:
+        r->batch_dice = VOLT_BATCH_DICE_ON;
+        break;
+    case VOLT_TRAIN_FOREGROUND:
+        r->foreground = 0.75;
+        break;
+    case VOLT_TRAIN_DROPOUT:
+        r->dropout = 0.5;
+        break;
+    case VOLT_TRAIN_MIRROR:
+        r->mirror[2] = false;
+        break;
+    case VOLT_TRAIN_AUGMENT:
+        r->augment = false;
+        break;
+    case VOLT_TRAIN_DEEP_SUPERVISION:
+        r->deep_supervision = false;
+        break;
+    case VOLT_TRAIN_INIT:
+        o->init = "elsewhere";
+        break;
+    case VOLT_TRAIN_FREEZE:
+        assert_ok(volt_recipe_freeze(r, "encoder.*"));
+        break;
+    case VOLT_TRAIN_LR_SCALE:
+        assert_ok(volt_recipe_add_scales(r, "encoder.*=2"));
+        break;
+    case VOLT_TRAIN_PRECISION:
+        o->precision = VOLT_BF16_MIXED;
+        break;
+    case VOLT_TRAIN_SEED:
+        o->seed = 5;
+        break;
+    case VOLT_TRAIN_PREVIOUS_RUN: /* needs a cascade */
+    case VOLT_TRAIN_FIELDS:
+        break;
+    }
+}
+
+/* What is given on purpose and cannot be changed is named, all of it; what is not given is not
+ * compared, and what agrees is fine. */
+static void given_fields_must_agree_on_resume(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options good = fixture_options(&recipe, 1, 2);
+    const volt_recipe usual = recipe;
+    volt_train_given all[VOLT_TRAIN_FIELDS];
+    listener l = {.warnings = 0};
+    const volt_callbacks cb = {.user = &l, .log = on_log};
+    volt_train_options o;
+    char name[VOLT_TRAIN_FIELDS][16];
+
+    remove_folder("run-given");
+    assert_ok(volt_train("run-given", &f->data, &good, NULL, NULL));
+    good.resume = true;
+    for (int i = 0; i < VOLT_TRAIN_FIELDS; i++) {
+        snprintf(name[i], sizeof name[i], "<%d>", i);
+        all[i] = (volt_train_given){(volt_train_field)i, name[i]};
+    }
+    for (int i = 0; i < VOLT_TRAIN_FIELDS; i++) {
+        o = good;
+        recipe = usual;
+        change((volt_train_field)i, &o, &recipe);
+        assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL)); /* not given */
+        o.givens = 1;
+        o.given = &all[i];
+        if (i == VOLT_TRAIN_PREVIOUS_RUN) {
+            assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL));
+            continue;
+        }
+        assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL, name[i]);
+        assert_fails(volt_train_check(NULL, "run-given", NULL, &o), VOLT_EINVAL, name[i]);
+        recipe = usual;
+        o = good;
+        o.givens = 1;
+        o.given = &all[i];
+        assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL)); /* the same */
+    }
+    recipe = usual;
+    o = good;
+    change(VOLT_TRAIN_LR, &o, &recipe);
+    change(VOLT_TRAIN_SEED, &o, &recipe);
+    change(VOLT_TRAIN_LOSS, &o, &recipe);
+    o.given = all;
+    o.givens = VOLT_TRAIN_FIELDS;
+    assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL,
+                 "<5> (0.5, the run has 0.001), <11>, <23> (5, the run has 11)");
+    o = good;
+    recipe = usual;
+    o.given = all;
+    o.givens = VOLT_TRAIN_FIELDS;
+    assert_ok(volt_train("run-given", &f->data, &o, &cb, NULL));
+    assert_non_null(strstr(l.text, "run-given has ended after 1 epoch: nothing is left to do"));
+    assert_null(strstr(l.text, "differ"));
+    remove_folder("run-given");
+}
+
+static void a_run_that_has_ended_stays_as_it_is(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 2);
+    volt_train_result r = {.epochs = 7}, before;
+    char *a = NULL, *b = NULL;
+    size_t bytes_a, bytes_b;
+
+    remove_folder("run-ended");
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_false(r.ended_before);
+    assert_ok(volt_train("run-ended", &f->data, &o, NULL, &before));
+    assert_false(before.ended_before);
+    assert_ok(volt_read_file(&a, &bytes_a, "run-ended" LATEST, 1 << 24));
+    o.resume = true;
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_true(r.ended_before);
+    assert_ok(volt_train("run-ended", &f->data, &o, NULL, &r));
+    assert_true(r.ended_before && r.finished && r.epochs == 2 && r.iterations == 4);
+    assert_true(r.train_loss == before.train_loss && r.best_ema == before.best_ema);
+    assert_ok(volt_read_file(&b, &bytes_b, "run-ended" LATEST, 1 << 24));
+    assert_int_equal(bytes_a, bytes_b);
+    assert_memory_equal(a, b, bytes_a);
+    o.change_length = true; /* the length that it has */
+    assert_ok(volt_train_check(&r, "run-ended", NULL, &o));
+    assert_true(r.ended_before);
+    recipe.epochs = 3;
+    assert_ok(volt_train_check(&r, "run-ended", &f->data, &o));
+    assert_false(r.ended_before);
+    assert_ok(volt_train("run-ended", &f->data, &o, NULL, &r));
+    assert_true(!r.ended_before && r.epochs == 3);
+    volt_free(b);
+    volt_free(a);
+    remove_folder("run-ended");
+}
+
+/* Another configuration, other names and medians in the plan: nothing that the run uses. */
+static void only_the_own_configuration_counts(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    volt_plan plan = *f->plan;
+    volt_plan_config two[2] = {f->plan->config[0], f->plan->config[0]};
+    volt_dataset_info info = f->info;
+    volt_train_data data = f->data;
+    volt_train_result r;
+
+    remove_folder("run-plan");
+    assert_ok(volt_train("run-plan", &f->data, &o, NULL, NULL));
+    two[0].next_stage = "another";
+    two[0].median_shape[1] += 3;
+    two[1].name = "another";
+    plan.config = two;
+    plan.configs = 2;
+    plan.dataset_name = "Renamed";
+    plan.original_median_spacing[0] *= 2;
+    info.name = "Renamed";
+    info.num_training = 77;
+    data.plan = &plan;
+    data.config = &two[0];
+    data.info = &info;
+    o.resume = o.change_length = true;
+    recipe.epochs = 2;
+    assert_ok(volt_train("run-plan", &data, &o, NULL, &r));
+    assert_true(r.finished && r.epochs == 2);
+    two[0].patch[1] *= 2;
+    assert_fails(volt_train("run-plan", &data, &o, NULL, NULL), VOLT_EDATA,
+                 "another plan: configurations.3d_fullres.patch_size[1] differs");
+    two[0].patch[1] /= 2;
+    data.config = &two[1];
+    assert_fails(volt_train("run-plan", &data, &o, NULL, NULL), VOLT_EDATA,
+                 "trained as configuration 3d_fullres, not another");
+    remove_folder("run-plan");
+}
+
+/* ---- warnings ---- */
+
+static void freezing_random_values_is_told(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
+    listener l = {.warnings = 0};
+    const volt_callbacks cb = {.user = &l, .log = on_log};
+
+    remove_folder("run-frozen");
+    assert_ok(volt_recipe_freeze(&recipe, "encoder.*"));
+    assert_ok(volt_train("run-frozen", &f->data, &o, &cb, NULL));
+    assert_non_null(strstr(l.text, "parameters are frozen at random values"));
+    assert_true(l.warnings >= 1);
+    remove_folder("run-frozen");
+}
+
+int main(void)
+{
+    struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_out_of_range_are_refused),
+        cmocka_unit_test(options_out_of_range_are_refused),
+        cmocka_unit_test(data_without_names_are_refused),
+        cmocka_unit_test(failures_before_the_first_iteration_leave_nothing),
+        cmocka_unit_test(a_run_without_iterations_is_replaced),
+        cmocka_unit_test(given_fields_must_agree_on_resume),
+        cmocka_unit_test(a_run_that_has_ended_stays_as_it_is),
+        cmocka_unit_test(only_the_own_configuration_counts),
+        cmocka_unit_test(freezing_random_values_is_told),
+    };
+    static fixture f;
+    int failed;
+
+    fixture_open(&f, "requests-store");
+    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+        tests[i].initial_state = &f;
+    failed = cmocka_run_group_tests(tests, NULL, NULL);
+    fixture_close(&f);
+    return failed;
+}
