@@ -361,8 +361,8 @@ static volt_status run(cli *c)
     volt_scores scores;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, check_outputs(c));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;
