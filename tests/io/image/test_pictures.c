@@ -103,8 +103,8 @@ static void pictures_hold_what_pillow_reads(void **state)
             left_out++;
         volt_free(path);
     }
-    assert_int_equal(seen, 52);
-    assert_true(left_out < 27);
+    assert_int_equal(seen, 56);
+    assert_true(left_out < 31);
     volt_free(all);
 }
 
