@@ -1,7 +1,11 @@
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/dataset.h"
@@ -26,18 +30,58 @@ static const cli_option options[] = {
      "brats: number the labels 1, 2, 4 as BraTS does, not 1, 2, 3"},
 };
 
-/* Writing into a folder that is not empty would mix two data sets. */
-static volt_status check_folder(const char *folder)
+/* What an unfinished data set is: written first, removed last. */
+#define UNFINISHED ".volt-phantom"
+
+static volt_status describe(char **out, volt_phantom_kind kind, const phantom_options *o)
+{
+    return volt_format(out, "volt phantom %s --cases %lld --size %lld --seed %lld%s\n",
+                       volt_phantom_name(kind), (long long)o->cases, (long long)o->size,
+                       (long long)o->seed, o->brats_labels ? " --brats-labels" : "");
+}
+
+/* Begins the data set, or continues it: after an interruption the same command writes the files
+ * that are missing. Any other content of the folder would mix with it. */
+static volt_status begin(const char *folder, const char *description)
 {
     volt_names names = {0};
+    char *path = NULL, *text = NULL;
     volt_status st;
 
-    if (!volt_path_exists(folder))
-        return VOLT_OK;
-    st = volt_list_dir(&names, folder);
-    if (st == VOLT_OK && names.count > 0)
+    VOLT_TRY(st, done, volt_path_join(&path, folder, UNFINISHED));
+    if (volt_path_exists(path)) {
+        VOLT_TRY(st, done, volt_read_file(&text, NULL, path, 4096));
+        if (strcmp(text, description) == 0)
+            goto done;
+        text[strcspn(text, "\n")] = '\0';
+        st = volt_fail(VOLT_EINVAL,
+                       "%s holds an unfinished data set of '%s': give the same options to "
+                       "continue, or remove it",
+                       folder, text);
+        goto done;
+    }
+    if (volt_path_exists(folder))
+        VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    if (names.count > 0)
         st = volt_fail(VOLT_EINVAL, "%s is not empty", folder);
+    else
+        st = volt_write_file(path, description, strlen(description));
+done:
+    volt_free(text);
+    volt_free(path);
     volt_names_free(&names);
+    return st;
+}
+
+/* The data set is complete. */
+static volt_status end(const char *folder)
+{
+    char *path = NULL;
+    volt_status st = volt_path_join(&path, folder, UNFINISHED);
+
+    if (st == VOLT_OK && unlink(path) != 0)
+        st = volt_fail(VOLT_EIO, "cannot remove %s: %s", path, strerror(errno));
+    volt_free(path);
     return st;
 }
 
@@ -135,7 +179,7 @@ static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
     const phantom_options *o = c->options;
     volt_phantom_options make = volt_phantom_defaults();
     volt_volume *image = NULL, *labels = NULL;
-    char id[64];
+    char id[64], *last = NULL;
     volt_status st;
 
     make.kind = kind;
@@ -146,11 +190,15 @@ static volt_status make_case(cli *c, volt_phantom_kind kind, int64_t number)
     make.threads = (int)c->threads;
     snprintf(id, sizeof id, "%s_%03lld", volt_phantom_name(kind), (long long)number + 1);
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
+    VOLT_TRY(st, done, volt_format(&last, "%s/labelsTr/%s.nii.gz", c->args[1], id));
+    if (volt_path_exists(last)) /* by an interrupted run: the last file of the case */
+        goto done;
     VOLT_TRY(st, done, volt_phantom_make(&image, &labels, &make));
     if (number == 0)
         VOLT_TRY(st, done, make_folders(c->args[1]));
     st = write_case(c->args[1], id, image, labels, (int)c->threads);
 done:
+    volt_free(last);
     volt_volume_free(labels);
     volt_volume_free(image);
     return st;
@@ -159,21 +207,28 @@ done:
 static volt_status run(cli *c)
 {
     const phantom_options *o = c->options;
+    volt_owner *owner = NULL;
     volt_phantom_kind kind;
+    char *description = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_phantom_parse(&kind, c->args[0]));
     VOLT_TRY(st, done, cli_check_output(c, c->args[1], NULL));
-    VOLT_TRY(st, done, check_folder(c->args[1]));
+    VOLT_TRY(st, done, describe(&description, kind, o));
+    VOLT_TRY(st, done, volt_owner_take(&owner, c->args[1], VOLT_OWNER_REFUSE, &c->callbacks));
+    VOLT_TRY(st, done, begin(c->args[1], description));
     for (int64_t i = 0; i < o->cases; i++) {
         VOLT_TRY(st, done, make_case(c, kind, i));
         volt_report_progress(&c->callbacks, "cases", i + 1, o->cases);
     }
     VOLT_TRY(st, done, write_info(c->args[1], kind, o));
+    VOLT_TRY(st, done, end(c->args[1]));
     if (!c->quiet)
         printf("%s: %lld %s case%s, nnU-Net raw layout\n", c->args[1], (long long)o->cases,
                volt_phantom_name(kind), volt_s(o->cases));
 done:
+    volt_owner_release(&owner);
+    volt_free(description);
     return st;
 }
 
@@ -184,9 +239,11 @@ const cli_command cmd_phantom = {
     .args = "brats|liver OUT",
     .min_args = 2,
     .max_args = 2,
-    .about = "Writes synthetic scans and their labels to the new folder OUT, in nnU-Net's raw "
-             "layout: brats has four MR channels and three nested lesion labels, liver a CT in "
-             "HU with liver and tumours. The same command always writes the same voxels.",
+    .about =
+        "Writes synthetic scans and their labels to the new folder OUT, in nnU-Net's raw "
+        "layout: brats has four MR channels and three nested lesion labels, liver a CT in "
+        "HU with liver and tumours. The same command always writes the same voxels; after an "
+        "interruption it continues.",
     .example = "volt phantom brats demo/data --cases 12 --size 64 --seed 1",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, phantom_options),

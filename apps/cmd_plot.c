@@ -35,7 +35,7 @@ static const cli_option options[] = {
     {"--title", 0, CLI_TEXT, offsetof(plot_options, title), "TEXT", NULL, 0, 0,
      "title of the picture [the run's name]"},
     {"--size", 0, CLI_INTS, offsetof(plot_options, size), "W,H", NULL, 1, 32768,
-     "size of the picture in pixels [720 x 440 per panel]"},
+     "size of the picture in pixels [what curves and legends need]"},
     {"--ascii", 0, CLI_FLAG, offsetof(plot_options, ascii), NULL, NULL, 0, 0,
      "no braille dots in the terminal, for fonts that lack them"},
 };
@@ -153,12 +153,15 @@ static volt_status draw_picture(const job *j)
 {
     const plot_options *o = j->c->options;
     const volt_chart *chart = &j->chart->chart;
-    const int columns = chart->columns, rows = (chart->panels + columns - 1) / columns;
-    const int64_t width = o->size.count ? (int64_t)o->size.v[0] : 720 * columns;
-    const int64_t height = o->size.count ? (int64_t)o->size.v[1] : 440 * rows + 48;
+    int64_t width, height;
     volt_picture *picture = NULL;
     volt_status st;
 
+    volt_chart_size(&width, &height, chart);
+    if (o->size.count) {
+        width = (int64_t)o->size.v[0];
+        height = (int64_t)o->size.v[1];
+    }
     if (is_svg(o->output))
         return volt_svg_write(o->output, chart, width, height);
     VOLT_TRY(st, done, volt_chart_picture(&picture, chart, width, height));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/system/owner.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "nets3d/precision.h"
@@ -244,7 +245,10 @@ volt_status train_fold_path(char **out, const char *folder, int fold)
 volt_status train_check_kind(const train_options *o)
 {
     const bool single = volt_run_is_single(o->output);
+    volt_status st = volt_owner_check(o->output);
 
+    if (st != VOLT_OK)
+        return st;
     if (!o->folds && !single && volt_is_run(o->output))
         return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
                          o->output);

@@ -19,7 +19,7 @@ foreach(from BIN LIB)
        ${CMAKE_INSTALL_FULL_LIBEXECDIR}/volt/volt-itk)
 endforeach()
 
-add_library(volt_objects OBJECT ${volt_sources})
+add_library(volt_objects OBJECT ${volt_sources} ${volt_font_source})
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/io/image/itk_call.c APPEND PROPERTY COMPILE_DEFINITIONS
              VOLT_ITK_FROM_BIN="${volt_itk_from_BIN}" VOLT_ITK_FROM_LIB="${volt_itk_from_LIB}")
 foreach(format jpeg gif)
@@ -53,7 +53,7 @@ if(volt_isa_sources)
 endif()
 
 # No public header names a type of these, so no client needs them.
-set(volt_packages volt::deflate volt::jansson volt::nifti volt::dnnl ZLIB::ZLIB PNG::PNG
+set(volt_packages volt::deflate volt::jansson volt::nifti volt::dnnl ZLIB::ZLIB PNG::PNG volt::freetype
     OpenMP::OpenMP_C Threads::Threads ${CMAKE_DL_LIBS} m)
 foreach(format jpeg gif)
   if(TARGET volt::${format})

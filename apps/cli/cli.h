@@ -188,8 +188,11 @@ const char *cli_foreign_command(const char *word);
  * --part. */
 volt_status cli_need_one_process(int count, char **argv);
 
-/* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
- * in order and the second one ends the process. */
+/* VOLT_ENOMEM unless the system can start the threads that the command may use. */
+volt_status cli_need_threads(const cli *c);
+/* Sets c->callbacks; from here on the first Ctrl-C, SIGTERM, SIGHUP (unless ignored, as by
+ * nohup) or SIGXCPU asks the running call to stop in order; a further Ctrl-C or SIGTERM ends
+ * the process. */
 void cli_watch(cli *c);
 void cli_end_progress(cli *c); /* removes or completes the progress line */
 

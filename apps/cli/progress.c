@@ -3,6 +3,8 @@
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
+#include "base/system/thread_start.h"
+#include "base/threads.h"
 
 static const double redraw_s = 1.0 / 6; /* on a terminal */
 static const double report_s = 30;      /* in a pipe or a log file */
@@ -11,8 +13,9 @@ static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number)
 {
-    (void)number;
     stop_asked = 1;
+    if (number == SIGHUP || number == SIGXCPU) /* a terminal sends the first more than once */
+        return;
     signal(SIGINT, SIG_DFL); /* the second one ends the process */
     signal(SIGTERM, SIG_DFL);
 }
@@ -142,13 +145,24 @@ static bool is_cancelled(void *user)
     return stop_asked;
 }
 
+/* The team of a command, and as many loaders or workers. */
+volt_status cli_need_threads(const cli *c)
+{
+    if (!(c->command->common & CLI_THREADS))
+        return VOLT_OK;
+    return volt_threads_check(2 * volt_threads_or_default((int)c->threads));
+}
+
 void cli_watch(cli *c)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGXCPU, &action, NULL); /* the soft limit; SIGKILL follows at the hard one */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &action, NULL);
     c->progress.terminal = isatty(STDERR_FILENO);
     c->callbacks.user = c;
     c->callbacks.progress = c->quiet ? NULL : on_progress;

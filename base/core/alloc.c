@@ -2,6 +2,7 @@
 #include "base/core/alloc.h"
 #include "base/core/available.h"
 #include "base/core/plural.h"
+#include "base/core/reserve.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -60,8 +61,14 @@ volt_status volt_alloc(void *out, size_t bytes, const char *what)
 
     if (bytes >= CHECKED_BYTES && volt_mem_check(bytes, what) != VOLT_OK)
         return VOLT_ENOMEM;
-    if (bytes > (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES || told_to_fail() ||
+    if (bytes <= (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES && !told_to_fail() &&
         posix_memalign(&raw, align, bytes + sizeof *h) != 0)
+        raw = NULL;
+    if (raw && !volt_reserve_stays(bytes)) {
+        free(raw);
+        raw = NULL;
+    }
+    if (!raw)
         return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu byte%s)", what, bytes,
                          volt_s((int64_t)bytes));
     if (bytes >= HUGE_BLOCK_BYTES)

@@ -13,6 +13,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
+#include "base/system/temporary.h"
 #include "base/core/alloc.h"
 #include "base/core/available.h"
 #include "io/image/convert.h"
@@ -586,22 +587,6 @@ done:
     return st;
 }
 
-/* A folder next to `path`, from which files can be renamed. */
-static volt_status make_folder(char **out, const char *path)
-{
-    const volt_status st = volt_format(out, "%s.XXXXXX", path);
-
-    if (st != VOLT_OK)
-        return st;
-    if (!mkdtemp(*out)) {
-        const int why = errno;
-        volt_free(*out);
-        *out = NULL;
-        return volt_fail(VOLT_EIO, "cannot write %s: %s", path, strerror(why));
-    }
-    return VOLT_OK;
-}
-
 static volt_status itk_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
@@ -612,6 +597,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
+    int lock = -1;
     volt_status st;
 
     if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
@@ -623,7 +609,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
                                sizeof label_types / sizeof *label_types, &opt));
-    VOLT_TRY(st, done, make_folder(&folder, path));
+    VOLT_TRY(st, done, volt_temporary_folder(&folder, &lock, path));
     VOLT_TRY(st, done, write_into(folder, path, voxels, &geometry));
     if (volt_image_is_picture(path) && geometry.axes == 3)
         VOLT_TRY(st, done, write_spacing(path, &geometry));
@@ -631,6 +617,8 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
 done:
     if (folder)
         volt_remove_folder(folder);
+    if (lock >= 0)
+        close(lock);
     volt_free(folder);
     volt_volume_free(converted);
     return st;

@@ -9,6 +9,7 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/core/available.h"
 #include "base/core/fail.h"
@@ -639,6 +640,7 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
                           const volt_callbacks *cb)
 {
     volt_ensemble_options o = volt_ensemble_defaults();
+    volt_owner *owner = NULL;
     entries e = {0};
     job j = {0};
     volt_status st;
@@ -649,10 +651,12 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_ensemble_options"));
     VOLT_TRY(st, done, list_cases(&e, members, count));
     VOLT_TRY(st, done, open_job(&j, &o, count, cb));
+    VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, cb));
     VOLT_TRY(st, done, run(&j, &e, &o));
     if (result)
         *result = j.result;
 done:
+    volt_owner_release(&owner);
     volt_free(j.value);
     entries_clear(&e);
     return st;

@@ -5,6 +5,7 @@
 #include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "base/core/plural.h"
@@ -70,18 +71,20 @@ static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds
     return true;
 }
 
-/* Creates the work folder, which was chosen before. */
-static volt_status open_work(volt_pipeline *p, const volt_pipeline_options *o)
+/* Creates the work folder, which was chosen before, and waits for other processes that prepare
+ * the same data set: their results are used. */
+static volt_status open_work(volt_owner **owner, volt_pipeline *p,
+                             const volt_pipeline_options *o)
 {
     char *work = NULL;
     const volt_status st =
         volt_workspace_open(&work, p->dataset->folder, o->work, o->callbacks);
 
-    if (st == VOLT_OK) {
-        volt_free(p->work);
-        p->work = work;
-    }
-    return st;
+    if (st != VOLT_OK)
+        return st;
+    volt_free(p->work);
+    p->work = work;
+    return volt_owner_take(owner, work, VOLT_OWNER_WAIT, o->callbacks);
 }
 
 /* The folds that are to be trained must have a split. */
@@ -99,21 +102,25 @@ done:
 }
 
 /* *changed: there was one of another data set, or of this one before it changed. */
-static volt_status fingerprint(bool *changed, volt_pipeline *p, const volt_pipeline_options *o)
+static volt_status fingerprint(bool *changed, volt_owner **owner, volt_pipeline *p,
+                               const volt_pipeline_options *o)
 {
     char *path = NULL;
+    bool there;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
     *changed = false;
-    if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
-        VOLT_TRY(st, done, open_work(p, o));
+    there = !o->replan && fits(&p->fingerprint, path, p->dataset);
+    if (!there) {
+        *changed = volt_path_exists(path);
+        VOLT_TRY(st, done, check(p->dataset, o));
+    }
+    VOLT_TRY(st, done, open_work(owner, p, o)); /* nothing is created before the check */
+    if (there || (!o->replan && fits(&p->fingerprint, path, p->dataset))) {
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
-    *changed = volt_path_exists(path);
-    VOLT_TRY(st, done, check(p->dataset, o));
-    VOLT_TRY(st, done, open_work(p, o)); /* nothing is created before the check */
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
@@ -395,6 +402,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
 {
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
+    volt_owner *owner = NULL;
     volt_pipeline p = {0};
     bool changed;
     volt_status st;
@@ -410,7 +418,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
     if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
         VOLT_TRY(st, done, check_folds(&p, options));
-    VOLT_TRY(st, done, fingerprint(&changed, &p, options));
+    VOLT_TRY(st, done, fingerprint(&changed, &owner, &p, options));
     VOLT_TRY(st, done, plan(&p, changed, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
     if (options->previous_stage && !p.config->previous_stage) {
@@ -430,6 +438,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     *out = p;
     p = (volt_pipeline){0};
 done:
+    volt_owner_release(&owner);
     volt_pipeline_clear(&p);
     return st;
 }

@@ -5,6 +5,7 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/image/names.h"
@@ -184,15 +185,17 @@ volt_status volt_postprocess_folder(int64_t *cases, const char *from, const char
                         .threads = threads,
                         .what = "cases",
                         .callbacks = cb};
+    volt_owner *owner = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, list_masks(&names, from));
-    VOLT_TRY(st, done, volt_make_dirs(to));
+    VOLT_TRY(st, done, volt_owner_take(&owner, to, VOLT_OWNER_REFUSE, cb));
     tasks.count = (int64_t)names.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (cases)
         *cases = (int64_t)names.count;
 done:
+    volt_owner_release(&owner);
     volt_names_free(&names);
     return st;
 }

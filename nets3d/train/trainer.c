@@ -395,6 +395,7 @@ static volt_status check_alone(volt_train_result *result, const char *run,
 
     VOLT_TRY(st, done, volt_train_check_options(o));
     VOLT_TRY(st, done, volt_train_check_recipe(o->recipe, NULL));
+    VOLT_TRY(st, done, volt_owner_check(run));
     VOLT_TRY(st, done, volt_device_open(&device, name));
     VOLT_TRY(st, done, volt_train_may_begin(&there, run, o->resume));
     if (there || o->like) {

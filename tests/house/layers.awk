@@ -23,7 +23,7 @@ BEGIN {
     system_headers("assert ctype errno float inttypes limits locale math setjmp signal stdarg")
     system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
     system_headers("dirent dlfcn fcntl fnmatch ftw link poll pthread sched spawn strings unistd")
-    system_headers("sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
+    system_headers("sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
     system_headers("sys/statvfs sys/types sys/wait omp immintrin")
 
     # Third-party headers and the folders that may see them.
@@ -33,6 +33,7 @@ BEGIN {
     library("^png\\.h$", "io/image/")
     library("^jpeglib\\.h$|^jerror\\.h$", "io/image/")
     library("^gif_lib\\.h$", "io/image/")
+    library("^ft2build\\.h$|^freetype/", "show/pictures/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
