@@ -12,7 +12,7 @@
 typedef struct evaluate_options {
     const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy, *map;
     cli_list thresholds, ignore;
-    bool no_surface, lesions, all;
+    bool no_surface, lesions, all, stacks;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
     int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
@@ -40,6 +40,8 @@ static const cli_option options[] = {
      "label T of TRUTH is label P of PRED; P 0 counts it as background"},
     {"--ignore", 0, CLI_INTS, offsetof(evaluate_options, ignore), "LABEL", NULL, -1, 32767,
      "exclude voxels with this label in TRUTH [dataset.json's ignore label]"},
+    {"--stacks", 0, CLI_FLAG, offsetof(evaluate_options, stacks), NULL, NULL, 0, 0,
+     "pictures CASE_000.png, CASE_001.png, ... are the slices of one mask"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
      "fail if a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
@@ -338,6 +340,19 @@ done:
     return st;
 }
 
+static volt_status find_stacks(volt_mask_pairs *pairs, const cli *c)
+{
+    const evaluate_options *o = c->options;
+    volt_status st;
+
+    if (o->layout || o->images)
+        return volt_fail(VOLT_EINVAL, "--stacks is for plain folders; drop --layout, --images");
+    st = volt_mask_pairs_find_stacks(pairs, c->args[0], c->args[1]);
+    if (st == VOLT_OK && o->thresholds.count)
+        st = volt_mask_pairs_threshold(pairs, o->thresholds.v, o->thresholds.count);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
@@ -346,8 +361,8 @@ static volt_status run(cli *c)
     volt_scores scores;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, check_outputs(c));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;
@@ -355,7 +370,9 @@ static volt_status run(cli *c)
     dataset.thresholds = o->thresholds.count;
     dataset.threads = (int)c->threads;
     dataset.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
+    VOLT_TRY(st, done,
+             o->stacks ? find_stacks(&j.pairs, c)
+                       : volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_number_truth(&j.pairs, c, o->map));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
@@ -382,7 +399,8 @@ const cli_command cmd_evaluate = {
     .max_args = 2,
     .about =
         "Compares every mask in folder PRED with the file of the same name in TRUTH, a folder "
-        "of masks or a data set (or one file with another): Dice, IoU, Hausdorff distances, "
+        "of masks or a data set (or one file with another); a mask can be a folder of slices: "
+        "Dice, IoU, Hausdorff distances, "
         "mean surface distance and surface Dice per class, with 95 % intervals over the cases "
         "and the worst cases first. Classes and regions are those of the nearest "
         "dataset.json. Masks and truth must number the labels alike: values that are no label "

@@ -1,5 +1,7 @@
 /* evaluate.h - scores predicted masks against reference masks.
  *
+ * Masks     an image, or a stack: a folder of pictures, the slices in natural order along z.
+ *           Pictures have no spatial metadata and take that of the other side, if it has any.
  * Truth     a file; a folder of masks with the same names; or a data set of any layout of
  *           dataset.h, whose case ids are the masks' names without endings.
  * Threads   calls on different outputs may run at the same time. Scoring uses threads of its
@@ -40,6 +42,11 @@ typedef struct volt_mask_pairs {
  * folder; VOLT_EIO; volt_dataset_open's errors. */
 VOLT_CALL volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                const volt_dataset_options *options);
+/* The same for two plain folders whose pictures CASE_000.png, CASE_001.png, ... are the slices
+ * of a volume CASE, in natural order along z; its path is FOLDER/CASE_*.png. The truth of CASE
+ * may also be one file. */
+VOLT_CALL volt_mask_pairs_find_stacks(volt_mask_pairs *out, const char *pred,
+                                      const char *truth);
 VOLT_API void volt_mask_pairs_clear(volt_mask_pairs *pairs);
 
 /* The truth may number the labels in another way than the masks. The first two calls translate

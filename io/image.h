@@ -1,21 +1,19 @@
 /* image.h - images and label maps on disk, in any supported format.
  *
- * Formats   NIfTI and PNG are read and written by the library. MetaImage (.mha, .mhd), NRRD
- *           (.nrrd, .nhdr), TIFF (.tif, .tiff), JPEG (.jpg, .jpeg), BMP (.bmp) and GIPL (.gipl,
- *           .gipl.gz) are handled by ITK in a separate program, volt-itk, because damaged files
- *           crash some of its readers. The file name's ending selects the format; a name
- *           without a known ending is read as NIfTI.
+ * Formats   NIfTI, PNG, BMP and, if built in, JPEG and GIF are read and written by the
+ *           library. MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), TIFF (.tif, .tiff) and GIPL
+ *           (.gipl, .gipl.gz) are handled by ITK in a separate program, volt-itk, because
+ *           damaged files crash some of its readers. The file name's ending selects the format;
+ *           a name without a known ending is read as NIfTI.
  * Shape     axes x, y, z; a fourth axis, colours and vector components become channels. 2-D
  *           files have nz = 1.
  * World     mm, RAS+; ITK's LPS is converted. 2-D files lie in the plane z = 0 and are 1 mm
- *           thick. Pictures (PNG, TIFF, JPEG, BMP) have no spatial metadata: pixels of 1 mm,
- *           rows run to posterior, columns to the left, as in ITK. GIPL has no directions: LPS
- *           is taken. A multi-page TIFF takes its
- *           spacing from CASE.json next to CASE.tif or CASE_0000.tif ({"spacing": [z, y, x]},
- *           as nnU-Net's Tiff3DIO), and one is written with it.
- * Hostile   every file is untrusted; a reader that crashes or hangs becomes an error.
- * Threads   different files may be read and written at the same time; a header may be shared
- *           for reading.
+ *           thick. Pictures (PNG, TIFF, JPEG, BMP, GIF) have no spatial metadata: pixels of 1
+ * mm, rows run to posterior, columns to the left, as in ITK. GIPL has no directions: LPS is
+ * taken. A multi-page TIFF takes its spacing from CASE.json next to CASE.tif or CASE_0000.tif
+ * ({"spacing": [z, y, x]}, as nnU-Net's Tiff3DIO), and one is written with it. Hostile   every
+ * file is untrusted; a reader that crashes or hangs becomes an error. Threads   different files
+ * may be read and written at the same time; a header may be shared for reading.
  */
 #ifndef VOLT_IO_IMAGE_H
 #define VOLT_IO_IMAGE_H
@@ -119,7 +117,8 @@ static inline volt_image_read_options volt_image_read_as(volt_dtype dtype, int t
 }
 
 /* Reads a volume. The caller owns *out and *header (`header` may be NULL). `options` NULL: the
- * defaults. PNG label maps are grey values or palette indices. Errors as volt_image_info. */
+ * defaults. Pictures read as an integer type are label maps: one channel of the values stored,
+ * as grey levels or palette indices; VOLT_EFORMAT: colours. Errors as volt_image_info. */
 VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                           const volt_image_read_options *options);
 

@@ -39,10 +39,13 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
                                   const volt_grid *labels, const char *label_file,
                                   const volt_dataset_info *info);
 
-/* Reads a label file: an image, a picture, or a folder of PNG slices (in natural order along
- * z). Values are as stored, int16; with info->thresholds grey values become labels. */
+/* Reads a label file: an image, a picture, or slices in natural order along z: a folder of
+ * pictures, or numbered pictures, FOLDER/CASE_*.png. Values are as stored, int16; with
+ * info->thresholds grey values become labels. */
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
+/* True for FOLDER/CASE_*.png if there is no file of that very name. */
+bool volt_is_numbered_stack(const char *path);
 /* True for pictures and folders of them, which have no spatial metadata. */
 bool volt_labels_lack_geometry(const char *path);
 
@@ -94,8 +97,8 @@ bool volt_channels_may_fit(const char *path, int channels, int expected);
 /* Fails with VOLT_EDATA: PATH has so many channels (red, green, blue, alpha MORE); EXPECTED. */
 volt_status volt_channels_fail(const char *path, int channels, const char *more,
                                const char *expected);
-/* Fails like that unless `v`, float32, has `channels`. The alpha channel of a picture is dropped
- * if it is one too many and opaque, with a warning in the header. */
+/* Fails like that unless `v`, float32, has `channels`. A picture's alpha channel is dropped if
+ * it is one too many and opaque, with a warning in the header. */
 volt_status volt_channels_fit(volt_volume *v, volt_image_header *header, const char *path,
                               int channels, const char *expected);
 /* The number of files from `first` on that share its id. */

@@ -6,7 +6,7 @@
 #include <strings.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
@@ -153,17 +153,63 @@ done:
     return st;
 }
 
-static volt_status read_slices(volt_volume **out, const char *folder, volt_dtype dtype)
+/* Leaves the names that a stack's name, "CASE_*.png", stands for: a number in place of "*". */
+static void keep_numbered(volt_names *names, const char *stack)
+{
+    const size_t before = strcspn(stack, "*"), after = strlen(stack + before + 1);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        char *name = names->name[i];
+        const size_t bytes = strlen(name),
+                     digits = strspn(name + (bytes < before ? 0 : before), "0123456789");
+        if (digits > 0 && bytes == before + digits + after &&
+            strncmp(name, stack, before) == 0 &&
+            strcmp(name + before + digits, stack + before + 1) == 0)
+            names->name[kept++] = name;
+        else
+            volt_free(name);
+    }
+    names->count = kept;
+}
+
+bool volt_is_numbered_stack(const char *path)
+{
+    return strchr(volt_path_name(path), '*') && !volt_path_exists(path);
+}
+
+/* The names of the pictures of a folder, or of a numbered stack, whose folder *folder is; the
+ * caller owns it. */
+static volt_status list_slices(volt_names *names, char **folder, const char *path)
+{
+    const char *stack = volt_path_name(path);
+    volt_status st;
+
+    if (volt_path_is_dir(path)) {
+        st = volt_strdup(folder, path);
+        return st == VOLT_OK ? volt_list_dir(names, path) : st;
+    }
+    st = stack > path ? volt_format(folder, "%.*s", (int)(stack - path), path)
+                      : volt_strdup(folder, ".");
+    if (st == VOLT_OK)
+        st = volt_list_dir(names, *folder);
+    if (st == VOLT_OK)
+        keep_numbered(names, stack);
+    return st;
+}
+
+static volt_status read_slices(volt_volume **out, const char *stack_path, volt_dtype dtype)
 {
     volt_names names = {0};
     volt_volume *stack = NULL;
+    char *folder = NULL;
     size_t count;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    VOLT_TRY(st, done, list_slices(&names, &folder, stack_path));
     count = sort_slices(&names);
     if (count == 0) {
-        st = volt_fail(VOLT_EDATA, "%s holds no slice (PNG, TIFF, BMP, GIF)", folder);
+        st = volt_fail(VOLT_EDATA, "%s holds no slice (PNG, TIFF, BMP, GIF)", stack_path);
         goto done;
     }
     for (size_t z = 0; z < count; z++) {
@@ -177,6 +223,7 @@ static volt_status read_slices(volt_volume **out, const char *folder, volt_dtype
     *out = stack;
     stack = NULL;
 done:
+    volt_free(folder);
     volt_volume_free(stack);
     volt_names_free(&names);
     return st;
@@ -246,8 +293,9 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
 
     threads = volt_threads_or_default(threads);
     VOLT_TRY(st, done,
-             volt_path_is_dir(path) ? read_slices(&v, path, dtype)
-                                    : read_file(&v, path, dtype, threads));
+             volt_path_is_dir(path) || volt_is_numbered_stack(path)
+                 ? read_slices(&v, path, dtype)
+                 : read_file(&v, path, dtype, threads));
     if (info && volt_labels_lack_geometry(path))
         VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     if (info && info->thresholds)

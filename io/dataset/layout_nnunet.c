@@ -128,7 +128,15 @@ static int by_name(const void *a, const void *b)
 static volt_status label_path(char **out, const opening *o, const volt_names *labels,
                               const char *id)
 {
-    const char *ending[] = {o->ds->info.file_ending, ".nii.gz", ".nii", ".hdr", ".png", ".tif"};
+    const char *ending[] = {o->ds->info.file_ending,
+                            ".nii.gz",
+                            ".nii",
+                            ".hdr",
+                            ".png",
+                            ".tif",
+                            ".tiff",
+                            ".bmp",
+                            ".gif"};
     volt_status st;
 
     for (size_t e = 0; e < sizeof ending / sizeof *ending; e++) {

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "io/image/convert.h"
@@ -18,7 +19,9 @@ enum { DARK = 32 };
 volt_status volt_pixels_allocate(volt_pixels *p, const char *path, volt_pixels_want want)
 {
     const int64_t extents[3] = {p->width, p->height, p->samples};
+    char *what = NULL;
     size_t bytes;
+    volt_status st;
 
     if (p->width < 1 || p->width > MAX_EXTENT || p->height < 1 || p->height > MAX_EXTENT)
         return volt_fail(VOLT_EFORMAT, "%s: %lld x %lld pixels; 1 to 2^31 each are expected",
@@ -30,7 +33,13 @@ volt_status volt_pixels_allocate(volt_pixels *p, const char *path, volt_pixels_w
             path, (long long)p->width, (long long)p->height, p->samples, volt_s(p->samples));
     if (want == VOLT_PIXELS_HEADER)
         return VOLT_OK;
-    return volt_alloc_zero(&p->data, bytes / 8, (size_t)p->bytes, "a picture");
+    /* these samples, a volume of them and one of float32 */
+    VOLT_TRY(st, done, volt_format(&what, "%s: reading it", path));
+    VOLT_TRY(st, done, volt_mem_check(bytes / 8 * (2 * (size_t)p->bytes + 4), what));
+    st = volt_alloc_zero(&p->data, bytes / 8, (size_t)p->bytes, what);
+done:
+    volt_free(what);
+    return st;
 }
 
 volt_status volt_pixels_fit(const volt_pixels *p, const char *path, uint64_t packed,

@@ -45,6 +45,7 @@ struct Page {
     std::uint32_t width = 0, height = 0;
     std::uint16_t bits = 1, samples = 1, photometric = PHOTOMETRIC_MINISBLACK;
     std::uint16_t planar = PLANARCONFIG_CONTIG, type = SAMPLEFORMAT_UINT;
+    bool plain = true; // strips of a usual compression, rows from the top: what ITK reads
 
     bool operator==(const Page &o) const
     {
@@ -65,6 +66,15 @@ Page page_of(TIFF *tiff)
     TIFFGetField(tiff, TIFFTAG_PHOTOMETRIC, &p.photometric);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_PLANARCONFIG, &p.planar);
     TIFFGetFieldDefaulted(tiff, TIFFTAG_SAMPLEFORMAT, &p.type);
+    std::uint16_t packing = COMPRESSION_NONE, orientation = ORIENTATION_TOPLEFT;
+    TIFFGetFieldDefaulted(tiff, TIFFTAG_COMPRESSION, &packing);
+    TIFFGetFieldDefaulted(tiff, TIFFTAG_ORIENTATION, &orientation);
+    p.plain = !TIFFIsTiled(tiff) && orientation == ORIENTATION_TOPLEFT &&
+              (packing == COMPRESSION_NONE || packing == COMPRESSION_LZW ||
+               packing == COMPRESSION_PACKBITS || packing == COMPRESSION_DEFLATE ||
+               packing == COMPRESSION_ADOBE_DEFLATE);
+    if (p.type == SAMPLEFORMAT_VOID)
+        p.type = SAMPLEFORMAT_UINT;
     return p;
 }
 
@@ -106,24 +116,22 @@ bool is_ours(const Page &p)
     if (p.photometric > PHOTOMETRIC_PALETTE)
         throw Refusal(VOLT_ENOTSUP, "colours of kind " + std::to_string(p.photometric) +
                                         " are not supported; grey, RGB or a palette is");
-    if (p.bits != 1 && p.bits != 2 && p.bits != 4 && p.bits % 8 != 0)
-        throw Refusal(VOLT_ENOTSUP,
-                      "samples of " + bits +
-                          " bits are not supported; 1, 2, 4, 8, 16, 32 or 64 are");
-    const bool plain = p.samples == 1 && p.photometric == PHOTOMETRIC_MINISBLACK;
-    const bool colours =
-        p.samples >= 3 && p.planar == PLANARCONFIG_CONTIG && p.photometric == PHOTOMETRIC_RGB;
-    if ((plain || colours) && p.bits >= 8)
-        return false;
-    if (p.photometric == PHOTOMETRIC_MINISWHITE && p.samples == 1 &&
-        (p.type != SAMPLEFORMAT_UINT || p.bits > 16))
-        return false;
-    if (p.samples > 4 || p.bits > 16 || p.type != SAMPLEFORMAT_UINT ||
-        (p.bits < 8 && p.samples > 1) ||
-        (p.photometric == PHOTOMETRIC_PALETTE && p.samples > 1))
+    const bool few = p.bits == 1 || p.bits == 2 || p.bits == 4;
+    const bool whole = p.bits == 8 || p.bits == 16 || p.bits == 32 || p.bits == 64;
+    const bool number = p.type == SAMPLEFORMAT_UINT || p.type == SAMPLEFORMAT_INT ||
+                        (p.type == SAMPLEFORMAT_IEEEFP && p.bits >= 32);
+    if ((!few && !whole) || !number)
+        throw Refusal(VOLT_ENOTSUP, "samples of " + bits + " bits" +
+                                        (number ? "" : " of their type") +
+                                        " are not supported; 1, 2, 4, 8, 16, 32 or 64 are");
+    if ((few || p.photometric == PHOTOMETRIC_PALETTE) &&
+        (p.samples != 1 || p.bits > 16 || p.type != SAMPLEFORMAT_UINT))
         throw Refusal(VOLT_ENOTSUP, std::to_string(p.samples) + " samples of " + bits +
                                         " bits a pixel are not supported in this arrangement");
-    return true;
+    const bool grey = p.samples == 1 && p.photometric == PHOTOMETRIC_MINISBLACK;
+    const bool colours =
+        p.samples >= 3 && p.planar == PLANARCONFIG_CONTIG && p.photometric == PHOTOMETRIC_RGB;
+    return !((grey || colours) && whole && p.plain);
 }
 
 // -- Samples ---------------------------------------------------------------------------------
@@ -142,7 +150,7 @@ unsigned sample_at(const unsigned char *row, std::size_t i, unsigned bits)
     return row[bit / 8] >> (8 - bits - bit % 8) & ((1u << bits) - 1);
 }
 
-// Calls put(x, y, sample, value) for every sample of the page.
+// Calls put(x, y, sample, row, i) for every sample of the page: it is the i-th of the row.
 template <class Put> void each_row(TIFF *tiff, const Page &p, Put put)
 {
     const bool apart = p.planar == PLANARCONFIG_SEPARATE && p.samples > 1;
@@ -156,7 +164,7 @@ template <class Put> void each_row(TIFF *tiff, const Page &p, Put put)
                 damaged("it ends before its last row");
             for (std::size_t x = 0; x < p.width; x++)
                 for (unsigned s = 0; s < inside; s++)
-                    put(x, y, apart ? plane : s, sample_at(row.data(), x * inside + s, p.bits));
+                    put(x, y, apart ? plane : s, row.data(), x * inside + s);
         }
     }
 }
@@ -182,8 +190,8 @@ template <class Put> void each_tile(TIFF *tiff, const Page &p, Put put)
                 for (std::uint32_t y = 0; y < high && y0 + y < p.height; y++)
                     for (std::uint32_t x = 0; x < wide && x0 + x < p.width; x++)
                         for (unsigned s = 0; s < inside; s++)
-                            put(std::size_t(x0) + x, y0 + y, apart ? plane : s,
-                                sample_at(&tile[y * row], std::size_t(x) * inside + s, p.bits));
+                            put(std::size_t(x0) + x, y0 + y, apart ? plane : s, &tile[y * row],
+                                std::size_t(x) * inside + s);
             }
         }
     }
@@ -214,8 +222,9 @@ Meaning meaning_of(TIFF *tiff, const Page &p, bool labels)
 {
     Meaning m;
     m.labels = labels;
-    m.highest = (1u << p.bits) - 1;
-    m.white = p.photometric == PHOTOMETRIC_MINISWHITE;
+    m.highest = p.bits <= 16 ? (1u << p.bits) - 1 : 0;
+    m.white = p.photometric == PHOTOMETRIC_MINISWHITE && p.samples == 1 && p.bits <= 16 &&
+              p.type == SAMPLEFORMAT_UINT;
     if (p.photometric != PHOTOMETRIC_PALETTE || labels)
         return m;
     std::uint16_t *map[3] = {nullptr, nullptr, nullptr};
@@ -245,14 +254,18 @@ void put_value(TiffImage &out, std::size_t at, unsigned value)
 void read_page(TiffImage &out, TIFF *tiff, const Page &p, const Meaning &m, std::size_t page)
 {
     const std::size_t plane = std::size_t(p.width) * p.height, volume = plane * out.pages;
-    const auto put = [&](std::size_t x, std::size_t y, unsigned s, unsigned value) {
+    const bool copied = p.bits >= 8 && m.palette[0].empty() && (m.labels || !m.white);
+    const auto put = [&](std::size_t x, std::size_t y, unsigned s, const unsigned char *row,
+                         std::size_t i) {
         const std::size_t at = page * plane + y * p.width + x;
-        if (m.palette[0].empty()) {
-            put_value(out, s * volume + at, p.samples == 1 ? m.grey(value) : value);
-            return;
-        }
-        for (unsigned c = 0; c < out.samples; c++)
-            put_value(out, c * volume + at, m.palette[c][value]);
+        if (copied)
+            std::memcpy(out.planes.get() + (s * volume + at) * out.bytes, row + i * out.bytes,
+                        out.bytes);
+        else if (m.palette[0].empty())
+            put_value(out, s * volume + at, m.grey(sample_at(row, i, p.bits)));
+        else
+            for (unsigned c = 0; c < out.samples; c++)
+                put_value(out, c * volume + at, m.palette[c][sample_at(row, i, p.bits)]);
     };
     if (TIFFIsTiled(tiff))
         each_tile(tiff, p, put);
@@ -309,7 +322,11 @@ bool read_tiff(TiffImage &out, const std::string &path, bool voxels, bool labels
     out.pages = static_cast<std::uint32_t>(pages.size());
     const Meaning first = meaning_of(file.get(), p, labels);
     out.samples = colours ? 3 : first.palette[0].empty() ? p.samples : first.is_grey() ? 1 : 3;
-    out.bytes = p.bits > 8 && first.palette[0].empty() ? 2 : 1;
+    out.bytes = p.bits > 8 && first.palette[0].empty() && !colours ? p.bits / 8 : 1;
+    out.type = colours                         ? TiffImage::Unsigned
+               : p.type == SAMPLEFORMAT_IEEEFP ? TiffImage::Float
+               : p.type == SAMPLEFORMAT_INT    ? TiffImage::Signed
+                                               : TiffImage::Unsigned;
     if (!voxels)
         return true;
     allocate(out);

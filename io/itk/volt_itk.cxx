@@ -374,7 +374,10 @@ bool read_as_stored(const std::string &path, bool voxels, bool labels, std::uint
     volt_itk_message m = empty_message();
     if (!read_tiff(t, path, false, labels))
         return false;
-    m.dtype = t.bytes == 2 ? VOLT_U16 : VOLT_U8;
+    static const volt_dtype types[3][4] = {{VOLT_U8, VOLT_U16, VOLT_U32, VOLT_U64},
+                                           {VOLT_I8, VOLT_I16, VOLT_I32, VOLT_I64},
+                                           {VOLT_F32, VOLT_F32, VOLT_F32, VOLT_F64}};
+    m.dtype = types[t.type][t.bytes == 8 ? 3 : t.bytes / 2];
     m.axes = t.pages > 1 ? 3 : 2;
     m.channels = t.samples;
     m.n[0] = t.width;

@@ -11,6 +11,7 @@
 #include "io/image.h"
 #include "io/image/names.h"
 #include "io/scores/numbering.h"
+#include "io/scores/stacks.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -31,6 +32,7 @@ typedef struct truths {
     const char *folder;
     volt_names names;       /* of the folder */
     const volt_dataset *ds; /* NULL: a plain folder */
+    bool grouped;           /* CASE_000.png, CASE_001.png, ... are one mask */
 } truths;
 
 /* A folder without masks of its own must be a data set, which the caller then owns. */
@@ -41,7 +43,7 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
     volt_status st;
 
     *t = (truths){.folder = folder};
-    if ((st = volt_image_list(&t->names, folder)) != VOLT_OK)
+    if ((st = volt_masks_list(&t->names, folder, false)) != VOLT_OK)
         return st;
     if (!told && o->thresholds == 0 && t->names.count)
         return VOLT_OK;
@@ -52,6 +54,24 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
     return st;
 }
 
+/* The mask of a plain folder that is case `id` under another name; *out is NULL: none. */
+static volt_status find_case(char **out, const truths *t, const char *id)
+{
+    bool same = false;
+    volt_status st = VOLT_OK;
+
+    *out = NULL;
+    for (size_t i = 0; i < t->names.count && !same && st == VOLT_OK; i++) {
+        char *other = NULL;
+        st = volt_mask_case(&other, t->names.name[i]);
+        same = st == VOLT_OK && strcmp(other, id) == 0;
+        volt_free(other);
+        if (same)
+            st = volt_path_join(out, t->folder, t->names.name[i]);
+    }
+    return st;
+}
+
 /* The path of the truth of the mask `pred` with the file name `name`. */
 static volt_status find_truth(char **out, const truths *t, const char *pred, const char *name)
 {
@@ -59,16 +79,17 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
     int64_t index;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_strdup(&id, name));
-    id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
+    VOLT_TRY(st, done, volt_mask_case(&id, name));
     if (!t->ds) { /* the same name, else the same case in another format */
         VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
-        if (volt_path_exists(path)) {
+        if (volt_path_exists(path) && !t->grouped) {
             *out = path;
             path = NULL;
             goto done;
         }
         VOLT_TRY(st, done, volt_image_find(out, t->folder, id));
+        if (!*out)
+            VOLT_TRY(st, done, find_case(out, t, id));
         if (!*out)
             st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist", pred, path);
         goto done;
@@ -130,7 +151,7 @@ static volt_status pair_with(volt_mask_pairs *p, const char *pred, const truths 
     volt_status st;
 
     p->dataset = t->ds;
-    VOLT_TRY(st, done, volt_image_list(&names, pred));
+    VOLT_TRY(st, done, volt_masks_list(&names, pred, t->grouped));
     VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
     for (size_t i = 0; i < names.count; i++) {
         volt_mask_pair *pair = &p->item[p->count];
@@ -176,15 +197,20 @@ done:
 volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                  const volt_dataset_options *options)
 {
-    const bool folder = volt_path_is_dir(pred);
+    bool folder = volt_path_is_dir(pred);
     volt_dataset_options o;
     volt_mask_pairs p = {0};
     volt_status st;
 
     if ((st = volt_dataset_options_take(&o, options)) != VOLT_OK)
         return st;
-    if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
-        return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
+    if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) &&
+        volt_path_exists(truth)) {
+        if (!volt_is_stack(folder ? pred : truth))
+            return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred,
+                             truth);
+        folder = false; /* the slices of one mask */
+    }
     st = folder ? pair_folders(&p, pred, truth, &o) : pair_files(&p, pred, truth);
     if (st == VOLT_OK && !p.dataset && o.thresholds > 0)
         st = volt_mask_pairs_threshold(&p, o.threshold, o.thresholds);
@@ -192,6 +218,23 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
         *out = p;
     else
         volt_mask_pairs_clear(&p);
+    return st;
+}
+
+volt_status volt_mask_pairs_find_stacks(volt_mask_pairs *out, const char *pred,
+                                        const char *truth)
+{
+    truths t = {.folder = truth, .grouped = true};
+    volt_mask_pairs p = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_masks_list(&t.names, truth, true));
+    VOLT_TRY(st, done, pair_with(&p, pred, &t));
+    *out = p;
+    p = (volt_mask_pairs){0};
+done:
+    volt_mask_pairs_clear(&p);
+    volt_names_free(&t.names);
     return st;
 }
 
@@ -270,10 +313,12 @@ typedef struct scoring {
 } scoring;
 
 /* Without a warning for labels that follow their image, as in LiTS, and for pictures, which
- * have no spatial metadata. */
-static volt_status check_geometry(const scoring *w, const volt_volume *pred,
-                                  const volt_volume *truth, const volt_mask_pair *p)
+ * have no spatial metadata: they take that of the other side, so that distances are in mm. */
+static volt_status check_geometry(const scoring *w, volt_volume *pred, volt_volume *truth,
+                                  const volt_mask_pair *p)
 {
+    const bool bare[2] = {volt_labels_lack_geometry(p->pred),
+                          volt_labels_lack_geometry(p->truth)};
     for (int a = 0; a < 3; a++) {
         const int64_t p_n = pred->grid.n[a], t_n = truth->grid.n[a];
         const char axis = "zyx"[a];
@@ -281,12 +326,14 @@ static volt_status check_geometry(const scoring *w, const volt_volume *pred,
             return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld", p->pred,
                              (long long)p_n, volt_s(p_n), axis, p->truth, (long long)t_n);
     }
-    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
-        !volt_labels_lack_geometry(p->truth) &&
-        !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
+    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) && !bare[0] &&
+        !bare[1] && !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
                     "%s and %s differ in geometry; they are compared voxel by voxel", p->pred,
                     p->truth);
+    if (bare[0] != bare[1])
+        memcpy((bare[0] ? pred : truth)->grid.to_world, (bare[0] ? truth : pred)->grid.to_world,
+               sizeof pred->grid.to_world);
     return VOLT_OK;
 }
 

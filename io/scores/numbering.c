@@ -132,9 +132,7 @@ bool volt_mask_pairs_foreign(const volt_mask_pairs *pairs)
 
 volt_status volt_pair_read_mask(volt_volume **out, const char *path, int threads)
 {
-    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
-
-    return volt_image_read(out, NULL, path, &read);
+    return volt_labels_load(out, path, NULL, threads);
 }
 
 static void map_values(volt_volume *v, const struct volt_numbering *n)

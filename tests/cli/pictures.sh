@@ -74,6 +74,11 @@ for endings in ".png .png" ".bmp .bmp" ".tif .tif" ".gif .gif" ".jpg .png"; do
 done
 [ $tried -ge 2 ] || fail "only $tried formats were tried"
 
+# Labels in another format than the images.
+make_set "$SCRATCH/mixed" .png .bmp
+expect 0 "$VOLT" check "$SCRATCH/mixed" -q
+out_has '5 cases, 0 errors, 0 warnings'
+
 # Label maps of every kind, in every command that takes a mask.
 for file in palette2.png bits.png greys.png transparent.png equal.png runs8.bmp greys1.bmp \
     palette_tiff_lzw.tif bits_group4.tif tiles.tif equal.tif dark.gif colours.gif; do

@@ -60,8 +60,8 @@ grep -q 'stroke-dashoffset="-' "$SCRATCH/same.svg" || fail "equal curves hide ea
 grep -qE '>1\.[1-9]' "$SCRATCH/same.svg" && fail "the axis of Dice goes beyond 1"
 grep -q '>never (no values)</text>' "$SCRATCH/gaps.svg" || fail "a class without values is not named"
 
-expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"
-err_is "volt: $SCRATCH/a.jpg ends neither in .png nor in .svg"
+expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.pdf"
+err_is "volt: $SCRATCH/a.pdf: volt plot writes files that end in .svg, .png, .jpg or .jpeg"
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/small.png" --size 100,100
 err_has 'too few'
 absent "$SCRATCH/small.png"
