@@ -46,6 +46,10 @@ typedef struct volt_pipeline_options {
                        * extra[].axis */
     int threads;      /* 0 = default */
     const volt_callbacks *callbacks;
+    const char *like; /* run whose plan is taken instead of a new one, with the labels of this
+                       * data set; `planner` and `memory_auto` do not count then. VOLT_EINVAL:
+                       * its network takes another number of channels, or another plan exists
+                       * and `replan` is false. NULL = plan */
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */

@@ -14,6 +14,8 @@ void volt_plan_drop_last(volt_plan *plan);
 /* Sets the channels of the configuration's network from the plan and its own kind. */
 void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c);
 
+/* nnU-Net's first reader that takes the file ending; never NULL. */
+const char *volt_plan_reader_of(const char *ending);
 /* nnU-Net's rule: the scheme that a channel's name asks for; z-score for any other name. */
 volt_normalization volt_norm_for_channel(const char *channel);
 /* nnU-Net's class name of a scheme; never NULL. */
