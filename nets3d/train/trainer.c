@@ -64,6 +64,20 @@ done:
     return st;
 }
 
+/* The loss is the mean of the epoch so far; Dice is that of the last validation. */
+static void report_state(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    const int64_t in_epoch = t->iteration - t->epoch * t->iterations;
+    char dice[32] = "";
+
+    if (isfinite(t->mean_dice))
+        snprintf(dice, sizeof dice, ", Dice %.4f", t->mean_dice);
+    volt_report_state(s->cb, "epoch %lld/%lld, loss %.4f%s", (long long)t->epoch + 1,
+                      (long long)t->epochs, t->loss_sum / (double)(in_epoch > 0 ? in_epoch : 1),
+                      dice);
+}
+
 static volt_status train_iteration(volt_session *s)
 {
     const double start = volt_seconds(), waited = volt_loader_waited(s->train);
@@ -83,6 +97,7 @@ static volt_status train_iteration(volt_session *s)
     state->epoch_wait_s += wait;
     state->data_wait_s += wait;
     state->epoch_s += volt_seconds() - start;
+    report_state(s);
     volt_report_progress(s->cb, "iterations", state->iteration,
                          state->epochs * state->iterations);
 done:
@@ -251,14 +266,18 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
     last.iteration--;
     line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
     if (t->validation_iterations)
-        snprintf(score, sizeof score, ", validation %.4f, Dice %.4f (average %.4f, best %.4f)",
-                 validation_loss, t->mean_dice, t->ema, t->best_ema);
-    volt_report(s->cb, VOLT_LOG_INFO,
-                "epoch %lld/%lld: loss %.4f%s; %lld iteration%s in %.1f s, waited %.1f s for "
-                "data, validation %.1f s",
+        snprintf(score, sizeof score, ", Dice %.4f, average %.4f, best %.4f", t->mean_dice,
+                 t->ema, t->best_ema);
+    /* at most 80 columns */
+    volt_report(s->cb, VOLT_LOG_INFO, "epoch %lld/%lld: loss %.4f%s; %.*f s",
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
-                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
-                validation_s);
+                t->epoch_s + validation_s < 100, t->epoch_s + validation_s);
+    volt_report(
+        s->cb, VOLT_LOG_DETAIL,
+        "epoch %lld: %lld iteration%s in %.1f s, waited %.1f s for data; validation loss "
+        "%.4f, %.1f s",
+        (long long)t->epoch + 1, (long long)t->iterations, volt_s(t->iterations), t->epoch_s,
+        t->epoch_wait_s, validation_loss, validation_s);
     volt_train_warnings_epoch(s, line.lr);
     return volt_run_log_append(s->log, &line);
 }
