@@ -3,7 +3,8 @@
 # usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz damage deb onednn
 #                             peers sites
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
-# FUZZ_SECONDS (60) per fuzz target; DAMAGED (5000) files for damage; PYTHON: an interpreter with the peers' libraries;
+# FUZZ_SECONDS (60) per fuzz target; DAMAGED (5000) files for damage; PYTHON: an interpreter with
+# the peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
 # see tests/CMakeLists.txt.
 set -u
