@@ -20,6 +20,9 @@ const cli_variable cli_environment[] = {
     {"XDG_CACHE_HOME, HOME",
      "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},
     {"NO_COLOR", "if not empty, 'volt plot' draws in the terminal without colours"},
-    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale lets 'volt plot' draw with braille dots"},
+    {"LC_ALL, LC_CTYPE, LANG",
+     "a UTF-8 locale lets 'volt plot' draw with braille dots, and progress bars with lines"},
+    {"TERM", "unset or dumb: no progress bar, but plain lines as in a pipe"},
+    {"COLUMNS", "width of the progress bar where the terminal does not tell its own"},
     {"NAME", "any variable that a path in dataset.json begins with, as $NAME or ${NAME}"},
     {NULL, NULL}};

@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 """Writes the seed files of the io fuzz targets to testdata/fuzz. Standard library only."""
 import gzip
+import io
 import json
 import pathlib
 import struct
+import zipfile
 
 out = pathlib.Path(__file__).resolve().parent.parent / "fuzz"
 
@@ -76,3 +78,19 @@ for folder, names in {"png": ["grey2.png", "interlaced.png", "rgba.png", "transp
                       "jpeg": ["grey.jpg", "rgb.jpg", "progressive.jpg", "turned.jpg", "cmyk.jpg"]}.items():
     for name in names:
         save(folder + "/" + name, (pictures / name).read_bytes())
+
+def model_zip(prefix, method, names):
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", method) as archive:
+        for name in names:
+            archive.writestr(zipfile.ZipInfo(prefix + name), "{}" if name.endswith("json") else "weights " * 9, method)
+    return data.getvalue()
+
+
+results = ["plans.json", "dataset.json", "fold_0/checkpoint_final.pth", "fold_1/checkpoint_final.pth"]
+save("model_zip/results", model_zip("D/nnUNetTrainer__nnUNetPlans__2d/", zipfile.ZIP_DEFLATED, results))
+save("model_zip/stored", model_zip("", zipfile.ZIP_STORED, results))
+save("model_zip/bundle", model_zip("b/", zipfile.ZIP_DEFLATED, ["configs/metadata.json", "configs/inference.json", "models/model.pt"]))
+bundles = out.parent / "bundles"
+for name in ("unet", "dynunet"):  # by make_bundles.py
+    save(f"bundle/{name}.json", (bundles / name / "configs" / "inference.json").read_bytes())
