@@ -356,6 +356,7 @@ volt_status volt_zip_open(volt_zip **out, const char *path)
     VOLT_TRY(st, done, volt_map_open(&zip->map, path));
     VOLT_TRY(st, done, find_directory(&d, zip));
     VOLT_TRY(st, done, read_members(zip, &d));
+    VOLT_TRY(st, done, volt_map_check(zip->map.data, path));
     *out = zip;
     zip = NULL;
 done:
@@ -400,7 +401,10 @@ const volt_zip_member *volt_zip_find(const volt_zip *zip, const char *name)
 static volt_status check_crc(const volt_zip *zip, const volt_zip_member *m, const void *data)
 {
     const uint32_t crc = volt_crc32(0, data, m->bytes);
+    const volt_status st = volt_map_check(zip->map.data, zip->path);
 
+    if (st != VOLT_OK)
+        return st;
     if (crc != m->crc)
         return volt_fail(VOLT_EFORMAT,
                          "%s is damaged: the CRC of member %.80s is %08x, %08x is stored",

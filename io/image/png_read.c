@@ -291,6 +291,7 @@ static volt_status png_read(volt_volume **out, volt_image_header **header, const
     if (out) {
         VOLT_TRY(st, done, labels ? read_grey(&v, &o) : read_colours(&v, &o));
         VOLT_TRY(st, done, convert(&v, opt.dtype, path, opt.threads));
+        VOLT_TRY(st, done, volt_map_check(o.map.data, path));
         *out = v;
         v = NULL;
     }
