@@ -23,6 +23,7 @@
 #include "io/json/json.h"
 #include "io/image/names.h"
 #include "io/image/text_header.h"
+#include "io/itk/sandbox.h"
 
 enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535, INFLATION = 1032 /* deflate's most */ };
 
@@ -339,7 +340,7 @@ static volt_status ask(volt_itk_call **call, volt_image_header **header, const c
         VOLT_TRY(st, done, apply_header(&m, &text, path));
     VOLT_TRY(st, done, volt_itk_parse(header, &m, path));
     VOLT_TRY(st, done, note_header(*header, &text));
-    if (!(m.sandbox & VOLT_ITK_SECCOMP))
+    if (!(m.sandbox & VOLT_SANDBOX_SECCOMP))
         VOLT_TRY(st, done,
                  volt_image_warn(*header, "volt-itk read it without a seccomp filter, which "
                                           "this system or this build lacks"));
