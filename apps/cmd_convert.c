@@ -2,8 +2,6 @@
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
 #include "io/image.h"
-#include "io/image/names.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
@@ -162,7 +160,9 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
     const convert_options *o = c->options;
     const char *path = c->args[1], *format = volt_image_format_name(path);
     const volt_image_loss loss = volt_image_loss_of(path, &(*v)->grid, header);
-    const bool slice = volt_image_is_picture(path) && (*v)->grid.n[0] == 1;
+    const bool slice = loss == VOLT_LOSS_GEOMETRY && (*v)->grid.n[0] == 1;
+    const bool states = strcmp(format, "NIfTI") == 0 || strcmp(format, "NRRD") == 0 ||
+                        strcmp(format, "MetaImage") == 0;
     const bool unchanged = header->raw && strcmp(format, "NIfTI") == 0 &&
                            volt_grid_same(&(*v)->grid, &header->grid, 0);
     const int threads = (int)c->threads;
@@ -171,8 +171,8 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
 
     volt_orientation_codes(before, &(*v)->grid);
     if (loss == VOLT_LOSS_NONE) {
-        if (volt_image_named(path) && !volt_image_is_picture(path) && !unchanged &&
-            !volt_image_knows_orientation(header) && strcmp(format, "GIPL") != 0)
+        if (volt_image_named(path) && states && !unchanged &&
+            !volt_image_knows_orientation(header))
             volt_report(&c->callbacks, VOLT_LOG_WARNING,
                         "the orientation of %s is unknown; %s states %s, which is assumed",
                         c->args[0], path, before);

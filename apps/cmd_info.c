@@ -4,7 +4,6 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "io/image.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 #include "volume/volume.h"
 
