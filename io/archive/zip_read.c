@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/available.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
@@ -431,6 +432,17 @@ static volt_status inflate_member(char *out, const volt_zip *zip, const volt_zip
     return VOLT_OK;
 }
 
+static volt_status check_memory(const volt_zip *zip, const volt_zip_member *m)
+{
+    char *what = NULL;
+    volt_status st = volt_format(&what, "%s: member %.80s", zip->path, m->name);
+
+    if (st == VOLT_OK)
+        st = volt_mem_check(m->bytes, what);
+    volt_free(what);
+    return st;
+}
+
 volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
                           const volt_zip_member *member, size_t limit)
 {
@@ -441,6 +453,7 @@ volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
         return volt_fail(
             VOLT_EFORMAT, "%s: member %.80s has %zu byte%s; at most %zu are expected here",
             zip->path, member->name, member->bytes, volt_s((int64_t)member->bytes), limit);
+    VOLT_TRY(st, done, check_memory(zip, member));
     VOLT_TRY(st, done, volt_alloc(&text, member->bytes + 1, "a member of a zip archive"));
     if (member->deflated)
         VOLT_TRY(st, done, inflate_member(text, zip, member));

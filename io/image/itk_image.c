@@ -14,7 +14,6 @@
 #include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
-#include "base/core/available.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
 #include "io/image/header.h"
@@ -367,21 +366,6 @@ done:
     return st;
 }
 
-/* The voxels here and at the helper. */
-static volt_status check_memory(const volt_image_header *h, volt_dtype to, const char *path)
-{
-    const size_t count = (size_t)volt_grid_voxels(&h->grid) * (size_t)h->grid.channels;
-    const size_t here = count * volt_dtype_bytes(to);
-    const size_t there = h->helper_bytes;
-    char *what = NULL;
-    volt_status st = volt_format(&what, "%s: reading it", path);
-
-    if (st == VOLT_OK)
-        st = volt_mem_check(here + there, what);
-    volt_free(what);
-    return st;
-}
-
 /* Lets the helper read the voxels, and hears whether it could. */
 static volt_status consent(volt_itk_call *call)
 {
@@ -431,7 +415,7 @@ static volt_status itk_read(volt_volume **out, volt_image_header **header, const
 
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, ask(&call, &h, "read", path));
-    VOLT_TRY(st, done, check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
+    VOLT_TRY(st, done, volt_image_check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
     VOLT_TRY(st, done, consent(call));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));

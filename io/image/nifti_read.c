@@ -388,6 +388,7 @@ volt_status volt_nifti_read(volt_volume **out, volt_image_header **header, const
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, open_nifti(&o, path, true));
     to = opt.dtype == VOLT_AS_STORED ? natural_dtype(o.header) : opt.dtype;
+    VOLT_TRY(st, done, volt_image_check_memory(o.header, to, path));
     VOLT_TRY(st, done, read_voxels(out, &o, to, opt.threads));
     if (header) {
         *header = o.header;

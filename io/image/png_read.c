@@ -289,6 +289,7 @@ static volt_status png_read(volt_volume **out, volt_image_header **header, const
     VOLT_TRY(st, done, open_png(&o, path, !labels));
     VOLT_TRY(st, done, describe(&h, &o));
     if (out) {
+        VOLT_TRY(st, done, volt_image_check_memory(h, VOLT_F64, path));
         VOLT_TRY(st, done, labels ? read_grey(&v, &o) : read_colours(&v, &o));
         VOLT_TRY(st, done, convert(&v, opt.dtype, path, opt.threads));
         VOLT_TRY(st, done, volt_map_check(o.map.data, path));

@@ -358,17 +358,19 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         const volt_case *c = &j->cases->item[i];
         volt_predict_memory m;
         volt_grid grid;
+        size_t helper; /* of volt-itk, which reads and writes some formats */
         VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
         grid = volt_case_grid(header);
         grid.channels = j->seg->info.channels;
+        helper = header->helper_bytes;
         volt_image_header_free(header);
         header = NULL;
         VOLT_TRY(st, done, volt_predict_memory_of(&m, j->seg, &grid, &j->wanted, c->file[0]));
         most.network = volt_max_size(most.network, m.network);
-        most.preprocess = volt_max_size(most.preprocess, m.preprocess);
+        most.preprocess = volt_max_size(most.preprocess, m.preprocess + helper);
         most.compute = volt_max_size(most.compute, m.compute);
         most.ready = volt_max_size(most.ready, m.ready);
-        most.write = volt_max_size(most.write, m.write);
+        most.write = volt_max_size(most.write, m.write + helper);
         VOLT_TRY(st, done, count_passes(j, &grid));
     }
     *out = most;
