@@ -4,7 +4,6 @@
 
 #include "base/system/file.h"
 #include "io/image.h"
-#include "io/image/nifti_raw.h"
 
 static char folder[] = "/tmp/volt-fuzz-XXXXXX";
 
