@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -103,6 +104,7 @@ std::string plain(std::string words)
     const std::size_t object = words.find("): ");
     if (strncasecmp(words.c_str(), "itk", 3) == 0 && object != std::string::npos)
         words.erase(0, object + 3);
+    words.erase(std::min(words.size(), words.find(" Reason: "))); // a stale errno
     for (char &c : words) {
         if (c == '\n' || c == '\r' || c == '\t')
             c = ' ';
