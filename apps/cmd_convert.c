@@ -1,9 +1,10 @@
 #include <string.h>
+#include "base/core/alloc.h"
+#include "base/core/available.h"
+#include "base/core/checked.h"
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
 #include "io/image.h"
-#include "io/image/names.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
@@ -62,7 +63,28 @@ static volt_status to_float(volt_volume **v, int threads)
     return st;
 }
 
-static volt_status respace(volt_volume **v, const cli_list *asked, bool labels, int threads)
+/* Interpolating to `shape` in float32, next to the volume itself. */
+static volt_status check_memory(const volt_volume *v, const int64_t shape[3], const char *path)
+{
+    int64_t extents[4] = {v->grid.channels, shape[0], shape[1], shape[2]};
+    char *what = NULL;
+    size_t bytes;
+    volt_status st;
+
+    if (volt_extent_bytes(&bytes, extents, 4, sizeof(float)) ||
+        volt_add_size(&bytes, bytes,
+                      sizeof(float) * (volt_volume_bytes(v) / volt_dtype_bytes(v->dtype))))
+        bytes = SIZE_MAX;
+    st = volt_format(&what, "%s: resampling it to %lld x %lld x %lld voxels", path,
+                     (long long)shape[2], (long long)shape[1], (long long)shape[0]);
+    if (st == VOLT_OK)
+        st = volt_mem_check(bytes, what);
+    volt_free(what);
+    return st;
+}
+
+static volt_status respace(volt_volume **v, const char *path, const cli_list *asked,
+                           bool labels, int threads)
 {
     const double target[3] = {asked->v[2], asked->v[1], asked->v[0]};
     volt_volume *out = NULL;
@@ -73,6 +95,7 @@ static volt_status respace(volt_volume **v, const cli_list *asked, bool labels, 
 
     volt_grid_spacing(spacing, &(*v)->grid);
     VOLT_TRY(st, done, volt_resample_shape(shape, (*v)->grid.n, spacing, target));
+    VOLT_TRY(st, done, check_memory(*v, shape, path));
     separate = volt_resample_separate_axis(spacing, target);
     if (labels) {
         VOLT_TRY(st, done,
@@ -98,6 +121,7 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_info(&header, reference));
+    VOLT_TRY(st, done, check_memory(*v, header->grid.n, c->args[0]));
     if (!labels) {
         outside = volt_volume_range(*v, threads).min;
         VOLT_TRY(st, done, to_float(v, threads));
@@ -162,7 +186,9 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
     const convert_options *o = c->options;
     const char *path = c->args[1], *format = volt_image_format_name(path);
     const volt_image_loss loss = volt_image_loss_of(path, &(*v)->grid, header);
-    const bool slice = volt_image_is_picture(path) && (*v)->grid.n[0] == 1;
+    const bool slice = loss == VOLT_LOSS_GEOMETRY && (*v)->grid.n[0] == 1;
+    const bool states = strcmp(format, "NIfTI") == 0 || strcmp(format, "NRRD") == 0 ||
+                        strcmp(format, "MetaImage") == 0;
     const bool unchanged = header->raw && strcmp(format, "NIfTI") == 0 &&
                            volt_grid_same(&(*v)->grid, &header->grid, 0);
     const int threads = (int)c->threads;
@@ -171,8 +197,8 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
 
     volt_orientation_codes(before, &(*v)->grid);
     if (loss == VOLT_LOSS_NONE) {
-        if (volt_image_named(path) && !volt_image_is_picture(path) && !unchanged &&
-            !volt_image_knows_orientation(header) && strcmp(format, "GIPL") != 0)
+        if (volt_image_named(path) && states && !unchanged &&
+            !volt_image_knows_orientation(header))
             volt_report(&c->callbacks, VOLT_LOG_WARNING,
                         "the orientation of %s is unknown; %s states %s, which is assumed",
                         c->args[0], path, before);
@@ -215,7 +241,7 @@ static volt_status run(cli *c)
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
     if (o->spacing.count)
-        VOLT_TRY(st, done, respace(&v, &o->spacing, o->labels, threads));
+        VOLT_TRY(st, done, respace(&v, c->args[0], &o->spacing, o->labels, threads));
     if (o->like)
         VOLT_TRY(st, done, regrid(&v, c, o->labels));
     if (!o->labels)

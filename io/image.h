@@ -85,6 +85,10 @@ VOLT_CALL volt_image_check_ending(const char *path, bool labels);
  * volt-itk is needed but not installed. */
 VOLT_CALL volt_image_info(volt_image_header **out, const char *path);
 
+/* True when the header knows which side is left; when it knows the spacing. */
+VOLT_API bool volt_image_knows_orientation(const volt_image_header *header);
+VOLT_API bool volt_image_knows_spacing(const volt_image_header *header);
+
 typedef struct volt_image_read_options {
     size_t size; /* set by volt_image_read_defaults() */
     /* VOLT_AS_STORED: the stored type; for scaled values float32, or float64 when the file
@@ -121,6 +125,22 @@ static inline volt_image_read_options volt_image_read_as(volt_dtype dtype, int t
  * as grey levels or palette indices; VOLT_EFORMAT: colours. Errors as volt_image_info. */
 VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                           const volt_image_read_options *options);
+
+/* What is lost of a volume's geometry when it is written. GIPL stores spacing and origin along
+ * LPS axes. Pictures (PNG, TIFF, JPEG, BMP) store nothing; a TIFF file of several pages gets
+ * its spacing in a JSON file. Other formats store everything. */
+typedef enum volt_image_loss {
+    VOLT_LOSS_NONE = 0,
+    VOLT_LOSS_ORIENTATION, /* the axes are not along LPS; reoriented, nothing would be lost */
+    VOLT_LOSS_GEOMETRY     /* spacing, position or orientation */
+} volt_image_loss;
+/* Of a volume on `grid` that is written as `path`. `source` (NULL is allowed) is the header of
+ * the image it was derived from: what that does not know is not lost. Without a source, 1 mm
+ * along RAS at the origin stands for no geometry. */
+VOLT_API volt_image_loss volt_image_loss_of(const char *path, const volt_grid *grid,
+                                            const volt_image_header *source);
+/* "PNG", "GIPL", "NIfTI", ...: the format that the name's ending selects. */
+VOLT_API const char *volt_image_format_name(const char *path);
 
 typedef struct volt_image_write_options {
     size_t size;      /* set by volt_image_write_defaults() */

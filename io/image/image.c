@@ -6,7 +6,6 @@
 #include "io/image/format.h"
 #include "io/image/names.h"
 #include "io/image/options.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 
 static const volt_image_format *const formats[VOLT_FORMATS] = {

@@ -540,6 +540,9 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
     VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    out->preprocess +=
+        header->helper_bytes; /* of volt-itk, which reads and writes some formats */
+    out->write += header->helper_bytes;
     *too_large = alone_bytes(out) > available;
     if (*too_large) {
         st = volt_fail(

@@ -61,14 +61,40 @@ save("json/plan", json.dumps({"patch_size": [40, 56, 40], "spacing": [1.0, 0.5, 
 
 
 def helper_answer(n, dtype, width, channels=1, axes=3, spacing=(0.7, 1.25, 2.5)):
-    """io/itk/protocol.h: status, dtype, axes, channels, compressed, reserved, ..."""
+    """io/itk/protocol.h: status, dtype, axes, channels, compressed, sandbox, ..."""
     count = n[0] * n[1] * n[2] * channels * width
-    return struct.pack("<8s6I3qQ3d3d9d40s280s", b"VOLTITK1", 0, dtype, axes, channels, 1, 0, *n, count, *spacing,
+    return struct.pack("<8s6I3qQ3d3d9d40s280s", b"VOLTITK2", 0, dtype, axes, channels, 1, 3, *n, count, *spacing,
                        -12.5, 30.25, 7, 1, 0, 0, 0, -1, 0, 0, 0, 1, b"MetaImage", b"")
 
 
 save("itk/scan", helper_answer((6, 5, 4), 4, 2))
 save("itk/colours", helper_answer((6, 7, 1), 1, 1, 3, 2))
+META = "ObjectType = Image\nNDims = %d\nDimSize = %s\nElementType = MET_SHORT\n%sElementDataFile = %s\n"
+PLACE = "TransformMatrix = 0 1 0 1 0 0 0 0 -1\nOffset = 1 2 3\nElementSpacing = 1 1.5 2\n"
+NRRD = "NRRD0004\n# comment\ntype: short\ndimension: %d\n%ssizes: %s\nencoding: %s\nkey:=value\n%s\n"
+save("text_header/mha", (META % (3, "4 3 2", PLACE + "AnatomicalOrientation = LPS\n", "LOCAL")).encode() + bytes(48))
+save("text_header/mhd", (META % (2, "4 3", "BinaryData = True\nCompressedData = True\n", "x y.zraw")).encode())
+save("text_header/mhd-list", (META % (3, "4 3 2", PLACE, "LIST\na.raw\nb.raw")).encode())
+save("text_header/mhd-pattern", (META % (4, "4 3 2 2", "", "a%03d.raw 1 9 2")).encode())
+save("text_header/nrrd", (NRRD % (3, "space: LAS\nspace directions: (1,0,0) (0,1.5,0) (0,0,2)\nspace origin: (1,2,3)\n",
+                                 "4 3 2", "raw", "")).encode() + bytes(48))
+save("text_header/nrrd-list", (NRRD % (4, "space: left-anterior-superior-time\nspace directions: none (1,0,0,0) "
+                                          "(0,1,0,0) (0,0,1,0)\nkinds: list domain domain domain\nspace units: \"mm\" "
+                                          "\"mm\" \"mm\" \"s\"\n", "2 4 3 2", "gzip", "data file: LIST\na.gz\nb.gz\n")).encode())
+save("text_header/nrrd-axes", (NRRD % (2, "spacings: 1 nan\naxis mins: 1 2\naxis maxs: 3 4\ncenters: node cell\n", "4 3",
+                                      "txt", "data file: a%d.txt 1 2 1\n")).encode())
+
+
+def pair(header, image):
+    return struct.pack("<H", len(header)) + header + image
+
+
+half = nifti1(magic=b"ni1\0")
+save("pair/plain", pair(half[:108] + bytes(4) + half[112:348], voxels[:120]))
+save("pair/gzip", pair(gzip.compress(half[:108] + bytes(4) + half[112:348], mtime=0), gzip.compress(voxels[:120], mtime=0)))
+save("pair/extension", pair(half[:108] + bytes(4) + half[112:348] + struct.pack("<4Bii8s", 1, 0, 0, 0, 16, 6, b"words"),
+                            voxels[:120]))
+save("pair/short", pair(half[:108] + bytes(4) + half[112:348], voxels[:100]))
 save("itk/reversed", helper_answer((6, 5, 4), 9, 4, spacing=(-1, 1, 2)) + b"x")
 
 pictures = out.parent / "pictures"  # of make_pictures.py
