@@ -44,6 +44,13 @@ VOLT_API void volt_label_table_clear(volt_label_table *table);
 /* The name of `value`, borrowed; NULL if the table does not name it. */
 VOLT_API const char *volt_label_table_name(const volt_label_table *table, int64_t value);
 
+/* Files for viewers that a prediction or an ensemble writes on request; or-ed. */
+typedef enum volt_label_files {
+    VOLT_LABEL_FILE_SNAP = 1,    /* FOLDER/labels.label, for ITK-SNAP */
+    VOLT_LABEL_FILE_SLICER = 2,  /* FOLDER/labels.ctbl, for 3D Slicer */
+    VOLT_LABEL_FILE_SEG_NRRD = 4 /* FOLDER/segmentations/CASE.seg.nrrd, for 3D Slicer */
+} volt_label_files;
+
 /* Writes a file for viewers, whole or not at all: PATH.ctbl for 3D Slicer, else ITK-SNAP's
  * label descriptions. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_label_table_write(const char *path, const volt_label_table *table);

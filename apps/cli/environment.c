@@ -8,8 +8,8 @@ const cli_variable cli_environment[] = {
      "OMP_WAIT_POLICY=passive: the variable is read before a program starts, and spinning "
      "threads slow down other programs."},
     {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE",
-     "set by MPI launchers. With more than one process volt refuses to start, as it has no MPI, "
-     "except with --part."},
+     "set by MPI launchers. With more than one process volt refuses to start, as it has no "
+     "MPI, except with --part."},
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
     {"VOLT_ITK", "path of the helper volt-itk [next to volt or in libexec/volt of its "
                  "installation, else in PATH]"},

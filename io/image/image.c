@@ -3,6 +3,8 @@
 
 #include "io/image/format.h"
 #include "io/image/names.h"
+#include "io/image/options.h"
+#include "io/image/seg_nrrd.h"
 
 static const volt_image_format *const formats[VOLT_FORMATS] = {
     [VOLT_FORMAT_NIFTI] = &volt_format_nifti,
@@ -38,5 +40,11 @@ volt_status volt_image_write(const char *path, const volt_volume *volume,
                          "%s: unknown file ending; files are written as .nii.gz, .nii, .mha, "
                          ".nrrd, .tif, .png, ...",
                          path);
+    if (volt_is_seg_nrrd(path)) {
+        volt_image_write_options o;
+        const volt_status st = volt_image_write_take(&o, options);
+
+        return st == VOLT_OK ? volt_seg_nrrd_write(path, volume, &o) : st;
+    }
     return format_of(path)->write(path, volume, source, options);
 }

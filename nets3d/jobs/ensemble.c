@@ -13,6 +13,7 @@
 #include "base/core/fail.h"
 #include "base/threads.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/tensors/npz.h"
 
@@ -492,8 +493,9 @@ done:
 /* `path` is the mask's. */
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
-    const volt_image_write_options options = volt_image_write_labels(j->threads);
+    volt_image_write_options options = volt_image_write_labels(j->threads);
     volt_dataset_info as_stored;
+    volt_label_table names = {0};
     work w = {.member = NULL};
     volt_status st;
 
@@ -508,8 +510,14 @@ static volt_status make_case(const entry *e, const char *path, const job *j)
     as_stored = *j->o->info; /* borrowed; the voxels have the files' orientation */
     as_stored.orientation[0] = '\0';
     VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_stored, w.header, j->threads));
+    VOLT_TRY(st, done, volt_label_table_from(&names, j->o->info));
+    VOLT_TRY(st, done,
+             volt_label_files_mask(j->o->output, j->o->label_files, e->id, w.labels, &names,
+                                   j->threads));
+    options.names = &names;
     st = volt_image_write(path, w.labels, w.header, &options);
 done:
+    volt_label_table_clear(&names);
     work_clear(&w, j);
     return st;
 }
@@ -541,13 +549,17 @@ done:
 
 static volt_status write_info(const volt_ensemble_options *o)
 {
+    volt_label_table names = {0};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_make_dirs(o->output));
+    VOLT_TRY(st, done, volt_label_table_from(&names, o->info));
+    VOLT_TRY(st, done, volt_label_files_create(o->output, o->label_files, &names));
     VOLT_TRY(st, done, volt_path_join(&path, o->output, "dataset.json"));
     st = volt_dataset_info_write(path, o->info);
 done:
+    volt_label_table_clear(&names);
     volt_free(path);
     return st;
 }
