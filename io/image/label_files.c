@@ -36,7 +36,7 @@ volt_status volt_label_files_mask(const char *folder, int which, const char *id,
                                   const volt_volume *mask, const volt_label_table *names,
                                   int threads)
 {
-    volt_image_write_options options = volt_image_write_labels(threads);
+    volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 

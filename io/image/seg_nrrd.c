@@ -28,7 +28,7 @@ typedef struct extent {
     bool used;
 } extent;
 
-static void find_extents(extent *of, const volt_volume *v)
+static void find_extents(extent *of, const volt_volume *v) /* (highest value + 1) */
 {
     const int64_t *n = v->grid.n;
 
@@ -91,8 +91,9 @@ static volt_status put_segment(FILE *to, int number, int value, const extent *e,
 
 /* Everything up to the voxels. Axes x, y, z in LPS. */
 static volt_status put_header(FILE *to, const volt_volume *v, const char *type,
-                              const extent *extents, const volt_label_table *names)
+                              const extent *extents, int highest, const volt_label_table *names)
 {
+    static const extent absent = {.used = false};
     const int64_t *n = v->grid.n;
     int number = 0;
     volt_status st = VOLT_OK;
@@ -110,8 +111,9 @@ static volt_status put_header(FILE *to, const volt_volume *v, const char *type,
             -v->grid.to_world[1][3] + 0.0, v->grid.to_world[2][3]);
     for (int value = 1; value <= MAX_VALUE && st == VOLT_OK; value++) {
         const volt_label_entry *named = entry_of(names, value);
-        if (named || extents[value].used)
-            st = put_segment(to, number++, value, &extents[value], named);
+        const extent *e = value <= highest ? &extents[value] : &absent;
+        if (named || e->used)
+            st = put_segment(to, number++, value, e, named);
     }
     fprintf(to, "Segmentation_ContainedRepresentationNames:=Binary labelmap|\n"
                 "Segmentation_MasterRepresentation:=Binary labelmap\n"
@@ -120,20 +122,23 @@ static volt_status put_header(FILE *to, const volt_volume *v, const char *type,
 }
 
 static volt_status make_header(char **out, size_t *bytes, const volt_volume *v,
-                               const char *type, const volt_label_table *names)
+                               const char *type, const volt_label_table *names, int threads)
 {
+    const double most = volt_volume_range(v, threads).max;
+    const int highest = most > 0 ? (int)most : 0;
     extent *extents = NULL;
     FILE *to = NULL;
     char *text = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_alloc_zero(&extents, MAX_VALUE + 1, sizeof *extents, "extents"));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&extents, (size_t)highest + 1, sizeof *extents, "extents"));
     find_extents(extents, v);
     if (!(to = open_memstream(&text, bytes))) {
         st = volt_fail(VOLT_ENOMEM, "out of memory for a NRRD header");
         goto done;
     }
-    st = put_header(to, v, type, extents, names);
+    st = put_header(to, v, type, extents, highest, names);
     if (fclose(to) != 0 && st == VOLT_OK)
         st = volt_fail(VOLT_ENOMEM, "out of memory for a NRRD header");
     *out = text;
@@ -158,13 +163,16 @@ volt_status volt_seg_nrrd_write(const char *path, const volt_volume *volume,
     if (volume->grid.channels != 1)
         return volt_fail(VOLT_EINVAL, "%s: a segmentation has one channel, not %d", path,
                          volume->grid.channels);
-    as_labels.labels = true;
+    as_labels.labels =
+        options->labels || (volume->dtype != VOLT_U8 && volume->dtype != VOLT_U16);
     as_labels.dtype = VOLT_AS_STORED;
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, types, TYPES, &as_labels));
     while (type < TYPES - 1 && types[type] != voxels->dtype)
         type++;
-    VOLT_TRY(st, done, make_header(&header, &bytes, voxels, type_name[type], options->names));
+    VOLT_TRY(st, done,
+             make_header(&header, &bytes, voxels, type_name[type], options->names,
+                         options->threads));
     data = (volt_span){voxels->data, volt_volume_bytes(voxels)};
     VOLT_TRY(st, done, volt_out_open(&file, path));
     VOLT_TRY(st, done, volt_out_write(file, header, bytes));
