@@ -1,10 +1,11 @@
+#define _GNU_SOURCE
 #include <string.h>
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
 #include "apps/cli/label_files.h"
 #include "base/core/alloc.h"
 #include "io/image.h"
-#include "io/image/names.h"
+#include "io/dataset.h"
 #include "io/label_table.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
@@ -151,10 +152,12 @@ static volt_status write_label_files(const cli *c, int which, const volt_volume 
 {
     static const char *const ending[] = {".label", ".ctbl", ".seg.nrrd"};
     const char *out = c->args[1];
-    const int stem = (int)(strlen(out) - strlen(volt_image_ending(out)));
+    const char *dot = strrchr(out, '.');
     char *path = NULL;
     volt_status st = VOLT_OK;
 
+    while (dot && dot > out && !volt_image_named(dot)) /* ".gz" of ".nii.gz" */
+        dot = memrchr(out, '.', (size_t)(dot - out));
     for (int i = 0; i < 3; i++) {
         if (!(which & 1 << i))
             continue;
@@ -165,7 +168,9 @@ static volt_status write_label_files(const cli *c, int which, const volt_volume 
                            c->args[0]);
             goto done;
         }
-        VOLT_TRY(st, done, volt_format(&path, "%.*s%s", stem, out, ending[i]));
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%.*s%s", dot ? (int)(dot - out) : (int)strlen(out), out,
+                             ending[i]));
         if (i < 2)
             VOLT_TRY(st, done, volt_label_table_write(path, write->names));
         else

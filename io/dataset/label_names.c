@@ -4,8 +4,8 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/dataset.h"
 #include "io/image/label_text.h"
-#include "io/label_table.h"
 
 /* The name of label `l` in masks. A label that only regions contain has none of its own; where
  * a region paints it, that region's is the closest. */

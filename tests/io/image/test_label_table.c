@@ -5,6 +5,7 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/dataset.h"
 #include "io/image.h"
 #include "io/image/label_text.h"
 #include "io/label_table.h"
