@@ -1,16 +1,20 @@
+#define _GNU_SOURCE
 #include <string.h>
 #include "base/core/alloc.h"
 #include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "io/image.h"
+#include "io/dataset.h"
+#include "io/label_table.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
 
 typedef struct convert_options {
-    const char *dtype, *codes, *like;
+    const char *dtype, *codes, *like, *label_files;
     cli_list spacing;
     bool labels;
 } convert_options;
@@ -25,7 +29,12 @@ static const cli_option options[] = {
     {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
      "resample onto the grid of REF: linear, or nearest with --labels"},
     {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,
-     "IN is a label map: never interpolate values, use the smallest type"},
+     "IN is a label map: never interpolate values, use the smallest type, keep label names"},
+    {"--label-files", 0, CLI_TEXT, offsetof(convert_options, label_files), "snap,ctbl,seg-nrrd",
+     NULL, 0, 0,
+     "with --labels: also write for viewers, next to OUT, any of: snap (.label, ITK-SNAP), "
+     "ctbl "
+     "(.ctbl, 3D Slicer), seg-nrrd (.seg.nrrd, 3D Slicer)"},
 };
 
 /* Replaces the current volume, freeing the old one. */
@@ -221,22 +230,67 @@ done:
     return st;
 }
 
+/* STEM.label, STEM.ctbl and STEM.seg.nrrd for OUT = STEM.EXT. */
+static volt_status write_label_files(const cli *c, int which, const volt_volume *v,
+                                     const volt_image_write_options *write)
+{
+    static const char *const ending[] = {".label", ".ctbl", ".seg.nrrd"};
+    const char *out = c->args[1];
+    const char *dot = strrchr(out, '.');
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    while (dot && dot > out && !volt_image_named(dot)) /* ".gz" of ".nii.gz" */
+        dot = memrchr(out, '.', (size_t)(dot - out));
+    for (int i = 0; i < 3; i++) {
+        if (!(which & 1 << i))
+            continue;
+        if (i < 2 && !write->names) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s: the names of its labels are stored neither in it "
+                           "nor next to it",
+                           c->args[0]);
+            goto done;
+        }
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%.*s%s", dot ? (int)(dot - out) : (int)strlen(out), out,
+                             ending[i]));
+        if (i < 2)
+            VOLT_TRY(st, done, volt_label_table_write(path, write->names));
+        else
+            VOLT_TRY(st, done, volt_image_write(path, v, NULL, write));
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    volt_free(path);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const convert_options *o = c->options;
     int threads = (int)c->threads;
     volt_image_read_options read = volt_image_read_as(o->labels ? VOLT_I16 : 0, threads);
     volt_image_write_options write = volt_image_write_with(threads);
+    volt_label_table names = {0};
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
+    int files = 0;
     volt_status st;
 
+    VOLT_TRY(st, done, cli_label_files(&files, o->label_files));
+    if (files && !o->labels)
+        return volt_fail(VOLT_EINVAL, "--label-files needs --labels");
     if (o->spacing.count && o->like)
         return volt_fail(VOLT_EINVAL, "--spacing and --like cannot be combined");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
     VOLT_TRY(st, done, volt_image_check_ending(c->args[1], o->labels));
     write.labels = o->labels;
+    if (o->labels)
+        VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));
+    write.names = names.count ? &names : NULL;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
@@ -248,8 +302,10 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, set_type(&v, c, header));
     VOLT_TRY(st, done, fit_format(&v, c, header, &write));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
+    VOLT_TRY(st, done, write_label_files(c, files, v, &write));
     st = volt_image_write(c->args[1], v, header, &write);
 done:
+    volt_label_table_clear(&names);
     volt_volume_free(v);
     volt_image_header_free(header);
     return st;

@@ -31,6 +31,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "image.h"
+#include "label_table.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -289,6 +290,15 @@ VOLT_API void volt_findings_list(const volt_findings *findings, int64_t most,
 /* VOLT_EDATA with the first error's sentence and the number of errors; VOLT_OK without errors.
  */
 VOLT_CALL volt_findings_judge(const volt_findings *findings);
+
+/* Finds the names for the mask `mask_path`, in the order of label_table.h. A mask without any
+ * gives a table of count 0, and so does a missing or unreadable mask without names next to it.
+ * The caller owns what *out holds (volt_label_table_clear). VOLT_EFORMAT: a damaged table,
+ * named with its line; VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_read(const char *mask_path, volt_label_table *out);
+/* The table of masks for this data set, in the values of its files, with the background and the
+ * ignore label. VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_from(volt_label_table *out, const volt_dataset_info *info);
 
 VOLT_END_DECLS
 #endif

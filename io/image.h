@@ -4,7 +4,8 @@
  *           library. MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), TIFF (.tif, .tiff) and GIPL
  *           (.gipl, .gipl.gz) are handled by ITK in a separate program, volt-itk, because
  *           damaged files crash some of its readers. The file name's ending selects the format;
- *           a name without a known ending is read as NIfTI.
+ *           a name without a known ending is read as NIfTI. A mask written as .seg.nrrd is a
+ *           segmentation of 3D Slicer, also without ITK.
  * Shape     axes x, y, z; a fourth axis, colours and vector components become channels. 2-D
  *           files have nz = 1.
  * World     mm, RAS+; ITK's LPS is converted. 2-D files lie in the plane z = 0 and are 1 mm
@@ -153,6 +154,9 @@ typedef struct volt_image_write_options {
     bool drop_geometry;
     int level;   /* of gzip, 1..12; 0 chooses 1 or 6 from the data */
     int threads; /* 0 = default */
+    /* Of a mask, for viewers; borrowed; NULL: none. NIfTI files store it with intent code 1002,
+     * .seg.nrrd as segments; other formats do not. */
+    const struct volt_label_table *names;
 } volt_image_write_options;
 /* For other languages: fills in the defaults, all 0. */
 VOLT_API void volt_image_write_options_init(volt_image_write_options *o, size_t size);

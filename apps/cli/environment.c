@@ -10,8 +10,7 @@ const cli_variable cli_environment[] = {
     {"VOLT_WORK", "work folder of a data set, where --work is not given"},
     {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE",
      "set by MPI launchers. With more than one process volt refuses to start, as it has no "
-     "MPI, "
-     "except with --part."},
+     "MPI, except with --part."},
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
     {"VOLT_ITK", "path of the helper volt-itk [next to volt or in libexec/volt of its "
                  "installation, else in PATH]"},

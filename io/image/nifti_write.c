@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/gzip.h"
+#include "io/image/label_text.h"
 #include "io/image/nifti_raw.h"
 #include "io/image/options.h"
 
@@ -177,27 +178,85 @@ static volt_status write_spans(volt_out *file, const volt_span *spans, int count
     return st;
 }
 
+enum { INTENT_LABEL = 1002, COMMENT = 6 };
+
+static bool is_label_table(const unsigned char *extension, uint32_t size)
+{
+    uint32_t code;
+
+    memcpy(&code, extension + 4, sizeof code);
+    return code == COMMENT && size > 8 + strlen(VOLT_LABEL_COMMENT) &&
+           memcmp(extension + 8, VOLT_LABEL_COMMENT, strlen(VOLT_LABEL_COMMENT)) == 0;
+}
+
+/* The source's extensions without an earlier table of labels, then `names`. The caller owns
+ * *out. */
+static volt_status join_extensions(unsigned char **out, size_t *bytes,
+                                   const volt_image_header *source,
+                                   const volt_label_table *names)
+{
+    const unsigned char *from = source ? source->raw->extensions : NULL;
+    const size_t room = source ? source->raw->extension_bytes : 0;
+    unsigned char *made = NULL;
+    size_t length, at = 0;
+    char *text = NULL;
+    uint32_t head[2] = {0, COMMENT};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_label_text_make(&text, names, VOLT_LABELS_SNAP));
+    length = strlen(VOLT_LABEL_COMMENT) + strlen(text);
+    head[0] = (uint32_t)((8 + length + 1 + 15) / 16 * 16);
+    VOLT_TRY(st, done, volt_alloc_zero(&made, room + head[0], 1, "header extensions"));
+    for (size_t i = 0; i < room;) {
+        uint32_t size;
+        memcpy(&size, from + i, sizeof size);
+        if (!is_label_table(from + i, size)) {
+            memcpy(made + at, from + i, size);
+            at += size;
+        }
+        i += size;
+    }
+    memcpy(made + at, head, sizeof head);
+    memcpy(made + at + 8, VOLT_LABEL_COMMENT, strlen(VOLT_LABEL_COMMENT));
+    memcpy(made + at + 8 + strlen(VOLT_LABEL_COMMENT), text, strlen(text));
+    *out = made;
+    *bytes = at + head[0];
+    made = NULL;
+done:
+    volt_free(text);
+    volt_free(made);
+    return st;
+}
+
 static volt_status write_file(const char *path, const volt_volume *v,
                               const volt_image_header *source, bool other_values, bool gzip,
                               const volt_image_write_options *opt)
 {
     nifti_2_header h = make_header(v, source, other_values);
     const int version = needs_version_2(&h) ? 2 : (source ? source->version : 1);
-    const volt_span extensions = {source ? source->raw->extensions : NULL,
-                                  source ? source->raw->extension_bytes : 0};
+    volt_span extensions = {source ? source->raw->extensions : NULL,
+                            source ? source->raw->extension_bytes : 0};
     const volt_nifti_unused unused = unused_fields(source, other_values);
-    unsigned char prologue[MAX_PROLOGUE];
-    const size_t length = make_prologue(prologue, &h, &unused, version, extensions.bytes);
-    const volt_span spans[3] = {
-        {prologue, length}, extensions, {v->data, volt_volume_bytes(v)}};
+    unsigned char prologue[MAX_PROLOGUE], *own = NULL;
+    volt_span spans[3] = {{prologue, 0}};
     volt_out *file = NULL;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
+    if (opt->names && opt->names->count) {
+        VOLT_TRY(st, done, join_extensions(&own, &extensions.bytes, source, opt->names));
+        extensions.data = own;
+        h.intent_code = INTENT_LABEL;
+        h.intent_p1 = h.intent_p2 = h.intent_p3 = 0;
+    }
+    spans[0].bytes = make_prologue(prologue, &h, &unused, version, extensions.bytes);
+    spans[1] = extensions;
+    spans[2] = (volt_span){v->data, volt_volume_bytes(v)};
     VOLT_TRY(st, done, volt_out_open(&file, path));
     VOLT_TRY(st, done, write_spans(file, spans, 3, gzip, opt));
     st = volt_out_commit(&file);
 done:
     volt_out_abort(&file);
+    volt_free(own);
     return st;
 }
 

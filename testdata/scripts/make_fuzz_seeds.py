@@ -120,3 +120,29 @@ save("model_zip/bundle", model_zip("b/", zipfile.ZIP_DEFLATED, ["configs/metadat
 bundles = out.parent / "bundles"
 for name in ("unet", "dynunet"):  # by make_bundles.py
     save(f"bundle/{name}.json", (bundles / name / "configs" / "inference.json").read_bytes())
+
+largest = "remove_all_but_largest_component_from_segmentation"
+save("postprocess/steps.json", json.dumps({
+    "postprocessing_fns": [largest, largest],
+    "postprocessing_kwargs": [{"labels_or_regions": [1, 2, 3]}, {"labels_or_regions": 1}]}).encode())
+save("name_map/map.json", json.dumps({
+    "encoder.*.conv.weight": "net.*.weight", "head.**": "seg.**", "a.bias": "=0"}).encode())
+save("labels/snap", b'\0# IDX\n    0     0    0    0        0  0  0    "Clear Label"\n'
+                    b'    1   255    0    0        1  1  1    "liver"\n')
+save("labels/ctbl", b'\1# names\n0 background 0 0 0 0\n1 left_kidney 10 20 30 255\n2 "b" 1 2 3 255\n')
+save("labels/segments", b"\2NRRD0004\nSegment0_Color:=0.5 0.2 1\nSegment0_LabelValue:=3\n"
+                        b"Segment0_Name:=liver\nSegment0_Layer:=0\n\n")
+
+
+def npz(name, descr, elements):
+    header = "{'descr': '%s', 'fortran_order': False, 'shape': (2, 2, 3, 2), }" % descr
+    header = header.ljust(117) + "\n"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(zipfile.ZipInfo("probabilities.npy"),
+                         b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header.encode() + elements)
+    save(name, buffer.getvalue())
+
+
+npz("npz/single.npz", "<f4", struct.pack("<24f", *[i / 24 for i in range(24)]))
+npz("npz/half.npz", "<f2", struct.pack("<24e", *[i / 24 for i in range(24)]))
