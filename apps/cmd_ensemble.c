@@ -1,18 +1,20 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "nets3d/ensemble.h"
 
 typedef struct ensemble_options {
-    const char *output, *dataset;
+    const char *output, *dataset, *label_files;
     bool probabilities, skip_existing;
 } ensemble_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(ensemble_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
+    CLI_LABEL_FILES_OPTION(ensemble_options, label_files),
     {"--dataset", 0, CLI_TEXT, offsetof(ensemble_options, dataset), "JSON", NULL, 0, 0,
      "dataset.json with the labels [the first FOLDER's]"},
     {"--save-probabilities", 0, CLI_FLAG, offsetof(ensemble_options, probabilities), NULL, NULL,
@@ -37,6 +39,7 @@ static volt_status run(cli *c)
     ensemble.skip_existing = o->skip_existing;
     ensemble.threads = (int)c->threads;
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
+    VOLT_TRY(st, done, cli_label_files(&ensemble.label_files, o->label_files));
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, cli_check_output_folder(o->output));
     if (o->dataset)

@@ -4,7 +4,6 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "io/image.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 #include "volume/volume.h"
 
@@ -50,11 +49,12 @@ static volt_status print_json(const facts *f)
     const volt_grid *g = &h->grid;
     const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
     const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
+    const int64_t voxels = volt_grid_voxels(g) * g->channels;
     const bool known = volt_image_knows_orientation(h);
     json_t *root = json_pack(
         "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:b, s:s, s:s*, s:s, s:i, s:i, s:o, s:s, "
         "s:o, "
-        "s:o, s:s, s:o}",
+        "s:o, s:s, s:o, s:I}",
         "file", f->path, "format", h->format, "nifti", h->version, "pair", (int)h->pair, "gzip",
         (int)h->gzip, "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels,
         "spacing_mm", volt_json_array_of_doubles(spacing, 3), "spacing_known",
@@ -63,7 +63,8 @@ static volt_status print_json(const facts *f)
         "qform_code", h->qform_code, "sform_code", h->sform_code, "to_world", matrix(g), "type",
         volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope), "inter",
         volt_json_number(h->inter), "description", h->description, "warnings",
-        cli_json_strings(h->warnings, (int64_t)h->warning_count));
+        cli_json_strings(h->warnings, (int64_t)h->warning_count), "read_bytes",
+        (json_int_t)(voxels * (int64_t)volt_dtype_bytes(h->dtype) + (int64_t)h->helper_bytes));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));

@@ -272,9 +272,10 @@ const cli_command cmd_plot = {
     .about =
         "Draws the curves in the log of each RUN: training and validation loss, Dice per class "
         "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
-        "with -o, otherwise in the terminal. Several runs are overlaid; a folder of folds "
-        "(fold_0, fold_1, ...) stands for its folds. Runs that are still training can be "
-        "drawn.",
+        "with -o, otherwise in the terminal. Several runs are overlaid, with a panel for each "
+        "of "
+        "the first 12 classes; a folder of folds (fold_0, fold_1, ...) stands for its folds. "
+        "Curves that coincide take turns. Runs that are still training can be drawn.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

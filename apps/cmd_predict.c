@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
@@ -18,7 +19,7 @@ typedef struct predict_options {
     int tiles; /* volt_tile_rule */
     int blend; /* 1: constant */
     bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
-    const char *ending;
+    const char *ending, *label_files;
     double step; /* 0: not given */
     int64_t batch;
     cli_list roi, overlap;
@@ -29,6 +30,7 @@ static const cli_option options[] = {
      "folder for the masks (required)"},
     {"--ending", 0, CLI_TEXT, offsetof(predict_options, ending), "EXT", NULL, 0, 0,
      "format of the masks: .nii.gz, .nrrd, .mha, .png, ... [the data set's own]"},
+    CLI_LABEL_FILES_OPTION(predict_options, label_files),
     {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "LIST", NULL, 0, 0,
      "folds fold_K of a multi-fold RUN to use: 0-4, or 0,2,all [all present]"},
     {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
@@ -408,6 +410,7 @@ static volt_status run(cli *c)
     output.probability_nifti = o->probability_nifti;
     output.skip_existing = o->skip_existing;
     output.ending = o->ending;
+    VOLT_TRY(st, done, cli_label_files(&output.label_files, o->label_files));
     if (o->roi.count > 0) {
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;

@@ -22,6 +22,7 @@ typedef struct snapshot_options {
     cli_list slice, channel;
     int64_t sheet, view;
     int plane;
+    int background;
     bool no_crosshair;
 } snapshot_options;
 
@@ -44,6 +45,8 @@ static const cli_option options[] = {
      "channel to draw, from 0; with --channels, the one under the masks [0; the last]"},
     {"--size", 0, CLI_INT, offsetof(snapshot_options, view), "PIXELS", NULL, 64, 2048,
      "longest side of a view [420; in a sheet 220, of channels 320, of a 2-D image 640]"},
+    {"--background", 0, CLI_CHOICE, offsetof(snapshot_options, background), "dark|white",
+     "dark", 0, 0, "of the page, around the images"},
     {"--no-crosshair", 0, CLI_FLAG, offsetof(snapshot_options, no_crosshair), NULL, NULL, 0, 0,
      "leave out the lines through the chosen voxel"},
 };
@@ -79,6 +82,13 @@ static bool is_rgb(const volt_volume *v, const volt_image_header *h)
            (v->dtype == VOLT_U8 || v->dtype == VOLT_U16);
 }
 
+static bool is_empty(const volt_volume *mask, const cli *c)
+{
+    const volt_value_range range = volt_volume_range(mask, (int)c->threads);
+
+    return range.min == 0 && range.max == 0;
+}
+
 /* Resamples a volume on another grid to the first image's, by world position. */
 static volt_status fit_grid(volt_volume **v, const input *in, const cli *c, const char *path,
                             volt_interpolation order)
@@ -98,6 +108,10 @@ static volt_status fit_grid(volt_volume **v, const input *in, const cli *c, cons
     VOLT_TRY(
         st, done,
         volt_resample_to_grid(&fitted, real ? real : *v, &grid, order, 0, (int)c->threads));
+    if (order == VOLT_NEAREST && is_empty(fitted, c) && !is_empty(*v, c))
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "no label of %s lies inside %s: is it the mask of another scan?", path,
+                    in->image_file[0]);
     volt_volume_free(*v);
     *v = fitted;
 done:
@@ -156,8 +170,36 @@ static volt_status add_mask(input *in, const cli *c, volt_volume **v, const char
     in->masks++;
     VOLT_TRY(st, done, fit_grid(&in->mask[m], in, c, path, VOLT_NEAREST));
     st = volt_label_table_read(path, &in->table[m]);
+    if (st == VOLT_EFORMAT) { /* names are no reason to draw nothing */
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s; its labels appear as numbers",
+                    volt_last_error());
+        st = VOLT_OK;
+    }
 done:
     return st;
+}
+
+/* Grey values of a data set with thresholds become labels. */
+static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *info)
+{
+    const int64_t voxels = volt_grid_voxels(&(*v)->grid);
+    volt_volume *labels = NULL;
+    volt_status st;
+
+    if (info->thresholds == 0 || (*v)->grid.channels != 1)
+        return VOLT_OK;
+    st = volt_volume_create(&labels, &(*v)->grid, VOLT_I32);
+    if (st != VOLT_OK)
+        return st;
+    for (int64_t i = 0; i < voxels; i++) {
+        const double value = volt_voxel_value(*v, i);
+
+        for (int k = 0; k < info->thresholds; k++)
+            ((int32_t *)labels->data)[i] += value >= info->threshold[k];
+    }
+    volt_volume_free(*v);
+    *v = labels;
+    return VOLT_OK;
 }
 
 /* Reads a file that follows the first: a mask, or an image if it does not look like a mask. */
@@ -170,6 +212,8 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read(&v, &header, path, &read));
+    if (path == in->found.truth && in->found.set)
+        VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
     if (volt_looks_like_mask(v, why, sizeof why)) {
         st = add_mask(in, c, &v, path);
         goto done;
@@ -425,6 +469,7 @@ static volt_status draw(volt_picture **out, const input *in, const cli *c)
     r.amount = in->amount;
     r.unknown_sides = in->unknown_sides;
     r.crosshair = !o->no_crosshair;
+    r.white = o->background == 1;
     if (in->figure) {
         r.column = in->column;
         r.columns = in->columns;
@@ -509,8 +554,8 @@ const cli_command cmd_snapshot = {
              "truth, come from the data set. A file that does not look like a mask is drawn as "
              "an image.",
     .example = "volt snapshot scan.nii.gz truth.nii.gz masks/scan.nii.gz -o overlay.png\n"
-               "volt snapshot Dataset001_BraTS/BRATS_001 masks/BRATS_001.nii.gz --channels all "
-               "-o figure.png",
+               "volt snapshot DATASET/BRATS_001 masks/BRATS_001.nii.gz -o figure.png\n"
+               "volt snapshot CASE_0000.nii.gz mask.nii.gz --channels all -o figure.png",
     .common = CLI_THREADS,
     CLI_OPTIONS(options, snapshot_options),
     .run = run,

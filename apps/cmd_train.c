@@ -482,6 +482,18 @@ done:
     return st;
 }
 
+/* Whether an option says which network or which cases are meant. */
+static bool names_run(const cli *c)
+{
+    static const char *const naming[] = {"--configuration", "--fold", "--folds", "--previous"};
+
+    for (size_t i = 0; i < sizeof naming / sizeof *naming; i++) {
+        if (cli_given(c, naming[i]))
+            return true;
+    }
+    return false;
+}
+
 static volt_status run(cli *c)
 {
     train_options *o = c->options;
@@ -508,10 +520,12 @@ static volt_status run(cli *c)
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
     VOLT_TRY(st, done, check_runs(&ended, &j));
-    if (!ended) {
+    if (ended) /* only checks that configuration and fold are those of the run */
+        prepare.until = VOLT_STAGE_PLAN;
+    if (!ended || names_run(c))
         VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
+    if (!ended)
         VOLT_TRY(st, done, train_all(&j, &p));
-    }
     st = print_job(&j);
 done:
     volt_pipeline_clear(&p);

@@ -5,8 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
+#include "base/core/plural.h"
+#include "base/threads.h"
 #include "base/version.h"
 
 static atomic_bool ended_in_order;
@@ -71,6 +74,16 @@ static void ignore_signals_of_write(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+/* More threads than processors only take turns. */
+static void warn_of_threads(const cli *c)
+{
+    const int processors = volt_default_threads();
+
+    if (c->threads > processors)
+        fprintf(stderr, "volt: warning: --threads %lld: this process may use %d processor%s\n",
+                (long long)c->threads, processors, volt_s(processors));
+}
+
 static volt_status run(int count, char **argv)
 {
     const cli_command *command = NULL;
@@ -85,6 +98,7 @@ static volt_status run(int count, char **argv)
         goto done;
     }
     VOLT_TRY(st, done, cli_need_one_process(count, argv));
+    warn_of_threads(&c);
     cli_watch(&c);
     VOLT_TRY(st, done, cli_need_threads(&c));
     st = add_remedy(&c, command->run(&c));
@@ -120,6 +134,7 @@ int main(int argc, char **argv)
     open_standard_streams();
     ignore_signals_of_write();
     let_waiting_threads_sleep(argv);
+    (void)prctl(PR_SET_NAME, "volt"); /* the new instance would be listed as "exe" */
     atexit(on_exit_elsewhere);
     if (count == 0)
         return finish(

@@ -4,7 +4,6 @@
 #include <string.h>
 #include "apps/snapshot.h"
 #include "base/core/alloc.h"
-#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "io/image.h"
 
@@ -202,12 +201,11 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
 
     if (st != VOLT_OK)
         return st;
-    if (set->cases.count != 1)
-        st = volt_fail(VOLT_EINVAL, "%s is a data set with %lld case%s: name one%s%s%s%s", path,
-                       (long long)set->cases.count, volt_s(set->cases.count),
-                       set->cases.count ? ", such as " : "", set->cases.count ? path : "",
-                       set->cases.count ? "/" : "",
-                       set->cases.count ? set->cases.item[0].id : "");
+    if (set->cases.count == 0)
+        st = volt_fail(VOLT_EINVAL, "%s is a data set without cases", path);
+    else if (set->cases.count > 1)
+        st = volt_fail(VOLT_EINVAL, "%s is a data set with %lld cases: name one, such as %s/%s",
+                       path, (long long)set->cases.count, path, set->cases.item[0].id);
     else
         st = take_case(out, &set->cases.item[0]);
     if (st == VOLT_OK) {
@@ -220,7 +218,9 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
 
 volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
 {
-    const bool folder = volt_path_is_dir(path), exists = volt_path_exists(path);
+    /* A missing file is no case: nothing is searched for it. */
+    const bool folder = volt_path_is_dir(path);
+    const bool exists = volt_path_exists(path) || volt_image_named(path);
     snapshot_case found = {.named = folder || !exists};
     size_t bytes = strlen(path);
     char *plain = NULL;

@@ -31,9 +31,10 @@
  * overlap the header. Files appear whole or not at all. Version 1 had no CRC of the locations;
  * such files are refused, and preprocessing replaces them.
  *
- * Hostile   every number above and the locations are checked on opening. The voxels are covered
- * by a CRC that only volt_stored_case_verify reads. Threads   an open case is read-only and may
- * be shared; different files may be written at the same time.
+ * Hostile   every number above and the locations are checked on opening. The voxels are
+ *           covered by a CRC that only volt_stored_case_verify reads.
+ * Threads   an open case is read-only and may be shared; different files may be written at the
+ *           same time.
  */
 #ifndef VOLT_IO_CASE_STORE_H
 #define VOLT_IO_CASE_STORE_H

@@ -31,6 +31,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "image.h"
+#include "label_table.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -159,10 +160,10 @@ typedef struct volt_dataset_options {
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
     bool resample_channels; /* see volt_dataset_info */
-    bool allow_shift;       /* see volt_dataset_info */
-    bool allow_outside;     /* accepts absolute paths and paths with .. in dataset.json */
     int threads;            /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
+    bool allow_shift;   /* see volt_dataset_info */
+    bool allow_outside; /* accepts absolute paths and paths with .. in dataset.json */
 } volt_dataset_options;
 /* For other languages: fills in the defaults, which detect everything. */
 VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);
@@ -201,6 +202,9 @@ typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
     volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without labels */
     volt_image_header *header; /* of the first image file, for writing masks */
+    int shifted;     /* a channel more than a voxel away from the first, used voxel by voxel; 0:
+                      * none */
+    double shift_mm; /* how far */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
@@ -286,6 +290,15 @@ VOLT_API void volt_findings_list(const volt_findings *findings, int64_t most,
 /* VOLT_EDATA with the first error's sentence and the number of errors; VOLT_OK without errors.
  */
 VOLT_CALL volt_findings_judge(const volt_findings *findings);
+
+/* Finds the names for the mask `mask_path`, in the order of label_table.h. A mask without any
+ * gives a table of count 0, and so does a missing or unreadable mask without names next to it.
+ * The caller owns what *out holds (volt_label_table_clear). VOLT_EFORMAT: a damaged table,
+ * named with its line; VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_read(const char *mask_path, volt_label_table *out);
+/* The table of masks for this data set, in the values of its files, with the background and the
+ * ignore label. VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_from(volt_label_table *out, const volt_dataset_info *info);
 
 VOLT_END_DECLS
 #endif

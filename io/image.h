@@ -4,7 +4,8 @@
  *           library. MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), TIFF (.tif, .tiff) and GIPL
  *           (.gipl, .gipl.gz) are handled by ITK in a separate program, volt-itk, because
  *           damaged files crash some of its readers. The file name's ending selects the format;
- *           a name without a known ending is read as NIfTI.
+ *           a name without a known ending is read as NIfTI. A mask written as .seg.nrrd is a
+ *           segmentation of 3D Slicer, also without ITK.
  * Shape     axes x, y, z; a fourth axis, colours and vector components become channels. 2-D
  *           files have nz = 1.
  * World     mm, RAS+; ITK's LPS is converted. 2-D files lie in the plane z = 0 and are 1 mm
@@ -85,6 +86,10 @@ VOLT_CALL volt_image_check_ending(const char *path, bool labels);
  * volt-itk is needed but not installed. */
 VOLT_CALL volt_image_info(volt_image_header **out, const char *path);
 
+/* True when the header knows which side is left; when it knows the spacing. */
+VOLT_API bool volt_image_knows_orientation(const volt_image_header *header);
+VOLT_API bool volt_image_knows_spacing(const volt_image_header *header);
+
 typedef struct volt_image_read_options {
     size_t size; /* set by volt_image_read_defaults() */
     /* VOLT_AS_STORED: the stored type; for scaled values float32, or float64 when the file
@@ -122,6 +127,22 @@ static inline volt_image_read_options volt_image_read_as(volt_dtype dtype, int t
 VOLT_CALL volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                           const volt_image_read_options *options);
 
+/* What is lost of a volume's geometry when it is written. GIPL stores spacing and origin along
+ * LPS axes. Pictures (PNG, TIFF, JPEG, BMP) store nothing; a TIFF file of several pages gets
+ * its spacing in a JSON file. Other formats store everything. */
+typedef enum volt_image_loss {
+    VOLT_LOSS_NONE = 0,
+    VOLT_LOSS_ORIENTATION, /* the axes are not along LPS; reoriented, nothing would be lost */
+    VOLT_LOSS_GEOMETRY     /* spacing, position or orientation */
+} volt_image_loss;
+/* Of a volume on `grid` that is written as `path`. `source` (NULL is allowed) is the header of
+ * the image it was derived from: what that does not know is not lost. Without a source, 1 mm
+ * along RAS at the origin stands for no geometry. */
+VOLT_API volt_image_loss volt_image_loss_of(const char *path, const volt_grid *grid,
+                                            const volt_image_header *source);
+/* "PNG", "GIPL", "NIfTI", ...: the format that the name's ending selects. */
+VOLT_API const char *volt_image_format_name(const char *path);
+
 typedef struct volt_image_write_options {
     size_t size;      /* set by volt_image_write_defaults() */
     volt_dtype dtype; /* VOLT_AS_STORED: the volume's; values out of range saturate */
@@ -133,6 +154,9 @@ typedef struct volt_image_write_options {
     bool drop_geometry;
     int level;   /* of gzip, 1..12; 0 chooses 1 or 6 from the data */
     int threads; /* 0 = default */
+    /* Of a mask, for viewers; borrowed; NULL: none. NIfTI files store it with intent code 1002,
+     * .seg.nrrd as segments; other formats do not. */
+    const struct volt_label_table *names;
 } volt_image_write_options;
 /* For other languages: fills in the defaults, all 0. */
 VOLT_API void volt_image_write_options_init(volt_image_write_options *o, size_t size);

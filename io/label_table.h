@@ -1,4 +1,5 @@
-/* label_table.h - the names and colours of a mask's labels.
+/* label_table.h - the names and colours of a mask's labels. volt_label_table_read (dataset.h)
+ * finds them.
  *
  * Stored   in the mask itself: a NIfTI mask that VOLT writes has intent code 1002 and, in a
  *          header extension of code 6 (comment), the text of an ITK-SNAP label file; a
@@ -15,7 +16,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
-#include "dataset.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_label_entry {
@@ -29,20 +29,19 @@ typedef struct volt_label_table {
     volt_label_entry *entries;
 } volt_label_table;
 
-/* Finds the names for the mask `mask_path`, in the order above. A mask without any gives a
- * table of count 0, and so does a missing or unreadable mask without names next to it. The
- * caller owns what *out holds (volt_label_table_clear). VOLT_EFORMAT: a damaged table, named
- * with its line; VOLT_EIO, VOLT_ENOMEM. */
-VOLT_CALL volt_label_table_read(const char *mask_path, volt_label_table *out);
-/* The table of masks for this data set, in the values of its files, with the background and the
- * ignore label. VOLT_ENOMEM. */
-VOLT_CALL volt_label_table_from(volt_label_table *out, const volt_dataset_info *info);
 /* Adds a copy of `name` with VOLT's colour for `value`, or renames it. VOLT_ENOMEM. */
 VOLT_CALL volt_label_table_set(volt_label_table *table, int64_t value, const char *name);
 VOLT_API void volt_label_table_clear(volt_label_table *table);
 
 /* The name of `value`, borrowed; NULL if the table does not name it. */
 VOLT_API const char *volt_label_table_name(const volt_label_table *table, int64_t value);
+
+/* Files for viewers that a prediction or an ensemble writes on request; or-ed. */
+typedef enum volt_label_files {
+    VOLT_LABEL_FILE_SNAP = 1,    /* FOLDER/labels.label, for ITK-SNAP */
+    VOLT_LABEL_FILE_SLICER = 2,  /* FOLDER/labels.ctbl, for 3D Slicer */
+    VOLT_LABEL_FILE_SEG_NRRD = 4 /* FOLDER/segmentations/CASE.seg.nrrd, for 3D Slicer */
+} volt_label_files;
 
 /* Writes a file for viewers, whole or not at all: PATH.ctbl for 3D Slicer, else ITK-SNAP's
  * label descriptions. VOLT_EIO, VOLT_ENOMEM. */

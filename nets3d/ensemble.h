@@ -19,6 +19,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../io/label_table.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_ensemble_member {
@@ -33,6 +34,7 @@ typedef struct volt_ensemble_options {
     bool probabilities;            /* also CASE.npz: the mean */
     bool skip_existing;            /* skip cases whose mask exists */
     int threads;                   /* 0 = default */
+    int label_files;               /* as in volt_predict_output */
 } volt_ensemble_options;
 
 VOLT_API void volt_ensemble_options_init(volt_ensemble_options *o, size_t size);

@@ -50,10 +50,8 @@ typedef struct volt_pipeline_options {
                                  * masks */
     volt_precision precision;   /* of that run; VOLT_PRECISION_AUTO allowed */
     volt_stage until;
-    const int *fold; /* folds to be trained: their splits are checked before any work */
-    int folds;       /* their number; may be 0 */
-    bool replan;     /* create fingerprint and plan again */
-    bool overwrite;  /* preprocess all cases again */
+    bool replan;                         /* create fingerprint and plan again */
+    bool overwrite;                      /* preprocess all cases again */
     const volt_planner_options *planner; /* NULL = defaults */
     bool memory_auto; /* planner->memory_gb = the most that can be trained on this machine */
     const volt_plan_extra *extra; /* configurations to add to the plan; */
@@ -67,6 +65,12 @@ typedef struct volt_pipeline_options {
      * failure ends the run. NULL = none. */
     volt_status (*planned)(void *user, const volt_pipeline *p);
     void *user;
+    const int *fold;  /* folds to be trained: their splits are checked before any work */
+    int folds;        /* their number; may be 0 */
+    const char *like; /* run whose plan is taken instead of a new one, with the labels of this
+                       * data set; `planner` and `memory_auto` do not count then. VOLT_EINVAL:
+                       * its network takes another number of channels, or another plan exists
+                       * and `replan` is false. NULL = plan */
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */

@@ -29,6 +29,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../io/label_table.h"
 #include "../volume/box.h"
 #include "../volume/tiles.h"
 #include "../volume/volume.h"
@@ -134,6 +135,8 @@ typedef struct volt_predict_output {
      * added here; the others go on. The caller owns what it holds
      * (volt_predict_failures_clear). */
     volt_predict_failures *failures;
+    int label_files; /* for viewers: volt_label_files, or-ed. The masks hold their names anyway
+                      * where their format can */
 } volt_predict_output;
 
 VOLT_API void volt_predict_output_init(volt_predict_output *o, size_t size);

@@ -82,6 +82,7 @@ typedef struct volt_render_options {
     int columns;
     int under; /* the column over which the masks are drawn, or VOLT_LAST_COLUMN */
     volt_amount amount;
+    bool white;         /* the page; dark otherwise */
     bool unknown_sides; /* the image's orientation is unknown: no letters */
     bool crosshair;     /* lines through the voxel that the slices were chosen for; where there
                          * are masks or a slice was given */

@@ -105,6 +105,9 @@ struct cli {
     struct {
         bool terminal, shown, told_cancel;
         cli_progress whole, part; /* "cases", and "tiles" of one of them */
+        char state[256];          /* "epoch 3/10, loss 0.4121" */
+        int width;                /* of the line on the terminal, columns */
+        bool utf8;
     } progress;
 };
 

@@ -132,6 +132,8 @@ size_t volt_mem_machine(void)
 
     volt_cgroup_memory("/proc/self/cgroup", "/sys/fs/cgroup", &limit, &left);
     limit = volt_min_size(limit, physical());
+    limit = volt_min_size(limit, limit_left(RLIMIT_AS, 0));
+    limit = volt_min_size(limit, limit_left(RLIMIT_DATA, 0));
     return limit == SIZE_MAX ? 0 : limit;
 }
 

@@ -7,21 +7,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/core/alloc.h"
+#include "base/system/open_regular.h"
 #include "base/system/owner.h"
 #include "base/system/temporary.h"
 
 static volt_status fail_errno(const char *verb, const char *path)
 {
-    return volt_fail(VOLT_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
+    return volt_fail(errno == ENOMEM ? VOLT_ENOMEM : VOLT_EIO, "cannot %s %s: %s", verb, path,
+                     strerror(errno));
 }
 
-/* Opens a regular file for reading. */
-static volt_status open_regular(int *out, size_t *bytes, const char *path)
+volt_status volt_open_regular(int *out, size_t *bytes, const char *path)
 {
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block here */
@@ -41,46 +41,6 @@ static volt_status open_regular(int *out, size_t *bytes, const char *path)
     *out = fd;
     *bytes = (size_t)info.st_size;
     return VOLT_OK;
-}
-
-volt_status volt_map_open(volt_map *out, const char *path)
-{
-    volt_map map = {0};
-    int fd = -1;
-    volt_status st = open_regular(&fd, &map.bytes, path);
-
-    if (st != VOLT_OK)
-        return st;
-    if (map.bytes) {
-        void *view = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (view == MAP_FAILED)
-            st = errno == ENOMEM ? volt_fail(VOLT_ENOMEM, "no memory to map %s (%zu bytes)",
-                                             path, map.bytes)
-                                 : fail_errno("map", path);
-        else
-            map.data = view;
-    }
-    close(fd);
-    if (st == VOLT_OK)
-        *out = map;
-    return st;
-}
-
-void volt_map_dontneed(const void *from, size_t bytes)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)from;
-    const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
-
-    if (first < end)
-        (void)madvise((void *)first, end - first,
-                      MADV_DONTNEED); /* advice only: failure is harmless */
-}
-
-void volt_map_close(volt_map *map)
-{
-    if (map->data)
-        munmap((void *)map->data, map->bytes);
-    *map = (volt_map){0};
 }
 
 /* Reads exactly `bytes`, or fails. */
@@ -105,7 +65,7 @@ volt_status volt_read_file(char **out, size_t *bytes, const char *path, size_t l
     char *text = NULL;
     size_t size = 0;
     int fd = -1;
-    volt_status st = open_regular(&fd, &size, path);
+    volt_status st = volt_open_regular(&fd, &size, path);
 
     if (st != VOLT_OK)
         return st;

@@ -20,9 +20,13 @@ typedef struct volt_map {
 } volt_map;
 
 /* Maps `path`. VOLT_EIO: missing, no permission; VOLT_EFORMAT: not a regular file. If another
- * program truncates the file while it is mapped, reading raises SIGBUS; VOLT's own files are
- * never truncated, only replaced. */
+ * program truncates the file while it is mapped, what is missing reads as zeros: readers call
+ * volt_map_check() when they are done. For this the first map installs a handler of SIGBUS,
+ * which passes on the faults of others. */
 VOLT_MUST_USE volt_status volt_map_open(volt_map *out, const char *path);
+/* `data` points into a map, or somewhere else, which is fine, as is NULL. VOLT_EIO, which names
+ * `path`, if a part of the mapped file was missing when it was read. */
+VOLT_MUST_USE volt_status volt_map_check(const void *data, const char *path);
 /* `bytes` of a mapped file at `from` are not needed soon: their whole pages leave this
  * process's memory. They may be read again. */
 void volt_map_dontneed(const void *from, size_t bytes);

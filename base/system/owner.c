@@ -27,6 +27,9 @@ struct volt_owner {
     char *path, *folder;
     bool created; /* the folder */
     int fd;
+    /* When the folder was modified, before and after the lock file was created in it: a folder
+     * in which nothing else changed keeps its time. */
+    struct timespec before, after;
 };
 
 /* The text of a lock file. */
@@ -152,7 +155,7 @@ static volt_status wait_a_little(bool *told, bool tell, const char *folder, int 
         char who[256];
 
         describe(who, sizeof who, &h);
-        volt_report(cb, VOLT_LOG_INFO, "%s is in use by %s; waiting for it", folder, who);
+        volt_report(cb, VOLT_LOG_WARNING, "%s is in use by %s; waiting for it", folder, who);
         *told = true;
     }
     nanosleep(&pause, NULL);
@@ -192,6 +195,18 @@ static outcome try_once(volt_owner *o, const char *key)
     return got;
 }
 
+static struct timespec modified(const char *folder)
+{
+    struct stat info;
+
+    return stat(folder, &info) == 0 ? info.st_mtim : (struct timespec){0};
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 static volt_status become(volt_owner **out, const char *folder, volt_owner_rule rule,
                           const char *key, const volt_callbacks *cb)
 {
@@ -207,6 +222,7 @@ static volt_status become(volt_owner **out, const char *folder, volt_owner_rule 
     VOLT_TRY(st, done, volt_path_join(&o->path, folder, VOLT_LOCK_FILE));
     for (outcome got = AGAIN; got != TAKEN;) {
         VOLT_TRY(st, done, volt_make_dirs(folder)); /* its last owner may have removed it */
+        o->before = modified(folder);
         got = try_once(o, key);
         if (got == FAILED)
             st = volt_fail(VOLT_EIO, "cannot lock %s: %s", folder, strerror(errno));
@@ -220,6 +236,7 @@ static volt_status become(volt_owner **out, const char *folder, volt_owner_rule 
         }
         VOLT_TRY(st, done, st);
     }
+    o->after = modified(folder);
     (void)volt_temporaries_remove(folder, SWEEP_DEPTH);
     *out = o;
     o = NULL;
@@ -290,8 +307,13 @@ void volt_owner_release(volt_owner **owner)
     if (o->fd >= 0) { /* before the lock goes: nobody else's file can be there */
         const bool last = flock(o->fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK;
 
-        if (last && same_file(o->fd, o->path))
-            (void)unlink(o->path);
+        if (last && same_file(o->fd, o->path)) {
+            const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, o->before};
+            const bool unchanged = same_time(modified(o->folder), o->after);
+
+            if (unlink(o->path) == 0 && unchanged)
+                (void)utimensat(AT_FDCWD, o->folder, times, 0);
+        }
         if (last && o->created)
             (void)rmdir(o->folder); /* only while nothing is in it */
         close(o->fd);

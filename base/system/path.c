@@ -16,7 +16,8 @@
 
 static volt_status fail_errno(const char *verb, const char *path)
 {
-    return volt_fail(VOLT_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
+    return volt_fail(errno == ENOMEM ? VOLT_ENOMEM : VOLT_EIO, "cannot %s %s: %s", verb, path,
+                     strerror(errno));
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)

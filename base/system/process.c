@@ -75,9 +75,10 @@ double volt_process_age(void)
     struct timespec now;
 
     clock_gettime(CLOCK_BOOTTIME, &now);
-    return started ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - (double)started / ticks +
-                         1 / ticks
-                   : 0;
+    /* The start is known to the tick; this takes its end. */
+    return started
+               ? (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - ((double)started + 1) / ticks
+               : 0;
 }
 
 volt_process_state volt_process_look_up(const volt_process *p)

@@ -21,7 +21,7 @@ typedef enum volt_process_state {
 } volt_process_state;
 
 volt_process volt_process_self(void);
-/* Seconds since this process started, in steps of 10 ms, rounded up. */
+/* Seconds since this process started, at most 10 ms too few. */
 double volt_process_age(void);
 volt_process_state volt_process_look_up(const volt_process *p);
 

@@ -45,6 +45,8 @@ static volt_status copy_file(const char *from, const char *to)
 
     if (st == VOLT_OK)
         st = volt_write_file(to, map.data, map.bytes);
+    if (st == VOLT_OK && (st = volt_map_check(map.data, from)) != VOLT_OK)
+        (void)unlink(to);
     volt_map_close(&map);
     return st;
 }

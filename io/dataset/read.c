@@ -147,6 +147,17 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
     return st;
 }
 
+/* Records that channel `i`, of the same size as the image, lies elsewhere. */
+static void note_shift(volt_case_data *data, int i, const volt_grid *grid, const char *file)
+{
+    double mm;
+
+    if (volt_image_is_picture(file) || !volt_grids_shifted(&mm, &data->image->grid, grid))
+        return;
+    data->shifted = i;
+    data->shift_mm = mm;
+}
+
 /* One file per channel. */
 static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
@@ -180,6 +191,7 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
             VOLT_TRY(st, done,
                      fit_channel(&one, c->file[i], data->image, c->file[0], info, threads));
         }
+        note_shift(data, i, &one->grid, c->file[i]);
         memcpy((float *)data->image->data + i * volt_grid_voxels(&one->grid), one->data,
                volt_volume_bytes(one));
         volt_volume_free(one);
@@ -193,12 +205,12 @@ done:
 
 /* -- Labels ------------------------------------------------------------------------------- */
 
-/* The value in training of each value of the label files; -1: the data set names none. Its
- * label values are not negative, so no file can hold one that is taken for -1. */
+/* The value in training of each value of the label files; -1: the data set has labels, but not
+ * this one. Its label values are not negative, so no file can hold one that is taken for -1. */
 static void trained_of(int32_t *to, const volt_dataset_info *info)
 {
     for (int i = 0; i < VALUES; i++)
-        to[i] = -1;
+        to[i] = info->labels > 0 || i > INT16_MAX ? -1 : i;
     for (int l = 0; l < info->labels; l++)
         to[info->stored ? info->stored[l] : info->label[l].value] = info->label[l].value;
     if (info->ignore_label >= 0)

@@ -20,8 +20,8 @@ struct volt_staging {
     int fd;     /* its lock, or -1 */
 };
 
-/* Whether `target` was created or filled after this process began: another process does the
- * same at the same time. What it created is compared when this one is finished. */
+/* Whether `target` was certainly created or filled after this process began: another process
+ * does the same at the same time. What it created is compared when this one is finished. */
 static bool is_simultaneous(const char *target)
 {
     struct timespec now;

@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "base/core/alloc.h"
+#include "base/core/available.h"
+#include "base/core/checked.h"
 #include "io/image/nifti_raw.h"
 
 void volt_image_header_free(volt_image_header *header)
@@ -48,6 +50,26 @@ void volt_image_apply_geometry(volt_image_header *header)
                 sign * geometry->direction[3 * r + a] * geometry->spacing[a] + 0.0;
         header->grid.to_world[r][3] = sign * geometry->origin[r] + 0.0;
     }
+}
+
+volt_status volt_image_check_memory(const volt_image_header *header, volt_dtype to,
+                                    const char *path)
+{
+    const volt_grid *g = &header->grid;
+    int64_t extents[4] = {g->channels, g->n[0], g->n[1], g->n[2]};
+    char *what = NULL;
+    size_t bytes;
+    volt_status st;
+
+    if (volt_extent_bytes(&bytes, extents, 4, volt_dtype_bytes(to)) ||
+        volt_add_size(&bytes, bytes, header->helper_bytes))
+        bytes = SIZE_MAX;
+    st = volt_format(&what, "%s: reading its %lld x %lld x %lld voxels", path,
+                     (long long)g->n[2], (long long)g->n[1], (long long)g->n[0]);
+    if (st == VOLT_OK)
+        st = volt_mem_check(bytes, what);
+    volt_free(what);
+    return st;
 }
 
 volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64_t at,

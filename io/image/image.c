@@ -6,7 +6,7 @@
 #include "io/image/format.h"
 #include "io/image/names.h"
 #include "io/image/options.h"
-#include "io/image/storable.h"
+#include "io/image/seg_nrrd.h"
 #include "volume/orient.h"
 
 static const volt_image_format *const formats[VOLT_FORMATS] = {
@@ -90,5 +90,7 @@ volt_status volt_image_write(const char *path, const volt_volume *volume,
         st = check_loss(path, &volume->grid, source);
     if (st != VOLT_OK)
         return st;
+    if (volt_is_seg_nrrd(path))
+        return volt_seg_nrrd_write(path, volume, &o);
     return format_of(path)->write(path, volume, source, options);
 }

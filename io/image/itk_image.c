@@ -15,7 +15,6 @@
 #include "base/system/file.h"
 #include "base/system/temporary.h"
 #include "base/core/alloc.h"
-#include "base/core/available.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
 #include "io/image/header.h"
@@ -24,6 +23,7 @@
 #include "io/json/json.h"
 #include "io/image/names.h"
 #include "io/image/text_header.h"
+#include "io/itk/sandbox.h"
 
 enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535, INFLATION = 1032 /* deflate's most */ };
 
@@ -340,7 +340,7 @@ static volt_status ask(volt_itk_call **call, volt_image_header **header, const c
         VOLT_TRY(st, done, apply_header(&m, &text, path));
     VOLT_TRY(st, done, volt_itk_parse(header, &m, path));
     VOLT_TRY(st, done, note_header(*header, &text));
-    if (!(m.sandbox & VOLT_ITK_SECCOMP))
+    if (!(m.sandbox & VOLT_SANDBOX_SECCOMP))
         VOLT_TRY(st, done,
                  volt_image_warn(*header, "volt-itk read it without a seccomp filter, which "
                                           "this system or this build lacks"));
@@ -364,21 +364,6 @@ static volt_status itk_info(volt_image_header **out, const char *path)
 done:
     volt_itk_abort(&call);
     volt_image_header_free(h);
-    return st;
-}
-
-/* The voxels here and at the helper. */
-static volt_status check_memory(const volt_image_header *h, volt_dtype to, const char *path)
-{
-    const size_t count = (size_t)volt_grid_voxels(&h->grid) * (size_t)h->grid.channels;
-    const size_t here = count * volt_dtype_bytes(to);
-    const size_t there = h->helper_bytes;
-    char *what = NULL;
-    volt_status st = volt_format(&what, "%s: reading it", path);
-
-    if (st == VOLT_OK)
-        st = volt_mem_check(here + there, what);
-    volt_free(what);
     return st;
 }
 
@@ -465,7 +450,7 @@ static volt_status itk_read(volt_volume **out, volt_image_header **header, const
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
     VOLT_TRY(st, done, ask(&call, &h, labels ? "labels" : "read", path));
-    VOLT_TRY(st, done, check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
+    VOLT_TRY(st, done, volt_image_check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
     VOLT_TRY(st, done, consent(call));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));

@@ -1,3 +1,4 @@
+/* label_colors.c - the colour of each label value. */
 #include <string.h>
 #include "io/label_table.h"
 

@@ -1,4 +1,4 @@
-/* label_table.c - tables of label names: finding those of a mask, and writing them. */
+/* label_table.c - tables of label names in masks and in files next to them. */
 #include "io/label_table.h"
 
 #include <stdio.h>
@@ -12,82 +12,6 @@
 #include "io/image/nifti_raw.h"
 
 enum { NRRD_HEADER = 1 << 20, NIFTI_COMMENT = 6 };
-
-void volt_label_table_clear(volt_label_table *table)
-{
-    for (int64_t i = 0; i < table->count; i++)
-        volt_free(table->entries[i].name);
-    volt_free(table->entries);
-    *table = (volt_label_table){0};
-}
-
-static volt_label_entry *find(const volt_label_table *table, int64_t value)
-{
-    for (int64_t i = 0; i < table->count; i++) {
-        if (table->entries[i].value == value)
-            return &table->entries[i];
-    }
-    return NULL;
-}
-
-const char *volt_label_table_name(const volt_label_table *table, int64_t value)
-{
-    const volt_label_entry *e = find(table, value);
-
-    return e ? e->name : NULL;
-}
-
-volt_status volt_label_table_set(volt_label_table *table, int64_t value, const char *name)
-{
-    volt_label_entry *e = find(table, value);
-    uint8_t rgb[3];
-    char *copy;
-    volt_status st;
-
-    volt_label_rgb(rgb, value);
-    if (!e)
-        return volt_label_table_add(table, value, name, strlen(name), rgb);
-    if ((st = volt_strdup(&copy, name)) != VOLT_OK)
-        return st;
-    volt_free(e->name);
-    e->name = copy;
-    return VOLT_OK;
-}
-
-/* The name of label `l` in masks. A label that only regions contain has none of its own; where
- * a region paints it, that region's is the closest. */
-static const char *name_in_masks(const volt_dataset_info *info, int l)
-{
-    const int32_t value = info->label[l].value;
-    char generic[24];
-
-    snprintf(generic, sizeof generic, "label %d", value);
-    for (int r = 0; r < info->regions && strcmp(info->label[l].name, generic) == 0; r++) {
-        if (info->region[r].painted == value)
-            return info->region[r].name;
-    }
-    return info->label[l].name;
-}
-
-volt_status volt_label_table_from(volt_label_table *out, const volt_dataset_info *info)
-{
-    volt_label_table t = {0};
-    volt_status st = VOLT_OK;
-
-    for (int l = 0; l < info->labels; l++) {
-        const int32_t value = info->stored ? info->stored[l] : info->label[l].value;
-        VOLT_TRY(st, done, volt_label_table_set(&t, value, name_in_masks(info, l)));
-    }
-    if (info->ignore_label >= 0)
-        VOLT_TRY(st, done,
-                 volt_label_table_set(
-                     &t, info->stored ? info->stored_ignore : info->ignore_label, "ignore"));
-    *out = t;
-    t = (volt_label_table){0};
-done:
-    volt_label_table_clear(&t);
-    return st;
-}
 
 volt_status volt_label_table_write(const char *path, const volt_label_table *table)
 {
@@ -192,24 +116,6 @@ done:
     return st;
 }
 
-/* A dataset.json that cannot be read names nothing: a mask does not depend on it. */
-static volt_status of_dataset_json(volt_label_table *out, char *path)
-{
-    volt_dataset_info info = {0};
-    volt_status st = VOLT_OK;
-
-    if (volt_path_exists(path)) {
-        st = volt_dataset_info_read(&info, path);
-        if (st == VOLT_OK)
-            st = volt_label_table_from(out, &info);
-        else if (st != VOLT_ENOMEM)
-            st = VOLT_OK;
-    }
-    volt_dataset_info_clear(&info);
-    volt_free(path);
-    return st;
-}
-
 static volt_status next_to(volt_label_table *out, const char *path)
 {
     static const char *const own[] = {".label", ".txt", ".ctbl"};
@@ -229,38 +135,17 @@ static volt_status next_to(volt_label_table *out, const char *path)
         if (st == VOLT_OK)
             st = of_companion(out, name);
     }
-    if (st == VOLT_OK && out->count == 0) {
-        st = volt_format(&name, "%.*sdataset.json", (int)folder, path);
-        if (st == VOLT_OK)
-            st = of_dataset_json(out, name);
-    }
     return st;
 }
 
-/* True for .../labelsTr/MASK and .../labelsTs/MASK, whose dataset.json lies one folder up. */
-static bool in_labels_folder(const char *path)
-{
-    const size_t folder = (size_t)(volt_path_name(path) - path);
-
-    return folder >= 9 && (folder == 9 || path[folder - 10] == '/') &&
-           strncmp(path + folder - 9, "labelsT", 7) == 0;
-}
-
-volt_status volt_label_table_read(const char *mask_path, volt_label_table *out)
+volt_status volt_label_table_of_mask(volt_label_table *out, const char *path)
 {
     volt_label_table t = {0};
-    char *name;
     volt_status st;
 
-    VOLT_TRY(st, done, in_mask(&t, mask_path));
+    VOLT_TRY(st, done, in_mask(&t, path));
     if (t.count == 0)
-        VOLT_TRY(st, done, next_to(&t, mask_path));
-    if (t.count == 0 && in_labels_folder(mask_path)) {
-        VOLT_TRY(st, done,
-                 volt_format(&name, "%.*s../dataset.json",
-                             (int)(volt_path_name(mask_path) - mask_path), mask_path));
-        VOLT_TRY(st, done, of_dataset_json(&t, name));
-    }
+        VOLT_TRY(st, done, next_to(&t, path));
     *out = t;
     t = (volt_label_table){0};
 done:

@@ -42,6 +42,47 @@ volt_status volt_label_table_add(volt_label_table *table, int64_t value, const c
     return VOLT_OK;
 }
 
+void volt_label_table_clear(volt_label_table *table)
+{
+    for (int64_t i = 0; i < table->count; i++)
+        volt_free(table->entries[i].name);
+    volt_free(table->entries);
+    *table = (volt_label_table){0};
+}
+
+static volt_label_entry *find(const volt_label_table *table, int64_t value)
+{
+    for (int64_t i = 0; i < table->count; i++) {
+        if (table->entries[i].value == value)
+            return &table->entries[i];
+    }
+    return NULL;
+}
+
+const char *volt_label_table_name(const volt_label_table *table, int64_t value)
+{
+    const volt_label_entry *e = find(table, value);
+
+    return e ? e->name : NULL;
+}
+
+volt_status volt_label_table_set(volt_label_table *table, int64_t value, const char *name)
+{
+    volt_label_entry *e = find(table, value);
+    uint8_t rgb[3];
+    char *copy;
+    volt_status st;
+
+    volt_label_rgb(rgb, value);
+    if (!e)
+        return volt_label_table_add(table, value, name, strlen(name), rgb);
+    if ((st = volt_strdup(&copy, name)) != VOLT_OK)
+        return st;
+    volt_free(e->name);
+    e->name = copy;
+    return VOLT_OK;
+}
+
 /* ---- reading ---- */
 
 /* Reads an integer in low..high at *p, after blanks. */

@@ -32,4 +32,7 @@ VOLT_MUST_USE volt_status volt_label_table_add(volt_label_table *table, int64_t 
                                                const char *name, size_t bytes,
                                                const uint8_t rgb[3]);
 
+/* As volt_label_table_read, without dataset.json. */
+VOLT_MUST_USE volt_status volt_label_table_of_mask(volt_label_table *out, const char *path);
+
 #endif

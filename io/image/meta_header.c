@@ -104,7 +104,9 @@ static volt_status take_data_file(volt_text_header *h, volt_text *t, volt_span_t
         pattern = word;
         for (int i = 0; i < 3 && volt_text_word(&word, &rest); i++) {
             if (!volt_text_integer(&numbers[i], word))
-                numbers[2] = 0; /* no pattern */
+                return volt_fail(VOLT_EFORMAT,
+                                 "%s: number %d of the pattern for its voxel files is damaged",
+                                 t->path, i + 1);
         }
         return volt_text_add_pattern(h, pattern, numbers, t->path);
     }

@@ -27,10 +27,11 @@ volt_status volt_pixels_allocate(volt_pixels *p, const char *path, volt_pixels_w
         return volt_fail(VOLT_EFORMAT, "%s: %lld x %lld pixels; 1 to 2^31 each are expected",
                          path, (long long)p->width, (long long)p->height);
     /* 8 bytes: what any sample may become */
-    if (volt_extent_bytes(&bytes, extents, 3, 8) || bytes > volt_mem_machine())
+    if (volt_extent_bytes(&bytes, extents, 3, 8))
         return volt_fail(
-            VOLT_EFORMAT, "%s: %lld x %lld pixels of %d channel%s exceed this machine's memory",
-            path, (long long)p->width, (long long)p->height, p->samples, volt_s(p->samples));
+            VOLT_EFORMAT,
+            "%s: %lld x %lld pixels of %d channel%s are more than any machine holds", path,
+            (long long)p->width, (long long)p->height, p->samples, volt_s(p->samples));
     if (want == VOLT_PIXELS_HEADER)
         return VOLT_OK;
     /* these samples, a volume of them and one of float32 */

@@ -1,4 +1,5 @@
-#include "io/image/storable.h"
+/* storable.c - what a format cannot store of a volume's geometry. */
+#include "io/image.h"
 
 #include <math.h>
 #include <string.h>
@@ -61,7 +62,8 @@ static bool is_default(const volt_grid *grid)
     return true;
 }
 
-bool volt_grid_is_lps(const volt_grid *grid)
+/* Every axis runs along the world's axis of the same name, to left, posterior and superior. */
+static bool is_lps(const volt_grid *grid)
 {
     double spacing[3];
 
@@ -84,7 +86,7 @@ volt_image_loss volt_image_loss_of(const char *path, const volt_grid *grid,
     const bool spacing = source ? volt_image_knows_spacing(source) : !is_default(grid);
 
     if (is_gipl(path))
-        return volt_grid_is_lps(grid) ? VOLT_LOSS_NONE : VOLT_LOSS_ORIENTATION;
+        return is_lps(grid) ? VOLT_LOSS_NONE : VOLT_LOSS_ORIENTATION;
     if (!volt_image_is_picture(path))
         return VOLT_LOSS_NONE;
     if (is_tiff(path) && grid->n[0] > 1)

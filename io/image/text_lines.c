@@ -189,7 +189,8 @@ volt_status volt_text_add_pattern(volt_text_header *h, volt_span_text pattern,
     volt_status st = VOLT_OK;
 
     if (!at || pattern.bytes > 200 || step == 0 || first < 0 || last < 0 || first > 1000000 ||
-        last > 1000000 || step > 1000000 || step < -1000000 || (last - first) / step < 0)
+        last > 1000000 || step > 1000000 || step < -1000000 ||
+        (step > 0 ? last < first : last > first))
         return volt_fail(VOLT_EFORMAT, "%s: \"%.*s\" is no pattern for its voxel files", path,
                          (int)(pattern.bytes < 200 ? pattern.bytes : 200), pattern.at);
     for (int64_t i = first; st == VOLT_OK && (step > 0 ? i <= last : i >= last); i += step) {

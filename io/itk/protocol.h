@@ -20,8 +20,6 @@
 
 #define VOLT_ITK_MAGIC      "VOLTITK2"
 #define VOLT_ITK_MAX_EXTENT ((int64_t)1 << 31)
-#define VOLT_ITK_LANDLOCK   1u
-#define VOLT_ITK_SECCOMP    2u
 
 typedef struct volt_itk_message {
     char magic[8];
@@ -30,7 +28,7 @@ typedef struct volt_itk_message {
     uint32_t axes;       /* spatial axes of the file: 2 or 3 */
     uint32_t channels;   /* of a fourth axis, colours or vectors */
     uint32_t compressed; /* 1: the voxels in the file are compressed */
-    uint32_t sandbox;    /* of the helper: 1 landlock, 2 seccomp, 3 both */
+    uint32_t sandbox;    /* of the helper: VOLT_SANDBOX_LANDLOCK, VOLT_SANDBOX_SECCOMP */
     int64_t n[3];        /* voxels along x, y, z; z is 1 with two axes */
     uint64_t bytes;      /* of voxels: channels * n[0] * n[1] * n[2] elements */
     double spacing[3];   /* x, y, z; mm */

@@ -10,10 +10,13 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <string>
 #include <vector>
 
 #ifdef VOLT_HAVE_SECCOMP
@@ -288,19 +291,17 @@ int add(const std::string &path, int flags, int copies, bool writing)
 
 } // namespace
 
-namespace sandbox
-{
-int allow_reading(const std::string &path, bool given)
+int volt_sandbox_allow_reading(const char *path, bool given)
 {
     return add(path, O_RDONLY | (given ? 0 : O_NOFOLLOW), given ? positions : 1, false);
 }
 
-int allow_writing(const std::string &path)
+int volt_sandbox_allow_writing(const char *path)
 {
     return add(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 1, true);
 }
 
-void limit_memory(std::uint64_t soft, std::uint64_t hard)
+void volt_sandbox_limit_memory(uint64_t soft, uint64_t hard)
 {
 #if !defined __SANITIZE_ADDRESS__ && !defined __SANITIZE_THREAD__
     if (in_use == 0) {
@@ -319,18 +320,18 @@ void limit_memory(std::uint64_t soft, std::uint64_t hard)
 #endif
 }
 
-void limit_seconds(std::uint64_t cpu)
+void volt_sandbox_limit_seconds(uint64_t cpu)
 {
     limit(RLIMIT_CPU, cpu, cpu);
 }
 
-void limit_files(std::uint64_t bytes)
+void volt_sandbox_limit_files(uint64_t bytes)
 {
     std::signal(SIGXFSZ, SIG_IGN); // the writer reports EFBIG
     limit(RLIMIT_FSIZE, bytes, bytes);
 }
 
-unsigned enter()
+unsigned volt_sandbox_enter(void)
 {
     unsigned entered = 0;
     limit(RLIMIT_CORE, 0, 0);
@@ -338,11 +339,10 @@ unsigned enter()
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
         return 0;
     if (enter_landlock())
-        entered |= Landlock;
+        entered |= VOLT_SANDBOX_LANDLOCK;
 #ifdef VOLT_USE_SECCOMP
     if (enter_seccomp())
-        entered |= Seccomp;
+        entered |= VOLT_SANDBOX_SECCOMP;
 #endif
     return entered;
 }
-} // namespace sandbox

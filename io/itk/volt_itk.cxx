@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -94,6 +95,7 @@ std::string plain(std::string words)
     const std::size_t object = words.find("): ");
     if (strncasecmp(words.c_str(), "itk", 3) == 0 && object != std::string::npos)
         words.erase(0, object + 3);
+    words.erase(std::min(words.size(), words.find(" Reason: "))); // a stale errno
     for (char &c : words) {
         if (c == '\n' || c == '\r' || c == '\t')
             c = ' ';
@@ -364,7 +366,7 @@ void wait_for_consent(const volt_itk_message &m, std::uint64_t memory)
     char consent;
     receive_all(&consent, 1);
     // The voxels as they are in the file, inflated, and permuted.
-    sandbox::limit_memory(slack + 3 * m.bytes, memory);
+    volt_sandbox_limit_memory(slack + 3 * m.bytes, memory);
 }
 
 // Kinds of TIFF that ITK would turn into colours; false: all others.
@@ -489,7 +491,7 @@ void allow_outputs(const std::string &path)
     if (ends_in(path, ".nhdr"))
         names.insert(names.end(), {stem + ".raw", stem + ".raw.gz"});
     for (const std::string &name : names) {
-        const int bad = sandbox::allow_writing(name);
+        const int bad = volt_sandbox_allow_writing(name.c_str());
         if (bad)
             throw Refusal(VOLT_EIO, "cannot create it: " + std::string(std::strerror(bad)));
     }
@@ -503,9 +505,9 @@ void write(const std::string &path, std::uint64_t memory)
     if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         throw Refusal(VOLT_EINVAL, "volt-itk and volt have different versions");
     allow_outputs(path);
-    sandbox::limit_memory(slack + 3 * m.bytes, memory);
-    sandbox::limit_files(m.bytes + m.bytes / 8 + slack);
-    confined = sandbox::enter();
+    volt_sandbox_limit_memory(slack + 3 * m.bytes, memory);
+    volt_sandbox_limit_files(m.bytes + m.bytes / 8 + slack);
+    confined = volt_sandbox_enter();
     IO::Pointer io = choose(path, &format);
     prepare(io, m, path);
     const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
@@ -524,13 +526,13 @@ void write(const std::string &path, std::uint64_t memory)
 
 void allow_inputs(const std::string &path, int count, char **voxels)
 {
-    const int bad = sandbox::allow_reading(path, true);
+    const int bad = volt_sandbox_allow_reading(path.c_str(), true);
     if (bad)
         throw Refusal(bad == EINVAL ? VOLT_EFORMAT : VOLT_EIO,
                       bad == EINVAL ? "it is not a regular file"
                                     : "cannot open it: " + std::string(std::strerror(bad)));
     for (int i = 0; i < count; i++) {
-        const int why = sandbox::allow_reading(voxels[i], false);
+        const int why = volt_sandbox_allow_reading(voxels[i], false);
         const std::string name = "its voxel file " + std::string(voxels[i]);
         if (why == ELOOP)
             throw Refusal(VOLT_EFORMAT, name + " is a symbolic link, which is not followed");
@@ -558,7 +560,7 @@ void run(int argc, char **argv)
     const std::uint64_t memory = std::strtoull(argv[2], nullptr, 10);
     const std::uint64_t seconds = std::strtoull(argv[3], nullptr, 10);
     const std::string path = go_to_folder(argv[4]);
-    sandbox::limit_seconds(seconds);
+    volt_sandbox_limit_seconds(seconds);
     if (verb == "write") {
         write(path, memory);
         return;
@@ -566,9 +568,9 @@ void run(int argc, char **argv)
     if (verb != "info" && verb != "read" && verb != "labels")
         throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
     allow_inputs(path, argc - 5, argv + 5);
-    sandbox::limit_memory(slack, memory);
-    sandbox::limit_files(0);
-    confined = sandbox::enter();
+    volt_sandbox_limit_memory(slack, memory);
+    volt_sandbox_limit_files(0);
+    confined = volt_sandbox_enter();
     read(path, verb != "info", verb == "labels", memory);
 }
 

@@ -1,6 +1,7 @@
 #include "io/scores/numbering.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -20,8 +21,8 @@ struct volt_numbering {
     int mapped;
     int32_t *label; /* that may occur; NULL: any */
     int32_t labels;
-    char *source; /* of `label` */
-    bool foreign; /* a value that none of them is was found */
+    char *source;        /* of `label` */
+    atomic_bool foreign; /* a value that none of them is was found; set by any thread */
 };
 
 void volt_numbering_free(struct volt_numbering *n)
@@ -125,7 +126,7 @@ done:
 
 bool volt_mask_pairs_foreign(const volt_mask_pairs *pairs)
 {
-    return pairs->numbering && pairs->numbering->foreign;
+    return pairs->numbering && atomic_load(&pairs->numbering->foreign);
 }
 
 /* ---- reading ---- */
@@ -229,7 +230,7 @@ volt_status volt_pair_check_values(const volt_mask_pairs *pairs, const volt_volu
     if (count) {
         list_values(found, sizeof found, foreign, count);
         list_values(known, sizeof known, n->label, n->labels);
-        n->foreign = true;
+        atomic_store(&n->foreign, true);
         st = volt_fail(VOLT_EDATA, "%s has the value%s %s; the labels of %s are %s", path,
                        volt_s(count), found, n->source, known);
     }
@@ -271,7 +272,7 @@ volt_status volt_pair_compare_values(const volt_mask_pairs *pairs, const unsigne
     for (int side = 0; side < 2; side++)
         list_values(text[side], sizeof text[side], values, of_side(values, sides, 1U << side));
     if ((st = need((volt_mask_pairs *)pairs)) == VOLT_OK) {
-        pairs->numbering->foreign = true;
+        atomic_store(&pairs->numbering->foreign, true);
         st = volt_fail(VOLT_EDATA,
                        "the masks have the value%s %s, the truth has %s: they seem to number "
                        "the labels differently",

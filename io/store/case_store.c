@@ -475,6 +475,10 @@ volt_status volt_stored_case_open(const volt_stored_case **out, const char *path
 
     if (st == VOLT_OK)
         st = view(out, &map, map.data, map.bytes, path);
+    if (st == VOLT_OK && (st = volt_map_check((*out)->data, path)) != VOLT_OK) {
+        volt_stored_case_close(*out);
+        *out = NULL;
+    }
     volt_map_close(&map);
     return st;
 }
@@ -499,6 +503,8 @@ volt_status volt_stored_case_verify(const volt_stored_case *c)
 
     if (o->label_bytes)
         crc = volt_crc32(crc, c->labels, o->label_bytes);
+    if (volt_map_check(o->map.data, o->name) != VOLT_OK)
+        return VOLT_EIO;
     if (crc != o->voxel_crc)
         return volt_fail(VOLT_EFORMAT, "%s: the CRC of the voxels is %08x; %08x is stored",
                          o->name, crc, o->voxel_crc);

@@ -267,6 +267,11 @@ static volt_status make_case(const preprocessing *w, const volt_case *c, const c
     volt_status st;
 
     VOLT_TRY(st, done, volt_case_read(&d, c, &w->ds->info, threads));
+    if (d.shifted && !w->ds->info.allow_shift) {
+        st = volt_fail(VOLT_EDATA, "%s lies %.4g mm away from %s", c->file[d.shifted],
+                       d.shift_mm, c->file[0]);
+        goto done;
+    }
     VOLT_TRY(
         st, done,
         volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->file[0], threads));

@@ -15,6 +15,7 @@
 #include "base/core/fail.h"
 #include "base/threads.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/tensors/npz.h"
 
@@ -294,11 +295,25 @@ static volt_status fail_at(const work *w, int m, int64_t at, const char *what, d
         strstr(what, "sum") ? "1" : "0 to 1");
 }
 
-/* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
-static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count)
+/* Reads the last `left` values of a member, so that a damaged file is found to be one. */
+static volt_status read_rest(volt_npz_reader *r, int64_t left)
 {
+    float piece[1024];
+    volt_status st = VOLT_OK;
+
+    for (int64_t n; left > 0 && st == VOLT_OK; left -= n) {
+        n = left < 1024 ? left : 1024;
+        st = volt_npz_next(r, piece, (size_t)n);
+    }
+    return st;
+}
+
+/* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
+static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count, int outputs)
+{
+    const int64_t voxels = w->shape[1] * w->shape[2] * w->shape[3];
     float *p = w->pieces + m * PIECE_VOXELS;
-    const volt_status st = volt_npz_next(w->member[m], p, (size_t)count);
+    volt_status st = volt_npz_next(w->member[m], p, (size_t)count);
     char what[64];
     int64_t i = 0;
 
@@ -308,6 +323,9 @@ static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count)
         i++;
     if (i == count)
         return VOLT_OK;
+    st = read_rest(w->member[m], (outputs - c) * voxels - at - count);
+    if (st != VOLT_OK)
+        return st;
     snprintf(what, sizeof what, "the probability of class %d is", c);
     return fail_at(w, m, at + i, what, (double)p[i]);
 }
@@ -386,7 +404,7 @@ static volt_status average(work *w, int c, int64_t at, int64_t count, const job 
 
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int m = 0; m < j->members; m++) {
-        const volt_status own = read_piece(w, m, c, at, count);
+        const volt_status own = read_piece(w, m, c, at, count, j->outputs);
         if (own == VOLT_OK)
             continue;
 #pragma omp critical(volt_ensemble_member)
@@ -492,8 +510,9 @@ done:
 /* `path` is the mask's. */
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
-    const volt_image_write_options options = volt_image_write_labels(j->threads);
+    volt_image_write_options options = volt_image_write_labels(j->threads);
     volt_dataset_info as_stored;
+    volt_label_table names = {0};
     work w = {.member = NULL};
     volt_status st;
 
@@ -508,8 +527,14 @@ static volt_status make_case(const entry *e, const char *path, const job *j)
     as_stored = *j->o->info; /* borrowed; the voxels have the files' orientation */
     as_stored.orientation[0] = '\0';
     VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_stored, w.header, j->threads));
+    VOLT_TRY(st, done, volt_label_table_from(&names, j->o->info));
+    VOLT_TRY(st, done,
+             volt_label_files_mask(j->o->output, j->o->label_files, e->id, w.labels, &names,
+                                   j->threads));
+    options.names = &names;
     st = volt_image_write(path, w.labels, w.header, &options);
 done:
+    volt_label_table_clear(&names);
     work_clear(&w, j);
     return st;
 }
@@ -541,13 +566,17 @@ done:
 
 static volt_status write_info(const volt_ensemble_options *o)
 {
+    volt_label_table names = {0};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_make_dirs(o->output));
+    VOLT_TRY(st, done, volt_label_table_from(&names, o->info));
+    VOLT_TRY(st, done, volt_label_files_create(o->output, o->label_files, &names));
     VOLT_TRY(st, done, volt_path_join(&path, o->output, "dataset.json"));
     st = volt_dataset_info_write(path, o->info);
 done:
+    volt_label_table_clear(&names);
     volt_free(path);
     return st;
 }

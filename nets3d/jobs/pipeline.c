@@ -14,6 +14,7 @@
 #include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
+#include "nets3d/jobs/plan_like.h"
 #include "nets3d/jobs/prior_masks.h"
 #include "nets3d/run.h"
 #include "volume/orient.h"
@@ -146,6 +147,32 @@ done:
     return st;
 }
 
+/* The run's plan; a plan that exists must be the same. */
+static volt_status take_plan(volt_pipeline *p, const char *path, const volt_pipeline_options *o)
+{
+    volt_plan *existing = NULL;
+    char *wanted = NULL, *found = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_plan_like(&p->plan, o->like, &p->dataset->info));
+    if (o->replan || !volt_path_exists(path))
+        goto done;
+    VOLT_TRY(st, done, volt_plan_text(&wanted, p->plan));
+    VOLT_TRY(st, done, volt_plan_read(&existing, path, &p->dataset->info));
+    VOLT_TRY(st, done, volt_plan_text(&found, existing));
+    if (strcmp(wanted, found) != 0)
+        st = volt_fail(
+            VOLT_EINVAL,
+            "%s exists and is another plan than that of %s: plan again, or use another "
+            "work folder",
+            path, o->like);
+done:
+    volt_free(found);
+    volt_free(wanted);
+    volt_plan_free(existing);
+    return st;
+}
+
 static bool has_config(const volt_plan *plan, const char *name)
 {
     for (int i = 0; i < plan->configs; i++) {
@@ -249,7 +276,10 @@ static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
-    if (!o->replan && volt_path_exists(path)) {
+    if (o->like) {
+        VOLT_TRY(st, done, take_plan(p, path, o));
+        made = true;
+    } else if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
         warn_if_kept(p->plan, path, o);
         warn_of_normalization(p, path, o);
@@ -266,7 +296,8 @@ static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline
     if (made || changed)
         VOLT_TRY(st, done, volt_plan_write(path, p->plan));
     volt_report(o->callbacks, VOLT_LOG_INFO, "%s: %s",
-                made      ? "planned"
+                o->like   ? "taken from the run"
+                : made    ? "planned"
                 : changed ? "plan extended"
                           : "plan",
                 path);
@@ -427,7 +458,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
         goto done;
     }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
-    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+    if ((options->until >= VOLT_STAGE_PREPROCESS || options->planned) &&
+        p.config->previous_stage)
         VOLT_TRY(st, done, find_prior_masks(&p, options));
     if (options->planned)
         VOLT_TRY(st, done, options->planned(options->user, &p));

@@ -9,6 +9,7 @@
 #include "base/system/file.h"
 #include "base/system/owner.h"
 #include "base/core/alloc.h"
+#include "base/threads.h"
 #include "io/scores/mask_pairs.h"
 #include "io/nnunet_summary.h"
 #include "io/store/case_key.h"
@@ -210,6 +211,23 @@ void volt_validation_options_init(volt_validation_options *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+static volt_status check_request(const job *j)
+{
+    if (!j->run || !*j->run || !j->ds || !j->split)
+        return volt_fail(VOLT_EINVAL, "a validation needs a run, a data set and a split");
+    if ((int)j->o->precision < VOLT_PRECISION_AUTO || j->o->precision > VOLT_BF16_MIXED ||
+        j->o->threads < 0 || j->o->threads > VOLT_MAX_THREADS)
+        return volt_fail(
+            VOLT_EINVAL, "precision %d, %d threads: one is out of range (0 to %d, 0 to %d)",
+            (int)j->o->precision, j->o->threads, VOLT_BF16_MIXED, VOLT_MAX_THREADS);
+    for (int64_t i = 0; i < j->split->vals; i++) {
+        if (j->split->val[i] < 0 || j->split->val[i] >= j->ds->cases.count)
+            return volt_fail(VOLT_EINVAL, "the split names case %lld; the data set has %lld",
+                             (long long)j->split->val[i], (long long)j->ds->cases.count);
+    }
+    return VOLT_OK;
+}
+
 volt_status volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                           const volt_split *split, const volt_validation_options *options,
                           const volt_callbacks *cb)
@@ -222,6 +240,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_validation_options"));
+    VOLT_TRY(st, done, check_request(&j));
     if (split->vals > 0) {
         VOLT_TRY(st, done, volt_path_join(&j.folder, run, VOLT_VALIDATION_FOLDER));
         VOLT_TRY(st, done, volt_path_join(&j.key_path, j.folder, KEY_FILE));

@@ -317,6 +317,8 @@ volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const c
     char *from = NULL;
     volt_status st;
 
+    if (!ds || !path || !*path)
+        return volt_fail(VOLT_EINVAL, "a split needs a data set and the path of its file");
     if (fold == VOLT_FOLD_ALL)
         return split_all(out, ds->cases.count);
     VOLT_TRY(st, done, find(&s, &from, path, ds));

@@ -131,6 +131,10 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     } else {
         VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
     }
+    if (data.shifted)
+        volt_report(j->cb, VOLT_LOG_WARNING,
+                    "%s lies %.4g mm away from %s; it is used voxel by voxel",
+                    c->file[data.shifted], data.shift_mm, c->file[0]);
     if (j->out->roi)
         VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
     VOLT_TRY(st, done,
@@ -536,6 +540,9 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
     VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    out->preprocess +=
+        header->helper_bytes; /* of volt-itk, which reads and writes some formats */
+    out->write += header->helper_bytes;
     *too_large = alone_bytes(out) > available;
     if (*too_large) {
         st = volt_fail(

@@ -104,8 +104,13 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     volt_predictor *p = NULL;
     volt_status st;
 
-    if (count < 1)
-        return volt_fail(VOLT_EINVAL, "%d runs to predict with; at least 1 is expected", count);
+    if (count < 1 || !runs)
+        return volt_fail(VOLT_EINVAL, "%d runs to predict with; at least 1 is expected",
+                         runs ? count : 0);
+    for (int i = 0; i < count; i++) {
+        if (!runs[i] || !*runs[i])
+            return volt_fail(VOLT_EINVAL, "run %d of %d has no path", i, count);
+    }
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_predict_options"));
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a predictor"));
     VOLT_TRY(st, done, volt_segmenter_open(&p->stage, runs, count, &o, cb));

@@ -6,6 +6,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/threads.h"
+#include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/program/precision.h"
 #include "nets3d/run/folder.h"
@@ -35,7 +36,10 @@ static const volt_fold_rule trained = {.fits = volt_run_is_single, .what = "a ch
 
 /* The description in one checkpoint, before its network has a set. Owned. */
 typedef struct described {
-    char *path, *plan_text;
+    char *path;
+    volt_plan *plan;
+    const volt_plan_config *config; /* of `plan` */
+    char *config_text;              /* what its network depends on */
     volt_train_recipe recipe;
     volt_dataset_info info;
 } described;
@@ -43,7 +47,8 @@ typedef struct described {
 static void described_clear(described *d)
 {
     volt_free(d->path);
-    volt_free(d->plan_text);
+    volt_free(d->config_text);
+    volt_plan_free(d->plan);
     volt_dataset_info_clear(&d->info);
 }
 
@@ -59,8 +64,10 @@ static volt_status describe(described *d, const char *run, const char *checkpoin
     VOLT_TRY(st, done, volt_train_recipe_parse(&d->recipe, head.recipe, d->path));
     VOLT_TRY(st, done,
              volt_dataset_info_parse(&d->info, head.dataset, strlen(head.dataset), d->path));
-    d->plan_text = head.plan;
-    head.plan = NULL;
+    VOLT_TRY(st, done,
+             volt_plan_parse(&d->plan, head.plan, strlen(head.plan), d->path, &d->info));
+    VOLT_TRY(st, done, volt_plan_find(&d->config, d->plan, d->recipe.configuration));
+    st = volt_plan_config_text(&d->config_text, d->plan, d->config);
 done:
     volt_checkpoint_head_free(&head);
     return st;
@@ -144,7 +151,7 @@ static volt_net_set *find_set(volt_segmenter *seg, const described *d)
         if (strcmp(g->recipe.configuration, d->recipe.configuration) == 0 &&
             memcmp(g->recipe.recipe.mirror, d->recipe.recipe.mirror,
                    sizeof d->recipe.recipe.mirror) == 0 &&
-            !volt_json_texts_differ(where, sizeof where, g->plan_text, d->plan_text))
+            !volt_json_texts_differ(where, sizeof where, g->config_text, d->config_text))
             return g;
     }
     return NULL;
@@ -187,13 +194,12 @@ static volt_status add_set(volt_segmenter *seg, described *d, const volt_predict
     seg->sets++; /* before anything is owned, so that volt_segmenter_free releases it */
     g->loaded = -1;
     g->recipe = d->recipe;
-    VOLT_TRY(
-        st, done,
-        volt_plan_parse(&g->plan, d->plan_text, strlen(d->plan_text), d->path, &seg->info));
-    VOLT_TRY(st, done, volt_plan_find(&g->config, g->plan, d->recipe.configuration));
+    g->plan = d->plan;
+    g->config = d->config;
+    g->config_text = d->config_text;
+    d->plan = NULL;
+    d->config_text = NULL;
     g->batch = o->batch > 0 ? o->batch : usual_batch(g->config);
-    g->plan_text = d->plan_text;
-    d->plan_text = NULL;
     list_flips(g, o->mirror);
     VOLT_TRY(st, done, choose_precision(seg, g, o, cb));
     st = volt_network_build(&g->graph, &g->config->net, false);
@@ -257,6 +263,15 @@ static volt_status check_options(const volt_predict_options *o)
         return volt_fail(VOLT_EINVAL,
                          "a tile step of %g; a fraction of the patch in (0, 1] is expected",
                          o->step);
+    if (o->tiles != VOLT_TILES_NNUNET && o->tiles != VOLT_TILES_MONAI)
+        return volt_fail(VOLT_EINVAL, "tile rule %d; %d or %d is expected", (int)o->tiles,
+                         VOLT_TILES_NNUNET, VOLT_TILES_MONAI);
+    if ((int)o->precision < VOLT_PRECISION_AUTO || o->precision > VOLT_BF16_MIXED)
+        return volt_fail(VOLT_EINVAL, "precision %d; %d to %d are expected", (int)o->precision,
+                         VOLT_PRECISION_AUTO, VOLT_BF16_MIXED);
+    if (o->threads < 0 || o->threads > VOLT_MAX_THREADS)
+        return volt_fail(VOLT_EINVAL, "%d threads; 0 to %d are expected", o->threads,
+                         VOLT_MAX_THREADS);
     if (o->batch < 0 || o->batch > VOLT_PREDICT_MAX_BATCH)
         return volt_fail(VOLT_EINVAL, "%d tiles at a time; 0 to %d are expected", o->batch,
                          VOLT_PREDICT_MAX_BATCH);
@@ -302,7 +317,7 @@ void volt_segmenter_free(volt_segmenter *seg)
         for (int k = 0; k < g->networks; k++)
             volt_free(g->path[k]);
         volt_plan_free(g->plan);
-        volt_free(g->plan_text);
+        volt_free(g->config_text);
     }
     volt_device_close(seg->device);
     volt_free(seg->value);

@@ -34,10 +34,10 @@ VOLT_BEGIN_DECLS
 #define VOLT_PREDICT_MAX_BATCH    64
 #define VOLT_PREDICT_MAX_SETS     VOLT_DECODE_MAX_SETS
 
-/* Networks of one plan and configuration: they take the same preprocessed scan and take turns
- * in one program; their logits are averaged. */
+/* Networks of one configuration (plans may differ in others): they take the same preprocessed
+ * scan and take turns in one program; their logits are averaged. */
 typedef struct volt_net_set {
-    char *plan_text;
+    char *config_text; /* volt_plan_config_text */
     volt_plan *plan;
     const volt_plan_config *config; /* of `plan` */
     volt_train_recipe recipe;       /* of the first network */

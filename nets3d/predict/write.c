@@ -5,6 +5,7 @@
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/json/json.h"
 #include "io/tensors/npz.h"
 
@@ -47,9 +48,12 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
 
 static volt_status write_description(const volt_predict_output *o, const volt_segmenter *seg)
 {
+    volt_label_table names = {0};
     char *path = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_label_table_from(&names, &seg->info));
+    VOLT_TRY(st, done, volt_label_files_create(o->folder, o->label_files, &names));
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "dataset.json"));
     VOLT_TRY(st, done, volt_dataset_info_write(path, &seg->info));
     volt_free(path);
@@ -57,6 +61,7 @@ static volt_status write_description(const volt_predict_output *o, const volt_se
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "plans.json"));
     st = volt_plan_write(path, seg->set[0].plan);
 done:
+    volt_label_table_clear(&names);
     volt_free(path);
     return st;
 }
@@ -252,13 +257,15 @@ done:
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
-                              const volt_predict_output *o, const volt_segmenter *seg,
-                              const volt_image_header *header, int threads)
+                              const volt_label_table *names, const volt_predict_output *o,
+                              const volt_segmenter *seg, const volt_image_header *header,
+                              int threads)
 {
-    const volt_image_write_options options = volt_image_write_with(threads);
+    volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 
+    options.names = names;
     VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, ending_of(o, seg)));
     st = volt_image_write(path, v, header, &options);
 done:
@@ -283,11 +290,13 @@ static volt_status write_masks(const volt_predict_output *o, const volt_segmente
                                const volt_image_header *header, int threads)
 {
     const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
+    volt_label_table names = {0};
     volt_volume *mask = NULL;
     char *folder = NULL;
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < mask_count(seg); i++) {
+        VOLT_TRY(st, done, volt_label_table_set(&names, 1, mask_name(seg, i)));
         VOLT_TRY(st, done, volt_volume_create(&mask, &f->labels->grid, VOLT_U8));
         if (f->regions)
             memcpy(mask->data, (const uint8_t *)f->regions->data + (size_t)i * voxels, voxels);
@@ -295,13 +304,14 @@ static volt_status write_masks(const volt_predict_output *o, const volt_segmente
             pick(mask, f->labels, (uint16_t)seg->info.label[i + 1].value, threads);
         VOLT_TRY(st, done, restore(&mask, seg, header, threads));
         VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
-        VOLT_TRY(st, done, write_mask(folder, id, mask, o, seg, header, threads));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, &names, o, seg, header, threads));
         volt_free(folder);
         volt_volume_free(mask);
         folder = NULL;
         mask = NULL;
     }
 done:
+    volt_label_table_clear(&names);
     volt_free(folder);
     volt_volume_free(mask);
     return st;
@@ -311,12 +321,17 @@ volt_status volt_predict_write(const volt_predict_output *o, const volt_segmente
                                const char *id, volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
+    volt_label_table names = {0};
     volt_status st;
 
     if (o->regions)
         VOLT_TRY(st, done, write_masks(o, seg, id, f, header, threads));
+    VOLT_TRY(st, done, volt_label_table_from(&names, &seg->info));
     VOLT_TRY(st, done, volt_mask_restore(&f->labels, &seg->info, header, threads));
-    st = write_mask(o->folder, id, f->labels, o, seg, header, threads);
+    VOLT_TRY(st, done,
+             volt_label_files_mask(o->folder, o->label_files, id, f->labels, &names, threads));
+    st = write_mask(o->folder, id, f->labels, &names, o, seg, header, threads);
 done:
+    volt_label_table_clear(&names);
     return st;
 }

@@ -91,6 +91,8 @@ static volt_status add_rules(volt_recipe *recipe, const char *list, bool scaled)
 {
     volt_status st = VOLT_OK;
 
+    if (!list)
+        return volt_fail(VOLT_EINVAL, "no list of parameter rules is given");
     if (recipe->size < offsetof(volt_recipe, rule) + sizeof recipe->rule)
         return volt_fail(VOLT_EINVAL, "volt_recipe has size %zu: start from its defaults",
                          recipe->size);

@@ -66,7 +66,7 @@ static const field recipe_fields[] = {
     R("iterations", recipe.iterations, COUNT, 1, 1e9),
     R("validation_iterations", recipe.validation_iterations, COUNT, 0, 1e9),
     R("budget_seconds", budget_s, NUMBER, 0, 1e12),
-    R("batch", recipe.batch, COUNT, 1, 1e6),
+    R("batch", recipe.batch, COUNT, 1, 1 << 24),
     R("optimizer", recipe.optimizer.kind, SMALL, VOLT_SGD, VOLT_ADAMW),
     R("lr", recipe.optimizer.lr, NUMBER, 0, LARGE),
     R("momentum", recipe.optimizer.momentum, NUMBER, 0, 1),
@@ -295,7 +295,7 @@ volt_status volt_train_state_parse(volt_train_state *out, const char *text, cons
 
     if (st != VOLT_OK)
         return st;
-    if (s.epoch > s.epochs || s.iteration > s.epochs * s.iterations ||
+    if (s.epoch > s.epochs || s.iteration > s.epochs * s.iterations || s.steps > s.iteration ||
         s.iteration < s.epoch * s.iterations || s.iteration > (s.epoch + 1) * s.iterations ||
         s.anchor > s.iteration)
         return volt_fail(VOLT_EFORMAT,

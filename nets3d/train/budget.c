@@ -6,14 +6,12 @@
 #include "base/system/file.h"
 #include "base/core/plural.h"
 
-#define USED_FRACTION       0.98 /* of the budget; the rest is reserve */
 #define MAX_EPOCHS          30
 #define MIN_ITERATIONS      5    /* of an epoch, unless time is too short even for one */
 #define VALIDATION_FRACTION 0.05 /* of an epoch's time */
 #define MAX_VALIDATION      50.0
 #define MEASURED            3    /* iterations, after one that warms up */
 #define MEASURING_FRACTION  0.03 /* of the budget, at most */
-#define WRITTEN_PER_S       2e8  /* bytes; only until checkpoints are part of measured epochs */
 
 volt_status volt_budget_schedule(volt_train_state *s, const volt_speed *speed, double seconds,
                                  bool validation)
@@ -52,7 +50,7 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
     const int64_t begun = s->epoch + (s->iteration > s->epoch * s->iterations);
     const double done = (double)s->iteration / (double)s->iterations;
     const double epoch_s = (s->seconds - s->started_s) / done;
-    const double fitting = floor(done + (USED_FRACTION * seconds - s->seconds) / epoch_s);
+    const double fitting = floor(done + (VOLT_BUDGET_USED * seconds - s->seconds) / epoch_s);
 
     return fitting < (double)begun ? begun : (int64_t)fmin(fitting, 1e9);
 }
@@ -94,7 +92,7 @@ static volt_status measure(volt_speed *out, volt_session *s)
     int done_count = 0;
     volt_status st;
 
-    *out = (volt_speed){.checkpoint = (double)stored / WRITTEN_PER_S};
+    *out = (volt_speed){.checkpoint = (double)stored / VOLT_WRITTEN_PER_S};
     start = volt_seconds();
     VOLT_TRY(st, done, dry_run(s));
     out->iteration = volt_seconds() - start; /* used if there is no time for more */
@@ -124,7 +122,8 @@ volt_status volt_budget_fit(volt_session *s)
     VOLT_TRY(st, done, volt_session_open_loaders(s));
     VOLT_TRY(st, done, measure(&speed, s));
     VOLT_TRY(st, done,
-             volt_budget_schedule(t, &speed, USED_FRACTION * budget - volt_session_seconds(s),
+             volt_budget_schedule(t, &speed,
+                                  VOLT_BUDGET_USED * budget - volt_session_seconds(s),
                                   s->data->validate_count > 0));
     t->started_s = volt_session_seconds(s);
     volt_report(s->cb, VOLT_LOG_INFO,
@@ -141,7 +140,7 @@ void volt_budget_refit(volt_session *s)
 {
     volt_train_state *t = &s->state;
     const double now = volt_session_seconds(s);
-    const double left = USED_FRACTION * s->recipe.budget_s - now;
+    const double left = VOLT_BUDGET_USED * s->recipe.budget_s - now;
     const double epoch_s = (now - t->started_s) / (double)t->epoch;
     int64_t fitting = (int64_t)floor(left / epoch_s);
 

@@ -4,6 +4,10 @@
 #include "nets3d/train/session.h"
 VOLT_BEGIN_DECLS
 
+#define VOLT_BUDGET_USED 0.98 /* fraction of a budget; the rest is reserve */
+/* Bytes per second; only until checkpoints are part of measured epochs. */
+#define VOLT_WRITTEN_PER_S 2e8
+
 /* Seconds per iteration, validation iteration and checkpoint. */
 typedef struct volt_speed {
     double iteration, validation, checkpoint;

@@ -44,6 +44,8 @@ typedef struct volt_session {
     int64_t *counts;      /* tp, fp, fn: (3, outputs) */
     double *dice;         /* (outputs - first) of the last validation */
     double accuracy;      /* of the last validation */
+    int64_t here;         /* iterations of this call */
+    double paced_from;    /* volt_seconds() after the first of them */
     double opened_at;     /* volt_seconds() minus the seconds of the parts before */
     double saved_at;      /* volt_seconds() of the last checkpoint */
     volt_mem_scope scope; /* of the run, from opening to closing */

@@ -182,6 +182,16 @@ done:
     return st;
 }
 
+/* A recipe that was read from the checkpoint `path`. */
+static volt_status check_stored(const volt_recipe *r, const volt_train_targets *t,
+                                const char *path)
+{
+    return volt_train_check_recipe(r, t) == VOLT_OK
+               ? VOLT_OK
+               : volt_fail(VOLT_EFORMAT, "%.300s: in its recipe, %.600s", path,
+                           volt_last_error());
+}
+
 /* Takes recipe, state and texts from the latest checkpoint if it belongs to this data and
  * plan, and to what was asked for. */
 static volt_status recipe_from_checkpoint(volt_session *s)
@@ -196,7 +206,7 @@ static volt_status recipe_from_checkpoint(volt_session *s)
         st = volt_fail(VOLT_EDATA, "%s was trained on other cases (another fold?)", s->latest);
         goto done;
     }
-    VOLT_TRY(st, done, volt_train_check_recipe(&f.recipe.recipe, &s->targets));
+    VOLT_TRY(st, done, check_stored(&f.recipe.recipe, &s->targets, s->latest));
     VOLT_TRY(st, done,
              volt_train_compare_given(s->options, &f.recipe, s->run, f.info.regions > 0,
                                       s->data->previous_run));
@@ -302,7 +312,7 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
         s->recipe.budget_s = o->budget_s;
         s->recipe.recipe.epochs = asked.recipe.epochs;
     }
-    VOLT_TRY(st, done, volt_train_check_recipe(&s->recipe.recipe, &s->targets));
+    VOLT_TRY(st, done, check_stored(&s->recipe.recipe, &s->targets, path));
     volt_report(s->cb, VOLT_LOG_INFO, "using the recipe of %s", sibling);
 done:
     volt_run_found_clear(&f);

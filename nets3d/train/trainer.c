@@ -16,6 +16,7 @@
 #include "nets3d/train/budget.h"
 #include "nets3d/train/checks.h"
 #include "nets3d/train/given.h"
+#include "nets3d/train/pace.h"
 #include "nets3d/train/session.h"
 #include "nets3d/train/transfer.h"
 
@@ -68,6 +69,20 @@ done:
     return st;
 }
 
+/* The loss is the mean of the epoch so far; Dice is that of the last validation. */
+static void report_state(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    const int64_t in_epoch = t->iteration - t->epoch * t->iterations;
+    char dice[32] = "";
+
+    if (isfinite(t->mean_dice))
+        snprintf(dice, sizeof dice, ", Dice %.4f", t->mean_dice);
+    volt_report_state(s->cb, "epoch %lld/%lld, loss %.4f%s", (long long)t->epoch + 1,
+                      (long long)t->epochs, t->loss_sum / (double)(in_epoch > 0 ? in_epoch : 1),
+                      dice);
+}
+
 static volt_status train_iteration(volt_session *s)
 {
     const double start = volt_seconds(), waited = volt_loader_waited(s->train);
@@ -87,6 +102,8 @@ static volt_status train_iteration(volt_session *s)
     state->epoch_wait_s += wait;
     state->data_wait_s += wait;
     state->epoch_s += volt_seconds() - start;
+    volt_pace_note(s);
+    report_state(s);
     volt_report_progress(s->cb, "iterations", state->iteration,
                          state->epochs * state->iterations);
 done:
@@ -226,6 +243,25 @@ done:
 
 /* ---- epochs ---- */
 
+/* A line of at most 80 columns (of usual numbers), and the times for those who want details. */
+static void report_epoch(const volt_session *s, const volt_epoch_log *e)
+{
+    const volt_train_state *t = &s->state;
+    char score[96] = "";
+
+    if (t->validation_iterations)
+        snprintf(score, sizeof score, ", val %.4f, Dice %.4f (best %.4f)", e->validation_loss,
+                 t->mean_dice, t->best_ema);
+    volt_report(s->cb, VOLT_LOG_INFO, "epoch %lld/%lld: loss %.4f%s, %.0f s",
+                (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
+                t->epoch_s + e->validation_seconds);
+    volt_report(s->cb, VOLT_LOG_DETAIL,
+                "%lld iteration%s in %.1f s, waited %.1f s for data, validation %.1f s, moving "
+                "average of Dice %.4f",
+                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
+                e->validation_seconds, t->ema);
+}
+
 static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
 {
     const volt_train_state *t = &s->state;
@@ -250,19 +286,9 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
         .elapsed_s = volt_session_seconds(s),
         .time = (int64_t)time(NULL)};
-    char score[128] = "";
-
     last.iteration--;
     line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
-    if (t->validation_iterations)
-        snprintf(score, sizeof score, ", validation %.4f, Dice %.4f (average %.4f, best %.4f)",
-                 validation_loss, t->mean_dice, t->ema, t->best_ema);
-    volt_report(s->cb, VOLT_LOG_INFO,
-                "epoch %lld/%lld: loss %.4f%s; %lld iteration%s in %.1f s, waited %.1f s for "
-                "data, validation %.1f s",
-                (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
-                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
-                validation_s);
+    report_epoch(s, &line);
     volt_train_warnings_epoch(s);
     return volt_run_log_append(s->log, &line);
 }

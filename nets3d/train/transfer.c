@@ -10,6 +10,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "nets3d/run/folder.h"
+#include "nets3d/train/session.h"
 #include "nets3d/interop/weights.h"
 
 #define NAMED 8 /* parameters of each kind that the log names */
@@ -36,7 +37,8 @@ typedef struct transfer {
     const volt_weights *weights;
     const char *path;
     volt_transfer_mode mode;
-    const double *scale; /* of each parameter's rate; NULL = none is 0 */
+    int slices, slices_there; /* of the input */
+    const double *scale;      /* of each parameter's rate; NULL = none is 0 */
     const volt_callbacks *cb;
     level_list list[LISTS];
     bool *used;            /* per tensor */
@@ -172,8 +174,9 @@ static void shape_text(char out[96], int rank, const int64_t *shape)
 typedef struct span {
     int64_t to, from, count;
 } span;
+enum { MAX_SPANS = 64 };
 typedef struct spans {
-    span item[VOLT_NODE_MAX_INPUTS];
+    span item[MAX_SPANS];
     int count;
 } spans;
 
@@ -202,15 +205,34 @@ static const volt_node *producer_of(const volt_graph *g, volt_value v)
     return NULL;
 }
 
+/* Channels of an input of slices: channel c of slice s is c * slices + s. The slices in the
+ * middle agree. False: too many channels, or a number that is no multiple of the slices. */
+static bool slice_spans(spans *out, const transfer *t, int64_t here, int64_t there)
+{
+    const int64_t own = t->slices, other = t->slices_there;
+    const int64_t reach = (own < other ? own : other) / 2;
+
+    if (here % own || there % other)
+        return false;
+    out->count = (int)(here / own < there / other ? here / own : there / other);
+    for (int c = 0; c < out->count && c < MAX_SPANS; c++)
+        out->item[c] =
+            (span){c * own + own / 2 - reach, c * other + other / 2 - reach, 2 * reach + 1};
+    return out->count <= MAX_SPANS;
+}
+
 /* Input channels of a convolution. Behind a concatenation each of its inputs has a span of its
  * own, so that the channels of a skip connection do not come from those that were upsampled.
  * False: how the source's `there` channels are divided cannot be told. */
-static bool input_spans(spans *out, const volt_graph *g, const volt_node *n, int64_t there)
+static bool input_spans(spans *out, const transfer *t, const volt_node *n, int64_t there)
 {
+    const volt_graph *g = t->graph;
     const volt_node *before = producer_of(g, n->in[0]);
     const int64_t here = n->in_channels;
     int64_t to = 0, from = 0;
 
+    if (before && before->kind == VOLT_NODE_INPUT && (t->slices > 1 || t->slices_there > 1))
+        return slice_spans(out, t, here, there);
     if (!before || before->kind != VOLT_NODE_CONCAT || here == there) {
         *out = one_span(here, there);
         return true;
@@ -229,17 +251,17 @@ static bool input_spans(spans *out, const volt_graph *g, const volt_node *n, int
 }
 
 /* Spans of the first two axes; false as input_spans. */
-static bool find_spans(spans axis[2], const volt_graph *g, const volt_param *p, int index,
+static bool find_spans(spans axis[2], const transfer *t, const volt_param *p, int index,
                        const int64_t extents[5])
 {
-    const volt_node *n = node_of(g, index);
+    const volt_node *n = node_of(t->graph, index);
 
     axis[0] = one_span(p->dims[0], extents[0]);
     axis[1] = p->ndim > 1 ? one_span(p->dims[1], extents[1]) : one_span(1, 1);
     if (!n || p->ndim < 2)
         return true;
-    return n->kind == VOLT_NODE_CONV ? input_spans(&axis[1], g, n, extents[1])
-                                     : input_spans(&axis[0], g, n, extents[0]);
+    return n->kind == VOLT_NODE_CONV ? input_spans(&axis[1], t, n, extents[1])
+                                     : input_spans(&axis[0], t, n, extents[0]);
 }
 
 /* Copies the channels of the spans; returns how many numbers. */
@@ -328,6 +350,15 @@ done:
     return st;
 }
 
+/* Whether the parameter reads the input, and that is divided into slices differently. */
+static bool other_input(const transfer *t, int index)
+{
+    const volt_node *n = node_of(t->graph, index);
+    const volt_node *before = n ? producer_of(t->graph, n->in[0]) : NULL;
+
+    return before && before->kind == VOLT_NODE_INPUT && t->slices != t->slices_there;
+}
+
 static volt_status take(transfer *t, float *flat, int index)
 {
     const volt_param *p = volt_graph_param(t->graph, index);
@@ -345,12 +376,12 @@ static volt_status take(transfer *t, float *flat, int index)
     t->used[tensor] = true;
     if (!extents_of(extents, v, p->ndim) || is_empty(p, extents) || !same_kernel(p, extents))
         return misfit(t, index, v, KERNEL);
-    if (same_extents(p, extents)) {
+    if (same_extents(p, extents) && !other_input(t, index)) {
         t->report.taken++;
         t->report.elements += p->count;
         return volt_weights_copy(flat + p->offset, t->weights, (size_t)tensor, p->count);
     }
-    if (t->mode == VOLT_TRANSFER_TOLERANT && find_spans(axis, t->graph, p, index, extents))
+    if (t->mode == VOLT_TRANSFER_TOLERANT && find_spans(axis, t, p, index, extents))
         return take_part(t, flat, index, (size_t)tensor, extents, axis);
     return misfit(t, index, v, CHANNELS);
 }
@@ -482,11 +513,33 @@ done:
     return st;
 }
 
+/* Slices in the input of a network of VOLT's; 1 for other files. */
+static int slices_of(const char *path)
+{
+    const volt_plan_config *config;
+    volt_run_found found = {0};
+    volt_plan *plan = NULL;
+    int slices = 1;
+
+    if (volt_run_found_read(&found, path) == VOLT_OK &&
+        volt_plan_parse(&plan, found.head.plan, strlen(found.head.plan), path, &found.info) ==
+            VOLT_OK &&
+        volt_plan_find(&config, plan, found.recipe.configuration) == VOLT_OK)
+        slices = config->slices > 0 ? config->slices : 1;
+    volt_plan_free(plan);
+    volt_run_found_clear(&found);
+    return slices;
+}
+
 volt_status volt_transfer(float *flat, const volt_graph *graph, const char *source,
-                          volt_transfer_mode mode, const double *scale,
+                          volt_transfer_mode mode, int slices, const double *scale,
                           const volt_callbacks *cb, volt_transfer_report *report)
 {
-    transfer t = {.graph = graph, .mode = mode, .scale = scale, .cb = cb};
+    transfer t = {.graph = graph,
+                  .mode = mode,
+                  .slices = slices > 0 ? slices : 1,
+                  .scale = scale,
+                  .cb = cb};
     volt_weights *weights = NULL;
     char *path = NULL;
     volt_status st;
@@ -495,6 +548,7 @@ volt_status volt_transfer(float *flat, const volt_graph *graph, const char *sour
     VOLT_TRY(st, done, volt_weights_open(&weights, path));
     t.weights = weights;
     t.path = path;
+    t.slices_there = slices_of(path);
     VOLT_TRY(st, done,
              volt_alloc_zero(&t.used, volt_weights_count(weights) + 1, sizeof *t.used,
                              "a list of tensors"));

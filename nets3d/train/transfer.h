@@ -20,14 +20,14 @@ typedef struct volt_transfer_report {
 
 /* Overwrites parameters in `flat` (host, in the order of `graph`; undefined on failure) with
  * those of `source` (volt_train_options.init). Levels of both networks are matched from the
- * finest. scale[i] 0 means that parameter i is frozen (NULL: none is). Logs, with names, what
- * was taken, partly taken and left; warns, with the reason, if that is less than half of the
- * network. *report may be NULL. VOLT_EDATA: nothing fits, a frozen parameter would keep random
- * values, or, in strict mode, a parameter does not fit (the message names the first); VOLT_EIO,
- * VOLT_EFORMAT (damaged, not finite), VOLT_ENOTSUP (not floats), VOLT_EINVAL (a folder of
- * several runs). */
+ * finest, and slices of the input (`slices` of each channel) from the middle. scale[i] 0 means
+ * that parameter i is frozen (NULL: none is). Logs, with names, what was taken, partly taken
+ * and left; warns, with the reason, if that is less than half of the network. *report may be
+ * NULL. VOLT_EDATA: nothing fits, a frozen parameter would keep random values, or, in strict
+ * mode, a parameter does not fit (the message names the first); VOLT_EIO, VOLT_EFORMAT
+ * (damaged, not finite), VOLT_ENOTSUP (not floats), VOLT_EINVAL (a folder of several runs). */
 VOLT_MUST_USE volt_status volt_transfer(float *flat, const volt_graph *graph,
-                                        const char *source, volt_transfer_mode mode,
+                                        const char *source, volt_transfer_mode mode, int slices,
                                         const double *scale, const volt_callbacks *cb,
                                         volt_transfer_report *report);
 /* Whether `source` is there and can be opened. Errors as volt_transfer. */

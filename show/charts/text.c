@@ -10,7 +10,8 @@
 #include "show/charts/axes.h"
 #include "show/pictures/text.h"
 
-static const char symbols[] = "*+ox#@%&=~";
+static const char symbols[] =
+    "*+ox#@%&=~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnpqrstuvwyz0123456789";
 #define SYMBOLS ((int)sizeof symbols - 1)
 
 /* Axes in ASCII, and in box drawing characters as UTF-8. */

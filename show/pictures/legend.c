@@ -12,25 +12,6 @@
 #define ROWS_MOST    40 /* of a block; a picture becomes wider for further blocks */
 #define BLOCK_GAP(p) ((int64_t)(3.2 * (p)->font))
 
-int64_t volt_page_text(volt_picture *to, const volt_page *p, int64_t x, int64_t y,
-                       int64_t width, volt_color c, const char *text)
-{
-    char line[1024];
-
-    while (*text) {
-        const size_t bytes =
-            (size_t)volt_min_i64((int64_t)volt_text_fit(text, p->font, (double)width), 1023);
-
-        memcpy(line, text, bytes);
-        line[bytes] = '\0';
-        if (to)
-            volt_picture_text(to, (double)x, (double)y, p->font, c, line);
-        y += p->line;
-        text += bytes;
-    }
-    return y;
-}
-
 static int64_t width_of(const volt_page *p, const char *text)
 {
     return (int64_t)ceil(volt_text_width(text, p->font)) + 1;
@@ -85,8 +66,10 @@ static void dice_text(char *out, size_t bytes, const volt_page *p, int m, int i)
     const int n = p->facts.labels;
     const int64_t sum = p->facts.voxels[i] + p->facts.voxels[m * n + i];
 
-    snprintf(out, bytes, "%.3f",
-             sum ? 2 * (double)p->facts.common[m * n + i] / (double)sum : 0.0);
+    if (sum == 0) /* in neither mask */
+        snprintf(out, bytes, "\xe2\x80\x93");
+    else
+        snprintf(out, bytes, "%.3f", 2 * (double)p->facts.common[m * n + i] / (double)sum);
 }
 
 /* What a mask is called in the table: its file's name if that is short and unique. */
@@ -195,7 +178,7 @@ static void draw_swatch(volt_picture *to, const volt_page *p, int64_t x, int64_t
     volt_picture_box(to, x, top, size, size, c);
     for (int64_t v = 2; v < size - 2; v++) {
         for (int64_t u = 2; u < size - 2; u++)
-            volt_picture_blend(to, x + u, top + v, volt_page_paper, 1 - inside);
+            volt_picture_blend(to, x + u, top + v, p->paper, 1 - inside);
     }
 }
 
@@ -218,8 +201,8 @@ static int64_t draw_heading(volt_picture *to, const volt_page *p, const table *t
         heading_text(first, second, sizeof first, p, t, c);
         x += t->number[c];
         if (to) {
-            draw_right(to, p, x, y, volt_page_faint, first);
-            draw_right(to, p, x, y + p->line, volt_page_faint, second);
+            draw_right(to, p, x, y, p->faint, first);
+            draw_right(to, p, x, y + p->line, p->faint, second);
         }
     }
     return y + 2 * p->line;
@@ -239,11 +222,11 @@ static int64_t draw_row(volt_picture *to, const volt_page *p, const table *t, in
 
             number_text(number, sizeof number, p, t, c, i);
             right += t->number[c];
-            draw_right(to, p, right, y, volt_page_ink, number);
+            draw_right(to, p, right, y, p->ink, number);
         }
     }
-    return volt_max_i64(
-        y + p->line, volt_page_text(to, p, x + t->swatch, y, t->name + 1, volt_page_ink, text));
+    return volt_max_i64(y + p->line,
+                        volt_page_text(to, p, x + t->swatch, y, t->name + 1, p->ink, text));
 }
 
 static int64_t draw_table(volt_picture *to, const volt_page *p, int64_t y)
@@ -282,10 +265,9 @@ static int64_t draw_styles(volt_picture *to, const volt_page *p, int64_t y)
         else
             snprintf(text, sizeof text, "%s: %s (%s)", name, style, full);
         if (to)
-            draw_swatch(to, p, p->margin, y, volt_page_faint, m == 0 ? 1 : 0);
+            draw_swatch(to, p, p->margin, y, p->faint, m == 0 ? 1 : 0);
         y = volt_page_text(to, p, p->margin + (int64_t)(1.9 * p->font), y,
-                           p->width - 2 * p->margin - (int64_t)(1.9 * p->font), volt_page_ink,
-                           text);
+                           p->width - 2 * p->margin - (int64_t)(1.9 * p->font), p->ink, text);
     }
     return y;
 }
@@ -352,7 +334,7 @@ static int64_t draw_notes(volt_picture *to, const volt_page *p, int64_t y)
     }
     window_text(text + strlen(text), sizeof text - strlen(text), p);
     sides_text(text + strlen(text), sizeof text - strlen(text), p);
-    return volt_page_text(to, p, p->margin, y, p->width - 2 * p->margin, volt_page_faint, text);
+    return volt_page_text(to, p, p->margin, y, p->width - 2 * p->margin, p->faint, text);
 }
 
 int64_t volt_page_legend(volt_picture *to, const volt_page *p)

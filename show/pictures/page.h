@@ -38,6 +38,7 @@ typedef struct volt_page {
     volt_mask_facts facts;
     volt_cell *cells;
     int count, columns;
+    volt_color paper, ink, faint;
     double font;          /* pixels */
     int64_t margin, line; /* between views; from line to line */
     int64_t width, height;
@@ -46,8 +47,6 @@ typedef struct volt_page {
     int64_t voxel[3]; /* of the crosshairs */
     bool has_voxel;
 } volt_page;
-
-extern const volt_color volt_page_paper, volt_page_ink, volt_page_faint;
 
 /* Draws wrapped text, or with `to` NULL only measures it. Returns the y of the next line. */
 int64_t volt_page_text(volt_picture *to, const volt_page *p, int64_t x, int64_t y,

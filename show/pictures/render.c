@@ -10,9 +10,6 @@
 #include "show/pictures/page.h"
 #include "show/pictures/text.h"
 
-const volt_color volt_page_paper = {18, 18, 20}, volt_page_ink = {228, 228, 228},
-                 volt_page_faint = {160, 160, 166};
-
 #define FILL        0.45 /* opacity */
 #define MOST_IN_ROW 8    /* columns of a figure */
 
@@ -175,35 +172,6 @@ static void find_voxel(volt_page *p)
     if (p->o->columns > 0 && !p->has_voxel)
         find_centre(p, &p->cells[0].view);
     p->has_voxel = (p->has_voxel || p->facts.labels > 0) && p->o->crosshair && !p->o->sheet;
-}
-
-/* ---- captions ---- */
-
-void volt_page_place(char *out, size_t bytes, const volt_page *p, const volt_view *v)
-{
-    static const char *const names[] = {[VOLT_PLANE_AXIAL] = "axial",
-                                        [VOLT_PLANE_CORONAL] = "coronal",
-                                        [VOLT_PLANE_SAGITTAL] = "sagittal"};
-    static const char sides[3][2] = {{'L', 'R'}, {'P', 'A'}, {'I', 'S'}};
-    const volt_grid *g = &p->image->grid;
-    const int world = VOLT_PLANE_SAGITTAL - v->plane; /* axial cuts S, coronal A, sagittal R */
-    const char axis = "zyx"[v->through];
-    double index[3], mm[3];
-
-    out[0] = '\0';
-    if (g->n[v->through] == 1) {
-        if (!p->o->unknown_sides)
-            snprintf(out, bytes, "%s", names[v->plane]);
-        return;
-    }
-    for (int a = 0; a < 3; a++)
-        index[a] = a == v->through ? (double)v->slice : (double)(g->n[a] - 1) / 2;
-    volt_grid_world(mm, g, index);
-    if (p->o->sheet || p->o->unknown_sides)
-        snprintf(out, bytes, "%c = %lld", axis, (long long)v->slice);
-    else
-        snprintf(out, bytes, "%s, %c = %lld (%c %.1f mm)", names[v->plane], axis,
-                 (long long)v->slice, sides[world][mm[world] >= 0], fabs(mm[world]));
 }
 
 /* ---- the figure of a case ---- */
@@ -439,8 +407,8 @@ static int64_t heading_height(const volt_page *p)
     int64_t most = 0;
 
     for (int i = 0; i < p->count && p->o->columns; i++)
-        most = volt_max_i64(most, volt_page_text(NULL, p, 0, 0, p->cells[i].view.width,
-                                                 volt_page_ink, p->cells[i].caption));
+        most = volt_max_i64(most, volt_page_text(NULL, p, 0, 0, p->cells[i].view.width, p->ink,
+                                                 p->cells[i].caption));
     return most;
 }
 
@@ -481,7 +449,7 @@ static void place_views(volt_page *p)
         volt_max_i64(volt_max_i64(right + p->margin, narrowest), volt_page_legend_width(p));
     shift = p->margin;
     if (p->o->title)
-        shift = volt_page_text(NULL, p, 0, p->margin, p->width - 2 * p->margin, volt_page_ink,
+        shift = volt_page_text(NULL, p, 0, p->margin, p->width - 2 * p->margin, p->ink,
                                p->o->title) +
                 p->margin / 3;
     for (int i = 0; i < p->count; i++)
@@ -497,11 +465,11 @@ static void draw_caption(volt_picture *to, const volt_page *p, const volt_cell *
     int64_t y = c->y + c->view.height + (int64_t)(0.45 * p->font);
 
     if (!p->o->columns) {
-        volt_picture_text(to, (double)c->x, (double)y, p->font, volt_page_ink, text);
+        volt_picture_text(to, (double)c->x, (double)y, p->font, p->ink, text);
         return;
     }
     /* Centred above the view, the last line next to it. */
-    y = c->y - volt_page_text(NULL, p, 0, 0, c->view.width, volt_page_ink, text);
+    y = c->y - volt_page_text(NULL, p, 0, 0, c->view.width, p->ink, text);
     while (*text) {
         const size_t bytes = volt_text_fit(text, p->font, (double)c->view.width);
         char line[512];
@@ -509,7 +477,7 @@ static void draw_caption(volt_picture *to, const volt_page *p, const volt_cell *
         snprintf(line, sizeof line, "%.*s", (int)bytes, text);
         volt_picture_text(
             to, (double)c->x + ((double)c->view.width - volt_text_width(line, p->font)) / 2,
-            (double)y, p->font, volt_page_ink, line);
+            (double)y, p->font, p->ink, line);
         y += p->line;
         text += bytes;
     }
@@ -549,10 +517,10 @@ static volt_status draw_page(volt_picture **out, const volt_page *p)
     volt_picture *picture = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_picture_create(&picture, p->width, p->height, volt_page_paper));
+    VOLT_TRY(st, done, volt_picture_create(&picture, p->width, p->height, p->paper));
     if (p->o->title)
-        volt_page_text(picture, p, p->margin, p->margin, p->width - 2 * p->margin,
-                       volt_page_ink, p->o->title);
+        volt_page_text(picture, p, p->margin, p->margin, p->width - 2 * p->margin, p->ink,
+                       p->o->title);
     for (int i = 0; i < p->count; i++)
         VOLT_TRY(st, done, draw_cell(picture, p, i));
     volt_page_legend(picture, p);
@@ -572,6 +540,9 @@ volt_status volt_render(volt_picture **out, const volt_volume *image,
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_render_options"));
     VOLT_TRY(st, done, check_options(image, &o));
+    p.paper = o.white ? (volt_color){255, 255, 255} : (volt_color){18, 18, 20};
+    p.ink = o.white ? (volt_color){20, 20, 20} : (volt_color){228, 228, 228};
+    p.faint = o.white ? (volt_color){100, 100, 104} : (volt_color){160, 160, 166};
     p.font = fmin(32, fmax(13, round((double)o.view * 0.031)));
     p.margin = (int64_t)(0.9 * p.font);
     p.line = (int64_t)(1.4 * p.font);

@@ -1,6 +1,7 @@
 #include "show/pictures/text.h"
 
 #include <ft2build.h>
+#include <freetype/ftadvanc.h>
 #include <freetype/freetype.h>
 #include <freetype/ftoutln.h>
 #include <math.h>
@@ -55,18 +56,17 @@ unsigned volt_text_next(const char **text)
     return code;
 }
 
-/* Loads the outline of a character. False: draw a box. */
-static bool load(bool ready, unsigned code, double *advance, double size)
+/* The glyph of a character and how far the next one is from it, pixels; 0: a box. */
+static FT_UInt glyph_of(bool ready, unsigned code, double *advance, double size)
 {
     const FT_UInt glyph = ready && code != 0xfffd ? FT_Get_Char_Index(text_font.face, code) : 0;
+    FT_Fixed units = 0; /* of the font */
 
-    if (glyph == 0 ||
-        FT_Load_Glyph(text_font.face, glyph, FT_LOAD_NO_BITMAP | FT_LOAD_TARGET_LIGHT) != 0) {
-        *advance = BOX_WIDTH * size;
-        return false;
-    }
-    *advance = (double)text_font.face->glyph->linearHoriAdvance / 65536;
-    return true;
+    *advance = BOX_WIDTH * size;
+    if (glyph == 0 || FT_Get_Advance(text_font.face, glyph, FT_LOAD_NO_SCALE, &units) != 0)
+        return 0;
+    *advance = (double)units * size / text_font.face->units_per_EM;
+    return glyph;
 }
 
 static void draw_box(volt_picture *p, double x, double base, double size, volt_color c)
@@ -80,11 +80,14 @@ static void draw_box(volt_picture *p, double x, double base, double size, volt_c
     volt_picture_box(p, left + width - 1, top, 1, height, c);
 }
 
-/* Draws the loaded character at a fractional x. False without memory. */
-static bool draw_glyph(volt_picture *p, double x, int64_t base, volt_color c)
+/* Draws a glyph at a fractional x. False without memory. */
+static bool draw_glyph(volt_picture *p, FT_UInt glyph, double x, int64_t base, volt_color c)
 {
     FT_GlyphSlot slot = text_font.face->glyph;
     const double whole = floor(x);
+
+    if (FT_Load_Glyph(text_font.face, glyph, FT_LOAD_NO_BITMAP | FT_LOAD_TARGET_LIGHT) != 0)
+        return false;
 
     if (slot->format == FT_GLYPH_FORMAT_OUTLINE)
         FT_Outline_Translate(&slot->outline, lround((x - whole) * 64), 0);
@@ -110,8 +113,9 @@ void volt_picture_text(volt_picture *p, double x, double y, double size, volt_co
     ready = select_size(size);
     while (*text && x < (double)p->width) {
         double advance;
+        const FT_UInt glyph = glyph_of(ready, volt_text_next(&text), &advance, size);
 
-        if (!load(ready, volt_text_next(&text), &advance, size) || !draw_glyph(p, x, base, c))
+        if (glyph == 0 || !draw_glyph(p, glyph, x, base, c))
             draw_box(p, x, (double)base, size, c);
         x += advance;
     }
@@ -128,7 +132,7 @@ static double width_of(const char *text, size_t bytes, double size)
     pthread_mutex_lock(&text_font.lock);
     ready = select_size(size);
     while (text < end) {
-        load(ready, volt_text_next(&text), &advance, size);
+        glyph_of(ready, volt_text_next(&text), &advance, size);
         width += advance;
     }
     pthread_mutex_unlock(&text_font.lock);

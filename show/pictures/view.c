@@ -307,7 +307,8 @@ volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt
                                volt_outline style)
 {
     const int64_t size = volt_min_i64(view->width, view->height);
-    const int64_t thick = size < 60 ? 1 : 2 + size / 600; /* pixels */
+    const bool large = size >= 250 || view->width >= 5 * view->n[0];
+    const int64_t thick = large ? 2 + size / 800 : 1; /* pixels */
     int32_t *labels = NULL;
     volt_status st = view_labels(&labels, view, mask, map);
 

@@ -144,3 +144,7 @@ bundle(f"{out}/dynunet", dynunet())
 torch.save(net, f"{out}/whole.pt")
 torch.save(net, f"{out}/whole_legacy.pt", _use_new_zipfile_serialization=False)
 torch.jit.script(net).save(f"{out}/script.ts")
+# seeds of tests/fuzz/fuzz_torch.c
+tiny = torch.nn.Sequential(torch.nn.Conv3d(1, 1, 1), torch.nn.PReLU())
+torch.save(tiny, sys.argv[1] + "/fuzz/torch/module.pt")
+torch.save({"epoch": 1, "model": tiny}, sys.argv[1] + "/fuzz/torch/module_legacy.pt", _use_new_zipfile_serialization=False)

@@ -97,7 +97,7 @@ renumber() {
     head -c 352 "$SCRATCH/one.nii" >"$1"
     tail -c +353 "$SCRATCH/one.nii" | tr "$2" "$3" >>"$1"
 }
-expect 0 "$VOLT" convert "$truth/brats_001.nii.gz" "$SCRATCH/one.nii" --labels
+expect 0 "$VOLT" convert "$truth/brats_001.nii.gz" "$SCRATCH/one.nii"
 mkdir -p "$SCRATCH/num/mask" "$SCRATCH/num/124" "$SCRATCH/num/grey" "$SCRATCH/num/empty"
 cp "$SCRATCH/one.nii" "$SCRATCH/num/mask/a.nii"
 renumber "$SCRATCH/num/124/a.nii" '\003' '\004'

@@ -109,6 +109,12 @@ expect 0 "$VOLT" predict "$run" "$SCRATCH/alone" -o "$SCRATCH/out" --no-mirror -
 err_has 'warning: .*liver_0007.nii.gz is taken as a case of its own'
 exists "$SCRATCH/out/liver_0007.nii.gz"
 
+# What another command has to create is named.
+expect 10 "$VOLT" best "$run" --truth "$ct" -o "$SCRATCH/best"
+err_has "has no predictions in fold_K/validation; create them with 'volt train --validate"
+expect 10 "$VOLT" ensemble "$SCRATCH/out" "$SCRATCH/out" -o "$SCRATCH/mean"
+err_has 'contains no probabilities \(CASE.npz\); predict with --save-probabilities'
+
 # Hounsfield units without the name: a warning with the remedy, which works.
 sed 's/"CT"/"image"/' "$ct/dataset.json" >"$SCRATCH/dataset.json"
 cp -r "$ct" "$SCRATCH/unnamed" && cp "$SCRATCH/dataset.json" "$SCRATCH/unnamed/dataset.json"

@@ -47,6 +47,27 @@ exists "$SCRATCH/mha/brats_001.nii"
 expect 2 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/never" "${fast[@]}" --ending .jpg -q
 err_has "masks cannot be written as '.jpg'"
 
+# Names for viewers: in the masks, and in files on request.
+expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/named" "${fast[@]}" -q \
+    --label-files snap,ctbl,seg-nrrd --separate-regions
+exists "$SCRATCH/named/segmentations/brats_001.seg.nrrd"
+grep -aq '^Segment[0-9]_Name:=edema$' "$SCRATCH/named/segmentations/brats_001.seg.nrrd" || fail "no segment is the edema"
+grep -q '"edema"$' "$SCRATCH/named/labels.label" || fail "labels.label names no edema"
+grep -q '^[0-9] edema [0-9]* [0-9]* [0-9]* 255$' "$SCRATCH/named/labels.ctbl" || fail "labels.ctbl names no edema"
+[ "$(gzip -dc "$SCRATCH/named/brats_001.nii.gz" | od -An -td2 -j68 -N2 | tr -d ' ')" = 1002 ] ||
+    fail "the intent is not that of labels"
+mkdir "$SCRATCH/lone"
+cp "$SCRATCH/named/brats_001.nii.gz" "$SCRATCH/lone"
+expect 0 "$VOLT" convert "$SCRATCH/lone/brats_001.nii.gz" "$SCRATCH/lone/again.nii" --labels --label-files snap,seg-nrrd
+grep -q '"edema"$' "$SCRATCH/lone/again.label" || fail "convert loses the names"
+exists "$SCRATCH/lone/again.seg.nrrd"
+cp "$data/labelsTr/brats_001.nii.gz" "$SCRATCH/lone/truth.nii.gz"
+expect 0 "$VOLT" evaluate "$SCRATCH/lone/brats_001.nii.gz" "$SCRATCH/lone/truth.nii.gz" --no-surface
+out_has '^edema '
+expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --label-files itk
+err_has "'itk' is not snap, ctbl or seg-nrrd"
+expect 0 "$VOLT" evaluate "$SCRATCH/named" "$data/labelsTr" --no-surface
+
 # A data set as input: imagesTs if there is one.
 cp -r "$data" "$SCRATCH/set"
 mkdir "$SCRATCH/set/imagesTs"

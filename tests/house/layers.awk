@@ -24,7 +24,7 @@ BEGIN {
     system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
     system_headers("dirent dlfcn fcntl fnmatch ftw link poll pthread sched spawn strings unistd")
     system_headers("sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
-    system_headers("sys/statvfs sys/types sys/wait omp immintrin")
+    system_headers("sys/statvfs sys/syscall sys/types sys/wait ucontext omp immintrin")
 
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
@@ -40,6 +40,7 @@ BEGIN {
     library("^nccl\\.h$", "parallel/nccl/")
     library("^(cuda|cudnn|cublas|cufft|nvrtc|nvToolsExt).*\\.h$", "nets3d/cuda/")
     library("^itk.*\\.h$|^tiffio\\.h$", "io/itk/")
+    library("^seccomp\\.h$|^linux/landlock\\.h$", "io/itk/")
     library("^curl/", "io/tracking/")
 
     # C++ is for ITK only, and its program sees nothing of the floors but the types of its protocol.

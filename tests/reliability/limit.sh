@@ -38,7 +38,14 @@ limited() {
     if [ "$1" = processes ]; then exec "${as_user[@]}" "${CMD[@]}"; else exec "${CMD[@]}"; fi
 }
 
-limits=(memory memory memory data file file processes files time full closed)
+# A small file system to fill: only root may mount one.
+disk=
+[ "$(id -u)" -eq 0 ] && mkdir -p "$W" && mount -t tmpfs -o size=4k tmpfs "$W" 2>/dev/null && umount "$W" &&
+    disk=disk
+trap '[ -z "$disk" ] || umount -q "$W" 2>/dev/null' EXIT
+[ -n "$disk" ] || echo "skipped: full disks, only root may mount a small one"
+
+limits=(memory memory memory data file file processes files time full closed $disk)
 [ ${#as_user[@]} -gt 0 ] || [ "$(id -u)" -ne 0 ] || echo "skipped: limits of processes, root has none"
 declare -A seen
 for ((i = 0; i < COUNT; i++)); do
@@ -46,6 +53,7 @@ for ((i = 0; i < COUNT; i++)); do
     job=${JOBS[DRAWN]}
     below ${#limits[@]}
     limit=${limits[DRAWN]}
+    rm -rf "$W" && mkdir "$W" && chmod a+rwx "$W"
     case $limit in
     memory) below 10 && below $((DRAWN < 7 ? 250000 : 900000)) && value=$((floor + DRAWN)) ;;
     data) below 10 && below $((DRAWN < 7 ? 150000 : 600000)) && value=$((8000 + DRAWN)) ;;
@@ -53,16 +61,17 @@ for ((i = 0; i < COUNT; i++)); do
     processes) below 8 && value=$((1 + DRAWN)) ;;
     files) below 20 && value=$((4 + DRAWN)) ;;
     time) value=1 ;;
+    disk) below 400 && value=$((4 + 4 * DRAWN)) && mount -t tmpfs -o size=${value}k tmpfs "$W" ;;
     *) value= ;;
     esac
-    rm -rf "$W" && mkdir "$W" && chmod a+rwx "$W"
     set_command "$job"
     below 6 # the result is the same for every number of threads
     for ((k = 1; k < ${#CMD[@]}; k++)); do
         [ "${CMD[k - 1]}" != --threads ] || CMD[k]=$((1 + DRAWN))
     done
-    (limited $limit $value) >"$SCRATCH/out" 2>"$ERR" </dev/null
-    code=$?
+    # Through a pipe: a file would be limited too.
+    (limited $limit $value) 2>&1 >/dev/null </dev/null | cat >"$ERR"
+    code=${PIPESTATUS[0]}
     seen[$code]=$((${seen[$code]:-0} + 1))
     case $code in
     0) ;;
@@ -75,6 +84,7 @@ for ((i = 0; i < COUNT; i++)); do
     [ -z "$(find "$W" -name '.volt-tmp-*')" ] || [ $code -gt 126 ] ||
         fail "$job, $limit $value: left behind $(find "$W" -name '.volt-tmp-*')"
     [ "$limit" != processes ] || chmod -R a+rwX "$W" # of that user
+    [ "$limit" != disk ] || mount -o remount,size=100m "$W"
     set_again "$job"
     "${CMD[@]}" >"$SCRATCH/out" 2>"$ERR" </dev/null
     code=$?
@@ -82,6 +92,7 @@ for ((i = 0; i < COUNT; i++)); do
         fail "$job after $limit $value: exit status $code"
     same_as_reference "$job" "after $limit $value"
     no_leftovers "$job" "after $limit $value"
+    [ "$limit" != disk ] || umount "$W"
 done
 codes=
 for code in $(printf '%s\n' "${!seen[@]}" | sort -n); do codes+=" $code:${seen[$code]}"; done

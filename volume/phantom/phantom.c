@@ -220,6 +220,27 @@ void volt_phantom_options_init(volt_phantom_options *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+volt_status volt_phantom_check(const volt_phantom_options *options)
+{
+    volt_phantom_options o = defaults;
+    const phantom_type *type;
+    void *scene = NULL;
+    volt_grid grid;
+    volt_rng rng;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_phantom_options"));
+    VOLT_TRY(st, done, check(&o));
+    type = type_of(o.kind);
+    rng = volt_rng_open(o.seed, (uint32_t)o.kind, (uint32_t)o.number, VOLT_RNG_PHANTOM);
+    VOLT_TRY(st, done, volt_alloc(&scene, type->scene_bytes, "a phantom"));
+    type->make(scene, &grid, o.width, &rng);
+    st = check_memory(&grid);
+done:
+    volt_free(scene);
+    return st;
+}
+
 volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
                               const volt_phantom_options *options)
 {

@@ -225,7 +225,39 @@ static void shifted_labels_are_errors_unless_allowed(void **state)
     volt_dataset_close(ds);
 }
 
-static void flipped_labels_are_errors_and_half_voxels_warnings(void **state)
+static void shifted_channels_are_errors(void **state)
+{
+    volt_dataset_options o = volt_dataset_defaults();
+    volt_findings f = {0};
+    volt_dataset *ds = NULL;
+    volt_case_data d = {0};
+
+    (void)state;
+    make("{\"channel_names\": {\"0\": \"T1\", \"1\": \"T2\"}, \"labels\": {\"background\": 0, "
+         "\"a\": 1, \"b\": 2}, \"numTraining\": 1, \"file_ending\": \".nii.gz\"}");
+    kit_write(RAW "/imagesTr/a_0001.nii.gz", (kit_scan){.base = 1, .shift_mm = 7});
+    check(&f, NULL);
+    assert_int_equal(f.errors, 1);
+    assert_true(holds(&f, VOLT_ERROR, "a_0001.nii.gz lies 7 mm away from ", "a_0000"));
+    volt_findings_clear(&f);
+    assert_ok(volt_dataset_open(&ds, RAW, NULL));
+    assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1)); /* to predict */
+    assert_int_equal(d.shifted, 1);
+    assert_true(fabs(d.shift_mm - 7) < 1e-6);
+    volt_case_data_clear(&d);
+    volt_dataset_close(ds);
+    o.resample_channels = true;
+    check(&f, &o);
+    assert_int_equal(f.errors, 0);
+    volt_findings_clear(&f);
+    assert_ok(volt_dataset_open(&ds, RAW, &o));
+    assert_ok(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1));
+    assert_int_equal(d.shifted, 0);
+    volt_case_data_clear(&d);
+    volt_dataset_close(ds);
+}
+
+static void flipped_labels_are_errors(void **state)
 {
     volt_findings f = {0};
 
@@ -244,7 +276,7 @@ static void flipped_labels_are_errors_and_half_voxels_warnings(void **state)
 
 /* -- Normalization and numbering ---------------------------------------------------------- */
 
-static void hounsfield_units_without_the_name_are_warned_of(void **state)
+static void unnamed_hounsfield_units_are_warned_of(void **state)
 {
     volt_dataset_options o = volt_dataset_defaults();
     volt_findings f = {0};
@@ -266,7 +298,7 @@ static void hounsfield_units_without_the_name_are_warned_of(void **state)
     volt_findings_clear(&f);
 }
 
-static void class_orders_with_other_numbers_are_warned_of(void **state)
+static void class_orders_that_renumber_are_warned_of(void **state)
 {
     static const struct {
         const char *json;
@@ -340,9 +372,10 @@ int main(void)
         cmocka_unit_test(tables_without_their_zero_do_not_accept_zero),
         cmocka_unit_test(many_unnamed_values_are_summed_up),
         cmocka_unit_test(shifted_labels_are_errors_unless_allowed),
-        cmocka_unit_test(flipped_labels_are_errors_and_half_voxels_warnings),
-        cmocka_unit_test(hounsfield_units_without_the_name_are_warned_of),
-        cmocka_unit_test(class_orders_with_other_numbers_are_warned_of),
+        cmocka_unit_test(shifted_channels_are_errors),
+        cmocka_unit_test(flipped_labels_are_errors),
+        cmocka_unit_test(unnamed_hounsfield_units_are_warned_of),
+        cmocka_unit_test(class_orders_that_renumber_are_warned_of),
         cmocka_unit_test(lists_show_ten_of_a_kind),
     };
 

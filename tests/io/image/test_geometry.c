@@ -6,7 +6,6 @@
 #include "base/core/alloc.h"
 #include "base/system/file.h"
 #include "io/image.h"
-#include "io/image/storable.h"
 #include "volume/orient.h"
 
 #define FILES VOLT_TESTDATA "/geometry/"

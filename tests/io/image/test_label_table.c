@@ -5,10 +5,10 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/dataset.h"
 #include "io/image.h"
 #include "io/image/label_text.h"
 #include "io/label_table.h"
-
 
 static void put(const char *path, const char *text)
 {
@@ -165,6 +165,63 @@ static void written_tables_read_back(void **state)
     volt_label_table_clear(&t);
 }
 
+/* A mask of 4 x 3 x 2 voxels, oblique. */
+static volt_volume *make_mask(void)
+{
+    const int64_t n[3] = {2, 3, 4};
+    const volt_grid grid = volt_grid_make(n, 1, (const double[3]){3, 2, 1});
+    volt_volume *v = NULL;
+
+    assert_ok(volt_volume_create(&v, &grid, VOLT_U8));
+    for (int i = 0; i < 24; i++)
+        ((uint8_t *)v->data)[i] = (uint8_t)(i % 3);
+    v->grid.to_world[0][3] = -7;
+    return v;
+}
+
+static void masks_hold_their_names(void **state)
+{
+    static const char *const path[] = {"own/a.nii", "own/a.nii.gz", "own/a.seg.nrrd"};
+    volt_image_write_options o = volt_image_write_labels(1);
+    volt_label_table t = {0}, back = {0};
+    volt_image_header *header = NULL;
+    volt_volume *v = make_mask(), *again = NULL;
+
+    (void)state;
+    assert_ok(volt_make_dirs("own"));
+    assert_ok(volt_label_table_set(&t, 0, "background"));
+    assert_ok(volt_label_table_set(&t, 1, "left \"big\" kidney"));
+    assert_ok(volt_label_table_set(&t, 2, "Leber \xc3\xbc"));
+    o.names = &t;
+    for (int i = 0; i < 3; i++) {
+        assert_ok(volt_image_write(path[i], v, NULL, &o));
+        assert_ok(volt_label_table_read(path[i], &back));
+        assert_int_equal(back.count, i == 2 ? 2 : 3); /* segments have no background */
+        assert_string_equal(volt_label_table_name(&back, 2), "Leber \xc3\xbc");
+        assert_int_equal(back.entries[back.count - 1].red, t.entries[2].red);
+        assert_int_equal(back.entries[back.count - 1].blue, t.entries[2].blue);
+        volt_label_table_clear(&back);
+    }
+    assert_ok(volt_image_read(&again, &header, path[0], NULL));
+    assert_memory_equal(again->data, v->data, 24);
+    assert_int_equal(header->intent_code, 1002);
+    assert_int_equal(header->warning_count, 0);
+    volt_volume_free(again);
+
+    /* Written again with other names, the old table is gone; without names, it stays. */
+    assert_ok(volt_label_table_set(&t, 2, "spleen"));
+    assert_ok(volt_image_write("own/b.nii.gz", v, header, &o));
+    assert_ok(volt_label_table_read("own/b.nii.gz", &back));
+    assert_int_equal(back.count, 3);
+    assert_string_equal(volt_label_table_name(&back, 2), "spleen");
+    volt_label_table_clear(&back);
+    assert_ok(volt_image_write("own/b.nii.gz", v, header, NULL));
+    assert_name("own/b.nii.gz", 2, "Leber \xc3\xbc");
+    volt_image_header_free(header);
+    volt_label_table_clear(&t);
+    volt_volume_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +231,7 @@ int main(void)
         cmocka_unit_test(dataset_json_names_masks),
         cmocka_unit_test(regions_name_painted_values),
         cmocka_unit_test(written_tables_read_back),
+        cmocka_unit_test(masks_hold_their_names),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

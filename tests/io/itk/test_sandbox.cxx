@@ -108,10 +108,10 @@ void limits_hold()
     void *small = std::calloc(std::size_t(10) << 20, 1);
     require(small != nullptr, "less memory than allowed");
     std::free(small);
-    sandbox::limit_memory(std::uint64_t(1) << 40, std::uint64_t(1) << 40);
+    volt_sandbox_limit_memory(std::uint64_t(1) << 40, std::uint64_t(1) << 40);
     require(getrlimit(RLIMIT_AS, &memory) == 0 && memory.rlim_cur < std::uint64_t(1) << 30,
             "the limit of memory stays");
-    sandbox::limit_memory(std::uint64_t(90) << 20, std::uint64_t(1) << 40);
+    volt_sandbox_limit_memory(std::uint64_t(90) << 20, std::uint64_t(1) << 40);
     small = std::calloc(std::size_t(80) << 20, 1);
     require(small != nullptr, "memory within the last limit");
     std::free(small);
@@ -124,14 +124,14 @@ int main()
     write_file("given.txt", "given");
     write_file("other.txt", "other");
     require(symlink("other.txt", "link.txt") == 0, "a link");
-    require(sandbox::allow_reading("given.txt", true) == 0, "opening a file");
-    require(sandbox::allow_reading("link.txt", false) == ELOOP, "a link is not followed");
-    require(sandbox::allow_reading(".", false) == EINVAL, "a folder is no file");
-    require(sandbox::allow_reading("missing.txt", false) == ENOENT, "a missing file");
-    sandbox::limit_memory(std::uint64_t(64) << 20, std::uint64_t(100) << 20);
-    sandbox::limit_files(0);
-    const unsigned entered = sandbox::enter();
-    if (!(entered & sandbox::Seccomp)) {
+    require(volt_sandbox_allow_reading("given.txt", true) == 0, "opening a file");
+    require(volt_sandbox_allow_reading("link.txt", false) == ELOOP, "a link is not followed");
+    require(volt_sandbox_allow_reading(".", false) == EINVAL, "a folder is no file");
+    require(volt_sandbox_allow_reading("missing.txt", false) == ENOENT, "a missing file");
+    volt_sandbox_limit_memory(std::uint64_t(64) << 20, std::uint64_t(100) << 20);
+    volt_sandbox_limit_files(0);
+    const unsigned entered = volt_sandbox_enter();
+    if (!(entered & VOLT_SANDBOX_SECCOMP)) {
         std::printf("skipped: this system or build has no seccomp\n");
         return 77;
     }

@@ -81,6 +81,7 @@ static void values_that_are_no_probabilities_are_named(void **state)
     };
 
     (void)state;
+    assert_int_equal(system("rm -rf one two out"), 0);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         for (int members = 1; members <= 2; members++) {
             write_member("one", rows[i].p[0], rows[i].p[1], rows[i].p[2]);

@@ -4,8 +4,14 @@
 #include <limits.h>
 #include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
+#include "nets3d/pipeline.h"
+#include "nets3d/postprocess.h"
+#include "nets3d/predict/segmenter.h"
+#include "nets3d/predictor.h"
 #include "nets3d/recipe.h"
 #include "nets3d/run.h"
+#include "nets3d/train/pace.h"
+#include "nets3d/validation.h"
 #include "tests/kit/train_compare.h"
 
 typedef struct listener {
@@ -179,9 +185,58 @@ static void data_without_names_are_refused(void **state)
     assert_false(volt_path_exists("run-none"));
 }
 
+/* The other calls around a training. */
+static void unknown_values_and_null_are_refused(void **state)
+{
+    static const char *const runs[2] = {"nowhere", NULL};
+    const volt_dataset ds = {.folder = "nowhere"};
+    const volt_split split = {.vals = 0};
+    volt_pipeline_options p = volt_pipeline_defaults();
+    volt_predict_options o = volt_predict_defaults();
+    volt_validation_options v = volt_validation_defaults();
+    volt_validation_result scores;
+    volt_predictor *predictor = NULL;
+    volt_pipeline out = {0};
+    volt_split folds = {0};
+
+    (void)state;
+    assert_fails(volt_pipeline_run(&out, &p), VOLT_EINVAL, "no folder of a data set");
+    p.dataset = "nowhere";
+    p.until = (volt_stage)9;
+    assert_fails(volt_pipeline_run(&out, &p), VOLT_EINVAL, "stage 9; 1 to 2");
+    p.until = VOLT_STAGE_PLAN;
+    p.plane = (volt_plane)44;
+    assert_fails(volt_pipeline_run(&out, &p), VOLT_EINVAL, "plane 44; 0 to 3");
+    p.plane = VOLT_PLANE_NONE;
+    p.threads = -1;
+    assert_fails(volt_pipeline_run(&out, &p), VOLT_EINVAL, "threads -1");
+    assert_fails(volt_predictor_open(&predictor, &runs[1], 1, &o, NULL), VOLT_EINVAL,
+                 "run 0 of 1 has no path");
+    assert_fails(volt_predictor_open(&predictor, NULL, 1, &o, NULL), VOLT_EINVAL, "0 runs");
+    o.tiles = (volt_tile_rule)77;
+    assert_fails(volt_predictor_open(&predictor, runs, 1, &o, NULL), VOLT_EINVAL,
+                 "tile rule 77");
+    o = volt_predict_defaults();
+    o.threads = -1;
+    assert_fails(volt_predictor_open(&predictor, runs, 1, &o, NULL), VOLT_EINVAL, "-1 threads");
+    o = volt_predict_defaults();
+    o.precision = (volt_precision)9;
+    assert_fails(volt_predictor_open(&predictor, runs, 1, &o, NULL), VOLT_EINVAL,
+                 "precision 9");
+    o = volt_predict_defaults();
+    o.step = NAN;
+    assert_fails(volt_predictor_open(&predictor, runs, 1, &o, NULL), VOLT_EINVAL, "step");
+    assert_fails(volt_split_for_fold(&folds, &ds, NULL, 0), VOLT_EINVAL, "path of its file");
+    assert_fails(volt_split_for_fold(&folds, NULL, "x", 0), VOLT_EINVAL, "data set");
+    assert_fails(volt_validate(&scores, NULL, &ds, &split, &v, NULL), VOLT_EINVAL, "a run");
+    assert_fails(volt_validate(&scores, "run", &ds, NULL, &v, NULL), VOLT_EINVAL, "a split");
+    v.threads = -7;
+    assert_fails(volt_validate(&scores, "run", &ds, &split, &v, NULL), VOLT_EINVAL, "-7");
+}
+
 /* ---- what a failed call leaves ---- */
 
-static void failures_before_the_first_iteration_leave_nothing(void **state)
+static void failures_at_the_start_leave_nothing(void **state)
 {
     static const char *const missing[] = {"tiny_0", "no_such_case"};
     const fixture *f = *state;
@@ -274,6 +329,98 @@ static void a_run_without_iterations_is_replaced(void **state)
     volt_graph_free(g);
     remove_folder("run-whole");
     remove_folder("run-killed");
+}
+
+/* A recipe or state that was damaged behind the checksum's back is refused with the file's
+ * name. */
+static void damaged_recipes_and_states_are_refused(void **state)
+{
+    static const struct {
+        bool recipe;
+        const char *from, *to, *words;
+    } damage[] = {
+        {true, "\"lr\":0.001", "\"lr\":-1.00", "lr"},
+        {true, "\"lr\":0.001", "\"lr\":1e300", "learning rate 1e+300"},
+        {true, "\"lr\":0.001", "\"lr\":null0", "JSON"},
+        {true, "\"lr\":0.001", "\"lr\":0.000", "learning rate 0"},
+        {true, "\"optimizer\":3", "\"optimizer\":9", "optimizer"},
+        {true, "\"batch\":2", "\"batch\":0", "batch"},
+        {true, "\"dropout\":-1.0", "\"dropout\":-0.5", "dropout"},
+        {true, "\"class_weights\":[]", "\"class_weights\":[1]", "1 class weight"},
+        {false, "\"iteration\":2", "\"iteration\":9", "iteration 9"},
+        {false, "\"iteration\":2", "\"iteration\":-2", "iteration"},
+        {false, "\"steps\":2", "\"steps\":3", "contradicts"},
+        {false, "\"iterations\":2", "\"iterations\":0", "iterations"},
+        {false, "\"seconds\":", "\"seconds\":-1", "seconds"},
+        {false, "\"epochs\":1", "\"epochs\":[]", "epochs"},
+    };
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    volt_checkpoint_head head;
+    volt_graph *g = NULL;
+    float *weights = NULL;
+
+    remove_folder("run-damaged");
+    assert_ok(volt_train("run-damaged", &f->data, &o, NULL, NULL));
+    assert_ok(volt_checkpoint_read_head(&head, "run-damaged" LATEST));
+    assert_ok(volt_network_build(&g, &f->data.config->net, true));
+    assert_ok(volt_alloc_zero(&weights, (size_t)volt_graph_param_elements(g), sizeof *weights,
+                              "a test"));
+    head.slots = 0;
+    o.resume = o.change_length = true;
+    recipe.epochs = 2;
+    for (size_t i = 0; i < sizeof damage / sizeof *damage; i++) {
+        char **text = damage[i].recipe ? &head.recipe : &head.state, *whole = *text, *bad;
+        const char *at = strstr(whole, damage[i].from);
+        assert_non_null(at);
+        assert_ok(volt_format(&bad, "%.*s%s%s", (int)(at - whole), whole, damage[i].to,
+                              at + strlen(damage[i].from)));
+        *text = bad;
+        assert_ok(volt_checkpoint_write("run-damaged" LATEST, &head, g, weights, NULL));
+        assert_fails(volt_train("run-damaged", &f->data, &o, NULL, NULL), VOLT_EFORMAT,
+                     damage[i].words);
+        assert_non_null(strstr(volt_last_error(), "run-damaged" LATEST));
+        *text = whole;
+        volt_free(bad);
+    }
+    volt_checkpoint_head_free(&head);
+    volt_free(weights);
+    volt_graph_free(g);
+    remove_folder("run-damaged");
+}
+
+/* Steps of post-processing that a file should not hold. */
+static void damaged_steps_are_refused(void **state)
+{
+#define STEPS(fns, kwargs)                                                                     \
+    "{\"postprocessing_fns\": [" fns "], \"postprocessing_kwargs\": [" kwargs "]}"
+#define FN "\"remove_all_but_largest_component_from_segmentation\""
+    static const char *const bad[] = {"",
+                                      "[]",
+                                      "{",
+                                      "{\"postprocessing_fns\": []}",
+                                      STEPS(FN, ""),
+                                      STEPS("", "{\"labels_or_regions\": 1}"),
+                                      STEPS(FN, "{}"),
+                                      STEPS(FN, "{\"labels_or_regions\": -1}"),
+                                      STEPS(FN, "{\"labels_or_regions\": 1e99}"),
+                                      STEPS(FN, "{\"labels_or_regions\": NaN}"),
+                                      STEPS(FN, "{\"labels_or_regions\": []}"),
+                                      STEPS(FN, "{\"labels_or_regions\": [1, \"a\"]}"),
+                                      STEPS("7", "{}")};
+    volt_postprocess p = {0};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_ok(volt_write_file("steps.json", bad[i], strlen(bad[i])));
+        assert_int_equal(volt_postprocess_read(&p, "steps.json"), VOLT_EFORMAT);
+        assert_non_null(strstr(volt_last_error(), "steps.json"));
+        assert_int_equal(p.count, 0);
+    }
+    remove("steps.json");
+#undef FN
+#undef STEPS
 }
 
 /* ---- resuming ---- */
@@ -466,6 +613,9 @@ static void only_the_own_configuration_counts(void **state)
     volt_recipe recipe;
     volt_train_options o = fixture_options(&recipe, 1, 2);
     volt_plan plan = *f->plan;
+    const volt_predict_options predict = volt_predict_defaults();
+    const char *const both[2] = {"run-plan", "run-later"};
+    volt_segmenter *seg = NULL;
     volt_plan_config two[2] = {f->plan->config[0], f->plan->config[0]};
     volt_dataset_info info = f->info;
     volt_train_data data = f->data;
@@ -489,6 +639,15 @@ static void only_the_own_configuration_counts(void **state)
     recipe.epochs = 2;
     assert_ok(volt_train("run-plan", &data, &o, NULL, &r));
     assert_true(r.finished && r.epochs == 2);
+    /* Their logits are averaged, as those of folds of one plan. */
+    remove_folder("run-later");
+    o.resume = o.change_length = false;
+    assert_ok(volt_train("run-later", &data, &o, NULL, NULL));
+    o.resume = o.change_length = true;
+    assert_ok(volt_segmenter_open(&seg, both, 2, &predict, NULL));
+    assert_int_equal(seg->sets, 1);
+    volt_segmenter_free(seg);
+    remove_folder("run-later");
     two[0].patch[1] *= 2;
     assert_fails(volt_train("run-plan", &data, &o, NULL, NULL), VOLT_EDATA,
                  "another plan: configurations.3d_fullres.patch_size[1] differs");
@@ -499,7 +658,59 @@ static void only_the_own_configuration_counts(void **state)
     remove_folder("run-plan");
 }
 
-/* ---- warnings ---- */
+/* ---- what is told ---- */
+
+/* The first three iterations tell how long it will take, unless that is short or a budget sets
+ * it. */
+static void the_pace_is_told_where_it_matters(void **state)
+{
+    const volt_recipe recipe = volt_recipe_nnunet();
+    volt_train_state s = volt_train_state_first(&recipe);
+    char line[320];
+
+    (void)state;
+    s.iteration = 3;
+    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20);
+    assert_string_equal(line,
+                        "the training will take about 37.0 h here (epochs: 1000 of 250 "
+                        "iterations, 0.50 s each); a budget of 30 min would make it 30 epochs "
+                        "of 111 iterations");
+    volt_pace_text(line, sizeof line, &s, 1e-5, 1 << 20);
+    assert_string_equal(line, "");
+    s.epochs = 1;
+    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20);
+    assert_string_equal(line, "the training will take about 2 min here (epochs: 1 of 250 "
+                              "iterations, 0.50 s each)");
+    s = volt_train_state_first(&recipe);
+    s.epoch = 500;
+    s.iteration = 500 * 250 + 3;
+    volt_pace_text(line, sizeof line, &s, 2, 1 << 20);
+    assert_string_equal(line, "the rest will take about 3.1 days here (epochs: 500 of 250 "
+                              "iterations, 2.00 s each)");
+}
+
+/* Lines of epochs fit a terminal of 80 columns. */
+static void epochs_fit_a_line(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 12, 1);
+    listener l = {.warnings = 0};
+    const volt_callbacks cb = {.user = &l, .log = on_log};
+    int epochs = 0;
+
+    remove_folder("run-lines");
+    assert_ok(volt_train("run-lines", &f->data, &o, &cb, NULL));
+    for (char *line = strtok(l.text, "\n"); line; line = strtok(NULL, "\n")) {
+        if (strncmp(line, "epoch ", 6) != 0)
+            continue;
+        assert_true(strlen(line) <= 80 - strlen("1000/1000") + strlen("12/12"));
+        assert_non_null(strstr(line, "Dice "));
+        epochs++;
+    }
+    assert_int_equal(epochs, 12);
+    remove_folder("run-lines");
+}
 
 static void freezing_random_values_is_told(void **state)
 {
@@ -523,11 +734,16 @@ int main(void)
         cmocka_unit_test(numbers_out_of_range_are_refused),
         cmocka_unit_test(options_out_of_range_are_refused),
         cmocka_unit_test(data_without_names_are_refused),
-        cmocka_unit_test(failures_before_the_first_iteration_leave_nothing),
+        cmocka_unit_test(unknown_values_and_null_are_refused),
+        cmocka_unit_test(failures_at_the_start_leave_nothing),
         cmocka_unit_test(a_run_without_iterations_is_replaced),
+        cmocka_unit_test(damaged_recipes_and_states_are_refused),
+        cmocka_unit_test(damaged_steps_are_refused),
         cmocka_unit_test(given_fields_must_agree_on_resume),
         cmocka_unit_test(a_run_that_has_ended_stays_as_it_is),
         cmocka_unit_test(only_the_own_configuration_counts),
+        cmocka_unit_test(the_pace_is_told_where_it_matters),
+        cmocka_unit_test(epochs_fit_a_line),
         cmocka_unit_test(freezing_random_values_is_told),
     };
     static fixture f;

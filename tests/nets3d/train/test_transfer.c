@@ -78,7 +78,7 @@ static void the_same_network_is_taken_whole(void **state)
     save("weights.safetensors", g, source, extra, 3);
     for (int mode = 0; mode < 3; mode++) {
         volt_init_parameters(target, g, 2);
-        assert_ok(volt_transfer(target, g, "weights.safetensors", (volt_transfer_mode)mode,
+        assert_ok(volt_transfer(target, g, "weights.safetensors", (volt_transfer_mode)mode, 1,
                                 NULL, NULL, &r));
         assert_memory_equal(target, source,
                             (size_t)volt_graph_param_elements(g) * sizeof *target);
@@ -102,14 +102,15 @@ static void other_classes_and_channels(void **state)
 
     (void)state;
     save("weights.safetensors", from, source, NULL, 0);
-    assert_fails(
-        volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_STRICT, NULL, NULL, &r),
-        VOLT_EDATA, "encoder.stages.0.0.convs.0.conv.weight is 4x1x3x3x3 there and 4x2x3x3x3");
+    assert_fails(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
+                               NULL, &r),
+                 VOLT_EDATA,
+                 "encoder.stages.0.0.convs.0.conv.weight is 4x1x3x3x3 there and 4x2x3x3x3");
     for (int tolerant = 0; tolerant < 2; tolerant++) {
         volt_init_parameters(target, to, 2);
         assert_ok(volt_transfer(target, to, "weights.safetensors",
-                                tolerant ? VOLT_TRANSFER_TOLERANT : VOLT_TRANSFER_BY_NAME, NULL,
-                                NULL, &r));
+                                tolerant ? VOLT_TRANSFER_TOLERANT : VOLT_TRANSFER_BY_NAME, 1,
+                                NULL, NULL, &r));
         /* the first convolution, and weight and bias of the head */
         assert_int_equal(tolerant ? r.partly : r.shapes, 3);
         assert_int_equal(tolerant ? r.shapes : r.partly, 0);
@@ -154,19 +155,19 @@ static void files_that_do_not_fit_are_refused(void **state)
 
     (void)state;
     assert_ok(volt_safetensors_write("weights.safetensors", &alone, 1, NULL, 0));
-    assert_fails(
-        volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, NULL, NULL, NULL),
-        VOLT_EDATA, "contains nothing for this network");
-    assert_fails(
-        volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, NULL, NULL, NULL),
-        VOLT_EDATA, "is absent there");
+    assert_fails(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, 1, NULL,
+                               NULL, NULL),
+                 VOLT_EDATA, "contains nothing for this network");
+    assert_fails(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
+                               NULL, NULL),
+                 VOLT_EDATA, "is absent there");
     save("weights.safetensors", other, wide, NULL, 0);
-    assert_ok(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_TOLERANT, NULL, NULL,
-                            NULL));
+    assert_ok(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1, NULL,
+                            NULL, NULL));
     assert_ok(volt_write_file("weights.safetensors", "damaged", 7));
-    assert_true(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, NULL, NULL,
-                              NULL) != VOLT_OK);
-    assert_fails(volt_transfer(flat, g, "nowhere", VOLT_TRANSFER_BY_NAME, NULL, NULL, NULL),
+    assert_true(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_BY_NAME, 1, NULL,
+                              NULL, NULL) != VOLT_OK);
+    assert_fails(volt_transfer(flat, g, "nowhere", VOLT_TRANSFER_BY_NAME, 1, NULL, NULL, NULL),
                  VOLT_EIO, "nowhere");
     remove("weights.safetensors");
     volt_free(wide);
@@ -256,13 +257,13 @@ static void levels_agree_from_the_finest(void **state)
         for (int mode = 0; mode < 3; mode += 2) {
             float *a = fresh(deep, 1), *start = fresh(deep, 1), *b = fresh(flat, 2);
             save("weights.safetensors", flat, b, NULL, 0);
-            assert_ok(volt_transfer(a, deep, "weights.safetensors", (volt_transfer_mode)mode,
+            assert_ok(volt_transfer(a, deep, "weights.safetensors", (volt_transfer_mode)mode, 1,
                                     NULL, NULL, NULL));
             for (int i = 0; i < 4; i++)
                 assert_took(deep, a, name[0][i], flat, b, name[1][i]);
             assert_took(deep, a, name[0][4], deep, start, name[0][4]);
             save("weights.safetensors", deep, start, NULL, 0);
-            assert_ok(volt_transfer(b, flat, "weights.safetensors", (volt_transfer_mode)mode,
+            assert_ok(volt_transfer(b, flat, "weights.safetensors", (volt_transfer_mode)mode, 1,
                                     NULL, NULL, NULL));
             for (int i = 0; i < 4; i++)
                 assert_took(flat, b, name[1][i], deep, start, name[0][i]);
@@ -289,7 +290,7 @@ static void skip_channels_stay_skip_channels(void **state)
 
     (void)state;
     save("weights.safetensors", from, source, NULL, 0);
-    assert_ok(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_TOLERANT, NULL,
+    assert_ok(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1, NULL,
                             NULL, NULL));
     assert_int_equal(p->dims[1], 8);
     assert_int_equal(q->dims[1], 12);
@@ -300,6 +301,34 @@ static void skip_channels_stay_skip_channels(void **state)
                     source[q->offset + (out * 12 + there) * 27 + k % 27]);
     }
     remove("weights.safetensors");
+    volt_free(target);
+    volt_free(source);
+    volt_graph_free(to);
+    volt_graph_free(from);
+}
+
+/* The middle slice of each channel agrees: the weights of a 2-D network (its file tells nothing
+ * of slices) go into the middle of a network of three slices. */
+static void slices_agree_from_the_middle(void **state)
+{
+    static const char *const name = "encoder.stages.0.0.convs.0.conv.weight";
+    volt_graph *from = network(2, 3, 8), *to = network(6, 3, 8);
+    float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
+    const volt_param *p = volt_graph_param(to, volt_graph_find_param(to, name));
+    const volt_param *q = volt_graph_param(from, volt_graph_find_param(from, name));
+
+    (void)state;
+    save("weights.safetensors", from, source, NULL, 0);
+    assert_ok(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 3, NULL,
+                            NULL, NULL));
+    for (int64_t k = 0; k < p->count; k++) {
+        const int64_t out = k / 27 / 6, in = k / 27 % 6, channel = in / 3;
+        assert_true(target[p->offset + k] ==
+                    (in % 3 == 1 ? source[q->offset + (out * 2 + channel) * 27 + k % 27]
+                                 : start[p->offset + k]));
+    }
+    remove("weights.safetensors");
+    volt_free(start);
     volt_free(target);
     volt_free(source);
     volt_graph_free(to);
@@ -333,20 +362,20 @@ static void little_and_frozen_are_told(void **state)
         double *scale;
         assert_ok(volt_alloc_zero(&scale, (size_t)params, sizeof *scale, "a test"));
         save("weights.safetensors", cases[i].from, source, NULL, 0);
-        assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, NULL,
-                                &cb, NULL));
+        assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
+                                NULL, &cb, NULL));
         assert_int_equal(l.warnings, 1);
         assert_non_null(strstr(l.warning, cases[i].why));
         for (int k = 0; k < params; k++)
             scale[k] = k % 2;
-        assert_fails(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode,
+        assert_fails(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
                                    scale, &cb, NULL),
                      VOLT_EDATA, "frozen parameters would keep random values");
         assert_non_null(strstr(volt_last_error(), "encoder."));
         for (int k = 0; k < params; k++) /* a head of kernel 1 fits all of them */
             scale[k] = strcmp(volt_graph_param(cases[i].to, k)->name,
                               "decoder.seg_layers.0.bias") != 0;
-        assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode,
+        assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
                                 scale, &cb, NULL));
         volt_free(scale);
         volt_free(target);
@@ -369,12 +398,12 @@ static void a_frozen_part_is_refused(void **state)
     (void)state;
     assert_ok(volt_alloc_zero(&scale, (size_t)volt_graph_param_count(to), sizeof *scale, "x"));
     save("weights.safetensors", from, source, NULL, 0);
-    assert_fails(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_TOLERANT, scale,
-                               NULL, NULL),
+    assert_fails(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1,
+                               scale, NULL, NULL),
                  VOLT_EDATA, "4x1x3x3x3 there, 4x2x3x3x3 here");
     save("weights.safetensors", to, target, NULL, 0);
-    assert_ok(volt_transfer(source, from, "weights.safetensors", VOLT_TRANSFER_TOLERANT, scale,
-                            NULL, NULL)); /* more channels than needed */
+    assert_ok(volt_transfer(source, from, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1,
+                            scale, NULL, NULL)); /* more channels than needed */
     remove("weights.safetensors");
     volt_free(scale);
     volt_free(target);
@@ -466,7 +495,7 @@ static void a_checkpoint_of_nnunet_is_taken_whole(void **state)
     assert_ok(volt_plan_find(&config, plan, "3d_fullres"));
     assert_ok(volt_network_build(&g, &config->net, false));
     flat = fresh(g, 3);
-    assert_ok(volt_transfer(flat, g, weights, VOLT_TRANSFER_STRICT, NULL, NULL, &r));
+    assert_ok(volt_transfer(flat, g, weights, VOLT_TRANSFER_STRICT, 1, NULL, NULL, &r));
     assert_int_equal(r.taken, volt_graph_param_count(g));
     assert_int_equal(r.unused, 0);
     volt_free(flat);
@@ -486,6 +515,7 @@ int main(void)
         cmocka_unit_test(files_that_do_not_fit_are_refused),
         cmocka_unit_test(levels_agree_from_the_finest),
         cmocka_unit_test(skip_channels_stay_skip_channels),
+        cmocka_unit_test(slices_agree_from_the_middle),
         cmocka_unit_test(little_and_frozen_are_told),
         cmocka_unit_test(a_frozen_part_is_refused),
         cmocka_unit_test(a_run_starts_another),

@@ -358,6 +358,8 @@ static void terminals_are_safe_from_names(void **state)
     o.columns = 60;
     o.ascii = true;
     assert_ok(volt_chart_text(&text, &chart, &o));
+    assert_non_null(strstr(text, "~ ?]0;name? of a class")); /* ten signs, then letters */
+    assert_non_null(strstr(text, "B ?]0;name? of a class"));
     for (at = text; *at; at++)
         assert_true(*at == '\n' || (*at >= ' ' && *at < 0x7f));
     for (at = text; at; at = strchr(at, '\n') ? strchr(at, '\n') + 1 : NULL)
