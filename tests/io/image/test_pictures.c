@@ -179,6 +179,9 @@ static void what_is_left_out_is_said(void **state)
     volt_image_header_free(header);
     assert_fails(volt_image_info(&header, PICTURES "cmyk.jpg"), VOLT_ENOTSUP,
                  "4 channels (cyan, magenta, yellow, black)");
+    write_changed("deep.jpg", "grey.jpg", 93,
+                  "\x0c"); /* 12 bits; the height's upper byte is 0 */
+    assert_fails(volt_image_info(&header, "deep.jpg"), VOLT_ENOTSUP, "12 bits");
     assert_ok(volt_image_info(&header, PICTURES "transparent.png"));
     assert_int_equal(header->warning_count, 1);
     volt_image_header_free(header);
