@@ -9,12 +9,14 @@
  * Shape     axes x, y, z; a fourth axis, colours and vector components become channels. 2-D
  *           files have nz = 1.
  * World     mm, RAS+; ITK's LPS is converted. 2-D files lie in the plane z = 0 and are 1 mm
- *           thick. Pictures (PNG, TIFF, JPEG, BMP, GIF) have no spatial metadata: pixels of 1
- * mm, rows run to posterior, columns to the left, as in ITK. GIPL has no directions: LPS is
- * taken. A multi-page TIFF takes its spacing from CASE.json next to CASE.tif or CASE_0000.tif
- * ({"spacing": [z, y, x]}, as nnU-Net's Tiff3DIO), and one is written with it. Hostile   every
- * file is untrusted; a reader that crashes or hangs becomes an error. Threads   different files
- * may be read and written at the same time; a header may be shared for reading.
+ *           thick. Pictures (PNG, TIFF, JPEG, BMP, GIF) have no spatial metadata: pixels are 1
+ *           mm wide, rows run to posterior, columns to the left, as in ITK. GIPL has no
+ *           directions: LPS is taken. A multi-page TIFF takes its spacing from CASE.json next
+ *           to CASE.tif or CASE_0000.tif ({"spacing": [z, y, x]}, as nnU-Net's Tiff3DIO), and
+ *           one is written with it.
+ * Hostile   every file is untrusted; a reader that crashes or hangs becomes an error.
+ * Threads   different files may be read and written at the same time; a header may be shared
+ *           for reading.
  */
 #ifndef VOLT_IO_IMAGE_H
 #define VOLT_IO_IMAGE_H

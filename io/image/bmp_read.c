@@ -293,6 +293,8 @@ static volt_status decode_bmp(volt_pixels *out, const char *path, volt_pixels_wa
     if (b.bits <= 8)
         st = volt_pixels_paint(out, &b.palette, path, want);
 done:
+    if (volt_map_check(map.data, path) != VOLT_OK)
+        st = VOLT_EIO;
     volt_map_close(&map);
     return st;
 }

@@ -162,6 +162,8 @@ static volt_status decode_gif(volt_pixels *out, const char *path, volt_pixels_wa
 done:
     if (gif)
         DGifCloseFile(gif, NULL);
+    if (volt_map_check(s.map.data, path) != VOLT_OK)
+        st = VOLT_EIO;
     volt_map_close(&s.map);
     return st;
 }

@@ -211,6 +211,8 @@ static volt_status decode_jpeg(volt_pixels *out, const char *path, volt_pixels_w
 done:
     if (k)
         jpeg_destroy_decompress(&k->in); /* of zeros: nothing */
+    if (volt_map_check(map.data, path) != VOLT_OK)
+        st = VOLT_EIO;
     volt_map_close(&map);
     volt_free(k);
     return st;

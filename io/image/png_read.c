@@ -136,6 +136,8 @@ static volt_status decode_png(volt_pixels *out, const char *path, volt_pixels_wa
         st = paint(out, &d, path);
 done:
     png_destroy_read_struct(&d.png, &d.info, NULL);
+    if (volt_map_check(d.map.data, path) != VOLT_OK)
+        st = VOLT_EIO;
     volt_map_close(&d.map);
     return st;
 }

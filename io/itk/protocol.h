@@ -4,8 +4,10 @@
  * is the most address space in bytes that it may take besides its code, SECONDS the most time
  * of the processor, VOXELS names the files with voxels that the header FILE refers to, in the
  * same folder: it opens no others. Standard input is a socket to the program that started it
- * and carries everything: info   helper: a message. read   helper: a message; caller: one byte,
- * once there is memory for the voxels; helper: the message again, then `bytes` of voxels.
+ * and carries everything:
+ *   info   helper: a message.
+ *   read   helper: a message; caller: one byte, once there is memory for the voxels; helper:
+ *          the message again, then `bytes` of voxels.
  *   labels as read, but pictures give the values as stored: indices of a palette, bits.
  *   write  caller: a message, then `bytes` of voxels; helper: a message.
  * The helper then ends with exit code 0. A message whose status is not 0 carries a sentence and
