@@ -240,7 +240,7 @@ static volt_status write_label_files(const cli *c, int which, const volt_volume 
     char *path = NULL;
     volt_status st = VOLT_OK;
 
-    while (dot && dot > out && !volt_image_named(dot)) /* ".gz" of ".nii.gz" */
+    while (dot && dot > out && !volt_image_named(dot - 1)) /* ".gz" of ".nii.gz" */
         dot = memrchr(out, '.', (size_t)(dot - out));
     for (int i = 0; i < 3; i++) {
         if (!(which & 1 << i))

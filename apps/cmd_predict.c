@@ -369,6 +369,19 @@ static bool holds(const char *folder, const char *name)
     return there;
 }
 
+static bool holds_scans(const char *folder)
+{
+    volt_names names = {0};
+    bool scans = false;
+
+    if (volt_list_dir(&names, folder) == VOLT_OK) {
+        for (size_t i = 0; i < names.count; i++)
+            scans = scans || volt_image_named(names.name[i]);
+    }
+    volt_names_free(&names);
+    return scans;
+}
+
 /* The first argument must be a run; what else people give gets the call that helps. */
 static volt_status check_runs(const cli *c)
 {
@@ -387,6 +400,11 @@ static volt_status check_runs(const cli *c)
         return volt_fail(VOLT_EINVAL,
                          "%s is a data set, not a run; the trained network comes first: volt "
                          "predict RUN %s -o %s",
+                         first, first, out ? out : "OUT");
+    if (volt_path_is_dir(first) && holds_scans(first))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is a folder of scans, not a run; the trained network comes first: "
+                         "volt predict RUN %s -o %s",
                          first, first, out ? out : "OUT");
     if (volt_image_named(first))
         return volt_fail(

@@ -2,10 +2,11 @@
  * finds them.
  *
  * Stored   in the mask itself: a NIfTI mask that VOLT writes has intent code 1002 and, in a
- *          header extension of code 6 (comment), the text of an ITK-SNAP label file; a
- * .seg.nrrd has the fields of 3D Slicer's segments. Or next to the mask CASE.nii.gz, in
- * CASE.label or CASE.txt (ITK-SNAP), CASE.ctbl (3D Slicer), in labels.label or labels.ctbl,
- * which are for all masks of the folder, or in a dataset.json in the folder or, for a folder
+ *          header extension of code 6 (comment), the text of an ITK-SNAP label file; tables in
+ *          XML (TotalSegmentator, Connectome Workbench) are read, too. A .seg.nrrd has the
+ *          fields of 3D Slicer's segments. Or next to the mask CASE.nii.gz: in CASE.label or
+ *          CASE.txt (ITK-SNAP), CASE.ctbl (3D Slicer), in labels.label or labels.ctbl, which
+ *          are for all masks of the folder, or in a dataset.json in the folder or, for a folder
  *          labelsTr or labelsTs, in the one above.
  * Hostile  tables are untrusted: at most 16384 entries of 255 bytes; control characters become
  *          spaces, and a name that is not UTF-8 becomes "label VALUE".

@@ -11,7 +11,7 @@
 #include "io/image/names.h"
 #include "io/image/nifti_raw.h"
 
-enum { NRRD_HEADER = 1 << 20, NIFTI_COMMENT = 6 };
+enum { NRRD_HEADER = 1 << 20, NIFTI_IGNORE = 0, NIFTI_COMMENT = 6, NIFTI_CARET = 30 };
 
 volt_status volt_label_table_write(const char *path, const volt_label_table *table)
 {
@@ -47,6 +47,11 @@ static volt_status of_extensions(volt_label_table *out, const volt_image_header 
             memcmp(text, VOLT_LABEL_COMMENT, mark) == 0)
             return volt_label_text_parse(out, text, strnlen(text, words[0] - 8),
                                          VOLT_LABELS_SNAP, path);
+        if (words[1] == NIFTI_IGNORE || words[1] == NIFTI_CARET) { /* TotalSegmentator: 0 */
+            const volt_status st = volt_label_xml_parse(out, text, words[0] - 8);
+            if (st != VOLT_OK || out->count)
+                return st;
+        }
         at += words[0];
     }
     return VOLT_OK;

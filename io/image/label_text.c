@@ -1,3 +1,4 @@
+#define _GNU_SOURCE /* memmem */
 #include "io/image/label_text.h"
 
 #include <ctype.h>
@@ -334,6 +335,77 @@ done:
     for (size_t i = 0; i < count; i++)
         volt_free(all[i].name);
     volt_free(all);
+    volt_label_table_clear(&t);
+    return st;
+}
+
+/* ---- XML ---- */
+
+/* The number of attribute `name` in the start tag `tag`, which is NUL-terminated. */
+static bool attribute(double *out, const char *tag, const char *name)
+{
+    char sought[16], *end;
+    const char *at;
+
+    snprintf(sought, sizeof sought, " %s=\"", name);
+    at = strstr(tag, sought);
+    if (!at)
+        return false;
+    *out = strtod(at + strlen(sought), &end);
+    return end > at + strlen(sought) && *end == '"' && isfinite(*out);
+}
+
+/* One element: its start tag, and the text up to its end. */
+static volt_status add_element(volt_label_table *t, const char *tag, const char *text,
+                               size_t bytes)
+{
+    static const char *const part[] = {"Red", "Green", "Blue"};
+    static const char open[] = "<![CDATA[", close[] = "]]>";
+    uint8_t rgb[3];
+    double value, v;
+
+    if (!attribute(&value, tag, "Key") || value != floor(value) || fabs(value) > 1e9 ||
+        t->count == MAX_ENTRIES || volt_label_table_name(t, (int64_t)value))
+        return VOLT_OK;
+    volt_label_rgb(rgb, (int64_t)value);
+    for (int i = 0; i < 3; i++)
+        rgb[i] =
+            attribute(&v, tag, part[i]) && v >= 0 && v <= 1 ? (uint8_t)lrint(255 * v) : rgb[i];
+    if (bytes >= sizeof open + sizeof close - 2 && memcmp(text, open, sizeof open - 1) == 0 &&
+        memcmp(text + bytes - (sizeof close - 1), close, sizeof close - 1) == 0) {
+        text += sizeof open - 1;
+        bytes -= sizeof open + sizeof close - 2;
+    }
+    return volt_label_table_add(t, (int64_t)value, text, bytes, rgb);
+}
+
+/* The first place of `word` in text[0 .. end); NULL. */
+static const char *seek(const char *text, const char *end, const char *word)
+{
+    return text < end ? memmem(text, (size_t)(end - text), word, strlen(word)) : NULL;
+}
+
+volt_status volt_label_xml_parse(volt_label_table *out, const char *text, size_t bytes)
+{
+    const char *end = text + bytes, *stop;
+    volt_label_table t = {0};
+    char tag[256];
+    volt_status st = VOLT_OK;
+
+    while ((text = seek(text, end, "<Label ")) != NULL) {
+        const char *body = seek(text, end, ">");
+        if (!body || !(stop = seek(body, end, "</Label>")))
+            break;
+        if ((size_t)(body - text) < sizeof tag && !memchr(text, '\0', (size_t)(body - text))) {
+            memcpy(tag, text, (size_t)(body - text));
+            tag[body - text] = '\0';
+            VOLT_TRY(st, done, add_element(&t, tag, body + 1, (size_t)(stop - body - 1)));
+        }
+        text = stop;
+    }
+    *out = t;
+    t = (volt_label_table){0};
+done:
     volt_label_table_clear(&t);
     return st;
 }

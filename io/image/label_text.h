@@ -27,6 +27,11 @@ VOLT_MUST_USE volt_status volt_label_text_make(char **out, const volt_label_tabl
 VOLT_MUST_USE volt_status volt_label_segments_parse(volt_label_table *out, const char *header,
                                                     size_t bytes, const char *name);
 
+/* The elements <Label Key="1" Red="0.5" ...>NAME</Label> that TotalSegmentator and Connectome
+ * Workbench put into an extension; what is none of them is ignored. */
+VOLT_MUST_USE volt_status volt_label_xml_parse(volt_label_table *out, const char *text,
+                                               size_t bytes);
+
 /* Appends an entry; its name is cleaned of what a table cannot hold. */
 VOLT_MUST_USE volt_status volt_label_table_add(volt_label_table *table, int64_t value,
                                                const char *name, size_t bytes,

@@ -79,6 +79,8 @@ exists "$SCRATCH/tests/t.nii.gz"
 # What people type, and what helps.
 expect 2 "$VOLT" predict "$SCRATCH/set" -o "$SCRATCH/never"
 err_has "is a data set, not a run; .*: volt predict RUN $SCRATCH/set -o $SCRATCH/never"
+expect 2 "$VOLT" predict "$data/imagesTr" -o "$SCRATCH/never"
+err_has 'is a folder of scans, not a run'
 expect 2 "$VOLT" predict "$data/imagesTr/brats_001_0000.nii.gz" "$run" -o "$SCRATCH/never"
 err_has 'is a scan, not a run'
 expect 2 "$VOLT" predict -i "$in" -o "$SCRATCH/never" -d 4 -c 3d_fullres -f 0

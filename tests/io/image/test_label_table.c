@@ -78,6 +78,29 @@ static void slicer_tables_are_read(void **state)
                  "labels.ctbl: line 1");
 }
 
+static void xml_is_read(void **state)
+{
+    static const char text[] = "<?xml?><LabelTable>\n<Label Key=\"1\" Red=\"0.0\" "
+                               "Green=\"1.0\" Blue=\"0.5\" Alpha=\"1\">"
+                               "<![CDATA[kidney_right]]></Label><Label Red=\"1\" "
+                               "Key=\"7\">spleen</Label><Label Key=\"x\">a"
+                               "</Label><Label Key=\"1\">again</Label><Label Key=\"9\">no end";
+    volt_label_table t = {0};
+
+    (void)state;
+    assert_ok(volt_label_xml_parse(&t, text, strlen(text)));
+    assert_int_equal(t.count, 2);
+    assert_string_equal(volt_label_table_name(&t, 1), "kidney_right");
+    assert_string_equal(volt_label_table_name(&t, 7), "spleen");
+    assert_int_equal(t.entries[0].green, 255);
+    assert_int_equal(t.entries[0].blue, 128);
+    volt_label_table_clear(&t);
+    for (size_t bytes = 0; bytes < strlen(text); bytes++) {
+        assert_ok(volt_label_xml_parse(&t, text, bytes));
+        volt_label_table_clear(&t);
+    }
+}
+
 static void segments_are_read(void **state)
 {
     volt_label_table t = {0};
@@ -227,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(snap_files_are_read),
         cmocka_unit_test(slicer_tables_are_read),
+        cmocka_unit_test(xml_is_read),
         cmocka_unit_test(segments_are_read),
         cmocka_unit_test(dataset_json_names_masks),
         cmocka_unit_test(regions_name_painted_values),
