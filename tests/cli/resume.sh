@@ -117,6 +117,19 @@ out_has 'nothing is left to do'
 expect 10 "${train[@]}" -o "$run" -q
 err_has 'already holds a run; use --resume'
 
+# Folds: the same, and their summary stays.
+folds=("${train[@]}" -o "$SCRATCH/folds" --folds 0-1 --recipe fast --epochs 1 -q)
+expect 0 "${folds[@]}"
+before=$(fingerprint "$SCRATCH/folds")
+expect 0 "${folds[@]}" --resume
+out_has 'folds has ended, nothing is left to do'
+out_has 'fold_1: 1 epoch in'
+expect 2 "${folds[@]}" --resume --lr 0.5
+err_has 'fold_0 keeps the recipe .*--lr'
+expect 2 "${folds[@]}" --folds 2 --resume --lr 0.5
+err_has 'fold_0 keeps the recipe .*--lr'
+[ "$before" = "$(fingerprint "$SCRATCH/folds")" ] || fail "the folds have changed"
+
 # More threads than processors: a warning, also with -q.
 expect 0 "$VOLT" info "$data/imagesTr/$(ls "$data/imagesTr" | head -1)" -q
 expect 0 "$VOLT" train "$data" --work "$work" -o "$run" --resume --threads 4000 -q
