@@ -18,9 +18,9 @@ DEMO_CASES := 12
 DEMO_BUDGET := 3m
 
 PACKAGES := cmake gcc make libc6-dev libdnnl-dev libnifti2-dev libdeflate-dev zlib1g-dev \
-	libjansson-dev libpng-dev
+	libjansson-dev libpng-dev libjpeg-dev libgif-dev libfreetype-dev
 # For volt-itk, which reads .mha, .nrrd, .tif, ...: WITHOUT_ITK=1 leaves it out.
-ITK_PACKAGES := $(if $(WITHOUT_ITK),,libinsighttoolkit5-dev g++)
+ITK_PACKAGES := $(if $(WITHOUT_ITK),,libinsighttoolkit5-dev libseccomp-dev libtiff-dev g++)
 TEST_PACKAGES := libcmocka-dev g++ pkg-config python3
 DEB_PACKAGES := dpkg-dev
 CHECK_PACKAGES := clang libomp-dev llvm clang-format clang-tidy valgrind

@@ -106,7 +106,7 @@ static volt_status run(cli *c)
     show.view = o->view;
     show.threads = (int)c->threads;
     show.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     for (int i = 0; i < o->patch.count; i++)
         show.patch[3 - o->patch.count + i] = (int64_t)o->patch.v[i];
     show.is_2d = show.is_2d || o->patch.count == 2;

@@ -87,9 +87,12 @@ static volt_status run(cli *c)
     best.ensembles = !o->no_ensembles;
     best.threads = (int)c->threads;
     best.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     if (!o->truth)
         return volt_fail(VOLT_EINVAL, "volt best needs the ground truth: --truth DIR");
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_inputs(&o->truth, 1));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     VOLT_TRY(st, done, find_truth(&truth, o->truth));
     best.truth = truth;
     VOLT_TRY(st, done, volt_best_find(&r, c->args, c->args_count, &best));
@@ -111,11 +114,14 @@ const cli_command cmd_best = {
     .args = "RUN... --truth DIR -o OUT",
     .min_args = 1,
     .max_args = -1,
-    .about = "Scores the validation predictions of every RUN (RUN/fold_K/validation, from "
-             "'volt train --validate', 'volt predict --validation' or nnU-Net) and the average "
-             "of every pair of runs (which needs their probabilities), as nnU-Net's "
-             "find_best_configuration does. Then searches postprocessing for the best "
-             "candidate and prints how to predict with it. OUT/best.json holds all scores.",
+    .about =
+        "Scores the validation predictions of every RUN (RUN/fold_K/validation, from "
+        "'volt train --validate', 'volt predict --validation' or nnU-Net) and the average "
+        "of every pair of runs (which needs their probabilities), as nnU-Net's "
+        "find_best_configuration does. Then searches postprocessing for the best "
+        "candidate and prints how to predict with it. OUT/best.json holds all scores and is "
+        "written last; after an interruption the same command starts again and replaces what "
+        "is there.",
     .example = "volt best runs/2d runs/3d_fullres --truth Dataset004 -o compared",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, best_options),

@@ -15,9 +15,10 @@ static volt_status print_json(const volt_dataset *ds, const volt_findings *found
     for (int64_t i = 0; i < found->count; i++) {
         const volt_finding *f = &found->item[i];
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s}", "severity",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "severity",
                                               f->severity == VOLT_ERROR ? "error" : "warning",
-                                              "file", f->file, "sentence", f->sentence));
+                                              "kind", volt_finding_kind_name(f->kind), "file",
+                                              f->file, "sentence", f->sentence));
     }
     return cli_print_json(
         json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "dataset", ds->folder, "layout",
@@ -26,12 +27,18 @@ static volt_status print_json(const volt_dataset *ds, const volt_findings *found
                   cli_json_strings(ds->note, ds->notes), "findings", list));
 }
 
-static void print_text(const volt_dataset *ds, const volt_findings *found)
+static void print_finding(void *user, volt_severity severity, const char *sentence)
 {
-    cli_dataset_print_notes(ds);
-    for (int64_t i = 0; i < found->count; i++)
-        printf("%s: %s\n", found->item[i].severity == VOLT_ERROR ? "error" : "warning",
-               found->item[i].sentence);
+    const char *remedy = cli_remedy(user, sentence);
+
+    printf("%s: %s%s%s\n", severity == VOLT_ERROR ? "error" : "warning", sentence,
+           remedy ? "; " : "", remedy ? remedy : "");
+}
+
+static void print_text(cli *c, const volt_dataset *ds, const volt_findings *found)
+{
+    cli_dataset_print_notes(c, ds);
+    volt_findings_list(found, VOLT_FINDINGS_SHOWN, print_finding, c);
     printf("%s: %s, %lld case%s, %lld error%s, %lld warning%s\n", ds->folder, ds->layout,
            (long long)ds->cases.count, volt_s(ds->cases.count), (long long)found->errors,
            volt_s(found->errors), (long long)found->warnings, volt_s(found->warnings));
@@ -50,7 +57,7 @@ static volt_status run(cli *c)
     if (c->json)
         VOLT_TRY(st, done, print_json(ds, &found));
     else
-        print_text(ds, &found);
+        print_text(c, ds, &found);
     st = volt_findings_judge(&found);
 done:
     volt_findings_clear(&found);
@@ -67,8 +74,8 @@ const cli_command cmd_check = {
     .max_args = 1,
     .about =
         "Detects the layout of DATASET, reads every scan and reports all problems in one "
-        "run, each with file, axis and value. With errors the exit status is 10; warnings do "
-        "not stop training.",
+        "run, each with file, axis and value; --json has all, the text at most ten of a kind. "
+        "With errors the exit status is 10; warnings do not stop training.",
     .example = "volt check Task04_Hippocampus",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, check_options),

@@ -1,13 +1,20 @@
+#define _GNU_SOURCE
 #include <string.h>
+#include "base/core/alloc.h"
+#include "base/core/available.h"
+#include "base/core/checked.h"
 #include "base/core/report.h"
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "io/image.h"
+#include "io/dataset.h"
+#include "io/label_table.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
 
 typedef struct convert_options {
-    const char *dtype, *codes, *like;
+    const char *dtype, *codes, *like, *label_files;
     cli_list spacing;
     bool labels;
 } convert_options;
@@ -22,7 +29,12 @@ static const cli_option options[] = {
     {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
      "resample onto the grid of REF: linear, or nearest with --labels"},
     {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,
-     "IN is a label map: never interpolate values, use the smallest type"},
+     "IN is a label map: never interpolate values, use the smallest type, keep label names"},
+    {"--label-files", 0, CLI_TEXT, offsetof(convert_options, label_files), "snap,ctbl,seg-nrrd",
+     NULL, 0, 0,
+     "with --labels: also write for viewers, next to OUT, any of: snap (.label, ITK-SNAP), "
+     "ctbl "
+     "(.ctbl, 3D Slicer), seg-nrrd (.seg.nrrd, 3D Slicer)"},
 };
 
 /* Replaces the current volume, freeing the old one. */
@@ -60,7 +72,28 @@ static volt_status to_float(volt_volume **v, int threads)
     return st;
 }
 
-static volt_status respace(volt_volume **v, const cli_list *asked, bool labels, int threads)
+/* Interpolating to `shape` in float32, next to the volume itself. */
+static volt_status check_memory(const volt_volume *v, const int64_t shape[3], const char *path)
+{
+    int64_t extents[4] = {v->grid.channels, shape[0], shape[1], shape[2]};
+    char *what = NULL;
+    size_t bytes;
+    volt_status st;
+
+    if (volt_extent_bytes(&bytes, extents, 4, sizeof(float)) ||
+        volt_add_size(&bytes, bytes,
+                      sizeof(float) * (volt_volume_bytes(v) / volt_dtype_bytes(v->dtype))))
+        bytes = SIZE_MAX;
+    st = volt_format(&what, "%s: resampling it to %lld x %lld x %lld voxels", path,
+                     (long long)shape[2], (long long)shape[1], (long long)shape[0]);
+    if (st == VOLT_OK)
+        st = volt_mem_check(bytes, what);
+    volt_free(what);
+    return st;
+}
+
+static volt_status respace(volt_volume **v, const char *path, const cli_list *asked,
+                           bool labels, int threads)
 {
     const double target[3] = {asked->v[2], asked->v[1], asked->v[0]};
     volt_volume *out = NULL;
@@ -71,6 +104,7 @@ static volt_status respace(volt_volume **v, const cli_list *asked, bool labels, 
 
     volt_grid_spacing(spacing, &(*v)->grid);
     VOLT_TRY(st, done, volt_resample_shape(shape, (*v)->grid.n, spacing, target));
+    VOLT_TRY(st, done, check_memory(*v, shape, path));
     separate = volt_resample_separate_axis(spacing, target);
     if (labels) {
         VOLT_TRY(st, done,
@@ -96,6 +130,7 @@ static volt_status regrid(volt_volume **v, const cli *c, bool labels)
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_info(&header, reference));
+    VOLT_TRY(st, done, check_memory(*v, header->grid.n, c->args[0]));
     if (!labels) {
         outside = volt_volume_range(*v, threads).min;
         VOLT_TRY(st, done, to_float(v, threads));
@@ -136,33 +171,141 @@ done:
     return st;
 }
 
+/* The same slice with its rows to posterior and its columns to the left, or the volume along
+ * LPS; an axis of a slice is never exchanged with its thickness. */
+static volt_status to_lps(volt_volume **v, bool slice, int threads)
+{
+    volt_orientation o;
+    volt_volume *turned = NULL;
+    volt_status st = volt_orientation_to(&o, &(*v)->grid, "LPS");
+
+    if (st != VOLT_OK || volt_orientation_is_identity(o) || (slice && o.from[0] != 0))
+        return st;
+    st = volt_volume_reorient(&turned, *v, o, threads);
+    if (st == VOLT_OK)
+        replace(v, turned);
+    return st;
+}
+
+/* OUT's format may be unable to store where the volume lies: then it is reoriented as readers
+ * will assume, and that is reported. */
+static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *header,
+                              volt_image_write_options *write)
+{
+    const convert_options *o = c->options;
+    const char *path = c->args[1], *format = volt_image_format_name(path);
+    const volt_image_loss loss = volt_image_loss_of(path, &(*v)->grid, header);
+    const bool slice = loss == VOLT_LOSS_GEOMETRY && (*v)->grid.n[0] == 1;
+    const bool states = strcmp(format, "NIfTI") == 0 || strcmp(format, "NRRD") == 0 ||
+                        strcmp(format, "MetaImage") == 0;
+    const bool unchanged = header->raw && strcmp(format, "NIfTI") == 0 &&
+                           volt_grid_same(&(*v)->grid, &header->grid, 0);
+    const int threads = (int)c->threads;
+    char before[4], after[4];
+    volt_status st = VOLT_OK;
+
+    volt_orientation_codes(before, &(*v)->grid);
+    if (loss == VOLT_LOSS_NONE) {
+        if (volt_image_named(path) && states && !unchanged &&
+            !volt_image_knows_orientation(header))
+            volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                        "the orientation of %s is unknown; %s states %s, which is assumed",
+                        c->args[0], path, before);
+        return VOLT_OK;
+    }
+    if (!o->codes)
+        VOLT_TRY(st, done, to_lps(v, slice, threads));
+    volt_orientation_codes(after, &(*v)->grid);
+    write->drop_geometry = loss == VOLT_LOSS_GEOMETRY;
+    if (loss == VOLT_LOSS_ORIENTATION && strcmp(before, after) == 0)
+        return VOLT_OK; /* refused when it is written */
+    volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s: %s stores %s%s%s%s%s", path, format,
+                loss == VOLT_LOSS_ORIENTATION ? "no orientation"
+                : slice                       ? "neither spacing, position nor orientation"
+                                              : "neither position nor orientation",
+                strcmp(before, after) ? "; reoriented from " : "",
+                strcmp(before, after) ? before : "", strcmp(before, after) ? " to " : "",
+                strcmp(before, after) ? after : "");
+done:
+    return st;
+}
+
+/* STEM.label, STEM.ctbl and STEM.seg.nrrd for OUT = STEM.EXT. */
+static volt_status write_label_files(const cli *c, int which, const volt_volume *v,
+                                     const volt_image_write_options *write)
+{
+    static const char *const ending[] = {".label", ".ctbl", ".seg.nrrd"};
+    const char *out = c->args[1];
+    const char *dot = strrchr(out, '.');
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    while (dot && dot > out && !volt_image_named(dot)) /* ".gz" of ".nii.gz" */
+        dot = memrchr(out, '.', (size_t)(dot - out));
+    for (int i = 0; i < 3; i++) {
+        if (!(which & 1 << i))
+            continue;
+        if (i < 2 && !write->names) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s: the names of its labels are stored neither in it "
+                           "nor next to it",
+                           c->args[0]);
+            goto done;
+        }
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%.*s%s", dot ? (int)(dot - out) : (int)strlen(out), out,
+                             ending[i]));
+        if (i < 2)
+            VOLT_TRY(st, done, volt_label_table_write(path, write->names));
+        else
+            VOLT_TRY(st, done, volt_image_write(path, v, NULL, write));
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    volt_free(path);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const convert_options *o = c->options;
     int threads = (int)c->threads;
     volt_image_read_options read = volt_image_read_as(o->labels ? VOLT_I16 : 0, threads);
     volt_image_write_options write = volt_image_write_with(threads);
+    volt_label_table names = {0};
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
+    int files = 0;
     volt_status st;
 
+    VOLT_TRY(st, done, cli_label_files(&files, o->label_files));
+    if (files && !o->labels)
+        return volt_fail(VOLT_EINVAL, "--label-files needs --labels");
     if (o->spacing.count && o->like)
         return volt_fail(VOLT_EINVAL, "--spacing and --like cannot be combined");
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
+    VOLT_TRY(st, done, volt_image_check_ending(c->args[1], o->labels));
     write.labels = o->labels;
+    if (o->labels)
+        VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));
+    write.names = names.count ? &names : NULL;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
     if (o->spacing.count)
-        VOLT_TRY(st, done, respace(&v, &o->spacing, o->labels, threads));
+        VOLT_TRY(st, done, respace(&v, c->args[0], &o->spacing, o->labels, threads));
     if (o->like)
         VOLT_TRY(st, done, regrid(&v, c, o->labels));
     if (!o->labels)
         VOLT_TRY(st, done, set_type(&v, c, header));
+    VOLT_TRY(st, done, fit_format(&v, c, header, &write));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
+    VOLT_TRY(st, done, write_label_files(c, files, v, &write));
     st = volt_image_write(c->args[1], v, header, &write);
 done:
+    volt_label_table_clear(&names);
     volt_volume_free(v);
     volt_image_header_free(header);
     return st;
@@ -177,7 +320,8 @@ const cli_command cmd_convert = {
     .max_args = 2,
     .about =
         "Reads IN and writes OUT; the file name extension selects each format: .nii.gz, .nii, "
-        ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp or .jpg. Whatever no option changes "
+        ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp, .gif or .jpg. Whatever no option "
+        "changes "
         "is preserved: data type, voxels, position in the patient and header fields.",
     .example = "volt convert scan.nii.gz thin.nii.gz --reorient RAS --spacing 1,1,1",
     .common = CLI_THREADS,

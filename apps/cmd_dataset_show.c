@@ -133,7 +133,7 @@ static void print_survey(const survey *s)
                (long long)s->unreadable, volt_s(s->unreadable));
 }
 
-static void print_text(const volt_dataset *ds, const survey *s)
+static void print_text(const cli *c, const volt_dataset *ds, const survey *s)
 {
     const volt_dataset_info *info = &ds->info;
 
@@ -144,11 +144,11 @@ static void print_text(const volt_dataset *ds, const survey *s)
         printf(" (%lld without labels)", (long long)unlabelled(ds));
     printf(", %lld to predict\n", (long long)ds->tests.count);
     printf("channels     ");
-    for (int c = 0; c < info->channels; c++)
-        printf(" %d %s%s", c, info->channel_name[c], c + 1 < info->channels ? "," : "\n");
+    for (int i = 0; i < info->channels; i++)
+        printf(" %d %s%s", i, info->channel_name[i], i + 1 < info->channels ? "," : "\n");
     print_labels(info);
     print_survey(s);
-    cli_dataset_print_notes(ds);
+    cli_dataset_print_notes(c, ds);
 }
 
 /* -- JSON --------------------------------------------------------------------------------- */
@@ -234,7 +234,7 @@ static volt_status run(cli *c)
     if (c->json)
         st = print_json(ds, &s);
     else
-        print_text(ds, &s);
+        print_text(c, ds, &s);
 done:
     volt_dataset_close(ds);
     return st;

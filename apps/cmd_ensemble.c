@@ -1,18 +1,20 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "nets3d/ensemble.h"
 
 typedef struct ensemble_options {
-    const char *output, *dataset;
+    const char *output, *dataset, *label_files;
     bool probabilities, skip_existing;
 } ensemble_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(ensemble_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
+    CLI_LABEL_FILES_OPTION(ensemble_options, label_files),
     {"--dataset", 0, CLI_TEXT, offsetof(ensemble_options, dataset), "JSON", NULL, 0, 0,
      "dataset.json with the labels [the first FOLDER's]"},
     {"--save-probabilities", 0, CLI_FLAG, offsetof(ensemble_options, probabilities), NULL, NULL,
@@ -36,7 +38,10 @@ static volt_status run(cli *c)
     ensemble.probabilities = o->probabilities;
     ensemble.skip_existing = o->skip_existing;
     ensemble.threads = (int)c->threads;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
+    VOLT_TRY(st, done, cli_label_files(&ensemble.label_files, o->label_files));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     if (o->dataset)
         VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
     else
@@ -76,7 +81,9 @@ const cli_command cmd_ensemble = {
     .about = "Averages CASE.npz of every FOLDER (from 'volt predict --save-probabilities' or "
              "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of "
              "the first FOLDER's mask. Classes are read one at a time, so memory does not grow "
-             "with their number; the estimated peak is logged first.",
+             "with their number; the estimated peak is logged first. Values that are no "
+             "probabilities are refused: NaN, below -0.001, above 1.001, or with a sum over "
+             "the classes that is not within 0.01 of 1.",
     .example = "volt ensemble masks_2d masks_3d -o masks",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, ensemble_options),

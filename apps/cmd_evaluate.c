@@ -10,9 +10,9 @@
 #include "io/nnunet_summary.h"
 
 typedef struct evaluate_options {
-    const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy;
+    const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy, *map;
     cli_list thresholds, ignore;
-    bool no_surface, lesions, all;
+    bool no_surface, lesions, all, stacks;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
     int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
@@ -33,11 +33,15 @@ static const cli_option options[] = {
      "masks"},
     {"--layout", 0, CLI_TEXT, offsetof(evaluate_options, layout), "NAME", NULL, 0, 0,
      "layout of TRUTH if it is a data set: nnunet, brats, lits, ... [detected]"},
-    {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds),
-     "A[,B,C,D,E,F,G,H]", NULL, 0, 0,
-     "TRUTH is a data set with grey values: label 1 from A, label 2 from B, ..."},
+    {"--label-thresholds", 0, CLI_REALS, offsetof(evaluate_options, thresholds), "A[,B,...]",
+     NULL, 0, 0,
+     "TRUTH has grey values: label 1 from A, label 2 from B, ... [those of the masks' run]"},
+    {"--label-map", 0, CLI_TEXT, offsetof(evaluate_options, map), "T=P[,...]", NULL, 0, 0,
+     "label T of TRUTH is label P of PRED; P 0 counts it as background"},
     {"--ignore", 0, CLI_INTS, offsetof(evaluate_options, ignore), "LABEL", NULL, -1, 32767,
      "exclude voxels with this label in TRUTH [dataset.json's ignore label]"},
+    {"--stacks", 0, CLI_FLAG, offsetof(evaluate_options, stacks), NULL, NULL, 0, 0,
+     "pictures CASE_000.png, CASE_001.png, ... are the slices of one mask"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
      "fail if a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
@@ -95,6 +99,21 @@ static volt_status judge_missing(const job *j)
     return VOLT_OK;
 }
 
+/* Too few thresholds would leave a class without truth. */
+static volt_status check_thresholds(const job *j)
+{
+    const evaluate_options *o = j->c->options;
+    const int32_t labels = j->classes.label_count;
+
+    if (o->thresholds.count && j->classes.source && o->thresholds.count + 1 != labels)
+        return volt_fail(VOLT_EINVAL,
+                         "--label-thresholds: %d threshold%s define%s %d labels; %s has %d",
+                         o->thresholds.count, volt_s(o->thresholds.count),
+                         o->thresholds.count == 1 ? "s" : "", o->thresholds.count + 1,
+                         j->classes.source, labels);
+    return VOLT_OK;
+}
+
 static volt_status choose_metrics(job *j)
 {
     const evaluate_options *o = j->c->options;
@@ -120,6 +139,7 @@ static volt_status score_all(job *j)
     const evaluate_classes *k = &j->classes;
     volt_status st;
 
+    VOLT_TRY(st, done, evaluate_expect_labels(&j->pairs, k, j->metrics.ignore_label));
     VOLT_TRY(st, done, volt_confusion_create(&j->confusion, k->labels, k->label_count));
     VOLT_TRY(st, done,
              volt_mask_pairs_score(&j->summary, j->confusion, &j->pairs, k->regions, k->count,
@@ -219,10 +239,30 @@ static void print_means(const job *j, const char *name, const double *mean,
     putchar('\n');
 }
 
+/* What the means leave out, and why, by the rule of --empty. */
+static void print_undefined(const job *j)
+{
+    const volt_summary *s = j->summary;
+    const bool monai = j->metrics.policy == VOLT_EMPTY_MONAI;
+    int64_t undefined = 0, infinite = 0;
+
+    for (int32_t r = 0; r < s->regions; r++)
+        undefined += s->undefined[r][VOLT_SCORE_DICE];
+    for (int64_t i = 0; i < s->count && j->metrics.surface; i++) {
+        for (int32_t r = 0; r < s->regions; r++)
+            infinite += isinf(s->cases[i].metrics[r].hd95_mm) ? 1 : 0;
+    }
+    if (undefined)
+        printf("; %lld undefined Dice score%s (class %s)", (long long)undefined,
+               volt_s(undefined), monai ? "not in the truth" : "in neither mask");
+    if (infinite)
+        printf("; %lld infinite distance%s (class in one mask only)", (long long)infinite,
+               volt_s(infinite));
+}
+
 static volt_status print_table(const job *j)
 {
     const volt_summary *s = j->summary;
-    int64_t undefined = 0;
     volt_status st = VOLT_OK;
 
     if (s->count > 1)
@@ -237,15 +277,11 @@ static volt_status print_table(const job *j)
             printf("  %16s", "95 % interval");
     }
     putchar('\n');
-    for (int r = 0; r < s->regions; r++) {
+    for (int r = 0; r < s->regions; r++)
         print_means(j, s->region_names[r], s->mean[r], s->interval[r]);
-        undefined += s->undefined[r][VOLT_SCORE_DICE];
-    }
     print_means(j, "mean over classes", s->foreground_mean, s->foreground_interval);
     printf("%lld case%s", (long long)s->count, volt_s(s->count));
-    if (undefined)
-        printf("; %lld undefined Dice score%s (class in neither mask)", (long long)undefined,
-               volt_s(undefined));
+    print_undefined(j);
     putchar('\n');
     return VOLT_OK;
 }
@@ -278,6 +314,45 @@ static volt_status print_json(const volt_scores *scores)
     return st;
 }
 
+/* After a failure about values that are no labels. */
+static volt_status add_remedy(void)
+{
+    char sentence[1024];
+
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return volt_fail(VOLT_EDATA,
+                     "%s; give the values of TRUTH with --label-map T=P,..., or "
+                     "--label-thresholds for grey values, or the data set of the masks with "
+                     "--labels",
+                     sentence);
+}
+
+static volt_status check_outputs(const cli *c)
+{
+    const evaluate_options *o = c->options;
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_check_output(c, o->output, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->report, "json"));
+    VOLT_TRY(st, done, cli_check_output(c, o->csv, "csv"));
+    st = cli_check_output(c, o->confusion, "csv");
+done:
+    return st;
+}
+
+static volt_status find_stacks(volt_mask_pairs *pairs, const cli *c)
+{
+    const evaluate_options *o = c->options;
+    volt_status st;
+
+    if (o->layout || o->images)
+        return volt_fail(VOLT_EINVAL, "--stacks is for plain folders; drop --layout, --images");
+    st = volt_mask_pairs_find_stacks(pairs, c->args[0], c->args[1]);
+    if (st == VOLT_OK && o->thresholds.count)
+        st = volt_mask_pairs_threshold(pairs, o->thresholds.v, o->thresholds.count);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     const evaluate_options *o = c->options;
@@ -286,6 +361,8 @@ static volt_status run(cli *c)
     volt_scores scores;
     volt_status st;
 
+    VOLT_TRY(st, done, check_outputs(c));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;
@@ -293,9 +370,13 @@ static volt_status run(cli *c)
     dataset.thresholds = o->thresholds.count;
     dataset.threads = (int)c->threads;
     dataset.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
+    VOLT_TRY(st, done,
+             o->stacks ? find_stacks(&j.pairs, c)
+                       : volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
+    VOLT_TRY(st, done, evaluate_number_truth(&j.pairs, c, o->map));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
+    VOLT_TRY(st, done, check_thresholds(&j));
     VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
@@ -303,6 +384,8 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, write_files(&j, &scores));
     st = c->json ? print_json(&scores) : print_table(&j);
 done:
+    if (st == VOLT_EDATA && volt_mask_pairs_foreign(&j.pairs))
+        st = add_remedy();
     free_job(&j);
     return st;
 }
@@ -316,13 +399,20 @@ const cli_command cmd_evaluate = {
     .max_args = 2,
     .about =
         "Compares every mask in folder PRED with the file of the same name in TRUTH, a folder "
-        "of masks or a data set (or one file with another): Dice, IoU, Hausdorff distances, "
+        "of masks or a data set (or one file with another); a mask can be a folder of slices: "
+        "Dice, IoU, Hausdorff distances, "
         "mean surface distance and surface Dice per class, with 95 % intervals over the cases "
         "and the worst cases first. Classes and regions are those of the nearest "
-        "dataset.json.\n\nHow --empty scores a class that is missing from a mask:\n  nnunet  "
-        "both: excluded from the means; one: Dice, IoU, NSD 0, no distance\n  monai   truth: "
-        "excluded from the means; prediction: Dice 0, HD infinite\n  brats   both: Dice 1, "
-        "distance 0; one: Dice 0, distance the volume's diagonal",
+        "dataset.json. Masks and truth must number the labels alike: values that are no label "
+        "of the classes are refused, with the option that translates them.\n\n"
+        "How --empty scores a class that is missing from a mask:\n"
+        "  nnunet  both: excluded from the means\n"
+        "          one: Dice, IoU, NSD 0; distances excluded\n"
+        "  monai   both: excluded from the means\n"
+        "          truth: Dice, IoU excluded; NSD 0; HD, HD95, ASSD infinite\n"
+        "          prediction: Dice, IoU, NSD 0; HD, HD95, ASSD infinite\n"
+        "  brats   both: Dice, IoU, NSD 1; distances 0\n"
+        "          one: Dice, IoU, NSD 0; distances the volume's diagonal",
     .example = "volt evaluate masks Dataset004/labelsTr -o summary.json --csv scores.csv",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, evaluate_options),

@@ -22,13 +22,14 @@ static volt_status run(cli *c)
     const export_options *o = c->options;
     volt_model_export_options export = volt_model_export_defaults();
     volt_model_export_result r = {0};
-    volt_status st = cli_need_output(c, o->output);
+    static const char *const endings[] = {NULL, "safetensors", "onnx"}; /* of the formats */
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
     if (o->format < 0)
         return volt_fail(VOLT_EINVAL,
                          "volt export model needs --format nnunet, safetensors or onnx");
+    if ((st = cli_need_output(c, o->output, endings[o->format])) != VOLT_OK)
+        return st;
     export.checkpoint = o->checkpoint;
     st = volt_export_model(c->args[0], o->output, (volt_export_format)(o->format + 1), &export,
                            &c->callbacks, &r);

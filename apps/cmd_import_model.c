@@ -17,7 +17,7 @@ static const cli_option options[] = {
     {"--dataset", 0, CLI_TEXT, offsetof(import_options, dataset), "FILE", NULL, 0, 0,
      "dataset.json [next to SRC, else in the checkpoint]"},
     {"--configuration", 'c', CLI_TEXT, offsetof(import_options, configuration), "NAME", NULL, 0,
-     0, "configuration of the plan [the checkpoint's]"},
+     0, "configuration of the plan [the checkpoint's]; of a zip, which model"},
     {"--map", 0, CLI_TEXT, offsetof(import_options, map), "FILE", NULL, 0, 0,
      "JSON object {\"VOLT name\": \"SRC name\" or \"=0\"}; * matches one part between dots, ** "
      "the rest"},
@@ -58,7 +58,9 @@ static volt_status run(cli *c)
     import.dataset = o->dataset;
     import.configuration = o->configuration;
     import.map = o->map;
-    st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
+    st = cli_check_output(c, c->args[1], NULL);
+    if (st == VOLT_OK)
+        st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
     if (st != VOLT_OK)
         return st;
     cli_end_progress(c);
@@ -72,15 +74,20 @@ const cli_command cmd_import_model = {
     .args = "SRC RUN",
     .min_args = 2,
     .max_args = 2,
-    .about = "Writes folder RUN, which volt predict can use directly. SRC is a results folder "
-             "of nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of "
-             "its fold folders, or a single checkpoint. Several folds become RUN/fold_K, an "
-             "ensemble. Weights of other programs (torch.save, safetensors) need --plans and "
-             "--dataset. For MONAI's UNet and DynUNet, the plan's architecture is the class "
-             "with its constructor arguments (docs/plans.md); --map translates parameter names "
-             "that differ. Pickles are parsed as data; no code in them is executed.",
+    .about =
+        "Writes folder RUN, which volt predict can use directly. SRC is a results folder "
+        "of nnU-Net v2 (plans.json, dataset.json, fold_K/checkpoint_final.pth), one of "
+        "its fold folders, a single checkpoint, or the zip of nnUNetv2_export_model_to_zip; "
+        "or a MONAI bundle of UNet or DynUNet (configs/, models/model.pt), as a folder or "
+        "zip. Several folds become RUN/fold_K, an ensemble. Weights of other programs "
+        "(torch.save, safetensors) need --plans and "
+        "--dataset. For MONAI's UNet and DynUNet, the plan's architecture is the class "
+        "with its constructor arguments (docs/plans.md); --map translates parameter names "
+        "that differ. Pickles are parsed as data; no code in them is executed.",
     .example = "volt import model nnUNetTrainer__nnUNetPlans__3d_fullres runs/liver\nvolt "
-               "predict runs/liver scans/ -o masks\nvolt import model unet.pt runs/unet "
+               "predict runs/liver scans/ -o masks\nvolt import model Dataset004.zip "
+               "runs/hippocampus -c 3d_fullres\nvolt import "
+               "model unet.pt runs/unet "
                "--plans p.json --dataset dataset.json",
     .common = CLI_JSON,
     CLI_OPTIONS(options, import_options),

@@ -49,16 +49,22 @@ static volt_status print_json(const facts *f)
     const volt_grid *g = &h->grid;
     const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
     const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
+    const int64_t voxels = volt_grid_voxels(g) * g->channels;
+    const bool known = volt_image_knows_orientation(h);
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:s, s:s, s:i, s:i, s:o, s:s, s:o, s:o, s:s, "
-        "s:o}",
+        "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:b, s:s, s:s*, s:s, s:i, s:i, s:o, s:s, "
+        "s:o, "
+        "s:o, s:s, s:o, s:I}",
         "file", f->path, "format", h->format, "nifti", h->version, "pair", (int)h->pair, "gzip",
         (int)h->gzip, "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels,
-        "spacing_mm", volt_json_array_of_doubles(spacing, 3), "orientation", f->codes,
-        "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
-        "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
-        volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
-        h->description, "warnings", cli_json_strings(h->warnings, (int64_t)h->warning_count));
+        "spacing_mm", volt_json_array_of_doubles(spacing, 3), "spacing_known",
+        (int)volt_image_knows_spacing(h), "orientation", known ? f->codes : "unknown",
+        "assumed_orientation", known ? NULL : f->codes, "geometry", geometry_name(h),
+        "qform_code", h->qform_code, "sform_code", h->sform_code, "to_world", matrix(g), "type",
+        volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope), "inter",
+        volt_json_number(h->inter), "description", h->description, "warnings",
+        cli_json_strings(h->warnings, (int64_t)h->warning_count), "read_bytes",
+        (json_int_t)(voxels * (int64_t)volt_dtype_bytes(h->dtype) + (int64_t)h->helper_bytes));
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));
@@ -80,10 +86,11 @@ static void print_text(const facts *f)
            g->n[1], g->n[0]);
     if (g->channels > 1)
         printf(", %d channel%s", g->channels, volt_s(g->channels));
-    printf("\n  spacing      %.6g x %.6g x %.6g mm\n", f->spacing[2], f->spacing[1],
+    printf("\n  spacing      %s%.6g x %.6g x %.6g mm\n",
+           volt_image_knows_spacing(h) ? "" : "unknown, assumed ", f->spacing[2], f->spacing[1],
            f->spacing[0]);
-    if (h->geometry_source == VOLT_GEOMETRY_NOFORM || h->geometry_source == VOLT_GEOMETRY_NONE)
-        printf("  orientation  %s, assumed: no spatial metadata", f->codes);
+    if (!volt_image_knows_orientation(h))
+        printf("  orientation  unknown, assumed %s", f->codes);
     else
         printf("  orientation  %s, from the %s", f->codes, geometry_name(h));
     if (h->version)

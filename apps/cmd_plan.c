@@ -7,7 +7,7 @@
 #include "nets3d/pipeline.h"
 
 typedef struct plan_options {
-    const char *work, *memory, *add, *planner;
+    const char *work, *memory, *add, *planner, *like;
     bool replan;
     int axis;
     int64_t slices;
@@ -20,7 +20,7 @@ enum { AXIS_Z, AXIS_Y, AXIS_X, AXIAL, CORONAL, SAGITTAL };
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(plan_options, work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     {"--replan", 0, CLI_FLAG, offsetof(plan_options, replan), NULL, NULL, 0, 0,
      "plan again even if a plan exists"},
     {"--planner", 0, CLI_WORD, offsetof(plan_options, planner),
@@ -31,6 +31,8 @@ static const cli_option options[] = {
      "auto: the largest that this machine can train"},
     {"--spacing", 0, CLI_REALS, offsetof(plan_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
      "spacing in mm to train at [nnU-Net's rule]"},
+    {"--like", 0, CLI_TEXT, offsetof(plan_options, like), "RUN", NULL, 0, 0,
+     "take over the plan of RUN, so that its weights fit: volt train --init RUN"},
     {"--add", 0, CLI_TEXT, offsetof(plan_options, add), "NAME[,NAME]", NULL, 0, 0,
      "also plan 2p5d (neighbouring slices as channels) or 3d_whole (whole cases)"},
     {"--slices", 0, CLI_INT, offsetof(plan_options, slices), "K", NULL, 0, VOLT_MAX_SLICES,
@@ -144,6 +146,20 @@ static void print_text(const volt_pipeline *p)
     printf("saved in %s\n", p->work);
 }
 
+/* --like takes everything that these would decide from the run. */
+static volt_status check_like(const plan_options *o)
+{
+    const char *other = !o->like                             ? NULL
+                        : o->memory                          ? "--memory"
+                        : o->spacing.count                   ? "--spacing"
+                        : strcmp(o->planner, "default") != 0 ? "--planner"
+                                                             : NULL;
+
+    return other ? volt_fail(VOLT_EINVAL, "--like takes the plan of a run as it is; drop %s",
+                             other)
+                 : VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     plan_options *o = c->options;
@@ -160,8 +176,10 @@ static volt_status run(cli *c)
     run.planner = &planner;
     run.until = VOLT_STAGE_PLAN;
     run.replan = o->replan;
+    run.like = o->like;
     run.threads = (int)c->threads;
     run.callbacks = &c->callbacks;
+    VOLT_TRY(st, done, check_like(o));
     VOLT_TRY(st, done, volt_planner_parse(&planner.planner, o->planner));
     VOLT_TRY(st, done, set_memory(&run, &planner, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));
@@ -192,10 +210,13 @@ const cli_command cmd_plan = {
     .about = "Checks DATASET, computes its fingerprint (dataset_fingerprint.json) and decides "
              "everything that training needs (plans.json), by nnU-Net's rules and with its key "
              "names. plans.json may be edited by hand: training uses it as it is. An existing "
-             "plan is reused unless --replan is given; --add extends it.",
+             "plan is reused unless --replan is given; --add extends it. --like takes over the "
+             "plan of a run on other data with as many channels, as nnU-Net's "
+             "move_plans_between_datasets does; labels are those of DATASET.",
     .example = "volt plan Task04_Hippocampus --work work/hippocampus\n"
                "volt plan Task04_Hippocampus --replan --planner resenc-m --memory auto\n"
-               "volt plan Task04_Hippocampus --add 2p5d --slices 5 --axis coronal",
+               "volt plan Task04_Hippocampus --add 2p5d --slices 5 --axis coronal\n"
+               "volt plan Clinic --like runs/hippocampus",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, plan_options),
     .run = run,

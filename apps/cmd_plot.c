@@ -10,7 +10,7 @@
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
-#include "io/png.h"
+#include "io/figure.h"
 #include "show/svg.h"
 #include "nets3d/run_curves.h"
 #include "show/run_chart.h"
@@ -26,8 +26,8 @@ typedef struct plot_options {
 } plot_options;
 
 static const cli_option options[] = {
-    {"--output", 'o', CLI_TEXT, offsetof(plot_options, output), "PNG|SVG", NULL, 0, 0,
-     "write a picture; the extension selects PNG or SVG [draw in the terminal]"},
+    {"--output", 'o', CLI_TEXT, offsetof(plot_options, output), "PNG|SVG|JPG", NULL, 0, 0,
+     "write a picture; the ending selects PNG, SVG or JPEG [draw in the terminal]"},
     {"--terminal", 0, CLI_FLAG, offsetof(plot_options, terminal), NULL, NULL, 0, 0,
      "also draw in the terminal"},
     {"--x", 0, CLI_CHOICE, offsetof(plot_options, x), "epoch|iterations|hours", "epoch", 0, 0,
@@ -35,7 +35,7 @@ static const cli_option options[] = {
     {"--title", 0, CLI_TEXT, offsetof(plot_options, title), "TEXT", NULL, 0, 0,
      "title of the picture [the run's name]"},
     {"--size", 0, CLI_INTS, offsetof(plot_options, size), "W,H", NULL, 1, 32768,
-     "size of the picture in pixels [720 x 440 per panel]"},
+     "size of the picture in pixels [what curves and legends need]"},
     {"--ascii", 0, CLI_FLAG, offsetof(plot_options, ascii), NULL, NULL, 0, 0,
      "no braille dots in the terminal, for fonts that lack them"},
 };
@@ -142,21 +142,30 @@ done:
     return st;
 }
 
+static bool is_svg(const char *path)
+{
+    const char *ending = strrchr(path, '.');
+
+    return ending && strcasecmp(ending, ".svg") == 0;
+}
+
 static volt_status draw_picture(const job *j)
 {
     const plot_options *o = j->c->options;
     const volt_chart *chart = &j->chart->chart;
-    const int columns = chart->columns, rows = (chart->panels + columns - 1) / columns;
-    const int64_t width = o->size.count ? (int64_t)o->size.v[0] : 720 * columns;
-    const int64_t height = o->size.count ? (int64_t)o->size.v[1] : 440 * rows + 48;
-    const char *ending = strrchr(o->output, '.');
+    int64_t width, height;
     volt_picture *picture = NULL;
     volt_status st;
 
-    if (ending && strcasecmp(ending, ".svg") == 0)
+    volt_chart_size(&width, &height, chart);
+    if (o->size.count) {
+        width = (int64_t)o->size.v[0];
+        height = (int64_t)o->size.v[1];
+    }
+    if (is_svg(o->output))
         return volt_svg_write(o->output, chart, width, height);
     VOLT_TRY(st, done, volt_chart_picture(&picture, chart, width, height));
-    st = volt_png_write(o->output, picture->rgb, picture->width, picture->height, 3);
+    st = volt_figure_write(o->output, picture->rgb, picture->width, picture->height);
 done:
     volt_picture_free(picture);
     return st;
@@ -224,22 +233,15 @@ static volt_status print_json(const job *j)
     return cli_print_json(json_pack("{s:o, s:s?}", "runs", runs, "output", o->output));
 }
 
-static volt_status check_ending(const char *output)
-{
-    const char *ending = output ? strrchr(output, '.') : ".png";
-
-    if (ending && (strcasecmp(ending, ".png") == 0 || strcasecmp(ending, ".svg") == 0))
-        return VOLT_OK;
-    return volt_fail(VOLT_EINVAL, "%s ends neither in .png nor in .svg", output);
-}
-
 static volt_status run(cli *c)
 {
     const plot_options *o = c->options;
     job j = {.c = c};
     volt_status st;
 
-    VOLT_TRY(st, done, check_ending(o->output));
+    VOLT_TRY(st, done, cli_check_output(c, o->output, "svg|" CLI_FIGURE));
+    if (o->output && !is_svg(o->output))
+        VOLT_TRY(st, done, volt_figure_check(o->output));
     for (int i = 0; i < c->args_count; i++)
         VOLT_TRY(st, done, add_argument(&j, i));
     VOLT_TRY(st, done,
@@ -270,9 +272,10 @@ const cli_command cmd_plot = {
     .about =
         "Draws the curves in the log of each RUN: training and validation loss, Dice per class "
         "and its mean, accuracy if logged, learning rate and seconds per epoch; as PNG or SVG "
-        "with -o, otherwise in the terminal. Several runs are overlaid; a folder of folds "
-        "(fold_0, fold_1, ...) stands for its folds. Runs that are still training can be "
-        "drawn.",
+        "with -o, otherwise in the terminal. Several runs are overlaid, with a panel for each "
+        "of "
+        "the first 12 classes; a folder of folds (fold_0, fold_1, ...) stands for its folds. "
+        "Curves that coincide take turns. Runs that are still training can be drawn.",
     .example = "volt plot runs/hippocampus\nvolt plot runs/a runs/b -o curves.png",
     .common = CLI_JSON,
     CLI_OPTIONS(options, plot_options),

@@ -60,6 +60,7 @@ static volt_status run_find(cli *c)
     char *path = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     if (o->dataset)
         VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
     else
@@ -120,9 +121,11 @@ static volt_status run_apply(cli *c)
     int64_t cases = 0;
     volt_status st;
 
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     if (!o->steps)
         return volt_fail(VOLT_EINVAL, "volt postprocess apply needs --steps JSON");
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     VOLT_TRY(st, done, volt_postprocess_read(&steps, o->steps));
     VOLT_TRY(st, done,
              volt_postprocess_folder(&cases, c->args[0], o->output, &steps, (int)c->threads,

@@ -1,9 +1,12 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
 #include "io/dataset.h"
+#include "io/image.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
 #include "nets3d/precision.h"
@@ -16,6 +19,7 @@ typedef struct predict_options {
     int tiles; /* volt_tile_rule */
     int blend; /* 1: constant */
     bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
+    const char *ending, *label_files;
     double step; /* 0: not given */
     int64_t batch;
     cli_list roi, overlap;
@@ -24,6 +28,9 @@ typedef struct predict_options {
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(predict_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
+    {"--ending", 0, CLI_TEXT, offsetof(predict_options, ending), "EXT", NULL, 0, 0,
+     "format of the masks: .nii.gz, .nrrd, .mha, .png, ... [the data set's own]"},
+    CLI_LABEL_FILES_OPTION(predict_options, label_files),
     {"--folds", 0, CLI_TEXT, offsetof(predict_options, folds), "LIST", NULL, 0, 0,
      "folds fold_K of a multi-fold RUN to use: 0-4, or 0,2,all [all present]"},
     {"--previous", 0, CLI_TEXT, offsetof(predict_options, previous), "RUN|DIR", NULL, 0, 0,
@@ -60,28 +67,98 @@ static const cli_option options[] = {
     {"--validation", 0, CLI_TEXT, offsetof(predict_options, validation), "DATASET", NULL, 0, 0,
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
-     "with --validation: folder of the splits [DATASET/volt]"},
+     "with --validation: folder of the splits [VOLT_WORK, else DATASET/volt]"},
     {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "checkpoint to use [latest of a finished run, else best]"},
     {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",
      0, 0, "auto: fastest on this machine"},
 };
 
-static volt_status print_result(const cli *c, const char *folder, const volt_predict_result *r)
+static json_t *failures_json(const volt_predict_failures *f)
+{
+    json_t *list = json_array();
+
+    for (int64_t i = 0; list && i < f->count; i++) {
+        if (json_array_append_new(list, json_pack("{s:s, s:s}", "case", f->item[i].id, "error",
+                                                  f->item[i].sentence))) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static volt_status print_result(const cli *c, const char *folder, const volt_predict_result *r,
+                                const volt_predict_failures *failed)
 {
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(json_pack(
-            "{s:s, s:I, s:I, s:f, s:f, s:f, s:I, s:I}", "output", folder, "cases",
-            (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "seconds", r->seconds,
-            "network_s", r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
-            (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
+        return cli_print_json(
+            json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:I, s:I}", "output", folder,
+                      "cases", (json_int_t)r->cases, "skipped", (json_int_t)r->skipped,
+                      "failed", failures_json(failed), "seconds", r->seconds, "network_s",
+                      r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
+                      (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
     printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB "
            "(%.0f estimated)\n",
            (long long)r->cases, volt_s(r->cases), folder, r->seconds, r->network_s,
            (double)r->peak_bytes / mib, (double)r->announced_bytes / mib);
     return VOLT_OK;
+}
+
+/* The status of all of them; VOLT_EFORMAT if they differ. */
+static volt_status common_status(const volt_predict_failures *f)
+{
+    for (int64_t i = 1; i < f->count; i++) {
+        if (f->item[i].status != f->item[0].status)
+            return VOLT_EFORMAT;
+    }
+    return f->item[0].status;
+}
+
+/* After everything else: lists the cases without masks. Where no case has masks, their status
+ * is the call's; else it is VOLT_EFORMAT, whatever ails them. */
+static volt_status judge_failures(const volt_predict_failures *f, int64_t asked)
+{
+    enum { SHOWN = 10 };
+
+    if (f->count == 0)
+        return VOLT_OK;
+    if (asked == 1)
+        return volt_fail(f->item[0].status, "%s", f->item[0].sentence);
+    if (f->count == asked)
+        return volt_fail(common_status(f), "none of the %lld cases was predicted; %s: %s",
+                         (long long)asked, f->item[0].id, f->item[0].sentence);
+    fflush(stdout);
+    fputs("not predicted:\n", stderr);
+    for (int64_t i = 0; i < f->count && i < SHOWN; i++)
+        fprintf(stderr, "  %s: %s\n", f->item[i].id, f->item[i].sentence);
+    if (f->count > SHOWN)
+        fprintf(stderr, "  and %lld more\n", (long long)(f->count - SHOWN));
+    return volt_fail(VOLT_EFORMAT,
+                     "%lld of %lld cases %s not predicted; the others are complete",
+                     (long long)f->count, (long long)asked, f->count == 1 ? "was" : "were");
+}
+
+/* Predicts `cases`, prints the result and the cases that failed. */
+static volt_status predict_all(cli *c, volt_predictor *predictor, const volt_case_list *cases,
+                               const volt_predict_output *output)
+{
+    volt_predict_failures failed = {0};
+    volt_predict_output o = *output;
+    volt_predict_result result = {0};
+    volt_status st;
+
+    o.failures = &failed;
+    VOLT_TRY(st, done, volt_predict(predictor, cases, &o, &c->callbacks, &result));
+    cli_end_progress(c);
+    if (c->json || failed.count == 0 || failed.count < cases->count)
+        VOLT_TRY(st, done, print_result(c, o.folder, &result, &failed));
+    st = judge_failures(&failed, cases->count);
+done:
+    volt_predict_failures_clear(&failed);
+    return st;
 }
 
 /* The first arguments that are runs; at least one, and at least one input must be left. */
@@ -133,6 +210,23 @@ static volt_status read_roi(volt_box *out, const cli_list *roi)
     return VOLT_OK;
 }
 
+/* CASE_0012 alone may be a case or, wrongly, channel 12 of one. */
+static void warn_of_numbers(const volt_case_list *cases, const volt_callbacks *cb)
+{
+    const volt_case *first = NULL;
+    long long count = 0;
+
+    for (int64_t i = 0; i < cases->count; i++) {
+        if (cases->item[i].numbered && count++ == 0)
+            first = &cases->item[i];
+    }
+    if (first)
+        volt_report(cb, VOLT_LOG_WARNING,
+                    "%s is taken as a case of its own, not as a channel of one%s",
+                    first->file[0],
+                    count > 1 ? ", and so are other files with a number and no _0000" : "");
+}
+
 /* The cases of the inputs after `count` runs, restricted to --part. */
 static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
 {
@@ -149,6 +243,7 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
     st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
     if (st != VOLT_OK)
         return st;
+    warn_of_numbers(&cases, &c->callbacks);
     volt_case_list_keep_part(&cases, part, parts);
     *out = cases;
     return VOLT_OK;
@@ -161,15 +256,12 @@ static volt_status predict(cli *c, const char *const *runs, int count,
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_case_list cases = {0};
-    volt_predict_result result = {0};
     volt_status st;
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
     VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
-    VOLT_TRY(st, done, volt_predict(predictor, &cases, output, &c->callbacks, &result));
-    cli_end_progress(c);
-    st = print_result(c, output->folder, &result);
+    st = predict_all(c, predictor, &cases, output);
 done:
     volt_case_list_clear(&cases);
     volt_predictor_free(predictor);
@@ -192,7 +284,6 @@ static volt_status predict_cases(cli *c, const validation *v, const char *fold,
     volt_cascade_options cascade = volt_cascade_defaults();
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
-    volt_predict_result result = {0};
     volt_status st;
 
     cascade.threads = (int)c->threads;
@@ -202,9 +293,7 @@ static volt_status predict_cases(cli *c, const validation *v, const char *fold,
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &fold, 1, &predict, &c->callbacks));
     VOLT_TRY(st, done,
              volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade));
-    VOLT_TRY(st, done, volt_predict(predictor, cases, output, &c->callbacks, &result));
-    cli_end_progress(c);
-    st = print_result(c, output->folder, &result);
+    st = predict_all(c, predictor, cases, output);
 done:
     volt_predictor_free(predictor);
     return st;
@@ -224,7 +313,7 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
         return volt_fail(
             VOLT_EINVAL,
             "%s: --validation needs a folder fold_K, whose network has held-out cases", fold);
-    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number));
+    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number, &c->callbacks));
     VOLT_TRY(st, done,
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
     for (; cases.count < split.vals; cases.count++)
@@ -271,6 +360,43 @@ done:
     return st;
 }
 
+static bool holds(const char *folder, const char *name)
+{
+    char *path = NULL;
+    const bool there = volt_path_join(&path, folder, name) == VOLT_OK && volt_path_exists(path);
+
+    volt_free(path);
+    return there;
+}
+
+/* The first argument must be a run; what else people give gets the call that helps. */
+static volt_status check_runs(const cli *c)
+{
+    const char *first = c->args[0];
+    const char *out = ((const predict_options *)c->options)->output;
+
+    if (volt_is_run(first) || !volt_path_exists(first))
+        return VOLT_OK; /* or a message about the missing folder */
+    if (holds(first, "plans.json") && (holds(first, "fold_0/checkpoint_final.pth") ||
+                                       holds(first, "fold_all/checkpoint_final.pth")))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is nnU-Net's; convert it once: volt import model %s RUN", first,
+                         first);
+    if (holds(first, "imagesTr") || holds(first, "imagesTs") ||
+        (volt_path_is_dir(first) && holds(first, "dataset.json") && !holds(first, "fold_0")))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is a data set, not a run; the trained network comes first: volt "
+                         "predict RUN %s -o %s",
+                         first, first, out ? out : "OUT");
+    if (volt_image_named(first))
+        return volt_fail(
+            VOLT_EINVAL,
+            "%s is a scan, not a run; the trained network comes first: volt predict "
+            "RUN %s -o %s",
+            first, first, out ? out : "OUT");
+    return VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
@@ -283,18 +409,23 @@ static volt_status run(cli *c)
     output.probabilities = o->probabilities;
     output.probability_nifti = o->probability_nifti;
     output.skip_existing = o->skip_existing;
+    output.ending = o->ending;
+    VOLT_TRY(st, done, cli_label_files(&output.label_files, o->label_files));
     if (o->roi.count > 0) {
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;
     }
     if (o->validation && o->part)
         return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
+    VOLT_TRY(st, done, check_runs(c));
     if (o->validation)
         return predict_validation(c, &output);
     if (c->args_count < 2)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt predict [options] %s",
                          c->command->args);
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
+    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     st = predict(c, c->args, count_runs(c), &output);
 done:
     return st;
@@ -310,10 +441,12 @@ const cli_command cmd_predict = {
     .about =
         "Segments scans with the network in folder RUN and writes one mask per case to OUT, "
         "named CASE with the ending of the training data, on the grid of its scan. INPUT is a "
-        "file "
-        "or a folder of files: NIfTI, .mha, .nrrd, .tif, .png, ... The channels of a case "
+        "file, a folder of files (NIfTI, .mha, .nrrd, .tif, .png, ...) or a data set, of which "
+        "imagesTs is predicted if it has one, else all cases. The channels of a case "
         "are CASE_0000.nii.gz, CASE_0001.nii.gz, ...; single-channel networks also accept "
-        "CASE.nii.gz; 4-D files and pictures hold all channels.\n\nSeveral networks "
+        "CASE.nii.gz; 4-D files and pictures hold all channels. A case that cannot be "
+        "predicted, such as a damaged file, is left out and listed at the end, and the exit "
+        "code is 5; the others are complete.\n\nSeveral networks "
         "are averaged: a RUN with folders fold_0, fold_1, ... stands for all of them (see "
         "--folds), and several RUNs may be given. Logits are averaged over the folds of "
         "one plan and configuration, probabilities over different ones, whose plans may "

@@ -11,7 +11,7 @@ typedef struct preprocess_options {
 
 static const cli_option options[] = {
     {"--work", 0, CLI_TEXT, offsetof(preprocess_options, work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     {"--configuration", 'c', CLI_TEXT, offsetof(preprocess_options, configuration), "NAME",
      NULL, 0, 0, "configuration of the plan [3d_fullres]"},
     {"--previous", 0, CLI_TEXT, offsetof(preprocess_options, previous), "RUN|DIR", NULL, 0, 0,

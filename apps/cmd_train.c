@@ -17,7 +17,7 @@
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, AT(output), "RUN", NULL, 0, 0,
      "run folder: checkpoints, log and summary (required)"},
-    {"--fold", 0, CLI_CHOICE, AT(fold), "0|1|2|3|4|all", "0", 0, 0,
+    {"--fold", 0, CLI_TEXT, AT(fold), "K|all", "0", 0, 0,
      "fold to hold out for validation; all: train on every case"},
     {"--folds", 0, CLI_TEXT, AT(folds), "LIST", NULL, 0, 0,
      "train several folds in turn (0-4, or 0,2,all), each into RUN/fold_K"},
@@ -88,7 +88,7 @@ static const cli_option options[] = {
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
      "cascade: run of the previous stage, or folder of its masks CASE.nii.gz"},
     {"--work", 0, CLI_TEXT, AT(work), "DIR", NULL, 0, 0,
-     "folder for fingerprint, plan and preprocessed cases [DATASET/volt]"},
+     "folder for fingerprint, plan and preprocessed cases [VOLT_WORK, else DATASET/volt]"},
     CLI_DATASET_OPTIONS(train_options, data),
 };
 
@@ -200,7 +200,7 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
     return st;
 }
 
-/* The cases of one fold (VOLT_FOLDS: all cases). Zero-initialized is empty. */
+/* The cases of one fold. Zero-initialized is empty. */
 typedef struct fold_cases {
     volt_split split;
     const char **train, **validate; /* names, borrowed from the data set */
@@ -215,15 +215,14 @@ static void fold_cases_clear(fold_cases *f)
 }
 
 /* The caller owns what *out holds (fold_cases_clear), also on failure. */
-static volt_status fold_cases_find(fold_cases *out, const volt_pipeline *p, int fold)
+static volt_status fold_cases_find(fold_cases *out, const volt_pipeline *p, int fold,
+                                   const volt_callbacks *callbacks)
 {
     char *splits = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    VOLT_TRY(st, done,
-             volt_split_for_fold(&out->split, p->dataset, splits,
-                                 fold < VOLT_FOLDS ? fold : VOLT_FOLD_ALL));
+    VOLT_TRY(st, done, volt_split_for_fold(&out->split, p->dataset, splits, fold, callbacks));
     VOLT_TRY(st, done,
              case_names(&out->train, p->dataset, out->split.train, out->split.trains));
     st = case_names(&out->validate, p->dataset, out->split.val, out->split.vals);
@@ -246,7 +245,7 @@ static volt_train_data train_data(const volt_pipeline *p, const fold_cases *f)
                              .validate_count = f->split.vals};
 }
 
-/* Trains one fold into folder `run`. */
+/* Trains one fold, or VOLT_FOLD_ALL, into folder `run`. */
 static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
                               const volt_train_options *t, fold_result *out)
 {
@@ -255,7 +254,7 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
     volt_train_data data;
     volt_status st;
 
-    VOLT_TRY(st, done, fold_cases_find(&cases, p, fold));
+    VOLT_TRY(st, done, fold_cases_find(&cases, p, fold, &c->callbacks));
     data = train_data(p, &cases);
     volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld case%s, validating on %lld",
                 (long long)data.train_count, volt_s(data.train_count),
@@ -279,7 +278,7 @@ done:
 static volt_status add_fold(json_t *list, const char *run, int fold, const fold_result *r)
 {
     json_t *object = result_object(run, r);
-    json_t *number = fold < VOLT_FOLDS ? json_integer(fold) : json_string("all");
+    json_t *number = fold == VOLT_FOLD_ALL ? json_string("all") : json_integer(fold);
 
     if (json_object_set_new(object, "fold", number) != 0 ||
         json_array_append_new(list, object) != 0)
@@ -349,8 +348,8 @@ done:
 typedef struct job {
     cli *c;
     train_folds folds; /* without --folds, the one of --fold */
-    char *run[VOLT_FOLDS + 1];
-    fold_result result[VOLT_FOLDS + 1];
+    char *run[TRAIN_MAX_FOLDS];
+    fold_result result[TRAIN_MAX_FOLDS];
     char *sibling; /* of several folds, one that had begun; NULL = none */
 } job;
 
@@ -367,14 +366,13 @@ static volt_status job_make(job *j)
     volt_names begun = {0};
     volt_status st = VOLT_OK;
 
-    j->folds = (train_folds){.count = 1, .fold = {o->fold}};
+    VOLT_TRY(st, done, train_folds_parse(&j->folds, o));
     if (!o->folds) {
         st = volt_strdup(&j->run[0], o->output);
         goto done;
     }
-    VOLT_TRY(st, done, train_folds_parse(&j->folds, o->folds));
     for (int i = 0; i < j->folds.count; i++)
-        VOLT_TRY(st, done, train_fold_path(&j->run[i], o, j->folds.fold[i]));
+        VOLT_TRY(st, done, train_fold_path(&j->run[i], o->output, j->folds.fold[i]));
     if (o->resume && volt_is_run(o->output)) {
         VOLT_TRY(st, done, volt_run_folds(&begun, o->output));
         VOLT_TRY(st, done, volt_strdup(&j->sibling, begun.name[0]));
@@ -436,7 +434,7 @@ static volt_status check_planned(void *user, const volt_pipeline *p)
         const volt_train_options t = options_of(j, i, &r);
         fold_cases cases = {.train = NULL};
         volt_train_data data;
-        st = fold_cases_find(&cases, p, j->folds.fold[i]);
+        st = fold_cases_find(&cases, p, j->folds.fold[i], NULL);
         data = train_data(p, &cases);
         if (st == VOLT_OK)
             st = volt_train_check(NULL, j->run[i], &data, &t);
@@ -519,10 +517,12 @@ static volt_status run(cli *c)
     prepare.callbacks = &c->callbacks;
     prepare.planned = check_planned;
     prepare.user = &j;
-    VOLT_TRY(st, done, cli_need_output(c, o->output));
+    VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
     VOLT_TRY(st, done, job_make(&j));
+    prepare.fold = j.folds.fold;
+    prepare.folds = j.folds.count;
     VOLT_TRY(st, done, check_runs(&ended, &j));
     if (ended) /* only checks that configuration and fold are those of the run */
         prepare.until = VOLT_STAGE_PLAN;

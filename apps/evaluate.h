@@ -13,6 +13,7 @@ typedef struct evaluate_classes {
     int32_t *labels; /* every label, the background too: rows of the confusion matrix */
     int32_t label_count;
     int32_t ignore; /* or VOLT_NO_IGNORE_LABEL */
+    char *source;   /* where they are from; NULL: every label that occurs is one */
 } evaluate_classes;
 
 /* From `given` (NULL: not given), a dataset.json, a folder with one or a data set; else from
@@ -21,5 +22,13 @@ typedef struct evaluate_classes {
 volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
                                   const volt_mask_pairs *pairs);
 void evaluate_classes_free(evaluate_classes *classes);
+
+/* Sets how the truth is numbered: --label-map `map` (NULL: not given), else the thresholds
+ * stored with the masks. Without a map, masks and truth whose tables give one name to different
+ * values are VOLT_EDATA. */
+volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const char *map);
+/* Refuses values that are neither a label of the classes nor `ignore` from here on. */
+volt_status evaluate_expect_labels(volt_mask_pairs *pairs, const evaluate_classes *classes,
+                                   int32_t ignore);
 
 #endif

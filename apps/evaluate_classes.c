@@ -1,10 +1,12 @@
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include "apps/evaluate.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "io/dataset.h"
+#include "io/label_table.h"
 
 void evaluate_classes_free(evaluate_classes *classes)
 {
@@ -14,6 +16,7 @@ void evaluate_classes_free(evaluate_classes *classes)
     volt_free(classes->regions);
     volt_free(classes->values);
     volt_free(classes->labels);
+    volt_free(classes->source);
     *classes = (evaluate_classes){.ignore = VOLT_NO_IGNORE_LABEL};
 }
 
@@ -101,8 +104,9 @@ static volt_status classes_of_file(evaluate_classes *k, const cli *c, const char
     volt_status st;
 
     VOLT_TRY(st, done, volt_dataset_info_read(&info, path));
-    st = classes_of_info(k, &info);
+    VOLT_TRY(st, done, classes_of_info(k, &info));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s", path);
+    st = volt_strdup(&k->source, path);
 done:
     volt_dataset_info_clear(&info);
     return st;
@@ -114,8 +118,9 @@ static volt_status classes_of_dataset(evaluate_classes *k, const cli *c, const c
     volt_status st;
 
     VOLT_TRY(st, done, volt_dataset_open(&ds, folder, NULL));
-    st = classes_of_info(k, &ds->info);
+    VOLT_TRY(st, done, classes_of_info(k, &ds->info));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", folder, ds->layout);
+    st = volt_strdup(&k->source, folder);
 done:
     volt_dataset_close(ds);
     return st;
@@ -124,43 +129,70 @@ done:
 static volt_status classes_that_occur(evaluate_classes *k, const cli *c,
                                       const volt_mask_pairs *pairs)
 {
+    volt_label_table table = {0};
     int32_t *values = NULL, count = 0;
     size_t used = 0, n;
-    char name[16];
+    char number[16];
     volt_status st;
 
     VOLT_TRY(st, done,
              volt_mask_pairs_labels(&values, &count, pairs, (int)c->threads, &c->callbacks));
+    VOLT_TRY(st, done, volt_label_table_read(pairs->item[0].truth, &table));
+    if (table.count == 0)
+        VOLT_TRY(st, done, volt_label_table_read(pairs->item[0].pred, &table));
     n = (size_t)count;
     VOLT_TRY(st, done, make_room(k, n, n, n + 1));
     k->label_count = 1; /* the background */
     for (int32_t i = 0; i < count; i++) {
-        snprintf(name, sizeof name, "%d", values[i]);
+        const char *name = volt_label_table_name(&table, values[i]);
+        snprintf(number, sizeof number, "%d", values[i]);
         k->labels[k->label_count++] = values[i];
-        VOLT_TRY(st, done, add_class(k, &used, &(volt_region){name, &values[i], 1, false}));
+        VOLT_TRY(
+            st, done,
+            add_class(k, &used, &(volt_region){name ? name : number, &values[i], 1, false}));
     }
     volt_report(&c->callbacks, VOLT_LOG_INFO,
                 "no dataset.json near %s or %s: every label that occurs is a class", c->args[1],
                 c->args[0]);
 done:
+    volt_label_table_clear(&table);
     volt_free(values);
     return st;
+}
+
+/* The length of the folder that `folder`, of `bytes` bytes, lies in, as far as the path says;
+ * -1 if it does not. */
+static int parent_bytes(const char *folder, size_t bytes)
+{
+    size_t name;
+
+    while (bytes > 1 && folder[bytes - 1] == '/')
+        bytes--;
+    for (name = bytes; name > 0 && folder[name - 1] != '/'; name--)
+        ;
+    if (bytes == 0 || folder[bytes - 1] == '.' || folder[bytes - 1] == '/')
+        return -1; /* "", ".", "..", "a/..", "/" */
+    return (int)name;
 }
 
 /* The dataset.json in `folder`, the folder of the file of that name, or the folder above;
  * *out NULL if there is none. */
 static volt_status nearest_info(char **out, const char *path)
 {
-    const size_t folder_bytes = (size_t)(volt_path_name(path) - path);
     const bool is_dir = volt_path_is_dir(path);
+    const size_t bytes = is_dir ? strlen(path) : (size_t)(volt_path_name(path) - path);
+    const char *slash = bytes && path[bytes - 1] != '/' ? "/" : "";
     char *file = NULL;
     volt_status st = VOLT_OK;
 
     *out = NULL;
     for (int up = 0; up < 2 && st == VOLT_OK; up++) {
-        st = is_dir ? volt_format(&file, "%s/%sdataset.json", path, up ? "../" : "")
-                    : volt_format(&file, "%.*s%sdataset.json", (int)folder_bytes, path,
-                                  up ? "../" : "");
+        const int parent = up ? parent_bytes(path, bytes) : -1;
+        if (parent >= 0)
+            st = volt_format(&file, "%.*sdataset.json", parent, path);
+        else
+            st = volt_format(&file, "%.*s%s%sdataset.json", (int)bytes, path, slash,
+                             up ? "../" : "");
         if (st == VOLT_OK && volt_path_exists(file)) {
             *out = file;
             return VOLT_OK;
@@ -197,9 +229,10 @@ volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const cha
         goto done;
     }
     if (pairs->dataset) {
-        st = classes_of_info(&k, &pairs->dataset->info);
+        VOLT_TRY(st, done, classes_of_info(&k, &pairs->dataset->info));
         volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
                     pairs->dataset->layout);
+        st = volt_strdup(&k.source, c->args[1]);
         goto done;
     }
     VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
@@ -212,5 +245,91 @@ done:
         *out = k;
     else
         evaluate_classes_free(&k);
+    return st;
+}
+
+/* ---- numbering ---- */
+
+/* A name that says no more than the value is no evidence. */
+static bool is_generic(const char *name)
+{
+    return strncasecmp(name, "label ", 6) == 0 || strspn(name, "0123456789") == strlen(name);
+}
+
+static volt_status compare_names(const volt_mask_pair *p)
+{
+    volt_label_table pred = {0}, truth = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_label_table_read(p->pred, &pred));
+    VOLT_TRY(st, done, volt_label_table_read(p->truth, &truth));
+    for (int64_t i = 0; i < pred.count; i++) {
+        const volt_label_entry *a = &pred.entries[i];
+        for (int64_t k = 0; k < truth.count && !is_generic(a->name); k++) {
+            const volt_label_entry *b = &truth.entries[k];
+            if (strcasecmp(a->name, b->name) != 0 || a->value == b->value)
+                continue;
+            st = volt_fail(VOLT_EDATA,
+                           "\"%s\" is label %lld in %s and %lld in %s; translate the values of "
+                           "TRUTH with --label-map %lld=%lld,...",
+                           a->name, (long long)a->value, p->pred, (long long)b->value, p->truth,
+                           (long long)b->value, (long long)a->value);
+            goto done;
+        }
+    }
+done:
+    volt_label_table_clear(&truth);
+    volt_label_table_clear(&pred);
+    return st;
+}
+
+static volt_status follow_masks(volt_mask_pairs *pairs, const cli *c)
+{
+    volt_dataset_info info = {0};
+    char *file = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
+    if (file && volt_dataset_info_read(&info, file) == VOLT_OK)
+        st = volt_mask_pairs_follow(pairs, &info, (int)c->threads, &c->callbacks);
+done:
+    volt_dataset_info_clear(&info);
+    volt_free(file);
+    return st;
+}
+
+volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const char *map)
+{
+    enum { MOST = 1024 };
+    int32_t from[MOST], to[MOST];
+    int count;
+    volt_status st;
+
+    if (!map) {
+        st = follow_masks(pairs, c);
+        return st == VOLT_OK ? compare_names(&pairs->item[0]) : st;
+    }
+    VOLT_TRY(st, done, cli_read_pairs(from, to, &count, MOST, "--label-map", map));
+    st = volt_mask_pairs_map(pairs, from, to, count);
+done:
+    return st;
+}
+
+volt_status evaluate_expect_labels(volt_mask_pairs *pairs, const evaluate_classes *k,
+                                   int32_t ignore)
+{
+    const size_t count = (size_t)k->label_count + (ignore >= 0 ? 1 : 0);
+    int32_t *labels = NULL;
+    volt_status st;
+
+    if (!k->source)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_alloc(&labels, (count + 1) * sizeof *labels, "labels"));
+    memcpy(labels, k->labels, (size_t)k->label_count * sizeof *labels);
+    if (ignore >= 0)
+        labels[k->label_count] = ignore;
+    st = volt_mask_pairs_expect(pairs, labels, (int)count, k->source);
+done:
+    volt_free(labels);
     return st;
 }

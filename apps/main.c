@@ -1,17 +1,26 @@
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "base/version.h"
 
+static atomic_bool ended_in_order;
+
 static int finish(volt_status st)
 {
-    if (st == VOLT_OK && (fflush(stdout) != 0 || ferror(stdout)))
-        st = volt_fail(VOLT_EIO, "standard output: %s", strerror(errno));
+    const bool flushed = fflush(stdout) == 0;
+    const char *why = flushed ? "not everything could be written" : strerror(errno);
+
+    if (st == VOLT_OK && (!flushed || ferror(stdout)))
+        st = volt_fail(VOLT_EIO, "standard output: %s", why);
     if (fclose(stdout) != 0 && st == VOLT_OK)
         st = volt_fail(VOLT_EIO, "standard output: %s", strerror(errno));
     if (st != VOLT_OK) {
@@ -19,7 +28,50 @@ static int finish(volt_status st)
 
         fprintf(stderr, "volt: %s\n", *sentence ? sentence : volt_status_text(st));
     }
+    atomic_store(&ended_in_order, true);
     return (int)st;
+}
+
+/* The library says what is wrong, the command what helps. */
+static volt_status add_remedy(const cli *c, volt_status st)
+{
+    const char *remedy = cli_remedy(c, volt_last_error());
+    char sentence[2048];
+
+    if (st == VOLT_OK || !remedy)
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return volt_fail(st, "%s; %s", sentence, remedy);
+}
+
+/* Only OpenMP's runtime calls exit() elsewhere: where the system refuses it memory or a thread.
+ * cli_need_threads() looks for both beforehand; limits may still change in between. */
+static void on_exit_elsewhere(void)
+{
+    static const char sentence[] = "volt: the system refused memory or a thread to OpenMP; use "
+                                   "fewer threads (--threads)\n";
+
+    if (atomic_load(&ended_in_order))
+        return;
+    (void)!write(STDERR_FILENO, sentence, sizeof sentence - 1);
+    _exit(VOLT_ENOMEM);
+}
+
+/* A standard stream that is closed gets its number back: the next file opened would become it,
+ * and messages would go into that file. Writing to the stand-in fails, as it should. */
+static void open_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF)
+            (void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY); /* the lowest free one */
+    }
+}
+
+/* A file that reaches its limit and a reader that has gone become errors of write(). */
+static void ignore_signals_of_write(void)
+{
+    signal(SIGXFSZ, SIG_IGN);
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* More threads than processors only take turns. */
@@ -45,9 +97,11 @@ static volt_status run(int count, char **argv)
         cli_print_help(command);
         goto done;
     }
+    VOLT_TRY(st, done, cli_need_one_process(count, argv));
     warn_of_threads(&c);
     cli_watch(&c);
-    st = command->run(&c);
+    VOLT_TRY(st, done, cli_need_threads(&c));
+    st = add_remedy(&c, command->run(&c));
     cli_end_progress(&c);
 done:
     cli_free(&c);
@@ -77,7 +131,11 @@ int main(int argc, char **argv)
     int count = argc - 1;
     char **words = argv + 1;
 
+    open_standard_streams();
+    ignore_signals_of_write();
     let_waiting_threads_sleep(argv);
+    (void)prctl(PR_SET_NAME, "volt"); /* the new instance would be listed as "exe" */
+    atexit(on_exit_elsewhere);
     if (count == 0)
         return finish(
             volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists all commands"));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/system/owner.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "nets3d/precision.h"
@@ -44,20 +45,17 @@ static void set_optimizer(volt_optimizer_settings *to, const train_options *o)
 
 static volt_status set_class_weights(volt_recipe *r, const char *text)
 {
-    char *end;
+    double weight[VOLT_MAX_CLASSES];
+    int count;
+    const volt_status st =
+        cli_read_numbers(weight, &count, VOLT_MAX_CLASSES, "--class-weights", text);
 
-    for (const char *at = text;; at = end + 1) {
-        if (r->class_weights == VOLT_MAX_CLASSES)
-            return volt_fail(VOLT_EINVAL, "--class-weights: more than %d weights",
-                             VOLT_MAX_CLASSES);
-        r->class_weight[r->class_weights++] = strtod(at, &end);
-        if (end == at || (*end != ',' && *end != '\0'))
-            return volt_fail(VOLT_EINVAL,
-                             "--class-weights: '%s' is not a list of numbers such as 1,2,5",
-                             text);
-        if (!*end)
-            return VOLT_OK;
-    }
+    if (st != VOLT_OK)
+        return st;
+    for (int i = 0; i < count; i++)
+        r->class_weight[i] = weight[i];
+    r->class_weights = count;
+    return VOLT_OK;
 }
 
 static volt_status set_loss(volt_recipe *r, const train_options *o,
@@ -214,40 +212,43 @@ done:
     return st;
 }
 
-volt_status train_folds_parse(train_folds *out, const char *text)
+volt_status train_folds_parse(train_folds *out, const train_options *o)
 {
-    bool marked[VOLT_FOLDS + 1] = {false};
-    train_folds folds = {0};
-    int low = 0, high = 0;
+    const char *text = o->folds ? o->folds : o->fold;
+    bool marked[TRAIN_MAX_FOLDS] = {false};
+    int low = 0, high = 0, count = 0;
 
     for (const char *at = text; at == text || *at;) {
         const volt_status st = volt_fold_list_next(&low, &high, &at, text);
         if (st != VOLT_OK)
             return st;
-        if (high >= VOLT_FOLDS)
-            return volt_fail(VOLT_EINVAL, "--folds '%s': the folds are 0 to %d and all", text,
-                             VOLT_FOLDS - 1);
         for (int k = low; k <= high; k++)
-            marked[k < 0 ? VOLT_FOLDS : k] = true;
+            marked[k < 0 ? TRAIN_MAX_FOLDS - 1 : k] = true;
     }
-    for (int k = 0; k <= VOLT_FOLDS; k++) {
+    for (int k = 0; k < TRAIN_MAX_FOLDS; k++) {
         if (marked[k])
-            folds.fold[folds.count++] = k;
+            out->fold[count++] = k < TRAIN_MAX_FOLDS - 1 ? k : VOLT_FOLD_ALL;
     }
-    *out = folds;
+    if (!o->folds && count != 1)
+        return volt_fail(VOLT_EINVAL, "--fold %s: one fold is expected; --folds takes several",
+                         text);
+    out->count = count;
     return VOLT_OK;
 }
 
-volt_status train_fold_path(char **out, const train_options *o, int fold)
+volt_status train_fold_path(char **out, const char *folder, int fold)
 {
-    return fold < VOLT_FOLDS ? volt_format(out, "%s/fold_%d", o->output, fold)
-                             : volt_format(out, "%s/fold_all", o->output);
+    return fold == VOLT_FOLD_ALL ? volt_format(out, "%s/fold_all", folder)
+                                 : volt_format(out, "%s/fold_%d", folder, fold);
 }
 
 volt_status train_check_kind(const train_options *o)
 {
     const bool single = volt_run_is_single(o->output);
+    volt_status st = volt_owner_check(o->output);
 
+    if (st != VOLT_OK)
+        return st;
     if (!o->folds && !single && volt_is_run(o->output))
         return volt_fail(VOLT_EDATA, "%s holds several folds; use --folds or another folder",
                          o->output);

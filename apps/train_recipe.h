@@ -9,8 +9,7 @@
 
 /* Options not given: choices are -1, numbers 0, lists empty, texts NULL. */
 typedef struct train_options {
-    const char *output, *work, *configuration, *folds, *previous, *precision;
-    int fold; /* 5 is all */
+    const char *output, *work, *configuration, *fold, *folds, *previous, *precision;
     int64_t epochs, iterations, validation, batch, seed, loader_threads;
     double budget_s;
     bool resume, validate, probabilities;
@@ -33,14 +32,16 @@ typedef struct train_request {
 volt_status train_request_make(train_request *out, const cli *c, const volt_plan_config *config,
                                const volt_dataset_info *info);
 
-/* Folds to train in turn; VOLT_FOLDS stands for all cases. */
+enum { TRAIN_MAX_FOLDS = 1001 }; /* 0 to 999 and all */
+
+/* Folds to train in turn: numbers, VOLT_FOLD_ALL last. */
 typedef struct train_folds {
-    int count, fold[VOLT_FOLDS + 1];
+    int count, fold[TRAIN_MAX_FOLDS];
 } train_folds;
-/* "0-4", "0,2,all": ascending, none twice. VOLT_EINVAL. */
-volt_status train_folds_parse(train_folds *out, const char *text);
-/* Path of a fold's run; the caller owns *out (volt_free). */
-volt_status train_fold_path(char **out, const train_options *o, int fold);
+/* --folds "0-4", "0,2,all": ascending, none twice; or --fold, one of them. VOLT_EINVAL. */
+volt_status train_folds_parse(train_folds *out, const train_options *o);
+/* "fold_3" or "fold_all" in `folder`; the caller owns *out. */
+volt_status train_fold_path(char **out, const char *folder, int fold);
 /* VOLT_EDATA if RUN is a single run where --folds is given, or several folds where it is not.
  */
 volt_status train_check_kind(const train_options *o);

@@ -24,6 +24,9 @@ typedef struct volt_callbacks {
     void (*log)(void *user, volt_log_level level, const char *line);
     /* Polled between tasks; true makes the call end with VOLT_ECANCELLED. */
     bool (*cancelled)(void *user);
+    /* What has been reached, shortest facts first: "epoch 3/10, loss 0.4121, Dice 0.7103".
+     * Called before `progress` of the same work. */
+    void (*state)(void *user, const char *line);
 } volt_callbacks;
 
 VOLT_END_DECLS

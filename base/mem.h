@@ -32,8 +32,12 @@ VOLT_API void volt_mem_scope_leave(volt_mem_scope *scope);
 VOLT_API int64_t volt_mem_scope_held(const volt_mem_scope *scope);
 VOLT_API size_t volt_mem_scope_peak(const volt_mem_scope *scope);
 
-/* Bytes of physical memory of this machine that a program may use (cgroup limit included). */
+/* Bytes of physical memory of this machine that this process may use, limits of its control
+ * groups, RLIMIT_AS and RLIMIT_DATA included; 0 if unknown. */
 VOLT_API size_t volt_mem_machine(void);
+/* Bytes that this process can still allocate and fill: the least of what the machine has free
+ * or can reclaim, what its control groups leave, and what RLIMIT_AS and RLIMIT_DATA leave. */
+VOLT_API size_t volt_mem_available(void);
 /* Most resident bytes this process ever had (VmHWM). */
 VOLT_API size_t volt_mem_process_peak(void);
 

@@ -19,9 +19,17 @@ foreach(from BIN LIB)
        ${CMAKE_INSTALL_FULL_LIBEXECDIR}/volt/volt-itk)
 endforeach()
 
-add_library(volt_objects OBJECT ${volt_sources})
+add_library(volt_objects OBJECT ${volt_sources} ${volt_font_source})
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/io/image/itk_call.c APPEND PROPERTY COMPILE_DEFINITIONS
              VOLT_ITK_FROM_BIN="${volt_itk_from_BIN}" VOLT_ITK_FROM_LIB="${volt_itk_from_LIB}")
+foreach(format jpeg gif)
+  if(TARGET volt::${format})
+    string(TOUPPER ${format} word)
+    set_property(SOURCE ${PROJECT_SOURCE_DIR}/io/image/${format}.c
+                 ${PROJECT_SOURCE_DIR}/io/image/names.c ${PROJECT_SOURCE_DIR}/io/image/figure.c
+                 APPEND PROPERTY COMPILE_DEFINITIONS VOLT_HAVE_${word})
+  endif()
+endforeach()
 set(volt_object_files $<TARGET_OBJECTS:volt_objects>)
 set(volt_object_libraries volt_objects)
 
@@ -45,8 +53,13 @@ if(volt_isa_sources)
 endif()
 
 # No public header names a type of these, so no client needs them.
-set(volt_packages volt::deflate volt::jansson volt::nifti volt::dnnl ZLIB::ZLIB PNG::PNG
+set(volt_packages volt::deflate volt::jansson volt::nifti volt::dnnl ZLIB::ZLIB PNG::PNG volt::freetype
     OpenMP::OpenMP_C Threads::Threads ${CMAKE_DL_LIBS} m)
+foreach(format jpeg gif)
+  if(TARGET volt::${format})
+    list(APPEND volt_packages volt::${format})
+  endif()
+endforeach()
 foreach(part ${volt_object_libraries})
   target_include_directories(${part} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${part} PRIVATE volt_build_flags ${volt_packages})

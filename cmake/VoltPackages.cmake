@@ -42,7 +42,11 @@ volt_find(deflate libdeflate.h deflate libdeflate-dev)
 volt_find(jansson jansson.h jansson libjansson-dev)
 # NIFTIConfig.cmake of Debian 12 names libraries that are not there, so look for ourselves.
 volt_find(nifti nifti2_io.h nifti2 libnifti2-dev SUFFIXES nifti)
+volt_find(freetype ft2build.h freetype libfreetype-dev SUFFIXES freetype2)
 volt_find(dnnl oneapi/dnnl/dnnl.h dnnl libdnnl-dev)
+# Formats of pictures that VOLT can be built without.
+volt_find(jpeg jpeglib.h jpeg libjpeg-dev OPTIONAL "JPEG is left out")
+volt_find(gif gif_lib.h gif libgif-dev OPTIONAL "GIF is left out")
 if(VOLT_TESTS STREQUAL "AUTO")
   volt_find(cmocka cmocka.h cmocka libcmocka-dev OPTIONAL "The tests are left out")
 elseif(VOLT_TESTS)

@@ -1,10 +1,10 @@
 /* case_store.h - preprocessed cases, each in one memory-mapped file.
  *
- * Layout, version 1. All numbers little-endian; offsets are from the start of the file.
+ * Layout, version 2. All numbers little-endian; offsets are from the start of the file.
  *
  *   at  bytes  field
  *    0      8  magic "VOLTCASE"
- *    8      4  u32 version = 1
+ *    8      4  u32 version = 2
  *   12      4  u32 header bytes H: 512 + 32 * classes
  *   16      8  u64 file bytes
  *   24      8  u64 key: a hash of the plan and the source files
@@ -23,14 +23,16 @@
  *  292    212  zero
  *  504      4  u32 zero
  *  508      4  u32 CRC-32 of the header's H bytes with this field as zero
- *  512   32 K  per class: i32 label, u32 zero, u64 voxels of the class, u64 stored locations
- *              L <= voxels, u64 offset of L u64 voxel indices (d*H + h)*W + w, ascending
+ *  512   32 K  per class: i32 label, u32 CRC-32 of its L locations as stored, u64 voxels of
+ *              the class, u64 stored locations L <= voxels, u64 offset of L u64 voxel indices
+ *              (d*H + h)*W + w, ascending
  *
  * Blocks (data, labels, locations) start at multiples of 64, lie inside the file and do not
- * overlap the header. Files appear whole or not at all.
+ * overlap the header. Files appear whole or not at all. Version 1 had no CRC of the locations;
+ * such files are refused, and preprocessing replaces them.
  *
- * Hostile   every number above is checked on opening. The voxels are covered by a CRC that only
- *           volt_stored_case_verify reads.
+ * Hostile   every number above and the locations are checked on opening. The voxels are
+ *           covered by a CRC that only volt_stored_case_verify reads.
  * Threads   an open case is read-only and may be shared; different files may be written at the
  *           same time.
  */

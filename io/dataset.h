@@ -17,8 +17,9 @@
  *           pairs        a folder of images and a folder of labels with matching names.
  *           BraTS and LiTS are read as unpacked, with cases up to a few folders down.
  * Hidden    files and folders whose names start with '.' or '_' are never cases.
- * Hostile   dataset.json and every image are untrusted. As in nnU-Net, paths in dataset.json
- *           may point anywhere; such files are read as images and never written.
+ * Hostile   dataset.json and every image are untrusted. Paths in dataset.json that leave the
+ *           data set's folder need options.allow_outside, unless they start with an environment
+ *           variable. Symbolic links are followed. Such files are only read, as images.
  * Threads   an open data set is read-only and may be shared; calls on different outputs may run
  *           at the same time. The data set must not be closed while in use.
  */
@@ -30,6 +31,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "image.h"
+#include "label_table.h"
 #include "../volume/volume.h"
 VOLT_BEGIN_DECLS
 
@@ -83,6 +85,8 @@ typedef struct volt_dataset_info {
                                * (LiTS); only sizes must agree */
     bool label_flip[3];       /* z, y, x: axes along which PNG label files are reversed */
     bool resample_channels;   /* resamples channels onto the grid of the first one */
+    bool allow_shift;         /* labels and channels more than a voxel away from their image are
+                               * used voxel by voxel */
     char orientation[4];      /* "": as stored; else the codes (volume/orient.h) to which every
                                * case is reoriented */
 } volt_dataset_info;
@@ -111,6 +115,8 @@ typedef struct volt_case {
     int files;
     char **file;
     char *label_file; /* NULL: no reference labels */
+    bool numbered;    /* volt_inputs_list: the only file, CASE_0012 without CASE_0000, was taken
+                       * as a case of its own, not as channel 12 of CASE */
 } volt_case;
 
 typedef struct volt_case_list {
@@ -153,9 +159,11 @@ typedef struct volt_dataset_options {
     const double *threshold;   /* for label files with grey values; see volt_dataset_info */
     int thresholds;
     const char *label_flip; /* letters of x, y, z; see volt_dataset_info. NULL: none */
-    bool resample_channels;
-    int threads; /* for reading label files; 0 = default */
+    bool resample_channels; /* see volt_dataset_info */
+    int threads;            /* for reading label files; 0 = default */
     const volt_callbacks *callbacks;
+    bool allow_shift;   /* see volt_dataset_info */
+    bool allow_outside; /* accepts absolute paths and paths with .. in dataset.json */
 } volt_dataset_options;
 /* For other languages: fills in the defaults, which detect everything. */
 VOLT_API void volt_dataset_options_init(volt_dataset_options *o, size_t size);
@@ -182,9 +190,10 @@ VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
 /* Lists the cases to predict. Each input is a file, a folder (all images in it), or a data set
  * (its `tests`, or all cases if there are none; recognized by BraTS or LiTS names, or by a
  * dataset.json in a folder without images of its own). CASE_0000.EXT, ... are the channels of
- * CASE; other names are whole cases. `channels` is the network's number. The caller owns what
- * *out holds. VOLT_EDATA names a case with a missing or surplus channel; VOLT_EINVAL: no input
- * holds an image, or two inputs give the same case; VOLT_EIO. */
+ * CASE; other names are whole cases. Where the network has one channel, CASE_0012 without any
+ * other file of CASE is a case of its own (item[].numbered). `channels` is the network's
+ * number. The caller owns what *out holds. VOLT_EDATA names a case with a missing or surplus
+ * channel; VOLT_EINVAL: no input holds an image, or two inputs give the same case; VOLT_EIO. */
 VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
                            int channels);
 
@@ -193,6 +202,9 @@ typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */
     volt_volume *labels;       /* int16, (1, Z, Y, X); NULL without labels */
     volt_image_header *header; /* of the first image file, for writing masks */
+    int shifted;     /* a channel more than a voxel away from the first, used voxel by voxel; 0:
+                      * none */
+    double shift_mm; /* how far */
 } volt_case_data;
 VOLT_API void volt_case_data_clear(volt_case_data *data);
 
@@ -203,10 +215,10 @@ VOLT_API volt_grid volt_case_grid(const volt_image_header *header);
 
 /* Reads image and labels, on volt_case_grid, in the orientation and label values of training.
  * The caller owns what *out holds. VOLT_EDATA: channels or labels whose sizes or spacings
- * differ (axis and both values are named), a wrong number of channels; VOLT_EFORMAT: a label
- * that is not an integer in -32768..32767; volt_image_read's errors. NaN voxels and unknown
- * label values are left to volt_dataset_check, but where labels are translated (info->stored)
- * a value outside the table is VOLT_EDATA. */
+ * differ (axis and both values are named), a wrong number of channels; labels
+ * more than a voxel away from the image (info->allow_shift); a label value that the data set
+ * does not name. VOLT_EFORMAT: a label that is not an integer in -32768..32767;
+ * volt_image_read's errors. NaN voxels are left to volt_dataset_check. */
 VOLT_CALL volt_case_read(volt_case_data *out, const volt_case *c, const volt_dataset_info *info,
                          int threads);
 
@@ -223,8 +235,27 @@ VOLT_CALL volt_mask_restore(volt_volume **mask, const volt_dataset_info *info,
 
 typedef enum volt_severity { VOLT_WARNING = 1, VOLT_ERROR = 2 } volt_severity;
 
+/* Findings of one kind have one cause and one remedy. */
+typedef enum volt_finding_kind {
+    VOLT_FINDING_DATASET = 1,   /* the data set as a whole, dataset.json */
+    VOLT_FINDING_UNREADABLE,    /* a file that is missing or damaged */
+    VOLT_FINDING_CHANNELS,      /* a wrong number of channels */
+    VOLT_FINDING_SIZE,          /* sizes or spacings differ */
+    VOLT_FINDING_SHIFT,         /* more than a voxel away from the image */
+    VOLT_FINDING_GEOMETRY,      /* small differences of origin or direction; rules applied */
+    VOLT_FINDING_NOT_FINITE,    /* NaN or infinite voxels */
+    VOLT_FINDING_CONSTANT,      /* an image with one value */
+    VOLT_FINDING_NO_LABELS,     /* a case without labels */
+    VOLT_FINDING_LABEL_VALUE,   /* a value that the labels do not name */
+    VOLT_FINDING_NO_FOREGROUND, /* a label file with the background alone */
+    VOLT_FINDING_NORMALIZATION  /* a channel that looks like CT but is not named so */
+} volt_finding_kind;
+/* A word for each: "shift", "label value". Never NULL. */
+VOLT_API const char *volt_finding_kind_name(volt_finding_kind kind);
+
 typedef struct volt_finding {
     volt_severity severity;
+    volt_finding_kind kind;
     char *file;     /* the file, or the data set's folder */
     char *sentence; /* names the file, the axis or case, and the values */
 } volt_finding;
@@ -240,16 +271,34 @@ VOLT_API void volt_findings_clear(volt_findings *findings);
 /* Applies every integrity rule and collects all findings. Errors: no case; a number of cases
  * that contradicts numTraining; labels not consecutive from 0, an ignore label that is not the
  * highest; a missing or unreadable file; a wrong number of channels; sizes or spacings of
- * channels or labels that differ; NaN or infinite voxels; label values not in dataset.json.
+ * channels or labels that differ; channels or labels more than a voxel away from the image
+ * (warnings with info.allow_shift); NaN or infinite voxels; label values not in dataset.json.
  * Warnings: origins or directions that differ; a label in no case; a constant image; a case
- * without foreground. Reads every file, in parallel over cases. Findings are not failures: the
- * result is VOLT_OK unless memory runs out or the caller cancels. The caller owns what *out
- * holds (volt_findings_clear). */
+ * without foreground; intensities as of CT in a channel that is not named CT; regions that give
+ * masks other numbers than the labels. Reads every file, in parallel over cases. Findings are
+ * not failures: the result is VOLT_OK unless memory runs out or the caller cancels. The caller
+ * owns what *out holds (volt_findings_clear). */
 VOLT_CALL volt_dataset_check(volt_findings *out, const volt_dataset *ds, int threads,
                              const volt_callbacks *callbacks);
+#define VOLT_FINDINGS_SHOWN 10 /* of a kind, in lists for people */
+/* One line of a list of findings. */
+typedef void volt_finding_line(void *user, volt_severity severity, const char *sentence);
+/* Calls `line` for the findings in order, but for at most `most` >= 1 of each severity and
+ * kind; after these, one line counts the others. */
+VOLT_API void volt_findings_list(const volt_findings *findings, int64_t most,
+                                 volt_finding_line *line, void *user);
 /* VOLT_EDATA with the first error's sentence and the number of errors; VOLT_OK without errors.
  */
 VOLT_CALL volt_findings_judge(const volt_findings *findings);
+
+/* Finds the names for the mask `mask_path`, in the order of label_table.h. A mask without any
+ * gives a table of count 0, and so does a missing or unreadable mask without names next to it.
+ * The caller owns what *out holds (volt_label_table_clear). VOLT_EFORMAT: a damaged table,
+ * named with its line; VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_read(const char *mask_path, volt_label_table *out);
+/* The table of masks for this data set, in the values of its files, with the background and the
+ * ignore label. VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_from(volt_label_table *out, const volt_dataset_info *info);
 
 VOLT_END_DECLS
 #endif

@@ -5,7 +5,9 @@
  *          checkpoint .pth of nnU-Net, whose plans and data set then come from the checkpoint
  *          itself or from the files given; weights of other programs (torch, safetensors) with
  *          plans and data set given, their names translated by a map. A plan may describe
- *          networks of MONAI; their batch norms are folded into convolutions.
+ *          networks of MONAI; their batch norms are folded into convolutions. MONAI bundles of
+ *          UNet and DynUNet (configs/metadata.json, configs/inference.json, models/model.pt),
+ *          whose configs are read as data. A zip archive of a results folder or of a bundle.
  * Result   one fold: `run` is the run. Several: run/fold_0, run/fold_1, ... are runs, with
  *          copies of plans.json and dataset.json next to them. The folder appears whole.
  * Threads  calls with different `run` folders may run at the same time.
@@ -24,7 +26,8 @@ typedef struct volt_model_import_options {
     const char *checkpoint;    /* "final", "best", "latest"; NULL = final */
     const char *plans;         /* plans.json; NULL = next to the checkpoint or inside it */
     const char *dataset;       /* dataset.json; NULL = the same */
-    const char *configuration; /* of the plan; NULL = the checkpoint's own */
+    const char *configuration; /* of the plan; NULL = the checkpoint's own. Chooses among the
+                                * results folders in a zip archive */
     const char *map;           /* JSON file that translates names; NULL = none, or the built-in
                                 * map when the names are those of MONAI's DynUNet */
 } volt_model_import_options;

@@ -65,6 +65,12 @@ typedef struct volt_pipeline_options {
      * failure ends the run. NULL = none. */
     volt_status (*planned)(void *user, const volt_pipeline *p);
     void *user;
+    const int *fold;  /* folds to be trained: their splits are checked before any work */
+    int folds;        /* their number; may be 0 */
+    const char *like; /* run whose plan is taken instead of a new one, with the labels of this
+                       * data set; `planner` and `memory_auto` do not count then. VOLT_EINVAL:
+                       * its network takes another number of channels, or another plan exists
+                       * and `replan` is false. NULL = plan */
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */

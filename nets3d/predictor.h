@@ -29,6 +29,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../io/label_table.h"
 #include "../volume/box.h"
 #include "../volume/tiles.h"
 #include "../volume/volume.h"
@@ -100,6 +101,19 @@ VOLT_CALL volt_predictor_run_with_prior(volt_predictor *p, const volt_volume *im
                                         const volt_volume *mask, volt_volume **labels,
                                         const volt_callbacks *cb);
 
+/* A case without masks. */
+typedef struct volt_predict_failure {
+    char *id;
+    volt_status status;
+    char *sentence; /* names its file */
+} volt_predict_failure;
+
+typedef struct volt_predict_failures {
+    volt_predict_failure *item; /* by id */
+    int64_t count;
+} volt_predict_failures;
+VOLT_API void volt_predict_failures_clear(volt_predict_failures *f);
+
 /* What volt_predict writes for each case ID. */
 typedef struct volt_predict_output {
     size_t size;        /* set by volt_predict_output_defaults() */
@@ -115,6 +129,14 @@ typedef struct volt_predict_output {
                           * and probabilities equal those of the whole scan; outside is
                           * background: label 0 with probability 1 (regions: 0). Only tiles
                           * that touch it are computed */
+    const char *ending;  /* of the masks, ".nrrd"; NULL = volt_mask_ending, the data set's */
+    /* NULL: the first failure ends the call. Else a case whose files are missing, damaged, too
+     * large for this machine or do not fit the network is left out, logged as a warning and
+     * added here; the others go on. The caller owns what it holds
+     * (volt_predict_failures_clear). */
+    volt_predict_failures *failures;
+    int label_files; /* for viewers: volt_label_files, or-ed. The masks hold their names anyway
+                      * where their format can */
 } volt_predict_output;
 
 VOLT_API void volt_predict_output_init(volt_predict_output *o, size_t size);
@@ -136,13 +158,14 @@ typedef struct volt_predict_result {
 } volt_predict_result;
 
 /* Segments `cases` (volt_inputs_list). The next case is read and preprocessed and the previous
- * one written while the network computes. Logs the peak memory before it starts. The first
- * failure ends the call (the message names case and file); files written before it stay, each
- * complete. A case's labels are written last, so that a case with labels has all its files. The
- * previous stage of a cascade runs first: its masks are written to FOLDER/previous_stage.
- * `result` may be NULL. Progress: "cases" and "tiles". VOLT_EINVAL: an option, or a cascade
- * without prior masks; VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO: a case; VOLT_ENOMEM,
- * VOLT_ECANCELLED. */
+ * one written while the network computes. Logs the peak memory before it starts, and how long
+ * the network will take once the first scan is cropped; it corrects that as cases go. The first
+ * failure ends the call (the message names case and file) unless output->failures collects
+ * them; files written before it stay, each complete. A case's labels are written last, so that
+ * a case with labels has all its files. The previous stage of a cascade runs first: its masks
+ * are written to FOLDER/previous_stage. `result` may be NULL. Progress: "cases" and "tiles".
+ * VOLT_EINVAL: an option, or a cascade without prior masks; VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO:
+ * a case; VOLT_ENOMEM, VOLT_ECANCELLED. */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,
                        const volt_predict_output *output, const volt_callbacks *cb,
                        volt_predict_result *result);

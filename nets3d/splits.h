@@ -9,6 +9,7 @@
 #ifndef VOLT_NETS3D_SPLITS_H
 #define VOLT_NETS3D_SPLITS_H
 #include <stdint.h>
+#include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
 VOLT_BEGIN_DECLS
@@ -26,10 +27,11 @@ VOLT_API void volt_split_clear(volt_split *s);
 /* What `volt train --fold` uses. VOLT_FOLD_ALL: every case on both sides. Otherwise the folds
  * are those of `path` where that file exists, else of splits_final.json in the data set's
  * folder, else of KFold; the latter two are written to `path`. A fold past the last is the
- * random split. A single case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). The
- * caller owns what *out holds (volt_split_clear). */
+ * random split, with a warning as in nnU-Net; so are cases that a fold leaves out. A single
+ * case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). The caller owns what *out holds
+ * (volt_split_clear). */
 VOLT_CALL volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
-                              int fold);
+                              int fold, const volt_callbacks *callbacks);
 
 VOLT_END_DECLS
 #endif

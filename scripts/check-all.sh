@@ -1,9 +1,11 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
-# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz deb onednn
-#                             peers sites
+# usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz damage deb onednn
+#                             peers sites reliability
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
-# FUZZ_SECONDS (60) per fuzz target; PYTHON: an interpreter with the peers' libraries;
+# FUZZ_SECONDS (60) per fuzz target; DAMAGED (5000) files for damage; KILLS (100), PAIRS (6 of each
+# command) and LIMITS (200), with SEED (random) for reliability; PYTHON: an interpreter with the
+# peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
 # see tests/CMakeLists.txt.
 set -u
@@ -93,6 +95,14 @@ stage_fuzz() {
         grep -E 'number_of_executed_units' "build-fuzz/$name.log"
     done
     [ $ran -gt 0 ] && [ $bad -eq 0 ]
+}
+
+# Whole commands on damaged folders under the sanitizers; prints its figures.
+stage_damage() {
+    configure build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVOLT_SANITIZE=address,undefined &&
+        cmake --build build-asan -j "$jobs" --target volt_cli damage_file &&
+        tests/reliability/damage.sh build-asan/volt build-asan/damage . "${DAMAGED:-5000}" \
+            "${SEED:-$((RANDOM + 1))}"
 }
 
 # The Debian packages have what they should where Debian wants it; root also installs them.
@@ -185,8 +195,19 @@ stage_sites() {
     esac
 }
 
+# Kills, pairs of processes and limits at random; each prints its figures.
+stage_reliability() {
+    local seed=${SEED:-$((RANDOM + 1))} bad=0
+    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
+    tests/reliability/kill.sh build/volt build/reliability . "${KILLS:-100}" "$seed" || bad=1
+    tests/reliability/pair.sh build/volt build/reliability . "${PAIRS:-6}" "$seed" || bad=1
+    tests/reliability/limit.sh build/volt build/reliability . "${LIMITS:-200}" "$seed" || bad=1
+    return $bad
+}
+
 stages=("$@")
-[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz deb onednn peers sites)
+[ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz damage deb onednn peers sites
+    reliability)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"

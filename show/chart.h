@@ -5,7 +5,10 @@
  * (svg.h); a client may add its own. Terminals are too coarse for that layout and have one of
  * their own (volt_chart_text).
  *
- * Lines     a point whose x or y is not finite interrupts its line.
+ * Lines     a point whose x or y is not finite interrupts its line. Where lines coincide, they
+ *           take turns, dash by dash, so that each of them shows.
+ * Legend    on the right of each panel. Names that are too long for it continue on further
+ *           lines; where the picture is too small for all names, the last line counts the rest.
  * Units     painters work in pixels from the upper left corner, y downwards.
  * Threads   no shared state. Charts may be drawn at the same time.
  */
@@ -20,48 +23,66 @@ VOLT_BEGIN_DECLS
 
 /* All pointers below are borrowed for the call. */
 typedef struct volt_chart_line {
-    const char *name;    /* in the legend */
+    const char *name;    /* in the legend; "": a single line that needs none */
     const double *x, *y; /* (points) */
     int64_t points;
     volt_color color;
     double width; /* pixels */
+    int style;    /* 0: solid; 1 to 3: dashes, dots, both */
 } volt_chart_line;
 
 typedef struct volt_chart_panel {
     const char *title;
     const volt_chart_line *line;
     int lines;
-    double include; /* a value that the y axis must cover; NaN: none */
+    double include;      /* a value that the y axis must cover; NaN: none */
+    double lower, upper; /* that no value can exceed (Dice: 0 and 1): the y axis ends there.
+                          * NaN: none */
+    bool may_be_log;     /* a logarithmic y axis, where the values call for it */
 } volt_chart_panel;
 
 typedef struct volt_chart {
     const char *title;   /* above all panels; NULL: none */
     const char *x_title; /* below every panel */
+    bool x_integers;     /* x counts something: ticks at integers only */
     const volt_chart_panel *panel;
     int panels;  /* >= 1 */
     int columns; /* >= 1; panels fill rows from left to right */
 } volt_chart;
 
-/* The colour of the n-th line (from 0) on white; the first ten are easy to tell apart. */
+/* The colour and the style of the n-th line (from 0) on white. The first ten colours are easy
+ * to tell apart; then styles help. */
 VOLT_API volt_color volt_chart_color(int n);
+VOLT_API int volt_chart_style(int n);
 
 typedef enum volt_text_anchor {
     VOLT_ANCHOR_LEFT,
     VOLT_ANCHOR_MIDDLE,
     VOLT_ANCHOR_RIGHT
 } volt_text_anchor;
-typedef enum volt_text_size { VOLT_TEXT_NORMAL = 2, VOLT_TEXT_TITLE = 3 } volt_text_size;
+/* Pixels. */
+typedef enum volt_text_size { VOLT_TEXT_NORMAL = 14, VOLT_TEXT_TITLE = 17 } volt_text_size;
+
+/* Dashes along a path: `on` of every `period` pixels are drawn, the first ones after `skip`. */
+typedef struct volt_dash {
+    double on, period, skip;
+} volt_dash;
 
 typedef struct volt_painter {
     void *user;
     void (*box)(void *user, double x, double y, double width, double height, volt_color c);
-    /* Connects `points` >= 1 points; a single one is a dot. */
-    void (*path)(void *user, const double (*xy)[2], int64_t points, double width, volt_color c);
+    /* Connects `points` >= 1 points; a single one is a dot of this width. `dash` NULL: solid.
+     */
+    void (*path)(void *user, const double (*xy)[2], int64_t points, double width,
+                 const volt_dash *dash, volt_color c);
     /* `anchor` says which end of the text is at `x`; `y` is the middle of a capital letter. */
     void (*text)(void *user, const char *text, double x, double y, volt_text_size size,
                  volt_text_anchor anchor, volt_color c);
     double (*text_width)(void *user, const char *text, volt_text_size size);
 } volt_painter;
+
+/* The size in pixels at which legends and titles fit and the plots are about 4:3. */
+VOLT_API void volt_chart_size(int64_t *width, int64_t *height, const volt_chart *chart);
 
 /* VOLT_EINVAL: no panel, or less than 240 x 160 pixels per panel; VOLT_ENOMEM. */
 VOLT_CALL volt_chart_draw(const volt_painter *p, const volt_chart *chart, double width,

@@ -33,10 +33,12 @@ VOLT_BEGIN_DECLS
 /* Scores of empty masks.
  *           both empty                    reference empty               prediction empty
  *   NNUNET  all NaN                       Dice, IoU, NSD 0, rest NaN    the same
- *   MONAI   all NaN                       Dice, IoU, HD95 NaN, NSD 0,   Dice, IoU, NSD 0, HD95
- *                                         HD, ASSD infinite             NaN, HD, ASSD infinite
+ *   MONAI   all NaN                       Dice, IoU NaN, NSD 0,         Dice, IoU, NSD 0,
+ *                                         distances infinite            distances infinite
  *   BRATS   Dice, IoU, NSD 1,             Dice, IoU, NSD 0, distances   the same
- *           distances 0                   the volume's diagonal in mm */
+ *           distances 0                   the volume's diagonal in mm
+ * MONAI itself gives HD95 NaN where HD and ASSD are infinite. NaN leaves the mean, so that a
+ * network that misses a class would score better than one that finds it badly. */
 typedef enum volt_empty_policy {
     VOLT_EMPTY_NNUNET = 0,
     VOLT_EMPTY_MONAI = 1,

@@ -56,6 +56,10 @@ VOLT_API const char *volt_phantom_channel(volt_phantom_kind kind, int32_t channe
 /* Name of label value 0..3, in the numbering without brats_labels; NULL past the end. */
 VOLT_API const char *volt_phantom_label(volt_phantom_kind kind, int32_t label);
 
+/* Whether volt_phantom_make can create such a case. VOLT_EINVAL: an option; VOLT_ENOMEM: it
+ * needs more memory than is available. `options` NULL = defaults. */
+VOLT_CALL volt_phantom_check(const volt_phantom_options *options);
+
 /* Makes one case: `image` and `labels` (uint8) on one grid. The caller owns both
  * (volt_volume_free). VOLT_EINVAL: an option; VOLT_ENOMEM. */
 VOLT_CALL volt_phantom_make(volt_volume **image, volt_volume **labels,

@@ -27,7 +27,7 @@ typedef enum cli_type {
     CLI_REALS     /* cli_list */
 } cli_type;
 
-#define CLI_LIST_MAX 8
+#define CLI_LIST_MAX 64
 
 typedef struct cli_list {
     double v[CLI_LIST_MAX];
@@ -40,7 +40,8 @@ typedef struct cli_option {
     cli_type type;
     size_t offset; /* of the field in the command's options struct */
     /* How the value is written: a placeholder, "fp32|bf16" for a choice or word, "[D,]H,W" for
-     * a list (a bracket marks a part that may be left out). NULL for a flag. */
+     * a list (a bracket marks a part that may be left out; "A[,B,...]" is 1 to CLI_LIST_MAX
+     * numbers). NULL for a flag. */
     const char *value;
     const char *fallback; /* default, written as a user would; NULL for none */
     double low, high;     /* numbers must lie in [low, high]; 0, 0 checks nothing */
@@ -104,6 +105,9 @@ struct cli {
     struct {
         bool terminal, shown, told_cancel;
         cli_progress whole, part; /* "cases", and "tiles" of one of them */
+        char state[256];          /* "epoch 3/10, loss 0.4121" */
+        int width;                /* of the line on the terminal, columns */
+        bool utf8;
     } progress;
 };
 
@@ -125,6 +129,13 @@ const cli_option *cli_option_at(const cli_command *command, size_t index);
 
 /* Reads one value as `option` says, into `field`. VOLT_EINVAL names option, value, range. */
 volt_status cli_set_value(void *field, const cli_option *option, const char *text);
+/* Reads numbers with commas between them, for lists that no cli_list holds: at most `most`.
+ * VOLT_EINVAL names the option and the part that is no number. */
+volt_status cli_read_numbers(double *out, int *count, int most, const char *name,
+                             const char *text);
+/* Reads "40=1,230=2": at most `most` pairs of integers. VOLT_EINVAL. */
+volt_status cli_read_pairs(int32_t *from, int32_t *to, int *count, int most, const char *name,
+                           const char *text);
 /* The one of `count` words that `word` may be a misspelling of; NULL when none is near. */
 const char *cli_suggest(const char *word, const char *const *words, size_t count);
 
@@ -152,11 +163,39 @@ json_t *cli_json_strings(char *const *text, int64_t count);
 volt_status cli_print_json(json_t *root);
 /* Prints a path of a command line on stdout, quoted if a shell would split or expand it. */
 void cli_print_word(const char *path);
-/* VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
-volt_status cli_need_output(const cli *c, const char *path);
 
-/* Sets c->callbacks; from here on the first Ctrl-C or SIGTERM asks the running call to stop
- * in order and the second one ends the process. */
+/* VOLT_EINVAL unless the name of an output ends in one of `endings`, "png|svg", or with NULL,
+ * for a folder, if it has the ending of a file. `path` NULL: not asked for. Commands call it
+ * before any work. */
+volt_status cli_check_output(const cli *c, const char *path, const char *endings);
+/* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
+volt_status cli_need_output(const cli *c, const char *path, const char *endings);
+#define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
+
+/* What the user of this command can do about a sentence of the library; NULL: nothing known. */
+const char *cli_remedy(const cli *c, const char *sentence);
+/* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
+ * created, and an output file whose folder exists. VOLT_EIO. */
+volt_status cli_check_inputs(const char *const *path, int count);
+volt_status cli_check_output_folder(const char *path);
+volt_status cli_check_output_file(const char *path);
+
+/* An option at argv[*i] that the command does not have, but that another program or build has:
+ * fails with what helps here. *taken, and *i at its value, for one that changes nothing
+ * (--device cpu). VOLT_OK otherwise. VOLT_EINVAL, VOLT_ENOTSUP. */
+volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, int count,
+                               char **argv);
+/* What nnU-Net's command `word` is called here; NULL: it is none. */
+const char *cli_foreign_command(const char *word);
+/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
+ * --part. */
+volt_status cli_need_one_process(int count, char **argv);
+
+/* VOLT_ENOMEM unless the system can start the threads that the command may use. */
+volt_status cli_need_threads(const cli *c);
+/* Sets c->callbacks; from here on the first Ctrl-C, SIGTERM, SIGHUP (unless ignored, as by
+ * nohup) or SIGXCPU asks the running call to stop in order; a further Ctrl-C or SIGTERM ends
+ * the process. */
 void cli_watch(cli *c);
 void cli_end_progress(cli *c); /* removes or completes the progress line */
 

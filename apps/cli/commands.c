@@ -77,6 +77,9 @@ static volt_status unknown_command(const char *typed)
 
     for (int i = 0; cli_commands[i] && count < 64; i++)
         names[count++] = cli_commands[i]->name;
+    near = cli_foreign_command(typed);
+    if (near)
+        return volt_fail(VOLT_EINVAL, "'%s' is nnU-Net's; here it is 'volt %s'", typed, near);
     near = cli_suggest(typed, names, count);
     if (near)
         return volt_fail(VOLT_EINVAL, "unknown command '%s'; did you mean '%s'?", typed, near);

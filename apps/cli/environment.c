@@ -7,6 +7,10 @@ const cli_variable cli_environment[] = {
      "how idle OpenMP threads wait. Unless one of them is set, volt restarts itself with "
      "OMP_WAIT_POLICY=passive: the variable is read before a program starts, and spinning "
      "threads slow down other programs."},
+    {"VOLT_WORK", "work folder of a data set, where --work is not given"},
+    {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE",
+     "set by MPI launchers. With more than one process volt refuses to start, as it has no "
+     "MPI, except with --part."},
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
     {"VOLT_ITK", "path of the helper volt-itk [next to volt or in libexec/volt of its "
                  "installation, else in PATH]"},
@@ -15,6 +19,9 @@ const cli_variable cli_environment[] = {
     {"XDG_CACHE_HOME, HOME",
      "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},
     {"NO_COLOR", "if not empty, 'volt plot' draws in the terminal without colours"},
-    {"LC_ALL, LC_CTYPE, LANG", "a UTF-8 locale lets 'volt plot' draw with braille dots"},
+    {"LC_ALL, LC_CTYPE, LANG",
+     "a UTF-8 locale lets 'volt plot' draw with braille dots, and progress bars with lines"},
+    {"TERM", "unset or dumb: no progress bar, but plain lines as in a pipe"},
+    {"COLUMNS", "width of the progress bar where the terminal does not tell its own"},
     {"NAME", "any variable that a path in dataset.json begins with, as $NAME or ${NAME}"},
     {NULL, NULL}};

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
 
 /* Options that every command, or every command with the flag in `common`, understands; their
  * fields lie in `cli`. */
@@ -47,9 +48,9 @@ static volt_status bad_value(const cli_option *option, const char *text)
 
     if (option->type == CLI_DURATION)
         wants = "a duration such as 90s, 30m or 1h30m";
-    else if (option->type == CLI_INT || (option->type == CLI_INTS && !strchr(wants, ',')))
+    else if (option->type == CLI_INT)
         wants = "an integer";
-    else if (option->type == CLI_REAL || (option->type == CLI_REALS && !strchr(wants, ',')))
+    else if (option->type == CLI_REAL)
         wants = "a number";
     if (option->low < option->high)
         return volt_fail(VOLT_EINVAL, "%s: '%s' is not %s from %.10g to %.10g", option->name,
@@ -120,36 +121,127 @@ static bool read_choice(int *out, const char *words, const char *text)
     return false;
 }
 
-static int count_char(const char *text, char c)
+/* How many numbers a list's placeholder allows: "x,y,z" 3, "[D,]H,W" 2 or 3, "A[,B,...]" any.
+ */
+static void list_bounds(int *least, int *most, const char *value)
 {
-    int n = 0;
+    int depth = 0;
 
-    for (; *text; text++)
-        n += *text == c;
-    return n;
+    *least = *most = 1;
+    for (const char *at = value; *at; at++) {
+        depth += (*at == '[') - (*at == ']');
+        *most += *at == ',';
+        *least += *at == ',' && depth == 0;
+    }
+    if (strstr(value, "..."))
+        *most = CLI_LIST_MAX;
 }
 
-static bool read_list(cli_list *out, const cli_option *option, const char *text)
+static volt_status bad_count(const cli_option *option, const char *text, int count)
 {
-    int most = count_char(option->value, ',') + 1;
-    cli_list list = {{0}, 0};
+    int least, most;
+    char wanted[32];
+
+    list_bounds(&least, &most, option->value);
+    snprintf(wanted, sizeof wanted,
+             least == most       ? "%d"
+             : most == least + 1 ? "%d or %d"
+                                 : "%d to %d",
+             least, most);
+    return volt_fail(VOLT_EINVAL, "%s: '%s' has %d number%s; %s %s expected, written %s",
+                     option->name, text, count, volt_s(count), wanted, most == 1 ? "is" : "are",
+                     option->value);
+}
+
+/* The text up to the next comma, for messages. */
+static volt_status bad_item(const cli_option *option, const char *item, const char *text)
+{
+    const char *wants = option->type == CLI_INTS ? "an integer" : "a number";
+    const int length = (int)strcspn(item, ",");
+    char range[80] = "";
+
+    if (option->low < option->high)
+        snprintf(range, sizeof range, " from %.10g to %.10g", option->low, option->high);
+    if (!strchr(text, ',')) /* the whole value */
+        return volt_fail(VOLT_EINVAL, "%s: '%s' is not %s%s", option->name, text, wants, range);
+    if (length == 0)
+        return volt_fail(VOLT_EINVAL, "%s: '%s' has a comma without a number%s", option->name,
+                         text, range);
+    return volt_fail(VOLT_EINVAL, "%s: '%.*s' in '%s' is not %s%s", option->name, length, item,
+                     text, wants, range);
+}
+
+/* Numbers with commas between them, at most `most` of them. */
+static volt_status read_list(double *out, int *count, int most, const cli_option *option,
+                             const char *text)
+{
+    const char *at = text;
+    int n = 0;
 
     for (;;) {
+        const char *item = at;
         double v;
 
-        if (list.count == most || list.count == CLI_LIST_MAX ||
-            !read_number(&v, &text, option->type == CLI_INTS) || !in_range(option, v))
-            return false;
-        list.v[list.count++] = v;
-        if (*text == '\0')
+        if (!read_number(&v, &at, option->type == CLI_INTS) || !in_range(option, v) ||
+            (*at != '\0' && *at != ','))
+            return bad_item(option, item, text);
+        if (n < most)
+            out[n] = v;
+        n++;
+        if (*at++ == '\0')
             break;
-        if (*text++ != ',')
-            return false;
     }
-    if (list.count < most - count_char(option->value, '['))
-        return false;
-    *out = list;
-    return true;
+    *count = n;
+    return VOLT_OK;
+}
+
+static volt_status set_list(cli_list *field, const cli_option *option, const char *text)
+{
+    cli_list list = {{0}, 0};
+    int least, most;
+    const volt_status st = read_list(list.v, &list.count, CLI_LIST_MAX, option, text);
+
+    if (st != VOLT_OK)
+        return st;
+    list_bounds(&least, &most, option->value);
+    if (list.count < least || list.count > most)
+        return bad_count(option, text, list.count);
+    *field = list;
+    return VOLT_OK;
+}
+
+volt_status cli_read_numbers(double *out, int *count, int most, const char *name,
+                             const char *text)
+{
+    const cli_option option = {.name = name, .type = CLI_REALS};
+    const volt_status st = read_list(out, count, most, &option, text);
+
+    if (st == VOLT_OK && *count > most)
+        return volt_fail(VOLT_EINVAL, "%s: '%.40s...' has %d numbers; at most %d are possible",
+                         name, text, *count, most);
+    return st;
+}
+
+volt_status cli_read_pairs(int32_t *from, int32_t *to, int *count, int most, const char *name,
+                           const char *text)
+{
+    const char *at = text;
+    double v[2];
+
+    *count = 0;
+    for (;;) {
+        if (*count == most)
+            return volt_fail(VOLT_EINVAL, "%s: more than %d pairs", name, most);
+        if (!read_number(&v[0], &at, true) || *at++ != '=' || !read_number(&v[1], &at, true) ||
+            (*at != '\0' && *at != ',') || fabs(v[0]) > INT32_MAX || fabs(v[1]) > INT32_MAX)
+            return volt_fail(VOLT_EINVAL,
+                             "%s: '%s' is not a list of pairs of integers, such as 40=1,230=2",
+                             name, text);
+        from[*count] = (int32_t)v[0];
+        to[(*count)++] = (int32_t)v[1];
+        if (*at++ == '\0')
+            return VOLT_OK;
+    }
 }
 
 volt_status cli_set_value(void *field, const cli_option *option, const char *text)
@@ -178,8 +270,7 @@ volt_status cli_set_value(void *field, const cli_option *option, const char *tex
         break;
     case CLI_INTS:
     case CLI_REALS:
-        good = read_list(field, option, text);
-        break;
+        return set_list(field, option, text);
     case CLI_DURATION:
         good = read_duration(&v, text) && in_range(option, v);
         if (good)
@@ -285,8 +376,12 @@ static volt_status take_option(cli *c, int *i, int count, char **argv)
     void *field = NULL;
     const cli_option *option = find_option(c, word, &field);
 
-    if (!option)
-        return unknown_option(c->command, word);
+    if (!option) {
+        bool taken;
+        const volt_status st = cli_foreign_option(&taken, c->command, i, count, argv);
+
+        return st != VOLT_OK || taken ? st : unknown_option(c->command, word);
+    }
     c->given[c->given_count++] = option;
     if (option->type == CLI_FLAG) {
         if (word[1] == '-' && value)

@@ -46,10 +46,3 @@ void cli_print_word(const char *path)
     }
     putchar('\'');
 }
-
-volt_status cli_need_output(const cli *c, const char *path)
-{
-    if (path)
-        return VOLT_OK;
-    return volt_fail(VOLT_EINVAL, "volt %s needs an output: -o PATH", c->command->name);
-}

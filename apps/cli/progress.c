@@ -1,26 +1,52 @@
+#define _GNU_SOURCE
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
+#include "base/system/thread_start.h"
+#include "base/threads.h"
 
 static const double redraw_s = 1.0 / 6; /* on a terminal */
 static const double report_s = 30;      /* in a pipe or a log file */
+static const double noticed_s = 1;      /* shorter work is not worth a line */
+enum { LINE_MOST = 100, BAR_LEAST = 6, BAR_MOST = 40, NARROWEST = 10 };
 
 static volatile sig_atomic_t stop_asked;
 
 static void on_signal(int number)
 {
-    (void)number;
     stop_asked = 1;
+    if (number == SIGHUP || number == SIGXCPU) /* a terminal sends the first more than once */
+        return;
     signal(SIGINT, SIG_DFL); /* the second one ends the process */
     signal(SIGTERM, SIG_DFL);
 }
 
+/* Columns of the terminal, as it is now. */
+static int terminal_width(void)
+{
+    const char *given = getenv("COLUMNS");
+    struct winsize size = {0};
+    int columns = given ? atoi(given) : 0;
+
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        columns = size.ws_col;
+    return columns <= 0 ? 80 : columns < NARROWEST ? NARROWEST : columns;
+}
+
+/* A line that was drawn on a wider terminal now takes several. */
 static void clear_line(cli *c)
 {
+    const int rows = c->progress.shown ? (c->progress.width - 1) / terminal_width() : 0;
+
+    if (c->progress.shown && rows > 0)
+        fprintf(stderr, "\033[%dA", rows);
     if (c->progress.shown)
-        fputs("\r\033[K", stderr);
+        fputs("\r\033[J", stderr);
     c->progress.shown = false;
 }
 
@@ -65,6 +91,102 @@ static void format_progress(char *out, size_t bytes, const cli_progress *p, doub
              *rate ? " left" : "");
 }
 
+/* ---- the bar ---- */
+
+/* "epoch 3/10, loss 0.4121, Dice 0.7103", or "34/195 cases, 3/8 tiles". */
+static void describe(char *out, size_t bytes, const cli *c)
+{
+    const cli_progress *p = &c->progress.whole, *part = &c->progress.part;
+    int used;
+
+    if (*c->progress.state) {
+        snprintf(out, bytes, "%s", c->progress.state);
+        return;
+    }
+    used =
+        snprintf(out, bytes, "%lld/%lld %s", (long long)p->done, (long long)p->total, p->what);
+    if (part->total > 1 && used > 0 && (size_t)used < bytes)
+        snprintf(out + used, bytes - (size_t)used, ", %lld/%lld %s", (long long)part->done,
+                 (long long)part->total, part->what);
+}
+
+/* " 47 %" and, with `left`, "  0:13 left". */
+static void print_percent(char *out, size_t bytes, const cli_progress *p, double now, bool left)
+{
+    const double made = (double)(p->done - p->first), elapsed = now - p->began;
+    char time[32];
+
+    snprintf(out, bytes, "%3d %%", (int)(100 * (double)p->done / (double)p->total));
+    if (!left || made <= 0)
+        return;
+    print_time(time, sizeof time, (double)(p->total - p->done) * elapsed / made);
+    snprintf(out + strlen(out), bytes - strlen(out), "  %s left", time);
+}
+
+/* Drops the last fact of "a, b, c"; false if it is the only one. */
+static bool drop_fact(char *text)
+{
+    char *comma = strrchr(text, ',');
+
+    if (comma)
+        *comma = '\0';
+    return comma != NULL;
+}
+
+static void append_bar(char *out, size_t bytes, int width, double fraction, bool utf8)
+{
+    const int full = (int)(fraction * width + 0.5);
+
+    for (int i = 0; i < width; i++) {
+        const char *cell = utf8 ? (i < full ? "\u2501" : "\u2500") : (i < full ? "#" : "-");
+        snprintf(out + strlen(out), bytes - strlen(out), "%s", cell);
+    }
+}
+
+/* The line for a terminal of `columns`: facts, bar, percent, time left. The last column stays
+ * free. Where there is little room, the bar goes first, then facts from the end, then the time.
+ * Returns the columns it takes. */
+static int format_bar(char *out, size_t bytes, const cli *c, double now, int columns)
+{
+    const cli_progress *p = &c->progress.whole;
+    const int room = (columns > LINE_MOST ? LINE_MOST : columns) - 1;
+    char facts[256], percent[64];
+    int bar;
+
+    describe(facts, sizeof facts, c);
+    print_percent(percent, sizeof percent, p, now, true);
+    while ((int)(strlen(facts) + 2 + strlen(percent)) > room && drop_fact(facts))
+        ;
+    if ((int)(strlen(facts) + 2 + strlen(percent)) > room)
+        print_percent(percent, sizeof percent, p, now, false);
+    if ((int)(strlen(facts) + 2 + strlen(percent)) > room)
+        facts[0] = '\0';
+    bar = room - (int)(strlen(facts) + strlen(percent)) - 4;
+    bar = bar > BAR_MOST ? BAR_MOST : bar;
+    snprintf(out, bytes, "%s%s", facts, *facts ? "  " : "");
+    if (bar >= BAR_LEAST) {
+        append_bar(out, bytes, bar, (double)p->done / (double)p->total, c->progress.utf8);
+        snprintf(out + strlen(out), bytes - strlen(out), "  ");
+    }
+    snprintf(out + strlen(out), bytes - strlen(out), "%s", percent);
+    return (int)(strlen(facts) + (*facts ? 2 : 0) + (bar >= BAR_LEAST ? (size_t)bar + 2 : 0) +
+                 strlen(percent));
+}
+
+static void draw_bar(cli *c, double now)
+{
+    char line[4 * LINE_MOST + 400];
+    const int width = format_bar(line, sizeof line, c, now, terminal_width());
+
+    clear_line(c);
+    fputs(line, stderr);
+    fflush(stderr);
+    c->progress.width = width;
+    c->progress.shown = true;
+}
+
+/* ---- reports ---- */
+
 /* Records a report in `p`; false when it repeats the end of finished work. */
 static bool take_report(cli_progress *p, const char *what, int64_t done, int64_t total,
                         double now)
@@ -92,14 +214,13 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
     cli_progress *p = &c->progress.whole;
     double now = volt_seconds();
     bool finished;
-    char line[160], part[64] = "";
+    char line[160];
 
     if (total <= 1)
         return; /* nothing to report */
     if (p->done < p->total && strcmp(p->what, what) != 0) {
         if (!take_report(&c->progress.part, what, done, total, now))
             return;
-        snprintf(part, sizeof part, " (%lld/%lld %s)", (long long)done, (long long)total, what);
     } else if (!take_report(p, what, done, total, now)) {
         return;
     }
@@ -107,24 +228,36 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
     if (!finished && now - p->drawn < (c->progress.terminal ? redraw_s : report_s))
         return;
     p->drawn = now;
-    format_progress(line, sizeof line, p, now);
     if (c->progress.terminal && !finished) {
-        fprintf(stderr, "\r%s%s\033[K", line, part);
-        c->progress.shown = true;
-    } else {
-        clear_line(c);
-        fprintf(stderr, "%s%s\n", line, part);
+        draw_bar(c, now);
+        return;
     }
+    clear_line(c);
+    if (finished)
+        c->progress.part = (cli_progress){.what = ""};
+    if (now - p->began < noticed_s)
+        return;
+    format_progress(line, sizeof line, p, now);
+    fprintf(stderr, "%s\n", line);
+}
+
+static void on_state(void *user, const char *line)
+{
+    cli *c = user;
+
+    snprintf(c->progress.state, sizeof c->progress.state, "%s", line);
 }
 
 static void on_log(void *user, volt_log_level level, const char *line)
 {
     cli *c = user;
+    const char *remedy = cli_remedy(c, line);
 
     if ((level == VOLT_LOG_INFO && c->quiet) || (level == VOLT_LOG_DETAIL && !c->verbose))
         return;
     clear_line(c);
-    fprintf(stderr, "%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line);
+    fprintf(stderr, "%s%s%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line,
+            remedy ? "; " : "", remedy ? remedy : "");
 }
 
 static bool is_cancelled(void *user)
@@ -140,16 +273,50 @@ static bool is_cancelled(void *user)
     return stop_asked;
 }
 
+/* The team of a command, and as many loaders or workers. */
+volt_status cli_need_threads(const cli *c)
+{
+    if (!(c->command->common & CLI_THREADS))
+        return VOLT_OK;
+    return volt_threads_check(2 * volt_threads_or_default((int)c->threads));
+}
+
+/* Whether the locale's characters are UTF-8, by the first variable that is set. */
+static bool is_utf8_locale(void)
+{
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return strcasestr(value, "UTF-8") || strcasestr(value, "utf8");
+    }
+    return false;
+}
+
+/* A terminal that can move its cursor. */
+static bool is_terminal(void)
+{
+    const char *term = getenv("TERM");
+
+    return isatty(STDERR_FILENO) && term && *term && strcmp(term, "dumb") != 0;
+}
+
 void cli_watch(cli *c)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART}, before;
 
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    c->progress.terminal = isatty(STDERR_FILENO);
+    sigaction(SIGXCPU, &action, NULL); /* the soft limit; SIGKILL follows at the hard one */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) /* nohup */
+        sigaction(SIGHUP, &action, NULL);
+    c->progress.terminal = is_terminal();
+    c->progress.utf8 = is_utf8_locale();
     c->callbacks.user = c;
     c->callbacks.progress = c->quiet ? NULL : on_progress;
+    c->callbacks.state = on_state;
     c->callbacks.log = on_log;
     c->callbacks.cancelled = is_cancelled;
 }
@@ -158,4 +325,5 @@ void cli_end_progress(cli *c)
 {
     clear_line(c);
     c->progress.whole = c->progress.part = (cli_progress){.what = ""};
+    c->progress.state[0] = '\0';
 }

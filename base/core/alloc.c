@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/plural.h"
+#include "base/core/reserve.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -20,6 +22,8 @@ typedef union block_header {
 
 #define HUGE_BLOCK_BYTES ((size_t)4 << 20)
 #define HUGE_PAGE_BYTES  ((size_t)2 << 20)
+/* From here on the kernel is not trusted to refuse what it cannot fill. */
+#define CHECKED_BYTES ((size_t)64 << 20)
 
 static _Atomic size_t current_bytes;
 static _Thread_local volt_mem_scope *innermost;
@@ -55,8 +59,16 @@ volt_status volt_alloc(void *out, size_t bytes, const char *what)
     void *raw = NULL;
     block_header *h;
 
-    if (bytes > (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES || told_to_fail() ||
+    if (bytes >= CHECKED_BYTES && volt_mem_check(bytes, what) != VOLT_OK)
+        return VOLT_ENOMEM;
+    if (bytes <= (size_t)PTRDIFF_MAX - 2 * HUGE_PAGE_BYTES && !told_to_fail() &&
         posix_memalign(&raw, align, bytes + sizeof *h) != 0)
+        raw = NULL;
+    if (raw && !volt_reserve_stays(bytes)) {
+        free(raw);
+        raw = NULL;
+    }
+    if (!raw)
         return volt_fail(VOLT_ENOMEM, "no memory for %s (%zu byte%s)", what, bytes,
                          volt_s((int64_t)bytes));
     if (bytes >= HUGE_BLOCK_BYTES)
@@ -202,35 +214,4 @@ void volt_mem_scope_inherit(volt_mem_scope *scope)
 void volt_mem_fail_after(int64_t n)
 {
     atomic_store(&allocations_until_failure, n);
-}
-
-/* First number in `path` after `key` ("" = at its start); 0 when there is none. */
-static size_t number_in(const char *path, const char *key)
-{
-    char line[256];
-    size_t found = 0;
-    FILE *f = fopen(path, "r");
-
-    if (!f)
-        return 0;
-    while (found == 0 && fgets(line, sizeof line, f)) {
-        if (strncmp(line, key, strlen(key)) == 0)
-            found = strtoull(line + strlen(key), NULL, 10);
-    }
-    fclose(f);
-    return found;
-}
-
-size_t volt_mem_machine(void)
-{
-    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-    const size_t physical = pages > 0 && page > 0 ? (size_t)pages * (size_t)page : 0;
-    const size_t limit = number_in("/sys/fs/cgroup/memory.max", "");
-
-    return limit && limit < physical ? limit : physical;
-}
-
-size_t volt_mem_process_peak(void)
-{
-    return number_in("/proc/self/status", "VmHWM:") * 1024;
 }

@@ -10,8 +10,8 @@ VOLT_BEGIN_DECLS
 #define VOLT_ALIGN_BYTES 64 /* one cache line, one AVX-512 vector */
 
 /* Uninitialized memory, aligned to VOLT_ALIGN_BYTES; the caller owns *out (volt_free). `what`
- * names the purpose in the message. 0 bytes gives a valid pointer. VOLT_ENOMEM. Large blocks
- * ask the kernel for huge pages. */
+ * names the purpose in the message. 0 bytes gives a valid pointer. VOLT_ENOMEM, also for 64 MiB
+ * or more that are not available (available.h). Large blocks ask the kernel for huge pages. */
 VOLT_MUST_USE volt_status volt_alloc(void *out, size_t bytes, const char *what);
 /* The same, zero-filled, for `count` items of `bytes_each`; VOLT_ENOMEM if that overflows. */
 VOLT_MUST_USE volt_status volt_alloc_zero(void *out, size_t count, size_t bytes_each,

@@ -23,6 +23,19 @@ void volt_report(const volt_callbacks *cb, volt_log_level level, const char *fmt
     cb->log(cb->user, level, line);
 }
 
+void volt_report_state(const volt_callbacks *cb, const char *fmt, ...)
+{
+    char line[256];
+    va_list args;
+
+    if (!cb || !cb->state)
+        return;
+    va_start(args, fmt);
+    vsnprintf(line, sizeof line, fmt, args);
+    va_end(args);
+    cb->state(cb->user, line);
+}
+
 bool volt_is_cancelled(const volt_callbacks *cb)
 {
     return cb && cb->cancelled && cb->cancelled(cb->user);

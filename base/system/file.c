@@ -4,27 +4,24 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/core/alloc.h"
+#include "base/system/open_regular.h"
+#include "base/system/owner.h"
+#include "base/system/temporary.h"
 
 static volt_status fail_errno(const char *verb, const char *path)
 {
-    return volt_fail(VOLT_EIO, "cannot %s %s: %s", verb, path, strerror(errno));
+    return volt_fail(errno == ENOMEM ? VOLT_ENOMEM : VOLT_EIO, "cannot %s %s: %s", verb, path,
+                     strerror(errno));
 }
 
-/* Opens a regular file for reading. */
-static volt_status open_regular(int *out, size_t *bytes, const char *path)
+volt_status volt_open_regular(int *out, size_t *bytes, const char *path)
 {
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe must not block here */
@@ -44,44 +41,6 @@ static volt_status open_regular(int *out, size_t *bytes, const char *path)
     *out = fd;
     *bytes = (size_t)info.st_size;
     return VOLT_OK;
-}
-
-volt_status volt_map_open(volt_map *out, const char *path)
-{
-    volt_map map = {0};
-    int fd = -1;
-    volt_status st = open_regular(&fd, &map.bytes, path);
-
-    if (st != VOLT_OK)
-        return st;
-    if (map.bytes) {
-        void *view = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (view == MAP_FAILED)
-            st = fail_errno("map", path);
-        else
-            map.data = view;
-    }
-    close(fd);
-    if (st == VOLT_OK)
-        *out = map;
-    return st;
-}
-
-void volt_map_dontneed(const void *from, size_t bytes)
-{
-    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = (uintptr_t)from;
-    const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
-
-    if (first < end)
-        (void)madvise((void *)first, end - first,
-                      MADV_DONTNEED); /* advice only: failure is harmless */
-}
-
-void volt_map_close(volt_map *map)
-{
-    if (map->data)
-        munmap((void *)map->data, map->bytes);
-    *map = (volt_map){0};
 }
 
 /* Reads exactly `bytes`, or fails. */
@@ -106,7 +65,7 @@ volt_status volt_read_file(char **out, size_t *bytes, const char *path, size_t l
     char *text = NULL;
     size_t size = 0;
     int fd = -1;
-    volt_status st = open_regular(&fd, &size, path);
+    volt_status st = volt_open_regular(&fd, &size, path);
 
     if (st != VOLT_OK)
         return st;
@@ -128,60 +87,6 @@ done:
     return st;
 }
 
-#define UNIQUE    "XXXXXX"          /* replaced in names of temporary files and folders */
-#define TEMPORARY "." UNIQUE ".tmp" /* appended to the target's name */
-
-/* Creating a file or folder that must not exist (O_EXCL, mkdir) is safe whatever its name, so
- * the name need not be secret. mkstemp() and mkdtemp() would also find one, but give it to its
- * owner alone; finding out which permissions a shared file should have then takes umask(),
- * which changes the mask of every thread for a moment. */
-static void fill_in(char unique[])
-{
-    static const char letters[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-";
-    const size_t count = strlen(UNIQUE);
-    unsigned char bytes[sizeof UNIQUE];
-
-    if (getrandom(bytes, count, GRND_NONBLOCK) != (ssize_t)count) {
-        struct timespec now;
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        const uint64_t mixed = (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15u + (uint64_t)getpid();
-        memcpy(bytes, &mixed, count);
-    }
-    for (size_t i = 0; i < count; i++)
-        unique[i] = letters[bytes[i] % (sizeof letters - 1)];
-}
-
-#define MOST_TRIES 100 /* of names: more than ever needed among 64^6 */
-
-/* Creates a file in place of `path`, whose UNIQUE starts at `unique`; -1 and errno. */
-static int create_unique(char *path, char *unique)
-{
-    int fd = -1;
-
-    for (int i = 0; i < MOST_TRIES && fd < 0; i++) {
-        fill_in(unique);
-        fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (fd < 0 && errno != EEXIST)
-            break;
-    }
-    return fd;
-}
-
-volt_status volt_make_unique_dir(char *path)
-{
-    const size_t length = strlen(path), unique = strlen(UNIQUE);
-
-    for (int i = 0; i < MOST_TRIES; i++) {
-        fill_in(path + length - unique);
-        if (mkdir(path, 0777) == 0)
-            return VOLT_OK;
-        if (errno != EEXIST)
-            break;
-    }
-    return fail_errno("create folder", path);
-}
-
 struct volt_out {
     int fd;
     char *path, *temporary;
@@ -195,14 +100,7 @@ volt_status volt_out_open(volt_out **out, const char *path)
     VOLT_TRY(st, done, volt_alloc_zero(&f, 1, sizeof *f, "an output file"));
     f->fd = -1;
     VOLT_TRY(st, done, volt_strdup(&f->path, path));
-    VOLT_TRY(st, done, volt_format(&f->temporary, "%s" TEMPORARY, path));
-    f->fd = create_unique(f->temporary, f->temporary + strlen(path) + 1);
-    if (f->fd < 0) {
-        st = volt_fail(VOLT_EIO, "cannot create a file next to %s: %s", path, strerror(errno));
-        volt_free(f->temporary);
-        f->temporary = NULL; /* nothing to remove */
-        goto done;
-    }
+    VOLT_TRY(st, done, volt_temporary_file(&f->temporary, &f->fd, path));
     *out = f;
     f = NULL;
 done:
@@ -268,11 +166,9 @@ volt_status volt_out_commit(volt_out **file)
     volt_out *f = *file;
     volt_status st = VOLT_OK;
 
+    /* The file stays open, and so locked, until it has its name. */
     if (fsync(f->fd) != 0)
         st = fail_errno("finish", f->path);
-    if (close(f->fd) != 0 && st == VOLT_OK)
-        st = fail_errno("close", f->path);
-    f->fd = -1;
     if (st == VOLT_OK && rename(f->temporary, f->path) != 0)
         st = fail_errno("rename the finished file to", f->path);
     if (st == VOLT_OK) {
@@ -290,73 +186,14 @@ void volt_out_abort(volt_out **file)
 
     if (!f)
         return;
-    if (f->fd >= 0)
-        close(f->fd);
     if (f->temporary)
         unlink(f->temporary);
+    if (f->fd >= 0)
+        close(f->fd);
     volt_free(f->temporary);
     volt_free(f->path);
     volt_free(f);
     *file = NULL;
-}
-
-/* Whether `name` is the temporary one of a file whose name matches `pattern`. */
-static bool is_temporary_of(const char *name, const char *pattern)
-{
-    const size_t bytes = strlen(name), added = strlen(TEMPORARY);
-    char *target = NULL;
-    bool is = false;
-
-    if (bytes <= added || name[bytes - added] != '.' ||
-        strcmp(name + bytes - strlen(".tmp"), ".tmp") != 0)
-        return false;
-    if (volt_format(&target, "%.*s", (int)(bytes - added), name) == VOLT_OK)
-        is = fnmatch(pattern, target, 0) == 0;
-    volt_free(target);
-    return is;
-}
-
-volt_status volt_out_remove_stale(int64_t *removed, const char *folder, const char *pattern)
-{
-    volt_names names = {0};
-    char *path = NULL;
-    int64_t count = 0;
-    volt_status st = VOLT_OK;
-
-    if (volt_path_is_dir(folder))
-        VOLT_TRY(st, done, volt_list_dir(&names, folder));
-    for (size_t i = 0; i < names.count; i++) {
-        if (!is_temporary_of(names.name[i], pattern))
-            continue;
-        volt_free(path);
-        path = NULL;
-        VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[i]));
-        if (unlink(path) != 0 && errno != ENOENT) {
-            st = fail_errno("remove", path);
-            goto done;
-        }
-        count++;
-    }
-    if (removed)
-        *removed = count;
-done:
-    volt_free(path);
-    volt_names_free(&names);
-    return st;
-}
-
-static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
-{
-    (void)info;
-    (void)type;
-    (void)walk;
-    (void)remove(path);
-    return 0;
-}
-
-void volt_remove_folder(const char *path)
-{
-    nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 volt_status volt_write_file(const char *path, const void *data, size_t bytes)
@@ -383,109 +220,6 @@ volt_status volt_append_file(const char *path, const void *data, size_t bytes)
     st = volt_out_write(&f, data, bytes);
     if (close(f.fd) != 0 && st == VOLT_OK)
         st = fail_errno("close", path);
-    return st;
-}
-
-volt_status volt_file_stat(int64_t *bytes, int64_t *modified_ns, const char *path)
-{
-    struct stat info;
-
-    if (stat(path, &info) != 0)
-        return fail_errno("examine", path);
-    *bytes = info.st_size;
-    *modified_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-    return VOLT_OK;
-}
-
-volt_status volt_disk_free(int64_t *bytes, const char *folder)
-{
-    struct statvfs fs;
-
-    if (statvfs(folder, &fs) != 0)
-        return fail_errno("query the free space of", folder);
-    *bytes = fs.f_bavail > (uint64_t)INT64_MAX / fs.f_frsize
-                 ? INT64_MAX
-                 : (int64_t)(fs.f_bavail * fs.f_frsize);
-    return VOLT_OK;
-}
-
-bool volt_path_exists(const char *path)
-{
-    return access(path, F_OK) == 0;
-}
-
-bool volt_path_is_dir(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-bool volt_path_is_writable_dir(const char *path)
-{
-    return volt_path_is_dir(path) && access(path, W_OK | X_OK) == 0;
-}
-
-volt_status volt_path_join(char **out, const char *folder, const char *name)
-{
-    const size_t length = strlen(folder);
-    const bool slash = length > 0 && folder[length - 1] == '/';
-
-    return volt_format(out, "%s%s%s", folder, slash || length == 0 ? "" : "/", name);
-}
-
-const char *volt_path_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
-
-volt_status volt_path_real(char **out, const char *path)
-{
-    char *real = realpath(path, NULL);
-    volt_status st;
-
-    if (!real)
-        return volt_fail(VOLT_EIO, "cannot find %s: %s", path, strerror(errno));
-    st = volt_strdup(out, real);
-    free(real);
-    return st;
-}
-
-volt_status volt_cache_folder(char **out)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-
-    if (cache && *cache == '/')
-        return volt_format(out, "%s/volt", cache);
-    if (home && *home == '/')
-        return volt_format(out, "%s/.cache/volt", home);
-    return volt_fail(VOLT_EIO, "neither XDG_CACHE_HOME nor HOME names a folder");
-}
-
-volt_status volt_make_dirs(const char *path)
-{
-    char *copy = NULL;
-    volt_status st = volt_strdup(&copy, path);
-
-    if (st != VOLT_OK)
-        return st;
-    for (char *p = copy + (copy[0] == '/'); st == VOLT_OK; p++) {
-        const char at = *p;
-        if (at != '/' && at != '\0')
-            continue;
-        *p = '\0';
-        if (*copy && mkdir(copy, 0777) != 0) {
-            const int why = errno;
-            if (!volt_path_is_dir(copy)) {
-                errno = why;
-                st = fail_errno("create folder", copy);
-            }
-        }
-        *p = at;
-        if (at == '\0')
-            break;
-    }
-    volt_free(copy);
     return st;
 }
 
@@ -531,6 +265,7 @@ volt_status volt_list_dir(volt_names *out, const char *folder)
             break;
         }
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
+            !volt_is_temporary(entry->d_name) && strcmp(entry->d_name, VOLT_LOCK_FILE) != 0 &&
             (st = add_name(&names, &room, entry->d_name)) != VOLT_OK)
             break;
     }
@@ -551,12 +286,4 @@ void volt_names_free(volt_names *names)
         volt_free(names->name[i]);
     volt_free(names->name);
     *names = (volt_names){0};
-}
-
-double volt_seconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }

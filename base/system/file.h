@@ -20,9 +20,13 @@ typedef struct volt_map {
 } volt_map;
 
 /* Maps `path`. VOLT_EIO: missing, no permission; VOLT_EFORMAT: not a regular file. If another
- * program truncates the file while it is mapped, reading raises SIGBUS; VOLT's own files are
- * never truncated, only replaced. */
+ * program truncates the file while it is mapped, what is missing reads as zeros: readers call
+ * volt_map_check() when they are done. For this the first map installs a handler of SIGBUS,
+ * which passes on the faults of others. */
 VOLT_MUST_USE volt_status volt_map_open(volt_map *out, const char *path);
+/* `data` points into a map, or somewhere else, which is fine, as is NULL. VOLT_EIO, which names
+ * `path`, if a part of the mapped file was missing when it was read. */
+VOLT_MUST_USE volt_status volt_map_check(const void *data, const char *path);
 /* `bytes` of a mapped file at `from` are not needed soon: their whole pages leave this
  * process's memory. They may be read again. */
 void volt_map_dontneed(const void *from, size_t bytes);
@@ -33,8 +37,8 @@ void volt_map_close(volt_map *map); /* clears it; an empty one is allowed */
 VOLT_MUST_USE volt_status volt_read_file(char **out, size_t *bytes, const char *path,
                                          size_t limit);
 
-/* An output file: written under a temporary name in the target's folder, renamed on commit. Its
- * permissions are those of any new file. */
+/* An output file: written as a temporary file (temporary.h) in the target's folder, renamed on
+ * commit. Its permissions are those of any new file. */
 typedef struct volt_out volt_out;
 VOLT_MUST_USE volt_status volt_out_open(volt_out **out, const char *path);
 VOLT_MUST_USE volt_status volt_out_write(volt_out *f, const void *data, size_t bytes);
@@ -45,12 +49,7 @@ VOLT_MUST_USE volt_status volt_out_patch(volt_out *f, uint64_t offset, const voi
  * failure, which leaves the target unchanged and removes the temporary file. */
 VOLT_MUST_USE volt_status volt_out_commit(volt_out **f);
 void volt_out_abort(volt_out **f); /* removes the temporary file; NULL is allowed */
-/* Removes temporary files that killed writers left in `folder`, of targets whose name matches
- * `pattern` (as fnmatch). Nobody else may be writing there. `removed` (NULL allowed) gets their
- * number, 0 if the folder does not exist. VOLT_EIO. */
-VOLT_MUST_USE volt_status volt_out_remove_stale(int64_t *removed, const char *folder,
-                                                const char *pattern);
-/* Removes a temporary folder with its content, as far as possible; links are not followed. */
+/* Removes a folder with its content, as far as possible; links are not followed. */
 void volt_remove_folder(const char *path);
 /* Opens, writes and commits one block of memory. */
 VOLT_MUST_USE volt_status volt_write_file(const char *path, const void *data, size_t bytes);
@@ -77,11 +76,8 @@ VOLT_MUST_USE volt_status volt_path_real(char **out, const char *path);
 VOLT_MUST_USE volt_status volt_cache_folder(char **out);
 /* Creates `path` and missing parents. */
 VOLT_MUST_USE volt_status volt_make_dirs(const char *path);
-/* Creates a new folder for temporary use. `path` ends in "XXXXXX", which is replaced by
- * characters that make the name unique. VOLT_EIO. */
-VOLT_MUST_USE volt_status volt_make_unique_dir(char *path);
-
-/* Names in a folder, sorted bytewise, without "." and "..". The caller owns what *out holds. */
+/* Names in a folder, sorted bytewise, without ".", "..", lock files and temporary files. The
+ * caller owns what *out holds. */
 VOLT_MUST_USE volt_status volt_list_dir(volt_names *out, const char *folder);
 
 double volt_seconds(void); /* monotonic clock, s */

@@ -10,5 +10,10 @@ VOLT_BEGIN_DECLS
 VOLT_MUST_USE volt_status volt_thread_start(pthread_t *out, void *(*run)(void *),
                                             void *argument);
 
+/* Whether the system lets this process run `count` more threads at the same time. OpenMP's
+ * runtime ends the program where it gets none, so the answer is needed before. VOLT_ENOMEM with
+ * the number that it gets. */
+VOLT_MUST_USE volt_status volt_threads_check(int count);
+
 VOLT_END_DECLS
 #endif

@@ -26,6 +26,7 @@ VOLT_BEGIN_DECLS
 typedef struct volt_zip_member {
     const char *name;   /* "archive/data.pkl"; 1..1023 bytes */
     bool deflated;      /* else stored: `packed` is the content */
+    bool is_link;       /* a symbolic link, whose content is its target */
     uint32_t crc;       /* of the content */
     const void *packed; /* as in the file */
     size_t packed_bytes;

@@ -18,6 +18,9 @@ enum {
     ZIP_LOCATOR64_BYTES = 20,
     ZIP_STORED = 0,
     ZIP_DEFLATED = 8,
+    ZIP_MADE_BY_UNIX = 3,
+    ZIP_MODE_TYPE = 0170000, /* of the mode in the upper half of the attributes */
+    ZIP_MODE_LINK = 0120000,
     ZIP_EXTRA64 = 1, /* id of the zip64 extra field */
     ZIP_MAX_NAME = 1023
 };

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/core/available.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
@@ -147,6 +148,7 @@ done:
 /* The fields of a directory entry. */
 typedef struct entry {
     uint64_t flags, method, crc, packed, bytes, disk, local;
+    bool is_link; /* by the attributes that Unix programs store */
     const char *name;
     size_t name_bytes, total; /* total: of the entry */
 } entry;
@@ -196,6 +198,8 @@ static volt_status read_entry(entry *e, const unsigned char *at, size_t left,
                  .bytes = zip_get(at + 24, 4),
                  .disk = zip_get(at + 34, 2),
                  .local = zip_get(at + 42, 4),
+                 .is_link = at[5] == ZIP_MADE_BY_UNIX &&
+                            (zip_get(at + 40, 2) & ZIP_MODE_TYPE) == ZIP_MODE_LINK,
                  .name = (const char *)at + ZIP_CENTRAL_BYTES,
                  .name_bytes = (size_t)zip_get(at + 28, 2)};
     extra = (size_t)zip_get(at + 30, 2);
@@ -263,6 +267,7 @@ static volt_status place_member(volt_zip_member *m, const entry *e, const volt_z
     m->bytes = (size_t)e->bytes;
     m->crc = (uint32_t)e->crc;
     m->deflated = e->method == ZIP_DEFLATED;
+    m->is_link = e->is_link;
     return VOLT_OK;
 }
 
@@ -356,6 +361,7 @@ volt_status volt_zip_open(volt_zip **out, const char *path)
     VOLT_TRY(st, done, volt_map_open(&zip->map, path));
     VOLT_TRY(st, done, find_directory(&d, zip));
     VOLT_TRY(st, done, read_members(zip, &d));
+    VOLT_TRY(st, done, volt_map_check(zip->map.data, path));
     *out = zip;
     zip = NULL;
 done:
@@ -400,7 +406,10 @@ const volt_zip_member *volt_zip_find(const volt_zip *zip, const char *name)
 static volt_status check_crc(const volt_zip *zip, const volt_zip_member *m, const void *data)
 {
     const uint32_t crc = volt_crc32(0, data, m->bytes);
+    const volt_status st = volt_map_check(zip->map.data, zip->path);
 
+    if (st != VOLT_OK)
+        return st;
     if (crc != m->crc)
         return volt_fail(VOLT_EFORMAT,
                          "%s is damaged: the CRC of member %.80s is %08x, %08x is stored",
@@ -427,6 +436,17 @@ static volt_status inflate_member(char *out, const volt_zip *zip, const volt_zip
     return VOLT_OK;
 }
 
+static volt_status check_memory(const volt_zip *zip, const volt_zip_member *m)
+{
+    char *what = NULL;
+    volt_status st = volt_format(&what, "%s: member %.80s", zip->path, m->name);
+
+    if (st == VOLT_OK)
+        st = volt_mem_check(m->bytes, what);
+    volt_free(what);
+    return st;
+}
+
 volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
                           const volt_zip_member *member, size_t limit)
 {
@@ -437,6 +457,7 @@ volt_status volt_zip_read(char **out, size_t *bytes, const volt_zip *zip,
         return volt_fail(
             VOLT_EFORMAT, "%s: member %.80s has %zu byte%s; at most %zu are expected here",
             zip->path, member->name, member->bytes, volt_s((int64_t)member->bytes), limit);
+    VOLT_TRY(st, done, check_memory(zip, member));
     VOLT_TRY(st, done, volt_alloc(&text, member->bytes + 1, "a member of a zip archive"));
     if (member->deflated)
         VOLT_TRY(st, done, inflate_member(text, zip, member));

@@ -216,13 +216,3 @@ size_t volt_files_group(const input_files *files, size_t first)
         n++;
     return n;
 }
-
-volt_status volt_file_has_channels(bool *out, const char *path, int channels)
-{
-    volt_image_header *header = NULL;
-    const volt_status st = volt_image_info(&header, path);
-
-    *out = st == VOLT_OK && header->grid.channels == channels;
-    volt_image_header_free(header);
-    return st == VOLT_ENOTSUP || st == VOLT_ENOMEM ? st : VOLT_OK;
-}

@@ -5,12 +5,17 @@
 #define VOLT_IO_DATASET_CASE_WORKERS_H
 #include "io/dataset.h"
 
-/* At most `threads` (0 = default), and no more than fit into half of the machine's memory if
- * the largest case takes `image_copies` float32 copies of its image plus `label_bytes` per
- * voxel; `target` (mm, NULL = none) is the spacing that cases are resampled to. Reads the
- * header of each case's first image; unreadable ones are left to the caller that reads the
- * voxels. */
-int volt_case_workers(const volt_dataset *ds, double image_copies, double label_bytes,
-                      const double target[3], int threads);
+/* What a case takes per voxel, before or after resampling, whichever has more voxels. */
+typedef struct volt_case_cost {
+    double image_copies;  /* of all channels in float32 */
+    double label_bytes;   /* everything else */
+    const double *target; /* spacing z, y, x in mm that cases are resampled to; NULL = none */
+} volt_case_cost;
+
+/* At most `threads` (0 = default), at least 1, and no more than fit into half of the available
+ * memory. Reads the header of each case's first image; unreadable ones are left to the caller
+ * that reads the voxels. VOLT_ENOMEM: the largest case, which it names, does not fit alone. */
+VOLT_MUST_USE volt_status volt_case_workers(int *out, const volt_dataset *ds,
+                                            const volt_case_cost *cost, int threads);
 
 #endif

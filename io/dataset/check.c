@@ -5,20 +5,28 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/image/names.h"
 
-enum { VALUES = 65536 }; /* of int16 */
+enum { VALUES = 65536 /* of int16 */, MOST_VALUES = 10 /* findings per label file */ };
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
+
+/* The lowest and highest value of a channel; both 0 if it was not read. */
+typedef struct channel_range {
+    double low, high;
+} channel_range;
 
 /* The findings of one case. */
 typedef struct report {
     volt_finding *item;
     size_t count, room;
-    bool *has; /* per label of dataset.json; NULL until labels are read */
+    bool *has;            /* per label of dataset.json; NULL until labels are read */
+    channel_range *range; /* per channel; NULL until the images are read */
 } report;
 
 typedef struct checking {
@@ -48,13 +56,34 @@ static void clear_report(report *r)
         clear_finding(&r->item[i]);
     volt_free(r->item);
     volt_free(r->has);
+    volt_free(r->range);
+}
+
+const char *volt_finding_kind_name(volt_finding_kind kind)
+{
+    static const char *const names[] = {[VOLT_FINDING_DATASET] = "data set",
+                                        [VOLT_FINDING_UNREADABLE] = "unreadable file",
+                                        [VOLT_FINDING_CHANNELS] = "number of channels",
+                                        [VOLT_FINDING_SIZE] = "size",
+                                        [VOLT_FINDING_SHIFT] = "shift",
+                                        [VOLT_FINDING_GEOMETRY] = "geometry",
+                                        [VOLT_FINDING_NOT_FINITE] = "value not finite",
+                                        [VOLT_FINDING_CONSTANT] = "constant image",
+                                        [VOLT_FINDING_NO_LABELS] = "no labels",
+                                        [VOLT_FINDING_LABEL_VALUE] = "label value",
+                                        [VOLT_FINDING_NO_FOREGROUND] = "no foreground",
+                                        [VOLT_FINDING_NORMALIZATION] = "normalization"};
+    const size_t k = (size_t)kind;
+
+    return k < sizeof names / sizeof *names && names[k] ? names[k] : "unknown";
 }
 
 /* Fails only when out of memory. */
-static volt_status VOLT_PRINTF(4, 5)
-    add(report *r, volt_severity severity, const char *file, const char *fmt, ...)
+static volt_status VOLT_PRINTF(5, 6)
+    add(report *r, volt_severity severity, volt_finding_kind kind, const char *file,
+        const char *fmt, ...)
 {
-    volt_finding f = {.severity = severity};
+    volt_finding f = {.severity = severity, .kind = kind};
     char text[1024];
     va_list args;
     volt_status st = VOLT_OK;
@@ -78,14 +107,15 @@ done:
 }
 
 /* A failed read becomes a finding; running out of memory stays a failure. */
-static volt_status add_failure(report *r, volt_status st, const char *file)
+static volt_status add_failure(report *r, volt_finding_kind kind, volt_status st,
+                               const char *file)
 {
     char sentence[1024];
 
     if (st == VOLT_OK || st == VOLT_ENOMEM)
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
-    return add(r, VOLT_ERROR, file, "%s", sentence);
+    return add(r, VOLT_ERROR, kind, file, "%s", sentence);
 }
 
 /* -- Geometry ----------------------------------------------------------------------------- */
@@ -102,7 +132,7 @@ static volt_status compare_geometry(report *r, const volt_grid *a, const char *a
     for (int i = 0; i < 3; i++) {
         const double x = a->to_world[i][3], y = b->to_world[i][3];
         if (fabs(x - y) > origin_mm * fmax(1, 0.01 * fabs(x)))
-            return add(r, VOLT_WARNING, b_file,
+            return add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, b_file,
                        "%s has its origin at %c = %.6g mm, %s at %.6g mm", b_file, "xyz"[i], y,
                        a_file, x);
     }
@@ -111,21 +141,29 @@ static volt_status compare_geometry(report *r, const volt_grid *a, const char *a
         const double x = a->to_world[row][column] / mm_a[2 - column];
         const double y = b->to_world[row][column] / mm_b[2 - column];
         if (fabs(x - y) > direction_tolerance)
-            return add(r, VOLT_WARNING, b_file,
+            return add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, b_file,
                        "%s has %.6g as the %c component of its %c axis direction, %s has %.6g",
                        b_file, y, "xyz"[row], "xyz"[column], a_file, x);
     }
     return st;
 }
 
-/* Different sizes or spacings are errors; if they agree, origin and directions are compared. */
-static volt_status compare_grids(report *r, const volt_grid *a, const char *a_file,
-                                 const volt_grid *b, const char *b_file)
+/* Different sizes or spacings are errors, and so are shifts by more than a voxel unless they
+ * are allowed; else origin and directions are compared. */
+static volt_status compare_grids(report *r, const volt_dataset *ds, const volt_grid *a,
+                                 const char *a_file, const volt_grid *b, const char *b_file)
 {
+    const bool allowed = ds->info.allow_shift;
     const volt_status st = volt_grids_match(a, a_file, b, b_file);
+    double mm;
 
-    return st == VOLT_OK ? compare_geometry(r, a, a_file, b, b_file)
-                         : add_failure(r, st, b_file);
+    if (st != VOLT_OK)
+        return add_failure(r, VOLT_FINDING_SIZE, st, b_file);
+    if (!volt_image_is_picture(a_file) && volt_grids_shifted(&mm, a, b))
+        return add(r, allowed ? VOLT_WARNING : VOLT_ERROR, VOLT_FINDING_SHIFT, b_file,
+                   "%s lies %.4g mm away from %s%s", b_file, mm, a_file,
+                   allowed ? "; it is used voxel by voxel" : "");
+    return compare_geometry(r, a, a_file, b, b_file);
 }
 
 /* A matrix without information: volumes 28 to 47 of LiTS have lost theirs. */
@@ -146,10 +184,10 @@ static volt_status compare_channels(report *r, const volt_dataset *ds, const vol
 
     one.channels = a->channels;
     if (!ds->info.resample_channels)
-        return compare_grids(r, a, a_file, b, b_file);
+        return compare_grids(r, ds, a, a_file, b, b_file);
     if (volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
-    return add(r, VOLT_WARNING, b_file,
+    return add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, b_file,
                "%s has another grid (%lld x %lld x %lld voxels) than %s (%lld x %lld x %lld), "
                "onto which it is resampled",
                b_file, (long long)b->n[2], (long long)b->n[1], (long long)b->n[0], a_file,
@@ -166,13 +204,13 @@ static volt_status compare_following(report *r, const volt_dataset *ds, const vo
     volt_grid one = *b;
 
     if (st != VOLT_OK)
-        return add_failure(r, st, b_file);
+        return add_failure(r, VOLT_FINDING_SIZE, st, b_file);
     one.channels = a->channels;
     if (volt_labels_lack_geometry(b_file) || volt_grid_same(a, &one, origin_mm))
         return VOLT_OK;
     volt_grid_spacing(mm_a, a);
     volt_grid_spacing(mm_b, b);
-    return add(r, VOLT_WARNING, b_file,
+    return add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, b_file,
                "%s has another matrix (voxels of %.6g x %.6g x %.6g mm%s) than %s (%.6g x %.6g "
                "x %.6g mm): by rule it takes the geometry of the image, voxel by voxel",
                b_file, mm_b[2], mm_b[1], mm_b[0], is_identity(b) ? ", the identity" : "",
@@ -184,21 +222,64 @@ static volt_status compare_labels(report *r, const volt_dataset *ds, const volt_
 {
     if (ds->info.labels_follow_image || volt_labels_lack_geometry(b_file))
         return compare_following(r, ds, a, a_file, b, b_file);
-    return compare_grids(r, a, a_file, b, b_file);
+    return compare_grids(r, ds, a, a_file, b, b_file);
 }
 
 /* -- Voxels ------------------------------------------------------------------------------- */
 
-static volt_status judge_values(report *r, const volt_volume *v, const char *file, int threads)
+/* `first` is the data set's number of the volume's first channel. */
+static volt_status judge_values(report *r, const volt_volume *v, int first, const char *file,
+                                int channels, int threads)
 {
-    const volt_value_range range = volt_volume_range(v, threads);
+    const size_t bytes = volt_volume_bytes(v) / (size_t)v->grid.channels;
+    volt_value_range all = {.min = HUGE_VAL, .max = -HUGE_VAL};
+    volt_volume one = *v; /* borrows its voxels */
 
-    if (range.not_finite > 0)
-        return add(r, VOLT_ERROR, file, "%s is NaN or infinite in %lld voxel%s", file,
-                   (long long)range.not_finite, volt_s(range.not_finite));
-    if (range.min == range.max)
-        return add(r, VOLT_WARNING, file, "%s has the value %g everywhere", file, range.min);
+    one.grid.channels = 1;
+    for (int c = 0; c < v->grid.channels; c++) {
+        volt_value_range range;
+        one.data = (char *)v->data + (size_t)c * bytes;
+        range = volt_volume_range(&one, threads);
+        all.min = fmin(all.min, range.min);
+        all.max = fmax(all.max, range.max);
+        all.not_finite += range.not_finite;
+        if (first + c < channels)
+            r->range[first + c] = (channel_range){range.min, range.max};
+    }
+    if (all.not_finite > 0)
+        return add(r, VOLT_ERROR, VOLT_FINDING_NOT_FINITE, file,
+                   "%s is NaN or infinite in %lld voxel%s", file, (long long)all.not_finite,
+                   volt_s(all.not_finite));
+    if (all.min == all.max)
+        return add(r, VOLT_WARNING, VOLT_FINDING_CONSTANT, file,
+                   "%s has the value %g everywhere", file, all.min);
     return VOLT_OK;
+}
+
+/* *out is NULL if the file cannot be read; a wrong number of channels is a finding. */
+static volt_status read_image(volt_volume **out, report *r, const char *file, int expected,
+                              int channels, int threads)
+{
+    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    volt_image_header *header = NULL;
+    char words[60];
+    int has;
+    volt_status st = volt_image_read(out, &header, file, &options);
+
+    if (st != VOLT_OK)
+        return st;
+    has = (*out)->grid.channels;
+    snprintf(words, sizeof words,
+             expected == channels ? "the data set has %d"
+                                  : "a single channel of %d is expected",
+             channels);
+    st = add_failure(r, VOLT_FINDING_CHANNELS,
+                     volt_channels_fit(*out, header, file, expected, words), file);
+    if (st == VOLT_OK && has == expected + 1 && (*out)->grid.channels == expected)
+        st = add(r, VOLT_WARNING, VOLT_FINDING_CHANNELS, file,
+                 "%s has an alpha channel, which is opaque and is not used", file);
+    volt_image_header_free(header);
+    return st;
 }
 
 /* Reads the images one by one. *grid becomes that of the first readable one, *found its file.
@@ -206,33 +287,32 @@ static volt_status judge_values(report *r, const volt_volume *v, const char *fil
 static volt_status check_images(report *r, const volt_dataset *ds, const volt_case *c,
                                 volt_grid *grid, const char **found, int threads)
 {
-    const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     const int channels = ds->info.channels;
     volt_status st = VOLT_OK;
 
     *found = NULL;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&r->range, (size_t)channels, sizeof *r->range, "value ranges"));
     if (c->files == 0 || (c->files != 1 && c->files != channels))
         VOLT_TRY(st, done,
-                 add(r, VOLT_ERROR, c->files ? c->file[0] : ds->folder,
-                     "case %s has %d image file%s; the data set has %d channel%s", c->id,
-                     c->files, volt_s(c->files), channels, volt_s(channels)));
+                 add(r, VOLT_ERROR, VOLT_FINDING_CHANNELS, c->files ? c->file[0] : ds->folder,
+                     "%s: case %s has %d image file%s; the data set has %d channel%s",
+                     c->files ? c->file[0] : ds->folder, c->id, c->files, volt_s(c->files),
+                     channels, volt_s(channels)));
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
-        st = volt_image_read(&v, NULL, c->file[i], &options);
-        if (st != VOLT_OK) {
-            VOLT_TRY(st, done, add_failure(r, st, c->file[i]));
+        st = read_image(&v, r, c->file[i], expected, channels, threads);
+        if (!v) {
+            VOLT_TRY(st, done, add_failure(r, VOLT_FINDING_UNREADABLE, st, c->file[i]));
             continue;
         }
-        if (v->grid.channels != expected)
-            st = add(r, VOLT_ERROR, c->file[i], "%s has %d channel%s, not %d", c->file[i],
-                     v->grid.channels, volt_s(v->grid.channels), expected);
         if (st == VOLT_OK)
-            st = judge_values(r, v, c->file[i], threads);
+            st = judge_values(r, v, i, c->file[i], channels, threads);
         if (st == VOLT_OK && *found)
             st = compare_channels(r, ds, grid, *found, &v->grid, c->file[i]);
         if (st == VOLT_OK && ds->info.labels_follow_image && is_identity(&v->grid))
-            st = add(r, VOLT_WARNING, c->file[i],
+            st = add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, c->file[i],
                      "%s has the identity as its matrix: its voxels are taken as 1 x 1 x 1 mm, "
                      "which is unlikely",
                      c->file[i]);
@@ -258,6 +338,42 @@ static int find_label(const volt_dataset_info *info, int32_t value)
     return -1;
 }
 
+/* Whether the files hold `value` in voxels that are left out. */
+static bool is_ignored(const volt_dataset_info *info, int32_t value)
+{
+    return info->ignore_label >= 0 &&
+           value == (info->stored ? info->stored_ignore : info->ignore_label);
+}
+
+/* One finding per value that no label names; the last one sums up. */
+static volt_status judge_counts(report *r, const volt_dataset_info *info, const int64_t *count,
+                                const char *file)
+{
+    int64_t unnamed = 0, voxels = 0;
+    volt_status st = VOLT_OK;
+
+    for (int32_t value = INT16_MIN; value <= INT16_MAX; value++) {
+        const int64_t n = count[(uint16_t)value];
+        if (!n || find_label(info, value) >= 0 || is_ignored(info, value))
+            continue;
+        if (unnamed++ < MOST_VALUES)
+            VOLT_TRY(
+                st, done,
+                add(r, VOLT_ERROR, VOLT_FINDING_LABEL_VALUE, file,
+                    "%s has label %d in %lld voxel%s, which the data set's labels do not name",
+                    file, value, (long long)n, volt_s(n)));
+        else
+            voxels += n;
+    }
+    if (unnamed > MOST_VALUES)
+        st = add(r, VOLT_ERROR, VOLT_FINDING_LABEL_VALUE, file,
+                 "%s has %lld more values, in %lld voxel%s, which the data set's labels do not "
+                 "name",
+                 file, (long long)(unnamed - MOST_VALUES), (long long)voxels, volt_s(voxels));
+done:
+    return st;
+}
+
 static volt_status judge_labels(report *r, const volt_dataset_info *info, const volt_volume *v,
                                 const char *file)
 {
@@ -271,22 +387,15 @@ static volt_status judge_labels(report *r, const volt_dataset_info *info, const 
     VOLT_TRY(st, done, volt_alloc_zero(&count, VALUES, sizeof *count, "label counts"));
     for (int64_t i = 0; i < voxels; i++)
         count[(uint16_t)label[i]]++;
-    for (int32_t value = INT16_MIN; value <= INT16_MAX; value++) {
-        const int64_t n = count[(uint16_t)value];
-        const int index = n ? find_label(info, value) : -1;
-        if (index >= 0)
-            r->has[index] = true;
-        else if (n && value != (info->stored ? info->stored_ignore : info->ignore_label))
-            VOLT_TRY(
-                st, done,
-                add(r, VOLT_ERROR, file,
-                    "%s has label %d in %lld voxel%s, which the data set's labels do not name",
-                    file, value, (long long)n, volt_s(n)));
-        if (index > 0)
-            foreground += n;
+    for (int l = 0; l < info->labels; l++) {
+        const int32_t value = info->stored ? info->stored[l] : info->label[l].value;
+        r->has[l] = count[(uint16_t)value] > 0;
+        foreground += l > 0 ? count[(uint16_t)value] : 0;
     }
+    VOLT_TRY(st, done, judge_counts(r, info, count, file));
     if (foreground == 0)
-        st = add(r, VOLT_WARNING, file, "%s has no foreground", file);
+        st = add(r, VOLT_WARNING, VOLT_FINDING_NO_FOREGROUND, file, "%s has no foreground",
+                 file);
 done:
     volt_free(count);
     return st;
@@ -299,14 +408,15 @@ static volt_status check_labels(report *r, const volt_dataset *ds, const volt_ca
     volt_status st;
 
     if (!c->label_file)
-        return add(r, VOLT_ERROR, ds->folder, "case %s has no labels", c->id);
+        return add(r, VOLT_ERROR, VOLT_FINDING_NO_LABELS, ds->folder,
+                   "%s: case %s has no labels", ds->folder, c->id);
     st = volt_labels_load(&v, c->label_file, &ds->info, threads);
     if (st != VOLT_OK)
-        return add_failure(r, st, c->label_file);
+        return add_failure(r, VOLT_FINDING_UNREADABLE, st, c->label_file);
     if (v->grid.channels != 1)
         VOLT_TRY(st, done,
-                 add(r, VOLT_ERROR, c->label_file, "%s has %d channels; labels have one",
-                     c->label_file, v->grid.channels));
+                 add(r, VOLT_ERROR, VOLT_FINDING_CHANNELS, c->label_file,
+                     "%s has %d channels; labels have one", c->label_file, v->grid.channels));
     if (image)
         VOLT_TRY(st, done, compare_labels(r, ds, grid, image, &v->grid, c->label_file));
     st = judge_labels(r, &ds->info, v, c->label_file);
@@ -353,14 +463,96 @@ static volt_status check_regions(report *r, const volt_dataset *ds)
             while (covered < low->values && holds_label(high, low->value[covered]))
                 covered++;
             if (covered == low->values)
-                st = add(r, VOLT_WARNING, ds->folder,
-                         "region \"%s\" covers all of \"%s\" and is painted after it: masks "
-                         "will not show \"%s\"; name regions from the largest to the smallest",
-                         high->name, low->name, low->name);
+                st = add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
+                         "%s: region \"%s\" covers all of \"%s\" and is painted after it: "
+                         "masks will not show \"%s\"; name regions from the largest to the "
+                         "smallest",
+                         ds->folder, high->name, low->name, low->name);
         }
     }
     return st;
 }
+
+/* Whether the same regions hold both labels. */
+static bool same_regions(const volt_dataset_info *info, int32_t a, int32_t b)
+{
+    for (int r = 0; r < info->regions; r++) {
+        if (holds_label(&info->region[r], a) != holds_label(&info->region[r], b))
+            return false;
+    }
+    return true;
+}
+
+/* A voxel of a label is painted as the last region that holds it. Another number than the
+ * label's own, or that of a label in the same regions, is unlikely to be meant. */
+static volt_status check_painting(report *r, const volt_dataset *ds)
+{
+    const volt_dataset_info *info = &ds->info;
+
+    for (int l = 1; l < info->labels; l++) {
+        const int32_t value = info->label[l].value;
+        int32_t painted = 0;
+        for (int k = 0; k < info->regions; k++)
+            painted = holds_label(&info->region[k], value) ? info->region[k].painted : painted;
+        if (painted && !same_regions(info, value, painted))
+            return add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
+                       "%s: regions_class_order gives label %d (\"%s\") the number %d in "
+                       "masks: they will be numbered differently from the label files",
+                       ds->folder, value, info->label[l].name, painted);
+    }
+    return VOLT_OK;
+}
+
+/* -- Hounsfield units --------------------------------------------------------------------- */
+
+/* The names that select a normalization, in nnU-Net too. */
+static bool selects_normalization(const char *channel)
+{
+    static const char *const names[] = {"ct", "nonorm", "zscore", "rescale_to_0_1",
+                                        "rgb_to_0_1"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcasecmp(channel, names[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Air is -1000 HU and soft tissue lies above 0; MR images have no such negative values. */
+static bool looks_like_ct(const channel_range *range)
+{
+    return range->low <= -200 && range->low >= -10000 && range->high >= 100;
+}
+
+static volt_status check_normalization(report *r, const checking *k)
+{
+    const volt_dataset *ds = k->ds;
+    volt_status st = VOLT_OK;
+
+    for (int c = 0; c < ds->info.channels && st == VOLT_OK; c++) {
+        channel_range all = {HUGE_VAL, -HUGE_VAL};
+        int64_t read = 0, ct = 0;
+        for (int64_t i = 0; i < ds->cases.count; i++) {
+            const channel_range *range = k->cases[i].range;
+            if (!range || range[c].low == range[c].high)
+                continue;
+            read++;
+            ct += looks_like_ct(&range[c]);
+            all.low = fmin(all.low, range[c].low);
+            all.high = fmax(all.high, range[c].high);
+        }
+        if (ct > 0 && 4 * ct >= 3 * read && !selects_normalization(ds->info.channel_name[c]))
+            st = add(
+                r, VOLT_WARNING, VOLT_FINDING_NORMALIZATION, ds->folder,
+                "%s: channel %d, \"%s\", has values from %g to %g, as CT in Hounsfield units, "
+                "but only the name CT selects the normalization of CT: each case is "
+                "normalized by its own mean and standard deviation",
+                ds->folder, c, ds->info.channel_name[c], all.low, all.high);
+    }
+    return st;
+}
+
+/* -- Tables ------------------------------------------------------------------------------- */
 
 static volt_status check_label_table(report *r, const volt_dataset *ds)
 {
@@ -370,14 +562,16 @@ static volt_status check_label_table(report *r, const volt_dataset *ds)
 
     for (int l = 1; l < info->labels && st == VOLT_OK; l++) {
         if (info->label[l].value != info->label[l - 1].value + 1)
-            st = add(r, VOLT_ERROR, ds->folder,
-                     "dataset.json: labels must be consecutive; \"%s\" is %d after %d",
-                     info->label[l].name, info->label[l].value, info->label[l - 1].value);
+            st = add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                     "%s/dataset.json: labels must be consecutive; \"%s\" is %d after %d",
+                     ds->folder, info->label[l].name, info->label[l].value,
+                     info->label[l - 1].value);
     }
     if (st == VOLT_OK && info->ignore_label >= 0 && info->ignore_label != last->value + 1)
-        st = add(r, VOLT_ERROR, ds->folder,
-                 "dataset.json: the ignore label is %d; it must follow the highest label, %d",
-                 info->ignore_label, last->value);
+        st =
+            add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                "%s/dataset.json: the ignore label is %d; it must follow the highest label, %d",
+                ds->folder, info->ignore_label, last->value);
     return st;
 }
 
@@ -390,17 +584,20 @@ static volt_status check_whole(report *r, const checking *k)
 
     VOLT_TRY(st, done, check_label_table(r, ds));
     VOLT_TRY(st, done, check_regions(r, ds));
+    VOLT_TRY(st, done, check_painting(r, ds));
+    VOLT_TRY(st, done, check_normalization(r, k));
     if (ds->cases.count == 0)
-        return add(r, VOLT_ERROR, ds->folder,
+        return add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
                    "%s (%s) has no training case (in nnU-Net raw, files such as "
                    "imagesTr/CASE_0000%s)",
                    ds->folder, ds->layout, info->file_ending);
     if (info->num_training >= 0 && info->num_training != ds->cases.count)
         VOLT_TRY(
             st, done,
-            add(r, VOLT_ERROR, ds->folder,
-                "dataset.json: numTraining is %lld, but the number of training cases is %lld",
-                (long long)info->num_training, (long long)ds->cases.count));
+            add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                "%s/dataset.json: numTraining is %lld, but the number of training cases is "
+                "%lld",
+                ds->folder, (long long)info->num_training, (long long)ds->cases.count));
     for (int l = 0; l < info->labels; l++) {
         bool seen = false;
         for (int64_t i = 0; i < ds->cases.count; i++) {
@@ -409,8 +606,9 @@ static volt_status check_whole(report *r, const checking *k)
         }
         if (any && !seen)
             VOLT_TRY(st, done,
-                     add(r, VOLT_WARNING, ds->folder, "no case has label %d (\"%s\")",
-                         info->label[l].value, info->label[l].name));
+                     add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
+                         "no case has label %d (\"%s\")", info->label[l].value,
+                         info->label[l].name));
     }
 done:
     return st;
@@ -475,4 +673,28 @@ volt_status volt_findings_judge(const volt_findings *findings)
                          volt_s(findings->errors - 1));
     }
     return VOLT_OK;
+}
+
+void volt_findings_list(const volt_findings *findings, int64_t most, volt_finding_line *line,
+                        void *user)
+{
+    enum { KINDS = VOLT_FINDING_NORMALIZATION + 1 };
+    int64_t total[2][KINDS] = {{0}}, shown[2][KINDS] = {{0}};
+    char rest[96];
+
+    for (int64_t i = 0; i < findings->count; i++)
+        total[findings->item[i].severity == VOLT_ERROR][findings->item[i].kind]++;
+    for (int64_t i = 0; i < findings->count; i++) {
+        const volt_finding *f = &findings->item[i];
+        const bool error = f->severity == VOLT_ERROR;
+        const int64_t left = total[error][f->kind] - most;
+        if (shown[error][f->kind] == most)
+            continue;
+        line(user, f->severity, f->sentence);
+        if (++shown[error][f->kind] < most || left <= 0)
+            continue;
+        snprintf(rest, sizeof rest, "and %lld more of this kind (%s)", (long long)left,
+                 volt_finding_kind_name(f->kind));
+        line(user, f->severity, rest);
+    }
 }

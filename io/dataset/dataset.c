@@ -96,7 +96,7 @@ static volt_status choose_layout(const volt_layout **out, const opening *o)
     return volt_fail(VOLT_EDATA,
                      "%s is not a data set: it holds no dataset.json, no BraTS case "
                      "(CASE/CASE_flair.nii.gz, CASE/CASE-t2f.nii.gz) and no LiTS volume "
-                     "(volume-0.nii); give other folders with --images DIR --labels DIR",
+                     "(volume-0.nii)",
                      folder);
 }
 
@@ -110,6 +110,22 @@ static volt_status load_json(volt_json *doc, const char *folder)
         st = volt_json_load(doc, file);
     volt_free(file);
     return st;
+}
+
+/* The folders must exist before anything is read in them. */
+static volt_status check_folders(const char *folder, const volt_dataset_options *o)
+{
+    const char *const folders[] = {folder, o->images, o->labels};
+
+    for (int i = 0; i < 3; i++) {
+        if (!folders[i] || volt_path_is_dir(folders[i]))
+            continue;
+        return volt_fail(VOLT_EIO, "there is no %s %s: %s",
+                         i == 0 && !o->images ? "data set" : "folder", folders[i],
+                         volt_path_exists(folders[i]) ? "it is a file, not a folder"
+                                                      : "no such folder");
+    }
+    return VOLT_OK;
 }
 
 static volt_status describe_and_list(opening *o, const volt_layout *layout)
@@ -128,6 +144,7 @@ static volt_status describe_and_list(opening *o, const volt_layout *layout)
     o->cases.list = o->tests.list = (volt_case_list){0};
     VOLT_TRY(st, done, volt_labels_adapt(o));
     ds->info.resample_channels = o->options->resample_channels;
+    ds->info.allow_shift = ds->info.allow_shift || o->options->allow_shift;
     st = volt_orientation_survey(o);
 done:
     return st;
@@ -168,6 +185,8 @@ volt_status volt_dataset_open(volt_dataset **out, const char *folder,
         folder = o.options->images;
     if (!folder)
         return volt_fail(VOLT_EINVAL, "no data set is given");
+    if ((st = check_folders(folder, &asked)) != VOLT_OK)
+        return st;
     VOLT_TRY(st, done, volt_alloc_zero(&ds, 1, sizeof *ds, "a data set"));
     o.ds = ds;
     VOLT_TRY(st, done, volt_strdup(&ds->folder, folder));

@@ -29,15 +29,23 @@ void volt_stored_simplify(volt_dataset_info *info);
 volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_grid *b,
                              const char *b_file);
 
-/* The same for labels; only sizes must agree if they follow their image or lack geometry. */
+/* Whether a corner of `b`, a grid of the same size, lies more than a voxel away from that of
+ * `a`; *mm is the largest distance. Up to half a voxel is common (corners for centres). */
+bool volt_grids_shifted(double *mm, const volt_grid *a, const volt_grid *b);
+
+/* As volt_grids_match for labels, which must not be shifted either (info->allow_shift); only
+ * sizes must agree if they follow their image or lack geometry. */
 volt_status volt_label_grid_match(const volt_grid *image, const char *image_file,
                                   const volt_grid *labels, const char *label_file,
                                   const volt_dataset_info *info);
 
-/* Reads a label file: an image, a picture, or a folder of PNG slices (in natural order along
- * z). Values are as stored, int16; with info->thresholds grey values become labels. */
+/* Reads a label file: an image, a picture, or slices in natural order along z: a folder of
+ * pictures, or numbered pictures, FOLDER/CASE_*.png. Values are as stored, int16; with
+ * info->thresholds grey values become labels. */
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
+/* True for FOLDER/CASE_*.png if there is no file of that very name. */
+bool volt_is_numbered_stack(const char *path);
 /* True for pictures and folders of them, which have no spatial metadata. */
 bool volt_labels_lack_geometry(const char *path);
 
@@ -80,9 +88,19 @@ volt_status volt_files_add(input_files *files, const char *path, const char *end
 volt_status volt_files_add_folder(input_files *files, const char *folder, const char *ending,
                                   bool numbered);
 void volt_files_sort(input_files *files);
-/* Whether the file has this many channels; false if it cannot be read. VOLT_ENOTSUP: its format
- * needs what this build lacks; VOLT_ENOMEM. */
-volt_status volt_file_has_channels(bool *out, const char *path, int channels);
+/* The channels of a file; 0 if it cannot be read. VOLT_ENOTSUP: the format of a scan needs what
+ * this build lacks; VOLT_ENOMEM. */
+volt_status volt_file_channels(int *out, const char *path);
+/* Whether a file of `channels` channels may hold the `expected` ones: as many, or a picture's
+ * with alpha, which reading judges. */
+bool volt_channels_may_fit(const char *path, int channels, int expected);
+/* Fails with VOLT_EDATA: PATH has so many channels (red, green, blue, alpha MORE); EXPECTED. */
+volt_status volt_channels_fail(const char *path, int channels, const char *more,
+                               const char *expected);
+/* Fails like that unless `v`, float32, has `channels`. A picture's alpha channel is dropped if
+ * it is one too many and opaque, with a warning in the header. */
+volt_status volt_channels_fit(volt_volume *v, volt_image_header *header, const char *path,
+                              int channels, const char *expected);
 /* The number of files from `first` on that share its id. */
 size_t volt_files_group(const input_files *files, size_t first);
 

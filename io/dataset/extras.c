@@ -59,7 +59,7 @@ json_t *volt_info_own_json(const volt_dataset_info *info, int *bad)
     json_t *own, *stored;
 
     if (!info->stored && !info->thresholds && !info->labels_follow_image &&
-        !info->resample_channels && !*info->orientation && !flips(info))
+        !info->resample_channels && !info->allow_shift && !*info->orientation && !flips(info))
         return NULL;
     own = json_object();
     if (info->stored) {
@@ -79,6 +79,8 @@ json_t *volt_info_own_json(const volt_dataset_info *info, int *bad)
         *bad |= json_object_set_new(own, "labels_follow_image", json_true());
     if (info->resample_channels)
         *bad |= json_object_set_new(own, "resample_channels", json_true());
+    if (info->allow_shift)
+        *bad |= json_object_set_new(own, "allow_shift", json_true());
     if (flips(info))
         *bad |= json_object_set_new(own, "label_flip", flip_json(info));
     if (*info->orientation)
@@ -195,6 +197,7 @@ volt_status volt_info_read_own(volt_dataset_info *info, const volt_json_at *root
     VOLT_TRY(st, done, read_thresholds(info, &own));
     VOLT_TRY(st, done, read_flag(&info->labels_follow_image, &own, "labels_follow_image"));
     VOLT_TRY(st, done, read_flag(&info->resample_channels, &own, "resample_channels"));
+    VOLT_TRY(st, done, read_flag(&info->allow_shift, &own, "allow_shift"));
     VOLT_TRY(st, done, read_flip(info, &own));
     st = read_orientation(info, &own);
 done:

@@ -1,29 +1,48 @@
-/* files.c - label files: images, pictures, folders of PNG slices; labels or grey values. */
+/* files.c - label files: images, pictures, folders of slices; labels or grey values. */
 #include <ctype.h>
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
 #include "io/image/names.h"
-#include "io/image/png_internal.h"
-#include "io/png.h"
 #include "volume/orient.h"
-
-static bool is_png(const char *path)
-{
-    const size_t bytes = strlen(path);
-
-    return bytes > 4 && strcasecmp(path + bytes - 4, ".png") == 0;
-}
 
 bool volt_labels_lack_geometry(const char *path)
 {
     return volt_image_is_picture(path) || volt_path_is_dir(path);
+}
+
+/* One file. Grey values (a float type) are one channel; of pictures in colour those are the
+ * samples, if all agree, or the indices of the palette. */
+static volt_status read_file(volt_volume **out, const char *path, volt_dtype dtype, int threads)
+{
+    volt_image_read_options options = volt_image_read_as(dtype, threads);
+    volt_volume *v = NULL, *floats = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
+    if (dtype == VOLT_F32 && v->grid.channels > 1 && volt_image_is_picture(path)) {
+        volt_volume_free(v);
+        v = NULL;
+        options.dtype = VOLT_U16;
+        VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
+        VOLT_TRY(st, done, volt_volume_convert(&floats, v, VOLT_F32, NULL, threads));
+    }
+    *out = floats ? floats : v;
+    if (!floats)
+        v = NULL;
+    floats = NULL;
+done:
+    volt_volume_free(floats);
+    volt_volume_free(v);
+    return st;
 }
 
 /* -- Slices ------------------------------------------------------------------------------- */
@@ -54,15 +73,38 @@ static int natural_order(const char *a, const char *b)
     return *a ? 1 : (*b ? -1 : 0);
 }
 
-/* Moves the names of PNG files to the front, in natural order; returns their number. */
+static bool is_slice(const char *name)
+{
+    return *name != '.' && *name != '_' && volt_image_is_picture(name);
+}
+
+/* The ending of a folder's slices: .png if there are any, else that of the first picture. NULL:
+ * there is no picture. */
+static const char *slice_ending(const volt_names *names)
+{
+    const char *ending = NULL;
+
+    for (size_t i = 0; i < names->count; i++) {
+        const char *own = volt_image_ending(names->name[i]);
+        if (is_slice(names->name[i]) && (!ending || strcasecmp(own, ".png") == 0))
+            ending = own;
+    }
+    return ending;
+}
+
+/* Moves the names of slices to the front, in natural order; returns their number. */
 static size_t sort_slices(volt_names *names)
 {
+    const char *ending = slice_ending(names);
+    char own[16] = "";
     size_t count = 0;
 
+    if (ending)
+        snprintf(own, sizeof own, "%s", ending); /* names move */
     for (size_t i = 0; i < names->count; i++) {
         char *name = names->name[i];
         size_t at = count;
-        if (*name == '.' || *name == '_' || !is_png(name))
+        if (!is_slice(name) || strcasecmp(volt_image_ending(name), own) != 0)
             continue;
         names->name[i] = names->name[count];
         while (at > 0 && natural_order(name, names->name[at - 1]) < 0) {
@@ -76,17 +118,23 @@ static size_t sort_slices(volt_names *names)
 }
 
 /* Reads slice z of *stack, which the first one creates for `count` slices. */
-static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count)
+static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count,
+                             volt_dtype dtype)
 {
     volt_volume *one = NULL;
     volt_grid grid;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_png_read(&one, path));
+    VOLT_TRY(st, done, read_file(&one, path, dtype, 1));
     grid = one->grid;
+    if (grid.n[0] != 1) {
+        st = volt_fail(VOLT_EDATA, "%s has %lld pages; a slice of a stack has one", path,
+                       (long long)grid.n[0]);
+        goto done;
+    }
     if (z == 0) {
         grid.n[0] = (int64_t)count;
-        VOLT_TRY(st, done, volt_volume_create(stack, &grid, VOLT_U16));
+        VOLT_TRY(st, done, volt_volume_create(stack, &grid, dtype));
     }
     for (int a = 1; a < 3; a++) {
         const int64_t n = grid.n[a], before = (*stack)->grid.n[a];
@@ -105,23 +153,69 @@ done:
     return st;
 }
 
-static volt_status read_slices(volt_volume **out, const char *folder)
+/* Leaves the names that a stack's name, "CASE_*.png", stands for: a number in place of "*". */
+static void keep_numbered(volt_names *names, const char *stack)
+{
+    const size_t before = strcspn(stack, "*"), after = strlen(stack + before + 1);
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        char *name = names->name[i];
+        const size_t bytes = strlen(name),
+                     digits = strspn(name + (bytes < before ? 0 : before), "0123456789");
+        if (digits > 0 && bytes == before + digits + after &&
+            strncmp(name, stack, before) == 0 &&
+            strcmp(name + before + digits, stack + before + 1) == 0)
+            names->name[kept++] = name;
+        else
+            volt_free(name);
+    }
+    names->count = kept;
+}
+
+bool volt_is_numbered_stack(const char *path)
+{
+    return strchr(volt_path_name(path), '*') && !volt_path_exists(path);
+}
+
+/* The names of the pictures of a folder, or of a numbered stack, whose folder *folder is; the
+ * caller owns it. */
+static volt_status list_slices(volt_names *names, char **folder, const char *path)
+{
+    const char *stack = volt_path_name(path);
+    volt_status st;
+
+    if (volt_path_is_dir(path)) {
+        st = volt_strdup(folder, path);
+        return st == VOLT_OK ? volt_list_dir(names, path) : st;
+    }
+    st = stack > path ? volt_format(folder, "%.*s", (int)(stack - path), path)
+                      : volt_strdup(folder, ".");
+    if (st == VOLT_OK)
+        st = volt_list_dir(names, *folder);
+    if (st == VOLT_OK)
+        keep_numbered(names, stack);
+    return st;
+}
+
+static volt_status read_slices(volt_volume **out, const char *stack_path, volt_dtype dtype)
 {
     volt_names names = {0};
     volt_volume *stack = NULL;
+    char *folder = NULL;
     size_t count;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_list_dir(&names, folder));
+    VOLT_TRY(st, done, list_slices(&names, &folder, stack_path));
     count = sort_slices(&names);
     if (count == 0) {
-        st = volt_fail(VOLT_EDATA, "%s holds no PNG slice", folder);
+        st = volt_fail(VOLT_EDATA, "%s holds no slice (PNG, TIFF, BMP, GIF)", stack_path);
         goto done;
     }
     for (size_t z = 0; z < count; z++) {
         char *path;
         VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[z]));
-        st = add_slice(&stack, path, (int64_t)z, count);
+        st = add_slice(&stack, path, (int64_t)z, count, dtype);
         volt_free(path);
         if (st != VOLT_OK)
             goto done;
@@ -129,6 +223,7 @@ static volt_status read_slices(volt_volume **out, const char *folder)
     *out = stack;
     stack = NULL;
 done:
+    volt_free(folder);
     volt_volume_free(stack);
     volt_names_free(&names);
     return st;
@@ -156,11 +251,11 @@ static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *in
         while (reached < info->thresholds && (double)value[i] >= info->threshold[reached])
             reached++;
         label[i] = reached;
-        bad += value[i] != value[i];
+        bad += !isfinite(value[i]);
     }
     if (bad) {
-        st = volt_fail(VOLT_EFORMAT, "%s is NaN in %lld voxel%s", path, (long long)bad,
-                       volt_s(bad));
+        st = volt_fail(VOLT_EFORMAT, "%s is NaN or infinite in %lld voxel%s", path,
+                       (long long)bad, volt_s(bad));
         goto done;
     }
     volt_volume_free(*v);
@@ -168,24 +263,6 @@ static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *in
     labels = NULL;
 done:
     volt_volume_free(labels);
-    return st;
-}
-
-/* Replaces *v, uint16, by the type that is wanted. */
-static volt_status convert(volt_volume **v, volt_dtype dtype, const char *path, int threads)
-{
-    const volt_value_range range = volt_volume_range(*v, threads);
-    volt_volume *made;
-    volt_status st;
-
-    if (dtype == VOLT_I16 && range.max > INT16_MAX)
-        return volt_fail(VOLT_EFORMAT, "%s has the value %g; labels go up to %d", path,
-                         range.max, INT16_MAX);
-    st = volt_volume_convert(&made, *v, dtype, NULL, threads);
-    if (st == VOLT_OK) {
-        volt_volume_free(*v);
-        *v = made;
-    }
     return st;
 }
 
@@ -211,18 +288,14 @@ volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dat
                              int threads)
 {
     const volt_dtype dtype = info && info->thresholds ? VOLT_F32 : VOLT_I16;
-    const volt_image_read_options options = volt_image_read_as(dtype, threads);
     volt_volume *v = NULL;
     volt_status st;
 
     threads = volt_threads_or_default(threads);
-    if (!is_png(path) && !volt_path_is_dir(path)) {
-        VOLT_TRY(st, done, volt_image_read(&v, NULL, path, &options));
-    } else {
-        VOLT_TRY(st, done,
-                 volt_path_is_dir(path) ? read_slices(&v, path) : volt_png_read(&v, path));
-        VOLT_TRY(st, done, convert(&v, dtype, path, threads));
-    }
+    VOLT_TRY(st, done,
+             volt_path_is_dir(path) || volt_is_numbered_stack(path)
+                 ? read_slices(&v, path, dtype)
+                 : read_file(&v, path, dtype, threads));
     if (info && volt_labels_lack_geometry(path))
         VOLT_TRY(st, done, flip(&v, info->label_flip, threads));
     if (info && info->thresholds)

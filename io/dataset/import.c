@@ -11,6 +11,7 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
@@ -44,6 +45,8 @@ static volt_status copy_file(const char *from, const char *to)
 
     if (st == VOLT_OK)
         st = volt_write_file(to, map.data, map.bytes);
+    if (st == VOLT_OK && (st = volt_map_check(map.data, from)) != VOLT_OK)
+        (void)unlink(to);
     volt_map_close(&map);
     return st;
 }
@@ -271,24 +274,6 @@ done:
     return st;
 }
 
-/* Removes half-written files of an import that was killed. */
-static volt_status remove_leftovers(const char *folder)
-{
-    static const char *const names[] = {"imagesTr", "labelsTr", "imagesTs"};
-    char *path = NULL;
-    volt_status st = VOLT_OK;
-
-    for (int i = 0; i < 3 && st == VOLT_OK; i++) {
-        VOLT_TRY(st, done, volt_path_join(&path, folder, names[i]));
-        st = volt_out_remove_stale(NULL, path, "*");
-        volt_free(path);
-        path = NULL;
-    }
-done:
-    volt_free(path);
-    return st;
-}
-
 static volt_status make_folder(const char *folder, const char *name)
 {
     char *path = NULL;
@@ -378,15 +363,17 @@ static volt_status import(const volt_dataset *ds, const char *folder,
                               .threads = o->threads,
                               .what = "cases",
                               .callbacks = o->callbacks};
+    volt_owner *owner = NULL;
     volt_status st;
 
     memset(w.info.orientation, 0, sizeof w.info.orientation);
     for (int64_t i = 0; i < ds->cases.count; i++)
         w.result.cases += ds->cases.item[i].label_file != NULL;
     w.result.tests = tasks.count - w.result.cases;
-    VOLT_TRY(st, done, volt_out_remove_stale(NULL, folder, "dataset.json"));
+    VOLT_TRY(st, done, volt_owner_check(folder));
+    VOLT_TRY(st, done, check_target(folder)); /* an occupied folder stays untouched */
+    VOLT_TRY(st, done, volt_owner_take(&owner, folder, VOLT_OWNER_REFUSE, o->callbacks));
     VOLT_TRY(st, done, check_target(folder));
-    VOLT_TRY(st, done, remove_leftovers(folder));
     VOLT_TRY(st, done, make_folder(folder, "imagesTr"));
     VOLT_TRY(st, done, make_folder(folder, "labelsTr"));
     if (w.result.tests)
@@ -396,6 +383,7 @@ static volt_status import(const volt_dataset *ds, const char *folder,
     if (result)
         *result = w.result;
 done:
+    volt_owner_release(&owner);
     pthread_mutex_destroy(&w.lock);
     return st;
 }

@@ -99,10 +99,11 @@ static volt_status read_rest(volt_dataset_info *info, const volt_json_at *root)
                                   text);
         snprintf(sample, sizeof sample, "case%s", text);
         if (!volt_image_named(sample)) {
-            volt_json_fail(&at,
-                           "is \"%s\", which is not supported; supported are .nii.gz, .nii, "
-                           ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp and .jpg",
-                           text);
+            volt_json_fail(
+                &at,
+                "is \"%s\", which is not supported; supported are .nii.gz, .nii, "
+                ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .tiff, .png, .bmp, .gif and .jpg",
+                text);
             return VOLT_ENOTSUP;
         }
     }

@@ -1,36 +1,82 @@
 /* inputs.c - the cases to predict: files, folders and data sets as one list. */
 #include "io/dataset.h"
 
+#include <stdio.h>
+
+#include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/mem.h"
 #include "base/system/file.h"
+#include "io/dataset/dataset_internal.h"
 #include "io/dataset/layout.h"
 #include "io/image/names.h"
 
-/* Files with the same id: they must be one whole case, or each channel exactly once. */
-static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
+/* A network of one channel takes a lone CASE_0012, which may be a whole case with a number in
+ * its name; its id keeps the number. */
+static volt_status add_numbered(case_builder *cases, input_file *file)
 {
-    bool whole = false; /* a photograph has all channels in CASE_0000 */
+    char *id = NULL, *path;
     volt_case *c;
     volt_status st;
 
-    if (count == 1 && first->channel == 0 && channels > 1)
-        VOLT_TRY(st, done, volt_file_has_channels(&whole, first->path, channels));
-    if (count > 1 && (first[0].channel < 0 || first[0].channel == first[1].channel))
-        return volt_fail(VOLT_EINVAL, "%s and %s both give case %s", first[0].path,
-                         first[1].path, first->id);
+    VOLT_TRY(st, done, volt_format(&id, "%s_%04d", file->id, file->channel));
+    VOLT_TRY(st, done, volt_cases_append(&c, cases, id));
+    c->numbered = true;
+    path = file->path;
+    file->path = NULL;
+    st = volt_case_add_file(c, path);
+done:
+    volt_free(id);
+    return st;
+}
+
+/* Files with the same id must be one whole case, or each channel exactly once. */
+static volt_status check_group(const input_file *first, size_t count, int channels)
+{
+    const input_file *last = &first[count - 1];
+
+    for (size_t i = 1; i < count; i++) {
+        if (first[0].channel < 0 || first[i - 1].channel == first[i].channel)
+            return volt_fail(VOLT_EINVAL, "%s and %s both give case %s", first[i - 1].path,
+                             first[i].path, first->id);
+    }
+    if (last->channel >= channels)
+        return volt_fail(VOLT_EDATA,
+                         "%s is channel %d of case %s; the network takes %d channel%s, counted "
+                         "from 0",
+                         last->path, last->channel, last->id, channels, volt_s(channels));
     for (size_t i = 0; first->channel >= 0 && i < count; i++) {
-        if (first[i].channel >= channels)
-            return volt_fail(VOLT_EDATA, "%s is channel %d; the network takes %d (0 to %d)",
-                             first[i].path, first[i].channel, channels, channels - 1);
         if (first[i].channel != (int)i)
             return volt_fail(VOLT_EDATA,
                              "case %s lacks channel %zu: %s exists, %s_%04zu does not",
                              first->id, i, first[i].path, first->id, i);
     }
-    if (first->channel >= 0 && count < (size_t)channels && !whole)
-        return volt_fail(VOLT_EDATA, "case %s lacks channel %zu; the network takes %d",
-                         first->id, count, channels);
+    return VOLT_OK;
+}
+
+static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
+{
+    bool whole = first->channel < 0; /* a photograph has all channels in CASE_0000 */
+    char expected[40];
+    int has;
+    volt_case *c;
+    volt_status st;
+
+    if (count == 1 && channels == 1 && first->channel > 0)
+        return add_numbered(cases, first);
+    VOLT_TRY(st, done, check_group(first, count, channels));
+    if (count == 1 && first->channel == 0 && channels > 1) {
+        VOLT_TRY(st, done, volt_file_channels(&has, first->path));
+        snprintf(expected, sizeof expected, "the network takes %d", channels);
+        if (has > 1 && !volt_channels_may_fit(first->path, has, channels))
+            return volt_channels_fail(first->path, has, "", expected);
+        whole = has > 1 || (has == 0 && volt_image_is_picture(first->path));
+    }
+    if (count < (size_t)channels && !whole)
+        return volt_fail(VOLT_EDATA,
+                         "case %s lacks channel %zu: %s is its last file; the network takes %d "
+                         "channels",
+                         first->id, count, first[count - 1].path, channels);
     VOLT_TRY(st, done, volt_cases_append(&c, cases, first->id));
     for (size_t i = 0; i < count; i++) {
         char *path = first[i].path;
@@ -88,13 +134,13 @@ static volt_status add_folder(input_files *files, case_builder *cases, const cha
     bool known;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_files_add_folder(&own, folder, NULL, channels > 1));
+    VOLT_TRY(st, done, volt_files_add_folder(&own, folder, NULL, true));
     VOLT_TRY(st, done, volt_layouts_know(&known, folder, own.count == 0));
     VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
     if (known || (own.count == 0 && volt_path_exists(json)))
         st = add_dataset(cases, folder, channels);
     else
-        st = volt_files_add_folder(files, folder, NULL, channels > 1);
+        st = volt_files_add_folder(files, folder, NULL, true);
 done:
     volt_free(json);
     volt_files_clear(&own);
@@ -117,7 +163,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
         else if (!volt_path_exists(inputs[i]))
             st = volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", inputs[i]);
         else
-            st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), channels > 1);
+            st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), true);
         if (st != VOLT_OK)
             goto done;
     }

@@ -32,32 +32,64 @@ done:
 
 /* -- Names -------------------------------------------------------------------------------- */
 
-volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *folder)
+/* Whether a part of the path is "..", between slashes of any kind. */
+static bool has_parent(const char *path)
 {
-    const char *text, *rest, *value;
+    for (const char *at = path; (at = strstr(at, "..")) != NULL; at += 2) {
+        if ((at == path || strchr("/\\", at[-1])) && (!at[2] || strchr("/\\", at[2])))
+            return true;
+    }
+    return false;
+}
+
+/* One note per data set, for each of the two reasons. */
+static volt_status note_once(opening *o, bool *noted, const char *text, const char *why)
+{
+    if (*noted)
+        return VOLT_OK;
+    *noted = true;
+    return volt_layout_note(o, "dataset.json has paths that %s, such as %.300s", why, text);
+}
+
+/* A path that starts with an environment variable. */
+static volt_status expand(char **out, opening *o, const volt_json_at *at, const char *text)
+{
+    const bool braced = text[1] == '{';
+    const char *rest = text + 1 + braced, *value;
+    const size_t length = strcspn(rest, braced ? "}" : "/");
     char name[128] = "";
-    size_t length;
+    volt_status st;
+
+    if (length == 0 || length >= sizeof name || (braced && rest[length] != '}'))
+        return volt_json_fail(at, "is \"%.200s\"; a variable name is expected", text);
+    memcpy(name, rest, length);
+    value = getenv(name);
+    if (!value)
+        return volt_json_fail(at, "needs the environment variable %s, which is not set", name);
+    st = note_once(o, &o->noted_variable, text, "start with an environment variable");
+    return st == VOLT_OK ? volt_format(out, "%s%s", value, rest + length + braced) : st;
+}
+
+volt_status volt_layout_resolve(char **out, opening *o, const volt_json_at *at)
+{
+    const char *text;
     volt_status st;
 
     VOLT_TRY(st, done, volt_json_text(&text, at, MAX_PATH));
+    if (*text == '$')
+        return expand(out, o, at, text);
+    if (*text == '/' || has_parent(text)) {
+        if (!o->options->allow_outside) {
+            (void)volt_json_fail(at, "is \"%.300s\", which leaves the data set's folder", text);
+            return VOLT_EDATA;
+        }
+        VOLT_TRY(st, done, note_once(o, &o->noted_outside, text, "leave its folder"));
+    }
     if (*text == '/')
         return volt_strdup(out, text);
-    if (*text == '$') {
-        const bool braced = text[1] == '{';
-        rest = text + 1 + braced;
-        length = strcspn(rest, braced ? "}" : "/");
-        if (length == 0 || length >= sizeof name || (braced && rest[length] != '}'))
-            return volt_json_fail(at, "is \"%.200s\"; a variable name is expected", text);
-        memcpy(name, rest, length);
-        value = getenv(name);
-        if (!value)
-            return volt_json_fail(at, "needs the environment variable %s, which is not set",
-                                  name);
-        return volt_format(out, "%s%s", value, rest + length + braced);
-    }
     while (text[0] == '.' && text[1] == '/')
         text += 2;
-    st = volt_path_join(out, folder, text);
+    st = volt_path_join(out, o->ds->folder, text);
 done:
     return st;
 }

@@ -14,6 +14,7 @@ typedef struct opening {
     const volt_json_at *root;            /* of dataset.json; NULL: none */
     case_builder cases;                  /* for training */
     case_builder tests;                  /* to predict */
+    bool noted_variable, noted_outside;  /* by volt_layout_resolve */
 } opening;
 
 /* One layout: a file layout_NAME.c, reached through its descriptor alone. */
@@ -47,15 +48,22 @@ extern const volt_layout volt_layout_pairs;
  * layout. Only VOLT_ENOMEM is a failure. */
 volt_status volt_layouts_know(bool *out, const char *folder, bool deep);
 
+/* Whether dataset.json has the list of nnU-Net v1: like the Decathlon's, but with one file per
+ * channel. Only VOLT_ENOMEM is a failure. */
+volt_status volt_nnunet_v1_fits(bool *out, const opening *o);
+/* Restricts o->cases, as found in imagesTr and labelsTr, to that list. */
+volt_status volt_nnunet_v1_select(opening *o);
+
 /* -- Shared ------------------------------------------------------------------------------- */
 
 /* Adds a note to the data set: a sentence with file, value and the rule applied. */
 volt_status volt_layout_note(opening *o, const char *fmt, ...) VOLT_PRINTF(2, 3);
 
 /* Resolves a path from dataset.json; the caller owns *out. Relative paths start in the data
- * set's folder and, as in nnU-Net, may leave it (..); $NAME and ${NAME} at the start are
- * environment variables. Such files are only read. */
-volt_status volt_layout_resolve(char **out, const volt_json_at *at, const char *folder);
+ * set's folder; as in nnU-Net, $NAME and ${NAME} at the start are environment variables, which
+ * is noted. Other absolute paths, and those with "..", are VOLT_EDATA unless
+ * options->allow_outside. */
+volt_status volt_layout_resolve(char **out, opening *o, const volt_json_at *at);
 
 /* The case id of a file: its name without the ending. The caller owns *out. */
 volt_status volt_layout_id(char **out, const char *path);

@@ -405,7 +405,7 @@ static volt_status note_edition(opening *o)
         st = volt_layout_note(o,
                               "no folder name gives the year of %s: 2023 is assumed; since "
                               "2024 paediatric labels are 1 enhancing, 2 non-enhancing, 3 "
-                              "cystic, 4 edema (--layout brats-ped2024)",
+                              "cystic, 4 edema (layout brats-ped2024)",
                               id);
 done:
     volt_free(id);

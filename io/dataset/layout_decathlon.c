@@ -9,8 +9,12 @@ enum { MAX_CASES = 10000000 };
 
 static volt_status decathlon_fits(bool *out, const opening *o)
 {
-    *out = o->root && json_is_array(json_object_get(o->root->value, "training"));
-    return VOLT_OK;
+    const bool list = o->root && json_is_array(json_object_get(o->root->value, "training"));
+    bool nnunet = false;
+    const volt_status st = list ? volt_nnunet_v1_fits(&nnunet, o) : VOLT_OK;
+
+    *out = list && !nnunet;
+    return st;
 }
 
 /* Task01 has the images of BraTS with label values of its own. */
@@ -59,14 +63,14 @@ static volt_status add_pair(opening *o, const volt_json_at *pair, case_builder *
     at = *pair;
     if (!json_is_string(pair->value))
         VOLT_TRY(st, done, volt_json_member(&at, pair, "image"));
-    VOLT_TRY(st, done, volt_layout_resolve(&image, &at, o->ds->folder));
+    VOLT_TRY(st, done, volt_layout_resolve(&image, o, &at));
     if (volt_is_hidden_file(volt_path_name(image)))
         goto done;
     at.value = NULL;
     if (!json_is_string(pair->value))
         VOLT_TRY(st, done, volt_json_optional(&at, pair, "label"));
     if (at.value)
-        VOLT_TRY(st, done, volt_layout_resolve(&label, &at, o->ds->folder));
+        VOLT_TRY(st, done, volt_layout_resolve(&label, o, &at));
     VOLT_TRY(st, done, volt_layout_id(&id, image));
     VOLT_TRY(st, done, volt_cases_append(&c, cases, id));
     c->label_file = label;

@@ -36,11 +36,11 @@ static volt_status add_listed_case(opening *o, const char *id, const volt_json_a
     VOLT_TRY(st, done, volt_json_length(&count, &images, 1, VOLT_MAX_CHANNELS));
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_item(&at, &images, i));
-        VOLT_TRY(st, done, volt_layout_resolve(&path, &at, o->ds->folder));
+        VOLT_TRY(st, done, volt_layout_resolve(&path, o, &at));
         VOLT_TRY(st, done, volt_case_add_file(c, path));
     }
     if (label.value)
-        st = volt_layout_resolve(&c->label_file, &label, o->ds->folder);
+        st = volt_layout_resolve(&c->label_file, o, &label);
 done:
     return st;
 }
@@ -128,7 +128,15 @@ static int by_name(const void *a, const void *b)
 static volt_status label_path(char **out, const opening *o, const volt_names *labels,
                               const char *id)
 {
-    const char *ending[] = {o->ds->info.file_ending, ".nii.gz", ".nii", ".hdr", ".png", ".tif"};
+    const char *ending[] = {o->ds->info.file_ending,
+                            ".nii.gz",
+                            ".nii",
+                            ".hdr",
+                            ".png",
+                            ".tif",
+                            ".tiff",
+                            ".bmp",
+                            ".gif"};
     volt_status st;
 
     for (size_t e = 0; e < sizeof ending / sizeof *ending; e++) {
@@ -145,17 +153,20 @@ static volt_status label_path(char **out, const opening *o, const volt_names *la
     return volt_format(out, "%s/labelsTr/%s%s", o->ds->folder, id, ending[0]);
 }
 
-/* Whether each case has CASE_0000 alone and the first one has all channels, as in photographs.
- */
+/* Whether each case has CASE_0000 alone, with several channels as in photographs: so says the
+ * first one that can be read. Where none can, reading them says why, so that nobody is asked
+ * for CASE_0001. */
 static volt_status all_in_one(bool *out, const input_files *files, int channels)
 {
     volt_status st = VOLT_OK;
+    int has = 0;
 
     *out = channels > 1 && files->count > 0;
     for (size_t i = 0; i < files->count; i++)
         *out = *out && files->item[i].channel == 0;
-    if (*out)
-        st = volt_file_has_channels(out, files->item[0].path, channels);
+    for (size_t i = 0; *out && has == 0 && i < files->count && st == VOLT_OK; i++)
+        st = volt_file_channels(&has, files->item[i].path);
+    *out = *out && has != 1;
     return st;
 }
 
@@ -262,7 +273,9 @@ static volt_status nnunet_list(opening *o)
     VOLT_TRY(st, done, list_folder(&labels, o, "labelsTr"));
     VOLT_TRY(st, done, add_images(o, "imagesTr", &labels));
     VOLT_TRY(st, done, add_lonely_labels(o, &labels));
-    st = add_images(o, "imagesTs", NULL);
+    VOLT_TRY(st, done, add_images(o, "imagesTs", NULL));
+    if (json_is_array(json_object_get(o->root->value, "training")))
+        st = volt_nnunet_v1_select(o);
 done:
     volt_names_free(&labels);
     return st;

@@ -2,6 +2,7 @@
 #include "io/dataset.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
@@ -48,6 +49,49 @@ volt_status volt_grids_match(const volt_grid *a, const char *a_file, const volt_
     return VOLT_OK;
 }
 
+/* Row r of the displacement of corner `corner` from a to b, in mm. */
+static double displacement(const volt_grid *a, const volt_grid *b, int corner, int r)
+{
+    double mm = b->to_world[r][3] - a->to_world[r][3];
+
+    for (int x = 0; x < 3; x++) {
+        const double at = corner >> x & 1 ? (double)(a->n[2 - x] - 1) : 0;
+        mm += at * (b->to_world[r][x] - a->to_world[r][x]);
+    }
+    return mm;
+}
+
+bool volt_grids_shifted(double *mm, const volt_grid *a, const volt_grid *b)
+{
+    double spacing[3]; /* z, y, x; columns are x, y, z */
+    bool shifted = false;
+
+    *mm = 0;
+    volt_grid_spacing(spacing, a);
+    for (int corner = 0; corner < 8; corner++) {
+        double d[3];
+        for (int r = 0; r < 3; r++)
+            d[r] = displacement(a, b, corner, r);
+        *mm = fmax(*mm, sqrt(d[0] * d[0] + d[1] * d[1] + d[2] * d[2]));
+        for (int x = 0; x < 3; x++) {
+            const double along =
+                d[0] * a->to_world[0][x] + d[1] * a->to_world[1][x] + d[2] * a->to_world[2][x];
+            shifted = shifted || fabs(along) > 1.001 * spacing[2 - x] * spacing[2 - x];
+        }
+    }
+    return shifted;
+}
+
+static volt_status refuse_shift(const volt_grid *a, const char *a_file, const volt_grid *b,
+                                const char *b_file)
+{
+    double mm;
+
+    if (volt_image_is_picture(a_file) || !volt_grids_shifted(&mm, a, b))
+        return VOLT_OK;
+    return volt_fail(VOLT_EDATA, "%s lies %.4g mm away from %s", b_file, mm, a_file);
+}
+
 volt_grid volt_case_grid(const volt_image_header *header)
 {
     volt_grid grid = header->grid;
@@ -73,12 +117,12 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
                               int threads)
 {
     const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    char expected[40];
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
-    if (st == VOLT_OK && data->image->grid.channels != channels)
-        st =
-            volt_fail(VOLT_EDATA, "%s has %d channel%s, not %d", c->file[0],
-                      data->image->grid.channels, volt_s(data->image->grid.channels), channels);
+    snprintf(expected, sizeof expected, "the data set has %d", channels);
+    if (st == VOLT_OK)
+        st = volt_channels_fit(data->image, data->header, c->file[0], channels, expected);
     return st;
 }
 
@@ -103,26 +147,42 @@ static volt_status fit_channel(volt_volume **one, const char *file, const volt_v
     return st;
 }
 
+/* Records that channel `i`, of the same size as the image, lies elsewhere. */
+static void note_shift(volt_case_data *data, int i, const volt_grid *grid, const char *file)
+{
+    double mm;
+
+    if (volt_image_is_picture(file) || !volt_grids_shifted(&mm, &data->image->grid, grid))
+        return;
+    data->shifted = i;
+    data->shift_mm = mm;
+}
+
 /* One file per channel. */
 static volt_status read_channels(volt_case_data *data, const volt_case *c,
                                  const volt_dataset_info *info, int threads)
 {
     const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
+    volt_image_header *header = NULL;
     volt_volume *one = NULL;
+    char expected[60];
     volt_grid grid;
     volt_status st = VOLT_OK;
 
+    snprintf(expected, sizeof expected, "a single channel of %d is expected", c->files);
     if (c->files != info->channels)
-        return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s", c->id, c->files,
-                         volt_s(c->files), info->channels, volt_s(info->channels));
+        return volt_fail(VOLT_EDATA, "case %s has %d file%s for %d channel%s: %s ...", c->id,
+                         c->files, volt_s(c->files), info->channels, volt_s(info->channels),
+                         c->file[0]);
     for (int i = 0; i < c->files; i++) {
-        VOLT_TRY(st, done,
-                 volt_image_read(&one, i ? NULL : &data->header, c->file[i], &options));
-        if (one->grid.channels != 1) {
-            st = volt_fail(VOLT_EDATA, "%s has %d channels; a single channel of %d is expected",
-                           c->file[i], one->grid.channels, c->files);
-            goto done;
+        VOLT_TRY(st, done, volt_image_read(&one, &header, c->file[i], &options));
+        VOLT_TRY(st, done, volt_channels_fit(one, header, c->file[i], 1, expected));
+        if (i == 0) {
+            data->header = header;
+            header = NULL;
         }
+        volt_image_header_free(header);
+        header = NULL;
         if (i == 0) {
             grid = one->grid;
             grid.channels = c->files;
@@ -131,45 +191,67 @@ static volt_status read_channels(volt_case_data *data, const volt_case *c,
             VOLT_TRY(st, done,
                      fit_channel(&one, c->file[i], data->image, c->file[0], info, threads));
         }
+        note_shift(data, i, &one->grid, c->file[i]);
         memcpy((float *)data->image->data + i * volt_grid_voxels(&one->grid), one->data,
                volt_volume_bytes(one));
         volt_volume_free(one);
         one = NULL;
     }
 done:
+    volt_image_header_free(header);
     volt_volume_free(one);
     return st;
 }
 
 /* -- Labels ------------------------------------------------------------------------------- */
 
+/* The value in training of each value of the label files; -1: the data set has labels, but not
+ * this one. Its label values are not negative, so no file can hold one that is taken for -1. */
+static void trained_of(int32_t *to, const volt_dataset_info *info)
+{
+    for (int i = 0; i < VALUES; i++)
+        to[i] = info->labels > 0 || i > INT16_MAX ? -1 : i;
+    for (int l = 0; l < info->labels; l++)
+        to[info->stored ? info->stored[l] : info->label[l].value] = info->label[l].value;
+    if (info->ignore_label >= 0)
+        to[info->stored ? info->stored_ignore : info->ignore_label] = info->ignore_label;
+}
+
+static volt_status fail_unnamed(const volt_volume *labels, int16_t value, const char *file)
+{
+    const int64_t voxels = volt_grid_voxels(&labels->grid);
+    const int16_t *voxel = labels->data;
+    int64_t n = 0;
+
+    for (int64_t i = 0; i < voxels; i++)
+        n += voxel[i] == value;
+    return volt_fail(VOLT_EDATA,
+                     "%s has label %d in %lld voxel%s, which the data set's labels do not name",
+                     file, value, (long long)n, volt_s(n));
+}
+
 /* Translates the values of the label files to those of training. */
 static volt_status translate(volt_volume *labels, const volt_dataset_info *info,
                              const char *file, int threads)
 {
     const int64_t voxels = volt_grid_voxels(&labels->grid);
-    int16_t *voxel = labels->data, *to = NULL;
+    int16_t *voxel = labels->data;
+    int32_t *to = NULL;
     int64_t unknown = voxels;
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc(&to, VALUES * sizeof *to, "a table of labels"));
-    for (int i = 0; i < VALUES; i++)
-        to[i] = INT16_MIN;
-    for (int l = 0; l < info->labels; l++)
-        to[(uint16_t)info->stored[l]] = (int16_t)info->label[l].value;
-    if (info->ignore_label >= 0)
-        to[(uint16_t)info->stored_ignore] = (int16_t)info->ignore_label;
+    trained_of(to, info);
 #pragma omp parallel for num_threads(threads) schedule(static) reduction(min : unknown)
     for (int64_t i = 0; i < voxels; i++) {
-        const int16_t value = to[(uint16_t)voxel[i]];
-        if (value != INT16_MIN)
-            voxel[i] = value;
-        else if (i < unknown)
-            unknown = i;
+        const int32_t value = to[(uint16_t)voxel[i]];
+        if (value < 0)
+            unknown = i < unknown ? i : unknown;
+        else if (info->stored)
+            voxel[i] = (int16_t)value;
     }
     if (unknown < voxels)
-        st = volt_fail(VOLT_EDATA, "%s has label %d, which the data set's table does not name",
-                       file, voxel[unknown]);
+        st = fail_unnamed(labels, voxel[unknown], file);
 done:
     volt_free(to);
     return st;
@@ -181,8 +263,12 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
 {
     volt_grid of_image = *image;
 
-    if (!info->labels_follow_image && !volt_labels_lack_geometry(label_file))
-        return volt_grids_match(image, image_file, labels, label_file);
+    if (!info->labels_follow_image && !volt_labels_lack_geometry(label_file)) {
+        const volt_status st = volt_grids_match(image, image_file, labels, label_file);
+        return st == VOLT_OK && !info->allow_shift
+                   ? refuse_shift(image, image_file, labels, label_file)
+                   : st;
+    }
     memcpy(of_image.n, labels->n, sizeof of_image.n); /* only sizes must agree */
     return memcmp(of_image.n, image->n, sizeof of_image.n) == 0
                ? VOLT_OK
@@ -206,8 +292,7 @@ static volt_status read_labels(volt_case_data *data, const volt_case *c, volt_gr
         volt_label_grid_match(&grid, c->file[0], &data->labels->grid, c->label_file, info));
     grid.channels = 1; /* voxel by voxel, whatever the matrix of their file */
     data->labels->grid = grid;
-    if (info->stored)
-        st = translate(data->labels, info, c->label_file, volt_threads_or_default(threads));
+    st = translate(data->labels, info, c->label_file, volt_threads_or_default(threads));
 done:
     return st;
 }

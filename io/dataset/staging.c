@@ -2,18 +2,38 @@
 #include "io/dataset/staging.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/system/file.h"
+#include "base/system/process.h"
+#include "base/system/temporary.h"
 #include "base/core/alloc.h"
-
-#define TEMPORARY ".tmp.XXXXXX" /* after the target's name */
 
 struct volt_staging {
     char *target;
     char *path; /* the temporary folder; NULL before it exists */
+    int fd;     /* its lock, or -1 */
 };
+
+/* Whether `target` was certainly created or filled after this process began: another process
+ * does the same at the same time. What it created is compared when this one is finished. */
+static bool is_simultaneous(const char *target)
+{
+    struct timespec now;
+    struct stat info;
+    double then;
+
+    if (stat(target, &info) != 0)
+        return true; /* it was there a moment ago */
+    clock_gettime(CLOCK_REALTIME, &now);
+    then = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - volt_process_age();
+    return (double)info.st_ctim.tv_sec + 1e-9 * (double)info.st_ctim.tv_nsec > then;
+}
 
 static volt_status check_target(const char *target)
 {
@@ -25,7 +45,7 @@ static volt_status check_target(const char *target)
     if (!volt_path_is_dir(target))
         return volt_fail(VOLT_EDATA, "%s exists and is not a folder", target);
     st = volt_list_dir(&names, target);
-    if (st == VOLT_OK && names.count)
+    if (st == VOLT_OK && names.count && !is_simultaneous(target))
         st = volt_fail(VOLT_EDATA, "%s exists and is not empty: it holds %s", target,
                        names.name[0]);
     volt_names_free(&names);
@@ -52,37 +72,6 @@ done:
     return st;
 }
 
-/* Removes what killed programs with the same target left behind. */
-static volt_status remove_leftovers(const volt_staging *s)
-{
-    const char *name = volt_path_name(s->target);
-    const size_t bytes = strlen(name);
-    volt_names names = {0};
-    char *parent = NULL, *path = NULL;
-    volt_status st;
-
-    VOLT_TRY(st, done,
-             name == s->target
-                 ? volt_strdup(&parent, ".")
-                 : volt_format(&parent, "%.*s", (int)(name - s->target), s->target));
-    VOLT_TRY(st, done, volt_list_dir(&names, parent));
-    for (size_t i = 0; i < names.count; i++) {
-        const char *other = names.name[i];
-        if (strlen(other) != bytes + strlen(TEMPORARY) || strncmp(other, name, bytes) != 0 ||
-            strncmp(other + bytes, TEMPORARY, strlen(".tmp.")) != 0)
-            continue;
-        VOLT_TRY(st, done, volt_path_join(&path, parent, other));
-        volt_remove_folder(path);
-        volt_free(path);
-        path = NULL;
-    }
-done:
-    volt_free(path);
-    volt_free(parent);
-    volt_names_free(&names);
-    return st;
-}
-
 volt_status volt_staging_open(volt_staging **out, const char *target)
 {
     volt_staging *s = NULL;
@@ -90,17 +79,13 @@ volt_status volt_staging_open(volt_staging **out, const char *target)
 
     if (!*target)
         return volt_fail(VOLT_EINVAL, "the name of the output folder is empty");
+    volt_temporaries_remove_near(target); /* even if it is refused */
     VOLT_TRY(st, done, check_target(target));
     VOLT_TRY(st, done, volt_alloc_zero(&s, 1, sizeof *s, "a folder's name"));
+    s->fd = -1;
     VOLT_TRY(st, done, set_target(s, target));
-    VOLT_TRY(st, done, remove_leftovers(s));
-    VOLT_TRY(st, done, volt_format(&s->path, "%s" TEMPORARY, s->target));
-    st = volt_make_unique_dir(s->path);
-    if (st != VOLT_OK) {
-        volt_free(s->path);
-        s->path = NULL; /* nothing to remove */
-        goto done;
-    }
+    VOLT_TRY(st, done, volt_temporary_folder(&s->path, &s->fd, s->target));
+    (void)volt_temporaries_remove(s->target, 0); /* or it would not be empty */
     *out = s;
     s = NULL;
 done:
@@ -113,17 +98,55 @@ const char *volt_staging_path(const volt_staging *s)
     return s->path;
 }
 
+static bool same_file(const char *a, const char *b)
+{
+    volt_map x = {0}, y = {0};
+    const bool same = volt_map_open(&x, a) == VOLT_OK && volt_map_open(&y, b) == VOLT_OK &&
+                      x.bytes == y.bytes &&
+                      (x.bytes == 0 || memcmp(x.data, y.data, x.bytes) == 0);
+
+    volt_map_close(&y);
+    volt_map_close(&x);
+    return same;
+}
+
+/* Whether both folders have the same names and contents. */
+static bool same_tree(const char *a, const char *b)
+{
+    volt_names x = {0}, y = {0};
+    bool same = volt_list_dir(&x, a) == VOLT_OK && volt_list_dir(&y, b) == VOLT_OK &&
+                x.count == y.count;
+
+    for (size_t i = 0; same && i < x.count; i++) {
+        char *p = NULL, *q = NULL;
+
+        same = strcmp(x.name[i], y.name[i]) == 0 &&
+               volt_path_join(&p, a, x.name[i]) == VOLT_OK &&
+               volt_path_join(&q, b, y.name[i]) == VOLT_OK &&
+               (volt_path_is_dir(p) ? volt_path_is_dir(q) && same_tree(p, q) : same_file(p, q));
+        volt_free(q);
+        volt_free(p);
+    }
+    volt_names_free(&y);
+    volt_names_free(&x);
+    return same;
+}
+
 volt_status volt_staging_commit(volt_staging **staging)
 {
     volt_staging *s = *staging;
     volt_status st = VOLT_OK;
 
-    if (rename(s->path, s->target) != 0) { /* replaces an empty folder */
-        st = volt_fail(VOLT_EIO, "cannot rename %s to %s: %s", s->path, s->target,
-                       strerror(errno));
-    } else {
+    if (rename(s->path, s->target) == 0) { /* replaces an empty folder */
         volt_free(s->path);
         s->path = NULL;
+    } else if (errno != ENOTEMPTY && errno != EEXIST) {
+        st = volt_fail(VOLT_EIO, "cannot rename %s to %s: %s", s->path, s->target,
+                       strerror(errno));
+    } else if (!same_tree(s->path, s->target)) {
+        st = volt_fail(VOLT_EDATA,
+                       "%s was created by another process at the same time, with other content",
+                       s->target);
     }
     volt_staging_abort(staging);
     return st;
@@ -138,6 +161,8 @@ void volt_staging_abort(volt_staging **staging)
         return;
     if (s->path)
         volt_remove_folder(s->path);
+    if (s->fd >= 0)
+        close(s->fd);
     volt_free(s->path);
     volt_free(s->target);
     volt_free(s);

@@ -19,6 +19,9 @@ typedef struct volt_image_format {
 
 extern const volt_image_format volt_format_nifti;
 extern const volt_image_format volt_format_png;
+extern const volt_image_format volt_format_bmp;
+extern const volt_image_format volt_format_gif;
+extern const volt_image_format volt_format_jpeg;
 extern const volt_image_format volt_format_itk; /* what volt-itk reads and writes */
 
 #endif

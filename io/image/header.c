@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "base/core/alloc.h"
+#include "base/core/available.h"
+#include "base/core/checked.h"
 #include "io/image/nifti_raw.h"
 
 void volt_image_header_free(volt_image_header *header)
@@ -50,6 +52,26 @@ void volt_image_apply_geometry(volt_image_header *header)
     }
 }
 
+volt_status volt_image_check_memory(const volt_image_header *header, volt_dtype to,
+                                    const char *path)
+{
+    const volt_grid *g = &header->grid;
+    int64_t extents[4] = {g->channels, g->n[0], g->n[1], g->n[2]};
+    char *what = NULL;
+    size_t bytes;
+    volt_status st;
+
+    if (volt_extent_bytes(&bytes, extents, 4, volt_dtype_bytes(to)) ||
+        volt_add_size(&bytes, bytes, header->helper_bytes))
+        bytes = SIZE_MAX;
+    st = volt_format(&what, "%s: reading its %lld x %lld x %lld voxels", path,
+                     (long long)g->n[2], (long long)g->n[1], (long long)g->n[0]);
+    if (st == VOLT_OK)
+        st = volt_mem_check(bytes, what);
+    volt_free(what);
+    return st;
+}
+
 volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64_t at,
                                   double value, volt_dtype to)
 {
@@ -63,7 +85,7 @@ volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64
 }
 
 /* The first of `types` that holds min..max; 0 if none does. uint8 is used for labels up to 254,
- * as in nnU-Net. */
+ * as in nnU-Net, unless there is no other type. */
 static volt_dtype label_type(volt_value_range range, const volt_dtype *types, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -71,7 +93,7 @@ static volt_dtype label_type(volt_value_range range, const volt_dtype *types, si
                                types[i] == VOLT_I32 || types[i] == VOLT_I64;
         const int bits = 8 * (int)volt_dtype_bytes(types[i]) - (is_signed ? 1 : 0);
         const double past =
-            types[i] == VOLT_U8 ? 255 : 2.0 * (double)((uint64_t)1 << (bits - 1));
+            types[i] == VOLT_U8 && count > 1 ? 255 : 2.0 * (double)((uint64_t)1 << (bits - 1));
         if (range.max < past && range.min >= (is_signed ? -past : 0))
             return types[i];
     }

@@ -16,6 +16,11 @@ VOLT_MUST_USE volt_status volt_image_voxels(const volt_volume **out, volt_volume
                                             const volt_dtype *label_types, size_t types,
                                             const volt_image_write_options *options);
 
+/* VOLT_ENOMEM if there is no memory for the voxels of `path`, of type `to`, and for the helper
+ * that reads them. */
+VOLT_MUST_USE volt_status volt_image_check_memory(const volt_image_header *header,
+                                                  volt_dtype to, const char *path);
+
 /* Fails with VOLT_EFORMAT: the value of element `at` does not fit the integer type `to`. */
 volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64_t at,
                                   double value, volt_dtype to);

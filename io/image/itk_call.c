@@ -1,10 +1,9 @@
 #define _GNU_SOURCE
 #include "io/image/itk_call.h"
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -32,22 +31,35 @@ struct volt_itk_call {
 
 /* -- Starting ----------------------------------------------------------------------------- */
 
+/* The file that this address was loaded from, as the kernel knows it: the loader may have been
+ * given a relative path, and the current folder may have changed. NULL: unknown. */
+static char *loaded_from(const void *address)
+{
+    FILE *maps = fopen("/proc/self/maps", "re");
+    char line[PATH_MAX + 128], *path = NULL;
+
+    while (maps && !path && fgets(line, sizeof line, maps)) {
+        unsigned long low, high;
+        int at = 0;
+        line[strcspn(line, "\n")] = '\0';
+        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &low, &high, &at) == 2 && at > 0 &&
+            (unsigned long)address >= low && (unsigned long)address < high && line[at] == '/')
+            path = realpath(line + at, NULL);
+    }
+    if (maps)
+        fclose(maps);
+    return path;
+}
+
 /* The folder of the file that this code was loaded from: libvolt.so or a program. *out is NULL
  * where the system cannot tell. */
 static volt_status own_folder(char **out)
 {
     static const char here; /* an address in that file */
-    struct link_map *file = NULL;
-    Dl_info unused;
-    char *path, *slash;
+    char *path = loaded_from(&here), *slash = path ? strrchr(path, '/') : NULL;
     volt_status st = VOLT_OK;
 
     *out = NULL;
-    if (!dladdr1(&here, &unused, (void **)&file, RTLD_DL_LINKMAP) || !file)
-        return VOLT_OK;
-    /* A program's own entry has no name. */
-    path = realpath(*file->l_name ? file->l_name : "/proc/self/exe", NULL);
-    slash = path ? strrchr(path, '/') : NULL;
     if (slash)
         st = volt_format(out, "%.*s", (int)(slash - path), path);
     free(path);
@@ -59,10 +71,10 @@ static volt_status own_folder(char **out)
 static const char *const places[] = {HELPER, VOLT_ITK_FROM_BIN, VOLT_ITK_FROM_LIB};
 
 /* FOLDER/NAME when that can be run, else *out is NULL. */
-static volt_status try_helper(char **out, const char *folder, size_t length, const char *name)
+static volt_status try_helper(char **out, const char *folder, const char *name)
 {
     char *path = NULL;
-    volt_status st = volt_format(&path, "%.*s/%s", (int)length, folder, name);
+    volt_status st = volt_format(&path, "%s/%s", folder, name);
 
     *out = NULL;
     if (st == VOLT_OK && access(path, X_OK) == 0) {
@@ -73,25 +85,23 @@ static volt_status try_helper(char **out, const char *folder, size_t length, con
     return st;
 }
 
-/* *out is NULL if it is not found. */
-static volt_status find_helper(char **out)
+/* An absolute path; *out is NULL if it is not found. Neither PATH nor the current folder is
+ * searched: what lies there may be somebody else's. */
+static volt_status find_helper(char **out, const char *file)
 {
-    const char *named = getenv("VOLT_ITK"), *path = getenv("PATH");
+    const char *named = getenv("VOLT_ITK");
     char *own = NULL;
     volt_status st;
 
     *out = NULL;
+    if (named && *named && *named != '/')
+        return volt_fail(VOLT_EINVAL, "%s: VOLT_ITK is \"%s\"; an absolute path is expected",
+                         file, named);
     if (named && *named)
         return volt_strdup(out, named);
     VOLT_TRY(st, done, own_folder(&own));
     for (size_t i = 0; own && !*out && i < sizeof places / sizeof places[0]; i++)
-        VOLT_TRY(st, done, try_helper(out, own, strlen(own), places[i]));
-    while (path && *path && !*out) {
-        const size_t length = strcspn(path, ":");
-        if (length > 0)
-            VOLT_TRY(st, done, try_helper(out, path, length, HELPER));
-        path += length + (path[length] == ':');
-    }
+        VOLT_TRY(st, done, try_helper(out, own, places[i]));
 done:
     volt_free(own);
     return st;
@@ -105,21 +115,40 @@ static int timeout_seconds(void)
     return seconds >= 1 && seconds <= 86400 ? (int)seconds : 300;
 }
 
-/* The socket is its standard input and only open file; SIGINT stays blocked. Returns an errno.
- */
-static int spawn(pid_t *pid, const char *helper, const char *verb, const char *file, int socket)
+/* The helper's arguments. `numbers` holds the texts of two of them. The caller owns *out. */
+static volt_status make_arguments(char ***out, char numbers[2][24], const char *verb,
+                                  const char *file, const volt_names *voxels, int seconds)
 {
-    char libraries[4096];
-    const char *from = getenv("LD_LIBRARY_PATH");
-    char *const argv[] = {(char *)HELPER, (char *)verb, (char *)file, NULL};
-    char *const envp[] = {(char *)"LC_ALL=C", (char *)"PATH=/usr/bin:/bin",
-                          from ? libraries : NULL, NULL};
+    const size_t count = voxels ? voxels->count : 0;
+    char **argv = NULL;
+    const volt_status st = volt_alloc_zero(&argv, count + 6, sizeof *argv, "arguments");
+
+    if (st != VOLT_OK)
+        return st;
+    snprintf(numbers[0], sizeof numbers[0], "%zu", volt_mem_machine());
+    snprintf(numbers[1], sizeof numbers[1], "%d", seconds);
+    argv[0] = (char *)HELPER;
+    argv[1] = (char *)verb;
+    argv[2] = numbers[0];
+    argv[3] = numbers[1];
+    argv[4] = (char *)file;
+    for (size_t i = 0; i < count; i++)
+        argv[5 + i] = voxels->name[i];
+    *out = argv;
+    return VOLT_OK;
+}
+
+/* The socket is its standard input and only open file; SIGINT stays blocked. Nothing of the
+ * environment reaches it: the loader takes libraries from the paths in the program alone.
+ * Returns an errno. */
+static int spawn(pid_t *pid, const char *helper, char *const *argv, int socket)
+{
+    char *const envp[] = {(char *)"LC_ALL=C", NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t mask;
     int bad;
 
-    snprintf(libraries, sizeof libraries, "LD_LIBRARY_PATH=%s", from ? from : "");
     sigemptyset(&mask);
     sigaddset(&mask, SIGINT);
     if ((bad = posix_spawn_file_actions_init(&actions)) != 0)
@@ -142,10 +171,10 @@ static int spawn(pid_t *pid, const char *helper, const char *verb, const char *f
 }
 
 volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *file,
-                           const char *path)
+                           const volt_names *voxels, const char *path)
 {
     volt_itk_call *call = NULL;
-    char *helper = NULL;
+    char *helper = NULL, **argv = NULL, numbers[2][24];
     int ends[2] = {-1, -1}, bad;
     volt_status st;
 
@@ -154,7 +183,7 @@ volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *fi
     call->timeout_s = timeout_seconds();
     call->writing = strcmp(verb, "write") == 0;
     VOLT_TRY(st, done, volt_strdup(&call->path, path));
-    VOLT_TRY(st, done, find_helper(&helper));
+    VOLT_TRY(st, done, find_helper(&helper, path));
     if (!helper) {
         st = volt_fail(VOLT_ENOTSUP,
                        "%s: %s files need the program " HELPER ", which is not "
@@ -168,7 +197,12 @@ volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *fi
         goto done;
     }
     call->socket = ends[0];
-    bad = spawn(&call->pid, helper, verb, file, ends[1]);
+    st = make_arguments(&argv, numbers, verb, file, voxels, call->timeout_s);
+    if (st != VOLT_OK) {
+        close(ends[1]);
+        goto done;
+    }
+    bad = spawn(&call->pid, helper, argv, ends[1]);
     close(ends[1]);
     if (bad) {
         call->pid = 0;
@@ -178,6 +212,7 @@ volt_status volt_itk_start(volt_itk_call **out, const char *verb, const char *fi
     *out = call;
     call = NULL;
 done:
+    volt_free(argv);
     volt_free(helper);
     volt_itk_abort(&call);
     return st;
@@ -217,6 +252,10 @@ static volt_status fail_gone(volt_itk_call *call)
     const volt_status code = call->writing ? VOLT_EIO : VOLT_EFORMAT;
     const int status = reap(call, false);
 
+    if (status != -1 && WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU)
+        return volt_fail(code,
+                         "%s: " HELPER " was stopped after %d s of computing while %s it%s",
+                         call->path, call->timeout_s, verb, guess);
     if (status != -1 && WIFSIGNALED(status))
         return volt_fail(code, "%s: " HELPER " crashed while %s it (%s)%s", call->path, verb,
                          strsignal(WTERMSIG(status)), guess);

@@ -13,6 +13,7 @@
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/system/file.h"
+#include "base/system/temporary.h"
 #include "base/core/alloc.h"
 #include "io/image/convert.h"
 #include "io/image/format.h"
@@ -21,14 +22,18 @@
 #include "io/image/options.h"
 #include "io/json/json.h"
 #include "io/image/names.h"
+#include "io/image/text_header.h"
+#include "io/itk/sandbox.h"
 
-enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535 };
+enum { CHUNK = 1 << 20, MAX_CHANNELS = 65535, INFLATION = 1032 /* deflate's most */ };
+
+/* Of volt-itk without voxels. */
+#define HELPER_BYTES ((size_t)32 << 20)
 
 /* -- Judging a message -------------------------------------------------------------------- */
 
 static volt_status judge_sizes(const volt_itk_message *m, const char *path)
 {
-    const size_t memory = volt_mem_machine();
     int64_t extents[4] = {m->channels, m->n[0], m->n[1], m->n[2]};
     size_t bytes;
 
@@ -46,12 +51,12 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     if (m->dtype == VOLT_BF16 || volt_dtype_bytes((volt_dtype)m->dtype) == 0)
         return volt_fail(VOLT_EFORMAT, "%s: voxels of an unknown type (%u)", path, m->dtype);
     /* 8 bytes: what any voxel may become */
-    if (volt_extent_bytes(&bytes, extents, 4, 8) || bytes / 8 > memory)
-        return volt_fail(
-            VOLT_EFORMAT,
-            "%s: %lld x %lld x %lld voxels of %u channel%s exceed this machine's memory", path,
-            (long long)m->n[0], (long long)m->n[1], (long long)m->n[2], m->channels,
-            volt_s((int64_t)m->channels));
+    if (volt_extent_bytes(&bytes, extents, 4, 8))
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: %lld x %lld x %lld voxels of %u channel%s are more than any "
+                         "machine holds",
+                         path, (long long)m->n[0], (long long)m->n[1], (long long)m->n[2],
+                         m->channels, volt_s((int64_t)m->channels));
     if (m->bytes != bytes / 8 * volt_dtype_bytes((volt_dtype)m->dtype))
         return volt_fail(VOLT_EFORMAT, "%s: %llu byte%s of voxels; its size requires %zu", path,
                          (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
@@ -116,10 +121,13 @@ volt_status volt_itk_parse(volt_image_header **out, const volt_itk_message *m, c
     h->dim[m->axes + 1] = m->channels;
     h->dtype = (volt_dtype)m->dtype;
     h->slope = h->unit_mm = 1;
+    h->helper_bytes = HELPER_BYTES + (size_t)m->bytes * (h->gzip ? 2 : 1);
     for (int i = 0; i < 3; i++)
         h->grid.n[i] = m->n[2 - i];
     h->grid.channels = (int32_t)m->channels;
-    h->geometry_source = picture ? VOLT_GEOMETRY_NONE : VOLT_GEOMETRY_HEADER;
+    h->geometry_source = picture                          ? VOLT_GEOMETRY_NONE
+                         : strcmp(h->format, "GIPL") == 0 ? VOLT_GEOMETRY_NOFORM
+                                                          : VOLT_GEOMETRY_HEADER;
     if (picture) { /* the resolution of a photograph is not in millimetres of a patient */
         h->geometry = (volt_image_geometry){
             (int)m->axes, {1, 1, 1}, {0, 0, 0}, {1, 0, 0, 0, 1, 0, 0, 0, 1}};
@@ -197,6 +205,7 @@ static volt_status take_spacing(volt_image_header *h, const char *path)
         goto done;
     }
     VOLT_TRY(st, done, read_spacing(mm, json));
+    h->geometry_source = VOLT_GEOMETRY_NOFORM;
     for (int a = 0; a < 3; a++)
         h->geometry.spacing[a] = mm[2 - a];
     volt_image_apply_geometry(h);
@@ -243,19 +252,102 @@ static volt_status check_there(const char *path)
     return VOLT_OK;
 }
 
+/* -- The header that VOLT reads itself ----------------------------------------------------- */
+
+/* Size of a regular file; 0 if there is none. */
+static uint64_t file_bytes(const char *folder, size_t length, const char *name)
+{
+    struct stat info;
+    char *path;
+    uint64_t bytes = 0;
+
+    if (volt_format(&path, "%.*s/%s", (int)length, folder, name) != VOLT_OK)
+        return 0;
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode))
+        bytes = (uint64_t)info.st_size;
+    volt_free(path);
+    return bytes;
+}
+
+/* The files must be long enough for the voxels that the helper announces. */
+static volt_status check_bounds(const volt_text_header *t, const volt_itk_message *m,
+                                const char *path)
+{
+    const char *name = volt_path_name(path);
+    const char *folder = name > path ? path : ".";
+    const size_t length = name > path ? (size_t)(name - path) : 1;
+    uint64_t bytes = 0;
+    struct stat info;
+
+    if (!t->bounded)
+        return VOLT_OK;
+    if (t->local && stat(path, &info) == 0)
+        bytes = (uint64_t)info.st_size;
+    for (size_t i = 0; i < t->files.count; i++)
+        bytes += file_bytes(folder, length, t->files.name[i]);
+    if (m->bytes / (t->compressed ? INFLATION : 1) > bytes)
+        return volt_fail(VOLT_EFORMAT,
+                         "%s: its header describes %llu byte%s of voxels, more than %s of "
+                         "%llu byte%s can hold",
+                         path, (unsigned long long)m->bytes, volt_s((int64_t)m->bytes),
+                         t->local ? "its file" : "its voxel files", (unsigned long long)bytes,
+                         volt_s((int64_t)bytes));
+    return VOLT_OK;
+}
+
+/* What the header says replaces what ITK made of it. */
+static volt_status apply_header(volt_itk_message *m, const volt_text_header *t,
+                                const char *path)
+{
+    const volt_image_geometry *g = &t->geometry;
+
+    m->compressed = t->compressed;
+    if (!t->has_geometry)
+        return check_bounds(t, m, path);
+    if ((int)m->axes != g->axes)
+        return volt_fail(VOLT_ENOTSUP, "%s: its header has %d spatial axes, but ITK reads %u",
+                         path, g->axes, m->axes);
+    memcpy(m->spacing, g->spacing, sizeof m->spacing);
+    memcpy(m->origin, g->origin, sizeof m->origin);
+    memcpy(m->direction, g->direction, sizeof m->direction);
+    return check_bounds(t, m, path);
+}
+
+static volt_status note_header(volt_image_header *h, const volt_text_header *t)
+{
+    volt_status st = VOLT_OK;
+
+    if (t->has_geometry)
+        h->geometry_source = t->source;
+    for (int i = 0; i < t->warning_count && st == VOLT_OK; i++)
+        st = volt_image_warn(h, "%s", t->warnings[i]);
+    return st;
+}
+
 static volt_status ask(volt_itk_call **call, volt_image_header **header, const char *verb,
                        const char *path)
 {
+    volt_text_header text = {.bounded = false};
     volt_itk_message m;
     volt_status st;
 
     VOLT_TRY(st, done, check_there(path));
-    VOLT_TRY(st, done, volt_itk_start(call, verb, path, path));
+    if (volt_text_header_is(path))
+        VOLT_TRY(st, done, volt_text_header_read(&text, path));
+    VOLT_TRY(st, done, volt_itk_start(call, verb, path, &text.files, path));
     VOLT_TRY(st, done, volt_itk_answer(&m, *call));
+    if (volt_text_header_is(path))
+        VOLT_TRY(st, done, apply_header(&m, &text, path));
     VOLT_TRY(st, done, volt_itk_parse(header, &m, path));
+    VOLT_TRY(st, done, note_header(*header, &text));
+    if (!(m.sandbox & VOLT_SANDBOX_SECCOMP))
+        VOLT_TRY(st, done,
+                 volt_image_warn(*header, "volt-itk read it without a seccomp filter, which "
+                                          "this system or this build lacks"));
     if (is_pages(path, *header))
         st = take_spacing(*header, path);
 done:
+    volt_text_header_clear(&text);
     return st;
 }
 
@@ -273,6 +365,15 @@ done:
     volt_itk_abort(&call);
     volt_image_header_free(h);
     return st;
+}
+
+/* Lets the helper read the voxels, and hears whether it could. */
+static volt_status consent(volt_itk_call *call)
+{
+    volt_itk_message again;
+    volt_status st = volt_itk_send(call, "", 1);
+
+    return st == VOLT_OK ? volt_itk_answer(&again, call) : st;
 }
 
 /* All voxels, converted as they come. */
@@ -304,20 +405,60 @@ done:
     return st;
 }
 
+/* Leaves the first channel of a label map in colours, which must all be the same; the last of 2
+ * or 4 is alpha. */
+static volt_status one_channel(volt_volume **v, const char *path)
+{
+    const int64_t *n = (*v)->grid.n, count = volt_grid_voxels(&(*v)->grid);
+    const size_t each = volt_dtype_bytes((*v)->dtype), bytes = (size_t)count * each;
+    const char *voxel = (*v)->data;
+    volt_grid grid = (*v)->grid;
+    volt_volume *one;
+    volt_status st;
+
+    for (int32_t c = 1; c < grid.channels - (grid.channels % 2 == 0); c++) {
+        int64_t i = 0;
+        if (memcmp(voxel, voxel + (size_t)c * bytes, bytes) == 0)
+            continue;
+        while (memcmp(voxel + (size_t)i * each, voxel + (size_t)c * bytes + (size_t)i * each,
+                      each) == 0)
+            i++;
+        return volt_fail(VOLT_EFORMAT,
+                         "%s has colours (row %lld, column %lld); labels are grey values or "
+                         "palette indices",
+                         path, (long long)(i / n[2] % n[1]), (long long)(i % n[2]));
+    }
+    grid.channels = 1;
+    if ((st = volt_volume_create(&one, &grid, (*v)->dtype)) != VOLT_OK)
+        return st;
+    memcpy(one->data, voxel, bytes);
+    volt_volume_free(*v);
+    *v = one;
+    return VOLT_OK;
+}
+
 static volt_status itk_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
     volt_image_read_options opt;
+    bool labels;
     volt_itk_call *call = NULL;
     volt_image_header *h = NULL;
     volt_volume *v = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
-    VOLT_TRY(st, done, ask(&call, &h, "read", path));
+    labels = opt.dtype != VOLT_AS_STORED && opt.dtype != VOLT_F32 && opt.dtype != VOLT_F64;
+    VOLT_TRY(st, done, ask(&call, &h, labels ? "labels" : "read", path));
+    VOLT_TRY(st, done, volt_image_check_memory(h, opt.dtype ? opt.dtype : h->dtype, path));
     VOLT_TRY(st, done, volt_volume_create(&v, &h->grid, opt.dtype ? opt.dtype : h->dtype));
+    VOLT_TRY(st, done, consent(call));
     VOLT_TRY(st, done, receive_voxels(v, call, h, path, opt.threads));
     VOLT_TRY(st, done, volt_itk_end(&call));
+    if (labels && h->grid.channels > 1 && volt_image_is_picture(path)) {
+        VOLT_TRY(st, done, one_channel(&v, path));
+        h->grid.channels = 1;
+    }
     *out = v;
     v = NULL;
     if (header) {
@@ -380,7 +521,7 @@ static volt_status write_into(const char *folder, const char *path, const volt_v
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&file, folder, volt_path_name(path)));
-    VOLT_TRY(st, done, volt_itk_start(&call, "write", file, path));
+    VOLT_TRY(st, done, volt_itk_start(&call, "write", file, NULL, path));
     VOLT_TRY(st, done, volt_itk_send(call, &m, sizeof m));
     VOLT_TRY(st, done, volt_itk_send(call, v->data, m.bytes));
     VOLT_TRY(st, done, volt_itk_answer(&answer, call));
@@ -421,29 +562,14 @@ static volt_status put_all(const char *folder, const char *path)
 
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
-        if (strcmp(names.name[i], own) != 0)
+        if (strcmp(names.name[i], own) != 0 &&
+            file_bytes(folder, strlen(folder), names.name[i]) > 0)
             VOLT_TRY(st, done, put(folder, names.name[i], path));
     }
     st = put(folder, own, path);
 done:
     volt_names_free(&names);
     return st;
-}
-
-/* A folder next to `path`, from which files can be renamed. */
-static volt_status make_folder(char **out, const char *path)
-{
-    const volt_status st = volt_format(out, "%s.XXXXXX", path);
-
-    if (st != VOLT_OK)
-        return st;
-    if (!mkdtemp(*out)) {
-        const int why = errno;
-        volt_free(*out);
-        *out = NULL;
-        return volt_fail(VOLT_EIO, "cannot write %s: %s", path, strerror(why));
-    }
-    return VOLT_OK;
 }
 
 static volt_status itk_write(const char *path, const volt_volume *volume,
@@ -456,12 +582,11 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
     char *folder = NULL;
+    int lock = -1;
     volt_status st;
 
     if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
         return st;
-    if (opt.labels && !volt_image_holds_masks(path))
-        return volt_fail(VOLT_EINVAL, "%s: JPEG is lossy; labels need another format", path);
     if (volume->grid.n[0] != 1)
         geometry.axes = 3;
     else if (volt_image_is_picture(path))
@@ -469,7 +594,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
                                sizeof label_types / sizeof *label_types, &opt));
-    VOLT_TRY(st, done, make_folder(&folder, path));
+    VOLT_TRY(st, done, volt_temporary_folder(&folder, &lock, path));
     VOLT_TRY(st, done, write_into(folder, path, voxels, &geometry));
     if (volt_image_is_picture(path) && geometry.axes == 3)
         VOLT_TRY(st, done, write_spacing(path, &geometry));
@@ -477,6 +602,8 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
 done:
     if (folder)
         volt_remove_folder(folder);
+    if (lock >= 0)
+        close(lock);
     volt_free(folder);
     volt_volume_free(converted);
     return st;

@@ -7,6 +7,12 @@
 #include "base/core/alloc.h"
 #include "io/image.h"
 
+#ifdef VOLT_HAVE_GIF
+#define HAVE_GIF true
+#else
+#define HAVE_GIF false
+#endif
+
 /* Longer endings before those that they end in. */
 static const volt_image_rule rules[] = {
     {".nii.gz", VOLT_FORMAT_NIFTI, false, true},  {".nii", VOLT_FORMAT_NIFTI, false, true},
@@ -16,8 +22,9 @@ static const volt_image_rule rules[] = {
     {".nrrd", VOLT_FORMAT_ITK, false, true},      {".nhdr", VOLT_FORMAT_ITK, false, true},
     {".gipl.gz", VOLT_FORMAT_ITK, false, true},   {".gipl", VOLT_FORMAT_ITK, false, true},
     {".tif", VOLT_FORMAT_ITK, true, true},        {".tiff", VOLT_FORMAT_ITK, true, true},
-    {".bmp", VOLT_FORMAT_ITK, true, true},        {".jpg", VOLT_FORMAT_ITK, true, false},
-    {".jpeg", VOLT_FORMAT_ITK, true, false},      {".png", VOLT_FORMAT_PNG, true, true},
+    {".bmp", VOLT_FORMAT_BMP, true, true},        {".jpg", VOLT_FORMAT_JPEG, true, false},
+    {".jpeg", VOLT_FORMAT_JPEG, true, false},     {".png", VOLT_FORMAT_PNG, true, true},
+    {".gif", VOLT_FORMAT_GIF, true, HAVE_GIF},
 };
 
 const volt_image_rule *volt_image_rule_of(const char *path)

@@ -11,6 +11,9 @@
 typedef enum volt_image_format_id {
     VOLT_FORMAT_NIFTI,
     VOLT_FORMAT_PNG,
+    VOLT_FORMAT_BMP,
+    VOLT_FORMAT_GIF,
+    VOLT_FORMAT_JPEG,
     VOLT_FORMAT_ITK,
     VOLT_FORMATS
 } volt_image_format_id;
@@ -27,7 +30,8 @@ const volt_image_rule *volt_image_rule_of(const char *path);
 
 /* The known ending (".nii.gz", ".nrrd", ...), a part of `name`; "" when it has none. */
 const char *volt_image_ending(const char *name);
-/* True for the names of pictures (PNG, TIFF, JPEG, BMP), which have no spatial metadata. */
+/* True for the names of pictures (PNG, TIFF, JPEG, BMP, GIF), which have no spatial metadata.
+ */
 bool volt_image_is_picture(const char *path);
 /* True when masks can be written under this ending without loss. */
 bool volt_image_holds_masks(const char *ending);

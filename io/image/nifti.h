@@ -21,11 +21,25 @@
 VOLT_BEGIN_DECLS
 
 /* As volt_image_info, volt_image_read and volt_image_write, for NIfTI files. Reading converts
- * in place: peak memory is the result. Only .nii and .nii.gz are written (else VOLT_EINVAL). On
- * the source's grid the geometry fields are copied unchanged, so that every reader gets the
- * same matrix bit by bit; on another grid qform and sform are both moved, units become mm, and
- * slice timing fields are cleared. Voxels are written unscaled (slope 1, intercept 0). NIfTI-2
- * is used when an extent exceeds 32767 or the source has it. VOLT_ENOTSUP: bfloat16. */
+ * in place: peak memory is the result. Only .nii and .nii.gz are written (else VOLT_EINVAL).
+ * What becomes of the source's fields when a volume is written with its header:
+ *
+ *   always        kept: intent, descrip, aux_file, toffset, unit of time, extensions,
+ * data_type, db_name, extents, session_error, NIfTI version (2 when an extent exceeds 32767).
+ * Computed: sizeof_hdr, datatype, bitpix, vox_offset, magic, regular
+ *                 ('r'), scl_slope 1 and scl_inter 0, because values are stored unscaled.
+ *   same grid     all of the geometry kept bit by bit, so that every reader gets the same
+ * matrix: pixdim, qform, sform, units, dim_info, slice fields. other grid    dim[1..3],
+ * pixdim[0..3], qform and sform computed, both with their codes; the unit of length becomes mm.
+ * dim_info follows its axes, and is cleared where the new axes are not parallel to them.
+ * slice_start, slice_end and slice_code are counted from the other side when slices are
+ * reversed, and cleared, with slice_duration, when the slices are others than the source's.
+ *   same number of channels   dim[0], dim[4..7] and pixdim[4..7] (the repetition time) kept.
+ *   other number  computed; pixdim[4] is 1 with channels, else pixdim[4..7] are 0.
+ *   as labels     cal_min, cal_max, glmin, glmax cleared, since they describe other values;
+ * else kept.
+ *
+ * VOLT_ENOTSUP: bfloat16. */
 VOLT_MUST_USE volt_status volt_nifti_info(volt_image_header **out, const char *path);
 VOLT_MUST_USE volt_status volt_nifti_read(volt_volume **out, volt_image_header **header,
                                           const char *path,

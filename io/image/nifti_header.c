@@ -109,6 +109,18 @@ static void widen(nifti_2_header *to, const nifti_1_header *h)
     memcpy(to->intent_name, h->intent_name, sizeof to->intent_name);
 }
 
+static volt_nifti_unused unused_of(const nifti_1_header *h)
+{
+    volt_nifti_unused u = {.extents = h->extents,
+                           .glmax = h->glmax,
+                           .glmin = h->glmin,
+                           .session_error = h->session_error};
+
+    memcpy(u.data_type, h->data_type, sizeof u.data_type);
+    memcpy(u.db_name, h->db_name, sizeof u.db_name);
+    return u;
+}
+
 /* "ni1" means that the voxels are in another file, unless the name cannot be a pair's. */
 static volt_status judge_magic(volt_image_header *header, const char *magic, const char *path)
 {
@@ -155,6 +167,7 @@ static volt_status take_header(volt_image_header *header, const unsigned char *b
         if (header->swapped)
             swap_nifti_header(&h, 1);
         widen(&header->raw->h, &h);
+        header->raw->unused = unused_of(&h);
         /* vox_offset is a float and could be anything. */
         if (!isfinite(h.vox_offset) || h.vox_offset != floorf(h.vox_offset) ||
             fabsf(h.vox_offset) > 1e9f)

@@ -15,11 +15,19 @@
 #define VOLT_NIFTI_EXTENDER   4 /* bytes after the header that announce extensions */
 #define VOLT_NIFTI_MAX_EXTRAS ((size_t)16 << 20) /* bytes of extensions preserved */
 
+/* Fields that NIfTI-1 took over from ANALYZE and does not use. Programs leave notes in them. */
+typedef struct volt_nifti_unused {
+    char data_type[10], db_name[18];
+    int extents, glmax, glmin;
+    short session_error;
+} volt_nifti_unused;
+
 struct volt_nifti_raw {
     /* In native byte order. Version 1 headers are stored here too: their fields are a subset,
      * and floats survive the way to double and back. */
     nifti_2_header h;
-    size_t stored_bytes;       /* of all voxels in the file */
+    size_t stored_bytes; /* of all voxels in the file */
+    volt_nifti_unused unused;
     unsigned char *extensions; /* a valid chain in native byte order; NULL if none */
     size_t extension_bytes;
 };
@@ -45,5 +53,11 @@ VOLT_MUST_USE volt_status volt_nifti_read_geometry(volt_image_header *header, co
  * header that the fields of `h` were copied from. */
 void volt_nifti_write_geometry(nifti_2_header *h, const volt_grid *grid,
                                const volt_image_header *source);
+
+/* Carries the fields about slices and encoding of `h`, copied from `source`, to `grid`, which
+ * is not the source's: axes are renumbered, reversed slices are counted from the other side,
+ * and what the new axes do not have is cleared. */
+void volt_nifti_move_slices(nifti_2_header *h, const volt_grid *grid,
+                            const volt_image_header *source);
 
 #endif

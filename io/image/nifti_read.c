@@ -178,6 +178,15 @@ done:
     return st;
 }
 
+/* Another program may have truncated a file in the meantime. */
+static volt_status check_maps(const opened *o)
+{
+    const volt_status st = volt_map_check(o->map.data, o->path);
+
+    return st == VOLT_OK && o->voxel_path ? volt_map_check(o->voxel_map.data, o->voxel_path)
+                                          : st;
+}
+
 /* `required`: a pair without its voxels is an error. */
 static volt_status open_nifti(opened *out, const char *path, bool required)
 {
@@ -199,6 +208,7 @@ static volt_status open_nifti(opened *out, const char *path, bool required)
     VOLT_TRY(st, done, volt_nifti_parse(&o.header, bytes, got, o.path));
     VOLT_TRY(st, done, open_voxels(&o, required));
     VOLT_TRY(st, done, read_extensions(&o));
+    VOLT_TRY(st, done, check_maps(&o));
     *out = o;
     o = (opened){0};
 done:
@@ -354,6 +364,8 @@ static volt_status read_voxels(volt_volume **out, const opened *o, volt_dtype to
         st = inflate_and_convert(&volume->data, o, count, &how, threads, &bad, &value);
     else
         st = copy_and_convert(&volume->data, o, count, &how, threads, &bad, &value);
+    if (st == VOLT_OK)
+        st = check_maps(o);
     if (st == VOLT_OK && bad < count)
         st = volt_image_fail_label(o->voxel_path, &header->grid, bad, value, to);
     if (st != VOLT_OK)
@@ -376,6 +388,7 @@ volt_status volt_nifti_read(volt_volume **out, volt_image_header **header, const
     VOLT_TRY(st, done, volt_image_read_take(&opt, options, path));
     VOLT_TRY(st, done, open_nifti(&o, path, true));
     to = opt.dtype == VOLT_AS_STORED ? natural_dtype(o.header) : opt.dtype;
+    VOLT_TRY(st, done, volt_image_check_memory(o.header, to, path));
     VOLT_TRY(st, done, read_voxels(out, &o, to, opt.threads));
     if (header) {
         *header = o.header;

@@ -3,8 +3,9 @@
 #include <string.h>
 
 #include "base/system/file.h"
-#include "base/mem.h"
+#include "base/core/alloc.h"
 #include "io/archive/gzip.h"
+#include "io/image/label_text.h"
 #include "io/image/nifti_raw.h"
 #include "io/image/options.h"
 
@@ -20,33 +21,37 @@ static bool same_geometry(const volt_grid *a, const volt_grid *b)
            memcmp(a->to_world, b->to_world, sizeof a->to_world) == 0;
 }
 
-/* As in the source if the sizes agree; else as few axes as the volume needs. */
+/* The axes beyond z, with their distances (the repetition time), as in the source if it has as
+ * many channels; else as few axes as the volume needs. */
 static void set_dims(nifti_2_header *h, const volt_volume *v, const volt_image_header *source)
 {
     const volt_grid *grid = &v->grid;
+    const bool same = source && grid->channels == source->grid.channels;
 
-    if (source && memcmp(grid->n, source->grid.n, sizeof grid->n) == 0 &&
-        grid->channels == source->grid.channels) {
-        memcpy(h->dim, source->dim, sizeof h->dim);
+    for (int i = 0; i < 3; i++)
+        h->dim[i + 1] = grid->n[2 - i];
+    if (same && source->dim[0] > 3) {
+        h->dim[0] = source->dim[0];
+        memcpy(h->dim + 4, source->dim + 4, 4 * sizeof *h->dim);
         return;
     }
     h->dim[0] = grid->channels > 1 ? 4 : 3;
-    if (source && source->dim[0] == 2 && grid->n[0] == 1 && grid->channels == 1)
-        h->dim[0] = 2;
-    for (int i = 0; i < 3; i++)
-        h->dim[i + 1] = grid->n[2 - i];
+    if (source && source->dim[0] < 3 && grid->n[0] == 1 && grid->channels == 1)
+        h->dim[0] = source->dim[0] == 1 && grid->n[1] == 1 ? 1 : 2;
     h->dim[4] = grid->channels;
     for (int i = 5; i < 8; i++)
         h->dim[i] = 1;
-    for (int i = (int)h->dim[0] + 1; i < 8; i++)
+    if (same)
+        return;
+    for (int i = 4; i < 8; i++)
         h->pixdim[i] = 0;
-    if (!(h->pixdim[4] >= 0) || grid->channels > 1)
+    if (grid->channels > 1)
         h->pixdim[4] = 1;
 }
 
 /* All fields but those that depend on the version. */
 static nifti_2_header make_header(const volt_volume *v, const volt_image_header *source,
-                                  bool values_changed)
+                                  bool other_values)
 {
     nifti_2_header h = {.descrip = "VOLT"};
 
@@ -56,23 +61,36 @@ static nifti_2_header make_header(const volt_volume *v, const volt_image_header 
     h.bitpix = (int16_t)(8 * volt_dtype_bytes(v->dtype));
     h.scl_slope = 1;
     h.scl_inter = 0;
-    if (values_changed)
+    if (other_values)
         h.cal_min = h.cal_max = 0; /* a display window of other values */
     if (!source || !same_geometry(&v->grid, &source->grid)) {
-        h.dim_info = 0;
-        h.slice_code = 0;
-        h.slice_start = h.slice_end = 0;
-        h.slice_duration = 0;
+        if (source)
+            volt_nifti_move_slices(&h, &v->grid, source);
         volt_nifti_write_geometry(&h, &v->grid, source);
     }
     set_dims(&h, v, source);
     return h;
 }
 
-static nifti_1_header narrow(const nifti_2_header *h)
+static volt_nifti_unused unused_fields(const volt_image_header *source, bool other_values)
+{
+    volt_nifti_unused u = {0};
+
+    if (source && source->version == 1)
+        u = source->raw->unused;
+    if (other_values)
+        u.glmax = u.glmin = 0; /* once the range of the voxels */
+    return u;
+}
+
+static nifti_1_header narrow(const nifti_2_header *h, const volt_nifti_unused *u)
 {
     nifti_1_header out = {.sizeof_hdr = VOLT_NIFTI1_HEADER,
                           .regular = 'r',
+                          .extents = u->extents,
+                          .session_error = u->session_error,
+                          .glmax = u->glmax,
+                          .glmin = u->glmin,
                           .dim_info = h->dim_info,
                           .intent_p1 = (float)h->intent_p1,
                           .intent_p2 = (float)h->intent_p2,
@@ -110,6 +128,8 @@ static nifti_1_header narrow(const nifti_2_header *h)
         out.srow_y[i] = (float)h->srow_y[i];
         out.srow_z[i] = (float)h->srow_z[i];
     }
+    memcpy(out.data_type, u->data_type, sizeof out.data_type);
+    memcpy(out.db_name, u->db_name, sizeof out.db_name);
     memcpy(out.descrip, h->descrip, sizeof out.descrip);
     memcpy(out.aux_file, h->aux_file, sizeof out.aux_file);
     memcpy(out.intent_name, h->intent_name, sizeof out.intent_name);
@@ -125,7 +145,8 @@ static bool needs_version_2(const nifti_2_header *h)
 }
 
 /* Header and extender, with room for extensions. Returns their length. */
-static size_t make_prologue(unsigned char out[MAX_PROLOGUE], nifti_2_header *h, int version,
+static size_t make_prologue(unsigned char out[MAX_PROLOGUE], nifti_2_header *h,
+                            const volt_nifti_unused *unused, int version,
                             size_t extension_bytes)
 {
     const size_t length = version == 1 ? VOLT_NIFTI1_HEADER : VOLT_NIFTI2_HEADER;
@@ -133,7 +154,7 @@ static size_t make_prologue(unsigned char out[MAX_PROLOGUE], nifti_2_header *h, 
     memset(out, 0, MAX_PROLOGUE);
     h->vox_offset = (int64_t)(length + VOLT_NIFTI_EXTENDER + extension_bytes);
     if (version == 1) {
-        const nifti_1_header narrowed = narrow(h);
+        const nifti_1_header narrowed = narrow(h, unused);
         memcpy(out, &narrowed, length);
     } else {
         h->sizeof_hdr = VOLT_NIFTI2_HEADER;
@@ -157,26 +178,85 @@ static volt_status write_spans(volt_out *file, const volt_span *spans, int count
     return st;
 }
 
-static volt_status write_file(const char *path, const volt_volume *v,
-                              const volt_image_header *source, bool values_changed, bool gzip,
-                              const volt_image_write_options *opt)
+enum { INTENT_LABEL = 1002, COMMENT = 6 };
+
+static bool is_label_table(const unsigned char *extension, uint32_t size)
 {
-    nifti_2_header h = make_header(v, source, values_changed);
-    const int version = needs_version_2(&h) ? 2 : (source ? source->version : 1);
-    const volt_span extensions = {source ? source->raw->extensions : NULL,
-                                  source ? source->raw->extension_bytes : 0};
-    unsigned char prologue[MAX_PROLOGUE];
-    const size_t length = make_prologue(prologue, &h, version, extensions.bytes);
-    const volt_span spans[3] = {
-        {prologue, length}, extensions, {v->data, volt_volume_bytes(v)}};
-    volt_out *file = NULL;
+    uint32_t code;
+
+    memcpy(&code, extension + 4, sizeof code);
+    return code == COMMENT && size > 8 + strlen(VOLT_LABEL_COMMENT) &&
+           memcmp(extension + 8, VOLT_LABEL_COMMENT, strlen(VOLT_LABEL_COMMENT)) == 0;
+}
+
+/* The source's extensions without an earlier table of labels, then `names`. The caller owns
+ * *out. */
+static volt_status join_extensions(unsigned char **out, size_t *bytes,
+                                   const volt_image_header *source,
+                                   const volt_label_table *names)
+{
+    const unsigned char *from = source ? source->raw->extensions : NULL;
+    const size_t room = source ? source->raw->extension_bytes : 0;
+    unsigned char *made = NULL;
+    size_t length, at = 0;
+    char *text = NULL;
+    uint32_t head[2] = {0, COMMENT};
     volt_status st;
 
+    VOLT_TRY(st, done, volt_label_text_make(&text, names, VOLT_LABELS_SNAP));
+    length = strlen(VOLT_LABEL_COMMENT) + strlen(text);
+    head[0] = (uint32_t)((8 + length + 1 + 15) / 16 * 16);
+    VOLT_TRY(st, done, volt_alloc_zero(&made, room + head[0], 1, "header extensions"));
+    for (size_t i = 0; i < room;) {
+        uint32_t size;
+        memcpy(&size, from + i, sizeof size);
+        if (!is_label_table(from + i, size)) {
+            memcpy(made + at, from + i, size);
+            at += size;
+        }
+        i += size;
+    }
+    memcpy(made + at, head, sizeof head);
+    memcpy(made + at + 8, VOLT_LABEL_COMMENT, strlen(VOLT_LABEL_COMMENT));
+    memcpy(made + at + 8 + strlen(VOLT_LABEL_COMMENT), text, strlen(text));
+    *out = made;
+    *bytes = at + head[0];
+    made = NULL;
+done:
+    volt_free(text);
+    volt_free(made);
+    return st;
+}
+
+static volt_status write_file(const char *path, const volt_volume *v,
+                              const volt_image_header *source, bool other_values, bool gzip,
+                              const volt_image_write_options *opt)
+{
+    nifti_2_header h = make_header(v, source, other_values);
+    const int version = needs_version_2(&h) ? 2 : (source ? source->version : 1);
+    volt_span extensions = {source ? source->raw->extensions : NULL,
+                            source ? source->raw->extension_bytes : 0};
+    const volt_nifti_unused unused = unused_fields(source, other_values);
+    unsigned char prologue[MAX_PROLOGUE], *own = NULL;
+    volt_span spans[3] = {{prologue, 0}};
+    volt_out *file = NULL;
+    volt_status st = VOLT_OK;
+
+    if (opt->names && opt->names->count) {
+        VOLT_TRY(st, done, join_extensions(&own, &extensions.bytes, source, opt->names));
+        extensions.data = own;
+        h.intent_code = INTENT_LABEL;
+        h.intent_p1 = h.intent_p2 = h.intent_p3 = 0;
+    }
+    spans[0].bytes = make_prologue(prologue, &h, &unused, version, extensions.bytes);
+    spans[1] = extensions;
+    spans[2] = (volt_span){v->data, volt_volume_bytes(v)};
     VOLT_TRY(st, done, volt_out_open(&file, path));
     VOLT_TRY(st, done, write_spans(file, spans, 3, gzip, opt));
     st = volt_out_commit(&file);
 done:
     volt_out_abort(&file);
+    volt_free(own);
     return st;
 }
 
@@ -189,7 +269,7 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
     const bool gzip = volt_nifti_ends_with(name, ".nii.gz");
     const volt_volume *voxels = NULL;
     volt_volume *converted = NULL;
-    bool values_changed;
+    bool other_values;
     volt_status st;
 
     if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
@@ -209,8 +289,8 @@ volt_status volt_nifti_write(const char *path, const volt_volume *volume,
                        volt_dtype_name(voxels->dtype));
         goto done;
     }
-    values_changed = opt.labels || !source || source->dtype != voxels->dtype;
-    st = write_file(path, voxels, source, values_changed, gzip, &opt);
+    other_values = opt.labels || !source;
+    st = write_file(path, voxels, source, other_values, gzip, &opt);
 done:
     volt_volume_free(converted);
     return st;

@@ -30,12 +30,6 @@ static inline void png_on_warning(png_structp png, png_const_charp words)
     (void)words;
 }
 
-/* Reads a grey image or palette indices as uint16, (1, 1, Y, X), rows from the top, spacing 1:
- * the stored values, ignoring gamma and alpha. Colours with three equal samples count as grey.
- * The file is untrusted: sizes are checked against its length. The caller owns *out. VOLT_EIO;
- * VOLT_EFORMAT: not a PNG, damaged, colours; VOLT_ENOMEM. */
-VOLT_MUST_USE volt_status volt_png_read(volt_volume **out, const char *path);
-
 /* As volt_image_write; a PNG has no spatial metadata, so `source` is not used. */
 VOLT_MUST_USE volt_status volt_png_image_write(const char *path, const volt_volume *volume,
                                                const volt_image_header *source,

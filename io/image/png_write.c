@@ -2,11 +2,9 @@
 
 #include <string.h>
 
-#include "base/core/plural.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
-#include "io/image/header.h"
-#include "io/image/options.h"
+#include "io/image/pixels.h"
 #include "io/image/png_internal.h"
 
 typedef struct target {
@@ -101,40 +99,13 @@ volt_status volt_png_image_write(const char *path, const volt_volume *volume,
                                  const volt_image_header *source,
                                  const volt_image_write_options *options)
 {
-    volt_image_write_options opt;
-    static const volt_dtype labels[] = {VOLT_U8, VOLT_U16};
-    const volt_grid *g = &volume->grid;
-    const int64_t count = g->n[1] * g->n[2];
-    const volt_volume *voxels = NULL;
-    volt_volume *converted = NULL;
-    uint8_t *pixels = NULL;
-    image i = {NULL, g->n[2], g->n[1], g->channels, 1};
+    volt_pixels p = {.format = "PNG"};
     volt_status st;
 
-    if ((st = volt_image_write_take(&opt, options)) != VOLT_OK)
-        return st;
     (void)source; /* a PNG has no spatial metadata */
-    if (g->n[0] != 1 || g->channels > 4)
-        return volt_fail(
-            VOLT_EINVAL,
-            "%s: %lld slice%s of %d channel%s; a PNG holds one slice of up to 4 channels", path,
-            (long long)g->n[0], volt_s(g->n[0]), g->channels, volt_s(g->channels));
-    VOLT_TRY(st, done, volt_image_voxels(&voxels, &converted, path, volume, labels, 2, &opt));
-    if (voxels->dtype != VOLT_U8 && voxels->dtype != VOLT_U16) {
-        st = volt_fail(VOLT_EINVAL, "%s: voxels of %s; a PNG holds uint8 or uint16", path,
-                       volt_dtype_name(voxels->dtype));
-        goto done;
-    }
-    i.bytes = (int)volt_dtype_bytes(voxels->dtype);
-    VOLT_TRY(st, done, volt_alloc(&pixels, volt_volume_bytes(voxels), "an image"));
-    for (int64_t at = 0; at < count; at++)
-        for (int c = 0; c < g->channels; c++)
-            memcpy(pixels + (at * g->channels + c) * i.bytes,
-                   (const uint8_t *)voxels->data + (c * count + at) * i.bytes, (size_t)i.bytes);
-    i.pixels = pixels;
-    st = write_image(path, &i);
+    VOLT_TRY(st, done, volt_pixels_of_volume(&p, path, volume, true, "1234", options));
+    st = write_image(path, &(image){p.data, p.width, p.height, p.samples, p.bytes});
 done:
-    volt_free(pixels);
-    volt_volume_free(converted);
+    volt_free(p.data);
     return st;
 }

@@ -1,9 +1,12 @@
 /* protocol.h - the messages between VOLT and its helper program volt-itk.
  *
- * volt-itk info FILE, volt-itk read FILE, volt-itk write FILE. Standard input is a socket to
- * the program that started it and carries everything:
- *   info   helper: a message.
- *   read   helper: a message, then `bytes` of voxels.
+ * volt-itk VERB MEMORY SECONDS FILE [VOXELS...], VERB being info, read, labels or write. MEMORY
+ * is the most address space in bytes that it may take besides its code, SECONDS the most time
+ * of the processor, VOXELS names the files with voxels that the header FILE refers to, in the
+ * same folder: it opens no others. Standard input is a socket to the program that started it
+ * and carries everything: info   helper: a message. read   helper: a message; caller: one byte,
+ * once there is memory for the voxels; helper: the message again, then `bytes` of voxels.
+ *   labels as read, but pictures give the values as stored: indices of a palette, bits.
  *   write  caller: a message, then `bytes` of voxels; helper: a message.
  * The helper then ends with exit code 0. A message whose status is not 0 carries a sentence and
  * no voxels. Both programs run on one machine: numbers are in native byte order.
@@ -15,7 +18,7 @@
 #define VOLT_IO_ITK_PROTOCOL_H
 #include <stdint.h>
 
-#define VOLT_ITK_MAGIC      "VOLTITK1"
+#define VOLT_ITK_MAGIC      "VOLTITK2"
 #define VOLT_ITK_MAX_EXTENT ((int64_t)1 << 31)
 
 typedef struct volt_itk_message {
@@ -25,7 +28,7 @@ typedef struct volt_itk_message {
     uint32_t axes;       /* spatial axes of the file: 2 or 3 */
     uint32_t channels;   /* of a fourth axis, colours or vectors */
     uint32_t compressed; /* 1: the voxels in the file are compressed */
-    uint32_t reserved;   /* 0 */
+    uint32_t sandbox;    /* of the helper: VOLT_SANDBOX_LANDLOCK, VOLT_SANDBOX_SECCOMP */
     int64_t n[3];        /* voxels along x, y, z; z is 1 with two axes */
     uint64_t bytes;      /* of voxels: channels * n[0] * n[1] * n[2] elements */
     double spacing[3];   /* x, y, z; mm */

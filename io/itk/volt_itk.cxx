@@ -1,13 +1,15 @@
 // volt_itk.cxx - the helper program: ITK's readers and writers behind a socket (protocol.h).
 //
-// It is started for one file and ends with it. Damaged files may take it down; whoever started
-// it notices. Nothing it prints is seen: readers that only print what is wrong are listened to.
+// It is started for one file and ends with it. It opens the files it was given, enters its
+// sandbox, and only then looks at their content. Damaged files may take it down; whoever
+// started it notices. Nothing it prints is seen: readers that only print what is wrong are
+// listened to.
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -21,15 +23,16 @@
 
 #include <zlib.h>
 
-#include <itkBMPImageIO.h>
 #include <itkGiplImageIO.h>
-#include <itkJPEGImageIO.h>
 #include <itkMetaImageIO.h>
 #include <itkNrrdImageIO.h>
 #include <itkTIFFImageIO.h>
 
 #include "base/status.h"
 #include "io/itk/protocol.h"
+#include "io/itk/refusal.h"
+#include "io/itk/sandbox.h"
+#include "io/itk/tiff.h"
 #include "volume/volume.h"
 
 namespace
@@ -38,17 +41,9 @@ using IO = itk::ImageIOBase;
 
 constexpr int channel = 0; // the socket
 constexpr std::size_t step = std::size_t(1) << 20;
-constexpr std::uint64_t inflation = 1032;  // deflate's most bytes for one
-constexpr std::uint64_t gipl_header = 256; // bytes before the voxels
-
-// A failure with a volt_status.
-struct Refusal : std::runtime_error {
-    volt_status status;
-    Refusal(volt_status code, const std::string &words)
-        : std::runtime_error(words), status(code)
-    {
-    }
-};
+constexpr std::uint64_t gipl_header = 256;                // bytes before the voxels
+constexpr std::uint64_t slack = std::uint64_t(256) << 20; // bytes a reader needs besides voxels
+unsigned confined;                                        // what the sandbox has
 
 // -- The socket ------------------------------------------------------------------------------
 
@@ -100,6 +95,7 @@ std::string plain(std::string words)
     const std::size_t object = words.find("): ");
     if (strncasecmp(words.c_str(), "itk", 3) == 0 && object != std::string::npos)
         words.erase(0, object + 3);
+    words.erase(std::min(words.size(), words.find(" Reason: "))); // a stale errno
     for (char &c : words) {
         if (c == '\n' || c == '\r' || c == '\t')
             c = ' ';
@@ -129,12 +125,6 @@ IO::Pointer choose(const std::string &path, const char **format)
     } else if (ends_in(path, ".tif") || ends_in(path, ".tiff")) {
         *format = "TIFF";
         io = itk::TIFFImageIO::New().GetPointer();
-    } else if (ends_in(path, ".jpg") || ends_in(path, ".jpeg")) {
-        *format = "JPEG";
-        io = itk::JPEGImageIO::New().GetPointer();
-    } else if (ends_in(path, ".bmp")) {
-        *format = "BMP";
-        io = itk::BMPImageIO::New().GetPointer();
     } else if (ends_in(path, ".gipl") || ends_in(path, ".gipl.gz")) {
         *format = "GIPL";
         io = itk::GiplImageIO::New().GetPointer();
@@ -224,31 +214,11 @@ std::string trimmed(const std::string &text)
                : text.substr(first, text.find_last_not_of(blank) - first + 1);
 }
 
-// Headers may name the files with the voxels: only such in the same folder or below it.
-void check_inside(const std::string &name)
-{
-    std::string folder;
-    std::istringstream parts(name);
-    bool leaves = name.empty() || name[0] == '/' || name.find('\\') != std::string::npos ||
-                  name.find(':') != std::string::npos;
-    while (std::getline(parts, folder, '/'))
-        leaves = leaves || folder == "..";
-    if (leaves)
-        throw Refusal(VOLT_EFORMAT, "its voxels are declared to be in \"" + name +
-                                        "\", which is not below its own folder");
-}
-
 // What is known before ITK looks.
 struct Header {
     bool compressed = false;
     std::uint64_t bytes = UINT64_MAX; // no more voxels than these can be there
 };
-
-// A file of text and voxels holds no more than this.
-std::uint64_t most_bytes(const std::string &path, bool compressed)
-{
-    return file_bytes(path) * (compressed ? inflation : 1);
-}
 
 // ITK does not notice that a .gipl.gz ends early.
 std::uint64_t inflated_bytes(const std::string &path)
@@ -264,112 +234,10 @@ std::uint64_t inflated_bytes(const std::string &path)
     return bytes;
 }
 
-Header scan_meta(std::ifstream &file, const std::string &path)
-{
-    Header h;
-    std::string line;
-    bool binary = true;
-    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
-        const std::size_t equals = line.find('=');
-        if (equals == std::string::npos)
-            continue;
-        const std::string key = trimmed(line.substr(0, equals));
-        const std::string value = trimmed(line.substr(equals + 1));
-        if (strcasecmp(key.c_str(), "CompressedData") == 0)
-            h.compressed = strcasecmp(value.c_str(), "true") == 0;
-        if (strcasecmp(key.c_str(), "BinaryData") == 0)
-            binary = strcasecmp(value.c_str(), "false") != 0;
-        if (strcasecmp(key.c_str(), "ElementDataFile") != 0)
-            continue;
-        const bool local = strcasecmp(value.c_str(), "LOCAL") == 0;
-        if (value.compare(0, 4, "LIST") == 0) {
-            while (std::getline(file, line)) {
-                if (!trimmed(line).empty())
-                    check_inside(trimmed(line));
-            }
-        } else if (!local) {
-            check_inside(value.substr(0, value.find(' ')));
-        }
-        if (local && binary)
-            h.bytes = most_bytes(path, h.compressed);
-        return h; // always the last key
-    }
-    throw Refusal(VOLT_EFORMAT, "it has no key ElementDataFile");
-}
-
-Header scan_nrrd(std::ifstream &file, const std::string &path)
-{
-    Header h;
-    std::string line;
-    bool local = true, bounded = true; // as text, or by bzip2, voxels may be shorter
-    for (int lines = 0; lines < 1000 && std::getline(file, line); lines++) {
-        const std::size_t colon = line.find(':');
-        if (trimmed(line).empty())
-            break;
-        if (line[0] == '#' || colon == std::string::npos)
-            continue;
-        const std::string key = trimmed(line.substr(0, colon));
-        const std::string value = trimmed(line.substr(colon + 1));
-        if (strcasecmp(key.c_str(), "encoding") == 0) {
-            h.compressed = value.compare(0, 2, "gz") == 0 || value.compare(0, 2, "bz") == 0;
-            bounded = value == "raw" || value.compare(0, 2, "gz") == 0;
-        }
-        if (strcasecmp(key.c_str(), "data file") != 0 &&
-            strcasecmp(key.c_str(), "datafile") != 0)
-            continue;
-        local = false;
-        if (value.compare(0, 4, "LIST") == 0) {
-            while (std::getline(file, line)) {
-                if (!trimmed(line).empty())
-                    check_inside(trimmed(line));
-            }
-        } else {
-            check_inside(value.substr(0, value.find(' ')));
-        }
-    }
-    if (local && bounded)
-        h.bytes = most_bytes(path, h.compressed);
-    return h;
-}
-
-std::uint64_t little_endian(const unsigned char *at, int bytes)
-{
-    std::uint64_t value = 0;
-    for (int i = bytes; i-- > 0;)
-        value = value << 8 | at[i];
-    return value;
-}
-
-// ITK does not notice that a BMP ends early.
-void check_bmp(std::ifstream &file, const std::string &path)
-{
-    unsigned char head[34] = {};
-    file.read(reinterpret_cast<char *>(head), sizeof head);
-    if (!file || head[0] != 'B' || head[1] != 'M')
-        throw Refusal(VOLT_EFORMAT, "it is not a BMP file");
-    const std::uint64_t data = little_endian(head + 10, 4);
-    const std::uint64_t bits = little_endian(head + 18, 4) * little_endian(head + 28, 2);
-    const auto signed_height = static_cast<std::int32_t>(little_endian(head + 22, 4));
-    const std::uint64_t height = static_cast<std::uint64_t>(std::llabs(signed_height));
-    if (little_endian(head + 30, 4) != 0)
-        throw Refusal(VOLT_ENOTSUP, "compressed BMP files are not supported");
-    const std::uint64_t row = (bits + 31) / 32 * 4;
-    std::uint64_t rows;
-    if (__builtin_mul_overflow(row, height, &rows) || rows > file_bytes(path) ||
-        data + rows > file_bytes(path))
-        throw Refusal(VOLT_EFORMAT, "it ends before its last row");
-}
-
 Header scan(const std::string &path, const std::string &format)
 {
     std::ifstream file(path, std::ios::binary);
     Header h;
-    if (format == "MetaImage")
-        return scan_meta(file, path);
-    if (format == "NRRD")
-        return scan_nrrd(file, path);
-    if (format == "BMP")
-        check_bmp(file, path);
     if (format == "GIPL") {
         h.compressed = ends_in(path, ".gz");
         h.bytes = h.compressed ? inflated_bytes(path) : file_bytes(path);
@@ -437,6 +305,7 @@ volt_itk_message describe(IO *io, const char *format, const std::string &path, c
                                         " are not supported");
     m.dtype = dtype_of(io->GetComponentType());
     m.compressed = h.compressed;
+    m.sandbox = confined;
     std::snprintf(m.format, sizeof m.format, "%s", format);
     set_sizes(m, io, axes_of(io));
     set_place(m, io);
@@ -491,20 +360,62 @@ void send_planes(const char *voxels, std::size_t count, std::size_t values, std:
     }
 }
 
-void read(const std::string &path, bool voxels)
+// Before ITK allocates anything for them, the caller agrees to the size of the voxels.
+void wait_for_consent(const volt_itk_message &m, std::uint64_t memory)
+{
+    char consent;
+    receive_all(&consent, 1);
+    // The voxels as they are in the file, inflated, and permuted.
+    volt_sandbox_limit_memory(slack + 3 * m.bytes, memory);
+}
+
+// Kinds of TIFF that ITK would turn into colours; false: all others.
+bool read_as_stored(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
+{
+    TiffImage t;
+    volt_itk_message m = empty_message();
+    if (!read_tiff(t, path, false, labels))
+        return false;
+    static const volt_dtype types[3][4] = {{VOLT_U8, VOLT_U16, VOLT_U32, VOLT_U64},
+                                           {VOLT_I8, VOLT_I16, VOLT_I32, VOLT_I64},
+                                           {VOLT_F32, VOLT_F32, VOLT_F32, VOLT_F64}};
+    m.dtype = types[t.type][t.bytes == 8 ? 3 : t.bytes / 2];
+    m.axes = t.pages > 1 ? 3 : 2;
+    m.channels = t.samples;
+    m.n[0] = t.width;
+    m.n[1] = t.height;
+    m.n[2] = t.pages;
+    m.bytes = std::uint64_t(t.bytes) * t.samples * t.width * t.height * t.pages;
+    m.sandbox = confined;
+    for (int a = 0; a < 3; a++)
+        m.spacing[a] = m.direction[4 * a] = 1;
+    std::snprintf(m.format, sizeof m.format, "TIFF");
+    send_all(&m, sizeof m);
+    if (!voxels)
+        return true;
+    wait_for_consent(m, memory);
+    read_tiff(t, path, true, labels);
+    send_all(&m, sizeof m);
+    send_all(t.planes.get(), m.bytes);
+    return true;
+}
+
+void read(const std::string &path, bool voxels, bool labels, std::uint64_t memory)
 {
     const char *format;
     IO::Pointer io = choose(path, &format);
+    if (std::strcmp(format, "TIFF") == 0 && read_as_stored(path, voxels, labels, memory))
+        return;
     const Header header = scan(path, format);
     if (!io->CanReadFile(path.c_str()))
         throw Refusal(VOLT_EFORMAT, std::string("it is not a ") + format + " file");
     io->SetFileName(path);
     io->ReadImageInformation();
-    const volt_itk_message m = describe(io, format, path, header);
-    if (!voxels) {
-        send_all(&m, sizeof m);
+    volt_itk_message m = describe(io, format, path, header);
+    send_all(&m, sizeof m);
+    if (!voxels)
         return;
-    }
+    wait_for_consent(m, memory);
     Buffer buffer(m.bytes);
     std::ostringstream said; // MetaIO prints that voxels are missing, and goes on
     std::streambuf *const before = std::cerr.rdbuf(said.rdbuf());
@@ -570,16 +481,34 @@ void receive_planes(char *voxels, std::size_t count, std::size_t values, std::si
     }
 }
 
-void write(const std::string &path)
+// The names that ITK gives to files of voxels, which are apart from some headers.
+void allow_outputs(const std::string &path)
+{
+    const std::string stem = path.substr(0, path.rfind('.'));
+    std::vector<std::string> names = {path};
+    if (ends_in(path, ".mhd"))
+        names.insert(names.end(), {stem + ".raw", stem + ".zraw"});
+    if (ends_in(path, ".nhdr"))
+        names.insert(names.end(), {stem + ".raw", stem + ".raw.gz"});
+    for (const std::string &name : names) {
+        const int bad = volt_sandbox_allow_writing(name.c_str());
+        if (bad)
+            throw Refusal(VOLT_EIO, "cannot create it: " + std::string(std::strerror(bad)));
+    }
+}
+
+void write(const std::string &path, std::uint64_t memory)
 {
     volt_itk_message m;
     const char *format;
     receive_all(&m, sizeof m);
     if (std::memcmp(m.magic, VOLT_ITK_MAGIC, sizeof m.magic) != 0)
         throw Refusal(VOLT_EINVAL, "volt-itk and volt have different versions");
+    allow_outputs(path);
+    volt_sandbox_limit_memory(slack + 3 * m.bytes, memory);
+    volt_sandbox_limit_files(m.bytes + m.bytes / 8 + slack);
+    confined = volt_sandbox_enter();
     IO::Pointer io = choose(path, &format);
-    if (m.axes == 3 && (ends_in(path, ".bmp") || std::strcmp(format, "JPEG") == 0))
-        throw Refusal(VOLT_EINVAL, std::string("a ") + format + " file holds one slice");
     prepare(io, m, path);
     const std::size_t wide = bytes_of(static_cast<volt_dtype>(m.dtype));
     Buffer buffer(m.bytes);
@@ -595,22 +524,60 @@ void write(const std::string &path)
     send_all(&m, sizeof m);
 }
 
-void run(const std::string &verb, const std::string &path)
+void allow_inputs(const std::string &path, int count, char **voxels)
 {
-    if (verb == "info" || verb == "read")
-        read(path, verb == "read");
-    else if (verb == "write")
-        write(path);
-    else
-        throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
+    const int bad = volt_sandbox_allow_reading(path.c_str(), true);
+    if (bad)
+        throw Refusal(bad == EINVAL ? VOLT_EFORMAT : VOLT_EIO,
+                      bad == EINVAL ? "it is not a regular file"
+                                    : "cannot open it: " + std::string(std::strerror(bad)));
+    for (int i = 0; i < count; i++) {
+        const int why = volt_sandbox_allow_reading(voxels[i], false);
+        const std::string name = "its voxel file " + std::string(voxels[i]);
+        if (why == ELOOP)
+            throw Refusal(VOLT_EFORMAT, name + " is a symbolic link, which is not followed");
+        if (why == EINVAL)
+            throw Refusal(VOLT_EFORMAT, name + " is not a regular file");
+        if (why)
+            throw Refusal(VOLT_EIO, name + " cannot be opened: " + std::strerror(why));
+    }
 }
 
-// No descendant of a program that is gone, no core dumps of damaged files.
+// Paths are relative to the file's folder from here on.
+std::string go_to_folder(const std::string &path)
+{
+    const std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos)
+        return path;
+    if (chdir(path.substr(0, slash + 1).c_str()) != 0)
+        throw Refusal(VOLT_EIO, "cannot open its folder: " + std::string(std::strerror(errno)));
+    return path.substr(slash + 1);
+}
+
+void run(int argc, char **argv)
+{
+    const std::string verb = argv[1];
+    const std::uint64_t memory = std::strtoull(argv[2], nullptr, 10);
+    const std::uint64_t seconds = std::strtoull(argv[3], nullptr, 10);
+    const std::string path = go_to_folder(argv[4]);
+    volt_sandbox_limit_seconds(seconds);
+    if (verb == "write") {
+        write(path, memory);
+        return;
+    }
+    if (verb != "info" && verb != "read" && verb != "labels")
+        throw Refusal(VOLT_EINVAL, "volt-itk has no command " + verb);
+    allow_inputs(path, argc - 5, argv + 5);
+    volt_sandbox_limit_memory(slack, memory);
+    volt_sandbox_limit_files(0);
+    confined = volt_sandbox_enter();
+    read(path, verb != "info", verb == "labels", memory);
+}
+
+// No descendant of a program that is gone.
 void settle()
 {
-    const struct rlimit none = {0, 0};
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    setrlimit(RLIMIT_CORE, &none);
     itk::Object::SetGlobalWarningDisplay(false);
 }
 } // namespace
@@ -618,13 +585,13 @@ void settle()
 int main(int argc, char **argv)
 {
     struct stat info;
-    if (argc != 3 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
+    if (argc < 5 || fstat(channel, &info) != 0 || !S_ISSOCK(info.st_mode)) {
         std::cerr << "volt-itk reads and writes images for volt, which starts it\n";
         return 2;
     }
     settle();
     try {
-        run(argv[1], argv[2]);
+        run(argc, argv);
     } catch (const Refusal &e) {
         send_failure(e.status, e.what());
     } catch (const itk::ExceptionObject &e) {

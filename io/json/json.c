@@ -1,5 +1,6 @@
 #include "io/json/json.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -48,7 +49,12 @@ volt_status volt_json_parse(volt_json *out, const char *text, size_t bytes, cons
         bytes -= 3;
     }
     VOLT_TRY(st, done, volt_strdup(&doc.file, name));
+    errno = 0; /* jansson does not report every failed allocation as one */
     doc.root = json_loadb(text, bytes, JSON_REJECT_DUPLICATES, &error);
+    if (!doc.root && errno == ENOMEM) {
+        st = volt_fail(VOLT_ENOMEM, "no memory for the JSON of %s", name);
+        goto done;
+    }
     if (!doc.root) {
         st = volt_fail(VOLT_EFORMAT, "%s, line %d, column %d is not valid JSON: %s", name,
                        error.line, error.column, error.text);

@@ -10,6 +10,8 @@
 #include "io/dataset/dataset_internal.h"
 #include "io/image.h"
 #include "io/image/names.h"
+#include "io/scores/numbering.h"
+#include "io/scores/stacks.h"
 #include "volume/grid/labels.h"
 
 void volt_mask_pairs_clear(volt_mask_pairs *pairs)
@@ -21,6 +23,7 @@ void volt_mask_pairs_clear(volt_mask_pairs *pairs)
     volt_free(pairs->item);
     volt_free(pairs->first_missing);
     volt_dataset_close(pairs->opened);
+    volt_numbering_free(pairs->numbering);
     *pairs = (volt_mask_pairs){0};
 }
 
@@ -29,22 +32,43 @@ typedef struct truths {
     const char *folder;
     volt_names names;       /* of the folder */
     const volt_dataset *ds; /* NULL: a plain folder */
+    bool grouped;           /* CASE_000.png, CASE_001.png, ... are one mask */
 } truths;
 
 /* A folder without masks of its own must be a data set, which the caller then owns. */
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
 {
-    const bool told = o->layout || o->images || o->thresholds > 0;
+    const bool told = o->layout || o->images;
     volt_status st;
 
     *t = (truths){.folder = folder};
-    if ((st = volt_image_list(&t->names, folder)) != VOLT_OK)
+    if ((st = volt_masks_list(&t->names, folder, false)) != VOLT_OK)
         return st;
-    if (!told && t->names.count)
+    if (!told && o->thresholds == 0 && t->names.count)
         return VOLT_OK;
     if ((st = volt_dataset_open(opened, o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
+    if (st == VOLT_EDATA && !told && t->names.count)
+        st = VOLT_OK; /* a plain folder of grey values */
+    return st;
+}
+
+/* The mask of a plain folder that is case `id` under another name; *out is NULL: none. */
+static volt_status find_case(char **out, const truths *t, const char *id)
+{
+    bool same = false;
+    volt_status st = VOLT_OK;
+
+    *out = NULL;
+    for (size_t i = 0; i < t->names.count && !same && st == VOLT_OK; i++) {
+        char *other = NULL;
+        st = volt_mask_case(&other, t->names.name[i]);
+        same = st == VOLT_OK && strcmp(other, id) == 0;
+        volt_free(other);
+        if (same)
+            st = volt_path_join(out, t->folder, t->names.name[i]);
+    }
     return st;
 }
 
@@ -55,16 +79,17 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
     int64_t index;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_strdup(&id, name));
-    id[strlen(id) - strlen(volt_image_ending(name))] = '\0';
+    VOLT_TRY(st, done, volt_mask_case(&id, name));
     if (!t->ds) { /* the same name, else the same case in another format */
         VOLT_TRY(st, done, volt_path_join(&path, t->folder, name));
-        if (volt_path_exists(path)) {
+        if (volt_path_exists(path) && !t->grouped) {
             *out = path;
             path = NULL;
             goto done;
         }
         VOLT_TRY(st, done, volt_image_find(out, t->folder, id));
+        if (!*out)
+            VOLT_TRY(st, done, find_case(out, t, id));
         if (!*out)
             st = volt_fail(VOLT_EDATA, "%s has no truth: %s does not exist", pred, path);
         goto done;
@@ -126,7 +151,7 @@ static volt_status pair_with(volt_mask_pairs *p, const char *pred, const truths 
     volt_status st;
 
     p->dataset = t->ds;
-    VOLT_TRY(st, done, volt_image_list(&names, pred));
+    VOLT_TRY(st, done, volt_masks_list(&names, pred, t->grouped));
     VOLT_TRY(st, done, volt_alloc_zero(&p->item, names.count + 1, sizeof *p->item, "paths"));
     for (size_t i = 0; i < names.count; i++) {
         volt_mask_pair *pair = &p->item[p->count];
@@ -172,20 +197,44 @@ done:
 volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const char *truth,
                                  const volt_dataset_options *options)
 {
-    const bool folder = volt_path_is_dir(pred);
+    bool folder = volt_path_is_dir(pred);
     volt_dataset_options o;
     volt_mask_pairs p = {0};
     volt_status st;
 
     if ((st = volt_dataset_options_take(&o, options)) != VOLT_OK)
         return st;
-    if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) && volt_path_exists(truth))
-        return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred, truth);
+    if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) &&
+        volt_path_exists(truth)) {
+        if (!volt_is_stack(folder ? pred : truth))
+            return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred,
+                             truth);
+        folder = false; /* the slices of one mask */
+    }
     st = folder ? pair_folders(&p, pred, truth, &o) : pair_files(&p, pred, truth);
+    if (st == VOLT_OK && !p.dataset && o.thresholds > 0)
+        st = volt_mask_pairs_threshold(&p, o.threshold, o.thresholds);
     if (st == VOLT_OK)
         *out = p;
     else
         volt_mask_pairs_clear(&p);
+    return st;
+}
+
+volt_status volt_mask_pairs_find_stacks(volt_mask_pairs *out, const char *pred,
+                                        const char *truth)
+{
+    truths t = {.folder = truth, .grouped = true};
+    volt_mask_pairs p = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_masks_list(&t.names, truth, true));
+    VOLT_TRY(st, done, pair_with(&p, pred, &t));
+    *out = p;
+    p = (volt_mask_pairs){0};
+done:
+    volt_mask_pairs_clear(&p);
+    volt_names_free(&t.names);
     return st;
 }
 
@@ -203,45 +252,39 @@ volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
     return st;
 }
 
-static volt_status read_mask(volt_volume **out, const char *path, int threads)
-{
-    const volt_image_read_options read = volt_image_read_as(VOLT_I16, threads);
-
-    return volt_image_read(out, NULL, path, &read);
-}
-
-/* `pairs` says whether the truth's files hold grey values. */
-static volt_status read_truth(volt_volume **out, const volt_mask_pairs *pairs, const char *path,
-                              int threads)
-{
-    return pairs->dataset ? volt_labels_load(out, path, &pairs->dataset->info, threads)
-                          : read_mask(out, path, threads);
-}
-
 volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
                                    const volt_mask_pairs *pairs, int threads,
                                    const volt_callbacks *callbacks)
 {
+    unsigned char *sides = NULL; /* bit 0: in a mask, bit 1: in a truth */
     int64_t *counts = NULL;
     int32_t *list = NULL, found = 0;
     volt_volume *v = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "labels"));
+    VOLT_TRY(st, done, volt_alloc_zero(&sides, VOLT_LABEL_VALUES, 1, "labels"));
     VOLT_TRY(st, done, volt_alloc(&list, VOLT_LABEL_VALUES * sizeof *list, "labels"));
     for (int64_t i = 0; i < 2 * pairs->count; i++) {
         const volt_mask_pair *p = &pairs->item[i / 2];
 
         VOLT_TRY(st, done, volt_check_cancelled(callbacks));
         VOLT_TRY(st, done,
-                 i % 2 ? read_truth(&v, pairs, p->truth, threads)
-                       : read_mask(&v, p->pred, threads));
+                 i % 2 ? volt_pair_read_truth(&v, pairs, p->truth, threads)
+                       : volt_pair_read_mask(&v, p->pred, threads));
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&counts, VOLT_LABEL_VALUES, sizeof *counts, "labels"));
+        VOLT_TRY(st, done, volt_pair_refuse_negative(v, i % 2 ? p->truth : p->pred));
         VOLT_TRY(st, done, volt_label_counts(counts, v));
+        for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++)
+            sides[value] |= counts[value] ? 1 << i % 2 : 0;
+        volt_free(counts);
         volt_volume_free(v);
+        counts = NULL;
         v = NULL;
     }
+    VOLT_TRY(st, done, volt_pair_compare_values(pairs, sides));
     for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
-        if (counts[value])
+        if (sides[value])
             list[found++] = value;
     }
     if (found == 0) {
@@ -255,6 +298,7 @@ done:
     volt_volume_free(v);
     volt_free(list);
     volt_free(counts);
+    volt_free(sides);
     return st;
 }
 
@@ -269,10 +313,12 @@ typedef struct scoring {
 } scoring;
 
 /* Without a warning for labels that follow their image, as in LiTS, and for pictures, which
- * have no spatial metadata. */
-static volt_status check_geometry(const scoring *w, const volt_volume *pred,
-                                  const volt_volume *truth, const volt_mask_pair *p)
+ * have no spatial metadata: they take that of the other side, so that distances are in mm. */
+static volt_status check_geometry(const scoring *w, volt_volume *pred, volt_volume *truth,
+                                  const volt_mask_pair *p)
 {
+    const bool bare[2] = {volt_labels_lack_geometry(p->pred),
+                          volt_labels_lack_geometry(p->truth)};
     for (int a = 0; a < 3; a++) {
         const int64_t p_n = pred->grid.n[a], t_n = truth->grid.n[a];
         const char axis = "zyx"[a];
@@ -280,12 +326,14 @@ static volt_status check_geometry(const scoring *w, const volt_volume *pred,
             return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld", p->pred,
                              (long long)p_n, volt_s(p_n), axis, p->truth, (long long)t_n);
     }
-    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) &&
-        !volt_labels_lack_geometry(p->truth) &&
-        !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
+    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) && !bare[0] &&
+        !bare[1] && !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
                     "%s and %s differ in geometry; they are compared voxel by voxel", p->pred,
                     p->truth);
+    if (bare[0] != bare[1])
+        memcpy((bare[0] ? pred : truth)->grid.to_world, (bare[0] ? truth : pred)->grid.to_world,
+               sizeof pred->grid.to_world);
     return VOLT_OK;
 }
 
@@ -296,9 +344,11 @@ static volt_status score_pair(const scoring *w, const volt_mask_pair *p)
     volt_status st;
 
     VOLT_TRY(st, done, volt_check_cancelled(w->callbacks));
-    VOLT_TRY(st, done, read_mask(&pred, p->pred, o->threads));
-    VOLT_TRY(st, done, read_truth(&truth, w->pairs, p->truth, o->threads));
+    VOLT_TRY(st, done, volt_pair_read_mask(&pred, p->pred, o->threads));
+    VOLT_TRY(st, done, volt_pair_read_truth(&truth, w->pairs, p->truth, o->threads));
     VOLT_TRY(st, done, check_geometry(w, pred, truth, p));
+    VOLT_TRY(st, done, volt_pair_check_values(w->pairs, truth, p->truth));
+    VOLT_TRY(st, done, volt_pair_check_values(w->pairs, pred, p->pred));
     VOLT_TRY(st, done,
              volt_metrics_evaluate(w->scores, pred, truth, w->regions, w->s->regions, o));
     if (w->confusion)

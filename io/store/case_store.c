@@ -7,8 +7,9 @@
  *
  * Crash safety: a file is written under a temporary name, flushed and renamed
  * (volt_out_commit), so a file with the right name is complete. Its key tells whether it is
- * still up to date. The CRC of the voxels guards against decay of the disk; it is verified on
- * request only, because reading all voxels is what mapping avoids.
+ * still up to date. CRCs guard against decay of the disk: those of the header and of the
+ * locations are verified on opening; that of the voxels on request only, because reading all
+ * voxels is what mapping avoids.
  */
 #include "io/case_store.h"
 
@@ -26,7 +27,7 @@
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "case files are little-endian");
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     FIXED_BYTES = 512, /* of the header, before the class table */
     CLASS_BYTES = 32,
     BLOCK_ALIGN = 64,
@@ -190,6 +191,11 @@ static volt_status check_locations(const volt_class_locations *l, int64_t voxels
     return VOLT_OK;
 }
 
+static uint32_t locations_crc(const volt_class_locations *l)
+{
+    return volt_crc32(0, l->location, (size_t)l->count * sizeof *l->location);
+}
+
 static void put_header(unsigned char *h, const volt_stored_case *c, const file_plan *plan,
                        uint32_t voxel_crc)
 {
@@ -221,6 +227,7 @@ static void put_header(unsigned char *h, const volt_stored_case *c, const file_p
         unsigned char *row = h + FIXED_BYTES + (size_t)k * CLASS_BYTES;
         at = align_up(at);
         put32(row, (uint32_t)c->locations[k].label);
+        put32(row + 4, locations_crc(&c->locations[k]));
         put64(row + 8, (uint64_t)c->locations[k].voxels);
         put64(row + 16, (uint64_t)c->locations[k].count);
         put64(row + 24, at);
@@ -396,6 +403,10 @@ static volt_status get_classes(opened_case *o, const unsigned char *file, size_t
                            "the locations of a label"));
         l->location = block;
         VOLT_TRY(st, done, check_locations(l, voxels, VOLT_EFORMAT, o->name));
+        if (locations_crc(l) != get32(row + 4))
+            return volt_fail(VOLT_EFORMAT,
+                             "%s: the CRC of the locations of label %d is %08x; %08x is stored",
+                             o->name, l->label, locations_crc(l), get32(row + 4));
     }
     o->c.locations = o->table;
 done:
@@ -464,6 +475,10 @@ volt_status volt_stored_case_open(const volt_stored_case **out, const char *path
 
     if (st == VOLT_OK)
         st = view(out, &map, map.data, map.bytes, path);
+    if (st == VOLT_OK && (st = volt_map_check((*out)->data, path)) != VOLT_OK) {
+        volt_stored_case_close(*out);
+        *out = NULL;
+    }
     volt_map_close(&map);
     return st;
 }
@@ -488,6 +503,8 @@ volt_status volt_stored_case_verify(const volt_stored_case *c)
 
     if (o->label_bytes)
         crc = volt_crc32(crc, c->labels, o->label_bytes);
+    if (volt_map_check(o->map.data, o->name) != VOLT_OK)
+        return VOLT_EIO;
     if (crc != o->voxel_crc)
         return volt_fail(VOLT_EFORMAT, "%s: the CRC of the voxels is %08x; %08x is stored",
                          o->name, crc, o->voxel_crc);

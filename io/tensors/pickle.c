@@ -308,11 +308,33 @@ static volt_status memo_put_numbered(pickle_machine *m, int width)
 
 /* ---- names, calls, states ---- */
 
+/* What an object of a class that torch.save wrote by name is, for the message; NULL for
+ * functions. torch.save(model) names the classes of all modules before their parameters. */
+static const char *kind_of_class(const char *name)
+{
+    static const char *const modules[] = {"torch.nn.modules.",
+                                          "monai.networks.",
+                                          "dynamic_network_architectures.",
+                                          "segmentation_models_pytorch.",
+                                          "torchvision.models.",
+                                          "nnunetv2."};
+    const char *last = strrchr(name, '.');
+
+    if (strncmp(name, "__torch__.", 10) == 0)
+        return "a TorchScript program with class";
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++) {
+        if (strncmp(name, modules[i], strlen(modules[i])) == 0)
+            return "a whole module of class";
+    }
+    return last && last[1] >= 'A' && last[1] <= 'Z' ? "an object of class" : NULL;
+}
+
 static volt_status push_name(pickle_machine *m, const char *module, size_t module_bytes,
                              const char *function, size_t function_bytes)
 {
     pickle_node *node = NULL;
     char *text = NULL;
+    bool known;
     volt_status st;
 
     if (module_bytes + function_bytes > MAX_NAME_BYTES ||
@@ -323,7 +345,13 @@ static volt_status push_name(pickle_machine *m, const char *module, size_t modul
     memcpy(text, module, module_bytes);
     text[module_bytes] = '.';
     memcpy(text + module_bytes + 1, function, function_bytes);
-    if (!volt_pickle_name_is_known(text))
+    known = volt_pickle_name_is_known(text);
+    if (!known && kind_of_class(text))
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s holds %s %s, which only Python can load: load it there and save "
+                         "its weights alone, torch.save(model.state_dict(), \"weights.pt\")",
+                         m->name, kind_of_class(text), text);
+    if (!known)
         return volt_fail(VOLT_ENOTSUP,
                          "%s: its pickle uses '%s', which is not a supported type or function",
                          m->name, text);

@@ -268,6 +268,7 @@ volt_status volt_safetensors_open(volt_safetensors **out, const char *path)
     VOLT_TRY(st, done, parse_header(file, &data_at));
     VOLT_TRY(st, done, read_views(file, data_at));
     VOLT_TRY(st, done, check_sum(file, data_at));
+    VOLT_TRY(st, done, volt_map_check(file->map.data, file->path));
     *out = file;
     file = NULL;
 done:
@@ -329,7 +330,7 @@ volt_status volt_safetensors_copy(void *out, const volt_safetensors *file, const
                          shown(expected, sizeof expected, rank, shape));
     if (view->bytes)
         memcpy(out, view->data, view->bytes);
-    return VOLT_OK;
+    return volt_map_check(view->data, file->path);
 }
 
 /* -- Writing ------------------------------------------------------------------------------ */

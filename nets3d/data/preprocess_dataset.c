@@ -267,8 +267,14 @@ static volt_status make_case(const preprocessing *w, const volt_case *c, const c
     volt_status st;
 
     VOLT_TRY(st, done, volt_case_read(&d, c, &w->ds->info, threads));
-    VOLT_TRY(st, done,
-             volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->id, threads));
+    if (d.shifted && !w->ds->info.allow_shift) {
+        st = volt_fail(VOLT_EDATA, "%s lies %.4g mm away from %s", c->file[d.shifted],
+                       d.shift_mm, c->file[0]);
+        goto done;
+    }
+    VOLT_TRY(
+        st, done,
+        volt_preprocess_case(&p, &d.image, &d.labels, w->plan, w->config, c->file[0], threads));
     st = store(path, &p, c, &w->ds->info, key);
 done:
     volt_preprocessed_clear(&p);
@@ -286,7 +292,7 @@ static volt_status do_case(void *context, int64_t index, int threads)
     volt_status st;
 
     if (!c->label_file)
-        return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
+        return volt_fail(VOLT_EDATA, "%s: case %s has no labels", w->ds->folder, c->id);
     VOLT_TRY(st, done, key_of(&key, w->plan_hash, c));
     VOLT_TRY(st, done, volt_preprocessed_path(&path, w->folder, c->id));
     kept = !w->overwrite && volt_path_exists(path) &&
@@ -342,6 +348,8 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     volt_tasks tasks = {
         .run = do_case, .context = &w, .count = ds->cases.count, .what = "cases"};
     double target[3];
+    /* image and resampled image, each with a temporary copy; labels and masks */
+    const volt_case_cost cost = {.image_copies = 3, .label_bytes = 8, .target = target};
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_preprocess_options"));
@@ -352,11 +360,10 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     if (ds->info.ignore_label >= 0) /* then locations of the background are stored */
         volt_key_mix_int(&w.plan_hash, ds->info.ignore_label);
     VOLT_TRY(st, done, check_classes(ds, plan));
-    VOLT_TRY(st, done, volt_make_dirs(folder));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    /* image and resampled image, each with a temporary copy; labels and masks */
-    tasks.workers = volt_case_workers(ds, 3, 8, target, o.threads);
+    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, o.threads));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
     w.result.cases = ds->cases.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (result)

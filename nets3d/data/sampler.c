@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/system/file.h"
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
@@ -205,6 +206,18 @@ void volt_sample_case_close(volt_sample_case *c)
 const char *volt_sample_case_name(const volt_sample_case *c)
 {
     return c->name;
+}
+
+/* Another program may have truncated the files that the sample was cut from. */
+static volt_status check_files(const volt_sample_case *c)
+{
+    const void *parts[3] = {c->stored->data, c->stored->labels,
+                            c->prior ? c->prior->labels : NULL};
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < 3 && st == VOLT_OK; i++)
+        st = volt_map_check(parts[i], c->name);
+    return st;
 }
 
 static volt_status verify_once(volt_sample_case *c)
@@ -483,6 +496,7 @@ volt_status volt_sampler_make(volt_sampler *s, float *image, int16_t *labels, in
     VOLT_TRY(st, done,
              volt_augment_apply(image, s->stack ? s->stack : labels, &source, &s->rules, d,
                                 s->scratch));
+    VOLT_TRY(st, done, check_files(c));
     if (s->stack)
         memcpy(labels, s->stack + s->options.slices / 2 * plane,
                (size_t)plane * sizeof *labels);

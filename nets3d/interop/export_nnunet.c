@@ -37,8 +37,7 @@ volt_status volt_export_check_nnunet(const volt_export_run *r)
 
     if (!c->net.model->nnunet)
         return volt_fail(VOLT_ENOTSUP,
-                         "%s: configuration %s is a %s, which nnU-Net's trainer does not "
-                         "build; --format safetensors holds its weights under their own names",
+                         "%s: configuration %s is a %s, which nnU-Net's trainer does not build",
                          r->path, c->name, volt_model_title(c->net.model));
     if (c->slices > 1 || c->whole)
         return volt_fail(VOLT_ENOTSUP,

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include "io/json/json.h"
 #include "nets3d/import_model.h"
+#include "nets3d/interop/bundle.h"
 #include "nets3d/interop/weights.h"
 VOLT_BEGIN_DECLS
 
@@ -14,6 +15,7 @@ VOLT_BEGIN_DECLS
 /* Files of one model. All strings are owned. */
 typedef struct volt_import_source {
     char *plans, *dataset; /* NULL: inside the checkpoint */
+    volt_bundle bundle;    /* else empty: plans and data set are its documents */
     int folds;
     char *
         fold[VOLT_IMPORT_MAX_FOLDS]; /* "fold_0", "fold_all"; "" for a file in no such folder */

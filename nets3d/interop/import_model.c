@@ -16,6 +16,7 @@
 #include "io/dataset/staging.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/interop/import_internal.h"
+#include "nets3d/interop/import_zip.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/plan.h"
 #include "nets3d/run/state.h"
@@ -53,9 +54,9 @@ static void import_clear(import *m)
 
 /* ---- plan and data set ---- */
 
-/* A JSON document: from `path`, else from the checkpoint's entry `key`. */
+/* A JSON document: from `path`, else a bundle's own, else from the checkpoint's entry `key`. */
 static volt_status load_document(volt_json *out, const import *m, const char *path,
-                                 const char *key)
+                                 const char *own, const char *key)
 {
     const volt_pickle_value *inside = volt_pickle_get(m->init, key);
     char *text = NULL, *name = NULL;
@@ -63,6 +64,8 @@ static volt_status load_document(volt_json *out, const import *m, const char *pa
 
     if (path)
         return volt_json_load(out, path);
+    if (own)
+        return volt_json_parse(out, own, strlen(own), m->source->bundle.inference);
     if (!inside)
         return volt_fail(VOLT_EINVAL,
                          "%s does not describe its network: it holds no '%s', and no such file "
@@ -83,7 +86,9 @@ static volt_status read_dataset(import *m)
     char *text = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, load_document(&doc, m, m->source->dataset, "dataset_json"));
+    VOLT_TRY(
+        st, done,
+        load_document(&doc, m, m->source->dataset, m->source->bundle.dataset, "dataset_json"));
     VOLT_TRY(st, done, volt_json_dump_line(&text, NULL, doc.root));
     st = volt_dataset_info_parse(&m->info, text, strlen(text), doc.file);
 done:
@@ -162,7 +167,8 @@ static volt_status read_plan(import *m)
     char *text = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, load_document(&m->plans, m, m->source->plans, "plans"));
+    VOLT_TRY(st, done,
+             load_document(&m->plans, m, m->source->plans, m->source->bundle.plans, "plans"));
     configurations = json_object_get(m->plans.root, "configurations");
     if (!json_is_object(configurations)) {
         st = volt_fail(VOLT_EFORMAT,
@@ -343,7 +349,7 @@ static volt_status read_mirroring(bool mirror[3], const import *m)
         volt_pickle_get(m->root, "inference_allowed_mirroring_axes");
 
     for (int a = 0; a < 3; a++)
-        mirror[a] = !axes && a >= 3 - m->config->axes;
+        mirror[a] = !axes && !m->source->bundle.weights && a >= 3 - m->config->axes;
     if (!axes || axes->kind == VOLT_PICKLE_NONE)
         return VOLT_OK;
     for (size_t i = 0; i < axes->count; i++) {
@@ -489,11 +495,23 @@ volt_status volt_import_model(const char *source, const char *run,
     volt_import_source files = {0};
     volt_model_import_result r = {0};
     volt_staging *staging = NULL;
+    volt_import_names names;
+    char *unpacked = NULL, *model = NULL;
+    bool zipped = false;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_model_import_options"));
-    VOLT_TRY(st, done, volt_import_find(&files, source, &o, cb));
+    VOLT_TRY(st, done, volt_import_is_zip(&zipped, source));
+    if (!zipped)
+        VOLT_TRY(st, done, volt_import_find(&files, source, &o, cb));
     VOLT_TRY(st, done, volt_staging_open(&staging, run));
+    if (zipped) {
+        VOLT_TRY(st, done, volt_path_join(&unpacked, volt_staging_path(staging), "unpacked"));
+        volt_import_names_begin(&names, unpacked, source, cb);
+        cb = &names.outer;
+        VOLT_TRY(st, done, volt_import_unzip(&model, source, unpacked, &o));
+        VOLT_TRY(st, done, volt_import_find(&files, model, &o, cb));
+    }
     for (int i = 0; i < files.folds; i++) {
         const char *top = volt_staging_path(staging);
 import m = {.source = & files, .options = & o, .cb = cb };
@@ -508,11 +526,17 @@ import m = {.source = & files, .options = & o, .cb = cb };
             goto done;
         volt_report_progress(cb, "folds", i + 1, files.folds);
     }
+    if (unpacked)
+        volt_remove_folder(unpacked);
     VOLT_TRY(st, done, volt_staging_commit(&staging));
     if (result)
         *result = r;
 done:
+    if (st != VOLT_OK && unpacked)
+        volt_import_names_fix_error(&names);
     volt_staging_abort(&staging);
     volt_import_source_clear(&files);
+    volt_free(model);
+    volt_free(unpacked);
     return st;
 }

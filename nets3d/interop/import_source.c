@@ -17,6 +17,7 @@ void volt_import_source_clear(volt_import_source *s)
         volt_free(s->fold[i]);
         volt_free(s->file[i]);
     }
+    volt_bundle_clear(&s->bundle);
     volt_free(s->dataset);
     volt_free(s->plans);
     *s = (volt_import_source){0};
@@ -170,7 +171,9 @@ static volt_status no_results(const char *folder)
     }
     if (st == VOLT_OK)
         st = volt_fail(VOLT_EFORMAT,
-                       "%s is not an nnU-Net results folder: it has no plans.json", folder);
+                       "%s is neither an nnU-Net results folder (it has no plans.json) nor a "
+                       "MONAI bundle (no configs/metadata.json)",
+                       folder);
     volt_free(inside);
     volt_names_free(&names);
     return st;
@@ -196,6 +199,15 @@ static volt_status find_in_folder(volt_import_source *s, const char *path,
             st = parent_of(&above, folder);
         if (st == VOLT_OK)
             st = companions(s, o, above);
+        goto done;
+    }
+    if (volt_bundle_is(folder)) {
+        VOLT_TRY(st, done, volt_bundle_read(&s->bundle, folder, cb));
+        if (o->plans)
+            VOLT_TRY(st, done, volt_strdup(&s->plans, o->plans));
+        if (o->dataset)
+            VOLT_TRY(st, done, volt_strdup(&s->dataset, o->dataset));
+        st = add(s, "", s->bundle.weights);
         goto done;
     }
     VOLT_TRY(st, done, volt_path_join(&plans, folder, "plans.json"));

@@ -245,6 +245,8 @@ volt_status volt_weights_copy(float *out, const volt_weights *w, size_t index, i
     } else {
         copy_strided(out, v, e->torch->stride);
     }
+    if (volt_map_check(v->data, w->path) != VOLT_OK)
+        return VOLT_EIO;
     for (int64_t i = 0; i < count; i++) {
         if (!isfinite(out[i]))
             return volt_fail(VOLT_EFORMAT, "%s: value %lld of tensor %.100s is not finite",

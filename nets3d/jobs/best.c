@@ -1,11 +1,14 @@
 #include "nets3d/best.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/image/names.h"
@@ -42,6 +45,7 @@ typedef struct job {
     int count;
     volt_dataset_info info; /* of the first */
     volt_best_result *result;
+    bool again; /* after an interruption */
 } job;
 
 /* ---- models ---- */
@@ -74,12 +78,7 @@ static volt_status open_model(model *m, const char *run, const char *asked)
         folds.count = 1;
     }
     if (folds.count == 0) {
-        st = volt_fail(VOLT_EDATA,
-                       "%s has no predictions in fold_K/validation; create them with 'volt "
-                       "train --validate "
-                       "--save-probabilities' or 'volt predict %s --validation DATASET "
-                       "--save-probabilities'",
-                       run, run);
+        st = volt_fail(VOLT_EDATA, "%s has no predictions in fold_K/validation", run);
         goto done;
     }
     VOLT_TRY(
@@ -144,6 +143,96 @@ done:
     return st;
 }
 
+/* ---- the folder ---- */
+
+#define UNFINISHED ".volt-best" /* names the runs of a comparison that has not ended */
+
+/* One line per run; the caller owns *out. */
+static volt_status list_runs(char **out, const job *j)
+{
+    char *text = NULL;
+    volt_status st = volt_strdup(&text, "volt best\n");
+
+    for (int i = 0; i < j->count && st == VOLT_OK; i++) {
+        char *longer = NULL;
+        st = volt_format(&longer, "%s%s\n", text, j->models[i].run);
+        volt_free(text);
+        text = longer;
+    }
+    if (st == VOLT_OK)
+        *out = text;
+    else
+        volt_free(text);
+    return st;
+}
+
+/* Fails if a candidate of these runs would be mixed with what is there already. */
+static volt_status check_names(const job *j)
+{
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->count && st == VOLT_OK; i++) {
+        VOLT_TRY(st, done, volt_path_join(&path, j->o->output, j->models[i].name));
+        if (volt_path_exists(path))
+            st =
+                volt_fail(VOLT_EDATA, "%s exists already; the output folder must be new", path);
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    return st;
+}
+
+/* A comparison that was interrupted starts again: its candidates are removed one by one before
+ * they are written (new_folder). */
+static volt_status begin(job *j)
+{
+    char *path = NULL, *runs = NULL, *before = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, j->o->output, UNFINISHED));
+    VOLT_TRY(st, done, list_runs(&runs, j));
+    j->again = volt_path_exists(path);
+    if (j->again) {
+        VOLT_TRY(st, done, volt_read_file(&before, NULL, path, 1 << 20));
+        if (strcmp(before, runs) != 0)
+            st = volt_fail(VOLT_EDATA,
+                           "%s holds an unfinished comparison of other runs (%s); remove it or "
+                           "give a new folder",
+                           j->o->output, path);
+        goto done;
+    }
+    VOLT_TRY(st, done, check_names(j));
+    st = volt_write_file(path, runs, strlen(runs));
+done:
+    volt_free(before);
+    volt_free(runs);
+    volt_free(path);
+    return st;
+}
+
+static volt_status end(const job *j)
+{
+    char *path = NULL;
+    volt_status st = volt_path_join(&path, j->o->output, UNFINISHED);
+
+    if (st == VOLT_OK && unlink(path) != 0)
+        st = volt_fail(VOLT_EIO, "cannot remove %s: %s", path, strerror(errno));
+    volt_free(path);
+    return st;
+}
+
+/* OUT/NAME, which is empty; the caller owns *out. */
+static volt_status new_folder(char **out, const job *j, const char *name)
+{
+    volt_status st = volt_path_join(out, j->o->output, name);
+
+    if (st == VOLT_OK && j->again)
+        volt_remove_folder(*out);
+    return st == VOLT_OK ? volt_make_dirs(*out) : st;
+}
+
 /* ---- candidates ---- */
 
 static volt_status copy_file(const char *from, const char *to)
@@ -173,10 +262,7 @@ static volt_status copy_masks(const char *from, const char *to)
         VOLT_TRY(st, done, volt_path_join(&source, from, names.name[i]));
         VOLT_TRY(st, done, volt_path_join(&target, to, names.name[i]));
         if (volt_path_exists(target)) {
-            st = volt_fail(VOLT_EDATA,
-                           "%s exists already: the case is in two folds, or the output folder "
-                           "is not empty",
-                           target);
+            st = volt_fail(VOLT_EDATA, "%s exists already: the case is in two folds", target);
             goto done;
         }
         VOLT_TRY(st, done, copy_file(source, target));
@@ -221,8 +307,7 @@ static volt_status add_model(job *j, int i)
     volt_status st;
 
     VOLT_TRY(st, done, volt_strdup(&c.name, m->name));
-    VOLT_TRY(st, done, volt_path_join(&c.folder, j->o->output, m->name));
-    VOLT_TRY(st, done, volt_make_dirs(c.folder));
+    VOLT_TRY(st, done, new_folder(&c.folder, j, m->name));
     for (size_t k = 0; k < m->validation.count; k++)
         VOLT_TRY(st, done, copy_masks(m->validation.name[k], c.folder));
     st = add_candidate(j, &c);
@@ -243,7 +328,7 @@ static volt_status add_pair(job *j, int a, int b)
     o.info = &j->info;
     o.threads = j->o->threads;
     VOLT_TRY(st, done, volt_format(&c.name, "%s+%s", m[0]->name, m[1]->name));
-    VOLT_TRY(st, done, volt_path_join(&c.folder, j->o->output, c.name));
+    VOLT_TRY(st, done, new_folder(&c.folder, j, c.name));
     for (int i = 0; i < 2; i++)
         members[i] = (volt_ensemble_member){(const char *const *)m[i]->validation.name,
                                             (int)m[i]->validation.count};
@@ -301,12 +386,15 @@ volt_status volt_best_find(volt_best_result *out, const char *const *runs, int c
     volt_best_result r = {0};
     volt_best_options o = volt_best_defaults();
     job j = {.o = &o, .result = &r};
+    volt_owner *owner = NULL;
     volt_status st;
 
     if (count < 1)
         return volt_fail(VOLT_EINVAL, "no runs to compare");
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_best_options"));
     VOLT_TRY(st, done, open_models(&j, runs, count));
+    VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, o.callbacks));
+    VOLT_TRY(st, done, begin(&j));
     VOLT_TRY(st, done,
              volt_alloc_zero(&r.candidate, (size_t)count * (size_t)(count + 1) / 2,
                              sizeof *r.candidate, "candidates"));
@@ -320,6 +408,7 @@ volt_status volt_best_find(volt_best_result *out, const char *const *runs, int c
              volt_postprocess_find(&r.post, r.candidate[r.best].folder, o.truth, &j.info,
                                    o.threads, o.callbacks));
     VOLT_TRY(st, done, write_result(&j));
+    VOLT_TRY(st, done, end(&j));
     *out = r;
     r = (volt_best_result){0};
 done:
@@ -328,5 +417,6 @@ done:
         volt_names_free(&j.models[i].validation);
     volt_free(j.models);
     volt_dataset_info_clear(&j.info);
+    volt_owner_release(&owner);
     return st;
 }

@@ -9,10 +9,13 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/fail.h"
 #include "base/threads.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/tensors/npz.h"
 
@@ -119,9 +122,7 @@ static volt_status list_cases(entries *out, const volt_ensemble_member *members,
         }
     }
     if (e.count == 0) {
-        st = volt_fail(VOLT_EDATA,
-                       "%s contains no probabilities (CASE" SUFFIX "): predict with "
-                       "--save-probabilities",
+        st = volt_fail(VOLT_EDATA, "%s contains no probabilities (CASE" SUFFIX ")",
                        members[0].folder[0]);
         goto done;
     }
@@ -158,8 +159,9 @@ typedef struct work {
     int64_t shape[4];          /* (classes, z, y, x) */
     volt_image_header *header; /* of the first member's mask: where the voxels lie */
     volt_volume *labels;
-    float *best;          /* (z, y, x) the largest probability so far; NULL for regions */
-    float *pieces;        /* (members, PIECE_VOXELS) */
+    float *best;   /* (z, y, x) the largest probability so far; NULL for regions */
+    float *sum;    /* (z, y, x) of the classes and members, see weight(); NULL as above */
+    float *pieces; /* (members, PIECE_VOXELS) */
     volt_zip_writer *zip; /* NULL: the mean is not written */
 } work;
 
@@ -171,6 +173,7 @@ static void work_clear(work *w, const job *j)
     volt_image_header_free(w->header);
     volt_volume_free(w->labels);
     volt_free(w->best);
+    volt_free(w->sum);
     volt_free(w->pieces);
     volt_zip_abort(&w->zip);
     *w = (work){.member = NULL};
@@ -271,33 +274,122 @@ static size_t work_bytes(const work *w, const job *j)
     const size_t pieces = (size_t)(j->members * PIECE_VOXELS) * sizeof(float);
 
     return (size_t)(j->members + 1) * SMALL_BYTES +
-           volt_max_size(labels + (j->regions ? 0 : voxels * sizeof(float)) + pieces,
+           volt_max_size(labels + (j->regions ? 0 : 2 * voxels * sizeof(float)) + pieces,
                          volt_max_size(labels, stored) +
                              volt_max_size(stored, j->dtype == VOLT_U8 ? 0 : 2 * voxels) +
                              (size_t)j->threads * WRITE_THREAD_BYTES);
 }
 
-/* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
-static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count)
+/* Members may store float16, which rounds: a probability may miss 0..1 by RANGE_SLACK, and
+ * those of a voxel their sum of 1 by SUM_SLACK. */
+#define RANGE_SLACK 1e-3f
+#define SUM_SLACK   1e-2f
+
+static volt_status fail_at(const work *w, int m, int64_t at, const char *what, double value)
 {
+    return volt_fail(
+        VOLT_EDATA,
+        "%s/%s" SUFFIX ": %s %.6g at voxel %lld, %lld, %lld (z, y, x); %s is expected",
+        w->of->folder[m], w->of->id, what, value, (long long)(at / w->shape[3] / w->shape[2]),
+        (long long)(at / w->shape[3] % w->shape[2]), (long long)(at % w->shape[3]),
+        strstr(what, "sum") ? "1" : "0 to 1");
+}
+
+/* Reads the last `left` values of a member, so that a damaged file is found to be one. */
+static volt_status read_rest(volt_npz_reader *r, int64_t left)
+{
+    float piece[1024];
+    volt_status st = VOLT_OK;
+
+    for (int64_t n; left > 0 && st == VOLT_OK; left -= n) {
+        n = left < 1024 ? left : 1024;
+        st = volt_npz_next(r, piece, (size_t)n);
+    }
+    return st;
+}
+
+/* Member `m`'s voxels `at` and the `count` - 1 after it of class `c`. */
+static volt_status read_piece(work *w, int m, int c, int64_t at, int64_t count, int outputs)
+{
+    const int64_t voxels = w->shape[1] * w->shape[2] * w->shape[3];
     float *p = w->pieces + m * PIECE_VOXELS;
-    const volt_status st = volt_npz_next(w->member[m], p, (size_t)count);
+    volt_status st = volt_npz_next(w->member[m], p, (size_t)count);
+    char what[64];
     int64_t i = 0;
 
     if (st != VOLT_OK)
         return st;
-    while (i < count && isfinite(p[i]))
+    while (i < count && p[i] >= -RANGE_SLACK && p[i] <= 1 + RANGE_SLACK)
         i++;
     if (i == count)
         return VOLT_OK;
-    at += i;
-    return volt_fail(VOLT_EFORMAT,
-                     "%s/%s" SUFFIX ": the probability of class %d is %g at voxel %lld, %lld, "
-                     "%lld (z, y, x)",
-                     w->of->folder[m], w->of->id, c, (double)p[i],
-                     (long long)(at / w->shape[3] / w->shape[2]),
-                     (long long)(at / w->shape[3] % w->shape[2]),
-                     (long long)(at % w->shape[3]));
+    st = read_rest(w->member[m], (outputs - c) * voxels - at - count);
+    if (st != VOLT_OK)
+        return st;
+    snprintf(what, sizeof what, "the probability of class %d is", c);
+    return fail_at(w, m, at + i, what, (double)p[i]);
+}
+
+/* Members are weighted in w->sum, 1 to 2, so that deviations of two do not cancel. */
+static float weight(int m)
+{
+    const float turns = (float)m * 0.618034f;
+
+    return 1 + (turns - floorf(turns));
+}
+
+/* Adds the piece of every member to w->sum, before average() overwrites the first. */
+static void add_to_sum(work *w, int64_t at, int64_t count, const job *j)
+{
+    for (int m = 0; m < j->members; m++) {
+        const float *p = w->pieces + m * PIECE_VOXELS, by = weight(m);
+        for (int64_t i = 0; i < count; i++)
+            w->sum[at + i] += by * p[i];
+    }
+}
+
+/* Reads member `m` again and judges the sum of each voxel; overwrites w->sum. */
+static volt_status check_member(work *w, int m, int64_t voxels, const job *j)
+{
+    volt_npz_reader *r = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, open_member(&r, w->of->folder[m], w->of->id, j));
+    memset(w->sum, 0, (size_t)voxels * sizeof *w->sum);
+    for (int c = 0; c < j->outputs; c++) {
+        for (int64_t at = 0, count; at < voxels; at += count) {
+            count = voxels - at < PIECE_VOXELS ? voxels - at : PIECE_VOXELS;
+            VOLT_TRY(st, done, volt_npz_next(r, w->pieces, (size_t)count));
+            for (int64_t i = 0; i < count; i++)
+                w->sum[at + i] += w->pieces[i];
+        }
+    }
+    for (int64_t i = 0; i < voxels; i++) {
+        if (fabsf(w->sum[i] - 1) > SUM_SLACK) {
+            st = fail_at(w, m, i, "the probabilities sum to", (double)w->sum[i]);
+            break;
+        }
+    }
+done:
+    volt_npz_close(r);
+    return st;
+}
+
+/* After the last class: every voxel's probabilities must sum to 1. Members are read again only
+ * where the weighted sum shows that one of them may not. */
+static volt_status check_sums(work *w, int64_t voxels, const job *j)
+{
+    float wanted = 0;
+    int64_t i = 0;
+    volt_status st = VOLT_OK;
+
+    for (int m = 0; m < j->members; m++)
+        wanted += weight(m);
+    while (i < voxels && fabsf(w->sum[i] - wanted) <= SUM_SLACK)
+        i++;
+    for (int m = 0; m < j->members && i < voxels && st == VOLT_OK; m++)
+        st = check_member(w, m, voxels, j);
+    return st;
 }
 
 /* The mean of the members' next voxels, `at` and the `count` - 1 after it of class `c`, into
@@ -312,7 +404,7 @@ static volt_status average(work *w, int c, int64_t at, int64_t count, const job 
 
 #pragma omp parallel for num_threads(j->threads) schedule(static)
     for (int m = 0; m < j->members; m++) {
-        const volt_status own = read_piece(w, m, c, at, count);
+        const volt_status own = read_piece(w, m, c, at, count, j->outputs);
         if (own == VOLT_OK)
             continue;
 #pragma omp critical(volt_ensemble_member)
@@ -326,6 +418,8 @@ static volt_status average(work *w, int c, int64_t at, int64_t count, const job 
         volt_set_last_error(sentence);
         return st;
     }
+    if (w->sum)
+        add_to_sum(w, at, count, j);
     for (int m = 1; m < j->members; m++) {
         const float *more = w->pieces + m * PIECE_VOXELS;
         for (int64_t i = 0; i < count; i++)
@@ -382,9 +476,13 @@ static volt_status average_all(work *w, const job *j)
 
     grid.channels = 1;
     VOLT_TRY(st, done, volt_volume_create(&w->labels, &grid, j->dtype));
-    if (!j->regions)
+    if (!j->regions) {
         VOLT_TRY(st, done,
                  volt_alloc(&w->best, (size_t)voxels * sizeof *w->best, "an ensemble's mean"));
+        VOLT_TRY(
+            st, done,
+            volt_alloc_zero(&w->sum, (size_t)voxels, sizeof *w->sum, "sums of probabilities"));
+    }
     VOLT_TRY(st, done,
              volt_alloc(&w->pieces, (size_t)(j->members * PIECE_VOXELS) * sizeof *w->pieces,
                         "an ensemble's mean"));
@@ -399,9 +497,12 @@ static volt_status average_all(work *w, const job *j)
                          volt_zip_write(w->zip, w->pieces, (size_t)count * sizeof *w->pieces));
         }
     }
+    if (w->sum)
+        VOLT_TRY(st, done, check_sums(w, voxels, j));
     volt_free(w->best);
+    volt_free(w->sum);
     volt_free(w->pieces);
-    w->best = w->pieces = NULL;
+    w->best = w->sum = w->pieces = NULL;
 done:
     return st;
 }
@@ -409,8 +510,9 @@ done:
 /* `path` is the mask's. */
 static volt_status make_case(const entry *e, const char *path, const job *j)
 {
-    const volt_image_write_options options = volt_image_write_labels(j->threads);
+    volt_image_write_options options = volt_image_write_labels(j->threads);
     volt_dataset_info as_stored;
+    volt_label_table names = {0};
     work w = {.member = NULL};
     volt_status st;
 
@@ -425,8 +527,14 @@ static volt_status make_case(const entry *e, const char *path, const job *j)
     as_stored = *j->o->info; /* borrowed; the voxels have the files' orientation */
     as_stored.orientation[0] = '\0';
     VOLT_TRY(st, done, volt_mask_restore(&w.labels, &as_stored, w.header, j->threads));
+    VOLT_TRY(st, done, volt_label_table_from(&names, j->o->info));
+    VOLT_TRY(st, done,
+             volt_label_files_mask(j->o->output, j->o->label_files, e->id, w.labels, &names,
+                                   j->threads));
+    options.names = &names;
     st = volt_image_write(path, w.labels, w.header, &options);
 done:
+    volt_label_table_clear(&names);
     work_clear(&w, j);
     return st;
 }
@@ -458,13 +566,17 @@ done:
 
 static volt_status write_info(const volt_ensemble_options *o)
 {
+    volt_label_table names = {0};
     char *path = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_make_dirs(o->output));
+    VOLT_TRY(st, done, volt_label_table_from(&names, o->info));
+    VOLT_TRY(st, done, volt_label_files_create(o->output, o->label_files, &names));
     VOLT_TRY(st, done, volt_path_join(&path, o->output, "dataset.json"));
     st = volt_dataset_info_write(path, o->info);
 done:
+    volt_label_table_clear(&names);
     volt_free(path);
     return st;
 }
@@ -483,7 +595,6 @@ static volt_status target_of(char **path, bool *wanted, const entry *e, const jo
 /* Opens every case before the first is written, and logs how much memory the largest takes. */
 static volt_status announce(job *j, const entries *e)
 {
-    const size_t machine = volt_mem_machine();
     size_t most = 0;
     volt_status st = VOLT_OK;
 
@@ -503,10 +614,7 @@ static volt_status announce(job *j, const entries *e)
         return VOLT_OK;
     j->result.announced_bytes = most;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most", (double)most * MIB);
-    if (machine && most > machine)
-        st = volt_fail(VOLT_ENOMEM,
-                       "averaging the largest case needs %.0f MiB, this machine has %.0f MiB",
-                       (double)most * MIB, (double)machine * MIB);
+    st = volt_mem_check(most, "averaging the largest case");
 done:
     return st;
 }
@@ -561,6 +669,7 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
                           const volt_callbacks *cb)
 {
     volt_ensemble_options o = volt_ensemble_defaults();
+    volt_owner *owner = NULL;
     entries e = {0};
     job j = {0};
     volt_status st;
@@ -571,10 +680,12 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_ensemble_options"));
     VOLT_TRY(st, done, list_cases(&e, members, count));
     VOLT_TRY(st, done, open_job(&j, &o, count, cb));
+    VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, cb));
     VOLT_TRY(st, done, run(&j, &e, &o));
     if (result)
         *result = j.result;
 done:
+    volt_owner_release(&owner);
     volt_free(j.value);
     entries_clear(&e);
     return st;

@@ -5,12 +5,16 @@
 #include "base/core/options.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/mem.h"
 #include "base/threads.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
+#include "nets3d/plan/plan_internal.h"
+#include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
+#include "nets3d/jobs/plan_like.h"
 #include "nets3d/jobs/prior_masks.h"
 #include "nets3d/run.h"
 #include "volume/orient.h"
@@ -27,6 +31,16 @@ void volt_pipeline_clear(volt_pipeline *p)
     *p = (volt_pipeline){0};
 }
 
+static void log_finding(void *user, volt_severity severity, const char *sentence)
+{
+    const volt_pipeline_options *o = user;
+
+    if (severity == VOLT_ERROR) /* the call fails with the first of them */
+        volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", sentence);
+    else
+        volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", sentence);
+}
+
 /* Logs the findings; VOLT_EDATA if one of them is an error. */
 static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
 {
@@ -36,12 +50,7 @@ static volt_status check(const volt_dataset *ds, const volt_pipeline_options *o)
     volt_report(o->callbacks, VOLT_LOG_INFO, "checking %lld case%s of %s",
                 (long long)ds->cases.count, volt_s(ds->cases.count), ds->folder);
     VOLT_TRY(st, done, volt_dataset_check(&found, ds, o->threads, o->callbacks));
-    for (int64_t i = 0; i < found.count; i++) {
-        if (found.item[i].severity == VOLT_ERROR) /* the call fails with the first of them */
-            volt_report(o->callbacks, VOLT_LOG_INFO, "error: %s", found.item[i].sentence);
-        else
-            volt_report(o->callbacks, VOLT_LOG_WARNING, "%s", found.item[i].sentence);
-    }
+    volt_findings_list(&found, VOLT_FINDINGS_SHOWN, log_finding, (void *)(uintptr_t)o);
     st = volt_findings_judge(&found);
 done:
     volt_findings_clear(&found);
@@ -63,17 +72,56 @@ static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds
     return true;
 }
 
-static volt_status fingerprint(volt_pipeline *p, const volt_pipeline_options *o)
+/* Creates the work folder, which was chosen before, and waits for other processes that prepare
+ * the same data set: their results are used. */
+static volt_status open_work(volt_owner **owner, volt_pipeline *p,
+                             const volt_pipeline_options *o)
+{
+    char *work = NULL;
+    const volt_status st =
+        volt_workspace_open(&work, p->dataset->folder, o->work, o->callbacks);
+
+    if (st != VOLT_OK)
+        return st;
+    volt_free(p->work);
+    p->work = work;
+    return volt_owner_take(owner, work, VOLT_OWNER_WAIT, o->callbacks);
+}
+
+/* The folds that are to be trained must have a split. */
+static volt_status check_folds(const volt_pipeline *p, const volt_pipeline_options *o)
 {
     char *path = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_SPLITS));
+    for (int i = 0; i < o->folds; i++)
+        VOLT_TRY(st, done, volt_split_check(p->dataset, path, o->fold[i]));
+done:
+    volt_free(path);
+    return st;
+}
+
+/* *changed: there was one of another data set, or of this one before it changed. */
+static volt_status fingerprint(bool *changed, volt_owner **owner, volt_pipeline *p,
+                               const volt_pipeline_options *o)
+{
+    char *path = NULL;
+    bool there;
+    volt_status st;
+
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
-    if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
+    *changed = false;
+    there = !o->replan && fits(&p->fingerprint, path, p->dataset);
+    if (!there) {
+        *changed = volt_path_exists(path);
+        VOLT_TRY(st, done, check(p->dataset, o));
+    }
+    VOLT_TRY(st, done, open_work(owner, p, o)); /* nothing is created before the check */
+    if (there || (!o->replan && fits(&p->fingerprint, path, p->dataset))) {
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
-    VOLT_TRY(st, done, check(p->dataset, o));
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,
@@ -96,6 +144,32 @@ static volt_status make_plan(volt_pipeline *p, const volt_pipeline_options *o)
                                       &planner, &memory));
     st = volt_plan_make(&p->plan, &p->fingerprint, &p->dataset->info, &planner);
 done:
+    return st;
+}
+
+/* The run's plan; a plan that exists must be the same. */
+static volt_status take_plan(volt_pipeline *p, const char *path, const volt_pipeline_options *o)
+{
+    volt_plan *existing = NULL;
+    char *wanted = NULL, *found = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_plan_like(&p->plan, o->like, &p->dataset->info));
+    if (o->replan || !volt_path_exists(path))
+        goto done;
+    VOLT_TRY(st, done, volt_plan_text(&wanted, p->plan));
+    VOLT_TRY(st, done, volt_plan_read(&existing, path, &p->dataset->info));
+    VOLT_TRY(st, done, volt_plan_text(&found, existing));
+    if (strcmp(wanted, found) != 0)
+        st = volt_fail(
+            VOLT_EINVAL,
+            "%s exists and is another plan than that of %s: plan again, or use another "
+            "work folder",
+            path, o->like);
+done:
+    volt_free(found);
+    volt_free(wanted);
+    volt_plan_free(existing);
     return st;
 }
 
@@ -172,23 +246,48 @@ static void warn_if_kept(const volt_plan *plan, const char *path,
     volt_planner_of_class(&made, plan->planner);
     if ((o->planner->planner != VOLT_PLANNER_DEFAULT && o->planner->planner != made) ||
         ((o->planner->memory_gb > 0 || o->memory_auto) && !o->extras))
-        volt_report(
-            o->callbacks, VOLT_LOG_WARNING,
-            "%s exists and is used as it is; use --replan for another planner or memory "
-            "target",
-            path);
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s exists and is used as it is, not with another planner or memory target",
+                    path);
 }
 
-static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
+/* Warns of channels that a plan on disk normalizes otherwise than their names ask for. */
+static void warn_of_normalization(const volt_pipeline *p, const char *path,
+                                  const volt_pipeline_options *o)
+{
+    const volt_plan_config *config = p->plan->configs > 0 ? &p->plan->config[0] : NULL;
+
+    for (int c = 0; config && c < p->plan->channels; c++) {
+        const char *name = p->dataset->info.channel_name[c];
+        const volt_normalization asked = volt_norm_for_channel(name);
+        if (config->norm[c] != asked)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s normalizes channel %d, \"%s\", by %s, not by %s as its name asks "
+                        "for; the plan is used as it is",
+                        path, c, name, volt_norm_class(config->norm[c]),
+                        volt_norm_class(asked));
+    }
+}
+
+static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline_options *o)
 {
     char *path = NULL;
     bool changed, made = false;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
-    if (!o->replan && volt_path_exists(path)) {
+    if (o->like) {
+        VOLT_TRY(st, done, take_plan(p, path, o));
+        made = true;
+    } else if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
         warn_if_kept(p->plan, path, o);
+        warn_of_normalization(p, path, o);
+        if (data_changed)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s was planned for other cases or channels than %s has; the plan is "
+                        "used as it is",
+                        path, p->dataset->folder);
     } else {
         VOLT_TRY(st, done, make_plan(p, o));
         made = true;
@@ -197,7 +296,8 @@ static volt_status plan(volt_pipeline *p, const volt_pipeline_options *o)
     if (made || changed)
         VOLT_TRY(st, done, volt_plan_write(path, p->plan));
     volt_report(o->callbacks, VOLT_LOG_INFO, "%s: %s",
-                made      ? "planned"
+                o->like   ? "taken from the run"
+                : made    ? "planned"
                 : changed ? "plan extended"
                           : "plan",
                 path);
@@ -253,7 +353,7 @@ static volt_status find_prior_masks(volt_pipeline *p, const volt_pipeline_option
     if (!o->previous_stage)
         return volt_fail(VOLT_EINVAL,
                          "configuration %s refines the masks of %s: a run of %s or a folder of "
-                         "its masks is needed (--previous)",
+                         "its masks is needed",
                          p->config->name, p->config->previous_stage, p->config->previous_stage);
     VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
     if (volt_is_run(o->previous_stage))
@@ -333,7 +433,9 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
 {
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
+    volt_owner *owner = NULL;
     volt_pipeline p = {0};
+    bool changed;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
@@ -344,11 +446,11 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, check_options(&o));
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
-    VOLT_TRY(
-        st, done,
-        volt_workspace_open(&p.work, p.dataset->folder, options->work, options->callbacks));
-    VOLT_TRY(st, done, fingerprint(&p, options));
-    VOLT_TRY(st, done, plan(&p, options));
+    VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
+    if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
+        VOLT_TRY(st, done, check_folds(&p, options));
+    VOLT_TRY(st, done, fingerprint(&changed, &owner, &p, options));
+    VOLT_TRY(st, done, plan(&p, changed, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));
     if (options->previous_stage && !p.config->previous_stage) {
         st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
@@ -368,6 +470,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     *out = p;
     p = (volt_pipeline){0};
 done:
+    volt_owner_release(&owner);
     volt_pipeline_clear(&p);
     return st;
 }

@@ -5,12 +5,14 @@
 
 #include "base/core/plural.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
 #include "io/nnunet_summary.h"
+#include "io/scores/numbering.h"
 #include "nets3d/jobs/classes.h"
 #include "nets3d/jobs/postprocess_score.h"
 #include "volume/components.h"
@@ -184,15 +186,17 @@ volt_status volt_postprocess_folder(int64_t *cases, const char *from, const char
                         .threads = threads,
                         .what = "cases",
                         .callbacks = cb};
+    volt_owner *owner = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, list_masks(&names, from));
-    VOLT_TRY(st, done, volt_make_dirs(to));
+    VOLT_TRY(st, done, volt_owner_take(&owner, to, VOLT_OWNER_REFUSE, cb));
     tasks.count = (int64_t)names.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (cases)
         *cases = (int64_t)names.count;
 done:
+    volt_owner_release(&owner);
     volt_names_free(&names);
     return st;
 }
@@ -200,9 +204,8 @@ done:
 /* ---- scoring ---- */
 
 typedef struct score_job {
-    const char *predictions, *truth;
     const volt_postprocess *steps; /* NULL = none */
-    volt_names names;
+    volt_mask_pairs pairs;
     volt_classes classes;
     volt_metrics *metrics; /* (cases, classes) */
 } score_job;
@@ -222,14 +225,16 @@ static volt_status score_case(void *context, int64_t index, int threads)
 {
     score_job *s = context;
     const volt_metrics_options o = metrics_options(s, threads);
+    const volt_mask_pair *pair = &s->pairs.item[index];
     volt_volume *labels = NULL, *truth = NULL;
-    const char *name = s->names.name[index];
     volt_status st;
 
-    VOLT_TRY(st, done, read_mask(&labels, NULL, s->predictions, name, threads));
+    VOLT_TRY(st, done, volt_pair_read_mask(&labels, pair->pred, threads));
+    VOLT_TRY(st, done, volt_pair_check_values(&s->pairs, labels, pair->pred));
     if (s->steps)
         VOLT_TRY(st, done, volt_postprocess_apply(labels, s->steps, threads));
-    VOLT_TRY(st, done, read_mask(&truth, NULL, s->truth, name, threads));
+    VOLT_TRY(st, done, volt_pair_read_truth(&truth, &s->pairs, pair->truth, threads));
+    VOLT_TRY(st, done, volt_pair_check_values(&s->pairs, truth, pair->truth));
     st = volt_metrics_evaluate(s->metrics + index * s->classes.count, labels, truth,
                                s->classes.region, s->classes.count, &o);
 done:
@@ -238,17 +243,36 @@ done:
     return st;
 }
 
-static volt_status add_scores(volt_summary *summary, const score_job *s, int64_t i)
+/* The masks of a folder with the files of the same name in the other, and the values that both
+ * may have. */
+static volt_status make_pairs(score_job *s, const char *predictions, const char *truth,
+                              const volt_dataset_info *info, int threads,
+                              const volt_callbacks *cb)
 {
-    char *prediction = NULL, *reference = NULL;
+    const volt_classes *k = &s->classes;
+    volt_names names = {0};
+    int32_t *labels = NULL;
+    int count = k->foreground_count;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_path_join(&prediction, s->predictions, s->names.name[i]));
-    VOLT_TRY(st, done, volt_path_join(&reference, s->truth, s->names.name[i]));
-    st = volt_summary_add(summary, prediction, reference, s->metrics + i * s->classes.count);
+    VOLT_TRY(st, done, list_masks(&names, predictions));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s->pairs.item, names.count, sizeof *s->pairs.item, "paths"));
+    for (size_t i = 0; i < names.count; i++) {
+        volt_mask_pair *pair = &s->pairs.item[s->pairs.count++];
+        VOLT_TRY(st, done, volt_path_join(&pair->pred, predictions, names.name[i]));
+        VOLT_TRY(st, done, volt_path_join(&pair->truth, truth, names.name[i]));
+    }
+    VOLT_TRY(st, done, volt_mask_pairs_follow(&s->pairs, info, threads, cb));
+    VOLT_TRY(st, done, volt_alloc(&labels, ((size_t)count + 2) * sizeof *labels, "labels"));
+    memcpy(labels, k->foreground, (size_t)count * sizeof *labels);
+    labels[count++] = info->stored ? info->stored[0] : 0;
+    if (k->ignore >= 0)
+        labels[count++] = k->ignore;
+    st = volt_mask_pairs_expect(&s->pairs, labels, count, "the data set");
 done:
-    volt_free(reference);
-    volt_free(prediction);
+    volt_free(labels);
+    volt_names_free(&names);
     return st;
 }
 
@@ -257,24 +281,27 @@ volt_status volt_postprocess_score(volt_summary **out, const char *predictions,
                                    const volt_postprocess *steps, int threads,
                                    const volt_callbacks *cb)
 {
-    score_job s = {.predictions = predictions, .truth = truth, .steps = steps};
+    score_job s = {.steps = steps};
     volt_tasks tasks = {
         .run = score_case, .context = &s, .threads = threads, .what = "cases", .callbacks = cb};
     volt_summary *summary = NULL;
     volt_metrics_options o;
     volt_status st;
 
-    VOLT_TRY(st, done, list_masks(&s.names, predictions));
     VOLT_TRY(st, done, volt_classes_of(&s.classes, info));
+    VOLT_TRY(st, done, make_pairs(&s, predictions, truth, info, threads, cb));
     o = metrics_options(&s, threads);
     VOLT_TRY(st, done,
-             volt_alloc(&s.metrics, s.names.count * (size_t)s.classes.count * sizeof *s.metrics,
+             volt_alloc(&s.metrics,
+                        (size_t)s.pairs.count * (size_t)s.classes.count * sizeof *s.metrics,
                         "scores"));
-    tasks.count = (int64_t)s.names.count;
+    tasks.count = s.pairs.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     VOLT_TRY(st, done, volt_summary_create(&summary, s.classes.region, s.classes.count, &o));
     for (int64_t i = 0; i < tasks.count; i++)
-        VOLT_TRY(st, done, add_scores(summary, &s, i));
+        VOLT_TRY(st, done,
+                 volt_summary_add(summary, s.pairs.item[i].pred, s.pairs.item[i].truth,
+                                  s.metrics + i * s.classes.count));
     volt_summary_finish(summary);
     *out = summary;
     summary = NULL;
@@ -282,7 +309,7 @@ done:
     volt_summary_free(summary);
     volt_free(s.metrics);
     volt_classes_clear(&s.classes);
-    volt_names_free(&s.names);
+    volt_mask_pairs_clear(&s.pairs);
     return st;
 }
 

@@ -314,7 +314,8 @@ static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const
             continue;
         by.runs = &runs->name[r];
         VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, 1));
-        VOLT_TRY(st, done, volt_split_for_fold(&split, s->ds, splits, fold));
+        VOLT_TRY(st, done,
+                 volt_split_for_fold(&split, s->ds, splits, fold, s->options->callbacks));
         for (int64_t i = 0; i < split.vals; i++) {
             if (!s->seen[split.val[i]])
                 VOLT_TRY(st, done, segment(s, &by, split.val[i]));
@@ -342,9 +343,9 @@ static volt_status segment_rest(segmenting *s, const volt_names *runs)
         return VOLT_OK;
     volt_report(s->options->callbacks, VOLT_LOG_WARNING,
                 "%lld case%s: every network of %s was trained on %s, so the masks are better "
-                "than those of unseen cases (train %s with --folds 0-4)",
+                "than those of unseen cases",
                 (long long)count, volt_s(count), s->config->previous_stage,
-                count == 1 ? "it" : "them", s->config->previous_stage);
+                count == 1 ? "it" : "them");
     VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, by.networks));
     for (int64_t i = 0; i < s->ds->cases.count; i++) {
         if (!s->seen[i])
@@ -421,13 +422,15 @@ volt_status volt_prior_masks_preprocess(const char *folder, const char *masks,
                         .what = "cases",
                         .callbacks = options->callbacks};
     double target[3];
-    volt_status st = volt_make_dirs(folder);
+    /* the scan, and the mask as int16 and smaller, before and after resampling */
+    const volt_case_cost cost = {.image_copies = 1, .label_bytes = 8, .target = target};
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    /* the scan, and the mask as int16 and smaller, before and after resampling */
-    tasks.workers = volt_case_workers(ds, 1, 8, target, options->threads);
-    return volt_tasks_run(&tasks);
+    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, options->threads));
+    VOLT_TRY(st, done, volt_make_dirs(folder));
+    st = volt_tasks_run(&tasks);
+done:
+    return st;
 }

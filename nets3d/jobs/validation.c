@@ -7,6 +7,7 @@
 
 #include "base/core/options.h"
 #include "base/system/file.h"
+#include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/threads.h"
 #include "io/scores/mask_pairs.h"
@@ -112,7 +113,6 @@ static volt_status claim_folder(const job *j)
     volt_status st;
 
     VOLT_TRY(st, done, key_of(key, j));
-    VOLT_TRY(st, done, volt_out_remove_stale(NULL, j->folder, "*"));
     if (has_key(j->key_path, key))
         goto done;
     VOLT_TRY(st, done, volt_make_dirs(j->folder));
@@ -236,6 +236,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     job j = {.run = run, .ds = ds, .split = split, .o = &o, .cb = cb};
     volt_validation_result result = {.mean_dice = NAN};
     const double start = volt_seconds();
+    volt_owner *owner = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_validation_options"));
@@ -243,6 +244,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     if (split->vals > 0) {
         VOLT_TRY(st, done, volt_path_join(&j.folder, run, VOLT_VALIDATION_FOLDER));
         VOLT_TRY(st, done, volt_path_join(&j.key_path, j.folder, KEY_FILE));
+        VOLT_TRY(st, done, volt_owner_take(&owner, run, VOLT_OWNER_REFUSE, cb));
         VOLT_TRY(st, done, list_cases(&j));
         VOLT_TRY(st, done, claim_folder(&j));
         VOLT_TRY(st, done, predict(&j, &result));
@@ -251,6 +253,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     }
     *out = result;
 done:
+    volt_owner_release(&owner);
     volt_free(j.cases.item);
     volt_free(j.key_path);
     volt_free(j.folder);

@@ -81,11 +81,11 @@ static volt_status extract_case(void *context, int64_t index, int threads)
     volt_status st;
 
     if (!c->label_file)
-        return volt_fail(VOLT_EDATA, "case %s has no labels", c->id);
+        return volt_fail(VOLT_EDATA, "%s: case %s has no labels", e->ds->folder, c->id);
     VOLT_TRY(st, done, volt_case_read(&d, c, &e->ds->info, threads));
     range = volt_volume_range(d.image, threads);
     if (range.not_finite > 0) {
-        st = volt_fail(VOLT_EDATA, "case %s is NaN or infinite in %lld voxel%s", c->id,
+        st = volt_fail(VOLT_EDATA, "%s is NaN or infinite in %lld voxel%s", c->file[0],
                        (long long)range.not_finite, volt_s(range.not_finite));
         goto done;
     }
@@ -174,6 +174,7 @@ volt_status volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *
                         .what = "cases",
                         .callbacks = callbacks};
     volt_fingerprint fp = {.cases = cases, .channels = ds->info.channels};
+    volt_case_cost cost;
     volt_status st;
 
     if (cases < 1)
@@ -183,7 +184,8 @@ volt_status volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *
                          (long long)cases, VOLT_SAMPLES);
     e.per_case = VOLT_SAMPLES / cases;
     /* the image; labels, a mask, and up to 12 bytes for each foreground voxel */
-    tasks.workers = volt_case_workers(ds, 1, 2 + 1 + 12, NULL, threads);
+    cost = (volt_case_cost){.image_copies = 1, .label_bytes = 2 + 1 + 12};
+    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, threads));
     VOLT_TRY(st, done,
              volt_alloc_zero(&e.cases, (size_t)cases, sizeof *e.cases, "a fingerprint"));
     VOLT_TRY(st, done,

@@ -19,6 +19,8 @@ void volt_plan_set_channels(const volt_plan *plan, volt_plan_config *c);
  * caller owns *out (volt_free). */
 volt_status volt_plan_config_text(char **out, const volt_plan *plan, const volt_plan_config *c);
 
+/* nnU-Net's first reader that takes the file ending; never NULL. */
+const char *volt_plan_reader_of(const char *ending);
 /* nnU-Net's rule: the scheme that a channel's name asks for; z-score for any other name. */
 volt_normalization volt_norm_for_channel(const char *channel);
 /* nnU-Net's class name of a scheme; never NULL. */

@@ -329,8 +329,7 @@ static void choose_transpose(volt_plan *plan, const double spacing[3], bool supp
         plan->transpose_backward[plan->transpose_forward[a]] = a;
 }
 
-/* nnU-Net's first reader that takes the file ending. */
-static const char *reader_of(const char *ending)
+const char *volt_plan_reader_of(const char *ending)
 {
     static const char *const table[][2] = {
         {".png", "NaturalImage2DIO"}, {".bmp", "NaturalImage2DIO"},
@@ -359,7 +358,7 @@ static volt_status start_plan(volt_plan **out, const volt_fingerprint *fp,
     VOLT_TRY(st, done,
              volt_strdup(&plan->plans_name, o->plans_name ? o->plans_name : rules->plans_name));
     VOLT_TRY(st, done, volt_strdup(&plan->planner, rules->class_name));
-    VOLT_TRY(st, done, volt_strdup(&plan->reader, reader_of(info->file_ending)));
+    VOLT_TRY(st, done, volt_strdup(&plan->reader, volt_plan_reader_of(info->file_ending)));
     VOLT_TRY(st, done,
              volt_alloc_zero(&plan->config, MOST_CONFIGS, sizeof *plan->config, "a plan"));
     VOLT_TRY(st, done,

@@ -5,6 +5,7 @@
 
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/report.h"
 #include "base/random/mersenne.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"
@@ -44,7 +45,7 @@ static volt_status check_count(int64_t cases)
     if (cases < 2 || cases > INT32_MAX)
         return volt_fail(VOLT_EINVAL,
                          "%lld case%s cannot be split into training and validation; at least 2 "
-                         "are needed (or --fold all)",
+                         "are needed",
                          (long long)cases, volt_s(cases));
     return VOLT_OK;
 }
@@ -253,41 +254,78 @@ done:
     return st;
 }
 
-/* The folds of `path`; where that file is not, those that the data set brings along or KFold's,
- * which are written to `path`. */
-static volt_status settle(volt_splits *out, const char *path, const volt_dataset *ds)
+/* The folds of `path`; where that file does not exist, those that the data set brings along or
+ * KFold's. *from is the file they are read from, NULL for KFold's; the caller owns it. */
+static volt_status find(volt_splits *out, char **from, const char *path, const volt_dataset *ds)
 {
     char *own = NULL;
-    volt_splits s = {0};
     volt_status st;
 
-    if (volt_path_exists(path))
-        return volt_splits_read(out, path, ds);
+    *from = NULL;
     VOLT_TRY(st, done, volt_path_join(&own, ds->folder, "splits_final.json"));
-    if (volt_path_exists(own))
-        VOLT_TRY(st, done, volt_splits_read(&s, own, ds));
-    else
-        VOLT_TRY(st, done, volt_splits_kfold(&s, ds->cases.count));
-    VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
-    *out = s;
-    s = (volt_splits){0};
+    if (volt_path_exists(path))
+        VOLT_TRY(st, done, volt_strdup(from, path));
+    else if (volt_path_exists(own))
+        VOLT_TRY(st, done, volt_strdup(from, own));
+    st = *from ? volt_splits_read(out, *from, ds) : volt_splits_kfold(out, ds->cases.count);
 done:
-    volt_splits_clear(&s);
     volt_free(own);
     return st;
 }
 
-volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
-                                int fold)
+/* Says so when a fold is not among those of the file, or leaves cases out. */
+static void report(const volt_splits *s, const char *from, const volt_dataset *ds, int fold,
+                   const volt_callbacks *callbacks)
+{
+    const int64_t cases = ds->cases.count;
+    int64_t left;
+
+    if (fold >= s->folds) {
+        volt_report(callbacks, VOLT_LOG_WARNING,
+                    "fold %d: %s has %d fold%s, 0 to %d; a random split of 80 %% and 20 %% of "
+                    "the cases is used, with the seed %d",
+                    fold, from ? from : ds->folder, s->folds, volt_s(s->folds), s->folds - 1,
+                    SEED + fold);
+        return;
+    }
+    left = cases - s->fold[fold].trains - s->fold[fold].vals;
+    if (left > 0)
+        volt_report(callbacks, VOLT_LOG_WARNING,
+                    "fold %d: %lld of %lld case%s of %s %s in neither list of %s", fold,
+                    (long long)left, (long long)cases, volt_s(cases), ds->folder,
+                    left == 1 ? "is" : "are", from);
+}
+
+volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold)
 {
     volt_splits s = {0};
+    char *from = NULL;
+    volt_status st;
+
+    if (fold == VOLT_FOLD_ALL)
+        return VOLT_OK;
+    st = find(&s, &from, path, ds);
+    volt_splits_clear(&s);
+    volt_free(from);
+    return st;
+}
+
+volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                int fold, const volt_callbacks *callbacks)
+{
+    volt_splits s = {0};
+    char *from = NULL;
     volt_status st;
 
     if (!ds || !path || !*path)
         return volt_fail(VOLT_EINVAL, "a split needs a data set and the path of its file");
     if (fold == VOLT_FOLD_ALL)
         return split_all(out, ds->cases.count);
-    VOLT_TRY(st, done, settle(&s, path, ds));
+    VOLT_TRY(st, done, find(&s, &from, path, ds));
+    if (!volt_path_exists(path))
+        VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
+    if (fold >= 0)
+        report(&s, from, ds, fold, callbacks);
     if (fold < 0 || fold >= s.folds) {
         st = volt_split_random(out, ds->cases.count, fold);
         goto done;
@@ -295,6 +333,7 @@ volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const c
     *out = s.fold[fold];
     s.fold[fold] = (volt_split){0};
 done:
+    volt_free(from);
     volt_splits_clear(&s);
     return st;
 }

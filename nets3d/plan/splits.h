@@ -23,5 +23,8 @@ VOLT_MUST_USE volt_status volt_splits_write(const char *path, const volt_splits 
 VOLT_MUST_USE volt_status volt_splits_read(volt_splits *out, const char *path,
                                            const volt_dataset *ds);
 
+/* What volt_split_for_fold would fail with, without writing. */
+VOLT_MUST_USE volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold);
+
 VOLT_END_DECLS
 #endif

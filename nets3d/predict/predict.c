@@ -7,12 +7,17 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/core/fail.h"
 #include "base/system/thread_start.h"
+#include "base/system/owner.h"
 #include "io/image.h"
+#include "io/image/names.h"
+#include "nets3d/predict/failures.h"
+#include "io/store/case_key.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/predict/prior_mask.h"
 #include "nets3d/predict/write.h"
@@ -57,7 +62,15 @@ typedef struct job {
     const volt_predict_output *out;
     volt_segment_request wanted;
     int64_t passes[VOLT_PREDICT_MAX_SETS]; /* of the network, for all cases */
-    bool *skip;                            /* per case: its files exist */
+    bool *skip;                            /* per case: its files exist, or it failed */
+    int64_t *full;    /* per case: passes of all sets if nothing is cropped */
+    int64_t reported; /* of out->failures, as warnings */
+    struct {          /* the time in the network, corrected as cases go */
+        bool on;
+        double pass_s;          /* of a pass on average */
+        int64_t full, passes;   /* of the cases so far: without cropping, as they are */
+        double told_s, told_at; /* seconds left as last logged, and when that was */
+    } time;
     const volt_callbacks *cb;
     volt_predict_result result;
 
@@ -118,10 +131,14 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     } else {
         VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
     }
+    if (data.shifted)
+        volt_report(j->cb, VOLT_LOG_WARNING,
+                    "%s lies %.4g mm away from %s; it is used voxel by voxel",
+                    c->file[data.shifted], data.shift_mm, c->file[0]);
     if (j->out->roi)
         VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
     VOLT_TRY(st, done,
-             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->id, threads));
+             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->file[0], threads));
     it.header = data.header;
     data.header = NULL;
     *out = it;
@@ -136,6 +153,34 @@ static volt_status write_item(const job *j, item *it, int threads)
 {
     return volt_predict_write(j->out, j->seg, j->cases->item[it->index].id, &it->result,
                               it->header, threads);
+}
+
+/* A failure of case `index`: noted, if it may be and the caller collects them; else returned.
+ */
+static volt_status failed_case(job *j, int64_t index, volt_status st, bool writing)
+{
+    volt_predict_failures *f = j->out->failures;
+
+    if (st == VOLT_OK || !f || !volt_predict_may_go_on(st, writing))
+        return st;
+    pthread_mutex_lock(&j->lock);
+    st = volt_predict_failures_add(f, j->cases->item[index].id, st);
+    pthread_mutex_unlock(&j->lock);
+    return st;
+}
+
+/* Callbacks are called from the calling thread, so the writer cannot do this. */
+static void report_failures(job *j)
+{
+    const volt_predict_failures *f = j->out->failures;
+
+    if (!f)
+        return;
+    pthread_mutex_lock(&j->lock);
+    for (; j->reported < f->count; j->reported++)
+        volt_report(j->cb, VOLT_LOG_WARNING, "case %s is left out: %s", f->item[j->reported].id,
+                    f->item[j->reported].sentence);
+    pthread_mutex_unlock(&j->lock);
 }
 
 /* The first case from `index` on that is not skipped. */
@@ -184,7 +229,7 @@ static void *read_all(void *argument)
             note_failure(&j->read, st);
         pthread_cond_broadcast(&j->change);
         pthread_mutex_unlock(&j->lock);
-        if (st != VOLT_OK)
+        if (st != VOLT_OK && !(j->out->failures && volt_predict_may_go_on(st, false)))
             break;
     }
     return NULL;
@@ -195,6 +240,7 @@ static void *write_all(void *argument)
     job *j = argument;
 
     for (;;) {
+        int64_t index, written;
         volt_status st;
         item it;
 
@@ -211,13 +257,15 @@ static void *write_all(void *argument)
         j->write.busy = true;
         pthread_mutex_unlock(&j->lock);
 
+        index = it.index;
         st = write_item(j, &it, side_threads(j));
+        written = st == VOLT_OK;
         item_clear(&it, j->seg);
+        st = failed_case(j, index, st, true);
         pthread_mutex_lock(&j->lock);
         j->write.busy = false;
-        if (st == VOLT_OK)
-            j->result.cases++;
-        else
+        j->result.cases += written;
+        if (st != VOLT_OK)
             note_failure(&j->write, st);
         pthread_cond_broadcast(&j->change);
         pthread_mutex_unlock(&j->lock);
@@ -245,12 +293,11 @@ static volt_status next_item(item *out, job *j, int64_t index)
         while (!j->read.full)
             pthread_cond_wait(&j->change, &j->lock);
         st = taken_failure(&j->read);
-        if (st == VOLT_OK) {
-            *out = j->read.held;
-            j->read.held = (item){0};
-            j->read.full = false;
-            pthread_cond_broadcast(&j->change);
-        }
+        j->read.failure = VOLT_OK;
+        *out = j->read.held; /* empty after a failure */
+        j->read.held = (item){0};
+        j->read.full = false;
+        pthread_cond_broadcast(&j->change);
         pthread_mutex_unlock(&j->lock);
     }
     j->result.read_wait_s += volt_seconds() - start;
@@ -278,7 +325,7 @@ static volt_status pass_on(job *j, item *it)
     if (!j->overlap) {
         st = write_item(j, it, j->seg->threads);
         j->result.cases += st == VOLT_OK;
-        return st;
+        return failed_case(j, it->index, st, true);
     }
     if ((st = writer_idle(j)) != VOLT_OK)
         return st;
@@ -306,85 +353,34 @@ static volt_status compute_item(job *j, item *it)
                : st;
 }
 
-static volt_status predict_all(job *j)
+/* ---- time ---- */
+
+/* Passes of a preprocessed scan in all sets. */
+static volt_status scan_passes(int64_t *out, const job *j, const volt_preprocessed_scan *scan)
 {
-    const int64_t count = j->cases->count - j->result.skipped;
-    int64_t done_cases = 0;
-    item it = {0};
-    volt_status st = VOLT_OK;
-
-    volt_report_progress(j->cb, "cases", 0, count);
-    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
-        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
-        VOLT_TRY(st, done, next_item(&it, j, i));
-        VOLT_TRY(st, done, compute_item(j, &it));
-        VOLT_TRY(st, done, pass_on(j, &it));
-        item_clear(&it, j->seg);
-        volt_report_progress(j->cb, "cases", ++done_cases, count);
-    }
-    if (j->overlap)
-        st = writer_idle(j);
-done:
-    item_clear(&it, j->seg);
-    return st;
-}
-
-/* ---- memory ---- */
-
-/* Adds the passes that a scan of this grid takes, nothing cropped, per set. */
-static volt_status count_passes(job *j, const volt_grid *grid)
-{
-    int64_t shape[3], before[3], tiles;
+    int64_t passes = 0, tiles;
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < j->seg->sets; i++) {
         const volt_net_set *g = &j->seg->set[i];
-        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
-        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->seg, g, shape, NULL));
-        j->passes[i] += tiles * g->flips;
+        VOLT_TRY(st, done,
+                 volt_net_set_tiles(&tiles, j->seg, g, scan->set[i].image->grid.n, NULL));
+        passes += tiles * g->flips;
     }
+    *out = passes;
 done:
     return st;
 }
 
-/* The maximum that any scan needs in each stage, from the files' headers. */
-static volt_status most_memory(volt_predict_memory *out, job *j)
-{
-    volt_predict_memory most = {0};
-    volt_image_header *header = NULL;
-    volt_status st = VOLT_OK;
-
-    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
-        const volt_case *c = &j->cases->item[i];
-        volt_predict_memory m;
-        volt_grid grid;
-        VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
-        grid = volt_case_grid(header);
-        grid.channels = j->seg->info.channels;
-        volt_image_header_free(header);
-        header = NULL;
-        VOLT_TRY(st, done, volt_predict_memory_of(&m, j->seg, &grid, &j->wanted, c->file[0]));
-        most.network = volt_max_size(most.network, m.network);
-        most.preprocess = volt_max_size(most.preprocess, m.preprocess);
-        most.compute = volt_max_size(most.compute, m.compute);
-        most.ready = volt_max_size(most.ready, m.ready);
-        most.write = volt_max_size(most.write, m.write);
-        VOLT_TRY(st, done, count_passes(j, &grid));
-    }
-    *out = most;
-done:
-    return st;
-}
-
-/* Logs how long the network will take, from one pass of each set on an empty tile; nothing if
- * there are so few passes that the measurement itself would matter. */
-static volt_status announce_time(job *j)
+/* Seconds of a pass, averaged over the sets as their passes are, from one on an empty tile of
+ * each; time.on stays false if there are so few passes that this would matter. */
+static volt_status measure_pass(job *j)
 {
     double seconds = 0;
     int64_t passes = 0;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < j->seg->sets; i++) {
+    for (int i = 0; i < j->seg->sets && !j->out->roi; i++) {
         const volt_net_set *g = &j->seg->set[i];
         double start;
         if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
@@ -398,8 +394,194 @@ static volt_status announce_time(job *j)
         seconds += (volt_seconds() - start) / g->batch * (double)j->passes[i];
         passes += j->passes[i];
     }
-    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %lld pass%s", seconds,
-                (long long)passes, passes == 1 ? "" : "es");
+    if (passes > 0) {
+        j->time.pass_s = seconds / (double)passes;
+        j->time.on = true;
+    }
+done:
+    return st;
+}
+
+/* Passes that are left from case `index` on: how much of earlier cases was cropped is taken as
+ * the rule. */
+static double passes_left(const job *j, int64_t index)
+{
+    double full = 0;
+
+    for (int64_t i = next_index(j, index); i < j->cases->count; i = next_index(j, i + 1))
+        full += (double)j->full[i];
+    return j->time.full ? full * (double)j->time.passes / (double)j->time.full : full;
+}
+
+/* Once the first scan is cropped: how long it and the others will take. */
+static volt_status announce_time(job *j, const item *it)
+{
+    double left;
+    int64_t passes;
+    volt_status st;
+
+    if (!j->time.on)
+        return VOLT_OK;
+    if ((st = scan_passes(&passes, j, &it->scan)) != VOLT_OK)
+        return st;
+    j->time.full += j->full[it->index];
+    j->time.passes += passes;
+    if (j->time.told_at > 0)
+        return VOLT_OK;
+    left = (double)passes + passes_left(j, it->index + 1);
+    j->time.told_s = left * j->time.pass_s;
+    j->time.told_at = volt_seconds();
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %.0f pass%s",
+                j->time.told_s, left, left == 1 ? "" : "es");
+    return VOLT_OK;
+}
+
+#define WORTH_TELLING 0.2 /* of what was said before */
+#define SHORT_S       10
+
+/* After case `index`: says what is left where that differs from what was said. `network_s` is
+ * what the network took so far. */
+static void correct_time(job *j, int64_t index, double network_s)
+{
+    const double now = volt_seconds();
+    double left, expected;
+
+    if (!j->time.on || j->time.passes == 0)
+        return;
+    j->time.pass_s = network_s / (double)j->time.passes;
+    left = passes_left(j, index + 1) * j->time.pass_s;
+    expected = j->time.told_s - (now - j->time.told_at);
+    if (left < SHORT_S ||
+        (left > expected * (1 - WORTH_TELLING) && left < expected * (1 + WORTH_TELLING)))
+        return;
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s left in the network", left);
+    j->time.told_s = left;
+    j->time.told_at = now;
+}
+
+/* One case, from its place in the list to the writer. */
+static volt_status predict_one(job *j, int64_t index)
+{
+    item it = {.index = index};
+    volt_status st;
+
+    VOLT_TRY(st, done, next_item(&it, j, index));
+    VOLT_TRY(st, done, announce_time(j, &it));
+    st = compute_item(j, &it);
+done:
+    st = failed_case(j, index, st, false);
+    /* A failed case has no labels. */
+    if (st == VOLT_OK && it.result.labels)
+        st = pass_on(j, &it);
+    item_clear(&it, j->seg);
+    return st;
+}
+
+static volt_status predict_all(job *j)
+{
+    const double before = j->seg->network_s;
+    int64_t count = 0, done_cases = 0;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1))
+        count++;
+    volt_report_progress(j->cb, "cases", 0, count);
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
+        VOLT_TRY(st, done, predict_one(j, i));
+        report_failures(j);
+        volt_report_progress(j->cb, "cases", ++done_cases, count);
+        correct_time(j, i, j->seg->network_s - before);
+    }
+    if (j->overlap)
+        st = writer_idle(j);
+done:
+    report_failures(j);
+    return st;
+}
+
+/* ---- memory ---- */
+
+/* Counts the passes that a scan of this grid takes, nothing cropped. */
+static volt_status count_passes(job *j, int64_t index, const volt_grid *grid)
+{
+    int64_t shape[3], before[3], tiles;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->seg->sets; i++) {
+        const volt_net_set *g = &j->seg->set[i];
+        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->seg, g, shape, NULL));
+        j->passes[i] += tiles * g->flips;
+        j->full[index] += tiles * g->flips;
+    }
+done:
+    return st;
+}
+
+static size_t alone_bytes(const volt_predict_memory *m)
+{
+    return m->network +
+           volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
+}
+
+/* What one scan needs, from its file's header. VOLT_ENOMEM with *too_large: more than there is.
+ */
+static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
+{
+    const char *file = j->cases->item[index].file[0];
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    volt_image_header *header = NULL;
+    volt_grid grid;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_image_info(&header, file));
+    grid = volt_case_grid(header);
+    grid.channels = j->seg->info.channels;
+    VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    out->preprocess +=
+        header->helper_bytes; /* of volt-itk, which reads and writes some formats */
+    out->write += header->helper_bytes;
+    *too_large = alone_bytes(out) > available;
+    if (*too_large) {
+        st = volt_fail(
+            VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available", file,
+            volt_mem_words(needed, alone_bytes(out)), volt_mem_words(there, available));
+        goto done;
+    }
+    st = count_passes(j, index, &grid);
+done:
+    volt_image_header_free(header);
+    return st;
+}
+
+/* The maximum that any scan needs in each stage. */
+static volt_status most_memory(volt_predict_memory *out, job *j)
+{
+    volt_predict_memory most = {0};
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        bool too_large = false;
+        volt_predict_memory m;
+        if ((st = case_memory(&m, &too_large, j, i)) != VOLT_OK) {
+            j->skip[i] = true;
+            if (too_large && j->out->failures)
+                st = volt_predict_failures_add(j->out->failures, j->cases->item[i].id, st);
+            else
+                st = failed_case(j, i, st, false);
+            if (st != VOLT_OK)
+                goto done;
+            continue;
+        }
+        most.network = volt_max_size(most.network, m.network);
+        most.preprocess = volt_max_size(most.preprocess, m.preprocess);
+        most.compute = volt_max_size(most.compute, m.compute);
+        most.ready = volt_max_size(most.ready, m.ready);
+        most.write = volt_max_size(most.write, m.write);
+    }
+    *out = most;
 done:
     return st;
 }
@@ -407,28 +589,21 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);
 
     if (st != VOLT_OK)
         return st;
-    alone =
-        m.network + volt_max_size(volt_max_size(m.preprocess, m.compute), m.ready + m.write);
+    alone = alone_bytes(&m);
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
-    j->overlap =
-        j->cases->count > 1 && together <= OVERLAP_BYTES && (!machine || together <= machine);
+    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES && together <= available;
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
                 (double)(j->result.announced_bytes - m.network) * MIB);
-    if (machine && alone > machine)
-        return volt_fail(VOLT_ENOMEM,
-                         "prediction needs %.0f MiB for the largest scan, this machine has "
-                         "%.0f MiB",
-                         (double)alone * MIB, (double)machine * MIB);
-    return j->out->roi ? VOLT_OK : announce_time(j);
+    return measure_pass(j);
 }
 
 /* ---- all cases ---- */
@@ -458,11 +633,19 @@ static void stop_threads(job *j)
 /* Marks the cases that need not be computed. */
 static volt_status find_existing(job *j)
 {
-    volt_status st = volt_alloc_zero(&j->skip, (size_t)j->cases->count + 1, sizeof *j->skip,
-                                     "a list of cases");
+    const size_t room = (size_t)j->cases->count + 1;
+    volt_status st = volt_alloc_zero(&j->skip, room, sizeof *j->skip, "a list of cases");
 
+    if (st == VOLT_OK)
+        st = volt_alloc_zero(&j->full, room, sizeof *j->full, "a list of cases");
+    for (int64_t i = 0; st == VOLT_OK && j->out->failures && i < j->cases->count; i++)
+        j->skip[i] = volt_predict_failures_have(j->out->failures, j->cases->item[i].id);
     for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
-        st = volt_predict_written(&j->skip[i], j->out, j->seg, j->cases->item[i].id);
+        bool there;
+        if (j->skip[i])
+            continue;
+        st = volt_predict_written(&there, j->out, j->seg, j->cases->item[i].id);
+        j->skip[i] = st == VOLT_OK && there;
         j->result.skipped += j->skip[i];
     }
     if (j->result.skipped > 0)
@@ -500,6 +683,7 @@ static volt_status predict_stage(volt_segmenter *seg, const char *masks,
              .cases = cases,
              .out = output,
              .wanted = {output->regions, probabilities, NULL},
+             .reported = output->failures ? output->failures->count : 0,
              .cb = cb};
     const double start = volt_seconds(), network = seg->network_s;
     const size_t held = seg->held_bytes;
@@ -513,6 +697,7 @@ static volt_status predict_stage(volt_segmenter *seg, const char *masks,
     stop_threads(&j);
     pthread_cond_destroy(&j.change);
     pthread_mutex_destroy(&j.lock);
+    volt_free(j.full);
     volt_free(j.skip);
     j.result.seconds = volt_seconds() - start;
     j.result.network_s = seg->network_s - network;
@@ -536,6 +721,7 @@ static volt_status predict_cascade(volt_predictor *p, const volt_case_list *case
     VOLT_TRY(st, done, volt_path_join(&masks, output->folder, "previous_stage"));
     first.folder = masks;
     first.skip_existing = output->skip_existing;
+    first.failures = output->failures; /* the second stage leaves these cases out, too */
     volt_segmenter_release_programs(p->stage);
     volt_report(cb, VOLT_LOG_INFO, "previous stage: masks by %s into %s", p->prior, masks);
     VOLT_TRY(st, done, volt_segmenter_restore_programs(p->previous));
@@ -560,18 +746,50 @@ void volt_predict_output_init(volt_predict_output *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
+{
+    volt_status st = VOLT_OK;
+
+    for (int g = 0; g < seg->sets; g++) {
+        for (int i = 0; i < seg->set[g].networks && st == VOLT_OK; i++)
+            st = volt_key_mix_file(key, seg->set[g].path[i]);
+    }
+    return st;
+}
+
+/* Several processes may predict parts of the cases into one folder, with the same networks. */
+static volt_status own_output(volt_owner **owner, const volt_predictor *p, const char *folder,
+                              const volt_callbacks *cb)
+{
+    uint64_t number = VOLT_KEY_START;
+    char key[17];
+    volt_status st;
+
+    VOLT_TRY(st, done, mix_networks(&number, p->stage));
+    if (p->previous)
+        VOLT_TRY(st, done, mix_networks(&number, p->previous));
+    snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
+    st = volt_owner_join(owner, folder, key, cb);
+done:
+    return st;
+}
+
 volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
 {
     volt_predict_output o = volt_predict_output_defaults();
     volt_predict_result r = {0};
+    volt_owner *owner = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, output, "volt_predict_output"));
     if (!o.folder || !*o.folder)
         return volt_fail(VOLT_EINVAL, "no output folder is given");
+    if (o.ending && !volt_image_holds_masks(o.ending))
+        return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
+    VOLT_TRY(st, done, own_output(&owner, p, o.folder, cb));
     if (p->previous) {
         VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));
     } else {
@@ -581,5 +799,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (result)
         *result = r;
 done:
+    volt_owner_release(&owner);
+    if (o.failures)
+        volt_predict_failures_sort(o.failures);
     return st;
 }

@@ -162,12 +162,12 @@ volt_status volt_predictor_need_prior(const volt_predictor *p)
     if (*g->recipe.previous_run)
         return volt_fail(VOLT_EINVAL,
                          "%s refines the masks of %s; the run it was trained with, %s, no "
-                         "longer exists: give another one, or a folder of its masks "
-                         "(--previous)",
+                         "longer exists: another one, or a folder of its masks is "
+                         "needed",
                          g->config->name, g->config->previous_stage, g->recipe.previous_run);
     return volt_fail(VOLT_EINVAL,
-                     "%s refines the masks of %s: give a run of it, or a folder of its masks "
-                     "(--previous)",
+                     "%s refines the masks of %s: a run of it, or a folder of its masks is "
+                     "needed",
                      g->config->name, g->config->previous_stage);
 }
 

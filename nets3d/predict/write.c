@@ -5,6 +5,7 @@
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/json/json.h"
 #include "io/tensors/npz.h"
 
@@ -14,6 +15,11 @@
 static const char *mask_name(const volt_segmenter *seg, int i)
 {
     return seg->info.regions ? seg->info.region[i].name : seg->info.label[i + 1].name;
+}
+
+static const char *ending_of(const volt_predict_output *o, const volt_segmenter *seg)
+{
+    return o->ending ? o->ending : volt_mask_ending(&seg->info);
 }
 
 static int mask_count(const volt_segmenter *seg)
@@ -42,9 +48,12 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
 
 static volt_status write_description(const volt_predict_output *o, const volt_segmenter *seg)
 {
+    volt_label_table names = {0};
     char *path = NULL;
     volt_status st;
 
+    VOLT_TRY(st, done, volt_label_table_from(&names, &seg->info));
+    VOLT_TRY(st, done, volt_label_files_create(o->folder, o->label_files, &names));
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "dataset.json"));
     VOLT_TRY(st, done, volt_dataset_info_write(path, &seg->info));
     volt_free(path);
@@ -52,6 +61,7 @@ static volt_status write_description(const volt_predict_output *o, const volt_se
     VOLT_TRY(st, done, volt_path_join(&path, o->folder, "plans.json"));
     st = volt_plan_write(path, seg->set[0].plan);
 done:
+    volt_label_table_clear(&names);
     volt_free(path);
     return st;
 }
@@ -95,8 +105,7 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
     bool there;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             volt_format(&path, "%s/%s%s", o->folder, id, volt_mask_ending(&seg->info)));
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", o->folder, id, ending_of(o, seg)));
     there = volt_path_exists(path);
     if (there && o->probabilities) {
         volt_free(path);
@@ -116,8 +125,7 @@ volt_status volt_predict_written(bool *out, const volt_predict_output *o,
         volt_free(path);
         path = NULL;
         VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
-        VOLT_TRY(st, done,
-                 volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
+        VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, ending_of(o, seg)));
         there = volt_path_exists(path);
         volt_free(folder);
         folder = NULL;
@@ -249,14 +257,16 @@ done:
 /* ---- masks ---- */
 
 static volt_status write_mask(const char *folder, const char *id, const volt_volume *v,
+                              const volt_label_table *names, const volt_predict_output *o,
                               const volt_segmenter *seg, const volt_image_header *header,
                               int threads)
 {
-    const volt_image_write_options options = volt_image_write_with(threads);
+    volt_image_write_options options = volt_image_write_with(threads);
     char *path = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, volt_mask_ending(&seg->info)));
+    options.names = names;
+    VOLT_TRY(st, done, volt_format(&path, "%s/%s%s", folder, id, ending_of(o, seg)));
     st = volt_image_write(path, v, header, &options);
 done:
     volt_free(path);
@@ -280,11 +290,13 @@ static volt_status write_masks(const volt_predict_output *o, const volt_segmente
                                const volt_image_header *header, int threads)
 {
     const size_t voxels = (size_t)volt_grid_voxels(&f->labels->grid);
+    volt_label_table names = {0};
     volt_volume *mask = NULL;
     char *folder = NULL;
     volt_status st = VOLT_OK;
 
     for (int i = 0; i < mask_count(seg); i++) {
+        VOLT_TRY(st, done, volt_label_table_set(&names, 1, mask_name(seg, i)));
         VOLT_TRY(st, done, volt_volume_create(&mask, &f->labels->grid, VOLT_U8));
         if (f->regions)
             memcpy(mask->data, (const uint8_t *)f->regions->data + (size_t)i * voxels, voxels);
@@ -292,13 +304,14 @@ static volt_status write_masks(const volt_predict_output *o, const volt_segmente
             pick(mask, f->labels, (uint16_t)seg->info.label[i + 1].value, threads);
         VOLT_TRY(st, done, restore(&mask, seg, header, threads));
         VOLT_TRY(st, done, mask_folder(&folder, o, seg, i));
-        VOLT_TRY(st, done, write_mask(folder, id, mask, seg, header, threads));
+        VOLT_TRY(st, done, write_mask(folder, id, mask, &names, o, seg, header, threads));
         volt_free(folder);
         volt_volume_free(mask);
         folder = NULL;
         mask = NULL;
     }
 done:
+    volt_label_table_clear(&names);
     volt_free(folder);
     volt_volume_free(mask);
     return st;
@@ -308,12 +321,17 @@ volt_status volt_predict_write(const volt_predict_output *o, const volt_segmente
                                const char *id, volt_segmentation *f,
                                const volt_image_header *header, int threads)
 {
+    volt_label_table names = {0};
     volt_status st;
 
     if (o->regions)
         VOLT_TRY(st, done, write_masks(o, seg, id, f, header, threads));
+    VOLT_TRY(st, done, volt_label_table_from(&names, &seg->info));
     VOLT_TRY(st, done, volt_mask_restore(&f->labels, &seg->info, header, threads));
-    st = write_mask(o->folder, id, f->labels, seg, header, threads);
+    VOLT_TRY(st, done,
+             volt_label_files_mask(o->folder, o->label_files, id, f->labels, &names, threads));
+    st = write_mask(o->folder, id, f->labels, &names, o, seg, header, threads);
 done:
+    volt_label_table_clear(&names);
     return st;
 }

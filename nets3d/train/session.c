@@ -2,12 +2,14 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <errno.h>
 #include <unistd.h>
 
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
@@ -212,7 +214,8 @@ static volt_status announce(volt_session *s)
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_param_elements(s->graph));
-    const size_t machine = volt_mem_machine();
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
 
@@ -231,12 +234,12 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (machine && m->total > machine)
-        return volt_fail(
-            VOLT_ENOMEM,
-            "training with batch %lld needs %.0f MiB, this machine has %.0f MiB: use "
-            "a smaller batch or patch",
-            (long long)s->recipe.recipe.batch, (double)m->total * MIB, (double)machine * MIB);
+    if (m->total > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "training with batch %lld needs %s of memory, but only %s is "
+                         "available: use a smaller batch or patch",
+                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
+                         volt_mem_words(there, available));
     return VOLT_OK;
 }
 
@@ -439,18 +442,6 @@ done:
     return st;
 }
 
-/* Removes checkpoints that a killed run was writing; nobody reads them. */
-static volt_status remove_leftovers(const volt_session *s)
-{
-    int64_t removed = 0;
-    const volt_status st = volt_out_remove_stale(&removed, s->run, "checkpoint_*.safetensors");
-
-    if (removed > 0)
-        volt_report(s->cb, VOLT_LOG_DETAIL, "removed %lld half-written file%s from %s",
-                    (long long)removed, volt_s(removed), s->run);
-    return st;
-}
-
 /* Copies for the reader; checkpoints carry their own. */
 static volt_status write_descriptions(const volt_session *s)
 {
@@ -469,15 +460,35 @@ done:
     return st;
 }
 
+static void begin(volt_session *s, const char *run, const volt_train_data *data,
+                  const volt_train_options *options, const volt_callbacks *cb)
+{
+    *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
+    s->opened_at = s->saved_at = volt_seconds();
+    volt_mem_scope_enter(&s->scope);
+}
+
+/* How many folders of `path` are missing. */
+static volt_status count_missing(int *out, const char *path)
+{
+    char *at = NULL, *slash;
+    int missing = 0;
+    const volt_status st = volt_strdup(&at, path);
+
+    for (; st == VOLT_OK && *at && !volt_path_exists(at); missing++) {
+        slash = strrchr(at, '/');
+        *(slash ? slash : at) = '\0';
+    }
+    *out = missing;
+    volt_free(at);
+    return st;
+}
+
 /* The checks of a run, cheapest first, until its network is compiled. */
-static volt_status prepare(volt_session *s, const char *run, const volt_train_data *data,
-                           const volt_train_options *options, const volt_callbacks *cb)
+static volt_status prepare(volt_session *s)
 {
     volt_status st;
 
-    *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run, .created = -1};
-    s->opened_at = s->saved_at = volt_seconds();
-    volt_mem_scope_enter(&s->scope);
     VOLT_TRY(st, done, make_tables(s));
     VOLT_TRY(st, done, make_texts(s));
     VOLT_TRY(st, done, volt_session_setup(s));
@@ -496,10 +507,14 @@ volt_status volt_session_check(volt_session *s, const char *run, const volt_trai
                                const volt_train_options *options, const volt_callbacks *cb)
 {
     float *flat = NULL;
-    volt_status st = prepare(s, run, data, options, cb);
+    volt_status st;
 
-    if (st == VOLT_OK && !s->ended)
+    begin(s, run, data, options, cb);
+    VOLT_TRY(st, done, volt_owner_check(run));
+    VOLT_TRY(st, done, prepare(s));
+    if (!s->ended)
         st = read_weights(&flat, s);
+done:
     volt_free(flat);
     return st;
 }
@@ -517,42 +532,23 @@ done:
     return st;
 }
 
-/* Creates the run's folder; s->created becomes the number of folders that were missing. */
-static volt_status create_folder(volt_session *s)
-{
-    int missing = 0;
-    char *path = NULL, *slash;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_strdup(&path, s->run));
-    for (; *path && !volt_path_exists(path); missing++) {
-        slash = strrchr(path, '/');
-        *(slash ? slash : path) = '\0';
-    }
-    VOLT_TRY(st, done, volt_make_dirs(s->run));
-    s->created = missing;
-done:
-    volt_free(path);
-    return st;
-}
-
-void volt_session_discard(const volt_session *s)
+void volt_session_discard(volt_session *s)
 {
     static const char *const files[] = {VOLT_RUN_LATEST, "plans.json", "dataset.json",
                                         "log.jsonl"};
+    const bool remains = !s->writing || s->resumed || s->state.iteration > 0;
     char *path = NULL, *slash;
 
-    if (s->created < 0 || s->resumed || s->state.iteration > 0)
-        return;
-    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    for (size_t i = 0; !remains && i < sizeof files / sizeof *files; i++) {
         if (volt_path_join(&path, s->run, files[i]) == VOLT_OK)
             (void)remove(path);
         volt_free(path);
         path = NULL;
     }
+    volt_owner_release(&s->owner); /* may remove the folder */
     if (volt_strdup(&path, s->run) != VOLT_OK)
         return;
-    for (int i = 0; i < s->created && *path && rmdir(path) == 0; i++) {
+    for (int i = 0; i < s->missing && *path && (rmdir(path) == 0 || errno == ENOENT); i++) {
         slash = strrchr(path, '/');
         *(slash ? slash : path) = '\0';
     }
@@ -564,13 +560,15 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
 {
     volt_status st;
 
-    VOLT_TRY(st, done, prepare(s, run, data, options, cb));
+    begin(s, run, data, options, cb);
+    VOLT_TRY(st, done, count_missing(&s->missing, run));
+    VOLT_TRY(st, done, volt_owner_take(&s->owner, run, VOLT_OWNER_REFUSE, cb));
+    VOLT_TRY(st, done, prepare(s));
     if (s->ended)
-        return remove_leftovers(s);
+        goto done;
     VOLT_TRY(st, done, check_cases(s));
     VOLT_TRY(st, done, load(s));
-    VOLT_TRY(st, done, create_folder(s));
-    VOLT_TRY(st, done, remove_leftovers(s));
+    s->writing = true;
     st = write_descriptions(s);
 done:
     return st;
@@ -594,6 +592,7 @@ void volt_session_close(volt_session *s)
     volt_free(s->log);
     volt_free(s->best);
     volt_free(s->latest);
+    volt_owner_release(&s->owner);
     volt_mem_scope_leave(&s->scope);
     *s = (volt_session){0};
 }

@@ -2,6 +2,7 @@
 #ifndef VOLT_NETS3D_TRAIN_SESSION_H
 #define VOLT_NETS3D_TRAIN_SESSION_H
 #include "base/mem.h"
+#include "base/system/owner.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/run/found.h"
@@ -16,12 +17,14 @@ typedef struct volt_session {
     const volt_train_options *options; /* complete, with its recipe */
     const volt_callbacks *cb;
     const char *run;
+    volt_owner *owner;         /* of the run's folder */
     char *latest, *best, *log; /* paths */
     char *plan_text, *info_text;
     bool resumed;
     bool changed;  /* resumed, with another length */
     bool ended;    /* resumed, with nothing left to do */
-    int created;   /* folders that the call created for the run; -1 = none yet */
+    int missing;   /* folders of the run's path that were not there before */
+    bool writing;  /* all checks are done */
     bool unfitted; /* the schedule for its budget has not been measured yet */
 
     volt_train_recipe recipe;
@@ -75,7 +78,7 @@ VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
                                             const volt_train_options *options,
                                             const volt_callbacks *cb);
 /* Removes what the call created for a new run that has no iteration. */
-void volt_session_discard(const volt_session *s);
+void volt_session_discard(volt_session *s);
 void volt_session_close(volt_session *s);
 /* Opens the loaders at the iteration of the state, closing open ones first. */
 VOLT_MUST_USE volt_status volt_session_open_loaders(volt_session *s);

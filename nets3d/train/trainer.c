@@ -69,6 +69,20 @@ done:
     return st;
 }
 
+/* The loss is the mean of the epoch so far; Dice is that of the last validation. */
+static void report_state(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    const int64_t in_epoch = t->iteration - t->epoch * t->iterations;
+    char dice[32] = "";
+
+    if (isfinite(t->mean_dice))
+        snprintf(dice, sizeof dice, ", Dice %.4f", t->mean_dice);
+    volt_report_state(s->cb, "epoch %lld/%lld, loss %.4f%s", (long long)t->epoch + 1,
+                      (long long)t->epochs, t->loss_sum / (double)(in_epoch > 0 ? in_epoch : 1),
+                      dice);
+}
+
 static volt_status train_iteration(volt_session *s)
 {
     const double start = volt_seconds(), waited = volt_loader_waited(s->train);
@@ -89,6 +103,7 @@ static volt_status train_iteration(volt_session *s)
     state->data_wait_s += wait;
     state->epoch_s += volt_seconds() - start;
     volt_pace_note(s);
+    report_state(s);
     volt_report_progress(s->cb, "iterations", state->iteration,
                          state->epochs * state->iterations);
 done:
@@ -406,6 +421,7 @@ static volt_status check_alone(volt_train_result *result, const char *run,
 
     VOLT_TRY(st, done, volt_train_check_options(o));
     VOLT_TRY(st, done, volt_train_check_recipe(o->recipe, NULL));
+    VOLT_TRY(st, done, volt_owner_check(run));
     VOLT_TRY(st, done, volt_device_open(&device, name));
     VOLT_TRY(st, done, volt_train_may_begin(&there, run, o->resume));
     if (there || o->like) {

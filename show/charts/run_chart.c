@@ -42,10 +42,17 @@ static const char *keep_text(builder *b, const char *fmt, const char *name)
     return b->st == VOLT_OK ? b->out->text[b->out->texts++] : NULL;
 }
 
-static void begin_panel(builder *b, const char *title, double include)
+/* What a panel shows decides about its y axis. */
+typedef enum kind { LOSS, FRACTION, AMOUNT } kind;
+
+static void begin_panel(builder *b, const char *title, kind what)
 {
-    b->out->panel[b->panels++] =
-        (volt_chart_panel){.title = title, .line = b->out->line + b->lines, .include = include};
+    b->out->panel[b->panels++] = (volt_chart_panel){.title = title,
+                                                    .line = b->out->line + b->lines,
+                                                    .include = what == AMOUNT ? 0 : NAN,
+                                                    .lower = what == LOSS ? NAN : 0,
+                                                    .upper = what == FRACTION ? 1 : NAN,
+                                                    .may_be_log = what != FRACTION};
 }
 
 /* Drops a panel without lines. */
@@ -65,7 +72,7 @@ static bool has_values(const double *v, int64_t n)
 }
 
 static void add_line(builder *b, const volt_run_curves *run, const double *y, const char *name,
-                     volt_color color, double width)
+                     volt_color color, double width, int style)
 {
     if (b->st != VOLT_OK || !has_values(y, run->epochs))
         return;
@@ -74,30 +81,54 @@ static void add_line(builder *b, const volt_run_curves *run, const double *y, co
                                                  .y = y,
                                                  .points = run->epochs,
                                                  .color = color,
-                                                 .width = width};
+                                                 .width = width,
+                                                 .style = style};
     b->out->panel[b->panels - 1].lines++;
 }
 
 /* Training thin and pale, validation on top of it. */
 static void add_losses(builder *b)
 {
-    begin_panel(b, "loss", NAN);
+    begin_panel(b, "loss", LOSS);
     for (int i = 0; i < b->count; i++) {
         const volt_run_curves *r = b->runs[i];
         const volt_color c = volt_chart_color(i);
 
         if (b->count == 1) {
-            add_line(b, r, r->value[VOLT_CURVE_TRAIN_LOSS], "training", c, THICK);
+            add_line(b, r, r->value[VOLT_CURVE_TRAIN_LOSS], "training", c, THICK, 0);
             add_line(b, r, r->value[VOLT_CURVE_VALIDATION_LOSS], "validation",
-                     volt_chart_color(1), THICK);
+                     volt_chart_color(1), THICK, 0);
             continue;
         }
         add_line(b, r, r->value[VOLT_CURVE_TRAIN_LOSS], keep_text(b, "%s, training", r->name),
-                 volt_color_tint(c, 0.5), THIN);
+                 volt_color_tint(c, 0.5), THIN, volt_chart_style(i));
         add_line(b, r, r->value[VOLT_CURVE_VALIDATION_LOSS],
-                 keep_text(b, "%s, validation", r->name), c, THICK);
+                 keep_text(b, "%s, validation", r->name), c, THICK, volt_chart_style(i));
     }
     end_panel(b);
+}
+
+/* A class of a single run. One that never had a Dice is named, where others had one. */
+static void add_class(builder *b, int k)
+{
+    const volt_run_curves *r = b->runs[0];
+    const char *name = r->class_name[k];
+
+    if (!has_values(r->dice[k], r->epochs)) {
+        if (b->st != VOLT_OK || !has_values(r->value[VOLT_CURVE_MEAN_DICE], r->epochs))
+            return;
+        b->out->line[b->lines++] =
+            (volt_chart_line){.name = keep_text(b, "%s (no values)", name),
+                              .x = r->value[b->x],
+                              .y = r->dice[k],
+                              .points = r->epochs,
+                              .color = volt_chart_color(k),
+                              .width = THIN,
+                              .style = volt_chart_style(k)};
+        b->out->panel[b->panels - 1].lines++;
+        return;
+    }
+    add_line(b, r, r->dice[k], name, volt_chart_color(k), THIN, volt_chart_style(k));
 }
 
 /* One run: every class, the mean and its moving average in one panel. */
@@ -106,12 +137,12 @@ static void add_dice_of_one(builder *b)
     const volt_run_curves *r = b->runs[0];
     const volt_color ink = {20, 20, 20};
 
-    begin_panel(b, "validation Dice", NAN);
+    begin_panel(b, "validation Dice", FRACTION);
     for (int k = 0; k < r->classes; k++)
-        add_line(b, r, r->dice[k], r->class_name[k], volt_chart_color(k), THIN);
+        add_class(b, k);
     add_line(b, r, r->value[VOLT_CURVE_MEAN_DICE], "mean",
-             volt_color_tint(ink, r->classes > 1 ? 0.5 : 0), r->classes > 1 ? THIN : THICK);
-    add_line(b, r, r->value[VOLT_CURVE_EMA_DICE], "moving average of the mean", ink, THICK);
+             volt_color_tint(ink, 0.5), THIN, 0);
+    add_line(b, r, r->value[VOLT_CURVE_EMA_DICE], "moving average of the mean", ink, THICK, 0);
     end_panel(b);
 }
 
@@ -125,12 +156,12 @@ static const double *dice_of(const volt_run_curves *r, const char *name)
 }
 
 /* One curve of every run in a panel. */
-static void add_panel_of(builder *b, volt_curve curve, const char *title, double include)
+static void add_panel_of(builder *b, volt_curve curve, const char *title, kind what)
 {
-    begin_panel(b, title, include);
+    begin_panel(b, title, what);
     for (int i = 0; i < b->count; i++)
-        add_line(b, b->runs[i], b->runs[i]->value[curve], b->runs[i]->name, volt_chart_color(i),
-                 b->count == 1 ? THICK : 2);
+        add_line(b, b->runs[i], b->runs[i]->value[curve], b->count == 1 ? "" : b->runs[i]->name,
+                 volt_chart_color(i), b->count == 1 ? THICK : 2, volt_chart_style(i));
     end_panel(b);
 }
 
@@ -139,12 +170,12 @@ static void add_dice_of_many(builder *b)
 {
     const volt_run_curves *first = b->runs[0];
 
-    add_panel_of(b, VOLT_CURVE_MEAN_DICE, "validation Dice, mean over classes", NAN);
+    add_panel_of(b, VOLT_CURVE_MEAN_DICE, "validation Dice, mean over classes", FRACTION);
     for (int k = 0; k < first->classes && k < MOST_CLASS_PANELS && first->classes > 1; k++) {
-        begin_panel(b, keep_text(b, "validation Dice, %s", first->class_name[k]), NAN);
+        begin_panel(b, keep_text(b, "validation Dice, %s", first->class_name[k]), FRACTION);
         for (int i = 0; i < b->count; i++)
             add_line(b, b->runs[i], dice_of(b->runs[i], first->class_name[k]), b->runs[i]->name,
-                     volt_chart_color(i), 2);
+                     volt_chart_color(i), 2, volt_chart_style(i));
         end_panel(b);
     }
 }
@@ -152,16 +183,16 @@ static void add_dice_of_many(builder *b)
 static void add_seconds(builder *b)
 {
     if (b->count > 1) {
-        add_panel_of(b, VOLT_CURVE_SECONDS, "seconds of training in an epoch", 0);
+        add_panel_of(b, VOLT_CURVE_SECONDS, "seconds of training in an epoch", AMOUNT);
         return;
     }
-    begin_panel(b, "seconds in an epoch", 0);
+    begin_panel(b, "seconds in an epoch", AMOUNT);
     add_line(b, b->runs[0], b->runs[0]->value[VOLT_CURVE_SECONDS], "training",
-             volt_chart_color(0), THICK);
+             volt_chart_color(0), THICK, 0);
     add_line(b, b->runs[0], b->runs[0]->value[VOLT_CURVE_VALIDATION_SECONDS], "validation",
-             volt_chart_color(1), 2);
+             volt_chart_color(1), 2, 0);
     add_line(b, b->runs[0], b->runs[0]->value[VOLT_CURVE_DATA_WAIT_SECONDS], "waiting for data",
-             volt_chart_color(2), 2);
+             volt_chart_color(2), 2, 0);
     end_panel(b);
 }
 
@@ -174,8 +205,8 @@ static volt_status make_room(builder *b)
 
     VOLT_TRY(st, done, volt_alloc_zero(&c->panel, (size_t)panels, sizeof *c->panel, "a chart"));
     VOLT_TRY(st, done, volt_alloc_zero(&c->line, (size_t)lines, sizeof *c->line, "a chart"));
-    st = volt_alloc_zero(&c->text, 2 * (size_t)b->count + MOST_CLASS_PANELS, sizeof *c->text,
-                         "a chart");
+    st = volt_alloc_zero(&c->text, 2 * (size_t)b->count + MOST_CLASS_PANELS + VOLT_MAX_CLASSES,
+                         sizeof *c->text, "a chart");
 done:
     return st;
 }
@@ -199,8 +230,8 @@ volt_status volt_run_chart_make(volt_run_chart **out, const volt_run_curves *con
         add_dice_of_one(&b);
     else
         add_dice_of_many(&b);
-    add_panel_of(&b, VOLT_CURVE_ACCURACY, "validation accuracy", NAN);
-    add_panel_of(&b, VOLT_CURVE_LR, "learning rate", 0);
+    add_panel_of(&b, VOLT_CURVE_ACCURACY, "validation accuracy", FRACTION);
+    add_panel_of(&b, VOLT_CURVE_LR, "learning rate", AMOUNT);
     add_seconds(&b);
     if (b.panels == 0 && b.st == VOLT_OK)
         b.st =
@@ -208,6 +239,7 @@ volt_status volt_run_chart_make(volt_run_chart **out, const volt_run_curves *con
     if (b.st != VOLT_OK)
         goto done;
     b.out->chart = (volt_chart){.x_title = x_titles[x],
+                                .x_integers = x != VOLT_CURVE_HOURS,
                                 .panel = b.out->panel,
                                 .panels = b.panels,
                                 .columns = b.panels > 1 ? 2 : 1};

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/system/file.h"
-
-/* Of a monospaced font, as fractions of its size. */
-#define CHARACTER_WIDTH 0.602
-#define CAPITAL_HALF    0.36
+#include "show/pictures/text.h"
 
 /* After a failure nothing more is written; `st` is the first one. */
 typedef struct writer {
@@ -51,38 +48,23 @@ static void put_attribute(writer *w, const char *name, double v)
     put(w, "\"");
 }
 
-/* Bytes of the valid UTF-8 sequence at `s`; 0 if there is none. */
-static size_t sequence_bytes(const unsigned char *s)
-{
-    const size_t n = s[0] < 0x80                   ? 1
-                     : s[0] >= 0xc2 && s[0] < 0xe0 ? 2
-                     : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                     : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                                   : 0;
-
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return n;
-}
-
 static void put_text(writer *w, const char *text)
 {
     while (*text) {
-        const size_t n = sequence_bytes((const unsigned char *)text);
+        const char *next = text;
+        const unsigned code = volt_text_next(&next);
 
-        if (*text == '&')
+        if (code == '&')
             put(w, "&amp;");
-        else if (*text == '<')
+        else if (code == '<')
             put(w, "&lt;");
-        else if (*text == '>')
+        else if (code == '>')
             put(w, "&gt;");
-        else if (n == 0 || (unsigned char)*text < ' ' || *text == 0x7f)
+        else if (code >= 0xfffd && code <= 0xffff) /* not a character of XML */
             put(w, "?");
         else
-            put(w, "%.*s", (int)n, text);
-        text += n ? n : 1;
+            put(w, "%.*s", (int)(next - text), text);
+        text = next;
     }
 }
 
@@ -100,7 +82,7 @@ static void svg_box(void *user, double x, double y, double width, double height,
 }
 
 static void svg_path(void *user, const double (*xy)[2], int64_t points, double width,
-                     volt_color c)
+                     const volt_dash *dash, volt_color c)
 {
     writer *w = user;
 
@@ -108,14 +90,23 @@ static void svg_path(void *user, const double (*xy)[2], int64_t points, double w
         put(w, "<circle");
         put_attribute(w, "cx", xy[0][0]);
         put_attribute(w, "cy", xy[0][1]);
-        put_attribute(w, "r", width / 2 + 1.5);
+        put_attribute(w, "r", width / 2);
         put_color(w, "fill", c);
         put(w, "/>\n");
         return;
     }
-    put(w, "<polyline fill=\"none\" stroke-linejoin=\"round\" stroke-linecap=\"round\"");
+    put(w, "<polyline fill=\"none\" stroke-linejoin=\"round\" stroke-linecap=\"%s\"",
+        dash ? "butt" : "round");
     put_color(w, "stroke", c);
     put_attribute(w, "stroke-width", width);
+    if (dash) {
+        put(w, " stroke-dasharray=\"");
+        put_number(w, dash->on);
+        put(w, " ");
+        put_number(w, dash->period - dash->on);
+        put(w, "\"");
+        put_attribute(w, "stroke-dashoffset", -dash->skip);
+    }
     put(w, " points=\"");
     for (int64_t i = 0; i < points; i++) {
         put(w, i ? " " : "");
@@ -126,19 +117,10 @@ static void svg_path(void *user, const double (*xy)[2], int64_t points, double w
     put(w, "\"/>\n");
 }
 
-static double font_size(volt_text_size size)
-{
-    return size == VOLT_TEXT_TITLE ? 18 : 14;
-}
-
 static double svg_text_width(void *user, const char *text, volt_text_size size)
 {
-    double characters = 0;
-
     (void)user;
-    for (; *text; text++)
-        characters += ((unsigned char)*text & 0xc0) != 0x80;
-    return characters * CHARACTER_WIDTH * font_size(size);
+    return volt_text_width(text, size);
 }
 
 static void svg_text(void *user, const char *text, double x, double y, volt_text_size size,
@@ -147,9 +129,12 @@ static void svg_text(void *user, const char *text, double x, double y, volt_text
     static const char *const anchors[] = {"start", "middle", "end"};
     writer *w = user;
 
-    put(w, "<text text-anchor=\"%s\" font-size=\"%.0f\"", anchors[anchor], font_size(size));
+    put(w, "<text text-anchor=\"%s\" font-size=\"%d\"", anchors[anchor], (int)size);
     put_attribute(w, "x", x);
-    put_attribute(w, "y", y + CAPITAL_HALF * font_size(size));
+    put_attribute(w, "y", y + VOLT_TEXT_CAPITAL / 2 * size);
+    /* Where another font stands in, it takes the same room. */
+    put_attribute(w, "textLength", volt_text_width(text, size));
+    put(w, " lengthAdjust=\"spacingAndGlyphs\"");
     put_color(w, "fill", c);
     put(w, ">");
     put_text(w, text);
@@ -172,7 +157,7 @@ volt_status volt_svg_write(const char *path, const volt_chart *chart, int64_t wi
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" "
         "width=\"%lld\" height=\"%lld\" viewBox=\"0 0 %lld %lld\" ",
         (long long)width, (long long)height, (long long)width, (long long)height);
-    put(&w, "font-family=\"DejaVu Sans Mono, Menlo, Consolas, monospace\">\n");
+    put(&w, "font-family=\"DejaVu Sans, Verdana, Geneva, sans-serif\">\n");
     svg_box(&w, 0, 0, (double)width, (double)height, (volt_color){255, 255, 255});
     VOLT_TRY(st, done, volt_chart_draw(&painter, chart, (double)width, (double)height));
     put(&w, "</svg>\n");

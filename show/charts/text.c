@@ -8,8 +8,10 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "show/charts/axes.h"
+#include "show/pictures/text.h"
 
-static const char symbols[] = "*+ox#@%&=~";
+static const char symbols[] =
+    "*+ox#@%&=~ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnpqrstuvwyz0123456789";
 #define SYMBOLS ((int)sizeof symbols - 1)
 
 /* Axes in ASCII, and in box drawing characters as UTF-8. */
@@ -51,8 +53,10 @@ static void put(writer *w, const char *fmt, ...)
 
 /* One character of the plot. */
 typedef struct cell {
-    uint8_t dots; /* Braille bits, or 1 */
-    int16_t line; /* that was drawn last */
+    uint8_t dots;  /* Braille bits, or 1 */
+    uint8_t lines; /* that came through it */
+    int16_t last;  /* of them, counted from 1 */
+    int16_t line;  /* whose colour or symbol it has */
 } cell;
 
 typedef struct plot {
@@ -69,8 +73,15 @@ static void set_dot(plot *p, int x, int y, int line)
     const int wide = p->dots_x / p->columns, high = p->dots_y / p->rows;
     cell *c = &p->cells[y / high * p->columns + x / wide];
 
+    if (c->dots && c->line == line)
+        ; /* its own already */
+    else if (x / wide % (c->lines + 1) == c->lines)
+        c->line = (int16_t)line; /* lines that coincide take turns */
+    if (c->last != line + 1) {
+        c->last = (int16_t)(line + 1);
+        c->lines = (uint8_t)(c->lines < 100 ? c->lines + 1 : c->lines);
+    }
     c->dots = (uint8_t)(c->dots | (p->o->ascii ? 1 : bits[y % high][x % wide]));
-    c->line = (int16_t)line;
 }
 
 /* Bresenham's line between two dots. */
@@ -107,8 +118,8 @@ static void draw_line(plot *p, const volt_chart_line *l, int line)
             connected = false;
             continue;
         }
-        at[0] = (int)lround((l->x[i] - p->x.low) / (p->x.high - p->x.low) * (p->dots_x - 1));
-        at[1] = (int)lround((p->y.high - l->y[i]) / (p->y.high - p->y.low) * (p->dots_y - 1));
+        at[0] = (int)lround(volt_axis_at(&p->x, l->x[i]) * (p->dots_x - 1));
+        at[1] = (int)lround((1 - volt_axis_at(&p->y, l->y[i])) * (p->dots_y - 1));
         connect(p, connected ? last : at, at, line);
         memcpy(last, at, sizeof last);
         connected = true;
@@ -142,22 +153,65 @@ static void put_cell(writer *w, const plot *p, const volt_chart_panel *panel, co
     put_colored(w, p, panel->line[c->line].color, text);
 }
 
+/* Characters of a name, without those that would act on the terminal. Returns how many. */
+static int put_name(writer *w, const char *name)
+{
+    int characters = 0;
+
+    while (*name) {
+        const char *next = name;
+
+        if (volt_text_next(&next) == 0xfffd)
+            put(w, "?");
+        else
+            put(w, "%.*s", (int)(next - name), name);
+        name = next;
+        characters++;
+    }
+    return characters;
+}
+
+static int characters_of(const char *name)
+{
+    int characters = 0;
+
+    for (; *name; characters++)
+        volt_text_next(&name);
+    return characters;
+}
+
+/* In rows as wide as the plot. */
 static void put_legend(writer *w, const plot *p, const volt_chart_panel *panel, int indent)
 {
+    int used = 0;
+
+    if (panel->lines == 1 && !*panel->line[0].name)
+        return; /* the title says it all */
     put(w, "%*s", indent, "");
     for (int i = 0; i < panel->lines; i++) {
         const char symbol[2] = {symbols[i % SYMBOLS], '\0'};
+        const int needs = 2 + characters_of(panel->line[i].name);
 
+        if (used > 0 && used + 3 + needs > p->columns) {
+            put(w, "\n%*s", indent, "");
+            used = 0;
+        } else if (used > 0) {
+            put(w, "   ");
+            used += 3;
+        }
         put_colored(w, p, panel->line[i].color, p->o->ascii ? symbol : "\xe2\x80\xa2");
-        put(w, " %s%s", panel->line[i].name, i + 1 < panel->lines ? "   " : "\n");
+        put(w, " ");
+        put_name(w, panel->line[i].name);
+        used += needs;
     }
+    put(w, "\n");
 }
 
 /* The tick whose label is in this row, or -1. */
 static int tick_of_row(const plot *p, int row)
 {
     for (int i = 0; i < p->y.ticks; i++) {
-        if (lround((double)(p->y.ticks - 1 - i) / (p->y.ticks - 1) * (p->rows - 1)) == row)
+        if (lround((1 - volt_axis_at(&p->y, volt_axis_tick(&p->y, i))) * (p->rows - 1)) == row)
             return i;
     }
     return -1;
@@ -170,7 +224,8 @@ static void put_x_labels(writer *w, const plot *p, int indent)
 
     put(w, "%*s", indent, "");
     for (int i = 0; i < p->x.ticks; i++) {
-        const int at = (int)lround((double)i / (p->x.ticks - 1) * (p->columns - 1));
+        const int at =
+            (int)lround(volt_axis_at(&p->x, volt_axis_tick(&p->x, i)) * (p->columns - 1));
         char label[VOLT_AXIS_LABEL];
         int start, width;
 
@@ -217,7 +272,7 @@ static void put_panel(writer *w, const volt_chart *chart, const volt_chart_panel
     char label[VOLT_AXIS_LABEL];
     int labels = 0;
 
-    volt_chart_axes(&p.x, &p.y, panel, o->columns / 12,
+    volt_chart_axes(&p.x, &p.y, chart, panel, o->columns / 12,
                     (o->rows + 3) / 3 < 3 ? 3 : (o->rows + 3) / 3);
     for (int i = 0; i < p.y.ticks; i++) {
         volt_axis_label(label, &p.y, i);
@@ -232,7 +287,9 @@ static void put_panel(writer *w, const volt_chart *chart, const volt_chart_panel
         return;
     for (int i = 0; i < panel->lines; i++)
         draw_line(&p, &panel->line[i], i);
-    put(w, "%*s%s\n", labels + 2, "", panel->title);
+    put(w, "%*s", labels + 2, "");
+    put_name(w, panel->title);
+    put(w, "%s\n", p.y.log ? " (logarithmic)" : "");
     put_legend(w, &p, panel, labels + 2);
     put_plot(w, &p, panel, labels);
     put_x_labels(w, &p, labels + 2);
@@ -264,8 +321,10 @@ volt_status volt_chart_text(char **out, const volt_chart *chart,
                          "least 1, 40 and 4",
                          chart->panels, volt_s(chart->panels), o.columns, volt_s(o.columns),
                          o.rows, volt_s(o.rows));
-    if (chart->title)
-        put(&w, "%s\n", chart->title);
+    if (chart->title) {
+        put_name(&w, chart->title);
+        put(&w, "\n");
+    }
     for (int i = 0; i < chart->panels && w.st == VOLT_OK; i++) {
         if (i > 0 || chart->title)
             put(&w, "\n");

@@ -9,6 +9,7 @@
 #include "base/core/checked.h"
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/plural.h"
 #include "io/image.h"
 #include "io/png.h"
@@ -16,6 +17,7 @@
 #include "volume/normalize.h"
 #include "volume/orient.h"
 #include "volume/grid/patch.h"
+#include "show/pictures/text.h"
 #include "show/pictures/view.h"
 
 #define LABELS_MAX 256 /* of a scan without a plan */
@@ -134,12 +136,11 @@ typedef struct show {
     volt_sampler_options sampling;
     volt_sampler *sampler;
     volt_volume *before, *after, *labels_before, *labels_after;
-    volt_picture *sheet;
-    int64_t row;  /* of the sheet, pixels */
+    volt_picture **strip; /* a picture of each sample */
+    int64_t strips;
     double scale; /* pixels per mm */
     volt_plane plane[3];
     int planes;
-    bool narrow; /* the sheet's columns, for long headings */
 } show;
 
 /* The grid of n voxels from `corner` on in the preprocessed case, which is transposed, cropped
@@ -214,6 +215,19 @@ static void choose_planes(show *s, const volt_grid *g)
     s->scale = largest > 0 ? (double)s->o->view / largest : 1;
 }
 
+/* The sampler, each sample before and after, and what writing its labels takes. */
+static volt_status check_memory(const show *s)
+{
+    const size_t voxels = (size_t)voxels_of(s->patch);
+    const size_t sample =
+        voxels * (2 * sizeof(float) * (size_t)s->c->channels + (2 + 1) * sizeof(int16_t));
+    char what[96];
+
+    snprintf(what, sizeof what, "augmenting patches of %lld x %lld x %lld voxels",
+             (long long)s->patch[0], (long long)s->patch[1], (long long)s->patch[2]);
+    return volt_mem_check(volt_sampler_bytes(&s->sampling) + sample, what);
+}
+
 static volt_status open_show(show *s, const char *name)
 {
     const int64_t start[3] = {0, 0, 0};
@@ -231,6 +245,8 @@ static volt_status open_show(show *s, const char *name)
         (volt_sampler_options){.rules = volt_augment_rules_nnunet(s->patch, s->c->channels),
                                .classes = classes_of(s->c) > 2 ? classes_of(s->c) : 2,
                                .ignore = VOLT_NO_IGNORE_LABEL};
+    VOLT_TRY(st, done, volt_sampler_check(&s->sampling));
+    VOLT_TRY(st, done, check_memory(s));
     VOLT_TRY(st, done, volt_sample_case_make(&s->source, &source, &s->sampling));
     VOLT_TRY(st, done, volt_sampler_open(&s->sampler, &s->sampling));
     g = grid_at(s->c, start, s->patch);
@@ -246,7 +262,9 @@ done:
 
 static void close_show(show *s)
 {
-    volt_picture_free(s->sheet);
+    for (int64_t i = 0; i < s->strips; i++)
+        volt_picture_free(s->strip[i]);
+    volt_free(s->strip);
     volt_volume_free(s->after);
     volt_volume_free(s->before);
     volt_volume_free(s->labels_after);
@@ -326,8 +344,8 @@ done:
 
 /* ---- the contact sheet ---- */
 
-enum { MARGIN = 8, TEXT = 1, LINE = TEXT * VOLT_TEXT_HEIGHT + 6 };
-enum { NARROWEST = 640 };
+#define FONT 13
+enum { MARGIN = 8, LINE = 18, NARROWEST = 640 };
 static const volt_color paper = {18, 18, 20}, ink = {225, 225, 225};
 static const char *const heading[2][2] = {{"in the case", "after augmentation"},
                                           {"before", "after"}};
@@ -340,75 +358,138 @@ static volt_view middle_view(const show *s, const volt_volume *v, int plane)
     return view;
 }
 
-static volt_status create_sheet(show *s)
+/* The size of the views of a sample. */
+static void measure_views(const show *s, int64_t *width, int64_t *height)
 {
-    int64_t width = MARGIN, height = 1;
-
+    *width = MARGIN;
+    *height = 1;
     for (int i = 0; i < s->planes; i++) {
         const volt_view v = middle_view(s, s->before, i);
-        width += v.width + MARGIN;
-        height = volt_max_i64(v.height, height);
+
+        *width += v.width + MARGIN;
+        *height = volt_max_i64(v.height, *height);
     }
-    s->row = height + LINE + MARGIN;
-    s->narrow = width < volt_picture_text_width(heading[0][1], TEXT) + 2 * MARGIN;
-    width = 2 * width + MARGIN;
-    width = volt_max_i64(width, NARROWEST); /* room for the list of changes */
-    if (s->row * s->o->samples + 2 * MARGIN + LINE > 32768)
-        return volt_fail(VOLT_EINVAL,
-                         "one picture cannot hold %lld sample%s in rows of %lld pixels",
-                         (long long)s->o->samples, volt_s(s->o->samples), (long long)s->row);
-    return volt_picture_create(&s->sheet, width, s->row * s->o->samples + 2 * MARGIN + LINE,
-                               paper);
 }
 
-/* The sample's planes from x on; returns the x after them. */
-static volt_status draw_planes(show *s, int64_t *x, int64_t y, const volt_volume *image,
-                               const volt_volume *labels, const double window[2])
+/* Draws wrapped text, or with `to` NULL only measures it. Returns the y of the next line. */
+static int64_t draw_text(volt_picture *to, int64_t x, int64_t y, int64_t width,
+                         const char *text)
 {
+    char line[600];
+
+    while (*text) {
+        const size_t bytes = volt_text_fit(text, FONT, (double)width);
+
+        snprintf(line, sizeof line, "%.*s", (int)bytes, text);
+        if (to)
+            volt_picture_text(to, (double)x, (double)y, FONT, ink, line);
+        y += LINE;
+        text += bytes;
+    }
+    return y;
+}
+
+/* Before any work: the samples without their changes must fit on one picture. */
+static volt_status check_sheet(const show *s)
+{
+    int64_t width, height;
+
+    measure_views(s, &width, &height);
+    height = (height + LINE + 2 * MARGIN) * s->o->samples;
+    if (height + LINE > VOLT_PICTURE_LARGEST)
+        return volt_fail(VOLT_EINVAL,
+                         "one picture cannot hold %lld sample%s: they need %lld rows of pixels",
+                         (long long)s->o->samples, volt_s(s->o->samples), (long long)height);
+    return VOLT_OK;
+}
+
+/* The sample's planes from x on. */
+static volt_status draw_planes(volt_picture *to, const show *s, int64_t x, int64_t y,
+                               const volt_volume *image, const volt_volume *labels,
+                               const double window[2])
+{
+    int64_t value[LABELS_MAX];
+    volt_color color[LABELS_MAX];
+    const volt_label_map map = {value, color, LABELS_MAX - 1};
     volt_status st = VOLT_OK;
 
+    for (int i = 0; i < map.count; i++) {
+        value[i] = i + 1;
+        color[i] = volt_label_color(i + 1);
+    }
     for (int i = 0; i < s->planes && st == VOLT_OK; i++) {
         const volt_view v = middle_view(s, image, i);
 
-        volt_view_draw(s->sheet, *x, y, &v, image, s->o->channel, window);
-        st = volt_view_contours(s->sheet, *x, y, &v, labels, false);
-        *x += v.width + MARGIN;
+        VOLT_TRY(st, done, volt_view_draw(to, x, y, &v, image, s->o->channel, window));
+        st = volt_view_contours(to, x, y, &v, labels, &map, VOLT_OUTLINE_SOLID);
+        x += v.width + MARGIN;
     }
-    return st;
-}
-
-static volt_status draw_sample(show *s, const volt_shown_sample *sample, int64_t number)
-{
-    const int64_t y = MARGIN + LINE + (number - 1) * s->row;
-    int64_t x = MARGIN;
-    char text[600];
-    double window[2];
-    volt_status st;
-
-    if (!s->sheet)
-        VOLT_TRY(st, done, create_sheet(s));
-    VOLT_TRY(st, done, volt_window_choose(window, s->before, s->o->channel));
-    if (number == 1)
-        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, heading[s->narrow][0]);
-    VOLT_TRY(st, done, draw_planes(s, &x, y, s->before, s->labels_before, window));
-    x += MARGIN;
-    if (number == 1)
-        volt_picture_text(s->sheet, x, MARGIN, TEXT, ink, heading[s->narrow][1]);
-    VOLT_TRY(st, done, draw_planes(s, &x, y, s->after, s->labels_after, window));
-    snprintf(text, sizeof text, "%lld: %s", (long long)number, sample->changes);
-    volt_picture_text(s->sheet, MARGIN, y + s->row - LINE - MARGIN + 4, TEXT, ink, text);
 done:
     return st;
 }
 
+/* One sample before and after, with its changes below: a strip of the sheet. */
+static volt_status draw_sample(show *s, const volt_shown_sample *sample, int64_t number)
+{
+    int64_t views, height, width, y = number == 1 ? LINE : 0;
+    char text[600];
+    double window[2];
+    volt_picture *strip = NULL;
+    volt_status st;
+
+    measure_views(s, &views, &height);
+    width = volt_max_i64(2 * views + MARGIN, NARROWEST);
+    snprintf(text, sizeof text, "%lld: %s", (long long)number, sample->changes);
+    VOLT_TRY(st, done, volt_window_choose(window, s->before, s->o->channel));
+    VOLT_TRY(st, done,
+             volt_picture_create(
+                 &strip, width,
+                 draw_text(NULL, 0, y + height + MARGIN, width - 2 * MARGIN, text) + MARGIN,
+                 paper));
+    if (number == 1) {
+        const bool narrow = (double)views < volt_text_width(heading[0][1], FONT) + 2 * MARGIN;
+
+        volt_picture_text(strip, MARGIN, 0, FONT, ink, heading[narrow][0]);
+        volt_picture_text(strip, (double)views + MARGIN, 0, FONT, ink, heading[narrow][1]);
+    }
+    VOLT_TRY(st, done, draw_planes(strip, s, MARGIN, y, s->before, s->labels_before, window));
+    VOLT_TRY(st, done,
+             draw_planes(strip, s, views + MARGIN, y, s->after, s->labels_after, window));
+    draw_text(strip, MARGIN, y + height + MARGIN, width - 2 * MARGIN, text);
+    s->strip[s->strips++] = strip;
+    strip = NULL;
+done:
+    volt_picture_free(strip);
+    return st;
+}
+
+/* The strips below each other. */
 static volt_status write_sheet(const show *s)
 {
+    int64_t height = MARGIN, y = MARGIN;
+    volt_picture *sheet = NULL;
     char *path = NULL;
-    volt_status st = volt_path_join(&path, s->dir, "samples.png");
+    volt_status st;
 
-    if (st == VOLT_OK)
-        st = volt_png_write(path, s->sheet->rgb, s->sheet->width, s->sheet->height, 3);
+    for (int64_t i = 0; i < s->strips; i++)
+        height += s->strip[i]->height;
+    if (height > VOLT_PICTURE_LARGEST)
+        return volt_fail(VOLT_EINVAL,
+                         "one picture cannot hold %lld sample%s: they need %lld rows of pixels",
+                         (long long)s->strips, volt_s(s->strips), (long long)height);
+    VOLT_TRY(st, done, volt_picture_create(&sheet, s->strip[0]->width, height, paper));
+    for (int64_t i = 0; i < s->strips; i++) {
+        const volt_picture *strip = s->strip[i];
+
+        memcpy(sheet->rgb + 3 * y * sheet->width, strip->rgb,
+               (size_t)(3 * strip->width * strip->height));
+        y += strip->height;
+    }
+    VOLT_TRY(st, done, volt_path_join(&path, s->dir, "samples.png"));
+    st = volt_png_write(path, sheet->rgb, sheet->width, sheet->height, 3);
+done:
     volt_free(path);
+    volt_picture_free(sheet);
     return st;
 }
 
@@ -431,7 +512,10 @@ volt_status volt_show_samples(volt_shown_sample *out, const char *dir,
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_show_samples_options"));
     VOLT_TRY(st, done, check_options(&o, c));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&s.strip, (size_t)o.samples, sizeof *s.strip, "samples"));
     VOLT_TRY(st, done, open_show(&s, name));
+    VOLT_TRY(st, done, check_sheet(&s));
     VOLT_TRY(st, done, volt_make_dirs(dir));
     for (int64_t i = 1; i <= o.samples; i++) {
         VOLT_TRY(st, done, volt_check_cancelled(o.callbacks));

@@ -34,6 +34,32 @@ expect 0 "$VOLT" convert "$scan" "$SCRATCH/smooth.nii" --dtype float32 --spacing
 expect 0 "$VOLT" convert "$SCRATCH/smooth.nii" "$out" --dtype uint8
 err_has '^volt: warning: .*rounded or clipped to fit uint8'
 
+# The repetition time, pixdim[4], survives; 2.5 as a float.
+expect 0 "$VOLT" convert "$scan" "$SCRATCH/tr.nii"
+printf '\0\0\x20\x40' | dd of="$SCRATCH/tr.nii" bs=1 seek=92 conv=notrunc 2>/dev/null
+for how in '--spacing 7,8,9' '--reorient PSL' '--dtype float32' "--like $truth" ''; do
+    expect 0 "$VOLT" convert "$SCRATCH/tr.nii" "$SCRATCH/kept.nii" $how -q
+    [ "$(od -A n -t f4 -j 92 -N 4 "$SCRATCH/kept.nii" | tr -d ' ')" = 2.5 ] ||
+        fail "convert $how loses the repetition time"
+done
+
+# Formats that cannot store where the scan lies: reoriented or refused, never silently.
+if [ -x "$(dirname "$VOLT")/volt-itk" ]; then
+expect 0 "$VOLT" convert "$SCRATCH/ras.nii" "$SCRATCH/volume.tif"
+err_is "volt: warning: $SCRATCH/volume.tif: TIFF stores neither position nor orientation; reoriented from RAS to LPS"
+expect 0 "$VOLT" info "$SCRATCH/volume.tif"
+out_has 'orientation  unknown, assumed LPS'
+expect 0 "$VOLT" info --json "$SCRATCH/volume.tif"
+grep -q '"orientation":"unknown","assumed_orientation":"LPS"' "$OUT" || fail "--json names an orientation"
+expect 0 "$VOLT" convert "$SCRATCH/ras.nii" "$SCRATCH/volume.gipl"
+err_is "volt: warning: $SCRATCH/volume.gipl: GIPL stores no orientation; reoriented from RAS to LPS"
+expect 2 "$VOLT" convert "$SCRATCH/ras.nii" "$SCRATCH/no.gipl" --reorient RAS
+err_is "volt: $SCRATCH/no.gipl: GIPL cannot store the orientation RAS, only LPS; reorient it, or choose another format"
+absent "$SCRATCH/no.gipl"
+expect 0 "$VOLT" convert "$SCRATCH/volume.gipl" "$SCRATCH/volume.nrrd"
+err_is "volt: warning: the orientation of $SCRATCH/volume.gipl is unknown; $SCRATCH/volume.nrrd states LPS, which is assumed"
+fi
+
 rm -f "$out"
 expect 2 "$VOLT" convert "$scan" "$out" --reorient RRS
 err_one_line
@@ -42,7 +68,7 @@ err_one_line
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,0,1
 err_one_line
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1
-err_is "volt: --spacing: '1,1' is not x,y,z from 0.001 to 1000"
+err_is "volt: --spacing: '1,1' has 2 numbers; 3 are expected, written x,y,z"
 expect 2 "$VOLT" convert "$scan" "$out" --spacing 1,1,1 --like "$truth"
 err_is 'volt: --spacing and --like cannot be combined'
 expect 2 "$VOLT" convert "$scan" "$SCRATCH/out.mgz"

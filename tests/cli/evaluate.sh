@@ -7,7 +7,7 @@ truth=$SCRATCH/data/labelsTr
 expect 0 "$VOLT" evaluate "$truth" "$truth" -o "$SCRATCH/summary.json"
 out_has '^mean over classes +1\.0000 +1\.0000 +0\.00 +0\.00 +1\.0000$'
 out_has '^2 cases$'
-err_has "classes from $truth/../dataset.json"
+err_has "classes from $SCRATCH/data/dataset.json"
 exists "$SCRATCH/summary.json"
 grep -q '^        "1": {$' "$SCRATCH/summary.json" || fail "classes are not named as nnU-Net does"
 grep -q HD95 "$SCRATCH/summary.json" && fail "summary.json holds more than nnU-Net's"
@@ -24,7 +24,7 @@ expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth" --all
 err_has "no prediction for 1 mask of $truth, the first is $truth/brats_002.nii.gz"
 expect 0 "$VOLT" evaluate "$SCRATCH/pred/brats_001.nii.gz" "$truth/brats_001.nii.gz"
 out_has '^1 case$'
-err_has "classes from $truth/../dataset.json"
+err_has "classes from $SCRATCH/data/dataset.json"
 
 # Everything there is: the worst case first, lesions, the truth found in a data set.
 cp "$truth/brats_002.nii.gz" "$SCRATCH/pred/brats_002.nii.gz"
@@ -90,6 +90,67 @@ out_has '^3 +0\.'
 expect 0 "$VOLT" evaluate "$SCRATCH/bare/pred" "$SCRATCH/bare/truth" --labels "$SCRATCH/data"
 out_has '^edema +0\.'
 rm "$SCRATCH/pred/brats_002.nii.gz"
+
+# Truth in another numbering: 1-2-4 for 1-2-3, grey values for labels, empty masks.
+# renumber TARGET FROM... TO...: the voxels of the first mask with other values (octal).
+renumber() {
+    head -c 352 "$SCRATCH/one.nii" >"$1"
+    tail -c +353 "$SCRATCH/one.nii" | tr "$2" "$3" >>"$1"
+}
+expect 0 "$VOLT" convert "$truth/brats_001.nii.gz" "$SCRATCH/one.nii"
+mkdir -p "$SCRATCH/num/mask" "$SCRATCH/num/124" "$SCRATCH/num/grey" "$SCRATCH/num/empty"
+cp "$SCRATCH/one.nii" "$SCRATCH/num/mask/a.nii"
+renumber "$SCRATCH/num/124/a.nii" '\003' '\004'
+renumber "$SCRATCH/num/grey/a.nii" '\001\002\003' '\050\144\346'
+renumber "$SCRATCH/num/empty/a.nii" '\001\002\003' '\000\000\000'
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --no-surface
+err_has 'the masks have the values 1, 2, 3, the truth has 1, 2, 4'
+err_has '--label-map'
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --labels "$SCRATCH/data"
+err_has "124/a.nii has the value 4; the labels of $SCRATCH/data/dataset.json are 0, 1, 2, 3"
+expect 10 "$VOLT" evaluate "$SCRATCH/num/124" "$SCRATCH/num/mask" --labels "$SCRATCH/data"
+err_has '124/a.nii has the value 4'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4=3
+out_has '^mean over classes +1\.0000'
+expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4=3,4=2
+err_has 'label 4 is to become 3 and 2'
+expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4
+err_one_line
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey"
+err_has '40, 100, 230'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey" --label-thresholds 40,100,230
+out_has '^mean over classes +1\.0000'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask/a.nii" "$SCRATCH/num/grey/a.nii" --label-thresholds 40,100,230
+out_has '^mean over classes +1\.0000'
+expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey" --label-thresholds 40,230 --labels "$SCRATCH/data"
+err_has '2 thresholds define 3 labels; .* has 4'
+# The thresholds that the masks' dataset.json stores.
+sed 's/"numTraining"/"volt": {"label_thresholds": [40, 100, 230]}, "numTraining"/' "$SCRATCH/data/dataset.json" \
+    >"$SCRATCH/num/mask/dataset.json"
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey"
+err_has 'the truth has grey values'
+out_has '^mean over classes +1\.0000'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/mask"
+out_has '^mean over classes +1\.0000'
+# Two tables that contradict each other.
+sed 's/"edema": [0-9]/"edema": 2/; s/"non-enhancing tumor": [0-9]/"non-enhancing tumor": 1/' \
+    "$SCRATCH/data/dataset.json" >"$SCRATCH/num/124/dataset.json"
+if ! cmp -s "$SCRATCH/data/dataset.json" "$SCRATCH/num/124/dataset.json"; then
+    expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124"
+    err_has '"(edema|non-enhancing tumor)" is label [12] in .* and [12] in '
+fi
+# The rule of --empty and its words.
+rm "$SCRATCH/num/mask/dataset.json"
+cp "$SCRATCH/one.nii" "$SCRATCH/num/mask/b.nii" && cp "$SCRATCH/one.nii" "$SCRATCH/num/empty/b.nii"
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/empty" --empty monai
+out_has '^2 cases; 3 undefined Dice scores \(class not in the truth\); 3 infinite distances \(class in one mask only\)$'
+out_has '^mean over classes +1\.0000 +1\.0000 +inf +inf'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/empty" "$SCRATCH/num/empty" --empty nnunet
+out_has '^2 cases; 3 undefined Dice scores \(class in neither mask\)$'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/empty" --empty brats
+out_has '^2 cases$'
+expect 0 "$VOLT" evaluate --help
+out_has 'prediction: Dice, IoU, NSD 0; HD, HD95, ASSD infinite'
 
 expect 2 "$VOLT" evaluate "$SCRATCH/pred" "$truth/brats_001.nii.gz"
 err_has 'give two folders or two files'

@@ -28,6 +28,24 @@ err_one_line
 expect 5 "$VOLT" info "$SCRATCH/empty.nii"
 err_one_line
 
+# A small file, or a sparse one, whose header asks for more memory than there is: a sentence and
+# exit 3 before anything is allocated.
+"$VOLT" convert "$scan" "$SCRATCH/scan.nii" --dtype int16 -q
+{ head -c 42 "$SCRATCH/scan.nii"; printf '\x80\x02\x80\x02\x80\x02'
+  tail -c +49 "$SCRATCH/scan.nii" | head -c 304; } >"$SCRATCH/huge.nii"
+truncate -s 524288352 "$SCRATCH/huge.nii"
+printf '%s\n' 'ObjectType = Image' 'NDims = 3' 'DimSize = 640 640 640' 'ElementType = MET_FLOAT' \
+    'ElementDataFile = huge.raw' >"$SCRATCH/huge.mhd"
+truncate -s 1048576000 "$SCRATCH/huge.raw"
+files=("$SCRATCH/huge.nii")
+[ -x "$(dirname "$VOLT")/volt-itk" ] && files+=("$SCRATCH/huge.mhd")
+for file in "${files[@]}"; do
+    expect 3 bash -c 'ulimit -v 900000; exec "$@"' - "$VOLT" info "$file"
+    err_one_line
+    err_has "^volt: $file: reading its 640 x 640 x 640 voxels needs .* of memory, but only .* is available"
+    expect 0 "$VOLT" info --header "$file"
+done
+
 # One bad file among good ones: the others are told, the command fails.
 expect 4 "$VOLT" info "$SCRATCH/missing.nii" "$scan"
 out_has 'unreadable   cannot open'

@@ -23,9 +23,11 @@ for wanted in 1 8 16; do
     ! "$VOLT" check "$SCRATCH/copy" -q >"$OUT" 2>"$ERR" || fail "half a data set was taken for one"
     # What such a moment may leave besides.
     mkdir -p "$SCRATCH/copy/imagesTr"
-    printf x >"$SCRATCH/copy/imagesTr/brats_001_0000.nii.gz.a1B2c3.tmp"
-    printf x >"$SCRATCH/copy/dataset.json.a1B2c3.tmp"
+    printf x >"$SCRATCH/copy/imagesTr/.volt-tmp-00000000-1-1-0"
+    printf x >"$SCRATCH/copy/.volt-tmp-00000000-1-1-0"
+    printf x >"$SCRATCH/copy/.volt-lock"
     expect 0 "${import[@]}" "$SCRATCH/copy"
+    no_leftovers "$SCRATCH/copy"
     contents "$SCRATCH/copy" >"$SCRATCH/copy.sums"
     expect 0 cmp "$SCRATCH/whole.sums" "$SCRATCH/copy.sums"
 done
@@ -40,9 +42,9 @@ for fold in {0..29}; do
 done
 expect 0 "$VOLT" import model "$model" "$SCRATCH/model" -q
 contents "$SCRATCH/model" >"$SCRATCH/model.sums"
-staged() { count "$SCRATCH"/run.tmp.??????$inside && [ $COUNT -gt 0 ]; }
+staged() { count "$SCRATCH"/.volt-tmp-*$inside && [ $COUNT -gt 0 ]; }
 finished() { [ -e "$SCRATCH/run" ]; }
-reset() { rm -rf "$SCRATCH"/run "$SCRATCH"/run.tmp.*; }
+reset() { rm -rf "$SCRATCH"/run "$SCRATCH"/.volt-tmp-*; }
 for inside in '' '/*' '/fold_15/*'; do
     reset
     kill_between staged finished reset "$VOLT" import model "$model" "$SCRATCH/run" -q
@@ -66,7 +68,7 @@ for wanted in 1 3; do
     kill_between stored finished reset "${prepare[@]}" --work "$SCRATCH/again"
 done
 expect 0 "${prepare[@]}" --work "$SCRATCH/again"
-find "$SCRATCH/again" -name '*.??????.tmp' -delete
+no_leftovers "$SCRATCH/again"
 contents "$SCRATCH/again" >"$SCRATCH/again.sums"
 expect 0 cmp "$SCRATCH/work.sums" "$SCRATCH/again.sums"
 done_testing

@@ -121,7 +121,7 @@ err_has 'without a folder of labels'
 expect 2 "$VOLT" check
 err_has 'too few arguments'
 expect 2 "$VOLT" check "$lits" --label-thresholds 40,x
-err_has "'40,x' is not a list of numbers"
+err_has "'x' in '40,x' is not a number"
 expect 2 "$VOLT" check "$lits" --label-thresholds 40
 err_has '1 label threshold defines 2 labels'
 expect 2 "$VOLT" check "$lits" --layout dicom

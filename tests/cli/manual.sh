@@ -99,8 +99,8 @@ complete_bash volt help bench n
 out_is net
 complete_bash volt help exit
 out_is exit-codes
-complete_bash volt train --fold ''
-out_is $'0\n1\n2\n3\n4\nall'
+complete_bash volt train --optimizer ''
+out_is $'sgd\nadam\nadamw'
 complete_bash volt train --precision = b
 out_is bf16
 complete_bash volt train --precision =

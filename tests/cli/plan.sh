@@ -42,4 +42,32 @@ expect 0 "$VOLT" preprocess "$data" --work "$SCRATCH/work2" -c 2p5d
 out_has '3 preprocessed'
 grep -q '"slices"' "$SCRATCH/work2/plans.json" || fail "2p5d is not in the plan"
 
+
+# Transfer: the plan of a run on other data, whose weights fit.
+expect 0 "$VOLT" train "$data" -o "$SCRATCH/run" --work "$work" -c 3d_fullres --recipe fast \
+    --epochs 1 --iterations 1 --validation 1 -q
+expect 0 "$VOLT" phantom brats "$SCRATCH/other" --cases 5 --size 24 --seed 9 -q
+sed -i 's/"enhancing tumor": 3/"ring": 3/' "$SCRATCH/other/dataset.json"
+expect 0 "$VOLT" plan "$SCRATCH/other" --like "$SCRATCH/run"
+cp "$SCRATCH/other/volt/plans.json" "$SCRATCH/taken.json"
+for key in patch_size spacing normalization_schemes features_per_stage percentile_99_5; do
+    expect 0 diff <(grep -A4 "\"$key\"" "$SCRATCH/run/plans.json") \
+        <(grep -A4 "\"$key\"" "$SCRATCH/taken.json")
+done
+expect 0 "$VOLT" plan "$SCRATCH/other" --like "$SCRATCH/run" -q # again: the same plan
+expect 0 cmp "$SCRATCH/other/volt/plans.json" "$SCRATCH/taken.json"
+expect 0 "$VOLT" train "$SCRATCH/other" -o "$SCRATCH/moved" -c 3d_fullres --init "$SCRATCH/run" \
+    --init-mode strict --recipe fast --epochs 1 --iterations 1 --validation 1 -q
+expect 0 "$VOLT" plan "$SCRATCH/other" --work "$SCRATCH/own" -q
+expect 2 "$VOLT" plan "$SCRATCH/other" --work "$SCRATCH/own" --like "$SCRATCH/run" -q
+err_has 'exists and is another plan'
+expect 0 "$VOLT" plan "$SCRATCH/other" --work "$SCRATCH/own" --like "$SCRATCH/run" --replan -q
+expect 2 "$VOLT" plan "$SCRATCH/other" --like "$SCRATCH/run" --spacing 1,1,1
+err_is 'volt: --like takes the plan of a run as it is; drop --spacing'
+expect 0 "$VOLT" phantom liver "$SCRATCH/ct" --cases 5 --size 24 -q
+expect 2 "$VOLT" plan "$SCRATCH/ct" --like "$SCRATCH/run" -q
+err_is "volt: the network of $SCRATCH/run takes 4 channels, but phantom_liver has 1: its plan does not fit"
+absent "$SCRATCH/ct/volt/plans.json"
+expect 4 "$VOLT" plan "$SCRATCH/ct" --like "$SCRATCH/nowhere" -q
+err_one_line
 done_testing

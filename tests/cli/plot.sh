@@ -39,8 +39,29 @@ expect 0 "$VOLT" plot "$SCRATCH/x/run/" "$SCRATCH/y/run"
 out_has "$SCRATCH/x/run, training"
 out_has "$SCRATCH/y/run, training"
 
-expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.jpg"
-err_is "volt: $SCRATCH/a.jpg ends neither in .png nor in .svg"
+# One epoch, values that never change, values that are missing, names that are markup.
+mkdir -p "$SCRATCH/one" "$SCRATCH/same" "$SCRATCH/gaps"
+echo '{"epoch":0,"train_loss":1,"lr":0.01,"mean_dice":0.5,"dice":{"a<b>&\u0007":0.5}}' >"$SCRATCH/one/log.jsonl"
+for e in 0 1 2 3; do
+    echo "{\"epoch\":$e,\"train_loss\":0.5,\"validation_loss\":0.5,\"lr\":0.001,\"mean_dice\":1,\"dice\":{\"a\":1,\"b\":1}}"
+done >"$SCRATCH/same/log.jsonl"
+for e in 0 1 2; do
+    echo "{\"epoch\":$e,\"train_loss\":0.5,\"mean_dice\":0.5,\"dice\":{\"a\":0.5,\"never\":null}}"
+done >"$SCRATCH/gaps/log.jsonl"
+for run in one same gaps; do
+    expect 0 "$VOLT" plot "$SCRATCH/$run" -o "$SCRATCH/$run.svg"
+    expect 0 "$VOLT" plot "$SCRATCH/$run" -o "$SCRATCH/$run.png"
+    expect 0 "$VOLT" plot "$SCRATCH/$run"
+done
+grep -q '>1</text>' "$SCRATCH/one.svg" || fail "no tick at epoch 1"
+grep -qE '>(0\.5|1\.5|2)</text>.*epoch' "$SCRATCH/one.svg" && fail "a tick beside the only epoch"
+grep -q '>a&lt;b&gt;&amp;?</text>' "$SCRATCH/one.svg" || fail "a name is not escaped"
+grep -q 'stroke-dashoffset="-' "$SCRATCH/same.svg" || fail "equal curves hide each other"
+grep -qE '>1\.[1-9]' "$SCRATCH/same.svg" && fail "the axis of Dice goes beyond 1"
+grep -q '>never (no values)</text>' "$SCRATCH/gaps.svg" || fail "a class without values is not named"
+
+expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/a.pdf"
+err_is "volt: $SCRATCH/a.pdf: volt plot writes files that end in .svg, .png, .jpg or .jpeg"
 expect 2 "$VOLT" plot "$SCRATCH/a" -o "$SCRATCH/small.png" --size 100,100
 err_has 'too few'
 absent "$SCRATCH/small.png"

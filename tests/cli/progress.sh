@@ -5,7 +5,7 @@
 make_data 3
 expect 0 "$VOLT" check "$SCRATCH/data"
 [ "$(wc -l <"$OUT")" -eq 1 ] || fail "stdout holds more than the result"
-err_has '^3 cases in [0-9.]+ s'
+! grep -q ' in [0-9.]* s' "$ERR" || fail "a line for what took less than a second"
 ! grep -q $'[\r\033]' "$ERR" || fail "control characters in a pipe"
 expect 0 "$VOLT" check "$SCRATCH/data" -q
 err_is ''
@@ -15,4 +15,51 @@ err_has "^work folder: $SCRATCH/work"
 # A reader that goes away ends the command, quietly.
 expect 0 bash -c "'$VOLT' check '$SCRATCH/data' -q | true"
 err_is ''
+
+# On a terminal: one bar that fits, whatever its width, in the locale's characters.
+pty=$(dirname "$VOLT")/tests/pty_run
+expect 0 "$VOLT" plan "$SCRATCH/data" --work "$SCRATCH/work" -q
+# bar COLUMNS VARIABLES...: trains on a terminal; $OUT has one drawn line a line.
+bar() {
+    local columns=$1
+    shift
+    rm -rf "$SCRATCH/run"
+    expect 0 env "$@" "$pty" "$columns" "$VOLT" train "$SCRATCH/data" -o "$SCRATCH/run" \
+        --work "$SCRATCH/work" -c 3d_fullres --fold all --recipe fast --epochs 3 --iterations 12 \
+        --validation 1 --batch 2
+    cp "$OUT" "$SCRATCH/raw"
+    tr '\r' '\n' <"$SCRATCH/raw" | sed -e 's/\x1b\[[0-9]*[A-Z]//g' -e 's/\xe2\x94[\x80\x81]/-/g' |
+        grep '%' >"$OUT"
+}
+# widest N: no drawn line is longer.
+widest() {
+    local most
+    most=$(awk '{ if (length > most) most = length } END { print most + 0 }' "$OUT")
+    [ "$most" -le "$1" ] && [ "$most" -gt 0 ] || fail "a bar of $most columns; at most $1 fit"
+}
+export LC_ALL=C TERM=xterm
+bar 80
+widest 79
+out_has '^epoch [123]/3, loss -?[0-9.]+(, Dice [0-9.]+)?  [#-]+  +[0-9]+ %  0:[0-9]+ left$'
+out_has '^epoch 3/3, loss -?[0-9.]+, Dice [0-9.]+'
+# epoch lines fit too
+tr '\r' '\n' <"$SCRATCH/raw" | sed 's/\x1b\[[0-9]*[A-Z]//g' | grep '^epoch [0-9]*/3: ' >"$OUT"
+[ "$(wc -l <"$OUT")" -eq 3 ] || fail "not 3 lines for 3 epochs"
+widest 80
+for columns in 20 40 60 132 300; do
+    bar $columns
+    widest $((columns - 1 < 99 ? columns - 1 : 99))
+    out_has ' %'
+done
+bar 100,44 # narrower on the way: what was drawn before is removed
+out_has '%'
+grep -q $'\x1b\[1A' "$SCRATCH/raw" || fail "a line that now takes two rows is not removed"
+bar 80 LC_ALL=en_US.UTF-8
+grep -q $'\xe2\x94\x81' "$SCRATCH/raw" || fail "no line characters in a UTF-8 locale"
+widest 79
+bar 80 NO_COLOR=1
+! grep -qE $'\x1b\\[[0-9;]*m' "$SCRATCH/raw" || fail "colours in spite of NO_COLOR"
+bar 80 TERM=dumb
+! grep -q $'\x1b' "$SCRATCH/raw" || fail "control sequences on a dumb terminal"
+[ ! -s "$OUT" ] || fail "a bar on a dumb terminal"
 done_testing

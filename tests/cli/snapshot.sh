@@ -17,7 +17,7 @@ expect 0 "$VOLT" snapshot "$scan" "$truth" --labels "$SCRATCH/data/dataset.json"
     --threads 1 -q
 out_is ''
 expect 0 cmp "$png" "$SCRATCH/again.png"
-for options in "--sheet 4" "--sheet 3 --plane coronal" "--slice 1,2,3" "--window soft" \
+for options in "--sheet 4" "--sheet 3 --plane coronal" "--background white --no-crosshair" "--slice 1,2,3" "--window soft" \
     "--window -5,200 --size 64"; do
     # shellcheck disable=SC2086
     expect 0 "$VOLT" snapshot "$scan" "$truth" "$truth" -o "$png" $options
@@ -27,6 +27,70 @@ done
 expect 0 "$VOLT" convert "$truth" "$SCRATCH/lps.nii.gz" --reorient LPS --labels
 expect 0 "$VOLT" snapshot "$scan" "$SCRATCH/lps.nii.gz" -o "$png"
 err_has '^volt: warning: .*different grids'
+
+# width FILE: of a PNG, in pixels.
+width() { od -An -j16 -N4 -tu1 "$1" | awk '{ print $1 * 16777216 + $2 * 65536 + $3 * 256 + $4 }'; }
+
+# The figure of a case: four channels and the truth; a prediction adds a column. A case can be
+# named in five ways.
+case=$SCRATCH/data/brats_001
+expect 0 "$VOLT" convert "$truth" "$SCRATCH/prediction.nii.gz" --labels
+expect 0 "$VOLT" snapshot "$case" -o "$png"
+err_is ''
+five=$(width "$png")
+cp "$png" "$SCRATCH/figure.png"
+for name in "$scan" "$SCRATCH/data/imagesTr/brats_001" "$SCRATCH/data/imagesTr/brats_001_0000.nii.gz"; do
+    expect 0 "$VOLT" snapshot "$name" --channels all -o "$png"
+    expect 0 cmp "$png" "$SCRATCH/figure.png"
+done
+(cd "$SCRATCH/data" && "$VOLT" snapshot brats_001 -q -o "$png")
+[ "$(width "$png")" = "$five" ] || fail "a case of the current folder is drawn in another width"
+expect 0 "$VOLT" snapshot "$case" "$SCRATCH/prediction.nii.gz" -o "$png"
+[ "$(width "$png")" -gt $((five + 100)) ] || fail "the prediction has no column"
+expect 0 "$VOLT" snapshot "$case" "$truth" -o "$png"
+[ "$(width "$png")" = "$five" ] || fail "the truth given again is drawn twice"
+expect 0 "$VOLT" snapshot "$case" --channels t1ce,3 --channel 0 --plane coronal -o "$png"
+[ "$(width "$png")" -lt "$five" ] || fail "two channels are as wide as four"
+expect 2 "$VOLT" snapshot "$case" --channels t9 -o "$SCRATCH/no.png"
+err_is 'volt: no channel of brats_001 is named t9; its first is T1'
+expect 2 "$VOLT" snapshot "$SCRATCH/data" --sheet 3 --channels all -o "$SCRATCH/no.png"
+err_has 'instead of --channels'
+expect 4 "$VOLT" snapshot "$SCRATCH/data/brats_009" -o "$SCRATCH/no.png"
+err_one_line
+expect 2 "$VOLT" snapshot "$case" --channels all --channel 7 -o "$SCRATCH/no.png"
+err_one_line
+
+# A scan given as a mask is drawn as an image, and said to be one.
+expect 0 "$VOLT" snapshot "$scan" "${scan/_0003/_0001}" "$truth" -o "$png"
+err_has '^volt: warning: .*_0001.nii.gz has .*: drawn as an image, not as a mask$'
+err_one_line
+# A mask given as the image is one.
+expect 0 "$VOLT" snapshot "$truth" -o "$png"
+err_is ''
+
+# A damaged table of names is named and does not keep the mask from being drawn.
+mkdir -p "$SCRATCH/named"
+cp "$truth" "$SCRATCH/named/mask.nii.gz"
+echo '1 red nonsense' >"$SCRATCH/named/mask.label"
+expect 0 "$VOLT" snapshot "$scan" "$SCRATCH/named/mask.nii.gz" -o "$png"
+err_has '^volt: warning: .*named/mask.label.*; its labels appear as numbers$'
+expect 4 "$VOLT" snapshot "$SCRATCH/data/none.nii.gz" --channels all -o "$SCRATCH/no.png"
+err_one_line
+
+# A mask from elsewhere.
+expect 0 "$VOLT" phantom brats "$SCRATCH/far" --cases 1 --size 16 --seed 6 -q
+expect 0 "$VOLT" snapshot "$SCRATCH/far/imagesTr/brats_001_0000.nii.gz" "$truth" -o "$png"
+err_has 'different grids'
+
+# Photographs and 4-D files.
+expect 0 "$VOLT" phantom brats "$SCRATCH/two" --cases 2 --size 24 --seed 6 -q
+expect 2 "$VOLT" snapshot "$SCRATCH/two" -o "$SCRATCH/no.png"
+err_has 'is a data set with 2 cases: name one, such as .*/two/brats_001'
+expect 0 "$VOLT" snapshot "$png" -o "$SCRATCH/photo.png" --size 200
+is_png "$SCRATCH/photo.png"
+expect 0 "$VOLT" snapshot "$png" "$png" -o "$SCRATCH/photo.png" --size 200
+err_is ''
+absent "$SCRATCH/no.png"
 
 rm -f "$png"
 expect 2 "$VOLT" snapshot "$scan"

@@ -79,6 +79,27 @@ expect 2 "$VOLT" predict run scan -o y --checkpoint worst
 err_is "volt: --checkpoint: 'worst' is not best|latest"
 expect 2 "$VOLT" evaluate a b --ignore x
 err_is "volt: --ignore: 'x' is not an integer from -1 to 32767"
+# Lists: as many numbers as their placeholder says.
+for list in 40 40,230 1,2,3 1,2,3,4,5,6,7,8; do
+    expect 4 "$VOLT" evaluate "$SCRATCH/none" "$SCRATCH/none" --label-thresholds $list
+    expect 4 "$VOLT" check "$SCRATCH/none" --label-thresholds $list
+done
+expect 2 "$VOLT" evaluate a b --label-thresholds 40,x,3
+err_is "volt: --label-thresholds: 'x' in '40,x,3' is not a number"
+expect 2 "$VOLT" evaluate a b --label-thresholds 40,,3
+err_is "volt: --label-thresholds: '40,,3' has a comma without a number"
+expect 2 "$VOLT" evaluate a b --label-thresholds 40,
+err_one_line
+expect 2 "$VOLT" convert a b --spacing 1
+err_is "volt: --spacing: '1' has 1 number; 3 are expected, written x,y,z"
+expect 2 "$VOLT" convert a b --spacing 1,1,0
+err_is "volt: --spacing: '0' in '1,1,0' is not a number from 0.001 to 1000"
+expect 2 "$VOLT" augment a b -o c --patch 1,2,3,4
+err_is "volt: --patch: '1,2,3,4' has 4 numbers; 2 or 3 are expected, written [D,]H,W"
+expect 2 "$VOLT" evaluate a b --ignore 1,2
+err_is "volt: --ignore: '1,2' has 2 numbers; 1 is expected, written LABEL"
+expect 2 "$VOLT" train x -o y --class-weights 1,a
+err_one_line
 expect 2 "$VOLT" train x -o y --resume=yes
 err_is 'volt: --resume takes no value'
 expect 2 "$VOLT" train x -o ''

@@ -24,15 +24,24 @@ static const char *scratch(const char *input)
     return folder;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Opened with paths out of the data set or without; only environment variables, written with a
+ * dollar, lead out then. */
+static bool try_open(const char *folder, bool outside, bool dollar)
 {
-    const char *folder = scratch(fuzz_file(data, size));
+    volt_dataset_options o = volt_dataset_defaults();
     volt_dataset *ds = NULL;
     volt_dataset_info again = {0};
     char *text = NULL;
 
-    if (volt_dataset_open(&ds, folder, NULL) != VOLT_OK)
-        return 0;
+    o.allow_outside = outside;
+    if (volt_dataset_open(&ds, folder, &o) != VOLT_OK)
+        return false;
+    for (int64_t i = 0; i < ds->cases.count && !outside && !dollar; i++) {
+        const volt_case *c = &ds->cases.item[i];
+        for (int k = 0; k < c->files; k++)
+            fuzz_require(strncmp(c->file[k], folder, strlen(folder)) == 0 &&
+                         !strstr(c->file[k], "/../"));
+    }
     for (int64_t i = 0; i < ds->cases.count; i++)
         fuzz_require(volt_dataset_find(ds, ds->cases.item[i].id) == i);
     fuzz_require(volt_dataset_info_text(&text, &ds->info) == VOLT_OK);
@@ -47,5 +56,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     volt_dataset_info_clear(&again);
     volt_free(text);
     volt_dataset_close(ds);
+    return true;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *folder = scratch(fuzz_file(data, size));
+
+    const bool dollar = memchr(data, '$', size) != NULL || memmem(data, size, "u0024", 5);
+
+    if (try_open(folder, false, dollar))
+        fuzz_require(try_open(folder, true, dollar));
     return 0;
 }

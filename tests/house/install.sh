@@ -80,8 +80,11 @@ expect 1 "$SCRATCH/cmake/example_train" "$SCRATCH/data" "$SCRATCH/run" 1 2
 err_has 'train: .*run'
 
 scan=$SCRATCH/data/imagesTr/$(cd "$SCRATCH/data/imagesTr" && set -- *_0000.nii.gz && echo "${1%_0000*}")
-# raw FILE: the voxels alone, as they lie in memory.
-raw() { gzip -dc "$1" | tail -c +353; }
+# raw FILE: the voxels alone, as they lie in memory; a mask has its labels' names before them.
+raw() {
+    gzip -dc "$1" >"$SCRATCH/raw.nii"
+    tail -c +$((1 + $(od -An -tfF -j108 -N4 "$SCRATCH/raw.nii" | tr -d ' ' | cut -d. -f1))) "$SCRATCH/raw.nii"
+}
 for channel in 0 1 2 3; do raw "${scan}_000$channel.nii.gz"; done >"$SCRATCH/scan.raw"
 same() { expect 0 cmp "$1" "$2"; }
 mkdir "$SCRATCH/scan"

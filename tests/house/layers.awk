@@ -23,20 +23,24 @@ BEGIN {
     system_headers("assert ctype errno float inttypes limits locale math setjmp signal stdarg")
     system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
     system_headers("dirent dlfcn fcntl fnmatch ftw link poll pthread sched spawn strings unistd")
-    system_headers("sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
-    system_headers("sys/statvfs sys/types sys/wait omp immintrin")
+    system_headers("sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
+    system_headers("sys/statvfs sys/syscall sys/types sys/wait ucontext omp immintrin")
 
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
     library("^libdeflate\\.h$", "io/archive/")
     library("^zlib\\.h$", "io/archive/ io/itk/")
     library("^png\\.h$", "io/image/")
+    library("^jpeglib\\.h$|^jerror\\.h$", "io/image/")
+    library("^gif_lib\\.h$", "io/image/")
+    library("^ft2build\\.h$|^freetype/", "show/pictures/")
     library("^nifti[12](_io)?\\.h$|^znzlib\\.h$", "io/image/")
     library("^oneapi/dnnl/dnnl.*\\.h$", "nets3d/cpu/")
     library("^mpi\\.h$", "parallel/mpi/")
     library("^nccl\\.h$", "parallel/nccl/")
     library("^(cuda|cudnn|cublas|cufft|nvrtc|nvToolsExt).*\\.h$", "nets3d/cuda/")
-    library("^itk.*\\.h$", "io/itk/")
+    library("^itk.*\\.h$|^tiffio\\.h$", "io/itk/")
+    library("^seccomp\\.h$|^linux/landlock\\.h$", "io/itk/")
     library("^curl/", "io/tracking/")
 
     # C++ is for ITK only, and its program sees nothing of the floors but the types of its protocol.

@@ -330,7 +330,7 @@ static void score_missing_surface(volt_metrics *out, const pair *d)
         break;
     case VOLT_EMPTY_MONAI:
         out->nsd = both ? NAN : 0;
-        out->hd_mm = out->assd_mm = both ? NAN : INFINITY;
+        out->hd_mm = out->hd95_mm = out->assd_mm = both ? NAN : INFINITY;
         break;
     case VOLT_EMPTY_NNUNET:
         out->nsd = both ? NAN : 0;

@@ -1,9 +1,11 @@
 #include "volume/phantom.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include "base/core/options.h"
 #include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/random/philox.h"
 #include "base/threads.h"
 #include "volume/phantom/phantom_internal.h"
@@ -199,12 +201,44 @@ static volt_status check(const volt_phantom_options *o)
     return VOLT_OK;
 }
 
+/* Voxels as float32 and int16 per channel; one channel of scratch; labels. */
+static volt_status check_memory(const volt_grid *g)
+{
+    char what[96];
+
+    snprintf(what, sizeof what, "a phantom of %lld x %lld x %lld voxels", (long long)g->n[2],
+             (long long)g->n[1], (long long)g->n[0]);
+    return volt_mem_check((size_t)volt_grid_voxels(g) * (6 * (size_t)g->channels + 4 + 1),
+                          what);
+}
+
 static const volt_phantom_options defaults = {
     .size = sizeof defaults, .kind = VOLT_PHANTOM_BRATS, .width = 128};
 
 void volt_phantom_options_init(volt_phantom_options *o, size_t size)
 {
     volt_options_init(o, size, &defaults, sizeof defaults);
+}
+
+volt_status volt_phantom_check(const volt_phantom_options *options)
+{
+    volt_phantom_options o = defaults;
+    const phantom_type *type;
+    void *scene = NULL;
+    volt_grid grid;
+    volt_rng rng;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_phantom_options"));
+    VOLT_TRY(st, done, check(&o));
+    type = type_of(o.kind);
+    rng = volt_rng_open(o.seed, (uint32_t)o.kind, (uint32_t)o.number, VOLT_RNG_PHANTOM);
+    VOLT_TRY(st, done, volt_alloc(&scene, type->scene_bytes, "a phantom"));
+    type->make(scene, &grid, o.width, &rng);
+    st = check_memory(&grid);
+done:
+    volt_free(scene);
+    return st;
 }
 
 volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
@@ -230,6 +264,7 @@ volt_status volt_phantom_make(volt_volume **image, volt_volume **labels,
     j.scene = scene;
     volt_grid_spacing(j.spacing, &j.grid);
     voxels = (size_t)volt_grid_voxels(&j.grid);
+    VOLT_TRY(st, done, check_memory(&j.grid));
     VOLT_TRY(st, done, volt_volume_create(&scan_volume, &j.grid, VOLT_I16));
     VOLT_TRY(st, done,
              volt_alloc(&j.values, voxels * (size_t)j.grid.channels * sizeof *j.values,

@@ -1,5 +1,10 @@
 /* Memory scopes: each call's own figures, whatever other threads do. */
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "tests/kit/test.h"
@@ -112,9 +117,63 @@ static void two_threads_see_only_their_own(void **state)
     assert_int_equal(c[1].peak, 70000);
 }
 
+static size_t address_space(void)
+{
+    FILE *f = fopen("/proc/self/status", "r");
+    char line[256];
+    size_t kib = 0;
+
+    while (f && fgets(line, sizeof line, f))
+        (void)sscanf(line, "VmSize: %zu", &kib);
+    if (f)
+        fclose(f);
+    return kib << 10;
+}
+
+/* In a process of its own: 160 MiB more than now, of which VOLT's blocks may not take the last.
+ */
+static int under_a_limit(void)
+{
+    const size_t now = address_space(), limit = now + ((size_t)160 << 20);
+    const struct rlimit r = {limit, limit};
+    void *block = NULL, *rest;
+
+    if (now == 0 || setrlimit(RLIMIT_AS, &r) != 0 || volt_mem_machine() > limit)
+        return 1;
+    if (volt_alloc(&block, (size_t)130 << 20, "a test") != VOLT_ENOMEM || block)
+        return 2;
+    if (volt_alloc(&block, (size_t)16 << 20, "a test") != VOLT_OK)
+        return 3;
+    volt_free(block);
+    for (int i = 0; i < 4000; i++) { /* small ones count together */
+        if (volt_alloc(&block, (size_t)64 << 10, "a test") != VOLT_OK)
+            break; /* leaks: the process ends */
+    }
+    rest = malloc((size_t)32 << 20);
+    if (!rest)
+        return 4;
+    free(rest);
+    return 0;
+}
+
+static void the_last_part_is_left_to_the_libraries(void **state)
+{
+    const pid_t child = fork();
+    int status = -1;
+
+    (void)state;
+    assert_true(child >= 0);
+    if (child == 0)
+        _exit(under_a_limit());
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_last_part_is_left_to_the_libraries),
         cmocka_unit_test(scopes_nest_and_count_from_zero),
         cmocka_unit_test(worker_threads_count_for_their_call),
         cmocka_unit_test(two_threads_see_only_their_own),

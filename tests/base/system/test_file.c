@@ -1,6 +1,7 @@
 #include "tests/kit/test.h"
 #include "base/core/checked.h"
 #include "base/system/file.h"
+#include "base/system/temporary.h"
 #include "base/core/alloc.h"
 
 #include <pthread.h>
@@ -44,41 +45,6 @@ static void a_commit_replaces_an_abort_leaves_no_trace(void **state)
     volt_names_free(&names);
 }
 
-/* What a killed writer leaves is removed by name; everything else stays. */
-static void leftovers_are_swept(void **state)
-{
-    static const char *const files[] = {"a.bin", "a.bin.1b3D_x.tmp", "b.txt.abcdef.tmp",
-                                        "a.bin.abc.tmp", "abcdef.tmp"};
-    volt_out *f = NULL;
-    volt_names names = {0};
-    int64_t removed = -1;
-    char path[64];
-
-    (void)state;
-    assert_ok(volt_make_dirs("base-sweep"));
-    for (int i = 0; i < 5; i++) {
-        snprintf(path, sizeof path, "base-sweep/%s", files[i]);
-        assert_ok(volt_write_file(path, "x", 1));
-    }
-    assert_ok(volt_out_open(&f, "base-sweep/c.bin")); /* as if killed here */
-    assert_ok(volt_out_remove_stale(&removed, "base-sweep", "*.bin"));
-    assert_int_equal(removed, 2);
-    volt_out_abort(&f);
-    assert_ok(volt_out_remove_stale(&removed, "base-sweep", "*"));
-    assert_int_equal(removed, 1);
-    assert_ok(volt_list_dir(&names, "base-sweep"));
-    assert_int_equal(names.count, 3);
-    assert_string_equal(names.name[0], "a.bin");
-    volt_names_free(&names);
-    assert_ok(volt_out_remove_stale(&removed, "no-such-folder", "*"));
-    assert_int_equal(removed, 0);
-    for (int i = 0; i < 5; i++) {
-        snprintf(path, sizeof path, "base-sweep/%s", files[i]);
-        unlink(path);
-    }
-    rmdir("base-sweep");
-}
-
 static unsigned permissions(const char *path)
 {
     struct stat info;
@@ -113,7 +79,8 @@ static void *watch_mask(void *argument)
 static void permissions_follow_the_umask(void **state)
 {
     const mode_t before = umask(0027);
-    char folder[] = "base-mask/x.XXXXXX", again[] = "base-mask/x.XXXXXX";
+    char *folder = NULL, *again = NULL;
+    int fd[2] = {-1, -1};
     unsigned others = 0;
     pthread_t watcher;
 
@@ -123,8 +90,8 @@ static void permissions_follow_the_umask(void **state)
     assert_int_equal(pthread_create(&watcher, NULL, watch_mask, &others), 0);
     for (int i = 0; i < 200; i++)
         assert_ok(volt_write_file("base-mask/a", "x", 1));
-    assert_ok(volt_make_unique_dir(folder));
-    assert_ok(volt_make_unique_dir(again));
+    assert_ok(volt_temporary_folder(&folder, &fd[0], "base-mask/x"));
+    assert_ok(volt_temporary_folder(&again, &fd[1], "base-mask/x"));
     atomic_store(&writing, false);
     pthread_join(watcher, NULL);
     assert_int_equal(others, 0);
@@ -135,8 +102,13 @@ static void permissions_follow_the_umask(void **state)
     assert_ok(volt_write_file("base-mask/a", "x", 1)); /* replaces: as a new file */
     assert_int_equal(permissions("base-mask/a"), 0664);
     umask(before);
-    strcpy(folder, "base-mask/b/XXXXXX");
-    assert_fails(volt_make_unique_dir(folder), VOLT_EIO, "No such file or directory");
+    for (int i = 0; i < 2; i++)
+        close(fd[i]);
+    volt_free(again);
+    volt_free(folder);
+    folder = NULL;
+    assert_fails(volt_temporary_folder(&folder, &fd[0], "base-mask/b/x"), VOLT_EIO,
+                 "base-mask/b/x: No such file or directory");
     volt_remove_folder("base-mask");
 }
 
@@ -240,7 +212,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_commit_replaces_an_abort_leaves_no_trace),
-        cmocka_unit_test(leftovers_are_swept),
         cmocka_unit_test(permissions_follow_the_umask),
         cmocka_unit_test(odd_paths_are_refused_by_name),
         cmocka_unit_test(what_is_forgotten_leaves_memory),

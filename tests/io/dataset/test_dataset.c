@@ -115,6 +115,7 @@ static void a_decathlon_set_with_four_dimensions_is_read(void **state)
 
 static void listed_cases_of_nnunet_are_found(void **state)
 {
+    volt_dataset_options o = volt_dataset_defaults();
     volt_dataset *ds = NULL;
 
     (void)state;
@@ -126,8 +127,14 @@ static void listed_cases_of_nnunet_are_found(void **state)
         "\"ignore\": 2}, \"numTraining\": 2, \"file_ending\": \".nii.gz\", \"dataset\": {"
         "\"y\": {\"images\": [\"x/y.nii.gz\"], \"label\": \"../other/l/y.nii.gz\"},"
         "\"x\": {\"images\": [\"${VOLT_TEST_SCANS}/x.nii.gz\"], \"label\": \"/l/x.nii\"}}}");
-    assert_ok(volt_dataset_open(&ds, "dataset-listed", NULL));
+    assert_fails(volt_dataset_open(&ds, "dataset-listed", NULL), VOLT_EDATA,
+                 "\"../other/l/y.nii.gz\", which leaves the data set's folder");
+    o.allow_outside = true;
+    assert_ok(volt_dataset_open(&ds, "dataset-listed", &o));
     assert_int_equal(ds->cases.count, 2);
+    assert_int_equal(ds->notes, 2); /* once each, for three paths */
+    assert_non_null(strstr(ds->note[0], "leave its folder"));
+    assert_non_null(strstr(ds->note[1], "environment variable"));
     assert_string_equal(ds->cases.item[0].file[0], "/somewhere/x.nii.gz");
     assert_string_equal(ds->cases.item[0].label_file, "/l/x.nii");
     assert_string_equal(ds->cases.item[1].file[0], "dataset-listed/x/y.nii.gz");
@@ -135,6 +142,41 @@ static void listed_cases_of_nnunet_are_found(void **state)
     assert_int_equal(ds->info.labels, 2);
     assert_int_equal(ds->info.ignore_label, 2);
     volt_dataset_close(ds);
+}
+
+static void paths_out_of_the_data_set_are_refused(void **state)
+{
+    static const char *const paths[] = {"/etc/x.nii.gz", "../x.nii.gz", "a/../../x.nii.gz",
+                                        "..", "a\\\\..\\\\x.nii.gz"};
+    static const char *const inside[] = {"a..b/x.nii.gz", "./x..nii.gz", "...nii.gz"};
+    char json[500];
+
+    (void)state;
+    kit_folder("dataset-outside");
+    for (size_t i = 0; i < 16; i++) {
+        const bool bad = i < 10, label = i % 2;
+        const char *path = bad ? paths[i / 2] : inside[(i - 10) / 2];
+        volt_dataset *ds = NULL;
+        for (int listed = 0; listed < 2; listed++) {
+            snprintf(
+                json, sizeof json,
+                listed ? "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": 0, "
+                         "\"a\": 1}, \"dataset\": {\"x\": {\"images\": [\"%s\"], \"label\": "
+                         "\"%s\"}}}"
+                       : "{\"modality\": {\"0\": \"CT\"}, \"labels\": {\"0\": \"background\", "
+                         "\"1\": \"a\"}, \"training\": [{\"image\": \"%s\", \"label\": "
+                         "\"%s\"}]}",
+                label ? "l.nii" : path, label ? path : "l.nii");
+            kit_text("dataset-outside/dataset.json", json);
+            if (bad)
+                assert_fails(volt_dataset_open(&ds, "dataset-outside", NULL), VOLT_EDATA,
+                             "leaves the data set's folder");
+            else
+                assert_ok(volt_dataset_open(&ds, "dataset-outside", NULL));
+            volt_dataset_close(ds);
+            ds = NULL;
+        }
+    }
 }
 
 /* -- The check ---------------------------------------------------------------------------- */
@@ -217,7 +259,7 @@ static void every_broken_rule_is_found_in_one_run(void **state)
     unlink(RAW "/labelsTr/nolabel.nii.gz");
     kit_text(RAW "/imagesTr/broken_0000.nii.gz", "this is no scan");
     kit_write(RAW "/labelsTr/half.nii.gz", (kit_scan){.label_high = 1, .odd_value = 0.5f});
-    kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 5});
+    kit_write(RAW "/labelsTr/moved.nii.gz", (kit_scan){.label_high = 1, .shift_mm = 0.5});
     kit_write(RAW "/labelsTr/alone.nii.gz", (kit_scan){.label_high = 1});
     assert_ok(volt_dataset_open(&ds, RAW, NULL));
     assert_int_equal(ds->cases.count, 11);
@@ -470,6 +512,7 @@ static void inputs_become_cases(void **state)
     kit_text("inputs/_litter.nii.gz", "");
     assert_ok(volt_inputs_list(&list, one, 1, 1));
     assert_string_equal(list.item[0].id, "scan_0012");
+    assert_true(list.item[0].numbered);
     volt_case_list_clear(&list);
     assert_fails(volt_inputs_list(&list, both, 2, 1), VOLT_EINVAL, "other");
     assert_ok(volt_inputs_list(&list, both, 1, 1));
@@ -479,6 +522,59 @@ static void inputs_become_cases(void **state)
     assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no scan");
     assert_fails(volt_inputs_list(&list, gone, 1, 1), VOLT_EIO, "gone.nii");
     assert_fails(volt_inputs_list(&list, one, 1, 2), VOLT_EDATA, "channel 12");
+}
+
+static void input(const char *name)
+{
+    char path[100];
+
+    snprintf(path, sizeof path, "grouped/%s", name);
+    kit_write(path, (kit_scan){0});
+}
+
+static void channels_of_a_case_are_never_cases(void **state)
+{
+    static const struct {
+        const char *name[4];
+        int channels;
+        const char *words; /* NULL: accepted */
+    } t[] = {
+        {{"a_0000.nii", "a_0001.nii", "a_0002.nii", "a_0003.nii"},
+         1,
+         "a_0003.nii is channel 3"},
+        {{"a_0000.nii", "a_0001.nii", "b_0000.nii"}, 1, "a_0001.nii is channel 1 of case a"},
+        {{"a_0000.nii", "a_0007.nii"}, 1, "a_0007.nii is channel 7"},
+        {{"a_0001.nii", "a_0002.nii"}, 1, "a_0002.nii is channel 2"},
+        {{"a_0000.nii", "b_0000.nii"}, 1, NULL},
+        {{"a_0001.nii", "b_0001.nii", "c.nii"}, 1, NULL},
+        {{"a.nii", "a_0000.nii"}, 1, "both give case a"},
+        {{"a.nii", "a_0001.nii"}, 1, "both give case a"},
+        {{"a_0000.nii", "a_0000.nii.gz"}, 1, "both give case a"},
+        {{"a_0000.nii", "a_0001.nii"}, 2, NULL},
+        {{"a_0000.nii", "a_0002.nii"}, 2, "a_0002.nii is channel 2"},
+        {{"a_0000.nii", "a_0002.nii"}, 3, "lacks channel 1"},
+        {{"a_0000.nii", "a_0001.nii"}, 3, "lacks channel 2"},
+        {{"a_0000.nii", "a_0001.nii", "b_0000.nii"}, 2, "case b lacks channel 1"},
+        {{"a_0000.nii", "a_0001.nii", "a_0002.nii"}, 2, "a_0002.nii is channel 2"},
+        {{"a_0001.nii"}, 2, "lacks channel 0"},
+        {{"a_0000.nii"}, 4, "lacks channel 1"},
+    };
+    const char *folder[] = {"grouped"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        volt_case_list list = {0};
+        kit_folder("grouped");
+        for (int k = 0; k < 4 && t[i].name[k]; k++)
+            input(t[i].name[k]);
+        print_message("row %zu\n", i);
+        if (!t[i].words)
+            assert_ok(volt_inputs_list(&list, folder, 1, t[i].channels));
+        else if (volt_inputs_list(&list, folder, 1, t[i].channels) == VOLT_OK ||
+                 !strstr(volt_last_error(), t[i].words))
+            fail_msg("row %zu: %s", i, volt_last_error());
+        volt_case_list_clear(&list);
+    }
 }
 
 static void stop_after_two(void *user, const char *what, int64_t done, int64_t total)
@@ -540,6 +636,7 @@ int main(void)
         cmocka_unit_test(channels_on_different_grids_are_refused),
         cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),
         cmocka_unit_test(listed_cases_of_nnunet_are_found),
+        cmocka_unit_test(paths_out_of_the_data_set_are_refused),
         cmocka_unit_test(a_sound_data_set_has_no_findings),
         cmocka_unit_test(every_broken_rule_is_found_in_one_run),
         cmocka_unit_test(flat_images_and_empty_labels_are_warned_of),
@@ -549,6 +646,7 @@ int main(void)
         cmocka_unit_test(regions_keep_their_order_and_form),
         cmocka_unit_test(masks_get_the_data_sets_own_numbers),
         cmocka_unit_test(inputs_become_cases),
+        cmocka_unit_test(channels_of_a_case_are_never_cases),
         cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(data_sets_survive_every_failed_allocation),
     };

@@ -2,7 +2,7 @@
 #include "tests/kit/layout_kit.h"
 #include "base/core/alloc.h"
 #include "io/image.h"
-#include "io/image/png_internal.h"
+#include "io/image.h"
 #include "io/png.h"
 
 #include <math.h>
@@ -490,9 +490,11 @@ static void png_slices_are_labels(void **state)
     assert_fails(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1), VOLT_EDATA,
                  "5 pixels along x");
     kit_text(PAIRS "/lab/scan/results3.png", "\x89PNG\r\n\x1a\n and no more");
-    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "damaged");
+    assert_fails(volt_image_read(&v, NULL, PAIRS "/lab/scan/results3.png", NULL), VOLT_EFORMAT,
+                 "damaged");
     kit_text(PAIRS "/lab/scan/results3.png", "no image");
-    assert_fails(volt_png_read(&v, PAIRS "/lab/scan/results3.png"), VOLT_EFORMAT, "not a PNG");
+    assert_fails(volt_image_read(&v, NULL, PAIRS "/lab/scan/results3.png", NULL), VOLT_EFORMAT,
+                 "not a PNG");
     assert_null(v);
     volt_dataset_close(ds);
 }

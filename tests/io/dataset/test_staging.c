@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/system/file.h"
+#include "base/system/temporary.h"
 #include "base/mem.h"
 #include "io/dataset/staging.h"
 
@@ -44,7 +45,9 @@ static void a_folder_appears_whole(void **state)
     assert_null(s);
     assert_true(volt_path_exists(TARGET "/one"));
     assert_int_equal(entries(TOP "/inner"), 1);
-    assert_fails(volt_staging_open(&s, TARGET), VOLT_EDATA, "it holds one");
+    /* older than this process */
+    assert_fails(volt_staging_open(&s, VOLT_TESTDATA "/fuzz"), VOLT_EDATA,
+                 "fuzz exists and is not empty: it holds ");
     assert_fails(volt_staging_open(&s, TARGET "/one"), VOLT_EDATA, "is not a folder");
     assert_fails(volt_staging_open(&s, ""), VOLT_EINVAL, "empty");
     remove(TARGET "/one");
@@ -56,20 +59,49 @@ static void a_folder_appears_whole(void **state)
     rmdir(TARGET);
 }
 
-/* What a killed program left is gone after the next; folders of other targets stay. */
+/* What a killed program left next to the target, or in it, is gone after the next. */
 static void leftovers_go_with_the_next(void **state)
 {
+    static const char left[] = VOLT_TEMPORARY_PREFIX "00000000-1-1-0";
     volt_staging *s = NULL;
+    char path[256];
 
     (void)state;
-    assert_ok(volt_make_dirs(TARGET ".tmp.abcdef/fold_0"));
-    assert_ok(volt_write_file(TARGET ".tmp.abcdef/fold_0/x", "x", 1));
-    assert_ok(volt_make_dirs(TARGET "2.tmp.abcdef"));
+    snprintf(path, sizeof path, TOP "/inner/%s/fold_0", left);
+    assert_ok(volt_make_dirs(path));
+    snprintf(path, sizeof path, TOP "/inner/%s/fold_0/x", left);
+    assert_ok(volt_write_file(path, "x", 1));
+    snprintf(path, sizeof path, TARGET "/%s", left);
+    assert_ok(volt_make_dirs(path));
     assert_ok(volt_staging_open(&s, TARGET));
-    assert_false(volt_path_exists(TARGET ".tmp.abcdef"));
-    assert_true(volt_path_exists(TARGET "2.tmp.abcdef"));
-    volt_staging_abort(&s);
-    rmdir(TARGET "2.tmp.abcdef");
+    assert_false(volt_path_exists(path));
+    put_file(s, "one");
+    assert_ok(volt_staging_commit(&s));
+    assert_int_equal(volt_temporaries_remove(TOP, 1), 1); /* this process has looked already */
+    snprintf(path, sizeof path, TOP "/inner/%s", left);
+    assert_false(volt_path_exists(path));
+    volt_remove_folder(TARGET);
+}
+
+/* Two at the same time: the second to finish is content with the same result only. */
+static void two_that_do_the_same_both_succeed(void **state)
+{
+    volt_staging *s[3] = {NULL};
+
+    (void)state;
+    for (int i = 0; i < 2; i++)
+        assert_ok(volt_staging_open(&s[i], TARGET));
+    for (int i = 0; i < 2; i++)
+        put_file(s[i], "one");
+    assert_ok(volt_staging_commit(&s[0]));
+    assert_ok(volt_staging_open(&s[2], TARGET)); /* there, but younger than this process */
+    assert_ok(volt_staging_commit(&s[1]));
+    put_file(s[2], "one");
+    put_file(s[2], "two");
+    assert_fails(volt_staging_commit(&s[2]), VOLT_EDATA, "with other content");
+    assert_int_equal(entries(TOP "/inner"), 1);
+    assert_int_equal(entries(TARGET), 1);
+    volt_remove_folder(TARGET);
 }
 
 static void given_up_it_is_gone(void **state)
@@ -96,6 +128,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_folder_appears_whole),
         cmocka_unit_test(leftovers_go_with_the_next),
+        cmocka_unit_test(two_that_do_the_same_both_succeed),
         cmocka_unit_test(given_up_it_is_gone),
     };
 

@@ -181,16 +181,15 @@ static void what_a_picture_cannot_hold_is_refused(void **state)
     assert_fails(volt_image_write("two.png", v, NULL, NULL), VOLT_EINVAL, "float32");
     assert_fails(volt_image_write("two.mgz", v, NULL, NULL), VOLT_EINVAL, "two.mgz");
     assert_fails(volt_image_write("two.jpg", v, NULL, &labels), VOLT_EINVAL, "JPEG");
-    if (has_helper()) {
-        v->grid.n[0] = 2;
-        assert_fails(volt_image_write("two.bmp", v, NULL, NULL), VOLT_EINVAL, "one slice");
-        assert_false(volt_path_exists("two.bmp"));
-    }
+    v->grid.n[0] = 2;
+    assert_fails(volt_image_write("two.bmp", v, NULL, NULL), VOLT_EINVAL, "one slice");
+    assert_false(volt_path_exists("two.bmp"));
     volt_volume_free(v);
 }
 
 static void tiff_pages_take_spacing_from_a_json_file(void **state)
 {
+    volt_image_write_options drop = volt_image_write_defaults();
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
     double mm[3];
@@ -198,8 +197,11 @@ static void tiff_pages_take_spacing_from_a_json_file(void **state)
     (void)state;
     if (!has_helper())
         skip_because("volt-itk was not built");
+    drop.drop_geometry = true;
     assert_ok(volt_image_read(&v, &header, IMAGES "oblique.mha", NULL));
-    assert_ok(volt_image_write("case_0000.tif", v, header, NULL));
+    assert_fails(volt_image_write("case_0000.tif", v, header, NULL), VOLT_EINVAL,
+                 "TIFF cannot store where the image lies (its position and orientation)");
+    assert_ok(volt_image_write("case_0000.tif", v, header, &drop));
     volt_image_header_free(header);
     assert_true(volt_path_exists("case_0000.json"));
     assert_ok(volt_image_info(&header, "case_0000.tif"));
@@ -306,7 +308,7 @@ static void photographs_are_cases_of_one_file(void **state)
     assert_int_equal(list.count, 2);
     assert_int_equal(list.item[0].files, 1);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA, "lacks channel 1");
+    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA, "takes 2");
     volt_case_data_clear(&data);
     volt_findings_clear(&findings);
     volt_dataset_close(ds);
@@ -375,37 +377,123 @@ static void cut_images_are_refused(void **state)
 
 static void headers_cannot_point_elsewhere(void **state)
 {
-    static const char *const text[][2] = {
-        {"out.mhd", "ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementType = MET_UCHAR\n"
-                    "ElementDataFile = /etc/hostname\n"},
-        {"up.mhd", "ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementType = MET_UCHAR\n"
-                   "ElementDataFile = ../secret.raw\n"},
-        {"out.nhdr", "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 2 2\nencoding: raw\n"
-                     "data file: /etc/hostname\n\n"},
-        {"list.nhdr", "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 2 2\nencoding: raw\n"
-                      "data file: LIST\nsub/../../secret.raw\n"}};
+#define META                                                                                   \
+    "ObjectType = Image\nNDims = 2\nDimSize = 2 2\nElementType = MET_UCHAR\n"                  \
+    "ElementDataFile = "
+#define NRRD                                                                                   \
+    "NRRD0004\ntype: uint8\ndimension: 2\nsizes: 2 2\nencoding: raw\nspacings: 1 1\n"          \
+    "data file: "
+    static const char *const text[][3] = {
+        {"out.mhd", META "/etc/hostname\n", "must lie next to"},
+        {"up.mhd", META "../secret.raw\n", "must lie next to"},
+        {"below.mhd", META "sub/secret.raw\n", "must lie next to"},
+        {"here.mha", META "..\n", "must lie next to"},
+        {"list.mhd", META "LIST\nsecret.raw\n/etc/passwd\n", "must lie next to"},
+        {"pattern.mhd", META "/etc/%d 1 2 1\n", "must lie next to"},
+        {"patterns.mhd", META "a%s 1 2 1\n", "is no pattern"},
+        {"late.mhd", META "secret.raw\nElementDataFile = /etc/hostname\n", NULL},
+        {"empty.mhd", META "\n", "must lie next to"},
+        {"none.mhd", META "missing.raw\n", "missing.raw cannot be opened"},
+        {"link.mhd", META "link.raw\n", "link.raw is a symbolic link"},
+        {"folder.mhd", META "sub\n", "sub is not a regular file"},
+        {"out.nhdr", NRRD "/etc/hostname\n\n", "must lie next to"},
+        {"list.nhdr", NRRD "LIST\nsub/../../secret.raw\n", "must lie next to"},
+        {"pattern.nhdr", NRRD "../%03d.raw 1 2 1\n\n", "must lie next to"},
+        {"link.nhdr", NRRD "link.raw\n\n", "link.raw is a symbolic link"},
+        {"twice.nhdr", NRRD "secret.raw\ndata file: /etc/hostname\n\n", "must lie next to"},
+        {"good.mhd", META "secret.raw\n", NULL},
+        {"good.nhdr", NRRD "./secret.raw\n\n", NULL},
+    };
 
     (void)state;
     if (!has_helper())
         skip_because("volt-itk was not built");
+    (void)unlink("link.raw");
+    assert_ok(volt_make_dirs("sub"));
+    assert_ok(volt_write_file("secret.raw", "\1\2\3\4", 4));
+    assert_int_equal(symlink("secret.raw", "link.raw"), 0);
     for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
         volt_volume *v = NULL;
         assert_ok(volt_write_file(text[i][0], text[i][1], strlen(text[i][1])));
-        assert_fails(volt_image_read(&v, NULL, text[i][0], NULL), VOLT_EFORMAT,
-                     "not below its own folder");
+        if (!text[i][2]) {
+            assert_ok(volt_image_read(&v, NULL, text[i][0], NULL));
+            assert_memory_equal(v->data, "\1\2\3\4", 4);
+            volt_volume_free(v);
+            continue;
+        }
+        assert_int_not_equal(volt_image_read(&v, NULL, text[i][0], NULL), VOLT_OK);
+        if (!strstr(volt_last_error(), text[i][2]) || !strstr(volt_last_error(), text[i][0]))
+            fail_msg("%s: '%s' lacks '%s'", text[i][0], volt_last_error(), text[i][2]);
     }
+    no_children();
+}
+
+/* Slices in files of their own, by list and by pattern. */
+static void lists_and_patterns_are_read(void **state)
+{
+    static const char *const text[][2] = {
+        {"l.mhd", "ObjectType = Image\nNDims = 3\nDimSize = 2 2 3\nElementType = MET_UCHAR\n"
+                  "ElementDataFile = LIST\ns01.raw\ns02.raw\ns03.raw\n"},
+        {"p.mhd", "ObjectType = Image\nNDims = 3\nDimSize = 2 2 3\nElementType = MET_UCHAR\n"
+                  "ElementDataFile = s%02d.raw 1 3 1\n"},
+        {"l.nhdr", "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 3\nencoding: raw\n"
+                   "data file: LIST\ns01.raw\ns02.raw\ns03.raw\n"},
+        {"p.nhdr", "NRRD0004\ntype: uint8\ndimension: 3\nsizes: 2 2 3\nencoding: raw\n"
+                   "data file: s%02d.raw 1 3 1\n\n"},
+    };
+    static const char voxels[] = "abcdefghijkl";
+
+    (void)state;
+    if (!has_helper())
+        skip_because("volt-itk was not built");
+    for (int i = 0; i < 3; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%02d.raw", i + 1);
+        assert_ok(volt_write_file(name, voxels + 4 * i, 4));
+    }
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        volt_volume *v = NULL;
+        assert_ok(volt_write_file(text[i][0], text[i][1], strlen(text[i][1])));
+        assert_ok(volt_image_read(&v, NULL, text[i][0], NULL));
+        assert_memory_equal(v->data, voxels, 12);
+        volt_volume_free(v);
+    }
+}
+
+/* ITK never sees these. */
+static void too_many_axes_are_refused(void **state)
+{
+    static const char *const text[][2] = {
+        {"five.mha", "ObjectType = Image\nNDims = 5\nDimSize = 1 1 1 1 1\n"
+                     "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n."},
+        {"huge.mha", "ObjectType = Image\nNDims = 100000\nDimSize = 1 1 1 1 1\n"
+                     "ElementType = MET_UCHAR\nElementDataFile = LOCAL\n."},
+        {"five.nrrd", "NRRD0004\ntype: uint8\ndimension: 5\nsizes: 1 1 1 1 1\n"
+                      "encoding: raw\n\n."},
+    };
+
+    (void)state;
+    setenv("VOLT_ITK", "/nonexistent/volt-itk", 1);
+    for (size_t i = 0; i < sizeof text / sizeof *text; i++) {
+        volt_image_header *h = NULL;
+        assert_ok(volt_write_file(text[i][0], text[i][1], strlen(text[i][1])));
+        assert_fails(volt_image_info(&h, text[i][0]), VOLT_ENOTSUP, "the number of axes is ");
+    }
+    unsetenv("VOLT_ITK");
 }
 
 /* -- Helpers that fail -------------------------------------------------------------------- */
 
 static void set_helper(const char *script)
 {
-    char *text;
+    char *text, *path;
 
     assert_ok(volt_format(&text, "#!/bin/sh\n%s\n", script));
     assert_ok(volt_write_file("fake-itk", text, strlen(text)));
     assert_int_equal(chmod("fake-itk", 0755), 0);
-    setenv("VOLT_ITK", "./fake-itk", 1);
+    assert_ok(volt_path_real(&path, "fake-itk"));
+    setenv("VOLT_ITK", path, 1);
+    volt_free(path);
     setenv("VOLT_ITK_TIMEOUT", "1", 1);
     volt_free(text);
 }
@@ -423,13 +511,20 @@ static void a_missing_helper_is_named(void **state)
 
     (void)state;
     unsetenv("VOLT_ITK");
-    setenv("PATH", "/nonexistent", 1);
+    set_helper("exit 0");
+    unsetenv("VOLT_ITK");
+    assert_int_equal(rename("fake-itk", "volt-itk"), 0);
+    setenv("PATH", ".", 1); /* is not searched */
     assert_fails(volt_image_read(&v, NULL, IMAGES "flat.mha", NULL), VOLT_ENOTSUP,
                  "libinsighttoolkit5-dev");
     setenv("PATH", path, 1);
+    assert_int_equal(unlink("volt-itk"), 0);
     setenv("VOLT_ITK", "/nonexistent/volt-itk", 1);
     assert_fails(volt_image_read(&v, NULL, IMAGES "flat.mha", NULL), VOLT_ENOTSUP,
                  "/nonexistent/volt-itk");
+    setenv("VOLT_ITK", "./volt-itk", 1);
+    assert_fails(volt_image_read(&v, NULL, IMAGES "flat.mha", NULL), VOLT_EINVAL,
+                 "flat.mha: VOLT_ITK is \"./volt-itk\"; an absolute path is expected");
     assert_fails(volt_image_read(&v, NULL, "not-there.mha", NULL), VOLT_EIO, "not-there.mha");
     unset_helper();
     no_children();
@@ -480,12 +575,13 @@ static volt_itk_message right_answer(void)
 
 static volt_status read_answer(const volt_itk_message *m, size_t voxels)
 {
-    unsigned char bytes[sizeof *m + 16] = {0};
+    unsigned char bytes[2 * sizeof *m + 16] = {0};
     volt_volume *v = NULL;
     volt_status st;
 
     memcpy(bytes, m, sizeof *m);
-    assert_ok(volt_write_file("answer", bytes, sizeof *m + voxels));
+    memcpy(bytes + sizeof *m, m, sizeof *m);
+    assert_ok(volt_write_file("answer", bytes, 2 * sizeof *m + voxels));
     set_helper("cat answer >&0");
     st = volt_image_read(&v, NULL, IMAGES "flat.mha", NULL);
     volt_volume_free(v);
@@ -524,7 +620,7 @@ static void helpers_that_lie_are_found_out(void **state)
 #undef LIE
     m = right_answer();
     m.n[0] = m.n[1] = (int64_t)1 << 31;
-    assert_fails(read_answer(&m, 6), VOLT_EFORMAT, "machine's memory");
+    assert_fails(read_answer(&m, 6), VOLT_EFORMAT, "than any machine holds");
     m = right_answer();
     m.status = VOLT_EDATA;
     memset(m.sentence, 'x', sizeof m.sentence); /* not terminated */
@@ -569,6 +665,8 @@ int main(void)
         cmocka_unit_test(pictures_beside_scans_are_no_scans),
         cmocka_unit_test(cut_images_are_refused),
         cmocka_unit_test(headers_cannot_point_elsewhere),
+        cmocka_unit_test(lists_and_patterns_are_read),
+        cmocka_unit_test(too_many_axes_are_refused),
         cmocka_unit_test(a_missing_helper_is_named),
         cmocka_unit_test(helpers_that_crash_or_hang_cost_a_sentence),
         cmocka_unit_test(helpers_that_lie_are_found_out),

@@ -213,7 +213,7 @@ static void a_changed_grid_moves_both_forms(void **state)
     assert_int_equal(out.qform_code, 1);
     assert_int_equal(out.sform_code, 4);
     assert_int_equal(out.xyzt_units, 2 | 8);
-    assert_int_equal(out.slice_code, 0);
+    assert_int_equal(out.slice_code, 1); /* of z, which did not change */
     assert_true(fabs(out.qoffset_x - -6e-3) < 1e-8 && fabs(out.qoffset_z - -30e-3) < 1e-8);
     assert_true(fabs(out.srow_z[3] - 55e-3) < 1e-8);
     assert_ok(volt_nifti_info(&back, "move2.nii"));

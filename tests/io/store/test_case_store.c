@@ -183,7 +183,8 @@ static void hostile_headers_are_refused_by_field(void **state)
         const char *words;
     } tries[] = {
         {0, "X", 1, "not a VOLT case file"},
-        {8, U32(2), "version 2"},
+        {8, U32(1), "version 1"},
+        {8, U32(3), "version 3"},
         {12, U32(512), "a header of 512 bytes does not match the number of classes, 2"},
         {12, U32(0xffffffff), "header"},
         {16, U64(1), "its header says 1"},
@@ -234,6 +235,25 @@ static void damaged_voxels_are_found(void **state)
     (void)state;
     assert_int_equal(reopen(576 + 40, "\x7f", 1, true, false), VOLT_OK);
     assert_fails(reopen(576 + 40, "\x7f", 1, true, true), VOLT_EFORMAT, "CRC of the voxels");
+}
+
+static void damaged_locations_are_found(void **state)
+{
+    const volt_stored_case c = sample();
+    size_t size;
+    uint64_t at;
+    char *file = NULL;
+
+    (void)state;
+    assert_ok(volt_stored_case_write(FILE_NAME, &c));
+    assert_ok(volt_read_file(&file, &size, FILE_NAME, 1 << 20));
+    memcpy(&at, file + 512 + 24, sizeof at);
+    volt_free(file);
+    assert_fails(reopen(at + 8, U64(60), true, false), VOLT_EFORMAT,
+                 "case: location 1 of label 1 is voxel 60 after 1");
+    assert_fails(reopen(at + 8, U64(8), true, false), VOLT_EFORMAT,
+                 "case: the CRC of the locations of label 1 is");
+    assert_fails(reopen(512 + 4, U32(7), true, false), VOLT_EFORMAT, "00000007 is stored");
 }
 
 static void every_truncation_is_refused(void **state)
@@ -308,6 +328,7 @@ int main(void)
         cmocka_unit_test(broken_rules_are_not_written),
         cmocka_unit_test(hostile_headers_are_refused_by_field),
         cmocka_unit_test(damaged_voxels_are_found),
+        cmocka_unit_test(damaged_locations_are_found),
         cmocka_unit_test(every_truncation_is_refused),
         cmocka_unit_test(a_killed_writer_leaves_no_half_case),
     };

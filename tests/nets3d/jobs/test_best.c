@@ -215,7 +215,7 @@ static void what_does_not_fit_is_refused(void **state)
     o.info = &regions;
     assert_fails(volt_ensemble(NULL, parts, 1, &o, NULL), VOLT_EDATA, "4 classes");
     assert_fails(volt_best_find(&r, (const char *[]){VOLT_TESTDATA}, 1, &best), VOLT_EDATA,
-                 "--validation");
+                 "has no predictions in fold_K/validation");
     assert_fails(volt_best_find(&r, (const char *[]){run, run}, 2, &best), VOLT_EDATA,
                  "same name");
     assert_ok(volt_write_file("best-steps.json", other_steps, strlen(other_steps)));

@@ -173,21 +173,21 @@ static void the_file_is_made_once_and_then_obeyed(void **state)
     (void)state;
     golden_cases(&ds);
     unlink("splits-made.json");
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0, NULL));
     assert_int_equal(s.vals, 39);
     volt_split_clear(&s);
     assert_true(volt_path_exists("splits-made.json"));
     assert_ok(volt_write_file("splits-made.json", own, strlen(own)));
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 0, NULL));
     assert_true(s.trains == 1 && s.vals == 2 && s.val[0] == 1 && s.val[1] == 2);
     volt_split_clear(&s);
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 1));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", 1, NULL));
     assert_int_equal(s.vals, 39); /* past the file's only fold: random 80:20 */
     volt_split_clear(&s);
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", VOLT_FOLD_ALL));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-made.json", VOLT_FOLD_ALL, NULL));
     assert_true(s.trains == 195 && s.vals == 195);
     volt_split_clear(&s);
-    assert_int_equal(volt_split_for_fold(&s, &ds, "splits-made.json", -7), VOLT_EINVAL);
+    assert_int_equal(volt_split_for_fold(&s, &ds, "splits-made.json", -7, NULL), VOLT_EINVAL);
     volt_case_list_clear(&ds.cases);
 }
 
@@ -204,12 +204,54 @@ static void the_data_sets_own_folds_come_before_ours(void **state)
     assert_ok(volt_make_dirs(ds.folder));
     assert_ok(volt_write_file("splits-set/splits_final.json", own, strlen(own)));
     unlink("splits-own.json");
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_true(s.trains == 1 && s.vals == 1 && s.val[0] == 2);
     volt_split_clear(&s);
     unlink("splits-set/splits_final.json"); /* taken over */
-    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_int_equal(s.vals, 1);
+    volt_split_clear(&s);
+    volt_case_list_clear(&ds.cases);
+}
+
+/* Keeps the last warning. */
+static void keep_warning(void *user, volt_log_level level, const char *line)
+{
+    if (level == VOLT_LOG_WARNING)
+        snprintf(user, 400, "%s", line);
+}
+
+static void missing_folds_and_cases_are_reported(void **state)
+{
+    char last[400] = "", file[3000] = "[";
+    const volt_callbacks callbacks = {.log = keep_warning, .user = last};
+    volt_split s = {0};
+    volt_dataset ds;
+
+    (void)state;
+    golden_cases(&ds);
+    unlink("splits-told.json");
+    assert_ok(volt_split_check(&ds, "splits-told.json", 4));
+    assert_false(volt_path_exists("splits-told.json")); /* checking writes nothing */
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-told.json", 4, &callbacks));
+    assert_string_equal(last, "");
+    volt_split_clear(&s);
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-told.json", 5, &callbacks));
+    assert_non_null(strstr(last, "fold 5: splits-told.json has 5 folds, 0 to 4; a random"));
+    assert_non_null(strstr(last, "seed 12350"));
+    volt_split_clear(&s);
+    for (int f = 0; f < 10; f++) {
+        const size_t used = strlen(file);
+        snprintf(file + used, sizeof file - used,
+                 "%s{\"train\": [\"hippocampus_001\"], \"val\": [\"%s\"]}", f ? ", " : "",
+                 ds.cases.item[10 + f].id);
+    }
+    strcat(file, "]");
+    assert_ok(volt_write_file("splits-told.json", file, strlen(file)));
+    *last = '\0';
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-told.json", 9, &callbacks));
+    assert_int_equal(s.val[0], 19);
+    assert_non_null(strstr(last, "fold 9: 193 of 195 cases of golden are in neither list"));
     volt_split_clear(&s);
     volt_case_list_clear(&ds.cases);
 }
@@ -223,6 +265,10 @@ static void nonsense_in_a_split_is_refused(void **state)
         {"[{\"train\": [], \"val\": [\"hippocampus_001\"]}]", "train"},
         {"[{\"train\": [\"nobody\"], \"val\": [\"hippocampus_001\"]}]", "nobody"},
         {"[{\"train\": [\"hippocampus_001\"], \"val\": [\"hippocampus_001\"]}]", "already"},
+        {"[{\"train\": [\"hippocampus_001\"], \"val\": []}]", "val"},
+        {"[{\"train\": [\"hippocampus_001\", \"hippocampus_001\"], \"val\": "
+         "[\"hippocampus_003\"]}]",
+         "already"},
         {"[{\"train\": [\"hippocampus_001\", 3], \"val\": [\"hippocampus_003\"]}]", "train[1]"},
     };
     volt_splits s = {0};
@@ -233,7 +279,9 @@ static void nonsense_in_a_split_is_refused(void **state)
     for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
         assert_ok(volt_write_file("splits-bad.json", tries[i][0], strlen(tries[i][0])));
         assert_fails(volt_splits_read(&s, "splits-bad.json", &ds), VOLT_EFORMAT, tries[i][1]);
+        assert_non_null(strstr(volt_last_error(), "splits-bad.json"));
         assert_null(s.fold);
+        assert_int_equal(volt_split_check(&ds, "splits-bad.json", 0), VOLT_EFORMAT);
     }
     volt_case_list_clear(&ds.cases);
 }
@@ -248,6 +296,7 @@ int main(void)
         cmocka_unit_test(the_golden_splits_are_reproduced),
         cmocka_unit_test(the_file_is_made_once_and_then_obeyed),
         cmocka_unit_test(the_data_sets_own_folds_come_before_ours),
+        cmocka_unit_test(missing_folds_and_cases_are_reported),
         cmocka_unit_test(nonsense_in_a_split_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

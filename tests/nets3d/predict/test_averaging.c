@@ -58,9 +58,16 @@ static void write_halves(const char *folder, const int64_t shape[4], uint32_t se
     assert_ok(volt_nifti_write(path, mask, NULL, NULL));
     volt_volume_free(mask);
     assert_ok(volt_alloc(&half, count * sizeof *half, "a test"));
-    for (size_t i = 0; i < count; i++) {
+    assert_int_equal(shape[0], 3);
+    for (size_t i = 0, voxels = count / 3; i < voxels; i++) { /* three that sum to 1 */
+        unsigned part[3];
         seed = seed * 1664525 + 1013904223;
-        half[i] = volt_float_to_half((float)(seed >> 21) / 2048);
+        part[0] = seed >> 21;
+        seed = seed * 1664525 + 1013904223;
+        part[1] = (seed >> 21) % (2049 - part[0]);
+        part[2] = 2048 - part[0] - part[1];
+        for (size_t c = 0; c < 3; c++)
+            half[(c + i % 3) % 3 * voxels + i] = volt_float_to_half((float)part[c] / 2048);
     }
     write_array(folder, shape, half, seed % 2 ? 1 : 0);
     volt_free(half);
@@ -153,7 +160,7 @@ static void what_is_no_number_is_named(void **state)
     assert_ok(volt_ensemble(&r, members, 2, &o, NULL));
     assert_int_equal(remove(OUT "/case.nii.gz"), 0);
     write_array(folder[1], shape, half, 0);
-    assert_fails(volt_ensemble(&r, members, 2, &o, NULL), VOLT_EFORMAT,
+    assert_fails(volt_ensemble(&r, members, 2, &o, NULL), VOLT_EDATA,
                  IN "/b/case.npz: the probability of class 1 is nan at voxel 1, 1, 2");
     assert_false(volt_path_exists(OUT "/case.nii.gz"));
 }

@@ -349,7 +349,8 @@ static void what_does_not_fit_is_named(void **state)
     grid = data.image->grid;
     /* no previous stage, a folder of masks, another network in its place */
     p = open_fine(FINE, NULL, false);
-    assert_fails(volt_predictor_run(p, data.image, &out, NULL), VOLT_EINVAL, "--previous");
+    assert_fails(volt_predictor_run(p, data.image, &out, NULL), VOLT_EINVAL,
+                 "or a folder of its masks is needed");
     volt_predictor_free(p);
     p = open_fine(FINE, TOP, false);
     assert_fails(volt_predictor_run(p, data.image, &out, NULL), VOLT_EINVAL,

@@ -2,6 +2,7 @@
  * parameters, weights to start from, other lengths; each resumed bit-identically. And the
  * warnings.
  */
+#include "base/system/temporary.h"
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/recipe.h"
@@ -483,6 +484,7 @@ static void assert_no_half_checkpoint(const char *run)
     for (size_t i = 0; i < names.count; i++)
         assert_false(strstr(names.name[i], "safetensors."));
     volt_names_free(&names);
+    assert_int_equal(volt_temporaries_remove(run, 3), 0);
 }
 
 /* A run that is killed after random times, wherever it stands (opening, training, validating,
@@ -518,7 +520,7 @@ static void killed_at_any_time_ends_the_same(void **state)
     }
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     assert_true(kills >= 3);
-    assert_ok(volt_write_file("run-killed/checkpoint_latest.safetensors.aB3xyz.tmp", "x", 1));
+    assert_ok(volt_write_file("run-killed/.volt-tmp-00000000-1-1-0", "x", 1));
     assert_ok(volt_write_file("run-killed/notes.tmp", "x", 1));
     assert_ok(volt_train("run-killed", &f.data, &o, NULL, NULL));
     assert_no_half_checkpoint("run-killed");

@@ -61,11 +61,33 @@ static void an_empty_log_cannot_be_drawn(void **state)
     volt_run_curves_free(a);
 }
 
+/* A class that never had a Dice is named; a single run needs no legend for its learning rate.
+ */
+static void single_runs_name_every_class(void **state)
+{
+    volt_run_curves *a = read_log("{\"epoch\":0,\"lr\":0.1,\"mean_dice\":0.5,"
+                                  "\"dice\":{\"liver\":0.5,\"tumour\":null}}\n");
+    const volt_run_curves *const runs[1] = {a};
+    volt_run_chart *chart = NULL;
+
+    (void)state;
+    assert_ok(volt_run_chart_make(&chart, runs, 1, VOLT_CURVE_EPOCH));
+    assert_int_equal(chart->chart.panels, 2);
+    assert_string_equal(chart->chart.panel[0].line[0].name, "liver");
+    assert_string_equal(chart->chart.panel[0].line[1].name, "tumour (no values)");
+    assert_string_equal(chart->chart.panel[1].line[0].name, "");
+    assert_true(chart->chart.x_integers);
+    assert_true(chart->chart.panel[0].lower == 0 && chart->chart.panel[0].upper == 1);
+    volt_run_chart_free(chart);
+    volt_run_curves_free(a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(panels_depend_on_the_number_of_runs),
         cmocka_unit_test(an_empty_log_cannot_be_drawn),
+        cmocka_unit_test(single_runs_name_every_class),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

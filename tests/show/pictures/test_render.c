@@ -51,7 +51,7 @@ static void test_sides(void **state)
         assert_int_equal(view.width, 80);
         assert_int_equal(view.height, 60);
         view.slice = z;
-        volt_view_draw(p, 0, 0, &view, v, 0, window);
+        assert_ok(volt_view_draw(p, 0, 0, &view, v, 0, window));
         /* Radiological: right on the left, anterior on top. */
         assert_int_equal(pixel(p, 2, 2).r, 255);
         assert_int_equal(pixel(p, 77, 57).r, 0);
@@ -64,7 +64,7 @@ static void test_sides(void **state)
         assert_int_equal(view.width, 60);
         assert_int_equal(view.height, 80);
         view.slice = x;
-        volt_view_draw(p, 0, 0, &view, v, 0, window);
+        assert_ok(volt_view_draw(p, 0, 0, &view, v, 0, window));
         /* Anterior on the left, superior on top. */
         assert_int_equal(pixel(p, 2, 2).r, 255);
         assert_int_equal(pixel(p, 57, 77).r, 0);
@@ -83,6 +83,7 @@ static void test_contours(void **state)
     volt_picture *p = NULL;
     volt_view view = volt_view_of(&mask->grid, VOLT_PLANE_AXIAL, 10);
     const volt_color black = {0, 0, 0}, red = volt_label_color(1);
+    const volt_label_map map = {(const int64_t[]){1}, &red, 1};
     int drawn = 0;
 
     (void)state;
@@ -92,7 +93,7 @@ static void test_contours(void **state)
     }
     view.slice = 1;
     assert_ok(volt_picture_create(&p, 80, 60, black));
-    assert_ok(volt_view_contours(p, 0, 0, &view, mask, false));
+    assert_ok(volt_view_contours(p, 0, 0, &view, mask, &map, VOLT_OUTLINE_SOLID));
     for (int64_t y = 0; y < 60; y++) {
         for (int64_t x = 0; x < 80; x++) {
             bool inside = x >= 20 && x < 60 && y >= 20 && y < 40;
@@ -227,35 +228,12 @@ static void test_window(void **state)
     volt_volume_free(v);
 }
 
-static void test_text(void **state)
-{
-    volt_picture *p = NULL;
-    const volt_color black = {0, 0, 0}, white = {255, 255, 255};
-    int drawn = 0;
-
-    (void)state;
-    assert_int_equal(volt_picture_text_width("", 2), 0);
-    assert_int_equal(volt_picture_text_width("ab", 2), 22);
-    assert_int_equal(volt_picture_text_width("\xc3\xa4", 1), 5); /* one letter in UTF-8 */
-    assert_int_equal(volt_picture_text_width("\xc3", 1), 5);     /* cut short */
-    assert_fails(volt_picture_create(&p, 0, 5, black), VOLT_EINVAL, "0 x 5");
-    assert_ok(volt_picture_create(&p, 12, 10, black));
-    volt_picture_text(p, 0, 0, 1, white, "I");
-    for (int64_t y = 0; y < 10; y++) {
-        for (int64_t x = 0; x < 12; x++)
-            drawn += same(pixel(p, x, y), white);
-    }
-    assert_int_equal(drawn, 11);                        /* a stem of 7 and two serifs of 2 */
-    volt_picture_text(p, -100, 7, 3, white, "outside"); /* cut off, not written outside */
-    volt_picture_free(p);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sides),  cmocka_unit_test(test_contours),
         cmocka_unit_test(test_page),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_window), cmocka_unit_test(test_text),
+        cmocka_unit_test(test_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

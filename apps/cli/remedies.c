@@ -1,0 +1,61 @@
+/* remedies.c - which option helps against which sentence of the library, which knows none. */
+#include <string.h>
+#include "apps/cli/cli.h"
+
+static const struct {
+    const char *words;  /* in the sentence */
+    const char *option; /* a command without it has no remedy; NULL: another command helps */
+    const char *remedy;
+} remedies[] = {
+    {" mm away from ", "--allow-shift",
+     "if the voxels nevertheless match one by one, accept them with --allow-shift"},
+    {"only the name CT selects the normalization", "--channels", "name it with --channels CT"},
+    {"leaves the data set's folder", "--allow-outside",
+     "if you trust it, accept such paths with --allow-outside"},
+    {"is not a data set: it holds no", "--images",
+     "other folders are given with --images DIR --labels DIR"},
+    {" is not writable", "--work", "choose another folder with --work DIR"},
+    {", inside the data set", "--work", "--work DIR or VOLT_WORK chooses another"},
+    {"a folder of its masks is needed", "--previous", "give it with --previous"},
+    {"(layout brats-ped2024)", "--layout", "if they are, give --layout brats-ped2024"},
+    {"which nnU-Net's trainer does not build", "--format",
+     "--format safetensors holds its weights under their own names"},
+    {"contains no probabilities", NULL, "predict with --save-probabilities"},
+    {"has no predictions in fold_K/validation", NULL,
+     "create them with 'volt train --validate --save-probabilities' or 'volt predict RUN "
+     "--validation DATASET --save-probabilities'"},
+    {"the plan is used as it is", "--replan", "use --replan to plan again"},
+    {"the plan is used as it is", NULL, "'volt plan --replan' plans again"},
+    {"not with another planner", "--replan", "use --replan"},
+    {"there is no data set ", "--images",
+     "give the folder that holds dataset.json or the cases, or --images DIR --labels DIR"},
+    {"was trained on it, so the masks", "--previous",
+     "train the previous stage with --folds 0-4"},
+    {"was trained on them, so the masks", "--previous",
+     "train the previous stage with --folds 0-4"},
+    {"has no training case", "--images",
+     "other folders are given with --images DIR --labels DIR"},
+    {"cannot be split into training and validation", "--fold",
+     "train on all cases with --fold all"},
+};
+
+static bool takes(const cli_command *command, const char *name)
+{
+    const cli_option *option;
+
+    for (size_t i = 0; (option = cli_option_at(command, i)) != NULL; i++) {
+        if (option->name && strcmp(option->name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+const char *cli_remedy(const cli *c, const char *sentence)
+{
+    for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
+        const char *option = remedies[i].option;
+        if (strstr(sentence, remedies[i].words) && (!option || takes(c->command, option)))
+            return remedies[i].remedy;
+    }
+    return NULL;
+}

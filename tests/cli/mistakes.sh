@@ -1,0 +1,181 @@
+#!/bin/bash
+# Mistakes in data sets and command lines: found before any work, named, with what helps.
+. "$3/tests/cli/common.inc"
+
+make_data 3
+data=$SCRATCH/data work=$SCRATCH/work
+ct=$SCRATCH/ct
+expect 0 "$VOLT" phantom liver "$ct" --cases 3 --size 24 -q
+train=(--epochs 1 --iterations 1 --validation 1 --recipe fast)
+
+# A folder that does not exist: the same code and sentence in every command.
+for command in check plan preprocess "dataset show"; do
+    expect 4 "$VOLT" $command "$SCRATCH/nowhere"
+    err_one_line
+    err_has 'there is no data set .*/nowhere: no such folder; give the folder that holds'
+done
+expect 4 "$VOLT" train "$SCRATCH/nowhere" -o "$SCRATCH/run" --work "$work"
+err_has 'there is no data set .*nowhere'
+expect 4 "$VOLT" import dataset "$SCRATCH/nowhere" "$SCRATCH/imported"
+err_has 'there is no data set .*nowhere'
+expect 4 "$VOLT" check "$data/dataset.json"
+err_has 'it is a file, not a folder'
+expect 4 "$VOLT" check --images "$data/imagesTr" --labels "$SCRATCH/nowhere"
+err_has 'there is no folder .*nowhere'
+absent "$SCRATCH/run"
+absent "$work"
+
+# Nothing is created before the check has passed.
+bad=$SCRATCH/bad
+cp -r "$data" "$bad"
+rm "$bad/imagesTr/brats_001_0002.nii.gz"
+for command in plan preprocess train; do
+    output=()
+    [ $command != train ] || output=(-o "$SCRATCH/run" "${train[@]}")
+    expect 10 "$VOLT" $command "$bad" -q "${output[@]}"
+    absent "$bad/volt"
+    expect 10 "$VOLT" $command "$bad" -q --work "$work" "${output[@]}"
+    absent "$work"
+    absent "$SCRATCH/run"
+done
+
+# At most ten lines of a kind; --json has all.
+many=$SCRATCH/many
+mkdir -p "$many/imagesTr" "$many/labelsTr"
+printf '{"channel_names": {"0": "T1"}, "labels": {"background": 0, "a": 1}, "numTraining": 200,
+    "file_ending": ".nii.gz"}' >"$many/dataset.json"
+for ((i = 0; i < 200; i++)); do
+    : >"$many/imagesTr/case_${i}_0000.nii.gz"
+    cp "$data/labelsTr/brats_001.nii.gz" "$many/labelsTr/case_$i.nii.gz"
+done
+expect 10 "$VOLT" check "$many" -q
+out_has '^error: and 190 more of this kind \(unreadable file\)$'
+[ "$(grep -c 'imagesTr' "$OUT")" -eq 10 ] || fail "not ten lines of unreadable images"
+expect 10 "$VOLT" check "$many" --json -q
+[ "$(grep -o '"file": *"[^"]*imagesTr[^"]*"' "$OUT" | sort -u | wc -l)" -eq 200 ] || fail "--json lacks findings"
+expect 10 "$VOLT" plan "$many" --work "$work"
+err_has '^error: and 190 more of this kind'
+
+# One case cannot be split; that is said before it is preprocessed.
+one=$SCRATCH/one
+cp -r "$data" "$one"
+rm "$one"/imagesTr/brats_00[23]* "$one"/labelsTr/brats_00[23]*
+sed -i 's/"numTraining": 3/"numTraining": 1/' "$one/dataset.json"
+expect 2 "$VOLT" train "$one" -o "$SCRATCH/run" --work "$work" "${train[@]}" -q
+err_has '^volt: 1 case cannot be split into training and validation.*--fold all$'
+absent "$work"
+absent "$SCRATCH/run"
+
+# Damaged splits are found before the scans are read.
+printf '[{"train": ["brats_001", "brats_002"], "val": ["brats_002"]}]' >"$SCRATCH/splits.json"
+cp -r "$ct" "$SCRATCH/split"
+printf '[{"train": ["liver_001", "liver_002"], "val": ["liver_002"]}]' \
+    >"$SCRATCH/split/splits_final.json"
+expect 5 "$VOLT" train "$SCRATCH/split" -o "$SCRATCH/run" --work "$work" "${train[@]}" -q
+err_has 'split/splits_final.json: .*"liver_002", which is in this fold already'
+absent "$work"
+
+# Folds above 4 exist where the splits have them; a missing fold is reported, also with -q.
+{
+    printf '['
+    for ((i = 0; i < 8; i++)); do
+        printf '%s{"train": ["liver_00%d"], "val": ["liver_00%d"]}' "${comma-}" \
+            $((i % 3 + 1)) $(((i + 1) % 3 + 1))
+        comma=', '
+    done
+    printf ']'
+} >"$SCRATCH/split/splits_final.json"
+expect 0 "$VOLT" train "$SCRATCH/split" -o "$SCRATCH/seven" --work "$work" "${train[@]}" -q --fold 7
+err_has 'warning: fold 7: 1 of 3 cases of .* is in neither list of .*splits_final.json'
+expect 0 "$VOLT" train "$SCRATCH/split" -o "$SCRATCH/folds" --work "$work" "${train[@]}" -q \
+    --folds 6,12,all
+exists "$SCRATCH/folds/fold_6/checkpoint_latest.safetensors"
+exists "$SCRATCH/folds/fold_12/checkpoint_latest.safetensors"
+exists "$SCRATCH/folds/fold_all/checkpoint_latest.safetensors"
+err_has 'warning: fold 12: .*splits_final.json has 8 folds, 0 to 7; a random split'
+for fold in x -1 5-4 1,2 1000 ''; do
+    expect 2 "$VOLT" train "$ct" -o "$SCRATCH/run" "--fold=$fold"
+    err_one_line
+done
+
+# CASE_0000 to CASE_0003 are one case, whatever the network takes.
+run=$SCRATCH/seven
+expect 10 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/out"
+err_has 'brats_001_0003.nii.gz is channel 3 of case brats_001; the network takes 1 channel'
+absent "$SCRATCH/out"
+mkdir "$SCRATCH/alone"
+cp "$ct/imagesTr/liver_001_0000.nii.gz" "$SCRATCH/alone/liver_0007.nii.gz"
+expect 0 "$VOLT" predict "$run" "$SCRATCH/alone" -o "$SCRATCH/out" --no-mirror -q
+err_has 'warning: .*liver_0007.nii.gz is taken as a case of its own'
+exists "$SCRATCH/out/liver_0007.nii.gz"
+
+# What another command has to create is named.
+expect 10 "$VOLT" best "$run" --truth "$ct" -o "$SCRATCH/best"
+err_has "has no predictions in fold_K/validation; create them with 'volt train --validate"
+expect 10 "$VOLT" ensemble "$SCRATCH/out" "$SCRATCH/out" -o "$SCRATCH/mean"
+err_has 'contains no probabilities \(CASE.npz\); predict with --save-probabilities'
+
+# Hounsfield units without the name: a warning with the remedy, which works.
+sed 's/"CT"/"image"/' "$ct/dataset.json" >"$SCRATCH/dataset.json"
+cp -r "$ct" "$SCRATCH/unnamed" && cp "$SCRATCH/dataset.json" "$SCRATCH/unnamed/dataset.json"
+unnamed=$SCRATCH/unnamed
+expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q
+err_has 'warning: .*/unnamed: channel 0, "image", has values from .* CT in Hounsfield.*name it with --channels CT'
+expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q --channels CT
+err_has 'plans.json normalizes channel 0, "CT", by ZScore.*--replan'
+expect 0 "$VOLT" plan "$unnamed" --work "$SCRATCH/hu" -q --channels CT --replan
+err_is ''
+grep -q CTNormalization "$SCRATCH/hu/plans.json" || fail "not planned as CT"
+
+# A label away from its image.
+shifted=$SCRATCH/shifted
+cp -r "$ct" "$shifted"
+expect 0 "$VOLT" convert "$ct/labelsTr/liver_001.nii.gz" "$SCRATCH/raw.nii" --labels -q
+# the sform's x offset (float32 at byte 292)
+printf '\x00\x00\xc8\x42' | dd of="$SCRATCH/raw.nii" bs=1 seek=292 conv=notrunc status=none
+printf '\x00\x00\xc8\x42' | dd of="$SCRATCH/raw.nii" bs=1 seek=268 conv=notrunc status=none
+expect 0 "$VOLT" convert "$SCRATCH/raw.nii" "$shifted/labelsTr/liver_001.nii.gz" --labels -q
+expect 10 "$VOLT" check "$shifted" -q
+out_has '^error: .*liver_001.nii.gz lies [0-9.]* mm away from .*liver_001_0000.*--allow-shift'
+expect 0 "$VOLT" check "$shifted" -q --allow-shift
+out_has '^warning: .*liver_001.nii.gz lies [0-9.]* mm away'
+expect 0 "$VOLT" preprocess "$shifted" -q --allow-shift --work "$SCRATCH/shift"
+
+# Paths that leave the data set.
+outside=$SCRATCH/outside
+mkdir -p "$outside"
+printf '{"channel_names": {"0": "CT"}, "labels": {"background": 0, "liver": 1, "tumor": 2},
+    "file_ending": ".nii.gz", "dataset": {' >"$outside/dataset.json"
+for i in 1 2 3; do
+    printf '%s"c%d": {"images": ["%s/imagesTr/liver_00%d_0000.nii.gz"],
+        "label": "../ct/labelsTr/liver_00%d.nii.gz"}' "${separator-}" $i "$ct" $i $i
+    separator=', '
+done >>"$outside/dataset.json"
+printf '}}' >>"$outside/dataset.json"
+expect 10 "$VOLT" check "$outside" -q
+err_has 'dataset.json: .*which leaves the data set.s folder; .*--allow-outside'
+expect 0 "$VOLT" check "$outside" -q --allow-outside
+out_has '^note: dataset.json has paths that leave its folder, such as'
+sed "s|\"$ct|\"\${HERE}|; s|\"\.\./ct|\"\$HERE|" "$outside/dataset.json" >"$SCRATCH/env.json"
+cp "$SCRATCH/env.json" "$outside/dataset.json"
+expect 0 env HERE="$ct" "$VOLT" check "$outside" -q
+[ "$(grep -c '^note: .*environment variable' "$OUT")" -eq 1 ] || fail "not reported once"
+
+# The work folder: --work, then VOLT_WORK, then inside the data set, which is said.
+expect 0 env VOLT_WORK="$SCRATCH/variable" "$VOLT" plan "$ct"
+exists "$SCRATCH/variable/plans.json"
+absent "$ct/volt"
+expect 0 env VOLT_WORK="$SCRATCH/variable2" "$VOLT" plan "$ct" --work "$SCRATCH/option"
+exists "$SCRATCH/option/plans.json"
+absent "$SCRATCH/variable2"
+expect 0 "$VOLT" plan "$ct"
+err_has 'work folder: .*/ct/volt, inside the data set; --work DIR or VOLT_WORK'
+printf x >"$SCRATCH/file"
+expect 4 "$VOLT" plan "$ct" --work "$SCRATCH/file/deep"
+err_has 'is not writable.*--work'
+
+# The work folder of another data set is not taken without a word.
+expect 0 "$VOLT" phantom liver "$SCRATCH/four" --cases 4 --size 24 -q
+expect 0 "$VOLT" plan "$SCRATCH/four" --work "$SCRATCH/option" -q
+err_has 'plans.json was planned for other cases or channels than .*four has.*--replan'
+done_testing
