@@ -226,8 +226,9 @@ static void unknown_values_and_null_are_refused(void **state)
     o = volt_predict_defaults();
     o.step = NAN;
     assert_fails(volt_predictor_open(&predictor, runs, 1, &o, NULL), VOLT_EINVAL, "step");
-    assert_fails(volt_split_for_fold(&folds, &ds, NULL, 0), VOLT_EINVAL, "path of its file");
-    assert_fails(volt_split_for_fold(&folds, NULL, "x", 0), VOLT_EINVAL, "data set");
+    assert_fails(volt_split_for_fold(&folds, &ds, NULL, 0, NULL), VOLT_EINVAL,
+                 "path of its file");
+    assert_fails(volt_split_for_fold(&folds, NULL, "x", 0, NULL), VOLT_EINVAL, "data set");
     assert_fails(volt_validate(&scores, NULL, &ds, &split, &v, NULL), VOLT_EINVAL, "a run");
     assert_fails(volt_validate(&scores, "run", &ds, NULL, &v, NULL), VOLT_EINVAL, "a split");
     v.threads = -7;
