@@ -38,7 +38,7 @@ expect 4 "${train[@]}" -o "$SCRATCH/never/run" -q --init "$SCRATCH/nowhere"
 err_has 'nowhere'
 absent "$SCRATCH/never"
 absent "$work"
-expect 2 "${train[@]}" -o "$data/dataset.json" -q
+expect 4 "${train[@]}" -o "$OUT" -q
 err_has 'is a file'
 
 # What shows only with a plan: before cases are preprocessed.
