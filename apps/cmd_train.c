@@ -310,8 +310,9 @@ static void print_folds(const json_t *list)
     }
 }
 
-/* Writes RUN/summary.json and prints the table. `list` is taken over. */
-static volt_status finish_folds(const cli *c, json_t *list, double mean)
+/* Writes RUN/summary.json and prints the table. `ended`: all folds had ended before, so that a
+ * summary stays as it is. `list` is taken over. */
+static volt_status finish_folds(const cli *c, json_t *list, double mean, bool ended)
 {
     const train_options *o = c->options;
     json_t *root = json_pack("{s:s, s:o, s:o}", "run", o->output, "mean_dice",
@@ -322,12 +323,15 @@ static volt_status finish_folds(const cli *c, json_t *list, double mean)
     if (!root)
         return volt_fail(VOLT_ENOMEM, "out of memory for the results of the folds");
     VOLT_TRY(st, done, volt_path_join(&path, o->output, "summary.json"));
-    VOLT_TRY(st, done, volt_json_save(path, root));
+    if (!ended || !volt_path_exists(path))
+        VOLT_TRY(st, done, volt_json_save(path, root));
     if (c->json) {
         st = cli_print_json(root);
         root = NULL;
         goto done;
     }
+    if (ended)
+        printf("%s has ended, nothing is left to do:\n", o->output);
     print_folds(list);
     printf("mean validation Dice %.4f; use all folds as an ensemble with: volt predict ", mean);
     cli_print_word(o->output);
@@ -459,7 +463,7 @@ done:
     return st;
 }
 
-static volt_status print_job(const job *j)
+static volt_status print_job(const job *j, bool ended)
 {
     json_t *list;
     double sum = 0;
@@ -475,7 +479,7 @@ static volt_status print_job(const job *j)
         sum += isfinite(dice) ? dice : 0;
         counted += isfinite(dice);
     }
-    st = finish_folds(j->c, list, counted ? sum / counted : NAN);
+    st = finish_folds(j->c, list, counted ? sum / counted : NAN, ended);
     list = NULL;
 done:
     json_decref(list);
@@ -526,7 +530,7 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
     if (!ended)
         VOLT_TRY(st, done, train_all(&j, &p));
-    st = print_job(&j);
+    st = print_job(&j, ended);
 done:
     volt_pipeline_clear(&p);
     job_clear(&j);

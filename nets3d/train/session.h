@@ -5,7 +5,7 @@
 #include "base/system/owner.h"
 #include "nets3d/data/loader.h"
 #include "nets3d/program/optimizer.h"
-#include "nets3d/run/checkpoint.h"
+#include "nets3d/run/found.h"
 #include "nets3d/run/state.h"
 #include "nets3d/train/targets.h"
 #include "nets3d/train/warnings.h"
@@ -51,15 +51,6 @@ typedef struct volt_session {
     volt_mem_scope scope; /* of the run, from opening to closing */
 } volt_session;
 
-/* What the checkpoint of a run says. Zero-initialized is empty. */
-typedef struct volt_run_found {
-    volt_checkpoint_head head;
-    volt_train_recipe recipe;
-    volt_train_state state;
-    volt_dataset_info info;
-} volt_run_found;
-void volt_run_found_clear(volt_run_found *f);
-VOLT_MUST_USE volt_status volt_run_found_read(volt_run_found *out, const char *path);
 /* *there: `run` contains a run to resume. VOLT_EDATA: it does, but is not to be resumed; one
  * without iterations does not count then. */
 VOLT_MUST_USE volt_status volt_train_may_begin(bool *there, const char *run, bool resume);

@@ -64,30 +64,6 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
 
 /* ---- the run in the folder ---- */
 
-void volt_run_found_clear(volt_run_found *f)
-{
-    volt_dataset_info_clear(&f->info);
-    volt_checkpoint_head_free(&f->head);
-    *f = (volt_run_found){0};
-}
-
-volt_status volt_run_found_read(volt_run_found *out, const char *path)
-{
-    volt_run_found f = {0};
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_checkpoint_read_head(&f.head, path));
-    VOLT_TRY(st, done, volt_train_recipe_parse(&f.recipe, f.head.recipe, path));
-    VOLT_TRY(st, done, volt_train_state_parse(&f.state, f.head.state, path));
-    VOLT_TRY(st, done,
-             volt_dataset_info_parse(&f.info, f.head.dataset, strlen(f.head.dataset), path));
-    *out = f;
-    f = (volt_run_found){0};
-done:
-    volt_run_found_clear(&f);
-    return st;
-}
-
 volt_status volt_train_may_begin(bool *there, const char *run, bool resume)
 {
     volt_run_found found = {0};

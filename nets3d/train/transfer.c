@@ -10,8 +10,9 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "nets3d/run/folder.h"
-#include "nets3d/train/session.h"
+#include "nets3d/run/found.h"
 #include "nets3d/interop/weights.h"
+#include "nets3d/plan.h"
 
 #define NAMED 8 /* parameters of each kind that the log names */
 #define HALF  0.5

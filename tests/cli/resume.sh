@@ -38,7 +38,7 @@ expect 4 "${train[@]}" -o "$SCRATCH/never/run" -q --init "$SCRATCH/nowhere"
 err_has 'nowhere'
 absent "$SCRATCH/never"
 absent "$work"
-expect 2 "${train[@]}" -o "$data/dataset.json" -q
+expect 4 "${train[@]}" -o "$OUT" -q
 err_has 'is a file'
 
 # What shows only with a plan: before cases are preprocessed.
@@ -116,6 +116,19 @@ out_has 'nothing is left to do'
 # A run that was killed before its first iteration does not stand in the way.
 expect 10 "${train[@]}" -o "$run" -q
 err_has 'already holds a run; use --resume'
+
+# Folds: the same, and their summary stays.
+folds=("${train[@]}" -o "$SCRATCH/folds" --folds 0-1 --recipe fast --epochs 1 -q)
+expect 0 "${folds[@]}"
+before=$(fingerprint "$SCRATCH/folds")
+expect 0 "${folds[@]}" --resume
+out_has 'folds has ended, nothing is left to do'
+out_has 'fold_1: 1 epoch in'
+expect 2 "${folds[@]}" --resume --lr 0.5
+err_has 'fold_0 keeps the recipe .*--lr'
+expect 2 "${folds[@]}" --folds 2 --resume --lr 0.5
+err_has 'fold_0 keeps the recipe .*--lr'
+[ "$before" = "$(fingerprint "$SCRATCH/folds")" ] || fail "the folds have changed"
 
 # More threads than processors: a warning, also with -q.
 expect 0 "$VOLT" info "$data/imagesTr/$(ls "$data/imagesTr" | head -1)" -q
