@@ -2,6 +2,7 @@
 #include "io/dataset/staging.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +21,37 @@ struct volt_staging {
     int fd;     /* its lock, or -1 */
 };
 
+/* The last folders that this process created: what it created itself is not simultaneous. */
+static pthread_mutex_t own_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct {
+    dev_t device;
+    ino_t inode;
+} own[64];
+static unsigned own_next;
+
+static void remember(const char *target)
+{
+    struct stat info;
+
+    if (stat(target, &info) != 0)
+        return;
+    pthread_mutex_lock(&own_lock);
+    own[own_next % 64].device = info.st_dev;
+    own[own_next++ % 64].inode = info.st_ino;
+    pthread_mutex_unlock(&own_lock);
+}
+
+static bool is_own(const struct stat *info)
+{
+    bool found = false;
+
+    pthread_mutex_lock(&own_lock);
+    for (int i = 0; i < 64; i++)
+        found |= own[i].device == info->st_dev && own[i].inode == info->st_ino;
+    pthread_mutex_unlock(&own_lock);
+    return found;
+}
+
 /* Whether `target` was certainly created or filled after this process began: another process
  * does the same at the same time. What it created is compared when this one is finished. */
 static bool is_simultaneous(const char *target)
@@ -30,6 +62,8 @@ static bool is_simultaneous(const char *target)
 
     if (stat(target, &info) != 0)
         return true; /* it was there a moment ago */
+    if (is_own(&info))
+        return false;
     clock_gettime(CLOCK_REALTIME, &now);
     then = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec - volt_process_age();
     return (double)info.st_ctim.tv_sec + 1e-9 * (double)info.st_ctim.tv_nsec > then;
@@ -138,6 +172,7 @@ volt_status volt_staging_commit(volt_staging **staging)
     volt_status st = VOLT_OK;
 
     if (rename(s->path, s->target) == 0) { /* replaces an empty folder */
+        remember(s->target);
         volt_free(s->path);
         s->path = NULL;
     } else if (errno != ENOTEMPTY && errno != EEXIST) {

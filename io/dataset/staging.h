@@ -13,7 +13,8 @@ VOLT_BEGIN_DECLS
 typedef struct volt_staging volt_staging;
 
 /* Creates the temporary folder next to `target`, and its parents. VOLT_EDATA when
- * `target` existed before this process and is not an empty folder; VOLT_EIO, VOLT_ENOMEM. */
+ * `target` is not an empty folder, and was created by this process or existed before it;
+ * VOLT_EIO, VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_staging_open(volt_staging **out, const char *target);
 /* Where to write; borrowed. */
 const char *volt_staging_path(const volt_staging *s);

@@ -12,9 +12,9 @@ err_is ''
 expect 0 "$VOLT" preprocess "$SCRATCH/data" --work "$SCRATCH/work" -v
 err_has "^work folder: $SCRATCH/work"
 
-# A reader that goes away ends the command, quietly.
-expect 0 bash -c "'$VOLT' check '$SCRATCH/data' -q | true"
-err_is ''
+# A reader of the result that goes away: the command ends as usual, and one sentence says so.
+expect 4 bash -c "'$VOLT' check '$SCRATCH/data' -q | true; exit \${PIPESTATUS[0]}"
+err_is 'volt: standard output: Broken pipe'
 
 # On a terminal: one bar that fits, whatever its width, in the locale's characters.
 pty=$(dirname "$VOLT")/tests/pty_run

@@ -2,7 +2,7 @@
 # kill -9 at a random moment of every command that writes: the same command then ends as if
 # nothing had happened, and nothing is left of the killed one.
 # usage: kill.sh VOLT SCRATCH SOURCES [COUNT [SEED]]
-SHORT_ROUND=42
+SHORT_ROUND=21
 . "$(dirname "$0")/jobs.inc"
 
 prepare

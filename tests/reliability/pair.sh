@@ -2,7 +2,7 @@
 # The same command twice at the same time: one is refused with a sentence that names the other
 # process, or both succeed; the result is the same as that of one alone.
 # usage: pair.sh VOLT SCRATCH SOURCES [COUNT [SEED]]     COUNT: pairs of each command
-SHORT_ROUND=2
+SHORT_ROUND=1
 . "$(dirname "$0")/jobs.inc"
 
 prepare
