@@ -87,3 +87,4 @@ save("model_zip/bundle", model_zip("b/", zipfile.ZIP_DEFLATED, ["configs/metadat
 bundles = out.parent / "bundles"
 for name in ("unet", "dynunet"):  # by make_bundles.py
     save(f"bundle/{name}.json", (bundles / name / "configs" / "inference.json").read_bytes())
+save("yaml/config", b'a: 1\nt:\n  - _target_: X\n    keys: "@image"\n    p: [1.5,\n      2]\n  - {a: {b: []}}\n')
