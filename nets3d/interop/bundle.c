@@ -9,6 +9,7 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
+#include "io/json/yaml.h"
 #include "nets3d/interop/bundle_transforms.h"
 #include "nets3d/interop/bundle_values.h"
 
@@ -481,6 +482,13 @@ static void report(const reading *r)
                 r->config.file);
 }
 
+static volt_status load_config(volt_json *out, const char *path)
+{
+    const char *ending = strrchr(path, '.');
+
+    return strcmp(ending, ".json") == 0 ? volt_json_load(out, path) : volt_yaml_load(out, path);
+}
+
 static volt_status make_documents(volt_bundle *b, const reading *r)
 {
     json_t *plans = plans_json(r), *dataset = NULL;
@@ -505,7 +513,7 @@ volt_status volt_bundle_read(volt_bundle *out, const char *folder, const volt_ca
     VOLT_TRY(st, done, find_files(&b, folder));
     VOLT_TRY(st, done, volt_path_join(&metadata, folder, METADATA));
     VOLT_TRY(st, done, volt_json_load(&r.metadata, metadata));
-    VOLT_TRY(st, done, volt_json_load(&r.config, b.inference));
+    VOLT_TRY(st, done, load_config(&r.config, b.inference));
     VOLT_TRY(st, done, read_network(&r));
     VOLT_TRY(st, done, read_pipeline(&r));
     VOLT_TRY(st, done, read_patch(&r));

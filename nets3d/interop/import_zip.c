@@ -118,11 +118,10 @@ static volt_status choose_place(place *out, const volt_zip *zip, const char *pat
     int fit = 0;
 
     if (count == 0)
-        return volt_fail(
-            VOLT_EFORMAT,
-            "%s holds no model: neither plans.json next to fold_N/checkpoint_*.pth "
-            "(nnU-Net) nor configs/metadata.json (MONAI)",
-            path);
+        return volt_fail(VOLT_EFORMAT,
+                         "%s holds no model: neither torch's data.pkl, nor plans.json next to "
+                         "fold_N/checkpoint_*.pth (nnU-Net), nor configs/metadata.json (MONAI)",
+                         path);
     for (int i = 0; i < count; i++) {
         const size_t used = strlen(names);
         if (o->configuration && count > 1 && !is_configuration(&all[i], o->configuration))

@@ -146,3 +146,4 @@ def npz(name, descr, elements):
 
 npz("npz/single.npz", "<f4", struct.pack("<24f", *[i / 24 for i in range(24)]))
 npz("npz/half.npz", "<f2", struct.pack("<24e", *[i / 24 for i in range(24)]))
+save("yaml/config", b'a: 1\nt:\n  - _target_: X\n    keys: "@image"\n    p: [1.5,\n      2]\n  - {a: {b: []}}\n')

@@ -37,6 +37,51 @@ refused() {
     absent "$SCRATCH/no"
     no_leftovers "$SCRATCH"
 }
+# The same config as YAML, of which JSON is a part, and as people write it.
+changed ''
+mv "$SCRATCH/changed/configs/inference.json" "$SCRATCH/changed/configs/inference.yaml"
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/yaml1" -q
+expect 0 cmp "$SCRATCH/yaml1/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+cat >"$SCRATCH/changed/configs/inference.yaml" <<'END'
+# a tiny network
+classes: 3
+network_def:
+  _target_: UNet
+  spatial_dims: 3
+  in_channels: 1
+  out_channels: "@classes"
+  channels: [4, 8, 12]
+  strides: [2, 2]
+  num_res_units: 2
+  norm: batch
+network: $@network_def.to(@device)
+preprocessing:
+  _target_: Compose
+  transforms:
+  - {_target_: LoadImaged, keys: image}
+  - _target_: Orientationd
+    keys: image
+    axcodes: RAS
+  - _target_: Spacingd
+    keys: image
+    pixdim: [1.5, 1.25, 2.0]
+    mode: bilinear
+  - _target_: ScaleIntensityRanged
+    keys: image
+    a_min: -57
+    a_max: 164
+    b_min: 0.0
+    b_max: 1.0
+    clip: true
+inferer:
+  _target_: SlidingWindowInferer
+  roi_size: [16, 24, 20]
+END
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/yaml2" -q
+expect 0 cmp "$SCRATCH/yaml2/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+sed -i 's/clip: true/clip: \&yes true/' "$SCRATCH/changed/configs/inference.yaml"
+expect 6 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
+err_has 'inference.yaml: line 30 uses an anchor'
 changed 's/ScaleIntensityRanged/ScaleIntensityRangePercentilesd/'
 refused 6 'preprocessing.transforms\[4\] is ScaleIntensityRangePercentilesd, which has no counterpart'
 changed 's/"SlidingWindowInferer"/"SimpleInferer"/; s/"roi_size"/"other"/'

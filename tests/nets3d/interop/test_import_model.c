@@ -127,7 +127,8 @@ static void wrong_sources_are_named(void **state)
     import_fails(MODELS "resampled", NULL, VOLT_EFORMAT, "choose one, such as model");
     import_fails(MODELS "resampled/model", &plans, VOLT_EFORMAT, "does not fit the network");
     import_fails(MODELS "wrapped.pth", NULL, VOLT_EINVAL, "does not describe its network");
-    import_fails(MODELS "archive.zip", NULL, VOLT_EFORMAT, "not torch's");
+    import_fails(MODELS "archive.zip", NULL, VOLT_EFORMAT,
+                 "holds no model: neither torch's data.pkl");
     import_fails(MODELS "resampled/scan_0000.nii.gz", NULL, VOLT_EFORMAT, "holds no weights");
     import_fails("nowhere", NULL, VOLT_EIO, "nowhere");
 }
