@@ -188,9 +188,9 @@ static volt_status to_lps(volt_volume **v, bool slice, int threads)
 }
 
 /* OUT's format may be unable to store where the volume lies: then it is reoriented as readers
- * will assume, and that is reported. */
+ * will assume. *note (the caller owns it) is to be reported once it is written. */
 static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *header,
-                              volt_image_write_options *write)
+                              volt_image_write_options *write, char **note)
 {
     const convert_options *o = c->options;
     const char *path = c->args[1], *format = volt_image_format_name(path);
@@ -208,10 +208,10 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
     if (loss == VOLT_LOSS_NONE) {
         if (volt_image_named(path) && states && !unchanged &&
             !volt_image_knows_orientation(header))
-            volt_report(&c->callbacks, VOLT_LOG_WARNING,
-                        "the orientation of %s is unknown; %s states %s, which is assumed",
-                        c->args[0], path, before);
-        return VOLT_OK;
+            st = volt_format(note,
+                             "the orientation of %s is unknown; %s states %s, which is assumed",
+                             c->args[0], path, before);
+        return st;
     }
     if (!o->codes)
         VOLT_TRY(st, done, to_lps(v, slice, threads));
@@ -219,13 +219,13 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
     write->drop_geometry = loss == VOLT_LOSS_GEOMETRY;
     if (loss == VOLT_LOSS_ORIENTATION && strcmp(before, after) == 0)
         return VOLT_OK; /* refused when it is written */
-    volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s: %s stores %s%s%s%s%s", path, format,
-                loss == VOLT_LOSS_ORIENTATION ? "no orientation"
-                : slice                       ? "neither spacing, position nor orientation"
-                                              : "neither position nor orientation",
-                strcmp(before, after) ? "; reoriented from " : "",
-                strcmp(before, after) ? before : "", strcmp(before, after) ? " to " : "",
-                strcmp(before, after) ? after : "");
+    st = volt_format(note, "%s: %s stores %s%s%s%s%s", path, format,
+                     loss == VOLT_LOSS_ORIENTATION ? "no orientation"
+                     : slice                       ? "neither spacing, position nor orientation"
+                                                   : "neither position nor orientation",
+                     strcmp(before, after) ? "; reoriented from " : "",
+                     strcmp(before, after) ? before : "", strcmp(before, after) ? " to " : "",
+                     strcmp(before, after) ? after : "");
 done:
     return st;
 }
@@ -277,6 +277,7 @@ static volt_status run(cli *c)
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
     int files = 0;
+    char *note = NULL; /* on what OUT does not store */
     volt_status st;
 
     VOLT_TRY(st, done, cli_label_files(&files, o->label_files));
@@ -300,12 +301,15 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, regrid(&v, c, o->labels));
     if (!o->labels)
         VOLT_TRY(st, done, set_type(&v, c, header));
-    VOLT_TRY(st, done, fit_format(&v, c, header, &write));
+    VOLT_TRY(st, done, fit_format(&v, c, header, &write, &note));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, write_label_files(c, files, v, &write));
     st = volt_image_write(c->args[1], v, header, &write);
+    if (st == VOLT_OK && note)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s", note);
 done:
     volt_label_table_clear(&names);
+    volt_free(note);
     volt_volume_free(v);
     volt_image_header_free(header);
     return st;

@@ -125,7 +125,7 @@ static volt_status make_arguments(char ***out, char numbers[2][24], const char *
 
     if (st != VOLT_OK)
         return st;
-    snprintf(numbers[0], sizeof numbers[0], "%zu", volt_mem_machine());
+    snprintf(numbers[0], sizeof numbers[0], "%zu", volt_mem_available());
     snprintf(numbers[1], sizeof numbers[1], "%d", seconds);
     argv[0] = (char *)HELPER;
     argv[1] = (char *)verb;
