@@ -177,8 +177,8 @@ static void report_failures(job *j)
     if (!f)
         return;
     pthread_mutex_lock(&j->lock);
-    for (; j->reported < f->count; j->reported++)
-        volt_report(j->cb, VOLT_LOG_WARNING, "case %s is left out: %s", f->item[j->reported].id,
+    for (; j->reported < f->count && j->cases->count > 1; j->reported++)
+        volt_report(j->cb, VOLT_LOG_INFO, "case %s is left out: %s", f->item[j->reported].id,
                     f->item[j->reported].sentence);
     pthread_mutex_unlock(&j->lock);
 }
@@ -661,6 +661,8 @@ static volt_status run_job(job *j)
 
     VOLT_TRY(st, done, find_existing(j));
     VOLT_TRY(st, done, announce(j));
+    if (next_index(j, 0) >= j->cases->count)
+        goto done; /* no case is left */
     VOLT_TRY(st, done, volt_predict_create_output(j->out, j->seg));
     if (j->overlap) {
         VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
