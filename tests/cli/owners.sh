@@ -72,7 +72,7 @@ fi
 expect 0 "${train[@]}" --epochs 1 -o "$SCRATCH/other" --seed 7 -q
 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/both" --threads 1 --step 0.1 -q &
 first=$!
-until [ -e "$SCRATCH/both/.volt-lock" ]; do
+until [ -s "$SCRATCH/both/.volt-lock" ]; do
     kill -0 $first 2>/dev/null || break
 done
 kill -STOP $first # so that it cannot end too early
