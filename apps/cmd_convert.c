@@ -230,6 +230,15 @@ done:
     return st;
 }
 
+/* Header warnings on IN, unless OUT has the same header. */
+static void report_warnings(const cli *c, const volt_image_header *header)
+{
+    if (header->raw && strcmp(volt_image_format_name(c->args[1]), "NIfTI") == 0)
+        return;
+    for (size_t i = 0; i < header->warning_count; i++)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s: %s", c->args[0], header->warnings[i]);
+}
+
 /* STEM.label, STEM.ctbl and STEM.seg.nrrd for OUT = STEM.EXT. */
 static volt_status write_label_files(const cli *c, int which, const volt_volume *v,
                                      const volt_image_write_options *write)
@@ -305,6 +314,8 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, write_label_files(c, files, v, &write));
     st = volt_image_write(c->args[1], v, header, &write);
+    if (st == VOLT_OK)
+        report_warnings(c, header);
     if (st == VOLT_OK && note)
         volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s", note);
 done:

@@ -18,17 +18,18 @@ typedef struct survey {
     int64_t read, unreadable;
     double least_mm[3], most_mm[3]; /* z, y, x */
     int64_t least[3], most[3];      /* voxels */
-    char orientation[8][4];
-    int64_t lying[8]; /* number of cases per orientation */
+    char orientation[8][8];         /* or "unknown" */
+    int64_t lying[8];               /* number of cases per orientation */
     int orientations;
 } survey;
 
-static void count_orientation(survey *s, const volt_grid *grid)
+static void count_orientation(survey *s, const volt_image_header *header)
 {
-    char codes[4];
+    char codes[8] = "unknown";
     int k = 0;
 
-    volt_orientation_codes(codes, grid);
+    if (volt_image_knows_orientation(header))
+        volt_orientation_codes(codes, &header->grid);
     while (k < s->orientations && strcmp(s->orientation[k], codes) != 0)
         k++;
     if (k == 8)
@@ -40,8 +41,9 @@ static void count_orientation(survey *s, const volt_grid *grid)
     s->lying[k]++;
 }
 
-static void take_grid(survey *s, const volt_grid *grid)
+static void take_header(survey *s, const volt_image_header *header)
 {
+    const volt_grid *grid = &header->grid;
     double mm[3];
 
     volt_grid_spacing(mm, grid);
@@ -52,7 +54,7 @@ static void take_grid(survey *s, const volt_grid *grid)
         s->least[a] = first || grid->n[a] < s->least[a] ? grid->n[a] : s->least[a];
         s->most[a] = first || grid->n[a] > s->most[a] ? grid->n[a] : s->most[a];
     }
-    count_orientation(s, grid);
+    count_orientation(s, header);
     s->read++;
 }
 
@@ -63,7 +65,7 @@ static void look(survey *s, const volt_dataset *ds)
         volt_image_header *header = NULL;
 
         if (c->files > 0 && volt_image_info(&header, c->file[0]) == VOLT_OK)
-            take_grid(s, &header->grid);
+            take_header(s, header);
         else
             s->unreadable++;
         volt_image_header_free(header);

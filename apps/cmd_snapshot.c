@@ -202,6 +202,29 @@ static volt_status apply_thresholds(volt_volume **v, const volt_dataset_info *in
     return VOLT_OK;
 }
 
+/* A picture can be a mask of palette indices or bits, which it does not show as an image: *v
+ * becomes that mask if it looks like one. */
+static volt_status try_mask(volt_volume **v, const cli *c, const volt_image_header *header,
+                            const char *path)
+{
+    const volt_image_read_options as_labels = volt_image_read_as(VOLT_I16, (int)c->threads);
+    volt_volume *mask = NULL;
+    volt_status st;
+
+    if (volt_image_knows_orientation(header)) /* no picture */
+        return VOLT_OK;
+    st = volt_image_read(&mask, NULL, path, &as_labels);
+    if (st != VOLT_OK) /* colours, for example: an image */
+        return st == VOLT_ENOMEM ? st : VOLT_OK;
+    if (volt_looks_like_mask(mask, NULL, 0)) {
+        volt_volume_free(*v);
+        *v = mask;
+    } else {
+        volt_volume_free(mask);
+    }
+    return VOLT_OK;
+}
+
 /* Reads a file that follows the first: a mask, or an image if it does not look like a mask. */
 static volt_status add_file(input *in, const cli *c, const char *path, bool must_be_mask)
 {
@@ -212,6 +235,7 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_read(&v, &header, path, &read));
+    VOLT_TRY(st, done, try_mask(&v, c, header, path));
     if (path == in->found.truth && in->found.set)
         VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
     if (volt_looks_like_mask(v, why, sizeof why)) {

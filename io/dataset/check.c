@@ -12,6 +12,7 @@
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
 #include "io/image/names.h"
+#include "volume/orient.h"
 
 enum { VALUES = 65536 /* of int16 */, MOST_VALUES = 10 /* findings per label file */ };
 static const double origin_mm = 1e-3, direction_tolerance = 1e-4;
@@ -256,9 +257,23 @@ static volt_status judge_values(report *r, const volt_volume *v, int first, cons
     return VOLT_OK;
 }
 
-/* *out is NULL if the file cannot be read; a wrong number of channels is a finding. */
-static volt_status read_image(volt_volume **out, report *r, const char *file, int expected,
-                              int channels, int threads)
+/* Warns where the file does not say which side is left; a picture never does. */
+static volt_status judge_orientation(report *r, const volt_image_header *header,
+                                     const char *file)
+{
+    char codes[4];
+
+    if (header->is_2d || volt_image_is_picture(file) || volt_image_knows_orientation(header))
+        return VOLT_OK;
+    volt_orientation_codes(codes, &header->grid);
+    return add(r, VOLT_WARNING, VOLT_FINDING_GEOMETRY, file,
+               "%s: its orientation is unknown; %s is assumed", file, codes);
+}
+
+/* *out is NULL if the file cannot be read; a wrong number of channels is a finding. The
+ * orientation is judged once per case. */
+static volt_status read_image(volt_volume **out, report *r, const char *file, bool first,
+                              int expected, int channels, int threads)
 {
     const volt_image_read_options options = volt_image_read_as(VOLT_F32, threads);
     volt_image_header *header = NULL;
@@ -278,6 +293,8 @@ static volt_status read_image(volt_volume **out, report *r, const char *file, in
     if (st == VOLT_OK && has == expected + 1 && (*out)->grid.channels == expected)
         st = add(r, VOLT_WARNING, VOLT_FINDING_CHANNELS, file,
                  "%s has an alpha channel, which is opaque and is not used", file);
+    if (st == VOLT_OK && first)
+        st = judge_orientation(r, header, file);
     volt_image_header_free(header);
     return st;
 }
@@ -302,7 +319,7 @@ static volt_status check_images(report *r, const volt_dataset *ds, const volt_ca
     for (int i = 0; i < c->files; i++) {
         const int expected = c->files == 1 ? channels : 1;
         volt_volume *v = NULL;
-        st = read_image(&v, r, c->file[i], expected, channels, threads);
+        st = read_image(&v, r, c->file[i], !*found, expected, channels, threads);
         if (!v) {
             VOLT_TRY(st, done, add_failure(r, VOLT_FINDING_UNREADABLE, st, c->file[i]));
             continue;

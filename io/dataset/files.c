@@ -117,6 +117,83 @@ static size_t sort_slices(volt_names *names)
     return count;
 }
 
+/* Names that differ in one number: the number's distance from the start and from the end of
+ * every name. */
+typedef struct numbering {
+    size_t head, tail;
+} numbering;
+
+static numbering numbering_of(const volt_names *names, size_t count)
+{
+    const char *first = names->name[0];
+    const size_t bytes = strlen(first);
+    numbering n = {bytes, bytes};
+
+    for (size_t i = 1; i < count; i++) {
+        const char *name = names->name[i];
+        const size_t own = strlen(name);
+        size_t head = 0, tail = 0;
+        while (head < n.head && name[head] == first[head])
+            head++;
+        while (tail < n.tail && tail < own && name[own - 1 - tail] == first[bytes - 1 - tail])
+            tail++;
+        n = (numbering){head, tail};
+    }
+    while (n.head > 0 && isdigit((unsigned char)first[n.head - 1]))
+        n.head--;
+    while (n.tail > 0 && isdigit((unsigned char)first[bytes - n.tail]))
+        n.tail--;
+    return n;
+}
+
+/* -1: not a number, or a huge one. */
+static int64_t slice_number(const char *name, numbering n)
+{
+    const size_t bytes = strlen(name);
+    int64_t number = 0;
+
+    if (bytes <= n.head + n.tail || bytes - n.head - n.tail > 15)
+        return -1;
+    for (size_t i = n.head; i < bytes - n.tail; i++) {
+        if (!isdigit((unsigned char)name[i]))
+            return -1;
+        number = 10 * number + (name[i] - '0');
+    }
+    return number;
+}
+
+/* A slice that is missing, or there twice, would move all that follow. `count` names are
+ * sorted; others may be behind them. */
+static volt_status check_stack(const volt_names *names, size_t count, const char *path)
+{
+    const numbering n = numbering_of(names, count);
+    int64_t step = INT64_MAX;
+
+    for (size_t i = count; i < names->count; i++) {
+        const char *name = names->name[i];
+        if (is_slice(name) && volt_image_holds_masks(volt_image_ending(name)))
+            return volt_fail(VOLT_EDATA, "%s holds slices of two formats: %s and %s", path,
+                             names->name[0], name);
+    }
+    for (size_t z = 1; z < count; z++) {
+        const int64_t before = slice_number(names->name[z - 1], n),
+                      number = slice_number(names->name[z], n);
+        if (before < 0 || number < 0)
+            return VOLT_OK;
+        if (number == before)
+            return volt_fail(VOLT_EDATA, "%s holds slice %lld twice: %s and %s", path,
+                             (long long)number, names->name[z - 1], names->name[z]);
+        step = number - before < step ? number - before : step;
+    }
+    for (size_t z = 1; z < count; z++) {
+        const char *last = names->name[z - 1], *name = names->name[z];
+        if (slice_number(name, n) - slice_number(last, n) != step)
+            return volt_fail(VOLT_EDATA, "%s lacks a slice between %s and %s", path, last,
+                             name);
+    }
+    return VOLT_OK;
+}
+
 /* Reads slice z of *stack, which the first one creates for `count` slices. */
 static volt_status add_slice(volt_volume **stack, const char *path, int64_t z, size_t count,
                              volt_dtype dtype)
@@ -212,6 +289,7 @@ static volt_status read_slices(volt_volume **out, const char *stack_path, volt_d
         st = volt_fail(VOLT_EDATA, "%s holds no slice (PNG, TIFF, BMP, GIF)", stack_path);
         goto done;
     }
+    VOLT_TRY(st, done, check_stack(&names, count, stack_path));
     for (size_t z = 0; z < count; z++) {
         char *path;
         VOLT_TRY(st, done, volt_path_join(&path, folder, names.name[z]));

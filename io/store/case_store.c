@@ -495,6 +495,13 @@ void volt_stored_case_close(const volt_stored_case *c)
     volt_free(o);
 }
 
+volt_status volt_stored_case_check(const volt_stored_case *c)
+{
+    const opened_case *o = (const opened_case *)c;
+
+    return volt_map_check(o->map.data, o->name);
+}
+
 volt_status volt_stored_case_verify(const volt_stored_case *c)
 {
     const opened_case *o = (const opened_case *)c;

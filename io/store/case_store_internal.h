@@ -12,5 +12,7 @@ VOLT_MUST_USE volt_status volt_stored_case_key(uint64_t *out, const char *path);
  * messages. VOLT_EINVAL: the memory is not aligned to 8 bytes. */
 VOLT_MUST_USE volt_status volt_stored_case_view(const volt_stored_case **out, const void *data,
                                                 size_t bytes, const char *name);
+/* VOLT_EIO once a page of the file could not be read: another program made it shorter. */
+VOLT_MUST_USE volt_status volt_stored_case_check(const volt_stored_case *c);
 
 #endif

@@ -7,6 +7,7 @@
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
+#include "io/store/case_store_internal.h"
 #include "volume/grid/patch.h"
 
 struct volt_sample_case {
@@ -208,16 +209,17 @@ const char *volt_sample_case_name(const volt_sample_case *c)
     return c->name;
 }
 
+static volt_status check_file(const volt_sample_case *c, const volt_stored_case *part)
+{
+    return c->owned ? volt_stored_case_check(part) : volt_map_check(part->data, c->name);
+}
+
 /* Another program may have truncated the files that the sample was cut from. */
 static volt_status check_files(const volt_sample_case *c)
 {
-    const void *parts[3] = {c->stored->data, c->stored->labels,
-                            c->prior ? c->prior->labels : NULL};
-    volt_status st = VOLT_OK;
+    const volt_status st = check_file(c, c->stored);
 
-    for (int i = 0; i < 3 && st == VOLT_OK; i++)
-        st = volt_map_check(parts[i], c->name);
-    return st;
+    return st == VOLT_OK && c->prior ? check_file(c, c->prior) : st;
 }
 
 static volt_status verify_once(volt_sample_case *c)

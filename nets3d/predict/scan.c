@@ -1,8 +1,13 @@
-/* Preprocesses a scan for every set of networks. */
+/* scan.c - a scan to predict: preprocessed for every set of networks; its region of interest.
+ */
 #include <string.h>
 
+#include "base/core/fail.h"
+#include "base/core/report.h"
 #include "base/mem.h"
+#include "io/image/names.h"
 #include "nets3d/predict/segmenter.h"
+#include "volume/orient.h"
 
 void volt_preprocessed_scan_clear(volt_preprocessed_scan *s, const volt_segmenter *seg)
 {
@@ -86,4 +91,39 @@ done:
     volt_volume_free(*image);
     *image = NULL;
     return st;
+}
+
+volt_status volt_scan_roi(volt_box *out, const volt_box *box, const volt_segmenter *seg,
+                          const volt_image_header *header, const char *file)
+{
+    const int64_t *n = header->grid.n;
+    const volt_box roi = *box;
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_status st = VOLT_OK;
+
+    if (!volt_box_contains(volt_box_of_shape(n), roi))
+        return volt_fail(VOLT_EINVAL,
+                         "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
+                         "exceeds them",
+                         file, (long long)n[0], (long long)n[1], (long long)n[2]);
+    if (*seg->info.orientation)
+        st = volt_orientation_to(&o, &header->grid, seg->info.orientation);
+    for (int a = 0; a < 3 && st == VOLT_OK; a++) {
+        const int from = o.from[a];
+        out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
+        out->high[a] = o.flip[a] ? n[from] - roi.low[from] : roi.high[from];
+    }
+    return st;
+}
+
+void volt_report_orientation(const volt_callbacks *cb, const volt_image_header *header,
+                             const char *file)
+{
+    char codes[4];
+
+    if (header->is_2d || volt_image_is_picture(file) || volt_image_knows_orientation(header))
+        return;
+    volt_orientation_codes(codes, &header->grid);
+    volt_report(cb, VOLT_LOG_WARNING, "%s: its orientation is unknown; %s is assumed", file,
+                codes);
 }

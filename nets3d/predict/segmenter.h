@@ -101,6 +101,14 @@ typedef struct volt_prior_mask {
     const volt_volume *mask;        /* on the scan's own grid, in the network's numbering */
     const volt_stored_case *stored; /* preprocessed */
 } volt_prior_mask;
+/* The region of interest `box` of the scan as it was read, in the orientation of the data set.
+ * VOLT_EINVAL: it exceeds the scan. */
+VOLT_MUST_USE volt_status volt_scan_roi(volt_box *out, const volt_box *box,
+                                        const volt_segmenter *seg,
+                                        const volt_image_header *header, const char *file);
+/* Warns that a scan, which is no picture, does not say which side is left. */
+void volt_report_orientation(const volt_callbacks *cb, const volt_image_header *header,
+                             const char *file);
 /* *image (float32) is taken: freed as soon as it is no longer needed and set to NULL, also on
  * failure. `prior`: for cascades; NULL otherwise. Messages start with `what`. */
 VOLT_MUST_USE volt_status volt_preprocess_scan(volt_preprocessed_scan *out,

@@ -81,31 +81,6 @@ typedef struct job {
 
 /* ---- the work on one scan ---- */
 
-/* The region of interest in the voxels of the scan as it was read, in the orientation of the
- * data set. */
-static volt_status reoriented_roi(volt_box *out, const job *j, const volt_image_header *header,
-                                  const char *file)
-{
-    const int64_t *n = header->grid.n;
-    const volt_box roi = *j->out->roi;
-    volt_orientation o = {.from = {0, 1, 2}};
-    volt_status st = VOLT_OK;
-
-    if (!volt_box_contains(volt_box_of_shape(n), roi))
-        return volt_fail(VOLT_EINVAL,
-                         "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
-                         "exceeds them",
-                         file, (long long)n[0], (long long)n[1], (long long)n[2]);
-    if (*j->seg->info.orientation)
-        st = volt_orientation_to(&o, &header->grid, j->seg->info.orientation);
-    for (int a = 0; a < 3 && st == VOLT_OK; a++) {
-        const int from = o.from[a];
-        out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
-        out->high[a] = o.flip[a] ? n[from] - roi.low[from] : roi.high[from];
-    }
-    return st;
-}
-
 static volt_status read_item(item *out, const job *j, int64_t index, int threads)
 {
     const volt_case *c = &j->cases->item[index];
@@ -127,12 +102,13 @@ static volt_status read_item(item *out, const job *j, int64_t index, int threads
     } else {
         VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
     }
+    volt_report_orientation(j->cb, data.header, c->file[0]);
     if (data.shifted)
         volt_report(j->cb, VOLT_LOG_WARNING,
                     "%s lies %.4g mm away from %s; it is used voxel by voxel",
                     c->file[data.shifted], data.shift_mm, c->file[0]);
     if (j->out->roi)
-        VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
+        VOLT_TRY(st, done, volt_scan_roi(&it.roi, j->out->roi, seg, data.header, c->file[0]));
     VOLT_TRY(st, done,
              volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->file[0], threads));
     it.header = data.header;

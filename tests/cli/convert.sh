@@ -58,6 +58,12 @@ err_is "volt: $SCRATCH/no.gipl: GIPL cannot store the orientation RAS, only LPS;
 absent "$SCRATCH/no.gipl"
 expect 0 "$VOLT" convert "$SCRATCH/volume.gipl" "$SCRATCH/volume.nrrd"
 err_is "volt: warning: the orientation of $SCRATCH/volume.gipl is unknown; $SCRATCH/volume.nrrd states LPS, which is assumed"
+# What is unusual in a header is said where the output does not have that header.
+printf '%s\n' NRRD0004 'type: uchar' 'dimension: 3' 'sizes: 2 2 2' 'encoding: raw' 'space: RAS' \
+    'space directions: (1,0,0) (0,1,0) (0,0,1)' 'space units: "cm" "cm" "cm"' '' 1234567 \
+    >"$SCRATCH/cm.nrrd"
+expect 0 "$VOLT" convert "$SCRATCH/cm.nrrd" "$SCRATCH/cm.nii"
+err_is "volt: warning: $SCRATCH/cm.nrrd: its space units are not mm; its numbers are taken as mm, as in ITK"
 fi
 
 rm -f "$out"

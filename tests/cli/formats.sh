@@ -49,6 +49,17 @@ cmp -s <("$VOLT" info "$SCRATCH/one/brats_001.nrrd" | tail -n +2) \
     <("$VOLT" info "$masks/brats_001.nrrd" | tail -n +2) ||
     fail "the mask of the same scan in another format differs"
 
+# A format that does not say which side is left: every command does.
+copy .gipl
+gipl=$SCRATCH/set.gipl
+expect 0 "$VOLT" check "$gipl"
+out_has 'brats_001_0000.gipl: its orientation is unknown; LPS is assumed'
+out_lacks 'brats_001_0001.gipl: its orientation'
+expect 0 "$VOLT" dataset show "$gipl"
+out_has '^orientation +unknown '
+expect 0 "$VOLT" predict "$run" "$gipl/imagesTr"/brats_001_*.gipl -o "$SCRATCH/unknown"
+err_has 'warning: .*brats_001_0000.gipl: its orientation is unknown; LPS is assumed'
+
 # Without its helper the sentence says what is missing; other formats go on.
 cp "$VOLT" "$SCRATCH/volt"
 expect 6 env PATH=/nonexistent "$SCRATCH/volt" info "$set/imagesTr/brats_001_0000.nrrd"

@@ -87,6 +87,10 @@ for file in palette2.png bits.png greys.png transparent.png equal.png runs8.bmp 
     expect 0 "$VOLT" evaluate "$pictures/$file" "$SCRATCH/mask.png" --json -q
     out_has '"Dice": ?1(\.0)?[,}]|"mean": ?1(\.0)?[,}]'
     expect 0 "$VOLT" snapshot "$pictures/$file" "$pictures/$file" -o "$SCRATCH/view.png" -q
+    expect 0 "$VOLT" snapshot "$SCRATCH/mask.png" "$SCRATCH/mask.png" -o "$SCRATCH/mask1.png" -q
+    expect 0 "$VOLT" snapshot "$SCRATCH/mask.png" "$pictures/$file" -o "$SCRATCH/mask2.png" -q
+    cmp -s "$SCRATCH/mask1.png" "$SCRATCH/mask2.png" ||
+        fail "snapshot draws the mask $file differently from the same mask as PNG"
 done
 
 # Colours are no labels, and JPEG holds none.

@@ -122,11 +122,56 @@ static void stacks_without_a_partner_are_named(void **state)
                  "lonely/c has no truth");
 }
 
+/* A stack named `folder` from names, all of slice 0. */
+static void write_named(const char *folder, const char *const *names, int count)
+{
+    uint8_t pixels[PLANE] = {0};
+    char path[160];
+
+    assert_ok(volt_make_dirs(folder));
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+        assert_ok(strstr(path, ".png") ? volt_png_write(path, pixels, COLUMNS, ROWS, 1)
+                                       : volt_write_file(path, "GIF89a", 6));
+    }
+}
+
+static void check_refused(const char *folder, const char *const *names, int count,
+                          const char *words)
+{
+    const volt_metrics_options o = volt_metrics_defaults();
+    const int32_t one = 1;
+    const volt_region region = {.name = "a", .labels = &one, .count = 1};
+    volt_mask_pairs pairs = {0};
+    volt_summary *s = NULL;
+    char stack[80];
+
+    snprintf(stack, sizeof stack, "%s/a", folder);
+    write_named(stack, names, count);
+    assert_ok(volt_mask_pairs_find(&pairs, folder, folder, NULL));
+    assert_fails(volt_mask_pairs_score(&s, NULL, &pairs, &region, 1, &o, NULL), VOLT_EDATA,
+                 words);
+    volt_mask_pairs_clear(&pairs);
+}
+
+static void incomplete_stacks_are_refused(void **state)
+{
+    static const char *const gap[] = {"s2.png", "s4.png", "s8.png", "s6.png", "s12.png"};
+    static const char *const twice[] = {"s1.png", "s2.png", "s02.png"};
+    static const char *const two[] = {"s1.png", "s2.png", "s3.gif"};
+
+    (void)state;
+    check_refused("gap", gap, 5, "gap/a lacks a slice between s8.png and s12.png");
+    check_refused("twice", twice, 3, "twice/a holds slice 2 twice");
+    check_refused("two", two, 3, "two/a holds slices of two formats: s1.png and s3.gif");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(folders_of_slices_are_masks),
         cmocka_unit_test(numbered_slices_are_one_mask),
+        cmocka_unit_test(incomplete_stacks_are_refused),
         cmocka_unit_test(stacks_without_a_partner_are_named),
     };
 

@@ -276,6 +276,24 @@ static void every_truncation_is_refused(void **state)
 }
 
 /* Writes a large case over and over until killed: never is there half a file. */
+static void a_file_that_shrinks_is_named(void **state)
+{
+    const volt_stored_case c = sample();
+    const volt_stored_case *r = NULL;
+    float first;
+
+    (void)state;
+    assert_ok(volt_stored_case_write(FILE_NAME, &c));
+    assert_ok(volt_stored_case_open(&r, FILE_NAME));
+    assert_ok(volt_stored_case_check(r));
+    assert_int_equal(truncate(FILE_NAME, 0), 0);
+    first = *(volatile const float *)r->data;
+    assert_true(first == 0);
+    assert_fails(volt_stored_case_check(r), VOLT_EIO, FILE_NAME " became shorter");
+    volt_stored_case_close(r);
+    assert_int_equal(unlink(FILE_NAME), 0);
+}
+
 static void a_killed_writer_leaves_no_half_case(void **state)
 {
     enum { CHANNELS = 16, EDGE = 48 };
@@ -322,6 +340,8 @@ static void a_killed_writer_leaves_no_half_case(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        /* first: cmocka replaces the handler of SIGBUS before each test */
+        cmocka_unit_test(a_file_that_shrinks_is_named),
         cmocka_unit_test(what_was_written_is_read_back),
         cmocka_unit_test(a_case_without_labels_or_classes_is_whole),
         cmocka_unit_test(a_case_of_labels_alone_is_whole),
