@@ -375,7 +375,7 @@ static volt_status run(cli *c)
                        : volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_number_truth(&j.pairs, c, o->map));
-    VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
+    VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, o->map, &j.pairs));
     VOLT_TRY(st, done, check_thresholds(&j));
     VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
