@@ -310,8 +310,8 @@ volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold)
     return st;
 }
 
-volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
-                                int fold, const volt_callbacks *callbacks)
+static volt_status split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                  int fold, bool write, const volt_callbacks *callbacks)
 {
     volt_splits s = {0};
     char *from = NULL;
@@ -322,7 +322,7 @@ volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const c
     if (fold == VOLT_FOLD_ALL)
         return split_all(out, ds->cases.count);
     VOLT_TRY(st, done, find(&s, &from, path, ds));
-    if (!volt_path_exists(path))
+    if (write && !volt_path_exists(path))
         VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
     if (fold >= 0)
         report(&s, from, ds, fold, callbacks);
@@ -336,4 +336,16 @@ done:
     volt_free(from);
     volt_splits_clear(&s);
     return st;
+}
+
+volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                int fold, const volt_callbacks *callbacks)
+{
+    return split_for_fold(out, ds, path, fold, true, callbacks);
+}
+
+volt_status volt_split_find(volt_split *out, const volt_dataset *ds, const char *path, int fold,
+                            const volt_callbacks *callbacks)
+{
+    return split_for_fold(out, ds, path, fold, false, callbacks);
 }

@@ -133,10 +133,10 @@ static void inputs_have_the_network_s_channels(void **state)
 
     (void)state;
     volt_dataset_close(ds);
-    assert_ok(volt_inputs_list(&list, inputs, 1, 3));
+    assert_ok(volt_inputs_list(&list, inputs, 1, 3, NULL));
     assert_int_equal(list.count, 2);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA,
+    assert_fails(volt_inputs_list(&list, inputs, 1, 2, NULL), VOLT_EDATA,
                  "has 4 channels (red, green, blue, alpha); the network takes 2");
 }
 
