@@ -23,6 +23,7 @@
 #include "nets3d/predict/write.h"
 #include "volume/orient.h"
 
+enum { REPORTED = 10 }; /* cases left out that are logged one by one */
 #define MANY_PASSES 32 /* one more costs little from here on */
 /* Scans that together need more than this are processed one after the other: the network then
  * takes minutes for each, reading and writing seconds. */
@@ -177,9 +178,13 @@ static void report_failures(job *j)
     if (!f)
         return;
     pthread_mutex_lock(&j->lock);
-    for (; j->reported < f->count; j->reported++)
-        volt_report(j->cb, VOLT_LOG_WARNING, "case %s is left out: %s", f->item[j->reported].id,
-                    f->item[j->reported].sentence);
+    for (; j->reported < f->count && j->reported <= REPORTED; j->reported++) {
+        if (j->reported < REPORTED)
+            volt_report(j->cb, VOLT_LOG_WARNING, "case %s is left out: %s",
+                        f->item[j->reported].id, f->item[j->reported].sentence);
+        else
+            volt_report(j->cb, VOLT_LOG_WARNING, "more cases are left out");
+    }
     pthread_mutex_unlock(&j->lock);
 }
 
@@ -796,6 +801,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
         VOLT_TRY(st, done, volt_segmenter_restore_programs(p->stage));
         VOLT_TRY(st, done, predict_stage(p->stage, p->prior, cases, &o, cb, &r));
     }
+    VOLT_TRY(st, done, volt_predict_note_old(&o, p->stage, cb));
     if (result)
         *result = r;
 done:

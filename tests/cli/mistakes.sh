@@ -139,6 +139,7 @@ expect 10 "$VOLT" check "$shifted" -q
 out_has '^error: .*liver_001.nii.gz lies [0-9.]* mm away from .*liver_001_0000.*--allow-shift'
 expect 0 "$VOLT" check "$shifted" -q --allow-shift
 out_has '^warning: .*liver_001.nii.gz lies [0-9.]* mm away'
+out_lacks 'accept them with'
 expect 0 "$VOLT" preprocess "$shifted" -q --allow-shift --work "$SCRATCH/shift"
 
 # Paths that leave the data set.
