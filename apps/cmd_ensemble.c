@@ -7,13 +7,15 @@
 #include "nets3d/ensemble.h"
 
 typedef struct ensemble_options {
-    const char *output, *dataset, *label_files;
+    const char *output, *dataset, *ending, *label_files;
     bool probabilities, skip_existing;
 } ensemble_options;
 
 static const cli_option options[] = {
     {"--output", 'o', CLI_TEXT, offsetof(ensemble_options, output), "OUT", NULL, 0, 0,
      "folder for the masks (required)"},
+    {"--ending", 0, CLI_TEXT, offsetof(ensemble_options, ending), "EXT", NULL, 0, 0,
+     "format of the masks: .nii.gz, .nrrd, .mha, .png, ... [the data set's own]"},
     CLI_LABEL_FILES_OPTION(ensemble_options, label_files),
     {"--dataset", 0, CLI_TEXT, offsetof(ensemble_options, dataset), "JSON", NULL, 0, 0,
      "dataset.json with the labels [the first FOLDER's]"},
@@ -37,6 +39,7 @@ static volt_status run(cli *c)
     ensemble.output = o->output;
     ensemble.probabilities = o->probabilities;
     ensemble.skip_existing = o->skip_existing;
+    ensemble.ending = o->ending;
     ensemble.threads = (int)c->threads;
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_label_files(&ensemble.label_files, o->label_files));

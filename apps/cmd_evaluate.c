@@ -12,7 +12,7 @@
 typedef struct evaluate_options {
     const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy, *map;
     cli_list thresholds, ignore;
-    bool no_surface, lesions, all, stacks;
+    bool no_surface, lesions, all, stacks, allow_outside;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
     int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
@@ -42,6 +42,8 @@ static const cli_option options[] = {
      "exclude voxels with this label in TRUTH [dataset.json's ignore label]"},
     {"--stacks", 0, CLI_FLAG, offsetof(evaluate_options, stacks), NULL, NULL, 0, 0,
      "pictures CASE_000.png, CASE_001.png, ... are the slices of one mask"},
+    {"--allow-outside", 0, CLI_FLAG, offsetof(evaluate_options, allow_outside), NULL, NULL, 0,
+     0, "accept paths in the dataset.json of TRUTH that leave its folder"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
      "fail if a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
@@ -366,6 +368,7 @@ static volt_status run(cli *c)
     dataset.layout = o->layout;
     dataset.images = o->images;
     dataset.labels = o->images ? c->args[1] : NULL;
+    dataset.allow_outside = o->allow_outside;
     dataset.threshold = o->thresholds.v;
     dataset.thresholds = o->thresholds.count;
     dataset.threads = (int)c->threads;
@@ -375,7 +378,7 @@ static volt_status run(cli *c)
                        : volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
     VOLT_TRY(st, done, evaluate_number_truth(&j.pairs, c, o->map));
-    VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, &j.pairs));
+    VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, o->map, &j.pairs));
     VOLT_TRY(st, done, check_thresholds(&j));
     VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));

@@ -9,6 +9,7 @@
 #include "io/image.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
+#include "nets3d/plan/splits.h"
 #include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
@@ -19,6 +20,7 @@ typedef struct predict_options {
     int tiles; /* volt_tile_rule */
     int blend; /* 1: constant */
     bool no_mirror, whole, regions, probabilities, probability_nifti, skip_existing;
+    bool allow_outside;
     const char *ending, *label_files;
     double step; /* 0: not given */
     int64_t batch;
@@ -68,6 +70,8 @@ static const cli_option options[] = {
      "predict the cases that each RUN/fold_K did not train on, into fold_K/validation"},
     {"--work", 0, CLI_TEXT, offsetof(predict_options, work), "DIR", NULL, 0, 0,
      "with --validation: folder of the splits [VOLT_WORK, else DATASET/volt]"},
+    {"--allow-outside", 0, CLI_FLAG, offsetof(predict_options, allow_outside), NULL, NULL, 0, 0,
+     "accept paths in the dataset.json of a data set that leave its folder"},
     {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "checkpoint to use [latest of a finished run, else best]"},
     {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",
@@ -227,10 +231,22 @@ static void warn_of_numbers(const volt_case_list *cases, const volt_callbacks *c
                     count > 1 ? ", and so are other files with a number and no _0000" : "");
 }
 
+static volt_dataset_options dataset_options_of(const cli *c)
+{
+    const predict_options *o = c->options;
+    volt_dataset_options d = volt_dataset_defaults();
+
+    d.allow_outside = o->allow_outside;
+    d.threads = (int)c->threads;
+    d.callbacks = &c->callbacks;
+    return d;
+}
+
 /* The cases of the inputs after `count` runs, restricted to --part. */
 static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
 {
     const predict_options *o = c->options;
+    const volt_dataset_options dataset = dataset_options_of(c);
     long long part = 1, parts = 1;
     volt_case_list cases = {0};
     int end = 0;
@@ -240,7 +256,7 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
                     o->part[end] != '\0' || part < 1 || part > parts))
         return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
                          o->part);
-    st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
+    st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels, &dataset);
     if (st != VOLT_OK)
         return st;
     warn_of_numbers(&cases, &c->callbacks);
@@ -299,6 +315,37 @@ done:
     return st;
 }
 
+/* The split of fold `number`, which must be the one that the network in folder `fold` was
+ * trained on. */
+static volt_status find_split(volt_split *out, cli *c, const validation *v, const char *fold,
+                              int number)
+{
+    volt_split split = {0};
+    bool known;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_split_find(&split, v->ds, v->splits, number, &c->callbacks));
+    st = volt_validation_check_split(&known, fold, v->ds, &split);
+    if (st == VOLT_EDATA) {
+        st = volt_fail(VOLT_EDATA,
+                       "%s was trained on another split than fold %d of %s; give the work "
+                       "folder of the training with --work",
+                       fold, number, volt_path_exists(v->splits) ? v->splits : v->ds->folder);
+        goto done;
+    }
+    if (st == VOLT_OK && !known)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s does not record its training cases: the cases held out are those of "
+                    "fold %d of %s",
+                    fold, number, volt_path_exists(v->splits) ? v->splits : v->ds->folder);
+done:
+    if (st == VOLT_OK)
+        *out = split;
+    else
+        volt_split_clear(&split);
+    return st;
+}
+
 /* Predicts the held-out cases of folder `fold` with its network. */
 static volt_status predict_fold(cli *c, const validation *v, const char *fold)
 {
@@ -313,7 +360,7 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
         return volt_fail(
             VOLT_EINVAL,
             "%s: --validation needs a folder fold_K, whose network has held-out cases", fold);
-    VOLT_TRY(st, done, volt_split_for_fold(&split, v->ds, v->splits, number, &c->callbacks));
+    VOLT_TRY(st, done, find_split(&split, c, v, fold, number));
     VOLT_TRY(st, done,
              volt_alloc_zero(&cases.item, (size_t)split.vals + 1, sizeof *cases.item, "cases"));
     for (; cases.count < split.vals; cases.count++)
@@ -333,12 +380,13 @@ static volt_status predict_validation(cli *c, const volt_predict_output *output)
 {
     static const volt_fold_rule trained = {.fits = volt_is_run, .what = "a checkpoint"};
     const predict_options *o = c->options;
+    const volt_dataset_options dataset = dataset_options_of(c);
     validation v = {.output = *output};
     volt_names folds = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&v.ds, o->validation, NULL));
-    VOLT_TRY(st, done, volt_workspace_open(&v.work, o->validation, o->work, &c->callbacks));
+    VOLT_TRY(st, done, volt_dataset_open(&v.ds, o->validation, &dataset));
+    VOLT_TRY(st, done, volt_workspace_choose(&v.work, o->validation, o->work));
     VOLT_TRY(st, done, volt_path_join(&v.splits, v.work, VOLT_WORK_SPLITS));
     for (int i = 0; i < c->args_count; i++) {
         if (volt_fold_number(c->args[i]) >= 0) {

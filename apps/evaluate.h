@@ -18,9 +18,11 @@ typedef struct evaluate_classes {
 
 /* From `given` (NULL: not given), a dataset.json, a folder with one or a data set; else from
  * the data set or the dataset.json that is nearest to the truth, then to the prediction; else
- * the labels that occur. Logs which. */
+ * the labels that occur. With --label-map `map` (NULL: not given) the classes are in the
+ * numbering of the prediction: its dataset.json comes first, and that of the truth is
+ * translated. Logs which. */
 volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
-                                  const volt_mask_pairs *pairs);
+                                  const char *map, const volt_mask_pairs *pairs);
 void evaluate_classes_free(evaluate_classes *classes);
 
 /* Sets how the truth is numbered: --label-map `map` (NULL: not given), else the thresholds

@@ -217,30 +217,143 @@ done:
     return st;
 }
 
-volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
-                                  const volt_mask_pairs *pairs)
+/* ---- --label-map ---- */
+
+enum { MAPPED = 1024 };
+
+/* --label-map T=P,...: what the values of TRUTH become. */
+typedef struct label_map {
+    int32_t from[MAPPED], to[MAPPED];
+    int count;
+} label_map;
+
+static volt_status read_map(label_map *m, const char *text)
 {
-    evaluate_classes k = {.ignore = VOLT_NO_IGNORE_LABEL};
+    return cli_read_pairs(m->from, m->to, &m->count, MAPPED, "--label-map", text);
+}
+
+static int32_t mapped(const label_map *m, int32_t value)
+{
+    for (int i = 0; i < m->count; i++) {
+        if (m->from[i] == value)
+            return m->to[i];
+    }
+    return value;
+}
+
+/* Maps the values, leaving out those that occur already and, without `zero`, the background. */
+static int32_t map_list(const label_map *m, int32_t *value, int32_t count, bool zero)
+{
+    int32_t left = 0;
+
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t v = mapped(m, value[i]);
+        int32_t at = 0;
+
+        while (at < left && value[at] != v)
+            at++;
+        if (at == left && (v != 0 || zero))
+            value[left++] = v;
+    }
+    return left;
+}
+
+/* The index of an earlier class with the same values; -1 if there is none. */
+static int same_class(const evaluate_classes *k, int classes, const volt_region *r)
+{
+    for (int i = 0; i < classes; i++) {
+        if (k->regions[i].count == r->count &&
+            memcmp(k->regions[i].labels, r->labels, (size_t)r->count * sizeof *r->labels) == 0)
+            return i;
+    }
+    return -1;
+}
+
+/* The classes of TRUTH in the numbering of PRED. A class that becomes background, or the same
+ * as an earlier one, is no class of its own. */
+static void map_classes(evaluate_classes *k, const label_map *m)
+{
+    int32_t *values = k->values;
+    int classes = 0;
+
+    for (int i = 0; i < k->count; i++) {
+        volt_region r = k->regions[i];
+        char *name = k->names[i];
+        const int32_t count = r.count;
+
+        r.count = map_list(m, values, count, false);
+        values += count;
+        if (r.count == 0 || same_class(k, classes, &r) >= 0) {
+            volt_free(name);
+            continue;
+        }
+        k->names[classes] = name;
+        k->regions[classes++] = r;
+    }
+    k->count = classes;
+    k->label_count = map_list(m, k->labels, k->label_count, true);
+    if (k->ignore >= 0)
+        k->ignore = mapped(m, k->ignore);
+}
+
+/* The data set of TRUTH, or the dataset.json nearest to it. */
+static volt_status classes_of_truth(evaluate_classes *k, const cli *c,
+                                    const volt_mask_pairs *pairs)
+{
     char *file = NULL;
     volt_status st;
 
-    if (given) {
-        st = classes_given(&k, c, given);
-        goto done;
-    }
     if (pairs->dataset) {
-        VOLT_TRY(st, done, classes_of_info(&k, &pairs->dataset->info));
+        VOLT_TRY(st, done, classes_of_info(k, &pairs->dataset->info));
         volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
                     pairs->dataset->layout);
-        st = volt_strdup(&k.source, c->args[1]);
+        st = volt_strdup(&k->source, c->args[1]);
         goto done;
     }
     VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
-    if (!file)
-        VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    st = file ? classes_of_file(&k, c, file) : classes_that_occur(&k, c, pairs);
+    if (file)
+        st = classes_of_file(k, c, file);
 done:
     volt_free(file);
+    return st;
+}
+
+static volt_status classes_of_masks(evaluate_classes *k, const cli *c)
+{
+    char *file = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
+    if (file)
+        st = classes_of_file(k, c, file);
+done:
+    volt_free(file);
+    return st;
+}
+
+volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const char *given,
+                                  const char *map, const volt_mask_pairs *pairs)
+{
+    evaluate_classes k = {.ignore = VOLT_NO_IGNORE_LABEL};
+    label_map m = {.count = 0};
+    volt_status st = VOLT_OK;
+
+    if (map)
+        VOLT_TRY(st, done, read_map(&m, map));
+    if (given)
+        VOLT_TRY(st, done, classes_given(&k, c, given));
+    if (!k.source && map) /* the truth is translated to their numbering */
+        VOLT_TRY(st, done, classes_of_masks(&k, c));
+    if (!k.source) {
+        VOLT_TRY(st, done, classes_of_truth(&k, c, pairs));
+        if (k.source)
+            map_classes(&k, &m);
+    }
+    if (!k.source && !map)
+        VOLT_TRY(st, done, classes_of_masks(&k, c));
+    if (!k.source)
+        st = classes_that_occur(&k, c, pairs);
+done:
     if (st == VOLT_OK)
         *out = k;
     else
@@ -300,17 +413,15 @@ done:
 
 volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const char *map)
 {
-    enum { MOST = 1024 };
-    int32_t from[MOST], to[MOST];
-    int count;
+    label_map m = {.count = 0};
     volt_status st;
 
     if (!map) {
         st = follow_masks(pairs, c);
         return st == VOLT_OK ? compare_names(&pairs->item[0]) : st;
     }
-    VOLT_TRY(st, done, cli_read_pairs(from, to, &count, MOST, "--label-map", map));
-    st = volt_mask_pairs_map(pairs, from, to, count);
+    VOLT_TRY(st, done, read_map(&m, map));
+    st = volt_mask_pairs_map(pairs, m.from, m.to, m.count);
 done:
     return st;
 }

@@ -28,13 +28,14 @@ typedef struct volt_ensemble_member {
 } volt_ensemble_member;
 
 typedef struct volt_ensemble_options {
-    size_t size;                   /* set by volt_ensemble_defaults() */
-    const char *output;            /* folder (created): CASE.nii.gz, dataset.json */
+    size_t size;        /* set by volt_ensemble_defaults() */
+    const char *output; /* folder (created): CASE.nii.gz or as `ending` says, dataset.json */
     const volt_dataset_info *info; /* the labels */
     bool probabilities;            /* also CASE.npz: the mean */
     bool skip_existing;            /* skip cases whose mask exists */
     int threads;                   /* 0 = default */
     int label_files;               /* as in volt_predict_output */
+    const char *ending;            /* of the masks, ".nrrd"; NULL = the data set's */
 } volt_ensemble_options;
 
 VOLT_API void volt_ensemble_options_init(volt_ensemble_options *o, size_t size);

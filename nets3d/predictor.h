@@ -131,8 +131,9 @@ typedef struct volt_predict_output {
                           * that touch it are computed */
     const char *ending;  /* of the masks, ".nrrd"; NULL = volt_mask_ending, the data set's */
     /* NULL: the first failure ends the call. Else a case whose files are missing, damaged, too
-     * large for this machine or do not fit the network is left out, logged as a warning and
-     * added here; the others go on. The caller owns what it holds
+     * large for this machine or do not fit the network is left out, logged as a warning (the
+     * first ten) and added here; the others go on. Files of such a case from an earlier call
+     * stay, with a warning. The caller owns what it holds
      * (volt_predict_failures_clear). */
     volt_predict_failures *failures;
     int label_files; /* for viewers: volt_label_files, or-ed. The masks hold their names anyway

@@ -27,7 +27,8 @@ VOLT_API void volt_split_clear(volt_split *s);
 /* What `volt train --fold` uses. VOLT_FOLD_ALL: every case on both sides. Otherwise the folds
  * are those of `path` where that file exists, else of splits_final.json in the data set's
  * folder, else of KFold; the latter two are written to `path`. A fold past the last is the
- * random split, with a warning as in nnU-Net; so are cases that a fold leaves out. A single
+ * random split, with a warning as in nnU-Net; there is one, too, for cases that a fold leaves
+ * out and for a fold of `path` that differs from the one in the data set's folder. A single
  * case can only train as VOLT_FOLD_ALL (VOLT_EINVAL otherwise). The caller owns what *out holds
  * (volt_split_clear). */
 VOLT_CALL volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,

@@ -54,6 +54,11 @@ typedef struct volt_validation_result {
 VOLT_CALL volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                         const volt_split *split, const volt_validation_options *options,
                         const volt_callbacks *cb);
+/* Whether `split` of `ds` is the one that `run` was trained on: VOLT_EDATA if not, as its
+ * validation cases may be training cases of the network. *known (NULL: not wanted) is false if
+ * the run cannot tell, as an imported network. VOLT_EIO, VOLT_EFORMAT, VOLT_ENOMEM. */
+VOLT_CALL volt_validation_check_split(bool *known, const char *run, const volt_dataset *ds,
+                                      const volt_split *split);
 /* Removes network.key from RUN/validation; call it before you replace the masks there.
  * VOLT_EIO. */
 VOLT_CALL volt_validation_forget(const char *run);

@@ -7,6 +7,7 @@ static const struct {
     const char *option; /* a command without it has no remedy; NULL: another command helps */
     const char *remedy;
 } remedies[] = {
+    {"; it is used voxel by voxel", NULL, NULL}, /* with --allow-shift */
     {" mm away from ", "--allow-shift",
      "if the voxels nevertheless match one by one, accept them with --allow-shift"},
     {"only the name CT selects the normalization", "--channels", "name it with --channels CT"},
@@ -35,6 +36,8 @@ static const struct {
      "train the previous stage with --folds 0-4"},
     {"has no training case", "--images",
      "other folders are given with --images DIR --labels DIR"},
+    {"its siblings need them, too", "--init", "give the same --init"},
+    {".voltcase: the CRC of ", NULL, "remove it, and it is preprocessed again"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };

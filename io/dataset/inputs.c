@@ -110,13 +110,14 @@ done:
     return st;
 }
 
-static volt_status add_dataset(case_builder *cases, const char *folder, int channels)
+static volt_status add_dataset(case_builder *cases, const char *folder, int channels,
+                               const volt_dataset_options *options)
 {
     volt_dataset *ds = NULL;
     volt_case_list *list;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, NULL));
+    VOLT_TRY(st, done, volt_dataset_open(&ds, folder, options));
     list = ds->tests.count ? &ds->tests : &ds->cases;
     for (int64_t i = 0; i < list->count; i++)
         VOLT_TRY(st, done, take_case(cases, &list->item[i], channels));
@@ -127,7 +128,7 @@ done:
 
 /* A folder of images, or a data set; images in the folder itself take precedence. */
 static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
-                              int channels)
+                              int channels, const volt_dataset_options *options)
 {
     input_files own = {0};
     char *json = NULL;
@@ -138,7 +139,7 @@ static volt_status add_folder(input_files *files, case_builder *cases, const cha
     VOLT_TRY(st, done, volt_layouts_know(&known, folder, own.count == 0));
     VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
     if (known || (own.count == 0 && volt_path_exists(json)))
-        st = add_dataset(cases, folder, channels);
+        st = add_dataset(cases, folder, channels, options);
     else
         st = volt_files_add_folder(files, folder, NULL, true);
 done:
@@ -148,7 +149,7 @@ done:
 }
 
 volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
-                             int channels)
+                             int channels, const volt_dataset_options *options)
 {
     input_files files = {0};
     case_builder cases = {0};
@@ -159,7 +160,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
                          channels);
     for (int i = 0; i < count; i++) {
         if (volt_path_is_dir(inputs[i]))
-            st = add_folder(&files, &cases, inputs[i], channels);
+            st = add_folder(&files, &cases, inputs[i], channels, options);
         else if (!volt_path_exists(inputs[i]))
             st = volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", inputs[i]);
         else

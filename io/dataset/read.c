@@ -120,7 +120,8 @@ static volt_status read_whole(volt_case_data *data, const volt_case *c, int chan
     char expected[40];
     volt_status st = volt_image_read(&data->image, &data->header, c->file[0], &options);
 
-    snprintf(expected, sizeof expected, "the data set has %d", channels);
+    snprintf(expected, sizeof expected, "%d %s expected", channels,
+             channels == 1 ? "is" : "are");
     if (st == VOLT_OK)
         st = volt_channels_fit(data->image, data->header, c->file[0], channels, expected);
     return st;

@@ -1,6 +1,7 @@
 /* header.c - shared by the formats: headers with warnings, and the voxels to write. */
 #include "io/image/header.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -80,8 +81,9 @@ volt_status volt_image_fail_label(const char *path, const volt_grid *grid, int64
 
     return volt_fail(
         VOLT_EFORMAT,
-        "%s: voxel (x %lld, y %lld, z %lld) is %.9g; an integer in the range of %s is expected",
-        path, (long long)x, (long long)y, (long long)z, value, volt_dtype_name(to));
+        "%s: voxel (x %lld, y %lld, z %lld) is %.*g; an integer in the range of %s is expected",
+        path, (long long)x, (long long)y, (long long)z,
+        trunc(value) == value && fabs(value) < 1e15 ? 15 : 9, value, volt_dtype_name(to));
 }
 
 /* The first of `types` that holds min..max; 0 if none does. uint8 is used for labels up to 254,

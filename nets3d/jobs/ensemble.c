@@ -585,7 +585,8 @@ done:
 static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
 {
     const volt_status st =
-        volt_format(path, "%s/%s%s", j->o->output, e->id, volt_mask_ending(j->o->info));
+        volt_format(path, "%s/%s%s", j->o->output, e->id,
+                    j->o->ending ? j->o->ending : volt_mask_ending(j->o->info));
 
     if (st == VOLT_OK)
         *wanted = !j->o->skip_existing || !volt_path_exists(*path);
@@ -678,6 +679,8 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
         return volt_fail(VOLT_EINVAL, "an ensemble of %d models; at least 1 is expected",
                          count);
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_ensemble_options"));
+    if (o.ending && !volt_image_holds_masks(o.ending))
+        return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, list_cases(&e, members, count));
     VOLT_TRY(st, done, open_job(&j, &o, count, cb));
     VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, cb));

@@ -16,6 +16,7 @@
 #include "nets3d/jobs/classes.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run/folder.h"
+#include "nets3d/run/found.h"
 
 #define KEY_FILE "network.key"
 #define SCORES   "summary.json"
@@ -129,6 +130,45 @@ volt_status volt_validation_forget(const char *run)
 
     if (st == VOLT_OK)
         st = remove_file(path);
+    volt_free(path);
+    return st;
+}
+
+/* ---- the split ---- */
+
+/* The names of `count` cases; the list is owned, the names are borrowed. */
+static volt_status names_of(const char ***out, const volt_dataset *ds, const int64_t *index,
+                            int64_t count)
+{
+    volt_status st = volt_alloc_zero(out, (size_t)count + 1, sizeof **out, "names of cases");
+
+    for (int64_t i = 0; st == VOLT_OK && i < count; i++)
+        (*out)[i] = ds->cases.item[index[i]].id;
+    return st;
+}
+
+volt_status volt_validation_check_split(bool *known, const char *run, const volt_dataset *ds,
+                                        const volt_split *split)
+{
+    const char **train = NULL, **val = NULL;
+    volt_run_found found = {0};
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_run_checkpoint(&path, run, NULL));
+    VOLT_TRY(st, done, volt_run_found_read(&found, path));
+    VOLT_TRY(st, done, names_of(&train, ds, split->train, split->trains));
+    VOLT_TRY(st, done, names_of(&val, ds, split->val, split->vals));
+    if (known)
+        *known = found.recipe.cases != 0;
+    if (found.recipe.cases != 0 &&
+        found.recipe.cases != volt_run_cases_checksum(train, split->trains, val, split->vals))
+        st = volt_fail(VOLT_EDATA, "%s was trained on another split of the cases of %s", run,
+                       ds->folder);
+done:
+    volt_free(val);
+    volt_free(train);
+    volt_run_found_clear(&found);
     volt_free(path);
     return st;
 }

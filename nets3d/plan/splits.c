@@ -296,6 +296,50 @@ static void report(const volt_splits *s, const char *from, const volt_dataset *d
                     left == 1 ? "is" : "are", from);
 }
 
+static bool same_cases(const int64_t *a, int64_t as, const int64_t *b, int64_t bs)
+{
+    return as == bs && (as == 0 || memcmp(a, b, (size_t)as * sizeof *a) == 0);
+}
+
+static bool same_fold(const volt_splits *a, const volt_splits *b, int fold)
+{
+    const volt_split *x, *y;
+
+    if (fold >= a->folds || fold >= b->folds)
+        return a->folds == b->folds;
+    x = &a->fold[fold];
+    y = &b->fold[fold];
+    return same_cases(x->train, x->trains, y->train, y->trains) &&
+           same_cases(x->val, x->vals, y->val, y->vals);
+}
+
+/* Says so when the data set brings another fold along than the one in `path`, which is used:
+ * it was edited or added after the first training. */
+static volt_status report_other(const volt_splits *s, const char *path, const volt_dataset *ds,
+                                int fold, const volt_callbacks *callbacks)
+{
+    volt_splits other = {0};
+    char *own = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&own, ds->folder, "splits_final.json"));
+    if (fold < 0 || !volt_path_exists(path) || !volt_path_exists(own))
+        goto done;
+    st = volt_splits_read(&other, own, ds);
+    if (st == VOLT_ENOMEM)
+        goto done;
+    if (st != VOLT_OK || !same_fold(s, &other, fold))
+        volt_report(callbacks, VOLT_LOG_WARNING,
+                    "fold %d is that of %s, not that of %s, which differs; delete the first "
+                    "file to use the second",
+                    fold, path, own);
+    st = VOLT_OK;
+done:
+    volt_splits_clear(&other);
+    volt_free(own);
+    return st;
+}
+
 volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold)
 {
     volt_splits s = {0};
@@ -310,8 +354,8 @@ volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold)
     return st;
 }
 
-volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
-                                int fold, const volt_callbacks *callbacks)
+static volt_status split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                  int fold, bool write, const volt_callbacks *callbacks)
 {
     volt_splits s = {0};
     char *from = NULL;
@@ -322,10 +366,11 @@ volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const c
     if (fold == VOLT_FOLD_ALL)
         return split_all(out, ds->cases.count);
     VOLT_TRY(st, done, find(&s, &from, path, ds));
-    if (!volt_path_exists(path))
+    if (write && !volt_path_exists(path))
         VOLT_TRY(st, done, volt_splits_write(path, &s, ds));
     if (fold >= 0)
         report(&s, from, ds, fold, callbacks);
+    VOLT_TRY(st, done, report_other(&s, path, ds, fold, callbacks));
     if (fold < 0 || fold >= s.folds) {
         st = volt_split_random(out, ds->cases.count, fold);
         goto done;
@@ -336,4 +381,16 @@ done:
     volt_free(from);
     volt_splits_clear(&s);
     return st;
+}
+
+volt_status volt_split_for_fold(volt_split *out, const volt_dataset *ds, const char *path,
+                                int fold, const volt_callbacks *callbacks)
+{
+    return split_for_fold(out, ds, path, fold, true, callbacks);
+}
+
+volt_status volt_split_find(volt_split *out, const volt_dataset *ds, const char *path, int fold,
+                            const volt_callbacks *callbacks)
+{
+    return split_for_fold(out, ds, path, fold, false, callbacks);
 }

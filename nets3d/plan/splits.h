@@ -23,6 +23,10 @@ VOLT_MUST_USE volt_status volt_splits_write(const char *path, const volt_splits 
 VOLT_MUST_USE volt_status volt_splits_read(volt_splits *out, const char *path,
                                            const volt_dataset *ds);
 
+/* volt_split_for_fold, but nothing is written. */
+VOLT_MUST_USE volt_status volt_split_find(volt_split *out, const volt_dataset *ds,
+                                          const char *path, int fold,
+                                          const volt_callbacks *callbacks);
 /* What volt_split_for_fold would fail with, without writing. */
 VOLT_MUST_USE volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold);
 

@@ -4,6 +4,8 @@
 
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "base/core/plural.h"
+#include "base/core/report.h"
 #include "io/image.h"
 #include "io/image/label_files.h"
 #include "io/json/json.h"
@@ -314,6 +316,38 @@ done:
     volt_label_table_clear(&names);
     volt_free(folder);
     volt_volume_free(mask);
+    return st;
+}
+
+volt_status volt_predict_note_old(const volt_predict_output *o, const volt_segmenter *seg,
+                                  const volt_callbacks *cb)
+{
+    const volt_predict_failures *f = o->failures;
+    char *first = NULL, *path = NULL;
+    long long count = 0;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; f && i < f->count; i++) {
+        VOLT_TRY(st, done,
+                 volt_format(&path, "%s/%s%s", o->folder, f->item[i].id, ending_of(o, seg)));
+        if (volt_path_exists(path) && count++ == 0) {
+            first = path;
+            path = NULL;
+        }
+        volt_free(path);
+        path = NULL;
+    }
+    if (count == 1)
+        volt_report(cb, VOLT_LOG_WARNING,
+                    "%s is of an earlier prediction: its case was not predicted now", first);
+    else if (count > 1)
+        volt_report(cb, VOLT_LOG_WARNING,
+                    "%s and %lld more mask%s are of an earlier prediction: their cases were "
+                    "not predicted now",
+                    first, count - 1, volt_s(count - 1));
+done:
+    volt_free(path);
+    volt_free(first);
     return st;
 }
 

@@ -19,6 +19,10 @@ VOLT_MUST_USE volt_status volt_predict_write_probabilities(const volt_predict_ou
                                                            const volt_segmenter *seg,
                                                            const char *id, volt_segmentation *f,
                                                            const volt_image_header *header);
+/* Warns of masks in the folder whose cases failed now: they are of an earlier prediction. */
+VOLT_MUST_USE volt_status volt_predict_note_old(const volt_predict_output *o,
+                                                const volt_segmenter *seg,
+                                                const volt_callbacks *cb);
 /* Writes regions if they are wanted, and the labels, in the data set's own numbering. */
 VOLT_MUST_USE volt_status volt_predict_write(const volt_predict_output *o,
                                              const volt_segmenter *seg, const char *id,

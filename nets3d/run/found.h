@@ -19,5 +19,9 @@ void volt_run_found_clear(volt_run_found *f);
  * VOLT_EFORMAT also: a value of recipe or state is out of range. */
 VOLT_MUST_USE volt_status volt_run_found_read(volt_run_found *out, const char *path);
 
+/* The recipe's `cases`, of the names of the cases; either list may be empty. */
+uint32_t volt_run_cases_checksum(const char *const *train, int64_t trains,
+                                 const char *const *validate, int64_t validates);
+
 VOLT_END_DECLS
 #endif

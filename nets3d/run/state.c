@@ -370,7 +370,7 @@ static bool values_differ(char *where, size_t bytes, const json_t *a, const json
 
     if (json_equal(a, b))
         return false;
-    if (json_is_object(a) && json_is_object(b) && json_object_size(a) >= json_object_size(b)) {
+    if (json_is_object(a) && json_is_object(b)) {
         json_object_foreach((json_t *)a, key, item)
         {
             append(where, bytes, length ? "." : "");
@@ -378,6 +378,14 @@ static bool values_differ(char *where, size_t bytes, const json_t *a, const json
             if (values_differ(where, bytes, item, json_object_get(b, key)))
                 return true;
             where[length] = '\0';
+        }
+        json_object_foreach((json_t *)b, key, item)
+        {
+            if (json_object_get(a, key))
+                continue;
+            append(where, bytes, length ? "." : "");
+            append(where, bytes, key);
+            return true;
         }
     }
     if (json_is_array(a) && json_array_size(a) == json_array_size(b)) {

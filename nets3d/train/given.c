@@ -11,7 +11,7 @@
 /* A field's own name, and its keys in a checkpoint's recipe. */
 typedef struct field {
     const char *name, *key[MAX_KEYS];
-    bool shown; /* its values are numbers that say something */
+    bool shown; /* its values say something */
 } field;
 
 static const field fields[VOLT_TRAIN_FIELDS] = {
@@ -34,7 +34,7 @@ static const field fields[VOLT_TRAIN_FIELDS] = {
     [VOLT_TRAIN_MIRROR] = {"mirroring", {"mirror_z", "mirror_y", "mirror_x"}, false},
     [VOLT_TRAIN_AUGMENT] = {"augmentation", {"augment"}, false},
     [VOLT_TRAIN_DEEP_SUPERVISION] = {"deep supervision", {"deep_supervision"}, false},
-    [VOLT_TRAIN_INIT] = {"initial weights", {"init"}, false},
+    [VOLT_TRAIN_INIT] = {"initial weights", {"init"}, true},
     [VOLT_TRAIN_FREEZE] = {"frozen parameters", {NULL}, false},
     [VOLT_TRAIN_LR_SCALE] = {"learning rates of parameters", {NULL}, false},
     [VOLT_TRAIN_PRECISION] = {"precision", {"precision"}, false},
@@ -111,6 +111,20 @@ static bool field_differs(volt_train_field f, const volt_train_recipe *asked,
     return false;
 }
 
+/* A value as text: "0.5"; "none" for an empty name; "its plan's" for a sentinel. */
+static void show_value(char *text, size_t bytes, const json_t *recipe, const field *f)
+{
+    const json_t *value = json_object_get(recipe, f->key[0]);
+    const char *name = json_string_value(value);
+
+    if (name)
+        snprintf(text, bytes, "%.60s", *name ? name : "none");
+    else if (f == &fields[VOLT_TRAIN_DROPOUT] && json_number_value(value) < 0)
+        snprintf(text, bytes, "its plan's");
+    else
+        snprintf(text, bytes, "%.9g", json_number_value(value));
+}
+
 /* Appends "NAME (0.5, the run has 0.01)" to the list. */
 static void append(char *list, size_t bytes, const volt_train_given *g, const json_t *asked,
                    const json_t *own)
@@ -118,13 +132,16 @@ static void append(char *list, size_t bytes, const volt_train_given *g, const js
     const field *f = &fields[g->field];
     const char *name = g->name ? g->name : f->name;
     const size_t used = strlen(list);
+    char wanted[64], has[64];
 
-    if (f->shown)
-        snprintf(list + used, bytes - used, "%s%.40s (%.9g, the run has %.9g)",
-                 used ? ", " : "", name, json_number_value(json_object_get(asked, f->key[0])),
-                 json_number_value(json_object_get(own, f->key[0])));
-    else
+    if (f->shown) {
+        show_value(wanted, sizeof wanted, asked, f);
+        show_value(has, sizeof has, own, f);
+        snprintf(list + used, bytes - used, "%s%.40s (%s, the run has %s)", used ? ", " : "",
+                 name, wanted, has);
+    } else {
         snprintf(list + used, bytes - used, "%s%.40s", used ? ", " : "", name);
+    }
 }
 
 volt_status volt_train_compare_given(const volt_train_options *options,
@@ -133,7 +150,7 @@ volt_status volt_train_compare_given(const volt_train_options *options,
 {
     const volt_train_recipe asked = recipe_asked(options, own, regions, previous_run);
     json_t *asked_json = NULL, *own_json = NULL;
-    char *asked_text = NULL, *own_text = NULL, list[800] = "";
+    char *asked_text = NULL, *own_text = NULL, list[1600] = "";
     volt_status st = VOLT_OK;
 
     if (options->givens == 0)

@@ -7,7 +7,6 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
-#include "io/archive/crc32.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/run.h"
 #include "nets3d/train/budget.h"
@@ -17,14 +16,7 @@
 
 static uint32_t names_checksum(const volt_train_data *d)
 {
-    uint32_t crc = 0;
-
-    for (int64_t i = 0; i < d->train_count; i++)
-        crc = volt_crc32(crc, d->train[i], strlen(d->train[i]) + 1);
-    crc = volt_crc32(crc, "", 1);
-    for (int64_t i = 0; i < d->validate_count; i++)
-        crc = volt_crc32(crc, d->validate[i], strlen(d->validate[i]) + 1);
-    return crc;
+    return volt_run_cases_checksum(d->train, d->train_count, d->validate, d->validate_count);
 }
 
 /* ---- the request ---- */

@@ -98,6 +98,12 @@ expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fol
     -o "$SCRATCH/mean" --save-probabilities --json
 out_json output cases announced_bytes peak_bytes
 err_has '^memory: [0-9]+ MiB at most'
+expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
+    -o "$SCRATCH/other" --ending .nii -q
+for file in "$SCRATCH"/run3d/fold_0/validation/*.npz; do exists "$SCRATCH/other/$(basename "$file" .npz).nii"; done
+expect 2 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
+    -o "$SCRATCH/never" --ending .jpg -q
+err_has "masks cannot be written as '.jpg'"
 expect 10 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_1/validation" \
     -o "$SCRATCH/never"
 err_one_line

@@ -112,6 +112,18 @@ expect 10 "$VOLT" evaluate "$SCRATCH/num/124" "$SCRATCH/num/mask" --labels "$SCR
 err_has '124/a.nii has the value 4'
 expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4=3
 out_has '^mean over classes +1\.0000'
+# The classes of TRUTH are translated with its values, where PRED has none of its own.
+mkdir -p "$SCRATCH/num/set/labelsTr"
+cp "$SCRATCH/num/124/a.nii" "$SCRATCH/num/set/labelsTr"
+sed 's/"enhancing tumor": 3/"enhancing tumor": 4/' "$SCRATCH/data/dataset.json" >"$SCRATCH/num/set/dataset.json"
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/set/labelsTr" --no-surface
+err_has 'mask/a.nii has the value 3; the labels of .*set/dataset.json are 0, 1, 2, 4'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/set/labelsTr" --label-map 4=3 --no-surface
+out_has '^enhancing tumor +1\.0000'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/grey" "$SCRATCH/num/set/labelsTr" --label-map 1=40,2=100,4=230 \
+    --no-surface --confusion "$SCRATCH/num/confusion.csv"
+out_has '^enhancing tumor +1\.0000'
+[ "$(wc -l <"$SCRATCH/num/confusion.csv")" -eq 6 ] || fail "the confusion matrix has another size"
 expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4=3,4=2
 err_has 'label 4 is to become 3 and 2'
 expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4

@@ -139,6 +139,7 @@ expect 10 "$VOLT" check "$shifted" -q
 out_has '^error: .*liver_001.nii.gz lies [0-9.]* mm away from .*liver_001_0000.*--allow-shift'
 expect 0 "$VOLT" check "$shifted" -q --allow-shift
 out_has '^warning: .*liver_001.nii.gz lies [0-9.]* mm away'
+out_lacks 'accept them with'
 expect 0 "$VOLT" preprocess "$shifted" -q --allow-shift --work "$SCRATCH/shift"
 
 # Paths that leave the data set.
@@ -156,6 +157,18 @@ expect 10 "$VOLT" check "$outside" -q
 err_has 'dataset.json: .*which leaves the data set.s folder; .*--allow-outside'
 expect 0 "$VOLT" check "$outside" -q --allow-outside
 out_has '^note: dataset.json has paths that leave its folder, such as'
+expect 0 "$VOLT" train "$outside" --allow-outside --work "$SCRATCH/outside_work" -o "$SCRATCH/outside_run" \
+    --folds 0 --epochs 1 --iterations 1 --validation 1 --recipe fast -q
+for tail in "$outside -o $SCRATCH/outside_masks" "--validation $outside --work $SCRATCH/outside_work"; do
+    # shellcheck disable=SC2086
+    expect 10 "$VOLT" predict "$SCRATCH/outside_run" $tail --no-mirror -q
+    err_has 'leaves the data set.s folder; .*--allow-outside'
+    # shellcheck disable=SC2086
+    expect 0 "$VOLT" predict "$SCRATCH/outside_run" $tail --no-mirror -q --allow-outside
+done
+expect 10 "$VOLT" evaluate "$SCRATCH/outside_masks" "$outside" --no-surface -q
+err_has 'leaves the data set.s folder; .*--allow-outside'
+expect 0 "$VOLT" evaluate "$SCRATCH/outside_masks" "$outside" --no-surface -q --allow-outside
 sed "s|\"$ct|\"\${HERE}|; s|\"\.\./ct|\"\$HERE|" "$outside/dataset.json" >"$SCRATCH/env.json"
 cp "$SCRATCH/env.json" "$outside/dataset.json"
 expect 0 env HERE="$ct" "$VOLT" check "$outside" -q

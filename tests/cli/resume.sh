@@ -100,6 +100,8 @@ refuses --precision bf16
 # A run that has ended is not taken for one of another configuration or fold.
 expect 10 "${train[@]}" -o "$run" --resume -q -c 2d
 err_has 'as configuration 3d_fullres, not 2d'
+expect 2 "${train[@]}" -o "$run" --resume -q --dropout 0.3 --init elsewhere
+err_has "--dropout \(0.3, the run has its plan's\), --init \(elsewhere, the run has none\)"
 expect 10 "${train[@]}" -o "$run" --resume -q --fold 1
 err_has 'other cases'
 expect 0 "${train[@]}" -o "$run" --resume -q --fold 0 -c 3d_fullres

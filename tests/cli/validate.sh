@@ -30,6 +30,15 @@ for fold in 0 1; do
     expect 0 cmp "$SCRATCH/summary.json" "$made/summary.json"
 done
 
+# Only cases that the network did not train on: other splits are refused, and none are written.
+cp -r "$data" "$SCRATCH/bare"
+sed 's/"train"/"other"/; s/"val"/"train"/; s/"other"/"val"/' "$work/splits_final.json" >"$SCRATCH/bare/splits_final.json"
+expect 10 "$VOLT" predict "$SCRATCH/by_hand" --validation "$SCRATCH/bare" -q
+err_has 'by_hand/fold_0 was trained on another split than fold 0 of .*bare; .*--work$'
+rm "$SCRATCH/bare/splits_final.json"
+expect 0 "$VOLT" predict "$SCRATCH/by_hand" --validation "$SCRATCH/bare" --folds 1 -q # nnU-Net's folds
+absent "$SCRATCH/bare/volt"
+
 # What compares and post-processes takes them as they are.
 fingerprint "$run" >"$SCRATCH/before"
 expect 0 "$VOLT" best "$run" --truth "$data" -o "$SCRATCH/best"

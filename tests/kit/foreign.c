@@ -161,7 +161,7 @@ void predicts_as_nnunet(const char *run, const char *name)
             assert_ok(volt_format(&files[c], "%s/scan_%04d.nii.gz", folder, c));
             inputs[c] = files[c];
         }
-        assert_ok(volt_inputs_list(&cases, inputs, channels, channels));
+        assert_ok(volt_inputs_list(&cases, inputs, channels, channels, NULL));
         assert_ok(volt_predict(p, &cases, &output, NULL, NULL));
         compare_masks(ours, theirs, softmax, strcmp(name, "regions") == 0);
         compare_softmax("foreign-out", "scan", softmax);

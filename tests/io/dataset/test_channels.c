@@ -72,12 +72,14 @@ static void other_channels_are_named(void **state)
     static const struct {
         const char *folder;
         int channels, alpha, names;
-        const char *words;
+        const char *words, *expected, *read;
     } sets[] = {
-        {"half", 4, 128, 3,
-         "has 4 channels (red, green, blue, alpha, which is not opaque); the data set has 3"},
-        {"more", 4, 255, 2, "has 4 channels (red, green, blue, alpha); the data set has 2"},
-        {"rgb", 3, 0, 1, "has 3 channels (red, green, blue); the data set has 1"},
+        {"half", 4, 128, 3, "has 4 channels (red, green, blue, alpha, which is not opaque); ",
+         "the data set has 3", "3 are expected"},
+        {"more", 4, 255, 2, "has 4 channels (red, green, blue, alpha); ", "the data set has 2",
+         "2 are expected"},
+        {"rgb", 3, 0, 1, "has 3 channels (red, green, blue); ", "the data set has 1",
+         "1 is expected"},
     };
 
     (void)state;
@@ -90,8 +92,10 @@ static void other_channels_are_named(void **state)
         assert_int_equal(f.errors, 2); /* nothing about p0_0001.png */
         if (!strstr(f.item[0].sentence, sets[i].words))
             fail_msg("'%s' lacks '%s'", f.item[0].sentence, sets[i].words);
+        assert_non_null(strstr(f.item[0].sentence, sets[i].expected));
         assert_fails(volt_case_read(&d, &ds->cases.item[0], &ds->info, 1), VOLT_EDATA,
                      sets[i].words);
+        assert_non_null(strstr(volt_last_error(), sets[i].read));
         volt_findings_clear(&f);
         volt_dataset_close(ds);
     }
@@ -133,10 +137,10 @@ static void inputs_have_the_network_s_channels(void **state)
 
     (void)state;
     volt_dataset_close(ds);
-    assert_ok(volt_inputs_list(&list, inputs, 1, 3));
+    assert_ok(volt_inputs_list(&list, inputs, 1, 3, NULL));
     assert_int_equal(list.count, 2);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA,
+    assert_fails(volt_inputs_list(&list, inputs, 1, 2, NULL), VOLT_EDATA,
                  "has 4 channels (red, green, blue, alpha); the network takes 2");
 }
 

@@ -496,32 +496,33 @@ static void inputs_become_cases(void **state)
 
     (void)state;
     make_raw();
-    assert_ok(volt_inputs_list(&list, raw, 1, 2));
+    assert_ok(volt_inputs_list(&list, raw, 1, 2, NULL));
     assert_int_equal(list.count, 3);
     assert_int_equal(list.item[2].files, 2);
     assert_string_equal(list.item[2].id, "case_2");
     assert_null(list.item[2].label_file);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, raw, 1, 3), VOLT_EDATA, "lacks channel 2");
+    assert_fails(volt_inputs_list(&list, raw, 1, 3, NULL), VOLT_EDATA, "lacks channel 2");
     unlink(RAW "/imagesTr/case_1_0000.nii.gz");
-    assert_fails(volt_inputs_list(&list, raw, 1, 2), VOLT_EDATA, "case_1 lacks channel 0");
+    assert_fails(volt_inputs_list(&list, raw, 1, 2, NULL), VOLT_EDATA,
+                 "case_1 lacks channel 0");
 
     kit_folder("inputs");
     kit_write("inputs/scan_0012.nii.gz", (kit_scan){0});
     kit_write("inputs/other.nii", (kit_scan){0});
     kit_text("inputs/_litter.nii.gz", "");
-    assert_ok(volt_inputs_list(&list, one, 1, 1));
+    assert_ok(volt_inputs_list(&list, one, 1, 1, NULL));
     assert_string_equal(list.item[0].id, "scan_0012");
     assert_true(list.item[0].numbered);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, both, 2, 1), VOLT_EINVAL, "other");
-    assert_ok(volt_inputs_list(&list, both, 1, 1));
+    assert_fails(volt_inputs_list(&list, both, 2, 1, NULL), VOLT_EINVAL, "other");
+    assert_ok(volt_inputs_list(&list, both, 1, 1, NULL));
     assert_int_equal(list.count, 2);
     volt_case_list_clear(&list);
     kit_folder("dataset-empty");
-    assert_fails(volt_inputs_list(&list, none, 1, 1), VOLT_EINVAL, "no scan");
-    assert_fails(volt_inputs_list(&list, gone, 1, 1), VOLT_EIO, "gone.nii");
-    assert_fails(volt_inputs_list(&list, one, 1, 2), VOLT_EDATA, "channel 12");
+    assert_fails(volt_inputs_list(&list, none, 1, 1, NULL), VOLT_EINVAL, "no scan");
+    assert_fails(volt_inputs_list(&list, gone, 1, 1, NULL), VOLT_EIO, "gone.nii");
+    assert_fails(volt_inputs_list(&list, one, 1, 2, NULL), VOLT_EDATA, "channel 12");
 }
 
 static void input(const char *name)
@@ -569,8 +570,8 @@ static void channels_of_a_case_are_never_cases(void **state)
             input(t[i].name[k]);
         print_message("row %zu\n", i);
         if (!t[i].words)
-            assert_ok(volt_inputs_list(&list, folder, 1, t[i].channels));
-        else if (volt_inputs_list(&list, folder, 1, t[i].channels) == VOLT_OK ||
+            assert_ok(volt_inputs_list(&list, folder, 1, t[i].channels, NULL));
+        else if (volt_inputs_list(&list, folder, 1, t[i].channels, NULL) == VOLT_OK ||
                  !strstr(volt_last_error(), t[i].words))
             fail_msg("row %zu: %s", i, volt_last_error());
         volt_case_list_clear(&list);

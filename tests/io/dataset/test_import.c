@@ -21,30 +21,30 @@ static void data_sets_are_inputs(void **state)
     kit_write("layout-inputs/labelsTr/a.nii.gz", (kit_scan){.label_high = 2});
     assert_ok(volt_make_dirs("layout-inputs/imagesTs"));
     kit_write("layout-inputs/imagesTs/t_0000.nii.gz", (kit_scan){0});
-    assert_ok(volt_inputs_list(&list, brats, 1, 4));
+    assert_ok(volt_inputs_list(&list, brats, 1, 4, NULL));
     assert_int_equal(list.count, 1);
     assert_string_equal(list.item[0].id, "BraTS20_Validation_001");
     volt_case_list_clear(&list);
-    assert_ok(volt_inputs_list(&list, one, 1, 4));
+    assert_ok(volt_inputs_list(&list, one, 1, 4, NULL));
     assert_int_equal(list.count, 1);
     assert_int_equal(list.item[0].files, 4);
     assert_null(list.item[0].label_file);
     volt_case_list_clear(&list);
-    assert_ok(volt_inputs_list(&list, lits, 1, 1));
+    assert_ok(volt_inputs_list(&list, lits, 1, 1, NULL));
     assert_string_equal(list.item[0].id, "test-volume-3");
     volt_case_list_clear(&list);
-    assert_ok(volt_inputs_list(&list, raw, 1, 1));
+    assert_ok(volt_inputs_list(&list, raw, 1, 1, NULL));
     assert_string_equal(list.item[0].id, "t");
     volt_case_list_clear(&list);
     kit_write(LITS "/scan.nii", (kit_scan){0}); /* scans of its own come first */
     unlink(LITS "/test-volume-3.nii");
-    assert_ok(volt_inputs_list(&list, lits, 1, 1));
+    assert_ok(volt_inputs_list(&list, lits, 1, 1, NULL));
     assert_int_equal(list.count, 1);
     assert_string_equal(list.item[0].id, "scan");
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, brats, 1, 2), VOLT_EDATA, "takes 2 channels");
+    assert_fails(volt_inputs_list(&list, brats, 1, 2, NULL), VOLT_EDATA, "takes 2 channels");
     unlink(TRAIN "/BraTS20_Training_001/BraTS20_Training_001_t2.nii.gz");
-    assert_fails(volt_inputs_list(&list, one, 1, 4), VOLT_EDATA, "_t2.nii.gz");
+    assert_fails(volt_inputs_list(&list, one, 1, 4, NULL), VOLT_EDATA, "_t2.nii.gz");
 }
 
 /* -- Import ------------------------------------------------------------------------------- */

@@ -304,11 +304,11 @@ static void photographs_are_cases_of_one_file(void **state)
     assert_ok(volt_mask_restore(&data.labels, &ds->info, data.header, 1));
     volt_grid_spacing(mm, &data.labels->grid);
     assert_true(mm[0] == 1);
-    assert_ok(volt_inputs_list(&list, inputs, 1, 3));
+    assert_ok(volt_inputs_list(&list, inputs, 1, 3, NULL));
     assert_int_equal(list.count, 2);
     assert_int_equal(list.item[0].files, 1);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list(&list, inputs, 1, 2), VOLT_EDATA, "takes 2");
+    assert_fails(volt_inputs_list(&list, inputs, 1, 2, NULL), VOLT_EDATA, "takes 2");
     volt_case_data_clear(&data);
     volt_findings_clear(&findings);
     volt_dataset_close(ds);

@@ -588,7 +588,7 @@ static void write_scans(int count)
 
 static void list_scans(volt_case_list *out)
 {
-    assert_ok(volt_inputs_list(out, (const char *[]){IN}, 1, 1));
+    assert_ok(volt_inputs_list(out, (const char *[]){IN}, 1, 1, NULL));
 }
 
 /* Peaks of ensembles, whole scans, kept scores: never above what was said, seldom far below. */

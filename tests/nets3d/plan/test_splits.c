@@ -191,10 +191,21 @@ static void the_file_is_made_once_and_then_obeyed(void **state)
     volt_case_list_clear(&ds.cases);
 }
 
+/* Keeps the last warning. */
+static void keep_warning(void *user, volt_log_level level, const char *line)
+{
+    if (level == VOLT_LOG_WARNING)
+        snprintf(user, 400, "%s", line);
+}
+
 static void the_data_sets_own_folds_come_before_ours(void **state)
 {
     static const char own[] = "[{\"train\": [\"hippocampus_001\"], \"val\": "
                               "[\"hippocampus_004\"]}]";
+    static const char edited[] = "[{\"train\": [\"hippocampus_004\"], \"val\": "
+                                 "[\"hippocampus_001\"]}]";
+    char last[400] = "";
+    const volt_callbacks callbacks = {.log = keep_warning, .user = last};
     volt_split s = {0};
     volt_dataset ds;
 
@@ -207,18 +218,19 @@ static void the_data_sets_own_folds_come_before_ours(void **state)
     assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_true(s.trains == 1 && s.vals == 1 && s.val[0] == 2);
     volt_split_clear(&s);
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, &callbacks));
+    assert_null(strstr(last, "is that of"));
+    volt_split_clear(&s);
+    assert_ok(volt_write_file("splits-set/splits_final.json", edited, strlen(edited)));
+    assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, &callbacks));
+    assert_true(s.vals == 1 && s.val[0] == 2);
+    assert_non_null(strstr(last, "fold 0 is that of splits-own.json, not that of splits-set/"));
+    volt_split_clear(&s);
     unlink("splits-set/splits_final.json"); /* taken over */
     assert_ok(volt_split_for_fold(&s, &ds, "splits-own.json", 0, NULL));
     assert_int_equal(s.vals, 1);
     volt_split_clear(&s);
     volt_case_list_clear(&ds.cases);
-}
-
-/* Keeps the last warning. */
-static void keep_warning(void *user, volt_log_level level, const char *line)
-{
-    if (level == VOLT_LOG_WARNING)
-        snprintf(user, 400, "%s", line);
 }
 
 static void missing_folds_and_cases_are_reported(void **state)

@@ -70,7 +70,7 @@ static void predict_like(const char *kind, volt_precision precision, double tole
     o.threads = 2;
     remove_tree(OUT);
     assert_ok(volt_predictor_open(&p, (const char *[]){RUN}, 1, &o, NULL));
-    assert_ok(volt_inputs_list(&cases, inputs, 3, 1));
+    assert_ok(volt_inputs_list(&cases, inputs, 3, 1, NULL));
     assert_ok(volt_predict(p, &cases, &output, NULL, &r));
     assert_true(r.peak_bytes <= r.announced_bytes);
     print_message("%s: %.2f s, network %.2f s; %.0f MiB of %.0f MiB announced\n", kind,

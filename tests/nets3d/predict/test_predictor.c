@@ -256,7 +256,7 @@ static void masks_lie_where_the_scans_lie(void **state)
             volt_volume_free(scan);
         }
         assert_ok(open_run(&p, RUN, &o));
-        assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
+        assert_ok(volt_inputs_list(&cases, inputs, 1, 1, NULL));
         assert_int_equal(cases.count, 4);
         const size_t before = volt_mem_current();
         measure_start();
@@ -348,7 +348,7 @@ static void bad_scans_are_refused_and_masks_before_stay(void **state)
     ((float *)scan->data)[5] = NAN;
     write_scan("c.nii.gz", scan);
     assert_ok(open_run(&p, RUN, &o));
-    assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
+    assert_ok(volt_inputs_list(&cases, inputs, 1, 1, NULL));
     assert_int_equal(predict_to_out(p, &cases, NULL), VOLT_EDATA);
     assert_non_null(strstr(volt_last_error(), "c"));
     assert_true(volt_path_exists(OUT "/a.nii.gz"));
@@ -359,7 +359,7 @@ static void bad_scans_are_refused_and_masks_before_stay(void **state)
     /* A damaged header is found before anything is computed. */
     assert_ok(volt_write_file(IN "/b.nii.gz", "no scan", 7));
     remove_folder(OUT);
-    assert_ok(volt_inputs_list(&cases, inputs, 1, 1));
+    assert_ok(volt_inputs_list(&cases, inputs, 1, 1, NULL));
     assert_fails(predict_to_out(p, &cases, NULL), VOLT_EFORMAT, "b.nii.gz");
     assert_false(volt_path_exists(OUT "/a.nii.gz"));
     volt_case_list_clear(&cases);

@@ -39,7 +39,7 @@ static volt_status work(caller *c)
     if (volt_predictor_open(&p, &c->missing, 1, &o, NULL) == VOLT_OK)
         return VOLT_EINTERNAL;
     VOLT_TRY(st, done, volt_predictor_open(&p, &run, 1, &o, NULL));
-    VOLT_TRY(st, done, volt_inputs_list(&cases, &c->in, 1, 1));
+    VOLT_TRY(st, done, volt_inputs_list(&cases, &c->in, 1, 1, NULL));
     /* Whatever the other thread failed at since. */
     snprintf(c->sentence, sizeof c->sentence, "%s", volt_last_error());
     st = volt_predict(p, &cases, &output, NULL, &c->result);

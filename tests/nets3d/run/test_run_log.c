@@ -253,6 +253,9 @@ static void differences_are_named_by_their_path(void **state)
     assert_string_equal(where, "a[1].b");
     assert_true(volt_json_texts_differ(where, sizeof where, "{\"a\": {}}", "{\"c\": {}}"));
     assert_string_equal(where, "a");
+    assert_true(volt_json_texts_differ(where, sizeof where, "{\"a\": {\"b\": 1}}",
+                                       "{\"a\": {\"b\": 1, \"d\": 2}}"));
+    assert_string_equal(where, "a.d");
     assert_true(volt_json_texts_differ(tiny, sizeof tiny, "{\"longer_than_that\": 1}",
                                        "{\"longer_than_that\": 2}"));
     assert_string_equal(tiny, "longer_");
