@@ -525,12 +525,20 @@ static size_t alone_bytes(const volt_predict_memory *m)
            volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
 }
 
+/* What the job may use, with the networks that it holds already. */
+static size_t available_to(const job *j)
+{
+    const size_t left = volt_mem_available();
+
+    return left < SIZE_MAX - j->seg->held_bytes ? left + j->seg->held_bytes : SIZE_MAX;
+}
+
 /* What one scan needs, from its file's header. VOLT_ENOMEM with *too_large: more than there is.
  */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t available = volt_mem_available();
+    const size_t available = available_to(j);
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_image_header *header = NULL;
     volt_grid grid;
@@ -589,7 +597,7 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t available = volt_mem_available();
+    const size_t available = available_to(j);
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);
