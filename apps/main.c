@@ -1,5 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -88,14 +91,18 @@ __attribute__((noinline)) static void touch_stack(void)
 }
 
 /* The kernel ends a process by SIGSEGV if its stack has to grow and RLIMIT_AS is reached; so
- * the stack grows before anything else takes memory. */
-static volt_status grow_stack(void)
+ * the stack grows before anything else takes memory. And malloc() would take 64 MiB of
+ * addresses for each thread. */
+static volt_status prepare_for_limit(void)
 {
     struct rlimit memory, stack;
     void *probe;
 
     if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY)
         return VOLT_OK;
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 1);
+#endif
     if (getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur < 2 * STACK_BYTES)
         return VOLT_OK; /* it cannot grow that far */
     probe = mmap(NULL, STACK_BYTES + STACK_BYTES / 4, PROT_READ | PROT_WRITE,
@@ -170,7 +177,7 @@ int main(int argc, char **argv)
     let_waiting_threads_sleep(argv);
     (void)prctl(PR_SET_NAME, "volt"); /* the new instance would be listed as "exe" */
     atexit(on_exit_elsewhere);
-    st = grow_stack();
+    st = prepare_for_limit();
     if (st != VOLT_OK)
         return finish(st);
     if (count == 0)
