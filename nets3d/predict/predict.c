@@ -338,19 +338,20 @@ static volt_status pass_on(job *j, item *it)
     return VOLT_OK;
 }
 
-/* Everything for one case except reading it and writing its labels. */
-static volt_status compute_item(job *j, item *it)
+/* Everything for one case except reading it and writing its labels. *writing: failed at that.
+ */
+static volt_status compute_item(bool *writing, job *j, item *it)
 {
     const char *id = j->cases->item[it->index].id;
     volt_segment_request wanted = j->wanted;
     volt_status st;
 
     wanted.roi = j->out->roi ? &it->roi : NULL;
-    st = volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb);
-
-    return st == VOLT_OK
-               ? volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header)
-               : st;
+    VOLT_TRY(st, done, volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb));
+    st = volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header);
+    *writing = st != VOLT_OK;
+done:
+    return st;
 }
 
 /* ---- time ---- */
@@ -463,13 +464,14 @@ static void correct_time(job *j, int64_t index, double network_s)
 static volt_status predict_one(job *j, int64_t index)
 {
     item it = {.index = index};
+    bool writing = false;
     volt_status st;
 
     VOLT_TRY(st, done, next_item(&it, j, index));
     VOLT_TRY(st, done, announce_time(j, &it));
-    st = compute_item(j, &it);
+    st = compute_item(&writing, j, &it);
 done:
-    st = failed_case(j, index, st, false);
+    st = failed_case(j, index, st, writing);
     /* A failed case has no labels. */
     if (st == VOLT_OK && it.result.labels)
         st = pass_on(j, &it);
