@@ -96,6 +96,17 @@ static volt_status end(const char *folder)
     return st;
 }
 
+/* After a failure: what has no file yet is no data set to continue. */
+static void forget_if_empty(const char *folder)
+{
+    volt_names names = {0};
+
+    if (volt_list_dir(&names, folder) == VOLT_OK && names.count == 1 &&
+        strcmp(names.name[0], UNFINISHED) == 0)
+        (void)end(folder);
+    volt_names_free(&names);
+}
+
 /* dataset.json is written last: a folder without it is not a data set. */
 static volt_status write_info(const phantom_target *t, const phantom_options *o)
 {
@@ -198,6 +209,8 @@ static volt_status run(cli *c)
         printf("%s: %lld %s case%s, %s layout\n", c->args[1], (long long)o->cases,
                volt_phantom_name(t.kind), volt_s(o->cases), layouts[t.layout]);
 done:
+    if (st != VOLT_OK && owner)
+        forget_if_empty(c->args[1]);
     volt_owner_release(&owner);
     volt_free(description);
     return st;

@@ -423,6 +423,25 @@ done:
 
 /* Before the cases are preprocessed: whether network, memory, initial weights and splits fit.
  */
+/* Both folders have a plans.json, but not the same. */
+static volt_status check_not_work(const char *run, const char *work)
+{
+    char *own = NULL, *other = NULL;
+    volt_status st;
+
+    if (!volt_path_exists(run))
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_path_real(&own, run));
+    VOLT_TRY(st, done, volt_path_real(&other, work));
+    if (strcmp(own, other) == 0)
+        st = volt_fail(VOLT_EINVAL, "%s is the work folder; a run needs a folder of its own",
+                       run);
+done:
+    volt_free(other);
+    volt_free(own);
+    return st;
+}
+
 static volt_status check_planned(void *user, const volt_pipeline *p)
 {
     job *j = user;
@@ -434,6 +453,7 @@ static volt_status check_planned(void *user, const volt_pipeline *p)
         const volt_train_options t = options_of(j, i, &r);
         fold_cases cases = {.train = NULL};
         volt_train_data data;
+        VOLT_TRY(st, done, check_not_work(j->run[i], p->work));
         st = fold_cases_find(&cases, p, j->folds.fold[i], NULL);
         data = train_data(p, &cases);
         if (st == VOLT_OK)

@@ -1,11 +1,16 @@
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/core/plural.h"
@@ -74,6 +79,41 @@ static void ignore_signals_of_write(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
+#define STACK_BYTES ((size_t)1 << 20) /* more than any command's calls use */
+
+/* From the top down, as calls do. */
+__attribute__((noinline)) static void touch_stack(void)
+{
+    volatile char room[STACK_BYTES];
+
+    for (size_t at = sizeof room; at >= 1024; at -= 1024)
+        room[at - 1] = 0;
+}
+
+/* The kernel ends a process by SIGSEGV if its stack has to grow and RLIMIT_AS is reached; so
+ * the stack grows before anything else takes memory. And malloc() would take 64 MiB of
+ * addresses for each thread. */
+static volt_status prepare_for_limit(void)
+{
+    struct rlimit memory, stack;
+    void *probe;
+
+    if (getrlimit(RLIMIT_AS, &memory) != 0 || memory.rlim_cur == RLIM_INFINITY)
+        return VOLT_OK;
+#ifdef __GLIBC__
+    (void)mallopt(M_ARENA_MAX, 1);
+#endif
+    if (getrlimit(RLIMIT_STACK, &stack) != 0 || stack.rlim_cur < 2 * STACK_BYTES)
+        return VOLT_OK; /* it cannot grow that far */
+    probe = mmap(NULL, STACK_BYTES + STACK_BYTES / 4, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (probe == MAP_FAILED)
+        return volt_fail(VOLT_ENOMEM, "no memory for the stack");
+    munmap(probe, STACK_BYTES + STACK_BYTES / 4);
+    touch_stack();
+    return VOLT_OK;
+}
+
 /* More threads than processors only take turns. */
 static void warn_of_threads(const cli *c)
 {
@@ -130,12 +170,16 @@ int main(int argc, char **argv)
 {
     int count = argc - 1;
     char **words = argv + 1;
+    volt_status st;
 
     open_standard_streams();
     ignore_signals_of_write();
     let_waiting_threads_sleep(argv);
     (void)prctl(PR_SET_NAME, "volt"); /* the new instance would be listed as "exe" */
     atexit(on_exit_elsewhere);
+    st = prepare_for_limit();
+    if (st != VOLT_OK)
+        return finish(st);
     if (count == 0)
         return finish(
             volt_fail(VOLT_EINVAL, "no command given; 'volt --help' lists all commands"));

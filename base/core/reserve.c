@@ -21,15 +21,13 @@ static bool is_limited(int resource)
            limit.rlim_cur != RLIM_INFINITY;
 }
 
-bool volt_reserve_stays(size_t bytes)
+/* Whether libraries can still get what they may need. */
+static bool is_there(void)
 {
     long stacks;
     size_t reserve;
     void *probe;
 
-    if (atomic_fetch_add(&unseen, bytes) + bytes < LOOK_BYTES)
-        return true;
-    atomic_store(&unseen, 0);
     if (!is_limited(RLIMIT_AS) && !is_limited(RLIMIT_DATA))
         return true;
     stacks = sysconf(_SC_NPROCESSORS_ONLN);
@@ -41,4 +39,23 @@ bool volt_reserve_stays(size_t bytes)
         return false;
     munmap(probe, reserve);
     return true;
+}
+
+bool volt_reserve_stays(size_t bytes)
+{
+    if (atomic_fetch_add(&unseen, bytes) + bytes < LOOK_BYTES)
+        return true;
+    atomic_store(&unseen, 0);
+    return is_there();
+}
+
+volt_status volt_reserve_check(const char *what)
+{
+    atomic_store(&unseen, 0);
+    if (is_there())
+        return VOLT_OK;
+    return volt_fail(VOLT_ENOMEM,
+                     "no memory for %s: the process is close to its limit of "
+                     "memory",
+                     what);
 }

@@ -16,6 +16,9 @@ VOLT_BEGIN_DECLS
 
 /* Whether enough is left after `bytes` more were taken. Small blocks are looked at together. */
 bool volt_reserve_stays(size_t bytes);
+/* VOLT_ENOMEM if a library that is about to allocate on its own finds less than the reserve.
+ * `what` names what it is called for: "a convolution". */
+VOLT_MUST_USE volt_status volt_reserve_check(const char *what);
 
 VOLT_END_DECLS
 #endif

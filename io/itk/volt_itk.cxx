@@ -33,6 +33,7 @@
 #include "io/itk/refusal.h"
 #include "io/itk/sandbox.h"
 #include "io/itk/tiff.h"
+#include "io/itk/writes.h"
 #include "volume/volume.h"
 
 namespace
@@ -497,6 +498,13 @@ void allow_outputs(const std::string &path)
     }
 }
 
+void check_writes()
+{
+    if (volt_writes_error())
+        throw Refusal(VOLT_EIO,
+                      "cannot write it: " + std::string(std::strerror(volt_writes_error())));
+}
+
 void write(const std::string &path, std::uint64_t memory)
 {
     volt_itk_message m;
@@ -507,6 +515,7 @@ void write(const std::string &path, std::uint64_t memory)
     allow_outputs(path);
     volt_sandbox_limit_memory(slack + 3 * m.bytes, memory);
     volt_sandbox_limit_files(m.bytes + m.bytes / 8 + slack);
+    volt_writes_watch();
     confined = volt_sandbox_enter();
     IO::Pointer io = choose(path, &format);
     prepare(io, m, path);
@@ -516,8 +525,14 @@ void write(const std::string &path, std::uint64_t memory)
         receive_all(buffer.data, m.bytes);
     else
         receive_planes(buffer.data, m.bytes / m.channels / wide, m.channels, wide);
-    io->Write(buffer.data);
+    try {
+        io->Write(buffer.data);
+    } catch (const itk::ExceptionObject &) {
+        check_writes(); // says more than ITK does
+        throw;
+    }
     io = nullptr; // closes the file
+    check_writes();
     if (file_bytes(path) == 0)
         throw Refusal(VOLT_EIO, "nothing was written");
     m = empty_message();

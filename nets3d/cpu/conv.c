@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/reserve.h"
 #include "nets3d/cpu/dnnl_compat.h"
 #include "nets3d/cpu/engine.h"
 #include "nets3d/device/op_spec.h"
@@ -343,6 +344,8 @@ volt_status cpu_conv_create(volt_op *op)
         op->conv->sample_bytes[side] = v->sample_stride * bytes;
         op->conv->offset_bytes[side] = v->offset * bytes;
     }
+    /* oneDNN crashes where it gets no memory for its code. */
+    VOLT_TRY(st, done, volt_reserve_check("a convolution"));
     before = enter_threads(op->spec.threads);
     st = refused(op, create_primitive(op));
     omp_set_num_threads(before);

@@ -166,22 +166,47 @@ static volt_status list_runs(char **out, const job *j)
     return st;
 }
 
-/* Fails if a candidate of these runs would be mixed with what is there already. */
-static volt_status check_names(const job *j)
+/* The folder of run a, or of the runs a and b together; the caller owns *out. */
+static volt_status candidate_folder(char **out, const job *j, int a, int b)
 {
-    char *path = NULL;
+    const char *output = j->o->output;
+
+    return a == b ? volt_path_join(out, output, j->models[a].name)
+                  : volt_format(out, "%s/%s+%s", output, j->models[a].name, j->models[b].name);
+}
+
+/* Calls `each` for the folder of every candidate. */
+static volt_status for_candidates(const job *j, volt_status (*each)(const char *folder))
+{
+    char *folder = NULL;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < j->count && st == VOLT_OK; i++) {
-        VOLT_TRY(st, done, volt_path_join(&path, j->o->output, j->models[i].name));
-        if (volt_path_exists(path))
-            st =
-                volt_fail(VOLT_EDATA, "%s exists already; the output folder must be new", path);
-        volt_free(path);
-        path = NULL;
+    for (int a = 0; a < j->count && st == VOLT_OK; a++) {
+        const int last = j->o->ensembles ? j->count - 1 : a;
+        for (int b = a; b <= last && st == VOLT_OK; b++) {
+            st = candidate_folder(&folder, j, a, b);
+            if (st == VOLT_OK)
+                st = each(folder);
+            volt_free(folder);
+            folder = NULL;
+        }
     }
-done:
     return st;
+}
+
+/* Fails if a candidate would be mixed with what is there already. */
+static volt_status check_new(const char *folder)
+{
+    if (volt_path_exists(folder))
+        return volt_fail(VOLT_EDATA, "%s exists already; the output folder must be new",
+                         folder);
+    return VOLT_OK;
+}
+
+static volt_status remove_candidate(const char *folder)
+{
+    volt_remove_folder(folder);
+    return VOLT_OK;
 }
 
 /* A comparison that was interrupted starts again: its candidates are removed one by one before
@@ -203,7 +228,7 @@ static volt_status begin(job *j)
                            j->o->output, path);
         goto done;
     }
-    VOLT_TRY(st, done, check_names(j));
+    VOLT_TRY(st, done, for_candidates(j, check_new));
     st = volt_write_file(path, runs, strlen(runs));
 done:
     volt_free(before);
@@ -221,6 +246,17 @@ static volt_status end(const job *j)
         st = volt_fail(VOLT_EIO, "cannot remove %s: %s", path, strerror(errno));
     volt_free(path);
     return st;
+}
+
+/* After a failure: the folder is as it was before, so that it can be used for other runs. */
+static void give_up(const job *j)
+{
+    char *path = NULL;
+
+    (void)for_candidates(j, remove_candidate);
+    if (volt_path_join(&path, j->o->output, UNFINISHED) == VOLT_OK)
+        (void)unlink(path);
+    volt_free(path);
 }
 
 /* OUT/NAME, which is empty; the caller owns *out. */
@@ -387,6 +423,7 @@ volt_status volt_best_find(volt_best_result *out, const char *const *runs, int c
     volt_best_options o = volt_best_defaults();
     job j = {.o = &o, .result = &r};
     volt_owner *owner = NULL;
+    bool begun = false;
     volt_status st;
 
     if (count < 1)
@@ -395,6 +432,7 @@ volt_status volt_best_find(volt_best_result *out, const char *const *runs, int c
     VOLT_TRY(st, done, open_models(&j, runs, count));
     VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, o.callbacks));
     VOLT_TRY(st, done, begin(&j));
+    begun = true;
     VOLT_TRY(st, done,
              volt_alloc_zero(&r.candidate, (size_t)count * (size_t)(count + 1) / 2,
                              sizeof *r.candidate, "candidates"));
@@ -412,6 +450,8 @@ volt_status volt_best_find(volt_best_result *out, const char *const *runs, int c
     *out = r;
     r = (volt_best_result){0};
 done:
+    if (st != VOLT_OK && begun)
+        give_up(&j);
     volt_best_result_clear(&r);
     for (int i = 0; j.models && i < count; i++)
         volt_names_free(&j.models[i].validation);

@@ -118,10 +118,13 @@ static volt_status fingerprint(bool *changed, volt_owner **owner, volt_pipeline 
         VOLT_TRY(st, done, check(p->dataset, o));
     }
     VOLT_TRY(st, done, open_work(owner, p, o)); /* nothing is created before the check */
-    if (there || (!o->replan && fits(&p->fingerprint, path, p->dataset))) {
+    volt_fingerprint_clear(&p->fingerprint);    /* another process may have replaced it */
+    if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
+    if (there)
+        VOLT_TRY(st, done, check(p->dataset, o));
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
     VOLT_TRY(st, done,

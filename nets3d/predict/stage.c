@@ -311,19 +311,20 @@ static volt_status pass_on(job *j, item *it)
     return VOLT_OK;
 }
 
-/* Everything for one case except reading it and writing its labels. */
-static volt_status compute_item(job *j, item *it)
+/* Everything for one case except reading it and writing its labels. *writing: failed at that.
+ */
+static volt_status compute_item(bool *writing, job *j, item *it)
 {
     const char *id = j->cases->item[it->index].id;
     volt_segment_request wanted = j->wanted;
     volt_status st;
 
     wanted.roi = j->out->roi ? &it->roi : NULL;
-    st = volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb);
-
-    return st == VOLT_OK
-               ? volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header)
-               : st;
+    VOLT_TRY(st, done, volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb));
+    st = volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header);
+    *writing = st != VOLT_OK;
+done:
+    return st;
 }
 
 /* ---- time ---- */
@@ -436,13 +437,14 @@ static void correct_time(job *j, int64_t index, double network_s)
 static volt_status predict_one(job *j, int64_t index)
 {
     item it = {.index = index};
+    bool writing = false;
     volt_status st;
 
     VOLT_TRY(st, done, next_item(&it, j, index));
     VOLT_TRY(st, done, announce_time(j, &it));
-    st = compute_item(j, &it);
+    st = compute_item(&writing, j, &it);
 done:
-    st = failed_case(j, index, st, false);
+    st = failed_case(j, index, st, writing);
     /* A failed case has no labels. */
     if (st == VOLT_OK && it.result.labels)
         st = pass_on(j, &it);
@@ -498,12 +500,20 @@ static size_t alone_bytes(const volt_predict_memory *m)
            volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
 }
 
+/* What the job may use, with the networks that it holds already. */
+static size_t available_to(const job *j)
+{
+    const size_t left = volt_mem_available();
+
+    return left < SIZE_MAX - j->seg->held_bytes ? left + j->seg->held_bytes : SIZE_MAX;
+}
+
 /* What one scan needs, from its file's header. VOLT_ENOMEM with *too_large: more than there is.
  */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t available = volt_mem_available();
+    const size_t available = available_to(j);
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_image_header *header = NULL;
     volt_grid grid;
@@ -562,7 +572,7 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t available = volt_mem_available();
+    const size_t available = available_to(j);
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);

@@ -442,8 +442,7 @@ done:
     return st;
 }
 
-/* Copies for the reader; checkpoints carry their own. */
-static volt_status write_descriptions(const volt_session *s)
+volt_status volt_session_describe(const volt_session *s)
 {
     char *path = NULL;
     volt_status st;
@@ -534,8 +533,9 @@ done:
 
 void volt_session_discard(volt_session *s)
 {
-    static const char *const files[] = {VOLT_RUN_LATEST, "plans.json", "dataset.json",
-                                        "log.jsonl"};
+    /* The checkpoint goes last: without it, the others would be taken for a user's. */
+    static const char *const files[] = {"log.jsonl", "dataset.json", "plans.json",
+                                        VOLT_RUN_LATEST};
     const bool remains = !s->writing || s->resumed || s->state.iteration > 0;
     char *path = NULL, *slash;
 
@@ -569,7 +569,6 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
     VOLT_TRY(st, done, check_cases(s));
     VOLT_TRY(st, done, load(s));
     s->writing = true;
-    st = write_descriptions(s);
 done:
     return st;
 }

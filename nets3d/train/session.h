@@ -51,8 +51,9 @@ typedef struct volt_session {
     volt_mem_scope scope; /* of the run, from opening to closing */
 } volt_session;
 
-/* *there: `run` contains a run to resume. VOLT_EDATA: it does, but is not to be resumed; one
- * without iterations does not count then. */
+/* *there: `run` contains a run to resume. VOLT_EDATA: it does, but is not to be resumed (one
+ * without iterations does not count then); or it contains other files that a new run would
+ * replace. */
 VOLT_MUST_USE volt_status volt_train_may_begin(bool *there, const char *run, bool resume);
 /* *out: nothing is left to do, as the length asked for is the one that the run has reached, and
  * its summary is written. */
@@ -86,6 +87,9 @@ void volt_session_close_loaders(volt_session *s);
 /* Writes checkpoint_latest (with optimizer state) or checkpoint_best (without). */
 VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
+/* Writes plan and data set into the run's folder, copies for the reader (checkpoints carry their
+ * own), and cuts the log back to the epochs of the state. */
+VOLT_MUST_USE volt_status volt_session_describe(const volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
 /* Voxels of a patch; bytes of checkpoint_latest. */

@@ -56,6 +56,32 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
 
 /* ---- the run in the folder ---- */
 
+/* Fails if a new run would replace files: a data set, a work folder and an imported model have
+ * such, too. A run writes its first checkpoint before them. */
+static volt_status check_unused(const char *run)
+{
+    static const char *const files[] = {VOLT_RUN_BEST, "plans.json", "dataset.json",
+                                        "log.jsonl", "summary.json"};
+    char *path = NULL;
+    volt_status st = VOLT_OK;
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        VOLT_TRY(st, done, volt_path_join(&path, run, files[i]));
+        if (volt_path_exists(path)) {
+            st = volt_fail(VOLT_EDATA,
+                           "%s would be replaced, and there is no checkpoint next to it: train "
+                           "into another folder",
+                           path);
+            goto done;
+        }
+        volt_free(path);
+        path = NULL;
+    }
+done:
+    volt_free(path);
+    return st;
+}
+
 volt_status volt_train_may_begin(bool *there, const char *run, bool resume)
 {
     volt_run_found found = {0};
@@ -64,6 +90,8 @@ volt_status volt_train_may_begin(bool *there, const char *run, bool resume)
 
     VOLT_TRY(st, done, volt_path_join(&latest, run, VOLT_RUN_LATEST));
     *there = volt_path_exists(latest);
+    if (!*there)
+        VOLT_TRY(st, done, check_unused(run));
     if (!*there || resume)
         goto done;
     /* What was killed before its first iteration is nothing to lose. */

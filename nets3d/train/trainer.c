@@ -480,6 +480,7 @@ static volt_status train_run(volt_session *s)
     if (!s->resumed || s->changed)
         VOLT_TRY(st, done,
                  volt_session_save_latest(s)); /* so that a full disk is noticed at once */
+    VOLT_TRY(st, done, volt_session_describe(s));
     volt_train_warnings_start(s);
     VOLT_TRY(st, done, volt_session_open_loaders(s));
     VOLT_TRY(st, done, train(s));
