@@ -7,6 +7,7 @@
 #include "apps/cli/cli.h"
 #include "apps/cli/label_files.h"
 #include "io/image.h"
+#include "io/image/label_files.h"
 #include "io/dataset.h"
 #include "io/label_table.h"
 #include "volume/orient.h"
@@ -286,7 +287,8 @@ static volt_status run(cli *c)
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
     int files = 0;
-    char *note = NULL; /* on what OUT does not store */
+    char *note = NULL;  /* on what OUT does not store */
+    char *table = NULL; /* of names that it does not store */
     volt_status st;
 
     VOLT_TRY(st, done, cli_label_files(&files, o->label_files));
@@ -313,13 +315,20 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, fit_format(&v, c, header, &write, &note));
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, write_label_files(c, files, v, &write));
+    if (write.names)
+        VOLT_TRY(st, done, volt_label_files_beside(&table, c->args[1], write.names));
     st = volt_image_write(c->args[1], v, header, &write);
     if (st == VOLT_OK)
         report_warnings(c, header);
+    if (st == VOLT_OK && table)
+        volt_report(&c->callbacks, VOLT_LOG_INFO,
+                    "%s stores no names of labels; they are in %s",
+                    volt_image_format_name(c->args[1]), table);
     if (st == VOLT_OK && note)
         volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s", note);
 done:
     volt_label_table_clear(&names);
+    volt_free(table);
     volt_free(note);
     volt_volume_free(v);
     volt_image_header_free(header);

@@ -437,6 +437,7 @@ static volt_status read_input(input *in, cli *c)
 {
     const snapshot_options *o = c->options;
     bool given = false;
+    char why[128];
     volt_status st;
 
     VOLT_TRY(st, done, snapshot_case_find(&in->found, c->args[0], o->channels != NULL));
@@ -452,6 +453,11 @@ static volt_status read_input(input *in, cli *c)
     for (int i = 1; i < c->args_count; i++)
         VOLT_TRY(st, done, add_file(in, c, c->args[i], false));
     in->figure = in->figure || (in->images > 1 && !o->sheet);
+    if (in->images > 1 && volt_looks_like_mask(in->image[0], why, sizeof why))
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s looks like a mask, but the first file is drawn as an image; give it "
+                    "after the images",
+                    in->image_file[0]);
     VOLT_TRY(st, done, name_masks(in));
     VOLT_TRY(st, done, name_labels(in, c));
     if (in->figure)

@@ -472,7 +472,9 @@ static volt_status train_all(job *j, const volt_pipeline *p)
 
     VOLT_TRY(st, done, train_request_make(&r, j->c, p->config, &p->dataset->info));
     for (int i = 0; i < j->folds.count; i++) {
-        const volt_train_options t = options_of(j, i, &r);
+        volt_train_options t = options_of(j, i, &r);
+
+        t.folds_after = j->folds.count - 1 - i;
         if (o->folds)
             volt_report(&j->c->callbacks, VOLT_LOG_INFO, "fold %d of %d: %s", i + 1,
                         j->folds.count, j->run[i]);

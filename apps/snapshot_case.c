@@ -372,6 +372,30 @@ volt_status snapshot_mask_names(char **out, char *const *files, int images, int 
     return st;
 }
 
+/* The name of the folder of all files, unless that only says what they are. */
+static volt_status shared_folder(char **out, char *const *files, int count)
+{
+    const size_t bytes = (size_t)(volt_path_name(files[0]) - files[0]);
+    char *folder = NULL;
+    const char *name;
+    volt_status st = VOLT_OK;
+
+    for (int k = 1; k < count; k++) {
+        if ((size_t)(volt_path_name(files[k]) - files[k]) != bytes ||
+            strncmp(files[k], files[0], bytes) != 0)
+            return VOLT_OK;
+    }
+    if (bytes < 2)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_format(&folder, "%.*s", (int)bytes - 1, files[0]));
+    name = volt_path_name(folder);
+    if (*name != '.' && strncmp(name, "images", 6) != 0)
+        st = volt_strdup(out, name);
+done:
+    volt_free(folder);
+    return st;
+}
+
 volt_status snapshot_title(char **out, char *const *files, int count)
 {
     const char *first = volt_path_name(files[0]);
@@ -380,5 +404,6 @@ volt_status snapshot_title(char **out, char *const *files, int count)
     while (bytes > 0 && strchr("_-. ", first[bytes - 1]))
         bytes--;
     *out = NULL;
-    return bytes ? volt_format(out, "%.*s", (int)bytes, first) : VOLT_OK;
+    return bytes ? volt_format(out, "%.*s", (int)bytes, first)
+                 : shared_folder(out, files, count);
 }

@@ -114,6 +114,7 @@ typedef struct volt_train_options {
     volt_transfer_mode init_mode;
     double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
     int64_t checkpoint_every; /* also after every so many iterations; 0 = off */
+    int folds_after;          /* runs that follow this one; only the announced time uses it */
     const char *cache;        /* folder for measured speeds; NULL = the user's */
     /* A resumed run (and one with `like`) keeps its recipe. What is listed here must agree with
      * it, or the call fails and names every field that does not; what is not listed is not

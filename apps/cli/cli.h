@@ -105,7 +105,9 @@ struct cli {
     struct {
         bool terminal, shown, told_cancel;
         cli_progress whole, part; /* "cases", and "tiles" of one of them */
+        double fraction;          /* of the whole that is done, as last shown */
         char state[256];          /* "epoch 3/10, loss 0.4121" */
+        char state_of[32];        /* the units that it describes; "" until their next report */
         int width;                /* of the line on the terminal, columns */
         bool utf8;
     } progress;

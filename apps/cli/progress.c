@@ -1,4 +1,5 @@
 #define _GNU_SOURCE
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,10 +70,33 @@ static void print_rate(char *out, size_t bytes, double rate)
         snprintf(out, bytes, "%.1f s each", 1 / rate);
 }
 
-/* "34/195 cases, 12.1/s, 0:13 left"; at the end "195 cases in 16.1 s, 12.1/s". */
-static void format_progress(char *out, size_t bytes, const cli_progress *p, double now)
+/* How much of the whole is done, 0 to 1, with the part of the unit in progress. Never falls,
+ * although a unit may have several parts in turn. */
+static double done_fraction(cli *c)
 {
-    double elapsed = now - p->began;
+    const cli_progress *p = &c->progress.whole, *part = &c->progress.part;
+    double done = (double)p->done;
+
+    if (part->total > 1 && p->done < p->total)
+        done += (double)part->done / (double)part->total;
+    c->progress.fraction = fmax(c->progress.fraction, done / (double)p->total);
+    return c->progress.fraction;
+}
+
+/* Seconds until the whole is done, by its pace so far; negative if that is not known yet. */
+static double seconds_left(cli *c, double now)
+{
+    const cli_progress *p = &c->progress.whole;
+    const double done = done_fraction(c), made = done - (double)p->first / (double)p->total;
+
+    return made > 0 ? (1 - done) / made * (now - p->began) : -1;
+}
+
+/* "34/195 cases, 12.1/s, 0:13 left"; at the end "195 cases in 16.1 s, 12.1/s". */
+static void format_progress(char *out, size_t bytes, cli *c, double now)
+{
+    const cli_progress *p = &c->progress.whole;
+    const double elapsed = now - p->began, left = seconds_left(c, now);
     const int noun = (int)strlen(p->what) - (p->total == 1); /* "1 case", "2 cases" */
     double made = (double)(p->done - p->first);
     char time[32] = "", rate[48] = "";
@@ -84,11 +108,11 @@ static void format_progress(char *out, size_t bytes, const cli_progress *p, doub
                  elapsed, *rate ? ", " : "", rate);
         return;
     }
-    if (*rate)
-        print_time(time, sizeof time, (double)(p->total - p->done) * elapsed / made);
+    if (left >= 0)
+        print_time(time, sizeof time, left);
     snprintf(out, bytes, "%lld/%lld %.*s%s%s%s%s%s", (long long)p->done, (long long)p->total,
-             noun, p->what, *rate ? ", " : "", rate, *rate ? ", " : "", time,
-             *rate ? " left" : "");
+             noun, p->what, *rate ? ", " : "", rate, *time ? ", " : "", time,
+             *time ? " left" : "");
 }
 
 /* ---- the bar ---- */
@@ -99,7 +123,7 @@ static void describe(char *out, size_t bytes, const cli *c)
     const cli_progress *p = &c->progress.whole, *part = &c->progress.part;
     int used;
 
-    if (*c->progress.state) {
+    if (*c->progress.state && strcmp(c->progress.state_of, p->what) == 0) {
         snprintf(out, bytes, "%s", c->progress.state);
         return;
     }
@@ -111,15 +135,15 @@ static void describe(char *out, size_t bytes, const cli *c)
 }
 
 /* " 47 %" and, with `left`, "  0:13 left". */
-static void print_percent(char *out, size_t bytes, const cli_progress *p, double now, bool left)
+static void print_percent(char *out, size_t bytes, cli *c, double now, bool left)
 {
-    const double made = (double)(p->done - p->first), elapsed = now - p->began;
+    const double seconds = seconds_left(c, now);
     char time[32];
 
-    snprintf(out, bytes, "%3d %%", (int)(100 * (double)p->done / (double)p->total));
-    if (!left || made <= 0)
+    snprintf(out, bytes, "%3d %%", (int)(100 * done_fraction(c)));
+    if (!left || seconds < 0)
         return;
-    print_time(time, sizeof time, (double)(p->total - p->done) * elapsed / made);
+    print_time(time, sizeof time, seconds);
     snprintf(out + strlen(out), bytes - strlen(out), "  %s left", time);
 }
 
@@ -146,26 +170,25 @@ static void append_bar(char *out, size_t bytes, int width, double fraction, bool
 /* The line for a terminal of `columns`: facts, bar, percent, time left. The last column stays
  * free. Where there is little room, the bar goes first, then facts from the end, then the time.
  * Returns the columns it takes. */
-static int format_bar(char *out, size_t bytes, const cli *c, double now, int columns)
+static int format_bar(char *out, size_t bytes, cli *c, double now, int columns)
 {
-    const cli_progress *p = &c->progress.whole;
     const int room = (columns > LINE_MOST ? LINE_MOST : columns) - 1;
     char facts[256], percent[64];
     int bar;
 
     describe(facts, sizeof facts, c);
-    print_percent(percent, sizeof percent, p, now, true);
+    print_percent(percent, sizeof percent, c, now, true);
     while ((int)(strlen(facts) + 2 + strlen(percent)) > room && drop_fact(facts))
         ;
     if ((int)(strlen(facts) + 2 + strlen(percent)) > room)
-        print_percent(percent, sizeof percent, p, now, false);
+        print_percent(percent, sizeof percent, c, now, false);
     if ((int)(strlen(facts) + 2 + strlen(percent)) > room)
         facts[0] = '\0';
     bar = room - (int)(strlen(facts) + strlen(percent)) - 4;
     bar = bar > BAR_MOST ? BAR_MOST : bar;
     snprintf(out, bytes, "%s%s", facts, *facts ? "  " : "");
     if (bar >= BAR_LEAST) {
-        append_bar(out, bytes, bar, (double)p->done / (double)p->total, c->progress.utf8);
+        append_bar(out, bytes, bar, done_fraction(c), c->progress.utf8);
         snprintf(out + strlen(out), bytes - strlen(out), "  ");
     }
     snprintf(out + strlen(out), bytes - strlen(out), "%s", percent);
@@ -206,6 +229,23 @@ static bool take_report(cli_progress *p, const char *what, int64_t done, int64_t
     return true;
 }
 
+/* A report on the whole: the parts of its last unit are over, and a state that was given before
+ * describes it. */
+static bool take_whole(cli *c, const char *what, int64_t done, int64_t total, double now)
+{
+    const cli_progress before = c->progress.whole;
+
+    if (!take_report(&c->progress.whole, what, done, total, now))
+        return false;
+    if (c->progress.whole.began != before.began ||
+        before.total != total) /* other work, or more of it */
+        c->progress.fraction = 0;
+    c->progress.part = (cli_progress){.what = ""};
+    if (!*c->progress.state_of)
+        snprintf(c->progress.state_of, sizeof c->progress.state_of, "%s", what);
+    return true;
+}
+
 /* Units reported while others are in progress are parts of those: "tiles" of one of the
  * "cases". A terminal shows them after the whole; they get no line of their own. */
 static void on_progress(void *user, const char *what, int64_t done, int64_t total)
@@ -221,7 +261,7 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
     if (p->done < p->total && strcmp(p->what, what) != 0) {
         if (!take_report(&c->progress.part, what, done, total, now))
             return;
-    } else if (!take_report(p, what, done, total, now)) {
+    } else if (!take_whole(c, what, done, total, now)) {
         return;
     }
     finished = p->done >= p->total;
@@ -233,11 +273,9 @@ static void on_progress(void *user, const char *what, int64_t done, int64_t tota
         return;
     }
     clear_line(c);
-    if (finished)
-        c->progress.part = (cli_progress){.what = ""};
     if (now - p->began < noticed_s)
         return;
-    format_progress(line, sizeof line, p, now);
+    format_progress(line, sizeof line, c, now);
     fprintf(stderr, "%s\n", line);
 }
 
@@ -246,6 +284,7 @@ static void on_state(void *user, const char *line)
     cli *c = user;
 
     snprintf(c->progress.state, sizeof c->progress.state, "%s", line);
+    c->progress.state_of[0] = '\0';
 }
 
 static void on_log(void *user, volt_log_level level, const char *line)
@@ -325,5 +364,6 @@ void cli_end_progress(cli *c)
 {
     clear_line(c);
     c->progress.whole = c->progress.part = (cli_progress){.what = ""};
-    c->progress.state[0] = '\0';
+    c->progress.fraction = 0;
+    c->progress.state[0] = c->progress.state_of[0] = '\0';
 }

@@ -38,6 +38,10 @@ static const struct {
      "other folders are given with --images DIR --labels DIR"},
     {"its siblings need them, too", "--init", "give the same --init"},
     {".voltcase: the CRC of ", NULL, "remove it, and it is preprocessed again"},
+    {"; a budget of 1 min would make it", "--budget", "to set it, give --budget 1m"},
+    {"; a budget of 5 min would make it", "--budget", "to set it, give --budget 5m"},
+    {"; a budget of 10 min would make it", "--budget", "to set it, give --budget 10m"},
+    {"; a budget of 30 min would make it", "--budget", "to set it, give --budget 30m"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };

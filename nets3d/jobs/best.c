@@ -11,6 +11,7 @@
 #include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
+#include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
@@ -303,6 +304,7 @@ static volt_status copy_masks(const char *from, const char *to)
         }
         VOLT_TRY(st, done, copy_file(source, target));
     }
+    st = volt_label_files_copy(from, to);
 done:
     volt_free(target);
     volt_free(source);

@@ -8,6 +8,8 @@
 #include "base/system/owner.h"
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
+#include "io/dataset.h"
+#include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/image.h"
@@ -158,18 +160,28 @@ typedef struct folder_job {
 static volt_status process_mask(void *context, int64_t index, int threads)
 {
     const folder_job *j = context;
-    const volt_image_write_options options = volt_image_write_labels(threads);
+    volt_image_write_options options = volt_image_write_labels(threads);
     volt_image_header *header = NULL;
+    volt_label_table names = {0};
     volt_volume *labels = NULL;
-    char *path = NULL;
+    char *from = NULL, *path = NULL, *table = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, read_mask(&labels, &header, j->from, j->names->name[index], threads));
     VOLT_TRY(st, done, volt_postprocess_apply(labels, j->steps, threads));
+    VOLT_TRY(st, done, volt_path_join(&from, j->from, j->names->name[index]));
     VOLT_TRY(st, done, volt_path_join(&path, j->to, j->names->name[index]));
+    st = volt_label_table_read(from, &names);
+    if (st != VOLT_OK && st != VOLT_EFORMAT) /* a damaged table is no reason to lose masks */
+        goto done;
+    options.names = names.count ? &names : NULL;
+    VOLT_TRY(st, done, volt_label_files_beside(&table, path, &names));
     st = volt_image_write(path, labels, header, &options);
 done:
+    volt_label_table_clear(&names);
+    volt_free(table);
     volt_free(path);
+    volt_free(from);
     volt_volume_free(labels);
     volt_image_header_free(header);
     return st;
@@ -192,6 +204,7 @@ volt_status volt_postprocess_folder(int64_t *cases, const char *from, const char
     VOLT_TRY(st, done, list_masks(&names, from));
     VOLT_TRY(st, done, volt_owner_take(&owner, to, VOLT_OWNER_REFUSE, cb));
     tasks.count = (int64_t)names.count;
+    VOLT_TRY(st, done, volt_label_files_copy(from, to));
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (cases)
         *cases = (int64_t)names.count;

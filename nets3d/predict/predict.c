@@ -102,6 +102,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
         VOLT_TRY(st, done, volt_segmenter_restore_programs(p->stage));
         VOLT_TRY(st, done, volt_predict_stage(p->stage, p->prior, cases, &o, cb, &r));
     }
+    VOLT_TRY(st, done, volt_predict_note_old(&o, p->stage, cb));
     if (result)
         *result = r;
 done:

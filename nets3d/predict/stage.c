@@ -150,9 +150,14 @@ static void report_failures(job *j)
     if (!f)
         return;
     pthread_mutex_lock(&j->lock);
-    for (; j->reported < f->count && j->cases->count > 1; j->reported++)
-        volt_report(j->cb, VOLT_LOG_INFO, "case %s is left out: %s", f->item[j->reported].id,
-                    f->item[j->reported].sentence);
+    for (; j->reported < f->count && j->reported <= REPORTED && j->cases->count > 1;
+         j->reported++) {
+        if (j->reported < REPORTED)
+            volt_report(j->cb, VOLT_LOG_INFO, "case %s is left out: %s",
+                        f->item[j->reported].id, f->item[j->reported].sentence);
+        else
+            volt_report(j->cb, VOLT_LOG_INFO, "more cases are left out");
+    }
     pthread_mutex_unlock(&j->lock);
 }
 

@@ -23,6 +23,8 @@ static void label_text(char *out, size_t bytes, const volt_page *p, int i)
 {
     for (int64_t l = 0; l < p->o->label_count; l++) {
         if (p->o->labels[l].value == p->facts.value[i]) {
+            if (!volt_text_readable(p->o->labels[l].name))
+                break;
             snprintf(out, bytes, "%s", p->o->labels[l].name);
             return;
         }
@@ -247,14 +249,38 @@ static int64_t draw_table(volt_picture *to, const volt_page *p, int64_t y)
 
 /* ---- lines below the table ---- */
 
+/* Mask m is filled; the contours of the others are interrupted as in the views. */
+static void draw_style(volt_picture *to, const volt_page *p, int64_t y, int m)
+{
+    const int64_t size = (int64_t)(0.95 * p->font), top = y - size / 8;
+    const int kind = m == 0 ? 0 : (m - 1) % 3; /* solid, dashed, dotted */
+
+    draw_swatch(to, p, p->margin, y, p->faint, m == 0 ? 1 : 0);
+    for (int64_t v = 0; v < size; v++) {
+        for (int64_t u = 0; u < size; u++) {
+            if ((kind == 1 && (u + v) / 4 % 2) || (kind == 2 && (u + v) / 2 % 3))
+                volt_picture_blend(to, p->margin + u, top + v, p->paper, 1);
+        }
+    }
+}
+
+static bool is_empty(const volt_page *p, int m)
+{
+    for (int i = 0; i < p->facts.labels; i++) {
+        if (p->facts.voxels[m * p->facts.labels + i])
+            return false;
+    }
+    return true;
+}
+
 /* Which mask is drawn how, with its full name. */
 static int64_t draw_styles(volt_picture *to, const volt_page *p, int64_t y)
 {
     static const char *const styles[] = {"solid contour", "dashed contour", "dotted contour"};
     char text[2048], name[512];
 
-    for (int m = 0; m < p->o->mask_count && p->o->mask_count > 1; m++) {
-        const char *style = m == 0 ? "filled" : styles[(m - 1) % 3];
+    for (int m = 0; m < p->o->mask_count; m++) {
+        const char *style = is_empty(p, m) ? "empty" : m == 0 ? "filled" : styles[(m - 1) % 3];
         const char *full = p->o->mask_files   ? p->o->mask_files[m]
                            : p->o->mask_names ? p->o->mask_names[m]
                                               : "";
@@ -265,7 +291,7 @@ static int64_t draw_styles(volt_picture *to, const volt_page *p, int64_t y)
         else
             snprintf(text, sizeof text, "%s: %s (%s)", name, style, full);
         if (to)
-            draw_swatch(to, p, p->margin, y, p->faint, m == 0 ? 1 : 0);
+            draw_style(to, p, y, m);
         y = volt_page_text(to, p, p->margin + (int64_t)(1.9 * p->font), y,
                            p->width - 2 * p->margin - (int64_t)(1.9 * p->font), p->ink, text);
     }
@@ -344,7 +370,7 @@ int64_t volt_page_legend(volt_picture *to, const volt_page *p)
 
     if (p->facts.labels)
         y = draw_table(to, p, y) + gap;
-    if (p->o->mask_count > 1)
+    if (p->o->mask_count > 1 || (p->o->mask_count == 1 && is_empty(p, 0)))
         y = draw_styles(to, p, y) + gap;
     return draw_notes(to, p, y);
 }

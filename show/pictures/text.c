@@ -122,6 +122,23 @@ void volt_picture_text(volt_picture *p, double x, double y, double size, volt_co
     pthread_mutex_unlock(&text_font.lock);
 }
 
+bool volt_text_readable(const char *text)
+{
+    bool readable = false;
+
+    pthread_mutex_lock(&text_font.lock);
+    if (select_size(16)) {
+        while (*text && !readable) {
+            const unsigned code = volt_text_next(&text);
+
+            readable =
+                code > 0x20 && code != 0xfffd && FT_Get_Char_Index(text_font.face, code) != 0;
+        }
+    }
+    pthread_mutex_unlock(&text_font.lock);
+    return readable;
+}
+
 /* The width of the first `bytes` bytes. */
 static double width_of(const char *text, size_t bytes, double size)
 {

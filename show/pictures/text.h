@@ -7,6 +7,7 @@
  */
 #ifndef VOLT_SHOW_PICTURES_TEXT_H
 #define VOLT_SHOW_PICTURES_TEXT_H
+#include <stdbool.h>
 #include <stddef.h>
 #include "show/picture.h"
 
@@ -31,5 +32,8 @@ size_t volt_text_fit(const char *text, double size, double width);
 /* Decodes the character at *text, which is not at the end, and advances past it. U+FFFD where
  * there is a control character or no valid UTF-8. */
 unsigned volt_text_next(const char **text);
+
+/* Whether the font has any of the characters; false for "" and where there is no font. */
+bool volt_text_readable(const char *text);
 
 #endif

@@ -46,6 +46,34 @@ out_has '^epoch 3/3, loss -?[0-9.]+, Dice [0-9.]+'
 tr '\r' '\n' <"$SCRATCH/raw" | sed 's/\x1b\[[0-9]*[A-Z]//g' | grep '^epoch [0-9]*/3: ' >"$OUT"
 [ "$(wc -l <"$OUT")" -eq 3 ] || fail "not 3 lines for 3 epochs"
 widest 80
+# Tiles of the first of several cases count: the bar moves, and says how long it will take.
+drawn() {
+    tr '\r' '\n' <"$OUT" | sed -e 's/\x1b\[[0-9]*[A-Z]//g' >"$SCRATCH/lines"
+    grep '%' "$SCRATCH/lines" >"$OUT"
+}
+# large FROM TO: the same voxels, each 40 mm long, by the qform alone: many tiles.
+large() {
+    expect 0 "$VOLT" convert "$1" "$2" -q
+    for at in 80 84 88; do printf '\0\0\x20\x42' | dd of="$2" bs=1 seek=$at conv=notrunc status=none; done
+    printf '\1\0\0\0' | dd of="$2" bs=1 seek=252 conv=notrunc status=none
+}
+mkdir -p "$SCRATCH/large"
+for file in "$SCRATCH"/data/imagesTr/brats_00[12]_*.nii.gz; do
+    large "$file" "$SCRATCH/large/$(basename "$file" .gz)"
+done
+expect 0 "$pty" 80 "$VOLT" predict "$SCRATCH/run" "$SCRATCH/large" -o "$SCRATCH/masks" --threads 1
+drawn
+widest 79
+out_has '^0/2 cases, [0-9]+/[0-9]+ tiles  #[#-]+ +[1-9][0-9]* %  [0-9:]+ left$'
+awk '{ sub(/ %.*/, ""); p = $NF; if (p + 0 < last) bad = 1; last = p + 0 } END { exit bad }' "$OUT" ||
+    fail "the percentage falls"
+# What is done after the epochs is not named after them.
+rm -rf "$SCRATCH/run"
+expect 0 "$pty" 80 "$VOLT" train "$SCRATCH/data" -o "$SCRATCH/run" --work "$SCRATCH/work" \
+    -c 3d_fullres --fold 0 --recipe fast --epochs 2 --iterations 12 --validation 1 --batch 2 --validate
+drawn
+! sed '1,/^predicting /d' "$SCRATCH/lines" | grep '%' | grep -q epoch ||
+    fail "the validation cases are drawn as an epoch"
 for columns in 20 40 60 132 300; do
     bar $columns
     widest $((columns - 1 < 99 ? columns - 1 : 99))

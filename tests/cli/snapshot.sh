@@ -64,6 +64,9 @@ err_one_line
 expect 0 "$VOLT" snapshot "$scan" "${scan/_0003/_0001}" "$truth" -o "$png"
 err_has '^volt: warning: .*_0001.nii.gz has .*: drawn as an image, not as a mask$'
 err_one_line
+# A mask before its image: the user learns why it is drawn grey.
+expect 0 "$VOLT" snapshot "$truth" "$scan" -o "$png"
+err_has "^volt: warning: $truth looks like a mask, but the first file is drawn as an image; give it after the images\$"
 # A mask given as the image is one.
 expect 0 "$VOLT" snapshot "$truth" -o "$png"
 err_is ''

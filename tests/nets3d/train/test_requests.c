@@ -671,21 +671,25 @@ static void the_pace_is_told_where_it_matters(void **state)
 
     (void)state;
     s.iteration = 3;
-    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20);
+    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20, 0);
     assert_string_equal(line,
                         "the training will take about 37.0 h here (epochs: 1000 of 250 "
                         "iterations, 0.50 s each); a budget of 30 min would make it 30 epochs "
                         "of 111 iterations");
-    volt_pace_text(line, sizeof line, &s, 1e-5, 1 << 20);
+    volt_pace_text(line, sizeof line, &s, 1e-5, 1 << 20, 0);
     assert_string_equal(line, "");
     s.epochs = 1;
-    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20);
+    volt_pace_text(line, sizeof line, &s, 0.5, 1 << 20, 0);
     assert_string_equal(line, "the training will take about 2 min here (epochs: 1 of 250 "
-                              "iterations, 0.50 s each)");
+                              "iterations, 0.50 s each); a budget of 1 min would make it 20 "
+                              "epochs of 5 iterations");
+    volt_pace_text(line, sizeof line, &s, 0.1, 1 << 20, 4);
+    assert_string_equal(line, "this fold will take about 26 s here, 2 min with the 4 folds "
+                              "after it (epochs: 1 of 250 iterations, 0.10 s each)");
     s = volt_train_state_first(&recipe);
     s.epoch = 500;
     s.iteration = 500 * 250 + 3;
-    volt_pace_text(line, sizeof line, &s, 2, 1 << 20);
+    volt_pace_text(line, sizeof line, &s, 2, 1 << 20, 0);
     assert_string_equal(line, "the rest will take about 3.1 days here (epochs: 500 of 250 "
                               "iterations, 2.00 s each)");
 }

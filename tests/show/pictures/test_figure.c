@@ -253,6 +253,39 @@ static void legends_are_complete(void **state)
     volt_volume_free(image);
 }
 
+/* The page says that a mask is empty, and gives the number of a label whose name the font
+ * cannot show. */
+static void what_cannot_be_seen_is_told(void **state)
+{
+    volt_volume *image = scan(3), *mask = volume(VOLT_I32, 1, 3);
+    const volt_volume *masks[1] = {mask};
+    const volt_label_name liver = {1, "\xe8\x82\x9d\xe8\x87\x93"};
+    volt_render_options o = volt_render_defaults();
+    volt_picture *without = NULL, *with = NULL, *number = NULL, *name = NULL;
+
+    (void)state;
+    assert_ok(volt_render(&without, image, &o));
+    o.masks = masks;
+    o.mask_count = 1;
+    assert_ok(volt_render(&with, image, &o));
+    assert_true(with->height >= without->height + 10);
+    assert_margins_are_empty(with);
+    ((int32_t *)mask->data)[N * N + N + 1] = 1;
+    assert_ok(volt_render(&number, image, &o));
+    o.labels = &liver;
+    o.label_count = 1;
+    assert_ok(volt_render(&name, image, &o));
+    assert_int_equal(name->width, number->width);
+    assert_int_equal(name->height, number->height);
+    assert_memory_equal(name->rgb, number->rgb, (size_t)(3 * name->width * name->height));
+    volt_picture_free(name);
+    volt_picture_free(number);
+    volt_picture_free(with);
+    volt_picture_free(without);
+    volt_volume_free(mask);
+    volt_volume_free(image);
+}
+
 /* A photograph: its colours, pixels instead of millilitres, no letters. */
 static void photographs_keep_their_colours(void **state)
 {
@@ -404,6 +437,7 @@ int main(void)
         cmocka_unit_test(truth_and_prediction_show_where_they_agree),
         cmocka_unit_test(the_largest_section_is_shown),
         cmocka_unit_test(legends_are_complete),
+        cmocka_unit_test(what_cannot_be_seen_is_told),
         cmocka_unit_test(photographs_keep_their_colours),
         cmocka_unit_test(large_images_are_averaged),
         cmocka_unit_test(images_and_masks_are_told_apart),

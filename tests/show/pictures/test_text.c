@@ -110,12 +110,25 @@ static void lines_break_between_words(void **state)
     assert_int_equal(volt_text_fit("", 14, 10), 0);
 }
 
+/* The font has Latin, Greek and Cyrillic, but no Chinese letters. */
+static void readable_text_has_a_letter_of_the_font(void **state)
+{
+    (void)state;
+    assert_true(volt_text_readable("edema"));
+    assert_true(volt_text_readable("\xd0\x9e\xd0\xbf")); /* Cyrillic */
+    assert_true(volt_text_readable("\xe8\x82\x9d liver"));
+    assert_false(volt_text_readable("\xe8\x82\x9d\xe8\x87\x93"));
+    assert_false(volt_text_readable("  \t\xff"));
+    assert_false(volt_text_readable(""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_is_smooth_and_as_wide_as_measured),
         cmocka_unit_test(hostile_text_is_drawn_as_boxes),
         cmocka_unit_test(lines_break_between_words),
+        cmocka_unit_test(readable_text_has_a_letter_of_the_font),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
