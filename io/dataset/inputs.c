@@ -168,7 +168,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
             goto done;
     }
     if (files.count == 0 && cases.list.count == 0) {
-        st = count > 0 ? volt_fail(VOLT_EINVAL, "%s holds no scan", inputs[0])
+        st = count > 0 ? volt_fail(VOLT_EDATA, "%s holds no scan", inputs[0])
                        : volt_fail(VOLT_EINVAL, "no input is given");
         goto done;
     }
