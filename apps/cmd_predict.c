@@ -240,7 +240,7 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
                     o->part[end] != '\0' || part < 1 || part > parts))
         return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
                          o->part);
-    st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels);
+    st = volt_inputs_list_all(&cases, c->args + count, c->args_count - count, channels);
     if (st != VOLT_OK)
         return st;
     warn_of_numbers(&cases, &c->callbacks);
