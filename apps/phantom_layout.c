@@ -87,6 +87,7 @@ static volt_status write_volume(const phantom_target *t, int64_t number, int cha
     char *path = NULL, *slash;
     volt_status st = path_of(&path, t, number, channel);
 
+    write.drop_geometry = t->layout == PHANTOM_PNG; /* pictures have none */
     if (st == VOLT_OK) {
         slash = strrchr(path, '/');
         *slash = '\0';

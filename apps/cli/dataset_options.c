@@ -39,7 +39,7 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
 volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d)
 {
     volt_dataset_options options;
-    const char *folder;
+    const char *folder = NULL;
     volt_status st = cli_dataset_take(&options, &folder, c, d);
 
     return st == VOLT_OK ? volt_dataset_open(out, folder, &options) : st;

@@ -48,12 +48,12 @@ volt_status cli_check_output(const cli *c, const char *path, const char *endings
 
     if (!path)
         return VOLT_OK;
-    if (endings && !has_ending(path, endings))
+    if (endings && !volt_path_is_dir(path) && !has_ending(path, endings))
         return volt_fail(VOLT_EINVAL, "%s: volt %s writes files that end in %s", path,
                          c->command->name, list_of(list, sizeof list, endings));
     if (endings)
         return cli_check_output_file(path);
-    if (has_ending(path, files) && !volt_path_is_dir(path))
+    if (has_ending(path, files) && !volt_path_exists(path))
         return volt_fail(VOLT_EINVAL, "%s has the ending of a file; volt %s writes a folder",
                          path, c->command->name);
     return cli_check_output_folder(path);

@@ -269,8 +269,10 @@ volt_status volt_pair_compare_values(const volt_mask_pairs *pairs, const unsigne
     if (!only[1] || !only[2])
         return VOLT_OK;
     VOLT_TRY(st, done, volt_alloc(&values, VOLT_LABEL_VALUES * sizeof *values, "label values"));
-    for (int side = 0; side < 2; side++)
-        list_values(text[side], sizeof text[side], values, of_side(values, sides, 1U << side));
+    for (int side = 0; side < 2; side++) {
+        count[side] = of_side(values, sides, 1U << side);
+        list_values(text[side], sizeof text[side], values, count[side]);
+    }
     if ((st = need((volt_mask_pairs *)pairs)) == VOLT_OK) {
         atomic_store(&pairs->numbering->foreign, true);
         st = volt_fail(VOLT_EDATA,

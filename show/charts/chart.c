@@ -254,7 +254,7 @@ static void draw_line(const volt_painter *p, const place *at, const volt_chart_p
                       int line, double (*xy)[2])
 {
     const volt_chart_line *l = &panel->line[line];
-    int turn = 0, turns = 1, next_turn, next_turns;
+    int turn = 0, turns = 1, next_turn = 0, next_turns;
     int64_t points = 0;
     volt_dash dash;
 

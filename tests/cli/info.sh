@@ -42,7 +42,7 @@ files=("$SCRATCH/huge.nii")
 for file in "${files[@]}"; do
     expect 3 bash -c 'ulimit -v 900000; exec "$@"' - "$VOLT" info "$file"
     err_one_line
-    err_has "^volt: $file: reading its 640 x 640 x 640 voxels needs .* of memory, but only .* is available"
+    err_has "^volt: $file: reading its 640 x 640 x 640 voxels: this needs .* of memory, but only .* is available"
     expect 0 "$VOLT" info --header "$file"
 done
 

@@ -19,7 +19,7 @@ refuses() {
     expect 3 limited 1500000 "$@"
     err_one_line
     err_has ' needs [0-9.]+ [MG]iB of memory, but only [0-9.]+ [MG]iB is available'
-    absent "$SCRATCH/no"
+    absent "$SCRATCH"/no*
 }
 
 make_data 6 32
@@ -36,8 +36,8 @@ refuses "$VOLT" phantom liver "$SCRATCH/no" --cases 1 --size 1024
 refuses "$VOLT" bench augment --patch 600,600,600
 refuses "$VOLT" bench ops --only conv_fwd --extent 512,512,512 --in 32 --out 32
 refuses "$VOLT" bench volume "$scan" --shape 1200,1200,1200 --repeat 1
-refuses "$VOLT" convert "$scan" "$SCRATCH/no" --spacing 0.1,0.1,0.1
-refuses "$VOLT" convert "$truth" "$SCRATCH/no" --labels --spacing 0.1,0.1,0.1
+refuses "$VOLT" convert "$scan" "$SCRATCH/no.nii" --spacing 0.1,0.1,0.1
+refuses "$VOLT" convert "$truth" "$SCRATCH/no.nii" --labels --spacing 0.1,0.1,0.1
 
 # Training: a batch that does not fit. Preprocessing, prediction: a plan of tiny voxels.
 refuses "$VOLT" train "$data" -o "$SCRATCH/no" -c 3d_fullres --batch 600 --epochs 1 --recipe fast \
@@ -58,8 +58,8 @@ expect 0 "$VOLT" convert "$scan" "$SCRATCH/scan.nii.gz" --spacing 0.5,0.5,0.5 -q
 mkdir "$SCRATCH/scans"
 for i in 0 1 2 3; do cp "$SCRATCH/scan.nii.gz" "$SCRATCH/scans/a_000$i.nii.gz"; done
 for kib in 120000 180000 250000; do
-    for command in "evaluate truth.nii.gz truth.nii.gz -o no" "snapshot scan.nii.gz truth.nii.gz -o no" \
-        "convert scan.nii.gz no --spacing 0.4,0.4,0.4" "augment scan.nii.gz -o no" \
+    for command in "evaluate truth.nii.gz truth.nii.gz -o no.json" "snapshot scan.nii.gz truth.nii.gz -o no.png" \
+        "convert scan.nii.gz no.nii --spacing 0.4,0.4,0.4" "augment scan.nii.gz -o no" \
         "predict run scans -o no"; do
         COMMAND="$command in $kib KiB"
         # shellcheck disable=SC2086
@@ -68,8 +68,8 @@ for kib in 120000 180000 250000; do
         [ $code -eq 3 ] || fail "exit status $code, expected 3"
         err_one_line
         err_has 'memory'
-        absent "$SCRATCH/no"
-        rm -rf "$SCRATCH/no"
+        absent "$SCRATCH"/no*
+        rm -rf "$SCRATCH"/no*
     done
 done
 no_leftovers "$SCRATCH"

@@ -72,12 +72,14 @@ fi
 expect 0 "${train[@]}" --epochs 1 -o "$SCRATCH/other" --seed 7 -q
 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/both" --threads 1 --step 0.1 -q &
 first=$!
-until [ -e "$SCRATCH/both/.volt-lock" ]; do
+until [ -s "$SCRATCH/both/.volt-lock" ]; do
     kill -0 $first 2>/dev/null || break
 done
+kill -STOP $first # so that it cannot end too early
 expect 4 "$VOLT" predict "$SCRATCH/other" "$data/imagesTr" -o "$SCRATCH/both" --threads 1 -q
 err_is "volt: $SCRATCH/both is in use by process $first on $host"
 expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/both" --threads 1 --part 1/5 -q
+kill -CONT $first
 wait $first || fail "the first prediction failed"
 no_leftovers "$SCRATCH/both"
 

@@ -38,27 +38,27 @@ err_one_line
 # Other layouts: each is recognized, has the same voxels, and can be trained on.
 for row in brats:brats liver:lits liver:grey brats:grey liver:png brats:png; do
     kind=${row%:*} layout=${row#*:}
-    data=$SCRATCH/$kind.$layout
+    data=$SCRATCH/$kind-$layout
     expect 0 "$VOLT" phantom "$kind" "$data" --layout "$layout" --cases 3 --size 32 --seed 7
     out_has "3 $kind cases"
     expect 0 "$VOLT" check "$data"
     out_has '3 cases, 0 errors'
     config=3d_fullres
     [ "$layout" = png ] && config=2d
-    expect 0 "$VOLT" train "$data" -o "$SCRATCH/run.$kind.$layout" -c $config --fold all --recipe fast \
+    expect 0 "$VOLT" train "$data" -o "$SCRATCH/run-$kind-$layout" -c $config --fold all --recipe fast \
         --epochs 1 --iterations 1 --validation 1 -q
     no_leftovers "$data"
 done
-exists "$SCRATCH/brats.brats/BraTS20_Training_003/BraTS20_Training_003_t1ce.nii.gz"
-exists "$SCRATCH/brats.brats/BraTS20_Training_001/BraTS20_Training_001_seg.nii.gz"
-expect 0 "$VOLT" info "$SCRATCH/brats.brats/BraTS20_Training_001/BraTS20_Training_001_seg.nii.gz"
+exists "$SCRATCH/brats-brats/BraTS20_Training_003/BraTS20_Training_003_t1ce.nii.gz"
+exists "$SCRATCH/brats-brats/BraTS20_Training_001/BraTS20_Training_001_seg.nii.gz"
+expect 0 "$VOLT" info "$SCRATCH/brats-brats/BraTS20_Training_001/BraTS20_Training_001_seg.nii.gz"
 out_has 'values +0 to 4'
-exists "$SCRATCH/liver.lits/volume-0.nii"
-exists "$SCRATCH/liver.lits/segmentation-2.nii"
-exists "$SCRATCH/brats.png/imagesTr/brats_002_0003.png"
-expect 0 "$VOLT" info "$SCRATCH/liver.grey/labelsTr/liver_001.nii.gz"
+exists "$SCRATCH/liver-lits/volume-0.nii"
+exists "$SCRATCH/liver-lits/segmentation-2.nii"
+exists "$SCRATCH/brats-png/imagesTr/brats_002_0003.png"
+expect 0 "$VOLT" info "$SCRATCH/liver-grey/labelsTr/liver_001.nii.gz"
 out_has '230'
-expect 0 "$VOLT" dataset show "$SCRATCH/brats.brats"
+expect 0 "$VOLT" dataset show "$SCRATCH/brats-brats"
 out_has 'BraTS 2018'
 expect 2 "$VOLT" phantom liver "$SCRATCH/d" --layout brats
 err_is 'volt: --layout brats holds MR of brains, not liver'

@@ -1,0 +1,705 @@
+/* Scans from files to masks in files, three at a time: one is read and preprocessed, one is in
+ * the network, one is written. */
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/core/report.h"
+#include "base/system/file.h"
+#include "base/core/alloc.h"
+#include "base/core/available.h"
+#include "base/core/checked.h"
+#include "base/core/plural.h"
+#include "base/core/fail.h"
+#include "base/system/thread_start.h"
+#include "io/image.h"
+#include "nets3d/predict/failures.h"
+#include "nets3d/predict/stage.h"
+#include "nets3d/predict/prior_mask.h"
+#include "nets3d/predict/write.h"
+#include "volume/orient.h"
+
+#define MANY_PASSES 32 /* one more costs little from here on */
+/* Scans that together need more than this are processed one after the other: the network then
+ * takes minutes for each, reading and writing seconds. */
+#define OVERLAP_BYTES ((size_t)3 << 30)
+#define MIB           (1.0 / (1 << 20))
+
+/* One scan being processed. */
+typedef struct item {
+    int64_t index;
+    volt_box roi; /* in the scan as it was read; if asked for */
+    volt_preprocessed_scan scan;
+    volt_image_header *header;
+    volt_segmentation result;
+} item;
+
+static void item_clear(item *it, const volt_segmenter *seg)
+{
+    volt_segmentation_clear(&it->result);
+    volt_image_header_free(it->header);
+    volt_preprocessed_scan_clear(&it->scan, seg);
+    *it = (item){0};
+}
+
+/* Passes items from one thread to another: holds one item, or the producer's failure. */
+typedef struct place {
+    item held;
+    bool full;
+    bool busy; /* the consumer works on the item it took */
+    volt_status failure;
+    char sentence[1024];
+} place;
+
+typedef struct job {
+    volt_segmenter *seg;
+    const char *masks; /* folder of prior masks; NULL = none are needed */
+    const volt_case_list *cases;
+    const volt_predict_output *out;
+    volt_segment_request wanted;
+    int64_t passes[VOLT_PREDICT_MAX_SETS]; /* of the network, for all cases */
+    bool *skip;                            /* per case: its files exist, or it failed */
+    int64_t *full;    /* per case: passes of all sets if nothing is cropped */
+    int64_t reported; /* of out->failures, as warnings */
+    struct {          /* the time in the network, corrected as cases go */
+        bool on;
+        double pass_s;          /* of a pass on average */
+        int64_t full, passes;   /* of the cases so far: without cropping, as they are */
+        double told_s, told_at; /* seconds left as last logged, and when that was */
+    } time;
+    const volt_callbacks *cb;
+    volt_predict_result result;
+
+    bool overlap;
+    pthread_mutex_t lock;
+    pthread_cond_t change;
+    bool stop;
+    place read, write; /* read: failure of the reader; write: failure of the writer */
+    pthread_t reader, writer;
+    bool reader_runs, writer_runs;
+} job;
+
+/* ---- the work on one scan ---- */
+
+/* The region of interest in the voxels of the scan as it was read, in the orientation of the
+ * data set. */
+static volt_status reoriented_roi(volt_box *out, const job *j, const volt_image_header *header,
+                                  const char *file)
+{
+    const int64_t *n = header->grid.n;
+    const volt_box roi = *j->out->roi;
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_status st = VOLT_OK;
+
+    if (!volt_box_contains(volt_box_of_shape(n), roi))
+        return volt_fail(VOLT_EINVAL,
+                         "%s has %lld x %lld x %lld voxels (z, y, x): the region of interest "
+                         "exceeds them",
+                         file, (long long)n[0], (long long)n[1], (long long)n[2]);
+    if (*j->seg->info.orientation)
+        st = volt_orientation_to(&o, &header->grid, j->seg->info.orientation);
+    for (int a = 0; a < 3 && st == VOLT_OK; a++) {
+        const int from = o.from[a];
+        out->low[a] = o.flip[a] ? n[from] - roi.high[from] : roi.low[from];
+        out->high[a] = o.flip[a] ? n[from] - roi.low[from] : roi.high[from];
+    }
+    return st;
+}
+
+static volt_status read_item(item *out, const job *j, int64_t index, int threads)
+{
+    const volt_case *c = &j->cases->item[index];
+    const volt_segmenter *seg = j->seg;
+    volt_case_data data = {0};
+    volt_prior_mask prior = {NULL, NULL};
+    item it = {.index = index};
+    char *mask = NULL;
+    bool preprocessed = false;
+    volt_status st;
+
+    if (j->masks)
+        VOLT_TRY(st, done, volt_prior_mask_path(&mask, &preprocessed, j->masks, c->id));
+    if (preprocessed)
+        VOLT_TRY(st, done, volt_stored_case_open(&prior.stored, mask));
+    if (mask && !preprocessed) {
+        VOLT_TRY(st, done, volt_prior_mask_read(&data, c, mask, &seg->info, threads));
+        prior.mask = data.labels;
+    } else {
+        VOLT_TRY(st, done, volt_case_read(&data, c, &seg->info, threads));
+    }
+    if (data.shifted)
+        volt_report(j->cb, VOLT_LOG_WARNING,
+                    "%s lies %.4g mm away from %s; it is used voxel by voxel",
+                    c->file[data.shifted], data.shift_mm, c->file[0]);
+    if (j->out->roi)
+        VOLT_TRY(st, done, reoriented_roi(&it.roi, j, data.header, c->file[0]));
+    VOLT_TRY(st, done,
+             volt_preprocess_scan(&it.scan, seg, &data.image, &prior, c->file[0], threads));
+    it.header = data.header;
+    data.header = NULL;
+    *out = it;
+done:
+    volt_stored_case_close(prior.stored);
+    volt_free(mask);
+    volt_case_data_clear(&data);
+    return st;
+}
+
+static volt_status write_item(const job *j, item *it, int threads)
+{
+    return volt_predict_write(j->out, j->seg, j->cases->item[it->index].id, &it->result,
+                              it->header, threads);
+}
+
+/* A failure of case `index`: noted, if it may be and the caller collects them; else returned.
+ */
+static volt_status failed_case(job *j, int64_t index, volt_status st, bool writing)
+{
+    volt_predict_failures *f = j->out->failures;
+
+    if (st == VOLT_OK || !f || !volt_predict_may_go_on(st, writing))
+        return st;
+    pthread_mutex_lock(&j->lock);
+    st = volt_predict_failures_add(f, j->cases->item[index].id, st);
+    pthread_mutex_unlock(&j->lock);
+    return st;
+}
+
+/* Callbacks are called from the calling thread, so the writer cannot do this. */
+static void report_failures(job *j)
+{
+    const volt_predict_failures *f = j->out->failures;
+
+    if (!f)
+        return;
+    pthread_mutex_lock(&j->lock);
+    for (; j->reported < f->count && j->cases->count > 1; j->reported++)
+        volt_report(j->cb, VOLT_LOG_INFO, "case %s is left out: %s", f->item[j->reported].id,
+                    f->item[j->reported].sentence);
+    pthread_mutex_unlock(&j->lock);
+}
+
+/* The first case from `index` on that is not skipped. */
+static int64_t next_index(const job *j, int64_t index)
+{
+    while (index < j->cases->count && j->skip[index])
+        index++;
+    return index;
+}
+
+/* ---- reader and writer ---- */
+
+/* While the network computes, reading and writing get a fraction of the cores. */
+static int side_threads(const job *j)
+{
+    return j->seg->threads > 4 ? j->seg->threads / 4 : 1;
+}
+
+static void note_failure(place *at, volt_status st)
+{
+    at->failure = st;
+    snprintf(at->sentence, sizeof at->sentence, "%s", volt_last_error());
+}
+
+static void *read_all(void *argument)
+{
+    job *j = argument;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        item it = {0};
+        volt_status st;
+        bool stop;
+
+        pthread_mutex_lock(&j->lock);
+        while (j->read.full && !j->stop) /* so at most one scan waits */
+            pthread_cond_wait(&j->change, &j->lock);
+        stop = j->stop;
+        pthread_mutex_unlock(&j->lock);
+        if (stop)
+            break;
+        st = read_item(&it, j, i, i == next_index(j, 0) ? j->seg->threads : side_threads(j));
+        pthread_mutex_lock(&j->lock);
+        j->read.held = it;
+        j->read.full = true;
+        if (st != VOLT_OK)
+            note_failure(&j->read, st);
+        pthread_cond_broadcast(&j->change);
+        pthread_mutex_unlock(&j->lock);
+        if (st != VOLT_OK && !(j->out->failures && volt_predict_may_go_on(st, false)))
+            break;
+    }
+    return NULL;
+}
+
+static void *write_all(void *argument)
+{
+    job *j = argument;
+
+    for (;;) {
+        int64_t index, written;
+        volt_status st;
+        item it;
+
+        pthread_mutex_lock(&j->lock);
+        while (!j->write.full && !j->stop)
+            pthread_cond_wait(&j->change, &j->lock);
+        if (!j->write.full) {
+            pthread_mutex_unlock(&j->lock);
+            return NULL;
+        }
+        it = j->write.held;
+        j->write.held = (item){0};
+        j->write.full = false;
+        j->write.busy = true;
+        pthread_mutex_unlock(&j->lock);
+
+        index = it.index;
+        st = write_item(j, &it, side_threads(j));
+        written = st == VOLT_OK;
+        item_clear(&it, j->seg);
+        st = failed_case(j, index, st, true);
+        pthread_mutex_lock(&j->lock);
+        j->write.busy = false;
+        j->result.cases += written;
+        if (st != VOLT_OK)
+            note_failure(&j->write, st);
+        pthread_cond_broadcast(&j->change);
+        pthread_mutex_unlock(&j->lock);
+    }
+}
+
+/* ---- the network's side ---- */
+
+static volt_status taken_failure(const place *at)
+{
+    if (at->failure != VOLT_OK)
+        volt_set_last_error(at->sentence);
+    return at->failure;
+}
+
+static volt_status next_item(item *out, job *j, int64_t index)
+{
+    const double start = volt_seconds();
+    volt_status st;
+
+    if (!j->overlap) {
+        st = read_item(out, j, index, j->seg->threads);
+    } else {
+        pthread_mutex_lock(&j->lock);
+        while (!j->read.full)
+            pthread_cond_wait(&j->change, &j->lock);
+        st = taken_failure(&j->read);
+        j->read.failure = VOLT_OK;
+        *out = j->read.held; /* empty after a failure */
+        j->read.held = (item){0};
+        j->read.full = false;
+        pthread_cond_broadcast(&j->change);
+        pthread_mutex_unlock(&j->lock);
+    }
+    j->result.read_wait_s += volt_seconds() - start;
+    return st;
+}
+
+/* Waits until the writer is idle and returns its failure, if any. */
+static volt_status writer_idle(job *j)
+{
+    volt_status st;
+
+    pthread_mutex_lock(&j->lock);
+    while ((j->write.full || j->write.busy) && j->write.failure == VOLT_OK)
+        pthread_cond_wait(&j->change, &j->lock);
+    st = taken_failure(&j->write);
+    pthread_mutex_unlock(&j->lock);
+    return st;
+}
+
+/* Writes `it`, or passes it to the writer, which leaves it empty. */
+static volt_status pass_on(job *j, item *it)
+{
+    volt_status st;
+
+    if (!j->overlap) {
+        st = write_item(j, it, j->seg->threads);
+        j->result.cases += st == VOLT_OK;
+        return failed_case(j, it->index, st, true);
+    }
+    if ((st = writer_idle(j)) != VOLT_OK)
+        return st;
+    pthread_mutex_lock(&j->lock);
+    j->write.held = *it;
+    j->write.full = true;
+    *it = (item){0};
+    pthread_cond_broadcast(&j->change);
+    pthread_mutex_unlock(&j->lock);
+    return VOLT_OK;
+}
+
+/* Everything for one case except reading it and writing its labels. */
+static volt_status compute_item(job *j, item *it)
+{
+    const char *id = j->cases->item[it->index].id;
+    volt_segment_request wanted = j->wanted;
+    volt_status st;
+
+    wanted.roi = j->out->roi ? &it->roi : NULL;
+    st = volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb);
+
+    return st == VOLT_OK
+               ? volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header)
+               : st;
+}
+
+/* ---- time ---- */
+
+/* Passes of a preprocessed scan in all sets. */
+static volt_status scan_passes(int64_t *out, const job *j, const volt_preprocessed_scan *scan)
+{
+    int64_t passes = 0, tiles;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->seg->sets; i++) {
+        const volt_net_set *g = &j->seg->set[i];
+        VOLT_TRY(st, done,
+                 volt_net_set_tiles(&tiles, j->seg, g, scan->set[i].image->grid.n, NULL));
+        passes += tiles * g->flips;
+    }
+    *out = passes;
+done:
+    return st;
+}
+
+/* Seconds of a pass, averaged over the sets as their passes are, from one on an empty tile of
+ * each; time.on stays false if there are so few passes that this would matter. */
+static volt_status measure_pass(job *j)
+{
+    double seconds = 0;
+    int64_t passes = 0;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->seg->sets && !j->out->roi; i++) {
+        const volt_net_set *g = &j->seg->set[i];
+        double start;
+        if (!g->program || g->loaded < 0 || j->passes[i] < MANY_PASSES * g->batch)
+            return VOLT_OK;
+        memset(g->input, 0,
+               (size_t)(g->batch * volt_network_in_channels(&g->config->net) * g->patch[0] *
+                        g->patch[1] * g->patch[2]) *
+                   sizeof *g->input);
+        start = volt_seconds();
+        VOLT_TRY(st, done, volt_program_forward(g->program, g->input, 0));
+        seconds += (volt_seconds() - start) / g->batch * (double)j->passes[i];
+        passes += j->passes[i];
+    }
+    if (passes > 0) {
+        j->time.pass_s = seconds / (double)passes;
+        j->time.on = true;
+    }
+done:
+    return st;
+}
+
+/* Passes that are left from case `index` on: how much of earlier cases was cropped is taken as
+ * the rule. */
+static double passes_left(const job *j, int64_t index)
+{
+    double full = 0;
+
+    for (int64_t i = next_index(j, index); i < j->cases->count; i = next_index(j, i + 1))
+        full += (double)j->full[i];
+    return j->time.full ? full * (double)j->time.passes / (double)j->time.full : full;
+}
+
+/* Once the first scan is cropped: how long it and the others will take. */
+static volt_status announce_time(job *j, const item *it)
+{
+    double left;
+    int64_t passes;
+    volt_status st;
+
+    if (!j->time.on)
+        return VOLT_OK;
+    if ((st = scan_passes(&passes, j, &it->scan)) != VOLT_OK)
+        return st;
+    j->time.full += j->full[it->index];
+    j->time.passes += passes;
+    if (j->time.told_at > 0)
+        return VOLT_OK;
+    left = (double)passes + passes_left(j, it->index + 1);
+    j->time.told_s = left * j->time.pass_s;
+    j->time.told_at = volt_seconds();
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %.0f pass%s",
+                j->time.told_s, left, left == 1 ? "" : "es");
+    return VOLT_OK;
+}
+
+#define WORTH_TELLING 0.2 /* of what was said before */
+#define SHORT_S       10
+
+/* After case `index`: says what is left where that differs from what was said. `network_s` is
+ * what the network took so far. */
+static void correct_time(job *j, int64_t index, double network_s)
+{
+    const double now = volt_seconds();
+    double left, expected;
+
+    if (!j->time.on || j->time.passes == 0)
+        return;
+    j->time.pass_s = network_s / (double)j->time.passes;
+    left = passes_left(j, index + 1) * j->time.pass_s;
+    expected = j->time.told_s - (now - j->time.told_at);
+    if (left < SHORT_S ||
+        (left > expected * (1 - WORTH_TELLING) && left < expected * (1 + WORTH_TELLING)))
+        return;
+    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s left in the network", left);
+    j->time.told_s = left;
+    j->time.told_at = now;
+}
+
+/* One case, from its place in the list to the writer. */
+static volt_status predict_one(job *j, int64_t index)
+{
+    item it = {.index = index};
+    volt_status st;
+
+    VOLT_TRY(st, done, next_item(&it, j, index));
+    VOLT_TRY(st, done, announce_time(j, &it));
+    st = compute_item(j, &it);
+done:
+    st = failed_case(j, index, st, false);
+    /* A failed case has no labels. */
+    if (st == VOLT_OK && it.result.labels)
+        st = pass_on(j, &it);
+    item_clear(&it, j->seg);
+    return st;
+}
+
+static volt_status predict_all(job *j)
+{
+    const double before = j->seg->network_s;
+    int64_t count = 0, done_cases = 0;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1))
+        count++;
+    volt_report_progress(j->cb, "cases", 0, count);
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        VOLT_TRY(st, done, volt_check_cancelled(j->cb));
+        VOLT_TRY(st, done, predict_one(j, i));
+        report_failures(j);
+        volt_report_progress(j->cb, "cases", ++done_cases, count);
+        correct_time(j, i, j->seg->network_s - before);
+    }
+    if (j->overlap)
+        st = writer_idle(j);
+done:
+    report_failures(j);
+    return st;
+}
+
+/* ---- memory ---- */
+
+/* Counts the passes that a scan of this grid takes, nothing cropped. */
+static volt_status count_passes(job *j, int64_t index, const volt_grid *grid)
+{
+    int64_t shape[3], before[3], tiles;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->seg->sets; i++) {
+        const volt_net_set *g = &j->seg->set[i];
+        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->seg, g, shape, NULL));
+        j->passes[i] += tiles * g->flips;
+        j->full[index] += tiles * g->flips;
+    }
+done:
+    return st;
+}
+
+static size_t alone_bytes(const volt_predict_memory *m)
+{
+    return m->network +
+           volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
+}
+
+/* What one scan needs, from its file's header. VOLT_ENOMEM with *too_large: more than there is.
+ */
+static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
+{
+    const char *file = j->cases->item[index].file[0];
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    volt_image_header *header = NULL;
+    volt_grid grid;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_image_info(&header, file));
+    grid = volt_case_grid(header);
+    grid.channels = j->seg->info.channels;
+    VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    out->preprocess +=
+        header->helper_bytes; /* of volt-itk, which reads and writes some formats */
+    out->write += header->helper_bytes;
+    *too_large = alone_bytes(out) > available;
+    if (*too_large) {
+        st = volt_fail(
+            VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available", file,
+            volt_mem_words(needed, alone_bytes(out)), volt_mem_words(there, available));
+        goto done;
+    }
+    st = count_passes(j, index, &grid);
+done:
+    volt_image_header_free(header);
+    return st;
+}
+
+/* The maximum that any scan needs in each stage. */
+static volt_status most_memory(volt_predict_memory *out, job *j)
+{
+    volt_predict_memory most = {0};
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
+        bool too_large = false;
+        volt_predict_memory m;
+        if ((st = case_memory(&m, &too_large, j, i)) != VOLT_OK) {
+            j->skip[i] = true;
+            if (too_large && j->out->failures)
+                st = volt_predict_failures_add(j->out->failures, j->cases->item[i].id, st);
+            else
+                st = failed_case(j, i, st, false);
+            if (st != VOLT_OK)
+                goto done;
+            continue;
+        }
+        most.network = volt_max_size(most.network, m.network);
+        most.preprocess = volt_max_size(most.preprocess, m.preprocess);
+        most.compute = volt_max_size(most.compute, m.compute);
+        most.ready = volt_max_size(most.ready, m.ready);
+        most.write = volt_max_size(most.write, m.write);
+    }
+    *out = most;
+done:
+    return st;
+}
+
+/* Logs the peak. Scans go one after the other if three at a time would take too much. */
+static volt_status announce(job *j)
+{
+    const size_t available = volt_mem_available();
+    volt_predict_memory m;
+    size_t alone, together;
+    volt_status st = most_memory(&m, j);
+
+    if (st != VOLT_OK)
+        return st;
+    alone = alone_bytes(&m);
+    together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
+    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES && together <= available;
+    j->result.announced_bytes = j->overlap ? together : alone;
+    volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
+                (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
+                (double)(j->result.announced_bytes - m.network) * MIB);
+    return measure_pass(j);
+}
+
+/* ---- all cases ---- */
+
+static volt_status start_thread(pthread_t *thread, bool *runs, void *(*work)(void *), job *j)
+{
+    volt_status st = volt_thread_start(thread, work, j);
+
+    *runs = st == VOLT_OK;
+    return st;
+}
+
+static void stop_threads(job *j)
+{
+    pthread_mutex_lock(&j->lock);
+    j->stop = true;
+    pthread_cond_broadcast(&j->change);
+    pthread_mutex_unlock(&j->lock);
+    if (j->reader_runs)
+        pthread_join(j->reader, NULL);
+    if (j->writer_runs)
+        pthread_join(j->writer, NULL);
+    item_clear(&j->read.held, j->seg);
+    item_clear(&j->write.held, j->seg);
+}
+
+/* Marks the cases that need not be computed. */
+static volt_status find_existing(job *j)
+{
+    const size_t room = (size_t)j->cases->count + 1;
+    volt_status st = volt_alloc_zero(&j->skip, room, sizeof *j->skip, "a list of cases");
+
+    if (st == VOLT_OK)
+        st = volt_alloc_zero(&j->full, room, sizeof *j->full, "a list of cases");
+    for (int64_t i = 0; st == VOLT_OK && j->out->failures && i < j->cases->count; i++)
+        j->skip[i] = volt_predict_failures_have(j->out->failures, j->cases->item[i].id);
+    for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
+        bool there;
+        if (j->skip[i])
+            continue;
+        st = volt_predict_written(&there, j->out, j->seg, j->cases->item[i].id);
+        j->skip[i] = st == VOLT_OK && there;
+        j->result.skipped += j->skip[i];
+    }
+    if (j->result.skipped > 0)
+        volt_report(j->cb, VOLT_LOG_INFO, "skipping %lld of %lld case%s: all files exist",
+                    (long long)j->result.skipped, (long long)j->cases->count,
+                    volt_s(j->cases->count));
+    return st;
+}
+
+static volt_status run_job(job *j)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, find_existing(j));
+    VOLT_TRY(st, done, announce(j));
+    if (next_index(j, 0) >= j->cases->count)
+        goto done; /* no case is left */
+    VOLT_TRY(st, done, volt_predict_create_output(j->out, j->seg));
+    if (j->overlap) {
+        VOLT_TRY(st, done, start_thread(&j->reader, &j->reader_runs, read_all, j));
+        VOLT_TRY(st, done, start_thread(&j->writer, &j->writer_runs, write_all, j));
+    }
+    st = predict_all(j);
+done:
+    return st;
+}
+
+volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
+                               const volt_case_list *cases, const volt_predict_output *output,
+                               const volt_callbacks *cb, volt_predict_result *result)
+{
+    const bool probabilities = output->probabilities || output->probability_nifti;
+    job j = {.seg = seg,
+             .masks = masks,
+             .cases = cases,
+             .out = output,
+             .wanted = {output->regions, probabilities, NULL},
+             .reported = output->failures ? output->failures->count : 0,
+             .cb = cb};
+    const double start = volt_seconds(), network = seg->network_s;
+    const size_t held = seg->held_bytes;
+    volt_mem_scope scope;
+    volt_status st;
+
+    volt_mem_scope_enter(&scope);
+    pthread_mutex_init(&j.lock, NULL);
+    pthread_cond_init(&j.change, NULL);
+    st = run_job(&j);
+    stop_threads(&j);
+    pthread_cond_destroy(&j.change);
+    pthread_mutex_destroy(&j.lock);
+    volt_free(j.full);
+    volt_free(j.skip);
+    j.result.seconds = volt_seconds() - start;
+    j.result.network_s = seg->network_s - network;
+    volt_mem_scope_leave(&scope);
+    j.result.peak_bytes = held + volt_mem_scope_peak(&scope);
+    if (st == VOLT_OK)
+        *result = j.result;
+    return st;
+}
