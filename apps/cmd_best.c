@@ -92,7 +92,8 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "volt best needs the ground truth: --truth DIR");
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
     VOLT_TRY(st, done, cli_check_inputs(&o->truth, 1));
-    VOLT_TRY(st, done, cli_check_output_folder(o->output));
+    for (int i = 0; i < c->args_count; i++)
+        VOLT_TRY(st, done, cli_check_run(c->args[i], ""));
     VOLT_TRY(st, done, find_truth(&truth, o->truth));
     best.truth = truth;
     VOLT_TRY(st, done, volt_best_find(&r, c->args, c->args_count, &best));

@@ -299,6 +299,8 @@ static volt_status run(cli *c)
     if (o->labels && o->dtype)
         return volt_fail(VOLT_EINVAL, "--labels chooses the type itself; drop --dtype");
     VOLT_TRY(st, done, volt_image_check_ending(c->args[1], o->labels));
+    VOLT_TRY(st, done, cli_check_inputs(c->args, 1));
+    VOLT_TRY(st, done, cli_check_output_file(c->args[1]));
     write.labels = o->labels;
     if (o->labels)
         VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));

@@ -232,6 +232,7 @@ static volt_status run(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
+    VOLT_TRY(st, done, cli_dataset_need_cases(ds));
     look(&s, ds);
     if (c->json)
         st = print_json(ds, &s);

@@ -44,11 +44,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_label_files(&ensemble.label_files, o->label_files));
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
-    VOLT_TRY(st, done, cli_check_output_folder(o->output));
-    if (o->dataset)
-        VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
-    else
-        VOLT_TRY(st, done, volt_path_join(&path, c->args[0], "dataset.json"));
+    VOLT_TRY(st, done, cli_find_dataset_json(&path, c->args[0], o->dataset));
     VOLT_TRY(st, done, volt_dataset_info_read(&info, path));
     ensemble.info = &info;
     VOLT_TRY(st, done,

@@ -30,6 +30,8 @@ static volt_status run(cli *c)
                          "volt export model needs --format nnunet, safetensors or onnx");
     if ((st = cli_need_output(c, o->output, endings[o->format])) != VOLT_OK)
         return st;
+    if ((st = cli_check_run(c->args[0], "")) != VOLT_OK)
+        return st;
     export.checkpoint = o->checkpoint;
     st = volt_export_model(c->args[0], o->output, (volt_export_format)(o->format + 1), &export,
                            &c->callbacks, &r);

@@ -45,6 +45,7 @@ static volt_status run(cli *c)
     c->args_count--; /* the rest is the data set */
     VOLT_TRY(st, done, cli_check_output(c, target, NULL));
     VOLT_TRY(st, done, cli_dataset_open(&ds, c, &o->data));
+    VOLT_TRY(st, done, cli_dataset_need_cases(ds));
     volt_report(&c->callbacks, VOLT_LOG_INFO, "%s: %s", ds->folder, ds->layout);
     for (int64_t i = 0; i < ds->notes; i++)
         volt_report(&c->callbacks, VOLT_LOG_INFO, "%s", ds->note[i]);

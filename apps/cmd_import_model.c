@@ -1,7 +1,9 @@
 #include <stdio.h>
 #include "apps/cli/cli.h"
 #include "base/core/plural.h"
+#include "base/system/file.h"
 #include "nets3d/import_model.h"
+#include "nets3d/run.h"
 
 typedef struct import_options {
     const char *folds, *plans, *dataset, *configuration, *map, *checkpoint;
@@ -59,6 +61,13 @@ static volt_status run(cli *c)
     import.configuration = o->configuration;
     import.map = o->map;
     st = cli_check_output(c, c->args[1], NULL);
+    if (st == VOLT_OK)
+        st = cli_check_inputs(c->args, 1);
+    if (st == VOLT_OK && volt_path_is_dir(c->args[0]) && volt_is_run(c->args[0]))
+        st = volt_fail(VOLT_EINVAL,
+                       "%s is a run of VOLT already; use it as it is: volt predict %s SCAN... "
+                       "-o OUT",
+                       c->args[0], c->args[0]);
     if (st == VOLT_OK)
         st = volt_import_model(c->args[0], c->args[1], &import, &c->callbacks, &result);
     if (st != VOLT_OK)

@@ -180,6 +180,8 @@ static volt_status run(cli *c)
     run.threads = (int)c->threads;
     run.callbacks = &c->callbacks;
     VOLT_TRY(st, done, check_like(o));
+    if (o->like)
+        VOLT_TRY(st, done, cli_check_run(o->like, ""));
     VOLT_TRY(st, done, volt_planner_parse(&planner.planner, o->planner));
     VOLT_TRY(st, done, set_memory(&run, &planner, o->memory));
     VOLT_TRY(st, done, set_extras(&run, extra, names, o));

@@ -135,6 +135,8 @@ static volt_status add_argument(job *j, int argument)
     VOLT_TRY(st, done, name_of(&name, j->c, argument));
     if (volt_path_is_dir(run) && !has_log(run))
         VOLT_TRY(st, done, add_folds(j, run, name, &found));
+    if (!found && !(volt_path_is_dir(run) && has_log(run)))
+        VOLT_TRY(st, done, cli_check_run(run, ""));
     if (!found)
         st = add_run(j, run, name);
 done:

@@ -61,10 +61,7 @@ static volt_status run_find(cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
-    if (o->dataset)
-        VOLT_TRY(st, done, volt_strdup(&path, o->dataset));
-    else
-        VOLT_TRY(st, done, volt_path_join(&path, c->args[0], "dataset.json"));
+    VOLT_TRY(st, done, cli_find_dataset_json(&path, c->args[0], o->dataset));
     VOLT_TRY(st, done, volt_dataset_info_read(&info, path));
     VOLT_TRY(st, done,
              volt_postprocess_find(&r, c->args[0], c->args[1], &info, (int)c->threads,
@@ -125,7 +122,6 @@ static volt_status run_apply(cli *c)
     if (!o->steps)
         return volt_fail(VOLT_EINVAL, "volt postprocess apply needs --steps JSON");
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
-    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     VOLT_TRY(st, done, volt_postprocess_read(&steps, o->steps));
     VOLT_TRY(st, done,
              volt_postprocess_folder(&cases, c->args[0], o->output, &steps, (int)c->threads,

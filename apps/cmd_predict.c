@@ -256,7 +256,8 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
                     o->part[end] != '\0' || part < 1 || part > parts))
         return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
                          o->part);
-    st = volt_inputs_list(&cases, c->args + count, c->args_count - count, channels, &dataset);
+    st = volt_inputs_list_all(&cases, c->args + count, c->args_count - count, channels,
+                              &dataset);
     if (st != VOLT_OK)
         return st;
     warn_of_numbers(&cases, &c->callbacks);
@@ -408,59 +409,26 @@ done:
     return st;
 }
 
-static bool holds(const char *folder, const char *name)
-{
-    char *path = NULL;
-    const bool there = volt_path_join(&path, folder, name) == VOLT_OK && volt_path_exists(path);
-
-    volt_free(path);
-    return there;
-}
-
-static bool holds_scans(const char *folder)
-{
-    volt_names names = {0};
-    bool scans = false;
-
-    if (volt_list_dir(&names, folder) == VOLT_OK) {
-        for (size_t i = 0; i < names.count; i++)
-            scans = scans || volt_image_named(names.name[i]);
-    }
-    volt_names_free(&names);
-    return scans;
-}
-
-/* The first argument must be a run; what else people give gets the call that helps. */
-static volt_status check_runs(const cli *c)
+/* Whether the first argument, which must be a run, is something else. */
+static volt_status check_run(const cli *c)
 {
     const char *first = c->args[0];
     const char *out = ((const predict_options *)c->options)->output;
+    volt_names folds = {0};
+    char *remedy = NULL;
+    volt_status st;
 
-    if (volt_is_run(first) || !volt_path_exists(first))
-        return VOLT_OK; /* or a message about the missing folder */
-    if (holds(first, "plans.json") && (holds(first, "fold_0/checkpoint_final.pth") ||
-                                       holds(first, "fold_all/checkpoint_final.pth")))
-        return volt_fail(VOLT_EINVAL,
-                         "%s is nnU-Net's; convert it once: volt import model %s RUN", first,
-                         first);
-    if (holds(first, "imagesTr") || holds(first, "imagesTs") ||
-        (volt_path_is_dir(first) && holds(first, "dataset.json") && !holds(first, "fold_0")))
-        return volt_fail(VOLT_EINVAL,
-                         "%s is a data set, not a run; the trained network comes first: volt "
-                         "predict RUN %s -o %s",
-                         first, first, out ? out : "OUT");
-    if (volt_path_is_dir(first) && holds_scans(first))
-        return volt_fail(VOLT_EINVAL,
-                         "%s is a folder of scans, not a run; the trained network comes first: "
-                         "volt predict RUN %s -o %s",
-                         first, first, out ? out : "OUT");
-    if (volt_image_named(first))
-        return volt_fail(
-            VOLT_EINVAL,
-            "%s is a scan, not a run; the trained network comes first: volt predict "
-            "RUN %s -o %s",
-            first, first, out ? out : "OUT");
-    return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_format(&remedy,
+                         "; the trained network comes first: volt predict RUN %s -o %s", first,
+                         out ? out : "OUT"));
+    VOLT_TRY(st, done, cli_check_run(first, remedy));
+    if (volt_path_is_dir(first))
+        st = volt_run_folds(&folds, first);
+done:
+    volt_names_free(&folds);
+    volt_free(remedy);
+    return st;
 }
 
 static volt_status run(cli *c)
@@ -483,7 +451,7 @@ static volt_status run(cli *c)
     }
     if (o->validation && o->part)
         return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
-    VOLT_TRY(st, done, check_runs(c));
+    VOLT_TRY(st, done, check_run(c));
     if (o->validation)
         return predict_validation(c, &output);
     if (c->args_count < 2)
@@ -491,7 +459,6 @@ static volt_status run(cli *c)
                          c->command->args);
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_check_inputs(c->args, c->args_count));
-    VOLT_TRY(st, done, cli_check_output_folder(o->output));
     st = predict(c, c->args, count_runs(c), &output);
 done:
     return st;

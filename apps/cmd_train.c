@@ -542,6 +542,8 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
+    if (o->init)
+        VOLT_TRY(st, done, cli_check_run(o->init, ""));
     VOLT_TRY(st, done, job_make(&j));
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;

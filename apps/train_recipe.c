@@ -159,9 +159,10 @@ static volt_status check_pairs(const cli *c, const train_request *r)
 {
     static const char *const lengths[] = {"--epochs", "--iterations", "--validation"};
     const train_options *o = c->options;
+    const bool resumes = o->resume && volt_is_run(o->output); /* else a new run starts */
 
     for (int i = 0; r->options.budget_s > 0 && i < 3; i++) {
-        if (cli_given(c, lengths[i]) && (!o->resume || i == 0))
+        if (cli_given(c, lengths[i]) && (!resumes || i == 0))
             return volt_fail(VOLT_EINVAL,
                              "%s has no effect with %s, which sets the length; leave one of "
                              "them out%s",
@@ -175,7 +176,7 @@ static volt_status check_pairs(const cli *c, const train_request *r)
                          "--fold and --folds are both given; leave one of them out");
     if (o->init_mode >= 0 && !o->init)
         return volt_fail(VOLT_EINVAL, "--init-mode requires --init");
-    if (cli_given(c, "--momentum") && r->recipe.optimizer.kind != VOLT_SGD && !o->resume)
+    if (cli_given(c, "--momentum") && r->recipe.optimizer.kind != VOLT_SGD && !resumes)
         return volt_fail(VOLT_EINVAL,
                          "--momentum has no effect with --optimizer %s; it is an "
                          "option of sgd",

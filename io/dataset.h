@@ -117,6 +117,8 @@ typedef struct volt_case {
     char *label_file; /* NULL: no reference labels */
     bool numbered;    /* volt_inputs_list: the only file, CASE_0012 without CASE_0000, was taken
                        * as a case of its own, not as channel 12 of CASE */
+    char *fault;      /* volt_inputs_list_all: why it cannot be predicted; NULL otherwise */
+    volt_status fault_status;
 } volt_case;
 
 typedef struct volt_case_list {
@@ -197,6 +199,10 @@ VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
  * `options` (NULL = defaults) are for inputs that are data sets. */
 VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
                            int channels, const volt_dataset_options *options);
+/* The same, but a case with a missing or surplus channel is listed as well, without files and
+ * with the sentence in item[].fault. Fails with the first of them if there is no other case. */
+VOLT_CALL volt_inputs_list_all(volt_case_list *out, const char *const *inputs, int count,
+                               int channels, const volt_dataset_options *options);
 
 /* The voxels of a case. */
 typedef struct volt_case_data {

@@ -17,7 +17,8 @@ typedef enum volt_precision {
 
 typedef struct volt_device volt_device;
 
-/* Opens a device by name: "reference" or "cpu". The caller owns *out. VOLT_EINVAL (unknown). */
+/* Opens a device by name: "reference" or "cpu". The caller owns *out. VOLT_EINVAL (unknown);
+ * VOLT_ENOTSUP: a GPU. */
 VOLT_CALL volt_device_open(volt_device **out, const char *name);
 VOLT_API void volt_device_close(volt_device *dev); /* NULL is allowed */
 

@@ -47,7 +47,7 @@ VOLT_CALL volt_fold_folders(volt_names *out, const char *run, const char *asked,
 VOLT_API int volt_fold_number(const char *path);
 /* Paths of the single runs of `run`: `run` itself, or its folders fold_* that contain a
  * checkpoint, by number, fold_all last. The caller owns what *out holds (volt_names_free).
- * VOLT_EIO if there is none. */
+ * VOLT_EIO: `run` is not a folder; VOLT_EDATA: it is no run. */
 VOLT_CALL volt_run_folds(volt_names *out, const char *run);
 
 VOLT_END_DECLS

@@ -182,6 +182,13 @@ volt_status cli_check_inputs(const char *const *path, int count);
 volt_status cli_check_output_folder(const char *path);
 volt_status cli_check_output_file(const char *path);
 
+/* VOLT_EINVAL where RUN is something else that users have, such as a data set; the sentence ends
+ * with `remedy`, which may be empty. VOLT_OK does not mean that it is a run. */
+volt_status cli_check_run(const char *path, const char *remedy);
+/* `given`, the value of --dataset, else the dataset.json of the masks in `folder`. The caller
+ * owns *out (volt_free). VOLT_EIO: no folder; VOLT_EDATA: it has none. */
+volt_status cli_find_dataset_json(char **out, const char *folder, const char *given);
+
 /* An option at argv[*i] that the command does not have, but that another program or build has:
  * fails with what helps here. *taken, and *i at its value, for one that changes nothing
  * (--device cpu). VOLT_OK otherwise. VOLT_EINVAL, VOLT_ENOTSUP. */

@@ -45,6 +45,13 @@ volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d)
     return st == VOLT_OK ? volt_dataset_open(out, folder, &options) : st;
 }
 
+volt_status cli_dataset_need_cases(const volt_dataset *ds)
+{
+    if (ds->cases.count + ds->tests.count > 0)
+        return VOLT_OK;
+    return volt_fail(VOLT_EDATA, "%s (%s) has no case", ds->folder, ds->layout);
+}
+
 void cli_dataset_print_notes(const cli *c, const volt_dataset *ds)
 {
     for (int64_t i = 0; i < ds->notes; i++) {

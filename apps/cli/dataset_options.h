@@ -44,6 +44,8 @@ typedef struct cli_dataset {
 
 /* Opens the data set that was asked for; `d` must outlive it. */
 volt_status cli_dataset_open(volt_dataset **out, cli *c, cli_dataset *d);
+/* VOLT_EDATA: nothing to train on and nothing to predict. */
+volt_status cli_dataset_need_cases(const volt_dataset *ds);
 /* Prints one line for each note on an irregularity. */
 void cli_dataset_print_notes(const cli *c, const volt_dataset *ds);
 /* What was asked for; *out borrows from `d`. *folder is DATASET, NULL with --images.

@@ -15,7 +15,7 @@ static const struct {
      "if you trust it, accept such paths with --allow-outside"},
     {"is not a data set: it holds no", "--images",
      "other folders are given with --images DIR --labels DIR"},
-    {" is not writable", "--work", "choose another folder with --work DIR"},
+    {"the work folder ", "--work", "choose another folder with --work DIR"},
     {", inside the data set", "--work", "--work DIR or VOLT_WORK chooses another"},
     {"a folder of its masks is needed", "--previous", "give it with --previous"},
     {"(layout brats-ped2024)", "--layout", "if they are, give --layout brats-ped2024"},

@@ -18,6 +18,7 @@ static void clear_case(volt_case *c)
     volt_free(c->file);
     volt_free(c->id);
     volt_free(c->label_file);
+    volt_free(c->fault);
 }
 
 void volt_case_list_clear(volt_case_list *list)

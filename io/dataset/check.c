@@ -11,6 +11,7 @@
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/dataset/layout.h"
 #include "io/image/names.h"
 #include "volume/orient.h"
 
@@ -604,10 +605,12 @@ static volt_status check_whole(report *r, const checking *k)
     VOLT_TRY(st, done, check_painting(r, ds));
     VOLT_TRY(st, done, check_normalization(r, k));
     if (ds->cases.count == 0)
-        return add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
-                   "%s (%s) has no training case (in nnU-Net raw, files such as "
-                   "imagesTr/CASE_0000%s)",
-                   ds->folder, ds->layout, info->file_ending);
+        return strcmp(ds->layout, volt_layout_nnunet.name) == 0
+                   ? add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                         "%s (%s) has no training case (files such as imagesTr/CASE_0000%s)",
+                         ds->folder, ds->layout, info->file_ending)
+                   : add(r, VOLT_ERROR, VOLT_FINDING_DATASET, ds->folder,
+                         "%s (%s) has no training case", ds->folder, ds->layout);
     if (info->num_training >= 0 && info->num_training != ds->cases.count)
         VOLT_TRY(
             st, done,

@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/core/options.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
+#include "io/image/names.h"
 #include "io/json/json.h"
 #include "io/dataset/layout.h"
 
@@ -128,6 +130,44 @@ static volt_status check_folders(const char *folder, const volt_dataset_options 
     return VOLT_OK;
 }
 
+/* The ending that all these files have; NULL: they differ, or some are folders of slices. */
+static const char *common_ending(const volt_case_list *cases, bool labels)
+{
+    const char *common = NULL;
+
+    for (int64_t i = 0; i < cases->count; i++) {
+        const volt_case *k = &cases->item[i];
+        const char *file = labels ? k->label_file : k->files ? k->file[0] : NULL;
+        const char *ending = file ? volt_image_ending(file) : "";
+        if (!*ending || (common && strcasecmp(ending, common) != 0))
+            return NULL;
+        common = ending;
+    }
+    return common;
+}
+
+/* Masks are written as the label files are, in a layout whose files do not say: pictures only
+ * where the scans are pictures, too, which have no geometry to lose. */
+static volt_status choose_ending(volt_dataset *ds, const volt_layout *layout)
+{
+    const char *scans = common_ending(ds->cases.count ? &ds->cases : &ds->tests, false);
+    const char *labels = common_ending(&ds->cases, true);
+    char *ending = NULL;
+    volt_status st;
+
+    if (!labels && ds->cases.count == 0)
+        labels = scans;
+    if (layout->needs_json || !labels ||
+        (volt_image_is_picture(labels) && !(scans && volt_image_is_picture(scans))))
+        return VOLT_OK;
+    st = volt_strdup(&ending, labels);
+    if (st == VOLT_OK) {
+        volt_free(ds->info.file_ending);
+        ds->info.file_ending = ending;
+    }
+    return st;
+}
+
 static volt_status describe_and_list(opening *o, const volt_layout *layout)
 {
     volt_dataset *ds = o->ds;
@@ -142,6 +182,7 @@ static volt_status describe_and_list(opening *o, const volt_layout *layout)
     ds->cases = o->cases.list;
     ds->tests = o->tests.list;
     o->cases.list = o->tests.list = (volt_case_list){0};
+    VOLT_TRY(st, done, choose_ending(ds, layout));
     VOLT_TRY(st, done, volt_labels_adapt(o));
     ds->info.resample_channels = o->options->resample_channels;
     ds->info.allow_shift = ds->info.allow_shift || o->options->allow_shift;

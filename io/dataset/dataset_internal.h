@@ -53,6 +53,7 @@ bool volt_labels_lack_geometry(const char *path);
 typedef struct case_builder {
     volt_case_list list;
     size_t room;
+    bool with_faults; /* inputs.c: cases that cannot be predicted are listed, too */
 } case_builder;
 
 /* Appends an empty case; *out is borrowed until the next call. */

@@ -54,7 +54,7 @@ static volt_status check_group(const input_file *first, size_t count, int channe
     return VOLT_OK;
 }
 
-static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
+static volt_status add_good(case_builder *cases, input_file *first, size_t count, int channels)
 {
     bool whole = first->channel < 0; /* a photograph has all channels in CASE_0000 */
     char expected[40];
@@ -85,6 +85,34 @@ static volt_status add_group(case_builder *cases, input_file *first, size_t coun
     }
 done:
     return st;
+}
+
+/* A case that failed with `st` is listed with its sentence, if the caller wants that. */
+static volt_status add_fault(case_builder *cases, const char *id, volt_status st)
+{
+    const volt_status fault = st;
+    char *sentence = NULL;
+    volt_case *c;
+
+    if (!cases->with_faults ||
+        (st != VOLT_EDATA && st != VOLT_EFORMAT && st != VOLT_EIO && st != VOLT_ENOTSUP))
+        return st;
+    VOLT_TRY(st, done, volt_strdup(&sentence, volt_last_error()));
+    VOLT_TRY(st, done, volt_cases_append(&c, cases, id));
+    c->fault = sentence;
+    c->fault_status = fault;
+    sentence = NULL;
+done:
+    volt_free(sentence);
+    return st;
+}
+
+static volt_status add_group(case_builder *cases, input_file *first, size_t count, int channels)
+{
+    const int64_t before = cases->list.count;
+    const volt_status st = add_good(cases, first, count, channels);
+
+    return st != VOLT_OK && cases->list.count == before ? add_fault(cases, first->id, st) : st;
 }
 
 /* Moves a case of a data set to `cases`; fails with what it lacks. */
@@ -119,8 +147,11 @@ static volt_status add_dataset(case_builder *cases, const char *folder, int chan
 
     VOLT_TRY(st, done, volt_dataset_open(&ds, folder, options));
     list = ds->tests.count ? &ds->tests : &ds->cases;
-    for (int64_t i = 0; i < list->count; i++)
-        VOLT_TRY(st, done, take_case(cases, &list->item[i], channels));
+    for (int64_t i = 0; i < list->count; i++) {
+        st = take_case(cases, &list->item[i], channels);
+        if (st != VOLT_OK)
+            VOLT_TRY(st, done, add_fault(cases, list->item[i].id, st));
+    }
 done:
     volt_dataset_close(ds);
     return st;
@@ -148,11 +179,23 @@ done:
     return st;
 }
 
-volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
-                             int channels, const volt_dataset_options *options)
+/* Fails with the first fault if nothing can be predicted. */
+static volt_status check_faults(const volt_case_list *list)
+{
+    for (int64_t i = 0; i < list->count; i++) {
+        if (!list->item[i].fault)
+            return VOLT_OK;
+    }
+    return list->count == 0 ? VOLT_OK
+                            : volt_fail(list->item[0].fault_status, "%s", list->item[0].fault);
+}
+
+static volt_status list_inputs(volt_case_list *out, const char *const *inputs, int count,
+                               int channels, const volt_dataset_options *options,
+                               bool with_faults)
 {
     input_files files = {0};
-    case_builder cases = {0};
+    case_builder cases = {.with_faults = with_faults};
     volt_status st = VOLT_OK;
 
     if (channels < 1)
@@ -169,7 +212,7 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
             goto done;
     }
     if (files.count == 0 && cases.list.count == 0) {
-        st = count > 0 ? volt_fail(VOLT_EINVAL, "%s holds no scan", inputs[0])
+        st = count > 0 ? volt_fail(VOLT_EDATA, "%s holds no scan", inputs[0])
                        : volt_fail(VOLT_EINVAL, "no input is given");
         goto done;
     }
@@ -179,10 +222,23 @@ volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int
         VOLT_TRY(st, done, add_group(&cases, &files.item[i], n, channels));
     }
     VOLT_TRY(st, done, volt_cases_finish(&cases.list, VOLT_EINVAL, "the inputs"));
+    VOLT_TRY(st, done, check_faults(&cases.list));
     *out = cases.list;
     cases.list = (volt_case_list){0};
 done:
     volt_case_list_clear(&cases.list);
     volt_files_clear(&files);
     return st;
+}
+
+volt_status volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
+                             int channels, const volt_dataset_options *options)
+{
+    return list_inputs(out, inputs, count, channels, options, false);
+}
+
+volt_status volt_inputs_list_all(volt_case_list *out, const char *const *inputs, int count,
+                                 int channels, const volt_dataset_options *options)
+{
+    return list_inputs(out, inputs, count, channels, options, true);
 }

@@ -24,7 +24,8 @@ static volt_status cache_folder(char **out, const char *dataset_folder)
                          (unsigned long long)hash);
     else if (st == VOLT_EIO)
         st = volt_fail(VOLT_EIO,
-                       "%s is not writable and neither XDG_CACHE_HOME nor HOME names a folder",
+                       "the work folder of %s has no place: the data set is not writable, and "
+                       "neither XDG_CACHE_HOME nor HOME names a folder",
                        dataset_folder);
     volt_free(cache);
     free(real);
@@ -44,9 +45,10 @@ static volt_status check_writable(const char *folder)
         *slash = '\0';
     found = volt_path_exists(at) ? at : *folder == '/' ? "/" : ".";
     if (!volt_path_is_dir(found))
-        st = volt_fail(VOLT_EIO, "%s is not writable: %s is not a folder", folder, found);
+        st = volt_fail(VOLT_EIO, "the work folder %s is not writable: %s is not a folder",
+                       folder, found);
     else if (!volt_path_is_writable_dir(found))
-        st = volt_fail(VOLT_EIO, "%s is not writable", folder);
+        st = volt_fail(VOLT_EIO, "the work folder %s is not writable", folder);
     volt_free(at);
     return st;
 }
@@ -98,7 +100,7 @@ volt_status volt_workspace_open(char **out, const char *dataset_folder, const ch
     VOLT_TRY(st, done, volt_workspace_choose(&folder, dataset_folder, asked));
     VOLT_TRY(st, done, volt_make_dirs(folder));
     if (!volt_path_is_writable_dir(folder)) {
-        st = volt_fail(VOLT_EIO, "%s is not writable", folder);
+        st = volt_fail(VOLT_EIO, "the work folder %s is not writable", folder);
         goto done;
     }
     volt_report(callbacks, VOLT_LOG_INFO, "work folder: %s%s", folder,

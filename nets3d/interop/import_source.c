@@ -136,8 +136,7 @@ static volt_status every_fold(volt_import_source *s, const char *folder, const c
     if (!s->folds && all)
         st = add_fold(s, folder, -1, checkpoint, true, NULL);
     else if (!s->folds)
-        st =
-            volt_fail(VOLT_EFORMAT, "%s holds no fold_N/checkpoint_%s.pth", folder, checkpoint);
+        st = volt_fail(VOLT_EDATA, "%s holds no fold_N/checkpoint_%s.pth", folder, checkpoint);
 done:
     volt_names_free(&names);
     return st;
@@ -160,17 +159,17 @@ static volt_status no_results(const char *folder)
     for (size_t i = 0; st == VOLT_OK && i < names.count && !inside; i++) {
         st = volt_format(&inside, "%s/%s/plans.json", folder, names.name[i]);
         if (st == VOLT_OK && volt_path_exists(inside)) {
-            st = volt_fail(VOLT_EFORMAT,
+            st = volt_fail(VOLT_EDATA,
                            "%s is not an nnU-Net results folder but contains some: choose "
-                           "one, such as %s",
-                           folder, names.name[i]);
+                           "one, such as %s/%s",
+                           folder, folder, names.name[i]);
         } else {
             volt_free(inside);
             inside = NULL;
         }
     }
     if (st == VOLT_OK)
-        st = volt_fail(VOLT_EFORMAT,
+        st = volt_fail(VOLT_EDATA,
                        "%s is neither an nnU-Net results folder (it has no plans.json) nor a "
                        "MONAI bundle (no configs/metadata.json)",
                        folder);

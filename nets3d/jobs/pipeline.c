@@ -102,6 +102,43 @@ done:
     return st;
 }
 
+/* A configuration that no planner chooses, and that no plan has, as there is none. */
+static volt_status check_name(const volt_pipeline *p, const volt_pipeline_options *o)
+{
+    static const char *const known[] = {
+        "2d",           "3d_fullres", "3d_lowres", "3d_cascade_fullres", VOLT_PLAN_SLICES,
+        VOLT_PLAN_WHOLE};
+    char *path = NULL;
+    bool fits = !o->configuration || p->plan;
+    volt_status st = volt_path_join(&path, p->work, VOLT_WORK_PLANS);
+
+    for (size_t i = 0; !fits && i < sizeof known / sizeof *known; i++)
+        fits = strcmp(o->configuration, known[i]) == 0;
+    if (st == VOLT_OK && !fits && (o->replan || !volt_path_exists(path)))
+        st = volt_fail(VOLT_EINVAL,
+                       "no plan has a configuration '%s'; there are 2d, 3d_fullres, 3d_lowres, "
+                       "3d_cascade_fullres, " VOLT_PLAN_SLICES " and " VOLT_PLAN_WHOLE,
+                       o->configuration);
+    volt_free(path);
+    return st;
+}
+
+/* What can be judged before the scans are read. */
+static volt_status check_request(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < o->extras; i++)
+        VOLT_TRY(st, done, volt_plan_extra_check(&o->extra[i]));
+    if (o->like)
+        VOLT_TRY(st, done, volt_plan_like(&p->plan, o->like, &p->dataset->info));
+    VOLT_TRY(st, done, check_name(p, o));
+    if (p->dataset->cases.count > 0) /* without, the check says where they are expected */
+        st = check_folds(p, o);
+done:
+    return st;
+}
+
 /* *changed: there was one of another data set, or of this one before it changed. */
 static volt_status fingerprint(bool *changed, volt_owner **owner, volt_pipeline *p,
                                const volt_pipeline_options *o)
@@ -150,14 +187,14 @@ done:
     return st;
 }
 
-/* The run's plan; a plan that exists must be the same. */
-static volt_status take_plan(volt_pipeline *p, const char *path, const volt_pipeline_options *o)
+/* p->plan is the run's; a plan that exists must be the same. */
+static volt_status take_plan(const volt_pipeline *p, const char *path,
+                             const volt_pipeline_options *o)
 {
     volt_plan *existing = NULL;
     char *wanted = NULL, *found = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_plan_like(&p->plan, o->like, &p->dataset->info));
     if (o->replan || !volt_path_exists(path))
         goto done;
     VOLT_TRY(st, done, volt_plan_text(&wanted, p->plan));
@@ -450,8 +487,7 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
-    if (p.dataset->cases.count > 0) /* without, the check says where they are expected */
-        VOLT_TRY(st, done, check_folds(&p, options));
+    VOLT_TRY(st, done, check_request(&p, options));
     VOLT_TRY(st, done, fingerprint(&changed, &owner, &p, options));
     VOLT_TRY(st, done, plan(&p, changed, options));
     VOLT_TRY(st, done, choose(&p, options->configuration));

@@ -118,7 +118,7 @@ done:
     return st;
 }
 
-static volt_status check_extra(const volt_plan_extra *e)
+volt_status volt_plan_extra_check(const volt_plan_extra *e)
 {
     const bool whole = strcmp(e->name, VOLT_PLAN_WHOLE) == 0;
 
@@ -166,7 +166,7 @@ volt_status volt_plan_add(volt_plan *plan, const volt_plan_extra *extra,
     p.model = o.model;
     p.memory_gb = o.memory_gb;
     volt_planner_of_class(&p.planner, plan->planner);
-    VOLT_TRY(st, done, check_extra(extra));
+    VOLT_TRY(st, done, volt_plan_extra_check(extra));
     VOLT_TRY(st, done, volt_planning_check(fp, info, &o));
     VOLT_TRY(st, done, volt_planning_resolve(target, shape, fp, &o));
     VOLT_TRY(st, done,

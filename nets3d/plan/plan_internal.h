@@ -9,6 +9,8 @@
 int volt_plan_separate_axis(const volt_plan_resampling *r, const double spacing[3],
                             const double target[3]);
 
+/* VOLT_EINVAL: no such configuration can be added to any plan. */
+volt_status volt_plan_extra_check(const volt_plan_extra *e);
 /* Removes the last configuration. */
 void volt_plan_drop_last(volt_plan *plan);
 /* Sets the channels of the configuration's network from the plan and its own kind. */

@@ -80,6 +80,25 @@ done:
     return st;
 }
 
+/* Cases that volt_inputs_list_all could not put together. */
+static volt_status take_faults(const volt_predict_output *o, const volt_case_list *cases,
+                               const volt_callbacks *cb)
+{
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; i < cases->count && st == VOLT_OK; i++) {
+        const volt_case *c = &cases->item[i];
+        if (!c->fault)
+            continue;
+        st = volt_fail(c->fault_status, "%s", c->fault);
+        if (!o->failures)
+            break;
+        volt_report(cb, VOLT_LOG_WARNING, "case %s is left out: %s", c->id, c->fault);
+        st = volt_predict_failures_add(o->failures, c->id, st);
+    }
+    return st;
+}
+
 volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
@@ -95,6 +114,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
+    VOLT_TRY(st, done, take_faults(&o, cases, cb));
     VOLT_TRY(st, done, own_output(&owner, p, o.folder, cb));
     if (p->previous) {
         VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));

@@ -206,6 +206,10 @@ volt_status volt_run_curves_read(volt_run_curves **out, const char *run, const c
                                : volt_strdup(&file, run);
     if (st != VOLT_OK)
         goto done;
+    if (volt_path_is_dir(run) && !volt_path_exists(file)) {
+        st = volt_fail(VOLT_EDATA, "%s is not a run: it contains no log.jsonl", run);
+        goto done;
+    }
     r.file = file;
     VOLT_TRY(st, done, volt_read_file(&text, &bytes, file, LOG_MAX_BYTES));
     VOLT_TRY(st, done, count_lines(&r.room, text, bytes, file));

@@ -160,6 +160,17 @@ done:
     return st;
 }
 
+static volt_status fail_no_run(const char *path)
+{
+    if (volt_path_is_dir(path))
+        return volt_fail(VOLT_EDATA,
+                         "%s is not a run: it contains no checkpoint, and neither do folders "
+                         "fold_0, fold_1, ... in it",
+                         path);
+    return volt_fail(VOLT_EIO, "there is no run %s: %s", path,
+                     volt_path_exists(path) ? "it is a file, not a folder" : "no such folder");
+}
+
 volt_status volt_run_folds(volt_names *out, const char *run)
 {
     static const volt_fold_rule rule = {
@@ -175,10 +186,7 @@ volt_status volt_run_folds(volt_names *out, const char *run)
         VOLT_TRY(st, done, volt_fold_folders(&names, run, NULL, &rule));
     }
     if (names.count == 0) {
-        st = volt_fail(VOLT_EIO,
-                       "%s contains no checkpoint, and neither do folders fold_0, fold_1, "
-                       "... in it",
-                       run);
+        st = fail_no_run(run);
         goto done;
     }
     *out = names;
@@ -240,7 +248,7 @@ volt_status volt_run_checkpoint(char **out, const char *run, const char *asked)
         chosen = finished ? &latest : &best;
     }
     if (!volt_path_exists(*chosen)) {
-        st = volt_fail(VOLT_EIO, "%s does not exist", *chosen);
+        st = asked ? volt_fail(VOLT_EIO, "%s does not exist", *chosen) : fail_no_run(run);
         goto done;
     }
     *out = *chosen;

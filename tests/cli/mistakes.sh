@@ -25,6 +25,105 @@ err_has 'there is no folder .*nowhere'
 absent "$SCRATCH/run"
 absent "$work"
 
+# The same mistake has the same code in every command that takes such a thing.
+made=$SCRATCH/made # holds a scan, a run and masks
+expect 0 "$VOLT" phantom liver "$made" --cases 3 --size 16 -q
+scan=$made/imagesTr/liver_001_0000.nii.gz truth=$made/labelsTr/liver_001.nii.gz
+expect 0 "$VOLT" train "$made" -o "$made/run" "${train[@]}" -q
+expect 0 "$VOLT" predict "$made/run" "$scan" -o "$made/masks" --no-mirror --save-probabilities -q
+mkdir "$SCRATCH/empty"
+printf text >"$SCRATCH/text"
+head -c 300 "$scan" >"$SCRATCH/cut.nii.gz"
+# takes_scan CODE SCAN, takes_folder CODE DATASET, takes_run CODE RUN, takes_masks CODE MASKS
+each() {
+    code=$1
+    shift
+    expect "$code" "$VOLT" "$@"
+    err_one_line
+}
+takes_scan() {
+    each "$1" info "$2"
+    each "$1" convert "$2" "$SCRATCH/never.nii"
+    each "$1" snapshot "$2" -o "$SCRATCH/never.png"
+    each "$1" snapshot "$scan" "$2" -o "$SCRATCH/never.png"
+    expect "$1" "$VOLT" predict "$made/run" "$2" -o "$SCRATCH/none" -q # says which cases failed
+    each "$1" augment "$2" -o "$SCRATCH/never" -q
+    each "$1" evaluate "$2" "$truth" -q
+    each "$1" evaluate "$truth" "$2" -q
+    each "$1" bench io "$2"
+}
+takes_folder() {
+    for command in check "dataset show" "plan --work $SCRATCH/never" \
+        "preprocess --work $SCRATCH/never" "train -o $SCRATCH/never"; do
+        each "$1" $command "$2"
+    done
+    each "$1" import dataset "$2" "$SCRATCH/never"
+    each "$1" predict "$made/run/fold_0" --validation "$2"
+}
+takes_run() {
+    each "$1" predict "$2" "$scan" -o "$SCRATCH/never"
+    each "$1" export model "$2" --format nnunet -o "$SCRATCH/never"
+    each "$1" plan "$ct" --like "$2" --work "$SCRATCH/never" -q
+    each "$1" train "$ct" --init "$2" -o "$SCRATCH/never" --work "$SCRATCH/never" -q
+    each "$1" plot "$2"
+    each "$1" best "$2" --truth "$made" -o "$SCRATCH/never"
+}
+takes_masks() {
+    each "$1" ensemble "$2" "$made/masks" -o "$SCRATCH/never" -q
+    each "$1" ensemble "$made/masks" "$2" -o "$SCRATCH/never" -q
+    each "$1" postprocess find "$2" "$made/labelsTr"
+}
+takes_scan 4 "$SCRATCH/nowhere.nii.gz"
+takes_scan 4 "$SCRATCH/nowhere/scan.nii.gz"
+takes_scan 5 "$SCRATCH/cut.nii.gz"
+takes_folder 4 "$SCRATCH/nowhere"
+takes_folder 4 "$SCRATCH/text"
+takes_folder 10 "$SCRATCH/empty"
+takes_run 4 "$SCRATCH/nowhere"
+takes_run 10 "$SCRATCH/empty"
+takes_run 2 "$made"
+takes_run 2 "$scan"
+takes_masks 4 "$SCRATCH/nowhere"
+takes_masks 4 "$SCRATCH/text"
+takes_masks 10 "$SCRATCH/empty"
+each 4 import model "$SCRATCH/nowhere" "$SCRATCH/never"
+each 10 import model "$SCRATCH/empty" "$SCRATCH/never"
+each 2 import model "$made/run" "$SCRATCH/never"
+err_has 'is a run of VOLT already'
+expect 10 "$VOLT" predict "$made/run" "$SCRATCH/empty" -o "$SCRATCH/never" -q
+err_one_line
+each 10 evaluate "$SCRATCH/empty" "$made/labelsTr"
+each 10 evaluate "$made/labelsTr" "$SCRATCH/empty"
+each 10 dataset show "$made/run" # its dataset.json has no cases
+each 10 import dataset "$made/run" "$SCRATCH/never"
+# Options that only the plan judges, before the scans are read.
+for command in "plan --add 4d" "plan --add 2p5d --slices 4" "preprocess -c 4d" \
+    "train -c 4d -o $SCRATCH/never"; do
+    expect 2 "$VOLT" $command "$ct" --work "$SCRATCH/never" -q
+    err_one_line
+done
+for device in cuda gpu cuda:0; do
+    each 6 bench net --device $device
+    each 6 train "$ct" -o "$SCRATCH/never" --device $device
+done
+for out in "$SCRATCH/nowhere/never" "$SCRATCH/text/never"; do
+    each 4 convert "$scan" "$out.nii"
+    each 4 snapshot "$scan" -o "$out.png"
+    each 4 plot "$made/run" -o "$out.svg"
+    each 4 evaluate "$made/masks" "$made/labelsTr" -o "$out.json" -q
+    each 4 export model "$made/run" --format onnx -o "$out.onnx"
+done
+for command in "predict $made/run $scan" "augment $scan" "ensemble $made/masks $made/masks" \
+    "export model $made/run --format nnunet" "best $made/run --truth $made" \
+    "train $ct --work $SCRATCH/never"; do
+    for out in "$SCRATCH/text" "$SCRATCH/text/never"; do
+        each 4 $command -o "$out"
+        grep -q -e --work "$ERR" && fail "another work folder does not help"
+    done
+done
+absent "$SCRATCH/never"
+absent "$SCRATCH/never.nii"
+
 # Nothing is created before the check has passed.
 bad=$SCRATCH/bad
 cp -r "$data" "$bad"

@@ -89,6 +89,23 @@ expect 0 "$VOLT" predict "$run" "$SCRATCH/set" -o "$SCRATCH/tests" "${fast[@]}"
 out_has '^1 mask in '
 exists "$SCRATCH/tests/t.nii.gz"
 
+# A case that lacks a channel is left out as well, among files and in a data set.
+mkdir "$SCRATCH/lacks"
+cp "$data"/imagesTr/brats_00[12]_*.gz "$SCRATCH/lacks"
+rm "$SCRATCH/lacks/brats_002_0002.nii.gz"
+expect 5 "$VOLT" predict "$run" "$SCRATCH/lacks" -o "$SCRATCH/lacks.out" "${fast[@]}" -q
+err_has '^  brats_002: case brats_002 lacks channel 2: .*brats_002_0003'
+exists "$SCRATCH/lacks.out/brats_001.nii.gz"
+cp -r "$data" "$SCRATCH/holes"
+rm "$SCRATCH/holes/imagesTr/brats_002_0001.nii.gz"
+expect 5 "$VOLT" predict "$run" "$SCRATCH/holes" -o "$SCRATCH/holes.out" "${fast[@]}" -q --json
+err_has '^  brats_002: case brats_002 lacks .*brats_002_0001'
+out_has '"failed": *\[\{"case": *"brats_002"'
+rm "$SCRATCH/lacks/brats_001_0003.nii.gz"
+expect 10 "$VOLT" predict "$run" "$SCRATCH/lacks" -o "$SCRATCH/never" "${fast[@]}" -q
+err_has '^volt: case brats_001 lacks channel 3'
+absent "$SCRATCH/never"
+
 # What people type, and what helps.
 expect 2 "$VOLT" predict "$SCRATCH/set" -o "$SCRATCH/never"
 err_has "is a data set, not a run; .*: volt predict RUN $SCRATCH/set -o $SCRATCH/never"

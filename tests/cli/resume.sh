@@ -34,6 +34,7 @@ mistake '--init-mode requires --init' --init-mode tolerant
 mistake '--momentum has no effect with --optimizer adam' --optimizer adam --momentum 0.5
 mistake '--fold and --folds' --folds 0-1 --fold 0
 mistake '--save-probabilities requires' --save-probabilities
+mistake '--iterations has no effect with the budget of --recipe fast' --resume --recipe fast --iterations 3
 expect 4 "${train[@]}" -o "$SCRATCH/never/run" -q --init "$SCRATCH/nowhere"
 err_has 'nowhere'
 absent "$SCRATCH/never"

@@ -127,6 +127,6 @@ for file in whole.pt whole_legacy.pt script.ts; do
     absent "$SCRATCH/no"
 done
 mkdir "$SCRATCH/empty"
-expect 5 "$VOLT" import model "$SCRATCH/empty" "$SCRATCH/no"
+expect 10 "$VOLT" import model "$SCRATCH/empty" "$SCRATCH/no"
 err_has 'neither an nnU-Net results folder .* nor a MONAI bundle'
 done_testing
