@@ -5,7 +5,8 @@
 # of the list: never by a signal, a sanitizer, a time-out or an internal error.
 # Prints figures every 100 files and at the end, also when it is interrupted.
 # usage: damage.sh VOLT SCRATCH SOURCES [COUNT [SEED]]
-# KINDS: the kinds of files to damage, all by default.
+# KINDS: the kinds of files to damage, all by default. PREPARE: the volt that writes the folders, by
+# default VOLT; one without sanitizers is faster.
 set -u
 VOLT=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 rm -rf "$2"
@@ -14,8 +15,9 @@ SCRATCH=$(cd "$2" && pwd)
 SOURCE=$(cd "$3" && pwd) || exit 1
 COUNT=${4:-120}
 SEED=${5:-1}
+PREPARE=$(realpath "${PREPARE:-$VOLT}")
 TOOL=$(dirname "$VOLT")/tests/damage_file
-BASE=$SCRATCH/base W=$SCRATCH/w ERR=$SCRATCH/stderr
+ERR=$SCRATCH/stderr
 export XDG_CACHE_HOME=$SCRATCH/cache OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive
 export ASAN_OPTIONS=allocator_may_return_null=1:detect_leaks=1:exitcode=99
 export UBSAN_OPTIONS=halt_on_error=1:exitcode=99
@@ -28,15 +30,15 @@ must() {
     echo "cannot prepare: $*" && cat "$ERR" && exit 1
 }
 fast=(--threads 1 --precision fp32 --batch 2 --iterations 1 --validation 1 --epochs 1 -q)
-must "$VOLT" phantom brats base/data --cases 5 --size 16 --seed 5 --threads 1 -q
-must "$VOLT" convert base/data/imagesTr/brats_001_0000.nii.gz base/scan.nii -q
-must "$VOLT" convert base/data/labelsTr/brats_001.nii.gz base/mask.nii --labels -q
-must "$VOLT" preprocess base/data --work base/work --threads 1 -q
-must "$VOLT" train base/data --work base/work -o base/run "${fast[@]}" --validate
-must "$VOLT" predict base/run base/data/imagesTr -o base/masks --no-mirror --threads 1 --save-probabilities -q
-must "$VOLT" postprocess find base/masks base/data/labelsTr --threads 1 -q
-must "$VOLT" evaluate base/masks base/data/labelsTr -o base/masks/summary.json --threads 1 -q
-must "$VOLT" export model base/run -o base/theirs --format nnunet -q
+must "$PREPARE" phantom brats base/data --cases 5 --size 16 --seed 5 --threads 1 -q
+must "$PREPARE" convert base/data/imagesTr/brats_001_0000.nii.gz base/scan.nii -q
+must "$PREPARE" convert base/data/labelsTr/brats_001.nii.gz base/mask.nii --labels -q
+must "$PREPARE" preprocess base/data --work base/work --threads 1 -q
+must "$PREPARE" train base/data --work base/work -o base/run "${fast[@]}" --validate
+must "$PREPARE" predict base/run base/data/imagesTr -o base/masks --no-mirror --threads 1 --save-probabilities -q
+must "$PREPARE" postprocess find base/masks base/data/labelsTr --threads 1 -q
+must "$PREPARE" evaluate base/masks base/data/labelsTr -o base/masks/summary.json --threads 1 -q
+must "$PREPARE" export model base/run -o base/theirs --format nnunet -q
 must cp -r "$SOURCE/testdata/bundles/unet" base/bundle
 for format in bmp gif jpeg png; do
     for picture in "$SOURCE/testdata/fuzz/$format"/*; do
@@ -53,8 +55,8 @@ read -ra kinds <<<"${KINDS:-scan_gz scan mask mask_gz dataset plans fingerprint 
     checkpoint log probabilities steps summary theirs_plans theirs_weights bundle_config \
     bundle_metadata bundle_weights run_summary bmp gif jpeg png map checkpoint_best nrrd mha}"
 if [ -x "$(dirname "$VOLT")/volt-itk" ]; then
-    must "$VOLT" convert base/scan.nii base/scan.nrrd -q
-    must "$VOLT" convert base/scan.nii base/scan.mha -q
+    must "$PREPARE" convert base/scan.nii base/scan.nrrd -q
+    must "$PREPARE" convert base/scan.nii base/scan.mha -q
 else
     echo "no volt-itk: not with nrrd and mha"
     read -ra kinds <<<"$(printf '%s\n' "${kinds[@]}" | grep -vxE 'nrrd|mha' | tr '\n' ' ')"
@@ -98,8 +100,8 @@ use() { # KIND: sets FILE and the commands that read it
         "convert $FILE w/out.nii --labels -q") ;;
     mask_gz) commands=("check w/data -q" "evaluate w/masks w/data/labelsTr -q"
         "snapshot w/data/imagesTr/brats_002_0000.nii.gz $FILE -o w/out.png -q") ;;
-    dataset) commands=("check w/data -q" "dataset show w/data" "$train" "evaluate w/masks w/data/labelsTr -q"
-        "import dataset w/data w/out -q") ;;
+    dataset) commands=("check w/data -q" "dataset show w/data" "evaluate w/masks w/data/labelsTr -q"
+        "import dataset w/data w/out -q" "predict w/run w/data -o w/out $no -q") ;;
     plans) commands=("plan w/data --work w/work -q" "$train" "preprocess w/data --work w/work -q") ;;
     fingerprint) commands=("plan w/data --work w/work --add 3d_whole -q") ;;
     splits) commands=("$train") ;;
@@ -165,8 +167,8 @@ for ((i = 0; i < COUNT; i++)); do
     use "$kind"
     rm -rf w && cp -r base w
     what=$("$TOOL" "$FILE" "$seed") || { echo "cannot damage $FILE" && exit 1; }
-    command=${commands[$((${turn[$kind]:=0} % ${#commands[@]}))]}
-    turn[$kind]=$((${turn[$kind]} + 1))
+    command=${commands[$((${turn[$kind]:-0} % ${#commands[@]}))]}
+    turn[$kind]=$((${turn[$kind]:-0} + 1))
     # shellcheck disable=SC2086
     timeout -k 5 120 "$VOLT" $command >"$SCRATCH/out" 2>"$ERR" </dev/null
     code=$?
