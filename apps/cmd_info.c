@@ -49,7 +49,8 @@ static volt_status print_json(const facts *f)
     const volt_grid *g = &h->grid;
     const int64_t size[3] = {g->n[2], g->n[1], g->n[0]};
     const double spacing[3] = {f->spacing[2], f->spacing[1], f->spacing[0]};
-    const int64_t voxels = volt_grid_voxels(g) * g->channels;
+    const int64_t bytes =
+        volt_grid_voxels(g) * g->channels * (int64_t)volt_dtype_bytes(h->dtype);
     const bool known = volt_image_knows_orientation(h);
     json_t *root = json_pack(
         "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:b, s:s, s:s*, s:s, s:i, s:i, s:o, s:s, "
@@ -64,7 +65,7 @@ static volt_status print_json(const facts *f)
         volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope), "inter",
         volt_json_number(h->inter), "description", h->description, "warnings",
         cli_json_strings(h->warnings, (int64_t)h->warning_count), "read_bytes",
-        (json_int_t)(voxels * (int64_t)volt_dtype_bytes(h->dtype) + (int64_t)h->helper_bytes));
+        (json_int_t)bytes + (json_int_t)h->helper_bytes);
 
     if (root && f->has_range) {
         json_object_set_new(root, "min", volt_json_number(f->range.min));

@@ -2,6 +2,8 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+#include "base/core/utf8.h"
 
 void volt_report_progress(const volt_callbacks *cb, const char *what, int64_t done,
                           int64_t total)
@@ -20,6 +22,7 @@ void volt_report(const volt_callbacks *cb, volt_log_level level, const char *fmt
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    volt_make_printable(line, strlen(line));
     cb->log(cb->user, level, line);
 }
 
@@ -33,6 +36,7 @@ void volt_report_state(const volt_callbacks *cb, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
+    volt_make_printable(line, strlen(line));
     cb->state(cb->user, line);
 }
 

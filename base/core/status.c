@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/core/utf8.h"
 
 #if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__
 #error "VOLT checks for NaN: do not build with -ffast-math or -Ofast"
@@ -19,6 +20,7 @@ volt_status(volt_fail)(volt_status code, const char *fmt, ...)
     if (vsnprintf(sentence, sizeof sentence, fmt, args) < 0)
         sentence[0] = '\0';
     va_end(args);
+    volt_make_printable(sentence, strlen(sentence));
     memcpy(last_error, sentence, sizeof sentence);
     return code;
 }

@@ -16,11 +16,11 @@
 
 #include "base/core/available.h"
 #include "base/core/plural.h"
+#include "base/core/utf8.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 #include "io/archive/crc32.h"
 #include "io/archive/gzip.h"
-#include "io/json/utf8.h"
 #include "io/archive/zip_format.h"
 
 #define FLAG_ENCRYPTED 1u

@@ -119,7 +119,8 @@ static int orientation(const struct jpeg_marker_struct *m)
     uint32_t at, entries;
     bool little;
 
-    while (m && (m->marker != EXIF || m->data_length < 14 || memcmp(m->data, "Exif\0\0", 6)))
+    while (m &&
+           (m->marker != EXIF || m->data_length < 14 || memcmp(m->data, "Exif\0\0", 6) != 0))
         m = m->next;
     if (!m)
         return 0;

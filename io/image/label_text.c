@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
-#include "io/json/utf8.h"
+#include "base/core/utf8.h"
 
 enum { MAX_ENTRIES = 16384, MAX_NAME = 255, LINE = 1024, MAX_SEGMENTS = 65536 };
 

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/utf8.h"
 #include "base/system/file.h"
-#include "io/json/utf8.h"
 
 enum { MAX_BYTES = 1 << 20, MAX_DEPTH = VOLT_JSON_MAX_DEPTH / 2 };
 

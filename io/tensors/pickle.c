@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/core/utf8.h"
 #include "base/mem.h"
 #include "io/tensors/pickle_machine.h"
-#include "io/json/utf8.h"
 
 enum { MAX_NAME_BYTES = 512 };
 
