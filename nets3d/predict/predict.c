@@ -13,6 +13,7 @@
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/predict/stage.h"
+#include "nets3d/predict/write.h"
 
 /* Both stages of a cascade. Only the stage that works has programs. */
 static volt_status predict_cascade(volt_predictor *p, const volt_case_list *cases,
@@ -81,8 +82,7 @@ done:
 }
 
 /* Cases that volt_inputs_list_all could not put together. */
-static volt_status take_faults(const volt_predict_output *o, const volt_case_list *cases,
-                               const volt_callbacks *cb)
+static volt_status take_faults(const volt_predict_output *o, const volt_case_list *cases)
 {
     volt_status st = VOLT_OK;
 
@@ -93,7 +93,6 @@ static volt_status take_faults(const volt_predict_output *o, const volt_case_lis
         st = volt_fail(c->fault_status, "%s", c->fault);
         if (!o->failures)
             break;
-        volt_report(cb, VOLT_LOG_WARNING, "case %s is left out: %s", c->id, c->fault);
         st = volt_predict_failures_add(o->failures, c->id, st);
     }
     return st;
@@ -114,7 +113,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
-    VOLT_TRY(st, done, take_faults(&o, cases, cb));
+    VOLT_TRY(st, done, take_faults(&o, cases));
     VOLT_TRY(st, done, own_output(&owner, p, o.folder, cb));
     if (p->previous) {
         VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));

@@ -520,7 +520,7 @@ static void inputs_become_cases(void **state)
     assert_int_equal(list.count, 2);
     volt_case_list_clear(&list);
     kit_folder("dataset-empty");
-    assert_fails(volt_inputs_list(&list, none, 1, 1, NULL), VOLT_EINVAL, "no scan");
+    assert_fails(volt_inputs_list(&list, none, 1, 1, NULL), VOLT_EDATA, "no scan");
     assert_fails(volt_inputs_list(&list, gone, 1, 1, NULL), VOLT_EIO, "gone.nii");
     assert_fails(volt_inputs_list(&list, one, 1, 2, NULL), VOLT_EDATA, "channel 12");
 }
