@@ -1,4 +1,6 @@
-/* remedies.c - which option helps against which sentence of the library, which knows none. */
+/* remedies.c - which option helps against which sentence of the library, which knows none; and
+ * the file that a sentence lacks. */
+#include <stdio.h>
 #include <string.h>
 #include "apps/cli/cli.h"
 
@@ -58,4 +60,14 @@ const char *cli_remedy(const cli *c, const char *sentence)
             return remedies[i].remedy;
     }
     return NULL;
+}
+
+volt_status cli_about(volt_status st, const char *path)
+{
+    char sentence[1024];
+
+    if (st != VOLT_ENOMEM || strstr(volt_last_error(), path))
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return volt_fail(st, "%s: %s", path, sentence);
 }
