@@ -11,6 +11,7 @@ static const struct {
 } remedies[] = {
     {" mm away from ", "--allow-shift",
      "if the voxels nevertheless match one by one, accept them with --allow-shift"},
+    {"choose another format", "--ending", "--ending .nii.gz, for example, chooses one"},
     {"only the name CT selects the normalization", "--channels", "name it with --channels CT"},
     {"leaves the data set's folder", "--allow-outside",
      "if you trust it, accept such paths with --allow-outside"},
