@@ -28,8 +28,9 @@ typedef struct volt_ensemble_member {
 } volt_ensemble_member;
 
 typedef struct volt_ensemble_options {
-    size_t size;                   /* set by volt_ensemble_defaults() */
-    const char *output;            /* folder (created): CASE.nii.gz, dataset.json */
+    size_t size;        /* set by volt_ensemble_defaults() */
+    const char *output; /* folder (created): CASE.nii.gz (.nrrd, ...: as the first member),
+                           dataset.json */
     const volt_dataset_info *info; /* the labels */
     bool probabilities;            /* also CASE.npz: the mean */
     bool skip_existing;            /* skip cases whose mask exists */
