@@ -329,6 +329,7 @@ static volt_status run(cli *c)
     if (st == VOLT_OK && note)
         volt_report(&c->callbacks, VOLT_LOG_WARNING, "%s", note);
 done:
+    st = cli_about(st, c->args[0]);
     volt_label_table_clear(&names);
     volt_free(table);
     volt_free(note);

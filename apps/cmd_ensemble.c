@@ -78,8 +78,9 @@ const cli_command cmd_ensemble = {
     .min_args = 2,
     .max_args = -1,
     .about = "Averages CASE.npz of every FOLDER (from 'volt predict --save-probabilities' or "
-             "nnU-Net) and writes OUT/CASE.nii.gz (in the data set's format) on the grid of "
-             "the first FOLDER's mask. Classes are read one at a time, so memory does not grow "
+             "nnU-Net) and writes OUT/CASE.nii.gz in the format and on the grid of the first "
+             "FOLDER's "
+             "mask. Classes are read one at a time, so memory does not grow "
              "with their number; the estimated peak is logged first. Values that are no "
              "probabilities are refused: NaN, below -0.001, above 1.001, or with a sum over "
              "the classes that is not within 0.01 of 1.",

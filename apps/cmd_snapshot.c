@@ -251,6 +251,7 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
                     "%s has %s: drawn as an image, not as a mask", path, why);
     st = add_image(in, c, &v, header, path);
 done:
+    st = cli_about(st, path);
     volt_image_header_free(header);
     volt_volume_free(v);
     return st;
@@ -553,7 +554,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_figure_check(o->output));
     VOLT_TRY(st, done, volt_alloc_zero(&in, 1, sizeof *in, "snapshot"));
     VOLT_TRY(st, done, read_input(in, c));
-    VOLT_TRY(st, done, draw(&picture, in, c));
+    VOLT_TRY(st, done, cli_about(draw(&picture, in, c), c->args[0]));
     st = volt_figure_write(o->output, picture->rgb, picture->width, picture->height);
     if (st == VOLT_OK && !c->quiet)
         printf("%s: %lld x %lld pixels\n", o->output, (long long)picture->width,

@@ -29,7 +29,8 @@ typedef struct volt_ensemble_member {
 
 typedef struct volt_ensemble_options {
     size_t size;        /* set by volt_ensemble_defaults() */
-    const char *output; /* folder (created): CASE.nii.gz or as `ending` says, dataset.json */
+    const char *output; /* folder (created): CASE.nii.gz, as `ending` says or as the first
+                         * member's masks, and dataset.json */
     const volt_dataset_info *info; /* the labels */
     bool probabilities;            /* also CASE.npz: the mean */
     bool skip_existing;            /* skip cases whose mask exists */

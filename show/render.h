@@ -105,8 +105,9 @@ VOLT_CALL volt_render(volt_picture **out, const volt_volume *image,
                       const volt_render_options *options);
 
 /* Whether a volume looks like a label map: one channel, integers only, and either few different
- * values or, up to 4096 of them, regions of equal voxels. Otherwise `why` (`bytes`, NULL
- * allowed) says what speaks against it: "1523 different values". */
+ * values, unless they scatter around a slope, or, up to 4096 of them, regions of equal voxels.
+ * Otherwise `why` (`bytes`, NULL allowed) says what speaks against it: "1523 different values".
+ */
 VOLT_API bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes);
 
 /* Chooses a window for one channel: -160..240 HU for CT (an image with values below -500 and

@@ -176,6 +176,8 @@ volt_status cli_need_output(const cli *c, const char *path, const char *endings)
 
 /* What the user of this command can do about a sentence of the library; NULL: nothing known. */
 const char *cli_remedy(const cli *c, const char *sentence);
+/* `st`; a lack of memory while `path` was processed names it. */
+volt_status cli_about(volt_status st, const char *path);
 /* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
  * created, and an output file whose folder exists. VOLT_EIO. */
 volt_status cli_check_inputs(const char *const *path, int count);

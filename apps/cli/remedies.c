@@ -1,4 +1,6 @@
-/* remedies.c - which option helps against which sentence of the library, which knows none. */
+/* remedies.c - which option helps against which sentence of the library, which knows none; and
+ * the file that a sentence lacks. */
+#include <stdio.h>
 #include <string.h>
 #include "apps/cli/cli.h"
 
@@ -10,6 +12,7 @@ static const struct {
     {"; it is used voxel by voxel", NULL, NULL}, /* with --allow-shift */
     {" mm away from ", "--allow-shift",
      "if the voxels nevertheless match one by one, accept them with --allow-shift"},
+    {"choose another format", "--ending", "--ending .nii.gz, for example, chooses one"},
     {"only the name CT selects the normalization", "--channels", "name it with --channels CT"},
     {"leaves the data set's folder", "--allow-outside",
      "if you trust it, accept such paths with --allow-outside"},
@@ -65,4 +68,14 @@ const char *cli_remedy(const cli *c, const char *sentence)
             return remedies[i].remedy;
     }
     return NULL;
+}
+
+volt_status cli_about(volt_status st, const char *path)
+{
+    char sentence[1024];
+
+    if (st != VOLT_ENOMEM || strstr(volt_last_error(), path))
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    return volt_fail(st, "%s: %s", path, sentence);
 }

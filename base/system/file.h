@@ -25,7 +25,7 @@ typedef struct volt_map {
  * which passes on the faults of others. */
 VOLT_MUST_USE volt_status volt_map_open(volt_map *out, const char *path);
 /* `data` points into a map, or somewhere else, which is fine, as is NULL. VOLT_EIO, which names
- * `path`, if a part of the mapped file was missing when it was read. */
+ * `path`, if a part of the mapped file was missing when it was read, or is missing now. */
 VOLT_MUST_USE volt_status volt_map_check(const void *data, const char *path);
 /* `bytes` of a mapped file at `from` are not needed soon: their whole pages leave this
  * process's memory. They may be read again. */

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/system/file.h"
@@ -23,6 +24,8 @@ typedef struct entry {
     _Atomic(uintptr_t) start; /* 0: free */
     _Atomic(size_t) bytes;
     atomic_bool broken;
+    dev_t device;
+    ino_t number; /* of the file */
     struct entry *next;
 } entry;
 
@@ -83,10 +86,12 @@ static void install(void)
     sigaction(SIGBUS, &action, &before);
 }
 
-static volt_status add_entry(const volt_map *map, const char *path)
+static volt_status add_entry(const volt_map *map, int fd, const char *path)
 {
+    struct stat info = {0};
     entry *e;
 
+    (void)fstat(fd, &info);
     pthread_mutex_lock(&lock);
     for (e = atomic_load(&entries); e && atomic_load(&e->start); e = e->next)
         ;
@@ -100,6 +105,8 @@ static volt_status add_entry(const volt_map *map, const char *path)
         atomic_store(&entries, e);
     }
     atomic_store(&e->broken, false);
+    e->device = info.st_dev;
+    e->number = info.st_ino;
     atomic_store(&e->bytes, map->bytes);
     atomic_store(&e->start, (uintptr_t)map->data);
     pthread_mutex_unlock(&lock);
@@ -122,7 +129,7 @@ volt_status volt_map_open(volt_map *out, const char *path)
                        strerror(errno));
     } else if (view) {
         map.data = view;
-        st = add_entry(&map, path);
+        st = add_entry(&map, fd, path);
         if (st != VOLT_OK)
             munmap(view, map.bytes);
     }
@@ -132,11 +139,20 @@ volt_status volt_map_open(volt_map *out, const char *path)
     return st;
 }
 
+/* The rest of a page whose file ends within it reads as zeros, without a fault. */
+static bool is_shorter(const entry *e, const char *path)
+{
+    struct stat info;
+
+    return stat(path, &info) == 0 && info.st_dev == e->device && info.st_ino == e->number &&
+           (uint64_t)info.st_size < atomic_load(&e->bytes);
+}
+
 volt_status volt_map_check(const void *data, const char *path)
 {
     const entry *e = data ? find((uintptr_t)data) : NULL;
 
-    if (e && atomic_load(&e->broken))
+    if (e && (atomic_load(&e->broken) || is_shorter(e, path)))
         return volt_fail(VOLT_EIO,
                          "%s became shorter, or could not be read, while it was in use", path);
     return VOLT_OK;

@@ -581,15 +581,23 @@ done:
     return st;
 }
 
-/* Path of a case's mask, and whether it is wanted. The caller owns *path. */
+/* Path of a case's mask, which has the format of the first member's, and whether it is wanted.
+ * The caller owns *path. */
 static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
 {
-    const volt_status st =
-        volt_format(path, "%s/%s%s", j->o->output, e->id,
-                    j->o->ending ? j->o->ending : volt_mask_ending(j->o->info));
+    const char *ending = volt_mask_ending(j->o->info);
+    char *first = NULL;
+    volt_status st;
 
-    if (st == VOLT_OK)
-        *wanted = !j->o->skip_existing || !volt_path_exists(*path);
+    VOLT_TRY(st, done, volt_image_find(&first, e->folder[0], e->id));
+    if (j->o->ending)
+        ending = j->o->ending;
+    else if (first && volt_image_check_ending(first, true) == VOLT_OK)
+        ending = volt_image_ending(first);
+    VOLT_TRY(st, done, volt_format(path, "%s/%s%s", j->o->output, e->id, ending));
+    *wanted = !j->o->skip_existing || !volt_path_exists(*path);
+done:
+    volt_free(first);
     return st;
 }
 

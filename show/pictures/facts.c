@@ -180,6 +180,12 @@ void volt_mask_facts_clear(volt_mask_facts *f)
 #define FEW_VALUES 24  /* a scan has more */
 #define ROUGH      0.2 /* in a mask fewer labelled neighbours differ */
 
+/* A scan of few values has more than these, and rougher neighbours that differ by a small part
+ * of the range; those of a poor mask differ by a third of it on average. */
+#define SOME_VALUES 8
+#define ROUGHER     0.4
+#define SMALL_STEP  (1.0 / 6)
+
 static bool reject(char *why, size_t bytes, const char *fmt, ...) VOLT_PRINTF(3, 4);
 static bool reject(char *why, size_t bytes, const char *fmt, ...)
 {
@@ -197,7 +203,7 @@ bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes)
     const int64_t voxels = volt_grid_voxels(&v->grid), row = v->grid.n[2];
     int64_t store[VOLT_PAGE_LABELS], pairs = 0, differ = 0;
     values seen = {.v = store, .most = VOLT_PAGE_LABELS};
-    double last = 0;
+    double last = 0, low = INFINITY, high = -INFINITY, steps = 0;
 
     if (v->grid.channels != 1)
         return reject(why, bytes, "%d channels", v->grid.channels);
@@ -209,13 +215,18 @@ bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes)
         if (i % row != 0 && value != 0 && last != 0) {
             pairs++;
             differ += value != last;
+            steps += fabs(value - last);
+            low = fmin(low, value);
+            high = fmax(high, value);
         }
         if ((i == 0 || value != last) && !known(&seen, (int64_t)round(value)) &&
             !add_value(&seen, (int64_t)round(value)))
             return reject(why, bytes, "more than %d different values", VOLT_PAGE_LABELS);
         last = value;
     }
-    if (seen.count > FEW_VALUES && (double)differ > ROUGH * (double)pairs)
+    if ((seen.count > FEW_VALUES && (double)differ > ROUGH * (double)pairs) ||
+        (seen.count > SOME_VALUES && (double)differ > ROUGHER * (double)pairs &&
+         steps < SMALL_STEP * (high - low) * (double)differ))
         return reject(why, bytes, "%d different values, scattered as in a scan", seen.count);
     return true;
 }

@@ -93,5 +93,24 @@ if [ -w /dev/full ] && [ "$(id -u)" -eq 0 ] && mkdir -p "$SCRATCH/disk" &&
     [ -z "$(ls -A "$SCRATCH/disk")" ] || fail "a part of the file was left"
     umount "$SCRATCH/disk"
 fi
+# A file that fits, but not what it becomes: the sentence names it.
+if ! nm "$VOLT" 2>/dev/null | grep -q __asan_init; then
+    large=$SCRATCH/large.nii
+    expect 0 "$VOLT" convert "$truth" "$large" --labels -q
+    printf '\3\0\0\2\0\2\0\2' | dd of="$large" bs=1 seek=40 conv=notrunc 2>"$ERR" # 512^3
+    printf '\2\0\10\0' | dd of="$large" bs=1 seek=70 conv=notrunc 2>"$ERR" # uint8
+    offset=$(od -An -tf4 -j108 -N4 "$large" | tr -d ' ')
+    truncate -s $((offset + 512 * 512 * 512)) "$large"
+    for command in "convert $large $SCRATCH/no.nii --dtype float32" \
+        "convert $large $SCRATCH/no.nii --reorient SAR --dtype float32" \
+        "snapshot $scan $large -o $SCRATCH/no.png"; do
+        # shellcheck disable=SC2086
+        expect 3 bash -c 'ulimit -v 650000; exec "$@"' - "$VOLT" $command
+        err_has '^volt: [^:]*large\.nii: .*memory'
+        err_one_line
+    done
+    rm "$large"
+fi
+
 no_leftovers "$SCRATCH"
 done_testing

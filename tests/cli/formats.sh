@@ -49,6 +49,12 @@ cmp -s <("$VOLT" info "$SCRATCH/one/brats_001.nrrd" | tail -n +2) \
     <("$VOLT" info "$masks/brats_001.nrrd" | tail -n +2) ||
     fail "the mask of the same scan in another format differs"
 
+# Averages have the format of the masks that they were predicted with.
+expect 0 "$VOLT" predict "$run" "$set/imagesTr"/brats_001_*.nrrd -o "$SCRATCH/chosen" \
+    --ending .nii.gz --save-probabilities -q
+expect 0 "$VOLT" ensemble "$SCRATCH/chosen" "$SCRATCH/chosen" -o "$SCRATCH/mean" -q
+exists "$SCRATCH/mean/brats_001.nii.gz"
+
 # A format that does not say which side is left: every command does.
 copy .gipl
 gipl=$SCRATCH/set.gipl

@@ -375,6 +375,16 @@ static void images_and_masks_are_told_apart(void **state)
     }
     assert_false(volt_looks_like_mask(photo, why, sizeof why));
     assert_non_null(strstr(why, "different values"));
+    for (int i = 0; i < N * N; i++) { /* a scan of few values: a slope with noise */
+        noise = noise * 1664525 + 1013904223;
+        ((uint8_t *)photo->data)[i] = (uint8_t)(1 + i % N * 15 / N + noise / (1u << 25) % 4);
+    }
+    assert_false(volt_looks_like_mask(photo, why, sizeof why));
+    for (int i = 0; i < N * N; i++) { /* a poor mask of as many labels */
+        noise = noise * 1664525 + 1013904223;
+        ((uint8_t *)photo->data)[i] = (uint8_t)(1 + noise / (1u << 25) % 18);
+    }
+    assert_true(volt_looks_like_mask(photo, why, sizeof why));
     assert_false(volt_looks_like_mask(three, why, sizeof why));
     assert_non_null(strstr(why, "3 channels"));
     volt_volume_free(three);
