@@ -9,7 +9,6 @@
 #include "io/image.h"
 #include "io/workspace.h"
 #include "nets3d/cascade.h"
-#include "nets3d/plan/splits.h"
 #include "nets3d/precision.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
@@ -321,29 +320,21 @@ done:
 static volt_status find_split(volt_split *out, cli *c, const validation *v, const char *fold,
                               int number)
 {
-    volt_split split = {0};
-    bool known;
-    volt_status st;
+    const char *from = volt_path_exists(v->splits) ? v->splits : v->ds->folder;
+    bool known = true;
+    const volt_status st =
+        volt_validation_split(out, &known, fold, v->ds, v->splits, number, &c->callbacks);
 
-    VOLT_TRY(st, done, volt_split_find(&split, v->ds, v->splits, number, &c->callbacks));
-    st = volt_validation_check_split(&known, fold, v->ds, &split);
-    if (st == VOLT_EDATA) {
-        st = volt_fail(VOLT_EDATA,
-                       "%s was trained on another split than fold %d of %s; give the work "
-                       "folder of the training with --work",
-                       fold, number, volt_path_exists(v->splits) ? v->splits : v->ds->folder);
-        goto done;
-    }
-    if (st == VOLT_OK && !known)
+    if (st == VOLT_EDATA)
+        return volt_fail(VOLT_EDATA,
+                         "%s was trained on another split than fold %d of %s; give the work "
+                         "folder of the training with --work",
+                         fold, number, from);
+    if (!known)
         volt_report(&c->callbacks, VOLT_LOG_WARNING,
                     "%s does not record its training cases: the cases held out are those of "
                     "fold %d of %s",
-                    fold, number, volt_path_exists(v->splits) ? v->splits : v->ds->folder);
-done:
-    if (st == VOLT_OK)
-        *out = split;
-    else
-        volt_split_clear(&split);
+                    fold, number, from);
     return st;
 }
 

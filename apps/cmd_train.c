@@ -520,6 +520,51 @@ static bool names_run(const cli *c)
     return false;
 }
 
+/* Fails if the run was trained on other channels or labels than those of `ds`; its own
+ * dataset.json tells. */
+static volt_status check_info(const volt_dataset *ds, const char *run)
+{
+    volt_dataset_info theirs = {0}, ours = ds->info; /* with the names and counts of theirs */
+    char *path = NULL, *a = NULL, *b = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, run, "dataset.json"));
+    if (!volt_path_exists(path))
+        goto done;
+    VOLT_TRY(st, done, volt_dataset_info_read(&theirs, path));
+    ours.name = theirs.name;
+    ours.file_ending = theirs.file_ending;
+    ours.num_training = theirs.num_training;
+    VOLT_TRY(st, done, volt_dataset_info_text(&a, &theirs));
+    VOLT_TRY(st, done, volt_dataset_info_text(&b, &ours));
+    if (strcmp(a, b) != 0)
+        st = volt_fail(VOLT_EDATA,
+                       "%s was trained on another data set: its channels or labels are not "
+                       "those of %s",
+                       run, ds->folder);
+done:
+    volt_free(b);
+    volt_free(a);
+    volt_dataset_info_clear(&theirs);
+    volt_free(path);
+    return st;
+}
+
+/* Runs that have ended are left alone, but they must be those of the data set given. */
+static volt_status check_ended(job *j)
+{
+    train_options *o = j->c->options;
+    volt_dataset *ds = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, cli_dataset_open(&ds, j->c, &o->data));
+    for (int i = 0; i < j->folds.count; i++)
+        VOLT_TRY(st, done, check_info(ds, j->run[i]));
+done:
+    volt_dataset_close(ds);
+    return st;
+}
+
 static volt_status run(cli *c)
 {
     train_options *o = c->options;
@@ -548,6 +593,8 @@ static volt_status run(cli *c)
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
     VOLT_TRY(st, done, check_runs(&ended, &j));
+    if (ended)
+        VOLT_TRY(st, done, check_ended(&j));
     if (ended) /* only checks that configuration and fold are those of the run */
         prepare.until = VOLT_STAGE_PLAN;
     if (!ended || names_run(c))

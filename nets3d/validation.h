@@ -54,11 +54,14 @@ typedef struct volt_validation_result {
 VOLT_CALL volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                         const volt_split *split, const volt_validation_options *options,
                         const volt_callbacks *cb);
-/* Whether `split` of `ds` is the one that `run` was trained on: VOLT_EDATA if not, as its
- * validation cases may be training cases of the network. *known (NULL: not wanted) is false if
- * the run cannot tell, as an imported network. VOLT_EIO, VOLT_EFORMAT, VOLT_ENOMEM. */
-VOLT_CALL volt_validation_check_split(bool *known, const char *run, const volt_dataset *ds,
-                                      const volt_split *split);
+/* The split of fold `fold` of `ds` by the file `path`, as volt_split_for_fold, but nothing is
+ * written. VOLT_EDATA if `run` was trained on another split, as its training cases may then be
+ * among the validation cases. *known (NULL: not wanted) is false if the run cannot tell, as an
+ * imported network. The caller owns what *out holds (volt_split_clear). VOLT_EIO, VOLT_EFORMAT,
+ * VOLT_ENOMEM. */
+VOLT_CALL volt_validation_split(volt_split *out, bool *known, const char *run,
+                                const volt_dataset *ds, const char *path, int fold,
+                                const volt_callbacks *callbacks);
 /* Removes network.key from RUN/validation; call it before you replace the masks there.
  * VOLT_EIO. */
 VOLT_CALL volt_validation_forget(const char *run);

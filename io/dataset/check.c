@@ -509,14 +509,16 @@ static volt_status check_painting(report *r, const volt_dataset *ds)
 
     for (int l = 1; l < info->labels; l++) {
         const int32_t value = info->label[l].value;
+        const bool named = strncmp(info->label[l].name, "label ", 6) != 0;
         int32_t painted = 0;
         for (int k = 0; k < info->regions; k++)
             painted = holds_label(&info->region[k], value) ? info->region[k].painted : painted;
         if (painted && !same_regions(info, value, painted))
             return add(r, VOLT_WARNING, VOLT_FINDING_DATASET, ds->folder,
-                       "%s: regions_class_order gives label %d (\"%s\") the number %d in "
+                       "%s: regions_class_order gives label %d%s%s%s the number %d in "
                        "masks: they will be numbered differently from the label files",
-                       ds->folder, value, info->label[l].name, painted);
+                       ds->folder, value, named ? " (\"" : "", named ? info->label[l].name : "",
+                       named ? "\")" : "", painted);
     }
     return VOLT_OK;
 }

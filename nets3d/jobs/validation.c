@@ -14,6 +14,7 @@
 #include "io/nnunet_summary.h"
 #include "io/store/case_key.h"
 #include "nets3d/jobs/classes.h"
+#include "nets3d/plan/splits.h"
 #include "nets3d/predictor.h"
 #include "nets3d/run/folder.h"
 #include "nets3d/run/found.h"
@@ -147,8 +148,9 @@ static volt_status names_of(const char ***out, const volt_dataset *ds, const int
     return st;
 }
 
-volt_status volt_validation_check_split(bool *known, const char *run, const volt_dataset *ds,
-                                        const volt_split *split)
+/* Fails if `run` was trained on another split. */
+static volt_status check_split(bool *known, const char *run, const volt_dataset *ds,
+                               const volt_split *split)
 {
     const char **train = NULL, **val = NULL;
     volt_run_found found = {0};
@@ -170,6 +172,22 @@ done:
     volt_free(train);
     volt_run_found_clear(&found);
     volt_free(path);
+    return st;
+}
+
+volt_status volt_validation_split(volt_split *out, bool *known, const char *run,
+                                  const volt_dataset *ds, const char *path, int fold,
+                                  const volt_callbacks *callbacks)
+{
+    volt_split split = {0};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_split_find(&split, ds, path, fold, callbacks));
+    VOLT_TRY(st, done, check_split(known, run, ds, &split));
+    *out = split;
+    split = (volt_split){0};
+done:
+    volt_split_clear(&split);
     return st;
 }
 

@@ -9,7 +9,6 @@
 #include "base/system/file.h"
 #include "base/system/owner.h"
 #include "io/image/names.h"
-#include "io/store/case_key.h"
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/predict/stage.h"
@@ -53,34 +52,6 @@ void volt_predict_output_init(volt_predict_output *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
-static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
-{
-    volt_status st = VOLT_OK;
-
-    for (int g = 0; g < seg->sets; g++) {
-        for (int i = 0; i < seg->set[g].networks && st == VOLT_OK; i++)
-            st = volt_key_mix_file(key, seg->set[g].path[i]);
-    }
-    return st;
-}
-
-/* Several processes may predict parts of the cases into one folder, with the same networks. */
-static volt_status own_output(volt_owner **owner, const volt_predictor *p, const char *folder,
-                              const volt_callbacks *cb)
-{
-    uint64_t number = VOLT_KEY_START;
-    char key[17];
-    volt_status st;
-
-    VOLT_TRY(st, done, mix_networks(&number, p->stage));
-    if (p->previous)
-        VOLT_TRY(st, done, mix_networks(&number, p->previous));
-    snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
-    st = volt_owner_join(owner, folder, key, cb);
-done:
-    return st;
-}
-
 /* Cases that volt_inputs_list_all could not put together. */
 static volt_status take_faults(const volt_predict_output *o, const volt_case_list *cases)
 {
@@ -114,7 +85,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
     VOLT_TRY(st, done, take_faults(&o, cases));
-    VOLT_TRY(st, done, own_output(&owner, p, o.folder, cb));
+    VOLT_TRY(st, done, volt_predict_own_output(&owner, p->stage, p->previous, o.folder, cb));
     if (p->previous) {
         VOLT_TRY(st, done, predict_cascade(p, cases, &o, cb, &r));
     } else {

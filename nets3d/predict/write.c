@@ -1,5 +1,6 @@
 #include "nets3d/predict/write.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/system/file.h"
@@ -9,6 +10,7 @@
 #include "io/image.h"
 #include "io/image/label_files.h"
 #include "io/json/json.h"
+#include "io/store/case_key.h"
 #include "io/tensors/npz.h"
 
 #define NPZ_LEVEL 1 /* probabilities are noise except for zeros: higher levels save little */
@@ -17,6 +19,34 @@
 static const char *mask_name(const volt_segmenter *seg, int i)
 {
     return seg->info.regions ? seg->info.region[i].name : seg->info.label[i + 1].name;
+}
+
+static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
+{
+    volt_status st = VOLT_OK;
+
+    for (int g = 0; g < seg->sets; g++) {
+        for (int i = 0; i < seg->set[g].networks && st == VOLT_OK; i++)
+            st = volt_key_mix_file(key, seg->set[g].path[i]);
+    }
+    return st;
+}
+
+volt_status volt_predict_own_output(volt_owner **owner, const volt_segmenter *stage,
+                                    const volt_segmenter *previous, const char *folder,
+                                    const volt_callbacks *cb)
+{
+    uint64_t number = VOLT_KEY_START;
+    char key[17];
+    volt_status st;
+
+    VOLT_TRY(st, done, mix_networks(&number, stage));
+    if (previous)
+        VOLT_TRY(st, done, mix_networks(&number, previous));
+    snprintf(key, sizeof key, "%016llx", (unsigned long long)number);
+    st = volt_owner_join(owner, folder, key, cb);
+done:
+    return st;
 }
 
 static const char *ending_of(const volt_predict_output *o, const volt_segmenter *seg)

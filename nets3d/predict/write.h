@@ -4,10 +4,17 @@
  */
 #ifndef VOLT_NETS3D_PREDICT_WRITE_H
 #define VOLT_NETS3D_PREDICT_WRITE_H
+#include "base/system/owner.h"
 #include "io/image.h"
 #include "nets3d/predict/segmenter.h"
 VOLT_BEGIN_DECLS
 
+/* Becomes owner of the output folder. Several processes may predict parts of the cases into one
+ * folder, with the same networks. `previous`: of a cascade, else NULL. */
+VOLT_MUST_USE volt_status volt_predict_own_output(volt_owner **owner,
+                                                  const volt_segmenter *stage,
+                                                  const volt_segmenter *previous,
+                                                  const char *folder, const volt_callbacks *cb);
 /* Creates the folders and writes dataset.json and plans.json. */
 VOLT_MUST_USE volt_status volt_predict_create_output(const volt_predict_output *o,
                                                      const volt_segmenter *seg);

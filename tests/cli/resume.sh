@@ -101,6 +101,9 @@ refuses --precision bf16
 # A run that has ended is not taken for one of another configuration or fold.
 expect 10 "${train[@]}" -o "$run" --resume -q -c 2d
 err_has 'as configuration 3d_fullres, not 2d'
+# The data set must be that of the run, also if the run has ended.
+expect 10 "${train[@]}" -o "$run" --resume -q --channels other
+err_has 'was trained on another data set: its channels or labels are not those of'
 expect 2 "${train[@]}" -o "$run" --resume -q --dropout 0.3 --init elsewhere
 err_has "--dropout \(0.3, the run has its plan's\), --init \(elsewhere, the run has none\)"
 expect 10 "${train[@]}" -o "$run" --resume -q --fold 1
