@@ -7,7 +7,6 @@
 #include "apps/cli/cli.h"
 #include "apps/cli/label_files.h"
 #include "io/image.h"
-#include "io/image/label_files.h"
 #include "io/dataset.h"
 #include "io/label_table.h"
 #include "volume/orient.h"
@@ -318,7 +317,7 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, volt_check_cancelled(&c->callbacks));
     VOLT_TRY(st, done, write_label_files(c, files, v, &write));
     if (write.names)
-        VOLT_TRY(st, done, volt_label_files_beside(&table, c->args[1], write.names));
+        VOLT_TRY(st, done, volt_label_table_accompany(&table, c->args[1], write.names));
     st = volt_image_write(c->args[1], v, header, &write);
     if (st == VOLT_OK)
         report_warnings(c, header);

@@ -225,6 +225,23 @@ static volt_status try_mask(volt_volume **v, const cli *c, const volt_image_head
     return VOLT_OK;
 }
 
+/* The same for a mask that was given, if its values are not the labels themselves. */
+static volt_status apply_near(volt_volume **v, const cli *c, const char *path)
+{
+    volt_dataset_info info = {0};
+    const volt_status st = snapshot_info_near(&info, path);
+    const double most = volt_volume_range(*v, (int)c->threads).max;
+    volt_status applied = st;
+
+    if (st == VOLT_OK && info.thresholds > 0 && most > info.thresholds) {
+        applied = apply_thresholds(v, &info);
+        volt_report(&c->callbacks, VOLT_LOG_INFO,
+                    "%s has grey values; labels from the thresholds of its dataset.json", path);
+    }
+    volt_dataset_info_clear(&info);
+    return applied;
+}
+
 /* Reads a file that follows the first: a mask, or an image if it does not look like a mask. */
 static volt_status add_file(input *in, const cli *c, const char *path, bool must_be_mask)
 {
@@ -239,6 +256,8 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     if (path == in->found.truth && in->found.set)
         VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
     if (volt_looks_like_mask(v, why, sizeof why)) {
+        if (!(path == in->found.truth && in->found.set))
+            VOLT_TRY(st, done, apply_near(&v, c, path));
         st = add_mask(in, c, &v, path);
         goto done;
     }

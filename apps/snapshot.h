@@ -29,6 +29,9 @@ volt_status snapshot_mask_names(char **out, char *const *files, int images, int 
 /* What the names of `count` files begin with, up to a separator; NULL if nothing. The caller
  * owns *out (volt_free). */
 volt_status snapshot_title(char **out, char *const *files, int count);
+/* The dataset.json in the folder of a mask or, for labelsTr and labelsTs, above it; *out stays
+ * empty if there is none that can be read. volt_dataset_info_clear; VOLT_ENOMEM. */
+volt_status snapshot_info_near(volt_dataset_info *out, const char *mask);
 /* Whether two paths lead to one existing file. */
 bool snapshot_same_file(const char *a, const char *b);
 

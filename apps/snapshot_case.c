@@ -84,6 +84,28 @@ static bool has_dataset_json(const char *folder)
     return has;
 }
 
+volt_status snapshot_info_near(volt_dataset_info *out, const char *mask)
+{
+    char *folder = NULL, *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, folder_of(&folder, mask));
+    VOLT_TRY(st, done, volt_path_join(&path, *folder ? folder : ".", "dataset.json"));
+    if (!volt_path_exists(path) && strncmp(volt_path_name(folder), "labelsT", 7) == 0) {
+        volt_free(path);
+        path = NULL;
+        VOLT_TRY(st, done, volt_path_join(&path, folder, "../dataset.json"));
+    }
+    if (volt_path_exists(path))
+        st = volt_dataset_info_read(out, path);
+    if (st != VOLT_OK && st != VOLT_ENOMEM) /* a mask does not depend on it */
+        st = VOLT_OK;
+done:
+    volt_free(path);
+    volt_free(folder);
+    return st;
+}
+
 bool snapshot_same_file(const char *a, const char *b)
 {
     char *real_a = NULL, *real_b = NULL;
@@ -157,8 +179,7 @@ static volt_status find_around(snapshot_case *out, const char *path)
     volt_status st;
 
     VOLT_TRY(st, done, folder_of(&folder, path));
-    if (has_dataset_json(folder) || volt_path_is_dir(path) || !volt_path_exists(path))
-        VOLT_TRY(st, done, find_in(out, folder, path));
+    VOLT_TRY(st, done, find_in(out, folder, path));
     if (out->name || !*volt_path_name(folder))
         goto done;
     VOLT_TRY(st, done, folder_of(&above, folder));

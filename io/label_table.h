@@ -48,6 +48,12 @@ typedef enum volt_label_files {
  * label descriptions. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_CALL volt_label_table_write(const char *path, const volt_label_table *table);
 
+/* For a mask `path` in a format that stores no names: writes STEM.label next to it and sets
+ * *out to its path, which the caller owns (volt_free). *out is NULL where the format stores
+ * names or a table lies there already. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_CALL volt_label_table_accompany(char **out, const char *path,
+                                     const volt_label_table *names);
+
 /* VOLT's colour of a label value (>= 1; 0 is black), the same in every picture and table. */
 VOLT_API void volt_label_rgb(uint8_t rgb[3], int64_t value);
 

@@ -68,8 +68,8 @@ VOLT_CALL volt_postprocess_find(volt_postprocess_result *out, const char *predic
  * (volt_postprocess_clear). VOLT_EIO, VOLT_EFORMAT; VOLT_ENOTSUP: another function. */
 VOLT_CALL volt_postprocess_read(volt_postprocess *out, const char *path);
 /* Applies the steps to every mask of folder `from` and writes the results to folder `to`
- * (created). *cases (NULL allowed): their number. Progress: "cases". VOLT_EDATA: no masks;
- * VOLT_EIO. */
+ * (created), with the names of their labels and the dataset.json of `from`. *cases (NULL
+ * allowed): their number. Progress: "cases". VOLT_EDATA: no masks; VOLT_EIO. */
 VOLT_CALL volt_postprocess_folder(int64_t *cases, const char *from, const char *to,
                                   const volt_postprocess *p, int threads,
                                   const volt_callbacks *cb);

@@ -104,7 +104,9 @@ static void format_progress(char *out, size_t bytes, cli *c, double now)
     if (made > 0 && elapsed > 0)
         print_rate(rate, sizeof rate, made / elapsed);
     if (p->done >= p->total) {
-        snprintf(out, bytes, "%lld %.*s in %.1f s%s%s", (long long)p->total, noun, p->what,
+        /* what a resumed training had done before is not counted */
+        snprintf(out, bytes, "%lld %.*s in %.1f s%s%s",
+                 (long long)(p->total - (p->first > 1 ? p->first - 1 : 0)), noun, p->what,
                  elapsed, *rate ? ", " : "", rate);
         return;
     }

@@ -71,7 +71,8 @@ static volt_status joined_exists(bool *out, int bytes, const char *start, const 
     return st;
 }
 
-volt_status volt_label_files_beside(char **out, const char *path, const volt_label_table *names)
+volt_status volt_label_table_accompany(char **out, const char *path,
+                                       const volt_label_table *names)
 {
     static const char *const own[] = {".label", ".txt", ".ctbl"};
     const size_t folder = (size_t)(volt_path_name(path) - path);

@@ -12,11 +12,6 @@ VOLT_MUST_USE volt_status volt_label_files_create(const char *folder, int which,
 VOLT_MUST_USE volt_status volt_label_files_mask(const char *folder, int which, const char *id,
                                                 const volt_volume *mask,
                                                 const volt_label_table *names, int threads);
-/* For a mask `path` in a format that stores no names: writes STEM.label next to it and sets
- * *out to its path, which the caller owns. *out is NULL where the format stores them or a table
- * is there already. VOLT_EIO, VOLT_ENOMEM. */
-VOLT_MUST_USE volt_status volt_label_files_beside(char **out, const char *path,
-                                                  const volt_label_table *names);
 /* Copies the tables for all masks of a folder, dataset.json among them. VOLT_EIO, VOLT_ENOMEM.
  */
 VOLT_MUST_USE volt_status volt_label_files_copy(const char *from, const char *to);

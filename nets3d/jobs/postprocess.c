@@ -175,7 +175,7 @@ static volt_status process_mask(void *context, int64_t index, int threads)
     if (st != VOLT_OK && st != VOLT_EFORMAT) /* a damaged table is no reason to lose masks */
         goto done;
     options.names = names.count ? &names : NULL;
-    VOLT_TRY(st, done, volt_label_files_beside(&table, path, &names));
+    VOLT_TRY(st, done, volt_label_table_accompany(&table, path, &names));
     st = volt_image_write(path, labels, header, &options);
 done:
     volt_label_table_clear(&names);

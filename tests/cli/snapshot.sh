@@ -60,6 +60,20 @@ err_one_line
 expect 2 "$VOLT" snapshot "$case" --channels all --channel 7 -o "$SCRATCH/no.png"
 err_one_line
 
+# A file of LiTS stands for its case, although no dataset.json lies there.
+expect 0 "$VOLT" phantom liver "$SCRATCH/lits" --layout lits --cases 2 --size 24 -q
+expect 0 "$VOLT" snapshot "$SCRATCH/lits/volume-1" -o "$SCRATCH/lits.png"
+expect 0 "$VOLT" snapshot "$SCRATCH/lits/volume-1.nii" --channels all -o "$png"
+expect 0 cmp "$png" "$SCRATCH/lits.png"
+# Grey values become labels, so that names and Dice are right, however the truth is given.
+expect 0 "$VOLT" phantom brats "$SCRATCH/grey" --layout grey --cases 1 --size 24 --seed 5 -q
+expect 0 "$VOLT" snapshot "$SCRATCH/grey/brats_001" --channels FLAIR -o "$SCRATCH/grey.png"
+expect 0 "$VOLT" snapshot "$SCRATCH/grey/imagesTr/brats_001_0003.nii.gz" \
+    "$SCRATCH/grey/labelsTr/brats_001.nii.gz" -o "$png"
+err_has 'brats_001.nii.gz has grey values; labels from the thresholds of its dataset.json$'
+cp "$png" "$SCRATCH/from_grey.png"
+expect 0 "$VOLT" snapshot "$SCRATCH/grey/imagesTr/brats_001_0003.nii.gz" "$truth" -o "$png"
+expect 0 cmp "$png" "$SCRATCH/from_grey.png"
 # A scan given as a mask is drawn as an image, and said to be one.
 expect 0 "$VOLT" snapshot "$scan" "${scan/_0003/_0001}" "$truth" -o "$png"
 err_has '^volt: warning: .*_0001.nii.gz has .*: drawn as an image, not as a mask$'
