@@ -538,14 +538,13 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
         header->helper_bytes; /* of volt-itk, which reads and writes some formats */
     out->write += header->helper_bytes;
     *too_large = volt_predict_memory_alone(out) > available;
-    if (*too_large) {
+    if (*too_large)
         st = volt_fail(VOLT_ENOMEM,
                        "%s: prediction needs %s of memory, but only %s is available", file,
                        volt_mem_words(needed, volt_predict_memory_alone(out)),
                        volt_mem_words(there, available));
-        goto done;
-    }
-    st = count_passes(j, index, &grid);
+    else
+        st = count_passes(j, index, &grid);
 done:
     volt_image_header_free(header);
     return st;
