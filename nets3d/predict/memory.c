@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/core/checked.h"
+#include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
 #include "nets3d/predict/segmenter.h"
@@ -143,4 +144,17 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     *out = m;
 done:
     return st;
+}
+
+size_t volt_predict_memory_alone(const volt_predict_memory *m)
+{
+    return m->network +
+           volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
+}
+
+size_t volt_predict_memory_left(const volt_segmenter *seg)
+{
+    const size_t left = volt_mem_available();
+
+    return left < SIZE_MAX - seg->held_bytes ? left + seg->held_bytes : SIZE_MAX;
 }

@@ -252,6 +252,10 @@ VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_
                                                  const volt_grid *grid,
                                                  const volt_segment_request *wanted,
                                                  const char *what);
+/* The peak if nothing overlaps. */
+size_t volt_predict_memory_alone(const volt_predict_memory *m);
+/* What the stages may use: the memory available, with the networks that `seg` holds already. */
+size_t volt_predict_memory_left(const volt_segmenter *seg);
 
 VOLT_END_DECLS
 #endif

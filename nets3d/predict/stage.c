@@ -33,6 +33,7 @@ typedef struct item {
     volt_preprocessed_scan scan;
     volt_image_header *header;
     volt_segmentation result;
+    bool writing; /* its probabilities */
 } item;
 
 static void item_clear(item *it, const volt_segmenter *seg)
@@ -316,20 +317,19 @@ static volt_status pass_on(job *j, item *it)
     return VOLT_OK;
 }
 
-/* Everything for one case except reading it and writing its labels. *writing: failed at that.
- */
-static volt_status compute_item(bool *writing, job *j, item *it)
+/* Everything for one case except reading it and writing its labels. */
+static volt_status compute_item(job *j, item *it)
 {
     const char *id = j->cases->item[it->index].id;
     volt_segment_request wanted = j->wanted;
     volt_status st;
 
     wanted.roi = j->out->roi ? &it->roi : NULL;
-    VOLT_TRY(st, done, volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb));
-    st = volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header);
-    *writing = st != VOLT_OK;
-done:
-    return st;
+    st = volt_segmenter_run(j->seg, &it->result, &it->scan, &wanted, id, j->cb);
+    if (st != VOLT_OK)
+        return st;
+    it->writing = true;
+    return volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header);
 }
 
 /* ---- time ---- */
@@ -442,14 +442,13 @@ static void correct_time(job *j, int64_t index, double network_s)
 static volt_status predict_one(job *j, int64_t index)
 {
     item it = {.index = index};
-    bool writing = false;
     volt_status st;
 
     VOLT_TRY(st, done, next_item(&it, j, index));
     VOLT_TRY(st, done, announce_time(j, &it));
-    st = compute_item(&writing, j, &it);
+    st = compute_item(j, &it);
 done:
-    st = failed_case(j, index, st, writing);
+    st = failed_case(j, index, st, it.writing);
     /* A failed case has no labels. */
     if (st == VOLT_OK && it.result.labels)
         st = pass_on(j, &it);
@@ -499,26 +498,11 @@ done:
     return st;
 }
 
-static size_t alone_bytes(const volt_predict_memory *m)
-{
-    return m->network +
-           volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
-}
-
-/* What the job may use, with the networks that it holds already. */
-static size_t available_to(const job *j)
-{
-    const size_t left = volt_mem_available();
-
-    return left < SIZE_MAX - j->seg->held_bytes ? left + j->seg->held_bytes : SIZE_MAX;
-}
-
-/* What one scan needs, from its file's header. VOLT_ENOMEM with *too_large: more than there is.
- */
+/* What one scan needs, by its header. VOLT_ENOMEM with *too_large: more than there is. */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t available = available_to(j);
+    const size_t available = volt_predict_memory_left(j->seg);
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_image_header *header = NULL;
     volt_grid grid;
@@ -531,14 +515,14 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     out->preprocess +=
         header->helper_bytes; /* of volt-itk, which reads and writes some formats */
     out->write += header->helper_bytes;
-    *too_large = alone_bytes(out) > available;
-    if (*too_large) {
-        st = volt_fail(
-            VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available", file,
-            volt_mem_words(needed, alone_bytes(out)), volt_mem_words(there, available));
-        goto done;
-    }
-    st = count_passes(j, index, &grid);
+    *too_large = volt_predict_memory_alone(out) > available;
+    if (*too_large)
+        st = volt_fail(VOLT_ENOMEM,
+                       "%s: prediction needs %s of memory, but only %s is available", file,
+                       volt_mem_words(needed, volt_predict_memory_alone(out)),
+                       volt_mem_words(there, available));
+    else
+        st = count_passes(j, index, &grid);
 done:
     volt_image_header_free(header);
     return st;
@@ -577,16 +561,16 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
-    const size_t available = available_to(j);
     volt_predict_memory m;
     size_t alone, together;
     volt_status st = most_memory(&m, j);
 
     if (st != VOLT_OK)
         return st;
-    alone = alone_bytes(&m);
+    alone = volt_predict_memory_alone(&m);
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
-    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES && together <= available;
+    j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES &&
+                 together <= volt_predict_memory_left(j->seg);
     j->result.announced_bytes = j->overlap ? together : alone;
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,

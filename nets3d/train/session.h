@@ -87,8 +87,8 @@ void volt_session_close_loaders(volt_session *s);
 /* Writes checkpoint_latest (with optimizer state) or checkpoint_best (without). */
 VOLT_MUST_USE volt_status volt_session_save_latest(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
-/* Writes plan and data set into the run's folder, copies for the reader (checkpoints carry their
- * own), and cuts the log back to the epochs of the state. */
+/* Writes plan and data set into the run's folder, copies for the reader (checkpoints carry
+ * their own), and cuts the log back to the epochs of the state. */
 VOLT_MUST_USE volt_status volt_session_describe(const volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);

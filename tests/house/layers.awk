@@ -22,9 +22,9 @@ BEGIN {
     # What every file may include besides: C17, POSIX and Linux, OpenMP, the compiler's own.
     system_headers("assert ctype errno float inttypes limits locale math setjmp signal stdarg")
     system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
-    system_headers("dirent dlfcn fcntl fnmatch ftw link poll pthread sched spawn strings unistd")
+    system_headers("dirent dlfcn fcntl fnmatch ftw link malloc poll pthread sched spawn strings unistd")
     system_headers("sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
-    system_headers("sys/statvfs sys/syscall sys/types sys/wait ucontext omp immintrin")
+    system_headers("sys/statvfs sys/syscall sys/types sys/uio sys/wait ucontext omp immintrin")
 
     # Third-party headers and the folders that may see them.
     library("^jansson\\.h$", "io/json/")
