@@ -86,6 +86,18 @@ expect 0 cmp "$SCRATCH/yaml2/checkpoint_latest.safetensors" "$SCRATCH/unet/check
 sed -i 's/clip: true/clip: \&yes true/' "$SCRATCH/changed/configs/inference.yaml"
 expect 6 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
 err_has 'inference.yaml: line 30 uses an anchor'
+# What bundles of the Model Zoo have as well: len(), lists within lists, scaling before z-scores.
+changed 's/"spatial_dims": 3/"spatial_dims": "$len(@window)"/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/len" -q
+expect 0 cmp "$SCRATCH/len/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+changed 's/"transforms": \[/&{"_target_": "Compose", "transforms": [{"_target_": "LoadImaged", "keys": "image"}]},/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/nested" -q
+expect 0 cmp "$SCRATCH/nested/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+changed 's/"_target_": "EnsureChannelFirstd",/"_target_": "ScaleIntensityd",/; s/"_target_": "ScaleIntensityRanged",/"_target_": "NormalizeIntensityd",/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/scaled" -q
+expect 0 grep -q ZScoreNormalization "$SCRATCH/scaled/plans.json"
+changed 's/"transforms": \[/"transforms": ["@preprocessing",/'
+refused 5 'is the innermost of more than 4 lists'
 changed 's/ScaleIntensityRanged/ScaleIntensityRangePercentilesd/'
 refused 6 'preprocessing.transforms\[4\] is ScaleIntensityRangePercentilesd, which has no counterpart'
 changed 's/"SlidingWindowInferer"/"SimpleInferer"/; s/"roi_size"/"other"/'
