@@ -123,6 +123,13 @@ expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
 err_one_line
 err_has 'model.pt'
 changed ''
+mv "$SCRATCH/changed/models/model.pt" "$SCRATCH/changed/models/unet_tuned.pt"
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/tuned" -q
+expect 0 cmp "$SCRATCH/tuned/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+cp "$SCRATCH/changed/models/unet_tuned.pt" "$SCRATCH/changed/models/other.pt" # which of them?
+expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
+err_has 'changed is a MONAI bundle without weights \(models/model.pt\)'
+changed ''
 rm "$SCRATCH/changed/models/model.pt"
 expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
 err_has 'changed is a MONAI bundle without weights'
