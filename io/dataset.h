@@ -195,7 +195,7 @@ VOLT_API int64_t volt_dataset_find(const volt_dataset *ds, const char *id);
  * CASE; other names are whole cases. Where the network has one channel, CASE_0012 without any
  * other file of CASE is a case of its own (item[].numbered). `channels` is the network's
  * number. The caller owns what *out holds. VOLT_EDATA names a case with a missing or surplus
- * channel; VOLT_EINVAL: no input holds an image, or two inputs give the same case; VOLT_EIO. */
+ * channel, or no input holds an image; VOLT_EINVAL: two inputs give the same case; VOLT_EIO. */
 VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int count,
                            int channels);
 /* The same, but a case with a missing or surplus channel is listed as well, without files and
