@@ -51,7 +51,8 @@ typedef struct volt_model_import_result {
 /* Imports `source` into the folder `run`, which must be absent or empty. Logs what was found
  * and every tensor left over. `options` NULL = defaults; `cb`, `result` may be NULL. VOLT_EIO;
  * VOLT_EFORMAT: damaged, or names or shapes do not fit; VOLT_ENOTSUP: an architecture, type or
- * opcode, by name; VOLT_EDATA: `run` exists; VOLT_EINVAL: no such fold or configuration. */
+ * opcode, by name; VOLT_EDATA: `run` exists, or `source` is a folder without a model;
+ * VOLT_EINVAL: no such fold or configuration. */
 VOLT_CALL volt_import_model(const char *source, const char *run,
                             const volt_model_import_options *options, const volt_callbacks *cb,
                             volt_model_import_result *result);

@@ -70,8 +70,9 @@ static inline volt_predict_options volt_predict_defaults(void)
 
 /* Opens the networks of `count` >= 1 runs (volt_is_run; a folder of folds counts as all of
  * them). `options` NULL = defaults. The caller owns *out (volt_predictor_free). VOLT_EINVAL: an
- * option; VOLT_EIO: no checkpoint; VOLT_EFORMAT: damaged; VOLT_EDATA: runs of data sets with
- * different channels or labels; VOLT_ENOTSUP: too many networks; VOLT_ENOMEM. */
+ * option; VOLT_EIO: no such folder; VOLT_EFORMAT: damaged; VOLT_EDATA: no checkpoint, or runs
+ * of data sets with different channels or labels; VOLT_ENOTSUP: too many networks; VOLT_ENOMEM.
+ */
 VOLT_CALL volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                               const volt_predict_options *options, const volt_callbacks *cb);
 VOLT_API void volt_predictor_free(volt_predictor *p); /* NULL is allowed */

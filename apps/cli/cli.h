@@ -184,8 +184,8 @@ volt_status cli_check_inputs(const char *const *path, int count);
 volt_status cli_check_output_folder(const char *path);
 volt_status cli_check_output_file(const char *path);
 
-/* VOLT_EINVAL where RUN is something else that users have, such as a data set; the sentence ends
- * with `remedy`, which may be empty. VOLT_OK does not mean that it is a run. */
+/* VOLT_EINVAL where RUN is something else that users have, such as a data set; the sentence
+ * ends with `remedy`, which may be empty. VOLT_OK does not mean that it is a run. */
 volt_status cli_check_run(const char *path, const char *remedy);
 /* `given`, the value of --dataset, else the dataset.json of the masks in `folder`. The caller
  * owns *out (volt_free). VOLT_EIO: no folder; VOLT_EDATA: it has none. */

@@ -8,6 +8,7 @@
 #include "base/core/alloc.h"
 #include "io/dataset.h"
 #include "io/dataset/dataset_internal.h"
+#include "io/dataset/layout.h"
 #include "io/image.h"
 #include "io/image/names.h"
 #include "io/scores/numbering.h"
@@ -35,6 +36,29 @@ typedef struct truths {
     bool grouped;           /* CASE_000.png, CASE_001.png, ... are one mask */
 } truths;
 
+/* Scans and labels of BraTS or LiTS side by side in one folder are a data set, too: there a
+ * mask has the name of its scan, not of its truth. */
+static volt_status open_mixed(truths *t, volt_dataset **opened, const volt_dataset_options *o)
+{
+    volt_dataset *ds = NULL;
+    bool known, labels = false;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_layouts_know(&known, t->folder, false));
+    if (!known)
+        goto done;
+    VOLT_TRY(st, done, volt_dataset_open(&ds, t->folder, o));
+    for (int64_t i = 0; i < ds->cases.count; i++)
+        labels = labels || ds->cases.item[i].label_file;
+    if (labels) {
+        t->ds = *opened = ds;
+        ds = NULL;
+    }
+done:
+    volt_dataset_close(ds);
+    return st == VOLT_ENOMEM ? st : VOLT_OK; /* else a plain folder */
+}
+
 /* A folder without masks of its own must be a data set, which the caller then owns. */
 static volt_status truths_open(truths *t, volt_dataset **opened, const char *folder,
                                const volt_dataset_options *o)
@@ -46,7 +70,7 @@ static volt_status truths_open(truths *t, volt_dataset **opened, const char *fol
     if ((st = volt_masks_list(&t->names, folder, false)) != VOLT_OK)
         return st;
     if (!told && o->thresholds == 0 && t->names.count)
-        return VOLT_OK;
+        return open_mixed(t, opened, o);
     if ((st = volt_dataset_open(opened, o->images ? NULL : folder, o)) == VOLT_OK)
         t->ds = *opened;
     if (st == VOLT_EDATA && !told && t->names.count)
@@ -95,6 +119,11 @@ static volt_status find_truth(char **out, const truths *t, const char *pred, con
         goto done;
     }
     index = volt_dataset_find(t->ds, id);
+    for (int64_t i = 0; index < 0 && i < t->ds->cases.count; i++) { /* named as the truth is */
+        const char *file = t->ds->cases.item[i].label_file;
+        if (file && strcmp(volt_path_name(file), name) == 0)
+            index = i;
+    }
     if (index < 0 || !t->ds->cases.item[index].label_file)
         st = volt_fail(VOLT_EDATA, "%s has no truth: %s %s", pred, t->folder,
                        index < 0 ? "has no case of that name" : "has no labels for it");

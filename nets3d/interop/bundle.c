@@ -67,6 +67,40 @@ static volt_status find_one(char **out, const char *folder, const char *const *n
                      names[0]);
 }
 
+static bool holds_weights(const char *name)
+{
+    const char *dot = strrchr(name, '.');
+
+    return dot && *name != '.' && (strcmp(dot, ".pt") == 0 || strcmp(dot, ".pth") == 0);
+}
+
+/* The weights of a bundle under a name of their own, if it has no others; *out NULL = none. */
+static volt_status find_only_weights(char **out, const char *folder)
+{
+    const char *only = NULL;
+    volt_names names = {0};
+    char *models = NULL;
+    int count = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&models, folder, "models"));
+    if (!volt_path_is_dir(models))
+        goto done;
+    VOLT_TRY(st, done, volt_list_dir(&names, models));
+    for (size_t i = 0; i < names.count; i++) {
+        if (holds_weights(names.name[i])) {
+            only = names.name[i];
+            count++;
+        }
+    }
+    if (count == 1)
+        st = volt_path_join(out, models, only);
+done:
+    volt_names_free(&names);
+    volt_free(models);
+    return st;
+}
+
 static volt_status find_files(volt_bundle *b, const char *folder)
 {
     static const char *const configs[] = {"configs/inference.json", "configs/inference.yaml",
@@ -78,6 +112,9 @@ static volt_status find_files(volt_bundle *b, const char *folder)
 
     VOLT_TRY(st, done, find_one(&b->inference, folder, configs, "an inference config"));
     VOLT_TRY(st, done, volt_path_join(&script, folder, "models/model.ts"));
+    VOLT_TRY(st, done, find_only_weights(&b->weights, folder));
+    if (b->weights)
+        goto done;
     st = find_one(&b->weights, folder, weights, "weights");
     if (st != VOLT_OK && volt_path_exists(script))
         st =

@@ -14,6 +14,8 @@
 #define NO_LIMIT 1e9 /* intensities beyond it do not occur */
 
 /* One transform. */
+enum { MAX_DEPTH = 4 }; /* of lists within lists */
+
 typedef struct transform {
     const volt_json *config;
     volt_json_at at; /* its object */
@@ -253,6 +255,9 @@ static volt_status read_normalize(volt_bundle_pipeline *p, const transform *t)
                       "over all channels together (channel_wise false); VOLT normalizes each "
                       "channel alone");
     if (!shifted) {
+        /* of values scaled to 0..1 the z-scores are the same as without that */
+        if (p->normalized && p->scheme == VOLT_NORMALIZE_RESCALE_01 && !nonzero)
+            p->normalized = false;
         st = set_scheme(p, t, VOLT_NORMALIZE_ZSCORE);
         p->masked = nonzero;
         goto done;
@@ -410,8 +415,12 @@ static void set_name(transform *t, const char *target)
     }
 }
 
+static volt_status read_list(volt_bundle_pipeline *p, const volt_json *config,
+                             const volt_json_at *at, const reader *readers, bool others,
+                             int depth, const volt_callbacks *cb);
+
 static volt_status read_one(volt_bundle_pipeline *p, const transform *given,
-                            const reader *readers, bool others)
+                            const reader *readers, bool others, int depth)
 {
     transform t = *given;
     volt_json_at target;
@@ -427,6 +436,10 @@ static volt_status read_one(volt_bundle_pipeline *p, const transform *given,
     VOLT_TRY(st, done, volt_json_member(&target, &t.at, "_target_"));
     VOLT_TRY(st, done, volt_json_text(&text, &target, 256));
     set_name(&t, text);
+    if (strcmp(t.name, "Compose") == 0)
+        return depth > MAX_DEPTH
+                   ? volt_json_fail(&t.at, "is the innermost of more than %d lists", MAX_DEPTH)
+                   : read_list(p, t.config, &t.at, readers, others, depth + 1, t.cb);
     VOLT_TRY(st, done, labels_only(&skip, &t));
     if (skip && !others)
         return VOLT_OK;
@@ -444,7 +457,7 @@ done:
 
 static volt_status read_list(volt_bundle_pipeline *p, const volt_json *config,
                              const volt_json_at *at, const reader *readers, bool others,
-                             const volt_callbacks *cb)
+                             int depth, const volt_callbacks *cb)
 {
     json_t *whole = NULL, *list = NULL, *item = NULL;
     volt_json_at here = *at;
@@ -466,7 +479,7 @@ static volt_status read_list(volt_bundle_pipeline *p, const volt_json *config,
         VOLT_TRY(st, done, volt_json_item(&t.at, &here, i));
         VOLT_TRY(st, done, volt_bundle_look(&item, config, &t.at));
         t.at.value = item;
-        VOLT_TRY(st, done, read_one(p, &t, readers, others));
+        VOLT_TRY(st, done, read_one(p, &t, readers, others, depth));
         json_decref(item);
         item = NULL;
     }
@@ -480,11 +493,11 @@ done:
 volt_status volt_bundle_read_preprocessing(volt_bundle_pipeline *p, const volt_json *config,
                                            const volt_json_at *at, const volt_callbacks *cb)
 {
-    return read_list(p, config, at, before, false, cb);
+    return read_list(p, config, at, before, false, 0, cb);
 }
 
 volt_status volt_bundle_read_postprocessing(volt_bundle_pipeline *p, const volt_json *config,
                                             const volt_json_at *at, const volt_callbacks *cb)
 {
-    return read_list(p, config, at, after, true, cb);
+    return read_list(p, config, at, after, true, 0, cb);
 }

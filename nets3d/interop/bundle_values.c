@@ -48,11 +48,36 @@ static bool literal_to_json(char *out, const char *text)
     return used > 0;
 }
 
+/* len(@key), the one call that real bundles need; *out stays NULL for any other text. */
+static volt_status read_length(json_t **out, const volt_json *config, const volt_json_at *at,
+                               const char *text, int chain)
+{
+    static const char call[] = "len(@";
+    const size_t bytes = strlen(text), head = sizeof call - 2; /* up to the @ */
+    volt_json_at inner = *at;
+    json_t *reference = NULL, *list = NULL;
+    volt_status st = VOLT_OK;
+
+    if (strncmp(text, call, sizeof call - 1) != 0 || text[bytes - 1] != ')' ||
+        strcspn(text + head, " .()[]+-*/,=<>") != bytes - 1 - head)
+        return VOLT_OK;
+    reference = json_stringn(text + head, bytes - 1 - head);
+    inner.value = reference;
+    st = reference ? resolve(&list, config, &inner, false, chain + 1)
+                   : volt_fail(VOLT_ENOMEM, "out of memory for a config");
+    if (st == VOLT_OK && json_is_array(list))
+        *out = json_integer((json_int_t)json_array_size(list));
+    json_decref(list);
+    json_decref(reference);
+    return st;
+}
+
 static volt_status read_expression(json_t **out, const volt_json *config,
                                    const volt_json_at *at, const char *text, bool deep,
                                    int chain)
 {
     char json[MAX_EXPRESSION * 2];
+    volt_status failure;
 
     while (*text == ' ')
         text++;
@@ -66,6 +91,9 @@ static volt_status read_expression(json_t **out, const volt_json *config,
         json_decref(reference);
         return st;
     }
+    failure = read_length(out, config, at, text, chain);
+    if (failure != VOLT_OK || *out)
+        return failure;
     if (strlen(text) < MAX_EXPRESSION && literal_to_json(json, text)) {
         *out = json_loads(json, JSON_DECODE_ANY, NULL);
         if (*out)

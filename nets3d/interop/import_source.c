@@ -136,7 +136,8 @@ static volt_status every_fold(volt_import_source *s, const char *folder, const c
     if (!s->folds && all)
         st = add_fold(s, folder, -1, checkpoint, true, NULL);
     else if (!s->folds)
-        st = volt_fail(VOLT_EDATA, "%s holds no fold_N/checkpoint_%s.pth", folder, checkpoint);
+        st =
+            volt_fail(VOLT_EFORMAT, "%s holds no fold_N/checkpoint_%s.pth", folder, checkpoint);
 done:
     volt_names_free(&names);
     return st;

@@ -152,16 +152,17 @@ static bool is_wanted(const char *rest, const place *p, const char *checkpoint)
     const char *slash = strchr(rest, '/');
 
     if (p->bundle) {
-        static const char *const files[] = {METADATA,
-                                            "configs/inference.json",
-                                            "configs/inference.yaml",
-                                            "configs/inference.yml",
-                                            "models/model.pt",
-                                            "models/model.pth",
-                                            "models/model.safetensors",
-                                            "models/model.ts"};
+        static const char *const files[] = {METADATA, "configs/inference.json",
+                                            "configs/inference.yaml", "configs/inference.yml"};
+        static const char *const weights[] = {".pt", ".pth", ".safetensors", ".ts"};
+        const char *dot = strrchr(rest, '.');
         for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
             if (strcmp(rest, files[i]) == 0)
+                return true;
+        }
+        for (size_t i = 0; dot && i < sizeof weights / sizeof *weights; i++) {
+            if (strncmp(rest, "models/", 7) == 0 && strchr(rest + 7, '/') == NULL &&
+                strcmp(dot, weights[i]) == 0)
                 return true;
         }
         return false;

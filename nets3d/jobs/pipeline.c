@@ -328,6 +328,11 @@ static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline
                         "%s was planned for other cases or channels than %s has; the plan is "
                         "used as it is",
                         path, p->dataset->folder);
+        else if (strcmp(p->plan->dataset_name, p->dataset->info.name) != 0)
+            volt_report(o->callbacks, VOLT_LOG_WARNING,
+                        "%s was planned for the data set %s, not for %s; the plan is used as "
+                        "it is",
+                        path, p->plan->dataset_name, p->dataset->info.name);
     } else {
         VOLT_TRY(st, done, make_plan(p, o));
         made = true;

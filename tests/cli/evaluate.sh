@@ -179,4 +179,16 @@ expect 10 "$VOLT" evaluate "$SCRATCH/pred" "$truth"
 err_has 'voxels along'
 expect 4 "$VOLT" evaluate "$SCRATCH/none" "$SCRATCH/none"
 err_one_line
+
+# In the folder of LiTS a mask has the name of its scan, which is not its truth.
+expect 0 "$VOLT" phantom liver "$SCRATCH/lits" --layout lits --cases 2 --size 16 -q
+mkdir "$SCRATCH/lits_masks" "$SCRATCH/lits_named"
+for i in 0 1; do
+    cp "$SCRATCH/lits/segmentation-$i.nii" "$SCRATCH/lits_masks/volume-$i.nii"
+    cp "$SCRATCH/lits/segmentation-$i.nii" "$SCRATCH/lits_named"
+done
+for masks in lits_masks lits_named; do
+    expect 0 "$VOLT" evaluate "$SCRATCH/$masks" "$SCRATCH/lits" -q
+    out_has 'mean over classes +1\.0000'
+done
 done_testing

@@ -290,4 +290,9 @@ err_has 'is not writable.*--work'
 expect 0 "$VOLT" phantom liver "$SCRATCH/four" --cases 4 --size 24 -q
 expect 0 "$VOLT" plan "$SCRATCH/four" --work "$SCRATCH/option" -q
 err_has 'plans.json was planned for other cases or channels than .*four has.*--replan'
+sed 's/"name": "[^"]*"/"name": "Clinic"/' "$SCRATCH/four/dataset.json" >"$SCRATCH/clinic.json"
+cp -r "$SCRATCH/four" "$SCRATCH/clinic" && mv "$SCRATCH/clinic.json" "$SCRATCH/clinic/dataset.json"
+expect 0 "$VOLT" plan "$SCRATCH/four" --work "$SCRATCH/shared" -q
+expect 0 "$VOLT" plan "$SCRATCH/clinic" --work "$SCRATCH/shared" -q
+err_has 'plans.json was planned for the data set phantom_liver, not for Clinic.*--replan'
 done_testing

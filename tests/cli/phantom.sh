@@ -69,4 +69,19 @@ err_one_line
 expect 2 "$VOLT" phantom brats "$SCRATCH/d" --layout dicom
 err_one_line
 absent "$SCRATCH/d"
+
+# Masks come out in the format of the label files, also in layouts without dataset.json.
+fast=(--epochs 1 --iterations 1 --validation 1 --recipe fast -q)
+expect 0 "$VOLT" train "$SCRATCH/liver-lits" -o "$SCRATCH/run" --work "$SCRATCH/work" "${fast[@]}"
+expect 0 "$VOLT" predict "$SCRATCH/run" "$SCRATCH/liver-lits" -o "$SCRATCH/masks" --no-mirror -q
+exists "$SCRATCH/masks/volume-0.nii"
+expect 0 "$VOLT" evaluate "$SCRATCH/masks" "$SCRATCH/liver-lits" -q
+mkdir "$SCRATCH/photos" "$SCRATCH/drawn"
+for i in 1 2 3; do
+    expect 0 "$VOLT" convert "$SCRATCH/brats-png/imagesTr/brats_00${i}_0000.png" "$SCRATCH/photos/$i.png" -q
+    expect 0 "$VOLT" convert "$SCRATCH/brats-png/labelsTr/brats_00$i.png" "$SCRATCH/drawn/$i.bmp" --labels -q
+done
+expect 0 "$VOLT" train --images "$SCRATCH/photos" --labels "$SCRATCH/drawn" -o "$SCRATCH/drawings" --work "$SCRATCH/work2" "${fast[@]}"
+expect 0 "$VOLT" predict "$SCRATCH/drawings" "$SCRATCH/photos/1.png" -o "$SCRATCH/out" --no-mirror -q
+exists "$SCRATCH/out/1.bmp"
 done_testing

@@ -86,6 +86,18 @@ expect 0 cmp "$SCRATCH/yaml2/checkpoint_latest.safetensors" "$SCRATCH/unet/check
 sed -i 's/clip: true/clip: \&yes true/' "$SCRATCH/changed/configs/inference.yaml"
 expect 6 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
 err_has 'inference.yaml: line 30 uses an anchor'
+# What bundles of the Model Zoo have as well: len(), lists within lists, scaling before z-scores.
+changed 's/"spatial_dims": 3/"spatial_dims": "$len(@window)"/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/len" -q
+expect 0 cmp "$SCRATCH/len/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+changed 's/"transforms": \[/&{"_target_": "Compose", "transforms": [{"_target_": "LoadImaged", "keys": "image"}]},/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/nested" -q
+expect 0 cmp "$SCRATCH/nested/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+changed 's/"_target_": "EnsureChannelFirstd",/"_target_": "ScaleIntensityd",/; s/"_target_": "ScaleIntensityRanged",/"_target_": "NormalizeIntensityd",/'
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/scaled" -q
+expect 0 grep -q ZScoreNormalization "$SCRATCH/scaled/plans.json"
+changed 's/"transforms": \[/"transforms": ["@preprocessing",/'
+refused 5 'is the innermost of more than 4 lists'
 changed 's/ScaleIntensityRanged/ScaleIntensityRangePercentilesd/'
 refused 6 'preprocessing.transforms\[4\] is ScaleIntensityRangePercentilesd, which has no counterpart'
 changed 's/"SlidingWindowInferer"/"SimpleInferer"/; s/"roi_size"/"other"/'
@@ -110,6 +122,13 @@ changed 's/"num_res_units": 2/"num_res_units": 1/'
 expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
 err_one_line
 err_has 'model.pt'
+changed ''
+mv "$SCRATCH/changed/models/model.pt" "$SCRATCH/changed/models/unet_tuned.pt"
+expect 0 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/tuned" -q
+expect 0 cmp "$SCRATCH/tuned/checkpoint_latest.safetensors" "$SCRATCH/unet/checkpoint_latest.safetensors"
+cp "$SCRATCH/changed/models/unet_tuned.pt" "$SCRATCH/changed/models/other.pt" # which of them?
+expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q
+err_has 'changed is a MONAI bundle without weights \(models/model.pt\)'
 changed ''
 rm "$SCRATCH/changed/models/model.pt"
 expect 5 "$VOLT" import model "$SCRATCH/changed" "$SCRATCH/no" -q

@@ -578,6 +578,28 @@ static void channels_of_a_case_are_never_cases(void **state)
     }
 }
 
+static void faulty_cases_are_listed_on_request(void **state)
+{
+    const char *folder[] = {"grouped"};
+    volt_case_list list = {0};
+
+    (void)state;
+    kit_folder("grouped");
+    input("a_0000.nii");
+    input("a_0001.nii");
+    input("b_0000.nii");
+    assert_ok(volt_inputs_list_all(&list, folder, 1, 2));
+    assert_int_equal(list.count, 2);
+    assert_null(list.item[0].fault);
+    assert_int_equal(list.item[0].files, 2);
+    assert_non_null(strstr(list.item[1].fault, "case b lacks channel 1"));
+    assert_int_equal(list.item[1].fault_status, VOLT_EDATA);
+    assert_int_equal(list.item[1].files, 0);
+    volt_case_list_clear(&list);
+    assert_fails(volt_inputs_list_all(&list, folder, 1, 3), VOLT_EDATA,
+                 "case a lacks channel 2");
+}
+
 static void stop_after_two(void *user, const char *what, int64_t done, int64_t total)
 {
     (void)what;
@@ -647,6 +669,7 @@ int main(void)
         cmocka_unit_test(regions_keep_their_order_and_form),
         cmocka_unit_test(masks_get_the_data_sets_own_numbers),
         cmocka_unit_test(inputs_become_cases),
+        cmocka_unit_test(faulty_cases_are_listed_on_request),
         cmocka_unit_test(channels_of_a_case_are_never_cases),
         cmocka_unit_test(a_check_can_be_stopped),
         cmocka_unit_test(data_sets_survive_every_failed_allocation),

@@ -124,7 +124,8 @@ static void wrong_sources_are_named(void **state)
     import_fails(MODELS "resampled/model", &text, VOLT_EINVAL, "folds 'first'");
     import_fails(MODELS "resampled/model", &best, VOLT_EFORMAT, "checkpoint_best.pth");
     import_fails(MODELS "resampled/model", &other, VOLT_EINVAL, "it has: 3d_fullres");
-    import_fails(MODELS "resampled", NULL, VOLT_EFORMAT, "choose one, such as model");
+    import_fails(MODELS "resampled", NULL, VOLT_EDATA,
+                 "choose one, such as " MODELS "resampled/model");
     import_fails(MODELS "resampled/model", &plans, VOLT_EFORMAT, "does not fit the network");
     import_fails(MODELS "wrapped.pth", NULL, VOLT_EINVAL, "does not describe its network");
     import_fails(MODELS "archive.zip", NULL, VOLT_EFORMAT,

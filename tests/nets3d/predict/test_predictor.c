@@ -426,7 +426,7 @@ static void runs_that_are_none_are_refused(void **state)
     assert_fails(open_run(&p, "nowhere", &o), VOLT_EIO, "nowhere");
     remove_folder(RUN);
     assert_ok(volt_make_dirs(RUN));
-    assert_fails(open_run(&p, RUN, &o), VOLT_EIO, "checkpoint_latest");
+    assert_fails(open_run(&p, RUN, &o), VOLT_EDATA, "contains no checkpoint");
     assert_ok(volt_write_file(RUN "/checkpoint_latest.safetensors", "x", 1));
     assert_fails(open_run(&p, RUN, &o), VOLT_EFORMAT, "checkpoint_latest");
     o.step = 0;
