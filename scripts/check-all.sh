@@ -100,9 +100,11 @@ stage_fuzz() {
 # Whole commands on damaged folders under the sanitizers; prints its figures.
 stage_damage() {
     configure build-asan -DCMAKE_BUILD_TYPE=RelWithDebInfo -DVOLT_SANITIZE=address,undefined &&
-        cmake --build build-asan -j "$jobs" --target volt_cli damage_file &&
-        tests/reliability/damage.sh build-asan/volt build-asan/damage . "${DAMAGED:-5000}" \
-            "${SEED:-$((RANDOM + 1))}"
+        cmake --build build-asan -j "$jobs" --target volt_cli damage_file || return 1
+    cmake --build build-asan -j "$jobs" --target volt_itk >build-asan/itk.log 2>&1 ||
+        echo "volt-itk is not built"
+    tests/reliability/damage.sh build-asan/volt build-asan/damage . "${DAMAGED:-5000}" \
+        "${SEED:-$((RANDOM + 1))}"
 }
 
 # The Debian packages have what they should where Debian wants it; root also installs them.

@@ -90,7 +90,7 @@ static void move_timing(nifti_2_header *h, const volt_grid *grid,
 void volt_nifti_move_slices(nifti_2_header *h, const volt_grid *grid,
                             const volt_image_header *source)
 {
-    const int info = source->raw->h.dim_info;
+    const int info = (unsigned char)source->raw->h.dim_info;
     const int old[3] = {DIM_INFO_TO_FREQ_DIM(info), DIM_INFO_TO_PHASE_DIM(info),
                         DIM_INFO_TO_SLICE_DIM(info)};
     int new[3] = {0, 0, 0};

@@ -250,10 +250,22 @@ volt_status volt_json_count(size_t *out, const volt_json_at *object)
     return VOLT_OK;
 }
 
+/* Names and values are printed: an escape sequence in one must not reach a terminal. */
+static bool has_control(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 127 ||
+            (*c == 0xc2 && c[1] < 0xa0)) /* U+0080 to U+009F */
+            return true;
+    }
+    return false;
+}
+
 volt_status volt_json_entry(const char **key, volt_json_at *out, const volt_json_at *object,
                             size_t index)
 {
     volt_json_at at = {.file = object->file};
+    const char *name;
     void *entry;
 
     if (!json_is_object(object->value))
@@ -266,8 +278,11 @@ volt_status volt_json_entry(const char **key, volt_json_at *out, const volt_json
                               json_object_size(object->value),
                               volt_s((int64_t)json_object_size(object->value)), index);
     at.value = json_object_iter_value(entry);
-    *key = json_object_iter_key(entry);
-    step_to_key(&at, object, *key);
+    name = json_object_iter_key(entry);
+    step_to_key(&at, object, name);
+    if (has_control(name))
+        return volt_json_fail(&at, "has a control character in its name");
+    *key = name;
     *out = at;
     return VOLT_OK;
 }
@@ -319,6 +334,8 @@ volt_status volt_json_text(const char **out, const volt_json_at *at, size_t limi
         return volt_json_fail(at, "has %zu byte%s; at most %zu are expected",
                               json_string_length(at->value),
                               volt_s((int64_t)json_string_length(at->value)), limit);
+    if (has_control(json_string_value(at->value)))
+        return fail_kind(at, "text without control characters");
     *out = json_string_value(at->value);
     return VOLT_OK;
 }

@@ -70,7 +70,8 @@ VOLT_MUST_USE volt_status volt_json_int(int64_t *out, const volt_json_at *at, in
 VOLT_MUST_USE volt_status volt_json_double(double *out, const volt_json_at *at, double low,
                                            double high);
 VOLT_MUST_USE volt_status volt_json_bool(bool *out, const volt_json_at *at);
-/* Borrowed from the document; at most `limit` bytes. */
+/* Borrowed from the document; at most `limit` bytes. A control character other than a tab or
+ * line feed in a text or a key is VOLT_EFORMAT. */
 VOLT_MUST_USE volt_status volt_json_text(const char **out, const volt_json_at *at,
                                          size_t limit);
 /* Arrays of exactly `count` numbers. */

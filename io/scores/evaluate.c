@@ -281,6 +281,19 @@ volt_status volt_mask_pairs_of_dataset(volt_mask_pairs *out, const char *pred,
     return st;
 }
 
+static volt_status fail_empty(const volt_mask_pairs *pairs)
+{
+    const volt_mask_pair *first = pairs->item;
+
+    if (pairs->count == 0)
+        return volt_fail(VOLT_EINVAL, "there are no masks to compare");
+    if (pairs->count == 1)
+        return volt_fail(VOLT_EDATA, "all voxels of %s and %s are background", first->pred,
+                         first->truth);
+    return volt_fail(VOLT_EDATA, "all voxels of %lld pairs are background, as in %s and %s",
+                     (long long)pairs->count, first->pred, first->truth);
+}
+
 volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
                                    const volt_mask_pairs *pairs, int threads,
                                    const volt_callbacks *callbacks)
@@ -317,7 +330,7 @@ volt_status volt_mask_pairs_labels(int32_t **values, int32_t *count,
             list[found++] = value;
     }
     if (found == 0) {
-        st = volt_fail(VOLT_EDATA, "all masks are empty");
+        st = fail_empty(pairs);
         goto done;
     }
     *values = list;

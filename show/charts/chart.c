@@ -485,8 +485,9 @@ static void paint_dashes(volt_picture *p, const double a[2], const double b[2], 
     *along = end;
     if (length <= 0)
         return;
-    for (double at = floor((start - dash->skip) / dash->period) * dash->period + dash->skip;
-         at < end; at += dash->period) {
+    for (int64_t i = (int64_t)floor((start - dash->skip) / dash->period);
+         (double)i * dash->period + dash->skip < end; i++) {
+        const double at = (double)i * dash->period + dash->skip;
         const double from = fmax(at, start), to = fmin(at + dash->on, end);
 
         if (from < to)

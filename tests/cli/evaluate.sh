@@ -191,4 +191,17 @@ for masks in lits_masks lits_named; do
     expect 0 "$VOLT" evaluate "$SCRATCH/$masks" "$SCRATCH/lits" -q
     out_has 'mean over classes +1\.0000'
 done
+
+# Masks without any label: the sentence names them.
+"$VOLT" convert "$truth/brats_001.nii.gz" "$SCRATCH/empty.nii" --labels -q
+bytes=$(wc -c <"$SCRATCH/empty.nii")
+truncate -s 352 "$SCRATCH/empty.nii"
+truncate -s "$bytes" "$SCRATCH/empty.nii"
+expect 10 "$VOLT" evaluate "$SCRATCH/empty.nii" "$SCRATCH/empty.nii"
+err_is "volt: all voxels of $SCRATCH/empty.nii and $SCRATCH/empty.nii are background"
+mkdir "$SCRATCH/empties"
+cp "$SCRATCH/empty.nii" "$SCRATCH/empties/a.nii"
+cp "$SCRATCH/empty.nii" "$SCRATCH/empties/b.nii"
+expect 10 "$VOLT" evaluate "$SCRATCH/empties" "$SCRATCH/empties"
+err_has "all voxels of 2 pairs are background, as in $SCRATCH/empties/a.nii and "
 done_testing

@@ -34,7 +34,8 @@ static void control_characters_are_replaced(void **state)
 {
     (void)state;
     assert_printable("a\033[31mb\r\n\tc\177", "a?[31mb???c?");
-    assert_printable("a\302\233b\302\240c", "a?" "?b\302\240c"); /* U+009B begins sequences too */
+    assert_printable("a\302\233b\302\240c", "a?"
+                                            "?b\302\240c"); /* U+009B begins sequences too */
 }
 
 static void bytes_that_are_not_utf8_are_replaced(void **state)

@@ -588,7 +588,7 @@ static void faulty_cases_are_listed_on_request(void **state)
     input("a_0000.nii");
     input("a_0001.nii");
     input("b_0000.nii");
-    assert_ok(volt_inputs_list_all(&list, folder, 1, 2));
+    assert_ok(volt_inputs_list_all(&list, folder, 1, 2, NULL));
     assert_int_equal(list.count, 2);
     assert_null(list.item[0].fault);
     assert_int_equal(list.item[0].files, 2);
@@ -596,7 +596,7 @@ static void faulty_cases_are_listed_on_request(void **state)
     assert_int_equal(list.item[1].fault_status, VOLT_EDATA);
     assert_int_equal(list.item[1].files, 0);
     volt_case_list_clear(&list);
-    assert_fails(volt_inputs_list_all(&list, folder, 1, 3), VOLT_EDATA,
+    assert_fails(volt_inputs_list_all(&list, folder, 1, 3, NULL), VOLT_EDATA,
                  "case a lacks channel 2");
 }
 

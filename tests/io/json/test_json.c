@@ -110,6 +110,31 @@ static void refuses_what_is_not_json(void **state)
     assert_fails(volt_json_load(&doc, "/nonexistent.json"), VOLT_EIO, "/nonexistent.json");
 }
 
+/* A name or value must not carry an escape sequence to a terminal. */
+static void refuses_control_characters(void **state)
+{
+    const char escapes[] = "{\"plain\": \"two\\nlines\", \"red\": \"a\\u001b[31mb\","
+                           " \"high\": \"\\u009b31m\", \"\\u001b[2J\": 1}";
+    const char *got = NULL, *key = NULL;
+    volt_json doc;
+    volt_json_at root, at;
+
+    (void)state;
+    assert_ok(volt_json_parse(&doc, escapes, strlen(escapes), "x.json"));
+    root = volt_json_root(&doc);
+    assert_ok(volt_json_member(&at, &root, "plain"));
+    assert_ok(volt_json_text(&got, &at, 20));
+    assert_string_equal(got, "two\nlines");
+    assert_ok(volt_json_member(&at, &root, "red"));
+    assert_fails(volt_json_text(&got, &at, 20), VOLT_EFORMAT, "red is \"a?[31mb\"");
+    assert_ok(volt_json_member(&at, &root, "high"));
+    assert_fails(volt_json_text(&got, &at, 20), VOLT_EFORMAT, "without control characters");
+    assert_fails(volt_json_entry(&key, &at, &root, 3), VOLT_EFORMAT,
+                 "x.json: ?[2J has a control");
+    assert_null(key);
+    volt_json_close(&doc);
+}
+
 static void long_paths_keep_their_end(void **state)
 {
     char key[300], whole[700];
@@ -207,6 +232,7 @@ int main(void)
         cmocka_unit_test(fetches_and_names_the_place),
         cmocka_unit_test(walks_objects_in_file_order),
         cmocka_unit_test(refuses_what_is_not_json),
+        cmocka_unit_test(refuses_control_characters),
         cmocka_unit_test(long_paths_keep_their_end),
         cmocka_unit_test(dumps_as_python_does),
         cmocka_unit_test(every_double_survives),
