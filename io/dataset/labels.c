@@ -131,6 +131,7 @@ static volt_status read_entries(label_entries *e, const volt_json_at *labels)
     e->count = (int)count;
     for (size_t i = 0; i < count; i++) {
         VOLT_TRY(st, done, volt_json_entry(&key, &at, labels, i));
+        VOLT_TRY(st, done, volt_json_check_key(&at, key));
         VOLT_TRY(st, done, read_entry(&e->item[i], key, &at));
     }
     st = check_names(e, labels);

@@ -250,17 +250,6 @@ volt_status volt_json_count(size_t *out, const volt_json_at *object)
     return VOLT_OK;
 }
 
-/* Names and values are printed: an escape sequence in one must not reach a terminal. */
-static bool has_control(const char *text)
-{
-    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
-        if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 127 ||
-            (*c == 0xc2 && c[1] < 0xa0)) /* U+0080 to U+009F */
-            return true;
-    }
-    return false;
-}
-
 volt_status volt_json_entry(const char **key, volt_json_at *out, const volt_json_at *object,
                             size_t index)
 {
@@ -280,8 +269,6 @@ volt_status volt_json_entry(const char **key, volt_json_at *out, const volt_json
     at.value = json_object_iter_value(entry);
     name = json_object_iter_key(entry);
     step_to_key(&at, object, name);
-    if (has_control(name))
-        return volt_json_fail(&at, "has a control character in its name");
     *key = name;
     *out = at;
     return VOLT_OK;
@@ -323,6 +310,24 @@ volt_status volt_json_bool(bool *out, const volt_json_at *at)
     if (!json_is_boolean(at->value))
         return fail_kind(at, "true or false");
     *out = json_is_true(at->value);
+    return VOLT_OK;
+}
+
+/* Names and values are printed: an escape sequence in one must not reach a terminal. */
+static bool has_control(const char *text)
+{
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if ((*c < ' ' && *c != '\n' && *c != '\t') || *c == 127 ||
+            (*c == 0xc2 && c[1] < 0xa0)) /* U+0080 to U+009F */
+            return true;
+    }
+    return false;
+}
+
+volt_status volt_json_check_key(const volt_json_at *at, const char *key)
+{
+    if (has_control(key))
+        return volt_json_fail(at, "has a control character in its name");
     return VOLT_OK;
 }
 

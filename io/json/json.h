@@ -71,9 +71,11 @@ VOLT_MUST_USE volt_status volt_json_double(double *out, const volt_json_at *at, 
                                            double high);
 VOLT_MUST_USE volt_status volt_json_bool(bool *out, const volt_json_at *at);
 /* Borrowed from the document; at most `limit` bytes. A control character other than a tab or
- * line feed in a text or a key is VOLT_EFORMAT. */
+ * line feed is VOLT_EFORMAT. */
 VOLT_MUST_USE volt_status volt_json_text(const char **out, const volt_json_at *at,
                                          size_t limit);
+/* The same for a key that serves as a name; `at` is its value. */
+VOLT_MUST_USE volt_status volt_json_check_key(const volt_json_at *at, const char *key);
 /* Arrays of exactly `count` numbers. */
 VOLT_MUST_USE volt_status volt_json_ints(int64_t *out, const volt_json_at *at, size_t count,
                                          int64_t low, int64_t high);
