@@ -65,7 +65,7 @@ const char *cli_remedy(const cli *c, const char *sentence)
     for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
         const char *option = remedies[i].option;
         if (strstr(sentence, remedies[i].words) && (!option || takes(c->command, option)))
-            return remedies[i].remedy;
+            return option && strstr(sentence, option) ? NULL : remedies[i].remedy;
     }
     return NULL;
 }
