@@ -193,7 +193,7 @@ static volt_status take_plan(const volt_pipeline *p, const char *path,
 {
     volt_plan *existing = NULL;
     char *wanted = NULL, *found = NULL;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
     if (o->replan || !volt_path_exists(path))
         goto done;
