@@ -12,10 +12,9 @@ const cli_variable cli_environment[] = {
      "set by MPI launchers. With more than one process volt refuses to start, as it has no "
      "MPI, except with --part."},
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
-    {"VOLT_ITK", "path of the helper volt-itk [next to volt or in libexec/volt of its "
-                 "installation, else in PATH]"},
+    {"VOLT_ITK", "absolute path of the helper volt-itk [next to volt or in libexec/volt of its "
+                 "installation]"},
     {"VOLT_ITK_TIMEOUT", "seconds that volt-itk may take for one file [300]"},
-    {"LD_LIBRARY_PATH", "passed on to volt-itk, which gets no other variable but PATH"},
     {"XDG_CACHE_HOME, HOME",
      "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},
     {"NO_COLOR", "if not empty, 'volt plot' draws in the terminal without colours"},
