@@ -20,7 +20,7 @@
 #include "volume/orient.h"
 
 enum { REPORTED = 10 }; /* cases left out that are logged one by one */
-#define MANY_PASSES 32 /* one more costs little from here on */
+#define MANY_PASSES 32  /* one more costs little from here on */
 /* Scans that together need more than this are processed one after the other: the network then
  * takes minutes for each, reading and writing seconds. */
 #define OVERLAP_BYTES ((size_t)3 << 30)

@@ -140,8 +140,7 @@ static void add_dice_of_one(builder *b)
     begin_panel(b, "validation Dice", FRACTION);
     for (int k = 0; k < r->classes; k++)
         add_class(b, k);
-    add_line(b, r, r->value[VOLT_CURVE_MEAN_DICE], "mean",
-             volt_color_tint(ink, 0.5), THIN, 0);
+    add_line(b, r, r->value[VOLT_CURVE_MEAN_DICE], "mean", volt_color_tint(ink, 0.5), THIN, 0);
     add_line(b, r, r->value[VOLT_CURVE_EMA_DICE], "moving average of the mean", ink, THICK, 0);
     end_panel(b);
 }

@@ -130,12 +130,12 @@ expect 0 "$VOLT" predict "$run" "$data/imagesTr" "$scans" -o "$SCRATCH/masks" --
 out_json output cases seconds announced_bytes peak_bytes
 
 # Progress of scans of several tiles: one line for all, and its time is that of the whole.
-expect 0 "$VOLT" phantom brats "$SCRATCH/large" --cases 12 --size 128 --seed 6 -q
+expect 0 "$VOLT" phantom brats "$SCRATCH/large" --cases 36 --size 128 --seed 6 -q
 expect 0 "$VOLT" predict "$run" "$SCRATCH/large/imagesTr" -o "$SCRATCH/large-masks" --step 0.1 \
     --threads 1 --json
 [ "$(grep -cE '^[0-9]+ [a-z]+ in [0-9.]+ s' "$ERR")" -eq 1 ] || fail "not one line of progress"
-err_has '^12 cases in [0-9.]+ s'
-told=$(sed -nE 's/^12 cases in ([0-9.]+) s.*/\1/p' "$ERR")
+err_has '^36 cases in [0-9.]+ s'
+told=$(sed -nE 's/^36 cases in ([0-9.]+) s.*/\1/p' "$ERR")
 whole=$(sed -nE 's/.*"seconds":([0-9.]+).*/\1/p' "$OUT")
 awk "BEGIN { exit !($told >= 0.9 * $whole - 0.2 && $told <= $whole + 0.2) }" ||
     fail "progress tells $told s of a run of $whole s"
