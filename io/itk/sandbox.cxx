@@ -51,7 +51,6 @@ struct File {
     bool writing = false;
 };
 std::vector<File> files;
-std::uint64_t in_use; // bytes of address space before the limits
 
 constexpr int positions = 4; // a reader may open a header again while it reads it
 
@@ -322,6 +321,7 @@ int volt_sandbox_allow_writing(const char *path)
 void volt_sandbox_limit_memory(uint64_t soft, uint64_t hard)
 {
 #ifndef VOLT_SANITIZED
+    static std::uint64_t in_use; // bytes of address space before the limits
     const std::uint64_t most = std::uint64_t(1) << 60; // no sum overflows
     if (in_use == 0) {
         unsigned long pages = 0;
