@@ -1,6 +1,6 @@
 /* Formats other than NIfTI: PNG, and what the helper volt-itk reads and writes. Its part is
  * left out where it was not built; fake helpers crash, hang and lie everywhere. */
-#include "tests/kit/fixture.h"
+#include "tests/kit/itk.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -17,28 +17,7 @@
 
 #define IMAGES VOLT_TESTDATA "/images/"
 
-static bool has_helper(void)
-{
-#ifdef VOLT_TEST_ITK
-    setenv("VOLT_ITK", VOLT_TEST_ITK, 1);
-    return true;
-#else
-    return false;
-#endif
-}
-
 /* -- What SimpleITK reads ----------------------------------------------------------------- */
-
-static double weighted_sum(const volt_volume *v)
-{
-    const int64_t count = volt_grid_voxels(&v->grid) * v->grid.channels;
-    const double *value = v->data;
-    double sum = 0;
-
-    for (int64_t i = 0; i < count; i++)
-        sum += value[i] * (double)(i % 97 + 1);
-    return sum;
-}
 
 typedef struct expected {
     char name[64], type[16];

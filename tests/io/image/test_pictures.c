@@ -1,7 +1,7 @@
 /* Pictures of every kind, as images and as label maps, against Pillow and tifffile; damaged and
  * unusual ones. TIFF is left out where volt-itk was not built, JPEG and GIF without their
  * libraries. */
-#include "tests/kit/fixture.h"
+#include "tests/kit/itk.h"
 
 #include <unistd.h>
 
@@ -22,16 +22,6 @@ static bool is_built_in(const char *path)
     volt_image_header_free(header);
     return st != VOLT_ENOTSUP ||
            (!strstr(volt_last_error(), "this build") && !strstr(volt_last_error(), "volt-itk"));
-}
-
-static double weighted_sum(const volt_volume *v)
-{
-    const int64_t count = volt_grid_voxels(&v->grid) * v->grid.channels;
-    double sum = 0;
-
-    for (int64_t i = 0; i < count; i++)
-        sum += ((const double *)v->data)[i] * (double)(i % 97 + 1);
-    return sum;
 }
 
 typedef struct expected {
