@@ -36,7 +36,7 @@ static const cli_option options[] = {
     {"--repeat", 0, CLI_INT, offsetof(bench_net_options, repeat), "R", "5", 1, 10000,
      "timed runs, after one warm-up run"},
     {"--steps", 0, CLI_FLAG, offsetof(bench_net_options, steps), NULL, NULL, 0, 0,
-     "also list the time of every operator"},
+     "also list every step with its kernel and its time in one more run"},
     {"--device", 0, CLI_TEXT, offsetof(bench_net_options, device), "NAME", "cpu", 0, 0,
      "cpu, or reference (plain C, slow)"},
 };
@@ -164,14 +164,36 @@ static void print_memory(const bench_net *b)
            (double)m.gradients / mib, (double)m.activations / mib, (double)m.scratch / mib);
 }
 
-/* One profiled run, every operator on a line. */
-static volt_status print_steps(bench_net *b, const bench_work *work)
+static volt_status profile(bench_net *b, const bench_work *work)
 {
-    volt_status st;
-
     volt_program_profile(b->program, true);
-    st = work->run(work->user);
-    for (int i = 0; st == VOLT_OK && i < volt_program_step_count(b->program); i++) {
+    return work->run(work->user);
+}
+
+/* The list of steps with the times of the profiled run; NULL without memory. */
+static json_t *steps_json(const bench_net *b)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; list && i < volt_program_step_count(b->program); i++) {
+        volt_step_info s;
+
+        volt_program_step(b->program, i, &s);
+        if (json_array_append_new(
+                list, json_pack("{s:s, s:s, s:f, s:f, s:f, s:I}", "name", s.name, "kernel",
+                                s.kernel, "seconds", s.seconds, "flops", s.flops, "bytes",
+                                s.bytes, "arena_bytes", (json_int_t)s.arena_bytes)) != 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    }
+    return list;
+}
+
+/* Every step on a line. */
+static void print_steps(const bench_net *b)
+{
+    for (int i = 0; i < volt_program_step_count(b->program); i++) {
         volt_step_info s;
 
         volt_program_step(b->program, i, &s);
@@ -180,7 +202,25 @@ static volt_status print_steps(bench_net *b, const bench_work *work)
                s.seconds > 0 ? s.bytes / s.seconds * 1e-9 : 0,
                (double)s.arena_bytes / (1024 * 1024), s.name, s.kernel);
     }
-    volt_program_profile(b->program, false);
+}
+
+/* The line of the measurement; with `steps` also the list. */
+static volt_status print(const bench_net *b, const cli *c, const bench_times *t)
+{
+    const bench_net_options *o = c->options;
+    json_t *root = fields(b, o);
+    char what[96];
+    volt_status st;
+
+    if (root && o->steps && c->json && json_object_set_new(root, "steps", steps_json(b)) != 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    snprintf(what, sizeof what, "%s %s %s, batch %" PRId64, o->net,
+             o->mode == TRAIN ? "train" : "infer", o->precision ? "bf16" : "fp32", b->run.n);
+    st = bench_print(c, what, root, t);
+    if (st == VOLT_OK && o->steps && !c->json)
+        print_steps(b);
     return st;
 }
 
@@ -190,7 +230,6 @@ static volt_status run(cli *c)
     bench_net b = {0};
     bench_work work = {o->mode == TRAIN ? train_step : infer, &b};
     bench_times t;
-    char what[96];
     volt_status st;
 
     VOLT_TRY(st, done, choose(&b, c));
@@ -199,11 +238,9 @@ static volt_status run(cli *c)
     if (!c->json && !c->quiet)
         print_memory(&b);
     VOLT_TRY(st, done, bench_measure(&t, c, o->repeat, &work));
-    snprintf(what, sizeof what, "%s %s %s, batch %" PRId64, o->net,
-             o->mode == TRAIN ? "train" : "infer", o->precision ? "bf16" : "fp32", b.run.n);
-    VOLT_TRY(st, done, bench_print(c, what, fields(&b, o), &t));
     if (o->steps)
-        st = print_steps(&b, &work);
+        VOLT_TRY(st, done, profile(&b, &work));
+    st = print(&b, c, &t);
 done:
     volt_free(b.labels);
     volt_free(b.input);

@@ -9,6 +9,9 @@
  *            then runs once per sample, and weight gradients are added up.
  *   staging  an operand in a layout or type that a kernel does not take gets a twin in the
  *            scratch and a copy between the two.
+ * oneDNN's reference implementations ("ref...") are correct and thousands of times slower than
+ * its others. They are never used: what has no fast kernel on blocks runs on plain float32, and
+ * what has none there either is refused.
  */
 #include "nets3d/cpu/conv.h"
 
@@ -141,7 +144,6 @@ static volt_status stage_operands(volt_op *op)
     volt_dtype dtype = VOLT_F32;
     volt_status st = VOLT_OK;
 
-    op->conv->plain = needs_plain(op);
     for (int side = 0; side < SIDES; side++) {
         const volt_tensor *t = &op->spec.tensor[side_index(op, side)];
         if (t->layout == VOLT_NATIVE && !op->conv->plain)
@@ -279,7 +281,7 @@ static volt_status refused(const volt_op *op, dnnl_status_t st)
     if (st != dnnl_unimplemented)
         return cpu_engine_check(st, "convolution");
     return volt_fail(VOLT_ENOTSUP,
-                     "oneDNN has no kernel for %s from %lld to %lld channels, kernel "
+                     "oneDNN has no fast kernel for %s from %lld to %lld channels, kernel "
                      "%lldx%lldx%lld, stride %lldx%lldx%lld",
                      volt_op_signature_of(op->spec.kind)->name, (long long)w[1],
                      (long long)w[0], (long long)w[2], (long long)w[3], (long long)w[4],
@@ -327,15 +329,17 @@ static void pad_weights(volt_op *op)
     op->conv->padded = dims[0] != w->n || dims[1] != w->c;
 }
 
-volt_status cpu_conv_create(volt_op *op)
+static bool is_reference(const cpu_conv *c)
 {
-    volt_status st;
-    int before;
+    const char *name = NULL;
 
-    VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
-    VOLT_TRY(st, done, stage_operands(op));
+    (void)dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, &name);
+    return name && strncmp(name, "ref", 3) == 0;
+}
+
+static void describe_samples(volt_op *op)
+{
     op->conv->samples = 1;
-    pad_weights(op);
     for (int side = 0; side < SIDES; side++) {
         const cpu_view *v = &op->view[side_index(op, side)];
         const int64_t bytes = v->bf16 ? 2 : 4;
@@ -344,13 +348,47 @@ volt_status cpu_conv_create(volt_op *op)
         op->conv->sample_bytes[side] = v->sample_stride * bytes;
         op->conv->offset_bytes[side] = v->offset * bytes;
     }
-    /* oneDNN crashes where it gets no memory for its code. */
-    VOLT_TRY(st, done, volt_reserve_check("a convolution"));
+}
+
+/* In the native layout, or on plain float32 twins. */
+static volt_status create_in(volt_op *op, bool plain)
+{
+    volt_status st;
+    int before;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
+    op->conv->plain = plain;
+    VOLT_TRY(st, done, stage_operands(op));
+    pad_weights(op);
+    describe_samples(op);
     before = enter_threads(op->spec.threads);
     st = refused(op, create_primitive(op));
     omp_set_num_threads(before);
+    if (st == VOLT_OK && is_reference(op->conv))
+        st = refused(op, dnnl_unimplemented);
     if (st == VOLT_OK)
         describe(op);
+done:
+    return st;
+}
+
+volt_status cpu_conv_create(volt_op *op)
+{
+    cpu_view view[VOLT_OP_MAX_TENSORS];
+    const bool plain = needs_plain(op);
+    volt_status st;
+
+    /* oneDNN crashes where it gets no memory for its code. */
+    VOLT_TRY(st, done, volt_reserve_check("a convolution"));
+    memcpy(view, op->view, sizeof view);
+    st = create_in(op, plain);
+    if (st == VOLT_ENOTSUP && !plain) {
+        cpu_conv_free(op->conv);
+        op->conv = NULL;
+        op->info.scratch_bytes = op->info.packed_bytes = 0;
+        memcpy(op->view, view, sizeof view);
+        st = create_in(op, true);
+    }
 done:
     return st;
 }

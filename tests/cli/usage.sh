@@ -55,6 +55,8 @@ done <"$SCRATCH/variables"
 # Near misses are recognized.
 expect 2 "$VOLT" tarin
 err_is "volt: unknown command 'tarin'; did you mean 'train'?"
+expect 0 "$VOLT" bench net --net hippocampus --patch 16,16,16 --repeat 1 --steps --json
+out_json net median_s steps
 expect 2 "$VOLT" bench
 err_has "'bench' needs a subcommand"
 expect 2 "$VOLT" train x -o y --epoch 3

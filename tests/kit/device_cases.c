@@ -49,6 +49,10 @@ static const conv_case conv_cases[] = {
     {1, 4, 16, 6, 5, 8, {CUBE(3), CUBE(1), {0, 1, 0}, {1, 0, 1}}},
     {1, 32, 16, 5, 5, 5, {CUBE(3), CUBE(1), CUBE(0), CUBE(0)}},
     {1, 16, 16, 6, 7, 8, {CUBE(3), CUBE(2), CUBE(0), CUBE(1)}},
+    /* what oneDNN has no blocked kernel for: padding as wide as the kernel, unequal strides */
+    {1, 18, 27, 8, 6, 8, {{3, 6, 1}, {1, 3, 1}, {1, 4, 0}, {2, 6, 0}}},
+    {2, 8, 23, 10, 3, 3, {{7, 1, 3}, {2, 1, 2}, {7, 0, 0}, {1, 0, 3}}},
+    {1, 22, 39, 12, 9, 2, {{3, 6, 3}, {3, 2, 3}, {2, 1, 0}, {2, 1, 1}}},
 };
 
 /* Extents n c d h w for operators without windows. */

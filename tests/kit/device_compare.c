@@ -311,6 +311,8 @@ static bool suite_run_device(const volt_op_spec *spec, const suite_operand *valu
         fail_msg("%s: %s", sig->name, volt_last_error());
     suite_device->op_info(op, &info);
     assert_true(info.kernel && info.bytes > 0 && info.flops >= 0);
+    if (strncmp(info.kernel, "ref:", 4) == 0) /* oneDNN's slowest */
+        fail_msg("%s runs on %s", sig->name, info.kernel);
     memcpy(o, values, sizeof o);
     for (int i = 0; i < sig->operands; i++) {
         if (!spec->tensor[i].n)

@@ -1,0 +1,145 @@
+/* No network of the planners runs on a slow implementation: the list of steps of every preset
+ * and of every plan in testdata is compiled for the cpu device and read. */
+#include "tests/kit/test.h"
+#include "base/mem.h"
+#include "io/json/json.h"
+#include "nets3d/device/device_internal.h"
+#include "nets3d/models/model_internal.h"
+#include "nets3d/plan.h"
+#include "nets3d/program/program_internal.h"
+
+static volt_device *device;
+static int programs, convolutions;
+
+static int open_device(void **state)
+{
+    (void)state;
+    return volt_device_open(&device, "cpu");
+}
+
+static int close_device(void **state)
+{
+    (void)state;
+    volt_device_close(device);
+    return 0;
+}
+
+static bool is_convolution(const volt_step *s)
+{
+    return s->kind == VOLT_STEP_OPERATOR && s->spec.kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
+}
+
+static void read_steps(const char *name, const volt_program *p)
+{
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+
+        if (!is_convolution(s))
+            continue;
+        convolutions++;
+        assert_non_null(s->info.kernel);
+        if (strncmp(s->info.kernel, "ref", 3) == 0)
+            fail_msg("%s: %s runs on %s", name, s->name, s->info.kernel);
+    }
+}
+
+static void compile_network(const char *name, const volt_network *net, const int64_t patch[3],
+                            int64_t batch)
+{
+    volt_graph *g = NULL;
+
+    for (int i = 0; i < 4; i++) {
+        volt_program_options o = volt_program_defaults();
+        volt_program *p = NULL;
+
+        o.mode = i % 2 ? VOLT_TRAIN : VOLT_INFER;
+        o.precision = i / 2 ? VOLT_BF16_MIXED : VOLT_FP32;
+        o.n = i % 2 ? batch : 1;
+        o.threads = 2;
+        memcpy(o.extent, patch, sizeof o.extent);
+        if (!device->supports(device, o.precision))
+            continue;
+        assert_ok(volt_network_build(&g, net, o.mode == VOLT_TRAIN));
+        assert_ok(volt_program_create(&p, g, device, &o));
+        read_steps(name, p);
+        programs++;
+        volt_program_free(p);
+        volt_graph_free(g);
+    }
+}
+
+static void presets_run_on_fast_kernels(void **state)
+{
+    static const char *const presets[] = {"hippocampus", "brats", "mlperf", "liver2d"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+        volt_network net = {.model = NULL};
+        int64_t patch[3], batch;
+
+        assert_ok(volt_network_preset(&net, patch, &batch, presets[i]));
+        compile_network(presets[i], &net, patch, batch);
+        volt_network_clear(&net);
+    }
+}
+
+static void compile_plan(const char *example, const char *planner, const json_t *golden,
+                         const volt_dataset_info *info)
+{
+    volt_plan *plan = NULL;
+    char *text = NULL, name[96];
+    size_t bytes;
+
+    assert_ok(volt_json_dump(&text, &bytes, golden));
+    assert_ok(volt_plan_parse(&plan, text, bytes, planner, info));
+    for (int i = 0; i < plan->configs; i++) {
+        const volt_plan_config *c = &plan->config[i];
+
+        snprintf(name, sizeof name, "%s, %s, %s", example, planner, c->name);
+        compile_network(name, &c->net, c->patch, c->batch);
+    }
+    volt_plan_free(plan);
+    volt_free(text);
+}
+
+static void planned_networks_run_on_fast_kernels(void **state)
+{
+    static const char *const examples[] = {"acdc",    "ct",    "flat", "ignore",
+                                           "regions", "small", "thick"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
+        char path[512];
+        volt_json doc = {0};
+        const char *planner;
+        json_t *golden;
+
+        snprintf(path, sizeof path, "%s/plans/%s.json", VOLT_TESTDATA, examples[i]);
+        assert_ok(volt_json_load(&doc, path));
+        json_object_foreach(json_object_get(doc.root, "plans"), planner, golden)
+        {
+            volt_dataset_info info = {0};
+            size_t bytes;
+            char *text = NULL;
+
+            assert_ok(volt_json_dump(&text, &bytes, json_object_get(doc.root, "dataset")));
+            assert_ok(volt_dataset_info_parse(&info, text, bytes, "dataset.json"));
+            volt_free(text);
+            compile_plan(examples[i], planner, golden, &info);
+            volt_dataset_info_clear(&info);
+        }
+        volt_json_close(&doc);
+    }
+    assert_true(programs >= 40 && convolutions > 1000);
+    print_message("%d programs, %d convolutions\n", programs, convolutions);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(presets_run_on_fast_kernels),
+        cmocka_unit_test(planned_networks_run_on_fast_kernels),
+    };
+
+    return cmocka_run_group_tests(tests, open_device, close_device);
+}
