@@ -1,6 +1,10 @@
 /* callbacks.h - progress, log lines and cancellation of long calls. The library never prints.
  *
- * Threads   callbacks may be called from any thread of the call, but never two at a time.
+ * Threads   callbacks may be called from any thread of the call, but never two at a time, not
+ *           even when calls in several threads were given the same ones. A callback may call
+ *           the library, but must not wait for another thread that does.
+ * Ranks     where several ranks compute one result, one of them is given the callbacks; the
+ *           others get NULL.
  */
 #ifndef VOLT_BASE_CALLBACKS_H
 #define VOLT_BASE_CALLBACKS_H

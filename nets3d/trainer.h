@@ -164,10 +164,12 @@ typedef struct volt_train_result {
  * checkpoint without iterations, which a killed process may leave, is replaced by a new run.
  *   VOLT_EDATA      `run` contains a run and `resume` is false, or the checkpoint belongs to
  *                   another configuration, data set or set of cases (the message names the
- * first difference; other configurations of the plan may have changed), or `init` does not fit
- * the network VOLT_EINVAL     an option is out of range; the recipe contradicts itself, the
- * data set or the network; a field of `given` differs from the run's VOLT_EFORMAT    damaged
- * checkpoint or case VOLT_ENOMEM     the announced peak exceeds this machine's memory
+ *                   first difference; other configurations of the plan may have changed), or
+ *                   `init` does not fit the network
+ *   VOLT_EINVAL     an option is out of range; the recipe contradicts itself, the data set or
+ *                   the network; a field of `given` differs from the run's
+ *   VOLT_EFORMAT    damaged checkpoint or case
+ *   VOLT_ENOMEM     the announced peak exceeds this machine's memory
  *   VOLT_ENUMERIC   loss or gradient not finite: the message names iteration and cases; the
  *                   last good checkpoint stays
  *   VOLT_ECANCELLED the current iteration was completed and saved; resume continues from it

@@ -1,6 +1,6 @@
 /* report.h - progress and log messages to a client's callbacks.
  *
- * Threads   as base/callbacks.h: one call at a time per callbacks struct.
+ * Threads   any thread may call these at any time; callbacks run one at a time.
  */
 #ifndef VOLT_BASE_CORE_REPORT_H
 #define VOLT_BASE_CORE_REPORT_H
