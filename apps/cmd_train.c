@@ -33,6 +33,9 @@ static const cli_option options[] = {
      "fit each fold's schedule to this time: 90s, 30m, 8h [30m with --recipe fast]"},
     {"--batch", 0, CLI_INT, AT(batch), "N", NULL, 1, 4096,
      "samples per iteration [the plan's; fast: at most 2]"},
+    {"--accumulate", 0, CLI_INT, AT(accumulate), "K", NULL, 1, 4096,
+     "average the gradients of K batches in each iteration: as one of K times the samples, in "
+     "the memory of one [1]"},
     {"--optimizer", 0, CLI_CHOICE, AT(optimizer), "sgd|adam|adamw", NULL, 0, 0,
      "optimizer [sgd; fast: adamw]"},
     {"--lr", 0, CLI_REALS, AT(lr), "X", NULL, 1e-12, 1e3,

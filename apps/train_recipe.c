@@ -92,6 +92,8 @@ static volt_status set_recipe(volt_recipe *r, const train_options *o,
         r->validation_iterations = o->validation;
     if (o->batch)
         r->batch = o->batch;
+    if (o->accumulate)
+        r->accumulate = o->accumulate;
     if (o->batch_dice >= 0)
         r->batch_dice = o->batch_dice;
     for (int a = 0; o->mirror >= 0 && a < 3; a++)
@@ -121,6 +123,7 @@ static const struct {
     {"--iterations", VOLT_TRAIN_ITERATIONS},
     {"--validation", VOLT_TRAIN_VALIDATION},
     {"--batch", VOLT_TRAIN_BATCH},
+    {"--accumulate", VOLT_TRAIN_ACCUMULATE},
     {"--optimizer", VOLT_TRAIN_OPTIMIZER},
     {"--lr", VOLT_TRAIN_LR},
     {"--schedule", VOLT_TRAIN_SCHEDULE},

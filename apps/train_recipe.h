@@ -10,7 +10,7 @@
 /* Options not given: choices are -1, numbers 0, lists empty, texts NULL. */
 typedef struct train_options {
     const char *output, *work, *configuration, *fold, *folds, *previous, *precision;
-    int64_t epochs, iterations, validation, batch, seed, loader_threads;
+    int64_t epochs, iterations, validation, batch, accumulate, seed, loader_threads;
     double budget_s;
     bool resume, validate, probabilities;
     int recipe, optimizer, loss, schedule, batch_dice, mirror;

@@ -28,8 +28,10 @@ typedef struct volt_program_options {
     int64_t extent[3]; /* d, h, w of the input */
     volt_precision precision;
     volt_mode mode;
-    int threads;   /* 0 = default */
-    uint64_t seed; /* of dropout masks */
+    int threads;     /* 0 = default */
+    uint64_t seed;   /* of dropout masks */
+    int arenas;      /* batches whose activations are held at the same time; 0 = 1 */
+    bool accumulate; /* training: gradients of several batches can be averaged */
     /* Per parameter of the graph; false = frozen: nothing is computed or stored that only
      * frozen parameters need, and the gradients of the others keep their bits. NULL = all
      * learn. Borrowed during volt_program_create. */
@@ -49,8 +51,8 @@ static inline volt_program_options volt_program_defaults(void)
 typedef struct volt_program_memory {
     size_t parameters;  /* training: plain float32 master weights; inference: 0 */
     size_t packed;      /* inference: weights in the operators' own layouts */
-    size_t gradients;   /* of parameters */
-    size_t activations; /* the arena: activations, their gradients, logits */
+    size_t gradients;   /* of parameters; with `accumulate` also their average */
+    size_t activations; /* the arenas: activations, their gradients, logits */
     size_t scratch;     /* shared by all operators */
     size_t total;
 } volt_program_memory;
@@ -127,11 +129,25 @@ VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
 /* All parameter gradients, after volt_program_loss with `gradient`; those of frozen parameters
  * are undefined. */
 VOLT_CALL volt_program_backward(volt_program *p);
+
+/* Forward, loss, backward and outputs use this arena from now on, 0..arenas - 1; each goes on
+ * where it was. So several batches can be forward before the first goes backward. VOLT_EINVAL.
+ */
+VOLT_CALL volt_program_use(volt_program *p, int arena);
+/* A batch that is one part of a larger one: index of its first sample there, which keys dropout
+ * masks from the next forward pass on. 0 after volt_program_create. */
+VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
+/* Programs with `accumulate`, after the backward pass of part 0, 1, ... parts - 1: adds
+ * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
+ * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
+ * statistics over the batch: not with batch_dice, nor with ignored voxels or class weights,
+ * whose cross-entropy is a mean over the batch's voxels. VOLT_EINVAL. */
+VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 /* A training program's parameters and their gradients. */
 typedef struct volt_parameters {
     const volt_device *device;
     float *weights, *gradients; /* device arrays in flat order; NULL in inference programs and
-                                 * before volt_program_load */
+                                 * before volt_program_load. With `accumulate` the average */
     int64_t count;              /* elements of each */
     int threads;
 } volt_parameters;

@@ -38,6 +38,7 @@ typedef struct volt_recipe {
     size_t size; /* set by volt_recipe_nnunet() and volt_recipe_budget() */
     int64_t epochs, iterations, validation_iterations; /* nnU-Net: 1000, 250, 50 */
     int64_t batch;                                     /* 0 = the plan's */
+    int64_t accumulate; /* batches whose gradients are averaged in one iteration: 1 */
     volt_optimizer_settings optimizer;
     double weight_ce, weight_dice; /* 1, 1 */
     bool sigmoid; /* binary cross-entropy per class instead of a softmax over classes; always

@@ -59,6 +59,7 @@ typedef enum volt_train_field {
     VOLT_TRAIN_ITERATIONS,
     VOLT_TRAIN_VALIDATION, /* validation_iterations */
     VOLT_TRAIN_BATCH,
+    VOLT_TRAIN_ACCUMULATE,
     VOLT_TRAIN_OPTIMIZER, /* its kind */
     VOLT_TRAIN_LR,
     VOLT_TRAIN_SCHEDULE,

@@ -261,6 +261,13 @@ static volt_status run_adam(const volt_device *dev, const volt_adam_call *call)
     return VOLT_OK;
 }
 
+static volt_status accumulate(const volt_device *dev, float *sum, const float *x, int64_t count,
+                              double scale, bool first, int threads)
+{
+    context_of(dev)->kernels->accumulate(sum, x, count, (float)scale, first, threads);
+    return VOLT_OK;
+}
+
 static volt_status sum_squares(const volt_device *dev, double *out, const float *x,
                                int64_t count, int threads)
 {
@@ -315,6 +322,7 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .loss = run_loss,
                          .sgd = run_sgd,
                          .adam = run_adam,
+                         .accumulate = accumulate,
                          .sum_squares = sum_squares,
                          .close = close_device};
 }

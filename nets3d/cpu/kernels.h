@@ -42,6 +42,8 @@ struct cpu_kernels {
     void (*loss)(const volt_loss_call *call);
     void (*sgd)(const volt_sgd_call *call);
     void (*adam)(const volt_adam_call *call);
+    void (*accumulate)(float *sum, const float *x, int64_t count, float scale, bool first,
+                       int threads);
     double (*sum_squares)(const float *x, int64_t count, int threads);
 };
 
@@ -72,6 +74,8 @@ void VOLT_ISA_NAME(cpu_sigmoid_backward)(const volt_loss_call *call, int l, int6
                                          const struct cpu_loss_factors *f);
 void VOLT_ISA_NAME(cpu_sgd)(const volt_sgd_call *call);
 void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call);
+void VOLT_ISA_NAME(cpu_accumulate)(float *sum, const float *x, int64_t count, float scale,
+                                   bool first, int threads);
 double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads);
 #endif
 

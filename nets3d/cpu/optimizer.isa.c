@@ -38,6 +38,14 @@ void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call)
     }
 }
 
+void VOLT_ISA_NAME(cpu_accumulate)(float *sum, const float *x, int64_t count, float scale,
+                                   bool first, int threads)
+{
+#pragma omp parallel for simd num_threads(threads) schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        sum[i] = first ? scale * x[i] : sum[i] + scale * x[i];
+}
+
 #define SLICES 64
 
 /* Each slice in eight running sums; slices and sums do not depend on the threads. */

@@ -8,5 +8,6 @@ const cpu_kernels VOLT_ISA_NAME(cpu_kernels) = {
         .loss = VOLT_ISA_NAME(cpu_loss),
     .sgd = VOLT_ISA_NAME(cpu_sgd),
     .adam = VOLT_ISA_NAME(cpu_adam),
+    .accumulate = VOLT_ISA_NAME(cpu_accumulate),
     .sum_squares = VOLT_ISA_NAME(cpu_sum_squares),
 };

@@ -13,11 +13,13 @@
 #include "nets3d/data/sampler.h"
 
 /* How it works: tasks are single samples, numbered through all batches, and any thread takes
- * the next one. A task may start when its batch has a slot in the ring, that is when it is less
- * than `ring` batches after the one the caller holds. The caller waits until all samples of its
- * batch are done and returns the slot with its next call. Which thread makes a sample, and
- * when, has no effect on it: sample k of batch b draws from random streams keyed by (seed, b,
- * k). So the loader needs no state in checkpoints; it is reopened at the next batch's number.
+ * the next one. A part of a batch is delivered like a batch; "batch" is what is delivered,
+ * except in the random streams. A task may start when its batch has a slot in the ring, that is
+ * when it is less than `ring` batches after the one the caller holds. The caller waits until
+ * all samples of its batch are done and returns the slot with its next call. Which thread makes
+ * a sample, and when, has no effect on it: sample k of batch b draws from random streams keyed
+ * by (seed, b, k). So the loader needs no state in checkpoints; it is reopened at the next
+ * batch's number.
  *
  * One lock guards the counters. Samples are written outside of it: a slot belongs to the
  * threads that hold its tasks until its `done` is complete, and then to the caller. */
@@ -92,17 +94,20 @@ size_t volt_loader_bytes(const volt_loader_options *o)
     return (size_t)o->ring * batch + (size_t)o->threads * volt_sampler_bytes(&sampler);
 }
 
-/* Makes sample `k` of batch `number`. All random streams start here. */
-static volt_status make_sample(slot *to, int64_t number, int64_t k, worker *w)
+/* Makes sample `k` of the `delivered`th batch. All random streams start here, with the sample's
+ * index in the whole batch. */
+static volt_status make_sample(slot *to, int64_t delivered, int64_t k, worker *w)
 {
     const volt_loader *l = w->loader;
     const volt_loader_options *o = &l->options;
+    const int64_t number = o->first + delivered / o->parts;
     const uint32_t epoch = (uint32_t)number | (o->validation ? 1u << 31 : 0);
+    const uint32_t index = (uint32_t)(delivered % o->parts * o->batch + k);
     volt_sample_draw draw = {
-        .where = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_CASE),
-        .change = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_AUGMENT),
-        .noise = volt_rng_open(o->seed, epoch, (uint32_t)k, VOLT_RNG_NOISE),
-        .forced = k >= (int64_t)rint((double)o->batch * (1 - o->foreground))};
+        .where = volt_rng_open(o->seed, epoch, index, VOLT_RNG_CASE),
+        .change = volt_rng_open(o->seed, epoch, index, VOLT_RNG_AUGMENT),
+        .noise = volt_rng_open(o->seed, epoch, index, VOLT_RNG_NOISE),
+        .forced = index >= rint((double)(o->batch * o->parts) * (1 - o->foreground))};
     volt_sample_case *c = l->cases[volt_rng_below(&draw.where, o->cases)];
 
     to->name[k] = volt_sample_case_name(c);
@@ -153,7 +158,7 @@ static void *work(void *argument)
 
     while (take_task(l, &batch, &sample)) {
         slot *s = &l->ring[batch % l->options.ring];
-        finish_task(l, s, make_sample(s, l->options.first + batch, sample, w));
+        finish_task(l, s, make_sample(s, batch, sample, w));
     }
     return NULL;
 }
@@ -182,7 +187,8 @@ volt_status volt_loader_next(volt_loader *l, volt_batch *out)
     pthread_mutex_unlock(&l->lock);
     l->waited += volt_seconds() - start;
     if (st == VOLT_OK)
-        *out = (volt_batch){.number = l->options.first + l->released,
+        *out = (volt_batch){.number = l->options.first + l->released / l->options.parts,
+                            .part = l->released % l->options.parts,
                             .image = s->image,
                             .labels = s->labels,
                             .name = s->name,
@@ -299,6 +305,7 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
     VOLT_TRY(st, done, check_options(options));
     VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
     l->options = *options;
+    l->options.parts = options->parts > 0 ? options->parts : 1;
     l->sample_voxels = voxels_of(options->rules.patch);
     l->channels = volt_loader_channels(options);
     VOLT_TRY(st, done,

@@ -6,7 +6,7 @@
  *
  * As in nnU-Net v2, cases are drawn uniformly with replacement, and samples with index >=
  * round(n * (1 - foreground)) are forced to contain foreground. For how a sample is cut and
- * augmented see sampler.h.
+ * augmented see sampler.h. A batch may be delivered in parts: they hold its samples, in order.
  *
  * Threads  one thread calls volt_loader_next; the others belong to the loader.
  */
@@ -32,7 +32,8 @@ typedef struct volt_loader_options {
     int ignore;               /* or this one; or VOLT_NO_IGNORE_LABEL */
     const uint8_t *regions;   /* see volt_sampler_options; borrowed until close */
     int region_count;
-    int64_t batch;            /* samples of a batch, >= 1 */
+    int64_t batch;            /* samples of a batch, or of each of its parts, >= 1 */
+    int64_t parts;            /* of a batch, one after the other; 0 = 1 */
     volt_augment_rules rules; /* patch, channels and augmentation */
     int slices;               /* neighbouring slices as channels; 0 = 1 */
     bool whole;               /* a sample is a whole case, centred in the patch */
@@ -46,7 +47,7 @@ typedef struct volt_loader_options {
 
 /* Plain host memory; borrowed until the next volt_loader_next or close. */
 typedef struct volt_batch {
-    int64_t number;
+    int64_t number, part;       /* of the batch, and which part of it, from 0 */
     const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
     const int16_t *labels;      /* (n,d,h,w), >= 0 */
     const char *const *name;    /* (n): the case each sample was cut from */

@@ -218,6 +218,9 @@ struct volt_device {
     volt_status (*loss)(const volt_device *dev, const volt_loss_call *call);
     volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
     volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    /* sum = scale * x if `first`, else sum += scale * x: gradients of several batches. */
+    volt_status (*accumulate)(const volt_device *dev, float *sum, const float *x, int64_t count,
+                              double scale, bool first, int threads);
     /* Sum of squares in double, fixed order; NaN or infinity propagates. */
     volt_status (*sum_squares)(const volt_device *dev, double *out, const float *x,
                                int64_t count, int threads);

@@ -167,6 +167,7 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .loss = volt_reference_loss,
                                       .sgd = volt_reference_sgd,
                                       .adam = volt_reference_adam,
+                                      .accumulate = volt_reference_accumulate,
                                       .sum_squares = volt_reference_sum_squares,
                                       .close = close_device};
     volt_device *dev;

@@ -45,6 +45,8 @@ size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call 
 volt_status volt_reference_loss(const volt_device *dev, const volt_loss_call *call);
 volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call);
 volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call);
+volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const float *x,
+                                      int64_t count, double scale, bool first, int threads);
 volt_status volt_reference_sum_squares(const volt_device *dev, double *out, const float *x,
                                        int64_t count, int threads);
 

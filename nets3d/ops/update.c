@@ -43,6 +43,16 @@ volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *ca
     return VOLT_OK;
 }
 
+volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const float *x,
+                                      int64_t count, double scale, bool first, int threads)
+{
+    (void)dev;
+    (void)threads;
+    for (int64_t i = 0; i < count; i++)
+        sum[i] = (float)((first ? 0 : sum[i]) + scale * x[i]);
+    return VOLT_OK;
+}
+
 volt_status volt_reference_sum_squares(const volt_device *dev, double *out, const float *x,
                                        int64_t count, int threads)
 {

@@ -205,7 +205,7 @@ volt_status volt_program_verify(const volt_program *p)
                                  "use",
                                  i, j);
         }
-        if (a->first >= 0 && a->offset + a->bytes > p->memory.activations)
+        if (a->first >= 0 && a->offset + a->bytes > p->arena_bytes)
             return volt_fail(VOLT_EINTERNAL, "buffer %d leaves the arena", i);
     }
     return VOLT_OK;
@@ -313,7 +313,8 @@ volt_status volt_program_account(volt_program *p, size_t arena)
         return st;
     p->memory = (volt_program_memory){0};
     if (volt_program_trains(p)) {
-        p->memory.parameters = p->memory.gradients = plain;
+        p->memory.parameters = plain;
+        p->memory.gradients = p->options.accumulate ? 2 * plain : plain;
     } else {
         account_packed(p);
         for (int i = 0; i < volt_graph_param_count(p->graph); i++) {
@@ -323,7 +324,8 @@ volt_status volt_program_account(volt_program *p, size_t arena)
     }
     account_scratch(p);
     /* Loading for inference uses the arena to bring weights to the device one by one. */
-    p->memory.activations = arena > largest ? arena : align_up(largest);
+    p->arena_bytes = arena > largest ? align_up(arena) : align_up(largest);
+    p->memory.activations = (size_t)p->options.arenas * p->arena_bytes;
     p->memory.total = p->memory.parameters + p->memory.packed + p->memory.gradients +
                       p->memory.activations + p->memory.scratch;
     for (int i = 0; i < p->step_count; i++) {

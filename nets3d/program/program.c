@@ -29,6 +29,10 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
     if (o->mode != VOLT_INFER && o->mode != VOLT_TRAIN)
         return volt_fail(VOLT_EINVAL, "mode %d is neither training nor inference",
                          (int)o->mode);
+    if (o->arenas < 0 || o->arenas > 1024)
+        return volt_fail(VOLT_EINVAL, "%d arenas; 1 to 1024 are expected", o->arenas);
+    if (o->accumulate && o->mode != VOLT_TRAIN)
+        return volt_fail(VOLT_EINVAL, "only training programs accumulate gradients");
     if (o->n < 1)
         return volt_fail(VOLT_EINVAL, "the batch is %lld, expected 1 or more", (long long)o->n);
     for (int axis = 0; axis < 3; axis++) {
@@ -211,7 +215,11 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     p->device = device;
     p->options = o;
     p->options.threads = volt_threads_or_default(o.threads);
+    p->options.arenas = o.arenas > 0 ? o.arenas : 1;
     p->dtype = o.precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    VOLT_TRY(
+        st, done,
+        volt_alloc_zero(&p->states, (size_t)p->options.arenas, sizeof *p->states, "a program"));
     VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
     p->value_count = (int)values;
     VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));
@@ -235,10 +243,12 @@ void volt_program_free(volt_program *p)
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
+    p->device->release(p->device, p->average);
     p->device->release(p->device, p->packed);
-    p->device->release(p->device, p->arena);
+    p->device->release(p->device, p->arenas);
     p->device->release(p->device, p->scratch);
     volt_free(p->parameter_offset);
+    volt_free(p->states);
     volt_free(p->outputs);
     volt_free(p->references);
     volt_free(p->pending);

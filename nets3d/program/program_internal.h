@@ -148,9 +148,14 @@ struct volt_program {
     volt_program_memory memory;
     size_t *parameter_offset; /* inference: plain vectors among the packed weights, bytes */
     size_t loss_scratch;
-    float *weights, *gradients;
-    unsigned char *packed, *arena, *scratch;
-    volt_run_state state;
+    float *weights, *gradients, *average; /* average: of gradients, with `accumulate` */
+    unsigned char *packed, *arenas, *scratch;
+    unsigned char *arena;   /* the one in use */
+    size_t arena_bytes;     /* of one */
+    int using;              /* number of the arena in use */
+    volt_run_state state;   /* of the arena in use, */
+    volt_run_state *states; /* of the others */
+    int64_t first_sample;
     bool loaded, profile;
 };
 

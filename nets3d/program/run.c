@@ -48,18 +48,29 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     return NULL;
 }
 
+static void set_pointers(volt_program *p)
+{
+    p->arena = p->arenas + (size_t)p->using * p->arena_bytes;
+    for (int i = 0; i < p->step_count; i++) {
+        for (int j = 0; j < p->steps[i].operands; j++)
+            p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
+    }
+}
+
 static volt_status allocate(volt_program *p)
 {
     const volt_device *dev = p->device;
     const volt_program_memory *m = &p->memory;
+    const size_t average = p->options.accumulate ? m->parameters : 0;
     const struct {
         void **to;
         size_t bytes;
         const char *what;
     } blocks[] = {{(void **)&p->weights, m->parameters, "parameters"},
-                  {(void **)&p->gradients, m->gradients, "gradients of parameters"},
+                  {(void **)&p->gradients, m->gradients - average, "gradients of parameters"},
+                  {(void **)&p->average, average, "averaged gradients"},
                   {(void **)&p->packed, m->packed, "packed weights"},
-                  {(void **)&p->arena, m->activations, "activations"},
+                  {(void **)&p->arenas, m->activations, "activations"},
                   {(void **)&p->scratch, m->scratch, "scratch"}};
     volt_status st = VOLT_OK;
 
@@ -67,10 +78,7 @@ static volt_status allocate(volt_program *p)
         if (blocks[i].bytes && !*blocks[i].to)
             VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
     }
-    for (int i = 0; i < p->step_count; i++) {
-        for (int j = 0; j < p->steps[i].operands; j++)
-            p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
-    }
+    set_pointers(p);
 done:
     return st;
 }
@@ -103,7 +111,7 @@ done:
 }
 
 /* Zeros of the parameters' size on the device, through a small host block. */
-static volt_status clear_gradients(volt_program *p)
+static volt_status clear(volt_program *p, float *gradients)
 {
     static const float zeros[4096];
     const int64_t count = volt_graph_param_elements(p->graph);
@@ -111,8 +119,7 @@ static volt_status clear_gradients(volt_program *p)
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
         const int64_t left = count - i < 4096 ? count - i : 4096;
-        st =
-            p->device->upload(p->device, p->gradients + i, zeros, (size_t)left * sizeof *zeros);
+        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros);
     }
     return st;
 }
@@ -123,12 +130,16 @@ volt_status volt_program_load(volt_program *p, const float *flat)
 
     p->loaded = false;
     p->state = VOLT_RUN_NONE;
+    for (int i = 0; i < p->options.arenas; i++)
+        p->states[i] = VOLT_RUN_NONE;
     VOLT_TRY(st, done, allocate(p));
     if (volt_program_trains(p)) {
         VOLT_TRY(st, done,
                  p->device->upload(p->device, p->weights, flat, p->memory.parameters));
         /* Gradients that are always zero are never written again. */
-        VOLT_TRY(st, done, clear_gradients(p));
+        VOLT_TRY(st, done, clear(p, p->gradients));
+        if (p->average)
+            VOLT_TRY(st, done, clear(p, p->average));
     } else {
         VOLT_TRY(st, done, load_packed(p, flat));
     }
@@ -164,6 +175,8 @@ static volt_status draw_factors(volt_program *p, const volt_step *s, const forwa
     float block[256];
     volt_status st = VOLT_OK;
 
+    for (int64_t i = 0; i < p->first_sample * s->operand[0].tensor.c; i++)
+        (void)volt_rng_uniform(&rng);
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 256) {
         const int64_t left = count - i < 256 ? count - i : 256;
         for (int64_t j = 0; j < left; j++)
@@ -337,11 +350,39 @@ volt_status volt_program_backward(volt_program *p)
     return run_steps(p, p->loss_step + 1, p->step_count, &(forward_pass){.input = NULL});
 }
 
+volt_status volt_program_use(volt_program *p, int arena)
+{
+    if (arena < 0 || arena >= p->options.arenas)
+        return volt_fail(VOLT_EINVAL, "arena %d of %d", arena, p->options.arenas);
+    p->states[p->using] = p->state;
+    p->state = p->states[arena];
+    p->using = arena;
+    if (p->arenas)
+        set_pointers(p);
+    return VOLT_OK;
+}
+
+void volt_program_set_first_sample(volt_program *p, int64_t first)
+{
+    p->first_sample = first;
+}
+
+volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts)
+{
+    if (!p->average)
+        return volt_fail(VOLT_EINVAL, "the program does not accumulate gradients");
+    if (part < 0 || part >= parts)
+        return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
+    return p->device->accumulate(p->device, p->average, p->gradients,
+                                 volt_graph_param_elements(p->graph), 1.0 / (double)parts,
+                                 part == 0, p->options.threads);
+}
+
 volt_parameters volt_program_parameters(const volt_program *p)
 {
     return (volt_parameters){.device = p->device,
                              .weights = p->weights,
-                             .gradients = p->gradients,
+                             .gradients = p->average ? p->average : p->gradients,
                              .count = volt_graph_param_elements(p->graph),
                              .threads = p->options.threads};
 }

@@ -12,6 +12,7 @@ static volt_recipe nnunet(void)
     return (volt_recipe){.epochs = 1000,
                          .iterations = 250,
                          .validation_iterations = 50,
+                         .accumulate = 1,
                          .optimizer = volt_optimizer_nnunet(),
                          .weight_ce = 1,
                          .weight_dice = 1,

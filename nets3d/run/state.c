@@ -90,6 +90,7 @@ static const field recipe_fields[] = {
     R("device", device, TEXT32, 0, 0),
     R("threads", threads, SMALL, 1, 65536),
     R("cases", cases, CRC, 0, UINT32_MAX),
+    LATER("accumulate", recipe.accumulate, COUNT, 1, 1 << 16),
     LATER("sigmoid", recipe.sigmoid, FLAG, 0, 0),
     LATER("batch_dice", recipe.batch_dice, SMALL, VOLT_BATCH_DICE_PLAN, VOLT_BATCH_DICE_ON),
     LATER("dropout", recipe.dropout, NUMBER, -1, 1),

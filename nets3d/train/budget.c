@@ -59,13 +59,19 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
 static volt_status dry_run(volt_session *s)
 {
     volt_loss_result result = {0};
+    const int64_t parts = s->recipe.recipe.accumulate;
     volt_batch batch;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
-    VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
-    VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, true, &result));
-    VOLT_TRY(st, done, volt_program_backward(s->program));
+    for (int64_t part = 0; part < parts; part++) {
+        VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
+        VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
+        VOLT_TRY(st, done,
+                 volt_program_loss(s->program, &s->loss, batch.labels, true, &result));
+        VOLT_TRY(st, done, volt_program_backward(s->program));
+        if (parts > 1)
+            VOLT_TRY(st, done, volt_program_accumulate(s->program, part, parts));
+    }
     VOLT_TRY(st, done, volt_optimizer_step(s->optimizer, 0, NULL));
 done:
     return st;

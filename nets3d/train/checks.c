@@ -9,6 +9,7 @@
 
 #define MAX_COUNT          1000000000
 #define MAX_BATCH          (1 << 24)
+#define MAX_ACCUMULATE     (1 << 16)
 #define MAX_LOADER_THREADS 256
 #define MAX_SECONDS        1e12
 
@@ -153,6 +154,7 @@ volt_status volt_train_check_recipe(const volt_recipe *r, const volt_train_targe
         {"iterations", r->iterations, 1, MAX_COUNT},
         {"validation iterations", r->validation_iterations, 0, MAX_COUNT},
         {"batch", r->batch, 0, MAX_BATCH},
+        {"number of accumulated batches", r->accumulate, 1, MAX_ACCUMULATE},
         {"batch Dice", r->batch_dice, VOLT_BATCH_DICE_PLAN, VOLT_BATCH_DICE_ON},
         {"number of parameter rules", r->rules, 0, VOLT_MAX_PARAM_RULES},
         {"number of class weights", r->class_weights, 0, VOLT_MAX_CLASSES},

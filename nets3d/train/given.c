@@ -19,6 +19,7 @@ static const field fields[VOLT_TRAIN_FIELDS] = {
     [VOLT_TRAIN_ITERATIONS] = {"iterations", {"iterations"}, true},
     [VOLT_TRAIN_VALIDATION] = {"validation iterations", {"validation_iterations"}, true},
     [VOLT_TRAIN_BATCH] = {"batch", {"batch"}, true},
+    [VOLT_TRAIN_ACCUMULATE] = {"accumulated batches", {"accumulate"}, true},
     [VOLT_TRAIN_OPTIMIZER] = {"optimizer", {"optimizer"}, false},
     [VOLT_TRAIN_LR] = {"lr", {"lr"}, true},
     [VOLT_TRAIN_SCHEDULE] = {"schedule", {"schedule"}, false},

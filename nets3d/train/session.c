@@ -124,6 +124,7 @@ static volt_status compile(volt_session *s)
     po.mode = VOLT_TRAIN;
     po.threads = s->recipe.threads;
     po.seed = s->recipe.seed;
+    po.accumulate = r->accumulate > 1;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
     if (r->dropout != VOLT_DROPOUT_PLAN)
@@ -166,6 +167,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .region_count = s->targets.regions ? s->targets.outputs : 0,
                              .prior_masks = s->data->prior_masks,
                              .batch = r->batch,
+                             .parts = validation ? 1 : r->accumulate,
                              .slices = c->slices,
                              .whole = c->whole,
                              .foreground = r->foreground,

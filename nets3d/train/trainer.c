@@ -49,22 +49,42 @@ static volt_status diverged(const volt_session *s, const volt_batch *b, const ch
                      (long long)s->state.iteration, what, cases);
 }
 
-static volt_status step(volt_session *s, const volt_batch *b, double *loss, double *norm)
+/* The gradients of one batch, or of one part of it; adds the loss to *loss. */
+static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
 {
-    const double lr = volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
+    const volt_recipe *r = &s->recipe.recipe;
     volt_loss_result result = {0};
     volt_status st;
 
+    volt_program_set_first_sample(s->program, b->part * r->batch);
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true, &result));
     if (!isfinite(result.total))
         return diverged(s, b, "the loss is not finite");
     VOLT_TRY(st, done, volt_program_backward(s->program));
+    if (r->accumulate > 1)
+        VOLT_TRY(st, done, volt_program_accumulate(s->program, b->part, r->accumulate));
+    *loss += result.total / (double)r->accumulate;
+done:
+    return st;
+}
+
+static volt_status step(volt_session *s, double *loss, double *norm)
+{
+    const volt_recipe *r = &s->recipe.recipe;
+    const double lr = volt_train_state_rate(&s->state, &r->optimizer);
+    volt_batch batch;
+    volt_status st = VOLT_OK;
+
+    for (int64_t part = 0; part < r->accumulate; part++) {
+        VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
+        volt_train_warnings_batch(s, batch.labels, r->batch * volt_session_patch_voxels(s));
+        VOLT_TRY(st, done, learn(s, &batch, loss));
+    }
     st = volt_optimizer_step(s->optimizer, lr, norm);
     if (st == VOLT_ENUMERIC)
-        return diverged(s, b, "the gradient is not finite");
-    *loss = result.total;
+        return diverged(s, &batch, "the gradient is not finite");
 done:
     return st;
 }
@@ -88,13 +108,9 @@ static volt_status train_iteration(volt_session *s)
     const double start = volt_seconds(), waited = volt_loader_waited(s->train);
     volt_train_state *state = &s->state;
     double loss = 0, norm = 0, wait;
-    volt_batch batch;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
-    volt_train_warnings_batch(s, batch.labels,
-                              s->recipe.recipe.batch * volt_session_patch_voxels(s));
-    VOLT_TRY(st, done, step(s, &batch, &loss, &norm));
+    VOLT_TRY(st, done, step(s, &loss, &norm));
     wait = volt_loader_waited(s->train) - waited;
     state->iteration++;
     state->loss_sum += loss;

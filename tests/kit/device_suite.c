@@ -26,6 +26,7 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(losses),
         cmocka_unit_test(losses_refuse_labels_out_of_range),
         cmocka_unit_test(updates),
+        cmocka_unit_test(accumulation),
         cmocka_unit_test(sums_of_squares),
     };
     const size_t before = volt_mem_current();

@@ -237,6 +237,30 @@ void updates(void **state)
     }
 }
 
+void accumulation(void **state)
+{
+    float *x = suite_floats(UPDATE_COUNT), *got = suite_floats(UPDATE_COUNT);
+    float *again = suite_floats(UPDATE_COUNT), *want = suite_floats(UPDATE_COUNT);
+
+    (void)state;
+    for (int64_t i = 0; i < UPDATE_COUNT; i++)
+        got[i] = again[i] = want[i] = NAN; /* the first call must not read them */
+    for (int i = 0; i < 3; i++) {
+        suite_fill_normal(x, UPDATE_COUNT, VOLT_F32);
+        assert_ok(suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1));
+        assert_ok(
+            suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2));
+        assert_ok(suite_reference->accumulate(suite_reference, want, x, UPDATE_COUNT, 0.3,
+                                              i == 0, 1));
+    }
+    suite_compare("accumulate", 0, got, want, UPDATE_COUNT, 1e-5);
+    suite_compare("accumulate with 2 threads", 0, again, got, UPDATE_COUNT, 0);
+    volt_free(x);
+    volt_free(got);
+    volt_free(again);
+    volt_free(want);
+}
+
 void sums_of_squares(void **state)
 {
     float *x = suite_floats(UPDATE_COUNT);

@@ -5,6 +5,7 @@
 void losses(void **state);
 void losses_refuse_labels_out_of_range(void **state);
 void updates(void **state);
+void accumulation(void **state);
 void sums_of_squares(void **state);
 
 #endif

@@ -86,6 +86,45 @@ static int64_t foreground_at_centre(const volt_batch *b, int64_t k)
 
 /* Of 3 samples round(3 * 0.67) = 2 are free; the third is centred on a stored voxel, unless the
  * border of the case keeps it from that. */
+/* A batch of 6 in one, two and three parts has the same samples. */
+static void parts_hold_the_batchs_samples(void **state)
+{
+    fixture *f = *state;
+    volt_loader_options o = options_for(f, true);
+
+    o.foreground = 0.5;
+    for (int64_t parts = 2; parts <= 3; parts++) {
+        volt_loader *whole = NULL, *split = NULL;
+        volt_batch all, part;
+
+        o.parts = 1;
+        o.batch = 6;
+        assert_ok(volt_loader_open(&whole, &o));
+        o.parts = parts;
+        o.batch = 6 / parts;
+        o.threads = 2;
+        assert_ok(volt_loader_open(&split, &o));
+        for (int64_t i = 0; i < 4 * parts; i++) {
+            const int64_t voxels = o.batch * 8 * 8 * 8, at = i % parts;
+
+            if (at == 0)
+                assert_ok(volt_loader_next(whole, &all));
+            assert_ok(volt_loader_next(split, &part));
+            assert_int_equal(part.number, i / parts);
+            assert_int_equal(part.part, at);
+            assert_int_equal(part.number, all.number);
+            assert_memory_equal(part.image, all.image + at * voxels,
+                                (size_t)voxels * sizeof *part.image);
+            assert_memory_equal(part.labels, all.labels + at * voxels,
+                                (size_t)voxels * sizeof *part.labels);
+            for (int64_t k = 0; k < o.batch; k++)
+                assert_string_equal(part.name[k], all.name[at * o.batch + k]);
+        }
+        volt_loader_close(whole);
+        volt_loader_close(split);
+    }
+}
+
 static void oversamples_foreground(void **state)
 {
     volt_loader_options o = options_for(*state, false);
@@ -300,6 +339,7 @@ int main(void)
 {
     struct CMUnitTest tests[] = {
         cmocka_unit_test(same_batches_for_any_threads),
+        cmocka_unit_test(parts_hold_the_batchs_samples),
         cmocka_unit_test(oversamples_foreground),
         cmocka_unit_test(regions_are_oversampled),
         cmocka_unit_test(samples_lie_around_annotated_voxels),

@@ -90,6 +90,67 @@ static void cancelled_and_resumed_is_the_same(void **state)
     remove_folder("run-whole");
 }
 
+/* All tensors of two checkpoints differ by rounding at most. */
+static void assert_near_run(const char *a, const char *b)
+{
+    char path[128];
+    volt_safetensors *file_a = NULL, *file_b = NULL;
+
+    snprintf(path, sizeof path, "%s" LATEST, a);
+    assert_ok(volt_safetensors_open(&file_a, path));
+    snprintf(path, sizeof path, "%s" LATEST, b);
+    assert_ok(volt_safetensors_open(&file_b, path));
+    assert_true(volt_safetensors_count(file_a) > 20);
+    for (size_t i = 0; i < volt_safetensors_count(file_a); i++) {
+        const volt_tensor_view *v = volt_safetensors_at(file_a, i);
+        const float *x = v->data, *y = volt_safetensors_find(file_b, v->name)->data;
+
+        for (size_t j = 0; j < v->bytes / sizeof *x; j++)
+            if (fabsf(x[j] - y[j]) > 1e-4f * (1 + fabsf(x[j])))
+                fail_msg("%s, element %zu: %g and %g", v->name, j, x[j], y[j]);
+    }
+    volt_safetensors_close(file_b);
+    volt_safetensors_close(file_a);
+}
+
+/* Two batches of 2 in each iteration train as batches of 4 do, and resume to the bit. */
+static void accumulated_batches_train_as_one(void **state)
+{
+    const fixture *f = *state;
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 4);
+    volt_train_result whole, parts;
+
+    recipe.dropout = 0.2;
+    recipe.batch_dice = VOLT_BATCH_DICE_OFF;
+    recipe.optimizer.kind = VOLT_SGD; /* Adam divides by gradients of rounding size */
+    recipe.optimizer.momentum = 0.9;
+    recipe.batch = 4;
+    recipe.validation_iterations = 0;
+    remove_folder("run-whole");
+    assert_ok(volt_train("run-whole", &f->data, &o, NULL, &whole));
+    recipe.batch = 2;
+    recipe.accumulate = 2;
+    remove_folder("run-parts");
+    assert_ok(volt_train("run-parts", &f->data, &o, NULL, &parts));
+    assert_near_run("run-whole", "run-parts");
+    assert_true(fabs(whole.train_loss - parts.train_loss) < 1e-5);
+    assert_int_equal(parts.iterations, 8);
+    assert_true(parts.peak_bytes <= parts.memory.total);
+    remove_folder("run-killed");
+    o.checkpoint_every = 2;
+    train_and_kill("run-killed", f, &o, 3);
+    o.resume = true;
+    assert_ok(volt_train("run-killed", &f->data, &o, NULL, &parts));
+    assert_same_run("run-parts", "run-killed");
+    recipe.accumulate = 0;
+    assert_fails(volt_train("run-none", &f->data, &o, NULL, NULL), VOLT_EINVAL,
+                 "number of accumulated batches");
+    remove_folder("run-killed");
+    remove_folder("run-parts");
+    remove_folder("run-whole");
+}
+
 static void learns_and_reports(void **state)
 {
     const fixture *f = *state;
@@ -356,6 +417,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_and_resumed_is_the_same_to_the_bit),
         cmocka_unit_test(cancelled_and_resumed_is_the_same),
+        cmocka_unit_test(accumulated_batches_train_as_one),
         cmocka_unit_test(learns_and_reports),
         cmocka_unit_test(divergence_stops_with_the_case),
         cmocka_unit_test(other_runs_are_refused),
