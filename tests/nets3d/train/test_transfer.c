@@ -177,21 +177,6 @@ static void files_that_do_not_fit_are_refused(void **state)
 }
 
 /* Names what a log said last, and whether it was a warning. */
-typedef struct listener {
-    char warning[512];
-    int warnings;
-} listener;
-
-static void on_log(void *user, volt_log_level level, const char *line)
-{
-    listener *l = user;
-
-    if (level != VOLT_LOG_WARNING)
-        return;
-    l->warnings++;
-    snprintf(l->warning, sizeof l->warning, "%s", line);
-}
-
 /* A U-Net of `stages` stages, all with the features `wide` but the first, and kernels of
  * `depth` x 3 x 3. */
 static volt_graph *deep_network(const volt_model *model, int stages, int64_t first,
@@ -357,15 +342,15 @@ static void little_and_frozen_are_told(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int params = volt_graph_param_count(cases[i].to);
         float *source = fresh(cases[i].from, 1), *target = fresh(cases[i].to, 2);
-        listener l = {.warnings = 0};
-        const volt_callbacks cb = {.user = &l, .log = on_log};
+        fixture_log l = {.warnings = 0};
+        const volt_callbacks cb = fixture_listen(&l);
         double *scale;
         assert_ok(volt_alloc_zero(&scale, (size_t)params, sizeof *scale, "a test"));
         save("weights.safetensors", cases[i].from, source, NULL, 0);
         assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
                                 NULL, &cb, NULL));
         assert_int_equal(l.warnings, 1);
-        assert_non_null(strstr(l.warning, cases[i].why));
+        assert_non_null(strstr(l.text, cases[i].why));
         for (int k = 0; k < params; k++)
             scale[k] = k % 2;
         assert_fails(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
