@@ -105,7 +105,7 @@ static void other_classes_and_channels(void **state)
     assert_fails(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
                                NULL, &r),
                  VOLT_EDATA,
-                 "encoder.stages.0.0.convs.0.conv.weight is 4x1x3x3x3 there and 4x2x3x3x3");
+                 "encoder.stages.0.0.convs.0.conv.weight (4x1x3x3x3 there, 4x2x3x3x3 here)");
     for (int tolerant = 0; tolerant < 2; tolerant++) {
         volt_init_parameters(target, to, 2);
         assert_ok(volt_transfer(target, to, "weights.safetensors",
@@ -160,7 +160,7 @@ static void files_that_do_not_fit_are_refused(void **state)
                  VOLT_EDATA, "contains nothing for this network");
     assert_fails(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
                                NULL, NULL),
-                 VOLT_EDATA, "is absent there");
+                 VOLT_EDATA, "(absent there, ");
     save("weights.safetensors", other, wide, NULL, 0);
     assert_ok(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1, NULL,
                             NULL, NULL));
@@ -373,6 +373,55 @@ static void little_and_frozen_are_told(void **state)
     volt_graph_free(flat);
 }
 
+/* Kernels of another size are not resized: a sentence says so, and to freeze one is an error.
+ */
+static void kernels_of_another_size_are_told(void **state)
+{
+    static const char name[] = "encoder.stages.0.0.convs.0.conv.weight";
+    volt_graph *from = deep_network(&volt_model_plain_unet, 3, 4, 8, 1);
+    volt_graph *to = deep_network(&volt_model_plain_unet, 3, 4, 8, 3);
+    float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
+    const int index = volt_graph_find_param(to, name);
+    const volt_param *p = volt_graph_param(to, index);
+    fixture_log l = {.warnings = 0};
+    const volt_callbacks cb = fixture_listen(&l);
+    double *scale;
+
+    (void)state;
+    assert_ok(volt_alloc(&scale, (size_t)volt_graph_param_count(to) * sizeof *scale, "a test"));
+    for (int i = 0; i < volt_graph_param_count(to); i++)
+        scale[i] = i != index;
+    save("weights.safetensors", from, source, NULL, 0);
+    for (int mode = VOLT_TRANSFER_BY_NAME; mode <= VOLT_TRANSFER_TOLERANT; mode++) {
+        const volt_transfer_mode m = (volt_transfer_mode)mode;
+        if (m == VOLT_TRANSFER_STRICT) {
+            assert_fails(
+                volt_transfer(target, to, "weights.safetensors", m, 1, NULL, NULL, NULL),
+                VOLT_EDATA,
+                "does not fit this network: encoder.stages.0.0.convs.0.conv."
+                "weight (kernel 1x3x3 there, 3x3x3 here)");
+            continue;
+        }
+        l.text[0] = '\0';
+        assert_ok(volt_transfer(target, to, "weights.safetensors", m, 1, NULL, &cb, NULL));
+        assert_non_null(strstr(l.text, "kernels are not resized: "));
+        assert_non_null(strstr(l.text, "size there start at random, such as encoder.stages.0.0."
+                                       "convs.0.conv.weight (kernel 1x3x3 there, 3x3x3 here)"));
+        assert_memory_equal(target + p->offset, start + p->offset,
+                            (size_t)p->count * sizeof *target);
+        assert_fails(volt_transfer(target, to, "weights.safetensors", m, 1, scale, NULL, NULL),
+                     VOLT_EDATA, "1 of 1 frozen parameter would keep random values");
+        assert_non_null(strstr(volt_last_error(), "(kernel 1x3x3 there, 3x3x3 here)"));
+    }
+    remove("weights.safetensors");
+    volt_free(scale);
+    volt_free(start);
+    volt_free(target);
+    volt_free(source);
+    volt_graph_free(to);
+    volt_graph_free(from);
+}
+
 /* A frozen parameter that is taken in part is as bad as one that is not taken. */
 static void a_frozen_part_is_refused(void **state)
 {
@@ -502,6 +551,7 @@ int main(void)
         cmocka_unit_test(skip_channels_stay_skip_channels),
         cmocka_unit_test(slices_agree_from_the_middle),
         cmocka_unit_test(little_and_frozen_are_told),
+        cmocka_unit_test(kernels_of_another_size_are_told),
         cmocka_unit_test(a_frozen_part_is_refused),
         cmocka_unit_test(a_run_starts_another),
         cmocka_unit_test(a_checkpoint_of_nnunet_is_taken_whole),
