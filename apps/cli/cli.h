@@ -198,8 +198,8 @@ volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, 
                                char **argv);
 /* What nnU-Net's command `word` is called here; NULL: it is none. */
 const char *cli_foreign_command(const char *word);
-/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
- * --part. */
+/* VOLT_ENOTSUP when a launcher (MPI, srun, torchrun) started several processes, unless they
+ * share the cases with --part. */
 volt_status cli_need_one_process(int count, char **argv);
 
 /* VOLT_ENOMEM unless the system can start the threads that the command may use. */
