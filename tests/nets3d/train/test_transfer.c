@@ -7,25 +7,13 @@
 #include "nets3d/graph/init.h"
 #include "nets3d/run/folder.h"
 #include "tests/kit/golden.h"
+#include "tests/kit/networks.h"
 #include "tests/kit/train_fixture.h"
 
 /* A small U-Net of `in` channels, `out` classes and `wide` features in its second stage. */
-static volt_graph *network(int64_t in, int64_t out, int64_t wide)
+static volt_graph *small_network(int64_t in, int64_t out, int64_t wide)
 {
-    volt_unet_spec spec = {.base = {.stages = 2,
-                                    .in_channels = in,
-                                    .out_channels = out,
-                                    .features = {4, wide},
-                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
-                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
-                           .convs_encoder = {1, 1},
-                           .convs_decoder = {1},
-                           .slope = 0.01,
-                           .bias = true};
-    volt_graph *g = NULL;
-
-    assert_ok(volt_network_build(&g, &(volt_network){&volt_model_plain_unet, &spec}, false));
-    return g;
+    return build_two_stages(in, out, 4, wide);
 }
 
 static float *fresh(const volt_graph *g, uint64_t seed)
@@ -69,7 +57,7 @@ static void save(const char *path, const volt_graph *g, const float *flat,
 
 static void the_same_network_is_taken_whole(void **state)
 {
-    volt_graph *g = network(1, 3, 8);
+    volt_graph *g = small_network(1, 3, 8);
     float *source = fresh(g, 1), *target = fresh(g, 2);
     static const char *const extra[] = {"optimizer.0.x", "decoder.encoder.x", "surplus"};
     volt_transfer_report r;
@@ -96,7 +84,7 @@ static void the_same_network_is_taken_whole(void **state)
 /* Another number of classes: the head stays as it is by name, and is shared when tolerant. */
 static void other_classes_and_channels(void **state)
 {
-    volt_graph *from = network(1, 3, 8), *to = network(2, 5, 8);
+    volt_graph *from = small_network(1, 3, 8), *to = small_network(2, 5, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
     volt_transfer_report r;
 
@@ -143,7 +131,7 @@ static void other_classes_and_channels(void **state)
 static void files_that_do_not_fit_are_refused(void **state)
 {
     static const char *const extra[] = {"nothing.of.use"};
-    volt_graph *g = network(1, 3, 8), *other = network(1, 3, 16);
+    volt_graph *g = small_network(1, 3, 8), *other = small_network(1, 3, 16);
     float *flat = fresh(g, 1), *wide = fresh(other, 1);
     const float number = 1;
     const volt_tensor_view alone = {.name = extra[0],
@@ -297,7 +285,7 @@ static void skip_channels_stay_skip_channels(void **state)
 static void slices_agree_from_the_middle(void **state)
 {
     static const char *const name = "encoder.stages.0.0.convs.0.conv.weight";
-    volt_graph *from = network(2, 3, 8), *to = network(6, 3, 8);
+    volt_graph *from = small_network(2, 3, 8), *to = small_network(6, 3, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
     const volt_param *p = volt_graph_param(to, volt_graph_find_param(to, name));
     const volt_param *q = volt_graph_param(from, volt_graph_find_param(from, name));
@@ -425,7 +413,7 @@ static void kernels_of_another_size_are_told(void **state)
 /* A frozen parameter that is taken in part is as bad as one that is not taken. */
 static void a_frozen_part_is_refused(void **state)
 {
-    volt_graph *from = network(1, 3, 8), *to = network(2, 3, 8);
+    volt_graph *from = small_network(1, 3, 8), *to = small_network(2, 3, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2);
     double *scale;
 
