@@ -8,7 +8,6 @@
 #include "base/mem.h"
 #include "io/json/json.h"
 #include "nets3d/program/optimizer.h"
-#include "nets3d/trainer.h"
 
 /* A member of a plain struct and its JSON key. */
 typedef struct field {
@@ -97,7 +96,7 @@ static const field recipe_fields[] = {
     LATER("class_weights", recipe, WEIGHTS, 0, 1e6),
     LATER("parameter_rules", recipe, RULES, 0, 1e6),
     LATER("init", init, TEXT256, 0, 0),
-    LATER("init_mode", init_mode, SMALL, VOLT_INIT_MODE_UNKNOWN, VOLT_TRANSFER_TOLERANT),
+    LATER("init_mode", init_mode, SMALL, VOLT_INIT_MODE_UNKNOWN, VOLT_INIT_MODE_LAST),
     LATER("previous_run", previous_run, TEXT256, 0, 0),
 };
 #undef LATER

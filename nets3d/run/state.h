@@ -44,8 +44,9 @@ VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_sta
 VOLT_MUST_USE volt_status volt_train_state_parse(volt_train_state *out, const char *text,
                                                  const char *name);
 
-/* In checkpoints older than the field. */
+/* The mode in checkpoints older than the field, and the highest of volt_transfer_mode. */
 #define VOLT_INIT_MODE_UNKNOWN (-1)
+#define VOLT_INIT_MODE_LAST    2
 
 /* What determines a run's results, besides plan and data set. Strings have a fixed size so that
  * it is a plain value. */

@@ -138,6 +138,8 @@ static bool field_differs(volt_train_field f, const volt_train_recipe *asked,
     return false;
 }
 
+_Static_assert(VOLT_INIT_MODE_LAST == VOLT_TRANSFER_TOLERANT, "checkpoints hold every mode");
+
 static const char *mode_name(const json_t *recipe)
 {
     static const char *const names[] = {[VOLT_TRANSFER_BY_NAME] = "by-name",
