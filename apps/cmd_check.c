@@ -29,10 +29,10 @@ static volt_status print_json(const volt_dataset *ds, const volt_findings *found
 
 static void print_finding(void *user, volt_severity severity, const char *sentence)
 {
-    const char *remedy = cli_remedy(user, sentence);
+    char remedy[CLI_REMEDY_ROOM];
 
-    printf("%s: %s%s%s\n", severity == VOLT_ERROR ? "error" : "warning", sentence,
-           remedy ? "; " : "", remedy ? remedy : "");
+    printf("%s: %s%s\n", severity == VOLT_ERROR ? "error" : "warning", sentence,
+           cli_remedy(remedy, user, sentence));
 }
 
 static void print_text(cli *c, const volt_dataset *ds, const volt_findings *found)

@@ -296,21 +296,13 @@ static void map_classes(evaluate_classes *k, const label_map *m)
         k->ignore = mapped(m, k->ignore);
 }
 
-/* The data set of TRUTH, or the dataset.json nearest to it. */
-static volt_status classes_of_truth(evaluate_classes *k, const cli *c,
-                                    const volt_mask_pairs *pairs)
+/* Those of the dataset.json nearest to a folder, if there is one. */
+static volt_status classes_near(evaluate_classes *k, const cli *c, const char *folder)
 {
     char *file = NULL;
     volt_status st;
 
-    if (pairs->dataset) {
-        VOLT_TRY(st, done, classes_of_info(k, &pairs->dataset->info));
-        volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
-                    pairs->dataset->layout);
-        st = volt_strdup(&k->source, c->args[1]);
-        goto done;
-    }
-    VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
+    VOLT_TRY(st, done, nearest_info(&file, folder));
     if (file)
         st = classes_of_file(k, c, file);
 done:
@@ -318,16 +310,19 @@ done:
     return st;
 }
 
-static volt_status classes_of_masks(evaluate_classes *k, const cli *c)
+/* The data set of TRUTH, or the dataset.json nearest to it. */
+static volt_status classes_of_truth(evaluate_classes *k, const cli *c,
+                                    const volt_mask_pairs *pairs)
 {
-    char *file = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    if (file)
-        st = classes_of_file(k, c, file);
+    if (!pairs->dataset)
+        return classes_near(k, c, c->args[1]);
+    VOLT_TRY(st, done, classes_of_info(k, &pairs->dataset->info));
+    volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
+                pairs->dataset->layout);
+    st = volt_strdup(&k->source, c->args[1]);
 done:
-    volt_free(file);
     return st;
 }
 
@@ -343,14 +338,14 @@ volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const cha
     if (given)
         VOLT_TRY(st, done, classes_given(&k, c, given));
     if (!k.source && map) /* the truth is translated to their numbering */
-        VOLT_TRY(st, done, classes_of_masks(&k, c));
+        VOLT_TRY(st, done, classes_near(&k, c, c->args[0]));
     if (!k.source) {
         VOLT_TRY(st, done, classes_of_truth(&k, c, pairs));
         if (k.source)
             map_classes(&k, &m);
     }
     if (!k.source && !map)
-        VOLT_TRY(st, done, classes_of_masks(&k, c));
+        VOLT_TRY(st, done, classes_near(&k, c, c->args[0]));
     if (!k.source)
         st = classes_that_occur(&k, c, pairs);
 done:

@@ -40,13 +40,12 @@ static int finish(volt_status st)
 /* The library says what is wrong, the command what helps. */
 static volt_status add_remedy(const cli *c, volt_status st)
 {
-    const char *remedy = cli_remedy(c, volt_last_error());
-    char sentence[2048];
+    char sentence[2048], remedy[CLI_REMEDY_ROOM];
 
-    if (st == VOLT_OK || !remedy)
+    if (st == VOLT_OK || !*cli_remedy(remedy, c, volt_last_error()))
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
-    return volt_fail(st, "%s; %s", sentence, remedy);
+    return volt_fail(st, "%s%s", sentence, remedy);
 }
 
 /* Only OpenMP's runtime calls exit() elsewhere: where the system refuses it memory or a thread.

@@ -174,8 +174,10 @@ volt_status cli_check_output(const cli *c, const char *path, const char *endings
 volt_status cli_need_output(const cli *c, const char *path, const char *endings);
 #define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
 
-/* What the user of this command can do about a sentence of the library; NULL: nothing known. */
-const char *cli_remedy(const cli *c, const char *sentence);
+enum { CLI_REMEDY_ROOM = 256 };
+/* "; " and what the user of this command can do about a sentence of the library; "": nothing is
+ * known. Returns `room`. */
+const char *cli_remedy(char room[CLI_REMEDY_ROOM], const cli *c, const char *sentence);
 /* `st`; a lack of memory while `path` was processed names it. */
 volt_status cli_about(volt_status st, const char *path);
 /* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
@@ -198,8 +200,8 @@ volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, 
                                char **argv);
 /* What nnU-Net's command `word` is called here; NULL: it is none. */
 const char *cli_foreign_command(const char *word);
-/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
- * --part. */
+/* VOLT_ENOTSUP when a launcher (MPI, srun, torchrun) started several processes, unless they
+ * share the cases with --part. */
 volt_status cli_need_one_process(int count, char **argv);
 
 /* VOLT_ENOMEM unless the system can start the threads that the command may use. */

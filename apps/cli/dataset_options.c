@@ -54,9 +54,8 @@ volt_status cli_dataset_need_cases(const volt_dataset *ds)
 
 void cli_dataset_print_notes(const cli *c, const volt_dataset *ds)
 {
-    for (int64_t i = 0; i < ds->notes; i++) {
-        const char *remedy = cli_remedy(c, ds->note[i]);
+    char remedy[CLI_REMEDY_ROOM];
 
-        printf("note: %s%s%s\n", ds->note[i], remedy ? "; " : "", remedy ? remedy : "");
-    }
+    for (int64_t i = 0; i < ds->notes; i++)
+        printf("note: %s%s\n", ds->note[i], cli_remedy(remedy, c, ds->note[i]));
 }

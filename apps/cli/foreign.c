@@ -180,26 +180,53 @@ const char *cli_foreign_command(const char *word)
 
 /* ---- launchers ---- */
 
+/* What starts several processes of one program, and the variable by which they know. Each name
+ * is in environment.c, too. */
+static const struct {
+    const char *who, *size;    /* the variable that holds the number of processes */
+    const char *with, *unless; /* it counts with this variable, and without that one */
+} launchers[] = {
+    {"an MPI launcher", "OMPI_COMM_WORLD_SIZE", NULL, NULL}, /* Open MPI */
+    {"an MPI launcher", "PMI_SIZE", NULL, NULL},             /* MPICH (Hydra), Intel MPI */
+    {"an MPI launcher", "MV2_COMM_WORLD_SIZE", NULL, NULL},  /* MVAPICH2 */
+    {"jsrun", "JSM_NAMESPACE_SIZE", NULL, NULL},
+    {"srun", "SLURM_STEP_NUM_TASKS", NULL, NULL},
+    /* A batch script is one process, whatever the job's number of tasks. */
+    {"srun", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID"},
+    {"horovodrun", "HOROVOD_SIZE", NULL, NULL},
+    {"torchrun", "WORLD_SIZE", NULL, NULL},
+};
+
+static volt_status refuse_processes(const char *who, const char *variable, const char *parts)
+{
+    return volt_fail(
+        VOLT_ENOTSUP,
+        "%s started %s processes (%s), but this build has no MPI: each of them would do all "
+        "the work and write the same files; start one, split the cases with 'volt predict "
+        "--part I/%s', or unset %s if each has work of its own",
+        who, *parts == 'N' ? "several" : parts, variable, parts, variable);
+}
+
 volt_status cli_need_one_process(int count, char **argv)
 {
-    const char *names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
-    const char *sizes[] = {getenv("OMPI_COMM_WORLD_SIZE"), getenv("PMI_SIZE"),
-                           getenv("MV2_COMM_WORLD_SIZE")};
+    static const char rank[] = "PMIX_RANK"; /* PMIx tells no number of processes */
 
     for (int i = 0; i < count; i++) {
         if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
             return VOLT_OK;
     }
-    for (int i = 0; i < 3; i++) {
-        const long size = sizes[i] ? strtol(sizes[i], NULL, 10) : 1;
-        if (size > 1)
-            return volt_fail(
-                VOLT_ENOTSUP,
-                "an MPI launcher started %ld processes (%s), but this build has no "
-                "MPI: each of them would do all the work and write the same files; "
-                "start one, or split the cases with 'volt predict --part I/%ld'",
-                size, names[i], size);
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        const char *with = launchers[i].with, *unless = launchers[i].unless;
+        const char *text = getenv(launchers[i].size);
+        const long size = text ? strtol(text, NULL, 10) : 1;
+        char parts[24];
+        if (size <= 1 || (with && !getenv(with)) || (unless && getenv(unless)))
+            continue;
+        snprintf(parts, sizeof parts, "%ld", size);
+        return refuse_processes(launchers[i].who, launchers[i].size, parts);
     }
+    if (getenv(rank) && strtol(getenv(rank), NULL, 10) > 0)
+        return refuse_processes("a PMIx launcher", rank, "N");
     return VOLT_OK;
 }
 

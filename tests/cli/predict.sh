@@ -136,6 +136,27 @@ for command in "predict $run $in -o $SCRATCH/never" "train $data -o $SCRATCH/nev
     # shellcheck disable=SC2086
     expect 6 env PMI_SIZE=2 "$VOLT" $command
 done
+# Every launcher that is known starts several processes, or one; 'volt help environment' lists them.
+expect 0 "$VOLT" help environment
+cp "$OUT" "$SCRATCH/environment"
+launched() { # CODE WORDS VARIABLE=VALUE...
+    expect "$1" env "${@:3}" "$VOLT" info "$data/labelsTr/brats_001.nii.gz"
+    [ -z "$2" ] || err_has "$2"
+    [ "$1" -ne 6 ] || grep -qw "${3%=*}" "$SCRATCH/environment" || fail "${3%=*} is not listed"
+}
+for variable in OMPI_COMM_WORLD_SIZE PMI_SIZE MV2_COMM_WORLD_SIZE JSM_NAMESPACE_SIZE SLURM_STEP_NUM_TASKS \
+    HOROVOD_SIZE WORLD_SIZE; do
+    launched 6 "started 3 processes \($variable\).* --part I/3', or unset $variable" $variable=3
+    launched 0 '' $variable=1
+    launched 0 '' $variable=
+done
+launched 6 'srun started 2 processes \(SLURM_NTASKS\)' SLURM_NTASKS=2 SLURM_PROCID=0
+launched 6 'srun started 2 processes' SLURM_STEP_NUM_TASKS=2 SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7
+launched 0 '' SLURM_NTASKS=4                               # salloc
+launched 0 '' SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7 # sbatch
+launched 0 '' SLURM_STEP_NUM_TASKS=1 SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7
+launched 6 "PMIx launcher started several processes .* --part I/N'" PMIX_RANK=1
+launched 0 '' PMIX_RANK=0
 expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device abacus
 err_has "'abacus' is not a device"
 expect 6 "$VOLT" train "$data" -o "$SCRATCH/never" -num_gpus 2
