@@ -241,27 +241,16 @@ static volt_dataset_options dataset_options_of(const cli *c)
     return d;
 }
 
-/* The cases of the inputs after `count` runs, restricted to --part. */
-static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
+/* --part I/N; 1 of 1 without it. */
+static volt_status read_part(long long *part, long long *parts, const char *text)
 {
-    const predict_options *o = c->options;
-    const volt_dataset_options dataset = dataset_options_of(c);
-    long long part = 1, parts = 1;
-    volt_case_list cases = {0};
     int end = 0;
-    volt_status st;
 
-    if (o->part && (sscanf(o->part, "%9lld/%9lld%n", &part, &parts, &end) != 2 ||
-                    o->part[end] != '\0' || part < 1 || part > parts))
+    *part = *parts = 1;
+    if (text && (sscanf(text, "%9lld/%9lld%n", part, parts, &end) != 2 || text[end] != '\0' ||
+                 *part < 1 || *part > *parts))
         return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
-                         o->part);
-    st = volt_inputs_list_all(&cases, c->args + count, c->args_count - count, channels,
-                              &dataset);
-    if (st != VOLT_OK)
-        return st;
-    warn_of_numbers(&cases, &c->callbacks);
-    volt_case_list_keep_part(&cases, part, parts);
-    *out = cases;
+                         text);
     return VOLT_OK;
 }
 
@@ -269,14 +258,24 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
 static volt_status predict(cli *c, const char *const *runs, int count,
                            const volt_predict_output *output)
 {
+    const volt_dataset_options dataset = dataset_options_of(c);
+    const char *const *inputs = c->args + count;
+    const int given = c->args_count - count;
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_case_list cases = {0};
+    long long part, parts;
     volt_status st;
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    VOLT_TRY(st, done, read_part(&part, &parts, ((const predict_options *)c->options)->part));
+    VOLT_TRY(st, done, volt_inputs_check(inputs, given));
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
-    VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done,
+             volt_inputs_list_all(&cases, inputs, given,
+                                  volt_predictor_info(predictor)->channels, &dataset));
+    warn_of_numbers(&cases, &c->callbacks);
+    volt_case_list_keep_part(&cases, part, parts);
     st = predict_all(c, predictor, &cases, output);
 done:
     volt_case_list_clear(&cases);

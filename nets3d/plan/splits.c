@@ -340,6 +340,28 @@ done:
     return st;
 }
 
+volt_status volt_splits_are_own(bool *out, const char *path, const volt_dataset *ds)
+{
+    volt_splits stored = {0}, own = {0};
+    char *brought = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_splits_read(&stored, path, ds));
+    VOLT_TRY(st, done, volt_path_join(&brought, ds->folder, "splits_final.json"));
+    *out = volt_path_exists(brought);
+    if (*out)
+        goto done;
+    VOLT_TRY(st, done, volt_splits_kfold(&own, ds->cases.count));
+    *out = stored.folds == own.folds;
+    for (int f = 0; f < stored.folds && *out; f++)
+        *out = same_fold(&stored, &own, f);
+done:
+    volt_free(brought);
+    volt_splits_clear(&own);
+    volt_splits_clear(&stored);
+    return st;
+}
+
 volt_status volt_split_check(const volt_dataset *ds, const char *path, int fold)
 {
     volt_splits s = {0};

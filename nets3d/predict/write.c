@@ -78,7 +78,7 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
     return VOLT_OK;
 }
 
-static volt_status write_description(const volt_predict_output *o, const volt_segmenter *seg)
+volt_status volt_predict_describe(const volt_predict_output *o, const volt_segmenter *seg)
 {
     volt_label_table names = {0};
     char *path = NULL;
@@ -114,7 +114,8 @@ volt_status volt_predict_create_output(const volt_predict_output *o, const volt_
         VOLT_TRY(st, done, volt_path_join(&path, o->folder, "probabilities"));
         VOLT_TRY(st, done, volt_make_dirs(path));
     }
-    st = write_description(o, seg);
+    if (!volt_path_is_writable_dir(o->folder))
+        st = volt_fail(VOLT_EIO, "%s is not writable", o->folder);
 done:
     volt_free(path);
     return st;

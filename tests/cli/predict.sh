@@ -27,6 +27,36 @@ err_has '^  brats_0015: .*brats_0015_0001\.nii\.gz'
 err_has '^  z_header: .*z_header_0000\.nii\.gz'
 err_has '^volt: 3 of 6 cases were not predicted; the others are complete$'
 expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/good" "${fast[@]}"
+exists "$SCRATCH/out/dataset.json"
+exists "$SCRATCH/out/plans.json"
+
+# Where no case can be predicted, nothing describes masks that do not exist, and what describes
+# those of an earlier call stays.
+mkdir "$SCRATCH/all_bad" "$SCRATCH/earlier"
+for c in 0 1 2 3; do
+    cp "$in/a_voxels_0002.nii.gz" "$SCRATCH/all_bad/a_000$c.nii.gz"
+    cp "$in/a_voxels_0002.nii.gz" "$SCRATCH/all_bad/b_000$c.nii.gz"
+done
+echo earlier >"$SCRATCH/earlier/dataset.json"
+for out in none earlier; do
+    expect 5 "$VOLT" predict "$run" "$SCRATCH/all_bad" -o "$SCRATCH/$out" "${fast[@]}" --separate-regions
+    err_has '^volt: none of the 2 cases was predicted'
+    absent "$SCRATCH/$out/plans.json"
+done
+absent "$SCRATCH/none/dataset.json"
+[ "$(cat "$SCRATCH/earlier/dataset.json")" = earlier ] || fail "dataset.json was replaced"
+
+# Inputs and options are judged before the network is opened, here one that cannot be.
+mkdir "$SCRATCH/broken" "$SCRATCH/empty"
+head -c 100 "$run/checkpoint_latest.safetensors" >"$SCRATCH/broken/checkpoint_latest.safetensors"
+expect 10 "$VOLT" predict "$SCRATCH/broken" "$SCRATCH/empty" -o "$SCRATCH/none2"
+err_is "volt: $SCRATCH/empty holds no scan"
+expect 2 "$VOLT" predict "$SCRATCH/broken" "$in" -o "$SCRATCH/none2" --part 2/1
+err_has 'is not I/N'
+expect 5 "$VOLT" predict "$SCRATCH/broken" "$in" "$SCRATCH/empty" -o "$SCRATCH/none2"
+err_has 'checkpoint_latest.safetensors'
+absent "$SCRATCH/none2"
+
 for id in 001 002 003; do
     cmp -s "$SCRATCH/out/brats_$id.nii.gz" "$SCRATCH/good/brats_$id.nii.gz" || fail "brats_$id differs"
 done
