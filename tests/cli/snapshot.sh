@@ -85,6 +85,63 @@ err_has "^volt: warning: $truth looks like a mask, but the first file is drawn a
 expect 0 "$VOLT" snapshot "$truth" -o "$png"
 err_is ''
 
+# A mask of many small labels that says nothing is scattered like a scan; one that says that it
+# is a mask is one: by its intent code, a table in it or next to it, a table for its folder.
+# scattered FILE LABELS INTENT: 12 x 12 x 12 voxels of uint8.
+scattered() {
+    local number
+    number=$(printf '\\x%02x\\x%02x' $(($3 % 256)) $(($3 / 256)))
+    {
+        printf '\x5c\x01\0\0' && head -c 36 /dev/zero
+        printf '\3\0\14\0\14\0\14\0\1\0\1\0\1\0\1\0' && head -c 12 /dev/zero
+        printf "$number"'\2\0\10\0\0\0' && printf '\0\0\x80\x3f%.0s' 1 2 3 4 && head -c 16 /dev/zero
+        printf '\0\0\xb0\x43' && head -c 11 /dev/zero && printf '\2' && head -c 220 /dev/zero
+        printf 'n+1\0\0\0\0\0'
+        awk -v n="$2" 'BEGIN { for (s = i = 1; i <= 1728; i++) { s = (s * 16807) % 2147483647
+            printf "\\%03o", int(s / 1000) % (n + 1) } }' | xargs -d '\n' printf '%b'
+    } >"$1"
+}
+many=$SCRATCH/many
+mkdir -p "$many/folder"
+scattered "$many/image.nii" 80 0
+expect 0 "$VOLT" info "$many/image.nii"
+out_has 'values +0 to 80$'
+is_mask() {
+    expect 0 "$VOLT" snapshot "$many/image.nii" "$1" -o "$png"
+    ! grep -q 'drawn as an image' "$ERR" || fail "$1 is drawn as an image"
+}
+for labels in 40 120; do
+    scattered "$many/plain.nii" $labels 0
+    expect 0 "$VOLT" snapshot "$many/image.nii" "$many/plain.nii" -o "$png"
+    err_has 'plain.nii has .* different values, scattered as in a scan: drawn as an image'
+    scattered "$many/intent.nii" $labels 1002
+    is_mask "$many/intent.nii"
+    for kind in label txt ctbl; do
+        awk -v n=$labels -v k=$kind 'BEGIN { for (i = 0; i <= n; i++) if (k == "ctbl")
+            print i, "region_" i, 9, 9, i, 255; else
+            print i, 9, 9, i, 1, 1, 1, "\"region " i "\"" }' >"$many/table.$kind"
+        cp "$many/plain.nii" "$many/$kind.nii"
+        cp "$many/table.$kind" "$many/$kind.$kind"
+        is_mask "$many/$kind.nii"
+        [ "$kind" != txt ] || continue
+        cp "$many/plain.nii" "$many/folder/$kind.nii"
+        cp "$many/table.$kind" "$many/folder/labels.$kind"
+        is_mask "$many/folder/$kind.nii"
+        rm "$many/folder/labels.$kind"
+    done
+    expect 0 "$VOLT" convert "$many/label.nii" "$many/embedded.nii.gz" --labels
+    is_mask "$many/embedded.nii.gz"
+    if [ -x "$(dirname "$VOLT")/volt-itk" ]; then
+        expect 0 "$VOLT" convert "$many/label.nii" "$many/slicer.seg.nrrd" --labels
+        is_mask "$many/slicer.seg.nrrd"
+    fi
+done
+# A table for the folder speaks for masks whose values it names, not for the scans there.
+cp "$many/image.nii" "$many/folder/scan.nii"
+head -41 "$many/table.label" >"$many/folder/labels.label"
+expect 0 "$VOLT" snapshot "$many/image.nii" "$many/folder/scan.nii" -o "$png"
+err_has 'scan.nii has .*: drawn as an image'
+
 # A damaged table of names is named and does not keep the mask from being drawn.
 mkdir -p "$SCRATCH/named"
 cp "$truth" "$SCRATCH/named/mask.nii.gz"
