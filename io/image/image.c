@@ -23,15 +23,22 @@ static const volt_image_format *format_of(const char *path)
     return formats[rule ? rule->format : VOLT_FORMAT_NIFTI];
 }
 
+/* Folders are stacks, or named as such by the error. */
+static const volt_image_format *format_to_read(const char *path)
+{
+    return volt_path_is_dir(path) || volt_image_is_stack(path) ? &volt_format_stack
+                                                               : format_of(path);
+}
+
 volt_status volt_image_info(volt_image_header **out, const char *path)
 {
-    return format_of(path)->info(out, path);
+    return format_to_read(path)->info(out, path);
 }
 
 volt_status volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    return format_of(path)->read(out, header, path, options);
+    return format_to_read(path)->read(out, header, path, options);
 }
 
 /* What is written must be found where it was, by every reader. */

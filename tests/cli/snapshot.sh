@@ -87,19 +87,9 @@ err_is ''
 
 # A mask of many small labels that says nothing is scattered like a scan; one that says that it
 # is a mask is one: by its intent code, a table in it or next to it, a table for its folder.
-# scattered FILE LABELS INTENT: 12 x 12 x 12 voxels of uint8.
+# scattered FILE LABELS INTENT: 12 x 12 x 12 voxels.
 scattered() {
-    local number
-    number=$(printf '\\x%02x\\x%02x' $(($3 % 256)) $(($3 / 256)))
-    {
-        printf '\x5c\x01\0\0' && head -c 36 /dev/zero
-        printf '\3\0\14\0\14\0\14\0\1\0\1\0\1\0\1\0' && head -c 12 /dev/zero
-        printf "$number"'\2\0\10\0\0\0' && printf '\0\0\x80\x3f%.0s' 1 2 3 4 && head -c 16 /dev/zero
-        printf '\0\0\xb0\x43' && head -c 11 /dev/zero && printf '\2' && head -c 220 /dev/zero
-        printf 'n+1\0\0\0\0\0'
-        awk -v n="$2" 'BEGIN { for (s = i = 1; i <= 1728; i++) { s = (s * 16807) % 2147483647
-            printf "\\%03o", int(s / 1000) % (n + 1) } }' | xargs -d '\n' printf '%b'
-    } >"$1"
+    make_nifti "$1" 12 12 12 "$3" "int((s = (s ? s : 1) * 16807 % 2147483647) / 1000) % ($2 + 1)"
 }
 many=$SCRATCH/many
 mkdir -p "$many/folder"
@@ -164,6 +154,20 @@ expect 0 "$VOLT" snapshot "$png" -o "$SCRATCH/photo.png" --size 200
 is_png "$SCRATCH/photo.png"
 expect 0 "$VOLT" snapshot "$png" "$png" -o "$SCRATCH/photo.png" --size 200
 err_is ''
+absent "$SCRATCH/no.png"
+
+# A stack of pictures is an image, and one of masks a mask.
+make_stack "$SCRATCH/stack/scan.dir" 11 png "(i * i + 7 * z) % 199"
+make_stack "$SCRATCH/stack/mask" 11 png "z > 4 && i % 12 > 5 ? 2 : z > 2 && i % 12 > 3"
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack/mask/" -o "$png"
+err_is ''
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack/mask" --sheet 11 -o "$png"
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" --channels all "$SCRATCH/stack/mask" -o "$png"
+expect 5 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack" -o "$SCRATCH/no.png"
+err_one_line
+make_stack "$SCRATCH/stack/scan.dir" 1 png i 11
+expect 10 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" -o "$SCRATCH/no.png"
+err_has 'slice_1.png has 11 pixels along x; the slices before it have 12|slice_2.png has 12 pixels along x; the slices before it have 11'
 absent "$SCRATCH/no.png"
 
 rm -f "$png"
