@@ -244,8 +244,8 @@ static volt_status find_slices(slices *s, const char *path)
     if (!is_numbered(path) && !is_folder_of_slices(&images, path)) {
         st = images.count == 0
                  ? volt_fail(VOLT_EFORMAT,
-                             "%s is a folder without pictures (PNG, TIFF, JPEG, BMP, "
-                             "GIF), which would be the slices of a stack",
+                             "%s is a folder and holds no pictures (PNG, TIFF, JPEG, BMP, "
+                             "GIF), the slices of a stack",
                              path)
                  : volt_fail(VOLT_EFORMAT,
                              "%s is a folder of scans, such as %s, and no stack of "

@@ -56,17 +56,19 @@ expect 4 "$VOLT" info --json "$SCRATCH/missing.nii" "$scan"
 out_json file
 expect 2 "$VOLT" info
 err_has 'too few arguments; usage: volt info'
-# What others wrote into names reaches no terminal as it is; --json needs names that fit in.
+# What others wrote into names reaches no terminal as it is; JSON has U+FFFD for what is not UTF-8.
 odd=$SCRATCH/$'caf\xe9\e[31m.nii'
 head -c 300 "$scan" >"$odd"
 expect 5 "$VOLT" info "$odd"
 err_has '^volt: .*/caf\?\?\[31m\.nii '
-expect 2 "$VOLT" info --json "$odd"
-err_has "is not UTF-8, as --json needs it"
+expect 5 "$VOLT" info --json "$odd" "$scan"
+out_json file
+out_has '^\{"file":"[^"]*/caf\\uFFFD\\u001B\[31m\.nii","error":'
 "$VOLT" convert "$scan" "$odd" -q
 expect 0 "$VOLT" info "$odd"
-expect 2 "$VOLT" info --json "$odd"
-out_is ''
+expect 0 "$VOLT" info --json "$odd"
+out_json file size
+out_has '^\{"file":"[^"]*/caf\\uFFFD\\u001B\[31m\.nii","format"'
 sed -i 's/"edema"/"ed\\u001b[31mema"/' "$SCRATCH/data/dataset.json"
 expect 5 "$VOLT" dataset show "$SCRATCH/data"
 err_one_line
@@ -100,7 +102,7 @@ for options in "" --header; do
 done
 mkdir "$SCRATCH/bare"
 expect 5 "$VOLT" info "$SCRATCH/bare"
-err_has 'bare is a folder without pictures'
+err_has 'bare is a folder and holds no pictures'
 expect 5 "$VOLT" info "$SCRATCH/data/imagesTr"
 err_has 'imagesTr is a folder of scans, such as brats_001_0000.nii.gz, and no stack of slices'
 
