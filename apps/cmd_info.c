@@ -183,8 +183,10 @@ const cli_command cmd_info = {
     .args = "FILE...",
     .min_args = 1,
     .max_args = -1,
-    .about = "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
-             ".tif, .png, ...) and reports unusual headers. With --json, one object per line.",
+    .about =
+        "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
+        ".tif, .png, ..., or a folder with the pictures of the slices) and reports unusual "
+        "headers. With --json, one object per line.",
     .example = "volt info scan.nii.gz",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, info_options),

@@ -634,8 +634,9 @@ const cli_command cmd_snapshot = {
              "slice of every channel, of the truth and of the predictions, in columns. CASE is "
              "then a file of the case (CASE_0000.nii.gz, a 4-D file), the start of its file "
              "names, a BraTS folder, or DATASET/CASE; names of channels and labels, and the "
-             "truth, come from the data set. A file that does not look like a mask is drawn as "
-             "an image.",
+             "truth, come from the data set. A file that neither looks like a mask nor "
+             "says that it is one (by its table of labels) is drawn as an image. A folder of "
+             "pictures is an image or a mask: its slices.",
     .example = "volt snapshot scan.nii.gz truth.nii.gz masks/scan.nii.gz -o overlay.png\n"
                "volt snapshot DATASET/BRATS_001 masks/BRATS_001.nii.gz -o figure.png\n"
                "volt snapshot CASE_0000.nii.gz mask.nii.gz --channels all -o figure.png",
