@@ -1,6 +1,6 @@
 /* format.h - one image format: a reader and a writer, reached through a descriptor alone.
  *
- * A new format is a file with a descriptor, declared here, a row of the table in image.c, and
+ * A new format is a file with a descriptor, declared here, a row of the table in formats.c, and
  * its endings in names.c.
  */
 #ifndef VOLT_IO_IMAGE_FORMAT_H
@@ -16,6 +16,9 @@ typedef struct volt_image_format {
                          const volt_image_header *source,
                          const volt_image_write_options *options);
 } volt_image_format;
+
+/* The format of a file of this name. */
+const volt_image_format *volt_image_format_of(const char *path);
 
 extern const volt_image_format volt_format_nifti;
 extern const volt_image_format volt_format_png;

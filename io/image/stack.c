@@ -325,7 +325,7 @@ static volt_status stack_info(volt_image_header **out, const char *path)
     VOLT_TRY(st, done, find_slices(&s, path));
     for (size_t z = 0; z < s.count; z++) {
         VOLT_TRY(st, done, volt_path_join(&name, s.folder, s.names.name[z]));
-        VOLT_TRY(st, done, volt_image_info(&h, name));
+        VOLT_TRY(st, done, volt_image_format_of(name)->info(&h, name));
         VOLT_TRY(st, done, check_slice(&h->grid, first ? &first->grid : &h->grid, name));
         VOLT_TRY(st, done, check_type(h->dtype, first ? first->dtype : h->dtype, name));
         if (first)
@@ -370,7 +370,8 @@ static volt_status stack_read(volt_volume **out, volt_image_header **header, con
     VOLT_TRY(st, done, find_slices(&s, path));
     for (size_t z = 0; z < s.count; z++) {
         VOLT_TRY(st, done, volt_path_join(&name, s.folder, s.names.name[z]));
-        VOLT_TRY(st, done, volt_image_read(&one, z ? NULL : &h, name, options));
+        VOLT_TRY(st, done,
+                 volt_image_format_of(name)->read(&one, z ? NULL : &h, name, options));
         VOLT_TRY(st, done, check_slice(&one->grid, z ? &stack->grid : &one->grid, name));
         if (z == 0) {
             h->grid.channels = one->grid.channels;

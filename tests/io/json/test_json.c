@@ -228,7 +228,7 @@ static void running_out_of_memory_is_reported(void **state)
 }
 
 /* Names of files may hold any byte but NUL. */
-static void bytes_that_are_not_utf8_are_replaced(void **state)
+static void names_of_any_bytes_become_strings(void **state)
 {
     static const char *const names[][2] = {
         {"plain", "plain"},
@@ -263,7 +263,7 @@ int main(void)
         cmocka_unit_test(long_paths_keep_their_end),
         cmocka_unit_test(dumps_as_python_does),
         cmocka_unit_test(every_double_survives),
-        cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
+        cmocka_unit_test(names_of_any_bytes_become_strings),
         cmocka_unit_test(running_out_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
