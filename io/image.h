@@ -15,9 +15,10 @@
  *           to CASE.tif or CASE_0000.tif ({"spacing": [z, y, x]}, as nnU-Net's Tiff3DIO), and
  *           one is written with it.
  * Stacks    volt_image_info and _read take a folder of pictures for the slices of one volume,
- *           in natural order of the names (2 before 10) along z; neither spacing nor orientation
- *           is known. All have one ending, size, number of channels and stored type, one page
- *           each; a number that is missing or there twice is an error (VOLT_EDATA).
+ *           in natural order of the names (2 before 10) along z; neither spacing nor
+ *           orientation is known. All have one ending, size, number of channels and stored
+ *           type, one page each; a number that is missing or there twice is an error
+ *           (VOLT_EDATA).
  * Hostile   every file is untrusted; a reader that crashes or hangs becomes an error.
  * Threads   different files may be read and written at the same time; a header may be shared
  *           for reading.
