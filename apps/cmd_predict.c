@@ -82,8 +82,9 @@ static json_t *failures_json(const volt_predict_failures *f)
     json_t *list = json_array();
 
     for (int64_t i = 0; list && i < f->count; i++) {
-        if (json_array_append_new(list, json_pack("{s:s, s:s}", "case", f->item[i].id, "error",
-                                                  f->item[i].sentence))) {
+        if (json_array_append_new(list, json_pack("{s:o, s:o}", "case",
+                                                  volt_json_string(f->item[i].id), "error",
+                                                  volt_json_string(f->item[i].sentence)))) {
             json_decref(list);
             return NULL;
         }
@@ -97,12 +98,12 @@ static volt_status print_result(const cli *c, const char *folder, const volt_pre
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:I, s:I}", "output", folder,
-                      "cases", (json_int_t)r->cases, "skipped", (json_int_t)r->skipped,
-                      "failed", failures_json(failed), "seconds", r->seconds, "network_s",
-                      r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
-                      (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
+        return cli_print_json(json_pack(
+            "{s:o, s:I, s:I, s:o, s:f, s:f, s:f, s:I, s:I}", "output", volt_json_string(folder),
+            "cases", (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "failed",
+            failures_json(failed), "seconds", r->seconds, "network_s", r->network_s,
+            "read_wait_s", r->read_wait_s, "announced_bytes", (json_int_t)r->announced_bytes,
+            "peak_bytes", (json_int_t)r->peak_bytes));
     printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB "
            "(%.0f estimated)\n",
            (long long)r->cases, volt_s(r->cases), folder, r->seconds, r->network_s,

@@ -42,10 +42,11 @@ static volt_status run(cli *c)
     if (st == VOLT_OK) {
         cli_end_progress(c);
         if (c->json)
-            st = cli_print_json(json_pack(
-                "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
-                "cases", (json_int_t)p.preprocessed.cases, "preprocessed",
-                (json_int_t)p.preprocessed.created, "reused", (json_int_t)p.preprocessed.kept));
+            st = cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I}", "configuration",
+                                          p.config->name, "folder", volt_json_string(p.cases),
+                                          "cases", (json_int_t)p.preprocessed.cases,
+                                          "preprocessed", (json_int_t)p.preprocessed.created,
+                                          "reused", (json_int_t)p.preprocessed.kept));
         else
             printf("%lld case%s in %s: %lld preprocessed, %lld reused\n",
                    (long long)p.preprocessed.cases, volt_s(p.preprocessed.cases), p.cases,

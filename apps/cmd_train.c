@@ -127,9 +127,9 @@ static json_t *result_object(const char *run, const fold_result *result)
 {
     const volt_train_result *r = &result->train;
 
-    return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run", run,
-                     "epochs", (json_int_t)r->epochs, "iterations", (json_int_t)r->iterations,
-                     "finished", (int)r->finished, "train_loss",
+    return json_pack("{s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run",
+                     volt_json_string(run), "epochs", (json_int_t)r->epochs, "iterations",
+                     (json_int_t)r->iterations, "finished", (int)r->finished, "train_loss",
                      volt_json_number(r->train_loss), "mean_dice",
                      volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
                      "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
@@ -315,7 +315,7 @@ static void print_folds(const json_t *list)
 static volt_status finish_folds(const cli *c, json_t *list, double mean, bool ended)
 {
     const train_options *o = c->options;
-    json_t *root = json_pack("{s:s, s:o, s:o}", "run", o->output, "mean_dice",
+    json_t *root = json_pack("{s:o, s:o, s:o}", "run", volt_json_string(o->output), "mean_dice",
                              volt_json_number(mean), "folds", list);
     char *path = NULL;
     volt_status st;

@@ -242,7 +242,8 @@ volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
     /* A missing file is no case: nothing is searched for it. */
     const bool folder = volt_path_is_dir(path);
     const bool exists = volt_path_exists(path) || volt_image_named(path);
-    snapshot_case found = {.named = folder || !exists};
+    const bool stack = volt_image_is_stack(path) && !has_dataset_json(path);
+    snapshot_case found = {.named = !stack && (folder || !exists)};
     size_t bytes = strlen(path);
     char *plain = NULL;
     volt_status st;
@@ -250,15 +251,15 @@ volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
     while (bytes > 1 && path[bytes - 1] == '/')
         bytes--;
     VOLT_TRY(st, done, volt_format(&plain, "%.*s", (int)bytes, path));
-    if (folder || !exists || whole)
+    if (!stack && (folder || !exists || whole))
         VOLT_TRY(st, done, find_around(&found, plain));
-    if (!found.name && folder)
+    if (!found.name && folder && !stack)
         VOLT_TRY(st, done, find_only_case(&found, plain));
-    if (!found.name && (whole || !exists))
+    if (!found.name && !stack && (whole || !exists))
         VOLT_TRY(st, done, find_files(&found, plain));
     if (!found.name) {
-        VOLT_TRY(st, done, add_file(&found.files, NULL, path));
-        VOLT_TRY(st, done, volt_strdup(&found.name, volt_path_name(path)));
+        VOLT_TRY(st, done, add_file(&found.files, NULL, plain));
+        VOLT_TRY(st, done, volt_strdup(&found.name, volt_path_name(plain)));
     }
     *out = found;
     found = (snapshot_case){0};

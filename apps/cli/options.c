@@ -8,7 +8,6 @@
 #include <string.h>
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
-#include "base/core/utf8.h"
 
 /* Options that every command, or every command with the flag in `common`, understands; their
  * fields lie in `cli`. */
@@ -412,17 +411,6 @@ static volt_status check_args(const cli *c)
     return VOLT_OK;
 }
 
-/* JSON is UTF-8: names in other encodings, as old Latin-1 disks have them, do not fit in. */
-static volt_status check_names(const cli *c, int count, char **argv)
-{
-    for (int i = 0; c->json && i < count; i++) {
-        if (!volt_is_utf8(argv[i], strlen(argv[i])))
-            return volt_fail(VOLT_EINVAL,
-                             "'%s' is not UTF-8, as --json needs it; rename the file", argv[i]);
-    }
-    return VOLT_OK;
-}
-
 volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv)
 {
     bool only_args = false;
@@ -445,8 +433,7 @@ volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv
             VOLT_TRY(st, done, take_option(c, &i, count, argv));
         }
     }
-    VOLT_TRY(st, done, check_args(c));
-    st = check_names(c, count, argv);
+    st = check_args(c);
 done:
     return st;
 }

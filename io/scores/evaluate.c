@@ -235,7 +235,7 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
         return st;
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) &&
         volt_path_exists(truth)) {
-        if (!volt_is_stack(folder ? pred : truth))
+        if (!volt_image_is_stack(folder ? pred : truth))
             return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred,
                              truth);
         folder = false; /* the slices of one mask */

@@ -421,7 +421,7 @@ static json_t *scores_object(const volt_summary *s)
         if (c < 0)
             json_object_set_new(all, "foreground_mean", one);
         else
-            json_object_set_new(mean, s->region_names[c], one);
+            volt_json_set(mean, s->region_names[c], one);
     }
     json_object_set_new(all, "mean", mean);
     return all;

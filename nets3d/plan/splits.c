@@ -8,6 +8,7 @@
 #include "base/core/report.h"
 #include "base/random/mersenne.h"
 #include "base/core/plural.h"
+#include "base/core/utf8.h"
 #include "io/json/json.h"
 
 enum { SEED = 12345 };
@@ -141,9 +142,20 @@ static json_t *id_list(const int64_t *index, int64_t count, const volt_dataset *
 
 volt_status volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds)
 {
-    json_t *root = json_array();
+    json_t *root = NULL;
     volt_status st;
 
+    for (int64_t i = 0; i < ds->cases.count; i++) { /* a changed name would stand for no case */
+        const char *id = ds->cases.item[i].id;
+
+        if (!volt_is_utf8(id, strlen(id)))
+            return volt_fail(
+                VOLT_EDATA,
+                "%s cannot hold the name of case %s, which is not UTF-8; rename its "
+                "files",
+                path, id);
+    }
+    root = json_array();
     for (int f = 0; root && f < s->folds; f++) {
         json_t *fold = json_object();
         const volt_split *split = &s->fold[f];

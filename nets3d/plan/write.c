@@ -171,7 +171,7 @@ static json_t *plan_json(const volt_plan *plan)
 
     for (int i = 0; i < plan->configs; i++)
         set(&ok, configs, plan->config[i].name, short_config_of(&ok, plan, &plan->config[i]));
-    set(&ok, root, "dataset_name", json_string(plan->dataset_name));
+    set(&ok, root, "dataset_name", volt_json_string(plan->dataset_name));
     set(&ok, root, "plans_name", json_string(plan->plans_name));
     ok = ok && volt_data_key_add(root, plan->data_key);
     set(&ok, root, "original_median_spacing_after_transp",
