@@ -383,6 +383,8 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
+    if (!o->map)
+        evaluate_warn_of_swaps(c, j.confusion);
     scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};
     VOLT_TRY(st, done, write_files(&j, &scores));
     st = c->json ? print_json(&scores) : print_table(&j);
