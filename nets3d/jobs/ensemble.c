@@ -581,6 +581,20 @@ done:
     return st;
 }
 
+/* The masks of a member are not replaced. */
+static volt_status spare_inputs(const volt_ensemble_member *members, int count,
+                                const char *output)
+{
+    for (int m = 0; m < count; m++) {
+        for (int f = 0; f < members[m].folders; f++) {
+            if (volt_path_same(members[m].folder[f], output))
+                return volt_fail(VOLT_EINVAL,
+                                 "%s is an input; choose another folder for the masks", output);
+        }
+    }
+    return VOLT_OK;
+}
+
 /* Path of a case's mask, which has the format of the first member's, and whether it is wanted.
  * The caller owns *path. */
 static volt_status target_of(char **path, bool *wanted, const entry *e, const job *j)
@@ -689,6 +703,7 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_ensemble_options"));
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
+    VOLT_TRY(st, done, spare_inputs(members, count, o.output));
     VOLT_TRY(st, done, list_cases(&e, members, count));
     VOLT_TRY(st, done, open_job(&j, &o, count, cb));
     VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, cb));

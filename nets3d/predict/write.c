@@ -54,6 +54,55 @@ static const char *ending_of(const volt_predict_output *o, const volt_segmenter 
     return o->ending ? o->ending : volt_mask_ending(&seg->info);
 }
 
+/* A data set, whose dataset.json would be replaced, or the folder of its labels. */
+static volt_status spare_dataset(const char *folder)
+{
+    char *images = NULL, *info = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_format(&images, "%s/imagesTr", folder));
+    VOLT_TRY(st, done, volt_format(&info, "%s/../labelsTr", folder));
+    if (volt_path_is_dir(images))
+        st = volt_fail(VOLT_EINVAL, "%s is a data set; choose another folder for the masks",
+                       folder);
+    else if (volt_path_same(folder, info))
+        st = volt_fail(VOLT_EINVAL,
+                       "%s holds the labels of a data set; choose another folder for the masks",
+                       folder);
+done:
+    volt_free(info);
+    volt_free(images);
+    return st;
+}
+
+volt_status volt_predict_spare_inputs(const volt_predict_output *o, const volt_segmenter *seg,
+                                      const volt_case_list *cases)
+{
+    char *mask = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, spare_dataset(o->folder));
+    for (int64_t i = 0; i < cases->count; i++) {
+        const volt_case *c = &cases->item[i];
+
+        VOLT_TRY(st, done, volt_format(&mask, "%s/%s%s", o->folder, c->id, ending_of(o, seg)));
+        for (int f = 0; f < c->files && st == VOLT_OK; f++) {
+            if (volt_path_same(mask, c->file[f]))
+                st = volt_fail(VOLT_EINVAL,
+                               "the mask of case %s would replace its scan %s; choose another "
+                               "folder for the masks",
+                               c->id, c->file[f]);
+        }
+        volt_free(mask);
+        mask = NULL;
+        if (st != VOLT_OK)
+            break;
+    }
+done:
+    volt_free(mask);
+    return st;
+}
+
 static int mask_count(const volt_segmenter *seg)
 {
     return seg->info.regions ? seg->info.regions : seg->info.labels - 1;

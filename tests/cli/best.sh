@@ -102,6 +102,9 @@ expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fol
     -o "$SCRATCH/other" --ending .nii -q
 for file in "$SCRATCH"/run3d/fold_0/validation/*.npz; do exists "$SCRATCH/other/$(basename "$file" .npz).nii"; done
 expect 2 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
+    -o "$SCRATCH/run2d/fold_0/validation/" -q
+err_has 'is an input; choose another folder for the masks$'
+expect 2 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
     -o "$SCRATCH/never" --ending .jpg -q
 err_has "masks cannot be written as '.jpg'"
 expect 10 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_1/validation" \

@@ -55,6 +55,17 @@ err_lacks_list() { ! grep -q 'not predicted' "$ERR" || fail "one case is listed"
 err_lacks_list
 expect 10 "$VOLT" predict "$run" "$in"/brats_0015_*.gz -o "$SCRATCH/none" "${fast[@]}" -q
 
+# Inputs are not replaced: scans without a channel number, a data set, its labels.
+mkdir "$SCRATCH/four"
+cp "$SCRATCH/good/brats_001.nii.gz" "$SCRATCH/four/a.nii.gz"
+expect 2 "$VOLT" predict "$run" "$SCRATCH/four/a.nii.gz" -o "$SCRATCH/four" "${fast[@]}" -q
+err_has 'the mask of case a would replace its scan .*four/a.nii.gz; choose another'
+cmp -s "$SCRATCH/good/brats_001.nii.gz" "$SCRATCH/four/a.nii.gz" || fail "the scan is gone"
+expect 2 "$VOLT" predict "$run" "$data" -o "$data" "${fast[@]}" -q
+err_has 'data is a data set; choose another folder for the masks$'
+expect 2 "$VOLT" predict "$run" "$data/imagesTr" -o "$data/labelsTr/" "${fast[@]}" -q
+err_has 'labelsTr holds the labels of a data set; choose another folder for the masks$'
+
 # The format of the masks.
 expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/mha" "${fast[@]}" --ending .nii -q
 exists "$SCRATCH/mha/brats_001.nii"
