@@ -59,6 +59,11 @@ volt_status cli_check_output(const cli *c, const char *path, const char *endings
     return cli_check_output_folder(path);
 }
 
+volt_status cli_check_work(const cli *c, const char *folder)
+{
+    return folder && !volt_path_is_dir(folder) ? cli_check_output(c, folder, NULL) : VOLT_OK;
+}
+
 volt_status cli_need_output(const cli *c, const char *path, const char *endings)
 {
     if (!path)
