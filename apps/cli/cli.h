@@ -170,10 +170,10 @@ void cli_print_word(const char *path);
  * for a folder, if it has the ending of a file. `path` NULL: not asked for. Commands call it
  * before any work. */
 volt_status cli_check_output(const cli *c, const char *path, const char *endings);
-/* The same for --work, a folder that may exist and be only read; NULL: not given. */
-volt_status cli_check_work(const cli *c, const char *folder);
 /* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path, const char *endings);
+/* For --work: a folder that exists may have any ending, and be only read. NULL: not given. */
+volt_status cli_check_work(const cli *c, const char *folder);
 #define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
 
 /* What the user of this command can do about a sentence of the library; NULL: nothing known. */
