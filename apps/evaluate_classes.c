@@ -403,8 +403,10 @@ static volt_status follow_masks(volt_mask_pairs *pairs, const cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    if (file && volt_dataset_info_read(&info, file) == VOLT_OK)
+    if (file && volt_dataset_info_read(&info, file) == VOLT_OK) {
+        pairs->refuse_shift = pairs->refuse_shift && !info.allow_shift;
         st = volt_mask_pairs_follow(pairs, &info, (int)c->threads, &c->callbacks);
+    }
 done:
     volt_dataset_info_clear(&info);
     volt_free(file);
