@@ -9,6 +9,7 @@
 #include "io/image.h"
 #include "io/dataset.h"
 #include "io/label_table.h"
+#include "show/render.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
@@ -130,6 +131,15 @@ static volt_status respace(volt_volume **v, const char *path, const cli_list *as
     replace(v, out);
 done:
     return st;
+}
+
+/* Between labels 0 and 2 interpolation finds a 1. */
+static void warn_of_labels(const volt_volume *v, const cli *c)
+{
+    if (volt_looks_like_mask(v, NULL, 0))
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s looks like a label map, but its values were interpolated; use --labels",
+                    c->args[0]);
 }
 
 /* Voxels outside the scan get its minimum (air, background), or label 0. */
@@ -338,6 +348,8 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));
     write.names = names.count ? &names : NULL;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
+    if ((o->spacing.count || o->like) && !o->labels)
+        warn_of_labels(v, c);
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
     if (o->spacing.count && !volt_image_knows_spacing(header))

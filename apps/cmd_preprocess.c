@@ -27,7 +27,7 @@ static volt_status run(cli *c)
     volt_pipeline_options run = volt_pipeline_defaults();
     volt_dataset_options data;
     volt_pipeline p = {0};
-    volt_status st = cli_dataset_take(&data, &run.dataset, c, &o->data);
+    volt_status st = cli_check_work(c, o->work);
 
     run.work = o->work;
     run.data = &data;
@@ -37,6 +37,8 @@ static volt_status run(cli *c)
     run.overwrite = o->overwrite;
     run.threads = (int)c->threads;
     run.callbacks = &c->callbacks;
+    if (st == VOLT_OK)
+        st = cli_dataset_take(&data, &run.dataset, c, &o->data);
     if (st == VOLT_OK)
         st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {

@@ -628,6 +628,7 @@ static volt_status run(cli *c)
     prepare.planned = check_planned;
     prepare.user = &j;
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
+    VOLT_TRY(st, done, cli_check_work(c, o->work));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
     if (o->init)

@@ -398,8 +398,10 @@ static volt_status follow_masks(volt_mask_pairs *pairs, const cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    if (file && volt_dataset_info_read(&info, file) == VOLT_OK)
+    if (file && volt_dataset_info_read(&info, file) == VOLT_OK) {
+        pairs->refuse_shift = pairs->refuse_shift && !info.allow_shift;
         st = volt_mask_pairs_follow(pairs, &info, (int)c->threads, &c->callbacks);
+    }
 done:
     volt_dataset_info_clear(&info);
     volt_free(file);
@@ -419,6 +421,54 @@ volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const ch
     st = volt_mask_pairs_map(pairs, m.from, m.to, m.count);
 done:
     return st;
+}
+
+/* Dice of row `truth` and column `mask` of the matrix. */
+static double cross_dice(const volt_confusion *c, int32_t truth, int32_t mask)
+{
+    const size_t rows = (size_t)c->values + 1;
+    int64_t both = 0;
+
+    for (size_t i = 0; i < rows; i++)
+        both += c->voxels[(size_t)truth * rows + i] + c->voxels[i * rows + (size_t)mask];
+    return both ? 2.0 * (double)c->voxels[(size_t)truth * rows + (size_t)mask] / (double)both
+                : 0;
+}
+
+/* The label of the masks that lies where this label of the truth is, but is another one; -1 if
+ * there is none. */
+static int32_t other_label(const volt_confusion *c, int32_t truth)
+{
+    const double most_of_own = 0.1, least_of_other = 0.5;
+    int32_t found = -1;
+
+    if (cross_dice(c, truth, truth) > most_of_own)
+        return -1;
+    for (int32_t mask = 0; mask < c->values && found < 0; mask++) {
+        if (mask != truth && c->value[mask] != 0 &&
+            cross_dice(c, truth, mask) >= least_of_other)
+            found = mask;
+    }
+    return found;
+}
+
+void evaluate_warn_of_swaps(const cli *c, const volt_confusion *confusion)
+{
+    char text[128];
+    size_t at = 0;
+
+    for (int32_t i = 0; i < confusion->values && at < sizeof text - 32; i++) {
+        const int32_t other = confusion->value[i] != 0 ? other_label(confusion, i) : -1;
+
+        if (other >= 0)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%d=%d", at ? "," : "",
+                                   confusion->value[i], confusion->value[other]);
+    }
+    if (at > 0)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "labels of the masks lie where the truth has others, as if the two were "
+                    "numbered differently; if they are, use --label-map %s",
+                    text);
 }
 
 volt_status evaluate_expect_labels(volt_mask_pairs *pairs, const evaluate_classes *k,

@@ -172,6 +172,8 @@ void cli_print_word(const char *path);
 volt_status cli_check_output(const cli *c, const char *path, const char *endings);
 /* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path, const char *endings);
+/* For --work: a folder that exists may have any ending, and be only read. NULL: not given. */
+volt_status cli_check_work(const cli *c, const char *folder);
 #define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
 
 enum { CLI_REMEDY_ROOM = 256 };

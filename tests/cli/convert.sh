@@ -30,6 +30,11 @@ expect 0 "$VOLT" convert "$scan" "$out" --spacing 5,6.5,7
 "$VOLT" info "$out" | grep -qE 'size +[0-9]+ x' || fail "nothing was written"
 expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5 --labels
 "$VOLT" info "$out" | grep -q 'type         uint8' || fail "labels are not uint8"
+[ -s "$ERR" ] && fail "it warns of labels that it was told of"
+expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5
+err_has 'looks like a label map, but its values were interpolated; use --labels$'
+expect 0 "$VOLT" convert "$truth" "$out" --reorient LPS
+[ -s "$ERR" ] && fail "it warns of labels that stay as they are"
 expect 0 "$VOLT" convert "$scan" "$SCRATCH/smooth.nii" --dtype float32 --spacing 7,8,9
 expect 0 "$VOLT" convert "$SCRATCH/smooth.nii" "$out" --dtype uint8
 err_has '^volt: warning: .*rounded or clipped to fit uint8'
