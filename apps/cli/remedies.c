@@ -45,6 +45,10 @@ static const struct {
     {"; a budget of 5 min would make it", "--budget", "to set it, give --budget 5m"},
     {"; a budget of 10 min would make it", "--budget", "to set it, give --budget 10m"},
     {"; a budget of 30 min would make it", "--budget", "to set it, give --budget 30m"},
+    {"its limit of processes or of memory is too low", "--threads",
+     "it needs fewer with --threads 1"},
+    {"is a folder, not a regular file", "--header",
+     "volt info reads files; 'volt dataset show' describes a data set"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };

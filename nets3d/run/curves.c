@@ -212,6 +212,10 @@ volt_status volt_run_curves_read(volt_run_curves **out, const char *run, const c
     }
     r.file = file;
     VOLT_TRY(st, done, volt_read_file(&text, &bytes, file, LOG_MAX_BYTES));
+    if (bytes > 0 && text[0] != '{') {
+        st = volt_fail(VOLT_EFORMAT, "%s is not the log of a run (log.jsonl)", file);
+        goto done;
+    }
     VOLT_TRY(st, done, count_lines(&r.room, text, bytes, file));
     VOLT_TRY(st, done, volt_alloc_zero(&r.c, 1, sizeof *r.c, "a run's log"));
     VOLT_TRY(st, done, volt_strdup(&r.c->name, name));
