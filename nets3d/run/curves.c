@@ -7,6 +7,7 @@
 #include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/recipe.h"
+#include "nets3d/run.h"
 
 #define LOG_MAX_BYTES  ((size_t)256 << 20)
 #define MAX_EPOCHS     1000000
@@ -207,7 +208,11 @@ volt_status volt_run_curves_read(volt_run_curves **out, const char *run, const c
     if (st != VOLT_OK)
         goto done;
     if (volt_path_is_dir(run) && !volt_path_exists(file)) {
-        st = volt_fail(VOLT_EDATA, "%s is not a run: it contains no log.jsonl", run);
+        st = volt_is_run(run)
+                 ? volt_fail(VOLT_EDATA,
+                             "%s has no log.jsonl: it was imported, or no epoch has ended yet",
+                             run)
+                 : volt_fail(VOLT_EDATA, "%s is not a run: it contains no log.jsonl", run);
         goto done;
     }
     r.file = file;
