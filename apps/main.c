@@ -139,8 +139,10 @@ static volt_status run(int count, char **argv)
     VOLT_TRY(st, done, cli_need_one_process(count, argv));
     warn_of_threads(&c);
     cli_watch(&c);
-    VOLT_TRY(st, done, cli_need_threads(&c));
-    st = add_remedy(&c, command->run(&c));
+    st = cli_need_threads(&c);
+    if (st == VOLT_OK)
+        st = command->run(&c);
+    st = add_remedy(&c, st);
     cli_end_progress(&c);
 done:
     cli_free(&c);

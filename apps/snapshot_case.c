@@ -218,10 +218,10 @@ done:
 static volt_status find_only_case(snapshot_case *out, const char *path)
 {
     volt_dataset *set = NULL;
-    volt_status st = volt_dataset_open(&set, path, NULL);
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
+    VOLT_TRY(st, done, cli_check_dataset(path));
+    VOLT_TRY(st, done, volt_dataset_open(&set, path, NULL));
     if (set->cases.count == 0)
         st = volt_fail(VOLT_EINVAL, "%s is a data set without cases", path);
     else if (set->cases.count > 1)
@@ -233,6 +233,7 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
         out->set = set;
         set = NULL;
     }
+done:
     volt_dataset_close(set);
     return st;
 }

@@ -191,6 +191,9 @@ volt_status cli_check_output_file(const char *path);
 /* VOLT_EINVAL where RUN is something else that users have, such as a data set; the sentence
  * ends with `remedy`, which may be empty. VOLT_OK does not mean that it is a run. */
 volt_status cli_check_run(const char *path, const char *remedy);
+/* VOLT_EDATA where a data set is expected and `path` is the folder of a run. VOLT_OK does not
+ * mean that it is a data set. */
+volt_status cli_check_dataset(const char *path);
 /* `given`, the value of --dataset, else the dataset.json of the masks in `folder`. The caller
  * owns *out (volt_free). VOLT_EIO: no folder; VOLT_EDATA: it has none. */
 volt_status cli_find_dataset_json(char **out, const char *folder, const char *given);

@@ -25,6 +25,11 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
     if (c->args_count > 0 && (d->images || d->labels))
         return volt_fail(VOLT_EINVAL, "%s: give DATASET or --images and --labels, not both",
                          c->args[0]);
+    if (c->args_count > 0) {
+        const volt_status st = cli_check_dataset(c->args[0]);
+        if (st != VOLT_OK)
+            return st;
+    }
     if (d->target >= 0)
         o.target = target[d->target];
     if (d->thresholds.count) {

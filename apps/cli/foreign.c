@@ -155,25 +155,32 @@ volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, 
 const char *cli_foreign_command(const char *word)
 {
     static const char *const names[][2] = {
-        {"nnUNetv2_predict", "predict"},
-        {"nnUNetv2_predict_from_modelfolder", "predict"},
-        {"nnUNetv2_train", "train"},
-        {"nnUNetv2_plan_and_preprocess", "plan', then 'volt train"},
-        {"nnUNetv2_extract_fingerprint", "plan"},
-        {"nnUNetv2_plan_experiment", "plan"},
-        {"nnUNetv2_preprocess", "preprocess"},
-        {"nnUNetv2_ensemble", "ensemble"},
-        {"nnUNetv2_apply_postprocessing", "postprocess apply"},
-        {"nnUNetv2_determine_postprocessing", "postprocess find"},
-        {"nnUNetv2_evaluate_folder", "evaluate"},
-        {"nnUNetv2_find_best_configuration", "best"},
-        {"nnUNetv2_convert_MSD_dataset", "import dataset"},
-        {"nnUNetv2_install_pretrained_model_from_zip", "import model"},
+        {"predict", "predict"},
+        {"predict_from_modelfolder", "predict"},
+        {"train", "train"},
+        {"plan_and_preprocess", "plan', then 'volt train"},
+        {"extract_fingerprint", "plan"},
+        {"plan_experiment", "plan"},
+        {"preprocess", "preprocess"},
+        {"ensemble", "ensemble"},
+        {"apply_postprocessing", "postprocess apply"},
+        {"determine_postprocessing", "postprocess find"},
+        {"evaluate_folder", "evaluate"},
+        {"find_best_configuration", "best"},
+        {"convert_MSD_dataset", "import dataset"},
+        {"install_pretrained_model_from_zip", "import model"},
+        {"export_model_to_zip", "export model"},
+        {"plot_overlay_pngs", "snapshot"},
     };
 
+    static const char *const prefixes[] = {"nnUNetv2_", "nnUNet_", ""};
+
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(word, names[i][0]) == 0)
-            return names[i][1];
+        for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++) {
+            const size_t n = strlen(prefixes[k]);
+            if (strncmp(word, prefixes[k], n) == 0 && strcmp(word + n, names[i][0]) == 0)
+                return names[i][1];
+        }
     }
     return NULL;
 }

@@ -405,6 +405,12 @@ static volt_status check_args(const cli *c)
     if (c->args_count < command->min_args)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt %s [options] %s",
                          command->name, command->args);
+    if (strcmp(command->name, "train") == 0 && c->args_count == 3)
+        return volt_fail(
+            VOLT_EINVAL,
+            "unexpected argument '%s'; nnU-Net's call is here: volt train %s -c %s "
+            "--fold %s -o RUN, with the folder of the data set",
+            c->args[1], c->args[0], c->args[1], c->args[2]);
     if (command->max_args >= 0 && c->args_count > command->max_args)
         return volt_fail(VOLT_EINVAL, "unexpected argument '%s'; usage: volt %s [options] %s",
                          c->args[command->max_args], command->name, command->args);

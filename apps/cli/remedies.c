@@ -42,6 +42,10 @@ static const struct {
     {"the CRC of the locations of label ", NULL, "remove it, and it is preprocessed again"},
     {"the CRC of the voxels is ", NULL, "remove it, and it is preprocessed again"},
     {"; a budget of %.0f min would make it", "--budget", "to set it, give --budget %sm"},
+    {"its limit of processes or of memory is too low", "--threads",
+     "it needs fewer with --threads 1"},
+    {"is a folder, not a regular file", "--header",
+     "volt info reads files; 'volt dataset show' describes a data set"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };

@@ -7,6 +7,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/core/report.h"
+#include "io/dataset/mask_folder.h"
 #include "io/image.h"
 #include "io/image/label_files.h"
 #include "io/json/json.h"
@@ -52,6 +53,17 @@ done:
 static const char *ending_of(const volt_predict_output *o, const volt_segmenter *seg)
 {
     return o->ending ? o->ending : volt_mask_ending(&seg->info);
+}
+
+volt_status volt_predict_check_output(const volt_predict_output *o, const volt_segmenter *seg,
+                                      const volt_case_list *cases)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_mask_folder_check(o->folder));
+    st = volt_mask_folder_check_cases(o->folder, cases, ending_of(o, seg));
+done:
+    return st;
 }
 
 static int mask_count(const volt_segmenter *seg)

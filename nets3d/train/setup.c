@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/dataset/mask_folder.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/run.h"
 #include "nets3d/train/budget.h"
@@ -57,15 +58,17 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
 
 /* ---- the run in the folder ---- */
 
-/* Fails if a new run would replace files: a data set, a work folder and an imported model have
- * such, too. A run writes its first checkpoint before them. */
+/* Fails if a new run would mix with a data set's images or labels, or replace files: a data
+ * set, a work folder and an imported model have such, too. A run writes its first checkpoint
+ * before them. */
 static volt_status check_unused(const char *run)
 {
     static const char *const files[] = {VOLT_RUN_BEST, "plans.json", "dataset.json",
                                         "log.jsonl", "summary.json"};
     char *path = NULL;
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_mask_folder_check_name(run));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         VOLT_TRY(st, done, volt_path_join(&path, run, files[i]));
         if (volt_path_exists(path)) {

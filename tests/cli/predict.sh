@@ -206,4 +206,27 @@ err_has 'there is no folder '
 expect 4 "$VOLT" evaluate "$SCRATCH/good" "$data/labelsTr" --csv "$SCRATCH"
 err_has 'is a folder; a file for the output is expected'
 absent "$SCRATCH/never"
+# Masks never replace scans, true labels, or files of data sets and runs, by whatever path.
+mkdir "$SCRATCH/four"
+cp -r "$data" "$SCRATCH/own"
+for case in 001 002; do
+    cp "$data/labelsTr/brats_$case.nii.gz" "$SCRATCH/four/brats_$case.nii.gz"
+done
+ln -s "$SCRATCH/own/labelsTr" "$SCRATCH/link"
+before=$(fingerprint "$SCRATCH/four" && fingerprint "$SCRATCH/own" && fingerprint "$run")
+for folder in four own own/labelsTr own/imagesTr link; do
+    expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/$folder" "${fast[@]}"
+    err_has 'write into another folder$'
+    expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/$folder" "${fast[@]}" --skip-existing
+done
+expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$run" "${fast[@]}"
+err_has 'holds a trained network \('
+expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/work" "${fast[@]}"
+err_has "holds a data set's plan \("
+expect 10 "$VOLT" train "$SCRATCH/own" --work "$SCRATCH/work" -o "$SCRATCH/link" --iterations 1
+err_has "link is the folder of a data set's labels"
+[ "$before" = "$(fingerprint "$SCRATCH/four" && fingerprint "$SCRATCH/own" && fingerprint "$run")" ] ||
+    fail "something was replaced"
+expect 0 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/twice" "${fast[@]}" -q
+expect 0 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/twice" "${fast[@]}" -q
 done_testing
