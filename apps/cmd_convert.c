@@ -134,12 +134,17 @@ done:
 }
 
 /* Between labels 0 and 2 interpolation finds a 1. */
-static void warn_of_labels(const volt_volume *v, const cli *c)
+static volt_status warn_of_labels(const volt_volume *v, const volt_image_header *h,
+                                  const cli *c)
 {
-    if (volt_looks_like_mask(v, NULL, 0))
+    bool declared = false;
+    const volt_status st = cli_declares_mask(&declared, v, h, c->args[0]);
+
+    if (st == VOLT_OK && volt_looks_like_mask(v, declared, NULL, 0))
         volt_report(&c->callbacks, VOLT_LOG_WARNING,
                     "%s looks like a label map, but its values were interpolated; use --labels",
                     c->args[0]);
+    return st;
 }
 
 /* Voxels outside the scan get its minimum (air, background), or label 0. */
@@ -348,8 +353,8 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));
     write.names = names.count ? &names : NULL;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
-    if ((o->spacing.count || o->like) && !o->labels)
-        warn_of_labels(v, c);
+    if (!o->labels && (o->like || (o->spacing.count && volt_image_knows_spacing(header))))
+        VOLT_TRY(st, done, warn_of_labels(v, header, c));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
     if (o->spacing.count && !volt_image_knows_spacing(header))

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <strings.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "apps/snapshot.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
@@ -16,7 +17,7 @@
 #include "volume/resample_to_grid.h"
 #include "show/render.h"
 
-enum { MASKS_MAX = 8, IMAGES_MAX = 64, INTENT_LABEL = 1002 };
+enum { MASKS_MAX = 8, IMAGES_MAX = 64 };
 
 typedef struct snapshot_options {
     const char *output, *window, *labels, *channels;
@@ -131,33 +132,6 @@ static void look_at_header(input *in, const volt_image_header *h)
                                                  : VOLT_AMOUNT_ML;
 }
 
-/* Whether a file says itself that it is a label map: by NIfTI's intent code, its own table of
- * labels, or one for its folder that names all its values. */
-static volt_status declares_mask(bool *out, const volt_volume *v, const volt_image_header *h,
-                                 const char *path)
-{
-    const int64_t voxels = volt_grid_voxels(&v->grid);
-    volt_label_table table = {0};
-    double last = 0;
-    volt_status st = volt_label_table_read(path, &table);
-
-    *out = h->intent_code == INTENT_LABEL || (st == VOLT_OK && table.own);
-    if (!*out && st == VOLT_OK && table.count > 0 && v->grid.channels == 1) {
-        *out = true;
-        for (int64_t i = 0; i < voxels && *out; i++) {
-            const double value = round(volt_voxel_value(v, i));
-
-            if (value == last)
-                continue;
-            last = value;
-            *out = value == 0 || (fabs(value) < 9e15 &&
-                                  volt_label_table_name(&table, (int64_t)value) != NULL);
-        }
-    }
-    volt_label_table_clear(&table);
-    return st == VOLT_ENOMEM ? st : VOLT_OK; /* add_mask reports a damaged table */
-}
-
 /* Takes *v, which is on any grid, as the next image. */
 static volt_status add_image(input *in, const cli *c, volt_volume **v,
                              const volt_image_header *h, const char *path)
@@ -175,7 +149,7 @@ static volt_status add_image(input *in, const cli *c, volt_volume **v,
     if (i > 0)
         return fit_grid(&in->image[i], in, c, path, VOLT_LINEAR);
     look_at_header(in, h);
-    st = declares_mask(&in->first_declared, in->image[0], h, path);
+    st = cli_declares_mask(&in->first_declared, in->image[0], h, path);
 done:
     return st;
 }
@@ -245,7 +219,7 @@ static volt_status try_mask(volt_volume **v, const cli *c, const volt_image_head
     st = volt_image_read(&mask, NULL, path, &as_labels);
     if (st != VOLT_OK) /* colours, for example: an image */
         return st == VOLT_ENOMEM ? st : VOLT_OK;
-    st = declares_mask(&declared, mask, header, path);
+    st = cli_declares_mask(&declared, mask, header, path);
     if (st == VOLT_OK && volt_looks_like_mask(mask, declared, NULL, 0)) {
         volt_volume_free(*v);
         *v = mask;
@@ -286,7 +260,7 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     VOLT_TRY(st, done, try_mask(&v, c, header, path));
     if (path == in->found.truth && in->found.set)
         VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
-    VOLT_TRY(st, done, declares_mask(&declared, v, header, path));
+    VOLT_TRY(st, done, cli_declares_mask(&declared, v, header, path));
     if (volt_looks_like_mask(v, declared || must_be_mask, why, sizeof why)) {
         if (!(path == in->found.truth && in->found.set))
             VOLT_TRY(st, done, apply_near(&v, c, path));
