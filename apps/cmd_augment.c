@@ -88,7 +88,8 @@ static volt_status print_samples(const cli *c, const volt_shown_sample *s)
             list, json_pack("{s:I, s:[I, I, I], s:s}", "sample", (json_int_t)i + 1, "corner",
                             (json_int_t)s[i].corner[0], (json_int_t)s[i].corner[1],
                             (json_int_t)s[i].corner[2], "changes", s[i].changes));
-    return cli_print_json(json_pack("{s:s, s:o}", "folder", o->output, "samples", list));
+    return cli_print_json(
+        json_pack("{s:o, s:o}", "folder", volt_json_string(o->output), "samples", list));
 }
 
 static volt_status run(cli *c)

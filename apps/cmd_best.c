@@ -45,10 +45,11 @@ static volt_status print_json(const volt_best_result *r)
     json_t *all = json_object();
 
     for (int i = 0; i < r->candidates; i++)
-        json_object_set_new(all, r->candidate[i].name, volt_json_number(r->candidate[i].dice));
-    return cli_print_json(json_pack(
-        "{s:o, s:s, s:o, s:o}", "candidates", all, "best", r->candidate[r->best].name, "dice",
-        volt_json_number(r->post.before), "postprocessed", volt_json_number(r->post.after)));
+        volt_json_set(all, r->candidate[i].name, volt_json_number(r->candidate[i].dice));
+    return cli_print_json(json_pack("{s:o, s:o, s:o, s:o}", "candidates", all, "best",
+                                    volt_json_string(r->candidate[r->best].name), "dice",
+                                    volt_json_number(r->post.before), "postprocessed",
+                                    volt_json_number(r->post.after)));
 }
 
 static void print_table(const cli *c, const volt_best_result *r)

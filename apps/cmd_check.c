@@ -15,24 +15,25 @@ static volt_status print_json(const volt_dataset *ds, const volt_findings *found
     for (int64_t i = 0; i < found->count; i++) {
         const volt_finding *f = &found->item[i];
 
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s}", "severity",
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o, s:o}", "severity",
                                               f->severity == VOLT_ERROR ? "error" : "warning",
                                               "kind", volt_finding_kind_name(f->kind), "file",
-                                              f->file, "sentence", f->sentence));
+                                              volt_json_string(f->file), "sentence",
+                                              volt_json_string(f->sentence)));
     }
-    return cli_print_json(
-        json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o}", "dataset", ds->folder, "layout",
-                  ds->layout, "cases", (json_int_t)ds->cases.count, "errors",
-                  (json_int_t)found->errors, "warnings", (json_int_t)found->warnings, "notes",
-                  cli_json_strings(ds->note, ds->notes), "findings", list));
+    return cli_print_json(json_pack(
+        "{s:o, s:s, s:I, s:I, s:I, s:o, s:o}", "dataset", volt_json_string(ds->folder),
+        "layout", ds->layout, "cases", (json_int_t)ds->cases.count, "errors",
+        (json_int_t)found->errors, "warnings", (json_int_t)found->warnings, "notes",
+        cli_json_strings(ds->note, ds->notes), "findings", list));
 }
 
 static void print_finding(void *user, volt_severity severity, const char *sentence)
 {
-    const char *remedy = cli_remedy(user, sentence);
+    char remedy[CLI_REMEDY_ROOM];
 
-    printf("%s: %s%s%s\n", severity == VOLT_ERROR ? "error" : "warning", sentence,
-           remedy ? "; " : "", remedy ? remedy : "");
+    printf("%s: %s%s\n", severity == VOLT_ERROR ? "error" : "warning", sentence,
+           cli_remedy(remedy, user, sentence));
 }
 
 static void print_text(cli *c, const volt_dataset *ds, const volt_findings *found)

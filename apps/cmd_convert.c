@@ -9,6 +9,7 @@
 #include "io/image.h"
 #include "io/dataset.h"
 #include "io/label_table.h"
+#include "show/render.h"
 #include "volume/orient.h"
 #include "volume/resample_to_grid.h"
 #include "volume/resample.h"
@@ -25,7 +26,9 @@ static const cli_option options[] = {
     {"--reorient", 0, CLI_TEXT, offsetof(convert_options, codes), "CODES", NULL, 0, 0,
      "permute and flip so that axes x, y, z point to these sides: RAS, LPS, ..."},
     {"--spacing", 0, CLI_REALS, offsetof(convert_options, spacing), "x,y,z", NULL, 1e-3, 1e3,
-     "resample to this spacing in mm, as nnU-Net does"},
+     "resample to this spacing in mm, as nnU-Net does; if IN's is unknown, as of pictures, "
+     "state "
+     "it: nothing is resampled"},
     {"--like", 0, CLI_TEXT, offsetof(convert_options, like), "REF", NULL, 0, 0,
      "resample onto the grid of REF: linear, or nearest with --labels"},
     {"--labels", 0, CLI_FLAG, offsetof(convert_options, labels), NULL, NULL, 0, 0,
@@ -92,6 +95,18 @@ static volt_status check_memory(const volt_volume *v, const int64_t shape[3], co
     return st;
 }
 
+/* The spacing of pictures is unknown until the user states it. */
+static void state_spacing(volt_grid *grid, const cli_list *asked)
+{
+    double assumed[3];
+
+    volt_grid_spacing(assumed, grid);
+    for (int axis = 0; axis < 3; axis++) { /* x, y, z */
+        for (int r = 0; r < 3; r++)
+            grid->to_world[r][axis] *= asked->v[axis] / assumed[2 - axis];
+    }
+}
+
 static volt_status respace(volt_volume **v, const char *path, const cli_list *asked,
                            bool labels, int threads)
 {
@@ -115,6 +130,20 @@ static volt_status respace(volt_volume **v, const char *path, const cli_list *as
     }
     replace(v, out);
 done:
+    return st;
+}
+
+/* Between labels 0 and 2 interpolation finds a 1. */
+static volt_status warn_of_labels(const volt_volume *v, const volt_image_header *h,
+                                  const cli *c)
+{
+    bool declared = false;
+    const volt_status st = cli_declares_mask(&declared, v, h, c->args[0]);
+
+    if (st == VOLT_OK && volt_looks_like_mask(v, declared, NULL, 0))
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "%s looks like a label map, but its values were interpolated; use --labels",
+                    c->args[0]);
     return st;
 }
 
@@ -187,6 +216,27 @@ static volt_status to_lps(volt_volume **v, bool slice, int threads)
     return st;
 }
 
+/* What OUT states without IN saying so. */
+static volt_status assumed_note(char **note, const cli *c, const volt_image_header *header,
+                                const volt_grid *grid)
+{
+    const convert_options *o = c->options;
+    char codes[4];
+    double mm[3];
+
+    volt_orientation_codes(codes, grid);
+    volt_grid_spacing(mm, grid);
+    if (volt_image_knows_spacing(header) || o->spacing.count || o->like)
+        return volt_format(note,
+                           "the orientation of %s is unknown; %s states %s, which is assumed",
+                           c->args[0], c->args[1], codes);
+    return volt_format(
+        note,
+        "spacing and orientation of %s are unknown; %s states %g x %g x %g mm and "
+        "%s, which are assumed (--spacing x,y,z states the spacing)",
+        c->args[0], c->args[1], mm[2], mm[1], mm[0], codes);
+}
+
 /* OUT's format may be unable to store where the volume lies: then it is reoriented as readers
  * will assume. *note (the caller owns it) is to be reported once it is written. */
 static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *header,
@@ -208,9 +258,7 @@ static volt_status fit_format(volt_volume **v, cli *c, const volt_image_header *
     if (loss == VOLT_LOSS_NONE) {
         if (volt_image_named(path) && states && !unchanged &&
             !volt_image_knows_orientation(header))
-            st = volt_format(note,
-                             "the orientation of %s is unknown; %s states %s, which is assumed",
-                             c->args[0], path, before);
+            st = assumed_note(note, c, header, &(*v)->grid);
         return st;
     }
     if (!o->codes)
@@ -305,9 +353,13 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, volt_label_table_read(c->args[0], &names));
     write.names = names.count ? &names : NULL;
     VOLT_TRY(st, done, volt_image_read(&v, &header, c->args[0], &read));
+    if (!o->labels && (o->like || (o->spacing.count && volt_image_knows_spacing(header))))
+        VOLT_TRY(st, done, warn_of_labels(v, header, c));
     if (o->codes)
         VOLT_TRY(st, done, reorient(&v, o->codes, threads));
-    if (o->spacing.count)
+    if (o->spacing.count && !volt_image_knows_spacing(header))
+        state_spacing(&v->grid, &o->spacing);
+    else if (o->spacing.count)
         VOLT_TRY(st, done, respace(&v, c->args[0], &o->spacing, o->labels, threads));
     if (o->like)
         VOLT_TRY(st, done, regrid(&v, c, o->labels));
@@ -345,7 +397,9 @@ const cli_command cmd_convert = {
     .min_args = 2,
     .max_args = 2,
     .about =
-        "Reads IN and writes OUT; the file name extension selects each format: .nii.gz, .nii, "
+        "Reads IN, a scan or a folder with the pictures of its slices, and writes OUT; the "
+        "file "
+        "name extension selects each format: .nii.gz, .nii, "
         ".mha, .mhd, .nrrd, .nhdr, .gipl, .tif, .png, .bmp, .gif or .jpg. Whatever no option "
         "changes "
         "is preserved: data type, voxels, position in the patient and header fields.",

@@ -187,9 +187,9 @@ static json_t *cases_json(const volt_case_list *cases)
 
     for (int64_t i = 0; i < cases->count; i++) {
         const volt_case *c = &cases->item[i];
-        json_array_append_new(list, json_pack("{s:s, s:o, s:s?}", "id", c->id, "images",
-                                              cli_json_strings(c->file, c->files), "labels",
-                                              c->label_file));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o?}", "id", volt_json_string(c->id),
+                                              "images", cli_json_strings(c->file, c->files),
+                                              "labels", volt_json_string(c->label_file)));
     }
     return list;
 }
@@ -216,8 +216,9 @@ static volt_status print_json(const volt_dataset *ds, const survey *s)
     const volt_dataset_info *info = &ds->info;
 
     return cli_print_json(json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset", ds->folder,
-        "layout", ds->layout, "name", info->name, "channels",
+        "{s:o, s:s, s:o, s:o, s:o, s:o, s:i, s:o, s:o, s:o, s:o}", "dataset",
+        volt_json_string(ds->folder), "layout", ds->layout, "name",
+        volt_json_string(info->name), "channels",
         cli_json_strings(info->channel_name, info->channels), "labels", labels_json(info),
         "regions", regions_json(info), "ignore_label", (int)info->ignore_label, "images",
         survey_json(s), "notes", cli_json_strings(ds->note, ds->notes), "cases",

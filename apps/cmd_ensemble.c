@@ -55,10 +55,10 @@ static volt_status run(cli *c)
              volt_ensemble(&result, members, c->args_count, &ensemble, &c->callbacks));
     cli_end_progress(c);
     if (c->json)
-        st = cli_print_json(json_pack("{s:s, s:I, s:I, s:I}", "output", o->output, "cases",
-                                      (json_int_t)result.cases, "announced_bytes",
-                                      (json_int_t)result.announced_bytes, "peak_bytes",
-                                      (json_int_t)result.peak_bytes));
+        st = cli_print_json(json_pack(
+            "{s:o, s:I, s:I, s:I}", "output", volt_json_string(o->output), "cases",
+            (json_int_t)result.cases, "announced_bytes", (json_int_t)result.announced_bytes,
+            "peak_bytes", (json_int_t)result.peak_bytes));
     else
         printf("%lld mask%s in %s; peak memory %.0f MiB (%.0f estimated)\n",
                (long long)result.cases, volt_s(result.cases), o->output,

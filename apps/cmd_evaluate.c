@@ -12,7 +12,7 @@
 typedef struct evaluate_options {
     const char *output, *report, *csv, *confusion, *labels, *layout, *images, *policy, *map;
     cli_list thresholds, ignore;
-    bool no_surface, lesions, all, stacks, allow_outside;
+    bool no_surface, lesions, all, stacks, allow_outside, allow_shift;
     double tolerance_mm, lesion_min_mm3, lesion_penalty_mm;
     int64_t lesion_dilation, resamples, seed;
 } evaluate_options;
@@ -44,6 +44,8 @@ static const cli_option options[] = {
      "pictures CASE_000.png, CASE_001.png, ... are the slices of one mask"},
     {"--allow-outside", 0, CLI_FLAG, offsetof(evaluate_options, allow_outside), NULL, NULL, 0,
      0, "accept paths in the dataset.json of TRUTH that leave its folder"},
+    {"--allow-shift", 0, CLI_FLAG, offsetof(evaluate_options, allow_shift), NULL, NULL, 0, 0,
+     "compare masks voxel by voxel that lie more than a voxel away from their truth"},
     {"--all", 0, CLI_FLAG, offsetof(evaluate_options, all), NULL, NULL, 0, 0,
      "fail if a mask of TRUTH has no prediction"},
     {"--empty", 0, CLI_WORD, offsetof(evaluate_options, policy), "nnunet|monai|brats", "nnunet",
@@ -377,12 +379,15 @@ static volt_status run(cli *c)
              o->stacks ? find_stacks(&j.pairs, c)
                        : volt_mask_pairs_find(&j.pairs, c->args[0], c->args[1], &dataset));
     VOLT_TRY(st, done, judge_missing(&j));
+    j.pairs.refuse_shift = !o->allow_shift;
     VOLT_TRY(st, done, evaluate_number_truth(&j.pairs, c, o->map));
     VOLT_TRY(st, done, evaluate_find_classes(&j.classes, c, o->labels, o->map, &j.pairs));
     VOLT_TRY(st, done, check_thresholds(&j));
     VOLT_TRY(st, done, choose_metrics(&j));
     VOLT_TRY(st, done, score_all(&j));
     cli_end_progress(c);
+    if (!o->map)
+        evaluate_warn_of_swaps(c, j.confusion);
     scores = (volt_scores){j.summary, &j.metrics, j.confusion, (uint64_t)o->seed};
     VOLT_TRY(st, done, write_files(&j, &scores));
     st = c->json ? print_json(&scores) : print_table(&j);

@@ -39,9 +39,9 @@ static volt_status run(cli *c)
         return st;
     cli_end_progress(c);
     if (c->json)
-        return cli_print_json(json_pack("{s:s, s:i, s:I, s:I}", "output", o->output, "folds",
-                                        r.folds, "parameters", (json_int_t)r.parameters,
-                                        "tensors", (json_int_t)r.tensors));
+        return cli_print_json(json_pack(
+            "{s:o, s:i, s:I, s:I}", "output", volt_json_string(o->output), "folds", r.folds,
+            "parameters", (json_int_t)r.parameters, "tensors", (json_int_t)r.tensors));
     printf("%s: %d network%s of %lld parameter%s, %lld tensor%s each\n", o->output, r.folds,
            volt_s(r.folds), (long long)r.parameters, volt_s(r.parameters), (long long)r.tensors,
            volt_s(r.tensors));

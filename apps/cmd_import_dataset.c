@@ -19,10 +19,10 @@ static volt_status print_result(const cli *c, const volt_dataset *ds, const char
                                 const volt_dataset_import_result *r)
 {
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I}", "dataset", target, "layout", ds->layout,
-                      "cases", (json_int_t)r->cases, "tests", (json_int_t)r->tests, "taken",
-                      (json_int_t)r->taken, "written", (json_int_t)r->written));
+        return cli_print_json(json_pack(
+            "{s:o, s:s, s:I, s:I, s:I, s:I}", "dataset", volt_json_string(target), "layout",
+            ds->layout, "cases", (json_int_t)r->cases, "tests", (json_int_t)r->tests, "taken",
+            (json_int_t)r->taken, "written", (json_int_t)r->written));
     printf("%s: %lld case%s with labels, %lld to predict; %lld file%s used unchanged, %lld "
            "rewritten\n",
            target, (long long)r->cases, volt_s(r->cases), (long long)r->tests,

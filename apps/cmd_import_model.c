@@ -28,12 +28,13 @@ static const cli_option options[] = {
 static volt_status print_result(const cli *c, const volt_model_import_result *r)
 {
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:s, s:s, s:i, s:I, s:I, s:I, s:I, s:I}", "run", c->args[1],
-                      "configuration", r->configuration, "trainer", r->trainer, "folds",
-                      r->folds, "parameters", (json_int_t)r->parameters, "tensors",
-                      (json_int_t)r->taken, "aliases", (json_int_t)r->aliases, "filled",
-                      (json_int_t)r->filled, "unused", (json_int_t)r->unused));
+        return cli_print_json(json_pack(
+            "{s:o, s:o, s:o, s:i, s:I, s:I, s:I, s:I, s:I}", "run",
+            volt_json_string(c->args[1]), "configuration", volt_json_string(r->configuration),
+            "trainer", volt_json_string(r->trainer), "folds", r->folds, "parameters",
+            (json_int_t)r->parameters, "tensors", (json_int_t)r->taken, "aliases",
+            (json_int_t)r->aliases, "filled", (json_int_t)r->filled, "unused",
+            (json_int_t)r->unused));
     printf("%s: %s, %d fold%s; %lld parameter%s in %lld tensor%s, %lld duplicate%s merged\n",
            c->args[1], r->configuration, r->folds, volt_s(r->folds), (long long)r->parameters,
            volt_s(r->parameters), (long long)r->taken, volt_s(r->taken), (long long)r->aliases,

@@ -53,17 +53,18 @@ static volt_status print_json(const facts *f)
         volt_grid_voxels(g) * g->channels * (int64_t)volt_dtype_bytes(h->dtype);
     const bool known = volt_image_knows_orientation(h);
     json_t *root = json_pack(
-        "{s:s, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:b, s:s, s:s*, s:s, s:i, s:i, s:o, s:s, "
+        "{s:o, s:s, s:i, s:b, s:b, s:o, s:i, s:o, s:b, s:s, s:s*, s:s, s:i, s:i, s:o, s:s, "
         "s:o, "
-        "s:o, s:s, s:o, s:I}",
-        "file", f->path, "format", h->format, "nifti", h->version, "pair", (int)h->pair, "gzip",
-        (int)h->gzip, "size", volt_json_array_of_ints(size, 3), "channels", (int)g->channels,
-        "spacing_mm", volt_json_array_of_doubles(spacing, 3), "spacing_known",
-        (int)volt_image_knows_spacing(h), "orientation", known ? f->codes : "unknown",
-        "assumed_orientation", known ? NULL : f->codes, "geometry", geometry_name(h),
-        "qform_code", h->qform_code, "sform_code", h->sform_code, "to_world", matrix(g), "type",
-        volt_dtype_name(h->dtype), "slope", volt_json_number(h->slope), "inter",
-        volt_json_number(h->inter), "description", h->description, "warnings",
+        "s:o, s:o, s:o, s:I}",
+        "file", volt_json_string(f->path), "format", h->format, "nifti", h->version, "pair",
+        (int)h->pair, "gzip", (int)h->gzip, "size", volt_json_array_of_ints(size, 3),
+        "channels", (int)g->channels, "spacing_mm", volt_json_array_of_doubles(spacing, 3),
+        "spacing_known", (int)volt_image_knows_spacing(h), "orientation",
+        known ? f->codes : "unknown", "assumed_orientation", known ? NULL : f->codes,
+        "geometry", geometry_name(h), "qform_code", h->qform_code, "sform_code", h->sform_code,
+        "to_world", matrix(g), "type", volt_dtype_name(h->dtype), "slope",
+        volt_json_number(h->slope), "inter", volt_json_number(h->inter), "description",
+        volt_json_string(h->description), "warnings",
         cli_json_strings(h->warnings, (int64_t)h->warning_count), "read_bytes",
         (json_int_t)bytes + (json_int_t)h->helper_bytes);
 
@@ -162,8 +163,8 @@ static volt_status run(cli *c)
         if (c->args_count == 1)
             return st;
         if (c->json)
-            (void)cli_print_json(
-                json_pack("{s:s, s:s}", "file", c->args[i], "error", volt_last_error()));
+            (void)cli_print_json(json_pack("{s:o, s:o}", "file", volt_json_string(c->args[i]),
+                                           "error", volt_json_string(volt_last_error())));
         else
             printf("%s\n  unreadable   %s\n", c->args[i], volt_last_error());
         first = first == VOLT_OK ? st : first;
@@ -182,8 +183,10 @@ const cli_command cmd_info = {
     .args = "FILE...",
     .min_args = 1,
     .max_args = -1,
-    .about = "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
-             ".tif, .png, ...) and reports unusual headers. With --json, one object per line.",
+    .about =
+        "Prints format, geometry, data type and value range of scans (NIfTI, .mha, .nrrd, "
+        ".tif, .png, ..., or a folder with the pictures of the slices) and reports unusual "
+        "headers. With --json, one object per line.",
     .example = "volt info scan.nii.gz",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, info_options),

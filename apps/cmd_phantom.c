@@ -65,7 +65,7 @@ static volt_status begin(const char *folder, const char *description)
         if (strcmp(text, description) == 0)
             goto done;
         text[strcspn(text, "\n")] = '\0';
-        st = volt_fail(VOLT_EINVAL,
+        st = volt_fail(VOLT_EDATA,
                        "%s holds an unfinished data set of '%s': give the same options to "
                        "continue, or remove it",
                        folder, text);
@@ -74,7 +74,8 @@ static volt_status begin(const char *folder, const char *description)
     if (volt_path_exists(folder))
         VOLT_TRY(st, done, volt_list_dir(&names, folder));
     if (names.count > 0)
-        st = volt_fail(VOLT_EINVAL, "%s is not empty", folder);
+        st = volt_fail(VOLT_EDATA, "%s is not empty: it holds %s; give an empty or new folder",
+                       folder, names.name[0]);
     else
         st = volt_write_file(path, description, strlen(description));
 done:

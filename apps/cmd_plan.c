@@ -179,6 +179,7 @@ static volt_status run(cli *c)
     run.like = o->like;
     run.threads = (int)c->threads;
     run.callbacks = &c->callbacks;
+    VOLT_TRY(st, done, cli_check_work(c, o->work));
     VOLT_TRY(st, done, check_like(o));
     if (o->like)
         VOLT_TRY(st, done, cli_check_run(o->like, ""));

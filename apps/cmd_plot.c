@@ -217,8 +217,8 @@ static json_t *run_object(const volt_run_curves *r)
     const double dice = volt_run_curves_best(&dice_epoch, r, VOLT_CURVE_MEAN_DICE, false);
     const double loss = volt_run_curves_best(&loss_epoch, r, VOLT_CURVE_VALIDATION_LOSS, true);
 
-    return json_pack("{s:s, s:I, s:o, s:o, s:I, s:o, s:I}", "run", r->name, "epochs",
-                     (json_int_t)r->epochs, "hours",
+    return json_pack("{s:o, s:I, s:o, s:o, s:I, s:o, s:I}", "run", volt_json_string(r->name),
+                     "epochs", (json_int_t)r->epochs, "hours",
                      volt_json_number(r->value[VOLT_CURVE_HOURS][r->epochs - 1]),
                      "best_mean_dice", volt_json_number(dice), "best_mean_dice_epoch",
                      (json_int_t)dice_epoch, "least_validation_loss", volt_json_number(loss),
@@ -232,7 +232,8 @@ static volt_status print_json(const job *j)
 
     for (int i = 0; i < j->count; i++)
         json_array_append_new(runs, run_object(j->runs[i]));
-    return cli_print_json(json_pack("{s:o, s:s?}", "runs", runs, "output", o->output));
+    return cli_print_json(
+        json_pack("{s:o, s:o?}", "runs", runs, "output", volt_json_string(o->output)));
 }
 
 static volt_status run(cli *c)

@@ -128,8 +128,8 @@ static volt_status run_apply(cli *c)
                                      &c->callbacks));
     cli_end_progress(c);
     if (c->json)
-        st = cli_print_json(json_pack("{s:s, s:I, s:i}", "output", o->output, "cases",
-                                      (json_int_t)cases, "steps", steps.count));
+        st = cli_print_json(json_pack("{s:o, s:I, s:i}", "output", volt_json_string(o->output),
+                                      "cases", (json_int_t)cases, "steps", steps.count));
     else
         printf("%lld mask%s in %s, %d step%s\n", (long long)cases, volt_s(cases), o->output,
                steps.count, volt_s(steps.count));

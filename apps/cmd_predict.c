@@ -82,8 +82,9 @@ static json_t *failures_json(const volt_predict_failures *f)
     json_t *list = json_array();
 
     for (int64_t i = 0; list && i < f->count; i++) {
-        if (json_array_append_new(list, json_pack("{s:s, s:s}", "case", f->item[i].id, "error",
-                                                  f->item[i].sentence))) {
+        if (json_array_append_new(list, json_pack("{s:o, s:o}", "case",
+                                                  volt_json_string(f->item[i].id), "error",
+                                                  volt_json_string(f->item[i].sentence)))) {
             json_decref(list);
             return NULL;
         }
@@ -97,12 +98,12 @@ static volt_status print_result(const cli *c, const char *folder, const volt_pre
     double mib = 1024.0 * 1024;
 
     if (c->json)
-        return cli_print_json(
-            json_pack("{s:s, s:I, s:I, s:o, s:f, s:f, s:f, s:I, s:I}", "output", folder,
-                      "cases", (json_int_t)r->cases, "skipped", (json_int_t)r->skipped,
-                      "failed", failures_json(failed), "seconds", r->seconds, "network_s",
-                      r->network_s, "read_wait_s", r->read_wait_s, "announced_bytes",
-                      (json_int_t)r->announced_bytes, "peak_bytes", (json_int_t)r->peak_bytes));
+        return cli_print_json(json_pack(
+            "{s:o, s:I, s:I, s:o, s:f, s:f, s:f, s:I, s:I}", "output", volt_json_string(folder),
+            "cases", (json_int_t)r->cases, "skipped", (json_int_t)r->skipped, "failed",
+            failures_json(failed), "seconds", r->seconds, "network_s", r->network_s,
+            "read_wait_s", r->read_wait_s, "announced_bytes", (json_int_t)r->announced_bytes,
+            "peak_bytes", (json_int_t)r->peak_bytes));
     printf("%lld mask%s in %s, %.1f s (%.1f s in the network); peak memory %.0f MiB "
            "(%.0f estimated)\n",
            (long long)r->cases, volt_s(r->cases), folder, r->seconds, r->network_s,
@@ -241,27 +242,16 @@ static volt_dataset_options dataset_options_of(const cli *c)
     return d;
 }
 
-/* The cases of the inputs after `count` runs, restricted to --part. */
-static volt_status list_inputs(volt_case_list *out, cli *c, int count, int channels)
+/* --part I/N; 1 of 1 without it. */
+static volt_status read_part(long long *part, long long *parts, const char *text)
 {
-    const predict_options *o = c->options;
-    const volt_dataset_options dataset = dataset_options_of(c);
-    long long part = 1, parts = 1;
-    volt_case_list cases = {0};
     int end = 0;
-    volt_status st;
 
-    if (o->part && (sscanf(o->part, "%9lld/%9lld%n", &part, &parts, &end) != 2 ||
-                    o->part[end] != '\0' || part < 1 || part > parts))
+    *part = *parts = 1;
+    if (text && (sscanf(text, "%9lld/%9lld%n", part, parts, &end) != 2 || text[end] != '\0' ||
+                 *part < 1 || *part > *parts))
         return volt_fail(VOLT_EINVAL, "--part: '%s' is not I/N with I from 1 to N, such as 1/4",
-                         o->part);
-    st = volt_inputs_list_all(&cases, c->args + count, c->args_count - count, channels,
-                              &dataset);
-    if (st != VOLT_OK)
-        return st;
-    warn_of_numbers(&cases, &c->callbacks);
-    volt_case_list_keep_part(&cases, part, parts);
-    *out = cases;
+                         text);
     return VOLT_OK;
 }
 
@@ -269,14 +259,24 @@ static volt_status list_inputs(volt_case_list *out, cli *c, int count, int chann
 static volt_status predict(cli *c, const char *const *runs, int count,
                            const volt_predict_output *output)
 {
+    const volt_dataset_options dataset = dataset_options_of(c);
+    const char *const *inputs = c->args + count;
+    const int given = c->args_count - count;
     volt_predict_options predict;
     volt_predictor *predictor = NULL;
     volt_case_list cases = {0};
+    long long part, parts;
     volt_status st;
 
     VOLT_TRY(st, done, predictor_options_of(&predict, c));
+    VOLT_TRY(st, done, read_part(&part, &parts, ((const predict_options *)c->options)->part));
+    VOLT_TRY(st, done, volt_inputs_check(inputs, given));
     VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
-    VOLT_TRY(st, done, list_inputs(&cases, c, count, volt_predictor_info(predictor)->channels));
+    VOLT_TRY(st, done,
+             volt_inputs_list_all(&cases, inputs, given,
+                                  volt_predictor_info(predictor)->channels, &dataset));
+    warn_of_numbers(&cases, &c->callbacks);
+    volt_case_list_keep_part(&cases, part, parts);
     st = predict_all(c, predictor, &cases, output);
 done:
     volt_case_list_clear(&cases);

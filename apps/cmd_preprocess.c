@@ -27,7 +27,7 @@ static volt_status run(cli *c)
     volt_pipeline_options run = volt_pipeline_defaults();
     volt_dataset_options data;
     volt_pipeline p = {0};
-    volt_status st = cli_dataset_take(&data, &run.dataset, c, &o->data);
+    volt_status st = cli_check_work(c, o->work);
 
     run.work = o->work;
     run.data = &data;
@@ -38,14 +38,17 @@ static volt_status run(cli *c)
     run.threads = (int)c->threads;
     run.callbacks = &c->callbacks;
     if (st == VOLT_OK)
+        st = cli_dataset_take(&data, &run.dataset, c, &o->data);
+    if (st == VOLT_OK)
         st = volt_pipeline_run(&p, &run);
     if (st == VOLT_OK) {
         cli_end_progress(c);
         if (c->json)
-            st = cli_print_json(json_pack(
-                "{s:s, s:s, s:I, s:I, s:I}", "configuration", p.config->name, "folder", p.cases,
-                "cases", (json_int_t)p.preprocessed.cases, "preprocessed",
-                (json_int_t)p.preprocessed.created, "reused", (json_int_t)p.preprocessed.kept));
+            st = cli_print_json(json_pack("{s:s, s:o, s:I, s:I, s:I}", "configuration",
+                                          p.config->name, "folder", volt_json_string(p.cases),
+                                          "cases", (json_int_t)p.preprocessed.cases,
+                                          "preprocessed", (json_int_t)p.preprocessed.created,
+                                          "reused", (json_int_t)p.preprocessed.kept));
         else
             printf("%lld case%s in %s: %lld preprocessed, %lld reused\n",
                    (long long)p.preprocessed.cases, volt_s(p.preprocessed.cases), p.cases,

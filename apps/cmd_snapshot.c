@@ -1,8 +1,10 @@
 #include <ctype.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include "apps/cli/cli.h"
+#include "apps/cli/label_files.h"
 #include "apps/snapshot.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
@@ -68,7 +70,7 @@ typedef struct input {
     volt_label_name *label;
     int64_t labels;
     volt_amount amount;
-    bool unknown_sides, figure;
+    bool unknown_sides, figure, first_declared;
 } input;
 
 /* ---- reading ---- */
@@ -144,10 +146,10 @@ static volt_status add_image(input *in, const cli *c, volt_volume **v,
     in->image[i] = *v;
     *v = NULL;
     in->images++;
-    if (i == 0)
-        look_at_header(in, h);
-    else
-        st = fit_grid(&in->image[i], in, c, path, VOLT_LINEAR);
+    if (i > 0)
+        return fit_grid(&in->image[i], in, c, path, VOLT_LINEAR);
+    look_at_header(in, h);
+    st = cli_declares_mask(&in->first_declared, in->image[0], h, path);
 done:
     return st;
 }
@@ -209,6 +211,7 @@ static volt_status try_mask(volt_volume **v, const cli *c, const volt_image_head
 {
     const volt_image_read_options as_labels = volt_image_read_as(VOLT_I16, (int)c->threads);
     volt_volume *mask = NULL;
+    bool declared;
     volt_status st;
 
     if (volt_image_knows_orientation(header)) /* no picture */
@@ -216,13 +219,14 @@ static volt_status try_mask(volt_volume **v, const cli *c, const volt_image_head
     st = volt_image_read(&mask, NULL, path, &as_labels);
     if (st != VOLT_OK) /* colours, for example: an image */
         return st == VOLT_ENOMEM ? st : VOLT_OK;
-    if (volt_looks_like_mask(mask, NULL, 0)) {
+    st = cli_declares_mask(&declared, mask, header, path);
+    if (st == VOLT_OK && volt_looks_like_mask(mask, declared, NULL, 0)) {
         volt_volume_free(*v);
         *v = mask;
     } else {
         volt_volume_free(mask);
     }
-    return VOLT_OK;
+    return st;
 }
 
 /* The same for a mask that was given, if its values are not the labels themselves. */
@@ -248,6 +252,7 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     const volt_image_read_options read = volt_image_read_as(0, (int)c->threads);
     volt_image_header *header = NULL;
     volt_volume *v = NULL;
+    bool declared = false;
     char why[128];
     volt_status st;
 
@@ -255,7 +260,8 @@ static volt_status add_file(input *in, const cli *c, const char *path, bool must
     VOLT_TRY(st, done, try_mask(&v, c, header, path));
     if (path == in->found.truth && in->found.set)
         VOLT_TRY(st, done, apply_thresholds(&v, &in->found.set->info));
-    if (volt_looks_like_mask(v, why, sizeof why)) {
+    VOLT_TRY(st, done, cli_declares_mask(&declared, v, header, path));
+    if (volt_looks_like_mask(v, declared || must_be_mask, why, sizeof why)) {
         if (!(path == in->found.truth && in->found.set))
             VOLT_TRY(st, done, apply_near(&v, c, path));
         st = add_mask(in, c, &v, path);
@@ -473,7 +479,8 @@ static volt_status read_input(input *in, cli *c)
     for (int i = 1; i < c->args_count; i++)
         VOLT_TRY(st, done, add_file(in, c, c->args[i], false));
     in->figure = in->figure || (in->images > 1 && !o->sheet);
-    if (in->images > 1 && volt_looks_like_mask(in->image[0], why, sizeof why))
+    if (in->images > 1 &&
+        volt_looks_like_mask(in->image[0], in->first_declared, why, sizeof why))
         volt_report(&c->callbacks, VOLT_LOG_WARNING,
                     "%s looks like a mask, but the first file is drawn as an image; give it "
                     "after the images",
@@ -601,8 +608,9 @@ const cli_command cmd_snapshot = {
              "slice of every channel, of the truth and of the predictions, in columns. CASE is "
              "then a file of the case (CASE_0000.nii.gz, a 4-D file), the start of its file "
              "names, a BraTS folder, or DATASET/CASE; names of channels and labels, and the "
-             "truth, come from the data set. A file that does not look like a mask is drawn as "
-             "an image.",
+             "truth, come from the data set. A file that neither looks like a mask nor "
+             "says that it is one (by its table of labels) is drawn as an image. A folder of "
+             "pictures is an image or a mask: its slices.",
     .example = "volt snapshot scan.nii.gz truth.nii.gz masks/scan.nii.gz -o overlay.png\n"
                "volt snapshot DATASET/BRATS_001 masks/BRATS_001.nii.gz -o figure.png\n"
                "volt snapshot CASE_0000.nii.gz mask.nii.gz --channels all -o figure.png",

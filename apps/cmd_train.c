@@ -130,9 +130,9 @@ static json_t *result_object(const char *run, const fold_result *result)
 {
     const volt_train_result *r = &result->train;
 
-    return json_pack("{s:s, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run", run,
-                     "epochs", (json_int_t)r->epochs, "iterations", (json_int_t)r->iterations,
-                     "finished", (int)r->finished, "train_loss",
+    return json_pack("{s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run",
+                     volt_json_string(run), "epochs", (json_int_t)r->epochs, "iterations",
+                     (json_int_t)r->iterations, "finished", (int)r->finished, "train_loss",
                      volt_json_number(r->train_loss), "mean_dice",
                      volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
                      "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
@@ -318,7 +318,7 @@ static void print_folds(const json_t *list)
 static volt_status finish_folds(const cli *c, json_t *list, double mean, bool ended)
 {
     const train_options *o = c->options;
-    json_t *root = json_pack("{s:s, s:o, s:o}", "run", o->output, "mean_dice",
+    json_t *root = json_pack("{s:o, s:o, s:o}", "run", volt_json_string(o->output), "mean_dice",
                              volt_json_number(mean), "folds", list);
     char *path = NULL;
     volt_status st;
@@ -424,8 +424,77 @@ done:
     return st;
 }
 
-/* Before the cases are preprocessed: whether network, memory, initial weights and splits fit.
- */
+/* The part of a data set's description that an option decides. */
+static const struct {
+    const char *option, *key, *own; /* `own`: in the key "volt" */
+} decided[] = {
+    {"--channels", "channel_names", NULL},
+    {"--label-table", "labels", "stored_labels"},
+    {"--target", "regions_class_order", NULL},
+    {"--label-thresholds", NULL, "label_thresholds"},
+    {"--label-flip", NULL, "label_flip"},
+    {"--resample-channels", NULL, "resample_channels"},
+    {"--allow-shift", NULL, "allow_shift"},
+};
+
+static bool member_differs(const json_t *a, const json_t *b, const char *key)
+{
+    const json_t *x = json_object_get(a, key), *y = json_object_get(b, key);
+
+    return key && x != y && !json_equal(x, y);
+}
+
+/* " with --channels, --target": the options given of which the data sets differ; "" = none. */
+static void name_decided(char *out, size_t bytes, const cli *c, const char *theirs,
+                         const char *ours)
+{
+    json_t *a = json_loads(theirs, 0, NULL), *b = json_loads(ours, 0, NULL);
+    const json_t *own_a = json_object_get(a, "volt"), *own_b = json_object_get(b, "volt");
+
+    *out = '\0';
+    for (size_t i = 0; i < sizeof decided / sizeof *decided; i++) {
+        const size_t used = strlen(out);
+        if (cli_given(c, decided[i].option) && (member_differs(a, b, decided[i].key) ||
+                                                member_differs(own_a, own_b, decided[i].own)))
+            snprintf(out + used, bytes - used, "%s%s", used ? ", " : " with ",
+                     decided[i].option);
+    }
+    json_decref(b);
+    json_decref(a);
+}
+
+/* Fails if the run was trained on other channels or labels than those of `ds`, or if they were
+ * read in another way; its own dataset.json tells. */
+static volt_status check_info(const cli *c, const volt_dataset *ds, const char *run)
+{
+    volt_dataset_info theirs = {0}, ours = ds->info; /* with the names and counts of theirs */
+    char *path = NULL, *a = NULL, *b = NULL, given[256];
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&path, run, "dataset.json"));
+    if (!volt_path_exists(path))
+        goto done;
+    VOLT_TRY(st, done, volt_dataset_info_read(&theirs, path));
+    ours.name = theirs.name;
+    ours.file_ending = theirs.file_ending;
+    ours.num_training = theirs.num_training;
+    VOLT_TRY(st, done, volt_dataset_info_text(&a, &theirs));
+    VOLT_TRY(st, done, volt_dataset_info_text(&b, &ours));
+    if (strcmp(a, b) == 0)
+        goto done;
+    name_decided(given, sizeof given, c, a, b);
+    st = volt_fail(VOLT_EDATA,
+                   "%s was trained on another data set: its channels or labels are not "
+                   "those of %s%s",
+                   run, ds->folder, given);
+done:
+    volt_free(b);
+    volt_free(a);
+    volt_dataset_info_clear(&theirs);
+    volt_free(path);
+    return st;
+}
+
 /* Both folders have a plans.json, but not the same. */
 static volt_status check_not_work(const char *run, const char *work)
 {
@@ -445,6 +514,8 @@ done:
     return st;
 }
 
+/* Before the cases are preprocessed: whether network, memory, initial weights and splits fit.
+ */
 static volt_status check_planned(void *user, const volt_pipeline *p)
 {
     job *j = user;
@@ -457,6 +528,8 @@ static volt_status check_planned(void *user, const volt_pipeline *p)
         fold_cases cases = {.train = NULL};
         volt_train_data data;
         VOLT_TRY(st, done, check_not_work(j->run[i], p->work));
+        if (t.resume)
+            VOLT_TRY(st, done, check_info(j->c, p->dataset, j->run[i]));
         st = fold_cases_find(&cases, p, j->folds.fold[i], NULL);
         data = train_data(p, &cases);
         if (st == VOLT_OK)
@@ -523,36 +596,6 @@ static bool names_run(const cli *c)
     return false;
 }
 
-/* Fails if the run was trained on other channels or labels than those of `ds`; its own
- * dataset.json tells. */
-static volt_status check_info(const volt_dataset *ds, const char *run)
-{
-    volt_dataset_info theirs = {0}, ours = ds->info; /* with the names and counts of theirs */
-    char *path = NULL, *a = NULL, *b = NULL;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_path_join(&path, run, "dataset.json"));
-    if (!volt_path_exists(path))
-        goto done;
-    VOLT_TRY(st, done, volt_dataset_info_read(&theirs, path));
-    ours.name = theirs.name;
-    ours.file_ending = theirs.file_ending;
-    ours.num_training = theirs.num_training;
-    VOLT_TRY(st, done, volt_dataset_info_text(&a, &theirs));
-    VOLT_TRY(st, done, volt_dataset_info_text(&b, &ours));
-    if (strcmp(a, b) != 0)
-        st = volt_fail(VOLT_EDATA,
-                       "%s was trained on another data set: its channels or labels are not "
-                       "those of %s",
-                       run, ds->folder);
-done:
-    volt_free(b);
-    volt_free(a);
-    volt_dataset_info_clear(&theirs);
-    volt_free(path);
-    return st;
-}
-
 /* Runs that have ended are left alone, but they must be those of the data set given. */
 static volt_status check_ended(job *j)
 {
@@ -562,7 +605,7 @@ static volt_status check_ended(job *j)
 
     VOLT_TRY(st, done, cli_dataset_open(&ds, j->c, &o->data));
     for (int i = 0; i < j->folds.count; i++)
-        VOLT_TRY(st, done, check_info(ds, j->run[i]));
+        VOLT_TRY(st, done, check_info(j->c, ds, j->run[i]));
 done:
     volt_dataset_close(ds);
     return st;
@@ -588,6 +631,7 @@ static volt_status run(cli *c)
     prepare.planned = check_planned;
     prepare.user = &j;
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
+    VOLT_TRY(st, done, cli_check_work(c, o->work));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
     VOLT_TRY(st, done, cli_dataset_take(&data, &prepare.dataset, c, &o->data));
     if (o->init)

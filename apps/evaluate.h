@@ -3,6 +3,7 @@
 #define VOLT_APPS_EVALUATE_H
 #include "apps/cli/cli.h"
 #include "io/evaluate.h"
+#include "volume/confusion.h"
 
 /* All owned (evaluate_classes_free). */
 typedef struct evaluate_classes {
@@ -32,5 +33,8 @@ volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const ch
 /* Refuses values that are neither a label of the classes nor `ignore` from here on. */
 volt_status evaluate_expect_labels(volt_mask_pairs *pairs, const evaluate_classes *classes,
                                    int32_t ignore);
+/* Warns of labels that lie where the truth has another one: numbered differently, or confused.
+ */
+void evaluate_warn_of_swaps(const cli *c, const volt_confusion *confusion);
 
 #endif

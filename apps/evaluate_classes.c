@@ -296,21 +296,13 @@ static void map_classes(evaluate_classes *k, const label_map *m)
         k->ignore = mapped(m, k->ignore);
 }
 
-/* The data set of TRUTH, or the dataset.json nearest to it. */
-static volt_status classes_of_truth(evaluate_classes *k, const cli *c,
-                                    const volt_mask_pairs *pairs)
+/* Those of the dataset.json nearest to a folder, if there is one. */
+static volt_status classes_near(evaluate_classes *k, const cli *c, const char *folder)
 {
     char *file = NULL;
     volt_status st;
 
-    if (pairs->dataset) {
-        VOLT_TRY(st, done, classes_of_info(k, &pairs->dataset->info));
-        volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
-                    pairs->dataset->layout);
-        st = volt_strdup(&k->source, c->args[1]);
-        goto done;
-    }
-    VOLT_TRY(st, done, nearest_info(&file, c->args[1]));
+    VOLT_TRY(st, done, nearest_info(&file, folder));
     if (file)
         st = classes_of_file(k, c, file);
 done:
@@ -318,16 +310,19 @@ done:
     return st;
 }
 
-static volt_status classes_of_masks(evaluate_classes *k, const cli *c)
+/* The data set of TRUTH, or the dataset.json nearest to it. */
+static volt_status classes_of_truth(evaluate_classes *k, const cli *c,
+                                    const volt_mask_pairs *pairs)
 {
-    char *file = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    if (file)
-        st = classes_of_file(k, c, file);
+    if (!pairs->dataset)
+        return classes_near(k, c, c->args[1]);
+    VOLT_TRY(st, done, classes_of_info(k, &pairs->dataset->info));
+    volt_report(&c->callbacks, VOLT_LOG_INFO, "classes from %s (%s)", c->args[1],
+                pairs->dataset->layout);
+    st = volt_strdup(&k->source, c->args[1]);
 done:
-    volt_free(file);
     return st;
 }
 
@@ -343,14 +338,14 @@ volt_status evaluate_find_classes(evaluate_classes *out, const cli *c, const cha
     if (given)
         VOLT_TRY(st, done, classes_given(&k, c, given));
     if (!k.source && map) /* the truth is translated to their numbering */
-        VOLT_TRY(st, done, classes_of_masks(&k, c));
+        VOLT_TRY(st, done, classes_near(&k, c, c->args[0]));
     if (!k.source) {
         VOLT_TRY(st, done, classes_of_truth(&k, c, pairs));
         if (k.source)
             map_classes(&k, &m);
     }
     if (!k.source && !map)
-        VOLT_TRY(st, done, classes_of_masks(&k, c));
+        VOLT_TRY(st, done, classes_near(&k, c, c->args[0]));
     if (!k.source)
         st = classes_that_occur(&k, c, pairs);
 done:
@@ -403,8 +398,10 @@ static volt_status follow_masks(volt_mask_pairs *pairs, const cli *c)
     volt_status st;
 
     VOLT_TRY(st, done, nearest_info(&file, c->args[0]));
-    if (file && volt_dataset_info_read(&info, file) == VOLT_OK)
+    if (file && volt_dataset_info_read(&info, file) == VOLT_OK) {
+        pairs->refuse_shift = pairs->refuse_shift && !info.allow_shift;
         st = volt_mask_pairs_follow(pairs, &info, (int)c->threads, &c->callbacks);
+    }
 done:
     volt_dataset_info_clear(&info);
     volt_free(file);
@@ -424,6 +421,54 @@ volt_status evaluate_number_truth(volt_mask_pairs *pairs, const cli *c, const ch
     st = volt_mask_pairs_map(pairs, m.from, m.to, m.count);
 done:
     return st;
+}
+
+/* Dice of row `truth` and column `mask` of the matrix. */
+static double cross_dice(const volt_confusion *c, int32_t truth, int32_t mask)
+{
+    const size_t rows = (size_t)c->values + 1;
+    int64_t both = 0;
+
+    for (size_t i = 0; i < rows; i++)
+        both += c->voxels[(size_t)truth * rows + i] + c->voxels[i * rows + (size_t)mask];
+    return both ? 2.0 * (double)c->voxels[(size_t)truth * rows + (size_t)mask] / (double)both
+                : 0;
+}
+
+/* The label of the masks that lies where this label of the truth is, but is another one; -1 if
+ * there is none. */
+static int32_t other_label(const volt_confusion *c, int32_t truth)
+{
+    const double most_of_own = 0.1, least_of_other = 0.5;
+    int32_t found = -1;
+
+    if (cross_dice(c, truth, truth) > most_of_own)
+        return -1;
+    for (int32_t mask = 0; mask < c->values && found < 0; mask++) {
+        if (mask != truth && c->value[mask] != 0 &&
+            cross_dice(c, truth, mask) >= least_of_other)
+            found = mask;
+    }
+    return found;
+}
+
+void evaluate_warn_of_swaps(const cli *c, const volt_confusion *confusion)
+{
+    char text[128];
+    size_t at = 0;
+
+    for (int32_t i = 0; i < confusion->values && at < sizeof text - 32; i++) {
+        const int32_t other = confusion->value[i] != 0 ? other_label(confusion, i) : -1;
+
+        if (other >= 0)
+            at += (size_t)snprintf(text + at, sizeof text - at, "%s%d=%d", at ? "," : "",
+                                   confusion->value[i], confusion->value[other]);
+    }
+    if (at > 0)
+        volt_report(&c->callbacks, VOLT_LOG_WARNING,
+                    "labels of the masks lie where the truth has others, as if the two were "
+                    "numbered differently; if they are, use --label-map %s",
+                    text);
 }
 
 volt_status evaluate_expect_labels(volt_mask_pairs *pairs, const evaluate_classes *k,

@@ -40,13 +40,12 @@ static int finish(volt_status st)
 /* The library says what is wrong, the command what helps. */
 static volt_status add_remedy(const cli *c, volt_status st)
 {
-    const char *remedy = cli_remedy(c, volt_last_error());
-    char sentence[2048];
+    char sentence[2048], remedy[CLI_REMEDY_ROOM];
 
-    if (st == VOLT_OK || !remedy)
+    if (st == VOLT_OK || !*cli_remedy(remedy, c, volt_last_error()))
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
-    return volt_fail(st, "%s; %s", sentence, remedy);
+    return volt_fail(st, "%s%s", sentence, remedy);
 }
 
 /* Only OpenMP's runtime calls exit() elsewhere: where the system refuses it memory or a thread.
@@ -140,8 +139,10 @@ static volt_status run(int count, char **argv)
     VOLT_TRY(st, done, cli_need_one_process(count, argv));
     warn_of_threads(&c);
     cli_watch(&c);
-    VOLT_TRY(st, done, cli_need_threads(&c));
-    st = add_remedy(&c, command->run(&c));
+    st = cli_need_threads(&c);
+    if (st == VOLT_OK)
+        st = command->run(&c);
+    st = add_remedy(&c, st);
     cli_end_progress(&c);
 done:
     cli_free(&c);

@@ -14,10 +14,10 @@ typedef struct snapshot_case {
     bool named;        /* not a file: a case of a data set or the start of file names */
 } snapshot_case;
 
-/* Finds the case that `path` means: a file; DATASET/CASE, a folder of a case, or the start of
- * CASE_0000.EXT. With `whole`, a file stands for its case: the other channels next to it and,
- * in a data set, the truth. VOLT_EIO: there is no such case; VOLT_EINVAL: a data set without
- * the name of a case; VOLT_ENOMEM. */
+/* Finds the case that `path` means: a file or a stack; DATASET/CASE, a folder of a case, or the
+ * start of CASE_0000.EXT. With `whole`, a file stands for its case: the other channels next to
+ * it and, in a data set, the truth. VOLT_EIO: there is no such case; VOLT_EINVAL: a data set
+ * without the name of a case; VOLT_ENOMEM. */
 volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole);
 void snapshot_case_free(snapshot_case *c);
 

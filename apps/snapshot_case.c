@@ -218,10 +218,10 @@ done:
 static volt_status find_only_case(snapshot_case *out, const char *path)
 {
     volt_dataset *set = NULL;
-    volt_status st = volt_dataset_open(&set, path, NULL);
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
+    VOLT_TRY(st, done, cli_check_dataset(path));
+    VOLT_TRY(st, done, volt_dataset_open(&set, path, NULL));
     if (set->cases.count == 0)
         st = volt_fail(VOLT_EINVAL, "%s is a data set without cases", path);
     else if (set->cases.count > 1)
@@ -233,6 +233,7 @@ static volt_status find_only_case(snapshot_case *out, const char *path)
         out->set = set;
         set = NULL;
     }
+done:
     volt_dataset_close(set);
     return st;
 }
@@ -242,7 +243,8 @@ volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
     /* A missing file is no case: nothing is searched for it. */
     const bool folder = volt_path_is_dir(path);
     const bool exists = volt_path_exists(path) || volt_image_named(path);
-    snapshot_case found = {.named = folder || !exists};
+    const bool stack = volt_image_is_stack(path) && !has_dataset_json(path);
+    snapshot_case found = {.named = !stack && (folder || !exists)};
     size_t bytes = strlen(path);
     char *plain = NULL;
     volt_status st;
@@ -250,15 +252,15 @@ volt_status snapshot_case_find(snapshot_case *out, const char *path, bool whole)
     while (bytes > 1 && path[bytes - 1] == '/')
         bytes--;
     VOLT_TRY(st, done, volt_format(&plain, "%.*s", (int)bytes, path));
-    if (folder || !exists || whole)
+    if (!stack && (folder || !exists || whole))
         VOLT_TRY(st, done, find_around(&found, plain));
-    if (!found.name && folder)
+    if (!found.name && folder && !stack)
         VOLT_TRY(st, done, find_only_case(&found, plain));
-    if (!found.name && (whole || !exists))
+    if (!found.name && !stack && (whole || !exists))
         VOLT_TRY(st, done, find_files(&found, plain));
     if (!found.name) {
-        VOLT_TRY(st, done, add_file(&found.files, NULL, path));
-        VOLT_TRY(st, done, volt_strdup(&found.name, volt_path_name(path)));
+        VOLT_TRY(st, done, add_file(&found.files, NULL, plain));
+        VOLT_TRY(st, done, volt_strdup(&found.name, volt_path_name(plain)));
     }
     *out = found;
     found = (snapshot_case){0};

@@ -140,6 +140,7 @@ static const struct {
     {"--no-augment", VOLT_TRAIN_AUGMENT},
     {"--no-deep-supervision", VOLT_TRAIN_DEEP_SUPERVISION},
     {"--init", VOLT_TRAIN_INIT},
+    {"--init-mode", VOLT_TRAIN_INIT_MODE},
     {"--freeze", VOLT_TRAIN_FREEZE},
     {"--lr-scale", VOLT_TRAIN_LR_SCALE},
     {"--precision", VOLT_TRAIN_PRECISION},

@@ -204,6 +204,10 @@ VOLT_CALL volt_inputs_list(volt_case_list *out, const char *const *inputs, int c
 VOLT_CALL volt_inputs_list_all(volt_case_list *out, const char *const *inputs, int count,
                                int channels, const volt_dataset_options *options);
 
+/* What can be judged of the inputs before a network is opened, quickly: VOLT_EIO: one does not
+ * exist; VOLT_EDATA: there is no scan in any. */
+VOLT_CALL volt_inputs_check(const char *const *inputs, int count);
+
 /* The voxels of a case. */
 typedef struct volt_case_data {
     volt_volume *image;        /* float32, (C, Z, Y, X) */

@@ -32,6 +32,8 @@ typedef struct volt_mask_pairs {
                                   * translated */
     volt_dataset *opened;        /* the same if volt_mask_pairs_find opened it; owned */
     struct volt_numbering *numbering; /* what the calls below have set; owned */
+    bool refuse_shift; /* scoring: a mask more than a voxel away from its truth is VOLT_EDATA,
+                        * not a warning */
 } volt_mask_pairs;
 
 /* Pairs every mask in the folder `pred` (or the file `pred`) with its truth. `options` (NULL is

@@ -14,6 +14,11 @@
  *           directions: LPS is taken. A multi-page TIFF takes its spacing from CASE.json next
  *           to CASE.tif or CASE_0000.tif ({"spacing": [z, y, x]}, as nnU-Net's Tiff3DIO), and
  *           one is written with it.
+ * Stacks    volt_image_info and _read take a folder of pictures for the slices of one volume,
+ *           in natural order of the names (2 before 10) along z; neither spacing nor
+ *           orientation is known. All have one ending, size, number of channels and stored
+ *           type, one page each; a number that is missing or there twice is an error
+ *           (VOLT_EDATA).
  * Hostile   every file is untrusted; a reader that crashes or hangs becomes an error.
  * Threads   different files may be read and written at the same time; a header may be shared
  *           for reading.
@@ -78,6 +83,11 @@ VOLT_API void volt_image_header_free(volt_image_header *header); /* NULL is allo
 
 /* True when the name has the ending of a format that can be read, in any case. */
 VOLT_API bool volt_image_named(const char *path);
+
+/* True for a stack, the slices of one volume, which is read like an image: a folder that holds
+ * pictures and no other images, or FOLDER/CASE_*.png, its numbered pictures of that name, if
+ * there is no such file. */
+VOLT_API bool volt_image_is_stack(const char *path);
 
 /* VOLT_EINVAL unless files are written under the ending of `path`, with `labels` without loss.
  * For callers that want to know before they compute. */

@@ -37,8 +37,8 @@ typedef struct volt_dataset_import_result {
  * files with another ending than the common one, and labels that have other values than in
  * training, hold grey values, are stored as floats, or are not on their image's grid. Networks
  * trained on `folder` predict masks in the label values of training. Orientations are kept.
- * `options` NULL: the defaults; `result` may be NULL. VOLT_EINVAL: `folder` holds a data set or
- * other files; VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO name the file; VOLT_ECANCELLED. */
+ * `options` NULL: the defaults; `result` may be NULL. VOLT_EDATA: `folder` holds other files;
+ * VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO name the file; VOLT_ECANCELLED. */
 VOLT_CALL volt_dataset_import(const volt_dataset *ds, const char *folder,
                               const volt_dataset_import_options *options,
                               volt_dataset_import_result *result);

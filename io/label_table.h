@@ -14,6 +14,7 @@
  */
 #ifndef VOLT_IO_LABEL_TABLE_H
 #define VOLT_IO_LABEL_TABLE_H
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
@@ -28,6 +29,7 @@ typedef struct volt_label_entry {
 typedef struct volt_label_table {
     int64_t count; /* 0: no names are known */
     volt_label_entry *entries;
+    bool own; /* read from the mask or from a file of its name; false: from one for a folder */
 } volt_label_table;
 
 /* Adds a copy of `name` with VOLT's colour for `value`, or renames it. VOLT_ENOMEM. */

@@ -31,6 +31,8 @@ typedef struct volt_fingerprint {
     int channels;
     volt_foreground_stats *intensities;         /* one per channel */
     double median_relative_size_after_cropping; /* 0..1 */
+    uint64_t data_key; /* hash of the cases' ids and files, not of their folders and times;
+                        * 0 = unknown, as in nnU-Net's files */
 } volt_fingerprint;
 
 /* Reads every case of `ds`, `threads` at a time (0 = default); the result does not depend on
@@ -38,7 +40,7 @@ typedef struct volt_fingerprint {
  * case's error; VOLT_EDATA: no case has foreground. */
 VOLT_CALL volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *ds, int threads,
                                    const volt_callbacks *callbacks);
-/* dataset_fingerprint.json with nnU-Net's keys. */
+/* dataset_fingerprint.json with nnU-Net's keys, and "volt_data_key". */
 VOLT_CALL volt_fingerprint_write(const char *path, const volt_fingerprint *fp);
 /* The caller owns what *out holds. VOLT_EIO, VOLT_EFORMAT. */
 VOLT_CALL volt_fingerprint_read(volt_fingerprint *out, const char *path);

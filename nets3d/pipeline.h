@@ -1,7 +1,9 @@
 /* pipeline.h - checks, plans and preprocesses a data set; does only what is missing.
  *
- * Results of earlier calls are in the work folder (io/workspace.h) and are used if they fit the
- * data set. Each step, whether it runs or is skipped, is logged as INFO.
+ * Results of earlier calls are in the work folder (io/workspace.h) and are used if they fit
+ * the data set; a fingerprint and a plan have a key of its files (volt_fingerprint.data_key). A
+ * plan or folds of other data are used with a warning. Each step, whether it runs or is
+ * skipped, is logged as INFO.
  *
  * Threads   calls with different work folders may run at the same time. Callbacks are called
  *           from the calling thread and from worker threads, one at a time.

@@ -74,6 +74,7 @@ typedef struct volt_plan_config {
 
 typedef struct volt_plan {
     char *dataset_name, *plans_name;
+    uint64_t data_key;                 /* of the fingerprint it was made from; 0 = unknown */
     double original_median_spacing[3]; /* after transposition, mm */
     int64_t original_median_shape[3];  /* after transposition, voxels */
     int transpose_forward[3];          /* source axis (0 z, 1 y, 2 x) of d, h, w */

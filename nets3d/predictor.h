@@ -166,8 +166,9 @@ typedef struct volt_predict_result {
  * them; files written before it stay, each complete. A case's labels are written last, so that
  * a case with labels has all its files. The previous stage of a cascade runs first: its masks
  * are written to FOLDER/previous_stage. `result` may be NULL. Progress: "cases" and "tiles".
- * VOLT_EINVAL: an option, or a cascade without prior masks; VOLT_EDATA, VOLT_EFORMAT, VOLT_EIO:
- * a case; VOLT_ENOMEM, VOLT_ECANCELLED. */
+ * VOLT_EINVAL: an option, or a cascade without prior masks; VOLT_EDATA: the folder holds a data
+ * set or a run, or a mask would replace what is no earlier mask, such as its scan; VOLT_EDATA,
+ * VOLT_EFORMAT, VOLT_EIO: a case; VOLT_ENOMEM, VOLT_ECANCELLED. */
 VOLT_CALL volt_predict(volt_predictor *p, const volt_case_list *cases,
                        const volt_predict_output *output, const volt_callbacks *cb,
                        volt_predict_result *result);

@@ -38,7 +38,7 @@ static inline volt_preprocess_options volt_preprocess_defaults(void)
 
 /* Preprocesses every case of `ds` into FOLDER/CASE.voltcase (FOLDER is created), as many cases
  * at a time as memory allows. A complete file that was created from the same plan and the same
- * image and label files (path, size, modification time) is kept, so the next call continues an
+ * image and label files (name, size, modification time) is kept, so the next call continues an
  * interrupted one. Fails with the first failing case's error; files of other cases stay.
  * `options` NULL = defaults; `result` may be NULL. VOLT_EDATA: the data set or a case does not
  * match the plan, NaN or infinite voxels; VOLT_EIO, VOLT_ENOMEM, VOLT_ECANCELLED. */

@@ -76,6 +76,7 @@ typedef enum volt_train_field {
     VOLT_TRAIN_AUGMENT,
     VOLT_TRAIN_DEEP_SUPERVISION,
     VOLT_TRAIN_INIT,
+    VOLT_TRAIN_INIT_MODE,
     VOLT_TRAIN_FREEZE,   /* rules of scale 0 */
     VOLT_TRAIN_LR_SCALE, /* other rules */
     VOLT_TRAIN_PRECISION,
@@ -112,11 +113,11 @@ typedef struct volt_train_options {
                          * its folders fold_K, a checkpoint, or a file of weights (torch's .pth,
                          * safetensors) with the graph's parameter names; NULL = random. Frozen
                          * parameters must all be found there */
-    volt_transfer_mode init_mode;
-    double checkpoint_s;      /* longest time between two checkpoints; 0 = 180 */
-    int64_t checkpoint_every; /* also after every so many iterations; 0 = off */
-    int folds_after;          /* runs that follow this one; only the announced time uses it */
-    const char *cache;        /* folder for measured speeds; NULL = the user's */
+    volt_transfer_mode init_mode; /* of `init`; with `like`, that run's where it is known */
+    double checkpoint_s;          /* longest time between two checkpoints; 0 = 180 */
+    int64_t checkpoint_every;     /* also after every so many iterations; 0 = off */
+    int folds_after;   /* runs that follow this one; only the announced time uses it */
+    const char *cache; /* folder for measured speeds; NULL = the user's */
     /* A resumed run (and one with `like`) keeps its recipe. What is listed here must agree with
      * it, or the call fails and names every field that does not; what is not listed is not
      * compared. Length, device and threads are never part of it: they can be changed. */

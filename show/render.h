@@ -104,11 +104,13 @@ static inline volt_render_options volt_render_defaults(void)
 VOLT_CALL volt_render(volt_picture **out, const volt_volume *image,
                       const volt_render_options *options);
 
-/* Whether a volume looks like a label map: one channel, integers only, and either few different
- * values, unless they scatter around a slope, or, up to 4096 of them, regions of equal voxels.
- * Otherwise `why` (`bytes`, NULL allowed) says what speaks against it: "1523 different values".
- */
-VOLT_API bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes);
+/* Whether a volume looks like a label map: one channel, integers only, at most 4096 different
+ * ones. Unless it is `declared` as a label map (by its header, its table of labels), also: few
+ * different values that do not scatter around a slope, regions of equal voxels, or the values 1
+ * to at most 120, all of them, each in one place. Otherwise `why` (`bytes`, NULL allowed) says
+ * what speaks against it: "1523 different values". */
+VOLT_API bool volt_looks_like_mask(const volt_volume *v, bool declared, char *why,
+                                   size_t bytes);
 
 /* Chooses a window for one channel: -160..240 HU for CT (an image with values below -500 and
  * above 200), otherwise the 1st to 99.5th percentile of the values that are not 0

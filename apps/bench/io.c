@@ -75,6 +75,7 @@ static volt_status run(cli *c)
 
     VOLT_TRY(st, done,
              volt_format(&b.written, "%s/volt-bench-%ld.nii.gz", o->folder, (long)getpid()));
+    VOLT_TRY(st, done, cli_check_output_file(b.written));
     VOLT_TRY(st, done, bench_measure(&t, c, o->repeat, &(bench_work){read_as_float, &b}));
     VOLT_TRY(st, done, volt_image_read(&b.stored, &b.header, b.path, &as_stored));
     VOLT_TRY(st, done, bench_print(c, "read as float32", fields("read", &b.stored->grid), &t));

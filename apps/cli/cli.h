@@ -172,10 +172,14 @@ void cli_print_word(const char *path);
 volt_status cli_check_output(const cli *c, const char *path, const char *endings);
 /* The same; VOLT_EINVAL "volt NAME needs an output" when `path` is NULL. */
 volt_status cli_need_output(const cli *c, const char *path, const char *endings);
+/* For --work: a folder that exists may have any ending, and be only read. NULL: not given. */
+volt_status cli_check_work(const cli *c, const char *folder);
 #define CLI_FIGURE "png|jpg|jpeg" /* io/figure.h */
 
-/* What the user of this command can do about a sentence of the library; NULL: nothing known. */
-const char *cli_remedy(const cli *c, const char *sentence);
+enum { CLI_REMEDY_ROOM = 256 };
+/* "; " and what the user of this command can do about a sentence of the library; "": nothing is
+ * known. Returns `room`. */
+const char *cli_remedy(char room[CLI_REMEDY_ROOM], const cli *c, const char *sentence);
 /* `st`; a lack of memory while `path` was processed names it. */
 volt_status cli_about(volt_status st, const char *path);
 /* Before any work: paths that must exist; an output folder (NULL: none) that exists or can be
@@ -187,6 +191,9 @@ volt_status cli_check_output_file(const char *path);
 /* VOLT_EINVAL where RUN is something else that users have, such as a data set; the sentence
  * ends with `remedy`, which may be empty. VOLT_OK does not mean that it is a run. */
 volt_status cli_check_run(const char *path, const char *remedy);
+/* VOLT_EDATA where a data set is expected and `path` is the folder of a run. VOLT_OK does not
+ * mean that it is a data set. */
+volt_status cli_check_dataset(const char *path);
 /* `given`, the value of --dataset, else the dataset.json of the masks in `folder`. The caller
  * owns *out (volt_free). VOLT_EIO: no folder; VOLT_EDATA: it has none. */
 volt_status cli_find_dataset_json(char **out, const char *folder, const char *given);
@@ -198,8 +205,8 @@ volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, 
                                char **argv);
 /* What nnU-Net's command `word` is called here; NULL: it is none. */
 const char *cli_foreign_command(const char *word);
-/* VOLT_ENOTSUP when an MPI launcher started several processes, unless they share the cases with
- * --part. */
+/* VOLT_ENOTSUP when a launcher (MPI, srun, torchrun) started several processes, unless they
+ * share the cases with --part. */
 volt_status cli_need_one_process(int count, char **argv);
 
 /* VOLT_ENOMEM unless the system can start the threads that the command may use. */

@@ -69,7 +69,28 @@ bool cli_is_group(const char *word)
     return false;
 }
 
-static volt_status unknown_command(const char *typed)
+/* 'volt export RUN': the word after the group is no subcommand. */
+static volt_status unknown_subcommand(const char *group, const char *word)
+{
+    const cli_command *only = NULL;
+    int members = 0;
+
+    for (int i = 0; cli_commands[i]; i++) {
+        if (cli_in_group(cli_commands[i], group)) {
+            only = cli_commands[i];
+            members++;
+        }
+    }
+    if (members == 1)
+        return volt_fail(VOLT_EINVAL, "'%s' has no subcommand '%s'; did you mean 'volt %s'?",
+                         group, word, only->name);
+    return volt_fail(VOLT_EINVAL,
+                     "'%s' has no subcommand '%s'; 'volt %s --help' lists its subcommands",
+                     group, word, group);
+}
+
+/* `typed`, the word of a command, or a group and the word after it. */
+static volt_status unknown_command(const char *typed, const char *group, const char *word)
 {
     const char *names[64];
     size_t count = 0;
@@ -83,6 +104,8 @@ static volt_status unknown_command(const char *typed)
     near = cli_suggest(typed, names, count);
     if (near)
         return volt_fail(VOLT_EINVAL, "unknown command '%s'; did you mean '%s'?", typed, near);
+    if (group)
+        return unknown_subcommand(group, word);
     return volt_fail(VOLT_EINVAL, "unknown command '%s'; 'volt --help' lists all commands",
                      typed);
 }
@@ -104,5 +127,5 @@ volt_status cli_find_command(const cli_command **out, int *words, int count, cha
             return VOLT_OK;
         }
     }
-    return unknown_command(group ? two : argv[0]);
+    return unknown_command(group ? two : argv[0], group ? argv[0] : NULL, argv[1]);
 }

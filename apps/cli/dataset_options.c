@@ -25,6 +25,11 @@ volt_status cli_dataset_take(volt_dataset_options *out, const char **folder, cli
     if (c->args_count > 0 && (d->images || d->labels))
         return volt_fail(VOLT_EINVAL, "%s: give DATASET or --images and --labels, not both",
                          c->args[0]);
+    if (c->args_count > 0) {
+        const volt_status st = cli_check_dataset(c->args[0]);
+        if (st != VOLT_OK)
+            return st;
+    }
     if (d->target >= 0)
         o.target = target[d->target];
     if (d->thresholds.count) {
@@ -54,9 +59,8 @@ volt_status cli_dataset_need_cases(const volt_dataset *ds)
 
 void cli_dataset_print_notes(const cli *c, const volt_dataset *ds)
 {
-    for (int64_t i = 0; i < ds->notes; i++) {
-        const char *remedy = cli_remedy(c, ds->note[i]);
+    char remedy[CLI_REMEDY_ROOM];
 
-        printf("note: %s%s%s\n", ds->note[i], remedy ? "; " : "", remedy ? remedy : "");
-    }
+    for (int64_t i = 0; i < ds->notes; i++)
+        printf("note: %s%s\n", ds->note[i], cli_remedy(remedy, c, ds->note[i]));
 }

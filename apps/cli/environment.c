@@ -8,9 +8,13 @@ const cli_variable cli_environment[] = {
      "OMP_WAIT_POLICY=passive: the variable is read before a program starts, and spinning "
      "threads slow down other programs."},
     {"VOLT_WORK", "work folder of a data set, where --work is not given"},
-    {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE",
+    {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE, PMIX_RANK",
      "set by MPI launchers. With more than one process volt refuses to start, as it has no "
      "MPI, except with --part."},
+    {"SLURM_STEP_NUM_TASKS, JSM_NAMESPACE_SIZE, HOROVOD_SIZE, WORLD_SIZE",
+     "set by srun, jsrun, horovodrun and torchrun: the same"},
+    {"SLURM_NTASKS",
+     "the same with SLURM_PROCID, but without SLURM_JOB_ID: a batch script is one process"},
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
     {"VOLT_ITK", "absolute path of the helper volt-itk [next to volt or in libexec/volt of its "
                  "installation]"},

@@ -155,51 +155,85 @@ volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, 
 const char *cli_foreign_command(const char *word)
 {
     static const char *const names[][2] = {
-        {"nnUNetv2_predict", "predict"},
-        {"nnUNetv2_predict_from_modelfolder", "predict"},
-        {"nnUNetv2_train", "train"},
-        {"nnUNetv2_plan_and_preprocess", "plan', then 'volt train"},
-        {"nnUNetv2_extract_fingerprint", "plan"},
-        {"nnUNetv2_plan_experiment", "plan"},
-        {"nnUNetv2_preprocess", "preprocess"},
-        {"nnUNetv2_ensemble", "ensemble"},
-        {"nnUNetv2_apply_postprocessing", "postprocess apply"},
-        {"nnUNetv2_determine_postprocessing", "postprocess find"},
-        {"nnUNetv2_evaluate_folder", "evaluate"},
-        {"nnUNetv2_find_best_configuration", "best"},
-        {"nnUNetv2_convert_MSD_dataset", "import dataset"},
-        {"nnUNetv2_install_pretrained_model_from_zip", "import model"},
+        {"predict", "predict"},
+        {"predict_from_modelfolder", "predict"},
+        {"train", "train"},
+        {"plan_and_preprocess", "plan', then 'volt train"},
+        {"extract_fingerprint", "plan"},
+        {"plan_experiment", "plan"},
+        {"preprocess", "preprocess"},
+        {"ensemble", "ensemble"},
+        {"apply_postprocessing", "postprocess apply"},
+        {"determine_postprocessing", "postprocess find"},
+        {"evaluate_folder", "evaluate"},
+        {"find_best_configuration", "best"},
+        {"convert_MSD_dataset", "import dataset"},
+        {"install_pretrained_model_from_zip", "import model"},
+        {"export_model_to_zip", "export model"},
+        {"plot_overlay_pngs", "snapshot"},
     };
 
+    static const char *const prefixes[] = {"nnUNetv2_", "nnUNet_", ""};
+
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(word, names[i][0]) == 0)
-            return names[i][1];
+        for (size_t k = 0; k < sizeof prefixes / sizeof *prefixes; k++) {
+            const size_t n = strlen(prefixes[k]);
+            if (strncmp(word, prefixes[k], n) == 0 && strcmp(word + n, names[i][0]) == 0)
+                return names[i][1];
+        }
     }
     return NULL;
 }
 
 /* ---- launchers ---- */
 
+/* What starts several processes of one program, and the variable by which they know. Each name
+ * is in environment.c, too. */
+static const struct {
+    const char *who, *size;    /* the variable that holds the number of processes */
+    const char *with, *unless; /* it counts with this variable, and without that one */
+} launchers[] = {
+    {"an MPI launcher", "OMPI_COMM_WORLD_SIZE", NULL, NULL}, /* Open MPI */
+    {"an MPI launcher", "PMI_SIZE", NULL, NULL},             /* MPICH (Hydra), Intel MPI */
+    {"an MPI launcher", "MV2_COMM_WORLD_SIZE", NULL, NULL},  /* MVAPICH2 */
+    {"jsrun", "JSM_NAMESPACE_SIZE", NULL, NULL},
+    {"srun", "SLURM_STEP_NUM_TASKS", NULL, NULL},
+    /* A batch script is one process, whatever the job's number of tasks. */
+    {"srun", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID"},
+    {"horovodrun", "HOROVOD_SIZE", NULL, NULL},
+    {"torchrun", "WORLD_SIZE", NULL, NULL},
+};
+
+static volt_status refuse_processes(const char *who, const char *variable, const char *parts)
+{
+    return volt_fail(
+        VOLT_ENOTSUP,
+        "%s started %s processes (%s), but this build has no MPI: each of them would do all "
+        "the work and write the same files; start one, split the cases with 'volt predict "
+        "--part I/%s', or unset %s if each has work of its own",
+        who, *parts == 'N' ? "several" : parts, variable, parts, variable);
+}
+
 volt_status cli_need_one_process(int count, char **argv)
 {
-    const char *names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"};
-    const char *sizes[] = {getenv("OMPI_COMM_WORLD_SIZE"), getenv("PMI_SIZE"),
-                           getenv("MV2_COMM_WORLD_SIZE")};
+    static const char rank[] = "PMIX_RANK"; /* PMIx tells no number of processes */
 
     for (int i = 0; i < count; i++) {
         if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
             return VOLT_OK;
     }
-    for (int i = 0; i < 3; i++) {
-        const long size = sizes[i] ? strtol(sizes[i], NULL, 10) : 1;
-        if (size > 1)
-            return volt_fail(
-                VOLT_ENOTSUP,
-                "an MPI launcher started %ld processes (%s), but this build has no "
-                "MPI: each of them would do all the work and write the same files; "
-                "start one, or split the cases with 'volt predict --part I/%ld'",
-                size, names[i], size);
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        const char *with = launchers[i].with, *unless = launchers[i].unless;
+        const char *text = getenv(launchers[i].size);
+        const long size = text ? strtol(text, NULL, 10) : 1;
+        char parts[24];
+        if (size <= 1 || (with && !getenv(with)) || (unless && getenv(unless)))
+            continue;
+        snprintf(parts, sizeof parts, "%ld", size);
+        return refuse_processes(launchers[i].who, launchers[i].size, parts);
     }
+    if (getenv(rank) && strtol(getenv(rank), NULL, 10) > 0)
+        return refuse_processes("a PMIx launcher", rank, "N");
     return VOLT_OK;
 }
 

@@ -8,7 +8,6 @@
 #include <string.h>
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
-#include "base/core/utf8.h"
 
 /* Options that every command, or every command with the flag in `common`, understands; their
  * fields lie in `cli`. */
@@ -406,20 +405,15 @@ static volt_status check_args(const cli *c)
     if (c->args_count < command->min_args)
         return volt_fail(VOLT_EINVAL, "too few arguments; usage: volt %s [options] %s",
                          command->name, command->args);
+    if (strcmp(command->name, "train") == 0 && c->args_count == 3)
+        return volt_fail(
+            VOLT_EINVAL,
+            "unexpected argument '%s'; nnU-Net's call is here: volt train %s -c %s "
+            "--fold %s -o RUN, with the folder of the data set",
+            c->args[1], c->args[0], c->args[1], c->args[2]);
     if (command->max_args >= 0 && c->args_count > command->max_args)
         return volt_fail(VOLT_EINVAL, "unexpected argument '%s'; usage: volt %s [options] %s",
                          c->args[command->max_args], command->name, command->args);
-    return VOLT_OK;
-}
-
-/* JSON is UTF-8: names in other encodings, as old Latin-1 disks have them, do not fit in. */
-static volt_status check_names(const cli *c, int count, char **argv)
-{
-    for (int i = 0; c->json && i < count; i++) {
-        if (!volt_is_utf8(argv[i], strlen(argv[i])))
-            return volt_fail(VOLT_EINVAL,
-                             "'%s' is not UTF-8, as --json needs it; rename the file", argv[i]);
-    }
     return VOLT_OK;
 }
 
@@ -445,8 +439,7 @@ volt_status cli_parse(cli *c, const cli_command *command, int count, char **argv
             VOLT_TRY(st, done, take_option(c, &i, count, argv));
         }
     }
-    VOLT_TRY(st, done, check_args(c));
-    st = check_names(c, count, argv);
+    st = check_args(c);
 done:
     return st;
 }

@@ -42,9 +42,19 @@ static const char *list_of(char *out, size_t room, const char *endings)
     return out;
 }
 
+/* Of a folder that has the ending of a file and does not exist yet. */
+static volt_status refuse_ending(const cli *c, const char *folder)
+{
+    if (!has_ending(folder, files) || volt_path_exists(folder))
+        return VOLT_OK;
+    return volt_fail(VOLT_EINVAL, "%s has the ending of a file; volt %s writes a folder",
+                     folder, c->command->name);
+}
+
 volt_status cli_check_output(const cli *c, const char *path, const char *endings)
 {
     char list[120];
+    volt_status st;
 
     if (!path)
         return VOLT_OK;
@@ -53,10 +63,13 @@ volt_status cli_check_output(const cli *c, const char *path, const char *endings
                          c->command->name, list_of(list, sizeof list, endings));
     if (endings)
         return cli_check_output_file(path);
-    if (has_ending(path, files) && !volt_path_exists(path))
-        return volt_fail(VOLT_EINVAL, "%s has the ending of a file; volt %s writes a folder",
-                         path, c->command->name);
-    return cli_check_output_folder(path);
+    st = refuse_ending(c, path);
+    return st == VOLT_OK ? cli_check_output_folder(path) : st;
+}
+
+volt_status cli_check_work(const cli *c, const char *folder)
+{
+    return folder ? refuse_ending(c, folder) : VOLT_OK;
 }
 
 volt_status cli_need_output(const cli *c, const char *path, const char *endings)

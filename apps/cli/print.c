@@ -24,7 +24,7 @@ json_t *cli_json_strings(char *const *text, int64_t count)
     json_t *list = json_array();
 
     for (int64_t i = 0; i < count; i++)
-        json_array_append_new(list, json_string(text[i]));
+        json_array_append_new(list, volt_json_string(text[i]));
     return list;
 }
 

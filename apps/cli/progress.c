@@ -292,13 +292,13 @@ static void on_state(void *user, const char *line)
 static void on_log(void *user, volt_log_level level, const char *line)
 {
     cli *c = user;
-    const char *remedy = cli_remedy(c, line);
+    char remedy[CLI_REMEDY_ROOM];
 
     if ((level == VOLT_LOG_INFO && c->quiet) || (level == VOLT_LOG_DETAIL && !c->verbose))
         return;
     clear_line(c);
-    fprintf(stderr, "%s%s%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line,
-            remedy ? "; " : "", remedy ? remedy : "");
+    fprintf(stderr, "%s%s%s\n", level == VOLT_LOG_WARNING ? "volt: warning: " : "", line,
+            cli_remedy(remedy, c, line));
 }
 
 static bool is_cancelled(void *user)

@@ -4,10 +4,11 @@
 #include <string.h>
 #include "apps/cli/cli.h"
 
+/* The words are those of the library's source, where tests/house/remedies.sh finds them. */
 static const struct {
-    const char *words;  /* in the sentence */
+    const char *words;  /* in the sentence; %s or another conversion is any text */
     const char *option; /* a command without it has no remedy; NULL: another command helps */
-    const char *remedy;
+    const char *remedy; /* with at most one %s, the text of the first conversion */
 } remedies[] = {
     {"; it is used voxel by voxel", NULL, NULL}, /* with --allow-shift */
     {" mm away from ", "--allow-shift",
@@ -33,18 +34,18 @@ static const struct {
     {"not with another planner", "--replan", "use --replan"},
     {"there is no data set ", "--images",
      "give the folder that holds dataset.json or the cases, or --images DIR --labels DIR"},
-    {"was trained on it, so the masks", "--previous",
-     "train the previous stage with --folds 0-4"},
-    {"was trained on them, so the masks", "--previous",
+    {"was trained on %s, so the masks", "--previous",
      "train the previous stage with --folds 0-4"},
     {"has no training case", "--images",
      "other folders are given with --images DIR --labels DIR"},
     {"its siblings need them, too", "--init", "give the same --init"},
-    {".voltcase: the CRC of ", NULL, "remove it, and it is preprocessed again"},
-    {"; a budget of 1 min would make it", "--budget", "to set it, give --budget 1m"},
-    {"; a budget of 5 min would make it", "--budget", "to set it, give --budget 5m"},
-    {"; a budget of 10 min would make it", "--budget", "to set it, give --budget 10m"},
-    {"; a budget of 30 min would make it", "--budget", "to set it, give --budget 30m"},
+    {"the CRC of the locations of label ", NULL, "remove it, and it is preprocessed again"},
+    {"the CRC of the voxels is ", NULL, "remove it, and it is preprocessed again"},
+    {"; a budget of %.0f min would make it", "--budget", "to set it, give --budget %sm"},
+    {"its limit of processes or of memory is too low", "--threads",
+     "it needs fewer with --threads 1"},
+    {"is a folder, not a regular file", "--header",
+     "volt info reads files; 'volt dataset show' describes a data set"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };
@@ -60,14 +61,62 @@ static bool takes(const cli_command *command, const char *name)
     return false;
 }
 
-const char *cli_remedy(const cli *c, const char *sentence)
+/* The first place in `text` of the `bytes` at `part`; NULL = none. */
+static const char *find(const char *text, const char *part, size_t bytes)
 {
-    for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
-        const char *option = remedies[i].option;
-        if (strstr(sentence, remedies[i].words) && (!option || takes(c->command, option)))
-            return option && strstr(sentence, option) ? NULL : remedies[i].remedy;
+    for (; strncmp(text, part, bytes) != 0; text++) {
+        if (!*text)
+            return NULL;
     }
-    return NULL;
+    return text;
+}
+
+/* What the first conversion of a row stands for. */
+typedef struct value {
+    const char *at;
+    int length;
+} value;
+
+/* Whether the sentence holds `words`. */
+static bool holds(value *out, const char *sentence, const char *words)
+{
+    const char *at = sentence;
+
+    for (int part = 0;; part++) {
+        const size_t bytes = strcspn(words, "%");
+        const char *found = find(at, words, bytes);
+        if (!found)
+            return false;
+        if (part == 1)
+            *out = (value){at, (int)(found - at)};
+        at = found + bytes;
+        words += bytes;
+        if (!*words)
+            return true;
+        words += strcspn(words, "sdufg") + 1; /* %.0f */
+    }
+}
+
+const char *cli_remedy(char room[CLI_REMEDY_ROOM], const cli *c, const char *sentence)
+{
+    value v = {"", 0};
+
+    *room = '\0';
+    for (size_t i = 0; c->command && i < sizeof remedies / sizeof *remedies; i++) {
+        const char *option = remedies[i].option, *remedy = remedies[i].remedy, *blank;
+        if (!holds(&v, sentence, remedies[i].words) || (option && !takes(c->command, option)))
+            continue;
+        if (!remedy || (option && strstr(sentence, option)))
+            return room;
+        blank = strstr(remedy, "%s");
+        if (blank)
+            snprintf(room, CLI_REMEDY_ROOM, "; %.*s%.*s%s", (int)(blank - remedy), remedy,
+                     v.length, v.at, blank + 2);
+        else
+            snprintf(room, CLI_REMEDY_ROOM, "; %s", remedy);
+        return room;
+    }
+    return room;
 }
 
 volt_status cli_about(volt_status st, const char *path)

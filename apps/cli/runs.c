@@ -1,5 +1,7 @@
 /* runs.c - what people give in place of a run, or of the masks of one: what helps. */
 #include <stdio.h>
+#include <string.h>
+#include <strings.h>
 #include "apps/cli/cli.h"
 #include "base/core/alloc.h"
 #include "base/system/file.h"
@@ -34,6 +36,20 @@ static bool is_nnunet(const char *folder)
                                            holds(folder, "fold_all/checkpoint_final.pth"));
 }
 
+/* A file that 'volt import model' may read, unlike the commands that take a run. */
+static bool is_foreign_file(const char *path)
+{
+    static const char *const endings[] = {".zip", ".pth", ".pt", ".ckpt", ".bin", ".model"};
+    const size_t length = strlen(path);
+
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        const size_t n = strlen(endings[i]);
+        if (length > n && strcasecmp(path + length - n, endings[i]) == 0)
+            return volt_path_exists(path) && !volt_path_is_dir(path);
+    }
+    return false;
+}
+
 /* What `path` is, if it is something else that commands take; else NULL. */
 static const char *other_kind(const char *path)
 {
@@ -56,8 +72,21 @@ volt_status cli_check_run(const char *path, const char *remedy)
         return volt_fail(VOLT_EINVAL,
                          "%s is nnU-Net's; convert it once: volt import model %s RUN", path,
                          path);
+    if (is_foreign_file(path))
+        return volt_fail(VOLT_EINVAL,
+                         "%s is a file of another program, not a run; convert it once: volt "
+                         "import model %s RUN",
+                         path, path);
     kind = other_kind(path);
     return kind ? volt_fail(VOLT_EINVAL, "%s is %s, not a run%s", path, kind, remedy) : VOLT_OK;
+}
+
+volt_status cli_check_dataset(const char *path)
+{
+    if (!volt_path_is_dir(path) || !volt_is_run(path) || holds(path, "imagesTr") ||
+        holds(path, "imagesTs"))
+        return VOLT_OK;
+    return volt_fail(VOLT_EDATA, "%s is a run, not a data set", path);
 }
 
 volt_status cli_find_dataset_json(char **out, const char *folder, const char *given)

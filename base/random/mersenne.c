@@ -1,6 +1,9 @@
 #include "base/random/mersenne.h"
 
-enum { WORDS = 624, AHEAD = 397 };
+#include "base/random/mersenne_kernels.h"
+#include "base/threads.h"
+
+enum { WORDS = VOLT_MERSENNE_WORDS };
 
 void volt_mersenne_seed(volt_mersenne *m, uint32_t seed)
 {
@@ -10,37 +13,30 @@ void volt_mersenne_seed(volt_mersenne *m, uint32_t seed)
     m->next = WORDS;
 }
 
-static uint32_t twisted(uint32_t high, uint32_t low, uint32_t other)
+extern const volt_mersenne_kernels volt_mersenne_kernels_base;
+#if defined(__x86_64__)
+extern const volt_mersenne_kernels volt_mersenne_kernels_avx2, volt_mersenne_kernels_avx512;
+#endif
+
+const volt_mersenne_kernels *volt_mersenne_kernels_here(void)
 {
-    const uint32_t y = (high & 0x80000000u) | (low & 0x7fffffffu);
-
-    return other ^ (y >> 1) ^ (-(y & 1u) & 0x9908b0dfu);
-}
-
-/* The next 624 words. */
-static void refill(volt_mersenne *m)
-{
-    uint32_t *s = m->state;
-
-    for (int i = 0; i < WORDS - AHEAD; i++)
-        s[i] = twisted(s[i], s[i + 1], s[i + AHEAD]);
-    for (int i = WORDS - AHEAD; i < WORDS - 1; i++)
-        s[i] = twisted(s[i], s[i + 1], s[i + AHEAD - WORDS]);
-    s[WORDS - 1] = twisted(s[WORDS - 1], s[0], s[AHEAD - 1]);
-    for (int i = 0; i < WORDS; i++) {
-        uint32_t y = s[i];
-        y ^= y >> 11;
-        y ^= (y << 7) & 0x9d2c5680u;
-        y ^= (y << 15) & 0xefc60000u;
-        m->ready[i] = y ^ (y >> 18);
+#if defined(__x86_64__)
+    switch (volt_cpu_isa()) {
+    case VOLT_ISA_AVX512:
+        return &volt_mersenne_kernels_avx512;
+    case VOLT_ISA_AVX2:
+        return &volt_mersenne_kernels_avx2;
+    default:
+        break;
     }
-    m->next = 0;
+#endif
+    return &volt_mersenne_kernels_base;
 }
 
 uint32_t volt_mersenne_u32(volt_mersenne *m)
 {
     if (m->next == WORDS)
-        refill(m);
+        volt_mersenne_kernels_here()->refill(m);
     return m->ready[m->next++];
 }
 
@@ -56,6 +52,7 @@ static uint32_t mask_of(uint32_t max)
 
 void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_t max)
 {
+    const volt_mersenne_kernels *kernels = volt_mersenne_kernels_here();
     const uint32_t mask = mask_of(max);
     int64_t taken = 0;
 
@@ -68,13 +65,10 @@ void volt_mersenne_draws(volt_mersenne *m, uint32_t *out, int64_t count, uint32_
         const int64_t left = count - taken;
         int end;
         if (m->next == WORDS)
-            refill(m);
+            kernels->refill(m);
         /* a word gives at most one draw, so this many words cannot give too many */
         end = left < WORDS - m->next ? m->next + (int)left : WORDS;
-        for (int i = m->next; i < end; i++) {
-            out[taken] = m->ready[i] & mask;
-            taken += (m->ready[i] & mask) <= max;
-        }
+        taken += kernels->choose(out + taken, m->ready + m->next, end - m->next, mask, max);
         m->next = end;
     }
 }

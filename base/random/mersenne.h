@@ -2,7 +2,8 @@
  * nnU-Net's. Everything else draws from base/rng.h.
  *
  * MT19937 (Matsumoto and Nishimura, 1998), and numpy's legacy method for integers: it masks a
- * word to the bits of the largest value and rejects what is above it.
+ * word to the bits of the largest value and rejects what is above it. A fingerprint draws 1e8
+ * numbers twice for each channel, so the loops exist for each instruction set.
  */
 #ifndef VOLT_BASE_RANDOM_MERSENNE_H
 #define VOLT_BASE_RANDOM_MERSENNE_H

@@ -65,6 +65,8 @@ VOLT_MUST_USE volt_status volt_disk_free(int64_t *bytes, const char *folder);
 bool volt_path_exists(const char *path);
 bool volt_path_is_dir(const char *path);
 bool volt_path_is_writable_dir(const char *path);
+/* Whether both exist and are the same file or folder, by whatever names. */
+bool volt_path_is_same(const char *a, const char *b);
 /* "a/b" from "a" and "b"; the caller owns *out (volt_free). */
 VOLT_MUST_USE volt_status volt_path_join(char **out, const char *folder, const char *name);
 /* The part after the last '/'; borrowed from `path`. */

@@ -73,6 +73,14 @@ bool volt_path_is_writable_dir(const char *path)
     return volt_path_is_dir(path) && access(path, W_OK | X_OK) == 0;
 }
 
+bool volt_path_is_same(const char *a, const char *b)
+{
+    struct stat one, other;
+
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev &&
+           one.st_ino == other.st_ino;
+}
+
 volt_status volt_path_join(char **out, const char *folder, const char *name)
 {
     const size_t length = strlen(folder);

@@ -122,10 +122,11 @@ static volt_status check_folders(const char *folder, const volt_dataset_options 
     for (int i = 0; i < 3; i++) {
         if (!folders[i] || volt_path_is_dir(folders[i]))
             continue;
-        return volt_fail(VOLT_EIO, "there is no %s %s: %s",
-                         i == 0 && !o->images ? "data set" : "folder", folders[i],
-                         volt_path_exists(folders[i]) ? "it is a file, not a folder"
-                                                      : "no such folder");
+        return volt_fail(
+            VOLT_EIO,
+            i == 0 && !o->images ? "there is no data set %s: %s" : "there is no folder %s: %s",
+            folders[i],
+            volt_path_exists(folders[i]) ? "it is a file, not a folder" : "no such folder");
     }
     return VOLT_OK;
 }

@@ -44,8 +44,6 @@ volt_status volt_label_grid_match(const volt_grid *image, const char *image_file
  * info->thresholds grey values become labels. */
 volt_status volt_labels_load(volt_volume **out, const char *path, const volt_dataset_info *info,
                              int threads);
-/* True for FOLDER/CASE_*.png if there is no file of that very name. */
-bool volt_is_numbered_stack(const char *path);
 /* True for pictures and folders of them, which have no spatial metadata. */
 bool volt_labels_lack_geometry(const char *path);
 

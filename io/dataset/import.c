@@ -264,7 +264,7 @@ static volt_status check_target(const char *folder)
     VOLT_TRY(st, done, volt_list_dir(&names, folder));
     for (size_t i = 0; i < names.count; i++) {
         if (!is_ours(names.name[i])) {
-            st = volt_fail(VOLT_EINVAL, "%s already holds %s; give an empty or new folder",
+            st = volt_fail(VOLT_EDATA, "%s already holds %s; give an empty or new folder",
                            folder, names.name[i]);
             goto done;
         }
@@ -298,7 +298,7 @@ static volt_status check_count(const char *folder, const char *name, int64_t exp
     VOLT_TRY(st, done, volt_list_dir(&names, path));
     if ((int64_t)names.count != expected)
         st = volt_fail(
-            VOLT_EINVAL,
+            VOLT_EDATA,
             "%s holds %zu file%s, %lld of them from this data set; give an empty or new folder",
             path, names.count, volt_s((int64_t)names.count), (long long)expected);
 done:

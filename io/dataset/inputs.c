@@ -157,9 +157,9 @@ done:
     return st;
 }
 
-/* A folder of images, or a data set; images in the folder itself take precedence. */
-static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
-                              int channels, const volt_dataset_options *options)
+/* What a folder is: images, `images` of them, or a data set; images in the folder itself take
+ * precedence. */
+static volt_status look_into(bool *is_dataset, size_t *images, const char *folder)
 {
     input_files own = {0};
     char *json = NULL;
@@ -169,14 +169,36 @@ static volt_status add_folder(input_files *files, case_builder *cases, const cha
     VOLT_TRY(st, done, volt_files_add_folder(&own, folder, NULL, true));
     VOLT_TRY(st, done, volt_layouts_know(&known, folder, own.count == 0));
     VOLT_TRY(st, done, volt_path_join(&json, folder, "dataset.json"));
-    if (known || (own.count == 0 && volt_path_exists(json)))
-        st = add_dataset(cases, folder, channels, options);
-    else
-        st = volt_files_add_folder(files, folder, NULL, true);
+    *is_dataset = known || (own.count == 0 && volt_path_exists(json));
+    *images = own.count;
 done:
     volt_free(json);
     volt_files_clear(&own);
     return st;
+}
+
+static volt_status add_folder(input_files *files, case_builder *cases, const char *folder,
+                              int channels, const volt_dataset_options *options)
+{
+    bool is_dataset;
+    size_t images;
+    const volt_status st = look_into(&is_dataset, &images, folder);
+
+    if (st != VOLT_OK)
+        return st;
+    return is_dataset ? add_dataset(cases, folder, channels, options)
+                      : volt_files_add_folder(files, folder, NULL, true);
+}
+
+static volt_status fail_missing(const char *input)
+{
+    return volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", input);
+}
+
+static volt_status fail_empty(const char *const *inputs, int count)
+{
+    return count > 0 ? volt_fail(VOLT_EDATA, "%s holds no scan", inputs[0])
+                     : volt_fail(VOLT_EINVAL, "no input is given");
 }
 
 /* Fails with the first fault if nothing can be predicted. */
@@ -205,15 +227,14 @@ static volt_status list_inputs(volt_case_list *out, const char *const *inputs, i
         if (volt_path_is_dir(inputs[i]))
             st = add_folder(&files, &cases, inputs[i], channels, options);
         else if (!volt_path_exists(inputs[i]))
-            st = volt_fail(VOLT_EIO, "cannot open %s: no such file or folder", inputs[i]);
+            st = fail_missing(inputs[i]);
         else
             st = volt_files_add(&files, inputs[i], volt_image_ending(inputs[i]), true);
         if (st != VOLT_OK)
             goto done;
     }
     if (files.count == 0 && cases.list.count == 0) {
-        st = count > 0 ? volt_fail(VOLT_EDATA, "%s holds no scan", inputs[0])
-                       : volt_fail(VOLT_EINVAL, "no input is given");
+        st = fail_empty(inputs, count);
         goto done;
     }
     volt_files_sort(&files);
@@ -241,4 +262,22 @@ volt_status volt_inputs_list_all(volt_case_list *out, const char *const *inputs,
                                  int channels, const volt_dataset_options *options)
 {
     return list_inputs(out, inputs, count, channels, options, true);
+}
+
+volt_status volt_inputs_check(const char *const *inputs, int count)
+{
+    bool any = false;
+    volt_status st;
+
+    for (int i = 0; i < count; i++) {
+        bool is_dataset = false;
+        size_t images = 1;
+        if (!volt_path_exists(inputs[i]))
+            return fail_missing(inputs[i]);
+        if (volt_path_is_dir(inputs[i]) &&
+            (st = look_into(&is_dataset, &images, inputs[i])) != VOLT_OK)
+            return st;
+        any = any || is_dataset || images > 0;
+    }
+    return any ? VOLT_OK : fail_empty(inputs, count);
 }

@@ -64,7 +64,7 @@ done:
     return st;
 }
 
-/* One entry: "liver": 1, "liver": [1, 2], or the Decathlon's "1": "liver". */
+/* One entry: "liver": 1, "liver": "1", "liver": [1, 2], or the Decathlon's "1": "liver". */
 static volt_status read_entry(volt_label_region *out, const char *key, const volt_json_at *at)
 {
     const char *name = key;
@@ -76,7 +76,10 @@ static volt_status read_entry(volt_label_region *out, const char *key, const vol
     } else {
         if (json_is_string(at->value)) {
             VOLT_TRY(st, done, volt_json_text(&name, at, MAX_NAME));
-            if (!volt_whole_key(&number, key, INT16_MAX))
+            if (!volt_whole_key(&number, key, INT16_MAX) &&
+                volt_whole_key(&number, name, INT16_MAX))
+                name = key;
+            else if (!volt_whole_key(&number, key, INT16_MAX))
                 return volt_json_fail(at, "names label \"%s\"; a number in 0..%d is expected",
                                       key, INT16_MAX);
         } else {

@@ -187,6 +187,17 @@ volt_status volt_staging_commit(volt_staging **staging)
     return st;
 }
 
+/* Names the target where the last sentence names the temporary folder, which is removed. */
+static void name_target(const volt_staging *s)
+{
+    const char *sentence = volt_last_error();
+    const char *at = strstr(sentence, s->path);
+
+    if (at)
+        (void)volt_fail(VOLT_EIO, "%.*s%s%s", (int)(at - sentence), sentence, s->target,
+                        at + strlen(s->path));
+}
+
 void volt_staging_abort(volt_staging **staging)
 {
     volt_staging *s = *staging;
@@ -194,8 +205,10 @@ void volt_staging_abort(volt_staging **staging)
     *staging = NULL;
     if (!s)
         return;
-    if (s->path)
+    if (s->path) {
+        name_target(s);
         volt_remove_folder(s->path);
+    }
     if (s->fd >= 0)
         close(s->fd);
     volt_free(s->path);

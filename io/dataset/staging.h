@@ -21,7 +21,8 @@ const char *volt_staging_path(const volt_staging *s);
 /* Renames it to the target. VOLT_EDATA: another process was faster, with other content. On
  * failure the temporary folder is removed. Frees *s and sets it to NULL in both cases. */
 VOLT_MUST_USE volt_status volt_staging_commit(volt_staging **s);
-void volt_staging_abort(volt_staging **s); /* removes it; NULL is allowed */
+/* Removes it; the sentence of the failure names the target instead. NULL is allowed. */
+void volt_staging_abort(volt_staging **s);
 
 VOLT_END_DECLS
 #endif

@@ -1,6 +1,6 @@
 /* format.h - one image format: a reader and a writer, reached through a descriptor alone.
  *
- * A new format is a file with a descriptor, declared here, a row of the table in image.c, and
+ * A new format is a file with a descriptor, declared here, a row of the table in formats.c, and
  * its endings in names.c.
  */
 #ifndef VOLT_IO_IMAGE_FORMAT_H
@@ -17,11 +17,15 @@ typedef struct volt_image_format {
                          const volt_image_write_options *options);
 } volt_image_format;
 
+/* The format of a file of this name. */
+const volt_image_format *volt_image_format_of(const char *path);
+
 extern const volt_image_format volt_format_nifti;
 extern const volt_image_format volt_format_png;
 extern const volt_image_format volt_format_bmp;
 extern const volt_image_format volt_format_gif;
 extern const volt_image_format volt_format_jpeg;
 extern const volt_image_format volt_format_itk; /* what volt-itk reads and writes */
+extern const volt_image_format volt_format_stack; /* folders of pictures, to read */
 
 #endif

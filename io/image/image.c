@@ -1,37 +1,31 @@
-/* image.c - the table of formats. */
+/* image.c - images of any format, and stacks. */
 #include "io/image.h"
 
 #include <string.h>
 
+#include "base/system/file.h"
 #include "io/image/format.h"
 #include "io/image/names.h"
 #include "io/image/options.h"
 #include "io/image/seg_nrrd.h"
 #include "volume/orient.h"
 
-static const volt_image_format *const formats[VOLT_FORMATS] = {
-    [VOLT_FORMAT_NIFTI] = &volt_format_nifti, [VOLT_FORMAT_PNG] = &volt_format_png,
-    [VOLT_FORMAT_BMP] = &volt_format_bmp,     [VOLT_FORMAT_GIF] = &volt_format_gif,
-    [VOLT_FORMAT_JPEG] = &volt_format_jpeg,   [VOLT_FORMAT_ITK] = &volt_format_itk,
-};
-
-/* A name without a known ending is taken for NIfTI. */
-static const volt_image_format *format_of(const char *path)
+/* Folders are stacks, or named as such by the error. */
+static const volt_image_format *format_to_read(const char *path)
 {
-    const volt_image_rule *rule = volt_image_rule_of(path);
-
-    return formats[rule ? rule->format : VOLT_FORMAT_NIFTI];
+    return volt_path_is_dir(path) || volt_image_is_stack(path) ? &volt_format_stack
+                                                               : volt_image_format_of(path);
 }
 
 volt_status volt_image_info(volt_image_header **out, const char *path)
 {
-    return format_of(path)->info(out, path);
+    return format_to_read(path)->info(out, path);
 }
 
 volt_status volt_image_read(volt_volume **out, volt_image_header **header, const char *path,
                             const volt_image_read_options *options)
 {
-    return format_of(path)->read(out, header, path, options);
+    return format_to_read(path)->read(out, header, path, options);
 }
 
 /* What is written must be found where it was, by every reader. */
@@ -92,5 +86,5 @@ volt_status volt_image_write(const char *path, const volt_volume *volume,
         return st;
     if (volt_is_seg_nrrd(path))
         return volt_seg_nrrd_write(path, volume, &o);
-    return format_of(path)->write(path, volume, source, options);
+    return volt_image_format_of(path)->write(path, volume, source, options);
 }

@@ -572,6 +572,27 @@ done:
     return st;
 }
 
+/* What ITK would refuse in words of its own, or, the channels of GIPL, drop silently. */
+static volt_status check_kind(const char *path, const volt_volume *v)
+{
+    const char *format = volt_image_format_name(path);
+    const bool gipl = strcmp(format, "GIPL") == 0, tiff = strcmp(format, "TIFF") == 0;
+    const volt_dtype type = v->dtype;
+
+    if (gipl && v->grid.channels > 1)
+        return volt_fail(VOLT_EINVAL,
+                         "%s: GIPL stores 1 channel; there are %d; choose another format", path,
+                         v->grid.channels);
+    if ((gipl || tiff) && type != VOLT_U8 && type != VOLT_I8 && type != VOLT_U16 &&
+        type != VOLT_I16 && type != VOLT_F32 && !(gipl && type == VOLT_F64))
+        return volt_fail(VOLT_EINVAL,
+                         "%s: %s stores 8-bit and 16-bit integers and %s; %s needs another "
+                         "format or type",
+                         path, format, gipl ? "floating-point values" : "float32",
+                         volt_dtype_name(type));
+    return VOLT_OK;
+}
+
 static volt_status itk_write(const char *path, const volt_volume *volume,
                              const volt_image_header *source,
                              const volt_image_write_options *options)
@@ -594,6 +615,7 @@ static volt_status itk_write(const char *path, const volt_volume *volume,
     VOLT_TRY(st, done,
              volt_image_voxels(&voxels, &converted, path, volume, label_types,
                                sizeof label_types / sizeof *label_types, &opt));
+    VOLT_TRY(st, done, check_kind(path, voxels));
     VOLT_TRY(st, done, volt_temporary_folder(&folder, &lock, path));
     VOLT_TRY(st, done, write_into(folder, path, voxels, &geometry));
     if (volt_image_is_picture(path) && geometry.axes == 3)

@@ -135,6 +135,7 @@ static volt_status next_to(volt_label_table *out, const char *path)
         if (st == VOLT_OK)
             st = of_companion(out, name);
     }
+    out->own = out->count > 0;
     for (size_t i = 0; i < 2 && st == VOLT_OK && out->count == 0; i++) {
         st = volt_format(&name, "%.*s%s", (int)folder, path, common[i]);
         if (st == VOLT_OK)
@@ -149,6 +150,7 @@ volt_status volt_label_table_of_mask(volt_label_table *out, const char *path)
     volt_status st;
 
     VOLT_TRY(st, done, in_mask(&t, path));
+    t.own = t.count > 0;
     if (t.count == 0)
         VOLT_TRY(st, done, next_to(&t, path));
     *out = t;

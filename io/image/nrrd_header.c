@@ -61,10 +61,28 @@ static volt_status fail_field(const nrrd *d, const char *field, volt_span_text v
 
 /* -- Fields ------------------------------------------------------------------------------- */
 
+/* Names of several words are written with blanks, hyphens or neither: "space directions" and
+   "spacedirections", "left-anterior-superior" and "left anterior superior". */
+static bool is_named(volt_span_text text, const char *name)
+{
+    size_t i = 0;
+
+    for (;;) {
+        while (i < text.bytes && (text.at[i] == ' ' || text.at[i] == '-'))
+            i++;
+        while (*name == ' ' || *name == '-')
+            name++;
+        if (i == text.bytes || !*name)
+            return i == text.bytes && !*name;
+        if (strncasecmp(&text.at[i++], name++, 1) != 0)
+            return false;
+    }
+}
+
 static volt_status take_space(nrrd *d, volt_span_text value)
 {
     for (size_t i = 0; i < sizeof spaces / sizeof *spaces; i++) {
-        if (volt_text_is(value, spaces[i].name) ||
+        if (is_named(value, spaces[i].name) ||
             (*spaces[i].code && volt_text_is(value, spaces[i].code))) {
             d->space = &spaces[i];
             d->dimension = spaces[i].dimension;
@@ -225,7 +243,12 @@ static volt_status take_encoding(volt_text_header *h, const nrrd *d, volt_span_t
 
     if (!gzip && !bzip2 && !plain && !text)
         return fail_field(d, "encoding", value);
-    h->compressed = gzip || bzip2;
+    if (bzip2) /* ITK's library for NRRD is built without it */
+        return volt_fail(VOLT_ENOTSUP,
+                         "%s: voxels compressed with bzip2 are not supported; raw, gzip, text "
+                         "and hex are",
+                         d->path);
+    h->compressed = gzip;
     h->bounded = plain || gzip;
     return VOLT_OK;
 }
@@ -269,36 +292,36 @@ static volt_status take_field(volt_text_header *h, nrrd *d, volt_text *t, volt_s
     int64_t number;
     volt_status st = VOLT_OK;
 
-    if (volt_text_is(key, "dimension"))
+    if (is_named(key, "dimension"))
         return take_integer(&d->axes, d, "dimension", value, MAX_AXES);
-    if (volt_text_is(key, "sizes"))
+    if (is_named(key, "sizes"))
         return take_extents(d, value);
-    if (volt_text_is(key, "space"))
+    if (is_named(key, "space"))
         return take_space(d, value);
-    if (volt_text_is(key, "space dimension")) {
+    if (is_named(key, "space dimension")) {
         st = take_integer(&number, d, "space dimension", value, MAX_SPACE);
         d->dimension = st == VOLT_OK ? (int)number : 0;
         return st;
     }
-    if (volt_text_is(key, "space directions"))
+    if (is_named(key, "space directions"))
         return take_directions(d, value);
-    if (volt_text_is(key, "space origin"))
+    if (is_named(key, "space origin"))
         return take_origin(d, value);
-    if (volt_text_is(key, "space units"))
+    if (is_named(key, "space units"))
         return take_units(d, value);
-    if (volt_text_is(key, "spacings"))
+    if (is_named(key, "spacings"))
         return take_reals(d->spacing, d, "spacings", value);
-    if (volt_text_is(key, "axis mins") || volt_text_is(key, "axismins"))
+    if (is_named(key, "axis mins"))
         return take_reals(d->low, d, "axis mins", value);
-    if (volt_text_is(key, "axis maxs") || volt_text_is(key, "axismaxs"))
+    if (is_named(key, "axis maxs"))
         return take_reals(d->high, d, "axis maxs", value);
-    if (volt_text_is(key, "kinds"))
+    if (is_named(key, "kinds"))
         return take_words(d, "kinds", value);
-    if (volt_text_is(key, "centers") || volt_text_is(key, "centerings"))
+    if (is_named(key, "centers") || is_named(key, "centerings"))
         return take_words(d, "centers", value);
-    if (volt_text_is(key, "encoding"))
+    if (is_named(key, "encoding"))
         return take_encoding(h, d, value);
-    if (volt_text_is(key, "data file") || volt_text_is(key, "datafile"))
+    if (is_named(key, "data file"))
         return take_data_file(h, d, t, value);
     return VOLT_OK;
 }
@@ -402,7 +425,7 @@ static volt_status judge_geometry(volt_text_header *h, const nrrd *d)
     }
     if (h->source == VOLT_GEOMETRY_HEADER && g.axes == 3 && (!d->space || !d->space->patient))
         h->source = VOLT_GEOMETRY_NOFORM;
-    if (h->source != VOLT_GEOMETRY_HEADER)
+    if (h->source != VOLT_GEOMETRY_HEADER && !(d->space && d->space->patient))
         VOLT_TRY(st, done, warn_unknown(h, d));
     if (d->space && d->space->patient && d->dimension == 4 && d->space->sign[1] < 0)
         VOLT_TRY(st, done,

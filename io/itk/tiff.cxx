@@ -103,7 +103,8 @@ std::vector<std::uint32_t> pages_of(TIFF *tiff, Page &first)
     return pages;
 }
 
-// Kinds that ITK keeps as they are, grey and colours of whole bytes, are left to it.
+// Kinds that ITK keeps as they are, grey and colours of whole bytes, are left to it: not wide
+// integers and float64, of which ITK 5.2 reads 32 bits as zeros and refuses 64.
 bool is_ours(const Page &p)
 {
     const std::string bits = std::to_string(p.bits);
@@ -131,7 +132,9 @@ bool is_ours(const Page &p)
     const bool grey = p.samples == 1 && p.photometric == PHOTOMETRIC_MINISBLACK;
     const bool colours =
         p.samples >= 3 && p.planar == PLANARCONFIG_CONTIG && p.photometric == PHOTOMETRIC_RGB;
-    return !((grey || colours) && whole && p.plain);
+    const bool narrow =
+        p.bits == 8 || p.bits == 16 || (p.bits == 32 && p.type == SAMPLEFORMAT_IEEEFP);
+    return !((grey || colours) && narrow && p.plain);
 }
 
 // -- Samples ---------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/core/plural.h"
+#include "base/core/utf8.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
 
@@ -387,6 +388,41 @@ volt_status volt_json_doubles(double *out, const volt_json_at *at, size_t count,
 }
 
 /* -- Building ----------------------------------------------------------------------------- */
+
+json_t *volt_json_string(const char *text)
+{
+    static const char unknown[] = "\xef\xbf\xbd"; /* U+FFFD */
+    const size_t bytes = text ? strlen(text) : 0;
+    size_t used = 0;
+    char *copy = NULL;
+    json_t *string;
+
+    if (!text || volt_is_utf8(text, bytes))
+        return text ? json_string(text) : NULL;
+    if (volt_alloc_zero(&copy, bytes, 3, "a name") != VOLT_OK)
+        return NULL;
+    for (size_t i = 0, n; i < bytes; i += n ? n : 1) {
+        n = volt_utf8_character(text + i, bytes - i);
+        memcpy(copy + used, n ? text + i : unknown, n ? n : 3);
+        used += n ? n : 3;
+    }
+    string = json_stringn(copy, used);
+    volt_free(copy);
+    return string;
+}
+
+int volt_json_set(json_t *object, const char *key, json_t *value)
+{
+    json_t *name = volt_json_string(key);
+    int failed = -1;
+
+    if (name)
+        failed = json_object_set_new(object, json_string_value(name), value);
+    else
+        json_decref(value);
+    json_decref(name);
+    return failed;
+}
 
 json_t *volt_json_number(double value)
 {

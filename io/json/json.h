@@ -82,11 +82,17 @@ VOLT_MUST_USE volt_status volt_json_ints(int64_t *out, const volt_json_at *at, s
 VOLT_MUST_USE volt_status volt_json_doubles(double *out, const volt_json_at *at, size_t count,
                                             double low, double high);
 
-/* For building: a number, or null if `value` is not finite (JSON has no NaN); arrays. New
- * references; NULL when out of memory (which jansson's *_set_new treat as failure). */
+/* For building: a string, in which each byte that is not UTF-8 (names of files can have such)
+ * becomes U+FFFD; `text` NULL gives NULL. A number, or null if `value` is not finite (JSON has
+ * no NaN); arrays. New references; NULL when out of memory (which jansson's *_set_new treat as
+ * failure). */
+json_t *volt_json_string(const char *text);
 json_t *volt_json_number(double value);
 json_t *volt_json_array_of_ints(const int64_t *values, size_t count);
 json_t *volt_json_array_of_doubles(const double *values, size_t count);
+
+/* json_object_set_new with a key that, as above, may hold bytes that are not UTF-8. */
+int volt_json_set(json_t *object, const char *key, json_t *value);
 
 /* A finite number with the fewest digits that read back the same, as in Python. */
 #define VOLT_JSON_REAL_BYTES 40

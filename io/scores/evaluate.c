@@ -235,7 +235,7 @@ volt_status volt_mask_pairs_find(volt_mask_pairs *out, const char *pred, const c
         return st;
     if (folder != volt_path_is_dir(truth) && volt_path_exists(pred) &&
         volt_path_exists(truth)) {
-        if (!volt_is_stack(folder ? pred : truth))
+        if (!volt_image_is_stack(folder ? pred : truth))
             return volt_fail(VOLT_EINVAL, "%s and %s: give two folders or two files", pred,
                              truth);
         folder = false; /* the slices of one mask */
@@ -361,6 +361,10 @@ static volt_status check_geometry(const scoring *w, volt_volume *pred, volt_volu
 {
     const bool bare[2] = {volt_labels_lack_geometry(p->pred),
                           volt_labels_lack_geometry(p->truth)};
+    const volt_dataset_info *info = w->pairs->dataset ? &w->pairs->dataset->info : NULL;
+    const bool placed = !bare[0] && !bare[1] && !(info && info->labels_follow_image);
+    double mm;
+
     for (int a = 0; a < 3; a++) {
         const int64_t p_n = pred->grid.n[a], t_n = truth->grid.n[a];
         const char axis = "zyx"[a];
@@ -368,8 +372,10 @@ static volt_status check_geometry(const scoring *w, volt_volume *pred, volt_volu
             return volt_fail(VOLT_EDATA, "%s has %lld voxel%s along %c, %s has %lld", p->pred,
                              (long long)p_n, volt_s(p_n), axis, p->truth, (long long)t_n);
     }
-    if (!(w->pairs->dataset && w->pairs->dataset->info.labels_follow_image) && !bare[0] &&
-        !bare[1] && !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
+    if (placed && w->pairs->refuse_shift && !(info && info->allow_shift) &&
+        volt_grids_shifted(&mm, &truth->grid, &pred->grid))
+        return volt_fail(VOLT_EDATA, "%s lies %.4g mm away from %s", p->pred, mm, p->truth);
+    if (placed && !volt_grid_same(&pred->grid, &truth->grid, 1e-2))
         volt_report(w->callbacks, VOLT_LOG_WARNING,
                     "%s and %s differ in geometry; they are compared voxel by voxel", p->pred,
                     p->truth);

@@ -51,10 +51,10 @@ static json_t *case_object(const volt_summary *s, const volt_summary_case *c,
                                         scores_object(values, true)) != 0;
     }
     failures += json_object_set_new(object, "metrics", if_whole(metrics, failures)) != 0;
+    failures += json_object_set_new(object, "prediction_file",
+                                    volt_json_string(c->prediction_file)) != 0;
     failures +=
-        json_object_set_new(object, "prediction_file", json_string(c->prediction_file)) != 0;
-    failures +=
-        json_object_set_new(object, "reference_file", json_string(c->reference_file)) != 0;
+        json_object_set_new(object, "reference_file", volt_json_string(c->reference_file)) != 0;
     return if_whole(object, failures);
 }
 

@@ -19,7 +19,8 @@ struct volt_numbering {
     int thresholds;
     int32_t *from, *to; /* of the truth's values */
     int mapped;
-    int32_t *label; /* that may occur; NULL: any */
+    atomic_bool *met; /* (mapped): the value was found in a truth; set by any thread */
+    int32_t *label;   /* that may occur; NULL: any */
     int32_t labels;
     char *source;        /* of `label` */
     atomic_bool foreign; /* a value that none of them is was found; set by any thread */
@@ -32,6 +33,7 @@ void volt_numbering_free(struct volt_numbering *n)
     volt_free(n->threshold);
     volt_free(n->from);
     volt_free(n->to);
+    volt_free(n->met);
     volt_free(n->label);
     volt_free(n->source);
     volt_free(n);
@@ -85,6 +87,7 @@ done:
 volt_status volt_mask_pairs_map(volt_mask_pairs *pairs, const int32_t *from, const int32_t *to,
                                 int count)
 {
+    atomic_bool *met = NULL;
     volt_status st;
 
     for (int i = 0; i < count; i++) {
@@ -101,6 +104,9 @@ volt_status volt_mask_pairs_map(volt_mask_pairs *pairs, const int32_t *from, con
     VOLT_TRY(st, done, need(pairs));
     VOLT_TRY(st, done, copy_values(&pairs->numbering->from, from, count));
     VOLT_TRY(st, done, copy_values(&pairs->numbering->to, to, count));
+    VOLT_TRY(st, done, volt_alloc_zero(&met, (size_t)count, sizeof *met, "label values"));
+    volt_free(pairs->numbering->met);
+    pairs->numbering->met = met;
     pairs->numbering->mapped = count;
 done:
     return st;
@@ -145,6 +151,8 @@ static void map_values(volt_volume *v, const struct volt_numbering *n)
         for (int k = 0; k < n->mapped; k++) {
             if (value[i] == n->from[k]) {
                 value[i] = (int16_t)n->to[k];
+                if (!atomic_load_explicit(&n->met[k], memory_order_relaxed))
+                    atomic_store_explicit(&n->met[k], true, memory_order_relaxed);
                 break;
             }
         }
@@ -252,6 +260,20 @@ static int of_side(int32_t *out, const unsigned char *sides, unsigned side)
     return count;
 }
 
+/* Whether the caller's map accounts for `value`, which only truths have: a map of values that
+ * no truth has was meant for others. */
+static bool is_accounted_for(const struct volt_numbering *n, int32_t value)
+{
+    bool target = false;
+
+    for (int k = 0; n && k < n->mapped; k++) {
+        if (!atomic_load(&n->met[k]))
+            return false;
+        target = target || n->to[k] == value;
+    }
+    return target;
+}
+
 volt_status volt_pair_compare_values(const volt_mask_pairs *pairs, const unsigned char *sides)
 {
     bool only[3] = {false, false, false};
@@ -260,10 +282,9 @@ volt_status volt_pair_compare_values(const volt_mask_pairs *pairs, const unsigne
     int count[2];
     volt_status st;
 
-    if (pairs->numbering && pairs->numbering->mapped)
-        return VOLT_OK; /* the caller knows both */
     for (int32_t value = 1; value < VOLT_LABEL_VALUES; value++) {
-        if (sides[value] == 1 || sides[value] == 2)
+        if (sides[value] == 1 ||
+            (sides[value] == 2 && !is_accounted_for(pairs->numbering, value)))
             only[sides[value]] = true;
     }
     if (!only[1] || !only[2])
@@ -276,9 +297,10 @@ volt_status volt_pair_compare_values(const volt_mask_pairs *pairs, const unsigne
     if ((st = need((volt_mask_pairs *)pairs)) == VOLT_OK) {
         atomic_store(&pairs->numbering->foreign, true);
         st = volt_fail(VOLT_EDATA,
-                       "the masks have the value%s %s, the truth has %s: they seem to number "
+                       "the masks have the value%s %s, the %struth has %s: they seem to number "
                        "the labels differently",
-                       volt_s(count[0]), text[0], text[1]);
+                       volt_s(count[0]), text[0], pairs->numbering->mapped ? "translated " : "",
+                       text[1]);
     }
 done:
     volt_free(values);

@@ -71,10 +71,10 @@ static json_t *case_object(const volt_summary *s, int64_t index)
                     one, volt_score_name(score),
                     number(volt_score_of(&c->metrics[r], score), volt_score_is_count(score)));
         }
-        json_object_set_new(classes, s->region_names[r], one);
+        volt_json_set(classes, s->region_names[r], one);
     }
-    json_object_set_new(object, "prediction_file", json_string(c->prediction_file));
-    json_object_set_new(object, "reference_file", json_string(c->reference_file));
+    json_object_set_new(object, "prediction_file", volt_json_string(c->prediction_file));
+    json_object_set_new(object, "reference_file", volt_json_string(c->reference_file));
     json_object_set_new(object, "Dice",
                         number(volt_summary_case_mean(s, index, VOLT_SCORE_DICE), false));
     json_object_set_new(object, "classes", classes);
@@ -140,7 +140,7 @@ static json_t *scores_object(const volt_scores *s)
 
     add_rules(root, s);
     for (int32_t r = 0; r < s->summary->regions; r++)
-        json_object_set_new(mean, s->summary->region_names[r], means_object(s->summary, r));
+        volt_json_set(mean, s->summary->region_names[r], means_object(s->summary, r));
     json_object_set_new(root, "mean", mean);
     json_object_set_new(root, "foreground_mean", means_object(s->summary, -1));
     json_object_set_new(root, "worst_first", cases);

@@ -5,17 +5,8 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/image.h"
 #include "io/image/names.h"
-
-bool volt_is_stack(const char *folder)
-{
-    volt_names names = {0};
-    bool stack = volt_path_is_dir(folder) && volt_image_list(&names, folder) == VOLT_OK;
-
-    stack = stack && names.count > 0 && volt_image_is_picture(names.name[0]);
-    volt_names_free(&names);
-    return stack;
-}
 
 /* Leaves the sub-folders that are stacks. */
 static volt_status keep_stacks(volt_names *names, const char *folder)
@@ -27,7 +18,7 @@ static volt_status keep_stacks(volt_names *names, const char *folder)
         char *path = NULL;
         bool stack = false;
         if (st == VOLT_OK && (st = volt_path_join(&path, folder, names->name[i])) == VOLT_OK)
-            stack = *names->name[i] != '.' && volt_is_stack(path);
+            stack = *names->name[i] != '.' && volt_image_is_stack(path);
         volt_free(path);
         if (stack)
             names->name[kept++] = names->name[i];

@@ -11,7 +11,5 @@
 VOLT_MUST_USE volt_status volt_masks_list(volt_names *out, const char *folder, bool grouped);
 /* The case of such a name, without ending and number. The caller owns *out. VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_mask_case(char **out, const char *name);
-/* Whether `folder` holds pictures and no other images. */
-bool volt_is_stack(const char *folder);
 
 #endif

@@ -16,5 +16,9 @@ void volt_key_mix_int(uint64_t *key, int64_t value);
 /* Mixes in name (without folders), size and modification time of a file, or of each file in a
  * folder (a stack of slices). VOLT_EIO. */
 VOLT_MUST_USE volt_status volt_key_mix_file(uint64_t *key, const char *path);
+/* The same for files that may be copied and moved: name, size and 16 KiB of the content, as
+ * files without compression often have the same size. The voxels of a header without voxels are
+ * such a file, too. VOLT_EIO, VOLT_ENOMEM. */
+VOLT_MUST_USE volt_status volt_key_mix_content(uint64_t *key, const char *path);
 
 #endif

@@ -119,8 +119,8 @@ static volt_status read_type(volt_npz_reader *r, const char *header)
     else
         return volt_fail(
             VOLT_ENOTSUP,
-            "%s: elements of type %.12s; float16, float32 and float64 are supported", r->path,
-            type);
+            "%s: elements of type %.*s; float16, float32 and float64 are supported", r->path,
+            (int)strcspn(type, ","), type);
     return VOLT_OK;
 }
 

@@ -16,6 +16,7 @@
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
 #include "nets3d/data/preprocess_case.h"
+#include "nets3d/plan/data_key.h"
 
 enum {
     METHOD = 3,            /* increased whenever the same plan gives other voxels */
@@ -56,22 +57,6 @@ static uint64_t hash_of_plan(const volt_plan *plan, const volt_plan_config *conf
     mix_resampling(&hash, &config->data);
     mix_resampling(&hash, &config->seg);
     return hash;
-}
-
-/* Mixes in whatever changes how files are read; nothing for plain data sets, so that their keys
- * stay the same. */
-static void mix_reading(uint64_t *hash, const volt_dataset_info *info)
-{
-    for (int l = 0; info->stored && l < info->labels; l++)
-        volt_key_mix_int(hash, info->stored[l]);
-    if (info->thresholds)
-        volt_key_mix(hash, info->threshold, (size_t)info->thresholds * sizeof *info->threshold);
-    if (*info->orientation)
-        volt_key_mix(hash, info->orientation, sizeof info->orientation);
-    if (info->label_flip[0] || info->label_flip[1] || info->label_flip[2])
-        volt_key_mix(hash, info->label_flip, sizeof info->label_flip);
-    if (info->resample_channels)
-        volt_key_mix_int(hash, 1);
 }
 
 static volt_status key_of(uint64_t *out, uint64_t plan_hash, const volt_case *c)
@@ -356,7 +341,7 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     w.overwrite = o.overwrite;
     tasks.threads = o.threads;
     tasks.callbacks = o.callbacks;
-    mix_reading(&w.plan_hash, &ds->info);
+    volt_key_mix_reading(&w.plan_hash, &ds->info);
     if (ds->info.ignore_label >= 0) /* then locations of the background are stored */
         volt_key_mix_int(&w.plan_hash, ds->info.ignore_label);
     VOLT_TRY(st, done, check_classes(ds, plan));

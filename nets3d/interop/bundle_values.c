@@ -157,41 +157,25 @@ done:
 
 /* ---- values ---- */
 
-static volt_status resolve_object(json_t **out, const volt_json *config, const volt_json_at *at,
-                                  int chain)
+/* An object or a list with its members resolved. */
+static volt_status resolve_members(json_t **out, const volt_json *config,
+                                   const volt_json_at *at, int chain)
 {
-    json_t *made = json_object(), *value = NULL;
+    const bool object = json_is_object(at->value);
+    json_t *made = object ? json_object() : json_array(), *value = NULL;
+    size_t count = json_array_size(at->value); /* 0 of an object */
     volt_json_at inner;
-    const char *key;
-    size_t count;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_json_count(&count, at));
-    for (size_t i = 0; i < count; i++) {
-        VOLT_TRY(st, done, volt_json_entry(&key, &inner, at, i));
-        VOLT_TRY(st, done, resolve(&value, config, &inner, true, chain));
-        if (json_object_set_new(made, key, value) != 0) {
-            st = volt_fail(VOLT_ENOMEM, "out of memory for a config");
-            goto done;
-        }
-    }
-    *out = json_incref(made);
-done:
-    json_decref(made);
-    return st;
-}
-
-static volt_status resolve_list(json_t **out, const volt_json *config, const volt_json_at *at,
-                                int chain)
-{
-    json_t *made = json_array(), *value = NULL;
-    volt_json_at inner;
+    const char *key = NULL;
     volt_status st = VOLT_OK;
 
-    for (size_t i = 0; i < json_array_size(at->value); i++) {
-        VOLT_TRY(st, done, volt_json_item(&inner, at, i));
+    if (object)
+        VOLT_TRY(st, done, volt_json_count(&count, at));
+    for (size_t i = 0; i < count; i++) {
+        VOLT_TRY(st, done,
+                 object ? volt_json_entry(&key, &inner, at, i) : volt_json_item(&inner, at, i));
         VOLT_TRY(st, done, resolve(&value, config, &inner, true, chain));
-        if (json_array_append_new(made, value) != 0) {
+        if (object ? json_object_set_new(made, key, value)
+                   : json_array_append_new(made, value)) {
             st = volt_fail(VOLT_ENOMEM, "out of memory for a config");
             goto done;
         }
@@ -218,10 +202,8 @@ static volt_status resolve(json_t **out, const volt_json *config, const volt_jso
                        text);
         return VOLT_ENOTSUP;
     }
-    if (deep && json_is_object(at->value))
-        return resolve_object(out, config, at, chain + 1);
-    if (deep && json_is_array(at->value))
-        return resolve_list(out, config, at, chain + 1);
+    if (deep && (json_is_object(at->value) || json_is_array(at->value)))
+        return resolve_members(out, config, at, chain + 1);
     *out = json_incref((json_t *)(uintptr_t)at->value);
     return VOLT_OK;
 }

@@ -390,17 +390,17 @@ static volt_status write_result(const job *j)
     VOLT_TRY(st, done, volt_path_join(&path, j->o->output, "best.json"));
     VOLT_TRY(st, done, volt_path_join(&steps, best->folder, "postprocessing.json"));
     for (int i = 0; i < r->candidates; i++)
-        json_object_set_new(all, r->candidate[i].name, volt_json_number(r->candidate[i].dice));
+        volt_json_set(all, r->candidate[i].name, volt_json_number(r->candidate[i].dice));
     for (int i = 0; i < 2; i++) {
         if (best->model[i] != VOLT_NO_MODEL)
-            json_array_append_new(models, json_string(j->models[best->model[i]].run));
+            json_array_append_new(models, volt_json_string(j->models[best->model[i]].run));
     }
     json_object_set(root, "all_results", all);
-    json_object_set_new(root, "best", json_string(best->name));
+    json_object_set_new(root, "best", volt_json_string(best->name));
     json_object_set(root, "selected_model_or_models", models);
     json_object_set_new(root, "result_on_crossval_pre_pp", volt_json_number(best->dice));
     json_object_set_new(root, "result_on_crossval_post_pp", volt_json_number(r->post.after));
-    json_object_set_new(root, "postprocessing_file", json_string(steps));
+    json_object_set_new(root, "postprocessing_file", volt_json_string(steps));
     st = volt_json_save(path, root);
 done:
     volt_free(steps);

@@ -14,6 +14,7 @@
 #include "base/core/available.h"
 #include "base/core/fail.h"
 #include "base/threads.h"
+#include "io/dataset/mask_folder.h"
 #include "io/image.h"
 #include "io/image/label_files.h"
 #include "io/image/names.h"
@@ -564,6 +565,22 @@ done:
     return st;
 }
 
+/* Into the folder of a member, the masks and probabilities would replace its own. */
+static volt_status check_output(const char *output, const volt_ensemble_member *members,
+                                int count)
+{
+    for (int m = 0; m < count; m++) {
+        for (int i = 0; i < members[m].folders; i++) {
+            if (volt_path_is_same(output, members[m].folder[i]))
+                return volt_fail(VOLT_EDATA,
+                                 "%s holds predictions to be averaged, which the mean would "
+                                 "replace; write into another folder",
+                                 output);
+        }
+    }
+    return volt_mask_folder_check(output);
+}
+
 static volt_status write_info(const volt_ensemble_options *o)
 {
     volt_label_table names = {0};
@@ -601,7 +618,8 @@ done:
     return st;
 }
 
-/* Opens every case before the first is written, and logs how much memory the largest takes. */
+/* Opens every case and looks where its mask goes before the first is written, and logs how much
+ * memory the largest takes. */
 static volt_status announce(job *j, const entries *e)
 {
     size_t most = 0;
@@ -612,7 +630,10 @@ static volt_status announce(job *j, const entries *e)
         char *path = NULL;
         bool wanted;
         VOLT_TRY(st, done, target_of(&path, &wanted, &e->item[i], j));
+        st = volt_mask_folder_check_file(path);
         volt_free(path);
+        if (st != VOLT_OK)
+            goto done;
         if (!wanted)
             continue;
         VOLT_TRY(st, done, work_open(&w, &e->item[i], j));
@@ -690,6 +711,7 @@ volt_status volt_ensemble(volt_ensemble_result *result, const volt_ensemble_memb
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, list_cases(&e, members, count));
+    VOLT_TRY(st, done, check_output(o.output, members, count));
     VOLT_TRY(st, done, open_job(&j, &o, count, cb));
     VOLT_TRY(st, done, volt_owner_take(&owner, o.output, VOLT_OWNER_REFUSE, cb));
     VOLT_TRY(st, done, run(&j, &e, &o));

@@ -10,6 +10,7 @@
 #include "base/threads.h"
 #include "base/core/plural.h"
 #include "io/workspace.h"
+#include "nets3d/plan/data_key.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
@@ -57,19 +58,36 @@ done:
     return st;
 }
 
-/* Whether the fingerprint at `path` fits this data set; then it is in *out. */
-static bool fits(volt_fingerprint *out, const char *path, const volt_dataset *ds)
+/* What the fingerprint in the work folder is worth. */
+typedef enum stored {
+    STORED_NONE, /* or damaged */
+    STORED_FITS, /* then it is in the pipeline */
+    STORED_OTHER /* of another data set, or of this one before it changed */
+} stored;
+
+/* `key`: the data set's, or 0 until it is needed. A fingerprint without a key, of nnU-Net, fits
+ * by its numbers of cases and channels. */
+static stored find_fingerprint(volt_pipeline *p, uint64_t *key, const char *path)
 {
+    const volt_dataset *ds = p->dataset;
     volt_fingerprint fp = {0};
+    bool fits;
 
     if (!volt_path_exists(path) || volt_fingerprint_read(&fp, path) != VOLT_OK)
-        return false;
-    if (fp.cases != ds->cases.count || fp.channels != ds->info.channels) {
-        volt_fingerprint_clear(&fp);
-        return false;
+        return STORED_NONE;
+    fits = fp.cases == ds->cases.count && fp.channels == ds->info.channels;
+    if (fits && fp.data_key != 0) {
+        if (*key == 0 && volt_data_key(key, ds) != VOLT_OK)
+            *key = 0; /* a file is missing: the check names it */
+        fits = fp.data_key == *key;
     }
-    *out = fp;
-    return true;
+    if (!fits) {
+        volt_fingerprint_clear(&fp);
+        return STORED_OTHER;
+    }
+    volt_fingerprint_clear(&p->fingerprint);
+    p->fingerprint = fp;
+    return STORED_FITS;
 }
 
 /* Creates the work folder, which was chosen before, and waits for other processes that prepare
@@ -143,27 +161,31 @@ done:
 static volt_status fingerprint(bool *changed, volt_owner **owner, volt_pipeline *p,
                                const volt_pipeline_options *o)
 {
+    uint64_t key = 0;
     char *path = NULL;
-    bool there;
+    stored before, now;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_FINGERPRINT));
-    *changed = false;
-    there = !o->replan && fits(&p->fingerprint, path, p->dataset);
-    if (!there) {
-        *changed = volt_path_exists(path);
+    before = find_fingerprint(p, &key, path);
+    if (before != STORED_FITS || o->replan)
         VOLT_TRY(st, done, check(p->dataset, o));
-    }
     VOLT_TRY(st, done, open_work(owner, p, o)); /* nothing is created before the check */
-    volt_fingerprint_clear(&p->fingerprint);    /* another process may have replaced it */
-    if (!o->replan && fits(&p->fingerprint, path, p->dataset)) {
+    now = find_fingerprint(p, &key, path);      /* another process may have replaced it */
+    *changed = now == STORED_OTHER;
+    if (now == STORED_FITS && !o->replan) {
         volt_report(o->callbacks, VOLT_LOG_INFO, "fingerprint: %s", path);
         goto done;
     }
-    if (there)
+    if (before == STORED_FITS && !o->replan)
         VOLT_TRY(st, done, check(p->dataset, o));
+    if (*changed && !o->replan)
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s is of other cases or channels than %s has; it is extracted again", path,
+                    p->dataset->folder);
     volt_report(o->callbacks, VOLT_LOG_INFO, "extracting the fingerprint of %lld case%s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count));
+    volt_fingerprint_clear(&p->fingerprint);
     VOLT_TRY(st, done,
              volt_fingerprint_extract(&p->fingerprint, p->dataset, o->threads, o->callbacks));
     st = volt_fingerprint_write(path, &p->fingerprint);
@@ -199,6 +221,7 @@ static volt_status take_plan(const volt_pipeline *p, const char *path,
         goto done;
     VOLT_TRY(st, done, volt_plan_text(&wanted, p->plan));
     VOLT_TRY(st, done, volt_plan_read(&existing, path, &p->dataset->info));
+    existing->data_key = p->plan->data_key; /* for whatever data it was taken before */
     VOLT_TRY(st, done, volt_plan_text(&found, existing));
     if (strcmp(wanted, found) != 0)
         st = volt_fail(
@@ -309,34 +332,82 @@ static void warn_of_normalization(const volt_pipeline *p, const char *path,
     }
 }
 
+/* Whether an existing plan was made for other files than these. `data_changed` decides where a
+ * key is unknown. */
+static bool is_of_other_data(const volt_pipeline *p, bool data_changed)
+{
+    const uint64_t planned = p->plan->data_key, found = p->fingerprint.data_key;
+
+    return planned != 0 && found != 0 ? planned != found : data_changed;
+}
+
+/* Warns of an existing plan of other data. A data set without a name has that of its folder, so
+ * another name alone may only mean that it was moved. */
+static void warn_of_other_data(const volt_pipeline *p, const char *path, bool data_changed,
+                               const volt_pipeline_options *o)
+{
+    const uint64_t planned = p->plan->data_key;
+    const char *name = p->dataset->info.name;
+    const bool moved = planned != 0 && planned == p->fingerprint.data_key &&
+                       strcmp(name, volt_path_name(p->dataset->folder)) == 0;
+
+    if (is_of_other_data(p, data_changed))
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s was planned for other cases or channels than %s has; the plan is used "
+                    "as it is",
+                    path, p->dataset->folder);
+    else if (!moved && strcmp(p->plan->dataset_name, name) != 0)
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s was planned for the data set %s, not for %s; the plan is used as it is",
+                    path, p->plan->dataset_name, name);
+}
+
+/* Warns of folds that were written for other data: of those that this data set would not get by
+ * itself. */
+static volt_status warn_of_splits(const volt_pipeline *p, const volt_pipeline_options *o)
+{
+    bool needed = false, own = true;
+    char *path = NULL;
+    volt_status st;
+
+    for (int i = 0; i < o->folds; i++)
+        needed = needed || o->fold[i] != VOLT_FOLD_ALL;
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_SPLITS));
+    if (needed && volt_path_exists(path))
+        VOLT_TRY(st, done, volt_splits_are_own(&own, path, p->dataset));
+    if (!own)
+        volt_report(o->callbacks, VOLT_LOG_WARNING,
+                    "%s was written for other cases than %s has; its folds are used as they "
+                    "are; delete it to split the cases again",
+                    path, p->dataset->folder);
+done:
+    volt_free(path);
+    return st;
+}
+
 static volt_status plan(volt_pipeline *p, bool data_changed, const volt_pipeline_options *o)
 {
+    bool changed, made = false, other = data_changed;
     char *path = NULL;
-    bool changed, made = false;
     volt_status st;
 
     VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
     if (o->like) {
+        p->plan->data_key = p->fingerprint.data_key; /* for this data set it is wanted */
         VOLT_TRY(st, done, take_plan(p, path, o));
         made = true;
     } else if (!o->replan && volt_path_exists(path)) {
         VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
         warn_if_kept(p->plan, path, o);
         warn_of_normalization(p, path, o);
-        if (data_changed)
-            volt_report(o->callbacks, VOLT_LOG_WARNING,
-                        "%s was planned for other cases or channels than %s has; the plan is "
-                        "used as it is",
-                        path, p->dataset->folder);
-        else if (strcmp(p->plan->dataset_name, p->dataset->info.name) != 0)
-            volt_report(o->callbacks, VOLT_LOG_WARNING,
-                        "%s was planned for the data set %s, not for %s; the plan is used as "
-                        "it is",
-                        path, p->plan->dataset_name, p->dataset->info.name);
+        warn_of_other_data(p, path, data_changed, o);
+        other = is_of_other_data(p, data_changed);
     } else {
         VOLT_TRY(st, done, make_plan(p, o));
         made = true;
     }
+    if (other)
+        VOLT_TRY(st, done, warn_of_splits(p, o));
     VOLT_TRY(st, done, extend(&changed, p, o));
     if (made || changed)
         VOLT_TRY(st, done, volt_plan_write(path, p->plan));
@@ -469,11 +540,11 @@ void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
 }
 
 /* How the steps share work: each looks for its result in the work folder and checks that it
- * belongs to this data set. A fingerprint must have its number of cases and channels; a plan
- * may have been edited and is taken as it is, even if the fingerprint is new; a preprocessed
- * case has a key of plan and files. So a plan can be changed by hand, and only cases that it
- * affects are preprocessed again. Prior masks come last because they need the grids of the
- * preprocessed cases. */
+ * belongs to this data set. A fingerprint has a key of the cases' files; a plan has it, too,
+ * but may have been edited and is taken as it is, with a warning if the key is another, and so
+ * are the folds; a preprocessed case has a key of plan and files. So a plan can be changed by
+ * hand, and only cases that it affects are preprocessed again. Prior masks come last because
+ * they need the grids of the preprocessed cases. */
 volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *options)
 {
     volt_planner_options planner = volt_planner_defaults();

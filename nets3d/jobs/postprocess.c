@@ -9,6 +9,7 @@
 #include "base/core/alloc.h"
 #include "base/system/tasks.h"
 #include "io/dataset.h"
+#include "io/dataset/mask_folder.h"
 #include "io/image/label_files.h"
 #include "io/image/names.h"
 #include "io/json/json.h"
@@ -202,6 +203,7 @@ volt_status volt_postprocess_folder(int64_t *cases, const char *from, const char
     volt_status st;
 
     VOLT_TRY(st, done, list_masks(&names, from));
+    VOLT_TRY(st, done, volt_mask_folder_check(to));
     VOLT_TRY(st, done, volt_owner_take(&owner, to, VOLT_OWNER_REFUSE, cb));
     tasks.count = (int64_t)names.count;
     VOLT_TRY(st, done, volt_label_files_copy(from, to));
@@ -421,7 +423,7 @@ static json_t *scores_object(const volt_summary *s)
         if (c < 0)
             json_object_set_new(all, "foreground_mean", one);
         else
-            json_object_set_new(mean, s->region_names[c], one);
+            volt_json_set(mean, s->region_names[c], one);
     }
     json_object_set_new(all, "mean", mean);
     return all;

@@ -7,6 +7,7 @@
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
 #include "io/dataset/case_workers.h"
+#include "nets3d/plan/data_key.h"
 #include "nets3d/plan/intensity_samples.h"
 #include "volume/grid/crop.h"
 
@@ -183,6 +184,8 @@ volt_status volt_fingerprint_extract(volt_fingerprint *out, const volt_dataset *
         return volt_fail(VOLT_ENOTSUP, "%s has %lld cases; %d are supported", ds->folder,
                          (long long)cases, VOLT_SAMPLES);
     e.per_case = VOLT_SAMPLES / cases;
+    /* first: if a file is changed while it is read, the key no longer fits */
+    VOLT_TRY(st, done, volt_data_key(&fp.data_key, ds));
     /* the image; labels, a mask, and up to 12 bytes for each foreground voxel */
     cost = (volt_case_cost){.image_copies = 1, .label_bytes = 2 + 1 + 12};
     VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, threads));

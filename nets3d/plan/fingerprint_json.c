@@ -7,6 +7,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"
+#include "nets3d/plan/data_key.h"
 #include "nets3d/plan/plan_internal.h"
 
 enum { MAX_CASES = 10000000 };
@@ -107,6 +108,7 @@ volt_status volt_fingerprint_write(const char *path, const volt_fingerprint *fp)
                                volt_json_number(fp->median_relative_size_after_cropping));
     bad |= json_object_set_new(root, "shapes_after_crop", shapes);
     bad |= json_object_set_new(root, "spacings", spacings);
+    bad |= !volt_data_key_add(root, fp->data_key);
     st =
         bad ? volt_fail(VOLT_ENOMEM, "out of memory for %s", path) : volt_json_save(path, root);
     json_decref(root);
@@ -150,6 +152,7 @@ volt_status volt_fingerprint_read(volt_fingerprint *out, const char *path)
     VOLT_TRY(st, done, volt_json_load(&doc, path));
     root = volt_json_root(&doc);
     VOLT_TRY(st, done, read_cases(&fp, &root));
+    VOLT_TRY(st, done, volt_data_key_parse(&fp.data_key, &root));
     VOLT_TRY(st, done,
              volt_json_member(&at, &root, "foreground_intensity_properties_per_channel"));
     VOLT_TRY(st, done, volt_json_count(&channels, &at));

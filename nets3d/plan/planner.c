@@ -366,6 +366,7 @@ static volt_status start_plan(volt_plan **out, const volt_fingerprint *fp,
                              sizeof *plan->intensities, "a plan"));
     memcpy(plan->intensities, fp->intensities,
            (size_t)fp->channels * sizeof *plan->intensities);
+    plan->data_key = fp->data_key;
     plan->channels = info->channels;
     plan->classes = info->labels;
     plan->regions = info->regions;

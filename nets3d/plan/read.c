@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "nets3d/models/model_internal.h"
+#include "nets3d/plan/data_key.h"
 #include "nets3d/plan/plan_internal.h"
 
 enum { MAX_CONFIGS = 64, MAX_PATCH = 4096, MAX_BATCH = 100000, MAX_NAME = 200 };
@@ -388,6 +389,7 @@ static volt_status read_plan(volt_plan **out, const volt_json *doc,
     plan->regions = info->regions;
     VOLT_TRY(st, done, read_name(&plan->dataset_name, &root, "dataset_name"));
     VOLT_TRY(st, done, read_name(&plan->plans_name, &root, "plans_name"));
+    VOLT_TRY(st, done, volt_data_key_parse(&plan->data_key, &root));
     VOLT_TRY(st, done, read_name(&plan->planner, &root, "experiment_planner_used"));
     VOLT_TRY(st, done, read_name(&plan->reader, &root, "image_reader_writer"));
     VOLT_TRY(st, done, volt_json_optional(&at, &root, "label_manager"));

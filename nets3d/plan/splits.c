@@ -8,6 +8,7 @@
 #include "base/core/report.h"
 #include "base/random/mersenne.h"
 #include "base/core/plural.h"
+#include "base/core/utf8.h"
 #include "io/json/json.h"
 
 enum { SEED = 12345 };
@@ -141,9 +142,20 @@ static json_t *id_list(const int64_t *index, int64_t count, const volt_dataset *
 
 volt_status volt_splits_write(const char *path, const volt_splits *s, const volt_dataset *ds)
 {
-    json_t *root = json_array();
+    json_t *root = NULL;
     volt_status st;
 
+    for (int64_t i = 0; i < ds->cases.count; i++) { /* a changed name would stand for no case */
+        const char *id = ds->cases.item[i].id;
+
+        if (!volt_is_utf8(id, strlen(id)))
+            return volt_fail(
+                VOLT_EDATA,
+                "%s cannot hold the name of case %s, which is not UTF-8; rename its "
+                "files",
+                path, id);
+    }
+    root = json_array();
     for (int f = 0; root && f < s->folds; f++) {
         json_t *fold = json_object();
         const volt_split *split = &s->fold[f];
@@ -337,6 +349,28 @@ static volt_status report_other(const volt_splits *s, const char *path, const vo
 done:
     volt_splits_clear(&other);
     volt_free(own);
+    return st;
+}
+
+volt_status volt_splits_are_own(bool *out, const char *path, const volt_dataset *ds)
+{
+    volt_splits stored = {0}, own = {0};
+    char *brought = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_splits_read(&stored, path, ds));
+    VOLT_TRY(st, done, volt_path_join(&brought, ds->folder, "splits_final.json"));
+    *out = volt_path_exists(brought);
+    if (*out)
+        goto done;
+    VOLT_TRY(st, done, volt_splits_kfold(&own, ds->cases.count));
+    *out = stored.folds == own.folds;
+    for (int f = 0; f < stored.folds && *out; f++)
+        *out = same_fold(&stored, &own, f);
+done:
+    volt_free(brought);
+    volt_splits_clear(&own);
+    volt_splits_clear(&stored);
     return st;
 }
 

@@ -1,6 +1,7 @@
 /* splits.h - all folds of a data set, computed and on disk. */
 #ifndef VOLT_NETS3D_PLAN_SPLITS_H
 #define VOLT_NETS3D_PLAN_SPLITS_H
+#include <stdbool.h>
 #include "nets3d/splits.h"
 VOLT_BEGIN_DECLS
 
@@ -22,6 +23,11 @@ VOLT_MUST_USE volt_status volt_splits_write(const char *path, const volt_splits 
                                             const volt_dataset *ds);
 VOLT_MUST_USE volt_status volt_splits_read(volt_splits *out, const char *path,
                                            const volt_dataset *ds);
+
+/* Whether the file `path` holds KFold's folds of the data set. True, too, where the data set
+ * brings folds along, as volt_split_for_fold compares those. */
+VOLT_MUST_USE volt_status volt_splits_are_own(bool *out, const char *path,
+                                              const volt_dataset *ds);
 
 /* volt_split_for_fold, but nothing is written. */
 VOLT_MUST_USE volt_status volt_split_find(volt_split *out, const volt_dataset *ds,

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "io/json/json.h"
 #include "nets3d/models/model_internal.h"
+#include "nets3d/plan/data_key.h"
 #include "nets3d/plan/plan_internal.h"
 
 const char *volt_norm_class(volt_normalization scheme)
@@ -170,8 +171,9 @@ static json_t *plan_json(const volt_plan *plan)
 
     for (int i = 0; i < plan->configs; i++)
         set(&ok, configs, plan->config[i].name, short_config_of(&ok, plan, &plan->config[i]));
-    set(&ok, root, "dataset_name", json_string(plan->dataset_name));
+    set(&ok, root, "dataset_name", volt_json_string(plan->dataset_name));
     set(&ok, root, "plans_name", json_string(plan->plans_name));
+    ok = ok && volt_data_key_add(root, plan->data_key);
     set(&ok, root, "original_median_spacing_after_transp",
         volt_json_array_of_doubles(plan->original_median_spacing, 3));
     set(&ok, root, "original_median_shape_after_transp",

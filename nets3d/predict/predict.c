@@ -84,6 +84,7 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
+    VOLT_TRY(st, done, volt_predict_check_output(&o, p->stage, cases));
     VOLT_TRY(st, done, take_faults(&o, cases));
     VOLT_TRY(st, done, volt_predict_own_output(&owner, p->stage, p->previous, o.folder, cb));
     if (p->previous) {

@@ -63,6 +63,8 @@ typedef struct job {
     bool *skip;                            /* per case: its files exist, or it failed */
     int64_t *full;    /* per case: passes of all sets if nothing is cropped */
     int64_t reported; /* of out->failures, as warnings */
+    bool described;   /* the output folder: once the first case is computed, so that nothing is
+                       * there if all fail */
     struct {          /* the time in the network, corrected as cases go */
         bool on;
         double pass_s;          /* of a pass on average */
@@ -329,6 +331,9 @@ static volt_status compute_item(job *j, item *it)
     if (st != VOLT_OK)
         return st;
     it->writing = true;
+    if (!j->described && (st = volt_predict_describe(j->out, j->seg)) != VOLT_OK)
+        return st;
+    j->described = true;
     return volt_predict_write_probabilities(j->out, j->seg, id, &it->result, it->header);
 }
 
@@ -448,7 +453,8 @@ static volt_status predict_one(job *j, int64_t index)
     VOLT_TRY(st, done, announce_time(j, &it));
     st = compute_item(j, &it);
 done:
-    st = failed_case(j, index, st, it.writing);
+    if (!it.writing || j->described) /* a folder that cannot be described is no case's fault */
+        st = failed_case(j, index, st, it.writing);
     /* A failed case has no labels. */
     if (st == VOLT_OK && it.result.labels)
         st = pass_on(j, &it);

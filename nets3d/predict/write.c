@@ -7,6 +7,7 @@
 #include "base/core/alloc.h"
 #include "base/core/plural.h"
 #include "base/core/report.h"
+#include "io/dataset/mask_folder.h"
 #include "io/image.h"
 #include "io/image/label_files.h"
 #include "io/json/json.h"
@@ -54,6 +55,17 @@ static const char *ending_of(const volt_predict_output *o, const volt_segmenter 
     return o->ending ? o->ending : volt_mask_ending(&seg->info);
 }
 
+volt_status volt_predict_check_output(const volt_predict_output *o, const volt_segmenter *seg,
+                                      const volt_case_list *cases)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_mask_folder_check(o->folder));
+    st = volt_mask_folder_check_cases(o->folder, cases, ending_of(o, seg));
+done:
+    return st;
+}
+
 static int mask_count(const volt_segmenter *seg)
 {
     return seg->info.regions ? seg->info.regions : seg->info.labels - 1;
@@ -78,7 +90,7 @@ static volt_status mask_folder(char **out, const volt_predict_output *o,
     return VOLT_OK;
 }
 
-static volt_status write_description(const volt_predict_output *o, const volt_segmenter *seg)
+volt_status volt_predict_describe(const volt_predict_output *o, const volt_segmenter *seg)
 {
     volt_label_table names = {0};
     char *path = NULL;
@@ -114,7 +126,8 @@ volt_status volt_predict_create_output(const volt_predict_output *o, const volt_
         VOLT_TRY(st, done, volt_path_join(&path, o->folder, "probabilities"));
         VOLT_TRY(st, done, volt_make_dirs(path));
     }
-    st = write_description(o, seg);
+    if (!volt_path_is_writable_dir(o->folder))
+        st = volt_fail(VOLT_EIO, "%s is not writable", o->folder);
 done:
     volt_free(path);
     return st;

@@ -15,9 +15,16 @@ VOLT_MUST_USE volt_status volt_predict_own_output(volt_owner **owner,
                                                   const volt_segmenter *stage,
                                                   const volt_segmenter *previous,
                                                   const char *folder, const volt_callbacks *cb);
-/* Creates the folders and writes dataset.json and plans.json. */
+/* Whether the cases' masks may go into the output folder (io/dataset/mask_folder.h). */
+VOLT_MUST_USE volt_status volt_predict_check_output(const volt_predict_output *o,
+                                                    const volt_segmenter *seg,
+                                                    const volt_case_list *cases);
+/* Creates the folders. VOLT_EIO: the output folder is not writable. */
 VOLT_MUST_USE volt_status volt_predict_create_output(const volt_predict_output *o,
                                                      const volt_segmenter *seg);
+/* Writes what describes the masks: dataset.json, plans.json and the label files. */
+VOLT_MUST_USE volt_status volt_predict_describe(const volt_predict_output *o,
+                                                const volt_segmenter *seg);
 /* Whether all files of the case exist. */
 VOLT_MUST_USE volt_status volt_predict_written(bool *out, const volt_predict_output *o,
                                                const volt_segmenter *seg, const char *id);

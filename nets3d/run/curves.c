@@ -7,6 +7,7 @@
 #include "base/core/alloc.h"
 #include "io/json/json.h"
 #include "nets3d/recipe.h"
+#include "nets3d/run.h"
 
 #define LOG_MAX_BYTES  ((size_t)256 << 20)
 #define MAX_EPOCHS     1000000
@@ -207,11 +208,19 @@ volt_status volt_run_curves_read(volt_run_curves **out, const char *run, const c
     if (st != VOLT_OK)
         goto done;
     if (volt_path_is_dir(run) && !volt_path_exists(file)) {
-        st = volt_fail(VOLT_EDATA, "%s is not a run: it contains no log.jsonl", run);
+        st = volt_is_run(run)
+                 ? volt_fail(VOLT_EDATA,
+                             "%s has no log.jsonl: it was imported, or no epoch has ended yet",
+                             run)
+                 : volt_fail(VOLT_EDATA, "%s is not a run: it contains no log.jsonl", run);
         goto done;
     }
     r.file = file;
     VOLT_TRY(st, done, volt_read_file(&text, &bytes, file, LOG_MAX_BYTES));
+    if (bytes > 0 && text[0] != '{') {
+        st = volt_fail(VOLT_EFORMAT, "%s is not the log of a run (log.jsonl)", file);
+        goto done;
+    }
     VOLT_TRY(st, done, count_lines(&r.room, text, bytes, file));
     VOLT_TRY(st, done, volt_alloc_zero(&r.c, 1, sizeof *r.c, "a run's log"));
     VOLT_TRY(st, done, volt_strdup(&r.c->name, name));

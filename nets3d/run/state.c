@@ -97,6 +97,7 @@ static const field recipe_fields[] = {
     LATER("class_weights", recipe, WEIGHTS, 0, 1e6),
     LATER("parameter_rules", recipe, RULES, 0, 1e6),
     LATER("init", init, TEXT256, 0, 0),
+    LATER("init_mode", init_mode, SMALL, VOLT_INIT_MODE_UNKNOWN, VOLT_INIT_MODE_LAST),
     LATER("previous_run", previous_run, TEXT256, 0, 0),
 };
 #undef LATER
@@ -310,7 +311,7 @@ volt_status volt_train_state_parse(volt_train_state *out, const char *text, cons
 
 volt_status volt_train_recipe_parse(volt_train_recipe *out, const char *text, const char *name)
 {
-    volt_train_recipe r = {.recipe = volt_recipe_nnunet()};
+    volt_train_recipe r = {.recipe = volt_recipe_nnunet(), .init_mode = VOLT_INIT_MODE_UNKNOWN};
     volt_status st = object_parse(&r, text, name, recipe_fields, COUNT_OF(recipe_fields));
 
     if (st == VOLT_OK)

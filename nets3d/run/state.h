@@ -44,6 +44,10 @@ VOLT_MUST_USE volt_status volt_train_state_text(char **out, const volt_train_sta
 VOLT_MUST_USE volt_status volt_train_state_parse(volt_train_state *out, const char *text,
                                                  const char *name);
 
+/* The mode in checkpoints older than the field, and the highest of volt_transfer_mode. */
+#define VOLT_INIT_MODE_UNKNOWN (-1)
+#define VOLT_INIT_MODE_LAST    2
+
 /* What determines a run's results, besides plan and data set. Strings have a fixed size so that
  * it is a plain value. */
 typedef struct volt_train_recipe {
@@ -56,6 +60,7 @@ typedef struct volt_train_recipe {
     int threads;            /* of the network; results are exact with the same number */
     uint32_t cases;         /* CRC-32 of the names of the cases, training then validation */
     char init[256];         /* source of the initial weights; "" = random */
+    int init_mode;          /* volt_transfer_mode, or VOLT_INIT_MODE_UNKNOWN */
     char previous_run[256]; /* cascade: path of the previous stage's run; "" = unknown */
 } volt_train_recipe;
 

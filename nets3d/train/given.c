@@ -1,9 +1,11 @@
 #include "nets3d/train/given.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "io/json/json.h"
 
 #define MAX_KEYS 3
@@ -36,6 +38,7 @@ static const field fields[VOLT_TRAIN_FIELDS] = {
     [VOLT_TRAIN_AUGMENT] = {"augmentation", {"augment"}, false},
     [VOLT_TRAIN_DEEP_SUPERVISION] = {"deep supervision", {"deep_supervision"}, false},
     [VOLT_TRAIN_INIT] = {"initial weights", {"init"}, true},
+    [VOLT_TRAIN_INIT_MODE] = {"mode of initial weights", {"init_mode"}, true},
     [VOLT_TRAIN_FREEZE] = {"frozen parameters", {NULL}, false},
     [VOLT_TRAIN_LR_SCALE] = {"learning rates of parameters", {NULL}, false},
     [VOLT_TRAIN_PRECISION] = {"precision", {"precision"}, false},
@@ -73,6 +76,28 @@ static bool rules_differ(const volt_recipe *a, const volt_recipe *b, bool freeze
     return i < a->rules || j < b->rules;
 }
 
+/* The recipe of the run with the numbers of iterations that its budget may have set. */
+static volt_train_recipe recipe_of(const volt_run_found *found)
+{
+    volt_train_recipe r = found->recipe;
+
+    r.recipe.iterations = found->state.iterations;
+    r.recipe.validation_iterations = found->state.validation_iterations;
+    return r;
+}
+
+/* Whether two paths are names of one file or folder. */
+static bool same_place(const char *a, const char *b)
+{
+    char *x = NULL, *y = NULL;
+    const bool same = volt_path_real(&x, a) == VOLT_OK && volt_path_real(&y, b) == VOLT_OK &&
+                      strcmp(x, y) == 0;
+
+    volt_free(y);
+    volt_free(x);
+    return same;
+}
+
 /* The recipe of a run that `o` would start, as far as it differs from `own` on purpose. */
 static volt_train_recipe recipe_asked(const volt_train_options *o, const volt_train_recipe *own,
                                       bool regions, const char *previous_run)
@@ -89,9 +114,11 @@ static volt_train_recipe recipe_asked(const volt_train_options *o, const volt_tr
         a.recipe.validation_iterations = 0;
     if (regions)
         a.recipe.sigmoid = true;
-    if (o->init)
+    a.init_mode = o->init_mode;
+    if (o->init && !same_place(o->init, own->init))
         snprintf(a.init, sizeof a.init, "%s", o->init);
-    if (previous_run && *own->previous_run && strlen(previous_run) < sizeof a.previous_run)
+    if (previous_run && *own->previous_run && strlen(previous_run) < sizeof a.previous_run &&
+        !same_place(previous_run, own->previous_run))
         snprintf(a.previous_run, sizeof a.previous_run, "%s", previous_run);
     return a;
 }
@@ -112,6 +139,26 @@ static bool field_differs(volt_train_field f, const volt_train_recipe *asked,
     return false;
 }
 
+_Static_assert(VOLT_INIT_MODE_LAST == VOLT_TRANSFER_TOLERANT, "checkpoints hold every mode");
+
+static const char *mode_name(const json_t *recipe)
+{
+    static const char *const names[] = {[VOLT_TRANSFER_BY_NAME] = "by-name",
+                                        [VOLT_TRANSFER_STRICT] = "strict",
+                                        [VOLT_TRANSFER_TOLERANT] = "tolerant"};
+    const json_int_t mode = json_integer_value(json_object_get(recipe, "init_mode"));
+
+    return mode < 0 ? "unknown" : names[mode];
+}
+
+/* Whether the recipe is that of a run with random initial weights. */
+static bool begins_at_random(const json_t *recipe)
+{
+    const char *init = json_string_value(json_object_get(recipe, "init"));
+
+    return !init || !*init;
+}
+
 /* A value as text: "0.5"; "none" for an empty name; "its plan's" for a sentinel. */
 static void show_value(char *text, size_t bytes, const json_t *recipe, const field *f)
 {
@@ -120,6 +167,8 @@ static void show_value(char *text, size_t bytes, const json_t *recipe, const fie
 
     if (name)
         snprintf(text, bytes, "%.60s", *name ? name : "none");
+    else if (f == &fields[VOLT_TRAIN_INIT_MODE])
+        snprintf(text, bytes, "%s", mode_name(recipe));
     else if (f == &fields[VOLT_TRAIN_DROPOUT] && json_number_value(value) < 0)
         snprintf(text, bytes, "its plan's");
     else
@@ -138,18 +187,22 @@ static void append(char *list, size_t bytes, const volt_train_given *g, const js
     if (f->shown) {
         show_value(wanted, sizeof wanted, asked, f);
         show_value(has, sizeof has, own, f);
-        snprintf(list + used, bytes - used, "%s%.40s (%s, the run has %s)", used ? ", " : "",
-                 name, wanted, has);
+        if (g->field == VOLT_TRAIN_INIT_MODE && begins_at_random(own))
+            snprintf(has, sizeof has, "none");
+        snprintf(list + used, bytes - used, "%s%.40s (%s, the run%s %s)", used ? ", " : "",
+                 name, wanted, strcmp(has, "unknown") == 0 ? "'s is" : " has", has);
     } else {
         snprintf(list + used, bytes - used, "%s%.40s", used ? ", " : "", name);
     }
 }
 
 volt_status volt_train_compare_given(const volt_train_options *options,
-                                     const volt_train_recipe *own, const char *run,
-                                     bool regions, const char *previous_run)
+                                     const volt_run_found *found, const char *run,
+                                     const char *previous_run)
 {
-    const volt_train_recipe asked = recipe_asked(options, own, regions, previous_run);
+    const volt_train_recipe own = recipe_of(found);
+    const volt_train_recipe asked =
+        recipe_asked(options, &own, found->info.regions > 0, previous_run);
     json_t *asked_json = NULL, *own_json = NULL;
     char *asked_text = NULL, *own_text = NULL, list[1600] = "";
     volt_status st = VOLT_OK;
@@ -157,7 +210,7 @@ volt_status volt_train_compare_given(const volt_train_options *options,
     if (options->givens == 0)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_train_recipe_text(&asked_text, &asked));
-    VOLT_TRY(st, done, volt_train_recipe_text(&own_text, own));
+    VOLT_TRY(st, done, volt_train_recipe_text(&own_text, &own));
     asked_json = json_loads(asked_text, 0, NULL);
     own_json = json_loads(own_text, 0, NULL);
     if (!asked_json || !own_json) {
@@ -166,7 +219,7 @@ volt_status volt_train_compare_given(const volt_train_options *options,
     }
     for (int i = 0; i < options->givens; i++) {
         const volt_train_given *g = &options->given[i];
-        if (field_differs(g->field, &asked, own, asked_json, own_json))
+        if (field_differs(g->field, &asked, &own, asked_json, own_json))
             append(list, sizeof list, g, asked_json, own_json);
     }
     if (*list)

@@ -298,8 +298,8 @@ static volt_status first_weights(float *flat, const volt_session *s)
 
     volt_init_parameters(flat, s->graph, s->recipe.seed);
     if (o->init)
-        return volt_transfer(flat, s->graph, o->init, o->init_mode, s->data->config->slices,
-                             s->scale, s->cb, NULL);
+        return volt_transfer(flat, s->graph, o->init, (volt_transfer_mode)s->recipe.init_mode,
+                             s->data->config->slices, s->scale, s->cb, NULL);
     for (int i = 0; s->scale && i < volt_graph_param_count(s->graph); i++)
         frozen += s->scale[i] == 0;
     if (frozen)

@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "io/dataset/mask_folder.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/run.h"
 #include "nets3d/train/budget.h"
@@ -49,6 +50,7 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
         r.recipe.sigmoid = true;
     snprintf(r.configuration, sizeof r.configuration, "%s", s->data->config->name);
     snprintf(r.init, sizeof r.init, "%s", s->options->init ? s->options->init : "");
+    r.init_mode = s->options->init_mode;
     if (s->data->previous_run && strlen(s->data->previous_run) < sizeof r.previous_run)
         snprintf(r.previous_run, sizeof r.previous_run, "%s", s->data->previous_run);
     return r;
@@ -56,15 +58,17 @@ static volt_train_recipe recipe_from_request(const volt_session *s)
 
 /* ---- the run in the folder ---- */
 
-/* Fails if a new run would replace files: a data set, a work folder and an imported model have
- * such, too. A run writes its first checkpoint before them. */
+/* Fails if a new run would mix with a data set's images or labels, or replace files: a data
+ * set, a work folder and an imported model have such, too. A run writes its first checkpoint
+ * before them. */
 static volt_status check_unused(const char *run)
 {
     static const char *const files[] = {VOLT_RUN_BEST, "plans.json", "dataset.json",
                                         "log.jsonl", "summary.json"};
     char *path = NULL;
-    volt_status st = VOLT_OK;
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_mask_folder_check_name(run));
     for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
         VOLT_TRY(st, done, volt_path_join(&path, run, files[i]));
         if (volt_path_exists(path)) {
@@ -203,9 +207,7 @@ static volt_status recipe_from_checkpoint(volt_session *s)
         goto done;
     }
     VOLT_TRY(st, done, check_stored(&f.recipe.recipe, &s->targets, s->latest));
-    VOLT_TRY(st, done,
-             volt_train_compare_given(s->options, &f.recipe, s->run, f.info.regions > 0,
-                                      s->data->previous_run));
+    VOLT_TRY(st, done, volt_train_compare_given(s->options, &f, s->run, s->data->previous_run));
     s->recipe = f.recipe;
     s->state = f.state;
     volt_free(s->plan_text);
@@ -289,9 +291,7 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
 
     VOLT_TRY(st, done, volt_path_join(&path, sibling, VOLT_RUN_LATEST));
     VOLT_TRY(st, done, volt_run_found_read(&f, path));
-    VOLT_TRY(st, done,
-             volt_train_compare_given(o, &f.recipe, sibling, f.info.regions > 0,
-                                      s->data->previous_run));
+    VOLT_TRY(st, done, volt_train_compare_given(o, &f, sibling, s->data->previous_run));
     if (*f.recipe.init && !o->init) {
         st = volt_fail(VOLT_EINVAL,
                        "%s was started from the weights of %s; its siblings need them, too",
@@ -302,6 +302,8 @@ static volt_status recipe_of_sibling(volt_session *s, const char *sibling)
     s->recipe.cases = asked.cases;
     memcpy(s->recipe.configuration, asked.configuration, sizeof asked.configuration);
     memcpy(s->recipe.init, asked.init, sizeof asked.init);
+    if (s->recipe.init_mode == VOLT_INIT_MODE_UNKNOWN)
+        s->recipe.init_mode = asked.init_mode;
     if (s->data->validate_count == 0)
         s->recipe.recipe.validation_iterations = 0;
     if (o->change_length) {

@@ -443,9 +443,7 @@ static volt_status check_alone(volt_train_result *result, const char *run,
     if (there || o->like) {
         VOLT_TRY(st, done, volt_path_join(&path, there ? run : o->like, VOLT_RUN_LATEST));
         VOLT_TRY(st, done, volt_run_found_read(&found, path));
-        VOLT_TRY(st, done,
-                 volt_train_compare_given(o, &found.recipe, there ? run : o->like,
-                                          found.info.regions > 0, NULL));
+        VOLT_TRY(st, done, volt_train_compare_given(o, &found, there ? run : o->like, NULL));
     }
     if (there) {
         *result = result_of(&found.state);

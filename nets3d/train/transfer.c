@@ -44,6 +44,7 @@ typedef struct transfer {
     level_list list[LISTS];
     bool *used;            /* per tensor */
     int64_t lost[REASONS]; /* numbers that keep their random values */
+    int64_t kernels;       /* parameters whose kernels differ */
     char example[REASONS][320];
     int frozen, frozen_lost; /* parameters */
     char frozen_example[320];
@@ -299,24 +300,34 @@ static void lose(transfer *t, int index, reason why, int64_t numbers, const char
         snprintf(t->frozen_example, sizeof t->frozen_example, "%s", example);
 }
 
+/* "NAME (4x1x3x3x3 there, 4x2x3x3x3 here)", or only the kernels where these differ. `v` NULL:
+ * the source has no such tensor. */
+static void compare_text(char out[320], const volt_param *p, const volt_tensor_view *v,
+                         reason why)
+{
+    const int first = why == KERNEL && v && v->rank > 2 && p->ndim > 2 ? 2 : 0;
+    char here[96], there[96] = "absent";
+
+    shape_text(here, p->ndim - first, p->dims + first);
+    if (v)
+        shape_text(there, v->rank - first, v->shape + first);
+    snprintf(out, 320, "%.120s (%s%.60s there, %.60s here)", p->name, first ? "kernel " : "",
+             there, here);
+}
+
 /* A parameter that does not fit: fails if strict, else logs it. */
 static volt_status misfit(transfer *t, int index, const volt_tensor_view *v, reason why)
 {
     const volt_param *p = volt_graph_param(t->graph, index);
     int64_t *count = v ? &t->report.shapes : &t->report.missing;
-    char here[96], there[96], example[320];
+    char example[320];
 
-    shape_text(here, p->ndim, p->dims);
-    if (v)
-        shape_text(there, v->rank, v->shape);
-    else
-        snprintf(there, sizeof there, "absent");
+    compare_text(example, p, v, why);
     if (t->mode == VOLT_TRANSFER_STRICT)
-        return volt_fail(VOLT_EDATA, "%s does not fit: %s is %s there and %s in this network",
-                         t->path, p->name, there, here);
-    snprintf(example, sizeof example, "%.120s (%.60s there, %.60s here)", p->name, there, here);
+        return volt_fail(VOLT_EDATA, "%s does not fit this network: %s", t->path, example);
     if ((*count)++ < NAMED)
         volt_report(t->cb, VOLT_LOG_INFO, "init: not taken: %s", example);
+    t->kernels += why == KERNEL;
     lose(t, index, why, p->count, example);
     return VOLT_OK;
 }
@@ -326,7 +337,7 @@ static volt_status take_part(transfer *t, float *flat, int index, size_t tensor,
 {
     const volt_param *p = volt_graph_param(t->graph, index);
     const volt_tensor_view *v = volt_weights_view(t->weights, tensor);
-    char here[96], there[96], example[320];
+    char example[320];
     int64_t count = 1, copied;
     float *room = NULL;
     volt_status st;
@@ -339,9 +350,7 @@ static volt_status take_part(transfer *t, float *flat, int index, size_t tensor,
     VOLT_TRY(st, done, volt_weights_copy(room, t->weights, tensor, count));
     copied = copy_spans(flat + p->offset, p, room, extents, axis);
     t->report.elements += copied;
-    shape_text(here, p->ndim, p->dims);
-    shape_text(there, v->rank, v->shape);
-    snprintf(example, sizeof example, "%.120s (%.60s there, %.60s here)", p->name, there, here);
+    compare_text(example, p, v, CHANNELS);
     if (t->report.partly++ < NAMED)
         volt_report(t->cb, VOLT_LOG_INFO, "init: taken in part: %s", example);
     if (copied < p->count)
@@ -464,14 +473,19 @@ static volt_status check_report(transfer *t)
                 volt_s(volt_graph_param_count(t->graph)), t->path, (long long)r->partly,
                 (long long)r->shapes, (long long)r->missing, (long long)r->unused,
                 volt_s(r->unused), 100 * fraction);
+    if (t->kernels > 0)
+        volt_report(t->cb, VOLT_LOG_INFO,
+                    "init: kernels are not resized: %lld parameter%s whose kernel has another "
+                    "size there start%s at random, such as %s",
+                    (long long)t->kernels, volt_s(t->kernels), t->kernels == 1 ? "s" : "",
+                    t->example[KERNEL]);
     explain(why, sizeof why, t);
     if (t->frozen_lost > 0)
         return volt_fail(
             VOLT_EDATA,
-            "%d of %d frozen parameter%s would keep random values, because %s does "
-            "not have %s whole: %s; %s",
-            t->frozen_lost, t->frozen, volt_s(t->frozen), t->path,
-            t->frozen_lost == 1 ? "it" : "them", t->frozen_example, why);
+            "%d of %d frozen parameter%s would keep random values, because the weights of %s "
+            "do not fit, or only in part: %s; %s",
+            t->frozen_lost, t->frozen, volt_s(t->frozen), t->path, t->frozen_example, why);
     if (fraction < HALF)
         volt_report(t->cb, VOLT_LOG_WARNING,
                     "only %.1f %% of the network is taken from %s, the rest starts at random: "

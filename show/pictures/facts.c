@@ -186,6 +186,11 @@ void volt_mask_facts_clear(volt_mask_facts *f)
 #define ROUGHER     0.4
 #define SMALL_STEP  (1.0 / 6)
 
+/* Small labels look scattered. They are numbered 1, 2, 3, ..., each lies in one place, which
+ * has few corners; and they are no ramp, which fills most of an image with neighbours that
+ * differ by 1. */
+#define CORNERS 8
+
 static bool reject(char *why, size_t bytes, const char *fmt, ...) VOLT_PRINTF(3, 4);
 static bool reject(char *why, size_t bytes, const char *fmt, ...)
 {
@@ -198,7 +203,45 @@ static bool reject(char *why, size_t bytes, const char *fmt, ...)
     return false;
 }
 
-bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes)
+/* True for the values 1..n, with or without 0, up to as many as have colours of their own. */
+static bool consecutive(const values *s)
+{
+    const int64_t first = s->count > 0 ? s->v[0] : 0, last = s->count + first - 1;
+
+    return (first == 0 || first == 1) && last <= VOLT_LABEL_COLORS &&
+           s->v[s->count - 1] == last;
+}
+
+/* Whether each of `labels` values lies in one place, in no order of a ramp. */
+static bool compact(const volt_volume *v, int labels)
+{
+    const int64_t *n = v->grid.n, stride[3] = {n[1] * n[2], n[2], 1};
+    int64_t i = 0, corners = 0, labelled = 0;
+    bool ramp = true;
+
+    for (int64_t z = 0; z < n[0]; z++) {
+        for (int64_t y = 0; y < n[1]; y++) {
+            for (int64_t x = 0; x < n[2]; x++, i++) {
+                const int64_t at[3] = {z, y, x};
+                const double value = round(volt_voxel_value(v, i));
+                bool corner = value != 0; /* no neighbour before it has its value */
+
+                for (int a = 0; a < 3; a++) {
+                    const double other =
+                        at[a] > 0 ? round(volt_voxel_value(v, i - stride[a])) : 0;
+
+                    corner = corner && value != other;
+                    ramp = ramp && (value == 0 || other == 0 || fabs(value - other) <= 1);
+                }
+                corners += corner;
+                labelled += value != 0;
+            }
+        }
+    }
+    return !(ramp && 2 * labelled > i) && corners <= (int64_t)CORNERS * labels;
+}
+
+bool volt_looks_like_mask(const volt_volume *v, bool declared, char *why, size_t bytes)
 {
     const int64_t voxels = volt_grid_voxels(&v->grid), row = v->grid.n[2];
     int64_t store[VOLT_PAGE_LABELS], pairs = 0, differ = 0;
@@ -224,6 +267,8 @@ bool volt_looks_like_mask(const volt_volume *v, char *why, size_t bytes)
             return reject(why, bytes, "more than %d different values", VOLT_PAGE_LABELS);
         last = value;
     }
+    if (declared || (consecutive(&seen) && seen.count > SOME_VALUES && compact(v, seen.count)))
+        return true;
     if ((seen.count > FEW_VALUES && (double)differ > ROUGH * (double)pairs) ||
         (seen.count > SOME_VALUES && (double)differ > ROUGHER * (double)pairs &&
          steps < SMALL_STEP * (high - low) * (double)differ))

@@ -278,6 +278,21 @@ volt_status volt_view_fill(volt_picture *p, int64_t x, int64_t y, const volt_vie
     return VOLT_OK;
 }
 
+/* Whether all pixels have the same label: its only border is the view's. */
+static bool is_uniform(const int32_t *labels, const volt_view *view)
+{
+    for (int64_t i = 1; i < view->width * view->height; i++) {
+        if (labels[i] != labels[0])
+            return false;
+    }
+    return true;
+}
+
+static bool is_at_edge(const volt_view *view, int64_t x, int64_t y, int64_t t)
+{
+    return x < t || y < t || x >= view->width - t || y >= view->height - t;
+}
+
 /* Whether a pixel at distance `t` along an axis has another label. The view's own border does
  * not count. */
 static bool on_border(const int32_t *labels, const volt_view *view, int64_t x, int64_t y,
@@ -310,17 +325,20 @@ volt_status volt_view_contours(volt_picture *p, int64_t x, int64_t y, const volt
     const bool large = size >= 250 || view->width >= 5 * view->n[0];
     const int64_t thick = large ? 2 + size / 800 : 1; /* pixels */
     int32_t *labels = NULL;
+    bool uniform;
     volt_status st = view_labels(&labels, view, mask, map);
 
     if (st != VOLT_OK)
         return st;
+    uniform = is_uniform(labels, view);
     for (int64_t v = 0; v < view->height; v++) {
         for (int64_t u = 0; u < view->width; u++) {
             const int32_t entry = labels[v * view->width + u];
 
             if (entry < 0 || in_gap(u, v, thick, style))
                 continue;
-            if (on_border(labels, view, u, v, thick))
+            if (on_border(labels, view, u, v, thick) ||
+                (uniform && is_at_edge(view, u, v, thick)))
                 volt_picture_set(p, x + u, y + v, map->color[entry]);
             else if (on_border(labels, view, u, v, thick + (thick + 1) / 2))
                 volt_picture_blend(p, x + u, y + v, (volt_color){0, 0, 0}, CASING);

@@ -86,6 +86,10 @@ def nrrd_files():
                     sizes), None
         yield "nrrd-%s-noorigin.nrrd" % code, nrrd(["space: " + code, directions(oblique())]), None
         yield "nrrd-%s-nodir.nrrd" % code, nrrd(["space: " + code, origin]), None
+        for gap in ("", " "):
+            yield "nrrd-%s-words%s.nrrd" % (code, gap.replace(" ", "-blank")), nrrd(
+                [f.replace("space ", "space" + gap, 1) for f in (
+                    "space: " + name.replace("-", gap), directions(oblique()), origin)]), None
     for space in ("scanner-xyz", "3D-right-handed", "3D-left-handed"):
         yield "nrrd-%s.nrrd" % space, nrrd(["space: " + space, directions(oblique()), origin]), None
     yield "nrrd-dimension.nrrd", nrrd(["space dimension: 3", directions(oblique()), origin]), None

@@ -190,6 +190,12 @@ def main(folder):
     add("tiles_rgb.tif", RGB, None)
     tifffile.imwrite("tiles_float.tif", DEEP / np.float32(4), photometric="minisblack", tile=(16, 16))
     add("tiles_float.tif", DEEP / 4, None)
+    for kind in ("uint32", "int32", "uint64", "int64", "float64"):
+        wide = DEEP.astype(kind) * 100 - (0 if kind[0] == "u" else 9000)
+        tifffile.imwrite(kind + ".tif", wide, photometric="minisblack")
+        add(kind + ".tif", wide, wide)
+    tifffile.imwrite("int32_rgb.tif", RGB.astype(np.int32) * 1000, photometric="rgb", compression="zlib")
+    add("int32_rgb.tif", RGB.astype(int) * 1000, None)
     tifffile.imwrite("turned.tif", DEEP, photometric="minisblack", extratags=[(274, 3, 1, 6, True)])
     add("turned.tif", DEEP, DEEP)
     stack = np.stack([LABELS, LABELS[::-1], LABELS[:, ::-1]])

@@ -101,6 +101,9 @@ err_has '^memory: [0-9]+ MiB at most'
 expect 0 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
     -o "$SCRATCH/other" --ending .nii -q
 for file in "$SCRATCH"/run3d/fold_0/validation/*.npz; do exists "$SCRATCH/other/$(basename "$file" .npz).nii"; done
+# The mean never replaces what it is the mean of.
+expect 10 "$VOLT" ensemble "$SCRATCH/mean" "$SCRATCH/run3d/fold_0/validation" -o "$SCRATCH/best/../mean/" -q
+err_has 'holds predictions to be averaged'
 expect 2 "$VOLT" ensemble "$SCRATCH/run3d/fold_0/validation" "$SCRATCH/run2d/fold_0/validation" \
     -o "$SCRATCH/never" --ending .jpg -q
 err_has "masks cannot be written as '.jpg'"

@@ -30,6 +30,11 @@ expect 0 "$VOLT" convert "$scan" "$out" --spacing 5,6.5,7
 "$VOLT" info "$out" | grep -qE 'size +[0-9]+ x' || fail "nothing was written"
 expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5 --labels
 "$VOLT" info "$out" | grep -q 'type         uint8' || fail "labels are not uint8"
+[ -s "$ERR" ] && fail "it warns of labels that it was told of"
+expect 0 "$VOLT" convert "$truth" "$out" --spacing 5,5,5
+err_has 'looks like a label map, but its values were interpolated; use --labels$'
+expect 0 "$VOLT" convert "$truth" "$out" --reorient LPS
+[ -s "$ERR" ] && fail "it warns of labels that stay as they are"
 expect 0 "$VOLT" convert "$scan" "$SCRATCH/smooth.nii" --dtype float32 --spacing 7,8,9
 expect 0 "$VOLT" convert "$SCRATCH/smooth.nii" "$out" --dtype uint8
 err_has '^volt: warning: .*rounded or clipped to fit uint8'
@@ -113,4 +118,20 @@ if ! nm "$VOLT" 2>/dev/null | grep -q __asan_init; then
 fi
 
 no_leftovers "$SCRATCH"
+# A stack of pictures, whose spacing is unknown until the user states it.
+make_stack "$SCRATCH/stack" 11 png "z"
+expect 0 "$VOLT" convert "$SCRATCH/stack" "$SCRATCH/stack.nii.gz"
+err_is "volt: warning: spacing and orientation of $SCRATCH/stack are unknown; $SCRATCH/stack.nii.gz states 1 x 1 x 1 mm and LPS, which are assumed (--spacing x,y,z states the spacing)"
+expect 0 "$VOLT" convert "$SCRATCH/stack" "$SCRATCH/stated.nii.gz" --spacing 0.5,0.75,3
+err_is "volt: warning: the orientation of $SCRATCH/stack is unknown; $SCRATCH/stated.nii.gz states LPS, which is assumed"
+expect 0 "$VOLT" info "$SCRATCH/stated.nii.gz"
+out_has 'size +12 x 12 x 11 voxels'
+out_has 'spacing +0.5 x 0.75 x 3 mm'
+out_has 'values +0 to 10$'
+expect 0 "$VOLT" convert "$SCRATCH/stack" "$SCRATCH/labels.nii.gz" --labels --spacing 1,1,2
+rm "$SCRATCH/stack/slice_10.png"
+expect 10 "$VOLT" convert "$SCRATCH/stack" "$SCRATCH/no.nii.gz"
+err_has 'stack lacks a slice between slice_9.png and slice_11.png'
+absent "$SCRATCH/no.nii.gz"
+
 done_testing

@@ -128,6 +128,24 @@ expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4=3
 err_has 'label 4 is to become 3 and 2'
 expect 2 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 4
 err_one_line
+# A map with a slip: of a value that no truth has, and in the wrong direction.
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 5=3
+err_has 'the masks have the values 1, 2, 3, the translated truth has 1, 2, 4'
+expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/124" --label-map 3=4
+# The same values for other labels.
+mkdir "$SCRATCH/num/swap"
+renumber "$SCRATCH/num/swap/a.nii" '\001\002\003' '\002\001\003'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/swap" --no-surface
+err_has 'numbered differently; if they are, use --label-map 1=2,2=1$'
+expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/swap" --no-surface --label-map 1=2,2=1
+out_has '^mean over classes +1\.0000'
+grep -q "numbered differently" "$ERR" && fail "it warns of a numbering that was given"
+# The same mask along flipped axes.
+expect 0 "$VOLT" convert "$SCRATCH/num/mask/a.nii" "$SCRATCH/flipped.nii" --reorient LPS
+expect 10 "$VOLT" evaluate "$SCRATCH/flipped.nii" "$SCRATCH/num/mask/a.nii" --no-surface
+err_has 'flipped.nii lies [0-9.]+ mm away from .*a.nii; if .* accept them with --allow-shift$'
+expect 0 "$VOLT" evaluate "$SCRATCH/flipped.nii" "$SCRATCH/num/mask/a.nii" --no-surface --allow-shift
+err_has 'differ in geometry; they are compared voxel by voxel$'
 expect 10 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey"
 err_has '40, 100, 230'
 expect 0 "$VOLT" evaluate "$SCRATCH/num/mask" "$SCRATCH/num/grey" --label-thresholds 40,100,230

@@ -56,19 +56,54 @@ expect 4 "$VOLT" info --json "$SCRATCH/missing.nii" "$scan"
 out_json file
 expect 2 "$VOLT" info
 err_has 'too few arguments; usage: volt info'
-# What others wrote into names reaches no terminal as it is; --json needs names that fit in.
+# What others wrote into names reaches no terminal as it is; JSON has U+FFFD for what is not UTF-8.
 odd=$SCRATCH/$'caf\xe9\e[31m.nii'
 head -c 300 "$scan" >"$odd"
 expect 5 "$VOLT" info "$odd"
 err_has '^volt: .*/caf\?\?\[31m\.nii '
-expect 2 "$VOLT" info --json "$odd"
-err_has "is not UTF-8, as --json needs it"
+expect 5 "$VOLT" info --json "$odd" "$scan"
+out_json file
+out_has '^\{"file":"[^"]*/caf\\uFFFD\\u001B\[31m\.nii","error":'
 "$VOLT" convert "$scan" "$odd" -q
 expect 0 "$VOLT" info "$odd"
-expect 2 "$VOLT" info --json "$odd"
-out_is ''
+expect 0 "$VOLT" info --json "$odd"
+out_json file size
+out_has '^\{"file":"[^"]*/caf\\uFFFD\\u001B\[31m\.nii","format"'
 sed -i 's/"edema"/"ed\\u001b[31mema"/' "$SCRATCH/data/dataset.json"
 expect 5 "$VOLT" dataset show "$SCRATCH/data"
 err_one_line
 err_has '/dataset\.json: labels\.ed\?\[31mema has a control character in its name$'
+# A folder of pictures is a stack of slices, in the order of their numbers.
+make_stack "$SCRATCH/stack" 11 png "z"
+for options in "" --header; do
+    expect 0 "$VOLT" info "$SCRATCH/stack" $options
+    out_has 'format +stack of PNG$'
+    out_has 'size +12 x 12 x 11 voxels'
+    out_has 'spacing +unknown'
+    out_has 'orientation +unknown'
+    expect 0 "$VOLT" info --json "$SCRATCH/stack/" $options
+    out_has '"size":\[12,12,11\].*"spacing_known":false,"orientation":"unknown".*"geometry":"none"'
+    expect 0 "$VOLT" info "$SCRATCH/stack/slice_*.png" $options
+    out_has 'size +12 x 12 x 11 voxels'
+done
+for ending in bmp jpg; do
+    make_stack "$SCRATCH/$ending" 2 $ending "i"
+    expect 0 "$VOLT" info "$SCRATCH/$ending"
+    out_has 'size +12 x 12 x 2 voxels'
+done
+mv "$SCRATCH/stack/slice_4.png" "$SCRATCH/slice_4.png"
+expect 10 "$VOLT" info "$SCRATCH/stack"
+err_has 'lacks a slice between slice_3.png and slice_5.png'
+make_stack "$SCRATCH/wide" 4 png "z" 13
+mv "$SCRATCH/wide/slice_4.png" "$SCRATCH/stack"
+for options in "" --header; do
+    expect 10 "$VOLT" info "$SCRATCH/stack" $options
+    err_is "volt: $SCRATCH/stack/slice_4.png has 13 pixels along x; the slices before it have 12"
+done
+mkdir "$SCRATCH/bare"
+expect 5 "$VOLT" info "$SCRATCH/bare"
+err_has 'bare is a folder and holds no pictures'
+expect 5 "$VOLT" info "$SCRATCH/data/imagesTr"
+err_has 'imagesTr is a folder of scans, such as brats_001_0000.nii.gz, and no stack of slices'
+
 done_testing

@@ -46,7 +46,7 @@ expect 0 "$VOLT" check "$SCRATCH/Dataset137_BraTS"
 out_has 'nnU-Net raw, 3 cases, 0 errors'
 no_leftovers "$SCRATCH/Dataset137_BraTS"
 [ "$before" = "$(fingerprint "$brats")" ] || fail "the data set was touched"
-expect 2 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
+expect 10 "$VOLT" import dataset "$brats" "$SCRATCH/Dataset137_BraTS"
 err_has 'already holds dataset.json'
 
 # Trained on regions, one case lying otherwise; masks lie as their scans and have their numbers.

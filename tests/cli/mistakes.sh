@@ -286,6 +286,38 @@ printf x >"$SCRATCH/file"
 expect 4 "$VOLT" plan "$ct" --work "$SCRATCH/file/deep"
 err_has 'is not writable.*--work'
 
+# A run in place of a data set, a file of another program in place of a run, nnU-Net's words.
+for command in check plan preprocess "dataset show" "snapshot -o $SCRATCH/no.png"; do
+    # shellcheck disable=SC2086
+    expect 10 "$VOLT" $command "$SCRATCH/outside_run"
+    err_is "volt: $SCRATCH/outside_run is a run, not a data set"
+done
+expect 10 "$VOLT" train "$SCRATCH/outside_run" -o "$SCRATCH/no"
+expect 10 "$VOLT" import dataset "$SCRATCH/outside_run/fold_0" "$SCRATCH/no"
+err_has 'fold_0 is a run, not a data set'
+for file in model.zip checkpoint_final.pth; do
+    printf 'PK' >"$SCRATCH/$file"
+    expect 2 "$VOLT" predict "$SCRATCH/$file" "$ct" -o "$SCRATCH/no"
+    err_has "is a file of another program, .*: volt import model $SCRATCH/$file RUN"
+    expect 2 "$VOLT" export model "$SCRATCH/$file" -o "$SCRATCH/no.onnx" --format onnx
+done
+expect 2 "$VOLT" train 4 3d_fullres 0
+err_has "nnU-Net's call is here: volt train 4 -c 3d_fullres --fold 0 -o RUN"
+expect 2 "$VOLT" plan_and_preprocess -d 4
+err_has "is nnU-Net's; here it is 'volt plan', then 'volt train'"
+expect 2 "$VOLT" export "$SCRATCH/outside_run"
+err_has "has no subcommand .*; did you mean 'volt export model'"
+expect 2 "$VOLT" import "$SCRATCH/model.zip" "$SCRATCH/no"
+err_has "; 'volt import --help' lists its subcommands"
+expect 5 "$VOLT" info "$ct"
+err_has "'volt dataset show' describes a data set"
+expect 5 "$VOLT" plot "$SCRATCH/outside_run/fold_0/checkpoint_latest.safetensors"
+err_has 'is not the log of a run'
+expect 4 "$VOLT" bench io "$ct/imagesTr/liver_001_0000.nii.gz" --dir "$SCRATCH/no"
+err_has 'there is no folder '
+out_is ''
+absent "$SCRATCH/no"
+
 # The work folder of another data set is not taken without a word.
 expect 0 "$VOLT" phantom liver "$SCRATCH/four" --cases 4 --size 24 -q
 expect 0 "$VOLT" plan "$SCRATCH/four" --work "$SCRATCH/option" -q

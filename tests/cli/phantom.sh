@@ -24,8 +24,8 @@ expect 0 "$VOLT" phantom liver "$SCRATCH/liver" --cases 1 --size 32 -q
 expect 0 "$VOLT" info "$SCRATCH/liver/imagesTr/liver_001_0000.nii.gz"
 out_has 'type +int16'
 
-expect 2 "$VOLT" phantom brats "$SCRATCH/a" --cases 1
-err_is "volt: $SCRATCH/a is not empty"
+expect 10 "$VOLT" phantom brats "$SCRATCH/a" --cases 1
+err_is "volt: $SCRATCH/a is not empty: it holds dataset.json; give an empty or new folder"
 expect 2 "$VOLT" phantom lung "$SCRATCH/d"
 err_one_line
 absent "$SCRATCH/d"

@@ -120,6 +120,12 @@ for command in "predict missing missing.png" "ensemble missing missing" "augment
     err_one_line
     absent "$SCRATCH/out.nii.gz"
 done
+for command in plan preprocess "train -o $SCRATCH/run"; do
+    # shellcheck disable=SC2086
+    expect 2 "$VOLT" $command missing --work "$SCRATCH/work.json"
+    err_has 'work.json has the ending of a file; volt .* writes a folder'
+    absent "$SCRATCH/work.json"
+done
 expect 2 "$VOLT" phantom liver "$SCRATCH/out.png"
 expect 2 "$VOLT" import dataset missing "$SCRATCH/out.zip"
 expect 2 "$VOLT" import model missing "$SCRATCH/out.pth"

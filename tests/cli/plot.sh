@@ -67,6 +67,10 @@ err_has 'too few'
 absent "$SCRATCH/small.png"
 expect 4 "$VOLT" plot "$SCRATCH/none"
 err_one_line
+mkdir "$SCRATCH/early"
+: >"$SCRATCH/early/checkpoint_latest.safetensors"
+expect 10 "$VOLT" plot "$SCRATCH/early"
+err_is "volt: $SCRATCH/early has no log.jsonl: it was imported, or no epoch has ended yet"
 echo nonsense >>"$SCRATCH/b/log.jsonl"
 expect 5 "$VOLT" plot "$SCRATCH/b"
 err_has 'log.jsonl line 21'

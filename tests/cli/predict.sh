@@ -27,6 +27,36 @@ err_has '^  brats_0015: .*brats_0015_0001\.nii\.gz'
 err_has '^  z_header: .*z_header_0000\.nii\.gz'
 err_has '^volt: 3 of 6 cases were not predicted; the others are complete$'
 expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/good" "${fast[@]}"
+exists "$SCRATCH/out/dataset.json"
+exists "$SCRATCH/out/plans.json"
+
+# Where no case can be predicted, nothing describes masks that do not exist, and what describes
+# those of an earlier call stays.
+mkdir "$SCRATCH/all_bad" "$SCRATCH/earlier"
+for c in 0 1 2 3; do
+    cp "$in/a_voxels_0002.nii.gz" "$SCRATCH/all_bad/a_000$c.nii.gz"
+    cp "$in/a_voxels_0002.nii.gz" "$SCRATCH/all_bad/b_000$c.nii.gz"
+done
+echo earlier >"$SCRATCH/earlier/dataset.json"
+for out in none earlier; do
+    expect 5 "$VOLT" predict "$run" "$SCRATCH/all_bad" -o "$SCRATCH/$out" "${fast[@]}" --separate-regions
+    err_has '^volt: none of the 2 cases was predicted'
+    absent "$SCRATCH/$out/plans.json"
+done
+absent "$SCRATCH/none/dataset.json"
+[ "$(cat "$SCRATCH/earlier/dataset.json")" = earlier ] || fail "dataset.json was replaced"
+
+# Inputs and options are judged before the network is opened, here one that cannot be.
+mkdir "$SCRATCH/broken" "$SCRATCH/empty"
+head -c 100 "$run/checkpoint_latest.safetensors" >"$SCRATCH/broken/checkpoint_latest.safetensors"
+expect 10 "$VOLT" predict "$SCRATCH/broken" "$SCRATCH/empty" -o "$SCRATCH/none2"
+err_is "volt: $SCRATCH/empty holds no scan"
+expect 2 "$VOLT" predict "$SCRATCH/broken" "$in" -o "$SCRATCH/none2" --part 2/1
+err_has 'is not I/N'
+expect 5 "$VOLT" predict "$SCRATCH/broken" "$in" "$SCRATCH/empty" -o "$SCRATCH/none2"
+err_has 'checkpoint_latest.safetensors'
+absent "$SCRATCH/none2"
+
 for id in 001 002 003; do
     cmp -s "$SCRATCH/out/brats_$id.nii.gz" "$SCRATCH/good/brats_$id.nii.gz" || fail "brats_$id differs"
 done
@@ -136,6 +166,27 @@ for command in "predict $run $in -o $SCRATCH/never" "train $data -o $SCRATCH/nev
     # shellcheck disable=SC2086
     expect 6 env PMI_SIZE=2 "$VOLT" $command
 done
+# Every launcher that is known starts several processes, or one; 'volt help environment' lists them.
+expect 0 "$VOLT" help environment
+cp "$OUT" "$SCRATCH/environment"
+launched() { # CODE WORDS VARIABLE=VALUE...
+    expect "$1" env "${@:3}" "$VOLT" info "$data/labelsTr/brats_001.nii.gz"
+    [ -z "$2" ] || err_has "$2"
+    [ "$1" -ne 6 ] || grep -qw "${3%=*}" "$SCRATCH/environment" || fail "${3%=*} is not listed"
+}
+for variable in OMPI_COMM_WORLD_SIZE PMI_SIZE MV2_COMM_WORLD_SIZE JSM_NAMESPACE_SIZE SLURM_STEP_NUM_TASKS \
+    HOROVOD_SIZE WORLD_SIZE; do
+    launched 6 "started 3 processes \($variable\).* --part I/3', or unset $variable" $variable=3
+    launched 0 '' $variable=1
+    launched 0 '' $variable=
+done
+launched 6 'srun started 2 processes \(SLURM_NTASKS\)' SLURM_NTASKS=2 SLURM_PROCID=0
+launched 6 'srun started 2 processes' SLURM_STEP_NUM_TASKS=2 SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7
+launched 0 '' SLURM_NTASKS=4                               # salloc
+launched 0 '' SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7 # sbatch
+launched 0 '' SLURM_STEP_NUM_TASKS=1 SLURM_NTASKS=4 SLURM_PROCID=0 SLURM_JOB_ID=7
+launched 6 "PMIx launcher started several processes .* --part I/N'" PMIX_RANK=1
+launched 0 '' PMIX_RANK=0
 expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device abacus
 err_has "'abacus' is not a device"
 expect 6 "$VOLT" train "$data" -o "$SCRATCH/never" -num_gpus 2
@@ -155,4 +206,27 @@ err_has 'there is no folder '
 expect 4 "$VOLT" evaluate "$SCRATCH/good" "$data/labelsTr" --csv "$SCRATCH"
 err_has 'is a folder; a file for the output is expected'
 absent "$SCRATCH/never"
+# Masks never replace scans, true labels, or files of data sets and runs, by whatever path.
+mkdir "$SCRATCH/four"
+cp -r "$data" "$SCRATCH/own"
+for case in 001 002; do
+    cp "$data/labelsTr/brats_$case.nii.gz" "$SCRATCH/four/brats_$case.nii.gz"
+done
+ln -s "$SCRATCH/own/labelsTr" "$SCRATCH/link"
+before=$(fingerprint "$SCRATCH/four" && fingerprint "$SCRATCH/own" && fingerprint "$run")
+for folder in four own own/labelsTr own/imagesTr link; do
+    expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/$folder" "${fast[@]}"
+    err_has 'write into another folder$'
+    expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/$folder" "${fast[@]}" --skip-existing
+done
+expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$run" "${fast[@]}"
+err_has 'holds a trained network \('
+expect 10 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/work" "${fast[@]}"
+err_has "holds a data set's plan \("
+expect 10 "$VOLT" train "$SCRATCH/own" --work "$SCRATCH/work" -o "$SCRATCH/link" --iterations 1
+err_has "link is the folder of a data set's labels"
+[ "$before" = "$(fingerprint "$SCRATCH/four" && fingerprint "$SCRATCH/own" && fingerprint "$run")" ] ||
+    fail "something was replaced"
+expect 0 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/twice" "${fast[@]}" -q
+expect 0 "$VOLT" predict "$run" "$SCRATCH/own" -o "$SCRATCH/twice" "${fast[@]}" -q
 done_testing

@@ -85,6 +85,53 @@ err_has "^volt: warning: $truth looks like a mask, but the first file is drawn a
 expect 0 "$VOLT" snapshot "$truth" -o "$png"
 err_is ''
 
+# A mask of many small labels that says nothing is scattered like a scan; one that says that it
+# is a mask is one: by its intent code, a table in it or next to it, a table for its folder.
+# scattered FILE LABELS INTENT: 12 x 12 x 12 voxels.
+scattered() {
+    make_nifti "$1" 12 12 12 "$3" "int((s = (s ? s : 1) * 16807 % 2147483647) / 1000) % ($2 + 1)"
+}
+many=$SCRATCH/many
+mkdir -p "$many/folder"
+scattered "$many/image.nii" 80 0
+expect 0 "$VOLT" info "$many/image.nii"
+out_has 'values +0 to 80$'
+is_mask() {
+    expect 0 "$VOLT" snapshot "$many/image.nii" "$1" -o "$png"
+    ! grep -q 'drawn as an image' "$ERR" || fail "$1 is drawn as an image"
+}
+for labels in 40 120; do
+    scattered "$many/plain.nii" $labels 0
+    expect 0 "$VOLT" snapshot "$many/image.nii" "$many/plain.nii" -o "$png"
+    err_has 'plain.nii has .* different values, scattered as in a scan: drawn as an image'
+    scattered "$many/intent.nii" $labels 1002
+    is_mask "$many/intent.nii"
+    for kind in label txt ctbl; do
+        awk -v n=$labels -v k=$kind 'BEGIN { for (i = 0; i <= n; i++) if (k == "ctbl")
+            print i, "region_" i, 9, 9, i, 255; else
+            print i, 9, 9, i, 1, 1, 1, "\"region " i "\"" }' >"$many/table.$kind"
+        cp "$many/plain.nii" "$many/$kind.nii"
+        cp "$many/table.$kind" "$many/$kind.$kind"
+        is_mask "$many/$kind.nii"
+        [ "$kind" != txt ] || continue
+        cp "$many/plain.nii" "$many/folder/$kind.nii"
+        cp "$many/table.$kind" "$many/folder/labels.$kind"
+        is_mask "$many/folder/$kind.nii"
+        rm "$many/folder/labels.$kind"
+    done
+    expect 0 "$VOLT" convert "$many/label.nii" "$many/embedded.nii.gz" --labels
+    is_mask "$many/embedded.nii.gz"
+    if [ -x "$(dirname "$VOLT")/volt-itk" ]; then
+        expect 0 "$VOLT" convert "$many/label.nii" "$many/slicer.seg.nrrd" --labels
+        is_mask "$many/slicer.seg.nrrd"
+    fi
+done
+# A table for the folder speaks for masks whose values it names, not for the scans there.
+cp "$many/image.nii" "$many/folder/scan.nii"
+head -41 "$many/table.label" >"$many/folder/labels.label"
+expect 0 "$VOLT" snapshot "$many/image.nii" "$many/folder/scan.nii" -o "$png"
+err_has 'scan.nii has .*: drawn as an image'
+
 # A damaged table of names is named and does not keep the mask from being drawn.
 mkdir -p "$SCRATCH/named"
 cp "$truth" "$SCRATCH/named/mask.nii.gz"
@@ -107,6 +154,20 @@ expect 0 "$VOLT" snapshot "$png" -o "$SCRATCH/photo.png" --size 200
 is_png "$SCRATCH/photo.png"
 expect 0 "$VOLT" snapshot "$png" "$png" -o "$SCRATCH/photo.png" --size 200
 err_is ''
+absent "$SCRATCH/no.png"
+
+# A stack of pictures is an image, and one of masks a mask.
+make_stack "$SCRATCH/stack/scan.dir" 11 png "(i * i + 7 * z) % 199"
+make_stack "$SCRATCH/stack/mask" 11 png "z > 4 && i % 12 > 5 ? 2 : z > 2 && i % 12 > 3"
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack/mask/" -o "$png"
+err_is ''
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack/mask" --sheet 11 -o "$png"
+expect 0 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" --channels all "$SCRATCH/stack/mask" -o "$png"
+expect 5 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" "$SCRATCH/stack" -o "$SCRATCH/no.png"
+err_one_line
+make_stack "$SCRATCH/stack/scan.dir" 1 png i 11
+expect 10 "$VOLT" snapshot "$SCRATCH/stack/scan.dir" -o "$SCRATCH/no.png"
+err_has 'slice_1.png has 11 pixels along x; the slices before it have 12|slice_2.png has 12 pixels along x; the slices before it have 11'
 absent "$SCRATCH/no.png"
 
 rm -f "$png"

@@ -23,6 +23,19 @@ no_leftovers "$run"
 expect 10 "${train[@]}" -o "$run" -q
 err_one_line
 
+# A training of days: the budget that would shorten it is named as the option takes it.
+"${train[@]}" --epochs 100000 -o "$SCRATCH/days" >"$OUT" 2>"$ERR" </dev/null &
+pid=$!
+COMMAND="${train[*]} --epochs 100000 -o $SCRATCH/days, interrupted"
+until grep -q 'the training will take' "$ERR"; do
+    kill -0 $pid 2>"$SCRATCH/null" || break
+    sleep 0.02
+done
+kill -INT $pid
+wait $pid
+CHECKS=$((CHECKS + 1))
+err_has '; a budget of ([0-9]+) min would make it .*; to set it, give --budget \1m$'
+
 # Stopped by SIGINT in its second epoch or later, of many: saved, told how to go on; resumed to
 # the same bits.
 long=("${train[@]}" --epochs 15 --iterations 2 --validation 1)

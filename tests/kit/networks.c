@@ -25,6 +25,22 @@ volt_graph *build_unet3d(void)
     return built(&volt_model_plain_unet, &spec, true);
 }
 
+volt_graph *build_two_stages(int64_t in, int64_t out, int64_t first, int64_t second)
+{
+    volt_unet_spec spec = {.base = {.stages = 2,
+                                    .in_channels = in,
+                                    .out_channels = out,
+                                    .features = {first, second},
+                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
+                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
+                           .convs_encoder = {1, 1},
+                           .convs_decoder = {1},
+                           .slope = 0.01,
+                           .bias = true};
+
+    return built(&volt_model_plain_unet, &spec, false);
+}
+
 volt_graph *build_residual(void)
 {
     volt_unet_spec spec = {.base = {.stages = 3,

@@ -23,6 +23,9 @@ volt_graph *built(const volt_model *model, void *spec, bool deep_supervision);
 
 volt_graph *build_unet3d(void);
 
+/* A U-Net of two stages, one convolution in each, without deep supervision. */
+volt_graph *build_two_stages(int64_t in, int64_t out, int64_t first, int64_t second);
+
 volt_graph *build_residual(void);
 
 /* The Zoo of make_nets3d.py: every node kind but dropout. */

@@ -217,3 +217,30 @@ volt_train_options fixture_options(volt_recipe *recipe, int64_t epochs, int64_t 
     o.seed = 11;
     return o;
 }
+
+int fixture_run_group(struct CMUnitTest *tests, size_t count, const char *store)
+{
+    static fixture f;
+    int failed;
+
+    fixture_open(&f, store);
+    for (size_t i = 0; i < count; i++)
+        tests[i].initial_state = &f;
+    failed = _cmocka_run_group_tests(store, tests, count, NULL, NULL);
+    fixture_close(&f);
+    return failed;
+}
+
+static void on_log(void *user, volt_log_level level, const char *line)
+{
+    fixture_log *log = user;
+    const size_t used = strlen(log->text);
+
+    log->warnings += level == VOLT_LOG_WARNING;
+    snprintf(log->text + used, sizeof log->text - used, "%s\n", line);
+}
+
+volt_callbacks fixture_listen(fixture_log *log)
+{
+    return (volt_callbacks){.user = log, .log = on_log};
+}

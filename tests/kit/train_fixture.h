@@ -48,6 +48,19 @@ void fixture_open(fixture *f, const char *store);
 
 void fixture_close(fixture *f);
 
+/* Runs the tests, each with an open fixture as its state; what main() returns. */
+#define fixture_run_tests(tests, store)                                                        \
+    fixture_run_group(tests, sizeof(tests) / sizeof *(tests), store)
+int fixture_run_group(struct CMUnitTest *tests, size_t count, const char *store);
+
+/* What a call has logged. */
+typedef struct fixture_log {
+    char text[16384]; /* all lines */
+    int warnings;
+} fixture_log;
+
+volt_callbacks fixture_listen(fixture_log *log);
+
 /* Some iterations on the reference device, in fp32; they point to *recipe. */
 volt_train_options fixture_options(volt_recipe *recipe, int64_t epochs, int64_t iterations);
 

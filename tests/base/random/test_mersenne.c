@@ -1,6 +1,8 @@
 #include "tests/kit/test.h"
 #include "base/random/mersenne.h"
 
+#include <stdlib.h>
+
 /* All numbers here are numpy 2.4.6's, of RandomState(1234). */
 
 static void words_are_numpys(void **state)
@@ -69,6 +71,37 @@ static void draws_are_numpys(void **state)
     }
 }
 
+/* The same numbers from every instruction set, whatever the sizes of the pieces; nothing is
+ * written behind them. */
+static void every_instruction_set_draws_the_same(void **state)
+{
+    static const char *const sets[] = {"base", "avx2", "avx512"};
+    static const uint32_t most[] = {1, 2, 7, 8, 1023, 70000, 0x80000002u, UINT32_MAX};
+    enum { COUNT = 3000, GUARD = 0x5a5a5a5a };
+    static uint32_t draws[COUNT + 1];
+
+    (void)state;
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        assert_int_equal(setenv("VOLT_ISA", sets[s], 1), 0); /* the best, if there is no such */
+        for (size_t r = 0; r < sizeof most / sizeof *most; r++) {
+            volt_mersenne m, same;
+            int64_t have = 0;
+            volt_mersenne_seed(&m, 77);
+            same = m;
+            for (int64_t piece = 1; have < COUNT; have += piece, piece = piece % 41 + 1) {
+                piece = piece < COUNT - have ? piece : COUNT - have;
+                draws[have + piece] = GUARD;
+                volt_mersenne_draws(&m, draws + have, piece, most[r]);
+                assert_int_equal(draws[have + piece], GUARD);
+            }
+            for (int i = 0; i < COUNT; i++)
+                assert_int_equal(at_most(&same, most[r]), draws[i]);
+            assert_int_equal(volt_mersenne_u32(&m), volt_mersenne_u32(&same));
+        }
+    }
+    assert_int_equal(unsetenv("VOLT_ISA"), 0);
+}
+
 /* permutation(n): the first eight, the sum of value times place, and randint(0, 1000) after. */
 static void permutations_are_numpys(void **state)
 {
@@ -105,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(words_are_numpys),
         cmocka_unit_test(draws_are_numpys),
+        cmocka_unit_test(every_instruction_set_draws_the_same),
         cmocka_unit_test(permutations_are_numpys),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -393,6 +393,21 @@ static void copy_info(volt_dataset_info *out, const volt_dataset_info *info)
     volt_free(text);
 }
 
+static void label_values_may_be_in_quotes(void **state)
+{
+    static const char json[] =
+        "{\"channel_names\": {\"0\": \"CT\"}, \"labels\": {\"background\": \"0\", "
+        "\"2nd\": \"1\"}, \"numTraining\": 4, \"file_ending\": \".nii.gz\"}";
+    volt_dataset_info a = {0};
+
+    (void)state;
+    assert_ok(volt_dataset_info_parse(&a, json, strlen(json), "text"));
+    assert_int_equal(a.labels, 2);
+    assert_int_equal(a.label[1].value, 1);
+    assert_string_equal(a.label[1].name, "2nd");
+    volt_dataset_info_clear(&a);
+}
+
 static void info_travels_through_its_own_file(void **state)
 {
     volt_dataset_info a = {0}, b = {0}, c = {0};
@@ -655,6 +670,7 @@ static void data_sets_survive_every_failed_allocation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(label_values_may_be_in_quotes),
         cmocka_unit_test(a_raw_data_set_is_listed_and_read),
         cmocka_unit_test(channels_on_different_grids_are_refused),
         cmocka_unit_test(a_decathlon_set_with_four_dimensions_is_read),

@@ -83,7 +83,7 @@ static void brats_becomes_nnunet_raw(void **state)
     assert_memory_equal(d.labels->data, trained, sizeof trained);
     volt_case_data_clear(&d);
     volt_dataset_close(raw);
-    assert_fails(volt_dataset_import(ds, "layout-import", NULL, NULL), VOLT_EINVAL,
+    assert_fails(volt_dataset_import(ds, "layout-import", NULL, NULL), VOLT_EDATA,
                  "already holds dataset.json");
     volt_dataset_close(ds);
 }
@@ -112,7 +112,7 @@ static void an_import_cut_off_is_finished_by_the_next(void **state)
 
     unlink("layout-import/dataset.json");
     kit_text("layout-import/imagesTr/other_0000.nii", "of another import");
-    assert_fails(volt_dataset_import(ds, "layout-import", NULL, &r), VOLT_EINVAL,
+    assert_fails(volt_dataset_import(ds, "layout-import", NULL, &r), VOLT_EDATA,
                  "holds 4 files, 3 of them");
     assert_false(volt_path_exists("layout-import/dataset.json"));
     volt_dataset_close(ds);

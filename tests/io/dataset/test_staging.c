@@ -3,6 +3,7 @@
 #include "tests/kit/test.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/system/file.h"
@@ -114,9 +115,11 @@ static void given_up_it_is_gone(void **state)
     put_file(s, "one");
     assert_ok(volt_path_join(&inside, volt_staging_path(s), "deeper/still"));
     assert_ok(volt_make_dirs(inside));
+    assert_int_equal(volt_write_file(inside, "x", 1), VOLT_EIO); /* it is a folder */
     volt_free(inside);
     volt_staging_abort(&s);
     assert_null(s);
+    assert_non_null(strstr(volt_last_error(), TARGET "/deeper/still: "));
     assert_int_equal(entries(TOP "/inner"), 0);
     volt_staging_abort(&s);
     rmdir(TOP "/inner");

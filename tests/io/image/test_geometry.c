@@ -78,7 +78,7 @@ static void files_lie_where_other_readers_see_them(void **state)
         check_file(&e);
         seen++;
     }
-    assert_int_equal(seen, helper ? 372 : 98);
+    assert_int_equal(seen, helper ? 378 : 98);
     volt_free(data);
     volt_free(all);
 }
@@ -256,6 +256,16 @@ static void lost_geometry_is_refused(void **state)
         assert_ok(volt_image_read(&again, &header, "l.gipl", NULL));
         assert_true(volt_grid_same(&again->grid, &lps->grid, 1e-5));
         assert_ok(volt_image_write("m.gipl", again, header, NULL));
+        (void)remove("l.gipl");
+        lps->grid.n[2] = lps->grid.channels = 2;
+        assert_fails(volt_image_write("l.gipl", lps, NULL, NULL), VOLT_EINVAL,
+                     "l.gipl: GIPL stores 1 channel; there are 2");
+        lps->grid.n[0] = lps->grid.n[2] = lps->grid.channels = 1;
+        lps->dtype = VOLT_I32;
+        assert_fails(volt_image_write("l.gipl", lps, NULL, NULL), VOLT_EINVAL,
+                     "16-bit integers and floating-point values; int32 needs another");
+        assert_fails(volt_image_write("l.tif", lps, NULL, &drop), VOLT_EINVAL, "int32 needs");
+        assert_false(volt_path_exists("l.gipl") || volt_path_exists("l.tif"));
         volt_image_header_free(header);
         volt_volume_free(again);
     }

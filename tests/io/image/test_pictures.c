@@ -93,8 +93,8 @@ static void pictures_hold_what_pillow_reads(void **state)
             left_out++;
         volt_free(path);
     }
-    assert_int_equal(seen, 56);
-    assert_true(left_out < 31);
+    assert_int_equal(seen, 62);
+    assert_true(left_out < 37);
     volt_free(all);
 }
 

@@ -227,6 +227,32 @@ static void running_out_of_memory_is_reported(void **state)
     assert_null(doc.root);
 }
 
+/* Names of files may hold any byte but NUL. */
+static void names_of_any_bytes_become_strings(void **state)
+{
+    static const char *const names[][2] = {
+        {"plain", "plain"},
+        {"caf\xc3\xa9", "caf\xc3\xa9"},
+        {"caf\xe9", "caf\xef\xbf\xbd"},
+        {"\xff\xfe", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"cut \xe2\x82", "cut \xef\xbf\xbd\xef\xbf\xbd"},
+        {"", ""},
+    };
+    json_t *object = json_object();
+
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        json_t *name = volt_json_string(names[i][0]);
+
+        assert_string_equal(json_string_value(name), names[i][1]);
+        json_decref(name);
+    }
+    assert_null(volt_json_string(NULL));
+    assert_int_equal(volt_json_set(object, "r\xe9", json_integer(3)), 0);
+    assert_int_equal(json_integer_value(json_object_get(object, "r\xef\xbf\xbd")), 3);
+    json_decref(object);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +263,7 @@ int main(void)
         cmocka_unit_test(long_paths_keep_their_end),
         cmocka_unit_test(dumps_as_python_does),
         cmocka_unit_test(every_double_survives),
+        cmocka_unit_test(names_of_any_bytes_become_strings),
         cmocka_unit_test(running_out_of_memory_is_reported),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

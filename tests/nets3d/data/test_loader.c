@@ -349,13 +349,6 @@ int main(void)
         cmocka_unit_test(wrong_channels_and_missing_cases_are_refused),
         cmocka_unit_test(memory_is_as_announced),
     };
-    static fixture f;
-    int failed;
 
-    fixture_open(&f, "loader-store");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tests[i].initial_state = &f;
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_close(&f);
-    return failed;
+    return fixture_run_tests(tests, "loader-store");
 }

@@ -8,26 +8,13 @@
 #include "io/tensors/safetensors.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/models/unet.h"
-#include "tests/kit/test.h"
+#include "tests/kit/networks.h"
 
 #define FILE_NAME "checkpoint-test.safetensors"
 
-static volt_graph *network(int64_t features)
+static volt_graph *small_network(int64_t features)
 {
-    volt_unet_spec spec = {.base = {.stages = 2,
-                                    .in_channels = 1,
-                                    .out_channels = 3,
-                                    .features = {features, 2 * features},
-                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
-                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
-                           .convs_encoder = {1, 1},
-                           .convs_decoder = {1},
-                           .slope = 0.01,
-                           .bias = true};
-    volt_graph *g = NULL;
-
-    assert_ok(volt_network_build(&g, &(volt_network){&volt_model_plain_unet, &spec}, false));
-    return g;
+    return build_two_stages(1, 3, features, 2 * features);
 }
 
 static volt_checkpoint_head head_of(int slots)
@@ -65,7 +52,7 @@ static void write_example(const volt_graph *g, float *flat[3], int slots)
 
 static void comes_back_bit_for_bit(void **state)
 {
-    volt_graph *g = network(4);
+    volt_graph *g = small_network(4);
     const size_t bytes = (size_t)volt_graph_param_elements(g) * sizeof(float);
     float *flat[3], *back[3];
     volt_checkpoint_head head;
@@ -96,7 +83,7 @@ static void comes_back_bit_for_bit(void **state)
 
 static void names_are_nnunets(void **state)
 {
-    volt_graph *g = network(4);
+    volt_graph *g = small_network(4);
     volt_safetensors *file = NULL;
     const volt_tensor_view *v;
     float *flat[3];
@@ -118,7 +105,7 @@ static void names_are_nnunets(void **state)
 
 static void another_network_is_refused(void **state)
 {
-    volt_graph *g = network(4), *other = network(6);
+    volt_graph *g = small_network(4), *other = small_network(6);
     float *flat[3], *room[3];
 
     (void)state;
@@ -138,7 +125,7 @@ static void another_network_is_refused(void **state)
 /* Whatever byte is damaged, and wherever the file ends, it is refused. */
 static void damage_is_found_anywhere(void **state)
 {
-    volt_graph *g = network(2);
+    volt_graph *g = small_network(2);
     float *flat[3];
     char *bytes = NULL;
     size_t count = 0;
@@ -168,7 +155,7 @@ static void damage_is_found_anywhere(void **state)
 
 static void foreign_files_are_refused(void **state)
 {
-    volt_graph *g = network(4);
+    volt_graph *g = small_network(4);
     const float one = 1;
     const volt_tensor_view v = {
         .name = "x", .type = VOLT_TENSOR_F32, .data = &one, .bytes = sizeof one};
@@ -192,7 +179,7 @@ static void foreign_files_are_refused(void **state)
 /* A disk that is full half-way (here: a limit on file sizes) leaves the old checkpoint. */
 static void full_disk_leaves_the_old_one(void **state)
 {
-    volt_graph *g = network(8);
+    volt_graph *g = small_network(8);
     const size_t bytes = (size_t)volt_graph_param_elements(g) * sizeof(float);
     const volt_checkpoint_head head = head_of(2);
     struct rlimit old, small;

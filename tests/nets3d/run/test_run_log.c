@@ -1,4 +1,5 @@
 #include "nets3d/run/log.h"
+#include "nets3d/trainer.h"
 
 #include "base/system/file.h"
 #include "base/mem.h"
@@ -107,6 +108,7 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     recipe.recipe.rule[0] = (volt_param_rule){"encoder.*", 0};
     recipe.recipe.rule[1] = (volt_param_rule){"*.norm.*", 0.1};
     strcpy(recipe.init, "some/run");
+    recipe.init_mode = VOLT_TRANSFER_TOLERANT;
     recipe.threads = 2;
     recipe.cases = 4000000000u;
     strcpy(recipe.configuration, "3d_fullres");
@@ -132,6 +134,7 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
     assert_string_equal(r.configuration, "3d_fullres");
     assert_string_equal(r.recipe.rule[1].pattern, "*.norm.*");
     assert_string_equal(r.init, "some/run");
+    assert_int_equal(r.init_mode, VOLT_TRANSFER_TOLERANT);
     assert_ok(volt_train_recipe_text(&again, &r));
     assert_string_equal(text, again);
     volt_free(again);
@@ -142,7 +145,8 @@ static void state_and_recipe_come_back_bit_for_bit(void **state)
 static void recipes_of_older_checkpoints_are_read(void **state)
 {
     static const char *const later[] = {"sigmoid",       "batch_dice",      "dropout",
-                                        "class_weights", "parameter_rules", "init"};
+                                        "class_weights", "parameter_rules", "init",
+                                        "init_mode"};
     volt_train_recipe recipe = {.recipe = volt_recipe_nnunet(), .precision = VOLT_FP32}, r;
     char *text = NULL, *old;
     json_t *root;
@@ -160,6 +164,7 @@ static void recipes_of_older_checkpoints_are_read(void **state)
     free(old);
     assert_int_equal(r.recipe.batch_dice, -1);
     assert_true(r.recipe.dropout == -1);
+    assert_int_equal(r.init_mode, VOLT_INIT_MODE_UNKNOWN);
     assert_false(r.recipe.sigmoid || r.recipe.class_weights || r.recipe.rules || r.init[0]);
     assert_int_equal(json_object_del(root, "lr"), 0);
     old = json_dumps(root, 0);

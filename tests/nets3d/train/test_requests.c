@@ -1,6 +1,5 @@
-/* What a training may be asked for, and what it leaves behind: ranges of all options, options
- * that a resumed run cannot take, runs that have ended, plans that were extended, calls that
- * fail before they begin. */
+/* What a training may be asked for, and what it leaves behind: ranges of all options, runs
+ * that have ended, plans that were extended, calls that fail before they begin. */
 #include <limits.h>
 #include "base/core/alloc.h"
 #include "nets3d/models/model_internal.h"
@@ -13,20 +12,6 @@
 #include "nets3d/train/pace.h"
 #include "nets3d/validation.h"
 #include "tests/kit/train_compare.h"
-
-typedef struct listener {
-    char text[16384]; /* all lines */
-    int warnings;
-} listener;
-
-static void on_log(void *user, volt_log_level level, const char *line)
-{
-    listener *l = user;
-    const size_t used = strlen(l->text);
-
-    l->warnings += level == VOLT_LOG_WARNING;
-    snprintf(l->text + used, sizeof l->text - used, "%s\n", line);
-}
 
 /* ---- ranges ---- */
 
@@ -426,150 +411,6 @@ static void damaged_steps_are_refused(void **state)
 
 /* ---- resuming ---- */
 
-/* Every field, with another value than the run has. */
-static void change(volt_train_field f, volt_train_options *o, volt_recipe *r)
-{
-    switch (f) {
-    case VOLT_TRAIN_PRESET:
-        *r = volt_recipe_nnunet();
-        r->optimizer.schedule = VOLT_SCHEDULE_CONSTANT;
-        r->mirror[0] = false;
-        break;
-    case VOLT_TRAIN_ITERATIONS:
-        r->iterations = 7;
-        break;
-    case VOLT_TRAIN_VALIDATION:
-        r->validation_iterations = 7;
-        break;
-    case VOLT_TRAIN_BATCH:
-        r->batch = 3;
-        break;
-    case VOLT_TRAIN_OPTIMIZER:
-        r->optimizer.kind = VOLT_ADAM;
-        break;
-    case VOLT_TRAIN_LR:
-        r->optimizer.lr = 0.5;
-        break;
-    case VOLT_TRAIN_SCHEDULE:
-        r->optimizer.schedule = VOLT_SCHEDULE_POLY;
-        break;
-    case VOLT_TRAIN_WARMUP:
-        r->optimizer.warmup = 0.25;
-        break;
-    case VOLT_TRAIN_WEIGHT_DECAY:
-        r->optimizer.weight_decay = 0.25;
-        break;
-    case VOLT_TRAIN_MOMENTUM:
-        r->optimizer.momentum = 0.25;
-        break;
-    case VOLT_TRAIN_CLIP:
-        r->optimizer.clip_norm = 3;
-        break;
-    case VOLT_TRAIN_LOSS:
-        r->weight_ce = 0;
-        break;
-    case VOLT_TRAIN_CLASS_WEIGHTS:
-        r->class_weights = 3;
-        r->class_weight[0] = 1;
-        break;
-    case VOLT_TRAIN_BATCH_DICE:
-        r->batch_dice = VOLT_BATCH_DICE_ON;
-        break;
-    case VOLT_TRAIN_FOREGROUND:
-        r->foreground = 0.75;
-        break;
-    case VOLT_TRAIN_DROPOUT:
-        r->dropout = 0.5;
-        break;
-    case VOLT_TRAIN_MIRROR:
-        r->mirror[2] = false;
-        break;
-    case VOLT_TRAIN_AUGMENT:
-        r->augment = false;
-        break;
-    case VOLT_TRAIN_DEEP_SUPERVISION:
-        r->deep_supervision = false;
-        break;
-    case VOLT_TRAIN_INIT:
-        o->init = "elsewhere";
-        break;
-    case VOLT_TRAIN_FREEZE:
-        assert_ok(volt_recipe_freeze(r, "encoder.*"));
-        break;
-    case VOLT_TRAIN_LR_SCALE:
-        assert_ok(volt_recipe_add_scales(r, "encoder.*=2"));
-        break;
-    case VOLT_TRAIN_PRECISION:
-        o->precision = VOLT_BF16_MIXED;
-        break;
-    case VOLT_TRAIN_SEED:
-        o->seed = 5;
-        break;
-    case VOLT_TRAIN_PREVIOUS_RUN: /* needs a cascade */
-    case VOLT_TRAIN_FIELDS:
-        break;
-    }
-}
-
-/* What is given on purpose and cannot be changed is named, all of it; what is not given is not
- * compared, and what agrees is fine. */
-static void given_fields_must_agree_on_resume(void **state)
-{
-    const fixture *f = *state;
-    volt_recipe recipe;
-    volt_train_options good = fixture_options(&recipe, 1, 2);
-    const volt_recipe usual = recipe;
-    volt_train_given all[VOLT_TRAIN_FIELDS];
-    listener l = {.warnings = 0};
-    const volt_callbacks cb = {.user = &l, .log = on_log};
-    volt_train_options o;
-    char name[VOLT_TRAIN_FIELDS][16];
-
-    remove_folder("run-given");
-    assert_ok(volt_train("run-given", &f->data, &good, NULL, NULL));
-    good.resume = true;
-    for (int i = 0; i < VOLT_TRAIN_FIELDS; i++) {
-        snprintf(name[i], sizeof name[i], "<%d>", i);
-        all[i] = (volt_train_given){(volt_train_field)i, name[i]};
-    }
-    for (int i = 0; i < VOLT_TRAIN_FIELDS; i++) {
-        o = good;
-        recipe = usual;
-        change((volt_train_field)i, &o, &recipe);
-        assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL)); /* not given */
-        o.givens = 1;
-        o.given = &all[i];
-        if (i == VOLT_TRAIN_PREVIOUS_RUN) {
-            assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL));
-            continue;
-        }
-        assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL, name[i]);
-        assert_fails(volt_train_check(NULL, "run-given", NULL, &o), VOLT_EINVAL, name[i]);
-        recipe = usual;
-        o = good;
-        o.givens = 1;
-        o.given = &all[i];
-        assert_ok(volt_train("run-given", &f->data, &o, NULL, NULL)); /* the same */
-    }
-    recipe = usual;
-    o = good;
-    change(VOLT_TRAIN_LR, &o, &recipe);
-    change(VOLT_TRAIN_SEED, &o, &recipe);
-    change(VOLT_TRAIN_LOSS, &o, &recipe);
-    o.given = all;
-    o.givens = VOLT_TRAIN_FIELDS;
-    assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL,
-                 "<5> (0.5, the run has 0.001), <11>, <23> (5, the run has 11)");
-    o = good;
-    recipe = usual;
-    o.given = all;
-    o.givens = VOLT_TRAIN_FIELDS;
-    assert_ok(volt_train("run-given", &f->data, &o, &cb, NULL));
-    assert_non_null(strstr(l.text, "run-given has ended after 1 epoch: nothing is left to do"));
-    assert_null(strstr(l.text, "differ"));
-    remove_folder("run-given");
-}
-
 static void a_run_that_has_ended_stays_as_it_is(void **state)
 {
     const fixture *f = *state;
@@ -700,8 +541,8 @@ static void epochs_fit_a_line(void **state)
     const fixture *f = *state;
     volt_recipe recipe;
     volt_train_options o = fixture_options(&recipe, 12, 1);
-    listener l = {.warnings = 0};
-    const volt_callbacks cb = {.user = &l, .log = on_log};
+    fixture_log l = {.warnings = 0};
+    const volt_callbacks cb = fixture_listen(&l);
     int epochs = 0;
 
     remove_folder("run-lines");
@@ -722,8 +563,8 @@ static void freezing_random_values_is_told(void **state)
     const fixture *f = *state;
     volt_recipe recipe;
     volt_train_options o = fixture_options(&recipe, 1, 1);
-    listener l = {.warnings = 0};
-    const volt_callbacks cb = {.user = &l, .log = on_log};
+    fixture_log l = {.warnings = 0};
+    const volt_callbacks cb = fixture_listen(&l);
 
     remove_folder("run-frozen");
     assert_ok(volt_recipe_freeze(&recipe, "encoder.*"));
@@ -744,20 +585,12 @@ int main(void)
         cmocka_unit_test(a_run_without_iterations_is_replaced),
         cmocka_unit_test(damaged_recipes_and_states_are_refused),
         cmocka_unit_test(damaged_steps_are_refused),
-        cmocka_unit_test(given_fields_must_agree_on_resume),
         cmocka_unit_test(a_run_that_has_ended_stays_as_it_is),
         cmocka_unit_test(only_the_own_configuration_counts),
         cmocka_unit_test(the_pace_is_told_where_it_matters),
         cmocka_unit_test(epochs_fit_a_line),
         cmocka_unit_test(freezing_random_values_is_told),
     };
-    static fixture f;
-    int failed;
 
-    fixture_open(&f, "requests-store");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tests[i].initial_state = &f;
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_close(&f);
-    return failed;
+    return fixture_run_tests(tests, "requests-store");
 }

@@ -429,13 +429,6 @@ int main(void)
         cmocka_unit_test(budgets_survive_a_kill),
         cmocka_unit_test(exact_on_the_cpu_device),
     };
-    static fixture f;
-    int failed;
 
-    fixture_open(&f, "trainer-store");
-    for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-        tests[i].initial_state = &f;
-    failed = cmocka_run_group_tests(tests, NULL, NULL);
-    fixture_close(&f);
-    return failed;
+    return fixture_run_tests(tests, "trainer-store");
 }

@@ -7,25 +7,13 @@
 #include "nets3d/graph/init.h"
 #include "nets3d/run/folder.h"
 #include "tests/kit/golden.h"
+#include "tests/kit/networks.h"
 #include "tests/kit/train_fixture.h"
 
 /* A small U-Net of `in` channels, `out` classes and `wide` features in its second stage. */
-static volt_graph *network(int64_t in, int64_t out, int64_t wide)
+static volt_graph *small_network(int64_t in, int64_t out, int64_t wide)
 {
-    volt_unet_spec spec = {.base = {.stages = 2,
-                                    .in_channels = in,
-                                    .out_channels = out,
-                                    .features = {4, wide},
-                                    .kernel = {{3, 3, 3}, {3, 3, 3}},
-                                    .stride = {{1, 1, 1}, {2, 2, 2}}},
-                           .convs_encoder = {1, 1},
-                           .convs_decoder = {1},
-                           .slope = 0.01,
-                           .bias = true};
-    volt_graph *g = NULL;
-
-    assert_ok(volt_network_build(&g, &(volt_network){&volt_model_plain_unet, &spec}, false));
-    return g;
+    return build_two_stages(in, out, 4, wide);
 }
 
 static float *fresh(const volt_graph *g, uint64_t seed)
@@ -69,7 +57,7 @@ static void save(const char *path, const volt_graph *g, const float *flat,
 
 static void the_same_network_is_taken_whole(void **state)
 {
-    volt_graph *g = network(1, 3, 8);
+    volt_graph *g = small_network(1, 3, 8);
     float *source = fresh(g, 1), *target = fresh(g, 2);
     static const char *const extra[] = {"optimizer.0.x", "decoder.encoder.x", "surplus"};
     volt_transfer_report r;
@@ -96,7 +84,7 @@ static void the_same_network_is_taken_whole(void **state)
 /* Another number of classes: the head stays as it is by name, and is shared when tolerant. */
 static void other_classes_and_channels(void **state)
 {
-    volt_graph *from = network(1, 3, 8), *to = network(2, 5, 8);
+    volt_graph *from = small_network(1, 3, 8), *to = small_network(2, 5, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
     volt_transfer_report r;
 
@@ -105,7 +93,7 @@ static void other_classes_and_channels(void **state)
     assert_fails(volt_transfer(target, to, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
                                NULL, &r),
                  VOLT_EDATA,
-                 "encoder.stages.0.0.convs.0.conv.weight is 4x1x3x3x3 there and 4x2x3x3x3");
+                 "encoder.stages.0.0.convs.0.conv.weight (4x1x3x3x3 there, 4x2x3x3x3 here)");
     for (int tolerant = 0; tolerant < 2; tolerant++) {
         volt_init_parameters(target, to, 2);
         assert_ok(volt_transfer(target, to, "weights.safetensors",
@@ -143,7 +131,7 @@ static void other_classes_and_channels(void **state)
 static void files_that_do_not_fit_are_refused(void **state)
 {
     static const char *const extra[] = {"nothing.of.use"};
-    volt_graph *g = network(1, 3, 8), *other = network(1, 3, 16);
+    volt_graph *g = small_network(1, 3, 8), *other = small_network(1, 3, 16);
     float *flat = fresh(g, 1), *wide = fresh(other, 1);
     const float number = 1;
     const volt_tensor_view alone = {.name = extra[0],
@@ -160,7 +148,7 @@ static void files_that_do_not_fit_are_refused(void **state)
                  VOLT_EDATA, "contains nothing for this network");
     assert_fails(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_STRICT, 1, NULL,
                                NULL, NULL),
-                 VOLT_EDATA, "is absent there");
+                 VOLT_EDATA, "(absent there, ");
     save("weights.safetensors", other, wide, NULL, 0);
     assert_ok(volt_transfer(flat, g, "weights.safetensors", VOLT_TRANSFER_TOLERANT, 1, NULL,
                             NULL, NULL));
@@ -177,21 +165,6 @@ static void files_that_do_not_fit_are_refused(void **state)
 }
 
 /* Names what a log said last, and whether it was a warning. */
-typedef struct listener {
-    char warning[512];
-    int warnings;
-} listener;
-
-static void on_log(void *user, volt_log_level level, const char *line)
-{
-    listener *l = user;
-
-    if (level != VOLT_LOG_WARNING)
-        return;
-    l->warnings++;
-    snprintf(l->warning, sizeof l->warning, "%s", line);
-}
-
 /* A U-Net of `stages` stages, all with the features `wide` but the first, and kernels of
  * `depth` x 3 x 3. */
 static volt_graph *deep_network(const volt_model *model, int stages, int64_t first,
@@ -312,7 +285,7 @@ static void skip_channels_stay_skip_channels(void **state)
 static void slices_agree_from_the_middle(void **state)
 {
     static const char *const name = "encoder.stages.0.0.convs.0.conv.weight";
-    volt_graph *from = network(2, 3, 8), *to = network(6, 3, 8);
+    volt_graph *from = small_network(2, 3, 8), *to = small_network(6, 3, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
     const volt_param *p = volt_graph_param(to, volt_graph_find_param(to, name));
     const volt_param *q = volt_graph_param(from, volt_graph_find_param(from, name));
@@ -357,15 +330,15 @@ static void little_and_frozen_are_told(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const int params = volt_graph_param_count(cases[i].to);
         float *source = fresh(cases[i].from, 1), *target = fresh(cases[i].to, 2);
-        listener l = {.warnings = 0};
-        const volt_callbacks cb = {.user = &l, .log = on_log};
+        fixture_log l = {.warnings = 0};
+        const volt_callbacks cb = fixture_listen(&l);
         double *scale;
         assert_ok(volt_alloc_zero(&scale, (size_t)params, sizeof *scale, "a test"));
         save("weights.safetensors", cases[i].from, source, NULL, 0);
         assert_ok(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
                                 NULL, &cb, NULL));
         assert_int_equal(l.warnings, 1);
-        assert_non_null(strstr(l.warning, cases[i].why));
+        assert_non_null(strstr(l.text, cases[i].why));
         for (int k = 0; k < params; k++)
             scale[k] = k % 2;
         assert_fails(volt_transfer(target, cases[i].to, "weights.safetensors", cases[i].mode, 1,
@@ -388,10 +361,59 @@ static void little_and_frozen_are_told(void **state)
     volt_graph_free(flat);
 }
 
+/* Kernels of another size are not resized: a sentence says so, and to freeze one is an error.
+ */
+static void kernels_of_another_size_are_told(void **state)
+{
+    static const char name[] = "encoder.stages.0.0.convs.0.conv.weight";
+    volt_graph *from = deep_network(&volt_model_plain_unet, 3, 4, 8, 1);
+    volt_graph *to = deep_network(&volt_model_plain_unet, 3, 4, 8, 3);
+    float *source = fresh(from, 1), *target = fresh(to, 2), *start = fresh(to, 2);
+    const int index = volt_graph_find_param(to, name);
+    const volt_param *p = volt_graph_param(to, index);
+    fixture_log l = {.warnings = 0};
+    const volt_callbacks cb = fixture_listen(&l);
+    double *scale;
+
+    (void)state;
+    assert_ok(volt_alloc(&scale, (size_t)volt_graph_param_count(to) * sizeof *scale, "a test"));
+    for (int i = 0; i < volt_graph_param_count(to); i++)
+        scale[i] = i != index;
+    save("weights.safetensors", from, source, NULL, 0);
+    for (int mode = VOLT_TRANSFER_BY_NAME; mode <= VOLT_TRANSFER_TOLERANT; mode++) {
+        const volt_transfer_mode m = (volt_transfer_mode)mode;
+        if (m == VOLT_TRANSFER_STRICT) {
+            assert_fails(
+                volt_transfer(target, to, "weights.safetensors", m, 1, NULL, NULL, NULL),
+                VOLT_EDATA,
+                "does not fit this network: encoder.stages.0.0.convs.0.conv."
+                "weight (kernel 1x3x3 there, 3x3x3 here)");
+            continue;
+        }
+        l.text[0] = '\0';
+        assert_ok(volt_transfer(target, to, "weights.safetensors", m, 1, NULL, &cb, NULL));
+        assert_non_null(strstr(l.text, "kernels are not resized: "));
+        assert_non_null(strstr(l.text, "size there start at random, such as encoder.stages.0.0."
+                                       "convs.0.conv.weight (kernel 1x3x3 there, 3x3x3 here)"));
+        assert_memory_equal(target + p->offset, start + p->offset,
+                            (size_t)p->count * sizeof *target);
+        assert_fails(volt_transfer(target, to, "weights.safetensors", m, 1, scale, NULL, NULL),
+                     VOLT_EDATA, "1 of 1 frozen parameter would keep random values");
+        assert_non_null(strstr(volt_last_error(), "(kernel 1x3x3 there, 3x3x3 here)"));
+    }
+    remove("weights.safetensors");
+    volt_free(scale);
+    volt_free(start);
+    volt_free(target);
+    volt_free(source);
+    volt_graph_free(to);
+    volt_graph_free(from);
+}
+
 /* A frozen parameter that is taken in part is as bad as one that is not taken. */
 static void a_frozen_part_is_refused(void **state)
 {
-    volt_graph *from = network(1, 3, 8), *to = network(2, 3, 8);
+    volt_graph *from = small_network(1, 3, 8), *to = small_network(2, 3, 8);
     float *source = fresh(from, 1), *target = fresh(to, 2);
     double *scale;
 
@@ -517,6 +539,7 @@ int main(void)
         cmocka_unit_test(skip_channels_stay_skip_channels),
         cmocka_unit_test(slices_agree_from_the_middle),
         cmocka_unit_test(little_and_frozen_are_told),
+        cmocka_unit_test(kernels_of_another_size_are_told),
         cmocka_unit_test(a_frozen_part_is_refused),
         cmocka_unit_test(a_run_starts_another),
         cmocka_unit_test(a_checkpoint_of_nnunet_is_taken_whole),

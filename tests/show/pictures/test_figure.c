@@ -346,6 +346,58 @@ static void large_images_are_averaged(void **state)
     volt_volume_free(v);
 }
 
+/* Labels 1..labels in blocks of 2 x 2 x 2 voxels, row by row from (1, 1, 1) on. */
+static void put_atlas(volt_volume *v, int labels)
+{
+    int i = 0;
+
+    for (int z = 1; z + 2 < 12; z += 2) {
+        for (int y = 1; y + 2 < N; y += 2) {
+            for (int x = 1; x + 2 < N && i < labels; x += 2, i++) {
+                for (int k = 0; k < 8; k++)
+                    ((uint8_t *)v->data)[((z + k / 4) * N + y + k / 2 % 2) * N + x + k % 2] =
+                        (uint8_t)(i + 1);
+            }
+        }
+    }
+}
+
+static void small_labels_are_masks(void **state)
+{
+    static const int counts[] = {10, 25, 40, 120};
+    volt_volume *v = volume(VOLT_U8, 1, 12);
+    uint8_t *voxel = v->data;
+    uint32_t noise = 1;
+    char why[100];
+
+    (void)state;
+    for (int c = 0; c < 4; c++) {
+        memset(voxel, 0, (size_t)12 * N * N);
+        put_atlas(v, counts[c]);
+        assert_true(volt_looks_like_mask(v, false, why, sizeof why));
+    }
+    voxel[0] = 122; /* the values are not consecutive any more */
+    assert_false(volt_looks_like_mask(v, false, why, sizeof why));
+    assert_true(volt_looks_like_mask(v, true, why, sizeof why));
+    for (int i = 0; i < 12 * N * N; i++) /* a ramp is no mask, unless it says so */
+        voxel[i] = (uint8_t)(i % N + 1);
+    assert_false(volt_looks_like_mask(v, false, why, sizeof why));
+    assert_non_null(strstr(why, "scattered"));
+    assert_true(volt_looks_like_mask(v, true, why, sizeof why));
+    for (int i = 0; i < 12 * N * N; i++) { /* neither is a scan with all values from 0 to 120 */
+        noise = noise * 1664525 + 1013904223;
+        voxel[i] = (uint8_t)(noise / (1u << 20) % 121);
+    }
+    assert_false(volt_looks_like_mask(v, false, why, sizeof why));
+    assert_true(volt_looks_like_mask(v, true, why, sizeof why));
+    volt_volume_free(v);
+    v = volume(VOLT_F32, 1, 3);
+    ((float *)v->data)[77] = 0.5f;
+    assert_false(volt_looks_like_mask(v, true, why, sizeof why));
+    assert_non_null(strstr(why, "0.5"));
+    volt_volume_free(v);
+}
+
 static void images_and_masks_are_told_apart(void **state)
 {
     volt_volume *image = scan(3), *mask = volume(VOLT_I32, 1, 3),
@@ -355,37 +407,37 @@ static void images_and_masks_are_told_apart(void **state)
     char why[100];
 
     (void)state;
-    assert_false(volt_looks_like_mask(image, why, sizeof why));
+    assert_false(volt_looks_like_mask(image, false, why, sizeof why));
     assert_non_null(strstr(why, "no label"));
-    assert_true(volt_looks_like_mask(mask, NULL, 0)); /* empty */
+    assert_true(volt_looks_like_mask(mask, false, NULL, 0)); /* empty */
     for (int i = 0; i < 100; i++)
         put_block(mask, 1000 * i, i % 10 * 4, i / 10 * 4, 4);
-    assert_true(volt_looks_like_mask(mask, why, sizeof why));
+    assert_true(volt_looks_like_mask(mask, false, why, sizeof why));
     for (int i = 0; i < 3 * N * N; i++)
         ((float *)real->data)[i] = i % N < 10 ? 0 : i % N < 20 ? 1 : 4; /* BraTS as float */
-    assert_true(volt_looks_like_mask(real, why, sizeof why));
+    assert_true(volt_looks_like_mask(real, false, why, sizeof why));
     ((float *)real->data)[77] = NAN;
-    assert_false(volt_looks_like_mask(real, why, sizeof why));
+    assert_false(volt_looks_like_mask(real, false, why, sizeof why));
     ((float *)real->data)[77] = 0.5f;
-    assert_false(volt_looks_like_mask(real, why, sizeof why));
+    assert_false(volt_looks_like_mask(real, false, why, sizeof why));
     assert_non_null(strstr(why, "0.5"));
     for (int i = 0; i < N * N; i++) { /* integers, as scattered as a scan's */
         noise = noise * 1664525 + 1013904223;
         ((uint8_t *)photo->data)[i] = (uint8_t)(100 + noise / (1u << 25) % 100);
     }
-    assert_false(volt_looks_like_mask(photo, why, sizeof why));
+    assert_false(volt_looks_like_mask(photo, false, why, sizeof why));
     assert_non_null(strstr(why, "different values"));
     for (int i = 0; i < N * N; i++) { /* a scan of few values: a slope with noise */
         noise = noise * 1664525 + 1013904223;
         ((uint8_t *)photo->data)[i] = (uint8_t)(1 + i % N * 15 / N + noise / (1u << 25) % 4);
     }
-    assert_false(volt_looks_like_mask(photo, why, sizeof why));
+    assert_false(volt_looks_like_mask(photo, false, why, sizeof why));
     for (int i = 0; i < N * N; i++) { /* a poor mask of as many labels */
         noise = noise * 1664525 + 1013904223;
         ((uint8_t *)photo->data)[i] = (uint8_t)(1 + noise / (1u << 25) % 18);
     }
-    assert_true(volt_looks_like_mask(photo, why, sizeof why));
-    assert_false(volt_looks_like_mask(three, why, sizeof why));
+    assert_true(volt_looks_like_mask(photo, false, why, sizeof why));
+    assert_false(volt_looks_like_mask(three, false, why, sizeof why));
     assert_non_null(strstr(why, "3 channels"));
     volt_volume_free(three);
     volt_volume_free(real);
@@ -450,6 +502,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_seen_is_told),
         cmocka_unit_test(photographs_keep_their_colours),
         cmocka_unit_test(large_images_are_averaged),
+        cmocka_unit_test(small_labels_are_masks),
         cmocka_unit_test(images_and_masks_are_told_apart),
         cmocka_unit_test(options_are_checked_and_memory_is_given_back),
     };

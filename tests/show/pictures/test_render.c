@@ -112,6 +112,34 @@ static void test_contours(void **state)
     volt_volume_free(mask);
 }
 
+/* A label that fills the view is drawn along the view's own border, which is no contour of
+ * others. */
+static void test_full_view(void **state)
+{
+    volt_volume *mask = scan(VOLT_I16);
+    volt_picture *p = NULL;
+    volt_view view = volt_view_of(&mask->grid, VOLT_PLANE_AXIAL, 10);
+    const volt_color black = {0, 0, 0}, red = volt_label_color(1);
+    const volt_label_map map = {(const int64_t[]){1}, &red, 1};
+
+    (void)state;
+    for (int i = 0; i < 6 * 8; i++)
+        ((int16_t *)mask->data)[6 * 8 + i] = 1;
+    view.slice = 1;
+    for (int open = 0; open < 2; open++) {
+        assert_ok(volt_picture_create(&p, 80, 60, black));
+        assert_ok(volt_view_contours(p, 0, 0, &view, mask, &map, VOLT_OUTLINE_SOLID));
+        assert_true(same(pixel(p, 0, 30), open ? black : red));
+        assert_true(same(pixel(p, 79, 30), open ? black : red));
+        assert_true(same(pixel(p, 40, 1), open ? black : red));
+        assert_true(same(pixel(p, 40, 2), black));
+        volt_picture_free(p);
+        p = NULL;
+        ((int16_t *)mask->data)[(1 * 6 + 3) * 8 + 4] = 0; /* a hole, which has a border */
+    }
+    volt_volume_free(mask);
+}
+
 static void test_page(void **state)
 {
     volt_volume *image = scan(VOLT_F32), *mask = scan(VOLT_I16);
@@ -231,9 +259,9 @@ static void test_window(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sides),  cmocka_unit_test(test_contours),
-        cmocka_unit_test(test_page),   cmocka_unit_test(test_hostile),
-        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_sides),     cmocka_unit_test(test_contours),
+        cmocka_unit_test(test_full_view), cmocka_unit_test(test_page),
+        cmocka_unit_test(test_hostile),   cmocka_unit_test(test_window),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
