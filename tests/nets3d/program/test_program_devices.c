@@ -72,8 +72,8 @@ static volt_status refusing_create(const volt_device *dev, volt_op **out,
         if (((refused & VOLT_NO_PLAIN_INPUT) && conv && i == 0 && t->layout == VOLT_PLAIN) ||
             ((refused & VOLT_NO_PLAIN_OUTPUT) && conv && i > 0 && t->layout == VOLT_PLAIN) ||
             ((refused & VOLT_NO_RANGES) && t->buffer_c != t->c && spec->kind != VOLT_OP_COPY) ||
-            ((refused & VOLT_NO_SECOND_GRADIENT) && spec->kind == VOLT_OP_NORM_ACT_BWD &&
-             i == 6))
+            ((refused & VOLT_NO_SECOND_GRADIENT) && i == 6 &&
+             (spec->kind == VOLT_OP_NORM_BWD_SUMS || spec->kind == VOLT_OP_NORM_BWD_APPLY)))
             return volt_fail(VOLT_ENOTSUP, "%s in this form", sig->name);
     }
     return reference->op_create(reference, out, spec);
