@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
@@ -67,7 +68,7 @@ done:
 
 /* Holding a value until its next use saves recomputing it, dropping it saves memory: takes the
  * longest window that needs at most 1 % more memory than the best. */
-static volt_status lay_out(volt_program *p, size_t *arena)
+static volt_status plan(volt_program *p)
 {
     static const int windows[] = {6, 3, 1, 0};
     const int count = volt_program_trains(p) ? (int)(sizeof windows / sizeof *windows) : 1;
@@ -84,8 +85,7 @@ static volt_status lay_out(volt_program *p, size_t *arena)
     while (chosen + 1 < count && least[chosen] > best + best / 100)
         chosen++;
     p->window = windows[chosen];
-    VOLT_TRY(st, done, emit(p));
-    st = volt_program_arrange(p, arena);
+    st = emit(p);
 done:
     return st;
 }
@@ -95,19 +95,35 @@ static bool is_plain(const volt_tensor *t)
     return t->n && t->layout == VOLT_PLAIN;
 }
 
+/* Whether the device takes a refused step without its operand i. */
+static bool works_without(const volt_program *p, const volt_step *s, int i)
+{
+    volt_op_spec spec = s->spec;
+    volt_op *op = NULL;
+    bool works;
+
+    spec.tensor[i] = (volt_tensor){0};
+    works = p->device->op_create(p->device, &op, &spec) == VOLT_OK;
+    p->device->op_free(op);
+    return works;
+}
+
 /* The feature to give up after the device refused a step; 0 = none. */
 static unsigned next_restriction(const volt_program *p, const volt_step *s)
 {
     const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
     const bool conv = s->spec.kind <= VOLT_OP_CONV_BWD_WEIGHTS;
-    const int last = s->operands - 1;
+    const int last = s->spec.kind == VOLT_OP_CONV_BWD_DATA ? 2 : 3;
     unsigned found = 0;
 
+    if (s->spec.kind == VOLT_OP_CONV_FWD && s->spec.tensor[4].n && works_without(p, s, 4))
+        return VOLT_NO_CONV_SUMS;
     if (conv && s->spec.kind != VOLT_OP_CONV_BWD_DATA && is_plain(&s->spec.tensor[0]))
         found |= VOLT_NO_PLAIN_INPUT;
     if (conv && is_plain(&s->spec.tensor[last]))
         found |= VOLT_NO_PLAIN_OUTPUT;
-    if (s->spec.kind == VOLT_OP_NORM_ACT_BWD && s->spec.tensor[6].n)
+    if ((s->spec.kind == VOLT_OP_NORM_BWD_SUMS || s->spec.kind == VOLT_OP_NORM_BWD_APPLY) &&
+        s->spec.tensor[6].n)
         found |= VOLT_NO_SECOND_GRADIENT;
     for (int i = 0; i < s->operands && s->spec.kind != VOLT_OP_COPY; i++) {
         if ((sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT) &&
@@ -134,8 +150,12 @@ static const char *action_of(const volt_step *s)
     switch (s->spec.kind) {
     case VOLT_OP_COPY:
         return "copy";
-    case VOLT_OP_NORM_STATS:
+    case VOLT_OP_NORM_SUMS:
+        return "sums";
+    case VOLT_OP_NORM_FINISH:
         return "statistics";
+    case VOLT_OP_NORM_BWD_SUMS:
+        return "backward sums";
     case VOLT_OP_CONV_BWD_DATA:
     case VOLT_OP_TCONV_BWD_DATA:
         return "data gradient";
@@ -172,17 +192,19 @@ done:
     return st;
 }
 
-/* Lays out and creates operators, without the features that the device refuses. */
+/* Plans and creates operators, without the features that the device refuses. */
 static volt_status compile(volt_program *p)
 {
+    char sentence[1024]; /* refusals that lead to another way are no failures */
     size_t arena;
     volt_status st;
 
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
     for (;;) {
         int refused = -1;
         unsigned restriction;
 
-        VOLT_TRY(st, done, lay_out(p, &arena));
+        VOLT_TRY(st, done, plan(p));
         st = volt_program_create_operators(p, &refused);
         if (st != VOLT_ENOTSUP)
             break;
@@ -193,9 +215,11 @@ static volt_status compile(volt_program *p)
     }
     if (st != VOLT_OK)
         goto done;
+    VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
     VOLT_TRY(st, done, volt_program_verify(p));
-    st = name_steps(p);
+    VOLT_TRY(st, done, name_steps(p));
+    volt_set_last_error(sentence);
 done:
     return st;
 }

@@ -50,6 +50,7 @@ typedef struct volt_program_value {
     bool needed;         /* by backward, or again after it was dropped */
     bool keep;           /* stays from forward until its last use in backward */
     int first_demand, demands; /* slots that read it: p->demand[first_demand...] */
+    int sums; /* buffer of its sums (n,c,2) for norms that read it; -1 = not yet */
     volt_place place;
 } volt_program_value;
 
@@ -108,7 +109,8 @@ typedef enum volt_restriction {
     VOLT_NO_PLAIN_INPUT = 1,
     VOLT_NO_PLAIN_OUTPUT = 2,
     VOLT_NO_RANGES = 4,
-    VOLT_NO_SECOND_GRADIENT = 8
+    VOLT_NO_SECOND_GRADIENT = 8,
+    VOLT_NO_CONV_SUMS = 16
 } volt_restriction;
 
 typedef enum volt_run_state {
@@ -199,6 +201,8 @@ bool volt_place_equal(const volt_place *a, const volt_place *b);
 volt_operand volt_operand_none(void);
 volt_operand volt_operand_place(const volt_place *place);
 volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c); /* dense, in the arena */
+volt_operand volt_operand_sums(int buffer, int64_t n,
+                               int64_t c); /* (n,c,2) float64, the same */
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param);
 
 /* forward.c */

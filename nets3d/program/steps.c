@@ -20,7 +20,7 @@ void volt_program_clear_steps(volt_program *p)
     p->step_count = p->buffer_count = p->pending_count = p->memory_count = 0;
     p->labels = -1;
     for (int v = 0; v < p->value_count; v++)
-        p->values[v].place.buffer = -1;
+        p->values[v].place.buffer = p->values[v].sums = -1;
     for (int u = 0; u < p->unit_count; u++) {
         p->units[u].mean = p->units[u].rstd = p->units[u].factors = -1;
         p->units[u].range.buffer = -1;
@@ -73,6 +73,13 @@ done:
     return st;
 }
 
+static int64_t voxels_of(const volt_program *p, volt_value v)
+{
+    const int64_t *extent = p->values[v].extent;
+
+    return extent[2] * extent[3] * extent[4];
+}
+
 volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int unit,
                                       const volt_operand *operands)
 {
@@ -86,6 +93,7 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     step.again = backward ? unit != 2 * p->unit_count - 1 - p->slot : unit != p->slot;
     step.spec = (volt_op_spec){.kind = kind,
                                .conv = u->node->conv,
+                               .count = voxels_of(p, u->out),
                                .eps = u->node->eps,
                                .slope = u->slope,
                                .linear = u->node->kind == VOLT_NODE_UPSAMPLE_LINEAR,
@@ -149,6 +157,14 @@ volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c)
 
     return (volt_operand){VOLT_OPERAND_BUFFER, buffer,
                           volt_tensor_make(extent, VOLT_F32, VOLT_PLAIN)};
+}
+
+volt_operand volt_operand_sums(int buffer, int64_t n, int64_t c)
+{
+    const int64_t extent[5] = {n, c, 2, 1, 1};
+
+    return (volt_operand){VOLT_OPERAND_BUFFER, buffer,
+                          volt_tensor_make(extent, VOLT_F64, VOLT_PLAIN)};
 }
 
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param)
