@@ -190,6 +190,7 @@ typedef struct volt_op_info {
 
 struct volt_device {
     const char *name;    /* "reference", "cpu" */
+    int index;           /* which of the machine's devices of this name; from 0 */
     const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
     void *context;       /* the device's own */
     bool host_memory;    /* device pointers are host pointers, so nothing needs copying */
