@@ -143,12 +143,13 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
  * statistics over the batch: not with batch_dice, nor with ignored voxels or class weights,
  * whose cross-entropy is a mean over the batch's voxels. VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
-/* A training program's parameters and their gradients. */
+/* A training program's parameters that learn, and their gradients. */
 typedef struct volt_parameters {
     const volt_device *device;
     float *weights, *gradients; /* device arrays in flat order; NULL in inference programs and
                                  * before volt_program_load. With `accumulate` the average */
-    int64_t count;              /* elements of each */
+    int64_t count;              /* elements of each: volt_graph_learned_elements(). Those of
+                                 * state lie behind `weights` and have no gradients */
     int threads;
 } volt_parameters;
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);

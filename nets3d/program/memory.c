@@ -314,7 +314,7 @@ volt_status volt_program_account(volt_program *p, size_t arena)
     p->memory = (volt_program_memory){0};
     if (volt_program_trains(p)) {
         p->memory.parameters = plain;
-        p->memory.gradients = p->options.accumulate ? 2 * plain : plain;
+        p->memory.gradients = (p->options.accumulate ? 2 : 1) * volt_program_gradient_bytes(p);
     } else {
         account_packed(p);
         for (int i = 0; i < volt_graph_param_count(p->graph); i++) {

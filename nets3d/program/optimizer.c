@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
+#include "nets3d/graph/params.h"
 
 /* Neighbouring parameters with one rate. */
 typedef struct segment {
@@ -142,7 +143,7 @@ volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *g,
     for (int i = 0; i < params; i++) {
         const volt_param *p = volt_graph_param(g, i);
         segment *last = count ? &segments[count - 1] : NULL;
-        if (scale[i] == 0)
+        if (scale[i] == 0 || !volt_param_learns(p))
             continue;
         if (last && last->scale == scale[i] && last->offset + last->count == p->offset)
             last->count += p->count;

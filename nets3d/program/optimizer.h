@@ -21,8 +21,8 @@ void volt_optimizer_free(volt_optimizer *o); /* NULL is allowed */
 size_t volt_optimizer_bytes(volt_optimizer_kind kind, int64_t parameters);
 
 /* Parameter i of `graph`, the program's, learns at scale[i] times the rate. 0 freezes it: no
- * weight decay either, and its gradient counts in no norm. Copied. VOLT_EINVAL: a scale is
- * negative or not finite; VOLT_ENOMEM. */
+ * weight decay either, and its gradient counts in no norm. Scales of state do nothing. Copied.
+ * VOLT_EINVAL: a scale is negative or not finite; VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *graph,
                                                     const double *scale);
 /* Learning rate at progress `t` in [0,1]. */

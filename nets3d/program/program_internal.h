@@ -175,6 +175,12 @@ static inline bool volt_program_trains(const volt_program *p)
     return p->options.mode == VOLT_TRAIN;
 }
 
+/* Of the parameters that learn. */
+static inline size_t volt_program_gradient_bytes(const volt_program *p)
+{
+    return (size_t)volt_graph_learned_elements(p->graph) * sizeof(float);
+}
+
 /* steps.c */
 void volt_program_clear_steps(volt_program *p);
 VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);

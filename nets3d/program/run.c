@@ -61,7 +61,7 @@ static volt_status allocate(volt_program *p)
 {
     const volt_device *dev = p->device;
     const volt_program_memory *m = &p->memory;
-    const size_t average = p->options.accumulate ? m->parameters : 0;
+    const size_t average = p->options.accumulate ? volt_program_gradient_bytes(p) : 0;
     const struct {
         void **to;
         size_t bytes;
@@ -110,11 +110,11 @@ done:
     return st;
 }
 
-/* Zeros of the parameters' size on the device, through a small host block. */
+/* Zeros of the gradients' size on the device, through a small host block. */
 static volt_status clear(volt_program *p, float *gradients)
 {
     static const float zeros[4096];
-    const int64_t count = volt_graph_param_elements(p->graph);
+    const int64_t count = volt_graph_learned_elements(p->graph);
     volt_status st = VOLT_OK;
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
@@ -374,7 +374,7 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
     if (part < 0 || part >= parts)
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
     return p->device->accumulate(p->device, p->average, p->gradients,
-                                 volt_graph_param_elements(p->graph), 1.0 / (double)parts,
+                                 volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
                                  part == 0, p->options.threads);
 }
 
@@ -383,7 +383,7 @@ volt_parameters volt_program_parameters(const volt_program *p)
     return (volt_parameters){.device = p->device,
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
-                             .count = volt_graph_param_elements(p->graph),
+                             .count = volt_graph_learned_elements(p->graph),
                              .threads = p->options.threads};
 }
 

@@ -215,7 +215,7 @@ static volt_status announce(volt_session *s)
     const volt_loader_options validation = loader_options(s, true);
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
-                                                  volt_graph_param_elements(s->graph));
+                                                  volt_graph_learned_elements(s->graph));
     const size_t available = volt_mem_available();
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
@@ -249,7 +249,7 @@ static volt_status announce(volt_session *s)
 
 static size_t slot_bytes(const volt_session *s)
 {
-    return (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
+    return (size_t)volt_graph_learned_elements(s->graph) * sizeof(float);
 }
 
 /* Slot i as the host sees it: the device's own memory, or its place in staging. */
