@@ -5,6 +5,7 @@
  */
 #ifndef VOLT_NETS3D_DEVICE_H
 #define VOLT_NETS3D_DEVICE_H
+#include <stdint.h>
 #include "../base/status.h"
 VOLT_BEGIN_DECLS
 
@@ -16,6 +17,15 @@ typedef enum volt_precision {
 } volt_precision;
 
 typedef struct volt_device volt_device;
+
+/* The parameters of a training program and their gradients. */
+typedef struct volt_parameters {
+    const volt_device *device;
+    float *weights, *gradients; /* in the device's memory, in flat order; NULL in inference
+                                 * programs and before volt_program_load */
+    int64_t count;              /* elements of each */
+    int threads;
+} volt_parameters;
 
 /* Opens a device by name: "reference" or "cpu". The caller owns *out. VOLT_EINVAL (unknown);
  * VOLT_ENOTSUP: a GPU. */

@@ -13,6 +13,7 @@
 #include "base/system/file.h"
 #include "base/mem.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 
 #define FLOAT_SUMS_BYTES ((size_t)1 << 30)
 
@@ -117,13 +118,12 @@ static volt_status run_batch(walk *w)
 {
     const size_t size = (size_t)w->seg->outputs * volt_patch_voxels(w->g->patch);
     const double start = volt_seconds();
-    const float *logits;
+    const float *logits = volt_program_output_address(w->g->program, 0);
     volt_status st;
 
     if (w->waiting == 0)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_program_forward(w->g->program, w->g->input, 0));
-    VOLT_TRY(st, done, volt_program_output(w->g->program, 0, &logits, NULL));
     w->seg->network_s += volt_seconds() - start;
     for (int i = 0; i < w->waiting; i++) {
         const volt_stitch_tile tile = {

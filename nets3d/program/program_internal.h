@@ -147,9 +147,12 @@ struct volt_program {
 
     volt_program_memory memory;
     size_t *parameter_offset; /* inference: plain vectors among the packed weights, bytes */
-    size_t loss_scratch;
+    size_t loss_scratch;      /* of the device; the sums of the loss lie behind it */
     float *weights, *gradients;
     unsigned char *packed, *arena, *scratch;
+    volt_loss_block *loss;    /* result of the last loss */
+    int loss_values;          /* values that its labels may have; 0 = there was none */
+    const double *loss_scale; /* NULL = 1 */
     volt_run_state state;
     bool loaded, profile;
 };

@@ -49,6 +49,8 @@ static volt_status diverged(const volt_session *s, const volt_batch *b, const ch
                      (long long)s->state.iteration, what, cases);
 }
 
+/* The whole step is started before any of its results is read: a loss or gradient that is not
+ * finite, and a bad label, leave the weights as they are. */
 static volt_status step(volt_session *s, const volt_batch *b, double *loss, double *norm)
 {
     const double lr = volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
@@ -57,11 +59,13 @@ static volt_status step(volt_session *s, const volt_batch *b, double *loss, doub
 
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true, &result));
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true));
+    VOLT_TRY(st, done, volt_program_backward(s->program));
+    VOLT_TRY(st, done, volt_optimizer_step(s->optimizer, lr));
+    VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged(s, b, "the loss is not finite");
-    VOLT_TRY(st, done, volt_program_backward(s->program));
-    st = volt_optimizer_step(s->optimizer, lr, norm);
+    st = volt_optimizer_norm(s->optimizer, norm);
     if (st == VOLT_ENUMERIC)
         return diverged(s, b, "the gradient is not finite");
     *loss = result.total;
@@ -166,7 +170,8 @@ static volt_status validation_batch(volt_session *s, validation *v)
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
     VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+    VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged(s, &batch, "the validation loss is not finite");
     v->loss += result.total;

@@ -1,5 +1,6 @@
 /* Programs against PyTorch: forward, loss, every gradient, ten optimizer steps; then against
  * themselves: devices, modes, threads, precisions. */
+#include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
@@ -41,17 +42,18 @@ static void check_outputs(volt_program *p, const volt_safetensors *f, double tol
 {
     for (int i = 0; i < volt_graph_output_count(p->graph); i++) {
         const volt_tensor_view *want;
-        const float *got;
         int64_t shape[5];
+        float *got;
         char name[16];
 
         snprintf(name, sizeof name, "%d", i);
         want = fixture_view(f, "logits.", name);
-        assert_ok(volt_program_output(p, i, &got, shape));
+        got = program_output(p, i, shape);
         for (int axis = 0; axis < 5; axis++)
             assert_int_equal(shape[axis], want->shape[axis]);
         assert_near("logits", got, want->data, (int64_t)(want->bytes / sizeof *got), tolerance,
                     0);
+        volt_free(got);
     }
 }
 
@@ -80,7 +82,7 @@ static void check_loss(volt_program *p, const volt_safetensors *f, double tolera
     volt_loss_result r = {0};
     double want;
 
-    assert_ok(volt_program_loss(p, &o, fixture_view(f, "labels", "")->data, true, &r));
+    assert_ok(program_loss(p, &o, fixture_view(f, "labels", "")->data, true, &r));
     memcpy(&want, fixture_view(f, "total", "")->data, sizeof want);
     assert_true(fabs(r.total - want) <= tolerance * fabs(want));
     for (int i = 0; i < volt_graph_output_count(p->graph); i++)
@@ -165,6 +167,7 @@ static void ten_training_steps_match_pytorch(void **state)
         float *weights = fixture_parameters(f, "w.", g), *want = fixture_parameters(f, "f.", g);
         volt_program *p = compiled(g, devices[i], net, VOLT_TRAIN, VOLT_FP32, 2);
         const volt_optimizer_settings options = volt_optimizer_nnunet();
+        volt_update_scalars last;
         const volt_loss_options loss = fixture_loss(f);
         volt_optimizer *o = NULL;
 
@@ -175,14 +178,15 @@ static void ten_training_steps_match_pytorch(void **state)
             double norm;
 
             assert_ok(volt_program_forward(p, fixture_view(f, "input", "")->data, 0));
-            assert_ok(
-                volt_program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
+            assert_ok(program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
             assert_ok(volt_program_backward(p));
-            assert_ok(volt_optimizer_step(o, options.lr, &norm));
+            assert_ok(volt_optimizer_step(o, options.lr));
+            assert_ok(volt_optimizer_norm(o, &norm));
             assert_true(fabs(r.total - fixture_number(f, "loss.", step)) < 1e-4);
             assert_true(fabs(norm / fixture_number(f, "norm.", step) - 1) < 1e-3);
         }
-        assert_int_equal(volt_optimizer_steps(o), net->training_steps);
+        assert_ok(volt_optimizer_scalars(o, &last));
+        assert_int_equal(last.steps, net->training_steps);
         assert_ok(volt_program_save(p, weights));
         for (int k = 0; k < volt_graph_param_count(g); k++) {
             const volt_param *q = volt_graph_param(g, k);
@@ -201,17 +205,14 @@ static void ten_training_steps_match_pytorch(void **state)
 static float *logits_of(volt_program *p, const volt_safetensors *f, const float *weights,
                         size_t *bytes)
 {
-    const float *data;
     int64_t shape[5];
-    float *copy;
+    float *data;
 
     assert_ok(volt_program_load(p, weights));
     assert_ok(volt_program_forward(p, fixture_view(f, "input", "")->data, 3));
-    assert_ok(volt_program_output(p, 0, &data, shape));
+    data = program_output(p, 0, shape);
     *bytes = (size_t)(shape[0] * shape[1] * shape[2] * shape[3] * shape[4]) * sizeof *data;
-    assert_ok(volt_alloc(&copy, *bytes, "logits"));
-    memcpy(copy, data, *bytes);
-    return copy;
+    return data;
 }
 
 static void inference_and_threads_give_the_same_bits(void **state)
@@ -264,8 +265,7 @@ static void a_step_can_be_repeated_to_the_bit(void **state)
         for (int run = 0; run < 3; run++) {
             volt_loss_result r = {0};
             assert_ok(volt_program_forward(p, fixture_view(f, "input", "")->data, 0));
-            assert_ok(
-                volt_program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
+            assert_ok(program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
             assert_ok(volt_program_backward(p));
             if (run == 0)
                 memcpy(first, volt_program_parameters(p).gradients, bytes);
@@ -285,29 +285,31 @@ static void calls_out_of_order_are_refused(void **state)
     volt_safetensors *f = open_fixture(net->name);
     volt_graph *g = net->build();
     float *weights = fixture_parameters(f, "w.", g);
-    const float *input = fixture_view(f, "input", "")->data, *data;
+    const float *input = fixture_view(f, "input", "")->data;
     const int16_t *labels = fixture_view(f, "labels", "")->data;
     const volt_loss_options loss = fixture_loss(f);
     volt_program *p = compiled(g, devices[0], net, VOLT_TRAIN, VOLT_FP32, 1);
     volt_program *q = compiled(g, devices[0], net, VOLT_INFER, VOLT_FP32, 1);
     volt_loss_result r = {0};
+    float data[1];
 
     (void)state;
     assert_fails(volt_program_forward(p, input, 0), VOLT_EINVAL, "no parameters");
     assert_ok(volt_program_load(p, weights));
     assert_ok(volt_program_load(q, weights));
-    assert_fails(volt_program_output(p, 0, &data, NULL), VOLT_EINVAL, "after a forward");
+    assert_fails(volt_program_download(p, 0, data), VOLT_EINVAL, "after a forward");
     assert_fails(volt_program_backward(p), VOLT_EINVAL, "loss with gradient");
     assert_ok(volt_program_forward(p, input, 0));
-    assert_fails(volt_program_output(p, 1, &data, NULL), VOLT_EINVAL, "output 1 of 1");
-    assert_ok(volt_program_loss(p, &loss, labels, false, &r));
+    assert_fails(volt_program_download(p, 1, data), VOLT_EINVAL, "output 1 of 1");
+    assert_fails(volt_program_loss_result(p, &r), VOLT_EINVAL, "needs a loss");
+    assert_ok(program_loss(p, &loss, labels, false, &r));
     assert_fails(volt_program_backward(p), VOLT_EINVAL, "loss with gradient");
-    assert_ok(volt_program_loss(p, &loss, labels, true, &r));
+    assert_ok(program_loss(p, &loss, labels, true, &r));
     assert_ok(volt_program_backward(p));
-    assert_fails(volt_program_output(p, 0, &data, NULL), VOLT_EINVAL, "after a forward");
+    assert_fails(volt_program_download(p, 0, data), VOLT_EINVAL, "after a forward");
     assert_ok(volt_program_forward(q, input, 0));
-    assert_fails(volt_program_loss(q, &loss, labels, true, &r), VOLT_EINVAL, "training");
-    assert_ok(volt_program_loss(q, &loss, labels, false, &r));
+    assert_fails(volt_program_loss(q, &loss, labels, true), VOLT_EINVAL, "training");
+    assert_ok(program_loss(q, &loss, labels, false, &r));
     assert_fails(volt_program_save(q, weights), VOLT_EINVAL, "training");
     volt_program_free(q);
     volt_program_free(p);
