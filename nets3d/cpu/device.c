@@ -331,6 +331,7 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .adam = run_adam,
                          .sum_squares = sum_squares,
                          .update_begin = update_begin,
+                         .scores = &volt_host_scores,
                          .close = close_device};
 }
 

@@ -25,6 +25,7 @@
 #include "base/status.h"
 #include "nets3d/device.h"
 #include "nets3d/device/loss.h"
+#include "nets3d/device/scores.h"
 #include "nets3d/device/update.h"
 #include "nets3d/graph.h"
 #include "nets3d/graph/tensor.h"
@@ -149,6 +150,8 @@ struct volt_device {
     volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call);
     volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
     volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    /* scores.h: adding up and decoding; NULL: the host does it. */
+    const volt_scores_table *scores;
     void (*close)(volt_device *dev);
 };
 
