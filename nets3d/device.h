@@ -5,6 +5,7 @@
  */
 #ifndef VOLT_NETS3D_DEVICE_H
 #define VOLT_NETS3D_DEVICE_H
+#include <stdint.h>
 #include "../base/status.h"
 VOLT_BEGIN_DECLS
 
@@ -19,8 +20,20 @@ typedef enum volt_precision {
 
 typedef struct volt_device volt_device;
 
-/* Opens a device by name, NAME[:INDEX]: "reference" or "cpu", of which there is one each, number
- * 0. The caller owns *out. VOLT_EINVAL: an unknown name or index; VOLT_ENOTSUP: a GPU. */
+/* The parameters of a training program that learn, and their gradients. */
+typedef struct volt_parameters {
+    const volt_device *device;
+    float *weights, *gradients; /* in the device's memory, in flat order; NULL in inference
+                                 * programs and before volt_program_load. Programs with
+                                 * `accumulate`: the average of gradients */
+    int64_t count;              /* elements of each: volt_graph_learned_elements(). State lies
+                                 * behind `weights` and has no gradients */
+    int threads;
+} volt_parameters;
+
+/* Opens a device by name, NAME[:INDEX]: "reference" or "cpu", of which there is one each,
+ * number 0. The caller owns *out. VOLT_EINVAL: an unknown name or index; VOLT_ENOTSUP: a GPU.
+ */
 VOLT_CALL volt_device_open(volt_device **out, const char *name);
 VOLT_API void volt_device_close(volt_device *dev); /* NULL is allowed */
 

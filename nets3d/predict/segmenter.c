@@ -312,7 +312,7 @@ void volt_segmenter_free(volt_segmenter *seg)
         return;
     for (int i = 0; i < seg->sets; i++) {
         volt_net_set *g = &seg->set[i];
-        volt_net_set_release(g);
+        volt_net_set_release(seg, g);
         volt_graph_free(g->graph);
         for (int k = 0; k < g->networks; k++)
             volt_free(g->path[k]);
@@ -330,7 +330,7 @@ void volt_segmenter_free(volt_segmenter *seg)
 void volt_segmenter_release_programs(volt_segmenter *seg)
 {
     for (int g = 0; g < seg->sets; g++)
-        volt_net_set_release(&seg->set[g]);
+        volt_net_set_release(seg, &seg->set[g]);
     seg->held_bytes = seg->base_bytes;
 }
 

@@ -122,7 +122,7 @@ done:
 static volt_status time_op(double *out, const volt_device *dev, const volt_op_spec *spec)
 {
     void *operand[VOLT_OP_MAX_TENSORS] = {NULL}, *scratch = NULL;
-    float *weights = NULL;
+    void *weights = NULL;
     volt_op *op = NULL;
     volt_op_info info;
     volt_status st;
@@ -139,8 +139,7 @@ static volt_status time_op(double *out, const volt_device *dev, const volt_op_sp
                               packed ? info.packed_bytes : dev->buffer_bytes(dev, t)));
         if (packed) {
             VOLT_TRY(st, done,
-                     volt_alloc_zero(&weights, (size_t)volt_tensor_elements(t), sizeof *weights,
-                                     "a measurement"));
+                     zeros_on(dev, &weights, (size_t)volt_tensor_elements(t) * sizeof(float)));
             VOLT_TRY(st, done, dev->op_pack(op, operand[i], weights));
         }
     }
@@ -154,7 +153,7 @@ static volt_status time_op(double *out, const volt_device *dev, const volt_op_sp
     }
 done:
     dev->release(dev, scratch);
-    volt_free(weights);
+    dev->release(dev, weights);
     for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++)
         dev->release(dev, operand[i]);
     dev->op_free(op);

@@ -446,6 +446,9 @@ static void change(volt_train_field f, volt_train_options *o, volt_recipe *r)
     case VOLT_TRAIN_BATCH:
         r->batch = 3;
         break;
+    case VOLT_TRAIN_ACCUMULATE:
+        r->accumulate = 2;
+        break;
     case VOLT_TRAIN_OPTIMIZER:
         r->optimizer.kind = VOLT_ADAM;
         break;

@@ -102,7 +102,6 @@ static double train_small(const char *device, float *flat, bool with_state, bool
     volt_program_options o = volt_program_defaults();
     const volt_loss_options loss = volt_loss_nnunet(1, false);
     volt_graph *g = small_graph(with_state);
-    volt_loss_result r = {0};
     volt_optimizer *opt = NULL;
     volt_program *p = NULL;
     volt_device *dev = NULL;
@@ -130,11 +129,12 @@ static double train_small(const char *device, float *flat, bool with_state, bool
         assert_ok(volt_optimizer_set_scales(opt, g, with_state ? scales : plain));
     for (int i = 0; i < 3; i++) {
         assert_ok(volt_program_forward(p, input, (uint32_t)i));
-        assert_ok(volt_program_loss(p, &loss, labels, true, &r));
+        assert_ok(volt_program_loss(p, &loss, labels, true));
         assert_ok(volt_program_backward(p));
         assert_ok(volt_program_accumulate(p, 0, 1));
-        assert_ok(volt_optimizer_step(opt, 0.1, &norm));
+        assert_ok(volt_optimizer_step(opt, 0.1));
     }
+    assert_ok(volt_optimizer_norm(opt, &norm));
     assert_ok(volt_program_save(p, flat));
     volt_optimizer_free(opt);
     volt_program_free(p);
