@@ -564,7 +564,7 @@ static void given_fields_must_agree_on_resume(void **state)
     o.given = all;
     o.givens = VOLT_TRAIN_FIELDS;
     assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL,
-                 "<5> (0.5, the run has 0.001), <11>, <23> (5, the run has 11)");
+                 "<6> (0.5, the run has 0.001), <12>, <24> (5, the run has 11)");
     o = good;
     recipe = usual;
     o.given = all;
