@@ -9,6 +9,7 @@
 #include "nets3d/cpu/ends.h"
 #include "nets3d/cpu/engine.h"
 #include "nets3d/cpu/kernels.h"
+#include "nets3d/cpu/loss.h"
 #include "nets3d/cpu/tconv.h"
 #include "nets3d/cpu/tconv_any.h"
 #include "nets3d/device/op_spec.h"
@@ -249,13 +250,19 @@ static size_t loss_scratch(const volt_device *dev, const volt_loss_call *call)
     return cpu_loss_scratch(call);
 }
 
-static volt_status run_loss(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
 {
-    const volt_status st = cpu_loss_check(call);
+    if (call->c > CPU_LOSS_MOST_CLASSES)
+        return volt_fail(VOLT_ENOTSUP, "loss over %lld channels, at most %d",
+                         (long long)call->c, CPU_LOSS_MOST_CLASSES);
+    context_of(dev)->kernels->loss_sums(call);
+    return VOLT_OK;
+}
 
-    if (st == VOLT_OK)
-        context_of(dev)->kernels->loss(call);
-    return st;
+static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call)
+{
+    context_of(dev)->kernels->loss_gradient(call);
+    return VOLT_OK;
 }
 
 static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call)
@@ -277,10 +284,16 @@ static volt_status accumulate(const volt_device *dev, float *sum, const float *x
     return VOLT_OK;
 }
 
-static volt_status sum_squares(const volt_device *dev, double *out, const float *x,
-                               int64_t count, int threads)
+static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call)
 {
-    *out = context_of(dev)->kernels->sum_squares(x, count, threads);
+    context_of(dev)->kernels->sum_squares(call);
+    return VOLT_OK;
+}
+
+static volt_status update_begin(const volt_device *dev, const volt_update_call *call)
+{
+    (void)dev;
+    volt_update_advance(call);
     return VOLT_OK;
 }
 
@@ -328,11 +341,14 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .op_run = op_run,
                          .op_free = op_free,
                          .loss_scratch = loss_scratch,
-                         .loss = run_loss,
+                         .loss_sums = loss_sums,
+                         .loss_gradient = loss_gradient,
                          .sgd = run_sgd,
                          .adam = run_adam,
                          .accumulate = accumulate,
                          .sum_squares = sum_squares,
+                         .update_begin = update_begin,
+                         .scores = &volt_host_scores,
                          .close = close_device};
 }
 

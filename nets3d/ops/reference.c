@@ -166,11 +166,13 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .op_run = op_run,
                                       .op_free = op_free,
                                       .loss_scratch = volt_reference_loss_scratch,
-                                      .loss = volt_reference_loss,
+                                      .loss_sums = volt_reference_loss_sums,
+                                      .loss_gradient = volt_reference_loss_gradient,
                                       .sgd = volt_reference_sgd,
                                       .adam = volt_reference_adam,
                                       .accumulate = volt_reference_accumulate,
                                       .sum_squares = volt_reference_sum_squares,
+                                      .update_begin = volt_reference_update_begin,
                                       .close = close_device};
     volt_device *dev;
     volt_status st = volt_alloc(&dev, sizeof *dev, "the reference device");

@@ -6,14 +6,16 @@
 /* g = scale*grad + decay*w; m = mu*m + g; w -= lr * (g + mu*m)   (Nesterov) */
 volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call)
 {
+    const volt_update_scalars *s = call->scalars;
+    const double lr = s->lr * call->lr_scale;
+
     (void)dev;
-    for (int64_t i = 0; i < call->count; i++) {
-        const double g =
-            call->gradient_scale * call->gradients[i] + call->weight_decay * call->weights[i];
+    for (int64_t i = 0; !s->bad && i < call->count; i++) {
+        const double g = s->scale * call->gradients[i] + call->weight_decay * call->weights[i];
         const double m = call->mu * call->momentum[i] + g;
 
         call->momentum[i] = (float)m;
-        call->weights[i] = (float)(call->weights[i] - call->lr * (g + call->mu * m));
+        call->weights[i] = (float)(call->weights[i] - lr * (g + call->mu * m));
     }
     return VOLT_OK;
 }
@@ -23,22 +25,24 @@ volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call
  * AdamW shrinks w by lr*decay before. */
 volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call)
 {
-    const double fix1 = 1 - pow(call->beta1, (double)call->step);
-    const double fix2 = 1 - pow(call->beta2, (double)call->step);
+    const volt_update_scalars *s = call->scalars;
+    const double fix1 = 1 - pow(call->beta1, (double)s->steps);
+    const double fix2 = 1 - pow(call->beta2, (double)s->steps);
+    const double lr = s->lr * call->lr_scale;
 
     (void)dev;
-    for (int64_t i = 0; i < call->count; i++) {
-        double w = call->weights[i], g = call->gradient_scale * call->gradients[i], m, v;
+    for (int64_t i = 0; !s->bad && i < call->count; i++) {
+        double w = call->weights[i], g = s->scale * call->gradients[i], m, v;
 
         if (call->decoupled)
-            w -= call->lr * call->weight_decay * w;
+            w -= lr * call->weight_decay * w;
         else
             g += call->weight_decay * w;
         m = call->beta1 * call->m[i] + (1 - call->beta1) * g;
         v = call->beta2 * call->v[i] + (1 - call->beta2) * g * g;
         call->m[i] = (float)m;
         call->v[i] = (float)v;
-        call->weights[i] = (float)(w - call->lr * (m / fix1) / (sqrt(v / fix2) + call->eps));
+        call->weights[i] = (float)(w - lr * (m / fix1) / (sqrt(v / fix2) + call->eps));
     }
     return VOLT_OK;
 }
@@ -53,15 +57,20 @@ volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const 
     return VOLT_OK;
 }
 
-volt_status volt_reference_sum_squares(const volt_device *dev, double *out, const float *x,
-                                       int64_t count, int threads)
+volt_status volt_reference_sum_squares(const volt_device *dev, const volt_squares_call *call)
 {
     double sum = 0;
 
     (void)dev;
-    (void)threads;
-    for (int64_t i = 0; i < count; i++)
-        sum += (double)x[i] * x[i];
-    *out = sum;
+    for (int64_t i = 0; i < call->count; i++)
+        sum += (double)call->x[i] * call->x[i];
+    *call->sum += sum;
+    return VOLT_OK;
+}
+
+volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call)
+{
+    (void)dev;
+    volt_update_advance(call);
     return VOLT_OK;
 }

@@ -258,7 +258,6 @@ static void account_packed(volt_program *p)
 static volt_loss_call largest_loss(const volt_program *p)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
-    static int64_t counts[1]; /* not NULL: counting is wanted */
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
                            .d = t->d,
@@ -269,10 +268,7 @@ static volt_loss_call largest_loss(const volt_program *p)
                            .weight_dice = 1,
                            .ignore = VOLT_NO_IGNORE_LABEL,
                            .gradient = volt_program_trains(p),
-                           .threads = p->options.threads,
-                           .tp = counts,
-                           .fp = counts,
-                           .fn = counts};
+                           .threads = p->options.threads};
 
     for (int i = 0; i < call.levels; i++) {
         call.level[i].d = p->outputs[i].tensor.d;
@@ -282,21 +278,26 @@ static volt_loss_call largest_loss(const volt_program *p)
     return call;
 }
 
+/* The scratch of all operators and of the loss, whose sums lie behind it; at the end, for good,
+ * the result of the last loss. */
 static void account_scratch(volt_program *p)
 {
     volt_loss_call loss = largest_loss(p);
+    const size_t sums = (size_t)volt_loss_sums_count(&loss) * sizeof(double);
+    size_t scratch = p->device->loss_scratch(p->device, &loss);
 
-    p->loss_scratch = p->device->loss_scratch(p->device, &loss);
     loss.batch_dice = true;
-    if (p->device->loss_scratch(p->device, &loss) > p->loss_scratch)
-        p->loss_scratch = p->device->loss_scratch(p->device, &loss);
-    p->memory.scratch = p->loss_scratch;
+    if (p->device->loss_scratch(p->device, &loss) > scratch)
+        scratch = p->device->loss_scratch(p->device, &loss);
+    p->loss_scratch = align_up(scratch);
+    p->memory.scratch = p->loss_scratch + align_up(sums);
     for (int i = 0; i < p->step_count; i++) {
         const volt_op_info *info = &p->steps[i].info;
         const size_t packed = volt_program_trains(p) ? align_up(info->packed_bytes) : 0;
         if (packed + info->scratch_bytes > p->memory.scratch)
             p->memory.scratch = packed + info->scratch_bytes;
     }
+    p->memory.scratch = align_up(p->memory.scratch) + align_up(volt_loss_block_bytes(loss.c));
 }
 
 volt_status volt_program_account(volt_program *p, size_t arena)
@@ -314,7 +315,7 @@ volt_status volt_program_account(volt_program *p, size_t arena)
     p->memory = (volt_program_memory){0};
     if (volt_program_trains(p)) {
         p->memory.parameters = plain;
-        p->memory.gradients = p->options.accumulate ? 2 * plain : plain;
+        p->memory.gradients = (p->options.accumulate ? 2 : 1) * volt_program_gradient_bytes(p);
     } else {
         account_packed(p);
         for (int i = 0; i < volt_graph_param_count(p->graph); i++) {

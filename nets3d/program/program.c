@@ -16,6 +16,7 @@
 #include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/precision.h"
 
 void volt_program_options_init(volt_program_options *o, size_t size)
 {
@@ -47,8 +48,8 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
     if (!device->supports(device, o->precision))
-        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in precision %d",
-                         device->name, (int)o->precision);
+        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in %s on this machine",
+                         device->name, volt_precision_name(o->precision));
     return VOLT_OK;
 }
 

@@ -6,6 +6,7 @@
  * lies in scratch; inference packs once and holds nothing else. Dropout masks follow from seed
  * and step alone, so that a recomputed value gets the mask it had.
  */
+#include "nets3d/program/on_device.h"
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>
@@ -15,11 +16,14 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 
+static size_t align_up(size_t bytes)
+{
+    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
 static size_t packed_in_scratch(const volt_program *p, const volt_step *s)
 {
-    const size_t bytes = volt_program_trains(p) ? s->info.packed_bytes : 0;
-
-    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+    return align_up(volt_program_trains(p) ? s->info.packed_bytes : 0);
 }
 
 /* Where operand j of a step lies, now that memory is allocated. */
@@ -61,7 +65,7 @@ static volt_status allocate(volt_program *p)
 {
     const volt_device *dev = p->device;
     const volt_program_memory *m = &p->memory;
-    const size_t average = p->options.accumulate ? m->parameters : 0;
+    const size_t average = p->options.accumulate ? volt_program_gradient_bytes(p) : 0;
     const struct {
         void **to;
         size_t bytes;
@@ -72,12 +76,15 @@ static volt_status allocate(volt_program *p)
                   {(void **)&p->packed, m->packed, "packed weights"},
                   {(void **)&p->arenas, m->activations, "activations"},
                   {(void **)&p->scratch, m->scratch, "scratch"}};
+    const size_t result = align_up(volt_loss_block_bytes(p->outputs[0].tensor.c));
     volt_status st = VOLT_OK;
 
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         if (blocks[i].bytes && !*blocks[i].to)
             VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
     }
+    p->loss = (volt_loss_block *)(p->scratch + m->scratch - result);
+    p->loss_values = 0;
     set_pointers(p);
 done:
     return st;
@@ -110,11 +117,11 @@ done:
     return st;
 }
 
-/* Zeros of the parameters' size on the device, through a small host block. */
+/* Zeros of the gradients' size on the device, through a small host block. */
 static volt_status clear(volt_program *p, float *gradients)
 {
     static const float zeros[4096];
-    const int64_t count = volt_graph_param_elements(p->graph);
+    const int64_t count = volt_graph_learned_elements(p->graph);
     volt_status st = VOLT_OK;
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
@@ -249,29 +256,54 @@ volt_status volt_program_evaluate(volt_program *p, const float *input)
     return run_forward(p, &(forward_pass){.input = input, .evaluate = true});
 }
 
+/* ---- outputs ---- */
+
 static float *output_address(const volt_program *p, int i)
 {
     return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
 }
 
-volt_status volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5])
+const float *volt_program_output_address(const volt_program *p, int i)
 {
-    const volt_tensor *t;
+    return output_address(p, i);
+}
 
+static volt_status check_output(const volt_program *p, int i)
+{
     if (i < 0 || i >= volt_graph_output_count(p->graph))
         return volt_fail(VOLT_EINVAL, "output %d of %d", i, volt_graph_output_count(p->graph));
-    if (p->state == VOLT_RUN_NONE)
-        return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
-    t = &p->outputs[i].tensor;
-    *data = output_address(p, i);
-    if (shape)
-        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
     return VOLT_OK;
 }
 
+volt_status volt_program_output_shape(const volt_program *p, int i, int64_t shape[5])
+{
+    const volt_status st = check_output(p, i);
+
+    if (st == VOLT_OK) {
+        const volt_tensor *t = &p->outputs[i].tensor;
+        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
+    }
+    return st;
+}
+
+volt_status volt_program_download(volt_program *p, int i, float *to)
+{
+    const volt_status st = check_output(p, i);
+
+    if (st != VOLT_OK)
+        return st;
+    if (p->state == VOLT_RUN_NONE)
+        return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
+    return p->device->download(p->device, to, output_address(p, i),
+                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) *
+                                   sizeof *to);
+}
+
+/* ---- loss ---- */
+
 /* The call without labels. */
 static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *o,
-                                bool gradient, double *value, volt_loss_result *result)
+                                bool gradient)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
     volt_loss_call call = {.n = t->n,
@@ -290,12 +322,10 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
                            .values = o->values,
                            .class_weight = o->class_weight,
                            .gradient = gradient,
+                           .loss_scale = p->loss_scale,
                            .threads = p->options.threads,
-                           .value = value,
-                           .tp = result->tp,
-                           .fp = result->fp,
-                           .fn = result->fn,
-                           .voxels = &result->voxels,
+                           .sums = (double *)(p->scratch + p->loss_scratch),
+                           .result = p->loss,
                            .scratch = p->scratch};
 
     for (int i = 0; i < call.levels; i++) {
@@ -307,12 +337,11 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
 }
 
 volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
-                              const int16_t *labels, bool gradient, volt_loss_result *result)
+                              const int16_t *labels, bool gradient)
 {
     const double start = p->profile ? volt_seconds() : 0;
     volt_loss_options o = volt_loss_defaults();
     int16_t *device_labels;
-    double value[16] = {0};
     volt_loss_call call;
     volt_status st;
 
@@ -323,23 +352,60 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
         return volt_fail(VOLT_EINVAL, "only training programs have gradients");
     if (gradient && p->state == VOLT_RUN_EVALUATED)
         return volt_fail(VOLT_EINVAL, "a loss after an evaluation has no gradient");
-    call = loss_call(p, &o, gradient, value, result);
+    p->loss_values = 0;
+    call = loss_call(p, &o, gradient);
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
              p->device->upload(p->device, device_labels, labels,
                                (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels));
     call.labels = device_labels;
-    VOLT_TRY(st, done, p->device->loss(p->device, &call));
-    result->total = 0;
-    for (int i = 0; i < call.levels; i++) {
-        result->level[i] = value[i];
-        result->total += o.level_weight[i] * value[i];
-    }
+    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call));
+    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call));
+    p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;
     p->steps[p->loss_step].seconds = p->profile ? volt_seconds() - start : 0;
 done:
     return st;
+}
+
+static volt_status download_counts(const volt_program *p, const volt_loss_result *result)
+{
+    const size_t bytes = (size_t)p->outputs[0].tensor.c * sizeof(int64_t);
+    int64_t *const to[] = {result->tp, result->fp, result->fn};
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < 3 && st == VOLT_OK; i++) {
+        if (to[i])
+            st = p->device->download(
+                p->device, to[i], (const char *)volt_loss_counts(p->loss) + i * bytes, bytes);
+    }
+    return st;
+}
+
+volt_status volt_program_loss_result(volt_program *p, volt_loss_result *result)
+{
+    volt_loss_block b;
+    volt_status st;
+
+    if (!p->loss_values)
+        return volt_fail(VOLT_EINVAL, "a result needs a loss before it");
+    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b));
+    if (b.bad_labels)
+        return volt_fail(VOLT_EINVAL, "label %lld at voxel %lld of the batch, expected 0..%d",
+                         (long long)b.bad_label, (long long)b.bad_voxel, p->loss_values - 1);
+    VOLT_TRY(st, done, download_counts(p, result));
+    result->total = b.total;
+    result->voxels = b.voxels;
+    for (int i = 0; i < volt_graph_output_count(p->graph); i++)
+        result->level[i] = b.value[i];
+done:
+    return st;
+}
+
+void volt_program_scale_loss(volt_program *p, const double *scale)
+{
+    p->loss_scale = scale;
 }
 
 volt_status volt_program_backward(volt_program *p)
@@ -374,7 +440,7 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
     if (part < 0 || part >= parts)
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
     return p->device->accumulate(p->device, p->average, p->gradients,
-                                 volt_graph_param_elements(p->graph), 1.0 / (double)parts,
+                                 volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
                                  part == 0, p->options.threads);
 }
 
@@ -383,7 +449,7 @@ volt_parameters volt_program_parameters(const volt_program *p)
     return (volt_parameters){.device = p->device,
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
-                             .count = volt_graph_param_elements(p->graph),
+                             .count = volt_graph_learned_elements(p->graph),
                              .threads = p->options.threads};
 }
 

@@ -56,6 +56,7 @@ fixed --recipe nnunet fast
 fixed --iterations 7 2
 fixed --validation 7 1
 fixed --batch 7 2
+fixed --accumulate 2 1
 fixed --optimizer sgd adamw
 fixed --lr 0.5 0.001
 fixed --schedule poly cosine

@@ -144,16 +144,16 @@ static void clear_cache(void)
 
 static void precisions_have_names(void **state)
 {
-    static const char *const names[] = {"auto", "fp32", "bf16"};
+    static const char *const names[] = {"auto", "fp32", "bf16", "fp16", "tf32"};
     volt_precision p = VOLT_FP32;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         assert_ok(volt_precision_parse(&p, names[i]));
         assert_string_equal(volt_precision_name(p), names[i]);
     }
-    assert_fails(volt_precision_parse(&p, "fp16"), VOLT_EINVAL, "fp16");
-    assert_int_equal(p, VOLT_BF16_MIXED);
+    assert_fails(volt_precision_parse(&p, "fp8"), VOLT_EINVAL, "fp8");
+    assert_int_equal(p, VOLT_TF32);
 }
 
 static void the_faster_is_measured_once(void **state)

@@ -1,4 +1,5 @@
 /* What programs announce, that they keep to it, and that it is small. */
+#include "tests/kit/loss_call.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 #include "base/core/alloc.h"
@@ -151,7 +152,7 @@ static void running_allocates_nothing(void **state)
         assert_ok(volt_program_load(p, weights));
         volt_mem_fail_after(1);
         assert_ok(volt_program_forward(p, input, 0));
-        assert_ok(volt_program_loss(p, &loss, labels, true, &r));
+        assert_ok(program_loss(p, &loss, labels, true, &r));
         assert_ok(volt_program_backward(p));
         volt_mem_fail_after(0);
         volt_program_free(p);

@@ -142,6 +142,8 @@ static void options_out_of_range_are_refused(void **state)
     recipe = usual;
     o.device = "abacus";
     refused(*state, &o, "abacus");
+    o.device = "cpu:1";
+    refused(*state, &o, "cpu:1");
     o.device = NULL;
     assert_fails(volt_train(NULL, &((fixture *)*state)->data, &o, NULL, NULL), VOLT_EINVAL,
                  "no folder");
