@@ -17,7 +17,7 @@ typedef struct bench_ops_options {
 
 static const cli_option options[] = {
     {"--only", 0, CLI_TEXT, offsetof(bench_ops_options, only), "OP", NULL, 0, 0,
-     "operator to measure: conv_fwd, tconv_fwd, norm_act_bwd, ... [all]"},
+     "operator to measure: conv_fwd, tconv_fwd, norm_bwd_apply, ... [all]"},
     {"--in", 0, CLI_INT, offsetof(bench_ops_options, in), "C", "32", 1, 4096, "input channels"},
     {"--out", 0, CLI_INT, offsetof(bench_ops_options, out), "C", "32", 1, 4096,
      "output channels of convolutions"},
@@ -55,10 +55,10 @@ static volt_status run_op(void *user)
 }
 
 static const volt_op_kind kinds[] = {
-    VOLT_OP_CONV_FWD,   VOLT_OP_CONV_BWD_DATA,  VOLT_OP_CONV_BWD_WEIGHTS,
-    VOLT_OP_TCONV_FWD,  VOLT_OP_TCONV_BWD_DATA, VOLT_OP_TCONV_BWD_WEIGHTS,
-    VOLT_OP_NORM_STATS, VOLT_OP_NORM_ACT_FWD,   VOLT_OP_NORM_ACT_BWD,
-    VOLT_OP_ADD,
+    VOLT_OP_CONV_FWD,      VOLT_OP_CONV_BWD_DATA,  VOLT_OP_CONV_BWD_WEIGHTS,
+    VOLT_OP_TCONV_FWD,     VOLT_OP_TCONV_BWD_DATA, VOLT_OP_TCONV_BWD_WEIGHTS,
+    VOLT_OP_NORM_SUMS,     VOLT_OP_NORM_FINISH,    VOLT_OP_NORM_ACT_FWD,
+    VOLT_OP_NORM_BWD_SUMS, VOLT_OP_NORM_BWD_APPLY, VOLT_OP_ADD,
 };
 enum { KINDS = sizeof kinds / sizeof kinds[0] };
 
@@ -68,6 +68,14 @@ static volt_tensor activation(const bench_ops_options *o, int64_t channels,
     const int64_t ncdhw[5] = {o->batch, channels, extent[0], extent[1], extent[2]};
 
     return volt_tensor_make(ncdhw, o->precision ? VOLT_BF16 : VOLT_F32, VOLT_NATIVE);
+}
+
+/* Two float64 sums per sample and channel. */
+static volt_tensor sums(const bench_ops_options *o)
+{
+    const int64_t ncdhw[5] = {o->batch, o->in, 2, 1, 1};
+
+    return volt_tensor_make(ncdhw, VOLT_F64, VOLT_PLAIN);
 }
 
 static volt_tensor dense(int64_t n, int64_t c, const int64_t extent[3])
@@ -124,9 +132,11 @@ static void fill_pointwise(volt_op_spec *s, const bench_ops_options *o, const in
          */
         bool per_sample = i == 1 || i == 2;
 
-        s->tensor[i] = dense_operand ? dense(per_sample ? o->batch : 1, o->in, ones)
-                                     : activation(o, o->in, extent);
+        s->tensor[i] = signature->float64 >> i & 1 ? sums(o)
+                       : dense_operand ? dense(per_sample ? o->batch : 1, o->in, ones)
+                                       : activation(o, o->in, extent);
     }
+    s->count = extent[0] * extent[1] * extent[2];
     s->eps = 1e-5;
     s->slope = 0.01;
 }
@@ -154,7 +164,7 @@ static size_t operand_bytes(const bench_op *b, int i, volt_operand_role role)
         return b->info.packed_bytes;
     if (role == VOLT_ROLE_IN || role == VOLT_ROLE_OUT)
         return b->device->buffer_bytes(b->device, t);
-    return (size_t)volt_tensor_elements(t) * sizeof(float);
+    return (size_t)volt_tensor_elements(t) * volt_dtype_bytes(t->dtype);
 }
 
 /* Finite numbers near 1, read as float32 or as two bfloat16. */
@@ -183,6 +193,8 @@ static volt_status prepare(bench_op *b)
     for (int i = 0; i < signature->operands; i++) {
         size_t bytes = operand_bytes(b, i, signature->role[i]);
 
+        if (!b->spec.tensor[i].n)
+            continue; /* an optional operand that is not wanted */
         VOLT_TRY(st, done,
                  b->device->alloc(b->device, &b->operand[i], bytes, "benchmark operand"));
         VOLT_TRY(st, done, fill_random(b->operand[i], bytes, b->device));

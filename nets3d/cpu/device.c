@@ -94,9 +94,11 @@ typedef struct own_kernel {
 #define OWN(kind, name) kind, "own " #name, offsetof(cpu_kernels, name)
 
 static const own_kernel own_kernels[] = {
-    {OWN(VOLT_OP_NORM_STATS, norm_stats), {0}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_NORM_SUMS, norm_sums), {0}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_NORM_FINISH, norm_finish), {0}, NULL, false},
     {OWN(VOLT_OP_NORM_ACT_FWD, norm_act_fwd), {5}, NULL, false},
-    {OWN(VOLT_OP_NORM_ACT_BWD, norm_act_bwd), {5, 6, 7}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_NORM_BWD_SUMS, norm_bwd_sums), {5, 6}, cpu_norm_scratch, false},
+    {OWN(VOLT_OP_NORM_BWD_APPLY, norm_bwd_apply), {5, 6, 8}, NULL, false},
     {OWN(VOLT_OP_ACT_FWD, act_fwd), {1}, NULL, false},
     {OWN(VOLT_OP_ACT_BWD, act_bwd), {1, 2}, NULL, false},
     {OWN(VOLT_OP_ADD, add), {1, 2}, NULL, false},
@@ -114,9 +116,14 @@ static const own_kernel own_kernels[] = {
     {OWN(VOLT_OP_PRELU_BWD, prelu_bwd), {2, 3}, cpu_prelu_scratch, false},
 };
 
+static bool is_softmax(volt_op_kind kind)
+{
+    return kind == VOLT_OP_SOFTMAX_FWD || kind == VOLT_OP_SOFTMAX_BWD;
+}
+
 static bool may_be_plain(volt_op_kind kind)
 {
-    return kind == VOLT_OP_COPY || kind == VOLT_OP_SOFTMAX_FWD || kind == VOLT_OP_SOFTMAX_BWD;
+    return kind == VOLT_OP_COPY || kind == VOLT_OP_NORM_FINISH || is_softmax(kind);
 }
 
 static volt_status refuse(const char *why)
@@ -137,10 +144,7 @@ static volt_status create_own(volt_op *op, const own_kernel *k)
         return refuse("pooling with padding");
     if (s->kind == VOLT_OP_COPY && !same_extents(&s->tensor[0], &s->tensor[1]))
         return refuse("copy between different extents");
-    for (int i = 0; i < VOLT_OP_MAX_TENSORS && s->kind <= VOLT_OP_NORM_ACT_BWD; i++)
-        if (op->view[i].margins)
-            return refuse("norms of tensors with margins");
-    if (may_be_plain(s->kind) && s->kind != VOLT_OP_COPY && s->tensor[0].c > 1024)
+    if (is_softmax(s->kind) && s->tensor[0].c > 1024)
         return refuse("softmax over more than 1024 channels");
     memcpy(&op->run, (const char *)op->ctx->kernels + k->field, sizeof op->run);
     op->info.kernel = k->name;
@@ -151,6 +155,8 @@ static volt_status create_own(volt_op *op, const own_kernel *k)
 
 static volt_status create_by_kind(volt_op *op)
 {
+    if (op->spec.kind == VOLT_OP_CONV_FWD && op->spec.tensor[4].n)
+        return refuse("convolutions that write sums");
     switch (op->spec.kind) {
     case VOLT_OP_CONV_FWD:
     case VOLT_OP_CONV_BWD_DATA:

@@ -6,9 +6,11 @@
 
 /* Own kernels by kind of operator; X(name). */
 #define CPU_RUN_KERNELS(X)                                                                     \
-    X(norm_stats)                                                                              \
+    X(norm_sums)                                                                               \
+    X(norm_finish)                                                                             \
     X(norm_act_fwd)                                                                            \
-    X(norm_act_bwd)                                                                            \
+    X(norm_bwd_sums)                                                                           \
+    X(norm_bwd_apply)                                                                          \
     X(act_fwd)                                                                                 \
     X(act_bwd)                                                                                 \
     X(add)                                                                                     \

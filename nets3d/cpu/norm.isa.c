@@ -45,49 +45,51 @@ VINLINE void stats_of_run(const void *src, int64_t at, int64_t count, int bf16, 
     *squares += v_double((q[0] + q[1]) + (q[2] + q[3])) + 2 * m * rest + m * m * n;
 }
 
-VINLINE void stats_of_task(const void *src, int64_t at, int64_t count, int bf16, pair *out)
+/* Where task `t` starts in operand `k`. */
+VINLINE int64_t start(const volt_op *op, int k, cpu_task t)
+{
+    return cpu_at(&op->view[k], t.n, t.cb) + cpu_voxel(&op->view[k], t.first, VB);
+}
+
+VINLINE void stats_of_task(const volt_op *op, const void *src, cpu_task t, int bf16, pair *out)
 {
     vd sum = {0}, squares = {0};
 
-    for (int64_t v = 0; v < count; v += RUN)
-        stats_of_run(src, at + v * VB, count - v < RUN ? count - v : RUN, bf16, &sum, &squares);
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r);
+        for (int64_t v = 0; v < r.count; v += RUN)
+            stats_of_run(src, at + v * VB, r.count - v < RUN ? r.count - v : RUN, bf16, &sum,
+                         &squares);
+    }
     memcpy(out->a, &sum, sizeof sum);
     memcpy(out->b, &squares, sizeof squares);
 }
 
-/* Adds the chunks of one channel block in order. */
-static pair sum_chunks(const pair *p, int64_t chunks)
-{
-    pair total = {{0}, {0}};
-
-    for (int64_t k = 0; k < chunks; k++) {
-        for (int i = 0; i < VB; i++) {
-            total.a[i] += p[k].a[i];
-            total.b[i] += p[k].b[i];
-        }
-    }
-    return total;
-}
-
-static void write_stats(const cpu_view *v, const pair *partial, double eps, float *mean,
-                        float *rstd)
+/* Adds the chunks of each channel block in order: sums (n,c,2). */
+static void write_sums(const cpu_view *v, const pair *partial, double *sums)
 {
     const int64_t chunks = cpu_chunks(v);
-    const double count = (double)v->voxels;
 
     for (int64_t i = 0; i < v->n * v->blocks; i++) {
-        const pair total = sum_chunks(partial + i * chunks, chunks);
+        const pair *p = partial + i * chunks;
         const int64_t n = i / v->blocks, cb = i % v->blocks;
+        pair total = {{0}, {0}};
+        for (int64_t k = 0; k < chunks; k++) {
+            for (int j = 0; j < VB; j++) {
+                total.a[j] += p[k].a[j];
+                total.b[j] += p[k].b[j];
+            }
+        }
         for (int64_t k = 0; k < VB && cb * VB + k < v->c; k++) {
-            const double m = total.a[k] / count, var = total.b[k] / count - m * m;
-            mean[n * v->c + cb * VB + k] = (float)m;
-            rstd[n * v->c + cb * VB + k] =
-                (float)(1 / __builtin_sqrt((var < 0 ? 0 : var) + eps));
+            double *own = sums + 2 * (n * v->c + cb * VB + k);
+            own[0] = total.a[k];
+            own[1] = total.b[k];
         }
     }
 }
 
-void VOLT_ISA_NAME(cpu_norm_stats)(const volt_op *op, void *const *p, void *scratch)
+void VOLT_ISA_NAME(cpu_norm_sums)(const volt_op *op, void *const *p, void *scratch)
 {
     const cpu_view *v = &op->view[0];
     pair *partial = scratch;
@@ -95,14 +97,26 @@ void VOLT_ISA_NAME(cpu_norm_stats)(const volt_op *op, void *const *p, void *scra
 
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
-        const cpu_task t = cpu_task_at(v, i);
-        const int64_t at = cpu_at(v, t.n, t.cb) + t.first * VB;
         if (v->bf16)
-            stats_of_task(p[0], at, t.count, 1, &partial[i]);
+            stats_of_task(op, p[0], cpu_task_at(v, i), 1, &partial[i]);
         else
-            stats_of_task(p[0], at, t.count, 0, &partial[i]);
+            stats_of_task(op, p[0], cpu_task_at(v, i), 0, &partial[i]);
     }
-    write_stats(v, partial, op->spec.eps, p[1], p[2]);
+    write_sums(v, partial, p[1]);
+}
+
+void VOLT_ISA_NAME(cpu_norm_finish)(const volt_op *op, void *const *p, void *scratch)
+{
+    const volt_tensor *t = &op->spec.tensor[0];
+    const double count = (double)op->spec.count, *sums = p[0];
+    float *mean = p[1], *rstd = p[2];
+
+    (void)scratch;
+    for (int64_t i = 0; i < t->n * t->c; i++) {
+        const double m = sums[2 * i] / count, var = sums[2 * i + 1] / count - m * m;
+        mean[i] = (float)m;
+        rstd[i] = (float)(1 / __builtin_sqrt((var < 0 ? 0 : var) + op->spec.eps));
+    }
 }
 
 /* Everything norm + activation needs of one channel block. */
@@ -125,14 +139,15 @@ VINLINE affine affine_of(const volt_op *op, void *const *p, const cpu_view *v, c
 
 VINLINE void norm_act_task(const volt_op *op, void *const *p, cpu_task t, int src16, int dst16)
 {
-    const cpu_view *s = &op->view[0], *d = &op->view[5];
-    const affine f = affine_of(op, p, s, t);
-    const int64_t from = cpu_at(s, t.n, t.cb) + t.first * VB;
-    const int64_t to = cpu_at(d, t.n, t.cb) + t.first * VB;
+    const affine f = affine_of(op, p, &op->view[0], t);
 
-    for (int64_t v = 0; v < t.count; v++) {
-        const vf x = (v_get(p[0], from + v * VB, src16) - f.mean) * f.a + f.shift;
-        v_put(p[5], to + v * VB, dst16, v_leaky(x, f.slope));
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t from = start(op, 0, r), to = start(op, 5, r);
+        for (int64_t v = 0; v < r.count; v++) {
+            const vf x = (v_get(p[0], from + v * VB, src16) - f.mean) * f.a + f.shift;
+            v_put(p[5], to + v * VB, dst16, v_leaky(x, f.slope));
+        }
     }
 }
 
@@ -164,87 +179,57 @@ VINLINE vf arriving(void *const *p, const affine *f, vf x, int64_t at, int64_t a
 
 VINLINE int64_t second_at(const volt_op *op, void *const *p, cpu_task t)
 {
-    return p[6] ? cpu_at(&op->view[6], t.n, t.cb) + t.first * VB : 0;
+    return p[6] ? start(op, 6, t) : 0;
 }
 
 /* sum g and sum g * xhat. */
 VINLINE void sums_of_task(const volt_op *op, void *const *p, cpu_task t, int bf16, pair *out)
 {
     const affine f = affine_of(op, p, &op->view[0], t);
-    const int64_t at = cpu_at(&op->view[0], t.n, t.cb) + t.first * VB;
-    const int64_t dy = cpu_at(&op->view[5], t.n, t.cb) + t.first * VB;
-    const int64_t dy2 = second_at(op, p, t);
     vd sum = {0}, dot = {0};
 
-    for (int64_t first = 0; first < t.count; first += RUN) {
-        const int64_t end = t.count - first < RUN ? t.count : first + RUN;
-        vf s = v_zero(), q = v_zero();
-        for (int64_t v = first; v < end; v++) {
-            const vf x = v_get(p[0], at + v * VB, bf16);
-            const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
-            s += g;
-            q += g * ((x - f.mean) * f.rstd);
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r), dy = start(op, 5, r), dy2 = second_at(op, p, r);
+        for (int64_t first = 0; first < r.count; first += RUN) {
+            const int64_t end = r.count - first < RUN ? r.count : first + RUN;
+            vf s = v_zero(), q = v_zero();
+            for (int64_t v = first; v < end; v++) {
+                const vf x = v_get(p[0], at + v * VB, bf16);
+                const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+                s += g;
+                q += g * ((x - f.mean) * f.rstd);
+            }
+            sum += v_double(s);
+            dot += v_double(q);
         }
-        sum += v_double(s);
-        dot += v_double(q);
     }
     memcpy(out->a, &sum, sizeof sum);
     memcpy(out->b, &dot, sizeof dot);
 }
 
-/* d scale, d shift over the batch; the block's means of g and g * xhat go to `means`. */
-static void write_sums(const volt_op *op, void *const *p, const pair *partial, pair *means)
+/* d scale, d shift: the sums over the batch. */
+static void write_parameter_gradients(const cpu_view *v, const double *sums, float *dscale,
+                                      float *dshift)
 {
-    const cpu_view *v = &op->view[0];
-    const int64_t chunks = cpu_chunks(v);
-    float *dscale = p[8], *dshift = p[9];
-
-    for (int64_t cb = 0; cb < v->blocks; cb++) {
-        pair batch = {{0}, {0}};
+    for (int64_t c = 0; c < v->c; c++) {
+        double g = 0, gx = 0;
         for (int64_t n = 0; n < v->n; n++) {
-            const int64_t i = n * v->blocks + cb;
-            const pair total = sum_chunks(partial + i * chunks, chunks);
-            for (int k = 0; k < VB; k++) {
-                batch.a[k] += total.a[k];
-                batch.b[k] += total.b[k];
-                means[i].a[k] = total.a[k] / (double)v->voxels;
-                means[i].b[k] = total.b[k] / (double)v->voxels;
-            }
+            g += sums[2 * (n * v->c + c)];
+            gx += sums[2 * (n * v->c + c) + 1];
         }
-        for (int64_t k = 0; k < VB && cb * VB + k < v->c; k++) {
-            if (dscale)
-                dscale[cb * VB + k] = (float)batch.b[k];
-            if (dshift)
-                dshift[cb * VB + k] = (float)batch.a[k];
-        }
+        if (dscale)
+            dscale[c] = (float)gx;
+        if (dshift)
+            dshift[c] = (float)g;
     }
 }
 
-VINLINE void gradient_task(const volt_op *op, void *const *p, cpu_task t, int bf16,
-                           const pair *means)
-{
-    const affine f = affine_of(op, p, &op->view[0], t);
-    const int64_t at = cpu_at(&op->view[0], t.n, t.cb) + t.first * VB;
-    const int64_t dy = cpu_at(&op->view[5], t.n, t.cb) + t.first * VB;
-    const int64_t dx = cpu_at(&op->view[7], t.n, t.cb) + t.first * VB;
-    const int64_t dy2 = second_at(op, p, t);
-    vd a, b;
-
-    memcpy(&a, means->a, sizeof a);
-    memcpy(&b, means->b, sizeof b);
-    const vf mean_g = v_float(a), mean_gx = v_float(b) * f.rstd;
-    for (int64_t v = 0; v < t.count; v++) {
-        const vf x = v_get(p[0], at + v * VB, bf16);
-        const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
-        v_put(p[7], dx + v * VB, bf16, f.a * (g - mean_g - (x - f.mean) * mean_gx));
-    }
-}
-
-void VOLT_ISA_NAME(cpu_norm_act_bwd)(const volt_op *op, void *const *p, void *scratch)
+void VOLT_ISA_NAME(cpu_norm_bwd_sums)(const volt_op *op, void *const *p, void *scratch)
 {
     const cpu_view *v = &op->view[0];
-    const int64_t tasks = cpu_tasks(v), chunks = cpu_chunks(v);
-    pair *partial = scratch, *means = partial + tasks;
+    const int64_t tasks = cpu_tasks(v);
+    pair *partial = scratch;
     const int bf16 = v->bf16;
 
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
@@ -254,12 +239,57 @@ void VOLT_ISA_NAME(cpu_norm_act_bwd)(const volt_op *op, void *const *p, void *sc
         else
             sums_of_task(op, p, cpu_task_at(v, i), 0, &partial[i]);
     }
-    write_sums(op, p, partial, means);
+    write_sums(v, partial, p[7]);
+    write_parameter_gradients(v, p[7], p[8], p[9]);
+}
+
+/* Means of g and of g * xhat of the task's channels. */
+VINLINE void means_of_task(const volt_op *op, const double *sums, cpu_task t, vf *g, vf *gx)
+{
+    const int64_t c = op->view[0].c;
+    const double count = (double)op->spec.count;
+    vd a = {0}, b = {0};
+
+    for (int64_t k = 0; k < VB && t.cb * VB + k < c; k++) {
+        const double *own = sums + 2 * (t.n * c + t.cb * VB + k);
+        a[k] = own[0] / count;
+        b[k] = own[1] / count;
+    }
+    *g = v_float(a);
+    *gx = v_float(b);
+}
+
+VINLINE void gradient_task(const volt_op *op, void *const *p, cpu_task t, int bf16)
+{
+    const affine f = affine_of(op, p, &op->view[0], t);
+    vf mean_g, mean_gx;
+
+    means_of_task(op, p[7], t, &mean_g, &mean_gx);
+    mean_gx *= f.rstd;
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r), dy = start(op, 5, r), dx = start(op, 8, r);
+        const int64_t dy2 = second_at(op, p, r);
+        for (int64_t v = 0; v < r.count; v++) {
+            const vf x = v_get(p[0], at + v * VB, bf16);
+            const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+            v_put(p[8], dx + v * VB, bf16, f.a * (g - mean_g - (x - f.mean) * mean_gx));
+        }
+    }
+}
+
+void VOLT_ISA_NAME(cpu_norm_bwd_apply)(const volt_op *op, void *const *p, void *scratch)
+{
+    const cpu_view *v = &op->view[0];
+    const int64_t tasks = cpu_tasks(v);
+    const int bf16 = v->bf16;
+
+    (void)scratch;
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
         if (bf16)
-            gradient_task(op, p, cpu_task_at(v, i), 1, &means[i / chunks]);
+            gradient_task(op, p, cpu_task_at(v, i), 1);
         else
-            gradient_task(op, p, cpu_task_at(v, i), 0, &means[i / chunks]);
+            gradient_task(op, p, cpu_task_at(v, i), 0);
     }
 }

@@ -34,18 +34,16 @@ void cpu_view_of(cpu_view *out, const cpu_context *ctx, const volt_tensor *t)
     out->dense = t->n == 1 || out->sample_stride == out->blocks * out->block_stride;
 }
 
-/* Two sums in double per lane and chunk, and their means per block. */
-size_t cpu_norm_scratch(const volt_op *op)
-{
-    const cpu_view *v = &op->view[0];
-
-    return (size_t)((cpu_tasks(v) + v->n * v->blocks) * 2 * op->ctx->block) * sizeof(double);
-}
-
 /* One sum in double per lane and chunk of a view. */
 static size_t sums_bytes(const volt_op *op, const cpu_view *v)
 {
     return (size_t)(cpu_tasks(v) * op->ctx->block) * sizeof(double);
+}
+
+/* Two sums per lane and chunk. */
+size_t cpu_norm_scratch(const volt_op *op)
+{
+    return 2 * sums_bytes(op, &op->view[0]);
 }
 
 size_t cpu_prelu_scratch(const volt_op *op)

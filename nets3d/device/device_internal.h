@@ -8,13 +8,18 @@
  *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
  *           device adds the channel range's offset. Buffers of activations, packed weights and
  *           scratch are aligned to 64 bytes, dense float32 arrays (they lie anywhere among the
- *           parameters) to 4.
+ *           parameters) to 4, dense float64 arrays to 8.
  * Padding   where a native layout pads channels to its block, the operator that writes a
  *           buffer's last channel writes zeros into the padding. Channels outside an output's
  *           range stay as they are.
  * Types     activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs
  *           (logits) and their gradients are VOLT_PLAIN float32. Parameters, their gradients,
- *           norm statistics and losses are dense float32 arrays in plain order.
+ *           norm statistics and losses are dense float32 arrays in plain order; the sums that
+ *           norms are computed from are dense float64.
+ * Norms     in two steps, forward and backward: sums over the voxels that the device has, then
+ *           what follows from the sums and spec.count, the number of voxels that they cover.
+ *           Between the steps a caller may add the sums of other parts of the same volume and
+ *           give the count of all. Forward, a convolution may write the sums of its own output.
  * Margins   operators write only the box of an output: its margins stay as they are. A
  *           convolution, transposed or not, reads the voxels of one operand outside its box, as
  *           far as its margins have them, in place of padding: of src in CONV_FWD,
@@ -42,29 +47,38 @@ VOLT_BEGIN_DECLS
  * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: they may be the same
  * memory. Every output is overwritten, never added to. */
 typedef enum volt_op_kind {
-    /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst. src may be PLAIN float32 (a graph input),
-     * dst may be PLAIN float32 (a graph output). */
+    /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst, 4 [sums (n,oc,2)]. src may be PLAIN
+     * float32 (a graph input), dst may be PLAIN float32 (a graph output). sums: those of
+     * NORM_SUMS over dst, from its values as they are stored. */
     VOLT_OP_CONV_FWD = 1,
     /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (a graph output).
      */
     VOLT_OP_CONV_BWD_DATA,
     /* 0 src, 1 diff_weights, 2 [diff_bias], 3 diff_dst. PLAIN as above. */
     VOLT_OP_CONV_BWD_WEIGHTS,
-    /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands, all native. The output's
-     * extents are the input's times the stride: pad_high = kernel - stride - pad_low, which
-     * may be negative (torch's output padding). */
+    /* Transposed convolution; weights (ic,oc,kd,kh,kw). Same operands but sums, all native. The
+     * output's extents are the input's times the stride: pad_high = kernel - stride - pad_low,
+     * which may be negative (torch's output padding). */
     VOLT_OP_TCONV_FWD,
     VOLT_OP_TCONV_BWD_DATA,
     VOLT_OP_TCONV_BWD_WEIGHTS,
-    /* 0 src, 1 mean (n,c), 2 rstd (n,c): mean over d,h,w and 1/sqrt(var + eps), biased var. */
-    VOLT_OP_NORM_STATS,
+    /* 0 src, 1 sums (n,c,2) float64: the sum of x and of x*x over d,h,w. */
+    VOLT_OP_NORM_SUMS,
+    /* 0 sums, 1 mean (n,c), 2 rstd (n,c): mean over spec.count voxels and 1/sqrt(var + eps),
+     * biased var, which is 0 where rounding would make it negative. */
+    VOLT_OP_NORM_FINISH,
     /* 0 src, 1 mean, 2 rstd, 3 [scale (c)], 4 [shift (c)], 5 dst:
      * act(scale*(x-mean)*rstd+shift). in=out: src and dst. */
     VOLT_OP_NORM_ACT_FWD,
     /* 0 src (of the norm), 1 mean, 2 rstd, 3 [scale], 4 [shift], 5 diff_dst, 6 [diff_dst2],
-     * 7 diff_src, 8 diff_scale (c), 9 diff_shift (c). The gradient arriving is diff_dst (+
-     * diff_dst2 when the value had two consumers). in=out: diff_dst and diff_src. */
-    VOLT_OP_NORM_ACT_BWD,
+     * 7 sums (n,c,2) float64, 8 [diff_scale (c)], 9 [diff_shift (c)]. The gradient arriving is
+     * diff_dst (+ diff_dst2 when the value had two consumers); times the activation's slope it
+     * is g. The sums are those of g and of g*xhat over d,h,w, xhat = (x-mean)*rstd; diff_shift
+     * and diff_scale are the same summed over n: of the voxels here, as all gradients are. */
+    VOLT_OP_NORM_BWD_SUMS,
+    /* 0..6 as above, 7 sums, 8 diff_src: scale*rstd*(g - sum(g)/count -
+     * xhat*sum(g*xhat)/count), count = spec.count. in=out: diff_dst and diff_src. */
+    VOLT_OP_NORM_BWD_APPLY,
     /* 0 src, 1 dst: max(x, slope*x). in=out. */
     VOLT_OP_ACT_FWD,
     /* 0 dst (of the forward pass), 1 diff_dst, 2 diff_src. Needs slope > 0 or ReLU. in=out 1,2.
@@ -104,15 +118,16 @@ typedef enum volt_op_kind {
 
 /* Plain value. Unused operands are zero. Weights: extents n=oc c=ic d,h,w=kernel for
  * convolutions, n=ic c=oc for transposed ones; vectors of c channels: n=1 c=c d=h=w=1; norm
- * statistics: n=n c=c d=h=w=1. */
+ * statistics: n=n c=c d=h=w=1; their sums: VOLT_F64, n=n c=c d=2 h=w=1. */
 typedef struct volt_op_spec {
     volt_op_kind kind;
     volt_tensor tensor[VOLT_OP_MAX_TENSORS];
     volt_conv
-        conv;     /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
-    double eps;   /* NORM_STATS */
-    double slope; /* NORM_ACT_*, ACT_*; 1 = no activation */
-    int linear;   /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
+        conv; /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
+    int64_t count; /* NORM_FINISH, NORM_BWD_APPLY: voxels per sample and channel, >= 1 */
+    double eps;    /* NORM_FINISH */
+    double slope;  /* NORM_ACT_*, ACT_*; 1 = no activation */
+    int linear;    /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
     volt_box box; /* PACK_BOX, UNPACK_BOX: in voxels from the first one of src's or dst's box */
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;

@@ -10,16 +10,19 @@
 
 // clang-format off
 static const volt_op_signature signatures[] = {
-    [VOLT_OP_CONV_FWD]          = {"conv_fwd", 4, {I, P, V, O}, 1u << 2, -1, -1},
+    [VOLT_OP_CONV_FWD]          = {"conv_fwd", 5, {I, P, V, O, R}, 1u << 2 | 1u << 4, -1, -1, 1u << 4},
     [VOLT_OP_CONV_BWD_DATA]     = {"conv_bwd_data", 3, {O, P, I}, 0, -1, -1},
     [VOLT_OP_CONV_BWD_WEIGHTS]  = {"conv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
     [VOLT_OP_TCONV_FWD]         = {"tconv_fwd", 4, {I, P, V, O}, 1u << 2, -1, -1},
     [VOLT_OP_TCONV_BWD_DATA]    = {"tconv_bwd_data", 3, {O, P, I}, 0, -1, -1},
     [VOLT_OP_TCONV_BWD_WEIGHTS] = {"tconv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
-    [VOLT_OP_NORM_STATS]        = {"norm_stats", 3, {I, R, R}, 0, -1, -1},
+    [VOLT_OP_NORM_SUMS]         = {"norm_sums", 2, {I, R}, 0, -1, -1, 1u << 1},
+    [VOLT_OP_NORM_FINISH]       = {"norm_finish", 3, {V, R, R}, 0, -1, -1, 1u << 0},
     [VOLT_OP_NORM_ACT_FWD]      = {"norm_act_fwd", 6, {I, V, V, V, V, O}, 3u << 3, 0, -1},
-    [VOLT_OP_NORM_ACT_BWD]      = {"norm_act_bwd", 10, {I, V, V, V, V, I, I, O, R, R},
-                                   3u << 3 | 1u << 6 | 3u << 8, 5, -1},
+    [VOLT_OP_NORM_BWD_SUMS]     = {"norm_bwd_sums", 10, {I, V, V, V, V, I, I, R, R, R},
+                                   3u << 3 | 1u << 6 | 3u << 8, -1, -1, 1u << 7},
+    [VOLT_OP_NORM_BWD_APPLY]    = {"norm_bwd_apply", 9, {I, V, V, V, V, I, I, V, O},
+                                   3u << 3 | 1u << 6, 5, -1, 1u << 7},
     [VOLT_OP_ACT_FWD]           = {"act_fwd", 2, {I, O}, 0, 0, -1},
     [VOLT_OP_ACT_BWD]           = {"act_bwd", 3, {I, I, O}, 0, 1, -1},
     [VOLT_OP_MAX_POOL_FWD]      = {"max_pool_fwd", 2, {I, O}, 0, -1, -1},
@@ -96,6 +99,14 @@ static volt_status want_vector(const volt_op_spec *spec, int i, int64_t n, int64
     return want_extents(spec, i, (int64_t[]){n, c, 1, 1, 1});
 }
 
+/* Two sums per sample and channel of operand `of`. */
+static volt_status want_sums(const volt_op_spec *spec, int i, int of)
+{
+    const volt_tensor *t = &spec->tensor[of];
+
+    return want_extents(spec, i, (int64_t[]){t->n, t->c, 2, 1, 1});
+}
+
 /* The extents of a convolution's or a pooling's output along d, h, w. */
 static volt_status conv_extents(const volt_op_spec *spec, const volt_tensor *src,
                                 int64_t out[3])
@@ -166,23 +177,48 @@ done:
     return st;
 }
 
+static volt_status want_count(const volt_op_spec *spec)
+{
+    if (spec->count < 1)
+        return volt_fail(VOLT_EINVAL, "%s: sums over %lld voxels, expected 1 or more",
+                         volt_op_signature_of(spec->kind)->name, (long long)spec->count);
+    return VOLT_OK;
+}
+
+/* Sums -> mean, rstd. */
+static volt_status check_norm_finish(const volt_op_spec *spec)
+{
+    const volt_tensor *sums = &spec->tensor[0];
+    volt_status st;
+
+    VOLT_TRY(st, done, want_sums(spec, 0, 0));
+    VOLT_TRY(st, done, want_vector(spec, 1, sums->n, sums->c));
+    VOLT_TRY(st, done, want_vector(spec, 2, sums->n, sums->c));
+    st = want_count(spec);
+done:
+    return st;
+}
+
+/* What reads src, mean, rstd, [scale], [shift] and one more activation. */
 static volt_status check_norm(const volt_op_spec *spec)
 {
     const volt_tensor *src = &spec->tensor[0];
-    const bool stats = spec->kind == VOLT_OP_NORM_STATS;
     volt_status st;
 
     VOLT_TRY(st, done, want_vector(spec, 1, src->n, src->c));
     VOLT_TRY(st, done, want_vector(spec, 2, src->n, src->c));
-    if (stats)
-        goto done;
     VOLT_TRY(st, done, want_vector(spec, 3, 1, src->c));
     VOLT_TRY(st, done, want_vector(spec, 4, 1, src->c));
     VOLT_TRY(st, done, want_same(spec, 5, 0));
     if (spec->kind == VOLT_OP_NORM_ACT_FWD)
         goto done;
     VOLT_TRY(st, done, want_same(spec, 6, 0));
-    VOLT_TRY(st, done, want_same(spec, 7, 0));
+    VOLT_TRY(st, done, want_sums(spec, 7, 0));
+    if (spec->kind == VOLT_OP_NORM_BWD_APPLY) {
+        VOLT_TRY(st, done, want_same(spec, 8, 0));
+        st = want_count(spec);
+        goto done;
+    }
     VOLT_TRY(st, done, want_vector(spec, 8, 1, src->c));
     VOLT_TRY(st, done, want_vector(spec, 9, 1, src->c));
 done:
@@ -390,11 +426,11 @@ static volt_status check_ranges(const volt_op_spec *spec, const volt_op_signatur
                              "buffer of %lld",
                              sig->name, i, (long long)t->c, (long long)t->c_offset,
                              (long long)t->buffer_c);
-        if (t->dtype != VOLT_F32 && t->dtype != VOLT_BF16)
-            return volt_fail(VOLT_EINVAL,
-                             "%s: operand %d has data type %d, expected float32 "
-                             "or bfloat16",
-                             sig->name, i, (int)t->dtype);
+        if (sig->float64 >> i & 1 ? t->dtype != VOLT_F64
+                                  : t->dtype != VOLT_F32 && t->dtype != VOLT_BF16)
+            return volt_fail(VOLT_EINVAL, "%s: operand %d has data type %d, expected %s",
+                             sig->name, i, (int)t->dtype,
+                             sig->float64 >> i & 1 ? "float64" : "float32 or bfloat16");
     }
     return VOLT_OK;
 }
@@ -413,6 +449,7 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
     VOLT_TRY(st, done, check_margins(spec, sig));
     switch (spec->kind) {
     case VOLT_OP_CONV_FWD:
+        VOLT_TRY(st, done, want_sums(spec, 4, 3));
         return check_conv(spec, 0, 1, 2, 3);
     case VOLT_OP_CONV_BWD_DATA:
         return check_conv(spec, 0, 1, -1, 2);
@@ -424,9 +461,13 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
         return check_tconv(spec, 0, 1, -1, 2);
     case VOLT_OP_TCONV_BWD_WEIGHTS:
         return check_tconv(spec, 0, 1, 2, 3);
-    case VOLT_OP_NORM_STATS:
+    case VOLT_OP_NORM_SUMS:
+        return want_sums(spec, 1, 0);
+    case VOLT_OP_NORM_FINISH:
+        return check_norm_finish(spec);
     case VOLT_OP_NORM_ACT_FWD:
-    case VOLT_OP_NORM_ACT_BWD:
+    case VOLT_OP_NORM_BWD_SUMS:
+    case VOLT_OP_NORM_BWD_APPLY:
         return check_norm(spec);
     case VOLT_OP_MAX_POOL_FWD:
     case VOLT_OP_AVERAGE_POOL_FWD:
@@ -469,12 +510,14 @@ static double operations_per_element(const volt_op_spec *spec)
     const int64_t *k = spec->conv.kernel, *s = spec->conv.stride;
 
     switch (spec->kind) {
-    case VOLT_OP_NORM_STATS:
+    case VOLT_OP_NORM_SUMS:
         return 4;
     case VOLT_OP_NORM_ACT_FWD:
+    case VOLT_OP_NORM_FINISH:
         return 3;
-    case VOLT_OP_NORM_ACT_BWD:
-        return 10;
+    case VOLT_OP_NORM_BWD_SUMS:
+    case VOLT_OP_NORM_BWD_APPLY:
+        return 5;
     case VOLT_OP_SOFTMAX_FWD:
     case VOLT_OP_SOFTMAX_BWD:
         return 4;
@@ -509,10 +552,11 @@ void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes)
     *bytes = 0;
     for (int i = 0; i < sig->operands; i++)
         *bytes += (double)volt_tensor_elements(&spec->tensor[i]) *
-                  (spec->tensor[i].dtype == VOLT_BF16 ? 2 : 4);
+                  (double)volt_dtype_bytes(spec->tensor[i].dtype);
     if (conv || tconv) {
         const volt_tensor *weights = &spec->tensor[1];
-        const volt_tensor *src = &spec->tensor[0], *dst = &spec->tensor[sig->operands - 1];
+        const volt_tensor *src = &spec->tensor[0];
+        const volt_tensor *dst = &spec->tensor[sig->role[2] == VOLT_ROLE_IN ? 2 : 3];
         const volt_tensor *sites = conv ? dst : src; /* each meets every weight once */
 
         *flops = 2.0 * (double)volt_tensor_elements(weights) *

@@ -12,8 +12,8 @@ typedef enum volt_operand_role {
     VOLT_ROLE_IN,     /* an activation or a gradient of one, read */
     VOLT_ROLE_OUT,    /* the same, written */
     VOLT_ROLE_PACKED, /* packed weights, read */
-    VOLT_ROLE_VECTOR, /* dense float32, read */
-    VOLT_ROLE_RESULT  /* dense float32, written */
+    VOLT_ROLE_VECTOR, /* dense float32, or float64 by the signature; read */
+    VOLT_ROLE_RESULT  /* the same, written */
 } volt_operand_role;
 
 typedef struct volt_op_signature {
@@ -22,6 +22,7 @@ typedef struct volt_op_signature {
     volt_operand_role role[VOLT_OP_MAX_TENSORS];
     uint32_t optional;          /* bit i: operand i may be NULL */
     int in_place_a, in_place_b; /* inputs that the output may share memory with; -1 = none */
+    uint32_t float64;           /* bit i: operand i is dense float64 */
 } volt_op_signature;
 
 /* NULL for an unknown kind; else a static table entry. */

@@ -57,10 +57,15 @@ void volt_reference_each(const volt_op_spec *spec, void *const *operands, int fr
                     }
 }
 
-/* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow) */
+/* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow), sums (n,oc,2)
+ */
 void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 {
     volt_reference_each(spec, operands, 0, 3, operands[2], correlate);
+    if (spec->tensor[4].n) {
+        const volt_operand_view dst = volt_operand_view_of(spec, operands, 3);
+        volt_reference_sums(&dst, operands[4]);
+    }
 }
 
 /* One input's gradient: sum over oc and the taps that read it. */

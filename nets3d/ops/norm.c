@@ -1,9 +1,11 @@
-/* Instance normalization with activation. For sample n and channel c, over the V voxels:
- *   mean = sum(x) / V, rstd = 1 / sqrt(sum((x - mean)^2) / V + eps)
- *   z = scale * (x - mean) * rstd + shift, y = z > 0 ? z : slope * z
- * Backward, with g = diff_y * (z > 0 ? 1 : slope) and xhat = (x - mean) * rstd:
- *   diff_x = scale * rstd * (g - sum(g) / V - xhat * sum(g * xhat) / V)
+/* Instance normalization with activation. For sample n and channel c, over the V voxels that
+ * the statistics span (spec.count; the sums may be those of several parts, added): mean =
+ * sum(x) / V, rstd = 1 / sqrt(sum(x^2) / V - mean^2 + eps) z = scale * (x - mean) * rstd +
+ * shift, y = z > 0 ? z : slope * z Backward, with g = diff_y * (z > 0 ? 1 : slope) and xhat =
+ * (x - mean) * rstd: diff_x = scale * rstd * (g - sum(g) / V - xhat * sum(g * xhat) / V)
  *   diff_scale = sum over n, voxels of g * xhat; diff_shift = sum over n, voxels of g
+ * The sums are taken in double, so their difference is exact enough unless the mean is far
+ * larger than the deviation: relative error of the variance about 1e-16 * (mean/deviation)^2.
  */
 #include "nets3d/ops/reference.h"
 
@@ -13,30 +15,46 @@ typedef struct channel {
     double mean, rstd, scale, shift;
 } channel;
 
-/* src (n,c,d,h,w) -> mean (n,c), rstd (n,c) */
-void volt_reference_norm_stats(const volt_op_spec *spec, void *const *operands)
+void volt_reference_sums(const volt_operand_view *x, double *sums)
 {
-    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
-    const volt_tensor *t = &src.t;
-    const double voxels = (double)(t->d * t->h * t->w);
-    float *mean = operands[1], *rstd = operands[2];
+    const volt_tensor *t = &x->t;
 
     for (int64_t n = 0; n < t->n; n++)
         for (int64_t c = 0; c < t->c; c++) {
             double sum = 0, squares = 0;
             for (int64_t d = 0; d < t->d; d++)
                 for (int64_t h = 0; h < t->h; h++)
-                    for (int64_t w = 0; w < t->w; w++)
-                        sum += volt_view_get(&src, n, c, d, h, w);
-            for (int64_t d = 0; d < t->d; d++)
-                for (int64_t h = 0; h < t->h; h++)
                     for (int64_t w = 0; w < t->w; w++) {
-                        const double x = volt_view_get(&src, n, c, d, h, w) - sum / voxels;
-                        squares += x * x;
+                        const double value = volt_view_get(x, n, c, d, h, w);
+                        sum += value;
+                        squares += value * value;
                     }
-            mean[n * t->c + c] = (float)(sum / voxels);
-            rstd[n * t->c + c] = (float)(1 / sqrt(squares / voxels + spec->eps));
+            sums[2 * (n * t->c + c)] = sum;
+            sums[2 * (n * t->c + c) + 1] = squares;
         }
+}
+
+/* src (n,c,d,h,w) -> sums (n,c,2) */
+void volt_reference_norm_sums(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_operand_view src = volt_operand_view_of(spec, operands, 0);
+
+    volt_reference_sums(&src, operands[1]);
+}
+
+/* sums (n,c,2) -> mean (n,c), rstd (n,c) */
+void volt_reference_norm_finish(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_tensor *t = &spec->tensor[0];
+    const double *sums = operands[0], count = (double)spec->count;
+    float *mean = operands[1], *rstd = operands[2];
+
+    for (int64_t i = 0; i < t->n * t->c; i++) {
+        const double m = sums[2 * i] / count, variance = sums[2 * i + 1] / count - m * m;
+
+        mean[i] = (float)m;
+        rstd[i] = (float)(1 / sqrt((variance < 0 ? 0 : variance) + spec->eps));
+    }
 }
 
 static channel channel_of(const volt_op_spec *spec, void *const *operands, int64_t n, int64_t c)
@@ -83,47 +101,65 @@ static void at_voxel(double *g, double *xhat, const volt_op_spec *spec, void *co
     *g = k->scale * *xhat + k->shift > 0 ? diff : spec->slope * diff;
 }
 
-/* One sample and channel: writes diff_src, adds its sums to *sum_g and *sum_gx. */
-static void channel_backward(const volt_op_spec *spec, void *const *operands, int64_t n,
-                             int64_t c, double *sum_g, double *sum_gx)
-{
-    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 7);
-    const volt_tensor *t = &diff_src.t;
-    const channel k = channel_of(spec, operands, n, c);
-    const double voxels = (double)(t->d * t->h * t->w);
-    double g, xhat, all_g = 0, all_gx = 0;
-
-    for (int64_t d = 0; d < t->d; d++)
-        for (int64_t h = 0; h < t->h; h++)
-            for (int64_t w = 0; w < t->w; w++) {
-                at_voxel(&g, &xhat, spec, operands, &k, (int64_t[]){n, c, d, h, w});
-                all_g += g;
-                all_gx += g * xhat;
-            }
-    for (int64_t d = 0; d < t->d; d++)
-        for (int64_t h = 0; h < t->h; h++)
-            for (int64_t w = 0; w < t->w; w++) {
-                at_voxel(&g, &xhat, spec, operands, &k, (int64_t[]){n, c, d, h, w});
-                volt_view_set(&diff_src, n, c, d, h, w,
-                              k.scale * k.rstd * (g - all_g / voxels - xhat * all_gx / voxels));
-            }
-    *sum_g += all_g;
-    *sum_gx += all_gx;
-}
-
-/* src, diff_dst, [diff_dst2] (n,c,d,h,w) -> diff_src (n,c,d,h,w), diff_scale, diff_shift (c) */
-void volt_reference_norm_act_bwd(const volt_op_spec *spec, void *const *operands)
+/* One sample and channel: sum of g and of g * xhat. */
+static void channel_sums(const volt_op_spec *spec, void *const *operands, int64_t n, int64_t c,
+                         double sums[2])
 {
     const volt_tensor *t = &spec->tensor[0];
+    const channel k = channel_of(spec, operands, n, c);
+    double g, xhat;
+
+    sums[0] = sums[1] = 0;
+    for (int64_t d = 0; d < t->d; d++)
+        for (int64_t h = 0; h < t->h; h++)
+            for (int64_t w = 0; w < t->w; w++) {
+                at_voxel(&g, &xhat, spec, operands, &k, (int64_t[]){n, c, d, h, w});
+                sums[0] += g;
+                sums[1] += g * xhat;
+            }
+}
+
+/* src, diff_dst, [diff_dst2] (n,c,d,h,w) -> sums (n,c,2), diff_scale, diff_shift (c) */
+void volt_reference_norm_bwd_sums(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_tensor *t = &spec->tensor[0];
+    double *sums = operands[7];
     float *diff_scale = operands[8], *diff_shift = operands[9];
 
     for (int64_t c = 0; c < t->c; c++) {
         double sum_g = 0, sum_gx = 0;
-        for (int64_t n = 0; n < t->n; n++)
-            channel_backward(spec, operands, n, c, &sum_g, &sum_gx);
+        for (int64_t n = 0; n < t->n; n++) {
+            double *own = sums + 2 * (n * t->c + c);
+            channel_sums(spec, operands, n, c, own);
+            sum_g += own[0];
+            sum_gx += own[1];
+        }
         if (diff_scale)
             diff_scale[c] = (float)sum_gx;
         if (diff_shift)
             diff_shift[c] = (float)sum_g;
     }
+}
+
+/* src, diff_dst, [diff_dst2] (n,c,d,h,w), sums (n,c,2) -> diff_src (n,c,d,h,w) */
+void volt_reference_norm_bwd_apply(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 8);
+    const volt_tensor *t = &diff_src.t;
+    const double *sums = operands[7], count = (double)spec->count;
+
+    for (int64_t n = 0; n < t->n; n++)
+        for (int64_t c = 0; c < t->c; c++) {
+            const channel k = channel_of(spec, operands, n, c);
+            const double *own = sums + 2 * (n * t->c + c);
+            double g, xhat;
+            for (int64_t d = 0; d < t->d; d++)
+                for (int64_t h = 0; h < t->h; h++)
+                    for (int64_t w = 0; w < t->w; w++) {
+                        at_voxel(&g, &xhat, spec, operands, &k, (int64_t[]){n, c, d, h, w});
+                        volt_view_set(&diff_src, n, c, d, h, w,
+                                      k.scale * k.rstd *
+                                          (g - own[0] / count - xhat * own[1] / count));
+                    }
+        }
 }

@@ -23,9 +23,11 @@ void volt_reference_conv_bwd_weights(const volt_op_spec *spec, void *const *oper
 void volt_reference_tconv_fwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operands);
 void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *operands);
-void volt_reference_norm_stats(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_sums(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_finish(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_act_fwd(const volt_op_spec *spec, void *const *operands);
-void volt_reference_norm_act_bwd(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_bwd_sums(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_bwd_apply(const volt_op_spec *spec, void *const *operands);
 void volt_reference_act_fwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_act_bwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_max_pool_fwd(const volt_op_spec *spec, void *const *operands);
@@ -114,6 +116,8 @@ typedef double (*volt_reference_element)(const volt_op_spec *spec,
  * operand `from`; `bias` (NULL allowed) is added per channel. */
 void volt_reference_each(const volt_op_spec *spec, void *const *operands, int from, int to,
                          const float *bias, volt_reference_element element);
+/* sums (n,c,2): the sum of x and of x*x over d, h, w. */
+void volt_reference_sums(const volt_operand_view *x, double *sums);
 /* Sum of channel oc over n, d, h, w. */
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc);
 

@@ -270,6 +270,39 @@ done:
     return st;
 }
 
+/* The steps of a norm's backward pass; `second` may be NULL. */
+static volt_status norm_gradients(volt_program *p, int unit, const volt_gradient *first,
+                                  const volt_gradient *second, volt_place *diff_src)
+{
+    const volt_unit *u = &p->units[unit];
+    const int64_t *extent = p->values[u->out].extent;
+    volt_operand o[VOLT_OP_MAX_TENSORS] = {
+        value_of(p, u->in[0]),
+        per_channel(p, u, u->mean),
+        per_channel(p, u, u->rstd),
+        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
+        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
+        volt_operand_place(&first->place),
+        second ? volt_operand_place(&second->place) : volt_operand_none()};
+    int sums;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_program_add_buffer(p, &sums, (size_t)(extent[0] * extent[1]) * 2 * 8));
+    o[7] = volt_operand_sums(sums, extent[0], extent[1]);
+    o[8] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
+    o[9] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->bias);
+    VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_BWD_SUMS, unit, o));
+    if (!p->values[u->in[0]].needs_gradient)
+        goto done;
+    VOLT_TRY(st, done, volt_program_add_sum(p, unit, &o[7]));
+    VOLT_TRY(st, done, in_place_or_new(p, unit, first, diff_src));
+    o[8] = volt_operand_place(diff_src);
+    st = volt_program_add_operator(p, VOLT_OP_NORM_BWD_APPLY, unit, o);
+done:
+    return st;
+}
+
 static volt_status backward_norm(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
@@ -287,18 +320,9 @@ static volt_status backward_norm(volt_program *p, int unit)
         second = swapped;
     }
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
-    VOLT_TRY(st, done, in_place_or_new(p, unit, &first, &diff_src));
-    VOLT_TRY(st, done,
-             VOLT_EMIT(p, VOLT_OP_NORM_ACT_BWD, unit, value_of(p, u->in[0]),
-                       per_channel(p, u, u->mean), per_channel(p, u, u->rstd),
-                       volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
-                       volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
-                       volt_operand_place(&first.place),
-                       second.place.buffer < 0 ? volt_operand_none()
-                                               : volt_operand_place(&second.place),
-                       volt_operand_place(&diff_src),
-                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight),
-                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->bias)));
+    VOLT_TRY(
+        st, done,
+        norm_gradients(p, unit, &first, second.place.buffer < 0 ? NULL : &second, &diff_src));
     if (second.place.buffer >= 0)
         release(p, &second);
     st = pass_on(p, unit, &first, &diff_src);

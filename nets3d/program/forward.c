@@ -206,6 +206,34 @@ static bool writes_output(const volt_program *p, const volt_unit *u)
            !(p->restrictions & VOLT_NO_PLAIN_OUTPUT);
 }
 
+/* A buffer for the sums of v, (n,c,2). */
+static volt_status add_sums(volt_program *p, volt_value v)
+{
+    volt_program_value *value = &p->values[v];
+
+    return volt_program_add_buffer(p, &value->sums,
+                                   (size_t)(value->extent[0] * value->extent[1]) * 2 * 8);
+}
+
+static volt_operand sums_of(const volt_program *p, volt_value v)
+{
+    const volt_program_value *value = &p->values[v];
+
+    return value->sums < 0 ? volt_operand_none()
+                           : volt_operand_sums(value->sums, value->extent[0], value->extent[1]);
+}
+
+/* Whether a norm that has no statistics yet reads v. */
+static bool wants_sums(const volt_program *p, volt_value v)
+{
+    for (int i = 0; i < p->unit_count; i++) {
+        const volt_unit *u = &p->units[i];
+        if (u->node->kind == VOLT_NODE_INSTANCE_NORM && u->in[0] == v && u->mean < 0)
+            return true;
+    }
+    return false;
+}
+
 static volt_status produce_conv(volt_program *p, int unit, const volt_place *target)
 {
     const volt_unit *u = &p->units[unit];
@@ -220,12 +248,39 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
         st = choose_place(p, unit, target);
     if (st != VOLT_OK)
         goto done;
+    if (!transposed && !(p->restrictions & VOLT_NO_CONV_SUMS) && wants_sums(p, u->out))
+        VOLT_TRY(st, done, add_sums(p, u->out));
     st = VOLT_EMIT(
         p, transposed ? VOLT_OP_TCONV_FWD : VOLT_OP_CONV_FWD, unit,
         volt_operand_place(&p->values[u->in[0]].place),
         volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight),
         volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->bias_cancels ? -1 : u->node->bias),
-        volt_operand_place(&p->values[u->out].place));
+        volt_operand_place(&p->values[u->out].place), sums_of(p, u->out));
+done:
+    return st;
+}
+
+/* Mean and rstd of a norm's input, whose sums a convolution may have written. */
+static volt_status statistics(volt_program *p, int unit)
+{
+    volt_unit *u = &p->units[unit];
+    const volt_program_value *src = &p->values[u->in[0]];
+    const int64_t n = src->extent[0], c = src->extent[1];
+    volt_operand sums;
+    volt_status st;
+
+    if (src->sums < 0) {
+        VOLT_TRY(st, done, add_sums(p, u->in[0]));
+        VOLT_TRY(st, done,
+                 VOLT_EMIT(p, VOLT_OP_NORM_SUMS, unit, volt_operand_place(&src->place),
+                           sums_of(p, u->in[0])));
+    }
+    sums = sums_of(p, u->in[0]);
+    VOLT_TRY(st, done, volt_program_add_sum(p, unit, &sums));
+    VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
+    VOLT_TRY(st, done, volt_program_add_buffer(p, &u->rstd, (size_t)(n * c) * 4));
+    st = VOLT_EMIT(p, VOLT_OP_NORM_FINISH, unit, sums, volt_operand_vector(u->mean, n, c),
+                   volt_operand_vector(u->rstd, n, c));
 done:
     return st;
 }
@@ -239,13 +294,8 @@ static volt_status produce_norm(volt_program *p, int unit, const volt_place *tar
 
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     src = volt_operand_place(&p->values[u->in[0]].place);
-    if (u->mean < 0) {
-        VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
-        VOLT_TRY(st, done, volt_program_add_buffer(p, &u->rstd, (size_t)(n * c) * 4));
-        VOLT_TRY(st, done,
-                 VOLT_EMIT(p, VOLT_OP_NORM_STATS, unit, src, volt_operand_vector(u->mean, n, c),
-                           volt_operand_vector(u->rstd, n, c)));
-    }
+    if (u->mean < 0)
+        VOLT_TRY(st, done, statistics(p, unit));
     VOLT_TRY(st, done, choose_place(p, unit, target));
     st = VOLT_EMIT(p, VOLT_OP_NORM_ACT_FWD, unit, src, volt_operand_vector(u->mean, n, c),
                    volt_operand_vector(u->rstd, n, c),

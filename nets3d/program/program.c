@@ -93,14 +93,13 @@ done:
     return st;
 }
 
-static volt_status lay_out(volt_program *p, size_t *arena)
+static volt_status plan(volt_program *p)
 {
     volt_status st = VOLT_OK;
 
     if (!p->part)
         VOLT_TRY(st, done, choose_window(p));
-    VOLT_TRY(st, done, emit(p));
-    st = volt_program_arrange(p, arena);
+    st = emit(p);
 done:
     return st;
 }
@@ -143,19 +142,35 @@ static bool give_up_margins(volt_program *p, const volt_step *s)
     return true;
 }
 
+/* Whether the device takes a refused step without its operand i. */
+static bool works_without(const volt_program *p, const volt_step *s, int i)
+{
+    volt_op_spec spec = s->spec;
+    volt_op *op = NULL;
+    bool works;
+
+    spec.tensor[i] = (volt_tensor){0};
+    works = p->device->op_create(p->device, &op, &spec) == VOLT_OK;
+    p->device->op_free(op);
+    return works;
+}
+
 /* The feature to give up after the device refused a step; 0 = none. */
 static unsigned next_restriction(const volt_program *p, const volt_step *s)
 {
     const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
     const bool conv = s->spec.kind <= VOLT_OP_CONV_BWD_WEIGHTS;
-    const int last = s->operands - 1;
+    const int last = s->spec.kind == VOLT_OP_CONV_BWD_DATA ? 2 : 3;
     unsigned found = 0;
 
+    if (s->spec.kind == VOLT_OP_CONV_FWD && s->spec.tensor[4].n && works_without(p, s, 4))
+        return VOLT_NO_CONV_SUMS;
     if (conv && s->spec.kind != VOLT_OP_CONV_BWD_DATA && is_plain(&s->spec.tensor[0]))
         found |= VOLT_NO_PLAIN_INPUT;
     if (conv && is_plain(&s->spec.tensor[last]))
         found |= VOLT_NO_PLAIN_OUTPUT;
-    if (s->spec.kind == VOLT_OP_NORM_ACT_BWD && s->spec.tensor[6].n)
+    if ((s->spec.kind == VOLT_OP_NORM_BWD_SUMS || s->spec.kind == VOLT_OP_NORM_BWD_APPLY) &&
+        s->spec.tensor[6].n)
         found |= VOLT_NO_SECOND_GRADIENT;
     for (int i = 0; i < s->operands && s->spec.kind != VOLT_OP_COPY; i++) {
         if ((sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT) &&
@@ -182,8 +197,12 @@ static const char *action_of(const volt_step *s)
     switch (s->spec.kind) {
     case VOLT_OP_COPY:
         return "copy";
-    case VOLT_OP_NORM_STATS:
+    case VOLT_OP_NORM_SUMS:
+        return "sums";
+    case VOLT_OP_NORM_FINISH:
         return "statistics";
+    case VOLT_OP_NORM_BWD_SUMS:
+        return "backward sums";
     case VOLT_OP_CONV_BWD_DATA:
     case VOLT_OP_TCONV_BWD_DATA:
         return "data gradient";
@@ -211,6 +230,7 @@ static volt_status name_steps(volt_program *p)
         st = volt_format(&s->name, "%s %s", unit,
                          s->kind == VOLT_STEP_INPUT     ? "upload"
                          : s->kind == VOLT_STEP_MARGINS ? "margins"
+                         : s->kind == VOLT_STEP_SUMS    ? "sums of all parts"
                          : s->kind == VOLT_STEP_DROPOUT ? "factors"
                                                         : action_of(s));
         volt_free(unit);
@@ -221,7 +241,7 @@ done:
     return st;
 }
 
-/* Lays out and creates operators, without the features that the device refuses. */
+/* Plans and creates operators, without the features that the device refuses. */
 static volt_status compile(volt_program *p)
 {
     size_t arena;
@@ -231,19 +251,20 @@ static volt_status compile(volt_program *p)
         int refused = -1;
         unsigned restriction;
 
-        VOLT_TRY(st, done, lay_out(p, &arena));
+        VOLT_TRY(st, done, plan(p));
         st = volt_program_create_operators(p, &refused);
         if (st != VOLT_ENOTSUP)
             break;
-        if (give_up_margins(p, &p->steps[refused]))
-            continue;
         restriction = next_restriction(p, &p->steps[refused]);
+        if (restriction != VOLT_NO_CONV_SUMS && give_up_margins(p, &p->steps[refused]))
+            continue;
         if (!restriction)
             goto done;
         p->restrictions |= restriction;
     }
     if (st != VOLT_OK)
         goto done;
+    VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
     VOLT_TRY(st, done, volt_program_verify(p));
     st = name_steps(p);

@@ -58,6 +58,7 @@ typedef struct volt_program_value {
     bool needed;         /* by backward, or again after it was dropped */
     bool keep;           /* stays from forward until its last use in backward */
     int first_demand, demands; /* slots that read it: p->demand[first_demand...] */
+    int sums; /* buffer of its sums (n,c,2) for norms that read it; -1 = not yet */
     volt_place place;
 } volt_program_value;
 
@@ -80,9 +81,10 @@ typedef enum volt_step_kind {
     VOLT_STEP_INPUT,   /* the caller's input is copied into operand 0 */
     VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
     VOLT_STEP_LOSS,    /* reads outputs and labels, may write gradients over the outputs */
-    VOLT_STEP_MARGINS  /* the margins of operand 0, whose box is that of `value`, are to be
-                        * filled  from other parts of the volume. All parts have the same of
-                        * these  steps,  also those whose operand has no margins */
+    VOLT_STEP_SUMS, /* operand 0, dense float64, becomes its sum over all parts of the volume */
+    VOLT_STEP_MARGINS /* the margins of operand 0, whose box is that of `value`, are to be
+                       * filled  from other parts of the volume. All parts have the same of
+                       * these  steps,  also those whose operand has no margins */
 } volt_step_kind;
 
 typedef struct volt_step {
@@ -121,7 +123,8 @@ typedef enum volt_restriction {
     VOLT_NO_PLAIN_OUTPUT = 2,
     VOLT_NO_RANGES = 4,
     VOLT_NO_SECOND_GRADIENT = 8,
-    VOLT_NO_MARGINS = 16 /* of some operators: volt_unit.dense_out, dense_in */
+    VOLT_NO_CONV_SUMS = 16,
+    VOLT_NO_MARGINS = 32 /* of some operators: volt_unit.dense_out, dense_in */
 } volt_restriction;
 
 typedef enum volt_run_state {
@@ -208,6 +211,9 @@ VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step
  */
 VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
                                                     const volt_place *place, bool gradient);
+/* Adds VOLT_STEP_SUMS, where the program computes a part. */
+VOLT_MUST_USE volt_status volt_program_add_sum(volt_program *p, int unit,
+                                               const volt_operand *sums);
 /* Adds an operator with the settings of `unit`. */
 VOLT_MUST_USE volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind,
                                                     int unit, const volt_operand *operands);
@@ -227,6 +233,8 @@ bool volt_place_equal(const volt_place *a, const volt_place *b);
 volt_operand volt_operand_none(void);
 volt_operand volt_operand_place(const volt_place *place);
 volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c); /* dense, in the arena */
+volt_operand volt_operand_sums(int buffer, int64_t n,
+                               int64_t c); /* (n,c,2) float64, the same */
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param);
 
 /* forward.c */
@@ -252,7 +260,8 @@ VOLT_MUST_USE volt_status volt_program_create_operators(volt_program *p, int *re
 VOLT_MUST_USE volt_status volt_program_account(volt_program *p, size_t arena);
 
 /* run.c */
-/* Runs the steps first..last-1; between two VOLT_STEP_MARGINS, whoever runs the parts of a
+/* Runs the steps first..last-1; between them, at VOLT_STEP_MARGINS and
+ * VOLT_STEP_SUMS, whoever runs the parts of a
  * volume does what these ask. `input` as in volt_program_forward, NULL in the backward pass. */
 VOLT_MUST_USE volt_status volt_program_run_part(volt_program *p, int first, int last,
                                                 const float *input);

@@ -20,7 +20,7 @@ void volt_program_clear_steps(volt_program *p)
     p->step_count = p->buffer_count = p->pending_count = p->memory_count = 0;
     p->labels = -1;
     for (int v = 0; v < p->value_count; v++)
-        p->values[v].place.buffer = -1;
+        p->values[v].place.buffer = p->values[v].sums = -1;
     for (int u = 0; u < p->unit_count; u++) {
         p->units[u].mean = p->units[u].rstd = p->units[u].factors = -1;
         p->units[u].range.buffer = -1;
@@ -88,6 +88,17 @@ volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
     return volt_program_add_step(p, &step);
 }
 
+volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *sums)
+{
+    volt_step step = {.kind = VOLT_STEP_SUMS,
+                      .unit = unit,
+                      .backward = p->slot >= p->unit_count,
+                      .operands = 1};
+
+    step.operand[0] = *sums;
+    return p->part ? volt_program_add_step(p, &step) : VOLT_OK;
+}
+
 /* A buffer without margins for operand i. */
 static volt_status add_dense(volt_program *p, const volt_operand *own, volt_operand *dense)
 {
@@ -147,6 +158,14 @@ done:
     return st;
 }
 
+/* Of the whole value: sums of all parts are added before they are used. */
+static int64_t voxels_of(const volt_program *p, volt_value v)
+{
+    const int64_t *extent = p->values[v].global;
+
+    return extent[0] * extent[1] * extent[2];
+}
+
 volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int unit,
                                       const volt_operand *operands)
 {
@@ -160,6 +179,7 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     step.again = backward ? unit != 2 * p->unit_count - 1 - p->slot : unit != p->slot;
     step.spec = (volt_op_spec){.kind = kind,
                                .conv = volt_program_window(p, u),
+                               .count = voxels_of(p, u->out),
                                .eps = u->node->eps,
                                .slope = u->slope,
                                .linear = u->node->kind == VOLT_NODE_UPSAMPLE_LINEAR,
@@ -240,6 +260,14 @@ volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c)
 
     return (volt_operand){VOLT_OPERAND_BUFFER, buffer,
                           volt_tensor_make(extent, VOLT_F32, VOLT_PLAIN)};
+}
+
+volt_operand volt_operand_sums(int buffer, int64_t n, int64_t c)
+{
+    const int64_t extent[5] = {n, c, 2, 1, 1};
+
+    return (volt_operand){VOLT_OPERAND_BUFFER, buffer,
+                          volt_tensor_make(extent, VOLT_F64, VOLT_PLAIN)};
 }
 
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param)

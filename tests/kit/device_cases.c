@@ -70,6 +70,12 @@ static volt_tensor dense(int64_t n, int64_t c, const int64_t *k)
     return volt_tensor_make((int64_t[]){n, c, k[0], k[1], k[2]}, VOLT_F32, VOLT_PLAIN);
 }
 
+/* Two sums per sample and channel of `t`. */
+static volt_tensor sums_of(volt_tensor t)
+{
+    return volt_tensor_make((int64_t[]){t.n, t.c, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
+}
+
 /* Puts `t` into a larger buffer, as what will be concatenated is. */
 static volt_tensor ranged(volt_tensor t)
 {
@@ -103,6 +109,11 @@ static void run_three(volt_op_kind forward, const volt_conv *conv, volt_tensor s
     volt_op_spec spec = {.kind = forward, .conv = *conv, .tensor = {src, weights, vector, dst}};
 
     suite_case(spec);
+    if (forward == VOLT_OP_CONV_FWD) { /* which a device may refuse */
+        spec.tensor[4] = sums_of(dst);
+        suite_case(spec);
+        spec.tensor[4] = (volt_tensor){0};
+    }
     spec.kind = forward + 2;
     suite_case(spec);
     if (src.layout == VOLT_PLAIN)
@@ -175,20 +186,30 @@ static void normalize(volt_tensor x, volt_tensor y, bool affine, double slope)
 {
     const volt_tensor stats = dense(x.n, x.c, NULL), none = {0};
     const volt_tensor vector = affine ? dense(1, x.c, NULL) : none;
-    volt_op_spec spec = {.kind = VOLT_OP_NORM_STATS,
-                         .eps = 1e-5,
-                         .slope = slope,
-                         .tensor = {x, stats, stats, vector, vector, y}};
+    const volt_tensor sums = sums_of(x);
+    const int64_t voxels = x.d * x.h * x.w;
+    volt_op_spec spec = {.slope = slope, .tensor = {x, stats, stats, vector, vector, y}};
 
-    suite_case(spec);
+    suite_case((volt_op_spec){.kind = VOLT_OP_NORM_SUMS, .tensor = {x, sums}});
+    for (int parts = 1; parts <= 3; parts += 2) /* the sums of all voxels, or of more */
+        suite_case((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                                  .count = parts * voxels,
+                                  .eps = 1e-5,
+                                  .tensor = {sums, stats, stats}});
     spec.kind = VOLT_OP_NORM_ACT_FWD;
     suite_case(spec);
-    spec.kind = VOLT_OP_NORM_ACT_BWD;
-    spec.tensor[7] = y;
-    spec.tensor[8] = spec.tensor[9] = dense(1, x.c, NULL);
-    suite_case(spec);
-    spec.tensor[6] = ranged(x);
-    suite_case(spec);
+    for (int second = 0; second < 2; second++) {
+        spec.tensor[6] = second ? ranged(x) : none;
+        spec.tensor[7] = sums;
+        spec.tensor[8] = spec.tensor[9] = second ? none : dense(1, x.c, NULL);
+        spec.kind = VOLT_OP_NORM_BWD_SUMS;
+        suite_case(spec);
+        spec.tensor[8] = y;
+        spec.tensor[9] = none;
+        spec.kind = VOLT_OP_NORM_BWD_APPLY;
+        spec.count = second ? voxels : 3 * voxels;
+        suite_case(spec);
+    }
 }
 
 static void norms(volt_dtype dtype)

@@ -2,9 +2,10 @@
  *
  * Each case is a volt_op_spec. Its inputs are random (rounded to the operand's type), brought
  * into the device's native layout by VOLT_OP_COPY; the reference gets the same numbers as whole
- * plain float32 buffers. Every buffer has guard bytes on both sides and starts as NaN. Checked:
- * the outputs, that everything outside an output's box and range and all inputs stay as they
- * were, that padding never makes a NaN, that two runs with 1 and 2 threads give the same bits.
+ * plain float32 buffers (dense float64 operands stay float64 on both). Every buffer has guard
+ * bytes on both sides and starts as NaN. Checked: the outputs, that everything outside an
+ * output's box and range and all inputs stay as they were, that padding never makes a NaN, that
+ * two runs with 1 and 2 threads give the same bits.
  *
  * Each case runs a second time with random margins. Voxels of margins that the operator may
  * read have values; the reference gets them as a part of a larger operand, with less padding.
@@ -28,7 +29,7 @@ extern volt_rng suite_rng;
 #define COUNT_OF(a) (sizeof(a) / sizeof *(a))
 
 #define SUITE_GUARD 64
-#define SUITE_SKEW  4 /* dense float32 arrays are aligned to 4 bytes only */
+#define SUITE_SKEW  4 /* dense arrays are aligned to their elements only: 4 or 8 bytes */
 
 /* Memory with guard bytes in front and behind; all of it starts as 0xFF (NaN). */
 typedef struct suite_block {

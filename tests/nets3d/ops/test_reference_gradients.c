@@ -51,10 +51,10 @@ static void run(const volt_op_spec *spec, void *const *operands)
     device->op_free(op);
 }
 
-/* A function of operand `input` of a chain of one or two operators. */
+/* A function of operand `input` of a chain of up to three operators. */
 typedef struct function {
-    volt_op_spec steps[2];
-    void *operands[2][VOLT_OP_MAX_TENSORS];
+    volt_op_spec steps[3];
+    void *operands[3][VOLT_OP_MAX_TENSORS];
     int count;
     int out; /* operand of the last step that holds the result */
 } function;
@@ -171,23 +171,35 @@ static void norm_with_activation(void **state)
 {
     const volt_tensor t = whole(2, 3, 4, 5, 6), s = whole(2, 3, 1, 1, 1),
                       c = whole(1, 3, 1, 1, 1);
+    const volt_tensor q = volt_tensor_make((int64_t[]){2, 3, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
+    double sums[2 * 3 * 2];
     float *x = random_values(&t), *y = random_values(&t), *u = random_values(&t);
     float *mean = random_values(&s), *rstd = random_values(&s), *scale = random_values(&c),
           *shift = random_values(&c), *gx = random_values(&t), *gs = random_values(&c),
           *gb = random_values(&c), *half = random_values(&t);
     const function f = {
-        .steps = {{.kind = VOLT_OP_NORM_STATS, .threads = 1, .eps = 1e-5, .tensor = {t, s, s}},
+        .steps = {{.kind = VOLT_OP_NORM_SUMS, .threads = 1, .tensor = {t, q}},
+                  {.kind = VOLT_OP_NORM_FINISH,
+                   .threads = 1,
+                   .count = 4 * 5 * 6,
+                   .eps = 1e-5,
+                   .tensor = {q, s, s}},
                   {.kind = VOLT_OP_NORM_ACT_FWD,
                    .threads = 1,
                    .slope = 0.1,
                    .tensor = {t, s, s, c, c, t}}},
-        .operands = {{x, mean, rstd}, {x, mean, rstd, scale, shift, y}},
-        .count = 2,
+        .operands = {{x, sums}, {sums, mean, rstd}, {x, mean, rstd, scale, shift, y}},
+        .count = 3,
         .out = 5};
-    const volt_op_spec back = {.kind = VOLT_OP_NORM_ACT_BWD,
-                               .threads = 1,
-                               .slope = 0.1,
-                               .tensor = {t, s, s, c, c, t, t, t, c, c}};
+    const volt_op_spec back[2] = {{.kind = VOLT_OP_NORM_BWD_SUMS,
+                                   .threads = 1,
+                                   .slope = 0.1,
+                                   .tensor = {t, s, s, c, c, t, t, q, c, c}},
+                                  {.kind = VOLT_OP_NORM_BWD_APPLY,
+                                   .threads = 1,
+                                   .count = 4 * 5 * 6,
+                                   .slope = 0.1,
+                                   .tensor = {t, s, s, c, c, t, t, q, t}}};
 
     (void)state;
     for (int i = 0; i < 3; i++) { /* no voxel near the kink; channel 1 lies below it */
@@ -197,7 +209,8 @@ static void norm_with_activation(void **state)
     (void)weighted(&f, u);
     for (int64_t i = 0; i < volt_tensor_elements(&t); i++)
         half[i] = 0.5f * u[i]; /* the gradient arrives in two halves */
-    run(&back, (void *[]){x, mean, rstd, scale, shift, half, half, gx, gs, gb});
+    run(&back[0], (void *[]){x, mean, rstd, scale, shift, half, half, sums, gs, gb});
+    run(&back[1], (void *[]){x, mean, rstd, scale, shift, half, half, sums, gx});
     check("norm, data", &f, x, &t, gx, u);
     check("norm, scale", &f, scale, &c, gs, u);
     check("norm, shift", &f, shift, &c, gb, u);

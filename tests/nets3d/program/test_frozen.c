@@ -160,11 +160,40 @@ static void nothing_is_computed_for_what_is_frozen(void **state)
     volt_graph_free(g);
 }
 
+/* A norm that learns behind a frozen first convolution: the gradient stops at its sums. */
+static void gradients_stop_at_a_norm(void **state)
+{
+    static const char frozen[] = "encoder.stages.0.0.convs.0.conv.*";
+    const network *net = &networks[0];
+    volt_graph *g = net->build();
+    bool *learns = learnt(g, frozen);
+    volt_device *device = NULL;
+    volt_program *p;
+    int sums = 0;
+
+    (void)state;
+    assert_ok(volt_device_open(&device, "cpu"));
+    compare(net, device, VOLT_FP32, frozen);
+    p = stepped(g, device, net, VOLT_FP32, learns);
+    for (int i = 0; i < volt_program_step_count(p); i++) {
+        volt_step_info step;
+        volt_program_step(p, i, &step);
+        sums += strcmp(step.name, "encoder.stages.0.0.convs.0.norm backward sums") == 0;
+        assert_string_not_equal(step.name, "encoder.stages.0.0.convs.0.norm backward");
+    }
+    assert_int_equal(sums, 1);
+    volt_program_free(p);
+    volt_device_close(device);
+    volt_free(learns);
+    volt_graph_free(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_learns_keeps_its_gradients),
         cmocka_unit_test(nothing_is_computed_for_what_is_frozen),
+        cmocka_unit_test(gradients_stop_at_a_norm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -28,6 +28,7 @@ static int close_devices(void **state)
 /* What one training step gave: loss and all gradients (owned). */
 typedef struct outcome {
     double loss;
+    int sums, finishes; /* steps that sum for norms, and that finish their statistics */
     float *gradients;
     int64_t count;
     unsigned restrictions;
@@ -49,6 +50,10 @@ static outcome train_once(const volt_graph *g, const volt_device *dev, const net
     assert_ok(volt_program_backward(p));
     out.loss = r.total;
     out.restrictions = p->restrictions;
+    for (int i = 0; i < p->step_count; i++) {
+        out.sums += p->steps[i].spec.kind == VOLT_OP_NORM_SUMS;
+        out.finishes += p->steps[i].spec.kind == VOLT_OP_NORM_FINISH;
+    }
     assert_ok(volt_alloc(&out.gradients, bytes, "gradients"));
     memcpy(out.gradients, volt_program_parameters(p).gradients, bytes);
     volt_program_free(p);
@@ -63,6 +68,8 @@ static volt_status refusing_create(const volt_device *dev, volt_op **out,
     const bool conv = spec->kind <= VOLT_OP_CONV_BWD_WEIGHTS;
     const unsigned refused = *(const unsigned *)dev->context;
 
+    if ((refused & VOLT_NO_CONV_SUMS) && spec->kind == VOLT_OP_CONV_FWD && spec->tensor[4].n)
+        return volt_fail(VOLT_ENOTSUP, "sums of a convolution");
     for (int i = 0; i < sig->operands; i++) {
         const volt_tensor *t = &spec->tensor[i];
         const bool activation = sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT;
@@ -72,8 +79,8 @@ static volt_status refusing_create(const volt_device *dev, volt_op **out,
         if (((refused & VOLT_NO_PLAIN_INPUT) && conv && i == 0 && t->layout == VOLT_PLAIN) ||
             ((refused & VOLT_NO_PLAIN_OUTPUT) && conv && i > 0 && t->layout == VOLT_PLAIN) ||
             ((refused & VOLT_NO_RANGES) && t->buffer_c != t->c && spec->kind != VOLT_OP_COPY) ||
-            ((refused & VOLT_NO_SECOND_GRADIENT) && spec->kind == VOLT_OP_NORM_ACT_BWD &&
-             i == 6))
+            ((refused & VOLT_NO_SECOND_GRADIENT) && i == 6 &&
+             (spec->kind == VOLT_OP_NORM_BWD_SUMS || spec->kind == VOLT_OP_NORM_BWD_APPLY)))
             return volt_fail(VOLT_ENOTSUP, "%s in this form", sig->name);
     }
     return reference->op_create(reference, out, spec);
@@ -88,8 +95,13 @@ static int64_t block_of_four(const volt_device *dev, volt_dtype dtype)
 
 static void refusals_lead_to_another_way(void **state)
 {
-    static const unsigned refusals[] = {VOLT_NO_PLAIN_INPUT, VOLT_NO_PLAIN_OUTPUT,
-                                        VOLT_NO_RANGES, VOLT_NO_SECOND_GRADIENT, 15};
+    static const unsigned refusals[] = {VOLT_NO_PLAIN_INPUT,
+                                        VOLT_NO_PLAIN_OUTPUT,
+                                        VOLT_NO_RANGES,
+                                        VOLT_NO_SECOND_GRADIENT,
+                                        VOLT_NO_CONV_SUMS,
+                                        VOLT_NO_CONV_SUMS | VOLT_NO_PLAIN_INPUT,
+                                        31};
 
     (void)state;
     for (size_t i = 0; i < NETWORK_COUNT; i++) {
@@ -100,6 +112,9 @@ static void refusals_lead_to_another_way(void **state)
         float *weights = fixture_parameters(f, "w.", g);
         const outcome want = train_once(g, reference, &networks[i], weights, input, labels);
 
+        assert_true(want.restrictions == 0 && want.sums <= want.finishes);
+        if (i == 0) /* a convolution before every norm */
+            assert_true(want.sums == 0 && want.finishes > 0);
         for (size_t j = 0; j < sizeof refusals / sizeof *refusals; j++) {
             unsigned refused = refusals[j];
             volt_device picky = *reference;
@@ -111,6 +126,13 @@ static void refusals_lead_to_another_way(void **state)
                 picky.channel_block = block_of_four;
             got = train_once(g, &picky, &networks[i], weights, input, labels);
             assert_true((got.restrictions & ~refused) == 0);
+            assert_int_equal(got.finishes, want.finishes);
+            if (refused & VOLT_NO_CONV_SUMS)
+                assert_int_equal(got.sums, got.finishes);
+            else
+                assert_int_equal(got.sums, want.sums);
+            if (refused == VOLT_NO_CONV_SUMS) /* the same sums from a step of their own */
+                assert_memory_equal(got.gradients, want.gradients, want.count * 4);
             assert_true(fabs(got.loss - want.loss) < 1e-6);
             assert_near("gradients", got.gradients, want.gradients, want.count, 1e-5, 0);
             volt_free(got.gradients);
@@ -188,6 +210,7 @@ static void wide_networks_agree_between_devices(void **state)
     want = train_once(g, reference, &net, weights, input, labels);
     got = train_once(g, cpu, &net, weights, input, labels);
     assert_int_equal(got.restrictions, 0);
+    assert_int_equal(want.sums, want.finishes); /* dropout changes what convolutions give */
     assert_true(fabs(got.loss - want.loss) < 1e-5);
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *q = volt_graph_param(g, i);
