@@ -30,8 +30,8 @@ typedef struct volt_program_options {
     /* The part of the input that this program gets and computes, for splitting a volume over
      * several; empty (the default): all of it. Its inner faces lie at multiples of the
      * network's strides. What convolutions read beyond them lies in margins of the values'
-     * buffers, which whoever runs the parts fills between the steps; that is internal so far.
-     */
+     * buffers, which whoever runs the parts fills between the steps, as he adds the sums of
+     * norms; that is internal so far. */
     volt_box box;
     volt_precision precision;
     volt_mode mode;

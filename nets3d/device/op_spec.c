@@ -10,7 +10,8 @@
 
 // clang-format off
 static const volt_op_signature signatures[] = {
-    [VOLT_OP_CONV_FWD]          = {"conv_fwd", 5, {I, P, V, O, R}, 1u << 2 | 1u << 4, -1, -1, 1u << 4},
+    [VOLT_OP_CONV_FWD]          = {"conv_fwd", 5, {I, P, V, O, R}, 1u << 2 | 1u << 4, -1, -1,
+                                   1u << 4},
     [VOLT_OP_CONV_BWD_DATA]     = {"conv_bwd_data", 3, {O, P, I}, 0, -1, -1},
     [VOLT_OP_CONV_BWD_WEIGHTS]  = {"conv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
     [VOLT_OP_TCONV_FWD]         = {"tconv_fwd", 4, {I, P, V, O}, 1u << 2, -1, -1},

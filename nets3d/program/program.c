@@ -294,6 +294,8 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
              volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),
                              sizeof *p->outputs, "a program"));
     VOLT_TRY(st, done, volt_program_shapes(p));
+    VOLT_TRY(st, done, volt_program_boxes(p));
+    volt_program_margins(p);
     *out = p;
     p = NULL;
 done:

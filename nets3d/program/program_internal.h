@@ -1,7 +1,8 @@
 /* program_internal.h - the compiler of programs. Each file contains one part:
  *
  *   shapes.c    which nodes are needed, their extents, fusion of norm + activation
- *   boxes.c     the part of each value that is computed here, and its margins
+ *   boxes.c     the part of each value that is computed here
+ *   margins.c   voxels around it that are needed
  *   keep.c      which values backward keeps, which it recomputes
  *   steps.c     the lists of steps and buffers, and what fills them
  *   forward.c   steps of the forward pass, and of recomputing within the backward pass
@@ -177,10 +178,16 @@ const char *volt_node_kind_name(volt_node_kind kind);
 /* What a message calls a node. */
 const char *volt_program_node_name(const volt_program *p, const volt_node *node);
 
+/* Whether the value's box is the whole value along an axis. */
+static inline bool volt_value_is_whole(const volt_program_value *v, int axis)
+{
+    return v->box.low[axis] == 0 && v->box.high[axis] == v->global[axis];
+}
+
 /* boxes.c: from the extents of whole values their boxes, and extents of those. VOLT_EINVAL and
  * VOLT_ENOTSUP name node and axis. */
 VOLT_MUST_USE volt_status volt_program_boxes(volt_program *p);
-/* The margins that units need. */
+/* margins.c: the margins that units need. */
 void volt_program_margins(volt_program *p);
 /* The window of unit u on its box: padding only where the whole value ends. */
 volt_conv volt_program_window(const volt_program *p, const volt_unit *u);

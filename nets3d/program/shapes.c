@@ -152,7 +152,7 @@ static volt_status infer_extents(volt_program *p)
         if (p->values[i].extent[0])
             st = node_extents(p, volt_graph_node(p->graph, i));
     }
-    return st == VOLT_OK ? volt_program_boxes(p) : st;
+    return st;
 }
 
 /* Nodes that change nothing: their value is their input's. */
@@ -286,7 +286,6 @@ volt_status volt_program_shapes(volt_program *p)
             feeds_norm_only(p, u->out);
     }
     assign_concats(p);
-    volt_program_margins(p);
 done:
     return st;
 }

@@ -10,8 +10,6 @@
 #define CHANNELS   3
 #define CLASSES    4
 
-static const int64_t extent[3] = {16, 12, 20};
-
 static volt_device *reference, *cpu;
 
 static int open_devices(void **state)
@@ -79,6 +77,45 @@ static volt_graph *build(bool wide)
     return g;
 }
 
+/* What is split: extents that are no multiples of the strides need no way up again. */
+typedef struct network_case {
+    volt_graph *(*build)(void);
+    int64_t extent[3];
+} network_case;
+
+static volt_graph *build_narrow(void)
+{
+    return build(false);
+}
+
+static volt_graph *build_wide(void)
+{
+    return build(true);
+}
+
+/* Down only: a window that reaches over small parts, max pooling, a stride at an odd end. */
+static volt_graph *build_chain(void)
+{
+    const int64_t two[3] = {2, 2, 2};
+    volt_graph *g = NULL;
+    volt_value v;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &v, CHANNELS));
+    v = activated(g, conv(g, v, "first", 5, 7, 1));
+    v = activated(g, conv(g, v, "down", 16, 3, 2));
+    v = activated(g, conv(g, v, "middle", 16, 3, 1));
+    assert_ok(volt_graph_pool(g, &v, v, VOLT_NODE_MAX_POOL, two, two));
+    v = activated(g, conv(g, v, "deep", 16, 3, 1));
+    v = conv(g, v, "head", CLASSES, 1, 1);
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
+static const network_case narrow = {build_narrow, {16, 12, 20}},
+                          wide = {build_wide, {16, 12, 20}},
+                          chain = {build_chain, {15, 11, 18}};
+
 /* The programs of all parts, and what whole volumes they start from. */
 typedef struct parts {
     int count;
@@ -131,9 +168,12 @@ static void exchange(const parts *all, int r, const volt_step *s, int q, const v
     volt_free(message);
 }
 
-/* Copies a box of a plain volume of `c` channels, batch 1, out or back. */
-static void cut(float *whole, float *part, int64_t c, volt_box box, bool out)
+/* Copies the box of value `v` of a plain volume, batch 1, out or back. */
+static void cut(float *whole, float *part, const volt_program_value *v, bool out)
 {
+    const int64_t c = v->extent[1], *extent = v->global;
+    const volt_box box = v->box;
+
     for (int64_t k = 0; k < c; k++)
         for (int64_t d = box.low[0]; d < box.high[0]; d++)
             for (int64_t h = box.low[1]; h < box.high[1]; h++) {
@@ -177,10 +217,10 @@ static void run_all(parts *all, bool backward)
 
     for (int r = 0; r < all->count; r++) {
         const volt_program *p = all->p[r];
-        const volt_box box = p->values[0].box;
+        const int64_t count = CHANNELS * volt_box_voxels(p->values[0].box);
 
-        assert_ok(volt_alloc(&local[r], (size_t)(CHANNELS * volt_box_voxels(box)) * 4, "x"));
-        cut(all->input, local[r], CHANNELS, box, true);
+        assert_ok(volt_alloc(&local[r], (size_t)count * sizeof **local, "a part of the input"));
+        cut(all->input, local[r], &p->values[0], true);
         at[r] = backward ? p->loss_step + 1 : 0;
         end[r] = backward ? p->step_count : p->loss_step;
     }
@@ -219,10 +259,10 @@ static void train(parts *all, float *logits, float *gradients)
         const volt_program *p = all->p[r];
         const volt_step *head = &p->steps[p->loss_step - 1];
         float *out = head->pointer[3]; /* dst */
-        const volt_box box = p->values[volt_graph_output_value(p->graph, 0)].box;
+        const volt_program_value *v = &p->values[volt_graph_output_value(p->graph, 0)];
 
-        cut(logits, out, CLASSES, box, false);
-        cut(all->slope, out, CLASSES, box, true);
+        cut(logits, out, v, false);
+        cut(all->slope, out, v, true);
     }
     run_all(all, true);
     for (int r = 0; r < all->count; r++) {
@@ -238,7 +278,7 @@ typedef struct cuts {
 } cuts;
 
 static void compile_parts(parts *all, const volt_graph *g, const volt_device *dev,
-                          volt_precision precision, const cuts *c)
+                          volt_precision precision, const int64_t extent[3], const cuts *c)
 {
     int64_t edge[3][4];
     int count[3];
@@ -255,7 +295,7 @@ static void compile_parts(parts *all, const volt_graph *g, const volt_device *de
         const int at[3] = {i / count[2] / count[1], i / count[2] % count[1], i % count[2]};
         volt_program_options o = volt_program_defaults();
 
-        memcpy(o.extent, extent, sizeof extent);
+        memcpy(o.extent, extent, sizeof o.extent);
         o.precision = precision;
         o.mode = VOLT_TRAIN;
         o.threads = 2;
@@ -285,12 +325,12 @@ static const cuts ways[] = {
 };
 
 /* All ways of cutting on `dev` against the whole on the same device. */
-static void check_parts(const volt_device *dev, volt_precision precision, bool wide,
-                        double tolerance, unsigned restrictions)
+static void check_parts(const volt_device *dev, volt_precision precision,
+                        const network_case *net, double tolerance, unsigned restrictions)
 {
-    const int64_t voxels = extent[0] * extent[1] * extent[2];
+    const int64_t voxels = net->extent[0] * net->extent[1] * net->extent[2];
     volt_rng rng = volt_rng_open(5, 0, 0, VOLT_RNG_TEST);
-    volt_graph *g = build(wide);
+    volt_graph *g = net->build();
     const int64_t count = volt_graph_param_elements(g);
     float *logits[2], *gradients[2];
     parts all = {0};
@@ -300,11 +340,12 @@ static void check_parts(const volt_device *dev, volt_precision precision, bool w
     all.weights = random_floats(count, &rng);
     volt_init_parameters(all.weights, g, 4);
     for (int i = 0; i < 2; i++) {
-        logits[i] = random_floats(CLASSES * voxels, &rng);
+        assert_ok(volt_alloc_zero(&logits[i], (size_t)(CLASSES * voxels), sizeof **logits,
+                                  "logits of the finest level"));
         gradients[i] = random_floats(count, &rng);
     }
     for (int i = -1; i < (int)(sizeof ways / sizeof *ways); i++) {
-        compile_parts(&all, g, dev, precision, i < 0 ? NULL : &ways[i]);
+        compile_parts(&all, g, dev, precision, net->extent, i < 0 ? NULL : &ways[i]);
         train(&all, logits[i >= 0], gradients[i >= 0]);
         for (int r = 0; r < all.count; r++) {
             assert_int_equal(
@@ -333,17 +374,19 @@ static void check_parts(const volt_device *dev, volt_precision precision, bool w
 static void parts_equal_the_whole_on_the_reference(void **state)
 {
     (void)state;
-    check_parts(reference, VOLT_FP32, false, 1e-6, 0);
-    check_parts(reference, VOLT_FP32, true, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &narrow, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &wide, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &chain, 1e-6, 0);
 }
 
 static void parts_equal_the_whole_on_the_cpu(void **state)
 {
     (void)state;
-    check_parts(cpu, VOLT_FP32, false, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
-    check_parts(cpu, VOLT_FP32, true, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &narrow, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &wide, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &chain, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     if (cpu->supports(cpu, VOLT_BF16_MIXED))
-        check_parts(cpu, VOLT_BF16_MIXED, false, 3e-2, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+        check_parts(cpu, VOLT_BF16_MIXED, &narrow, 3e-2, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
 }
 
 /* The reference without margins in anything but copies. */
@@ -366,7 +409,7 @@ static void a_device_without_margins_copies(void **state)
 
     (void)state;
     picky.op_create = refusing_create;
-    check_parts(&picky, VOLT_FP32, false, 1e-6, VOLT_NO_MARGINS);
+    check_parts(&picky, VOLT_FP32, &narrow, 1e-6, VOLT_NO_MARGINS);
 }
 
 static void assert_refused(volt_graph *g, int64_t low, int64_t high, volt_status want,
@@ -375,8 +418,8 @@ static void assert_refused(volt_graph *g, int64_t low, int64_t high, volt_status
     volt_program_options o = volt_program_defaults();
     volt_program *p = NULL;
 
-    memcpy(o.extent, extent, sizeof extent);
-    o.box = volt_box_of_shape(extent);
+    memcpy(o.extent, narrow.extent, sizeof o.extent);
+    o.box = volt_box_of_shape(o.extent);
     o.box.low[0] = low;
     o.box.high[0] = high;
     assert_fails(volt_program_create(&p, g, reference, &o), want, text);
