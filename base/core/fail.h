@@ -1,4 +1,5 @@
-/* fail.h - hands a failure from one of the library's threads to another.
+/* fail.h - hands a failure from one of the library's threads to another, or brings back an
+ * earlier one.
  *
  * Threads   each thread has its own sentence.
  */
@@ -8,7 +9,7 @@
 VOLT_BEGIN_DECLS
 
 /* Makes a sentence of another thread this thread's own, as when a worker's failure is
- * reported. */
+ * reported; or its own of before, when what failed since was overcome. */
 void volt_set_last_error(const char *sentence);
 
 VOLT_END_DECLS

@@ -50,7 +50,7 @@ VOLT_BEGIN_DECLS
 typedef enum volt_op_kind {
     /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst, 4 [sums (n,oc,2)]. src may be PLAIN
      * float32 (a graph input), dst may be PLAIN float32 (a graph output). sums: those of
-     * NORM_SUMS over dst, from its values as they are stored. */
+     * NORM_SUMS over dst, from its values as they are stored; a device may refuse them. */
     VOLT_OP_CONV_FWD = 1,
     /* 0 diff_src, 1 packed weights, 2 diff_dst. diff_dst may be PLAIN float32 (a graph output).
      */
@@ -127,7 +127,7 @@ typedef struct volt_op_spec {
         conv; /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
     int64_t count; /* NORM_FINISH, NORM_BWD_APPLY: voxels per sample and channel, >= 1 */
     double eps;    /* NORM_FINISH */
-    double slope;  /* NORM_ACT_*, ACT_*; 1 = no activation */
+    double slope;  /* NORM_ACT_FWD, NORM_BWD_*, ACT_*; 1 = no activation */
     int linear;    /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
     volt_box box; /* PACK_BOX, UNPACK_BOX: in voxels from the first one of src's or dst's box */
     int threads;  /* host threads the operator may use; >= 1 */

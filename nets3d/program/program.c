@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
@@ -244,9 +245,11 @@ done:
 /* Plans and creates operators, without the features that the device refuses. */
 static volt_status compile(volt_program *p)
 {
+    char sentence[1024]; /* refusals that lead to another way are no failures */
     size_t arena;
     volt_status st;
 
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
     for (;;) {
         int refused = -1;
         unsigned restriction;
@@ -267,7 +270,8 @@ static volt_status compile(volt_program *p)
     VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
     VOLT_TRY(st, done, volt_program_verify(p));
-    st = name_steps(p);
+    VOLT_TRY(st, done, name_steps(p));
+    volt_set_last_error(sentence);
 done:
     return st;
 }

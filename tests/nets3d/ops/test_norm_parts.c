@@ -212,7 +212,7 @@ static void parts_get_what_the_whole_gets(void **state)
 }
 
 /* A convolution's sums are those of what it stored, rounding included. */
-static void sums_of_a_convolution_are_those_of_its_output(void **state)
+static void conv_sums_are_those_of_the_output(void **state)
 {
     const volt_tensor sums = volt_tensor_make((int64_t[]){1, 3, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
     uint16_t src[2 * 8], dst[3 * 8];
@@ -276,7 +276,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parts_get_what_the_whole_gets),
-        cmocka_unit_test(sums_of_a_convolution_are_those_of_its_output),
+        cmocka_unit_test(conv_sums_are_those_of_the_output),
         cmocka_unit_test(wrong_sums_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -124,7 +124,9 @@ static void refusals_lead_to_another_way(void **state)
             picky.op_create = refusing_create;
             if (j % 2)
                 picky.channel_block = block_of_four;
+            (void)volt_fail(VOLT_EIO, "an earlier failure");
             got = train_once(g, &picky, &networks[i], weights, input, labels);
+            assert_string_equal(volt_last_error(), "an earlier failure");
             assert_true((got.restrictions & ~refused) == 0);
             assert_int_equal(got.finishes, want.finishes);
             if (refused & VOLT_NO_CONV_SUMS)
