@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
+#include "../volume/box.h"
 #include "../volume/volume.h"
 #include "device.h"
 #include "graph.h"
@@ -26,6 +27,12 @@ typedef struct volt_program_options {
     size_t size;       /* set by volt_program_defaults() */
     int64_t n;         /* batch, >= 1 */
     int64_t extent[3]; /* d, h, w of the input */
+    /* The part of the input that this program gets and computes, for splitting a volume over
+     * several; empty (the default): all of it. Its inner faces lie at multiples of the
+     * network's strides. What convolutions read beyond them lies in margins of the values'
+     * buffers, which whoever runs the parts fills between the steps, as he adds the sums of
+     * norms; that is internal so far. */
+    volt_box box;
     volt_precision precision;
     volt_mode mode;
     int threads;     /* 0 = default */
@@ -58,8 +65,8 @@ typedef struct volt_program_memory {
 } volt_program_memory;
 
 /* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.
- * The caller owns *out. VOLT_EINVAL: extents do not fit the strides (names node, axis, value).
- */
+ * The caller owns *out. VOLT_EINVAL: extents or the box do not fit the strides (names node,
+ * axis, value). VOLT_ENOTSUP: the device or a part of the volume cannot do this network. */
 VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
                               const volt_device *device, const volt_program_options *options);
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */

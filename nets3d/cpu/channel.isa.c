@@ -9,7 +9,7 @@
 /* Where task `t` starts in operand `k`. */
 VINLINE int64_t start(const volt_op *op, int k, cpu_task t)
 {
-    return cpu_at(&op->view[k], t.n, t.cb) + t.first * VB;
+    return cpu_at(&op->view[k], t.n, t.cb) + cpu_voxel(&op->view[k], t.first, VB);
 }
 
 /* The slopes of the task's channels; where there is one, it is every channel's. */
@@ -37,18 +37,21 @@ void VOLT_ISA_NAME(cpu_prelu_fwd)(const volt_op *op, void *const *p, void *scrat
     (void)scratch;
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
-        if (v->bf16)
-            prelu_task(op, p, cpu_task_at(v, i), 1);
-        else
-            prelu_task(op, p, cpu_task_at(v, i), 0);
+        const cpu_task all = cpu_task_at(v, i);
+        CPU_FOR_RUNS(op, all, t)
+        {
+            if (v->bf16)
+                prelu_task(op, p, t, 1);
+            else
+                prelu_task(op, p, t, 0);
+        }
     }
 }
 
-/* diff_src of the task; the sum of g * x where x is not above 0 goes to `sums`. */
-VINLINE void prelu_bwd_task(const volt_op *op, void *const *p, cpu_task t, int bf16,
-                            double *sums)
+/* diff_src of a run; returns the sum of g * x where x is not above 0. */
+VINLINE vd prelu_bwd_run(const volt_op *op, void *const *p, cpu_task t, vf slope, int bf16)
 {
-    const vf slope = slope_of(op, p[1], t), zero = v_zero();
+    const vf zero = v_zero();
     const int64_t at = start(op, 0, t), dy = start(op, 2, t), dx = start(op, 3, t);
     vd total = {0};
 
@@ -62,6 +65,18 @@ VINLINE void prelu_bwd_task(const volt_op *op, void *const *p, cpu_task t, int b
         }
         total += v_double(s);
     }
+    return total;
+}
+
+/* diff_src of the task; the sum goes to `sums`. */
+VINLINE void prelu_bwd_task(const volt_op *op, void *const *p, cpu_task t, int bf16,
+                            double *sums)
+{
+    const vf slope = slope_of(op, p[1], t);
+    vd total = {0};
+
+    CPU_FOR_RUNS(op, t, r)
+    total += prelu_bwd_run(op, p, r, slope, bf16);
     memcpy(sums, &total, sizeof total);
 }
 
@@ -115,15 +130,18 @@ void VOLT_ISA_NAME(cpu_bias_add)(const volt_op *op, void *const *p, void *scratc
     (void)scratch;
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
-        if (v->bf16)
-            bias_add_task(op, p, cpu_task_at(v, i), 1);
-        else
-            bias_add_task(op, p, cpu_task_at(v, i), 0);
+        const cpu_task all = cpu_task_at(v, i);
+        CPU_FOR_RUNS(op, all, t)
+        {
+            if (v->bf16)
+                bias_add_task(op, p, t, 1);
+            else
+                bias_add_task(op, p, t, 0);
+        }
     }
 }
 
-VINLINE void bias_sum_task(const volt_op *op, void *const *p, cpu_task t, int bf16,
-                           double *sums)
+VINLINE vd bias_sum_run(const volt_op *op, void *const *p, cpu_task t, int bf16)
 {
     const int64_t at = start(op, 3, t);
     vd total = {0};
@@ -135,6 +153,16 @@ VINLINE void bias_sum_task(const volt_op *op, void *const *p, cpu_task t, int bf
             s += v_get(p[3], at + v * VB, bf16);
         total += v_double(s);
     }
+    return total;
+}
+
+VINLINE void bias_sum_task(const volt_op *op, void *const *p, cpu_task t, int bf16,
+                           double *sums)
+{
+    vd total = {0};
+
+    CPU_FOR_RUNS(op, t, r)
+    total += bias_sum_run(op, p, r, bf16);
     memcpy(sums, &total, sizeof total);
 }
 

@@ -7,8 +7,10 @@
  *            after it. Channels are padded to whole blocks, which the buffers hold anyway.
  *   ranges   samples of a range of a buffer's channels do not lie back to back: the primitive
  *            then runs once per sample, and weight gradients are added up.
- *   staging  an operand in a layout or type that a kernel does not take gets a twin in the
- *            scratch and a copy between the two.
+ *   staging  an operand in a layout or type that a kernel does not take, or with margins around
+ *            what it reads, gets a twin in the scratch and a copy between the two. (The margins
+ *            that a kernel does read are part of its operand already, see device.c.) oneDNN has
+ *            no fast kernel that writes into a part of a buffer; such outputs are refused.
  * oneDNN's reference implementations ("ref...") are correct and thousands of times slower than
  * its others. They are never used: what has no fast kernel on blocks runs on plain float32, and
  * what has none there either is refused.
@@ -149,9 +151,13 @@ static volt_status stage_operands(volt_op *op)
         if (t->layout == VOLT_NATIVE && !op->conv->plain)
             dtype = t->dtype;
     }
-    for (int side = 0; side < SIDES && st == VOLT_OK; side++)
-        if (op->view[side_index(op, side)].plain != op->conv->plain)
+    for (int side = 0; side < SIDES && st == VOLT_OK; side++) {
+        const cpu_view *v = &op->view[side_index(op, side)];
+        if (v->plain != op->conv->plain || (v->margins && !is_output(op, side)))
             st = create_stage(op, side, dtype, op->conv->plain ? VOLT_PLAIN : VOLT_NATIVE);
+        else if (v->margins)
+            st = volt_fail(VOLT_ENOTSUP, "oneDNN writes whole buffers, without margins");
+    }
     return st;
 }
 

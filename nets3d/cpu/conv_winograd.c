@@ -45,6 +45,9 @@ static volt_winograd_tensor tensor_of(const cpu_view *v, void *buffer)
 {
     const volt_winograd_tensor t = {.data = (char *)buffer + v->offset * (v->bf16 ? 2 : 4),
                                     .sample_stride = v->sample_stride,
+                                    .block_stride = v->block_stride,
+                                    .plane_stride = v->plane_stride,
+                                    .row_stride = v->row_stride,
                                     .extent = {v->d, v->h, v->w},
                                     .bf16 = v->bf16};
 

@@ -1,7 +1,9 @@
 /* cpu.h - inside the CPU device: views of operands, operators, the table of own kernels.
  *
  * Native layout: (n, c/B, d, h, w, B) with B = 16 channels on AVX-512 and 8 elsewhere. Lanes
- * past the last channel of a buffer are zero, and every kernel keeps them so.
+ * past the last channel of a buffer are zero, and every kernel keeps them so. Margins lie
+ * around d, h, w: they lengthen the strides, and voxels of a box follow each other by runs
+ * only.
  */
 #ifndef VOLT_NETS3D_CPU_CPU_H
 #define VOLT_NETS3D_CPU_CPU_H
@@ -20,13 +22,16 @@ VOLT_MUST_USE volt_status volt_device_open_cpu(volt_device **out);
 typedef struct cpu_view {
     int64_t n, c, d, h, w;
     int64_t voxels; /* d*h*w */
+    int64_t run;    /* voxels without a gap behind them: all, those of a plane or of a row */
     int64_t blocks; /* channel blocks of the range */
-    int64_t block_stride, sample_stride;
-    int64_t offset; /* of the range's first block in its buffer */
-    int64_t lane;   /* of the range's first channel in that block: 0 but in copies */
-    bool last;      /* the range ends with its buffer: the rest of its last block is padding */
+    int64_t row_stride, plane_stride, block_stride, sample_stride;
+    int64_t
+        offset;   /* of the range's first block in its buffer, at the first voxel of the box */
+    int64_t lane; /* of the range's first channel in that block: 0 but in copies */
+    bool last;    /* the range ends with its buffer: the rest of its last block is padding */
     bool bf16, plain;
     bool dense; /* the whole buffer, or one sample of it: samples lie back to back */
+    bool margins;
 } cpu_view;
 
 typedef struct cpu_kernels cpu_kernels;
@@ -58,6 +63,7 @@ struct volt_op {
     const cpu_context *ctx;
     volt_op_spec spec;
     cpu_view view[VOLT_OP_MAX_TENSORS];
+    int64_t run_voxels; /* without a gap in any operand; divides each operand's run */
     volt_op_info info;
     cpu_run run;    /* an own kernel, or */
     cpu_conv *conv; /* oneDNN, or */

@@ -28,8 +28,11 @@ static int64_t channel_block(const volt_device *dev, volt_dtype dtype)
 static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
 {
     const int64_t block = t->layout == VOLT_NATIVE ? context_of(dev)->block : 1;
+    int64_t stored[3];
 
-    return (size_t)(t->n * cpu_round_up(t->buffer_c, block) * t->d * t->h * t->w) *
+    volt_tensor_stored(stored, t);
+    return (size_t)(t->n * cpu_round_up(t->buffer_c, block) * stored[0] * stored[1] *
+                    stored[2]) *
            volt_dtype_bytes(t->dtype);
 }
 
@@ -194,6 +197,32 @@ static volt_status check_ranges(const volt_op *op)
     return VOLT_OK;
 }
 
+/* The spec in the form that kernels know: boxes are copied, and where a convolution reads
+ * margins they become a part of its operand, so that all other margins are only stepped over.
+ */
+static volt_op_spec without_margins(const volt_op_spec *spec)
+{
+    if (spec->kind == VOLT_OP_PACK_BOX || spec->kind == VOLT_OP_UNPACK_BOX)
+        return volt_op_spec_as_copy(spec);
+    return volt_op_spec_absorb_margins(spec);
+}
+
+/* Voxels that have no gap in any operand of the extents that the operator walks. */
+static int64_t find_runs(const volt_op *op)
+{
+    const bool tconv =
+        op->spec.kind >= VOLT_OP_TCONV_FWD && op->spec.kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
+    const cpu_view *walked = &op->view[tconv ? 3 : 0];
+    int64_t run = walked->run;
+
+    for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++) {
+        const cpu_view *v = &op->view[i];
+        if (v->c && v->d == walked->d && v->h == walked->h && v->w == walked->w && v->run < run)
+            run = v->run;
+    }
+    return run;
+}
+
 static volt_status op_create(const volt_device *dev, volt_op **out, const volt_op_spec *spec)
 {
     volt_op *op = NULL;
@@ -202,12 +231,13 @@ static volt_status op_create(const volt_device *dev, volt_op **out, const volt_o
     VOLT_TRY(st, done, volt_op_spec_check(spec));
     VOLT_TRY(st, done, volt_alloc_zero(&op, 1, sizeof *op, "an operator"));
     op->ctx = context_of(dev);
-    op->spec = *spec;
+    op->spec = without_margins(spec);
     if (op->spec.threads < 1)
         op->spec.threads = 1;
     for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++)
-        if (spec->tensor[i].c)
-            cpu_view_of(&op->view[i], op->ctx, &spec->tensor[i]);
+        if (op->spec.tensor[i].c)
+            cpu_view_of(&op->view[i], op->ctx, &op->spec.tensor[i]);
+    op->run_voxels = find_runs(op);
     volt_op_spec_cost(spec, &op->info.flops, &op->info.bytes);
     VOLT_TRY(st, done, check_ranges(op));
     VOLT_TRY(st, done, create_by_kind(op));

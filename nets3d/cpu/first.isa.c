@@ -52,8 +52,9 @@ static void stage_rows(const volt_op *op, const cpu_first *f, const float *src, 
         const int64_t y = g.y * c->stride[1] - c->pad_low[1] + i % f->rows;
         const bool inside = z >= 0 && z < s->d && y >= 0 && y < s->h;
         copy_row(stage + i * f->pitch,
-                 inside ? src + cpu_at(s, g.n, ic) + (z * s->h + y) * s->w : NULL, s->w,
-                 c->pad_low[2], f->pitch);
+                 inside ? src + cpu_at(s, g.n, ic) + z * s->plane_stride + y * s->row_stride
+                        : NULL,
+                 s->w, c->pad_low[2], f->pitch);
     }
 }
 
@@ -116,7 +117,8 @@ void VOLT_ISA_NAME(cpu_first_fwd)(const volt_op *op, void *const *p, void *scrat
         stage_rows(op, &f, p[0], g, stage);
         for (int64_t r = 0; r < g.rows * f.pairs; r++) {
             const int64_t y = r / f.pairs, pair = r % f.pairs;
-            const int64_t at = cpu_at(d, g.n, pair * 2) + ((g.z * d->h + g.y + y) * d->w) * VB;
+            const int64_t at =
+                cpu_at(d, g.n, pair * 2) + g.z * d->plane_stride + (g.y + y) * d->row_stride;
             const float *rows = stage + y * sy * f.pitch;
             if (sx == 1)
                 first_row(op, &f, p, rows, at, pair, 1);
@@ -179,7 +181,8 @@ static void group_gradient(const volt_op *op, const cpu_first *f, void *const *p
     for (int64_t pair = 0; pair < f->pairs; pair++) {
         const int halves = d->blocks - pair * 2 < 2 ? 1 : 2;
         for (int64_t y = 0; y < g.rows; y++) {
-            const int64_t at = cpu_at(d, g.n, pair * 2) + ((g.z * d->h + g.y + y) * d->w) * VB;
+            const int64_t at =
+                cpu_at(d, g.n, pair * 2) + g.z * d->plane_stride + (g.y + y) * d->row_stride;
             bias_gradient(d, p[3], at, halves, bias + pair * 2 * VB);
             for (int64_t k = 0; k < planes; k++)
                 row_gradient(d, p[3], at, halves, stage + (k * f->rows + y * sy) * f->pitch,

@@ -45,12 +45,23 @@ VINLINE void stats_of_run(const void *src, int64_t at, int64_t count, int bf16, 
     *squares += v_double((q[0] + q[1]) + (q[2] + q[3])) + 2 * m * rest + m * m * n;
 }
 
-VINLINE void stats_of_task(const void *src, int64_t at, int64_t count, int bf16, pair *out)
+/* Where task `t` starts in operand `k`. */
+VINLINE int64_t start(const volt_op *op, int k, cpu_task t)
+{
+    return cpu_at(&op->view[k], t.n, t.cb) + cpu_voxel(&op->view[k], t.first, VB);
+}
+
+VINLINE void stats_of_task(const volt_op *op, const void *src, cpu_task t, int bf16, pair *out)
 {
     vd sum = {0}, squares = {0};
 
-    for (int64_t v = 0; v < count; v += RUN)
-        stats_of_run(src, at + v * VB, count - v < RUN ? count - v : RUN, bf16, &sum, &squares);
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r);
+        for (int64_t v = 0; v < r.count; v += RUN)
+            stats_of_run(src, at + v * VB, r.count - v < RUN ? r.count - v : RUN, bf16, &sum,
+                         &squares);
+    }
     memcpy(out->a, &sum, sizeof sum);
     memcpy(out->b, &squares, sizeof squares);
 }
@@ -86,12 +97,10 @@ void VOLT_ISA_NAME(cpu_norm_sums)(const volt_op *op, void *const *p, void *scrat
 
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
-        const cpu_task t = cpu_task_at(v, i);
-        const int64_t at = cpu_at(v, t.n, t.cb) + t.first * VB;
         if (v->bf16)
-            stats_of_task(p[0], at, t.count, 1, &partial[i]);
+            stats_of_task(op, p[0], cpu_task_at(v, i), 1, &partial[i]);
         else
-            stats_of_task(p[0], at, t.count, 0, &partial[i]);
+            stats_of_task(op, p[0], cpu_task_at(v, i), 0, &partial[i]);
     }
     write_sums(v, partial, p[1]);
 }
@@ -130,14 +139,15 @@ VINLINE affine affine_of(const volt_op *op, void *const *p, const cpu_view *v, c
 
 VINLINE void norm_act_task(const volt_op *op, void *const *p, cpu_task t, int src16, int dst16)
 {
-    const cpu_view *s = &op->view[0], *d = &op->view[5];
-    const affine f = affine_of(op, p, s, t);
-    const int64_t from = cpu_at(s, t.n, t.cb) + t.first * VB;
-    const int64_t to = cpu_at(d, t.n, t.cb) + t.first * VB;
+    const affine f = affine_of(op, p, &op->view[0], t);
 
-    for (int64_t v = 0; v < t.count; v++) {
-        const vf x = (v_get(p[0], from + v * VB, src16) - f.mean) * f.a + f.shift;
-        v_put(p[5], to + v * VB, dst16, v_leaky(x, f.slope));
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t from = start(op, 0, r), to = start(op, 5, r);
+        for (int64_t v = 0; v < r.count; v++) {
+            const vf x = (v_get(p[0], from + v * VB, src16) - f.mean) * f.a + f.shift;
+            v_put(p[5], to + v * VB, dst16, v_leaky(x, f.slope));
+        }
     }
 }
 
@@ -169,29 +179,30 @@ VINLINE vf arriving(void *const *p, const affine *f, vf x, int64_t at, int64_t a
 
 VINLINE int64_t second_at(const volt_op *op, void *const *p, cpu_task t)
 {
-    return p[6] ? cpu_at(&op->view[6], t.n, t.cb) + t.first * VB : 0;
+    return p[6] ? start(op, 6, t) : 0;
 }
 
 /* sum g and sum g * xhat. */
 VINLINE void sums_of_task(const volt_op *op, void *const *p, cpu_task t, int bf16, pair *out)
 {
     const affine f = affine_of(op, p, &op->view[0], t);
-    const int64_t at = cpu_at(&op->view[0], t.n, t.cb) + t.first * VB;
-    const int64_t dy = cpu_at(&op->view[5], t.n, t.cb) + t.first * VB;
-    const int64_t dy2 = second_at(op, p, t);
     vd sum = {0}, dot = {0};
 
-    for (int64_t first = 0; first < t.count; first += RUN) {
-        const int64_t end = t.count - first < RUN ? t.count : first + RUN;
-        vf s = v_zero(), q = v_zero();
-        for (int64_t v = first; v < end; v++) {
-            const vf x = v_get(p[0], at + v * VB, bf16);
-            const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
-            s += g;
-            q += g * ((x - f.mean) * f.rstd);
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r), dy = start(op, 5, r), dy2 = second_at(op, p, r);
+        for (int64_t first = 0; first < r.count; first += RUN) {
+            const int64_t end = r.count - first < RUN ? r.count : first + RUN;
+            vf s = v_zero(), q = v_zero();
+            for (int64_t v = first; v < end; v++) {
+                const vf x = v_get(p[0], at + v * VB, bf16);
+                const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+                s += g;
+                q += g * ((x - f.mean) * f.rstd);
+            }
+            sum += v_double(s);
+            dot += v_double(q);
         }
-        sum += v_double(s);
-        dot += v_double(q);
     }
     memcpy(out->a, &sum, sizeof sum);
     memcpy(out->b, &dot, sizeof dot);
@@ -251,18 +262,19 @@ VINLINE void means_of_task(const volt_op *op, const double *sums, cpu_task t, vf
 VINLINE void gradient_task(const volt_op *op, void *const *p, cpu_task t, int bf16)
 {
     const affine f = affine_of(op, p, &op->view[0], t);
-    const int64_t at = cpu_at(&op->view[0], t.n, t.cb) + t.first * VB;
-    const int64_t dy = cpu_at(&op->view[5], t.n, t.cb) + t.first * VB;
-    const int64_t dx = cpu_at(&op->view[8], t.n, t.cb) + t.first * VB;
-    const int64_t dy2 = second_at(op, p, t);
     vf mean_g, mean_gx;
 
     means_of_task(op, p[7], t, &mean_g, &mean_gx);
     mean_gx *= f.rstd;
-    for (int64_t v = 0; v < t.count; v++) {
-        const vf x = v_get(p[0], at + v * VB, bf16);
-        const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
-        v_put(p[8], dx + v * VB, bf16, f.a * (g - mean_g - (x - f.mean) * mean_gx));
+    CPU_FOR_RUNS(op, t, r)
+    {
+        const int64_t at = start(op, 0, r), dy = start(op, 5, r), dx = start(op, 8, r);
+        const int64_t dy2 = second_at(op, p, r);
+        for (int64_t v = 0; v < r.count; v++) {
+            const vf x = v_get(p[0], at + v * VB, bf16);
+            const vf g = arriving(p, &f, x, dy + v * VB, dy2 + v * VB, bf16);
+            v_put(p[8], dx + v * VB, bf16, f.a * (g - mean_g - (x - f.mean) * mean_gx));
+        }
     }
 }
 

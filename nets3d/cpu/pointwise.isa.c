@@ -6,7 +6,7 @@
 /* Where task `t` starts in operand `k`. */
 VINLINE int64_t start(const volt_op *op, int k, cpu_task t)
 {
-    return cpu_at(&op->view[k], t.n, t.cb) + t.first * VB;
+    return cpu_at(&op->view[k], t.n, t.cb) + cpu_voxel(&op->view[k], t.first, VB);
 }
 
 VINLINE void act_task(const volt_op *op, void *const *p, cpu_task t, int bf16)
@@ -65,10 +65,14 @@ VINLINE void scale_task(const volt_op *op, void *const *p, cpu_task t, int bf16)
                                                                                     i < tasks; \
                                                                                     i++)       \
         {                                                                                      \
-            if (bf16)                                                                          \
-                task(op, p, cpu_task_at(v, i), 1);                                             \
-            else                                                                               \
-                task(op, p, cpu_task_at(v, i), 0);                                             \
+            const cpu_task all = cpu_task_at(v, i);                                            \
+            CPU_FOR_RUNS(op, all, t)                                                           \
+            {                                                                                  \
+                if (bf16)                                                                      \
+                    task(op, p, t, 1);                                                         \
+                else                                                                           \
+                    task(op, p, t, 0);                                                         \
+            }                                                                                  \
         }                                                                                      \
     }
 
@@ -96,29 +100,41 @@ static inline uint16_t float_to_bf16(float x)
     return (uint16_t)((u + 0x7fff + ((u >> 16) & 1)) >> 16);
 }
 
+/* Elements of a voxel in a block. */
+static inline int64_t lanes_of(const cpu_view *v)
+{
+    return v->plain ? 1 : VB;
+}
+
 /* Place of voxel `i` of channel `c`, in any layout. */
 static inline int64_t place_of(const cpu_view *v, int64_t n, int64_t c, int64_t i)
 {
     if (v->plain)
-        return cpu_at(v, n, c) + i;
-    return cpu_at(v, n, (v->lane + c) / VB) + i * VB + (v->lane + c) % VB;
+        return cpu_at(v, n, c) + cpu_voxel(v, i, 1);
+    return cpu_at(v, n, (v->lane + c) / VB) + cpu_voxel(v, i, VB) + (v->lane + c) % VB;
 }
 
-static inline float get_one(const void *p, const cpu_view *v, int64_t n, int64_t c, int64_t i)
+static inline float get_at(const void *p, const cpu_view *v, int64_t at)
 {
-    const int64_t at = place_of(v, n, c, i);
-
     return v->bf16 ? bf16_to_float(((const uint16_t *)p)[at]) : ((const float *)p)[at];
 }
 
-static inline void put_one(void *p, const cpu_view *v, int64_t n, int64_t c, int64_t i, float x)
+static inline void put_at(void *p, const cpu_view *v, int64_t at, float x)
 {
-    const int64_t at = place_of(v, n, c, i);
-
     if (v->bf16)
         ((uint16_t *)p)[at] = float_to_bf16(x);
     else
         ((float *)p)[at] = x;
+}
+
+static inline float get_one(const void *p, const cpu_view *v, int64_t n, int64_t c, int64_t i)
+{
+    return get_at(p, v, place_of(v, n, c, i));
+}
+
+static inline void put_one(void *p, const cpu_view *v, int64_t n, int64_t c, int64_t i, float x)
+{
+    put_at(p, v, place_of(v, n, c, i), x);
 }
 
 /* Channels and padding behind them that an output of view `v` has to fill. */
@@ -154,15 +170,19 @@ static void copy_native(const volt_op *op, void *const *p, cpu_task t)
 static void copy_lanes(const volt_op *op, void *const *p, cpu_task t)
 {
     const cpu_view *s = &op->view[0], *d = &op->view[1];
-    const int64_t lanes = d->plain ? 1 : VB;
+    const int64_t lanes = lanes_of(d), steps = lanes_of(s);
     const int64_t all = channels_to_fill(d), first_c = t.cb * lanes;
     const int64_t end_c = t.cb + 1 == d->blocks ? all : first_c + lanes;
 
     for (int64_t first = t.first; first < t.first + t.count; first += 128) {
         const int64_t end = first + 128 < t.first + t.count ? first + 128 : t.first + t.count;
-        for (int64_t c = first_c; c < end_c; c++)
-            for (int64_t v = first; v < end; v++)
-                put_one(p[1], d, t.n, c, v, c < s->c ? get_one(p[0], s, t.n, c, v) : 0);
+        for (int64_t c = first_c; c < end_c; c++) {
+            const bool real = c < s->c;
+            const int64_t from = real ? place_of(s, t.n, c, first) : 0;
+            const int64_t to = place_of(d, t.n, c, first);
+            for (int64_t v = 0; v < end - first; v++)
+                put_at(p[1], d, to + v * lanes, real ? get_at(p[0], s, from + v * steps) : 0);
+        }
     }
 }
 
@@ -182,10 +202,14 @@ void VOLT_ISA_NAME(cpu_copy)(const volt_op *op, void *const *p, void *scratch)
     (void)scratch;
 #pragma omp parallel for num_threads(op->spec.threads) schedule(static)
     for (int64_t i = 0; i < tasks; i++) {
-        if (blockwise)
-            copy_native(op, p, cpu_task_at(d, i));
-        else
-            copy_lanes(op, p, cpu_task_at(d, i));
+        const cpu_task all = cpu_task_at(d, i);
+        CPU_FOR_RUNS(op, all, t)
+        {
+            if (blockwise)
+                copy_native(op, p, t);
+            else
+                copy_lanes(op, p, t);
+        }
     }
 }
 

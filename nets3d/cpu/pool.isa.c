@@ -22,7 +22,7 @@ static inline row row_at(const cpu_view *v, int64_t i)
 
 static inline int64_t voxel_at(const cpu_view *v, int64_t base, int64_t z, int64_t y, int64_t x)
 {
-    return base + ((z * v->h + y) * v->w + x) * VB;
+    return base + z * v->plane_stride + y * v->row_stride + x * VB;
 }
 
 /* A kernel over all rows of operand `k`. */

@@ -24,7 +24,7 @@ int64_t cpu_tconv_tap(const cpu_tconv *t, int64_t block, int64_t tap)
     const int64_t x = tap % t->stride[2], y = tap / t->stride[2] % t->stride[1];
     const int64_t z = tap / t->stride[2] / t->stride[1];
 
-    return ((z * t->out.h + y) * t->out.w + x) * block;
+    return z * t->out.plane_stride + y * t->out.row_stride + x * block;
 }
 
 /* Weight of vector `v`, lane `l` by segment `s`, lane `k`; 0 in the padding. */

@@ -98,8 +98,8 @@ static inline int64_t fine_of(const cpu_tconv *t, int64_t v)
 {
     const int64_t x = v % t->in.w, y = v / t->in.w % t->in.h, z = v / t->in.w / t->in.h;
 
-    return ((z * t->stride[0] * t->out.h + y * t->stride[1]) * t->out.w + x * t->stride[2]) *
-           VB;
+    return z * t->stride[0] * t->out.plane_stride + y * t->stride[1] * t->out.row_stride +
+           x * t->stride[2] * VB;
 }
 
 /* Up to TILE coarse voxels of one sample: where their factors and results lie. */
@@ -118,7 +118,7 @@ static tile tile_at(const cpu_tconv *t, const void *factors, int64_t n, int64_t 
     l.some = end - first < TILE ? end - first : TILE;
     for (int64_t m = 0; m < TILE; m++) {
         const int64_t v = first + (m < l.some ? m : l.some - 1);
-        const int64_t coarse = cpu_at(&t->in, n, 0) + v * VB;
+        const int64_t coarse = cpu_at(&t->in, n, 0) + cpu_voxel(&t->in, v, VB);
         const int64_t fine = cpu_at(&t->out, n, 0) + fine_of(t, v);
         l.from[m] = (const char *)factors + (data ? fine : coarse) * size;
         l.to[m] = data ? coarse : fine;
@@ -219,13 +219,13 @@ typedef struct chunk {
 static void load_chunk(const cpu_tconv *t, const void *src, int64_t cb, int64_t n,
                        int64_t first, int64_t count, chunk *c)
 {
-    const int64_t at = cpu_at(&t->in, n, cb) + first * VB;
+    const int64_t at = cpu_at(&t->in, n, cb);
 
     c->n = n;
     c->count = count;
     for (int64_t v = 0; v < count; v++) {
         c->fine[v] = cpu_at(&t->out, n, 0) + fine_of(t, first + v);
-        v_store(c->x[v], v_get(src, at + v * VB, t->in.bf16));
+        v_store(c->x[v], v_get(src, at + cpu_voxel(&t->in, first + v, VB), t->in.bf16));
     }
 }
 

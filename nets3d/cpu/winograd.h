@@ -15,7 +15,10 @@
 /* One operand: `data` is the first voxel of its first channel block. */
 typedef struct volt_winograd_tensor {
     void *data;
-    int64_t sample_stride; /* elements from one sample to the next */
+    int64_t sample_stride; /* elements from one sample to the next, */
+    int64_t block_stride;  /* one channel block, */
+    int64_t plane_stride;  /* one d, */
+    int64_t row_stride;    /* one h; voxels of a row follow each other */
     int64_t extent[3];     /* d, h, w */
     bool bf16;             /* stored as bfloat16, else float32 */
 } volt_winograd_tensor;

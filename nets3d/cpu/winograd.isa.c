@@ -188,8 +188,8 @@ VINLINE void output_tile(const volt_winograd_tensor *dst, int64_t origin, const 
     for (int i = 0; i < 8; i++) {
         const int64_t d = 2 * at[1] + i / 4, h = 2 * at[2] + i / 2 % 2, w = 2 * at[3] + i % 2;
         if (d < n[0] && h < n[1] && w < n[2])
-            v_put(dst->data, origin + ((d * n[1] + h) * n[2] + w) * VB, bf16,
-                  y[i / 4][i % 4] + bias);
+            v_put(dst->data, origin + d * dst->plane_stride + h * dst->row_stride + w * VB,
+                  bf16, y[i / 4][i % 4] + bias);
     }
 }
 
@@ -198,13 +198,12 @@ VINLINE void output_rows(const volt_winograd_tensor *dst, const volt_winograd_sh
 {
     const int64_t stride = winograd_point_stride(r->rows, s->oc);
     const int64_t row_stride = winograd_row_stride(s->oc);
-    const int64_t block = dst->extent[0] * dst->extent[1] * dst->extent[2] * VB;
 
     for (int64_t i = 0; i < r->count; i++) {
         int64_t at[4];
         tile_position(at, r->tiling, r->first + i);
         for (int64_t o = 0; o < s->oc; o += VB) {
-            const int64_t origin = at[0] * dst->sample_stride + o / VB * block;
+            const int64_t origin = at[0] * dst->sample_stride + o / VB * dst->block_stride;
             output_tile(dst, origin, at, m + (r->row + i) * row_stride + o, stride,
                         bias ? v_load(bias + o) : (vf){0}, bf16);
         }
@@ -289,7 +288,9 @@ VINLINE void transform_rows(float *to, const volt_winograd_shape *s,
         for (int i = 0; i < edge * edge; i++) {
             const int64_t d = 2 * at[1] + i / edge - pad[0], h = 2 * at[2] + i % edge - pad[1];
             const bool inside = d >= 0 && d < n[0] && h >= 0 && h < n[1];
-            line[i] = inside ? at[0] * src->sample_stride + (d * n[1] + h) * n[2] * VB : -1;
+            line[i] = inside ? at[0] * src->sample_stride + d * src->plane_stride +
+                                   h * src->row_stride
+                             : -1;
         }
         for (int64_t c = 0; c < channels; c += VB) {
             float *first = to + row * row_stride + c;
@@ -300,7 +301,7 @@ VINLINE void transform_rows(float *to, const volt_winograd_shape *s,
                 gradient_piece(first, stride, row_stride, src->data, line, 2 * at[3], n[2],
                                piece, bf16);
             for (int i = 0; i < edge * edge; i++)
-                line[i] += line[i] >= 0 ? n[0] * n[1] * n[2] * VB : 0;
+                line[i] += line[i] >= 0 ? src->block_stride : 0;
         }
         tile += piece;
         left -= piece;

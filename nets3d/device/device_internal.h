@@ -20,7 +20,17 @@
  *           what follows from the sums and spec.count, the number of voxels that they cover.
  *           Between the steps a caller may add the sums of other parts of the same volume and
  *           give the count of all. Forward, a convolution may write the sums of its own output.
- * Threads   threads may share an open device; an operator runs in one thread at a time.
+ * Margins   operators write only the box of an output: its margins stay as they are. A
+ *           convolution, transposed or not, reads the voxels of one operand outside its box, as
+ *           far as its margins have them, in place of padding: of src in CONV_FWD,
+ *           CONV_BWD_WEIGHTS and TCONV_FWD, of diff_dst in CONV_BWD_DATA, TCONV_BWD_DATA and
+ *           TCONV_BWD_WEIGHTS. All other operators read the boxes alone. Linear upsampling,
+ *           which clamps at its input's edges, takes no input with margins, nor does pooling
+ *           with padding (VOLT_ENOTSUP). A device may refuse margins in all operators but
+ *           COPY, PACK_BOX and UNPACK_BOX; the program then copies (a transposed convolution
+ * that is wider than its stride has no other form). Operands that share memory have the same
+ * margins. Threads   threads may share an open device; an operator runs in one thread at a
+ * time.
  */
 #ifndef VOLT_NETS3D_DEVICE_INTERNAL_H
 #define VOLT_NETS3D_DEVICE_INTERNAL_H
@@ -34,6 +44,7 @@
 #include "nets3d/device/update.h"
 #include "nets3d/graph.h"
 #include "nets3d/graph/tensor.h"
+#include "volume/box.h"
 VOLT_BEGIN_DECLS
 
 /* Operators and their operands, in the order of `tensor[]` and of the pointers given to op_run.
@@ -98,7 +109,13 @@ typedef enum volt_op_kind {
     VOLT_OP_PRELU_FWD,
     /* 0 src (of the forward pass), 1 slope, 2 diff_dst, 3 diff_src, 4 diff_slope. in=out 2,3.
      */
-    VOLT_OP_PRELU_BWD
+    VOLT_OP_PRELU_BWD,
+    /* 0 src, 1 dst = the voxels of spec.box, which may reach into src's margins; dst has the
+     * box's extents. Layout, dtype, range may differ. */
+    VOLT_OP_PACK_BOX,
+    /* 0 src, which has the extents of spec.box, 1 dst: the voxels of the box, which may reach
+     * into dst's margins, become src. All other voxels of dst stay as they are. */
+    VOLT_OP_UNPACK_BOX
 } volt_op_kind;
 
 #define VOLT_OP_MAX_TENSORS 10
@@ -115,7 +132,8 @@ typedef struct volt_op_spec {
     double eps;    /* NORM_FINISH */
     double slope;  /* NORM_ACT_FWD, NORM_BWD_*, ACT_*; 1 = no activation */
     int linear;    /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
-    int threads;   /* host threads the operator may use; >= 1 */
+    volt_box box; /* PACK_BOX, UNPACK_BOX: in voxels from the first one of src's or dst's box */
+    int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
 typedef struct volt_op volt_op; /* the device's own */

@@ -39,6 +39,8 @@ static const volt_op_signature signatures[] = {
     [VOLT_OP_SOFTMAX_BWD]       = {"softmax_bwd", 3, {I, I, O}, 0, 1, -1},
     [VOLT_OP_PRELU_FWD]         = {"prelu_fwd", 3, {I, V, O}, 0, 0, -1},
     [VOLT_OP_PRELU_BWD]         = {"prelu_bwd", 5, {I, V, I, O, R}, 0, 2, -1},
+    [VOLT_OP_PACK_BOX]          = {"pack_box", 2, {I, O}, 0, -1, -1},
+    [VOLT_OP_UNPACK_BOX]        = {"unpack_box", 2, {I, O}, 0, -1, -1},
 };
 // clang-format on
 
@@ -262,6 +264,152 @@ done:
     return st;
 }
 
+/* The operand whose box `spec.box` is given in. */
+static int boxed_operand(const volt_op_spec *spec)
+{
+    return spec->kind == VOLT_OP_PACK_BOX ? 0 : 1;
+}
+
+static volt_status check_box(const volt_op_spec *spec)
+{
+    const int boxed = boxed_operand(spec);
+    const volt_tensor *t = &spec->tensor[boxed];
+    const volt_box *b = &spec->box;
+
+    for (int i = 0; i < 3; i++) {
+        if (b->low[i] >= b->high[i] || b->low[i] < -t->margin_low[i] ||
+            b->high[i] > extent(t, 2 + i) + t->margin_high[i])
+            return volt_fail(VOLT_EINVAL,
+                             "%s: box %lld..%lld along %c leaves a tensor of %lld voxels with "
+                             "margins of %lld and %lld",
+                             volt_op_signature_of(spec->kind)->name, (long long)b->low[i],
+                             (long long)b->high[i], "dhw"[i], (long long)extent(t, 2 + i),
+                             (long long)t -> margin_low[i], (long long)t -> margin_high[i]);
+    }
+    return want_extents(spec, 1 - boxed,
+                        (int64_t[]){t->n, t->c, b->high[0] - b->low[0], b->high[1] - b->low[1],
+                                    b->high[2] - b->low[2]});
+}
+
+volt_op_spec volt_op_spec_as_copy(const volt_op_spec *spec)
+{
+    volt_op_spec copy = *spec;
+    volt_tensor *t = &copy.tensor[boxed_operand(spec)];
+    int64_t low[3], high[3];
+
+    for (int i = 0; i < 3; i++) {
+        low[i] = -spec->box.low[i];
+        high[i] = spec->box.high[i] - extent(t, 2 + i);
+    }
+    copy.kind = VOLT_OP_COPY;
+    *t = volt_tensor_grown(t, low, high);
+    return copy;
+}
+
+/* The operand that a convolution reads outside its box; -1 = none. */
+static int reaching_operand(volt_op_kind kind)
+{
+    switch (kind) {
+    case VOLT_OP_CONV_FWD:
+    case VOLT_OP_CONV_BWD_WEIGHTS:
+        return 0;
+    case VOLT_OP_CONV_BWD_DATA:
+        return 2;
+    default:
+        return -1;
+    }
+}
+
+static int64_t clamped(int64_t x, int64_t low, int64_t high)
+{
+    return x < low ? low : x > high ? high : x;
+}
+
+/* Source: the padding that margins take the place of goes. */
+static void absorb_in_source(volt_op_spec *s, int axis, int64_t *low, int64_t *high)
+{
+    const volt_tensor *src = &s->tensor[0], *dst = &s->tensor[3];
+    volt_conv *c = &s->conv;
+    const int64_t end = (extent(dst, 2 + axis) - 1) * c->stride[axis] + c->kernel[axis];
+
+    *low = clamped(c->pad_low[axis], 0, src->margin_low[axis]);
+    *high = clamped(end - c->pad_low[axis] - extent(src, 2 + axis), 0, src->margin_high[axis]);
+    c->pad_low[axis] -= *low;
+    c->pad_high[axis] -= *high;
+}
+
+/* Gradient of the destination: its first voxel is a window further to the front. */
+static void absorb_in_gradient(volt_op_spec *s, int axis, int64_t *low, int64_t *high)
+{
+    const volt_tensor *src = &s->tensor[0], *dst = &s->tensor[2];
+    volt_conv *c = &s->conv;
+    const int64_t e = extent(src, 2 + axis), last = extent(dst, 2 + axis) - 1;
+    const int64_t stride = c->stride[axis], pad = c->pad_low[axis];
+    const int64_t front = c->kernel[axis] - 1 - pad; /* < 0: the first windows are padding */
+
+    *low = clamped(front < 0 ? 0 : front / stride, 0, dst->margin_low[axis]);
+    *high = clamped((e - 1 + pad) / stride - last, 0, dst->margin_high[axis]);
+    c->pad_low[axis] += *low * stride;
+    c->pad_high[axis] = (last + *low + *high) * stride + c->kernel[axis] - e - c->pad_low[axis];
+    if (c->pad_high[axis] < 0)
+        c->pad_high[axis] = 0; /* sources behind the last window */
+}
+
+volt_op_spec volt_op_spec_absorb_margins(const volt_op_spec *spec)
+{
+    const int reaching = reaching_operand(spec->kind);
+    volt_op_spec out = *spec;
+    int64_t low[3], high[3];
+
+    if (reaching < 0 || !volt_tensor_has_margins(&spec->tensor[reaching]))
+        return out;
+    for (int axis = 0; axis < 3; axis++) {
+        if (reaching == 0)
+            absorb_in_source(&out, axis, &low[axis], &high[axis]);
+        else
+            absorb_in_gradient(&out, axis, &low[axis], &high[axis]);
+    }
+    out.tensor[reaching] = volt_tensor_grown(&out.tensor[reaching], low, high);
+    return out;
+}
+
+static bool has_padding(const volt_conv *c)
+{
+    for (int i = 0; i < 3; i++) {
+        if (c->pad_low[i] || c->pad_high[i])
+            return true;
+    }
+    return false;
+}
+
+/* Only activations have margins, and not where edges matter. */
+static volt_status check_margins(const volt_op_spec *spec, const volt_op_signature *sig)
+{
+    const bool pools =
+        spec->kind >= VOLT_OP_MAX_POOL_FWD && spec->kind <= VOLT_OP_AVERAGE_POOL_BWD;
+    const bool upsamples =
+        spec->kind == VOLT_OP_UPSAMPLE_FWD || spec->kind == VOLT_OP_UPSAMPLE_BWD;
+
+    for (int i = 0; i < sig->operands; i++) {
+        const volt_tensor *t = &spec->tensor[i];
+        const bool activation = sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT;
+
+        for (int a = 0; a < 3; a++) {
+            if (t->margin_low[a] < 0 || t->margin_high[a] < 0 ||
+                (!activation && (t->margin_low[a] || t->margin_high[a])))
+                return volt_fail(VOLT_EINVAL,
+                                 "%s: operand %d has margins of %lld and %lld along %c",
+                                 sig->name, i, (long long)t->margin_low[a],
+                                 (long long)t->margin_high[a], "dhw"[a]);
+        }
+        if (sig->role[i] == VOLT_ROLE_IN && volt_tensor_has_margins(t) &&
+            ((pools && has_padding(&spec->conv)) || (upsamples && spec->linear)))
+            return volt_fail(VOLT_ENOTSUP, "%s: an input with margins, and the edges matter",
+                             sig->name);
+    }
+    return VOLT_OK;
+}
+
 static volt_status check_ranges(const volt_op_spec *spec, const volt_op_signature *sig)
 {
     for (int i = 0; i < sig->operands; i++) {
@@ -298,8 +446,8 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
     if (spec->threads < 1)
         return volt_fail(VOLT_EINVAL, "%s: threads is %d, expected 1 or more", sig->name,
                          spec->threads);
-    if ((st = check_ranges(spec, sig)) != VOLT_OK)
-        return st;
+    VOLT_TRY(st, done, check_ranges(spec, sig));
+    VOLT_TRY(st, done, check_margins(spec, sig));
     switch (spec->kind) {
     case VOLT_OP_CONV_FWD:
         VOLT_TRY(st, done, want_sums(spec, 4, 3));
@@ -340,6 +488,9 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
     case VOLT_OP_PRELU_FWD:
     case VOLT_OP_PRELU_BWD:
         return check_prelu(spec);
+    case VOLT_OP_PACK_BOX:
+    case VOLT_OP_UNPACK_BOX:
+        return check_box(spec);
     case VOLT_OP_ACT_FWD:
     case VOLT_OP_COPY:
     case VOLT_OP_SOFTMAX_FWD:
@@ -394,6 +545,11 @@ void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes)
     const bool conv = spec->kind <= VOLT_OP_CONV_BWD_WEIGHTS;
     const bool tconv = !conv && spec->kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
 
+    if (spec->kind == VOLT_OP_PACK_BOX || spec->kind == VOLT_OP_UNPACK_BOX) {
+        const volt_op_spec copy = volt_op_spec_as_copy(spec);
+        volt_op_spec_cost(&copy, flops, bytes);
+        return;
+    }
     *bytes = 0;
     for (int i = 0; i < sig->operands; i++)
         *bytes += (double)volt_tensor_elements(&spec->tensor[i]) *

@@ -30,6 +30,12 @@ const volt_op_signature *volt_op_signature_of(volt_op_kind kind);
 /* VOLT_EINVAL with the operator, axis and value when extents, ranges or settings of `spec` do
  * not fit together. Does not look at which layouts a device can take. */
 VOLT_MUST_USE volt_status volt_op_spec_check(const volt_op_spec *spec);
+/* The copy that a PACK_BOX or UNPACK_BOX is. */
+volt_op_spec volt_op_spec_as_copy(const volt_op_spec *spec);
+/* A (transposed) convolution whose box of the operand that is read outside it (see Margins in
+ * device_internal.h) has grown by the voxels of its margins that are read, with the padding
+ * that is left. Other operators stay as they are. */
+volt_op_spec volt_op_spec_absorb_margins(const volt_op_spec *spec);
 /* Useful floating-point operations of one run and the least bytes it moves. */
 void volt_op_spec_cost(const volt_op_spec *spec, double *flops, double *bytes);
 

@@ -1,12 +1,13 @@
 #include "nets3d/ops/reference.h"
 
-/* Taps k of a kernel meet input i at output o where o*stride + k - pad == i. Gives o, or -1
- * when there is none in 0..outs-1. */
-static int64_t output_at(int64_t i, int64_t k, int64_t pad, int64_t stride, int64_t outs)
+/* Taps k of a kernel meet input i at output o where o*stride + k - pad == i. False: there is no
+ * such o. It may lie outside the box. */
+static bool output_at(int64_t *o, int64_t i, int64_t k, int64_t pad, int64_t stride)
 {
     const int64_t scaled = i + pad - k;
 
-    return scaled >= 0 && scaled % stride == 0 && scaled / stride < outs ? scaled / stride : -1;
+    *o = scaled / stride;
+    return scaled % stride == 0;
 }
 
 /* Element of the weights (oc,ic,kd,kh,kw). */
@@ -16,7 +17,7 @@ static int64_t weight_at(const volt_tensor *w, int64_t oc, int64_t ic, int64_t k
     return (((oc * w->c + ic) * w->d + kd) * w->h + kh) * w->w + kw;
 }
 
-/* One output: sum over ic, kd, kh, kw of src * weights; outside src is zero. */
+/* One output: sum over ic, kd, kh, kw of src * weights; outside src and its margins is zero. */
 static double correlate(const volt_op_spec *spec, const volt_operand_view *src,
                         const float *weights, int64_t n, int64_t oc, const int64_t o[3])
 {
@@ -31,7 +32,7 @@ static double correlate(const volt_op_spec *spec, const volt_operand_view *src,
                     const int64_t d = o[0] * conv->stride[0] + kd - conv->pad_low[0];
                     const int64_t h = o[1] * conv->stride[1] + kh - conv->pad_low[1];
                     const int64_t x = o[2] * conv->stride[2] + kw - conv->pad_low[2];
-                    if (d >= 0 && d < s->d && h >= 0 && h < s->h && x >= 0 && x < s->w)
+                    if (volt_tensor_holds(s, d, h, x))
                         sum += volt_view_get(src, n, ic, d, h, x) *
                                weights[weight_at(w, oc, ic, kd, kh, kw)];
                 }
@@ -78,10 +79,11 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
     for (int64_t kd = 0; kd < w->d; kd++)
         for (int64_t kh = 0; kh < w->h; kh++)
             for (int64_t kw = 0; kw < w->w; kw++) {
-                const int64_t d = output_at(i[0], kd, c->pad_low[0], c->stride[0], g->d);
-                const int64_t h = output_at(i[1], kh, c->pad_low[1], c->stride[1], g->h);
-                const int64_t x = output_at(i[2], kw, c->pad_low[2], c->stride[2], g->w);
-                if (d < 0 || h < 0 || x < 0)
+                int64_t d, h, x;
+                if (!output_at(&d, i[0], kd, c->pad_low[0], c->stride[0]) ||
+                    !output_at(&h, i[1], kh, c->pad_low[1], c->stride[1]) ||
+                    !output_at(&x, i[2], kw, c->pad_low[2], c->stride[2]) ||
+                    !volt_tensor_holds(g, d, h, x))
                     continue;
                 for (int64_t oc = 0; oc < g->c; oc++)
                     sum += volt_view_get(diff_dst, n, oc, d, h, x) *
@@ -125,7 +127,7 @@ static double weight_gradient(const volt_op_spec *spec, const volt_operand_view 
                     const int64_t d = od * conv->stride[0] + k[0] - conv->pad_low[0];
                     const int64_t h = oh * conv->stride[1] + k[1] - conv->pad_low[1];
                     const int64_t w = ow * conv->stride[2] + k[2] - conv->pad_low[2];
-                    if (d >= 0 && d < s->d && h >= 0 && h < s->h && w >= 0 && w < s->w)
+                    if (volt_tensor_holds(s, d, h, w))
                         sum += volt_view_get(src, n, ic, d, h, w) *
                                volt_view_get(diff_dst, n, oc, od, oh, ow);
                 }

@@ -3,6 +3,8 @@
 
 #include <math.h>
 
+#include "nets3d/device/op_spec.h"
+
 typedef double (*pointwise)(const volt_op_spec *spec, void *const *operands,
                             const int64_t i[5]);
 
@@ -142,6 +144,14 @@ void volt_reference_add(const volt_op_spec *spec, void *const *operands)
 void volt_reference_copy(const volt_op_spec *spec, void *const *operands)
 {
     for_each_voxel(spec, operands, 1, copy);
+}
+
+/* a box of src -> dense dst, or dense src -> a box of dst */
+void volt_reference_copy_box(const volt_op_spec *spec, void *const *operands)
+{
+    const volt_op_spec as_copy = volt_op_spec_as_copy(spec);
+
+    for_each_voxel(&as_copy, operands, 1, copy);
 }
 
 /* src (n,c,d,h,w), factors (n,c) -> dst */

@@ -37,6 +37,8 @@ static const volt_reference_run runs[] = {
     [VOLT_OP_SOFTMAX_BWD] = volt_reference_softmax_bwd,
     [VOLT_OP_PRELU_FWD] = volt_reference_prelu_fwd,
     [VOLT_OP_PRELU_BWD] = volt_reference_prelu_bwd,
+    [VOLT_OP_PACK_BOX] = volt_reference_copy_box,
+    [VOLT_OP_UNPACK_BOX] = volt_reference_copy_box,
 };
 
 static int64_t channel_block(const volt_device *dev, volt_dtype dtype)
@@ -48,8 +50,12 @@ static int64_t channel_block(const volt_device *dev, volt_dtype dtype)
 
 static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
 {
+    int64_t stored[3];
+
     (void)dev;
-    return (size_t)(t->n * t->buffer_c * t->d * t->h * t->w) * (t->dtype == VOLT_BF16 ? 2 : 4);
+    volt_tensor_stored(stored, t);
+    return (size_t)(t->n * t->buffer_c * stored[0] * stored[1] * stored[2]) *
+           (t->dtype == VOLT_BF16 ? 2 : 4);
 }
 
 static bool supports(const volt_device *dev, volt_precision precision)

@@ -1,9 +1,10 @@
 /* reference.h - the reference device: what every operator means, in plain loops.
  *
  * Native layout is the plain one: element (n,c,d,h,w) of a tensor lies in its buffer at
- * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w. Sums are taken in double, in the order of
- * the loops, on the calling thread. bf16 is rounded to nearest even when stored; weights of an
- * operator with a bf16 operand are rounded when packed.
+ * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w, where D, H, W count the margins and the
+ * first voxel of the box is at (margin_low). Indices may reach into the margins. Sums are taken
+ * in double, in the order of the loops, on the calling thread. bf16 is rounded to nearest even
+ * when stored; weights of an operator with a bf16 operand are rounded when packed.
  */
 #ifndef VOLT_NETS3D_OPS_REFERENCE_H
 #define VOLT_NETS3D_OPS_REFERENCE_H
@@ -37,6 +38,7 @@ void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands
 void volt_reference_upsample_bwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_add(const volt_op_spec *spec, void *const *operands);
 void volt_reference_copy(const volt_op_spec *spec, void *const *operands);
+void volt_reference_copy_box(const volt_op_spec *spec, void *const *operands);
 void volt_reference_scale_channels(const volt_op_spec *spec, void *const *operands);
 void volt_reference_softmax_fwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_prelu_fwd(const volt_op_spec *spec, void *const *operands);
@@ -53,26 +55,39 @@ volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const 
 volt_status volt_reference_sum_squares(const volt_device *dev, const volt_squares_call *call);
 volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call);
 
-/* A tensor with its memory. */
+/* A tensor with its memory. Strides in elements; `first` is where its box begins. */
 typedef struct volt_operand_view {
     volt_tensor t;
     void *data;
+    int64_t first, row, plane, channel;
 } volt_operand_view;
 
 static inline volt_operand_view volt_operand_view_of(const volt_op_spec *spec,
                                                      void *const *operands, int i)
 {
-    const volt_operand_view v = {spec->tensor[i], operands[i]};
+    const volt_tensor *t = &spec->tensor[i];
+    volt_operand_view v = {.t = *t, .data = operands[i]};
 
+    v.row = t->margin_low[2] + t->w + t->margin_high[2];
+    v.plane = (t->margin_low[1] + t->h + t->margin_high[1]) * v.row;
+    v.channel = (t->margin_low[0] + t->d + t->margin_high[0]) * v.plane;
+    v.first = t->c_offset * v.channel + t->margin_low[0] * v.plane + t->margin_low[1] * v.row +
+              t->margin_low[2];
     return v;
 }
 
 static inline int64_t volt_view_index(const volt_operand_view *v, int64_t n, int64_t c,
                                       int64_t d, int64_t h, int64_t w)
 {
-    const volt_tensor *t = &v->t;
+    return v->first + (n * v->t.buffer_c + c) * v->channel + d * v->plane + h * v->row + w;
+}
 
-    return (((n * t->buffer_c + t->c_offset + c) * t->d + d) * t->h + h) * t->w + w;
+/* Whether voxel (d,h,w) lies in the box of `t` or in its margins. */
+static inline bool volt_tensor_holds(const volt_tensor *t, int64_t d, int64_t h, int64_t w)
+{
+    return d >= -t->margin_low[0] && d < t->d + t->margin_high[0] && h >= -t->margin_low[1] &&
+           h < t->h + t->margin_high[1] && w >= -t->margin_low[2] &&
+           w < t->w + t->margin_high[2];
 }
 
 static inline double volt_view_get(const volt_operand_view *v, int64_t n, int64_t c, int64_t d,

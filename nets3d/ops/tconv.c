@@ -1,5 +1,5 @@
 /* Transposed convolution: input voxel i reaches output voxel i * stride - pad_low + k through
- * tap k; what falls outside is dropped. */
+ * tap k; what falls outside the box and its margins is dropped. */
 #include "nets3d/ops/reference.h"
 
 /* Element of the weights (ic,oc,kd,kh,kw). */
@@ -12,31 +12,22 @@ static int64_t weight_at(const volt_tensor *w, int64_t ic, int64_t oc, const int
 static bool reached(const volt_op_spec *spec, const volt_tensor *dst, const int64_t i[3],
                     const int64_t k[3], int64_t out[3])
 {
-    const int64_t extent[3] = {dst->d, dst->h, dst->w};
-
-    for (int a = 0; a < 3; a++) {
+    for (int a = 0; a < 3; a++)
         out[a] = i[a] * spec->conv.stride[a] - spec->conv.pad_low[a] + k[a];
-        if (out[a] < 0 || out[a] >= extent[a])
-            return false;
-    }
-    return true;
+    return volt_tensor_holds(dst, out[0], out[1], out[2]);
 }
 
 /* The input voxel that reaches output voxel o through tap k; false: none. */
 static bool comes_from(const volt_op_spec *spec, const volt_tensor *src, const int64_t o[3],
                        const int64_t k[3], int64_t in[3])
 {
-    const int64_t extent[3] = {src->d, src->h, src->w};
-
     for (int a = 0; a < 3; a++) {
         const int64_t from = o[a] + spec->conv.pad_low[a] - k[a];
-        if (from < 0 || from % spec->conv.stride[a])
+        if (from % spec->conv.stride[a])
             return false;
         in[a] = from / spec->conv.stride[a];
-        if (in[a] >= extent[a])
-            return false;
     }
-    return true;
+    return volt_tensor_holds(src, in[0], in[1], in[2]);
 }
 
 /* Tap number `tap` in raster order. */

@@ -93,8 +93,9 @@ static volt_status to_native(volt_program *p, int unit, volt_gradient *g)
     if (g->place.tensor.layout == VOLT_NATIVE)
         return VOLT_OK;
     VOLT_TRY(st, done, add_memory(p, &native.memory, 1));
-    VOLT_TRY(st, done,
-             volt_program_add_place(p, &native.place, volt_program_tensor(p, g->value)));
+    VOLT_TRY(
+        st, done,
+        volt_program_add_place(p, &native.place, volt_program_gradient_tensor(p, g->value)));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(&g->place),
                        volt_operand_place(&native.place)));
@@ -115,8 +116,9 @@ static volt_status sum(volt_program *p, int unit, volt_gradient *a, const volt_g
     else if (is_own(p, b))
         total.place = b->place;
     else
-        VOLT_TRY(st, done,
-                 volt_program_add_place(p, &total.place, volt_program_tensor(p, a->value)));
+        VOLT_TRY(
+            st, done,
+            volt_program_add_place(p, &total.place, volt_program_gradient_tensor(p, a->value)));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_ADD, unit, volt_operand_place(&a->place),
                        volt_operand_place(&b->place), volt_operand_place(&total.place)));
@@ -155,14 +157,39 @@ done:
     return st;
 }
 
-/* Where the gradient may be transformed into another one of the same extents. */
-static volt_status in_place_or_new(volt_program *p, const volt_gradient *g, volt_place *out)
+/* Where the gradient may be transformed into that of the unit's input, of the same extents. */
+static volt_status in_place_or_new(volt_program *p, int unit, const volt_gradient *g,
+                                   volt_place *out)
 {
-    if (is_own(p, g)) {
+    const volt_value in = p->units[unit].in[0];
+
+    if (is_own(p, g) && volt_program_covers(p, &g->place.tensor, in, true)) {
         *out = g->place;
         return VOLT_OK;
     }
-    return volt_program_add_place(p, out, volt_program_tensor(p, g->value));
+    return volt_program_add_place(p, out, volt_program_gradient_tensor(p, in));
+}
+
+/* A gradient that came without the margins that the unit reads is copied to where they are. */
+static volt_status with_margins(volt_program *p, int unit, volt_gradient *g)
+{
+    volt_gradient with = {.value = g->value};
+    volt_tensor t = volt_program_gradient_tensor(p, g->value);
+    volt_status st;
+
+    if (volt_program_covers(p, &g->place.tensor, g->value, true))
+        return VOLT_OK;
+    t.dtype = g->place.tensor.dtype;
+    t.layout = g->place.tensor.layout;
+    VOLT_TRY(st, done, add_memory(p, &with.memory, 1));
+    VOLT_TRY(st, done, volt_program_add_place(p, &with.place, t));
+    VOLT_TRY(st, done,
+             VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(&g->place),
+                       volt_operand_place(&with.place)));
+    release(p, g);
+    *g = with;
+done:
+    return st;
 }
 
 /* The whole gradient of the unit's value, in the native layout. */
@@ -224,11 +251,14 @@ static volt_status backward_conv(volt_program *p, int unit)
     VOLT_TRY(st, done, gather(p, unit, &g, NULL));
     if (transposed || (p->restrictions & VOLT_NO_PLAIN_OUTPUT))
         VOLT_TRY(st, done, to_native(p, unit, &g));
+    VOLT_TRY(st, done, with_margins(p, unit, &g));
+    VOLT_TRY(st, done, volt_program_add_exchange(p, unit, g.value, &g.place, true));
     if (u->weights_learn || u->bias_learns)
         VOLT_TRY(st, done, weight_gradient(p, unit, &g));
     if (p->values[u->in[0]].needs_gradient) {
-        VOLT_TRY(st, done,
-                 volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
+        VOLT_TRY(
+            st, done,
+            volt_program_add_place(p, &diff_src, volt_program_gradient_tensor(p, u->in[0])));
         VOLT_TRY(st, done,
                  VOLT_EMIT(p, transposed ? VOLT_OP_TCONV_BWD_DATA : VOLT_OP_CONV_BWD_DATA, unit,
                            volt_operand_place(&diff_src),
@@ -265,7 +295,8 @@ static volt_status norm_gradients(volt_program *p, int unit, const volt_gradient
     VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_BWD_SUMS, unit, o));
     if (!p->values[u->in[0]].needs_gradient)
         goto done;
-    VOLT_TRY(st, done, in_place_or_new(p, first, diff_src));
+    VOLT_TRY(st, done, volt_program_add_sum(p, unit, &o[7]));
+    VOLT_TRY(st, done, in_place_or_new(p, unit, first, diff_src));
     o[8] = volt_operand_place(diff_src);
     st = volt_program_add_operator(p, VOLT_OP_NORM_BWD_APPLY, unit, o);
 done:
@@ -309,7 +340,7 @@ static volt_status backward_from_result(volt_program *p, int unit, volt_op_kind 
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, volt_program_materialize(p, u->out));
-    VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
+    VOLT_TRY(st, done, in_place_or_new(p, unit, &g, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, kind, unit, value_of(p, u->out), volt_operand_place(&g.place),
                        volt_operand_place(&diff_src)));
@@ -327,7 +358,7 @@ static volt_status backward_prelu(volt_program *p, int unit)
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
-    VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
+    VOLT_TRY(st, done, in_place_or_new(p, unit, &g, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, value_of(p, u->in[0]),
                        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
@@ -349,7 +380,8 @@ static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
     VOLT_TRY(st, done, gather_native(p, unit, &g));
     if (kind == VOLT_OP_MAX_POOL_BWD)
         VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
-    VOLT_TRY(st, done, volt_program_add_place(p, &diff_src, volt_program_tensor(p, u->in[0])));
+    VOLT_TRY(st, done,
+             volt_program_add_place(p, &diff_src, volt_program_gradient_tensor(p, u->in[0])));
     if (kind == VOLT_OP_MAX_POOL_BWD)
         st = VOLT_EMIT(p, kind, unit, value_of(p, u->in[0]), volt_operand_place(&g.place),
                        volt_operand_place(&diff_src));
@@ -370,7 +402,7 @@ static volt_status backward_dropout(volt_program *p, int unit)
     volt_status st;
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
-    VOLT_TRY(st, done, in_place_or_new(p, &g, &diff_src));
+    VOLT_TRY(st, done, in_place_or_new(p, unit, &g, &diff_src));
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_SCALE_CHANNELS, unit, volt_operand_place(&g.place),
                        per_channel(p, u, u->factors), volt_operand_place(&diff_src)));
@@ -419,7 +451,8 @@ static volt_status backward_concat(volt_program *p, int unit)
             continue;
         if (!volt_program_aligned(p, u->out, v, channel - p->values[v].extent[1])) {
             const volt_place range = part;
-            VOLT_TRY(st, done, volt_program_add_place(p, &part, volt_program_tensor(p, v)));
+            VOLT_TRY(st, done,
+                     volt_program_add_place(p, &part, volt_program_gradient_tensor(p, v)));
             VOLT_TRY(st, done,
                      VOLT_EMIT(p, VOLT_OP_COPY, unit, volt_operand_place(&range),
                                volt_operand_place(&part)));

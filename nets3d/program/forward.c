@@ -148,7 +148,8 @@ static volt_status choose_place(volt_program *p, int unit, const volt_place *tar
         st = home_of_chain(p, u->out, &place);
     for (int i = 0; i < u->inputs && st == VOLT_OK && place.buffer < 0; i++) {
         const volt_value v = replaceable_input(u, i);
-        if (v >= 0 && may_overwrite(p, v, unit))
+        if (v >= 0 && may_overwrite(p, v, unit) &&
+            volt_program_covers(p, &p->values[v].place.tensor, u->out, false))
             place = p->values[v].place;
     }
     if (st == VOLT_OK && place.buffer < 0)
@@ -179,8 +180,14 @@ static volt_status produce_input(volt_program *p, int unit)
             only_convs &=
                 p->units[i].in[j] != u->out || p->units[i].node->kind == VOLT_NODE_CONV;
     }
-    if (only_convs) {
+    if (only_convs && volt_program_covers(p, &plain.tensor, u->out, false)) {
         p->values[u->out].place = plain;
+    } else if (only_convs) {
+        volt_tensor with = volt_program_tensor(p, u->out);
+        with.dtype = plain.tensor.dtype;
+        with.layout = plain.tensor.layout;
+        VOLT_TRY(st, done, volt_program_add_place(p, &p->values[u->out].place, with));
+        st = copy(p, unit, &plain, &p->values[u->out].place);
     } else {
         VOLT_TRY(st, done, choose_place(p, unit, NULL));
         st = copy(p, unit, &plain, &p->values[u->out].place);
@@ -259,6 +266,7 @@ static volt_status statistics(volt_program *p, int unit)
     volt_unit *u = &p->units[unit];
     const volt_program_value *src = &p->values[u->in[0]];
     const int64_t n = src->extent[0], c = src->extent[1];
+    volt_operand sums;
     volt_status st;
 
     if (src->sums < 0) {
@@ -267,10 +275,12 @@ static volt_status statistics(volt_program *p, int unit)
                  VOLT_EMIT(p, VOLT_OP_NORM_SUMS, unit, volt_operand_place(&src->place),
                            sums_of(p, u->in[0])));
     }
+    sums = sums_of(p, u->in[0]);
+    VOLT_TRY(st, done, volt_program_add_sum(p, unit, &sums));
     VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
     VOLT_TRY(st, done, volt_program_add_buffer(p, &u->rstd, (size_t)(n * c) * 4));
-    st = VOLT_EMIT(p, VOLT_OP_NORM_FINISH, unit, sums_of(p, u->in[0]),
-                   volt_operand_vector(u->mean, n, c), volt_operand_vector(u->rstd, n, c));
+    st = VOLT_EMIT(p, VOLT_OP_NORM_FINISH, unit, sums, volt_operand_vector(u->mean, n, c),
+                   volt_operand_vector(u->rstd, n, c));
 done:
     return st;
 }
@@ -390,8 +400,7 @@ done:
     return st;
 }
 
-/* Emits the forward steps of one unit; `target` (NULL: free choice) is where it must write. */
-static volt_status produce(volt_program *p, int unit, const volt_place *target)
+static volt_status produce_kind(volt_program *p, int unit, const volt_place *target)
 {
     switch (p->units[unit].node->kind) {
     case VOLT_NODE_INPUT:
@@ -423,6 +432,17 @@ static volt_status produce(volt_program *p, int unit, const volt_place *target)
     }
     return volt_fail(VOLT_EINTERNAL, "node kind %d has no operator",
                      (int)p->units[unit].node->kind);
+}
+
+/* Emits the forward steps of one unit; `target` (NULL: free choice) is where it must write. */
+static volt_status produce(volt_program *p, int unit, const volt_place *target)
+{
+    const volt_value v = p->units[unit].out;
+    const volt_status st = produce_kind(p, unit, target);
+
+    if (st != VOLT_OK)
+        return st;
+    return volt_program_add_exchange(p, unit, v, &p->values[v].place, false);
 }
 
 /* Writes the unit's value to the graph outputs it is declared as. */

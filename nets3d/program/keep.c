@@ -107,9 +107,13 @@ static bool is_needed_later(const volt_program *p, const volt_program_value *v)
     return false;
 }
 
+/* Of the whole value, so that all parts of a volume decide alike. */
 static size_t bytes_of(const volt_program *p, volt_value v)
 {
-    const volt_tensor t = volt_program_tensor(p, v);
+    const volt_program_value *value = &p->values[v];
+    const int64_t extent[5] = {value->extent[0], value->extent[1], value->global[0],
+                               value->global[1], value->global[2]};
+    const volt_tensor t = volt_tensor_make(extent, p->dtype, VOLT_NATIVE);
 
     return p->device->buffer_bytes(p->device, &t);
 }

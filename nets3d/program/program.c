@@ -44,6 +44,15 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
                              "more",
                              (long long)o->extent[axis], "dhw"[axis]);
     }
+    for (int axis = 0; axis < 3; axis++) {
+        const int64_t low = o->box.low[axis], high = o->box.high[axis];
+        if (!volt_box_is_empty(o->box) && (low < 0 || high > o->extent[axis]))
+            return volt_fail(
+                VOLT_EINVAL, "the box %lld..%lld along %c leaves the patch of %lld voxels",
+                (long long)low, (long long)high, "dhw"[axis], (long long)o -> extent[axis]);
+    }
+    if (volt_box_is_empty(o->box) && memcmp(&o->box, &(volt_box){{0}, {0}}, sizeof o->box))
+        return volt_fail(VOLT_EINVAL, "the box of the patch is empty");
     if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
@@ -69,7 +78,7 @@ done:
 
 /* Holding a value until its next use saves recomputing it, dropping it saves memory: takes the
  * longest window that needs at most 1 % more memory than the best. */
-static volt_status plan(volt_program *p)
+static volt_status choose_window(volt_program *p)
 {
     static const int windows[] = {6, 3, 1, 0};
     const int count = volt_program_trains(p) ? (int)(sizeof windows / sizeof *windows) : 1;
@@ -86,6 +95,16 @@ static volt_status plan(volt_program *p)
     while (chosen + 1 < count && least[chosen] > best + best / 100)
         chosen++;
     p->window = windows[chosen];
+done:
+    return st;
+}
+
+static volt_status plan(volt_program *p)
+{
+    volt_status st = VOLT_OK;
+
+    if (!p->part)
+        VOLT_TRY(st, done, choose_window(p));
     st = emit(p);
 done:
     return st;
@@ -94,6 +113,39 @@ done:
 static bool is_plain(const volt_tensor *t)
 {
     return t->n && t->layout == VOLT_PLAIN;
+}
+
+/* Whether the device may have refused the step for margins of an operand with this role. */
+static bool has_margins(const volt_step *s, volt_operand_role role)
+{
+    const volt_op_signature *sig = volt_op_signature_of(s->spec.kind);
+
+    for (int i = 0; i < s->operands && s->spec.kind != VOLT_OP_COPY; i++) {
+        if (sig->role[i] == role && volt_tensor_has_margins(&s->spec.tensor[i]))
+            return true;
+    }
+    return false;
+}
+
+/* Gives up margins of the refused step's outputs, then of its inputs. A transposed convolution
+ * has no form without those it reads. */
+static bool give_up_margins(volt_program *p, const volt_step *s)
+{
+    volt_unit *u = &p->units[s->unit];
+    const uint64_t kind = (uint64_t)1 << s->spec.kind;
+    const bool tconv =
+        s->spec.kind >= VOLT_OP_TCONV_FWD && s->spec.kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
+    const bool block =
+        memcmp(s->spec.conv.kernel, s->spec.conv.stride, sizeof s->spec.conv.kernel) == 0;
+
+    if (has_margins(s, VOLT_ROLE_OUT) && !(u->dense_out & kind))
+        u->dense_out |= kind;
+    else if (has_margins(s, VOLT_ROLE_IN) && !(u->dense_in & kind) && (!tconv || block))
+        u->dense_in |= kind;
+    else
+        return false;
+    p->restrictions |= VOLT_NO_MARGINS;
+    return true;
 }
 
 /* Whether the device takes a refused step without its operand i. */
@@ -183,6 +235,8 @@ static volt_status name_steps(volt_program *p)
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
         st = volt_format(&s->name, "%s %s", unit,
                          s->kind == VOLT_STEP_INPUT     ? "upload"
+                         : s->kind == VOLT_STEP_MARGINS ? "margins"
+                         : s->kind == VOLT_STEP_SUMS    ? "sums of all parts"
                          : s->kind == VOLT_STEP_DROPOUT ? "factors"
                                                         : action_of(s));
         volt_free(unit);
@@ -210,6 +264,8 @@ static volt_status compile(volt_program *p)
         if (st != VOLT_ENOTSUP)
             break;
         restriction = next_restriction(p, &p->steps[refused]);
+        if (restriction != VOLT_NO_CONV_SUMS && give_up_margins(p, &p->steps[refused]))
+            continue;
         if (!restriction)
             goto done;
         p->restrictions |= restriction;
@@ -225,23 +281,22 @@ done:
     return st;
 }
 
-volt_status volt_program_create(volt_program **out, const volt_graph *graph,
-                                const volt_device *device, const volt_program_options *options)
+/* A program with its units and values. */
+static volt_status prepare(volt_program **out, const volt_graph *graph,
+                           const volt_device *device, const volt_program_options *o)
 {
     const size_t values = (size_t)volt_graph_value_count(graph);
-    volt_program_options o = volt_program_defaults();
     volt_program *p = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_program_options"));
-    VOLT_TRY(st, done, check_options(graph, device, &o));
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a program"));
     p->graph = graph;
     p->device = device;
-    p->options = o;
-    p->options.threads = volt_threads_or_default(o.threads);
-    p->options.arenas = o.arenas > 0 ? o.arenas : 1;
-    p->dtype = o.precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    p->options = *o;
+    p->options.threads = volt_threads_or_default(o->threads);
+    p->options.arenas = o->arenas > 0 ? o->arenas : 1;
+    p->dtype = o->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    p->part = !volt_box_is_empty(o->box);
     VOLT_TRY(
         st, done,
         volt_alloc_zero(&p->states, (size_t)p->options.arenas, sizeof *p->states, "a program"));
@@ -252,6 +307,44 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
              volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),
                              sizeof *p->outputs, "a program"));
     VOLT_TRY(st, done, volt_program_shapes(p));
+    VOLT_TRY(st, done, volt_program_boxes(p));
+    volt_program_margins(p);
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
+/* The window that a program for the whole volume has: the same for all parts, which then
+ * exchange the same values in the same order. */
+static volt_status take_window_of_whole(volt_program *p)
+{
+    volt_program_options o = p->options;
+    volt_program *whole = NULL;
+    volt_status st;
+
+    o.box = (volt_box){{0}, {0}};
+    VOLT_TRY(st, done, prepare(&whole, p->graph, p->device, &o));
+    VOLT_TRY(st, done, choose_window(whole));
+    p->window = whole->window;
+done:
+    volt_program_free(whole);
+    return st;
+}
+
+volt_status volt_program_create(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *options)
+{
+    volt_program_options o = volt_program_defaults();
+    volt_program *p = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_program_options"));
+    VOLT_TRY(st, done, check_options(graph, device, &o));
+    VOLT_TRY(st, done, prepare(&p, graph, device, &o));
+    if (p->part)
+        VOLT_TRY(st, done, take_window_of_whole(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
     *out = p;

@@ -1,6 +1,8 @@
 /* program_internal.h - the compiler of programs. Each file contains one part:
  *
  *   shapes.c    which nodes are needed, their extents, fusion of norm + activation
+ *   boxes.c     the part of each value that is computed here
+ *   margins.c   voxels around it that are needed
  *   keep.c      which values backward keeps, which it recomputes
  *   steps.c     the lists of steps and buffers, and what fills them
  *   forward.c   steps of the forward pass, and of recomputing within the backward pass
@@ -32,13 +34,20 @@ typedef struct volt_unit {
     double slope;      /* norm, activation; 1 = none */
     bool bias_cancels; /* an instance norm follows and takes any constant away */
     bool weights_learn, bias_learns;
-    int mean, rstd;   /* norm: buffers of the statistics (n,c); -1 = not yet */
-    int factors;      /* dropout: buffer of (n,c) factors; -1 = not yet */
-    volt_place range; /* concat: where the result is being gathered */
+    int mean, rstd;               /* norm: buffers of the statistics (n,c); -1 = not yet */
+    int factors;                  /* dropout: buffer of (n,c) factors; -1 = not yet */
+    volt_place range;             /* concat: where the result is being gathered */
+    uint64_t dense_out, dense_in; /* kinds of operators (bits) whose outputs or inputs the
+                                   * device does not take with margins */
 } volt_unit;
 
 typedef struct volt_program_value {
-    int64_t extent[5];   /* n c d h w; n = 0: not needed by any output */
+    int64_t extent[5]; /* n c d h w; n = 0: not needed by any output. d h w of the box */
+    int64_t global[3]; /* d h w of the whole value */
+    volt_box box;      /* the part of it that is computed here */
+    int64_t margin_low[3], margin_high[3];     /* voxels of neighbours that readers need, */
+    int64_t gradient_low[3], gradient_high[3]; /* and that readers of its gradient need */
+    bool exchanged, gradient_exchanged;        /* some part of the volume needs such voxels */
     volt_value alias;    /* the value that stands for this one (itself, unless an identity) */
     int unit;            /* that makes it; -1 = inside a fused unit */
     int consumers;       /* inputs of units that read it */
@@ -72,13 +81,18 @@ typedef enum volt_step_kind {
     VOLT_STEP_OPERATOR = 1,
     VOLT_STEP_INPUT,   /* the caller's input is copied into operand 0 */
     VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
-    VOLT_STEP_LOSS     /* reads outputs and labels, may write gradients over the outputs */
+    VOLT_STEP_LOSS,    /* reads outputs and labels, may write gradients over the outputs */
+    VOLT_STEP_SUMS, /* operand 0, dense float64, becomes its sum over all parts of the volume */
+    VOLT_STEP_MARGINS /* the margins of operand 0, whose box is that of `value`, are to be
+                       * filled  from other parts of the volume. All parts have the same of
+                       * these  steps,  also those whose operand has no margins */
 } volt_step_kind;
 
 typedef struct volt_step {
     volt_step_kind kind;
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
+    volt_value value;     /* VOLT_STEP_MARGINS */
     bool backward, again; /* again: recomputes a value of forward */
     int operands;
     volt_operand operand[VOLT_OP_MAX_TENSORS];
@@ -110,7 +124,8 @@ typedef enum volt_restriction {
     VOLT_NO_PLAIN_OUTPUT = 2,
     VOLT_NO_RANGES = 4,
     VOLT_NO_SECOND_GRADIENT = 8,
-    VOLT_NO_CONV_SUMS = 16
+    VOLT_NO_CONV_SUMS = 16,
+    VOLT_NO_MARGINS = 32 /* of some operators: volt_unit.dense_out, dense_in */
 } volt_restriction;
 
 typedef enum volt_run_state {
@@ -127,6 +142,7 @@ struct volt_program {
     volt_dtype dtype; /* of activations */
     unsigned restrictions;
     int window; /* a value is held for this many slots rather than recomputed */
+    bool part;  /* of a volume; the window is that of the whole */
 
     volt_unit *units;
     int unit_count;
@@ -167,6 +183,25 @@ struct volt_program {
 /* shapes.c: fills units and values. VOLT_EINVAL names node, axis and value. */
 VOLT_MUST_USE volt_status volt_program_shapes(volt_program *p);
 const char *volt_node_kind_name(volt_node_kind kind);
+/* What a message calls a node. */
+const char *volt_program_node_name(const volt_program *p, const volt_node *node);
+
+/* Whether the value's box is the whole value along an axis. */
+static inline bool volt_value_is_whole(const volt_program_value *v, int axis)
+{
+    return v->box.low[axis] == 0 && v->box.high[axis] == v->global[axis];
+}
+
+/* boxes.c: from the extents of whole values their boxes, and extents of those. VOLT_EINVAL and
+ * VOLT_ENOTSUP name node and axis. */
+VOLT_MUST_USE volt_status volt_program_boxes(volt_program *p);
+/* margins.c: the margins that units need. */
+void volt_program_margins(volt_program *p);
+/* The window of unit u on its box: padding only where the whole value ends. */
+volt_conv volt_program_window(const volt_program *p, const volt_unit *u);
+/* Whether the margins of `t` hold what readers of v need, or of its gradient. */
+bool volt_program_covers(const volt_program *p, const volt_tensor *t, volt_value v,
+                         bool gradient);
 
 /* keep.c: which slots read which value, and what is stored. */
 VOLT_MUST_USE volt_status volt_program_decide(volt_program *p);
@@ -193,13 +228,22 @@ VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, siz
 VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,
                                                  volt_tensor tensor);
 VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step *step);
+/* Adds VOLT_STEP_MARGINS for value v, or its gradient, at `place`; not where nobody needs any.
+ */
+VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
+                                                    const volt_place *place, bool gradient);
+/* Adds VOLT_STEP_SUMS, where the program computes a part. */
+VOLT_MUST_USE volt_status volt_program_add_sum(volt_program *p, int unit,
+                                               const volt_operand *sums);
 /* Adds an operator with the settings of `unit`. */
 VOLT_MUST_USE volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind,
                                                     int unit, const volt_operand *operands);
 #define VOLT_EMIT(p, kind, unit, ...)                                                          \
     volt_program_add_operator(p, kind, unit, (const volt_operand[]){__VA_ARGS__})
-volt_tensor volt_program_tensor(const volt_program *p, volt_value v); /* whole, native */
-volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v);
+/* Whole, native, with the value's margins or those of its gradient. */
+volt_tensor volt_program_tensor(const volt_program *p, volt_value v);
+volt_tensor volt_program_gradient_tensor(const volt_program *p, volt_value v);
+volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v); /* no margins */
 /* Channels from `channel` on of `of`, with v's channels. */
 volt_place volt_program_range(const volt_program *p, const volt_place *of, volt_value v,
                               int64_t channel);
@@ -235,6 +279,13 @@ VOLT_MUST_USE volt_status volt_program_verify(const volt_program *p);
 VOLT_MUST_USE volt_status volt_program_create_operators(volt_program *p, int *refused);
 /* Fills the announced memory and the live bytes of each step. */
 VOLT_MUST_USE volt_status volt_program_account(volt_program *p, size_t arena);
+
+/* run.c */
+/* Runs the steps first..last-1; between them, at VOLT_STEP_MARGINS and
+ * VOLT_STEP_SUMS, whoever runs the parts of a
+ * volume does what these ask. `input` as in volt_program_forward, NULL in the backward pass. */
+VOLT_MUST_USE volt_status volt_program_run_part(volt_program *p, int first, int last,
+                                                const float *input);
 
 VOLT_END_DECLS
 #endif

@@ -233,6 +233,11 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
     return st;
 }
 
+volt_status volt_program_run_part(volt_program *p, int first, int last, const float *input)
+{
+    return run_steps(p, first, last, &(forward_pass){.input = input});
+}
+
 static volt_status run_forward(volt_program *p, const forward_pass *pass)
 {
     volt_status st;

@@ -48,8 +48,7 @@ const char *volt_node_kind_name(volt_node_kind kind)
     return "unknown node";
 }
 
-/* What a message calls a node. */
-static const char *node_name(const volt_program *p, const volt_node *node)
+const char *volt_program_node_name(const volt_program *p, const volt_node *node)
 {
     return node->weight >= 0 ? volt_graph_param(p->graph, node->weight)->name
                              : volt_node_kind_name(node->kind);
@@ -71,12 +70,12 @@ static volt_status window_extents(const volt_program *p, const volt_node *node,
         if (grows) {
             if (volt_mul_i64(&out[2 + axis], e, c->stride[axis]))
                 return volt_fail(VOLT_EINVAL, "%s: extent %lld along %c is too large",
-                                 node_name(p, node), (long long)e, "dhw"[axis]);
+                                 volt_program_node_name(p, node), (long long)e, "dhw"[axis]);
         } else if (room < 0) {
             return volt_fail(VOLT_EINVAL,
                              "%s: extent %lld along %c is smaller than the window "
                              "of %lld",
-                             node_name(p, node), (long long)e, "dhw"[axis],
+                             volt_program_node_name(p, node), (long long)e, "dhw"[axis],
                              (long long)c -> kernel[axis]);
         } else {
             out[2 + axis] = room / c->stride[axis] + 1;
@@ -95,8 +94,8 @@ static volt_status same_extents(const volt_program *p, const volt_node *node, vo
             return volt_fail(VOLT_EINVAL,
                              "%s: inputs have extents %lld and %lld along %c: the "
                              "patch is not a multiple of the network's strides",
-                             node_name(p, node), (long long)out[axis], (long long)e[axis],
-                             "ncdhw"[axis]);
+                             volt_program_node_name(p, node), (long long)out[axis],
+                             (long long)e[axis], "ncdhw"[axis]);
     }
     return VOLT_OK;
 }
@@ -130,7 +129,7 @@ static volt_status node_extents(volt_program *p, const volt_node *node)
         st = volt_fail(VOLT_EINVAL,
                        "%s: a tensor of %lld x %lld x %lld x %lld x %lld is too "
                        "large",
-                       node_name(p, node), (long long)out[0], (long long)out[1],
+                       volt_program_node_name(p, node), (long long)out[0], (long long)out[1],
                        (long long)out[2], (long long)out[3], (long long)out[4]);
     return st;
 }

@@ -73,11 +73,97 @@ done:
     return st;
 }
 
+volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
+                                      const volt_place *place, bool gradient)
+{
+    volt_step step = {.kind = VOLT_STEP_MARGINS,
+                      .unit = unit,
+                      .value = v,
+                      .backward = p->slot >= p->unit_count,
+                      .operands = 1};
+
+    if (!(gradient ? p->values[v].gradient_exchanged : p->values[v].exchanged))
+        return VOLT_OK;
+    step.operand[0] = volt_operand_place(place);
+    return volt_program_add_step(p, &step);
+}
+
+volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *sums)
+{
+    volt_step step = {.kind = VOLT_STEP_SUMS,
+                      .unit = unit,
+                      .backward = p->slot >= p->unit_count,
+                      .operands = 1};
+
+    step.operand[0] = *sums;
+    return p->part ? volt_program_add_step(p, &step) : VOLT_OK;
+}
+
+/* A buffer without margins for operand i. */
+static volt_status add_dense(volt_program *p, const volt_operand *own, volt_operand *dense)
+{
+    const volt_tensor *t = &own->tensor;
+    const int64_t extent[5] = {t->n, t->c, t->d, t->h, t->w};
+    volt_place place;
+    volt_status st =
+        volt_program_add_place(p, &place, volt_tensor_make(extent, t->dtype, t->layout));
+
+    if (st == VOLT_OK)
+        *dense = volt_operand_place(&place);
+    return st;
+}
+
+/* Gives operand i of the step another memory. */
+static void set_operand(volt_step *step, int i, const volt_operand *o)
+{
+    step->operand[i] = *o;
+    step->spec.tensor[i] = o->tensor;
+}
+
+/* Replaces operands that have margins by copies without, where the device does not take them;
+ * the outputs among them are copied back behind the step. */
+static volt_status add_step_without_margins(volt_program *p, volt_step *step)
+{
+    const volt_unit *u = &p->units[step->unit];
+    const volt_op_signature *sig = volt_op_signature_of(step->spec.kind);
+    const uint64_t kind = (uint64_t)1 << step->spec.kind;
+    volt_operand own[VOLT_OP_MAX_TENSORS];
+    volt_status st = VOLT_OK;
+
+    if (u->dense_in & kind) {
+        step->spec = volt_op_spec_absorb_margins(&step->spec);
+        for (int i = 0; i < step->operands; i++)
+            step->operand[i].tensor = step->spec.tensor[i];
+    }
+    for (int i = 0; i < step->operands; i++) {
+        const bool in = sig->role[i] == VOLT_ROLE_IN && (u->dense_in & kind);
+        const bool out = sig->role[i] == VOLT_ROLE_OUT && (u->dense_out & kind);
+        volt_operand dense;
+
+        own[i] = step->operand[i];
+        if ((!in && !out) || !volt_tensor_has_margins(&own[i].tensor))
+            continue;
+        VOLT_TRY(st, done, add_dense(p, &own[i], &dense));
+        if (in)
+            VOLT_TRY(st, done, VOLT_EMIT(p, VOLT_OP_COPY, step->unit, own[i], dense));
+        set_operand(step, i, &dense);
+    }
+    VOLT_TRY(st, done, volt_program_add_step(p, step));
+    for (int i = 0; i < step->operands; i++) {
+        if (sig->role[i] == VOLT_ROLE_OUT && own[i].index != step->operand[i].index)
+            VOLT_TRY(st, done,
+                     VOLT_EMIT(p, VOLT_OP_COPY, step->unit, step->operand[i], own[i]));
+    }
+done:
+    return st;
+}
+
+/* Of the whole value: sums of all parts are added before they are used. */
 static int64_t voxels_of(const volt_program *p, volt_value v)
 {
-    const int64_t *extent = p->values[v].extent;
+    const int64_t *extent = p->values[v].global;
 
-    return extent[2] * extent[3] * extent[4];
+    return extent[0] * extent[1] * extent[2];
 }
 
 volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int unit,
@@ -92,7 +178,7 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
 
     step.again = backward ? unit != 2 * p->unit_count - 1 - p->slot : unit != p->slot;
     step.spec = (volt_op_spec){.kind = kind,
-                               .conv = u->node->conv,
+                               .conv = volt_program_window(p, u),
                                .count = voxels_of(p, u->out),
                                .eps = u->node->eps,
                                .slope = u->slope,
@@ -102,12 +188,29 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
         step.operand[i] = operands[i];
         step.spec.tensor[i] = operands[i].tensor;
     }
+    if ((u->dense_in | u->dense_out) >> kind & 1)
+        return add_step_without_margins(p, &step);
     return volt_program_add_step(p, &step);
 }
 
 volt_tensor volt_program_tensor(const volt_program *p, volt_value v)
 {
-    return volt_tensor_make(p->values[v].extent, p->dtype, VOLT_NATIVE);
+    const volt_program_value *value = &p->values[v];
+    volt_tensor t = volt_tensor_make(value->extent, p->dtype, VOLT_NATIVE);
+
+    memcpy(t.margin_low, value->margin_low, sizeof t.margin_low);
+    memcpy(t.margin_high, value->margin_high, sizeof t.margin_high);
+    return t;
+}
+
+volt_tensor volt_program_gradient_tensor(const volt_program *p, volt_value v)
+{
+    const volt_program_value *value = &p->values[v];
+    volt_tensor t = volt_tensor_make(value->extent, p->dtype, VOLT_NATIVE);
+
+    memcpy(t.margin_low, value->gradient_low, sizeof t.margin_low);
+    memcpy(t.margin_high, value->gradient_high, sizeof t.margin_high);
+    return t;
 }
 
 volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v)

@@ -310,6 +310,43 @@ static void copies(volt_dtype dtype)
     }
 }
 
+/* Boxes within a tensor, and reaching into its margins; of ranges, plain and native. */
+static void boxes(volt_dtype dtype)
+{
+    for (size_t i = 0; i < COUNT_OF(plain_cases); i++) {
+        const int64_t *e = plain_cases[i];
+        volt_tensor x = activation(e[0], e[1], e + 2, dtype);
+
+        for (int k = 0; k < 8; k++) {
+            const bool plain = k & 1, margins = k & 2, range = k & 4;
+            volt_op_spec spec = {.kind = VOLT_OP_PACK_BOX};
+            volt_tensor whole = range ? ranged(x) : x, part = x;
+            int64_t shape[3];
+
+            for (int a = 0; a < 3; a++) {
+                whole.margin_low[a] = margins ? 2 : 0;
+                whole.margin_high[a] = margins ? 1 : 0;
+                spec.box.low[a] =
+                    volt_rng_below(&suite_rng, (int)(e[2 + a] + whole.margin_low[a])) -
+                    whole.margin_low[a];
+                spec.box.high[a] =
+                    spec.box.low[a] + 1 +
+                    volt_rng_below(&suite_rng,
+                                   (int)(e[2 + a] + whole.margin_high[a] - spec.box.low[a]));
+            }
+            volt_box_shape(shape, spec.box);
+            part = activation(e[0], e[1], shape, dtype);
+            spec.tensor[0] = whole;
+            spec.tensor[1] = plain ? plain_end(part) : part;
+            suite_case(spec);
+            spec.kind = VOLT_OP_UNPACK_BOX;
+            spec.tensor[0] = spec.tensor[1];
+            spec.tensor[1] = whole;
+            suite_case(spec);
+        }
+    }
+}
+
 static void pools_of(const int64_t *e, const volt_conv *window, volt_dtype dtype)
 {
     const volt_tensor x = activation(e[0], e[1], e + 2, dtype);
@@ -386,6 +423,7 @@ FAMILY(norms)
 FAMILY(pointwise_operators)
 FAMILY(prelus)
 FAMILY(copies)
+FAMILY(boxes)
 FAMILY(pools)
 FAMILY(upsamplings)
 #undef FAMILY

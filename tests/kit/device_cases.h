@@ -16,6 +16,8 @@ void prelus_fp32(void **state);
 void prelus_bf16(void **state);
 void copies_fp32(void **state);
 void copies_bf16(void **state);
+void boxes_fp32(void **state);
+void boxes_bf16(void **state);
 void pools_fp32(void **state);
 void pools_bf16(void **state);
 void upsamplings_fp32(void **state);

@@ -47,13 +47,54 @@ void suite_fill_normal(float *x, int64_t count, volt_dtype dtype)
         x[i] = suite_round((float)volt_rng_normal(&suite_rng), dtype);
 }
 
-/* `t` as a whole buffer of its own. */
+/* The box of `t` as a whole buffer of its own. */
 static volt_tensor suite_whole(const volt_tensor *t, int64_t c, volt_dtype dtype,
                                volt_tensor_layout layout)
 {
     const int64_t e[5] = {t->n, c, t->d, t->h, t->w};
 
     return volt_tensor_make(e, dtype, layout);
+}
+
+/* All channels and margins of the buffer of `t`. */
+static volt_tensor suite_buffer(const volt_tensor *t, volt_dtype dtype,
+                                volt_tensor_layout layout)
+{
+    const volt_tensor all = volt_tensor_grown(t, t->margin_low, t->margin_high);
+
+    return suite_whole(&all, t->buffer_c, dtype, layout);
+}
+
+static bool suite_is_box(volt_op_kind kind)
+{
+    return kind == VOLT_OP_PACK_BOX || kind == VOLT_OP_UNPACK_BOX;
+}
+
+/* Whether operand i is the one that a transposed convolution reads outside its box. */
+static bool suite_tconv_reads(const volt_op_spec *spec, int i)
+{
+    return (spec->kind == VOLT_OP_TCONV_FWD && i == 0) ||
+           (spec->kind == VOLT_OP_TCONV_BWD_DATA && i == 2) ||
+           (spec->kind == VOLT_OP_TCONV_BWD_WEIGHTS && i == 3);
+}
+
+/* Operand i with what the operator reads or writes as its box. */
+static volt_tensor suite_seen(const volt_op_spec *spec, int i)
+{
+    const volt_tensor *t = &spec->tensor[i];
+
+    if (suite_tconv_reads(spec, i))
+        return volt_tensor_grown(t, t->margin_low, t->margin_high);
+    return (suite_is_box(spec->kind) ? volt_op_spec_as_copy(spec)
+                                     : volt_op_spec_absorb_margins(spec))
+        .tensor[i];
+}
+
+static int64_t suite_seen_count(const volt_op_spec *spec, int i)
+{
+    const volt_tensor seen = suite_seen(spec, i);
+
+    return volt_tensor_elements(&seen);
 }
 
 /* Runs one operator without packed weights on `dev`. */
@@ -76,8 +117,8 @@ static void suite_simple(const volt_device *dev, const volt_op_spec *spec,
 /* COPY between plain float32 (n, buffer_c, ...) on the host and a whole device buffer. */
 static void suite_transfer(const volt_tensor *t, void *device, float *plain, bool up)
 {
-    const volt_tensor host = suite_whole(t, t->buffer_c, VOLT_F32, VOLT_PLAIN);
-    const volt_tensor native = suite_whole(t, t->buffer_c, t->dtype, t->layout);
+    const volt_tensor host = suite_buffer(t, VOLT_F32, VOLT_PLAIN);
+    const volt_tensor native = suite_buffer(t, t->dtype, t->layout);
     volt_op_spec copy = {.kind = VOLT_OP_COPY, .threads = 1};
 
     copy.tensor[0] = up ? host : native;
@@ -86,21 +127,70 @@ static void suite_transfer(const volt_tensor *t, void *device, float *plain, boo
                  up ? (void *[]){plain, device} : (void *[]){device, plain});
 }
 
-/* Copies the channels of `t`'s range between a whole plain buffer and a plain range. */
+/* Where row (n, c, d, h) of the box and range of `t` starts in its whole plain buffer. */
+static int64_t suite_row(const volt_tensor *t, int64_t n, int64_t c, int64_t d, int64_t h)
+{
+    int64_t e[3];
+
+    volt_tensor_stored(e, t);
+    return (((n * t->buffer_c + t->c_offset + c) * e[0] + t->margin_low[0] + d) * e[1] +
+            t->margin_low[1] + h) *
+               e[2] +
+           t->margin_low[2];
+}
+
+/* Copies the box and range of `t` between a whole plain buffer and a plain part. */
 static void suite_range(const volt_tensor *t, float *whole, float *part, bool extract)
 {
-    const int64_t voxels = t->d * t->h * t->w;
-
-    for (int64_t n = 0; n < t->n; n++) {
-        float *w = whole + (n * t->buffer_c + t->c_offset) * voxels,
-              *p = part + n * t->c * voxels;
-        memcpy(extract ? p : w, extract ? w : p, (size_t)(t->c * voxels) * sizeof *w);
+    for (int64_t i = 0; i < t->n * t->c * t->d * t->h; i++) {
+        float *p = part + i * t->w;
+        float *w = whole + suite_row(t, i / t->h / t->d / t->c, i / t->h / t->d % t->c,
+                                     i / t->h % t->d, i % t->h);
+        memcpy(extract ? p : w, extract ? w : p, (size_t)t->w * sizeof *w);
     }
 }
 
 static int64_t suite_whole_count(const volt_tensor *t)
 {
-    return t->n * t->buffer_c * t->d * t->h * t->w;
+    const volt_tensor all = suite_buffer(t, VOLT_F32, VOLT_PLAIN);
+
+    return volt_tensor_elements(&all);
+}
+
+/* A NaN whose pattern float32 and bfloat16 hold, by its position. */
+static float suite_nan(int64_t i)
+{
+    const uint32_t bits = 0x7FC00000u | (uint32_t)(i % 63 + 1) << 16;
+    float x;
+
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+/* NaNs in all margins of the whole plain buffer of `t`, in every channel. */
+static void suite_fill_margins(const volt_tensor *t, float *whole)
+{
+    int64_t e[3];
+
+    volt_tensor_stored(e, t);
+    for (int64_t i = 0; i < suite_whole_count(t); i++) {
+        const int64_t w = i % e[2] - t->margin_low[2], h = i / e[2] % e[1] - t->margin_low[1];
+        const int64_t d = i / e[2] / e[1] % e[0] - t->margin_low[0];
+        if (d < 0 || d >= t->d || h < 0 || h >= t->h || w < 0 || w >= t->w)
+            whole[i] = suite_nan(i);
+    }
+}
+
+/* Equal bits, NaNs included. */
+static void suite_same(const char *what, int operand, const float *got, const float *want,
+                       int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (memcmp(&got[i], &want[i], sizeof *got) != 0)
+            fail_msg("%s, operand %d, element %lld of %lld: %.9g was %.9g", what, operand,
+                     (long long)i, (long long)count, got[i], want[i]);
+    }
+    suite_comparisons += count;
 }
 
 static bool suite_any_bf16(const volt_op_spec *spec)
@@ -159,26 +249,38 @@ static void suite_dense(const volt_tensor *t, void *dense, float *plain, bool to
     }
 }
 
-/* The same operator with whole plain float32 buffers, on the reference device. */
+/* The same operator with whole plain float32 buffers, on the reference device; margins are a
+ * part of what reads them (only those of transposed convolutions stay margins). */
 static void suite_run_reference(const volt_op_spec *spec, suite_operand *o)
 {
     const volt_op_signature *sig = volt_op_signature_of(spec->kind);
-    volt_op_spec plain = *spec;
+    volt_op_spec plain = suite_is_box(spec->kind) ? volt_op_spec_as_copy(spec)
+                                                  : volt_op_spec_absorb_margins(spec);
     void *operands[VOLT_OP_MAX_TENSORS] = {NULL};
     double *wide[VOLT_OP_MAX_TENSORS] = {NULL};
     volt_op *op = NULL;
 
     for (int i = 0; i < sig->operands; i++) {
-        const volt_tensor *t = &spec->tensor[i];
+        const volt_tensor *t = &spec->tensor[i], seen = suite_seen(spec, i);
+        int64_t low[3], high[3];
+
         operands[i] = o[i].plain;
         if (t->dtype == VOLT_F64) {
             assert_ok(volt_alloc(&wide[i], (size_t)volt_tensor_elements(t) * sizeof **wide,
                                  "test values"));
             suite_dense(t, wide[i], o[i].plain, true);
             operands[i] = wide[i];
-        } else if (t->n) {
-            plain.tensor[i] = suite_whole(t, t->c, VOLT_F32, VOLT_PLAIN);
+            continue;
         }
+        if (!t->n)
+            continue;
+        plain.tensor[i] = suite_whole(&seen, t->c, VOLT_F32, VOLT_PLAIN);
+        for (int a = 0; a < 3; a++) {
+            low[a] = -t->margin_low[a];
+            high[a] = -t->margin_high[a];
+        }
+        if (suite_tconv_reads(spec, i))
+            plain.tensor[i] = volt_tensor_grown(&plain.tensor[i], low, high);
     }
     assert_ok(suite_reference->op_create(suite_reference, &op, &plain));
     assert_ok(suite_reference->op_run(op, operands, NULL));
@@ -241,19 +343,20 @@ static void suite_make_operand(const volt_op_spec *spec, int i, suite_operand *o
                                const volt_op_info *info)
 {
     const volt_operand_role role = volt_op_signature_of(spec->kind)->role[i];
-    const volt_tensor *t = &spec->tensor[i];
+    const volt_tensor *t = &spec->tensor[i], seen = suite_seen(spec, i);
     const int64_t count = volt_tensor_elements(t);
     const bool activation = role == VOLT_ROLE_IN || role == VOLT_ROLE_OUT;
 
     if (activation) {
         o->whole = suite_floats(suite_whole_count(t));
         suite_fill_normal(o->whole, suite_whole_count(t), t->dtype);
+        suite_fill_margins(t, o->whole);
         if (role == VOLT_ROLE_IN)
-            suite_range(t, o->whole, o->plain, false);
+            suite_range(&seen, o->whole, o->plain, false);
         if (o->shared)
             return;
         o->block = suite_alloc(suite_device->buffer_bytes(suite_device, t), 0);
-        if (role == VOLT_ROLE_IN || t->buffer_c > t->c)
+        if (role == VOLT_ROLE_IN || suite_whole_count(t) > volt_tensor_elements(&seen))
             suite_transfer(t, o->block.data, o->whole, true);
     } else if (role == VOLT_ROLE_PACKED && info->packed_bytes) {
         o->block = suite_alloc(info->packed_bytes, 0);
@@ -271,7 +374,7 @@ static void suite_read_operand(const volt_op_spec *spec, int i, const suite_oper
                                bool overwritten, float *out)
 {
     const volt_op_signature *sig = volt_op_signature_of(spec->kind);
-    const volt_tensor *t = &spec->tensor[i];
+    const volt_tensor *t = &spec->tensor[i], seen = suite_seen(spec, i);
     const int64_t count = suite_whole_count(t);
     float *now;
 
@@ -281,12 +384,14 @@ static void suite_read_operand(const volt_op_spec *spec, int i, const suite_oper
     }
     now = suite_floats(count);
     suite_transfer(t, o->block.data, now, false);
-    suite_range(t, now, out, true);
-    if (sig->role[i] == VOLT_ROLE_OUT && t->buffer_c > t->c && !o->shared) {
-        suite_range(t, o->whole, out, false); /* the range may change, the rest may not */
-        suite_compare("channels outside the range", i, now, o->whole, count, 0);
-    } else if (sig->role[i] == VOLT_ROLE_IN && !overwritten) {
-        suite_compare("an input", i, now, o->whole, count, 0);
+    suite_range(&seen, now, out, true);
+    if (sig->role[i] == VOLT_ROLE_OUT && count > volt_tensor_elements(&seen) && !o->shared) {
+        suite_range(&seen, o->whole, out, false); /* this may change, the rest may not */
+        suite_same("outside the range or box", i, now, o->whole, count);
+    } else if (sig->role[i] == VOLT_ROLE_IN) {
+        if (overwritten)
+            suite_range(&seen, o->whole, out, false);
+        suite_same("an input", i, now, o->whole, count);
     }
     volt_free(now);
 }
@@ -294,7 +399,7 @@ static void suite_read_operand(const volt_op_spec *spec, int i, const suite_oper
 /* A convolution that reads the whole of an output sees no NaN in its padding. */
 static void suite_check_padding(const volt_tensor *t, void *data, const char *name)
 {
-    const volt_tensor src = suite_whole(t, t->buffer_c, t->dtype, t->layout);
+    volt_tensor src = *t;
     volt_op_spec conv = {.kind = VOLT_OP_CONV_FWD,
                          .threads = 1,
                          .conv = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}}};
@@ -305,6 +410,8 @@ static void suite_check_padding(const volt_tensor *t, void *data, const char *na
     volt_op *op = NULL;
 
     if (t->layout == VOLT_NATIVE) {
+        src.c = t->buffer_c;
+        src.c_offset = 0;
         conv.tensor[0] = src;
         conv.tensor[1] = volt_tensor_make(weights, VOLT_F32, VOLT_PLAIN);
         conv.tensor[3] = suite_whole(t, 1, t->dtype, VOLT_NATIVE);
@@ -398,8 +505,9 @@ static bool suite_run_device(const volt_op_spec *spec, const suite_operand *valu
     return true;
 }
 
-/* One case. `in_place`: the input operand whose memory the output shares; -1 = none. */
-static void suite_case_at(volt_op_spec spec, int in_place)
+/* One case. `in_place`: the input operand whose memory the output shares; -1 = none. False: the
+ * device does not support it. */
+static bool suite_case_at(volt_op_spec spec, int in_place)
 {
     const volt_op_signature *sig = volt_op_signature_of(spec.kind);
     suite_operand values[VOLT_OP_MAX_TENSORS] = {{0}};
@@ -408,7 +516,7 @@ static void suite_case_at(volt_op_spec spec, int in_place)
 
     for (int i = 0; i < sig->operands; i++) {
         const volt_tensor *t = &spec.tensor[i];
-        const int64_t count = volt_tensor_elements(t);
+        const int64_t count = suite_seen_count(&spec, i);
         if (!count)
             continue;
         values[i].plain = suite_floats(count);
@@ -429,7 +537,7 @@ static void suite_case_at(volt_op_spec spec, int in_place)
     if (ran)
         suite_run_reference(&spec, values);
     for (int i = 0; i < sig->operands; i++) {
-        const int64_t count = volt_tensor_elements(&spec.tensor[i]);
+        const int64_t count = suite_seen_count(&spec, i);
         const bool out = sig->role[i] == VOLT_ROLE_OUT || sig->role[i] == VOLT_ROLE_RESULT;
         if (ran && out && count) {
             suite_compare(sig->name, i, result[0][i], values[i].plain, count,
@@ -442,20 +550,69 @@ static void suite_case_at(volt_op_spec spec, int in_place)
         volt_free(result[0][i]);
         volt_free(result[1][i]);
     }
+    return ran;
+}
+
+/* The case as it is, and in place where the operator allows it. */
+static bool suite_case_and_in_place(const volt_op_spec *spec)
+{
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    const int in_place[2] = {sig->in_place_a, sig->in_place_b};
+    int out = 0;
+
+    if (!suite_case_at(*spec, -1))
+        return false;
+    while (sig->role[out] != VOLT_ROLE_OUT && out < sig->operands - 1)
+        out++;
+    for (int i = 0; i < 2; i++) {
+        volt_op_spec same = *spec;
+
+        if (in_place[i] < 0)
+            continue;
+        memcpy(same.tensor[out].margin_low, spec->tensor[in_place[i]].margin_low,
+               sizeof same.tensor[out].margin_low);
+        memcpy(same.tensor[out].margin_high, spec->tensor[in_place[i]].margin_high,
+               sizeof same.tensor[out].margin_high);
+        if (memcmp(&same.tensor[in_place[i]], &same.tensor[out], sizeof *same.tensor) == 0)
+            suite_case_at(same, in_place[i]);
+    }
+    return true;
+}
+
+/* Random margins at operands with these roles. */
+static volt_op_spec suite_with_margins(const volt_op_spec *spec, bool in, bool out)
+{
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    volt_op_spec with = *spec;
+
+    for (int i = 0; i < sig->operands; i++) {
+        volt_tensor *t = &with.tensor[i];
+
+        for (int a = 0; a < 3; a++) {
+            const int64_t low = volt_rng_below(&suite_rng, 3);
+            const int64_t high = volt_rng_below(&suite_rng, 3);
+            if (t->n && ((in && sig->role[i] == VOLT_ROLE_IN) ||
+                         (out && sig->role[i] == VOLT_ROLE_OUT))) {
+                t->margin_low[a] = low;
+                t->margin_high[a] = high;
+            }
+        }
+    }
+    return with;
 }
 
 void suite_case(volt_op_spec spec)
 {
-    const volt_op_signature *sig = volt_op_signature_of(spec.kind);
-    const int in_place[2] = {sig->in_place_a, sig->in_place_b};
-    int out = 0;
+    volt_op_spec with;
 
-    suite_case_at(spec, -1);
-    while (sig->role[out] != VOLT_ROLE_OUT && out < sig->operands - 1)
-        out++;
-    for (int i = 0; i < 2; i++) {
-        if (in_place[i] >= 0 &&
-            memcmp(&spec.tensor[in_place[i]], &spec.tensor[out], sizeof *spec.tensor) == 0)
-            suite_case_at(spec, in_place[i]);
-    }
+    if (!suite_case_and_in_place(&spec) || suite_is_box(spec.kind))
+        return; /* cases of boxes say what margins they want */
+    with = suite_with_margins(&spec, true, true);
+    if (suite_case_and_in_place(&with))
+        return;
+    with = suite_with_margins(&spec, true, false);
+    if (suite_case_and_in_place(&with))
+        return;
+    with = suite_with_margins(&spec, false, true);
+    suite_case_and_in_place(&with);
 }

@@ -3,9 +3,13 @@
  * Each case is a volt_op_spec. Its inputs are random (rounded to the operand's type), brought
  * into the device's native layout by VOLT_OP_COPY; the reference gets the same numbers as whole
  * plain float32 buffers (dense float64 operands stay float64 on both). Every buffer has guard
- * bytes on both sides and starts as NaN. Checked: the outputs, that channels outside an
- * output's range and all inputs stay as they were, that padding never makes a NaN, that two
- * runs with 1 and 2 threads give the same bits.
+ * bytes on both sides and starts as NaN. Checked: the outputs, that everything outside an
+ * output's box and range and all inputs stay as they were, that padding never makes a NaN, that
+ * two runs with 1 and 2 threads give the same bits.
+ *
+ * Each case runs a second time with random margins. Voxels of margins that the operator may
+ * read have values; the reference gets them as a part of a larger operand, with less padding.
+ * All others are NaNs with a pattern, which must neither reach a result nor change.
  */
 #ifndef VOLT_TESTS_DEVICE_COMPARE_H
 #define VOLT_TESTS_DEVICE_COMPARE_H
@@ -33,8 +37,8 @@ typedef struct suite_block {
     size_t bytes;
 } suite_block;
 
-/* One operand: its values as plain float32 (the range alone), its device buffer, and the whole
- * buffer's plain values as they were put there. */
+/* One operand: its values as plain float32 (what is read or written alone), its device buffer,
+ * and the whole buffer's plain values as they were put there. */
 typedef struct suite_operand {
     float *plain;
     suite_block block;
@@ -54,7 +58,8 @@ void suite_fill_normal(float *x, int64_t count, volt_dtype dtype);
 void suite_compare(const char *what, int operand, const float *got, const float *want,
                    int64_t count, double tolerance);
 
-/* The case, and again in place where the operator allows it and the ranges are the same. */
+/* The case without and with margins, and again in place where the operator allows it and the
+ * ranges are the same. */
 void suite_case(volt_op_spec spec);
 
 #endif

@@ -19,6 +19,8 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(prelus_bf16),
         cmocka_unit_test(copies_fp32),
         cmocka_unit_test(copies_bf16),
+        cmocka_unit_test(boxes_fp32),
+        cmocka_unit_test(boxes_bf16),
         cmocka_unit_test(pools_fp32),
         cmocka_unit_test(pools_bf16),
         cmocka_unit_test(upsamplings_fp32),

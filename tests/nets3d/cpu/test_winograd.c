@@ -67,7 +67,11 @@ static void fill(float **plain, volt_winograd_tensor *t, const problem *p, int64
     volt_rng rng = volt_rng_open(5, 0, stream, VOLT_RNG_TEST);
     const int64_t stride = (rounded(c, p->block) + 2 * p->block) * voxels(e);
 
-    *t = (volt_winograd_tensor){.sample_stride = stride, .bf16 = p->bf16};
+    *t = (volt_winograd_tensor){.sample_stride = stride,
+                                .block_stride = voxels(e) * p->block,
+                                .plane_stride = e[1] * e[2] * p->block,
+                                .row_stride = e[2] * p->block,
+                                .bf16 = p->bf16};
     memcpy(t->extent, e, sizeof t->extent);
     assert_ok(volt_alloc_zero(&t->data, (size_t)(p->n * stride), 4, "test tensor"));
     assert_ok(volt_alloc_zero(plain, (size_t)(p->n * c * voxels(e)), 4, "test tensor"));
