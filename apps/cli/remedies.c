@@ -44,8 +44,8 @@ static const struct {
     {"; a budget of %.0f min would make it", "--budget", "to set it, give --budget %sm"},
     {"its limit of processes or of memory is too low", "--threads",
      "it needs fewer with --threads 1"},
-    {"is a folder, not a regular file", "--header",
-     "volt info reads files; 'volt dataset show' describes a data set"},
+    {"is a folder and holds no pictures (", "--header",
+     "'volt dataset show' describes a data set"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };
