@@ -52,8 +52,9 @@ typedef struct volt_program_memory {
     size_t parameters;  /* training: plain float32 master weights; inference: 0 */
     size_t packed;      /* inference: weights in the operators' own layouts */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
-    size_t activations; /* the arenas: activations, their gradients, logits */
-    size_t scratch;     /* shared by all operators */
+    size_t activations; /* the arenas: activations, their gradients, logits; training: packed
+                         * weights where there is room */
+    size_t scratch;     /* shared by all operators; training: other packed weights */
     size_t total;
 } volt_program_memory;
 

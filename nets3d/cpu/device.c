@@ -12,6 +12,7 @@
 #include "nets3d/cpu/tconv.h"
 #include "nets3d/cpu/tconv_any.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/ops/reference.h"
 
 static const cpu_context *context_of(const volt_device *dev)
 {
@@ -224,6 +225,28 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
     return op->conv ? cpu_conv_pack(op, packed, weights) : VOLT_OK;
 }
 
+static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count)
+{
+    volt_status st = VOLT_OK;
+
+    (void)dev;
+    for (int i = 0; st == VOLT_OK && i < count; i++)
+        st = op_pack(packs[i].op, packs[i].packed, packs[i].weights);
+    return st;
+}
+
+/* What own kernels pack follows from the weights' extents, the kind and the type. */
+static bool op_same_form(const volt_op *a, const volt_op *b)
+{
+    if (a->inner || b->inner)
+        return a->inner && b->inner && op_same_form(a->inner, b->inner);
+    if (a->info.packed_bytes != b->info.packed_bytes || a->pack != b->pack)
+        return false;
+    if (a->pack)
+        return a->spec.kind == b->spec.kind && a->view[0].bf16 == b->view[0].bf16;
+    return a->conv && b->conv && cpu_conv_same_form(a, b);
+}
+
 static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
 {
     if (op->inner)
@@ -316,8 +339,11 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .op_create = op_create,
                          .op_info = op_info,
                          .op_pack = op_pack,
+                         .op_pack_many = op_pack_many,
+                         .op_same_form = op_same_form,
                          .op_run = op_run,
                          .op_free = op_free,
+                         .draw_factors = volt_reference_draw_factors,
                          .loss_scratch = loss_scratch,
                          .loss = run_loss,
                          .sgd = run_sgd,

@@ -22,6 +22,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/rng.h"
 #include "base/status.h"
 #include "nets3d/device.h"
 #include "nets3d/graph.h"
@@ -178,7 +179,23 @@ typedef struct volt_adam_call {
     int threads;
 } volt_adam_call;
 
+/* Factors of channels, (n,c) float32: 0 with probability p, else 1/(1-p). Factor i is 0 where
+ * number `first` + i of the stream's uniform numbers (volt_rng_uniform) is below p. */
+typedef struct volt_factors_call {
+    float *factors; /* out (count) */
+    int64_t count, first;
+    double p; /* 0 <= p < 1; with 0 all factors are 1 */
+    volt_rng stream;
+} volt_factors_call;
+
 typedef struct volt_op volt_op; /* the device's own */
+
+/* Weights of one operator that are to be packed. */
+typedef struct volt_pack {
+    volt_op *op;
+    void *packed;         /* out (packed_bytes) */
+    const float *weights; /* plain */
+} volt_pack;
 
 typedef struct volt_op_info {
     const char *kernel;   /* name of the implementation; static */
@@ -211,9 +228,15 @@ struct volt_device {
     void (*op_info)(const volt_op *op, volt_op_info *info);
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
     volt_status (*op_pack)(volt_op *op, void *packed, const float *weights);
+    /* The same for several, in any order: a training step's weights in one call. */
+    volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count);
+    /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
+     * not be packed for each. For two different operators the answer may always be no. */
+    bool (*op_same_form)(const volt_op *a, const volt_op *b);
     volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch);
     void (*op_free)(volt_op *op); /* NULL is allowed */
 
+    volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call);
     size_t (*loss_scratch)(const volt_device *dev, const volt_loss_call *call);
     volt_status (*loss)(const volt_device *dev, const volt_loss_call *call);
     volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);

@@ -43,6 +43,8 @@ void volt_reference_prelu_bwd(const volt_op_spec *spec, void *const *operands);
 
 size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call *call);
 volt_status volt_reference_loss(const volt_device *dev, const volt_loss_call *call);
+/* For every device whose memory is the host's. */
+volt_status volt_reference_draw_factors(const volt_device *dev, const volt_factors_call *call);
 volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call);
 volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call);
 volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const float *x,

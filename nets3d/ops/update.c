@@ -1,4 +1,4 @@
-/* Optimizer updates, as torch.optim defines them. */
+/* Optimizer updates, as torch.optim defines them, sums of gradients, factors of dropout. */
 #include "nets3d/ops/reference.h"
 
 #include <math.h>
@@ -63,5 +63,17 @@ volt_status volt_reference_sum_squares(const volt_device *dev, double *out, cons
     for (int64_t i = 0; i < count; i++)
         sum += (double)x[i] * x[i];
     *out = sum;
+    return VOLT_OK;
+}
+
+volt_status volt_reference_draw_factors(const volt_device *dev, const volt_factors_call *call)
+{
+    const float others = (float)(1 / (1 - call->p));
+    volt_rng rng = call->stream;
+
+    (void)dev;
+    volt_rng_skip(&rng, 2 * (uint64_t)call->first);
+    for (int64_t i = 0; i < call->count; i++)
+        call->factors[i] = volt_rng_uniform(&rng) < call->p ? 0 : others;
     return VOLT_OK;
 }

@@ -155,14 +155,17 @@ static volt_status name_steps(volt_program *p)
     for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
         volt_step *s = &p->steps[i];
 
-        if (s->kind == VOLT_STEP_LOSS) {
-            st = volt_strdup(&s->name, "loss");
+        if (s->unit < 0) {
+            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS ? "loss"
+                                       : s->backward             ? "backward pass pack"
+                                                                 : "forward pass pack");
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
         st = volt_format(&s->name, "%s %s", unit,
                          s->kind == VOLT_STEP_INPUT     ? "upload"
                          : s->kind == VOLT_STEP_DROPOUT ? "factors"
+                         : s->kind == VOLT_STEP_PACK    ? "pack"
                                                         : action_of(s));
         volt_free(unit);
         unit = NULL;
@@ -194,6 +197,9 @@ static volt_status compile(volt_program *p)
     if (st != VOLT_OK)
         goto done;
     VOLT_TRY(st, done, volt_program_account(p, arena));
+    if (volt_program_trains(p))
+        VOLT_TRY(st, done, volt_program_place_forms(p));
+    volt_program_count_live(p);
     VOLT_TRY(st, done, volt_program_verify(p));
     st = name_steps(p);
 done:
@@ -253,6 +259,8 @@ void volt_program_free(volt_program *p)
     volt_free(p->references);
     volt_free(p->pending);
     volt_free(p->buffers);
+    volt_free(p->forms);
+    volt_free(p->packs);
     volt_free(p->steps);
     volt_free(p->demand);
     volt_free(p->units);

@@ -2,9 +2,9 @@
  *
  * Running allocates nothing, so that memory cannot run out in the middle of a training and the
  * announced bytes hold: every operand's address is fixed when the parameters are loaded.
- * Training packs weights before each use, as they change with each update, and the packed form
- * lies in scratch; inference packs once and holds nothing else. Dropout masks follow from seed
- * and step alone, so that a recomputed value gets the mask it had.
+ * Training packs weights in each pass, as they change with each update; inference packs once
+ * and holds nothing else. Dropout masks follow from seed and step alone, whatever device draws
+ * them.
  */
 #include "nets3d/program/program_internal.h"
 
@@ -15,11 +15,11 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 
-static size_t packed_in_scratch(const volt_program *p, const volt_step *s)
+static void *buffer_address(const volt_program *p, int buffer)
 {
-    const size_t bytes = volt_program_trains(p) ? s->info.packed_bytes : 0;
+    const volt_buffer *b = &p->buffers[buffer];
 
-    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+    return (b->in_scratch ? p->scratch : p->arena) + b->offset;
 }
 
 /* Where operand j of a step lies, now that memory is allocated. */
@@ -34,7 +34,7 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     case VOLT_OPERAND_NONE:
         return NULL;
     case VOLT_OPERAND_BUFFER:
-        return p->arena + p->buffers[o->index].offset;
+        return buffer_address(p, o->index);
     case VOLT_OPERAND_PARAMETER:
         return volt_program_trains(p) ? (void *)(p->weights + at)
                                       : (void *)(p->packed + p->parameter_offset[o->index]);
@@ -43,7 +43,8 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     case VOLT_OPERAND_WEIGHTS:
         if (!volt_program_trains(p))
             return p->packed + s->packed_offset;
-        return s->info.packed_bytes ? (void *)p->scratch : (void *)(p->weights + at);
+        return s->form >= 0 ? buffer_address(p, p->forms[s->form].buffer)
+                            : (void *)(p->weights + at);
     }
     return NULL;
 }
@@ -54,6 +55,11 @@ static void set_pointers(volt_program *p)
     for (int i = 0; i < p->step_count; i++) {
         for (int j = 0; j < p->steps[i].operands; j++)
             p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
+    }
+    for (int i = 0; i < p->form_count; i++) {
+        const volt_form *f = &p->forms[i];
+        p->packs[i] = (volt_pack){f->op, buffer_address(p, f->buffer),
+                                  p->weights + volt_graph_param(p->graph, f->param)->offset};
     }
 }
 
@@ -168,41 +174,15 @@ typedef struct forward_pass {
 static volt_status draw_factors(volt_program *p, const volt_step *s, const forward_pass *pass)
 {
     const volt_unit *u = &p->units[s->unit];
-    const double zeroed = pass->evaluate ? 0 : u->node->p;
-    const int64_t count = volt_tensor_elements(&s->operand[0].tensor);
-    volt_rng rng =
-        volt_rng_open(p->options.seed, (uint32_t)u->out, pass->run, VOLT_RNG_DROPOUT);
-    float block[256];
-    volt_status st = VOLT_OK;
+    const volt_tensor *t = &s->operand[0].tensor;
+    const volt_factors_call call = {.factors = s->pointer[0],
+                                    .count = volt_tensor_elements(t),
+                                    .first = p->first_sample * t->c,
+                                    .p = pass->evaluate ? 0 : u->node->p,
+                                    .stream = volt_rng_open(p->options.seed, (uint32_t)u->out,
+                                                            pass->run, VOLT_RNG_DROPOUT)};
 
-    for (int64_t i = 0; i < p->first_sample * s->operand[0].tensor.c; i++)
-        (void)volt_rng_uniform(&rng);
-    for (int64_t i = 0; st == VOLT_OK && i < count; i += 256) {
-        const int64_t left = count - i < 256 ? count - i : 256;
-        for (int64_t j = 0; j < left; j++)
-            block[j] = volt_rng_uniform(&rng) < zeroed ? 0 : (float)(1 / (1 - zeroed));
-        st = p->device->upload(p->device, (float *)s->pointer[0] + i, block,
-                               (size_t)left * sizeof *block);
-    }
-    return st;
-}
-
-static volt_status run_operator(const volt_program *p, volt_step *s)
-{
-    const size_t packed = packed_in_scratch(p, s);
-    volt_status st;
-
-    for (int j = 0; packed && j < s->operands; j++) {
-        if (s->operand[j].kind != VOLT_OPERAND_WEIGHTS)
-            continue;
-        VOLT_TRY(st, done,
-                 p->device->op_pack(
-                     s->op, s->pointer[j],
-                     p->weights + volt_graph_param(p->graph, s->operand[j].index)->offset));
-    }
-    st = p->device->op_run(s->op, s->pointer, p->scratch + packed);
-done:
-    return st;
+    return p->device->draw_factors(p->device, &call);
 }
 
 static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
@@ -214,7 +194,9 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         const double start = p->profile ? volt_seconds() : 0;
 
         if (s->kind == VOLT_STEP_OPERATOR)
-            st = run_operator(p, s);
+            st = p->device->op_run(s->op, s->pointer, p->scratch);
+        else if (s->kind == VOLT_STEP_PACK)
+            st = p->device->op_pack_many(p->device, p->packs + s->form, s->forms);
         else if (s->kind == VOLT_STEP_DROPOUT)
             st = draw_factors(p, s, pass);
         else if (s->kind == VOLT_STEP_INPUT)

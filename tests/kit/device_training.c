@@ -104,6 +104,37 @@ static void compare_loss(const loss_case *k, const int16_t *labels, float *const
     }
 }
 
+/* Factors follow from the stream alone: those of later samples need not be drawn from the
+ * first on. */
+void factors(void **state)
+{
+    static const double zeroed[] = {0, 0.25, 0.9};
+    static const int64_t firsts[] = {0, 1, 2, 5, 320, 4099};
+    const int64_t count = 333;
+    float *got = suite_floats(count);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(zeroed) * COUNT_OF(firsts); i++) {
+        const double p = zeroed[i % COUNT_OF(zeroed)];
+        volt_rng rng = volt_rng_open(~0ull - i, 7, 9, VOLT_RNG_DROPOUT);
+        const volt_factors_call call = {.factors = got,
+                                        .count = count,
+                                        .first = firsts[i / COUNT_OF(zeroed)],
+                                        .p = p,
+                                        .stream = rng};
+
+        assert_ok(suite_device->draw_factors(suite_device, &call));
+        for (int64_t j = 0; j < call.first; j++)
+            (void)volt_rng_uniform(&rng);
+        for (int64_t j = 0; j < count; j++) {
+            const float want = volt_rng_uniform(&rng) < p ? 0 : (float)(1 / (1 - p));
+            assert_true(got[j] == want);
+        }
+        suite_comparisons += count;
+    }
+    volt_free(got);
+}
+
 void losses(void **state)
 {
     static const loss_case cases[] = {
