@@ -114,7 +114,23 @@ static void forward_and_loss(volt_program *p, const sample *s)
     assert_ok(volt_program_loss(p, &loss, s->labels, true, &r));
 }
 
-static void each_form_once_a_pass(const volt_device *inner, const network *net)
+/* Of both passes of all networks. */
+typedef struct totals {
+    int users, packed, calls;
+} totals;
+
+static int users(const volt_program *p)
+{
+    int count = 0;
+
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+        count += s->kind == VOLT_STEP_OPERATOR && s->form >= 0;
+    }
+    return count;
+}
+
+static void each_form_once_a_pass(const volt_device *inner, const network *net, totals *t)
 {
     const volt_device dev = noting(inner);
     volt_graph *g = net->build();
@@ -131,7 +147,6 @@ static void each_form_once_a_pass(const volt_device *inner, const network *net)
         notes = calls = 0;
         forward_and_loss(p, &s);
         forward = notes;
-        assert_true(calls <= forward);
         for (int i = 0; i < p->loss_step; i++)
             assert_true(was_packed(p, &p->steps[i]));
         memmove(note + MAX_PACKS / 2, note, (size_t)notes * sizeof *note);
@@ -141,6 +156,9 @@ static void each_form_once_a_pass(const volt_device *inner, const network *net)
         notes += forward;
         for (int i = p->loss_step; i < p->step_count; i++)
             assert_true(was_packed(p, &p->steps[i]));
+        t->users += users(p);
+        t->packed += notes;
+        t->calls += calls;
         notes = 0;
         assert_ok(volt_program_evaluate(p, s.input));
         assert_int_equal(notes, forward);
@@ -153,11 +171,16 @@ static void each_form_once_a_pass(const volt_device *inner, const network *net)
 static void forms_are_packed_once_a_pass(void **state)
 {
     (void)state;
-    for (int i = 0; i < 2 * NETWORK_COUNT; i++) {
+    for (int d = 0; d < 2; d++) {
         volt_device *inner = NULL;
+        totals t = {0};
 
-        assert_ok(volt_device_open(&inner, i % 2 ? "cpu" : "reference"));
-        each_form_once_a_pass(inner, &networks[i / 2]);
+        assert_ok(volt_device_open(&inner, d ? "cpu" : "reference"));
+        for (int i = 0; i < NETWORK_COUNT; i++)
+            each_form_once_a_pass(inner, &networks[i], &t);
+        print_message("%s: %d operators read weights, %d forms are packed in %d calls\n",
+                      inner->name, t.users, t.packed, t.calls);
+        assert_true(t.packed < t.users && t.calls < t.packed);
         volt_device_close(inner);
     }
 }
