@@ -51,8 +51,10 @@ static void device_release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                              volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -214,10 +216,11 @@ static void op_info(const volt_op *op, volt_op_info *info)
     *info = op->info;
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
+    (void)stream;
     if (op->inner)
-        return op_pack(op->inner, packed, weights);
+        return op_pack(op->inner, packed, weights, stream);
     if (op->pack) {
         op->pack(op, packed, weights);
         return VOLT_OK;
@@ -225,8 +228,10 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
     return op->conv ? cpu_conv_pack(op, packed, weights) : VOLT_OK;
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
 {
+    (void)stream;
     if (op->inner)
         return cpu_tconv_any_run(op, operands, scratch);
     if (!op->run)
@@ -241,8 +246,10 @@ static size_t loss_scratch(const volt_device *dev, const volt_loss_call *call)
     return cpu_loss_scratch(call);
 }
 
-static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream)
 {
+    (void)stream;
     if (call->c > CPU_LOSS_MOST_CLASSES)
         return volt_fail(VOLT_ENOTSUP, "loss over %lld channels, at most %d",
                          (long long)call->c, CPU_LOSS_MOST_CLASSES);
@@ -250,39 +257,50 @@ static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
     return VOLT_OK;
 }
 
-static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->loss_gradient(call);
     return VOLT_OK;
 }
 
-static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call)
+static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call,
+                           volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->sgd(call);
     return VOLT_OK;
 }
 
-static volt_status run_adam(const volt_device *dev, const volt_adam_call *call)
+static volt_status run_adam(const volt_device *dev, const volt_adam_call *call,
+                            volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->adam(call);
     return VOLT_OK;
 }
 
 static volt_status accumulate(const volt_device *dev, float *sum, const float *x, int64_t count,
-                              double scale, bool first, int threads)
+                              double scale, bool first, int threads, volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->accumulate(sum, x, count, (float)scale, first, threads);
     return VOLT_OK;
 }
 
-static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call)
+static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->sum_squares(call);
     return VOLT_OK;
 }
 
-static volt_status update_begin(const volt_device *dev, const volt_update_call *call)
+static volt_status update_begin(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     volt_update_advance(call);
     return VOLT_OK;

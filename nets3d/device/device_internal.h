@@ -26,6 +26,7 @@
 #include "nets3d/device.h"
 #include "nets3d/device/loss.h"
 #include "nets3d/device/scores.h"
+#include "nets3d/device/stream.h"
 #include "nets3d/device/update.h"
 #include "nets3d/graph.h"
 #include "nets3d/graph/tensor.h"
@@ -126,34 +127,49 @@ struct volt_device {
     size_t (*buffer_bytes)(const volt_device *dev, const volt_tensor *t);
     bool (*supports)(const volt_device *dev, volt_precision precision);
 
+    const volt_stream_table *streams; /* NULL: every call has run when it returns */
+
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     void (*release)(const volt_device *dev, void *p);
+    /* Both NULL: ordinary memory is as good. */
+    volt_status (*pinned_alloc)(const volt_device *dev, void **out, size_t bytes,
+                                const char *what);
+    void (*pinned_free)(const volt_device *dev, void *p);
     /* To the device and back; sizes in bytes. Either side may be host memory or memory of this
      * device; the device tells them apart. */
-    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes);
-    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes);
+    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                          volt_stream *stream);
+    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream);
 
     /* VOLT_ENOTSUP: this device cannot do it in this form. The caller owns *out (op_free). */
     volt_status (*op_create)(const volt_device *dev, volt_op **out, const volt_op_spec *spec);
     void (*op_info)(const volt_op *op, volt_op_info *info);
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
-    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights);
-    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch);
+    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
+                           volt_stream *stream);
+    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream);
     void (*op_free)(volt_op *op); /* NULL is allowed */
 
     /* loss.h: of both calls; with the gradient that is at least as much as without. */
     size_t (*loss_scratch)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*loss_sums)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*loss_gradient)(const volt_device *dev, const volt_loss_call *call);
+    volt_status (*loss_sums)(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream);
+    volt_status (*loss_gradient)(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream);
     /* update.h. The sum of squares is in double, in a fixed order; NaN or infinity propagates.
      */
-    volt_status (*sum_squares)(const volt_device *dev, const volt_squares_call *call);
-    volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call);
-    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
-    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    volt_status (*sum_squares)(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream);
+    volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream);
+    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call, volt_stream *stream);
+    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call,
+                        volt_stream *stream);
     /* sum = scale * x if `first`, else sum += scale * x: gradients of several batches. */
     volt_status (*accumulate)(const volt_device *dev, float *sum, const float *x, int64_t count,
-                              double scale, bool first, int threads);
+                              double scale, bool first, int threads, volt_stream *stream);
     /* scores.h: adding up and decoding; NULL: the host does it. */
     const volt_scores_table *scores;
     void (*close)(volt_device *dev);

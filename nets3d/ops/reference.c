@@ -68,8 +68,10 @@ static void release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -113,8 +115,9 @@ static void op_info(const volt_op *op, volt_op_info *info)
     volt_op_spec_cost(&op->spec, &info->flops, &info->bytes);
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
+    (void)stream;
     const volt_op_signature *sig = volt_op_signature_of(op->spec.kind);
     const int64_t count = volt_tensor_elements(&op->spec.tensor[packed_operand(&op->spec)]);
     float *out = packed;
@@ -129,8 +132,10 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
     return VOLT_OK;
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
 {
+    (void)stream;
     (void)scratch;
     op->run(&op->spec, operands);
     return VOLT_OK;

@@ -217,6 +217,7 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     p->options = o;
     p->options.threads = volt_threads_or_default(o.threads);
     p->options.arenas = o.arenas > 0 ? o.arenas : 1;
+    VOLT_TRY(st, done, volt_stream_create(&p->stream, device));
     p->dtype = o.precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
     VOLT_TRY(
         st, done,
@@ -241,6 +242,7 @@ void volt_program_free(volt_program *p)
 {
     if (!p)
         return;
+    volt_stream_destroy(p->device, p->stream);
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);

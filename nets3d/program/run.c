@@ -108,9 +108,11 @@ static volt_status load_packed(volt_program *p, const float *flat)
             q = volt_graph_param(p->graph, o->index);
             VOLT_TRY(st, done,
                      dev->upload(dev, pack ? p->arena : s->pointer[j], flat + q->offset,
-                                 (size_t)q->count * sizeof *flat));
+                                 (size_t)q->count * sizeof *flat, p->stream));
             if (pack)
-                VOLT_TRY(st, done, dev->op_pack(s->op, s->pointer[j], (const float *)p->arena));
+                VOLT_TRY(
+                    st, done,
+                    dev->op_pack(s->op, s->pointer[j], (const float *)p->arena, p->stream));
         }
     }
 done:
@@ -126,7 +128,8 @@ static volt_status clear(volt_program *p, float *gradients)
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
         const int64_t left = count - i < 4096 ? count - i : 4096;
-        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros);
+        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros,
+                               p->stream);
     }
     return st;
 }
@@ -141,8 +144,9 @@ volt_status volt_program_load(volt_program *p, const float *flat)
         p->states[i] = VOLT_RUN_NONE;
     VOLT_TRY(st, done, allocate(p));
     if (volt_program_trains(p)) {
-        VOLT_TRY(st, done,
-                 p->device->upload(p->device, p->weights, flat, p->memory.parameters));
+        VOLT_TRY(
+            st, done,
+            p->device->upload(p->device, p->weights, flat, p->memory.parameters, p->stream));
         /* Gradients that are always zero are never written again. */
         VOLT_TRY(st, done, clear(p, p->gradients));
         if (p->average)
@@ -159,7 +163,7 @@ volt_status volt_program_save(const volt_program *p, float *flat)
 {
     if (!volt_program_trains(p) || !p->loaded)
         return volt_fail(VOLT_EINVAL, "only a loaded training program can give its parameters");
-    return p->device->download(p->device, flat, p->weights, p->memory.parameters);
+    return p->device->download(p->device, flat, p->weights, p->memory.parameters, p->stream);
 }
 
 /* What one forward pass is given. */
@@ -189,7 +193,7 @@ static volt_status draw_factors(volt_program *p, const volt_step *s, const forwa
         for (int64_t j = 0; j < left; j++)
             block[j] = volt_rng_uniform(&rng) < zeroed ? 0 : (float)(1 / (1 - zeroed));
         st = p->device->upload(p->device, (float *)s->pointer[0] + i, block,
-                               (size_t)left * sizeof *block);
+                               (size_t)left * sizeof *block, p->stream);
     }
     return st;
 }
@@ -203,11 +207,12 @@ static volt_status run_operator(const volt_program *p, volt_step *s)
         if (s->operand[j].kind != VOLT_OPERAND_WEIGHTS)
             continue;
         VOLT_TRY(st, done,
-                 p->device->op_pack(
-                     s->op, s->pointer[j],
-                     p->weights + volt_graph_param(p->graph, s->operand[j].index)->offset));
+                 p->device->op_pack(s->op, s->pointer[j],
+                                    p->weights +
+                                        volt_graph_param(p->graph, s->operand[j].index)->offset,
+                                    p->stream));
     }
-    st = p->device->op_run(s->op, s->pointer, p->scratch + packed);
+    st = p->device->op_run(s->op, s->pointer, p->scratch + packed, p->stream);
 done:
     return st;
 }
@@ -227,7 +232,10 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         else if (s->kind == VOLT_STEP_INPUT)
             st = p->device->upload(p->device, s->pointer[0], pass->input,
                                    (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                       sizeof *pass->input);
+                                       sizeof *pass->input,
+                                   p->stream);
+        if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
+            st = volt_stream_sync(p->device, p->stream);
         s->seconds = p->profile ? volt_seconds() - start : 0;
     }
     return st;
@@ -263,6 +271,11 @@ static float *output_address(const volt_program *p, int i)
     return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
 }
 
+volt_stream *volt_program_stream(const volt_program *p)
+{
+    return p->stream;
+}
+
 const float *volt_program_output_address(const volt_program *p, int i)
 {
     return output_address(p, i);
@@ -295,8 +308,8 @@ volt_status volt_program_download(volt_program *p, int i, float *to)
     if (p->state == VOLT_RUN_NONE)
         return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
     return p->device->download(p->device, to, output_address(p, i),
-                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) *
-                                   sizeof *to);
+                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) * sizeof *to,
+                               p->stream);
 }
 
 /* ---- loss ---- */
@@ -357,10 +370,13 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
              p->device->upload(p->device, device_labels, labels,
-                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels));
+                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels,
+                               p->stream));
     call.labels = device_labels;
-    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call));
-    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call));
+    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call, p->stream));
+    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call, p->stream));
+    if (p->profile)
+        VOLT_TRY(st, done, volt_stream_sync(p->device, p->stream));
     p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;
@@ -377,8 +393,9 @@ static volt_status download_counts(const volt_program *p, const volt_loss_result
 
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         if (to[i])
-            st = p->device->download(
-                p->device, to[i], (const char *)volt_loss_counts(p->loss) + i * bytes, bytes);
+            st = p->device->download(p->device, to[i],
+                                     (const char *)volt_loss_counts(p->loss) + i * bytes, bytes,
+                                     p->stream);
     }
     return st;
 }
@@ -390,7 +407,7 @@ volt_status volt_program_loss_result(volt_program *p, volt_loss_result *result)
 
     if (!p->loss_values)
         return volt_fail(VOLT_EINVAL, "a result needs a loss before it");
-    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b));
+    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b, p->stream));
     if (b.bad_labels)
         return volt_fail(VOLT_EINVAL, "label %lld at voxel %lld of the batch, expected 0..%d",
                          (long long)b.bad_label, (long long)b.bad_voxel, p->loss_values - 1);
@@ -441,7 +458,7 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
     return p->device->accumulate(p->device, p->average, p->gradients,
                                  volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
-                                 part == 0, p->options.threads);
+                                 part == 0, p->options.threads, p->stream);
 }
 
 volt_parameters volt_program_parameters(const volt_program *p)
@@ -450,7 +467,8 @@ volt_parameters volt_program_parameters(const volt_program *p)
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
                              .count = volt_graph_learned_elements(p->graph),
-                             .threads = p->options.threads};
+                             .threads = p->options.threads,
+                             .stream = p->stream};
 }
 
 void volt_program_profile(volt_program *p, bool on)

@@ -72,16 +72,18 @@ static void release(const volt_device *dev, void *p)
     inner->release(inner, plain(p));
 }
 
-static volt_status upload(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status upload(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                          volt_stream *stream)
 {
     (void)dev;
-    return inner->upload(inner, plain(dst), either(src), bytes);
+    return inner->upload(inner, plain(dst), either(src), bytes, stream);
 }
 
-static volt_status download(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status download(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream)
 {
     (void)dev;
-    return inner->download(inner, either(dst), plain(src), bytes);
+    return inner->download(inner, either(dst), plain(src), bytes, stream);
 }
 
 static volt_status op_create(const volt_device *dev, volt_op **out, const volt_op_spec *spec)
@@ -90,18 +92,19 @@ static volt_status op_create(const volt_device *dev, volt_op **out, const volt_o
     return inner->op_create(inner, out, spec);
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
-    return inner->op_pack(op, plain(packed), plain(weights));
+    return inner->op_pack(op, plain(packed), plain(weights), stream);
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
 {
     void *own[VOLT_OP_MAX_TENSORS];
 
     for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++)
         own[i] = plain(operands[i]);
-    return inner->op_run(op, own, plain(scratch));
+    return inner->op_run(op, own, plain(scratch), stream);
 }
 
 static size_t loss_scratch(const volt_device *dev, const volt_loss_call *call)
@@ -126,42 +129,46 @@ static volt_loss_call plain_loss(const volt_loss_call *call)
     return c;
 }
 
-static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream)
 {
     const volt_loss_call c = plain_loss(call);
 
     (void)dev;
-    return inner->loss_sums(inner, &c);
+    return inner->loss_sums(inner, &c, stream);
 }
 
-static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream)
 {
     const volt_loss_call c = plain_loss(call);
 
     (void)dev;
-    return inner->loss_gradient(inner, &c);
+    return inner->loss_gradient(inner, &c, stream);
 }
 
-static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call)
+static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream)
 {
     volt_squares_call c = *call;
 
     (void)dev;
     c.sum = plain(c.sum);
     c.x = plain(c.x);
-    return inner->sum_squares(inner, &c);
+    return inner->sum_squares(inner, &c, stream);
 }
 
-static volt_status update_begin(const volt_device *dev, const volt_update_call *call)
+static volt_status update_begin(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream)
 {
     volt_update_call c = *call;
 
     (void)dev;
     c.scalars = plain(c.scalars);
-    return inner->update_begin(inner, &c);
+    return inner->update_begin(inner, &c, stream);
 }
 
-static volt_status sgd(const volt_device *dev, const volt_sgd_call *call)
+static volt_status sgd(const volt_device *dev, const volt_sgd_call *call, volt_stream *stream)
 {
     volt_sgd_call c = *call;
 
@@ -170,10 +177,10 @@ static volt_status sgd(const volt_device *dev, const volt_sgd_call *call)
     c.momentum = plain(c.momentum);
     c.gradients = plain(c.gradients);
     c.scalars = plain(c.scalars);
-    return inner->sgd(inner, &c);
+    return inner->sgd(inner, &c, stream);
 }
 
-static volt_status adam(const volt_device *dev, const volt_adam_call *call)
+static volt_status adam(const volt_device *dev, const volt_adam_call *call, volt_stream *stream)
 {
     volt_adam_call c = *call;
 
@@ -183,7 +190,7 @@ static volt_status adam(const volt_device *dev, const volt_adam_call *call)
     c.v = plain(c.v);
     c.gradients = plain(c.gradients);
     c.scalars = plain(c.scalars);
-    return inner->adam(inner, &c);
+    return inner->adam(inner, &c, stream);
 }
 
 static void close_device(volt_device *dev)
@@ -243,10 +250,10 @@ static void close_sums(const volt_device *dev, volt_stitch *s)
 }
 
 static volt_status expect(const volt_device *dev, volt_stitch *s, volt_box box,
-                          const float *weight)
+                          const float *weight, volt_stream *stream)
 {
     volt_stitch own = plain_stitch(s);
-    const volt_status st = volt_host_scores.expect(inner, &own, box, plain(weight));
+    const volt_status st = volt_host_scores.expect(inner, &own, box, plain(weight), stream);
 
     (void)dev;
     mark_stitch(s, &own);
@@ -254,7 +261,7 @@ static volt_status expect(const volt_device *dev, volt_stitch *s, volt_box box,
 }
 
 static volt_status add(const volt_device *dev, volt_stitch *s, const volt_stitch_tile *tile,
-                       int threads)
+                       int threads, volt_stream *stream)
 {
     volt_stitch own = plain_stitch(s);
     volt_stitch_tile t = *tile;
@@ -264,33 +271,35 @@ static volt_status add(const volt_device *dev, volt_stitch *s, const volt_stitch
     t.values = plain(t.values);
     t.weight = plain(t.weight);
     t.flip = host(t.flip);
-    st = volt_host_scores.add(inner, &own, &t, threads);
+    st = volt_host_scores.add(inner, &own, &t, threads, stream);
     mark_stitch(s, &own);
     return st;
 }
 
 static volt_status finish(const volt_device *dev, volt_stitch *s, int64_t to, int threads,
-                          bool *finite)
+                          bool *finite, volt_stream *stream)
 {
     volt_stitch own = plain_stitch(s);
-    const volt_status st = volt_host_scores.finish(inner, &own, to, threads, finite);
+    const volt_status st = volt_host_scores.finish(inner, &own, to, threads, finite, stream);
 
     (void)dev;
     mark_stitch(s, &own);
     return st;
 }
 
-static volt_status drop(const volt_device *dev, volt_stitch *s, int64_t keep, int threads)
+static volt_status drop(const volt_device *dev, volt_stitch *s, int64_t keep, int threads,
+                        volt_stream *stream)
 {
     volt_stitch own = plain_stitch(s);
-    const volt_status st = volt_host_scores.drop(inner, &own, keep, threads);
+    const volt_status st = volt_host_scores.drop(inner, &own, keep, threads, stream);
 
     (void)dev;
     mark_stitch(s, &own);
     return st;
 }
 
-static volt_status decode(const volt_device *dev, const volt_decode_call *call)
+static volt_status decode(const volt_device *dev, const volt_decode_call *call,
+                          volt_stream *stream)
 {
     volt_decode_call c = *call;
     volt_logits logits[VOLT_DECODE_MAX_SETS];
@@ -303,7 +312,7 @@ static volt_status decode(const volt_device *dev, const volt_decode_call *call)
     }
     c.logits = logits;
     sums_calls++;
-    return volt_host_scores.decode(inner, &c);
+    return volt_host_scores.decode(inner, &c, stream);
 }
 
 static const volt_scores_table scores = {takes, open_sums, close_sums, expect,

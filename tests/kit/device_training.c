@@ -314,8 +314,8 @@ void updates(void **state)
                                          .weight_decay = 0.01,
                                          .decoupled = step % 2,
                                          .threads = run == 1 ? 2 : 1};
-            assert_ok(dev->sgd(dev, &sgd));
-            assert_ok(dev->adam(dev, &adam));
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
         }
     }
     for (int i = 0; i < 4; i++) {
@@ -336,11 +336,12 @@ void accumulation(void **state)
         got[i] = again[i] = want[i] = NAN; /* the first call must not read them */
     for (int i = 0; i < 3; i++) {
         suite_fill_normal(x, UPDATE_COUNT, VOLT_F32);
-        assert_ok(suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1));
         assert_ok(
-            suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2));
+            suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1, NULL));
+        assert_ok(suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2,
+                                           NULL));
         assert_ok(suite_reference->accumulate(suite_reference, want, x, UPDATE_COUNT, 0.3,
-                                              i == 0, 1));
+                                              i == 0, 1, NULL));
     }
     suite_compare("accumulate", 0, got, want, UPDATE_COUNT, 1e-5);
     suite_compare("accumulate with 2 threads", 0, again, got, UPDATE_COUNT, 0);
@@ -356,7 +357,7 @@ static double squares_of(const volt_device *dev, const float *x, int threads)
     double sum = 1;
     const volt_squares_call call = {&sum, x, UPDATE_COUNT, threads};
 
-    assert_ok(dev->sum_squares(dev, &call));
+    assert_ok(dev->sum_squares(dev, &call, NULL));
     return sum - 1;
 }
 
@@ -383,7 +384,7 @@ static void begin(const volt_device *dev, volt_update_scalars *s, double squares
     const volt_update_call call = {s, clip, growth};
 
     s->squares = squares;
-    assert_ok(dev->update_begin(dev, &call));
+    assert_ok(dev->update_begin(dev, &call, NULL));
     assert_true(s->squares == 0);
 }
 
@@ -410,8 +411,8 @@ void scalars_of_updates(void **state)
         for (int k = 0; k < 3; k++) {
             begin(dev, &s, (double[]){NAN, INFINITY, NAN}[k], 5, 0);
             assert_true(s.bad == 1 && s.steps == 3 && s.skipped == k + 1 && s.loss_scale == 1);
-            assert_ok(dev->sgd(dev, &sgd));
-            assert_ok(dev->adam(dev, &adam));
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
         }
         assert_memory_equal(w, w_before, sizeof w);
         assert_memory_equal(m, ones, sizeof m);
@@ -425,7 +426,7 @@ void scalars_of_updates(void **state)
         assert_true(s.bad && s.loss_scale == 1024);
         begin(dev, &s, 1, 1.5, 2);
         assert_true(!s.bad && s.steps == 6 && s.loss_scale == 1024);
-        assert_ok(dev->sgd(dev, &sgd));
+        assert_ok(dev->sgd(dev, &sgd, NULL));
         assert_true(w[0] != 1 && m[0] != 1);
     }
 }

@@ -147,7 +147,7 @@ static void *on_device(const volt_device *dev, const void *host, size_t bytes)
 
     assert_ok(dev->alloc(dev, &p, bytes, "a test"));
     if (host)
-        assert_ok(dev->upload(dev, p, host, bytes));
+        assert_ok(dev->upload(dev, p, host, bytes, NULL));
     return p;
 }
 
@@ -195,7 +195,7 @@ static void operands_may_lie_on_either_side(void **state)
         total[side] = r.total;
         assert_ok(volt_program_save(p, end[side]));
         if (side) {
-            assert_ok(dev->download(dev, scores[side], z, sizeof scores[side]));
+            assert_ok(dev->download(dev, scores[side], z, sizeof scores[side], NULL));
             dev->release(dev, x);
             dev->release(dev, y);
             dev->release(dev, z);
