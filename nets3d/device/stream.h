@@ -39,12 +39,12 @@ typedef struct volt_stream_table {
 
     /* All four NULL, or capture_begin VOLT_ENOTSUP: the caller makes the calls each time.
      * Between begin and end the stream records its calls and runs none of them: op_pack, op_run
-     * and calls that touch device memory alone. capture_end must follow, also after a failure,
-     * and then gives none. */
+     * and calls that touch device memory alone. capture_end must follow, also after a failure;
+     * if it fails, *out stays NULL. */
     volt_status (*capture_begin)(const volt_device *dev, volt_stream *s);
     volt_status (*capture_end)(const volt_device *dev, volt_stream *s, volt_capture **out);
     volt_status (*capture_launch)(const volt_device *dev, volt_capture *c, volt_stream *s);
-    void (*capture_free)(const volt_device *dev, volt_capture *c);
+    void (*capture_free)(const volt_device *dev, volt_capture *c); /* NULL is allowed */
 } volt_stream_table;
 
 /* The caller owns *out. */

@@ -231,6 +231,10 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     VOLT_TRY(st, done, volt_program_shapes(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
+    if (volt_device_captures(device))
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&p->captures, (size_t)(p->options.arenas * p->step_count),
+                                 sizeof *p->captures, "a program"));
     *out = p;
     p = NULL;
 done:
@@ -243,6 +247,9 @@ void volt_program_free(volt_program *p)
     if (!p)
         return;
     volt_stream_destroy(p->device, p->stream);
+    for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
+        p->device->streams->capture_free(p->device, p->captures[i]);
+    volt_free(p->captures);
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);

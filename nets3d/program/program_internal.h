@@ -121,7 +121,9 @@ typedef enum volt_run_state {
 struct volt_program {
     const volt_graph *graph;
     const volt_device *device;
-    volt_stream *stream; /* all that the program does goes through it */
+    volt_stream *stream;     /* all that the program does goes through it */
+    volt_capture **captures; /* (arenas, steps): of the steps from there on; NULL where the
+                              * device has none */
     volt_program_options options;
     volt_dtype dtype; /* of activations */
     unsigned restrictions;

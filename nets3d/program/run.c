@@ -217,7 +217,7 @@ done:
     return st;
 }
 
-static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+static volt_status run_each(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
 
@@ -237,6 +237,57 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
             st = volt_stream_sync(p->device, p->stream);
         s->seconds = p->profile ? volt_seconds() - start : 0;
+    }
+    return st;
+}
+
+/* Whether the step takes something from the host that differs from run to run. */
+static bool needs_host(const volt_step *s)
+{
+    return s->kind != VOLT_STEP_OPERATOR;
+}
+
+/* Steps `first` to `end`, which need nothing of the host: recorded the first time, launched
+ * since. Every arena has its own record, because addresses are part of it; those of one arena
+ * stay as long as the program. */
+static volt_status replay(volt_program *p, int first, int end)
+{
+    const volt_stream_table *t = p->device->streams;
+    volt_capture **slot = &p->captures[p->using * p->step_count + first];
+    volt_status st, ended;
+
+    if (!*slot) {
+        st = t->capture_begin(p->device, p->stream);
+        if (st == VOLT_ENOTSUP)
+            return run_each(p, first, end, NULL);
+        VOLT_TRY(st, done, st);
+        st = run_each(p, first, end, NULL);
+        ended = t->capture_end(p->device, p->stream, slot);
+        VOLT_TRY(st, done, st);
+        VOLT_TRY(st, done, ended);
+    }
+    st = t->capture_launch(p->device, *slot, p->stream);
+done:
+    return st;
+}
+
+static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+{
+    volt_status st = VOLT_OK;
+    int end;
+
+    if (!p->captures || p->profile)
+        return run_each(p, first, last, pass);
+    for (; first < last && st == VOLT_OK; first = end) {
+        end = first;
+        while (end < last && !needs_host(&p->steps[end]))
+            end++;
+        if (end > first) {
+            st = replay(p, first, end);
+        } else {
+            end = first + 1;
+            st = run_each(p, first, end, pass);
+        }
     }
     return st;
 }
