@@ -46,7 +46,9 @@ typedef enum volt_param_role {
     VOLT_PARAM_BIAS,       /* (oc) */
     VOLT_PARAM_NORM_SCALE, /* (c); starts at 1, or at 0: see `zero` */
     VOLT_PARAM_NORM_SHIFT, /* (c); starts at 0 */
-    VOLT_PARAM_SLOPE       /* (c) or (1), of a PReLU; starts at 0.25, as in torch */
+    VOLT_PARAM_SLOPE,      /* (c) or (1), of a PReLU; starts at 0.25, as in torch */
+    VOLT_PARAM_STATE       /* (c); starts at 1, or at 0: see `zero`. Saved, loaded and exported,
+                            * but not learned: running statistics, say. No gradient, no decay */
 } volt_param_role;
 
 typedef struct volt_param {
@@ -56,7 +58,8 @@ typedef struct volt_param {
     int64_t dims[5];
     int64_t fan_in; /* as torch computes it, for weights; 0 otherwise */
     int64_t count;  /* elements */
-    int64_t offset; /* first element in the flat array of all parameters */
+    int64_t offset; /* first element in the flat array of all parameters: those that learn in
+                     * their order, then those of role VOLT_PARAM_STATE in theirs */
     bool zero;      /* starts at 0 whatever its role */
 } volt_param;
 
@@ -112,6 +115,7 @@ VOLT_API volt_value volt_graph_output_value(const volt_graph *g, int i);
 VOLT_API int volt_graph_param_count(const volt_graph *g);
 VOLT_API const volt_param *volt_graph_param(const volt_graph *g, int i); /* borrowed */
 VOLT_API int64_t volt_graph_param_elements(const volt_graph *g);         /* of all parameters */
+VOLT_API int64_t volt_graph_learned_elements(const volt_graph *g); /* of those that learn */
 /* Index of the parameter called `name`, or -1. */
 VOLT_API int volt_graph_find_param(const volt_graph *g, const char *name);
 

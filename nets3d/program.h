@@ -73,14 +73,19 @@ VOLT_CALL volt_program_load(volt_program *p, const float *flat);
 /* Copies all parameters out (training programs only). */
 VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 
-/* Runs forward on `input` (host, PLAIN (n,c,d,h,w) float32). `step` keys dropout masks. */
+/* Inputs, labels and the memory that outputs are copied to may be the host's or the program's
+ * device's.
+ *
+ * Runs forward on `input`, PLAIN (n,c,d,h,w) float32. `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
 /* The same as in prediction, also in training programs: dropout does nothing. A loss after it
  * has no gradient. */
 VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
-/* Output i after forward: PLAIN (n,c,d,h,w) float32 on the host, valid until the next call;
- * `shape` (NULL allowed) gets its five extents. After a loss with gradient it holds that. */
-VOLT_CALL volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5]);
+/* The extents n,c,d,h,w of output i. */
+VOLT_CALL volt_program_output_shape(const volt_program *p, int i, int64_t shape[5]);
+/* After forward: copies output i, PLAIN (n,c,d,h,w) float32, to `to`. After a loss with
+ * gradient this is the gradient. */
+VOLT_CALL volt_program_download(volt_program *p, int i, float *to);
 
 /* The loss: cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per output.
  *
@@ -122,11 +127,14 @@ typedef struct volt_loss_result {
     int64_t voxels;        /* of the finest level, without ignored ones */
 } volt_loss_result;
 
-/* Loss of the outputs against `labels` (host, int16 (n,d,h,w)). With `gradient`, in training
- * programs, it also leaves what volt_program_backward starts from. `options` NULL = defaults.
- */
+/* Starts the loss of the outputs against `labels`, int16 (n,d,h,w). With `gradient`, in
+ * training programs, it also leaves what volt_program_backward starts from: NaN, if a label is
+ * neither a value nor to be ignored, or the total is not finite. `options` NULL = defaults. */
 VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
-                            const int16_t *labels, bool gradient, volt_loss_result *result);
+                            const int16_t *labels, bool gradient);
+/* Waits for the last volt_program_loss and copies its result, which stays on the device until
+ * the next. VOLT_EINVAL names the first label that is out of range. */
+VOLT_CALL volt_program_loss_result(volt_program *p, volt_loss_result *result);
 /* All parameter gradients, after volt_program_loss with `gradient`; those of frozen parameters
  * are undefined. */
 VOLT_CALL volt_program_backward(volt_program *p);
@@ -144,14 +152,6 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
  * statistics over the batch: not with batch_dice, nor with ignored voxels or class weights,
  * whose cross-entropy is a mean over the batch's voxels. VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
-/* A training program's parameters and their gradients. */
-typedef struct volt_parameters {
-    const volt_device *device;
-    float *weights, *gradients; /* device arrays in flat order; NULL in inference programs and
-                                 * before volt_program_load. With `accumulate` the average */
-    int64_t count;              /* elements of each */
-    int threads;
-} volt_parameters;
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 
 /* One step, for profiles and cost models. */

@@ -66,13 +66,13 @@ static volt_status infer(void *user)
 static volt_status train_step(void *user)
 {
     bench_net *b = user;
-    volt_loss_result result = {0};
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_forward(b->program, b->input, b->step++));
-    VOLT_TRY(st, done, volt_program_loss(b->program, &b->loss, b->labels, true, &result));
+    VOLT_TRY(st, done, volt_program_loss(b->program, &b->loss, b->labels, true));
     VOLT_TRY(st, done, volt_program_backward(b->program));
-    st = volt_optimizer_step(b->optimizer, b->lr, NULL);
+    VOLT_TRY(st, done, volt_optimizer_step(b->optimizer, b->lr));
+    st = volt_optimizer_norm(b->optimizer, NULL);
 done:
     return st;
 }

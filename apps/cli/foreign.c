@@ -102,7 +102,7 @@ static volt_status judge_device(const char *word, size_t bytes, const char *valu
 
     if (device && !value)
         return volt_fail(VOLT_EINVAL, "%.*s needs a value: cpu", (int)bytes, word);
-    if (device && strcmp(value, "cpu") == 0)
+    if (device && (strcmp(value, "cpu") == 0 || strcmp(value, "cpu:0") == 0))
         return VOLT_OK;
     for (size_t i = 0; device && i < sizeof gpus / sizeof *gpus; i++) {
         const size_t length = strlen(gpus[i]);

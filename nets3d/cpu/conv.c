@@ -592,7 +592,7 @@ static volt_status run_stage(const volt_op *op, void *const *operand, char *cons
         void *own = operand[side_index(op, i)];
         void *args[2] = {output ? side[i] : own, output ? own : side[i]};
         if (copy && is_output(op, i) == output)
-            st = op->ctx->device->op_run(copy, args, NULL);
+            st = op->ctx->device->op_run(copy, args, NULL, NULL);
     }
     return st;
 }

@@ -39,12 +39,13 @@ struct cpu_kernels {
 #define CPU_FIELD(name) cpu_run name;
     CPU_RUN_KERNELS(CPU_FIELD)
 #undef CPU_FIELD
-    void (*loss)(const volt_loss_call *call);
+    void (*loss_sums)(const volt_loss_call *call);
+    void (*loss_gradient)(const volt_loss_call *call);
     void (*sgd)(const volt_sgd_call *call);
     void (*adam)(const volt_adam_call *call);
     void (*accumulate)(float *sum, const float *x, int64_t count, float scale, bool first,
                        int threads);
-    double (*sum_squares)(const float *x, int64_t count, int threads);
+    void (*sum_squares)(const volt_squares_call *call);
 };
 
 /* Scratch of own kernels, in bytes; `block` as in cpu_context. */
@@ -53,8 +54,6 @@ size_t cpu_prelu_scratch(const volt_op *op);
 /* bias_sum's over operand 3. */
 size_t cpu_bias_scratch(const volt_op *op);
 size_t cpu_loss_scratch(const volt_loss_call *call);
-/* VOLT_EINVAL names the first label out of range. */
-volt_status cpu_loss_check(const volt_loss_call *call);
 
 extern const cpu_kernels cpu_kernels_base, cpu_kernels_avx2, cpu_kernels_avx512;
 
@@ -63,7 +62,8 @@ extern const cpu_kernels cpu_kernels_base, cpu_kernels_avx2, cpu_kernels_avx512;
     void VOLT_ISA_NAME(cpu_##name)(const volt_op *, void *const *, void *);
 CPU_RUN_KERNELS(CPU_DECLARE)
 #undef CPU_DECLARE
-void VOLT_ISA_NAME(cpu_loss)(const volt_loss_call *call);
+void VOLT_ISA_NAME(cpu_loss_sums)(const volt_loss_call *call);
+void VOLT_ISA_NAME(cpu_loss_gradient)(const volt_loss_call *call);
 /* One chunk of voxels of level `l`, sample `n`: what loss.isa.c does, for sigmoids. */
 struct cpu_loss_sums;
 struct cpu_loss_factors;
@@ -76,7 +76,7 @@ void VOLT_ISA_NAME(cpu_sgd)(const volt_sgd_call *call);
 void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call);
 void VOLT_ISA_NAME(cpu_accumulate)(float *sum, const float *x, int64_t count, float scale,
                                    bool first, int threads);
-double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads);
+void VOLT_ISA_NAME(cpu_sum_squares)(const volt_squares_call *call);
 #endif
 
 #endif

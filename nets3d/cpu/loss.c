@@ -1,10 +1,11 @@
 #include "nets3d/cpu/loss.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "nets3d/cpu/kernels.h"
 
-/* Scratch: sums of all chunks of the largest level, one total per sample, factors. */
+/* Scratch: sums of all chunks of the largest level; or, in the second call, factors. */
 static int64_t most_chunks(const volt_loss_call *call)
 {
     int64_t most = 0;
@@ -19,22 +20,62 @@ static int64_t most_chunks(const volt_loss_call *call)
 
 size_t cpu_loss_scratch(const volt_loss_call *call)
 {
-    return cpu_loss_sums_bytes(call->c) * (size_t)((most_chunks(call) + 1) * call->n) +
-           (size_t)(call->n * 2 * call->c) * sizeof(float);
+    const size_t sums = cpu_loss_sums_bytes(call->c) * (size_t)(most_chunks(call) * call->n);
+    const size_t factors = (size_t)(call->n * 2 * call->c) * sizeof(float);
+
+    return sums > factors ? sums : factors;
 }
 
-static void add_sums(cpu_loss_sums *to, cpu_loss_sums *from, int64_t c)
-{
-    double *a = cpu_loss_inter(to), *b = cpu_loss_inter(from);
-    int64_t *i = cpu_loss_tp(to, c), *j = cpu_loss_tp(from, c);
+/* ---- labels ---- */
 
-    to->entropy += from->entropy;
-    to->norm += from->norm;
-    to->voxels += from->voxels;
-    for (int64_t k = 0; k < 3 * c; k++) {
-        a[k] += b[k];
-        i[k] += j[k];
+void cpu_loss_check(const volt_loss_call *call)
+{
+    const int64_t count = call->n * call->d * call->h * call->w;
+    const int16_t *labels = call->labels;
+    const int values = volt_loss_values(call), ignore = call->ignore;
+    volt_loss_block *r = call->result;
+    int64_t bad = 0;
+
+#pragma omp parallel for simd num_threads(call->threads) schedule(static) reduction(+ : bad)
+    for (int64_t i = 0; i < count; i++)
+        bad += (labels[i] < 0 || labels[i] >= values) && (labels[i] != ignore || ignore < 0);
+    r->bad_voxel = r->bad_label = -1;
+    for (int64_t i = 0; bad && i < count; i++) {
+        if (!volt_loss_is_bad(call, labels[i]))
+            continue;
+        r->bad_voxel = i;
+        r->bad_label = labels[i];
+        break;
     }
+    memset(call->sums, 0, (size_t)volt_loss_sums_count(call) * sizeof *call->sums);
+    call->sums[0] = (double)bad;
+}
+
+/* ---- sums ---- */
+
+static void add_chunk(double *cell, cpu_loss_sums *from, int64_t c)
+{
+    const double *sums = cpu_loss_inter(from);
+    const int64_t *counts = cpu_loss_tp(from, c);
+    double *each = cell + VOLT_LOSS_TERMS;
+
+    cell[VOLT_LOSS_ENTROPY] += from->entropy;
+    cell[VOLT_LOSS_NORM] += from->norm;
+    cell[VOLT_LOSS_VOXELS] += (double)from->voxels;
+    for (int64_t k = 0; k < 3 * c; k++) {
+        each[k] += sums[k];
+        each[3 * c + k] += (double)counts[k];
+    }
+}
+
+void cpu_loss_add_chunks(const volt_loss_call *call, int l, int64_t chunks)
+{
+    const size_t each = cpu_loss_sums_bytes(call->c);
+    char *partial = call->scratch;
+
+    for (int64_t i = 0; i < call->n * chunks; i++)
+        add_chunk(volt_loss_cell(call, l, volt_loss_group(call, i / chunks)),
+                  (cpu_loss_sums *)(partial + each * (size_t)i), call->c);
 }
 
 double cpu_loss_sigmoid_norm(const volt_loss_call *call)
@@ -46,100 +87,89 @@ double cpu_loss_sigmoid_norm(const volt_loss_call *call)
     return call->regions && call->ignore >= 0 ? sum / (double)call->c : sum;
 }
 
-/* Dice loss -mean over (sample or batch, channel) of (2I + s) / max(P + G + s, 1e-8) and its
- * factors for sample `n` (all samples when over the batch). `unit` is the weight of a channel
- * of weight 1 in the mean. */
-static double dice_of(const volt_loss_call *call, cpu_loss_sums *s, double unit, float *own)
+/* ---- values and factors ---- */
+
+/* Dice loss -mean over (sample or batch, channel) of (2I + s) / max(P + G + s, 1e-8) of a
+ * group, and its factors (NULL: not wanted). `unit` is the weight of a channel of weight 1 in
+ * the mean. */
+static double dice_of(const volt_loss_call *call, const double *cell, double unit, float *own)
 {
     const int64_t c = call->c;
+    const double *inter = cell + VOLT_LOSS_TERMS, *prob = inter + c, *truth = prob + c;
     double sum = 0;
 
-    own[0] = own[c] = 0;
+    for (int64_t k = 0; own && k < 2 * c; k++)
+        own[k] = 0;
     for (int64_t k = volt_loss_first(call); k < c; k++) {
         const double weight = unit * volt_loss_class_weight(call, k);
-        const double top = 2 * cpu_loss_inter(s)[k] + call->smooth;
-        const double raw = cpu_loss_prob(s, c)[k] + cpu_loss_truth(s, c)[k] + call->smooth;
+        const double top = 2 * inter[k] + call->smooth;
+        const double raw = prob[k] + truth[k] + call->smooth;
         const double bottom = raw > 1e-8 ? raw : 1e-8;
         sum -= weight * top / bottom;
+        if (!own)
+            continue;
         own[k] = (float)(raw > 1e-8 ? weight * top / (bottom * bottom) : 0);
         own[c + k] = (float)(-2 * weight / bottom);
     }
     return sum;
 }
 
-/* Hard counts of group `i` into the call's; group 0 overwrites them. */
-static void add_counts(const volt_loss_call *call, cpu_loss_sums *s, int64_t i)
+/* Value of level l; `f` (NULL: not wanted) gets the gradient's factors, those of the Dice in
+ * scratch. */
+static double combine(const volt_loss_call *call, int l, cpu_loss_factors *f)
 {
-    const int64_t c = call->c, *hard = cpu_loss_tp(s, c);
-
-    for (int64_t k = 0; k < c; k++) {
-        if (call->tp)
-            call->tp[k] = (i ? call->tp[k] : 0) + hard[k];
-        if (call->fp)
-            call->fp[k] = (i ? call->fp[k] : 0) + hard[c + k];
-        if (call->fn)
-            call->fn[k] = (i ? call->fn[k] : 0) + hard[2 * c + k];
-    }
-    if (call->voxels)
-        *call->voxels = (i ? *call->voxels : 0) + s->voxels;
-}
-
-void cpu_loss_combine(const volt_loss_call *call, int l, int64_t chunks, cpu_loss_factors *f)
-{
-    const int64_t c = call->c, n = call->n;
-    const size_t each = cpu_loss_sums_bytes(c);
-    const double weight = call->level[l].weight;
-    char *partial = call->scratch, *totals = partial + each * (size_t)(chunks * n);
-    float *factors = (float *)(totals + each * (size_t)n);
+    const int64_t c = call->c, groups = volt_loss_groups(call);
+    const double scale = call->loss_scale ? *call->loss_scale : 1;
+    const double weight = call->level[l].weight * scale;
+    float *factors = call->scratch;
     double dice = 0, entropy = 0, norm = 0, channels = 0;
 
-    memset(totals, 0, each * (size_t)n);
-    for (int64_t i = 0; i < n * chunks; i++) {
-        const int64_t sample = call->batch_dice ? 0 : i / chunks;
-        add_sums((cpu_loss_sums *)(totals + each * (size_t)sample),
-                 (cpu_loss_sums *)(partial + each * (size_t)i), c);
-    }
-    const int64_t groups = call->batch_dice ? 1 : n;
     for (int64_t k = volt_loss_first(call); k < c; k++)
         channels += volt_loss_class_weight(call, k);
     const double unit = channels > 0 ? call->weight_dice / (channels * (double)groups) : 0;
-    for (int64_t i = 0; i < groups; i++) {
-        cpu_loss_sums *s = (cpu_loss_sums *)(totals + each * (size_t)i);
-        dice += dice_of(call, s, unit, factors + i * 2 * c);
-        entropy += s->entropy;
-        norm += s->norm;
-        if (l == 0)
-            add_counts(call, s, i);
+    for (int64_t g = 0; g < groups; g++) {
+        const double *cell = volt_loss_cell(call, l, g);
+        const int64_t i = g - volt_loss_group(call, 0); /* the group's place among ours */
+        const bool ours = i >= 0 && i < (call->batch_dice ? 1 : call->n);
+        dice += dice_of(call, cell, unit, f && ours ? factors + i * 2 * c : NULL);
+        entropy += cell[VOLT_LOSS_ENTROPY];
+        norm += cell[VOLT_LOSS_NORM];
     }
     const double per_norm = norm > 0 ? call->weight_ce / norm : 0;
-    call->value[l] = dice + entropy * per_norm;
-    for (int64_t i = 0; i < groups * 2 * c; i++)
+    if (!f)
+        return dice + entropy * per_norm;
+    for (int64_t i = 0; i < (call->batch_dice ? 1 : call->n) * 2 * c; i++)
         factors[i] *= (float)weight;
-    for (int64_t i = groups; i < n; i++)
+    for (int64_t i = 1; call->batch_dice && i < call->n; i++)
         memcpy(factors + i * 2 * c, factors, (size_t)(2 * c) * sizeof *factors);
     f->entropy = (float)(weight * per_norm);
     f->dice = factors;
+    return dice + entropy * per_norm;
 }
 
-volt_status cpu_loss_check(const volt_loss_call *call)
+void cpu_loss_factors_of(const volt_loss_call *call, int l, cpu_loss_factors *f)
 {
-    const int64_t count = call->n * call->d * call->h * call->w;
-    const int16_t *labels = call->labels;
-    const int values = volt_loss_values(call);
-    int64_t bad = 0;
+    (void)combine(call, l, f);
+}
 
-    if (call->c > CPU_LOSS_MOST_CLASSES)
-        return volt_fail(VOLT_ENOTSUP, "loss over %lld channels, at most %d",
-                         (long long)call->c, CPU_LOSS_MOST_CLASSES);
-#pragma omp parallel for simd num_threads(call->threads) schedule(static) reduction(+ : bad)
-    for (int64_t i = 0; i < count; i++)
-        bad += (labels[i] < 0 || labels[i] >= values) &&
-               (labels[i] != call->ignore || call->ignore < 0);
-    for (int64_t i = 0; bad && i < count; i++) {
-        if ((labels[i] < 0 || labels[i] >= values) &&
-            (labels[i] != call->ignore || call->ignore < 0))
-            return volt_fail(VOLT_EINVAL, "label %d at voxel %lld of the batch, expected 0..%d",
-                             labels[i], (long long)i, values - 1);
+bool cpu_loss_write_result(const volt_loss_call *call)
+{
+    volt_loss_block *r = call->result;
+    int64_t *counts = volt_loss_counts(r);
+
+    r->bad_labels = (int64_t)call->sums[0];
+    r->total = 0;
+    for (int l = 0; l < call->levels; l++) {
+        r->value[l] = combine(call, l, NULL);
+        r->total += call->level[l].weight * r->value[l];
     }
-    return VOLT_OK;
+    r->voxels = 0;
+    memset(counts, 0, 3 * (size_t)call->c * sizeof *counts);
+    for (int64_t g = 0; g < volt_loss_groups(call); g++) {
+        const double *cell = volt_loss_cell(call, 0, g);
+        r->voxels += (int64_t)cell[VOLT_LOSS_VOXELS];
+        for (int64_t k = 0; k < 3 * call->c; k++)
+            counts[k] += (int64_t)cell[VOLT_LOSS_TERMS + 3 * call->c + k];
+    }
+    return !r->bad_labels && isfinite(r->total);
 }

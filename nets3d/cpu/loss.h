@@ -47,8 +47,13 @@ typedef struct cpu_loss_factors {
 /* What a voxel adds to the norm of a sigmoid's cross-entropy. */
 double cpu_loss_sigmoid_norm(const volt_loss_call *call);
 
-/* Writes the level's value (and counts for level 0) from the chunks' sums in call->scratch;
- * `f` borrows from the scratch behind them. */
-void cpu_loss_combine(const volt_loss_call *call, int l, int64_t chunks, cpu_loss_factors *f);
+/* Begins the sums: the bad labels counted, all others 0. */
+void cpu_loss_check(const volt_loss_call *call);
+/* Adds the sums of level l's chunks, (n, chunks) in call->scratch, to call->sums. */
+void cpu_loss_add_chunks(const volt_loss_call *call, int l, int64_t chunks);
+/* Writes call->result from call->sums; whether there is a gradient. */
+bool cpu_loss_write_result(const volt_loss_call *call);
+/* Factors of level l; `f` borrows from the scratch. */
+void cpu_loss_factors_of(const volt_loss_call *call, int l, cpu_loss_factors *f);
 
 #endif

@@ -1,8 +1,8 @@
 /* Cross-entropy + soft Dice on plain float32 logits, as nets3d/program.h defines them.
  *
- * Pass 1 turns logits into probabilities (over the logits, when gradients are wanted) and sums
- * what both losses need; pass 2 writes the gradients over the probabilities. Sums are per chunk
- * of voxels, combined in order. */
+ * The first call turns logits into probabilities (over the logits, when gradients are wanted)
+ * and sums what both losses need; the second writes the gradients over the probabilities. Sums
+ * are per chunk of voxels, combined in order. */
 #include <math.h>
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/loss_simd.h"
@@ -132,19 +132,19 @@ static void softmax_backward(const volt_loss_call *call, int l, int64_t n, int64
     }
 }
 
-static void run_level(const volt_loss_call *call, int l)
+static int64_t chunks_of(const volt_loss_level *level)
+{
+    return (level->d * level->h * level->w + CPU_LOSS_CHUNK - 1) / CPU_LOSS_CHUNK;
+}
+
+static void sum_level(const volt_loss_call *call, int l)
 {
     const volt_loss_level *level = &call->level[l];
-    const int64_t voxels = level->d * level->h * level->w;
-    const int64_t chunks = (voxels + CPU_LOSS_CHUNK - 1) / CPU_LOSS_CHUNK;
+    const int64_t voxels = level->d * level->h * level->w, chunks = chunks_of(level);
     const size_t each = cpu_loss_sums_bytes(call->c);
-    cpu_loss_factors f;
     void (*const forward)(const volt_loss_call *, int, int64_t, int64_t, int64_t,
                           cpu_loss_sums *) =
         call->sigmoid ? VOLT_ISA_NAME(cpu_sigmoid_forward) : softmax_forward;
-    void (*const backward)(const volt_loss_call *, int, int64_t, int64_t, int64_t,
-                           const cpu_loss_factors *) =
-        call->sigmoid ? VOLT_ISA_NAME(cpu_sigmoid_backward) : softmax_backward;
 
     memset(call->scratch, 0, each * (size_t)(chunks * call->n));
 #pragma omp parallel for num_threads(call->threads) schedule(static)
@@ -153,9 +153,27 @@ static void run_level(const volt_loss_call *call, int l)
         forward(call, l, i / chunks, first, left < CPU_LOSS_CHUNK ? left : CPU_LOSS_CHUNK,
                 (cpu_loss_sums *)((char *)call->scratch + each * (size_t)i));
     }
-    cpu_loss_combine(call, l, chunks, &f);
-    if (!call->gradient)
-        return;
+    cpu_loss_add_chunks(call, l, chunks);
+}
+
+/* Bad labels are no index into anything: nothing else is summed then. */
+void VOLT_ISA_NAME(cpu_loss_sums)(const volt_loss_call *call)
+{
+    cpu_loss_check(call);
+    for (int l = 0; l < call->levels && call->sums[0] == 0; l++)
+        sum_level(call, l);
+}
+
+static void write_gradient(const volt_loss_call *call, int l)
+{
+    const volt_loss_level *level = &call->level[l];
+    const int64_t voxels = level->d * level->h * level->w, chunks = chunks_of(level);
+    cpu_loss_factors f;
+    void (*const backward)(const volt_loss_call *, int, int64_t, int64_t, int64_t,
+                           const cpu_loss_factors *) =
+        call->sigmoid ? VOLT_ISA_NAME(cpu_sigmoid_backward) : softmax_backward;
+
+    cpu_loss_factors_of(call, l, &f);
 #pragma omp parallel for num_threads(call->threads) schedule(static)
     for (int64_t i = 0; i < chunks * call->n; i++) {
         const int64_t first = i % chunks * CPU_LOSS_CHUNK, left = voxels - first;
@@ -163,8 +181,23 @@ static void run_level(const volt_loss_call *call, int l)
     }
 }
 
-void VOLT_ISA_NAME(cpu_loss)(const volt_loss_call *call)
+static void write_nan(const volt_loss_call *call, int l)
 {
-    for (int l = 0; l < call->levels; l++)
-        run_level(call, l);
+    const volt_loss_level *level = &call->level[l];
+    const int64_t count = call->n * call->c * level->d * level->h * level->w;
+
+    for (int64_t i = 0; i < count; i++)
+        level->logits[i] = NAN;
+}
+
+void VOLT_ISA_NAME(cpu_loss_gradient)(const volt_loss_call *call)
+{
+    const bool good = cpu_loss_write_result(call);
+
+    for (int l = 0; call->gradient && l < call->levels; l++) {
+        if (good)
+            write_gradient(call, l);
+        else
+            write_nan(call, l);
+    }
 }

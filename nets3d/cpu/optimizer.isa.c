@@ -7,8 +7,12 @@ void VOLT_ISA_NAME(cpu_sgd)(const volt_sgd_call *call)
 {
     float *restrict w = call->weights, *restrict m = call->momentum;
     const float *restrict gradients = call->gradients;
-    const float lr = (float)call->lr, mu = (float)call->mu, decay = (float)call->weight_decay;
-    const float scale = (float)call->gradient_scale;
+    const volt_update_scalars *s = call->scalars;
+    const float lr = (float)(s->lr * call->lr_scale), mu = (float)call->mu;
+    const float decay = (float)call->weight_decay, scale = (float)s->scale;
+
+    if (s->bad)
+        return;
 
 #pragma omp parallel for simd num_threads(call->threads) schedule(static)
     for (int64_t i = 0; i < call->count; i++) {
@@ -23,11 +27,16 @@ void VOLT_ISA_NAME(cpu_adam)(const volt_adam_call *call)
     float *restrict w = call->weights, *restrict m = call->m, *restrict v = call->v;
     const float *restrict gradients = call->gradients;
     const float b1 = (float)call->beta1, b2 = (float)call->beta2, eps = (float)call->eps;
-    const float scale = (float)call->gradient_scale;
+    const volt_update_scalars *s = call->scalars;
+    const double lr = s->lr * call->lr_scale;
+    const float scale = (float)s->scale;
     const float l2 = call->decoupled ? 0 : (float)call->weight_decay;
-    const float keep = call->decoupled ? (float)(1 - call->lr * call->weight_decay) : 1;
-    const float rate = (float)(call->lr / (1 - pow(call->beta1, (double)call->step)));
-    const float root = (float)(1 / sqrt(1 - pow(call->beta2, (double)call->step)));
+    const float keep = call->decoupled ? (float)(1 - lr * call->weight_decay) : 1;
+    const float rate = (float)(lr / (1 - pow(call->beta1, (double)s->steps)));
+    const float root = (float)(1 / sqrt(1 - pow(call->beta2, (double)s->steps)));
+
+    if (s->bad)
+        return;
 
 #pragma omp parallel for simd num_threads(call->threads) schedule(static)
     for (int64_t i = 0; i < call->count; i++) {
@@ -49,11 +58,13 @@ void VOLT_ISA_NAME(cpu_accumulate)(float *sum, const float *x, int64_t count, fl
 #define SLICES 64
 
 /* Each slice in eight running sums; slices and sums do not depend on the threads. */
-double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads)
+void VOLT_ISA_NAME(cpu_sum_squares)(const volt_squares_call *call)
 {
+    const float *x = call->x;
+    const int64_t count = call->count;
     double slice[SLICES], total = 0;
 
-#pragma omp parallel for num_threads(threads) schedule(static)
+#pragma omp parallel for num_threads(call->threads) schedule(static)
     for (int k = 0; k < SLICES; k++) {
         const int64_t first = count / SLICES * k + (k < count % SLICES ? k : count % SLICES);
         const int64_t end = first + count / SLICES + (k < count % SLICES);
@@ -71,5 +82,5 @@ double VOLT_ISA_NAME(cpu_sum_squares)(const float *x, int64_t count, int threads
     }
     for (int k = 0; k < SLICES; k++)
         total += slice[k];
-    return total;
+    *call->sum += total;
 }

@@ -25,6 +25,10 @@
 #include "base/rng.h"
 #include "base/status.h"
 #include "nets3d/device.h"
+#include "nets3d/device/loss.h"
+#include "nets3d/device/scores.h"
+#include "nets3d/device/stream.h"
+#include "nets3d/device/update.h"
 #include "nets3d/graph.h"
 #include "nets3d/graph/tensor.h"
 VOLT_BEGIN_DECLS
@@ -101,91 +105,13 @@ typedef struct volt_op_spec {
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
-/* Cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per level;
- * nets3d/program.h defines both. */
-typedef struct volt_loss_level {
-    float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
-    int64_t d, h, w;
-    double weight; /* of this level in the sum */
-} volt_loss_level;
-
-typedef struct volt_loss_call {
-    int64_t n, c;          /* samples, channels of the logits */
-    const int16_t *labels; /* (n,d,h,w), each 0..values-1 or `ignore` (else VOLT_EINVAL), at the
-                            * extents of level 0; other levels take the nearest voxel: index
-                            * floor((i + 0.5) * full / level) */
-    int64_t d, h, w;       /* extents of labels */
-    int levels;
-    volt_loss_level level[16];
-    /* Host memory (values,c): 1 where label v belongs to channel k; needs `sigmoid`. NULL:
-     * channel k is label k, channel 0 the background, values = c. */
-    const uint8_t *regions;
-    int values;
-    bool sigmoid;                  /* a sigmoid per channel, not a softmax over c */
-    const double *class_weight;    /* (c), >= 0, host memory; NULL = 1 each */
-    double weight_ce, weight_dice; /* 1 and 1 in nnU-Net */
-    double smooth;                 /* 1e-5 */
-    bool batch_dice;               /* sums over the batch, else per sample, then the mean */
-    int ignore;                    /* label left out everywhere; or VOLT_NO_IGNORE_LABEL */
-    bool gradient;                 /* write gradients over the logits */
-    int threads;
-    double *value; /* out (levels), host memory: the unweighted loss of each level */
-    /* out (c) each, host memory: hard counts of level 0: of its arg-max, or with `regions` of
-     * each channel's logit > 0; NULL = not wanted */
-    int64_t *tp, *fp, *fn;
-    int64_t *voxels; /* out (1), host memory: voxels of level 0 that count; NULL = not wanted */
-    void *scratch;   /* device->loss_scratch bytes */
-} volt_loss_call;
-
-/* Label values of the call. */
-static inline int volt_loss_values(const volt_loss_call *call)
-{
-    return call->regions ? call->values : (int)call->c;
-}
-
-/* Whether `label` belongs to channel k. */
-static inline int volt_loss_target(const volt_loss_call *call, int label, int64_t k)
-{
-    return call->regions ? call->regions[label * call->c + k] : label == k;
-}
-
-/* First channel that counts in the Dice. */
-static inline int64_t volt_loss_first(const volt_loss_call *call)
-{
-    return call->regions ? 0 : 1;
-}
-
-static inline double volt_loss_class_weight(const volt_loss_call *call, int64_t k)
-{
-    return call->class_weight ? call->class_weight[k] : 1;
-}
-
-typedef struct volt_sgd_call {
-    float *weights, *momentum;
-    const float *gradients;
-    int64_t count;
-    double lr, mu, weight_decay; /* Nesterov as torch.optim.SGD */
-    double gradient_scale;       /* applied to gradients first (clipping) */
-    int threads;
-} volt_sgd_call;
-
-typedef struct volt_adam_call {
-    float *weights, *m, *v;
-    const float *gradients;
-    int64_t count, step; /* step: 1 for the first */
-    double lr, beta1, beta2, eps, weight_decay;
-    bool decoupled; /* AdamW, else Adam with L2 regularization */
-    double gradient_scale;
-    int threads;
-} volt_adam_call;
-
 /* Factors of channels, (n,c) float32: 0 with probability p, else 1/(1-p). Factor i is 0 where
- * number `first` + i of the stream's uniform numbers (volt_rng_uniform) is below p. */
+ * number `first` + i of rng's uniform numbers (volt_rng_uniform) is below p. */
 typedef struct volt_factors_call {
     float *factors; /* out (count) */
     int64_t count, first;
     double p; /* 0 <= p < 1; with 0 all factors are 1 */
-    volt_rng stream;
+    volt_rng rng;
 } volt_factors_call;
 
 typedef struct volt_op volt_op; /* the device's own */
@@ -207,6 +133,7 @@ typedef struct volt_op_info {
 
 struct volt_device {
     const char *name;    /* "reference", "cpu" */
+    int index;           /* which of the machine's devices of this name; from 0 */
     const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
     void *context;       /* the device's own */
     bool host_memory;    /* device pointers are host pointers, so nothing needs copying */
@@ -217,36 +144,60 @@ struct volt_device {
     size_t (*buffer_bytes)(const volt_device *dev, const volt_tensor *t);
     bool (*supports)(const volt_device *dev, volt_precision precision);
 
+    const volt_stream_table *streams; /* NULL: every call has run when it returns */
+
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     void (*release)(const volt_device *dev, void *p);
-    /* Host to device and back; sizes in bytes. */
-    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes);
-    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes);
+    /* Both NULL: ordinary memory is as good. */
+    volt_status (*pinned_alloc)(const volt_device *dev, void **out, size_t bytes,
+                                const char *what);
+    void (*pinned_free)(const volt_device *dev, void *p);
+    /* To the device and back; sizes in bytes. Either side may be host memory or memory of this
+     * device; the device tells them apart. */
+    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                          volt_stream *stream);
+    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream);
 
     /* VOLT_ENOTSUP: this device cannot do it in this form. The caller owns *out (op_free). */
     volt_status (*op_create)(const volt_device *dev, volt_op **out, const volt_op_spec *spec);
     void (*op_info)(const volt_op *op, volt_op_info *info);
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
-    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights);
-    /* The same for several, in any order: a training step's weights in one call. */
-    volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count);
+    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
+                           volt_stream *stream);
+    /* The same for several, in any order: a training step's weights in one call. `packs` is
+     * read before the call returns. */
+    volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
+                                volt_stream *stream);
     /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
      * not be packed for each. For two different operators the answer may always be no. */
     bool (*op_same_form)(const volt_op *a, const volt_op *b);
-    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch);
+    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream);
     void (*op_free)(volt_op *op); /* NULL is allowed */
 
-    volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call);
+    volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call,
+                                volt_stream *stream);
+    /* loss.h: of both calls; with the gradient that is at least as much as without. */
     size_t (*loss_scratch)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*loss)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
-    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    volt_status (*loss_sums)(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream);
+    volt_status (*loss_gradient)(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream);
+    /* update.h. The sum of squares is in double, in a fixed order; NaN or infinity propagates.
+     */
+    volt_status (*sum_squares)(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream);
+    volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream);
+    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call, volt_stream *stream);
+    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call,
+                        volt_stream *stream);
     /* sum = scale * x if `first`, else sum += scale * x: gradients of several batches. */
     volt_status (*accumulate)(const volt_device *dev, float *sum, const float *x, int64_t count,
-                              double scale, bool first, int threads);
-    /* Sum of squares in double, fixed order; NaN or infinity propagates. */
-    volt_status (*sum_squares)(const volt_device *dev, double *out, const float *x,
-                               int64_t count, int threads);
+                              double scale, bool first, int threads, volt_stream *stream);
+    /* scores.h: adding up and decoding; NULL: the host does it. */
+    const volt_scores_table *scores;
     void (*close)(volt_device *dev);
 };
 

@@ -2,6 +2,7 @@
  * below them. */
 #include "nets3d/device/device_internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -19,20 +20,56 @@ static const struct {
 /* Devices that other programs have, and this build does not. */
 static const char *const elsewhere[] = {"cuda", "gpu", "mps", "rocm", "hip", "xpu", "opencl"};
 
+/* Whether `name` is `device` in any case, with or without an index behind it. */
+static bool is_called(const char *name, const char *device)
+{
+    const size_t n = strlen(device);
+
+    return strncasecmp(name, device, n) == 0 && (name[n] == '\0' || name[n] == ':');
+}
+
+/* The index in `name` behind `bytes` of it; 0 where there is none. */
+static volt_status parse_index(int *out, const char *name, size_t bytes)
+{
+    const char *text = name[bytes] ? name + bytes + 1 : "0";
+    const size_t digits = strspn(text, "0123456789");
+
+    if (digits == 0 || digits > 4 || text[digits] != '\0')
+        return volt_fail(VOLT_EINVAL,
+                         "device '%.40s': an index is expected behind the colon, as in cpu:0",
+                         name);
+    *out = (int)strtol(text, NULL, 10);
+    return VOLT_OK;
+}
+
+static volt_status open_here(volt_device **out, const char *name, size_t which)
+{
+    const char *const device = devices[which].name;
+    int index;
+    volt_status st = parse_index(&index, name, strlen(device));
+
+    if (st != VOLT_OK)
+        return st;
+    if (index != 0)
+        return volt_fail(VOLT_EINVAL, "device '%.40s': there is only one %s, number 0", name,
+                         device);
+    return devices[which].open(out);
+}
+
 volt_status volt_device_open(volt_device **out, const char *name)
 {
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        if (strcmp(devices[i].name, name) == 0)
-            return devices[i].open(out);
+        const size_t n = strlen(devices[i].name);
+        if (strncmp(name, devices[i].name, n) == 0 && (name[n] == '\0' || name[n] == ':'))
+            return open_here(out, name, i);
     }
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
-        const size_t n = strlen(elsewhere[i]);
-        if (strncasecmp(name, elsewhere[i], n) == 0 && (name[n] == '\0' || name[n] == ':'))
+        if (is_called(name, elsewhere[i]))
             return volt_fail(VOLT_ENOTSUP,
-                             "this build has no device '%s'; there are cpu and reference",
+                             "this build has no device '%.40s'; there are cpu and reference",
                              name);
     }
-    return volt_fail(VOLT_EINVAL, "no device is called '%s'; there are cpu and reference",
+    return volt_fail(VOLT_EINVAL, "no device is called '%.40s'; there are cpu and reference",
                      name);
 }
 

@@ -22,6 +22,7 @@ struct volt_graph {
     volt_param *params;
     int param_count, param_capacity;
     int64_t elements; /* of all parameters */
+    int64_t learned;  /* of those that learn */
 };
 
 volt_status volt_graph_create(volt_graph **out)
@@ -115,14 +116,30 @@ static volt_node unary(const volt_graph *g, volt_node_kind kind, volt_value in)
     return node;
 }
 
-/* Declares parameter "NAME.SUFFIX" and gives its index. */
-static volt_status add_param(volt_graph *g, int *out, const char *name, const char *suffix,
-                             volt_param param)
+/* Offsets of all parameters, in their order: first of those that learn, then of the rest. */
+static void place_params(volt_graph *g)
 {
-    char *full = NULL;
+    int64_t at = 0;
+
+    for (int state = 0; state < 2; state++) {
+        for (int i = 0; i < g->param_count; i++) {
+            volt_param *p = &g->params[i];
+            if (volt_param_learns(p) == (state == 1))
+                continue;
+            p->offset = at;
+            at += p->count;
+        }
+        if (state == 0)
+            g->learned = at;
+    }
+    g->elements = at;
+}
+
+/* Declares parameter `name` (owned from now on) and gives its index. */
+static volt_status add_named(volt_graph *g, int *out, char *full, volt_param param)
+{
     volt_status st;
 
-    VOLT_TRY(st, done, volt_format(&full, "%s.%s", name, suffix));
     if (volt_graph_find_param(g, full) >= 0) {
         st = volt_fail(VOLT_EINVAL, "parameter '%s' is declared twice", full);
         goto done;
@@ -138,13 +155,38 @@ static volt_status add_param(volt_graph *g, int *out, const char *name, const ch
     }
     VOLT_TRY(st, done, grow(&g->params, g->param_count, &g->param_capacity, sizeof *g->params));
     param.name = full;
-    param.offset = g->elements;
-    g->elements += param.count;
     g->params[g->param_count] = param;
     *out = g->param_count++;
+    place_params(g);
     full = NULL;
 done:
     volt_free(full);
+    return st;
+}
+
+/* Declares parameter "NAME.SUFFIX" and gives its index. */
+static volt_status add_param(volt_graph *g, int *out, const char *name, const char *suffix,
+                             volt_param param)
+{
+    char *full = NULL;
+    const volt_status st = volt_format(&full, "%s.%s", name, suffix);
+
+    return st == VOLT_OK ? add_named(g, out, full, param) : st;
+}
+
+volt_status volt_graph_state(volt_graph *g, int *out, const char *name, int64_t count)
+{
+    const volt_param param = {.role = VOLT_PARAM_STATE, .ndim = 1, .dims = {count}};
+    char *own = NULL;
+    int index;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_channels(count, name));
+    VOLT_TRY(st, done, volt_strdup(&own, name));
+    VOLT_TRY(st, done, add_named(g, &index, own, param));
+    if (out)
+        *out = index;
+done:
     return st;
 }
 
@@ -153,9 +195,9 @@ static void drop_params(volt_graph *g, int keep)
 {
     while (g->param_count > keep) {
         volt_param *p = &g->params[--g->param_count];
-        g->elements -= p->count;
         volt_free((void *)(uintptr_t)p->name);
     }
+    place_params(g);
 }
 
 /* Adds a node with weights of shape (dims[0], dims[1], kernel) and optional bias. */
@@ -442,7 +484,6 @@ volt_status volt_graph_group_params(volt_graph *g, const char *const *prefix, in
     volt_param *sorted = NULL;
     int *moved = NULL; /* new index of each old one */
     int placed = 0;
-    int64_t offset = 0;
     volt_status st;
 
     VOLT_TRY(st, done,
@@ -454,8 +495,6 @@ volt_status volt_graph_group_params(volt_graph *g, const char *const *prefix, in
             if (group_of(&g->params[i], prefix, count) != group)
                 continue;
             sorted[placed] = g->params[i];
-            sorted[placed].offset = offset;
-            offset += sorted[placed].count;
             moved[i] = placed++;
         }
     }
@@ -467,6 +506,7 @@ volt_status volt_graph_group_params(volt_graph *g, const char *const *prefix, in
     volt_free(g->params);
     g->params = sorted;
     sorted = NULL;
+    place_params(g);
 done:
     volt_free(moved);
     volt_free(sorted);
@@ -528,6 +568,11 @@ const volt_param *volt_graph_param(const volt_graph *g, int i)
 int64_t volt_graph_param_elements(const volt_graph *g)
 {
     return g->elements;
+}
+
+int64_t volt_graph_learned_elements(const volt_graph *g)
+{
+    return g->learned;
 }
 
 volt_status volt_graph_start_at_zero(volt_graph *g, const char *name)

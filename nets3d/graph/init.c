@@ -31,6 +31,7 @@ void volt_init_parameters(float *flat, const volt_graph *g, uint64_t seed)
             fill(x, param->count,
                  param->zero                            ? 0.0f
                  : param->role == VOLT_PARAM_NORM_SCALE ? 1.0f
+                 : param->role == VOLT_PARAM_STATE      ? 1.0f
                  : param->role == VOLT_PARAM_SLOPE      ? 0.25f
                                                         : 0.0f);
     }

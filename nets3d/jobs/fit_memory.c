@@ -63,7 +63,7 @@ volt_status volt_plan_training_bytes(size_t *out, const volt_plan *plan,
     volt_program_memory_of(program, &m);
     parameters = (size_t)volt_graph_param_elements(graph) * sizeof(float);
     *out = m.total + parameters +
-           volt_optimizer_bytes(VOLT_SGD, volt_graph_param_elements(graph)) +
+           volt_optimizer_bytes(VOLT_SGD, volt_graph_learned_elements(graph)) +
            loader_bytes(plan, config);
 done:
     volt_program_free(program);

@@ -439,7 +439,7 @@ static volt_status check_options(const volt_pipeline_options *o)
         const char *what;
         int64_t value, low, high;
     } ranges[] = {{"stage", o->until, VOLT_STAGE_PLAN, VOLT_STAGE_PREPROCESS},
-                  {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_BF16_MIXED},
+                  {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_TF32},
                   {"plane", o->plane, VOLT_PLANE_NONE, VOLT_PLANE_SAGITTAL},
                   {"threads", o->threads, 0, VOLT_MAX_THREADS}};
 

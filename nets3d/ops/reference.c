@@ -68,8 +68,10 @@ static void release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -126,8 +128,9 @@ static bool rounds_weights(const volt_op_spec *spec)
     return bf16;
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
+    (void)stream;
     const int64_t count = volt_tensor_elements(&op->spec.tensor[packed_operand(&op->spec)]);
     const bool bf16 = rounds_weights(&op->spec);
     float *out = packed;
@@ -137,11 +140,12 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
     return VOLT_OK;
 }
 
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count)
+static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
+                                volt_stream *stream)
 {
     (void)dev;
     for (int i = 0; i < count; i++)
-        (void)op_pack(packs[i].op, packs[i].packed, packs[i].weights);
+        (void)op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
     return VOLT_OK;
 }
 
@@ -150,8 +154,10 @@ static bool op_same_form(const volt_op *a, const volt_op *b)
     return rounds_weights(&a->spec) == rounds_weights(&b->spec);
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
 {
+    (void)stream;
     (void)scratch;
     op->run(&op->spec, operands);
     return VOLT_OK;
@@ -188,11 +194,13 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .op_free = op_free,
                                       .draw_factors = volt_reference_draw_factors,
                                       .loss_scratch = volt_reference_loss_scratch,
-                                      .loss = volt_reference_loss,
+                                      .loss_sums = volt_reference_loss_sums,
+                                      .loss_gradient = volt_reference_loss_gradient,
                                       .sgd = volt_reference_sgd,
                                       .adam = volt_reference_adam,
                                       .accumulate = volt_reference_accumulate,
                                       .sum_squares = volt_reference_sum_squares,
+                                      .update_begin = volt_reference_update_begin,
                                       .close = close_device};
     volt_device *dev;
     volt_status st = volt_alloc(&dev, sizeof *dev, "the reference device");

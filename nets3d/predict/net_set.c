@@ -4,7 +4,9 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 #include "nets3d/run/checkpoint.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
@@ -90,14 +92,23 @@ volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
     return volt_program_create(out, g->graph, seg->device, &o);
 }
 
-void volt_net_set_release(volt_net_set *g)
+void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g)
 {
     volt_free(g->input);
     volt_free(g->weight);
+    volt_free(g->scores);
+    if (g->device_weight)
+        seg->device->release(seg->device, g->device_weight);
     volt_program_free(g->program);
-    g->input = g->weight = NULL;
+    g->input = g->weight = g->scores = g->device_weight = NULL;
     g->program = NULL;
     g->loaded = -1;
+}
+
+/* The device adds scores up in memory of its own. */
+static bool weights_are_copied(const volt_segmenter *seg)
+{
+    return seg->device->scores && !seg->device->host_memory && !seg->options.constant;
 }
 
 volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int64_t shape[3])
@@ -108,7 +119,7 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
     volt_net_set_patch(patch, seg, g, shape);
     if (g->program && memcmp(patch, g->patch, sizeof patch) == 0)
         return VOLT_OK;
-    volt_net_set_release(g);
+    volt_net_set_release(seg, g);
     memcpy(g->patch, patch, sizeof patch);
     VOLT_TRY(st, done, volt_net_set_program(&g->program, seg, g, patch));
     VOLT_TRY(st, done,
@@ -116,15 +127,30 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
                         (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
                             volt_patch_voxels(patch) * sizeof *g->input,
                         "tiles"));
+    if (!seg->device->host_memory)
+        VOLT_TRY(st, done,
+                 volt_alloc(&g->scores,
+                            (size_t)g->batch * (size_t)seg->outputs * volt_patch_voxels(patch) *
+                                sizeof *g->scores,
+                            "the tiles' scores"));
     if (!seg->options.constant) {
         VOLT_TRY(st, done,
                  volt_alloc(&g->weight, volt_patch_voxels(patch) * sizeof *g->weight,
                             "the tiles' weights"));
         VOLT_TRY(st, done, volt_importance_map(g->weight, patch, seg->options.tiles));
+        if (weights_are_copied(seg)) {
+            const size_t bytes = volt_patch_voxels(patch) * sizeof *g->weight;
+            VOLT_TRY(st, done,
+                     seg->device->alloc(seg->device, (void **)&g->device_weight, bytes,
+                                        "the tiles' weights"));
+            VOLT_TRY(st, done,
+                     seg->device->upload(seg->device, g->device_weight, g->weight, bytes,
+                                         volt_program_stream(g->program)));
+        }
     }
 done:
     if (st != VOLT_OK)
-        volt_net_set_release(g);
+        volt_net_set_release(seg, g);
     return st;
 }
 
@@ -174,7 +200,8 @@ volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg, const vol
         goto done;
     }
     *out = m.total + ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
-                      (seg->options.constant ? 0 : 1)) *
+                      (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
+                      (seg->options.constant ? 0 : 1) + (weights_are_copied(seg) ? 1 : 0)) *
                          voxels;
 done:
     volt_program_free(other);

@@ -24,7 +24,7 @@ static volt_status label_of_outputs(uint16_t **out, const volt_segmenter *seg)
 static volt_status run_sets(volt_segmenter *seg, const volt_preprocessed_scan *scan,
                             volt_stitch *stitch, const char *what, const volt_callbacks *cb)
 {
-    volt_tiling tiling = {.what = what};
+    volt_tiling tiling = {.scores = &volt_host_scores, .what = what};
     int64_t tiles;
     volt_status st = VOLT_OK;
 
@@ -35,7 +35,8 @@ static volt_status run_sets(volt_segmenter *seg, const volt_preprocessed_scan *s
     }
     for (int g = 0; g < seg->sets; g++) {
         const int64_t *shape = scan->set[g].image->grid.n;
-        VOLT_TRY(st, done, volt_segmenter_open_sums(&stitch[g], seg, shape, shape[0]));
+        VOLT_TRY(st, done,
+                 volt_segmenter_open_sums(&stitch[g], seg, tiling.scores, shape, shape[0]));
         tiling.stitch = &stitch[g];
         VOLT_TRY(st, done,
                  volt_net_set_run(seg, &seg->set[g], scan->set[g].image, &tiling, cb));

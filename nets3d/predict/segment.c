@@ -8,6 +8,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 #include "volume/orient.h"
 
 /* One scan at work. */
@@ -21,6 +22,8 @@ typedef struct job {
     int axis[VOLT_PREDICT_MAX_SETS][3];
     bool rolling; /* slices are decoded, and their logits dropped, while tiles go on */
     volt_decoder *decoder;
+    volt_decode_options options;     /* of the decoder */
+    const volt_scores_table *scores; /* where the sums lie and are decoded */
     volt_stitch stitch[VOLT_PREDICT_MAX_SETS];
     int64_t decoded; /* slices of the crop */
 } job;
@@ -102,6 +105,14 @@ static void list_logits(volt_logits out[], const job *j)
         out[g] = volt_net_set_logits(&j->seg->set[g], &j->stitch[g]);
 }
 
+/* Where the first set's sums lie on the device, they are used in its program's stream. */
+static volt_stream *stream_of(const job *j)
+{
+    const volt_program *p = j->seg->set[0].program;
+
+    return p ? volt_program_stream(p) : NULL;
+}
+
 /* Slices `low` <= z < `high` of the crop. */
 static volt_status decode(job *j, int64_t low, int64_t high)
 {
@@ -114,8 +125,12 @@ static volt_status decode(job *j, int64_t low, int64_t high)
     if (volt_box_is_empty(box))
         return VOLT_OK;
     list_logits(logits, j);
-    return j->out->regions ? volt_decode_masks(j->decoder, j->out->regions, at, box, logits)
-                           : volt_decode_labels(j->decoder, j->out->labels, at, box, logits);
+    return j->scores->decode(
+        j->seg->device,
+        &(volt_decode_call){j->decoder, &j->options,
+                            j->out->regions ? j->out->regions : j->out->labels,
+                            j->out->regions != NULL, at, box, logits},
+        stream_of(j));
 }
 
 /* Called when more slices of the first set's logits are complete. */
@@ -131,9 +146,10 @@ static volt_status on_slab(void *context)
         return st;
     j->decoded = ready;
     keep = volt_decoder_needs(j->decoder, ready);
-    if (s->finished < s->shape[0])
-        volt_stitch_drop(s, keep < s->finished ? keep : s->finished, j->seg->threads);
-    return VOLT_OK;
+    if (s->finished == s->shape[0])
+        return VOLT_OK;
+    return j->scores->drop(j->seg->device, s, keep < s->finished ? keep : s->finished,
+                           j->seg->threads, stream_of(j));
 }
 
 static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
@@ -158,6 +174,9 @@ static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
                 o.set[g].separate_axis = a;
         }
     }
+    j->options = o;
+    /* Probabilities and transposed logits of several sets are the host's. */
+    j->scores = volt_segmenter_scores(seg, j->rolling ? &j->options : NULL);
     return volt_decoder_open(&j->decoder, &o);
 }
 
@@ -200,7 +219,8 @@ static volt_status open_job(job *j, const volt_preprocessed_scan *scan, volt_til
         if (g == 0)
             VOLT_TRY(st, done, open_decoder(j, scan));
         room = j->rolling ? volt_net_set_room(&seg->set[g], shape[0], patch[0]) : shape[0];
-        VOLT_TRY(st, done, volt_segmenter_open_sums(&j->stitch[g], seg, shape, room));
+        VOLT_TRY(st, done,
+                 volt_segmenter_open_sums(&j->stitch[g], seg, j->scores, shape, room));
     }
     st = create_masks(j);
 done:
@@ -233,14 +253,19 @@ done:
     return st;
 }
 
+static void close_sums(job *j)
+{
+    for (int g = 0; j->scores && g < j->seg->sets; g++)
+        j->scores->close(j->seg->device, &j->stitch[g]);
+}
+
 static volt_status finish(job *j)
 {
     volt_status st;
 
     if (j->wanted->probabilities)
         VOLT_TRY(st, done, keep_logits(j));
-    for (int g = 0; g < VOLT_PREDICT_MAX_SETS; g++)
-        volt_stitch_close(&j->stitch[g]);
+    close_sums(j);
     st = volt_export_masks(j->out, j->seg);
 done:
     return st;
@@ -258,6 +283,7 @@ volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
 
     VOLT_TRY(st, done, open_job(&j, scan, &tiling, part, what));
     for (int g = 0; g < seg->sets; g++) {
+        tiling.scores = j.scores;
         tiling.stitch = &j.stitch[g];
         tiling.part = wanted->roi ? &part[g] : NULL;
         tiling.slab = j.rolling ? on_slab : NULL;
@@ -274,8 +300,7 @@ volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
     *out = f;
     f = (volt_segmentation){0};
 done:
-    for (int g = 0; g < VOLT_PREDICT_MAX_SETS; g++)
-        volt_stitch_close(&j.stitch[g]);
+    close_sums(&j);
     volt_decoder_free(j.decoder);
     volt_segmentation_clear(&f);
     volt_preprocessed_scan_clear(scan, seg);

@@ -266,9 +266,9 @@ static volt_status check_options(const volt_predict_options *o)
     if (o->tiles != VOLT_TILES_NNUNET && o->tiles != VOLT_TILES_MONAI)
         return volt_fail(VOLT_EINVAL, "tile rule %d; %d or %d is expected", (int)o->tiles,
                          VOLT_TILES_NNUNET, VOLT_TILES_MONAI);
-    if ((int)o->precision < VOLT_PRECISION_AUTO || o->precision > VOLT_BF16_MIXED)
+    if ((int)o->precision < VOLT_PRECISION_AUTO || o->precision > VOLT_TF32)
         return volt_fail(VOLT_EINVAL, "precision %d; %d to %d are expected", (int)o->precision,
-                         VOLT_PRECISION_AUTO, VOLT_BF16_MIXED);
+                         VOLT_PRECISION_AUTO, VOLT_TF32);
     if (o->threads < 0 || o->threads > VOLT_MAX_THREADS)
         return volt_fail(VOLT_EINVAL, "%d threads; 0 to %d are expected", o->threads,
                          VOLT_MAX_THREADS);
@@ -312,7 +312,7 @@ void volt_segmenter_free(volt_segmenter *seg)
         return;
     for (int i = 0; i < seg->sets; i++) {
         volt_net_set *g = &seg->set[i];
-        volt_net_set_release(g);
+        volt_net_set_release(seg, g);
         volt_graph_free(g->graph);
         for (int k = 0; k < g->networks; k++)
             volt_free(g->path[k]);
@@ -330,7 +330,7 @@ void volt_segmenter_free(volt_segmenter *seg)
 void volt_segmenter_release_programs(volt_segmenter *seg)
 {
     for (int g = 0; g < seg->sets; g++)
-        volt_net_set_release(&seg->set[g]);
+        volt_net_set_release(seg, &seg->set[g]);
     seg->held_bytes = seg->base_bytes;
 }
 

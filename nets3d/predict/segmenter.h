@@ -21,6 +21,7 @@
 #define VOLT_NETS3D_PREDICT_SEGMENTER_H
 #include "io/case_store.h"
 #include "nets3d/data/preprocess_case.h"
+#include "nets3d/device/scores.h"
 #include "nets3d/plan.h"
 #include "nets3d/predictor.h"
 #include "nets3d/program.h"
@@ -54,6 +55,9 @@ typedef struct volt_net_set {
     volt_program *program;
     float *weight; /* (d, h, w) of the patch; NULL = constant */
     float *input;  /* (batch, channels, d, h, w) */
+    /* Where the device's memory is not the host's: the weights on the device, for its own sums;
+     * (batch, outputs, d, h, w) on the host, for those of the host. Else NULL. */
+    float *device_weight, *scores;
 } volt_net_set;
 
 typedef struct volt_segmenter {
@@ -197,7 +201,7 @@ VOLT_MUST_USE volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g
                                             const int64_t shape[3]);
 /* Loads network i's weights into the program. */
 VOLT_MUST_USE volt_status volt_net_set_load(volt_net_set *g, int i);
-void volt_net_set_release(volt_net_set *g);
+void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g);
 /* Bytes of program and tile buffers for a preprocessed scan of `shape`. */
 VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg,
                                              const volt_net_set *g, const int64_t shape[3]);
@@ -209,9 +213,14 @@ VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *
 int64_t volt_net_set_rows(const volt_net_set *g);
 /* Number of slices that sums are held for. */
 int64_t volt_net_set_room(const volt_net_set *g, int64_t slices, int64_t patch);
-/* Opens the sums of logits over `room` slices of a preprocessed scan of `shape`
- * (volt_stitch_close), and their bytes. */
+/* Where sums of logits are held and decoded: the device's table if it takes `options`, else,
+ * or with options NULL, the host's. */
+const volt_scores_table *volt_segmenter_scores(const volt_segmenter *seg,
+                                               const volt_decode_options *options);
+/* Opens the sums of logits over `room` slices of a preprocessed scan of `shape` (close of the
+ * table), and their bytes. */
 VOLT_MUST_USE volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_segmenter *seg,
+                                                   const volt_scores_table *scores,
                                                    const int64_t shape[3], int64_t room);
 size_t volt_segmenter_sums_bytes(const volt_segmenter *seg, const int64_t shape[3],
                                  int64_t room);
@@ -221,6 +230,7 @@ volt_logits volt_net_set_logits(const volt_net_set *g, const volt_stitch *s);
 /* Where the logits of tiles go. `slab` (NULL allowed) is called whenever more slices are
  * complete. */
 typedef struct volt_tiling {
+    const volt_scores_table *scores; /* where the sums lie */
     volt_stitch *stitch;
     const volt_box *part; /* of the preprocessed scan: tiles outside are skipped; NULL = all */
     volt_status (*slab)(void *context);

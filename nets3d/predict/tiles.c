@@ -12,7 +12,9 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 
 #define FLOAT_SUMS_BYTES ((size_t)1 << 30)
 
@@ -25,10 +27,20 @@ static bool sums_are_halves(const volt_segmenter *seg, const int64_t shape[3], i
     return volt_stitch_bytes(seg->outputs, shape, room, false) > FLOAT_SUMS_BYTES;
 }
 
-volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_segmenter *seg,
-                                     const int64_t shape[3], int64_t room)
+const volt_scores_table *volt_segmenter_scores(const volt_segmenter *seg,
+                                               const volt_decode_options *options)
 {
-    return volt_stitch_open(out, seg->outputs, shape, room, sums_are_halves(seg, shape, room));
+    const volt_scores_table *own = seg->device->scores;
+
+    return own && options && own->takes(seg->device, options) ? own : &volt_host_scores;
+}
+
+volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_segmenter *seg,
+                                     const volt_scores_table *scores, const int64_t shape[3],
+                                     int64_t room)
+{
+    return scores->open(seg->device, out, seg->outputs, shape, room,
+                        sums_are_halves(seg, shape, room));
 }
 
 size_t volt_segmenter_sums_bytes(const volt_segmenter *seg, const int64_t shape[3],
@@ -112,6 +124,23 @@ static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
                        flip, w->seg->threads);
 }
 
+/* Whether sums are held in memory that is only the device's. */
+static bool sums_are_away(const walk *w)
+{
+    return w->t->scores != &volt_host_scores && !w->seg->device->host_memory;
+}
+
+/* The logits of the batch, where the sums are. */
+static volt_status fetch_logits(const float **out, const walk *w)
+{
+    if (w->g->scores && !sums_are_away(w)) {
+        *out = w->g->scores;
+        return volt_program_download(w->g->program, 0, w->g->scores);
+    }
+    *out = volt_program_output_address(w->g->program, 0);
+    return VOLT_OK;
+}
+
 /* Runs the waiting passes and sums their logits. */
 static volt_status run_batch(walk *w)
 {
@@ -123,17 +152,19 @@ static volt_status run_batch(walk *w)
     if (w->waiting == 0)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_program_forward(w->g->program, w->g->input, 0));
-    VOLT_TRY(st, done, volt_program_output(w->g->program, 0, &logits, NULL));
+    VOLT_TRY(st, done, fetch_logits(&logits, w));
     w->seg->network_s += volt_seconds() - start;
     for (int i = 0; i < w->waiting; i++) {
         const volt_stitch_tile tile = {
             .box = w->box[i],
             .values = logits + (size_t)i * size,
             .flip = w->g->flip[w->flip[i]],
-            .weight = w->g->weight,
+            .weight = sums_are_away(w) ? w->g->device_weight : w->g->weight,
             .scale = w->t->stitch->half ? 1.0f / (float)(w->g->flips * w->g->networks) : 1,
             .again = w->flip[i] > 0 || w->network > 0};
-        volt_stitch_add(w->t->stitch, &tile, w->seg->threads);
+        VOLT_TRY(st, done,
+                 w->t->scores->add(w->seg->device, w->t->stitch, &tile, w->seg->threads,
+                                   volt_program_stream(w->g->program)));
         if (w->flip[i] == w->g->flips - 1)
             volt_report_progress(w->cb, "tiles", ++w->t->done, w->t->total);
     }
@@ -211,10 +242,13 @@ volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g, const volt_vo
     for (int64_t i = 0; tiling->stitch->half && i < w.tiles.count; i++) {
         const volt_box box = volt_tiles_box(&w.tiles, i);
         if (is_wanted(tiling->part, box))
-            volt_stitch_expect(tiling->stitch, box, g->weight);
+            VOLT_TRY(st, done,
+                     tiling->scores->expect(seg->device, tiling->stitch, box,
+                                            sums_are_away(&w) ? g->device_weight : g->weight,
+                                            volt_program_stream(g->program)));
     }
     for (int64_t z = 0, next; z < w.tiles.per_axis[0]; z = next) {
-        bool wanted = false, last;
+        bool wanted = false, finite = true, last;
         int64_t done;
 
         next = z + volt_net_set_rows(g);
@@ -225,7 +259,10 @@ volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g, const volt_vo
             wanted = wanted || row_is_wanted(&w, i);
         for (w.network = 0; wanted && w.network < g->networks; w.network++)
             VOLT_TRY(st, done, run_rows(&w, z, next));
-        if (!volt_stitch_finish(tiling->stitch, done, seg->threads)) {
+        VOLT_TRY(st, done,
+                 tiling->scores->finish(seg->device, tiling->stitch, done, seg->threads,
+                                        &finite, volt_program_stream(g->program)));
+        if (!finite) {
             st = volt_fail(VOLT_ENUMERIC, "%s: the network's logits are not finite",
                            tiling->what);
             goto done;

@@ -214,7 +214,7 @@ volt_status volt_program_verify(const volt_program *p)
                                  "use",
                                  i, j);
         }
-        if (a->offset + a->bytes > (a->in_scratch ? p->memory.scratch : p->arena_bytes))
+        if (a->offset + a->bytes > (a->in_scratch ? p->scratch_bytes : p->arena_bytes))
             return volt_fail(VOLT_EINTERNAL, "buffer %d leaves its memory", i);
         for (int s = a->first; a->in_scratch && s <= a->last; s++) {
             if (volt_program_scratch_of(p, &p->steps[s]) > a->offset)
@@ -271,7 +271,6 @@ static void account_packed(volt_program *p)
 static volt_loss_call largest_loss(const volt_program *p)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
-    static int64_t counts[1]; /* not NULL: counting is wanted */
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
                            .d = t->d,
@@ -282,10 +281,7 @@ static volt_loss_call largest_loss(const volt_program *p)
                            .weight_dice = 1,
                            .ignore = VOLT_NO_IGNORE_LABEL,
                            .gradient = volt_program_trains(p),
-                           .threads = p->options.threads,
-                           .tp = counts,
-                           .fp = counts,
-                           .fn = counts};
+                           .threads = p->options.threads};
 
     for (int i = 0; i < call.levels; i++) {
         call.level[i].d = p->outputs[i].tensor.d;
@@ -297,21 +293,29 @@ static volt_loss_call largest_loss(const volt_program *p)
 
 size_t volt_program_scratch_of(const volt_program *p, const volt_step *s)
 {
-    return s->kind == VOLT_STEP_LOSS ? p->loss_scratch : s->info.scratch_bytes;
+    return s->kind == VOLT_STEP_LOSS ? p->loss_bytes : s->info.scratch_bytes;
 }
 
+/* The scratch of all operators and of the loss, whose sums lie behind it; at the end, for good,
+ * the result of the last loss. */
 static void account_scratch(volt_program *p)
 {
     volt_loss_call loss = largest_loss(p);
+    const size_t sums = (size_t)volt_loss_sums_count(&loss) * sizeof(double);
+    size_t scratch = p->device->loss_scratch(p->device, &loss);
 
-    p->loss_scratch = p->device->loss_scratch(p->device, &loss);
     loss.batch_dice = true;
-    if (p->device->loss_scratch(p->device, &loss) > p->loss_scratch)
-        p->loss_scratch = p->device->loss_scratch(p->device, &loss);
+    if (p->device->loss_scratch(p->device, &loss) > scratch)
+        scratch = p->device->loss_scratch(p->device, &loss);
+    p->loss_scratch = align_up(scratch);
+    p->loss_bytes = p->loss_scratch + align_up(sums);
+    p->scratch_bytes = 0;
     for (int i = 0; i < p->step_count; i++) {
         const size_t bytes = volt_program_scratch_of(p, &p->steps[i]);
-        p->memory.scratch = bytes > p->memory.scratch ? bytes : p->memory.scratch;
+        p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     }
+    p->scratch_bytes = align_up(p->scratch_bytes);
+    p->memory.scratch = p->scratch_bytes + align_up(volt_loss_block_bytes(loss.c));
 }
 
 volt_status volt_program_account(volt_program *p, size_t arena)
@@ -329,7 +333,7 @@ volt_status volt_program_account(volt_program *p, size_t arena)
     p->memory = (volt_program_memory){0};
     if (volt_program_trains(p)) {
         p->memory.parameters = plain;
-        p->memory.gradients = p->options.accumulate ? 2 * plain : plain;
+        p->memory.gradients = (p->options.accumulate ? 2 : 1) * volt_program_gradient_bytes(p);
     } else {
         account_packed(p);
         for (int i = 0; i < volt_graph_param_count(p->graph); i++) {

@@ -5,6 +5,7 @@
 #include "base/core/alloc.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
+#include "nets3d/graph/params.h"
 
 /* Neighbouring parameters with one rate. */
 typedef struct segment {
@@ -14,10 +15,11 @@ typedef struct segment {
 
 struct volt_optimizer {
     volt_optimizer_settings options;
-    volt_parameters parameters; /* what it updates */
-    int64_t steps;              /* done */
+    volt_parameters parameters;   /* what it updates */
+    volt_update_scalars *scalars; /* on the device */
+    int64_t growth;               /* of the loss scale; 0 = none */
     int slots;
-    float *slot[2];    /* device arrays: SGD momentum; Adam m, v */
+    float *slot[2];    /* on the device: SGD momentum; Adam m, v */
     segment *segments; /* what is updated, ascending */
     int segment_count;
 };
@@ -86,10 +88,18 @@ static volt_status check_options(const volt_optimizer_settings *o)
     return VOLT_OK;
 }
 
+static volt_status set_scalar(const volt_optimizer *o, void *scalar, const void *value)
+{
+    const volt_device *dev = o->parameters.device;
+
+    return dev->upload(dev, scalar, value, 8, o->parameters.stream);
+}
+
 volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
                                   const volt_optimizer_settings *options)
 {
     static const float zeros[4096];
+    static const volt_update_scalars start = {.loss_scale = 1};
     const volt_device *dev = p.device;
     volt_optimizer *o = NULL;
     volt_status st;
@@ -103,6 +113,9 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
     o->options = *options;
     o->parameters = p;
     o->slots = slots_of(options->kind);
+    VOLT_TRY(st, done,
+             dev->alloc(dev, (void **)&o->scalars, sizeof start, "the optimizer's state"));
+    VOLT_TRY(st, done, dev->upload(dev, o->scalars, &start, sizeof start, p.stream));
     for (int i = 0; i < o->slots; i++) {
         VOLT_TRY(st, done,
                  dev->alloc(dev, (void **)&o->slot[i], (size_t)p.count * sizeof(float),
@@ -110,7 +123,8 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
         for (int64_t at = 0; at < p.count; at += 4096) {
             const int64_t left = p.count - at < 4096 ? p.count - at : 4096;
             VOLT_TRY(st, done,
-                     dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros));
+                     dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros,
+                                 p.stream));
         }
     }
     VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimizer"));
@@ -142,7 +156,7 @@ volt_status volt_optimizer_set_scales(volt_optimizer *o, const volt_graph *g,
     for (int i = 0; i < params; i++) {
         const volt_param *p = volt_graph_param(g, i);
         segment *last = count ? &segments[count - 1] : NULL;
-        if (scale[i] == 0)
+        if (scale[i] == 0 || !volt_param_learns(p))
             continue;
         if (last && last->scale == scale[i] && last->offset + last->count == p->offset)
             last->count += p->count;
@@ -159,6 +173,7 @@ void volt_optimizer_free(volt_optimizer *o)
 {
     if (!o)
         return;
+    o->parameters.device->release(o->parameters.device, o->scalars);
     for (int i = 0; i < o->slots; i++)
         o->parameters.device->release(o->parameters.device, o->slot[i]);
     volt_free(o->segments);
@@ -179,75 +194,93 @@ double volt_optimizer_rate(const volt_optimizer_settings *o, double t)
            (o->schedule == VOLT_SCHEDULE_POLY ? pow(1 - t, 0.9) : 0.5 * (1 + cos(pi * t)));
 }
 
-/* As torch.nn.utils.clip_grad_norm_: gradients times clip / (norm + 1e-6) when below 1. */
-static double clipping_scale(const volt_optimizer_settings *o, double norm)
-{
-    const double scale = o->clip_norm > 0 ? o->clip_norm / (norm + 1e-6) : 1;
-
-    return scale < 1 ? scale : 1;
-}
-
-static volt_status update(volt_optimizer *o, const segment *s, double lr, double scale)
+static volt_status update(const volt_optimizer *o, const segment *s)
 {
     const volt_optimizer_settings *k = &o->options;
     const volt_parameters *p = &o->parameters;
 
-    lr *= s->scale;
     if (k->kind == VOLT_SGD) {
         const volt_sgd_call call = {.weights = p->weights + s->offset,
                                     .momentum = o->slot[0] + s->offset,
                                     .gradients = p->gradients + s->offset,
                                     .count = s->count,
-                                    .lr = lr,
+                                    .scalars = o->scalars,
+                                    .lr_scale = s->scale,
                                     .mu = k->momentum,
                                     .weight_decay = k->weight_decay,
-                                    .gradient_scale = scale,
                                     .threads = p->threads};
-        return p->device->sgd(p->device, &call);
+        return p->device->sgd(p->device, &call, p->stream);
     }
     const volt_adam_call call = {.weights = p->weights + s->offset,
                                  .m = o->slot[0] + s->offset,
                                  .v = o->slot[1] + s->offset,
                                  .gradients = p->gradients + s->offset,
                                  .count = s->count,
-                                 .step = o->steps + 1,
-                                 .lr = lr,
+                                 .scalars = o->scalars,
+                                 .lr_scale = s->scale,
                                  .beta1 = k->beta1,
                                  .beta2 = k->beta2,
                                  .eps = k->eps,
                                  .weight_decay = k->weight_decay,
                                  .decoupled = k->kind == VOLT_ADAMW,
-                                 .gradient_scale = scale,
                                  .threads = p->threads};
-    return p->device->adam(p->device, &call);
+    return p->device->adam(p->device, &call, p->stream);
 }
 
-volt_status volt_optimizer_step(volt_optimizer *o, double lr, double *gradient_norm)
+volt_status volt_optimizer_step(volt_optimizer *o, double lr)
 {
     const volt_parameters *p = &o->parameters;
-    double squares = 0, norm;
-    volt_status st = VOLT_OK;
+    const volt_update_call begin = {o->scalars, o->options.clip_norm, o->growth};
+    volt_status st;
 
+    VOLT_TRY(st, done, set_scalar(o, &o->scalars->lr, &lr));
     for (int i = 0; i < o->segment_count; i++) {
-        const segment *s = &o->segments[i];
-        double part;
-        VOLT_TRY(st, done,
-                 p->device->sum_squares(p->device, &part, p->gradients + s->offset, s->count,
-                                        p->threads));
-        squares += part;
+        const volt_squares_call call = {.sum = &o->scalars->squares,
+                                        .x = p->gradients + o->segments[i].offset,
+                                        .count = o->segments[i].count,
+                                        .threads = p->threads};
+        VOLT_TRY(st, done, p->device->sum_squares(p->device, &call, p->stream));
     }
-    norm = sqrt(squares);
-    if (!isfinite(norm)) {
-        st = volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
-        goto done;
-    }
+    VOLT_TRY(st, done, p->device->update_begin(p->device, &begin, p->stream));
     for (int i = 0; i < o->segment_count; i++)
-        VOLT_TRY(st, done, update(o, &o->segments[i], lr, clipping_scale(&o->options, norm)));
-    o->steps++;
-    if (gradient_norm)
-        *gradient_norm = norm;
+        VOLT_TRY(st, done, update(o, &o->segments[i]));
 done:
     return st;
+}
+
+volt_status volt_optimizer_scalars(const volt_optimizer *o, volt_update_scalars *out)
+{
+    const volt_device *dev = o->parameters.device;
+
+    return dev->download(dev, out, o->scalars, sizeof *out, o->parameters.stream);
+}
+
+volt_status volt_optimizer_norm(const volt_optimizer *o, double *norm)
+{
+    volt_update_scalars s;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_optimizer_scalars(o, &s));
+    if (s.bad)
+        return volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
+    if (norm)
+        *norm = s.norm;
+done:
+    return st;
+}
+
+volt_status volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t growth)
+{
+    if (!(scale > 0) || !isfinite(scale) || growth < 0)
+        return volt_fail(VOLT_EINVAL, "a loss scale of %g, growing after %lld steps", scale,
+                         (long long)growth);
+    o->growth = growth;
+    return set_scalar(o, &o->scalars->loss_scale, &scale);
+}
+
+const double *volt_optimizer_loss_scale(const volt_optimizer *o)
+{
+    return &o->scalars->loss_scale;
 }
 
 int volt_optimizer_slots(const volt_optimizer *o)
@@ -260,12 +293,7 @@ float *volt_optimizer_slot(volt_optimizer *o, int i)
     return o->slot[i];
 }
 
-int64_t volt_optimizer_steps(const volt_optimizer *o)
+volt_status volt_optimizer_set_steps(volt_optimizer *o, int64_t steps)
 {
-    return o->steps;
-}
-
-void volt_optimizer_set_steps(volt_optimizer *o, int64_t steps)
-{
-    o->steps = steps;
+    return set_scalar(o, &o->scalars->steps, &steps);
 }

@@ -21,6 +21,11 @@ typedef struct placing {
     int *order;            /* of the forms, by size */
 } placing;
 
+static size_t align_up(size_t bytes)
+{
+    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
 static volt_status add_form(volt_program *p, int step, int param)
 {
     volt_step *s = &p->steps[step];
@@ -81,7 +86,7 @@ static size_t scratch_in_use(const volt_program *p, int first, int last)
         const size_t bytes = volt_program_scratch_of(p, &p->steps[i]);
         most = bytes > most ? bytes : most;
     }
-    return (most + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+    return align_up(most);
 }
 
 /* Places b where it can live throughout these steps; if nowhere, it stays where it was. A form
@@ -119,7 +124,7 @@ static void place_at_all(placing *w, volt_buffer *b)
     b->in_scratch = true;
     b->offset = volt_program_gap(p, b, w->buffers, p->buffer_count,
                                  scratch_in_use(p, b->first, b->last), w->neighbours);
-    w->scratch = b->offset + b->bytes;
+    w->scratch = align_up(b->offset + b->bytes);
 }
 
 /* Lets the forward pass's form serve the backward pass too. */
@@ -278,7 +283,7 @@ done:
 
 volt_status volt_program_place_forms(volt_program *p)
 {
-    placing w = {.p = p, .arena = p->arena_bytes, .scratch = p->memory.scratch};
+    placing w = {.p = p, .arena = p->arena_bytes, .scratch = p->scratch_bytes};
     size_t buffers;
     volt_status st;
 
@@ -293,8 +298,9 @@ volt_status volt_program_place_forms(volt_program *p)
     place_all(&w);
     order_forms(p, w.order);
     st = insert_steps(p, w.order);
-    p->memory.total += w.scratch - p->memory.scratch;
-    p->memory.scratch = w.scratch;
+    p->memory.scratch += w.scratch - p->scratch_bytes;
+    p->memory.total += w.scratch - p->scratch_bytes;
+    p->scratch_bytes = w.scratch;
 done:
     volt_free(w.order);
     volt_free(w.neighbours);

@@ -18,22 +18,28 @@
 #define MOST_VOXELS     (64 * 64 * 64) /* measured on no more: speed is the same */
 #define REPEATS         3
 
+static const char *const names[] = {[VOLT_PRECISION_AUTO] = "auto",
+                                    [VOLT_FP32] = "fp32",
+                                    [VOLT_BF16_MIXED] = "bf16",
+                                    [VOLT_FP16_MIXED] = "fp16",
+                                    [VOLT_TF32] = "tf32"};
+#define NAMES (int)(sizeof names / sizeof *names)
+
 volt_status volt_precision_parse(volt_precision *out, const char *name)
 {
-    if (strcmp(name, "auto") == 0)
-        *out = VOLT_PRECISION_AUTO;
-    else if (strcmp(name, "fp32") == 0)
-        *out = VOLT_FP32;
-    else if (strcmp(name, "bf16") == 0)
-        *out = VOLT_BF16_MIXED;
-    else
-        return volt_fail(VOLT_EINVAL, "precision '%.40s' is none of auto, fp32, bf16", name);
-    return VOLT_OK;
+    for (int i = 0; i < NAMES; i++) {
+        if (strcmp(name, names[i]) == 0) {
+            *out = (volt_precision)i;
+            return VOLT_OK;
+        }
+    }
+    return volt_fail(VOLT_EINVAL, "precision '%.40s' is none of auto, fp32, bf16, fp16, tf32",
+                     name);
 }
 
 const char *volt_precision_name(volt_precision precision)
 {
-    return precision == VOLT_FP32 ? "fp32" : precision == VOLT_BF16_MIXED ? "bf16" : "auto";
+    return (int)precision >= 0 && (int)precision < NAMES ? names[precision] : "unknown";
 }
 
 /* ---- the costliest convolution ---- */
@@ -106,7 +112,7 @@ static volt_status zeros_on(const volt_device *dev, void **out, size_t bytes)
 
     VOLT_TRY(st, done, volt_alloc_zero(&zeros, bytes ? bytes : 1, 1, "a measurement"));
     VOLT_TRY(st, done, dev->alloc(dev, out, bytes ? bytes : 1, "a measurement"));
-    st = dev->upload(dev, *out, zeros, bytes);
+    st = dev->upload(dev, *out, zeros, bytes, NULL);
 done:
     volt_free(zeros);
     return st;
@@ -116,7 +122,7 @@ done:
 static volt_status time_op(double *out, const volt_device *dev, const volt_op_spec *spec)
 {
     void *operand[VOLT_OP_MAX_TENSORS] = {NULL}, *scratch = NULL;
-    float *weights = NULL;
+    void *weights = NULL;
     volt_op *op = NULL;
     volt_op_info info;
     volt_status st;
@@ -133,22 +139,21 @@ static volt_status time_op(double *out, const volt_device *dev, const volt_op_sp
                               packed ? info.packed_bytes : dev->buffer_bytes(dev, t)));
         if (packed) {
             VOLT_TRY(st, done,
-                     volt_alloc_zero(&weights, (size_t)volt_tensor_elements(t), sizeof *weights,
-                                     "a measurement"));
-            VOLT_TRY(st, done, dev->op_pack(op, operand[i], weights));
+                     zeros_on(dev, &weights, (size_t)volt_tensor_elements(t) * sizeof(float)));
+            VOLT_TRY(st, done, dev->op_pack(op, operand[i], weights, NULL));
         }
     }
     VOLT_TRY(st, done, zeros_on(dev, &scratch, info.scratch_bytes));
     *out = INFINITY;
     for (int i = 0; i <= REPEATS; i++) { /* the first warms up */
         const double start = volt_seconds();
-        VOLT_TRY(st, done, dev->op_run(op, operand, scratch));
+        VOLT_TRY(st, done, dev->op_run(op, operand, scratch, NULL));
         if (i > 0)
             *out = fmin(*out, volt_seconds() - start);
     }
 done:
     dev->release(dev, scratch);
-    volt_free(weights);
+    dev->release(dev, weights);
     for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++)
         dev->release(dev, operand[i]);
     dev->op_free(op);
@@ -268,11 +273,12 @@ volt_status volt_precision_choose(volt_precision *out, volt_precision asked,
     double seconds[2];
     volt_status st;
 
-    if (asked != VOLT_PRECISION_AUTO && asked != VOLT_FP32 && asked != VOLT_BF16_MIXED)
+    if ((int)asked < VOLT_PRECISION_AUTO || asked > VOLT_TF32)
         return volt_fail(VOLT_EINVAL, "precision %d is unknown", (int)asked);
     if (asked != VOLT_PRECISION_AUTO) {
         if (!q->device->supports(q->device, asked))
-            return volt_fail(VOLT_ENOTSUP, "device %s does not compute in %s on this machine",
+            return volt_fail(VOLT_ENOTSUP,
+                             "the %s device does not compute in %s on this machine",
                              q->device->name, volt_precision_name(asked));
         *out = asked;
         return VOLT_OK;

@@ -15,6 +15,7 @@
 #include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/precision.h"
 
 void volt_program_options_init(volt_program_options *o, size_t size)
 {
@@ -46,8 +47,8 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
     if (!device->supports(device, o->precision))
-        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in precision %d",
-                         device->name, (int)o->precision);
+        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in %s on this machine",
+                         device->name, volt_precision_name(o->precision));
     return VOLT_OK;
 }
 
@@ -222,6 +223,7 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     p->options = o;
     p->options.threads = volt_threads_or_default(o.threads);
     p->options.arenas = o.arenas > 0 ? o.arenas : 1;
+    VOLT_TRY(st, done, volt_stream_create(&p->stream, device));
     p->dtype = o.precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
     VOLT_TRY(
         st, done,
@@ -235,6 +237,10 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     VOLT_TRY(st, done, volt_program_shapes(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
+    if (volt_device_captures(device))
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&p->captures, (size_t)(p->options.arenas * p->step_count),
+                                 sizeof *p->captures, "a program"));
     *out = p;
     p = NULL;
 done:
@@ -246,6 +252,10 @@ void volt_program_free(volt_program *p)
 {
     if (!p)
         return;
+    volt_stream_destroy(p->device, p->stream);
+    for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
+        p->device->streams->capture_free(p->device, p->captures[i]);
+    volt_free(p->captures);
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);

@@ -134,6 +134,9 @@ typedef enum volt_run_state {
 struct volt_program {
     const volt_graph *graph;
     const volt_device *device;
+    volt_stream *stream;     /* all that the program does goes through it */
+    volt_capture **captures; /* (arenas, steps): of the steps from there on; NULL where the
+                              * device has none */
     volt_program_options options;
     volt_dtype dtype; /* of activations */
     unsigned restrictions;
@@ -163,14 +166,19 @@ struct volt_program {
 
     volt_program_memory memory;
     size_t *parameter_offset; /* inference: plain vectors among the packed weights, bytes */
-    size_t loss_scratch;
+    size_t loss_scratch;      /* of the device; the sums of the loss lie behind it */
+    size_t loss_bytes;        /* with them */
+    size_t scratch_bytes;     /* without the result of the last loss, which lies behind */
     float *weights, *gradients, *average; /* average: of gradients, with `accumulate` */
     unsigned char *packed, *arenas, *scratch;
-    unsigned char *arena;   /* the one in use */
-    size_t arena_bytes;     /* of one */
-    int using;              /* number of the arena in use */
-    volt_run_state state;   /* of the arena in use, */
-    volt_run_state *states; /* of the others */
+    unsigned char *arena;     /* the one in use */
+    size_t arena_bytes;       /* of one */
+    int using;                /* number of the arena in use */
+    volt_run_state state;     /* of the arena in use, */
+    volt_run_state *states;   /* of the others */
+    volt_loss_block *loss;    /* result of the last loss */
+    int loss_values;          /* values that its labels may have; 0 = there was none */
+    const double *loss_scale; /* NULL = 1 */
     int64_t first_sample;
     bool loaded, profile;
 };
@@ -189,6 +197,12 @@ bool volt_program_holds_until(const volt_program *p, volt_value v, int slot);
 static inline bool volt_program_trains(const volt_program *p)
 {
     return p->options.mode == VOLT_TRAIN;
+}
+
+/* Of the parameters that learn. */
+static inline size_t volt_program_gradient_bytes(const volt_program *p)
+{
+    return (size_t)volt_graph_learned_elements(p->graph) * sizeof(float);
 }
 
 /* steps.c */

@@ -6,6 +6,7 @@
  * and holds nothing else. Dropout masks follow from seed and step alone, whatever device draws
  * them.
  */
+#include "nets3d/program/on_device.h"
 #include "nets3d/program/program_internal.h"
 
 #include <string.h>
@@ -67,7 +68,7 @@ static volt_status allocate(volt_program *p)
 {
     const volt_device *dev = p->device;
     const volt_program_memory *m = &p->memory;
-    const size_t average = p->options.accumulate ? m->parameters : 0;
+    const size_t average = p->options.accumulate ? volt_program_gradient_bytes(p) : 0;
     const struct {
         void **to;
         size_t bytes;
@@ -84,6 +85,8 @@ static volt_status allocate(volt_program *p)
         if (blocks[i].bytes && !*blocks[i].to)
             VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
     }
+    p->loss = (volt_loss_block *)(p->scratch + p->scratch_bytes);
+    p->loss_values = 0;
     set_pointers(p);
 done:
     return st;
@@ -107,25 +110,28 @@ static volt_status load_packed(volt_program *p, const float *flat)
             q = volt_graph_param(p->graph, o->index);
             VOLT_TRY(st, done,
                      dev->upload(dev, pack ? p->arena : s->pointer[j], flat + q->offset,
-                                 (size_t)q->count * sizeof *flat));
+                                 (size_t)q->count * sizeof *flat, p->stream));
             if (pack)
-                VOLT_TRY(st, done, dev->op_pack(s->op, s->pointer[j], (const float *)p->arena));
+                VOLT_TRY(
+                    st, done,
+                    dev->op_pack(s->op, s->pointer[j], (const float *)p->arena, p->stream));
         }
     }
 done:
     return st;
 }
 
-/* Zeros of the parameters' size on the device, through a small host block. */
+/* Zeros of the gradients' size on the device, through a small host block. */
 static volt_status clear(volt_program *p, float *gradients)
 {
     static const float zeros[4096];
-    const int64_t count = volt_graph_param_elements(p->graph);
+    const int64_t count = volt_graph_learned_elements(p->graph);
     volt_status st = VOLT_OK;
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
         const int64_t left = count - i < 4096 ? count - i : 4096;
-        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros);
+        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros,
+                               p->stream);
     }
     return st;
 }
@@ -140,8 +146,9 @@ volt_status volt_program_load(volt_program *p, const float *flat)
         p->states[i] = VOLT_RUN_NONE;
     VOLT_TRY(st, done, allocate(p));
     if (volt_program_trains(p)) {
-        VOLT_TRY(st, done,
-                 p->device->upload(p->device, p->weights, flat, p->memory.parameters));
+        VOLT_TRY(
+            st, done,
+            p->device->upload(p->device, p->weights, flat, p->memory.parameters, p->stream));
         /* Gradients that are always zero are never written again. */
         VOLT_TRY(st, done, clear(p, p->gradients));
         if (p->average)
@@ -158,7 +165,7 @@ volt_status volt_program_save(const volt_program *p, float *flat)
 {
     if (!volt_program_trains(p) || !p->loaded)
         return volt_fail(VOLT_EINVAL, "only a loaded training program can give its parameters");
-    return p->device->download(p->device, flat, p->weights, p->memory.parameters);
+    return p->device->download(p->device, flat, p->weights, p->memory.parameters, p->stream);
 }
 
 /* What one forward pass is given. */
@@ -175,17 +182,17 @@ static volt_status draw_factors(volt_program *p, const volt_step *s, const forwa
 {
     const volt_unit *u = &p->units[s->unit];
     const volt_tensor *t = &s->operand[0].tensor;
-    const volt_factors_call call = {.factors = s->pointer[0],
-                                    .count = volt_tensor_elements(t),
-                                    .first = p->first_sample * t->c,
-                                    .p = pass->evaluate ? 0 : u->node->p,
-                                    .stream = volt_rng_open(p->options.seed, (uint32_t)u->out,
-                                                            pass->run, VOLT_RNG_DROPOUT)};
+    const volt_factors_call call = {
+        .factors = s->pointer[0],
+        .count = volt_tensor_elements(t),
+        .first = p->first_sample * t->c,
+        .p = pass->evaluate ? 0 : u->node->p,
+        .rng = volt_rng_open(p->options.seed, (uint32_t)u->out, pass->run, VOLT_RNG_DROPOUT)};
 
-    return p->device->draw_factors(p->device, &call);
+    return p->device->draw_factors(p->device, &call, p->stream);
 }
 
-static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+static volt_status run_each(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
 
@@ -194,16 +201,70 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         const double start = p->profile ? volt_seconds() : 0;
 
         if (s->kind == VOLT_STEP_OPERATOR)
-            st = p->device->op_run(s->op, s->pointer, p->scratch);
+            st = p->device->op_run(s->op, s->pointer, p->scratch, p->stream);
         else if (s->kind == VOLT_STEP_PACK)
-            st = p->device->op_pack_many(p->device, p->packs + s->form, s->forms);
+            st = p->device->op_pack_many(p->device, p->packs + s->form, s->forms, p->stream);
         else if (s->kind == VOLT_STEP_DROPOUT)
             st = draw_factors(p, s, pass);
         else if (s->kind == VOLT_STEP_INPUT)
             st = p->device->upload(p->device, s->pointer[0], pass->input,
                                    (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                       sizeof *pass->input);
+                                       sizeof *pass->input,
+                                   p->stream);
+        if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
+            st = volt_stream_sync(p->device, p->stream);
         s->seconds = p->profile ? volt_seconds() - start : 0;
+    }
+    return st;
+}
+
+/* Whether the step takes something from the host that differs from run to run. */
+static bool needs_host(const volt_step *s)
+{
+    return s->kind != VOLT_STEP_OPERATOR && s->kind != VOLT_STEP_PACK;
+}
+
+/* Steps `first` to `end`, which need nothing of the host: recorded the first time, launched
+ * since. Every arena has its own record, because addresses are part of it; those of one arena
+ * stay as long as the program. */
+static volt_status replay(volt_program *p, int first, int end)
+{
+    const volt_stream_table *t = p->device->streams;
+    volt_capture **slot = &p->captures[p->using * p->step_count + first];
+    volt_status st, ended;
+
+    if (!*slot) {
+        st = t->capture_begin(p->device, p->stream);
+        if (st == VOLT_ENOTSUP)
+            return run_each(p, first, end, NULL);
+        VOLT_TRY(st, done, st);
+        st = run_each(p, first, end, NULL);
+        ended = t->capture_end(p->device, p->stream, slot);
+        VOLT_TRY(st, done, st);
+        VOLT_TRY(st, done, ended);
+    }
+    st = t->capture_launch(p->device, *slot, p->stream);
+done:
+    return st;
+}
+
+static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+{
+    volt_status st = VOLT_OK;
+    int end;
+
+    if (!p->captures || p->profile)
+        return run_each(p, first, last, pass);
+    for (; first < last && st == VOLT_OK; first = end) {
+        end = first;
+        while (end < last && !needs_host(&p->steps[end]))
+            end++;
+        if (end > first) {
+            st = replay(p, first, end);
+        } else {
+            end = first + 1;
+            st = run_each(p, first, end, pass);
+        }
     }
     return st;
 }
@@ -231,29 +292,59 @@ volt_status volt_program_evaluate(volt_program *p, const float *input)
     return run_forward(p, &(forward_pass){.input = input, .evaluate = true});
 }
 
+/* ---- outputs ---- */
+
 static float *output_address(const volt_program *p, int i)
 {
     return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
 }
 
-volt_status volt_program_output(volt_program *p, int i, const float **data, int64_t shape[5])
+volt_stream *volt_program_stream(const volt_program *p)
 {
-    const volt_tensor *t;
+    return p->stream;
+}
 
+const float *volt_program_output_address(const volt_program *p, int i)
+{
+    return output_address(p, i);
+}
+
+static volt_status check_output(const volt_program *p, int i)
+{
     if (i < 0 || i >= volt_graph_output_count(p->graph))
         return volt_fail(VOLT_EINVAL, "output %d of %d", i, volt_graph_output_count(p->graph));
-    if (p->state == VOLT_RUN_NONE)
-        return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
-    t = &p->outputs[i].tensor;
-    *data = output_address(p, i);
-    if (shape)
-        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
     return VOLT_OK;
 }
 
+volt_status volt_program_output_shape(const volt_program *p, int i, int64_t shape[5])
+{
+    const volt_status st = check_output(p, i);
+
+    if (st == VOLT_OK) {
+        const volt_tensor *t = &p->outputs[i].tensor;
+        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
+    }
+    return st;
+}
+
+volt_status volt_program_download(volt_program *p, int i, float *to)
+{
+    const volt_status st = check_output(p, i);
+
+    if (st != VOLT_OK)
+        return st;
+    if (p->state == VOLT_RUN_NONE)
+        return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
+    return p->device->download(p->device, to, output_address(p, i),
+                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) * sizeof *to,
+                               p->stream);
+}
+
+/* ---- loss ---- */
+
 /* The call without labels. */
 static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *o,
-                                bool gradient, double *value, volt_loss_result *result)
+                                bool gradient)
 {
     const volt_tensor *t = &p->outputs[0].tensor;
     volt_loss_call call = {.n = t->n,
@@ -272,12 +363,10 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
                            .values = o->values,
                            .class_weight = o->class_weight,
                            .gradient = gradient,
+                           .loss_scale = p->loss_scale,
                            .threads = p->options.threads,
-                           .value = value,
-                           .tp = result->tp,
-                           .fp = result->fp,
-                           .fn = result->fn,
-                           .voxels = &result->voxels,
+                           .sums = (double *)(p->scratch + p->loss_scratch),
+                           .result = p->loss,
                            .scratch = p->scratch};
 
     for (int i = 0; i < call.levels; i++) {
@@ -289,12 +378,11 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
 }
 
 volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
-                              const int16_t *labels, bool gradient, volt_loss_result *result)
+                              const int16_t *labels, bool gradient)
 {
     const double start = p->profile ? volt_seconds() : 0;
     volt_loss_options o = volt_loss_defaults();
     int16_t *device_labels;
-    double value[16] = {0};
     volt_loss_call call;
     volt_status st;
 
@@ -305,23 +393,64 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
         return volt_fail(VOLT_EINVAL, "only training programs have gradients");
     if (gradient && p->state == VOLT_RUN_EVALUATED)
         return volt_fail(VOLT_EINVAL, "a loss after an evaluation has no gradient");
-    call = loss_call(p, &o, gradient, value, result);
+    p->loss_values = 0;
+    call = loss_call(p, &o, gradient);
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
              p->device->upload(p->device, device_labels, labels,
-                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels));
+                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels,
+                               p->stream));
     call.labels = device_labels;
-    VOLT_TRY(st, done, p->device->loss(p->device, &call));
-    result->total = 0;
-    for (int i = 0; i < call.levels; i++) {
-        result->level[i] = value[i];
-        result->total += o.level_weight[i] * value[i];
-    }
+    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call, p->stream));
+    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call, p->stream));
+    if (p->profile)
+        VOLT_TRY(st, done, volt_stream_sync(p->device, p->stream));
+    p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;
     p->steps[p->loss_step].seconds = p->profile ? volt_seconds() - start : 0;
 done:
     return st;
+}
+
+static volt_status download_counts(const volt_program *p, const volt_loss_result *result)
+{
+    const size_t bytes = (size_t)p->outputs[0].tensor.c * sizeof(int64_t);
+    int64_t *const to[] = {result->tp, result->fp, result->fn};
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < 3 && st == VOLT_OK; i++) {
+        if (to[i])
+            st = p->device->download(p->device, to[i],
+                                     (const char *)volt_loss_counts(p->loss) + i * bytes, bytes,
+                                     p->stream);
+    }
+    return st;
+}
+
+volt_status volt_program_loss_result(volt_program *p, volt_loss_result *result)
+{
+    volt_loss_block b;
+    volt_status st;
+
+    if (!p->loss_values)
+        return volt_fail(VOLT_EINVAL, "a result needs a loss before it");
+    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b, p->stream));
+    if (b.bad_labels)
+        return volt_fail(VOLT_EINVAL, "label %lld at voxel %lld of the batch, expected 0..%d",
+                         (long long)b.bad_label, (long long)b.bad_voxel, p->loss_values - 1);
+    VOLT_TRY(st, done, download_counts(p, result));
+    result->total = b.total;
+    result->voxels = b.voxels;
+    for (int i = 0; i < volt_graph_output_count(p->graph); i++)
+        result->level[i] = b.value[i];
+done:
+    return st;
+}
+
+void volt_program_scale_loss(volt_program *p, const double *scale)
+{
+    p->loss_scale = scale;
 }
 
 volt_status volt_program_backward(volt_program *p)
@@ -356,8 +485,8 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
     if (part < 0 || part >= parts)
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
     return p->device->accumulate(p->device, p->average, p->gradients,
-                                 volt_graph_param_elements(p->graph), 1.0 / (double)parts,
-                                 part == 0, p->options.threads);
+                                 volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
+                                 part == 0, p->options.threads, p->stream);
 }
 
 volt_parameters volt_program_parameters(const volt_program *p)
@@ -365,8 +494,9 @@ volt_parameters volt_program_parameters(const volt_program *p)
     return (volt_parameters){.device = p->device,
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
-                             .count = volt_graph_param_elements(p->graph),
-                             .threads = p->options.threads};
+                             .count = volt_graph_learned_elements(p->graph),
+                             .threads = p->options.threads,
+                             .stream = p->stream};
 }
 
 void volt_program_profile(volt_program *p, bool on)

@@ -12,6 +12,7 @@
 
 #include "base/core/checked.h"
 #include "base/mem.h"
+#include "nets3d/graph/params.h"
 
 const char *volt_node_kind_name(volt_node_kind kind)
 {
@@ -203,7 +204,8 @@ static const volt_node *fused_activation(const volt_program *p, const volt_node 
 /* Whether parameter `param` (-1: none) gets a gradient. */
 static bool learns(const volt_program *p, int param)
 {
-    return param >= 0 && (!p->options.learns || p->options.learns[param]);
+    return param >= 0 && volt_param_learns(volt_graph_param(p->graph, param)) &&
+           (!p->options.learns || p->options.learns[param]);
 }
 
 static void add_unit(volt_program *p, const volt_node *node, const volt_node *activation)

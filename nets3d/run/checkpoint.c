@@ -7,6 +7,7 @@
 #include "base/core/plural.h"
 #include "io/archive/crc32.h"
 #include "io/tensors/safetensors.h"
+#include "nets3d/graph/params.h"
 
 /* Why one file: weights, optimizer state and counters must belong to the same iteration, and a
  * kill may come at any time. The file is replaced atomically, so what is on disk is always one
@@ -64,23 +65,29 @@ static volt_tensor_view view_of(const volt_param *p, const char *name, const flo
     return v;
 }
 
-/* Weights first, then slot by slot. The caller frees the names of the slots. */
-static volt_status make_views(volt_tensor_view *view, char **name, const volt_graph *graph,
-                              const float *weights, float *const *slot, int slots)
+/* Weights first, then slot by slot of the parameters that learn: *count views. The caller frees
+ * the names of the slots. */
+static volt_status make_views(volt_tensor_view *view, size_t *count, char **name,
+                              const volt_graph *graph, const float *weights, float *const *slot,
+                              int slots)
 {
     const int params = volt_graph_param_count(graph);
     volt_status st = VOLT_OK;
 
+    *count = 0;
+
     for (int i = 0; i < params; i++) {
         const volt_param *p = volt_graph_param(graph, i);
-        view[i] = view_of(p, p->name, weights);
+        view[(*count)++] = view_of(p, p->name, weights);
     }
     for (int s = 0; s < slots; s++) {
         for (int i = 0; i < params; i++) {
             const volt_param *p = volt_graph_param(graph, i);
             char **own = &name[s * params + i];
+            if (!volt_param_learns(p))
+                continue;
             VOLT_TRY(st, done, volt_format(own, "optimizer.%d.%s", s, p->name));
-            view[(s + 1) * params + i] = view_of(p, *own, slot[s]);
+            view[(*count)++] = view_of(p, *own, slot[s]);
         }
     }
 done:
@@ -94,6 +101,7 @@ volt_status volt_checkpoint_write(const char *path, const volt_checkpoint_head *
     const char *const text[4] = {head->plan, head->dataset, head->recipe, head->state};
     const size_t params = (size_t)volt_graph_param_count(graph);
     const size_t named = params * (size_t)head->slots;
+    size_t views;
     volt_metadata metadata[6];
     volt_tensor_view *view = NULL;
     char **name = NULL;
@@ -108,8 +116,8 @@ volt_status volt_checkpoint_write(const char *path, const volt_checkpoint_head *
     VOLT_TRY(st, done,
              volt_alloc_zero(&view, params + named, sizeof *view, "a checkpoint's list"));
     VOLT_TRY(st, done, volt_alloc_zero(&name, named, sizeof *name, "a checkpoint's list"));
-    VOLT_TRY(st, done, make_views(view, name, graph, weights, slot, head->slots));
-    st = volt_safetensors_write(path, view, params + named, metadata, 6);
+    VOLT_TRY(st, done, make_views(view, &views, name, graph, weights, slot, head->slots));
+    st = volt_safetensors_write(path, view, views, metadata, 6);
 done:
     for (size_t i = 0; name && i < named; i++)
         volt_free(name[i]);
@@ -244,10 +252,11 @@ volt_status volt_checkpoint_read(const char *path, const volt_graph *graph, floa
         goto done;
     }
     for (int s = weights ? -1 : 0; s < (slot ? slots : 0); s++) {
-        for (int i = 0; i < params; i++)
-            VOLT_TRY(
-                st, done,
-                copy_param(s < 0 ? weights : slot[s], file, volt_graph_param(graph, i), s));
+        for (int i = 0; i < params; i++) {
+            const volt_param *p = volt_graph_param(graph, i);
+            if (s < 0 || volt_param_learns(p))
+                VOLT_TRY(st, done, copy_param(s < 0 ? weights : slot[s], file, p, s));
+        }
     }
 done:
     volt_safetensors_close(file);

@@ -1,7 +1,7 @@
 /* checkpoint.h - the complete state of a training run, in one safetensors file.
  *
  * Tensors   every parameter under nnU-Net's name (float32, plain order); with optimizer state,
- *           also "optimizer.I.NAME" for slot I of each parameter.
+ *           also "optimizer.I.NAME" for slot I of each parameter that learns.
  * Metadata  "format" = "volt-checkpoint-1"; "plan", "dataset", "recipe", "state": JSON texts;
  *           "checksum": CRC-32 of the four texts with their terminators, eight hex digits
  *           (tensors have the checksum of safetensors.h).
@@ -31,7 +31,7 @@ typedef struct volt_checkpoint_head {
 void volt_checkpoint_head_free(volt_checkpoint_head *head); /* clears it */
 
 /* Writes `path`, completely or not at all. `weights` and slot[0..head->slots-1] are flat host
- * arrays in the order of `graph`. VOLT_EIO, VOLT_ENOMEM. */
+ * arrays in the order of `graph`, slots without the state at its end. VOLT_EIO, VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_checkpoint_write(const char *path,
                                                 const volt_checkpoint_head *head,
                                                 const volt_graph *graph, const float *weights,

@@ -86,7 +86,7 @@ static const field recipe_fields[] = {
     R("mirror_y", recipe.mirror[1], FLAG, 0, 0),
     R("mirror_x", recipe.mirror[2], FLAG, 0, 0),
     R("seed", seed, SEED, 0, 0),
-    R("precision", precision, SMALL, VOLT_FP32, VOLT_BF16_MIXED),
+    R("precision", precision, SMALL, VOLT_FP32, VOLT_TF32),
     R("device", device, TEXT32, 0, 0),
     R("threads", threads, SMALL, 1, 65536),
     R("cases", cases, CRC, 0, UINT32_MAX),

@@ -57,7 +57,7 @@ static volt_status check_wholes(const whole *v, size_t count)
 volt_status volt_train_check_options(const volt_train_options *o)
 {
     const whole wholes[] = {
-        {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_BF16_MIXED},
+        {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_TF32},
         {"threads", o->threads, 0, VOLT_MAX_THREADS},
         {"loader threads", o->loader_threads, 0, MAX_LOADER_THREADS},
         {"mode of initial weights", o->init_mode, VOLT_TRANSFER_BY_NAME,

@@ -7,8 +7,8 @@
 VOLT_BEGIN_DECLS
 
 /* scale[i] of parameter i of `graph`, from the recipe's rules (1 where none matches). Logs how
- * many are frozen or scaled. VOLT_EINVAL: a pattern matches no parameter (the message gives
- * some names), or nothing is left to train. */
+ * many are frozen or scaled. VOLT_EINVAL: a pattern matches no parameter that learns (the
+ * message gives some names), or nothing is left to train. */
 VOLT_MUST_USE volt_status volt_param_scales(double *scale, const volt_graph *graph,
                                             const volt_recipe *recipe,
                                             const volt_callbacks *cb);

@@ -215,7 +215,7 @@ static volt_status announce(volt_session *s)
     const volt_loader_options validation = loader_options(s, true);
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
-                                                  volt_graph_param_elements(s->graph));
+                                                  volt_graph_learned_elements(s->graph));
     const size_t available = volt_mem_available();
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
@@ -249,7 +249,7 @@ static volt_status announce(volt_session *s)
 
 static size_t slot_bytes(const volt_session *s)
 {
-    return (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
+    return (size_t)volt_graph_learned_elements(s->graph) * sizeof(float);
 }
 
 /* Slot i as the host sees it: the device's own memory, or its place in staging. */
@@ -259,13 +259,18 @@ static float *host_slot(const volt_session *s, int i)
                       : volt_optimizer_slot(s->optimizer, i);
 }
 
+static volt_stream *stream_of(const volt_session *s)
+{
+    return volt_program_parameters(s->program).stream;
+}
+
 static volt_status upload_slots(volt_session *s)
 {
     volt_status st = VOLT_OK;
 
     for (int i = 0; s->staging && i < volt_optimizer_slots(s->optimizer) && st == VOLT_OK; i++)
         st = s->device->upload(s->device, volt_optimizer_slot(s->optimizer, i), host_slot(s, i),
-                               slot_bytes(s));
+                               slot_bytes(s), stream_of(s));
     return st;
 }
 
@@ -273,8 +278,8 @@ volt_status volt_session_clear_optimizer(volt_session *s)
 {
     for (int i = 0; i < volt_optimizer_slots(s->optimizer); i++)
         memset(host_slot(s, i), 0, slot_bytes(s));
-    volt_optimizer_set_steps(s->optimizer, 0);
-    return upload_slots(s);
+    const volt_status st = volt_optimizer_set_steps(s->optimizer, 0);
+    return st == VOLT_OK ? upload_slots(s) : st;
 }
 
 int64_t volt_session_patch_voxels(const volt_session *s)
@@ -353,7 +358,7 @@ static volt_status load(volt_session *s)
             slot[i] = host_slot(s, i);
         VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, NULL, slot, slots));
         VOLT_TRY(st, done, upload_slots(s));
-        volt_optimizer_set_steps(s->optimizer, s->state.steps);
+        VOLT_TRY(st, done, volt_optimizer_set_steps(s->optimizer, s->state.steps));
     }
 done:
     volt_free(flat);
@@ -366,11 +371,13 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     const int slots = with_optimizer ? volt_optimizer_slots(s->optimizer) : 0;
     float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
     const float *weights = volt_program_parameters(s->program).weights;
+    volt_update_scalars last;
     volt_status st = VOLT_OK;
 
     head.slots = slots;
     s->state.seconds = volt_session_seconds(s);
-    s->state.steps = volt_optimizer_steps(s->optimizer);
+    VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
+    s->state.steps = last.steps;
     if (s->staging) {
         VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
         weights = s->staging;
@@ -380,7 +387,8 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
         if (s->staging)
             VOLT_TRY(st, done,
                      s->device->download(s->device, slot[i],
-                                         volt_optimizer_slot(s->optimizer, i), slot_bytes(s)));
+                                         volt_optimizer_slot(s->optimizer, i), slot_bytes(s),
+                                         stream_of(s)));
     }
     VOLT_TRY(st, done, volt_train_recipe_text(&head.recipe, &s->recipe));
     VOLT_TRY(st, done, volt_train_state_text(&head.state, &s->state));

@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/system/owner.h"
 #include "nets3d/data/loader.h"
+#include "nets3d/program.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/run/found.h"
 #include "nets3d/run/state.h"

@@ -49,7 +49,9 @@ static volt_status diverged(const volt_session *s, const volt_batch *b, const ch
                      (long long)s->state.iteration, what, cases);
 }
 
-/* The gradients of one batch, or of one part of it; adds the loss to *loss. */
+/* The gradients of one batch, or of one part of it, and after the last part the update; adds
+ * the loss to *loss. All of it is started before the result is read: a loss or gradient that is
+ * not finite, and a bad label, leave the weights as they are. */
 static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
 {
     const volt_recipe *r = &s->recipe.recipe;
@@ -59,12 +61,17 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
     volt_program_set_first_sample(s->program, b->part * r->batch);
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true, &result));
-    if (!isfinite(result.total))
-        return diverged(s, b, "the loss is not finite");
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true));
     VOLT_TRY(st, done, volt_program_backward(s->program));
     if (r->accumulate > 1)
         VOLT_TRY(st, done, volt_program_accumulate(s->program, b->part, r->accumulate));
+    if (b->part + 1 == r->accumulate)
+        VOLT_TRY(
+            st, done,
+            volt_optimizer_step(s->optimizer, volt_train_state_rate(&s->state, &r->optimizer)));
+    VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
+    if (!isfinite(result.total))
+        return diverged(s, b, "the loss is not finite");
     *loss += result.total / (double)r->accumulate;
 done:
     return st;
@@ -73,7 +80,6 @@ done:
 static volt_status step(volt_session *s, double *loss, double *norm)
 {
     const volt_recipe *r = &s->recipe.recipe;
-    const double lr = volt_train_state_rate(&s->state, &r->optimizer);
     volt_batch batch;
     volt_status st = VOLT_OK;
 
@@ -82,7 +88,7 @@ static volt_status step(volt_session *s, double *loss, double *norm)
         volt_train_warnings_batch(s, batch.labels, r->batch * volt_session_patch_voxels(s));
         VOLT_TRY(st, done, learn(s, &batch, loss));
     }
-    st = volt_optimizer_step(s->optimizer, lr, norm);
+    st = volt_optimizer_norm(s->optimizer, norm);
     if (st == VOLT_ENUMERIC)
         return diverged(s, &batch, "the gradient is not finite");
 done:
@@ -182,7 +188,8 @@ static volt_status validation_batch(volt_session *s, validation *v)
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
     VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false, &result));
+    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+    VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged(s, &batch, "the validation loss is not finite");
     v->loss += result.total;

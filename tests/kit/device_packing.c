@@ -71,10 +71,10 @@ static void pack_all(const volt_op_spec *spec, int count)
         suite_device->op_info(o->op, &info);
         o->alone = suite_alloc(info.packed_bytes, 0);
         o->together = suite_alloc(info.packed_bytes, 0);
-        assert_ok(suite_device->op_pack(o->op, o->alone.data, weights));
+        assert_ok(suite_device->op_pack(o->op, o->alone.data, weights, NULL));
         packs[n++] = (volt_pack){o->op, o->together.data, weights};
     }
-    assert_ok(suite_device->op_pack_many(suite_device, packs, n));
+    assert_ok(suite_device->op_pack_many(suite_device, packs, n, NULL));
     for (int i = 0; i < n; i++) {
         suite_check_guards(&ops[i].alone, "op_pack", i);
         suite_check_guards(&ops[i].together, "op_pack_many", i);

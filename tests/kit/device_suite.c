@@ -28,10 +28,11 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(packing_bf16),
         cmocka_unit_test(factors),
         cmocka_unit_test(losses),
-        cmocka_unit_test(losses_refuse_labels_out_of_range),
+        cmocka_unit_test(bad_losses_leave_no_gradient),
         cmocka_unit_test(updates),
         cmocka_unit_test(accumulation),
         cmocka_unit_test(sums_of_squares),
+        cmocka_unit_test(scalars_of_updates),
     };
     const size_t before = volt_mem_current();
     int failed;

@@ -1,6 +1,7 @@
 #include "base/core/alloc.h"
 #include "tests/kit/device_training.h"
 #include "tests/kit/device_compare.h"
+#include "tests/kit/loss_call.h"
 
 typedef struct loss_case {
     int64_t n, c, d, h, w;
@@ -19,8 +20,7 @@ static const double loss_weights[8] = {0.5, 1, 3, 0, 2, 1, 1, 4};
 /* What a device made of a loss_case. */
 typedef struct loss_result {
     float *logits[4];
-    double value[4];
-    int64_t hits[3][8];
+    volt_loss_block *block;
 } loss_result;
 
 static int64_t level_extent(int64_t full, int level)
@@ -30,8 +30,8 @@ static int64_t level_extent(int64_t full, int level)
     return e > 0 ? e : 1;
 }
 
-static void run_loss(const volt_device *dev, const loss_case *k, const int16_t *labels,
-                     loss_result *r, int threads, bool gradient)
+static volt_loss_call call_of(const loss_case *k, const int16_t *labels, float *const *logits,
+                              int threads, bool gradient)
 {
     volt_loss_call call = {.n = k->n,
                            .c = k->c,
@@ -50,28 +50,40 @@ static void run_loss(const volt_device *dev, const loss_case *k, const int16_t *
                            .values = k->values,
                            .class_weight = k->class_weight,
                            .gradient = gradient,
-                           .threads = threads,
-                           .value = r->value,
-                           .tp = r->hits[0],
-                           .fp = r->hits[1],
-                           .fn = r->hits[2]};
-    suite_block scratch;
+                           .threads = threads};
 
     for (int i = 0; i < k->levels; i++)
         call.level[i] =
-            (volt_loss_level){r->logits[i], level_extent(k->d, i), level_extent(k->h, i),
+            (volt_loss_level){logits[i], level_extent(k->d, i), level_extent(k->h, i),
                               level_extent(k->w, i), 1.0 / (1 << i)};
-    scratch = suite_alloc(dev->loss_scratch(dev, &call), 0);
-    call.scratch = scratch.data;
-    assert_ok(dev->loss(dev, &call));
-    suite_check_guards(&scratch, "loss", -1);
-    volt_free(scratch.base);
+    return call;
 }
 
 static int64_t level_count(const loss_case *k, int level)
 {
     return k->n * k->c * level_extent(k->d, level) * level_extent(k->h, level) *
            level_extent(k->w, level);
+}
+
+static float *copy_of(const float *x, int64_t count)
+{
+    float *copy = suite_floats(count);
+
+    memcpy(copy, x, (size_t)count * sizeof *x);
+    return copy;
+}
+
+static void compare_blocks(const loss_case *k, const volt_loss_block *got,
+                           const volt_loss_block *want)
+{
+    for (int i = 0; i < k->levels; i++)
+        assert_true(fabs(got->value[i] - want->value[i]) <= 1e-5 * (1 + fabs(want->value[i])));
+    assert_true(fabs(got->total - want->total) <= 2e-5 * (1 + fabs(want->total)));
+    assert_int_equal(got->voxels, want->voxels);
+    assert_int_equal(got->bad_labels, want->bad_labels);
+    assert_int_equal(got->bad_voxel, want->bad_voxel);
+    assert_int_equal(got->bad_label, want->bad_label);
+    assert_memory_equal(got + 1, want + 1, 3 * (size_t)k->c * sizeof(int64_t));
 }
 
 /* Runs and compares; `logits` are what all runs start from. */
@@ -81,26 +93,25 @@ static void compare_loss(const loss_case *k, const int16_t *labels, float *const
     loss_result r[3] = {0}; /* device with 1 and 2 threads, reference */
 
     for (int run = 0; run < 3; run++) {
-        for (int i = 0; i < k->levels; i++) {
-            r[run].logits[i] = suite_floats(level_count(k, i));
-            memcpy(r[run].logits[i], logits[i], (size_t)level_count(k, i) * sizeof(float));
-        }
-        run_loss(run == 2 ? suite_reference : suite_device, k, labels, &r[run],
-                 run == 1 ? 2 : 1, gradient);
+        volt_loss_call call;
+        for (int i = 0; i < k->levels; i++)
+            r[run].logits[i] = copy_of(logits[i], level_count(k, i));
+        call = call_of(k, labels, r[run].logits, run == 1 ? 2 : 1, gradient);
+        r[run].block = loss_call_run(run == 2 ? suite_reference : suite_device, &call);
     }
+    compare_blocks(k, r[0].block, r[2].block);
+    assert_memory_equal(r[0].block->value, r[1].block->value,
+                        (size_t)k->levels * sizeof *r[0].block->value);
+    assert_memory_equal(&r[0].block->total, &r[1].block->total, sizeof r[0].block->total);
     for (int i = 0; i < k->levels; i++) {
         const int64_t count = level_count(k, i);
-        assert_true(fabs(r[0].value[i] - r[2].value[i]) <= 1e-5 * (1 + fabs(r[2].value[i])));
-        assert_memory_equal(&r[0].value[i], &r[1].value[i], sizeof r[0].value[i]);
         suite_compare("loss", i, r[0].logits[i], r[2].logits[i], count, gradient ? 1e-4 : 0);
         suite_compare("loss with 2 threads", i, r[1].logits[i], r[0].logits[i], count, 0);
     }
-    for (int kind = 0; kind < 3; kind++)
-        assert_memory_equal(r[0].hits[kind], r[2].hits[kind],
-                            (size_t)k->c * sizeof **r[0].hits);
     for (int run = 0; run < 3; run++) {
         for (int i = 0; i < k->levels; i++)
             volt_free(r[run].logits[i]);
+        volt_free(r[run].block);
     }
 }
 
@@ -121,9 +132,9 @@ void factors(void **state)
                                         .count = count,
                                         .first = firsts[i / COUNT_OF(zeroed)],
                                         .p = p,
-                                        .stream = rng};
+                                        .rng = rng};
 
-        assert_ok(suite_device->draw_factors(suite_device, &call));
+        assert_ok(suite_device->draw_factors(suite_device, &call, NULL));
         for (int64_t j = 0; j < call.first; j++)
             (void)volt_rng_uniform(&rng);
         for (int64_t j = 0; j < count; j++) {
@@ -133,6 +144,58 @@ void factors(void **state)
         suite_comparisons += count;
     }
     volt_free(got);
+}
+
+/* A part of the batch per sample, as ranks hold them: their sums added up give each the whole
+ * batch's result, and its own part of the gradient. */
+static void compare_parts(const volt_device *dev, const loss_case *k, const int16_t *labels,
+                          float *const *logits)
+{
+    const double doubled = 2;
+    loss_result all = {0}, part[3] = {0};
+    volt_loss_call whole, call[3];
+    double *sums;
+
+    for (int i = 0; i < k->levels; i++)
+        all.logits[i] = copy_of(logits[i], level_count(k, i));
+    whole = call_of(k, labels, all.logits, 1, true);
+    whole.loss_scale = &doubled;
+    all.block = loss_call_run(dev, &whole);
+    for (int n = 0; n < k->n; n++) {
+        for (int i = 0; i < k->levels; i++) {
+            const int64_t each = level_count(k, i) / k->n;
+            part[n].logits[i] = copy_of(logits[i] + n * each, each);
+        }
+        call[n] = call_of(k, labels + n * k->d * k->h * k->w, part[n].logits, 1, true);
+        call[n].n = 1;
+        call[n].samples = k->n;
+        call[n].first = n;
+        call[n].loss_scale = &doubled;
+        loss_call_sums(dev, &call[n]);
+    }
+    assert_ok(
+        volt_alloc_zero(&sums, (size_t)volt_loss_sums_count(&call[0]), sizeof *sums, "sums"));
+    for (int64_t i = 0; i < volt_loss_sums_count(&call[0]); i++)
+        for (int n = 0; n < k->n; n++)
+            sums[i] += call[n].sums[i];
+    for (int n = 0; n < k->n; n++) {
+        memcpy(call[n].sums, sums, (size_t)volt_loss_sums_count(&call[0]) * sizeof *sums);
+        part[n].block = loss_call_gradient(dev, &call[n]);
+        part[n].block->bad_voxel = all.block->bad_voxel;
+        part[n].block->bad_label = all.block->bad_label;
+        compare_blocks(k, part[n].block, all.block);
+        for (int i = 0; i < k->levels; i++) {
+            const int64_t each = level_count(k, i) / k->n;
+            suite_compare("part of a loss", i, part[n].logits[i], all.logits[i] + n * each,
+                          each, 1e-6);
+            volt_free(part[n].logits[i]);
+        }
+        volt_free(part[n].block);
+    }
+    for (int i = 0; i < k->levels; i++)
+        volt_free(all.logits[i]);
+    volt_free(all.block);
+    volt_free(sums);
 }
 
 void losses(void **state)
@@ -177,6 +240,8 @@ void losses(void **state)
         }
         compare_loss(k, labels, logits, true);
         compare_loss(k, labels, logits, false);
+        compare_parts(suite_device, k, labels, logits);
+        compare_parts(suite_reference, k, labels, logits);
         for (int64_t i = 0; i < voxels && k->ignore >= 0; i++)
             labels[i] = (int16_t)k->ignore; /* nothing left to learn from */
         compare_loss(k, labels, logits, true);
@@ -186,30 +251,54 @@ void losses(void **state)
     }
 }
 
-void losses_refuse_labels_out_of_range(void **state)
+/* Bad labels, and losses that are not finite, leave gradients that no update follows from. */
+void bad_losses_leave_no_gradient(void **state)
 {
-    float logits[2] = {0};
-    int16_t labels[1] = {2};
-    double value, scratch[512];
-    volt_loss_call call = {.n = 1,
-                           .c = 2,
-                           .labels = labels,
-                           .d = 1,
-                           .h = 1,
-                           .w = 1,
-                           .levels = 1,
-                           .level = {{logits, 1, 1, 1, 1}},
-                           .weight_ce = 1,
-                           .ignore = VOLT_NO_IGNORE_LABEL,
-                           .threads = 1,
-                           .value = &value,
-                           .scratch = scratch};
+    const volt_device *const devices[] = {suite_device, suite_reference};
 
     (void)state;
-    assert_true(suite_device->loss_scratch(suite_device, &call) <= sizeof scratch);
-    assert_fails(suite_device->loss(suite_device, &call), VOLT_EINVAL, "label 2");
-    labels[0] = -1;
-    assert_fails(suite_device->loss(suite_device, &call), VOLT_EINVAL, "label -1");
+    for (int run = 0; run < 2 * 8; run++) {
+        const bool sigmoid = run / 2 % 2, regions = run / 4 % 2, not_finite = run / 8;
+        float logits[2][3 * 24];
+        int16_t labels[24] = {0};
+        volt_loss_block *r;
+        volt_loss_call call = {.n = 2,
+                               .c = 3,
+                               .labels = labels,
+                               .d = 2,
+                               .h = 3,
+                               .w = 2,
+                               .levels = 2,
+                               .level = {{logits[0], 2, 3, 2, 1}, {logits[1], 1, 1, 1, 0}},
+                               .weight_ce = 1,
+                               .weight_dice = 1,
+                               .sigmoid = sigmoid || regions,
+                               .regions = regions ? loss_regions : NULL,
+                               .values = 5,
+                               .ignore = 7,
+                               .gradient = true,
+                               .threads = 2};
+
+        for (int i = 0; i < 3 * 24; i++)
+            logits[0][i] = logits[1][i] = (float)i / 7;
+        labels[3] = 7; /* ignored */
+        if (not_finite) {
+            logits[0][40] = NAN;
+        } else {
+            labels[17] = regions ? 5 : 3;
+            labels[20] = -1;
+        }
+        r = loss_call_run(devices[run % 2], &call);
+        assert_int_equal(r->bad_labels, not_finite ? 0 : 2);
+        assert_int_equal(r->bad_voxel, not_finite ? -1 : 17);
+        assert_int_equal(r->bad_label, not_finite ? -1 : regions ? 5 : 3);
+        assert_true(!not_finite || !isfinite(r->total));
+        for (int i = 0; i < 3 * 24; i++)
+            assert_true(isnan(logits[0][i]));
+        for (int i = 0; i < 2 * 3; i++)
+            assert_true(isnan(logits[1][i]));
+        volt_free(r);
+    }
 }
 
 #define UPDATE_COUNT 10007
@@ -233,31 +322,31 @@ void updates(void **state)
     for (int step = 1; step <= 3; step++) {
         for (int run = 0; run < 3; run++) {
             const volt_device *dev = run == 2 ? suite_reference : suite_device;
+            const volt_update_scalars s = {.lr = 0.02, .scale = 0.7, .steps = step};
             const volt_sgd_call sgd = {.weights = x[run][0],
                                        .momentum = x[run][2],
                                        .gradients = x[run][1],
                                        .count = UPDATE_COUNT,
-                                       .lr = 0.01,
+                                       .scalars = &s,
+                                       .lr_scale = 0.5,
                                        .mu = 0.99,
                                        .weight_decay = 3e-5,
-                                       .gradient_scale = 0.7,
                                        .threads = run == 1 ? 2 : 1};
             const volt_adam_call adam = {.weights = x[run][0],
                                          .m = x[run][2],
                                          .v = x[run][3],
                                          .gradients = x[run][1],
                                          .count = UPDATE_COUNT,
-                                         .step = step,
-                                         .lr = 0.01,
+                                         .scalars = &s,
+                                         .lr_scale = 0.5,
                                          .beta1 = 0.9,
                                          .beta2 = 0.999,
                                          .eps = 1e-8,
                                          .weight_decay = 0.01,
                                          .decoupled = step % 2,
-                                         .gradient_scale = 1.5,
                                          .threads = run == 1 ? 2 : 1};
-            assert_ok(dev->sgd(dev, &sgd));
-            assert_ok(dev->adam(dev, &adam));
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
         }
     }
     for (int i = 0; i < 4; i++) {
@@ -278,11 +367,12 @@ void accumulation(void **state)
         got[i] = again[i] = want[i] = NAN; /* the first call must not read them */
     for (int i = 0; i < 3; i++) {
         suite_fill_normal(x, UPDATE_COUNT, VOLT_F32);
-        assert_ok(suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1));
         assert_ok(
-            suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2));
+            suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1, NULL));
+        assert_ok(suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2,
+                                           NULL));
         assert_ok(suite_reference->accumulate(suite_reference, want, x, UPDATE_COUNT, 0.3,
-                                              i == 0, 1));
+                                              i == 0, 1, NULL));
     }
     suite_compare("accumulate", 0, got, want, UPDATE_COUNT, 1e-5);
     suite_compare("accumulate with 2 threads", 0, again, got, UPDATE_COUNT, 0);
@@ -292,21 +382,82 @@ void accumulation(void **state)
     volt_free(want);
 }
 
+/* What a device adds to 1. */
+static double squares_of(const volt_device *dev, const float *x, int threads)
+{
+    double sum = 1;
+    const volt_squares_call call = {&sum, x, UPDATE_COUNT, threads};
+
+    assert_ok(dev->sum_squares(dev, &call, NULL));
+    return sum - 1;
+}
+
 void sums_of_squares(void **state)
 {
     float *x = suite_floats(UPDATE_COUNT);
-    double got, again, want;
+    double got, want;
 
     (void)state;
     suite_fill_normal(x, UPDATE_COUNT, VOLT_F32);
-    assert_ok(suite_device->sum_squares(suite_device, &got, x, UPDATE_COUNT, 1));
-    assert_ok(suite_device->sum_squares(suite_device, &again, x, UPDATE_COUNT, 2));
-    assert_ok(suite_reference->sum_squares(suite_reference, &want, x, UPDATE_COUNT, 1));
-    assert_true(got == again && fabs(got - want) <= 1e-9 * want);
+    got = squares_of(suite_device, x, 1);
+    want = squares_of(suite_reference, x, 1);
+    assert_true(got == squares_of(suite_device, x, 2) && fabs(got - want) <= 1e-9 * want);
     for (int i = 0; i < 3; i++) {
         x[UPDATE_COUNT - 5] = (float[]){NAN, INFINITY, -INFINITY}[i];
-        assert_ok(suite_device->sum_squares(suite_device, &got, x, UPDATE_COUNT, 2));
-        assert_false(isfinite(got));
+        assert_false(isfinite(squares_of(suite_device, x, 2)));
     }
     volt_free(x);
+}
+
+static void begin(const volt_device *dev, volt_update_scalars *s, double squares, double clip,
+                  int64_t growth)
+{
+    const volt_update_call call = {s, clip, growth};
+
+    s->squares = squares;
+    assert_ok(dev->update_begin(dev, &call, NULL));
+    assert_true(s->squares == 0);
+}
+
+/* A step decides on the device: norm, clipping, steps, the loss scale, and that it is bad. */
+void scalars_of_updates(void **state)
+{
+    const volt_device *const devices[] = {suite_device, suite_reference};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const volt_device *dev = devices[i];
+        volt_update_scalars s = {.lr = 0.1, .loss_scale = 1};
+        float w[3] = {1, 2, 3}, m[3] = {1, 1, 1}, v[3] = {1, 1, 1}, g[3] = {1, 1, 1};
+        const float w_before[3] = {1, 2, 3}, ones[3] = {1, 1, 1};
+        const volt_sgd_call sgd = {w, m, g, 3, &s, 1, 0.9, 0, 1};
+        const volt_adam_call adam = {w, m, v, g, 3, &s, 1, 0.9, 0.99, 1e-8, 0, false, 1};
+
+        begin(dev, &s, 2500, 5, 0);
+        assert_true(s.norm == 50 && fabs(s.scale - 0.1) < 1e-8 && s.steps == 1 && !s.bad);
+        begin(dev, &s, 2500, 0, 0);
+        assert_true(s.norm == 50 && s.scale == 1 && s.steps == 2);
+        begin(dev, &s, 9, 5, 0);
+        assert_true(s.norm == 3 && s.scale == 1 && s.steps == 3 && s.skipped == 0);
+        for (int k = 0; k < 3; k++) {
+            begin(dev, &s, (double[]){NAN, INFINITY, NAN}[k], 5, 0);
+            assert_true(s.bad == 1 && s.steps == 3 && s.skipped == k + 1 && s.loss_scale == 1);
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
+        }
+        assert_memory_equal(w, w_before, sizeof w);
+        assert_memory_equal(m, ones, sizeof m);
+        assert_memory_equal(v, ones, sizeof v);
+        s.loss_scale = 1024;
+        begin(dev, &s, 9.0 * 1024 * 1024, 1.5, 2);
+        assert_true(s.norm == 3 && fabs(s.scale * 1024 - 0.5) < 1e-6 && !s.bad);
+        begin(dev, &s, 1, 1.5, 2);
+        assert_true(s.steps == 5 && s.loss_scale == 2048 && s.since == 0);
+        begin(dev, &s, INFINITY, 1.5, 2);
+        assert_true(s.bad && s.loss_scale == 1024);
+        begin(dev, &s, 1, 1.5, 2);
+        assert_true(!s.bad && s.steps == 6 && s.loss_scale == 1024);
+        assert_ok(dev->sgd(dev, &sgd, NULL));
+        assert_true(w[0] != 1 && m[0] != 1);
+    }
 }

@@ -4,9 +4,10 @@
 
 void factors(void **state);
 void losses(void **state);
-void losses_refuse_labels_out_of_range(void **state);
+void bad_losses_leave_no_gradient(void **state);
 void updates(void **state);
 void accumulation(void **state);
 void sums_of_squares(void **state);
+void scalars_of_updates(void **state);
 
 #endif

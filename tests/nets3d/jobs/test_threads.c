@@ -73,12 +73,10 @@ static volt_status training_steps(volt_program *p, volt_optimizer *o, const floa
     volt_status st = VOLT_OK;
 
     for (uint32_t step = 0; step < 3; step++) {
-        volt_loss_result result = {0};
-
         VOLT_TRY(st, done, volt_program_forward(p, input, step));
-        VOLT_TRY(st, done, volt_program_loss(p, &loss, labels, true, &result));
+        VOLT_TRY(st, done, volt_program_loss(p, &loss, labels, true));
         VOLT_TRY(st, done, volt_program_backward(p));
-        VOLT_TRY(st, done, volt_optimizer_step(o, 1e-2, NULL));
+        VOLT_TRY(st, done, volt_optimizer_step(o, 1e-2));
     }
 done:
     return st;

@@ -1,5 +1,6 @@
 /* Prediction slice by slice (2d, 2p5d across each axis) and in one piece (3d_whole), against a
  * slow computation of the same scores. */
+#include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
 #include "nets3d/predictor.h"
 
@@ -75,8 +76,7 @@ static void add_tile(slow *s, volt_program *program, const int64_t low[3], int f
 {
     const int64_t *n = s->image->grid.n, *p = s->patch;
     const int64_t count = p[0] * p[1] * p[2], voxels = n[0] * n[1] * n[2];
-    const float *logits;
-    float *input;
+    float *logits = NULL, *input;
 
     assert_ok(volt_alloc(&input, (size_t)(count * s->slices) * sizeof *input, "a test"));
     for (int pass = 0; pass < 2; pass++) {
@@ -101,9 +101,10 @@ static void add_tile(slow *s, volt_program *program, const int64_t low[3], int f
         }
         if (pass == 0) {
             assert_ok(volt_program_forward(program, input, 0));
-            assert_ok(volt_program_output(program, 0, &logits, NULL));
+            logits = program_output(program, 0, NULL);
         }
     }
+    volt_free(logits);
     volt_free(input);
 }
 

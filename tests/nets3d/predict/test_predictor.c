@@ -1,3 +1,4 @@
+#include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
 #include "nets3d/predictor.h"
 
@@ -111,7 +112,7 @@ static double *slow_scores(volt_predictor *p, const volt_volume *image, bool mir
     for (int64_t t = 0; t < tiles.count; t++) {
         const volt_box box = volt_tiles_box(&tiles, t);
         for (int f = 0; f < (mirror ? 8 : 1); f++) {
-            const float *logits;
+            float *logits = NULL;
             for (int pass = 0; pass < 2; pass++) {
                 for (int64_t v = 0; v < 512; v++) {
                     int64_t at[3] = {v / 64, v / 8 % 8, v % 8};
@@ -135,9 +136,10 @@ static double *slow_scores(volt_predictor *p, const volt_volume *image, bool mir
                 }
                 if (pass == 0) {
                     assert_ok(volt_program_forward(p->stage->set[0].program, input, 0));
-                    assert_ok(volt_program_output(p->stage->set[0].program, 0, &logits, NULL));
+                    logits = program_output(p->stage->set[0].program, 0, NULL);
                 }
             }
+            volt_free(logits);
         }
     }
     for (int64_t i = 0; i < 3 * voxels; i++)

@@ -83,7 +83,8 @@ static double forward_and_loss(volt_program *p, const batch *b, int64_t first)
 
     volt_program_set_first_sample(p, first);
     assert_ok(volt_program_forward(p, b->input + first * b->values, 7));
-    assert_ok(volt_program_loss(p, &loss, b->labels + first * b->values, true, &r));
+    assert_ok(volt_program_loss(p, &loss, b->labels + first * b->values, true));
+    assert_ok(volt_program_loss_result(p, &r));
     return r.total;
 }
 
@@ -94,7 +95,7 @@ static float *gradients_of(const volt_program *p)
     float *copy = NULL;
 
     assert_ok(volt_alloc(&copy, bytes, "gradients"));
-    assert_ok(q.device->download(q.device, copy, q.gradients, bytes));
+    assert_ok(q.device->download(q.device, copy, q.gradients, bytes, NULL));
     return copy;
 }
 

@@ -1,6 +1,7 @@
 /* Frozen parameters: the gradients of the others are bit-identical to those without frozen
  * ones, for less work and memory. */
 #include <fnmatch.h>
+#include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
@@ -43,7 +44,7 @@ static volt_program *stepped(const volt_graph *g, const volt_device *device, con
     assert_ok(volt_program_verify(p));
     assert_ok(volt_program_load(p, weights));
     assert_ok(volt_program_forward(p, fixture_view(f, "input", "")->data, 0));
-    assert_ok(volt_program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
+    assert_ok(program_loss(p, &loss, fixture_view(f, "labels", "")->data, true, &r));
     assert_ok(volt_program_backward(p));
     volt_free(weights);
     volt_safetensors_close(f);

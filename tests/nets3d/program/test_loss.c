@@ -1,6 +1,7 @@
 /* Losses of both devices against nnU-Net's own and PyTorch's (make_losses.py), and against
  * finite differences. */
 #include "base/core/alloc.h"
+#include "tests/kit/loss_call.h"
 #include "tests/kit/networks.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/program/loss.h"
@@ -22,7 +23,7 @@ typedef struct problem {
     float *logits[2]; /* as they were; the call's are copies */
     int64_t count[2];
     double weight[CHANNELS_MOST], value[2];
-    int64_t tp[CHANNELS_MOST], fp[CHANNELS_MOST], fn[CHANNELS_MOST], voxels;
+    int64_t counts[3 * CHANNELS_MOST], voxels; /* tp, fp, fn: (3, c) */
 } problem;
 
 static void problem_open(problem *p, const volt_safetensors *f, const char *name)
@@ -83,19 +84,15 @@ static void problem_close(problem *p)
 /* Runs the call on fresh copies of the logits. Returns the weighted sum of both levels. */
 static double problem_run(problem *p, const volt_device *device)
 {
-    void *scratch;
+    volt_loss_block *r;
 
-    p->call.value = p->value;
-    p->call.tp = p->tp;
-    p->call.fp = p->fp;
-    p->call.fn = p->fn;
-    p->call.voxels = &p->voxels;
     for (int i = 0; i < 2; i++)
         memcpy(p->call.level[i].logits, p->logits[i], (size_t)p->count[i] * sizeof(float));
-    assert_ok(volt_alloc(&scratch, device->loss_scratch(device, &p->call), "a test"));
-    p->call.scratch = scratch;
-    assert_ok(device->loss(device, &p->call));
-    volt_free(scratch);
+    r = loss_call_run(device, &p->call);
+    memcpy(p->value, r->value, sizeof p->value);
+    memcpy(p->counts, volt_loss_counts(r), 3 * (size_t)p->call.c * sizeof *p->counts);
+    p->voxels = r->voxels;
+    volt_free(r);
     return 0.7 * p->value[0] + 0.3 * p->value[1];
 }
 
@@ -174,11 +171,14 @@ static void counts_leave_ignored_voxels_out(void **state)
     volt_safetensors *f = open_fixture("losses");
 
     for (size_t k = 0; k < CASES; k++) {
-        int64_t tp[CHANNELS_MOST] = {0}, fp[CHANNELS_MOST] = {0}, fn[CHANNELS_MOST] = {0};
+        int64_t counts[3 * CHANNELS_MOST] = {0}, *tp, *fp, *fn;
         int64_t voxels = 0, each;
         problem p;
         problem_open(&p, f, cases[k]);
         (void)problem_run(&p, *state);
+        tp = counts;
+        fp = tp + p.call.c;
+        fn = fp + p.call.c;
         each = p.call.d * p.call.h * p.call.w;
         for (int64_t i = 0; i < p.call.n * each; i++) {
             const float *x = p.logits[0] + i / each * p.call.c * each + i % each;
@@ -198,9 +198,7 @@ static void counts_leave_ignored_voxels_out(void **state)
             }
         }
         assert_int_equal(p.voxels, voxels);
-        assert_memory_equal(p.tp, tp, sizeof tp);
-        assert_memory_equal(p.fp, fp, sizeof fp);
-        assert_memory_equal(p.fn, fn, sizeof fn);
+        assert_memory_equal(p.counts, counts, sizeof counts);
         problem_close(&p);
     }
     volt_safetensors_close(f);
@@ -213,7 +211,6 @@ static void saturated_logits_stay_finite(void **state)
     enum { COUNT = sizeof far / sizeof *far };
     int16_t labels[COUNT];
     float logits[3 * COUNT];
-    double value, scratch[4096];
     const volt_device *device = *state;
     volt_loss_call call = {.n = 1,
                            .c = 3,
@@ -231,18 +228,16 @@ static void saturated_logits_stay_finite(void **state)
                            .smooth = 1e-5,
                            .ignore = VOLT_NO_IGNORE_LABEL,
                            .gradient = true,
-                           .threads = 1,
-                           .value = &value,
-                           .scratch = scratch};
+                           .threads = 1};
 
-    assert_true(device->loss_scratch(device, &call) <= sizeof scratch);
     for (int truth = 0; truth < 4; truth += 3) {
         for (int i = 0; i < COUNT; i++) {
             labels[i] = (int16_t)truth;
             logits[i] = logits[COUNT + i] = logits[2 * COUNT + i] = far[i];
         }
-        assert_ok(device->loss(device, &call));
-        assert_true(isfinite(value) && value > 1e36);
+        volt_loss_block *r = loss_call_run(device, &call);
+        assert_true(isfinite(r->total) && r->total > 1e36);
+        volt_free(r);
         for (int i = 0; i < 3 * COUNT; i++) {
             const float wrong = (far[i % COUNT] > 0 ? 1.0f : 0.0f) - (truth ? 1.0f : 0.0f);
             assert_true(isfinite(logits[i]));

@@ -43,8 +43,10 @@ static void fake_release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status fake_upload(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status fake_upload(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                               volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -69,16 +71,20 @@ static void fake_info(const volt_op *op, volt_op_info *info)
     *info = (volt_op_info){.kernel = "wait", .packed_bytes = 64};
 }
 
-static volt_status fake_pack(volt_op *op, void *packed, const float *weights)
+static volt_status fake_pack(volt_op *op, void *packed, const float *weights,
+                             volt_stream *stream)
 {
+    (void)stream;
     (void)op;
     (void)weights;
     memset(packed, 1, 64);
     return VOLT_OK;
 }
 
-static volt_status fake_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status fake_run(volt_op *op, void *const *operands, void *scratch,
+                            volt_stream *stream)
 {
+    (void)stream;
     const double end = volt_seconds() + (op->dtype == VOLT_BF16 ? wait_bf16 : wait_fp32);
 
     (void)scratch;
@@ -144,16 +150,16 @@ static void clear_cache(void)
 
 static void precisions_have_names(void **state)
 {
-    static const char *const names[] = {"auto", "fp32", "bf16"};
+    static const char *const names[] = {"auto", "fp32", "bf16", "fp16", "tf32"};
     volt_precision p = VOLT_FP32;
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         assert_ok(volt_precision_parse(&p, names[i]));
         assert_string_equal(volt_precision_name(p), names[i]);
     }
-    assert_fails(volt_precision_parse(&p, "fp16"), VOLT_EINVAL, "fp16");
-    assert_int_equal(p, VOLT_BF16_MIXED);
+    assert_fails(volt_precision_parse(&p, "fp8"), VOLT_EINVAL, "fp8");
+    assert_int_equal(p, VOLT_TF32);
 }
 
 static void the_faster_is_measured_once(void **state)

@@ -1,5 +1,6 @@
 /* Programs on devices that refuse things, on wide networks where ranges and blocks matter, and
  * with dropout. */
+#include "tests/kit/loss_call.h"
 #include "tests/kit/networks.h"
 #include "base/core/alloc.h"
 #include "base/rng.h"
@@ -45,7 +46,7 @@ static outcome train_once(const volt_graph *g, const volt_device *dev, const net
     assert_ok(volt_program_verify(p));
     assert_ok(volt_program_load(p, weights));
     assert_ok(volt_program_forward(p, input, 11));
-    assert_ok(volt_program_loss(p, &loss, labels, true, &r));
+    assert_ok(program_loss(p, &loss, labels, true, &r));
     assert_ok(volt_program_backward(p));
     out.loss = r.total;
     out.restrictions = p->restrictions;
@@ -211,7 +212,7 @@ static void dropout_is_keyed_by_seed_and_step(void **state)
     float weights[64 * 64] = {0}, input[3 * 64 * 4], seen[3 * 64 * 4];
     const int16_t labels[3 * 4] = {0};
     volt_loss_result loss = {0};
-    const float *data;
+    float data[3 * 64 * 4];
     volt_value v;
     volt_graph *g = NULL;
     int zeros = 0;
@@ -233,10 +234,10 @@ static void dropout_is_keyed_by_seed_and_step(void **state)
         assert_ok(volt_program_load(p, weights));
         assert_ok(volt_program_load(q, weights));
         assert_ok(volt_program_forward(p, input, 7));
-        assert_ok(volt_program_output(p, 0, &data, NULL));
+        assert_ok(volt_program_download(p, 0, data));
         memcpy(seen, data, sizeof seen);
         assert_ok(volt_program_forward(q, input, 7));
-        assert_ok(volt_program_output(q, 0, &data, NULL));
+        assert_ok(volt_program_download(q, 0, data));
         assert_memory_equal(seen, data, sizeof seen);
         for (int i = 0; i < 3 * 64 * 4; i++) {
             assert_true(mode == VOLT_INFER ? seen[i] == 1
@@ -245,14 +246,14 @@ static void dropout_is_keyed_by_seed_and_step(void **state)
             zeros += seen[i] == 0 && i % 4 == 0;
         }
         assert_ok(volt_program_forward(p, input, 8));
-        assert_ok(volt_program_output(p, 0, &data, NULL));
+        assert_ok(volt_program_download(p, 0, data));
         assert_true((memcmp(seen, data, sizeof seen) == 0) == (mode == VOLT_INFER));
         assert_ok(volt_program_evaluate(p, input)); /* in either mode: without dropout */
-        assert_ok(volt_program_output(p, 0, &data, NULL));
+        assert_ok(volt_program_download(p, 0, data));
         assert_memory_equal(data, input, sizeof input);
-        assert_fails(volt_program_loss(p, NULL, labels, true, &loss), VOLT_EINVAL,
+        assert_fails(volt_program_loss(p, NULL, labels, true), VOLT_EINVAL,
                      mode == VOLT_INFER ? "only training" : "after an evaluation");
-        assert_ok(volt_program_loss(p, NULL, labels, false, &loss));
+        assert_ok(program_loss(p, NULL, labels, false, &loss));
         volt_program_free(q);
         volt_program_free(p);
     }

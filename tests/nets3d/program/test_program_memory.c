@@ -1,4 +1,5 @@
 /* What programs announce, that they keep to it, and that it is small. */
+#include "tests/kit/loss_call.h"
 #include "tests/kit/measure.h"
 #include "tests/kit/test.h"
 #include "base/core/alloc.h"
@@ -29,20 +30,22 @@ static double mib(size_t bytes)
     return (double)bytes / (1 << 20);
 }
 
+static size_t align_up(size_t bytes)
+{
+    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
 /* Scratch if each operator's weights were packed there just before it runs. */
 static size_t scratch_with_packed(const volt_program *p)
 {
-    size_t most = p->loss_scratch;
+    size_t most = p->loss_bytes;
 
     for (int i = 0; i < p->step_count; i++) {
         const volt_op_info *info = &p->steps[i].info;
-        const size_t packed =
-            (info->packed_bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
-
-        if (packed + info->scratch_bytes > most)
-            most = packed + info->scratch_bytes;
+        const size_t bytes = align_up(info->packed_bytes) + info->scratch_bytes;
+        most = bytes > most ? bytes : most;
     }
-    return most;
+    return align_up(most);
 }
 
 /* Compiles a preset and returns what it announces; the most that lives at once in *least. */
@@ -68,7 +71,8 @@ static volt_program_memory announce(const volt_device *dev, const char *name, vo
     volt_network_clear(&net);
     assert_ok(volt_program_create(&p, g, dev, &o));
     volt_program_memory_of(p, &m);
-    assert_true(m.scratch <= scratch_with_packed(p)); /* packing in advance takes no memory */
+    assert_true(p->scratch_bytes <=
+                scratch_with_packed(p)); /* packing in advance takes no memory */
     *least = 0;
     for (int i = 0; i < volt_program_step_count(p); i++) {
         volt_step_info info;
@@ -176,7 +180,7 @@ static void running_allocates_nothing(void **state)
         assert_ok(volt_program_load(p, weights));
         volt_mem_fail_after(1);
         assert_ok(volt_program_forward(p, input, 0));
-        assert_ok(volt_program_loss(p, &loss, labels, true, &r));
+        assert_ok(program_loss(p, &loss, labels, true, &r));
         assert_ok(volt_program_backward(p));
         volt_mem_fail_after(0);
         volt_program_free(p);

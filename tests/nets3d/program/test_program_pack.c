@@ -13,7 +13,8 @@ static const volt_device *noted; /* the one it passes everything to */
 static volt_pack note[MAX_PACKS];
 static int notes, calls;
 
-static volt_status pack_and_note(const volt_device *dev, const volt_pack *packs, int count)
+static volt_status pack_and_note(const volt_device *dev, const volt_pack *packs, int count,
+                                 volt_stream *stream)
 {
     (void)dev;
     calls++;
@@ -24,11 +25,13 @@ static volt_status pack_and_note(const volt_device *dev, const volt_pack *packs,
         assert_true(notes < MAX_PACKS);
         note[notes++] = packs[i];
     }
-    return noted->op_pack_many(noted, packs, count);
+    return noted->op_pack_many(noted, packs, count, stream);
 }
 
-static volt_status pack_alone(volt_op *op, void *packed, const float *weights)
+static volt_status pack_alone(volt_op *op, void *packed, const float *weights,
+                              volt_stream *stream)
 {
+    (void)stream;
     (void)op;
     (void)packed;
     (void)weights;
@@ -108,10 +111,9 @@ static void load(volt_program *p)
 static void forward_and_loss(volt_program *p, const sample *s)
 {
     const volt_loss_options loss = volt_loss_nnunet(volt_graph_output_count(p->graph), false);
-    volt_loss_result r = {0};
 
     assert_ok(volt_program_forward(p, s->input, 0));
-    assert_ok(volt_program_loss(p, &loss, s->labels, true, &r));
+    assert_ok(volt_program_loss(p, &loss, s->labels, true));
 }
 
 /* Of both passes of all networks. */
@@ -187,7 +189,7 @@ static void forms_are_packed_once_a_pass(void **state)
 
 static float *gradients_of(const volt_program *p)
 {
-    const size_t bytes = (size_t)volt_graph_param_elements(p->graph) * sizeof(float);
+    const size_t bytes = (size_t)volt_graph_learned_elements(p->graph) * sizeof(float);
     float *copy = NULL;
 
     assert_ok(volt_alloc(&copy, bytes, "gradients"));
@@ -220,7 +222,8 @@ static void passes_do_not_depend_on_old_memory(void **state)
             forward_and_loss(p, &s);
             assert_ok(volt_program_backward(p));
             got = gradients_of(p);
-            assert_memory_equal(got, want, (size_t)volt_graph_param_elements(g) * sizeof *got);
+            assert_memory_equal(got, want,
+                                (size_t)volt_graph_learned_elements(g) * sizeof *got);
             volt_free(want);
             volt_free(got);
             discard(&s);

@@ -157,6 +157,8 @@ static void options_out_of_range_are_refused(void **state)
     recipe = usual;
     o.device = "abacus";
     refused(*state, &o, "abacus");
+    o.device = "cpu:1";
+    refused(*state, &o, "cpu:1");
     o.device = NULL;
     assert_fails(volt_train(NULL, &((fixture *)*state)->data, &o, NULL, NULL), VOLT_EINVAL,
                  "no folder");
@@ -444,6 +446,9 @@ static void change(volt_train_field f, volt_train_options *o, volt_recipe *r)
     case VOLT_TRAIN_BATCH:
         r->batch = 3;
         break;
+    case VOLT_TRAIN_ACCUMULATE:
+        r->accumulate = 2;
+        break;
     case VOLT_TRAIN_OPTIMIZER:
         r->optimizer.kind = VOLT_ADAM;
         break;
@@ -559,7 +564,7 @@ static void given_fields_must_agree_on_resume(void **state)
     o.given = all;
     o.givens = VOLT_TRAIN_FIELDS;
     assert_fails(volt_train("run-given", &f->data, &o, NULL, NULL), VOLT_EINVAL,
-                 "<5> (0.5, the run has 0.001), <11>, <23> (5, the run has 11)");
+                 "<6> (0.5, the run has 0.001), <12>, <24> (5, the run has 11)");
     o = good;
     recipe = usual;
     o.given = all;

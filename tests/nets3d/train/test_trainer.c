@@ -176,6 +176,23 @@ static void learns_and_reports(void **state)
     remove_folder("run-learns");
 }
 
+static void assert_finite(const char *checkpoint)
+{
+    volt_safetensors *f = NULL;
+    int64_t count = 0;
+
+    assert_ok(volt_safetensors_open(&f, checkpoint));
+    for (size_t i = 0; i < volt_safetensors_count(f); i++) {
+        const volt_tensor_view *v = volt_safetensors_at(f, i);
+        for (size_t k = 0; v->type == VOLT_TENSOR_F32 && k < v->bytes / sizeof(float); k++) {
+            assert_true(isfinite(((const float *)v->data)[k]));
+            count++;
+        }
+    }
+    assert_true(count > 1000);
+    volt_safetensors_close(f);
+}
+
 /* Voxels that make the network overflow stop the run with the case's name; what was saved
  * before stays. */
 static void divergence_stops_with_the_case(void **state)
@@ -195,10 +212,17 @@ static void divergence_stops_with_the_case(void **state)
     data.train = spiked;
     data.train_count = 1;
     remove_folder("run-nan");
-    assert_fails(volt_train("run-nan", &data, &o, NULL, NULL), VOLT_ENUMERIC, "tiny_0");
-    assert_non_null(strstr(volt_last_error(), "iteration "));
-    assert_ok(volt_checkpoint_read_head(&head, "run-nan" LATEST));
-    volt_checkpoint_head_free(&head);
+    for (int i = 0; i < 4; i++) {
+        o.device = i % 2 ? "cpu" : "reference";
+        recipe.optimizer = volt_optimizer_usual(i / 2 ? VOLT_ADAM : VOLT_SGD);
+        remove_folder("run-nan");
+        assert_fails(volt_train("run-nan", &data, &o, NULL, NULL), VOLT_ENUMERIC, "tiny_0");
+        assert_non_null(strstr(volt_last_error(), "iteration "));
+        assert_non_null(strstr(volt_last_error(), " is not finite (cases "));
+        assert_ok(volt_checkpoint_read_head(&head, "run-nan" LATEST));
+        volt_checkpoint_head_free(&head);
+        assert_finite("run-nan" LATEST);
+    }
     fixture_store_case(path, 0, 0);
     volt_free(path);
     remove_folder("run-nan");

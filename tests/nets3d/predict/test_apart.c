@@ -1,0 +1,240 @@
+/* Training and prediction on a device that runs its calls later, in memory that the host cannot
+ * touch (kit/queue_device.h): the same bits as where device and host are one, and no faults. */
+#include <unistd.h>
+
+#include "base/core/alloc.h"
+#include "base/system/file.h"
+#include "tests/kit/loss_call.h"
+#include "tests/kit/predict_fixture.h"
+#include "tests/kit/queue_device.h"
+#include "tests/kit/train_compare.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
+
+static enum { TOGETHER, APART, APART_WITH_SUMS } how;
+
+static queue_counts seen; /* of the devices that were closed */
+
+volt_status __real_volt_device_open(volt_device **out, const char *name);
+volt_status __wrap_volt_device_open(volt_device **out, const char *name);
+void __real_volt_device_close(volt_device *dev);
+void __wrap_volt_device_close(volt_device *dev);
+
+/* The linker leads all calls of volt_device_open here. */
+volt_status __wrap_volt_device_open(volt_device **out, const char *name)
+{
+    const volt_status st = __real_volt_device_open(out, name);
+
+    if (st == VOLT_OK && how != TOGETHER)
+        queue_device_open(
+            out, (queue_options){.seed = 1 + (uint64_t)how, .scores = how == APART_WITH_SUMS});
+    return st;
+}
+
+void __wrap_volt_device_close(volt_device *dev)
+{
+    if (dev && !dev->host_memory) {
+        const queue_counts c = queue_device_counts(dev);
+        if (c.faults)
+            fail_msg("%lld faults, the first: %s", (long long)c.faults, c.fault);
+        seen.deferred += c.deferred;
+        seen.launches += c.launches;
+        seen.scores += c.scores;
+    }
+    __real_volt_device_close(dev);
+}
+
+static void training_is_the_same_to_the_bit(void **state)
+{
+    static const volt_optimizer_kind kinds[] = {VOLT_SGD, VOLT_ADAMW};
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    for (int i = 0; i < 2; i++) {
+        volt_recipe recipe;
+        volt_train_options o = fixture_options(&recipe, 2, 3);
+        o.device = "cpu";
+        o.threads = 2;
+        recipe.optimizer = volt_optimizer_usual(kinds[i]);
+        for (how = TOGETHER; how <= APART; how++) {
+            const char *run = how == TOGETHER ? "run-together" : "run-apart";
+            remove_folder(run);
+            o.resume = false;
+            stopper s = {.at = 4};
+            const volt_callbacks cb = callbacks_of(&s);
+            assert_fails(volt_train(run, &f.data, &o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+            o.resume = true; /* the state goes through the host */
+            assert_ok(volt_train(run, &f.data, &o, NULL, NULL));
+        }
+        assert_same_run("run-together", "run-apart");
+    }
+    how = TOGETHER;
+    remove_folder("run-together");
+    remove_folder("run-apart");
+    fixture_close(&f);
+}
+
+/* Labels of the scan by the network of `run`. */
+static volt_volume *labels_of(const char *run, const volt_volume *scan)
+{
+    volt_predict_options o = volt_predict_defaults();
+    volt_volume *labels = NULL;
+    volt_predictor *p = NULL;
+
+    o.precision = VOLT_FP32;
+    o.threads = 2;
+    assert_ok(volt_predictor_open(&p, &run, 1, &o, NULL));
+    assert_ok(volt_predictor_run(p, scan, &labels, NULL));
+    volt_predictor_free(p);
+    return labels;
+}
+
+/* For labels and for regions. */
+static void prediction_is_the_same_to_the_bit(void **state)
+{
+    const int64_t n[3] = {21, 14, 17};
+    const volt_grid grid = volt_grid_make(n, 1, (const double[3]){1, 1.2, 1});
+    const char *const dataset[] = {fixture_dataset, fixture_regions};
+    volt_volume *scan = NULL;
+
+    (void)state;
+    assert_ok(volt_volume_create(&scan, &grid, VOLT_F32));
+    fixture_voxels(scan->data, NULL, n, 3);
+    for (int i = 0; i < 2; i++) {
+        volt_volume *labels[3];
+        volt_dataset_info info;
+        char text[8192];
+        int64_t found[256] = {0}, kinds = 0;
+
+        assert_ok(volt_dataset_info_parse(&info, dataset[i], strlen(dataset[i]), "a test"));
+        snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8", "1, 1, 1");
+        write_random_run("apart-net", text, &info);
+        for (how = TOGETHER; how <= APART_WITH_SUMS; how++) {
+            seen = (queue_counts){0};
+            labels[how] = labels_of("apart-net", scan);
+            assert_true((seen.scores > 10) == (how == APART_WITH_SUMS));
+            assert_true((seen.deferred > 10 && seen.launches > 0) == (how != TOGETHER));
+            assert_memory_equal(labels[how]->data, labels[0]->data, 21 * 14 * 17);
+        }
+        how = TOGETHER;
+        for (int64_t v = 0; v < 21 * 14 * 17; v++)
+            found[((uint8_t *)labels[0]->data)[v]]++;
+        for (int k = 0; k < 256; k++)
+            kinds += found[k] > 0;
+        assert_true(kinds > 1);
+        for (int k = 0; k < 3; k++)
+            volt_volume_free(labels[k]);
+        volt_dataset_info_clear(&info);
+    }
+    volt_volume_free(scan);
+}
+
+/* ---- operands in device memory ---- */
+
+enum { VOXELS = 2 * 4 * 4 * 4, CLASSES = 3 };
+
+/* A head on two channels. */
+static volt_program *small_program(volt_graph **g, const volt_device *device)
+{
+    const volt_conv one = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}};
+    volt_program_options o = volt_program_defaults();
+    float weights[2 * CLASSES + CLASSES];
+    volt_program *p = NULL;
+    volt_value v;
+
+    assert_ok(volt_graph_create(g));
+    assert_ok(volt_graph_input(*g, &v, 2));
+    assert_ok(volt_graph_conv(*g, &v, v, "head", CLASSES, &one, true));
+    assert_ok(volt_graph_output(*g, v));
+    o.n = 2;
+    o.mode = VOLT_TRAIN;
+    o.threads = 1;
+    for (int a = 0; a < 3; a++)
+        o.extent[a] = 4;
+    for (int i = 0; i < 2 * CLASSES + CLASSES; i++)
+        weights[i] = (float)(i % 4) / 4 - 0.3f;
+    assert_ok(volt_program_create(&p, *g, device, &o));
+    assert_ok(volt_program_load(p, weights));
+    return p;
+}
+
+static void *on_device(const volt_device *dev, const void *host, size_t bytes)
+{
+    void *p = NULL;
+
+    assert_ok(dev->alloc(dev, &p, bytes, "a test"));
+    if (host)
+        assert_ok(dev->upload(dev, p, host, bytes, NULL));
+    return p;
+}
+
+/* Inputs, labels and downloads, on either side: the same loss and the same weights after it. */
+static void operands_may_lie_on_either_side(void **state)
+{
+    const volt_optimizer_settings settings = volt_optimizer_nnunet();
+    float input[2 * VOXELS], scores[2][CLASSES * VOXELS], end[2][3 * CLASSES];
+    int16_t labels[VOXELS];
+    double total[2];
+
+    (void)state;
+    for (int i = 0; i < 2 * VOXELS; i++)
+        input[i] = (float)(i * 7 % 13) / 6 - 1;
+    for (int i = 0; i < VOXELS; i++)
+        labels[i] = (int16_t)(i % CLASSES);
+    for (int side = 0; side < 2; side++) {
+        volt_loss_result r = {0};
+        volt_device *dev = NULL;
+        volt_optimizer *o = NULL;
+        volt_graph *g = NULL;
+        void *x = input, *y = labels, *z = scores[side];
+        double norm = 0;
+
+        how = APART;
+        assert_ok(volt_device_open(&dev, "cpu"));
+        how = TOGETHER;
+        volt_program *p = small_program(&g, dev);
+        assert_ok(volt_optimizer_create(&o, volt_program_parameters(p), &settings));
+        if (side) {
+            x = on_device(dev, input, sizeof input);
+            y = on_device(dev, labels, sizeof labels);
+            z = on_device(dev, NULL, sizeof scores[0]);
+        }
+        assert_ok(volt_program_forward(p, x, 0));
+        assert_ok(volt_program_download(p, 0, z));
+        assert_ok(volt_program_loss(p, NULL, y, true));
+        assert_ok(volt_program_backward(p));
+        assert_ok(volt_optimizer_step(o, 0.1));
+        /* The next step may begin before the results of this one are read. */
+        assert_ok(volt_program_evaluate(p, x));
+        assert_ok(volt_program_loss_result(p, &r));
+        assert_ok(volt_optimizer_norm(o, &norm));
+        assert_true(isfinite(r.total) && norm > 0);
+        total[side] = r.total;
+        assert_ok(volt_program_save(p, end[side]));
+        if (side) {
+            assert_ok(dev->download(dev, scores[side], z, sizeof scores[side], NULL));
+            dev->release(dev, x);
+            dev->release(dev, y);
+            dev->release(dev, z);
+        }
+        volt_optimizer_free(o);
+        volt_program_free(p);
+        volt_graph_free(g);
+        volt_device_close(dev);
+    }
+    assert_memory_equal(scores[0], scores[1], sizeof scores[0]);
+    assert_memory_equal(end[0], end[1], sizeof end[0]);
+    assert_true(total[0] == total[1]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(operands_may_lie_on_either_side),
+        cmocka_unit_test(training_is_the_same_to_the_bit),
+        cmocka_unit_test(prediction_is_the_same_to_the_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
