@@ -27,8 +27,8 @@ typedef struct volt_parameters {
     float *weights, *gradients; /* in the device's memory, in flat order; NULL in inference
                                  * programs and before volt_program_load. Programs with
                                  * `accumulate`: the average of gradients */
-    int64_t count;              /* elements of each: volt_graph_learned_elements(). State lies
-                                 * behind `weights` and has no gradients */
+    int64_t count;              /* of each, without state, which lies behind `weights` and has
+                                 * no gradients */
     int threads;
     volt_stream *stream; /* their program's: what touches them is given to it */
 } volt_parameters;

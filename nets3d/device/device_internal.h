@@ -4,6 +4,21 @@
  * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
  * device (plain C) defines what every operator means; every other device is tested against it.
  *
+ * A new device implements every entry of struct volt_device that is not said to be NULL
+ * sometimes, computes in VOLT_FP32, and runs COPY in all forms. It may refuse
+ *   forms      plain operands of convolutions, channel ranges, a second gradient, sums of a
+ *              convolution's output, margins: the program copies, adds or sums in a step of its
+ *              own
+ *   operators  any other kind: graphs that need it do not compile, with the device's sentence
+ *   precisions all but VOLT_FP32 (supports)
+ *   streams, pinned memory, scores, capture: NULL or VOLT_ENOTSUP, and the caller does without
+ * and nothing else: a call that op_create has accepted must not be refused when it runs.
+ *
+ * Order     calls that take a stream may run after they have returned, in the stream's order
+ *           (stream.h); with the stream NULL they have run. What they are given by value or in
+ *           host memory has been read when they return; device memory and operators are in use
+ *           until the stream has been waited for. What fails later is reported by the stream's
+ *           sync or the next download in it.
  * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
  *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
  *           device adds the channel range's offset. Buffers of activations, packed weights and
@@ -136,7 +151,8 @@ struct volt_device {
     int index;           /* which of the machine's devices of this name; from 0 */
     const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
     void *context;       /* the device's own */
-    bool host_memory;    /* device pointers are host pointers, so nothing needs copying */
+    bool host_memory;    /* device pointers are host pointers, so nothing needs copying, and
+                          * `streams` is NULL */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
@@ -147,13 +163,16 @@ struct volt_device {
     const volt_stream_table *streams; /* NULL: every call has run when it returns */
 
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
+    /* Waits for all that the device was given. NULL is allowed. */
     void (*release)(const volt_device *dev, void *p);
-    /* Both NULL: ordinary memory is as good. */
+    /* Host memory that the device reaches by itself. Both NULL: ordinary memory is as good. */
     volt_status (*pinned_alloc)(const volt_device *dev, void **out, size_t bytes,
                                 const char *what);
     void (*pinned_free)(const volt_device *dev, void *p);
     /* To the device and back; sizes in bytes. Either side may be host memory or memory of this
-     * device; the device tells them apart. */
+     * device; the device tells them apart. Ordinary host memory has been read when upload
+     * returns, and holds the bytes when download returns; pinned memory belongs to the device
+     * until the stream has been waited for. */
     volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes,
                           volt_stream *stream);
     volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes,
@@ -174,7 +193,8 @@ struct volt_device {
     bool (*op_same_form)(const volt_op *a, const volt_op *b);
     volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch,
                           volt_stream *stream);
-    void (*op_free)(volt_op *op); /* NULL is allowed */
+    /* None of its runs may be left in a stream. NULL is allowed. */
+    void (*op_free)(volt_op *op);
 
     volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call,
                                 volt_stream *stream);

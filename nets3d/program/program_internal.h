@@ -173,7 +173,7 @@ struct volt_program {
     unsigned char *packed, *arenas, *scratch;
     unsigned char *arena;     /* the one in use */
     size_t arena_bytes;       /* of one */
-    int using;                /* number of the arena in use */
+    int arena_number;         /* number of the arena in use */
     volt_run_state state;     /* of the arena in use, */
     volt_run_state *states;   /* of the others */
     volt_loss_block *loss;    /* result of the last loss */

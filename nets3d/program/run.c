@@ -52,7 +52,7 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
 
 static void set_pointers(volt_program *p)
 {
-    p->arena = p->arenas + (size_t)p->using * p->arena_bytes;
+    p->arena = p->arenas + (size_t)p->arena_number * p->arena_bytes;
     for (int i = 0; i < p->step_count; i++) {
         for (int j = 0; j < p->steps[i].operands; j++)
             p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
@@ -230,7 +230,7 @@ static bool needs_host(const volt_step *s)
 static volt_status replay(volt_program *p, int first, int end)
 {
     const volt_stream_table *t = p->device->streams;
-    volt_capture **slot = &p->captures[p->using * p->step_count + first];
+    volt_capture **slot = &p->captures[p->arena_number * p->step_count + first];
     volt_status st, ended;
 
     if (!*slot) {
@@ -465,9 +465,9 @@ volt_status volt_program_use(volt_program *p, int arena)
 {
     if (arena < 0 || arena >= p->options.arenas)
         return volt_fail(VOLT_EINVAL, "arena %d of %d", arena, p->options.arenas);
-    p->states[p->using] = p->state;
+    p->states[p->arena_number] = p->state;
     p->state = p->states[arena];
-    p->using = arena;
+    p->arena_number = arena;
     if (p->arenas)
         set_pointers(p);
     return VOLT_OK;
