@@ -184,8 +184,7 @@ struct volt_device {
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
     volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
                            volt_stream *stream);
-    /* The same for several, in any order: a training step's weights in one call. `packs` is
-     * read before the call returns. */
+    /* The same for several, in any order: a training step's weights in one call. */
     volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
                                 volt_stream *stream);
     /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
