@@ -37,6 +37,8 @@ typedef struct volt_rng {
 VOLT_API volt_rng volt_rng_open(uint64_t seed, uint32_t epoch, uint32_t sample,
                                 volt_rng_purpose purpose);
 VOLT_API uint32_t volt_rng_u32(volt_rng *rng);
+/* Leaves out so many words of 32 bits; a uniform number takes two. Takes no time. */
+VOLT_API void volt_rng_skip(volt_rng *rng, uint64_t words);
 VOLT_API double volt_rng_uniform(volt_rng *rng);                        /* [0, 1), 53 bits */
 VOLT_API double volt_rng_range(volt_rng *rng, double low, double high); /* [low, high) */
 VOLT_API int64_t volt_rng_below(volt_rng *rng, int64_t n); /* 0..n-1 unbiased; n >= 1 */

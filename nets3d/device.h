@@ -19,6 +19,7 @@ typedef enum volt_precision {
 } volt_precision;
 
 typedef struct volt_device volt_device;
+typedef struct volt_stream volt_stream; /* a queue of work of a device */
 
 /* The parameters of a training program that learn, and their gradients. */
 typedef struct volt_parameters {
@@ -26,9 +27,10 @@ typedef struct volt_parameters {
     float *weights, *gradients; /* in the device's memory, in flat order; NULL in inference
                                  * programs and before volt_program_load. Programs with
                                  * `accumulate`: the average of gradients */
-    int64_t count;              /* elements of each: volt_graph_learned_elements(). State lies
-                                 * behind `weights` and has no gradients */
+    int64_t count;              /* of each, without state, which lies behind `weights` and has
+                                 * no gradients */
     int threads;
+    volt_stream *stream; /* their program's: what touches them is given to it */
 } volt_parameters;
 
 /* Opens a device by name, NAME[:INDEX]: "reference" or "cpu", of which there is one each,

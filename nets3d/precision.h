@@ -7,8 +7,8 @@
 #include "device.h"
 VOLT_BEGIN_DECLS
 
-/* "auto", "fp32", "bf16", "fp16" or "tf32": not every device computes in each. VOLT_EINVAL: none
- * of these. */
+/* "auto", "fp32", "bf16", "fp16" or "tf32": not every device computes in each. VOLT_EINVAL:
+ * none of these. */
 VOLT_CALL volt_precision_parse(volt_precision *out, const char *name);
 VOLT_API const char *volt_precision_name(volt_precision precision); /* never NULL */
 

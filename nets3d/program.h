@@ -5,6 +5,10 @@
  * the operators and lays all buffers out in one arena by lifetime. The program announces its
  * bytes before anything is allocated; running allocates nothing.
  *
+ * Order    the device may run what it is given after a call has returned, in the order of the
+ *          calls. Input and labels in ordinary host memory have been read then. The host waits
+ *          in volt_program_download into its memory, volt_program_loss_result and
+ *          volt_program_save.
  * Threads  a program is used by one thread at a time; its operators use `threads` threads.
  *          Several programs may share a graph and a device.
  */
@@ -59,8 +63,9 @@ typedef struct volt_program_memory {
     size_t parameters;  /* training: plain float32 master weights; inference: 0 */
     size_t packed;      /* inference: weights in the operators' own layouts */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
-    size_t activations; /* the arenas: activations, their gradients, logits */
-    size_t scratch;     /* shared by all operators */
+    size_t activations; /* the arenas: activations, their gradients, logits; training: packed
+                         * weights where there is room */
+    size_t scratch;     /* shared by all operators; training: other packed weights */
     size_t total;
 } volt_program_memory;
 
@@ -84,8 +89,9 @@ VOLT_CALL volt_program_save(const volt_program *p, float *flat);
  *
  * Runs forward on `input`, PLAIN (n,c,d,h,w) float32. `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
-/* The same as in prediction, also in training programs: dropout does nothing. A loss after it
- * has no gradient. */
+/* Evaluation, the rule of validation and prediction alike: dropout does nothing, and norms that
+ * have running statistics use them. Inference programs always follow it; here training programs
+ * do, with the same bits. A loss after it has no gradient. */
 VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
 /* The extents n,c,d,h,w of output i. */
 VOLT_CALL volt_program_output_shape(const volt_program *p, int i, int64_t shape[5]);

@@ -51,7 +51,7 @@ static volt_status run_op(void *user)
 {
     bench_op *b = user;
 
-    return b->device->op_run(b->op, b->operand, b->scratch);
+    return b->device->op_run(b->op, b->operand, b->scratch, NULL);
 }
 
 static const volt_op_kind kinds[] = {
@@ -178,7 +178,7 @@ static volt_status fill_random(void *p, size_t bytes, const volt_device *device)
         return st;
     for (size_t i = 0; i <= bytes / sizeof *words; i++)
         words[i] = (volt_rng_u32(&rng) & 0x807f807fu) | 0x3f003f00u;
-    st = device->upload(device, p, words, bytes);
+    st = device->upload(device, p, words, bytes, NULL);
     volt_free(words);
     return st;
 }

@@ -43,6 +43,20 @@ uint32_t volt_rng_u32(volt_rng *rng)
     return rng->block[4 - rng->left--];
 }
 
+void volt_rng_skip(volt_rng *rng, uint64_t words)
+{
+    const uint64_t unread = (uint64_t)rng->left;
+
+    if (words <= unread) {
+        rng->left -= (int)words;
+        return;
+    }
+    rng->counter[0] += (uint32_t)((words - unread) / 4);
+    rng->left = 0;
+    for (uint64_t i = (words - unread) % 4; i > 0; i--)
+        (void)volt_rng_u32(rng);
+}
+
 double volt_rng_uniform(volt_rng *rng)
 {
     const uint64_t high = volt_rng_u32(rng) >> 5, low = volt_rng_u32(rng) >> 6;

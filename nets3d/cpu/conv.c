@@ -2,9 +2,9 @@
  *
  * Activations lie in blocks of 16 or 8 channels, (n, c/B, d, h, w, B), in which oneDNN's fast
  * kernels read and write them without reordering. Three things do not fit and are bridged here:
- *   weights  oneDNN chooses a blocked layout per primitive. Inference packs weights once;
- *            training keeps them plain and packs them before each run, and turns gradients back
- *            after it. Channels are padded to whole blocks, which the buffers hold anyway.
+ *   weights  oneDNN chooses a blocked layout per primitive. Weights are packed into it
+ * (op_pack) and gradients are turned back after each run. Channels are padded to whole blocks,
+ *            which the buffers hold anyway.
  *   ranges   samples of a range of a buffer's channels do not lie back to back: the primitive
  *            then runs once per sample, and weight gradients are added up.
  *   staging  an operand in a layout or type that a kernel does not take, or with margins around
@@ -470,6 +470,14 @@ volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
     return cpu_engine_check(st, "weights");
 }
 
+bool cpu_conv_same_form(const volt_op *a, const volt_op *b)
+{
+    const cpu_md one = dnnl_primitive_desc_query_md(a->conv->pd, dnnl_query_weights_md, 0);
+    const cpu_md other = dnnl_primitive_desc_query_md(b->conv->pd, dnnl_query_weights_md, 0);
+
+    return dnnl_memory_desc_equal(one, other) != 0;
+}
+
 /* One run of the primitive with all memories aimed. */
 static dnnl_status_t execute(const volt_op *op)
 {
@@ -590,7 +598,7 @@ static volt_status run_stage(const volt_op *op, void *const *operand, char *cons
         void *own = operand[side_index(op, i)];
         void *args[2] = {output ? side[i] : own, output ? own : side[i]};
         if (copy && is_output(op, i) == output)
-            st = op->ctx->device->op_run(copy, args, NULL);
+            st = op->ctx->device->op_run(copy, args, NULL, NULL);
     }
     return st;
 }

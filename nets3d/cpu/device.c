@@ -13,6 +13,7 @@
 #include "nets3d/cpu/tconv.h"
 #include "nets3d/cpu/tconv_any.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/ops/reference.h"
 
 static const cpu_context *context_of(const volt_device *dev)
 {
@@ -54,8 +55,10 @@ static void device_release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status copy_bytes(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                              volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -253,10 +256,11 @@ static void op_info(const volt_op *op, volt_op_info *info)
     *info = op->info;
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
+    (void)stream;
     if (op->inner)
-        return op_pack(op->inner, packed, weights);
+        return op_pack(op->inner, packed, weights, stream);
     if (op->pack) {
         op->pack(op, packed, weights);
         return VOLT_OK;
@@ -264,8 +268,33 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights)
     return op->conv ? cpu_conv_pack(op, packed, weights) : VOLT_OK;
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
+                                volt_stream *stream)
 {
+    volt_status st = VOLT_OK;
+
+    (void)dev;
+    for (int i = 0; st == VOLT_OK && i < count; i++)
+        st = op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
+    return st;
+}
+
+/* What own kernels pack follows from the weights' extents, the kind and the type. */
+static bool op_same_form(const volt_op *a, const volt_op *b)
+{
+    if (a->inner || b->inner)
+        return a->inner && b->inner && op_same_form(a->inner, b->inner);
+    if (a->info.packed_bytes != b->info.packed_bytes || a->pack != b->pack)
+        return false;
+    if (a->pack)
+        return a->spec.kind == b->spec.kind && a->view[0].bf16 == b->view[0].bf16;
+    return a->conv && b->conv && cpu_conv_same_form(a, b);
+}
+
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
+{
+    (void)stream;
     if (op->inner)
         return cpu_tconv_any_run(op, operands, scratch);
     if (!op->run)
@@ -280,8 +309,10 @@ static size_t loss_scratch(const volt_device *dev, const volt_loss_call *call)
     return cpu_loss_scratch(call);
 }
 
-static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream)
 {
+    (void)stream;
     if (call->c > CPU_LOSS_MOST_CLASSES)
         return volt_fail(VOLT_ENOTSUP, "loss over %lld channels, at most %d",
                          (long long)call->c, CPU_LOSS_MOST_CLASSES);
@@ -289,39 +320,50 @@ static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call)
     return VOLT_OK;
 }
 
-static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call)
+static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->loss_gradient(call);
     return VOLT_OK;
 }
 
-static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call)
+static volt_status run_sgd(const volt_device *dev, const volt_sgd_call *call,
+                           volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->sgd(call);
     return VOLT_OK;
 }
 
-static volt_status run_adam(const volt_device *dev, const volt_adam_call *call)
+static volt_status run_adam(const volt_device *dev, const volt_adam_call *call,
+                            volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->adam(call);
     return VOLT_OK;
 }
 
 static volt_status accumulate(const volt_device *dev, float *sum, const float *x, int64_t count,
-                              double scale, bool first, int threads)
+                              double scale, bool first, int threads, volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->accumulate(sum, x, count, (float)scale, first, threads);
     return VOLT_OK;
 }
 
-static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call)
+static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream)
 {
+    (void)stream;
     context_of(dev)->kernels->sum_squares(call);
     return VOLT_OK;
 }
 
-static volt_status update_begin(const volt_device *dev, const volt_update_call *call)
+static volt_status update_begin(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     volt_update_advance(call);
     return VOLT_OK;
@@ -368,8 +410,11 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .op_create = op_create,
                          .op_info = op_info,
                          .op_pack = op_pack,
+                         .op_pack_many = op_pack_many,
+                         .op_same_form = op_same_form,
                          .op_run = op_run,
                          .op_free = op_free,
+                         .draw_factors = volt_reference_draw_factors,
                          .loss_scratch = loss_scratch,
                          .loss_sums = loss_sums,
                          .loss_gradient = loss_gradient,

@@ -68,7 +68,7 @@ volt_status cpu_tconv_any_run(const volt_op *op, void *const *operand, void *scr
     void *const *inner = op->spec.kind == VOLT_OP_TCONV_FWD        ? forward
                          : op->spec.kind == VOLT_OP_TCONV_BWD_DATA ? data
                                                                    : weights;
-    volt_status st = dev->op_run(op->inner, inner, scratch);
+    volt_status st = dev->op_run(op->inner, inner, scratch, NULL);
 
     if (st != VOLT_OK || !bias)
         return st;

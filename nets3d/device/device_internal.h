@@ -4,6 +4,21 @@
  * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
  * device (plain C) defines what every operator means; every other device is tested against it.
  *
+ * A new device implements every entry of struct volt_device that is not said to be NULL
+ * sometimes, computes in VOLT_FP32, and runs COPY in all forms. It may refuse
+ *   forms      plain operands of convolutions, channel ranges, a second gradient, sums of a
+ *              convolution's output, margins: the program copies, adds or sums in a step of its
+ *              own
+ *   operators  any other kind: graphs that need it do not compile, with the device's sentence
+ *   precisions all but VOLT_FP32 (supports)
+ *   streams, pinned memory, scores, capture: NULL or VOLT_ENOTSUP, and the caller does without
+ * and nothing else: a call that op_create has accepted must not be refused when it runs.
+ *
+ * Order     calls that take a stream may run after they have returned, in the stream's order
+ *           (stream.h); with the stream NULL they have run. What they are given by value or in
+ *           host memory has been read when they return; device memory and operators are in use
+ *           until the stream has been waited for. What fails later is reported by the stream's
+ *           sync or the next download in it.
  * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
  *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
  *           device adds the channel range's offset. Buffers of activations, packed weights and
@@ -37,10 +52,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/rng.h"
 #include "base/status.h"
 #include "nets3d/device.h"
 #include "nets3d/device/loss.h"
 #include "nets3d/device/scores.h"
+#include "nets3d/device/stream.h"
 #include "nets3d/device/update.h"
 #include "nets3d/graph.h"
 #include "nets3d/graph/tensor.h"
@@ -136,7 +153,23 @@ typedef struct volt_op_spec {
     int threads;  /* host threads the operator may use; >= 1 */
 } volt_op_spec;
 
+/* Factors of channels, (n,c) float32: 0 with probability p, else 1/(1-p). Factor i is 0 where
+ * number `first` + i of rng's uniform numbers (volt_rng_uniform) is below p. */
+typedef struct volt_factors_call {
+    float *factors; /* out (count) */
+    int64_t count, first;
+    double p; /* 0 <= p < 1; with 0 all factors are 1 */
+    volt_rng rng;
+} volt_factors_call;
+
 typedef struct volt_op volt_op; /* the device's own */
+
+/* Weights of one operator that are to be packed. */
+typedef struct volt_pack {
+    volt_op *op;
+    void *packed;         /* out (packed_bytes) */
+    const float *weights; /* plain */
+} volt_pack;
 
 typedef struct volt_op_info {
     const char *kernel;   /* name of the implementation; static */
@@ -151,7 +184,8 @@ struct volt_device {
     int index;           /* which of the machine's devices of this name; from 0 */
     const char *library; /* what computes, with its version: "oneDNN 2.6.3"; never NULL */
     void *context;       /* the device's own */
-    bool host_memory;    /* device pointers are host pointers, so nothing needs copying */
+    bool host_memory;    /* device pointers are host pointers, so nothing needs copying, and
+                          * `streams` is NULL */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
@@ -159,34 +193,61 @@ struct volt_device {
     size_t (*buffer_bytes)(const volt_device *dev, const volt_tensor *t);
     bool (*supports)(const volt_device *dev, volt_precision precision);
 
+    const volt_stream_table *streams; /* NULL: every call has run when it returns */
+
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
+    /* Waits for all that the device was given. NULL is allowed. */
     void (*release)(const volt_device *dev, void *p);
+    /* Host memory that the device reaches by itself. Both NULL: ordinary memory is as good. */
+    volt_status (*pinned_alloc)(const volt_device *dev, void **out, size_t bytes,
+                                const char *what);
+    void (*pinned_free)(const volt_device *dev, void *p);
     /* To the device and back; sizes in bytes. Either side may be host memory or memory of this
-     * device; the device tells them apart. */
-    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes);
-    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes);
+     * device; the device tells them apart. Ordinary host memory has been read when upload
+     * returns, and holds the bytes when download returns; pinned memory belongs to the device
+     * until the stream has been waited for. */
+    volt_status (*upload)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                          volt_stream *stream);
+    volt_status (*download)(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream);
 
     /* VOLT_ENOTSUP: this device cannot do it in this form. The caller owns *out (op_free). */
     volt_status (*op_create)(const volt_device *dev, volt_op **out, const volt_op_spec *spec);
     void (*op_info)(const volt_op *op, volt_op_info *info);
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
-    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights);
-    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch);
-    void (*op_free)(volt_op *op); /* NULL is allowed */
+    volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
+                           volt_stream *stream);
+    /* The same for several, in any order: a training step's weights in one call. */
+    volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
+                                volt_stream *stream);
+    /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
+     * not be packed for each. For two different operators the answer may always be no. */
+    bool (*op_same_form)(const volt_op *a, const volt_op *b);
+    volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream);
+    /* None of its runs may be left in a stream. NULL is allowed. */
+    void (*op_free)(volt_op *op);
 
+    volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call,
+                                volt_stream *stream);
     /* loss.h: of both calls; with the gradient that is at least as much as without. */
     size_t (*loss_scratch)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*loss_sums)(const volt_device *dev, const volt_loss_call *call);
-    volt_status (*loss_gradient)(const volt_device *dev, const volt_loss_call *call);
+    volt_status (*loss_sums)(const volt_device *dev, const volt_loss_call *call,
+                             volt_stream *stream);
+    volt_status (*loss_gradient)(const volt_device *dev, const volt_loss_call *call,
+                                 volt_stream *stream);
     /* update.h. The sum of squares is in double, in a fixed order; NaN or infinity propagates.
      */
-    volt_status (*sum_squares)(const volt_device *dev, const volt_squares_call *call);
-    volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call);
-    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call);
-    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call);
+    volt_status (*sum_squares)(const volt_device *dev, const volt_squares_call *call,
+                               volt_stream *stream);
+    volt_status (*update_begin)(const volt_device *dev, const volt_update_call *call,
+                                volt_stream *stream);
+    volt_status (*sgd)(const volt_device *dev, const volt_sgd_call *call, volt_stream *stream);
+    volt_status (*adam)(const volt_device *dev, const volt_adam_call *call,
+                        volt_stream *stream);
     /* sum = scale * x if `first`, else sum += scale * x: gradients of several batches. */
     volt_status (*accumulate)(const volt_device *dev, float *sum, const float *x, int64_t count,
-                              double scale, bool first, int threads);
+                              double scale, bool first, int threads, volt_stream *stream);
     /* scores.h: adding up and decoding; NULL: the host does it. */
     const volt_scores_table *scores;
     void (*close)(volt_device *dev);

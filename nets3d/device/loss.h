@@ -5,14 +5,14 @@
  *
  *   loss_sums      checks the labels, turns logits into probabilities where gradients are
  *                  wanted, and writes all that values and gradients need to know of the whole
- *                  batch into `sums`: plain sums over voxels. Who holds a part of the batch
- * (some samples, or a box of each) adds the parts' sums up before the second call.
+ *                  batch into `sums`: plain sums over voxels. Holders of parts of the batch
+ *                  (some samples, or a box of each) add theirs up before the second call.
  *   loss_gradient  writes values and counts into `result`, and gradients over the logits.
  *
- * Bad labels  make all else of the result meaningless. With them, and if the total is not
- *             finite, all gradients are NaN: no update follows from them (update.h), on any
- * rank. Memory      logits, labels, sums, result, scratch and loss_scale are device memory;
- * regions and class weights are host memory, read before each call returns.
+ * Labels    bad ones make all else of the result meaningless. With them, and if the total is
+ *           not finite, all gradients are NaN: no update follows (update.h), on any rank.
+ * Memory    logits, labels, sums, result, scratch and loss_scale are the device's; regions and
+ *           class weights are the host's, read before each call returns.
  */
 #ifndef VOLT_NETS3D_DEVICE_LOSS_H
 #define VOLT_NETS3D_DEVICE_LOSS_H

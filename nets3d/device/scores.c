@@ -21,38 +21,45 @@ static void close_sums(const volt_device *dev, volt_stitch *s)
 }
 
 static volt_status expect(const volt_device *dev, volt_stitch *s, volt_box box,
-                          const float *weight)
+                          const float *weight, volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     volt_stitch_expect(s, box, weight);
     return VOLT_OK;
 }
 
 static volt_status add(const volt_device *dev, volt_stitch *s, const volt_stitch_tile *tile,
-                       int threads)
+                       int threads, volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     volt_stitch_add(s, tile, threads);
     return VOLT_OK;
 }
 
 static volt_status finish(const volt_device *dev, volt_stitch *s, int64_t to, int threads,
-                          bool *finite)
+                          bool *finite, volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     *finite = volt_stitch_finish(s, to, threads);
     return VOLT_OK;
 }
 
-static volt_status drop(const volt_device *dev, volt_stitch *s, int64_t keep, int threads)
+static volt_status drop(const volt_device *dev, volt_stitch *s, int64_t keep, int threads,
+                        volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     volt_stitch_drop(s, keep, threads);
     return VOLT_OK;
 }
 
-static volt_status decode(const volt_device *dev, const volt_decode_call *call)
+static volt_status decode(const volt_device *dev, const volt_decode_call *call,
+                          volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     return call->masks
                ? volt_decode_masks(call->decoder, call->out, call->at, call->part, call->logits)

@@ -5,7 +5,8 @@
  *
  * The functions mean what those of volume/sliding/stitch.h and decode.h do. Arrays of a stitch,
  * values and weights of a tile and logits are memory of the device; decoded volumes are the
- * host's.
+ * host's. A stitch is used in one stream, that of the program whose scores are added;
+ * finish and decode wait, as the host reads what they give.
  */
 #ifndef VOLT_NETS3D_DEVICE_SCORES_H
 #define VOLT_NETS3D_DEVICE_SCORES_H
@@ -31,14 +32,16 @@ typedef struct volt_scores_table {
                         const int64_t shape[3], int64_t room, bool half);
     void (*close)(const volt_device *dev, volt_stitch *s);
     volt_status (*expect)(const volt_device *dev, volt_stitch *s, volt_box box,
-                          const float *weight);
+                          const float *weight, volt_stream *stream);
     volt_status (*add)(const volt_device *dev, volt_stitch *s, const volt_stitch_tile *tile,
-                       int threads);
+                       int threads, volt_stream *stream);
     /* *finite: whether all means are. */
     volt_status (*finish)(const volt_device *dev, volt_stitch *s, int64_t to, int threads,
-                          bool *finite);
-    volt_status (*drop)(const volt_device *dev, volt_stitch *s, int64_t keep, int threads);
-    volt_status (*decode)(const volt_device *dev, const volt_decode_call *call);
+                          bool *finite, volt_stream *stream);
+    volt_status (*drop)(const volt_device *dev, volt_stitch *s, int64_t keep, int threads,
+                        volt_stream *stream);
+    volt_status (*decode)(const volt_device *dev, const volt_decode_call *call,
+                          volt_stream *stream);
 } volt_scores_table;
 
 /* The host's: for scores in host memory, and devices whose memory that is. */

@@ -275,9 +275,9 @@ static volt_status check_request(const job *j)
         return volt_fail(VOLT_EINVAL, "a validation needs a run, a data set and a split");
     if ((int)j->o->precision < VOLT_PRECISION_AUTO || j->o->precision > VOLT_TF32 ||
         j->o->threads < 0 || j->o->threads > VOLT_MAX_THREADS)
-        return volt_fail(
-            VOLT_EINVAL, "precision %d, %d threads: one is out of range (0 to %d, 0 to %d)",
-            (int)j->o->precision, j->o->threads, VOLT_TF32, VOLT_MAX_THREADS);
+        return volt_fail(VOLT_EINVAL,
+                         "precision %d, %d threads: one is out of range (0 to %d, 0 to %d)",
+                         (int)j->o->precision, j->o->threads, VOLT_TF32, VOLT_MAX_THREADS);
     for (int64_t i = 0; i < j->split->vals; i++) {
         if (j->split->val[i] < 0 || j->split->val[i] >= j->ds->cases.count)
             return volt_fail(VOLT_EINVAL, "the split names case %lld; the data set has %lld",

@@ -151,9 +151,11 @@ static void every_voxel(const volt_loss_call *call, int l, voxel_work work)
 }
 
 /* Logits stay what they are: the second call computes the probabilities again. */
-volt_status volt_reference_loss_sums(const volt_device *dev, const volt_loss_call *call)
+volt_status volt_reference_loss_sums(const volt_device *dev, const volt_loss_call *call,
+                                     volt_stream *stream)
 {
     (void)dev;
+    (void)stream;
     for (int64_t i = 0; i < volt_loss_sums_count(call); i++)
         call->sums[i] = 0;
     call->sums[0] = check_labels(call);
@@ -291,11 +293,13 @@ static void write_result(const volt_loss_call *call)
     }
 }
 
-volt_status volt_reference_loss_gradient(const volt_device *dev, const volt_loss_call *call)
+volt_status volt_reference_loss_gradient(const volt_device *dev, const volt_loss_call *call,
+                                         volt_stream *stream)
 {
     const volt_loss_block *r = call->result;
 
     (void)dev;
+    (void)stream;
     write_result(call);
     for (int l = 0; call->gradient && l < call->levels; l++)
         every_voxel(call, l,

@@ -76,8 +76,10 @@ static void release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status transfer(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                            volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -121,24 +123,49 @@ static void op_info(const volt_op *op, volt_op_info *info)
     volt_op_spec_cost(&op->spec, &info->flops, &info->bytes);
 }
 
-static volt_status op_pack(volt_op *op, void *packed, const float *weights)
+/* Weights of an operator with a bf16 operand are rounded. */
+static bool rounds_weights(const volt_op_spec *spec)
 {
-    const volt_op_signature *sig = volt_op_signature_of(op->spec.kind);
-    const int64_t count = volt_tensor_elements(&op->spec.tensor[packed_operand(&op->spec)]);
-    float *out = packed;
-    int bf16 = 0;
+    const volt_op_signature *sig = volt_op_signature_of(spec->kind);
+    bool bf16 = false;
 
     for (int i = 0; i < sig->operands; i++) {
         if (sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT)
-            bf16 |= op->spec.tensor[i].dtype == VOLT_BF16;
+            bf16 |= spec->tensor[i].dtype == VOLT_BF16;
     }
+    return bf16;
+}
+
+static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
+{
+    (void)stream;
+    const int64_t count = volt_tensor_elements(&op->spec.tensor[packed_operand(&op->spec)]);
+    const bool bf16 = rounds_weights(&op->spec);
+    float *out = packed;
+
     for (int64_t i = 0; i < count; i++)
         out[i] = bf16 ? volt_bf16_to_float(volt_bf16_from_float(weights[i])) : weights[i];
     return VOLT_OK;
 }
 
-static volt_status op_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
+                                volt_stream *stream)
 {
+    (void)dev;
+    for (int i = 0; i < count; i++)
+        (void)op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
+    return VOLT_OK;
+}
+
+static bool op_same_form(const volt_op *a, const volt_op *b)
+{
+    return rounds_weights(&a->spec) == rounds_weights(&b->spec);
+}
+
+static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
+                          volt_stream *stream)
+{
+    (void)stream;
     (void)scratch;
     op->run(&op->spec, operands);
     return VOLT_OK;
@@ -169,8 +196,11 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .op_create = op_create,
                                       .op_info = op_info,
                                       .op_pack = op_pack,
+                                      .op_pack_many = op_pack_many,
+                                      .op_same_form = op_same_form,
                                       .op_run = op_run,
                                       .op_free = op_free,
+                                      .draw_factors = volt_reference_draw_factors,
                                       .loss_scratch = volt_reference_loss_scratch,
                                       .loss_sums = volt_reference_loss_sums,
                                       .loss_gradient = volt_reference_loss_gradient,

@@ -46,14 +46,24 @@ void volt_reference_softmax_bwd(const volt_op_spec *spec, void *const *operands)
 void volt_reference_prelu_bwd(const volt_op_spec *spec, void *const *operands);
 
 size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call *call);
-volt_status volt_reference_loss_sums(const volt_device *dev, const volt_loss_call *call);
-volt_status volt_reference_loss_gradient(const volt_device *dev, const volt_loss_call *call);
-volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call);
-volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call);
+/* For every device whose memory is the host's. */
+volt_status volt_reference_draw_factors(const volt_device *dev, const volt_factors_call *call,
+                                        volt_stream *stream);
+volt_status volt_reference_loss_sums(const volt_device *dev, const volt_loss_call *call,
+                                     volt_stream *stream);
+volt_status volt_reference_loss_gradient(const volt_device *dev, const volt_loss_call *call,
+                                         volt_stream *stream);
+volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call,
+                               volt_stream *stream);
+volt_status volt_reference_adam(const volt_device *dev, const volt_adam_call *call,
+                                volt_stream *stream);
 volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const float *x,
-                                      int64_t count, double scale, bool first, int threads);
-volt_status volt_reference_sum_squares(const volt_device *dev, const volt_squares_call *call);
-volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call);
+                                      int64_t count, double scale, bool first, int threads,
+                                      volt_stream *stream);
+volt_status volt_reference_sum_squares(const volt_device *dev, const volt_squares_call *call,
+                                       volt_stream *stream);
+volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call,
+                                        volt_stream *stream);
 
 /* A tensor with its memory. Strides in elements; `first` is where its box begins. */
 typedef struct volt_operand_view {

@@ -6,6 +6,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 #include "nets3d/run/checkpoint.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
@@ -143,7 +144,8 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
                      seg->device->alloc(seg->device, (void **)&g->device_weight, bytes,
                                         "the tiles' weights"));
             VOLT_TRY(st, done,
-                     seg->device->upload(seg->device, g->device_weight, g->weight, bytes));
+                     seg->device->upload(seg->device, g->device_weight, g->weight, bytes,
+                                         volt_program_stream(g->program)));
         }
     }
 done:

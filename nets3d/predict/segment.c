@@ -8,6 +8,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/program/on_device.h"
 #include "volume/orient.h"
 
 /* One scan at work. */
@@ -104,6 +105,14 @@ static void list_logits(volt_logits out[], const job *j)
         out[g] = volt_net_set_logits(&j->seg->set[g], &j->stitch[g]);
 }
 
+/* Where the first set's sums lie on the device, they are used in its program's stream. */
+static volt_stream *stream_of(const job *j)
+{
+    const volt_program *p = j->seg->set[0].program;
+
+    return p ? volt_program_stream(p) : NULL;
+}
+
 /* Slices `low` <= z < `high` of the crop. */
 static volt_status decode(job *j, int64_t low, int64_t high)
 {
@@ -117,9 +126,11 @@ static volt_status decode(job *j, int64_t low, int64_t high)
         return VOLT_OK;
     list_logits(logits, j);
     return j->scores->decode(
-        j->seg->device, &(volt_decode_call){j->decoder, &j->options,
-                                            j->out->regions ? j->out->regions : j->out->labels,
-                                            j->out->regions != NULL, at, box, logits});
+        j->seg->device,
+        &(volt_decode_call){j->decoder, &j->options,
+                            j->out->regions ? j->out->regions : j->out->labels,
+                            j->out->regions != NULL, at, box, logits},
+        stream_of(j));
 }
 
 /* Called when more slices of the first set's logits are complete. */
@@ -138,7 +149,7 @@ static volt_status on_slab(void *context)
     if (s->finished == s->shape[0])
         return VOLT_OK;
     return j->scores->drop(j->seg->device, s, keep < s->finished ? keep : s->finished,
-                           j->seg->threads);
+                           j->seg->threads, stream_of(j));
 }
 
 static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)

@@ -163,7 +163,8 @@ static volt_status run_batch(walk *w)
             .scale = w->t->stitch->half ? 1.0f / (float)(w->g->flips * w->g->networks) : 1,
             .again = w->flip[i] > 0 || w->network > 0};
         VOLT_TRY(st, done,
-                 w->t->scores->add(w->seg->device, w->t->stitch, &tile, w->seg->threads));
+                 w->t->scores->add(w->seg->device, w->t->stitch, &tile, w->seg->threads,
+                                   volt_program_stream(w->g->program)));
         if (w->flip[i] == w->g->flips - 1)
             volt_report_progress(w->cb, "tiles", ++w->t->done, w->t->total);
     }
@@ -243,7 +244,8 @@ volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g, const volt_vo
         if (is_wanted(tiling->part, box))
             VOLT_TRY(st, done,
                      tiling->scores->expect(seg->device, tiling->stitch, box,
-                                            sums_are_away(&w) ? g->device_weight : g->weight));
+                                            sums_are_away(&w) ? g->device_weight : g->weight,
+                                            volt_program_stream(g->program)));
     }
     for (int64_t z = 0, next; z < w.tiles.per_axis[0]; z = next) {
         bool wanted = false, finite = true, last;
@@ -257,9 +259,9 @@ volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g, const volt_vo
             wanted = wanted || row_is_wanted(&w, i);
         for (w.network = 0; wanted && w.network < g->networks; w.network++)
             VOLT_TRY(st, done, run_rows(&w, z, next));
-        VOLT_TRY(
-            st, done,
-            tiling->scores->finish(seg->device, tiling->stitch, done, seg->threads, &finite));
+        VOLT_TRY(st, done,
+                 tiling->scores->finish(seg->device, tiling->stitch, done, seg->threads,
+                                        &finite, volt_program_stream(g->program)));
         if (!finite) {
             st = volt_fail(VOLT_ENUMERIC, "%s: the network's logits are not finite",
                            tiling->what);

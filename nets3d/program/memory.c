@@ -48,7 +48,7 @@ static void find_lifetimes(volt_program *p)
 
 static bool live_together(const volt_buffer *a, const volt_buffer *b)
 {
-    return a->first <= b->last && b->first <= a->last;
+    return a->first <= b->last && b->first <= a->last && a->in_scratch == b->in_scratch;
 }
 
 /* Largest first; among equals in order of creation. An insertion sort will do for a few hundred
@@ -74,9 +74,9 @@ static int sort_by_size(const volt_program *p, int *order)
 
 /* The smallest gap between `neighbours` (sorted by offset) that holds `bytes`, else the end. */
 static size_t best_gap(const volt_buffer *buffers, const int *neighbours, int count,
-                       size_t bytes)
+                       size_t bytes, size_t from)
 {
-    size_t end = 0, best = SIZE_MAX, best_size = SIZE_MAX;
+    size_t end = from, best = SIZE_MAX, best_size = SIZE_MAX;
 
     for (int i = 0; i < count; i++) {
         const volt_buffer *b = &buffers[neighbours[i]];
@@ -91,6 +91,28 @@ static size_t best_gap(const volt_buffer *buffers, const int *neighbours, int co
     return best < SIZE_MAX ? best : end;
 }
 
+size_t volt_program_gap(const volt_program *p, const volt_buffer *b, const int *others,
+                        int count, size_t from, int *neighbours)
+{
+    int found = 0;
+
+    for (int i = 0; i < count; i++) {
+        const volt_buffer *other = &p->buffers[others[i]];
+        int at = found;
+
+        if (other == b || other->first < 0 || other->offset == VOLT_NOWHERE ||
+            !live_together(b, other))
+            continue;
+        while (at > 0 && p->buffers[neighbours[at - 1]].offset > other->offset) {
+            neighbours[at] = neighbours[at - 1];
+            at--;
+        }
+        neighbours[at] = others[i];
+        found++;
+    }
+    return best_gap(p->buffers, neighbours, found, align_up(b->bytes), from);
+}
+
 /* Places all buffers in this order; returns the arena's bytes. */
 static size_t place_all(volt_program *p, const int *order, int *neighbours)
 {
@@ -98,27 +120,12 @@ static size_t place_all(volt_program *p, const int *order, int *neighbours)
 
     for (int i = 0; i < p->buffer_count; i++) {
         volt_buffer *b = &p->buffers[order[i]];
-        const size_t bytes = align_up(b->bytes);
-        int count = 0;
 
         if (b->first < 0)
             continue; /* never used */
-        for (int j = 0; j < i; j++) {
-            const volt_buffer *other = &p->buffers[order[j]];
-            int at = count;
-
-            if (other->first < 0 || !live_together(b, other))
-                continue;
-            while (at > 0 && p->buffers[neighbours[at - 1]].offset > other->offset) {
-                neighbours[at] = neighbours[at - 1];
-                at--;
-            }
-            neighbours[at] = order[j];
-            count++;
-        }
-        b->offset = best_gap(p->buffers, neighbours, count, bytes);
-        if (b->offset + bytes > arena)
-            arena = b->offset + bytes;
+        b->offset = volt_program_gap(p, b, order, i, 0, neighbours);
+        if (b->offset + align_up(b->bytes) > arena)
+            arena = b->offset + align_up(b->bytes);
     }
     return arena;
 }
@@ -196,17 +203,23 @@ volt_status volt_program_verify(const volt_program *p)
 {
     for (int i = 0; i < p->buffer_count; i++) {
         const volt_buffer *a = &p->buffers[i];
+        if (a->first < 0)
+            continue;
         for (int j = 0; j < i; j++) {
             const volt_buffer *b = &p->buffers[j];
-            if (a->first >= 0 && b->first >= 0 && live_together(a, b) &&
-                a->offset < b->offset + b->bytes && b->offset < a->offset + a->bytes)
+            if (b->first >= 0 && live_together(a, b) && a->offset < b->offset + b->bytes &&
+                b->offset < a->offset + a->bytes)
                 return volt_fail(VOLT_EINTERNAL,
                                  "buffers %d and %d overlap while both are in "
                                  "use",
                                  i, j);
         }
-        if (a->first >= 0 && a->offset + a->bytes > p->arena_bytes)
-            return volt_fail(VOLT_EINTERNAL, "buffer %d leaves the arena", i);
+        if (a->offset + a->bytes > (a->in_scratch ? p->scratch_bytes : p->arena_bytes))
+            return volt_fail(VOLT_EINTERNAL, "buffer %d leaves its memory", i);
+        for (int s = a->first; a->in_scratch && s <= a->last; s++) {
+            if (volt_program_scratch_of(p, &p->steps[s]) > a->offset)
+                return volt_fail(VOLT_EINTERNAL, "step %d overwrites buffer %d", s, i);
+        }
     }
     return VOLT_OK;
 }
@@ -278,6 +291,11 @@ static volt_loss_call largest_loss(const volt_program *p)
     return call;
 }
 
+size_t volt_program_scratch_of(const volt_program *p, const volt_step *s)
+{
+    return s->kind == VOLT_STEP_LOSS ? p->loss_bytes : s->info.scratch_bytes;
+}
+
 /* The scratch of all operators and of the loss, whose sums lie behind it; at the end, for good,
  * the result of the last loss. */
 static void account_scratch(volt_program *p)
@@ -290,14 +308,14 @@ static void account_scratch(volt_program *p)
     if (p->device->loss_scratch(p->device, &loss) > scratch)
         scratch = p->device->loss_scratch(p->device, &loss);
     p->loss_scratch = align_up(scratch);
-    p->memory.scratch = p->loss_scratch + align_up(sums);
+    p->loss_bytes = p->loss_scratch + align_up(sums);
+    p->scratch_bytes = 0;
     for (int i = 0; i < p->step_count; i++) {
-        const volt_op_info *info = &p->steps[i].info;
-        const size_t packed = volt_program_trains(p) ? align_up(info->packed_bytes) : 0;
-        if (packed + info->scratch_bytes > p->memory.scratch)
-            p->memory.scratch = packed + info->scratch_bytes;
+        const size_t bytes = volt_program_scratch_of(p, &p->steps[i]);
+        p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;
     }
-    p->memory.scratch = align_up(p->memory.scratch) + align_up(volt_loss_block_bytes(loss.c));
+    p->scratch_bytes = align_up(p->scratch_bytes);
+    p->memory.scratch = p->scratch_bytes + align_up(volt_loss_block_bytes(loss.c));
 }
 
 volt_status volt_program_account(volt_program *p, size_t arena)
@@ -329,13 +347,17 @@ volt_status volt_program_account(volt_program *p, size_t arena)
     p->memory.activations = (size_t)p->options.arenas * p->arena_bytes;
     p->memory.total = p->memory.parameters + p->memory.packed + p->memory.gradients +
                       p->memory.activations + p->memory.scratch;
+    return VOLT_OK;
+}
+
+void volt_program_count_live(volt_program *p)
+{
     for (int i = 0; i < p->step_count; i++) {
         p->steps[i].live = 0;
         for (int j = 0; j < p->buffer_count; j++) {
             const volt_buffer *b = &p->buffers[j];
-            if (b->first >= 0 && b->first <= i && b->last >= i)
+            if (b->first >= 0 && b->first <= i && b->last >= i && !b->in_scratch)
                 p->steps[i].live += align_up(b->bytes);
         }
     }
-    return VOLT_OK;
 }

@@ -92,7 +92,7 @@ static volt_status set_scalar(const volt_optimizer *o, void *scalar, const void 
 {
     const volt_device *dev = o->parameters.device;
 
-    return dev->upload(dev, scalar, value, 8);
+    return dev->upload(dev, scalar, value, 8, o->parameters.stream);
 }
 
 volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
@@ -115,7 +115,7 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
     o->slots = slots_of(options->kind);
     VOLT_TRY(st, done,
              dev->alloc(dev, (void **)&o->scalars, sizeof start, "the optimizer's state"));
-    VOLT_TRY(st, done, dev->upload(dev, o->scalars, &start, sizeof start));
+    VOLT_TRY(st, done, dev->upload(dev, o->scalars, &start, sizeof start, p.stream));
     for (int i = 0; i < o->slots; i++) {
         VOLT_TRY(st, done,
                  dev->alloc(dev, (void **)&o->slot[i], (size_t)p.count * sizeof(float),
@@ -123,7 +123,8 @@ volt_status volt_optimizer_create(volt_optimizer **out, volt_parameters p,
         for (int64_t at = 0; at < p.count; at += 4096) {
             const int64_t left = p.count - at < 4096 ? p.count - at : 4096;
             VOLT_TRY(st, done,
-                     dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros));
+                     dev->upload(dev, o->slot[i] + at, zeros, (size_t)left * sizeof *zeros,
+                                 p.stream));
         }
     }
     VOLT_TRY(st, done, volt_alloc(&o->segments, sizeof *o->segments, "an optimizer"));
@@ -208,7 +209,7 @@ static volt_status update(const volt_optimizer *o, const segment *s)
                                     .mu = k->momentum,
                                     .weight_decay = k->weight_decay,
                                     .threads = p->threads};
-        return p->device->sgd(p->device, &call);
+        return p->device->sgd(p->device, &call, p->stream);
     }
     const volt_adam_call call = {.weights = p->weights + s->offset,
                                  .m = o->slot[0] + s->offset,
@@ -223,7 +224,7 @@ static volt_status update(const volt_optimizer *o, const segment *s)
                                  .weight_decay = k->weight_decay,
                                  .decoupled = k->kind == VOLT_ADAMW,
                                  .threads = p->threads};
-    return p->device->adam(p->device, &call);
+    return p->device->adam(p->device, &call, p->stream);
 }
 
 volt_status volt_optimizer_step(volt_optimizer *o, double lr)
@@ -238,9 +239,9 @@ volt_status volt_optimizer_step(volt_optimizer *o, double lr)
                                         .x = p->gradients + o->segments[i].offset,
                                         .count = o->segments[i].count,
                                         .threads = p->threads};
-        VOLT_TRY(st, done, p->device->sum_squares(p->device, &call));
+        VOLT_TRY(st, done, p->device->sum_squares(p->device, &call, p->stream));
     }
-    VOLT_TRY(st, done, p->device->update_begin(p->device, &begin));
+    VOLT_TRY(st, done, p->device->update_begin(p->device, &begin, p->stream));
     for (int i = 0; i < o->segment_count; i++)
         VOLT_TRY(st, done, update(o, &o->segments[i]));
 done:
@@ -251,7 +252,7 @@ volt_status volt_optimizer_scalars(const volt_optimizer *o, volt_update_scalars 
 {
     const volt_device *dev = o->parameters.device;
 
-    return dev->download(dev, out, o->scalars, sizeof *out);
+    return dev->download(dev, out, o->scalars, sizeof *out, o->parameters.stream);
 }
 
 volt_status volt_optimizer_norm(const volt_optimizer *o, double *norm)

@@ -112,7 +112,7 @@ static volt_status zeros_on(const volt_device *dev, void **out, size_t bytes)
 
     VOLT_TRY(st, done, volt_alloc_zero(&zeros, bytes ? bytes : 1, 1, "a measurement"));
     VOLT_TRY(st, done, dev->alloc(dev, out, bytes ? bytes : 1, "a measurement"));
-    st = dev->upload(dev, *out, zeros, bytes);
+    st = dev->upload(dev, *out, zeros, bytes, NULL);
 done:
     volt_free(zeros);
     return st;
@@ -140,14 +140,14 @@ static volt_status time_op(double *out, const volt_device *dev, const volt_op_sp
         if (packed) {
             VOLT_TRY(st, done,
                      zeros_on(dev, &weights, (size_t)volt_tensor_elements(t) * sizeof(float)));
-            VOLT_TRY(st, done, dev->op_pack(op, operand[i], weights));
+            VOLT_TRY(st, done, dev->op_pack(op, operand[i], weights, NULL));
         }
     }
     VOLT_TRY(st, done, zeros_on(dev, &scratch, info.scratch_bytes));
     *out = INFINITY;
     for (int i = 0; i <= REPEATS; i++) { /* the first warms up */
         const double start = volt_seconds();
-        VOLT_TRY(st, done, dev->op_run(op, operand, scratch));
+        VOLT_TRY(st, done, dev->op_run(op, operand, scratch, NULL));
         if (i > 0)
             *out = fmin(*out, volt_seconds() - start);
     }

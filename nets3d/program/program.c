@@ -228,8 +228,10 @@ static volt_status name_steps(volt_program *p)
     for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
         volt_step *s = &p->steps[i];
 
-        if (s->kind == VOLT_STEP_LOSS) {
-            st = volt_strdup(&s->name, "loss");
+        if (s->unit < 0) {
+            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS ? "loss"
+                                       : s->backward             ? "backward pass pack"
+                                                                 : "forward pass pack");
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
@@ -238,6 +240,7 @@ static volt_status name_steps(volt_program *p)
                          : s->kind == VOLT_STEP_MARGINS ? "margins"
                          : s->kind == VOLT_STEP_SUMS    ? "sums of all parts"
                          : s->kind == VOLT_STEP_DROPOUT ? "factors"
+                         : s->kind == VOLT_STEP_PACK    ? "pack"
                                                         : action_of(s));
         volt_free(unit);
         unit = NULL;
@@ -274,6 +277,9 @@ static volt_status compile(volt_program *p)
         goto done;
     VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
+    if (volt_program_trains(p))
+        VOLT_TRY(st, done, volt_program_place_forms(p));
+    volt_program_count_live(p);
     VOLT_TRY(st, done, volt_program_verify(p));
     VOLT_TRY(st, done, name_steps(p));
     volt_set_last_error(sentence);
@@ -295,6 +301,7 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
     p->options = *o;
     p->options.threads = volt_threads_or_default(o->threads);
     p->options.arenas = o->arenas > 0 ? o->arenas : 1;
+    VOLT_TRY(st, done, volt_stream_create(&p->stream, device));
     p->dtype = o->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
     p->part = !volt_box_is_empty(o->box);
     VOLT_TRY(
@@ -347,6 +354,10 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
         VOLT_TRY(st, done, take_window_of_whole(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
+    if (volt_device_captures(device))
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&p->captures, (size_t)(p->options.arenas * p->step_count),
+                                 sizeof *p->captures, "a program"));
     *out = p;
     p = NULL;
 done:
@@ -358,6 +369,10 @@ void volt_program_free(volt_program *p)
 {
     if (!p)
         return;
+    volt_stream_destroy(p->device, p->stream);
+    for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
+        p->device->streams->capture_free(p->device, p->captures[i]);
+    volt_free(p->captures);
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
@@ -371,6 +386,8 @@ void volt_program_free(volt_program *p)
     volt_free(p->references);
     volt_free(p->pending);
     volt_free(p->buffers);
+    volt_free(p->forms);
+    volt_free(p->packs);
     volt_free(p->steps);
     volt_free(p->demand);
     volt_free(p->units);

@@ -8,13 +8,15 @@
  *   forward.c   steps of the forward pass, and of recomputing within the backward pass
  *   backward.c  steps of the backward pass
  *   memory.c    lifetimes, the arena, operators and their scratch
+ *   pack.c      training: which weights are packed when, and where they lie
  *   run.c       memory, parameters, running the steps
  *   program.c           compiling: tries plans, takes the one that needs least memory
  *
  * A UNIT is a node, or an instance norm with the activation behind it. Unit u runs forward in
  * slot u and backward in slot 2*units-1-u. A VALUE is what a unit makes; while it can be read
  * it has a PLACE: a buffer and a channel range in it. A BUFFER is a piece of the arena that
- * lives from the first step that touches it to the last.
+ * lives from the first step that touches it to the last. A FORM is a parameter as some operator
+ * reads it.
  */
 #ifndef VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
 #define VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
@@ -83,9 +85,10 @@ typedef enum volt_step_kind {
     VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
     VOLT_STEP_LOSS,    /* reads outputs and labels, may write gradients over the outputs */
     VOLT_STEP_SUMS, /* operand 0, dense float64, becomes its sum over all parts of the volume */
-    VOLT_STEP_MARGINS /* the margins of operand 0, whose box is that of `value`, are to be
-                       * filled  from other parts of the volume. All parts have the same of
-                       * these  steps,  also those whose operand has no margins */
+    VOLT_STEP_MARGINS, /* the margins of operand 0, whose box is that of `value`, are to be
+                        * filled from other parts of the volume. All parts have the same of
+                        * these steps, also those whose operand has no margins */
+    VOLT_STEP_PACK     /* packs forms */
 } volt_step_kind;
 
 typedef struct volt_step {
@@ -102,13 +105,23 @@ typedef struct volt_step {
     double seconds;
     size_t live;          /* bytes of the arena in use */
     size_t packed_offset; /* inference: of its weights among the packed ones */
+    int form, forms;      /* training: of its weights, -1 = none; PACK: the first, how many */
     void *pointer[VOLT_OP_MAX_TENSORS];
 } volt_step;
 
 typedef struct volt_buffer {
     size_t bytes, offset;
     int first, last; /* steps */
+    bool in_scratch; /* behind what operators use of the scratch, not in the arena */
 } volt_buffer;
+
+/* Weights of `param` in the layout that `op` reads, in a training program. A form that both
+ * passes use may be packed twice, once in each. */
+typedef struct volt_form {
+    volt_op *op; /* of its first user, which packs it */
+    int param, buffer;
+    bool backward; /* packed in the backward pass */
+} volt_form;
 
 /* A gradient on its way to `value`. Several may refer to the same memory; it may be overwritten
  * when only one is left. */
@@ -138,6 +151,9 @@ typedef enum volt_run_state {
 struct volt_program {
     const volt_graph *graph;
     const volt_device *device;
+    volt_stream *stream;     /* all that the program does goes through it */
+    volt_capture **captures; /* (arenas, steps): of the steps from there on; NULL where the
+                              * device has none */
     volt_program_options options;
     volt_dtype dtype; /* of activations */
     unsigned restrictions;
@@ -156,6 +172,9 @@ struct volt_program {
     int loss_step;
     volt_buffer *buffers;
     int buffer_count, buffer_capacity;
+    volt_form *forms;
+    volt_pack *packs; /* the call of each form */
+    int form_count;
     volt_gradient *pending;
     int pending_count, pending_capacity;
     int *references; /* gradients that still refer to each memory */
@@ -166,11 +185,13 @@ struct volt_program {
     volt_program_memory memory;
     size_t *parameter_offset; /* inference: plain vectors among the packed weights, bytes */
     size_t loss_scratch;      /* of the device; the sums of the loss lie behind it */
+    size_t loss_bytes;        /* with them */
+    size_t scratch_bytes;     /* without the result of the last loss, which lies behind */
     float *weights, *gradients, *average; /* average: of gradients, with `accumulate` */
     unsigned char *packed, *arenas, *scratch;
     unsigned char *arena;     /* the one in use */
     size_t arena_bytes;       /* of one */
-    int using;                /* number of the arena in use */
+    int arena_number;         /* number of the arena in use */
     volt_run_state state;     /* of the arena in use, */
     volt_run_state *states;   /* of the others */
     volt_loss_block *loss;    /* result of the last loss */
@@ -277,8 +298,25 @@ VOLT_MUST_USE volt_status volt_program_arrange(volt_program *p, size_t *bytes);
 VOLT_MUST_USE volt_status volt_program_verify(const volt_program *p);
 /* Creates the operators. VOLT_ENOTSUP: *refused is the step that the device cannot do. */
 VOLT_MUST_USE volt_status volt_program_create_operators(volt_program *p, int *refused);
-/* Fills the announced memory and the live bytes of each step. */
+/* Fills the announced memory, without that of packed weights in training programs. */
 VOLT_MUST_USE volt_status volt_program_account(volt_program *p, size_t arena);
+/* What step s uses of the scratch. */
+size_t volt_program_scratch_of(const volt_program *p, const volt_step *s);
+/* Offset, at `from` or above, in the smallest gap that holds b among those of `others` that
+ * live at the same time in the same block of memory; behind them all if there is no such gap.
+ * Passes over b itself and buffers without an offset. `neighbours`: space for `count` numbers.
+ */
+size_t volt_program_gap(const volt_program *p, const volt_buffer *b, const int *others,
+                        int count, size_t from, int *neighbours);
+#define VOLT_NOWHERE SIZE_MAX /* no offset yet */
+
+/* Fills the live bytes of each step. */
+void volt_program_count_live(volt_program *p);
+
+/* pack.c: gives the weights of a training program their places, in the room that activations
+ * leave in the arena and in the scratch, which grows only if there is no other; adds the steps
+ * that pack them. */
+VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
 
 /* run.c */
 /* Runs the steps first..last-1; between them, at VOLT_STEP_MARGINS and

@@ -2,9 +2,9 @@
  *
  * Running allocates nothing, so that memory cannot run out in the middle of a training and the
  * announced bytes hold: every operand's address is fixed when the parameters are loaded.
- * Training packs weights before each use, as they change with each update, and the packed form
- * lies in scratch; inference packs once and holds nothing else. Dropout masks follow from seed
- * and step alone, so that a recomputed value gets the mask it had.
+ * Training packs weights in each pass, as they change with each update; inference packs once
+ * and holds nothing else. Dropout masks follow from seed and step alone, whatever device draws
+ * them.
  */
 #include "nets3d/program/on_device.h"
 #include "nets3d/program/program_internal.h"
@@ -16,14 +16,11 @@
 #include "base/core/alloc.h"
 #include "base/rng.h"
 
-static size_t align_up(size_t bytes)
+static void *buffer_address(const volt_program *p, int buffer)
 {
-    return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
-}
+    const volt_buffer *b = &p->buffers[buffer];
 
-static size_t packed_in_scratch(const volt_program *p, const volt_step *s)
-{
-    return align_up(volt_program_trains(p) ? s->info.packed_bytes : 0);
+    return (b->in_scratch ? p->scratch : p->arena) + b->offset;
 }
 
 /* Where operand j of a step lies, now that memory is allocated. */
@@ -38,7 +35,7 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     case VOLT_OPERAND_NONE:
         return NULL;
     case VOLT_OPERAND_BUFFER:
-        return p->arena + p->buffers[o->index].offset;
+        return buffer_address(p, o->index);
     case VOLT_OPERAND_PARAMETER:
         return volt_program_trains(p) ? (void *)(p->weights + at)
                                       : (void *)(p->packed + p->parameter_offset[o->index]);
@@ -47,17 +44,23 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     case VOLT_OPERAND_WEIGHTS:
         if (!volt_program_trains(p))
             return p->packed + s->packed_offset;
-        return s->info.packed_bytes ? (void *)p->scratch : (void *)(p->weights + at);
+        return s->form >= 0 ? buffer_address(p, p->forms[s->form].buffer)
+                            : (void *)(p->weights + at);
     }
     return NULL;
 }
 
 static void set_pointers(volt_program *p)
 {
-    p->arena = p->arenas + (size_t)p->using * p->arena_bytes;
+    p->arena = p->arenas + (size_t)p->arena_number * p->arena_bytes;
     for (int i = 0; i < p->step_count; i++) {
         for (int j = 0; j < p->steps[i].operands; j++)
             p->steps[i].pointer[j] = address_of(p, &p->steps[i], j);
+    }
+    for (int i = 0; i < p->form_count; i++) {
+        const volt_form *f = &p->forms[i];
+        p->packs[i] = (volt_pack){f->op, buffer_address(p, f->buffer),
+                                  p->weights + volt_graph_param(p->graph, f->param)->offset};
     }
 }
 
@@ -76,14 +79,13 @@ static volt_status allocate(volt_program *p)
                   {(void **)&p->packed, m->packed, "packed weights"},
                   {(void **)&p->arenas, m->activations, "activations"},
                   {(void **)&p->scratch, m->scratch, "scratch"}};
-    const size_t result = align_up(volt_loss_block_bytes(p->outputs[0].tensor.c));
     volt_status st = VOLT_OK;
 
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         if (blocks[i].bytes && !*blocks[i].to)
             VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
     }
-    p->loss = (volt_loss_block *)(p->scratch + m->scratch - result);
+    p->loss = (volt_loss_block *)(p->scratch + p->scratch_bytes);
     p->loss_values = 0;
     set_pointers(p);
 done:
@@ -108,9 +110,11 @@ static volt_status load_packed(volt_program *p, const float *flat)
             q = volt_graph_param(p->graph, o->index);
             VOLT_TRY(st, done,
                      dev->upload(dev, pack ? p->arena : s->pointer[j], flat + q->offset,
-                                 (size_t)q->count * sizeof *flat));
+                                 (size_t)q->count * sizeof *flat, p->stream));
             if (pack)
-                VOLT_TRY(st, done, dev->op_pack(s->op, s->pointer[j], (const float *)p->arena));
+                VOLT_TRY(
+                    st, done,
+                    dev->op_pack(s->op, s->pointer[j], (const float *)p->arena, p->stream));
         }
     }
 done:
@@ -126,7 +130,8 @@ static volt_status clear(volt_program *p, float *gradients)
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
         const int64_t left = count - i < 4096 ? count - i : 4096;
-        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros);
+        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros,
+                               p->stream);
     }
     return st;
 }
@@ -141,8 +146,9 @@ volt_status volt_program_load(volt_program *p, const float *flat)
         p->states[i] = VOLT_RUN_NONE;
     VOLT_TRY(st, done, allocate(p));
     if (volt_program_trains(p)) {
-        VOLT_TRY(st, done,
-                 p->device->upload(p->device, p->weights, flat, p->memory.parameters));
+        VOLT_TRY(
+            st, done,
+            p->device->upload(p->device, p->weights, flat, p->memory.parameters, p->stream));
         /* Gradients that are always zero are never written again. */
         VOLT_TRY(st, done, clear(p, p->gradients));
         if (p->average)
@@ -159,7 +165,7 @@ volt_status volt_program_save(const volt_program *p, float *flat)
 {
     if (!volt_program_trains(p) || !p->loaded)
         return volt_fail(VOLT_EINVAL, "only a loaded training program can give its parameters");
-    return p->device->download(p->device, flat, p->weights, p->memory.parameters);
+    return p->device->download(p->device, flat, p->weights, p->memory.parameters, p->stream);
 }
 
 /* What one forward pass is given. */
@@ -175,44 +181,18 @@ typedef struct forward_pass {
 static volt_status draw_factors(volt_program *p, const volt_step *s, const forward_pass *pass)
 {
     const volt_unit *u = &p->units[s->unit];
-    const double zeroed = pass->evaluate ? 0 : u->node->p;
-    const int64_t count = volt_tensor_elements(&s->operand[0].tensor);
-    volt_rng rng =
-        volt_rng_open(p->options.seed, (uint32_t)u->out, pass->run, VOLT_RNG_DROPOUT);
-    float block[256];
-    volt_status st = VOLT_OK;
+    const volt_tensor *t = &s->operand[0].tensor;
+    const volt_factors_call call = {
+        .factors = s->pointer[0],
+        .count = volt_tensor_elements(t),
+        .first = p->first_sample * t->c,
+        .p = pass->evaluate ? 0 : u->node->p,
+        .rng = volt_rng_open(p->options.seed, (uint32_t)u->out, pass->run, VOLT_RNG_DROPOUT)};
 
-    for (int64_t i = 0; i < p->first_sample * s->operand[0].tensor.c; i++)
-        (void)volt_rng_uniform(&rng);
-    for (int64_t i = 0; st == VOLT_OK && i < count; i += 256) {
-        const int64_t left = count - i < 256 ? count - i : 256;
-        for (int64_t j = 0; j < left; j++)
-            block[j] = volt_rng_uniform(&rng) < zeroed ? 0 : (float)(1 / (1 - zeroed));
-        st = p->device->upload(p->device, (float *)s->pointer[0] + i, block,
-                               (size_t)left * sizeof *block);
-    }
-    return st;
+    return p->device->draw_factors(p->device, &call, p->stream);
 }
 
-static volt_status run_operator(const volt_program *p, volt_step *s)
-{
-    const size_t packed = packed_in_scratch(p, s);
-    volt_status st;
-
-    for (int j = 0; packed && j < s->operands; j++) {
-        if (s->operand[j].kind != VOLT_OPERAND_WEIGHTS)
-            continue;
-        VOLT_TRY(st, done,
-                 p->device->op_pack(
-                     s->op, s->pointer[j],
-                     p->weights + volt_graph_param(p->graph, s->operand[j].index)->offset));
-    }
-    st = p->device->op_run(s->op, s->pointer, p->scratch + packed);
-done:
-    return st;
-}
-
-static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+static volt_status run_each(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
 
@@ -221,14 +201,70 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         const double start = p->profile ? volt_seconds() : 0;
 
         if (s->kind == VOLT_STEP_OPERATOR)
-            st = run_operator(p, s);
+            st = p->device->op_run(s->op, s->pointer, p->scratch, p->stream);
+        else if (s->kind == VOLT_STEP_PACK)
+            st = p->device->op_pack_many(p->device, p->packs + s->form, s->forms, p->stream);
         else if (s->kind == VOLT_STEP_DROPOUT)
             st = draw_factors(p, s, pass);
         else if (s->kind == VOLT_STEP_INPUT)
             st = p->device->upload(p->device, s->pointer[0], pass->input,
                                    (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                       sizeof *pass->input);
+                                       sizeof *pass->input,
+                                   p->stream);
+        if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
+            st = volt_stream_sync(p->device, p->stream);
         s->seconds = p->profile ? volt_seconds() - start : 0;
+    }
+    return st;
+}
+
+/* Whether the step takes something from the host that differs from run to run. */
+static bool needs_host(const volt_step *s)
+{
+    return s->kind != VOLT_STEP_OPERATOR && s->kind != VOLT_STEP_PACK;
+}
+
+/* Steps `first` to `end`, which need nothing of the host: recorded the first time, launched
+ * since. Every arena has its own record, because addresses are part of it; those of one arena
+ * stay as long as the program. */
+static volt_status replay(volt_program *p, int first, int end)
+{
+    const volt_stream_table *t = p->device->streams;
+    volt_capture **slot = &p->captures[p->arena_number * p->step_count + first];
+    volt_status st, ended;
+
+    if (!*slot) {
+        st = t->capture_begin(p->device, p->stream);
+        if (st == VOLT_ENOTSUP)
+            return run_each(p, first, end, NULL);
+        VOLT_TRY(st, done, st);
+        st = run_each(p, first, end, NULL);
+        ended = t->capture_end(p->device, p->stream, slot);
+        VOLT_TRY(st, done, st);
+        VOLT_TRY(st, done, ended);
+    }
+    st = t->capture_launch(p->device, *slot, p->stream);
+done:
+    return st;
+}
+
+static volt_status run_steps(volt_program *p, int first, int last, const forward_pass *pass)
+{
+    volt_status st = VOLT_OK;
+    int end;
+
+    if (!p->captures || p->profile)
+        return run_each(p, first, last, pass);
+    for (; first < last && st == VOLT_OK; first = end) {
+        end = first;
+        while (end < last && !needs_host(&p->steps[end]))
+            end++;
+        if (end > first) {
+            st = replay(p, first, end);
+        } else {
+            end = first + 1;
+            st = run_each(p, first, end, pass);
+        }
     }
     return st;
 }
@@ -268,6 +304,11 @@ static float *output_address(const volt_program *p, int i)
     return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
 }
 
+volt_stream *volt_program_stream(const volt_program *p)
+{
+    return p->stream;
+}
+
 const float *volt_program_output_address(const volt_program *p, int i)
 {
     return output_address(p, i);
@@ -300,8 +341,8 @@ volt_status volt_program_download(volt_program *p, int i, float *to)
     if (p->state == VOLT_RUN_NONE)
         return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
     return p->device->download(p->device, to, output_address(p, i),
-                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) *
-                                   sizeof *to);
+                               (size_t)volt_tensor_elements(&p->outputs[i].tensor) * sizeof *to,
+                               p->stream);
 }
 
 /* ---- loss ---- */
@@ -362,10 +403,13 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     VOLT_TRY(st, done,
              p->device->upload(p->device, device_labels, labels,
-                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels));
+                               (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels,
+                               p->stream));
     call.labels = device_labels;
-    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call));
-    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call));
+    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call, p->stream));
+    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call, p->stream));
+    if (p->profile)
+        VOLT_TRY(st, done, volt_stream_sync(p->device, p->stream));
     p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;
@@ -382,8 +426,9 @@ static volt_status download_counts(const volt_program *p, const volt_loss_result
 
     for (int i = 0; i < 3 && st == VOLT_OK; i++) {
         if (to[i])
-            st = p->device->download(
-                p->device, to[i], (const char *)volt_loss_counts(p->loss) + i * bytes, bytes);
+            st = p->device->download(p->device, to[i],
+                                     (const char *)volt_loss_counts(p->loss) + i * bytes, bytes,
+                                     p->stream);
     }
     return st;
 }
@@ -395,7 +440,7 @@ volt_status volt_program_loss_result(volt_program *p, volt_loss_result *result)
 
     if (!p->loss_values)
         return volt_fail(VOLT_EINVAL, "a result needs a loss before it");
-    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b));
+    VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b, p->stream));
     if (b.bad_labels)
         return volt_fail(VOLT_EINVAL, "label %lld at voxel %lld of the batch, expected 0..%d",
                          (long long)b.bad_label, (long long)b.bad_voxel, p->loss_values - 1);
@@ -425,9 +470,9 @@ volt_status volt_program_use(volt_program *p, int arena)
 {
     if (arena < 0 || arena >= p->options.arenas)
         return volt_fail(VOLT_EINVAL, "arena %d of %d", arena, p->options.arenas);
-    p->states[p->using] = p->state;
+    p->states[p->arena_number] = p->state;
     p->state = p->states[arena];
-    p->using = arena;
+    p->arena_number = arena;
     if (p->arenas)
         set_pointers(p);
     return VOLT_OK;
@@ -446,7 +491,7 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
     return p->device->accumulate(p->device, p->average, p->gradients,
                                  volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
-                                 part == 0, p->options.threads);
+                                 part == 0, p->options.threads, p->stream);
 }
 
 volt_parameters volt_program_parameters(const volt_program *p)
@@ -455,7 +500,8 @@ volt_parameters volt_program_parameters(const volt_program *p)
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
                              .count = volt_graph_learned_elements(p->graph),
-                             .threads = p->options.threads};
+                             .threads = p->options.threads,
+                             .stream = p->stream};
 }
 
 void volt_program_profile(volt_program *p, bool on)

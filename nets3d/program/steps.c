@@ -17,7 +17,7 @@ void volt_program_clear_steps(volt_program *p)
         p->device->op_free(p->steps[i].op);
         volt_free(p->steps[i].name);
     }
-    p->step_count = p->buffer_count = p->pending_count = p->memory_count = 0;
+    p->step_count = p->buffer_count = p->pending_count = p->memory_count = p->form_count = 0;
     p->labels = -1;
     for (int v = 0; v < p->value_count; v++)
         p->values[v].place.buffer = p->values[v].sums = -1;

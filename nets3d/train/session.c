@@ -259,13 +259,18 @@ static float *host_slot(const volt_session *s, int i)
                       : volt_optimizer_slot(s->optimizer, i);
 }
 
+static volt_stream *stream_of(const volt_session *s)
+{
+    return volt_program_parameters(s->program).stream;
+}
+
 static volt_status upload_slots(volt_session *s)
 {
     volt_status st = VOLT_OK;
 
     for (int i = 0; s->staging && i < volt_optimizer_slots(s->optimizer) && st == VOLT_OK; i++)
         st = s->device->upload(s->device, volt_optimizer_slot(s->optimizer, i), host_slot(s, i),
-                               slot_bytes(s));
+                               slot_bytes(s), stream_of(s));
     return st;
 }
 
@@ -382,7 +387,8 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
         if (s->staging)
             VOLT_TRY(st, done,
                      s->device->download(s->device, slot[i],
-                                         volt_optimizer_slot(s->optimizer, i), slot_bytes(s)));
+                                         volt_optimizer_slot(s->optimizer, i), slot_bytes(s),
+                                         stream_of(s)));
     }
     VOLT_TRY(st, done, volt_train_recipe_text(&head.recipe, &s->recipe));
     VOLT_TRY(st, done, volt_train_state_text(&head.state, &s->state));

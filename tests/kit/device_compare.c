@@ -108,7 +108,7 @@ static void suite_simple(const volt_device *dev, const volt_op_spec *spec,
     assert_ok(dev->op_create(dev, &op, spec));
     dev->op_info(op, &info);
     scratch = suite_alloc(info.scratch_bytes, 0);
-    assert_ok(dev->op_run(op, operands, scratch.data));
+    assert_ok(dev->op_run(op, operands, scratch.data, NULL));
     suite_check_guards(&scratch, volt_op_signature_of(spec->kind)->name, -1);
     volt_free(scratch.base);
     dev->op_free(op);
@@ -283,7 +283,7 @@ static void suite_run_reference(const volt_op_spec *spec, suite_operand *o)
             plain.tensor[i] = volt_tensor_grown(&plain.tensor[i], low, high);
     }
     assert_ok(suite_reference->op_create(suite_reference, &op, &plain));
-    assert_ok(suite_reference->op_run(op, operands, NULL));
+    assert_ok(suite_reference->op_run(op, operands, NULL, NULL));
     suite_reference->op_free(op);
     for (int i = 0; i < sig->operands; i++) {
         if (wide[i])
@@ -427,12 +427,12 @@ static void suite_check_padding(const volt_tensor *t, void *data, const char *na
                 suite_alloc(suite_device->buffer_bytes(suite_device, &conv.tensor[3]), 0);
             dst.plain = suite_floats(count);
             if (info.packed_bytes)
-                assert_ok(suite_device->op_pack(op, packed.data, ones));
+                assert_ok(suite_device->op_pack(op, packed.data, ones, NULL));
             assert_ok(suite_device->op_run(
                 op,
                 (void *[]){data, info.packed_bytes ? (void *)packed.data : ones, NULL,
                            dst.block.data},
-                scratch.data));
+                scratch.data, NULL));
             suite_transfer(&conv.tensor[3], dst.block.data, dst.plain, false);
             for (int64_t i = 0; i < count; i++) {
                 if (!isfinite(dst.plain[i]))
@@ -481,10 +481,10 @@ static bool suite_run_device(const volt_op_spec *spec, const suite_operand *valu
             o[i].block = o[in_place].block;
         operands[i] = o[i].block.data;
         if (sig->role[i] == VOLT_ROLE_PACKED && info.packed_bytes)
-            assert_ok(suite_device->op_pack(op, o[i].block.data, o[i].plain));
+            assert_ok(suite_device->op_pack(op, o[i].block.data, o[i].plain, NULL));
     }
     scratch = suite_alloc(info.scratch_bytes, 0);
-    assert_ok(suite_device->op_run(op, operands, scratch.data));
+    assert_ok(suite_device->op_run(op, operands, scratch.data, NULL));
     suite_check_guards(&scratch, sig->name, -1);
     for (int i = 0; i < sig->operands; i++) {
         if (!spec->tensor[i].n)

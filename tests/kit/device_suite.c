@@ -1,6 +1,7 @@
 #include "tests/kit/device_suite.h"
 #include "tests/kit/device_cases.h"
 #include "tests/kit/device_compare.h"
+#include "tests/kit/device_packing.h"
 #include "tests/kit/device_training.h"
 
 /* Fails when nothing was compared; prints what is unsupported. */
@@ -25,6 +26,9 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(pools_bf16),
         cmocka_unit_test(upsamplings_fp32),
         cmocka_unit_test(upsamplings_bf16),
+        cmocka_unit_test(packing_fp32),
+        cmocka_unit_test(packing_bf16),
+        cmocka_unit_test(factors),
         cmocka_unit_test(losses),
         cmocka_unit_test(bad_losses_leave_no_gradient),
         cmocka_unit_test(updates),

@@ -115,6 +115,37 @@ static void compare_loss(const loss_case *k, const int16_t *labels, float *const
     }
 }
 
+/* Factors follow from the stream alone: those of later samples need not be drawn from the
+ * first on. */
+void factors(void **state)
+{
+    static const double zeroed[] = {0, 0.25, 0.9};
+    static const int64_t firsts[] = {0, 1, 2, 5, 320, 4099};
+    const int64_t count = 333;
+    float *got = suite_floats(count);
+
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(zeroed) * COUNT_OF(firsts); i++) {
+        const double p = zeroed[i % COUNT_OF(zeroed)];
+        volt_rng rng = volt_rng_open(~0ull - i, 7, 9, VOLT_RNG_DROPOUT);
+        const volt_factors_call call = {.factors = got,
+                                        .count = count,
+                                        .first = firsts[i / COUNT_OF(zeroed)],
+                                        .p = p,
+                                        .rng = rng};
+
+        assert_ok(suite_device->draw_factors(suite_device, &call, NULL));
+        for (int64_t j = 0; j < call.first; j++)
+            (void)volt_rng_uniform(&rng);
+        for (int64_t j = 0; j < count; j++) {
+            const float want = volt_rng_uniform(&rng) < p ? 0 : (float)(1 / (1 - p));
+            assert_true(got[j] == want);
+        }
+        suite_comparisons += count;
+    }
+    volt_free(got);
+}
+
 /* A part of the batch per sample, as ranks hold them: their sums added up give each the whole
  * batch's result, and its own part of the gradient. */
 static void compare_parts(const volt_device *dev, const loss_case *k, const int16_t *labels,
@@ -314,8 +345,8 @@ void updates(void **state)
                                          .weight_decay = 0.01,
                                          .decoupled = step % 2,
                                          .threads = run == 1 ? 2 : 1};
-            assert_ok(dev->sgd(dev, &sgd));
-            assert_ok(dev->adam(dev, &adam));
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
         }
     }
     for (int i = 0; i < 4; i++) {
@@ -336,11 +367,12 @@ void accumulation(void **state)
         got[i] = again[i] = want[i] = NAN; /* the first call must not read them */
     for (int i = 0; i < 3; i++) {
         suite_fill_normal(x, UPDATE_COUNT, VOLT_F32);
-        assert_ok(suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1));
         assert_ok(
-            suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2));
+            suite_device->accumulate(suite_device, got, x, UPDATE_COUNT, 0.3, i == 0, 1, NULL));
+        assert_ok(suite_device->accumulate(suite_device, again, x, UPDATE_COUNT, 0.3, i == 0, 2,
+                                           NULL));
         assert_ok(suite_reference->accumulate(suite_reference, want, x, UPDATE_COUNT, 0.3,
-                                              i == 0, 1));
+                                              i == 0, 1, NULL));
     }
     suite_compare("accumulate", 0, got, want, UPDATE_COUNT, 1e-5);
     suite_compare("accumulate with 2 threads", 0, again, got, UPDATE_COUNT, 0);
@@ -356,7 +388,7 @@ static double squares_of(const volt_device *dev, const float *x, int threads)
     double sum = 1;
     const volt_squares_call call = {&sum, x, UPDATE_COUNT, threads};
 
-    assert_ok(dev->sum_squares(dev, &call));
+    assert_ok(dev->sum_squares(dev, &call, NULL));
     return sum - 1;
 }
 
@@ -383,7 +415,7 @@ static void begin(const volt_device *dev, volt_update_scalars *s, double squares
     const volt_update_call call = {s, clip, growth};
 
     s->squares = squares;
-    assert_ok(dev->update_begin(dev, &call));
+    assert_ok(dev->update_begin(dev, &call, NULL));
     assert_true(s->squares == 0);
 }
 
@@ -410,8 +442,8 @@ void scalars_of_updates(void **state)
         for (int k = 0; k < 3; k++) {
             begin(dev, &s, (double[]){NAN, INFINITY, NAN}[k], 5, 0);
             assert_true(s.bad == 1 && s.steps == 3 && s.skipped == k + 1 && s.loss_scale == 1);
-            assert_ok(dev->sgd(dev, &sgd));
-            assert_ok(dev->adam(dev, &adam));
+            assert_ok(dev->sgd(dev, &sgd, NULL));
+            assert_ok(dev->adam(dev, &adam, NULL));
         }
         assert_memory_equal(w, w_before, sizeof w);
         assert_memory_equal(m, ones, sizeof m);
@@ -425,7 +457,7 @@ void scalars_of_updates(void **state)
         assert_true(s.bad && s.loss_scale == 1024);
         begin(dev, &s, 1, 1.5, 2);
         assert_true(!s.bad && s.steps == 6 && s.loss_scale == 1024);
-        assert_ok(dev->sgd(dev, &sgd));
+        assert_ok(dev->sgd(dev, &sgd, NULL));
         assert_true(w[0] != 1 && m[0] != 1);
     }
 }

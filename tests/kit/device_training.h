@@ -2,6 +2,7 @@
 #ifndef VOLT_TESTS_DEVICE_TRAINING_H
 #define VOLT_TESTS_DEVICE_TRAINING_H
 
+void factors(void **state);
 void losses(void **state);
 void bad_losses_leave_no_gradient(void **state);
 void updates(void **state);

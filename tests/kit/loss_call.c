@@ -31,7 +31,7 @@ void loss_call_sums(const volt_device *dev, volt_loss_call *call)
     call->sums = guarded((size_t)volt_loss_sums_count(call) * sizeof(double));
     call->result = guarded(volt_loss_block_bytes(call->c));
     call->scratch = guarded(scratch);
-    assert_ok(dev->loss_sums(dev, call));
+    assert_ok(dev->loss_sums(dev, call, NULL));
     free_guarded(call->scratch, scratch);
 }
 
@@ -41,7 +41,7 @@ volt_loss_block *loss_call_gradient(const volt_device *dev, volt_loss_call *call
     volt_loss_block *out;
 
     call->scratch = guarded(scratch);
-    assert_ok(dev->loss_gradient(dev, call));
+    assert_ok(dev->loss_gradient(dev, call, NULL));
     free_guarded(call->scratch, scratch);
     free_guarded(call->sums, (size_t)volt_loss_sums_count(call) * sizeof(double));
     assert_ok(volt_alloc(&out, volt_loss_block_bytes(call->c), "a loss"));

@@ -36,6 +36,24 @@ static void streams_differ_by_each_part_of_the_name(void **state)
         assert_int_not_equal(volt_rng_u32(&others[i]), first);
 }
 
+static void skipping_is_drawing(void **state)
+{
+    (void)state;
+    for (uint64_t drawn = 0; drawn < 6; drawn++) {
+        for (uint64_t skipped = 0; skipped < 11; skipped++) {
+            volt_rng a = volt_rng_open(1, 2, 3, VOLT_RNG_TEST), b = a;
+
+            for (uint64_t i = 0; i < drawn + skipped; i++)
+                (void)volt_rng_u32(&a);
+            for (uint64_t i = 0; i < drawn; i++)
+                (void)volt_rng_u32(&b);
+            volt_rng_skip(&b, skipped);
+            for (int i = 0; i < 9; i++)
+                assert_int_equal(volt_rng_u32(&a), volt_rng_u32(&b));
+        }
+    }
+}
+
 static void draws_have_the_right_moments(void **state)
 {
     volt_rng rng = volt_rng_open(7, 0, 0, VOLT_RNG_TEST);
@@ -62,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(philox_matches_known_answers),
         cmocka_unit_test(streams_differ_by_each_part_of_the_name),
+        cmocka_unit_test(skipping_is_drawing),
         cmocka_unit_test(draws_have_the_right_moments),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

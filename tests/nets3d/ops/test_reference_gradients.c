@@ -48,7 +48,7 @@ static void run(const volt_op_spec *spec, void *const *operands)
     volt_op *op = NULL;
 
     assert_ok(device->op_create(device, &op, spec));
-    assert_ok(device->op_run(op, operands, NULL));
+    assert_ok(device->op_run(op, operands, NULL, NULL));
     device->op_free(op);
 }
 

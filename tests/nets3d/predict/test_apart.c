@@ -1,20 +1,24 @@
-/* Training and prediction on a device whose memory the host cannot touch (kit/apart_device.h):
- * the same bits as where device and host are one, and nothing that reaches over. */
+/* Training and prediction on a device that runs its calls later, in memory that the host cannot
+ * touch (kit/queue_device.h): the same bits as where device and host are one, and no faults. */
 #include <unistd.h>
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
-#include "tests/kit/apart_device.h"
 #include "tests/kit/loss_call.h"
 #include "tests/kit/predict_fixture.h"
+#include "tests/kit/queue_device.h"
 #include "tests/kit/train_compare.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"
 
 static enum { TOGETHER, APART, APART_WITH_SUMS } how;
 
+static queue_counts seen; /* of the devices that were closed */
+
 volt_status __real_volt_device_open(volt_device **out, const char *name);
 volt_status __wrap_volt_device_open(volt_device **out, const char *name);
+void __real_volt_device_close(volt_device *dev);
+void __wrap_volt_device_close(volt_device *dev);
 
 /* The linker leads all calls of volt_device_open here. */
 volt_status __wrap_volt_device_open(volt_device **out, const char *name)
@@ -22,8 +26,22 @@ volt_status __wrap_volt_device_open(volt_device **out, const char *name)
     const volt_status st = __real_volt_device_open(out, name);
 
     if (st == VOLT_OK && how != TOGETHER)
-        apart_device_open(out, how == APART_WITH_SUMS);
+        queue_device_open(
+            out, (queue_options){.seed = 1 + (uint64_t)how, .scores = how == APART_WITH_SUMS});
     return st;
+}
+
+void __wrap_volt_device_close(volt_device *dev)
+{
+    if (dev && !dev->host_memory) {
+        const queue_counts c = queue_device_counts(dev);
+        if (c.faults)
+            fail_msg("%lld faults, the first: %s", (long long)c.faults, c.fault);
+        seen.deferred += c.deferred;
+        seen.launches += c.launches;
+        seen.scores += c.scores;
+    }
+    __real_volt_device_close(dev);
 }
 
 static void training_is_the_same_to_the_bit(void **state)
@@ -94,9 +112,10 @@ static void prediction_is_the_same_to_the_bit(void **state)
         snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8", "1, 1, 1");
         write_random_run("apart-net", text, &info);
         for (how = TOGETHER; how <= APART_WITH_SUMS; how++) {
+            seen = (queue_counts){0};
             labels[how] = labels_of("apart-net", scan);
-            assert_true(how == TOGETHER ||
-                        (apart_device_sums() > 10) == (how == APART_WITH_SUMS));
+            assert_true((seen.scores > 10) == (how == APART_WITH_SUMS));
+            assert_true((seen.deferred > 10 && seen.launches > 0) == (how != TOGETHER));
             assert_memory_equal(labels[how]->data, labels[0]->data, 21 * 14 * 17);
         }
         how = TOGETHER;
@@ -147,7 +166,7 @@ static void *on_device(const volt_device *dev, const void *host, size_t bytes)
 
     assert_ok(dev->alloc(dev, &p, bytes, "a test"));
     if (host)
-        assert_ok(dev->upload(dev, p, host, bytes));
+        assert_ok(dev->upload(dev, p, host, bytes, NULL));
     return p;
 }
 
@@ -195,7 +214,7 @@ static void operands_may_lie_on_either_side(void **state)
         total[side] = r.total;
         assert_ok(volt_program_save(p, end[side]));
         if (side) {
-            assert_ok(dev->download(dev, scores[side], z, sizeof scores[side]));
+            assert_ok(dev->download(dev, scores[side], z, sizeof scores[side], NULL));
             dev->release(dev, x);
             dev->release(dev, y);
             dev->release(dev, z);

@@ -95,7 +95,7 @@ static float *gradients_of(const volt_program *p)
     float *copy = NULL;
 
     assert_ok(volt_alloc(&copy, bytes, "gradients"));
-    assert_ok(q.device->download(q.device, copy, q.gradients, bytes));
+    assert_ok(q.device->download(q.device, copy, q.gradients, bytes, NULL));
     return copy;
 }
 

@@ -43,8 +43,10 @@ static void fake_release(const volt_device *dev, void *p)
     volt_free(p);
 }
 
-static volt_status fake_upload(const volt_device *dev, void *dst, const void *src, size_t bytes)
+static volt_status fake_upload(const volt_device *dev, void *dst, const void *src, size_t bytes,
+                               volt_stream *stream)
 {
+    (void)stream;
     (void)dev;
     memcpy(dst, src, bytes);
     return VOLT_OK;
@@ -69,16 +71,20 @@ static void fake_info(const volt_op *op, volt_op_info *info)
     *info = (volt_op_info){.kernel = "wait", .packed_bytes = 64};
 }
 
-static volt_status fake_pack(volt_op *op, void *packed, const float *weights)
+static volt_status fake_pack(volt_op *op, void *packed, const float *weights,
+                             volt_stream *stream)
 {
+    (void)stream;
     (void)op;
     (void)weights;
     memset(packed, 1, 64);
     return VOLT_OK;
 }
 
-static volt_status fake_run(volt_op *op, void *const *operands, void *scratch)
+static volt_status fake_run(volt_op *op, void *const *operands, void *scratch,
+                            volt_stream *stream)
 {
+    (void)stream;
     const double end = volt_seconds() + (op->dtype == VOLT_BF16 ? wait_bf16 : wait_fp32);
 
     (void)scratch;
