@@ -76,8 +76,10 @@ static inline volt_operand_view volt_operand_view_of(const volt_op_spec *spec,
                                                      void *const *operands, int i)
 {
     const volt_tensor *t = &spec->tensor[i];
-    volt_operand_view v = {.t = *t, .data = operands[i]};
+    volt_operand_view v;
 
+    v.t = *t;
+    v.data = operands[i];
     v.row = t->margin_low[2] + t->w + t->margin_high[2];
     v.plane = (t->margin_low[1] + t->h + t->margin_high[1]) * v.row;
     v.channel = (t->margin_low[0] + t->d + t->margin_high[0]) * v.plane;

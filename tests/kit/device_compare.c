@@ -328,6 +328,9 @@ static void suite_prepare(const volt_op_spec *spec, suite_operand *o)
     } else if (spec->kind == VOLT_OP_MAX_POOL_FWD || spec->kind == VOLT_OP_MAX_POOL_BWD) {
         for (int64_t i = 0; i < count; i++) /* ties */
             o[0].plain[i] = floorf(2 * o[0].plain[i]);
+    } else if (spec->kind == VOLT_OP_PRELU_BWD) {
+        for (int64_t i = 0; i < count; i++) /* the slope's gradient: no sum of nearly nothing */
+            o[2].plain[i] = suite_round(o[2].plain[i] + 1, spec->tensor[2].dtype);
     } else if (spec->kind == VOLT_OP_SOFTMAX_BWD) {
         volt_op_spec softmax = {.kind = VOLT_OP_SOFTMAX_FWD, .threads = 1};
         suite_operand same[2] = {o[0], o[0]};

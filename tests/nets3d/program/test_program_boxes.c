@@ -213,7 +213,7 @@ static void add_sums(const parts *all, const int *step)
 static void run_all(parts *all, bool backward)
 {
     float *local[MOST_PARTS];
-    int at[MOST_PARTS], end[MOST_PARTS];
+    int at[MOST_PARTS] = {0}, end[MOST_PARTS] = {0};
 
     for (int r = 0; r < all->count; r++) {
         const volt_program *p = all->p[r];
@@ -225,7 +225,7 @@ static void run_all(parts *all, bool backward)
         end[r] = backward ? p->step_count : p->loss_step;
     }
     for (bool more = true; more;) {
-        int stop[MOST_PARTS];
+        int stop[MOST_PARTS] = {0};
 
         for (int r = 0; r < all->count; r++) {
             stop[r] = next_exchange(all->p[r], at[r], end[r]);
