@@ -138,8 +138,10 @@ for command in "predict $run $in -o $SCRATCH/never" "train $data -o $SCRATCH/nev
 done
 expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device abacus
 err_has "'abacus' is not a device"
+expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device cpu:1
+err_has "'cpu:1' is not a device"
 expect 6 "$VOLT" train "$data" -o "$SCRATCH/never" -num_gpus 2
-expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/cpu" "${fast[@]}" --device cpu -q
+expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/cpu" "${fast[@]}" --device cpu:0 -q
 expect 0 env OMPI_COMM_WORLD_SIZE=2 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" --part 1/2 -q
 expect 0 env OMPI_COMM_WORLD_SIZE=1 "$VOLT" info "$run/../data/labelsTr/brats_001.nii.gz"
 # Checked before any work.
