@@ -106,6 +106,10 @@ for device in cuda gpu cuda:0; do
     each 6 bench net --device $device
     each 6 train "$ct" -o "$SCRATCH/never" --device $device
 done
+for device in cpu:1 cpu: cpu:x reference:2; do
+    each 2 bench net --device $device
+    each 2 train "$ct" -o "$SCRATCH/never" --device $device
+done
 for out in "$SCRATCH/nowhere/never" "$SCRATCH/text/never"; do
     each 4 convert "$scan" "$out.nii"
     each 4 snapshot "$scan" -o "$out.png"

@@ -189,8 +189,10 @@ launched 6 "PMIx launcher started several processes .* --part I/N'" PMIX_RANK=1
 launched 0 '' PMIX_RANK=0
 expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device abacus
 err_has "'abacus' is not a device"
+expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" --device cpu:1
+err_has "'cpu:1' is not a device"
 expect 6 "$VOLT" train "$data" -o "$SCRATCH/never" -num_gpus 2
-expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/cpu" "${fast[@]}" --device cpu -q
+expect 0 "$VOLT" predict "$run" "$data"/imagesTr/brats_001_*.gz -o "$SCRATCH/cpu" "${fast[@]}" --device cpu:0 -q
 expect 0 env OMPI_COMM_WORLD_SIZE=2 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" --part 1/2 -q
 expect 0 env OMPI_COMM_WORLD_SIZE=1 "$VOLT" info "$run/../data/labelsTr/brats_001.nii.gz"
 # Checked before any work.
