@@ -48,7 +48,7 @@ static void run(volt_op_spec spec, void *const *operands)
     assert_ok(device->op_create(device, &op, &spec));
     device->op_info(op, &info);
     assert_ok(volt_alloc(&scratch, info.scratch_bytes + 1, "scratch"));
-    assert_ok(device->op_run(op, operands, scratch));
+    assert_ok(device->op_run(op, operands, scratch, NULL));
     volt_free(scratch);
     device->op_free(op);
 }

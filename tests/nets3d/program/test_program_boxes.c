@@ -131,7 +131,7 @@ static void run_box(const volt_device *dev, volt_op_kind kind, const volt_tensor
     volt_op *op = NULL;
 
     assert_ok(dev->op_create(dev, &op, &spec));
-    assert_ok(dev->op_run(op, operands, NULL));
+    assert_ok(dev->op_run(op, operands, NULL, NULL));
     dev->op_free(op);
 }
 
