@@ -528,8 +528,6 @@ static volt_status check_planned(void *user, const volt_pipeline *p)
         fold_cases cases = {.train = NULL};
         volt_train_data data;
         VOLT_TRY(st, done, check_not_work(j->run[i], p->work));
-        if (t.resume)
-            VOLT_TRY(st, done, check_info(j->c, p->dataset, j->run[i]));
         st = fold_cases_find(&cases, p, j->folds.fold[i], NULL);
         data = train_data(p, &cases);
         if (st == VOLT_OK)
@@ -596,8 +594,9 @@ static bool names_run(const cli *c)
     return false;
 }
 
-/* Runs that have ended are left alone, but they must be those of the data set given. */
-static volt_status check_ended(job *j)
+/* Runs that are to be resumed must be those of the data set given. The work
+ * folder has not been touched yet: it keeps what it has for this data set. */
+static volt_status check_datasets(job *j)
 {
     train_options *o = j->c->options;
     volt_dataset *ds = NULL;
@@ -640,8 +639,8 @@ static volt_status run(cli *c)
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
     VOLT_TRY(st, done, check_runs(&ended, &j));
-    if (ended)
-        VOLT_TRY(st, done, check_ended(&j));
+    if (o->resume)
+        VOLT_TRY(st, done, check_datasets(&j));
     if (ended) /* only checks that configuration and fold are those of the run */
         prepare.until = VOLT_STAGE_PLAN;
     if (!ended || names_run(c))
