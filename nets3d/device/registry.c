@@ -45,7 +45,7 @@ static volt_status parse_index(int *out, const char *name, size_t bytes)
 static volt_status open_here(volt_device **out, const char *name, size_t which)
 {
     const char *const device = devices[which].name;
-    int index;
+    int index = 0;
     volt_status st = parse_index(&index, name, strlen(device));
 
     if (st != VOLT_OK)
