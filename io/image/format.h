@@ -25,7 +25,7 @@ extern const volt_image_format volt_format_png;
 extern const volt_image_format volt_format_bmp;
 extern const volt_image_format volt_format_gif;
 extern const volt_image_format volt_format_jpeg;
-extern const volt_image_format volt_format_itk; /* what volt-itk reads and writes */
+extern const volt_image_format volt_format_itk;   /* what volt-itk reads and writes */
 extern const volt_image_format volt_format_stack; /* folders of pictures, to read */
 
 #endif
