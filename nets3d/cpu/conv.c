@@ -58,6 +58,13 @@ static int enter_threads(int threads)
     return before;
 }
 
+/* oneDNN's products of plain matrices divide some sums by the threads; outputs, unlike weight
+ * gradients, must not depend on their number. */
+static int threads_of(const volt_op *op)
+{
+    return op->conv->plain && op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS ? 1 : op->spec.threads;
+}
+
 static cpu_conv_kind kind_of(const volt_op *op)
 {
     return op->spec.kind == VOLT_OP_CONV_FWD        ? CPU_CONV_FWD
@@ -367,7 +374,7 @@ static volt_status create_in(volt_op *op, bool plain)
     VOLT_TRY(st, done, stage_operands(op));
     pad_weights(op);
     describe_samples(op);
-    before = enter_threads(op->spec.threads);
+    before = enter_threads(threads_of(op));
     st = refused(op, create_primitive(op));
     omp_set_num_threads(before);
     if (st == VOLT_OK && is_reference(op->conv))
@@ -452,7 +459,7 @@ static void pad_copy(const volt_op *op, float *padded, float *own, bool grow)
 volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
 {
     const cpu_conv *c = op->conv;
-    const int before = enter_threads(op->spec.threads);
+    const int before = enter_threads(threads_of(op));
     float *plain = (float *)(uintptr_t)weights; /* only read */
     dnnl_status_t st;
 
@@ -613,7 +620,7 @@ volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch)
     for (int i = 0; i < SIDES; i++)
         side[i] = c->stage[i] ? (char *)scratch + c->stage_at[i] : operand[side_index(op, i)];
     VOLT_TRY(st, done, run_stage(op, operand, side, false));
-    before = enter_threads(op->spec.threads);
+    before = enter_threads(threads_of(op));
     st = cpu_engine_check(run_convolution(op, operand, side, scratch), "convolution");
     omp_set_num_threads(before);
     if (st == VOLT_OK)
