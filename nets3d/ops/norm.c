@@ -1,8 +1,9 @@
 /* Instance normalization with activation. For sample n and channel c, over the V voxels that
- * the statistics span (spec.count; the sums may be those of several parts, added): mean =
- * sum(x) / V, rstd = 1 / sqrt(sum(x^2) / V - mean^2 + eps) z = scale * (x - mean) * rstd +
- * shift, y = z > 0 ? z : slope * z Backward, with g = diff_y * (z > 0 ? 1 : slope) and xhat =
- * (x - mean) * rstd: diff_x = scale * rstd * (g - sum(g) / V - xhat * sum(g * xhat) / V)
+ * the statistics span (spec.count; the sums may be those of several parts, added):
+ *   mean = sum(x) / V, rstd = 1 / sqrt(sum(x^2) / V - mean^2 + eps)
+ *   z = scale * (x - mean) * rstd + shift, y = z > 0 ? z : slope * z
+ * Backward, with g = diff_y * (z > 0 ? 1 : slope) and xhat = (x - mean) * rstd:
+ *   diff_x = scale * rstd * (g - sum(g) / V - xhat * sum(g * xhat) / V)
  *   diff_scale = sum over n, voxels of g * xhat; diff_shift = sum over n, voxels of g
  * The sums are taken in double, so their difference is exact enough unless the mean is far
  * larger than the deviation: relative error of the variance about 1e-16 * (mean/deviation)^2.

@@ -1,5 +1,5 @@
 /* loss.h - nnU-Net's loss: cross-entropy + soft Dice with deep supervision. The formulas are
- * those of volt_loss_call in nets3d/device/device_internal.h.
+ * in nets3d/program.h.
  */
 #ifndef VOLT_NETS3D_PROGRAM_LOSS_H
 #define VOLT_NETS3D_PROGRAM_LOSS_H

@@ -83,12 +83,14 @@ static volt_status dry_validation(volt_session *s)
 {
     volt_loss_result result = {0};
     volt_batch batch;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
-    VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
-    VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
-    VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
+    for (int64_t part = 0; part < s->recipe.recipe.accumulate; part++) {
+        VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
+        VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
+        VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+        VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
+    }
 done:
     return st;
 }

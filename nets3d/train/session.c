@@ -167,7 +167,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .region_count = s->targets.regions ? s->targets.outputs : 0,
                              .prior_masks = s->data->prior_masks,
                              .batch = r->batch,
-                             .parts = validation ? 1 : r->accumulate,
+                             .parts = r->accumulate,
                              .slices = c->slices,
                              .whole = c->whole,
                              .foreground = r->foreground,
@@ -206,6 +206,25 @@ static volt_status check_channels(const volt_session *s)
             c->name, (long long)volt_network_in_channels(&c->net),
             volt_s(volt_network_in_channels(&c->net)), (long long)volt_loader_channels(&train));
     return VOLT_OK;
+}
+
+/* Says which means are those of each part of a batch, where that is not the same. */
+static void note_parts(const volt_session *s)
+{
+    const volt_loss_options *l = &s->loss;
+    const int64_t parts = s->recipe.recipe.accumulate;
+    const bool dice = l->batch_dice && l->weight_dice > 0;
+    const bool entropy =
+        l->weight_ce > 0 && (l->ignore >= 0 || (l->class_weight && !l->sigmoid));
+
+    if (parts > 1 && (dice || entropy))
+        volt_report(s->cb, VOLT_LOG_INFO,
+                    "%s computed for each of a batch's %lld parts: the result is close to that "
+                    "of whole batches, not equal",
+                    !entropy ? "batch Dice is"
+                    : !dice  ? "the mean cross-entropy is"
+                             : "batch Dice and the mean cross-entropy are",
+                    (long long)parts);
 }
 
 /* Computes and logs the memory of the run; fails if this machine does not have it. */
@@ -507,6 +526,7 @@ static volt_status prepare(volt_session *s)
     VOLT_TRY(st, done, choose_device(s));
     VOLT_TRY(st, done, check_channels(s));
     VOLT_TRY(st, done, compile(s));
+    note_parts(s);
     st = announce(s);
 done:
     return st;

@@ -22,6 +22,7 @@
 
 #define CHECKPOINT_SECONDS 180.0
 #define EMA_DECAY          0.9 /* weight of the old moving average, as nnU-Net */
+#define CASES_BYTES        400 /* of a list of cases in a message */
 
 void volt_train_options_init(volt_train_options *o, size_t size)
 {
@@ -32,21 +33,35 @@ void volt_train_options_init(volt_train_options *o, size_t size)
 
 /* ---- one iteration ---- */
 
-/* The message of a run that cannot continue, with the cases of the batch. */
-static volt_status diverged(const volt_session *s, const volt_batch *b, const char *what)
+/* Appends the cases of a batch to the list; those that it has no room for become "...". */
+static void add_cases(char *list, size_t bytes, const volt_batch *b, int64_t count)
 {
-    char cases[400] = "";
+    static const char rest[] = ", ...";
 
-    for (int64_t k = 0; k < s->recipe.recipe.batch; k++) {
-        const size_t used = strlen(cases);
-        if (used + strlen(b->name[k]) + 8 > sizeof cases) {
-            strcat(cases, ", ...");
-            break;
-        }
-        snprintf(cases + used, sizeof cases - used, "%s%s", k ? ", " : "", b->name[k]);
+    for (int64_t k = 0; k < count; k++) {
+        const size_t used = strlen(list);
+        if (used >= strlen(rest) && strcmp(list + used - strlen(rest), rest) == 0)
+            return;
+        if (used + strlen(b->name[k]) + strlen(rest) + 3 > bytes)
+            snprintf(list + used, bytes - used, "%s", rest);
+        else
+            snprintf(list + used, bytes - used, "%s%s", used ? ", " : "", b->name[k]);
     }
+}
+
+/* The message of a run that cannot continue. */
+static volt_status diverged(const volt_session *s, const char *cases, const char *what)
+{
     return volt_fail(VOLT_ENUMERIC, "iteration %lld: %s (cases %s)",
                      (long long)s->state.iteration, what, cases);
+}
+
+static volt_status diverged_in(const volt_session *s, const volt_batch *b, const char *what)
+{
+    char cases[CASES_BYTES] = "";
+
+    add_cases(cases, sizeof cases, b, s->recipe.recipe.batch);
+    return diverged(s, cases, what);
 }
 
 /* The gradients of one batch, or of one part of it, and after the last part the update; adds
@@ -71,7 +86,7 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
             volt_optimizer_step(s->optimizer, volt_train_state_rate(&s->state, &r->optimizer)));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
-        return diverged(s, b, "the loss is not finite");
+        return diverged_in(s, b, "the loss is not finite");
     *loss += result.total / (double)r->accumulate;
 done:
     return st;
@@ -80,17 +95,19 @@ done:
 static volt_status step(volt_session *s, double *loss, double *norm)
 {
     const volt_recipe *r = &s->recipe.recipe;
+    char cases[CASES_BYTES] = "";
     volt_batch batch;
     volt_status st = VOLT_OK;
 
     for (int64_t part = 0; part < r->accumulate; part++) {
         VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
         volt_train_warnings_batch(s, batch.labels, r->batch * volt_session_patch_voxels(s));
+        add_cases(cases, sizeof cases, &batch, r->batch);
         VOLT_TRY(st, done, learn(s, &batch, loss));
     }
     st = volt_optimizer_norm(s->optimizer, norm);
     if (st == VOLT_ENUMERIC)
-        return diverged(s, &batch, "the gradient is not finite");
+        return diverged(s, cases, "the gradient is not finite");
 done:
     return st;
 }
@@ -178,6 +195,7 @@ typedef struct validation {
     int64_t *sum;   /* tp, fp, fn: (3, outputs) */
 } validation;
 
+/* One batch, or one part of it. */
 static volt_status validation_batch(volt_session *s, validation *v)
 {
     const int outputs = s->targets.outputs;
@@ -191,7 +209,7 @@ static volt_status validation_batch(volt_session *s, validation *v)
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
-        return diverged(s, &batch, "the validation loss is not finite");
+        return diverged_in(s, &batch, "the validation loss is not finite");
     v->loss += result.total;
     v->voxels += result.voxels;
     for (int i = 0; i < 3 * outputs; i++)
@@ -234,7 +252,7 @@ static double accuracy_of(const validation *v, const volt_train_targets *t)
 /* Sets s->dice, accuracy, mean and moving average; *better: whether this is the best so far. */
 static volt_status validate(volt_session *s, double *loss, bool *better)
 {
-    const int64_t batches = s->state.validation_iterations;
+    const int64_t batches = s->state.validation_iterations * s->recipe.recipe.accumulate;
     validation v = {0};
     double ema;
     volt_status st;
@@ -385,14 +403,15 @@ static volt_status write_summary(const volt_session *s)
     volt_status st;
 
     root = json_pack(
-        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I}", "epochs",
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "epochs",
         (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration, "train_loss",
         volt_json_number(t->train_loss), "mean_dice", volt_json_number(t->mean_dice),
         "ema_dice", volt_json_number(t->ema), "best_ema_dice", volt_json_number(t->best_ema),
         "seconds", volt_json_number(volt_session_seconds(s)), "data_wait_seconds",
         volt_json_number(t->data_wait_s), "device", s->recipe.device, "precision",
         volt_precision_name(s->recipe.precision), "threads", s->recipe.threads, "batch",
-        (json_int_t)s->recipe.recipe.batch, "announced_bytes", (json_int_t)s->memory.total,
+        (json_int_t)s->recipe.recipe.batch, "accumulate",
+        (json_int_t)s->recipe.recipe.accumulate, "announced_bytes", (json_int_t)s->memory.total,
         "peak_bytes", (json_int_t)volt_session_peak(s));
     if (!root)
         return volt_fail(VOLT_ENOMEM, "no memory for the summary of %s", s->run);

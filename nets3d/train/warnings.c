@@ -43,6 +43,7 @@ static void warn_of_classes(volt_session *s)
 {
     const volt_train_targets *t = &s->targets;
     const int64_t first = s->state.epoch * s->state.iterations;
+    const int64_t batches = s->state.iterations * s->recipe.recipe.accumulate;
 
     for (int k = t->first; s->warnings.from == first && k < t->outputs; k++) {
         if (volt_train_targets_seen(t, k) || s->warnings.warned_class[k])
@@ -51,8 +52,8 @@ static void warn_of_classes(volt_session *s)
         volt_report(s->cb, VOLT_LOG_WARNING,
                     "class %s is in no training batch of epoch %lld (%lld batch%s): it cannot "
                     "be learned from them",
-                    t->name[k], (long long)s->state.epoch + 1, (long long)s->state.iterations,
-                    s->state.iterations == 1 ? "" : "es");
+                    t->name[k], (long long)s->state.epoch + 1, (long long)batches,
+                    batches == 1 ? "" : "es");
     }
     volt_train_targets_forget(&s->targets);
     s->warnings.all_seen = false;

@@ -446,8 +446,64 @@ static void classes_that_never_come_are_named(void **state)
     remove_folder("run-ghost");
     assert_ok(volt_train("run-ghost", &f.data, &o, &cb, NULL));
     assert_int_equal(l.heard, 0);
+    l = (listener){.words = "class ghost is in no training batch of epoch 1 (8 batches)"};
+    recipe.accumulate = 2;
+    remove_folder("run-ghost");
+    assert_ok(volt_train("run-ghost", &f.data, &o, &cb, NULL));
+    assert_int_equal(l.heard, 1);
     remove_folder("run-ghost");
     fixture_close(&f);
+}
+
+/* How often a run with two batches per iteration says that its result is not that of a whole
+ * batch, in these words. */
+static int notes_of_parts(const char *dataset, const volt_train_options *o, const char *words)
+{
+    listener all = {.words = "computed for each of a batch's 2 parts"}, l = {.words = words};
+    const volt_callbacks cb = listening(&all), named = listening(&l);
+    fixture f;
+
+    open_as(&f, dataset);
+    for (int i = 0; i < 2; i++) {
+        remove_folder("run-parts");
+        assert_ok(volt_train("run-parts", &f.data, o, i ? &named : &cb, NULL));
+    }
+    assert_int_equal(all.heard, l.heard);
+    remove_folder("run-parts");
+    fixture_close(&f);
+    return all.heard;
+}
+
+static void means_over_parts_are_noted(void **state)
+{
+    static const char dice[] = "batch Dice is computed",
+                      entropy[] = "the mean cross-entropy is computed",
+                      both[] = "batch Dice and the mean cross-entropy are computed",
+                      none[] = "of a batch's 2 parts";
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 1, 1);
+
+    (void)state;
+    recipe.accumulate = 2;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+    assert_int_equal(notes_of_parts(fixture_ignore, &o, entropy), 1);
+    recipe.batch_dice = VOLT_BATCH_DICE_ON;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, dice), 1);
+    assert_int_equal(notes_of_parts(fixture_regions_ignore, &o, both), 1);
+    recipe.weight_ce = 0;
+    assert_int_equal(notes_of_parts(fixture_ignore, &o, dice), 1);
+    recipe.weight_ce = 1;
+    recipe.weight_dice = 0;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+    recipe.class_weights = 3;
+    recipe.class_weight[0] = recipe.class_weight[2] = 1;
+    recipe.class_weight[1] = 2;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, entropy), 1);
+    recipe.sigmoid = true; /* its class weights have the same sum in each voxel */
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+    recipe.sigmoid = false;
+    recipe.accumulate = 1;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
 }
 
 static void slow_data_is_warned_once(void **state)
@@ -545,6 +601,7 @@ int main(void)
         cmocka_unit_test(changed_lengths_move_the_rate_and_resume),
         cmocka_unit_test(budgets_may_be_extended),
         cmocka_unit_test(classes_that_never_come_are_named),
+        cmocka_unit_test(means_over_parts_are_noted),
         cmocka_unit_test(slow_data_is_warned_once),
         cmocka_unit_test(killed_at_any_time_ends_the_same),
     };

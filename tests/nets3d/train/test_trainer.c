@@ -113,7 +113,8 @@ static void assert_near_run(const char *a, const char *b)
     volt_safetensors_close(file_a);
 }
 
-/* Two batches of 2 in each iteration train as batches of 4 do, and resume to the bit. */
+/* Two batches of 2 in each iteration train and validate as batches of 4 do, and resume to the
+ * bit. */
 static void accumulated_batches_train_as_one(void **state)
 {
     const fixture *f = *state;
@@ -126,7 +127,6 @@ static void accumulated_batches_train_as_one(void **state)
     recipe.optimizer.kind = VOLT_SGD; /* Adam divides by gradients of rounding size */
     recipe.optimizer.momentum = 0.9;
     recipe.batch = 4;
-    recipe.validation_iterations = 0;
     remove_folder("run-whole");
     assert_ok(volt_train("run-whole", &f->data, &o, NULL, &whole));
     recipe.batch = 2;
@@ -135,6 +135,7 @@ static void accumulated_batches_train_as_one(void **state)
     assert_ok(volt_train("run-parts", &f->data, &o, NULL, &parts));
     assert_near_run("run-whole", "run-parts");
     assert_true(fabs(whole.train_loss - parts.train_loss) < 1e-5);
+    assert_true(fabs(whole.mean_dice - parts.mean_dice) < 1e-3);
     assert_int_equal(parts.iterations, 8);
     assert_true(parts.peak_bytes <= parts.memory.total);
     remove_folder("run-killed");
@@ -214,6 +215,7 @@ static void divergence_stops_with_the_case(void **state)
     remove_folder("run-nan");
     for (int i = 0; i < 4; i++) {
         o.device = i % 2 ? "cpu" : "reference";
+        recipe.accumulate = 1 + i % 2;
         recipe.optimizer = volt_optimizer_usual(i / 2 ? VOLT_ADAM : VOLT_SGD);
         remove_folder("run-nan");
         assert_fails(volt_train("run-nan", &data, &o, NULL, NULL), VOLT_ENUMERIC, "tiny_0");
