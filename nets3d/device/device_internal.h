@@ -43,9 +43,9 @@
  *           which clamps at its input's edges, takes no input with margins, nor does pooling
  *           with padding (VOLT_ENOTSUP). A device may refuse margins in all operators but
  *           COPY, PACK_BOX and UNPACK_BOX; the program then copies (a transposed convolution
- * that is wider than its stride has no other form). Operands that share memory have the same
- * margins. Threads   threads may share an open device; an operator runs in one thread at a
- * time.
+ *           that is wider than its stride has no other form). Operands that share memory have
+ *           the same margins.
+ * Threads   threads may share an open device; an operator runs in one thread at a time.
  */
 #ifndef VOLT_NETS3D_DEVICE_INTERNAL_H
 #define VOLT_NETS3D_DEVICE_INTERNAL_H
