@@ -160,10 +160,8 @@ static volt_status stage_operands(volt_op *op)
     }
     for (int side = 0; side < SIDES && st == VOLT_OK; side++) {
         const cpu_view *v = &op->view[side_index(op, side)];
-        if (v->plain != op->conv->plain || (v->margins && !is_output(op, side)))
+        if (v->plain != op->conv->plain || v->margins)
             st = create_stage(op, side, dtype, op->conv->plain ? VOLT_PLAIN : VOLT_NATIVE);
-        else if (v->margins)
-            st = volt_fail(VOLT_ENOTSUP, "oneDNN writes whole buffers, without margins");
     }
     return st;
 }
@@ -385,12 +383,23 @@ done:
     return st;
 }
 
+static bool writes_margins(const volt_op *op)
+{
+    for (int side = 0; side < SIDES; side++) {
+        if (is_output(op, side) && op->view[side_index(op, side)].margins)
+            return true;
+    }
+    return false;
+}
+
 volt_status cpu_conv_create(volt_op *op)
 {
     cpu_view view[VOLT_OP_MAX_TENSORS];
     const bool plain = needs_plain(op);
     volt_status st;
 
+    if (writes_margins(op))
+        return volt_fail(VOLT_ENOTSUP, "oneDNN writes whole buffers, without margins");
     /* oneDNN crashes where it gets no memory for its code. */
     VOLT_TRY(st, done, volt_reserve_check("a convolution"));
     memcpy(view, op->view, sizeof view);

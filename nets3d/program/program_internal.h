@@ -319,9 +319,9 @@ void volt_program_count_live(volt_program *p);
 VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
 
 /* run.c */
-/* Runs the steps first..last-1; between them, at VOLT_STEP_MARGINS and VOLT_STEP_SUMS, whoever
- * runs the parts of a volume does what these ask. `input` as in volt_program_forward, NULL in
- * the backward pass. */
+/* Runs the steps first..last-1. At VOLT_STEP_MARGINS and VOLT_STEP_SUMS, which do nothing here,
+ * whoever runs the parts of a volume stops and does what they ask. `input` as in
+ * volt_program_forward, NULL in the backward pass. */
 VOLT_MUST_USE volt_status volt_program_run_part(volt_program *p, int first, int last,
                                                 const float *input);
 

@@ -24,6 +24,7 @@
 extern suite_options suite_with;
 extern volt_device *suite_device, *suite_reference;
 extern int64_t suite_comparisons, suite_unsupported;
+extern int64_t suite_dense_only; /* cases with some margins that the device does not take */
 extern volt_rng suite_rng;
 
 #define COUNT_OF(a) (sizeof(a) / sizeof *(a))

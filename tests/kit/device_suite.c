@@ -47,8 +47,10 @@ int suite_main(const suite_options *options)
         return 1;
     }
     failed = cmocka_run_group_tests_name(options->device, tests, NULL, NULL);
-    print_message("%s: %lld values compared, %lld cases unsupported\n", options->device,
-                  (long long)suite_comparisons, (long long)suite_unsupported);
+    print_message("%s: %lld values compared, %lld cases unsupported, %lld supported without "
+                  "margins of all operands\n",
+                  options->device, (long long)suite_comparisons, (long long)suite_unsupported,
+                  (long long)suite_dense_only);
     volt_device_close(suite_device);
     volt_device_close(suite_reference);
     if (suite_comparisons == 0 || (!failed && volt_mem_current() != before)) {

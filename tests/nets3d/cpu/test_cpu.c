@@ -6,7 +6,7 @@ int main(void)
 {
     /* oneDNN sums weight gradients by threads. */
     const suite_options options = {
-        .device = "cpu", .conv_tolerance = 2e-5, .weights_by_threads = true};
+        .device = "cpu", .conv_tolerance = 2e-5, .weights_by_threads = true, .complete = true};
 
     return suite_main(&options);
 }

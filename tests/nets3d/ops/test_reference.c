@@ -4,7 +4,8 @@
 
 int main(void)
 {
-    const suite_options options = {.device = "reference", .conv_tolerance = 1e-6};
+    const suite_options options = {
+        .device = "reference", .conv_tolerance = 1e-6, .complete = true};
 
     return suite_main(&options);
 }

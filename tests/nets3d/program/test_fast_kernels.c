@@ -134,11 +134,39 @@ static void planned_networks_run_on_fast_kernels(void **state)
     print_message("%d programs, %d convolutions\n", programs, convolutions);
 }
 
+/* oneDNN's fast kernels write whole buffers: no slower one takes their place, the program
+ * copies. */
+static void outputs_with_margins_are_refused(void **state)
+{
+    const int64_t in[5] = {1, 16, 8, 6, 10}, out[5] = {1, 32, 4, 3, 5};
+    const int64_t weights[5] = {32, 16, 3, 3, 3};
+    volt_op_spec spec = {.kind = VOLT_OP_CONV_FWD,
+                         .threads = 1,
+                         .conv = {.kernel = {3, 3, 3},
+                                  .stride = {2, 2, 2},
+                                  .pad_low = {1, 1, 1},
+                                  .pad_high = {1, 1, 1}}};
+    volt_op *op = NULL;
+
+    (void)state;
+    spec.tensor[0] = volt_tensor_make(in, VOLT_F32, VOLT_NATIVE);
+    spec.tensor[1] = volt_tensor_make(weights, VOLT_F32, VOLT_PLAIN);
+    spec.tensor[3] = volt_tensor_make(out, VOLT_F32, VOLT_NATIVE);
+    spec.tensor[0].margin_low[1] = 1;
+    assert_ok(device->op_create(device, &op, &spec));
+    device->op_free(op);
+    op = NULL;
+    spec.tensor[3].margin_high[2] = 1;
+    assert_fails(device->op_create(device, &op, &spec), VOLT_ENOTSUP, "without margins");
+    assert_null(op);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets_run_on_fast_kernels),
         cmocka_unit_test(planned_networks_run_on_fast_kernels),
+        cmocka_unit_test(outputs_with_margins_are_refused),
     };
 
     return cmocka_run_group_tests(tests, open_device, close_device);

@@ -113,7 +113,7 @@ static volt_graph *build_chain(void)
 }
 
 static const network_case narrow = {build_narrow, {16, 12, 20}},
-                          wide = {build_wide, {16, 12, 20}},
+                          wide = {build_wide, {16, 12, 16}},
                           chain = {build_chain, {15, 11, 18}};
 
 /* The programs of all parts, and what whole volumes they start from. */
@@ -324,9 +324,13 @@ static const cuts ways[] = {
     {{{8}}}, {{{4, 12}}}, {{{0}, {4}}}, {{{0}, {0}, {12}}}, {{{8}, {8}, {8}}}, {{{4}, {4, 8}}},
 };
 
-/* All ways of cutting on `dev` against the whole on the same device. */
+#define EVEN_WAYS 0x15u /* bits: numbers of ways */
+#define ODD_WAYS  0x2au
+
+/* These ways of cutting on `dev` against the whole on the same device. */
 static void check_parts(const volt_device *dev, volt_precision precision,
-                        const network_case *net, double tolerance, unsigned restrictions)
+                        const network_case *net, unsigned which, double tolerance,
+                        unsigned restrictions)
 {
     const int64_t voxels = net->extent[0] * net->extent[1] * net->extent[2];
     volt_rng rng = volt_rng_open(5, 0, 0, VOLT_RNG_TEST);
@@ -345,6 +349,8 @@ static void check_parts(const volt_device *dev, volt_precision precision,
         gradients[i] = random_floats(count, &rng);
     }
     for (int i = -1; i < (int)(sizeof ways / sizeof *ways); i++) {
+        if (i >= 0 && !(which >> i & 1))
+            continue;
         compile_parts(&all, g, dev, precision, net->extent, i < 0 ? NULL : &ways[i]);
         train(&all, logits[i >= 0], gradients[i >= 0]);
         for (int r = 0; r < all.count; r++) {
@@ -374,19 +380,20 @@ static void check_parts(const volt_device *dev, volt_precision precision,
 static void parts_equal_the_whole_on_the_reference(void **state)
 {
     (void)state;
-    check_parts(reference, VOLT_FP32, &narrow, 1e-6, 0);
-    check_parts(reference, VOLT_FP32, &wide, 1e-6, 0);
-    check_parts(reference, VOLT_FP32, &chain, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &wide, ODD_WAYS, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &chain, EVEN_WAYS, 1e-6, 0);
 }
 
 static void parts_equal_the_whole_on_the_cpu(void **state)
 {
     (void)state;
-    check_parts(cpu, VOLT_FP32, &narrow, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
-    check_parts(cpu, VOLT_FP32, &wide, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
-    check_parts(cpu, VOLT_FP32, &chain, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &narrow, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &wide, EVEN_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &chain, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     if (cpu->supports(cpu, VOLT_BF16_MIXED))
-        check_parts(cpu, VOLT_BF16_MIXED, &narrow, 3e-2, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+        check_parts(cpu, VOLT_BF16_MIXED, &narrow, EVEN_WAYS, 3e-2,
+                    VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
 }
 
 /* The reference without margins in anything but copies. */
@@ -409,7 +416,7 @@ static void a_device_without_margins_copies(void **state)
 
     (void)state;
     picky.op_create = refusing_create;
-    check_parts(&picky, VOLT_FP32, &narrow, 1e-6, VOLT_NO_MARGINS);
+    check_parts(&picky, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, VOLT_NO_MARGINS);
 }
 
 static void assert_refused(volt_graph *g, int64_t low, int64_t high, volt_status want,
