@@ -60,17 +60,18 @@ done:
 static volt_status choose_device(volt_session *s)
 {
     const volt_train_options *o = s->options;
-    const char *name = o->device ? o->device : "cpu";
+    char name[sizeof s->recipe.device];
     const int threads = volt_threads_or_default(o->threads);
     volt_precision_query query = {.net = &s->data->config->net,
                                   .batch = s->recipe.recipe.batch,
                                   .mode = VOLT_TRAIN,
                                   .threads = threads,
                                   .cache = o->cache};
-    volt_status st = volt_device_open(&s->device, name);
+    volt_status st = volt_device_open(&s->device, o->device ? o->device : "cpu");
 
     if (st != VOLT_OK)
         return st;
+    volt_device_words(name, sizeof name, s->device);
     if (s->resumed && s->recipe.threads != threads)
         volt_report(s->cb, VOLT_LOG_WARNING,
                     "the run continues with another number of threads (%d, before %d): the "
