@@ -89,7 +89,7 @@ static volt_status step(volt_session *s, double *loss, double *norm)
         volt_train_warnings_batch(s, batch.labels, r->batch * volt_session_patch_voxels(s));
         VOLT_TRY(st, done, learn(s, &batch, loss));
     }
-    st = volt_optimizer_norm(s->optimizer, norm);
+    st = volt_session_norm(s, norm);
     if (st == VOLT_ENUMERIC)
         return diverged(s, &batch, "the gradient is not finite");
 done:
