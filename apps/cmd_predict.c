@@ -73,8 +73,9 @@ static const cli_option options[] = {
      "accept paths in the dataset.json of a data set that leave its folder"},
     {"--checkpoint", 0, CLI_WORD, offsetof(predict_options, checkpoint), "best|latest", NULL, 0,
      0, "checkpoint to use [latest of a finished run, else best]"},
-    {"--precision", 0, CLI_WORD, offsetof(predict_options, precision), "auto|fp32|bf16", "auto",
-     0, 0, "auto: fastest on this machine"},
+    {"--precision", 0, CLI_WORD, offsetof(predict_options, precision),
+     "auto|fp32|bf16|fp16|tf32", "auto", 0, 0,
+     "auto: fastest on this machine; fp16 and tf32 need a GPU"},
 };
 
 static json_t *failures_json(const volt_predict_failures *f)

@@ -74,8 +74,8 @@ static const cli_option options[] = {
      "freeze matching parameters: 'encoder.*'"},
     {"--lr-scale", 0, CLI_TEXT, AT(lr_scale), "PATTERN=X,...", NULL, 0, 0,
      "multiply the learning rate of matching parameters by X: 'encoder.*=0.1'"},
-    {"--precision", 0, CLI_WORD, AT(precision), "auto|fp32|bf16", "auto", 0, 0,
-     "auto: fastest on this machine"},
+    {"--precision", 0, CLI_WORD, AT(precision), "auto|fp32|bf16|fp16|tf32", "auto", 0, 0,
+     "auto: fastest on this machine; fp16 and tf32 need a GPU"},
     {"--seed", 0, CLI_INT, AT(seed), "S", "0", 0, 9e15, "random seed"},
     {"--resume", 0, CLI_FLAG, AT(resume), NULL, NULL, 0, 0,
      "continue from RUN's last checkpoint with its own recipe; --epochs or --budget change its "

@@ -114,11 +114,11 @@ typedef struct volt_loss_options {
     size_t size; /* set by volt_loss_defaults() */
     double weight_ce, weight_dice, smooth;
     bool batch_dice;
-    int ignore;                 /* label left out; or VOLT_NO_IGNORE_LABEL */
-    double level_weight[16];    /* per output; sums to 1 in nnU-Net */
-    bool sigmoid;               /* a sigmoid per channel instead of a softmax over them */
-    const uint8_t *regions;     /* (values, channels), 1 = in the region; NULL = labels */
-    int values;                 /* labels of a voxel are 0..values-1; only with regions */
+    int ignore;              /* label left out; or VOLT_NO_IGNORE_LABEL */
+    double level_weight[16]; /* per output; sums to 1 in nnU-Net */
+    bool sigmoid;            /* a sigmoid per channel instead of a softmax over them */
+    const uint8_t *regions;  /* (values, channels), 1 = in the region; NULL = labels */
+    int values;              /* labels of a voxel are 0..values-1, <= 256; only with regions */
     const double *class_weight; /* (channels); NULL = all 1 */
 } volt_loss_options;
 /* nnU-Net's weights 1, 1 and smoothing 1e-5; softmax, per sample, no ignore label, and only the

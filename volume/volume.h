@@ -15,7 +15,7 @@
 #include "../base/status.h"
 VOLT_BEGIN_DECLS
 
-/* Stored on disk (case store): never renumber. BF16 is for tensors only. */
+/* Stored on disk (case store): never renumber. BF16 and F16 are for tensors only. */
 typedef enum volt_dtype {
     VOLT_AS_STORED = 0, /* in options only: the type of the file or volume at hand */
     VOLT_U8 = 1,
@@ -28,7 +28,8 @@ typedef enum volt_dtype {
     VOLT_I64 = 8,
     VOLT_F32 = 9,
     VOLT_F64 = 10,
-    VOLT_BF16 = 11
+    VOLT_BF16 = 11,
+    VOLT_F16 = 12
 } volt_dtype;
 
 /* As the ignore label of a data set or loss: none. */
@@ -37,7 +38,7 @@ typedef enum volt_dtype {
 VOLT_API size_t volt_dtype_bytes(volt_dtype dtype); /* 0 for an unknown value */
 /* "uint8", "float32", ...; never NULL. */
 VOLT_API const char *volt_dtype_name(volt_dtype dtype);
-/* The inverse. VOLT_EINVAL: another name. */
+/* The inverse, but for VOLT_F16. VOLT_EINVAL: another name. */
 VOLT_CALL volt_dtype_parse(volt_dtype *out, const char *name);
 
 /* Plain value: copy freely. */

@@ -69,3 +69,13 @@ volt_status bench_print(const cli *c, const char *what, json_t *fields, const be
     }
     return cli_print_json(root);
 }
+
+volt_status bench_precision(volt_precision *out, const char *word)
+{
+    const volt_status st = volt_precision_parse(out, word);
+
+    if (st == VOLT_OK && *out == VOLT_PRECISION_AUTO)
+        return volt_fail(VOLT_EINVAL, "--precision auto: a benchmark takes fp32, bf16, fp16 or "
+                                      "tf32");
+    return st;
+}

@@ -13,8 +13,8 @@
 #include "nets3d/models/model_internal.h"
 
 typedef struct bench_net_options {
-    const char *net, *device;
-    int mode, precision;
+    const char *net, *device, *precision;
+    int mode;
     cli_list patch;
     int64_t batch, repeat;
     bool steps;
@@ -27,8 +27,8 @@ static const cli_option options[] = {
      "hippocampus, brats, mlperf or liver2d"},
     {"--mode", 0, CLI_CHOICE, offsetof(bench_net_options, mode), "infer|train", "infer", 0, 0,
      "forward pass, or training step with loss, gradients and SGD"},
-    {"--precision", 0, CLI_CHOICE, offsetof(bench_net_options, precision), "fp32|bf16", "fp32",
-     0, 0, "precision of activations and weights"},
+    {"--precision", 0, CLI_WORD, offsetof(bench_net_options, precision), BENCH_PRECISIONS,
+     "fp32", 0, 0, "precision of activations and weights; fp16 and tf32 need a GPU"},
     {"--patch", 0, CLI_INTS, offsetof(bench_net_options, patch), "[D,]H,W", NULL, 1, 4096,
      "input size in voxels [the network's usual patch]"},
     {"--batch", 0, CLI_INT, offsetof(bench_net_options, batch), "N", NULL, 1, 4096,
@@ -85,16 +85,15 @@ static volt_status choose(bench_net *b, const cli *c)
     volt_status st;
 
     b->run = volt_program_defaults();
-    st = volt_network_preset(&b->net, b->run.extent, &batch, o->net);
-    if (st != VOLT_OK)
-        return st;
+    VOLT_TRY(st, done, bench_precision(&b->run.precision, o->precision));
+    VOLT_TRY(st, done, volt_network_preset(&b->net, b->run.extent, &batch, o->net));
     for (int a = 0; a < 3 && o->patch.count; a++)
         b->run.extent[a] = a < skip ? 1 : (int64_t)o->patch.v[a - skip];
     b->run.n = o->batch ? o->batch : o->mode == TRAIN ? batch : 1;
-    b->run.precision = o->precision ? VOLT_BF16_MIXED : VOLT_FP32;
     b->run.mode = o->mode == TRAIN ? VOLT_TRAIN : VOLT_INFER;
     b->run.threads = volt_threads_or_default((int)c->threads);
-    return VOLT_OK;
+done:
+    return st;
 }
 
 /* Normally distributed input and random labels, as in the PyTorch script. */
@@ -145,8 +144,7 @@ static json_t *fields(const bench_net *b, const bench_net_options *o)
 
     volt_program_memory_of(b->program, &m);
     return json_pack("{s:s, s:s, s:s, s:o, s:I, s:i, s:s, s:I}", "net", o->net, "mode",
-                     o->mode == TRAIN ? "train" : "infer", "dtype",
-                     o->precision ? "bf16" : "fp32", "patch",
+                     o->mode == TRAIN ? "train" : "infer", "dtype", o->precision, "patch",
                      volt_json_array_of_ints(b->run.extent, 3), "batch", (json_int_t)b->run.n,
                      "threads", b->run.threads, "device", b->device->library, "announced_mib",
                      (json_int_t)(m.total >> 20));
@@ -217,7 +215,7 @@ static volt_status print(const bench_net *b, const cli *c, const bench_times *t)
         root = NULL;
     }
     snprintf(what, sizeof what, "%s %s %s, batch %" PRId64, o->net,
-             o->mode == TRAIN ? "train" : "infer", o->precision ? "bf16" : "fp32", b->run.n);
+             o->mode == TRAIN ? "train" : "infer", o->precision, b->run.n);
     st = bench_print(c, what, root, t);
     if (st == VOLT_OK && o->steps && !c->json)
         print_steps(b);

@@ -7,10 +7,10 @@
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/program/precision.h"
 
 typedef struct bench_ops_options {
-    const char *only, *device;
-    int precision;
+    const char *only, *device, *precision;
     cli_list extent;
     int64_t in, out, batch, kernel, stride, repeat;
 } bench_ops_options;
@@ -29,8 +29,8 @@ static const cli_option options[] = {
      "stride of convolutions; at least 2 if transposed"},
     {"--batch", 0, CLI_INT, offsetof(bench_ops_options, batch), "N", "1", 1, 4096,
      "batch size"},
-    {"--precision", 0, CLI_CHOICE, offsetof(bench_ops_options, precision), "fp32|bf16", "fp32",
-     0, 0, "precision of activations and weights"},
+    {"--precision", 0, CLI_WORD, offsetof(bench_ops_options, precision), BENCH_PRECISIONS,
+     "fp32", 0, 0, "precision of activations and weights; fp16 and tf32 need a GPU"},
     {"--repeat", 0, CLI_INT, offsetof(bench_ops_options, repeat), "R", "5", 1, 10000,
      "timed runs, after one warm-up run"},
     {"--device", 0, CLI_TEXT, offsetof(bench_ops_options, device), "NAME", "cpu", 0, 0,
@@ -67,7 +67,11 @@ static volt_tensor activation(const bench_ops_options *o, int64_t channels,
 {
     const int64_t ncdhw[5] = {o->batch, channels, extent[0], extent[1], extent[2]};
 
-    return volt_tensor_make(ncdhw, o->precision ? VOLT_BF16 : VOLT_F32, VOLT_NATIVE);
+    const volt_dtype dtype = strcmp(o->precision, "bf16") == 0   ? VOLT_BF16
+                             : strcmp(o->precision, "fp16") == 0 ? VOLT_F16
+                                                                 : VOLT_F32;
+
+    return volt_tensor_make(ncdhw, dtype, VOLT_NATIVE);
 }
 
 /* Two float64 sums per sample and channel. */
@@ -144,7 +148,9 @@ static void fill_pointwise(volt_op_spec *s, const bench_ops_options *o, const in
 static volt_op_spec make_spec(volt_op_kind kind, const cli *c)
 {
     const bench_ops_options *o = c->options;
-    volt_op_spec s = {.kind = kind, .threads = volt_threads_or_default((int)c->threads)};
+    volt_op_spec s = {.kind = kind,
+                      .tf32 = strcmp(o->precision, "tf32") == 0,
+                      .threads = volt_threads_or_default((int)c->threads)};
     int64_t extent[3];
 
     for (int a = 0; a < 3; a++)
@@ -167,7 +173,7 @@ static size_t operand_bytes(const bench_op *b, int i, volt_operand_role role)
     return (size_t)volt_tensor_elements(t) * volt_dtype_bytes(t->dtype);
 }
 
-/* Finite numbers near 1, read as float32 or as two bfloat16. */
+/* Finite numbers near 1, read as float32 or as two of 16 bits. */
 static volt_status fill_random(void *p, size_t bytes, const volt_device *device)
 {
     volt_rng rng = volt_rng_open(1, 0, 0, VOLT_RNG_TEST);
@@ -227,8 +233,8 @@ static volt_status measure(cli *c, const volt_device *device, volt_op_kind kind)
              b.info.flops / t.min_s * 1e-9, b.info.bytes / t.min_s * 1e-9);
     st = bench_print(c, what,
                      json_pack("{s:s, s:s, s:s, s:f, s:f, s:i}", "op", name, "kernel",
-                               b.info.kernel, "dtype", o->precision ? "bf16" : "fp32", "flops",
-                               b.info.flops, "bytes", b.info.bytes, "threads", b.spec.threads),
+                               b.info.kernel, "dtype", o->precision, "flops", b.info.flops,
+                               "bytes", b.info.bytes, "threads", b.spec.threads),
                      &t);
 done:
     release(&b);
@@ -239,10 +245,13 @@ static volt_status run(cli *c)
 {
     const bench_ops_options *o = c->options;
     volt_device *device = NULL;
+    volt_precision precision;
     int ran = 0;
     volt_status st;
 
+    VOLT_TRY(st, done, bench_precision(&precision, o->precision));
     VOLT_TRY(st, done, volt_device_open(&device, o->device));
+    VOLT_TRY(st, done, volt_precision_check(device, precision));
     for (int i = 0; i < KINDS; i++) {
         if (o->only && strcmp(o->only, volt_op_signature_of(kinds[i])->name) != 0)
             continue;

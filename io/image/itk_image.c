@@ -48,7 +48,7 @@ static volt_status judge_sizes(const volt_itk_message *m, const char *path)
     if (m->channels < 1 || m->channels > MAX_CHANNELS)
         return volt_fail(VOLT_EFORMAT, "%s: %u channels; 1 to %d are expected", path,
                          m->channels, MAX_CHANNELS);
-    if (m->dtype == VOLT_BF16 || volt_dtype_bytes((volt_dtype)m->dtype) == 0)
+    if (m->dtype >= VOLT_BF16 || volt_dtype_bytes((volt_dtype)m->dtype) == 0)
         return volt_fail(VOLT_EFORMAT, "%s: voxels of an unknown type (%u)", path, m->dtype);
     /* 8 bytes: what any voxel may become */
     if (volt_extent_bytes(&bytes, extents, 4, 8))

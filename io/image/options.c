@@ -23,7 +23,7 @@ volt_status volt_image_read_take(volt_image_read_options *out,
 
     if (st != VOLT_OK)
         return st;
-    if (o.dtype != VOLT_AS_STORED && (volt_dtype_bytes(o.dtype) == 0 || o.dtype == VOLT_BF16))
+    if (o.dtype != VOLT_AS_STORED && (volt_dtype_bytes(o.dtype) == 0 || o.dtype >= VOLT_BF16))
         return volt_fail(VOLT_EINVAL, "%s cannot be read as %s", path,
                          volt_dtype_name(o.dtype));
     *out = o;

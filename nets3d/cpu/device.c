@@ -190,8 +190,12 @@ static void op_free(volt_op *op)
 }
 
 /* Kernels work on whole blocks: a range starts at one, and ends at one or with its buffer. */
-static volt_status check_ranges(const volt_op *op)
+static volt_status check_operands(const volt_op *op)
 {
+    for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++) {
+        if (op->spec.tensor[i].dtype == VOLT_F16)
+            return refuse("float16");
+    }
     for (int i = 0; i < VOLT_OP_MAX_TENSORS && op->spec.kind != VOLT_OP_COPY; i++) {
         const cpu_view *v = &op->view[i];
         if (v->c && !v->plain && (v->lane || (v->c % op->ctx->block && !v->last)))
@@ -242,7 +246,7 @@ static volt_status op_create(const volt_device *dev, volt_op **out, const volt_o
             cpu_view_of(&op->view[i], op->ctx, &op->spec.tensor[i]);
     op->run_voxels = find_runs(op);
     volt_op_spec_cost(spec, &op->info.flops, &op->info.bytes);
-    VOLT_TRY(st, done, check_ranges(op));
+    VOLT_TRY(st, done, check_operands(op));
     VOLT_TRY(st, done, create_by_kind(op));
     *out = op;
     op = NULL;

@@ -4,33 +4,41 @@
  * VOLT_ENOTSUP for what the device cannot do, and the program tries another way. The reference
  * device (plain C) defines what every operator means; every other device is tested against it.
  *
- * A new device implements every entry of struct volt_device that is not said to be NULL
- * sometimes, computes in VOLT_FP32, and runs COPY in all forms. It may refuse
- *   forms      plain operands of convolutions, channel ranges, a second gradient, sums of a
- *              convolution's output, margins: the program copies, adds or sums in a step of its
- *              own
- *   operators  any other kind: graphs that need it do not compile, with the device's sentence
- *   precisions all but VOLT_FP32 (supports)
- *   streams, pinned memory, scores, capture: NULL or VOLT_ENOTSUP, and the caller does without
- * and nothing else: a call that op_create has accepted must not be refused when it runs.
+ * A new device implements every entry of struct volt_device whose comment does not allow NULL,
+ * computes in VOLT_FP32, and runs COPY, PACK_BOX and UNPACK_BOX in all forms. It may refuse
+ *   forms       plain operands of convolutions, channel ranges, a second gradient, sums of a
+ *               convolution's output, margins: op_create returns VOLT_ENOTSUP, and the program
+ *               copies, adds or sums in a step of its own
+ *   operators   any other kind, in the same way: graphs that need it do not compile, with the
+ *               device's sentence
+ *   precisions  all but VOLT_FP32: `supports`
+ *   streams     `streams` NULL: it runs every call at once
+ *   capture     its four entries NULL, or capture_begin VOLT_ENOTSUP: the program makes the
+ *               calls each time
+ *   pinned      both entries NULL: callers use ordinary memory
+ *   scores      NULL, or `takes` false for some options: the host adds up and decodes
+ * and nothing else: what op_create has accepted is not refused when it runs.
  *
  * Order     calls that take a stream may run after they have returned, in the stream's order
- *           (stream.h); with the stream NULL they have run. What they are given by value or in
- *           host memory has been read when they return; device memory and operators are in use
- *           until the stream has been waited for. What fails later is reported by the stream's
- *           sync or the next download in it.
+ *           (stream.h); with the stream NULL they have run. Structs, arrays of pointers and
+ *           all other host memory that they are given have been read when they return, but for
+ *           pinned memory in transfers. Device memory and operators are in use until the stream
+ *           has been waited for. What fails later is reported by the stream's sync or the next
+ *           download in it.
  * Memory    running allocates nothing: all memory, scratch included, comes from the caller.
- *           Pointers are device pointers; an operand's pointer is the start of its BUFFER, the
- *           device adds the channel range's offset. Buffers of activations, packed weights and
- *           scratch are aligned to 64 bytes, dense float32 arrays (they lie anywhere among the
- *           parameters) to 4, dense float64 arrays to 8.
+ *           Pointers are device pointers, unless a comment says host; an operand's pointer is
+ *           the start of its BUFFER, the device adds the channel range's offset. Buffers of
+ *           activations, packed weights and scratch are aligned to 64 bytes, dense float32
+ *           arrays (they lie anywhere among the parameters) to 4, dense float64 arrays to 8.
+ *           Scratch holds nothing from one call to the next.
  * Padding   where a native layout pads channels to its block, the operator that writes a
  *           buffer's last channel writes zeros into the padding. Channels outside an output's
  *           range stay as they are.
- * Types     activations are VOLT_NATIVE, in the program's precision. Graph inputs, outputs
- *           (logits) and their gradients are VOLT_PLAIN float32. Parameters, their gradients,
- *           norm statistics and losses are dense float32 arrays in plain order; the sums that
- *           norms are computed from are dense float64.
+ * Types     activations and their gradients are VOLT_NATIVE: VOLT_F32 in VOLT_FP32 and in
+ *           VOLT_TF32 (spec.tf32), VOLT_BF16, VOLT_F16. Sums within an operator are float32 or
+ *           wider. Graph inputs, outputs (logits) and their gradients are VOLT_PLAIN float32.
+ *           Parameters, their gradients, norm statistics and losses are dense float32 arrays
+ *           in plain order; the sums that norms are computed from are dense float64.
  * Norms     in two steps, forward and backward: sums over the voxels that the device has, then
  *           what follows from the sums and spec.count, the number of voxels that they cover.
  *           Between the steps a caller may add the sums of other parts of the same volume and
@@ -45,7 +53,8 @@
  *           COPY, PACK_BOX and UNPACK_BOX; the program then copies (a transposed convolution
  *           that is wider than its stride has no other form). Operands that share memory have
  *           the same margins.
- * Threads   threads may share an open device; an operator runs in one thread at a time.
+ * Threads   threads may share an open device, each with streams of its own, and allocate and
+ *           release while others compute or capture. An operator runs in one thread at a time.
  */
 #ifndef VOLT_NETS3D_DEVICE_INTERNAL_H
 #define VOLT_NETS3D_DEVICE_INTERNAL_H
@@ -149,8 +158,10 @@ typedef struct volt_op_spec {
     double eps;    /* NORM_FINISH */
     double slope;  /* NORM_ACT_FWD, NORM_BWD_*, ACT_*; 1 = no activation */
     int linear;    /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
+    bool tf32; /* (transposed) convolutions of float32 may round factors to 10-bit mantissas */
     volt_box box; /* PACK_BOX, UNPACK_BOX: in voxels from the first one of src's or dst's box */
-    int threads;  /* host threads the operator may use; >= 1 */
+    int threads;  /* host threads the operator may use, >= 1; here and in all calls, GPUs have
+                   * no use for them */
 } volt_op_spec;
 
 /* Factors of channels, (n,c) float32: 0 with probability p, else 1/(1-p). Factor i is 0 where
@@ -195,10 +206,12 @@ struct volt_device {
 
     const volt_stream_table *streams; /* NULL: every call has run when it returns */
 
+    /* Aligned to 64 bytes or more, contents undefined; `what` is for messages. VOLT_ENOMEM. */
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     /* Waits for all that the device was given. NULL is allowed. */
     void (*release)(const volt_device *dev, void *p);
-    /* Host memory that the device reaches by itself. Both NULL: ordinary memory is as good. */
+    /* Host memory that the device reaches by itself; pinned_free waits as release does. Both
+     * NULL: ordinary memory is as good. */
     volt_status (*pinned_alloc)(const volt_device *dev, void **out, size_t bytes,
                                 const char *what);
     void (*pinned_free)(const volt_device *dev, void *p);
@@ -217,15 +230,19 @@ struct volt_device {
     /* Packs plain float32 weights for this operator into `packed` (packed_bytes). */
     volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
                            volt_stream *stream);
-    /* The same for several, in any order: a training step's weights in one call. */
+    /* The same for several, in any order: a training step's weights in one call. The array is
+     * the host's. */
     volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
                                 volt_stream *stream);
     /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
      * not be packed for each. For two different operators the answer may always be no. */
     bool (*op_same_form)(const volt_op *a, const volt_op *b);
+    /* `operands`, a host array, has the addresses of this run; NULL where the spec has none.
+     * They may differ from run to run, and are aligned alike. */
     volt_status (*op_run)(volt_op *op, void *const *operands, void *scratch,
                           volt_stream *stream);
-    /* None of its runs may be left in a stream. NULL is allowed. */
+    /* None of its runs may be left in a stream; captures with it are not launched any more.
+     * NULL is allowed. */
     void (*op_free)(volt_op *op);
 
     volt_status (*draw_factors)(const volt_device *dev, const volt_factors_call *call,
@@ -252,6 +269,9 @@ struct volt_device {
     const volt_scores_table *scores;
     void (*close)(volt_device *dev);
 };
+
+/* The one name that runs store for the device: "cpu", "cuda:1"; number 0 is not written. */
+void volt_device_words(char *out, size_t bytes, const volt_device *dev);
 
 VOLT_END_DECLS
 #endif

@@ -12,7 +12,9 @@
  * Labels    bad ones make all else of the result meaningless. With them, and if the total is
  *           not finite, all gradients are NaN: no update follows (update.h), on any rank.
  * Memory    logits, labels, sums, result, scratch and loss_scale are the device's; regions and
- *           class weights are the host's, read before each call returns.
+ *           class weights are the host's, read before each call returns. A device that wants
+ *           them in its own memory copies them into its scratch: loss_scratch gets the most
+ *           values that there can be, and not the tables.
  */
 #ifndef VOLT_NETS3D_DEVICE_LOSS_H
 #define VOLT_NETS3D_DEVICE_LOSS_H
@@ -23,6 +25,7 @@
 VOLT_BEGIN_DECLS
 
 #define VOLT_LOSS_MAX_LEVELS 16
+#define VOLT_LOSS_MAX_VALUES 256 /* label values with regions */
 
 /* What the second call leaves in device memory; followed by int64_t (3,c): the hard counts tp,
  * fp, fn of level 0, of its arg-max or, with regions, of each channel's logit > 0. */
@@ -66,7 +69,7 @@ typedef struct volt_loss_call {
     /* (values,c): 1 where label v belongs to channel k; needs `sigmoid`. NULL: channel k is
      * label k, channel 0 the background, values = c. */
     const uint8_t *regions;
-    int values;
+    int values;                    /* 1..VOLT_LOSS_MAX_VALUES; only with regions */
     bool sigmoid;                  /* a sigmoid per channel, not a softmax over c */
     const double *class_weight;    /* (c), >= 0; NULL = 1 each */
     double weight_ce, weight_dice; /* 1 and 1 in nnU-Net */

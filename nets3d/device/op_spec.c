@@ -427,11 +427,13 @@ static volt_status check_ranges(const volt_op_spec *spec, const volt_op_signatur
                              "buffer of %lld",
                              sig->name, i, (long long)t->c, (long long)t->c_offset,
                              (long long)t->buffer_c);
-        if (sig->float64 >> i & 1 ? t->dtype != VOLT_F64
-                                  : t->dtype != VOLT_F32 && t->dtype != VOLT_BF16)
+        if (sig->float64 >> i & 1
+                ? t->dtype != VOLT_F64
+                : t->dtype != VOLT_F32 && t->dtype != VOLT_BF16 && t->dtype != VOLT_F16)
             return volt_fail(VOLT_EINVAL, "%s: operand %d has data type %d, expected %s",
                              sig->name, i, (int)t->dtype,
-                             sig->float64 >> i & 1 ? "float64" : "float32 or bfloat16");
+                             sig->float64 >> i & 1 ? "float64"
+                                                   : "float32, bfloat16 or float16");
     }
     return VOLT_OK;
 }

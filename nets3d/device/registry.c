@@ -2,6 +2,7 @@
  * below them. */
 #include "nets3d/device/device_internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -71,6 +72,14 @@ volt_status volt_device_open(volt_device **out, const char *name)
     }
     return volt_fail(VOLT_EINVAL, "no device is called '%.40s'; there are cpu and reference",
                      name);
+}
+
+void volt_device_words(char *out, size_t bytes, const volt_device *dev)
+{
+    if (dev->index == 0)
+        snprintf(out, bytes, "%s", dev->name);
+    else
+        snprintf(out, bytes, "%s:%d", dev->name, dev->index);
 }
 
 void volt_device_close(volt_device *dev)

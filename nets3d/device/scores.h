@@ -3,10 +3,14 @@
  * Optional: a device without this table, or one that does not take the options, leaves it to
  * the host, which downloads the scores of each tile.
  *
- * The functions mean what those of volume/sliding/stitch.h and decode.h do. Arrays of a stitch,
- * values and weights of a tile and logits are memory of the device; decoded volumes are the
- * host's. A stitch is used in one stream, that of the program whose scores are added;
- * finish and decode wait, as the host reads what they give.
+ * The functions mean what those of volume/sliding/stitch.h and decode.h do.
+ *
+ * Memory   the arrays sum, half and total of a stitch, values and weights of a tile, and logits
+ *          lie on the device; all else is the host's: a stitch's numbers, which change when the
+ *          call is made, boxes, flips, decoded volumes. `open` allocates, and decode where it
+ *          needs room; the others do not.
+ * Order    a stitch is used in one stream, that of the program whose scores are added; finish
+ *          and decode wait, as the host reads what they give, and close waits as release does.
  */
 #ifndef VOLT_NETS3D_DEVICE_SCORES_H
 #define VOLT_NETS3D_DEVICE_SCORES_H
@@ -26,7 +30,7 @@ typedef struct volt_decode_call {
 } volt_decode_call;
 
 typedef struct volt_scores_table {
-    /* Whether the device can do all of the below for these options. */
+    /* Whether the device can do all of the below for these options, in float32 and halves. */
     bool (*takes)(const volt_device *dev, const volt_decode_options *options);
     volt_status (*open)(const volt_device *dev, volt_stitch *out, int64_t channels,
                         const int64_t shape[3], int64_t room, bool half);

@@ -7,7 +7,9 @@
  * it returns, and waits for no stream.
  *
  * A CAPTURE is a list of calls that was recorded once and is launched many times, which costs
- * less than the calls. What the calls were given by value stays as it was.
+ * less than the calls. Addresses and what else the calls were given by value stay as they were:
+ * the caller records again for other addresses, and holds operators and memory until the last
+ * launch has been waited for. A capture may outlive the stream that recorded it.
  *
  * A device without the table below runs every call at once. For it the functions here do
  * nothing, at no cost, and streams, events and captures are NULL.
@@ -38,9 +40,9 @@ typedef struct volt_stream_table {
     volt_status (*wait)(const volt_device *dev, volt_event *e, volt_stream *s);
 
     /* All four NULL, or capture_begin VOLT_ENOTSUP: the caller makes the calls each time.
-     * Between begin and end the stream records its calls and runs none of them: op_pack, op_run
-     * and calls that touch device memory alone. capture_end must follow, also after a failure;
-     * if it fails, *out stays NULL. */
+     * Between begin and end the stream records its calls, op_run and op_pack_many, and runs
+     * none of them. They may be the first of their operators, and other threads use the device
+     * meanwhile. capture_end must follow, also after a failure; then *out stays NULL. */
     volt_status (*capture_begin)(const volt_device *dev, volt_stream *s);
     volt_status (*capture_end)(const volt_device *dev, volt_stream *s, volt_capture **out);
     volt_status (*capture_launch)(const volt_device *dev, volt_capture *c, volt_stream *s);

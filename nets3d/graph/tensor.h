@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "base/status.h"
-#include "volume/volume.h" /* volt_dtype: VOLT_F32 or VOLT_BF16 here */
+#include "volume/volume.h" /* volt_dtype: VOLT_F32, VOLT_BF16, VOLT_F16; sums VOLT_F64 */
 VOLT_BEGIN_DECLS
 
 typedef enum volt_tensor_layout {

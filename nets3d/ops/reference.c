@@ -55,7 +55,7 @@ static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
     (void)dev;
     volt_tensor_stored(stored, t);
     return (size_t)(t->n * t->buffer_c * stored[0] * stored[1] * stored[2]) *
-           (t->dtype == VOLT_BF16 ? 2 : 4);
+           volt_dtype_bytes(t->dtype);
 }
 
 static bool supports(const volt_device *dev, volt_precision precision)
@@ -123,28 +123,30 @@ static void op_info(const volt_op *op, volt_op_info *info)
     volt_op_spec_cost(&op->spec, &info->flops, &info->bytes);
 }
 
-/* Weights of an operator with a bf16 operand are rounded. */
-static bool rounds_weights(const volt_op_spec *spec)
+/* The type that weights are rounded to: that of the activations. */
+static volt_dtype weights_dtype(const volt_op_spec *spec)
 {
     const volt_op_signature *sig = volt_op_signature_of(spec->kind);
-    bool bf16 = false;
+    volt_dtype dtype = VOLT_F32;
 
     for (int i = 0; i < sig->operands; i++) {
         if (sig->role[i] == VOLT_ROLE_IN || sig->role[i] == VOLT_ROLE_OUT)
-            bf16 |= spec->tensor[i].dtype == VOLT_BF16;
+            dtype = spec->tensor[i].dtype == VOLT_F32 ? dtype : spec->tensor[i].dtype;
     }
-    return bf16;
+    return dtype;
 }
 
 static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt_stream *stream)
 {
     (void)stream;
     const int64_t count = volt_tensor_elements(&op->spec.tensor[packed_operand(&op->spec)]);
-    const bool bf16 = rounds_weights(&op->spec);
+    const volt_dtype dtype = weights_dtype(&op->spec);
     float *out = packed;
 
     for (int64_t i = 0; i < count; i++)
-        out[i] = bf16 ? volt_bf16_to_float(volt_bf16_from_float(weights[i])) : weights[i];
+        out[i] = dtype == VOLT_BF16  ? volt_bf16_to_float(volt_bf16_from_float(weights[i]))
+                 : dtype == VOLT_F16 ? volt_half_to_float(volt_float_to_half(weights[i]))
+                                     : weights[i];
     return VOLT_OK;
 }
 
@@ -159,7 +161,7 @@ static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, 
 
 static bool op_same_form(const volt_op *a, const volt_op *b)
 {
-    return rounds_weights(&a->spec) == rounds_weights(&b->spec);
+    return weights_dtype(&a->spec) == weights_dtype(&b->spec);
 }
 
 static volt_status op_run(volt_op *op, void *const *operands, void *scratch,

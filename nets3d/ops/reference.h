@@ -10,6 +10,7 @@
 #define VOLT_NETS3D_OPS_REFERENCE_H
 #include "nets3d/device/bf16.h"
 #include "nets3d/device/device_internal.h"
+#include "volume/grid/half.h"
 VOLT_BEGIN_DECLS
 
 /* For volt_device_open(). */
@@ -107,8 +108,14 @@ static inline double volt_view_get(const volt_operand_view *v, int64_t n, int64_
 {
     const int64_t i = volt_view_index(v, n, c, d, h, w);
 
-    return v->t.dtype == VOLT_BF16 ? volt_bf16_to_float(((const uint16_t *)v->data)[i])
-                                   : ((const float *)v->data)[i];
+    switch (v->t.dtype) {
+    case VOLT_BF16:
+        return volt_bf16_to_float(((const uint16_t *)v->data)[i]);
+    case VOLT_F16:
+        return volt_half_to_float(((const uint16_t *)v->data)[i]);
+    default:
+        return ((const float *)v->data)[i];
+    }
 }
 
 static inline void volt_view_set(const volt_operand_view *v, int64_t n, int64_t c, int64_t d,
@@ -118,6 +125,8 @@ static inline void volt_view_set(const volt_operand_view *v, int64_t n, int64_t 
 
     if (v->t.dtype == VOLT_BF16)
         ((uint16_t *)v->data)[i] = volt_bf16_from_float((float)value);
+    else if (v->t.dtype == VOLT_F16)
+        ((uint16_t *)v->data)[i] = volt_float_to_half((float)value);
     else
         ((float *)v->data)[i] = (float)value;
 }

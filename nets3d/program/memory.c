@@ -280,6 +280,7 @@ static volt_loss_call largest_loss(const volt_program *p)
                            .weight_ce = 1,
                            .weight_dice = 1,
                            .ignore = VOLT_NO_IGNORE_LABEL,
+                           .values = VOLT_LOSS_MAX_VALUES,
                            .gradient = volt_program_trains(p),
                            .threads = p->options.threads};
 

@@ -42,6 +42,23 @@ const char *volt_precision_name(volt_precision precision)
     return (int)precision >= 0 && (int)precision < NAMES ? names[precision] : "unknown";
 }
 
+volt_status volt_precision_check(const volt_device *device, volt_precision precision)
+{
+    char others[64] = "";
+
+    if (device->supports(device, precision))
+        return VOLT_OK;
+    for (int i = VOLT_FP32; i < NAMES; i++) {
+        const size_t used = strlen(others);
+
+        if (device->supports(device, (volt_precision)i))
+            snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "", names[i]);
+    }
+    return volt_fail(VOLT_ENOTSUP,
+                     "the %s device does not compute in %s; on this machine it has %s",
+                     device->name, volt_precision_name(precision), others);
+}
+
 /* ---- the costliest convolution ---- */
 
 /* What is measured: one convolution at stride 1. */
@@ -186,13 +203,15 @@ static volt_status measure(double *out, const volt_precision_query *q, const sam
 
 static volt_status cache_key(char **out, const volt_precision_query *q, const sample_conv *c)
 {
+    char device[64];
+
+    volt_device_words(device, sizeof device, q->device);
     return volt_format(
         out, "%s | %s | %s | %d threads | %s | %lldx%lldx%lldx%lldx%lld k%lld%lld%lld",
-        volt_cpu_name(), q->device->name, q->device->library,
-        volt_threads_or_default(q->threads), q->mode == VOLT_TRAIN ? "train" : "infer",
-        (long long)c->in, (long long)c->out, (long long)c->extent[0], (long long)c->extent[1],
-        (long long)c->extent[2], (long long)c->kernel[0], (long long)c->kernel[1],
-        (long long)c->kernel[2]);
+        volt_cpu_name(), device, q->device->library, volt_threads_or_default(q->threads),
+        q->mode == VOLT_TRAIN ? "train" : "infer", (long long)c->in, (long long)c->out,
+        (long long)c->extent[0], (long long)c->extent[1], (long long)c->extent[2],
+        (long long)c->kernel[0], (long long)c->kernel[1], (long long)c->kernel[2]);
 }
 
 /* What is stored, or an empty object: whatever is wrong with the file, measuring again mends
@@ -276,12 +295,10 @@ volt_status volt_precision_choose(volt_precision *out, volt_precision asked,
     if ((int)asked < VOLT_PRECISION_AUTO || asked > VOLT_TF32)
         return volt_fail(VOLT_EINVAL, "precision %d is unknown", (int)asked);
     if (asked != VOLT_PRECISION_AUTO) {
-        if (!q->device->supports(q->device, asked))
-            return volt_fail(VOLT_ENOTSUP,
-                             "the %s device does not compute in %s on this machine",
-                             q->device->name, volt_precision_name(asked));
-        *out = asked;
-        return VOLT_OK;
+        st = volt_precision_check(q->device, asked);
+        if (st == VOLT_OK)
+            *out = asked;
+        return st;
     }
     if (!q->device->supports(q->device, VOLT_BF16_MIXED)) {
         *out = VOLT_FP32;

@@ -33,5 +33,10 @@ VOLT_MUST_USE volt_status volt_precision_choose(volt_precision *out, volt_precis
                                                 const volt_precision_query *query,
                                                 const volt_callbacks *cb);
 
+/* VOLT_ENOTSUP: the device does not compute in `precision`; the sentence names those it does.
+ */
+VOLT_MUST_USE volt_status volt_precision_check(const volt_device *device,
+                                               volt_precision precision);
+
 VOLT_END_DECLS
 #endif

@@ -16,7 +16,7 @@
 #include "base/core/options.h"
 #include "base/threads.h"
 #include "nets3d/device/op_spec.h"
-#include "nets3d/precision.h"
+#include "nets3d/program/precision.h"
 
 void volt_program_options_init(volt_program_options *o, size_t size)
 {
@@ -56,10 +56,7 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
     if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
-    if (!device->supports(device, o->precision))
-        return volt_fail(VOLT_ENOTSUP, "the %s device does not compute in %s on this machine",
-                         device->name, volt_precision_name(o->precision));
-    return VOLT_OK;
+    return volt_precision_check(device, o->precision);
 }
 
 /* Steps and buffers for the current window and restrictions. */
@@ -302,7 +299,9 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
     p->options.threads = volt_threads_or_default(o->threads);
     p->options.arenas = o->arenas > 0 ? o->arenas : 1;
     VOLT_TRY(st, done, volt_stream_create(&p->stream, device));
-    p->dtype = o->precision == VOLT_BF16_MIXED ? VOLT_BF16 : VOLT_F32;
+    p->dtype = o->precision == VOLT_BF16_MIXED   ? VOLT_BF16
+               : o->precision == VOLT_FP16_MIXED ? VOLT_F16
+                                                 : VOLT_F32;
     p->part = !volt_box_is_empty(o->box);
     VOLT_TRY(
         st, done,

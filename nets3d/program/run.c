@@ -398,6 +398,9 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
         return volt_fail(VOLT_EINVAL, "only training programs have gradients");
     if (gradient && p->state == VOLT_RUN_EVALUATED)
         return volt_fail(VOLT_EINVAL, "a loss after an evaluation has no gradient");
+    if (o.regions && (o.values < 1 || o.values > VOLT_LOSS_MAX_VALUES))
+        return volt_fail(VOLT_EINVAL, "regions of %d label values; 1 to %d are expected",
+                         o.values, VOLT_LOSS_MAX_VALUES);
     p->loss_values = 0;
     call = loss_call(p, &o, gradient);
     device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);

@@ -183,6 +183,7 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
                                .eps = u->node->eps,
                                .slope = u->slope,
                                .linear = u->node->kind == VOLT_NODE_UPSAMPLE_LINEAR,
+                               .tf32 = p->options.precision == VOLT_TF32,
                                .threads = p->options.threads};
     for (int i = 0; i < step.operands; i++) {
         step.operand[i] = operands[i];

@@ -17,6 +17,7 @@ typedef struct field {
         COUNT,
         NUMBER,
         NUMBER_OR_NONE,
+        NUMBER_IF_ANY, /* 0 is not written */
         FLAG,
         SMALL,
         SEED,
@@ -48,7 +49,7 @@ static const field state_fields[] = {
     S(epoch_wait_s, NUMBER, 0, LARGE),   S(seconds, NUMBER, 0, LARGE),
     S(data_wait_s, NUMBER, 0, LARGE),    S(train_loss, NUMBER_OR_NONE, -LARGE, LARGE),
     S(mean_dice, NUMBER_OR_NONE, 0, 1),  S(ema, NUMBER_OR_NONE, 0, 1),
-    S(best_ema, NUMBER_OR_NONE, 0, 1),
+    S(best_ema, NUMBER_OR_NONE, 0, 1),   S(loss_scale, NUMBER_IF_ANY, 0, LARGE),
 };
 #undef S
 
@@ -128,6 +129,7 @@ static json_t *field_value(const field *f, const void *object)
         return json_integer((json_int_t) * (const int64_t *)at);
     case NUMBER:
     case NUMBER_OR_NONE:
+    case NUMBER_IF_ANY:
         return volt_json_number(*(const double *)at);
     case FLAG:
         return json_boolean(*(const bool *)at);
@@ -158,6 +160,10 @@ static volt_status object_text(char **out, const void *object, const field *fiel
     volt_status st = VOLT_OK;
 
     for (size_t i = 0; i < count && st == VOLT_OK; i++) {
+        const double *number = (const void *)((const char *)object + fields[i].offset);
+
+        if (fields[i].kind == NUMBER_IF_ANY && *number == 0)
+            continue;
         if (json_object_set_new(root, fields[i].key, field_value(&fields[i], object)) != 0)
             st = volt_fail(VOLT_ENOMEM, "no memory for a checkpoint's %s", fields[i].key);
     }
@@ -235,7 +241,7 @@ static volt_status read_field(void *object, const field *f, const volt_json_at *
         }
         return volt_json_double(to, &at, f->low, f->high);
     }
-    if (f->later) {
+    if (f->later || f->kind == NUMBER_IF_ANY) {
         VOLT_TRY(st, done, volt_json_optional(&at, root, f->key));
         if (!at.value)
             return VOLT_OK;

@@ -18,6 +18,7 @@ typedef struct volt_train_state {
     int64_t iteration; /* training iterations done */
     int64_t epoch;     /* epochs completed, validation included */
     int64_t steps;     /* optimizer steps done */
+    double loss_scale; /* of fp16; 0 = the loss is not scaled */
     /* The schedule. With a budget it is set after measuring and adjusted after each epoch:
      * progress is anchor_progress at iteration `anchor` and 1 at epochs * iterations. */
     int64_t epochs, iterations, validation_iterations;

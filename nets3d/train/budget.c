@@ -59,6 +59,7 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
 static volt_status dry_run(volt_session *s)
 {
     volt_loss_result result = {0};
+    double norm;
     const int64_t parts = s->recipe.recipe.accumulate;
     volt_batch batch;
     volt_status st = VOLT_OK;
@@ -74,7 +75,7 @@ static volt_status dry_run(volt_session *s)
             VOLT_TRY(st, done, volt_optimizer_step(s->optimizer, 0));
         VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     }
-    st = volt_optimizer_norm(s->optimizer, NULL);
+    st = volt_session_norm(s, &norm);
 done:
     return st;
 }

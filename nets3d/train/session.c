@@ -17,14 +17,17 @@
 #include "nets3d/program/loss.h"
 #include "nets3d/train/param_scales.h"
 #include "nets3d/models/model_internal.h"
+#include "nets3d/program/on_device.h"
 #include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 #include "nets3d/run/log.h"
 #include "nets3d/train/transfer.h"
 
-#define TRAIN_RING      2
-#define VALIDATION_RING 1
-#define MIB             (1.0 / (1 << 20))
+#define TRAIN_RING        2
+#define VALIDATION_RING   1
+#define FIRST_LOSS_SCALE  65536.0 /* as torch.amp.GradScaler */
+#define LOSS_SCALE_GROWTH 2000
+#define MIB               (1.0 / (1 << 20))
 
 double volt_session_seconds(const volt_session *s)
 {
@@ -60,17 +63,18 @@ done:
 static volt_status choose_device(volt_session *s)
 {
     const volt_train_options *o = s->options;
-    const char *name = o->device ? o->device : "cpu";
+    char name[sizeof s->recipe.device];
     const int threads = volt_threads_or_default(o->threads);
     volt_precision_query query = {.net = &s->data->config->net,
                                   .batch = s->recipe.recipe.batch,
                                   .mode = VOLT_TRAIN,
                                   .threads = threads,
                                   .cache = o->cache};
-    volt_status st = volt_device_open(&s->device, name);
+    volt_status st = volt_device_open(&s->device, o->device ? o->device : "cpu");
 
     if (st != VOLT_OK)
         return st;
+    volt_device_words(name, sizeof name, s->device);
     if (s->resumed && s->recipe.threads != threads)
         volt_report(s->cb, VOLT_LOG_WARNING,
                     "the run continues with another number of threads (%d, before %d): the "
@@ -293,11 +297,37 @@ static volt_status upload_slots(volt_session *s)
     return st;
 }
 
+/* In fp16 gradients are those of the loss times a scale that follows them, as torch's does. */
+static volt_status scale_loss(volt_session *s)
+{
+    const double scale = s->state.loss_scale > 0 ? s->state.loss_scale : FIRST_LOSS_SCALE;
+
+    if (s->recipe.precision != VOLT_FP16_MIXED)
+        return VOLT_OK;
+    volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
+    return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+}
+
+volt_status volt_session_norm(volt_session *s, double *norm)
+{
+    volt_update_scalars last;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
+    if (last.bad && (s->recipe.precision != VOLT_FP16_MIXED || last.loss_scale < 1))
+        return volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
+    *norm = last.bad ? 0 : last.norm;
+done:
+    return st;
+}
+
 volt_status volt_session_clear_optimizer(volt_session *s)
 {
     for (int i = 0; i < volt_optimizer_slots(s->optimizer); i++)
         memset(host_slot(s, i), 0, slot_bytes(s));
-    const volt_status st = volt_optimizer_set_steps(s->optimizer, 0);
+    volt_status st = volt_optimizer_set_steps(s->optimizer, 0);
+    if (st == VOLT_OK)
+        st = scale_loss(s);
     return st == VOLT_OK ? upload_slots(s) : st;
 }
 
@@ -366,6 +396,7 @@ static volt_status load(volt_session *s)
                                    &s->recipe.recipe.optimizer));
     if (s->scale)
         VOLT_TRY(st, done, volt_optimizer_set_scales(s->optimizer, s->graph, s->scale));
+    VOLT_TRY(st, done, scale_loss(s));
     if (!s->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc_zero(&s->staging, count * sizeof(float),
@@ -397,6 +428,7 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     s->state.seconds = volt_session_seconds(s);
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     s->state.steps = last.steps;
+    s->state.loss_scale = s->recipe.precision == VOLT_FP16_MIXED ? last.loss_scale : 0;
     if (s->staging) {
         VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
         weights = s->staging;

@@ -11,6 +11,7 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "io/json/json.h"
+#include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 #include "nets3d/run/log.h"
 #include "nets3d/train/budget.h"
@@ -105,7 +106,7 @@ static volt_status step(volt_session *s, double *loss, double *norm)
         add_cases(cases, sizeof cases, &batch, r->batch);
         VOLT_TRY(st, done, learn(s, &batch, loss));
     }
-    st = volt_optimizer_norm(s->optimizer, norm);
+    st = volt_session_norm(s, norm);
     if (st == VOLT_ENUMERIC)
         return diverged(s, cases, "the gradient is not finite");
 done:
@@ -465,6 +466,8 @@ static volt_status check_alone(volt_train_result *result, const char *run,
     VOLT_TRY(st, done, volt_train_check_recipe(o->recipe, NULL));
     VOLT_TRY(st, done, volt_owner_check(run));
     VOLT_TRY(st, done, volt_device_open(&device, name));
+    if (o->precision != VOLT_PRECISION_AUTO)
+        VOLT_TRY(st, done, volt_precision_check(device, o->precision));
     VOLT_TRY(st, done, volt_train_may_begin(&there, run, o->resume));
     if (there || o->like) {
         VOLT_TRY(st, done, volt_path_join(&path, there ? run : o->like, VOLT_RUN_LATEST));

@@ -104,7 +104,7 @@ out_is $'sgd\nadam\nadamw'
 complete_bash volt train --precision = b
 out_is bf16
 complete_bash volt train --precision =
-out_is $'auto\nfp32\nbf16'
+out_is $'auto\nfp32\nbf16\nfp16\ntf32'
 complete_bash volt bench net --mode t
 out_is train
 complete_bash volt phantom ''

@@ -110,6 +110,23 @@ for device in cpu:1 cpu: cpu:x reference:2; do
     each 2 bench net --device $device
     each 2 train "$ct" -o "$SCRATCH/never" --device $device
 done
+for precision in fp16 tf32; do # the processor has none of these
+    each 6 bench net --precision $precision
+    err_has "the cpu device does not compute in $precision; on this machine it has fp32"
+    each 6 bench ops --precision $precision
+    err_has "does not compute in $precision"
+    each 6 train "$ct" -o "$SCRATCH/never" --precision $precision --work "$SCRATCH/never-work"
+    err_has "does not compute in $precision"
+    absent "$SCRATCH/never-work"
+    each 6 predict "$made/run" "$scan" -o "$SCRATCH/none" --precision $precision
+    err_has "does not compute in $precision"
+done
+for precision in FP16 fp64 half; do
+    each 2 bench net --precision $precision
+    each 2 bench ops --precision $precision
+    each 2 train "$ct" -o "$SCRATCH/never" --precision $precision
+    each 2 predict "$made/run" "$scan" -o "$SCRATCH/none" --precision $precision
+done
 for out in "$SCRATCH/nowhere/never" "$SCRATCH/text/never"; do
     each 4 convert "$scan" "$out.nii"
     each 4 snapshot "$scan" -o "$out.png"

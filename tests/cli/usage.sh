@@ -75,8 +75,8 @@ expect 2 "$VOLT" train x -o y --epochs 0x10
 err_one_line
 expect 2 "$VOLT" train x -o y --budget 30x
 err_is "volt: --budget: '30x' is not a duration such as 90s, 30m or 1h30m from 10 to 30000000"
-expect 2 "$VOLT" train x -o y --precision fp16
-err_is "volt: --precision: 'fp16' is not auto|fp32|bf16"
+expect 2 "$VOLT" train x -o y --precision fp64
+err_is "volt: --precision: 'fp64' is not auto|fp32|bf16|fp16|tf32"
 expect 2 "$VOLT" predict run scan -o y --checkpoint worst
 err_is "volt: --checkpoint: 'worst' is not best|latest"
 expect 2 "$VOLT" evaluate a b --ignore x

@@ -97,9 +97,11 @@ static volt_tensor plain_end(volt_tensor t)
     return t;
 }
 
-static bool skip_bf16(volt_dtype dtype)
+/* Runs a family in a type of 16 bits, where the device has it. */
+static void run_narrow(void (*family)(volt_dtype), volt_dtype dtype, volt_precision precision)
 {
-    return dtype == VOLT_BF16 && !suite_device->supports(suite_device, VOLT_BF16_MIXED);
+    if (suite_device->supports(suite_device, precision))
+        family(dtype);
 }
 
 /* The three passes of a (transposed) convolution; `forward` is the first of the kinds. */
@@ -404,7 +406,7 @@ static void upsamplings(volt_dtype dtype)
     }
 }
 
-/* Each in both precisions, so that a failure names the operator family. */
+/* Each in all precisions, so that a failure names the operator family. */
 #define FAMILY(name)                                                                           \
     void name##_fp32(void **state)                                                             \
     {                                                                                          \
@@ -414,8 +416,12 @@ static void upsamplings(volt_dtype dtype)
     void name##_bf16(void **state)                                                             \
     {                                                                                          \
         (void)state;                                                                           \
-        if (!skip_bf16(VOLT_BF16))                                                             \
-            name(VOLT_BF16);                                                                   \
+        run_narrow(name, VOLT_BF16, VOLT_BF16_MIXED);                                          \
+    }                                                                                          \
+    void name##_fp16(void **state)                                                             \
+    {                                                                                          \
+        (void)state;                                                                           \
+        run_narrow(name, VOLT_F16, VOLT_FP16_MIXED);                                           \
     }
 FAMILY(convolutions)
 FAMILY(transposed_convolutions)

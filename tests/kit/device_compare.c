@@ -38,7 +38,9 @@ float *suite_floats(int64_t count)
 
 static float suite_round(float x, volt_dtype dtype)
 {
-    return dtype == VOLT_BF16 ? volt_bf16_to_float(volt_bf16_from_float(x)) : x;
+    return dtype == VOLT_BF16  ? volt_bf16_to_float(volt_bf16_from_float(x))
+           : dtype == VOLT_F16 ? volt_half_to_float(volt_float_to_half(x))
+                               : x;
 }
 
 /* From a table, because drawing numbers takes longer than most operators. */
@@ -203,13 +205,14 @@ static void suite_same(const char *what, int operand, const float *got, const fl
     suite_comparisons += count;
 }
 
-static bool suite_any_bf16(const volt_op_spec *spec)
+/* The type of 16 bits that the operator computes in, or float32. */
+static volt_dtype suite_dtype(const volt_op_spec *spec)
 {
     for (int i = 0; i < VOLT_OP_MAX_TENSORS; i++) {
-        if (spec->tensor[i].n && spec->tensor[i].dtype == VOLT_BF16)
-            return true;
+        if (spec->tensor[i].n && volt_dtype_bytes(spec->tensor[i].dtype) == 2)
+            return spec->tensor[i].dtype;
     }
-    return false;
+    return VOLT_F32;
 }
 
 static bool suite_is_weights(volt_op_kind kind)
@@ -219,7 +222,7 @@ static bool suite_is_weights(volt_op_kind kind)
 
 static double suite_tolerance(const volt_op_spec *spec)
 {
-    if (suite_any_bf16(spec))
+    if (suite_dtype(spec) != VOLT_F32)
         return 1e-2;
     return spec->kind <= VOLT_OP_TCONV_BWD_WEIGHTS ? suite_with.conv_tolerance : 2e-5;
 }
@@ -528,8 +531,7 @@ static void suite_case_at(volt_op_spec spec, int in_place)
                 result[run][i] = suite_floats(count);
         }
         suite_fill_normal(values[i].plain, count,
-                          sig->role[i] == VOLT_ROLE_PACKED && suite_any_bf16(&spec) ? VOLT_BF16
-                                                                                    : t->dtype);
+                          sig->role[i] == VOLT_ROLE_PACKED ? suite_dtype(&spec) : t->dtype);
     }
     suite_prepare(&spec, values);
     for (int threads = 1; threads <= 2; threads++) {

@@ -20,6 +20,7 @@
 #include "nets3d/device/bf16.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/device/op_spec.h"
+#include "volume/grid/half.h"
 
 extern suite_options suite_with;
 extern volt_device *suite_device, *suite_reference;

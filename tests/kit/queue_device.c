@@ -60,7 +60,8 @@ static size_t buffer_bytes(const volt_device *dev, const volt_tensor *t)
 
 static bool supports(const volt_device *dev, volt_precision precision)
 {
-    return queue_of(dev)->inner->supports(queue_of(dev)->inner, precision);
+    return (precision == VOLT_FP16_MIXED && queue_of(dev)->options.fp16) ||
+           queue_of(dev)->inner->supports(queue_of(dev)->inner, precision);
 }
 
 static volt_status alloc(const volt_device *dev, void **out, size_t bytes, const char *what)

@@ -7,6 +7,7 @@
 #include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/threads.h"
+#include "volume/grid/half.h"
 
 /* Elements that one thread handles at a time. */
 #define CHUNK ((int64_t)1 << 16)
@@ -232,6 +233,8 @@ double volt_voxel_value(const volt_volume *v, int64_t i)
         return ((const double *)v->data)[i];
     case VOLT_BF16:
         return (double)float_of_bf16(((const uint16_t *)v->data)[i]);
+    case VOLT_F16:
+        return (double)volt_half_to_float(((const uint16_t *)v->data)[i]);
     case VOLT_AS_STORED:
         break;
     }

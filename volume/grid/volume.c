@@ -11,14 +11,14 @@ static const struct {
     const char *name;
     size_t bytes;
 } dtypes[] = {
-    [VOLT_U8] = {"uint8", 1},    [VOLT_I8] = {"int8", 1},      [VOLT_U16] = {"uint16", 2},
-    [VOLT_I16] = {"int16", 2},   [VOLT_U32] = {"uint32", 4},   [VOLT_I32] = {"int32", 4},
-    [VOLT_U64] = {"uint64", 8},  [VOLT_I64] = {"int64", 8},    [VOLT_F32] = {"float32", 4},
-    [VOLT_F64] = {"float64", 8}, [VOLT_BF16] = {"bfloat16", 2}};
+    [VOLT_U8] = {"uint8", 1},    [VOLT_I8] = {"int8", 1},       [VOLT_U16] = {"uint16", 2},
+    [VOLT_I16] = {"int16", 2},   [VOLT_U32] = {"uint32", 4},    [VOLT_I32] = {"int32", 4},
+    [VOLT_U64] = {"uint64", 8},  [VOLT_I64] = {"int64", 8},     [VOLT_F32] = {"float32", 4},
+    [VOLT_F64] = {"float64", 8}, [VOLT_BF16] = {"bfloat16", 2}, [VOLT_F16] = {"float16", 2}};
 
 static bool dtype_known(volt_dtype dtype)
 {
-    return (int)dtype >= VOLT_U8 && (int)dtype <= VOLT_BF16;
+    return (int)dtype >= VOLT_U8 && (int)dtype <= VOLT_F16;
 }
 
 size_t volt_dtype_bytes(volt_dtype dtype)
@@ -149,7 +149,7 @@ volt_status volt_volume_create(volt_volume **out, const volt_grid *grid, volt_dt
     volt_volume *v = NULL;
     volt_status st;
 
-    if (!dtype_known(dtype) || dtype == VOLT_BF16)
+    if (!dtype_known(dtype) || dtype >= VOLT_BF16)
         return volt_fail(VOLT_EINVAL, "a volume cannot hold elements of type %d (%s)",
                          (int)dtype, volt_dtype_name(dtype));
     VOLT_TRY(st, done, volt_grid_check(grid, "volume"));

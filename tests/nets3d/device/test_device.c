@@ -24,11 +24,17 @@ static void devices_have_names_and_numbers(void **state)
                {"cuda", VOLT_ENOTSUP, "cuda"},
                {"CUDA:1", VOLT_ENOTSUP, "CUDA:1"}};
 
+    char words[32];
+
     (void)state;
+    volt_device_words(words, sizeof words, &(volt_device){.name = "cuda", .index = 1});
+    assert_string_equal(words, "cuda:1");
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         volt_device *dev = NULL;
         assert_ok(volt_device_open(&dev, good[i]));
         assert_int_equal(dev->index, 0);
+        volt_device_words(words, sizeof words, dev); /* however it was called */
+        assert_string_equal(words, dev->name);
         assert_int_equal(strncmp(dev->name, good[i], strlen(dev->name)), 0);
         volt_device_close(dev);
     }
@@ -63,6 +69,7 @@ static void precisions_of_gpus_are_refused(void **state)
             assert_false(dev->supports(dev, k));
             assert_fails(volt_program_create(&p, g, dev, &o), VOLT_ENOTSUP,
                          volt_precision_name(k));
+            assert_non_null(strstr(volt_last_error(), "it has fp32")); /* what there is */
             assert_null(p);
         }
         volt_device_close(dev);
@@ -70,11 +77,41 @@ static void precisions_of_gpus_are_refused(void **state)
     volt_graph_free(g);
 }
 
+/* The reference computes in float16, for GPUs to be compared with; the CPU says no. */
+static void operators_of_halves(void **state)
+{
+    const uint16_t a[4] = {0x3c00, 0x0001, 0x7bff, 0xc000}, b[4] = {0x3c00, 0x0001, 0x7bff, 0};
+    const uint16_t sum[4] = {0x4000, 0x0002, 0x7c00,
+                             0xc000}; /* 2; a subnormal; too large; -2 */
+    volt_op_spec spec = {.kind = VOLT_OP_ADD, .threads = 1};
+    volt_device *dev = NULL;
+    volt_op *op = NULL;
+    uint16_t c[4];
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        spec.tensor[i] = volt_tensor_make((int64_t[]){1, 1, 1, 1, 4}, VOLT_F16, VOLT_NATIVE);
+    assert_ok(volt_device_open(&dev, "reference"));
+    assert_int_equal(dev->buffer_bytes(dev, &spec.tensor[0]), sizeof c);
+    assert_ok(dev->op_create(dev, &op, &spec));
+    assert_ok(dev->op_run(op, (void *[]){(void *)a, (void *)b, c}, NULL, NULL));
+    assert_memory_equal(c, sum, sizeof c);
+    dev->op_free(op);
+    volt_device_close(dev);
+    op = NULL;
+    assert_ok(volt_device_open(&dev, "cpu"));
+    for (spec.kind = VOLT_OP_ADD; spec.kind <= VOLT_OP_COPY; spec.kind++)
+        assert_fails(dev->op_create(dev, &op, &spec), VOLT_ENOTSUP, "float16");
+    assert_null(op);
+    volt_device_close(dev);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_have_names_and_numbers),
         cmocka_unit_test(precisions_of_gpus_are_refused),
+        cmocka_unit_test(operators_of_halves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

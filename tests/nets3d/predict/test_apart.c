@@ -10,8 +10,10 @@
 #include "tests/kit/train_compare.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"
+#include "nets3d/run.h"
+#include "nets3d/run/found.h"
 
-static enum { TOGETHER, APART, APART_WITH_SUMS } how;
+static enum { TOGETHER, APART, APART_WITH_SUMS, APART_IN_FP16 } how;
 
 static queue_counts seen; /* of the devices that were closed */
 
@@ -26,8 +28,9 @@ volt_status __wrap_volt_device_open(volt_device **out, const char *name)
     const volt_status st = __real_volt_device_open(out, name);
 
     if (st == VOLT_OK && how != TOGETHER)
-        queue_device_open(
-            out, (queue_options){.seed = 1 + (uint64_t)how, .scores = how == APART_WITH_SUMS});
+        queue_device_open(out, (queue_options){.seed = 1 + (uint64_t)how,
+                                               .scores = how == APART_WITH_SUMS,
+                                               .fp16 = how == APART_IN_FP16});
     return st;
 }
 
@@ -73,6 +76,44 @@ static void training_is_the_same_to_the_bit(void **state)
     how = TOGETHER;
     remove_folder("run-together");
     remove_folder("run-apart");
+    fixture_close(&f);
+}
+
+/* In fp16 the loss is scaled, and the scale survives a pause. */
+static void training_in_fp16_scales_the_loss(void **state)
+{
+    volt_train_result single, half, resumed;
+    volt_recipe recipe;
+    volt_run_found found = {0};
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    volt_train_options o = fixture_options(&recipe, 2, 3);
+    o.device = "reference";
+    remove_folder("run-fp32");
+    assert_ok(volt_train("run-fp32", &f.data, &o, NULL, &single));
+    how = APART_IN_FP16;
+    o.precision = VOLT_FP16_MIXED;
+    remove_folder("run-fp16");
+    assert_ok(volt_train("run-fp16", &f.data, &o, NULL, &half));
+    stopper s = {.at = 4};
+    const volt_callbacks cb = callbacks_of(&s);
+    remove_folder("run-paused");
+    assert_fails(volt_train("run-paused", &f.data, &o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+    assert_ok(volt_run_found_read(&found, "run-paused/" VOLT_RUN_LATEST));
+    assert_true(found.state.loss_scale >= 1 && found.state.steps > 0);
+    volt_run_found_clear(&found);
+    o.resume = true;
+    assert_ok(volt_train("run-paused", &f.data, &o, NULL, &resumed));
+    how = TOGETHER;
+    assert_same_run("run-fp16", "run-paused");
+    assert_true(half.train_loss != single.train_loss);
+    assert_true(fabs(half.train_loss - single.train_loss) < 0.02);
+    remove_folder("run-paused");
+    remove_folder("run-fp16");
+    remove_folder("run-fp32");
     fixture_close(&f);
 }
 
@@ -234,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operands_may_lie_on_either_side),
         cmocka_unit_test(training_is_the_same_to_the_bit),
+        cmocka_unit_test(training_in_fp16_scales_the_loss),
         cmocka_unit_test(prediction_is_the_same_to_the_bit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -434,6 +434,14 @@ static void calls_out_of_order_are_refused(void **state)
     assert_fails(volt_program_download(p, 0, data), VOLT_EINVAL, "after a forward");
     assert_ok(volt_program_forward(q, input, 0));
     assert_fails(volt_program_loss(q, &loss, labels, true), VOLT_EINVAL, "training");
+    for (int values = 0; values <= 257; values += 257) {
+        volt_loss_options regions = loss;
+        regions.sigmoid = true;
+        regions.regions = (const uint8_t[257 * 8]){0};
+        regions.values = values;
+        assert_fails(volt_program_loss(q, &regions, labels, false), VOLT_EINVAL,
+                     "1 to 256 are expected");
+    }
     assert_ok(program_loss(q, &loss, labels, false, &r));
     assert_fails(volt_program_save(q, weights), VOLT_EINVAL, "training");
     volt_program_free(q);
