@@ -47,7 +47,7 @@ for locks in with without; do
     expect 10 "${train[@]}" --epochs 9 -o "$run" -q # occupied, but not in use
     err_has 'already holds a run'
     absent "$run/.volt-lock"
-    expect 9 timeout --preserve-status -s INT 4 "${train[@]}" -o "$run" --epochs 400 --resume -q
+    expect 9 timeout --foreground --preserve-status -s INT 4 "${train[@]}" -o "$run" --epochs 400 --resume -q
     [ $locks = without ] || no_leftovers "$SCRATCH"
     rm -rf "$run"
 done
