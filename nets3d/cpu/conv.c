@@ -305,13 +305,19 @@ static size_t plain_bytes(const cpu_conv *c)
            sizeof(float);
 }
 
-static void describe(volt_op *op)
+static const char *implementation_of(const cpu_conv *c)
 {
-    cpu_conv *c = op->conv;
     const char *name = NULL;
 
     (void)dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, &name);
-    op->info.kernel = name ? name : "oneDNN";
+    return name ? name : "oneDNN";
+}
+
+static void describe(volt_op *op)
+{
+    cpu_conv *c = op->conv;
+
+    op->info.kernel = implementation_of(c);
     if (bias_index(op) >= 0)
         c->bias_at = c->bias_sum_at = reserve(op, (size_t)c->dims[0] * sizeof(float));
     if (op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS) {
@@ -342,10 +348,7 @@ static void pad_weights(volt_op *op)
 
 static bool is_reference(const cpu_conv *c)
 {
-    const char *name = NULL;
-
-    (void)dnnl_primitive_desc_query(c->pd, dnnl_query_impl_info_str, 0, &name);
-    return name && strncmp(name, "ref", 3) == 0;
+    return strncmp(implementation_of(c), "ref", 3) == 0;
 }
 
 static void describe_samples(volt_op *op)

@@ -194,24 +194,28 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     return volt_program_add_step(p, &step);
 }
 
+static volt_tensor native_tensor(const volt_program *p, const volt_program_value *value,
+                                 const int64_t low[3], const int64_t high[3])
+{
+    volt_tensor t = volt_tensor_make(value->extent, p->dtype, VOLT_NATIVE);
+
+    memcpy(t.margin_low, low, sizeof t.margin_low);
+    memcpy(t.margin_high, high, sizeof t.margin_high);
+    return t;
+}
+
 volt_tensor volt_program_tensor(const volt_program *p, volt_value v)
 {
     const volt_program_value *value = &p->values[v];
-    volt_tensor t = volt_tensor_make(value->extent, p->dtype, VOLT_NATIVE);
 
-    memcpy(t.margin_low, value->margin_low, sizeof t.margin_low);
-    memcpy(t.margin_high, value->margin_high, sizeof t.margin_high);
-    return t;
+    return native_tensor(p, value, value->margin_low, value->margin_high);
 }
 
 volt_tensor volt_program_gradient_tensor(const volt_program *p, volt_value v)
 {
     const volt_program_value *value = &p->values[v];
-    volt_tensor t = volt_tensor_make(value->extent, p->dtype, VOLT_NATIVE);
 
-    memcpy(t.margin_low, value->gradient_low, sizeof t.margin_low);
-    memcpy(t.margin_high, value->gradient_high, sizeof t.margin_high);
-    return t;
+    return native_tensor(p, value, value->gradient_low, value->gradient_high);
 }
 
 volt_tensor volt_program_plain_tensor(const volt_program *p, volt_value v)
