@@ -47,6 +47,10 @@ typedef struct volt_program_options {
      * frozen parameters need, and the gradients of the others keep their bits. NULL = all
      * learn. Borrowed during volt_program_create. */
     const bool *learns;
+    /* Training: weights in the operators' own layouts have memory of their own, and are packed
+     * together by volt_program_pack after each update: fewer calls, more memory. Otherwise each
+     * pass packs them where its activations leave room. Same bits. */
+    bool keep_forms;
 } volt_program_options;
 /* Inference on a batch of 1 in VOLT_FP32; the extents must be set. */
 VOLT_API void volt_program_options_init(volt_program_options *o, size_t size);
@@ -61,11 +65,12 @@ static inline volt_program_options volt_program_defaults(void)
 /* What the program will hold: exact numbers of bytes. */
 typedef struct volt_program_memory {
     size_t parameters;  /* training: plain float32 master weights; inference: 0 */
-    size_t packed;      /* inference: weights in the operators' own layouts */
+    size_t packed;      /* weights in the operators' own layouts: inference, and training with
+                         * `keep_forms` */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
-    size_t activations; /* the arenas: activations, their gradients, logits; training: packed
-                         * weights where there is room */
-    size_t scratch;     /* shared by all operators; training: other packed weights */
+    size_t activations; /* the arenas: activations, their gradients, logits; training without
+                         * `keep_forms`: packed weights where there is room, */
+    size_t scratch;     /* shared by all operators; and here the others */
     size_t total;
 } volt_program_memory;
 
@@ -81,6 +86,9 @@ VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory 
  * order and offsets of volt_graph_param). Inference programs hold only the packed form.
  * VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
+/* To be called when parameters have changed, other than by volt_program_load: after each
+ * update. With `keep_forms` it packs the weights that learn; otherwise it does nothing. */
+VOLT_CALL volt_program_pack(volt_program *p);
 /* Copies all parameters out (training programs only). */
 VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 

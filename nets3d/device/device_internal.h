@@ -197,6 +197,8 @@ struct volt_device {
     void *context;       /* the device's own */
     bool host_memory;    /* device pointers are host pointers, so nothing needs copying, and
                           * `streams` is NULL */
+    bool keeps_forms;    /* training should pack weights once per update, all in one call, into
+                          * memory of their own (volt_program_options.keep_forms) */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
@@ -231,7 +233,7 @@ struct volt_device {
     volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
                            volt_stream *stream);
     /* The same for several, in any order: a training step's weights in one call. The array is
-     * the host's. */
+     * the host's. NULL: op_pack for each. */
     volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
                                 volt_stream *stream);
     /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need

@@ -40,9 +40,10 @@ typedef struct volt_stream_table {
     volt_status (*wait)(const volt_device *dev, volt_event *e, volt_stream *s);
 
     /* All four NULL, or capture_begin VOLT_ENOTSUP: the caller makes the calls each time.
-     * Between begin and end the stream records its calls, op_run and op_pack_many, and runs
-     * none of them. They may be the first of their operators, and other threads use the device
-     * meanwhile. capture_end must follow, also after a failure; then *out stays NULL. */
+     * Between begin and end the stream records its calls, op_run and the packing of weights,
+     * and runs none of them. They may be the first of their operators, and other threads use
+     * the device meanwhile. capture_end must follow, also after a failure; then *out stays
+     * NULL. */
     volt_status (*capture_begin)(const volt_device *dev, volt_stream *s);
     volt_status (*capture_end)(const volt_device *dev, volt_stream *s, volt_capture **out);
     volt_status (*capture_launch)(const volt_device *dev, volt_capture *c, volt_stream *s);

@@ -150,15 +150,6 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt
     return VOLT_OK;
 }
 
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
-                                volt_stream *stream)
-{
-    (void)dev;
-    for (int i = 0; i < count; i++)
-        (void)op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
-    return VOLT_OK;
-}
-
 static bool op_same_form(const volt_op *a, const volt_op *b)
 {
     return weights_dtype(&a->spec) == weights_dtype(&b->spec);
@@ -198,7 +189,6 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .op_create = op_create,
                                       .op_info = op_info,
                                       .op_pack = op_pack,
-                                      .op_pack_many = op_pack_many,
                                       .op_same_form = op_same_form,
                                       .op_run = op_run,
                                       .op_free = op_free,

@@ -227,6 +227,7 @@ static volt_status name_steps(volt_program *p)
 
         if (s->unit < 0) {
             st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS ? "loss"
+                                       : p->options.keep_forms   ? "update pack"
                                        : s->backward             ? "backward pass pack"
                                                                  : "forward pass pack");
             continue;

@@ -115,12 +115,14 @@ typedef struct volt_buffer {
     bool in_scratch; /* behind what operators use of the scratch, not in the arena */
 } volt_buffer;
 
-/* Weights of `param` in the layout that `op` reads, in a training program. A form that both
- * passes use may be packed twice, once in each. */
+/* Weights of `param` in the layout that `op` reads, in a training program. Unless forms are
+ * kept, one that both passes use may be packed twice, once in each. */
 typedef struct volt_form {
     volt_op *op; /* of its first user, which packs it */
-    int param, buffer;
-    bool backward; /* packed in the backward pass */
+    int param;
+    int buffer;         /* -1 = it is kept, */
+    size_t kept_offset; /* so many bytes from p->packed */
+    bool backward;      /* packed in the backward pass */
 } volt_form;
 
 /* A gradient on its way to `value`. Several may refer to the same memory; it may be overwritten
@@ -170,6 +172,7 @@ struct volt_program {
     volt_step *steps;
     int step_count, step_capacity;
     int loss_step;
+    int update_steps; /* the last ones, which follow an update: 1 packs kept forms, or 0 */
     volt_buffer *buffers;
     int buffer_count, buffer_capacity;
     volt_form *forms;
@@ -314,8 +317,8 @@ size_t volt_program_gap(const volt_program *p, const volt_buffer *b, const int *
 void volt_program_count_live(volt_program *p);
 
 /* pack.c: gives the weights of a training program their places, in the room that activations
- * leave in the arena and in the scratch, which grows only if there is no other; adds the steps
- * that pack them. */
+ * leave in the arena and in the scratch, which grows only if there is no other; or, with
+ * `keep_forms`, in memory of their own. Adds the steps that pack them. */
 VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
 
 /* run.c */

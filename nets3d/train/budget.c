@@ -72,7 +72,7 @@ static volt_status dry_run(volt_session *s)
         if (parts > 1)
             VOLT_TRY(st, done, volt_program_accumulate(s->program, part, parts));
         if (part + 1 == parts)
-            VOLT_TRY(st, done, volt_optimizer_step(s->optimizer, 0));
+            VOLT_TRY(st, done, volt_session_update(s, 0));
         VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     }
     st = volt_session_norm(s, &norm);

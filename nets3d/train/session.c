@@ -129,6 +129,7 @@ static volt_status compile(volt_session *s)
     po.threads = s->recipe.threads;
     po.seed = s->recipe.seed;
     po.accumulate = r->accumulate > 1;
+    po.keep_forms = s->device->keeps_forms;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
     if (r->dropout != VOLT_DROPOUT_PLAN)
@@ -306,6 +307,13 @@ static volt_status scale_loss(volt_session *s)
         return VOLT_OK;
     volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
     return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+}
+
+volt_status volt_session_update(volt_session *s, double lr)
+{
+    const volt_status st = volt_optimizer_step(s->optimizer, lr);
+
+    return st == VOLT_OK ? volt_program_pack(s->program) : st;
 }
 
 volt_status volt_session_norm(volt_session *s, double *norm)

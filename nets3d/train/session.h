@@ -93,6 +93,8 @@ VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_describe(const volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* An update from the gradients that the program holds, at rate `lr`. */
+VOLT_MUST_USE volt_status volt_session_update(volt_session *s, double lr);
 /* Waits for the last step; *norm is that of its gradients. In fp16 gradients that are not
  * finite are no failure (0 then): the step was left out, and the next has a smaller loss scale.
  * VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */

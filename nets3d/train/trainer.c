@@ -82,9 +82,8 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
     if (r->accumulate > 1)
         VOLT_TRY(st, done, volt_program_accumulate(s->program, b->part, r->accumulate));
     if (b->part + 1 == r->accumulate)
-        VOLT_TRY(
-            st, done,
-            volt_optimizer_step(s->optimizer, volt_train_state_rate(&s->state, &r->optimizer)));
+        VOLT_TRY(st, done,
+                 volt_session_update(s, volt_train_state_rate(&s->state, &r->optimizer)));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged_in(s, b, "the loss is not finite");

@@ -222,17 +222,6 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt
     return give(o->q, st, stream, item);
 }
 
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
-                                volt_stream *stream)
-{
-    volt_status st = VOLT_OK;
-
-    (void)dev;
-    for (int i = 0; st == VOLT_OK && i < count; i++)
-        st = op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
-    return st;
-}
-
 static bool op_same_form(const volt_op *a, const volt_op *b)
 {
     return own(a)->q->inner->op_same_form(own(a)->inner, own(b)->inner);
@@ -451,6 +440,7 @@ void queue_device_open(volt_device **device, queue_options options)
     *dev = (volt_device){.name = q->inner->name,
                          .library = q->inner->library,
                          .context = q,
+                         .keeps_forms = options.keeps_forms,
                          .channel_block = channel_block,
                          .buffer_bytes = buffer_bytes,
                          .supports = supports,
@@ -465,7 +455,6 @@ void queue_device_open(volt_device **device, queue_options options)
                          .op_create = op_create,
                          .op_info = op_info,
                          .op_pack = op_pack,
-                         .op_pack_many = op_pack_many,
                          .op_same_form = op_same_form,
                          .op_run = op_run,
                          .op_free = op_free,

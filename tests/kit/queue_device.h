@@ -20,7 +20,8 @@ typedef struct queue_options {
     uint64_t seed; /* of the order; 0: nothing runs before it must */
     bool scores;   /* tiles' scores are added up on the device, otherwise by the host */
     bool no_capture;
-    bool fp16; /* also, where the other device's operators can */
+    bool keeps_forms; /* as the device's table has it */
+    bool fp16;        /* also, where the other device's operators can */
 } queue_options;
 
 /* Wraps *device, an open one with host memory, which closes with it. */

@@ -13,7 +13,7 @@
 #include "nets3d/run.h"
 #include "nets3d/run/found.h"
 
-static enum { TOGETHER, APART, APART_WITH_SUMS, APART_IN_FP16 } how;
+static enum { TOGETHER, APART, APART_WITH_SUMS, APART_KEEPING, APART_IN_FP16 } how;
 
 static queue_counts seen; /* of the devices that were closed */
 
@@ -30,6 +30,7 @@ volt_status __wrap_volt_device_open(volt_device **out, const char *name)
     if (st == VOLT_OK && how != TOGETHER)
         queue_device_open(out, (queue_options){.seed = 1 + (uint64_t)how,
                                                .scores = how == APART_WITH_SUMS,
+                                               .keeps_forms = how >= APART_KEEPING,
                                                .fp16 = how == APART_IN_FP16});
     return st;
 }
@@ -47,35 +48,47 @@ void __wrap_volt_device_close(volt_device *dev)
     __real_volt_device_close(dev);
 }
 
+/* Also with weights packed after each update, for parts of batches and with frozen parameters:
+ * stopped, resumed, validated. */
 static void training_is_the_same_to_the_bit(void **state)
 {
-    static const volt_optimizer_kind kinds[] = {VOLT_SGD, VOLT_ADAMW};
+    static const struct {
+        volt_optimizer_kind kind;
+        int64_t accumulate;
+        const char *freeze;
+    } recipes[] = {{VOLT_SGD, 1, NULL}, {VOLT_ADAMW, 1, NULL}, {VOLT_SGD, 2, "encoder.*"}};
+    static const char *const runs[] = {"run-together", "run-apart", "run-keeping"};
+    static const int ways[] = {TOGETHER, APART, APART_KEEPING};
     fixture f;
 
     (void)state;
     remove_folder("apart-store");
     fixture_open(&f, "apart-store");
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
         volt_recipe recipe;
         volt_train_options o = fixture_options(&recipe, 2, 3);
         o.device = "cpu";
         o.threads = 2;
-        recipe.optimizer = volt_optimizer_usual(kinds[i]);
-        for (how = TOGETHER; how <= APART; how++) {
-            const char *run = how == TOGETHER ? "run-together" : "run-apart";
-            remove_folder(run);
+        recipe.optimizer = volt_optimizer_usual(recipes[i].kind);
+        recipe.accumulate = recipes[i].accumulate;
+        if (recipes[i].freeze)
+            assert_ok(volt_recipe_freeze(&recipe, recipes[i].freeze));
+        for (int w = 0; w < 3; w++) {
+            how = ways[w];
+            remove_folder(runs[w]);
             o.resume = false;
             stopper s = {.at = 4};
             const volt_callbacks cb = callbacks_of(&s);
-            assert_fails(volt_train(run, &f.data, &o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+            assert_fails(volt_train(runs[w], &f.data, &o, &cb, NULL), VOLT_ECANCELLED,
+                         "stopped");
             o.resume = true; /* the state goes through the host */
-            assert_ok(volt_train(run, &f.data, &o, NULL, NULL));
+            assert_ok(volt_train(runs[w], &f.data, &o, NULL, NULL));
+            assert_same_run(runs[0], runs[w]);
         }
-        assert_same_run("run-together", "run-apart");
     }
     how = TOGETHER;
-    remove_folder("run-together");
-    remove_folder("run-apart");
+    for (int w = 0; w < 3; w++)
+        remove_folder(runs[w]);
     fixture_close(&f);
 }
 

@@ -54,6 +54,7 @@ static volt_program *program_of(const run *r, const volt_device *dev, volt_mode 
     o.seed = 5;
     memcpy(o.extent, r->net->extent, sizeof o.extent);
     if (mode == VOLT_TRAIN) {
+        o.keep_forms = dev->keeps_forms;
         o.arenas = 2;
         o.accumulate = true;
     }
@@ -108,6 +109,7 @@ static void train_step(bytes *out, volt_program *p, volt_optimizer *opt, const r
         assert_ok(volt_program_accumulate(p, part, 2));
     }
     assert_ok(volt_optimizer_step(opt, 0.01));
+    assert_ok(volt_program_pack(p));
     assert_ok(volt_program_loss_result(p, &result));
     memcpy(more(out, sizeof result.total), &result.total, sizeof result.total);
     free(class_weight);
@@ -176,7 +178,9 @@ static void assert_no_faults(const volt_device *dev)
 static void compare(const run *r, const char *name)
 {
     static const queue_options orders[] = {
-        {.seed = 0}, {.seed = 1}, {.seed = 2, .no_capture = true}};
+        {.seed = 0, .keeps_forms = true},
+        {.seed = 1},
+        {.seed = 2, .no_capture = true, .keeps_forms = true}};
     const volt_optimizer_kind kind = r->threads == 1 ? VOLT_SGD : VOLT_ADAMW;
     volt_device *plain = NULL;
     bytes want;
