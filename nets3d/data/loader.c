@@ -11,12 +11,14 @@
 #include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
+#include "nets3d/device/stream.h"
 
 /* How it works: tasks are single samples, numbered through all batches, and any thread takes
  * the next one. A part of a batch is delivered like a batch; "batch" is what is delivered,
  * except in the random streams. A task may start when its batch has a slot in the ring, that is
  * when it is less than `ring` batches after the one the caller holds. The caller waits until
- * all samples of its batch are done and returns the slot with its next call. Which thread makes
+ * all samples of its batch are done and returns the slot with its next call, when its device
+ * has read it. Which thread makes
  * a sample, and when, has no effect on it: sample k of batch b draws from random streams keyed
  * by (seed, b, k). So the loader needs no state in checkpoints; it is reopened at the next
  * batch's number.
@@ -30,7 +32,8 @@ typedef struct slot {
     int16_t *labels;
     const char **name;
     int64_t (*corner)[3];
-    int64_t done; /* samples */
+    int64_t done;     /* samples */
+    volt_event *read; /* by the device; NULL where it reads at once */
 } slot;
 
 /* One loader thread. */
@@ -163,20 +166,33 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* The slot of the batch that the caller holds, or gets next. */
+static slot *lent_slot(const volt_loader *l)
+{
+    return &l->ring[l->released % l->options.ring];
+}
+
+volt_status volt_loader_uploaded(volt_loader *l, volt_stream *stream)
+{
+    return volt_event_record(l->options.device, lent_slot(l)->read, stream);
+}
+
 volt_status volt_loader_next(volt_loader *l, volt_batch *out)
 {
     const double start = volt_seconds();
-    volt_status st;
+    volt_status st = l->lent ? volt_event_sync(l->options.device, lent_slot(l)->read) : VOLT_OK;
     slot *s;
 
+    if (st != VOLT_OK)
+        return st;
     pthread_mutex_lock(&l->lock);
     if (l->lent) {
-        l->ring[l->released % l->options.ring].done = 0;
+        lent_slot(l)->done = 0;
         l->released++;
         l->lent = false;
         pthread_cond_broadcast(&l->work);
     }
-    s = &l->ring[l->released % l->options.ring];
+    s = lent_slot(l);
     while (l->failure == VOLT_OK && s->done < l->options.batch)
         pthread_cond_wait(&l->ready, &l->lock);
     st = l->failure;
@@ -227,10 +243,13 @@ static volt_status open_slot(slot *s, const volt_loader *l)
     volt_status st;
 
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->image, voxels * (size_t)l->channels, sizeof *s->image,
-                             "a batch of images"));
+             volt_pinned_alloc((void **)&s->image, o->device,
+                               voxels * (size_t)l->channels * sizeof *s->image,
+                               "a batch of images"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a batch of labels"));
+             volt_pinned_alloc((void **)&s->labels, o->device, voxels * sizeof *s->labels,
+                               "a batch of labels"));
+    VOLT_TRY(st, done, volt_event_create(&s->read, o->device));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->name, (size_t)o->batch, sizeof *s->name, "a batch's names"));
     VOLT_TRY(
@@ -360,8 +379,9 @@ void volt_loader_close(volt_loader *l)
     for (int i = 0; l->ring && i < l->options.ring; i++) {
         volt_free(l->ring[i].corner);
         volt_free((void *)l->ring[i].name);
-        volt_free(l->ring[i].labels);
-        volt_free(l->ring[i].image);
+        volt_pinned_free(l->options.device, l->ring[i].labels);
+        volt_pinned_free(l->options.device, l->ring[i].image);
+        volt_event_destroy(l->options.device, l->ring[i].read);
     }
     for (int64_t i = 0; l->cases && i < l->options.cases; i++)
         volt_sample_case_close(l->cases[i]);

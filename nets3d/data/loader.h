@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"
+#include "nets3d/device.h"
 #include "volume/augment.h"
 VOLT_BEGIN_DECLS
 
@@ -43,9 +44,12 @@ typedef struct volt_loader_options {
     int64_t first;   /* number of the first batch */
     int threads;     /* loader threads, >= 1 */
     int ring;        /* batches prepared ahead, >= 1 */
+    /* Batches lie in memory of the host that this device reads by itself; borrowed until close.
+     * NULL = in ordinary memory. */
+    const volt_device *device;
 } volt_loader_options;
 
-/* Plain host memory; borrowed until the next volt_loader_next or close. */
+/* Host memory; borrowed until the next volt_loader_next or close. */
 typedef struct volt_batch {
     int64_t number, part;       /* of the batch, and which part of it, from 0 */
     const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
@@ -65,6 +69,9 @@ VOLT_MUST_USE volt_status volt_loader_check_cases(const volt_loader_options *opt
 /* Waits for the next batch. Also returns the failure of a loader thread, which names the case.
  */
 VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);
+/* All that reads the last batch has been given to `stream`, one of the device's: the batch
+ * stays as it is until that has run. */
+VOLT_MUST_USE volt_status volt_loader_uploaded(volt_loader *loader, volt_stream *stream);
 /* Total seconds that volt_loader_next has waited. */
 double volt_loader_waited(const volt_loader *loader);
 void volt_loader_close(volt_loader *loader); /* NULL is allowed */

@@ -16,6 +16,7 @@
  *   capture     its four entries NULL, or capture_begin VOLT_ENOTSUP: the program makes the
  *               calls each time
  *   pinned      both entries NULL: callers use ordinary memory
+ *   memory      NULL, where device memory is host memory
  *   scores      NULL, or `takes` false for some options: the host adds up and decodes
  * and nothing else: what op_create has accepted is not refused when it runs.
  *
@@ -208,6 +209,9 @@ struct volt_device {
 
     const volt_stream_table *streams; /* NULL: every call has run when it returns */
 
+    /* Bytes of the device's memory, and those of them that can be allocated. NULL: its memory
+     * is the host's. */
+    volt_status (*memory)(const volt_device *dev, size_t *available, size_t *total);
     /* Aligned to 64 bytes or more, contents undefined; `what` is for messages. VOLT_ENOMEM. */
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     /* Waits for all that the device was given. NULL is allowed. */
@@ -274,6 +278,15 @@ struct volt_device {
 
 /* The one name that runs store for the device: "cpu", "cuda:1"; number 0 is not written. */
 void volt_device_words(char *out, size_t bytes, const volt_device *dev);
+
+/* How much of the device's own memory is available; SIZE_MAX where its memory is the host's,
+ * which has to be looked at anyway (base/mem.h). */
+VOLT_MUST_USE volt_status volt_device_available(size_t *out, const volt_device *dev);
+/* VOLT_ENOMEM if `bytes` are more than is available there and the caller already holds: "WHAT
+ * needs 1.0 GiB of memory on device cuda:1, but only 512 MiB is availableENDING". */
+VOLT_MUST_USE volt_status volt_device_check_memory(const volt_device *dev, size_t bytes,
+                                                   size_t held, const char *what,
+                                                   const char *ending);
 
 VOLT_END_DECLS
 #endif

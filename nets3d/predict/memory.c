@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
 #include "volume/grid/crop.h"
 #include "volume/orient.h"
@@ -46,7 +47,7 @@ static bool is_permuted(const volt_segmenter *seg, const volt_net_set *g)
 
 /* Bytes of all sets together while a scan goes through them. */
 typedef struct sizes {
-    size_t network, images, logits, preprocess;
+    size_t device, network, images, logits, preprocess;
     size_t permute; /* logits of one class on their way to the first set's axes */
     volt_decode_options decode;
 } sizes;
@@ -60,7 +61,7 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
     const size_t logits = (size_t)(seg->outputs + 1) * sizeof(float);
     const bool rolling = seg->sets == 1 && !wanted->probabilities;
     const bool last = i + 1 == seg->sets;
-    size_t before, after, all, network = 0;
+    size_t before, after, all, network = 0, device = 0;
     int64_t shape[3], own[3], patch[3], room; /* own: before resampling */
     int axis[3];
     volt_status st;
@@ -75,8 +76,9 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_net_set_bytes(&network, seg, g, shape));
+    VOLT_TRY(st, done, volt_net_set_bytes(&network, &device, seg, g, shape));
     s->network += network;
+    s->device += device;
     volt_net_set_patch(patch, seg, g, shape);
     /* The scan (kept for the next set), its copy, the preprocessed images so far. Resampling
      * takes the most; reading channel by channel, permuting the copy and the mask of non-zero
@@ -122,6 +124,11 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     s.decode.threads = seg->threads;
     for (int i = 0; i < seg->sets; i++)
         VOLT_TRY(st, done, add_set(&s, seg, i, grid, wanted, what));
+    if (seg->device->memory && seg->sets == 1 && !wanted->probabilities &&
+        volt_segmenter_scores(seg, &s.decode) != &volt_host_scores) {
+        s.device += s.logits;
+        s.logits = 0;
+    }
     voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);
     labels = voxels * volt_dtype_bytes(seg->dtype);
     masks = regions ? voxels * (size_t)seg->outputs : 0;
@@ -131,6 +138,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     /* Permuting back copies; labels are created after the masks of regions. */
     finish = kept + (regions ? masks + volt_max_size(permuted ? masks : 0, labels)
                              : labels + (permuted ? labels : 0));
+    m.device = s.device;
     m.network = s.network + loading_bytes(seg) + seg->other_bytes + SMALL_BYTES;
     m.preprocess = s.preprocess + SMALL_BYTES;
     exported =

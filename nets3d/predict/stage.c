@@ -13,6 +13,7 @@
 #include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "io/image.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/stage.h"
 #include "nets3d/predict/prior_mask.h"
@@ -504,12 +505,30 @@ done:
     return st;
 }
 
+/* VOLT_ENOMEM if the device or the host lacks memory for a scan. */
+static volt_status check_memory(const volt_predict_memory *m, const volt_segmenter *seg,
+                                const char *file)
+{
+    const size_t alone = volt_predict_memory_alone(m);
+    const size_t available = volt_predict_memory_left(seg);
+    char what[1200], needed[VOLT_MEM_WORDS], left[VOLT_MEM_WORDS];
+    volt_status st;
+
+    snprintf(what, sizeof what, "%.1100s: prediction", file);
+    VOLT_TRY(st, done,
+             volt_device_check_memory(seg->device, m->device, seg->held_there, what, ""));
+    if (alone > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "%s: prediction needs %s of memory, but only %s is available", file,
+                         volt_mem_words(needed, alone), volt_mem_words(left, available));
+done:
+    return st;
+}
+
 /* What one scan needs, by its header. VOLT_ENOMEM with *too_large: more than there is. */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t available = volt_predict_memory_left(j->seg);
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_image_header *header = NULL;
     volt_grid grid;
     volt_status st;
@@ -521,13 +540,9 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     out->preprocess +=
         header->helper_bytes; /* of volt-itk, which reads and writes some formats */
     out->write += header->helper_bytes;
-    *too_large = volt_predict_memory_alone(out) > available;
-    if (*too_large)
-        st = volt_fail(VOLT_ENOMEM,
-                       "%s: prediction needs %s of memory, but only %s is available", file,
-                       volt_mem_words(needed, volt_predict_memory_alone(out)),
-                       volt_mem_words(there, available));
-    else
+    st = check_memory(out, j->seg, file);
+    *too_large = st == VOLT_ENOMEM;
+    if (st == VOLT_OK)
         st = count_passes(j, index, &grid);
 done:
     volt_image_header_free(header);
@@ -553,6 +568,7 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
                 goto done;
             continue;
         }
+        most.device = volt_max_size(most.device, m.device);
         most.network = volt_max_size(most.network, m.network);
         most.preprocess = volt_max_size(most.preprocess, m.preprocess);
         most.compute = volt_max_size(most.compute, m.compute);
@@ -577,10 +593,10 @@ static volt_status announce(job *j)
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
     j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES &&
                  together <= volt_predict_memory_left(j->seg);
-    j->result.announced_bytes = j->overlap ? together : alone;
+    j->result.announced_bytes = m.device + (j->overlap ? together : alone);
     volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
-                (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
-                (double)(j->result.announced_bytes - m.network) * MIB);
+                (double)j->result.announced_bytes * MIB, (double)(m.network + m.device) * MIB,
+                (double)(j->result.announced_bytes - m.network - m.device) * MIB);
     return measure_pass(j);
 }
 

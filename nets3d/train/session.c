@@ -114,6 +114,34 @@ done:
     return st;
 }
 
+/* Of the program and its optimizer. */
+static size_t device_bytes(const volt_session *s)
+{
+    volt_program_memory m;
+
+    volt_program_memory_of(s->program, &m);
+    return m.total + volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
+                                          volt_graph_learned_elements(s->graph));
+}
+
+/* Without forms of weights that would take more memory than the device has. */
+static volt_status create_program(volt_session *s, volt_program_options *o)
+{
+    size_t available;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, o));
+    VOLT_TRY(st, done, volt_device_available(&available, s->device));
+    if (o->keep_forms && device_bytes(s) > available) {
+        volt_program_free(s->program);
+        s->program = NULL;
+        o->keep_forms = false;
+        st = volt_program_create(&s->program, s->graph, s->device, o);
+    }
+done:
+    return st;
+}
+
 static volt_status compile(volt_session *s)
 {
     const volt_plan_config *c = s->data->config;
@@ -137,7 +165,7 @@ static volt_status compile(volt_session *s)
     VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
-    VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
+    VOLT_TRY(st, done, create_program(s, &po));
     s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
                                r->batch_dice == VOLT_BATCH_DICE_PLAN
                                    ? c->batch_dice
@@ -179,7 +207,8 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
                              .seed = s->recipe.seed,
                              .validation = validation,
                              .threads = 1,
-                             .ring = validation ? VALIDATION_RING : TRAIN_RING};
+                             .ring = validation ? VALIDATION_RING : TRAIN_RING,
+                             .device = s->device};
 
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {
@@ -232,7 +261,30 @@ static void note_parts(const volt_session *s)
                     (long long)parts);
 }
 
-/* Computes and logs the memory of the run; fails if this machine does not have it. */
+/* Fails if the device or the host lacks memory for the run. */
+static volt_status check_memory(const volt_session *s)
+{
+    const volt_train_memory *m = &s->memory;
+    const size_t there = s->device->memory ? m->program + m->optimizer : 0;
+    const size_t available = volt_mem_available();
+    char what[64], needed[VOLT_MEM_WORDS], left[VOLT_MEM_WORDS];
+    volt_status st;
+
+    snprintf(what, sizeof what, "training with batch %lld", (long long)s->recipe.recipe.batch);
+    VOLT_TRY(
+        st, done,
+        volt_device_check_memory(s->device, there, 0, what, ": use a smaller batch or patch"));
+    if (m->total - there > available)
+        return volt_fail(VOLT_ENOMEM,
+                         "%s needs %s of memory, but only %s is available: use a smaller batch "
+                         "or patch",
+                         what, volt_mem_words(needed, m->total - there),
+                         volt_mem_words(left, available));
+done:
+    return st;
+}
+
+/* Computes and logs the memory of the run; fails if it is not there. */
 static volt_status announce(volt_session *s)
 {
     const volt_loader_options train = loader_options(s, false);
@@ -240,8 +292,6 @@ static volt_status announce(volt_session *s)
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_learned_elements(s->graph));
-    const size_t available = volt_mem_available();
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
 
@@ -260,13 +310,7 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (m->total > available)
-        return volt_fail(VOLT_ENOMEM,
-                         "training with batch %lld needs %s of memory, but only %s is "
-                         "available: use a smaller batch or patch",
-                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
-                         volt_mem_words(there, available));
-    return VOLT_OK;
+    return check_memory(s);
 }
 
 /* ---- weights and optimizer state, to and from the device ---- */
@@ -307,6 +351,14 @@ static volt_status scale_loss(volt_session *s)
         return VOLT_OK;
     volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
     return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+}
+
+volt_status volt_session_loss(volt_session *s, volt_loader *loader, const volt_batch *batch,
+                              bool gradient)
+{
+    const volt_status st = volt_program_loss(s->program, &s->loss, batch->labels, gradient);
+
+    return st == VOLT_OK ? volt_loader_uploaded(loader, stream_of(s)) : st;
 }
 
 volt_status volt_session_update(volt_session *s, double lr)

@@ -93,6 +93,9 @@ VOLT_MUST_USE volt_status volt_session_save_best(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_describe(const volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* Starts the loss of a batch of `loader`, whose images were given to the program. */
+VOLT_MUST_USE volt_status volt_session_loss(volt_session *s, volt_loader *loader,
+                                            const volt_batch *batch, bool gradient);
 /* An update from the gradients that the program holds, at rate `lr`. */
 VOLT_MUST_USE volt_status volt_session_update(volt_session *s, double lr);
 /* Waits for the last step; *norm is that of its gradients. In fp16 gradients that are not

@@ -77,7 +77,7 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
     volt_program_set_first_sample(s->program, b->part * r->batch);
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true));
+    VOLT_TRY(st, done, volt_session_loss(s, s->train, b, true));
     VOLT_TRY(st, done, volt_program_backward(s->program));
     if (r->accumulate > 1)
         VOLT_TRY(st, done, volt_program_accumulate(s->program, b->part, r->accumulate));
@@ -206,7 +206,7 @@ static volt_status validation_batch(volt_session *s, validation *v)
 
     VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
     VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+    VOLT_TRY(st, done, volt_session_loss(s, s->validation, &batch, false));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged_in(s, &batch, "the validation loss is not finite");

@@ -64,6 +64,17 @@ static bool supports(const volt_device *dev, volt_precision precision)
            queue_of(dev)->inner->supports(queue_of(dev)->inner, precision);
 }
 
+static volt_status memory(const volt_device *dev, size_t *available, size_t *total)
+{
+    queue *q = queue_of(dev);
+
+    pthread_mutex_lock(&q->lock);
+    *available = queue_available(q);
+    *total = q->options.memory;
+    pthread_mutex_unlock(&q->lock);
+    return VOLT_OK;
+}
+
 static volt_status alloc(const volt_device *dev, void **out, size_t bytes, const char *what)
 {
     queue *q = queue_of(dev);
@@ -446,6 +457,7 @@ void queue_device_open(volt_device **device, queue_options options)
                          .supports = supports,
                          .streams = options.no_capture ? &queue_streams_without_capture
                                                        : &queue_streams,
+                         .memory = options.memory ? memory : NULL,
                          .alloc = alloc,
                          .release = release,
                          .pinned_alloc = pinned_alloc,

@@ -129,6 +129,8 @@ volt_status queue_fault(queue *q, const char *format, ...)
 
 /* ---- memory (queue_memory.c) ---- */
 
+/* What queue_alloc gives at most; SIZE_MAX without a limit. */
+size_t queue_available(const queue *q);
 volt_status queue_alloc(queue *q, void **out, size_t bytes, const char *what);
 /* A device address for `real`, which the inner device can release. */
 void *queue_adopt(queue *q, void *real, size_t bytes);

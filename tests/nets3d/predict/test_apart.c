@@ -4,6 +4,7 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/image/nifti.h"
 #include "tests/kit/loss_call.h"
 #include "tests/kit/predict_fixture.h"
 #include "tests/kit/queue_device.h"
@@ -13,9 +14,12 @@
 #include "nets3d/run.h"
 #include "nets3d/run/found.h"
 
+#define SCALARS 256 /* at least what an optimizer holds besides its announced state */
+
 static enum { TOGETHER, APART, APART_WITH_SUMS, APART_KEEPING, APART_IN_FP16 } how;
 
-static queue_counts seen; /* of the devices that were closed */
+static queue_counts seen;    /* of the devices that were closed */
+static size_t device_memory; /* of the next ones; 0 = as much as the host has */
 
 volt_status __real_volt_device_open(volt_device **out, const char *name);
 volt_status __wrap_volt_device_open(volt_device **out, const char *name);
@@ -30,6 +34,7 @@ volt_status __wrap_volt_device_open(volt_device **out, const char *name)
     if (st == VOLT_OK && how != TOGETHER)
         queue_device_open(out, (queue_options){.seed = 1 + (uint64_t)how,
                                                .scores = how == APART_WITH_SUMS,
+                                               .memory = device_memory,
                                                .keeps_forms = how >= APART_KEEPING,
                                                .fp16 = how == APART_IN_FP16});
     return st;
@@ -130,6 +135,43 @@ static void training_in_fp16_scales_the_loss(void **state)
     fixture_close(&f);
 }
 
+/* The device's bytes are compared with the device's memory: weights are packed in each pass
+ * where there is too little to keep them, and with too little for that nothing begins. */
+static void training_needs_the_devices_memory(void **state)
+{
+    volt_train_result kept, packed;
+    volt_recipe recipe;
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    o.device = "cpu";
+    how = APART_KEEPING;
+    remove_folder("run-kept");
+    remove_folder("run-packed");
+    device_memory = (size_t)1 << 30;
+    assert_ok(volt_train("run-kept", &f.data, &o, NULL, &kept));
+    device_memory = kept.memory.program + kept.memory.optimizer - 1;
+    assert_ok(volt_train("run-packed", &f.data, &o, NULL, &packed));
+    assert_same_run("run-kept", "run-packed");
+    assert_true(packed.memory.program < kept.memory.program);
+    device_memory = packed.memory.program + packed.memory.optimizer + SCALARS;
+    remove_folder("run-packed");
+    assert_ok(volt_train("run-packed", &f.data, &o, NULL, &packed)); /* that is enough */
+    remove_folder("run-packed");
+    device_memory -= SCALARS + 1;
+    assert_fails(volt_train("run-packed", &f.data, &o, NULL, NULL), VOLT_ENOMEM,
+                 "training with batch 2 needs ");
+    assert_non_null(strstr(volt_last_error(), "of memory on device cpu, but only "));
+    assert_false(volt_path_exists("run-packed"));
+    device_memory = 0;
+    how = TOGETHER;
+    remove_folder("run-kept");
+    fixture_close(&f);
+}
+
 /* Labels of the scan by the network of `run`. */
 static volt_volume *labels_of(const char *run, const volt_volume *scan)
 {
@@ -182,6 +224,67 @@ static void prediction_is_the_same_to_the_bit(void **state)
             volt_volume_free(labels[k]);
         volt_dataset_info_clear(&info);
     }
+    volt_volume_free(scan);
+}
+
+static volt_status predict_files(const volt_case_list *cases)
+{
+    volt_predict_options o = volt_predict_defaults();
+    volt_predict_output output = volt_predict_output_defaults();
+    const char *const run = "apart-net";
+    volt_predictor *p = NULL;
+    volt_status st;
+
+    o.precision = VOLT_FP32;
+    output.folder = "apart-out";
+    VOLT_TRY(st, done, volt_predictor_open(&p, &run, 1, &o, NULL));
+    st = volt_predict(p, cases, &output, NULL, NULL);
+done:
+    volt_predictor_free(p);
+    return st;
+}
+
+/* The program is refused when it is loaded, sums of scores before the scan is read. */
+static void prediction_needs_the_devices_memory(void **state)
+{
+    const int64_t n[3] = {21, 14, 17};
+    const volt_grid grid = volt_grid_make(n, 1, (const double[3]){1, 1.2, 1});
+    const volt_image_write_options w = volt_image_write_with(1);
+    const char *const in = "apart-in";
+    size_t low = 1000, high = (size_t)1 << 26;
+    volt_case_list cases = {0};
+    volt_volume *scan = NULL;
+    volt_dataset_info info;
+    char text[8192];
+
+    (void)state;
+    assert_ok(volt_volume_create(&scan, &grid, VOLT_F32));
+    fixture_voxels(scan->data, NULL, n, 3);
+    assert_ok(volt_make_dirs(in));
+    assert_ok(volt_nifti_write("apart-in/scan_0000.nii.gz", scan, NULL, &w));
+    assert_ok(volt_inputs_list(&cases, &in, 1, 1, NULL));
+    assert_ok(
+        volt_dataset_info_parse(&info, fixture_dataset, strlen(fixture_dataset), "a test"));
+    snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8", "1, 1, 1");
+    write_random_run("apart-net", text, &info);
+    how = APART_WITH_SUMS;
+    while (high - low > 1) {
+        device_memory = low + (high - low) / 2;
+        if (predict_files(&cases) == VOLT_OK)
+            high = device_memory;
+        else
+            low = device_memory;
+    }
+    device_memory = low;
+    assert_fails(predict_files(&cases), VOLT_ENOMEM, "scan_0000.nii.gz: prediction needs ");
+    assert_non_null(strstr(volt_last_error(), " of memory on device cpu, but only "));
+    device_memory = 1000;
+    assert_fails(predict_files(&cases), VOLT_ENOMEM, "the network needs ");
+    assert_non_null(strstr(volt_last_error(), " of memory on device cpu, but only "));
+    device_memory = 0;
+    how = TOGETHER;
+    volt_case_list_clear(&cases);
+    volt_dataset_info_clear(&info);
     volt_volume_free(scan);
 }
 
@@ -290,6 +393,8 @@ int main(void)
         cmocka_unit_test(training_is_the_same_to_the_bit),
         cmocka_unit_test(training_in_fp16_scales_the_loss),
         cmocka_unit_test(prediction_is_the_same_to_the_bit),
+        cmocka_unit_test(training_needs_the_devices_memory),
+        cmocka_unit_test(prediction_needs_the_devices_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

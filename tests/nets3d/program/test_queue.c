@@ -446,6 +446,7 @@ static void pinned_memory_is_read_later(void **state)
     volt_device *dev = queued(0);
     float *x = device_floats(dev, 1), *to = NULL, *from = NULL;
     volt_stream *s = NULL;
+    volt_event *read = NULL;
 
     (void)state;
     assert_ok(volt_stream_create(&s, dev));
@@ -458,6 +459,14 @@ static void pinned_memory_is_read_later(void **state)
     assert_true(isnan(to[7])); /* not yet */
     assert_ok(volt_stream_sync(dev, s));
     assert_memory_equal(to, from, COUNT * sizeof *to);
+    assert_ok(volt_event_create(&read, dev));
+    assert_ok(volt_event_sync(dev, read)); /* never recorded */
+    assert_ok(dev->upload(dev, x, from, COUNT * sizeof *from, s));
+    assert_ok(volt_event_record(dev, read, s));
+    assert_ok(volt_event_sync(dev, read));
+    from[3] = -2;
+    assert_ok(volt_stream_sync(dev, s));
+    volt_event_destroy(dev, read);
     assert_no_faults(dev);
     assert_ok(dev->upload(dev, x, from, COUNT * sizeof *from, s));
     from[3] = -1;
@@ -555,6 +564,7 @@ static void no_streams_are_no_work(void **state)
         assert_null(e);
         assert_ok(volt_event_record(dev, e, s));
         assert_ok(volt_event_wait(dev, e, s));
+        assert_ok(volt_event_sync(dev, e));
         assert_ok(volt_stream_sync(dev, s));
         volt_event_destroy(dev, e);
         volt_stream_destroy(dev, s);
