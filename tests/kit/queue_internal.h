@@ -46,6 +46,16 @@ typedef enum queue_kind {
     QUEUE_WAIT    /* ticket; 0 = nothing */
 } queue_kind;
 
+/* The arguments of accumulate. */
+typedef struct queue_sum_call {
+    float *sum;
+    const float *x;
+    int64_t count;
+    double scale;
+    bool first;
+    int threads;
+} queue_sum_call;
+
 /* One call. All pointers are real ones; what the host may change is copied. */
 typedef struct queue_item {
     queue_kind kind;
@@ -63,14 +73,7 @@ typedef struct queue_item {
         volt_update_call begin;
         volt_sgd_call sgd;
         volt_adam_call adam;
-        struct {
-            float *sum;
-            const float *x;
-            int64_t count;
-            double scale;
-            bool first;
-            int threads;
-        } accumulate;
+        queue_sum_call accumulate;
         struct {
             volt_stitch stitch;
             volt_stitch_tile tile;

@@ -2,33 +2,12 @@
  * themselves: devices, modes, threads, precisions. */
 #include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/on_device.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
-
-static const char *const device_names[] = {"reference", "cpu"};
-#define DEVICE_COUNT 2
-static volt_device *devices[DEVICE_COUNT];
-
-static int open_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < DEVICE_COUNT; i++) {
-        if (volt_device_open(&devices[i], device_names[i]) != VOLT_OK)
-            return -1;
-    }
-    return 0;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < DEVICE_COUNT; i++)
-        volt_device_close(devices[i]);
-    return 0;
-}
 
 static volt_loss_options fixture_loss(const volt_safetensors *f)
 {

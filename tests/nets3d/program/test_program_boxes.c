@@ -4,28 +4,12 @@
 #include "base/rng.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/program_internal.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
 
 #define MOST_PARTS 8
 #define CHANNELS   3
 #define CLASSES    4
-
-static volt_device *reference, *cpu;
-
-static int open_devices(void **state)
-{
-    (void)state;
-    return volt_device_open(&reference, "reference") != VOLT_OK ||
-           volt_device_open(&cpu, "cpu") != VOLT_OK;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    volt_device_close(reference);
-    volt_device_close(cpu);
-    return 0;
-}
 
 static volt_value conv(volt_graph *g, volt_value v, const char *name, int64_t channels,
                        int64_t k, int64_t stride)
