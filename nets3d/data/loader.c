@@ -18,10 +18,9 @@
  * except in the random streams. A task may start when its batch has a slot in the ring, that is
  * when it is less than `ring` batches after the one the caller holds. The caller waits until
  * all samples of its batch are done and returns the slot with its next call, when its device
- * has read it. Which thread makes
- * a sample, and when, has no effect on it: sample k of batch b draws from random streams keyed
- * by (seed, b, k). So the loader needs no state in checkpoints; it is reopened at the next
- * batch's number.
+ * has read it. Which thread makes a sample, and when, has no effect on it: sample k of batch b
+ * draws from random streams keyed by (seed, b, k). So the loader needs no state in checkpoints;
+ * it is reopened at the next batch's number.
  *
  * One lock guards the counters. Samples are written outside of it: a slot belongs to the
  * threads that hold its tasks until its `done` is complete, and then to the caller. */

@@ -279,11 +279,10 @@ struct volt_device {
 /* The one name that runs store for the device: "cpu", "cuda:1"; number 0 is not written. */
 void volt_device_words(char *out, size_t bytes, const volt_device *dev);
 
-/* How much of the device's own memory is available; SIZE_MAX where its memory is the host's,
- * which has to be looked at anyway (base/mem.h). */
+/* How much of the device's memory is available, or of the host's where that is the device's. */
 VOLT_MUST_USE volt_status volt_device_available(size_t *out, const volt_device *dev);
-/* VOLT_ENOMEM if `bytes` are more than is available there and the caller already holds: "WHAT
- * needs 1.0 GiB of memory on device cuda:1, but only 512 MiB is availableENDING". */
+/* VOLT_ENOMEM if `bytes` are more than is available and the caller already holds: "WHAT needs
+ * 1.0 GiB of memory on device cuda:1, but only 512 MiB is availableENDING". */
 VOLT_MUST_USE volt_status volt_device_check_memory(const volt_device *dev, size_t bytes,
                                                    size_t held, const char *what,
                                                    const char *ending);

@@ -5,8 +5,10 @@ volt_status volt_device_available(size_t *out, const volt_device *dev)
 {
     size_t total;
 
-    *out = SIZE_MAX;
-    return dev->memory ? dev->memory(dev, out, &total) : VOLT_OK;
+    if (dev->memory)
+        return dev->memory(dev, out, &total);
+    *out = volt_mem_available();
+    return VOLT_OK;
 }
 
 volt_status volt_device_check_memory(const volt_device *dev, size_t bytes, size_t held,

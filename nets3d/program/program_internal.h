@@ -324,7 +324,8 @@ VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
 /* run.c */
 /* Runs the steps first..last-1. At VOLT_STEP_MARGINS and VOLT_STEP_SUMS, which do nothing here,
  * whoever runs the parts of a volume stops and does what they ask. `input` as in
- * volt_program_forward, NULL in the backward pass. */
+ * volt_program_forward, NULL in the backward pass. The last `update_steps` belong to no pass:
+ * volt_program_pack runs them. */
 VOLT_MUST_USE volt_status volt_program_run_part(volt_program *p, int first, int last,
                                                 const float *input);
 

@@ -136,6 +136,9 @@ static volt_status create_program(volt_session *s, volt_program_options *o)
         volt_program_free(s->program);
         s->program = NULL;
         o->keep_forms = false;
+        volt_report(s->cb, VOLT_LOG_DETAIL,
+                    "device %s lacks memory to keep packed weights: each pass packs them",
+                    s->recipe.device);
         st = volt_program_create(&s->program, s->graph, s->device, o);
     }
 done:
