@@ -1,10 +1,12 @@
 /* Runs of a network with batch norms: checkpoints hold the running statistics, a resumed run is
  * the same run, and statistics go through exports and imports by name. No plan has batch norms,
  * so every instance norm of the networks built here becomes one. */
+#define _GNU_SOURCE /* memmem */
 #include "base/core/alloc.h"
 #include "nets3d/export_model.h"
 #include "nets3d/graph/params.h"
 #include "nets3d/import_model.h"
+#include "nets3d/interop/onnx.h"
 #include "nets3d/interop/weights.h"
 #include "nets3d/model.h"
 #include "nets3d/predictor.h"
@@ -282,6 +284,44 @@ static void weights_are_filled_by_name(void **state)
     volt_safetensors_close(f);
 }
 
+/* How often a text is in the file. */
+static int count_in_file(const char *path, const char *text)
+{
+    const char *at;
+    char *data;
+    size_t bytes;
+    int found = 0;
+
+    assert_ok(volt_read_file(&data, &bytes, path, (size_t)1 << 24));
+    at = data;
+    while ((at = memmem(at, bytes - (size_t)(at - data), text, strlen(text))) != NULL) {
+        found++;
+        at++;
+    }
+    volt_free(data);
+    return found;
+}
+
+/* Each norm reads its running statistics, which are among the weights. */
+static void onnx_has_running_statistics(void **state)
+{
+    const volt_onnx_options o = {.name = "norms", .axes = 3, .extent = {4, 6, 8}};
+    volt_safetensors *f = open_fixture("batch_norm");
+    volt_graph *g = build_batch_norm();
+    float *weights = fixture_parameters(f, "f.", g);
+
+    (void)state;
+    assert_ok(volt_onnx_write("norms.onnx", g, weights, &o));
+    assert_int_equal(count_in_file("norms.onnx", "BatchNormalization"), 5);
+    assert_int_equal(count_in_file("norms.onnx", "InstanceNormalization"), 1);
+    assert_int_equal(count_in_file("norms.onnx", "cn.running_mean"), 2);
+    assert_int_equal(count_in_file("norms.onnx", "cn.running_var"), 2);
+    remove("norms.onnx");
+    volt_free(weights);
+    volt_graph_free(g);
+    volt_safetensors_close(f);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
@@ -290,6 +330,7 @@ int main(void)
         cmocka_unit_test(measuring_moves_nothing),
         cmocka_unit_test(statistics_of_parts_are_noted),
         cmocka_unit_test(weights_are_filled_by_name),
+        cmocka_unit_test(onnx_has_running_statistics),
     };
 
     return fixture_run_tests(tests, "norms-store");
