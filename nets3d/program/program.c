@@ -363,6 +363,8 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
         VOLT_TRY(st, done, take_window_of_whole(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
+    for (int i = 0; i < p->step_count; i++)
+        p->evaluates_apart |= p->steps[i].when == VOLT_IN_EVALUATION;
     if (volt_device_captures(device))
         VOLT_TRY(st, done,
                  volt_alloc_zero(&p->captures, 2 * (size_t)(p->options.arenas * p->step_count),

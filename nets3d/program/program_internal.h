@@ -169,8 +169,9 @@ struct volt_program {
     const volt_graph *graph;
     const volt_device *device;
     volt_stream *stream;     /* all that the program does goes through it */
-    volt_capture **captures; /* (2, arenas, steps): of the steps from there on, in evaluation
-                              * and else; NULL where the device has none */
+    volt_capture **captures; /* (2, arenas, steps): of the steps from there on, for training and
+                              * for evaluation; NULL where the device has none */
+    bool evaluates_apart;    /* some steps run in evaluation alone; else it has no captures */
     volt_program_options options;
     volt_dtype dtype; /* of activations */
     unsigned restrictions;

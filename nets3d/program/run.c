@@ -257,11 +257,12 @@ static bool needs_host(const volt_step *s)
 
 /* Steps `first` to `end`, which need nothing of the host: recorded the first time, launched
  * since. Every arena has its own record, because addresses are part of it, and evaluation has,
- * because it leaves out steps; those of one arena stay as long as the program. */
+ * where it leaves out steps; those of one arena stay as long as the program. */
 static volt_status replay(volt_program *p, int first, int end, const forward_pass *pass)
 {
     const volt_stream_table *t = p->device->streams;
-    const int arena = p->arena_number + (pass->evaluate ? p->options.arenas : 0);
+    const bool apart = pass->evaluate && p->evaluates_apart;
+    const int arena = p->arena_number + (apart ? p->options.arenas : 0);
     volt_capture **slot = &p->captures[arena * p->step_count + first];
     volt_status st, ended;
 
