@@ -85,7 +85,8 @@ VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory 
 
 /* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
  * order and offsets of volt_graph_param). Inference programs hold only the packed form.
- * VOLT_ENOMEM. */
+ * VOLT_EINVAL: a running variance is negative or NaN (names parameter and channel), and the
+ * program stays as it is; VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
 /* Copies all parameters out (training programs only). Running statistics are those of the last
  * update: the forward passes since then count when the next one is made, and not at all if it

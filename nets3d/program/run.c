@@ -158,10 +158,27 @@ static volt_status clear(volt_program *p, float *gradients)
     return st;
 }
 
+/* Running variances come from files, too. */
+static volt_status check_variances(const volt_program *p, const float *flat)
+{
+    for (int i = 0; i < volt_graph_node_count(p->graph); i++) {
+        const int var = volt_graph_node(p->graph, i)->running_var;
+        const volt_param *q = var < 0 ? NULL : volt_graph_param(p->graph, var);
+
+        for (int64_t c = 0; q && c < q->count; c++) {
+            if (!(flat[q->offset + c] >= 0))
+                return volt_fail(VOLT_EINVAL, "%s has %g at channel %lld, expected 0 or more",
+                                 q->name, flat[q->offset + c], (long long)c);
+        }
+    }
+    return VOLT_OK;
+}
+
 volt_status volt_program_load(volt_program *p, const float *flat)
 {
     volt_status st;
 
+    VOLT_TRY(st, done, check_variances(p, flat));
     p->loaded = false;
     p->state = VOLT_RUN_NONE;
     for (int i = 0; i < p->options.arenas; i++)

@@ -231,7 +231,7 @@ static void ten_steps_and_evaluation_match_pytorch(void **state)
 
 /* What a training program evaluates is what an inference program gives, to the bit, whatever
  * ran before; any batch is, sample by sample. */
-static void evaluation_is_prediction(void **state)
+static void norms_evaluate_as_they_predict(void **state)
 {
     setup s = begin();
     const size_t bytes = 3 * 3 * 4 * 6 * 8 * sizeof(float);
@@ -356,7 +356,7 @@ static void bad_step(const setup *s, volt_program *p, int bad)
 
 /* Good steps with bad ones before, between and after give the bits of good ones alone, running
  * statistics included. */
-static void bad_steps_change_nothing(void **state)
+static void bad_steps_leave_running_statistics(void **state)
 {
     static const int bad[] = {1, 0, 2, 1, 0, 2};
     setup s = begin();
@@ -604,7 +604,7 @@ static volt_status picky_create(const volt_device *dev, volt_op **out, const vol
     return picky->op_create(picky, out, spec);
 }
 
-static void refusals_lead_to_another_way(void **state)
+static void norms_do_without_shortcuts(void **state)
 {
     setup s = begin();
     float *want = NULL;
@@ -632,7 +632,7 @@ static void refusals_lead_to_another_way(void **state)
     end(&s);
 }
 
-static void what_cannot_be_done_is_said(void **state)
+static void wrong_batch_norms_are_refused(void **state)
 {
     volt_program_options o = volt_program_defaults();
     setup s = begin();
@@ -648,6 +648,16 @@ static void what_cannot_be_done_is_said(void **state)
     assert_fails(volt_program_create(&p, s.g, &dev, &o), VOLT_ENOTSUP, "running statistics");
     o.mode = VOLT_INFER;
     assert_ok(volt_program_create(&p, s.g, &dev, &o));
+    for (int k = 0; k < 2; k++) { /* files may hold anything */
+        const volt_param *q =
+            volt_graph_param(s.g, volt_graph_find_param(s.g, "bn.running_var"));
+        const float kept = s.weights[q->offset + 2];
+
+        s.weights[q->offset + 2] = k ? NAN : -1e-6f;
+        assert_fails(volt_program_load(p, s.weights), VOLT_EINVAL,
+                     k ? "bn.running_var has nan at channel 2" : "has -1e-06 at channel 2");
+        s.weights[q->offset + 2] = kept;
+    }
     volt_program_free(p);
     p = NULL;
     o.mode = VOLT_TRAIN;
@@ -726,15 +736,15 @@ int main(void)
         cmocka_unit_test(the_first_step_matches_pytorch),
         cmocka_unit_test(gradients_in_bf16_point_the_same_way),
         cmocka_unit_test(ten_steps_and_evaluation_match_pytorch),
-        cmocka_unit_test(evaluation_is_prediction),
+        cmocka_unit_test(norms_evaluate_as_they_predict),
         cmocka_unit_test(inference_computes_no_statistics),
         cmocka_unit_test(recomputing_moves_nothing),
-        cmocka_unit_test(bad_steps_change_nothing),
+        cmocka_unit_test(bad_steps_leave_running_statistics),
         cmocka_unit_test(parts_of_a_batch_move_them_in_turn),
         cmocka_unit_test(frozen_norms_go_on),
         cmocka_unit_test(sums_of_other_samples_are_added),
-        cmocka_unit_test(refusals_lead_to_another_way),
-        cmocka_unit_test(what_cannot_be_done_is_said),
+        cmocka_unit_test(norms_do_without_shortcuts),
+        cmocka_unit_test(wrong_batch_norms_are_refused),
         cmocka_unit_test(parameters_are_torchs),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
