@@ -33,7 +33,8 @@ VOLT_MUST_USE volt_status volt_optimizer_set_scales(volt_optimizer *o, const vol
 /* Learning rate at progress `t` in [0,1]. */
 double volt_optimizer_rate(const volt_optimizer_settings *options, double t);
 /* Starts one step at rate `lr`. If the gradients are not finite it leaves weights and state as
- * they are. The parameters' program is to pack them next (volt_program_pack). */
+ * they are, and running statistics as they were before the forward passes of this step. The
+ * parameters' program is to pack them next (volt_program_pack). */
 VOLT_MUST_USE volt_status volt_optimizer_step(volt_optimizer *o, double lr);
 /* Waits for the last step; `norm` (NULL allowed) gets the gradients' norm before clipping.
  * VOLT_ENUMERIC: it is not finite, and the step left everything as it was. */

@@ -51,11 +51,19 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
                 VOLT_EINVAL, "the box %lld..%lld along %c leaves the patch of %lld voxels",
                 (long long)low, (long long)high, "dhw"[axis], (long long)o -> extent[axis]);
     }
+    if (o->norm_samples && o->norm_samples < o->n)
+        return volt_fail(VOLT_EINVAL,
+                         "statistics of norms over %lld samples, of which the program has %lld",
+                         (long long)o->norm_samples, (long long)o->n);
     if (volt_box_is_empty(o->box) && memcmp(&o->box, &(volt_box){{0}, {0}}, sizeof o->box))
         return volt_fail(VOLT_EINVAL, "the box of the patch is empty");
     if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
+    if (o->mode == VOLT_TRAIN && !device->update_state &&
+        volt_graph_param_elements(graph) > volt_graph_learned_elements(graph))
+        return volt_fail(VOLT_ENOTSUP, "the %s device does not train running statistics",
+                         device->name);
     return volt_precision_check(device, o->precision);
 }
 
@@ -204,6 +212,8 @@ static const char *action_of(const volt_step *s)
         return "sums";
     case VOLT_OP_NORM_FINISH:
         return "statistics";
+    case VOLT_OP_NORM_RUNNING:
+        return "running statistics";
     case VOLT_OP_NORM_BWD_SUMS:
         return "backward sums";
     case VOLT_OP_CONV_BWD_DATA:
@@ -354,9 +364,11 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
         VOLT_TRY(st, done, take_window_of_whole(p));
     VOLT_TRY(st, done, compile(p));
     p->options.learns = NULL; /* was borrowed */
+    for (int i = 0; i < p->step_count; i++)
+        p->evaluates_apart |= p->steps[i].when == VOLT_IN_EVALUATION;
     if (volt_device_captures(device))
         VOLT_TRY(st, done,
-                 volt_alloc_zero(&p->captures, (size_t)(p->options.arenas * p->step_count),
+                 volt_alloc_zero(&p->captures, 2 * (size_t)(p->options.arenas * p->step_count),
                                  sizeof *p->captures, "a program"));
     *out = p;
     p = NULL;
@@ -370,13 +382,14 @@ void volt_program_free(volt_program *p)
     if (!p)
         return;
     volt_stream_destroy(p->device, p->stream);
-    for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
+    for (int i = 0; p->captures && i < 2 * p->options.arenas * p->step_count; i++)
         p->device->streams->capture_free(p->device, p->captures[i]);
     volt_free(p->captures);
     volt_program_clear_steps(p);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
     p->device->release(p->device, p->average);
+    p->device->release(p->device, p->next);
     p->device->release(p->device, p->packed);
     p->device->release(p->device, p->arenas);
     p->device->release(p->device, p->scratch);

@@ -41,6 +41,7 @@ typedef enum queue_kind {
     QUEUE_SGD,
     QUEUE_ADAM,
     QUEUE_ACCUMULATE,
+    QUEUE_STATE,
     QUEUE_ADD_SCORES,
     QUEUE_RECORD, /* ticket */
     QUEUE_WAIT    /* ticket; 0 = nothing */
@@ -74,6 +75,7 @@ typedef struct queue_item {
         volt_sgd_call sgd;
         volt_adam_call adam;
         queue_sum_call accumulate;
+        volt_state_call state;
         struct {
             volt_stitch stitch;
             volt_stitch_tile tile;
