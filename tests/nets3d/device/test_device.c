@@ -21,6 +21,11 @@ static void devices_have_names_and_numbers(void **state)
                {"cpu0", VOLT_EINVAL, "cpu0"},
                {"", VOLT_EINVAL, "''"},
                {"abacus:0", VOLT_EINVAL, "abacus:0"},
+               {"cpu:00001", VOLT_EINVAL, "cpu:00001"},
+               {"cpu:01", VOLT_EINVAL, "cpu:01"},
+               {"CPU", VOLT_EINVAL, "'CPU'"},
+               {"cudacpu", VOLT_EINVAL, "cudacpu"},
+               {"cuda0", VOLT_ENOTSUP, "cuda0"},
                {"cuda", VOLT_ENOTSUP, "cuda"},
                {"CUDA:1", VOLT_ENOTSUP, "CUDA:1"}};
 
@@ -37,10 +42,16 @@ static void devices_have_names_and_numbers(void **state)
         assert_string_equal(words, dev->name);
         assert_int_equal(strncmp(dev->name, good[i], strlen(dev->name)), 0);
         volt_device_close(dev);
+        memset(words, 'x', sizeof words);
+        assert_ok(volt_device_normalize(words, sizeof words, good[i]));
+        assert_int_equal(strncmp(words, good[i], strlen(words)), 0);
+        assert_null(strchr(words, ':'));
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         volt_device *dev = NULL;
         assert_fails(volt_device_open(&dev, bad[i].name), bad[i].status, bad[i].words);
+        assert_fails(volt_device_normalize(words, sizeof words, bad[i].name), bad[i].status,
+                     bad[i].words);
         assert_null(dev);
     }
 }
