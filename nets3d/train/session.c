@@ -1,5 +1,6 @@
 #include "nets3d/train/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <errno.h>
@@ -305,7 +306,8 @@ static volt_status scale_loss(volt_session *s)
     if (s->recipe.precision != VOLT_FP16_MIXED)
         return VOLT_OK;
     volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
-    return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+    return volt_optimizer_set_loss_scale(s->optimizer, scale, (int64_t)s->state.loss_scale_age,
+                                         LOSS_SCALE_GROWTH);
 }
 
 volt_status volt_session_norm(volt_session *s, double *norm)
@@ -316,7 +318,7 @@ volt_status volt_session_norm(volt_session *s, double *norm)
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     if (last.bad && (s->recipe.precision != VOLT_FP16_MIXED || last.loss_scale < 1))
         return volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
-    *norm = last.bad ? 0 : last.norm;
+    *norm = last.bad ? NAN : last.norm;
 done:
     return st;
 }
@@ -428,7 +430,10 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     s->state.seconds = volt_session_seconds(s);
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     s->state.steps = last.steps;
-    s->state.loss_scale = s->recipe.precision == VOLT_FP16_MIXED ? last.loss_scale : 0;
+    if (s->recipe.precision == VOLT_FP16_MIXED) {
+        s->state.loss_scale = last.loss_scale;
+        s->state.loss_scale_age = (double)last.since;
+    }
     if (s->staging) {
         VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
         weights = s->staging;

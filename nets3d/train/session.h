@@ -94,8 +94,8 @@ VOLT_MUST_USE volt_status volt_session_describe(const volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
 /* Waits for the last step; *norm is that of its gradients. In fp16 gradients that are not
- * finite are no failure (0 then): the step was left out, and the next has a smaller loss scale.
- * VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
+ * finite are no failure (NaN then): the step was left out, and the next has a smaller loss
+ * scale. VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
 VOLT_MUST_USE volt_status volt_session_norm(volt_session *s, double *norm);
 /* Voxels of a patch; bytes of checkpoint_latest. */
 int64_t volt_session_patch_voxels(const volt_session *s);
