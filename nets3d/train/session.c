@@ -213,14 +213,28 @@ static volt_status check_channels(const volt_session *s)
     return VOLT_OK;
 }
 
+/* Whether voxels weigh differently in the mean over a batch's voxels: then the mean over its
+ * parts is another one. */
+static bool weighs_voxels(const volt_session *s)
+{
+    const volt_loss_options *l = &s->loss;
+
+    if (l->ignore >= 0)
+        return true;
+    for (int k = 1; l->class_weight && !l->sigmoid && k < s->targets.outputs; k++) {
+        if (l->class_weight[k] != l->class_weight[0])
+            return true;
+    }
+    return false;
+}
+
 /* Says which means are those of each part of a batch, where that is not the same. */
 static void note_parts(const volt_session *s)
 {
     const volt_loss_options *l = &s->loss;
     const int64_t parts = s->recipe.recipe.accumulate;
     const bool dice = l->batch_dice && l->weight_dice > 0;
-    const bool entropy =
-        l->weight_ce > 0 && (l->ignore >= 0 || (l->class_weight && !l->sigmoid));
+    const bool entropy = l->weight_ce > 0 && weighs_voxels(s);
 
     if (parts > 1 && (dice || entropy))
         volt_report(s->cb, VOLT_LOG_INFO,

@@ -486,6 +486,7 @@ static void means_over_parts_are_noted(void **state)
     (void)state;
     recipe.accumulate = 2;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+    assert_int_equal(notes_of_parts(fixture_regions, &o, none), 0);
     assert_int_equal(notes_of_parts(fixture_ignore, &o, entropy), 1);
     recipe.batch_dice = VOLT_BATCH_DICE_ON;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, dice), 1);
@@ -496,8 +497,9 @@ static void means_over_parts_are_noted(void **state)
     recipe.weight_dice = 0;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
     recipe.class_weights = 3;
+    recipe.class_weight[0] = recipe.class_weight[1] = recipe.class_weight[2] = 2;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
     recipe.class_weight[0] = recipe.class_weight[2] = 1;
-    recipe.class_weight[1] = 2;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, entropy), 1);
     recipe.sigmoid = true; /* its class weights have the same sum in each voxel */
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
