@@ -7,7 +7,7 @@
 #include "apps/cli/cli.h"
 #include "base/core/alloc.h"
 #include "base/system/file.h"
-#include "nets3d/device/device_internal.h"
+#include "nets3d/device.h"
 
 /* ---- nnU-Net's options ---- */
 
@@ -101,21 +101,24 @@ static volt_status no_gpu(const char *word, size_t bytes, const char *value)
                      (int)bytes, word, value ? " " : "", value ? value : "");
 }
 
-/* A flag (--cuda) has no value; the words of others are judged, as by volt_device_open. These
- * commands compute on the CPU alone. */
+/* A flag (--cuda) has no value; devices' names are judged by opening them. These commands
+ * compute on the CPU alone. */
 static volt_status judge_device(const char *word, size_t bytes, const char *value)
 {
-    char device[32] = "";
+    volt_device *device = NULL;
     volt_status st;
 
     if (!strstr(word, "device"))
         return no_gpu(word, bytes, NULL);
     if (!value)
         return volt_fail(VOLT_EINVAL, "%.*s needs a value: cpu", (int)bytes, word);
-    st = volt_device_normalize(device, sizeof device, value);
+    st = volt_device_open(&device, value);
+    volt_device_close(device);
     if (st == VOLT_ENOTSUP)
         return no_gpu(word, bytes, value);
-    if (st != VOLT_OK || strcmp(device, "cpu") != 0)
+    if (st != VOLT_OK && st != VOLT_EINVAL)
+        return st;
+    if (st != VOLT_OK || strncmp(value, "cpu", 3) != 0)
         return volt_fail(VOLT_EINVAL, "%.*s: '%s' is not a device; this build has cpu",
                          (int)bytes, word, value);
     return VOLT_OK;

@@ -272,9 +272,6 @@ struct volt_device {
 
 /* The one name that runs store for the device: "cpu", "cuda:1"; number 0 is not written. */
 void volt_device_words(char *out, size_t bytes, const volt_device *dev);
-/* The same of a device by any name that volt_device_open takes, without opening it. Fails as
- * that does. */
-VOLT_MUST_USE volt_status volt_device_normalize(char *out, size_t bytes, const char *name);
 
 VOLT_END_DECLS
 #endif

@@ -81,28 +81,12 @@ volt_status volt_device_open(volt_device **out, const char *name)
     return st == VOLT_OK ? devices[which].open(out) : st;
 }
 
-static void write_words(char *out, size_t bytes, const char *name, int index)
-{
-    if (index == 0)
-        snprintf(out, bytes, "%s", name);
-    else
-        snprintf(out, bytes, "%s:%d", name, index);
-}
-
-volt_status volt_device_normalize(char *out, size_t bytes, const char *name)
-{
-    size_t which;
-    int index;
-    const volt_status st = parse(&which, &index, name);
-
-    if (st == VOLT_OK)
-        write_words(out, bytes, devices[which].name, index);
-    return st;
-}
-
 void volt_device_words(char *out, size_t bytes, const volt_device *dev)
 {
-    write_words(out, bytes, dev->name, dev->index);
+    if (dev->index == 0)
+        snprintf(out, bytes, "%s", dev->name);
+    else
+        snprintf(out, bytes, "%s:%d", dev->name, dev->index);
 }
 
 void volt_device_close(volt_device *dev)

@@ -42,16 +42,10 @@ static void devices_have_names_and_numbers(void **state)
         assert_string_equal(words, dev->name);
         assert_int_equal(strncmp(dev->name, good[i], strlen(dev->name)), 0);
         volt_device_close(dev);
-        memset(words, 'x', sizeof words);
-        assert_ok(volt_device_normalize(words, sizeof words, good[i]));
-        assert_int_equal(strncmp(words, good[i], strlen(words)), 0);
-        assert_null(strchr(words, ':'));
     }
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         volt_device *dev = NULL;
         assert_fails(volt_device_open(&dev, bad[i].name), bad[i].status, bad[i].words);
-        assert_fails(volt_device_normalize(words, sizeof words, bad[i].name), bad[i].status,
-                     bad[i].words);
         assert_null(dev);
     }
 }
