@@ -74,8 +74,8 @@ static volt_status parse(size_t *which, int *index, const char *name)
 
 volt_status volt_device_open(volt_device **out, const char *name)
 {
-    size_t which;
-    int index;
+    size_t which = 0;
+    int index = 0;
     const volt_status st = parse(&which, &index, name);
 
     return st == VOLT_OK ? devices[which].open(out) : st;
