@@ -594,17 +594,27 @@ static bool names_run(const cli *c)
     return false;
 }
 
-/* Runs that are to be resumed must be those of the data set given. The work
- * folder has not been touched yet: it keeps what it has for this data set. */
-static volt_status check_datasets(job *j)
+/* Runs that are to be resumed must be those of the data set given. The work folder has not been
+ * touched yet: it keeps what it has for this data set. */
+static volt_status check_dataset(void *user, const volt_dataset *ds)
+{
+    job *j = user;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->folds.count && st == VOLT_OK; i++)
+        st = check_info(j->c, ds, j->run[i]);
+    return st;
+}
+
+/* The same where nothing else is to be done with the data set. */
+static volt_status open_and_check(job *j)
 {
     train_options *o = j->c->options;
     volt_dataset *ds = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, cli_dataset_open(&ds, j->c, &o->data));
-    for (int i = 0; i < j->folds.count; i++)
-        VOLT_TRY(st, done, check_info(j->c, ds, j->run[i]));
+    st = check_dataset(j, ds);
 done:
     volt_dataset_close(ds);
     return st;
@@ -639,12 +649,14 @@ static volt_status run(cli *c)
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
     VOLT_TRY(st, done, check_runs(&ended, &j));
-    if (o->resume)
-        VOLT_TRY(st, done, check_datasets(&j));
     if (ended) /* only checks that configuration and fold are those of the run */
         prepare.until = VOLT_STAGE_PLAN;
+    if (o->resume)
+        prepare.opened = check_dataset;
     if (!ended || names_run(c))
         VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
+    else if (o->resume)
+        VOLT_TRY(st, done, open_and_check(&j));
     if (!ended)
         VOLT_TRY(st, done, train_all(&j, &p));
     st = print_job(&j, ended);

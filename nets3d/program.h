@@ -178,10 +178,13 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
 /* Programs with `accumulate`, after the backward pass of part 0, 1, ... parts - 1: adds
  * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
  * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
- * statistics over the batch: not with batch_dice, nor with ignored voxels or (softmax) class
- * weights, whose cross-entropy is a mean over the batch's voxels, nor with batch norms, which
- * take the statistics of each part and move their running statistics once per part.
- * VOLT_EINVAL. */
+ * statistics over the batch: not with batch_dice, nor where the cross-entropy is a mean over
+ * the batch's voxels that weighs them (ignored voxels; class weights that differ, with a
+ * softmax), nor with batch norms, which take the statistics of each part and move their running
+ * statistics once per part. Rounding is that of another batch size, for which a device may have
+ * other algorithms: values differ by 1e-6 or so, and where that turns the sign of an activation
+ * before its ReLU, its gradient takes a step; on networks with few voxels all gradients
+ * together then differ by up to 1 % (root mean square). VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 

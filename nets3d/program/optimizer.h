@@ -43,9 +43,10 @@ VOLT_MUST_USE volt_status volt_optimizer_norm(const volt_optimizer *o, double *n
 VOLT_MUST_USE volt_status volt_optimizer_scalars(const volt_optimizer *o,
                                                  volt_update_scalars *out);
 /* What gradients come multiplied with from now on (1 at first); it halves with each step that
- * is left out and doubles after `growth` updates in a row; 0 = it stays. */
+ * is left out and doubles after `growth` updates in a row, `age` of which have been made; 0 =
+ * it stays. VOLT_EINVAL: a number is out of range. */
 VOLT_MUST_USE volt_status volt_optimizer_set_loss_scale(volt_optimizer *o, double scale,
-                                                        int64_t growth);
+                                                        int64_t age, int64_t growth);
 /* Where the loss finds this number, in device memory. */
 const double *volt_optimizer_loss_scale(const volt_optimizer *o);
 

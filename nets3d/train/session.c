@@ -1,5 +1,6 @@
 #include "nets3d/train/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <errno.h>
@@ -245,14 +246,28 @@ static volt_status check_channels(const volt_session *s)
     return VOLT_OK;
 }
 
+/* Whether voxels weigh differently in the mean over a batch's voxels: then the mean over its
+ * parts is another one. */
+static bool weighs_voxels(const volt_session *s)
+{
+    const volt_loss_options *l = &s->loss;
+
+    if (l->ignore >= 0)
+        return true;
+    for (int k = 1; l->class_weight && !l->sigmoid && k < s->targets.outputs; k++) {
+        if (l->class_weight[k] != l->class_weight[0])
+            return true;
+    }
+    return false;
+}
+
 /* Says which means are those of each part of a batch, where that is not the same. */
 static void note_parts(const volt_session *s)
 {
     const volt_loss_options *l = &s->loss;
     const int64_t parts = s->recipe.recipe.accumulate;
     const bool dice = l->batch_dice && l->weight_dice > 0;
-    const bool entropy =
-        l->weight_ce > 0 && (l->ignore >= 0 || (l->class_weight && !l->sigmoid));
+    const bool entropy = l->weight_ce > 0 && weighs_voxels(s);
     bool norms = false;
 
     for (int i = 0; i < volt_graph_node_count(s->graph); i++)
@@ -357,7 +372,8 @@ static volt_status scale_loss(volt_session *s)
     if (s->recipe.precision != VOLT_FP16_MIXED)
         return VOLT_OK;
     volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
-    return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+    return volt_optimizer_set_loss_scale(s->optimizer, scale, (int64_t)s->state.loss_scale_age,
+                                         LOSS_SCALE_GROWTH);
 }
 
 volt_status volt_session_loss(volt_session *s, volt_loader *loader, const volt_batch *batch,
@@ -383,7 +399,7 @@ volt_status volt_session_norm(volt_session *s, double *norm)
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     if (last.bad && (s->recipe.precision != VOLT_FP16_MIXED || last.loss_scale < 1))
         return volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
-    *norm = last.bad ? 0 : last.norm;
+    *norm = last.bad ? NAN : last.norm;
 done:
     return st;
 }
@@ -496,7 +512,10 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     s->state.seconds = volt_session_seconds(s);
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     s->state.steps = last.steps;
-    s->state.loss_scale = s->recipe.precision == VOLT_FP16_MIXED ? last.loss_scale : 0;
+    if (s->recipe.precision == VOLT_FP16_MIXED) {
+        s->state.loss_scale = last.loss_scale;
+        s->state.loss_scale_age = (double)last.since;
+    }
     if (s->staging) {
         VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
         weights = s->staging;

@@ -99,8 +99,8 @@ VOLT_MUST_USE volt_status volt_session_loss(volt_session *s, volt_loader *loader
 /* An update from the gradients that the program holds, at rate `lr`. */
 VOLT_MUST_USE volt_status volt_session_update(volt_session *s, double lr);
 /* Waits for the last step; *norm is that of its gradients. In fp16 gradients that are not
- * finite are no failure (0 then): the step was left out, and the next has a smaller loss scale.
- * VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
+ * finite are no failure (NaN then): the step was left out, and the next has a smaller loss
+ * scale. VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
 VOLT_MUST_USE volt_status volt_session_norm(volt_session *s, double *norm);
 /* Voxels of a patch; bytes of checkpoint_latest. */
 int64_t volt_session_patch_voxels(const volt_session *s);

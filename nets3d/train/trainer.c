@@ -137,7 +137,10 @@ static volt_status train_iteration(volt_session *s)
     wait = volt_loader_waited(s->train) - waited;
     state->iteration++;
     state->loss_sum += loss;
-    state->norm_sum += norm;
+    if (isnan(norm))
+        state->skipped++;
+    else
+        state->norm_sum += norm;
     state->epoch_wait_s += wait;
     state->data_wait_s += wait;
     state->epoch_s += volt_seconds() - start;
@@ -303,10 +306,30 @@ static void report_epoch(const volt_session *s, const volt_epoch_log *e)
                 e->validation_seconds, t->ema);
 }
 
+/* In fp16: how many iterations of the epoch were skipped. */
+static volt_status report_skipped(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    const int64_t skipped = (int64_t)t->skipped;
+    volt_update_scalars now;
+    volt_status st = VOLT_OK;
+
+    if (skipped == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &now));
+    volt_report(s->cb, skipped == t->iterations ? VOLT_LOG_WARNING : VOLT_LOG_INFO,
+                "%lld of %lld iteration%s skipped, as gradients were too large for fp16; the "
+                "loss scale is now %g",
+                (long long)skipped, (long long)t->iterations,
+                t->iterations == 1 ? " was" : "s were", now.loss_scale);
+done:
+    return st;
+}
+
 static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
 {
     const volt_train_state *t = &s->state;
-    const double iterations = (double)t->iterations;
+    const double iterations = (double)t->iterations, updates = iterations - t->skipped;
     volt_train_state last = *t; /* the rate of the epoch's last iteration */
     volt_epoch_log line = {
         .epoch = t->epoch,
@@ -319,7 +342,7 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .dice = s->dice,
         .class_name = s->targets.name + s->targets.first,
         .accuracy = t->validation_iterations ? s->accuracy : NAN,
-        .gradient_norm = t->norm_sum / iterations,
+        .gradient_norm = updates > 0 ? t->norm_sum / updates : NAN,
         .seconds = t->epoch_s,
         .validation_seconds = validation_s,
         .data_wait_s = t->epoch_wait_s,
@@ -327,11 +350,14 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
         .elapsed_s = volt_session_seconds(s),
         .time = (int64_t)time(NULL)};
+    volt_status st;
+
     last.iteration--;
     line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
     report_epoch(s, &line);
     volt_train_warnings_epoch(s);
-    return volt_run_log_append(s->log, &line);
+    st = report_skipped(s);
+    return st == VOLT_OK ? volt_run_log_append(s->log, &line) : st;
 }
 
 /* Validation, log line, checkpoints: an epoch is complete when its latest checkpoint is. */
@@ -347,7 +373,7 @@ static volt_status finish_epoch(volt_session *s)
     s->state.train_loss = s->state.loss_sum / (double)s->state.iterations;
     VOLT_TRY(st, done, log_epoch(s, validation_loss, volt_seconds() - start));
     s->state.epoch++;
-    s->state.loss_sum = s->state.norm_sum = 0;
+    s->state.loss_sum = s->state.norm_sum = s->state.skipped = 0;
     s->state.epoch_s = s->state.epoch_wait_s = 0;
     if (better)
         VOLT_TRY(st, done, volt_session_save_best(s));

@@ -392,17 +392,15 @@ static volt_status accumulate(const volt_device *dev, float *sum, const float *x
 static volt_status update_state(const volt_device *dev, const volt_state_call *call,
                                 volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_STATE);
+    giving g = begin(queue_of(dev), QUEUE_STATE, stream);
     volt_state_call c = *call;
     const size_t bytes = (size_t)c.count * sizeof(float);
-    volt_status st = VOLT_OK;
 
-    c.state = at(q, &st, item, c.state, bytes, true);
-    c.next = at(q, &st, item, c.next, bytes, true);
-    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, false);
-    item->call.state = c;
-    return give(q, st, stream, item);
+    c.state = at(&g, c.state, bytes, true);
+    c.next = at(&g, c.next, bytes, true);
+    c.scalars = at(&g, c.scalars, sizeof *c.scalars, false);
+    g.item->call.state = c;
+    return give(&g);
 }
 
 /* ---- the device ---- */

@@ -53,6 +53,25 @@ void __wrap_volt_device_close(volt_device *dev)
     __real_volt_device_close(dev);
 }
 
+/* So large that gradients overflow, and no power of two, so that it is never the usual one. */
+static double first_loss_scale; /* 0 = the usual one */
+#define USUAL_LOSS_SCALE 65536.0
+#define GROWTH           3 /* updates */
+
+volt_status __real_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth);
+volt_status __wrap_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth);
+volt_status __wrap_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth)
+{
+    if (first_loss_scale > 0)
+        growth = GROWTH;
+    if (first_loss_scale > 0 && scale == USUAL_LOSS_SCALE)
+        scale = first_loss_scale;
+    return __real_volt_optimizer_set_loss_scale(o, scale, age, growth);
+}
+
 /* Also with weights packed after each update, for parts of batches and with frozen parameters:
  * stopped, resumed, validated. */
 static void training_is_the_same_to_the_bit(void **state)
@@ -132,6 +151,85 @@ static void training_in_fp16_scales_the_loss(void **state)
     remove_folder("run-paused");
     remove_folder("run-fp16");
     remove_folder("run-fp32");
+    fixture_close(&f);
+}
+
+/* The state of the run's last checkpoint. */
+static volt_train_state state_of(const char *run)
+{
+    volt_run_found found = {0};
+    volt_train_state state;
+    char *path = NULL;
+
+    assert_ok(volt_path_join(&path, run, VOLT_RUN_LATEST));
+    assert_ok(volt_run_found_read(&found, path));
+    state = found.state;
+    volt_run_found_clear(&found);
+    volt_free(path);
+    return state;
+}
+
+/* Trains fp16 with gradients that overflow at first, stopped after each of these iterations. */
+static void train_overflowing(const char *run, const fixture *f, volt_train_options *o,
+                              const int64_t *stops, fixture_log *log)
+{
+    const volt_callbacks listen = fixture_listen(log);
+
+    remove_folder(run);
+    o->resume = false;
+    for (; *stops; stops++) {
+        stopper s = {.at = *stops};
+        const volt_callbacks cb = callbacks_of(&s);
+        assert_fails(volt_train(run, &f->data, o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+        o->resume = true;
+    }
+    assert_ok(volt_train(run, &f->data, o, &listen, NULL));
+}
+
+/* Steps with gradients that overflow are left out, the loss scale halves until they fit and
+ * grows again, training goes on and says so, and a pause at any point changes no bit. */
+static void overflows_in_fp16_are_skipped(void **state)
+{
+    enum { EPOCHS = 2, ITERATIONS = 9 };
+    const int64_t whole[] = {0}, paused[] = {2, 7, 11, 14, 0};
+    fixture_log log = {.text = ""}, again = {.text = ""};
+    volt_train_state end, first;
+    volt_recipe recipe;
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    volt_train_options o = fixture_options(&recipe, EPOCHS, ITERATIONS);
+    o.device = "reference";
+    o.precision = VOLT_FP16_MIXED;
+    how = APART_IN_FP16;
+    first_loss_scale = 3 * exp2(28);
+    train_overflowing("run-overflow", &f, &o, whole, &log);
+    end = state_of("run-overflow");
+    assert_int_equal(end.iteration, EPOCHS * ITERATIONS);
+    assert_true(end.steps >= ITERATIONS && end.steps < end.iteration - 2);
+    assert_true(end.loss_scale < first_loss_scale && end.loss_scale > 1);
+    assert_true(isfinite(end.train_loss));
+    assert_non_null(strstr(log.text, "of 9 iterations were skipped, as gradients were too "
+                                     "large for fp16; the loss scale is now "));
+    assert_int_equal(log.warnings, 0);
+    train_overflowing("run-paused", &f, &o, paused, &again);
+    assert_same_run("run-overflow", "run-paused");
+
+    /* Not one step of an epoch: that is a warning. */
+    log = (fixture_log){.text = ""};
+    recipe.epochs = 1;
+    recipe.iterations = 2;
+    train_overflowing("run-overflow", &f, &o, whole, &log);
+    first = state_of("run-overflow");
+    assert_true(first.steps == 0 && first.loss_scale == first_loss_scale / 4);
+    assert_non_null(strstr(log.text, "2 of 2 iterations were skipped"));
+    assert_int_equal(log.warnings, 1);
+    how = TOGETHER;
+    first_loss_scale = 0;
+    remove_folder("run-paused");
+    remove_folder("run-overflow");
     fixture_close(&f);
 }
 
@@ -392,6 +490,7 @@ int main(void)
         cmocka_unit_test(operands_may_lie_on_either_side),
         cmocka_unit_test(training_is_the_same_to_the_bit),
         cmocka_unit_test(training_in_fp16_scales_the_loss),
+        cmocka_unit_test(overflows_in_fp16_are_skipped),
         cmocka_unit_test(prediction_is_the_same_to_the_bit),
         cmocka_unit_test(training_needs_the_devices_memory),
         cmocka_unit_test(prediction_needs_the_devices_memory),

@@ -362,9 +362,10 @@ static void a_loss_scale_changes_no_update(void **state)
             volt_update_scalars s;
             assert_ok(volt_program_load(p, weights));
             assert_ok(volt_optimizer_create(&o, volt_program_parameters(p), &options));
-            assert_fails(volt_optimizer_set_loss_scale(o, 0, 0), VOLT_EINVAL, "scale of 0");
+            assert_fails(volt_optimizer_set_loss_scale(o, 0, 0, 0), VOLT_EINVAL, "scale of 0");
+            assert_fails(volt_optimizer_set_loss_scale(o, 1, -1, 0), VOLT_EINVAL, "scale of 1");
             volt_program_scale_loss(p, volt_optimizer_loss_scale(o));
-            assert_ok(volt_optimizer_set_loss_scale(o, run ? 1024 : 1, run ? 2 : 0));
+            assert_ok(volt_optimizer_set_loss_scale(o, run ? 1024 : 1, 0, run ? 2 : 0));
             for (int step = 0; step < 3; step++)
                 assert_ok(train_step(p, o, f, 0));
             assert_ok(volt_optimizer_scalars(o, &s));
