@@ -1,6 +1,7 @@
 /* Meshes: what the text may be, and who is where. */
 #include "tests/kit/test.h"
 #include "parallel/mesh.h"
+#include "parallel/mesh/rehearse.h"
 #include "parallel/ranks.h"
 
 static void assert_mesh(const char *text, int ranks, int data, int z, int y, int x, int stage)
@@ -138,6 +139,28 @@ done:
     return st;
 }
 
+/* The mesh that a rank alone can have in place of `m` looks like it. */
+static volt_status check_rehearsal(const volt_mesh *m)
+{
+    volt_mesh *alone = NULL;
+    volt_status st = volt_mesh_rehearse(&alone, m->size, m->at);
+
+    if (st != VOLT_OK)
+        return st;
+    if (memcmp(alone->size, m->size, sizeof m->size) != 0 ||
+        memcmp(alone->at, m->at, sizeof m->at) != 0 ||
+        volt_comm_rank(alone->world) != volt_comm_rank(m->world) ||
+        volt_comm_rank(alone->data) != volt_comm_rank(m->data) ||
+        volt_comm_rank(alone->space) != volt_comm_rank(m->space) ||
+        volt_comm_rank(alone->stage) != volt_comm_rank(m->stage) ||
+        volt_comm_size(alone->world) != volt_comm_size(m->world) ||
+        volt_comm_size(alone->space) != volt_comm_size(m->space))
+        st = volt_fail(VOLT_EINTERNAL, "the rehearsal of rank %d has other ranks",
+                       volt_comm_rank(m->world));
+    volt_mesh_end_rehearsal(alone);
+    return st;
+}
+
 static volt_status look_around(volt_comm *comm, void *context)
 {
     const int rank = volt_comm_rank(comm);
@@ -153,7 +176,8 @@ static volt_status look_around(volt_comm *comm, void *context)
     CHECK(volt_comm_rank(m->stage) == m->at[VOLT_MESH_STAGE]);
     VOLT_TRY(st, done, check_members(m, m->data, 1));
     VOLT_TRY(st, done, check_members(m, m->space, 2 + 4 + 8));
-    st = check_members(m, m->stage, 16);
+    VOLT_TRY(st, done, check_members(m, m->stage, 16));
+    st = check_rehearsal(m);
 done:
     volt_mesh_close(m);
     return st;
