@@ -51,6 +51,7 @@
 
 /* ranks: communicators, threads as ranks */
 #include "parallel/comm.h"
+#include "parallel/launcher.h"
 #include "parallel/ranks.h"
 
 /* networks: graphs, plans, training, prediction */
