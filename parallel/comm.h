@@ -117,7 +117,9 @@ VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
 typedef void volt_comm_lost(void *user, volt_status st, const char *sentence);
 /* Local. `lost` is called once, on the rank that speaks, if another rank failed or is missing
  * and this one has not come to volt_comm_conclude for some time (0.4 s if a process died, else
- * 5 s): it prints the sentence and calls volt_comm_abort. NULL ends it. */
+ * 5 s): it prints the sentence and calls volt_comm_abort. Under MPICH's launcher, which kills
+ * all ranks at once, a child of rank 0 may call it. To be set before work begins; NULL ends it.
+ */
 VOLT_API void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user);
 /* Local; once, when this rank's work has ended with `st`. Tells the others of a failure and
  * returns the one to report, this thread's last sentence: the job's first one, which may be
