@@ -11,7 +11,8 @@
  * Memory      buffers of messages belong to the library until the wait; a ticket that is not
  *             waited for is lost, and with it the communicator.
  * Threads     a communicator is used by one thread at a time; different ones, also those split
- *             from one, may be used at the same time. volt_comm_fail is thread-safe.
+ *             from one, may be used at the same time, except that a rank splits one at a time.
+ *             volt_comm_fail is thread-safe.
  */
 #ifndef VOLT_PARALLEL_COMM_H
 #define VOLT_PARALLEL_COMM_H
@@ -43,8 +44,9 @@ VOLT_API int volt_comm_host_index(const volt_comm *c);
 /* What carries the messages: "self", "threads", "Open MPI 4.1.4". Borrowed. */
 VOLT_API const char *volt_comm_library(const volt_comm *c);
 
-/* Collective. Ranks of one `colour` (>= 0) form a communicator, in ascending order of `key`,
- * then of their rank in `c`. A rank of a negative colour gets NULL. The caller closes *out. */
+/* Collective; one at a time in a rank. Ranks of one `colour` (>= 0) form a communicator, in
+ * ascending order of `key`, then of their rank in `c`. A rank of a negative colour gets NULL.
+ * The caller closes *out. */
 VOLT_CALL volt_comm_split(volt_comm **out, volt_comm *c, int colour, int key);
 
 typedef struct volt_message {
