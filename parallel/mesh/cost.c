@@ -57,9 +57,25 @@ const volt_link *volt_links_slowest(const volt_links *links, int ranks, int apar
     return &links->far;
 }
 
-double volt_link_seconds(const volt_link *link, volt_traffic t)
+double volt_link_seconds(const volt_link *link, int64_t rounds, int64_t bytes)
 {
-    return (double)t.messages * link->latency_s + (double)t.bytes / link->bytes_per_s;
+    return (double)rounds * link->latency_s + (double)bytes / link->bytes_per_s;
+}
+
+int64_t volt_rounds_sum_f64(int ranks)
+{
+    int64_t rounds = 0;
+
+    for (int64_t distance = 1; distance < ranks; distance *= 2)
+        rounds++;
+    return rounds;
+}
+
+int64_t volt_rounds_sum_f32(volt_traffic t, int ranks)
+{
+    const int64_t rounds = 2 * ((int64_t)ranks - 1);
+
+    return t.messages < rounds ? t.messages : rounds;
 }
 
 void volt_timeline_compute(volt_timeline *t, double seconds)

@@ -136,7 +136,12 @@ static void cost_seconds(void **state)
     double first, second, halo;
 
     (void)state;
-    assert_near(volt_link_seconds(&link, sum) * 1e6, 6.5);
+    assert_near(volt_link_seconds(&link, sum.messages, sum.bytes) * 1e6, 6.5);
+    assert_int_equal(volt_rounds_sum_f64(1), 0);
+    assert_int_equal(volt_rounds_sum_f64(8), 3);
+    assert_int_equal(volt_rounds_sum_f64(9), 4);
+    assert_int_equal(volt_rounds_sum_f32((volt_traffic){1000, 0}, 4), 6);
+    assert_int_equal(volt_rounds_sum_f32((volt_traffic){3, 0}, 4), 3);
     first = volt_timeline_start(&t, 3, true);
     second = volt_timeline_start(&t, 2, true); /* behind the first */
     volt_timeline_compute(&t, 1);
