@@ -9,13 +9,15 @@
  *          calls. Input and labels in ordinary host memory have been read then. The host waits
  *          in volt_program_download into its memory, volt_program_loss_result and
  *          volt_program_save.
- * Ranks    with a mesh a program is one rank's part of one computation. Every rank of the mesh
- *          makes the same calls in the same order: create, forward, evaluate, loss, backward
- * and accumulate are collective. The result is that of one rank with the whole batch and the
- * whole volume, up to rounding; the same mesh gives the same bits. Losses, counts and gradients
- * are the same on all ranks. A rank that fails in a collective call makes the others' fail
- * (VOLT_EPEER). Threads  a program is used by one thread at a time; its operators use `threads`
- * threads. Several programs may share a graph and a device.
+ * Ranks    with a mesh a program is one rank's part of one computation. All ranks make the same
+ *          calls in the same order: create, forward, evaluate, loss, backward and accumulate
+ *          are collective. The result is that of one rank with the whole batch and volume, to
+ *          rounding; the same mesh gives the same bits. Losses, counts and gradients are the
+ *          same on all ranks. If a rank fails in a collective call, the others fail too
+ *          (VOLT_EPEER). Messages of a device that the host cannot reach go through memory of
+ *          the host, which is not announced.
+ * Threads  a program is used by one thread at a time; its operators use `threads` threads.
+ *          Several programs may share a graph and a device.
  */
 #ifndef VOLT_NETS3D_PROGRAM_H
 #define VOLT_NETS3D_PROGRAM_H

@@ -295,7 +295,7 @@ static volt_status bad_label(job *j, volt_program *p, const volt_mesh *mesh)
 }
 
 /* The sentence of one rank, on all. */
-static void a_bad_label_is_named_by_its_place_in_the_batch(void **state)
+static void bad_labels_are_named_in_the_batch(void **state)
 {
     job j = make_job("z=2,x=2", 1);
 
@@ -442,7 +442,7 @@ int main(void)
         cmocka_unit_test(levels_that_cannot_be_cut_are_gathered),
         cmocka_unit_test(what_cannot_be_is_refused_on_all_ranks),
         cmocka_unit_test(steps_announce_what_they_send),
-        cmocka_unit_test(a_bad_label_is_named_by_its_place_in_the_batch),
+        cmocka_unit_test(bad_labels_are_named_in_the_batch),
         cmocka_unit_test(all_ranks_fail_with_one),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
     };
