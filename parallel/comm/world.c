@@ -1,9 +1,12 @@
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 #include "base/core/alloc.h"
 #include "base/core/fail.h"
 #include "parallel/comm/comm_internal.h"
 #include "parallel/comm/monitor.h"
+#include "parallel/launcher.h"
 
 volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
                             int rank, int size, volt_board *board)
@@ -19,6 +22,7 @@ volt_status volt_world_make(volt_world **out, const volt_backend *backend, void 
     w->size = size;
     w->board = board;
     w->holders = 1;
+    w->pid = getpid();
     pthread_mutex_init(&w->lock, NULL);
     w->used[0] = 1u << VOLT_COMM_CONTROL | 1u << VOLT_COMM_WORLD;
     *out = w;
@@ -125,4 +129,68 @@ void volt_comm_fail(volt_comm *c, volt_status st)
     volt_world_describe(&f, c->world, st, sentence);
     volt_world_fail(c->world, &f);
     volt_set_last_error(sentence);
+}
+
+/* ---- the end of a process ---- */
+
+#define NEWS_S  0.5 /* for which an interrupted rank waits */
+#define ABORT_S 15  /* for which a rank waits to be ended */
+
+void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user)
+{
+    if (c && c->world->monitor)
+        volt_monitor_watch(c->world->monitor, lost, user);
+}
+
+static void rest(double seconds)
+{
+    const struct timespec t = {(time_t)seconds,
+                               (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&t, NULL);
+}
+
+volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)
+{
+    volt_world *w = c ? c->world : NULL;
+    char sentence[VOLT_COMM_SENTENCE];
+    const volt_failure *f;
+    volt_launcher launcher;
+
+    *speaks = !w || !w->monitor || w->rank == 0;
+    if (st != VOLT_OK && !w && volt_launcher_find(&launcher) && launcher.process > 0)
+        rest(NEWS_S); /* if rank 0 could not open MPI either, the launcher ends all */
+    if (st == VOLT_OK || !w || !w->monitor)
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    /* A launcher interrupts the ranks when one of them is gone. */
+    for (int i = 0; st == VOLT_ECANCELLED && i < 10 && !volt_board_look(w->board); i++)
+        rest(NEWS_S / 10);
+    volt_set_last_error(sentence);
+    volt_comm_fail(c, st);
+    f = volt_board_look(w->board);
+    *speaks = volt_world_speaks(w);
+    if (!volt_monitor_conclude(w->monitor)) { /* another thread is reporting it */
+        *speaks = false;
+        rest(ABORT_S);
+    }
+    if (!f)
+        return st;
+    if (f->rank == w->rank) /* as the others tell it */
+        return volt_fail(st, "%s", f->sentence);
+    return volt_fail(f->status, "%s", f->sentence);
+}
+
+void volt_comm_abort(volt_comm *c, volt_status st)
+{
+    volt_world *w = c ? c->world : NULL;
+
+    if (!w || !w->backend->abort)
+        return;
+    if (w->pid != getpid()) /* the reporter's (reporter.h) */
+        _exit((int)st);
+    /* The rank that reports the failure ends the others when its sentence is out. */
+    if (w->monitor && !volt_world_speaks(w))
+        rest(ABORT_S);
+    w->backend->abort(w->state, (int)st);
 }
