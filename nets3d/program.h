@@ -9,13 +9,15 @@
  *          calls. Input and labels in ordinary host memory have been read then. The host waits
  *          in volt_program_download into its memory, volt_program_loss_result and
  *          volt_program_save.
- * Ranks    with a mesh a program is one rank's part of one computation. Every rank of the mesh
- *          makes the same calls in the same order: create, forward, evaluate, loss, backward
- * and accumulate are collective. The result is that of one rank with the whole batch and the
- * whole volume, up to rounding; the same mesh gives the same bits. Losses, counts and gradients
- * are the same on all ranks. A rank that fails in a collective call makes the others' fail
- * (VOLT_EPEER). Threads  a program is used by one thread at a time; its operators use `threads`
- * threads. Several programs may share a graph and a device.
+ * Ranks    with a mesh a program is one rank's part of one computation. All ranks make the same
+ *          calls in the same order: create, forward, evaluate, loss, backward and accumulate
+ *          are collective. The result is that of one rank with the whole batch and volume, to
+ *          rounding; the same mesh gives the same bits. Losses, counts and gradients are the
+ *          same on all ranks. If a rank fails in a collective call, the others fail too
+ *          (VOLT_EPEER). Messages of a device that the host cannot reach go through memory of
+ *          the host, which is not announced.
+ * Threads  a program is used by one thread at a time; its operators use `threads` threads.
+ *          Several programs may share a graph and a device.
  */
 #ifndef VOLT_NETS3D_PROGRAM_H
 #define VOLT_NETS3D_PROGRAM_H
@@ -44,8 +46,8 @@ typedef struct volt_program_options {
     const volt_mesh *mesh;
     int64_t samples; /* of the whole batch, all ranks' n along `data`; 0 = find out */
     /* With a mesh that cuts: values coarser than these strides along d, h, w are computed whole
-     * by every rank of the space, since their parts would be too small. 0 = what costs least;
-     * volt_program_gathered tells. */
+     * by every rank of the space, since their parts would be too small. All 0 = what costs
+     * least (volt_program_gathered tells); else 0 along an axis = never. */
     int64_t gather[3];
     /* The part of the input that this program gets and computes; empty (the default): all of
      * it, or what the mesh says. Its inner faces lie at multiples of the network's strides.
@@ -58,8 +60,13 @@ typedef struct volt_program_options {
     uint64_t seed;   /* of dropout masks */
     int arenas;      /* batches whose activations are held at the same time; 0 = 1 */
     bool accumulate; /* training: gradients of several batches can be averaged */
+    /* Samples that the statistics of batch norms are taken over, when others have the rest and
+     * whoever runs the parts adds up their sums; 0 (the default): the n of this program, or
+     * with a mesh those of all ranks, whatever is given. */
+    int64_t norm_samples;
     /* Per parameter of the graph; false = frozen: nothing is computed or stored that only
-     * frozen parameters need, and the gradients of the others keep their bits. NULL = all
+     * frozen parameters need, and the gradients of the others keep their bits. Running
+     * statistics of a frozen batch norm go on, as torch's do in training mode. NULL = all
      * learn. Borrowed during volt_program_create. */
     const bool *learns;
 } volt_program_options;
@@ -75,7 +82,8 @@ static inline volt_program_options volt_program_defaults(void)
 
 /* What the program will hold: exact numbers of bytes. */
 typedef struct volt_program_memory {
-    size_t parameters;  /* training: plain float32 master weights; inference: 0 */
+    size_t parameters;  /* training: plain float32 master weights, and running statistics once
+                         * more; inference: 0 */
     size_t packed;      /* inference: weights in the operators' own layouts */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
     size_t activations; /* the arenas: activations, their gradients, logits; training: packed
@@ -86,14 +94,15 @@ typedef struct volt_program_memory {
 
 /* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.
  * The caller owns *out. VOLT_EINVAL: extents or the box do not fit the strides (names node,
- * axis, value). VOLT_ENOTSUP: the device or a part of the volume cannot do this network. */
+ * axis, value), or a batch norm has a single voxel per channel to train on. VOLT_ENOTSUP: the
+ * device or a part of the volume cannot do this network. */
 VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
                               const volt_device *device, const volt_program_options *options);
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
 /* The part of the input that the program gets, in voxels of the whole. */
 VOLT_API volt_box volt_program_box(const volt_program *p);
-/* The strides that `gather` asks for, or that were chosen; INT64_MAX along axes that are not
- * cut, and everywhere without a mesh. */
+/* The strides that `gather` asks for, or that were chosen; INT64_MAX = nothing is gathered for
+ * this axis: it is not cut, or there is no mesh. */
 VOLT_API void volt_program_gathered(const volt_program *p, int64_t stride[3]);
 /* The number of its first sample in the whole batch. */
 VOLT_API int64_t volt_program_first_sample(const volt_program *p);
@@ -101,9 +110,12 @@ VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory 
 
 /* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
  * order and offsets of volt_graph_param). Inference programs hold only the packed form.
- * VOLT_ENOMEM. */
+ * VOLT_EINVAL: a running variance is negative or NaN (names parameter and channel), and the
+ * program stays as it is; VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
-/* Copies all parameters out (training programs only). */
+/* Copies all parameters out (training programs only). Running statistics are those of the last
+ * update: the forward passes since then count when the next one is made, and not at all if it
+ * is left out because the gradients are not finite. volt_program_load forgets them. */
 VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 
 /* Inputs, labels and the memory that outputs are copied to may be the host's or the program's
@@ -112,8 +124,8 @@ VOLT_CALL volt_program_save(const volt_program *p, float *flat);
  * Runs forward on `input`, PLAIN (n,c,d,h,w) float32. `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
 /* Evaluation, the rule of validation and prediction alike: dropout does nothing, and norms that
- * have running statistics use them. Inference programs always follow it; here training programs
- * do, with the same bits. A loss after it has no gradient. */
+ * have running statistics use them, as the last update left them. Inference programs always
+ * follow it; here training programs do, with the same bits. A loss after it has no gradient. */
 VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
 /* The extents n,c,d,h,w of output i. */
 VOLT_CALL volt_program_output_shape(const volt_program *p, int i, int64_t shape[5]);
@@ -187,9 +199,10 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
  * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
  * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
  * statistics over the batch: not with batch_dice, nor with ignored voxels or (softmax) class
- * weights, whose cross-entropy is a mean over the batch's voxels. With a mesh the last part
- * adds the average over all ranks: once per update, so that no byte is sent twice. VOLT_EINVAL.
- */
+ * weights, whose cross-entropy is a mean over the batch's voxels, nor with batch norms, which
+ * take the statistics of each part and move their running statistics once per part. With a mesh
+ * the last part adds the average over all ranks: once per update, so that no byte is sent
+ * twice. VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 

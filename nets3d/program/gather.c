@@ -109,8 +109,8 @@ static double weigh(const weighing *w, double fraction)
         sum += operations_of(w, node) * (w->gathered[i] ? 1 : fraction);
         for (int a = 0; a < 3; a++)
             reaches |= w->cut[a] && node->conv.kernel[a] > node->conv.stride[a];
-        if (!w->gathered[i] && ((node->kind == VOLT_NODE_CONV && reaches) ||
-                                node->kind == VOLT_NODE_INSTANCE_NORM))
+        if (!w->gathered[i] &&
+            ((node->kind == VOLT_NODE_CONV && reaches) || volt_is_norm(node->kind)))
             sum += OPERATIONS_OF_MESSAGE;
         if (node->inputs && w->gathered[i] != w->gathered[node->in[0]])
             sum += OPERATIONS_OF_MESSAGE + OPERATIONS_OF_BYTE * 4 * (double)node->in_channels *
@@ -192,6 +192,7 @@ volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph, i
     const int parts[3] = {size[VOLT_MESH_Z], size[VOLT_MESH_Y], size[VOLT_MESH_X]};
     weighing w = {.graph = graph, .extent = o->extent};
     volt_partition cut = {0};
+    int64_t limit[3];
     double fraction;
     volt_status st;
 
@@ -209,8 +210,11 @@ volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph, i
              volt_alloc(&w.gathered, (size_t)count * sizeof *w.gathered, "a program"));
     strides_of(graph, w.stride);
     if (o->gather[0] || o->gather[1] || o->gather[2]) {
-        const int64_t asked[3] = {o->gather[0], o->gather[1], o->gather[2]};
-        set_limit(&w, o->gather, asked);
+        set_limit(&w, limit, o->gather);
+        for (int a = 0; a < 3; a++)
+            limit[a] = limit[a] ? limit[a] : INT64_MAX;
+        memcpy(o->gather, limit, sizeof limit);
+        find_gathered(graph, w.stride, limit, w.gathered);
         VOLT_TRY(st, done, cut_for(&w, &cut, parts, &fraction));
     } else {
         VOLT_TRY(st, done, choose(&w, parts, o->gather, &cut));
