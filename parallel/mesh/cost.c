@@ -57,11 +57,6 @@ const volt_link *volt_links_slowest(const volt_links *links, int ranks, int apar
     return &links->far;
 }
 
-double volt_link_seconds(const volt_link *link, int64_t rounds, int64_t bytes)
-{
-    return (double)rounds * link->latency_s + (double)bytes / link->bytes_per_s;
-}
-
 int64_t volt_rounds_sum_f64(int ranks)
 {
     int64_t rounds = 0;
@@ -83,13 +78,13 @@ void volt_timeline_compute(volt_timeline *t, double seconds)
     t->now += seconds;
 }
 
-double volt_timeline_start(volt_timeline *t, double seconds, bool bulk)
+double volt_timeline_start(volt_timeline *t, double busy, double latency, bool bulk)
 {
     const double begin = bulk && t->bulk_free > t->now ? t->bulk_free : t->now;
 
     if (bulk)
-        t->bulk_free = begin + seconds;
-    return begin + seconds;
+        t->bulk_free = begin + busy;
+    return begin + busy + latency;
 }
 
 void volt_timeline_wait(volt_timeline *t, double arrival)
