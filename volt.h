@@ -49,6 +49,13 @@
 #include "io/scores.h"
 #include "io/workspace.h"
 
+/* ranks: communicators, meshes, threads as ranks */
+#include "parallel/comm.h"
+#include "parallel/launcher.h"
+#include "parallel/link.h"
+#include "parallel/mesh.h"
+#include "parallel/ranks.h"
+
 /* networks: graphs, plans, training, prediction */
 #include "nets3d/best.h"
 #include "nets3d/cascade.h"
@@ -58,6 +65,7 @@
 #include "nets3d/fingerprint.h"
 #include "nets3d/graph.h"
 #include "nets3d/import_model.h"
+#include "nets3d/mesh_plan.h"
 #include "nets3d/model.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/pipeline.h"

@@ -6,7 +6,7 @@
  * that the refused step used. Devices thus need no table of abilities. A second search weighs
  * memory against recomputing: the plan is tried with several windows (keep.c).
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +51,14 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
                 VOLT_EINVAL, "the box %lld..%lld along %c leaves the patch of %lld voxels",
                 (long long)low, (long long)high, "dhw"[axis], (long long)o -> extent[axis]);
     }
+    for (int axis = 0; axis < 3; axis++) {
+        if (o->gather[axis] < 0)
+            return volt_fail(VOLT_EINVAL, "gathering beyond a stride of %lld along %c",
+                             (long long)o->gather[axis], "dhw"[axis]);
+    }
+    if (volt_mesh_is_alone(o->mesh) && o->samples && o->samples != o->n)
+        return volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the program has %lld",
+                         (long long)o->samples, (long long)o->n);
     if (o->norm_samples && o->norm_samples < o->n)
         return volt_fail(VOLT_EINVAL,
                          "statistics of norms over %lld samples, of which the program has %lld",
@@ -192,11 +200,14 @@ static unsigned next_restriction(const volt_program *p, const volt_step *s)
     return found & (~found + 1); /* one at a time */
 }
 
-/* "encoder.stages.0.0.convs.0.conv" from its weight's name, or the kind and number. */
+/* "encoder.stages.0.0.convs.0.conv" from its weight's name, or the kind and number; a regrid is
+ * called what it regrids. */
 static volt_status name_unit(const volt_program *p, const volt_unit *u, char **out)
 {
     const char *weight;
 
+    if (volt_node_is_regrid(u->node))
+        u = &p->units[p->values[u->in[0]].unit];
     if (u->node->weight < 0)
         return volt_format(out, "%s %d", volt_node_kind_name(u->node->kind), (int)u->out);
     weight = volt_graph_param(p->graph, u->node->weight)->name;
@@ -227,6 +238,38 @@ static const char *action_of(const volt_step *s)
     }
 }
 
+static const char *what_step(const volt_program *p, const volt_step *s)
+{
+    const bool regrid = s->unit >= 0 && volt_node_is_regrid(p->units[s->unit].node);
+
+    switch (s->kind) {
+    case VOLT_STEP_INPUT:
+        return "upload";
+    case VOLT_STEP_MARGINS:
+        return regrid ? "gather" : "margins";
+    case VOLT_STEP_MARGINS_END:
+        return regrid ? "gather end" : "margins end";
+    case VOLT_STEP_SUMS:
+        return "sums of all parts";
+    case VOLT_STEP_DROPOUT:
+        return "factors";
+    case VOLT_STEP_BUCKET:
+        return "gradients sum";
+    case VOLT_STEP_BUCKET_END:
+        return "gradients sum end";
+    case VOLT_STEP_LOSS:
+        return "loss";
+    case VOLT_STEP_PACK:
+        return s->unit >= 0             ? "pack"
+               : p->options.keep_forms ? "update pack"
+               : s->backward           ? "backward pass pack"
+                                       : "forward pass pack";
+    case VOLT_STEP_OPERATOR:
+        break;
+    }
+    return regrid ? "own part" : action_of(s);
+}
+
 static volt_status name_steps(volt_program *p)
 {
     char *unit = NULL;
@@ -236,20 +279,11 @@ static volt_status name_steps(volt_program *p)
         volt_step *s = &p->steps[i];
 
         if (s->unit < 0) {
-            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS ? "loss"
-                                       : p->options.keep_forms   ? "update pack"
-                                       : s->backward             ? "backward pass pack"
-                                                                 : "forward pass pack");
+            st = volt_strdup(&s->name, what_step(p, s));
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
-        st = volt_format(&s->name, "%s %s", unit,
-                         s->kind == VOLT_STEP_INPUT     ? "upload"
-                         : s->kind == VOLT_STEP_MARGINS ? "margins"
-                         : s->kind == VOLT_STEP_SUMS    ? "sums of all parts"
-                         : s->kind == VOLT_STEP_DROPOUT ? "factors"
-                         : s->kind == VOLT_STEP_PACK    ? "pack"
-                                                        : action_of(s));
+        st = volt_format(&s->name, "%s %s", unit, what_step(p, s));
         volt_free(unit);
         unit = NULL;
     }
@@ -266,6 +300,10 @@ static volt_status compile(volt_program *p)
     volt_status st;
 
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    volt_free(p->forms); /* of an earlier compilation */
+    volt_free(p->packs);
+    p->forms = NULL;
+    p->packs = NULL;
     for (;;) {
         int refused = -1;
         unsigned restriction;
@@ -300,6 +338,7 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
                            const volt_device *device, const volt_program_options *o)
 {
     const size_t values = (size_t)volt_graph_value_count(graph);
+    const size_t most = volt_box_is_empty(o->box) ? values : 2 * values; /* with twins */
     volt_program *p = NULL;
     volt_status st;
 
@@ -317,9 +356,9 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
     VOLT_TRY(
         st, done,
         volt_alloc_zero(&p->states, (size_t)p->options.arenas, sizeof *p->states, "a program"));
-    VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
+    VOLT_TRY(st, done, volt_alloc_zero(&p->values, most, sizeof *p->values, "a program"));
     p->value_count = (int)values;
-    VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));
+    VOLT_TRY(st, done, volt_alloc_zero(&p->units, most, sizeof *p->units, "a program"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),
                              sizeof *p->outputs, "a program"));
@@ -350,6 +389,115 @@ done:
     return st;
 }
 
+/* Boxes and needs of all parts of the volume. */
+static volt_status find_peers(volt_program *p, const volt_program_options *options)
+{
+    volt_program *peer = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc(&p->peers, (size_t)p->parts * (size_t)p->value_count * sizeof *p->peers,
+                        "a program"));
+    for (int i = 0; i < p->parts; i++) {
+        volt_program_options o = *options;
+
+        VOLT_TRY(st, done, volt_program_cut(&o, p->graph, i));
+        VOLT_TRY(st, done, prepare(&peer, p->graph, p->device, &o));
+        volt_program_take_peer(p, i, peer);
+        volt_program_free(peer);
+        peer = NULL;
+    }
+    st = VOLT_OK;
+done:
+    return st;
+}
+
+/* What a rank does by itself until all meet. */
+static volt_status prepare_rank(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *options,
+                                const volt_batch_place *batch)
+{
+    const volt_mesh *mesh = options->mesh;
+    volt_program_options o = *options;
+    volt_program *p = NULL;
+    double *work = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(graph, device, &o));
+    if (o.samples && o.samples != batch->samples)
+        return volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the ranks have %lld",
+                         (long long)o.samples, (long long)batch->samples);
+    VOLT_TRY(st, done, volt_program_cut(&o, graph, volt_comm_rank(mesh->space)));
+    VOLT_TRY(st, done, prepare(&p, graph, device, &o));
+    p->world = mesh->world;
+    p->samples = batch->samples;
+    p->own_first = p->first_sample = batch->first;
+    if (p->part) {
+        p->space = mesh->space;
+        p->parts = volt_comm_size(p->space);
+        VOLT_TRY(st, done, volt_alloc(&work, (size_t)p->parts * sizeof *work, "a program"));
+        volt_program_deal(p, work);
+        VOLT_TRY(st, done, find_peers(p, options));
+        VOLT_TRY(st, done, take_window_of_whole(p));
+    }
+    if (volt_program_trains(p))
+        VOLT_TRY(st, done, volt_program_plan_buckets(p));
+    *out = p;
+    p = NULL;
+done:
+    volt_free(work);
+    volt_program_free(p);
+    return st;
+}
+
+/* All ranks fail, or none. */
+static volt_status create_rank(volt_program **out, const volt_graph *graph,
+                               const volt_device *device, const volt_program_options *o)
+{
+    volt_comm *world = o->mesh->world;
+    volt_program *p = NULL;
+    volt_program_options own = *o;
+    volt_batch_place batch;
+    bool again = true;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_place_batch(&batch, o->mesh, o->n));
+    own.norm_samples = batch.samples;
+    VOLT_TRY(st, done, volt_comm_agree(world, prepare_rank(&p, graph, device, &own, &batch)));
+    VOLT_TRY(st, done, volt_comm_agree(world, volt_program_meet(p, o->mesh)));
+    while (again) {
+        VOLT_TRY(st, done, volt_comm_agree(world, compile(p)));
+        VOLT_TRY(st, done, volt_program_share_restrictions(p, &again));
+    }
+    VOLT_TRY(st, done, volt_program_compare_exchanges(p));
+    volt_program_account_host(p);
+    volt_free(p->peers);
+    p->peers = NULL;
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
+static volt_status create_alone(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *o)
+{
+    volt_program *p = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(graph, device, o));
+    VOLT_TRY(st, done, prepare(&p, graph, device, o));
+    if (p->part)
+        VOLT_TRY(st, done, take_window_of_whole(p));
+    VOLT_TRY(st, done, compile(p));
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
 volt_status volt_program_create(volt_program **out, const volt_graph *graph,
                                 const volt_device *device, const volt_program_options *options)
 {
@@ -358,11 +506,10 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_program_options"));
-    VOLT_TRY(st, done, check_options(graph, device, &o));
-    VOLT_TRY(st, done, prepare(&p, graph, device, &o));
-    if (p->part)
-        VOLT_TRY(st, done, take_window_of_whole(p));
-    VOLT_TRY(st, done, compile(p));
+    if (volt_mesh_is_alone(o.mesh))
+        VOLT_TRY(st, done, create_alone(&p, graph, device, &o));
+    else
+        VOLT_TRY(st, done, create_rank(&p, graph, device, &o));
     p->options.learns = NULL; /* was borrowed */
     for (int i = 0; i < p->step_count; i++)
         p->evaluates_apart |= p->steps[i].when == VOLT_IN_EVALUATION;
@@ -381,11 +528,18 @@ void volt_program_free(volt_program *p)
 {
     if (!p)
         return;
+    volt_program_settle(p);
     volt_stream_destroy(p->device, p->stream);
     for (int i = 0; p->captures && i < 2 * p->options.arenas * p->step_count; i++)
         p->device->streams->capture_free(p->device, p->captures[i]);
     volt_free(p->captures);
     volt_program_clear_steps(p);
+    volt_program_clear_plans(p);
+    volt_free(p->exchanges);
+    volt_free(p->buckets);
+    volt_free(p->peers);
+    volt_free(p->regrids);
+    volt_free(p->host);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
     p->device->release(p->device, p->average);
@@ -408,6 +562,19 @@ void volt_program_free(volt_program *p)
     volt_free(p);
 }
 
+volt_box volt_program_box(const volt_program *p)
+{
+    const volt_box box = p->options.box;
+
+    return volt_box_is_empty(box) ? volt_box_of_shape(p->options.extent) : box;
+}
+
+void volt_program_gathered(const volt_program *p, int64_t stride[3])
+{
+    for (int a = 0; a < 3; a++)
+        stride[a] = p->space ? p->options.gather[a] : INT64_MAX;
+}
+
 void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
 {
     *out = p->memory;
@@ -428,4 +595,6 @@ void volt_program_step(const volt_program *p, int i, volt_step_info *out)
                             .bytes = s->info.bytes,
                             .seconds = s->seconds,
                             .arena_bytes = s->live};
+    if (p->world)
+        volt_program_count_messages(p, s, out);
 }

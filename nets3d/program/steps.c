@@ -11,8 +11,23 @@
 #include "base/core/alloc.h"
 #include "nets3d/device/op_spec.h"
 
+static void clear_exchanges(volt_program *p)
+{
+    for (int i = 0; i < p->exchange_count; i++) {
+        volt_exchange *x = &p->exchanges[i];
+
+        for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
+            p->device->op_free(x->pack[j]);
+        volt_free(x->pack);
+        volt_free(x->message);
+        volt_free(x->offset);
+    }
+    p->exchange_count = 0;
+}
+
 void volt_program_clear_steps(volt_program *p)
 {
+    clear_exchanges(p);
     for (int i = 0; i < p->step_count; i++) {
         p->device->op_free(p->steps[i].op);
         volt_free(p->steps[i].name);
@@ -76,21 +91,6 @@ done:
     return st;
 }
 
-volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
-                                      const volt_place *place, bool gradient)
-{
-    volt_step step = {.kind = VOLT_STEP_MARGINS,
-                      .unit = unit,
-                      .value = v,
-                      .backward = p->slot >= p->unit_count,
-                      .operands = 1};
-
-    if (!(gradient ? p->values[v].gradient_exchanged : p->values[v].exchanged))
-        return VOLT_OK;
-    step.operand[0] = volt_operand_place(place);
-    return volt_program_add_step(p, &step);
-}
-
 /* That batch norms take statistics over. */
 static int64_t samples_of(const volt_program *p)
 {
@@ -106,7 +106,9 @@ volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *
 
     step.operand[0] = *sums;
     step.over_batch = volt_unit_over_batch(&p->units[unit]) && samples_of(p) > p->options.n;
-    return p->part || step.over_batch ? volt_program_add_step(p, &step) : VOLT_OK;
+    if (!step.over_batch && (!p->part || p->values[p->units[unit].out].gathered))
+        return VOLT_OK;
+    return volt_program_add_step(p, &step);
 }
 
 /* A buffer without margins for operand i. */
@@ -203,6 +205,24 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     }
     if ((u->dense_in | u->dense_out) >> kind & 1)
         return add_step_without_margins(p, &step);
+    return volt_program_add_step(p, &step);
+}
+
+volt_status volt_program_add_box(volt_program *p, volt_op_kind kind, int unit,
+                                 const volt_place *from, const volt_place *to, volt_box box)
+{
+    volt_step step = {.kind = VOLT_STEP_OPERATOR,
+                      .unit = unit,
+                      .backward = p->slot >= p->unit_count,
+                      .operands = 2,
+                      .spec = {.kind = kind, .box = box, .threads = p->options.threads}};
+
+    if (volt_box_is_empty(box))
+        return VOLT_OK;
+    step.operand[0] = volt_operand_place(from);
+    step.operand[1] = volt_operand_place(to);
+    step.spec.tensor[0] = from->tensor;
+    step.spec.tensor[1] = to->tensor;
     return volt_program_add_step(p, &step);
 }
 
