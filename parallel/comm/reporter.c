@@ -48,15 +48,22 @@ static void report(const volt_reporter *r, const volt_world *w, const volt_proce
 {
     const int queue = epoll_create1(EPOLL_CLOEXEC);
     char name[VOLT_COMM_HOST_NAME + 32], sentence[VOLT_COMM_SENTENCE];
-    int first, ended = 1;
+    int first = -1, ended = 0;
 
     for (int i = 0; i < w->size; i++) {
         struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i};
         const int fd = (int)syscall(SYS_pidfd_open, (pid_t)process[i].pid, 0);
-        if (fd < 0 || epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event) != 0)
-            return; /* too late, or no such kernel */
+        if (fd < 0 && errno == ESRCH) { /* it has ended already */
+            first = first < 0 ? i : first;
+            ended++;
+        } else if (fd < 0 || epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event) != 0) {
+            return; /* no such kernel */
+        }
     }
-    first = next_ended(queue, -1);
+    if (first < 0) {
+        first = next_ended(queue, -1);
+        ended = 1;
+    }
     /* Ranks that live tell it themselves; the launcher may take a while to kill them. */
     for (int tries = 0; first >= 0 && ended < w->size && tries < 60 + w->size; tries++)
         ended += next_ended(queue, 50) >= 0;
