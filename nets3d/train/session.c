@@ -586,9 +586,9 @@ static volt_status check_cases(const volt_session *s)
     const volt_loader_options validation = loader_options(s, true);
     volt_status st;
 
-    VOLT_TRY(st, done, volt_loader_check_cases(&train));
+    VOLT_TRY(st, done, volt_loader_check_cases(NULL, &train));
     if (s->data->validate_count > 0)
-        VOLT_TRY(st, done, volt_loader_check_cases(&validation));
+        VOLT_TRY(st, done, volt_loader_check_cases(NULL, &validation));
 done:
     return st;
 }
