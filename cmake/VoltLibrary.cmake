@@ -1,5 +1,5 @@
 # libvolt: every floor's sources. *.isa.c files are built once per instruction set.
-set(volt_floors base volume io nets3d show)
+set(volt_floors base volume io parallel nets3d show)
 set(volt_sources)
 set(volt_isa_sources)
 foreach(floor ${volt_floors})
