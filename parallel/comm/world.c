@@ -126,3 +126,10 @@ void volt_comm_fail(volt_comm *c, volt_status st)
     volt_world_fail(c->world, &f);
     volt_set_last_error(sentence);
 }
+
+volt_status volt_comm_cause(const volt_comm *c)
+{
+    const volt_failure *f = c ? volt_board_look(c->world->board) : NULL;
+
+    return f ? f->status : VOLT_OK;
+}
