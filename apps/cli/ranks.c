@@ -30,7 +30,7 @@ bool cli_leads(const cli *c)
     return volt_comm_rank(c->comm) == 0;
 }
 
-volt_status cli_follow(const cli *c, volt_status mine)
+volt_status cli_follow(cli *c, volt_status mine)
 {
     struct {
         int32_t status;
@@ -48,24 +48,22 @@ volt_status cli_follow(const cli *c, volt_status mine)
     if (st != VOLT_OK || outcome.status == VOLT_OK)
         return st;
     volt_set_last_error(outcome.sentence);
+    c->settled = true;
     return (volt_status)outcome.status;
 }
 
-/* Rank 0 prints what went wrong, for all; if it is the one that is gone, the others do. */
-static bool is_gone(volt_status st)
+volt_status cli_conclude(cli *c, volt_status st)
 {
-    return st == VOLT_ETIMEOUT && strstr(volt_last_error(), "rank 0 (");
-}
+    const volt_status mine = st;
+    char own[1024];
+    bool speaks;
 
-volt_status cli_close_ranks(cli *c, volt_status st)
-{
     if (!c->comm)
         return st;
-    volt_comm_fail(c->comm, st);
-    if (st == VOLT_EPEER && volt_comm_cause(c->comm) != VOLT_OK)
-        st = volt_comm_cause(c->comm);
-    c->silent = !cli_leads(c) && !is_gone(st);
-    volt_comm_close(c->comm);
-    c->comm = NULL;
+    snprintf(own, sizeof own, "%s", volt_last_error());
+    st = volt_comm_conclude(c->comm, st, &speaks);
+    c->silent = !speaks;
+    if (st == mine && (c->settled || st == VOLT_ECANCELLED)) /* not that of one rank */
+        volt_set_last_error(own);
     return st;
 }

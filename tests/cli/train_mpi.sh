@@ -2,24 +2,27 @@
 # volt train under mpirun: two processes train as one rank does, and end together.
 . "$3/tests/cli/common.inc"
 
-found=
-for mpirun in ${VOLT_TEST_MPIRUN:-mpirun}; do
-    command -v "$mpirun" >"$SCRATCH/null" 2>&1 && found=$mpirun && break
+plugins=$(dirname "$VOLT")
+# Debian's alternatives let mpirun be either; VOLT_TEST_MPI chooses.
+for mpi in ${VOLT_TEST_MPI:-openmpi mpich}; do
+    case $mpi in
+    openmpi) launch=(mpirun.openmpi --oversubscribe) plugin=libvolt-mpi.so ;;
+    mpich) launch=(mpirun.mpich) plugin=libvolt-mpich.so ;;
+    esac
+    if [ -e "$plugins/$plugin" ] && command -v "${launch[0]}" >"$SCRATCH/null"; then break; fi
+    launch=()
 done
-[ -n "$found" ] || { echo "skipped: there is no mpirun" && exit 77; }
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1
+[ ${#launch[@]} -gt 0 ] || { echo "skipped: no MPI, or no plug-in for it" && exit 77; }
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Containers let no process read another's memory; Open MPI would say so on every run.
 export OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1
-# ranks N VOLT...: N processes on this host.
-ranks() { timeout 120 "$found" -n "$1" "${@:2}"; }
+# ranks N COMMAND...: N processes on this host.
+ranks() { timeout 120 "${launch[@]}" -n "$1" "${@:2}"; }
 
 make_data 4 24
 data=$SCRATCH/data work=$SCRATCH/work
 train=("$VOLT" train "$data" --work "$work" --threads 1 --precision fp32 --batch 2 --optimizer sgd
     --epochs 2 --iterations 4 --validation 2)
-ranks 2 "$VOLT" train "$data" -o "$SCRATCH/never" >"$OUT" 2>"$ERR" </dev/null
-! grep -q 'MPI or VOLT.s plug-in\|plug-in for\|not installed\|no MPI' "$ERR" ||
-    { echo "skipped: $(grep '^volt: ' "$ERR" | head -1)" && exit 77; }
-
 # Without a mesh: one sentence that asks for one.
 expect 2 ranks 2 "${train[@]}" -o "$SCRATCH/never"
 [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
