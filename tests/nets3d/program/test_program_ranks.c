@@ -40,6 +40,17 @@ static const rank_case plain = {.name = "plain",
                                 .values = 3,
                                 .gather = NEVER};
 
+/* With all levels cut, and with those gathered that the program chooses. */
+static void check_both(const rank_case *c, const volt_device *dev, const char *const *meshes)
+{
+    rank_case cut = *c;
+
+    for (int a = 0; a < 3; a++)
+        cut.gather[a] = 64;
+    check_meshes(&cut, dev, VOLT_FP32, meshes);
+    check_meshes(c, dev, VOLT_FP32, meshes);
+}
+
 static void a_batch_over_ranks(void **state)
 {
     const rank_case uneven = {.name = "five samples",
@@ -80,8 +91,8 @@ static void a_residual_network(void **state)
                    .batch_dice = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "y=2,x=2", "data=2,z=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,y=3"));
+    check_both(&c, cpu, MESHES("z=3", "y=2,x=2", "data=2,z=2"));
+    check_both(&c, reference, MESHES("z=2,y=3"));
 }
 
 static void anisotropic_windows_and_strides(void **state)
@@ -94,8 +105,8 @@ static void anisotropic_windows_and_strides(void **state)
                          .ignore = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "x=5", "z=2,y=3", "z=2,y=2,x=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,x=2"));
+    check_both(&c, cpu, MESHES("z=3", "x=5", "z=2,y=3", "z=2,y=2,x=2"));
+    check_both(&c, reference, MESHES("z=2,x=2"));
 }
 
 static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
@@ -111,7 +122,7 @@ static void planes_with_regions(void **state)
                          .ignore = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=4", "x=3", "data=3", "data=2,y=2", "y=2,x=2"));
+    check_both(&c, cpu, MESHES("y=4", "x=3", "data=3", "data=2,y=2", "y=2,x=2"));
 }
 
 /* 2.5-D: neighbouring slices are channels. */
@@ -130,7 +141,7 @@ static void slices_as_channels(void **state)
                          .batch_dice = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=3", "data=2,x=2"));
+    check_both(&c, cpu, MESHES("y=3", "data=2,x=2"));
 }
 
 /* Dropout, pooling, softmax, PReLU, nearest upsampling. */
@@ -166,8 +177,8 @@ static void dropout_and_the_rest(void **state)
         .name = "dropout", .build = build_dropout, .n = 3, .extent = {6, 8, 10}, .values = 3};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "data=3", "data=2,z=2", "data=2,z=3"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("x=4", "data=2,x=2"));
+    check_both(&c, cpu, MESHES("z=3", "data=3", "data=2,z=2", "data=2,z=3"));
+    check_both(&c, reference, MESHES("x=4", "data=2,x=2"));
 }
 
 /* Large enough for the parts to be computed as the whole is. */
@@ -184,6 +195,19 @@ static void bfloat16(void **state)
     check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2,y=2"));
 }
 
+/* Some values are gathered on the way down, and gradients on the way up. */
+static void check_gathers(const rank_case *c, int count)
+{
+    rank_result r = {0};
+
+    rank_train(&r, c, cpu, VOLT_FP32, "z=2");
+    assert_true(r.gathers == count && r.exchanges > r.gathers);
+    rank_result_free(&r);
+    rank_train(&r, c, cpu, VOLT_FP32, "");
+    assert_true(r.gathers == 0 && r.exchanges == 0);
+    rank_result_free(&r);
+}
+
 static void gathered_levels(void **state)
 {
     rank_case c = plain;
@@ -195,9 +219,49 @@ static void gathered_levels(void **state)
         c.name = stride == 2 ? "the coarsest gathered" : "all but the finest gathered";
         check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=3", "y=2,x=2", "data=2,z=4"));
         check_meshes(&c, reference, VOLT_FP32, MESHES("z=5", "z=2,x=2"));
+        check_gathers(&c, stride == 2 ? 2 : 3);
     }
     c.gather[0] = c.gather[1] = c.gather[2] = 0;
     check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "x=4"));
+}
+
+static void parts_of_a_batch(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.parts = 3;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2", "data=2,y=2"));
+}
+
+static void frozen_parameters(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.frozen = true;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=3"));
+    c.gather[0] = c.gather[1] = c.gather[2] = 2;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2,y=2"));
+}
+
+/* The same bits where messages go by way of the host. */
+static void memory_that_the_host_cannot_reach(void **state)
+{
+    static const char *const meshes[] = {"", "data=2", "z=2,y=2", "data=2,x=2"};
+    rank_case c = plain;
+    rank_result near, far;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        c.parts = i >= 4 ? 2 : 0;
+        c.gather[0] = c.gather[1] = c.gather[2] = i >= 4 ? 2 : 64;
+        rank_train(&near, &c, cpu, VOLT_FP32, meshes[i % 4]);
+        rank_train(&far, &c, NULL, VOLT_FP32, meshes[i % 4]);
+        assert_ranks_equal(meshes[i % 4], &far, &near);
+        rank_result_free(&near);
+        rank_result_free(&far);
+    }
 }
 
 int main(void)
@@ -212,6 +276,9 @@ int main(void)
         cmocka_unit_test(slices_as_channels),
         cmocka_unit_test(dropout_and_the_rest),
         cmocka_unit_test(gathered_levels),
+        cmocka_unit_test(parts_of_a_batch),
+        cmocka_unit_test(frozen_parameters),
+        cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
