@@ -124,7 +124,7 @@ done:
     return st;
 }
 
-static volt_loader_options loader_options(const volt_session *s, bool validation)
+volt_loader_options volt_session_loader_options(const volt_session *s, bool validation)
 {
     const volt_plan_config *c = s->data->config;
     const volt_recipe *r = &s->recipe.recipe;
@@ -176,7 +176,7 @@ static volt_loader_options loader_options(const volt_session *s, bool validation
 /* The loader's samples must have the channels that the network takes. */
 static volt_status check_channels(const volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options train = volt_session_loader_options(s, false);
     const volt_plan_config *c = s->data->config;
 
     if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
@@ -230,8 +230,8 @@ static volt_status check_memory(volt_session *s)
 /* Computes and logs the memory of the run; fails if this machine does not have it. */
 static volt_status announce(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_learned_elements(s->graph));
@@ -511,9 +511,9 @@ volt_status volt_session_open_loaders(volt_session *s)
     volt_status st;
 
     volt_session_close_loaders(s);
-    o.loader = loader_options(s, false);
+    o.loader = volt_session_loader_options(s, false);
     VOLT_TRY(st, done, volt_feed_open(&s->train, &o));
-    o.loader = loader_options(s, true);
+    o.loader = volt_session_loader_options(s, true);
     if (s->state.validation_iterations > 0)
         VOLT_TRY(st, done, volt_feed_open(&s->validation, &o));
 done:
@@ -637,8 +637,8 @@ done:
 
 static volt_status check_cases(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
     uint64_t key[2] = {0, 0};
     volt_status st = volt_loader_check_cases(&key[0], &train);
 
