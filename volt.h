@@ -49,6 +49,10 @@
 #include "io/scores.h"
 #include "io/workspace.h"
 
+/* ranks: communicators, threads as ranks */
+#include "parallel/comm.h"
+#include "parallel/ranks.h"
+
 /* networks: graphs, plans, training, prediction */
 #include "nets3d/best.h"
 #include "nets3d/cascade.h"

@@ -35,10 +35,12 @@ VOLT_BEGIN_DECLS
     X(VOLT_EFORMAT, 5, "the file is damaged or has another format")                            \
     X(VOLT_ENOTSUP, 6, "not supported by this build")                                          \
     X(VOLT_EDEVICE, 7, "the device or its library failed")                                     \
-    X(VOLT_ECOMM, 8, "another rank or the network failed")                                     \
+    X(VOLT_ECOMM, 8, "MPI or the network failed")                                              \
     X(VOLT_ECANCELLED, 9, "stopped at the caller's request")                                   \
     X(VOLT_EDATA, 10, "invalid data")                                                          \
-    X(VOLT_ENUMERIC, 11, "training diverged: a value is not finite")
+    X(VOLT_ENUMERIC, 11, "training diverged: a value is not finite")                           \
+    X(VOLT_ETIMEOUT, 12, "another rank did not answer in time")                                \
+    X(VOLT_EPEER, 13, "another rank failed or is missing")
 
 typedef enum volt_status {
 #define VOLT_X(name, code, text) name = code,

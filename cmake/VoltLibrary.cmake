@@ -4,6 +4,7 @@ set(volt_sources)
 set(volt_isa_sources)
 foreach(floor ${volt_floors})
   file(GLOB_RECURSE found CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/${floor}/*.c)
+  list(FILTER found EXCLUDE REGEX "/parallel/mpi/") # plug-ins, built apart
   foreach(source ${found})
     if(source MATCHES "\\.isa\\.c$")
       list(APPEND volt_isa_sources ${source})

@@ -1,0 +1,107 @@
+/* comm.h - communicators: groups of ranks that exchange messages.
+ *
+ * A rank is a process under MPI, or a thread (ranks.h). NULL is a communicator of one rank.
+ * Nothing blocks for ever: a wait ends when its messages have arrived, when another rank has
+ * failed, or at its time-out. After a failure all further calls fail with it.
+ *
+ * Collective  calls that all ranks of the communicator make, in the same order; the others are
+ *             local. Results of sums are the same bits on all ranks, whatever the timing.
+ * Errors      VOLT_EPEER: another rank failed; the sentence begins with its number and host.
+ *             VOLT_ETIMEOUT names the ranks that were waited for. VOLT_ECOMM: MPI failed.
+ * Memory      buffers of messages belong to the library until the wait; a ticket that is not
+ *             waited for is lost, and with it the communicator.
+ * Threads     a communicator is used by one thread at a time; different ones, also those split
+ *             from one, may be used at the same time. volt_comm_fail is thread-safe.
+ */
+#ifndef VOLT_PARALLEL_COMM_H
+#define VOLT_PARALLEL_COMM_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "../base/status.h"
+VOLT_BEGIN_DECLS
+
+typedef struct volt_comm volt_comm;
+typedef struct volt_ticket volt_ticket; /* messages under way */
+
+/* `kind` is "self" (one rank), "mpi", or "auto": "mpi" if a launcher of MPI started this
+ * process, else "self". Collective for MPI, which is opened once per process; versions, byte
+ * orders and hosts are exchanged. VOLT_ENOTSUP: MPI or VOLT's plug-in for it is not installed;
+ * VOLT_EINVAL: the ranks' versions differ. The caller owns *out. */
+VOLT_CALL volt_comm_open(volt_comm **out, const char *kind);
+/* NULL is allowed. The last one of MPI's communicators ends MPI, which is collective unless a
+ * rank failed. Communicators split from `c` stay. */
+VOLT_API void volt_comm_close(volt_comm *c);
+
+VOLT_API int volt_comm_rank(const volt_comm *c);
+VOLT_API int volt_comm_size(const volt_comm *c);
+/* Name of the host of `rank`; borrowed from `c`, "" if there is no such rank. */
+VOLT_API const char *volt_comm_host(const volt_comm *c, int rank);
+/* Ranks of `c` on this rank's host, at least 1, and the number of this one among them. */
+VOLT_API int volt_comm_host_ranks(const volt_comm *c);
+VOLT_API int volt_comm_host_index(const volt_comm *c);
+/* What carries the messages: "self", "threads", "Open MPI 4.1.4". Borrowed. */
+VOLT_API const char *volt_comm_library(const volt_comm *c);
+
+/* Collective. Ranks of one `colour` (>= 0) form a communicator, in ascending order of `key`,
+ * then of their rank in `c`. A rank of a negative colour gets NULL. The caller closes *out. */
+VOLT_CALL volt_comm_split(volt_comm **out, volt_comm *c, int colour, int key);
+
+typedef struct volt_message {
+    int peer; /* rank in the communicator; the own one is allowed */
+    void *at;
+    size_t bytes; /* the same at both ends; 0 is allowed */
+} volt_message;
+
+#define VOLT_TAG_MAX 16383
+
+/* Local: starts sends and receives. A send meets the receive of the same peer and tag
+ * (0..VOLT_TAG_MAX); several of them meet in the order in which they were started. The ticket
+ * is the caller's, who ends it by volt_comm_wait, also after a failure. VOLT_EINVAL. */
+VOLT_CALL volt_comm_start(volt_ticket **ticket, volt_comm *c, const volt_message *send,
+                          int sends, const volt_message *receive, int receives, int tag);
+/* Waits for all messages of a ticket, frees it and sets *ticket to NULL, also when it fails;
+ * NULL is done already. Buffers then are the caller's again. */
+VOLT_CALL volt_comm_wait(volt_comm *c, volt_ticket **ticket);
+/* Local and cheap: lets messages under way advance. To be called between pieces of work. */
+VOLT_API void volt_comm_progress(volt_comm *c);
+
+/* Collective. Replaces data[i] by the sum of all ranks' data[i], added in the order of ranks.
+ * For few numbers: every rank's numbers are sent to all. */
+VOLT_CALL volt_comm_sum_f64(volt_comm *c, double *data, int64_t count);
+/* Collective. Starts the same sum for many numbers: a ring, which adds the part p of `size`
+ * parts in the order of ranks p, p + 1, ..., p - 1. Every rank sends 2 (size - 1) / size of the
+ * data. `scratch` has volt_comm_sum_scratch(c, count) bytes and, as `data`, belongs to the
+ * library until the wait. Several sums advance at the same time. */
+VOLT_CALL volt_comm_sum_f32_start(volt_ticket **ticket, volt_comm *c, float *data,
+                                  int64_t count, void *scratch);
+VOLT_API size_t volt_comm_sum_scratch(const volt_comm *c, int64_t count);
+/* Collective. `data` of `root` becomes that of all. */
+VOLT_CALL volt_comm_broadcast(volt_comm *c, void *data, size_t bytes, int root);
+/* Collective. `out` gets `bytes_each` of every rank, in the order of ranks. */
+VOLT_CALL volt_comm_all_gather(volt_comm *c, void *out, const void *own, size_t bytes_each);
+VOLT_CALL volt_comm_barrier(volt_comm *c);
+
+/* Collective. VOLT_OK if `mine` is VOLT_OK on all ranks; else all get status and sentence of
+ * the lowest rank that failed, behind its number and host. `mine` comes with this thread's
+ * last sentence. */
+VOLT_CALL volt_comm_agree(volt_comm *c, volt_status mine);
+/* Collective. VOLT_EINVAL, "ranks 0 and 3 differ in WHAT", on all ranks unless all have the
+ * same bytes. */
+VOLT_CALL volt_comm_same(volt_comm *c, const char *what, const void *data, size_t bytes);
+
+/* Local: tells all ranks of all communicators that this one failed, with this thread's last
+ * sentence; their waits return VOLT_EPEER. Only the first failure counts. */
+VOLT_API void volt_comm_fail(volt_comm *c, volt_status st);
+
+/* Messages and bytes that this rank sent since `c` was opened, those of communicators split
+ * from it included. NULL is allowed for each. */
+VOLT_API void volt_comm_counts(const volt_comm *c, int64_t *messages, int64_t *bytes);
+/* Seconds in waits, counted likewise. */
+VOLT_API double volt_comm_waited(const volt_comm *c);
+/* The longest time of one wait, for all communicators of this rank. By default, and with 0,
+ * there is no limit while any rank makes progress: after 600 s without, waits end. */
+VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
+
+VOLT_END_DECLS
+#endif

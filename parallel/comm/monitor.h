@@ -1,0 +1,28 @@
+/* monitor.h - the thread of each process that notices when another rank fails, ends or hangs.
+ *
+ * Every 0.5 s each rank sends rank 0 a heartbeat with its progress, and rank 0 answers with the
+ * world's. A rank that is silent for VOLT_MONITOR_SILENT_S, or whose process has ended on this
+ * host, is missing: that is a failure as if it had reported one. A rank that computes for long
+ * is not: its heartbeats come from its own thread.
+ *
+ * Threads   all calls are thread-safe; start and stop are called once each.
+ */
+#ifndef VOLT_PARALLEL_COMM_MONITOR_H
+#define VOLT_PARALLEL_COMM_MONITOR_H
+#include "base/system/process.h"
+#include "parallel/comm/comm_internal.h"
+
+#define VOLT_MONITOR_SILENT_S 20.0
+
+typedef struct volt_monitor volt_monitor;
+
+/* `process` of each rank is copied. Sets w->monitor. */
+VOLT_MUST_USE volt_status volt_monitor_start(volt_world *w, const volt_process *process);
+/* Ends the thread; collective unless a rank failed. Whether all ranks came to it in order. */
+bool volt_monitor_stop(volt_monitor *m);
+/* Tells all ranks of a failure, and this one. */
+void volt_monitor_tell(volt_monitor *m, const volt_failure *failure);
+/* Seconds since any rank made progress, as far as this one knows. */
+double volt_monitor_stalled(volt_monitor *m);
+
+#endif

@@ -1,0 +1,128 @@
+#include <stdio.h>
+#include <string.h>
+#include "base/core/alloc.h"
+#include "base/core/fail.h"
+#include "parallel/comm/comm_internal.h"
+#include "parallel/comm/monitor.h"
+
+volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
+                            int rank, int size, volt_board *board)
+{
+    volt_world *w = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, failed, volt_alloc_zero(&w, 1, sizeof *w, "a communicator"));
+    VOLT_TRY(st, failed, volt_alloc_zero(&w->host, (size_t)size, sizeof *w->host, "hosts"));
+    w->backend = backend;
+    w->state = state;
+    w->rank = rank;
+    w->size = size;
+    w->board = board;
+    w->holders = 1;
+    pthread_mutex_init(&w->lock, NULL);
+    w->used[0] = 1u << VOLT_COMM_CONTROL | 1u << VOLT_COMM_WORLD;
+    *out = w;
+    return VOLT_OK;
+failed:
+    volt_free(w);
+    return st;
+}
+
+void volt_world_release(volt_world *w)
+{
+    bool in_order;
+
+    if (!w || __atomic_sub_fetch(&w->holders, 1, __ATOMIC_SEQ_CST) > 0)
+        return;
+    in_order = !volt_board_look(w->board) && !__atomic_load_n(&w->unfinished, __ATOMIC_SEQ_CST);
+    if (w->monitor)
+        in_order = volt_monitor_stop(w->monitor) && in_order;
+    w->backend->close(w->state, in_order);
+    pthread_mutex_destroy(&w->lock);
+    volt_free(w->host);
+    volt_free(w);
+}
+
+/* ---- questions ---- */
+
+int volt_comm_rank(const volt_comm *c)
+{
+    return c ? c->rank : 0;
+}
+
+int volt_comm_size(const volt_comm *c)
+{
+    return c ? c->size : 1;
+}
+
+const char *volt_comm_host(const volt_comm *c, int rank)
+{
+    return c && rank >= 0 && rank < c->size ? c->world->host[c->member[rank]].name : "";
+}
+
+int volt_comm_host_ranks(const volt_comm *c)
+{
+    return c ? c->host_ranks : 1;
+}
+
+int volt_comm_host_index(const volt_comm *c)
+{
+    return c ? c->host_index : 0;
+}
+
+const char *volt_comm_library(const volt_comm *c)
+{
+    return c && (c->world->size > 1 || c->world->monitor) ? c->world->backend->library : "self";
+}
+
+void volt_comm_counts(const volt_comm *c, int64_t *messages, int64_t *bytes)
+{
+    if (messages)
+        *messages = c ? __atomic_load_n(&c->messages, __ATOMIC_SEQ_CST) : 0;
+    if (bytes)
+        *bytes = c ? __atomic_load_n(&c->bytes, __ATOMIC_SEQ_CST) : 0;
+}
+
+double volt_comm_waited(const volt_comm *c)
+{
+    return c ? 1e-9 * (double)__atomic_load_n(&c->waited_ns, __ATOMIC_SEQ_CST) : 0;
+}
+
+void volt_comm_set_timeout(volt_comm *c, double seconds)
+{
+    if (c)
+        __atomic_store_n(&c->world->timeout_ns, seconds > 0 ? (int64_t)(seconds * 1e9) + 1 : 0,
+                         __ATOMIC_SEQ_CST);
+}
+
+/* ---- failures ---- */
+
+volt_status volt_world_check(const volt_world *w)
+{
+    const volt_failure *f = volt_board_look(w->board);
+
+    if (!f)
+        return VOLT_OK;
+    return volt_fail(f->rank == w->rank ? f->status : VOLT_EPEER, "%s", f->sentence);
+}
+
+void volt_world_fail(volt_world *w, const volt_failure *failure)
+{
+    if (w->monitor)
+        volt_monitor_tell(w->monitor, failure);
+    else if (volt_board_post(w->board, failure) && w->wake)
+        w->wake(w);
+}
+
+void volt_comm_fail(volt_comm *c, volt_status st)
+{
+    volt_failure f;
+    char sentence[VOLT_COMM_SENTENCE];
+
+    if (!c || st == VOLT_OK || st == VOLT_EPEER || volt_board_look(c->world->board))
+        return;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    volt_world_describe(&f, c->world, st, sentence);
+    volt_world_fail(c->world, &f);
+    volt_set_last_error(sentence);
+}
