@@ -49,8 +49,10 @@
 #include "io/scores.h"
 #include "io/workspace.h"
 
-/* ranks: communicators, threads as ranks */
+/* ranks: communicators, meshes, threads as ranks */
 #include "parallel/comm.h"
+#include "parallel/link.h"
+#include "parallel/mesh.h"
 #include "parallel/ranks.h"
 
 /* networks: graphs, plans, training, prediction */
