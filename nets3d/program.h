@@ -9,8 +9,13 @@
  *          calls. Input and labels in ordinary host memory have been read then. The host waits
  *          in volt_program_download into its memory, volt_program_loss_result and
  *          volt_program_save.
- * Threads  a program is used by one thread at a time; its operators use `threads` threads.
- *          Several programs may share a graph and a device.
+ * Ranks    with a mesh a program is one rank's part of one computation. Every rank of the mesh
+ *          makes the same calls in the same order: create, forward, evaluate, loss, backward
+ * and accumulate are collective. The result is that of one rank with the whole batch and the
+ * whole volume, up to rounding; the same mesh gives the same bits. Losses, counts and gradients
+ * are the same on all ranks. A rank that fails in a collective call makes the others' fail
+ * (VOLT_EPEER). Threads  a program is used by one thread at a time; its operators use `threads`
+ * threads. Several programs may share a graph and a device.
  */
 #ifndef VOLT_NETS3D_PROGRAM_H
 #define VOLT_NETS3D_PROGRAM_H
@@ -18,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "../base/status.h"
+#include "../parallel/mesh.h"
 #include "../volume/box.h"
 #include "../volume/volume.h"
 #include "device.h"
@@ -29,13 +35,22 @@ typedef enum volt_mode { VOLT_INFER = 1, VOLT_TRAIN = 2 } volt_mode;
 
 typedef struct volt_program_options {
     size_t size;       /* set by volt_program_defaults() */
-    int64_t n;         /* batch, >= 1 */
-    int64_t extent[3]; /* d, h, w of the input */
-    /* The part of the input that this program gets and computes, for splitting a volume over
-     * several; empty (the default): all of it. Its inner faces lie at multiples of the
-     * network's strides. What convolutions read beyond them lies in margins of the values'
-     * buffers, which whoever runs the parts fills between the steps, as he adds the sums of
-     * norms; that is internal so far. */
+    int64_t n;         /* batch, >= 1; with a mesh the samples of this rank */
+    int64_t extent[3]; /* d, h, w of the input; with a mesh of the whole one */
+    /* The ranks that compute together; NULL = one. Borrowed: must outlive the program. Ranks
+     * along z, y, x get a box of the input each (volt_program_box), cut where the network's
+     * strides allow; input, labels and outputs are those of the box. Ranks along `data` get
+     * samples each, in their order. */
+    const volt_mesh *mesh;
+    int64_t samples; /* of the whole batch, all ranks' n along `data`; 0 = find out */
+    /* With a mesh that cuts: values coarser than these strides along d, h, w are computed whole
+     * by every rank of the space, since their parts would be too small. 0 = what costs least;
+     * volt_program_gathered tells. */
+    int64_t gather[3];
+    /* The part of the input that this program gets and computes; empty (the default): all of
+     * it, or what the mesh says. Its inner faces lie at multiples of the network's strides.
+     * Without a mesh whoever runs the parts does between the steps what a mesh does; that is
+     * internal. */
     volt_box box;
     volt_precision precision;
     volt_mode mode;
@@ -75,6 +90,13 @@ typedef struct volt_program_memory {
 VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
                               const volt_device *device, const volt_program_options *options);
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
+/* The part of the input that the program gets, in voxels of the whole. */
+VOLT_API volt_box volt_program_box(const volt_program *p);
+/* The strides that `gather` asks for, or that were chosen; INT64_MAX along axes that are not
+ * cut, and everywhere without a mesh. */
+VOLT_API void volt_program_gathered(const volt_program *p, int64_t stride[3]);
+/* The number of its first sample in the whole batch. */
+VOLT_API int64_t volt_program_first_sample(const volt_program *p);
 VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory *out);
 
 /* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
@@ -148,21 +170,26 @@ VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
  * the next. VOLT_EINVAL names the first label that is out of range. */
 VOLT_CALL volt_program_loss_result(volt_program *p, volt_loss_result *result);
 /* All parameter gradients, after volt_program_loss with `gradient`; those of frozen parameters
- * are undefined. */
+ * are undefined. With a mesh they are the sums over all ranks, added in pieces while the pass
+ * goes on; not in programs with `accumulate`, which add at the end of volt_program_accumulate.
+ */
 VOLT_CALL volt_program_backward(volt_program *p);
 
 /* Forward, loss, backward and outputs use this arena from now on, 0..arenas - 1; each goes on
  * where it was. So several batches can be forward before the first goes backward. VOLT_EINVAL.
  */
 VOLT_CALL volt_program_use(volt_program *p, int arena);
-/* A batch that is one part of a larger one: index of its first sample there, which keys dropout
- * masks from the next forward pass on. 0 after volt_program_create. */
+/* A batch that is one part of a larger one: index of this program's first sample there, which
+ * keys dropout masks from the next forward pass on. After volt_program_create it is
+ * volt_program_first_sample. */
 VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
 /* Programs with `accumulate`, after the backward pass of part 0, 1, ... parts - 1: adds
  * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
  * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
  * statistics over the batch: not with batch_dice, nor with ignored voxels or (softmax) class
- * weights, whose cross-entropy is a mean over the batch's voxels. VOLT_EINVAL. */
+ * weights, whose cross-entropy is a mean over the batch's voxels. With a mesh the last part
+ * adds the average over all ranks: once per update, so that no byte is sent twice. VOLT_EINVAL.
+ */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 
@@ -173,6 +200,10 @@ typedef struct volt_step_info {
     double flops, bytes;
     double seconds;     /* of the last run, when profiling is on; 0 otherwise */
     size_t arena_bytes; /* live while it runs */
+    /* Steps that exchange with other ranks: how many this rank sends to, and bytes that it
+     * sends and gets. */
+    int peers;
+    size_t sent, received;
 } volt_step_info;
 VOLT_API int volt_program_step_count(const volt_program *p);
 VOLT_API void volt_program_step(const volt_program *p, int i, volt_step_info *out);

@@ -38,9 +38,9 @@ static inline void labels_of(const volt_loss_call *call, const volt_loss_level *
         return;
     }
     for (int64_t i = 0; i < count; i++) {
-        const int64_t fz = (2 * z + 1) * call->d / (2 * level->d);
-        const int64_t fy = (2 * y + 1) * call->h / (2 * level->h);
-        const int64_t fx = (2 * x + 1) * call->w / (2 * level->w);
+        const int64_t fz = volt_loss_nearest(call, level, 0, z);
+        const int64_t fy = volt_loss_nearest(call, level, 1, y);
+        const int64_t fx = volt_loss_nearest(call, level, 2, x);
         out[i] = labels[(fz * call->h + fy) * call->w + fx];
         if (++x == level->w) {
             x = 0;

@@ -51,8 +51,11 @@ static inline int64_t *volt_loss_counts(volt_loss_block *b)
 
 typedef struct volt_loss_level {
     float *logits; /* PLAIN (n,c,d,h,w); replaced by d loss / d logits * weight if `gradient` */
-    int64_t d, h, w;
-    double weight; /* of this level in the sum */
+    int64_t d, h, w; /* 0: this call has no voxel of the level */
+    double weight;   /* of this level in the sum */
+    /* d,h,w of the whole volume's level, and the first voxel of ours in it; whole 0 = it is
+     * ours. */
+    int64_t whole[3], low[3];
 } volt_loss_level;
 
 typedef struct volt_loss_call {
@@ -62,9 +65,10 @@ typedef struct volt_loss_call {
     const int16_t
         *labels;     /* (n,d,h,w), each 0..values-1 or `ignore`, at the extents of level 0;
                       * other levels take the nearest voxel: index
-                      * floor((i + 0.5) * full / level) */
+                      * floor((i + 0.5) * full / level), of the whole volume */
     int64_t d, h, w; /* extents of labels */
-    int levels;      /* <= VOLT_LOSS_MAX_LEVELS */
+    int64_t whole[3], low[3]; /* the same for them */
+    int levels;               /* <= VOLT_LOSS_MAX_LEVELS */
     volt_loss_level level[VOLT_LOSS_MAX_LEVELS];
     /* (values,c): 1 where label v belongs to channel k; needs `sigmoid`. NULL: channel k is
      * label k, channel 0 the background, values = c. */
@@ -120,6 +124,19 @@ static inline double *volt_loss_cell(const volt_loss_call *call, int level, int6
 {
     return call->sums + 1 +
            (level * volt_loss_groups(call) + group) * volt_loss_cell_count(call);
+}
+
+/* Index along axis a (0..2) of the label nearest to voxel i of the level. */
+static inline int64_t volt_loss_nearest(const volt_loss_call *call,
+                                        const volt_loss_level *level, int a, int64_t i)
+{
+    const int64_t own = a == 0 ? level->d : a == 1 ? level->h : level->w;
+    const int64_t labels = a == 0 ? call->d : a == 1 ? call->h : call->w;
+
+    if (!level->whole[a])
+        return (2 * i + 1) * labels / (2 * own);
+    return (2 * (level->low[a] + i) + 1) * call->whole[a] / (2 * level->whole[a]) -
+           call->low[a];
 }
 
 /* Label values of the call. */

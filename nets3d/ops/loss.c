@@ -13,9 +13,9 @@ size_t volt_reference_loss_scratch(const volt_device *dev, const volt_loss_call 
 static int label_at(const volt_loss_call *call, const volt_loss_level *level, int64_t n,
                     int64_t d, int64_t h, int64_t w)
 {
-    const int64_t z = (2 * d + 1) * call->d / (2 * level->d);
-    const int64_t y = (2 * h + 1) * call->h / (2 * level->h);
-    const int64_t x = (2 * w + 1) * call->w / (2 * level->w);
+    const int64_t z = volt_loss_nearest(call, level, 0, d);
+    const int64_t y = volt_loss_nearest(call, level, 1, h);
+    const int64_t x = volt_loss_nearest(call, level, 2, w);
     const int label = call->labels[((n * call->d + z) * call->h + y) * call->w + x];
 
     return label == call->ignore || volt_loss_is_bad(call, label) ? -1 : label;

@@ -6,7 +6,7 @@
  * both inputs of an addition get the same memory, each input of a concatenation its range. A
  * count of references tells when memory has one user left, who may then overwrite it in place.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -244,18 +244,27 @@ static volt_status backward_conv(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
+    const bool passes = p->values[u->in[0]].needs_gradient;
     volt_gradient g;
     volt_place diff_src = {.buffer = -1};
+    int exchange = -1;
     volt_status st;
 
     VOLT_TRY(st, done, gather(p, unit, &g, NULL));
     if (transposed || (p->restrictions & VOLT_NO_PLAIN_OUTPUT))
         VOLT_TRY(st, done, to_native(p, unit, &g));
-    VOLT_TRY(st, done, with_margins(p, unit, &g));
-    VOLT_TRY(st, done, volt_program_add_exchange(p, unit, g.value, &g.place, true));
-    if (u->weights_learn || u->bias_learns)
+    if (transposed || passes) { /* a convolution's weights need the box alone */
+        VOLT_TRY(st, done, with_margins(p, unit, &g));
+        VOLT_TRY(st, done,
+                 volt_program_start_exchange(p, unit, g.value, &g.place, true, &exchange));
+    }
+    if (transposed)
+        VOLT_TRY(st, done, volt_program_end_exchange(p, unit, exchange));
+    if ((u->weights_learn || u->bias_learns) && !u->dealt)
         VOLT_TRY(st, done, weight_gradient(p, unit, &g));
-    if (p->values[u->in[0]].needs_gradient) {
+    if (!transposed)
+        VOLT_TRY(st, done, volt_program_end_exchange(p, unit, exchange));
+    if (passes) {
         VOLT_TRY(
             st, done,
             volt_program_add_place(p, &diff_src, volt_program_gradient_tensor(p, u->in[0])));
@@ -290,8 +299,8 @@ static volt_status norm_gradients(volt_program *p, int unit, const volt_gradient
     VOLT_TRY(st, done,
              volt_program_add_buffer(p, &sums, (size_t)(extent[0] * extent[1]) * 2 * 8));
     o[7] = volt_operand_sums(sums, extent[0], extent[1]);
-    o[8] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
-    o[9] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->bias);
+    o[8] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->dealt ? -1 : u->node->weight);
+    o[9] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->dealt ? -1 : u->node->bias);
     VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_BWD_SUMS, unit, o));
     if (!p->values[u->in[0]].needs_gradient)
         goto done;
@@ -352,6 +361,7 @@ done:
 static volt_status backward_prelu(volt_program *p, int unit)
 {
     const volt_unit *u = &p->units[unit];
+    volt_operand slopes = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight);
     volt_gradient g;
     volt_place diff_src;
     volt_status st;
@@ -359,11 +369,17 @@ static volt_status backward_prelu(volt_program *p, int unit)
     VOLT_TRY(st, done, gather_native(p, unit, &g));
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done, in_place_or_new(p, unit, &g, &diff_src));
+    if (u->dealt) { /* the operator has no form without: to nowhere */
+        slopes.kind = VOLT_OPERAND_BUFFER;
+        VOLT_TRY(st, done,
+                 volt_program_add_buffer(p, &slopes.index,
+                                         (size_t)volt_tensor_elements(&slopes.tensor) *
+                                             sizeof(float)));
+    }
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_PRELU_BWD, unit, value_of(p, u->in[0]),
                        volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
-                       volt_operand_place(&g.place), volt_operand_place(&diff_src),
-                       volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->node->weight)));
+                       volt_operand_place(&g.place), volt_operand_place(&diff_src), slopes));
     st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
@@ -406,6 +422,38 @@ static volt_status backward_dropout(volt_program *p, int unit)
     VOLT_TRY(st, done,
              VOLT_EMIT(p, VOLT_OP_SCALE_CHANNELS, unit, volt_operand_place(&g.place),
                        per_channel(p, u, u->factors), volt_operand_place(&diff_src)));
+    st = pass_on(p, unit, &g, &diff_src);
+done:
+    return st;
+}
+
+/* The gradient of a gathered value is whole on every rank: its part is cut out; that of a part
+ * is gathered. */
+static volt_status backward_regrid(volt_program *p, int unit)
+{
+    const volt_unit *u = &p->units[unit];
+    const volt_program_value *in = &p->values[u->in[0]], *out = &p->values[u->out];
+    volt_place diff_src;
+    volt_gradient g;
+    int exchange;
+    volt_tensor t;
+    volt_status st;
+
+    VOLT_TRY(st, done, gather(p, unit, &g, NULL));
+    t = volt_program_gradient_tensor(p, u->in[0]);
+    t.dtype = g.place.tensor.dtype;
+    t.layout = g.place.tensor.layout;
+    VOLT_TRY(st, done, volt_program_add_place(p, &diff_src, t));
+    if (out->gathered) {
+        VOLT_TRY(st, done,
+                 volt_program_add_box(p, VOLT_OP_PACK_BOX, unit, &g.place, &diff_src, in->box));
+    } else {
+        VOLT_TRY(st, done, volt_program_start_gather(p, unit, &g.place, &diff_src, &exchange));
+        VOLT_TRY(
+            st, done,
+            volt_program_add_box(p, VOLT_OP_UNPACK_BOX, unit, &g.place, &diff_src, out->box));
+        VOLT_TRY(st, done, volt_program_end_exchange(p, unit, exchange));
+    }
     st = pass_on(p, unit, &g, &diff_src);
 done:
     return st;
@@ -469,6 +517,8 @@ done:
 
 static volt_status backward_unit(volt_program *p, int unit)
 {
+    if (volt_node_is_regrid(p->units[unit].node))
+        return backward_regrid(p, unit);
     switch (p->units[unit].node->kind) {
     case VOLT_NODE_INPUT:
         return VOLT_OK;
@@ -515,7 +565,9 @@ volt_status volt_program_emit_backward(volt_program *p)
         if (p->values[p->units[unit].out].needs_gradient)
             VOLT_TRY(st, done, backward_unit(p, unit));
         volt_program_drop(p);
+        VOLT_TRY(st, done, volt_program_start_buckets(p));
     }
+    st = volt_program_end_buckets(p);
 done:
     return st;
 }

@@ -4,7 +4,7 @@
  * as its place in the whole says, however the volume was cut. A box is cut at multiples of the
  * strides, so that the box of a coarser value is the finer one's divided.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -68,7 +68,13 @@ static volt_status box_of(volt_program *p, const volt_node *node)
             volt_box_is_empty(p->options.box) ? volt_box_of_shape(out->global) : p->options.box;
         return VOLT_OK;
     }
-    out->box = p->values[node->in[0]].box;
+    if (out->gathered) {
+        out->box = volt_box_of_shape(out->global);
+        return VOLT_OK;
+    }
+    out->box = p->values[node->in[0]].gathered
+                   ? volt_program_own_part(p, p->values[node->in[0]].global)
+                   : p->values[node->in[0]].box;
     for (int axis = 0; axis < 3 && st == VOLT_OK; axis++) {
         if (node->kind == VOLT_NODE_CONV || is_pool(node->kind))
             st = shrink(p, node, axis);
@@ -79,6 +85,14 @@ static volt_status box_of(volt_program *p, const volt_node *node)
     return st;
 }
 
+/* Also of twins, which lie behind the graph's values. */
+static const volt_node *node_of(const volt_program *p, volt_value v)
+{
+    const int count = volt_graph_value_count(p->graph);
+
+    return v < count ? volt_graph_node(p->graph, v) : &p->regrids[v - count];
+}
+
 volt_status volt_program_boxes(volt_program *p)
 {
     volt_status st = VOLT_OK;
@@ -86,10 +100,10 @@ volt_status volt_program_boxes(volt_program *p)
     for (int i = 0; st == VOLT_OK && i < p->value_count; i++) {
         volt_program_value *v = &p->values[i];
 
-        if (!v->extent[0])
+        if (!v->extent[0]) /* needed by no output */
             continue;
         memcpy(v->global, v->extent + 2, sizeof v->global);
-        st = box_of(p, volt_graph_node(p->graph, i));
+        st = box_of(p, node_of(p, i));
         volt_box_shape(v->extent + 2, v->box);
     }
     return st;

@@ -5,7 +5,7 @@
  * Both are only allowed while no value that is still read lies in that memory. Recomputing uses
  * the same code and operators, so its results have the same bits.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -201,9 +201,14 @@ done:
 static bool writes_output(const volt_program *p, const volt_unit *u)
 {
     const volt_program_value *v = &p->values[u->out];
+    const bool output = v->outputs == 1 && v->consumers == 0;
+    const volt_program_value *part = p->gathers && v->twin >= 0 ? &p->values[v->twin] : NULL;
 
-    return u->node->kind == VOLT_NODE_CONV && v->outputs == 1 && v->consumers == 0 &&
-           !(p->restrictions & VOLT_NO_PLAIN_OUTPUT);
+    if (volt_node_is_regrid(u->node))
+        return output && !v->gathered;
+    return u->node->kind == VOLT_NODE_CONV && !(p->restrictions & VOLT_NO_PLAIN_OUTPUT) &&
+           (output || (part && v->outputs == 0 && v->consumers == 1 && part->outputs == 1 &&
+                       part->consumers == 0));
 }
 
 /* A buffer for the sums of v, (n,c,2). */
@@ -378,6 +383,34 @@ done:
     return st;
 }
 
+/* Gathers a value's parts, or cuts this rank's part out of a gathered one. */
+static volt_status produce_regrid(volt_program *p, int unit, const volt_place *target)
+{
+    const volt_unit *u = &p->units[unit];
+    const volt_program_value *out = &p->values[u->out], *in = &p->values[u->in[0]];
+    int exchange;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
+    if (writes_output(p, u))
+        st = volt_program_add_place(p, &p->values[u->out].place,
+                                    volt_program_plain_tensor(p, u->out));
+    else
+        st = choose_place(p, unit, target);
+    if (st != VOLT_OK)
+        goto done;
+    if (!out->gathered)
+        return volt_program_add_box(p, VOLT_OP_PACK_BOX, unit, &in->place, &out->place,
+                                    out->box);
+    VOLT_TRY(st, done, volt_program_start_gather(p, unit, &in->place, &out->place, &exchange));
+    VOLT_TRY(
+        st, done,
+        volt_program_add_box(p, VOLT_OP_UNPACK_BOX, unit, &in->place, &out->place, in->box));
+    st = volt_program_end_exchange(p, unit, exchange);
+done:
+    return st;
+}
+
 /* All operators that read their inputs and write one output, in this order. */
 static volt_status produce_simple(volt_program *p, int unit, volt_op_kind kind,
                                   const volt_place *target)
@@ -402,6 +435,8 @@ done:
 
 static volt_status produce_kind(volt_program *p, int unit, const volt_place *target)
 {
+    if (volt_node_is_regrid(p->units[unit].node))
+        return produce_regrid(p, unit, target);
     switch (p->units[unit].node->kind) {
     case VOLT_NODE_INPUT:
         return produce_input(p, unit);
@@ -468,7 +503,7 @@ static volt_status write_outputs(volt_program *p, int unit)
 /* The loss stands between the passes; without one it keeps the outputs readable. */
 static volt_status add_loss(volt_program *p)
 {
-    const int64_t *e = p->values[volt_graph_output_value(p->graph, 0)].extent;
+    const int64_t *e = p->values[p->values[volt_graph_output_value(p->graph, 0)].alias].extent;
     const volt_step step = {.kind = VOLT_STEP_LOSS, .unit = -1};
     volt_status st;
 

@@ -22,6 +22,9 @@ static bool is_cheap(const volt_program *p, volt_value v)
 {
     const volt_node_kind kind = p->units[p->values[v].unit].node->kind;
 
+    if (volt_node_is_regrid(
+            p->units[p->values[v].unit].node)) /* cutting is, gathering is not */
+        return !p->values[v].gathered;
     return kind != VOLT_NODE_CONV && kind != VOLT_NODE_INPUT;
 }
 

@@ -8,7 +8,7 @@
  * near. The random numbers are fixed: a network's layout, and with it its announced memory, is
  * the same on every run.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -230,6 +230,8 @@ volt_status volt_program_create_operators(volt_program *p, int *refused)
 
     for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
         volt_step *s = &p->steps[i];
+        if (p->space && (s->kind == VOLT_STEP_MARGINS || s->kind == VOLT_STEP_MARGINS_END))
+            st = volt_program_create_exchange(p, s);
         if (s->kind != VOLT_STEP_OPERATOR)
             continue;
         st = p->device->op_create(p->device, &s->op, &s->spec);
@@ -273,6 +275,8 @@ static volt_loss_call largest_loss(const volt_program *p)
     const volt_tensor *t = &p->outputs[0].tensor;
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
+                           .samples = p->samples,
+                           .first = p->own_first,
                            .d = t->d,
                            .h = t->h,
                            .w = t->w,
@@ -310,7 +314,7 @@ static void account_scratch(volt_program *p)
         scratch = p->device->loss_scratch(p->device, &loss);
     p->loss_scratch = align_up(scratch);
     p->loss_bytes = p->loss_scratch + align_up(sums);
-    p->scratch_bytes = 0;
+    p->scratch_bytes = volt_program_bucket_scratch(p);
     for (int i = 0; i < p->step_count; i++) {
         const size_t bytes = volt_program_scratch_of(p, &p->steps[i]);
         p->scratch_bytes = bytes > p->scratch_bytes ? bytes : p->scratch_bytes;

@@ -6,7 +6,7 @@
  * that the refused step used. Devices thus need no table of abilities. A second search weighs
  * memory against recomputing: the plan is tried with several windows (keep.c).
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -226,19 +226,22 @@ static volt_status name_steps(volt_program *p)
         volt_step *s = &p->steps[i];
 
         if (s->unit < 0) {
-            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS ? "loss"
-                                       : s->backward             ? "backward pass pack"
-                                                                 : "forward pass pack");
+            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS         ? "loss"
+                                       : s->kind == VOLT_STEP_BUCKET     ? "gradients start"
+                                       : s->kind == VOLT_STEP_BUCKET_END ? "gradients end"
+                                       : s->backward                     ? "backward pass pack"
+                                                                         : "forward pass pack");
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
         st = volt_format(&s->name, "%s %s", unit,
-                         s->kind == VOLT_STEP_INPUT     ? "upload"
-                         : s->kind == VOLT_STEP_MARGINS ? "margins"
-                         : s->kind == VOLT_STEP_SUMS    ? "sums of all parts"
-                         : s->kind == VOLT_STEP_DROPOUT ? "factors"
-                         : s->kind == VOLT_STEP_PACK    ? "pack"
-                                                        : action_of(s));
+                         s->kind == VOLT_STEP_INPUT         ? "upload"
+                         : s->kind == VOLT_STEP_MARGINS     ? "margins"
+                         : s->kind == VOLT_STEP_MARGINS_END ? "margins end"
+                         : s->kind == VOLT_STEP_SUMS        ? "sums of all parts"
+                         : s->kind == VOLT_STEP_DROPOUT     ? "factors"
+                         : s->kind == VOLT_STEP_PACK        ? "pack"
+                                                            : action_of(s));
         volt_free(unit);
         unit = NULL;
     }
@@ -255,6 +258,10 @@ static volt_status compile(volt_program *p)
     volt_status st;
 
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    volt_free(p->forms); /* of an earlier compilation */
+    volt_free(p->packs);
+    p->forms = NULL;
+    p->packs = NULL;
     for (;;) {
         int refused = -1;
         unsigned restriction;
@@ -289,6 +296,7 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
                            const volt_device *device, const volt_program_options *o)
 {
     const size_t values = (size_t)volt_graph_value_count(graph);
+    const size_t most = volt_box_is_empty(o->box) ? values : 2 * values; /* with twins */
     volt_program *p = NULL;
     volt_status st;
 
@@ -306,9 +314,9 @@ static volt_status prepare(volt_program **out, const volt_graph *graph,
     VOLT_TRY(
         st, done,
         volt_alloc_zero(&p->states, (size_t)p->options.arenas, sizeof *p->states, "a program"));
-    VOLT_TRY(st, done, volt_alloc_zero(&p->values, values, sizeof *p->values, "a program"));
+    VOLT_TRY(st, done, volt_alloc_zero(&p->values, most, sizeof *p->values, "a program"));
     p->value_count = (int)values;
-    VOLT_TRY(st, done, volt_alloc_zero(&p->units, values, sizeof *p->units, "a program"));
+    VOLT_TRY(st, done, volt_alloc_zero(&p->units, most, sizeof *p->units, "a program"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&p->outputs, (size_t)volt_graph_output_count(graph),
                              sizeof *p->outputs, "a program"));
@@ -339,6 +347,108 @@ done:
     return st;
 }
 
+/* Boxes and needs of all parts of the volume. */
+static volt_status find_peers(volt_program *p, const volt_program_options *options)
+{
+    volt_program *peer = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc(&p->peers, (size_t)p->parts * (size_t)p->value_count * sizeof *p->peers,
+                        "a program"));
+    for (int i = 0; i < p->parts; i++) {
+        volt_program_options o = *options;
+
+        VOLT_TRY(st, done, volt_program_cut(&o, p->graph, i));
+        VOLT_TRY(st, done, prepare(&peer, p->graph, p->device, &o));
+        volt_program_take_peer(p, i, peer);
+        volt_program_free(peer);
+        peer = NULL;
+    }
+    st = VOLT_OK;
+done:
+    return st;
+}
+
+/* What a rank does by itself until all meet. */
+static volt_status prepare_rank(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *options)
+{
+    const volt_mesh *mesh = options->mesh;
+    volt_program_options o = *options;
+    volt_program *p = NULL;
+    double *work = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(graph, device, &o));
+    VOLT_TRY(st, done, volt_program_cut(&o, graph, volt_comm_rank(mesh->space)));
+    VOLT_TRY(st, done, prepare(&p, graph, device, &o));
+    p->world = mesh->world;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&p->batches, (size_t)volt_comm_size(mesh->data),
+                             sizeof *p->batches, "a program"));
+    if (p->part) {
+        p->space = mesh->space;
+        p->parts = volt_comm_size(p->space);
+        VOLT_TRY(st, done, volt_alloc(&work, (size_t)p->parts * sizeof *work, "a program"));
+        volt_program_deal(p, work);
+        VOLT_TRY(st, done, find_peers(p, options));
+        VOLT_TRY(st, done, take_window_of_whole(p));
+    }
+    if (volt_program_trains(p))
+        VOLT_TRY(st, done, volt_program_plan_buckets(p));
+    *out = p;
+    p = NULL;
+done:
+    volt_free(work);
+    volt_program_free(p);
+    return st;
+}
+
+/* All ranks fail, or none. */
+static volt_status create_rank(volt_program **out, const volt_graph *graph,
+                               const volt_device *device, const volt_program_options *o)
+{
+    volt_comm *world = o->mesh->world;
+    volt_program *p = NULL;
+    bool again = true;
+    volt_status st = prepare_rank(&p, graph, device, o);
+
+    VOLT_TRY(st, done, volt_comm_agree(world, st));
+    VOLT_TRY(st, done, volt_comm_agree(world, volt_program_meet(p, o->mesh)));
+    while (again) {
+        VOLT_TRY(st, done, volt_comm_agree(world, compile(p)));
+        VOLT_TRY(st, done, volt_program_share_restrictions(p, &again));
+    }
+    VOLT_TRY(st, done, volt_program_compare_exchanges(p));
+    volt_program_account_host(p);
+    volt_free(p->peers);
+    p->peers = NULL;
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
+static volt_status create_alone(volt_program **out, const volt_graph *graph,
+                                const volt_device *device, const volt_program_options *o)
+{
+    volt_program *p = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, check_options(graph, device, o));
+    VOLT_TRY(st, done, prepare(&p, graph, device, o));
+    if (p->part)
+        VOLT_TRY(st, done, take_window_of_whole(p));
+    VOLT_TRY(st, done, compile(p));
+    *out = p;
+    p = NULL;
+done:
+    volt_program_free(p);
+    return st;
+}
+
 volt_status volt_program_create(volt_program **out, const volt_graph *graph,
                                 const volt_device *device, const volt_program_options *options)
 {
@@ -347,11 +457,10 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_program_options"));
-    VOLT_TRY(st, done, check_options(graph, device, &o));
-    VOLT_TRY(st, done, prepare(&p, graph, device, &o));
-    if (p->part)
-        VOLT_TRY(st, done, take_window_of_whole(p));
-    VOLT_TRY(st, done, compile(p));
+    if (volt_mesh_is_alone(o.mesh))
+        VOLT_TRY(st, done, create_alone(&p, graph, device, &o));
+    else
+        VOLT_TRY(st, done, create_rank(&p, graph, device, &o));
     p->options.learns = NULL; /* was borrowed */
     if (volt_device_captures(device))
         VOLT_TRY(st, done,
@@ -368,11 +477,19 @@ void volt_program_free(volt_program *p)
 {
     if (!p)
         return;
+    volt_program_settle(p);
     volt_stream_destroy(p->device, p->stream);
     for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
         p->device->streams->capture_free(p->device, p->captures[i]);
     volt_free(p->captures);
     volt_program_clear_steps(p);
+    volt_program_clear_plans(p);
+    volt_free(p->exchanges);
+    volt_free(p->buckets);
+    volt_free(p->peers);
+    volt_free(p->regrids);
+    volt_free(p->batches);
+    volt_free(p->host);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
     p->device->release(p->device, p->average);
@@ -392,6 +509,19 @@ void volt_program_free(volt_program *p)
     volt_free(p->units);
     volt_free(p->values);
     volt_free(p);
+}
+
+volt_box volt_program_box(const volt_program *p)
+{
+    const volt_box box = p->options.box;
+
+    return volt_box_is_empty(box) ? volt_box_of_shape(p->options.extent) : box;
+}
+
+void volt_program_gathered(const volt_program *p, int64_t stride[3])
+{
+    for (int a = 0; a < 3; a++)
+        stride[a] = p->space ? p->options.gather[a] : INT64_MAX;
 }
 
 void volt_program_memory_of(const volt_program *p, volt_program_memory *out)
@@ -414,4 +544,6 @@ void volt_program_step(const volt_program *p, int i, volt_step_info *out)
                             .bytes = s->info.bytes,
                             .seconds = s->seconds,
                             .arena_bytes = s->live};
+    if (p->world)
+        volt_program_count_messages(p, s, out);
 }

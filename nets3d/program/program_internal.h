@@ -9,6 +9,10 @@
  *   backward.c  steps of the backward pass
  *   memory.c    lifetimes, the arena, operators and their scratch
  *   pack.c      training: which weights are packed when, and where they lie
+ *   ranks.c     meshes: the box and the samples of each rank, and what ranks agree on
+ *   gather.c    meshes: levels that all ranks compute whole
+ *   exchange.c  what ranks send each other within a pass: margins, sums
+ *   buckets.c   sums of gradients over ranks
  *   run.c       memory, parameters, running the steps
  *   program.c           compiling: tries plans, takes the one that needs least memory
  *
@@ -22,7 +26,15 @@
 #define VOLT_NETS3D_PROGRAM_PROGRAM_INTERNAL_H
 #include "nets3d/device/device_internal.h"
 #include "nets3d/program.h"
+#include "parallel/mesh/transfer.h"
 VOLT_BEGIN_DECLS
+
+/* A unit that gathers the parts of a value, or cuts this rank's part out. */
+#define VOLT_NODE_REGRID ((volt_node_kind)100)
+static inline bool volt_node_is_regrid(const volt_node *node)
+{
+    return node->kind == VOLT_NODE_REGRID;
+}
 
 typedef struct volt_place {
     int buffer; /* -1 = none */
@@ -36,6 +48,7 @@ typedef struct volt_unit {
     double slope;      /* norm, activation; 1 = none */
     bool bias_cancels; /* an instance norm follows and takes any constant away */
     bool weights_learn, bias_learns;
+    bool dealt;                   /* another rank computes the gradients of its parameters */
     int mean, rstd;               /* norm: buffers of the statistics (n,c); -1 = not yet */
     int factors;                  /* dropout: buffer of (n,c) factors; -1 = not yet */
     volt_place range;             /* concat: where the result is being gathered */
@@ -50,6 +63,8 @@ typedef struct volt_program_value {
     int64_t margin_low[3], margin_high[3];     /* voxels of neighbours that readers need, */
     int64_t gradient_low[3], gradient_high[3]; /* and that readers of its gradient need */
     bool exchanged, gradient_exchanged;        /* some part of the volume needs such voxels */
+    bool gathered;       /* computed whole by all ranks, although the volume is cut */
+    volt_value twin;     /* the same gathered or cut; -1 = none */
     volt_value alias;    /* the value that stands for this one (itself, unless an identity) */
     int unit;            /* that makes it; -1 = inside a fused unit */
     int consumers;       /* inputs of units that read it */
@@ -62,6 +77,7 @@ typedef struct volt_program_value {
     bool keep;           /* stays from forward until its last use in backward */
     int first_demand, demands; /* slots that read it: p->demand[first_demand...] */
     int sums; /* buffer of its sums (n,c,2) for norms that read it; -1 = not yet */
+    volt_transfer *plan[3]; /* mesh: of its margins, of its gradient's, of a twin's whole */
     volt_place place;
 } volt_program_value;
 
@@ -85,17 +101,22 @@ typedef enum volt_step_kind {
     VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
     VOLT_STEP_LOSS,    /* reads outputs and labels, may write gradients over the outputs */
     VOLT_STEP_SUMS, /* operand 0, dense float64, becomes its sum over all parts of the volume */
-    VOLT_STEP_MARGINS, /* the margins of operand 0, whose box is that of `value`, are to be
-                        * filled from other parts of the volume. All parts have the same of
-                        * these steps, also those whose operand has no margins */
-    VOLT_STEP_PACK     /* packs forms */
+    VOLT_STEP_MARGINS,     /* the margins of operand 0, whose box is that of `value`, are to be
+                            * filled from other parts of the volume. All parts have the same of
+                            * these steps, also those whose operand has no margins. With a mesh it
+                            * sends what others need; operands 1 and 2 are messages */
+    VOLT_STEP_MARGINS_END, /* mesh: the margins are there */
+    VOLT_STEP_BUCKET,      /* mesh: starts the sum of a bucket; operand 0 is for messages */
+    VOLT_STEP_BUCKET_END,  /* mesh: the sum is there */
+    VOLT_STEP_PACK         /* packs forms */
 } volt_step_kind;
 
 typedef struct volt_step {
     volt_step_kind kind;
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
-    volt_value value;     /* VOLT_STEP_MARGINS */
+    volt_value value;     /* VOLT_STEP_MARGINS, MARGINS_END */
+    int exchange;         /* the same with a mesh; BUCKET, BUCKET_END: number of the bucket */
     bool backward, again; /* again: recomputes a value of forward */
     int operands;
     volt_operand operand[VOLT_OP_MAX_TENSORS];
@@ -123,6 +144,33 @@ typedef struct volt_form {
     bool backward; /* packed in the backward pass */
 } volt_form;
 
+/* What a step exchanges with other ranks. Boxes are packed into messages and unpacked from them
+ * by operators; a device that the host cannot reach gets and gives its messages by way of the
+ * host. */
+typedef struct volt_exchange {
+    volt_value value;
+    volt_place from, to;            /* the same for margins */
+    int64_t from_low[3], to_low[3]; /* first voxels of their boxes */
+    const volt_transfer *plan;      /* the value's */
+    volt_op **pack;        /* of each send and, behind them, each receive; NULL: the message
+                            * is the one before */
+    volt_message *message; /* the same; their memory is that of a run */
+    size_t *offset;        /* the same: in the buffer of sends, of receives */
+    int send, receive;     /* buffers; -1 = nothing to send, to receive */
+    size_t sent, received; /* bytes of these */
+    size_t host_offset;    /* of the messages among the host's copies */
+    volt_ticket *ticket;   /* while it is on its way */
+} volt_exchange;
+
+/* Gradients of some parameters, next to each other, that are added over all ranks by one call.
+ */
+typedef struct volt_bucket {
+    int64_t first, count; /* in the flat array */
+    int slot;             /* of its last writer, the same on all ranks */
+    int scratch;          /* buffer; -1 = needs none */
+    volt_ticket *ticket;  /* while it is on its way */
+} volt_bucket;
+
 /* A gradient on its way to `value`. Several may refer to the same memory; it may be overwritten
  * when only one is left. */
 typedef struct volt_gradient {
@@ -147,6 +195,11 @@ typedef enum volt_run_state {
     VOLT_RUN_EVALUATED, /* forward, without dropout */
     VOLT_RUN_GRADIENT
 } volt_run_state;
+
+/* What a rank has of a value, and the voxels around it that it needs. */
+typedef struct volt_peer_value {
+    volt_box box, need, gradient_need;
+} volt_peer_value;
 
 struct volt_program {
     const volt_graph *graph;
@@ -199,6 +252,24 @@ struct volt_program {
     const double *loss_scale; /* NULL = 1 */
     int64_t first_sample;
     bool loaded, profile;
+
+    /* Of programs with a mesh of more than one rank, else 0 and NULL. */
+    volt_comm *world, *space;
+    int parts;              /* ranks of the space */
+    volt_peer_value *peers; /* (parts, values); while compiling */
+    volt_node *regrids;     /* of the units that gather.c adds */
+    int regrid_count;
+    bool gathers;
+    int64_t samples, own_first; /* of the whole batch, and the first of them that is ours */
+    int64_t *batches;           /* of each replica */
+    volt_exchange *exchanges;
+    int exchange_count, exchange_capacity;
+    volt_bucket *buckets;
+    int bucket_count;
+    unsigned char *host; /* copies of messages, where the host cannot reach the device's */
+    size_t host_bytes, host_buckets; /* of all; where those of buckets begin */
+    int on_their_way;                /* tickets */
+    int64_t bad_voxel, bad_label;    /* of the last loss, in the whole batch; -1 = none */
 };
 
 /* shapes.c: fills units and values. VOLT_EINVAL names node, axis and value. */
@@ -249,10 +320,6 @@ VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, siz
 VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,
                                                  volt_tensor tensor);
 VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step *step);
-/* Adds VOLT_STEP_MARGINS for value v, or its gradient, at `place`; not where nobody needs any.
- */
-VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
-                                                    const volt_place *place, bool gradient);
 /* Adds VOLT_STEP_SUMS, where the program computes a part. */
 VOLT_MUST_USE volt_status volt_program_add_sum(volt_program *p, int unit,
                                                const volt_operand *sums);
@@ -261,6 +328,10 @@ VOLT_MUST_USE volt_status volt_program_add_operator(volt_program *p, volt_op_kin
                                                     int unit, const volt_operand *operands);
 #define VOLT_EMIT(p, kind, unit, ...)                                                          \
     volt_program_add_operator(p, kind, unit, (const volt_operand[]){__VA_ARGS__})
+/* Adds PACK_BOX or UNPACK_BOX. */
+VOLT_MUST_USE volt_status volt_program_add_box(volt_program *p, volt_op_kind kind, int unit,
+                                               const volt_place *from, const volt_place *to,
+                                               volt_box box);
 /* Whole, native, with the value's margins or those of its gradient. */
 volt_tensor volt_program_tensor(const volt_program *p, volt_value v);
 volt_tensor volt_program_gradient_tensor(const volt_program *p, volt_value v);
@@ -317,6 +388,11 @@ void volt_program_count_live(volt_program *p);
  * leave in the arena and in the scratch, which grows only if there is no other; adds the steps
  * that pack them. */
 VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
+
+/* exchange.c: adds VOLT_STEP_MARGINS for value v, or its gradient, at `place`; not where nobody
+ * needs any. */
+VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
+                                                    const volt_place *place, bool gradient);
 
 /* run.c */
 /* Runs the steps first..last-1. At VOLT_STEP_MARGINS and VOLT_STEP_SUMS, which do nothing here,

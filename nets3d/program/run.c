@@ -7,7 +7,7 @@
  * them.
  */
 #include "nets3d/program/on_device.h"
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -85,6 +85,8 @@ static volt_status allocate(volt_program *p)
         if (blocks[i].bytes && !*blocks[i].to)
             VOLT_TRY(st, done, dev->alloc(dev, blocks[i].to, blocks[i].bytes, blocks[i].what));
     }
+    if (p->host_bytes && !p->host)
+        VOLT_TRY(st, done, volt_alloc(&p->host, p->host_bytes, "messages"));
     p->loss = (volt_loss_block *)(p->scratch + p->scratch_bytes);
     p->loss_values = 0;
     set_pointers(p);
@@ -121,11 +123,10 @@ done:
     return st;
 }
 
-/* Zeros of the gradients' size on the device, through a small host block. */
-static volt_status clear(volt_program *p, float *gradients)
+/* Through a small host block. */
+volt_status volt_program_zero(volt_program *p, float *gradients, int64_t count)
 {
     static const float zeros[4096];
-    const int64_t count = volt_graph_learned_elements(p->graph);
     volt_status st = VOLT_OK;
 
     for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
@@ -150,9 +151,10 @@ volt_status volt_program_load(volt_program *p, const float *flat)
             st, done,
             p->device->upload(p->device, p->weights, flat, p->memory.parameters, p->stream));
         /* Gradients that are always zero are never written again. */
-        VOLT_TRY(st, done, clear(p, p->gradients));
+        const int64_t count = volt_graph_learned_elements(p->graph);
+        VOLT_TRY(st, done, volt_program_zero(p, p->gradients, count));
         if (p->average)
-            VOLT_TRY(st, done, clear(p, p->average));
+            VOLT_TRY(st, done, volt_program_zero(p, p->average, count));
     } else {
         VOLT_TRY(st, done, load_packed(p, flat));
     }
@@ -192,6 +194,40 @@ static volt_status draw_factors(volt_program *p, const volt_step *s, const forwa
     return p->device->draw_factors(p->device, &call, p->stream);
 }
 
+static volt_status upload_input(volt_program *p, const volt_step *s, const forward_pass *pass)
+{
+    const size_t count = (size_t)volt_tensor_elements(&s->operand[0].tensor);
+
+    return p->device->upload(p->device, s->pointer[0], pass->input, count * sizeof *pass->input,
+                             p->stream);
+}
+
+static volt_status run_one(volt_program *p, const volt_step *s, const forward_pass *pass)
+{
+    switch (s->kind) {
+    case VOLT_STEP_OPERATOR:
+        return p->device->op_run(s->op, s->pointer, p->scratch, p->stream);
+    case VOLT_STEP_PACK:
+        return p->device->op_pack_many(p->device, p->packs + s->form, s->forms, p->stream);
+    case VOLT_STEP_DROPOUT:
+        return draw_factors(p, s, pass);
+    case VOLT_STEP_INPUT:
+        return upload_input(p, s, pass);
+    case VOLT_STEP_SUMS:
+        return p->space ? volt_program_run_sum(p, s) : VOLT_OK;
+    case VOLT_STEP_MARGINS:
+        return p->space ? volt_program_run_start(p, s) : VOLT_OK;
+    case VOLT_STEP_MARGINS_END:
+        return volt_program_run_end(p, s);
+    case VOLT_STEP_BUCKET:
+    case VOLT_STEP_BUCKET_END:
+        return volt_program_run_bucket(p, s);
+    case VOLT_STEP_LOSS:
+        break;
+    }
+    return VOLT_OK;
+}
+
 static volt_status run_each(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
@@ -200,19 +236,11 @@ static volt_status run_each(volt_program *p, int first, int last, const forward_
         volt_step *s = &p->steps[i];
         const double start = p->profile ? volt_seconds() : 0;
 
-        if (s->kind == VOLT_STEP_OPERATOR)
-            st = p->device->op_run(s->op, s->pointer, p->scratch, p->stream);
-        else if (s->kind == VOLT_STEP_PACK)
-            st = p->device->op_pack_many(p->device, p->packs + s->form, s->forms, p->stream);
-        else if (s->kind == VOLT_STEP_DROPOUT)
-            st = draw_factors(p, s, pass);
-        else if (s->kind == VOLT_STEP_INPUT)
-            st = p->device->upload(p->device, s->pointer[0], pass->input,
-                                   (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                       sizeof *pass->input,
-                                   p->stream);
+        st = run_one(p, s, pass);
         if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
             st = volt_stream_sync(p->device, p->stream);
+        if (p->on_their_way)
+            volt_comm_progress(p->world);
         s->seconds = p->profile ? volt_seconds() - start : 0;
     }
     return st;
@@ -281,7 +309,7 @@ static volt_status run_forward(volt_program *p, const forward_pass *pass)
     if (!p->loaded)
         return volt_fail(VOLT_EINVAL, "the program has no parameters yet");
     p->state = VOLT_RUN_NONE;
-    st = run_steps(p, 0, p->loss_step, pass);
+    st = volt_program_leave(p, run_steps(p, 0, p->loss_step, pass));
     if (st == VOLT_OK)
         p->state = pass->evaluate ? VOLT_RUN_EVALUATED : VOLT_RUN_FORWARD;
     return st;
@@ -347,6 +375,20 @@ volt_status volt_program_download(volt_program *p, int i, float *to)
 
 /* ---- loss ---- */
 
+/* Where labels and levels lie in the whole volume. */
+static void place_in_whole(const volt_program *p, volt_loss_call *call)
+{
+    for (int i = 0; i < call->levels; i++) {
+        const volt_program_value *v =
+            &p->values[p->values[volt_graph_output_value(p->graph, i)].alias];
+
+        memcpy(call->level[i].whole, v->global, sizeof v->global);
+        memcpy(call->level[i].low, v->box.low, sizeof v->box.low);
+    }
+    memcpy(call->whole, call->level[0].whole, sizeof call->whole);
+    memcpy(call->low, call->level[0].low, sizeof call->low);
+}
+
 /* The call without labels. */
 static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *o,
                                 bool gradient)
@@ -354,6 +396,8 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
     const volt_tensor *t = &p->outputs[0].tensor;
     volt_loss_call call = {.n = t->n,
                            .c = t->c,
+                           .samples = p->samples,
+                           .first = p->own_first,
                            .d = t->d,
                            .h = t->h,
                            .w = t->w,
@@ -376,10 +420,28 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
 
     for (int i = 0; i < call.levels; i++) {
         t = &p->outputs[i].tensor;
-        call.level[i] =
-            (volt_loss_level){output_address(p, i), t->d, t->h, t->w, o->level_weight[i]};
+        call.level[i] = (volt_loss_level){.logits = output_address(p, i),
+                                          .d = t->d,
+                                          .h = t->h,
+                                          .w = t->w,
+                                          .weight = o->level_weight[i]};
     }
+    if (p->part)
+        place_in_whole(p, &call);
     return call;
+}
+
+static volt_status run_loss(volt_program *p, const volt_loss_call *call)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, p->device->loss_sums(p->device, call, p->stream));
+    VOLT_TRY(st, done, volt_program_sum_loss(p, call));
+    VOLT_TRY(st, done, p->device->loss_gradient(p->device, call, p->stream));
+    if (p->profile)
+        st = volt_stream_sync(p->device, p->stream);
+done:
+    return st;
 }
 
 volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
@@ -409,10 +471,7 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
                                (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels,
                                p->stream));
     call.labels = device_labels;
-    VOLT_TRY(st, done, p->device->loss_sums(p->device, &call, p->stream));
-    VOLT_TRY(st, done, p->device->loss_gradient(p->device, &call, p->stream));
-    if (p->profile)
-        VOLT_TRY(st, done, volt_stream_sync(p->device, p->stream));
+    VOLT_TRY(st, done, volt_program_leave(p, run_loss(p, &call)));
     p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;
@@ -444,6 +503,10 @@ volt_status volt_program_loss_result(volt_program *p, volt_loss_result *result)
     if (!p->loss_values)
         return volt_fail(VOLT_EINVAL, "a result needs a loss before it");
     VOLT_TRY(st, done, p->device->download(p->device, &b, p->loss, sizeof b, p->stream));
+    if (p->world) {
+        b.bad_voxel = p->bad_voxel;
+        b.bad_label = p->bad_label;
+    }
     if (b.bad_labels)
         return volt_fail(VOLT_EINVAL, "label %lld at voxel %lld of the batch, expected 0..%d",
                          (long long)b.bad_label, (long long)b.bad_voxel, p->loss_values - 1);
@@ -466,7 +529,8 @@ volt_status volt_program_backward(volt_program *p)
     if (p->state != VOLT_RUN_GRADIENT)
         return volt_fail(VOLT_EINVAL, "a backward pass needs a loss with gradient before it");
     p->state = VOLT_RUN_NONE;
-    return run_steps(p, p->loss_step + 1, p->step_count, &(forward_pass){.input = NULL});
+    return volt_program_leave(
+        p, run_steps(p, p->loss_step + 1, p->step_count, &(forward_pass){.input = NULL}));
 }
 
 volt_status volt_program_use(volt_program *p, int arena)
@@ -486,15 +550,25 @@ void volt_program_set_first_sample(volt_program *p, int64_t first)
     p->first_sample = first;
 }
 
+int64_t volt_program_first_sample(const volt_program *p)
+{
+    return p->own_first;
+}
+
 volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts)
 {
+    volt_status st;
+
     if (!p->average)
         return volt_fail(VOLT_EINVAL, "the program does not accumulate gradients");
     if (part < 0 || part >= parts)
         return volt_fail(VOLT_EINVAL, "part %lld of %lld", (long long)part, (long long)parts);
-    return p->device->accumulate(p->device, p->average, p->gradients,
-                                 volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
-                                 part == 0, p->options.threads, p->stream);
+    st = p->device->accumulate(p->device, p->average, p->gradients,
+                               volt_graph_learned_elements(p->graph), 1.0 / (double)parts,
+                               part == 0, p->options.threads, p->stream);
+    if (st == VOLT_OK && p->world && part == parts - 1)
+        st = volt_program_sum_average(p);
+    return volt_program_leave(p, st);
 }
 
 volt_parameters volt_program_parameters(const volt_program *p)

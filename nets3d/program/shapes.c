@@ -6,7 +6,7 @@
  * over memory and a buffer. A convolution whose value goes only into an instance norm loses its
  * bias, which the norm would subtract again.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -45,7 +45,7 @@ const char *volt_node_kind_name(volt_node_kind kind)
     case VOLT_NODE_PRELU:
         return "PReLU";
     }
-    return "unknown node";
+    return kind == VOLT_NODE_REGRID ? "gathering" : "unknown node";
 }
 
 const char *volt_program_node_name(const volt_program *p, const volt_node *node)
@@ -240,7 +240,8 @@ static bool feeds_norm_only(const volt_program *p, volt_value v)
         if (p->values[v].consumers != 1 || p->values[v].outputs)
             return false;
         return u->node->kind == VOLT_NODE_INSTANCE_NORM ||
-               (u->node->kind == VOLT_NODE_DROPOUT && feeds_norm_only(p, u->out));
+               ((u->node->kind == VOLT_NODE_DROPOUT || volt_node_is_regrid(u->node)) &&
+                feeds_norm_only(p, u->out));
     }
     return false;
 }
@@ -281,6 +282,8 @@ volt_status volt_program_shapes(volt_program *p)
         if (p->values[i].extent[0] && p->values[i].alias == i && p->values[i].unit < 0)
             add_unit(p, node, fused_activation(p, node));
     }
+    VOLT_TRY(st, done, volt_program_mark_gathered(p));
+    VOLT_TRY(st, done, volt_program_insert_twins(p));
     for (int i = 0; i < p->unit_count; i++) {
         volt_unit *u = &p->units[i];
         u->bias_cancels =

@@ -4,7 +4,7 @@
  * cleared and filled again and keep their capacity. Operands refer to buffers by index: offsets
  * exist only after memory.c has arranged the arena, addresses only after loading.
  */
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 #include <string.h>
 
@@ -13,6 +13,7 @@
 
 void volt_program_clear_steps(volt_program *p)
 {
+    volt_program_clear_exchanges(p);
     for (int i = 0; i < p->step_count; i++) {
         p->device->op_free(p->steps[i].op);
         volt_free(p->steps[i].name);
@@ -73,21 +74,6 @@ done:
     return st;
 }
 
-volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
-                                      const volt_place *place, bool gradient)
-{
-    volt_step step = {.kind = VOLT_STEP_MARGINS,
-                      .unit = unit,
-                      .value = v,
-                      .backward = p->slot >= p->unit_count,
-                      .operands = 1};
-
-    if (!(gradient ? p->values[v].gradient_exchanged : p->values[v].exchanged))
-        return VOLT_OK;
-    step.operand[0] = volt_operand_place(place);
-    return volt_program_add_step(p, &step);
-}
-
 volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *sums)
 {
     volt_step step = {.kind = VOLT_STEP_SUMS,
@@ -96,7 +82,9 @@ volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *
                       .operands = 1};
 
     step.operand[0] = *sums;
-    return p->part ? volt_program_add_step(p, &step) : VOLT_OK;
+    if (!p->part || p->values[p->units[unit].out].gathered)
+        return VOLT_OK;
+    return volt_program_add_step(p, &step);
 }
 
 /* A buffer without margins for operand i. */
@@ -191,6 +179,24 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     }
     if ((u->dense_in | u->dense_out) >> kind & 1)
         return add_step_without_margins(p, &step);
+    return volt_program_add_step(p, &step);
+}
+
+volt_status volt_program_add_box(volt_program *p, volt_op_kind kind, int unit,
+                                 const volt_place *from, const volt_place *to, volt_box box)
+{
+    volt_step step = {.kind = VOLT_STEP_OPERATOR,
+                      .unit = unit,
+                      .backward = p->slot >= p->unit_count,
+                      .operands = 2,
+                      .spec = {.kind = kind, .box = box, .threads = p->options.threads}};
+
+    if (volt_box_is_empty(box))
+        return VOLT_OK;
+    step.operand[0] = volt_operand_place(from);
+    step.operand[1] = volt_operand_place(to);
+    step.spec.tensor[0] = from->tensor;
+    step.spec.tensor[1] = to->tensor;
     return volt_program_add_step(p, &step);
 }
 

@@ -53,9 +53,11 @@ static volt_loss_call call_of(const loss_case *k, const int16_t *labels, float *
                            .threads = threads};
 
     for (int i = 0; i < k->levels; i++)
-        call.level[i] =
-            (volt_loss_level){logits[i], level_extent(k->d, i), level_extent(k->h, i),
-                              level_extent(k->w, i), 1.0 / (1 << i)};
+        call.level[i] = (volt_loss_level){.logits = logits[i],
+                                          .d = level_extent(k->d, i),
+                                          .h = level_extent(k->h, i),
+                                          .w = level_extent(k->w, i),
+                                          .weight = 1.0 / (1 << i)};
     return call;
 }
 

@@ -1,0 +1,344 @@
+#include "tests/kit/rank_compare.h"
+
+#include <stdio.h>
+
+#include "base/core/alloc.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "nets3d/device/device_internal.h"
+#include "nets3d/graph/init.h"
+#include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
+#include "parallel/ranks.h"
+
+/* bf16: one value that rounds the other way is 4e-3 of it. */
+const rank_tolerance rank_fp32 = {1e-5, 1e-5, 1e-4, 1e-3, 1e-4},
+                     rank_bf16 = {1e-2, 1e-2, 2e-2, 1, 1e-2};
+
+/* What all ranks of a training share. */
+typedef struct training {
+    const rank_case *c;
+    const volt_device *dev;
+    volt_precision precision;
+    const char *mesh;
+    const volt_graph *graph;
+    const float *input, *weights;
+    const int16_t *labels;
+    rank_result *out; /* rank 0's, but for logits, which all write their part of */
+    rank_result *each;
+} training;
+
+static int64_t volume_of(const int64_t extent[3])
+{
+    return extent[0] * extent[1] * extent[2];
+}
+
+/* Copies the box of each of `count` volumes between a whole and a part. */
+static void cut(void *whole, void *part, size_t size, int64_t count, const int64_t extent[3],
+                volt_box box, bool out)
+{
+    const size_t line = (size_t)(box.high[2] - box.low[2]) * size;
+    char *own = part;
+
+    for (int64_t i = 0; i < count; i++)
+        for (int64_t d = box.low[0]; d < box.high[0]; d++)
+            for (int64_t h = box.low[1]; h < box.high[1]; h++, own += line) {
+                char *w =
+                    (char *)whole +
+                    (size_t)(((i * extent[0] + d) * extent[1] + h) * extent[2] + box.low[2]) *
+                        size;
+                memcpy(out ? own : w, out ? w : own, line);
+            }
+}
+
+static volt_loss_options loss_of(const training *t)
+{
+    const rank_case *c = t->c;
+    volt_loss_options o = volt_loss_nnunet(volt_graph_output_count(t->graph), c->batch_dice);
+
+    o.sigmoid = c->regions != NULL;
+    o.regions = c->regions;
+    o.values = c->values;
+    if (c->ignore)
+        o.ignore = c->values;
+    return o;
+}
+
+/* One rank's data. */
+typedef struct shard {
+    volt_program *p;
+    float *input, *logits;
+    int16_t *labels;
+    volt_box box;
+    int64_t n, first, classes;
+} shard;
+
+static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh)
+{
+    const rank_case *c = t->c;
+    const int64_t channels = volt_graph_channels(t->graph, 0), voxels = volume_of(c->extent);
+    const int data = mesh ? mesh->size[VOLT_MESH_DATA] : 1;
+    const int at = mesh ? mesh->at[VOLT_MESH_DATA] : 0;
+    volt_program_options o = volt_program_defaults();
+    volt_status st;
+
+    s->n = c->n / data + (at < c->n % data);
+    o.n = s->n;
+    memcpy(o.extent, c->extent, sizeof o.extent);
+    memcpy(o.gather, c->gather, sizeof o.gather);
+    o.mesh = mesh;
+    o.precision = t->precision;
+    o.mode = VOLT_TRAIN;
+    o.threads = 1;
+    o.seed = 5;
+    VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, t->dev, &o));
+    VOLT_TRY(st, done, volt_program_load(s->p, t->weights));
+    s->box = volt_program_box(s->p);
+    s->first = volt_program_first_sample(s->p);
+    s->classes = volt_graph_channels(t->graph, volt_graph_output_value(t->graph, 0));
+    const int64_t own = s->n * volt_box_voxels(s->box);
+    VOLT_TRY(st, done,
+             volt_alloc(&s->input, (size_t)(own * channels) * sizeof(float), "a part"));
+    VOLT_TRY(st, done, volt_alloc(&s->labels, (size_t)own * sizeof(int16_t), "a part"));
+    VOLT_TRY(st, done,
+             volt_alloc(&s->logits, (size_t)(own * s->classes) * sizeof(float), "a part"));
+    cut((void *)(t->input + s->first * channels * voxels), s->input, sizeof(float),
+        s->n * channels, c->extent, s->box, true);
+    cut((void *)(t->labels + s->first * voxels), s->labels, sizeof(int16_t), s->n, c->extent,
+        s->box, true);
+done:
+    return st;
+}
+
+static void free_shard(shard *s)
+{
+    volt_program_free(s->p);
+    volt_free(s->input);
+    volt_free(s->labels);
+    volt_free(s->logits);
+}
+
+static volt_status copy_first(const training *t, shard *s, rank_result *own)
+{
+    const volt_parameters q = volt_program_parameters(s->p);
+
+    return t->dev->download(t->dev, own->gradients, q.gradients,
+                            (size_t)q.count * sizeof(float), q.stream);
+}
+
+static volt_status step(const training *t, shard *s, int i, volt_optimizer *optimizer,
+                        rank_result *own)
+{
+    const rank_case *c = t->c;
+    const volt_loss_options options = loss_of(t);
+    volt_loss_result result = {
+        .tp = own->counts, .fp = own->counts + 16, .fn = own->counts + 32};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_forward(s->p, s->input, (uint32_t)i));
+    if (i == 0) {
+        VOLT_TRY(st, done, volt_program_download(s->p, 0, s->logits));
+        cut(t->out->logits + s->first * s->classes * volume_of(c->extent), s->logits,
+            sizeof(float), s->n * s->classes, c->extent, s->box, false);
+    }
+    VOLT_TRY(st, done, volt_program_loss(s->p, &options, s->labels, true));
+    VOLT_TRY(st, done, volt_program_loss_result(s->p, &result));
+    own->loss[i] = result.total;
+    own->voxels = result.voxels;
+    VOLT_TRY(st, done, volt_program_backward(s->p));
+    if (i == 0)
+        VOLT_TRY(st, done, copy_first(t, s, own));
+    st = volt_optimizer_step(optimizer, 0.01);
+done:
+    return st;
+}
+
+static volt_status train_rank(volt_comm *comm, void *context)
+{
+    const training *t = context;
+    const volt_optimizer_settings settings = volt_optimizer_nnunet();
+    rank_result *own = &t->each[volt_comm_rank(comm)];
+    volt_optimizer *optimizer = NULL;
+    volt_mesh *mesh = NULL;
+    shard s = {0};
+    int size[VOLT_MESH_AXES];
+    volt_status st;
+
+    if (*t->mesh) {
+        VOLT_TRY(st, done, volt_mesh_parse(size, t->mesh, volt_comm_size(comm)));
+        VOLT_TRY(st, done, volt_mesh_open(&mesh, comm, size));
+    }
+    VOLT_TRY(st, done, make_shard(&s, t, mesh));
+    VOLT_TRY(st, done,
+             volt_optimizer_create(&optimizer, volt_program_parameters(s.p), &settings));
+    for (int i = 0; i < RANK_STEPS; i++)
+        VOLT_TRY(st, done, step(t, &s, i, optimizer, own));
+    st = volt_program_save(s.p, own->weights);
+done:
+    volt_optimizer_free(optimizer);
+    free_shard(&s);
+    volt_mesh_close(mesh);
+    return st;
+}
+
+static void *zeros(int64_t count, size_t size)
+{
+    void *x;
+
+    assert_ok(volt_alloc_zero(&x, (size_t)count, size, "numbers"));
+    return x;
+}
+
+static void open_result(rank_result *r, const training *t)
+{
+    const volt_graph *g = t->graph;
+
+    r->parameters = volt_graph_param_elements(g);
+    r->logit_count = t->c->n * volume_of(t->c->extent) *
+                     volt_graph_channels(g, volt_graph_output_value(g, 0));
+    r->gradients = zeros(r->parameters, sizeof(float));
+    r->weights = zeros(r->parameters, sizeof(float));
+    r->logits = zeros(r->logit_count, sizeof(float));
+}
+
+void rank_result_free(rank_result *r)
+{
+    volt_free(r->logits);
+    volt_free(r->gradients);
+    volt_free(r->weights);
+    memset(r, 0, sizeof *r);
+}
+
+/* Labels in blocks, as organs are, of different sizes along the axes. */
+static void draw(const training *t, float *input, int16_t *labels, float *weights)
+{
+    const rank_case *c = t->c;
+    const int64_t voxels = volume_of(c->extent), channels = volt_graph_channels(t->graph, 0);
+    const int kinds = c->values + c->ignore;
+    volt_rng rng = volt_rng_open(3, 0, 0, VOLT_RNG_TEST);
+
+    volt_init_parameters(weights, t->graph, 4);
+    for (int64_t i = 0; i < c->n * channels * voxels; i++)
+        input[i] = (float)volt_rng_normal(&rng);
+    for (int64_t i = 0; i < c->n * voxels; i++) {
+        const int64_t w = i % c->extent[2], h = i / c->extent[2] % c->extent[1];
+        const int64_t d = i / c->extent[2] / c->extent[1];
+        labels[i] = (int16_t)((d / 3 + h / 5 + w / 7 + (volt_rng_below(&rng, 8) == 0)) % kinds);
+    }
+}
+
+void rank_train(rank_result *out, const rank_case *c, const volt_device *dev,
+                volt_precision precision, const char *mesh)
+{
+    volt_graph *graph = c->build();
+    training t = {.c = c, .dev = dev, .precision = precision, .mesh = mesh, .graph = graph};
+    const int64_t voxels = c->n * volume_of(c->extent);
+    float *input = zeros(voxels * volt_graph_channels(graph, 0), sizeof *input);
+    float *weights = zeros(volt_graph_param_elements(graph), sizeof *weights);
+    int16_t *labels = zeros(voxels, sizeof *labels);
+    int size[VOLT_MESH_AXES], ranks = 1;
+
+    if (*mesh) {
+        assert_ok(volt_mesh_parse(size, mesh, 0));
+        ranks = volt_mesh_ranks(size);
+    }
+    draw(&t, input, labels, weights);
+    t.input = input;
+    t.labels = labels;
+    t.weights = weights;
+    t.each = zeros(ranks, sizeof *t.each);
+    for (int i = 0; i < ranks; i++)
+        open_result(&t.each[i], &t);
+    t.out = &t.each[0];
+    if (volt_ranks_run(ranks, train_rank, &t) != VOLT_OK)
+        fail_msg("%s on %s: %s", c->name, *mesh ? mesh : "one rank", volt_last_error());
+    *out = t.each[0];
+    for (int i = 1; i < ranks; i++) {
+        t.each[i].logit_count = 0; /* rank 0 has those of all */
+        assert_ranks_equal(mesh, &t.each[i], out);
+        rank_result_free(&t.each[i]);
+    }
+    volt_free(t.each);
+    volt_free(labels);
+    volt_free(weights);
+    volt_free(input);
+    volt_graph_free(graph);
+}
+
+void assert_ranks_equal(const char *what, const rank_result *a, const rank_result *b)
+{
+    const size_t bytes = (size_t)b->parameters * sizeof(float);
+
+    if (memcmp(a->loss, b->loss, sizeof a->loss) || memcmp(a->gradients, b->gradients, bytes) ||
+        memcmp(a->weights, b->weights, bytes) ||
+        memcmp(a->counts, b->counts, sizeof a->counts) || a->voxels != b->voxels ||
+        (a->logit_count &&
+         memcmp(a->logits, b->logits, (size_t)b->logit_count * sizeof(float))))
+        fail_msg("%s: ranks or runs differ", what);
+}
+
+static double norm_of(const float *a, const float *b, int64_t count)
+{
+    double sum = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        const double x = b ? (double)a[i] - b[i] : a[i];
+        sum += x * x;
+    }
+    return sqrt(sum);
+}
+
+static void assert_norm(const char *what, const char *name, const float *a, const float *b,
+                        int64_t count, double tolerance, double floor)
+{
+    const double error = norm_of(a, b, count), norm = norm_of(b, NULL, count);
+
+    if (!(error <= tolerance * (norm + floor)))
+        fail_msg("%s: %s is %g off, norm %g (floor %g)", what, name, error, norm, floor);
+}
+
+void assert_ranks_near(const char *what, const rank_case *c, const rank_result *a,
+                       const rank_result *b, const rank_tolerance *t)
+{
+    volt_graph *g = c->build();
+    const double all = norm_of(b->gradients, NULL, b->parameters);
+
+    assert_true(all > 0 && isfinite(all));
+    assert_norm(what, "the array of logits", a->logits, b->logits, b->logit_count, t->logits,
+                0);
+    for (int i = 0; i < RANK_STEPS; i++) {
+        if (!(fabs(a->loss[i] - b->loss[i]) <= t->loss * fabs(b->loss[i])))
+            fail_msg("%s: loss %d is %.9g, expected %.9g", what, i, a->loss[i], b->loss[i]);
+    }
+    assert_int_equal(a->voxels, b->voxels);
+    for (int i = 0; i < volt_graph_param_count(g); i++) {
+        const volt_param *q = volt_graph_param(g, i);
+        assert_norm(what, q->name, a->gradients + q->offset, b->gradients + q->offset, q->count,
+                    t->gradient, t->floor * all);
+    }
+    assert_norm(what, "the array of weights", a->weights, b->weights, b->parameters, t->weights,
+                0);
+    volt_graph_free(g);
+}
+
+void check_meshes(const rank_case *c, const volt_device *dev, volt_precision precision,
+                  const char *const *meshes)
+{
+    const rank_tolerance *t = precision == VOLT_FP32 ? &rank_fp32 : &rank_bf16;
+    rank_result one = {0}, many = {0}, again = {0};
+    char what[128];
+
+    rank_train(&one, c, dev, precision, "");
+    for (int i = 0; meshes[i]; i++) {
+        snprintf(what, sizeof what, "%s on %s", c->name, meshes[i]);
+        rank_train(&many, c, dev, precision, meshes[i]);
+        assert_ranks_near(what, c, &many, &one, t);
+        if (!meshes[i + 1]) {
+            rank_train(&again, c, dev, precision, meshes[i]);
+            assert_ranks_equal(what, &again, &many);
+            rank_result_free(&again);
+        }
+        rank_result_free(&many);
+    }
+    rank_result_free(&one);
+}

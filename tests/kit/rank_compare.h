@@ -1,0 +1,53 @@
+/* rank_compare.h - a short training on a mesh of ranks, threads of the test, against the same
+ * on one rank.
+ */
+#ifndef VOLT_TESTS_RANK_COMPARE_H
+#define VOLT_TESTS_RANK_COMPARE_H
+#include "tests/kit/test.h"
+#include "nets3d/device.h"
+#include "nets3d/graph.h"
+#include "nets3d/program.h"
+
+typedef struct rank_case {
+    const char *name;
+    volt_graph *(*build)(void);
+    int64_t n, extent[3];   /* of the whole batch and volume */
+    int values;             /* labels are 0..values-1 */
+    const uint8_t *regions; /* as in volt_loss_options, with a sigmoid; NULL = a softmax */
+    bool ignore;            /* one label more is to be ignored */
+    bool batch_dice;
+    int64_t gather[3]; /* of the program's options */
+} rank_case;
+
+typedef struct rank_tolerance {
+    double logits, loss, gradient; /* gradient: of a parameter's, by norm, */
+    double floor;                  /* which counts as so much of the norm of all at least */
+    double weights;                /* after the optimizer's steps, by norm of all */
+} rank_tolerance;
+
+extern const rank_tolerance rank_fp32, rank_bf16;
+
+/* What a training of some steps leaves. */
+typedef struct rank_result {
+    float *logits, *gradients; /* of the first step, of output 0 and of all parameters */
+    float *weights;            /* after the last */
+    double loss[8];            /* of each step */
+    int64_t counts[3 * 16], voxels;
+    int64_t parameters, logit_count;
+} rank_result;
+
+#define RANK_STEPS 5
+
+/* Trains on a mesh (text; "" = one rank without a mesh); checks that all ranks have the same
+ * losses, gradients and weights. */
+void rank_train(rank_result *out, const rank_case *c, const volt_device *dev,
+                volt_precision precision, const char *mesh);
+void rank_result_free(rank_result *r);
+void assert_ranks_near(const char *what, const rank_case *c, const rank_result *a,
+                       const rank_result *b, const rank_tolerance *t);
+void assert_ranks_equal(const char *what, const rank_result *a, const rank_result *b);
+/* All three for a list of meshes, the last one twice; NULL ends it. */
+void check_meshes(const rank_case *c, const volt_device *dev, volt_precision precision,
+                  const char *const *meshes);
+
+#endif

@@ -1,0 +1,218 @@
+/* A training on any mesh of ranks is the training on one rank, to rounding, and the same mesh
+ * has the same bits. */
+#include "base/core/alloc.h"
+#include "nets3d/program/program_internal.h"
+#include "tests/kit/networks.h"
+#include "tests/kit/rank_compare.h"
+
+static volt_device *reference, *cpu;
+
+static int open_devices(void **state)
+{
+    (void)state;
+    return volt_device_open(&reference, "reference") != VOLT_OK ||
+           volt_device_open(&cpu, "cpu") != VOLT_OK;
+}
+
+static int close_devices(void **state)
+{
+    (void)state;
+    volt_device_close(reference);
+    volt_device_close(cpu);
+    return 0;
+}
+
+#define MESHES(...)                                                                            \
+    (const char *const[])                                                                      \
+    {                                                                                          \
+        __VA_ARGS__, NULL                                                                      \
+    }
+
+#define NEVER                                                                                  \
+    {                                                                                          \
+        64, 64, 64                                                                             \
+    } /* gathers nothing */
+
+static const rank_case plain = {.name = "plain",
+                                .build = build_unet3d,
+                                .n = 2,
+                                .extent = {16, 12, 8},
+                                .values = 3,
+                                .gather = NEVER};
+
+static void a_batch_over_ranks(void **state)
+{
+    const rank_case uneven = {.name = "five samples",
+                              .build = build_unet3d,
+                              .n = 5,
+                              .extent = {8, 4, 8},
+                              .values = 3,
+                              .ignore = true,
+                              .batch_dice = true};
+
+    (void)state;
+    check_meshes(&plain, cpu, VOLT_FP32, MESHES("data=2"));
+    check_meshes(&plain, reference, VOLT_FP32, MESHES("data=2"));
+    check_meshes(&uneven, cpu, VOLT_FP32, MESHES("data=2", "data=4", "data=5", "data=3"));
+}
+
+static void a_volume_over_ranks(void **state)
+{
+    (void)state;
+    check_meshes(&plain, cpu, VOLT_FP32,
+                 MESHES("z=2", "z=3", "y=3", "x=2", "z=2,y=2", "z=4,x=2", "z=2,y=2,x=2"));
+    check_meshes(&plain, reference, VOLT_FP32, MESHES("y=2", "z=3,x=2"));
+}
+
+static void both_over_ranks(void **state)
+{
+    (void)state;
+    check_meshes(&plain, cpu, VOLT_FP32, MESHES("data=2,z=2", "data=2,y=3", "data=2,z=2,x=2"));
+}
+
+static void a_residual_network(void **state)
+{
+    rank_case c = {.name = "residual",
+                   .build = build_residual,
+                   .n = 2,
+                   .extent = {8, 12, 8},
+                   .values = 3,
+                   .batch_dice = true};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "y=2,x=2", "data=2,z=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,y=3"));
+}
+
+static void anisotropic_windows_and_strides(void **state)
+{
+    const rank_case c = {.name = "anisotropic",
+                         .build = networks[1].build,
+                         .n = 1,
+                         .extent = {6, 12, 20},
+                         .values = 3,
+                         .ignore = true};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "x=5", "z=2,y=3", "z=2,y=2,x=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,x=2"));
+}
+
+static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
+
+static void planes_with_regions(void **state)
+{
+    const rank_case c = {.name = "2-D",
+                         .build = networks[2].build,
+                         .n = 3,
+                         .extent = {1, 16, 12},
+                         .values = 3,
+                         .regions = regions,
+                         .ignore = true};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=4", "x=3", "data=3", "data=2,y=2", "y=2,x=2"));
+}
+
+/* 2.5-D: neighbouring slices are channels. */
+static volt_graph *build_slices(void)
+{
+    return build_two_stages(5, 3, 4, 6);
+}
+
+static void slices_as_channels(void **state)
+{
+    const rank_case c = {.name = "2.5-D",
+                         .build = build_slices,
+                         .n = 2,
+                         .extent = {2, 16, 12},
+                         .values = 3,
+                         .batch_dice = true};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=3", "data=2,x=2"));
+}
+
+/* Dropout, pooling, softmax, PReLU, nearest upsampling. */
+static volt_graph *build_dropout(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const int64_t two[3] = {2, 2, 2};
+    volt_value x, a, b, c;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 6, &cube, true));
+    assert_ok(volt_graph_dropout(g, &a, a, 0.3));
+    assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
+    assert_ok(volt_graph_prelu(g, &a, a, "ap", 6));
+    assert_ok(volt_graph_pool(g, &b, a, VOLT_NODE_MAX_POOL, two, two));
+    assert_ok(volt_graph_conv(g, &b, b, "b", 8, &cube, true));
+    assert_ok(volt_graph_instance_norm(g, &b, b, "bn", 1e-5));
+    assert_ok(volt_graph_dropout(g, &b, b, 0.3));
+    assert_ok(volt_graph_upsample(g, &b, b, VOLT_NODE_UPSAMPLE_NEAREST, two));
+    assert_ok(volt_graph_concat(g, &c, (volt_value[]){a, b}, 2));
+    assert_ok(volt_graph_softmax(g, &c, c));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
+static void dropout_and_the_rest(void **state)
+{
+    const rank_case c = {
+        .name = "dropout", .build = build_dropout, .n = 3, .extent = {6, 8, 10}, .values = 3};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "data=3", "data=2,z=2", "data=2,z=3"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("x=4", "data=2,x=2"));
+}
+
+/* Large enough for the parts to be computed as the whole is. */
+static void bfloat16(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    if (!cpu->supports(cpu, VOLT_BF16_MIXED))
+        skip_because("this processor has no bf16");
+    c.extent[0] = 48;
+    c.extent[1] = 36;
+    c.extent[2] = 24;
+    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2,y=2"));
+}
+
+static void gathered_levels(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    for (int64_t stride = 2; stride >= 1; stride--) {
+        for (int a = 0; a < 3; a++)
+            c.gather[a] = stride;
+        c.name = stride == 2 ? "the coarsest gathered" : "all but the finest gathered";
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=3", "y=2,x=2", "data=2,z=4"));
+        check_meshes(&c, reference, VOLT_FP32, MESHES("z=5", "z=2,x=2"));
+    }
+    c.gather[0] = c.gather[1] = c.gather[2] = 0;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "x=4"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_batch_over_ranks),
+        cmocka_unit_test(a_volume_over_ranks),
+        cmocka_unit_test(both_over_ranks),
+        cmocka_unit_test(a_residual_network),
+        cmocka_unit_test(anisotropic_windows_and_strides),
+        cmocka_unit_test(planes_with_regions),
+        cmocka_unit_test(slices_as_channels),
+        cmocka_unit_test(dropout_and_the_rest),
+        cmocka_unit_test(gathered_levels),
+        cmocka_unit_test(bfloat16),
+    };
+    return cmocka_run_group_tests(tests, open_devices, close_devices);
+}
