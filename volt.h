@@ -51,6 +51,7 @@
 
 /* ranks: communicators, meshes, threads as ranks */
 #include "parallel/comm.h"
+#include "parallel/launcher.h"
 #include "parallel/link.h"
 #include "parallel/mesh.h"
 #include "parallel/ranks.h"

@@ -20,9 +20,18 @@ foreach(from BIN LIB)
        ${CMAKE_INSTALL_FULL_LIBEXECDIR}/volt/volt-itk)
 endforeach()
 
+# The same for the plug-ins.
+foreach(from BIN LIB)
+  file(RELATIVE_PATH volt_plugins_from_${from} ${CMAKE_INSTALL_FULL_${from}DIR}
+       ${CMAKE_INSTALL_FULL_LIBDIR}/volt)
+endforeach()
+
 add_library(volt_objects OBJECT ${volt_sources} ${volt_font_source})
 set_property(SOURCE ${PROJECT_SOURCE_DIR}/io/image/itk_call.c APPEND PROPERTY COMPILE_DEFINITIONS
              VOLT_ITK_FROM_BIN="${volt_itk_from_BIN}" VOLT_ITK_FROM_LIB="${volt_itk_from_LIB}")
+set_property(SOURCE ${PROJECT_SOURCE_DIR}/parallel/comm/plugin.c APPEND PROPERTY COMPILE_DEFINITIONS
+             VOLT_PLUGINS_FROM_BIN="${volt_plugins_from_BIN}"
+             VOLT_PLUGINS_FROM_LIB="${volt_plugins_from_LIB}")
 foreach(format jpeg gif)
   if(TARGET volt::${format})
     string(TOUPPER ${format} word)

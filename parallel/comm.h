@@ -107,5 +107,30 @@ VOLT_API double volt_comm_waited(const volt_comm *c);
  * there is no limit while any rank makes progress: after 600 s without, waits end. */
 VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
 
+/* ---- the end of a program whose ranks are processes ----
+ *
+ * A launcher kills all processes of a job soon after one of them has died, and a rank that
+ * waits in MPI's own end never ends. So a program ends like this: st = volt_comm_conclude(c,
+ * st, &speaks); if (st != VOLT_OK) { if (speaks) print volt_last_error() volt_comm_abort(c,
+ * st);
+ *     }
+ *     volt_comm_close(c);
+ * These calls do nothing with ranks that are threads, which all "speak". */
+
+/* Called from a thread of the library. */
+typedef void volt_comm_lost(void *user, volt_status st, const char *sentence);
+/* Local. `lost` is called once, on the rank that speaks, if another rank failed or is missing
+ * and this one has not come to volt_comm_conclude for some time (0.4 s if a process died, else
+ * 5 s): it prints the sentence and calls volt_comm_abort. NULL ends it. */
+VOLT_API void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user);
+/* Local; once, when this rank's work has ended with `st`. Tells the others of a failure and
+ * returns the one to report, this thread's last sentence: the job's first one, which may be
+ * that of another rank; VOLT_EPEER if a rank is missing. After VOLT_ECANCELLED it waits 0.5 s
+ * for news of a rank that is. *speaks: this rank is the one that prints it. */
+VOLT_CALL volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks);
+/* Local: ends the processes of all ranks with exit code `st`, this one included. A rank that
+ * does not speak waits for the one that does. */
+VOLT_API void volt_comm_abort(volt_comm *c, volt_status st);
+
 VOLT_END_DECLS
 #endif

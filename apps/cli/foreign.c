@@ -9,6 +9,7 @@
 #include "apps/cli/cli.h"
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "parallel/launcher.h"
 
 /* ---- nnU-Net's options ---- */
 
@@ -187,23 +188,6 @@ const char *cli_foreign_command(const char *word)
 
 /* ---- launchers ---- */
 
-/* What starts several processes of one program, and the variable by which they know. Each name
- * is in environment.c, too. */
-static const struct {
-    const char *who, *size;    /* the variable that holds the number of processes */
-    const char *with, *unless; /* it counts with this variable, and without that one */
-} launchers[] = {
-    {"an MPI launcher", "OMPI_COMM_WORLD_SIZE", NULL, NULL}, /* Open MPI */
-    {"an MPI launcher", "PMI_SIZE", NULL, NULL},             /* MPICH (Hydra), Intel MPI */
-    {"an MPI launcher", "MV2_COMM_WORLD_SIZE", NULL, NULL},  /* MVAPICH2 */
-    {"jsrun", "JSM_NAMESPACE_SIZE", NULL, NULL},
-    {"srun", "SLURM_STEP_NUM_TASKS", NULL, NULL},
-    /* A batch script is one process, whatever the job's number of tasks. */
-    {"srun", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_JOB_ID"},
-    {"horovodrun", "HOROVOD_SIZE", NULL, NULL},
-    {"torchrun", "WORLD_SIZE", NULL, NULL},
-};
-
 static volt_status refuse_processes(const char *who, const char *variable, const char *parts)
 {
     return volt_fail(
@@ -216,25 +200,18 @@ static volt_status refuse_processes(const char *who, const char *variable, const
 
 volt_status cli_need_one_process(int count, char **argv)
 {
-    static const char rank[] = "PMIX_RANK"; /* PMIx tells no number of processes */
+    volt_launcher launcher;
+    char parts[24] = "N";
 
     for (int i = 0; i < count; i++) {
         if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
             return VOLT_OK;
     }
-    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
-        const char *with = launchers[i].with, *unless = launchers[i].unless;
-        const char *text = getenv(launchers[i].size);
-        const long size = text ? strtol(text, NULL, 10) : 1;
-        char parts[24];
-        if (size <= 1 || (with && !getenv(with)) || (unless && getenv(unless)))
-            continue;
-        snprintf(parts, sizeof parts, "%ld", size);
-        return refuse_processes(launchers[i].who, launchers[i].size, parts);
-    }
-    if (getenv(rank) && strtol(getenv(rank), NULL, 10) > 0)
-        return refuse_processes("a PMIx launcher", rank, "N");
-    return VOLT_OK;
+    if (!volt_launcher_find(&launcher))
+        return VOLT_OK;
+    if (launcher.processes > 0)
+        snprintf(parts, sizeof parts, "%d", launcher.processes);
+    return refuse_processes(launcher.who, launcher.variable, parts);
 }
 
 /* ---- files and folders ---- */

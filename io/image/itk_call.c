@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/system/file.h"
+#include "base/system/own_folder.h"
 #include "base/core/alloc.h"
 #include "io/image/names.h"
 
@@ -31,43 +31,8 @@ struct volt_itk_call {
 
 /* -- Starting ----------------------------------------------------------------------------- */
 
-/* The file that this address was loaded from, as the kernel knows it: the loader may have been
- * given a relative path, and the current folder may have changed. NULL: unknown. */
-static char *loaded_from(const void *address)
-{
-    FILE *maps = fopen("/proc/self/maps", "re");
-    char line[PATH_MAX + 128], *path = NULL;
-
-    while (maps && !path && fgets(line, sizeof line, maps)) {
-        unsigned long low, high;
-        int at = 0;
-        line[strcspn(line, "\n")] = '\0';
-        if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &low, &high, &at) == 2 && at > 0 &&
-            (unsigned long)address >= low && (unsigned long)address < high && line[at] == '/')
-            path = realpath(line + at, NULL);
-    }
-    if (maps)
-        fclose(maps);
-    return path;
-}
-
-/* The folder of the file that this code was loaded from: libvolt.so or a program. *out is NULL
- * where the system cannot tell. */
-static volt_status own_folder(char **out)
-{
-    static const char here; /* an address in that file */
-    char *path = loaded_from(&here), *slash = path ? strrchr(path, '/') : NULL;
-    volt_status st = VOLT_OK;
-
-    *out = NULL;
-    if (slash)
-        st = volt_format(out, "%.*s", (int)(slash - path), path);
-    free(path);
-    return st;
-}
-
-/* Where installing and building leave it, seen from own_folder(), so that a whole installation
- * can move. */
+/* Where installing and building leave it, seen from volt_own_folder(), so that a whole
+ * installation can move. */
 static const char *const places[] = {HELPER, VOLT_ITK_FROM_BIN, VOLT_ITK_FROM_LIB};
 
 /* FOLDER/NAME when that can be run, else *out is NULL. */
@@ -99,7 +64,7 @@ static volt_status find_helper(char **out, const char *file)
                          file, named);
     if (named && *named)
         return volt_strdup(out, named);
-    VOLT_TRY(st, done, own_folder(&own));
+    VOLT_TRY(st, done, volt_own_folder(&own));
     for (size_t i = 0; own && !*out && i < sizeof places / sizeof places[0]; i++)
         VOLT_TRY(st, done, try_helper(out, own, places[i]));
 done:

@@ -46,4 +46,9 @@ typedef struct volt_backend {
     void (*abort)(void *state, int exit_code);
 } volt_backend;
 
+/* What a plug-in exports: `const int volt_plugin_abi` and `volt_plugin_start`, which starts MPI
+ * and fills in the table; messages over `most` bytes are sent in pieces. */
+typedef volt_status volt_plugin_start_function(volt_backend *out, void **state, int *rank,
+                                               int *size, size_t most, char *why);
+
 #endif

@@ -53,3 +53,10 @@ void volt_world_describe(volt_failure *out, const volt_world *w, volt_status min
         snprintf(out->sentence, sizeof out->sentence, "%s: %.900s", name,
                  *sentence ? sentence : volt_status_text(mine));
 }
+
+bool volt_world_speaks(const volt_world *w)
+{
+    const volt_failure *f = volt_board_look(w->board);
+
+    return w->rank == (f && f->status == VOLT_EPEER && f->rank == 0);
+}

@@ -11,7 +11,7 @@
 
 typedef struct volt_failure {
     volt_status status;
-    int rank; /* of the world, that failed or is missing */
+    int rank; /* of the world, that failed, or is missing: VOLT_EPEER */
     char sentence[VOLT_COMM_SENTENCE];
 } volt_failure;
 

@@ -70,10 +70,14 @@ VOLT_MUST_USE volt_status volt_world_comm(volt_comm **out, volt_world *w);
 struct volt_crowd;
 VOLT_MUST_USE volt_status volt_threads_comm(volt_comm **out, struct volt_crowd *crowd, int rank,
                                             int size);
+/* Sets the number of ranks on this host, from the names of the world's hosts. */
+void volt_comm_count_host(volt_comm *c);
 /* VOLT_OK, or the failure on the board as this rank reports it. */
 VOLT_MUST_USE volt_status volt_world_check(const volt_world *w);
 /* Posts a failure and wakes what waits. */
 void volt_world_fail(volt_world *w, const volt_failure *failure);
+/* Whether this rank reports the failure on the board: rank 0, or rank 1 if that is missing. */
+bool volt_world_speaks(const volt_world *w);
 /* "rank 3 (node7)" */
 void volt_world_name(char *out, size_t room, const volt_world *w, int rank);
 /* This rank of this world as `mine` failed: "rank 3 (node7): SENTENCE". */

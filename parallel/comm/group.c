@@ -4,7 +4,7 @@
 #include "parallel/comm/ticket.h"
 
 /* Ranks of one host know each other by its name. */
-static void count_host(volt_comm *c)
+void volt_comm_count_host(volt_comm *c)
 {
     const volt_host *host = c->world->host, *own = &host[c->member[c->rank]];
 
@@ -31,7 +31,7 @@ volt_status volt_world_comm(volt_comm **out, volt_world *w)
     c->holders = 1;
     for (int i = 0; i < w->size; i++)
         c->member[i] = i;
-    count_host(c);
+    volt_comm_count_host(c);
     *out = c;
     return VOLT_OK;
 failed:
@@ -107,7 +107,7 @@ static volt_status make_group(volt_comm **out, volt_comm *c, const choice *all, 
     pthread_mutex_lock(&c->world->lock);
     c->world->used[n->number / 32] |= 1u << n->number % 32;
     pthread_mutex_unlock(&c->world->lock);
-    count_host(n);
+    volt_comm_count_host(n);
     *out = n;
     return VOLT_OK;
 failed:

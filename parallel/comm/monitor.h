@@ -1,9 +1,9 @@
 /* monitor.h - the thread of each process that notices when another rank fails, ends or hangs.
  *
  * Every 0.5 s each rank sends rank 0 a heartbeat with its progress, and rank 0 answers with the
- * world's. A rank that is silent for VOLT_MONITOR_SILENT_S, or whose process has ended on this
- * host, is missing: that is a failure as if it had reported one. A rank that computes for long
- * is not: its heartbeats come from its own thread.
+ * world's. A rank that is silent for VOLT_MONITOR_SILENT_S, or whose process on this host has
+ * ended, is missing: a failure, as if it had reported one. A rank that computes for long is not
+ * missing: its heartbeats come from a thread of their own.
  *
  * Threads   all calls are thread-safe; start and stop are called once each.
  */
@@ -20,9 +20,16 @@ typedef struct volt_monitor volt_monitor;
 VOLT_MUST_USE volt_status volt_monitor_start(volt_world *w, const volt_process *process);
 /* Ends the thread; collective unless a rank failed. Whether all ranks came to it in order. */
 bool volt_monitor_stop(volt_monitor *m);
-/* Tells all ranks of a failure, and this one. */
+/* Tells all ranks of a failure, and this one; returns when it was sent, or after 2 s. */
 void volt_monitor_tell(volt_monitor *m, const volt_failure *failure);
 /* Seconds since any rank made progress, as far as this one knows. */
 double volt_monitor_stalled(volt_monitor *m);
+/* `lost` is called on the rank that speaks (volt_world_speaks) by the monitor's thread once,
+ * when a failure has been known for a while and volt_monitor_conclude() was not called; NULL:
+ * nobody. */
+void volt_monitor_watch(volt_monitor *m, void (*lost)(void *user, volt_status, const char *),
+                        void *user);
+/* This rank knows of the failure, and ends. False: `lost` was or is being called. */
+bool volt_monitor_conclude(volt_monitor *m);
 
 #endif

@@ -1,5 +1,6 @@
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include "base/core/alloc.h"
 #include "base/core/fail.h"
 #include "parallel/comm/comm_internal.h"
@@ -125,4 +126,63 @@ void volt_comm_fail(volt_comm *c, volt_status st)
     volt_world_describe(&f, c->world, st, sentence);
     volt_world_fail(c->world, &f);
     volt_set_last_error(sentence);
+}
+
+/* ---- the end of a process ---- */
+
+#define NEWS_S  0.5 /* for which an interrupted rank waits */
+#define ABORT_S 15  /* for which a rank waits to be ended */
+
+void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user)
+{
+    if (c && c->world->monitor)
+        volt_monitor_watch(c->world->monitor, lost, user);
+}
+
+static void rest(double seconds)
+{
+    const struct timespec t = {(time_t)seconds,
+                               (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&t, NULL);
+}
+
+volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)
+{
+    volt_world *w = c ? c->world : NULL;
+    char sentence[VOLT_COMM_SENTENCE];
+    const volt_failure *f;
+
+    *speaks = !w || !w->monitor || w->rank == 0;
+    if (st == VOLT_OK || !w || !w->monitor)
+        return st;
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    /* A launcher interrupts the ranks when one of them is gone. */
+    for (int i = 0; st == VOLT_ECANCELLED && i < 10 && !volt_board_look(w->board); i++)
+        rest(NEWS_S / 10);
+    volt_set_last_error(sentence);
+    volt_comm_fail(c, st);
+    f = volt_board_look(w->board);
+    *speaks = volt_world_speaks(w);
+    if (!volt_monitor_conclude(w->monitor)) { /* another thread is reporting it */
+        *speaks = false;
+        rest(ABORT_S);
+    }
+    if (!f)
+        return st;
+    if (f->rank == w->rank) /* as the others tell it */
+        return volt_fail(st, "%s", f->sentence);
+    return volt_fail(f->status, "%s", f->sentence);
+}
+
+void volt_comm_abort(volt_comm *c, volt_status st)
+{
+    volt_world *w = c ? c->world : NULL;
+
+    if (!w || !w->backend->abort)
+        return;
+    /* The rank that reports the failure ends the others when its sentence is out. */
+    if (w->monitor && !volt_world_speaks(w))
+        rest(ABORT_S);
+    w->backend->abort(w->state, (int)st);
 }

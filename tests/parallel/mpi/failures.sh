@@ -1,0 +1,62 @@
+#!/bin/bash
+# A rank that fails, is killed, stops or leaves: all ranks are gone within 30 s, and the last line
+# of the program names the rank, its host and the cause.
+# usage: failures.sh PROGRAM SCRATCH SOURCE MPI
+. "$(dirname "$0")/common.inc"
+host=$(hostname)
+
+# start RANKS WORD...: in the background; $job is the launcher.
+start() {
+    rm -f out err pid
+    setsid timeout -k 5 100 "${launch[@]}" -n "$1" "$program" "${@:2}" >out 2>err &
+    job=$!
+}
+
+# finish WHAT SECONDS WORDS CODES: how the job that was started must end.
+finish() {
+    local began=$SECONDS status
+    wait $job
+    status=$?
+    last=$(grep '^volt: ' err | tail -1)
+    [ $((SECONDS - began)) -le "$2" ] || fail "$1: took $((SECONDS - began)) s"
+    grep -qE "$3" <<<"$last" || { fail "$1: last line '$last'" && tail -20 err; }
+    [ "$(grep -c '^volt: ' err)" -eq 1 ] || { fail "$1: several lines" && grep '^volt: ' err; }
+    grep -qw $status <<<"$4" || fail "$1: exit code $status"
+    sleep 0.5
+    ! pgrep -f "^$program $5" >/dev/null || { fail "$1: ranks that stay" && pgrep -af "^$program"; }
+    echo "$1: $last (exit code $status, $((SECONDS - began)) s)"
+}
+
+wait_for_pid() {
+    for _ in $(seq 300); do
+        [ -s pid ] && break
+        sleep 0.1
+    done
+    sleep "${1:-1}"
+}
+
+for rank in 0 2; do
+    start 3 error $rank
+    finish "rank $rank returns an error" 10 \
+        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "error $rank"
+    for how in hang compute; do
+        start 3 $how $rank "$scratch/pid"
+        wait_for_pid
+        kill -9 "$(cat pid)"
+        finish "rank $rank is killed ($how)" 20 \
+            "^volt: rank $rank \($host\) is missing: its process $(cat pid) has ended$" \
+            '9 13 137 143 15' "$how $rank"
+    done
+done
+start 3 leave 1
+finish "rank 1 leaves" 20 "^volt: rank 1 \($host\) is missing: its process [0-9]+ has ended$" \
+    '0 1 13 15 143' "leave 1"
+for rank in 0 1; do
+    start 2 hang $rank "$scratch/pid"
+    wait_for_pid
+    kill -STOP "$(cat pid)"
+    finish "rank $rank is stopped" 30 \
+        "^volt: rank $rank \($host\) is missing: it has not answered for 2[0-9] s$" '13 15 143 9 137' \
+        "hang $rank"
+done
+exit $failed
