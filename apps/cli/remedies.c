@@ -46,6 +46,7 @@ static const struct {
      "it needs fewer with --threads 1"},
     {"is a folder and holds no pictures (", "--header",
      "'volt dataset show' describes a data set"},
+    {", but no mesh says how", "--mesh", "give --mesh"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };
