@@ -21,6 +21,9 @@ PACKAGES := cmake gcc make libc6-dev libdnnl-dev libnifti2-dev libdeflate-dev zl
 	libjansson-dev libpng-dev libjpeg-dev libgif-dev libfreetype-dev
 # For volt-itk, which reads .mha, .nrrd, .tif, ...: WITHOUT_ITK=1 leaves it out.
 ITK_PACKAGES := $(if $(WITHOUT_ITK),,libinsighttoolkit5-dev libseccomp-dev libtiff-dev g++)
+# For ranks that are processes: WITHOUT_MPI=1 leaves it out. The tests run MPICH, too.
+MPI_PACKAGES := $(if $(WITHOUT_MPI),,openmpi-bin libopenmpi-dev)
+MPI_TEST_PACKAGES := $(if $(WITHOUT_MPI),,mpich libmpich-dev)
 TEST_PACKAGES := libcmocka-dev g++ pkg-config python3
 DEB_PACKAGES := dpkg-dev
 CHECK_PACKAGES := clang libomp-dev llvm clang-format clang-tidy valgrind
@@ -40,7 +43,7 @@ help:
 	@sed -n '1,/^[^#]/s/^# //p' Makefile
 
 deps:
-	@scripts/install-packages.sh $(PACKAGES) $(ITK_PACKAGES) $(TEST_PACKAGES)
+	@scripts/install-packages.sh $(PACKAGES) $(ITK_PACKAGES) $(MPI_PACKAGES) $(TEST_PACKAGES)
 
 # What is not given here stays as the build folder has it.
 configure:
@@ -51,10 +54,11 @@ configure:
 	@cmake -S . -B $(BUILD) -DCMAKE_BUILD_TYPE=$(BUILD_TYPE) \
 		$(if $(PREFIX),-DCMAKE_INSTALL_PREFIX=$(PREFIX)) \
 		$(if $(WERROR),-DVOLT_WERROR=$(WERROR)) \
-		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) \
+		$(if $(WITHOUT_ITK),-DVOLT_ITK=OFF) $(if $(WITHOUT_MPI),-DVOLT_MPI=OFF) \
 		$(if $(VOLT_SHARED_DATA),-DVOLT_SHARED_DATA=$(VOLT_SHARED_DATA)) $(CONFIGURE_FLAGS)
 
 test: deps
+	@scripts/install-packages.sh $(MPI_TEST_PACKAGES)
 	@$(MAKE) compile WERROR=ON CONFIGURE_FLAGS="$(CONFIGURE_FLAGS) -DVOLT_TESTS=ON"
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) $(CTEST_FLAGS); status=$$?; \
 		scripts/list-skips.sh $(BUILD); exit $$status
@@ -67,7 +71,7 @@ demo: deps
 
 # STAGES="asan fuzz" runs some of the stages only; PYTHON=.../python adds the peers' checks.
 check-all: deps
-	@scripts/install-packages.sh $(CHECK_PACKAGES) $(DEB_PACKAGES)
+	@scripts/install-packages.sh $(CHECK_PACKAGES) $(DEB_PACKAGES) $(MPI_TEST_PACKAGES)
 	@scripts/check-all.sh $(STAGES)
 
 install: compile

@@ -15,7 +15,7 @@ fuzz_seconds=${FUZZ_SECONDS:-60}
 failed=()
 
 sources() {
-    find volt.h base volume io nets3d show apps tests examples -name '*.[ch]' -o -name '*.cpp' \
+    find volt.h base volume io parallel nets3d show apps tests examples -name '*.[ch]' -o -name '*.cpp' \
         -o -name '*.cxx' | sort
 }
 
@@ -28,12 +28,14 @@ configure() { # FOLDER FLAGS...
     rm -f "$folder.log"
 }
 
-# The suites that read hostile files and index voxels.
+# The suites that read hostile files and index voxels, and those of ranks.
 stage_asan-core() {
     configure build-asan-core -DCMAKE_BUILD_TYPE=Debug -DVOLT_SANITIZE=address,undefined \
         -DCMAKE_C_FLAGS_DEBUG="-O1 -g1" &&
-        cmake --build build-asan-core -j "$jobs" --target tests_io tests_volume tests_graph &&
-        ctest --test-dir build-asan-core --output-on-failure -j "$jobs" -L '^(io|volume|graph)$'
+        cmake --build build-asan-core -j "$jobs" --target tests_io tests_volume tests_graph \
+            tests_parallel &&
+        ctest --test-dir build-asan-core --output-on-failure -j "$jobs" \
+            -L '^(io|volume|graph|parallel)$'
 }
 
 stage_asan() {
@@ -47,7 +49,7 @@ stage_valgrind() {
     local test ran=0 bad=0
     configure build-valgrind -DCMAKE_BUILD_TYPE=Release &&
         cmake --build build-valgrind -j "$jobs" || return 1
-    for test in build-valgrind/tests/test_{base,io,volume}_*; do
+    for test in build-valgrind/tests/test_{base,io,volume,parallel}_*; do
         [ -x "$test" ] || continue
         ran=$((ran + 1))
         (cd build-valgrind/tests && VOLT_ISA=base OMP_NUM_THREADS=2 timeout 600 valgrind -q \
@@ -114,7 +116,7 @@ stage_deb() {
     make -s deb >build-deb.log 2>&1 || { tail -40 build-deb.log && return 1; }
     rm -f build-deb.log
     path=$(dpkg-architecture -qDEB_HOST_MULTIARCH) && libdir+=/$path
-    for package in volt volt-itk; do
+    for package in volt volt-itk volt-mpi volt-mpich; do
         dpkg-deb -c build-deb/${package}_*.deb | awk '{ print substr($6, 2) }' \
             >"build-deb/$package.paths" || return 1
         [ "$(dpkg-deb -f build-deb/${package}_*.deb Package)" = $package ] || bad=1
@@ -134,6 +136,8 @@ volt /usr/share/doc/volt/copyright
 volt /usr/share/man/man1/volt.1
 volt-itk /usr/libexec/volt/volt-itk
 volt-itk /usr/share/doc/volt-itk/copyright
+volt-mpi $libdir/volt/libvolt-mpi.so
+volt-mpich $libdir/volt/libvolt-mpich.so
 END
     while read -r package path; do
         dpkg-deb -f build-deb/${package}_*.deb Depends | grep -qE "(^|, )$path" ||
@@ -145,8 +149,11 @@ volt libnifti
 volt libjansson
 volt-itk volt \(=
 volt-itk libinsighttoolkit
+volt-mpi volt \(=
+volt-mpi libopenmpi
+volt-mpich libmpich
 END
-    dpkg-deb -f build-deb/volt_*.deb Depends | grep -E 'insighttoolkit|cmocka' &&
+    dpkg-deb -f build-deb/volt_*.deb Depends | grep -E 'insighttoolkit|cmocka|mpi' &&
         echo "volt depends on too much" && bad=1
     [ $bad -eq 0 ] || return 1
     if [ "$(id -u)" -ne 0 ]; then
@@ -159,7 +166,7 @@ END
         /usr/bin/volt --version && /usr/bin/volt phantom brats build-deb/data --cases 1 --size 24 -q &&
             /usr/bin/volt convert build-deb/data/imagesTr/*_0000.nii.gz build-deb/data/scan.mha &&
             [ "$(pkg-config --modversion volt)" = "$(/usr/bin/volt --version | cut -d' ' -f2)" ] || bad=1
-        dpkg -P volt-itk volt >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
+        dpkg -P volt-itk volt-mpi volt-mpich volt >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
         [ ! -e /usr/bin/volt ] || { echo "/usr/bin/volt is still there" && bad=1; }
     fi
     return $bad

@@ -18,6 +18,9 @@ const cli_variable cli_environment[] = {
     {"VOLT_ISA", "base or avx2: use no processor instructions beyond these"},
     {"VOLT_ITK", "absolute path of the helper volt-itk [next to volt or in libexec/volt of its "
                  "installation]"},
+    {"VOLT_PLUGINS", "absolute path of the folder of libvolt-mpi.so and libvolt-mpich.so, the "
+                     "plug-ins for MPI [next to volt or in lib/volt of its installation]"},
+    {"VOLT_MPI", "openmpi or mpich: the plug-in for MPI to load [that of the launcher]"},
     {"VOLT_ITK_TIMEOUT", "seconds that volt-itk may take for one file [300]"},
     {"XDG_CACHE_HOME, HOME",
      "cache folder, where the work folder of a read-only data set goes [HOME/.cache]"},

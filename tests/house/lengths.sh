@@ -29,7 +29,7 @@ measure() {
 }
 
 status=0
-mapfile -t files < <(find base volume io nets3d show apps tests examples volt.h -name '*.[ch]' \
+mapfile -t files < <(find base volume io parallel nets3d show apps tests examples volt.h -name '*.[ch]' \
     -o -name '*.cxx' -o -name '*.cpp')
 measure 100 "${files[@]}" || status=1
 

@@ -7,7 +7,7 @@ cd "$3" || exit 1
 
 # Strings with an option, FILE:LINE: TEXT.
 found=$(grep -rnE --include='*.c' --include='*.cxx' '"[^"]*(^|[^-])--[a-z][^"]*"' \
-    base volume io nets3d show)
+    base volume io parallel nets3d show)
 if [ -n "$found" ]; then
     echo "messages of the library that name options:"
     echo "$found"

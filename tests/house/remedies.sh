@@ -13,7 +13,7 @@ joined() {
         -e 's,/\*[^*]*\*+([^/*][^*]*\*+)*/,,g' -e 's/" *"//g'
 }
 # shellcheck disable=SC2046
-joined $(find base volume io nets3d show -name '*.c') | grep -oE '"[^"]*"' >"$2/library.txt"
+joined $(find base volume io parallel nets3d show -name '*.c') | grep -oE '"[^"]*"' >"$2/library.txt"
 joined apps/cli/remedies.c | sed -E 's/^.*\} remedies\[\] = \{//; s/\};.*$//' |
     grep -oE '\{"[^"]*", *(NULL|"--)' | sed -E 's/^\{"//; s/", *(NULL|"--)$//' >"$2/words.txt"
 
