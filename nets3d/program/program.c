@@ -184,11 +184,14 @@ static unsigned next_restriction(const volt_program *p, const volt_step *s)
     return found & (~found + 1); /* one at a time */
 }
 
-/* "encoder.stages.0.0.convs.0.conv" from its weight's name, or the kind and number. */
+/* "encoder.stages.0.0.convs.0.conv" from its weight's name, or the kind and number; a regrid is
+ * called what it regrids. */
 static volt_status name_unit(const volt_program *p, const volt_unit *u, char **out)
 {
     const char *weight;
 
+    if (volt_node_is_regrid(u->node))
+        u = &p->units[p->values[u->in[0]].unit];
     if (u->node->weight < 0)
         return volt_format(out, "%s %d", volt_node_kind_name(u->node->kind), (int)u->out);
     weight = volt_graph_param(p->graph, u->node->weight)->name;
@@ -217,6 +220,35 @@ static const char *action_of(const volt_step *s)
     }
 }
 
+static const char *what_step(const volt_program *p, const volt_step *s)
+{
+    const bool regrid = s->unit >= 0 && volt_node_is_regrid(p->units[s->unit].node);
+
+    switch (s->kind) {
+    case VOLT_STEP_INPUT:
+        return "upload";
+    case VOLT_STEP_MARGINS:
+        return regrid ? "gather" : "margins";
+    case VOLT_STEP_MARGINS_END:
+        return regrid ? "gather end" : "margins end";
+    case VOLT_STEP_SUMS:
+        return "sums of all parts";
+    case VOLT_STEP_DROPOUT:
+        return "factors";
+    case VOLT_STEP_BUCKET:
+        return "gradients sum";
+    case VOLT_STEP_BUCKET_END:
+        return "gradients sum end";
+    case VOLT_STEP_LOSS:
+        return "loss";
+    case VOLT_STEP_PACK:
+        return s->unit >= 0 ? "pack" : s->backward ? "backward pass pack" : "forward pass pack";
+    case VOLT_STEP_OPERATOR:
+        break;
+    }
+    return regrid ? "own part" : action_of(s);
+}
+
 static volt_status name_steps(volt_program *p)
 {
     char *unit = NULL;
@@ -226,22 +258,11 @@ static volt_status name_steps(volt_program *p)
         volt_step *s = &p->steps[i];
 
         if (s->unit < 0) {
-            st = volt_strdup(&s->name, s->kind == VOLT_STEP_LOSS         ? "loss"
-                                       : s->kind == VOLT_STEP_BUCKET     ? "gradients start"
-                                       : s->kind == VOLT_STEP_BUCKET_END ? "gradients end"
-                                       : s->backward                     ? "backward pass pack"
-                                                                         : "forward pass pack");
+            st = volt_strdup(&s->name, what_step(p, s));
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
-        st = volt_format(&s->name, "%s %s", unit,
-                         s->kind == VOLT_STEP_INPUT         ? "upload"
-                         : s->kind == VOLT_STEP_MARGINS     ? "margins"
-                         : s->kind == VOLT_STEP_MARGINS_END ? "margins end"
-                         : s->kind == VOLT_STEP_SUMS        ? "sums of all parts"
-                         : s->kind == VOLT_STEP_DROPOUT     ? "factors"
-                         : s->kind == VOLT_STEP_PACK        ? "pack"
-                                                            : action_of(s));
+        st = volt_format(&s->name, "%s %s", unit, what_step(p, s));
         volt_free(unit);
         unit = NULL;
     }

@@ -10,6 +10,7 @@
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"
 #include "parallel/ranks.h"
+#include "tests/kit/queue_device.h"
 
 /* bf16: one value that rounds the other way is 4e-3 of it. */
 const rank_tolerance rank_fp32 = {1e-5, 1e-5, 1e-4, 1e-3, 1e-4},
@@ -67,21 +68,66 @@ static volt_loss_options loss_of(const training *t)
 /* One rank's data. */
 typedef struct shard {
     volt_program *p;
+    volt_device *own_dev; /* NULL = one of all */
+    const volt_device *dev;
+    bool learns[256];
     float *input, *logits;
     int16_t *labels;
     volt_box box;
-    int64_t n, first, classes;
+    int64_t n, first, channels, classes;
+    int parts;
 } shard;
+
+/* Voxels of this rank's part of a batch. */
+static int64_t own_voxels(const shard *s)
+{
+    return s->n * volt_box_voxels(s->box);
+}
+
+/* This rank's samples and box of all parts. */
+static void fill_shard(shard *s, const training *t)
+{
+    const rank_case *c = t->c;
+    const int64_t voxels = volume_of(c->extent);
+
+    for (int i = 0; i < s->parts; i++) {
+        const int64_t first = i * c->n + s->first;
+
+        cut((void *)(t->input + first * s->channels * voxels),
+            s->input + i * own_voxels(s) * s->channels, sizeof(float), s->n * s->channels,
+            c->extent, s->box, true);
+        cut((void *)(t->labels + first * voxels), s->labels + i * own_voxels(s),
+            sizeof(int16_t), s->n, c->extent, s->box, true);
+    }
+}
+
+static volt_status open_device(shard *s, const training *t)
+{
+    volt_status st = VOLT_OK;
+
+    s->dev = t->dev;
+    if (t->dev)
+        return VOLT_OK;
+    st = volt_device_open(&s->own_dev, "cpu");
+    if (st == VOLT_OK)
+        queue_device_open(&s->own_dev, (queue_options){.seed = 7});
+    s->dev = s->own_dev;
+    return st;
+}
 
 static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh)
 {
     const rank_case *c = t->c;
-    const int64_t channels = volt_graph_channels(t->graph, 0), voxels = volume_of(c->extent);
     const int data = mesh ? mesh->size[VOLT_MESH_DATA] : 1;
     const int at = mesh ? mesh->at[VOLT_MESH_DATA] : 0;
     volt_program_options o = volt_program_defaults();
     volt_status st;
 
+    VOLT_TRY(st, done, open_device(s, t));
+    s->parts = c->parts ? c->parts : 1;
+    s->channels = volt_graph_channels(t->graph, 0);
+    for (int i = 0; i < 256; i++)
+        s->learns[i] = i % 3 != 1;
     s->n = c->n / data + (at < c->n % data);
     o.n = s->n;
     memcpy(o.extent, c->extent, sizeof o.extent);
@@ -91,21 +137,20 @@ static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh
     o.mode = VOLT_TRAIN;
     o.threads = 1;
     o.seed = 5;
-    VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, t->dev, &o));
+    o.accumulate = c->parts > 0;
+    o.learns = c->frozen ? s->learns : NULL;
+    VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, s->dev, &o));
     VOLT_TRY(st, done, volt_program_load(s->p, t->weights));
     s->box = volt_program_box(s->p);
     s->first = volt_program_first_sample(s->p);
     s->classes = volt_graph_channels(t->graph, volt_graph_output_value(t->graph, 0));
-    const int64_t own = s->n * volt_box_voxels(s->box);
+    const size_t all = (size_t)(own_voxels(s) * s->parts);
     VOLT_TRY(st, done,
-             volt_alloc(&s->input, (size_t)(own * channels) * sizeof(float), "a part"));
-    VOLT_TRY(st, done, volt_alloc(&s->labels, (size_t)own * sizeof(int16_t), "a part"));
+             volt_alloc(&s->input, all * (size_t)s->channels * sizeof(float), "a part"));
+    VOLT_TRY(st, done, volt_alloc(&s->labels, all * sizeof(int16_t), "a part"));
     VOLT_TRY(st, done,
-             volt_alloc(&s->logits, (size_t)(own * s->classes) * sizeof(float), "a part"));
-    cut((void *)(t->input + s->first * channels * voxels), s->input, sizeof(float),
-        s->n * channels, c->extent, s->box, true);
-    cut((void *)(t->labels + s->first * voxels), s->labels, sizeof(int16_t), s->n, c->extent,
-        s->box, true);
+             volt_alloc(&s->logits, all * (size_t)s->classes * sizeof(float), "a part"));
+    fill_shard(s, t);
 done:
     return st;
 }
@@ -113,50 +158,116 @@ done:
 static void free_shard(shard *s)
 {
     volt_program_free(s->p);
+    volt_device_close(s->own_dev);
     volt_free(s->input);
     volt_free(s->labels);
     volt_free(s->logits);
 }
 
-static volt_status copy_first(const training *t, shard *s, rank_result *own)
+/* Those of frozen parameters, which are undefined, become 0. */
+static volt_status copy_gradients(const training *t, shard *s, rank_result *own)
 {
     const volt_parameters q = volt_program_parameters(s->p);
+    const volt_status st = s->dev->download(s->dev, own->gradients, q.gradients,
+                                            (size_t)q.count * sizeof(float), q.stream);
 
-    return t->dev->download(t->dev, own->gradients, q.gradients,
-                            (size_t)q.count * sizeof(float), q.stream);
+    for (int i = 0; t->c->frozen && i < volt_graph_param_count(t->graph); i++) {
+        const volt_param *param = volt_graph_param(t->graph, i);
+        if (!s->learns[i])
+            memset(own->gradients + param->offset, 0, (size_t)param->count * sizeof(float));
+    }
+    return st;
 }
 
-static volt_status step(const training *t, shard *s, int i, volt_optimizer *optimizer,
-                        rank_result *own)
+/* The loss of part `part`, after a forward pass; `evaluate`: the pass before was one. */
+static volt_status take_loss(const training *t, shard *s, int part, bool evaluate, double *loss,
+                             rank_result *own)
 {
-    const rank_case *c = t->c;
     const volt_loss_options options = loss_of(t);
     volt_loss_result result = {
         .tp = own->counts, .fp = own->counts + 16, .fn = own->counts + 32};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_forward(s->p, s->input, (uint32_t)i));
-    if (i == 0) {
+    VOLT_TRY(st, done,
+             volt_program_loss(s->p, &options, s->labels + part * own_voxels(s), !evaluate));
+    VOLT_TRY(st, done, volt_program_loss_result(s->p, &result));
+    *loss = result.total;
+    own->voxels = result.voxels;
+done:
+    return st;
+}
+
+static volt_status pass(const training *t, shard *s, int i, int part, rank_result *own)
+{
+    const rank_case *c = t->c;
+    const float *input = s->input + part * own_voxels(s) * s->channels;
+    volt_status st;
+
+    volt_program_set_first_sample(s->p, part * c->n + s->first);
+    VOLT_TRY(st, done, volt_program_forward(s->p, input, (uint32_t)i));
+    if (i == 0 && part == 0) {
         VOLT_TRY(st, done, volt_program_download(s->p, 0, s->logits));
         cut(t->out->logits + s->first * s->classes * volume_of(c->extent), s->logits,
             sizeof(float), s->n * s->classes, c->extent, s->box, false);
     }
-    VOLT_TRY(st, done, volt_program_loss(s->p, &options, s->labels, true));
-    VOLT_TRY(st, done, volt_program_loss_result(s->p, &result));
-    own->loss[i] = result.total;
-    own->voxels = result.voxels;
-    VOLT_TRY(st, done, volt_program_backward(s->p));
+    VOLT_TRY(st, done, take_loss(t, s, part, false, &own->loss[i], own));
+    st = volt_program_backward(s->p);
+    if (st == VOLT_OK && c->parts)
+        st = volt_program_accumulate(s->p, part, c->parts);
+done:
+    return st;
+}
+
+static volt_status step(const training *t, shard *s, int i, volt_optimizer *optimizer,
+                        rank_result *own)
+{
+    volt_status st = VOLT_OK;
+
+    for (int part = 0; part < s->parts; part++)
+        VOLT_TRY(st, done, pass(t, s, i, part, own));
     if (i == 0)
-        VOLT_TRY(st, done, copy_first(t, s, own));
+        VOLT_TRY(st, done, copy_gradients(t, s, own));
     st = volt_optimizer_step(optimizer, 0.01);
 done:
     return st;
 }
 
+static volt_status evaluate(const training *t, shard *s, rank_result *own)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_evaluate(s->p, s->input));
+    st = take_loss(t, s, 0, true, &own->loss[RANK_STEPS], own);
+done:
+    return st;
+}
+
+static void count_exchanges(const shard *s, rank_result *own)
+{
+    for (int i = 0; i < volt_program_step_count(s->p); i++) {
+        volt_step_info info;
+
+        volt_program_step(s->p, i, &info);
+        own->gathers += strstr(info.name, " gather") && !strstr(info.name, " gather end");
+        own->exchanges += info.sent > 0;
+    }
+}
+
+/* Rates of parameters: frozen ones get no update. */
+static volt_status open_optimizer(volt_optimizer **out, const training *t, const shard *s)
+{
+    const volt_optimizer_settings settings = volt_optimizer_nnunet();
+    double scale[256];
+    volt_status st = volt_optimizer_create(out, volt_program_parameters(s->p), &settings);
+
+    for (int i = 0; i < 256; i++)
+        scale[i] = !t->c->frozen || s->learns[i];
+    return st == VOLT_OK ? volt_optimizer_set_scales(*out, t->graph, scale) : st;
+}
+
 static volt_status train_rank(volt_comm *comm, void *context)
 {
     const training *t = context;
-    const volt_optimizer_settings settings = volt_optimizer_nnunet();
     rank_result *own = &t->each[volt_comm_rank(comm)];
     volt_optimizer *optimizer = NULL;
     volt_mesh *mesh = NULL;
@@ -169,10 +280,13 @@ static volt_status train_rank(volt_comm *comm, void *context)
         VOLT_TRY(st, done, volt_mesh_open(&mesh, comm, size));
     }
     VOLT_TRY(st, done, make_shard(&s, t, mesh));
-    VOLT_TRY(st, done,
-             volt_optimizer_create(&optimizer, volt_program_parameters(s.p), &settings));
+    count_exchanges(&s, own);
+    VOLT_TRY(st, done, open_optimizer(&optimizer, t, &s));
     for (int i = 0; i < RANK_STEPS; i++)
         VOLT_TRY(st, done, step(t, &s, i, optimizer, own));
+    VOLT_TRY(st, done, evaluate(t, &s, own));
+    if (s.own_dev && queue_device_counts(s.own_dev).faults)
+        return volt_fail(VOLT_EDEVICE, "%s", queue_device_counts(s.own_dev).fault);
     st = volt_program_save(s.p, own->weights);
 done:
     volt_optimizer_free(optimizer);
@@ -214,13 +328,13 @@ static void draw(const training *t, float *input, int16_t *labels, float *weight
 {
     const rank_case *c = t->c;
     const int64_t voxels = volume_of(c->extent), channels = volt_graph_channels(t->graph, 0);
-    const int kinds = c->values + c->ignore;
+    const int kinds = c->values + c->ignore, parts = c->parts ? c->parts : 1;
     volt_rng rng = volt_rng_open(3, 0, 0, VOLT_RNG_TEST);
 
     volt_init_parameters(weights, t->graph, 4);
-    for (int64_t i = 0; i < c->n * channels * voxels; i++)
+    for (int64_t i = 0; i < parts * c->n * channels * voxels; i++)
         input[i] = (float)volt_rng_normal(&rng);
-    for (int64_t i = 0; i < c->n * voxels; i++) {
+    for (int64_t i = 0; i < parts * c->n * voxels; i++) {
         const int64_t w = i % c->extent[2], h = i / c->extent[2] % c->extent[1];
         const int64_t d = i / c->extent[2] / c->extent[1];
         labels[i] = (int16_t)((d / 3 + h / 5 + w / 7 + (volt_rng_below(&rng, 8) == 0)) % kinds);
@@ -232,7 +346,7 @@ void rank_train(rank_result *out, const rank_case *c, const volt_device *dev,
 {
     volt_graph *graph = c->build();
     training t = {.c = c, .dev = dev, .precision = precision, .mesh = mesh, .graph = graph};
-    const int64_t voxels = c->n * volume_of(c->extent);
+    const int64_t voxels = (c->parts ? c->parts : 1) * c->n * volume_of(c->extent);
     float *input = zeros(voxels * volt_graph_channels(graph, 0), sizeof *input);
     float *weights = zeros(volt_graph_param_elements(graph), sizeof *weights);
     int16_t *labels = zeros(voxels, sizeof *labels);
@@ -306,13 +420,15 @@ void assert_ranks_near(const char *what, const rank_case *c, const rank_result *
     assert_true(all > 0 && isfinite(all));
     assert_norm(what, "the array of logits", a->logits, b->logits, b->logit_count, t->logits,
                 0);
-    for (int i = 0; i < RANK_STEPS; i++) {
+    for (int i = 0; i <= RANK_STEPS; i++) {
         if (!(fabs(a->loss[i] - b->loss[i]) <= t->loss * fabs(b->loss[i])))
             fail_msg("%s: loss %d is %.9g, expected %.9g", what, i, a->loss[i], b->loss[i]);
     }
     assert_int_equal(a->voxels, b->voxels);
     for (int i = 0; i < volt_graph_param_count(g); i++) {
         const volt_param *q = volt_graph_param(g, i);
+        if (c->frozen && i % 3 == 1)
+            continue;
         assert_norm(what, q->name, a->gradients + q->offset, b->gradients + q->offset, q->count,
                     t->gradient, t->floor * all);
     }

@@ -17,6 +17,8 @@ typedef struct rank_case {
     bool ignore;            /* one label more is to be ignored */
     bool batch_dice;
     int64_t gather[3]; /* of the program's options */
+    int parts;         /* batches of n that make up an update; 0 = 1 */
+    bool frozen;       /* every third parameter */
 } rank_case;
 
 typedef struct rank_tolerance {
@@ -31,7 +33,9 @@ extern const rank_tolerance rank_fp32, rank_bf16;
 typedef struct rank_result {
     float *logits, *gradients; /* of the first step, of output 0 and of all parameters */
     float *weights;            /* after the last */
-    double loss[8];            /* of each step */
+    double loss[8];            /* of each step, of its last part; behind them an evaluation's */
+    int gathers;               /* exchanges for whole values, */
+    int exchanges;             /* and all */
     int64_t counts[3 * 16], voxels;
     int64_t parameters, logit_count;
 } rank_result;
@@ -39,7 +43,8 @@ typedef struct rank_result {
 #define RANK_STEPS 5
 
 /* Trains on a mesh (text; "" = one rank without a mesh); checks that all ranks have the same
- * losses, gradients and weights. */
+ * losses, gradients and weights. `dev` NULL: each rank has a device of its own whose memory the
+ * host cannot reach. */
 void rank_train(rank_result *out, const rank_case *c, const volt_device *dev,
                 volt_precision precision, const char *mesh);
 void rank_result_free(rank_result *r);

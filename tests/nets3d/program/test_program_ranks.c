@@ -184,6 +184,19 @@ static void bfloat16(void **state)
     check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2,y=2"));
 }
 
+/* Some values are gathered on the way down, and gradients on the way up. */
+static void check_gathers(const rank_case *c, int count)
+{
+    rank_result r = {0};
+
+    rank_train(&r, c, cpu, VOLT_FP32, "z=2");
+    assert_true(r.gathers == count && r.exchanges > r.gathers);
+    rank_result_free(&r);
+    rank_train(&r, c, cpu, VOLT_FP32, "");
+    assert_true(r.gathers == 0 && r.exchanges == 0);
+    rank_result_free(&r);
+}
+
 static void gathered_levels(void **state)
 {
     rank_case c = plain;
@@ -195,9 +208,49 @@ static void gathered_levels(void **state)
         c.name = stride == 2 ? "the coarsest gathered" : "all but the finest gathered";
         check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=3", "y=2,x=2", "data=2,z=4"));
         check_meshes(&c, reference, VOLT_FP32, MESHES("z=5", "z=2,x=2"));
+        check_gathers(&c, stride == 2 ? 2 : 3);
     }
     c.gather[0] = c.gather[1] = c.gather[2] = 0;
     check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "x=4"));
+}
+
+static void parts_of_a_batch(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.parts = 3;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2", "data=2,y=2"));
+}
+
+static void frozen_parameters(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.frozen = true;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=3"));
+    c.gather[0] = c.gather[1] = c.gather[2] = 2;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2,y=2"));
+}
+
+/* The same bits where messages go by way of the host. */
+static void memory_that_the_host_cannot_reach(void **state)
+{
+    static const char *const meshes[] = {"", "data=2", "z=2,y=2", "data=2,x=2"};
+    rank_case c = plain;
+    rank_result near, far;
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        c.parts = i >= 4 ? 2 : 0;
+        c.gather[0] = c.gather[1] = c.gather[2] = i >= 4 ? 2 : 64;
+        rank_train(&near, &c, cpu, VOLT_FP32, meshes[i % 4]);
+        rank_train(&far, &c, NULL, VOLT_FP32, meshes[i % 4]);
+        assert_ranks_equal(meshes[i % 4], &far, &near);
+        rank_result_free(&near);
+        rank_result_free(&far);
+    }
 }
 
 int main(void)
@@ -212,6 +265,9 @@ int main(void)
         cmocka_unit_test(slices_as_channels),
         cmocka_unit_test(dropout_and_the_rest),
         cmocka_unit_test(gathered_levels),
+        cmocka_unit_test(parts_of_a_batch),
+        cmocka_unit_test(frozen_parameters),
+        cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
