@@ -1,5 +1,6 @@
 /* Prediction into a folder: one stage of networks or two, and who may write there. */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/core/alloc.h"
 #include "base/core/checked.h"
@@ -9,6 +10,7 @@
 #include "base/system/file.h"
 #include "base/system/owner.h"
 #include "io/image/names.h"
+#include "io/store/case_key.h"
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/predict/stage.h"
@@ -108,9 +110,14 @@ static volt_status prepare_ranks(volt_predictor *p, const volt_case_list *cases,
                                  const volt_predict_output *o, volt_status prepared)
 {
     volt_spread *sp = p->spread;
+    uint64_t ids = VOLT_KEY_START;
     volt_status st = volt_spread_agree(sp, prepared);
 
     if (st != VOLT_OK || !sp)
+        return st;
+    for (int64_t i = 0; i < cases->count; i++)
+        volt_key_mix(&ids, cases->item[i].id, strlen(cases->item[i].id) + 1);
+    if ((st = volt_comm_same(sp->comm, "their cases", &ids, sizeof ids)) != VOLT_OK)
         return st;
     volt_spread_settle(sp, p->stage, cases->count);
     return sp->kind == VOLT_SPREAD_CASES ? volt_spread_deal_cases(sp, p->stage, cases, o)

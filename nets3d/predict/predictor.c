@@ -8,6 +8,8 @@
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/core/report.h"
+#include "base/threads.h"
+#include "io/store/case_key.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/run.h"
 
@@ -97,10 +99,44 @@ done:
 static volt_status open_spread(volt_predictor *p, volt_predict_options *o)
 {
     bool whole;
-    const volt_status st = volt_spread_open(&p->spread, &whole, o->comm, o->mesh);
+    volt_status st = volt_spread_open(&p->spread, &whole, o->comm, o->mesh);
 
     if (st == VOLT_OK)
         o->whole = o->whole || whole;
+    if (st == VOLT_OK && p->spread)
+        st = volt_spread_threads(p->spread, &o->threads);
+    return st;
+}
+
+static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
+{
+    volt_status st = VOLT_OK;
+
+    for (int g = 0; seg && g < seg->sets; g++) {
+        for (int i = 0; i < seg->set[g].networks && st == VOLT_OK; i++)
+            st = volt_key_mix_content(key, seg->set[g].path[i]);
+    }
+    return st;
+}
+
+/* Whatever decides on voxels must be the same on all ranks. */
+static volt_status compare_ranks(const volt_predictor *p, const volt_predict_options *o)
+{
+    const double options[] = {o->step,     o->mirror, (double)o->tiles,
+                              o->constant, o->whole,  o->batch};
+    const int32_t isa = (int32_t)volt_cpu_isa();
+    volt_comm *comm = p->spread->comm;
+    uint64_t key = VOLT_KEY_START;
+    volt_status st = mix_networks(&key, p->stage);
+
+    if (st == VOLT_OK)
+        st = mix_networks(&key, p->previous);
+    VOLT_TRY(st, done, volt_spread_agree(p->spread, st));
+    VOLT_TRY(st, done, volt_comm_same(comm, "their networks", &key, sizeof key));
+    VOLT_TRY(st, done, volt_comm_same(comm, "their options", options, sizeof options));
+    st = volt_comm_same(comm, "their processors' instructions (VOLT_ISA makes them alike)",
+                        &isa, sizeof isa);
+done:
     return st;
 }
 
@@ -179,6 +215,8 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     own = volt_spread_callbacks(p->spread, cb);
     st = open_networks(p, runs, count, &o, &own);
     VOLT_TRY(st, done, volt_spread_agree(p->spread, st));
+    if (p->spread)
+        VOLT_TRY(st, done, compare_ranks(p, &o));
     VOLT_TRY(st, done, agree_on_precision(p));
     VOLT_TRY(st, done, volt_spread_agree(p->spread, open_programs(p)));
     *out = p;

@@ -1,5 +1,7 @@
+#define _GNU_SOURCE
 #include "nets3d/predict/spread.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +9,7 @@
 #include "base/core/fail.h"
 #include "base/core/plural.h"
 #include "base/mem.h"
+#include "base/threads.h"
 
 /* ---- how ---- */
 
@@ -147,6 +150,29 @@ volt_status volt_spread_all(const volt_spread *sp, bool *all, bool mine)
 
     if (st == VOLT_OK)
         *all = against < 0.5;
+    return st;
+}
+
+volt_status volt_spread_threads(const volt_spread *sp, int *threads)
+{
+    const char *host = volt_comm_host(sp->comm, sp->rank);
+    cpu_set_t own, *all = NULL, both;
+    int sharing = 0;
+    volt_status st;
+
+    CPU_ZERO(&own);
+    if (sched_getaffinity(0, sizeof own, &own) != 0)
+        memset(&own, 0xff, sizeof own);
+    VOLT_TRY(st, done, volt_alloc(&all, (size_t)sp->ranks * sizeof *all, "processors"));
+    VOLT_TRY(st, done, volt_comm_all_gather(sp->comm, all, &own, sizeof own));
+    for (int r = 0; r < sp->ranks; r++) {
+        CPU_AND(&both, &own, &all[r]);
+        sharing += strcmp(volt_comm_host(sp->comm, r), host) == 0 && CPU_COUNT(&both) > 0;
+    }
+    if (*threads == 0)
+        *threads = volt_default_threads() > sharing ? volt_default_threads() / sharing : 1;
+done:
+    volt_free(all);
     return st;
 }
 

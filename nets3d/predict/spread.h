@@ -56,6 +56,9 @@ VOLT_MUST_USE volt_status volt_spread_agree(const volt_spread *sp, volt_status m
 /* Collective: whether `mine` is true on all ranks. */
 VOLT_MUST_USE volt_status volt_spread_all(const volt_spread *sp, bool *all, bool mine);
 
+/* Collective: `threads` if it is not 0, else this rank's part of the processors that it may
+ * use: ranks of a host with the same processors share them. */
+VOLT_MUST_USE volt_status volt_spread_threads(const volt_spread *sp, int *threads);
 /* Collective: measures the memory that is available to the ranks: sp->left. */
 VOLT_MUST_USE volt_status volt_spread_measure(const volt_spread *sp);
 
