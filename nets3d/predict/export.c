@@ -10,40 +10,6 @@
 #include "nets3d/predict/spread.h"
 #include "volume/orient.h"
 
-void volt_segmentation_drop_logits(volt_segmentation *f)
-{
-    for (int i = 0; i < VOLT_PREDICT_MAX_SETS; i++)
-        volt_stitch_close(&f->logits[i]);
-    volt_decoder_free(f->decoder);
-    volt_free(f->norms);
-    volt_free(f->first);
-    f->decoder = NULL;
-    f->norms = NULL;
-    f->first = NULL;
-}
-
-void volt_segmentation_clear(volt_segmentation *f)
-{
-    volt_segmentation_drop_logits(f);
-    volt_volume_free(f->labels);
-    volt_volume_free(f->regions);
-    volt_preprocessed_clear(&f->frame);
-    *f = (volt_segmentation){0};
-}
-
-volt_status volt_scan_axes_of(volt_scan_axes *out, const volt_preprocessed *frame)
-{
-    volt_scan_axes a = {.own = frame->source};
-    const volt_status st = volt_orientation_transpose(&a.order, frame->transpose_forward);
-
-    if (st != VOLT_OK)
-        return st;
-    a.own.channels = 1;
-    a.permuted = volt_orientation_grid(a.order, &a.own);
-    *out = a;
-    return VOLT_OK;
-}
-
 /* *v (NULL allowed) with the scan's own axes. */
 static volt_status restore_axes(volt_volume **v, const volt_scan_axes *axes, int threads)
 {

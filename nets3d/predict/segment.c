@@ -184,9 +184,10 @@ done:
     return st;
 }
 
-volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
-                               volt_preprocessed_scan *scan, const volt_segment_request *wanted,
-                               const char *what, const volt_callbacks *cb)
+static volt_status segment_alone(volt_segmenter *seg, volt_segmentation *out,
+                                 volt_preprocessed_scan *scan,
+                                 const volt_segment_request *wanted, const char *what,
+                                 const volt_callbacks *cb)
 {
     volt_segmentation f = {0};
     job j = {.seg = seg, .wanted = wanted, .out = &f};
@@ -194,8 +195,6 @@ volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
     volt_tiling tiling;
     volt_status st;
 
-    if (volt_spread_is_joint(seg->spread))
-        return volt_spread_segment(seg, out, scan, wanted, what, cb);
     VOLT_TRY(st, done, open_job(&j, scan, &tiling, part, what));
     for (int g = 0; g < seg->sets; g++) {
         tiling.scores = j.scores;
@@ -219,5 +218,23 @@ done:
     volt_decoder_free(j.decoder);
     volt_segmentation_clear(&f);
     volt_preprocessed_scan_clear(scan, seg);
+    return st;
+}
+
+volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
+                               volt_preprocessed_scan *scan, const volt_segment_request *wanted,
+                               const char *what, const volt_callbacks *cb)
+{
+    volt_segmentation f = {0};
+    volt_status st;
+
+    if (!volt_spread_is_joint(seg->spread))
+        return segment_alone(seg, out, scan, wanted, what, cb);
+    VOLT_TRY(st, done, volt_spread_segment(seg, &f, scan, wanted, what, cb));
+    VOLT_TRY(st, done, volt_export_masks(&f, seg));
+    *out = f;
+    f = (volt_segmentation){0};
+done:
+    volt_segmentation_clear(&f);
     return st;
 }

@@ -401,8 +401,6 @@ static volt_status finish(pass *p)
     }
     if (!p->wanted->probabilities)
         volt_segmentation_drop_logits(f);
-    if (p->sp->rank == 0)
-        st = volt_export_masks(f, p->seg);
 done:
     volt_free(slices.data);
     return st;

@@ -12,6 +12,8 @@
  *   next_stage.c   labels on the grid of a cascade's next stage
  *   memory.c       how much memory a scan takes
  *
+ * On several ranks spread.h says how they share the work.
+ *
  * Terms     a set is the networks of one plan and configuration; an output is a class or, for
  *           data sets with regions, a region.
  * Threads   a segmenter is used by one thread at a time; reading its description (info, sets'

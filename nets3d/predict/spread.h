@@ -125,8 +125,9 @@ VOLT_MUST_USE volt_status volt_spread_end(const volt_spread *sp, volt_status st)
 /* ---- the pass on all ranks (segment_ranks.c) ---- */
 
 /* Collective: segments the scan of `note`, whose images rank 0 has in *scan, which is cleared,
- * also on failure. *out holds masks on rank 0; on all ranks what probabilities need. A failure
- * that all ranks know of is returned by all, and they can go on. */
+ * also on failure. *out holds masks on rank 0, with the axes of the plan; on all ranks what
+ * probabilities need. A failure that all ranks know of is returned by all, and they can go on.
+ */
 VOLT_MUST_USE volt_status volt_segment_jointly(volt_segmenter *seg, volt_segmentation *out,
                                                volt_preprocessed_scan *scan,
                                                const volt_note *note,
