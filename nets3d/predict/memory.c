@@ -104,8 +104,8 @@ static volt_status add_part(sizes *s, const volt_segmenter *seg, int i, const in
     logits = tiles ? sums : input * (size_t)(seg->outputs + 1) * sizeof(float);
     s->sums += sums;
     s->moving = volt_max_size(
-        s->moving, turned ? 2 * logits + 2 * sums
-                          : 2 * volt_segmenter_part_bytes(seg, overlap, shape, room));
+        s->moving,
+        turned ? 2 * logits + sums : 2 * volt_segmenter_part_bytes(seg, overlap, shape, room));
     s->image = volt_max_size(
         s->image, tiles ? (size_t)((part[0] + g->config->slices) * part[1] * part[2]) * channels
                         : input * channels);
@@ -123,13 +123,21 @@ static void share_out(volt_predict_memory *m, const sizes *s, const volt_segment
 {
     const double fraction = (double)s->slices / (double)s->of;
     const size_t slices = (size_t)((double)result * fraction) + SMALL_BYTES;
-    const size_t each = (size_t)((double)voxels * fraction) * sizeof(float);
-    const size_t norms = wanted->probabilities ? each * (size_t)(seg->sets + 1) : 0;
-    const size_t common = s->sums + s->moving + volt_decoder_bytes(&s->decode) + slices + norms;
+    const size_t each = (size_t)((double)voxels * fraction) * sizeof(float); /* of its slices */
+    const bool probabilities = wanted->probabilities;
+    /* Adding up; then decoding; then probabilities, one class at a time. */
+    const size_t adding = s->sums + s->moving;
+    const size_t decoding = s->sums + volt_decoder_bytes(&s->decode) +
+                            (probabilities ? each * (size_t)seg->sets : 0);
+    const size_t exporting =
+        probabilities ? decoding + result + 2 * each + 2 * voxels * sizeof(float) + m->write
+                      : 0;
 
-    m->compute = s->images + s->image + common + result + slices +
-                 (wanted->probabilities ? voxels * sizeof(float) * 2 + each + m->write : 0);
-    m->others = m->network + s->image + common;
+    m->compute = volt_max_size(volt_max_size(s->images + s->image + adding, exporting),
+                               decoding + 2 * slices + result);
+    m->others =
+        m->network + volt_max_size(s->image + adding,
+                                   decoding + volt_max_size(slices, probabilities ? each : 0));
 }
 
 static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const volt_grid *grid,

@@ -349,6 +349,75 @@ static void meshes_that_cannot_be_are_refused(void **state)
     assert_false(volt_path_exists(MANY "/a.nii.gz"));
 }
 
+/* ---- memory, progress ---- */
+
+/* What is announced is enough, and less than a rank alone would need for sums and network. */
+static void ranks_keep_the_announced_memory(void **state)
+{
+    static const char *const mesh[] = {"cases", "tiles", "z=3", "z=3"};
+
+    (void)state;
+    start_scans();
+    write_scan("a_0000.nii.gz", 66, 30, 36, 2);
+    for (int i = 0; i < 4; i++) {
+        for (int k = 0; k < 3; k++) {
+            order o = {.run = {RUN, k == 2 ? OTHER : NULL}, .probabilities = k > 0};
+            make_run(RUN, "0, 1, 2", "0, 1, 2", k ? "1.3, 1, 1" : "0.8, 1, 1", &info, 3);
+            make_run(OTHER, "2, 0, 1", "1, 2, 0", "1.3, 1, 1", &info, 4);
+            o.mirror = i == 3;
+            assert_ok(predict_on(3, mesh[i], &o));
+            print_message("%s, %d: %zu announced, %zu used\n", mesh[i], k,
+                          o.result.announced_bytes, o.result.peak_bytes);
+            assert_true(o.result.peak_bytes <= o.result.announced_bytes);
+            assert_true(o.result.peak_bytes + ((size_t)5 << 20) > o.result.announced_bytes);
+        }
+    }
+    assert_int_equal(system("rm -rf " MANY), 0);
+}
+
+typedef struct seen {
+    int64_t done, total;
+    int lines;
+} seen;
+
+static void see(void *user, const char *what, int64_t done, int64_t total)
+{
+    seen *s = user;
+
+    if (strcmp(what, "cases") != 0)
+        return;
+    assert_true(done >= s->done && done <= total);
+    s->done = done;
+    s->total = total;
+}
+
+static void hear(void *user, volt_log_level level, const char *line)
+{
+    (void)level;
+    ((seen *)user)->lines += strncmp(line, "case ", 5) == 0;
+}
+
+static void progress_is_that_of_all_ranks(void **state)
+{
+    static const char *const mesh[] = {"cases", "tiles"};
+
+    (void)state;
+    make_run(RUN, "0, 1, 2", "0, 1, 2", "1, 1, 1", &info, 3);
+    write_cases();
+    assert_ok(volt_write_file(IN "/z_0000.nii.gz", "no scan", 7));
+    for (int i = 0; i < 2; i++) {
+        seen s = {0};
+        const volt_callbacks cb = {.user = &s, .progress = see, .log = hear};
+        order o = {.run = {RUN}, .cb = &cb, .collect = true};
+        assert_ok(predict_on(3, mesh[i], &o));
+        assert_int_equal(s.done, 5);
+        assert_int_equal(s.total, 5);
+        assert_int_equal(s.lines, 1);
+        volt_predict_failures_clear(&o.failures);
+    }
+    assert_int_equal(system("rm -rf " MANY), 0);
+}
+
 /* ---- failures ---- */
 
 static bool always(void *user)
@@ -409,6 +478,8 @@ int main(void)
         cmocka_unit_test(networks_with_other_axes_are_averaged),
         cmocka_unit_test(whole_scans_are_split),
         cmocka_unit_test(meshes_that_cannot_be_are_refused),
+        cmocka_unit_test(ranks_keep_the_announced_memory),
+        cmocka_unit_test(progress_is_that_of_all_ranks),
         cmocka_unit_test(all_ranks_stop_when_asked),
         cmocka_unit_test(memory_that_ends_ends_all_ranks),
     };
