@@ -65,6 +65,7 @@
 #include "nets3d/fingerprint.h"
 #include "nets3d/graph.h"
 #include "nets3d/import_model.h"
+#include "nets3d/mesh_plan.h"
 #include "nets3d/model.h"
 #include "nets3d/optimizer.h"
 #include "nets3d/pipeline.h"

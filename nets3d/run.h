@@ -11,6 +11,10 @@
 #include <stdbool.h>
 #include "../base/names.h"
 #include "../base/status.h"
+#include "../io/dataset.h"
+#include "device.h"
+#include "plan.h"
+#include "recipe.h"
 #include "splits.h"
 VOLT_BEGIN_DECLS
 
@@ -49,6 +53,19 @@ VOLT_API int volt_fold_number(const char *path);
  * checkpoint, by number, fold_all last. The caller owns what *out holds (volt_names_free).
  * VOLT_EIO: `run` is not a folder; VOLT_EDATA: it is no run. */
 VOLT_CALL volt_run_folds(volt_names *out, const char *run);
+
+/* What a run is trained with. Zero-initialized is empty. */
+typedef struct volt_run_plan {
+    volt_plan *plan;
+    const volt_plan_config *config; /* of `plan` */
+    volt_dataset_info info;
+    volt_recipe recipe; /* with its batch */
+    volt_precision precision;
+} volt_run_plan;
+VOLT_API void volt_run_plan_clear(volt_run_plan *r);
+/* Of a checkpoint file, or of the first fold of a folder. The caller owns what *out holds
+ * (volt_run_plan_clear). VOLT_EIO; VOLT_EDATA: no run; VOLT_EFORMAT. */
+VOLT_CALL volt_run_plan_read(volt_run_plan *out, const char *run);
 
 VOLT_END_DECLS
 #endif

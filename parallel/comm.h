@@ -11,7 +11,8 @@
  * Memory      buffers of messages belong to the library until the wait; a ticket that is not
  *             waited for is lost, and with it the communicator.
  * Threads     a communicator is used by one thread at a time; different ones, also those split
- *             from one, may be used at the same time. volt_comm_fail is thread-safe.
+ *             from one, may be used at the same time, except that a rank splits one at a time.
+ *             volt_comm_fail is thread-safe.
  */
 #ifndef VOLT_PARALLEL_COMM_H
 #define VOLT_PARALLEL_COMM_H
@@ -43,8 +44,9 @@ VOLT_API int volt_comm_host_index(const volt_comm *c);
 /* What carries the messages: "self", "threads", "Open MPI 4.1.4". Borrowed. */
 VOLT_API const char *volt_comm_library(const volt_comm *c);
 
-/* Collective. Ranks of one `colour` (>= 0) form a communicator, in ascending order of `key`,
- * then of their rank in `c`. A rank of a negative colour gets NULL. The caller closes *out. */
+/* Collective; one at a time in a rank. Ranks of one `colour` (>= 0) form a communicator, in
+ * ascending order of `key`, then of their rank in `c`. A rank of a negative colour gets NULL.
+ * The caller closes *out. */
 VOLT_CALL volt_comm_split(volt_comm **out, volt_comm *c, int colour, int key);
 
 typedef struct volt_message {
@@ -121,7 +123,9 @@ VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
 typedef void volt_comm_lost(void *user, volt_status st, const char *sentence);
 /* Local. `lost` is called once, on the rank that speaks, if another rank failed or is missing
  * and this one has not come to volt_comm_conclude for some time (0.4 s if a process died, else
- * 5 s): it prints the sentence and calls volt_comm_abort. NULL ends it. */
+ * 5 s): it prints the sentence and calls volt_comm_abort. Under MPICH's launcher, which kills
+ * all ranks at once, a child of rank 0 may call it. To be set before work begins; NULL ends it.
+ */
 VOLT_API void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user);
 /* Local; once, when this rank's work has ended with `st`. Tells the others of a failure and
  * returns the one to report, this thread's last sentence: the job's first one, which may be

@@ -23,6 +23,7 @@ typedef struct volt_launcher {
     const char *variable; /* that told so; static */
     volt_launcher_kind kind;
     int processes; /* 0: unknown */
+    int process;   /* the number of this one, from 0; -1: unknown */
 } volt_launcher;
 
 /* The launcher that started several processes, this one among them; false: none did. */

@@ -12,6 +12,7 @@
     X(dataset_show) \
     X(phantom) \
     X(plan) \
+    X(mesh) \
     X(preprocess) \
     X(train) \
     X(predict) \

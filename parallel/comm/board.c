@@ -47,7 +47,7 @@ void volt_world_describe(volt_failure *out, const volt_world *w, volt_status min
     volt_world_name(name, sizeof name, w, w->rank);
     out->status = mine;
     out->rank = w->rank;
-    if (w->size == 1)
+    if (w->size == 1 || mine == VOLT_ECANCELLED) /* all are stopped together */
         snprintf(out->sentence, sizeof out->sentence, "%s", sentence);
     else
         snprintf(out->sentence, sizeof out->sentence, "%s: %.900s", name,

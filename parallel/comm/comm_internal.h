@@ -28,6 +28,7 @@ typedef struct volt_world {
     const volt_backend *backend;
     void *state;
     int rank, size;
+    long pid;        /* of this process */
     volt_host *host; /* of each rank; owned */
     volt_board *board;
     /* Changed by __atomic builtins, as headers are C++ too. */

@@ -12,6 +12,7 @@
 #include "base/core/alloc.h"
 #include "base/system/file.h"
 #include "base/system/thread_start.h"
+#include "parallel/comm/reporter.h"
 
 #define BEAT_S  0.5
 #define TICK_MS 100
@@ -63,8 +64,9 @@ struct volt_monitor {
     bool has_pending, told, closing, closed, missing, quit;
     double posted; /* when the board had a failure; s */
     double stalled;
-    void (*lost)(void *user, volt_status, const char *);
+    volt_comm_lost *lost;
     void *user;
+    volt_reporter *reporter;
     bool concluded, lost_called;
 };
 
@@ -336,8 +338,10 @@ static void call_lost(volt_monitor *m)
            volt_seconds() - m->posted > grace;
     m->lost_called = m->lost_called || call;
     pthread_mutex_unlock(&m->lock);
-    if (call)
+    if (call) {
+        volt_reporter_stop(m->reporter);
         m->lost(m->user, f->status, f->sentence);
+    }
 }
 
 static void answer_requests(volt_monitor *m)
@@ -483,6 +487,7 @@ bool volt_monitor_stop(volt_monitor *m)
     wake(m);
     pthread_join(m->thread, NULL);
     in_order = m->closed && !m->broken;
+    volt_reporter_stop(m->reporter);
     if (in_order)
         free_monitor(m);
     else
@@ -519,12 +524,15 @@ double volt_monitor_stalled(volt_monitor *m)
     return stalled;
 }
 
-void volt_monitor_watch(volt_monitor *m, void (*lost)(void *user, volt_status, const char *),
-                        void *user)
+void volt_monitor_watch(volt_monitor *m, volt_comm_lost *lost, void *user)
 {
     pthread_mutex_lock(&m->lock);
     m->lost = lost;
     m->user = user;
+    if (lost && !m->reporter)
+        volt_reporter_start(&m->reporter, m->w, m->process, lost, user);
+    else if (!lost)
+        volt_reporter_stop(m->reporter);
     pthread_mutex_unlock(&m->lock);
 }
 
@@ -534,6 +542,7 @@ bool volt_monitor_conclude(volt_monitor *m)
 
     pthread_mutex_lock(&m->lock);
     free_to = !m->lost_called;
+    volt_reporter_stop(m->reporter);
     m->concluded = m->concluded || free_to;
     pthread_mutex_unlock(&m->lock);
     return free_to;

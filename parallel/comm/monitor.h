@@ -27,8 +27,7 @@ double volt_monitor_stalled(volt_monitor *m);
 /* `lost` is called on the rank that speaks (volt_world_speaks) by the monitor's thread once,
  * when a failure has been known for a while and volt_monitor_conclude() was not called; NULL:
  * nobody. */
-void volt_monitor_watch(volt_monitor *m, void (*lost)(void *user, volt_status, const char *),
-                        void *user);
+void volt_monitor_watch(volt_monitor *m, volt_comm_lost *lost, void *user);
 /* This rank knows of the failure, and ends. False: `lost` was or is being called. */
 bool volt_monitor_conclude(volt_monitor *m);
 

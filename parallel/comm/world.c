@@ -1,10 +1,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include "base/core/alloc.h"
 #include "base/core/fail.h"
 #include "parallel/comm/comm_internal.h"
 #include "parallel/comm/monitor.h"
+#include "parallel/launcher.h"
 
 volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
                             int rank, int size, volt_board *board)
@@ -20,6 +22,7 @@ volt_status volt_world_make(volt_world **out, const volt_backend *backend, void 
     w->size = size;
     w->board = board;
     w->holders = 1;
+    w->pid = getpid();
     pthread_mutex_init(&w->lock, NULL);
     w->used[0] = 1u << VOLT_COMM_CONTROL | 1u << VOLT_COMM_WORLD;
     *out = w;
@@ -152,8 +155,11 @@ volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)
     volt_world *w = c ? c->world : NULL;
     char sentence[VOLT_COMM_SENTENCE];
     const volt_failure *f;
+    volt_launcher launcher;
 
     *speaks = !w || !w->monitor || w->rank == 0;
+    if (st != VOLT_OK && !w && volt_launcher_find(&launcher) && launcher.process > 0)
+        rest(NEWS_S); /* if rank 0 could not open MPI either, the launcher ends all */
     if (st == VOLT_OK || !w || !w->monitor)
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
@@ -181,6 +187,8 @@ void volt_comm_abort(volt_comm *c, volt_status st)
 
     if (!w || !w->backend->abort)
         return;
+    if (w->pid != getpid()) /* the reporter's (reporter.h) */
+        _exit((int)st);
     /* The rank that reports the failure ends the others when its sentence is out. */
     if (w->monitor && !volt_world_speaks(w))
         rest(ABORT_S);

@@ -40,6 +40,17 @@ static const rank_case plain = {.name = "plain",
                                 .values = 3,
                                 .gather = NEVER};
 
+/* With all levels cut, and with those gathered that the program chooses. */
+static void check_both(const rank_case *c, const volt_device *dev, const char *const *meshes)
+{
+    rank_case cut = *c;
+
+    for (int a = 0; a < 3; a++)
+        cut.gather[a] = 64;
+    check_meshes(&cut, dev, VOLT_FP32, meshes);
+    check_meshes(c, dev, VOLT_FP32, meshes);
+}
+
 static void a_batch_over_ranks(void **state)
 {
     const rank_case uneven = {.name = "five samples",
@@ -80,8 +91,8 @@ static void a_residual_network(void **state)
                    .batch_dice = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "y=2,x=2", "data=2,z=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,y=3"));
+    check_both(&c, cpu, MESHES("z=3", "y=2,x=2", "data=2,z=2"));
+    check_both(&c, reference, MESHES("z=2,y=3"));
 }
 
 static void anisotropic_windows_and_strides(void **state)
@@ -94,8 +105,8 @@ static void anisotropic_windows_and_strides(void **state)
                          .ignore = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "x=5", "z=2,y=3", "z=2,y=2,x=2"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,x=2"));
+    check_both(&c, cpu, MESHES("z=3", "x=5", "z=2,y=3", "z=2,y=2,x=2"));
+    check_both(&c, reference, MESHES("z=2,x=2"));
 }
 
 static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
@@ -111,7 +122,7 @@ static void planes_with_regions(void **state)
                          .ignore = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=4", "x=3", "data=3", "data=2,y=2", "y=2,x=2"));
+    check_both(&c, cpu, MESHES("y=4", "x=3", "data=3", "data=2,y=2", "y=2,x=2"));
 }
 
 /* 2.5-D: neighbouring slices are channels. */
@@ -130,7 +141,7 @@ static void slices_as_channels(void **state)
                          .batch_dice = true};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("y=3", "data=2,x=2"));
+    check_both(&c, cpu, MESHES("y=3", "data=2,x=2"));
 }
 
 /* Dropout, pooling, softmax, PReLU, nearest upsampling. */
@@ -166,8 +177,8 @@ static void dropout_and_the_rest(void **state)
         .name = "dropout", .build = build_dropout, .n = 3, .extent = {6, 8, 10}, .values = 3};
 
     (void)state;
-    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "data=3", "data=2,z=2", "data=2,z=3"));
-    check_meshes(&c, reference, VOLT_FP32, MESHES("x=4", "data=2,x=2"));
+    check_both(&c, cpu, MESHES("z=3", "data=3", "data=2,z=2", "data=2,z=3"));
+    check_both(&c, reference, MESHES("x=4", "data=2,x=2"));
 }
 
 /* Large enough for the parts to be computed as the whole is. */

@@ -151,7 +151,7 @@ done:
     return st;
 }
 
-static void memory_is_as_announced(void **state)
+static void a_feeds_memory_is_announced(void **state)
 {
     static const volt_box two[] = {{{0, 0, 0}, {4, 6, 10}}, {{4, 0, 0}, {8, 6, 10}}};
     volt_loader_options o = loader_for(*state);
@@ -167,7 +167,7 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(boxes_are_those_of_whole_samples),
         cmocka_unit_test(a_bad_case_reaches_the_whole_group),
-        cmocka_unit_test(memory_is_as_announced),
+        cmocka_unit_test(a_feeds_memory_is_announced),
     };
 
     return fixture_run_tests(tests, "feed-store");

@@ -50,7 +50,7 @@ for rank in 0 2; do
 done
 start 3 leave 1
 finish "rank 1 leaves" 20 "^volt: rank 1 \($host\) is missing: its process [0-9]+ has ended$" \
-    '0 1 13 15 143' "leave 1"
+    '0 1 9 13 15 143' "leave 1"
 for rank in 0 1; do
     start 2 hang $rank "$scratch/pid"
     wait_for_pid

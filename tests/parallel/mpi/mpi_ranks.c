@@ -155,6 +155,7 @@ int main(int argc, char **argv)
     volt_status st;
 
     signal(SIGTERM, on_signal);
+    signal(SIGINT, on_signal);
     if (argc > 1 && strcmp(argv[1], "pieces") == 0) { /* messages in many pieces */
         volt_plugin_piece_bytes = 1000;
         argv[1] = (char *)"cases";

@@ -1,0 +1,138 @@
+#include "nets3d/program/costs.h"
+
+#include <string.h>
+
+#include "base/core/alloc.h"
+#include "nets3d/program/program_internal.h"
+
+/* One walk through the steps. */
+typedef struct walk {
+    const volt_program *p;
+    const volt_links *links;
+    volt_program_costs *out;
+    volt_timeline time;
+    double *halo, *bucket; /* when these will have arrived */
+} walk;
+
+/* A rank of the space, in the world. */
+static int world_rank(const volt_mesh *m, int place)
+{
+    const int places = m->size[VOLT_MESH_Z] * m->size[VOLT_MESH_Y] * m->size[VOLT_MESH_X];
+
+    return (m->at[VOLT_MESH_DATA] * places + place) * m->size[VOLT_MESH_STAGE] +
+           m->at[VOLT_MESH_STAGE];
+}
+
+static void start_halo(walk *w, const volt_step *s)
+{
+    const volt_mesh *mesh = w->p->options.mesh;
+    const volt_exchange *x = &w->p->exchanges[s->exchange];
+    const int own = world_rank(mesh, volt_comm_rank(w->p->space));
+    double seconds = 0;
+
+    for (int i = 0; i < x->plan->sends; i++) {
+        const volt_traffic one = {1, (int64_t)x->message[i].bytes};
+        const int peer = world_rank(mesh, x->message[i].peer);
+
+        seconds += volt_link_seconds(volt_links_between(w->links, own, peer), one);
+        w->out->halos = volt_traffic_add(w->out->halos, one);
+    }
+    w->halo[s->exchange] = volt_timeline_start(&w->time, seconds, false);
+}
+
+/* A sum of doubles, for which everybody waits. */
+static void sum(walk *w, int64_t count, const volt_comm *comm, int apart)
+{
+    const int ranks = volt_comm_size(comm);
+    const volt_traffic t = volt_traffic_sum_f64(count, ranks, volt_comm_rank(comm));
+    const volt_link *link = volt_links_slowest(w->links, ranks, apart);
+
+    w->out->sums = volt_traffic_add(w->out->sums, t);
+    volt_timeline_wait(&w->time,
+                       volt_timeline_start(&w->time, volt_link_seconds(link, t), false));
+}
+
+static void start_bucket(walk *w, const volt_step *s)
+{
+    const volt_comm *world = w->p->world;
+    const int ranks = volt_comm_size(world);
+    const volt_traffic t =
+        volt_traffic_sum_f32(w->p->buckets[s->exchange].count, ranks, volt_comm_rank(world));
+
+    w->out->gradients = volt_traffic_add(w->out->gradients, t);
+    w->bucket[s->exchange] = volt_timeline_start(
+        &w->time, volt_link_seconds(volt_links_slowest(w->links, ranks, 1), t), true);
+}
+
+static int64_t loss_sums(const volt_program *p, bool batch_dice)
+{
+    const volt_loss_call call = {.n = p->options.n,
+                                 .c = p->outputs[0].tensor.c,
+                                 .samples = p->samples,
+                                 .levels = volt_graph_output_count(p->graph),
+                                 .batch_dice = batch_dice};
+
+    return volt_loss_sums_count(&call);
+}
+
+static void take_step(walk *w, const volt_step *s, bool batch_dice)
+{
+    const volt_program *p = w->p;
+    const volt_mesh *mesh = p->options.mesh;
+
+    switch (s->kind) {
+    case VOLT_STEP_MARGINS:
+        if (p->space)
+            start_halo(w, s);
+        break;
+    case VOLT_STEP_MARGINS_END:
+        volt_timeline_wait(&w->time, w->halo[s->exchange]);
+        break;
+    case VOLT_STEP_SUMS:
+        if (p->space)
+            sum(w, volt_tensor_elements(&s->operand[0].tensor), p->space,
+                mesh->size[VOLT_MESH_STAGE]);
+        break;
+    case VOLT_STEP_LOSS:
+        if (p->world)
+            sum(w, loss_sums(p, batch_dice), p->world, 1);
+        break;
+    case VOLT_STEP_BUCKET:
+        start_bucket(w, s);
+        break;
+    case VOLT_STEP_BUCKET_END:
+        volt_timeline_wait(&w->time, w->bucket[s->exchange]);
+        break;
+    case VOLT_STEP_OPERATOR:
+    case VOLT_STEP_INPUT:
+    case VOLT_STEP_DROPOUT:
+    case VOLT_STEP_PACK:
+        break;
+    }
+}
+
+volt_status volt_program_costs_of(volt_program_costs *out, const volt_program *p,
+                                  bool batch_dice, const volt_links *links, double rate)
+{
+    walk w = {.p = p, .links = links, .out = out};
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_alloc_zero(&w.halo, (size_t)p->exchange_count + (size_t)p->bucket_count + 1,
+                             sizeof *w.halo, "costs of a program"));
+    w.bucket = w.halo + p->exchange_count;
+    memset(out, 0, sizeof *out);
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+        const double flops = s->kind == VOLT_STEP_OPERATOR ? s->info.flops : 0;
+
+        out->flops += flops;
+        volt_timeline_compute(&w.time, flops / rate);
+        take_step(&w, s, batch_dice);
+    }
+    out->compute_s = out->flops / rate;
+    out->wait_s = w.time.waited;
+done:
+    volt_free(w.halo);
+    return st;
+}
