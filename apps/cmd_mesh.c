@@ -552,7 +552,7 @@ done:
 const cli_command cmd_mesh = {
     .name = "mesh",
     .section = CLI_TRAINING,
-    .one_line = "list the ways to share a training out to ranks, and what each costs",
+    .one_line = "list meshes of ranks with memory, messages and time",
     .args = "RUN|DATASET|PLAN",
     .min_args = 0,
     .max_args = 1,
@@ -568,8 +568,7 @@ const cli_command cmd_mesh = {
         "docs/parallel.md says which mesh is good when.",
     .example = "volt mesh Task01_BrainTumour --ranks 8 --memory 80G\n"
                "volt mesh runs/brats --ranks 64 --machine h100+infiniband\n"
-               "volt mesh work/brats/plans.json --dataset dataset.json --ranks 4 "
-               "--link 100Gb/s,5us --step 5.8s",
+               "volt mesh work/brats/plans.json --ranks 4 --link 100Gb/s,5us --step 5.8s",
     .common = CLI_THREADS | CLI_JSON,
     CLI_OPTIONS(options, mesh_options),
     .run = run,

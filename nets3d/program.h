@@ -9,13 +9,15 @@
  *          calls. Input and labels in ordinary host memory have been read then. The host waits
  *          in volt_program_download into its memory, volt_program_loss_result and
  *          volt_program_save.
- * Ranks    with a mesh a program is one rank's part of one computation. Every rank of the mesh
- *          makes the same calls in the same order: create, forward, evaluate, loss, backward
- * and accumulate are collective. The result is that of one rank with the whole batch and the
- * whole volume, up to rounding; the same mesh gives the same bits. Losses, counts and gradients
- * are the same on all ranks. A rank that fails in a collective call makes the others' fail
- * (VOLT_EPEER). Threads  a program is used by one thread at a time; its operators use `threads`
- * threads. Several programs may share a graph and a device.
+ * Ranks    with a mesh a program is one rank's part of one computation. All ranks make the same
+ *          calls in the same order: create, forward, evaluate, loss, backward and accumulate
+ *          are collective. The result is that of one rank with the whole batch and volume, to
+ *          rounding; the same mesh gives the same bits. Losses, counts and gradients are the
+ *          same on all ranks. If a rank fails in a collective call, the others fail too
+ *          (VOLT_EPEER). Messages of a device that the host cannot reach go through memory of
+ *          the host, which is not announced.
+ * Threads  a program is used by one thread at a time; its operators use `threads` threads.
+ *          Several programs may share a graph and a device.
  */
 #ifndef VOLT_NETS3D_PROGRAM_H
 #define VOLT_NETS3D_PROGRAM_H
@@ -44,8 +46,8 @@ typedef struct volt_program_options {
     const volt_mesh *mesh;
     int64_t samples; /* of the whole batch, all ranks' n along `data`; 0 = find out */
     /* With a mesh that cuts: values coarser than these strides along d, h, w are computed whole
-     * by every rank of the space, since their parts would be too small. 0 = what costs least;
-     * volt_program_gathered tells. */
+     * by every rank of the space, since their parts would be too small. All 0 = what costs
+     * least (volt_program_gathered tells); else 0 along an axis = never. */
     int64_t gather[3];
     /* The part of the input that this program gets and computes; empty (the default): all of
      * it, or what the mesh says. Its inner faces lie at multiples of the network's strides.
@@ -92,8 +94,8 @@ VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
 /* The part of the input that the program gets, in voxels of the whole. */
 VOLT_API volt_box volt_program_box(const volt_program *p);
-/* The strides that `gather` asks for, or that were chosen; INT64_MAX along axes that are not
- * cut, and everywhere without a mesh. */
+/* The strides that `gather` asks for, or that were chosen; INT64_MAX = nothing is gathered for
+ * this axis: it is not cut, or there is no mesh. */
 VOLT_API void volt_program_gathered(const volt_program *p, int64_t stride[3]);
 /* The number of its first sample in the whole batch. */
 VOLT_API int64_t volt_program_first_sample(const volt_program *p);

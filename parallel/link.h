@@ -1,6 +1,6 @@
 /* link.h - links between ranks, and what goes over them.
  *
- * Threads   plain values.
+ * Threads   plain values; any thread may use them.
  */
 #ifndef VOLT_PARALLEL_LINK_H
 #define VOLT_PARALLEL_LINK_H

@@ -164,6 +164,20 @@ static float *host_copy(const volt_program *p, int i, void **scratch)
     return (float *)(p->host + at);
 }
 
+/* Through a small host block. */
+volt_status volt_program_zero(volt_program *p, float *gradients, int64_t count)
+{
+    static const float zeros[4096];
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
+        const int64_t left = count - i < 4096 ? count - i : 4096;
+        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros,
+                               p->stream);
+    }
+    return st;
+}
+
 static volt_status zero_param(volt_program *p, const volt_bucket *b, float *gradients,
                               int param)
 {

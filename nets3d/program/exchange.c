@@ -20,20 +20,6 @@ static size_t align_up(size_t bytes)
     return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
 }
 
-void volt_program_clear_exchanges(volt_program *p)
-{
-    for (int i = 0; i < p->exchange_count; i++) {
-        volt_exchange *x = &p->exchanges[i];
-
-        for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
-            p->device->op_free(x->pack[j]);
-        volt_free(x->pack);
-        volt_free(x->message);
-        volt_free(x->offset);
-    }
-    p->exchange_count = 0;
-}
-
 void volt_program_clear_plans(volt_program *p)
 {
     for (int i = 0; p->values && i < p->value_count; i++) {

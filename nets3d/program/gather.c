@@ -192,6 +192,7 @@ volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph, i
     const int parts[3] = {size[VOLT_MESH_Z], size[VOLT_MESH_Y], size[VOLT_MESH_X]};
     weighing w = {.graph = graph, .extent = o->extent};
     volt_partition cut = {0};
+    int64_t limit[3];
     double fraction;
     volt_status st;
 
@@ -209,8 +210,11 @@ volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph, i
              volt_alloc(&w.gathered, (size_t)count * sizeof *w.gathered, "a program"));
     strides_of(graph, w.stride);
     if (o->gather[0] || o->gather[1] || o->gather[2]) {
-        const int64_t asked[3] = {o->gather[0], o->gather[1], o->gather[2]};
-        set_limit(&w, o->gather, asked);
+        set_limit(&w, limit, o->gather);
+        for (int a = 0; a < 3; a++)
+            limit[a] = limit[a] ? limit[a] : INT64_MAX;
+        memcpy(o->gather, limit, sizeof limit);
+        find_gathered(graph, w.stride, limit, w.gathered);
         VOLT_TRY(st, done, cut_for(&w, &cut, parts, &fraction));
     } else {
         VOLT_TRY(st, done, choose(&w, parts, o->gather, &cut));

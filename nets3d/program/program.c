@@ -51,6 +51,14 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
                 VOLT_EINVAL, "the box %lld..%lld along %c leaves the patch of %lld voxels",
                 (long long)low, (long long)high, "dhw"[axis], (long long)o -> extent[axis]);
     }
+    for (int axis = 0; axis < 3; axis++) {
+        if (o->gather[axis] < 0)
+            return volt_fail(VOLT_EINVAL, "gathering beyond a stride of %lld along %c",
+                             (long long)o->gather[axis], "dhw"[axis]);
+    }
+    if (volt_mesh_is_alone(o->mesh) && o->samples && o->samples != o->n)
+        return volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the program has %lld",
+                         (long long)o->samples, (long long)o->n);
     if (volt_box_is_empty(o->box) && memcmp(&o->box, &(volt_box){{0}, {0}}, sizeof o->box))
         return volt_fail(VOLT_EINVAL, "the box of the patch is empty");
     if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)

@@ -97,14 +97,15 @@ typedef struct volt_operand {
 
 typedef enum volt_step_kind {
     VOLT_STEP_OPERATOR = 1,
-    VOLT_STEP_INPUT,   /* the caller's input is copied into operand 0 */
-    VOLT_STEP_DROPOUT, /* operand 0 gets the factors of this run */
-    VOLT_STEP_LOSS,    /* reads outputs and labels, may write gradients over the outputs */
-    VOLT_STEP_SUMS, /* operand 0, dense float64, becomes its sum over all parts of the volume */
+    VOLT_STEP_INPUT,       /* the caller's input is copied into operand 0 */
+    VOLT_STEP_DROPOUT,     /* operand 0 gets the factors of this run */
+    VOLT_STEP_LOSS,        /* reads outputs and labels, may write gradients over the outputs */
+    VOLT_STEP_SUMS,        /* operand 0, dense float64, becomes its sum over all parts of the
+                            * volume */
     VOLT_STEP_MARGINS,     /* the margins of operand 0, whose box is that of `value`, are to be
                             * filled from other parts of the volume. All parts have the same of
-                            * these steps, also those whose operand has no margins. With a mesh it
-                            * sends what others need; operands 1 and 2 are messages */
+                            * these steps, also those whose operand has no margins. With a mesh
+                            * it sends what others need; operands 1 and 2 are messages */
     VOLT_STEP_MARGINS_END, /* mesh: the margins are there */
     VOLT_STEP_BUCKET,      /* mesh: starts the sum of a bucket; operand 0 is for messages */
     VOLT_STEP_BUCKET_END,  /* mesh: the sum is there */

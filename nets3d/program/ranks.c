@@ -97,6 +97,7 @@ static uint64_t hash_of_options(const volt_program_options *o)
     hash_number(&h, (int64_t)o->seed);
     hash_number(&h, o->arenas);
     hash_number(&h, o->accumulate);
+    hash(&h, o->gather, sizeof o->gather);
     return h;
 }
 

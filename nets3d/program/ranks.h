@@ -56,7 +56,6 @@ VOLT_MUST_USE volt_status volt_program_end_exchange(volt_program *p, int unit, i
 VOLT_MUST_USE volt_status volt_program_start_gather(volt_program *p, int unit,
                                                     const volt_place *from,
                                                     const volt_place *to, int *exchange);
-void volt_program_clear_exchanges(volt_program *p);
 void volt_program_clear_plans(volt_program *p);
 /* Creates the operators of a step VOLT_STEP_MARGINS or MARGINS_END. */
 VOLT_MUST_USE volt_status volt_program_create_exchange(volt_program *p, volt_step *s);
@@ -86,7 +85,7 @@ size_t volt_program_host_buckets(const volt_program *p);
 VOLT_MUST_USE volt_status volt_program_run_bucket(volt_program *p, const volt_step *s);
 VOLT_MUST_USE volt_status volt_program_sum_average(volt_program *p);
 
-/* run.c: zeros in device memory. */
+/* Zeros in device memory. */
 VOLT_MUST_USE volt_status volt_program_zero(volt_program *p, float *at, int64_t count);
 
 VOLT_END_DECLS

@@ -123,20 +123,6 @@ done:
     return st;
 }
 
-/* Through a small host block. */
-volt_status volt_program_zero(volt_program *p, float *gradients, int64_t count)
-{
-    static const float zeros[4096];
-    volt_status st = VOLT_OK;
-
-    for (int64_t i = 0; st == VOLT_OK && i < count; i += 4096) {
-        const int64_t left = count - i < 4096 ? count - i : 4096;
-        st = p->device->upload(p->device, gradients + i, zeros, (size_t)left * sizeof *zeros,
-                               p->stream);
-    }
-    return st;
-}
-
 volt_status volt_program_load(volt_program *p, const float *flat)
 {
     volt_status st;

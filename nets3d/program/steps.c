@@ -4,16 +4,30 @@
  * cleared and filled again and keep their capacity. Operands refer to buffers by index: offsets
  * exist only after memory.c has arranged the arena, addresses only after loading.
  */
-#include "nets3d/program/ranks.h"
+#include "nets3d/program/program_internal.h"
 
 #include <string.h>
 
 #include "base/core/alloc.h"
 #include "nets3d/device/op_spec.h"
 
+static void clear_exchanges(volt_program *p)
+{
+    for (int i = 0; i < p->exchange_count; i++) {
+        volt_exchange *x = &p->exchanges[i];
+
+        for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
+            p->device->op_free(x->pack[j]);
+        volt_free(x->pack);
+        volt_free(x->message);
+        volt_free(x->offset);
+    }
+    p->exchange_count = 0;
+}
+
 void volt_program_clear_steps(volt_program *p)
 {
-    volt_program_clear_exchanges(p);
+    clear_exchanges(p);
     for (int i = 0; i < p->step_count; i++) {
         p->device->op_free(p->steps[i].op);
         volt_free(p->steps[i].name);

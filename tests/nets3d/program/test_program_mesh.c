@@ -45,7 +45,7 @@ typedef struct job {
     volt_box boxes[MOST_RANKS];
     int64_t gathered[3];
     double loss[MOST_RANKS];
-    float *gradients;
+    float *gradients, *logits;
     char sentence[MOST_RANKS][256];
 } job;
 
@@ -229,6 +229,9 @@ static void what_cannot_be_is_refused_on_all_ranks(void **state)
     j.change = other_batch;
     assert_fails(run_job(&j), VOLT_EINVAL, "differ in the number of samples");
     j.change = NULL;
+    j.o.gather[1] = -1;
+    assert_fails(run_job(&j), VOLT_EINVAL, "a stride of -1 along h");
+    j.o.gather[1] = 0;
     j.mesh = "stage=2";
     assert_fails(run_job(&j), VOLT_ENOTSUP, "stages");
     j.mesh = "x=9";
@@ -295,7 +298,7 @@ static volt_status bad_label(job *j, volt_program *p, const volt_mesh *mesh)
 }
 
 /* The sentence of one rank, on all. */
-static void a_bad_label_is_named_by_its_place_in_the_batch(void **state)
+static void bad_labels_are_named_in_the_batch(void **state)
 {
     job j = make_job("z=2,x=2", 1);
 
@@ -364,6 +367,47 @@ static void all_ranks_fail_with_one(void **state)
     assert_fails(run_job(&j), VOLT_EDEVICE, "no operators today");
     for (int i = 0; i < 4; i++)
         assert_non_null(strstr(j.sentence[i], "no operators today"));
+    free_job(&j);
+}
+
+/* Slabs of the logits. */
+static volt_status infer(job *j, volt_program *p, const volt_mesh *mesh)
+{
+    const volt_box b = volt_program_box(p);
+    const int64_t voxels = volt_box_voxels(b), whole = 16 * 16 * 8;
+    float *input = NULL, *logits = NULL;
+    volt_status st;
+
+    (void)mesh;
+    VOLT_TRY(st, done, volt_alloc(&input, (size_t)(CHANNELS * voxels) * 4, "input"));
+    VOLT_TRY(st, done, volt_alloc(&logits, (size_t)(VALUES * voxels) * 4, "logits"));
+    cut(input, j->input, sizeof *input, CHANNELS, p, j->o.extent);
+    VOLT_TRY(st, done, volt_program_forward(p, input, 0));
+    VOLT_TRY(st, done, volt_program_download(p, 0, logits));
+    for (int64_t k = 0; k < VALUES; k++)
+        memcpy(j->logits + k * whole + b.low[0] * 16 * 8, logits + k * voxels,
+               (size_t)voxels * sizeof *logits);
+done:
+    volt_free(input);
+    volt_free(logits);
+    return st;
+}
+
+static void slabs_are_segmented_as_the_whole(void **state)
+{
+    static const char *const meshes[] = {"z=1", "z=2", "z=4", "z=5"};
+    float logits[4][VALUES * 16 * 16 * 8];
+    job j = make_job("z=1", 1);
+
+    (void)state;
+    j.o.mode = VOLT_INFER;
+    j.run = infer;
+    for (int i = 0; i < 4; i++) {
+        j.mesh = meshes[i];
+        j.logits = logits[i];
+        assert_ok(run_job(&j));
+        assert_near(meshes[i], logits[i], logits[0], VALUES * 16 * 16 * 8, 1e-5, 0);
+    }
     free_job(&j);
 }
 
@@ -442,8 +486,9 @@ int main(void)
         cmocka_unit_test(levels_that_cannot_be_cut_are_gathered),
         cmocka_unit_test(what_cannot_be_is_refused_on_all_ranks),
         cmocka_unit_test(steps_announce_what_they_send),
-        cmocka_unit_test(a_bad_label_is_named_by_its_place_in_the_batch),
+        cmocka_unit_test(bad_labels_are_named_in_the_batch),
         cmocka_unit_test(all_ranks_fail_with_one),
+        cmocka_unit_test(slabs_are_segmented_as_the_whole),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
