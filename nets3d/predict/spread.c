@@ -143,6 +143,16 @@ volt_status volt_spread_agree(const volt_spread *sp, volt_status mine)
     return st;
 }
 
+volt_status volt_spread_check(const volt_spread *sp)
+{
+    volt_ticket *none = NULL;
+
+    if (!sp)
+        return VOLT_OK;
+    volt_comm_progress(sp->comm);
+    return volt_comm_test(sp->comm, &none);
+}
+
 volt_status volt_spread_all(const volt_spread *sp, bool *all, bool mine)
 {
     double against = !mine;

@@ -53,6 +53,9 @@ volt_callbacks volt_spread_callbacks(const volt_spread *sp, const volt_callbacks
 /* Collective, also with NULL, which is one rank: the failure of the lowest rank, if any. Rank 0
  * keeps its own sentence as it is. */
 VOLT_MUST_USE volt_status volt_spread_agree(const volt_spread *sp, volt_status mine);
+/* Local, between pieces of work; NULL is allowed. Others see that this rank goes on. Fails if
+ * another rank failed. */
+VOLT_MUST_USE volt_status volt_spread_check(const volt_spread *sp);
 /* Collective: whether `mine` is true on all ranks. */
 VOLT_MUST_USE volt_status volt_spread_all(const volt_spread *sp, bool *all, bool mine);
 

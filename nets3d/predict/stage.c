@@ -367,10 +367,13 @@ done:
  * each; time.on stays false if there are so few passes that this would matter. */
 static volt_status measure_pass(job *j)
 {
+    const volt_spread *sp = j->seg->spread;
     double seconds = 0;
     int64_t passes = 0;
     volt_status st = VOLT_OK;
 
+    if (sp && (sp->rank > 0 || sp->kind == VOLT_SPREAD_VOLUME))
+        return VOLT_OK; /* rank 0 tells; passes of all ranks are not its own */
     for (int i = 0; i < j->seg->sets && !j->out->roi; i++) {
         const volt_net_set *g = &j->seg->set[i];
         double start;
@@ -386,7 +389,7 @@ static volt_status measure_pass(job *j)
         passes += j->passes[i];
     }
     if (passes > 0) {
-        j->time.pass_s = seconds / (double)passes;
+        j->time.pass_s = seconds / (double)passes / (volt_spread_is_joint(sp) ? sp->ranks : 1);
         j->time.on = true;
     }
 done:
@@ -511,10 +514,20 @@ done:
     return st;
 }
 
+/* A mesh that does not fit a scan: which one. */
+static volt_status name_case(const char *file)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", volt_last_error());
+    return volt_fail(VOLT_EINVAL, "%s: %s", file, why);
+}
+
 /* What one scan needs, by its header. VOLT_ENOMEM with *too_large: more than there is. */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
+    const volt_spread *sp = j->seg->spread;
     volt_image_header *header = NULL;
     volt_grid grid;
     volt_status st;
@@ -522,9 +535,13 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     VOLT_TRY(st, done, volt_image_info(&header, file));
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
-    if (j->seg->spread && j->seg->spread->kind == VOLT_SPREAD_VOLUME)
-        VOLT_TRY(st, done, volt_spread_ask_memory(j->seg->spread, &grid));
-    VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    if (sp && sp->kind == VOLT_SPREAD_VOLUME)
+        VOLT_TRY(st, done, volt_spread_ask_memory(sp, &grid));
+    st = volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file);
+    if (st == VOLT_EINVAL && sp && sp->kind == VOLT_SPREAD_VOLUME)
+        st = name_case(file);
+    if (st != VOLT_OK)
+        goto done;
     out->preprocess +=
         header->helper_bytes; /* of volt-itk, which reads and writes some formats */
     out->write += header->helper_bytes;

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/program/on_device.h"
 
 #define FLOAT_SUMS_BYTES ((size_t)1 << 30)
@@ -212,6 +213,7 @@ static volt_status run_rows(walk *w, int64_t first, int64_t end)
         if (!is_wanted(w->t->part, box))
             continue;
         VOLT_TRY(st, done, volt_check_cancelled(w->cb));
+        VOLT_TRY(st, done, volt_spread_check(w->seg->spread));
         for (int f = 0; f < w->g->flips; f++) {
             gather(w, w->waiting, box, w->g->flip[f]);
             w->box[w->waiting] = box;

@@ -344,6 +344,8 @@ static void meshes_that_cannot_be_are_refused(void **state)
     assert_fails(predict_on(2, "rows", &o), VOLT_EINVAL, "'cases', 'tiles' or axes");
     assert_fails(predict_on(2, "data=2", &o), VOLT_EINVAL, "along z, y and x");
     assert_fails(predict_on(2, "z=3", &o), VOLT_EINVAL, "z=3");
+    assert_fails(predict_on(17, "z=17", &o), VOLT_EINVAL, "a_0000.nii.gz: ");
+    assert_fails(predict_on(17, "z=17", &o), VOLT_EINVAL, "cannot be cut into 17 parts");
     o.whole = true;
     assert_fails(predict_on(2, "tiles", &o), VOLT_EINVAL, "no rows of tiles");
     assert_false(volt_path_exists(MANY "/a.nii.gz"));
