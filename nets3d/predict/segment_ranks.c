@@ -193,6 +193,13 @@ static volt_status run_rows(pass *p, int g, const volt_tiles *tiles, volt_sums *
                                   p->cb);
 }
 
+/* Failures after which no other scan is tried. */
+static bool ends_call(volt_status st)
+{
+    return st == VOLT_ECANCELLED || st == VOLT_ENOMEM || st == VOLT_EPEER ||
+           st == VOLT_ETIMEOUT || st == VOLT_ECOMM;
+}
+
 /* The image of set g goes to those who compute it; rank 0 has it. */
 static volt_status scatter(pass *p, int g, volt_volume **image)
 {
@@ -229,7 +236,10 @@ static volt_status sum_tiles(pass *p, int g)
     }
     VOLT_TRY(st, done, meet(p, st));
     VOLT_TRY(st, done, scatter(p, g, &image));
-    VOLT_TRY(st, done, meet(p, run_rows(p, g, &tiles, own, image, source)));
+    st = run_rows(p, g, &tiles, own, image, source);
+    if (ends_call(st)) /* the others are told at once, not when they have run their tiles */
+        goto done;
+    VOLT_TRY(st, done, meet(p, st));
     volt_volume_free(image);
     image = NULL;
     drop_image(p, g);
