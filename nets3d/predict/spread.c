@@ -17,14 +17,18 @@
 static volt_status open_axes(volt_spread *sp, const char *mesh)
 {
     int size[VOLT_MESH_AXES];
-    volt_status st = volt_mesh_parse(size, mesh, sp->ranks);
+    volt_status st = volt_mesh_parse(size, mesh, 0);
 
     if (st == VOLT_OK && (size[VOLT_MESH_DATA] > 1 || size[VOLT_MESH_STAGE] > 1))
         st = volt_fail(VOLT_EINVAL,
                        "mesh '%s': a prediction is split along z, y and x; scans are dealt out "
                        "with 'cases'",
                        mesh);
-    if (st == VOLT_OK && sp->comm && sp->ranks > 1)
+    if (st == VOLT_OK && volt_mesh_ranks(size) != sp->ranks)
+        st = volt_fail(VOLT_EINVAL, "mesh '%s' splits scans over %d rank%s, but there %s %d",
+                       mesh, volt_mesh_ranks(size), volt_s(volt_mesh_ranks(size)),
+                       sp->ranks == 1 ? "is" : "are", sp->ranks);
+    if (st == VOLT_OK && sp->ranks > 1)
         st = volt_mesh_open(&sp->mesh, sp->comm, size);
     return st;
 }
