@@ -98,6 +98,7 @@ void volt_reporter_start(volt_reporter **out, const volt_world *w, const volt_pr
     if (child == 0) { /* its own child is nobody's, and in no group that is killed */
         if (setsid() < 0 || fork() != 0)
             _exit(0);
+        (void)prctl(PR_SET_NAME, "volt-reporter");
         signal(SIGTERM, SIG_IGN);
         signal(SIGPIPE, SIG_IGN);
         close_all_but_messages();

@@ -126,4 +126,12 @@ if [ -x "$build/volt-itk" ]; then
 else
     echo "skipped: volt-itk was not built"
 fi
+# Plug-ins lie where the command and the library look for them.
+for plugin in libvolt-mpi.so libvolt-mpich.so; do
+    if [ -e "$build/$plugin" ]; then
+        exists "$libdir/volt/$plugin"
+    else
+        echo "skipped: $plugin was not built"
+    fi
+done
 done_testing

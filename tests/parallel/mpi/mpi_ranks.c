@@ -171,5 +171,9 @@ int main(int argc, char **argv)
         volt_comm_abort(c, st);
     }
     volt_comm_close(c);
+    if (st == VOLT_OK && volt_mem_current() != 0) {
+        fprintf(stderr, "volt: %zu bytes are still held\n", volt_mem_current());
+        return VOLT_EINTERNAL;
+    }
     return (int)st;
 }
