@@ -29,6 +29,9 @@ typedef struct volt_parameters {
                                  * `accumulate`: the average of gradients */
     int64_t count;              /* of each, without state, which lies behind `weights` and has
                                  * no gradients */
+    float *state, *next_state;  /* running statistics, and what they become when an update is
+                                 * made */
+    int64_t state_count;
     int threads;
     volt_stream *stream; /* their program's: what touches them is given to it */
 } volt_parameters;

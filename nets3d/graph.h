@@ -38,7 +38,8 @@ typedef enum volt_node_kind {
     VOLT_NODE_ADD,
     VOLT_NODE_DROPOUT, /* whole channels per sample, as nn.Dropout3d; scaled by 1/(1-p) */
     VOLT_NODE_SOFTMAX, /* over c */
-    VOLT_NODE_PRELU    /* x > 0 ? x : slope * x with learned slopes: one, or one per channel */
+    VOLT_NODE_PRELU,   /* x > 0 ? x : slope * x with learned slopes: one, or one per channel */
+    VOLT_NODE_BATCH_NORM /* as torch's nn.BatchNorm2d and 3d, with running statistics */
 } volt_node_kind;
 
 typedef enum volt_param_role {
@@ -72,9 +73,11 @@ typedef struct volt_node {
     int64_t in_channels, out_channels;
     volt_conv conv;   /* conv, tconv; pooling window and stride; upsampling factor in stride */
     int weight, bias; /* parameter indices (norm: scale, shift; PReLU: slope); -1 = none */
-    double eps;       /* instance norm */
-    double slope;     /* activation */
-    double p;         /* dropout: probability of zeroing */
+    int running_mean, running_var; /* batch norm: parameter indices; else -1 */
+    double eps;                    /* norms */
+    double momentum;               /* batch norm: weight of the batch in running statistics */
+    double slope;                  /* activation */
+    double p;                      /* dropout: probability of zeroing */
 } volt_node;
 
 VOLT_CALL volt_graph_create(volt_graph **out);
@@ -91,6 +94,11 @@ VOLT_CALL volt_graph_tconv(volt_graph *g, volt_value *out, volt_value in, const 
 /* `name` NULL: without scale and shift. */
 VOLT_CALL volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value in,
                                    const char *name, double eps);
+/* Training normalizes with the batch's mean and biased variance, and moves "NAME.running_mean"
+ * and "NAME.running_var" (of role VOLT_PARAM_STATE) by `momentum`, 0..1, towards that mean and
+ * the unbiased variance. Evaluation normalizes with those two. */
+VOLT_CALL volt_graph_batch_norm(volt_graph *g, volt_value *out, volt_value in, const char *name,
+                                double eps, double momentum);
 VOLT_CALL volt_graph_activation(volt_graph *g, volt_value *out, volt_value in, double slope);
 /* "NAME.weight" holds `slopes` values: 1, or one per channel of `in`. */
 VOLT_CALL volt_graph_prelu(volt_graph *g, volt_value *out, volt_value in, const char *name,

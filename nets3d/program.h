@@ -60,8 +60,13 @@ typedef struct volt_program_options {
     uint64_t seed;   /* of dropout masks */
     int arenas;      /* batches whose activations are held at the same time; 0 = 1 */
     bool accumulate; /* training: gradients of several batches can be averaged */
+    /* Samples that the statistics of batch norms are taken over, when others have the rest and
+     * whoever runs the parts adds up their sums; 0 (the default): the n of this program, or
+     * with a mesh those of all ranks, whatever is given. */
+    int64_t norm_samples;
     /* Per parameter of the graph; false = frozen: nothing is computed or stored that only
-     * frozen parameters need, and the gradients of the others keep their bits. NULL = all
+     * frozen parameters need, and the gradients of the others keep their bits. Running
+     * statistics of a frozen batch norm go on, as torch's do in training mode. NULL = all
      * learn. Borrowed during volt_program_create. */
     const bool *learns;
 } volt_program_options;
@@ -77,7 +82,8 @@ static inline volt_program_options volt_program_defaults(void)
 
 /* What the program will hold: exact numbers of bytes. */
 typedef struct volt_program_memory {
-    size_t parameters;  /* training: plain float32 master weights; inference: 0 */
+    size_t parameters;  /* training: plain float32 master weights, and running statistics once
+                         * more; inference: 0 */
     size_t packed;      /* inference: weights in the operators' own layouts */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
     size_t activations; /* the arenas: activations, their gradients, logits; training: packed
@@ -88,7 +94,8 @@ typedef struct volt_program_memory {
 
 /* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.
  * The caller owns *out. VOLT_EINVAL: extents or the box do not fit the strides (names node,
- * axis, value). VOLT_ENOTSUP: the device or a part of the volume cannot do this network. */
+ * axis, value), or a batch norm has a single voxel per channel to train on. VOLT_ENOTSUP: the
+ * device or a part of the volume cannot do this network. */
 VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
                               const volt_device *device, const volt_program_options *options);
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
@@ -103,9 +110,12 @@ VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory 
 
 /* Allocates everything announced and loads all parameters from `flat` (host, float32, in the
  * order and offsets of volt_graph_param). Inference programs hold only the packed form.
- * VOLT_ENOMEM. */
+ * VOLT_EINVAL: a running variance is negative or NaN (names parameter and channel), and the
+ * program stays as it is; VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
-/* Copies all parameters out (training programs only). */
+/* Copies all parameters out (training programs only). Running statistics are those of the last
+ * update: the forward passes since then count when the next one is made, and not at all if it
+ * is left out because the gradients are not finite. volt_program_load forgets them. */
 VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 
 /* Inputs, labels and the memory that outputs are copied to may be the host's or the program's
@@ -114,8 +124,8 @@ VOLT_CALL volt_program_save(const volt_program *p, float *flat);
  * Runs forward on `input`, PLAIN (n,c,d,h,w) float32. `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
 /* Evaluation, the rule of validation and prediction alike: dropout does nothing, and norms that
- * have running statistics use them. Inference programs always follow it; here training programs
- * do, with the same bits. A loss after it has no gradient. */
+ * have running statistics use them, as the last update left them. Inference programs always
+ * follow it; here training programs do, with the same bits. A loss after it has no gradient. */
 VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
 /* The extents n,c,d,h,w of output i. */
 VOLT_CALL volt_program_output_shape(const volt_program *p, int i, int64_t shape[5]);
@@ -189,9 +199,10 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
  * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
  * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
  * statistics over the batch: not with batch_dice, nor with ignored voxels or (softmax) class
- * weights, whose cross-entropy is a mean over the batch's voxels. With a mesh the last part
- * adds the average over all ranks: once per update, so that no byte is sent twice. VOLT_EINVAL.
- */
+ * weights, whose cross-entropy is a mean over the batch's voxels, nor with batch norms, which
+ * take the statistics of each part and move their running statistics once per part. With a mesh
+ * the last part adds the average over all ranks: once per update, so that no byte is sent
+ * twice. VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 

@@ -100,6 +100,7 @@ typedef struct own_kernel {
 static const own_kernel own_kernels[] = {
     {OWN(VOLT_OP_NORM_SUMS, norm_sums), {0}, cpu_norm_scratch, false},
     {OWN(VOLT_OP_NORM_FINISH, norm_finish), {0}, NULL, false},
+    {OWN(VOLT_OP_NORM_RUNNING, norm_running), {0}, NULL, false},
     {OWN(VOLT_OP_NORM_ACT_FWD, norm_act_fwd), {5}, NULL, false},
     {OWN(VOLT_OP_NORM_BWD_SUMS, norm_bwd_sums), {5, 6}, cpu_norm_scratch, false},
     {OWN(VOLT_OP_NORM_BWD_APPLY, norm_bwd_apply), {5, 6, 8}, NULL, false},
@@ -127,7 +128,8 @@ static bool is_softmax(volt_op_kind kind)
 
 static bool may_be_plain(volt_op_kind kind)
 {
-    return kind == VOLT_OP_COPY || kind == VOLT_OP_NORM_FINISH || is_softmax(kind);
+    return kind == VOLT_OP_COPY || kind == VOLT_OP_NORM_FINISH ||
+           kind == VOLT_OP_NORM_RUNNING || is_softmax(kind);
 }
 
 static volt_status refuse(const char *why)
@@ -427,6 +429,7 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .accumulate = accumulate,
                          .sum_squares = sum_squares,
                          .update_begin = update_begin,
+                         .update_state = volt_reference_update_state,
                          .scores = &volt_host_scores,
                          .close = close_device};
 }

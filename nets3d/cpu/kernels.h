@@ -8,6 +8,7 @@
 #define CPU_RUN_KERNELS(X)                                                                     \
     X(norm_sums)                                                                               \
     X(norm_finish)                                                                             \
+    X(norm_running)                                                                            \
     X(norm_act_fwd)                                                                            \
     X(norm_bwd_sums)                                                                           \
     X(norm_bwd_apply)                                                                          \

@@ -1,4 +1,4 @@
-/* Instance norm and activation, forward and backward. Sums are taken over 256 voxels in float
+/* Norm and activation, forward and backward. Sums are taken over 256 voxels in float
  * (twice over data that stays in the L1 cache), above that in double, in a fixed order. */
 #include "nets3d/cpu/kernels.h"
 #include "nets3d/cpu/simd.h"
@@ -66,8 +66,8 @@ VINLINE void stats_of_task(const volt_op *op, const void *src, cpu_task t, int b
     memcpy(out->b, &squares, sizeof squares);
 }
 
-/* Adds the chunks of each channel block in order: sums (n,c,2). */
-static void write_sums(const cpu_view *v, const pair *partial, double *sums)
+/* Adds the chunks of each channel block in order: sums (n,c,2), or with one row (1,c,2). */
+static void write_sums(const cpu_view *v, const pair *partial, double *sums, int64_t rows)
 {
     const int64_t chunks = cpu_chunks(v);
 
@@ -82,9 +82,10 @@ static void write_sums(const cpu_view *v, const pair *partial, double *sums)
             }
         }
         for (int64_t k = 0; k < VB && cb * VB + k < v->c; k++) {
-            double *own = sums + 2 * (n * v->c + cb * VB + k);
-            own[0] = total.a[k];
-            own[1] = total.b[k];
+            double *own = sums + 2 * ((rows == 1 ? 0 : n) * v->c + cb * VB + k);
+            const bool add = rows == 1 && n > 0;
+            own[0] = (add ? own[0] : 0) + total.a[k];
+            own[1] = (add ? own[1] : 0) + total.b[k];
         }
     }
 }
@@ -102,7 +103,28 @@ void VOLT_ISA_NAME(cpu_norm_sums)(const volt_op *op, void *const *p, void *scrat
         else
             stats_of_task(op, p[0], cpu_task_at(v, i), 0, &partial[i]);
     }
-    write_sums(v, partial, p[1]);
+    write_sums(v, partial, p[1], op->spec.tensor[1].n);
+}
+
+/* The first row of a vector (n,c), for all n. */
+static void repeat_row(const volt_tensor *t, float *x)
+{
+    for (int64_t n = 1; n < t->n; n++)
+        memcpy(x + n * t->c, x, (size_t)t->c * sizeof *x);
+}
+
+/* Towards the mean and the unbiased variance. */
+static void move_running(const volt_op *op, void *const *p)
+{
+    const double count = (double)op->spec.count, k = op->spec.momentum, *sums = p[0];
+    const float *mean = p[3], *var = p[4];
+    float *new_mean = p[5], *new_var = p[6];
+
+    for (int64_t c = 0; c < op->spec.tensor[0].c; c++) {
+        const double m = sums[2 * c] / count, v = sums[2 * c + 1] / count - m * m;
+        new_mean[c] = (float)((1 - k) * mean[c] + k * m);
+        new_var[c] = (float)((1 - k) * var[c] + k * (v < 0 ? 0 : v) * (count / (count - 1)));
+    }
 }
 
 void VOLT_ISA_NAME(cpu_norm_finish)(const volt_op *op, void *const *p, void *scratch)
@@ -117,6 +139,27 @@ void VOLT_ISA_NAME(cpu_norm_finish)(const volt_op *op, void *const *p, void *scr
         mean[i] = (float)m;
         rstd[i] = (float)(1 / __builtin_sqrt((var < 0 ? 0 : var) + op->spec.eps));
     }
+    if (t->n == 1) {
+        repeat_row(&op->spec.tensor[1], mean);
+        repeat_row(&op->spec.tensor[2], rstd);
+    }
+    if (op->spec.tensor[5].n)
+        move_running(op, p);
+}
+
+void VOLT_ISA_NAME(cpu_norm_running)(const volt_op *op, void *const *p, void *scratch)
+{
+    const volt_tensor *t = &op->spec.tensor[2];
+    const float *running_mean = p[0], *running_var = p[1];
+    float *mean = p[2], *rstd = p[3];
+
+    (void)scratch;
+    for (int64_t c = 0; c < t->c; c++) {
+        mean[c] = running_mean[c];
+        rstd[c] = (float)(1 / __builtin_sqrt((double)running_var[c] + op->spec.eps));
+    }
+    repeat_row(t, mean);
+    repeat_row(t, rstd);
 }
 
 /* Everything norm + activation needs of one channel block. */
@@ -209,12 +252,12 @@ VINLINE void sums_of_task(const volt_op *op, void *const *p, cpu_task t, int bf1
 }
 
 /* d scale, d shift: the sums over the batch. */
-static void write_parameter_gradients(const cpu_view *v, const double *sums, float *dscale,
-                                      float *dshift)
+static void write_parameter_gradients(const cpu_view *v, const double *sums, int64_t rows,
+                                      float *dscale, float *dshift)
 {
     for (int64_t c = 0; c < v->c; c++) {
         double g = 0, gx = 0;
-        for (int64_t n = 0; n < v->n; n++) {
+        for (int64_t n = 0; n < rows; n++) {
             g += sums[2 * (n * v->c + c)];
             gx += sums[2 * (n * v->c + c) + 1];
         }
@@ -239,19 +282,19 @@ void VOLT_ISA_NAME(cpu_norm_bwd_sums)(const volt_op *op, void *const *p, void *s
         else
             sums_of_task(op, p, cpu_task_at(v, i), 0, &partial[i]);
     }
-    write_sums(v, partial, p[7]);
-    write_parameter_gradients(v, p[7], p[8], p[9]);
+    write_sums(v, partial, p[7], op->spec.tensor[7].n);
+    write_parameter_gradients(v, p[7], op->spec.tensor[7].n, p[8], p[9]);
 }
 
 /* Means of g and of g * xhat of the task's channels. */
 VINLINE void means_of_task(const volt_op *op, const double *sums, cpu_task t, vf *g, vf *gx)
 {
-    const int64_t c = op->view[0].c;
+    const int64_t c = op->view[0].c, row = op->spec.tensor[7].n == 1 ? 0 : t.n;
     const double count = (double)op->spec.count;
     vd a = {0}, b = {0};
 
     for (int64_t k = 0; k < VB && t.cb * VB + k < c; k++) {
-        const double *own = sums + 2 * (t.n * c + t.cb * VB + k);
+        const double *own = sums + 2 * (row * c + t.cb * VB + k);
         a[k] = own[0] / count;
         b[k] = own[1] / count;
     }

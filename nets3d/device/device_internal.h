@@ -17,6 +17,7 @@
  *               calls each time
  *   pinned      both entries NULL: callers use ordinary memory
  *   scores      NULL, or `takes` false for some options: the host adds up and decodes
+ *   state       `update_state` NULL: graphs with running statistics do not train
  * and nothing else: what op_create has accepted is not refused when it runs.
  *
  * Order     calls that take a stream may run after they have returned, in the stream's order
@@ -43,6 +44,8 @@
  *           what follows from the sums and spec.count, the number of voxels that they cover.
  *           Between the steps a caller may add the sums of other parts of the same volume and
  *           give the count of all. Forward, a convolution may write the sums of its own output.
+ *           Sums are (n,c,2), one of each sample, or (1,c,2), one of all samples: those of
+ *           batch norms, to which a caller may add the sums of other samples, too.
  * Margins   operators write only the box of an output: its margins stay as they are. A
  *           convolution, transposed or not, reads the voxels of one operand outside its box, as
  *           far as its margins have them, in place of padding: of src in CONV_FWD,
@@ -77,7 +80,7 @@ VOLT_BEGIN_DECLS
  * "packed" operands are opaque (see op_info). [x] may be NULL. in=out: they may be the same
  * memory. Every output is overwritten, never added to. */
 typedef enum volt_op_kind {
-    /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst, 4 [sums (n,oc,2)]. src may be PLAIN
+    /* 0 src, 1 packed weights, 2 [bias (oc)], 3 dst, 4 [sums (n|1,oc,2)]. src may be PLAIN
      * float32 (a graph input), dst may be PLAIN float32 (a graph output). sums: those of
      * NORM_SUMS over dst, from its values as they are stored; a device may refuse them. */
     VOLT_OP_CONV_FWD = 1,
@@ -92,19 +95,28 @@ typedef enum volt_op_kind {
     VOLT_OP_TCONV_FWD,
     VOLT_OP_TCONV_BWD_DATA,
     VOLT_OP_TCONV_BWD_WEIGHTS,
-    /* 0 src, 1 sums (n,c,2) float64: the sum of x and of x*x over d,h,w. */
+    /* 0 src, 1 sums (n|1,c,2) float64: the sum of x and of x*x over d,h,w and, with one row of
+     * sums, over n. */
     VOLT_OP_NORM_SUMS,
-    /* 0 sums, 1 mean (n,c), 2 rstd (n,c): mean over spec.count voxels and 1/sqrt(var + eps),
-     * biased var, which is 0 where rounding would make it negative. */
+    /* 0 sums (n|1,c,2), 1 mean (n,c), 2 rstd (n,c), 3 [running mean (c)], 4 [running var],
+     * 5 [new running mean], 6 [new running var]: mean over spec.count voxels and
+     * 1/sqrt(var + eps), biased var, which is 0 where rounding would make it negative; the same
+     * for all n with one row of sums. Operands 3 to 6 come together and with one row of sums:
+     * new = (1 - spec.momentum) * old + spec.momentum * that of the count, whose variance is
+     * the unbiased one, var * count / (count - 1). in=out: 3 and 5, 4 and 6. */
     VOLT_OP_NORM_FINISH,
+    /* 0 running mean (c), 1 running var (c), 2 mean (n,c), 3 rstd (n,c): mean and
+     * 1/sqrt(var + eps) of evaluation, the same for all n. */
+    VOLT_OP_NORM_RUNNING,
     /* 0 src, 1 mean, 2 rstd, 3 [scale (c)], 4 [shift (c)], 5 dst:
      * act(scale*(x-mean)*rstd+shift). in=out: src and dst. */
     VOLT_OP_NORM_ACT_FWD,
     /* 0 src (of the norm), 1 mean, 2 rstd, 3 [scale], 4 [shift], 5 diff_dst, 6 [diff_dst2],
-     * 7 sums (n,c,2) float64, 8 [diff_scale (c)], 9 [diff_shift (c)]. The gradient arriving is
-     * diff_dst (+ diff_dst2 when the value had two consumers); times the activation's slope it
-     * is g. The sums are those of g and of g*xhat over d,h,w, xhat = (x-mean)*rstd; diff_shift
-     * and diff_scale are the same summed over n: of the voxels here, as all gradients are. */
+     * 7 sums (n|1,c,2) float64, 8 [diff_scale (c)], 9 [diff_shift (c)]. The gradient arriving
+     * is diff_dst (+ diff_dst2 when the value had two consumers); times the activation's slope
+     * it is g. The sums are those of g and of g*xhat over d,h,w (and n), xhat = (x-mean)*rstd;
+     * diff_shift and diff_scale are the same summed over n: of the voxels here, as all
+     * gradients are. */
     VOLT_OP_NORM_BWD_SUMS,
     /* 0..6 as above, 7 sums, 8 diff_src: scale*rstd*(g - sum(g)/count -
      * xhat*sum(g*xhat)/count), count = spec.count. in=out: diff_dst and diff_src. */
@@ -148,16 +160,17 @@ typedef enum volt_op_kind {
 
 /* Plain value. Unused operands are zero. Weights: extents n=oc c=ic d,h,w=kernel for
  * convolutions, n=ic c=oc for transposed ones; vectors of c channels: n=1 c=c d=h=w=1; norm
- * statistics: n=n c=c d=h=w=1; their sums: VOLT_F64, n=n c=c d=2 h=w=1. */
+ * statistics: n=n c=c d=h=w=1; their sums: VOLT_F64, n=n (or 1) c=c d=2 h=w=1. */
 typedef struct volt_op_spec {
     volt_op_kind kind;
     volt_tensor tensor[VOLT_OP_MAX_TENSORS];
     volt_conv
         conv; /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
-    int64_t count; /* NORM_FINISH, NORM_BWD_APPLY: voxels per sample and channel, >= 1 */
-    double eps;    /* NORM_FINISH */
-    double slope;  /* NORM_ACT_FWD, NORM_BWD_*, ACT_*; 1 = no activation */
-    int linear;    /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
+    int64_t count;   /* NORM_FINISH, NORM_BWD_APPLY: voxels that a channel's sums cover, >= 1 */
+    double eps;      /* NORM_FINISH, NORM_RUNNING */
+    double momentum; /* NORM_FINISH */
+    double slope;    /* NORM_ACT_FWD, NORM_BWD_*, ACT_*; 1 = no activation */
+    int linear;      /* UPSAMPLE_*: 1 = trilinear, 0 = nearest */
     bool tf32; /* (transposed) convolutions of float32 may round factors to 10-bit mantissas */
     volt_box box; /* PACK_BOX, UNPACK_BOX: in voxels from the first one of src's or dst's box */
     int threads;  /* host threads the operator may use, >= 1; here and in all calls, GPUs have
@@ -265,6 +278,9 @@ struct volt_device {
     /* sum = scale * x if `first`, else sum += scale * x: gradients of several batches. */
     volt_status (*accumulate)(const volt_device *dev, float *sum, const float *x, int64_t count,
                               double scale, bool first, int threads, volt_stream *stream);
+    /* Running statistics at the end of a step; NULL: see above. */
+    volt_status (*update_state)(const volt_device *dev, const volt_state_call *call,
+                                volt_stream *stream);
     /* scores.h: adding up and decoding; NULL: the host does it. */
     const volt_scores_table *scores;
     void (*close)(volt_device *dev);

@@ -18,7 +18,9 @@ static const volt_op_signature signatures[] = {
     [VOLT_OP_TCONV_BWD_DATA]    = {"tconv_bwd_data", 3, {O, P, I}, 0, -1, -1},
     [VOLT_OP_TCONV_BWD_WEIGHTS] = {"tconv_bwd_weights", 4, {I, R, R, I}, 1u << 2, -1, -1},
     [VOLT_OP_NORM_SUMS]         = {"norm_sums", 2, {I, R}, 0, -1, -1, 1u << 1},
-    [VOLT_OP_NORM_FINISH]       = {"norm_finish", 3, {V, R, R}, 0, -1, -1, 1u << 0},
+    [VOLT_OP_NORM_FINISH]       = {"norm_finish", 7, {V, R, R, V, V, R, R}, 15u << 3, -1, -1,
+                                   1u << 0},
+    [VOLT_OP_NORM_RUNNING]      = {"norm_running", 4, {V, V, R, R}, 0, -1, -1},
     [VOLT_OP_NORM_ACT_FWD]      = {"norm_act_fwd", 6, {I, V, V, V, V, O}, 3u << 3, 0, -1},
     [VOLT_OP_NORM_BWD_SUMS]     = {"norm_bwd_sums", 10, {I, V, V, V, V, I, I, R, R, R},
                                    3u << 3 | 1u << 6 | 3u << 8, -1, -1, 1u << 7},
@@ -100,12 +102,13 @@ static volt_status want_vector(const volt_op_spec *spec, int i, int64_t n, int64
     return want_extents(spec, i, (int64_t[]){n, c, 1, 1, 1});
 }
 
-/* Two sums per sample and channel of operand `of`. */
+/* Two sums per sample and channel of operand `of`, or per channel. */
 static volt_status want_sums(const volt_op_spec *spec, int i, int of)
 {
     const volt_tensor *t = &spec->tensor[of];
+    const int64_t rows = spec->tensor[i].n == 1 ? 1 : t->n;
 
-    return want_extents(spec, i, (int64_t[]){t->n, t->c, 2, 1, 1});
+    return want_extents(spec, i, (int64_t[]){rows, t->c, 2, 1, 1});
 }
 
 /* The extents of a convolution's or a pooling's output along d, h, w. */
@@ -186,16 +189,58 @@ static volt_status want_count(const volt_op_spec *spec)
     return VOLT_OK;
 }
 
+/* Running statistics: all four or none, of the whole batch. */
+static volt_status check_running(const volt_op_spec *spec)
+{
+    int there = 0;
+
+    for (int i = 3; i < 7; i++)
+        there += !is_absent(&spec->tensor[i]);
+    if (there == 0)
+        return VOLT_OK;
+    if (there != 4 || spec->tensor[0].n != 1)
+        return volt_fail(VOLT_EINVAL,
+                         "norm_finish: %d operands of running statistics and sums of %lld "
+                         "samples, expected 4 and sums of all samples",
+                         there, (long long)spec->tensor[0].n);
+    if (spec->count < 2)
+        return volt_fail(VOLT_EINVAL,
+                         "norm_finish: a variance over %lld voxel, expected 2 or more",
+                         (long long)spec->count);
+    if (!(spec->momentum >= 0 && spec->momentum <= 1))
+        return volt_fail(VOLT_EINVAL, "norm_finish: the momentum is %g, expected 0..1",
+                         spec->momentum);
+    return VOLT_OK;
+}
+
 /* Sums -> mean, rstd. */
 static volt_status check_norm_finish(const volt_op_spec *spec)
 {
     const volt_tensor *sums = &spec->tensor[0];
+    const int64_t n = sums->n == 1 ? spec->tensor[1].n : sums->n;
     volt_status st;
 
     VOLT_TRY(st, done, want_sums(spec, 0, 0));
-    VOLT_TRY(st, done, want_vector(spec, 1, sums->n, sums->c));
-    VOLT_TRY(st, done, want_vector(spec, 2, sums->n, sums->c));
-    st = want_count(spec);
+    VOLT_TRY(st, done, want_vector(spec, 1, n, sums->c));
+    VOLT_TRY(st, done, want_vector(spec, 2, n, sums->c));
+    for (int i = 3; i < 7; i++)
+        VOLT_TRY(st, done, want_vector(spec, i, 1, sums->c));
+    VOLT_TRY(st, done, want_count(spec));
+    st = check_running(spec);
+done:
+    return st;
+}
+
+/* Running statistics -> mean, rstd. */
+static volt_status check_norm_running(const volt_op_spec *spec)
+{
+    const volt_tensor *mean = &spec->tensor[2];
+    volt_status st;
+
+    VOLT_TRY(st, done, want_vector(spec, 0, 1, mean->c));
+    VOLT_TRY(st, done, want_vector(spec, 1, 1, mean->c));
+    VOLT_TRY(st, done, want_vector(spec, 2, mean->n, mean->c));
+    st = want_vector(spec, 3, mean->n, mean->c);
 done:
     return st;
 }
@@ -468,6 +513,8 @@ volt_status volt_op_spec_check(const volt_op_spec *spec)
         return want_sums(spec, 1, 0);
     case VOLT_OP_NORM_FINISH:
         return check_norm_finish(spec);
+    case VOLT_OP_NORM_RUNNING:
+        return check_norm_running(spec);
     case VOLT_OP_NORM_ACT_FWD:
     case VOLT_OP_NORM_BWD_SUMS:
     case VOLT_OP_NORM_BWD_APPLY:
@@ -517,6 +564,7 @@ static double operations_per_element(const volt_op_spec *spec)
         return 4;
     case VOLT_OP_NORM_ACT_FWD:
     case VOLT_OP_NORM_FINISH:
+    case VOLT_OP_NORM_RUNNING:
         return 3;
     case VOLT_OP_NORM_BWD_SUMS:
     case VOLT_OP_NORM_BWD_APPLY:

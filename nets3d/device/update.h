@@ -2,8 +2,8 @@
  *
  * The scalars of a step lie in device memory. The host writes `lr` before the step and may read
  * all of them after it. A step is: sum_squares over all gradients that count, update_begin,
- * which makes of the sum the norm and the factor of the gradients, then sgd or adam. Gradients
- * that are not finite make all of the step's updates do nothing.
+ * which makes of the sum the norm and the factor of the gradients, then sgd or adam, and
+ * update_state. Gradients that are not finite make all of the step's updates do nothing.
  */
 #ifndef VOLT_NETS3D_DEVICE_UPDATE_H
 #define VOLT_NETS3D_DEVICE_UPDATE_H
@@ -89,6 +89,14 @@ typedef struct volt_adam_call {
     bool decoupled; /* AdamW, else Adam with L2 regularization */
     int threads;
 } volt_adam_call;
+
+/* Parameters that are not learned follow from forward passes: these write what they become into
+ * `next`. A step makes that the state; a bad one makes `next` the state again. */
+typedef struct volt_state_call {
+    float *state, *next;
+    int64_t count;
+    const volt_update_scalars *scalars; /* bad */
+} volt_state_call;
 
 VOLT_END_DECLS
 #endif

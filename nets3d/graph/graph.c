@@ -112,7 +112,9 @@ static volt_node unary(const volt_graph *g, volt_node_kind kind, volt_value in)
                             .out_channels = g->channels[in],
                             .conv = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}},
                             .weight = -1,
-                            .bias = -1};
+                            .bias = -1,
+                            .running_mean = -1,
+                            .running_var = -1};
     return node;
 }
 
@@ -232,7 +234,9 @@ volt_status volt_graph_input(volt_graph *g, volt_value *out, int64_t channels)
                             .in_channels = channels,
                             .out_channels = channels,
                             .weight = -1,
-                            .bias = -1};
+                            .bias = -1,
+                            .running_mean = -1,
+                            .running_var = -1};
     volt_status st;
 
     VOLT_TRY(st, done, check_channels(channels, "the input"));
@@ -300,29 +304,72 @@ done:
     return st;
 }
 
+/* What both norms check and begin with. */
+static volt_status begin_norm(const volt_graph *g, volt_node *node, volt_node_kind kind,
+                              volt_value in, const char *name, double eps)
+{
+    volt_status st = check_value(g, in);
+
+    if (st == VOLT_OK && !(eps > 0 && isfinite(eps)))
+        st = volt_fail(VOLT_EINVAL, "%s: eps is %g, expected a positive number", name, eps);
+    if (st != VOLT_OK)
+        return st;
+    *node = unary(g, kind, in);
+    node->eps = eps;
+    return VOLT_OK;
+}
+
+/* Scale and shift. */
+static volt_status add_affine(volt_graph *g, volt_node *node, const char *name)
+{
+    volt_param param = {.role = VOLT_PARAM_NORM_SCALE, .ndim = 1, .dims = {node->out_channels}};
+    volt_status st;
+
+    VOLT_TRY(st, done, add_param(g, &node->weight, name, "weight", param));
+    param.role = VOLT_PARAM_NORM_SHIFT;
+    st = add_param(g, &node->bias, name, "bias", param);
+done:
+    return st;
+}
+
 volt_status volt_graph_instance_norm(volt_graph *g, volt_value *out, volt_value in,
                                      const char *name, double eps)
 {
     const int had = g->param_count;
-    volt_param param = {.ndim = 1};
     volt_node node;
     volt_status st;
 
-    VOLT_TRY(st, done, check_value(g, in));
-    if (!(eps > 0 && isfinite(eps))) {
-        st = volt_fail(VOLT_EINVAL, "%s: eps is %g, expected a positive number",
-                       name ? name : "instance norm", eps);
+    VOLT_TRY(
+        st, done,
+        begin_norm(g, &node, VOLT_NODE_INSTANCE_NORM, in, name ? name : "instance norm", eps));
+    if (name)
+        VOLT_TRY(st, done, add_affine(g, &node, name));
+    st = add_node(g, out, node);
+done:
+    if (st != VOLT_OK)
+        drop_params(g, had);
+    return st;
+}
+
+volt_status volt_graph_batch_norm(volt_graph *g, volt_value *out, volt_value in,
+                                  const char *name, double eps, double momentum)
+{
+    const int had = g->param_count;
+    volt_param state = {.role = VOLT_PARAM_STATE, .ndim = 1, .zero = true};
+    volt_node node;
+    volt_status st;
+
+    VOLT_TRY(st, done, begin_norm(g, &node, VOLT_NODE_BATCH_NORM, in, name, eps));
+    if (!(momentum >= 0 && momentum <= 1)) {
+        st = volt_fail(VOLT_EINVAL, "%s: the momentum is %g, expected 0..1", name, momentum);
         goto done;
     }
-    node = unary(g, VOLT_NODE_INSTANCE_NORM, in);
-    node.eps = eps;
-    param.dims[0] = node.out_channels;
-    if (name) {
-        param.role = VOLT_PARAM_NORM_SCALE;
-        VOLT_TRY(st, done, add_param(g, &node.weight, name, "weight", param));
-        param.role = VOLT_PARAM_NORM_SHIFT;
-        VOLT_TRY(st, done, add_param(g, &node.bias, name, "bias", param));
-    }
+    node.momentum = momentum;
+    state.dims[0] = node.out_channels;
+    VOLT_TRY(st, done, add_affine(g, &node, name));
+    VOLT_TRY(st, done, add_param(g, &node.running_mean, name, "running_mean", state));
+    state.zero = false;
+    VOLT_TRY(st, done, add_param(g, &node.running_var, name, "running_var", state));
     st = add_node(g, out, node);
 done:
     if (st != VOLT_OK)
@@ -411,7 +458,12 @@ done:
 
 volt_status volt_graph_concat(volt_graph *g, volt_value *out, const volt_value *in, int count)
 {
-    volt_node node = {.kind = VOLT_NODE_CONCAT, .inputs = count, .weight = -1, .bias = -1};
+    volt_node node = {.kind = VOLT_NODE_CONCAT,
+                      .inputs = count,
+                      .weight = -1,
+                      .bias = -1,
+                      .running_mean = -1,
+                      .running_var = -1};
     volt_status st;
 
     if (count < 1 || count > VOLT_NODE_MAX_INPUTS)
@@ -500,8 +552,10 @@ volt_status volt_graph_group_params(volt_graph *g, const char *const *prefix, in
     }
     for (int i = 0; i < g->node_count; i++) {
         volt_node *node = &g->nodes[i];
-        node->weight = node->weight < 0 ? -1 : moved[node->weight];
-        node->bias = node->bias < 0 ? -1 : moved[node->bias];
+        int *const own[] = {&node->weight, &node->bias, &node->running_mean,
+                            &node->running_var};
+        for (size_t k = 0; k < sizeof own / sizeof *own; k++)
+            *own[k] = *own[k] < 0 ? -1 : moved[*own[k]];
     }
     volt_free(g->params);
     g->params = sorted;

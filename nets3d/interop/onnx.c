@@ -214,6 +214,9 @@ static const char *operator_of(message *node, const volt_node *n, int axes)
     case VOLT_NODE_INSTANCE_NORM:
         add_float(node, "epsilon", n->eps);
         return "InstanceNormalization";
+    case VOLT_NODE_BATCH_NORM:
+        add_float(node, "epsilon", n->eps);
+        return "BatchNormalization";
     case VOLT_NODE_ACTIVATION:
         if (n->slope == 0)
             return "Relu";
@@ -355,8 +358,8 @@ static void put_node(message *graph, writer *w, int index)
     }
     for (int k = 0; k < n->inputs; k++)
         put_value_name(&node, NODE_INPUT, w, n->in[k]);
-    for (int k = 0; k < 2; k++) {
-        const int p = k ? n->bias : n->weight;
+    for (int k = 0; k < 4; k++) {
+        const int p = (const int[]){n->weight, n->bias, n->running_mean, n->running_var}[k];
         if (p >= 0) {
             put_text(&node, NODE_INPUT, volt_graph_param(w->graph, p)->name);
             w->used[p] = true;

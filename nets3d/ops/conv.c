@@ -58,13 +58,13 @@ void volt_reference_each(const volt_op_spec *spec, void *const *operands, int fr
 }
 
 /* src (n,ic,d,h,w), weights (oc,ic,kd,kh,kw), bias (oc) -> dst (n,oc,od,oh,ow), sums (n,oc,2)
- */
+ * or (1,oc,2) */
 void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 {
     volt_reference_each(spec, operands, 0, 3, operands[2], correlate);
     if (spec->tensor[4].n) {
         const volt_operand_view dst = volt_operand_view_of(spec, operands, 3);
-        volt_reference_sums(&dst, operands[4]);
+        volt_reference_sums(&dst, &spec->tensor[4], operands[4]);
     }
 }
 

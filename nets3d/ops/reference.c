@@ -19,6 +19,7 @@ static const volt_reference_run runs[] = {
     [VOLT_OP_TCONV_BWD_WEIGHTS] = volt_reference_tconv_bwd_weights,
     [VOLT_OP_NORM_SUMS] = volt_reference_norm_sums,
     [VOLT_OP_NORM_FINISH] = volt_reference_norm_finish,
+    [VOLT_OP_NORM_RUNNING] = volt_reference_norm_running,
     [VOLT_OP_NORM_ACT_FWD] = volt_reference_norm_act_fwd,
     [VOLT_OP_NORM_BWD_SUMS] = volt_reference_norm_bwd_sums,
     [VOLT_OP_NORM_BWD_APPLY] = volt_reference_norm_bwd_apply,
@@ -211,6 +212,7 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .accumulate = volt_reference_accumulate,
                                       .sum_squares = volt_reference_sum_squares,
                                       .update_begin = volt_reference_update_begin,
+                                      .update_state = volt_reference_update_state,
                                       .close = close_device};
     volt_device *dev;
     volt_status st = volt_alloc(&dev, sizeof *dev, "the reference device");

@@ -26,6 +26,7 @@ void volt_reference_tconv_bwd_data(const volt_op_spec *spec, void *const *operan
 void volt_reference_tconv_bwd_weights(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_sums(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_finish(const volt_op_spec *spec, void *const *operands);
+void volt_reference_norm_running(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_act_fwd(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_bwd_sums(const volt_op_spec *spec, void *const *operands);
 void volt_reference_norm_bwd_apply(const volt_op_spec *spec, void *const *operands);
@@ -63,6 +64,9 @@ volt_status volt_reference_accumulate(const volt_device *dev, float *sum, const 
                                       volt_stream *stream);
 volt_status volt_reference_sum_squares(const volt_device *dev, const volt_squares_call *call,
                                        volt_stream *stream);
+/* For every device whose memory is the host's. */
+volt_status volt_reference_update_state(const volt_device *dev, const volt_state_call *call,
+                                        volt_stream *stream);
 volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call,
                                         volt_stream *stream);
 
@@ -140,8 +144,8 @@ typedef double (*volt_reference_element)(const volt_op_spec *spec,
  * operand `from`; `bias` (NULL allowed) is added per channel. */
 void volt_reference_each(const volt_op_spec *spec, void *const *operands, int from, int to,
                          const float *bias, volt_reference_element element);
-/* sums (n,c,2): the sum of x and of x*x over d, h, w. */
-void volt_reference_sums(const volt_operand_view *x, double *sums);
+/* sums (n,c,2), or (1,c,2) as `rows` is: the sum of x and of x*x over d, h, w (and n). */
+void volt_reference_sums(const volt_operand_view *x, const volt_tensor *rows, double *sums);
 /* Sum of channel oc over n, d, h, w. */
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc);
 

@@ -2,6 +2,7 @@
 #include "nets3d/ops/reference.h"
 
 #include <math.h>
+#include <string.h>
 
 /* g = scale*grad + decay*w; m = mu*m + g; w -= lr * (g + mu*m)   (Nesterov) */
 volt_status volt_reference_sgd(const volt_device *dev, const volt_sgd_call *call,
@@ -82,6 +83,18 @@ volt_status volt_reference_update_begin(const volt_device *dev, const volt_updat
     (void)dev;
     (void)stream;
     volt_update_advance(call);
+    return VOLT_OK;
+}
+
+volt_status volt_reference_update_state(const volt_device *dev, const volt_state_call *call,
+                                        volt_stream *stream)
+{
+    const bool bad = call->scalars->bad;
+
+    (void)dev;
+    (void)stream;
+    memcpy(bad ? call->next : call->state, bad ? call->state : call->next,
+           (size_t)call->count * sizeof *call->state);
     return VOLT_OK;
 }
 

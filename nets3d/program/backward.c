@@ -285,6 +285,7 @@ static volt_status norm_gradients(volt_program *p, int unit, const volt_gradient
 {
     const volt_unit *u = &p->units[unit];
     const int64_t *extent = p->values[u->out].extent;
+    const int64_t rows = volt_unit_over_batch(u) ? 1 : extent[0];
     volt_operand o[VOLT_OP_MAX_TENSORS] = {
         value_of(p, u->in[0]),
         per_channel(p, u, u->mean),
@@ -296,9 +297,8 @@ static volt_status norm_gradients(volt_program *p, int unit, const volt_gradient
     int sums;
     volt_status st;
 
-    VOLT_TRY(st, done,
-             volt_program_add_buffer(p, &sums, (size_t)(extent[0] * extent[1]) * 2 * 8));
-    o[7] = volt_operand_sums(sums, extent[0], extent[1]);
+    VOLT_TRY(st, done, volt_program_add_buffer(p, &sums, (size_t)(rows * extent[1]) * 2 * 8));
+    o[7] = volt_operand_sums(sums, rows, extent[1]);
     o[8] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->dealt ? -1 : u->node->weight);
     o[9] = volt_operand_param(p, VOLT_OPERAND_GRADIENT, u->dealt ? -1 : u->node->bias);
     VOLT_TRY(st, done, volt_program_add_operator(p, VOLT_OP_NORM_BWD_SUMS, unit, o));
@@ -526,6 +526,7 @@ static volt_status backward_unit(volt_program *p, int unit)
     case VOLT_NODE_TCONV:
         return backward_conv(p, unit);
     case VOLT_NODE_INSTANCE_NORM:
+    case VOLT_NODE_BATCH_NORM:
         return backward_norm(p, unit);
     case VOLT_NODE_ACTIVATION:
         return backward_from_result(p, unit, VOLT_OP_ACT_BWD);

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
-#include "nets3d/program/program_internal.h"
+#include "nets3d/program/ranks.h"
 
 /* One walk through the steps. */
 typedef struct walk {
@@ -64,6 +64,17 @@ static void start_bucket(walk *w, const volt_step *s)
         &w->time, volt_link_seconds(volt_links_slowest(w->links, ranks, 1), t), true);
 }
 
+/* Distance in the world of neighbours in a communicator of the mesh. */
+static int apart_in(const volt_mesh *m, const volt_comm *comm)
+{
+    const int *size = m->size;
+
+    if (comm == m->world)
+        return 1;
+    return size[VOLT_MESH_STAGE] *
+           (comm == m->space ? 1 : size[VOLT_MESH_Z] * size[VOLT_MESH_Y] * size[VOLT_MESH_X]);
+}
+
 static int64_t loss_sums(const volt_program *p, bool batch_dice)
 {
     const volt_loss_call call = {.n = p->options.n,
@@ -89,9 +100,9 @@ static void take_step(walk *w, const volt_step *s, bool batch_dice)
         volt_timeline_wait(&w->time, w->halo[s->exchange]);
         break;
     case VOLT_STEP_SUMS:
-        if (p->space)
-            sum(w, volt_tensor_elements(&s->operand[0].tensor), p->space,
-                mesh->size[VOLT_MESH_STAGE]);
+        if (p->world)
+            sum(w, volt_tensor_elements(&s->operand[0].tensor), volt_program_sums_comm(p, s),
+                apart_in(mesh, volt_program_sums_comm(p, s)));
         break;
     case VOLT_STEP_LOSS:
         if (p->world)

@@ -384,9 +384,18 @@ done:
     return st;
 }
 
+volt_comm *volt_program_sums_comm(const volt_program *p, const volt_step *s)
+{
+    const bool whole = !p->part || p->values[p->units[s->unit].out].gathered;
+
+    if (!s->over_batch)
+        return p->space;
+    return whole ? p->options.mesh->data : p->world;
+}
+
 volt_status volt_program_run_sum(volt_program *p, const volt_step *s)
 {
-    return volt_program_sum_doubles(p, p->space, s->pointer[0],
+    return volt_program_sum_doubles(p, volt_program_sums_comm(p, s), s->pointer[0],
                                     volt_tensor_elements(&s->operand[0].tensor));
 }
 
@@ -410,10 +419,10 @@ void volt_program_count_messages(const volt_program *p, const volt_step *s, volt
         out->peers = x->plan->sends;
         out->sent = bytes_of(x->message, x->plan->sends);
         out->received = bytes_of(x->message + x->plan->sends, x->plan->receives);
-    } else if (s->kind == VOLT_STEP_SUMS && p->space) {
-        out->peers = p->parts - 1;
+    } else if (s->kind == VOLT_STEP_SUMS) {
+        out->peers = volt_comm_size(volt_program_sums_comm(p, s)) - 1;
         out->sent = out->received = (size_t)volt_tensor_elements(&s->operand[0].tensor) *
-                                    sizeof(double) * (size_t)(p->parts - 1);
+                                    sizeof(double) * (size_t)out->peers;
     } else if (s->kind == VOLT_STEP_BUCKET) {
         const int64_t count = p->buckets[s->exchange].count;
         out->peers = 1;

@@ -38,6 +38,7 @@ static volt_value replaceable_input(const volt_unit *u, int i)
 {
     switch (u->node->kind) {
     case VOLT_NODE_INSTANCE_NORM:
+    case VOLT_NODE_BATCH_NORM:
     case VOLT_NODE_ACTIVATION:
     case VOLT_NODE_DROPOUT:
     case VOLT_NODE_SOFTMAX:
@@ -211,29 +212,33 @@ static bool writes_output(const volt_program *p, const volt_unit *u)
                        part->consumers == 0));
 }
 
-/* A buffer for the sums of v, (n,c,2). */
-static volt_status add_sums(volt_program *p, volt_value v)
+/* A buffer for the sums of v, (n,c,2) or over the batch (1,c,2). */
+static volt_status add_sums(volt_program *p, volt_value v, bool over_batch)
 {
     volt_program_value *value = &p->values[v];
+    const int64_t rows = over_batch ? 1 : value->extent[0];
 
-    return volt_program_add_buffer(p, &value->sums,
-                                   (size_t)(value->extent[0] * value->extent[1]) * 2 * 8);
+    return volt_program_add_buffer(p, &value->sums[over_batch],
+                                   (size_t)(rows * value->extent[1]) * 2 * 8);
 }
 
-static volt_operand sums_of(const volt_program *p, volt_value v)
+static volt_operand sums_of(const volt_program *p, volt_value v, bool over_batch)
 {
     const volt_program_value *value = &p->values[v];
 
-    return value->sums < 0 ? volt_operand_none()
-                           : volt_operand_sums(value->sums, value->extent[0], value->extent[1]);
+    return value->sums[over_batch] < 0
+               ? volt_operand_none()
+               : volt_operand_sums(value->sums[over_batch], over_batch ? 1 : value->extent[0],
+                                   value->extent[1]);
 }
 
-/* Whether a norm that has no statistics yet reads v. */
-static bool wants_sums(const volt_program *p, volt_value v)
+/* Whether a norm that has no statistics yet reads v, and wants these sums. */
+static bool wants_sums(const volt_program *p, volt_value v, bool over_batch)
 {
     for (int i = 0; i < p->unit_count; i++) {
         const volt_unit *u = &p->units[i];
-        if (u->node->kind == VOLT_NODE_INSTANCE_NORM && u->in[0] == v && u->mean < 0)
+        if (volt_is_norm(u->node->kind) && u->in[0] == v && u->mean < 0 &&
+            volt_unit_over_batch(u) == over_batch && (!over_batch || volt_program_trains(p)))
             return true;
     }
     return false;
@@ -243,6 +248,7 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
 {
     const volt_unit *u = &p->units[unit];
     const bool transposed = u->node->kind == VOLT_NODE_TCONV;
+    const bool over_batch = !wants_sums(p, u->out, false);
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
@@ -253,57 +259,102 @@ static volt_status produce_conv(volt_program *p, int unit, const volt_place *tar
         st = choose_place(p, unit, target);
     if (st != VOLT_OK)
         goto done;
-    if (!transposed && !(p->restrictions & VOLT_NO_CONV_SUMS) && wants_sums(p, u->out))
-        VOLT_TRY(st, done, add_sums(p, u->out));
+    if (!transposed && !(p->restrictions & VOLT_NO_CONV_SUMS) &&
+        wants_sums(p, u->out, over_batch))
+        VOLT_TRY(st, done, add_sums(p, u->out, over_batch));
     st = VOLT_EMIT(
         p, transposed ? VOLT_OP_TCONV_FWD : VOLT_OP_CONV_FWD, unit,
         volt_operand_place(&p->values[u->in[0]].place),
         volt_operand_param(p, VOLT_OPERAND_WEIGHTS, u->node->weight),
         volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->bias_cancels ? -1 : u->node->bias),
-        volt_operand_place(&p->values[u->out].place), sums_of(p, u->out));
+        volt_operand_place(&p->values[u->out].place), sums_of(p, u->out, over_batch));
 done:
     return st;
 }
 
-/* Mean and rstd of a norm's input, whose sums a convolution may have written. */
+/* Mean and rstd of a norm's input, whose sums a convolution may have written. Of a batch norm
+ * also what they make of the running statistics. */
 static volt_status statistics(volt_program *p, int unit)
 {
     volt_unit *u = &p->units[unit];
     const volt_program_value *src = &p->values[u->in[0]];
+    const bool batch = volt_unit_over_batch(u);
     const int64_t n = src->extent[0], c = src->extent[1];
+    const volt_operand mean = volt_operand_param(p, VOLT_OPERAND_NEXT, u->node->running_mean),
+                       var = volt_operand_param(p, VOLT_OPERAND_NEXT, u->node->running_var);
     volt_operand sums;
     volt_status st;
 
-    if (src->sums < 0) {
-        VOLT_TRY(st, done, add_sums(p, u->in[0]));
+    if (src->sums[batch] < 0) {
+        VOLT_TRY(st, done, add_sums(p, u->in[0], batch));
         VOLT_TRY(st, done,
                  VOLT_EMIT(p, VOLT_OP_NORM_SUMS, unit, volt_operand_place(&src->place),
-                           sums_of(p, u->in[0])));
+                           sums_of(p, u->in[0], batch)));
     }
-    sums = sums_of(p, u->in[0]);
-    VOLT_TRY(st, done, volt_program_add_sum(p, unit, &sums));
+    sums = sums_of(p, u->in[0], batch);
+    if (!src->summed[batch])
+        VOLT_TRY(st, done, volt_program_add_sum(p, unit, &sums));
+    p->values[u->in[0]].summed[batch] = true;
     VOLT_TRY(st, done, volt_program_add_buffer(p, &u->mean, (size_t)(n * c) * 4));
     VOLT_TRY(st, done, volt_program_add_buffer(p, &u->rstd, (size_t)(n * c) * 4));
     st = VOLT_EMIT(p, VOLT_OP_NORM_FINISH, unit, sums, volt_operand_vector(u->mean, n, c),
-                   volt_operand_vector(u->rstd, n, c));
+                   volt_operand_vector(u->rstd, n, c), mean, var, mean, var);
 done:
+    return st;
+}
+
+/* Where NORM_ACT_FWD finds the mean (0) or rstd (1) of a norm. */
+static volt_operand statistics_of(const volt_program *p, int unit, int which)
+{
+    const volt_unit *u = &p->units[unit];
+    const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
+
+    if (volt_unit_over_batch(u) && !volt_program_trains(p))
+        return volt_operand_statistics(unit, which, n, c);
+    return volt_operand_vector(which ? u->rstd : u->mean, n, c);
+}
+
+/* Mean and rstd of a batch norm from its running statistics. */
+static volt_status running_statistics(volt_program *p, int unit)
+{
+    const volt_node *node = p->units[unit].node;
+
+    return VOLT_EMIT(p, VOLT_OP_NORM_RUNNING, unit,
+                     volt_operand_param(p, VOLT_OPERAND_PARAMETER, node->running_mean),
+                     volt_operand_param(p, VOLT_OPERAND_PARAMETER, node->running_var),
+                     statistics_of(p, unit, 0), statistics_of(p, unit, 1));
+}
+
+/* Of the batch in training, else the running ones, which an inference program has for good. */
+static volt_status batch_statistics(volt_program *p, int unit)
+{
+    volt_status st = VOLT_OK;
+
+    if (volt_program_trains(p)) {
+        p->when = VOLT_IN_TRAINING;
+        VOLT_TRY(st, done, statistics(p, unit));
+    }
+    p->when = volt_program_trains(p) ? VOLT_IN_EVALUATION : VOLT_AT_LOAD;
+    st = running_statistics(p, unit);
+done:
+    p->when = VOLT_ALWAYS;
     return st;
 }
 
 static volt_status produce_norm(volt_program *p, int unit, const volt_place *target)
 {
     volt_unit *u = &p->units[unit];
-    const int64_t n = p->values[u->out].extent[0], c = p->values[u->out].extent[1];
     volt_operand src;
     volt_status st;
 
     VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     src = volt_operand_place(&p->values[u->in[0]].place);
     if (u->mean < 0)
-        VOLT_TRY(st, done, statistics(p, unit));
+        VOLT_TRY(st, done,
+                 volt_unit_over_batch(u) ? batch_statistics(p, unit) : statistics(p, unit));
     VOLT_TRY(st, done, choose_place(p, unit, target));
-    st = VOLT_EMIT(p, VOLT_OP_NORM_ACT_FWD, unit, src, volt_operand_vector(u->mean, n, c),
-                   volt_operand_vector(u->rstd, n, c),
+    st = VOLT_EMIT(p, VOLT_OP_NORM_ACT_FWD, unit, src, statistics_of(p, unit, 0),
+                   statistics_of(p, unit, 1),
                    volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->weight),
                    volt_operand_param(p, VOLT_OPERAND_PARAMETER, u->node->bias),
                    volt_operand_place(&p->values[u->out].place));
@@ -444,6 +495,7 @@ static volt_status produce_kind(volt_program *p, int unit, const volt_place *tar
     case VOLT_NODE_TCONV:
         return produce_conv(p, unit, target);
     case VOLT_NODE_INSTANCE_NORM:
+    case VOLT_NODE_BATCH_NORM:
         return produce_norm(p, unit, target);
     case VOLT_NODE_CONCAT:
         return produce_concat(p, unit, target);

@@ -109,8 +109,8 @@ static double weigh(const weighing *w, double fraction)
         sum += operations_of(w, node) * (w->gathered[i] ? 1 : fraction);
         for (int a = 0; a < 3; a++)
             reaches |= w->cut[a] && node->conv.kernel[a] > node->conv.stride[a];
-        if (!w->gathered[i] && ((node->kind == VOLT_NODE_CONV && reaches) ||
-                                node->kind == VOLT_NODE_INSTANCE_NORM))
+        if (!w->gathered[i] &&
+            ((node->kind == VOLT_NODE_CONV && reaches) || volt_is_norm(node->kind)))
             sum += OPERATIONS_OF_MESSAGE;
         if (node->inputs && w->gathered[i] != w->gathered[node->in[0]])
             sum += OPERATIONS_OF_MESSAGE + OPERATIONS_OF_BYTE * 4 * (double)node->in_channels *

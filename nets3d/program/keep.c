@@ -44,6 +44,7 @@ static int backward_reads(const volt_program *p, const volt_unit *u, volt_value 
         out[0] = u->in[0];
         return 1;
     case VOLT_NODE_INSTANCE_NORM:
+    case VOLT_NODE_BATCH_NORM:
     case VOLT_NODE_MAX_POOL:
     case VOLT_NODE_PRELU:
         out[0] = u->in[0];

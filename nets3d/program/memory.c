@@ -243,7 +243,8 @@ volt_status volt_program_create_operators(volt_program *p, int *refused)
     return st;
 }
 
-/* Parameters of an inference program: packed weights of each operator, and plain vectors. */
+/* Parameters of an inference program: packed weights of each operator, plain vectors, and what
+ * follows from running statistics. */
 static void account_packed(volt_program *p)
 {
     size_t packed = 0;
@@ -262,6 +263,9 @@ static void account_packed(volt_program *p)
             } else if (o->kind == VOLT_OPERAND_PARAMETER &&
                        p->parameter_offset[o->index] == SIZE_MAX) {
                 p->parameter_offset[o->index] = packed;
+                packed += align_up(plain);
+            } else if (o->kind == VOLT_OPERAND_STATISTICS && s->when == VOLT_AT_LOAD) {
+                p->units[o->index / 2].packed[o->index % 2] = packed;
                 packed += align_up(plain);
             }
         }
@@ -337,7 +341,7 @@ volt_status volt_program_account(volt_program *p, size_t arena)
         return st;
     p->memory = (volt_program_memory){0};
     if (volt_program_trains(p)) {
-        p->memory.parameters = plain;
+        p->memory.parameters = plain + volt_program_state_bytes(p);
         p->memory.gradients = (p->options.accumulate ? 2 : 1) * volt_program_gradient_bytes(p);
     } else {
         account_packed(p);

@@ -231,6 +231,7 @@ volt_status volt_optimizer_step(volt_optimizer *o, double lr)
 {
     const volt_parameters *p = &o->parameters;
     const volt_update_call begin = {o->scalars, o->options.clip_norm, o->growth};
+    const volt_state_call state = {p->state, p->next_state, p->state_count, o->scalars};
     volt_status st;
 
     VOLT_TRY(st, done, set_scalar(o, &o->scalars->lr, &lr));
@@ -244,6 +245,8 @@ volt_status volt_optimizer_step(volt_optimizer *o, double lr)
     VOLT_TRY(st, done, p->device->update_begin(p->device, &begin, p->stream));
     for (int i = 0; i < o->segment_count; i++)
         VOLT_TRY(st, done, update(o, &o->segments[i]));
+    if (p->state_count)
+        st = p->device->update_state(p->device, &state, p->stream);
 done:
     return st;
 }

@@ -33,7 +33,7 @@ VOLT_MUST_USE volt_status volt_optimizer_set_scales(volt_optimizer *o, const vol
 /* Learning rate at progress `t` in [0,1]. */
 double volt_optimizer_rate(const volt_optimizer_settings *options, double t);
 /* Starts one step at rate `lr`. If the gradients are not finite it leaves weights and state as
- * they are. */
+ * they are, and running statistics as they were before the forward passes of this step. */
 VOLT_MUST_USE volt_status volt_optimizer_step(volt_optimizer *o, double lr);
 /* Waits for the last step; `norm` (NULL allowed) gets the gradients' norm before clipping.
  * VOLT_ENUMERIC: it is not finite, and the step left everything as it was. */

@@ -59,11 +59,19 @@ static volt_status check_options(const volt_graph *graph, const volt_device *dev
     if (volt_mesh_is_alone(o->mesh) && o->samples && o->samples != o->n)
         return volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the program has %lld",
                          (long long)o->samples, (long long)o->n);
+    if (o->norm_samples && o->norm_samples < o->n)
+        return volt_fail(VOLT_EINVAL,
+                         "statistics of norms over %lld samples, of which the program has %lld",
+                         (long long)o->norm_samples, (long long)o->n);
     if (volt_box_is_empty(o->box) && memcmp(&o->box, &(volt_box){{0}, {0}}, sizeof o->box))
         return volt_fail(VOLT_EINVAL, "the box of the patch is empty");
     if (volt_graph_output_count(graph) < 1 || volt_graph_output_count(graph) > 16)
         return volt_fail(VOLT_EINVAL, "the graph has %d outputs, expected 1..16",
                          volt_graph_output_count(graph));
+    if (o->mode == VOLT_TRAIN && !device->update_state &&
+        volt_graph_param_elements(graph) > volt_graph_learned_elements(graph))
+        return volt_fail(VOLT_ENOTSUP, "the %s device does not train running statistics",
+                         device->name);
     return volt_precision_check(device, o->precision);
 }
 
@@ -215,6 +223,8 @@ static const char *action_of(const volt_step *s)
         return "sums";
     case VOLT_OP_NORM_FINISH:
         return "statistics";
+    case VOLT_OP_NORM_RUNNING:
+        return "running statistics";
     case VOLT_OP_NORM_BWD_SUMS:
         return "backward sums";
     case VOLT_OP_CONV_BWD_DATA:
@@ -401,7 +411,8 @@ done:
 
 /* What a rank does by itself until all meet. */
 static volt_status prepare_rank(volt_program **out, const volt_graph *graph,
-                                const volt_device *device, const volt_program_options *options)
+                                const volt_device *device, const volt_program_options *options,
+                                const volt_batch_place *batch)
 {
     const volt_mesh *mesh = options->mesh;
     volt_program_options o = *options;
@@ -410,12 +421,14 @@ static volt_status prepare_rank(volt_program **out, const volt_graph *graph,
     volt_status st;
 
     VOLT_TRY(st, done, check_options(graph, device, &o));
+    if (o.samples && o.samples != batch->samples)
+        return volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the ranks have %lld",
+                         (long long)o.samples, (long long)batch->samples);
     VOLT_TRY(st, done, volt_program_cut(&o, graph, volt_comm_rank(mesh->space)));
     VOLT_TRY(st, done, prepare(&p, graph, device, &o));
     p->world = mesh->world;
-    VOLT_TRY(st, done,
-             volt_alloc_zero(&p->batches, (size_t)volt_comm_size(mesh->data),
-                             sizeof *p->batches, "a program"));
+    p->samples = batch->samples;
+    p->own_first = p->first_sample = batch->first;
     if (p->part) {
         p->space = mesh->space;
         p->parts = volt_comm_size(p->space);
@@ -440,10 +453,14 @@ static volt_status create_rank(volt_program **out, const volt_graph *graph,
 {
     volt_comm *world = o->mesh->world;
     volt_program *p = NULL;
+    volt_program_options own = *o;
+    volt_batch_place batch;
     bool again = true;
-    volt_status st = prepare_rank(&p, graph, device, o);
+    volt_status st;
 
-    VOLT_TRY(st, done, volt_comm_agree(world, st));
+    VOLT_TRY(st, done, volt_program_place_batch(&batch, o->mesh, o->n));
+    own.norm_samples = batch.samples;
+    VOLT_TRY(st, done, volt_comm_agree(world, prepare_rank(&p, graph, device, &own, &batch)));
     VOLT_TRY(st, done, volt_comm_agree(world, volt_program_meet(p, o->mesh)));
     while (again) {
         VOLT_TRY(st, done, volt_comm_agree(world, compile(p)));
@@ -491,9 +508,11 @@ volt_status volt_program_create(volt_program **out, const volt_graph *graph,
     else
         VOLT_TRY(st, done, create_rank(&p, graph, device, &o));
     p->options.learns = NULL; /* was borrowed */
+    for (int i = 0; i < p->step_count; i++)
+        p->evaluates_apart |= p->steps[i].when == VOLT_IN_EVALUATION;
     if (volt_device_captures(device))
         VOLT_TRY(st, done,
-                 volt_alloc_zero(&p->captures, (size_t)(p->options.arenas * p->step_count),
+                 volt_alloc_zero(&p->captures, 2 * (size_t)(p->options.arenas * p->step_count),
                                  sizeof *p->captures, "a program"));
     *out = p;
     p = NULL;
@@ -508,7 +527,7 @@ void volt_program_free(volt_program *p)
         return;
     volt_program_settle(p);
     volt_stream_destroy(p->device, p->stream);
-    for (int i = 0; p->captures && i < p->options.arenas * p->step_count; i++)
+    for (int i = 0; p->captures && i < 2 * p->options.arenas * p->step_count; i++)
         p->device->streams->capture_free(p->device, p->captures[i]);
     volt_free(p->captures);
     volt_program_clear_steps(p);
@@ -517,11 +536,11 @@ void volt_program_free(volt_program *p)
     volt_free(p->buckets);
     volt_free(p->peers);
     volt_free(p->regrids);
-    volt_free(p->batches);
     volt_free(p->host);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);
     p->device->release(p->device, p->average);
+    p->device->release(p->device, p->next);
     p->device->release(p->device, p->packed);
     p->device->release(p->device, p->arenas);
     p->device->release(p->device, p->scratch);

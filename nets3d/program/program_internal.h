@@ -16,7 +16,7 @@
  *   run.c       memory, parameters, running the steps
  *   program.c           compiling: tries plans, takes the one that needs least memory
  *
- * A UNIT is a node, or an instance norm with the activation behind it. Unit u runs forward in
+ * A UNIT is a node, or a norm with the activation behind it. Unit u runs forward in
  * slot u and backward in slot 2*units-1-u. A VALUE is what a unit makes; while it can be read
  * it has a PLACE: a buffer and a channel range in it. A BUFFER is a piece of the arena that
  * lives from the first step that touches it to the last. A FORM is a parameter as some operator
@@ -42,7 +42,7 @@ typedef struct volt_place {
 } volt_place;
 
 typedef struct volt_unit {
-    const volt_node *node; /* kind VOLT_NODE_INSTANCE_NORM: with activation by `slope` */
+    const volt_node *node; /* a norm: with activation by `slope` */
     int inputs;
     volt_value in[VOLT_NODE_MAX_INPUTS], out;
     double slope;      /* norm, activation; 1 = none */
@@ -50,6 +50,7 @@ typedef struct volt_unit {
     bool weights_learn, bias_learns;
     bool dealt;                   /* another rank computes the gradients of its parameters */
     int mean, rstd;               /* norm: buffers of the statistics (n,c); -1 = not yet */
+    size_t packed[2];             /* batch norm in inference: where they lie instead */
     int factors;                  /* dropout: buffer of (n,c) factors; -1 = not yet */
     volt_place range;             /* concat: where the result is being gathered */
     uint64_t dense_out, dense_in; /* kinds of operators (bits) whose outputs or inputs the
@@ -76,7 +77,9 @@ typedef struct volt_program_value {
     bool needed;         /* by backward, or again after it was dropped */
     bool keep;           /* stays from forward until its last use in backward */
     int first_demand, demands; /* slots that read it: p->demand[first_demand...] */
-    int sums; /* buffer of its sums (n,c,2) for norms that read it; -1 = not yet */
+    int sums[2];    /* buffers of its sums for norms that read it, (n,c,2) and over the batch
+                     * (1,c,2); -1 = not yet */
+    bool summed[2]; /* over all parts */
     volt_transfer *plan[3]; /* mesh: of its margins, of its gradient's, of a twin's whole */
     volt_place place;
 } volt_program_value;
@@ -86,7 +89,10 @@ typedef enum volt_operand_kind {
     VOLT_OPERAND_BUFFER,    /* index: buffer */
     VOLT_OPERAND_PARAMETER, /* index: parameter; plain float32 */
     VOLT_OPERAND_WEIGHTS,   /* index: parameter; in the operator's own layout */
-    VOLT_OPERAND_GRADIENT   /* index: parameter */
+    VOLT_OPERAND_GRADIENT,  /* index: parameter */
+    VOLT_OPERAND_NEXT,      /* index: parameter, a state; what it becomes */
+    VOLT_OPERAND_STATISTICS /* index: 2 * unit, mean, and 2 * unit + 1, rstd, of
+                               volt_unit.packed */
 } volt_operand_kind;
 
 typedef struct volt_operand {
@@ -101,7 +107,7 @@ typedef enum volt_step_kind {
     VOLT_STEP_DROPOUT,     /* operand 0 gets the factors of this run */
     VOLT_STEP_LOSS,        /* reads outputs and labels, may write gradients over the outputs */
     VOLT_STEP_SUMS,        /* operand 0, dense float64, becomes its sum over all parts of the
-                            * volume */
+                            * volume and, with `over_batch`, over the parts of the batch */
     VOLT_STEP_MARGINS,     /* the margins of operand 0, whose box is that of `value`, are to be
                             * filled from other parts of the volume. All parts have the same of
                             * these steps, also those whose operand has no margins. With a mesh
@@ -112,13 +118,23 @@ typedef enum volt_step_kind {
     VOLT_STEP_PACK         /* packs forms */
 } volt_step_kind;
 
+/* Passes that a step runs in. */
+typedef enum volt_step_when {
+    VOLT_ALWAYS = 0,
+    VOLT_IN_TRAINING,   /* not in volt_program_evaluate */
+    VOLT_IN_EVALUATION, /* of training programs */
+    VOLT_AT_LOAD        /* in no pass, but when an inference program is loaded */
+} volt_step_when;
+
 typedef struct volt_step {
     volt_step_kind kind;
+    volt_step_when when;
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
     volt_value value;     /* VOLT_STEP_MARGINS, MARGINS_END */
     int exchange;         /* the same with a mesh; BUCKET, BUCKET_END: number of the bucket */
     bool backward, again; /* again: recomputes a value of forward */
+    bool over_batch;      /* VOLT_STEP_SUMS */
     int operands;
     volt_operand operand[VOLT_OP_MAX_TENSORS];
     volt_op *op;
@@ -206,8 +222,9 @@ struct volt_program {
     const volt_graph *graph;
     const volt_device *device;
     volt_stream *stream;     /* all that the program does goes through it */
-    volt_capture **captures; /* (arenas, steps): of the steps from there on; NULL where the
-                              * device has none */
+    volt_capture **captures; /* (2, arenas, steps): of the steps from there on, for training and
+                              * for evaluation; NULL where the device has none */
+    bool evaluates_apart;    /* some steps run in evaluation alone; else it has no captures */
     volt_program_options options;
     volt_dtype dtype; /* of activations */
     unsigned restrictions;
@@ -219,7 +236,8 @@ struct volt_program {
     volt_program_value *values;
     int value_count;
     int *demand;
-    int slot; /* being compiled */
+    int slot;            /* being compiled */
+    volt_step_when when; /* of the steps that are added */
 
     volt_step *steps;
     int step_count, step_capacity;
@@ -242,6 +260,7 @@ struct volt_program {
     size_t loss_bytes;        /* with them */
     size_t scratch_bytes;     /* without the result of the last loss, which lies behind */
     float *weights, *gradients, *average; /* average: of gradients, with `accumulate` */
+    float *next;                          /* what the state behind `weights` becomes */
     unsigned char *packed, *arenas, *scratch;
     unsigned char *arena;     /* the one in use */
     size_t arena_bytes;       /* of one */
@@ -262,7 +281,6 @@ struct volt_program {
     int regrid_count;
     bool gathers;
     int64_t samples, own_first; /* of the whole batch, and the first of them that is ours */
-    int64_t *batches;           /* of each replica */
     volt_exchange *exchanges;
     int exchange_count, exchange_capacity;
     volt_bucket *buckets;
@@ -314,6 +332,24 @@ static inline size_t volt_program_gradient_bytes(const volt_program *p)
     return (size_t)volt_graph_learned_elements(p->graph) * sizeof(float);
 }
 
+/* Of the parameters that do not. */
+static inline size_t volt_program_state_bytes(const volt_program *p)
+{
+    return (size_t)volt_graph_param_elements(p->graph) * sizeof(float) -
+           volt_program_gradient_bytes(p);
+}
+
+static inline bool volt_is_norm(volt_node_kind kind)
+{
+    return kind == VOLT_NODE_INSTANCE_NORM || kind == VOLT_NODE_BATCH_NORM;
+}
+
+/* Whether the statistics of a norm span all samples. */
+static inline bool volt_unit_over_batch(const volt_unit *u)
+{
+    return u->node->kind == VOLT_NODE_BATCH_NORM;
+}
+
 /* steps.c */
 void volt_program_clear_steps(volt_program *p);
 VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);
@@ -321,7 +357,7 @@ VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, siz
 VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,
                                                  volt_tensor tensor);
 VOLT_MUST_USE volt_status volt_program_add_step(volt_program *p, const volt_step *step);
-/* Adds VOLT_STEP_SUMS, where the program computes a part. */
+/* Adds VOLT_STEP_SUMS for a norm, where the program computes a part of what they span. */
 VOLT_MUST_USE volt_status volt_program_add_sum(volt_program *p, int unit,
                                                const volt_operand *sums);
 /* Adds an operator with the settings of `unit`. */
@@ -349,6 +385,7 @@ volt_operand volt_operand_place(const volt_place *place);
 volt_operand volt_operand_vector(int buffer, int64_t n, int64_t c); /* dense, in the arena */
 volt_operand volt_operand_sums(int buffer, int64_t n,
                                int64_t c); /* (n,c,2) float64, the same */
+volt_operand volt_operand_statistics(int unit, int which, int64_t n, int64_t c);
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param);
 
 /* forward.c */

@@ -101,28 +101,32 @@ static uint64_t hash_of_options(const volt_program_options *o)
     return h;
 }
 
-volt_status volt_program_meet(volt_program *p, const volt_mesh *mesh)
+volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mesh, int64_t n)
 {
     const int replicas = volt_comm_size(mesh->data);
-    int64_t total = 0;
+    int64_t *all = NULL;
+    volt_status st = volt_alloc(&all, (size_t)replicas * sizeof *all, "a program");
+
+    *out = (volt_batch_place){0};
+    VOLT_TRY(st, done, volt_comm_agree(mesh->world, st));
+    VOLT_TRY(st, done, volt_comm_all_gather(mesh->data, all, &n, sizeof n));
+    for (int i = 0; i < replicas; i++) {
+        out->first += i < volt_comm_rank(mesh->data) ? all[i] : 0;
+        out->samples += all[i];
+    }
+done:
+    volt_free(all);
+    return st;
+}
+
+volt_status volt_program_meet(volt_program *p, const volt_mesh *mesh)
+{
     volt_status st;
 
     VOLT_TRY(st, done, same(p->world, "the network", hash_of_graph(p)));
     VOLT_TRY(st, done, same(p->world, "the program's options", hash_of_options(&p->options)));
-    VOLT_TRY(st, done,
-             volt_comm_same(mesh->space, "the number of samples", &p->options.n,
-                            sizeof p->options.n));
-    VOLT_TRY(st, done,
-             volt_comm_all_gather(mesh->data, p->batches, &p->options.n, sizeof *p->batches));
-    for (int i = 0; i < replicas; i++) {
-        p->own_first += i < volt_comm_rank(mesh->data) ? p->batches[i] : 0;
-        total += p->batches[i];
-    }
-    p->samples = total;
-    p->first_sample = p->own_first;
-    if (p->options.samples && p->options.samples != total)
-        st = volt_fail(VOLT_EINVAL, "a batch of %lld samples, and the ranks have %lld",
-                       (long long)p->options.samples, (long long)total);
+    st = volt_comm_same(mesh->space, "the number of samples", &p->options.n,
+                        sizeof p->options.n);
 done:
     return st;
 }
@@ -160,6 +164,7 @@ volt_status volt_program_compare_exchanges(volt_program *p)
             continue;
         hash_number(&h, s->kind);
         hash_number(&h, s->unit);
+        hash_number(&h, s->over_batch);
         hash_number(&h, s->value);
         hash_number(&h, t->n * t->c);
         hash_number(&h, t->dtype);
@@ -168,11 +173,15 @@ volt_status volt_program_compare_exchanges(volt_program *p)
     if (p->space)
         VOLT_TRY(st, done, same(p->space, "the steps that exchange", h));
     h = HASH_START;
+    for (int i = 0; i < p->step_count; i++) {
+        if (p->steps[i].over_batch)
+            hash_number(&h, p->steps[i].unit);
+    }
     for (int i = 0; i < p->bucket_count; i++) {
         hash_number(&h, p->buckets[i].first);
         hash_number(&h, p->buckets[i].count);
     }
-    st = same(p->world, "the sums of gradients", h);
+    st = same(p->world, "the sums over the batch", h);
 done:
     return st;
 }

@@ -13,8 +13,15 @@ VOLT_BEGIN_DECLS
 bool volt_mesh_is_alone(const volt_mesh *mesh);
 /* Takes boxes and needs of rank `part`'s values from `of`, a program with its box. */
 void volt_program_take_peer(volt_program *p, int part, const volt_program *of);
-/* Collective over the world: the samples of all, and whether all ranks are about to compile the
- * same. `mine`: what happened on this rank so far. */
+/* Samples of the whole batch, and the first of them that is a rank's own. */
+typedef struct volt_batch_place {
+    int64_t samples, first;
+} volt_batch_place;
+/* Collective over the world: finds them. */
+VOLT_MUST_USE volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mesh,
+                                                   int64_t n);
+/* Collective over the world: whether all ranks are about to compile the
+ * same. */
 VOLT_MUST_USE volt_status volt_program_meet(volt_program *p, const volt_mesh *mesh);
 /* Collective over the space: gives this rank the restrictions of all; *again = it has to
  * compile once more, on some rank at least. */
@@ -64,6 +71,8 @@ size_t volt_program_host_exchanges(volt_program *p, size_t offset);
 VOLT_MUST_USE volt_status volt_program_run_start(volt_program *p, const volt_step *s);
 VOLT_MUST_USE volt_status volt_program_run_end(volt_program *p, const volt_step *s);
 VOLT_MUST_USE volt_status volt_program_run_sum(volt_program *p, const volt_step *s);
+/* The ranks that a step VOLT_STEP_SUMS adds over. */
+volt_comm *volt_program_sums_comm(const volt_program *p, const volt_step *s);
 /* What the step exchanges. */
 void volt_program_count_messages(const volt_program *p, const volt_step *s,
                                  volt_step_info *out);

@@ -27,7 +27,8 @@ static void *buffer_address(const volt_program *p, int buffer)
 static void *address_of(const volt_program *p, const volt_step *s, int j)
 {
     const volt_operand *o = &s->operand[j];
-    const int64_t at = o->kind == VOLT_OPERAND_NONE || o->kind == VOLT_OPERAND_BUFFER
+    const int64_t at = o->kind == VOLT_OPERAND_NONE || o->kind == VOLT_OPERAND_BUFFER ||
+                               o->kind == VOLT_OPERAND_STATISTICS
                            ? 0
                            : volt_graph_param(p->graph, o->index)->offset;
 
@@ -41,6 +42,10 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
                                       : (void *)(p->packed + p->parameter_offset[o->index]);
     case VOLT_OPERAND_GRADIENT:
         return p->gradients + at;
+    case VOLT_OPERAND_NEXT:
+        return p->next + (at - volt_graph_learned_elements(p->graph));
+    case VOLT_OPERAND_STATISTICS:
+        return p->packed + p->units[o->index / 2].packed[o->index % 2];
     case VOLT_OPERAND_WEIGHTS:
         if (!volt_program_trains(p))
             return p->packed + s->packed_offset;
@@ -69,11 +74,13 @@ static volt_status allocate(volt_program *p)
     const volt_device *dev = p->device;
     const volt_program_memory *m = &p->memory;
     const size_t average = p->options.accumulate ? volt_program_gradient_bytes(p) : 0;
+    const size_t state = volt_program_trains(p) ? volt_program_state_bytes(p) : 0;
     const struct {
         void **to;
         size_t bytes;
         const char *what;
-    } blocks[] = {{(void **)&p->weights, m->parameters, "parameters"},
+    } blocks[] = {{(void **)&p->weights, m->parameters - state, "parameters"},
+                  {(void **)&p->next, state, "running statistics"},
                   {(void **)&p->gradients, m->gradients - average, "gradients of parameters"},
                   {(void **)&p->average, average, "averaged gradients"},
                   {(void **)&p->packed, m->packed, "packed weights"},
@@ -118,24 +125,54 @@ static volt_status load_packed(volt_program *p, const float *flat)
                     st, done,
                     dev->op_pack(s->op, s->pointer[j], (const float *)p->arena, p->stream));
         }
+        if (s->when == VOLT_AT_LOAD)
+            VOLT_TRY(st, done, dev->op_run(s->op, s->pointer, p->scratch, p->stream));
     }
 done:
     return st;
+}
+
+/* Training: all parameters, and the state once more as what it becomes. */
+static volt_status load_plain(volt_program *p, const float *flat)
+{
+    const size_t state = volt_program_state_bytes(p);
+    volt_status st =
+        p->device->upload(p->device, p->weights, flat, p->memory.parameters - state, p->stream);
+
+    if (st == VOLT_OK && state)
+        st = p->device->upload(p->device, p->next, flat + volt_graph_learned_elements(p->graph),
+                               state, p->stream);
+    return st;
+}
+
+/* Running variances come from files, too. */
+static volt_status check_variances(const volt_program *p, const float *flat)
+{
+    for (int i = 0; i < volt_graph_node_count(p->graph); i++) {
+        const int var = volt_graph_node(p->graph, i)->running_var;
+        const volt_param *q = var < 0 ? NULL : volt_graph_param(p->graph, var);
+
+        for (int64_t c = 0; q && c < q->count; c++) {
+            if (!(flat[q->offset + c] >= 0))
+                return volt_fail(VOLT_EINVAL, "%s has %g at channel %lld, expected 0 or more",
+                                 q->name, flat[q->offset + c], (long long)c);
+        }
+    }
+    return VOLT_OK;
 }
 
 volt_status volt_program_load(volt_program *p, const float *flat)
 {
     volt_status st;
 
+    VOLT_TRY(st, done, check_variances(p, flat));
     p->loaded = false;
     p->state = VOLT_RUN_NONE;
     for (int i = 0; i < p->options.arenas; i++)
         p->states[i] = VOLT_RUN_NONE;
     VOLT_TRY(st, done, allocate(p));
     if (volt_program_trains(p)) {
-        VOLT_TRY(
-            st, done,
-            p->device->upload(p->device, p->weights, flat, p->memory.parameters, p->stream));
+        VOLT_TRY(st, done, load_plain(p, flat));
         /* Gradients that are always zero are never written again. */
         const int64_t count = volt_graph_learned_elements(p->graph);
         VOLT_TRY(st, done, volt_program_zero(p, p->gradients, count));
@@ -153,7 +190,8 @@ volt_status volt_program_save(const volt_program *p, float *flat)
 {
     if (!volt_program_trains(p) || !p->loaded)
         return volt_fail(VOLT_EINVAL, "only a loaded training program can give its parameters");
-    return p->device->download(p->device, flat, p->weights, p->memory.parameters, p->stream);
+    return p->device->download(p->device, flat, p->weights,
+                               p->memory.parameters - volt_program_state_bytes(p), p->stream);
 }
 
 /* What one forward pass is given. */
@@ -200,7 +238,7 @@ static volt_status run_one(volt_program *p, const volt_step *s, const forward_pa
     case VOLT_STEP_INPUT:
         return upload_input(p, s, pass);
     case VOLT_STEP_SUMS:
-        return p->space ? volt_program_run_sum(p, s) : VOLT_OK;
+        return p->world ? volt_program_run_sum(p, s) : VOLT_OK;
     case VOLT_STEP_MARGINS:
         return p->space ? volt_program_run_start(p, s) : VOLT_OK;
     case VOLT_STEP_MARGINS_END:
@@ -214,6 +252,13 @@ static volt_status run_one(volt_program *p, const volt_step *s, const forward_pa
     return VOLT_OK;
 }
 
+/* Whether the step runs in this pass. */
+static bool is_due(const volt_step *s, const forward_pass *pass)
+{
+    return s->when == VOLT_ALWAYS ||
+           s->when == (pass->evaluate ? VOLT_IN_EVALUATION : VOLT_IN_TRAINING);
+}
+
 static volt_status run_each(volt_program *p, int first, int last, const forward_pass *pass)
 {
     volt_status st = VOLT_OK;
@@ -222,6 +267,9 @@ static volt_status run_each(volt_program *p, int first, int last, const forward_
         volt_step *s = &p->steps[i];
         const double start = p->profile ? volt_seconds() : 0;
 
+        s->seconds = 0;
+        if (!is_due(s, pass))
+            continue;
         st = run_one(p, s, pass);
         if (st == VOLT_OK && p->profile) /* a step ends when the device has done it */
             st = volt_stream_sync(p->device, p->stream);
@@ -239,20 +287,22 @@ static bool needs_host(const volt_step *s)
 }
 
 /* Steps `first` to `end`, which need nothing of the host: recorded the first time, launched
- * since. Every arena has its own record, because addresses are part of it; those of one arena
- * stay as long as the program. */
-static volt_status replay(volt_program *p, int first, int end)
+ * since. Every arena has its own record, because addresses are part of it, and evaluation has,
+ * where it leaves out steps; those of one arena stay as long as the program. */
+static volt_status replay(volt_program *p, int first, int end, const forward_pass *pass)
 {
     const volt_stream_table *t = p->device->streams;
-    volt_capture **slot = &p->captures[p->arena_number * p->step_count + first];
+    const bool apart = pass->evaluate && p->evaluates_apart;
+    const int arena = p->arena_number + (apart ? p->options.arenas : 0);
+    volt_capture **slot = &p->captures[arena * p->step_count + first];
     volt_status st, ended;
 
     if (!*slot) {
         st = t->capture_begin(p->device, p->stream);
         if (st == VOLT_ENOTSUP)
-            return run_each(p, first, end, NULL);
+            return run_each(p, first, end, pass);
         VOLT_TRY(st, done, st);
-        st = run_each(p, first, end, NULL);
+        st = run_each(p, first, end, pass);
         ended = t->capture_end(p->device, p->stream, slot);
         VOLT_TRY(st, done, st);
         VOLT_TRY(st, done, ended);
@@ -274,7 +324,7 @@ static volt_status run_steps(volt_program *p, int first, int last, const forward
         while (end < last && !needs_host(&p->steps[end]))
             end++;
         if (end > first) {
-            st = replay(p, first, end);
+            st = replay(p, first, end, pass);
         } else {
             end = first + 1;
             st = run_each(p, first, end, pass);
@@ -559,10 +609,15 @@ volt_status volt_program_accumulate(volt_program *p, int64_t part, int64_t parts
 
 volt_parameters volt_program_parameters(const volt_program *p)
 {
+    const int64_t learned = volt_graph_learned_elements(p->graph);
+
     return (volt_parameters){.device = p->device,
                              .weights = p->weights,
                              .gradients = p->average ? p->average : p->gradients,
-                             .count = volt_graph_learned_elements(p->graph),
+                             .count = learned,
+                             .state = p->weights ? p->weights + learned : NULL,
+                             .next_state = p->next,
+                             .state_count = volt_graph_param_elements(p->graph) - learned,
                              .threads = p->options.threads,
                              .stream = p->stream};
 }

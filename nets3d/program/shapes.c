@@ -44,6 +44,8 @@ const char *volt_node_kind_name(volt_node_kind kind)
         return "softmax";
     case VOLT_NODE_PRELU:
         return "PReLU";
+    case VOLT_NODE_BATCH_NORM:
+        return "batch norm";
     }
     return kind == VOLT_NODE_REGRID ? "gathering" : "unknown node";
 }
@@ -134,6 +136,21 @@ static volt_status node_extents(volt_program *p, const volt_node *node)
     return st;
 }
 
+/* A batch norm learns nothing from one voxel per channel, which it would make 0. */
+static volt_status check_batch_norm(const volt_program *p, const volt_node *node)
+{
+    const int64_t *e = p->values[node->out].extent;
+    const int64_t n = p->options.norm_samples ? p->options.norm_samples : e[0];
+
+    if (node->kind != VOLT_NODE_BATCH_NORM || !volt_program_trains(p) ||
+        n * e[2] * e[3] * e[4] > 1)
+        return VOLT_OK;
+    return volt_fail(VOLT_EINVAL,
+                     "%s: training a batch norm on one voxel per channel: use a larger batch "
+                     "or patch",
+                     volt_program_node_name(p, node));
+}
+
 /* Marks the values that outputs depend on (extent[0] = n) and infers extents. */
 static volt_status infer_extents(volt_program *p)
 {
@@ -152,6 +169,8 @@ static volt_status infer_extents(volt_program *p)
     for (int i = 0; st == VOLT_OK && i < p->value_count; i++) {
         if (p->values[i].extent[0])
             st = node_extents(p, volt_graph_node(p->graph, i));
+        if (st == VOLT_OK && p->values[i].extent[0])
+            st = check_batch_norm(p, volt_graph_node(p->graph, i));
     }
     return st;
 }
@@ -189,7 +208,7 @@ static const volt_node *fused_activation(const volt_program *p, const volt_node 
 {
     const volt_program_value *v = &p->values[norm->out];
 
-    if (norm->kind != VOLT_NODE_INSTANCE_NORM || v->consumers != 1 || v->outputs)
+    if (!volt_is_norm(norm->kind) || v->consumers != 1 || v->outputs)
         return NULL;
     for (int i = norm->out + 1; i < p->value_count; i++) {
         const volt_node *node = volt_graph_node(p->graph, i);
@@ -214,9 +233,7 @@ static void add_unit(volt_program *p, const volt_node *node, const volt_node *ac
     u->node = node;
     u->inputs = node->inputs;
     u->out = activation ? activation->out : node->out;
-    u->slope = activation                              ? activation->slope
-               : node->kind == VOLT_NODE_INSTANCE_NORM ? 1
-                                                       : node->slope;
+    u->slope = activation ? activation->slope : volt_is_norm(node->kind) ? 1 : node->slope;
     p->values[u->out].unit = p->unit_count++;
     for (int i = 0; i < node->inputs; i++) {
         u->in[i] = p->values[node->in[i]].alias;
@@ -230,7 +247,7 @@ static void add_unit(volt_program *p, const volt_node *node, const volt_node *ac
 }
 
 /* A convolution's bias is taken away by an instance norm that alone reads its value, directly
- * or behind dropout of whole channels. */
+ * or behind dropout of whole channels. A batch norm's running mean contains it. */
 static bool feeds_norm_only(const volt_program *p, volt_value v)
 {
     for (int i = 0; i < p->unit_count; i++) {

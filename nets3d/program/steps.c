@@ -34,8 +34,10 @@ void volt_program_clear_steps(volt_program *p)
     }
     p->step_count = p->buffer_count = p->pending_count = p->memory_count = p->form_count = 0;
     p->labels = -1;
-    for (int v = 0; v < p->value_count; v++)
-        p->values[v].place.buffer = p->values[v].sums = -1;
+    for (int v = 0; v < p->value_count; v++) {
+        p->values[v].place.buffer = p->values[v].sums[0] = p->values[v].sums[1] = -1;
+        p->values[v].summed[0] = p->values[v].summed[1] = false;
+    }
     for (int u = 0; u < p->unit_count; u++) {
         p->units[u].mean = p->units[u].rstd = p->units[u].factors = -1;
         p->units[u].range.buffer = -1;
@@ -82,10 +84,17 @@ volt_status volt_program_add_step(volt_program *p, const volt_step *step)
                               (size_t)wanted * sizeof *p->steps, "a program"));
         p->step_capacity = wanted;
     }
-    p->steps[p->step_count++] = *step;
+    p->steps[p->step_count] = *step;
+    p->steps[p->step_count++].when = p->when;
     st = VOLT_OK;
 done:
     return st;
+}
+
+/* That batch norms take statistics over. */
+static int64_t samples_of(const volt_program *p)
+{
+    return p->options.norm_samples ? p->options.norm_samples : p->options.n;
 }
 
 volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *sums)
@@ -96,7 +105,8 @@ volt_status volt_program_add_sum(volt_program *p, int unit, const volt_operand *
                       .operands = 1};
 
     step.operand[0] = *sums;
-    if (!p->part || p->values[p->units[unit].out].gathered)
+    step.over_batch = volt_unit_over_batch(&p->units[unit]) && samples_of(p) > p->options.n;
+    if (!step.over_batch && (!p->part || p->values[p->units[unit].out].gathered))
         return VOLT_OK;
     return volt_program_add_step(p, &step);
 }
@@ -160,12 +170,13 @@ done:
     return st;
 }
 
-/* Of the whole value: sums of all parts are added before they are used. */
-static int64_t voxels_of(const volt_program *p, volt_value v)
+/* Voxels that a norm's sums cover: of whole values, and all samples of a batch norm. Sums of
+ * all parts are added before they are used. */
+static int64_t voxels_of(const volt_program *p, const volt_unit *u)
 {
-    const int64_t *extent = p->values[v].global;
+    const int64_t *extent = p->values[u->out].global;
 
-    return extent[0] * extent[1] * extent[2];
+    return (volt_unit_over_batch(u) ? samples_of(p) : 1) * extent[0] * extent[1] * extent[2];
 }
 
 volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int unit,
@@ -181,8 +192,9 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
     step.again = backward ? unit != 2 * p->unit_count - 1 - p->slot : unit != p->slot;
     step.spec = (volt_op_spec){.kind = kind,
                                .conv = volt_program_window(p, u),
-                               .count = voxels_of(p, u->out),
+                               .count = voxels_of(p, u),
                                .eps = u->node->eps,
+                               .momentum = u->node->momentum,
                                .slope = u->slope,
                                .linear = u->node->kind == VOLT_NODE_UPSAMPLE_LINEAR,
                                .tf32 = p->options.precision == VOLT_TF32,
@@ -293,6 +305,14 @@ volt_operand volt_operand_sums(int buffer, int64_t n, int64_t c)
 
     return (volt_operand){VOLT_OPERAND_BUFFER, buffer,
                           volt_tensor_make(extent, VOLT_F64, VOLT_PLAIN)};
+}
+
+volt_operand volt_operand_statistics(int unit, int which, int64_t n, int64_t c)
+{
+    const int64_t extent[5] = {n, c, 1, 1, 1};
+
+    return (volt_operand){VOLT_OPERAND_STATISTICS, 2 * unit + which,
+                          volt_tensor_make(extent, VOLT_F32, VOLT_PLAIN)};
 }
 
 volt_operand volt_operand_param(const volt_program *p, volt_operand_kind kind, int param)

@@ -2,9 +2,11 @@
 
 #include <math.h>
 
+#include "base/core/alloc.h"
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/plural.h"
+#include "nets3d/device/device_internal.h"
 
 #define MAX_EPOCHS          30
 #define MIN_ITERATIONS      5    /* of an epoch, unless time is too short even for one */
@@ -55,6 +57,23 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds)
     return fitting < (double)begun ? begun : (int64_t)fmin(fitting, 1e9);
 }
 
+/* Copies the running statistics, which forward passes move whatever the rate is, or puts them
+ * back. `state`: one number or more. */
+static volt_status copy_state(const volt_session *s, float *state, bool back)
+{
+    const volt_parameters p = volt_program_parameters(s->program);
+    const size_t bytes = (size_t)p.state_count * sizeof *state;
+    volt_status st;
+
+    if (!bytes)
+        return VOLT_OK;
+    if (!back)
+        return p.device->download(p.device, state, p.state, bytes, p.stream);
+    st = p.device->upload(p.device, p.state, state, bytes, p.stream);
+    return st == VOLT_OK ? p.device->upload(p.device, p.next_state, state, bytes, p.stream)
+                         : st;
+}
+
 /* One training step that leaves the weights alone: rate 0. */
 static volt_status dry_run(volt_session *s)
 {
@@ -100,12 +119,17 @@ static volt_status measure(volt_speed *out, volt_session *s)
 {
     const double most_s = MEASURING_FRACTION * s->recipe.budget_s;
     const size_t stored = s->memory.optimizer + s->memory.other;
+    const int64_t states = volt_program_parameters(s->program).state_count;
+    float *state = NULL;
     double start;
     int done_count = 0;
     bool more = true;
     volt_status st;
 
     *out = (volt_speed){.checkpoint = (double)stored / VOLT_WRITTEN_PER_S};
+    VOLT_TRY(st, done,
+             volt_alloc(&state, (size_t)(states + 1) * sizeof *state, "running statistics"));
+    VOLT_TRY(st, done, copy_state(s, state, false));
     start = volt_seconds();
     VOLT_TRY(st, done, dry_run(s));
     out->iteration = volt_seconds() - start; /* used if there is no time for more */
@@ -123,8 +147,10 @@ static volt_status measure(volt_speed *out, volt_session *s)
         VOLT_TRY(st, done, dry_validation(s));
         out->validation = fmax(volt_seconds() - start, 1e-6);
     }
+    VOLT_TRY(st, done, copy_state(s, state, true));
     st = volt_session_clear_optimizer(s);
 done:
+    volt_free(state);
     return st;
 }
 

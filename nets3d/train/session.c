@@ -195,15 +195,19 @@ static void note_parts(const volt_session *s)
     const bool dice = l->batch_dice && l->weight_dice > 0;
     const bool entropy =
         l->weight_ce > 0 && (l->ignore >= 0 || (l->class_weight && !l->sigmoid));
+    bool norms = false;
 
-    if (parts > 1 && (dice || entropy))
+    for (int i = 0; i < volt_graph_node_count(s->graph); i++)
+        norms |= volt_graph_node(s->graph, i)->kind == VOLT_NODE_BATCH_NORM;
+    if (parts > 1 && (dice || entropy || norms))
         volt_report(s->cb, VOLT_LOG_INFO,
-                    "%s computed for each of a batch's %lld parts: the result is close to that "
-                    "of whole batches, not equal",
-                    !entropy ? "batch Dice is"
-                    : !dice  ? "the mean cross-entropy is"
-                             : "batch Dice and the mean cross-entropy are",
-                    (long long)parts);
+                    "%s%s%s%s%s %s computed for each of a batch's %lld parts: the result is "
+                    "close to that of whole batches, not equal",
+                    dice ? "batch Dice" : "", dice && entropy ? norms ? ", " : " and " : "",
+                    entropy ? "the mean cross-entropy" : "",
+                    norms && (dice || entropy) ? " and " : "",
+                    norms ? "statistics of batch norms" : "",
+                    dice + entropy == 1 && !norms ? "is" : "are", (long long)parts);
 }
 
 /* Fails if a host does not have what its ranks need together. */
@@ -333,7 +337,8 @@ int64_t volt_session_batch_voxels(const volt_session *s)
 
 int64_t volt_session_checkpoint_bytes(const volt_session *s)
 {
-    return (int64_t)slot_bytes(s) * (1 + volt_optimizer_slots(s->optimizer));
+    return volt_graph_param_elements(s->graph) * (int64_t)sizeof(float) +
+           (int64_t)slot_bytes(s) * volt_optimizer_slots(s->optimizer);
 }
 
 /* The initial parameters of a new run. */

@@ -229,6 +229,64 @@ static void norms(volt_dtype dtype)
     }
 }
 
+/* Sums over all samples. */
+static void normalize_batch(volt_tensor x, volt_tensor y, bool affine, double slope)
+{
+    const volt_tensor stats = dense(x.n, x.c, NULL), none = {0}, c = dense(1, x.c, NULL);
+    const volt_tensor vector = affine ? c : none;
+    const int64_t voxels = x.n * x.d * x.h * x.w + 1;
+    volt_tensor sums = sums_of(x);
+    volt_op_spec spec = {.slope = slope, .tensor = {x, stats, stats, vector, vector, x}};
+
+    sums.n = 1;
+    suite_case((volt_op_spec){.kind = VOLT_OP_NORM_SUMS, .tensor = {x, sums}});
+    suite_case((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                              .count = voxels,
+                              .eps = 1e-5,
+                              .tensor = {sums, stats, stats}});
+    for (int i = 0; i < 3; i++)
+        suite_case((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                                  .count = voxels,
+                                  .eps = 1e-5,
+                                  .momentum = (double[]){0.1, 0, 1}[i],
+                                  .tensor = {sums, stats, stats, c, c, c, c}});
+    suite_case((volt_op_spec){
+        .kind = VOLT_OP_NORM_RUNNING, .eps = 1e-3, .tensor = {c, c, stats, stats}});
+    for (int second = 0; second < 2; second++) {
+        spec.tensor[6] = second ? ranged(x) : none;
+        spec.tensor[7] = sums;
+        spec.tensor[8] = spec.tensor[9] = second ? none : c;
+        spec.kind = VOLT_OP_NORM_BWD_SUMS;
+        suite_case(spec);
+        spec.tensor[8] = y;
+        spec.tensor[9] = none;
+        spec.kind = VOLT_OP_NORM_BWD_APPLY;
+        spec.count = voxels;
+        suite_case(spec);
+    }
+}
+
+static void batch_norms(volt_dtype dtype)
+{
+    static const conv_case conv = {3, 16, 20, 3, 4, 5, {CUBE(1), CUBE(1), CUBE(0), CUBE(0)}};
+    const volt_tensor src = activation(conv.n, conv.ic, (const int64_t *)&conv.d, dtype);
+    const volt_tensor dst = activation(conv.n, conv.oc, (const int64_t *)&conv.d, dtype);
+    volt_op_spec spec = {
+        .kind = VOLT_OP_CONV_FWD,
+        .conv = conv.conv,
+        .tensor = {src, dense(conv.oc, conv.ic, NULL), {0}, dst, sums_of(dst)}};
+
+    for (size_t i = 0; i < COUNT_OF(plain_cases); i++) {
+        const int64_t *e = plain_cases[i];
+        const volt_tensor x = activation(e[0], e[1], e + 2, dtype);
+
+        normalize_batch(x, x, i % 3 != 0, i % 4 == 0 ? 1 : i % 4 == 1 ? 0 : 0.01);
+        normalize_batch(x, ranged(x), true, 0.01);
+    }
+    spec.tensor[4].n = 1;
+    suite_case(spec);
+}
+
 static void pointwise_operators(volt_dtype dtype)
 {
     for (size_t i = 0; i < COUNT_OF(plain_cases); i++) {
@@ -426,6 +484,7 @@ static void upsamplings(volt_dtype dtype)
 FAMILY(convolutions)
 FAMILY(transposed_convolutions)
 FAMILY(norms)
+FAMILY(batch_norms)
 FAMILY(pointwise_operators)
 FAMILY(prelus)
 FAMILY(copies)

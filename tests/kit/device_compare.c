@@ -338,6 +338,9 @@ static void suite_prepare(const volt_op_spec *spec, suite_operand *o)
     } else if (spec->kind == VOLT_OP_NORM_FINISH) {
         for (int64_t i = 0; i < count; i += 4) /* a variance >= 0 for every other channel */
             o[0].plain[i + 1] = fabsf(o[0].plain[i + 1]) + o[0].plain[i] * o[0].plain[i];
+    } else if (spec->kind == VOLT_OP_NORM_RUNNING) {
+        for (int64_t i = 0; i < count; i++)
+            o[1].plain[i] = fabsf(o[1].plain[i]);
     } else if (spec->kind == VOLT_OP_MAX_POOL_FWD || spec->kind == VOLT_OP_MAX_POOL_BWD) {
         for (int64_t i = 0; i < count; i++) /* ties */
             o[0].plain[i] = floorf(2 * o[0].plain[i]);

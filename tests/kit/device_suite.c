@@ -35,6 +35,9 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(upsamplings_fp32),
         cmocka_unit_test(upsamplings_bf16),
         cmocka_unit_test(upsamplings_fp16),
+        cmocka_unit_test(batch_norms_fp32),
+        cmocka_unit_test(batch_norms_bf16),
+        cmocka_unit_test(batch_norms_fp16),
         cmocka_unit_test(packing_fp32),
         cmocka_unit_test(packing_bf16),
         cmocka_unit_test(factors),
@@ -44,6 +47,7 @@ int suite_main(const suite_options *options)
         cmocka_unit_test(accumulation),
         cmocka_unit_test(sums_of_squares),
         cmocka_unit_test(scalars_of_updates),
+        cmocka_unit_test(updates_of_state),
     };
     const size_t before = volt_mem_current();
     int failed;

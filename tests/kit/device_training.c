@@ -463,3 +463,32 @@ void scalars_of_updates(void **state)
         assert_true(w[0] != 1 && m[0] != 1);
     }
 }
+
+/* Running statistics become what the step has made of them; a bad step takes that back. */
+void updates_of_state(void **state)
+{
+    const volt_device *const devices[] = {suite_device, suite_reference};
+
+    (void)state;
+    for (int i = 0; i < 2 && devices[i]->update_state; i++) {
+        volt_update_scalars s = {.lr = 0, .loss_scale = 1};
+        float now[33], next[33];
+        const volt_state_call call = {now, next, 33, &s};
+
+        for (int k = 0; k < 33; k++) {
+            now[k] = (float)k;
+            next[k] = (float)(100 + k);
+        }
+        next[7] = NAN;
+        s.bad = 1;
+        assert_ok(devices[i]->update_state(devices[i], &call, NULL));
+        for (int k = 0; k < 33; k++)
+            assert_true(now[k] == (float)k && next[k] == (float)k);
+        next[32] = -1;
+        s.bad = 0;
+        assert_ok(devices[i]->update_state(devices[i], &call, NULL));
+        for (int k = 0; k < 33; k++)
+            assert_true(now[k] == (k < 32 ? (float)k : -1) && next[k] == now[k]);
+        suite_comparisons += 66;
+    }
+}

@@ -9,5 +9,6 @@ void updates(void **state);
 void accumulation(void **state);
 void sums_of_squares(void **state);
 void scalars_of_updates(void **state);
+void updates_of_state(void **state);
 
 #endif

@@ -185,6 +185,44 @@ const network networks[NETWORK_COUNT] = {
     {"dynunet", build_dynunet, 2, {4, 12, 10}, 0, 0.98},
 };
 
+volt_graph *build_batch_norm(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv down = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv skip = {{1, 1, 1}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
+    volt_value a, r, s, u, c, d;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &a, 2));
+    assert_ok(volt_graph_conv(g, &a, a, "a", 5, &cube, true));
+    assert_ok(volt_graph_batch_norm(g, &a, a, "an", 1e-5, 0.1));
+    assert_ok(volt_graph_activation(g, &a, a, 0.01));
+    assert_ok(volt_graph_conv(g, &r, a, "b", 6, &down, false));
+    assert_ok(volt_graph_batch_norm(g, &r, r, "bn", 1e-5, 0.3));
+    assert_ok(volt_graph_conv(g, &s, a, "s", 6, &skip, false));
+    assert_ok(volt_graph_batch_norm(g, &s, s, "sn", 1e-3, 0.1));
+    assert_ok(volt_graph_add(g, &r, r, s));
+    assert_ok(volt_graph_activation(g, &r, r, 0));
+    assert_ok(volt_graph_tconv(g, &u, r, "up", 5, &up, true));
+    assert_ok(volt_graph_batch_norm(g, &u, u, "un", 1e-5, 0.1));
+    assert_ok(volt_graph_add(g, &u, u, u));
+    assert_ok(volt_graph_concat(g, &c, (volt_value[]){a, u}, 2));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &cube, true));
+    assert_ok(volt_graph_instance_norm(g, &d, c, "ci", 1e-5));
+    assert_ok(volt_graph_activation(g, &d, d, 0.01));
+    assert_ok(volt_graph_batch_norm(g, &c, c, "cn", 1e-5, 0.1));
+    assert_ok(volt_graph_activation(g, &c, c, 0));
+    assert_ok(volt_graph_add(g, &c, c, d));
+    assert_ok(volt_graph_conv(g, &c, c, "head", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
+const network batch_norm_net = {"batch_norm", build_batch_norm, 3, {4, 6, 8}, 10, 0.98};
+
 volt_safetensors *open_fixture(const char *name)
 {
     char path[1024];

@@ -31,6 +31,10 @@ volt_graph *build_residual(void);
 /* The Zoo of make_nets3d.py: every node kind but dropout. */
 volt_graph *build_zoo(void);
 
+/* That of make_batch_norm.py, and its fixture. */
+volt_graph *build_batch_norm(void);
+extern const network batch_norm_net;
+
 #define NETWORK_COUNT 8
 extern const network networks[NETWORK_COUNT];
 

@@ -411,6 +411,22 @@ static volt_status accumulate(const volt_device *dev, float *sum, const float *x
     return give(q, st, stream, item);
 }
 
+static volt_status update_state(const volt_device *dev, const volt_state_call *call,
+                                volt_stream *stream)
+{
+    queue *q = queue_of(dev);
+    queue_item *item = begin(q, QUEUE_STATE);
+    volt_state_call c = *call;
+    const size_t bytes = (size_t)c.count * sizeof(float);
+    volt_status st = VOLT_OK;
+
+    c.state = at(q, &st, item, c.state, bytes, true);
+    c.next = at(q, &st, item, c.next, bytes, true);
+    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, false);
+    item->call.state = c;
+    return give(q, st, stream, item);
+}
+
 /* ---- the device ---- */
 
 static void close_device(volt_device *dev)
@@ -478,6 +494,7 @@ void queue_device_open(volt_device **device, queue_options options)
                          .sgd = sgd,
                          .adam = adam,
                          .accumulate = accumulate,
+                         .update_state = update_state,
                          .scores = options.scores ? &queue_scores : NULL,
                          .close = close_device};
     *device = dev;

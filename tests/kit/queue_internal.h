@@ -41,6 +41,7 @@ typedef enum queue_kind {
     QUEUE_SGD,
     QUEUE_ADAM,
     QUEUE_ACCUMULATE,
+    QUEUE_STATE,
     QUEUE_ADD_SCORES,
     QUEUE_RECORD, /* ticket */
     QUEUE_WAIT    /* ticket; 0 = nothing */
@@ -63,6 +64,7 @@ typedef struct queue_item {
         volt_update_call begin;
         volt_sgd_call sgd;
         volt_adam_call adam;
+        volt_state_call state;
         struct {
             float *sum;
             const float *x;

@@ -64,6 +64,8 @@ static volt_status run_item(queue *q, queue_item *item)
                                item->call.accumulate.count, item->call.accumulate.scale,
                                item->call.accumulate.first, item->call.accumulate.threads,
                                NULL);
+    case QUEUE_STATE:
+        return dev->update_state(dev, &item->call.state, NULL);
     case QUEUE_ADD_SCORES:
         return volt_host_scores.add(dev, &item->call.scores.stitch, &item->call.scores.tile,
                                     item->call.scores.threads, NULL);

@@ -252,6 +252,7 @@ static void refuse(volt_op_spec spec, const char *why)
 static void wrong_sums_are_refused(void **state)
 {
     const volt_tensor t = extents(2, VOLT_F32, VOLT_NATIVE), s = vector(N, 1), q = vector(N, 2);
+    const volt_tensor c = vector(1, 1), all = vector(1, 2);
     volt_tensor narrow = q, one = q;
 
     (void)state;
@@ -264,6 +265,28 @@ static void wrong_sums_are_refused(void **state)
         refuse((volt_op_spec){.kind = VOLT_OP_NORM_SUMS, .tensor = {t, one}}, "along d");
         refuse((volt_op_spec){.kind = VOLT_OP_NORM_FINISH, .tensor = {q, s, s}},
                "sums over 0 voxels");
+        refuse((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                              .count = 9,
+                              .momentum = 0.1,
+                              .tensor = {q, s, s, c, c, c, c}},
+               "sums of 2 samples");
+        refuse((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                              .count = 9,
+                              .momentum = 0.1,
+                              .tensor = {all, s, s, c, c, c}},
+               "3 operands");
+        refuse((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                              .count = 1,
+                              .momentum = 0.1,
+                              .tensor = {all, s, s, c, c, c, c}},
+               "over 1 voxel");
+        refuse((volt_op_spec){.kind = VOLT_OP_NORM_FINISH,
+                              .count = 9,
+                              .momentum = NAN,
+                              .tensor = {all, s, s, c, c, c, c}},
+               "momentum is nan");
+        refuse((volt_op_spec){.kind = VOLT_OP_NORM_RUNNING, .tensor = {c, s, s, s}},
+               "operand 1 has extent 2 along n");
         refuse((volt_op_spec){.kind = VOLT_OP_NORM_BWD_APPLY,
                               .count = -1,
                               .tensor = {t, s, s, {0}, {0}, t, {0}, q, t}},

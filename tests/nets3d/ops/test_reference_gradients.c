@@ -168,11 +168,14 @@ static void transposed_convolutions(void **state)
                       whole(2, 4, 4, 3, 6));
 }
 
-static void norm_with_activation(void **state)
+/* A norm per sample, or over the batch. */
+static void check_norm(bool batch)
 {
+    const int64_t count = (batch ? 2 : 1) * 4 * 5 * 6;
     const volt_tensor t = whole(2, 3, 4, 5, 6), s = whole(2, 3, 1, 1, 1),
                       c = whole(1, 3, 1, 1, 1);
-    const volt_tensor q = volt_tensor_make((int64_t[]){2, 3, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
+    const volt_tensor q =
+        volt_tensor_make((int64_t[]){batch ? 1 : 2, 3, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
     double sums[2 * 3 * 2];
     float *x = random_values(&t), *y = random_values(&t), *u = random_values(&t);
     float *mean = random_values(&s), *rstd = random_values(&s), *scale = random_values(&c),
@@ -182,7 +185,7 @@ static void norm_with_activation(void **state)
         .steps = {{.kind = VOLT_OP_NORM_SUMS, .threads = 1, .tensor = {t, q}},
                   {.kind = VOLT_OP_NORM_FINISH,
                    .threads = 1,
-                   .count = 4 * 5 * 6,
+                   .count = count,
                    .eps = 1e-5,
                    .tensor = {q, s, s}},
                   {.kind = VOLT_OP_NORM_ACT_FWD,
@@ -198,11 +201,10 @@ static void norm_with_activation(void **state)
                                    .tensor = {t, s, s, c, c, t, t, q, c, c}},
                                   {.kind = VOLT_OP_NORM_BWD_APPLY,
                                    .threads = 1,
-                                   .count = 4 * 5 * 6,
+                                   .count = count,
                                    .slope = 0.1,
                                    .tensor = {t, s, s, c, c, t, t, q, t}}};
 
-    (void)state;
     for (int i = 0; i < 3; i++) { /* no voxel near the kink; channel 1 lies below it */
         scale[i] = 0.3f;
         shift[i] = i == 1 ? -2.0f : 2.0f;
@@ -218,6 +220,13 @@ static void norm_with_activation(void **state)
     void *all[] = {x, y, u, mean, rstd, scale, shift, gx, gs, gb, half};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         volt_free(all[i]);
+}
+
+static void norm_with_activation(void **state)
+{
+    (void)state;
+    check_norm(false);
+    check_norm(true);
 }
 
 /* Operators with one input and one output; `reads` is 0 nothing, 1 the input, 2 the result. */

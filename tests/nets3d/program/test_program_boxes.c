@@ -27,14 +27,20 @@ static int close_devices(void **state)
     return 0;
 }
 
-static volt_value conv(volt_graph *g, volt_value v, const char *name, int64_t channels,
-                       int64_t k, int64_t stride)
+static volt_value conv_with(volt_graph *g, volt_value v, const char *name, int64_t channels,
+                            int64_t k, int64_t stride, bool bias)
 {
     const volt_conv c = {
         {k, k, k}, {stride, stride, stride}, {k / 2, k / 2, k / 2}, {k / 2, k / 2, k / 2}};
 
-    assert_ok(volt_graph_conv(g, &v, v, name, channels, &c, true));
+    assert_ok(volt_graph_conv(g, &v, v, name, channels, &c, bias));
     return v;
+}
+
+static volt_value conv(volt_graph *g, volt_value v, const char *name, int64_t channels,
+                       int64_t k, int64_t stride)
+{
+    return conv_with(g, v, name, channels, k, stride, true);
 }
 
 static volt_value activated(volt_graph *g, volt_value v)
@@ -77,6 +83,34 @@ static volt_graph *build(bool wide)
     return g;
 }
 
+/* Batch norms, whose sums and running statistics are those of all parts. Biases in front of
+ * them have gradients of nothing but rounding errors. */
+static volt_graph *build_batched(void)
+{
+    const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
+    volt_graph *g = NULL;
+    volt_value v, fine, coarse;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &v, CHANNELS));
+    fine = conv_with(g, v, "fine", 16, 3, 1, false);
+    assert_ok(volt_graph_batch_norm(g, &fine, fine, "fine_norm", 1e-5, 0.1));
+    fine = activated(g, fine);
+    coarse = conv_with(g, fine, "coarse", 32, 3, 2, false);
+    assert_ok(volt_graph_batch_norm(g, &coarse, coarse, "coarse_norm", 1e-5, 0.3));
+    assert_ok(volt_graph_tconv(g, &v, coarse, "up", 16, &up, true));
+    assert_ok(volt_graph_concat(g, &v, (volt_value[]){v, fine}, 2));
+    v = conv_with(g, v, "last", 16, 3, 1, false);
+    assert_ok(volt_graph_instance_norm(g, &fine, v, "instance_norm", 1e-5));
+    assert_ok(volt_graph_batch_norm(g, &coarse, v, "last_norm", 1e-5, 0.1));
+    assert_ok(volt_graph_batch_norm(g, &v, v, "other_norm", 1e-5, 0.1)); /* the same sums */
+    assert_ok(volt_graph_add(g, &v, v, activated(g, coarse)));
+    assert_ok(volt_graph_add(g, &v, v, fine));
+    v = conv(g, v, "head", CLASSES, 1, 1);
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
 /* What is split: extents that are no multiples of the strides need no way up again. */
 typedef struct network_case {
     volt_graph *(*build)(void);
@@ -114,7 +148,8 @@ static volt_graph *build_chain(void)
 
 static const network_case narrow = {build_narrow, {16, 12, 20}},
                           wide = {build_wide, {16, 12, 16}},
-                          chain = {build_chain, {15, 11, 18}};
+                          chain = {build_chain, {15, 11, 18}},
+                          batched = {build_batched, {16, 12, 16}};
 
 /* The programs of all parts, and what whole volumes they start from. */
 typedef struct parts {
@@ -251,7 +286,8 @@ static void run_all(parts *all, bool backward)
         volt_free(local[r]);
 }
 
-/* One pass forward and one backward; logits of the whole, gradients summed over the parts. */
+/* One pass forward and one backward; logits of the whole, gradients summed over the parts, and
+ * behind them what the running statistics become, of all parts alike. */
 static void train(parts *all, float *logits, float *gradients)
 {
     run_all(all, false);
@@ -269,6 +305,10 @@ static void train(parts *all, float *logits, float *gradients)
         const volt_parameters w = volt_program_parameters(all->p[r]);
         for (int64_t i = 0; i < w.count; i++)
             gradients[i] = (r ? gradients[i] : 0) + w.gradients[i];
+        for (int64_t i = 0; i < w.state_count; i++) {
+            assert_true(r == 0 || gradients[w.count + i] == w.next_state[i]);
+            gradients[w.count + i] = w.next_state[i];
+        }
     }
 }
 
@@ -383,6 +423,7 @@ static void parts_equal_the_whole_on_the_reference(void **state)
     check_parts(reference, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, 0);
     check_parts(reference, VOLT_FP32, &wide, ODD_WAYS, 1e-6, 0);
     check_parts(reference, VOLT_FP32, &chain, EVEN_WAYS, 1e-6, 0);
+    check_parts(reference, VOLT_FP32, &batched, EVEN_WAYS, 1e-6, 0);
 }
 
 static void parts_equal_the_whole_on_the_cpu(void **state)
@@ -391,6 +432,7 @@ static void parts_equal_the_whole_on_the_cpu(void **state)
     check_parts(cpu, VOLT_FP32, &narrow, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     check_parts(cpu, VOLT_FP32, &wide, EVEN_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     check_parts(cpu, VOLT_FP32, &chain, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
+    check_parts(cpu, VOLT_FP32, &batched, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     if (cpu->supports(cpu, VOLT_BF16_MIXED))
         check_parts(cpu, VOLT_BF16_MIXED, &narrow, EVEN_WAYS, 3e-2,
                     VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
@@ -417,6 +459,7 @@ static void a_device_without_margins_copies(void **state)
     (void)state;
     picky.op_create = refusing_create;
     check_parts(&picky, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, VOLT_NO_MARGINS);
+    check_parts(&picky, VOLT_FP32, &batched, 1u << 4, 1e-6, VOLT_NO_MARGINS);
 }
 
 static void assert_refused(volt_graph *g, int64_t low, int64_t high, volt_status want,

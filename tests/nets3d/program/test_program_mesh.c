@@ -226,6 +226,7 @@ static void what_cannot_be_is_refused_on_all_ranks(void **state)
     assert_ok(run_job(&j));
     j.change = other_seed;
     assert_fails(run_job(&j), VOLT_EINVAL, "ranks 0 and 1 differ in the program's options");
+    j.o.samples = 0;
     j.change = other_batch;
     assert_fails(run_job(&j), VOLT_EINVAL, "differ in the number of samples");
     j.change = NULL;

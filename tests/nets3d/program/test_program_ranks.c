@@ -171,6 +171,32 @@ static volt_graph *build_dropout(void)
     return g;
 }
 
+/* Statistics over the batch, and running ones, on a way down and up. */
+static volt_graph *build_batched(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv down = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
+    volt_value x, a, b, c;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 6, &cube, false));
+    assert_ok(volt_graph_batch_norm(g, &a, a, "an", 1e-5, 0.1));
+    assert_ok(volt_graph_activation(g, &a, a, 0.01));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 8, &down, false));
+    assert_ok(volt_graph_batch_norm(g, &b, b, "bn", 1e-5, 0.3));
+    assert_ok(volt_graph_activation(g, &b, b, 0.01));
+    assert_ok(volt_graph_tconv(g, &b, b, "up", 5, &up, false));
+    assert_ok(volt_graph_batch_norm(g, &b, b, "upn", 1e-5, 0.1));
+    assert_ok(volt_graph_concat(g, &c, (volt_value[]){b, a}, 2));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
 static void dropout_and_the_rest(void **state)
 {
     const rank_case c = {
@@ -182,6 +208,19 @@ static void dropout_and_the_rest(void **state)
 }
 
 /* Large enough for the parts to be computed as the whole is. */
+static void batch_norms(void **state)
+{
+    const rank_case c = {.name = "batch norms",
+                         .build = build_batched,
+                         .n = 3,
+                         .extent = {8, 8, 10},
+                         .values = 3};
+
+    (void)state;
+    check_both(&c, cpu, MESHES("data=3", "data=2", "z=2", "data=2,y=2"));
+    check_both(&c, reference, MESHES("data=2,x=3"));
+}
+
 static void bfloat16(void **state)
 {
     rank_case c = plain;
@@ -277,6 +316,7 @@ int main(void)
         cmocka_unit_test(planes_with_regions),
         cmocka_unit_test(slices_as_channels),
         cmocka_unit_test(dropout_and_the_rest),
+        cmocka_unit_test(batch_norms),
         cmocka_unit_test(gathered_levels),
         cmocka_unit_test(parts_of_a_batch),
         cmocka_unit_test(frozen_parameters),
