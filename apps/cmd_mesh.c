@@ -323,6 +323,13 @@ static const char *time_words(char out[24], double s)
     return out;
 }
 
+static const char *rate_words(char out[24], double flops)
+{
+    snprintf(out, 24, "%.4g %s", flops / (flops < 1e13 ? 1e9 : 1e12),
+             flops < 1e13 ? "GF/s" : "TF/s");
+    return out;
+}
+
 static void print_link(const char *what, const volt_link *l)
 {
     char time[24];
@@ -340,7 +347,7 @@ static void print_head(const answer *a)
            a->s->config->name, q->patch[0], q->patch[1], q->patch[2], q->batch,
            volt_precision_name(a->plan->precision));
     snprintf(ranks, sizeof ranks, "%d rank%s", q->ranks, volt_s(q->ranks));
-    printf("  %-14s %.4g GF/s each%s%s\n", ranks, a->plan->rate * 1e-9,
+    printf("  %-14s %s each%s%s\n", ranks, rate_words(text, a->plan->rate),
            a->plan->measured ? ", measured on this machine"
            : a->machine      ? ", "
                              : ", as given",

@@ -13,7 +13,8 @@ typedef struct volt_traffic {
     int64_t messages, bytes;
 } volt_traffic;
 
-/* A message takes the latency, and its bytes at the rate; both directions work at a time. */
+/* A message takes the latency, and then its bytes at the rate; both directions work at a time.
+ */
 typedef struct volt_link {
     double latency_s, bytes_per_s;
 } volt_link;

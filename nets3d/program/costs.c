@@ -28,16 +28,18 @@ static void start_halo(walk *w, const volt_step *s)
     const volt_mesh *mesh = w->p->options.mesh;
     const volt_exchange *x = &w->p->exchanges[s->exchange];
     const int own = world_rank(mesh, volt_comm_rank(w->p->space));
-    double seconds = 0;
+    double latency = 0, busy = 0;
 
     for (int i = 0; i < x->plan->sends; i++) {
         const volt_traffic one = {1, (int64_t)x->message[i].bytes};
-        const int peer = world_rank(mesh, x->message[i].peer);
+        const volt_link *link =
+            volt_links_between(w->links, own, world_rank(mesh, x->message[i].peer));
 
-        seconds += volt_link_seconds(volt_links_between(w->links, own, peer), one);
+        latency = link->latency_s > latency ? link->latency_s : latency;
+        busy += (double)one.bytes / link->bytes_per_s;
         w->out->halos = volt_traffic_add(w->out->halos, one);
     }
-    w->halo[s->exchange] = volt_timeline_start(&w->time, seconds, false);
+    w->halo[s->exchange] = volt_timeline_start(&w->time, busy, latency, false);
 }
 
 /* A sum of doubles, for which everybody waits. */
@@ -46,10 +48,12 @@ static void sum(walk *w, int64_t count, const volt_comm *comm, int apart)
     const int ranks = volt_comm_size(comm);
     const volt_traffic t = volt_traffic_sum_f64(count, ranks, volt_comm_rank(comm));
     const volt_link *link = volt_links_slowest(w->links, ranks, apart);
+    const double latency = (double)volt_rounds_sum_f64(ranks) * link->latency_s;
 
     w->out->sums = volt_traffic_add(w->out->sums, t);
-    volt_timeline_wait(&w->time,
-                       volt_timeline_start(&w->time, volt_link_seconds(link, t), false));
+    volt_timeline_wait(
+        &w->time,
+        volt_timeline_start(&w->time, (double)t.bytes / link->bytes_per_s, latency, false));
 }
 
 static void start_bucket(walk *w, const volt_step *s)
@@ -59,9 +63,12 @@ static void start_bucket(walk *w, const volt_step *s)
     const volt_traffic t =
         volt_traffic_sum_f32(w->p->buckets[s->exchange].count, ranks, volt_comm_rank(world));
 
+    const volt_link *link = volt_links_slowest(w->links, ranks, 1);
+    const double latency = (double)volt_rounds_sum_f32(t, ranks) * link->latency_s;
+
     w->out->gradients = volt_traffic_add(w->out->gradients, t);
-    w->bucket[s->exchange] = volt_timeline_start(
-        &w->time, volt_link_seconds(volt_links_slowest(w->links, ranks, 1), t), true);
+    w->bucket[s->exchange] =
+        volt_timeline_start(&w->time, (double)t.bytes / link->bytes_per_s, latency, true);
 }
 
 /* Distance in the world of neighbours in a communicator of the mesh. */

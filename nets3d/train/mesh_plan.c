@@ -12,7 +12,7 @@
 #include "base/core/alloc.h"
 #include "base/core/options.h"
 #include "base/core/plural.h"
-#include "base/core/report.h"
+#include "base/system/tasks.h"
 #include "nets3d/program/costs.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/program/precision.h"
@@ -280,22 +280,28 @@ static volt_status list_rows(search *s, int size[VOLT_MESH_AXES], int axis, int 
     return st;
 }
 
-static volt_status measure_rows(const search *s)
+/* A row is a task: compiling takes one thread. */
+static volt_status measure_task(void *context, int64_t index, int threads)
 {
-    volt_mesh_plan *plan = s->plan;
-    volt_status st = VOLT_OK;
+    const search *s = context;
+    volt_mesh_row *row = &s->plan->row[index];
+    volt_status st = measure_row(row, s);
 
-    for (int i = 0; i < plan->rows; i++) {
-        volt_report_progress(s->o->callbacks, "meshes", i, plan->rows);
-        VOLT_TRY(st, done, volt_check_cancelled(s->o->callbacks));
-        st = measure_row(&plan->row[i], s);
-        if (st == VOLT_EINVAL || st == VOLT_ENOTSUP)
-            st = volt_strdup(&plan->row[i].why, volt_last_error());
-        VOLT_TRY(st, done, st);
-    }
-    volt_report_progress(s->o->callbacks, "meshes", plan->rows, plan->rows);
-done:
+    (void)threads;
+    if (st == VOLT_EINVAL || st == VOLT_ENOTSUP)
+        st = volt_strdup(&row->why, volt_last_error());
     return st;
+}
+
+static volt_status measure_rows(search *s)
+{
+    const volt_tasks tasks = {.run = measure_task,
+                              .context = s,
+                              .count = s->plan->rows,
+                              .what = "meshes",
+                              .callbacks = s->o->callbacks};
+
+    return volt_tasks_run(&tasks);
 }
 
 /* Of rows that take as long, the one that needs less memory, then the one with more ranks along

@@ -57,9 +57,20 @@ const volt_link *volt_links_slowest(const volt_links *links, int ranks, int apar
     return &links->far;
 }
 
-double volt_link_seconds(const volt_link *link, volt_traffic t)
+int64_t volt_rounds_sum_f64(int ranks)
 {
-    return (double)t.messages * link->latency_s + (double)t.bytes / link->bytes_per_s;
+    int64_t rounds = 0;
+
+    for (int64_t distance = 1; distance < ranks; distance *= 2)
+        rounds++;
+    return rounds;
+}
+
+int64_t volt_rounds_sum_f32(volt_traffic t, int ranks)
+{
+    const int64_t rounds = 2 * ((int64_t)ranks - 1);
+
+    return t.messages < rounds ? t.messages : rounds;
 }
 
 void volt_timeline_compute(volt_timeline *t, double seconds)
@@ -67,13 +78,13 @@ void volt_timeline_compute(volt_timeline *t, double seconds)
     t->now += seconds;
 }
 
-double volt_timeline_start(volt_timeline *t, double seconds, bool bulk)
+double volt_timeline_start(volt_timeline *t, double busy, double latency, bool bulk)
 {
     const double begin = bulk && t->bulk_free > t->now ? t->bulk_free : t->now;
 
     if (bulk)
-        t->bulk_free = begin + seconds;
-    return begin + seconds;
+        t->bulk_free = begin + busy;
+    return begin + busy + latency;
 }
 
 void volt_timeline_wait(volt_timeline *t, double arrival)

@@ -2,9 +2,10 @@
  *
  * Counts   of what one rank sends, as volt_comm_counts gives them: comm.h says what its calls
  *          are made of.
- * Model    a rank sends one message after the other, each at the latency and the rate of its
- *          link (parallel/link.h). Messages travel while the rank computes; those of large
- *          sums leave the links to the others.
+ * Model    messages that a rank starts together share the latency of their link (link.h), and
+ *          their bytes follow one another; rounds of a collective call come one after the
+ * other. Messages travel while the rank computes; those of large sums leave the links to the
+ *          others.
  *
  * Threads  no shared state.
  */
@@ -28,19 +29,24 @@ volt_traffic volt_traffic_broadcast(size_t bytes, int ranks, int rank, int root)
 const volt_link *volt_links_between(const volt_links *links, int rank, int other);
 /* The slowest link within groups of `ranks` ranks, `apart` from one another in the world. */
 const volt_link *volt_links_slowest(const volt_links *links, int ranks, int apart);
-double volt_link_seconds(const volt_link *link, volt_traffic t);
+/* Rounds of these calls, in each of which a rank waits for one that waited before it. Pieces of
+ * one ring follow one another closely and count once. */
+int64_t volt_rounds_sum_f64(int ranks);
+int64_t volt_rounds_sum_f32(volt_traffic t, int ranks);
 
 /* The time of a rank, in seconds. Starts as zeros. */
 typedef struct volt_timeline {
     double now;
-    double bulk_free; /* when the last large sum has arrived */
+    double bulk_free; /* when the link is free of large sums */
     double waited;    /* of `now` */
 } volt_timeline;
 
 void volt_timeline_compute(volt_timeline *t, double seconds);
-/* Starts messages that take so long; gives the time at which they have arrived. `bulk`: of
- * large sums, which travel one after the other. */
-double volt_timeline_start(volt_timeline *t, double seconds, bool bulk);
+/* Starts messages that keep the link busy for `busy` seconds and arrive `latency` later; gives
+ * the time at which they have arrived. `bulk`: of large sums, which are busy one after the
+ * other.
+ */
+double volt_timeline_start(volt_timeline *t, double busy, double latency, bool bulk);
 void volt_timeline_wait(volt_timeline *t, double arrival);
 
 VOLT_END_DECLS

@@ -68,7 +68,7 @@ for link in x 25 25GB/s 25GB/s,2 0GB/s,2us -1GB/s,2us 25GB/s,-2us 25GB,2us 25GB/
     err_has 'such as 25GB/s,2us'
 done
 mesh 0 "$SCRATCH/run" --ranks 2 --machine h100+infiniband
-out_has 'GF/s each, NVIDIA H100'
+out_has '207 TF/s each, NVIDIA H100'
 out_has '^figures: MLPerf'
 out_has 'on a host of 8; '
 mesh 2 "$SCRATCH/run" --ranks 2 --machine abacus

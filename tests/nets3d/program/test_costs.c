@@ -223,14 +223,17 @@ static void costs_in_seconds(void **state)
     assert_int_equal(sum_of(&one).messages, 0);
     assert_true(c.wait_s < 1e-12);
     assert_true(c.flops > 0.49 * one.flops && c.flops < 0.6 * one.flops);
-    /* Where computing takes no time, nothing hides: all messages are waited for, but that sums
-     * of gradients and other messages travel at the same time. */
+    /* Where computing takes no time nothing hides; two ranks wait once for each sum and halo.
+     */
     c = costs_on(g, &slow, "z=2", 1e30);
     assert_true(c.wait_s <= (double)sum_of(&c).messages * 1e-3 + 1e-9);
     assert_true(c.wait_s >= (double)(c.halos.messages + c.sums.messages) * 1e-3 - 1e-9);
     /* Slow computing hides gradients, and halos behind weight gradients. */
     assert_true(costs_on(g, &slow, "z=2", 1e3).wait_s < c.wait_s);
     assert_true(fabs(costs_on(g, &hosts, "z=2", 1e30).wait_s - c.wait_s) < 1e-9);
+    /* Halos for several peers go together. */
+    c = costs_on(g, &slow, "z=2,y=2,x=2", 1e30);
+    assert_true(c.wait_s < 0.8 * (double)sum_of(&c).messages * 1e-3);
     volt_graph_free(g);
 }
 

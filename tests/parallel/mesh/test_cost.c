@@ -130,17 +130,22 @@ static void assert_near(double a, double b)
 
 static void cost_seconds(void **state)
 {
-    const volt_link link = {2e-6, 1e9};
-    const volt_traffic sum = volt_traffic_add((volt_traffic){1, 200}, (volt_traffic){2, 300});
     volt_timeline t = {0};
     double first, second, halo;
 
     (void)state;
-    assert_near(volt_link_seconds(&link, sum) * 1e6, 6.5);
-    first = volt_timeline_start(&t, 3, true);
-    second = volt_timeline_start(&t, 2, true); /* behind the first */
+    assert_int_equal(volt_rounds_sum_f64(1), 0);
+    assert_int_equal(volt_rounds_sum_f64(8), 3);
+    assert_int_equal(volt_rounds_sum_f64(9), 4);
+    assert_int_equal(volt_rounds_sum_f32((volt_traffic){1000, 0}, 4), 6);
+    assert_int_equal(volt_rounds_sum_f32((volt_traffic){3, 0}, 4), 3);
+    assert_int_equal(volt_traffic_add((volt_traffic){1, 2}, (volt_traffic){3, 4}).bytes, 6);
+    first = volt_timeline_start(&t, 2, 1, true);
+    second = volt_timeline_start(&t, 2, 1, true); /* behind the first's bytes */
+    assert_near(first, 3);
+    assert_near(second, 5);
     volt_timeline_compute(&t, 1);
-    halo = volt_timeline_start(&t, 0.5, false); /* ahead of both */
+    halo = volt_timeline_start(&t, 0.25, 0.25, false); /* ahead of both */
     volt_timeline_wait(&t, halo);
     assert_near(t.now, 1.5);
     volt_timeline_wait(&t, halo); /* is there already */
@@ -151,7 +156,7 @@ static void cost_seconds(void **state)
     volt_timeline_wait(&t, second);
     assert_near(t.now, 5);
     assert_near(t.waited, 2);
-    assert_near(volt_timeline_start(&t, 1, true), 6); /* the links are free */
+    assert_near(volt_timeline_start(&t, 1, 0, true), 6); /* the link is free */
 }
 
 int main(void)
