@@ -134,7 +134,8 @@ typedef struct volt_train_options {
                        * volt_train, with the same data and options but these: `threads`,
                        * `loader_threads`, `cache` */
     const char *mesh; /* how ranks share the work, see mesh.h: "data=2,z=2"; data groups have
-                       * different samples of a batch, as evenly as can be. NULL = one rank */
+                       * different samples of a batch, as evenly as can be. "auto": the mesh
+                       * that should be fastest (mesh_plan.h). NULL = one rank */
     int ranks;        /* for volt_train_check, without `comm`: their number, on this host; 0 = 1
                        */
 } volt_train_options;

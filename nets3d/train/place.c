@@ -5,7 +5,9 @@
 #include "base/core/plural.h"
 #include "base/core/report.h"
 #include "base/threads.h"
+#include "base/core/available.h"
 #include "nets3d/device/device_internal.h"
+#include "nets3d/mesh_plan.h"
 #include "nets3d/program/precision.h"
 #include "nets3d/train/session.h"
 #include "parallel/comm.h"
@@ -67,13 +69,118 @@ done:
     return st;
 }
 
+/* ---- the mesh ---- */
+
+#define SHOWN 8 /* meshes in the log */
+
+static const volt_link network = {30e-6, 1.25e9}; /* of hosts: Ethernet of 10 Gbit/s */
+
+static volt_mesh_plan_options describe_training(const volt_session *s)
+{
+    const volt_plan_config *c = s->data->config;
+    const volt_recipe *r = &s->recipe.recipe;
+    volt_mesh_plan_options o = volt_mesh_plan_defaults();
+    volt_loader_options loader = volt_session_loader_options(s, false);
+
+    loader.samples = 1;
+    o.ranks = s->ranks.size;
+    memcpy(o.patch, c->patch, sizeof o.patch);
+    o.batch = r->batch;
+    o.deep_supervision = r->deep_supervision;
+    o.batch_dice = r->batch_dice == VOLT_BATCH_DICE_PLAN ? c->batch_dice
+                                                         : r->batch_dice == VOLT_BATCH_DICE_ON;
+    o.precision = s->recipe.precision;
+    o.optimizer = r->optimizer.kind;
+    o.device = s->options->device;
+    o.threads = s->recipe.threads;
+    if (s->ranks.on_host < s->ranks.size) {
+        o.links.host_ranks = s->ranks.on_host;
+        o.links.far = network;
+    }
+    o.memory = volt_mem_available() / (size_t)s->ranks.on_host;
+    o.other = 2 * volt_loader_bytes(&loader); /* training and validation */
+    return o;
+}
+
+/* Why none of the plan's meshes will do. */
+static volt_status refuse_all(const volt_mesh_plan *plan, const volt_mesh_plan_options *o)
+{
+    const volt_mesh_row *least = NULL;
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS], mesh[VOLT_MESH_TEXT];
+
+    for (int i = 0; i < plan->rows; i++) {
+        if (!plan->row[i].why && (!least || plan->row[i].total < least->total))
+            least = &plan->row[i];
+    }
+    if (!least)
+        return volt_fail(VOLT_EINVAL,
+                         "%d ranks cannot share a batch of %lld sample%s of %lld x %lld x %lld "
+                         "voxels; %d can",
+                         plan->ranks, (long long)o->batch, volt_s(o->batch),
+                         (long long)o->patch[0], (long long)o->patch[1], (long long)o->patch[2],
+                         plan->nearest);
+    return volt_fail(
+        VOLT_ENOMEM,
+        "no mesh of %d ranks fits: %s needs least memory, %s for each, but only %s "
+        "is available",
+        plan->ranks, volt_mesh_text(mesh, least->size), volt_mem_words(needed, least->total),
+        volt_mem_words(there, o->memory));
+}
+
+static void report_plan(const volt_session *s, const volt_mesh_plan *plan)
+{
+    char mesh[VOLT_MESH_TEXT];
+
+    for (int i = 0; i < plan->rows && i < SHOWN; i++) {
+        const volt_mesh_row *row = &plan->row[i];
+        if (!row->why)
+            volt_report(s->cb, VOLT_LOG_INFO,
+                        "mesh %-16s %7.0f MiB each, %6.1f MiB of messages, %.3g s a step%s",
+                        volt_mesh_text(mesh, row->size), (double)row->total / (1 << 20),
+                        (double)(row->halos.bytes + row->sums.bytes + row->gradients.bytes) /
+                            (1 << 20),
+                        row->step_s,
+                        i == plan->best ? " (chosen)"
+                        : row->fits     ? ""
+                                        : " (does not fit)");
+    }
+}
+
+/* "auto": the mesh that should be fastest of those that fit into memory. */
+static volt_status find_mesh(const volt_session *s, char mesh[VOLT_MESH_TEXT])
+{
+    const volt_mesh_plan_options o = describe_training(s);
+    volt_mesh_plan *plan = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_mesh_choose(&plan, &s->data->config->net, &o));
+    if (plan->best < 0) {
+        st = refuse_all(plan, &o);
+        goto done;
+    }
+    report_plan(s, plan);
+    volt_mesh_text(mesh, plan->row[plan->best].size);
+done:
+    volt_mesh_plan_free(plan);
+    return st;
+}
+
 /* How the ranks share a batch. */
 static volt_status choose_mesh(volt_session *s)
 {
     volt_train_ranks *r = &s->ranks;
-    char mesh[VOLT_MESH_TEXT];
-    volt_status st = volt_train_ranks_plan(r, s->options->mesh, s->recipe.recipe.batch);
+    const char *asked = s->options->mesh;
+    char mesh[VOLT_MESH_TEXT] = "";
+    volt_status st = VOLT_OK;
 
+    if (r->comm && asked && strcmp(asked, VOLT_MESH_AUTO) == 0) {
+        if (volt_train_ranks_lead(r))
+            st = find_mesh(s, mesh);
+        VOLT_TRY(st, done, volt_train_ranks_follow(r, st));
+        VOLT_TRY(st, done, volt_train_ranks_share(r, mesh, sizeof mesh));
+        asked = mesh;
+    }
+    st = volt_train_ranks_plan(r, asked, s->recipe.recipe.batch);
     VOLT_TRY(st, done, volt_train_ranks_follow(r, st));
     VOLT_TRY(st, done, volt_train_ranks_open_mesh(r));
     if (r->comm)

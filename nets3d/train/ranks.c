@@ -297,6 +297,10 @@ volt_status volt_train_ranks_plan(volt_train_ranks *r, const char *mesh, int64_t
                          "%d ranks are to train one network, but no mesh says how: data=%d "
                          "gives each some of a batch's samples, z=%d a part of each sample",
                          r->size, r->size, r->size);
+    if (mesh && strcmp(mesh, VOLT_MESH_AUTO) == 0) {
+        r->axes[VOLT_MESH_Z] = r->size;
+        return VOLT_OK;
+    }
     if (!mesh)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_mesh_parse(r->axes, mesh, r->size));

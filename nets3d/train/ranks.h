@@ -15,6 +15,8 @@
 #include "parallel/mesh.h"
 VOLT_BEGIN_DECLS
 
+#define VOLT_MESH_AUTO "auto" /* the fastest mesh that fits */
+
 typedef struct volt_train_ranks {
     volt_comm *comm; /* borrowed; NULL = nothing to settle */
     int size, rank;
@@ -56,8 +58,9 @@ VOLT_MUST_USE volt_status volt_train_ranks_merge(volt_train_ranks *r, bool *flag
  * them. */
 VOLT_MUST_USE volt_status volt_train_ranks_compare_hosts(volt_train_ranks *r, int *threads,
                                                          const volt_device *device);
-/* Reads the mesh and deals `batch` samples out. VOLT_EINVAL: no mesh for several ranks, one of
- * another number of ranks, or more data groups than samples. VOLT_ENOTSUP: stages. Local. */
+/* Reads the mesh and deals `batch` samples out; in a check "auto" is one that splits samples.
+ * VOLT_EINVAL: no mesh for several ranks, one of another number of ranks, or more data groups
+ * than samples. VOLT_ENOTSUP: stages. Local. */
 VOLT_MUST_USE volt_status volt_train_ranks_plan(volt_train_ranks *r, const char *mesh,
                                                 int64_t batch);
 /* Opens the mesh that was planned. */

@@ -10,7 +10,6 @@
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/core/available.h"
-#include "base/threads.h"
 #include "io/archive/crc32.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
@@ -23,8 +22,6 @@
 #include "nets3d/run/log.h"
 #include "nets3d/train/transfer.h"
 
-#define TRAIN_RING        2
-#define VALIDATION_RING   1
 #define FIRST_LOSS_SCALE  65536.0 /* as torch.amp.GradScaler */
 #define LOSS_SCALE_GROWTH 2000
 #define MIB               (1.0 / (1 << 20))
@@ -124,59 +121,10 @@ done:
     return st;
 }
 
-static volt_loader_options loader_options(const volt_session *s, bool validation)
-{
-    const volt_plan_config *c = s->data->config;
-    const volt_recipe *r = &s->recipe.recipe;
-    const int channels = s->data->info->channels;
-    const int priors = s->data->prior_masks ? s->data->plan->classes - 1 : 0;
-    const volt_train_options *asked = s->options;
-    volt_loader_options o = {.store = s->data->store,
-                             .names = validation ? s->data->validate : s->data->train,
-                             .cases =
-                                 validation ? s->data->validate_count : s->data->train_count,
-                             .classes = s->targets.labels,
-                             .ignore = s->targets.ignore,
-                             .regions = s->targets.regions,
-                             .region_count = s->targets.regions ? s->targets.outputs : 0,
-                             .prior_masks = s->data->prior_masks,
-                             .batch = r->batch,
-                             .sample = s->ranks.first,
-                             .samples = s->ranks.count,
-                             .parts = r->accumulate,
-                             .slices = c->slices,
-                             .whole = c->whole,
-                             .foreground = r->foreground,
-                             .seed = s->recipe.seed,
-                             .validation = validation,
-                             .threads = asked->loader_threads != VOLT_LOADER_THREADS_NONE,
-                             .ring = validation ? VALIDATION_RING : TRAIN_RING};
-
-    o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
-    if (validation) {
-        o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.prior_labels = priors;
-        return o;
-    }
-    o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
-                         : volt_augment_rules_none(c->patch, channels);
-    o.rules.prior_labels = priors;
-    for (int a = 0; a < 3; a++)
-        o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
-    for (int i = 0; i < channels; i++)
-        o.rules.zero_outside[i] = c->use_mask_for_norm[i];
-    if (asked->loader_threads > 0)
-        o.threads = asked->loader_threads;
-    else if (asked->loader_threads == 0 &&
-             volt_default_threads() > 2 * (s->ranks.size > 1 ? s->recipe.threads : 1))
-        o.threads = 2;
-    return o;
-}
-
 /* The loader's samples must have the channels that the network takes. */
 static volt_status check_channels(const volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options train = volt_session_loader_options(s, false);
     const volt_plan_config *c = s->data->config;
 
     if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
@@ -234,8 +182,8 @@ static volt_status check_memory(volt_session *s)
 /* Computes and logs the memory of the run; fails if this machine does not have it. */
 static volt_status announce(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_learned_elements(s->graph));
@@ -510,28 +458,6 @@ done:
 
 /* ---- opening and closing ---- */
 
-volt_status volt_session_open_loaders(volt_session *s)
-{
-    volt_feed_options o = {.group = s->ranks.mesh ? s->ranks.mesh->space : NULL, .box = s->box};
-    volt_status st;
-
-    volt_session_close_loaders(s);
-    o.loader = loader_options(s, false);
-    VOLT_TRY(st, done, volt_feed_open(&s->train, &o));
-    o.loader = loader_options(s, true);
-    if (s->state.validation_iterations > 0)
-        VOLT_TRY(st, done, volt_feed_open(&s->validation, &o));
-done:
-    return st;
-}
-
-void volt_session_close_loaders(volt_session *s)
-{
-    volt_feed_close(s->validation);
-    volt_feed_close(s->train);
-    s->train = s->validation = NULL;
-}
-
 static volt_status make_tables(volt_session *s)
 {
     size_t outputs;
@@ -642,8 +568,8 @@ done:
 
 static volt_status check_cases(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
     uint64_t key[2] = {0, 0};
     volt_status st = volt_loader_check_cases(&key[0], &train);
 

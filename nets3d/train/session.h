@@ -90,6 +90,8 @@ VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
 /* Removes what the call created for a new run that has no iteration. */
 void volt_session_discard(volt_session *s);
 void volt_session_close(volt_session *s);
+/* What the loaders are opened with. */
+volt_loader_options volt_session_loader_options(const volt_session *s, bool validation);
 /* Opens the loaders at the iteration of the state, closing open ones first. */
 VOLT_MUST_USE volt_status volt_session_open_loaders(volt_session *s);
 void volt_session_close_loaders(volt_session *s);

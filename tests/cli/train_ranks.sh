@@ -37,6 +37,9 @@ err_one_line
 expect 6 "${train[@]}" -o "$SCRATCH/never" --ranks 2 --mesh stage=2
 absent "$SCRATCH/never"
 
+expect 0 "${train[@]}" -o "$SCRATCH/auto" --ranks 2 --mesh auto
+err_has '^mesh .* a step \(chosen\)$'
+same_losses "$SCRATCH/auto"
 for mesh in data=2 z=2; do
     expect 0 "${train[@]}" -o "$SCRATCH/$mesh" --ranks 2 --mesh $mesh
     out_has '2 ranks; rank 0 waited'

@@ -540,6 +540,32 @@ static void the_ranks_are_reported(void **state)
     remove_folder(t.run);
 }
 
+static void the_fastest_mesh_is_chosen(void **state)
+{
+    volt_recipe recipe;
+    volt_train_options o = options_for(&recipe, 1, 2), check;
+    task t = {.run = "ranks-auto", .f = *state, .options = &o};
+    fixture_log log = {.warnings = 0};
+    const volt_callbacks cb = fixture_listen(&log);
+
+    recipe.batch = 2;
+    o.mesh = "auto";
+    for (int ranks = 1; ranks <= 4; ranks += ranks == 1 ? 1 : 2) { /* 4: samples are split */
+        memset(&log, 0, sizeof log);
+        t.callbacks[0] = &cb;
+        remove_folder(t.run);
+        assert_ok(train_on(ranks, &t));
+        assert_true(t.result.finished);
+        assert_true(ranks == 1 || strstr(log.text, "(chosen)"));
+    }
+    check = o;
+    check.ranks = 4;
+    check.resume = true;
+    assert_ok(volt_train_check(NULL, t.run, &t.f->data, &check));
+    remove_folder(t.run);
+    assert_fails(train_on(13, &t), VOLT_EINVAL, "13 ranks cannot share a batch of 2 samples");
+}
+
 /* A budget is rank 0's clock; all ranks train as long. */
 static void a_budget_is_shared(void **state)
 {
@@ -570,6 +596,7 @@ int main(void)
         cmocka_unit_test(ranks_that_disagree_are_told),
         cmocka_unit_test(meshes_without_sense_are_refused),
         cmocka_unit_test(the_ranks_are_reported),
+        cmocka_unit_test(the_fastest_mesh_is_chosen),
         cmocka_unit_test(a_budget_is_shared),
     };
 
