@@ -20,14 +20,20 @@
  *
  * Ranks. With options.comm several ranks predict together; each opens a predictor of its own
  * with the same runs and options, and makes the same calls in the same order, with the same
- * cases and outputs: opening, volt_predict and volt_predictor_run are collective. cases  each
- * case is one rank's, as if that rank were alone: the same bytes. Ranks get about as many
- * voxels each. tiles  every scan is shared out: each rank computes some rows of tiles along the
- * first axis, holds their logits only, and decodes some slices. Logits to which tiles of two
- * ranks add are added in another order: equal to rounding. The same ranks, the same bits. axes
- * every scan goes through in one piece, split along its axes z, y and x, without tiles. Rank 0
- * reports, logs and returns results and failures of all; the other ranks' callbacks are only
- * asked whether they are cancelled. A rank that fails ends the others' calls (VOLT_EPEER).
+ * cases and outputs: opening, volt_predict and volt_predictor_run are collective.
+ *
+ * With the mesh "cases" each case is one rank's, as if that rank were alone: the same bytes.
+ * Ranks get about as many voxels each.
+ *
+ * With "tiles" every scan is shared out: each rank computes some rows of tiles along the first
+ * axis, holds their logits only, and decodes some slices. Logits to which tiles of two ranks
+ * add are added in another order: equal to rounding. The same ranks give the same bits.
+ *
+ * With axes, "z=2,y=2", every scan goes through in one piece, split along these, without tiles.
+ *
+ * Rank 0 reports, logs and returns results and failures of all, the others at most their own;
+ * their callbacks are only asked whether they are cancelled. A rank that fails ends the others'
+ * calls (VOLT_EPEER).
  *
  * Threads   a predictor is used by one thread at a time; two predictors may run in two threads.
  *           Callbacks are called from the calling thread.
@@ -99,9 +105,10 @@ VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
 /* Number of networks, without those of a previous stage. */
 VOLT_API int volt_predictor_networks(const volt_predictor *p);
 
-/* Peak bytes (mem.h) of volt_predictor_run on an image of this grid: network, preprocessed
- * image, sums and masks, without the caller's image. Exact for images without empty borders,
- * which are cropped. VOLT_EINVAL: another number of channels; sizes that overflow. */
+/* Peak bytes (mem.h), with ranks of rank 0, of volt_predictor_run on an image of this grid:
+ * network, preprocessed image, sums and masks, without the caller's image. Exact for images
+ * without empty borders, which are cropped. Collective if ranks split scans along axes.
+ * VOLT_EINVAL: another number of channels; sizes that overflow. */
 VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out);
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
