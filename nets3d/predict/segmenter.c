@@ -347,7 +347,7 @@ volt_status volt_segmenter_restore_programs(volt_segmenter *seg)
         if (volt_net_set_is_whole(seg, &seg->set[g]))
             continue;
         VOLT_TRY(st, done, volt_net_set_open(seg, &seg->set[g], patch));
-        VOLT_TRY(st, done, volt_net_set_bytes(&host, &device, seg, &seg->set[g], patch));
+        VOLT_TRY(st, done, volt_net_set_bytes(&host, &device, NULL, seg, &seg->set[g], patch));
         opened += host;
         there += device;
     }
