@@ -13,7 +13,9 @@
  *            no fast kernel that writes into a part of a buffer; such outputs are refused.
  * oneDNN's reference implementations ("ref...") are correct and thousands of times slower than
  * its others. They are never used: what has no fast kernel on blocks runs on plain float32, and
- * what has none there either is refused.
+ * what has none there either is refused, but for operands of a single voxel and channel. oneDNN
+ * cannot tell the plain layouts of such apart, and loops over what little there is to compute
+ * take its place.
  */
 #include "nets3d/cpu/conv.h"
 
@@ -25,6 +27,7 @@
 #include "nets3d/cpu/dnnl_compat.h"
 #include "nets3d/cpu/engine.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/ops/reference.h"
 
 /* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
  * or 3. An operand oneDNN cannot take is staged: copied to or from a twin in scratch. */
@@ -48,6 +51,8 @@ struct cpu_conv {
     bool plain;      /* works on plain float32 tensors instead of native ones */
     int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
     int64_t sample_bytes[SIDES], offset_bytes[SIDES];
+    volt_reference_run loops; /* instead of a primitive; NULL = none */
+    volt_op_spec looped;      /* what they work on: plain float32 */
 };
 
 static int enter_threads(int threads)
@@ -124,6 +129,7 @@ static volt_status create_stage(volt_op *op, int side, volt_dtype dtype,
     st = dev->op_create(dev, &c->stage[side], &spec);
     if (st == VOLT_OK) {
         c->stage_at[side] = reserve(op, dev->buffer_bytes(dev, &twin));
+        c->looped.tensor[side_index(op, side)] = twin;
         cpu_view_of(&op->view[side_index(op, side)], op->ctx, &twin);
     }
     return st;
@@ -386,6 +392,35 @@ done:
     return st;
 }
 
+/* Whether an operand is a single number per sample. */
+static bool is_single(const volt_op *op)
+{
+    for (int side = 0; side < SIDES; side++) {
+        const cpu_view *v = &op->view[side_index(op, side)];
+        if (v->c == 1 && v->voxels == 1)
+            return true;
+    }
+    return false;
+}
+
+static volt_status create_loops(volt_op *op)
+{
+    static const volt_reference_run loops[] = {
+        [CPU_CONV_FWD] = volt_reference_conv_fwd,
+        [CPU_CONV_BWD_DATA] = volt_reference_conv_bwd_data,
+        [CPU_CONV_BWD_WEIGHTS] = volt_reference_conv_bwd_weights};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
+    op->conv->plain = true;
+    op->conv->looped = op->spec;
+    VOLT_TRY(st, done, stage_operands(op));
+    op->conv->loops = loops[kind_of(op)];
+    op->info.kernel = "own single";
+done:
+    return st;
+}
+
 static bool writes_margins(const volt_op *op)
 {
     for (int side = 0; side < SIDES; side++) {
@@ -393,6 +428,14 @@ static bool writes_margins(const volt_op *op)
             return true;
     }
     return false;
+}
+
+static void start_again(volt_op *op, const cpu_view view[VOLT_OP_MAX_TENSORS])
+{
+    cpu_conv_free(op->conv);
+    op->conv = NULL;
+    op->info.scratch_bytes = op->info.packed_bytes = 0;
+    memcpy(op->view, view, sizeof op->view);
 }
 
 volt_status cpu_conv_create(volt_op *op)
@@ -408,11 +451,12 @@ volt_status cpu_conv_create(volt_op *op)
     memcpy(view, op->view, sizeof view);
     st = create_in(op, plain);
     if (st == VOLT_ENOTSUP && !plain) {
-        cpu_conv_free(op->conv);
-        op->conv = NULL;
-        op->info.scratch_bytes = op->info.packed_bytes = 0;
-        memcpy(op->view, view, sizeof view);
+        start_again(op, view);
         st = create_in(op, true);
+    }
+    if (st == VOLT_ENOTSUP && is_single(op)) {
+        start_again(op, view);
+        st = create_loops(op);
     }
 done:
     return st;
@@ -606,6 +650,16 @@ static dnnl_status_t run_convolution(const volt_op *op, void *const *operand,
     return st == dnnl_success ? unpack_gradient(op, operand[WEIGHTS], scratch) : st;
 }
 
+static void run_loops(const volt_op *op, void *const *operand, char *const side[SIDES])
+{
+    void *plain[VOLT_OP_MAX_TENSORS] = {NULL};
+
+    memcpy(plain, operand, (size_t)dst_index(op) * sizeof *plain);
+    for (int i = 0; i < SIDES; i++)
+        plain[side_index(op, i)] = side[i];
+    op->conv->loops(&op->conv->looped, plain);
+}
+
 /* Copies staged inputs in, or a staged output out. */
 static volt_status run_stage(const volt_op *op, void *const *operand, char *const side[SIDES],
                              bool output)
@@ -632,9 +686,13 @@ volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch)
     for (int i = 0; i < SIDES; i++)
         side[i] = c->stage[i] ? (char *)scratch + c->stage_at[i] : operand[side_index(op, i)];
     VOLT_TRY(st, done, run_stage(op, operand, side, false));
-    before = enter_threads(threads_of(op));
-    st = cpu_engine_check(run_convolution(op, operand, side, scratch), "convolution");
-    omp_set_num_threads(before);
+    if (c->loops) {
+        run_loops(op, operand, side);
+    } else {
+        before = enter_threads(threads_of(op));
+        st = cpu_engine_check(run_convolution(op, operand, side, scratch), "convolution");
+        omp_set_num_threads(before);
+    }
     if (st == VOLT_OK)
         st = run_stage(op, operand, side, true);
 done:
