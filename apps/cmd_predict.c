@@ -13,6 +13,7 @@
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
 #include "nets3d/validation.h"
+#include "parallel/ranks.h"
 
 typedef struct predict_options {
     const char *output, *checkpoint, *folds, *validation, *work, *previous, *part, *precision;
@@ -22,7 +23,8 @@ typedef struct predict_options {
     bool allow_outside;
     const char *ending, *label_files;
     double step; /* 0: not given */
-    int64_t batch;
+    int64_t batch, ranks;
+    const char *mesh;
     cli_list roi, overlap;
 } predict_options;
 
@@ -55,6 +57,12 @@ static const cli_option options[] = {
      "1"},
     {"--batch", 0, CLI_INT, offsetof(predict_options, batch), "N", NULL, 0, 64,
      "tiles per forward pass [chosen by their size]"},
+    {"--mesh", 0, CLI_TEXT, offsetof(predict_options, mesh), "MESH", NULL, 0, 0,
+     "how ranks share the work: cases: each takes whole cases; tiles: rows of tiles of each "
+     "scan; z=4 or z=2,y=2: a part of each scan, in one pass without tiles [cases, or tiles "
+     "where there are fewer cases than ranks]"},
+    {"--ranks", 0, CLI_INT, offsetof(predict_options, ranks), "N", NULL, 1, 1024,
+     "predict on N ranks, as threads of this process; mpirun starts ranks on several hosts"},
     {"--separate-regions", 0, CLI_FLAG, offsetof(predict_options, regions), NULL, NULL, 0, 0,
      "also write OUT/NAME/CASE.nii.gz for every region or label NAME"},
     {"--save-probabilities", 0, CLI_FLAG, offsetof(predict_options, probabilities), NULL, NULL,
@@ -146,23 +154,34 @@ static volt_status judge_failures(const volt_predict_failures *f, int64_t asked)
                      (long long)f->count, (long long)asked, f->count == 1 ? "was" : "were");
 }
 
-/* Predicts `cases`, prints the result and the cases that failed. */
-static volt_status predict_all(cli *c, volt_predictor *predictor, const volt_case_list *cases,
-                               const volt_predict_output *output)
+/* What ranks predict together: inputs, or the cases of --validation. */
+typedef struct task {
+    cli *c;
+    const char *const *runs;
+    int count;
+    const volt_predict_output *output;
+    const char *const *inputs;
+    int given;
+    long long part, parts;
+    const struct validation *validation;
+    const volt_case_list *cases;
+    /* From rank 0. */
+    volt_predict_result result;
+    volt_predict_failures failed;
+    int64_t asked;
+} task;
+
+/* Prints the result and the cases that failed. */
+static volt_status print_task(task *t)
 {
-    volt_predict_failures failed = {0};
-    volt_predict_output o = *output;
-    volt_predict_result result = {0};
+    cli *c = t->c;
     volt_status st;
 
-    o.failures = &failed;
-    VOLT_TRY(st, done, volt_predict(predictor, cases, &o, &c->callbacks, &result));
     cli_end_progress(c);
-    if (c->json || failed.count == 0 || failed.count < cases->count)
-        VOLT_TRY(st, done, print_result(c, o.folder, &result, &failed));
-    st = judge_failures(&failed, cases->count);
+    if (c->json || t->failed.count == 0 || t->failed.count < t->asked)
+        VOLT_TRY(st, done, print_result(c, t->output->folder, &t->result, &t->failed));
+    st = judge_failures(&t->failed, t->asked);
 done:
-    volt_predict_failures_clear(&failed);
     return st;
 }
 
@@ -198,6 +217,7 @@ static volt_status predictor_options_of(volt_predict_options *out, const cli *c)
     p.constant = o->blend == 1;
     p.whole = o->whole;
     p.batch = (int)o->batch;
+    p.mesh = o->mesh;
     p.threads = (int)c->threads;
     *out = p;
     return VOLT_OK;
@@ -256,36 +276,7 @@ static volt_status read_part(long long *part, long long *parts, const char *text
     return VOLT_OK;
 }
 
-/* Predicts the inputs after `count` runs. */
-static volt_status predict(cli *c, const char *const *runs, int count,
-                           const volt_predict_output *output)
-{
-    const volt_dataset_options dataset = dataset_options_of(c);
-    const char *const *inputs = c->args + count;
-    const int given = c->args_count - count;
-    volt_predict_options predict;
-    volt_predictor *predictor = NULL;
-    volt_case_list cases = {0};
-    long long part, parts;
-    volt_status st;
-
-    VOLT_TRY(st, done, predictor_options_of(&predict, c));
-    VOLT_TRY(st, done, read_part(&part, &parts, ((const predict_options *)c->options)->part));
-    VOLT_TRY(st, done, volt_inputs_check(inputs, given));
-    VOLT_TRY(st, done, volt_predictor_open(&predictor, runs, count, &predict, &c->callbacks));
-    VOLT_TRY(st, done,
-             volt_inputs_list_all(&cases, inputs, given,
-                                  volt_predictor_info(predictor)->channels, &dataset));
-    warn_of_numbers(&cases, &c->callbacks);
-    volt_case_list_keep_part(&cases, part, parts);
-    st = predict_all(c, predictor, &cases, output);
-done:
-    volt_case_list_clear(&cases);
-    volt_predictor_free(predictor);
-    return st;
-}
-
-/* ---- --validation ---- */
+/* ---- ranks ---- */
 
 /* The data set to validate on, its work folder and the output options. */
 typedef struct validation {
@@ -294,27 +285,123 @@ typedef struct validation {
     volt_predict_output output; /* all but the folder */
 } validation;
 
-/* Predicts `cases` with the network of folder `fold`. */
-static volt_status predict_cases(cli *c, const validation *v, const char *fold,
-                                 const volt_case_list *cases, const volt_predict_output *output)
+/* For --validation of a cascade. One rank after the other: the first one predicts masks that do
+ * not exist, and the others find them. */
+static volt_status find_prior_masks(const task *t, volt_predictor *predictor, volt_comm *comm)
 {
+    const validation *v = t->validation;
     volt_cascade_options cascade = volt_cascade_defaults();
-    volt_predict_options predict;
-    volt_predictor *predictor = NULL;
+    volt_status st = VOLT_OK;
+
+    cascade.threads = (int)t->c->threads;
+    if (volt_comm_rank(comm) == 0)
+        cascade.callbacks = &t->c->callbacks;
+    VOLT_TRY(st, done,
+             volt_precision_parse(&cascade.precision,
+                                  ((const predict_options *)t->c->options)->precision));
+    for (int r = 0; r < volt_comm_size(comm); r++) {
+        if (r == volt_comm_rank(comm))
+            st = volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade);
+        VOLT_TRY(st, done, volt_comm_agree(comm, st));
+    }
+done:
+    return st;
+}
+
+static volt_status predict_cases(task *t, volt_predictor *predictor,
+                                 const volt_case_list *cases, bool leads)
+{
+    volt_predict_failures failed = {0};
+    volt_predict_output o = *t->output;
+    volt_predict_result result = {0};
     volt_status st;
 
-    cascade.threads = (int)c->threads;
-    cascade.callbacks = &c->callbacks;
-    VOLT_TRY(st, done, predictor_options_of(&predict, c));
-    cascade.precision = predict.precision;
-    VOLT_TRY(st, done, volt_predictor_open(&predictor, &fold, 1, &predict, &c->callbacks));
-    VOLT_TRY(st, done,
-             volt_cascade_for_validation(predictor, v->work, v->splits, v->ds, &cascade));
-    st = predict_all(c, predictor, cases, output);
+    o.failures = &failed;
+    VOLT_TRY(st, done, volt_predict(predictor, cases, &o, &t->c->callbacks, &result));
+    if (leads) {
+        t->result = result;
+        t->failed = failed;
+        t->asked = cases->count;
+        failed = (volt_predict_failures){0};
+    }
 done:
+    volt_predict_failures_clear(&failed);
+    return st;
+}
+
+/* One rank of several, or the only one (`comm` NULL). */
+static volt_status predict_rank(volt_comm *comm, void *context)
+{
+    task *t = context;
+    const bool leads = volt_comm_rank(comm) == 0;
+    volt_dataset_options dataset = dataset_options_of(t->c);
+    volt_predict_options predict;
+    volt_predictor *predictor = NULL;
+    volt_case_list cases = {0};
+    volt_status st;
+
+    if (!leads)
+        dataset.callbacks = NULL;
+    VOLT_TRY(st, done, predictor_options_of(&predict, t->c));
+    predict.comm = comm;
+    VOLT_TRY(st, done,
+             volt_predictor_open(&predictor, t->runs, t->count, &predict, &t->c->callbacks));
+    if (t->validation) {
+        VOLT_TRY(st, done, find_prior_masks(t, predictor, comm));
+        st = predict_cases(t, predictor, t->cases, leads);
+        goto done;
+    }
+    VOLT_TRY(st, done,
+             volt_inputs_list_all(&cases, t->inputs, t->given,
+                                  volt_predictor_info(predictor)->channels, &dataset));
+    if (leads)
+        warn_of_numbers(&cases, &t->c->callbacks);
+    volt_case_list_keep_part(&cases, t->part, t->parts);
+    st = predict_cases(t, predictor, &cases, leads);
+done:
+    volt_case_list_clear(&cases);
     volt_predictor_free(predictor);
     return st;
 }
+
+/* On one rank, on threads, or as one of several processes, of which the first prints. */
+static volt_status run_task(task *t)
+{
+    const predict_options *o = t->c->options;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             o->ranks > 1 ? volt_ranks_run((int)o->ranks, predict_rank, t)
+                          : predict_rank(t->c->comm, t));
+    st = cli_follow(t->c, cli_leads(t->c) ? print_task(t) : VOLT_OK);
+done:
+    volt_predict_failures_clear(&t->failed);
+    return st;
+}
+
+/* Predicts the inputs after `count` runs. */
+static volt_status predict(cli *c, const char *const *runs, int count,
+                           const volt_predict_output *output)
+{
+    task t = {.c = c,
+              .runs = runs,
+              .count = count,
+              .output = output,
+              .inputs = c->args + count,
+              .given = c->args_count - count};
+    volt_predict_options unused;
+    volt_status st;
+
+    VOLT_TRY(st, done, predictor_options_of(&unused, c));
+    VOLT_TRY(st, done,
+             read_part(&t.part, &t.parts, ((const predict_options *)c->options)->part));
+    VOLT_TRY(st, done, volt_inputs_check(t.inputs, t.given));
+    st = run_task(&t);
+done:
+    return st;
+}
+
+/* ---- --validation ---- */
 
 /* The split of fold `number`, which must be the one that the network in folder `fold` was
  * trained on. */
@@ -345,6 +432,8 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
     const int number = volt_fold_number(fold);
     volt_predict_output output = v->output;
     volt_case_list cases = {0}; /* the items are borrowed */
+    task t = {
+        .c = c, .runs = &fold, .count = 1, .output = &output, .validation = v, .cases = &cases};
     volt_split split = {0};
     char *folder = NULL;
     volt_status st;
@@ -359,9 +448,10 @@ static volt_status predict_fold(cli *c, const validation *v, const char *fold)
     for (; cases.count < split.vals; cases.count++)
         cases.item[cases.count] = v->ds->cases.item[split.val[cases.count]];
     VOLT_TRY(st, done, volt_path_join(&folder, fold, VOLT_VALIDATION_FOLDER));
-    VOLT_TRY(st, done, volt_validation_forget(fold));
     output.folder = folder;
-    st = predict_cases(c, v, fold, &cases, &output);
+    if (cli_leads(c))
+        VOLT_TRY(st, done, volt_validation_forget(fold));
+    st = run_task(&t);
 done:
     volt_free(folder);
     volt_free(cases.item);
@@ -423,6 +513,19 @@ done:
     return st;
 }
 
+/* Processes that a launcher started are ranks already. */
+static volt_status check_ranks(const cli *c)
+{
+    const predict_options *o = c->options;
+
+    if (o->ranks > 0 && c->comm)
+        return volt_fail(VOLT_EINVAL,
+                         "--ranks %lld makes threads of one process, but a launcher started "
+                         "%d; leave it out",
+                         (long long)o->ranks, volt_comm_size(c->comm));
+    return VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     const predict_options *o = c->options;
@@ -441,6 +544,7 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;
     }
+    VOLT_TRY(st, done, check_ranks(c));
     if (o->validation && o->part)
         return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
     VOLT_TRY(st, done, check_run(c));
@@ -479,10 +583,14 @@ const cli_command cmd_predict = {
         "it writes the predictions that 'volt best' compares.\n\nThe second network of a "
         "cascade (3d_cascade_fullres) refines the masks of the run it was trained after, "
         "or of --previous. With --validation, each case's mask is predicted by the "
-        "fold of that run that held the case out, as in training.",
+        "fold of that run that held the case out, as in training.\n\nSeveral ranks share the "
+        "work: processes that mpirun or srun started, on one host or many, or with --ranks "
+        "threads of this process. Each takes cases of its own, with the same masks as on one "
+        "rank; or all work on one case at a time (--mesh), each in a part of the memory.",
     .example = "volt predict runs/hippocampus scans/ -o masks\n"
+               "mpirun -n 4 volt predict runs/brats scans/ -o masks --mesh tiles\n"
                "volt predict runs/brats_2d runs/brats_3d scans/ -o masks",
-    .common = CLI_THREADS | CLI_JSON,
+    .common = CLI_THREADS | CLI_JSON | CLI_RANKS,
     CLI_OPTIONS(options, predict_options),
     .run = run,
 };

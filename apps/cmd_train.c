@@ -12,6 +12,7 @@
 #include "nets3d/predictor.h"
 #include "nets3d/run.h"
 #include "nets3d/validation.h"
+#include "parallel/ranks.h"
 
 #define AT(field) offsetof(train_options, field)
 static const cli_option options[] = {
@@ -85,7 +86,15 @@ static const cli_option options[] = {
     {"--save-probabilities", 0, CLI_FLAG, AT(probabilities), NULL, NULL, 0, 0,
      "with --validate: also write RUN/validation/CASE.npz, for ensembles of 'volt best'"},
     {"--loader-threads", 0, CLI_INT, AT(loader_threads), "N", NULL, 0, 256,
-     "threads that prepare batches [1 on up to 2 cores, else 2]"},
+     "threads that prepare batches, of each rank; 0: the network waits for them [1 on up to 2 "
+     "cores, else 2]"},
+    {"--ranks", 0, CLI_INT, AT(ranks), "N", NULL, 1, 1024,
+     "train on N ranks, as threads of this process; with --mesh. mpirun starts ranks on "
+     "several "
+     "hosts"},
+    {"--mesh", 0, CLI_TEXT, AT(mesh), "MESH", NULL, 0, 0,
+     "how ranks share the work: data=4: each takes samples of a batch; z=2,y=2: each takes a "
+     "part of every sample; data=2,z=2: both; auto: the fastest that fits"},
     {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
      "configuration of the plan [3d_fullres]"},
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,
@@ -130,12 +139,13 @@ static json_t *result_object(const char *run, const fold_result *result)
 {
     const volt_train_result *r = &result->train;
 
-    return json_pack("{s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:I, s:I, s:o}", "run",
-                     volt_json_string(run), "epochs", (json_int_t)r->epochs, "iterations",
-                     (json_int_t)r->iterations, "finished", (int)r->finished, "train_loss",
-                     volt_json_number(r->train_loss), "mean_dice",
+    return json_pack("{s:o, s:I, s:I, s:b, s:o, s:o, s:o, s:f, s:f, s:i, s:f, s:I, s:I, s:o}",
+                     "run", volt_json_string(run), "epochs", (json_int_t)r->epochs,
+                     "iterations", (json_int_t)r->iterations, "finished", (int)r->finished,
+                     "train_loss", volt_json_number(r->train_loss), "mean_dice",
                      volt_json_number(r->mean_dice), "best_ema", volt_json_number(r->best_ema),
-                     "seconds", r->seconds, "data_wait_s", r->data_wait_s, "announced_bytes",
+                     "seconds", r->seconds, "data_wait_s", r->data_wait_s, "ranks", r->ranks,
+                     "communication_s", r->communication_s, "announced_bytes",
                      (json_int_t)r->memory.total, "peak_bytes", (json_int_t)r->peak_bytes,
                      "validation", validation_object(&result->validation));
 }
@@ -162,6 +172,8 @@ static volt_status print_result(const cli *c, const fold_result *result)
            r->train_loss);
     if (isfinite(r->mean_dice))
         printf(", validation Dice %.4f", r->mean_dice);
+    if (!r->ended_before && r->ranks > 1)
+        printf("\n%d ranks; rank 0 waited %.1f s for messages", r->ranks, r->communication_s);
     if (!r->ended_before)
         printf("\nwaited %.1f s for data; peak memory %.0f MiB (%.0f estimated)",
                r->data_wait_s, (double)r->peak_bytes / mib, (double)r->memory.total / mib);
@@ -248,6 +260,42 @@ static volt_train_data train_data(const volt_pipeline *p, const fold_cases *f)
                              .validate_count = f->split.vals};
 }
 
+/* What the ranks of --ranks train. */
+typedef struct fold_task {
+    const char *run;
+    const volt_train_data *data;
+    const volt_train_options *options;
+    const volt_callbacks *callbacks;
+    volt_train_result *result;
+} fold_task;
+
+static volt_status train_rank(volt_comm *comm, void *context)
+{
+    const fold_task *task = context;
+    const bool lead = volt_comm_rank(comm) == 0;
+    volt_train_options t = *task->options;
+
+    t.comm = comm;
+    return volt_train(task->run, task->data, &t, task->callbacks, lead ? task->result : NULL);
+}
+
+/* On one rank, on threads, or as one of several processes. */
+static volt_status train_on_ranks(fold_task *task, int ranks)
+{
+    if (ranks > 1)
+        return volt_ranks_run(ranks, train_rank, task);
+    return volt_train(task->run, task->data, task->options, task->callbacks, task->result);
+}
+
+/* The same on all ranks: the first one may have to write them. */
+static volt_status find_cases(fold_cases *out, cli *c, const volt_pipeline *p, int fold)
+{
+    volt_status st = cli_leads(c) ? fold_cases_find(out, p, fold, &c->callbacks) : VOLT_OK;
+
+    st = cli_follow(c, st);
+    return st == VOLT_OK && !cli_leads(c) ? fold_cases_find(out, p, fold, NULL) : st;
+}
+
 /* Trains one fold, or VOLT_FOLD_ALL, into folder `run`. */
 static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, int fold,
                               const volt_train_options *t, fold_result *out)
@@ -255,21 +303,24 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
     volt_train_result *result = &out->train;
     fold_cases cases = {.train = NULL};
     volt_train_data data;
+    fold_task task = {run, &data, t, &c->callbacks, result};
     volt_status st;
 
-    VOLT_TRY(st, done, fold_cases_find(&cases, p, fold, &c->callbacks));
+    VOLT_TRY(st, done, find_cases(&cases, c, p, fold));
     data = train_data(p, &cases);
     volt_report(&c->callbacks, VOLT_LOG_INFO, "training on %lld case%s, validating on %lld",
                 (long long)data.train_count, volt_s(data.train_count),
                 (long long)data.validate_count);
-    st = volt_train(run, &data, t, &c->callbacks, result);
+    st = train_on_ranks(&task, t->ranks);
     if (st == VOLT_ECANCELLED && result->iterations > 0)
         st = volt_fail(VOLT_ECANCELLED,
                        "stopped and saved after iteration %lld; repeat the command with "
                        "--resume to continue",
                        (long long)result->iterations);
-    if (st == VOLT_OK)
+    if (st == VOLT_OK && cli_leads(c))
         st = validate_fold(c, p, run, &cases.split, t->precision, &out->validation);
+    if (st == VOLT_OK || cli_leads(c))
+        st = cli_follow(c, st);
 done:
     fold_cases_clear(&cases);
     return st;
@@ -610,6 +661,49 @@ done:
     return st;
 }
 
+/* Rank 0 looks at runs and data set, and prepares the cases; then all open them. */
+static volt_status prepare_all(bool *ended, volt_pipeline *p, volt_pipeline_options *prepare,
+                               job *j)
+{
+    cli *c = j->c;
+    const train_options *o = c->options;
+    volt_status st = VOLT_OK;
+
+    if (cli_leads(c)) {
+        st = check_runs(ended, j);
+        if (st == VOLT_OK && o->resume)
+            st = check_datasets(j);
+    }
+    VOLT_TRY(st, done, cli_follow(c, st));
+    VOLT_TRY(st, done, volt_comm_broadcast(c->comm, ended, sizeof *ended, 0));
+    if (*ended) /* only checks that configuration and fold are those of the run */
+        prepare->until = VOLT_STAGE_PLAN;
+    if (*ended && !names_run(c))
+        goto done;
+    if (cli_leads(c))
+        st = volt_pipeline_run(p, prepare);
+    VOLT_TRY(st, done, cli_follow(c, st));
+    prepare->planned = NULL;
+    if (!cli_leads(c))
+        st = volt_pipeline_run(p, prepare);
+done:
+    return st;
+}
+
+/* Processes that a launcher started are ranks already. */
+static volt_status check_ranks(const cli *c)
+{
+    const train_options *o = c->options;
+
+    if (o->ranks > 0 && c->comm)
+        return volt_fail(
+            VOLT_EINVAL,
+            "--ranks %lld makes threads of one process, but a launcher started %d; "
+            "leave it out",
+            (long long)o->ranks, volt_comm_size(c->comm));
+    return VOLT_OK;
+}
+
 static volt_status run(cli *c)
 {
     train_options *o = c->options;
@@ -617,7 +711,7 @@ static volt_status run(cli *c)
     volt_dataset_options data;
     job j = {.c = c};
     volt_pipeline p = {0};
-    bool ended;
+    bool ended = false;
     volt_status st;
 
     prepare.work = o->work;
@@ -629,6 +723,7 @@ static volt_status run(cli *c)
     prepare.callbacks = &c->callbacks;
     prepare.planned = check_planned;
     prepare.user = &j;
+    VOLT_TRY(st, done, check_ranks(c));
     VOLT_TRY(st, done, cli_need_output(c, o->output, NULL));
     VOLT_TRY(st, done, cli_check_work(c, o->work));
     VOLT_TRY(st, done, volt_precision_parse(&prepare.precision, o->precision));
@@ -638,16 +733,11 @@ static volt_status run(cli *c)
     VOLT_TRY(st, done, job_make(&j));
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
-    VOLT_TRY(st, done, check_runs(&ended, &j));
-    if (o->resume)
-        VOLT_TRY(st, done, check_datasets(&j));
-    if (ended) /* only checks that configuration and fold are those of the run */
-        prepare.until = VOLT_STAGE_PLAN;
-    if (!ended || names_run(c))
-        VOLT_TRY(st, done, volt_pipeline_run(&p, &prepare));
+    VOLT_TRY(st, done, prepare_all(&ended, &p, &prepare, &j));
     if (!ended)
         VOLT_TRY(st, done, train_all(&j, &p));
-    st = print_job(&j, ended);
+    if (cli_leads(c))
+        st = print_job(&j, ended);
 done:
     volt_pipeline_clear(&p);
     job_clear(&j);
@@ -665,8 +755,9 @@ const cli_command cmd_train = {
         "Trains the plan's network on DATASET, after checking, planning and preprocessing it "
         "where that has not been done. Ctrl-C finishes the iteration and saves a "
         "checkpoint; --resume continues from there with bit-identical results.",
-    .example = "volt train Task04_Hippocampus -o runs/hippocampus --budget 30m",
-    .common = CLI_THREADS | CLI_JSON,
+    .example = "volt train Task04_Hippocampus -o runs/hippocampus --budget 30m\n"
+               "mpirun -n 4 volt train Task04_Hippocampus -o runs/hippocampus --mesh data=4",
+    .common = CLI_THREADS | CLI_JSON | CLI_RANKS,
     CLI_OPTIONS(options, train_options),
     .run = run,
 };

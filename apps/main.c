@@ -19,6 +19,13 @@
 
 static atomic_bool ended_in_order;
 
+static void print_error(volt_status st)
+{
+    const char *sentence = volt_last_error();
+
+    fprintf(stderr, "volt: %s\n", *sentence ? sentence : volt_status_text(st));
+}
+
 static int finish(volt_status st)
 {
     const bool flushed = fflush(stdout) == 0;
@@ -28,11 +35,8 @@ static int finish(volt_status st)
         st = volt_fail(VOLT_EIO, "standard output: %s", why);
     if (fclose(stdout) != 0 && st == VOLT_OK)
         st = volt_fail(VOLT_EIO, "standard output: %s", strerror(errno));
-    if (st != VOLT_OK) {
-        const char *sentence = volt_last_error();
-
-        fprintf(stderr, "volt: %s\n", *sentence ? sentence : volt_status_text(st));
-    }
+    if (st != VOLT_OK)
+        print_error(st);
     atomic_store(&ended_in_order, true);
     return (int)st;
 }
@@ -123,6 +127,29 @@ static void warn_of_threads(const cli *c)
                 (long long)c->threads, processors, volt_s(processors));
 }
 
+/* A command of several processes that has failed ends all of them; what one of them says is the
+ * last that is seen. */
+static void end_together(const cli *c, volt_status st)
+{
+    if (!c->comm || st == VOLT_OK)
+        return;
+    (void)fflush(stdout);
+    if (!c->silent)
+        print_error(st);
+    atomic_store(&ended_in_order, true);
+    volt_comm_abort(c->comm, st);
+}
+
+/* Another process is gone, and this one does not come to notice. */
+static void on_lost(void *user, volt_status st, const char *sentence)
+{
+    const cli *c = user;
+
+    fprintf(stderr, "%svolt: %s\n", c->progress.shown ? "\n" : "", sentence);
+    atomic_store(&ended_in_order, true);
+    volt_comm_abort(c->comm, st);
+}
+
 static volt_status run(int count, char **argv)
 {
     const cli_command *command = NULL;
@@ -136,15 +163,23 @@ static volt_status run(int count, char **argv)
         cli_print_help(command);
         goto done;
     }
-    VOLT_TRY(st, done, cli_need_one_process(count, argv));
-    warn_of_threads(&c);
+    if (command->common & CLI_RANKS)
+        VOLT_TRY(st, done, cli_open_ranks(&c, count, argv));
+    else
+        VOLT_TRY(st, done, cli_need_one_process(count, argv));
+    if (cli_leads(&c))
+        warn_of_threads(&c);
+    volt_comm_watch(c.comm, on_lost, &c);
     cli_watch(&c);
     st = cli_need_threads(&c);
     if (st == VOLT_OK)
         st = command->run(&c);
+    st = cli_conclude(&c, st);
     st = add_remedy(&c, st);
     cli_end_progress(&c);
+    end_together(&c, st);
 done:
+    volt_comm_close(c.comm);
     cli_free(&c);
     return st;
 }

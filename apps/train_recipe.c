@@ -204,6 +204,11 @@ volt_status train_request_make(train_request *out, const cli *c, const volt_plan
     t->seed = (uint64_t)o->seed;
     t->threads = (int)c->threads;
     t->loader_threads = (int)o->loader_threads;
+    if (o->loader_threads == 0 && cli_given(c, "--loader-threads"))
+        t->loader_threads = VOLT_LOADER_THREADS_NONE;
+    t->comm = c->comm;
+    t->ranks = (int)o->ranks;
+    t->mesh = o->mesh;
     t->resume = o->resume;
     t->change_length = o->resume && (o->epochs || o->budget_s > 0);
     t->budget_s = o->budget_s;

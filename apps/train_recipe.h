@@ -10,12 +10,12 @@
 /* Options not given: choices are -1, numbers 0, lists empty, texts NULL. */
 typedef struct train_options {
     const char *output, *work, *configuration, *fold, *folds, *previous, *precision;
-    int64_t epochs, iterations, validation, batch, accumulate, seed, loader_threads;
+    int64_t epochs, iterations, validation, batch, accumulate, seed, loader_threads, ranks;
     double budget_s;
     bool resume, validate, probabilities;
     int recipe, optimizer, loss, schedule, batch_dice, mirror;
     cli_list lr, warmup, weight_decay, momentum, clip, foreground, dropout;
-    const char *class_weights, *init, *freeze, *lr_scale;
+    const char *class_weights, *init, *freeze, *lr_scale, *mesh;
     int init_mode;
     bool no_deep_supervision, no_augment;
     cli_dataset data;

@@ -18,6 +18,23 @@
  * Regions. Networks of data sets with regions predict overlapping regions: each, where its
  * probability is above 1/2, paints its label, later regions over earlier ones.
  *
+ * Ranks. With options.comm several ranks predict together; each opens a predictor of its own
+ * with the same runs and options, and makes the same calls in the same order, with the same
+ * cases and outputs: opening, volt_predict and volt_predictor_run are collective.
+ *
+ * With the mesh "cases" each case is one rank's, as if that rank were alone: the same bytes.
+ * Ranks get about as many voxels each.
+ *
+ * With "tiles" every scan is shared out: each rank computes some rows of tiles along the first
+ * axis, holds their logits only, and decodes some slices. Logits to which tiles of two ranks
+ * add are added in another order: equal to rounding. The same ranks give the same bits.
+ *
+ * With axes, "z=2,y=2", every scan goes through in one piece, split along these, without tiles.
+ *
+ * Rank 0 reports, logs and returns results and failures of all, the others at most their own;
+ * their callbacks are only asked whether they are cancelled. A rank that fails ends the others'
+ * calls (VOLT_EPEER).
+ *
  * Threads   a predictor is used by one thread at a time; two predictors may run in two threads.
  *           Callbacks are called from the calling thread.
  */
@@ -30,6 +47,7 @@
 #include "../base/status.h"
 #include "../io/dataset.h"
 #include "../io/label_table.h"
+#include "../parallel/comm.h"
 #include "../volume/box.h"
 #include "../volume/tiles.h"
 #include "../volume/volume.h"
@@ -56,6 +74,11 @@ typedef struct volt_predict_options {
     int batch;                  /* tiles per forward pass; 0 = chosen by the patch's size */
     int threads;                /* 0 = default */
     const char *cache;          /* folder for measured speeds; NULL = the user's */
+    volt_comm *comm; /* ranks that predict together; NULL = one. Borrowed: must outlive
+                      * the predictor */
+    /* How they do: "cases", "tiles", or axes as "z=2,y=2", which imply `whole`. NULL: whole
+     * cases if there are at least as many as ranks, else tiles. */
+    const char *mesh;
 } volt_predict_options;
 
 /* Device "cpu", precision auto, mirroring on, nnU-Net's tiles, step 0.5. */
@@ -82,16 +105,19 @@ VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
 /* Number of networks, without those of a previous stage. */
 VOLT_API int volt_predictor_networks(const volt_predictor *p);
 
-/* Peak bytes (mem.h) of volt_predictor_run on an image of this grid: network, preprocessed
- * image, sums and masks, without the caller's image. Exact for images without empty borders,
- * which are cropped. VOLT_EINVAL: another number of channels; sizes that overflow. */
+/* Peak bytes (mem.h), with ranks of rank 0, of volt_predictor_run on an image of this grid:
+ * network, preprocessed image, sums and masks, without the caller's image. Exact for images
+ * without empty borders, which are cropped. Collective if ranks split scans along axes.
+ * VOLT_EINVAL: another number of channels; sizes that overflow. */
 VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out);
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
  * and preprocessed here. *labels (the caller owns it) has the image's grid with one channel and
  * type uint8, or uint16 if the network knows a label above 254. A cascade runs both stages.
- * Progress: "tiles". VOLT_EINVAL: wrong number of channels, or a cascade without a run of its
- * previous stage; VOLT_EDATA: NaN voxels; VOLT_ENOMEM, VOLT_ECANCELLED. */
+ * Ranks: with "cases" each segments an image of its own; else rank 0's image counts, the others
+ * may give NULL, and get NULL. Progress: "tiles". VOLT_EINVAL: wrong number of channels, or a
+ * cascade without a run of its previous stage; VOLT_EDATA: NaN voxels; VOLT_ENOMEM,
+ * VOLT_ECANCELLED. */
 VOLT_CALL volt_predictor_run(volt_predictor *p, const volt_volume *image, volt_volume **labels,
                              const volt_callbacks *cb);
 /* Runs only the second stage of a cascade: `mask` (any integer type, one channel, the image's

@@ -11,8 +11,12 @@
  * N, on the same machine with the same threads and options. No random state outlives an
  * iteration.
  *
- * Threads   volt_train may run in several threads at once, each on a run of its own. Callbacks
- *           are called from the thread that called volt_train.
+ * Ranks     several ranks train one network: a mesh says which of them take other samples of a
+ *           batch and which split each sample. They share one folder; rank 0 alone writes it,
+ *           reports and decides. The result is that of one rank, to rounding; the same mesh
+ *           gives the same bits. A run can be resumed on any mesh, also on one rank.
+ * Threads   volt_train may run in several threads at once, each on a run of its own or as one
+ *           of its ranks. Callbacks are called from the thread that called volt_train.
  */
 #ifndef VOLT_NETS3D_TRAINER_H
 #define VOLT_NETS3D_TRAINER_H
@@ -21,6 +25,7 @@
 #include <stdint.h>
 #include "../base/callbacks.h"
 #include "../io/dataset.h"
+#include "../parallel/comm.h"
 #include "plan.h"
 #include "precision.h"
 #include "recipe.h"
@@ -97,8 +102,10 @@ typedef struct volt_train_options {
     const char *device;        /* "cpu"; NULL = "cpu" */
     volt_precision precision;  /* VOLT_PRECISION_AUTO allowed */
     uint64_t seed;
-    int threads;        /* of the network; 0 = default */
-    int loader_threads; /* 0 = 2, or 1 on machines of at most 2 cores */
+    int threads; /* of the network, of each rank; 0 = default: the processors of the host over
+                  * its ranks */
+    int loader_threads; /* of each rank; 0 = 2, or 1 on up to 2 processors; or
+                         * VOLT_LOADER_THREADS_NONE */
     bool resume; /* continue from checkpoint_latest; start a new run if there is none. A run
                   * that has ended stays as it is */
     bool change_length; /* on resume: give the run the length asked for here (budget_s, else
@@ -122,8 +129,19 @@ typedef struct volt_train_options {
      * it, or the call fails and names every field that does not; what is not listed is not
      * compared. Length, device and threads are never part of it: they can be changed. */
     const volt_train_given *given;
-    int givens; /* their number */
+    int givens;       /* their number */
+    volt_comm *comm;  /* the ranks that train; borrowed; NULL = one. All of them call
+                       * volt_train, with the same data and options but these: `threads`,
+                       * `loader_threads`, `cache` */
+    const char *mesh; /* how ranks share the work, see mesh.h: "data=2,z=2"; data groups have
+                       * different samples of a batch, as evenly as can be. "auto": the mesh
+                       * that should be fastest (mesh_plan.h). NULL = one rank */
+    int ranks;        /* for volt_train_check, without `comm`: their number, on this host; 0 = 1
+                       */
 } volt_train_options;
+
+/* The thread that trains makes the batches, too. */
+#define VOLT_LOADER_THREADS_NONE (-1)
 
 /* nnU-Net's recipe, device "cpu", precision auto, seed 0. */
 VOLT_API void volt_train_options_init(volt_train_options *o, size_t size);
@@ -154,6 +172,8 @@ typedef struct volt_train_result {
     volt_train_memory memory;
     size_t peak_bytes; /* measured through mem.h, without what others held before */
     bool ended_before; /* a resumed run had already ended; nothing was done */
+    int ranks;
+    double communication_s; /* this rank waited for messages, in this call */
 } volt_train_result;
 
 /* Trains in folder `run` (created). `options` NULL = defaults. `result` (NULL allowed) is
@@ -175,7 +195,13 @@ typedef struct volt_train_result {
  *   VOLT_ENUMERIC   loss or gradient not finite: the message names iteration and cases; the
  *                   last good checkpoint stays
  *   VOLT_ECANCELLED the current iteration was completed and saved; resume continues from it
- *   VOLT_EIO        a file could not be written; the previous checkpoint stays */
+ *   VOLT_EIO        a file could not be written; the previous checkpoint stays
+ *   VOLT_EPEER      another rank has failed; the sentence names it, its host and the cause
+ *   VOLT_ETIMEOUT   a rank does not answer
+ * Ranks: each returns; a failure of one is told to the others (volt_comm_fail), and `comm` can
+ * then only be closed. What all ranks fail with together, such as VOLT_ECANCELLED because one
+ * of them was cancelled, they return together. Memory and peak are those of this rank; the
+ * check of memory is of all ranks of a host. */
 VOLT_CALL volt_train(const char *run, const volt_train_data *data,
                      const volt_train_options *options, const volt_callbacks *cb,
                      volt_train_result *result);
@@ -184,7 +210,8 @@ VOLT_CALL volt_train(const char *run, const volt_train_data *data,
  * device, what `run` contains; with `data` (NULL: not yet known; its `store` may be NULL) also
  * the network, its memory and the initial weights. `result` (NULL allowed) is filled if the run
  * is to be resumed: with what was done so far, and with ended_before if nothing is left to do.
- * Otherwise it is cleared. Errors as volt_train. */
+ * Otherwise it is cleared. Of several ranks one calls it, as it sends no messages; where a mesh
+ * splits samples, it leaves out network and memory. Errors as volt_train. */
 VOLT_CALL volt_train_check(volt_train_result *result, const char *run,
                            const volt_train_data *data, const volt_train_options *options);
 

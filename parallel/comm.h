@@ -65,6 +65,10 @@ VOLT_CALL volt_comm_start(volt_ticket **ticket, volt_comm *c, const volt_message
 /* Waits for all messages of a ticket, frees it and sets *ticket to NULL, also when it fails;
  * NULL is done already. Buffers then are the caller's again. */
 VOLT_CALL volt_comm_wait(volt_comm *c, volt_ticket **ticket);
+/* Local: does not wait. Where all messages of a ticket are done, frees it and sets *ticket to
+ * NULL, as the wait does; also when it fails. A ticket that is NULL may be tested: whether any
+ * rank failed. */
+VOLT_CALL volt_comm_test(volt_comm *c, volt_ticket **ticket);
 /* Local and cheap: lets messages under way advance. To be called between pieces of work. */
 VOLT_API void volt_comm_progress(volt_comm *c);
 

@@ -14,6 +14,7 @@
 #include "base/callbacks.h"
 #include "base/status.h"
 #include "io/json/json.h"
+#include "parallel/comm.h"
 
 typedef enum cli_type {
     CLI_FLAG,     /* bool */
@@ -48,7 +49,8 @@ typedef struct cli_option {
     const char *help;
 } cli_option;
 
-enum { CLI_JSON = 1, CLI_THREADS = 2 }; /* common options that a command takes */
+/* Common options that a command takes; CLI_RANKS: MPI may start it as several processes. */
+enum { CLI_JSON = 1, CLI_THREADS = 2, CLI_RANKS = 4 };
 
 /* Headings of the list of commands, in the order of 'volt --help'. */
 typedef enum cli_section {
@@ -73,7 +75,7 @@ typedef struct cli_command {
      * a line that begins with a blank is printed as it stands. */
     const char *about;
     const char *example; /* one or more lines, without the "$ " */
-    unsigned common;     /* CLI_JSON | CLI_THREADS */
+    unsigned common;     /* CLI_JSON | CLI_THREADS | CLI_RANKS */
     const cli_option *options;
     size_t options_count;
     size_t options_bytes; /* size of the struct that `offset` points into */
@@ -99,6 +101,9 @@ struct cli {
     void *options; /* the command's struct, filled; owned */
     bool help, json, quiet, verbose;
     int64_t threads;          /* 0 = default */
+    volt_comm *comm;          /* the processes that run the command together; NULL = this one */
+    bool settled;             /* all ranks have been told of a failure by cli_follow() */
+    bool silent;              /* another rank prints the error */
     const cli_option **given; /* options of the command line, in order; owned */
     int given_count;
     volt_callbacks callbacks; /* pass &c->callbacks to long calls */
@@ -208,6 +213,19 @@ const char *cli_foreign_command(const char *word);
 /* VOLT_ENOTSUP when a launcher (MPI, srun, torchrun) started several processes, unless they
  * share the cases with --part. */
 volt_status cli_need_one_process(int count, char **argv);
+
+/* Of a command with CLI_RANKS: sets c->comm where a launcher of MPI started several processes,
+ * collectively. VOLT_ENOTSUP as cli_need_one_process() where VOLT cannot use the launcher. */
+volt_status cli_open_ranks(cli *c, int count, char **argv);
+/* Whether this process reads, decides and prints. */
+bool cli_leads(const cli *c);
+/* Collective: all get status and sentence of what rank 0 has done alone, however long it took;
+ * `mine` of the others does not count. Without ranks it returns `mine`. */
+volt_status cli_follow(cli *c, volt_status mine);
+/* The end of the command's work, after which c->comm can only be aborted or closed: tells the
+ * others of a failure; returns the first one of the job, which may be another rank's. Sets
+ * c->silent. */
+volt_status cli_conclude(cli *c, volt_status st);
 
 /* VOLT_ENOMEM unless the system can start the threads that the command may use. */
 volt_status cli_need_threads(const cli *c);

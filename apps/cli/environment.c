@@ -9,8 +9,8 @@ const cli_variable cli_environment[] = {
      "threads slow down other programs."},
     {"VOLT_WORK", "work folder of a data set, where --work is not given"},
     {"OMPI_COMM_WORLD_SIZE, PMI_SIZE, MV2_COMM_WORLD_SIZE, PMIX_RANK",
-     "set by MPI launchers. With more than one process volt refuses to start, as it has no "
-     "MPI, except with --part."},
+     "set by MPI launchers. With more than one process, commands that they cannot share refuse "
+     "to start, except with --part."},
     {"SLURM_STEP_NUM_TASKS, JSM_NAMESPACE_SIZE, HOROVOD_SIZE, WORLD_SIZE",
      "set by srun, jsrun, horovodrun and torchrun: the same"},
     {"SLURM_NTASKS",

@@ -192,8 +192,8 @@ static volt_status refuse_processes(const char *who, const char *variable, const
 {
     return volt_fail(
         VOLT_ENOTSUP,
-        "%s started %s processes (%s), but this build has no MPI: each of them would do all "
-        "the work and write the same files; start one, split the cases with 'volt predict "
+        "%s started %s processes (%s), but each of them would do all the work and write the "
+        "same files; start one, split the cases with 'volt predict "
         "--part I/%s', or unset %s if each has work of its own",
         who, *parts == 'N' ? "several" : parts, variable, parts, variable);
 }

@@ -305,7 +305,7 @@ static bool is_cancelled(void *user)
 {
     cli *c = user;
 
-    if (stop_asked && !c->progress.told_cancel) {
+    if (stop_asked && !c->progress.told_cancel && cli_leads(c)) {
         c->progress.told_cancel = true;
         clear_line(c);
         fputs("volt: stopping after the current step; press Ctrl-C again to quit immediately\n",
@@ -360,6 +360,8 @@ void cli_watch(cli *c)
     c->callbacks.state = on_state;
     c->callbacks.log = on_log;
     c->callbacks.cancelled = is_cancelled;
+    if (!cli_leads(c))
+        c->callbacks = (volt_callbacks){.user = c, .cancelled = is_cancelled};
 }
 
 void cli_end_progress(cli *c)

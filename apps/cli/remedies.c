@@ -46,6 +46,9 @@ static const struct {
      "it needs fewer with --threads 1"},
     {"is a folder and holds no pictures (", "--header",
      "'volt dataset show' describes a data set"},
+    {" splits scans over ", "--ranks",
+     "--ranks N makes N ranks of this process, mpirun -n N starts them as processes"},
+    {", but no mesh says how", "--mesh", "give --mesh"},
     {"cannot be split into training and validation", "--fold",
      "train on all cases with --fold all"},
 };

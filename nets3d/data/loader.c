@@ -12,6 +12,9 @@
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
 
+#define FNV_BASIS UINT64_C(0xcbf29ce484222325)
+#define FNV_PRIME UINT64_C(0x100000001b3)
+
 /* How it works: tasks are single samples, numbered through all batches, and any thread takes
  * the next one. A part of a batch is delivered like a batch; "batch" is what is delivered,
  * except in the random streams. A task may start when its batch has a slot in the ring, that is
@@ -19,7 +22,8 @@
  * all samples of its batch are done and returns the slot with its next call. Which thread makes
  * a sample, and when, has no effect on it: sample k of batch b draws from random streams keyed
  * by (seed, b, k). So the loader needs no state in checkpoints; it is reopened at the next
- * batch's number.
+ * batch's number, and loaders of several ranks need no messages to share a batch's samples or
+ * to take turns.
  *
  * One lock guards the counters. Samples are written outside of it: a slot belongs to the
  * threads that hold its tasks until its `done` is complete, and then to the caller. */
@@ -42,7 +46,9 @@ typedef struct worker {
 } worker;
 
 struct volt_loader {
-    volt_loader_options options;
+    volt_loader_options
+        options;  /* 0 replaced: parts, samples, turns; ring is 1 without threads */
+    int64_t from; /* number of the first part to deliver, from batch 0 on */
     volt_sample_case **cases;
     slot *ring;
     worker *workers;
@@ -83,31 +89,63 @@ int64_t volt_loader_channels(const volt_loader_options *options)
     return volt_sampler_channels(&sampler);
 }
 
-size_t volt_loader_bytes(const volt_loader_options *o)
+/* The options with what their zeros stand for. */
+static volt_loader_options complete(const volt_loader_options *options)
 {
-    const volt_sampler_options sampler = sampler_options(o);
-    const size_t voxel =
-        (size_t)volt_sampler_channels(&sampler) * sizeof(float) + sizeof(int16_t);
-    const size_t batch = (size_t)o->batch * ((size_t)voxels_of(o->rules.patch) * voxel +
-                                             sizeof(char *) + 3 * sizeof(int64_t));
+    volt_loader_options o = *options;
 
-    return (size_t)o->ring * batch + (size_t)o->threads * volt_sampler_bytes(&sampler);
+    o.parts = o.parts > 0 ? o.parts : 1;
+    o.turns = o.turns > 0 ? o.turns : 1;
+    o.samples = o.samples > 0 ? o.samples : o.batch - o.sample;
+    o.ring = o.threads > 0 ? o.ring : 1;
+    return o;
 }
 
-/* Makes sample `k` of the `delivered`th batch. All random streams start here, with the sample's
- * index in the whole batch. */
+/* Samplers: one per thread, or that of the calling thread. */
+static int workers_of(const volt_loader_options *o)
+{
+    return o->threads > 0 ? o->threads : 1;
+}
+
+size_t volt_loader_bytes(const volt_loader_options *options)
+{
+    const volt_loader_options o = complete(options);
+    const volt_sampler_options sampler = sampler_options(&o);
+    const size_t voxel =
+        (size_t)volt_sampler_channels(&sampler) * sizeof(float) + sizeof(int16_t);
+    const size_t batch = (size_t)o.samples * ((size_t)voxels_of(o.rules.patch) * voxel +
+                                              sizeof(char *) + 3 * sizeof(int64_t));
+
+    return (size_t)o.ring * batch + (size_t)workers_of(&o) * volt_sampler_bytes(&sampler);
+}
+
+/* The random streams of a sample start here, with its index in the whole batch. */
+static volt_rng open_stream(const volt_loader_options *o, int64_t number, int64_t index,
+                            volt_rng_purpose purpose)
+{
+    const uint32_t epoch = (uint32_t)number | (o->validation ? 1u << 31 : 0);
+
+    return volt_rng_open(o->seed, epoch, (uint32_t)index, purpose);
+}
+
+/* The number of the `delivered`th part, counted from the first of batch 0. */
+static int64_t part_at(const volt_loader *l, int64_t delivered)
+{
+    return l->from + delivered * l->options.turns;
+}
+
+/* Makes the loader's `k`th sample of the `delivered`th batch. */
 static volt_status make_sample(slot *to, int64_t delivered, int64_t k, worker *w)
 {
     const volt_loader *l = w->loader;
     const volt_loader_options *o = &l->options;
-    const int64_t number = o->first + delivered / o->parts;
-    const uint32_t epoch = (uint32_t)number | (o->validation ? 1u << 31 : 0);
-    const uint32_t index = (uint32_t)(delivered % o->parts * o->batch + k);
+    const int64_t part = part_at(l, delivered), number = part / o->parts;
+    const int64_t index = part % o->parts * o->batch + o->sample + k;
     volt_sample_draw draw = {
-        .where = volt_rng_open(o->seed, epoch, index, VOLT_RNG_CASE),
-        .change = volt_rng_open(o->seed, epoch, index, VOLT_RNG_AUGMENT),
-        .noise = volt_rng_open(o->seed, epoch, index, VOLT_RNG_NOISE),
-        .forced = index >= rint((double)(o->batch * o->parts) * (1 - o->foreground))};
+        .where = open_stream(o, number, index, VOLT_RNG_CASE),
+        .change = open_stream(o, number, index, VOLT_RNG_AUGMENT),
+        .noise = open_stream(o, number, index, VOLT_RNG_NOISE),
+        .forced = (double)index >= rint((double)(o->batch * o->parts) * (1 - o->foreground))};
     volt_sample_case *c = l->cases[volt_rng_below(&draw.where, o->cases)];
 
     to->name[k] = volt_sample_case_name(c);
@@ -123,12 +161,12 @@ static bool take_task(volt_loader *l, int64_t *batch, int64_t *sample)
     bool go;
 
     pthread_mutex_lock(&l->lock);
-    while (!l->stop && l->next_task / l->options.batch >= l->released + l->options.ring)
+    while (!l->stop && l->next_task / l->options.samples >= l->released + l->options.ring)
         pthread_cond_wait(&l->work, &l->lock);
     go = !l->stop;
     if (go) {
-        *batch = l->next_task / l->options.batch;
-        *sample = l->next_task % l->options.batch;
+        *batch = l->next_task / l->options.samples;
+        *sample = l->next_task % l->options.samples;
         l->next_task++;
     }
     pthread_mutex_unlock(&l->lock);
@@ -145,7 +183,7 @@ static void finish_task(volt_loader *l, slot *s, volt_status st)
         l->stop = true;
         pthread_cond_broadcast(&l->work);
     }
-    if (l->failure != VOLT_OK || s->done == l->options.batch)
+    if (l->failure != VOLT_OK || s->done == l->options.samples)
         pthread_cond_signal(&l->ready);
     pthread_mutex_unlock(&l->lock);
 }
@@ -163,12 +201,18 @@ static void *work(void *argument)
     return NULL;
 }
 
-volt_status volt_loader_next(volt_loader *l, volt_batch *out)
+/* Without threads: makes the samples of the next batch here. */
+static void make_batch(volt_loader *l)
 {
-    const double start = volt_seconds();
-    volt_status st;
-    slot *s;
+    slot *s = &l->ring[l->released % l->options.ring];
 
+    while (l->failure == VOLT_OK && s->done < l->options.samples)
+        finish_task(l, s, make_sample(s, l->released, s->done, &l->workers[0]));
+}
+
+/* Returns the batch that the caller holds. */
+static void take_back(volt_loader *l)
+{
     pthread_mutex_lock(&l->lock);
     if (l->lent) {
         l->ring[l->released % l->options.ring].done = 0;
@@ -176,8 +220,22 @@ volt_status volt_loader_next(volt_loader *l, volt_batch *out)
         l->lent = false;
         pthread_cond_broadcast(&l->work);
     }
+    pthread_mutex_unlock(&l->lock);
+}
+
+volt_status volt_loader_next(volt_loader *l, volt_batch *out)
+{
+    const double start = volt_seconds();
+    int64_t part;
+    volt_status st;
+    slot *s;
+
+    take_back(l);
+    if (l->options.threads == 0)
+        make_batch(l);
+    pthread_mutex_lock(&l->lock);
     s = &l->ring[l->released % l->options.ring];
-    while (l->failure == VOLT_OK && s->done < l->options.batch)
+    while (l->failure == VOLT_OK && s->done < l->options.samples)
         pthread_cond_wait(&l->ready, &l->lock);
     st = l->failure;
     if (st == VOLT_OK)
@@ -186,14 +244,22 @@ volt_status volt_loader_next(volt_loader *l, volt_batch *out)
         volt_set_last_error(l->sentence);
     pthread_mutex_unlock(&l->lock);
     l->waited += volt_seconds() - start;
+    part = part_at(l, l->released);
     if (st == VOLT_OK)
-        *out = (volt_batch){.number = l->options.first + l->released / l->options.parts,
-                            .part = l->released % l->options.parts,
+        *out = (volt_batch){.number = part / l->options.parts,
+                            .part = part % l->options.parts,
                             .image = s->image,
                             .labels = s->labels,
                             .name = s->name,
                             .corner = (const int64_t(*)[3])s->corner};
     return st;
+}
+
+const char *volt_loader_case(const volt_loader *l, int64_t number, int64_t index)
+{
+    volt_rng where = open_stream(&l->options, number, index, VOLT_RNG_CASE);
+
+    return volt_sample_case_name(l->cases[volt_rng_below(&where, l->options.cases)]);
 }
 
 double volt_loader_waited(const volt_loader *l)
@@ -223,7 +289,7 @@ done:
 static volt_status open_slot(slot *s, const volt_loader *l)
 {
     const volt_loader_options *o = &l->options;
-    const size_t voxels = (size_t)o->batch * (size_t)l->sample_voxels;
+    const size_t samples = (size_t)o->samples, voxels = samples * (size_t)l->sample_voxels;
     volt_status st;
 
     VOLT_TRY(st, done,
@@ -231,11 +297,9 @@ static volt_status open_slot(slot *s, const volt_loader *l)
                              "a batch of images"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a batch of labels"));
+    VOLT_TRY(st, done, volt_alloc_zero(&s->name, samples, sizeof *s->name, "a batch's names"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->name, (size_t)o->batch, sizeof *s->name, "a batch's names"));
-    VOLT_TRY(
-        st, done,
-        volt_alloc_zero(&s->corner, (size_t)o->batch, sizeof *s->corner, "a batch's corners"));
+             volt_alloc_zero(&s->corner, samples, sizeof *s->corner, "a batch's corners"));
 done:
     return st;
 }
@@ -269,13 +333,20 @@ static volt_status check_options(const volt_loader_options *o)
     int64_t bytes = 0;
     volt_status st;
 
-    if (o->cases < 1 || o->batch < 1 || o->threads < 1 || o->ring < 1 || o->first < 0 ||
+    if (o->cases < 1 || o->batch < 1 || o->threads < 0 || o->ring < 1 || o->first < 0 ||
         !(o->foreground >= 0) || !(o->foreground <= 1))
         return volt_fail(VOLT_EINVAL,
                          "loader: cases %lld, batch %lld, threads %d, ring %d, first batch "
                          "%lld, foreground %g: one is out of range",
                          (long long)o->cases, (long long)o->batch, o->threads, o->ring,
                          (long long)o->first, o->foreground);
+    if (o->sample < 0 || o->sample >= o->batch || o->samples < 0 ||
+        o->samples > o->batch - o->sample)
+        return volt_fail(VOLT_EINVAL, "loader: %lld samples from number %lld of %lld",
+                         (long long)o->samples, (long long)o->sample, (long long)o->batch);
+    if (o->turn < 0 || o->turns < 0 || (o->turn > 0 && o->turn >= o->turns))
+        return volt_fail(VOLT_EINVAL, "loader: turn %lld of %lld", (long long)o->turn,
+                         (long long)o->turns);
     st = volt_sampler_check(&sampler);
     if (st == VOLT_OK &&
         (volt_mul_i64(&bytes, voxels_of(o->rules.patch), volt_sampler_channels(&sampler)) ||
@@ -285,16 +356,29 @@ static volt_status check_options(const volt_loader_options *o)
     return st;
 }
 
-volt_status volt_loader_check_cases(const volt_loader_options *options)
+volt_status volt_loader_check_cases(uint64_t *key, const volt_loader_options *options)
 {
+    uint64_t all = FNV_BASIS;
     volt_status st = check_options(options);
 
     for (int64_t i = 0; st == VOLT_OK && i < options->cases; i++) {
         volt_sample_case *c = NULL;
         st = open_case(&c, options, options->names[i]);
+        if (st == VOLT_OK)
+            all = (all ^ volt_sample_case_key(c)) * FNV_PRIME;
         volt_sample_case_close(c);
     }
+    if (st == VOLT_OK && key)
+        *key = all;
     return st;
+}
+
+/* The first part, at or after the first of batch `first`, whose turn it is. */
+static int64_t first_part(const volt_loader_options *o)
+{
+    const int64_t part = o->first * o->parts, ahead = o->turn - part % o->turns;
+
+    return part + (ahead >= 0 ? ahead : ahead + o->turns);
 }
 
 volt_status volt_loader_open(volt_loader **out, const volt_loader_options *options)
@@ -304,24 +388,24 @@ volt_status volt_loader_open(volt_loader **out, const volt_loader_options *optio
 
     VOLT_TRY(st, done, check_options(options));
     VOLT_TRY(st, done, volt_alloc_zero(&l, 1, sizeof *l, "a loader"));
-    l->options = *options;
-    l->options.parts = options->parts > 0 ? options->parts : 1;
+    l->options = complete(options);
+    l->from = first_part(&l->options);
     l->sample_voxels = voxels_of(options->rules.patch);
     l->channels = volt_loader_channels(options);
     VOLT_TRY(st, done,
              volt_alloc_zero(&l->cases, (size_t)options->cases, sizeof *l->cases,
                              "the list of cases"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&l->ring, (size_t)options->ring, sizeof *l->ring,
+             volt_alloc_zero(&l->ring, (size_t)l->options.ring, sizeof *l->ring,
                              "the ring of batches"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&l->workers, (size_t)options->threads, sizeof *l->workers,
+             volt_alloc_zero(&l->workers, (size_t)workers_of(options), sizeof *l->workers,
                              "loader threads"));
     for (int64_t i = 0; i < options->cases; i++)
         VOLT_TRY(st, done, open_case(&l->cases[i], options, options->names[i]));
-    for (int i = 0; i < options->ring; i++)
+    for (int i = 0; i < l->options.ring; i++)
         VOLT_TRY(st, done, open_slot(&l->ring[i], l));
-    for (int i = 0; i < options->threads; i++)
+    for (int i = 0; i < workers_of(options); i++)
         VOLT_TRY(st, done, open_worker(&l->workers[i], l));
     VOLT_TRY(st, done, start_threads(l));
     l->options.store = l->options.prior_masks = NULL; /* borrowed only until here */
@@ -355,7 +439,7 @@ void volt_loader_close(volt_loader *l)
     if (!l)
         return;
     stop_threads(l);
-    for (int i = 0; l->workers && i < l->options.threads; i++)
+    for (int i = 0; l->workers && i < workers_of(&l->options); i++)
         volt_sampler_close(l->workers[i].sampler);
     for (int i = 0; l->ring && i < l->options.ring; i++) {
         volt_free(l->ring[i].corner);

@@ -8,6 +8,9 @@
  * round(n * (1 - foreground)) are forced to contain foreground. For how a sample is cut and
  * augmented see sampler.h. A batch may be delivered in parts: they hold its samples, in order.
  *
+ * Ranks    a rank's loader makes its own samples of every part, or those of every n-th part
+ *          (`turn`); they have the bits that they have in the whole batch on one rank.
+ *
  * Threads  one thread calls volt_loader_next; the others belong to the loader.
  */
 #ifndef VOLT_NETS3D_DATA_LOADER_H
@@ -34,6 +37,10 @@ typedef struct volt_loader_options {
     int region_count;
     int64_t batch;            /* samples of a batch, or of each of its parts, >= 1 */
     int64_t parts;            /* of a batch, one after the other; 0 = 1 */
+    int64_t sample, samples;  /* of each part: first sample to make, and their number; 0 = the
+                               * others of the part */
+    int64_t turn, turns;      /* of all parts, counted from the first of batch 0: only those
+                               * whose number modulo `turns` is `turn`; 0 = 1: all */
     volt_augment_rules rules; /* patch, channels and augmentation */
     int slices;               /* neighbouring slices as channels; 0 = 1 */
     bool whole;               /* a sample is a whole case, centred in the patch */
@@ -41,11 +48,12 @@ typedef struct volt_loader_options {
     uint64_t seed;
     bool validation; /* use other random streams than training with the same seed */
     int64_t first;   /* number of the first batch */
-    int threads;     /* loader threads, >= 1 */
-    int ring;        /* batches prepared ahead, >= 1 */
+    int threads;     /* loader threads; 0 = volt_loader_next makes the samples itself */
+    int ring;        /* batches prepared ahead, >= 1; counts with threads only */
 } volt_loader_options;
 
-/* Plain host memory; borrowed until the next volt_loader_next or close. */
+/* Plain host memory; borrowed until the next volt_loader_next or close. n is the number of
+ * samples that the loader makes. */
 typedef struct volt_batch {
     int64_t number, part;       /* of the batch, and which part of it, from 0 */
     const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
@@ -60,12 +68,17 @@ typedef struct volt_batch {
  * volt_loader_next. */
 VOLT_MUST_USE volt_status volt_loader_open(volt_loader **out,
                                            const volt_loader_options *options);
-/* Opens and closes every case of the store, as volt_loader_open would. */
-VOLT_MUST_USE volt_status volt_loader_check_cases(const volt_loader_options *options);
+/* Opens and closes every case of the store, as volt_loader_open would. *key (NULL allowed)
+ * depends on the keys of all cases, so on their files and plan. */
+VOLT_MUST_USE volt_status volt_loader_check_cases(uint64_t *key,
+                                                  const volt_loader_options *options);
 /* Waits for the next batch. Also returns the failure of a loader thread, which names the case.
  */
 VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);
-/* Total seconds that volt_loader_next has waited. */
+/* Name of the case that sample `index` of the whole batch `number` is cut from, whoever makes
+ * it. Borrowed until close. */
+const char *volt_loader_case(const volt_loader *loader, int64_t number, int64_t index);
+/* Total seconds that volt_loader_next has waited, or made samples. */
 double volt_loader_waited(const volt_loader *loader);
 void volt_loader_close(volt_loader *loader); /* NULL is allowed */
 /* Channels of the images: the cases' channels and a cascade's one-hot masks, times slices. */

@@ -209,6 +209,11 @@ const char *volt_sample_case_name(const volt_sample_case *c)
     return c->name;
 }
 
+uint64_t volt_sample_case_key(const volt_sample_case *c)
+{
+    return c->stored->key ^ (c->prior ? c->prior->key << 1 | c->prior->key >> 63 : 0);
+}
+
 static volt_status check_file(const volt_sample_case *c, const volt_stored_case *part)
 {
     return c->owned ? volt_stored_case_check(part) : volt_map_check(part->data, c->name);

@@ -62,6 +62,8 @@ VOLT_MUST_USE volt_status volt_sample_case_open(volt_sample_case **out, const ch
                                                 const volt_sampler_options *options);
 void volt_sample_case_close(volt_sample_case *c); /* NULL is allowed */
 const char *volt_sample_case_name(const volt_sample_case *c);
+/* Of its files and plan (case_store.h), and of the prior mask's. */
+uint64_t volt_sample_case_key(const volt_sample_case *c);
 
 /* Buffers of one thread. */
 typedef struct volt_sampler volt_sampler;

@@ -7,39 +7,8 @@
  */
 #include "base/mem.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "volume/orient.h"
-
-void volt_segmentation_drop_logits(volt_segmentation *f)
-{
-    for (int i = 0; i < VOLT_PREDICT_MAX_SETS; i++)
-        volt_stitch_close(&f->logits[i]);
-    volt_decoder_free(f->decoder);
-    volt_free(f->norms);
-    f->decoder = NULL;
-    f->norms = NULL;
-}
-
-void volt_segmentation_clear(volt_segmentation *f)
-{
-    volt_segmentation_drop_logits(f);
-    volt_volume_free(f->labels);
-    volt_volume_free(f->regions);
-    volt_preprocessed_clear(&f->frame);
-    *f = (volt_segmentation){0};
-}
-
-volt_status volt_scan_axes_of(volt_scan_axes *out, const volt_preprocessed *frame)
-{
-    volt_scan_axes a = {.own = frame->source};
-    const volt_status st = volt_orientation_transpose(&a.order, frame->transpose_forward);
-
-    if (st != VOLT_OK)
-        return st;
-    a.own.channels = 1;
-    a.permuted = volt_orientation_grid(a.order, &a.own);
-    *out = a;
-    return VOLT_OK;
-}
 
 /* *v (NULL allowed) with the scan's own axes. */
 static volt_status restore_axes(volt_volume **v, const volt_scan_axes *axes, int threads)
@@ -93,8 +62,9 @@ done:
     return st;
 }
 
-volt_status volt_export_probability(volt_volume **out, const volt_segmenter *seg,
-                                    const volt_segmentation *f, int64_t c)
+/* With the axes of the plan. */
+static volt_status probability(volt_volume **out, const volt_segmenter *seg,
+                               const volt_segmentation *f, int64_t c)
 {
     volt_logits logits[VOLT_PREDICT_MAX_SETS];
     volt_scan_axes axes;
@@ -113,6 +83,24 @@ volt_status volt_export_probability(volt_volume **out, const volt_segmenter *seg
         VOLT_TRY(st, done,
                  volt_decode_probability(f->decoder, v, f->frame.crop.low, f->part, c, logits,
                                          f->norms));
+    *out = v;
+    v = NULL;
+done:
+    volt_volume_free(v);
+    return st;
+}
+
+volt_status volt_export_probability(volt_volume **out, const volt_segmenter *seg,
+                                    const volt_segmentation *f, int64_t c)
+{
+    volt_volume *v = NULL;
+    volt_scan_axes axes;
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_spread_is_joint(seg->spread) ? volt_spread_probability(&v, seg, f, c)
+                                               : probability(&v, seg, f, c));
+    VOLT_TRY(st, done, volt_scan_axes_of(&axes, &f->frame));
     VOLT_TRY(st, done, restore_axes(&v, &axes, seg->threads));
     *out = v;
     v = NULL;

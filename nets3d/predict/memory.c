@@ -10,11 +10,15 @@
  */
 #include <string.h>
 
+#include "base/core/alloc.h"
+#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
+#include "nets3d/predict/deal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "volume/grid/crop.h"
 #include "volume/orient.h"
 #include "volume/resample.h"
@@ -49,7 +53,92 @@ typedef struct sizes {
     size_t network, images, logits, preprocess;
     size_t permute; /* logits of one class on their way to the first set's axes */
     volt_decode_options decode;
+    /* Of one of several ranks that work on the scan together: its part of an image, its sums,
+     * what it sends and gets with what it copies meanwhile; slices that it decodes at most, of
+     * `of`. */
+    size_t image, sums, moving;
+    int64_t slices, of;
 } sizes;
+
+/* Slices that a rank adds to or decodes, at most. */
+static volt_status most_slices(int64_t *out, const volt_segmenter *seg, const volt_net_set *g,
+                               const int64_t shape[3])
+{
+    const int ranks = seg->spread->ranks;
+    int64_t *row = NULL, most = (shape[0] + ranks - 1) / ranks;
+    volt_tiles tiles = {0};
+    volt_status st = VOLT_OK;
+
+    if (seg->spread->kind == VOLT_SPREAD_TILES) {
+        VOLT_TRY(st, done, volt_alloc(&row, ((size_t)ranks + 1) * sizeof *row, "ranks"));
+        VOLT_TRY(st, done, volt_net_set_place(&tiles, seg, g, shape));
+        volt_deal_rows(row, &tiles, volt_box_of_shape(shape), volt_net_set_rows(g), ranks);
+        for (int r = 0; r < ranks; r++) {
+            const volt_box box = volt_deal_rows_box(&tiles, shape, row[r], row[r + 1]);
+            most = volt_max_i64(most, box.high[0] - box.low[0]);
+        }
+    }
+    *out = volt_min_i64(shape[0], most + 4); /* linear interpolation reads neighbours */
+done:
+    volt_tiles_free(&tiles);
+    volt_free(row);
+    return st;
+}
+
+/* Adds a rank's part of a set whose input has `input` voxels. */
+static volt_status add_part(sizes *s, const volt_segmenter *seg, int i, const int64_t shape[3],
+                            int64_t room, size_t input)
+{
+    const volt_net_set *g = &seg->set[i];
+    const size_t channels = (size_t)volt_net_set_channels(seg, g) * sizeof(float);
+    const bool tiles = seg->spread->kind == VOLT_SPREAD_TILES;
+    const bool turned = s->decode.set[i].shape[0] != shape[0] || !tiles;
+    int64_t part[3] = {0, shape[1], shape[2]}, overlap[3] = {0, shape[1], shape[2]};
+    size_t sums, logits;
+    volt_status st = most_slices(&part[0], seg, g, shape);
+
+    if (st != VOLT_OK)
+        return st;
+    overlap[0] = volt_min_i64(part[0], g->config->patch[0] + 4);
+    sums = volt_segmenter_part_bytes(seg, part, shape, room);
+    logits = tiles ? sums : input * (size_t)(seg->outputs + 1) * sizeof(float);
+    s->sums += sums;
+    s->moving = volt_max_size(
+        s->moving,
+        turned ? 2 * logits + sums : 2 * volt_segmenter_part_bytes(seg, overlap, shape, room));
+    s->image = volt_max_size(
+        s->image, tiles ? (size_t)((part[0] + g->config->slices) * part[1] * part[2]) * channels
+                        : input * channels);
+    if (i == 0) {
+        s->slices = part[0];
+        s->of = shape[0];
+    }
+    return VOLT_OK;
+}
+
+/* What ranks hold that work together, in place of what one would. `result`: bytes of labels or
+ * masks; `voxels`: of the result. */
+static void share_out(volt_predict_memory *m, const sizes *s, const volt_segmenter *seg,
+                      const volt_segment_request *wanted, size_t result, size_t voxels)
+{
+    const double fraction = (double)s->slices / (double)s->of;
+    const size_t slices = (size_t)((double)result * fraction) + SMALL_BYTES;
+    const size_t each = (size_t)((double)voxels * fraction) * sizeof(float); /* of its slices */
+    const bool probabilities = wanted->probabilities;
+    /* Adding up; then decoding; then probabilities, one class at a time. */
+    const size_t adding = s->sums + s->moving;
+    const size_t decoding = s->sums + volt_decoder_bytes(&s->decode) +
+                            (probabilities ? each * (size_t)seg->sets : 0);
+    const size_t exporting =
+        probabilities ? decoding + result + 2 * each + 2 * voxels * sizeof(float) + m->write
+                      : 0;
+
+    m->compute = volt_max_size(volt_max_size(s->images + s->image + adding, exporting),
+                               decoding + 2 * slices + result);
+    m->others =
+        m->network + volt_max_size(s->image + adding,
+                                   decoding + volt_max_size(slices, probabilities ? each : 0));
+}
 
 static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const volt_grid *grid,
                            const volt_segment_request *wanted, const char *what)
@@ -60,7 +149,7 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
     const size_t logits = (size_t)(seg->outputs + 1) * sizeof(float);
     const bool rolling = seg->sets == 1 && !wanted->probabilities;
     const bool last = i + 1 == seg->sets;
-    size_t before, after, all, network = 0;
+    size_t before, after, all, network = 0, input = 0;
     int64_t shape[3], own[3], patch[3], room; /* own: before resampling */
     int axis[3];
     volt_status st;
@@ -75,7 +164,7 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_net_set_bytes(&network, seg, g, shape));
+    VOLT_TRY(st, done, volt_net_set_bytes(&network, &input, seg, g, shape));
     s->network += network;
     volt_net_set_patch(patch, seg, g, shape);
     /* The scan (kept for the next set), its copy, the preprocessed images so far. Resampling
@@ -98,6 +187,8 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
         s->decode.set[i].shape[a] = shape[axis[a]];
         s->decode.to[a] = own[axis[a]];
     }
+    if (volt_spread_is_joint(seg->spread))
+        st = add_part(s, seg, i, shape, room, input);
 done:
     return st;
 }
@@ -141,6 +232,10 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
         SMALL_BYTES;
     m.ready = labels + masks;
     m.write = packing + volt_max_size(wanted->regions ? voxels * (1 + back) : 0, back * labels);
+    if (volt_spread_is_joint(seg->spread)) {
+        share_out(&m, &s, seg, wanted, regions ? masks + labels : labels, voxels);
+        m.compute = volt_max_size(m.compute, wanted->probabilities ? 0 : finish);
+    }
     *out = m;
 done:
     return st;
@@ -154,7 +249,61 @@ size_t volt_predict_memory_alone(const volt_predict_memory *m)
 
 size_t volt_predict_memory_left(const volt_segmenter *seg)
 {
-    const size_t left = volt_mem_available();
+    const volt_spread *sp = seg->spread;
+    const size_t left =
+        sp ? sp->left[sp->rank] / (size_t)volt_comm_host_ranks(sp->comm) : volt_mem_available();
 
     return left < SIZE_MAX - seg->held_bytes ? left + seg->held_bytes : SIZE_MAX;
+}
+
+/* Ranks that work together, host by host; each holds as many networks as this one. */
+static volt_status check_hosts(const volt_segmenter *seg, const volt_predict_memory *m,
+                               const char *what)
+{
+    const volt_spread *sp = seg->spread;
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+
+    for (int r = 0; r < sp->ranks; r++) {
+        const char *host = volt_comm_host(sp->comm, r);
+        size_t need = 0, left = sp->left[r];
+        int ranks = 0;
+        for (int i = 0; i < sp->ranks; i++) {
+            if (strcmp(volt_comm_host(sp->comm, i), host) != 0)
+                continue;
+            need += i == 0 ? volt_predict_memory_alone(m) : m->others;
+            left = volt_min_size(left, sp->left[i]);
+            ranks++;
+        }
+        left += left < SIZE_MAX / 2 ? seg->held_bytes * (size_t)ranks : 0;
+        if (need > left)
+            return volt_fail(VOLT_ENOMEM,
+                             "%s: prediction needs %s of memory on %s for %d rank%s, but only "
+                             "%s is available",
+                             what, volt_mem_words(needed, need), host, ranks, volt_s(ranks),
+                             volt_mem_words(there, left));
+    }
+    return VOLT_OK;
+}
+
+volt_status volt_predict_memory_check(const volt_segmenter *seg, const volt_predict_memory *m,
+                                      const char *what)
+{
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    size_t left;
+
+    if (volt_spread_is_joint(seg->spread))
+        return check_hosts(seg, m, what);
+    left = volt_predict_memory_left(seg);
+    if (volt_predict_memory_alone(m) <= left)
+        return VOLT_OK;
+    if (seg->spread && volt_comm_host_ranks(seg->spread->comm) > 1)
+        return volt_fail(VOLT_ENOMEM,
+                         "%s: prediction needs %s of memory, but only %s is available to each "
+                         "of the %d ranks on %s",
+                         what, volt_mem_words(needed, volt_predict_memory_alone(m)),
+                         volt_mem_words(there, left), volt_comm_host_ranks(seg->spread->comm),
+                         volt_comm_host(seg->spread->comm, seg->spread->rank));
+    return volt_fail(VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available",
+                     what, volt_mem_words(needed, volt_predict_memory_alone(m)),
+                     volt_mem_words(there, left));
 }

@@ -6,6 +6,7 @@
 #include "base/core/alloc.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/program/on_device.h"
 #include "nets3d/run/checkpoint.h"
 #include "volume/orient.h"
@@ -79,6 +80,20 @@ void volt_net_set_patch(int64_t out[3], const volt_segmenter *seg, const volt_ne
 
 /* ---- the program ---- */
 
+/* Whether one program runs on all ranks, each with a box of the scan. */
+static bool is_split(const volt_segmenter *seg)
+{
+    return seg->spread && seg->spread->kind == VOLT_SPREAD_VOLUME;
+}
+
+/* Voxels of an input of `program`, which was created for tiles of `patch`. */
+static size_t input_voxels(const volt_segmenter *seg, const volt_program *program,
+                           const int64_t patch[3])
+{
+    return is_split(seg) ? (size_t)volt_box_voxels(volt_program_box(program))
+                         : volt_patch_voxels(patch);
+}
+
 volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
                                  const volt_net_set *g, const int64_t patch[3])
 {
@@ -89,6 +104,10 @@ volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
     o.mode = VOLT_INFER;
     o.threads = seg->threads;
     memcpy(o.extent, patch, sizeof o.extent);
+    if (is_split(seg)) {
+        o.mesh = seg->spread->mesh;
+        o.samples = o.n;
+    }
     return volt_program_create(out, g->graph, seg->device, &o);
 }
 
@@ -108,7 +127,8 @@ void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g)
 /* The device adds scores up in memory of its own. */
 static bool weights_are_copied(const volt_segmenter *seg)
 {
-    return seg->device->scores && !seg->device->host_memory && !seg->options.constant;
+    return seg->device->scores && !seg->device->host_memory && !seg->options.constant &&
+           !is_split(seg);
 }
 
 volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int64_t shape[3])
@@ -125,15 +145,15 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
     VOLT_TRY(st, done,
              volt_alloc(&g->input,
                         (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
-                            volt_patch_voxels(patch) * sizeof *g->input,
+                            input_voxels(seg, g->program, patch) * sizeof *g->input,
                         "tiles"));
     if (!seg->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc(&g->scores,
-                            (size_t)g->batch * (size_t)seg->outputs * volt_patch_voxels(patch) *
-                                sizeof *g->scores,
+                            (size_t)g->batch * (size_t)seg->outputs *
+                                input_voxels(seg, g->program, patch) * sizeof *g->scores,
                             "the tiles' scores"));
-    if (!seg->options.constant) {
+    if (!seg->options.constant && !is_split(seg)) {
         VOLT_TRY(st, done,
                  volt_alloc(&g->weight, volt_patch_voxels(patch) * sizeof *g->weight,
                             "the tiles' weights"));
@@ -180,8 +200,8 @@ volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g, const int64_
     return st == VOLT_OK ? volt_net_set_load(g, 0) : st;
 }
 
-volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg, const volt_net_set *g,
-                               const int64_t shape[3])
+volt_status volt_net_set_bytes(size_t *out, size_t *input, const volt_segmenter *seg,
+                               const volt_net_set *g, const int64_t shape[3])
 {
     volt_program *other = NULL;
     volt_program_memory m;
@@ -199,9 +219,13 @@ volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg, const vol
                        (long long)patch[0], (long long)patch[1], (long long)patch[2]);
         goto done;
     }
+    voxels = input_voxels(seg, other ? other : g->program, patch) * sizeof(float);
+    if (input)
+        *input = voxels / sizeof(float);
     *out = m.total + ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
                       (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
-                      (seg->options.constant ? 0 : 1) + (weights_are_copied(seg) ? 1 : 0)) *
+                      (seg->options.constant || is_split(seg) ? 0 : 1) +
+                      (weights_are_copied(seg) ? 1 : 0)) *
                          voxels;
 done:
     volt_program_free(other);

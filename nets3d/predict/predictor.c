@@ -8,6 +8,8 @@
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/core/report.h"
+#include "base/threads.h"
+#include "io/store/case_key.h"
 #include "nets3d/predict/predictor_internal.h"
 #include "nets3d/run.h"
 
@@ -51,8 +53,7 @@ static volt_status check_previous(const volt_predictor *p, const volt_plan_confi
     return VOLT_OK;
 }
 
-/* The networks of the previous stage. Their programs are created once, so that damaged weights
- * fail here, and again when they have something to do. */
+/* The networks of the previous stage, without their programs. */
 static volt_status open_previous_run(volt_predictor *p, const volt_plan_config *config,
                                      const volt_predict_options *options,
                                      const volt_callbacks *cb)
@@ -63,11 +64,8 @@ static volt_status open_previous_run(volt_predictor *p, const volt_plan_config *
 
     own.checkpoint = own.folds = NULL;
     VOLT_TRY(st, done, volt_segmenter_open(&p->previous, &run, 1, &own, cb));
-    VOLT_TRY(st, done, volt_segmenter_restore_programs(p->previous));
-    VOLT_TRY(st, done, check_previous(p, config));
-    volt_segmenter_release_programs(p->previous);
-    p->stage->base_bytes += p->previous->base_bytes;
-    p->stage->held_bytes += p->previous->base_bytes;
+    VOLT_TRY(st, done, volt_spread_give(p->spread, p->previous));
+    st = check_previous(p, config);
 done:
     return st;
 }
@@ -97,11 +95,111 @@ done:
     return st;
 }
 
+/* The ranks, if there are several. Axes of a mesh mean that scans are taken whole. */
+static volt_status open_spread(volt_predictor *p, volt_predict_options *o)
+{
+    bool whole;
+    volt_status st = volt_spread_open(&p->spread, &whole, o->comm, o->mesh);
+
+    if (st == VOLT_OK)
+        o->whole = o->whole || whole;
+    if (st == VOLT_OK && p->spread)
+        st = volt_spread_threads(p->spread, &o->threads);
+    return st;
+}
+
+static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
+{
+    volt_status st = VOLT_OK;
+
+    for (int g = 0; seg && g < seg->sets; g++) {
+        for (int i = 0; i < seg->set[g].networks && st == VOLT_OK; i++)
+            st = volt_key_mix_content(key, seg->set[g].path[i]);
+    }
+    return st;
+}
+
+/* Whatever decides on voxels must be the same on all ranks. */
+static volt_status compare_ranks(const volt_predictor *p, const volt_predict_options *o)
+{
+    const double options[] = {o->step,     o->mirror, (double)o->tiles,
+                              o->constant, o->whole,  o->batch};
+    const int32_t isa = (int32_t)volt_cpu_isa();
+    volt_comm *comm = p->spread->comm;
+    uint64_t key = VOLT_KEY_START;
+    volt_status st = mix_networks(&key, p->stage);
+
+    if (st == VOLT_OK)
+        st = mix_networks(&key, p->previous);
+    VOLT_TRY(st, done, volt_spread_agree(p->spread, st));
+    VOLT_TRY(st, done, volt_comm_same(comm, "their networks", &key, sizeof key));
+    VOLT_TRY(st, done, volt_comm_same(comm, "their options", options, sizeof options));
+    st = volt_comm_same(comm, "their processors' instructions (VOLT_ISA makes them alike)",
+                        &isa, sizeof isa);
+done:
+    return st;
+}
+
+static volt_status open_networks(volt_predictor *p, const char *const *runs, int count,
+                                 const volt_predict_options *options, const volt_callbacks *cb)
+{
+    volt_predict_options o = *options;
+    volt_status st;
+
+    if (p->spread && p->spread->rank > 0 && o.precision == VOLT_PRECISION_AUTO)
+        o.precision = VOLT_FP32; /* rank 0 measures, see agree_on_precision() */
+    VOLT_TRY(st, done, volt_segmenter_open(&p->stage, runs, count, &o, cb));
+    VOLT_TRY(st, done, volt_spread_give(p->spread, p->stage));
+    st = open_previous(p, &o, cb);
+done:
+    return st;
+}
+
+/* All ranks compute in the precisions of rank 0. */
+static volt_status agree_on_precision(volt_predictor *p)
+{
+    volt_segmenter *const stage[2] = {p->stage, p->previous};
+    volt_precision chosen[2][VOLT_PREDICT_MAX_SETS] = {{VOLT_FP32}};
+    volt_status st;
+
+    if (!p->spread)
+        return VOLT_OK;
+    for (int i = 0; i < 2; i++) {
+        for (int g = 0; stage[i] && g < stage[i]->sets; g++)
+            chosen[i][g] = stage[i]->set[g].precision;
+    }
+    VOLT_TRY(st, done, volt_comm_broadcast(p->spread->comm, chosen, sizeof chosen, 0));
+    for (int i = 0; i < 2; i++) {
+        for (int g = 0; stage[i] && g < stage[i]->sets; g++)
+            stage[i]->set[g].precision = chosen[i][g];
+    }
+done:
+    return st;
+}
+
+/* Those of a previous stage are created once, so that damaged weights fail here, and again when
+ * they have something to do. */
+static volt_status open_programs(volt_predictor *p)
+{
+    volt_status st = VOLT_OK;
+
+    if (p->previous) {
+        VOLT_TRY(st, done, volt_segmenter_restore_programs(p->previous));
+        volt_segmenter_release_programs(p->previous);
+        p->stage->base_bytes += p->previous->base_bytes;
+        p->stage->held_bytes += p->previous->base_bytes;
+    }
+    st = volt_segmenter_restore_programs(p->stage);
+done:
+    return st;
+}
+
 volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, int count,
                                 const volt_predict_options *options, const volt_callbacks *cb)
 {
     volt_predict_options o = defaults;
     volt_predictor *p = NULL;
+    volt_callbacks own;
     volt_status st;
 
     if (count < 1 || !runs)
@@ -113,9 +211,14 @@ volt_status volt_predictor_open(volt_predictor **out, const char *const *runs, i
     }
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_predict_options"));
     VOLT_TRY(st, done, volt_alloc_zero(&p, 1, sizeof *p, "a predictor"));
-    VOLT_TRY(st, done, volt_segmenter_open(&p->stage, runs, count, &o, cb));
-    VOLT_TRY(st, done, open_previous(p, &o, cb));
-    VOLT_TRY(st, done, volt_segmenter_restore_programs(p->stage));
+    VOLT_TRY(st, done, open_spread(p, &o));
+    own = volt_spread_callbacks(p->spread, cb);
+    st = open_networks(p, runs, count, &o, &own);
+    VOLT_TRY(st, done, volt_spread_agree(p->spread, st));
+    if (p->spread)
+        VOLT_TRY(st, done, compare_ranks(p, &o));
+    VOLT_TRY(st, done, agree_on_precision(p));
+    VOLT_TRY(st, done, volt_spread_agree(p->spread, open_programs(p)));
     *out = p;
     p = NULL;
 done:
@@ -129,6 +232,7 @@ void volt_predictor_free(volt_predictor *p)
         return;
     volt_segmenter_free(p->previous);
     volt_segmenter_free(p->stage);
+    volt_spread_close(p->spread);
     volt_free(p->prior);
     volt_free(p);
 }
@@ -209,10 +313,10 @@ static volt_status check_channels(const volt_predictor *p, const volt_grid *grid
     return VOLT_OK;
 }
 
-/* One stage. `mask`: the prior mask, for cascades. */
-static volt_status run_stage(volt_segmenter *seg, const volt_volume *image,
-                             const volt_volume *mask, volt_volume **labels,
-                             const volt_callbacks *cb)
+/* One stage on this rank, or led by it. `mask`: the prior mask, for cascades. */
+static volt_status lead_stage(volt_segmenter *seg, const volt_volume *image,
+                              const volt_volume *mask, volt_volume **labels,
+                              const volt_callbacks *cb)
 {
     const volt_prior_mask prior = {.mask = mask};
     const volt_segment_request wanted = {0};
@@ -221,7 +325,6 @@ static volt_status run_stage(volt_segmenter *seg, const volt_volume *image,
     volt_segmentation f = {0};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_segmenter_restore_programs(seg));
     VOLT_TRY(st, done, volt_volume_convert(&copy, image, VOLT_F32, NULL, seg->threads));
     VOLT_TRY(st, done,
              volt_preprocess_scan(&scan, seg, &copy, &prior, "the image", seg->threads));
@@ -234,13 +337,50 @@ done:
     return st;
 }
 
+static volt_status run_stage(volt_segmenter *seg, const volt_volume *image,
+                             const volt_volume *mask, volt_volume **labels,
+                             const volt_callbacks *cb)
+{
+    const volt_spread *sp = seg->spread;
+    const volt_segment_request wanted = {0};
+    const volt_callbacks own = volt_spread_callbacks(sp, cb);
+    const bool joint = volt_spread_is_joint(sp);
+    volt_volume *made = NULL;
+    volt_status st = volt_segmenter_restore_programs(seg);
+
+    if (joint && (st = volt_spread_agree(sp, st)) != VOLT_OK)
+        return st;
+    if (joint && sp->rank > 0)
+        st = volt_spread_follow(seg, &wanted, &own);
+    else if (st == VOLT_OK)
+        st = lead_stage(seg, image, mask, &made, &own);
+    if (joint && sp->rank == 0)
+        st = volt_spread_end(sp, st);
+    if (st == VOLT_OK)
+        *labels = made;
+    else
+        volt_volume_free(made);
+    return st;
+}
+
+/* What the ranks that compute a scan together check together. */
+static volt_status check_image(const volt_predictor *p, const volt_volume *image)
+{
+    const volt_spread *sp = p->spread;
+
+    if (volt_spread_is_joint(sp))
+        return volt_spread_agree(sp, sp->rank > 0 ? VOLT_OK : check_channels(p, &image->grid));
+    return check_channels(p, &image->grid);
+}
+
 volt_status volt_predictor_run(volt_predictor *p, const volt_volume *image,
                                volt_volume **labels, const volt_callbacks *cb)
 {
     volt_volume *mask = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, check_channels(p, &image->grid));
+    volt_spread_settle(p->spread, p->stage, 0);
+    VOLT_TRY(st, done, check_image(p, image));
     VOLT_TRY(st, done, volt_predictor_need_prior(p));
     if (p->prior && !p->previous)
         return volt_fail(VOLT_EINVAL,
@@ -261,8 +401,13 @@ volt_status volt_predictor_run_with_prior(volt_predictor *p, const volt_volume *
 {
     volt_status st;
 
-    VOLT_TRY(st, done, check_channels(p, &image->grid));
-    VOLT_TRY(st, done, check_prior(p, image, mask));
+    volt_spread_settle(p->spread, p->stage, 0);
+    VOLT_TRY(st, done, check_image(p, image));
+    st = volt_spread_is_joint(p->spread) && p->spread->rank > 0 ? VOLT_OK
+                                                                : check_prior(p, image, mask);
+    if (volt_spread_is_joint(p->spread))
+        st = volt_spread_agree(p->spread, st);
+    VOLT_TRY(st, done, st);
     st = run_stage(p->stage, image, mask, labels, cb);
 done:
     return st;

@@ -1,15 +1,13 @@
 /* From a preprocessed scan to labels, regions and logits: the pass that drives tiles, decoder
  * and export.
  */
-#include <assert.h>
-#include <math.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
-#include "nets3d/plan/plan_internal.h"
+#include "nets3d/predict/pass.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/program/on_device.h"
-#include "volume/orient.h"
 
 /* One scan at work. */
 typedef struct job {
@@ -27,75 +25,6 @@ typedef struct job {
     volt_stitch stitch[VOLT_PREDICT_MAX_SETS];
     int64_t decoded; /* slices of the crop */
 } job;
-
-/* ---- boxes ---- */
-
-/* The voxels of a grid of `n` that linear resampling reads for `low` <= i < `high` of `to`. */
-static void source_range(int64_t *from, int64_t *end, int64_t low, int64_t high, int64_t n,
-                         int64_t to)
-{
-    const double scale = (double)n / (double)to;
-    const int64_t first = (int64_t)floor(((double)low + 0.5) * scale - 0.5) - 1;
-    const int64_t last = (int64_t)ceil(((double)high - 0.5) * scale - 0.5) + 1;
-
-    *from = first > 0 ? first : 0;
-    *end = last + 1 < n ? last + 1 : n;
-}
-
-/* The part of the crop that is asked for. */
-static volt_box wanted_part(const job *j, const volt_preprocessed *scan)
-{
-    volt_box box = volt_box_of_shape(j->axes.permuted.n);
-    const int64_t *low = scan->crop.low;
-
-    for (int a = 0; j->wanted->roi && a < 3; a++) {
-        box.low[a] = j->wanted->roi->low[j->axes.order.from[a]];
-        box.high[a] = j->wanted->roi->high[j->axes.order.from[a]];
-    }
-    box = volt_box_intersect(box, scan->crop);
-    return volt_box_shift(box, (int64_t[3]){-low[0], -low[1], -low[2]});
-}
-
-/* The part of a preprocessed scan of `shape` on which `part` of the crop depends; axes 0, 1, 2
- * of the crop are axis[0], [1] and [2] of the scan. */
-static volt_box preprocessed_part(volt_box part, const int64_t shape[3], const int64_t crop[3],
-                                  const int axis[3])
-{
-    volt_box box;
-
-    for (int a = 0; a < 3; a++) {
-        const int b = axis[a];
-        source_range(&box.low[b], &box.high[b], part.low[a], part.high[a], shape[b], crop[a]);
-    }
-    return box;
-}
-
-/* Permutes the finished logits of a set to the first set's axes, class by class. */
-static volt_status permute_logits(volt_stitch *s, const int axis[3], int threads)
-{
-    const volt_grid grid = volt_grid_make(s->shape, 1, (double[]){1, 1, 1});
-    volt_volume one = {.grid = grid, .dtype = s->half ? VOLT_U16 : VOLT_F32};
-    const size_t bytes = volt_volume_bytes(&one);
-    volt_volume *permuted = NULL;
-    volt_orientation o;
-    volt_status st;
-
-    VOLT_TRY(st, done, volt_orientation_transpose(&o, axis));
-    if (volt_orientation_is_identity(o))
-        goto done;
-    assert(s->room == s->shape[0] && s->finished == s->room);
-    for (int64_t c = 0; c < s->channels; c++) {
-        one.data = (s->half ? (char *)s->half : (char *)s->sum) + (size_t)c * bytes;
-        VOLT_TRY(st, done, volt_volume_reorient(&permuted, &one, o, threads));
-        memcpy(one.data, permuted->data, bytes);
-        volt_volume_free(permuted);
-    }
-    for (int a = 0; a < 3; a++)
-        s->shape[a] = grid.n[axis[a]];
-    s->room = s->finished = s->shape[0];
-done:
-    return st;
-}
 
 /* ---- decoding ---- */
 
@@ -154,30 +83,14 @@ static volt_status on_slab(void *context)
 
 static volt_status open_decoder(job *j, const volt_preprocessed_scan *scan)
 {
-    const volt_segmenter *seg = j->seg;
-    volt_decode_options o = volt_decode_defaults();
+    int64_t shape[VOLT_PREDICT_MAX_SETS][3];
 
-    o.classes = seg->outputs;
-    o.regions = volt_segmenter_has_regions(seg);
-    o.value = seg->value;
-    o.sets = seg->sets;
-    o.threads = seg->threads;
-    volt_box_shape(o.to, j->out->frame.crop);
-    for (int g = 0; g < seg->sets; g++) {
-        const volt_preprocessed *s = &scan->set[g];
-        const int separate = volt_plan_separate_axis(&seg->set[g].config->probabilities,
-                                                     s->spacing, s->spacing_before);
-        o.set[g].separate_axis = VOLT_NO_AXIS;
-        for (int a = 0; a < 3; a++) {
-            o.set[g].shape[a] = s->image->grid.n[j->axis[g][a]];
-            if (j->axis[g][a] == separate)
-                o.set[g].separate_axis = a;
-        }
-    }
-    j->options = o;
+    for (int g = 0; g < j->seg->sets; g++)
+        memcpy(shape[g], scan->set[g].image->grid.n, sizeof shape[g]);
+    volt_pass_decoder_options(&j->options, j->seg, scan, shape[0]);
     /* Probabilities and transposed logits of several sets are the host's. */
-    j->scores = volt_segmenter_scores(seg, j->rolling ? &j->options : NULL);
-    return volt_decoder_open(&j->decoder, &o);
+    j->scores = volt_segmenter_scores(j->seg, j->rolling ? &j->options : NULL);
+    return volt_decoder_open(&j->decoder, &j->options);
 }
 
 /* ---- the pass ---- */
@@ -203,7 +116,7 @@ static volt_status open_job(job *j, const volt_preprocessed_scan *scan, volt_til
     j->out->frame = *first;
     j->out->frame.image = j->out->frame.labels = NULL;
     VOLT_TRY(st, done, volt_scan_axes_of(&j->axes, first));
-    j->part = wanted_part(j, first);
+    j->part = volt_pass_part(&j->axes, first->crop, j->wanted->roi);
     j->rolling = seg->sets == 1 && !j->wanted->probabilities;
     volt_box_shape(crop, first->crop);
     *tiling = (volt_tiling){.what = what};
@@ -212,7 +125,7 @@ static volt_status open_job(job *j, const volt_preprocessed_scan *scan, volt_til
     for (int g = 0; g < seg->sets; g++) {
         const int64_t *shape = scan->set[g].image->grid.n;
         int64_t tiles, patch[3], room;
-        part[g] = preprocessed_part(j->part, shape, crop, j->axis[g]);
+        part[g] = volt_pass_source(j->part, shape, crop, j->axis[g]);
         VOLT_TRY(st, done, volt_net_set_tiles(&tiles, seg, &seg->set[g], shape, &part[g]));
         tiling->total += tiles;
         volt_net_set_patch(patch, seg, &seg->set[g], shape);
@@ -271,9 +184,10 @@ done:
     return st;
 }
 
-volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
-                               volt_preprocessed_scan *scan, const volt_segment_request *wanted,
-                               const char *what, const volt_callbacks *cb)
+static volt_status segment_alone(volt_segmenter *seg, volt_segmentation *out,
+                                 volt_preprocessed_scan *scan,
+                                 const volt_segment_request *wanted, const char *what,
+                                 const volt_callbacks *cb)
 {
     volt_segmentation f = {0};
     job j = {.seg = seg, .wanted = wanted, .out = &f};
@@ -292,7 +206,7 @@ volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
                  volt_net_set_run(seg, &seg->set[g], scan->set[g].image, &tiling, cb));
         volt_volume_free(scan->set[g].image);
         scan->set[g].image = NULL;
-        VOLT_TRY(st, done, permute_logits(&j.stitch[g], j.axis[g], seg->threads));
+        VOLT_TRY(st, done, volt_pass_permute(&j.stitch[g], j.axis[g], seg->threads));
     }
     if (!j.rolling)
         VOLT_TRY(st, done, decode(&j, 0, j.axes.permuted.n[0]));
@@ -304,5 +218,23 @@ done:
     volt_decoder_free(j.decoder);
     volt_segmentation_clear(&f);
     volt_preprocessed_scan_clear(scan, seg);
+    return st;
+}
+
+volt_status volt_segmenter_run(volt_segmenter *seg, volt_segmentation *out,
+                               volt_preprocessed_scan *scan, const volt_segment_request *wanted,
+                               const char *what, const volt_callbacks *cb)
+{
+    volt_segmentation f = {0};
+    volt_status st;
+
+    if (!volt_spread_is_joint(seg->spread))
+        return segment_alone(seg, out, scan, wanted, what, cb);
+    VOLT_TRY(st, done, volt_spread_segment(seg, &f, scan, wanted, what, cb));
+    VOLT_TRY(st, done, volt_export_masks(&f, seg));
+    *out = f;
+    f = (volt_segmentation){0};
+done:
+    volt_segmentation_clear(&f);
     return st;
 }

@@ -346,7 +346,7 @@ volt_status volt_segmenter_restore_programs(volt_segmenter *seg)
         if (volt_net_set_is_whole(seg, &seg->set[g]))
             continue;
         VOLT_TRY(st, done, volt_net_set_open(seg, &seg->set[g], patch));
-        VOLT_TRY(st, done, volt_net_set_bytes(&bytes, seg, &seg->set[g], patch));
+        VOLT_TRY(st, done, volt_net_set_bytes(&bytes, NULL, seg, &seg->set[g], patch));
         opened += bytes;
     }
     seg->held_bytes += (size_t)volt_mem_scope_held(&scope);

@@ -12,6 +12,8 @@
  *   next_stage.c   labels on the grid of a cascade's next stage
  *   memory.c       how much memory a scan takes
  *
+ * On several ranks spread.h says how they share the work.
+ *
  * Terms     a set is the networks of one plan and configuration; an output is a class or, for
  *           data sets with regions, a region.
  * Threads   a segmenter is used by one thread at a time; reading its description (info, sets'
@@ -64,9 +66,10 @@ typedef struct volt_segmenter {
     volt_predict_options options; /* strings are not valid */
     volt_dataset_info info;
     int threads;
-    int outputs;      /* of the networks */
-    uint16_t *value;  /* (outputs) label that each writes */
-    volt_dtype dtype; /* of label maps: VOLT_U8 or VOLT_U16 */
+    const struct volt_spread *spread; /* several ranks (spread.h); NULL = one. Borrowed */
+    int outputs;                      /* of the networks */
+    uint16_t *value;                  /* (outputs) label that each writes */
+    volt_dtype dtype;                 /* of label maps: VOLT_U8 or VOLT_U16 */
     volt_device *device;
     volt_net_set set[VOLT_PREDICT_MAX_SETS];
     int sets;
@@ -138,6 +141,9 @@ typedef struct volt_segmentation {
     volt_decoder *decoder;                     /* the same */
     float *norms;  /* (sets, crop): volt_decode_norms; NULL for regions */
     volt_box part; /* of the crop: what was asked for; with logits */
+    /* On several ranks: (ranks + 1) rank r has decoded slices first[r] <= z < first[r + 1] of
+     * the crop, and holds what this takes; owned. `part` counts from its own first slice. */
+    int64_t *first;
 } volt_segmentation;
 void volt_segmentation_clear(volt_segmentation *f);
 /* Releases what only volt_export_probability needs. */
@@ -202,9 +208,11 @@ VOLT_MUST_USE volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g
 /* Loads network i's weights into the program. */
 VOLT_MUST_USE volt_status volt_net_set_load(volt_net_set *g, int i);
 void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g);
-/* Bytes of program and tile buffers for a preprocessed scan of `shape`. */
-VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, const volt_segmenter *seg,
-                                             const volt_net_set *g, const int64_t shape[3]);
+/* Bytes of program and tile buffers for a preprocessed scan of `shape`; *input (NULL allowed):
+ * voxels of one input of the program. Collective where one program runs on all ranks. */
+VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, size_t *input,
+                                             const volt_segmenter *seg, const volt_net_set *g,
+                                             const int64_t shape[3]);
 
 /* ---- tiles ---- */
 
@@ -224,6 +232,13 @@ VOLT_MUST_USE volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_
                                                    const int64_t shape[3], int64_t room);
 size_t volt_segmenter_sums_bytes(const volt_segmenter *seg, const int64_t shape[3],
                                  int64_t room);
+/* The same, on the host, for a part of the scan, all slices of which are held: in float32 or
+ * halves as one rank would sum the scan up with this room. Close with volt_stitch_close. */
+VOLT_MUST_USE volt_status volt_segmenter_open_part(volt_stitch *out, const volt_segmenter *seg,
+                                                   const int64_t part[3],
+                                                   const int64_t shape[3], int64_t room);
+size_t volt_segmenter_part_bytes(const volt_segmenter *seg, const int64_t part[3],
+                                 const int64_t shape[3], int64_t room);
 /* Sums as the decoder takes them. */
 volt_logits volt_net_set_logits(const volt_net_set *g, const volt_stitch *s);
 
@@ -245,6 +260,24 @@ VOLT_MUST_USE volt_status volt_net_set_tiles(int64_t *out, const volt_segmenter 
 VOLT_MUST_USE volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g,
                                            const volt_volume *image, volt_tiling *tiling,
                                            const volt_callbacks *cb);
+/* Where the set's tiles lie in a preprocessed scan of `shape`. Release with volt_tiles_free. */
+VOLT_MUST_USE volt_status volt_net_set_place(volt_tiles *out, const volt_segmenter *seg,
+                                             const volt_net_set *g, const int64_t shape[3]);
+/* What one of several ranks computes of a scan: some rows of tiles. */
+typedef struct volt_scan_piece {
+    int64_t shape[3]; /* of the preprocessed scan */
+    volt_box image;   /* the part of it that the rank has */
+    volt_box sums;    /* the slices that the stitch has, as if they were a scan of their own */
+    int64_t row, row_end; /* rows of tiles */
+} volt_scan_piece;
+/* Runs the tiles of these rows; `image` is the part `piece->image`. Adds sums, but finishes
+ * nothing: other ranks may have something to add. */
+VOLT_MUST_USE volt_status volt_net_set_run_piece(volt_segmenter *seg, volt_net_set *g,
+                                                 const volt_volume *image,
+                                                 const volt_scan_piece *piece,
+                                                 volt_tiling *tiling, const volt_callbacks *cb);
+/* Fails with VOLT_ENUMERIC for the scan `what`. */
+VOLT_MUST_USE volt_status volt_net_set_not_finite(const char *what);
 
 /* ---- memory ---- */
 
@@ -255,17 +288,27 @@ typedef struct volt_predict_memory {
     size_t compute;    /* from the preprocessed images to the results, these included */
     size_t ready;      /* the results: labels and regions */
     size_t write;      /* writing them, in addition */
+    size_t others;     /* where ranks work on a scan together: all that another one than rank 0
+                        * needs */
 } volt_predict_memory;
 
-/* For a scan of `grid` of which nothing is cropped. VOLT_EINVAL. */
+/* For a scan of `grid` of which nothing is cropped. VOLT_EINVAL. Collective where one program
+ * runs on all ranks. */
 VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg,
                                                  const volt_grid *grid,
                                                  const volt_segment_request *wanted,
                                                  const char *what);
 /* The peak if nothing overlaps. */
 size_t volt_predict_memory_alone(const volt_predict_memory *m);
-/* What the stages may use: the memory available, with the networks that `seg` holds already. */
+/* What the stages may use: the memory available, with the networks that `seg` holds already; of
+ * ranks on one host, each gets the same. */
 size_t volt_predict_memory_left(const volt_segmenter *seg);
+/* VOLT_ENOMEM if a scan, named in the sentence, needs more memory than a host has for its
+ * ranks.
+ */
+VOLT_MUST_USE volt_status volt_predict_memory_check(const volt_segmenter *seg,
+                                                    const volt_predict_memory *m,
+                                                    const char *what);
 
 VOLT_END_DECLS
 #endif

@@ -7,7 +7,6 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/core/alloc.h"
-#include "base/core/available.h"
 #include "base/core/checked.h"
 #include "base/core/plural.h"
 #include "base/core/fail.h"
@@ -16,6 +15,8 @@
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/stage.h"
 #include "nets3d/predict/prior_mask.h"
+#include "nets3d/predict/reports.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/predict/write.h"
 #include "volume/orient.h"
 
@@ -82,6 +83,12 @@ typedef struct job {
     pthread_t reader, writer;
     bool reader_runs, writer_runs;
 } job;
+
+/* For what one rank says for all. */
+static const volt_callbacks *first_rank(const job *j)
+{
+    return j->seg->spread && j->seg->spread->rank > 0 ? NULL : j->cb;
+}
 
 /* ---- the work on one scan ---- */
 
@@ -360,10 +367,13 @@ done:
  * each; time.on stays false if there are so few passes that this would matter. */
 static volt_status measure_pass(job *j)
 {
+    const volt_spread *sp = j->seg->spread;
     double seconds = 0;
     int64_t passes = 0;
     volt_status st = VOLT_OK;
 
+    if (sp && (sp->rank > 0 || sp->kind == VOLT_SPREAD_VOLUME))
+        return VOLT_OK; /* rank 0 tells; passes of all ranks are not its own */
     for (int i = 0; i < j->seg->sets && !j->out->roi; i++) {
         const volt_net_set *g = &j->seg->set[i];
         double start;
@@ -379,7 +389,7 @@ static volt_status measure_pass(job *j)
         passes += j->passes[i];
     }
     if (passes > 0) {
-        j->time.pass_s = seconds / (double)passes;
+        j->time.pass_s = seconds / (double)passes / (volt_spread_is_joint(sp) ? sp->ranks : 1);
         j->time.on = true;
     }
 done:
@@ -415,7 +425,7 @@ static volt_status announce_time(job *j, const item *it)
     left = (double)passes + passes_left(j, it->index + 1);
     j->time.told_s = left * j->time.pass_s;
     j->time.told_at = volt_seconds();
-    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s in the network, %.0f pass%s",
+    volt_report(first_rank(j), VOLT_LOG_INFO, "time: about %.0f s in the network, %.0f pass%s",
                 j->time.told_s, left, left == 1 ? "" : "es");
     return VOLT_OK;
 }
@@ -438,7 +448,7 @@ static void correct_time(job *j, int64_t index, double network_s)
     if (left < SHORT_S ||
         (left > expected * (1 - WORTH_TELLING) && left < expected * (1 + WORTH_TELLING)))
         return;
-    volt_report(j->cb, VOLT_LOG_INFO, "time: about %.0f s left in the network", left);
+    volt_report(first_rank(j), VOLT_LOG_INFO, "time: about %.0f s left in the network", left);
     j->time.told_s = left;
     j->time.told_at = now;
 }
@@ -504,12 +514,20 @@ done:
     return st;
 }
 
+/* A mesh that does not fit a scan: which one. */
+static volt_status name_case(const char *file)
+{
+    char why[1024];
+
+    snprintf(why, sizeof why, "%s", volt_last_error());
+    return volt_fail(VOLT_EINVAL, "%s: %s", file, why);
+}
+
 /* What one scan needs, by its header. VOLT_ENOMEM with *too_large: more than there is. */
 static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j, int64_t index)
 {
     const char *file = j->cases->item[index].file[0];
-    const size_t available = volt_predict_memory_left(j->seg);
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    const volt_spread *sp = j->seg->spread;
     volt_image_header *header = NULL;
     volt_grid grid;
     volt_status st;
@@ -517,17 +535,19 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
     VOLT_TRY(st, done, volt_image_info(&header, file));
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
-    VOLT_TRY(st, done, volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file));
+    if (sp && sp->kind == VOLT_SPREAD_VOLUME)
+        VOLT_TRY(st, done, volt_spread_ask_memory(sp, &grid));
+    st = volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file);
+    if (st == VOLT_EINVAL && sp && sp->kind == VOLT_SPREAD_VOLUME)
+        st = name_case(file);
+    if (st != VOLT_OK)
+        goto done;
     out->preprocess +=
         header->helper_bytes; /* of volt-itk, which reads and writes some formats */
     out->write += header->helper_bytes;
-    *too_large = volt_predict_memory_alone(out) > available;
-    if (*too_large)
-        st = volt_fail(VOLT_ENOMEM,
-                       "%s: prediction needs %s of memory, but only %s is available", file,
-                       volt_mem_words(needed, volt_predict_memory_alone(out)),
-                       volt_mem_words(there, available));
-    else
+    st = volt_predict_memory_check(j->seg, out, file);
+    *too_large = st == VOLT_ENOMEM;
+    if (st == VOLT_OK)
         st = count_passes(j, index, &grid);
 done:
     volt_image_header_free(header);
@@ -558,6 +578,7 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         most.compute = volt_max_size(most.compute, m.compute);
         most.ready = volt_max_size(most.ready, m.ready);
         most.write = volt_max_size(most.write, m.write);
+        most.others = volt_max_size(most.others, m.others);
     }
     *out = most;
 done:
@@ -578,9 +599,13 @@ static volt_status announce(job *j)
     j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES &&
                  together <= volt_predict_memory_left(j->seg);
     j->result.announced_bytes = j->overlap ? together : alone;
-    volt_report(j->cb, VOLT_LOG_INFO, "memory: %.0f MiB at most (network %.0f, scans %.0f)",
+    volt_report(first_rank(j), VOLT_LOG_INFO,
+                "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
                 (double)(j->result.announced_bytes - m.network) * MIB);
+    if (m.others > 0)
+        volt_report(j->cb, VOLT_LOG_INFO, "memory of each other rank: %.0f MiB at most",
+                    (double)m.others * MIB);
     return measure_pass(j);
 }
 
@@ -612,12 +637,15 @@ static void stop_threads(job *j)
 static volt_status find_existing(job *j)
 {
     const size_t room = (size_t)j->cases->count + 1;
+    const volt_spread *sp = j->seg->spread;
     volt_status st = volt_alloc_zero(&j->skip, room, sizeof *j->skip, "a list of cases");
 
     if (st == VOLT_OK)
         st = volt_alloc_zero(&j->full, room, sizeof *j->full, "a list of cases");
     for (int64_t i = 0; st == VOLT_OK && j->out->failures && i < j->cases->count; i++)
         j->skip[i] = volt_predict_failures_have(j->out->failures, j->cases->item[i].id);
+    for (int64_t i = 0; st == VOLT_OK && sp && sp->owner && i < j->cases->count; i++)
+        j->skip[i] = j->skip[i] || sp->owner[i] != sp->rank; /* or failed on rank 0 */
     for (int64_t i = 0; st == VOLT_OK && j->out->skip_existing && i < j->cases->count; i++) {
         bool there;
         if (j->skip[i])
@@ -627,9 +655,9 @@ static volt_status find_existing(job *j)
         j->result.skipped += j->skip[i];
     }
     if (j->result.skipped > 0)
-        volt_report(j->cb, VOLT_LOG_INFO, "skipping %lld of %lld case%s: all files exist",
-                    (long long)j->result.skipped, (long long)j->cases->count,
-                    volt_s(j->cases->count));
+        volt_report(
+            first_rank(j), VOLT_LOG_INFO, "skipping %lld of %lld case%s: all files exist",
+            (long long)j->result.skipped, (long long)j->cases->count, volt_s(j->cases->count));
     return st;
 }
 
@@ -651,9 +679,9 @@ done:
     return st;
 }
 
-volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
-                               const volt_case_list *cases, const volt_predict_output *output,
-                               const volt_callbacks *cb, volt_predict_result *result)
+static volt_status predict_stage(volt_segmenter *seg, const char *masks,
+                                 const volt_case_list *cases, const volt_predict_output *output,
+                                 const volt_callbacks *cb, volt_predict_result *result)
 {
     const bool probabilities = output->probabilities || output->probability_nifti;
     job j = {.seg = seg,
@@ -662,8 +690,10 @@ volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
              .out = output,
              .wanted = {output->regions, probabilities, NULL},
              .reported = output->failures ? output->failures->count : 0,
+             .described = seg->spread && seg->spread->rank > 0, /* rank 0 does it */
              .cb = cb};
     const double start = volt_seconds(), network = seg->network_s;
+    const bool joint = volt_spread_is_joint(seg->spread);
     const size_t held = seg->held_bytes;
     volt_mem_scope scope;
     volt_status st;
@@ -671,8 +701,14 @@ volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
     volt_mem_scope_enter(&scope);
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);
-    st = run_job(&j);
-    stop_threads(&j);
+    if (joint && seg->spread->rank > 0) {
+        st = volt_spread_follow(seg, &j.wanted, cb);
+    } else {
+        st = run_job(&j);
+        stop_threads(&j);
+    }
+    if (joint && seg->spread->rank == 0)
+        st = volt_spread_end(seg->spread, st);
     pthread_cond_destroy(&j.change);
     pthread_mutex_destroy(&j.lock);
     volt_free(j.full);
@@ -683,5 +719,25 @@ volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
     j.result.peak_bytes = held + volt_mem_scope_peak(&scope);
     if (st == VOLT_OK)
         *result = j.result;
+    return st;
+}
+
+volt_status volt_predict_stage(volt_segmenter *seg, const char *masks,
+                               const volt_case_list *cases, const volt_predict_output *output,
+                               const volt_callbacks *cb, volt_predict_result *result)
+{
+    const volt_spread *sp = seg->spread;
+    volt_reports *reports = NULL;
+    volt_status st;
+
+    if (!sp)
+        return predict_stage(seg, masks, cases, output, cb, result);
+    VOLT_TRY(st, done, volt_spread_measure(sp));
+    if (volt_spread_is_joint(sp))
+        return predict_stage(seg, masks, cases, output, cb, result);
+    VOLT_TRY(st, done, volt_reports_open(&reports, sp, cb));
+    st = predict_stage(seg, masks, cases, output, volt_reports_callbacks(reports), result);
+    st = volt_reports_close(&reports, st);
+done:
     return st;
 }

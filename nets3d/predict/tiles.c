@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/program/on_device.h"
 
 #define FLOAT_SUMS_BYTES ((size_t)1 << 30)
@@ -41,6 +42,20 @@ volt_status volt_segmenter_open_sums(volt_stitch *out, const volt_segmenter *seg
 {
     return scores->open(seg->device, out, seg->outputs, shape, room,
                         sums_are_halves(seg, shape, room));
+}
+
+volt_status volt_segmenter_open_part(volt_stitch *out, const volt_segmenter *seg,
+                                     const int64_t part[3], const int64_t shape[3],
+                                     int64_t room)
+{
+    return volt_stitch_open(out, seg->outputs, part, part[0],
+                            sums_are_halves(seg, shape, room));
+}
+
+size_t volt_segmenter_part_bytes(const volt_segmenter *seg, const int64_t part[3],
+                                 const int64_t shape[3], int64_t room)
+{
+    return volt_stitch_bytes(seg->outputs, part, part[0], sums_are_halves(seg, shape, room));
 }
 
 size_t volt_segmenter_sums_bytes(const volt_segmenter *seg, const int64_t shape[3],
@@ -76,6 +91,9 @@ typedef struct walk {
     const volt_volume *image;
     volt_tiling *t;
     const volt_callbacks *cb;
+    int64_t shape[3]; /* of the scan, of which `image` may be a part */
+    int64_t from[3];  /* the part's first voxel */
+    int64_t low;      /* first slice of the sums */
     volt_tiles tiles;
     int network;
     /* Passes that wait until the batch is full. */
@@ -92,7 +110,8 @@ static bool is_wanted(const volt_box *part, volt_box box)
 /* The slices around `box` as channels; beyond the scan its first or last slice is repeated. */
 static void gather_slices(const walk *w, float *input, volt_box box, const bool flip[3])
 {
-    const int64_t *n = w->image->grid.n;
+    const int64_t *n = w->shape, *part = w->image->grid.n;
+    const int64_t back[3] = {-w->from[0], -w->from[1], -w->from[2]};
     const int slices = w->g->config->slices;
     const int64_t voxels = volt_grid_voxels(&w->image->grid);
     const size_t plane = volt_patch_voxels(w->g->patch);
@@ -104,9 +123,9 @@ static void gather_slices(const walk *w, float *input, volt_box box, const bool 
         slice.low[0] = at < 0 ? 0 : at >= n[0] ? n[0] - 1 : at;
         slice.high[0] = slice.low[0] + 1;
         for (int c = 0; c < w->image->grid.channels; c++)
-            volt_tile_read(input + (size_t)(c * slices + k) * plane, slice,
-                           (const float *)w->image->data + c * voxels, 1, n, flip,
-                           w->seg->threads);
+            volt_tile_read(
+                input + (size_t)(c * slices + k) * plane, volt_box_shift(slice, back),
+                (const float *)w->image->data + c * voxels, 1, part, flip, w->seg->threads);
     }
 }
 
@@ -115,13 +134,14 @@ static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
 {
     const size_t size =
         (size_t)volt_network_in_channels(&w->g->config->net) * volt_patch_voxels(w->g->patch);
+    const int64_t back[3] = {-w->from[0], -w->from[1], -w->from[2]};
     float *input = w->g->input + (size_t)slot * size;
 
     if (w->g->config->slices > 1)
         gather_slices(w, input, box, flip);
     else
-        volt_tile_read(input, box, w->image->data, w->image->grid.channels, w->image->grid.n,
-                       flip, w->seg->threads);
+        volt_tile_read(input, volt_box_shift(box, back), w->image->data,
+                       w->image->grid.channels, w->image->grid.n, flip, w->seg->threads);
 }
 
 /* Whether sums are held in memory that is only the device's. */
@@ -156,7 +176,7 @@ static volt_status run_batch(walk *w)
     w->seg->network_s += volt_seconds() - start;
     for (int i = 0; i < w->waiting; i++) {
         const volt_stitch_tile tile = {
-            .box = w->box[i],
+            .box = volt_box_shift(w->box[i], (int64_t[3]){-w->low, 0, 0}),
             .values = logits + (size_t)i * size,
             .flip = w->g->flip[w->flip[i]],
             .weight = sums_are_away(w) ? w->g->device_weight : w->g->weight,
@@ -193,6 +213,7 @@ static volt_status run_rows(walk *w, int64_t first, int64_t end)
         if (!is_wanted(w->t->part, box))
             continue;
         VOLT_TRY(st, done, volt_check_cancelled(w->cb));
+        VOLT_TRY(st, done, volt_spread_check(w->seg->spread));
         for (int f = 0; f < w->g->flips; f++) {
             gather(w, w->waiting, box, w->g->flip[f]);
             w->box[w->waiting] = box;
@@ -206,7 +227,7 @@ done:
     return st;
 }
 
-static volt_status place_tiles(volt_tiles *out, const volt_segmenter *seg,
+volt_status volt_net_set_place(volt_tiles *out, const volt_segmenter *seg,
                                const volt_net_set *g, const int64_t shape[3])
 {
     int64_t patch[3];
@@ -220,7 +241,7 @@ volt_status volt_net_set_tiles(int64_t *out, const volt_segmenter *seg, const vo
 {
     volt_tiles tiles = {0};
     int64_t count = 0;
-    volt_status st = place_tiles(&tiles, seg, g, shape);
+    volt_status st = volt_net_set_place(&tiles, seg, g, shape);
 
     for (int64_t i = 0; st == VOLT_OK && i < tiles.count; i++)
         count += is_wanted(part, volt_tiles_box(&tiles, i));
@@ -230,45 +251,93 @@ volt_status volt_net_set_tiles(int64_t *out, const volt_segmenter *seg, const vo
     return st;
 }
 
+/* The whole scan, or the part of it that `piece` says. */
+static volt_status open_walk(walk *w, const volt_scan_piece *piece)
+{
+    volt_status st;
+
+    memcpy(w->shape, piece ? piece->shape : w->image->grid.n, sizeof w->shape);
+    if (piece) {
+        memcpy(w->from, piece->image.low, sizeof w->from);
+        w->low = piece->sums.low[0];
+    }
+    VOLT_TRY(st, done, volt_net_set_compile(w->seg, w->g, w->shape));
+    VOLT_TRY(st, done, volt_net_set_place(&w->tiles, w->seg, w->g, w->shape));
+    for (int64_t i = 0; w->t->stitch->half && i < w->tiles.count; i++) {
+        const volt_box box = volt_tiles_box(&w->tiles, i);
+        if (is_wanted(w->t->part, box))
+            VOLT_TRY(st, done,
+                     w->t->scores->expect(w->seg->device, w->t->stitch,
+                                          volt_box_shift(box, (int64_t[3]){-w->low, 0, 0}),
+                                          sums_are_away(w) ? w->g->device_weight : w->g->weight,
+                                          volt_program_stream(w->g->program)));
+    }
+done:
+    return st;
+}
+
+/* Runs rows `first` <= z < `end` of tiles through all networks. */
+static volt_status run_networks(walk *w, int64_t first, int64_t end)
+{
+    bool wanted = false;
+    volt_status st = VOLT_OK;
+
+    for (int64_t i = first; i < end; i++)
+        wanted = wanted || row_is_wanted(w, i);
+    for (w->network = 0; wanted && w->network < w->g->networks; w->network++)
+        VOLT_TRY(st, done, run_rows(w, first, end));
+done:
+    return st;
+}
+
 volt_status volt_net_set_run(volt_segmenter *seg, volt_net_set *g, const volt_volume *image,
                              volt_tiling *tiling, const volt_callbacks *cb)
 {
-    const int64_t *shape = image->grid.n;
     walk w = {.seg = seg, .g = g, .image = image, .t = tiling, .cb = cb};
     volt_status st;
 
-    VOLT_TRY(st, done, volt_net_set_compile(seg, g, shape));
-    VOLT_TRY(st, done, place_tiles(&w.tiles, seg, g, shape));
-    for (int64_t i = 0; tiling->stitch->half && i < w.tiles.count; i++) {
-        const volt_box box = volt_tiles_box(&w.tiles, i);
-        if (is_wanted(tiling->part, box))
-            VOLT_TRY(st, done,
-                     tiling->scores->expect(seg->device, tiling->stitch, box,
-                                            sums_are_away(&w) ? g->device_weight : g->weight,
-                                            volt_program_stream(g->program)));
-    }
+    VOLT_TRY(st, done, open_walk(&w, NULL));
     for (int64_t z = 0, next; z < w.tiles.per_axis[0]; z = next) {
-        bool wanted = false, finite = true, last;
+        bool finite = true, last;
         int64_t done;
 
         next = z + volt_net_set_rows(g);
         last = next >= w.tiles.per_axis[0];
         next = last ? w.tiles.per_axis[0] : next;
-        done = last ? shape[0] : w.tiles.start[0][next];
-        for (int64_t i = z; i < next; i++)
-            wanted = wanted || row_is_wanted(&w, i);
-        for (w.network = 0; wanted && w.network < g->networks; w.network++)
-            VOLT_TRY(st, done, run_rows(&w, z, next));
+        done = last ? w.shape[0] : w.tiles.start[0][next];
+        VOLT_TRY(st, done, run_networks(&w, z, next));
         VOLT_TRY(st, done,
                  tiling->scores->finish(seg->device, tiling->stitch, done, seg->threads,
                                         &finite, volt_program_stream(g->program)));
         if (!finite) {
-            st = volt_fail(VOLT_ENUMERIC, "%s: the network's logits are not finite",
-                           tiling->what);
+            st = volt_net_set_not_finite(tiling->what);
             goto done;
         }
         if (tiling->slab)
             VOLT_TRY(st, done, tiling->slab(tiling->context));
+    }
+done:
+    volt_tiles_free(&w.tiles);
+    return st;
+}
+
+volt_status volt_net_set_not_finite(const char *what)
+{
+    return volt_fail(VOLT_ENUMERIC, "%s: the network's logits are not finite", what);
+}
+
+volt_status volt_net_set_run_piece(volt_segmenter *seg, volt_net_set *g,
+                                   const volt_volume *image, const volt_scan_piece *piece,
+                                   volt_tiling *tiling, const volt_callbacks *cb)
+{
+    walk w = {.seg = seg, .g = g, .image = image, .t = tiling, .cb = cb};
+    volt_status st;
+
+    VOLT_TRY(st, done, open_walk(&w, piece));
+    for (int64_t z = piece->row, next; z < piece->row_end; z = next) {
+        next = z + volt_net_set_rows(g);
+        next = next < piece->row_end ? next : piece->row_end;
+        VOLT_TRY(st, done, run_networks(&w, z, next));
     }
 done:
     volt_tiles_free(&w.tiles);

@@ -32,7 +32,7 @@ static json_t *time_text(int64_t seconds)
 
 static json_t *line_object(const volt_epoch_log *e)
 {
-    return json_pack(
+    json_t *line = json_pack(
         "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, "
         "s:I, s:o, s:o}",
         "epoch", (json_int_t)e->epoch, "iterations", (json_int_t)e->iterations, "train_loss",
@@ -45,6 +45,12 @@ static json_t *line_object(const volt_epoch_log *e)
         volt_json_number(e->data_wait_s), "iterations_per_second",
         volt_json_number(e->iterations_per_second), "peak_bytes", (json_int_t)e->peak_bytes,
         "elapsed_seconds", volt_json_number(e->elapsed_s), "time", time_text(e->time));
+    if (line && e->ranks > 1) {
+        json_object_set_new(line, "ranks", json_integer(e->ranks));
+        json_object_set_new(line, "communication_seconds",
+                            volt_json_number(e->communication_s));
+    }
+    return line;
 }
 
 volt_status volt_run_log_append(const char *path, const volt_epoch_log *line)

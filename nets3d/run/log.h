@@ -23,8 +23,10 @@ typedef struct volt_epoch_log {
                            * of (voxel, region) pairs that agree */
     double gradient_norm; /* mean over the iterations, before clipping */
     double seconds, validation_seconds;
-    double data_wait_s; /* the network waiting for batches */
-    int64_t peak_bytes; /* of this process so far */
+    double data_wait_s;     /* the network waiting for batches */
+    int ranks;              /* if more than 1, the line holds them and */
+    double communication_s; /* what rank 0 waited for messages */
+    int64_t peak_bytes;     /* of this process so far */
     double iterations_per_second;
     double elapsed_s; /* of the whole run */
     int64_t time;     /* when the epoch ended, s since 1970 */

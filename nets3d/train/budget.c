@@ -84,7 +84,7 @@ static volt_status dry_run(volt_session *s)
     volt_status st = VOLT_OK;
 
     for (int64_t part = 0; part < parts; part++) {
-        VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
+        VOLT_TRY(st, done, volt_feed_next(s->train, &batch));
         VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
         VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, true));
         VOLT_TRY(st, done, volt_program_backward(s->program));
@@ -106,7 +106,7 @@ static volt_status dry_validation(volt_session *s)
     volt_status st = VOLT_OK;
 
     for (int64_t part = 0; part < s->recipe.recipe.accumulate; part++) {
-        VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
+        VOLT_TRY(st, done, volt_feed_next(s->validation, &batch));
         VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
         VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
         VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
@@ -123,6 +123,7 @@ static volt_status measure(volt_speed *out, volt_session *s)
     float *state = NULL;
     double start;
     int done_count = 0;
+    bool more = true;
     volt_status st;
 
     *out = (volt_speed){.checkpoint = (double)stored / VOLT_WRITTEN_PER_S};
@@ -133,9 +134,13 @@ static volt_status measure(volt_speed *out, volt_session *s)
     VOLT_TRY(st, done, dry_run(s));
     out->iteration = volt_seconds() - start; /* used if there is no time for more */
     start = volt_seconds();
-    while (done_count < MEASURED && volt_session_seconds(s) < most_s) {
-        VOLT_TRY(st, done, dry_run(s));
-        out->iteration = (volt_seconds() - start) / ++done_count;
+    while (more) { /* as rank 0's clock says */
+        more = done_count < MEASURED && volt_session_seconds(s) < most_s;
+        VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, &more, sizeof more));
+        if (more) {
+            VOLT_TRY(st, done, dry_run(s));
+            out->iteration = (volt_seconds() - start) / ++done_count;
+        }
     }
     if (s->validation) {
         start = volt_seconds();
@@ -159,11 +164,13 @@ volt_status volt_budget_fit(volt_session *s)
     t->validation_iterations = s->data->validate_count > 0;
     VOLT_TRY(st, done, volt_session_open_loaders(s));
     VOLT_TRY(st, done, measure(&speed, s));
-    VOLT_TRY(st, done,
-             volt_budget_schedule(t, &speed,
-                                  VOLT_BUDGET_USED * budget - volt_session_seconds(s),
-                                  s->data->validate_count > 0));
+    if (volt_train_ranks_lead(&s->ranks))
+        st =
+            volt_budget_schedule(t, &speed, VOLT_BUDGET_USED * budget - volt_session_seconds(s),
+                                 s->data->validate_count > 0);
+    VOLT_TRY(st, done, volt_train_ranks_follow(&s->ranks, st));
     t->started_s = volt_session_seconds(s);
+    VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, t, sizeof *t));
     volt_report(s->cb, VOLT_LOG_INFO,
                 "budget %.0f s: %lld epoch%s of %lld iteration%s (%.2f s each) and %lld for "
                 "validation (%.2f s each)",

@@ -24,8 +24,9 @@ int64_t volt_budget_epochs(const volt_train_state *s, double seconds);
 /* Times a few iterations (weights and optimizer are left as they were) and sets the schedule of
  * a new run. */
 VOLT_MUST_USE volt_status volt_budget_fit(volt_session *s);
-/* At the end of an epoch: removes or adds epochs if the run would end too late or too early.
- * The learning rate still reaches its final value. Does nothing without a budget. */
+/* At the end of an epoch, by the clock of this rank: removes or adds epochs if the run would
+ * end too late or too early. The learning rate still reaches its final value. Does nothing
+ * without a budget. */
 void volt_budget_refit(volt_session *s);
 
 VOLT_END_DECLS

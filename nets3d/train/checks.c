@@ -11,6 +11,7 @@
 #define MAX_BATCH          (1 << 24)
 #define MAX_ACCUMULATE     (1 << 16)
 #define MAX_LOADER_THREADS 256
+#define MAX_RANKS          65536
 #define MAX_SECONDS        1e12
 
 /* ---- ranges ---- */
@@ -59,7 +60,8 @@ volt_status volt_train_check_options(const volt_train_options *o)
     const whole wholes[] = {
         {"precision", o->precision, VOLT_PRECISION_AUTO, VOLT_TF32},
         {"threads", o->threads, 0, VOLT_MAX_THREADS},
-        {"loader threads", o->loader_threads, 0, MAX_LOADER_THREADS},
+        {"loader threads", o->loader_threads, VOLT_LOADER_THREADS_NONE, MAX_LOADER_THREADS},
+        {"ranks", o->ranks, 0, MAX_RANKS},
         {"mode of initial weights", o->init_mode, VOLT_TRANSFER_BY_NAME,
          VOLT_TRANSFER_TOLERANT},
         {"iterations between checkpoints", o->checkpoint_every, 0, INT64_MAX},

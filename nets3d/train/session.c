@@ -10,7 +10,7 @@
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/core/available.h"
-#include "base/threads.h"
+#include "io/archive/crc32.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/run/checkpoint.h"
 #include "nets3d/graph/init.h"
@@ -18,13 +18,10 @@
 #include "nets3d/train/param_scales.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/program/on_device.h"
-#include "nets3d/program/precision.h"
 #include "nets3d/run.h"
 #include "nets3d/run/log.h"
 #include "nets3d/train/transfer.h"
 
-#define TRAIN_RING        2
-#define VALIDATION_RING   1
 #define FIRST_LOSS_SCALE  65536.0 /* as torch.amp.GradScaler */
 #define LOSS_SCALE_GROWTH 2000
 #define MIB               (1.0 / (1 << 20))
@@ -60,39 +57,6 @@ done:
 
 /* ---- network ---- */
 
-static volt_status choose_device(volt_session *s)
-{
-    const volt_train_options *o = s->options;
-    char name[sizeof s->recipe.device];
-    const int threads = volt_threads_or_default(o->threads);
-    volt_precision_query query = {.net = &s->data->config->net,
-                                  .batch = s->recipe.recipe.batch,
-                                  .mode = VOLT_TRAIN,
-                                  .threads = threads,
-                                  .cache = o->cache};
-    volt_status st = volt_device_open(&s->device, o->device ? o->device : "cpu");
-
-    if (st != VOLT_OK)
-        return st;
-    volt_device_words(name, sizeof name, s->device);
-    if (s->resumed && s->recipe.threads != threads)
-        volt_report(s->cb, VOLT_LOG_WARNING,
-                    "the run continues with another number of threads (%d, before %d): the "
-                    "last bits of the result may differ",
-                    threads, s->recipe.threads);
-    if (s->resumed && strcmp(s->recipe.device, name) != 0)
-        volt_report(
-            s->cb, VOLT_LOG_WARNING,
-            "the run was started on device %s and continues on %s: the last bits of the "
-            "result may differ",
-            s->recipe.device, name);
-    s->recipe.threads = threads;
-    snprintf(s->recipe.device, sizeof s->recipe.device, "%s", name);
-    query.device = s->device;
-    memcpy(query.patch, s->data->config->patch, sizeof query.patch);
-    return volt_precision_choose(&s->recipe.precision, s->recipe.precision, &query, s->cb);
-}
-
 /* If the recipe has rules: learning rates of the parameters, and in *learns which of them are
  * not frozen (the caller owns it: volt_free). */
 static volt_status find_scales(volt_session *s, bool **learns)
@@ -123,7 +87,9 @@ static volt_status compile(volt_session *s)
     bool *learns = NULL;
     volt_status st;
 
-    po.n = r->batch;
+    po.n = s->ranks.count;
+    po.samples = r->batch;
+    po.mesh = s->ranks.mesh;
     po.precision = s->recipe.precision;
     po.mode = VOLT_TRAIN;
     po.threads = s->recipe.threads;
@@ -137,6 +103,7 @@ static volt_status compile(volt_session *s)
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
     VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
+    s->box = volt_program_box(s->program);
     s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
                                r->batch_dice == VOLT_BATCH_DICE_PLAN
                                    ? c->batch_dice
@@ -154,54 +121,10 @@ done:
     return st;
 }
 
-static volt_loader_options loader_options(const volt_session *s, bool validation)
-{
-    const volt_plan_config *c = s->data->config;
-    const volt_recipe *r = &s->recipe.recipe;
-    const int channels = s->data->info->channels;
-    const int priors = s->data->prior_masks ? s->data->plan->classes - 1 : 0;
-    const volt_train_options *asked = s->options;
-    volt_loader_options o = {.store = s->data->store,
-                             .names = validation ? s->data->validate : s->data->train,
-                             .cases =
-                                 validation ? s->data->validate_count : s->data->train_count,
-                             .classes = s->targets.labels,
-                             .ignore = s->targets.ignore,
-                             .regions = s->targets.regions,
-                             .region_count = s->targets.regions ? s->targets.outputs : 0,
-                             .prior_masks = s->data->prior_masks,
-                             .batch = r->batch,
-                             .parts = r->accumulate,
-                             .slices = c->slices,
-                             .whole = c->whole,
-                             .foreground = r->foreground,
-                             .seed = s->recipe.seed,
-                             .validation = validation,
-                             .threads = 1,
-                             .ring = validation ? VALIDATION_RING : TRAIN_RING};
-
-    o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
-    if (validation) {
-        o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.prior_labels = priors;
-        return o;
-    }
-    o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
-                         : volt_augment_rules_none(c->patch, channels);
-    o.rules.prior_labels = priors;
-    for (int a = 0; a < 3; a++)
-        o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
-    for (int i = 0; i < channels; i++)
-        o.rules.zero_outside[i] = c->use_mask_for_norm[i];
-    o.threads = asked->loader_threads > 0 ? asked->loader_threads
-                                          : (volt_default_threads() > 2 ? 2 : 1);
-    return o;
-}
-
 /* The loader's samples must have the channels that the network takes. */
 static volt_status check_channels(const volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
+    const volt_loader_options train = volt_session_loader_options(s, false);
     const volt_plan_config *c = s->data->config;
 
     if (volt_loader_channels(&train) != volt_network_in_channels(&c->net))
@@ -235,41 +158,61 @@ static void note_parts(const volt_session *s)
                     dice + entropy == 1 && !norms ? "is" : "are", (long long)parts);
 }
 
+/* Fails if a host does not have what its ranks need together. */
+static volt_status check_memory(volt_session *s)
+{
+    const size_t available = volt_mem_available();
+    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS], ranks[48] = "";
+    size_t all;
+    volt_status st = volt_train_ranks_host_bytes(&s->ranks, &all, s->memory.total);
+
+    if (st != VOLT_OK)
+        return st;
+    if (s->ranks.on_host > 1)
+        snprintf(ranks, sizeof ranks, " for the %d ranks of this host", s->ranks.on_host);
+    if (all > available)
+        st = volt_fail(VOLT_ENOMEM,
+                       "training with batch %lld needs %s of memory%s, but only %s is "
+                       "available: use a smaller batch or patch",
+                       (long long)s->recipe.recipe.batch, volt_mem_words(needed, all), ranks,
+                       volt_mem_words(there, available));
+    return volt_train_ranks_agree(&s->ranks, st);
+}
+
 /* Computes and logs the memory of the run; fails if this machine does not have it. */
 static volt_status announce(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
     const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
     const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
                                                   volt_graph_learned_elements(s->graph));
-    const size_t available = volt_mem_available();
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    const int parts = volt_train_ranks_parts(&s->ranks);
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
+    volt_box most = s->box; /* rank 0's is the largest */
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, &most, sizeof most));
     volt_program_memory_of(s->program, &pm);
     m->program = pm.total;
     m->optimizer = optimizer;
-    m->loader = volt_loader_bytes(&train);
+    m->loader = volt_feed_bytes(&train, parts, most);
     if (s->data->validate_count)
-        m->loader += volt_loader_bytes(&validation);
+        m->loader += volt_feed_bytes(&validation, parts, most);
     m->other = parameters + (s->device->host_memory ? 0 : optimizer) + ((size_t)1 << 20);
     m->total = m->program + m->optimizer + m->loader + m->other;
     volt_report(s->cb, VOLT_LOG_INFO,
-                "memory: %.0f MiB at most (network %.0f: activations %.0f, parameters %.0f, "
+                "memory: %.0f MiB at most%s (network %.0f: activations %.0f, parameters %.0f, "
                 "gradients %.0f, packed %.0f, scratch %.0f; optimizer %.0f; batches %.0f)",
-                (double)m->total * MIB, (double)m->program * MIB, (double)pm.activations * MIB,
+                (double)m->total * MIB, s->ranks.size > 1 ? " on rank 0" : "",
+                (double)m->program * MIB, (double)pm.activations * MIB,
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
-    if (m->total > available)
-        return volt_fail(VOLT_ENOMEM,
-                         "training with batch %lld needs %s of memory, but only %s is "
-                         "available: use a smaller batch or patch",
-                         (long long)s->recipe.recipe.batch, volt_mem_words(needed, m->total),
-                         volt_mem_words(there, available));
-    return VOLT_OK;
+    st = check_memory(s);
+done:
+    return st;
 }
 
 /* ---- weights and optimizer state, to and from the device ---- */
@@ -335,11 +278,9 @@ volt_status volt_session_clear_optimizer(volt_session *s)
     return st == VOLT_OK ? upload_slots(s) : st;
 }
 
-int64_t volt_session_patch_voxels(const volt_session *s)
+int64_t volt_session_batch_voxels(const volt_session *s)
 {
-    const int64_t *patch = s->data->config->patch;
-
-    return patch[0] * patch[1] * patch[2];
+    return s->ranks.count * volt_box_voxels(s->box);
 }
 
 int64_t volt_session_checkpoint_bytes(const volt_session *s)
@@ -368,18 +309,23 @@ static volt_status first_weights(float *flat, const volt_session *s)
     return VOLT_OK;
 }
 
-/* The parameters that the run begins or continues with. The caller owns *out (volt_free). */
-static volt_status read_weights(float **out, const volt_session *s)
+/* The parameters that the run begins or continues with, read by rank 0. The caller owns *out
+ * (volt_free). */
+static volt_status read_weights(float **out, volt_session *s)
 {
     const size_t count = (size_t)volt_graph_param_elements(s->graph);
     float *flat = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc(&flat, count * sizeof(float), "the network's parameters"));
-    if (s->resumed) /* checks the file before the network is allocated */
-        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0));
+    if (!volt_train_ranks_lead(&s->ranks))
+        ;
+    else if (s->resumed) /* checks the file before the network is allocated */
+        st = volt_checkpoint_read(s->latest, s->graph, flat, NULL, 0);
     else
-        VOLT_TRY(st, done, first_weights(flat, s));
+        st = first_weights(flat, s);
+    VOLT_TRY(st, done, volt_train_ranks_follow(&s->ranks, st));
+    VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, flat, count * sizeof(float)));
     *out = flat;
     flat = NULL;
 done:
@@ -387,10 +333,29 @@ done:
     return st;
 }
 
+/* The optimizer's state of a resumed run, read by rank 0. */
+static volt_status read_slots(volt_session *s)
+{
+    const int slots = volt_optimizer_slots(s->optimizer);
+    float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < slots; i++)
+        slot[i] = host_slot(s, i);
+    if (volt_train_ranks_lead(&s->ranks))
+        st = volt_checkpoint_read(s->latest, s->graph, NULL, slot, slots);
+    VOLT_TRY(st, done, volt_train_ranks_follow(&s->ranks, st));
+    for (int i = 0; i < slots; i++)
+        VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, slot[i], slot_bytes(s)));
+    VOLT_TRY(st, done, upload_slots(s));
+    st = volt_optimizer_set_steps(s->optimizer, s->state.steps);
+done:
+    return st;
+}
+
 static volt_status load(volt_session *s)
 {
     const size_t count = (size_t)volt_graph_param_elements(s->graph);
-    float *slot[VOLT_CHECKPOINT_MAX_SLOTS] = {NULL, NULL};
     float *flat = NULL;
     volt_status st;
 
@@ -407,14 +372,8 @@ static volt_status load(volt_session *s)
                  volt_alloc_zero(&s->staging, count * sizeof(float),
                                  (size_t)volt_optimizer_slots(s->optimizer) + 1,
                                  "the copy of the network for checkpoints"));
-    if (s->resumed) {
-        const int slots = volt_optimizer_slots(s->optimizer);
-        for (int i = 0; i < slots; i++)
-            slot[i] = host_slot(s, i);
-        VOLT_TRY(st, done, volt_checkpoint_read(s->latest, s->graph, NULL, slot, slots));
-        VOLT_TRY(st, done, upload_slots(s));
-        VOLT_TRY(st, done, volt_optimizer_set_steps(s->optimizer, s->state.steps));
-    }
+    if (s->resumed)
+        st = read_slots(s);
 done:
     volt_free(flat);
     return st;
@@ -455,9 +414,16 @@ done:
     return st;
 }
 
+static volt_status save_by_lead(volt_session *s, const char *path, bool with_optimizer)
+{
+    const bool lead = volt_train_ranks_lead(&s->ranks);
+
+    return volt_train_ranks_follow(&s->ranks, lead ? save(s, path, with_optimizer) : VOLT_OK);
+}
+
 volt_status volt_session_save_latest(volt_session *s)
 {
-    const volt_status st = save(s, s->latest, true);
+    const volt_status st = save_by_lead(s, s->latest, true);
 
     s->saved_at = volt_seconds();
     return st;
@@ -465,31 +431,32 @@ volt_status volt_session_save_latest(volt_session *s)
 
 volt_status volt_session_save_best(volt_session *s)
 {
-    return save(s, s->best, false);
+    return save_by_lead(s, s->best, false);
 }
 
-/* ---- opening and closing ---- */
-
-volt_status volt_session_open_loaders(volt_session *s)
+volt_status volt_session_compare_parameters(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
-    volt_status st;
+    const size_t bytes = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
+    const float *weights = volt_program_parameters(s->program).weights;
+    char what[64];
+    uint32_t crc;
+    volt_status st = VOLT_OK;
 
-    volt_session_close_loaders(s);
-    VOLT_TRY(st, done, volt_loader_open(&s->train, &train));
-    if (s->state.validation_iterations > 0)
-        VOLT_TRY(st, done, volt_loader_open(&s->validation, &validation));
+    if (!s->ranks.comm)
+        return VOLT_OK;
+    if (s->staging) {
+        VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
+        weights = s->staging;
+    }
+    crc = volt_crc32(0, weights, bytes);
+    snprintf(what, sizeof what, "their parameters after epoch %lld",
+             (long long)s->state.epoch + 1);
+    st = volt_train_ranks_same(&s->ranks, what, &crc, sizeof crc);
 done:
     return st;
 }
 
-void volt_session_close_loaders(volt_session *s)
-{
-    volt_loader_close(s->validation);
-    volt_loader_close(s->train);
-    s->train = s->validation = NULL;
-}
+/* ---- opening and closing ---- */
 
 static volt_status make_tables(volt_session *s)
 {
@@ -508,7 +475,7 @@ done:
     return st;
 }
 
-volt_status volt_session_describe(const volt_session *s)
+static volt_status describe(const volt_session *s)
 {
     char *path = NULL;
     volt_status st;
@@ -525,10 +492,22 @@ done:
     return st;
 }
 
+volt_status volt_session_describe(volt_session *s)
+{
+    return volt_train_ranks_follow(&s->ranks,
+                                   volt_train_ranks_lead(&s->ranks) ? describe(s) : VOLT_OK);
+}
+
 static void begin(volt_session *s, const char *run, const volt_train_data *data,
-                  const volt_train_options *options, const volt_callbacks *cb)
+                  const volt_train_options *options, const volt_callbacks *cb, bool alone)
 {
     *s = (volt_session){.data = data, .options = options, .cb = cb, .run = run};
+    volt_train_ranks_begin(&s->ranks, options, alone);
+    if (!volt_train_ranks_lead(&s->ranks)) {
+        if (cb)
+            s->only_cancel = (volt_callbacks){.user = cb->user, .cancelled = cb->cancelled};
+        s->cb = &s->only_cancel;
+    }
     s->opened_at = s->saved_at = volt_seconds();
     volt_mem_scope_enter(&s->scope);
 }
@@ -560,8 +539,10 @@ static volt_status prepare(volt_session *s)
     s->opened_at -= s->state.seconds;
     if (s->ended)
         goto done;
-    VOLT_TRY(st, done, choose_device(s));
+    VOLT_TRY(st, done, volt_session_place(s));
     VOLT_TRY(st, done, check_channels(s));
+    if (!s->ranks.comm && volt_train_ranks_parts(&s->ranks) > 1)
+        goto done; /* only the ranks together can build it */
     VOLT_TRY(st, done, compile(s));
     note_parts(s);
     st = announce(s);
@@ -575,27 +556,42 @@ volt_status volt_session_check(volt_session *s, const char *run, const volt_trai
     float *flat = NULL;
     volt_status st;
 
-    begin(s, run, data, options, cb);
+    begin(s, run, data, options, cb, true);
     VOLT_TRY(st, done, volt_owner_check(run));
     VOLT_TRY(st, done, prepare(s));
-    if (!s->ended)
+    if (!s->ended && s->graph)
         st = read_weights(&flat, s);
 done:
     volt_free(flat);
     return st;
 }
 
-static volt_status check_cases(const volt_session *s)
+static volt_status check_cases(volt_session *s)
 {
-    const volt_loader_options train = loader_options(s, false);
-    const volt_loader_options validation = loader_options(s, true);
-    volt_status st;
+    const volt_loader_options train = volt_session_loader_options(s, false);
+    const volt_loader_options validation = volt_session_loader_options(s, true);
+    uint64_t key[2] = {0, 0};
+    volt_status st = volt_loader_check_cases(&key[0], &train);
 
-    VOLT_TRY(st, done, volt_loader_check_cases(&train));
-    if (s->data->validate_count > 0)
-        VOLT_TRY(st, done, volt_loader_check_cases(&validation));
+    if (st == VOLT_OK && s->data->validate_count > 0)
+        st = volt_loader_check_cases(&key[1], &validation);
+    VOLT_TRY(st, done, volt_train_ranks_agree(&s->ranks, st));
+    st = volt_train_ranks_same(&s->ranks, "their preprocessed cases", key, sizeof key);
 done:
     return st;
+}
+
+/* Rank 0 becomes the owner of the run's folder. */
+static volt_status take_folder(volt_session *s)
+{
+    volt_status st = VOLT_OK;
+
+    if (volt_train_ranks_lead(&s->ranks)) {
+        st = count_missing(&s->missing, s->run);
+        if (st == VOLT_OK)
+            st = volt_owner_take(&s->owner, s->run, VOLT_OWNER_REFUSE, s->cb);
+    }
+    return volt_train_ranks_follow(&s->ranks, st);
 }
 
 void volt_session_discard(volt_session *s)
@@ -606,6 +602,8 @@ void volt_session_discard(volt_session *s)
     const bool remains = !s->writing || s->resumed || s->state.iteration > 0;
     char *path = NULL, *slash;
 
+    if (!volt_train_ranks_lead(&s->ranks))
+        return;
     for (size_t i = 0; !remains && i < sizeof files / sizeof *files; i++) {
         if (volt_path_join(&path, s->run, files[i]) == VOLT_OK)
             (void)remove(path);
@@ -627,9 +625,8 @@ volt_status volt_session_open(volt_session *s, const char *run, const volt_train
 {
     volt_status st;
 
-    begin(s, run, data, options, cb);
-    VOLT_TRY(st, done, count_missing(&s->missing, run));
-    VOLT_TRY(st, done, volt_owner_take(&s->owner, run, VOLT_OWNER_REFUSE, cb));
+    begin(s, run, data, options, cb, false);
+    VOLT_TRY(st, done, take_folder(s));
     VOLT_TRY(st, done, prepare(s));
     if (s->ended)
         goto done;
@@ -649,6 +646,7 @@ void volt_session_close(volt_session *s)
     volt_program_free(s->program);
     volt_graph_free(s->graph);
     volt_device_close(s->device);
+    volt_train_ranks_end(&s->ranks);
     volt_free(s->warnings.warned_class);
     volt_free(s->dice);
     volt_free(s->counts);

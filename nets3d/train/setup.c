@@ -7,6 +7,7 @@
 #include "base/core/report.h"
 #include "base/system/file.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "io/dataset/mask_folder.h"
 #include "nets3d/plan/plan_internal.h"
 #include "nets3d/run.h"
@@ -332,12 +333,12 @@ done:
     return st;
 }
 
-volt_status volt_session_setup(volt_session *s)
+/* What the run's folder and the request make of the run. */
+static volt_status decide(volt_session *s)
 {
     bool there;
     volt_status st;
 
-    VOLT_TRY(st, done, check_request(s));
     VOLT_TRY(st, done, volt_train_may_begin(&there, s->run, s->options->resume));
     if (there)
         return continue_run(s);
@@ -352,4 +353,71 @@ volt_status volt_session_setup(volt_session *s)
     s->unfitted = s->recipe.budget_s > 0;
 done:
     return st;
+}
+
+/* ---- ranks ---- */
+
+/* Fails unless all ranks were asked for the same. */
+static volt_status compare_requests(volt_session *s)
+{
+    const volt_train_recipe asked = recipe_from_request(s);
+    const volt_train_options *o = s->options;
+    const int64_t numbers[] = {o->resume, o->change_length, o->loader_threads != 0, o->givens};
+    const char *mesh = o->mesh ? o->mesh : "";
+    volt_train_ranks *r = &s->ranks;
+    char *text = NULL;
+    volt_status st;
+
+    if (!r->comm)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_train_recipe_text(&text, &asked));
+    VOLT_TRY(st, done,
+             volt_train_ranks_same(r, "the version of VOLT", volt_version(),
+                                   strlen(volt_version()) + 1));
+    VOLT_TRY(st, done,
+             volt_train_ranks_same(r, "the plan", s->plan_text, strlen(s->plan_text) + 1));
+    VOLT_TRY(st, done,
+             volt_train_ranks_same(r, "the data set", s->info_text, strlen(s->info_text) + 1));
+    VOLT_TRY(st, done,
+             volt_train_ranks_same(r, "the list of cases", &asked.cases, sizeof asked.cases));
+    VOLT_TRY(st, done, volt_train_ranks_same(r, "the seed", &asked.seed, sizeof asked.seed));
+    VOLT_TRY(st, done, volt_train_ranks_same(r, "the recipe", text, strlen(text) + 1));
+    VOLT_TRY(st, done, volt_train_ranks_same(r, "the mesh", mesh, strlen(mesh) + 1));
+    st = volt_train_ranks_same(r, "the options", numbers, sizeof numbers);
+done:
+    volt_free(text);
+    return st;
+}
+
+/* All get what rank 0 has decided. */
+static volt_status share_decision(volt_session *s)
+{
+    volt_train_ranks *r = &s->ranks;
+    bool flags[] = {s->resumed, s->changed, s->ended, s->unfitted};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_train_ranks_share(r, flags, sizeof flags));
+    VOLT_TRY(st, done, volt_train_ranks_share(r, &s->recipe, sizeof s->recipe));
+    VOLT_TRY(st, done, volt_train_ranks_share(r, &s->state, sizeof s->state));
+    VOLT_TRY(st, done, volt_train_ranks_share_text(r, &s->plan_text));
+    VOLT_TRY(st, done, volt_train_ranks_share_text(r, &s->info_text));
+    s->resumed = flags[0];
+    s->changed = flags[1];
+    s->ended = flags[2];
+    s->unfitted = flags[3];
+done:
+    return st;
+}
+
+volt_status volt_session_setup(volt_session *s)
+{
+    volt_train_ranks *r = &s->ranks;
+    volt_status st = volt_train_ranks_agree(r, check_request(s));
+
+    if (st == VOLT_OK)
+        st = compare_requests(s);
+    if (st != VOLT_OK)
+        return st;
+    st = volt_train_ranks_follow(r, volt_train_ranks_lead(r) ? decide(s) : VOLT_OK);
+    return st == VOLT_OK ? share_decision(s) : st;
 }

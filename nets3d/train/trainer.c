@@ -34,34 +34,41 @@ void volt_train_options_init(volt_train_options *o, size_t size)
 
 /* ---- one iteration ---- */
 
-/* Appends the cases of a batch to the list; those that it has no room for become "...". */
-static void add_cases(char *list, size_t bytes, const volt_batch *b, int64_t count)
+/* Appends the cases of one part of a batch, of all ranks, to the list; those that it has no
+ * room for become "...". */
+static void add_cases(char *list, size_t bytes, const volt_session *s, const volt_feed *feed,
+                      const volt_batch *b)
 {
+    const int64_t count = s->recipe.recipe.batch;
     static const char rest[] = ", ...";
 
     for (int64_t k = 0; k < count; k++) {
+        const char *name = volt_feed_case(feed, b->number, b->part * count + k);
         const size_t used = strlen(list);
         if (used >= strlen(rest) && strcmp(list + used - strlen(rest), rest) == 0)
             return;
-        if (used + strlen(b->name[k]) + strlen(rest) + 3 > bytes)
+        if (used + strlen(name) + strlen(rest) + 3 > bytes)
             snprintf(list + used, bytes - used, "%s", rest);
         else
-            snprintf(list + used, bytes - used, "%s%s", used ? ", " : "", b->name[k]);
+            snprintf(list + used, bytes - used, "%s%s", used ? ", " : "", name);
     }
 }
 
-/* The message of a run that cannot continue. */
-static volt_status diverged(const volt_session *s, const char *cases, const char *what)
+/* The message of a run that cannot continue. Loss and norm are those of all ranks, which all
+ * see it. */
+static volt_status diverged(volt_session *s, const char *cases, const char *what)
 {
+    s->ranks.settled = true;
     return volt_fail(VOLT_ENUMERIC, "iteration %lld: %s (cases %s)",
                      (long long)s->state.iteration, what, cases);
 }
 
-static volt_status diverged_in(const volt_session *s, const volt_batch *b, const char *what)
+static volt_status diverged_in(volt_session *s, const volt_feed *feed, const volt_batch *b,
+                               const char *what)
 {
     char cases[CASES_BYTES] = "";
 
-    add_cases(cases, sizeof cases, b, s->recipe.recipe.batch);
+    add_cases(cases, sizeof cases, s, feed, b);
     return diverged(s, cases, what);
 }
 
@@ -74,7 +81,7 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
     volt_loss_result result = {0};
     volt_status st;
 
-    volt_program_set_first_sample(s->program, b->part * r->batch);
+    volt_program_set_first_sample(s->program, b->part * r->batch + s->ranks.first);
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true));
@@ -87,7 +94,7 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
             volt_optimizer_step(s->optimizer, volt_train_state_rate(&s->state, &r->optimizer)));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
-        return diverged_in(s, b, "the loss is not finite");
+        return diverged_in(s, s->train, b, "the loss is not finite");
     *loss += result.total / (double)r->accumulate;
 done:
     return st;
@@ -101,9 +108,9 @@ static volt_status step(volt_session *s, double *loss, double *norm)
     volt_status st = VOLT_OK;
 
     for (int64_t part = 0; part < r->accumulate; part++) {
-        VOLT_TRY(st, done, volt_loader_next(s->train, &batch));
-        volt_train_warnings_batch(s, batch.labels, r->batch * volt_session_patch_voxels(s));
-        add_cases(cases, sizeof cases, &batch, r->batch);
+        VOLT_TRY(st, done, volt_feed_next(s->train, &batch));
+        volt_train_warnings_batch(s, batch.labels, volt_session_batch_voxels(s));
+        add_cases(cases, sizeof cases, s, s->train, &batch);
         VOLT_TRY(st, done, learn(s, &batch, loss));
     }
     st = volt_session_norm(s, norm);
@@ -129,13 +136,13 @@ static void report_state(const volt_session *s)
 
 static volt_status train_iteration(volt_session *s)
 {
-    const double start = volt_seconds(), waited = volt_loader_waited(s->train);
+    const double start = volt_seconds(), waited = volt_feed_waited(s->train);
     volt_train_state *state = &s->state;
     double loss = 0, norm = 0, wait;
     volt_status st;
 
     VOLT_TRY(st, done, step(s, &loss, &norm));
-    wait = volt_loader_waited(s->train) - waited;
+    wait = volt_feed_waited(s->train) - waited;
     state->iteration++;
     state->loss_sum += loss;
     state->norm_sum += norm;
@@ -157,6 +164,7 @@ static volt_status stop_here(volt_session *s)
 
     if (st != VOLT_OK)
         return st;
+    s->ranks.settled = true;
     return volt_fail(VOLT_ECANCELLED, "stopped after iteration %lld of %lld; saved in %s",
                      (long long)s->state.iteration,
                      (long long)(s->state.epochs * s->state.iterations), s->latest);
@@ -171,16 +179,29 @@ static bool checkpoint_is_due(const volt_session *s)
            (o->checkpoint_every > 0 && s->state.iteration % o->checkpoint_every == 0);
 }
 
+enum { STOP, SAVE, DECISIONS };
+
+/* What follows an iteration, the same on all ranks: STOP if one of them is cancelled, SAVE when
+ * rank 0's clock says so. */
+static volt_status decide(volt_session *s, bool decision[DECISIONS])
+{
+    decision[STOP] = volt_is_cancelled(s->cb);
+    decision[SAVE] = volt_train_ranks_lead(&s->ranks) && checkpoint_is_due(s);
+    return volt_train_ranks_merge(&s->ranks, decision, DECISIONS);
+}
+
 static volt_status train_epoch(volt_session *s)
 {
     const int64_t end = (s->state.epoch + 1) * s->state.iterations;
+    bool decision[DECISIONS];
     volt_status st = VOLT_OK;
 
     while (s->state.iteration < end) {
         VOLT_TRY(st, done, train_iteration(s));
-        if (volt_is_cancelled(s->cb))
+        VOLT_TRY(st, done, decide(s, decision));
+        if (decision[STOP])
             return stop_here(s);
-        if (s->state.iteration < end && checkpoint_is_due(s))
+        if (s->state.iteration < end && decision[SAVE])
             VOLT_TRY(st, done, volt_session_save_latest(s));
     }
 done:
@@ -205,12 +226,12 @@ static volt_status validation_batch(volt_session *s, validation *v)
     volt_batch batch;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_loader_next(s->validation, &batch));
+    VOLT_TRY(st, done, volt_feed_next(s->validation, &batch));
     VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
     VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
-        return diverged_in(s, &batch, "the validation loss is not finite");
+        return diverged_in(s, s->validation, &batch, "the validation loss is not finite");
     v->loss += result.total;
     v->voxels += result.voxels;
     for (int i = 0; i < 3 * outputs; i++)
@@ -255,6 +276,7 @@ static volt_status validate(volt_session *s, double *loss, bool *better)
 {
     const int64_t batches = s->state.validation_iterations * s->recipe.recipe.accumulate;
     validation v = {0};
+    bool stop;
     double ema;
     volt_status st;
 
@@ -263,7 +285,8 @@ static volt_status validate(volt_session *s, double *loss, bool *better)
         volt_alloc_zero(&v.sum, 3 * (size_t)s->targets.outputs, sizeof *v.sum, "voxel counts"));
     for (int64_t i = 0; i < batches; i++) {
         VOLT_TRY(st, done, validation_batch(s, &v));
-        if (volt_is_cancelled(s->cb)) {
+        VOLT_TRY(st, done, volt_train_ranks_any(&s->ranks, &stop, volt_is_cancelled(s->cb)));
+        if (stop) {
             st = stop_here(s); /* resuming repeats this validation */
             goto done;
         }
@@ -289,19 +312,22 @@ done:
 static void report_epoch(const volt_session *s, const volt_epoch_log *e)
 {
     const volt_train_state *t = &s->state;
-    char score[96] = "";
+    char score[96] = "", messages[48] = "";
 
+    if (e->ranks > 1)
+        snprintf(messages, sizeof messages, ", %.1f s for messages", e->communication_s);
     if (t->validation_iterations)
         snprintf(score, sizeof score, ", val %.4f, Dice %.4f (best %.4f)", e->validation_loss,
                  t->mean_dice, t->best_ema);
     volt_report(s->cb, VOLT_LOG_INFO, "epoch %lld/%lld: loss %.4f%s, %.0f s",
                 (long long)t->epoch + 1, (long long)t->epochs, t->train_loss, score,
                 t->epoch_s + e->validation_seconds);
-    volt_report(s->cb, VOLT_LOG_DETAIL,
-                "%lld iteration%s in %.1f s, waited %.1f s for data, validation %.1f s, moving "
-                "average of Dice %.4f",
-                (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s,
-                e->validation_seconds, t->ema);
+    volt_report(
+        s->cb, VOLT_LOG_DETAIL,
+        "%lld iteration%s in %.1f s, waited %.1f s for data%s, validation %.1f s, moving "
+        "average of Dice %.4f",
+        (long long)t->iterations, volt_s(t->iterations), t->epoch_s, t->epoch_wait_s, messages,
+        e->validation_seconds, t->ema);
 }
 
 static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
@@ -324,6 +350,8 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .seconds = t->epoch_s,
         .validation_seconds = validation_s,
         .data_wait_s = t->epoch_wait_s,
+        .ranks = s->ranks.size,
+        .communication_s = volt_train_ranks_waited(&s->ranks) - s->waited_from,
         .peak_bytes = (int64_t)volt_mem_process_peak(),
         .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
         .elapsed_s = volt_session_seconds(s),
@@ -331,7 +359,6 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
     last.iteration--;
     line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
     report_epoch(s, &line);
-    volt_train_warnings_epoch(s);
     return volt_run_log_append(s->log, &line);
 }
 
@@ -346,13 +373,20 @@ static volt_status finish_epoch(volt_session *s)
     if (s->state.validation_iterations > 0)
         VOLT_TRY(st, done, validate(s, &validation_loss, &better));
     s->state.train_loss = s->state.loss_sum / (double)s->state.iterations;
-    VOLT_TRY(st, done, log_epoch(s, validation_loss, volt_seconds() - start));
+    VOLT_TRY(st, done, volt_session_compare_parameters(s));
+    if (volt_train_ranks_lead(&s->ranks))
+        st = log_epoch(s, validation_loss, volt_seconds() - start);
+    VOLT_TRY(st, done, volt_train_ranks_follow(&s->ranks, st));
+    VOLT_TRY(st, done, volt_train_warnings_epoch(s));
+    s->waited_from = volt_train_ranks_waited(&s->ranks);
     s->state.epoch++;
     s->state.loss_sum = s->state.norm_sum = 0;
     s->state.epoch_s = s->state.epoch_wait_s = 0;
     if (better)
         VOLT_TRY(st, done, volt_session_save_best(s));
-    volt_budget_refit(s);
+    if (volt_train_ranks_lead(&s->ranks))
+        volt_budget_refit(s);
+    VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, &s->state, sizeof s->state));
     VOLT_TRY(st, done, volt_session_save_latest(s));
 done:
     return st;
@@ -361,11 +395,13 @@ done:
 static volt_status train(volt_session *s)
 {
     volt_status st = VOLT_OK;
+    bool stop;
 
     while (s->state.epoch < s->state.epochs) {
         VOLT_TRY(st, done, train_epoch(s));
         VOLT_TRY(st, done, finish_epoch(s));
-        if (s->state.epoch < s->state.epochs && volt_is_cancelled(s->cb))
+        VOLT_TRY(st, done, volt_train_ranks_any(&s->ranks, &stop, volt_is_cancelled(s->cb)));
+        if (s->state.epoch < s->state.epochs && stop)
             return stop_here(s);
     }
 done:
@@ -394,23 +430,28 @@ static void fill_result(volt_train_result *r, const volt_session *s)
     r->memory = s->memory;
     r->peak_bytes = volt_session_peak(s);
     r->ended_before = s->ended;
+    r->ranks = s->ranks.size;
+    r->communication_s = volt_train_ranks_waited(&s->ranks);
 }
 
 static volt_status write_summary(const volt_session *s)
 {
     const volt_train_state *t = &s->state;
+    char mesh[VOLT_MESH_TEXT], *path = NULL;
     json_t *root;
-    char *path = NULL;
     volt_status st;
 
     root = json_pack(
-        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:I, s:I, s:I, s:I}", "epochs",
-        (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration, "train_loss",
+        "{s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:i, s:i, s:s, s:o, s:I, s:I, s:I, "
+        "s:I}",
+        "epochs", (json_int_t)t->epoch, "iterations", (json_int_t)t->iteration, "train_loss",
         volt_json_number(t->train_loss), "mean_dice", volt_json_number(t->mean_dice),
         "ema_dice", volt_json_number(t->ema), "best_ema_dice", volt_json_number(t->best_ema),
         "seconds", volt_json_number(volt_session_seconds(s)), "data_wait_seconds",
         volt_json_number(t->data_wait_s), "device", s->recipe.device, "precision",
-        volt_precision_name(s->recipe.precision), "threads", s->recipe.threads, "batch",
+        volt_precision_name(s->recipe.precision), "threads", s->recipe.threads, "ranks",
+        s->ranks.size, "mesh", volt_mesh_text(mesh, s->ranks.axes), "communication_seconds",
+        volt_json_number(volt_train_ranks_waited(&s->ranks)), "batch",
         (json_int_t)s->recipe.recipe.batch, "accumulate",
         (json_int_t)s->recipe.recipe.accumulate, "announced_bytes", (json_int_t)s->memory.total,
         "peak_bytes", (json_int_t)volt_session_peak(s));
@@ -456,14 +497,18 @@ static volt_status check_alone(volt_train_result *result, const char *run,
                                const volt_train_options *o)
 {
     const char *name = o->device ? o->device : "cpu";
+    const int64_t batch = o->recipe->batch > 0 ? o->recipe->batch : INT32_MAX; /* not known */
     volt_run_found found = {0};
     volt_device *device = NULL;
+    volt_train_ranks ranks;
     char *path = NULL;
     bool there;
     volt_status st;
 
     VOLT_TRY(st, done, volt_train_check_options(o));
     VOLT_TRY(st, done, volt_train_check_recipe(o->recipe, NULL));
+    volt_train_ranks_begin(&ranks, o, true);
+    VOLT_TRY(st, done, volt_train_ranks_plan(&ranks, o->mesh, batch));
     VOLT_TRY(st, done, volt_owner_check(run));
     VOLT_TRY(st, done, volt_device_open(&device, name));
     if (o->precision != VOLT_PRECISION_AUTO)
@@ -526,8 +571,10 @@ static volt_status train_run(volt_session *s)
     VOLT_TRY(st, done, volt_session_describe(s));
     volt_train_warnings_start(s);
     VOLT_TRY(st, done, volt_session_open_loaders(s));
+    s->waited_from = volt_train_ranks_waited(&s->ranks);
     VOLT_TRY(st, done, train(s));
-    st = write_summary(s);
+    st = volt_train_ranks_follow(&s->ranks,
+                                 volt_train_ranks_lead(&s->ranks) ? write_summary(s) : VOLT_OK);
 done:
     return st;
 }
@@ -545,15 +592,19 @@ volt_status volt_train(const char *run, const volt_train_data *data,
         st = check_pointers(data);
     if (st == VOLT_OK && !data->store)
         st = volt_fail(VOLT_EINVAL, "the training data lack the folder of cases");
-    if (st != VOLT_OK)
+    if (st != VOLT_OK) {
+        volt_comm_fail(o.comm, st);
         return st;
+    }
     VOLT_TRY(st, done, volt_session_open(&s, run, data, &o, cb));
     if (s.ended)
-        volt_report(cb, VOLT_LOG_INFO, "%s has ended after %lld epoch%s: nothing is left to do",
-                    run, (long long)s.state.epoch, volt_s(s.state.epoch));
+        volt_report(s.cb, VOLT_LOG_INFO,
+                    "%s has ended after %lld epoch%s: nothing is left to do", run,
+                    (long long)s.state.epoch, volt_s(s.state.epoch));
     else
         st = train_run(&s);
 done:
+    volt_train_ranks_tell(&s.ranks, st);
     if (result && (st == VOLT_OK || st == VOLT_ECANCELLED))
         fill_result(result, &s);
     if (st != VOLT_OK && st != VOLT_ENUMERIC)

@@ -63,7 +63,8 @@ static void warn_of_classes(volt_session *s)
 void volt_train_warnings_start(volt_session *s)
 {
     s->warnings.from = s->state.iteration;
-    warn_of_disk(s);
+    if (volt_train_ranks_lead(&s->ranks))
+        warn_of_disk(s);
 }
 
 void volt_train_warnings_batch(volt_session *s, const int16_t *labels, int64_t voxels)
@@ -74,9 +75,15 @@ void volt_train_warnings_batch(volt_session *s, const int16_t *labels, int64_t v
     s->warnings.all_seen = volt_train_targets_all_seen(&s->targets);
 }
 
-void volt_train_warnings_epoch(volt_session *s)
+volt_status volt_train_warnings_epoch(volt_session *s)
 {
+    const volt_status st =
+        volt_train_ranks_merge(&s->ranks, s->targets.seen, s->targets.labels);
+
     warn_of_classes(s);
-    warn_of_data(s);
-    warn_of_disk(s);
+    if (volt_train_ranks_lead(&s->ranks)) {
+        warn_of_data(s);
+        warn_of_disk(s);
+    }
+    return st;
 }

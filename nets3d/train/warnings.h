@@ -21,8 +21,8 @@ typedef struct volt_train_warnings {
 void volt_train_warnings_start(struct volt_session *s);
 /* Checks the labels of a training batch. */
 void volt_train_warnings_batch(struct volt_session *s, const int16_t *labels, int64_t voxels);
-/* At the end of an epoch: classes, data, disk. */
-void volt_train_warnings_epoch(struct volt_session *s);
+/* At the end of an epoch: classes, in the batches of all ranks; data, disk. */
+VOLT_MUST_USE volt_status volt_train_warnings_epoch(struct volt_session *s);
 
 VOLT_END_DECLS
 #endif

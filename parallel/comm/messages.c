@@ -249,6 +249,27 @@ volt_status volt_comm_wait(volt_comm *c, volt_ticket **ticket)
     return st;
 }
 
+volt_status volt_comm_test(volt_comm *c, volt_ticket **ticket)
+{
+    bool done = false, own;
+    volt_status st;
+
+    if (!c || !*ticket)
+        return c ? volt_world_check(c->world) : VOLT_OK;
+    __atomic_add_fetch(&c->world->progress, 1, __ATOMIC_SEQ_CST);
+    st = drive(c, *ticket, &done);
+    own = st != VOLT_OK;
+    if (st == VOLT_OK && !done)
+        st = volt_world_check(c->world);
+    if (st == VOLT_OK && !done)
+        st = check_ended(c, *ticket);
+    if (own)
+        volt_comm_fail(c, st);
+    if (st != VOLT_OK || done)
+        volt_ticket_put(c, ticket);
+    return st;
+}
+
 volt_status volt_comm_swap(volt_comm *c, const volt_message *send, const volt_message *receive,
                            int tag)
 {

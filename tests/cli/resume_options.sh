@@ -89,6 +89,9 @@ applied --save-probabilities --validate
 exists "$run/validation/summary.json"
 refused 2 --save-probabilities
 applied --loader-threads 2
+applied --loader-threads 0
+applied --ranks 2 --mesh data=2
+applied --mesh data=1
 applied --resume
 applied --json
 applied --verbose

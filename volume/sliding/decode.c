@@ -67,6 +67,10 @@ static volt_status check(const volt_decode_options *o)
                          "%d and %d are supported",
                          (long long)o->classes, o->classes == 1 ? "" : "es", o->sets,
                          volt_s(o->sets), UINT16_MAX, VOLT_DECODE_MAX_SETS);
+    if (o->first < 0 || o->slices < 0 || o->first + o->slices > o->to[0])
+        return volt_fail(VOLT_EINVAL, "slices %lld to %lld of %lld cannot be decoded",
+                         (long long)o->first, (long long)(o->first + o->slices),
+                         (long long)o->to[0]);
     for (int s = 0; s < o->sets && st == VOLT_OK; s++) {
         st = volt_resample_check(o->set[s].shape, VOLT_LINEAR, o->set[s].separate_axis);
         if (st == VOLT_OK)
@@ -99,6 +103,16 @@ size_t volt_decoder_bytes(const volt_decode_options *options)
            (size_t)o.threads * (size_t)row_floats(&o) * sizeof(float);
 }
 
+/* Leaves only the taps of voxels `first` to first + count - 1. */
+static void keep_taps(volt_taps *t, int64_t first, int64_t count)
+{
+    memmove(t->at, t->at + first, (size_t)count * sizeof *t->at);
+    memmove(t->next, t->next + first, (size_t)count * sizeof *t->next);
+    memmove(t->weight, t->weight + first, (size_t)count * sizeof *t->weight);
+    memmove(t->weight + count, t->weight + t->to + first, (size_t)count * sizeof *t->weight);
+    t->to = count;
+}
+
 volt_status volt_decoder_open(volt_decoder **out, const volt_decode_options *options)
 {
     volt_decoder *d = NULL;
@@ -114,6 +128,11 @@ volt_status volt_decoder_open(volt_decoder **out, const volt_decode_options *opt
         VOLT_TRY(st, done,
                  volt_taps_make_all(d->taps[s], d->o.set[s].shape, d->o.to, VOLT_LINEAR,
                                     d->o.set[s].separate_axis));
+    if (o.slices > 0) {
+        for (int s = 0; s < o.sets; s++)
+            keep_taps(&d->taps[s][0], o.first, o.slices);
+        d->o.to[0] = o.slices;
+    }
     VOLT_TRY(st, done,
              volt_alloc(&d->value, (size_t)d->o.classes * sizeof *d->value, "labels"));
     for (int64_t c = 0; c < d->o.classes; c++) {

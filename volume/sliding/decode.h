@@ -49,7 +49,10 @@ typedef struct volt_decode_options {
     int sets;              /* 1..VOLT_DECODE_MAX_SETS */
     volt_decode_set set[VOLT_DECODE_MAX_SETS];
     int64_t to[3]; /* extents of the result: z, y, x */
-    int threads;   /* 0 = default */
+    /* The decoder is for slices first <= z < first + slices of the result only, and counts
+     * them, in boxes and `to`, from 0. slices 0: for all. */
+    int64_t first, slices;
+    int threads; /* 0 = default */
 } volt_decode_options;
 
 /* One set of classes without a separate axis; `classes`, `set` and `to` are for the caller. */

@@ -301,9 +301,114 @@ static void wrong_channels_and_missing_cases_are_refused(void **state)
     o.names = missing;
     o.cases = 1;
     assert_fails(volt_loader_open(&l, &o), VOLT_EIO, "nobody");
+    assert_fails(volt_loader_check_cases(NULL, &o), VOLT_EIO, "nobody");
     o.cases = 0;
     assert_fails(volt_loader_open(&l, &o), VOLT_EINVAL, "cases 0");
     assert_null(l);
+}
+
+/* Whether samples `first` .. `first` + b's of part `all` are those of `b`. */
+static void assert_samples(const volt_batch *b, const volt_batch *all, int64_t first,
+                           int64_t count)
+{
+    assert_int_equal(b->number, all->number);
+    assert_int_equal(b->part, all->part);
+    assert_memory_equal(b->image, all->image + first * 512,
+                        (size_t)count * 512 * sizeof *b->image);
+    assert_memory_equal(b->labels, all->labels + first * 512,
+                        (size_t)count * 512 * sizeof *b->labels);
+    for (int64_t k = 0; k < count; k++) {
+        assert_string_equal(b->name[k], all->name[first + k]);
+        assert_memory_equal(b->corner[k], all->corner[first + k], sizeof *b->corner);
+    }
+}
+
+/* 9 samples of a batch on four ranks, 3 + 2 + 2 + 2, in one part and in two, made by threads
+ * and by the caller: those of one rank, the forced ones too. */
+static void ranks_make_their_own_samples(void **state)
+{
+    volt_loader_options o = options_for(*state, true);
+    static const int64_t first[4] = {0, 3, 5, 7}, count[4] = {3, 2, 2, 2};
+
+    o.batch = 9;
+    for (int64_t parts = 1; parts <= 2; parts++) {
+        volt_loader *whole = NULL, *own[4] = {NULL};
+        volt_batch all, b;
+
+        o.parts = parts;
+        o.threads = 2;
+        o.sample = o.samples = 0;
+        assert_ok(volt_loader_open(&whole, &o));
+        for (int r = 0; r < 4; r++) {
+            o.sample = first[r];
+            o.samples = r == 3 ? 0 : count[r]; /* 0: the others */
+            o.threads = r;
+            assert_ok(volt_loader_open(&own[r], &o));
+        }
+        for (int64_t i = 0; i < 5 * parts; i++) {
+            assert_ok(volt_loader_next(whole, &all));
+            for (int r = 0; r < 4; r++) {
+                assert_ok(volt_loader_next(own[r], &b));
+                assert_samples(&b, &all, first[r], count[r]);
+            }
+            for (int64_t k = 0; k < 9; k++)
+                assert_string_equal(volt_loader_case(own[1], all.number, all.part * 9 + k),
+                                    all.name[k]);
+        }
+        for (int r = 0; r < 4; r++)
+            volt_loader_close(own[r]);
+        volt_loader_close(whole);
+    }
+}
+
+/* Three ranks make every third part, from wherever they start. */
+static void ranks_take_turns(void **state)
+{
+    volt_loader_options o = options_for(*state, true);
+
+    for (int64_t parts = 1; parts <= 2; parts++) {
+        for (o.first = 0; o.first < 4; o.first++) {
+            volt_loader *whole = NULL, *turn[3] = {NULL};
+            volt_batch all, b;
+
+            o.parts = parts;
+            o.turn = o.turns = 0;
+            assert_ok(volt_loader_open(&whole, &o));
+            o.turns = 3;
+            for (int r = 0; r < 3; r++) {
+                o.turn = r;
+                assert_ok(volt_loader_open(&turn[r], &o));
+            }
+            for (int64_t i = o.first * parts; i < o.first * parts + 7; i++) {
+                assert_ok(volt_loader_next(whole, &all));
+                assert_ok(volt_loader_next(turn[i % 3], &b));
+                assert_samples(&b, &all, 0, o.batch);
+            }
+            for (int r = 0; r < 3; r++)
+                volt_loader_close(turn[r]);
+            volt_loader_close(whole);
+        }
+    }
+    o.turn = 3;
+    assert_fails(volt_loader_open(&(volt_loader *){NULL}, &o), VOLT_EINVAL, "turn 3 of 3");
+    o.turn = o.turns = 0;
+    o.sample = 2;
+    o.samples = 2;
+    assert_fails(volt_loader_open(&(volt_loader *){NULL}, &o), VOLT_EINVAL,
+                 "2 samples from number 2 of 3");
+}
+
+/* Ranks compare the preprocessed cases by it. */
+static void the_key_tells_the_cases(void **state)
+{
+    volt_loader_options o = options_for(*state, true);
+    uint64_t key[3];
+
+    assert_ok(volt_loader_check_cases(&key[0], &o));
+    assert_ok(volt_loader_check_cases(&key[1], &o));
+    o.cases--;
+    assert_ok(volt_loader_check_cases(&key[2], &o));
+    assert_true(key[0] == key[1] && key[0] != key[2]);
 }
 
 static void memory_is_as_announced(void **state)
@@ -312,16 +417,19 @@ static void memory_is_as_announced(void **state)
     volt_loader *l = NULL;
     volt_batch b;
 
-    o.threads = 3;
-    measure_start();
     const size_t before = volt_mem_current();
-    assert_ok(volt_loader_open(&l, &o));
-    for (int i = 0; i < 10; i++)
-        assert_ok(volt_loader_next(l, &b));
-    assert_in_range(measure_peak() - before, volt_loader_bytes(&o),
-                    volt_loader_bytes(&o) + 64 * 1024);
-    volt_loader_close(l);
-    assert_int_equal(volt_mem_current(), before);
+    for (o.threads = 0; o.threads <= 3; o.threads += 3) {
+        o.samples = o.threads ? 0 : 2;
+        measure_start();
+        assert_ok(volt_loader_open(&l, &o));
+        for (int i = 0; i < 10; i++)
+            assert_ok(volt_loader_next(l, &b));
+        assert_in_range(measure_peak() - before, volt_loader_bytes(&o),
+                        volt_loader_bytes(&o) + 64 * 1024);
+        volt_loader_close(l);
+        l = NULL;
+        assert_int_equal(volt_mem_current(), before);
+    }
     for (int n = 1; n < 40; n++) { /* every allocation may fail */
         volt_mem_fail_after(n);
         const volt_status st = volt_loader_open(&l, &o);
@@ -340,6 +448,9 @@ int main(void)
     struct CMUnitTest tests[] = {
         cmocka_unit_test(same_batches_for_any_threads),
         cmocka_unit_test(parts_hold_the_batchs_samples),
+        cmocka_unit_test(ranks_make_their_own_samples),
+        cmocka_unit_test(ranks_take_turns),
+        cmocka_unit_test(the_key_tells_the_cases),
         cmocka_unit_test(oversamples_foreground),
         cmocka_unit_test(regions_are_oversampled),
         cmocka_unit_test(samples_lie_around_annotated_voxels),

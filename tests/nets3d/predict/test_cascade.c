@@ -11,6 +11,7 @@
 #include "nets3d/cascade.h"
 #include "nets3d/import_model.h"
 #include "nets3d/pipeline.h"
+#include "parallel/ranks.h"
 #include "tests/kit/foreign.h"
 
 #define TOP  "cascade-test"
@@ -275,6 +276,69 @@ static void predictions_are_nnunets(void **state)
     predicts("regions");
 }
 
+/* ---- several ranks ---- */
+
+/* One rank: both stages of the case into OUT, then of its voxels. */
+static volt_status predict_rank(volt_comm *comm, void *context)
+{
+    const bool first = volt_comm_rank(comm) == 0;
+    volt_predict_options o = volt_predict_defaults();
+    volt_predict_output output = volt_predict_output_defaults();
+    const char *fine = FINE;
+    volt_predictor *p = NULL;
+    volt_case_data data = {0};
+    volt_volume *labels = NULL, *file = NULL;
+    volt_dataset *ds = open_data("turned");
+    const volt_case_list scan = {.item = &ds->cases.item[1], .count = 1};
+    volt_status st;
+
+    o.precision = VOLT_FP32;
+    o.mirror = false;
+    o.previous_stage = LOW;
+    o.threads = 1;
+    o.comm = comm;
+    o.mesh = context;
+    output.folder = OUT;
+    output.probability_nifti = true;
+    VOLT_TRY(st, done, volt_predictor_open(&p, &fine, 1, &o, NULL));
+    VOLT_TRY(st, done, volt_predict(p, &scan, &output, NULL, NULL));
+    if (first || strcmp(context, "cases") == 0)
+        VOLT_TRY(st, done, volt_case_read(&data, &ds->cases.item[1], &ds->info, 1));
+    VOLT_TRY(st, done, volt_predictor_run(p, data.image, &labels, NULL));
+    if (!first && strcmp(context, "cases") != 0 && labels)
+        st = volt_fail(VOLT_EINTERNAL, "another rank than the first has labels");
+    if (!labels)
+        goto done;
+    VOLT_TRY(st, done, volt_nifti_read(&file, NULL, OUT "/scan.nii.gz", NULL));
+    if (memcmp(file->data, labels->data, volt_volume_bytes(file)) != 0)
+        st = volt_fail(VOLT_EINTERNAL, "other labels than in the file");
+done:
+    volt_volume_free(file);
+    volt_volume_free(labels);
+    volt_case_data_clear(&data);
+    volt_predictor_free(p);
+    volt_dataset_close(ds);
+    return st;
+}
+
+static void ranks_go_through_both_stages(void **state)
+{
+    char cases[] = "cases", tiles[] = "tiles";
+    char *low = NULL, *const mesh[2] = {cases, tiles};
+
+    (void)state;
+    set_up("turned");
+    assert_ok(volt_format(&low, VOLT_TESTDATA "/cascade/turned/low_plain.nii.gz"));
+    for (int i = 0; i < 2; i++) {
+        assert_ok(volt_ranks_run(2, predict_rank, mesh[i]));
+        assert_int_equal(differences(OUT "/previous_stage/scan.nii.gz", low), 0);
+        compare_with("turned", "plain", "plain");
+        remove_tree(OUT);
+    }
+    volt_free(low);
+    remove_tree(TOP);
+}
+
 /* ---- in memory ---- */
 
 static void assert_same_labels(const volt_volume *a, const volt_volume *b)
@@ -382,6 +446,7 @@ int main(void)
         cmocka_unit_test(the_next_stage_is_trained_on_nnunets_voxels),
         cmocka_unit_test(validation_is_nnunets),
         cmocka_unit_test(predictions_are_nnunets),
+        cmocka_unit_test(ranks_go_through_both_stages),
         cmocka_unit_test(voxels_in_memory_go_through_both_stages),
         cmocka_unit_test(what_does_not_fit_is_named),
     };

@@ -121,8 +121,8 @@ static void options_out_of_range_are_refused(void **state)
     o.threads = INT_MAX;
     refused(*state, &o, "threads");
     o = good;
-    o.loader_threads = -1;
-    refused(*state, &o, "loader threads -1");
+    o.loader_threads = -2;
+    refused(*state, &o, "loader threads -2");
     o.loader_threads = 100000;
     refused(*state, &o, "loader threads");
     o = good;

@@ -520,11 +520,11 @@ static void slow_data_is_warned_once(void **state)
     s.warnings.warned_disk = true; /* there is no network to ask for its size */
     s.state =
         (volt_train_state){.epochs = 9, .iterations = 5, .epoch_s = 100, .epoch_wait_s = 10};
-    volt_train_warnings_epoch(&s);
+    assert_ok(volt_train_warnings_epoch(&s));
     assert_int_equal(l.heard, 0);
     s.state.epoch_wait_s = 30;
-    volt_train_warnings_epoch(&s);
-    volt_train_warnings_epoch(&s);
+    assert_ok(volt_train_warnings_epoch(&s));
+    assert_ok(volt_train_warnings_epoch(&s));
     assert_int_equal(l.heard, 1);
 }
 

@@ -287,6 +287,49 @@ static void a_failure_reaches_all_ranks(void **state)
     assert_int_equal(runs, 40);
 }
 
+/* Rank 1 sends late, or fails; rank 0 looks whether anything has come, and works meanwhile. */
+static volt_status looks(volt_comm *c, void *context)
+{
+    const bool fails = *(const bool *)context;
+    const double begin = volt_seconds();
+    int got = 0, sent = 7, rounds = 0;
+    const volt_message m = {1 - volt_comm_rank(c), volt_comm_rank(c) ? &sent : &got,
+                            sizeof(int)};
+    volt_ticket *t = NULL, *none = NULL;
+    volt_status st = VOLT_OK;
+
+    if (volt_comm_rank(c) == 1) {
+        dawdle(1, 1);
+        if (fails)
+            return volt_fail(VOLT_EDATA, "case_17 has no labels");
+        CALL(volt_comm_start(&t, c, &m, 1, NULL, 0, 3));
+        return volt_comm_wait(c, &t);
+    }
+    CALL(volt_comm_start(&t, c, NULL, 0, &m, 1, 3));
+    for (; st == VOLT_OK && t && volt_seconds() - begin < 20; rounds++)
+        st = volt_comm_test(c, &t);
+    CHECK(t == NULL && rounds > 0);
+    if (!fails) {
+        CHECK(st == VOLT_OK && got == 7);
+        return volt_comm_test(c, &none);
+    }
+    CHECK(st == VOLT_EPEER && volt_comm_test(c, &none) == VOLT_EPEER);
+    return st;
+}
+
+static void tests_do_not_wait(void **state)
+{
+    bool fails = false;
+
+    (void)state;
+    for (int again = 0; again < 20; again++)
+        assert_ok(volt_ranks_run(2, looks, &fails));
+    fails = true;
+    for (int again = 0; again < 20; again++)
+        assert_fails(volt_ranks_run(2, looks, &fails), VOLT_EDATA,
+                     "rank 1: case_17 has no labels");
+}
+
 static volt_status all_fail(volt_comm *c, void *context)
 {
     (void)c;
@@ -458,6 +501,7 @@ int main(void)
         cmocka_unit_test(all_agree_on_the_lowest_failure),
         cmocka_unit_test(differences_are_named),
         cmocka_unit_test(a_failure_reaches_all_ranks),
+        cmocka_unit_test(tests_do_not_wait),
         cmocka_unit_test(what_all_report_is_said_once),
         cmocka_unit_test(a_rank_that_left_is_not_waited_for),
         cmocka_unit_test(a_wait_ends_at_its_time_out),

@@ -359,6 +359,59 @@ static void parts_give_what_the_whole_gives(void **state)
     unmake(&m);
 }
 
+/* A decoder of some slices counts from its first and gives what the whole gives there. */
+static void check_window(bool regions, int sets, int64_t first, int64_t slices)
+{
+    const int64_t own[3] = {slices, result[1], result[2]};
+    const volt_grid all = volt_grid_make(result, 1, (double[]){1, 1, 1});
+    const volt_grid some = volt_grid_make(own, 1, (double[]){1, 1, 1});
+    const int64_t plane = result[1] * result[2], at = first * plane, count = slices * plane;
+    volt_volume *labels[2] = {NULL, NULL}, *p[2] = {NULL, NULL};
+    volt_decoder *d = NULL;
+    made m;
+
+    make(&m, regions, sets);
+    for (int k = 0; k < 2; k++) {
+        const volt_box box = volt_box_of_shape(k ? own : result);
+        float *norms;
+        m.o.first = k ? first : 0;
+        m.o.slices = k ? slices : 0;
+        assert_ok(volt_alloc(&norms, (size_t)(sets * m.voxels) * sizeof *norms, "a test"));
+        assert_ok(volt_decoder_open(&d, &m.o));
+        assert_ok(volt_volume_create(&labels[k], k ? &some : &all, VOLT_U8));
+        assert_ok(volt_volume_create(&p[k], k ? &some : &all, VOLT_F32));
+        assert_ok(volt_decode_labels(d, labels[k], origin, box, m.logits));
+        volt_decode_norms(d, norms, box, m.logits);
+        assert_ok(volt_decode_probability(d, p[k], origin, box, 1, m.logits, norms));
+        volt_decoder_free(d);
+        volt_free(norms);
+    }
+    assert_memory_equal(labels[1]->data, (uint8_t *)labels[0]->data + at, (size_t)count);
+    assert_memory_equal(p[1]->data, (float *)p[0]->data + at, (size_t)count * sizeof(float));
+    for (int k = 0; k < 2; k++) {
+        volt_volume_free(labels[k]);
+        volt_volume_free(p[k]);
+    }
+    unmake(&m);
+}
+
+static void windows_give_what_the_whole_gives(void **state)
+{
+    volt_decoder *d = NULL;
+    made m;
+
+    (void)state;
+    check_window(false, 1, 0, 4);
+    check_window(false, 2, 3, 5);
+    check_window(true, 1, 8, 1);
+    check_window(true, 2, 0, 9);
+    make(&m, false, 1);
+    m.o.first = 5;
+    m.o.slices = 5;
+    assert_fails(volt_decoder_open(&d, &m.o), VOLT_EINVAL, "slices 5 to 10 of 9");
+    unmake(&m);
+}
+
 /* Scores in half precision give the labels of the same scores in float32. */
 static void halves_decode_as_floats(void **state)
 {
@@ -404,6 +457,7 @@ int main(void)
         cmocka_unit_test(the_lowest_of_equal_classes_wins),
         cmocka_unit_test(decoding_agrees_with_slow_code),
         cmocka_unit_test(regions_have_masks_of_their_own),
+        cmocka_unit_test(windows_give_what_the_whole_gives),
         cmocka_unit_test(halves_decode_as_floats),
         cmocka_unit_test(parts_give_what_the_whole_gives),
     };

@@ -1,0 +1,69 @@
+/* ranks.c - commands whose processes a launcher of MPI starts together: rank 0 reads, decides,
+ * prints and reports for all of them. */
+#include <stdio.h>
+#include <string.h>
+#include "apps/cli/cli.h"
+#include "base/core/fail.h"
+
+#define PATIENCE_S 1e8 /* while rank 0 prepares a data set */
+
+volt_status cli_open_ranks(cli *c, int count, char **argv)
+{
+    volt_status st;
+
+    for (int i = 0; i < count; i++) {
+        if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
+            return VOLT_OK;
+    }
+    VOLT_TRY(st, done, volt_comm_open(&c->comm, "auto"));
+    if (volt_comm_size(c->comm) > 1)
+        return VOLT_OK;
+    volt_comm_close(c->comm);
+    c->comm = NULL;
+    st = cli_need_one_process(count, argv); /* a launcher of another kind */
+done:
+    return st;
+}
+
+bool cli_leads(const cli *c)
+{
+    return volt_comm_rank(c->comm) == 0;
+}
+
+volt_status cli_follow(cli *c, volt_status mine)
+{
+    struct {
+        int32_t status;
+        char sentence[1024];
+    } outcome = {.status = mine};
+    volt_status st;
+
+    if (!c->comm)
+        return mine;
+    if (mine != VOLT_OK)
+        snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
+    volt_comm_set_timeout(c->comm, PATIENCE_S);
+    st = volt_comm_broadcast(c->comm, &outcome, sizeof outcome, 0);
+    volt_comm_set_timeout(c->comm, 0);
+    if (st != VOLT_OK || outcome.status == VOLT_OK)
+        return st;
+    volt_set_last_error(outcome.sentence);
+    c->settled = true;
+    return (volt_status)outcome.status;
+}
+
+volt_status cli_conclude(cli *c, volt_status st)
+{
+    const volt_status mine = st;
+    char own[1024];
+    bool speaks;
+
+    if (!c->comm)
+        return st;
+    snprintf(own, sizeof own, "%s", volt_last_error());
+    st = volt_comm_conclude(c->comm, st, &speaks);
+    c->silent = !speaks;
+    if (st == mine && (c->settled || st == VOLT_ECANCELLED)) /* not that of one rank */
+        volt_set_last_error(own);
+    return st;
+}

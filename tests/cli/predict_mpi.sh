@@ -1,0 +1,65 @@
+#!/bin/bash
+# volt predict under mpirun: processes predict what one rank does, one of them speaks, and they end
+# together.
+. "$3/tests/cli/common.inc"
+
+plugins=$(dirname "$VOLT")
+# Debian's alternatives let mpirun be either; VOLT_TEST_MPI chooses.
+for mpi in ${VOLT_TEST_MPI:-openmpi mpich}; do
+    case $mpi in
+    openmpi) launch=(mpirun.openmpi --oversubscribe) plugin=libvolt-mpi.so ;;
+    mpich) launch=(mpirun.mpich) plugin=libvolt-mpich.so ;;
+    esac
+    if [ -e "$plugins/$plugin" ] && command -v "${launch[0]}" >"$SCRATCH/null"; then break; fi
+    launch=()
+done
+[ ${#launch[@]} -gt 0 ] || { echo "skipped: no MPI, or no plug-in for it" && exit 77; }
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Containers let no process read another's memory; Open MPI would say so on every run.
+export OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1
+# ranks N COMMAND...: N processes on this host.
+ranks() { timeout 120 "${launch[@]}" -n "$1" "${@:2}"; }
+
+make_data 3 24
+data=$SCRATCH/data run=$SCRATCH/run in=$SCRATCH/in
+expect 0 "$VOLT" train "$data" --work "$SCRATCH/work" -o "$run" --threads 1 --precision fp32 --batch 2 \
+    --epochs 1 --iterations 1 --validation 1 --fold all -q
+fast=(--precision fp32 --threads 1 --no-mirror)
+expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/one" "${fast[@]}" -q
+expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/whole" "${fast[@]}" --whole -q
+for mesh in cases tiles z=2; do
+    expect 0 ranks 2 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/many" "${fast[@]}" --mesh $mesh --json
+    out_json output cases skipped failed seconds peak_bytes
+    [ "$(wc -l <"$OUT")" -eq 1 ] || fail "$mesh: not one rank prints"
+    [ "$(grep -c '^memory: ' "$ERR")" -eq 1 ] || fail "$mesh: not one rank reports"
+    from=one
+    [ $mesh != z=2 ] || from=whole
+    for id in 001 002 003; do
+        cmp "$SCRATCH/$from/brats_$id.nii.gz" "$SCRATCH/many/brats_$id.nii.gz" || fail "$mesh: brats_$id differs"
+    done
+    no_leftovers "$SCRATCH/many"
+    rm -r "$SCRATCH/many"
+done
+
+# A damaged case: rank 0 lists it, with the code of one rank.
+mkdir "$in"
+cp "$data"/imagesTr/* "$in"
+for c in 0 1 2 3; do echo nothing >"$in/z_000$c.nii.gz"; done
+for mesh in cases tiles; do
+    expect 5 ranks 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/many" "${fast[@]}" --mesh $mesh
+    [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "$mesh: not one rank says what is wrong"
+    err_has '^  z: .*z_0000\.nii\.gz'
+    err_has '^volt: 1 of 4 cases was not predicted; the others are complete$'
+done
+# What ends the call ends all, with one sentence.
+expect 2 ranks 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}" --mesh z=3
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+expect 2 ranks 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}" --ranks 2
+err_has 'a launcher started 2'
+expect 4 ranks 2 "$VOLT" predict "$SCRATCH/no_run" "$in" -o "$SCRATCH/never" "${fast[@]}"
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+absent "$SCRATCH/never"
+# Parts that processes share themselves still are what they were.
+for i in 1 2; do expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" --part $i/2 -q; done
+cmp "$SCRATCH/one/brats_003.nii.gz" "$SCRATCH/parts/brats_003.nii.gz" || fail "--part differs"
+done_testing

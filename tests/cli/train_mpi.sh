@@ -1,0 +1,68 @@
+#!/bin/bash
+# volt train under mpirun: two processes train as one rank does, and end together.
+. "$3/tests/cli/common.inc"
+
+plugins=$(dirname "$VOLT")
+# Debian's alternatives let mpirun be either; VOLT_TEST_MPI chooses.
+for mpi in ${VOLT_TEST_MPI:-openmpi mpich}; do
+    case $mpi in
+    openmpi) launch=(mpirun.openmpi --oversubscribe) plugin=libvolt-mpi.so ;;
+    mpich) launch=(mpirun.mpich) plugin=libvolt-mpich.so ;;
+    esac
+    if [ -e "$plugins/$plugin" ] && command -v "${launch[0]}" >"$SCRATCH/null"; then break; fi
+    launch=()
+done
+[ ${#launch[@]} -gt 0 ] || { echo "skipped: no MPI, or no plug-in for it" && exit 77; }
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+# Containers let no process read another's memory; Open MPI would say so on every run.
+export OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1
+# ranks N COMMAND...: N processes on this host.
+ranks() { timeout 120 "${launch[@]}" -n "$1" "${@:2}"; }
+
+make_data 4 24
+data=$SCRATCH/data work=$SCRATCH/work
+train=("$VOLT" train "$data" --work "$work" --threads 1 --precision fp32 --batch 2 --optimizer sgd
+    --epochs 2 --iterations 4 --validation 2)
+# Without a mesh: one sentence that asks for one.
+expect 2 ranks 2 "${train[@]}" -o "$SCRATCH/never"
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+err_has '^volt: 2 ranks are to train one network, but no mesh says how: .*; give --mesh$'
+expect 2 ranks 2 "${train[@]}" -o "$SCRATCH/never" --ranks 2 --mesh data=2
+err_has 'a launcher started 2'
+absent "$SCRATCH/never"
+
+# As on one rank and on threads; the same bits as the threads' on the same mesh.
+expect 0 "${train[@]}" -o "$SCRATCH/one" -q
+expect 0 "${train[@]}" -o "$SCRATCH/threads" --ranks 2 --mesh data=2 -q
+expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/mpi" --mesh data=2 --json
+out_json run epochs iterations ranks communication_s
+[ "$(wc -l <"$OUT")" -eq 1 ] || fail "not one rank prints"
+[ "$(grep -c 'epoch 1/2' "$ERR")" -eq 1 ] || fail "not one rank reports"
+losses() { grep -oE '"(train|validation)_loss": *[-0-9.e]+' "$1/log.jsonl" | grep -oE '[-0-9.e]+$'; }
+losses "$SCRATCH/threads" >"$SCRATCH/losses.threads"
+losses "$SCRATCH/mpi" >"$SCRATCH/losses.mpi"
+losses "$SCRATCH/one" >"$SCRATCH/losses.one"
+[ "$(wc -l <"$SCRATCH/losses.mpi")" -eq 4 ] || fail "log.jsonl lacks losses"
+expect 0 cmp "$SCRATCH/losses.threads" "$SCRATCH/losses.mpi"
+paste "$SCRATCH/losses.one" "$SCRATCH/losses.mpi" |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4) exit 1 }' || fail "the losses differ from those of one rank"
+expect 0 ranks 2 "${train[@]}" --epochs 3 -o "$SCRATCH/mpi" --resume --mesh z=2 -q
+[ "$(wc -l <"$SCRATCH/mpi/log.jsonl")" -eq 3 ] || fail "the run has not become longer"
+expect 0 ranks 2 "${train[@]}" --epochs 3 -o "$SCRATCH/mpi" --resume --mesh z=2 -q
+out_has 'has ended, nothing is left to do'
+no_leftovers "$SCRATCH/mpi"
+
+# A run that exists: all ranks end with the code of rank 0, which says why.
+expect 10 ranks 2 "${train[@]}" -o "$SCRATCH/mpi" --mesh data=2 -q
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+err_has '^volt: .*/mpi already holds a run'
+
+# Damaged cases: the code of the cause, and one line.
+for case in $(find "$work" -name "*.voltcase"); do
+    printf '\377\376\375' | dd of="$case" bs=1 seek=$(($(stat -c %s "$case") / 2)) conv=notrunc status=none
+done
+expect 5 ranks 2 "${train[@]}" -o "$SCRATCH/broken" --mesh data=2 -q
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+err_has '^volt: .*brats_00.\.voltcase: the CRC'
+absent "$SCRATCH/broken"
+done_testing
