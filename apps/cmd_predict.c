@@ -544,7 +544,7 @@ static volt_status run(cli *c)
         VOLT_TRY(st, done, read_roi(&roi, &o->roi));
         output.roi = &roi;
     }
-    VOLT_TRY(st, done, check_ranks(c));
+    VOLT_TRY(st, done, cli_follow(c, check_ranks(c)));
     if (o->validation && o->part)
         return volt_fail(VOLT_EINVAL, "--part and --validation cannot be combined");
     VOLT_TRY(st, done, check_run(c));

@@ -645,17 +645,27 @@ static bool names_run(const cli *c)
     return false;
 }
 
-/* Runs that are to be resumed must be those of the data set given. The work
- * folder has not been touched yet: it keeps what it has for this data set. */
-static volt_status check_datasets(job *j)
+/* Runs that are to be resumed must be those of the data set given. The work folder has not been
+ * touched yet: it keeps what it has for this data set. */
+static volt_status check_dataset(void *user, const volt_dataset *ds)
+{
+    job *j = user;
+    volt_status st = VOLT_OK;
+
+    for (int i = 0; i < j->folds.count && st == VOLT_OK; i++)
+        st = check_info(j->c, ds, j->run[i]);
+    return st;
+}
+
+/* The same where nothing else is to be done with the data set. */
+static volt_status open_and_check(job *j)
 {
     train_options *o = j->c->options;
     volt_dataset *ds = NULL;
     volt_status st;
 
     VOLT_TRY(st, done, cli_dataset_open(&ds, j->c, &o->data));
-    for (int i = 0; i < j->folds.count; i++)
-        VOLT_TRY(st, done, check_info(j->c, ds, j->run[i]));
+    st = check_dataset(j, ds);
 done:
     volt_dataset_close(ds);
     return st;
@@ -671,8 +681,10 @@ static volt_status prepare_all(bool *ended, volt_pipeline *p, volt_pipeline_opti
 
     if (cli_leads(c)) {
         st = check_runs(ended, j);
-        if (st == VOLT_OK && o->resume)
-            st = check_datasets(j);
+        if (st == VOLT_OK && o->resume && *ended && !names_run(c))
+            st = open_and_check(j);
+        if (o->resume)
+            prepare->opened = check_dataset;
     }
     VOLT_TRY(st, done, cli_follow(c, st));
     VOLT_TRY(st, done, volt_comm_broadcast(c->comm, ended, sizeof *ended, 0));
@@ -684,6 +696,7 @@ static volt_status prepare_all(bool *ended, volt_pipeline *p, volt_pipeline_opti
         st = volt_pipeline_run(p, prepare);
     VOLT_TRY(st, done, cli_follow(c, st));
     prepare->planned = NULL;
+    prepare->opened = NULL;
     if (!cli_leads(c))
         st = volt_pipeline_run(p, prepare);
 done:

@@ -73,6 +73,9 @@ typedef struct volt_pipeline_options {
                        * data set; `planner` and `memory_auto` do not count then. VOLT_EINVAL:
                        * its network takes another number of channels, or another plan exists
                        * and `replan` is false. NULL = plan */
+    /* Called when the data set is open and nothing has been written; a failure ends the run.
+     * NULL = none. */
+    volt_status (*opened)(void *user, const volt_dataset *ds);
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */

@@ -69,6 +69,10 @@ typedef struct volt_program_options {
      * statistics of a frozen batch norm go on, as torch's do in training mode. NULL = all
      * learn. Borrowed during volt_program_create. */
     const bool *learns;
+    /* Training: weights in the operators' own layouts have memory of their own, and are packed
+     * together by volt_program_pack after each update: fewer calls, more memory. Otherwise each
+     * pass packs them where its activations leave room. Same bits. */
+    bool keep_forms;
 } volt_program_options;
 /* Inference on a batch of 1 in VOLT_FP32; the extents must be set. */
 VOLT_API void volt_program_options_init(volt_program_options *o, size_t size);
@@ -84,11 +88,12 @@ static inline volt_program_options volt_program_defaults(void)
 typedef struct volt_program_memory {
     size_t parameters;  /* training: plain float32 master weights, and running statistics once
                          * more; inference: 0 */
-    size_t packed;      /* inference: weights in the operators' own layouts */
+    size_t packed;      /* weights in the operators' own layouts: inference, and training with
+                         * `keep_forms` */
     size_t gradients;   /* of parameters; with `accumulate` also their average */
-    size_t activations; /* the arenas: activations, their gradients, logits; training: packed
-                         * weights where there is room */
-    size_t scratch;     /* shared by all operators; training: other packed weights */
+    size_t activations; /* the arenas: activations, their gradients, logits; training without
+                         * `keep_forms`: packed weights where there is room, */
+    size_t scratch;     /* shared by all operators; and here the others */
     size_t total;
 } volt_program_memory;
 
@@ -113,6 +118,9 @@ VOLT_API void volt_program_memory_of(const volt_program *p, volt_program_memory 
  * VOLT_EINVAL: a running variance is negative or NaN (names parameter and channel), and the
  * program stays as it is; VOLT_ENOMEM. */
 VOLT_CALL volt_program_load(volt_program *p, const float *flat);
+/* To be called when parameters have changed, other than by volt_program_load: after each
+ * update. With `keep_forms` it packs the weights that learn; otherwise it does nothing. */
+VOLT_CALL volt_program_pack(volt_program *p);
 /* Copies all parameters out (training programs only). Running statistics are those of the last
  * update: the forward passes since then count when the next one is made, and not at all if it
  * is left out because the gradients are not finite. volt_program_load forgets them. */
@@ -198,11 +206,14 @@ VOLT_API void volt_program_set_first_sample(volt_program *p, int64_t first);
 /* Programs with `accumulate`, after the backward pass of part 0, 1, ... parts - 1: adds
  * 1 / parts of its gradients to the average, which part 0 begins. The average over equal parts
  * is the gradient of the whole batch, to rounding, where neither the loss nor a norm takes
- * statistics over the batch: not with batch_dice, nor with ignored voxels or (softmax) class
- * weights, whose cross-entropy is a mean over the batch's voxels, nor with batch norms, which
- * take the statistics of each part and move their running statistics once per part. With a mesh
- * the last part adds the average over all ranks: once per update, so that no byte is sent
- * twice. VOLT_EINVAL. */
+ * statistics over the batch: not with batch_dice, nor where the cross-entropy is a mean over
+ * the batch's voxels that weighs them (ignored voxels; class weights that differ, with a
+ * softmax), nor with batch norms, which take the statistics of each part and move their running
+ * statistics once per part. Rounding is that of another batch size, for which a device may have
+ * other algorithms: values differ by 1e-6 or so, and where that turns the sign of an activation
+ * before its ReLU, its gradient takes a step; on networks with few voxels all gradients
+ * together then differ by up to 1 % (root mean square). With a mesh the last part adds the
+ * average over all ranks: once per update, so that no byte is sent twice. VOLT_EINVAL. */
 VOLT_CALL volt_program_accumulate(volt_program *p, int64_t part, int64_t parts);
 VOLT_API volt_parameters volt_program_parameters(const volt_program *p);
 

@@ -72,6 +72,7 @@ static volt_status train_step(void *user)
     VOLT_TRY(st, done, volt_program_loss(b->program, &b->loss, b->labels, true));
     VOLT_TRY(st, done, volt_program_backward(b->program));
     VOLT_TRY(st, done, volt_optimizer_step(b->optimizer, b->lr));
+    VOLT_TRY(st, done, volt_program_pack(b->program));
     st = volt_optimizer_norm(b->optimizer, NULL);
 done:
     return st;
@@ -121,6 +122,7 @@ static volt_status build(bench_net *b, const bench_net_options *o)
     volt_status st;
 
     VOLT_TRY(st, done, volt_device_open(&b->device, o->device));
+    b->run.keep_forms = b->device->keeps_forms;
     VOLT_TRY(st, done,
              volt_network_build(&b->graph, &b->net, false)); /* as in the PyTorch script */
     VOLT_TRY(st, done, volt_program_create(&b->program, b->graph, b->device, &b->run));

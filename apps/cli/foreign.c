@@ -1,14 +1,13 @@
 /* foreign.c - calls that work with other programs, or in other builds: what helps here. */
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "nets3d/device.h"
 #include "parallel/launcher.h"
 
 /* ---- nnU-Net's options ---- */
@@ -95,32 +94,35 @@ static bool names_device(const char *word, size_t bytes)
     return false;
 }
 
-/* A flag (--cuda) has no value; the words of others are judged. */
+static volt_status no_gpu(const char *word, size_t bytes, const char *value)
+{
+    return volt_fail(VOLT_ENOTSUP,
+                     "%.*s%s%s: this build has no GPU support (CUDA or other) and computes on "
+                     "the CPU; leave the option out",
+                     (int)bytes, word, value ? " " : "", value ? value : "");
+}
+
+/* A flag (--cuda) has no value; devices' names are judged by opening them. These commands
+ * compute on the CPU alone. */
 static volt_status judge_device(const char *word, size_t bytes, const char *value)
 {
-    static const char *const gpus[] = {"cuda", "gpu", "mps", "rocm", "hip", "xpu", "opencl"};
-    const bool device = strstr(word, "device") != NULL;
+    volt_device *device = NULL;
+    volt_status st;
 
-    if (device && !value)
+    if (!strstr(word, "device"))
+        return no_gpu(word, bytes, NULL);
+    if (!value)
         return volt_fail(VOLT_EINVAL, "%.*s needs a value: cpu", (int)bytes, word);
-    if (device && (strcmp(value, "cpu") == 0 || strcmp(value, "cpu:0") == 0))
-        return VOLT_OK;
-    for (size_t i = 0; device && i < sizeof gpus / sizeof *gpus; i++) {
-        const size_t length = strlen(gpus[i]);
-        if (strncasecmp(value, gpus[i], length) == 0 && !isalpha((unsigned char)value[length]))
-            return volt_fail(
-                VOLT_ENOTSUP,
-                "%.*s %s: this build has no GPU support (CUDA or other) and computes "
-                "on the CPU; leave the option out",
-                (int)bytes, word, value);
-    }
-    if (device)
+    st = volt_device_open(&device, value);
+    volt_device_close(device);
+    if (st == VOLT_ENOTSUP)
+        return no_gpu(word, bytes, value);
+    if (st != VOLT_OK && st != VOLT_EINVAL)
+        return st;
+    if (st != VOLT_OK || strncmp(value, "cpu", 3) != 0)
         return volt_fail(VOLT_EINVAL, "%.*s: '%s' is not a device; this build has cpu",
                          (int)bytes, word, value);
-    return volt_fail(VOLT_ENOTSUP,
-                     "%.*s: this build has no GPU support (CUDA or other) and computes on the "
-                     "CPU; leave the option out",
-                     (int)bytes, word);
+    return VOLT_OK;
 }
 
 volt_status cli_foreign_option(bool *taken, const cli_command *command, int *i, int count,

@@ -274,17 +274,6 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt
     return op->conv ? cpu_conv_pack(op, packed, weights) : VOLT_OK;
 }
 
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
-                                volt_stream *stream)
-{
-    volt_status st = VOLT_OK;
-
-    (void)dev;
-    for (int i = 0; st == VOLT_OK && i < count; i++)
-        st = op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
-    return st;
-}
-
 /* What own kernels pack follows from the weights' extents, the kind and the type. */
 static bool op_same_form(const volt_op *a, const volt_op *b)
 {
@@ -416,7 +405,6 @@ static void fill_table(volt_device *dev, cpu_context *ctx)
                          .op_create = op_create,
                          .op_info = op_info,
                          .op_pack = op_pack,
-                         .op_pack_many = op_pack_many,
                          .op_same_form = op_same_form,
                          .op_run = op_run,
                          .op_free = op_free,

@@ -11,6 +11,7 @@
 #include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "nets3d/data/sampler.h"
+#include "nets3d/device/stream.h"
 
 #define FNV_BASIS UINT64_C(0xcbf29ce484222325)
 #define FNV_PRIME UINT64_C(0x100000001b3)
@@ -19,11 +20,11 @@
  * the next one. A part of a batch is delivered like a batch; "batch" is what is delivered,
  * except in the random streams. A task may start when its batch has a slot in the ring, that is
  * when it is less than `ring` batches after the one the caller holds. The caller waits until
- * all samples of its batch are done and returns the slot with its next call. Which thread makes
- * a sample, and when, has no effect on it: sample k of batch b draws from random streams keyed
- * by (seed, b, k). So the loader needs no state in checkpoints; it is reopened at the next
- * batch's number, and loaders of several ranks need no messages to share a batch's samples or
- * to take turns.
+ * all samples of its batch are done and returns the slot with its next call, when its device
+ * has read it. Which thread makes a sample, and when, has no effect on it: sample k of batch b
+ * draws from random streams keyed by (seed, b, k). So the loader needs no state in checkpoints;
+ * it is reopened at the next batch's number, and loaders of several ranks need no messages to
+ * share a batch's samples or to take turns.
  *
  * One lock guards the counters. Samples are written outside of it: a slot belongs to the
  * threads that hold its tasks until its `done` is complete, and then to the caller. */
@@ -34,7 +35,8 @@ typedef struct slot {
     int16_t *labels;
     const char **name;
     int64_t (*corner)[3];
-    int64_t done; /* samples */
+    int64_t done;     /* samples */
+    volt_event *read; /* by the device; NULL where it reads at once */
 } slot;
 
 /* One loader thread. */
@@ -201,40 +203,58 @@ static void *work(void *argument)
     return NULL;
 }
 
+/* The slot of the batch that the caller holds, or gets next. */
+static slot *lent_slot(const volt_loader *l)
+{
+    return &l->ring[l->released % l->options.ring];
+}
+
+volt_status volt_loader_uploaded(volt_loader *l, volt_stream *stream)
+{
+    return volt_event_record(l->options.device, lent_slot(l)->read, stream);
+}
+
 /* Without threads: makes the samples of the next batch here. */
 static void make_batch(volt_loader *l)
 {
-    slot *s = &l->ring[l->released % l->options.ring];
+    slot *s = lent_slot(l);
 
     while (l->failure == VOLT_OK && s->done < l->options.samples)
         finish_task(l, s, make_sample(s, l->released, s->done, &l->workers[0]));
 }
 
 /* Returns the batch that the caller holds. */
-static void take_back(volt_loader *l)
+static volt_status take_back(volt_loader *l)
 {
+    const volt_status st =
+        l->lent ? volt_event_sync(l->options.device, lent_slot(l)->read) : VOLT_OK;
+
+    if (st != VOLT_OK)
+        return st;
     pthread_mutex_lock(&l->lock);
     if (l->lent) {
-        l->ring[l->released % l->options.ring].done = 0;
+        lent_slot(l)->done = 0;
         l->released++;
         l->lent = false;
         pthread_cond_broadcast(&l->work);
     }
     pthread_mutex_unlock(&l->lock);
+    return VOLT_OK;
 }
 
 volt_status volt_loader_next(volt_loader *l, volt_batch *out)
 {
     const double start = volt_seconds();
     int64_t part;
-    volt_status st;
+    volt_status st = take_back(l);
     slot *s;
 
-    take_back(l);
+    if (st != VOLT_OK)
+        return st;
     if (l->options.threads == 0)
         make_batch(l);
     pthread_mutex_lock(&l->lock);
-    s = &l->ring[l->released % l->options.ring];
+    s = lent_slot(l);
     while (l->failure == VOLT_OK && s->done < l->options.samples)
         pthread_cond_wait(&l->ready, &l->lock);
     st = l->failure;
@@ -293,10 +313,13 @@ static volt_status open_slot(slot *s, const volt_loader *l)
     volt_status st;
 
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->image, voxels * (size_t)l->channels, sizeof *s->image,
-                             "a batch of images"));
+             volt_pinned_alloc((void **)&s->image, o->device,
+                               voxels * (size_t)l->channels * sizeof *s->image,
+                               "a batch of images"));
     VOLT_TRY(st, done,
-             volt_alloc_zero(&s->labels, voxels, sizeof *s->labels, "a batch of labels"));
+             volt_pinned_alloc((void **)&s->labels, o->device, voxels * sizeof *s->labels,
+                               "a batch of labels"));
+    VOLT_TRY(st, done, volt_event_create(&s->read, o->device));
     VOLT_TRY(st, done, volt_alloc_zero(&s->name, samples, sizeof *s->name, "a batch's names"));
     VOLT_TRY(st, done,
              volt_alloc_zero(&s->corner, samples, sizeof *s->corner, "a batch's corners"));
@@ -444,8 +467,9 @@ void volt_loader_close(volt_loader *l)
     for (int i = 0; l->ring && i < l->options.ring; i++) {
         volt_free(l->ring[i].corner);
         volt_free((void *)l->ring[i].name);
-        volt_free(l->ring[i].labels);
-        volt_free(l->ring[i].image);
+        volt_pinned_free(l->options.device, l->ring[i].labels);
+        volt_pinned_free(l->options.device, l->ring[i].image);
+        volt_event_destroy(l->options.device, l->ring[i].read);
     }
     for (int64_t i = 0; l->cases && i < l->options.cases; i++)
         volt_sample_case_close(l->cases[i]);

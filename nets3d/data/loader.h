@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "base/status.h"
+#include "nets3d/device.h"
 #include "volume/augment.h"
 VOLT_BEGIN_DECLS
 
@@ -50,10 +51,13 @@ typedef struct volt_loader_options {
     int64_t first;   /* number of the first batch */
     int threads;     /* loader threads; 0 = volt_loader_next makes the samples itself */
     int ring;        /* batches prepared ahead, >= 1; counts with threads only */
+    /* Batches lie in memory of the host that this device reads by itself; borrowed until close.
+     * NULL = in ordinary memory. */
+    const volt_device *device;
 } volt_loader_options;
 
-/* Plain host memory; borrowed until the next volt_loader_next or close. n is the number of
- * samples that the loader makes. */
+/* Host memory; borrowed until the next volt_loader_next or close. n is the number of samples
+ * that the loader makes. */
 typedef struct volt_batch {
     int64_t number, part;       /* of the batch, and which part of it, from 0 */
     const float *image;         /* (n,c,d,h,w); c: volt_loader_channels */
@@ -75,6 +79,9 @@ VOLT_MUST_USE volt_status volt_loader_check_cases(uint64_t *key,
 /* Waits for the next batch. Also returns the failure of a loader thread, which names the case.
  */
 VOLT_MUST_USE volt_status volt_loader_next(volt_loader *loader, volt_batch *out);
+/* All that reads the last batch has been given to `stream`, one of the device's: the batch
+ * stays as it is until that has run. */
+VOLT_MUST_USE volt_status volt_loader_uploaded(volt_loader *loader, volt_stream *stream);
 /* Name of the case that sample `index` of the whole batch `number` is cut from, whoever makes
  * it. Borrowed until close. */
 const char *volt_loader_case(const volt_loader *loader, int64_t number, int64_t index);

@@ -16,6 +16,7 @@
  *   capture     its four entries NULL, or capture_begin VOLT_ENOTSUP: the program makes the
  *               calls each time
  *   pinned      both entries NULL: callers use ordinary memory
+ *   memory      NULL, where device memory is host memory
  *   scores      NULL, or `takes` false for some options: the host adds up and decodes
  *   state       `update_state` NULL: graphs with running statistics do not train
  * and nothing else: what op_create has accepted is not refused when it runs.
@@ -210,6 +211,8 @@ struct volt_device {
     void *context;       /* the device's own */
     bool host_memory;    /* device pointers are host pointers, so nothing needs copying, and
                           * `streams` is NULL */
+    bool keeps_forms;    /* training should pack weights once per update, all in one call, into
+                          * memory of their own (volt_program_options.keep_forms) */
 
     /* Channel ranges of native buffers start at multiples of this. */
     int64_t (*channel_block)(const volt_device *dev, volt_dtype dtype);
@@ -219,6 +222,9 @@ struct volt_device {
 
     const volt_stream_table *streams; /* NULL: every call has run when it returns */
 
+    /* Bytes of the device's memory, and those of them that can be allocated. NULL: its memory
+     * is the host's. */
+    volt_status (*memory)(const volt_device *dev, size_t *available, size_t *total);
     /* Aligned to 64 bytes or more, contents undefined; `what` is for messages. VOLT_ENOMEM. */
     volt_status (*alloc)(const volt_device *dev, void **out, size_t bytes, const char *what);
     /* Waits for all that the device was given. NULL is allowed. */
@@ -244,7 +250,7 @@ struct volt_device {
     volt_status (*op_pack)(volt_op *op, void *packed, const float *weights,
                            volt_stream *stream);
     /* The same for several, in any order: a training step's weights in one call. The array is
-     * the host's. */
+     * the host's. NULL: op_pack for each. */
     volt_status (*op_pack_many)(const volt_device *dev, const volt_pack *packs, int count,
                                 volt_stream *stream);
     /* Whether what op_pack makes of the same weights for `a` serves `b` too, so that they need
@@ -288,6 +294,14 @@ struct volt_device {
 
 /* The one name that runs store for the device: "cpu", "cuda:1"; number 0 is not written. */
 void volt_device_words(char *out, size_t bytes, const volt_device *dev);
+
+/* How much of the device's memory is available, or of the host's where that is the device's. */
+VOLT_MUST_USE volt_status volt_device_available(size_t *out, const volt_device *dev);
+/* VOLT_ENOMEM if `bytes` are more than is available and the caller already holds: "WHAT needs
+ * 1.0 GiB of memory on device cuda:1, but only 512 MiB is availableENDING". */
+VOLT_MUST_USE volt_status volt_device_check_memory(const volt_device *dev, size_t bytes,
+                                                   size_t held, const char *what,
+                                                   const char *ending);
 
 VOLT_END_DECLS
 #endif

@@ -2,6 +2,7 @@
  * below them. */
 #include "nets3d/device/device_internal.h"
 
+#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,10 +27,11 @@ static bool is_called(const char *name, const char *device)
 {
     const size_t n = strlen(device);
 
-    return strncasecmp(name, device, n) == 0 && (name[n] == '\0' || name[n] == ':');
+    return strncasecmp(name, device, n) == 0 && !isalpha((unsigned char)name[n]);
 }
 
-/* The index in `name` behind `bytes` of it; 0 where there is none. */
+/* The index in `name` behind `bytes` of it, with or without leading zeros; 0 where there is
+ * none. */
 static volt_status parse_index(int *out, const char *name, size_t bytes)
 {
     const char *text = name[bytes] ? name + bytes + 1 : "0";
@@ -43,26 +45,22 @@ static volt_status parse_index(int *out, const char *name, size_t bytes)
     return VOLT_OK;
 }
 
-static volt_status open_here(volt_device **out, const char *name, size_t which)
-{
-    const char *const device = devices[which].name;
-    int index = 0;
-    volt_status st = parse_index(&index, name, strlen(device));
-
-    if (st != VOLT_OK)
-        return st;
-    if (index != 0)
-        return volt_fail(VOLT_EINVAL, "device '%.40s': there is only one %s, number 0", name,
-                         device);
-    return devices[which].open(out);
-}
-
-volt_status volt_device_open(volt_device **out, const char *name)
+/* The one parser of devices' names: the row of the table and the index. */
+static volt_status parse(size_t *which, int *index, const char *name)
 {
     for (size_t i = 0; i < sizeof devices / sizeof *devices; i++) {
-        const size_t n = strlen(devices[i].name);
-        if (strncmp(name, devices[i].name, n) == 0 && (name[n] == '\0' || name[n] == ':'))
-            return open_here(out, name, i);
+        const char *const device = devices[i].name;
+        const size_t n = strlen(device);
+        volt_status st;
+
+        if (strncmp(name, device, n) != 0 || (name[n] != '\0' && name[n] != ':'))
+            continue;
+        *which = i;
+        st = parse_index(index, name, n);
+        if (st == VOLT_OK && *index != 0)
+            st = volt_fail(VOLT_EINVAL, "device '%.40s': there is only one %s, number 0", name,
+                           device);
+        return st;
     }
     for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++) {
         if (is_called(name, elsewhere[i]))
@@ -72,6 +70,15 @@ volt_status volt_device_open(volt_device **out, const char *name)
     }
     return volt_fail(VOLT_EINVAL, "no device is called '%.40s'; there are cpu and reference",
                      name);
+}
+
+volt_status volt_device_open(volt_device **out, const char *name)
+{
+    size_t which = 0;
+    int index = 0;
+    const volt_status st = parse(&which, &index, name);
+
+    return st == VOLT_OK ? devices[which].open(out) : st;
 }
 
 void volt_device_words(char *out, size_t bytes, const volt_device *dev)

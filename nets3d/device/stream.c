@@ -23,7 +23,7 @@ volt_status volt_stream_sync(const volt_device *dev, volt_stream *s)
 volt_status volt_event_create(volt_event **out, const volt_device *dev)
 {
     *out = NULL;
-    return dev->streams ? dev->streams->event_create(dev, out) : VOLT_OK;
+    return dev && dev->streams ? dev->streams->event_create(dev, out) : VOLT_OK;
 }
 
 void volt_event_destroy(const volt_device *dev, volt_event *e)
@@ -42,6 +42,11 @@ volt_status volt_event_wait(const volt_device *dev, volt_event *e, volt_stream *
     return e && s ? dev->streams->wait(dev, e, s) : VOLT_OK;
 }
 
+volt_status volt_event_sync(const volt_device *dev, volt_event *e)
+{
+    return e ? dev->streams->event_sync(dev, e) : VOLT_OK;
+}
+
 bool volt_device_captures(const volt_device *dev)
 {
     return dev->streams && dev->streams->capture_begin;
@@ -50,13 +55,13 @@ bool volt_device_captures(const volt_device *dev)
 volt_status volt_pinned_alloc(void **out, const volt_device *dev, size_t bytes,
                               const char *what)
 {
-    return dev->pinned_alloc ? dev->pinned_alloc(dev, out, bytes, what)
-                             : volt_alloc(out, bytes, what);
+    return dev && dev->pinned_alloc ? dev->pinned_alloc(dev, out, bytes, what)
+                                    : volt_alloc(out, bytes, what);
 }
 
 void volt_pinned_free(const volt_device *dev, void *p)
 {
-    if (p && dev->pinned_free)
+    if (p && dev && dev->pinned_free)
         dev->pinned_free(dev, p);
     else
         volt_free(p);

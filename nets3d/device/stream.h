@@ -36,13 +36,16 @@ typedef struct volt_stream_table {
     volt_status (*event_create)(const volt_device *dev, volt_event **out);
     void (*event_destroy)(const volt_device *dev, volt_event *e);
     volt_status (*record)(const volt_device *dev, volt_event *e, volt_stream *s);
-    /* Nothing to wait for if `e` was never recorded. */
+    /* Nothing to wait for if `e` was never recorded; here and below. */
     volt_status (*wait)(const volt_device *dev, volt_event *e, volt_stream *s);
+    /* The host waits. */
+    volt_status (*event_sync)(const volt_device *dev, volt_event *e);
 
     /* All four NULL, or capture_begin VOLT_ENOTSUP: the caller makes the calls each time.
-     * Between begin and end the stream records its calls, op_run and op_pack_many, and runs
-     * none of them. They may be the first of their operators, and other threads use the device
-     * meanwhile. capture_end must follow, also after a failure; then *out stays NULL. */
+     * Between begin and end the stream records its calls, op_run and the packing of weights,
+     * and runs none of them. They may be the first of their operators, and other threads use
+     * the device meanwhile. capture_end must follow, also after a failure; then *out stays
+     * NULL. */
     volt_status (*capture_begin)(const volt_device *dev, volt_stream *s);
     volt_status (*capture_end)(const volt_device *dev, volt_stream *s, volt_capture **out);
     volt_status (*capture_launch)(const volt_device *dev, volt_capture *c, volt_stream *s);
@@ -60,11 +63,13 @@ VOLT_MUST_USE volt_status volt_event_record(const volt_device *dev, volt_event *
                                             volt_stream *s);
 VOLT_MUST_USE volt_status volt_event_wait(const volt_device *dev, volt_event *e,
                                           volt_stream *s);
+VOLT_MUST_USE volt_status volt_event_sync(const volt_device *dev, volt_event *e);
 /* Whether the device may be able to capture. */
 bool volt_device_captures(const volt_device *dev);
 
 /* Host memory that upload and download reach without a copy in between: see device_internal.h.
- * Ordinary memory where the device has no other. The caller owns *out (volt_pinned_free). */
+ * Ordinary memory where the device has no other, or `dev` is NULL. The caller owns *out
+ * (volt_pinned_free), and writes it again only when what reads it has been waited for. */
 VOLT_MUST_USE volt_status volt_pinned_alloc(void **out, const volt_device *dev, size_t bytes,
                                             const char *what);
 void volt_pinned_free(const volt_device *dev, void *p);

@@ -561,6 +561,8 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
     options = &o;
     VOLT_TRY(st, done, check_options(&o));
     VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
+    if (options->opened)
+        VOLT_TRY(st, done, options->opened(options->user, p.dataset));
     describe(p.dataset, options->callbacks);
     VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
     VOLT_TRY(st, done, check_request(&p, options));

@@ -130,6 +130,8 @@ json_t *volt_network_json(const volt_network *net, int axes);
  * patch (d, h, w) and training batch. The caller owns *out. VOLT_EINVAL: another name. */
 VOLT_MUST_USE volt_status volt_network_preset(volt_network *out, int64_t patch[3],
                                               int64_t *batch, const char *name);
+/* The name of preset i, from 0; NULL behind the last. */
+const char *volt_network_preset_name(int i);
 
 VOLT_END_DECLS
 #endif

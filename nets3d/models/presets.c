@@ -1,3 +1,4 @@
+#include <stdio.h>
 #include <string.h>
 
 #include "nets3d/models/unet.h"
@@ -16,6 +17,27 @@ static const preset presets[] = {
     {"mlperf", 6, 3, 1, 3, {32, 64, 128, 256, 320, 320}, {128, 128, 128}, 2},
     {"liver2d", 8, 2, 1, 3, {32, 64, 128, 256, 512, 512, 512, 512}, {1, 512, 512}, 12},
 };
+
+enum { PRESETS = sizeof presets / sizeof *presets };
+
+const char *volt_network_preset_name(int i)
+{
+    return i >= 0 && i < PRESETS ? presets[i].name : NULL;
+}
+
+static volt_status no_preset(const char *name)
+{
+    char names[256] = "";
+    size_t used = 0;
+
+    for (int i = 0; i < PRESETS; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s",
+                                 i == 0             ? ""
+                                 : i + 1 == PRESETS ? " and "
+                                                    : ", ",
+                                 presets[i].name);
+    return volt_fail(VOLT_EINVAL, "no network is called '%s'; there are %s", name, names);
+}
 
 static void fill_spec(volt_unet_spec *out, const preset *p)
 {
@@ -40,15 +62,12 @@ volt_status volt_network_preset(volt_network *out, int64_t patch[3], int64_t *ba
     const preset *p = NULL;
     volt_status st;
 
-    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+    for (int i = 0; i < PRESETS; i++) {
         if (strcmp(presets[i].name, name) == 0)
             p = &presets[i];
     }
     if (!p)
-        return volt_fail(VOLT_EINVAL,
-                         "no network is called '%s'; there are hippocampus, brats, mlperf and "
-                         "liver2d",
-                         name);
+        return no_preset(name);
     if ((st = volt_network_create(out, &volt_model_plain_unet)) != VOLT_OK)
         return st;
     fill_spec(out->spec, p);

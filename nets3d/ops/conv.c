@@ -63,7 +63,9 @@ void volt_reference_conv_fwd(const volt_op_spec *spec, void *const *operands)
 {
     volt_reference_each(spec, operands, 0, 3, operands[2], correlate);
     if (spec->tensor[4].n) {
-        const volt_operand_view dst = volt_operand_view_of(spec, operands, 3);
+        volt_operand_view dst = volt_operand_view_of(spec, operands, 3);
+
+        dst.tf32 = false;
         volt_reference_sums(&dst, &spec->tensor[4], operands[4]);
     }
 }
@@ -95,13 +97,16 @@ static double gather(const volt_op_spec *spec, const volt_operand_view *diff_dst
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc)
 {
     const volt_tensor *t = &diff_dst->t;
+    volt_operand_view terms = *diff_dst;
     double sum = 0;
+
+    terms.tf32 = false;
 
     for (int64_t n = 0; n < t->n; n++)
         for (int64_t d = 0; d < t->d; d++)
             for (int64_t h = 0; h < t->h; h++)
                 for (int64_t w = 0; w < t->w; w++)
-                    sum += volt_view_get(diff_dst, n, oc, d, h, w);
+                    sum += volt_view_get(&terms, n, oc, d, h, w);
     return sum;
 }
 

@@ -147,22 +147,15 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt
     for (int64_t i = 0; i < count; i++)
         out[i] = dtype == VOLT_BF16  ? volt_bf16_to_float(volt_bf16_from_float(weights[i]))
                  : dtype == VOLT_F16 ? volt_half_to_float(volt_float_to_half(weights[i]))
-                                     : weights[i];
-    return VOLT_OK;
-}
-
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
-                                volt_stream *stream)
-{
-    (void)dev;
-    for (int i = 0; i < count; i++)
-        (void)op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
+                 : volt_op_spec_is_tf32(&op->spec) ? volt_tf32_round(weights[i])
+                                                   : weights[i];
     return VOLT_OK;
 }
 
 static bool op_same_form(const volt_op *a, const volt_op *b)
 {
-    return weights_dtype(&a->spec) == weights_dtype(&b->spec);
+    return weights_dtype(&a->spec) == weights_dtype(&b->spec) &&
+           volt_op_spec_is_tf32(&a->spec) == volt_op_spec_is_tf32(&b->spec);
 }
 
 static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
@@ -199,7 +192,6 @@ volt_status volt_device_open_reference(volt_device **out)
                                       .op_create = op_create,
                                       .op_info = op_info,
                                       .op_pack = op_pack,
-                                      .op_pack_many = op_pack_many,
                                       .op_same_form = op_same_form,
                                       .op_run = op_run,
                                       .op_free = op_free,

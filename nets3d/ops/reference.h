@@ -4,7 +4,8 @@
  * (((n*buffer_c + c_offset + c)*D + d)*H + h)*W + w, where D, H, W count the margins and the
  * first voxel of the box is at (margin_low). Indices may reach into the margins. Sums are taken
  * in double, in the order of the loops, on the calling thread. bf16 is rounded to nearest even
- * when stored; weights of an operator with a bf16 operand are rounded when packed.
+ * when stored; weights of an operator with a bf16 operand are rounded when packed. float16
+ * likewise. With spec.tf32 the factors of products are rounded to 10 bits of fraction.
  */
 #ifndef VOLT_NETS3D_OPS_REFERENCE_H
 #define VOLT_NETS3D_OPS_REFERENCE_H
@@ -70,11 +71,17 @@ volt_status volt_reference_update_state(const volt_device *dev, const volt_state
 volt_status volt_reference_update_begin(const volt_device *dev, const volt_update_call *call,
                                         volt_stream *stream);
 
+static inline bool volt_op_spec_is_tf32(const volt_op_spec *spec)
+{
+    return spec->tf32 && spec->kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
+}
+
 /* A tensor with its memory. Strides in elements; `first` is where its box begins. */
 typedef struct volt_operand_view {
     volt_tensor t;
     void *data;
     int64_t first, row, plane, channel;
+    bool tf32; /* values are rounded when read */
 } volt_operand_view;
 
 static inline volt_operand_view volt_operand_view_of(const volt_op_spec *spec,
@@ -85,6 +92,7 @@ static inline volt_operand_view volt_operand_view_of(const volt_op_spec *spec,
 
     v.t = *t;
     v.data = operands[i];
+    v.tf32 = volt_op_spec_is_tf32(spec);
     v.row = t->margin_low[2] + t->w + t->margin_high[2];
     v.plane = (t->margin_low[1] + t->h + t->margin_high[1]) * v.row;
     v.channel = (t->margin_low[0] + t->d + t->margin_high[0]) * v.plane;
@@ -118,7 +126,8 @@ static inline double volt_view_get(const volt_operand_view *v, int64_t n, int64_
     case VOLT_F16:
         return volt_half_to_float(((const uint16_t *)v->data)[i]);
     default:
-        return ((const float *)v->data)[i];
+        return v->tf32 ? volt_tf32_round(((const float *)v->data)[i])
+                       : ((const float *)v->data)[i];
     }
 }
 
@@ -144,9 +153,10 @@ typedef double (*volt_reference_element)(const volt_op_spec *spec,
  * operand `from`; `bias` (NULL allowed) is added per channel. */
 void volt_reference_each(const volt_op_spec *spec, void *const *operands, int from, int to,
                          const float *bias, volt_reference_element element);
-/* sums (n,c,2), or (1,c,2) as `rows` is: the sum of x and of x*x over d, h, w (and n). */
+/* sums (n,c,2), or (1,c,2) as `rows` is: the sum of x and of x*x over d, h, w (and n). No
+ * precision rounds them. */
 void volt_reference_sums(const volt_operand_view *x, const volt_tensor *rows, double *sums);
-/* Sum of channel oc over n, d, h, w. */
+/* Sum of channel oc over n, d, h, w, which no precision rounds. */
 double volt_reference_bias_gradient(const volt_operand_view *diff_dst, int64_t oc);
 
 VOLT_END_DECLS

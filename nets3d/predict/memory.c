@@ -8,6 +8,7 @@
  * is cropped" is assumed because the file's header does not show what is zero, so for scans
  * with empty borders the result is an upper bound.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
@@ -16,6 +17,7 @@
 #include "base/mem.h"
 #include "base/core/plural.h"
 #include "base/threads.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/deal.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/predict/spread.h"
@@ -50,7 +52,7 @@ static bool is_permuted(const volt_segmenter *seg, const volt_net_set *g)
 
 /* Bytes of all sets together while a scan goes through them. */
 typedef struct sizes {
-    size_t network, images, logits, preprocess;
+    size_t device, network, images, logits, preprocess;
     size_t permute; /* logits of one class on their way to the first set's axes */
     volt_decode_options decode;
     /* Of one of several ranks that work on the scan together: its part of an image, its sums,
@@ -149,7 +151,7 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
     const size_t logits = (size_t)(seg->outputs + 1) * sizeof(float);
     const bool rolling = seg->sets == 1 && !wanted->probabilities;
     const bool last = i + 1 == seg->sets;
-    size_t before, after, all, network = 0, input = 0;
+    size_t before, after, all, network = 0, device = 0, input = 0;
     int64_t shape[3], own[3], patch[3], room; /* own: before resampling */
     int axis[3];
     volt_status st;
@@ -164,8 +166,9 @@ static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const vol
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_net_set_bytes(&network, &input, seg, g, shape));
+    VOLT_TRY(st, done, volt_net_set_bytes(&network, &device, &input, seg, g, shape));
     s->network += network;
+    s->device += device;
     volt_net_set_patch(patch, seg, g, shape);
     /* The scan (kept for the next set), its copy, the preprocessed images so far. Resampling
      * takes the most; reading channel by channel, permuting the copy and the mask of non-zero
@@ -213,6 +216,11 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     s.decode.threads = seg->threads;
     for (int i = 0; i < seg->sets; i++)
         VOLT_TRY(st, done, add_set(&s, seg, i, grid, wanted, what));
+    if (seg->device->memory && seg->sets == 1 && !wanted->probabilities &&
+        volt_segmenter_scores(seg, &s.decode) != &volt_host_scores) {
+        s.device += s.logits;
+        s.logits = 0;
+    }
     voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);
     labels = voxels * volt_dtype_bytes(seg->dtype);
     masks = regions ? voxels * (size_t)seg->outputs : 0;
@@ -222,6 +230,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
     /* Permuting back copies; labels are created after the masks of regions. */
     finish = kept + (regions ? masks + volt_max_size(permuted ? masks : 0, labels)
                              : labels + (permuted ? labels : 0));
+    m.device = s.device;
     m.network = s.network + loading_bytes(seg) + seg->other_bytes + SMALL_BYTES;
     m.preprocess = s.preprocess + SMALL_BYTES;
     exported =
@@ -288,9 +297,14 @@ static volt_status check_hosts(const volt_segmenter *seg, const volt_predict_mem
 volt_status volt_predict_memory_check(const volt_segmenter *seg, const volt_predict_memory *m,
                                       const char *what)
 {
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
+    char whose[1200], needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS];
     size_t left;
+    volt_status st;
 
+    snprintf(whose, sizeof whose, "%.1100s: prediction", what);
+    st = volt_device_check_memory(seg->device, m->device, seg->held_there, whose, "");
+    if (st != VOLT_OK)
+        return st;
     if (volt_spread_is_joint(seg->spread))
         return check_hosts(seg, m, what);
     left = volt_predict_memory_left(seg);

@@ -113,7 +113,8 @@ volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
 
 void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g)
 {
-    volt_free(g->input);
+    volt_pinned_free(seg->device, g->input);
+    volt_event_destroy(seg->device, g->uploaded);
     volt_free(g->weight);
     volt_free(g->scores);
     if (g->device_weight)
@@ -121,6 +122,7 @@ void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g)
     volt_program_free(g->program);
     g->input = g->weight = g->scores = g->device_weight = NULL;
     g->program = NULL;
+    g->uploaded = NULL;
     g->loaded = -1;
 }
 
@@ -133,6 +135,7 @@ static bool weights_are_copied(const volt_segmenter *seg)
 
 volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int64_t shape[3])
 {
+    size_t host, device;
     int64_t patch[3];
     volt_status st = VOLT_OK;
 
@@ -142,11 +145,15 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
     volt_net_set_release(seg, g);
     memcpy(g->patch, patch, sizeof patch);
     VOLT_TRY(st, done, volt_net_set_program(&g->program, seg, g, patch));
-    VOLT_TRY(st, done,
-             volt_alloc(&g->input,
-                        (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
-                            input_voxels(seg, g->program, patch) * sizeof *g->input,
-                        "tiles"));
+    VOLT_TRY(st, done, volt_net_set_bytes(&host, &device, NULL, seg, g, shape));
+    VOLT_TRY(st, done, volt_device_check_memory(seg->device, device, 0, "the network", ""));
+    VOLT_TRY(
+        st, done,
+        volt_pinned_alloc((void **)&g->input, seg->device,
+                          (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
+                              input_voxels(seg, g->program, patch) * sizeof *g->input,
+                          "tiles"));
+    VOLT_TRY(st, done, volt_event_create(&g->uploaded, seg->device));
     if (!seg->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc(&g->scores,
@@ -200,9 +207,11 @@ volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g, const int64_
     return st == VOLT_OK ? volt_net_set_load(g, 0) : st;
 }
 
-volt_status volt_net_set_bytes(size_t *out, size_t *input, const volt_segmenter *seg,
-                               const volt_net_set *g, const int64_t shape[3])
+volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
+                               const volt_segmenter *seg, const volt_net_set *g,
+                               const int64_t shape[3])
 {
+    size_t there;
     volt_program *other = NULL;
     volt_program_memory m;
     int64_t patch[3];
@@ -219,14 +228,17 @@ volt_status volt_net_set_bytes(size_t *out, size_t *input, const volt_segmenter 
                        (long long)patch[0], (long long)patch[1], (long long)patch[2]);
         goto done;
     }
+    there = weights_are_copied(seg) ? voxels : 0;
     voxels = input_voxels(seg, other ? other : g->program, patch) * sizeof(float);
     if (input)
         *input = voxels / sizeof(float);
-    *out = m.total + ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
-                      (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
-                      (seg->options.constant || is_split(seg) ? 0 : 1) +
-                      (weights_are_copied(seg) ? 1 : 0)) *
-                         voxels;
+    there += m.total;
+    *host = ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
+             (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
+             (seg->options.constant || is_split(seg) ? 0 : 1)) *
+                voxels +
+            (seg->device->memory ? 0 : there);
+    *device = seg->device->memory ? there : 0;
 done:
     volt_program_free(other);
     return st;

@@ -422,10 +422,12 @@ volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size
 
     VOLT_TRY(st, done, check_channels(p, grid));
     VOLT_TRY(st, done, volt_predict_memory_of(&m, p->stage, grid, &wanted, "the image"));
+    m.network += m.device;
     all = m.network + volt_max_size(m.preprocess, m.compute);
     if (p->previous) { /* its programs stay, and its mask while the second stage works */
         VOLT_TRY(st, done,
                  volt_predict_memory_of(&first, p->previous, grid, &wanted, "the image"));
+        first.network += first.device;
         all = volt_max_size(first.network + volt_max_size(first.preprocess, first.compute) +
                                 m.network,
                             first.network + first.ready + all);

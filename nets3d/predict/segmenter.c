@@ -332,11 +332,12 @@ void volt_segmenter_release_programs(volt_segmenter *seg)
     for (int g = 0; g < seg->sets; g++)
         volt_net_set_release(seg, &seg->set[g]);
     seg->held_bytes = seg->base_bytes;
+    seg->held_there = 0;
 }
 
 volt_status volt_segmenter_restore_programs(volt_segmenter *seg)
 {
-    size_t opened = 0, bytes = 0; /* of the sets */
+    size_t opened = 0, there = 0, host, device; /* bytes of the sets */
     volt_mem_scope scope;
     volt_status st = VOLT_OK;
 
@@ -346,9 +347,11 @@ volt_status volt_segmenter_restore_programs(volt_segmenter *seg)
         if (volt_net_set_is_whole(seg, &seg->set[g]))
             continue;
         VOLT_TRY(st, done, volt_net_set_open(seg, &seg->set[g], patch));
-        VOLT_TRY(st, done, volt_net_set_bytes(&bytes, NULL, seg, &seg->set[g], patch));
-        opened += bytes;
+        VOLT_TRY(st, done, volt_net_set_bytes(&host, &device, NULL, seg, &seg->set[g], patch));
+        opened += host;
+        there += device;
     }
+    seg->held_there = there;
     seg->held_bytes += (size_t)volt_mem_scope_held(&scope);
     seg->other_bytes = seg->held_bytes > opened ? seg->held_bytes - opened : 0;
 done:

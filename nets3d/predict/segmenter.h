@@ -24,6 +24,7 @@
 #include "io/case_store.h"
 #include "nets3d/data/preprocess_case.h"
 #include "nets3d/device/scores.h"
+#include "nets3d/device/stream.h"
 #include "nets3d/plan.h"
 #include "nets3d/predictor.h"
 #include "nets3d/program.h"
@@ -56,7 +57,8 @@ typedef struct volt_net_set {
     volt_graph *graph;
     volt_program *program;
     float *weight; /* (d, h, w) of the patch; NULL = constant */
-    float *input;  /* (batch, channels, d, h, w) */
+    float *input;  /* (batch, channels, d, h, w); read by the device until */
+    volt_event *uploaded;
     /* Where the device's memory is not the host's: the weights on the device, for its own sums;
      * (batch, outputs, d, h, w) on the host, for those of the host. Else NULL. */
     float *device_weight, *scores;
@@ -77,6 +79,7 @@ typedef struct volt_segmenter {
     size_t base_bytes;  /* held, through mem.h, without programs */
     size_t held_bytes;  /* with the programs that exist before any scan */
     size_t other_bytes; /* of held_bytes, what volt_net_set_bytes omits: graphs, plans, lists */
+    size_t held_there;  /* in the device's own memory, of these programs */
 } volt_segmenter;
 
 /* Opens the networks of `count` runs, as volt_predictor_open, without their programs. The
@@ -208,9 +211,10 @@ VOLT_MUST_USE volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g
 /* Loads network i's weights into the program. */
 VOLT_MUST_USE volt_status volt_net_set_load(volt_net_set *g, int i);
 void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g);
-/* Bytes of program and tile buffers for a preprocessed scan of `shape`; *input (NULL allowed):
- * voxels of one input of the program. Collective where one program runs on all ranks. */
-VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *out, size_t *input,
+/* Bytes of program and tile buffers for a preprocessed scan of `shape`: those on the host, and
+ * in the device's own memory (0 where that is the host's); *input (NULL allowed): voxels of one
+ * input of the program. Collective where one program runs on all ranks. */
+VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
                                              const volt_segmenter *seg, const volt_net_set *g,
                                              const int64_t shape[3]);
 
@@ -283,6 +287,7 @@ VOLT_MUST_USE volt_status volt_net_set_not_finite(const char *what);
 
 /* Bytes of one scan's stages; memory.c says what each holds. */
 typedef struct volt_predict_memory {
+    size_t device;     /* in the device's own memory; the rest is the host's */
     size_t network;    /* programs and tile buffers */
     size_t preprocess; /* reading and preprocessing, the preprocessed images included */
     size_t compute;    /* from the preprocessed images to the results, these included */
@@ -298,7 +303,7 @@ VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_
                                                  const volt_grid *grid,
                                                  const volt_segment_request *wanted,
                                                  const char *what);
-/* The peak if nothing overlaps. */
+/* The host's peak if nothing overlaps. */
 size_t volt_predict_memory_alone(const volt_predict_memory *m);
 /* What the stages may use: the memory available, with the networks that `seg` holds already; of
  * ranks on one host, each gets the same. */

@@ -12,6 +12,7 @@
 #include "base/core/fail.h"
 #include "base/system/thread_start.h"
 #include "io/image.h"
+#include "nets3d/device/device_internal.h"
 #include "nets3d/predict/failures.h"
 #include "nets3d/predict/stage.h"
 #include "nets3d/predict/prior_mask.h"
@@ -573,6 +574,7 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
                 goto done;
             continue;
         }
+        most.device = volt_max_size(most.device, m.device);
         most.network = volt_max_size(most.network, m.network);
         most.preprocess = volt_max_size(most.preprocess, m.preprocess);
         most.compute = volt_max_size(most.compute, m.compute);
@@ -598,11 +600,11 @@ static volt_status announce(job *j)
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
     j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES &&
                  together <= volt_predict_memory_left(j->seg);
-    j->result.announced_bytes = j->overlap ? together : alone;
+    j->result.announced_bytes = m.device + (j->overlap ? together : alone);
     volt_report(first_rank(j), VOLT_LOG_INFO,
                 "memory: %.0f MiB at most (network %.0f, scans %.0f)",
-                (double)j->result.announced_bytes * MIB, (double)m.network * MIB,
-                (double)(j->result.announced_bytes - m.network) * MIB);
+                (double)j->result.announced_bytes * MIB, (double)(m.network + m.device) * MIB,
+                (double)(j->result.announced_bytes - m.network - m.device) * MIB);
     if (m.others > 0)
         volt_report(j->cb, VOLT_LOG_INFO, "memory of each other rank: %.0f MiB at most",
                     (double)m.others * MIB);

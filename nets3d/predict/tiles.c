@@ -172,6 +172,9 @@ static volt_status run_batch(walk *w)
     if (w->waiting == 0)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_program_forward(w->g->program, w->g->input, 0));
+    VOLT_TRY(
+        st, done,
+        volt_event_record(w->seg->device, w->g->uploaded, volt_program_stream(w->g->program)));
     VOLT_TRY(st, done, fetch_logits(&logits, w));
     w->seg->network_s += volt_seconds() - start;
     for (int i = 0; i < w->waiting; i++) {
@@ -215,6 +218,8 @@ static volt_status run_rows(walk *w, int64_t first, int64_t end)
         VOLT_TRY(st, done, volt_check_cancelled(w->cb));
         VOLT_TRY(st, done, volt_spread_check(w->seg->spread));
         for (int f = 0; f < w->g->flips; f++) {
+            if (w->waiting == 0) /* the last batch may still be read */
+                VOLT_TRY(st, done, volt_event_sync(w->seg->device, w->g->uploaded));
             gather(w, w->waiting, box, w->g->flip[f]);
             w->box[w->waiting] = box;
             w->flip[w->waiting++] = f;

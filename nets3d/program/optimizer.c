@@ -272,17 +272,17 @@ done:
     return st;
 }
 
-volt_status volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t growth)
+volt_status volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                          int64_t growth)
 {
-    const int64_t none = 0;
     volt_status st;
 
-    if (!(scale > 0) || !isfinite(scale) || growth < 0)
+    if (!(scale > 0) || !isfinite(scale) || age < 0 || growth < 0)
         return volt_fail(VOLT_EINVAL, "a loss scale of %g, growing after %lld steps", scale,
                          (long long)growth);
     o->growth = growth;
     st = set_scalar(o, &o->scalars->loss_scale, &scale);
-    return st == VOLT_OK ? set_scalar(o, &o->scalars->since, &none) : st;
+    return st == VOLT_OK ? set_scalar(o, &o->scalars->since, &age) : st;
 }
 
 const double *volt_optimizer_loss_scale(const volt_optimizer *o)

@@ -33,7 +33,8 @@ VOLT_MUST_USE volt_status volt_optimizer_set_scales(volt_optimizer *o, const vol
 /* Learning rate at progress `t` in [0,1]. */
 double volt_optimizer_rate(const volt_optimizer_settings *options, double t);
 /* Starts one step at rate `lr`. If the gradients are not finite it leaves weights and state as
- * they are, and running statistics as they were before the forward passes of this step. */
+ * they are, and running statistics as they were before the forward passes of this step. The
+ * parameters' program is to pack them next (volt_program_pack). */
 VOLT_MUST_USE volt_status volt_optimizer_step(volt_optimizer *o, double lr);
 /* Waits for the last step; `norm` (NULL allowed) gets the gradients' norm before clipping.
  * VOLT_ENUMERIC: it is not finite, and the step left everything as it was. */
@@ -42,9 +43,10 @@ VOLT_MUST_USE volt_status volt_optimizer_norm(const volt_optimizer *o, double *n
 VOLT_MUST_USE volt_status volt_optimizer_scalars(const volt_optimizer *o,
                                                  volt_update_scalars *out);
 /* What gradients come multiplied with from now on (1 at first); it halves with each step that
- * is left out and doubles after `growth` updates in a row; 0 = it stays. */
+ * is left out and doubles after `growth` updates in a row, `age` of which have been made; 0 =
+ * it stays. VOLT_EINVAL: a number is out of range. */
 VOLT_MUST_USE volt_status volt_optimizer_set_loss_scale(volt_optimizer *o, double scale,
-                                                        int64_t growth);
+                                                        int64_t age, int64_t growth);
 /* Where the loss finds this number, in device memory. */
 const double *volt_optimizer_loss_scale(const volt_optimizer *o);
 

@@ -1,12 +1,14 @@
 /* Packing of weights in training programs, whose weights change with each step.
  *
- * Each form of a parameter is packed at most once in a pass, by a step of the list, and lives
- * until its last user in the pass. That needs memory only where the activations are largest, so
- * forms get what is free anyway: activations are laid out first, and a form goes into a gap of
- * the arena or behind what operators use of the scratch while it lives. At worst it is packed
- * just before its first user. Where there is room for longer, one step at the beginning of the
- * pass packs it together with others, and a form of both passes is packed in the forward pass
- * only.
+ * Either all forms are kept in memory of their own, and one step after the update packs those
+ * that learn; the others are packed with them when parameters are loaded. Or they need no
+ * memory: each form of a parameter is packed at most once in a pass, by a step of the list, and
+ * lives until its last user in the pass. That needs memory only where the activations are
+ * largest, so forms get what is free anyway: activations are laid out first, and a form goes
+ * into a gap of the arena or behind what operators use of the scratch while it lives. At worst
+ * it is packed just before its first user. Where there is room for longer, one step at the
+ * beginning of the pass packs it together with others, and a form of both passes is packed in
+ * the forward pass only.
  */
 #include "nets3d/program/program_internal.h"
 
@@ -24,6 +26,16 @@ typedef struct placing {
 static size_t align_up(size_t bytes)
 {
     return (bytes + VOLT_ALIGN_BYTES - 1) / VOLT_ALIGN_BYTES * VOLT_ALIGN_BYTES;
+}
+
+/* The parameter that a step reads as packed weights; -1 = none. */
+static int packed_param(const volt_step *s)
+{
+    for (int j = 0; j < s->operands; j++) {
+        if (s->operand[j].kind == VOLT_OPERAND_WEIGHTS && s->info.packed_bytes)
+            return s->operand[j].index;
+    }
+    return -1;
 }
 
 static volt_status add_form(volt_program *p, int step, int param)
@@ -49,19 +61,12 @@ static bool same_form(const volt_program *p, const volt_form *f, int param, cons
 /* The forms of each pass, each living from its first user to its last. */
 static volt_status find_forms(volt_program *p)
 {
-    volt_status st;
+    volt_status st = VOLT_OK;
 
-    VOLT_TRY(st, done,
-             volt_alloc(&p->forms, (size_t)p->step_count * sizeof *p->forms, "a program"));
     for (int i = 0; i < p->step_count; i++) {
         volt_step *s = &p->steps[i];
-        int param = -1;
+        const int param = packed_param(s);
 
-        s->form = -1;
-        for (int j = 0; j < s->operands; j++) {
-            if (s->operand[j].kind == VOLT_OPERAND_WEIGHTS && s->info.packed_bytes)
-                param = s->operand[j].index;
-        }
         if (param < 0)
             continue;
         for (int f = 0; f < p->form_count && s->form < 0; f++) {
@@ -189,6 +194,16 @@ static void place_all(placing *w)
     }
 }
 
+/* By packing. */
+static double bytes_moved(const volt_program *p, const volt_form *f)
+{
+    volt_op_info info;
+
+    p->device->op_info(f->op, &info);
+    return (double)volt_graph_param(p->graph, f->param)->count * sizeof(float) +
+           (double)info.packed_bytes;
+}
+
 /* The step that packs the forms first .. first + count - 1 just before step `at`. */
 static volt_step pack_step(const volt_program *p, int at, int first, int count)
 {
@@ -200,9 +215,7 @@ static volt_step pack_step(const volt_program *p, int at, int first, int count)
                    .forms = count};
 
     for (int i = first; i < first + count; i++)
-        s.info.bytes +=
-            (double)volt_graph_param(p->graph, p->forms[i].param)->count * sizeof(float) +
-            (double)p->buffers[p->forms[i].buffer].bytes;
+        s.info.bytes += bytes_moved(p, &p->forms[i]);
     return s;
 }
 
@@ -281,7 +294,7 @@ done:
     return st;
 }
 
-volt_status volt_program_place_forms(volt_program *p)
+static volt_status place_in_passes(volt_program *p)
 {
     placing w = {.p = p, .arena = p->arena_bytes, .scratch = p->scratch_bytes};
     size_t buffers;
@@ -305,5 +318,61 @@ done:
     volt_free(w.order);
     volt_free(w.neighbours);
     volt_free(w.buffers);
+    return st;
+}
+
+/* Gives the step the kept form of its weights, a new one if there is none yet. */
+static void keep_form(volt_program *p, volt_step *s, int param)
+{
+    for (int f = 0; f < p->form_count && s->form < 0; f++) {
+        if (same_form(p, &p->forms[f], param, s->op))
+            s->form = f;
+    }
+    if (s->form >= 0)
+        return;
+    s->form = p->form_count++;
+    p->forms[s->form] =
+        (volt_form){.op = s->op, .param = param, .buffer = -1, .kept_offset = p->memory.packed};
+    p->memory.packed += align_up(s->info.packed_bytes);
+}
+
+/* Forms that learn come first. */
+static volt_status keep_forms(volt_program *p)
+{
+    volt_step pack = {.kind = VOLT_STEP_PACK, .unit = -1, .backward = true};
+
+    for (int frozen = 0; frozen < 2; frozen++) {
+        for (int i = 0; i < p->step_count; i++) {
+            const int param = packed_param(&p->steps[i]);
+            const bool *learns = p->options.learns;
+
+            if (param >= 0 && (learns && !learns[param]) == frozen)
+                keep_form(p, &p->steps[i], param);
+        }
+        if (!frozen)
+            pack.forms = p->form_count;
+    }
+    p->memory.total += p->memory.packed;
+    volt_status st =
+        volt_alloc(&p->packs, (size_t)(p->form_count + 1) * sizeof *p->packs, "a program");
+    if (st != VOLT_OK || pack.forms == 0)
+        return st;
+    for (int i = 0; i < pack.forms; i++)
+        pack.info.bytes += bytes_moved(p, &p->forms[i]);
+    p->update_steps = 1;
+    return volt_program_add_step(p, &pack);
+}
+
+volt_status volt_program_place_forms(volt_program *p)
+{
+    volt_status st;
+
+    VOLT_TRY(
+        st, done,
+        volt_alloc(&p->forms, (size_t)(p->step_count + 1) * sizeof *p->forms, "a program"));
+    for (int i = 0; i < p->step_count; i++)
+        p->steps[i].form = -1;
+    st = p->options.keep_forms ? keep_forms(p) : place_in_passes(p);
+done:
     return st;
 }

@@ -260,7 +260,10 @@ static const char *what_step(const volt_program *p, const volt_step *s)
     case VOLT_STEP_LOSS:
         return "loss";
     case VOLT_STEP_PACK:
-        return s->unit >= 0 ? "pack" : s->backward ? "backward pass pack" : "forward pass pack";
+        return s->unit >= 0             ? "pack"
+               : p->options.keep_forms ? "update pack"
+               : s->backward           ? "backward pass pack"
+                                       : "forward pass pack";
     case VOLT_STEP_OPERATOR:
         break;
     }

@@ -153,12 +153,14 @@ typedef struct volt_buffer {
     bool in_scratch; /* behind what operators use of the scratch, not in the arena */
 } volt_buffer;
 
-/* Weights of `param` in the layout that `op` reads, in a training program. A form that both
- * passes use may be packed twice, once in each. */
+/* Weights of `param` in the layout that `op` reads, in a training program. Unless forms are
+ * kept, one that both passes use may be packed twice, once in each. */
 typedef struct volt_form {
     volt_op *op; /* of its first user, which packs it */
-    int param, buffer;
-    bool backward; /* packed in the backward pass */
+    int param;
+    int buffer;         /* -1 = it is kept, */
+    size_t kept_offset; /* so many bytes from p->packed */
+    bool backward;      /* packed in the backward pass */
 } volt_form;
 
 /* What a step exchanges with other ranks. Boxes are packed into messages and unpacked from them
@@ -242,6 +244,7 @@ struct volt_program {
     volt_step *steps;
     int step_count, step_capacity;
     int loss_step;
+    int update_steps; /* the last ones, which follow an update: 1 packs kept forms, or 0 */
     volt_buffer *buffers;
     int buffer_count, buffer_capacity;
     volt_form *forms;
@@ -423,8 +426,8 @@ size_t volt_program_gap(const volt_program *p, const volt_buffer *b, const int *
 void volt_program_count_live(volt_program *p);
 
 /* pack.c: gives the weights of a training program their places, in the room that activations
- * leave in the arena and in the scratch, which grows only if there is no other; adds the steps
- * that pack them. */
+ * leave in the arena and in the scratch, which grows only if there is no other; or, with
+ * `keep_forms`, in memory of their own. Adds the steps that pack them. */
 VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
 
 /* exchange.c: adds VOLT_STEP_MARGINS for value v, or its gradient, at `place`; not where nobody
@@ -435,7 +438,8 @@ VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, v
 /* run.c */
 /* Runs the steps first..last-1. At VOLT_STEP_MARGINS and VOLT_STEP_SUMS, which do nothing here,
  * whoever runs the parts of a volume stops and does what they ask. `input` as in
- * volt_program_forward, NULL in the backward pass. */
+ * volt_program_forward, NULL in the backward pass. The last `update_steps` belong to no pass:
+ * volt_program_pack runs them. */
 VOLT_MUST_USE volt_status volt_program_run_part(volt_program *p, int first, int last,
                                                 const float *input);
 

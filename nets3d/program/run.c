@@ -2,9 +2,9 @@
  *
  * Running allocates nothing, so that memory cannot run out in the middle of a training and the
  * announced bytes hold: every operand's address is fixed when the parameters are loaded.
- * Training packs weights in each pass, as they change with each update; inference packs once
- * and holds nothing else. Dropout masks follow from seed and step alone, whatever device draws
- * them.
+ * Training packs weights in each pass or after each update, which changes them; inference packs
+ * once and holds nothing else. Dropout masks follow from seed and step alone, whatever device
+ * draws them.
  */
 #include "nets3d/program/on_device.h"
 #include "nets3d/program/ranks.h"
@@ -21,6 +21,11 @@ static void *buffer_address(const volt_program *p, int buffer)
     const volt_buffer *b = &p->buffers[buffer];
 
     return (b->in_scratch ? p->scratch : p->arena) + b->offset;
+}
+
+static void *form_address(const volt_program *p, const volt_form *f)
+{
+    return f->buffer >= 0 ? buffer_address(p, f->buffer) : p->packed + f->kept_offset;
 }
 
 /* Where operand j of a step lies, now that memory is allocated. */
@@ -49,8 +54,7 @@ static void *address_of(const volt_program *p, const volt_step *s, int j)
     case VOLT_OPERAND_WEIGHTS:
         if (!volt_program_trains(p))
             return p->packed + s->packed_offset;
-        return s->form >= 0 ? buffer_address(p, p->forms[s->form].buffer)
-                            : (void *)(p->weights + at);
+        return s->form >= 0 ? form_address(p, &p->forms[s->form]) : (void *)(p->weights + at);
     }
     return NULL;
 }
@@ -64,7 +68,7 @@ static void set_pointers(volt_program *p)
     }
     for (int i = 0; i < p->form_count; i++) {
         const volt_form *f = &p->forms[i];
-        p->packs[i] = (volt_pack){f->op, buffer_address(p, f->buffer),
+        p->packs[i] = (volt_pack){f->op, form_address(p, f),
                                   p->weights + volt_graph_param(p->graph, f->param)->offset};
     }
 }
@@ -132,6 +136,19 @@ done:
     return st;
 }
 
+/* Training: packs so many forms from `first` on. */
+static volt_status pack_forms(volt_program *p, int first, int count)
+{
+    const volt_device *dev = p->device;
+    volt_status st = VOLT_OK;
+
+    if (dev->op_pack_many)
+        return dev->op_pack_many(dev, p->packs + first, count, p->stream);
+    for (int i = first; i < first + count && st == VOLT_OK; i++)
+        st = dev->op_pack(p->packs[i].op, p->packs[i].packed, p->packs[i].weights, p->stream);
+    return st;
+}
+
 /* Training: all parameters, and the state once more as what it becomes. */
 static volt_status load_plain(volt_program *p, const float *flat)
 {
@@ -178,6 +195,8 @@ volt_status volt_program_load(volt_program *p, const float *flat)
         VOLT_TRY(st, done, volt_program_zero(p, p->gradients, count));
         if (p->average)
             VOLT_TRY(st, done, volt_program_zero(p, p->average, count));
+        if (p->options.keep_forms && p->form_count)
+            VOLT_TRY(st, done, pack_forms(p, 0, p->form_count));
     } else {
         VOLT_TRY(st, done, load_packed(p, flat));
     }
@@ -232,7 +251,7 @@ static volt_status run_one(volt_program *p, const volt_step *s, const forward_pa
     case VOLT_STEP_OPERATOR:
         return p->device->op_run(s->op, s->pointer, p->scratch, p->stream);
     case VOLT_STEP_PACK:
-        return p->device->op_pack_many(p->device, p->packs + s->form, s->forms, p->stream);
+        return pack_forms(p, s->form, s->forms);
     case VOLT_STEP_DROPOUT:
         return draw_factors(p, s, pass);
     case VOLT_STEP_INPUT:
@@ -565,8 +584,16 @@ volt_status volt_program_backward(volt_program *p)
     if (p->state != VOLT_RUN_GRADIENT)
         return volt_fail(VOLT_EINVAL, "a backward pass needs a loss with gradient before it");
     p->state = VOLT_RUN_NONE;
-    return volt_program_leave(
-        p, run_steps(p, p->loss_step + 1, p->step_count, &(forward_pass){.input = NULL}));
+    return volt_program_leave(p, run_steps(p, p->loss_step + 1, p->step_count - p->update_steps,
+                                           &(forward_pass){.input = NULL}));
+}
+
+volt_status volt_program_pack(volt_program *p)
+{
+    if (!p->loaded)
+        return volt_fail(VOLT_EINVAL, "the program has no parameters yet");
+    return run_steps(p, p->step_count - p->update_steps, p->step_count,
+                     &(forward_pass){.input = NULL});
 }
 
 volt_status volt_program_use(volt_program *p, int arena)

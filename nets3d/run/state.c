@@ -40,16 +40,28 @@ typedef struct field {
 #key, offsetof(volt_train_state, key), kind, low, high, false                          \
     }
 static const field state_fields[] = {
-    S(iteration, COUNT, 0, COUNTER_MAX), S(epoch, COUNT, 0, COUNTER_MAX),
-    S(steps, COUNT, 0, COUNTER_MAX),     S(epochs, COUNT, 1, 1e9),
-    S(iterations, COUNT, 1, 1e9),        S(validation_iterations, COUNT, 0, 1e9),
-    S(anchor, COUNT, 0, COUNTER_MAX),    S(anchor_progress, NUMBER, 0, 1),
-    S(started_s, NUMBER, 0, LARGE),      S(loss_sum, NUMBER, -LARGE, LARGE),
-    S(norm_sum, NUMBER, 0, LARGE),       S(epoch_s, NUMBER, 0, LARGE),
-    S(epoch_wait_s, NUMBER, 0, LARGE),   S(seconds, NUMBER, 0, LARGE),
-    S(data_wait_s, NUMBER, 0, LARGE),    S(train_loss, NUMBER_OR_NONE, -LARGE, LARGE),
-    S(mean_dice, NUMBER_OR_NONE, 0, 1),  S(ema, NUMBER_OR_NONE, 0, 1),
-    S(best_ema, NUMBER_OR_NONE, 0, 1),   S(loss_scale, NUMBER_IF_ANY, 0, LARGE),
+    S(iteration, COUNT, 0, COUNTER_MAX),
+    S(epoch, COUNT, 0, COUNTER_MAX),
+    S(steps, COUNT, 0, COUNTER_MAX),
+    S(epochs, COUNT, 1, 1e9),
+    S(iterations, COUNT, 1, 1e9),
+    S(validation_iterations, COUNT, 0, 1e9),
+    S(anchor, COUNT, 0, COUNTER_MAX),
+    S(anchor_progress, NUMBER, 0, 1),
+    S(started_s, NUMBER, 0, LARGE),
+    S(loss_sum, NUMBER, -LARGE, LARGE),
+    S(norm_sum, NUMBER, 0, LARGE),
+    S(epoch_s, NUMBER, 0, LARGE),
+    S(epoch_wait_s, NUMBER, 0, LARGE),
+    S(seconds, NUMBER, 0, LARGE),
+    S(data_wait_s, NUMBER, 0, LARGE),
+    S(train_loss, NUMBER_OR_NONE, -LARGE, LARGE),
+    S(mean_dice, NUMBER_OR_NONE, 0, 1),
+    S(ema, NUMBER_OR_NONE, 0, 1),
+    S(best_ema, NUMBER_OR_NONE, 0, 1),
+    S(loss_scale, NUMBER_IF_ANY, 0, LARGE),
+    S(loss_scale_age, NUMBER_IF_ANY, 0, 1e9),
+    S(skipped, NUMBER_IF_ANY, 0, 1e9),
 };
 #undef S
 

@@ -15,10 +15,11 @@ VOLT_BEGIN_DECLS
 
 /* Counters of a run. Plain value. */
 typedef struct volt_train_state {
-    int64_t iteration; /* training iterations done */
-    int64_t epoch;     /* epochs completed, validation included */
-    int64_t steps;     /* optimizer steps done */
-    double loss_scale; /* of fp16; 0 = the loss is not scaled */
+    int64_t iteration;     /* training iterations done */
+    int64_t epoch;         /* epochs completed, validation included */
+    int64_t steps;         /* optimizer steps done */
+    double loss_scale;     /* of fp16; 0 = the loss is not scaled */
+    double loss_scale_age; /* updates since it changed */
     /* The schedule. With a budget it is set after measuring and adjusted after each epoch:
      * progress is anchor_progress at iteration `anchor` and 1 at epochs * iterations. */
     int64_t epochs, iterations, validation_iterations;
@@ -27,6 +28,7 @@ typedef struct volt_train_state {
     double started_s; /* `seconds` when the schedule was set */
     /* The current epoch. */
     double loss_sum, norm_sum, epoch_s, epoch_wait_s;
+    double skipped; /* its iterations that changed no weights, in fp16 */
     /* The run. */
     double seconds, data_wait_s;
     double train_loss, mean_dice, ema, best_ema; /* NaN before the first */

@@ -86,12 +86,12 @@ static volt_status dry_run(volt_session *s)
     for (int64_t part = 0; part < parts; part++) {
         VOLT_TRY(st, done, volt_feed_next(s->train, &batch));
         VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
-        VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, true));
+        VOLT_TRY(st, done, volt_session_loss(s, s->train, &batch, true));
         VOLT_TRY(st, done, volt_program_backward(s->program));
         if (parts > 1)
             VOLT_TRY(st, done, volt_program_accumulate(s->program, part, parts));
         if (part + 1 == parts)
-            VOLT_TRY(st, done, volt_optimizer_step(s->optimizer, 0));
+            VOLT_TRY(st, done, volt_session_update(s, 0));
         VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     }
     st = volt_session_norm(s, &norm);
@@ -108,7 +108,7 @@ static volt_status dry_validation(volt_session *s)
     for (int64_t part = 0; part < s->recipe.recipe.accumulate; part++) {
         VOLT_TRY(st, done, volt_feed_next(s->validation, &batch));
         VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-        VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+        VOLT_TRY(st, done, volt_session_loss(s, s->validation, &batch, false));
         VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     }
 done:

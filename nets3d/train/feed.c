@@ -133,6 +133,12 @@ done:
     return st;
 }
 
+/* A box lies in ordinary memory, which has been read when an upload returns. */
+volt_status volt_feed_uploaded(volt_feed *f, volt_stream *stream)
+{
+    return f->group ? VOLT_OK : volt_loader_uploaded(f->loader, stream);
+}
+
 const char *volt_feed_case(const volt_feed *f, int64_t number, int64_t index)
 {
     return volt_loader_case(f->loader, number, index);

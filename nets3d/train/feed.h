@@ -28,6 +28,8 @@ void volt_feed_close(volt_feed *f); /* NULL is allowed; local */
 /* As volt_loader_next, with image and labels of the box; name and corner are NULL on ranks that
  * did not make the batch. */
 VOLT_MUST_USE volt_status volt_feed_next(volt_feed *f, volt_batch *out);
+/* As volt_loader_uploaded. */
+VOLT_MUST_USE volt_status volt_feed_uploaded(volt_feed *f, volt_stream *stream);
 /* As volt_loader_case. */
 const char *volt_feed_case(const volt_feed *f, int64_t number, int64_t index);
 /* Seconds that volt_feed_next has waited: for the loader, or the rank that sends. */

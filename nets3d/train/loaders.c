@@ -31,7 +31,8 @@ volt_loader_options volt_session_loader_options(const volt_session *s, bool vali
                              .seed = s->recipe.seed,
                              .validation = validation,
                              .threads = asked->loader_threads != VOLT_LOADER_THREADS_NONE,
-                             .ring = validation ? VALIDATION_RING : TRAIN_RING};
+                             .ring = validation ? VALIDATION_RING : TRAIN_RING,
+                             .device = s->device};
 
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
     if (validation) {

@@ -1,5 +1,6 @@
 #include "nets3d/train/session.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <errno.h>
@@ -78,6 +79,37 @@ done:
     return st;
 }
 
+/* Of the program and its optimizer. */
+static size_t device_bytes(const volt_session *s)
+{
+    volt_program_memory m;
+
+    volt_program_memory_of(s->program, &m);
+    return m.total + volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
+                                          volt_graph_learned_elements(s->graph));
+}
+
+/* Without forms of weights that would take more memory than the device has. */
+static volt_status create_program(volt_session *s, volt_program_options *o)
+{
+    size_t available;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, o));
+    VOLT_TRY(st, done, volt_device_available(&available, s->device));
+    if (o->keep_forms && device_bytes(s) > available) {
+        volt_program_free(s->program);
+        s->program = NULL;
+        o->keep_forms = false;
+        volt_report(s->cb, VOLT_LOG_DETAIL,
+                    "device %s lacks memory to keep packed weights: each pass packs them",
+                    s->recipe.device);
+        st = volt_program_create(&s->program, s->graph, s->device, o);
+    }
+done:
+    return st;
+}
+
 static volt_status compile(volt_session *s)
 {
     const volt_plan_config *c = s->data->config;
@@ -95,6 +127,7 @@ static volt_status compile(volt_session *s)
     po.threads = s->recipe.threads;
     po.seed = s->recipe.seed;
     po.accumulate = r->accumulate > 1;
+    po.keep_forms = s->device->keeps_forms;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
     if (r->dropout != VOLT_DROPOUT_PLAN)
@@ -102,7 +135,7 @@ static volt_status compile(volt_session *s)
     VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
     VOLT_TRY(st, done, find_scales(s, &learns));
     po.learns = learns;
-    VOLT_TRY(st, done, volt_program_create(&s->program, s->graph, s->device, &po));
+    VOLT_TRY(st, done, create_program(s, &po));
     s->box = volt_program_box(s->program);
     s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
                                r->batch_dice == VOLT_BATCH_DICE_PLAN
@@ -135,14 +168,28 @@ static volt_status check_channels(const volt_session *s)
     return VOLT_OK;
 }
 
+/* Whether voxels weigh differently in the mean over a batch's voxels: then the mean over its
+ * parts is another one. */
+static bool weighs_voxels(const volt_session *s)
+{
+    const volt_loss_options *l = &s->loss;
+
+    if (l->ignore >= 0)
+        return true;
+    for (int k = 1; l->class_weight && !l->sigmoid && k < s->targets.outputs; k++) {
+        if (l->class_weight[k] != l->class_weight[0])
+            return true;
+    }
+    return false;
+}
+
 /* Says which means are those of each part of a batch, where that is not the same. */
 static void note_parts(const volt_session *s)
 {
     const volt_loss_options *l = &s->loss;
     const int64_t parts = s->recipe.recipe.accumulate;
     const bool dice = l->batch_dice && l->weight_dice > 0;
-    const bool entropy =
-        l->weight_ce > 0 && (l->ignore >= 0 || (l->class_weight && !l->sigmoid));
+    const bool entropy = l->weight_ce > 0 && weighs_voxels(s);
     bool norms = false;
 
     for (int i = 0; i < volt_graph_node_count(s->graph); i++)
@@ -158,28 +205,32 @@ static void note_parts(const volt_session *s)
                     dice + entropy == 1 && !norms ? "is" : "are", (long long)parts);
 }
 
-/* Fails if a host does not have what its ranks need together. */
+/* Fails if the device, or a host for all its ranks together, lacks memory for the run. */
 static volt_status check_memory(volt_session *s)
 {
+    const volt_train_memory *m = &s->memory;
+    const size_t there = s->device->memory ? m->program + m->optimizer : 0;
     const size_t available = volt_mem_available();
-    char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS], ranks[48] = "";
+    char what[64], needed[VOLT_MEM_WORDS], left[VOLT_MEM_WORDS], ranks[48] = "";
     size_t all;
-    volt_status st = volt_train_ranks_host_bytes(&s->ranks, &all, s->memory.total);
+    volt_status st = volt_train_ranks_host_bytes(&s->ranks, &all, m->total - there);
 
     if (st != VOLT_OK)
         return st;
+    snprintf(what, sizeof what, "training with batch %lld", (long long)s->recipe.recipe.batch);
     if (s->ranks.on_host > 1)
         snprintf(ranks, sizeof ranks, " for the %d ranks of this host", s->ranks.on_host);
-    if (all > available)
+    st = volt_device_check_memory(s->device, there, 0, what, ": use a smaller batch or patch");
+    if (st == VOLT_OK && all > available)
         st = volt_fail(VOLT_ENOMEM,
-                       "training with batch %lld needs %s of memory%s, but only %s is "
-                       "available: use a smaller batch or patch",
-                       (long long)s->recipe.recipe.batch, volt_mem_words(needed, all), ranks,
-                       volt_mem_words(there, available));
+                       "%s needs %s of memory%s, but only %s is available: use a smaller batch "
+                       "or patch",
+                       what, volt_mem_words(needed, all), ranks,
+                       volt_mem_words(left, available));
     return volt_train_ranks_agree(&s->ranks, st);
 }
 
-/* Computes and logs the memory of the run; fails if this machine does not have it. */
+/* Computes and logs the memory of the run; fails if it is not there. */
 static volt_status announce(volt_session *s)
 {
     const volt_loader_options train = volt_session_loader_options(s, false);
@@ -252,7 +303,23 @@ static volt_status scale_loss(volt_session *s)
     if (s->recipe.precision != VOLT_FP16_MIXED)
         return VOLT_OK;
     volt_program_scale_loss(s->program, volt_optimizer_loss_scale(s->optimizer));
-    return volt_optimizer_set_loss_scale(s->optimizer, scale, LOSS_SCALE_GROWTH);
+    return volt_optimizer_set_loss_scale(s->optimizer, scale, (int64_t)s->state.loss_scale_age,
+                                         LOSS_SCALE_GROWTH);
+}
+
+volt_status volt_session_loss(volt_session *s, volt_feed *feed, const volt_batch *batch,
+                              bool gradient)
+{
+    const volt_status st = volt_program_loss(s->program, &s->loss, batch->labels, gradient);
+
+    return st == VOLT_OK ? volt_feed_uploaded(feed, stream_of(s)) : st;
+}
+
+volt_status volt_session_update(volt_session *s, double lr)
+{
+    const volt_status st = volt_optimizer_step(s->optimizer, lr);
+
+    return st == VOLT_OK ? volt_program_pack(s->program) : st;
 }
 
 volt_status volt_session_norm(volt_session *s, double *norm)
@@ -263,7 +330,7 @@ volt_status volt_session_norm(volt_session *s, double *norm)
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     if (last.bad && (s->recipe.precision != VOLT_FP16_MIXED || last.loss_scale < 1))
         return volt_fail(VOLT_ENUMERIC, "the gradients are not finite");
-    *norm = last.bad ? 0 : last.norm;
+    *norm = last.bad ? NAN : last.norm;
 done:
     return st;
 }
@@ -392,7 +459,10 @@ static volt_status save(volt_session *s, const char *path, bool with_optimizer)
     s->state.seconds = volt_session_seconds(s);
     VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &last));
     s->state.steps = last.steps;
-    s->state.loss_scale = s->recipe.precision == VOLT_FP16_MIXED ? last.loss_scale : 0;
+    if (s->recipe.precision == VOLT_FP16_MIXED) {
+        s->state.loss_scale = last.loss_scale;
+        s->state.loss_scale_age = (double)last.since;
+    }
     if (s->staging) {
         VOLT_TRY(st, done, volt_program_save(s->program, s->staging));
         weights = s->staging;

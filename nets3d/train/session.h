@@ -105,9 +105,14 @@ VOLT_MUST_USE volt_status volt_session_describe(volt_session *s);
 VOLT_MUST_USE volt_status volt_session_compare_parameters(volt_session *s);
 /* Resets the optimizer to its first step. */
 VOLT_MUST_USE volt_status volt_session_clear_optimizer(volt_session *s);
+/* Starts the loss of a batch of `feed`, whose images were given to the program. */
+VOLT_MUST_USE volt_status volt_session_loss(volt_session *s, volt_feed *feed,
+                                            const volt_batch *batch, bool gradient);
+/* An update from the gradients that the program holds, at rate `lr`. */
+VOLT_MUST_USE volt_status volt_session_update(volt_session *s, double lr);
 /* Waits for the last step; *norm is that of its gradients. In fp16 gradients that are not
- * finite are no failure (0 then): the step was left out, and the next has a smaller loss scale.
- * VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
+ * finite are no failure (NaN then): the step was left out, and the next has a smaller loss
+ * scale. VOLT_ENUMERIC: they are not, and the loss is not scaled any more. */
 VOLT_MUST_USE volt_status volt_session_norm(volt_session *s, double *norm);
 /* Voxels that this rank computes of each part of a batch; bytes of checkpoint_latest. */
 int64_t volt_session_batch_voxels(const volt_session *s);

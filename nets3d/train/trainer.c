@@ -84,14 +84,13 @@ static volt_status learn(volt_session *s, const volt_batch *b, double *loss)
     volt_program_set_first_sample(s->program, b->part * r->batch + s->ranks.first);
     VOLT_TRY(st, done,
              volt_program_forward(s->program, b->image, (uint32_t)s->state.iteration));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, b->labels, true));
+    VOLT_TRY(st, done, volt_session_loss(s, s->train, b, true));
     VOLT_TRY(st, done, volt_program_backward(s->program));
     if (r->accumulate > 1)
         VOLT_TRY(st, done, volt_program_accumulate(s->program, b->part, r->accumulate));
     if (b->part + 1 == r->accumulate)
-        VOLT_TRY(
-            st, done,
-            volt_optimizer_step(s->optimizer, volt_train_state_rate(&s->state, &r->optimizer)));
+        VOLT_TRY(st, done,
+                 volt_session_update(s, volt_train_state_rate(&s->state, &r->optimizer)));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged_in(s, s->train, b, "the loss is not finite");
@@ -145,7 +144,10 @@ static volt_status train_iteration(volt_session *s)
     wait = volt_feed_waited(s->train) - waited;
     state->iteration++;
     state->loss_sum += loss;
-    state->norm_sum += norm;
+    if (isnan(norm))
+        state->skipped++;
+    else
+        state->norm_sum += norm;
     state->epoch_wait_s += wait;
     state->data_wait_s += wait;
     state->epoch_s += volt_seconds() - start;
@@ -228,7 +230,7 @@ static volt_status validation_batch(volt_session *s, validation *v)
 
     VOLT_TRY(st, done, volt_feed_next(s->validation, &batch));
     VOLT_TRY(st, done, volt_program_evaluate(s->program, batch.image));
-    VOLT_TRY(st, done, volt_program_loss(s->program, &s->loss, batch.labels, false));
+    VOLT_TRY(st, done, volt_session_loss(s, s->validation, &batch, false));
     VOLT_TRY(st, done, volt_program_loss_result(s->program, &result));
     if (!isfinite(result.total))
         return diverged_in(s, s->validation, &batch, "the validation loss is not finite");
@@ -330,10 +332,30 @@ static void report_epoch(const volt_session *s, const volt_epoch_log *e)
         e->validation_seconds, t->ema);
 }
 
+/* In fp16: how many iterations of the epoch were skipped. */
+static volt_status report_skipped(const volt_session *s)
+{
+    const volt_train_state *t = &s->state;
+    const int64_t skipped = (int64_t)t->skipped;
+    volt_update_scalars now;
+    volt_status st = VOLT_OK;
+
+    if (skipped == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_optimizer_scalars(s->optimizer, &now));
+    volt_report(s->cb, skipped == t->iterations ? VOLT_LOG_WARNING : VOLT_LOG_INFO,
+                "%lld of %lld iteration%s skipped, as gradients were too large for fp16; the "
+                "loss scale is now %g",
+                (long long)skipped, (long long)t->iterations,
+                t->iterations == 1 ? " was" : "s were", now.loss_scale);
+done:
+    return st;
+}
+
 static volt_status log_epoch(volt_session *s, double validation_loss, double validation_s)
 {
     const volt_train_state *t = &s->state;
-    const double iterations = (double)t->iterations;
+    const double iterations = (double)t->iterations, updates = iterations - t->skipped;
     volt_train_state last = *t; /* the rate of the epoch's last iteration */
     volt_epoch_log line = {
         .epoch = t->epoch,
@@ -346,7 +368,7 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .dice = s->dice,
         .class_name = s->targets.name + s->targets.first,
         .accuracy = t->validation_iterations ? s->accuracy : NAN,
-        .gradient_norm = t->norm_sum / iterations,
+        .gradient_norm = updates > 0 ? t->norm_sum / updates : NAN,
         .seconds = t->epoch_s,
         .validation_seconds = validation_s,
         .data_wait_s = t->epoch_wait_s,
@@ -356,10 +378,13 @@ static volt_status log_epoch(volt_session *s, double validation_loss, double val
         .iterations_per_second = t->epoch_s > 0 ? iterations / t->epoch_s : NAN,
         .elapsed_s = volt_session_seconds(s),
         .time = (int64_t)time(NULL)};
+    volt_status st;
+
     last.iteration--;
     line.lr = volt_train_state_rate(&last, &s->recipe.recipe.optimizer);
     report_epoch(s, &line);
-    return volt_run_log_append(s->log, &line);
+    st = report_skipped(s);
+    return st == VOLT_OK ? volt_run_log_append(s->log, &line) : st;
 }
 
 /* Validation, log line, checkpoints: an epoch is complete when its latest checkpoint is. */
@@ -380,7 +405,7 @@ static volt_status finish_epoch(volt_session *s)
     VOLT_TRY(st, done, volt_train_warnings_epoch(s));
     s->waited_from = volt_train_ranks_waited(&s->ranks);
     s->state.epoch++;
-    s->state.loss_sum = s->state.norm_sum = 0;
+    s->state.loss_sum = s->state.norm_sum = s->state.skipped = 0;
     s->state.epoch_s = s->state.epoch_wait_s = 0;
     if (better)
         VOLT_TRY(st, done, volt_session_save_best(s));

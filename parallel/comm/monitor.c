@@ -338,10 +338,8 @@ static void call_lost(volt_monitor *m)
            volt_seconds() - m->posted > grace;
     m->lost_called = m->lost_called || call;
     pthread_mutex_unlock(&m->lock);
-    if (call) {
-        volt_reporter_stop(m->reporter);
+    if (call)
         m->lost(m->user, f->status, f->sentence);
-    }
 }
 
 static void answer_requests(volt_monitor *m)
@@ -542,8 +540,12 @@ bool volt_monitor_conclude(volt_monitor *m)
 
     pthread_mutex_lock(&m->lock);
     free_to = !m->lost_called;
-    volt_reporter_stop(m->reporter);
     m->concluded = m->concluded || free_to;
     pthread_mutex_unlock(&m->lock);
     return free_to;
+}
+
+void volt_monitor_reported(volt_monitor *m)
+{
+    volt_reporter_stop(m->reporter);
 }

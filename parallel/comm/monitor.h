@@ -30,5 +30,7 @@ double volt_monitor_stalled(volt_monitor *m);
 void volt_monitor_watch(volt_monitor *m, volt_comm_lost *lost, void *user);
 /* This rank knows of the failure, and ends. False: `lost` was or is being called. */
 bool volt_monitor_conclude(volt_monitor *m);
+/* The failure was printed: no other process needs to. */
+void volt_monitor_reported(volt_monitor *m);
 
 #endif

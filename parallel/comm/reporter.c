@@ -1,11 +1,11 @@
 #define _GNU_SOURCE
 #include "parallel/comm/reporter.h"
 
-#include <poll.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
@@ -31,35 +31,43 @@ static void close_all_but_messages(void)
     }
 }
 
-static int count_ended(struct pollfd *p, int count, int ms)
+/* The ranks whose processes end, in the order in which they do; -1: none within `ms`. */
+static int next_ended(int queue, int ms)
 {
-    int ended = 0;
+    struct epoll_event event;
+    int got;
 
-    (void)poll(p, (nfds_t)count, ms);
-    for (int i = 0; i < count; i++)
-        ended += (p[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0;
-    return ended;
+    do
+        got = epoll_wait(queue, &event, 1, ms);
+    while (got < 0 && errno == EINTR);
+    return got == 1 ? (int)event.data.u32 : -1;
 }
 
 static void report(const volt_reporter *r, const volt_world *w, const volt_process *process,
-                   struct pollfd *p, volt_comm_lost *lost, void *user)
+                   volt_comm_lost *lost, void *user)
 {
+    const int queue = epoll_create1(EPOLL_CLOEXEC);
     char name[VOLT_COMM_HOST_NAME + 32], sentence[VOLT_COMM_SENTENCE];
-    int first = 0;
+    int first = -1, ended = 0;
 
     for (int i = 0; i < w->size; i++) {
-        p[i] = (struct pollfd){.fd = (int)syscall(SYS_pidfd_open, (pid_t)process[i].pid, 0),
-                               .events = POLLIN};
-        if (p[i].fd < 0)
-            return; /* too late, or no such kernel */
+        struct epoll_event event = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = (uint32_t)i};
+        const int fd = (int)syscall(SYS_pidfd_open, (pid_t)process[i].pid, 0);
+        if (fd < 0 && errno == ESRCH) { /* it has ended already */
+            first = first < 0 ? i : first;
+            ended++;
+        } else if (fd < 0 || epoll_ctl(queue, EPOLL_CTL_ADD, fd, &event) != 0) {
+            return; /* no such kernel */
+        }
     }
-    while (count_ended(p, w->size, -1) == 0)
-        ;
-    while (p[first].revents == 0)
-        first++;
-    (void)poll(NULL, 0, 100);
-    /* Ranks that live tell it themselves. */
-    if (__atomic_load_n(&r->over, __ATOMIC_SEQ_CST) || count_ended(p, w->size, 0) < w->size)
+    if (first < 0) {
+        first = next_ended(queue, -1);
+        ended = 1;
+    }
+    /* Ranks that live tell it themselves; the launcher may take a while to kill them. */
+    for (int tries = 0; first >= 0 && ended < w->size && tries < 60 + w->size; tries++)
+        ended += next_ended(queue, 50) >= 0;
+    if (first < 0 || ended < w->size || __atomic_load_n(&r->over, __ATOMIC_SEQ_CST))
         return;
     volt_world_name(name, sizeof name, w, first);
     snprintf(sentence, sizeof sentence, "%s is missing: its process %ld has ended", name,
@@ -84,7 +92,6 @@ void volt_reporter_start(volt_reporter **out, const volt_world *w, const volt_pr
                          volt_comm_lost *lost, void *user)
 {
     volt_reporter *r;
-    struct pollfd *p;
     pid_t child;
 
     *out = NULL;
@@ -93,8 +100,7 @@ void volt_reporter_start(volt_reporter **out, const volt_world *w, const volt_pr
     r = mmap(NULL, sizeof *r, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (r == MAP_FAILED)
         return;
-    p = calloc((size_t)w->size, sizeof *p);
-    child = p ? fork() : -1;
+    child = fork();
     if (child == 0) { /* its own child is nobody's, and in no group that is killed */
         if (setsid() < 0 || fork() != 0)
             _exit(0);
@@ -102,12 +108,11 @@ void volt_reporter_start(volt_reporter **out, const volt_world *w, const volt_pr
         signal(SIGTERM, SIG_IGN);
         signal(SIGPIPE, SIG_IGN);
         close_all_but_messages();
-        report(r, w, process, p, lost, user);
+        report(r, w, process, lost, user);
         _exit(0);
     }
     if (child > 0)
         waitpid(child, NULL, 0);
-    free(p);
     if (child > 0)
         *out = r;
     else

@@ -189,6 +189,8 @@ void volt_comm_abort(volt_comm *c, volt_status st)
         return;
     if (w->pid != getpid()) /* the reporter's (reporter.h) */
         _exit((int)st);
+    if (w->monitor)
+        volt_monitor_reported(w->monitor);
     /* The rank that reports the failure ends the others when its sentence is out. */
     if (w->monitor && !volt_world_speaks(w))
         rest(ABORT_S);

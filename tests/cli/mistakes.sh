@@ -102,13 +102,21 @@ for command in "plan --add 4d" "plan --add 2p5d --slices 4" "preprocess -c 4d" \
     expect 2 "$VOLT" $command "$ct" --work "$SCRATCH/never" -q
     err_one_line
 done
-for device in cuda gpu cuda:0; do
+for device in cuda gpu cuda:0 cuda0 CUDA:1; do
     each 6 bench net --device $device
     each 6 train "$ct" -o "$SCRATCH/never" --device $device
 done
-for device in cpu:1 cpu: cpu:x reference:2; do
+for device in cpu:1 cpu:01 cpu:00000 cpu: cpu:x cpu0 CPU reference:2; do
     each 2 bench net --device $device
+    each 2 bench ops --device $device
     each 2 train "$ct" -o "$SCRATCH/never" --device $device
+done
+# One device by three names: runs store one of them.
+for device in cpu cpu:0 cpu:00; do
+    expect 0 "$VOLT" bench net --patch 16,16,16 --repeat 1 --device $device
+    expect 0 "$VOLT" train "$made" -o "$SCRATCH/device" "${train[@]}" --device $device --resume
+    grep -q '"device": "cpu"' "$SCRATCH/device/summary.json" || fail "another name is stored"
+    ! grep -q 'was started on device' "$ERR" || fail "the same device by another name is another"
 done
 for precision in fp16 tf32; do # the processor has none of these
     each 6 bench net --precision $precision

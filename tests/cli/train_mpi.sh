@@ -57,6 +57,29 @@ expect 10 ranks 2 "${train[@]}" -o "$SCRATCH/mpi" --mesh data=2 -q
 [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
 err_has '^volt: .*/mpi already holds a run'
 
+# A rank that is killed: the others end, one line says who is missing, and the run is resumable.
+if [ "$mpi" = openmpi ]; then
+    "${launch[@]}" -n 2 "${train[@]}" --epochs 300 -o "$SCRATCH/killed" --mesh data=2 >"$OUT" 2>"$ERR" </dev/null &
+    pid=$!
+    COMMAND="${train[*]} -o $SCRATCH/killed, on two ranks of which one is killed"
+    CHECKS=$((CHECKS + 1))
+    until [ -s "$SCRATCH/killed/log.jsonl" ]; do # a line per epoch
+        kill -0 $pid 2>"$SCRATCH/null" || break
+        sleep 0.02
+    done
+    kill -9 "$(pgrep -P $pid | tail -1)"
+    (sleep 60 && kill -9 $pid) >"$SCRATCH/null" 2>&1 &
+    watchdog=$!
+    wait $pid 2>"$SCRATCH/null"
+    [ $? -ne 0 ] || fail "a job with a killed rank succeeds"
+    kill -0 $watchdog 2>"$SCRATCH/null" || fail "the job does not end within 60 s"
+    kill $watchdog 2>"$SCRATCH/null"
+    [ "$(grep -c '^volt: rank [01] .* is missing' "$ERR")" -eq 1 ] || fail "not one rank says who is missing"
+    epochs=$(($(wc -l <"$SCRATCH/killed/log.jsonl") + 1))
+    expect 0 "${train[@]}" --epochs $epochs --resume -o "$SCRATCH/killed" -q
+    [ "$(wc -l <"$SCRATCH/killed/log.jsonl")" -eq $epochs ] || fail "the run does not go on"
+fi
+
 # Damaged cases: the code of the cause, and one line.
 for case in $(find "$work" -name "*.voltcase"); do
     printf '\377\376\375' | dd of="$case" bs=1 seek=$(($(stat -c %s "$case") / 2)) conv=notrunc status=none

@@ -23,7 +23,7 @@ BEGIN {
     system_headers("assert ctype errno float inttypes limits locale math setjmp signal stdarg")
     system_headers("stdatomic stdbool stddef stdint stdio stdlib string time")
     system_headers("dirent dlfcn fcntl fnmatch ftw link malloc poll pthread sched spawn strings unistd")
-    system_headers("sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
+    system_headers("sys/epoll sys/file sys/ioctl sys/mman sys/prctl sys/random sys/resource sys/socket sys/stat")
     system_headers("sys/statvfs sys/syscall sys/types sys/uio sys/wait ucontext omp immintrin")
 
     # Third-party headers and the folders that may see them.

@@ -97,11 +97,14 @@ static volt_tensor plain_end(volt_tensor t)
     return t;
 }
 
-/* Runs a family in a type of 16 bits, where the device has it. */
-static void run_narrow(void (*family)(volt_dtype), volt_dtype dtype, volt_precision precision)
+/* Runs a family in another precision, where the device has it. */
+static void run_in(void (*family)(volt_dtype), volt_dtype dtype, volt_precision precision)
 {
-    if (suite_device->supports(suite_device, precision))
-        family(dtype);
+    if (!suite_with.every_precision && !suite_device->supports(suite_device, precision))
+        return;
+    suite_tf32 = precision == VOLT_TF32;
+    family(dtype);
+    suite_tf32 = false;
 }
 
 /* The three passes of a (transposed) convolution; `forward` is the first of the kinds. */
@@ -474,12 +477,12 @@ static void upsamplings(volt_dtype dtype)
     void name##_bf16(void **state)                                                             \
     {                                                                                          \
         (void)state;                                                                           \
-        run_narrow(name, VOLT_BF16, VOLT_BF16_MIXED);                                          \
+        run_in(name, VOLT_BF16, VOLT_BF16_MIXED);                                              \
     }                                                                                          \
     void name##_fp16(void **state)                                                             \
     {                                                                                          \
         (void)state;                                                                           \
-        run_narrow(name, VOLT_F16, VOLT_FP16_MIXED);                                           \
+        run_in(name, VOLT_F16, VOLT_FP16_MIXED);                                               \
     }
 FAMILY(convolutions)
 FAMILY(transposed_convolutions)
@@ -492,3 +495,15 @@ FAMILY(boxes)
 FAMILY(pools)
 FAMILY(upsamplings)
 #undef FAMILY
+
+void convolutions_tf32(void **state)
+{
+    (void)state;
+    run_in(convolutions, VOLT_F32, VOLT_TF32);
+}
+
+void transposed_convolutions_tf32(void **state)
+{
+    (void)state;
+    run_in(transposed_convolutions, VOLT_F32, VOLT_TF32);
+}

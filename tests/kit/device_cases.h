@@ -7,9 +7,11 @@
 void convolutions_fp32(void **state);
 void convolutions_bf16(void **state);
 void convolutions_fp16(void **state);
+void convolutions_tf32(void **state);
 void transposed_convolutions_fp32(void **state);
 void transposed_convolutions_bf16(void **state);
 void transposed_convolutions_fp16(void **state);
+void transposed_convolutions_tf32(void **state);
 void norms_fp32(void **state);
 void norms_bf16(void **state);
 void norms_fp16(void **state);

@@ -27,6 +27,7 @@ extern volt_device *suite_device, *suite_reference;
 extern int64_t suite_comparisons, suite_unsupported;
 extern int64_t suite_dense_only; /* cases with some margins that the device does not take */
 extern volt_rng suite_rng;
+extern bool suite_tf32; /* cases of convolutions are in tf32 */
 
 #define COUNT_OF(a) (sizeof(a) / sizeof *(a))
 

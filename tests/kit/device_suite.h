@@ -9,8 +9,10 @@ typedef struct suite_options {
     const char *device;
     double conv_tolerance;   /* fp32 convolutions: |a - b| <= tolerance * (|b| + rms(b)) */
     bool weights_by_threads; /* weight gradients may differ in the last bits by threads */
-    bool complete;           /* every operator without margins must be supported; only sums of a
-                              * convolution's output may be refused */
+    bool
+        every_precision; /* also run what the device's operators know, but no program may use */
+    bool complete;       /* every operator without margins must be supported; only sums of a
+                          * convolution's output may be refused */
 } suite_options;
 
 /* Runs everything on one device; returns what main() should. Fails when nothing was compared;

@@ -18,32 +18,39 @@ static queue_op *own(const volt_op *op)
 
 /* ---- giving items ---- */
 
-/* Translates an address, notes its use, and remembers the first failure. */
-static void *at(queue *q, volt_status *st, queue_item *item, const void *p, size_t bytes,
-                bool write)
+/* A call on its way into a stream. */
+typedef struct giving {
+    queue *q;
+    queue_item *item;
+    volt_stream *stream;
+    volt_status st; /* the first failure */
+} giving;
+
+static giving begin(queue *q, queue_kind kind, volt_stream *stream)
+{
+    pthread_mutex_lock(&q->lock);
+    return (giving){.q = q, .item = queue_item_new(kind), .stream = stream};
+}
+
+/* Translates an address of the device, and notes its use. */
+static void *at(giving *g, const void *p, size_t bytes, bool write)
 {
     void *real = NULL;
 
-    if (*st == VOLT_OK)
-        *st = queue_real(q, &real, p, bytes);
-    queue_uses(item, real, bytes, write);
+    if (g->st == VOLT_OK)
+        g->st = queue_real(g->q, &real, p, bytes);
+    queue_uses(g->item, real, bytes, write);
     return real;
 }
 
-static volt_status give(queue *q, volt_status st, volt_stream *s, queue_item *item)
+static volt_status give(giving *g)
 {
-    if (st == VOLT_OK)
-        st = queue_give(q, s, item);
+    if (g->st == VOLT_OK)
+        g->st = queue_give(g->q, g->stream, g->item);
     else
-        queue_item_free(item);
-    pthread_mutex_unlock(&q->lock);
-    return st;
-}
-
-static queue_item *begin(queue *q, queue_kind kind)
-{
-    pthread_mutex_lock(&q->lock);
-    return queue_item_new(kind);
+        queue_item_free(g->item);
+    pthread_mutex_unlock(&g->q->lock);
+    return g->st;
 }
 
 /* ---- memory ---- */
@@ -62,6 +69,17 @@ static bool supports(const volt_device *dev, volt_precision precision)
 {
     return (precision == VOLT_FP16_MIXED && queue_of(dev)->options.fp16) ||
            queue_of(dev)->inner->supports(queue_of(dev)->inner, precision);
+}
+
+static volt_status memory(const volt_device *dev, size_t *available, size_t *total)
+{
+    queue *q = queue_of(dev);
+
+    pthread_mutex_lock(&q->lock);
+    *available = queue_available(q);
+    *total = q->options.memory;
+    pthread_mutex_unlock(&q->lock);
+    return VOLT_OK;
 }
 
 static volt_status alloc(const volt_device *dev, void **out, size_t bytes, const char *what)
@@ -110,47 +128,37 @@ static void pinned_free(const volt_device *dev, void *p)
 static volt_status upload(const volt_device *dev, void *dst, const void *src, size_t bytes,
                           volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_COPY);
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_COPY, stream);
 
-    item->bytes = bytes;
-    item->to = at(q, &st, item, dst, bytes, true);
-    if (queue_is_device(q, src)) {
-        item->from = at(q, &st, item, src, bytes, false);
-    } else if (queue_is_pinned(q, src)) { /* is read when its turn comes */
-        item->from = src;
-        item->sum = queue_sum(src, bytes);
-    } else if (st == VOLT_OK) {
-        item->staged = malloc(bytes + 1);
-        assert_non_null(item->staged);
-        memcpy(item->staged, src, bytes);
-        item->from = item->staged;
+    g.item->bytes = bytes;
+    g.item->to = at(&g, dst, bytes, true);
+    if (queue_is_device(g.q, src)) {
+        g.item->from = at(&g, src, bytes, false);
+    } else if (queue_is_pinned(g.q, src)) { /* is read when its turn comes */
+        g.item->from = src;
+        g.item->sum = queue_sum(src, bytes);
+    } else {
+        g.item->staged = malloc(bytes + 1);
+        assert_non_null(g.item->staged);
+        g.item->from = memcpy(g.item->staged, src, bytes);
     }
-    return give(q, st, stream, item);
+    return give(&g);
 }
 
 static volt_status download(const volt_device *dev, void *dst, const void *src, size_t bytes,
                             volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_COPY);
-    const bool waits = stream && !queue_is_device(q, dst) && !queue_is_pinned(q, dst);
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_COPY, stream);
+    const bool here = !queue_is_device(g.q, dst), pinned = queue_is_pinned(g.q, dst);
+    volt_status st;
 
-    item->bytes = bytes;
-    item->to = queue_is_device(q, dst) ? at(q, &st, item, dst, bytes, true) : dst;
-    item->from = at(q, &st, item, src, bytes, false);
-    if (queue_is_pinned(q, dst))
+    g.item->bytes = bytes;
+    g.item->to = here ? dst : at(&g, dst, bytes, true);
+    g.item->from = at(&g, src, bytes, false);
+    if (pinned)
         memset(dst, 0xff, bytes); /* nobody may read it yet */
-    if (st == VOLT_OK)
-        st = queue_give(q, stream, item);
-    else
-        queue_item_free(item);
-    if (st == VOLT_OK && waits)
-        st = queue_sync(q, stream);
-    pthread_mutex_unlock(&q->lock);
-    return st;
+    st = give(&g);
+    return st == VOLT_OK && here && !pinned ? volt_stream_sync(dev, stream) : st;
 }
 
 /* ---- operators ---- */
@@ -208,29 +216,16 @@ static volt_status op_pack(volt_op *op, void *packed, const float *weights, volt
 {
     const queue_op *o = own(op);
     const volt_op_signature *sig = volt_op_signature_of(o->spec.kind);
-    queue_item *item = begin(o->q, QUEUE_PACK);
-    volt_status st = VOLT_OK;
+    giving g = begin(o->q, QUEUE_PACK, stream);
 
-    item->op = o->inner;
-    item->to = at(o->q, &st, item, packed, o->info.packed_bytes, true);
+    g.item->op = o->inner;
+    g.item->to = at(&g, packed, o->info.packed_bytes, true);
     for (int i = 0; i < sig->operands; i++) {
+        const size_t bytes = (size_t)volt_tensor_elements(&o->spec.tensor[i]) * sizeof(float);
         if (sig->role[i] == VOLT_ROLE_PACKED)
-            item->from =
-                at(o->q, &st, item, weights,
-                   (size_t)volt_tensor_elements(&o->spec.tensor[i]) * sizeof(float), false);
+            g.item->from = at(&g, weights, bytes, false);
     }
-    return give(o->q, st, stream, item);
-}
-
-static volt_status op_pack_many(const volt_device *dev, const volt_pack *packs, int count,
-                                volt_stream *stream)
-{
-    volt_status st = VOLT_OK;
-
-    (void)dev;
-    for (int i = 0; st == VOLT_OK && i < count; i++)
-        st = op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream);
-    return st;
+    return give(&g);
 }
 
 static bool op_same_form(const volt_op *a, const volt_op *b)
@@ -243,30 +238,26 @@ static volt_status op_run(volt_op *op, void *const *operands, void *scratch,
 {
     const queue_op *o = own(op);
     const volt_op_signature *sig = volt_op_signature_of(o->spec.kind);
-    queue_item *item = begin(o->q, QUEUE_RUN);
-    volt_status st = VOLT_OK;
+    giving g = begin(o->q, QUEUE_RUN, stream);
 
-    item->op = o->inner;
+    g.item->op = o->inner;
     for (int i = 0; i < sig->operands; i++)
-        item->operand[i] =
-            at(o->q, &st, item, operands[i], operands[i] ? operand_bytes(o, i) : 0,
+        g.item->operand[i] =
+            at(&g, operands[i], operands[i] ? operand_bytes(o, i) : 0,
                sig->role[i] == VOLT_ROLE_OUT || sig->role[i] == VOLT_ROLE_RESULT);
-    item->to = at(o->q, &st, item, o->info.scratch_bytes ? scratch : NULL,
-                  o->info.scratch_bytes, true);
-    return give(o->q, st, stream, item);
+    g.item->to = at(&g, o->info.scratch_bytes ? scratch : NULL, o->info.scratch_bytes, true);
+    return give(&g);
 }
 
 static volt_status draw_factors(const volt_device *dev, const volt_factors_call *call,
                                 volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_FACTORS);
-    volt_factors_call c = *call;
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_FACTORS, stream);
+    volt_factors_call *c = &g.item->call.factors;
 
-    c.factors = at(q, &st, item, c.factors, (size_t)c.count * sizeof *c.factors, true);
-    item->call.factors = c;
-    return give(q, st, stream, item);
+    *c = *call;
+    c->factors = at(&g, c->factors, (size_t)c->count * sizeof *c->factors, true);
+    return give(&g);
 }
 
 /* ---- the loss ---- */
@@ -294,30 +285,27 @@ static void copy_tables(queue_item *item, volt_loss_call *c)
 static volt_status give_loss(const volt_device *dev, queue_kind kind,
                              const volt_loss_call *call, volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, kind);
-    volt_loss_call c = *call;
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), kind, stream);
+    volt_loss_call *c = &g.item->call.loss;
 
-    if (queue_is_device(q, c.regions) || queue_is_device(q, c.class_weight))
-        st = queue_fault(q, "regions or class weights lie on the device");
-    for (int i = 0; i < c.levels; i++) {
-        const volt_loss_level *l = &c.level[i];
-        c.level[i].logits =
-            at(q, &st, item, l->logits,
-               (size_t)(c.n * c.c * l->d * l->h * l->w) * sizeof(float), call->gradient);
+    *c = *call;
+    if (queue_is_device(g.q, c->regions) || queue_is_device(g.q, c->class_weight))
+        g.st = queue_fault(g.q, "regions or class weights lie on the device");
+    for (int i = 0; i < c->levels; i++) {
+        volt_loss_level *l = &c->level[i];
+        l->logits =
+            at(&g, l->logits, (size_t)(c->n * c->c * l->d * l->h * l->w) * sizeof(float),
+               call->gradient);
     }
-    c.labels =
-        at(q, &st, item, c.labels, (size_t)(c.n * c.d * c.h * c.w) * sizeof(int16_t), false);
-    c.loss_scale = at(q, &st, item, c.loss_scale, c.loss_scale ? sizeof(double) : 0, false);
-    c.sums = at(q, &st, item, c.sums, (size_t)volt_loss_sums_count(call) * sizeof(double),
-                kind == QUEUE_LOSS_SUMS);
-    c.result = at(q, &st, item, c.result, volt_loss_block_bytes(c.c), true);
-    c.scratch = at(q, &st, item, c.scratch, loss_scratch(dev, call), true);
-    if (st == VOLT_OK)
-        copy_tables(item, &c);
-    item->call.loss = c;
-    return give(q, st, stream, item);
+    c->labels = at(&g, c->labels, (size_t)(c->n * c->d * c->h * c->w) * sizeof(int16_t), false);
+    c->loss_scale = at(&g, c->loss_scale, c->loss_scale ? sizeof(double) : 0, false);
+    c->sums = at(&g, c->sums, (size_t)volt_loss_sums_count(call) * sizeof(double),
+                 kind == QUEUE_LOSS_SUMS);
+    c->result = at(&g, c->result, volt_loss_block_bytes(c->c), true);
+    c->scratch = at(&g, c->scratch, loss_scratch(dev, call), true);
+    if (g.st == VOLT_OK)
+        copy_tables(g.item, c);
+    return give(&g);
 }
 
 static volt_status loss_sums(const volt_device *dev, const volt_loss_call *call,
@@ -337,94 +325,82 @@ static volt_status loss_gradient(const volt_device *dev, const volt_loss_call *c
 static volt_status sum_squares(const volt_device *dev, const volt_squares_call *call,
                                volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_SQUARES);
-    volt_squares_call c = *call;
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_SQUARES, stream);
+    volt_squares_call *c = &g.item->call.squares;
 
-    c.sum = at(q, &st, item, c.sum, sizeof *c.sum, true);
-    c.x = at(q, &st, item, c.x, (size_t)c.count * sizeof *c.x, false);
-    item->call.squares = c;
-    return give(q, st, stream, item);
+    *c = *call;
+    c->sum = at(&g, c->sum, sizeof *c->sum, true);
+    c->x = at(&g, c->x, (size_t)c->count * sizeof *c->x, false);
+    return give(&g);
 }
 
 static volt_status update_begin(const volt_device *dev, const volt_update_call *call,
                                 volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_BEGIN);
-    volt_update_call c = *call;
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_BEGIN, stream);
+    volt_update_call *c = &g.item->call.begin;
 
-    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, true);
-    item->call.begin = c;
-    return give(q, st, stream, item);
+    *c = *call;
+    c->scalars = at(&g, c->scalars, sizeof *c->scalars, true);
+    return give(&g);
 }
 
 static volt_status sgd(const volt_device *dev, const volt_sgd_call *call, volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_SGD);
-    volt_sgd_call c = *call;
-    const size_t bytes = (size_t)c.count * sizeof(float);
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_SGD, stream);
+    volt_sgd_call *c = &g.item->call.sgd;
+    const size_t bytes = (size_t)call->count * sizeof(float);
 
-    c.weights = at(q, &st, item, c.weights, bytes, true);
-    c.momentum = at(q, &st, item, c.momentum, bytes, true);
-    c.gradients = at(q, &st, item, c.gradients, bytes, false);
-    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, false);
-    item->call.sgd = c;
-    return give(q, st, stream, item);
+    *c = *call;
+    c->weights = at(&g, c->weights, bytes, true);
+    c->momentum = at(&g, c->momentum, bytes, true);
+    c->gradients = at(&g, c->gradients, bytes, false);
+    c->scalars = at(&g, c->scalars, sizeof *c->scalars, false);
+    return give(&g);
 }
 
 static volt_status adam(const volt_device *dev, const volt_adam_call *call, volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_ADAM);
-    volt_adam_call c = *call;
-    const size_t bytes = (size_t)c.count * sizeof(float);
-    volt_status st = VOLT_OK;
+    giving g = begin(queue_of(dev), QUEUE_ADAM, stream);
+    volt_adam_call *c = &g.item->call.adam;
+    const size_t bytes = (size_t)call->count * sizeof(float);
 
-    c.weights = at(q, &st, item, c.weights, bytes, true);
-    c.m = at(q, &st, item, c.m, bytes, true);
-    c.v = at(q, &st, item, c.v, bytes, true);
-    c.gradients = at(q, &st, item, c.gradients, bytes, false);
-    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, false);
-    item->call.adam = c;
-    return give(q, st, stream, item);
+    *c = *call;
+    c->weights = at(&g, c->weights, bytes, true);
+    c->m = at(&g, c->m, bytes, true);
+    c->v = at(&g, c->v, bytes, true);
+    c->gradients = at(&g, c->gradients, bytes, false);
+    c->scalars = at(&g, c->scalars, sizeof *c->scalars, false);
+    return give(&g);
 }
 
 static volt_status accumulate(const volt_device *dev, float *sum, const float *x, int64_t count,
                               double scale, bool first, int threads, volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_ACCUMULATE);
+    giving g = begin(queue_of(dev), QUEUE_ACCUMULATE, stream);
     const size_t bytes = (size_t)count * sizeof(float);
-    volt_status st = VOLT_OK;
 
-    item->call.accumulate.sum = at(q, &st, item, sum, bytes, true);
-    item->call.accumulate.x = at(q, &st, item, x, bytes, false);
-    item->call.accumulate.count = count;
-    item->call.accumulate.scale = scale;
-    item->call.accumulate.first = first;
-    item->call.accumulate.threads = threads;
-    return give(q, st, stream, item);
+    g.item->call.accumulate = (queue_sum_call){.sum = at(&g, sum, bytes, true),
+                                               .x = at(&g, x, bytes, false),
+                                               .count = count,
+                                               .scale = scale,
+                                               .first = first,
+                                               .threads = threads};
+    return give(&g);
 }
 
 static volt_status update_state(const volt_device *dev, const volt_state_call *call,
                                 volt_stream *stream)
 {
-    queue *q = queue_of(dev);
-    queue_item *item = begin(q, QUEUE_STATE);
+    giving g = begin(queue_of(dev), QUEUE_STATE, stream);
     volt_state_call c = *call;
     const size_t bytes = (size_t)c.count * sizeof(float);
-    volt_status st = VOLT_OK;
 
-    c.state = at(q, &st, item, c.state, bytes, true);
-    c.next = at(q, &st, item, c.next, bytes, true);
-    c.scalars = at(q, &st, item, c.scalars, sizeof *c.scalars, false);
-    item->call.state = c;
-    return give(q, st, stream, item);
+    c.state = at(&g, c.state, bytes, true);
+    c.next = at(&g, c.next, bytes, true);
+    c.scalars = at(&g, c.scalars, sizeof *c.scalars, false);
+    g.item->call.state = c;
+    return give(&g);
 }
 
 /* ---- the device ---- */
@@ -467,11 +443,13 @@ void queue_device_open(volt_device **device, queue_options options)
     *dev = (volt_device){.name = q->inner->name,
                          .library = q->inner->library,
                          .context = q,
+                         .keeps_forms = options.keeps_forms,
                          .channel_block = channel_block,
                          .buffer_bytes = buffer_bytes,
                          .supports = supports,
                          .streams = options.no_capture ? &queue_streams_without_capture
                                                        : &queue_streams,
+                         .memory = options.memory ? memory : NULL,
                          .alloc = alloc,
                          .release = release,
                          .pinned_alloc = pinned_alloc,
@@ -481,7 +459,6 @@ void queue_device_open(volt_device **device, queue_options options)
                          .op_create = op_create,
                          .op_info = op_info,
                          .op_pack = op_pack,
-                         .op_pack_many = op_pack_many,
                          .op_same_form = op_same_form,
                          .op_run = op_run,
                          .op_free = op_free,

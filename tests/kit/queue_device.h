@@ -4,7 +4,7 @@
  *           random before; always in a legal order, which the seed chooses.
  * Memory    addresses of the device cannot be read or written by the host: that is a crash.
  *           Addresses of the host where the device's belong make the call fail. Fresh memory
- *           holds NaN.
+ *           holds NaN. There may be little of it.
  * Faults    are counted: two streams use the same memory, one of them writing, and nothing
  *           orders them; pinned memory changes while an upload is still to read it; an operator
  *           is freed before it has run; anything else that the table forbids.
@@ -20,7 +20,9 @@ typedef struct queue_options {
     uint64_t seed; /* of the order; 0: nothing runs before it must */
     bool scores;   /* tiles' scores are added up on the device, otherwise by the host */
     bool no_capture;
-    bool fp16; /* also, where the other device's operators can */
+    size_t memory;    /* bytes that the device has; 0: as many as the host */
+    bool keeps_forms; /* as the device's table has it */
+    bool fp16;        /* also, where the other device's operators can */
 } queue_options;
 
 /* Wraps *device, an open one with host memory, which closes with it. */

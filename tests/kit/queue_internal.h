@@ -47,6 +47,16 @@ typedef enum queue_kind {
     QUEUE_WAIT    /* ticket; 0 = nothing */
 } queue_kind;
 
+/* The arguments of accumulate. */
+typedef struct queue_sum_call {
+    float *sum;
+    const float *x;
+    int64_t count;
+    double scale;
+    bool first;
+    int threads;
+} queue_sum_call;
+
 /* One call. All pointers are real ones; what the host may change is copied. */
 typedef struct queue_item {
     queue_kind kind;
@@ -64,15 +74,8 @@ typedef struct queue_item {
         volt_update_call begin;
         volt_sgd_call sgd;
         volt_adam_call adam;
+        queue_sum_call accumulate;
         volt_state_call state;
-        struct {
-            float *sum;
-            const float *x;
-            int64_t count;
-            double scale;
-            bool first;
-            int threads;
-        } accumulate;
         struct {
             volt_stitch stitch;
             volt_stitch_tile tile;
@@ -131,6 +134,8 @@ volt_status queue_fault(queue *q, const char *format, ...)
 
 /* ---- memory (queue_memory.c) ---- */
 
+/* What queue_alloc gives at most; SIZE_MAX without a limit. */
+size_t queue_available(const queue *q);
 volt_status queue_alloc(queue *q, void **out, size_t bytes, const char *what);
 /* A device address for `real`, which the inner device can release. */
 void *queue_adopt(queue *q, void *real, size_t bytes);

@@ -97,11 +97,25 @@ void *queue_adopt(queue *q, void *real, size_t bytes)
     return b->handle;
 }
 
+size_t queue_available(const queue *q)
+{
+    size_t used = 0;
+
+    for (const queue_block *b = q->blocks; b; b = b->next)
+        used += b->bytes;
+    if (!q->options.memory)
+        return SIZE_MAX;
+    return q->options.memory > used ? q->options.memory - used : 0;
+}
+
 volt_status queue_alloc(queue *q, void **out, size_t bytes, const char *what)
 {
     void *real = NULL;
-    const volt_status st = q->inner->alloc(q->inner, &real, bytes, what);
+    volt_status st;
 
+    if (bytes > queue_available(q))
+        return volt_fail(VOLT_ENOMEM, "queue device: no memory for %s", what);
+    st = q->inner->alloc(q->inner, &real, bytes, what);
     if (st == VOLT_OK) {
         memset(real, 0xff, bytes); /* NaN in every type */
         *out = queue_adopt(q, real, bytes);

@@ -334,6 +334,19 @@ static volt_status wait_event(const volt_device *dev, volt_event *e, volt_stream
     return st;
 }
 
+static volt_status event_sync(const volt_device *dev, volt_event *e)
+{
+    queue *q = queue_of(dev);
+
+    pthread_mutex_lock(&q->lock);
+    while (e->ticket && !q->done[e->ticket])
+        assert_true(run_any(q));
+    clock_join(&q->host, &e->clock);
+    forget(q);
+    pthread_mutex_unlock(&q->lock);
+    return VOLT_OK;
+}
+
 static volt_status capture_begin(const volt_device *dev, volt_stream *s)
 {
     queue *q = queue_of(dev);
@@ -416,7 +429,8 @@ static void capture_free(const volt_device *dev, volt_capture *c)
 
 #define ORDER                                                                                  \
     .create = create, .destroy = destroy, .sync = sync_stream, .event_create = event_create,   \
-    .event_destroy = event_destroy, .record = record, .wait = wait_event
+    .event_destroy = event_destroy, .record = record, .wait = wait_event,                      \
+    .event_sync = event_sync
 
 const volt_stream_table queue_streams = {
     ORDER, .capture_begin = capture_begin, .capture_end = capture_end,

@@ -1,5 +1,6 @@
 #include "base/core/alloc.h"
 #include "tests/kit/measure.h"
+#include "tests/kit/queue_device.h"
 #include "tests/kit/train_fixture.h"
 
 #include "nets3d/data/loader.h"
@@ -443,9 +444,66 @@ static void memory_is_as_announced(void **state)
     }
 }
 
+enum { BATCHES = 5, BATCH_BYTES = 3 * 8 * 8 * 8 * (int)sizeof(float) };
+
+/* Uploads batches to a device that reads them as late as it may; `told`: the loader knows.
+ * Gives what arrived, and the device's faults. */
+static int64_t upload_batches(float *out, const fixture *f, bool told)
+{
+    volt_loader_options o = options_for(f, true);
+    volt_device *dev = NULL;
+    volt_stream *s = NULL;
+    volt_loader *l = NULL;
+    char *there = NULL;
+    int64_t faults;
+
+    assert_ok(volt_device_open(&dev, "reference"));
+    queue_device_open(&dev, (queue_options){.seed = 0});
+    assert_ok(volt_stream_create(&s, dev));
+    assert_ok(dev->alloc(dev, (void **)&there, BATCHES * BATCH_BYTES, "a test"));
+    o.ring = 1;
+    o.device = dev;
+    assert_ok(volt_loader_open(&l, &o));
+    for (int i = 0; i < BATCHES; i++) {
+        volt_batch b;
+        assert_ok(volt_loader_next(l, &b));
+        assert_ok(dev->upload(dev, there + i * BATCH_BYTES, b.image, BATCH_BYTES, s));
+        if (told)
+            assert_ok(volt_loader_uploaded(l, s));
+    }
+    (void)dev->download(dev, out, there, BATCHES * BATCH_BYTES, s);
+    faults = queue_device_counts(dev).faults;
+    volt_loader_close(l);
+    volt_stream_destroy(dev, s);
+    dev->release(dev, there);
+    volt_device_close(dev);
+    return faults;
+}
+
+/* Batches lie in pinned memory, and none is overwritten before the device has read it. */
+static void batches_stay_until_they_are_read(void **state)
+{
+    static float got[BATCHES * BATCH_BYTES / sizeof(float)];
+    fixture *f = *state;
+    volt_loader_options o = options_for(f, true);
+    volt_loader *l = NULL;
+
+    assert_int_equal(upload_batches(got, f, true), 0);
+    assert_ok(volt_loader_open(&l, &o));
+    assert_ok(volt_loader_uploaded(l, NULL)); /* without a device: nothing to wait for */
+    for (int i = 0; i < BATCHES; i++) {
+        volt_batch b;
+        assert_ok(volt_loader_next(l, &b));
+        assert_memory_equal(b.image, (char *)got + i * BATCH_BYTES, BATCH_BYTES);
+    }
+    volt_loader_close(l);
+    assert_true(upload_batches(got, f, false) > 0);
+}
+
 int main(void)
 {
     struct CMUnitTest tests[] = {
+        cmocka_unit_test(batches_stay_until_they_are_read),
         cmocka_unit_test(same_batches_for_any_threads),
         cmocka_unit_test(parts_hold_the_batchs_samples),
         cmocka_unit_test(ranks_make_their_own_samples),

@@ -21,6 +21,11 @@ static void devices_have_names_and_numbers(void **state)
                {"cpu0", VOLT_EINVAL, "cpu0"},
                {"", VOLT_EINVAL, "''"},
                {"abacus:0", VOLT_EINVAL, "abacus:0"},
+               {"cpu:00001", VOLT_EINVAL, "cpu:00001"},
+               {"cpu:01", VOLT_EINVAL, "cpu:01"},
+               {"CPU", VOLT_EINVAL, "'CPU'"},
+               {"cudacpu", VOLT_EINVAL, "cudacpu"},
+               {"cuda0", VOLT_ENOTSUP, "cuda0"},
                {"cuda", VOLT_ENOTSUP, "cuda"},
                {"CUDA:1", VOLT_ENOTSUP, "CUDA:1"}};
 
@@ -106,12 +111,56 @@ static void operators_of_halves(void **state)
     volt_device_close(dev);
 }
 
+/* In tf32 the reference rounds both factors of a convolution's products to 10 bits, ties to
+ * even, and neither bias nor result. */
+static void products_in_tf32(void **state)
+{
+    const float ulp = 1.0f / 1024;
+    const float src[4] = {1 + ulp / 2, 1 + 1.5f * ulp, 1 + 0.75f * ulp, -3};
+    const float weight = 1 + ulp / 4, bias = 1 + ulp / 32;
+    const float want[4] = {1, 1 + 2 * ulp, 1 + ulp, -3};
+    volt_op_spec spec = {.kind = VOLT_OP_CONV_FWD,
+                         .conv = {.kernel = {1, 1, 1}, .stride = {1, 1, 1}},
+                         .threads = 1};
+    float packed, dst[4];
+    double sums[2];
+    volt_device *dev = NULL;
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        spec.tensor[i] =
+            volt_tensor_make((int64_t[]){1, 1, 1, 1, i % 3 ? 1 : 4}, VOLT_F32, VOLT_PLAIN);
+    spec.tensor[0].layout = spec.tensor[3].layout = VOLT_NATIVE;
+    spec.tensor[4] = volt_tensor_make((int64_t[]){1, 1, 2, 1, 1}, VOLT_F64, VOLT_PLAIN);
+    assert_ok(volt_device_open(&dev, "reference"));
+    for (int tf32 = 0; tf32 < 2; tf32++) {
+        double sum = 0;
+        volt_op *op = NULL;
+        spec.tf32 = tf32;
+        assert_ok(dev->op_create(dev, &op, &spec));
+        assert_ok(dev->op_pack(op, &packed, &weight, NULL));
+        assert_ok(dev->op_run(
+            op,
+            (void *[]){(void *)(uintptr_t)src, &packed, (void *)(uintptr_t)&bias, dst, sums},
+            NULL, NULL));
+        for (int i = 0; i < 4; i++) {
+            assert_true(dst[i] ==
+                        (float)((tf32 ? want[i] : (double)src[i] * weight) + (double)bias));
+            sum += dst[i];
+        }
+        assert_true(sums[0] == sum);
+        dev->op_free(op);
+    }
+    volt_device_close(dev);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(devices_have_names_and_numbers),
         cmocka_unit_test(precisions_of_gpus_are_refused),
         cmocka_unit_test(operators_of_halves),
+        cmocka_unit_test(products_in_tf32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

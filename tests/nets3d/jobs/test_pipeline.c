@@ -221,6 +221,46 @@ static void steps_are_done_once_and_said(void **state)
     assert_fails(volt_pipeline_run(&p, &o), VOLT_EINVAL, "'4d'");
 }
 
+typedef struct gate {
+    int calls;
+    volt_status answer;
+} gate;
+
+static volt_status at_gate(void *user, const volt_dataset *ds)
+{
+    gate *g = user;
+
+    g->calls++;
+    assert_int_equal(ds->cases.count, 2);
+    if (g->answer == VOLT_OK)
+        return VOLT_OK;
+    assert_false(volt_path_exists(SET "/volt"));
+    return volt_fail(g->answer, "another data set");
+}
+
+/* The caller may judge the open data set before anything is written. */
+static void a_caller_sees_the_data_set_first(void **state)
+{
+    gate g = {.answer = VOLT_EDATA};
+    volt_pipeline_options o = volt_pipeline_defaults();
+    volt_pipeline p = {0};
+
+    (void)state;
+    make_set(2);
+    o.dataset = SET;
+    o.until = VOLT_STAGE_PLAN;
+    o.threads = 1;
+    o.opened = at_gate;
+    o.user = &g;
+    assert_fails(volt_pipeline_run(&p, &o), VOLT_EDATA, "another data set");
+    assert_false(volt_path_exists(SET "/volt"));
+    assert_int_equal(g.calls, 1);
+    g.answer = VOLT_OK;
+    assert_ok(volt_pipeline_run(&p, &o));
+    assert_int_equal(g.calls, 2);
+    volt_pipeline_clear(&p);
+}
+
 static void errors_of_the_data_set_stop_the_steps(void **state)
 {
     journal j = {""};
@@ -331,6 +371,7 @@ int main(void)
         cmocka_unit_test(the_work_folder_is_found_or_made),
         cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
+        cmocka_unit_test(a_caller_sees_the_data_set_first),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
         cmocka_unit_test(options_of_older_callers_are_completed),
         cmocka_unit_test(pipelines_survive_every_failed_allocation),

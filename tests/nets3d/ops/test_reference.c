@@ -4,8 +4,10 @@
 
 int main(void)
 {
-    const suite_options options = {
-        .device = "reference", .conv_tolerance = 1e-6, .complete = true};
+    const suite_options options = {.device = "reference",
+                                   .conv_tolerance = 1e-6,
+                                   .every_precision = true,
+                                   .complete = true};
 
     return suite_main(&options);
 }

@@ -4,6 +4,7 @@
 
 #include "base/core/alloc.h"
 #include "base/system/file.h"
+#include "io/image/nifti.h"
 #include "tests/kit/loss_call.h"
 #include "tests/kit/predict_fixture.h"
 #include "tests/kit/queue_device.h"
@@ -13,9 +14,12 @@
 #include "nets3d/run.h"
 #include "nets3d/run/found.h"
 
-static enum { TOGETHER, APART, APART_WITH_SUMS, APART_IN_FP16 } how;
+#define SCALARS 256 /* at least what an optimizer holds besides its announced state */
 
-static queue_counts seen; /* of the devices that were closed */
+static enum { TOGETHER, APART, APART_WITH_SUMS, APART_KEEPING, APART_IN_FP16 } how;
+
+static queue_counts seen;    /* of the devices that were closed */
+static size_t device_memory; /* of the next ones; 0 = as much as the host has */
 
 volt_status __real_volt_device_open(volt_device **out, const char *name);
 volt_status __wrap_volt_device_open(volt_device **out, const char *name);
@@ -30,6 +34,8 @@ volt_status __wrap_volt_device_open(volt_device **out, const char *name)
     if (st == VOLT_OK && how != TOGETHER)
         queue_device_open(out, (queue_options){.seed = 1 + (uint64_t)how,
                                                .scores = how == APART_WITH_SUMS,
+                                               .memory = device_memory,
+                                               .keeps_forms = how >= APART_KEEPING,
                                                .fp16 = how == APART_IN_FP16});
     return st;
 }
@@ -47,35 +53,66 @@ void __wrap_volt_device_close(volt_device *dev)
     __real_volt_device_close(dev);
 }
 
+/* So large that gradients overflow, and no power of two, so that it is never the usual one. */
+static double first_loss_scale; /* 0 = the usual one */
+#define USUAL_LOSS_SCALE 65536.0
+#define GROWTH           3 /* updates */
+
+volt_status __real_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth);
+volt_status __wrap_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth);
+volt_status __wrap_volt_optimizer_set_loss_scale(volt_optimizer *o, double scale, int64_t age,
+                                                 int64_t growth)
+{
+    if (first_loss_scale > 0)
+        growth = GROWTH;
+    if (first_loss_scale > 0 && scale == USUAL_LOSS_SCALE)
+        scale = first_loss_scale;
+    return __real_volt_optimizer_set_loss_scale(o, scale, age, growth);
+}
+
+/* Also with weights packed after each update, for parts of batches and with frozen parameters:
+ * stopped, resumed, validated. */
 static void training_is_the_same_to_the_bit(void **state)
 {
-    static const volt_optimizer_kind kinds[] = {VOLT_SGD, VOLT_ADAMW};
+    static const struct {
+        volt_optimizer_kind kind;
+        int64_t accumulate;
+        const char *freeze;
+    } recipes[] = {{VOLT_SGD, 1, NULL}, {VOLT_ADAMW, 1, NULL}, {VOLT_SGD, 2, "encoder.*"}};
+    static const char *const runs[] = {"run-together", "run-apart", "run-keeping"};
+    static const int ways[] = {TOGETHER, APART, APART_KEEPING};
     fixture f;
 
     (void)state;
     remove_folder("apart-store");
     fixture_open(&f, "apart-store");
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
         volt_recipe recipe;
         volt_train_options o = fixture_options(&recipe, 2, 3);
         o.device = "cpu";
         o.threads = 2;
-        recipe.optimizer = volt_optimizer_usual(kinds[i]);
-        for (how = TOGETHER; how <= APART; how++) {
-            const char *run = how == TOGETHER ? "run-together" : "run-apart";
-            remove_folder(run);
+        recipe.optimizer = volt_optimizer_usual(recipes[i].kind);
+        recipe.accumulate = recipes[i].accumulate;
+        if (recipes[i].freeze)
+            assert_ok(volt_recipe_freeze(&recipe, recipes[i].freeze));
+        for (int w = 0; w < 3; w++) {
+            how = ways[w];
+            remove_folder(runs[w]);
             o.resume = false;
             stopper s = {.at = 4};
             const volt_callbacks cb = callbacks_of(&s);
-            assert_fails(volt_train(run, &f.data, &o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+            assert_fails(volt_train(runs[w], &f.data, &o, &cb, NULL), VOLT_ECANCELLED,
+                         "stopped");
             o.resume = true; /* the state goes through the host */
-            assert_ok(volt_train(run, &f.data, &o, NULL, NULL));
+            assert_ok(volt_train(runs[w], &f.data, &o, NULL, NULL));
+            assert_same_run(runs[0], runs[w]);
         }
-        assert_same_run("run-together", "run-apart");
     }
     how = TOGETHER;
-    remove_folder("run-together");
-    remove_folder("run-apart");
+    for (int w = 0; w < 3; w++)
+        remove_folder(runs[w]);
     fixture_close(&f);
 }
 
@@ -114,6 +151,122 @@ static void training_in_fp16_scales_the_loss(void **state)
     remove_folder("run-paused");
     remove_folder("run-fp16");
     remove_folder("run-fp32");
+    fixture_close(&f);
+}
+
+/* The state of the run's last checkpoint. */
+static volt_train_state state_of(const char *run)
+{
+    volt_run_found found = {0};
+    volt_train_state state;
+    char *path = NULL;
+
+    assert_ok(volt_path_join(&path, run, VOLT_RUN_LATEST));
+    assert_ok(volt_run_found_read(&found, path));
+    state = found.state;
+    volt_run_found_clear(&found);
+    volt_free(path);
+    return state;
+}
+
+/* Trains fp16 with gradients that overflow at first, stopped after each of these iterations. */
+static void train_overflowing(const char *run, const fixture *f, volt_train_options *o,
+                              const int64_t *stops, fixture_log *log)
+{
+    const volt_callbacks listen = fixture_listen(log);
+
+    remove_folder(run);
+    o->resume = false;
+    for (; *stops; stops++) {
+        stopper s = {.at = *stops};
+        const volt_callbacks cb = callbacks_of(&s);
+        assert_fails(volt_train(run, &f->data, o, &cb, NULL), VOLT_ECANCELLED, "stopped");
+        o->resume = true;
+    }
+    assert_ok(volt_train(run, &f->data, o, &listen, NULL));
+}
+
+/* Steps with gradients that overflow are left out, the loss scale halves until they fit and
+ * grows again, training goes on and says so, and a pause at any point changes no bit. */
+static void overflows_in_fp16_are_skipped(void **state)
+{
+    enum { EPOCHS = 2, ITERATIONS = 9 };
+    const int64_t whole[] = {0}, paused[] = {2, 7, 11, 14, 0};
+    fixture_log log = {.text = ""}, again = {.text = ""};
+    volt_train_state end, first;
+    volt_recipe recipe;
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    volt_train_options o = fixture_options(&recipe, EPOCHS, ITERATIONS);
+    o.device = "reference";
+    o.precision = VOLT_FP16_MIXED;
+    how = APART_IN_FP16;
+    first_loss_scale = 3 * exp2(28);
+    train_overflowing("run-overflow", &f, &o, whole, &log);
+    end = state_of("run-overflow");
+    assert_int_equal(end.iteration, EPOCHS * ITERATIONS);
+    assert_true(end.steps >= ITERATIONS && end.steps < end.iteration - 2);
+    assert_true(end.loss_scale < first_loss_scale && end.loss_scale > 1);
+    assert_true(isfinite(end.train_loss));
+    assert_non_null(strstr(log.text, "of 9 iterations were skipped, as gradients were too "
+                                     "large for fp16; the loss scale is now "));
+    assert_int_equal(log.warnings, 0);
+    train_overflowing("run-paused", &f, &o, paused, &again);
+    assert_same_run("run-overflow", "run-paused");
+
+    /* Not one step of an epoch: that is a warning. */
+    log = (fixture_log){.text = ""};
+    recipe.epochs = 1;
+    recipe.iterations = 2;
+    train_overflowing("run-overflow", &f, &o, whole, &log);
+    first = state_of("run-overflow");
+    assert_true(first.steps == 0 && first.loss_scale == first_loss_scale / 4);
+    assert_non_null(strstr(log.text, "2 of 2 iterations were skipped"));
+    assert_int_equal(log.warnings, 1);
+    how = TOGETHER;
+    first_loss_scale = 0;
+    remove_folder("run-paused");
+    remove_folder("run-overflow");
+    fixture_close(&f);
+}
+
+/* The device's bytes are compared with the device's memory: weights are packed in each pass
+ * where there is too little to keep them, and with too little for that nothing begins. */
+static void training_needs_the_devices_memory(void **state)
+{
+    volt_train_result kept, packed;
+    volt_recipe recipe;
+    fixture f;
+
+    (void)state;
+    remove_folder("apart-store");
+    fixture_open(&f, "apart-store");
+    volt_train_options o = fixture_options(&recipe, 1, 2);
+    o.device = "cpu";
+    how = APART_KEEPING;
+    remove_folder("run-kept");
+    remove_folder("run-packed");
+    device_memory = (size_t)1 << 30;
+    assert_ok(volt_train("run-kept", &f.data, &o, NULL, &kept));
+    device_memory = kept.memory.program + kept.memory.optimizer - 1;
+    assert_ok(volt_train("run-packed", &f.data, &o, NULL, &packed));
+    assert_same_run("run-kept", "run-packed");
+    assert_true(packed.memory.program < kept.memory.program);
+    device_memory = packed.memory.program + packed.memory.optimizer + SCALARS;
+    remove_folder("run-packed");
+    assert_ok(volt_train("run-packed", &f.data, &o, NULL, &packed)); /* that is enough */
+    remove_folder("run-packed");
+    device_memory -= SCALARS + 1;
+    assert_fails(volt_train("run-packed", &f.data, &o, NULL, NULL), VOLT_ENOMEM,
+                 "training with batch 2 needs ");
+    assert_non_null(strstr(volt_last_error(), "of memory on device cpu, but only "));
+    assert_false(volt_path_exists("run-packed"));
+    device_memory = 0;
+    how = TOGETHER;
+    remove_folder("run-kept");
     fixture_close(&f);
 }
 
@@ -169,6 +322,67 @@ static void prediction_is_the_same_to_the_bit(void **state)
             volt_volume_free(labels[k]);
         volt_dataset_info_clear(&info);
     }
+    volt_volume_free(scan);
+}
+
+static volt_status predict_files(const volt_case_list *cases)
+{
+    volt_predict_options o = volt_predict_defaults();
+    volt_predict_output output = volt_predict_output_defaults();
+    const char *const run = "apart-net";
+    volt_predictor *p = NULL;
+    volt_status st;
+
+    o.precision = VOLT_FP32;
+    output.folder = "apart-out";
+    VOLT_TRY(st, done, volt_predictor_open(&p, &run, 1, &o, NULL));
+    st = volt_predict(p, cases, &output, NULL, NULL);
+done:
+    volt_predictor_free(p);
+    return st;
+}
+
+/* The program is refused when it is loaded, sums of scores before the scan is read. */
+static void prediction_needs_the_devices_memory(void **state)
+{
+    const int64_t n[3] = {21, 14, 17};
+    const volt_grid grid = volt_grid_make(n, 1, (const double[3]){1, 1.2, 1});
+    const volt_image_write_options w = volt_image_write_with(1);
+    const char *const in = "apart-in";
+    size_t low = 1000, high = (size_t)1 << 26;
+    volt_case_list cases = {0};
+    volt_volume *scan = NULL;
+    volt_dataset_info info;
+    char text[8192];
+
+    (void)state;
+    assert_ok(volt_volume_create(&scan, &grid, VOLT_F32));
+    fixture_voxels(scan->data, NULL, n, 3);
+    assert_ok(volt_make_dirs(in));
+    assert_ok(volt_nifti_write("apart-in/scan_0000.nii.gz", scan, NULL, &w));
+    assert_ok(volt_inputs_list(&cases, &in, 1, 1, NULL));
+    assert_ok(
+        volt_dataset_info_parse(&info, fixture_dataset, strlen(fixture_dataset), "a test"));
+    snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8", "1, 1, 1");
+    write_random_run("apart-net", text, &info);
+    how = APART_WITH_SUMS;
+    while (high - low > 1) {
+        device_memory = low + (high - low) / 2;
+        if (predict_files(&cases) == VOLT_OK)
+            high = device_memory;
+        else
+            low = device_memory;
+    }
+    device_memory = low;
+    assert_fails(predict_files(&cases), VOLT_ENOMEM, "scan_0000.nii.gz: prediction needs ");
+    assert_non_null(strstr(volt_last_error(), " of memory on device cpu, but only "));
+    device_memory = 1000;
+    assert_fails(predict_files(&cases), VOLT_ENOMEM, "the network needs ");
+    assert_non_null(strstr(volt_last_error(), " of memory on device cpu, but only "));
+    device_memory = 0;
+    how = TOGETHER;
+    volt_case_list_clear(&cases);
+    volt_dataset_info_clear(&info);
     volt_volume_free(scan);
 }
 
@@ -276,7 +490,10 @@ int main(void)
         cmocka_unit_test(operands_may_lie_on_either_side),
         cmocka_unit_test(training_is_the_same_to_the_bit),
         cmocka_unit_test(training_in_fp16_scales_the_loss),
+        cmocka_unit_test(overflows_in_fp16_are_skipped),
         cmocka_unit_test(prediction_is_the_same_to_the_bit),
+        cmocka_unit_test(training_needs_the_devices_memory),
+        cmocka_unit_test(prediction_needs_the_devices_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
  * and of every plan in testdata is compiled for the cpu device and read. */
 #include "tests/kit/test.h"
 #include "base/mem.h"
+#include "base/system/file.h"
 #include "io/json/json.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/models/model_internal.h"
@@ -70,17 +71,19 @@ static void compile_network(const char *name, const volt_network *net, const int
 
 static void presets_run_on_fast_kernels(void **state)
 {
-    static const char *const presets[] = {"hippocampus", "brats", "mlperf", "liver2d"};
+    int count = 0;
 
     (void)state;
-    for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+    for (; volt_network_preset_name(count); count++) {
+        const char *name = volt_network_preset_name(count);
         volt_network net = {.model = NULL};
         int64_t patch[3], batch;
 
-        assert_ok(volt_network_preset(&net, patch, &batch, presets[i]));
-        compile_network(presets[i], &net, patch, batch);
+        assert_ok(volt_network_preset(&net, patch, &batch, name));
+        compile_network(name, &net, patch, batch);
         volt_network_clear(&net);
     }
+    assert_true(count >= 4);
 }
 
 static void compile_plan(const char *example, const char *planner, const json_t *golden,
@@ -102,36 +105,42 @@ static void compile_plan(const char *example, const char *planner, const json_t 
     volt_free(text);
 }
 
+/* All plans of one example, each by another planner. */
+static void compile_example(const char *file)
+{
+    char path[512];
+    volt_json doc = {0};
+    const char *planner;
+    json_t *golden;
+
+    snprintf(path, sizeof path, "%s/plans/%s", VOLT_TESTDATA, file);
+    assert_ok(volt_json_load(&doc, path));
+    json_object_foreach(json_object_get(doc.root, "plans"), planner, golden)
+    {
+        volt_dataset_info info = {0};
+        size_t bytes;
+        char *text = NULL;
+
+        assert_ok(volt_json_dump(&text, &bytes, json_object_get(doc.root, "dataset")));
+        assert_ok(volt_dataset_info_parse(&info, text, bytes, "dataset.json"));
+        volt_free(text);
+        compile_plan(file, planner, golden, &info);
+        volt_dataset_info_clear(&info);
+    }
+    volt_json_close(&doc);
+}
+
 static void planned_networks_run_on_fast_kernels(void **state)
 {
-    static const char *const examples[] = {"acdc",    "ct",    "flat", "ignore",
-                                           "regions", "small", "thick"};
+    volt_names examples = {0};
 
     (void)state;
-    for (size_t i = 0; i < sizeof examples / sizeof *examples; i++) {
-        char path[512];
-        volt_json doc = {0};
-        const char *planner;
-        json_t *golden;
-
-        snprintf(path, sizeof path, "%s/plans/%s.json", VOLT_TESTDATA, examples[i]);
-        assert_ok(volt_json_load(&doc, path));
-        json_object_foreach(json_object_get(doc.root, "plans"), planner, golden)
-        {
-            volt_dataset_info info = {0};
-            size_t bytes;
-            char *text = NULL;
-
-            assert_ok(volt_json_dump(&text, &bytes, json_object_get(doc.root, "dataset")));
-            assert_ok(volt_dataset_info_parse(&info, text, bytes, "dataset.json"));
-            volt_free(text);
-            compile_plan(examples[i], planner, golden, &info);
-            volt_dataset_info_clear(&info);
-        }
-        volt_json_close(&doc);
-    }
-    assert_true(programs >= 40 && convolutions > 1000);
+    assert_ok(volt_list_dir(&examples, VOLT_TESTDATA "/plans"));
+    for (size_t i = 0; i < examples.count; i++)
+        compile_example(examples.name[i]);
+    assert_true(examples.count >= 7 && programs >= 40 && convolutions > 1000);
     print_message("%d programs, %d convolutions\n", programs, convolutions);
+    volt_names_free(&examples);
 }
 
 /* oneDNN's fast kernels write whole buffers: no slower one takes their place, the program

@@ -2,33 +2,12 @@
  * themselves: devices, modes, threads, precisions. */
 #include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/program/on_device.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
-
-static const char *const device_names[] = {"reference", "cpu"};
-#define DEVICE_COUNT 2
-static volt_device *devices[DEVICE_COUNT];
-
-static int open_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < DEVICE_COUNT; i++) {
-        if (volt_device_open(&devices[i], device_names[i]) != VOLT_OK)
-            return -1;
-    }
-    return 0;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    for (int i = 0; i < DEVICE_COUNT; i++)
-        volt_device_close(devices[i]);
-    return 0;
-}
 
 static volt_loss_options fixture_loss(const volt_safetensors *f)
 {
@@ -383,9 +362,10 @@ static void a_loss_scale_changes_no_update(void **state)
             volt_update_scalars s;
             assert_ok(volt_program_load(p, weights));
             assert_ok(volt_optimizer_create(&o, volt_program_parameters(p), &options));
-            assert_fails(volt_optimizer_set_loss_scale(o, 0, 0), VOLT_EINVAL, "scale of 0");
+            assert_fails(volt_optimizer_set_loss_scale(o, 0, 0, 0), VOLT_EINVAL, "scale of 0");
+            assert_fails(volt_optimizer_set_loss_scale(o, 1, -1, 0), VOLT_EINVAL, "scale of 1");
             volt_program_scale_loss(p, volt_optimizer_loss_scale(o));
-            assert_ok(volt_optimizer_set_loss_scale(o, run ? 1024 : 1, run ? 2 : 0));
+            assert_ok(volt_optimizer_set_loss_scale(o, run ? 1024 : 1, 0, run ? 2 : 0));
             for (int step = 0; step < 3; step++)
                 assert_ok(train_step(p, o, f, 0));
             assert_ok(volt_optimizer_scalars(o, &s));

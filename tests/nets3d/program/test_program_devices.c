@@ -1,6 +1,7 @@
 /* Programs on devices that refuse things, on wide networks where ranges and blocks matter, and
  * with dropout. */
 #include "tests/kit/loss_call.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
 #include "base/core/alloc.h"
 #include "base/rng.h"
@@ -8,23 +9,6 @@
 #include "nets3d/program/loss.h"
 #include "nets3d/device/op_spec.h"
 #include "nets3d/program/program_internal.h"
-
-static volt_device *reference, *cpu;
-
-static int open_devices(void **state)
-{
-    (void)state;
-    return volt_device_open(&reference, "reference") != VOLT_OK ||
-           volt_device_open(&cpu, "cpu") != VOLT_OK;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    volt_device_close(reference);
-    volt_device_close(cpu);
-    return 0;
-}
 
 /* What one training step gave: loss and all gradients (owned). */
 typedef struct outcome {

@@ -6,24 +6,8 @@
 #include "nets3d/graph/init.h"
 #include "nets3d/program/program_internal.h"
 #include "nets3d/program/loss.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
-
-static volt_device *device; /* reference */
-static volt_device *cpu;
-
-static int open_device(void **state)
-{
-    (void)state;
-    return volt_device_open(&device, "reference") || volt_device_open(&cpu, "cpu");
-}
-
-static int close_device(void **state)
-{
-    (void)state;
-    volt_device_close(device);
-    volt_device_close(cpu);
-    return 0;
-}
 
 static double mib(size_t bytes)
 {
@@ -112,7 +96,7 @@ static void presets_fit_where_they_should(void **state)
 
     (void)state;
     for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
-        const volt_device *dev = i % 2 ? cpu : device;
+        const volt_device *dev = i % 2 ? cpu : reference;
         volt_program_memory m;
         size_t least;
 
@@ -215,7 +199,7 @@ static void programs_survive_every_failed_allocation(void **state)
         volt_program *p = NULL;
 
         volt_mem_fail_after(failures + 1);
-        st = volt_program_create(&p, g, device, &o);
+        st = volt_program_create(&p, g, reference, &o);
         if (st == VOLT_OK)
             st = volt_program_load(p, flat);
         volt_mem_fail_after(0);
@@ -246,7 +230,7 @@ static void steps_tell_their_cost(void **state)
     assert_ok(volt_network_preset(&net, o.extent, &batch, "mlperf"));
     assert_ok(volt_network_build(&g, &net, false));
     volt_network_clear(&net);
-    assert_ok(volt_program_create(&p, g, device, &o));
+    assert_ok(volt_program_create(&p, g, reference, &o));
     for (int i = 0; i < volt_program_step_count(p); i++) {
         volt_step_info info;
 
@@ -272,5 +256,5 @@ int main(void)
         cmocka_unit_test(programs_survive_every_failed_allocation),
         cmocka_unit_test(steps_tell_their_cost),
     };
-    return cmocka_run_group_tests(tests, open_device, close_device);
+    return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

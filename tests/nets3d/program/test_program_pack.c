@@ -1,8 +1,10 @@
-/* Weights of training programs: packed once in a pass, in memory that nothing else uses. */
+/* Weights of training programs: packed once in a pass, in memory that nothing else uses, or
+ * once after an update. */
 #include "base/core/alloc.h"
 #include "base/rng.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
 #include "tests/kit/networks.h"
 
@@ -25,7 +27,9 @@ static volt_status pack_and_note(const volt_device *dev, const volt_pack *packs,
         assert_true(notes < MAX_PACKS);
         note[notes++] = packs[i];
     }
-    return noted->op_pack_many(noted, packs, count, stream);
+    for (int i = 0; i < count; i++)
+        assert_ok(noted->op_pack(packs[i].op, packs[i].packed, packs[i].weights, stream));
+    return VOLT_OK;
 }
 
 static volt_status pack_alone(volt_op *op, void *packed, const float *weights,
@@ -234,10 +238,168 @@ static void passes_do_not_depend_on_old_memory(void **state)
     }
 }
 
+/* ---- kept forms ---- */
+
+static volt_program *keeping(const volt_graph *g, const volt_device *dev, const network *net,
+                             const bool *learns, bool keep)
+{
+    volt_program_options o = volt_program_defaults();
+    volt_program *p = NULL;
+
+    o.n = net->n;
+    o.mode = VOLT_TRAIN;
+    o.threads = 2;
+    o.arenas = 2;
+    o.learns = learns;
+    o.keep_forms = keep;
+    memcpy(o.extent, net->extent, sizeof o.extent);
+    assert_ok(volt_program_create(&p, g, dev, &o));
+    return p;
+}
+
+/* What is announced, and where forms lie: apart from one another and from everything else. */
+static void check_memory(const volt_program *kept, const volt_program *packed)
+{
+    volt_program_memory m, other;
+    size_t bytes = 0;
+
+    volt_program_memory_of(kept, &m);
+    volt_program_memory_of(packed, &other);
+    assert_int_equal(other.packed, 0);
+    assert_int_equal(m.activations, other.activations);
+    assert_true(m.scratch <= other.scratch);
+    assert_int_equal(m.total,
+                     m.parameters + m.packed + m.gradients + m.activations + m.scratch);
+    for (int i = 0; i < kept->form_count; i++) {
+        volt_op_info info;
+
+        kept->device->op_info(kept->forms[i].op, &info);
+        assert_int_equal((uintptr_t)kept->packs[i].packed % 64, 0);
+        assert_true((unsigned char *)kept->packs[i].packed == kept->packed + bytes);
+        bytes += (info.packed_bytes + 63) / 64 * 64;
+    }
+    assert_int_equal(m.packed, bytes);
+}
+
+/* All forms when parameters are loaded; after an update those that learn, in one call; in
+ * between none, whatever is run in whichever arena. */
+static void each_form_once_an_update(const volt_device *inner, const network *net, int frozen,
+                                     totals *t)
+{
+    const volt_device dev = noting(inner);
+    volt_graph *g = net->build();
+    const int params = volt_graph_param_count(g);
+    bool *learns = calloc((size_t)params, sizeof *learns);
+    volt_program *p, *other;
+    volt_step_info last;
+    int learning = 0;
+    sample s;
+
+    assert_non_null(learns);
+    for (int i = 0; i < params; i++)
+        learns[i] = frozen == 0 || (frozen == 1 && i % 3 > 0);
+    p = keeping(g, &dev, net, learns, true);
+    other = keeping(g, inner, net, learns, false);
+    for (int i = 0; i < p->form_count; i++)
+        learning += learns[p->forms[i].param];
+    free(learns); /* was borrowed */
+    notes = calls = 0;
+    load(p);
+    assert_int_equal(notes, p->form_count);
+    assert_int_equal(calls, 1);
+    check_memory(p, other);
+    for (int i = 0; i < p->step_count; i++)
+        assert_true(was_packed(p, &p->steps[i]));
+    s = draw(p);
+    for (int round = 0; round < 2; round++) {
+        notes = calls = 0;
+        for (int a = 0; a < 2; a++) {
+            assert_ok(volt_program_use(p, a));
+            forward_and_loss(p, &s);
+            assert_ok(volt_program_backward(p));
+            assert_ok(volt_program_evaluate(p, s.input));
+        }
+        assert_int_equal(calls, 0);
+        assert_ok(volt_program_pack(p));
+        assert_int_equal(calls, learning > 0);
+        assert_int_equal(notes, learning);
+        t->packed += notes;
+        t->users += users(p);
+    }
+    volt_program_step(p, volt_program_step_count(p) - 1, &last);
+    assert_true((strcmp(last.name, "update pack") == 0) == (learning > 0));
+    assert_true((last.bytes > 0 && last.arena_bytes == 0) || !learning);
+    discard(&s);
+    volt_program_free(p);
+    volt_program_free(other);
+    volt_graph_free(g);
+}
+
+static void kept_forms_are_packed_once_an_update(void **state)
+{
+    (void)state;
+    for (int d = 0; d < 2; d++) {
+        volt_device *inner = NULL;
+        totals t[3] = {{0}};
+
+        assert_ok(volt_device_open(&inner, d ? "cpu" : "reference"));
+        for (int i = 0; i < 3 * NETWORK_COUNT; i++)
+            each_form_once_an_update(inner, &networks[i / 3], i % 3, &t[i % 3]);
+        assert_true(t[0].packed < t[0].users);
+        assert_true(0 < t[1].packed && t[1].packed < t[0].packed);
+        assert_int_equal(t[2].packed, 0);
+        volt_device_close(inner);
+    }
+}
+
+/* Three steps either way. */
+static void kept_forms_have_the_same_bits(void **state)
+{
+    const volt_optimizer_settings settings = volt_optimizer_usual(VOLT_ADAM);
+
+    (void)state;
+    for (int i = 0; i < 2 * NETWORK_COUNT; i++) {
+        volt_graph *g = networks[i / 2].build();
+        const size_t count = (size_t)volt_graph_param_elements(g);
+        float *end[2] = {NULL, NULL};
+        volt_device *dev = NULL;
+
+        assert_ok(volt_device_open(&dev, i % 2 ? "cpu" : "reference"));
+        for (int keep = 0; keep < 2; keep++) {
+            volt_program *p = keeping(g, dev, &networks[i / 2], NULL, keep);
+            volt_optimizer *o = NULL;
+            sample s;
+
+            assert_fails(volt_program_pack(p), VOLT_EINVAL, "no parameters");
+            load(p);
+            s = draw(p);
+            assert_ok(volt_optimizer_create(&o, volt_program_parameters(p), &settings));
+            for (int step = 0; step < 3; step++) {
+                forward_and_loss(p, &s);
+                assert_ok(volt_program_backward(p));
+                assert_ok(volt_optimizer_step(o, 0.01));
+                assert_ok(volt_program_pack(p));
+            }
+            assert_ok(volt_alloc(&end[keep], count * sizeof(float), "a test"));
+            assert_ok(volt_program_save(p, end[keep]));
+            discard(&s);
+            volt_optimizer_free(o);
+            volt_program_free(p);
+        }
+        assert_memory_equal(end[0], end[1], count * sizeof(float));
+        volt_free(end[0]);
+        volt_free(end[1]);
+        volt_device_close(dev);
+        volt_graph_free(g);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forms_are_packed_once_a_pass),
+        cmocka_unit_test(kept_forms_are_packed_once_an_update),
+        cmocka_unit_test(kept_forms_have_the_same_bits),
         cmocka_unit_test(passes_do_not_depend_on_old_memory),
     };
 

@@ -54,6 +54,7 @@ static volt_program *program_of(const run *r, const volt_device *dev, volt_mode 
     o.seed = 5;
     memcpy(o.extent, r->net->extent, sizeof o.extent);
     if (mode == VOLT_TRAIN) {
+        o.keep_forms = dev->keeps_forms;
         o.arenas = 2;
         o.accumulate = true;
     }
@@ -108,6 +109,7 @@ static void train_step(bytes *out, volt_program *p, volt_optimizer *opt, const r
         assert_ok(volt_program_accumulate(p, part, 2));
     }
     assert_ok(volt_optimizer_step(opt, 0.01));
+    assert_ok(volt_program_pack(p));
     assert_ok(volt_program_loss_result(p, &result));
     memcpy(more(out, sizeof result.total), &result.total, sizeof result.total);
     free(class_weight);
@@ -175,23 +177,41 @@ static void assert_no_faults(const volt_device *dev)
         fail_msg("%lld faults, the first: %s", (long long)c.faults, c.fault);
 }
 
+static bool every_precision(const volt_device *dev, volt_precision precision)
+{
+    (void)dev;
+    (void)precision;
+    return true;
+}
+
+/* The operators of the reference know the precisions of GPUs, too. */
+static volt_device *open_for(const run *r, const char *name)
+{
+    volt_device *dev = NULL;
+
+    assert_ok(volt_device_open(&dev, name));
+    if (r->precision == VOLT_FP16_MIXED || r->precision == VOLT_TF32)
+        dev->supports = every_precision;
+    return dev;
+}
+
 /* The run on `name`, at once and queued in several orders. */
 static void compare(const run *r, const char *name)
 {
     static const queue_options orders[] = {
-        {.seed = 0}, {.seed = 1}, {.seed = 2, .no_capture = true}};
+        {.seed = 0, .keeps_forms = true},
+        {.seed = 1},
+        {.seed = 2, .no_capture = true, .keeps_forms = true}};
     const volt_optimizer_kind kind = r->threads == 1 ? VOLT_SGD : VOLT_ADAMW;
-    volt_device *plain = NULL;
+    volt_device *plain = open_for(r, name);
     bytes want;
 
-    assert_ok(volt_device_open(&plain, name));
     want = all_of(plain, r, kind);
     volt_device_close(plain);
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        volt_device *dev = NULL;
+        volt_device *dev = open_for(r, name);
         bytes got;
 
-        assert_ok(volt_device_open(&dev, name));
         queue_device_open(&dev, orders[i]);
         got = all_of(dev, r, kind);
         assert_no_faults(dev);
@@ -226,10 +246,74 @@ static void networks_have_their_bits_in_a_queue(void **state)
         compare(&r, "cpu");
         r.precision = VOLT_BF16_MIXED;
         compare(&r, "reference");
+        for (r.precision = VOLT_FP16_MIXED; i == 0 && r.precision <= VOLT_TF32; r.precision++)
+            compare(&r, "reference");
         volt_free(weights);
         volt_graph_free(g);
         volt_safetensors_close(f);
     }
+}
+
+static double cosine(const float *a, const float *b, int64_t count)
+{
+    double ab = 0, aa = 0, bb = 0;
+
+    for (int64_t i = 0; i < count; i++) {
+        ab += (double)a[i] * b[i];
+        aa += (double)a[i] * a[i];
+        bb += (double)b[i] * b[i];
+    }
+    return ab / sqrt(aa * bb);
+}
+
+/* Logits and gradients in tf32 and fp16 are near those in fp32, and others. */
+static void precisions_of_gpus_are_near_fp32(void **state)
+{
+    static const volt_precision precisions[] = {VOLT_FP32, VOLT_TF32, VOLT_FP16_MIXED};
+    volt_safetensors *f = open_fixture(networks[0].name);
+    volt_graph *g = networks[0].build();
+    const int64_t count = volt_graph_param_elements(g);
+    float *weights = fixture_parameters(f, "w.", g), *logits[3], *gradients[3];
+    run r = {.net = &networks[0],
+             .graph = g,
+             .weights = weights,
+             .input = fixture_view(f, "input", "")->data,
+             .labels = fixture_view(f, "labels", "")->data,
+             .threads = 1};
+    int64_t s[5], voxels = 0;
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        volt_device *dev;
+        r.precision = precisions[i];
+        dev = open_for(&r, "reference");
+        volt_program *p = program_of(&r, dev, VOLT_TRAIN);
+        const volt_loss_options loss = loss_of(&r);
+        volt_loss_result result = {0};
+        assert_ok(volt_program_forward(p, r.input, 0));
+        logits[i] = program_output(p, 0, s);
+        voxels = s[0] * s[1] * s[2] * s[3] * s[4];
+        assert_ok(program_loss(p, &loss, r.labels, true, &result));
+        assert_ok(volt_program_backward(p));
+        assert_ok(volt_program_accumulate(p, 0, 1));
+        gradients[i] = malloc((size_t)count * sizeof **gradients);
+        assert_non_null(gradients[i]);
+        memcpy(gradients[i], volt_program_parameters(p).gradients,
+               (size_t)count * sizeof **gradients);
+        volt_program_free(p);
+        volt_device_close(dev);
+        assert_near("logits", logits[i], logits[0], voxels, 1e-2, 0);
+        assert_true(cosine(gradients[i], gradients[0], count) > 0.999);
+        assert_true((memcmp(logits[i], logits[0], (size_t)voxels * 4) == 0) == (i == 0));
+        assert_true((memcmp(gradients[i], gradients[0], (size_t)count * 4) == 0) == (i == 0));
+    }
+    for (int i = 0; i < 3; i++) {
+        volt_free(logits[i]);
+        free(gradients[i]);
+    }
+    volt_free(weights);
+    volt_graph_free(g);
+    volt_safetensors_close(f);
 }
 
 /* Evaluation leaves out steps of training, and the other way round; running statistics are
@@ -471,6 +555,7 @@ static void pinned_memory_is_read_later(void **state)
     volt_device *dev = queued(0);
     float *x = device_floats(dev, 1), *to = NULL, *from = NULL;
     volt_stream *s = NULL;
+    volt_event *read = NULL;
 
     (void)state;
     assert_ok(volt_stream_create(&s, dev));
@@ -483,6 +568,14 @@ static void pinned_memory_is_read_later(void **state)
     assert_true(isnan(to[7])); /* not yet */
     assert_ok(volt_stream_sync(dev, s));
     assert_memory_equal(to, from, COUNT * sizeof *to);
+    assert_ok(volt_event_create(&read, dev));
+    assert_ok(volt_event_sync(dev, read)); /* never recorded */
+    assert_ok(dev->upload(dev, x, from, COUNT * sizeof *from, s));
+    assert_ok(volt_event_record(dev, read, s));
+    assert_ok(volt_event_sync(dev, read));
+    from[3] = -2;
+    assert_ok(volt_stream_sync(dev, s));
+    volt_event_destroy(dev, read);
     assert_no_faults(dev);
     assert_ok(dev->upload(dev, x, from, COUNT * sizeof *from, s));
     from[3] = -1;
@@ -580,6 +673,7 @@ static void no_streams_are_no_work(void **state)
         assert_null(e);
         assert_ok(volt_event_record(dev, e, s));
         assert_ok(volt_event_wait(dev, e, s));
+        assert_ok(volt_event_sync(dev, e));
         assert_ok(volt_stream_sync(dev, s));
         volt_event_destroy(dev, e);
         volt_stream_destroy(dev, s);
@@ -604,6 +698,7 @@ int main(void)
         cmocka_unit_test(batch_norms_have_their_bits_in_a_queue),
         cmocka_unit_test(dropout_has_its_bits_in_a_queue),
         cmocka_unit_test(networks_have_their_bits_in_a_queue),
+        cmocka_unit_test(precisions_of_gpus_are_near_fp32),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -486,6 +486,7 @@ static void means_over_parts_are_noted(void **state)
     (void)state;
     recipe.accumulate = 2;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+    assert_int_equal(notes_of_parts(fixture_regions, &o, none), 0);
     assert_int_equal(notes_of_parts(fixture_ignore, &o, entropy), 1);
     recipe.batch_dice = VOLT_BATCH_DICE_ON;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, dice), 1);
@@ -496,14 +497,45 @@ static void means_over_parts_are_noted(void **state)
     recipe.weight_dice = 0;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
     recipe.class_weights = 3;
+    recipe.class_weight[0] = recipe.class_weight[1] = recipe.class_weight[2] = 2;
+    assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
     recipe.class_weight[0] = recipe.class_weight[2] = 1;
-    recipe.class_weight[1] = 2;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, entropy), 1);
     recipe.sigmoid = true; /* its class weights have the same sum in each voxel */
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
     recipe.sigmoid = false;
     recipe.accumulate = 1;
     assert_int_equal(notes_of_parts(fixture_dataset, &o, none), 0);
+}
+
+/* The number of threads is a part of the checkpoint. */
+static void other_threads_are_warned_of(void **state)
+{
+    volt_recipe recipe;
+    volt_train_options o = fixture_options(&recipe, 2, 2);
+    fixture f;
+
+    (void)state;
+    open_as(&f, fixture_dataset);
+    for (int threads = 1; threads <= 2; threads++) {
+        listener l = {.words = "another number of threads (2, before 1): the last bits"};
+        const volt_callbacks cb = listening(&l);
+        stopper s = {.at = 1};
+        const volt_callbacks stopping = callbacks_of(&s);
+
+        remove_folder("run-threads");
+        o.resume = false;
+        o.threads = 1;
+        assert_fails(volt_train("run-threads", &f.data, &o, &stopping, NULL), VOLT_ECANCELLED,
+                     "stopped");
+        o.resume = true;
+        o.threads = threads;
+        assert_ok(volt_train("run-threads", &f.data, &o, &cb, NULL));
+        assert_int_equal(l.heard, threads == 2);
+        assert_true(threads == 1 || l.level == VOLT_LOG_WARNING);
+    }
+    remove_folder("run-threads");
+    fixture_close(&f);
 }
 
 static void slow_data_is_warned_once(void **state)
@@ -602,6 +634,7 @@ int main(void)
         cmocka_unit_test(budgets_may_be_extended),
         cmocka_unit_test(classes_that_never_come_are_named),
         cmocka_unit_test(means_over_parts_are_noted),
+        cmocka_unit_test(other_threads_are_warned_of),
         cmocka_unit_test(slow_data_is_warned_once),
         cmocka_unit_test(killed_at_any_time_ends_the_same),
     };

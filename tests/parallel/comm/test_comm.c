@@ -299,7 +299,7 @@ static volt_status looks(volt_comm *c, void *context)
     volt_status st = VOLT_OK;
 
     if (volt_comm_rank(c) == 1) {
-        dawdle(1, 1);
+        ranks_dawdle(1, 1);
         if (fails)
             return volt_fail(VOLT_EDATA, "case_17 has no labels");
         CALL(volt_comm_start(&t, c, &m, 1, NULL, 0, 3));
