@@ -29,6 +29,7 @@ def train(o, rank, ranks):
         torch.distributed.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{o.port}", rank=rank, world_size=ranks)
     spec, patch = peer.NETS[o.net], tuple(map(int, o.patch.split(",")))
     net = peer.network(o.net, len(patch)).train()
+    net.decoder.seg_layers[:-1].requires_grad_(False)  # unused without deep supervision, which DDP refuses
     run = torch.nn.parallel.DistributedDataParallel(net, gradient_as_bucket_view=True) if ranks > 1 else net
     x = torch.randn((BATCH // ranks, spec[3]) + patch)
     y = torch.randint(0, spec[4], (BATCH // ranks,) + patch)
