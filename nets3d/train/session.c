@@ -120,7 +120,7 @@ static volt_status compile(volt_session *s)
     volt_status st;
 
     po.n = s->ranks.count;
-    po.samples = r->batch;
+    po.samples = s->ranks.mesh ? r->batch : po.n; /* a check compiles without a mesh */
     po.mesh = s->ranks.mesh;
     po.precision = s->recipe.precision;
     po.mode = VOLT_TRAIN;
