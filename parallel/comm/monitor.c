@@ -16,8 +16,8 @@
 
 #define BEAT_S  0.5
 #define TICK_MS 100
-/* This process did not run for so long (Ctrl-Z, a sleeping machine): the others may not have.
- */
+/* This process did not run for so long (Ctrl-Z, a sleeping machine): the others may not have,
+ * or may have given it up. For as long again it accuses nobody. */
 #define GAP_S 5.0
 /* A launcher that sees a rank die kills the others a second later. */
 #define GRACE_DEAD_S   0.4
@@ -52,11 +52,11 @@ struct volt_monitor {
     int watched; /* of `poll`: the pipe, then processes of this host */
     struct pollfd *poll;
     int *poll_rank;
-    volt_process *process; /* of each rank */
-    lane *lane;            /* rank 0: of all ranks; else of rank 0 */
-    double beaten, looped; /* s */
-    double moved;          /* rank 0: when any rank made progress; s */
-    bool broken;           /* the back end refuses messages */
+    volt_process *process;        /* of each rank */
+    lane *lane;                   /* rank 0: of all ranks; else of rank 0 */
+    double beaten, looped, woken; /* s */
+    double moved;                 /* rank 0: when any rank made progress; s */
+    bool broken;                  /* the back end refuses messages */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -190,7 +190,8 @@ static void watch_processes(volt_monitor *m)
 
     m->poll[m->watched++] = (struct pollfd){.fd = m->wake[0], .events = POLLIN};
     for (int r = 0; r < m->w->size; r++) {
-        if (r == m->w->rank || m->process[r].machine != own->machine)
+        if (r == m->w->rank || m->process[r].machine != own->machine ||
+            strcmp(m->w->host[r].name, m->w->host[m->w->rank].name) != 0)
             continue;
         m->poll_rank[m->watched] = r;
         m->poll[m->watched++] = (struct pollfd){
@@ -198,10 +199,12 @@ static void watch_processes(volt_monitor *m)
     }
 }
 
-static void look_at_processes(volt_monitor *m)
+static void look_at_processes(volt_monitor *m, double now)
 {
     char how[80];
 
+    if (now - m->woken < GAP_S)
+        return;
     for (int i = 1; i < m->watched; i++) {
         const struct pollfd *p = &m->poll[i];
         const volt_process *process = &m->process[m->poll_rank[i]];
@@ -280,16 +283,21 @@ static void beat_others(volt_monitor *m, double now)
     }
 }
 
+/* Starts to wait for the others again after a time in which this process did not run. */
+static void find_gap(volt_monitor *m, double now)
+{
+    if (now - m->looped > GAP_S) {
+        for (int i = 0; i < lanes(m); i++)
+            m->lane[i].heard = now;
+        m->moved = m->woken = now;
+    }
+    m->looped = now;
+}
+
 static void find_silent(volt_monitor *m, double now)
 {
     char how[80];
 
-    if (now - m->looped > GAP_S) {
-        for (int i = 0; i < lanes(m); i++)
-            m->lane[i].heard = now;
-        m->moved = now;
-    }
-    m->looped = now;
     for (int r = next_peer(m, -1); r < m->w->size; r = next_peer(m, r)) {
         if (lane_of(m, r)->bye || now - lane_of(m, r)->heard < VOLT_MONITOR_SILENT_S)
             continue;
@@ -333,9 +341,9 @@ static void call_lost(volt_monitor *m)
     if (!f)
         return;
     pthread_mutex_lock(&m->lock);
-    grace = m->missing ? GRACE_DEAD_S : GRACE_FAILED_S;
+    grace = m->closing ? 0 : m->missing ? GRACE_DEAD_S : GRACE_FAILED_S;
     call = m->lost && volt_world_speaks(m->w) && !m->concluded && !m->lost_called &&
-           volt_seconds() - m->posted > grace;
+           volt_seconds() - m->posted >= grace;
     m->lost_called = m->lost_called || call;
     pthread_mutex_unlock(&m->lock);
     if (call)
@@ -395,11 +403,12 @@ static void *monitor_thread(void *argument)
                 m->poll[i].revents = 0;
         }
         now = volt_seconds();
+        find_gap(m, now);
         if (!volt_board_look(m->w->board)) {
             hear(m);
             answer_requests(m);
             beat_others(m, now);
-            look_at_processes(m);
+            look_at_processes(m, now);
             find_silent(m, now);
         } else {
             answer_requests(m);
@@ -441,6 +450,7 @@ static void free_monitor(volt_monitor *m)
 volt_status volt_monitor_start(volt_world *w, const volt_process *process)
 {
     const size_t size = (size_t)w->size;
+    pthread_condattr_t attributes;
     volt_monitor *m = NULL;
     volt_status st = volt_alloc_zero(&m, 1, sizeof *m, "the monitor of ranks");
 
@@ -449,7 +459,10 @@ volt_status volt_monitor_start(volt_world *w, const volt_process *process)
     m->w = w;
     m->wake[0] = m->wake[1] = -1;
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->changed, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     VOLT_TRY(st, failed, volt_alloc_zero(&m->poll, size + 1, sizeof *m->poll, "ranks"));
     VOLT_TRY(st, failed,
              volt_alloc_zero(&m->poll_rank, size + 1, sizeof *m->poll_rank, "ranks"));
@@ -462,6 +475,7 @@ volt_status volt_monitor_start(volt_world *w, const volt_process *process)
     }
     watch_processes(m);
     m->looped = m->moved = volt_seconds();
+    m->woken = m->looped - GAP_S;
     for (int i = 0; i < lanes(m); i++)
         m->lane[i].heard = m->looped;
     for (int r = next_peer(m, -1); r < w->size; r = next_peer(m, r))
@@ -498,7 +512,7 @@ void volt_monitor_tell(volt_monitor *m, const volt_failure *failure)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 2;
     pthread_mutex_lock(&m->lock);
     if (!m->has_pending && !m->told) {
@@ -510,6 +524,16 @@ void volt_monitor_tell(volt_monitor *m, const volt_failure *failure)
         ;
     pthread_mutex_unlock(&m->lock);
     volt_board_post(m->w->board, failure); /* should the thread be stuck in MPI */
+}
+
+bool volt_monitor_unaware(volt_monitor *m)
+{
+    bool unaware;
+
+    pthread_mutex_lock(&m->lock);
+    unaware = m->lost && !m->concluded;
+    pthread_mutex_unlock(&m->lock);
+    return unaware;
 }
 
 double volt_monitor_stalled(volt_monitor *m)

@@ -2,6 +2,7 @@
 #include "parallel/comm/plugin.h"
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,10 +152,22 @@ typedef struct hello {
     uint32_t order, abi;
     char version[40], host[VOLT_COMM_HOST_NAME];
     volt_process process;
-    char padding[256 - 16 - 40 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
+    char boot[40]; /* of the host's kernel; "" where the system does not tell */
+    char padding[256 - 16 - 80 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
 } hello;
 
 static const char magic[8] = {'V', 'O', 'L', 'T', 'R', 'A', 'N', 'K'};
+
+static void read_boot(char *text, size_t room)
+{
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (read(fd, text, room - 1) < 0)
+        *text = '\0';
+    close(fd);
+}
 
 static hello own_hello(void)
 {
@@ -164,6 +177,8 @@ static hello own_hello(void)
     snprintf(h.version, sizeof h.version, "%s", volt_version());
     if (gethostname(h.host, sizeof h.host - 1) != 0 || !*h.host)
         snprintf(h.host, sizeof h.host, "unknown");
+    volt_host_clean(h.host);
+    read_boot(h.boot, sizeof h.boot);
     return h;
 }
 
@@ -190,6 +205,7 @@ static volt_status meet(volt_comm *c)
     const hello own = own_hello();
     hello *all = NULL;
     volt_process *process = NULL;
+    const char **boot = NULL;
     volt_status st;
 
     for (int i = 0; i < w->size; i++) /* until they are known */
@@ -199,34 +215,39 @@ static volt_status meet(volt_comm *c)
     VOLT_TRY(st, done, volt_alloc_zero(&process, (size_t)w->size, sizeof *process, "ranks"));
     VOLT_TRY(st, done, volt_comm_all_gather(c, all, &own, sizeof own));
     VOLT_TRY(st, done, check_hello(all, w->size));
+    VOLT_TRY(st, done, volt_alloc_zero(&boot, (size_t)w->size, sizeof *boot, "ranks"));
     for (int i = 0; i < w->size; i++) {
         memcpy(w->host[i].name, all[i].host, sizeof w->host[i].name);
         w->host[i].name[VOLT_COMM_HOST_NAME - 1] = '\0';
+        boot[i] = all[i].boot;
         process[i] = all[i].process;
     }
+    volt_hosts_tell_apart(w->host, boot, w->size);
     volt_comm_set_timeout(c, 0);
     volt_comm_count_host(c);
     if (w->size > 1)
         VOLT_TRY(st, done, volt_monitor_start(w, process));
     c->messages = c->bytes = c->waited_ns = 0; /* what follows is the caller's */
 done:
+    volt_free(boot);
     volt_free(process);
     volt_free(all);
     return st;
 }
 
 /* Ranks that were started together and do not see each other have another MPI's launcher. */
-static volt_status check_size(const volt_backend *b, int size)
+static volt_status check_size(const volt_backend *b, const volt_launcher *l, int size)
 {
-    volt_launcher l;
+    char count[24] = "several";
 
-    if (size > 1 || !volt_launcher_find(&l) || l.processes <= 1 ||
-        l.kind == VOLT_LAUNCHER_NO_MPI)
+    if (size > 1 || l->kind == VOLT_LAUNCHER_NO_MPI)
         return VOLT_OK;
+    if (l->processes > 0)
+        snprintf(count, sizeof count, "%d", l->processes);
     return volt_fail(VOLT_ENOTSUP,
-                     "%s started %d processes (%s), but %s sees one: the launcher belongs to "
+                     "%s started %s processes (%s), but %s sees one: the launcher belongs to "
                      "another MPI",
-                     l.who, l.processes, l.variable, b->library);
+                     l->who, count, l->variable, b->library);
 }
 
 static volt_status start(volt_comm **out, volt_plugin_start_function *run, const flavour *f)
@@ -238,12 +259,15 @@ static volt_status start(volt_comm **out, volt_plugin_start_function *run, const
     volt_world *w = NULL;
     volt_comm *c = NULL;
     int rank = 0, size = 0;
+    volt_launcher launcher;
+    /* Before MPI starts, as that sets variables of its own. */
+    const bool launched = volt_launcher_find(&launcher);
     volt_status st = run(&table, &state, &rank, &size, volt_plugin_piece_bytes, why);
 
     if (st != VOLT_OK)
         return volt_fail(st, "%s: %s", f->name, why);
     volt_board_init(&board);
-    st = check_size(&table, size);
+    st = launched ? check_size(&table, &launcher, size) : VOLT_OK;
     if (st == VOLT_OK)
         st = volt_world_make(&w, &table, state, rank, size, &board);
     if (st != VOLT_OK) {

@@ -111,8 +111,8 @@ void volt_reporter_start(volt_reporter **out, const volt_world *w, const volt_pr
         report(r, w, process, lost, user);
         _exit(0);
     }
-    if (child > 0)
-        waitpid(child, NULL, 0);
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
     if (child > 0)
         *out = r;
     else
