@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "parallel/comm/monitor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +50,7 @@ struct volt_monitor {
     int watched; /* of `poll`: the pipe, then processes of this host */
     struct pollfd *poll;
     int *poll_rank;
-    volt_process *process;        /* of each rank */
+    volt_peer *peer;              /* of each rank */
     lane *lane;                   /* rank 0: of all ranks; else of rank 0 */
     double beaten, looped, woken; /* s */
     double moved;                 /* rank 0: when any rank made progress; s */
@@ -186,16 +184,17 @@ static void report_missing(volt_monitor *m, int rank, const char *how)
 
 static void watch_processes(volt_monitor *m)
 {
-    const volt_process *own = &m->process[m->w->rank];
+    const volt_process *own = &m->peer[m->w->rank].process;
 
     m->poll[m->watched++] = (struct pollfd){.fd = m->wake[0], .events = POLLIN};
     for (int r = 0; r < m->w->size; r++) {
-        if (r == m->w->rank || m->process[r].machine != own->machine ||
+        if (r == m->w->rank || m->peer[r].process.machine != own->machine ||
             strcmp(m->w->host[r].name, m->w->host[m->w->rank].name) != 0)
             continue;
         m->poll_rank[m->watched] = r;
         m->poll[m->watched++] = (struct pollfd){
-            .fd = (int)syscall(SYS_pidfd_open, (pid_t)m->process[r].pid, 0), .events = POLLIN};
+            .fd = (int)syscall(SYS_pidfd_open, (pid_t)m->peer[r].process.pid, 0),
+            .events = POLLIN};
     }
 }
 
@@ -207,7 +206,7 @@ static void look_at_processes(volt_monitor *m, double now)
         return;
     for (int i = 1; i < m->watched; i++) {
         const struct pollfd *p = &m->poll[i];
-        const volt_process *process = &m->process[m->poll_rank[i]];
+        const volt_process *process = &m->peer[m->poll_rank[i]].process;
         /* A kernel without such descriptors leaves the look-up, a process that is gone too. */
         const bool ended = p->fd >= 0 ? p->revents & (POLLIN | POLLHUP | POLLERR)
                                       : volt_process_look_up(process) == VOLT_PROCESS_ENDED;
@@ -434,30 +433,32 @@ static void free_monitor(volt_monitor *m)
         if (m->poll[i].fd >= 0)
             close(m->poll[i].fd);
     }
-    for (int i = 0; i < 2; i++) {
-        if (m->wake[i] >= 0)
-            close(m->wake[i]);
-    }
+    close(m->wake[0]);
+    close(m->wake[1]);
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->changed);
     volt_free(m->poll);
     volt_free(m->poll_rank);
-    volt_free(m->process);
+    volt_free(m->peer);
     volt_free(m->lane);
     volt_free(m);
 }
 
-volt_status volt_monitor_start(volt_world *w, const volt_process *process)
+volt_status volt_monitor_start(volt_world *w, const volt_peer *peer, const int pipe[2])
 {
     const size_t size = (size_t)w->size;
     pthread_condattr_t attributes;
     volt_monitor *m = NULL;
     volt_status st = volt_alloc_zero(&m, 1, sizeof *m, "the monitor of ranks");
 
-    if (st != VOLT_OK)
+    if (st != VOLT_OK) {
+        close(pipe[0]);
+        close(pipe[1]);
         return st;
+    }
     m->w = w;
-    m->wake[0] = m->wake[1] = -1;
+    m->wake[0] = pipe[0];
+    m->wake[1] = pipe[1];
     pthread_mutex_init(&m->lock, NULL);
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -466,13 +467,9 @@ volt_status volt_monitor_start(volt_world *w, const volt_process *process)
     VOLT_TRY(st, failed, volt_alloc_zero(&m->poll, size + 1, sizeof *m->poll, "ranks"));
     VOLT_TRY(st, failed,
              volt_alloc_zero(&m->poll_rank, size + 1, sizeof *m->poll_rank, "ranks"));
-    VOLT_TRY(st, failed, volt_alloc_zero(&m->process, size, sizeof *m->process, "ranks"));
+    VOLT_TRY(st, failed, volt_alloc_zero(&m->peer, size, sizeof *m->peer, "ranks"));
     VOLT_TRY(st, failed, volt_alloc_zero(&m->lane, (size_t)lanes(m), sizeof *m->lane, "ranks"));
-    memcpy(m->process, process, size * sizeof *process);
-    if (pipe2(m->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
-        st = volt_fail(VOLT_EIO, "cannot create a pipe: %s", strerror(errno));
-        goto failed;
-    }
+    memcpy(m->peer, peer, size * sizeof *peer);
     watch_processes(m);
     m->looped = m->moved = volt_seconds();
     m->woken = m->looped - GAP_S;
@@ -552,7 +549,7 @@ void volt_monitor_watch(volt_monitor *m, volt_comm_lost *lost, void *user)
     m->lost = lost;
     m->user = user;
     if (lost && !m->reporter)
-        volt_reporter_start(&m->reporter, m->w, m->process, lost, user);
+        volt_reporter_start(&m->reporter, m->w, m->peer, lost, user);
     else if (!lost)
         volt_reporter_stop(m->reporter);
     pthread_mutex_unlock(&m->lock);

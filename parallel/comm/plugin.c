@@ -1,7 +1,9 @@
 /* plugin.c - finds and loads a plug-in for MPI, and opens the world of its ranks. */
+#define _GNU_SOURCE
 #include "parallel/comm/plugin.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -153,7 +155,8 @@ typedef struct hello {
     char version[40], host[VOLT_COMM_HOST_NAME];
     volt_process process;
     char boot[40]; /* of the host's kernel; "" where the system does not tell */
-    char padding[256 - 16 - 80 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
+    int32_t pipe;  /* volt_peer's */
+    char padding[256 - 20 - 80 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
 } hello;
 
 static const char magic[8] = {'V', 'O', 'L', 'T', 'R', 'A', 'N', 'K'};
@@ -169,9 +172,12 @@ static void read_boot(char *text, size_t room)
     close(fd);
 }
 
-static hello own_hello(void)
+static hello own_hello(int pipe)
 {
-    hello h = {.order = 0x01020304, .abi = VOLT_COMM_ABI, .process = volt_process_self()};
+    hello h = {.order = 0x01020304,
+               .abi = VOLT_COMM_ABI,
+               .process = volt_process_self(),
+               .pipe = pipe};
 
     memcpy(h.magic, magic, sizeof h.magic);
     snprintf(h.version, sizeof h.version, "%s", volt_version());
@@ -202,9 +208,9 @@ static volt_status check_hello(const hello *all, int size)
 static volt_status meet(volt_comm *c)
 {
     volt_world *w = c->world;
-    const hello own = own_hello();
-    hello *all = NULL;
-    volt_process *process = NULL;
+    hello own, *all = NULL;
+    volt_peer *peer = NULL;
+    int pipe[2] = {-1, -1};
     const char **boot = NULL;
     volt_status st;
 
@@ -212,7 +218,12 @@ static volt_status meet(volt_comm *c)
         snprintf(w->host[i].name, sizeof w->host[i].name, i == w->rank ? "this host" : "?");
     volt_comm_set_timeout(c, 120); /* MPI has started on all of them */
     VOLT_TRY(st, done, volt_alloc_zero(&all, (size_t)w->size, sizeof *all, "ranks"));
-    VOLT_TRY(st, done, volt_alloc_zero(&process, (size_t)w->size, sizeof *process, "ranks"));
+    VOLT_TRY(st, done, volt_alloc_zero(&peer, (size_t)w->size, sizeof *peer, "ranks"));
+    if (w->size > 1 && pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+        st = volt_fail(VOLT_EIO, "cannot create a pipe: %s", strerror(errno));
+        goto done;
+    }
+    own = own_hello(pipe[0]);
     VOLT_TRY(st, done, volt_comm_all_gather(c, all, &own, sizeof own));
     VOLT_TRY(st, done, check_hello(all, w->size));
     VOLT_TRY(st, done, volt_alloc_zero(&boot, (size_t)w->size, sizeof *boot, "ranks"));
@@ -220,17 +231,25 @@ static volt_status meet(volt_comm *c)
         memcpy(w->host[i].name, all[i].host, sizeof w->host[i].name);
         w->host[i].name[VOLT_COMM_HOST_NAME - 1] = '\0';
         boot[i] = all[i].boot;
-        process[i] = all[i].process;
+        peer[i] = (volt_peer){all[i].process, all[i].pipe};
     }
     volt_hosts_tell_apart(w->host, boot, w->size);
     volt_comm_set_timeout(c, 0);
     volt_comm_count_host(c);
-    if (w->size > 1)
-        VOLT_TRY(st, done, volt_monitor_start(w, process));
+    if (w->size > 1) {
+        st = volt_monitor_start(w, peer, pipe);
+        pipe[0] = pipe[1] = -1;
+        if (st != VOLT_OK)
+            goto done;
+    }
     c->messages = c->bytes = c->waited_ns = 0; /* what follows is the caller's */
 done:
     volt_free(boot);
-    volt_free(process);
+    for (int i = 0; i < 2; i++) {
+        if (pipe[i] >= 0)
+            close(pipe[i]);
+    }
+    volt_free(peer);
     volt_free(all);
     return st;
 }
