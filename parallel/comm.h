@@ -112,11 +112,10 @@ VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
 /* ---- the end of a program whose ranks are processes ----
  *
  * A launcher kills all processes of a job soon after one of them has died, and a rank that
- * waits in MPI's own end never ends. So a program ends like this: st = volt_comm_conclude(c,
- * st, &speaks); if (st != VOLT_OK) { if (speaks) print volt_last_error() volt_comm_abort(c,
- * st);
- *     }
- *     volt_comm_close(c);
+ * waits in MPI's own end never ends. So a program calls volt_comm_watch before it works, and
+ * volt_comm_conclude after that. If this returns a failure, the rank that speaks prints it, and
+ * all call volt_comm_abort. examples/ranks.c is such a program.
+ *
  * These calls do nothing with ranks that are threads, which all "speak". */
 
 /* Called from a thread of the library. */
