@@ -105,15 +105,10 @@ static volt_status post(mpi_state *s, void **handle, int peer, int key, void *at
                            : MPI_Isend(from, piece_bytes(m, i), MPI_BYTE, peer, key,
                                        MPI_COMM_WORLD, &m->request[i]);
     }
-    if (error != MPI_SUCCESS) {
+    if (error != MPI_SUCCESS)
         st = say(why, error, is_receive ? "MPI_Irecv" : "MPI_Isend");
-        s->stopped = true; /* what was started before stays */
-    }
     pthread_mutex_unlock(&s->lock);
-    if (st == VOLT_OK)
-        *handle = m;
-    else
-        free_message(m);
+    *handle = m; /* also with some of its pieces */
     return st;
 }
 
@@ -154,9 +149,9 @@ static volt_status mpi_test(void *state, void **handle, char *why)
     pthread_mutex_lock(&s->lock);
     while (!s->stopped && m->done < m->pieces && flag) {
         error = test_piece(m, &flag);
-        if (error != MPI_SUCCESS)
+        m->done += error != MPI_SUCCESS || flag;
+        if (error != MPI_SUCCESS || m->misfit)
             break;
-        m->done += flag;
     }
     if (error != MPI_SUCCESS) {
         int kind = 0;
@@ -172,10 +167,8 @@ static volt_status mpi_test(void *state, void **handle, char *why)
                  m->bytes);
         st = VOLT_EINTERNAL;
     }
-    if (st == VOLT_OK && m->done < m->pieces)
-        return VOLT_OK;
-    if (m->done < m->pieces && m->pieces > 1)
-        s->stopped = true; /* the other pieces stay */
+    if (m->done < m->pieces)
+        return st;
     free_message(m);
     *handle = NULL;
     return st;
@@ -190,7 +183,7 @@ static void mpi_drop(void *state, void **handle)
     pthread_mutex_lock(&s->lock);
     for (; !s->stopped && m->done < m->pieces && flag; m->done += flag) {
         MPI_Request *r = &m->request[m->done];
-        if (m->is_receive)
+        if (m->is_receive && *r != MPI_REQUEST_NULL)
             MPI_Cancel(r);
         flag = 0;
         for (int tries = 0; tries < 100 && !flag; tries++) {
