@@ -153,11 +153,16 @@ static volt_status fail_together(const volt_predictor *p, volt_status st)
     return st;
 }
 
+static bool is_cancelled(void *user)
+{
+    return volt_is_cancelled(user);
+}
+
 volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
 {
-    const volt_callbacks own = volt_spread_callbacks(p->spread, cb);
+    volt_callbacks own = volt_spread_callbacks(p->spread, cb);
     volt_predict_output o = volt_predict_output_defaults();
     volt_predict_result r = {0};
     volt_owner *owner = NULL;
@@ -168,6 +173,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
         return volt_fail(VOLT_EINVAL, "no output folder is given");
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
+    if (p->spread)
+        volt_comm_set_cancelled(p->spread->comm, is_cancelled, &own);
     st = is_first(p) ? prepare(&owner, p, cases, &o, &own) : VOLT_OK;
     VOLT_TRY(st, done, prepare_ranks(p, cases, &o, st));
     VOLT_TRY(st, done, fail_together(p, predict_stages(p, cases, &o, &own, &r)));
@@ -177,6 +184,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (result)
         *result = r;
 done:
+    if (p->spread)
+        volt_comm_set_cancelled(p->spread->comm, NULL, NULL);
     volt_owner_release(&owner);
     if (o.failures)
         volt_predict_failures_sort(o.failures);
