@@ -108,6 +108,11 @@ VOLT_API double volt_comm_waited(const volt_comm *c);
 /* The longest time of one wait, for all communicators of this rank. By default, and with 0,
  * there is no limit while any rank makes progress: after 600 s without, waits end. */
 VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
+/* Asked now and then by the thread of this rank that waits, for all of its communicators: where
+ * it returns true, the wait ends with VOLT_ECANCELLED, and with it the work of all ranks, as
+ * after any failure. NULL ends it, and is the default. */
+typedef bool volt_comm_cancelled(void *user);
+VOLT_API void volt_comm_set_cancelled(volt_comm *c, volt_comm_cancelled *cancelled, void *user);
 
 /* ---- the end of a program whose ranks are processes ----
  *

@@ -9,12 +9,15 @@
 
 volt_status cli_open_ranks(cli *c, int count, char **argv)
 {
+    bool parts = false, mesh = false;
     volt_status st;
 
     for (int i = 0; i < count; i++) {
-        if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
-            return VOLT_OK;
+        parts = parts || strncmp(argv[i], "--part", 6) == 0;
+        mesh = mesh || strncmp(argv[i], "--mesh", 6) == 0;
     }
+    if (parts && !mesh) /* processes that share the work themselves */
+        return VOLT_OK;
     VOLT_TRY(st, done, volt_comm_open(&c->comm, "auto"));
     if (volt_comm_size(c->comm) > 1)
         return VOLT_OK;

@@ -41,6 +41,8 @@ typedef struct volt_world {
     uint32_t used[VOLT_COMM_NUMBERS / 32]; /* numbers of this rank's communicators */
     struct volt_monitor *monitor;          /* NULL: ranks are threads */
     bool rehearsal;                        /* its peers do as it does (rehearse.h) */
+    volt_comm_cancelled *cancelled;        /* NULL: waits are not cancelled */
+    void *cancelled_user;
     /* Called after a failure was posted; NULL where nothing needs waking. */
     void (*wake)(struct volt_world *w);
 } volt_world;

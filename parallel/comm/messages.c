@@ -228,7 +228,10 @@ static volt_status wait_for(volt_comm *c, volt_ticket *t, double began, bool *ow
             return st;
         if ((st = volt_world_check(w)) != VOLT_OK || (st = check_ended(c, t)) != VOLT_OK)
             return st;
-        if ((st = check_time(c, t, volt_seconds() - began)) != VOLT_OK) {
+        st = check_time(c, t, volt_seconds() - began);
+        if (st == VOLT_OK && w->cancelled && w->cancelled(w->cancelled_user))
+            st = volt_fail(VOLT_ECANCELLED, "stopped at the caller's request");
+        if (st != VOLT_OK) {
             *own = true;
             return st;
         }

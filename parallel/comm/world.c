@@ -123,6 +123,14 @@ void volt_comm_set_timeout(volt_comm *c, double seconds)
                          __ATOMIC_SEQ_CST);
 }
 
+void volt_comm_set_cancelled(volt_comm *c, volt_comm_cancelled *cancelled, void *user)
+{
+    if (!c)
+        return;
+    c->world->cancelled = cancelled;
+    c->world->cancelled_user = user;
+}
+
 /* ---- failures ---- */
 
 volt_status volt_world_check(const volt_world *w)

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "parallel/comm/backend.h"
@@ -240,6 +242,31 @@ static void *exit_late(void *code)
     _exit(*(int *)code);
 }
 
+/* What the launcher has not read from this process; 0 where `file` is no pipe. */
+static int unread(int file)
+{
+    struct stat info;
+    int bytes = 0;
+
+    if (fstat(file, &info) != 0 || !S_ISFIFO(info.st_mode) || ioctl(file, FIONREAD, &bytes) < 0)
+        return 0;
+    return bytes;
+}
+
+/* A launcher that is told of an abort leaves pipes as they are: it gets time to read them
+ * before, and to pass on what it has read. */
+static void let_launcher_read(void)
+{
+    const struct timespec pause = {0, 10000000};
+    int left = 5;
+
+    for (int i = 0; i < 200 && left > 0; i++) {
+        if (unread(STDOUT_FILENO) + unread(STDERR_FILENO) == 0)
+            left--;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void mpi_abort(void *state, int exit_code)
 {
     static int code;
@@ -249,6 +276,7 @@ static void mpi_abort(void *state, int exit_code)
     int finalized = 1;
 
     code = exit_code;
+    let_launcher_read();
     if (pthread_create(&late, NULL, exit_late, &code) == 0) /* should MPI not end us */
         pthread_detach(late);
     clock_gettime(CLOCK_REALTIME, &until);

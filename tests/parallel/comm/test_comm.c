@@ -521,6 +521,35 @@ static void a_wait_ends_at_its_time_out(void **state)
         fail_msg("%s", volt_last_error());
 }
 
+static bool asked_twice(void *user)
+{
+    return atomic_fetch_add((atomic_int *)user, 1) > 0;
+}
+
+/* Rank 0 waits for one that computes on; that one finds the failure at its next message. */
+static volt_status stop_waiting(volt_comm *c, void *context)
+{
+    volt_ticket *none = NULL;
+
+    if (volt_comm_rank(c) == 0) {
+        volt_comm_set_cancelled(c, asked_twice, context);
+        return volt_comm_barrier(c);
+    }
+    while (volt_comm_test(c, &none) == VOLT_OK)
+        ranks_dawdle(1, 1);
+    CHECK(volt_comm_barrier(c) == VOLT_EPEER);
+    return VOLT_EPEER;
+}
+
+static void a_wait_can_be_cancelled(void **state)
+{
+    atomic_int asked = 0;
+
+    (void)state;
+    assert_fails(volt_ranks_run(2, stop_waiting, &asked), VOLT_ECANCELLED, "request");
+    assert_true(atomic_load(&asked) >= 2);
+}
+
 /* A rank fails while others are within sums and large messages. */
 static volt_status fail_amid(volt_comm *c, void *context)
 {
@@ -623,6 +652,7 @@ int main(void)
         cmocka_unit_test(what_all_report_is_said_once),
         cmocka_unit_test(a_rank_that_left_is_not_waited_for),
         cmocka_unit_test(a_wait_ends_at_its_time_out),
+        cmocka_unit_test(a_wait_can_be_cancelled),
         cmocka_unit_test(buffers_are_free_after_a_failure),
         cmocka_unit_test(ranks_count_for_the_callers_scope),
         cmocka_unit_test(no_allocation_leaves_ranks_hanging),
