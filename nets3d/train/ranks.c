@@ -78,24 +78,9 @@ volt_status volt_train_ranks_agree(volt_train_ranks *r, volt_status mine)
     return r->comm ? settle(r, volt_comm_agree(r->comm, mine)) : mine;
 }
 
-/* Not volt_comm_agree: on which rank a folder is full does not matter to the user. */
 volt_status volt_train_ranks_follow(volt_train_ranks *r, volt_status mine)
 {
-    struct {
-        int32_t status;
-        char sentence[1024];
-    } outcome = {.status = mine};
-    volt_status st;
-
-    if (!r->comm)
-        return mine;
-    if (mine != VOLT_OK)
-        snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
-    st = volt_comm_broadcast(r->comm, &outcome, sizeof outcome, 0);
-    if (st != VOLT_OK || outcome.status == VOLT_OK)
-        return st;
-    volt_set_last_error(outcome.sentence);
-    return settle(r, (volt_status)outcome.status);
+    return r->comm ? settle(r, volt_comm_follow(r->comm, mine)) : mine;
 }
 
 volt_status volt_train_ranks_same(volt_train_ranks *r, const char *what, const void *data,
