@@ -92,6 +92,9 @@ VOLT_CALL volt_comm_barrier(volt_comm *c);
  * the lowest rank that failed, behind its number and host. `mine` comes with this thread's
  * last sentence. */
 VOLT_CALL volt_comm_agree(volt_comm *c, volt_status mine);
+/* Collective. All get status and sentence of what rank 0 has done alone; `mine` of the others
+ * does not count. Not volt_comm_agree: that it was rank 0 does not matter to the user. */
+VOLT_CALL volt_comm_follow(volt_comm *c, volt_status mine);
 /* Collective. VOLT_EINVAL, "ranks 0 and 3 differ in WHAT", on all ranks unless all have the
  * same bytes. */
 VOLT_CALL volt_comm_same(volt_comm *c, const char *what, const void *data, size_t bytes);

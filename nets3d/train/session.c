@@ -120,7 +120,7 @@ static volt_status compile(volt_session *s)
     volt_status st;
 
     po.n = s->ranks.count;
-    po.samples = s->ranks.mesh ? r->batch : po.n; /* a check compiles without a mesh */
+    po.samples = s->ranks.comm ? r->batch : 0; /* a rehearsal has no other ranks to ask */
     po.mesh = s->ranks.mesh;
     po.precision = s->recipe.precision;
     po.mode = VOLT_TRAIN;
@@ -611,8 +611,8 @@ static volt_status prepare(volt_session *s)
         goto done;
     VOLT_TRY(st, done, volt_session_place(s));
     VOLT_TRY(st, done, check_channels(s));
-    if (!s->ranks.comm && volt_train_ranks_parts(&s->ranks) > 1)
-        goto done; /* only the ranks together can build it */
+    if (!s->ranks.comm && s->ranks.size > 1 && !s->ranks.mesh)
+        goto done; /* which mesh it will be is not known yet */
     VOLT_TRY(st, done, compile(s));
     note_parts(s);
     st = announce(s);
