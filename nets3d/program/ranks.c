@@ -206,7 +206,7 @@ void volt_program_account_host(volt_program *p)
         bytes = p->loss_bytes;
     bytes = volt_program_host_exchanges(p, (bytes + 63) / 64 * 64);
     p->host_buckets = bytes;
-    p->host_bytes = bytes + volt_program_host_buckets(p);
+    p->host_bytes = p->memory.messages = bytes + volt_program_host_buckets(p);
 }
 
 /* ---- loss ---- */

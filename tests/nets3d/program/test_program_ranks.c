@@ -228,10 +228,7 @@ static void bfloat16(void **state)
     (void)state;
     if (!cpu->supports(cpu, VOLT_BF16_MIXED))
         skip_because("this processor has no bf16");
-    c.extent[0] = 48;
-    c.extent[1] = 36;
-    c.extent[2] = 24;
-    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2,y=2"));
+    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2", "data=2,y=2", "z=4,x=2"));
 }
 
 /* Some values are gathered on the way down, and gradients on the way up. */
