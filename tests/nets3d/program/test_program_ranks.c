@@ -389,7 +389,7 @@ static void gathered_levels(void **state)
         for (int a = 0; a < 3; a++)
             c.gather[a] = stride;
         c.name = stride == 2 ? "the coarsest gathered" : "all but the finest gathered";
-        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=3", "y=2,x=2", "data=2,z=4"));
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "y=2,x=2", "data=2,z=4"));
         check_meshes(&c, reference, VOLT_FP32, MESHES("z=5", "z=2,x=2"));
         if (stride == 1) /* some ranks have no voxel of the coarse output */
             check_meshes(&c, reference, VOLT_FP32, MESHES("y=12"));
