@@ -542,7 +542,7 @@ done:
     return st;
 }
 
-static void an_overflow_on_one_rank_skips_the_step_on_all(void **state)
+static void an_overflow_on_one_rank_skips_all_steps(void **state)
 {
     static const char *const meshes[] = {"data=3", "z=2,y=2"};
     volt_device overflowing = *cpu;
@@ -565,7 +565,7 @@ static void an_overflow_on_one_rank_skips_the_step_on_all(void **state)
 }
 
 /* Where the volume is cut; levels that are gathered may have it. */
-static void linear_upsampling_of_parts_is_refused_by_name(void **state)
+static void linear_upsampling_of_parts_is_refused(void **state)
 {
     job j = make_job("z=2", 1);
 
@@ -701,8 +701,8 @@ int main(void)
         cmocka_unit_test(all_ranks_fail_with_an_upload),
         cmocka_unit_test(ranks_take_what_they_announce),
         cmocka_unit_test(the_hosts_memory_is_announced),
-        cmocka_unit_test(an_overflow_on_one_rank_skips_the_step_on_all),
-        cmocka_unit_test(linear_upsampling_of_parts_is_refused_by_name),
+        cmocka_unit_test(an_overflow_on_one_rank_skips_all_steps),
+        cmocka_unit_test(linear_upsampling_of_parts_is_refused),
         cmocka_unit_test(slabs_are_segmented_as_the_whole),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
     };
