@@ -251,7 +251,8 @@ static volt_status announce(volt_session *s)
     m->loader = volt_feed_bytes(&train, parts, most);
     if (s->data->validate_count)
         m->loader += volt_feed_bytes(&validation, parts, most);
-    m->other = parameters + (s->device->host_memory ? 0 : optimizer) + ((size_t)1 << 20);
+    m->other =
+        parameters + (s->device->host_memory ? 0 : optimizer) + pm.messages + ((size_t)1 << 20);
     m->total = m->program + m->optimizer + m->loader + m->other;
     volt_report(s->cb, VOLT_LOG_INFO,
                 "memory: %.0f MiB at most%s (network %.0f: activations %.0f, parameters %.0f, "

@@ -135,9 +135,11 @@ static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh
     o.mesh = mesh;
     o.precision = t->precision;
     o.mode = VOLT_TRAIN;
-    o.threads = 1;
+    o.threads = c->threads ? c->threads : 1;
     o.seed = 5;
     o.accumulate = c->parts > 0;
+    o.arenas = c->ahead ? s->parts : 1;
+    o.keep_forms = c->keep_forms;
     o.learns = c->frozen ? s->learns : NULL;
     VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, s->dev, &o));
     VOLT_TRY(st, done, volt_program_load(s->p, t->weights));
@@ -197,7 +199,7 @@ done:
     return st;
 }
 
-static volt_status pass(const training *t, shard *s, int i, int part, rank_result *own)
+static volt_status forward(const training *t, shard *s, int i, int part)
 {
     const rank_case *c = t->c;
     const float *input = s->input + part * own_voxels(s) * s->channels;
@@ -210,10 +212,36 @@ static volt_status pass(const training *t, shard *s, int i, int part, rank_resul
         cut(t->out->logits + s->first * s->classes * volume_of(c->extent), s->logits,
             sizeof(float), s->n * s->classes, c->extent, s->box, false);
     }
+done:
+    return st;
+}
+
+static volt_status backward(const training *t, shard *s, int i, int part, rank_result *own)
+{
+    volt_status st;
+
     VOLT_TRY(st, done, take_loss(t, s, part, false, &own->loss[i], own));
-    st = volt_program_backward(s->p);
-    if (st == VOLT_OK && c->parts)
-        st = volt_program_accumulate(s->p, part, c->parts);
+    VOLT_TRY(st, done, volt_program_backward(s->p));
+    if (t->c->parts)
+        st = volt_program_accumulate(s->p, part, t->c->parts);
+done:
+    return st;
+}
+
+/* All parts of a batch. */
+static volt_status passes(const training *t, shard *s, int i, rank_result *own)
+{
+    const bool ahead = t->c->ahead;
+    volt_status st = VOLT_OK;
+
+    for (int part = 0; ahead && part < s->parts; part++) {
+        VOLT_TRY(st, done, volt_program_use(s->p, part));
+        VOLT_TRY(st, done, forward(t, s, i, part));
+    }
+    for (int part = 0; part < s->parts; part++) {
+        VOLT_TRY(st, done, ahead ? volt_program_use(s->p, part) : forward(t, s, i, part));
+        VOLT_TRY(st, done, backward(t, s, i, part, own));
+    }
 done:
     return st;
 }
@@ -221,13 +249,13 @@ done:
 static volt_status step(const training *t, shard *s, int i, volt_optimizer *optimizer,
                         rank_result *own)
 {
-    volt_status st = VOLT_OK;
+    volt_status st;
 
-    for (int part = 0; part < s->parts; part++)
-        VOLT_TRY(st, done, pass(t, s, i, part, own));
+    VOLT_TRY(st, done, passes(t, s, i, own));
     if (i == 0)
         VOLT_TRY(st, done, copy_gradients(t, s, own));
-    st = volt_optimizer_step(optimizer, 0.01);
+    VOLT_TRY(st, done, volt_optimizer_step(optimizer, 0.01));
+    st = volt_program_pack(s->p);
 done:
     return st;
 }

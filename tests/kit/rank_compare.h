@@ -19,6 +19,10 @@ typedef struct rank_case {
     int64_t gather[3]; /* of the program's options */
     int parts;         /* batches of n that make up an update; 0 = 1 */
     bool frozen;       /* every third parameter */
+    bool ahead;        /* all parts forward, each in an arena of its own, before the first goes
+                        * back */
+    bool keep_forms;   /* of the program's options */
+    int threads;       /* of each rank; 0 = 1 */
 } rank_case;
 
 typedef struct rank_tolerance {
