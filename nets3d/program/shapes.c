@@ -307,6 +307,7 @@ volt_status volt_program_shapes(volt_program *p)
             (u->node->kind == VOLT_NODE_CONV || u->node->kind == VOLT_NODE_TCONV) &&
             feeds_norm_only(p, u->out);
     }
+    VOLT_TRY(st, done, volt_program_take_stage(p));
     assign_concats(p);
 done:
     return st;

@@ -13,15 +13,8 @@
 
 static void clear_exchanges(volt_program *p)
 {
-    for (int i = 0; i < p->exchange_count; i++) {
-        volt_exchange *x = &p->exchanges[i];
-
-        for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
-            p->device->op_free(x->pack[j]);
-        volt_free(x->pack);
-        volt_free(x->message);
-        volt_free(x->offset);
-    }
+    for (int i = 0; i < p->exchange_count; i++)
+        volt_program_clear_exchange(p, &p->exchanges[i]);
     p->exchange_count = 0;
 }
 

@@ -19,6 +19,7 @@ typedef struct rank_case {
     int64_t gather[3]; /* of the program's options */
     int parts;         /* batches of n that make up an update; 0 = 1 */
     bool frozen;       /* every third parameter */
+    bool together;     /* all parts forward, then all their losses, then all backward */
 } rank_case;
 
 typedef struct rank_tolerance {
@@ -36,6 +37,7 @@ typedef struct rank_result {
     double loss[8];            /* of each step, of its last part; behind them an evaluation's */
     int gathers;               /* exchanges for whole values, */
     int exchanges;             /* and all */
+    int kinds[4];              /* steps that send and receive values, then gradients */
     int64_t counts[3 * 16], voxels;
     int64_t parameters, logit_count;
 } rank_result;

@@ -233,8 +233,8 @@ static void what_cannot_be_is_refused_on_all_ranks(void **state)
     j.o.gather[1] = -1;
     assert_fails(run_job(&j), VOLT_EINVAL, "a stride of -1 along h");
     j.o.gather[1] = 0;
-    j.mesh = "stage=2";
-    assert_fails(run_job(&j), VOLT_ENOTSUP, "stages");
+    j.mesh = "x=2,stage=2";
+    assert_fails(run_job(&j), VOLT_ENOTSUP, "stages cannot be combined");
     j.mesh = "x=9";
     assert_fails(run_job(&j), VOLT_EINVAL, "8 voxels along x");
     free_job(&j);
