@@ -129,19 +129,6 @@ static volt_status add_message_buffer(volt_program *p, int *out, size_t bytes)
     return bytes ? volt_program_add_buffer(p, out, bytes) : VOLT_OK;
 }
 
-void volt_program_clear_exchange(volt_program *p, volt_exchange *x)
-{
-    for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
-        p->device->op_free(x->pack[j]);
-    volt_free(x->pack);
-    volt_free(x->message);
-    volt_free(x->offset);
-    if (x->link) {
-        volt_transfer_clear(x->plan);
-        volt_free(x->plan);
-    }
-}
-
 volt_status volt_program_push_exchange(volt_program *p, volt_exchange x)
 {
     size_t count;

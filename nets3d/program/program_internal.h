@@ -380,6 +380,7 @@ static inline bool volt_unit_over_batch(const volt_unit *u)
 
 /* steps.c */
 void volt_program_clear_steps(volt_program *p);
+void volt_program_clear_exchange(volt_program *p, volt_exchange *x);
 VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);
 /* A new buffer for the whole of `tensor`. */
 VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,
@@ -459,7 +460,6 @@ VOLT_MUST_USE volt_status volt_program_place_forms(volt_program *p);
  * needs any. */
 VOLT_MUST_USE volt_status volt_program_add_exchange(volt_program *p, int unit, volt_value v,
                                                     const volt_place *place, bool gradient);
-void volt_program_clear_exchange(volt_program *p, volt_exchange *x);
 
 /* run.c */
 /* Runs the steps first..last-1. At VOLT_STEP_MARGINS and VOLT_STEP_SUMS, which do nothing here,

@@ -90,7 +90,7 @@ VOLT_MUST_USE volt_status volt_program_add_exchange_step(volt_program *p, volt_s
 /* stages.c */
 
 /* With a mesh of several stages leaves only the units of this rank's, and those that receive.
- * VOLT_EINVAL: more stages than units; VOLT_ENOTSUP names a node that needs the whole batch. */
+ * VOLT_EINVAL: more stages than units. */
 VOLT_MUST_USE volt_status volt_program_take_stage(volt_program *p);
 /* The unit of any stage that makes v; NULL without stages. */
 const volt_unit *volt_program_maker(const volt_program *p, volt_value v);
@@ -111,7 +111,10 @@ VOLT_MUST_USE volt_status volt_program_receive_gradient(volt_program *p, int uni
                                                         const volt_place *place);
 /* Memory for the tickets of all arenas, once exchanges are complete. */
 VOLT_MUST_USE volt_status volt_program_open_links(volt_program *p);
-volt_ticket **volt_program_link(const volt_program *p, int arena, int exchange);
+static inline volt_ticket **volt_program_link(const volt_program *p, int arena, int exchange)
+{
+    return &p->links[arena * (p->exchange_count + 1) + exchange];
+}
 /* Waits for what the last pass in the arena in use has sent. */
 VOLT_MUST_USE volt_status volt_program_end_sends(volt_program *p);
 

@@ -167,14 +167,6 @@ static volt_status check(const volt_program *p)
 {
     const int stages = p->options.mesh->size[VOLT_MESH_STAGE];
 
-    for (int i = 0; i < p->unit_count && volt_program_trains(p); i++) {
-        const volt_node *node = p->units[i].node;
-        if (node->kind == VOLT_NODE_BATCH_NORM)
-            return volt_fail(VOLT_ENOTSUP,
-                             "%s: a batch norm takes statistics over the batch, which stages "
-                             "get in pieces: train without stages",
-                             volt_program_node_name(p, node));
-    }
     if (stages > MOST_STAGES || stages > p->unit_count)
         return volt_fail(VOLT_EINVAL, "%d stages; this network can have up to %d", stages,
                          p->unit_count < MOST_STAGES ? p->unit_count : MOST_STAGES);
@@ -362,11 +354,6 @@ volt_status volt_program_open_links(volt_program *p)
         return VOLT_OK;
     return volt_alloc_zero(&p->links, (size_t)(p->options.arenas * (p->exchange_count + 1)),
                            sizeof *p->links, "stages");
-}
-
-volt_ticket **volt_program_link(const volt_program *p, int arena, int exchange)
-{
-    return &p->links[arena * (p->exchange_count + 1) + exchange];
 }
 
 volt_status volt_program_end_sends(volt_program *p)

@@ -20,17 +20,21 @@ static bool is_last(const volt_session *s)
     return s->ranks.mesh && stages > 1 && s->ranks.mesh->at[VOLT_MESH_STAGE] == stages - 1;
 }
 
+static size_t voxels_of(const volt_session *s)
+{
+    return (size_t)(s->ranks.count * volt_box_voxels(s->box));
+}
+
 /* Of one part; only the first stage reads images, only the last labels. */
 static size_t image_count(const volt_session *s)
 {
-    return is_first(s) ? (size_t)(volt_session_batch_voxels(s) *
-                                  volt_network_in_channels(&s->data->config->net))
+    return is_first(s) ? voxels_of(s) * (size_t)volt_network_in_channels(&s->data->config->net)
                        : 0;
 }
 
 static size_t label_count(const volt_session *s)
 {
-    return is_last(s) ? (size_t)volt_session_batch_voxels(s) : 0;
+    return is_last(s) ? voxels_of(s) : 0;
 }
 
 size_t volt_stages_bytes(const volt_session *s)

@@ -92,7 +92,7 @@ static void a_network_with_skips(void **state)
     check_meshes(&plain, reference, VOLT_FP32, MESHES("stage=2", "data=2,stage=3"));
 }
 
-static void a_residual_network(void **state)
+static void stages_of_a_residual_network(void **state)
 {
     const rank_case c = {
         .name = "residual", .build = build_residual, .n = 1, .extent = {4, 8, 8}, .values = 3};
@@ -149,7 +149,7 @@ static void parts_of_a_batch_in_a_pipeline(void **state)
     check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=3", "data=2,stage=3"));
 }
 
-static void bfloat16(void **state)
+static void stages_in_bfloat16(void **state)
 {
     rank_case c = plain;
 
@@ -162,7 +162,7 @@ static void bfloat16(void **state)
     check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("stage=2", "stage=3"));
 }
 
-static void frozen_parameters(void **state)
+static void stages_with_frozen_parameters(void **state)
 {
     rank_case c = plain;
 
@@ -172,7 +172,7 @@ static void frozen_parameters(void **state)
 }
 
 /* The same bits where messages go by way of the host. */
-static void memory_that_the_host_cannot_reach(void **state)
+static void stages_of_memory_out_of_reach(void **state)
 {
     rank_case c = plain;
     rank_result near, far;
@@ -372,12 +372,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_chain),
         cmocka_unit_test(a_network_with_skips),
-        cmocka_unit_test(a_residual_network),
+        cmocka_unit_test(stages_of_a_residual_network),
         cmocka_unit_test(a_network_of_every_kind),
         cmocka_unit_test(parts_of_a_batch_in_a_pipeline),
-        cmocka_unit_test(bfloat16),
-        cmocka_unit_test(frozen_parameters),
-        cmocka_unit_test(memory_that_the_host_cannot_reach),
+        cmocka_unit_test(stages_in_bfloat16),
+        cmocka_unit_test(stages_with_frozen_parameters),
+        cmocka_unit_test(stages_of_memory_out_of_reach),
         cmocka_unit_test(steps_tell_what_crosses),
         cmocka_unit_test(a_stage_holds_its_own),
         cmocka_unit_test(what_cannot_be_is_refused),
