@@ -340,6 +340,15 @@ static volt_ticket **ticket_of(const volt_program *p, const volt_step *s)
     return x->link ? volt_program_link(p, p->arena_number, s->exchange) : &x->ticket;
 }
 
+/* Others may use the low tags of the stages' communicator. */
+static int tag_of(const volt_exchange *x, const volt_step *s)
+{
+    const int low = 1024;
+
+    return x->link ? low + x->value % (VOLT_TAG_MAX + 1 - low)
+                   : s->exchange % (VOLT_TAG_MAX + 1);
+}
+
 volt_status volt_program_run_start(volt_program *p, const volt_step *s)
 {
     volt_exchange *x = &p->exchanges[s->exchange];
@@ -367,7 +376,7 @@ volt_status volt_program_run_start(volt_program *p, const volt_step *s)
     VOLT_TRY(st, done,
              volt_comm_start(ticket_of(p, s), x->link ? p->stages : p->space, x->message,
                              plan->sends, x->message + plan->sends, plan->receives,
-                             (x->link ? x->value : s->exchange) % (VOLT_TAG_MAX + 1)));
+                             tag_of(x, s)));
     p->on_their_way++;
 done:
     return st;

@@ -149,6 +149,24 @@ static void parts_of_a_batch_in_a_pipeline(void **state)
     check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=3", "data=2,stage=3"));
 }
 
+static const uint8_t regions[] = {0, 0, 1, 0, 1, 1}; /* (values,channels) */
+
+/* A loss whose sums most ranks have no part of. */
+static void stages_of_regions_and_ignored_voxels(void **state)
+{
+    const rank_case c = {.name = "regions",
+                         .build = networks[2].build,
+                         .n = 3,
+                         .extent = {1, 16, 12},
+                         .values = 3,
+                         .regions = regions,
+                         .ignore = true};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("stage=2", "data=2,stage=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("stage=3"));
+}
+
 static void stages_in_bfloat16(void **state)
 {
     rank_case c = plain;
@@ -375,6 +393,7 @@ int main(void)
         cmocka_unit_test(stages_of_a_residual_network),
         cmocka_unit_test(a_network_of_every_kind),
         cmocka_unit_test(parts_of_a_batch_in_a_pipeline),
+        cmocka_unit_test(stages_of_regions_and_ignored_voxels),
         cmocka_unit_test(stages_in_bfloat16),
         cmocka_unit_test(stages_with_frozen_parameters),
         cmocka_unit_test(stages_of_memory_out_of_reach),
