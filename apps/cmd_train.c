@@ -94,7 +94,9 @@ static const cli_option options[] = {
      "hosts"},
     {"--mesh", 0, CLI_TEXT, AT(mesh), "MESH", NULL, 0, 0,
      "how ranks share the work: data=4: each takes samples of a batch; z=2,y=2: each takes a "
-     "part of every sample; data=2,z=2: both; auto: the fastest that fits"},
+     "part of every sample; data=2,z=2: both; stage=2: each takes some of the network's "
+     "layers, "
+     "with --accumulate; auto: the fastest that fits"},
     {"--configuration", 'c', CLI_TEXT, AT(configuration), "NAME", NULL, 0, 0,
      "configuration of the plan [3d_fullres]"},
     {"--previous", 0, CLI_TEXT, AT(previous), "RUN|DIR", NULL, 0, 0,

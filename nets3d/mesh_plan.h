@@ -71,7 +71,7 @@ typedef struct volt_mesh_plan {
     volt_mesh_row *row; /* those that fit into memory, then others, then impossible ones; each
                          * by predicted time */
     int best;           /* 0, if that row fits; else -1 */
-    volt_mesh_limit limit[VOLT_MESH_AXES]; /* stage: 1, as there are none yet */
+    volt_mesh_limit limit[VOLT_MESH_AXES]; /* stage: 1, as stages are not weighed */
     int nearest; /* `ranks`, or where no mesh has so many: the nearest number that one has */
 } volt_mesh_plan;
 VOLT_API void volt_mesh_plan_free(volt_mesh_plan *plan); /* NULL is allowed */

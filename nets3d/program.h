@@ -16,6 +16,13 @@
  *          same on all ranks. If a rank fails in a collective call, the others fail too
  *          (VOLT_EPEER). Messages of a device that the host cannot reach go through memory of
  *          the host (volt_program_memory.messages).
+ * Stages   ranks along `stage` compute one range of the network's units each, in forward order,
+ *          and send each other the values and gradients that cross. The first needs the input,
+ *          the last the labels, and it alone has outputs; losses, counts and gradients are
+ *          those of all. Every rank holds all parameters and their gradients, but activations
+ *          and packed weights of its own units only. To keep all stages busy, use an arena for
+ *          each part of a batch: all forward passes, then all losses, then all backward passes,
+ *          each followed by volt_program_accumulate.
  * Threads  a program is used by one thread at a time; its operators use `threads` threads.
  *          Several programs may share a graph and a device.
  */
@@ -42,7 +49,7 @@ typedef struct volt_program_options {
     /* The ranks that compute together; NULL = one. Borrowed: must outlive the program. Ranks
      * along z, y, x get a box of the input each (volt_program_box), cut where the network's
      * strides allow; input, labels and outputs are those of the box. Ranks along `data` get
-     * samples each, in their order. */
+     * samples each, in their order. Ranks along `stage` have the same samples. */
     const volt_mesh *mesh;
     int64_t samples; /* of the whole batch, all ranks' n along `data`; 0 = find out */
     /* With a mesh that cuts: values coarser than these strides along d, h, w are computed whole
@@ -102,7 +109,8 @@ typedef struct volt_program_memory {
 /* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.
  * The caller owns *out. VOLT_EINVAL: extents or the box do not fit the strides (names node,
  * axis, value), or a batch norm has a single voxel per channel to train on. VOLT_ENOTSUP: the
- * device or a part of the volume cannot do this network. */
+ * device or a part of the volume cannot do this network; stages of a volume that is cut, or
+ * that train a batch norm (names it). */
 VOLT_CALL volt_program_create(volt_program **out, const volt_graph *graph,
                               const volt_device *device, const volt_program_options *options);
 VOLT_API void volt_program_free(volt_program *p); /* NULL is allowed */
@@ -131,7 +139,8 @@ VOLT_CALL volt_program_save(const volt_program *p, float *flat);
 /* Inputs, labels and the memory that outputs are copied to may be the host's or the program's
  * device's.
  *
- * Runs forward on `input`, PLAIN (n,c,d,h,w) float32. `step` keys dropout masks. */
+ * Runs forward on `input`, PLAIN (n,c,d,h,w) float32; NULL is allowed in stages behind the
+ * first. `step` keys dropout masks. */
 VOLT_CALL volt_program_forward(volt_program *p, const float *input, uint32_t step);
 /* Evaluation, the rule of validation and prediction alike: dropout does nothing, and norms that
  * have running statistics use them, as the last update left them. Inference programs always
@@ -140,7 +149,7 @@ VOLT_CALL volt_program_evaluate(volt_program *p, const float *input);
 /* The extents n,c,d,h,w of output i. */
 VOLT_CALL volt_program_output_shape(const volt_program *p, int i, int64_t shape[5]);
 /* After forward: copies output i, PLAIN (n,c,d,h,w) float32, to `to`. After a loss with
- * gradient this is the gradient. */
+ * gradient this is the gradient. VOLT_EINVAL in stages before the last. */
 VOLT_CALL volt_program_download(volt_program *p, int i, float *to);
 
 /* The loss: cross-entropy + soft Dice on logits, weight_ce * E + weight_dice * D per output.
@@ -183,7 +192,8 @@ typedef struct volt_loss_result {
     int64_t voxels;        /* of the finest level, without ignored ones */
 } volt_loss_result;
 
-/* Starts the loss of the outputs against `labels`, int16 (n,d,h,w). With `gradient`, in
+/* Starts the loss of the outputs against `labels`, int16 (n,d,h,w); NULL is allowed in stages
+ * before the last. With `gradient`, in
  * training programs, it also leaves what volt_program_backward starts from: NaN, if a label is
  * neither a value nor to be ignored, or the total is not finite. `options` NULL = defaults. */
 VOLT_CALL volt_program_loss(volt_program *p, const volt_loss_options *options,
@@ -226,8 +236,8 @@ typedef struct volt_step_info {
     double flops, bytes;
     double seconds;     /* of the last run, when profiling is on; 0 otherwise */
     size_t arena_bytes; /* live while it runs */
-    /* Steps that exchange with other ranks: how many this rank sends to, and bytes that it
-     * sends and gets. */
+    /* Steps that exchange with other ranks: how many this rank sends to (a stage's "receive":
+     * gets from), and bytes that it sends and gets. */
     int peers;
     size_t sent, received;
 } volt_step_info;

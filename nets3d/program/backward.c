@@ -515,10 +515,47 @@ done:
     return st;
 }
 
+/* The gradient of a value goes to the stage that made it. */
+static volt_status backward_receive(volt_program *p, int unit)
+{
+    volt_gradient g;
+    volt_status st;
+
+    VOLT_TRY(st, done, gather_native(p, unit, &g));
+    VOLT_TRY(st, done, volt_program_send_gradient(p, unit, &g.place));
+    release(p, &g);
+done:
+    return st;
+}
+
+/* Queues what later stages send as gradients of the unit's value. */
+static volt_status receive_gradients(volt_program *p, int unit)
+{
+    const volt_value v = p->units[unit].out;
+    volt_status st = VOLT_OK;
+
+    if (!p->stages || p->stage_values[v].stage != p->stage)
+        return VOLT_OK;
+    for (int s = volt_comm_size(p->stages) - 1; s > p->stage; s--) {
+        volt_place place;
+
+        if (!(p->stage_values[v].readers >> s & 1))
+            continue;
+        VOLT_TRY(st, done,
+                 volt_program_add_place(p, &place, volt_program_gradient_tensor(p, v)));
+        VOLT_TRY(st, done, volt_program_receive_gradient(p, unit, s, &place));
+        VOLT_TRY(st, done, send_own(p, v, &place));
+    }
+done:
+    return st;
+}
+
 static volt_status backward_unit(volt_program *p, int unit)
 {
     if (volt_node_is_regrid(p->units[unit].node))
         return backward_regrid(p, unit);
+    if (volt_node_is_receive(p->units[unit].node))
+        return backward_receive(p, unit);
     switch (p->units[unit].node->kind) {
     case VOLT_NODE_INPUT:
         return VOLT_OK;
@@ -556,15 +593,17 @@ volt_status volt_program_emit_backward(volt_program *p)
 {
     volt_status st = VOLT_OK;
 
-    for (int i = 0; i < volt_graph_output_count(p->graph); i++) {
+    for (int i = 0; volt_program_has_outputs(p) && i < volt_graph_output_count(p->graph); i++) {
         const volt_value v = p->values[volt_graph_output_value(p->graph, i)].alias;
         if (p->values[v].needs_gradient)
             VOLT_TRY(st, done, send_own(p, v, &p->outputs[i]));
     }
     for (; p->slot < 2 * p->unit_count; p->slot++) {
         const int unit = 2 * p->unit_count - 1 - p->slot;
-        if (p->values[p->units[unit].out].needs_gradient)
+        if (p->values[p->units[unit].out].needs_gradient) {
+            VOLT_TRY(st, done, receive_gradients(p, unit));
             VOLT_TRY(st, done, backward_unit(p, unit));
+        }
         volt_program_drop(p);
         VOLT_TRY(st, done, volt_program_start_buckets(p));
     }

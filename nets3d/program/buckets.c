@@ -28,12 +28,20 @@ static void raise_slot(int *slot, int param, bool written, int to)
         slot[param] = to;
 }
 
-/* The slot of each parameter's last writer; -1 = there is none. */
+/* The slot of each parameter's last writer; -1 = there is none. Stages number their units
+ * differently: their sums start at the end of the pass. */
 static void find_writers(const volt_program *p, int *slot)
 {
     for (int i = 0; i < volt_graph_param_count(p->graph); i++)
         slot[i] = -1;
-    for (int i = 0; i < p->unit_count; i++) {
+    for (int i = 0; p->stages && i < p->network_count; i++) {
+        const volt_unit *u = &p->network[i];
+        const int end = 2 * p->network_count;
+
+        raise_slot(slot, u->node->weight, u->weights_learn, end);
+        raise_slot(slot, u->node->bias, u->bias_learns && !u->bias_cancels, end);
+    }
+    for (int i = 0; !p->stages && i < p->unit_count; i++) {
         const volt_unit *u = &p->units[i];
         const int at = 2 * p->unit_count - 1 - i;
 
@@ -115,7 +123,7 @@ volt_status volt_program_start_buckets(volt_program *p)
         volt_bucket *b = &p->buckets[i];
         const size_t bytes = volt_comm_sum_scratch(p->world, b->count);
 
-        if (b->slot != p->slot)
+        if (b->slot != p->slot && !(p->stages && p->slot == 2 * p->unit_count - 1))
             continue;
         b->scratch = -1;
         if (bytes)
@@ -191,12 +199,14 @@ static volt_status zero_param(volt_program *p, const volt_bucket *b, float *grad
 /* What other ranks compute is 0 here: the last sum lies there. */
 static volt_status zero_dealt(volt_program *p, const volt_bucket *b, float *gradients)
 {
+    const volt_unit *units = p->stages ? p->network : p->units;
+    const int count = p->stages ? p->network_count : p->unit_count;
     volt_status st = VOLT_OK;
 
-    for (int i = 0; st == VOLT_OK && i < p->unit_count; i++) {
-        const volt_unit *u = &p->units[i];
+    for (int i = 0; st == VOLT_OK && i < count; i++) {
+        const volt_unit *u = &units[i];
 
-        if (!u->dealt)
+        if (p->stages ? p->stage_values[u->out].stage == p->stage : !u->dealt)
             continue;
         VOLT_TRY(st, done, zero_param(p, b, gradients, u->node->weight));
         st = zero_param(p, b, gradients, u->node->bias);

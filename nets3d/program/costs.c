@@ -125,6 +125,8 @@ static void take_step(walk *w, const volt_step *s, bool batch_dice)
     case VOLT_STEP_INPUT:
     case VOLT_STEP_DROPOUT:
     case VOLT_STEP_PACK:
+    case VOLT_STEP_SEND: /* meshes with stages are not weighed */
+    case VOLT_STEP_RECEIVE:
         break;
     }
 }

@@ -57,8 +57,7 @@ static void boxes_of(const volt_program *p, volt_value v, plan_kind kind, int r,
 }
 
 /* Plans are made once. */
-static volt_status plan_of(volt_program *p, volt_value v, plan_kind kind,
-                           const volt_transfer **out)
+static volt_status plan_of(volt_program *p, volt_value v, plan_kind kind, volt_transfer **out)
 {
     volt_transfer **plan = &p->values[v].plan[kind];
     volt_box *have = NULL, *need;
@@ -130,13 +129,11 @@ static volt_status add_message_buffer(volt_program *p, int *out, size_t bytes)
     return bytes ? volt_program_add_buffer(p, out, bytes) : VOLT_OK;
 }
 
-/* Adds an exchange that has value, places and boxes: its messages, without operators. */
-static volt_status add_exchange(volt_program *p, plan_kind kind, volt_exchange x)
+volt_status volt_program_push_exchange(volt_program *p, volt_exchange x)
 {
     size_t count;
     volt_status st;
 
-    VOLT_TRY(st, done, plan_of(p, x.value, kind, &x.plan));
     if (p->exchange_count == p->exchange_capacity) {
         const int wanted = 2 * p->exchange_capacity + 64;
         VOLT_TRY(st, done,
@@ -155,10 +152,16 @@ static volt_status add_exchange(volt_program *p, plan_kind kind, volt_exchange x
     p->exchanges[p->exchange_count++] = x;
     return VOLT_OK;
 done:
-    volt_free(x.pack);
-    volt_free(x.message);
-    volt_free(x.offset);
+    volt_program_clear_exchange(p, &x);
     return st;
+}
+
+/* Adds an exchange that has value, places and boxes. */
+static volt_status add_exchange(volt_program *p, plan_kind kind, volt_exchange x)
+{
+    const volt_status st = plan_of(p, x.value, kind, &x.plan);
+
+    return st == VOLT_OK ? volt_program_push_exchange(p, x) : st;
 }
 
 static volt_operand bytes_operand(int buffer)
@@ -181,6 +184,14 @@ static volt_step step_of(const volt_program *p, volt_step_kind kind, int unit, i
     step.operand[1] = bytes_operand(x->send);
     step.operand[2] = bytes_operand(x->receive);
     return step;
+}
+
+volt_status volt_program_add_exchange_step(volt_program *p, volt_step_kind kind, int unit,
+                                           int exchange)
+{
+    const volt_step step = step_of(p, kind, unit, exchange);
+
+    return volt_program_add_step(p, &step);
 }
 
 volt_status volt_program_start_exchange(volt_program *p, int unit, volt_value v,
@@ -284,7 +295,7 @@ static volt_status create_one(volt_program *p, volt_exchange *x, int i, volt_ste
 volt_status volt_program_create_exchange(volt_program *p, volt_step *s)
 {
     volt_exchange *x = &p->exchanges[s->exchange];
-    const bool start = s->kind == VOLT_STEP_MARGINS;
+    const bool start = s->kind == VOLT_STEP_MARGINS || s->kind == VOLT_STEP_SEND;
     const int first = start ? 0 : x->plan->sends;
     const int count = start ? x->plan->sends : x->plan->receives;
     volt_status st = VOLT_OK;
@@ -302,7 +313,7 @@ size_t volt_program_host_exchanges(volt_program *p, size_t offset)
         volt_exchange *x = &p->exchanges[i];
 
         x->host_offset = offset;
-        offset += x->sent + x->received;
+        offset += (x->sent + x->received) * (size_t)(x->link ? p->options.arenas : 1);
     }
     return offset;
 }
@@ -312,6 +323,30 @@ static volt_status run_box(volt_program *p, volt_op *op, void *from, void *to)
     void *operands[2] = {from, to};
 
     return p->device->op_run(op, operands, p->scratch, p->stream);
+}
+
+/* Where the messages lie among the host's copies. A link of each arena may be on its way. */
+static unsigned char *host_of(const volt_program *p, const volt_exchange *x)
+{
+    const size_t arena = x->link ? (size_t)p->arena_number : 0;
+
+    return p->host + x->host_offset + arena * (x->sent + x->received);
+}
+
+static volt_ticket **ticket_of(const volt_program *p, const volt_step *s)
+{
+    volt_exchange *x = &p->exchanges[s->exchange];
+
+    return x->link ? volt_program_link(p, p->arena_number, s->exchange) : &x->ticket;
+}
+
+/* Others may use the low tags of the stages' communicator. */
+static int tag_of(const volt_exchange *x, const volt_step *s)
+{
+    const int low = 1024;
+
+    return x->link ? low + x->value % (VOLT_TAG_MAX + 1 - low)
+                   : s->exchange % (VOLT_TAG_MAX + 1);
 }
 
 volt_status volt_program_run_start(volt_program *p, const volt_step *s)
@@ -326,7 +361,7 @@ volt_status volt_program_run_start(volt_program *p, const volt_step *s)
             VOLT_TRY(st, done, run_box(p, x->pack[i], s->pointer[0], send + x->offset[i]));
     }
     if (p->host) {
-        unsigned char *host = p->host + x->host_offset;
+        unsigned char *host = host_of(p, x);
         if (x->sent)
             VOLT_TRY(st, done, p->device->download(p->device, host, send, x->sent, p->stream));
         send = host;
@@ -339,9 +374,9 @@ volt_status volt_program_run_start(volt_program *p, const volt_step *s)
     if (plan->sends + plan->receives == 0)
         return VOLT_OK;
     VOLT_TRY(st, done,
-             volt_comm_start(&x->ticket, p->space, x->message, plan->sends,
-                             x->message + plan->sends, plan->receives,
-                             s->exchange % (VOLT_TAG_MAX + 1)));
+             volt_comm_start(ticket_of(p, s), x->link ? p->stages : p->space, x->message,
+                             plan->sends, x->message + plan->sends, plan->receives,
+                             tag_of(x, s)));
     p->on_their_way++;
 done:
     return st;
@@ -354,14 +389,14 @@ volt_status volt_program_run_end(volt_program *p, const volt_step *s)
     unsigned char *receive = s->pointer[2];
     volt_status st = VOLT_OK;
 
-    if (!x->ticket)
+    if (!*ticket_of(p, s))
         return VOLT_OK;
     p->on_their_way--;
-    VOLT_TRY(st, done, volt_comm_wait(p->space, &x->ticket));
+    VOLT_TRY(st, done, volt_comm_wait(x->link ? p->stages : p->space, ticket_of(p, s)));
     if (p->host && x->received)
         VOLT_TRY(st, done,
-                 p->device->upload(p->device, receive, p->host + x->host_offset + x->sent,
-                                   x->received, p->stream));
+                 p->device->upload(p->device, receive, host_of(p, x) + x->sent, x->received,
+                                   p->stream));
     for (int i = plan->sends; i < plan->sends + plan->receives; i++)
         VOLT_TRY(st, done, run_box(p, x->pack[i], receive + x->offset[i], s->pointer[0]));
 done:
@@ -414,9 +449,10 @@ void volt_program_count_messages(const volt_program *p, const volt_step *s, volt
 {
     const int64_t ranks = volt_comm_size(p->world);
 
-    if (s->kind == VOLT_STEP_MARGINS && p->space) {
+    if ((s->kind == VOLT_STEP_MARGINS && p->space) || s->kind == VOLT_STEP_SEND ||
+        s->kind == VOLT_STEP_RECEIVE) {
         const volt_exchange *x = &p->exchanges[s->exchange];
-        out->peers = x->plan->sends;
+        out->peers = s->kind == VOLT_STEP_RECEIVE ? x->plan->receives : x->plan->sends;
         out->sent = bytes_of(x->message, x->plan->sends);
         out->received = bytes_of(x->message + x->plan->sends, x->plan->receives);
     } else if (s->kind == VOLT_STEP_SUMS) {

@@ -181,6 +181,8 @@ static volt_status produce_input(volt_program *p, int unit)
             only_convs &=
                 p->units[i].in[j] != u->out || p->units[i].node->kind == VOLT_NODE_CONV;
     }
+    if (p->stages && p->stage_values[u->out].readers)
+        only_convs = false; /* other stages want it native */
     if (only_convs && volt_program_covers(p, &plain.tensor, u->out, false)) {
         p->values[u->out].place = plain;
     } else if (only_convs) {
@@ -488,6 +490,10 @@ static volt_status produce_kind(volt_program *p, int unit, const volt_place *tar
 {
     if (volt_node_is_regrid(p->units[unit].node))
         return produce_regrid(p, unit, target);
+    if (volt_node_is_receive(p->units[unit].node)) {
+        const volt_status st = choose_place(p, unit, target);
+        return st == VOLT_OK ? volt_program_receive_value(p, unit) : st;
+    }
     switch (p->units[unit].node->kind) {
     case VOLT_NODE_INPUT:
         return produce_input(p, unit);
@@ -552,6 +558,15 @@ static volt_status write_outputs(volt_program *p, int unit)
     return st;
 }
 
+/* What the other stages have of an output: no voxels. */
+static volt_place no_output(const volt_program *p, volt_value v)
+{
+    volt_place place = {-1, volt_program_plain_tensor(p, v)};
+
+    place.tensor.d = place.tensor.h = place.tensor.w = 0;
+    return place;
+}
+
 /* The loss stands between the passes; without one it keeps the outputs readable. */
 static volt_status add_loss(volt_program *p)
 {
@@ -559,9 +574,12 @@ static volt_status add_loss(volt_program *p)
     const volt_step step = {.kind = VOLT_STEP_LOSS, .unit = -1};
     volt_status st;
 
-    VOLT_TRY(st, done,
-             volt_program_add_buffer(p, &p->labels,
-                                     (size_t)(e[0] * e[2] * e[3] * e[4]) * sizeof(int16_t)));
+    for (int i = 0; !volt_program_has_outputs(p) && i < volt_graph_output_count(p->graph); i++)
+        p->outputs[i] = no_output(p, p->values[volt_graph_output_value(p->graph, i)].alias);
+    if (volt_program_has_outputs(p))
+        VOLT_TRY(st, done,
+                 volt_program_add_buffer(
+                     p, &p->labels, (size_t)(e[0] * e[2] * e[3] * e[4]) * sizeof(int16_t)));
     p->loss_step = p->step_count;
     st = volt_program_add_step(p, &step);
 done:
@@ -575,6 +593,7 @@ volt_status volt_program_emit_forward(volt_program *p)
     for (p->slot = 0; p->slot < p->unit_count; p->slot++) {
         VOLT_TRY(st, done, produce(p, p->slot, NULL));
         VOLT_TRY(st, done, write_outputs(p, p->slot));
+        VOLT_TRY(st, done, volt_program_send_value(p, p->slot));
         volt_program_drop(p);
     }
     st = add_loss(p);

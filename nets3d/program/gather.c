@@ -192,17 +192,20 @@ volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph, i
     const int parts[3] = {size[VOLT_MESH_Z], size[VOLT_MESH_Y], size[VOLT_MESH_X]};
     weighing w = {.graph = graph, .extent = o->extent};
     volt_partition cut = {0};
+    char text[VOLT_MESH_TEXT];
     int64_t limit[3];
     double fraction;
     volt_status st;
 
-    if (size[VOLT_MESH_STAGE] > 1)
-        return volt_fail(VOLT_ENOTSUP, "a mesh with %d stages: networks have one",
-                         size[VOLT_MESH_STAGE]);
     if (!volt_box_is_empty(o->box))
         return volt_fail(VOLT_EINVAL, "a box is given, and a mesh that says which");
     if (parts[0] * parts[1] * parts[2] == 1)
         return VOLT_OK;
+    if (size[VOLT_MESH_STAGE] > 1)
+        return volt_fail(VOLT_ENOTSUP,
+                         "mesh %s: stages cannot be combined with parts of the volume; drop "
+                         "stage, or z, y and x",
+                         volt_mesh_text(text, size));
     for (int a = 0; a < 3; a++)
         w.cut[a] = parts[a] > 1;
     VOLT_TRY(st, done, volt_alloc(&w.stride, (size_t)count * sizeof *w.stride, "a program"));

@@ -25,7 +25,7 @@ static bool is_cheap(const volt_program *p, volt_value v)
     if (volt_node_is_regrid(
             p->units[p->values[v].unit].node)) /* cutting is, gathering is not */
         return !p->values[v].gathered;
-    return kind != VOLT_NODE_CONV && kind != VOLT_NODE_INPUT;
+    return kind != VOLT_NODE_CONV && kind != VOLT_NODE_INPUT && kind != VOLT_NODE_RECEIVE;
 }
 
 /* At most so many units are recomputed in a row. */

@@ -38,11 +38,16 @@ static void find_lifetimes(volt_program *p)
             if (s->operand[j].kind == VOLT_OPERAND_BUFFER)
                 touch(p, s->operand[j].index, i);
         }
-        if (s->kind != VOLT_STEP_LOSS)
+        if (s->kind != VOLT_STEP_LOSS || !volt_program_has_outputs(p))
             continue;
         touch(p, p->labels, i);
         for (int j = 0; j < volt_graph_output_count(p->graph); j++)
             touch(p, p->outputs[j].buffer, i);
+    }
+    for (int i = 0; i < p->exchange_count; i++) { /* sends outlast their pass */
+        const volt_exchange *x = &p->exchanges[i];
+        if (x->link && x->send >= 0)
+            touch(p, x->send, x->backward ? p->step_count - 1 : p->loss_step);
     }
 }
 
@@ -263,7 +268,8 @@ volt_status volt_program_create_operators(volt_program *p, int *refused)
 
     for (int i = 0; st == VOLT_OK && i < p->step_count; i++) {
         volt_step *s = &p->steps[i];
-        if (p->space && (s->kind == VOLT_STEP_MARGINS || s->kind == VOLT_STEP_MARGINS_END))
+        if ((p->space && (s->kind == VOLT_STEP_MARGINS || s->kind == VOLT_STEP_MARGINS_END)) ||
+            s->kind == VOLT_STEP_SEND || s->kind == VOLT_STEP_RECEIVE)
             st = volt_program_create_exchange(p, s);
         if (s->kind != VOLT_STEP_OPERATOR)
             continue;

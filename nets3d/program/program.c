@@ -208,6 +208,8 @@ static volt_status name_unit(const volt_program *p, const volt_unit *u, char **o
 
     if (volt_node_is_regrid(u->node))
         u = &p->units[p->values[u->in[0]].unit];
+    else if (volt_node_is_receive(u->node))
+        u = volt_program_maker(p, u->out);
     if (u->node->weight < 0)
         return volt_format(out, "%s %d", volt_node_kind_name(u->node->kind), (int)u->out);
     weight = volt_graph_param(p->graph, u->node->weight)->name;
@@ -259,8 +261,12 @@ static const char *what_step(const volt_program *p, const volt_step *s)
         return "gradients sum end";
     case VOLT_STEP_LOSS:
         return "loss";
+    case VOLT_STEP_SEND:
+        return s->backward ? "gradient send" : "send";
+    case VOLT_STEP_RECEIVE:
+        return s->backward ? "gradient receive" : "receive";
     case VOLT_STEP_PACK:
-        return s->unit >= 0             ? "pack"
+        return s->unit >= 0            ? "pack"
                : p->options.keep_forms ? "update pack"
                : s->backward           ? "backward pass pack"
                                        : "forward pass pack";
@@ -470,6 +476,7 @@ static volt_status create_rank(volt_program **out, const volt_graph *graph,
         VOLT_TRY(st, done, volt_program_share_restrictions(p, &again));
     }
     VOLT_TRY(st, done, volt_program_compare_exchanges(p));
+    VOLT_TRY(st, done, volt_comm_agree(world, volt_program_open_links(p)));
     volt_program_account_host(p);
     volt_free(p->peers);
     p->peers = NULL;
@@ -539,6 +546,9 @@ void volt_program_free(volt_program *p)
     volt_free(p->buckets);
     volt_free(p->peers);
     volt_free(p->regrids);
+    volt_free(p->network);
+    volt_free(p->stage_values);
+    volt_free(p->links);
     volt_free(p->host);
     p->device->release(p->device, p->weights);
     p->device->release(p->device, p->gradients);

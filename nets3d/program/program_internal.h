@@ -8,6 +8,7 @@
  *   forward.c   steps of the forward pass, and of recomputing within the backward pass
  *   backward.c  steps of the backward pass
  *   memory.c    lifetimes, the arena, operators and their scratch
+ *   stages.c    meshes with stages: which units are this rank's, and what it sends
  *   pack.c      training: which weights are packed when, and where they lie
  *   ranks.c     meshes: the box and the samples of each rank, and what ranks agree on
  *   gather.c    meshes: levels that all ranks compute whole
@@ -34,6 +35,13 @@ VOLT_BEGIN_DECLS
 static inline bool volt_node_is_regrid(const volt_node *node)
 {
     return node->kind == VOLT_NODE_REGRID;
+}
+
+/* A unit that gets a value from another stage. */
+#define VOLT_NODE_RECEIVE ((volt_node_kind)101)
+static inline bool volt_node_is_receive(const volt_node *node)
+{
+    return node->kind == VOLT_NODE_RECEIVE;
 }
 
 typedef struct volt_place {
@@ -115,6 +123,8 @@ typedef enum volt_step_kind {
     VOLT_STEP_MARGINS_END, /* mesh: the margins are there */
     VOLT_STEP_BUCKET,      /* mesh: starts the sum of a bucket; operand 0 is for messages */
     VOLT_STEP_BUCKET_END,  /* mesh: the sum is there */
+    VOLT_STEP_SEND,        /* operand 0 goes to other stages; operand 1 is the message */
+    VOLT_STEP_RECEIVE,     /* operand 0 comes from another stage; operand 2 is the message */
     VOLT_STEP_PACK         /* packs forms */
 } volt_step_kind;
 
@@ -131,7 +141,7 @@ typedef struct volt_step {
     volt_step_when when;
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
-    volt_value value;     /* VOLT_STEP_MARGINS, MARGINS_END */
+    volt_value value;     /* VOLT_STEP_MARGINS, MARGINS_END, SEND, RECEIVE */
     int exchange;         /* the same with a mesh; BUCKET, BUCKET_END: number of the bucket */
     bool backward, again; /* again: recomputes a value of forward */
     bool over_batch;      /* VOLT_STEP_SUMS */
@@ -170,7 +180,7 @@ typedef struct volt_exchange {
     volt_value value;
     volt_place from, to;            /* the same for margins */
     int64_t from_low[3], to_low[3]; /* first voxels of their boxes */
-    const volt_transfer *plan;      /* the value's */
+    volt_transfer *plan;            /* the value's */
     volt_op **pack;        /* of each send and, behind them, each receive; NULL: the message
                             * is the one before */
     volt_message *message; /* the same; their memory is that of a run */
@@ -179,6 +189,8 @@ typedef struct volt_exchange {
     size_t sent, received; /* bytes of these */
     size_t host_offset;    /* of the messages among the host's copies */
     volt_ticket *ticket;   /* while it is on its way */
+    bool link;             /* between stages: the plan is its own, tickets are in p->links */
+    bool backward;         /* link: of the backward pass */
 } volt_exchange;
 
 /* Gradients of some parameters, next to each other, that are added over all ranks by one call.
@@ -219,6 +231,12 @@ typedef enum volt_run_state {
 typedef struct volt_peer_value {
     volt_box box, need, gradient_need;
 } volt_peer_value;
+
+/* What stages have to do with a value. */
+typedef struct volt_stage_value {
+    int stage;        /* that computes it */
+    uint64_t readers; /* the others that read it, as bits */
+} volt_stage_value;
 
 struct volt_program {
     const volt_graph *graph;
@@ -280,7 +298,7 @@ struct volt_program {
     volt_comm *world, *space;
     int parts;              /* ranks of the space */
     volt_peer_value *peers; /* (parts, values); while compiling */
-    volt_node *regrids;     /* of the units that gather.c adds */
+    volt_node *regrids;     /* of the units that gather.c or stages.c adds */
     int regrid_count;
     bool gathers;
     int64_t samples, own_first; /* of the whole batch, and the first of them that is ours */
@@ -288,6 +306,13 @@ struct volt_program {
     int exchange_count, exchange_capacity;
     volt_bucket *buckets;
     int bucket_count;
+    /* Of programs that are one of several stages, else 0 and NULL. */
+    volt_comm *stages;
+    int stage;
+    volt_unit *network; /* the units of all stages */
+    int network_count;
+    volt_stage_value *stage_values; /* per value */
+    volt_ticket **links;            /* (arenas, exchanges): sends on their way */
     unsigned char *host; /* copies of messages, where the host cannot reach the device's */
     size_t host_bytes, host_buckets; /* of all; where those of buckets begin */
     int on_their_way;                /* tickets */
@@ -355,6 +380,7 @@ static inline bool volt_unit_over_batch(const volt_unit *u)
 
 /* steps.c */
 void volt_program_clear_steps(volt_program *p);
+void volt_program_clear_exchange(volt_program *p, volt_exchange *x);
 VOLT_MUST_USE volt_status volt_program_add_buffer(volt_program *p, int *out, size_t bytes);
 /* A new buffer for the whole of `tensor`. */
 VOLT_MUST_USE volt_status volt_program_add_place(volt_program *p, volt_place *out,

@@ -126,7 +126,10 @@ volt_status volt_program_meet(volt_program *p, const volt_mesh *mesh)
 
     VOLT_TRY(st, done, same(p->world, "the network", hash_of_graph(p)));
     VOLT_TRY(st, done, same(p->world, "the program's options", hash_of_options(&p->options)));
-    st = volt_comm_same(mesh->space, "the number of samples", &p->options.n,
+    VOLT_TRY(st, done,
+             volt_comm_same(mesh->space, "the number of samples", &p->options.n,
+                            sizeof p->options.n));
+    st = volt_comm_same(mesh->stage, "the number of samples", &p->options.n,
                         sizeof p->options.n);
 done:
     return st;
@@ -173,6 +176,10 @@ volt_status volt_program_compare_exchanges(volt_program *p)
     }
     if (p->space)
         VOLT_TRY(st, done, same(p->space, "the steps that exchange", h));
+    h = HASH_START;
+    for (int i = 0; i < p->network_count; i++)
+        hash_number(&h, p->stage_values[p->network[i].out].stage);
+    VOLT_TRY(st, done, same(p->world, "where stages are cut", h));
     h = HASH_START;
     for (int i = 0; i < p->step_count; i++) {
         if (p->steps[i].over_batch)
@@ -281,6 +288,10 @@ void volt_program_settle(volt_program *p)
     for (int i = 0; i < p->exchange_count; i++) {
         if (p->exchanges[i].ticket)
             (void)!volt_comm_wait(p->space, &p->exchanges[i].ticket);
+    }
+    for (int i = 0; p->links && i < p->options.arenas * (p->exchange_count + 1); i++) {
+        if (p->links[i])
+            (void)!volt_comm_wait(p->stages, &p->links[i]);
     }
     for (int i = 0; i < p->bucket_count; i++) {
         if (p->buckets[i].ticket)

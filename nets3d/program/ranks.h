@@ -41,7 +41,8 @@ void volt_program_settle(volt_program *p);
 /* gather.c */
 
 /* Sets the box of rank `part` of the space, and what is gathered, unless it is given.
- * VOLT_EINVAL names the axis and the number of parts that can be; VOLT_ENOTSUP: stages. */
+ * VOLT_EINVAL names the axis and the number of parts that can be; VOLT_ENOTSUP: stages
+ * of a volume that is cut. */
 VOLT_MUST_USE volt_status volt_program_cut(volt_program_options *o, const volt_graph *graph,
                                            int part);
 /* Marks the values of gathered levels; adds units that gather values, and cut them, where their
@@ -79,6 +80,43 @@ void volt_program_count_messages(const volt_program *p, const volt_step *s,
 /* Doubles in device memory become their sums over the ranks of `comm`. */
 VOLT_MUST_USE volt_status volt_program_sum_doubles(volt_program *p, volt_comm *comm,
                                                    double *sums, int64_t count);
+
+/* Adds an exchange whose plan is there: its messages, without operators. A link's plan becomes
+ * the exchange's own, also after a failure. */
+VOLT_MUST_USE volt_status volt_program_push_exchange(volt_program *p, volt_exchange x);
+VOLT_MUST_USE volt_status volt_program_add_exchange_step(volt_program *p, volt_step_kind kind,
+                                                         int unit, int exchange);
+
+/* stages.c */
+
+/* With a mesh of several stages leaves only the units of this rank's, and those that receive.
+ * VOLT_EINVAL: more stages than units. */
+VOLT_MUST_USE volt_status volt_program_take_stage(volt_program *p);
+/* The unit of any stage that makes v; NULL without stages. */
+const volt_unit *volt_program_maker(const volt_program *p, volt_value v);
+/* Outputs and the loss are with the last stage. */
+static inline bool volt_program_has_outputs(const volt_program *p)
+{
+    return !p->stages || p->stage == volt_comm_size(p->stages) - 1;
+}
+/* Add steps: the value of `unit`, at its place, goes to all stages that read it, */
+VOLT_MUST_USE volt_status volt_program_send_value(volt_program *p, int unit);
+/* comes from the one that makes it; */
+VOLT_MUST_USE volt_status volt_program_receive_value(volt_program *p, int unit);
+/* its gradient at `place` goes to the one that makes it, */
+VOLT_MUST_USE volt_status volt_program_send_gradient(volt_program *p, int unit,
+                                                     const volt_place *place);
+/* comes from `stage`. */
+VOLT_MUST_USE volt_status volt_program_receive_gradient(volt_program *p, int unit, int stage,
+                                                        const volt_place *place);
+/* Memory for the tickets of all arenas, once exchanges are complete. */
+VOLT_MUST_USE volt_status volt_program_open_links(volt_program *p);
+static inline volt_ticket **volt_program_link(const volt_program *p, int arena, int exchange)
+{
+    return &p->links[arena * (p->exchange_count + 1) + exchange];
+}
+/* Waits for what the last pass in the arena in use has sent. */
+VOLT_MUST_USE volt_status volt_program_end_sends(volt_program *p);
 
 /* buckets.c */
 

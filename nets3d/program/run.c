@@ -262,6 +262,12 @@ static volt_status run_one(volt_program *p, const volt_step *s, const forward_pa
         return p->space ? volt_program_run_start(p, s) : VOLT_OK;
     case VOLT_STEP_MARGINS_END:
         return volt_program_run_end(p, s);
+    case VOLT_STEP_SEND:
+        return volt_program_run_start(p, s);
+    case VOLT_STEP_RECEIVE: {
+        const volt_status st = volt_program_run_start(p, s);
+        return st == VOLT_OK ? volt_program_run_end(p, s) : st;
+    }
     case VOLT_STEP_BUCKET:
     case VOLT_STEP_BUCKET_END:
         return volt_program_run_bucket(p, s);
@@ -364,9 +370,11 @@ static volt_status run_forward(volt_program *p, const forward_pass *pass)
     if (!p->loaded)
         return volt_fail(VOLT_EINVAL, "the program has no parameters yet");
     p->state = VOLT_RUN_NONE;
+    VOLT_TRY(st, done, volt_program_leave(p, volt_program_end_sends(p)));
     st = volt_program_leave(p, run_steps(p, 0, p->loss_step, pass));
     if (st == VOLT_OK)
         p->state = pass->evaluate ? VOLT_RUN_EVALUATED : VOLT_RUN_FORWARD;
+done:
     return st;
 }
 
@@ -384,6 +392,8 @@ volt_status volt_program_evaluate(volt_program *p, const float *input)
 
 static float *output_address(const volt_program *p, int i)
 {
+    if (p->outputs[i].buffer < 0)
+        return NULL;
     return (float *)(p->arena + p->buffers[p->outputs[i].buffer].offset);
 }
 
@@ -409,8 +419,8 @@ volt_status volt_program_output_shape(const volt_program *p, int i, int64_t shap
     const volt_status st = check_output(p, i);
 
     if (st == VOLT_OK) {
-        const volt_tensor *t = &p->outputs[i].tensor;
-        memcpy(shape, (int64_t[]){t->n, t->c, t->d, t->h, t->w}, 5 * sizeof *shape);
+        const volt_value v = p->values[volt_graph_output_value(p->graph, i)].alias;
+        memcpy(shape, p->values[v].extent, 5 * sizeof *shape);
     }
     return st;
 }
@@ -423,6 +433,9 @@ volt_status volt_program_download(volt_program *p, int i, float *to)
         return st;
     if (p->state == VOLT_RUN_NONE)
         return volt_fail(VOLT_EINVAL, "outputs can be read after a forward pass");
+    if (!volt_program_has_outputs(p))
+        return volt_fail(VOLT_EINVAL, "outputs are with the last stage, and this is stage %d",
+                         p->stage);
     return p->device->download(p->device, to, output_address(p, i),
                                (size_t)volt_tensor_elements(&p->outputs[i].tensor) * sizeof *to,
                                p->stream);
@@ -488,12 +501,14 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
 
 static volt_status run_loss(volt_program *p, volt_loss_call *call, const int16_t *labels)
 {
-    int16_t *own = (int16_t *)(p->arena + p->buffers[p->labels].offset);
     const size_t bytes = (size_t)(call->n * call->d * call->h * call->w) * sizeof *labels;
     volt_status st;
 
-    VOLT_TRY(st, done, p->device->upload(p->device, own, labels, bytes, p->stream));
-    call->labels = own;
+    if (volt_program_has_outputs(p)) {
+        int16_t *own = (int16_t *)(p->arena + p->buffers[p->labels].offset);
+        VOLT_TRY(st, done, p->device->upload(p->device, own, labels, bytes, p->stream));
+        call->labels = own;
+    }
     VOLT_TRY(st, done, p->device->loss_sums(p->device, call, p->stream));
     VOLT_TRY(st, done, volt_program_sum_loss(p, call));
     VOLT_TRY(st, done, p->device->loss_gradient(p->device, call, p->stream));
@@ -581,6 +596,9 @@ volt_status volt_program_backward(volt_program *p)
     if (p->state != VOLT_RUN_GRADIENT)
         return volt_fail(VOLT_EINVAL, "a backward pass needs a loss with gradient before it");
     p->state = VOLT_RUN_NONE;
+    const volt_status st = volt_program_leave(p, volt_program_end_sends(p));
+    if (st != VOLT_OK)
+        return st;
     return volt_program_leave(p, run_steps(p, p->loss_step + 1, p->step_count - p->update_steps,
                                            &(forward_pass){.input = NULL}));
 }

@@ -136,14 +136,22 @@ static volt_status node_extents(volt_program *p, const volt_node *node)
     return st;
 }
 
-/* A batch norm learns nothing from one voxel per channel, which it would make 0. */
+/* A batch norm learns nothing from one voxel per channel, which it would make 0, nor in stages.
+ */
 static volt_status check_batch_norm(const volt_program *p, const volt_node *node)
 {
     const int64_t *e = p->values[node->out].extent;
     const int64_t n = p->options.norm_samples ? p->options.norm_samples : e[0];
 
-    if (node->kind != VOLT_NODE_BATCH_NORM || !volt_program_trains(p) ||
-        n * e[2] * e[3] * e[4] > 1)
+    if (node->kind != VOLT_NODE_BATCH_NORM || !volt_program_trains(p))
+        return VOLT_OK;
+    if (p->options.mesh && p->options.mesh->size[VOLT_MESH_STAGE] > 1)
+        return volt_fail(
+            VOLT_ENOTSUP,
+            "%s: a batch norm takes statistics over the batch, which stages get in "
+            "pieces: train without stages",
+            volt_program_node_name(p, node));
+    if (n * e[2] * e[3] * e[4] > 1)
         return VOLT_OK;
     return volt_fail(VOLT_EINVAL,
                      "%s: training a batch norm on one voxel per channel: use a larger batch "
@@ -307,6 +315,7 @@ volt_status volt_program_shapes(volt_program *p)
             (u->node->kind == VOLT_NODE_CONV || u->node->kind == VOLT_NODE_TCONV) &&
             feeds_norm_only(p, u->out);
     }
+    VOLT_TRY(st, done, volt_program_take_stage(p));
     assign_concats(p);
 done:
     return st;

@@ -11,17 +11,23 @@
 #include "base/core/alloc.h"
 #include "nets3d/device/op_spec.h"
 
+void volt_program_clear_exchange(volt_program *p, volt_exchange *x)
+{
+    for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
+        p->device->op_free(x->pack[j]);
+    volt_free(x->pack);
+    volt_free(x->message);
+    volt_free(x->offset);
+    if (x->link) {
+        volt_transfer_clear(x->plan);
+        volt_free(x->plan);
+    }
+}
+
 static void clear_exchanges(volt_program *p)
 {
-    for (int i = 0; i < p->exchange_count; i++) {
-        volt_exchange *x = &p->exchanges[i];
-
-        for (int j = 0; x->pack && j < x->plan->sends + x->plan->receives; j++)
-            p->device->op_free(x->pack[j]);
-        volt_free(x->pack);
-        volt_free(x->message);
-        volt_free(x->offset);
-    }
+    for (int i = 0; i < p->exchange_count; i++)
+        volt_program_clear_exchange(p, &p->exchanges[i]);
     p->exchange_count = 0;
 }
 

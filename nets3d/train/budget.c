@@ -7,6 +7,7 @@
 #include "base/system/file.h"
 #include "base/core/plural.h"
 #include "nets3d/device/device_internal.h"
+#include "nets3d/train/stages.h"
 
 #define MAX_EPOCHS          30
 #define MIN_ITERATIONS      5    /* of an epoch, unless time is too short even for one */
@@ -78,12 +79,17 @@ static volt_status copy_state(const volt_session *s, float *state, bool back)
 static volt_status dry_run(volt_session *s)
 {
     volt_loss_result result = {0};
-    double norm;
+    double norm, loss;
     const int64_t parts = s->recipe.recipe.accumulate;
+    const bool stages = volt_session_stage_count(s) > 1;
     volt_batch batch;
     volt_status st = VOLT_OK;
 
-    for (int64_t part = 0; part < parts; part++) {
+    if (stages) {
+        VOLT_TRY(st, done, volt_stages_learn(s, 0, &loss, NULL, NULL));
+        VOLT_TRY(st, done, volt_session_update(s, 0));
+    }
+    for (int64_t part = 0; !stages && part < parts; part++) {
         VOLT_TRY(st, done, volt_feed_next(s->train, &batch));
         VOLT_TRY(st, done, volt_program_forward(s->program, batch.image, 0));
         VOLT_TRY(st, done, volt_session_loss(s, s->train, &batch, true));

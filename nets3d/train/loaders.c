@@ -57,9 +57,12 @@ volt_loader_options volt_session_loader_options(const volt_session *s, bool vali
 
 volt_status volt_session_open_loaders(volt_session *s)
 {
-    volt_feed_options o = {.group = s->ranks.mesh ? s->ranks.mesh->space : NULL, .box = s->box};
+    const volt_mesh *mesh = s->ranks.mesh;
+    volt_feed_options o = {.box = s->box};
     volt_status st;
 
+    if (mesh)
+        o.group = mesh->size[VOLT_MESH_STAGE] > 1 ? mesh->stage : mesh->space;
     volt_session_close_loaders(s);
     o.loader = volt_session_loader_options(s, false);
     VOLT_TRY(st, done, volt_feed_open(&s->train, &o));

@@ -255,7 +255,7 @@ static void deal(int64_t *first, int64_t *count, int64_t batch, int groups, int 
     *first = at * each + (at < more ? at : more);
 }
 
-/* The nearest mesh with at most `batch` groups: the others split z. */
+/* The nearest mesh with at most `batch` groups: the others split z, or are more stages. */
 static volt_status too_many_groups(const volt_train_ranks *r, const char *mesh, int64_t batch)
 {
     const int groups = r->axes[VOLT_MESH_DATA];
@@ -266,7 +266,7 @@ static volt_status too_many_groups(const volt_train_ranks *r, const char *mesh, 
         fewer--;
     memcpy(axes, r->axes, sizeof axes);
     axes[VOLT_MESH_DATA] = fewer;
-    axes[VOLT_MESH_Z] *= groups / fewer;
+    axes[axes[VOLT_MESH_STAGE] > 1 ? VOLT_MESH_STAGE : VOLT_MESH_Z] *= groups / fewer;
     return volt_fail(VOLT_EINVAL,
                      "mesh %s deals a batch of %lld sample%s out to data=%d: at most data=%lld "
                      "can be, for these ranks %s",
@@ -293,8 +293,11 @@ volt_status volt_train_ranks_plan(volt_train_ranks *r, const char *mesh, int64_t
     if (!mesh)
         return VOLT_OK;
     VOLT_TRY(st, done, volt_mesh_parse(r->axes, mesh, r->size));
-    if (r->axes[VOLT_MESH_STAGE] > 1)
-        return volt_fail(VOLT_ENOTSUP, "mesh %s: training has no stages", mesh);
+    if (r->axes[VOLT_MESH_STAGE] > 1 && volt_train_ranks_parts(r) > r->axes[VOLT_MESH_STAGE])
+        return volt_fail(VOLT_ENOTSUP,
+                         "mesh %s: stages cannot be combined with parts of the volume; drop "
+                         "stage, or z, y and x",
+                         mesh);
     if (r->axes[VOLT_MESH_DATA] > batch)
         return too_many_groups(r, mesh, batch);
     deal(&r->first, &r->count, batch, r->axes[VOLT_MESH_DATA],
@@ -319,5 +322,6 @@ double volt_train_ranks_waited(const volt_train_ranks *r)
 
 int volt_train_ranks_parts(const volt_train_ranks *r)
 {
-    return r->axes[VOLT_MESH_Z] * r->axes[VOLT_MESH_Y] * r->axes[VOLT_MESH_X];
+    return r->axes[VOLT_MESH_Z] * r->axes[VOLT_MESH_Y] * r->axes[VOLT_MESH_X] *
+           r->axes[VOLT_MESH_STAGE];
 }

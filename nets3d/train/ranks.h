@@ -60,7 +60,7 @@ VOLT_MUST_USE volt_status volt_train_ranks_compare_hosts(volt_train_ranks *r, in
                                                          const volt_device *device);
 /* Reads the mesh and deals `batch` samples out; in a check "auto" is one that splits samples.
  * VOLT_EINVAL: no mesh for several ranks, one of another number of ranks, or more data groups
- * than samples. VOLT_ENOTSUP: stages. Local. */
+ * than samples. VOLT_ENOTSUP: stages of samples that are split. Local. */
 VOLT_MUST_USE volt_status volt_train_ranks_plan(volt_train_ranks *r, const char *mesh,
                                                 int64_t batch);
 /* Opens the mesh that was planned; in a check, as if the other ranks were there. */
@@ -71,7 +71,7 @@ VOLT_MUST_USE volt_status volt_train_ranks_host_bytes(volt_train_ranks *r, size_
 
 /* Local: seconds that this rank has waited for messages of this run. */
 double volt_train_ranks_waited(const volt_train_ranks *r);
-/* Local: ranks that split samples. */
+/* Local: ranks that split samples, or work on the same ones in stages. */
 int volt_train_ranks_parts(const volt_train_ranks *r);
 
 VOLT_END_DECLS

@@ -17,6 +17,7 @@
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"
 #include "nets3d/train/param_scales.h"
+#include "nets3d/train/stages.h"
 #include "nets3d/models/model_internal.h"
 #include "nets3d/program/on_device.h"
 #include "nets3d/run.h"
@@ -127,6 +128,7 @@ static volt_status compile(volt_session *s)
     po.threads = s->recipe.threads;
     po.seed = s->recipe.seed;
     po.accumulate = r->accumulate > 1;
+    po.arenas = volt_session_stage_count(s) > 1 ? (int)r->accumulate : 1;
     po.keep_forms = s->device->keeps_forms;
     memcpy(po.extent, c->patch, sizeof po.extent);
     VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
@@ -251,6 +253,7 @@ static volt_status announce(volt_session *s)
     m->loader = volt_feed_bytes(&train, parts, most);
     if (s->data->validate_count)
         m->loader += volt_feed_bytes(&validation, parts, most);
+    m->loader += volt_stages_bytes(s);
     m->other =
         parameters + (s->device->host_memory ? 0 : optimizer) + pm.messages + ((size_t)1 << 20);
     m->total = m->program + m->optimizer + m->loader + m->other;
@@ -262,6 +265,7 @@ static volt_status announce(volt_session *s)
                 (double)pm.parameters * MIB, (double)pm.gradients * MIB,
                 (double)pm.packed * MIB, (double)pm.scratch * MIB, (double)m->optimizer * MIB,
                 (double)m->loader * MIB);
+    VOLT_TRY(st, done, volt_stages_report(s));
     st = check_memory(s);
 done:
     return st;
@@ -714,6 +718,7 @@ void volt_session_close(volt_session *s)
     volt_free(s->staging);
     volt_free(s->scale);
     volt_optimizer_free(s->optimizer);
+    volt_stages_close(s);
     volt_program_free(s->program);
     volt_graph_free(s->graph);
     volt_device_close(s->device);

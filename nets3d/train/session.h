@@ -41,6 +41,8 @@ typedef struct volt_session {
     volt_program *program;
     volt_optimizer *optimizer;
     volt_feed *train, *validation; /* validation NULL without cases */
+    float *part_images;   /* of all parts of a batch, on the first of several stages; */
+    int16_t *part_labels; /* on the last */
     volt_loss_options loss;
     volt_train_memory memory;
     double *scale;  /* of each parameter's rate; NULL = 1 each */

@@ -19,6 +19,7 @@
 #include "nets3d/train/given.h"
 #include "nets3d/train/pace.h"
 #include "nets3d/train/session.h"
+#include "nets3d/train/stages.h"
 #include "nets3d/train/transfer.h"
 
 #define CHECKPOINT_SECONDS 180.0
@@ -99,14 +100,38 @@ done:
     return st;
 }
 
+static void part_seen(void *context, volt_session *s, const volt_batch *batch)
+{
+    volt_train_warnings_batch(s, batch->labels, volt_session_batch_voxels(s));
+    add_cases(context, CASES_BYTES, s, s->train, batch);
+}
+
+/* The same on a mesh with stages. */
+static volt_status learn_in_stages(volt_session *s, char *cases, double *loss)
+{
+    const double rate = volt_train_state_rate(&s->state, &s->recipe.recipe.optimizer);
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_stages_learn(s, (uint32_t)s->state.iteration, loss, part_seen, cases));
+    if (!isfinite(*loss))
+        return diverged(s, cases, "the loss is not finite");
+    st = volt_session_update(s, rate);
+done:
+    return st;
+}
+
 static volt_status step(volt_session *s, double *loss, double *norm)
 {
     const volt_recipe *r = &s->recipe.recipe;
+    const bool stages = volt_session_stage_count(s) > 1;
     char cases[CASES_BYTES] = "";
     volt_batch batch;
     volt_status st = VOLT_OK;
 
-    for (int64_t part = 0; part < r->accumulate; part++) {
+    if (stages)
+        VOLT_TRY(st, done, learn_in_stages(s, cases, loss));
+    for (int64_t part = 0; !stages && part < r->accumulate; part++) {
         VOLT_TRY(st, done, volt_feed_next(s->train, &batch));
         volt_train_warnings_batch(s, batch.labels, volt_session_batch_voxels(s));
         add_cases(cases, sizeof cases, s, s->train, &batch);

@@ -46,6 +46,11 @@ losses "$SCRATCH/one" >"$SCRATCH/losses.one"
 expect 0 cmp "$SCRATCH/losses.threads" "$SCRATCH/losses.mpi"
 paste "$SCRATCH/losses.one" "$SCRATCH/losses.mpi" |
     awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4) exit 1 }' || fail "the losses differ from those of one rank"
+expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/stages" --accumulate 2 --mesh stage=2 -q
+expect 0 "${train[@]}" -o "$SCRATCH/threads.stages" --accumulate 2 --ranks 2 --mesh stage=2 -q
+losses "$SCRATCH/stages" >"$SCRATCH/losses.stages"
+losses "$SCRATCH/threads.stages" >"$SCRATCH/losses.threads"
+expect 0 cmp "$SCRATCH/losses.threads" "$SCRATCH/losses.stages"
 expect 0 ranks 2 "${train[@]}" --epochs 3 -o "$SCRATCH/mpi" --resume --mesh z=2 -q
 [ "$(wc -l <"$SCRATCH/mpi/log.jsonl")" -eq 3 ] || fail "the run has not become longer"
 expect 0 ranks 2 "${train[@]}" --epochs 3 -o "$SCRATCH/mpi" --resume --mesh z=2 -q

@@ -34,7 +34,8 @@ expect 2 "${train[@]}" -o "$SCRATCH/never" --mesh data=2
 err_one_line
 expect 2 "${train[@]}" -o "$SCRATCH/never" --ranks 2 --mesh w=2
 err_one_line
-expect 6 "${train[@]}" -o "$SCRATCH/never" --ranks 2 --mesh stage=2
+expect 6 "${train[@]}" -o "$SCRATCH/never" --ranks 4 --mesh z=2,stage=2
+err_has 'stages cannot be combined with parts of the volume'
 absent "$SCRATCH/never"
 # A volume too thin for the mesh is refused before any case is preprocessed.
 expect 2 "${train[@]}" -o "$SCRATCH/never" --work "$SCRATCH/thin" --ranks 64 --mesh z=64
@@ -47,7 +48,7 @@ expect 0 "${train[@]}" -o "$SCRATCH/uneven" --ranks 4 --mesh data=2,y=2 --batch 
 expect 0 "${train[@]}" -o "$SCRATCH/auto" --ranks 2 --mesh auto
 err_has '^mesh .* a step \(chosen\)$'
 same_losses "$SCRATCH/auto"
-for mesh in data=2 z=2; do
+for mesh in data=2 z=2 stage=2; do
     expect 0 "${train[@]}" -o "$SCRATCH/$mesh" --ranks 2 --mesh $mesh
     out_has '2 ranks; rank 0 waited'
     err_has "2 ranks \\(threads\\), mesh $mesh, 1 thread each"
@@ -56,6 +57,10 @@ for mesh in data=2 z=2; do
     no_leftovers "$SCRATCH/$mesh"
     grep -q "\"mesh\": *\"$mesh\"" "$SCRATCH/$mesh/summary.json" || fail "summary.json lacks the mesh"
 done
+
+# Stages: the log tells what each holds, and how long it waits.
+err_has '2 stages, 1 part of a batch under way: each stage waits 50 % of a step'
+err_has '^stage 1: .* % of the operations, .* sends .* MiB for each part'
 
 # Extended on another mesh; predicted as any run.
 expect 0 "${train[@]}" --epochs 3 -o "$SCRATCH/z=2" --resume --ranks 2 --mesh data=2 -q

@@ -76,6 +76,7 @@ typedef struct shard {
     volt_box box;
     int64_t n, first, channels, classes;
     int parts;
+    bool has_outputs;
 } shard;
 
 /* Voxels of this rank's part of a batch. */
@@ -126,6 +127,7 @@ static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh
     VOLT_TRY(st, done, open_device(s, t));
     s->parts = c->parts ? c->parts : 1;
     s->channels = volt_graph_channels(t->graph, 0);
+    s->has_outputs = !mesh || mesh->at[VOLT_MESH_STAGE] == mesh->size[VOLT_MESH_STAGE] - 1;
     for (int i = 0; i < 256; i++)
         s->learns[i] = i % 3 != 1;
     s->n = c->n / data + (at < c->n % data);
@@ -138,7 +140,7 @@ static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh
     o.threads = c->threads ? c->threads : 1;
     o.seed = 5;
     o.accumulate = c->parts > 0;
-    o.arenas = c->ahead ? s->parts : 1;
+    o.arenas = c->together ? s->parts : 1;
     o.keep_forms = c->keep_forms;
     o.learns = c->frozen ? s->learns : NULL;
     VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, s->dev, &o));
@@ -203,11 +205,13 @@ static volt_status forward(const training *t, shard *s, int i, int part)
 {
     const rank_case *c = t->c;
     const float *input = s->input + part * own_voxels(s) * s->channels;
-    volt_status st;
+    volt_status st = VOLT_OK;
 
+    if (c->together)
+        VOLT_TRY(st, done, volt_program_use(s->p, part));
     volt_program_set_first_sample(s->p, part * c->n + s->first);
     VOLT_TRY(st, done, volt_program_forward(s->p, input, (uint32_t)i));
-    if (i == 0 && part == 0) {
+    if (i == 0 && part == 0 && s->has_outputs) {
         VOLT_TRY(st, done, volt_program_download(s->p, 0, s->logits));
         cut(t->out->logits + s->first * s->classes * volume_of(c->extent), s->logits,
             sizeof(float), s->n * s->classes, c->extent, s->box, false);
@@ -216,31 +220,43 @@ done:
     return st;
 }
 
-static volt_status backward(const training *t, shard *s, int i, int part, rank_result *own)
+static volt_status backward(const training *t, shard *s, int part)
 {
-    volt_status st;
+    volt_status st = VOLT_OK;
 
-    VOLT_TRY(st, done, take_loss(t, s, part, false, &own->loss[i], own));
-    VOLT_TRY(st, done, volt_program_backward(s->p));
-    if (t->c->parts)
+    if (t->c->together)
+        VOLT_TRY(st, done, volt_program_use(s->p, part));
+    st = volt_program_backward(s->p);
+    if (st == VOLT_OK && t->c->parts)
         st = volt_program_accumulate(s->p, part, t->c->parts);
 done:
     return st;
 }
 
-/* All parts of a batch. */
-static volt_status passes(const training *t, shard *s, int i, rank_result *own)
+static volt_status passes_together(const training *t, shard *s, int i, rank_result *own)
 {
-    const bool ahead = t->c->ahead;
     volt_status st = VOLT_OK;
 
-    for (int part = 0; ahead && part < s->parts; part++) {
-        VOLT_TRY(st, done, volt_program_use(s->p, part));
+    for (int part = 0; part < s->parts; part++)
         VOLT_TRY(st, done, forward(t, s, i, part));
-    }
     for (int part = 0; part < s->parts; part++) {
-        VOLT_TRY(st, done, ahead ? volt_program_use(s->p, part) : forward(t, s, i, part));
-        VOLT_TRY(st, done, backward(t, s, i, part, own));
+        VOLT_TRY(st, done, volt_program_use(s->p, part));
+        VOLT_TRY(st, done, take_loss(t, s, part, false, &own->loss[i], own));
+    }
+    for (int part = 0; part < s->parts; part++)
+        VOLT_TRY(st, done, backward(t, s, part));
+done:
+    return st;
+}
+
+static volt_status passes(const training *t, shard *s, int i, rank_result *own)
+{
+    volt_status st = VOLT_OK;
+
+    for (int part = 0; part < s->parts; part++) {
+        VOLT_TRY(st, done, forward(t, s, i, part));
+        VOLT_TRY(st, done, take_loss(t, s, part, false, &own->loss[i], own));
+        VOLT_TRY(st, done, backward(t, s, part));
     }
 done:
     return st;
@@ -251,7 +267,7 @@ static volt_status step(const training *t, shard *s, int i, volt_optimizer *opti
 {
     volt_status st;
 
-    VOLT_TRY(st, done, passes(t, s, i, own));
+    VOLT_TRY(st, done, t->c->together ? passes_together(t, s, i, own) : passes(t, s, i, own));
     if (i == 0)
         VOLT_TRY(st, done, copy_gradients(t, s, own));
     VOLT_TRY(st, done, volt_optimizer_step(optimizer, 0.01));
@@ -270,6 +286,13 @@ done:
     return st;
 }
 
+static bool ends_with(const char *name, const char *end)
+{
+    const size_t n = strlen(name), m = strlen(end);
+
+    return n >= m && !strcmp(name + n - m, end);
+}
+
 static void count_exchanges(const shard *s, rank_result *own)
 {
     for (int i = 0; i < volt_program_step_count(s->p); i++) {
@@ -278,6 +301,11 @@ static void count_exchanges(const shard *s, rank_result *own)
         volt_program_step(s->p, i, &info);
         own->gathers += strstr(info.name, " gather") && !strstr(info.name, " gather end");
         own->exchanges += info.sent > 0;
+        own->kinds[0] += ends_with(info.name, " send") && !strstr(info.name, " gradient send");
+        own->kinds[1] +=
+            ends_with(info.name, " receive") && !strstr(info.name, " gradient receive");
+        own->kinds[2] += ends_with(info.name, " gradient send");
+        own->kinds[3] += ends_with(info.name, " gradient receive");
     }
 }
 

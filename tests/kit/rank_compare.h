@@ -19,8 +19,7 @@ typedef struct rank_case {
     int64_t gather[3]; /* of the program's options */
     int parts;         /* batches of n that make up an update; 0 = 1 */
     bool frozen;       /* every third parameter */
-    bool ahead;        /* all parts forward, each in an arena of its own, before the first goes
-                        * back */
+    bool together;     /* all parts forward, then all their losses, then all backward */
     bool keep_forms;   /* of the program's options */
     int threads;       /* of each rank; 0 = 1 */
 } rank_case;
@@ -40,6 +39,7 @@ typedef struct rank_result {
     double loss[8];            /* of each step, of its last part; behind them an evaluation's */
     int gathers;               /* exchanges for whole values, */
     int exchanges;             /* and all */
+    int kinds[4];              /* steps that send and receive values, then gradients */
     int64_t counts[3 * 16], voxels;
     int64_t parameters, logit_count;
 } rank_result;

@@ -242,8 +242,8 @@ static void what_cannot_be_is_refused_on_all_ranks(void **state)
     j.o.gather[1] = -1;
     assert_fails(run_job(&j), VOLT_EINVAL, "a stride of -1 along h");
     j.o.gather[1] = 0;
-    j.mesh = "stage=2";
-    assert_fails(run_job(&j), VOLT_ENOTSUP, "stages");
+    j.mesh = "x=2,stage=2";
+    assert_fails(run_job(&j), VOLT_ENOTSUP, "stages cannot be combined");
     j.mesh = "x=9";
     assert_fails(run_job(&j), VOLT_EINVAL, "8 voxels along x");
     free_job(&j);
@@ -319,6 +319,10 @@ static void bad_labels_are_named_in_the_batch(void **state)
     assert_ok(run_job(&j));
     for (int i = 0; i < 4; i++)
         assert_non_null(strstr(j.sentence[i], "label 77 at voxel 1182 of the batch"));
+    j.mesh = "stage=3"; /* the last one finds it */
+    assert_ok(run_job(&j));
+    for (int i = 0; i < 3; i++)
+        assert_non_null(strstr(j.sentence[i], "label 77 at voxel 1182 of the batch"));
     free_job(&j);
 }
 
@@ -377,6 +381,28 @@ static void all_ranks_fail_with_one(void **state)
     assert_fails(run_job(&j), VOLT_EDEVICE, "no operators today");
     for (int i = 0; i < 4; i++)
         assert_non_null(strstr(j.sentence[i], "no operators today"));
+    free_job(&j);
+}
+
+static void all_stages_fail_with_one(void **state)
+{
+    volt_device burning = *cpu;
+    job j = make_job("stage=4", 1);
+
+    (void)state;
+    j.run = train_once;
+    j.device = NULL;
+    for (int i = 0; i < 4; i++)
+        j.devices[i] = i == 2 ? &burning : cpu;
+    burning.op_run = failing_run;
+    for (int at = 0; at < 12; at += 4) {
+        runs_left = at;
+        assert_fails(run_job(&j), VOLT_EDEVICE, "the device is on fire");
+        for (int i = 0; i < 4; i++) {
+            assert_non_null(strstr(j.sentence[i], "on fire"));
+            assert_int_equal(atoi(j.sentence[i]), i == 2 ? VOLT_EDEVICE : VOLT_EPEER);
+        }
+    }
     free_job(&j);
 }
 
@@ -698,6 +724,7 @@ int main(void)
         cmocka_unit_test(steps_announce_what_they_send),
         cmocka_unit_test(bad_labels_are_named_in_the_batch),
         cmocka_unit_test(all_ranks_fail_with_one),
+        cmocka_unit_test(all_stages_fail_with_one),
         cmocka_unit_test(all_ranks_fail_with_an_upload),
         cmocka_unit_test(ranks_take_what_they_announce),
         cmocka_unit_test(the_hosts_memory_is_announced),

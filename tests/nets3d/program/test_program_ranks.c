@@ -406,7 +406,7 @@ static void parts_of_a_batch(void **state)
     (void)state;
     c.parts = 3;
     check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2", "data=2,y=2"));
-    c.ahead = true;
+    c.together = true;
     c.name = "plain, forward ahead";
     check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2,y=2"));
 }
@@ -452,7 +452,7 @@ static void memory_that_the_host_cannot_reach(void **state)
     (void)state;
     for (int i = 0; i < 8; i++) {
         c.parts = i >= 4 ? 2 : 0;
-        c.ahead = i >= 4;
+        c.together = i >= 4;
         c.keep_forms = i % 2;
         c.gather[0] = c.gather[1] = c.gather[2] = i >= 4 ? 2 : 64;
         rank_train(&near, &c, cpu, VOLT_FP32, meshes[i % 4]);

@@ -119,10 +119,15 @@ static void meshes_train_like_one_rank(void **state)
         int ranks;
         int64_t batch;
         int loader_threads;
-    } c[] = {{"data=2", 2, 5, 1},        {"data=3", 3, 5, VOLT_LOADER_THREADS_NONE},
-             {"data=4", 4, 5, 2},        {"z=2", 2, 5, 1},
-             {"y=2,x=2", 4, 5, 2},       {"data=2,z=2", 4, 5, VOLT_LOADER_THREADS_NONE},
-             {"data=2,z=2,x=2", 8, 5, 1}};
+    } c[] = {{"data=2", 2, 5, 1},
+             {"data=3", 3, 5, VOLT_LOADER_THREADS_NONE},
+             {"data=4", 4, 5, 2},
+             {"z=2", 2, 5, 1},
+             {"y=2,x=2", 4, 5, 2},
+             {"data=2,z=2", 4, 5, VOLT_LOADER_THREADS_NONE},
+             {"data=2,z=2,x=2", 8, 5, 1},
+             {"stage=2", 2, 5, 1},
+             {"data=2,stage=3", 6, 5, VOLT_LOADER_THREADS_NONE}};
     volt_recipe recipe;
     volt_train_options o = options_for(&recipe, 4, 5);
     task one = {.run = "ranks-one", .f = *state, .options = &o};
@@ -175,8 +180,9 @@ static void same_mesh_same_bits(void **state)
 /* Batch Dice, dropout, parts, weights: what couples the samples of a batch. */
 static void every_recipe_trains_like_one_rank(void **state)
 {
-    static const char *const mesh[] = {"data=3", "z=2", "data=2,y=2"};
-    static const int ranks[] = {3, 2, 4};
+    static const char *const mesh[] = {"data=3", "z=2", "data=2,y=2", "stage=3",
+                                       "data=2,stage=2"};
+    static const int ranks[] = {3, 2, 4, 3, 4};
 
     for (int variant = 0; variant < 4; variant++) {
         volt_recipe recipe;
@@ -193,7 +199,7 @@ static void every_recipe_trains_like_one_rank(void **state)
         recipe.class_weight[2] = 3;
         remove_folder(one.run);
         assert_ok(train_on(1, &one));
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 5; i++) {
             task t = {.run = "ranks-mesh", .f = *state, .options = &o};
             o.mesh = mesh[i];
             remove_folder(t.run);
@@ -276,6 +282,44 @@ static void resumes_on_another_mesh(void **state)
     o.mesh = "data=2"; /* nothing is left to do */
     assert_ok(train_on(2, &t));
     assert_true(t.result.ended_before);
+    remove_folder(one.run);
+    remove_folder(t.run);
+}
+
+/* Stopped on two stages, resumed on one rank, and the other way round; the log tells what the
+ * stages hold. */
+static void stages_come_and_go(void **state)
+{
+    volt_recipe recipe;
+    volt_train_options o = options_for(&recipe, 4, 5);
+    fixture_log log = {.text = ""};
+    task one = {.run = "ranks-one", .f = *state, .options = &o};
+    task t = {.run = "ranks-moved", .f = *state, .options = &o};
+    stopper stop = {.at = 7}, again = {.at = 14};
+    const volt_callbacks cb = callbacks_of(&stop), late = callbacks_of(&again);
+    const volt_callbacks listening = fixture_listen(&log);
+
+    recipe.batch = 2;
+    recipe.accumulate = 2;
+    remove_folder(one.run);
+    remove_folder(t.run);
+    assert_ok(train_on(1, &one));
+    t.callbacks[0] = &cb;
+    o.mesh = "stage=2";
+    assert_fails(train_on(2, &t), VOLT_ECANCELLED, "stopped after iteration 7");
+    o.resume = true;
+    o.mesh = NULL;
+    t.callbacks[0] = &late;
+    assert_fails(train_on(1, &t), VOLT_ECANCELLED, "stopped after iteration 14");
+    o.mesh = "stage=3";
+    t.callbacks[0] = &listening;
+    assert_ok(train_on(3, &t));
+    assert_true(t.result.finished);
+    assert_near_runs(one.run, t.run, "stage=2, one rank, stage=3");
+    assert_non_null(strstr(log.text, "3 stages, 2 parts of a batch under way: each stage "
+                                     "waits 50 % of a step"));
+    assert_non_null(strstr(log.text, "stage 2: "));
+    assert_non_null(strstr(log.text, "MiB for each part"));
     remove_folder(one.run);
     remove_folder(t.run);
 }
@@ -484,8 +528,10 @@ static void meshes_without_sense_are_refused(void **state)
     assert_fails(train_on(4, &t), VOLT_EINVAL,
                  "at most data=2 can be, for these ranks data=2,z=2");
     assert_fails(train_on(3, &t), VOLT_EINVAL, "data=4");
-    o.mesh = "stage=2";
-    assert_fails(train_on(2, &t), VOLT_ENOTSUP, "no stages");
+    o.mesh = "z=2,stage=2";
+    assert_fails(train_on(4, &t), VOLT_ENOTSUP, "stages cannot be combined");
+    o.mesh = "data=4,stage=2";
+    assert_fails(train_on(8, &t), VOLT_EINVAL, "for these ranks data=2,stage=4");
     o.mesh = "w=2";
     assert_fails(train_on(2, &t), VOLT_EINVAL, "w=2");
     o.mesh = "z=9";
@@ -590,6 +636,7 @@ int main(void)
         cmocka_unit_test(every_recipe_trains_like_one_rank),
         cmocka_unit_test(ignored_voxels_and_regions_count_globally),
         cmocka_unit_test(resumes_on_another_mesh),
+        cmocka_unit_test(stages_come_and_go),
         cmocka_unit_test(a_damaged_case_of_one_rank_ends_all),
         cmocka_unit_test(divergence_names_the_cases_of_all_ranks),
         cmocka_unit_test(lack_of_memory_ends_all),
