@@ -94,7 +94,7 @@ done <"$SCRATCH/commands"
 complete_bash volt tr
 out_is train
 complete_bash volt bench ''
-out_is $'net\nops\nio\nvolume\naugment'
+out_is $'net\nops\nio\nvolume\naugment\nscaling'
 complete_bash volt help bench n
 out_is net
 complete_bash volt help exit
