@@ -200,6 +200,7 @@ static volt_status validate_fold(cli *c, const volt_pipeline *p, const char *run
     how.prior_masks = p->prior_masks;
     how.probabilities = o->probabilities;
     how.threads = (int)c->threads;
+    how.comm = c->comm;
     if (!o->validate)
         return VOLT_OK;
     if (split->vals == 0)
@@ -319,10 +320,8 @@ static volt_status train_fold(cli *c, const volt_pipeline *p, const char *run, i
                        "stopped and saved after iteration %lld; repeat the command with "
                        "--resume to continue",
                        (long long)result->iterations);
-    if (st == VOLT_OK && cli_leads(c))
+    if (st == VOLT_OK)
         st = validate_fold(c, p, run, &cases.split, t->precision, &out->validation);
-    if (st == VOLT_OK || cli_leads(c))
-        st = cli_follow(c, st);
 done:
     fold_cases_clear(&cases);
     return st;
@@ -673,7 +672,7 @@ done:
     return st;
 }
 
-/* Rank 0 looks at runs and data set, and prepares the cases; then all open them. */
+/* Rank 0 looks at runs and data set; then all prepare the cases. */
 static volt_status prepare_all(bool *ended, volt_pipeline *p, volt_pipeline_options *prepare,
                                job *j)
 {
@@ -694,13 +693,8 @@ static volt_status prepare_all(bool *ended, volt_pipeline *p, volt_pipeline_opti
         prepare->until = VOLT_STAGE_PLAN;
     if (*ended && !names_run(c))
         goto done;
-    if (cli_leads(c))
-        st = volt_pipeline_run(p, prepare);
-    VOLT_TRY(st, done, cli_follow(c, st));
-    prepare->planned = NULL;
-    prepare->opened = NULL;
-    if (!cli_leads(c))
-        st = volt_pipeline_run(p, prepare);
+    prepare->comm = c->comm;
+    st = volt_pipeline_run(p, prepare);
 done:
     return st;
 }
@@ -717,6 +711,21 @@ static volt_status check_ranks(const cli *c)
             "leave it out",
             (long long)o->ranks, volt_comm_size(c->comm));
     return VOLT_OK;
+}
+
+/* Fails if another process was given other folds, or something else to do after training. What
+ * decides a run itself is compared by volt_train. */
+static volt_status compare_ranks(cli *c, const job *j)
+{
+    const train_options *o = c->options;
+    int facts[TRAIN_MAX_FOLDS + 3] = {j->folds.count, o->validate, o->probabilities};
+
+    if (!c->comm)
+        return VOLT_OK;
+    for (int i = 0; i < j->folds.count; i++)
+        facts[3 + i] = j->folds.fold[i];
+    return volt_comm_same(c->comm, "--fold, --folds, --validate or --save-probabilities", facts,
+                          sizeof facts);
 }
 
 static volt_status run(cli *c)
@@ -746,6 +755,7 @@ static volt_status run(cli *c)
     if (o->init)
         VOLT_TRY(st, done, cli_check_run(o->init, ""));
     VOLT_TRY(st, done, job_make(&j));
+    VOLT_TRY(st, done, compare_ranks(c, &j));
     prepare.fold = j.folds.fold;
     prepare.folds = j.folds.count;
     VOLT_TRY(st, done, prepare_all(&ended, &p, &prepare, &j));

@@ -140,12 +140,16 @@ static void end_together(const cli *c, volt_status st)
     volt_comm_abort(c->comm, st);
 }
 
-/* Another process is gone, and this one does not come to notice. */
+/* Another process is gone, and this one does not come to notice. May run in a forked child,
+ * where nobody unlocks what other threads had locked: no stdio. */
 static void on_lost(void *user, volt_status st, const char *sentence)
 {
     const cli *c = user;
+    char line[1200];
+    const int length = snprintf(line, sizeof line, "%svolt: %.1100s\n",
+                                c->progress.shown ? "\n" : "", sentence);
 
-    fprintf(stderr, "%svolt: %s\n", c->progress.shown ? "\n" : "", sentence);
+    (void)!write(STDERR_FILENO, line, (size_t)length);
     atomic_store(&ended_in_order, true);
     volt_comm_abort(c->comm, st);
 }

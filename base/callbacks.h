@@ -2,7 +2,8 @@
  *
  * Threads   callbacks may be called from any thread of the call, but never two at a time, not
  *           even when calls in several threads were given the same ones. A callback may call
- *           the library, but must not wait for another thread that does.
+ *           the library, but without callbacks, for which the call's own threads would wait
+ *           forever; nor must it wait for another thread that calls the library.
  * Ranks     where several ranks compute one result, one of them is given the callbacks; the
  *           others get NULL.
  */

@@ -15,6 +15,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../parallel/comm.h"
 #include "../volume/orient.h"
 #include "fingerprint.h"
 #include "plan.h"
@@ -76,6 +77,12 @@ typedef struct volt_pipeline_options {
     /* Called when the data set is open and nothing has been written; a failure ends the run.
      * NULL = none. */
     volt_status (*opened)(void *user, const volt_dataset *ds);
+    /* Ranks that prepare together; borrowed; NULL = one. All call with the same options. Rank 0
+     * does what needs no voxels of cases, alone calls `planned` and `opened`, and reports; then
+     * all preprocess, and at last each opens the results. A rank whose work folder is its own
+     * prepares it itself. A failure of rank 0 is that of all; those of other ranks are told
+     * (VOLT_EPEER). */
+    volt_comm *comm;
 } volt_pipeline_options;
 
 /* Until VOLT_STAGE_PREPROCESS, no data set. */

@@ -13,11 +13,12 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../parallel/comm.h"
 #include "plan.h"
 VOLT_BEGIN_DECLS
 
 typedef struct volt_preprocess_result {
-    int64_t cases, created, kept; /* kept: up to date from an earlier call */
+    int64_t cases, created, kept; /* of this rank; kept: up to date from an earlier call */
 } volt_preprocess_result;
 
 typedef struct volt_preprocess_options {
@@ -25,6 +26,8 @@ typedef struct volt_preprocess_options {
     int threads;    /* 0 = default */
     bool overwrite; /* preprocess up-to-date cases again */
     const volt_callbacks *callbacks;
+    volt_comm *comm; /* ranks that share the cases: this one takes every case whose number is
+                      * its own, modulo their number. No messages are sent. NULL = one */
 } volt_preprocess_options;
 
 VOLT_API void volt_preprocess_options_init(volt_preprocess_options *o, size_t size);

@@ -15,7 +15,7 @@
  *          rounding; the same mesh gives the same bits. Losses, counts and gradients are the
  *          same on all ranks. If a rank fails in a collective call, the others fail too
  *          (VOLT_EPEER). Messages of a device that the host cannot reach go through memory of
- *          the host, which is not announced.
+ *          the host (volt_program_memory.messages).
  * Stages   ranks along `stage` compute one range of the network's units each, in forward order,
  *          and send each other the values and gradients that cross. The first needs the input,
  *          the last the labels, and it alone has outputs; losses, counts and gradients are
@@ -102,6 +102,8 @@ typedef struct volt_program_memory {
                          * `keep_forms`: packed weights where there is room, */
     size_t scratch;     /* shared by all operators; and here the others */
     size_t total;
+    size_t messages; /* of the host's memory, for messages of a device that it cannot reach; the
+                      * total leaves them out */
 } volt_program_memory;
 
 /* Compiles `graph` (borrowed: must outlive the program) without allocating tensors.

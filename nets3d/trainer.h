@@ -210,8 +210,9 @@ VOLT_CALL volt_train(const char *run, const volt_train_data *data,
  * device, what `run` contains; with `data` (NULL: not yet known; its `store` may be NULL) also
  * the network, its memory and the initial weights. `result` (NULL allowed) is filled if the run
  * is to be resumed: with what was done so far, and with ended_before if nothing is left to do.
- * Otherwise it is cleared. Of several ranks one calls it, as it sends no messages; where a mesh
- * splits samples, it leaves out network and memory. Errors as volt_train. */
+ * Otherwise it is cleared. Of several ranks one calls it, as it sends no messages: it builds
+ * the network of rank 0. With the mesh "auto" it leaves out network and memory. Errors as
+ * volt_train. */
 VOLT_CALL volt_train_check(volt_train_result *result, const char *run,
                            const volt_train_data *data, const volt_train_options *options);
 

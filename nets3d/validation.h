@@ -16,6 +16,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../parallel/comm.h"
 #include "precision.h"
 #include "splits.h"
 VOLT_BEGIN_DECLS
@@ -28,6 +29,9 @@ typedef struct volt_validation_options {
     const char *prior_masks;  /* cascade: folder of the previous stage's masks; else NULL */
     bool probabilities;       /* also CASE.npz and CASE.json, which volt_best_find averages */
     int threads;              /* 0 = default */
+    volt_comm *comm; /* ranks that share the cases; borrowed; NULL = one. All call with the same
+                      * run, cases and options; rank 0 reports, scores and gets the result. A
+                      * failure of one ends the others' calls */
 } volt_validation_options;
 
 VOLT_API void volt_validation_options_init(volt_validation_options *o, size_t size);

@@ -8,8 +8,8 @@
  *             local. Results of sums are the same bits on all ranks, whatever the timing.
  * Errors      VOLT_EPEER: another rank failed; the sentence begins with its number and host.
  *             VOLT_ETIMEOUT names the ranks that were waited for. VOLT_ECOMM: MPI failed.
- * Memory      buffers of messages belong to the library until the wait; a ticket that is not
- *             waited for is lost, and with it the communicator.
+ * Memory      buffers of messages belong to the library until the wait. To close a communicator
+ *             while messages are under way is a failure of this rank.
  * Threads     a communicator is used by one thread at a time; different ones, also those split
  *             from one, may be used at the same time, except that a rank splits one at a time.
  *             volt_comm_fail is thread-safe.
@@ -92,6 +92,9 @@ VOLT_CALL volt_comm_barrier(volt_comm *c);
  * the lowest rank that failed, behind its number and host. `mine` comes with this thread's
  * last sentence. */
 VOLT_CALL volt_comm_agree(volt_comm *c, volt_status mine);
+/* Collective. All get status and sentence of what rank 0 has done alone; `mine` of the others
+ * does not count. Not volt_comm_agree: that it was rank 0 does not matter to the user. */
+VOLT_CALL volt_comm_follow(volt_comm *c, volt_status mine);
 /* Collective. VOLT_EINVAL, "ranks 0 and 3 differ in WHAT", on all ranks unless all have the
  * same bytes. */
 VOLT_CALL volt_comm_same(volt_comm *c, const char *what, const void *data, size_t bytes);
@@ -108,24 +111,29 @@ VOLT_API double volt_comm_waited(const volt_comm *c);
 /* The longest time of one wait, for all communicators of this rank. By default, and with 0,
  * there is no limit while any rank makes progress: after 600 s without, waits end. */
 VOLT_API void volt_comm_set_timeout(volt_comm *c, double seconds);
+/* Asked now and then by the thread of this rank that waits, for all of its communicators: where
+ * it returns true, the wait ends with VOLT_ECANCELLED, and with it the work of all ranks, as
+ * after any failure. NULL ends it, and is the default. */
+typedef bool volt_comm_cancelled(void *user);
+VOLT_API void volt_comm_set_cancelled(volt_comm *c, volt_comm_cancelled *cancelled, void *user);
 
 /* ---- the end of a program whose ranks are processes ----
  *
  * A launcher kills all processes of a job soon after one of them has died, and a rank that
- * waits in MPI's own end never ends. So a program ends like this: st = volt_comm_conclude(c,
- * st, &speaks); if (st != VOLT_OK) { if (speaks) print volt_last_error() volt_comm_abort(c,
- * st);
- *     }
- *     volt_comm_close(c);
+ * waits in MPI's own end never ends. So a program calls volt_comm_watch before it works, and
+ * volt_comm_conclude after that. If this returns a failure, the rank that speaks prints it, and
+ * all call volt_comm_abort. examples/ranks.c is such a program.
+ *
  * These calls do nothing with ranks that are threads, which all "speak". */
 
 /* Called from a thread of the library. */
 typedef void volt_comm_lost(void *user, volt_status st, const char *sentence);
 /* Local. `lost` is called once, on the rank that speaks, if another rank failed or is missing
  * and this one has not come to volt_comm_conclude for some time (0.4 s if a process died, else
- * 5 s): it prints the sentence and calls volt_comm_abort. Under MPICH's launcher, which kills
- * all ranks at once, a child of rank 0 may call it. To be set before work begins; NULL ends it.
- */
+ * 5 s), or closes the last communicator after its own work went well: it prints the sentence
+ * and calls volt_comm_abort. Under MPICH's launcher, which kills all ranks at once, a forked
+ * child of rank 0 may call it: it must not take locks, and write(2) is better than stdio. To be
+ * set before work begins; NULL ends it. */
 VOLT_API void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user);
 /* Local; once, when this rank's work has ended with `st`. Tells the others of a failure and
  * returns the one to report, this thread's last sentence: the job's first one, which may be

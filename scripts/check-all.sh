@@ -1,11 +1,11 @@
 #!/bin/bash
 # The slow checks, all ways to break it: each stage builds what it needs in its own folder.
 # usage: check-all.sh [STAGE]...   format asan asan-core valgrind clang tidy fuzz damage deb onednn
-#                             peers sites reliability
+#                             peers sites reliability ranks hosts
 # asan-core is the part of asan that CI has time for; without STAGE all others run.
 # FUZZ_SECONDS (60) per fuzz target; DAMAGED (5000) files for damage; KILLS (100), PAIRS (6 of each
-# command) and LIMITS (200), with SEED (random) for reliability; PYTHON: an interpreter with the
-# peers' libraries;
+# command) and LIMITS (200), with SEED (random) for reliability; RANK_KILLS (50), with SEED, for
+# ranks; PYTHON: an interpreter with the peers' libraries;
 # ONEDNN: a prefix with oneDNN 3 (fetched through pip without it); VOLT_SHARED_DATA: real scans,
 # see tests/CMakeLists.txt.
 set -u
@@ -26,6 +26,15 @@ configure() { # FOLDER FLAGS...
         ${VOLT_SHARED_DATA:+"-DVOLT_SHARED_DATA=$VOLT_SHARED_DATA"} "$@" >"$folder.log" 2>&1 ||
         { cat "$folder.log" && return 1; }
     rm -f "$folder.log"
+}
+
+# Skipped where a script says so.
+optional() { # COMMAND...
+    "$@"
+    case $? in
+    0 | 77) ;;
+    *) return 1 ;;
+    esac
 }
 
 # The suites that read hostile files and index voxels, and those of ranks.
@@ -196,12 +205,7 @@ stage_peers() {
 # Data sets in their sites' layouts, made from real scans, go the whole way.
 stage_sites() {
     configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
-    tests/bench/sites.sh build/volt build/sites .
-    case $? in
-    0) ;;
-    77) echo "skipped" ;;
-    *) return 1 ;;
-    esac
+    optional tests/bench/sites.sh build/volt build/sites .
 }
 
 # Kills, pairs of processes and limits at random; each prints its figures.
@@ -214,9 +218,22 @@ stage_reliability() {
     return $bad
 }
 
+# kill -9 of random ranks of trainings under each MPI.
+stage_ranks() {
+    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
+    optional tests/reliability/kill_rank.sh build/volt build/kill-rank . "${RANK_KILLS:-50}" \
+        "${SEED:-$((RANDOM + 1))}"
+}
+
+# Several hosts over TCP; prints efficiency against the speed of their links.
+stage_hosts() {
+    configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
+    optional tests/parallel/hosts.sh build/volt build/hosts .
+}
+
 stages=("$@")
 [ ${#stages[@]} -gt 0 ] || stages=(format asan valgrind clang tidy fuzz damage deb onednn peers sites
-    reliability)
+    reliability ranks hosts)
 for stage in "${stages[@]}"; do
     declare -F "stage_$stage" >/dev/null || { echo "no stage '$stage'" && exit 2; }
     echo "== $stage"

@@ -102,7 +102,6 @@ struct cli {
     bool help, json, quiet, verbose;
     int64_t threads;          /* 0 = default */
     volt_comm *comm;          /* the processes that run the command together; NULL = this one */
-    bool settled;             /* all ranks have been told of a failure by cli_follow() */
     bool silent;              /* another rank prints the error */
     const cli_option **given; /* options of the command line, in order; owned */
     int given_count;

@@ -26,6 +26,7 @@
     X(bench_io) \
     X(bench_volume) \
     X(bench_augment) \
+    X(bench_scaling) \
     X(plot) \
     X(snapshot) \
     X(augment) \

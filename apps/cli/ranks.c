@@ -9,12 +9,15 @@
 
 volt_status cli_open_ranks(cli *c, int count, char **argv)
 {
+    bool parts = false, mesh = false;
     volt_status st;
 
     for (int i = 0; i < count; i++) {
-        if (strncmp(argv[i], "--part", 6) == 0) /* processes that share the work themselves */
-            return VOLT_OK;
+        parts = parts || strncmp(argv[i], "--part", 6) == 0;
+        mesh = mesh || strncmp(argv[i], "--mesh", 6) == 0;
     }
+    if (parts && !mesh) /* processes that share the work themselves */
+        return VOLT_OK;
     VOLT_TRY(st, done, volt_comm_open(&c->comm, "auto"));
     if (volt_comm_size(c->comm) > 1)
         return VOLT_OK;
@@ -32,24 +35,22 @@ bool cli_leads(const cli *c)
 
 volt_status cli_follow(cli *c, volt_status mine)
 {
-    struct {
-        int32_t status;
-        char sentence[1024];
-    } outcome = {.status = mine};
     volt_status st;
 
     if (!c->comm)
         return mine;
-    if (mine != VOLT_OK)
-        snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
     volt_comm_set_timeout(c->comm, PATIENCE_S);
-    st = volt_comm_broadcast(c->comm, &outcome, sizeof outcome, 0);
+    st = volt_comm_follow(c->comm, mine);
     volt_comm_set_timeout(c->comm, 0);
-    if (st != VOLT_OK || outcome.status == VOLT_OK)
-        return st;
-    volt_set_last_error(outcome.sentence);
-    c->settled = true;
-    return (volt_status)outcome.status;
+    return st;
+}
+
+/* Whether `sentence` is `own` behind the rank that was first to fail with it. */
+static bool is_own(const char *sentence, const char *own)
+{
+    const size_t length = strlen(sentence), end = strlen(own);
+
+    return *own && length > end && strcmp(sentence + length - end, own) == 0;
 }
 
 volt_status cli_conclude(cli *c, volt_status st)
@@ -63,7 +64,7 @@ volt_status cli_conclude(cli *c, volt_status st)
     snprintf(own, sizeof own, "%s", volt_last_error());
     st = volt_comm_conclude(c->comm, st, &speaks);
     c->silent = !speaks;
-    if (st == mine && (c->settled || st == VOLT_ECANCELLED)) /* not that of one rank */
-        volt_set_last_error(own);
+    if (st == mine && (is_own(volt_last_error(), own) || st == VOLT_ECANCELLED))
+        volt_set_last_error(own); /* what all ranks failed with */
     return st;
 }

@@ -13,18 +13,23 @@
  *            no fast kernel that writes into a part of a buffer; such outputs are refused.
  * oneDNN's reference implementations ("ref...") are correct and thousands of times slower than
  * its others. They are never used: what has no fast kernel on blocks runs on plain float32, and
- * what has none there either is refused.
+ * what has none there either is refused, but for operands of a single voxel and channel. oneDNN
+ * cannot tell the plain layouts of such apart, and loops over what little there is to compute
+ * take its place.
  */
 #include "nets3d/cpu/conv.h"
 
 #include <omp.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
 #include "base/core/reserve.h"
+#include "base/system/thread_start.h"
 #include "nets3d/cpu/dnnl_compat.h"
 #include "nets3d/cpu/engine.h"
 #include "nets3d/device/op_spec.h"
+#include "nets3d/ops/reference.h"
 
 /* Operands of a convolution by role: what is `src` to oneDNN is operand 0 and `dst` operand 2
  * or 3. An operand oneDNN cannot take is staged: copied to or from a twin in scratch. */
@@ -48,21 +53,76 @@ struct cpu_conv {
     bool plain;      /* works on plain float32 tensors instead of native ones */
     int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
     int64_t sample_bytes[SIDES], offset_bytes[SIDES];
+    volt_reference_run loops; /* instead of a primitive; NULL = none */
+    volt_op_spec looped;      /* what they work on: plain float32 */
 };
 
-static int enter_threads(int threads)
+static volt_status refused(const volt_op *op, dnnl_status_t st)
 {
-    const int before = omp_get_max_threads();
+    const int64_t *w = op->conv->dims, *s = op->spec.conv.stride;
 
+    if (st != dnnl_unimplemented)
+        return cpu_engine_check(st, "convolution");
+    return volt_fail(VOLT_ENOTSUP,
+                     "oneDNN has no fast kernel for %s from %lld to %lld channels, kernel "
+                     "%lldx%lldx%lld, stride %lldx%lldx%lld",
+                     volt_op_signature_of(op->spec.kind)->name, (long long)w[1],
+                     (long long)w[0], (long long)w[2], (long long)w[3], (long long)w[4],
+                     (long long)s[0], (long long)s[1], (long long)s[2]);
+}
+
+/* A call of oneDNN, and the threads it may use. */
+typedef struct onednn_call {
+    dnnl_status_t (*make)(struct onednn_call *);
+    volt_op *op;
+    void *const *operand;
+    char *const *side;
+    char *scratch;
+    int threads;
+    dnnl_status_t st;
+} onednn_call;
+
+static void *make_call(void *argument)
+{
+    const int threads = omp_get_max_threads(), dynamic = omp_get_dynamic();
+    onednn_call *call = argument;
+
+    omp_set_num_threads(call->threads);
+    omp_set_dynamic(0);
+    call->st = call->make(call);
     omp_set_num_threads(threads);
-    return before;
+    omp_set_dynamic(dynamic);
+    return NULL;
+}
+
+/* oneDNN divides weight gradients among so many threads when it creates a primitive, and
+ * computes a part of them where it gets fewer: where OpenMP may choose their number, and in a
+ * parallel region of the caller's, which a thread of its own is not in. */
+static volt_status call_onednn(onednn_call call, const char *what)
+{
+    pthread_t thread;
+    volt_status st = VOLT_OK;
+
+    if (omp_in_parallel()) {
+        VOLT_TRY(st, done, volt_thread_start(&thread, make_call, &call));
+        pthread_join(thread, NULL);
+    } else {
+        make_call(&call);
+    }
+    st = what ? cpu_engine_check(call.st, what) : refused(call.op, call.st);
+done:
+    return st;
 }
 
 /* oneDNN's products of plain matrices divide some sums by the threads; outputs, unlike weight
  * gradients, must not depend on their number. */
 static int threads_of(const volt_op *op)
 {
-    return op->conv->plain && op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS ? 1 : op->spec.threads;
+    const int limit = omp_get_thread_limit();
+
+    if (op->conv->plain && op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS)
+        return 1;
+    return op->spec.threads < limit ? op->spec.threads : limit;
 }
 
 static cpu_conv_kind kind_of(const volt_op *op)
@@ -124,6 +184,7 @@ static volt_status create_stage(volt_op *op, int side, volt_dtype dtype,
     st = dev->op_create(dev, &c->stage[side], &spec);
     if (st == VOLT_OK) {
         c->stage_at[side] = reserve(op, dev->buffer_bytes(dev, &twin));
+        c->looped.tensor[side_index(op, side)] = twin;
         cpu_view_of(&op->view[side_index(op, side)], op->ctx, &twin);
     }
     return st;
@@ -269,8 +330,9 @@ static dnnl_status_t create_memories(volt_op *op)
     return st;
 }
 
-static dnnl_status_t create_primitive(volt_op *op)
+static dnnl_status_t create_primitive(onednn_call *call)
 {
+    volt_op *op = call->op;
     cpu_conv *c = op->conv;
     dnnl_status_t st = create_conv_pd(op);
 
@@ -283,20 +345,6 @@ static dnnl_status_t create_primitive(volt_op *op)
     if (st == dnnl_success)
         st = create_memories(op);
     return st;
-}
-
-static volt_status refused(const volt_op *op, dnnl_status_t st)
-{
-    const int64_t *w = op->conv->dims, *s = op->spec.conv.stride;
-
-    if (st != dnnl_unimplemented)
-        return cpu_engine_check(st, "convolution");
-    return volt_fail(VOLT_ENOTSUP,
-                     "oneDNN has no fast kernel for %s from %lld to %lld channels, kernel "
-                     "%lldx%lldx%lld, stride %lldx%lldx%lld",
-                     volt_op_signature_of(op->spec.kind)->name, (long long)w[1],
-                     (long long)w[0], (long long)w[2], (long long)w[3], (long long)w[4],
-                     (long long)s[0], (long long)s[1], (long long)s[2]);
 }
 
 static size_t plain_bytes(const cpu_conv *c)
@@ -368,20 +416,47 @@ static void describe_samples(volt_op *op)
 static volt_status create_in(volt_op *op, bool plain)
 {
     volt_status st;
-    int before;
 
     VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
     op->conv->plain = plain;
     VOLT_TRY(st, done, stage_operands(op));
     pad_weights(op);
     describe_samples(op);
-    before = enter_threads(threads_of(op));
-    st = refused(op, create_primitive(op));
-    omp_set_num_threads(before);
+    st = call_onednn(
+        (onednn_call){.make = create_primitive, .op = op, .threads = threads_of(op)}, NULL);
     if (st == VOLT_OK && is_reference(op->conv))
         st = refused(op, dnnl_unimplemented);
     if (st == VOLT_OK)
         describe(op);
+done:
+    return st;
+}
+
+/* Whether an operand is a single number per sample. */
+static bool is_single(const volt_op *op)
+{
+    for (int side = 0; side < SIDES; side++) {
+        const cpu_view *v = &op->view[side_index(op, side)];
+        if (v->c == 1 && v->voxels == 1)
+            return true;
+    }
+    return false;
+}
+
+static volt_status create_loops(volt_op *op)
+{
+    static const volt_reference_run loops[] = {
+        [CPU_CONV_FWD] = volt_reference_conv_fwd,
+        [CPU_CONV_BWD_DATA] = volt_reference_conv_bwd_data,
+        [CPU_CONV_BWD_WEIGHTS] = volt_reference_conv_bwd_weights};
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
+    op->conv->plain = true;
+    op->conv->looped = op->spec;
+    VOLT_TRY(st, done, stage_operands(op));
+    op->conv->loops = loops[kind_of(op)];
+    op->info.kernel = "own single";
 done:
     return st;
 }
@@ -393,6 +468,14 @@ static bool writes_margins(const volt_op *op)
             return true;
     }
     return false;
+}
+
+static void start_again(volt_op *op, const cpu_view view[VOLT_OP_MAX_TENSORS])
+{
+    cpu_conv_free(op->conv);
+    op->conv = NULL;
+    op->info.scratch_bytes = op->info.packed_bytes = 0;
+    memcpy(op->view, view, sizeof op->view);
 }
 
 volt_status cpu_conv_create(volt_op *op)
@@ -408,11 +491,12 @@ volt_status cpu_conv_create(volt_op *op)
     memcpy(view, op->view, sizeof view);
     st = create_in(op, plain);
     if (st == VOLT_ENOTSUP && !plain) {
-        cpu_conv_free(op->conv);
-        op->conv = NULL;
-        op->info.scratch_bytes = op->info.packed_bytes = 0;
-        memcpy(op->view, view, sizeof view);
+        start_again(op, view);
         st = create_in(op, true);
+    }
+    if (st == VOLT_ENOTSUP && is_single(op)) {
+        start_again(op, view);
+        st = create_loops(op);
     }
 done:
     return st;
@@ -468,10 +552,14 @@ static void pad_copy(const volt_op *op, float *padded, float *own, bool grow)
     }
 }
 
-volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
+static dnnl_status_t pack(onednn_call *call)
+{
+    return reorder(call->op->conv, call->op->conv->plain_weights, call->op->conv->weights);
+}
+
+volt_status cpu_conv_pack(volt_op *op, void *packed, const float *weights)
 {
     const cpu_conv *c = op->conv;
-    const int before = enter_threads(threads_of(op));
     float *plain = (float *)(uintptr_t)weights; /* only read */
     dnnl_status_t st;
 
@@ -483,10 +571,10 @@ volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights)
     st = aim(c->plain_weights, plain);
     if (st == dnnl_success)
         st = aim(c->weights, packed);
-    if (st == dnnl_success)
-        st = reorder(c, c->plain_weights, c->weights);
-    omp_set_num_threads(before);
-    return cpu_engine_check(st, "weights");
+    if (st != dnnl_success)
+        return cpu_engine_check(st, "weights");
+    return call_onednn((onednn_call){.make = pack, .op = op, .threads = threads_of(op)},
+                       "weights");
 }
 
 bool cpu_conv_same_form(const volt_op *a, const volt_op *b)
@@ -593,17 +681,27 @@ static dnnl_status_t run_with_weights(const volt_op *op, void *const *operand,
     return st;
 }
 
-static dnnl_status_t run_convolution(const volt_op *op, void *const *operand,
-                                     char *const side[SIDES], char *scratch)
+static dnnl_status_t run_convolution(onednn_call *call)
 {
-    dnnl_status_t st = aim(op->conv->pad, scratch + op->conv->pad_at);
+    const volt_op *op = call->op;
+    dnnl_status_t st = aim(op->conv->pad, call->scratch + op->conv->pad_at);
 
     if (st != dnnl_success)
         return st;
     if (op->spec.kind != VOLT_OP_CONV_BWD_WEIGHTS)
-        return run_with_weights(op, operand, side, scratch);
-    st = run_bwd_weights(op, operand, side, scratch);
-    return st == dnnl_success ? unpack_gradient(op, operand[WEIGHTS], scratch) : st;
+        return run_with_weights(op, call->operand, call->side, call->scratch);
+    st = run_bwd_weights(op, call->operand, call->side, call->scratch);
+    return st == dnnl_success ? unpack_gradient(op, call->operand[WEIGHTS], call->scratch) : st;
+}
+
+static void run_loops(const volt_op *op, void *const *operand, char *const side[SIDES])
+{
+    void *plain[VOLT_OP_MAX_TENSORS] = {NULL};
+
+    memcpy(plain, operand, (size_t)dst_index(op) * sizeof *plain);
+    for (int i = 0; i < SIDES; i++)
+        plain[side_index(op, i)] = side[i];
+    op->conv->loops(&op->conv->looped, plain);
 }
 
 /* Copies staged inputs in, or a staged output out. */
@@ -622,21 +720,27 @@ static volt_status run_stage(const volt_op *op, void *const *operand, char *cons
     return st;
 }
 
-volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch)
+volt_status cpu_conv_run(volt_op *op, void *const *operand, void *scratch)
 {
     const cpu_conv *c = op->conv;
     char *side[SIDES];
     volt_status st;
-    int before;
 
     for (int i = 0; i < SIDES; i++)
         side[i] = c->stage[i] ? (char *)scratch + c->stage_at[i] : operand[side_index(op, i)];
     VOLT_TRY(st, done, run_stage(op, operand, side, false));
-    before = enter_threads(threads_of(op));
-    st = cpu_engine_check(run_convolution(op, operand, side, scratch), "convolution");
-    omp_set_num_threads(before);
-    if (st == VOLT_OK)
-        st = run_stage(op, operand, side, true);
+    if (c->loops)
+        run_loops(op, operand, side);
+    else
+        VOLT_TRY(st, done,
+                 call_onednn((onednn_call){.make = run_convolution,
+                                           .op = op,
+                                           .operand = operand,
+                                           .side = side,
+                                           .scratch = scratch,
+                                           .threads = threads_of(op)},
+                             "convolution"));
+    st = run_stage(op, operand, side, true);
 done:
     return st;
 }

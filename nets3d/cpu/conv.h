@@ -6,9 +6,9 @@
 /* Fills op->conv and op->info for CONV_FWD, CONV_BWD_DATA, CONV_BWD_WEIGHTS. VOLT_ENOTSUP. */
 volt_status cpu_conv_create(volt_op *op);
 void cpu_conv_free(cpu_conv *conv); /* NULL is allowed */
-volt_status cpu_conv_pack(const volt_op *op, void *packed, const float *weights);
+volt_status cpu_conv_pack(volt_op *op, void *packed, const float *weights);
 /* Whether both take weights in the same layout; both are convolutions with packed weights. */
 bool cpu_conv_same_form(const volt_op *a, const volt_op *b);
-volt_status cpu_conv_run(const volt_op *op, void *const *operand, void *scratch);
+volt_status cpu_conv_run(volt_op *op, void *const *operand, void *scratch);
 
 #endif

@@ -6,7 +6,8 @@
 
 /* Fewer tiles (of 2^3 outputs) than this, and reading the transformed weights costs more than
  * the products saved; they also take 64/27 of the plain ones' memory. Without AVX2 oneDNN has
- * no fast kernels for three dimensions. */
+ * no fast kernels for three dimensions. Tiles are those of the whole result: in bf16 the
+ * algorithms round so differently that a mesh would show in the gradients. */
 static int64_t least_tiles(const volt_op *op)
 {
     return op->ctx->isa == VOLT_ISA_BASE ? 1 : 256;
@@ -92,18 +93,25 @@ static void run_gradient(const volt_op *op, void *const *operand, void *scratch)
                            op->view[0].c, scratch);
 }
 
+static int64_t tiles_of(const volt_op *op)
+{
+    const cpu_view *dst = is_data(op) ? input_of(op) : output_of(op);
+    const int64_t part[4] = {dst->n, dst->d, dst->h, dst->w};
+    const int64_t *e = op->spec.whole[0] ? op->spec.whole : part;
+
+    return e[0] * ((e[1] + 1) / 2) * ((e[2] + 1) / 2) * ((e[3] + 1) / 2);
+}
+
 static bool suits(const volt_op *op)
 {
     const cpu_view *in = input_of(op), *out = output_of(op);
-    const cpu_view *dst = is_data(op) ? in : out;
     const volt_conv *c = &op->spec.conv;
 
     for (int k = 0; k < 3; k++)
         if (c->kernel[k] != 3 || c->stride[k] != 1 || c->pad_low[k] > 2)
             return false;
     return !in->plain && !out->plain && in->bf16 == out->bf16 &&
-           dst->n * ((dst->d + 1) / 2) * ((dst->h + 1) / 2) * ((dst->w + 1) / 2) >=
-               least_tiles(op);
+           tiles_of(op) >= least_tiles(op);
 }
 
 bool cpu_winograd_create(volt_op *op)

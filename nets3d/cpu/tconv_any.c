@@ -1,5 +1,7 @@
 #include "nets3d/cpu/tconv_any.h"
 
+#include <string.h>
+
 #include "nets3d/cpu/kernels.h"
 
 /* What the pass is to the convolution whose source is our destination. */
@@ -10,6 +12,7 @@ static volt_op_spec swapped(const volt_op_spec *s)
     for (int k = 0; k < 3; k++)
         if (in.conv.pad_high[k] < 0)
             in.conv.pad_high[k] = 0; /* outputs that no window reaches */
+    memcpy(in.whole, s->whole, sizeof in.whole);
     in.tensor[1] = s->tensor[1];
     switch (s->kind) {
     case VOLT_OP_TCONV_FWD:

@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/core/options.h"
 #include "base/core/plural.h"
@@ -12,6 +13,7 @@
 #include "base/core/alloc.h"
 #include "base/random/mersenne.h"
 #include "base/system/tasks.h"
+#include "base/threads.h"
 #include "io/store/case_store_internal.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
@@ -210,6 +212,7 @@ typedef struct preprocessing {
     const volt_plan_config *config;
     uint64_t plan_hash;
     bool overwrite;
+    int64_t first, step; /* among the cases */
     pthread_mutex_t lock;
     volt_preprocess_result result; /* under the lock */
 } preprocessing;
@@ -270,7 +273,7 @@ done:
 static volt_status do_case(void *context, int64_t index, int threads)
 {
     preprocessing *w = context;
-    const volt_case *c = &w->ds->cases.item[index];
+    const volt_case *c = &w->ds->cases.item[w->first + index * w->step];
     uint64_t key = 0, found = 0;
     char *path = NULL;
     bool kept;
@@ -318,6 +321,29 @@ void volt_preprocess_options_init(volt_preprocess_options *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+/* Threads of this rank and how many cases it works on at a time. Ranks of a host share its
+ * processors, unless the launcher has bound them, and its memory: if that is too small for a
+ * case of each, the last ones have nothing to do. */
+static volt_status find_workers(volt_tasks *tasks, const volt_dataset *ds,
+                                const volt_case_cost *cost, const volt_preprocess_options *o)
+{
+    const int ranks = volt_comm_host_ranks(o->comm);
+    const int processors = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const int each = processors > ranks ? processors / ranks : 1;
+    int threads = volt_threads_or_default(o->threads), all;
+    volt_status st;
+
+    if (o->threads == 0 && ranks > 1 && threads > each)
+        threads = each;
+    VOLT_TRY(st, done, volt_case_workers(&all, ds, cost, threads * ranks));
+    tasks->threads = threads;
+    tasks->workers = all / ranks + (volt_comm_host_index(o->comm) < all % ranks);
+    if (tasks->workers == 0)
+        tasks->count = 0;
+done:
+    return st;
+}
+
 volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
                             const volt_dataset *ds, const volt_plan *plan,
                             const volt_plan_config *config,
@@ -330,8 +356,7 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
                        .config = config,
                        .plan_hash = hash_of_plan(plan, config),
                        .lock = PTHREAD_MUTEX_INITIALIZER};
-    volt_tasks tasks = {
-        .run = do_case, .context = &w, .count = ds->cases.count, .what = "cases"};
+    volt_tasks tasks = {.run = do_case, .context = &w, .what = "cases"};
     double target[3];
     /* image and resampled image, each with a temporary copy; labels and masks */
     const volt_case_cost cost = {.image_copies = 3, .label_bytes = 8, .target = target};
@@ -339,7 +364,9 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_preprocess_options"));
     w.overwrite = o.overwrite;
-    tasks.threads = o.threads;
+    w.first = volt_comm_rank(o.comm);
+    w.step = volt_comm_size(o.comm);
+    tasks.count = w.result.cases = (ds->cases.count - w.first + w.step - 1) / w.step;
     tasks.callbacks = o.callbacks;
     volt_key_mix_reading(&w.plan_hash, &ds->info);
     if (ds->info.ignore_label >= 0) /* then locations of the background are stored */
@@ -347,9 +374,8 @@ volt_status volt_preprocess(volt_preprocess_result *result, const char *folder,
     VOLT_TRY(st, done, check_classes(ds, plan));
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, o.threads));
+    VOLT_TRY(st, done, find_workers(&tasks, ds, &cost, &o));
     VOLT_TRY(st, done, volt_make_dirs(folder));
-    w.result.cases = ds->cases.count;
     VOLT_TRY(st, done, volt_tasks_run(&tasks));
     if (result)
         *result = w.result;

@@ -167,6 +167,10 @@ typedef struct volt_op_spec {
     volt_tensor tensor[VOLT_OP_MAX_TENSORS];
     volt_conv
         conv; /* conv, tconv (stride); pools (kernel, stride); upsample (stride = factor) */
+    /* CONV_*, TCONV_*: samples and extents n, d, h, w of the whole convolution's result (a
+     * transposed one's source), of which this device may have a part. Where an algorithm hangs
+     * on sizes, these decide, so that parts round as the whole does. n = 0: no part. */
+    int64_t whole[4];
     int64_t count;   /* NORM_FINISH, NORM_BWD_APPLY: voxels that a channel's sums cover, >= 1 */
     double eps;      /* NORM_FINISH, NORM_RUNNING */
     double momentum; /* NORM_FINISH */

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/threads.h"
 #include "base/core/plural.h"
+#include "io/store/case_key.h"
 #include "io/workspace.h"
 #include "nets3d/plan/data_key.h"
 #include "nets3d/plan/plan_internal.h"
@@ -432,20 +433,124 @@ static volt_status choose(volt_pipeline *p, const char *name)
     return st;
 }
 
-static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
+/* ---- ranks ---- */
+
+#define PATIENCE_S 1e8 /* for what another rank does alone */
+
+/* What decides how cases are preprocessed, in a number. */
+static volt_status key_of_plan(uint64_t *out, const volt_pipeline *p)
+{
+    uint64_t key = VOLT_KEY_START;
+    char *text = NULL;
+    const volt_status st = volt_plan_text(&text, p->plan);
+
+    if (st == VOLT_OK) {
+        volt_key_mix(&key, text, strlen(text));
+        volt_key_mix(&key, p->config->name, strlen(p->config->name));
+        *out = key;
+    }
+    volt_free(text);
+    return st;
+}
+
+/* This rank's part of the cases; *created: by all ranks together. Whatever a rank leaves out,
+ * the next step makes. `with`: the plan is rank 0's. */
+static volt_status preprocess_part(int64_t *created, volt_pipeline *p, bool with,
+                                   const volt_pipeline_options *o)
 {
     volt_preprocess_options options = volt_preprocess_defaults();
-    volt_status st;
+    volt_preprocess_result result = {0};
+    double sum = 0;
+    volt_status st = VOLT_OK;
 
     options.threads = o->threads;
     options.overwrite = o->overwrite;
     options.callbacks = o->callbacks;
+    options.comm = o->comm;
+    if (with)
+        VOLT_TRY(st, done,
+                 volt_preprocess(&result, p->cases, p->dataset, p->plan, p->config, &options));
+    sum = (double)result.created;
+    VOLT_TRY(st, done, volt_comm_sum_f64(o->comm, &sum, 1));
+    *created = (int64_t)sum;
+done:
+    return st;
+}
+
+/* Rank 0, which has a plan, and with it all others. */
+static volt_status share_cases(int64_t *created, volt_pipeline *p,
+                               const volt_pipeline_options *o)
+{
+    uint64_t key = 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, key_of_plan(&key, p));
+    VOLT_TRY(st, done, volt_comm_broadcast(o->comm, &key, sizeof key, 0));
+    st = preprocess_part(created, p, true, o);
+done:
+    return st;
+}
+
+/* Another rank's part in it. *with: there is a plan in its work folder, and it is rank 0's. */
+static volt_status find_shared_plan(bool *with, volt_pipeline *p,
+                                    const volt_pipeline_options *o)
+{
+    uint64_t key = 0, theirs = 0;
+    char *path = NULL;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_comm_broadcast(o->comm, &theirs, sizeof theirs, 0));
+    VOLT_TRY(st, done, volt_dataset_open(&p->dataset, o->dataset, o->data));
+    VOLT_TRY(st, done, volt_workspace_choose(&p->work, p->dataset->folder, o->work));
+    VOLT_TRY(st, done, volt_path_join(&path, p->work, VOLT_WORK_PLANS));
+    if (!volt_path_exists(path))
+        goto done;
+    VOLT_TRY(st, done, volt_plan_read(&p->plan, path, &p->dataset->info));
+    VOLT_TRY(st, done, choose(p, o->configuration));
+    VOLT_TRY(st, done, volt_path_join(&p->cases, p->work, p->config->data_identifier));
+    VOLT_TRY(st, done, key_of_plan(&key, p));
+    *with = key == theirs;
+done:
+    volt_free(path);
+    return st;
+}
+
+static volt_status help_with_cases(const volt_pipeline_options *o)
+{
+    volt_pipeline p = {0};
+    bool with = false;
+    int64_t created;
+    volt_status st;
+
+    VOLT_TRY(st, done, find_shared_plan(&with, &p, o));
+    st = preprocess_part(&created, &p, with, o);
+done:
+    volt_pipeline_clear(&p);
+    return st;
+}
+
+/* ---- steps ---- */
+
+static volt_status preprocess(volt_pipeline *p, const volt_pipeline_options *o)
+{
+    volt_preprocess_options options = volt_preprocess_defaults();
+    const bool alone = volt_comm_size(o->comm) == 1;
+    int64_t created = 0;
+    volt_status st = VOLT_OK;
+
+    options.threads = o->threads;
+    options.overwrite = o->overwrite && alone;
+    options.callbacks = o->callbacks;
     volt_report(o->callbacks, VOLT_LOG_INFO, "preprocessing %lld case%s for %s in %s",
                 (long long)p->dataset->cases.count, volt_s(p->dataset->cases.count),
                 p->config->name, p->cases);
+    if (!alone)
+        VOLT_TRY(st, done, share_cases(&created, p, o));
     VOLT_TRY(
         st, done,
         volt_preprocess(&p->preprocessed, p->cases, p->dataset, p->plan, p->config, &options));
+    p->preprocessed.created += created;
+    p->preprocessed.kept -= created;
     volt_report(o->callbacks, VOLT_LOG_INFO, "%lld case%s preprocessed, %lld up to date",
                 (long long)p->preprocessed.created, volt_s(p->preprocessed.created),
                 (long long)p->preprocessed.kept);
@@ -539,6 +644,95 @@ void volt_pipeline_options_init(volt_pipeline_options *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+static volt_status run_steps(volt_pipeline *out, bool *planned, const volt_pipeline_options *o)
+{
+    volt_owner *owner = NULL;
+    volt_pipeline p = {0};
+    bool changed;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, o->dataset, o->data));
+    if (o->opened)
+        VOLT_TRY(st, done, o->opened(o->user, p.dataset));
+    describe(p.dataset, o->callbacks);
+    VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, o->work));
+    VOLT_TRY(st, done, check_request(&p, o));
+    VOLT_TRY(st, done, fingerprint(&changed, &owner, &p, o));
+    VOLT_TRY(st, done, plan(&p, changed, o));
+    VOLT_TRY(st, done, choose(&p, o->configuration));
+    if (o->previous_stage && !p.config->previous_stage) {
+        st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
+                       o->previous_stage, p.config->name);
+        goto done;
+    }
+    VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
+    if ((o->until >= VOLT_STAGE_PREPROCESS || o->planned) && p.config->previous_stage)
+        VOLT_TRY(st, done, find_prior_masks(&p, o));
+    if (o->planned)
+        VOLT_TRY(st, done, o->planned(o->user, &p));
+    VOLT_TRY(st, done, volt_comm_follow(o->comm, VOLT_OK));
+    *planned = true;
+    if (o->until >= VOLT_STAGE_PREPROCESS)
+        VOLT_TRY(st, done, preprocess(&p, o));
+    if (o->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
+        VOLT_TRY(st, done, add_prior_masks(&p, o));
+    *out = p;
+    p = (volt_pipeline){0};
+done:
+    volt_owner_release(&owner);
+    volt_pipeline_clear(&p);
+    return st;
+}
+
+/* Rank 0, or the only one. The others follow it twice: to a plan, and to its end. What fails in
+ * between, while they work or wait, is told otherwise. */
+static volt_status lead(volt_pipeline *out, const volt_pipeline_options *o)
+{
+    volt_pipeline p = {0};
+    bool planned = false;
+    volt_status st = run_steps(&p, &planned, o);
+
+    if (st != VOLT_OK && planned)
+        volt_comm_fail(o->comm, st);
+    else
+        st = volt_comm_follow(o->comm, st);
+    if (st == VOLT_OK) {
+        *out = p;
+        p = (volt_pipeline){0};
+    }
+    volt_pipeline_clear(&p);
+    return st;
+}
+
+/* Another rank. When rank 0 has ended, it makes what it lacks and opens the rest. */
+static volt_status follow(volt_pipeline *out, const volt_pipeline_options *o)
+{
+    volt_callbacks only_cancel = {.user = NULL};
+    volt_pipeline_options own = *o;
+    bool planned;
+    volt_status st = volt_comm_follow(o->comm, VOLT_OK); /* what all fail with */
+
+    if (st != VOLT_OK)
+        return st;
+    if (o->callbacks) {
+        only_cancel.user = o->callbacks->user;
+        only_cancel.cancelled = o->callbacks->cancelled;
+    }
+    own.callbacks = &only_cancel;
+    own.planned = NULL;
+    own.opened = NULL;
+    if (o->until >= VOLT_STAGE_PREPROCESS)
+        VOLT_TRY(st, done, help_with_cases(&own));
+    VOLT_TRY(st, done, volt_comm_follow(o->comm, VOLT_OK));
+    own.comm = NULL;
+    own.overwrite = own.replan = false;
+    st = run_steps(out, &planned, &own);
+done:
+    if (st != VOLT_OK)
+        volt_comm_fail(o->comm, st);
+    return st;
+}
+
 /* How the steps share work: each looks for its result in the work folder and checks that it
  * belongs to this data set. A fingerprint has a key of the cases' files; a plan has it, too,
  * but may have been edited and is taken as it is, with a warning if the key is another, and so
@@ -549,45 +743,16 @@ volt_status volt_pipeline_run(volt_pipeline *out, const volt_pipeline_options *o
 {
     volt_planner_options planner = volt_planner_defaults();
     volt_pipeline_options o = volt_pipeline_defaults();
-    volt_owner *owner = NULL;
-    volt_pipeline p = {0};
-    bool changed;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_pipeline_options"));
     VOLT_TRY(st, done,
              volt_options_take(&planner, sizeof planner, o.planner, "volt_planner_options"));
     o.planner = &planner;
-    options = &o;
     VOLT_TRY(st, done, check_options(&o));
-    VOLT_TRY(st, done, volt_dataset_open(&p.dataset, options->dataset, options->data));
-    if (options->opened)
-        VOLT_TRY(st, done, options->opened(options->user, p.dataset));
-    describe(p.dataset, options->callbacks);
-    VOLT_TRY(st, done, volt_workspace_choose(&p.work, p.dataset->folder, options->work));
-    VOLT_TRY(st, done, check_request(&p, options));
-    VOLT_TRY(st, done, fingerprint(&changed, &owner, &p, options));
-    VOLT_TRY(st, done, plan(&p, changed, options));
-    VOLT_TRY(st, done, choose(&p, options->configuration));
-    if (options->previous_stage && !p.config->previous_stage) {
-        st = volt_fail(VOLT_EINVAL, "a previous stage is given (%s), but %s refines no masks",
-                       options->previous_stage, p.config->name);
-        goto done;
-    }
-    VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
-    if ((options->until >= VOLT_STAGE_PREPROCESS || options->planned) &&
-        p.config->previous_stage)
-        VOLT_TRY(st, done, find_prior_masks(&p, options));
-    if (options->planned)
-        VOLT_TRY(st, done, options->planned(options->user, &p));
-    if (options->until >= VOLT_STAGE_PREPROCESS)
-        VOLT_TRY(st, done, preprocess(&p, options));
-    if (options->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
-        VOLT_TRY(st, done, add_prior_masks(&p, options));
-    *out = p;
-    p = (volt_pipeline){0};
+    volt_comm_set_timeout(o.comm, PATIENCE_S);
+    st = volt_comm_rank(o.comm) == 0 ? lead(out, &o) : follow(out, &o);
+    volt_comm_set_timeout(o.comm, 0);
 done:
-    volt_owner_release(&owner);
-    volt_pipeline_clear(&p);
     return st;
 }

@@ -221,6 +221,9 @@ static volt_status predict(const job *j, volt_validation_result *out)
     options.precision = j->o->precision;
     options.previous_stage = j->o->prior_masks;
     options.threads = j->o->threads;
+    options.comm = j->o->comm;
+    if (options.comm)
+        options.mesh = "cases"; /* the masks of one rank */
     VOLT_TRY(st, done, volt_predictor_open(&predictor, &j->run, 1, &options, j->cb));
     VOLT_TRY(st, done, volt_predict(predictor, &j->cases, &output, j->cb, &result));
     if (result.cases > 0) {
@@ -286,6 +289,33 @@ static volt_status check_request(const job *j)
     return VOLT_OK;
 }
 
+/* What rank 0 does before all predict. */
+static volt_status claim(job *j, volt_owner **owner)
+{
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_owner_take(owner, j->run, VOLT_OWNER_REFUSE, j->cb));
+    st = claim_folder(j);
+done:
+    return st;
+}
+
+static volt_status validate(job *j, volt_owner **owner, volt_validation_result *out)
+{
+    const bool lead = volt_comm_rank(j->o->comm) == 0;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_path_join(&j->folder, j->run, VOLT_VALIDATION_FOLDER));
+    VOLT_TRY(st, done, volt_path_join(&j->key_path, j->folder, KEY_FILE));
+    VOLT_TRY(st, done, list_cases(j));
+    VOLT_TRY(st, done, volt_comm_follow(j->o->comm, lead ? claim(j, owner) : VOLT_OK));
+    VOLT_TRY(st, done, predict(j, out));
+    if (lead)
+        st = score(j, out);
+done:
+    return st;
+}
+
 volt_status volt_validate(volt_validation_result *out, const char *run, const volt_dataset *ds,
                           const volt_split *split, const volt_validation_options *options,
                           const volt_callbacks *cb)
@@ -300,13 +330,7 @@ volt_status volt_validate(volt_validation_result *out, const char *run, const vo
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_validation_options"));
     VOLT_TRY(st, done, check_request(&j));
     if (split->vals > 0) {
-        VOLT_TRY(st, done, volt_path_join(&j.folder, run, VOLT_VALIDATION_FOLDER));
-        VOLT_TRY(st, done, volt_path_join(&j.key_path, j.folder, KEY_FILE));
-        VOLT_TRY(st, done, volt_owner_take(&owner, run, VOLT_OWNER_REFUSE, cb));
-        VOLT_TRY(st, done, list_cases(&j));
-        VOLT_TRY(st, done, claim_folder(&j));
-        VOLT_TRY(st, done, predict(&j, &result));
-        VOLT_TRY(st, done, score(&j, &result));
+        VOLT_TRY(st, done, validate(&j, &owner, &result));
         result.seconds = volt_seconds() - start;
     }
     *out = result;

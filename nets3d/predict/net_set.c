@@ -237,7 +237,7 @@ volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
              (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
              (seg->options.constant || is_split(seg) ? 0 : 1)) *
                 voxels +
-            (seg->device->memory ? 0 : there);
+            m.messages + (seg->device->memory ? 0 : there);
     *device = seg->device->memory ? there : 0;
 done:
     volt_program_free(other);

@@ -105,6 +105,25 @@ done:
     return st;
 }
 
+/* Ranks write the same kinds of files; into one folder, where each writes. */
+static volt_status compare_output(const volt_spread *sp, const volt_predict_output *o)
+{
+    const int32_t kinds[] = {o->regions,       o->probabilities, o->probability_nifti,
+                             o->skip_existing, o->label_files,   o->roi != NULL};
+    const char *ending = o->ending ? o->ending : "";
+    const char *folder = sp->kind == VOLT_SPREAD_CASES ? o->folder : "";
+    volt_status st;
+
+    VOLT_TRY(st, done,
+             volt_comm_same(sp->comm, "what they write for a case", kinds, sizeof kinds));
+    if (o->roi)
+        VOLT_TRY(st, done, volt_comm_same(sp->comm, "their region", o->roi, sizeof *o->roi));
+    VOLT_TRY(st, done, volt_comm_same(sp->comm, "the format of masks", ending, strlen(ending)));
+    st = volt_comm_same(sp->comm, "their output folder", folder, strlen(folder));
+done:
+    return st;
+}
+
 /* Several ranks: what rank 0 prepared concerns all. */
 static volt_status prepare_ranks(volt_predictor *p, const volt_case_list *cases,
                                  const volt_predict_output *o, volt_status prepared)
@@ -120,6 +139,8 @@ static volt_status prepare_ranks(volt_predictor *p, const volt_case_list *cases,
     if ((st = volt_comm_same(sp->comm, "their cases", &ids, sizeof ids)) != VOLT_OK)
         return st;
     volt_spread_settle(sp, p->stage, cases->count);
+    if ((st = compare_output(sp, o)) != VOLT_OK)
+        return st;
     return sp->kind == VOLT_SPREAD_CASES ? volt_spread_deal_cases(sp, p->stage, cases, o)
                                          : VOLT_OK;
 }
@@ -153,11 +174,16 @@ static volt_status fail_together(const volt_predictor *p, volt_status st)
     return st;
 }
 
+static bool is_cancelled(void *user)
+{
+    return volt_is_cancelled(user);
+}
+
 volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
                          const volt_predict_output *output, const volt_callbacks *cb,
                          volt_predict_result *result)
 {
-    const volt_callbacks own = volt_spread_callbacks(p->spread, cb);
+    volt_callbacks own = volt_spread_callbacks(p->spread, cb);
     volt_predict_output o = volt_predict_output_defaults();
     volt_predict_result r = {0};
     volt_owner *owner = NULL;
@@ -168,6 +194,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
         return volt_fail(VOLT_EINVAL, "no output folder is given");
     if (o.ending && !volt_image_holds_masks(o.ending))
         return volt_fail(VOLT_EINVAL, "masks cannot be written as '%s'", o.ending);
+    if (p->spread)
+        volt_comm_set_cancelled(p->spread->comm, is_cancelled, &own);
     st = is_first(p) ? prepare(&owner, p, cases, &o, &own) : VOLT_OK;
     VOLT_TRY(st, done, prepare_ranks(p, cases, &o, st));
     VOLT_TRY(st, done, fail_together(p, predict_stages(p, cases, &o, &own, &r)));
@@ -177,6 +205,8 @@ volt_status volt_predict(volt_predictor *p, const volt_case_list *cases,
     if (result)
         *result = r;
 done:
+    if (p->spread)
+        volt_comm_set_cancelled(p->spread->comm, NULL, NULL);
     volt_owner_release(&owner);
     if (o.failures)
         volt_predict_failures_sort(o.failures);

@@ -122,8 +122,8 @@ static volt_status mix_networks(uint64_t *key, const volt_segmenter *seg)
 /* Whatever decides on voxels must be the same on all ranks. */
 static volt_status compare_ranks(const volt_predictor *p, const volt_predict_options *o)
 {
-    const double options[] = {o->step,     o->mirror, (double)o->tiles,
-                              o->constant, o->whole,  o->batch};
+    const double options[] = {o->step,  o->mirror, (double)o->tiles,    o->constant,
+                              o->whole, o->batch,  (double)o->precision};
     const int32_t isa = (int32_t)volt_cpu_isa();
     volt_comm *comm = p->spread->comm;
     uint64_t key = VOLT_KEY_START;

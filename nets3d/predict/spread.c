@@ -35,9 +35,12 @@ static volt_status open_axes(volt_spread *sp, const char *mesh)
 
 volt_status volt_spread_open(volt_spread **out, bool *whole, volt_comm *comm, const char *mesh)
 {
+    const char *name = mesh ? mesh : "";
     volt_spread *sp = NULL;
-    volt_status st = volt_alloc_zero(&sp, 1, sizeof *sp, "ranks");
+    volt_status st = volt_comm_same(comm, "their mesh", name, strlen(name));
 
+    if (st == VOLT_OK)
+        st = volt_alloc_zero(&sp, 1, sizeof *sp, "ranks");
     if (st != VOLT_OK)
         return st;
     *sp = (volt_spread){.comm = comm,

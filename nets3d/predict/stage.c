@@ -515,13 +515,16 @@ done:
     return st;
 }
 
-/* A mesh that does not fit a scan: which one. */
+/* A mesh that does not fit a scan: which one. All ranks say so, and none need be named. */
 static volt_status name_case(const char *file)
 {
     char why[1024];
+    const char *plain = why, *rank = strstr(volt_last_error(), "): ");
 
     snprintf(why, sizeof why, "%s", volt_last_error());
-    return volt_fail(VOLT_EINVAL, "%s: %s", file, why);
+    if (rank && strncmp(why, "rank ", 5) == 0)
+        plain += rank - volt_last_error() + 3;
+    return volt_fail(VOLT_EINVAL, "%s: %s", file, plain);
 }
 
 /* What one scan needs, by its header. VOLT_ENOMEM with *too_large: more than there is. */

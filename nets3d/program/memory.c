@@ -118,19 +118,51 @@ size_t volt_program_gap(const volt_program *p, const volt_buffer *b, const int *
     return best_gap(p->buffers, neighbours, found, align_up(b->bytes), from);
 }
 
-/* Places all buffers in this order; returns the arena's bytes. */
-static size_t place_all(volt_program *p, const int *order, int *neighbours)
+/* The same as volt_program_gap for a search that tries many orders: `placed` are the buffers
+ * with a place, in the order of their offsets. Puts b there, too. */
+static void place_one(volt_buffer *b, volt_buffer *placed, int count)
+{
+    const size_t bytes = align_up(b->bytes);
+    size_t end = 0, best = SIZE_MAX, best_size = SIZE_MAX;
+    int at = count;
+
+    for (int i = 0; i < count; i++) {
+        const volt_buffer *other = &placed[i];
+        const size_t above = other->offset + align_up(other->bytes);
+
+        if (!live_together(b, other))
+            continue;
+        if (other->offset > end && other->offset - end >= bytes &&
+            other->offset - end < best_size) {
+            best = end;
+            best_size = other->offset - end;
+        }
+        end = above > end ? above : end;
+    }
+    b->offset = best < SIZE_MAX ? best : end;
+    while (at > 0 && placed[at - 1].offset > b->offset)
+        at--;
+    memmove(placed + at + 1, placed + at, (size_t)(count - at) * sizeof *placed);
+    placed[at] = *b;
+}
+
+/* Places all buffers in this order; returns the arena's bytes, or SIZE_MAX as soon as they are
+ * more than `most`. */
+static size_t place_all(volt_program *p, const int *order, volt_buffer *placed, size_t most)
 {
     size_t arena = 0;
+    int count = 0;
 
     for (int i = 0; i < p->buffer_count; i++) {
         volt_buffer *b = &p->buffers[order[i]];
 
         if (b->first < 0)
             continue; /* never used */
-        b->offset = volt_program_gap(p, b, order, i, 0, neighbours);
+        place_one(b, placed, count++);
         if (b->offset + align_up(b->bytes) > arena)
             arena = b->offset + align_up(b->bytes);
+        if (arena > most)
+            return SIZE_MAX;
     }
     return arena;
 }
@@ -173,14 +205,15 @@ volt_status volt_program_arrange(volt_program *p, size_t *bytes)
     const size_t count = (size_t)p->buffer_count;
     const size_t least = volt_program_least(p);
     volt_rng rng = volt_rng_open(0, 0, 0, VOLT_RNG_LAYOUT);
-    int *order = NULL, *best_order = NULL, *neighbours = NULL;
+    int *order = NULL, *best_order = NULL;
+    volt_buffer *placed = NULL;
     size_t best = SIZE_MAX;
     int large = 0;
     volt_status st;
 
     VOLT_TRY(st, done, volt_alloc(&order, count * sizeof *order, "a program"));
     VOLT_TRY(st, done, volt_alloc(&best_order, count * sizeof *order, "a program"));
-    VOLT_TRY(st, done, volt_alloc(&neighbours, count * sizeof *neighbours, "a program"));
+    VOLT_TRY(st, done, volt_alloc(&placed, count * sizeof *placed, "a program"));
     for (int round = 0; round < ROUNDS && best > least + least / 500; round++) {
         size_t arena;
 
@@ -190,15 +223,15 @@ volt_status volt_program_arrange(volt_program *p, size_t *bytes)
             memcpy(order, best_order, count * sizeof *order);
             shuffle_one(order, large, &rng);
         }
-        arena = place_all(p, order, neighbours);
+        arena = place_all(p, order, placed, best);
         if (arena <= best) {
             best = arena;
             memcpy(best_order, order, count * sizeof *order);
         }
     }
-    *bytes = place_all(p, best_order, neighbours);
+    *bytes = place_all(p, best_order, placed, SIZE_MAX);
 done:
-    volt_free(neighbours);
+    volt_free(placed);
     volt_free(best_order);
     volt_free(order);
     return st;

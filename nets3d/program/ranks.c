@@ -2,7 +2,7 @@
  *
  * A volume is cut at multiples of the strides of the coarsest value that is not gathered
  * (gather.c), so that every other value has a box of its own on every rank. What can differ
- * between ranks without changing what they exchange (the algorithm of an operator, copies for a
+ * between ranks without changing what they exchange (the kernel of an operator, copies for a
  * device without margins) may differ; the rest is decided together: after each compilation
  * ranks take over one another's restrictions, and at the end they compare what they are going
  * to exchange.
@@ -76,6 +76,7 @@ static uint64_t hash_of_graph(const volt_program *p)
             hash_number(&h, node->in[j]);
         hash(&h, &node->conv, sizeof node->conv);
         hash(&h, &node->eps, sizeof node->eps);
+        hash(&h, &node->momentum, sizeof node->momentum);
         hash(&h, &node->slope, sizeof node->slope);
         hash(&h, &node->p, sizeof node->p);
     }
@@ -213,7 +214,7 @@ void volt_program_account_host(volt_program *p)
         bytes = p->loss_bytes;
     bytes = volt_program_host_exchanges(p, (bytes + 63) / 64 * 64);
     p->host_buckets = bytes;
-    p->host_bytes = bytes + volt_program_host_buckets(p);
+    p->host_bytes = p->memory.messages = bytes + volt_program_host_buckets(p);
 }
 
 /* ---- loss ---- */

@@ -499,10 +499,16 @@ static volt_loss_call loss_call(const volt_program *p, const volt_loss_options *
     return call;
 }
 
-static volt_status run_loss(volt_program *p, const volt_loss_call *call)
+static volt_status run_loss(volt_program *p, volt_loss_call *call, const int16_t *labels)
 {
+    const size_t bytes = (size_t)(call->n * call->d * call->h * call->w) * sizeof *labels;
     volt_status st;
 
+    if (volt_program_has_outputs(p)) {
+        int16_t *own = (int16_t *)(p->arena + p->buffers[p->labels].offset);
+        VOLT_TRY(st, done, p->device->upload(p->device, own, labels, bytes, p->stream));
+        call->labels = own;
+    }
     VOLT_TRY(st, done, p->device->loss_sums(p->device, call, p->stream));
     VOLT_TRY(st, done, volt_program_sum_loss(p, call));
     VOLT_TRY(st, done, p->device->loss_gradient(p->device, call, p->stream));
@@ -517,7 +523,6 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
 {
     const double start = p->profile ? volt_seconds() : 0;
     volt_loss_options o = volt_loss_defaults();
-    int16_t *device_labels;
     volt_loss_call call;
     volt_status st;
 
@@ -533,15 +538,7 @@ volt_status volt_program_loss(volt_program *p, const volt_loss_options *options,
                          o.values, VOLT_LOSS_MAX_VALUES);
     p->loss_values = 0;
     call = loss_call(p, &o, gradient);
-    if (volt_program_has_outputs(p)) {
-        device_labels = (int16_t *)(p->arena + p->buffers[p->labels].offset);
-        VOLT_TRY(st, done,
-                 p->device->upload(p->device, device_labels, labels,
-                                   (size_t)(call.n * call.d * call.h * call.w) * sizeof *labels,
-                                   p->stream));
-        call.labels = device_labels;
-    }
-    VOLT_TRY(st, done, volt_program_leave(p, run_loss(p, &call)));
+    VOLT_TRY(st, done, volt_program_leave(p, run_loss(p, &call, labels)));
     p->loss_values = volt_loss_values(&call);
     if (gradient)
         p->state = VOLT_RUN_GRADIENT;

@@ -97,7 +97,7 @@ done:
     return st;
 }
 
-/* That batch norms take statistics over. */
+/* Of the whole batch. */
 static int64_t samples_of(const volt_program *p)
 {
     return p->options.norm_samples ? p->options.norm_samples : p->options.n;
@@ -185,6 +185,16 @@ static int64_t voxels_of(const volt_program *p, const volt_unit *u)
     return (volt_unit_over_batch(u) ? samples_of(p) : 1) * extent[0] * extent[1] * extent[2];
 }
 
+/* What the convolution of `u` has in the whole batch and volume. */
+static void set_whole(const volt_program *p, const volt_unit *u, volt_op_spec *spec)
+{
+    const bool transposed = u->node->kind == VOLT_NODE_TCONV;
+    const volt_program_value *v = &p->values[transposed ? u->in[0] : u->out];
+
+    spec->whole[0] = samples_of(p);
+    memcpy(spec->whole + 1, v->global, sizeof v->global);
+}
+
 volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int unit,
                                       const volt_operand *operands)
 {
@@ -209,6 +219,8 @@ volt_status volt_program_add_operator(volt_program *p, volt_op_kind kind, int un
         step.operand[i] = operands[i];
         step.spec.tensor[i] = operands[i].tensor;
     }
+    if (u->node->kind == VOLT_NODE_CONV || u->node->kind == VOLT_NODE_TCONV)
+        set_whole(p, u, &step.spec);
     if ((u->dense_in | u->dense_out) >> kind & 1)
         return add_step_without_margins(p, &step);
     return volt_program_add_step(p, &step);

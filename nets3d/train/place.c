@@ -182,6 +182,8 @@ static volt_status choose_mesh(volt_session *s)
     }
     st = volt_train_ranks_plan(r, asked, s->recipe.recipe.batch);
     VOLT_TRY(st, done, volt_train_ranks_follow(r, st));
+    if (!r->comm && asked && strcmp(asked, VOLT_MESH_AUTO) == 0)
+        return VOLT_OK; /* a check: it takes too long to find the mesh twice */
     VOLT_TRY(st, done, volt_train_ranks_open_mesh(r));
     if (r->comm)
         volt_report(s->cb, VOLT_LOG_INFO, "%d ranks (%s), mesh %s, %d thread%s each", r->size,

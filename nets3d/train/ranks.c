@@ -13,6 +13,7 @@
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
 #include "parallel/comm.h"
+#include "parallel/mesh/rehearse.h"
 
 void volt_train_ranks_begin(volt_train_ranks *r, const volt_train_options *o, bool alone)
 {
@@ -49,7 +50,10 @@ void volt_train_ranks_tell(const volt_train_ranks *r, volt_status st)
 
 void volt_train_ranks_end(volt_train_ranks *r)
 {
-    volt_mesh_close(r->mesh);
+    if (r->comm)
+        volt_mesh_close(r->mesh);
+    else
+        volt_mesh_end_rehearsal(r->mesh);
     r->mesh = NULL;
     r->comm = NULL;
 }
@@ -74,24 +78,9 @@ volt_status volt_train_ranks_agree(volt_train_ranks *r, volt_status mine)
     return r->comm ? settle(r, volt_comm_agree(r->comm, mine)) : mine;
 }
 
-/* Not volt_comm_agree: on which rank a folder is full does not matter to the user. */
 volt_status volt_train_ranks_follow(volt_train_ranks *r, volt_status mine)
 {
-    struct {
-        int32_t status;
-        char sentence[1024];
-    } outcome = {.status = mine};
-    volt_status st;
-
-    if (!r->comm)
-        return mine;
-    if (mine != VOLT_OK)
-        snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
-    st = volt_comm_broadcast(r->comm, &outcome, sizeof outcome, 0);
-    if (st != VOLT_OK || outcome.status == VOLT_OK)
-        return st;
-    volt_set_last_error(outcome.sentence);
-    return settle(r, (volt_status)outcome.status);
+    return r->comm ? settle(r, volt_comm_follow(r->comm, mine)) : mine;
 }
 
 volt_status volt_train_ranks_same(volt_train_ranks *r, const char *what, const void *data,
@@ -319,7 +308,11 @@ done:
 
 volt_status volt_train_ranks_open_mesh(volt_train_ranks *r)
 {
-    return r->comm ? volt_mesh_open(&r->mesh, r->comm, r->axes) : VOLT_OK;
+    const int first[VOLT_MESH_AXES] = {0}; /* has the largest part */
+
+    if (r->comm)
+        return volt_mesh_open(&r->mesh, r->comm, r->axes);
+    return r->size > 1 ? volt_mesh_rehearse(&r->mesh, r->axes, first) : VOLT_OK;
 }
 
 double volt_train_ranks_waited(const volt_train_ranks *r)

@@ -22,7 +22,7 @@ typedef struct volt_train_ranks {
     int size, rank;
     int on_host;              /* ranks on this host, this one included */
     int axes[VOLT_MESH_AXES]; /* extents of the mesh */
-    volt_mesh *mesh;          /* owned; NULL with one rank, or in a check */
+    volt_mesh *mesh;          /* owned; NULL with one rank; in a check, a rehearsal of it */
     int64_t first, count;     /* this rank's samples of each part of a batch */
     double waited_before;     /* for messages, s */
     bool settled;             /* the run has failed, and every rank knows why */
@@ -63,7 +63,7 @@ VOLT_MUST_USE volt_status volt_train_ranks_compare_hosts(volt_train_ranks *r, in
  * than samples. VOLT_ENOTSUP: stages of samples that are split. Local. */
 VOLT_MUST_USE volt_status volt_train_ranks_plan(volt_train_ranks *r, const char *mesh,
                                                 int64_t batch);
-/* Opens the mesh that was planned. */
+/* Opens the mesh that was planned; in a check, as if the other ranks were there. */
 VOLT_MUST_USE volt_status volt_train_ranks_open_mesh(volt_train_ranks *r);
 /* *all: what the ranks of this host will hold together if this one holds `mine` bytes. */
 VOLT_MUST_USE volt_status volt_train_ranks_host_bytes(volt_train_ranks *r, size_t *all,

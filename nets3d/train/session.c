@@ -121,7 +121,7 @@ static volt_status compile(volt_session *s)
     volt_status st;
 
     po.n = s->ranks.count;
-    po.samples = r->batch;
+    po.samples = s->ranks.comm ? r->batch : 0; /* a rehearsal has no other ranks to ask */
     po.mesh = s->ranks.mesh;
     po.precision = s->recipe.precision;
     po.mode = VOLT_TRAIN;
@@ -254,7 +254,8 @@ static volt_status announce(volt_session *s)
     if (s->data->validate_count)
         m->loader += volt_feed_bytes(&validation, parts, most);
     m->loader += volt_stages_bytes(s);
-    m->other = parameters + (s->device->host_memory ? 0 : optimizer) + ((size_t)1 << 20);
+    m->other =
+        parameters + (s->device->host_memory ? 0 : optimizer) + pm.messages + ((size_t)1 << 20);
     m->total = m->program + m->optimizer + m->loader + m->other;
     volt_report(s->cb, VOLT_LOG_INFO,
                 "memory: %.0f MiB at most%s (network %.0f: activations %.0f, parameters %.0f, "
@@ -615,8 +616,8 @@ static volt_status prepare(volt_session *s)
         goto done;
     VOLT_TRY(st, done, volt_session_place(s));
     VOLT_TRY(st, done, check_channels(s));
-    if (!s->ranks.comm && volt_train_ranks_parts(&s->ranks) > 1)
-        goto done; /* only the ranks together can build it */
+    if (!s->ranks.comm && s->ranks.size > 1 && !s->ranks.mesh)
+        goto done; /* which mesh it will be is not known yet */
     VOLT_TRY(st, done, compile(s));
     note_parts(s);
     st = announce(s);

@@ -23,7 +23,8 @@ typedef struct volt_backend {
     int abi; /* VOLT_COMM_ABI; stays in front */
     char library[120];
     /* Starts a message from or to `peer`, a rank of the world. *handle is NULL when it is done
-     * already. Messages of one peer and key stay in order. */
+     * already. Messages of one peer and key stay in order. A message that has failed is dropped
+     * by the caller if it has a handle still. */
     volt_status (*send)(void *state, void **handle, int peer, int key, const void *at,
                         size_t bytes, char *why);
     volt_status (*receive)(void *state, void **handle, int peer, int key, void *at,

@@ -39,6 +39,15 @@ void volt_world_name(char *out, size_t room, const volt_world *w, int rank)
     snprintf(out, room, "rank %d (%s)", rank, w->host[rank].name);
 }
 
+/* "rank 3 (node1): ...", as volt_comm_agree() gives it to all. */
+static bool names_rank(const char *sentence)
+{
+    int rank, end = 0;
+
+    return sscanf(sentence, "rank %d (%*[^)])%n", &rank, &end) == 1 && end > 0 &&
+           strncmp(sentence + end, ": ", 2) == 0;
+}
+
 void volt_world_describe(volt_failure *out, const volt_world *w, volt_status mine,
                          const char *sentence)
 {
@@ -47,7 +56,8 @@ void volt_world_describe(volt_failure *out, const volt_world *w, volt_status min
     volt_world_name(name, sizeof name, w, w->rank);
     out->status = mine;
     out->rank = w->rank;
-    if (w->size == 1 || mine == VOLT_ECANCELLED) /* all are stopped together */
+    /* Of a request to stop, it does not matter who had it. */
+    if (w->size == 1 || mine == VOLT_ECANCELLED || names_rank(sentence))
         snprintf(out->sentence, sizeof out->sentence, "%s", sentence);
     else
         snprintf(out->sentence, sizeof out->sentence, "%s: %.900s", name,

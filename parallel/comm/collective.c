@@ -181,6 +181,24 @@ volt_status volt_comm_agree(volt_comm *c, volt_status mine)
     return volt_fail(lowest.status, "%s", lowest.sentence);
 }
 
+volt_status volt_comm_follow(volt_comm *c, volt_status mine)
+{
+    struct {
+        int32_t status;
+        char sentence[VOLT_COMM_SENTENCE];
+    } outcome = {.status = (int32_t)mine};
+    volt_status st;
+
+    if (volt_comm_size(c) == 1)
+        return mine;
+    if (mine != VOLT_OK)
+        snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
+    st = volt_comm_broadcast(c, &outcome, sizeof outcome, 0);
+    if (st == VOLT_OK && outcome.status != VOLT_OK)
+        st = volt_fail((volt_status)outcome.status, "%s", outcome.sentence);
+    return st;
+}
+
 typedef struct print {
     uint64_t bytes, hash[2];
 } print;

@@ -41,6 +41,8 @@ typedef struct volt_world {
     uint32_t used[VOLT_COMM_NUMBERS / 32]; /* numbers of this rank's communicators */
     struct volt_monitor *monitor;          /* NULL: ranks are threads */
     bool rehearsal;                        /* its peers do as it does (rehearse.h) */
+    volt_comm_cancelled *cancelled;        /* NULL: waits are not cancelled */
+    void *cancelled_user;
     /* Called after a failure was posted; NULL where nothing needs waking. */
     void (*wake)(struct volt_world *w);
 } volt_world;
@@ -71,6 +73,10 @@ VOLT_MUST_USE volt_status volt_world_comm(volt_comm **out, volt_world *w);
 struct volt_crowd;
 VOLT_MUST_USE volt_status volt_threads_comm(volt_comm **out, struct volt_crowd *crowd, int rank,
                                             int size);
+/* No characters that a terminal would obey. */
+void volt_host_clean(char *name);
+/* Hosts of one name whose kernels were booted apart get numbers: "node", "node#2". */
+void volt_hosts_tell_apart(volt_host *host, const char *const *boot, int size);
 /* Sets the number of ranks on this host, from the names of the world's hosts. */
 void volt_comm_count_host(volt_comm *c);
 /* VOLT_OK, or the failure on the board as this rank reports it. */

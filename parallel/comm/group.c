@@ -1,7 +1,37 @@
 /* group.c - communicators: that of all ranks, and those split from one. */
+#include <stdio.h>
 #include <string.h>
 #include "base/core/alloc.h"
+#include "base/core/fail.h"
 #include "parallel/comm/ticket.h"
+
+void volt_host_clean(char *name)
+{
+    for (char *at = name; *at; at++)
+        *at = (char)(*at > ' ' && *at < 127 ? *at : '?');
+}
+
+void volt_hosts_tell_apart(volt_host *host, const char *const *boot, int size)
+{
+    /* From the end, while the names before are as they were. */
+    for (int i = size - 1; i > 0; i--) {
+        char number[16];
+        int others = 0;
+        for (int k = 0; k < i; k++) {
+            bool seen = strcmp(host[k].name, host[i].name) != 0;
+            for (int j = 0; j < k && !seen; j++)
+                seen = strcmp(host[j].name, host[k].name) == 0 && strcmp(boot[j], boot[k]) == 0;
+            if (!seen && strcmp(boot[k], boot[i]) == 0)
+                break; /* the number of the first rank there */
+            others += !seen;
+        }
+        if (others == 0)
+            continue;
+        snprintf(number, sizeof number, "#%d", others + 1);
+        host[i].name[VOLT_COMM_HOST_NAME - 1 - strlen(number)] = '\0';
+        strcat(host[i].name, number);
+    }
+}
 
 /* Ranks of one host know each other by its name. */
 void volt_comm_count_host(volt_comm *c)
@@ -159,12 +189,25 @@ static void release_comm(volt_comm *c)
     }
 }
 
+/* Others may wait for what is given up. */
+static void fail_for_lost(volt_comm *c)
+{
+    char sentence[VOLT_COMM_SENTENCE];
+
+    snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    volt_comm_fail(c, volt_fail(VOLT_EINTERNAL, "a communicator is closed while messages are "
+                                                "under way"));
+    volt_set_last_error(sentence);
+}
+
 void volt_comm_close(volt_comm *c)
 {
     volt_world *w = c ? c->world : NULL;
 
     if (!c)
         return;
+    if (c->open && !volt_board_look(w->board))
+        fail_for_lost(c);
     while (c->open) {
         volt_ticket *lost = c->open;
         volt_ticket_put(c, &lost);

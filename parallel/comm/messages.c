@@ -1,4 +1,5 @@
 /* messages.c - messages under way, and waits. */
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include "base/core/alloc.h"
@@ -14,6 +15,10 @@ static volt_status drive(volt_comm *c, volt_ticket *t, bool *done)
     bool all = true;
 
     *done = false;
+    if (t->failed != VOLT_OK) { /* known to all: see below */
+        VOLT_TRY(st, failed, volt_world_check(c->world));
+        return volt_fail(t->failed, "a message could not be received");
+    }
     for (int i = 0; i < t->parts; i++) {
         VOLT_TRY(st, failed, volt_part_test(c, &t->part[i]));
         all = all && !t->part[i].handle;
@@ -23,7 +28,9 @@ static volt_status drive(volt_comm *c, volt_ticket *t, bool *done)
     else
         *done = true;
     *done = *done && all;
+    return VOLT_OK;
 failed:
+    t->failed = st;
     return st;
 }
 
@@ -77,9 +84,11 @@ failed:
 volt_status volt_comm_start(volt_ticket **ticket, volt_comm *c, const volt_message *send,
                             int sends, const volt_message *receive, int receives, int tag)
 {
-    if (sends < 0 || receives < 0 || tag < 0 || tag > VOLT_TAG_MAX)
+    if (tag < 0 || tag > VOLT_TAG_MAX)
         return volt_fail(VOLT_EINVAL, "messages with tag %d; tags are 0 to %d", tag,
                          VOLT_TAG_MAX);
+    if (sends < 0 || receives < 0 || sends > INT_MAX - receives)
+        return volt_fail(VOLT_EINVAL, "%d messages to send and %d to receive", sends, receives);
     if (!c && sends + receives > 0)
         return volt_fail(VOLT_EINVAL, "messages without a communicator");
     if (!c) {
@@ -97,8 +106,11 @@ void volt_comm_progress(volt_comm *c)
     __atomic_add_fetch(&c->world->progress, 1, __ATOMIC_SEQ_CST);
     for (volt_ticket *t = c->open; t; t = t->next) {
         bool done;
-        if (drive(c, t, &done) != VOLT_OK)
-            return; /* the wait finds it again */
+        const volt_status st = drive(c, t, &done);
+        if (st != VOLT_OK) { /* the wait returns it again */
+            volt_comm_fail(c, st);
+            return;
+        }
     }
 }
 
@@ -216,7 +228,10 @@ static volt_status wait_for(volt_comm *c, volt_ticket *t, double began, bool *ow
             return st;
         if ((st = volt_world_check(w)) != VOLT_OK || (st = check_ended(c, t)) != VOLT_OK)
             return st;
-        if ((st = check_time(c, t, volt_seconds() - began)) != VOLT_OK) {
+        st = check_time(c, t, volt_seconds() - began);
+        if (st == VOLT_OK && w->cancelled && w->cancelled(w->cancelled_user))
+            st = volt_fail(VOLT_ECANCELLED, "stopped at the caller's request");
+        if (st != VOLT_OK) {
             *own = true;
             return st;
         }

@@ -1,8 +1,6 @@
 #define _GNU_SOURCE
 #include "parallel/comm/monitor.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,8 +14,8 @@
 
 #define BEAT_S  0.5
 #define TICK_MS 100
-/* This process did not run for so long (Ctrl-Z, a sleeping machine): the others may not have.
- */
+/* This process did not run for so long (Ctrl-Z, a sleeping machine): the others may not have,
+ * or may have given it up. For as long again it accuses nobody. */
 #define GAP_S 5.0
 /* A launcher that sees a rank die kills the others a second later. */
 #define GRACE_DEAD_S   0.4
@@ -52,11 +50,11 @@ struct volt_monitor {
     int watched; /* of `poll`: the pipe, then processes of this host */
     struct pollfd *poll;
     int *poll_rank;
-    volt_process *process; /* of each rank */
-    lane *lane;            /* rank 0: of all ranks; else of rank 0 */
-    double beaten, looped; /* s */
-    double moved;          /* rank 0: when any rank made progress; s */
-    bool broken;           /* the back end refuses messages */
+    volt_peer *peer;              /* of each rank */
+    lane *lane;                   /* rank 0: of all ranks; else of rank 0 */
+    double beaten, looped, woken; /* s */
+    double moved;                 /* rank 0: when any rank made progress; s */
+    bool broken;                  /* the back end refuses messages */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -186,25 +184,29 @@ static void report_missing(volt_monitor *m, int rank, const char *how)
 
 static void watch_processes(volt_monitor *m)
 {
-    const volt_process *own = &m->process[m->w->rank];
+    const volt_process *own = &m->peer[m->w->rank].process;
 
     m->poll[m->watched++] = (struct pollfd){.fd = m->wake[0], .events = POLLIN};
     for (int r = 0; r < m->w->size; r++) {
-        if (r == m->w->rank || m->process[r].machine != own->machine)
+        if (r == m->w->rank || m->peer[r].process.machine != own->machine ||
+            strcmp(m->w->host[r].name, m->w->host[m->w->rank].name) != 0)
             continue;
         m->poll_rank[m->watched] = r;
         m->poll[m->watched++] = (struct pollfd){
-            .fd = (int)syscall(SYS_pidfd_open, (pid_t)m->process[r].pid, 0), .events = POLLIN};
+            .fd = (int)syscall(SYS_pidfd_open, (pid_t)m->peer[r].process.pid, 0),
+            .events = POLLIN};
     }
 }
 
-static void look_at_processes(volt_monitor *m)
+static void look_at_processes(volt_monitor *m, double now)
 {
     char how[80];
 
+    if (now - m->woken < GAP_S)
+        return;
     for (int i = 1; i < m->watched; i++) {
         const struct pollfd *p = &m->poll[i];
-        const volt_process *process = &m->process[m->poll_rank[i]];
+        const volt_process *process = &m->peer[m->poll_rank[i]].process;
         /* A kernel without such descriptors leaves the look-up, a process that is gone too. */
         const bool ended = p->fd >= 0 ? p->revents & (POLLIN | POLLHUP | POLLERR)
                                       : volt_process_look_up(process) == VOLT_PROCESS_ENDED;
@@ -280,16 +282,21 @@ static void beat_others(volt_monitor *m, double now)
     }
 }
 
+/* Starts to wait for the others again after a time in which this process did not run. */
+static void find_gap(volt_monitor *m, double now)
+{
+    if (now - m->looped > GAP_S) {
+        for (int i = 0; i < lanes(m); i++)
+            m->lane[i].heard = now;
+        m->moved = m->woken = now;
+    }
+    m->looped = now;
+}
+
 static void find_silent(volt_monitor *m, double now)
 {
     char how[80];
 
-    if (now - m->looped > GAP_S) {
-        for (int i = 0; i < lanes(m); i++)
-            m->lane[i].heard = now;
-        m->moved = now;
-    }
-    m->looped = now;
     for (int r = next_peer(m, -1); r < m->w->size; r = next_peer(m, r)) {
         if (lane_of(m, r)->bye || now - lane_of(m, r)->heard < VOLT_MONITOR_SILENT_S)
             continue;
@@ -333,9 +340,9 @@ static void call_lost(volt_monitor *m)
     if (!f)
         return;
     pthread_mutex_lock(&m->lock);
-    grace = m->missing ? GRACE_DEAD_S : GRACE_FAILED_S;
+    grace = m->closing ? 0 : m->missing ? GRACE_DEAD_S : GRACE_FAILED_S;
     call = m->lost && volt_world_speaks(m->w) && !m->concluded && !m->lost_called &&
-           volt_seconds() - m->posted > grace;
+           volt_seconds() - m->posted >= grace;
     m->lost_called = m->lost_called || call;
     pthread_mutex_unlock(&m->lock);
     if (call)
@@ -395,11 +402,12 @@ static void *monitor_thread(void *argument)
                 m->poll[i].revents = 0;
         }
         now = volt_seconds();
+        find_gap(m, now);
         if (!volt_board_look(m->w->board)) {
             hear(m);
             answer_requests(m);
             beat_others(m, now);
-            look_at_processes(m);
+            look_at_processes(m, now);
             find_silent(m, now);
         } else {
             answer_requests(m);
@@ -425,43 +433,46 @@ static void free_monitor(volt_monitor *m)
         if (m->poll[i].fd >= 0)
             close(m->poll[i].fd);
     }
-    for (int i = 0; i < 2; i++) {
-        if (m->wake[i] >= 0)
-            close(m->wake[i]);
-    }
+    close(m->wake[0]);
+    close(m->wake[1]);
     pthread_mutex_destroy(&m->lock);
     pthread_cond_destroy(&m->changed);
     volt_free(m->poll);
     volt_free(m->poll_rank);
-    volt_free(m->process);
+    volt_free(m->peer);
     volt_free(m->lane);
     volt_free(m);
 }
 
-volt_status volt_monitor_start(volt_world *w, const volt_process *process)
+volt_status volt_monitor_start(volt_world *w, const volt_peer *peer, const int pipe[2])
 {
     const size_t size = (size_t)w->size;
+    pthread_condattr_t attributes;
     volt_monitor *m = NULL;
     volt_status st = volt_alloc_zero(&m, 1, sizeof *m, "the monitor of ranks");
 
-    if (st != VOLT_OK)
+    if (st != VOLT_OK) {
+        close(pipe[0]);
+        close(pipe[1]);
         return st;
+    }
     m->w = w;
-    m->wake[0] = m->wake[1] = -1;
+    m->wake[0] = pipe[0];
+    m->wake[1] = pipe[1];
     pthread_mutex_init(&m->lock, NULL);
-    pthread_cond_init(&m->changed, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&m->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
     VOLT_TRY(st, failed, volt_alloc_zero(&m->poll, size + 1, sizeof *m->poll, "ranks"));
     VOLT_TRY(st, failed,
              volt_alloc_zero(&m->poll_rank, size + 1, sizeof *m->poll_rank, "ranks"));
-    VOLT_TRY(st, failed, volt_alloc_zero(&m->process, size, sizeof *m->process, "ranks"));
+    VOLT_TRY(st, failed, volt_alloc_zero(&m->peer, size, sizeof *m->peer, "ranks"));
     VOLT_TRY(st, failed, volt_alloc_zero(&m->lane, (size_t)lanes(m), sizeof *m->lane, "ranks"));
-    memcpy(m->process, process, size * sizeof *process);
-    if (pipe2(m->wake, O_CLOEXEC | O_NONBLOCK) != 0) {
-        st = volt_fail(VOLT_EIO, "cannot create a pipe: %s", strerror(errno));
-        goto failed;
-    }
+    memcpy(m->peer, peer, size * sizeof *peer);
     watch_processes(m);
     m->looped = m->moved = volt_seconds();
+    m->woken = m->looped - GAP_S;
     for (int i = 0; i < lanes(m); i++)
         m->lane[i].heard = m->looped;
     for (int r = next_peer(m, -1); r < w->size; r = next_peer(m, r))
@@ -498,7 +509,7 @@ void volt_monitor_tell(volt_monitor *m, const volt_failure *failure)
 {
     struct timespec until;
 
-    clock_gettime(CLOCK_REALTIME, &until);
+    clock_gettime(CLOCK_MONOTONIC, &until);
     until.tv_sec += 2;
     pthread_mutex_lock(&m->lock);
     if (!m->has_pending && !m->told) {
@@ -510,6 +521,16 @@ void volt_monitor_tell(volt_monitor *m, const volt_failure *failure)
         ;
     pthread_mutex_unlock(&m->lock);
     volt_board_post(m->w->board, failure); /* should the thread be stuck in MPI */
+}
+
+bool volt_monitor_unaware(volt_monitor *m)
+{
+    bool unaware;
+
+    pthread_mutex_lock(&m->lock);
+    unaware = m->lost && !m->concluded;
+    pthread_mutex_unlock(&m->lock);
+    return unaware;
 }
 
 double volt_monitor_stalled(volt_monitor *m)
@@ -528,7 +549,7 @@ void volt_monitor_watch(volt_monitor *m, volt_comm_lost *lost, void *user)
     m->lost = lost;
     m->user = user;
     if (lost && !m->reporter)
-        volt_reporter_start(&m->reporter, m->w, m->process, lost, user);
+        volt_reporter_start(&m->reporter, m->w, m->peer, lost, user);
     else if (!lost)
         volt_reporter_stop(m->reporter);
     pthread_mutex_unlock(&m->lock);

@@ -16,10 +16,21 @@
 
 typedef struct volt_monitor volt_monitor;
 
-/* `process` of each rank is copied. Sets w->monitor. */
-VOLT_MUST_USE volt_status volt_monitor_start(volt_world *w, const volt_process *process);
-/* Ends the thread; collective unless a rank failed. Whether all ranks came to it in order. */
+/* What ranks know of each other's processes. */
+typedef struct volt_peer {
+    volt_process process;
+    int pipe; /* descriptor of the read end of its pipe, in that process */
+} volt_peer;
+
+/* Starts the thread and sets w->monitor. `peer` of each rank is copied; `pipe` is this rank's,
+ * which the monitor takes over also when this fails. */
+VOLT_MUST_USE volt_status volt_monitor_start(volt_world *w, const volt_peer *peer,
+                                             const int pipe[2]);
+/* Ends the thread; collective unless a rank failed. Whether all ranks came to it in order; then
+ * `m` is freed. Else `lost` has been called where this rank speaks and has not concluded. */
 bool volt_monitor_stop(volt_monitor *m);
+/* Whether a client that watches would end as if nothing had failed. */
+bool volt_monitor_unaware(volt_monitor *m);
 /* Tells all ranks of a failure, and this one; returns when it was sent, or after 2 s. */
 void volt_monitor_tell(volt_monitor *m, const volt_failure *failure);
 /* Seconds since any rank made progress, as far as this one knows. */

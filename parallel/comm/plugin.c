@@ -1,7 +1,10 @@
 /* plugin.c - finds and loads a plug-in for MPI, and opens the world of its ranks. */
+#define _GNU_SOURCE
 #include "parallel/comm/plugin.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -151,19 +154,37 @@ typedef struct hello {
     uint32_t order, abi;
     char version[40], host[VOLT_COMM_HOST_NAME];
     volt_process process;
-    char padding[256 - 16 - 40 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
+    char boot[40]; /* of the host's kernel; "" where the system does not tell */
+    int32_t pipe;  /* volt_peer's */
+    char padding[256 - 20 - 80 - VOLT_COMM_HOST_NAME - sizeof(volt_process)];
 } hello;
 
 static const char magic[8] = {'V', 'O', 'L', 'T', 'R', 'A', 'N', 'K'};
 
-static hello own_hello(void)
+static void read_boot(char *text, size_t room)
 {
-    hello h = {.order = 0x01020304, .abi = VOLT_COMM_ABI, .process = volt_process_self()};
+    const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return;
+    if (read(fd, text, room - 1) < 0)
+        *text = '\0';
+    close(fd);
+}
+
+static hello own_hello(int pipe)
+{
+    hello h = {.order = 0x01020304,
+               .abi = VOLT_COMM_ABI,
+               .process = volt_process_self(),
+               .pipe = pipe};
 
     memcpy(h.magic, magic, sizeof h.magic);
     snprintf(h.version, sizeof h.version, "%s", volt_version());
     if (gethostname(h.host, sizeof h.host - 1) != 0 || !*h.host)
         snprintf(h.host, sizeof h.host, "unknown");
+    volt_host_clean(h.host);
+    read_boot(h.boot, sizeof h.boot);
     return h;
 }
 
@@ -187,46 +208,65 @@ static volt_status check_hello(const hello *all, int size)
 static volt_status meet(volt_comm *c)
 {
     volt_world *w = c->world;
-    const hello own = own_hello();
-    hello *all = NULL;
-    volt_process *process = NULL;
+    hello own, *all = NULL;
+    volt_peer *peer = NULL;
+    int pipe[2] = {-1, -1};
+    const char **boot = NULL;
     volt_status st;
 
     for (int i = 0; i < w->size; i++) /* until they are known */
         snprintf(w->host[i].name, sizeof w->host[i].name, i == w->rank ? "this host" : "?");
     volt_comm_set_timeout(c, 120); /* MPI has started on all of them */
     VOLT_TRY(st, done, volt_alloc_zero(&all, (size_t)w->size, sizeof *all, "ranks"));
-    VOLT_TRY(st, done, volt_alloc_zero(&process, (size_t)w->size, sizeof *process, "ranks"));
+    VOLT_TRY(st, done, volt_alloc_zero(&peer, (size_t)w->size, sizeof *peer, "ranks"));
+    if (w->size > 1 && pipe2(pipe, O_CLOEXEC | O_NONBLOCK) != 0) {
+        st = volt_fail(VOLT_EIO, "cannot create a pipe: %s", strerror(errno));
+        goto done;
+    }
+    own = own_hello(pipe[0]);
     VOLT_TRY(st, done, volt_comm_all_gather(c, all, &own, sizeof own));
     VOLT_TRY(st, done, check_hello(all, w->size));
+    VOLT_TRY(st, done, volt_alloc_zero(&boot, (size_t)w->size, sizeof *boot, "ranks"));
     for (int i = 0; i < w->size; i++) {
         memcpy(w->host[i].name, all[i].host, sizeof w->host[i].name);
         w->host[i].name[VOLT_COMM_HOST_NAME - 1] = '\0';
-        process[i] = all[i].process;
+        boot[i] = all[i].boot;
+        peer[i] = (volt_peer){all[i].process, all[i].pipe};
     }
+    volt_hosts_tell_apart(w->host, boot, w->size);
     volt_comm_set_timeout(c, 0);
     volt_comm_count_host(c);
-    if (w->size > 1)
-        VOLT_TRY(st, done, volt_monitor_start(w, process));
+    if (w->size > 1) {
+        st = volt_monitor_start(w, peer, pipe);
+        pipe[0] = pipe[1] = -1;
+        if (st != VOLT_OK)
+            goto done;
+    }
     c->messages = c->bytes = c->waited_ns = 0; /* what follows is the caller's */
 done:
-    volt_free(process);
+    volt_free(boot);
+    for (int i = 0; i < 2; i++) {
+        if (pipe[i] >= 0)
+            close(pipe[i]);
+    }
+    volt_free(peer);
     volt_free(all);
     return st;
 }
 
 /* Ranks that were started together and do not see each other have another MPI's launcher. */
-static volt_status check_size(const volt_backend *b, int size)
+static volt_status check_size(const volt_backend *b, const volt_launcher *l, int size)
 {
-    volt_launcher l;
+    char count[24] = "several";
 
-    if (size > 1 || !volt_launcher_find(&l) || l.processes <= 1 ||
-        l.kind == VOLT_LAUNCHER_NO_MPI)
+    if (size > 1 || l->kind == VOLT_LAUNCHER_NO_MPI)
         return VOLT_OK;
+    if (l->processes > 0)
+        snprintf(count, sizeof count, "%d", l->processes);
     return volt_fail(VOLT_ENOTSUP,
-                     "%s started %d processes (%s), but %s sees one: the launcher belongs to "
+                     "%s started %s processes (%s), but %s sees one: the launcher belongs to "
                      "another MPI",
-                     l.who, l.processes, l.variable, b->library);
+                     l->who, count, l->variable, b->library);
 }
 
 static volt_status start(volt_comm **out, volt_plugin_start_function *run, const flavour *f)
@@ -238,12 +278,15 @@ static volt_status start(volt_comm **out, volt_plugin_start_function *run, const
     volt_world *w = NULL;
     volt_comm *c = NULL;
     int rank = 0, size = 0;
+    volt_launcher launcher;
+    /* Before MPI starts, as that sets variables of its own. */
+    const bool launched = volt_launcher_find(&launcher);
     volt_status st = run(&table, &state, &rank, &size, volt_plugin_piece_bytes, why);
 
     if (st != VOLT_OK)
         return volt_fail(st, "%s: %s", f->name, why);
     volt_board_init(&board);
-    st = check_size(&table, size);
+    st = launched ? check_size(&table, &launcher, size) : VOLT_OK;
     if (st == VOLT_OK)
         st = volt_world_make(&w, &table, state, rank, size, &board);
     if (st != VOLT_OK) {

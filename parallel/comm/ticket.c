@@ -74,6 +74,7 @@ volt_status volt_ticket_take(volt_ticket **out, volt_comm *c, int parts)
         t->room = parts;
     }
     t->parts = 0;
+    t->failed = VOLT_OK;
     memset(&t->ring, 0, sizeof t->ring);
     t->next = c->open;
     t->link = &c->open;

@@ -30,7 +30,8 @@ typedef struct volt_ring {
 struct volt_ticket {
     volt_ticket *next, **link; /* in the communicator's list */
     int parts, room;
-    volt_part *part; /* owned, `room` of them */
+    volt_status failed; /* of a message, which is gone: the ticket is not done, ever */
+    volt_part *part;    /* owned, `room` of them */
     volt_ring ring;
 };
 

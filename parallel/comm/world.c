@@ -8,6 +8,9 @@
 #include "parallel/comm/monitor.h"
 #include "parallel/launcher.h"
 
+#define NEWS_S  0.5 /* for which an interrupted rank waits */
+#define ABORT_S 15  /* for which a rank waits to be ended */
+
 volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
                             int rank, int size, volt_board *board)
 {
@@ -32,6 +35,25 @@ failed:
     return st;
 }
 
+static void rest(double seconds)
+{
+    const struct timespec t = {(time_t)seconds,
+                               (long)((seconds - (double)(time_t)seconds) * 1e9)};
+
+    nanosleep(&t, NULL);
+}
+
+/* Another rank failed after this one was through: the rank that speaks ends this one, too. */
+static void end_with_others(volt_world *w)
+{
+    const volt_failure *f = volt_board_look(w->board);
+
+    if (!f || !volt_monitor_unaware(w->monitor))
+        return;
+    rest(ABORT_S);
+    w->backend->abort(w->state, (int)f->status);
+}
+
 void volt_world_release(volt_world *w)
 {
     bool in_order;
@@ -39,8 +61,10 @@ void volt_world_release(volt_world *w)
     if (!w || __atomic_sub_fetch(&w->holders, 1, __ATOMIC_SEQ_CST) > 0)
         return;
     in_order = !volt_board_look(w->board) && !__atomic_load_n(&w->unfinished, __ATOMIC_SEQ_CST);
-    if (w->monitor)
-        in_order = volt_monitor_stop(w->monitor) && in_order;
+    if (w->monitor && !volt_monitor_stop(w->monitor)) {
+        end_with_others(w);
+        in_order = false;
+    }
     w->backend->close(w->state, in_order);
     pthread_mutex_destroy(&w->lock);
     volt_free(w->host);
@@ -99,6 +123,14 @@ void volt_comm_set_timeout(volt_comm *c, double seconds)
                          __ATOMIC_SEQ_CST);
 }
 
+void volt_comm_set_cancelled(volt_comm *c, volt_comm_cancelled *cancelled, void *user)
+{
+    if (!c)
+        return;
+    c->world->cancelled = cancelled;
+    c->world->cancelled_user = user;
+}
+
 /* ---- failures ---- */
 
 volt_status volt_world_check(const volt_world *w)
@@ -133,21 +165,10 @@ void volt_comm_fail(volt_comm *c, volt_status st)
 
 /* ---- the end of a process ---- */
 
-#define NEWS_S  0.5 /* for which an interrupted rank waits */
-#define ABORT_S 15  /* for which a rank waits to be ended */
-
 void volt_comm_watch(volt_comm *c, volt_comm_lost *lost, void *user)
 {
     if (c && c->world->monitor)
         volt_monitor_watch(c->world->monitor, lost, user);
-}
-
-static void rest(double seconds)
-{
-    const struct timespec t = {(time_t)seconds,
-                               (long)((seconds - (double)(time_t)seconds) * 1e9)};
-
-    nanosleep(&t, NULL);
 }
 
 volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)

@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 #include "parallel/comm/backend.h"
@@ -105,15 +107,10 @@ static volt_status post(mpi_state *s, void **handle, int peer, int key, void *at
                            : MPI_Isend(from, piece_bytes(m, i), MPI_BYTE, peer, key,
                                        MPI_COMM_WORLD, &m->request[i]);
     }
-    if (error != MPI_SUCCESS) {
+    if (error != MPI_SUCCESS)
         st = say(why, error, is_receive ? "MPI_Irecv" : "MPI_Isend");
-        s->stopped = true; /* what was started before stays */
-    }
     pthread_mutex_unlock(&s->lock);
-    if (st == VOLT_OK)
-        *handle = m;
-    else
-        free_message(m);
+    *handle = m; /* also with some of its pieces */
     return st;
 }
 
@@ -154,9 +151,9 @@ static volt_status mpi_test(void *state, void **handle, char *why)
     pthread_mutex_lock(&s->lock);
     while (!s->stopped && m->done < m->pieces && flag) {
         error = test_piece(m, &flag);
-        if (error != MPI_SUCCESS)
+        m->done += error != MPI_SUCCESS || flag;
+        if (error != MPI_SUCCESS || m->misfit)
             break;
-        m->done += flag;
     }
     if (error != MPI_SUCCESS) {
         int kind = 0;
@@ -172,10 +169,8 @@ static volt_status mpi_test(void *state, void **handle, char *why)
                  m->bytes);
         st = VOLT_EINTERNAL;
     }
-    if (st == VOLT_OK && m->done < m->pieces)
-        return VOLT_OK;
-    if (m->done < m->pieces && m->pieces > 1)
-        s->stopped = true; /* the other pieces stay */
+    if (m->done < m->pieces)
+        return st;
     free_message(m);
     *handle = NULL;
     return st;
@@ -190,7 +185,7 @@ static void mpi_drop(void *state, void **handle)
     pthread_mutex_lock(&s->lock);
     for (; !s->stopped && m->done < m->pieces && flag; m->done += flag) {
         MPI_Request *r = &m->request[m->done];
-        if (m->is_receive)
+        if (m->is_receive && *r != MPI_REQUEST_NULL)
             MPI_Cancel(r);
         flag = 0;
         for (int tries = 0; tries < 100 && !flag; tries++) {
@@ -247,6 +242,31 @@ static void *exit_late(void *code)
     _exit(*(int *)code);
 }
 
+/* What the launcher has not read from this process; 0 where `file` is no pipe. */
+static int unread(int file)
+{
+    struct stat info;
+    int bytes = 0;
+
+    if (fstat(file, &info) != 0 || !S_ISFIFO(info.st_mode) || ioctl(file, FIONREAD, &bytes) < 0)
+        return 0;
+    return bytes;
+}
+
+/* A launcher that is told of an abort leaves pipes as they are: it gets time to read them
+ * before, and to pass on what it has read. */
+static void let_launcher_read(void)
+{
+    const struct timespec pause = {0, 10000000};
+    int left = 5;
+
+    for (int i = 0; i < 200 && left > 0; i++) {
+        if (unread(STDOUT_FILENO) + unread(STDERR_FILENO) == 0)
+            left--;
+        nanosleep(&pause, NULL);
+    }
+}
+
 static void mpi_abort(void *state, int exit_code)
 {
     static int code;
@@ -256,6 +276,7 @@ static void mpi_abort(void *state, int exit_code)
     int finalized = 1;
 
     code = exit_code;
+    let_launcher_read();
     if (pthread_create(&late, NULL, exit_late, &code) == 0) /* should MPI not end us */
         pthread_detach(late);
     clock_gettime(CLOCK_REALTIME, &until);

@@ -42,6 +42,10 @@ ops() {
     expect 2 "$VOLT" bench ops --only convolution
     err_one_line
 }
+scaling() {
+    measures '^    +2  data=2 .*' rows scaling --patch 8,16,8 --ranks 1,2 --threads 1 --repeat 1 \
+        --mode strong --over data -q
+}
 volume() {
     times volume "$image" "$labels"
     [ "$(wc -l <"$OUT")" -eq 4 ] || fail "not all four operations"

@@ -59,6 +59,26 @@ err_has 'a launcher started 2'
 expect 4 ranks 2 "$VOLT" predict "$SCRATCH/no_run" "$in" -o "$SCRATCH/never" "${fast[@]}"
 [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
 absent "$SCRATCH/never"
+[ "$(grep -o 'rank 0 (' "$ERR" | wc -l)" -le 1 ] || fail "a rank is named twice"
+# Ranks that were started with other words.
+differ() { # WHAT, the words of each
+    expect 2 timeout 120 "${launch[@]}" -n 1 "$VOLT" predict "$run" "$data/imagesTr" "${fast[@]}" $2 : \
+        -n 1 "$VOLT" predict "$run" "$data/imagesTr" "${fast[@]}" $3
+    err_has "ranks 0 and 1 differ in $1\$"
+    absent "$SCRATCH/never"
+}
+never="-o $SCRATCH/never"
+differ 'their mesh' "$never --mesh tiles" "$never"
+differ 'their options' "$never" "$never --step 0.3"
+differ 'what they write for a case' "$never" "$never --save-probabilities"
+differ 'the format of masks' "$never" "$never --ending .nii"
+differ 'their output folder' "$never" "$never/2"
+differ 'their region' "$never --roi 0,9,0,9,0,9" "$never --roi 0,9,0,8,0,9"
+# With a mesh they share a part out; without one each does its own.
+expect 0 ranks 2 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/part" "${fast[@]}" --part 1/2 --mesh cases
+out_has '^2 masks in '
+[ "$(wc -l <"$OUT")" -eq 1 ] || fail "each rank predicts the part alone"
+cmp "$SCRATCH/one/brats_003.nii.gz" "$SCRATCH/part/brats_003.nii.gz" || fail "--part differs"
 # Parts that processes share themselves still are what they were.
 for i in 1 2; do expect 0 "$VOLT" predict "$run" "$data/imagesTr" -o "$SCRATCH/parts" "${fast[@]}" --part $i/2 -q; done
 cmp "$SCRATCH/one/brats_003.nii.gz" "$SCRATCH/parts/brats_003.nii.gz" || fail "--part differs"

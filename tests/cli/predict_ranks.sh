@@ -85,6 +85,12 @@ expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}" --mesh z=
 err_has 'z=2'
 absent "$SCRATCH/never"
 
+# More parts than a scan has voxels: which scan, and once.
+for c in 0 1 2 3; do make_nifti "$SCRATCH/in/thin_000$c.nii" 9 8 2 0 i%7; done
+expect 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}" --ranks 4 --mesh z=4
+err_has 'in/thin_0000\.nii: [123] voxels? along z cannot be cut into 4 parts .* into [123] at most$'
+absent "$SCRATCH/never"
+
 # A run with folds, and the cases that they held out.
 expect 0 "${train[@]}" -o "$SCRATCH/folds" --folds 0,1
 expect 0 "$VOLT" predict "$SCRATCH/folds" "$data" -o "$SCRATCH/folds_one" "${fast[@]}" --no-mirror -q

@@ -37,6 +37,13 @@ err_one_line
 expect 6 "${train[@]}" -o "$SCRATCH/never" --ranks 4 --mesh z=2,stage=2
 err_has 'stages cannot be combined with parts of the volume'
 absent "$SCRATCH/never"
+# A volume too thin for the mesh is refused before any case is preprocessed.
+expect 2 "${train[@]}" -o "$SCRATCH/never" --work "$SCRATCH/thin" --ranks 64 --mesh z=64
+err_has '^volt: .* voxels along z cannot be cut into 64 parts .*, but into [0-9]+ at most$'
+[ -z "$(find "$SCRATCH/thin" -name '*.voltcase')" ] || fail "cases are preprocessed for a mesh that cannot be"
+absent "$SCRATCH/never"
+# Three samples for two groups.
+expect 0 "${train[@]}" -o "$SCRATCH/uneven" --ranks 4 --mesh data=2,y=2 --batch 3 --epochs 1 --iterations 1 -q
 
 expect 0 "${train[@]}" -o "$SCRATCH/auto" --ranks 2 --mesh auto
 err_has '^mesh .* a step \(chosen\)$'

@@ -126,12 +126,29 @@ if [ -x "$build/volt-itk" ]; then
 else
     echo "skipped: volt-itk was not built"
 fi
-# Plug-ins lie where the command and the library look for them.
-for plugin in libvolt-mpi.so libvolt-mpich.so; do
-    if [ -e "$build/$plugin" ]; then
-        exists "$libdir/volt/$plugin"
-    else
-        echo "skipped: $plugin was not built"
-    fi
+# Plug-ins lie where the command and a client's process look for them.
+expect 0 "$VOLT" phantom liver "$SCRATCH/liver" --cases 3 --size 24 --seed 5 -q
+one=$(find "$SCRATCH/liver/imagesTr" -name '*_0000.nii.gz' | head -1)
+expect 0 "$SCRATCH/cmake/example_ranks" "$SCRATCH/liver" "$SCRATCH/alone" 1 2 "$one" "$SCRATCH/alone.nii.gz"
+out_has '^loss [0-9.-]+ on 1 rank\(s\), self$'
+[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1
+for mpi in openmpi mpich; do
+    case $mpi in
+    openmpi) launch=(mpirun.openmpi --oversubscribe) plugin=libvolt-mpi.so name='Open MPI' ;;
+    mpich) launch=(mpirun.mpich) plugin=libvolt-mpich.so name=MPICH ;;
+    esac
+    [ -e "$build/$plugin" ] || { echo "skipped: $plugin was not built" && continue; }
+    exists "$libdir/volt/$plugin"
+    command -v "${launch[0]}" >"$SCRATCH/null" || { echo "skipped: ${launch[0]} is not installed" && continue; }
+    ranks=(timeout 120 "${launch[@]}" -n 2)
+    example=("$SCRATCH/cmake/example_ranks" "$SCRATCH/liver" "$SCRATCH/$mpi" 1 2 "$one")
+    expect 0 "${ranks[@]}" "${example[@]}" "$SCRATCH/$mpi.nii.gz"
+    out_has "^loss [0-9.-]+ on 2 rank\\(s\\), $name"
+    exists "$SCRATCH/$mpi.nii.gz"
+    expect 10 "${ranks[@]}" "${example[@]}" "$SCRATCH/never.nii.gz"
+    [ "$(grep -c '^ranks: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+    err_has "^ranks: .*/$mpi already holds a run"
+    expect 0 "${ranks[@]}" "$prefix/bin/volt" predict "$SCRATCH/$mpi" "$one" -o "$SCRATCH/$mpi-masks" -q
 done
 done_testing

@@ -28,6 +28,13 @@ static const conv_case conv_cases[] = {
     /* single voxels */
     {2, 16, 16, 1, 1, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
     {1, 5, 4, 1, 6, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    /* single numbers, on either side or both */
+    {1, 1, 4, 1, 1, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    {2, 17, 1, 1, 1, 1, {CUBE(3), CUBE(1), CUBE(1), CUBE(1)}},
+    {2, 1, 1, 1, 1, 1, {CUBE(5), CUBE(1), CUBE(2), CUBE(2)}},
+    {1, 3, 1, 2, 2, 2, {CUBE(5), CUBE(2), CUBE(2), CUBE(2)}},
+    {1, 1, 16, 1, 1, 1, {CUBE(7), CUBE(2), CUBE(3), CUBE(3)}},
+    {1, 16, 1, 3, 2, 4, {{3, 2, 4}, CUBE(1), CUBE(0), CUBE(0)}},
     /* strides, even and odd extents */
     {1, 16, 32, 8, 6, 10, {CUBE(3), CUBE(2), CUBE(1), CUBE(1)}},
     {2, 32, 16, 7, 5, 9, {CUBE(3), CUBE(2), CUBE(1), CUBE(1)}},

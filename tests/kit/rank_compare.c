@@ -137,10 +137,11 @@ static volt_status make_shard(shard *s, const training *t, const volt_mesh *mesh
     o.mesh = mesh;
     o.precision = t->precision;
     o.mode = VOLT_TRAIN;
-    o.threads = 1;
+    o.threads = c->threads ? c->threads : 1;
     o.seed = 5;
     o.accumulate = c->parts > 0;
     o.arenas = c->together ? s->parts : 1;
+    o.keep_forms = c->keep_forms;
     o.learns = c->frozen ? s->learns : NULL;
     VOLT_TRY(st, done, volt_program_create(&s->p, t->graph, s->dev, &o));
     VOLT_TRY(st, done, volt_program_load(s->p, t->weights));
@@ -269,7 +270,8 @@ static volt_status step(const training *t, shard *s, int i, volt_optimizer *opti
     VOLT_TRY(st, done, t->c->together ? passes_together(t, s, i, own) : passes(t, s, i, own));
     if (i == 0)
         VOLT_TRY(st, done, copy_gradients(t, s, own));
-    st = volt_optimizer_step(optimizer, 0.01);
+    VOLT_TRY(st, done, volt_optimizer_step(optimizer, 0.01));
+    st = volt_program_pack(s->p);
 done:
     return st;
 }

@@ -20,6 +20,8 @@ typedef struct rank_case {
     int parts;         /* batches of n that make up an update; 0 = 1 */
     bool frozen;       /* every third parameter */
     bool together;     /* all parts forward, then all their losses, then all backward */
+    bool keep_forms;   /* of the program's options */
+    int threads;       /* of each rank; 0 = 1 */
 } rank_case;
 
 typedef struct rank_tolerance {

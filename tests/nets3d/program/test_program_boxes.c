@@ -11,6 +11,10 @@
 #define CHANNELS   3
 #define CLASSES    4
 
+/* Channels of the finest level: blocks of 16 for the CPU, few for the reference, which takes
+ * long. */
+static int64_t width;
+
 static volt_value conv_with(volt_graph *g, volt_value v, const char *name, int64_t channels,
                             int64_t k, int64_t stride, bool bias)
 {
@@ -47,19 +51,19 @@ static volt_graph *build(bool wide)
 
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &v, CHANNELS));
-    fine = activated(g, conv(g, v, "fine", 16, 3, 1));
-    coarse = conv(g, fine, "coarse", 32, 3, 2);
+    fine = activated(g, conv(g, v, "fine", width, 3, 1));
+    coarse = conv(g, fine, "coarse", 2 * width, 3, 2);
     assert_ok(volt_graph_instance_norm(g, &coarse, coarse, "coarse_norm", 1e-5));
     coarse = activated(g, coarse);
-    assert_ok(volt_graph_conv(g, &v, coarse, "plane", 32, &plane, true));
+    assert_ok(volt_graph_conv(g, &v, coarse, "plane", 2 * width, &plane, true));
     assert_ok(volt_graph_add(g, &coarse, activated(g, v), coarse));
     assert_ok(volt_graph_pool(g, &deep, coarse, VOLT_NODE_AVERAGE_POOL, two, two));
-    deep = activated(g, conv(g, deep, "deep", 32, 5, 1));
+    deep = activated(g, conv(g, deep, "deep", 2 * width, 5, 1));
     assert_ok(volt_graph_upsample(g, &deep, deep, VOLT_NODE_UPSAMPLE_NEAREST, two));
     assert_ok(volt_graph_add(g, &coarse, coarse, deep));
-    assert_ok(volt_graph_tconv(g, &v, coarse, "up", 16, wide ? &wider : &up, true));
+    assert_ok(volt_graph_tconv(g, &v, coarse, "up", width, wide ? &wider : &up, true));
     assert_ok(volt_graph_concat(g, &v, (volt_value[]){v, fine}, 2));
-    v = conv(g, v, "last", 16, 3, 1);
+    v = conv(g, v, "last", width, 3, 1);
     assert_ok(volt_graph_instance_norm(g, &v, v, "last_norm", 1e-5));
     v = activated(g, v);
     v = conv(g, v, "head", CLASSES, 1, 1);
@@ -77,14 +81,14 @@ static volt_graph *build_batched(void)
 
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &v, CHANNELS));
-    fine = conv_with(g, v, "fine", 16, 3, 1, false);
+    fine = conv_with(g, v, "fine", width, 3, 1, false);
     assert_ok(volt_graph_batch_norm(g, &fine, fine, "fine_norm", 1e-5, 0.1));
     fine = activated(g, fine);
-    coarse = conv_with(g, fine, "coarse", 32, 3, 2, false);
+    coarse = conv_with(g, fine, "coarse", 2 * width, 3, 2, false);
     assert_ok(volt_graph_batch_norm(g, &coarse, coarse, "coarse_norm", 1e-5, 0.3));
-    assert_ok(volt_graph_tconv(g, &v, coarse, "up", 16, &up, true));
+    assert_ok(volt_graph_tconv(g, &v, coarse, "up", width, &up, true));
     assert_ok(volt_graph_concat(g, &v, (volt_value[]){v, fine}, 2));
-    v = conv_with(g, v, "last", 16, 3, 1, false);
+    v = conv_with(g, v, "last", width, 3, 1, false);
     assert_ok(volt_graph_instance_norm(g, &fine, v, "instance_norm", 1e-5));
     assert_ok(volt_graph_batch_norm(g, &coarse, v, "last_norm", 1e-5, 0.1));
     assert_ok(volt_graph_batch_norm(g, &v, v, "other_norm", 1e-5, 0.1)); /* the same sums */
@@ -121,10 +125,10 @@ static volt_graph *build_chain(void)
     assert_ok(volt_graph_create(&g));
     assert_ok(volt_graph_input(g, &v, CHANNELS));
     v = activated(g, conv(g, v, "first", 5, 7, 1));
-    v = activated(g, conv(g, v, "down", 16, 3, 2));
-    v = activated(g, conv(g, v, "middle", 16, 3, 1));
+    v = activated(g, conv(g, v, "down", width, 3, 2));
+    v = activated(g, conv(g, v, "middle", width, 3, 1));
     assert_ok(volt_graph_pool(g, &v, v, VOLT_NODE_MAX_POOL, two, two));
-    v = activated(g, conv(g, v, "deep", 16, 3, 1));
+    v = activated(g, conv(g, v, "deep", width, 3, 1));
     v = conv(g, v, "head", CLASSES, 1, 1);
     assert_ok(volt_graph_output(g, v));
     return g;
@@ -352,7 +356,6 @@ static const cuts ways[] = {
 #define ROUNDED   2.0 /* times the error of the whole's own rounding */
 #define FP32_SUMS 1e-5
 #define EVEN_WAYS 0x15u /* bits: numbers of ways */
-#define ALL_WAYS  0x3fu
 #define ODD_WAYS  0x2au
 
 /* Root mean square of a - b. */
@@ -456,6 +459,7 @@ static void check_parts(const volt_device *dev, volt_precision precision,
 static void parts_equal_the_whole_on_the_reference(void **state)
 {
     (void)state;
+    width = 4;
     check_parts(reference, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, 0);
     check_parts(reference, VOLT_FP32, &wide, ODD_WAYS, 1e-6, 0);
     check_parts(reference, VOLT_FP32, &chain, EVEN_WAYS, 1e-6, 0);
@@ -465,14 +469,15 @@ static void parts_equal_the_whole_on_the_reference(void **state)
 static void parts_equal_the_whole_on_the_cpu(void **state)
 {
     (void)state;
+    width = 16;
     check_parts(cpu, VOLT_FP32, &narrow, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     check_parts(cpu, VOLT_FP32, &wide, EVEN_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     check_parts(cpu, VOLT_FP32, &chain, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     check_parts(cpu, VOLT_FP32, &batched, ODD_WAYS, 1e-5, VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS);
     if (cpu->supports(cpu, VOLT_BF16_MIXED)) {
         const unsigned restrictions = VOLT_NO_MARGINS | VOLT_NO_CONV_SUMS;
-        check_parts(cpu, VOLT_BF16_MIXED, &narrow, ALL_WAYS, ROUNDED, restrictions);
-        check_parts(cpu, VOLT_BF16_MIXED, &shallow, ALL_WAYS, ROUNDED, restrictions);
+        check_parts(cpu, VOLT_BF16_MIXED, &narrow, EVEN_WAYS, ROUNDED, restrictions);
+        check_parts(cpu, VOLT_BF16_MIXED, &shallow, ODD_WAYS, ROUNDED, restrictions);
     }
 }
 
@@ -496,6 +501,7 @@ static void a_device_without_margins_copies(void **state)
 
     (void)state;
     picky.op_create = refusing_create;
+    width = 4;
     check_parts(&picky, VOLT_FP32, &narrow, EVEN_WAYS, 1e-6, VOLT_NO_MARGINS);
     check_parts(&picky, VOLT_FP32, &batched, 1u << 4, 1e-6, VOLT_NO_MARGINS);
 }
@@ -517,10 +523,12 @@ static void assert_refused(volt_graph *g, int64_t low, int64_t high, volt_status
 static void cuts_that_do_not_fit_are_refused(void **state)
 {
     const int64_t three[3] = {3, 3, 3}, two[3] = {2, 2, 2};
-    volt_graph *g = build(false);
+    volt_graph *g;
     volt_value v;
 
     (void)state;
+    width = 4;
+    g = build(false);
     assert_refused(g, 0, 7, VOLT_EINVAL, "0..7 along d");
     assert_refused(g, 6, 16, VOLT_EINVAL, "multiples of the stride 2");
     assert_refused(g, 8, 17, VOLT_EINVAL, "leaves the patch");

@@ -3,12 +3,16 @@
 #include <stdio.h>
 
 #include "base/core/alloc.h"
+#include "base/mem.h"
 #include "base/rng.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/graph/init.h"
 #include "nets3d/program/loss.h"
+#include "nets3d/program/optimizer.h"
+#include "nets3d/program/on_device.h"
 #include "parallel/ranks.h"
 #include "tests/kit/networks.h"
+#include "tests/kit/queue_device.h"
 
 static volt_device *reference, *cpu;
 
@@ -45,6 +49,8 @@ typedef struct job {
     volt_box boxes[MOST_RANKS];
     int64_t gathered[3];
     double loss[MOST_RANKS];
+    volt_mem_scope scope[MOST_RANKS]; /* from before loading to after `run` */
+    volt_program_memory memory[MOST_RANKS];
     float *gradients, *logits;
     char sentence[MOST_RANKS][256];
 } job;
@@ -104,9 +110,12 @@ static volt_status run_rank(volt_comm *comm, void *context)
     j->boxes[rank] = volt_program_box(p);
     if (rank == 0)
         volt_program_gathered(p, j->gathered);
-    VOLT_TRY(st, done, volt_program_load(p, j->weights));
-    if (j->run)
+    volt_program_memory_of(p, &j->memory[rank]);
+    volt_mem_scope_enter(&j->scope[rank]);
+    st = volt_program_load(p, j->weights);
+    if (st == VOLT_OK && j->run)
         st = j->run(j, p, mesh);
+    volt_mem_scope_leave(&j->scope[rank]);
 done:
     if (st != VOLT_OK)
         snprintf(j->sentence[rank], sizeof j->sentence[rank], "%d %s", (int)st,
@@ -397,6 +406,206 @@ static void all_stages_fail_with_one(void **state)
     free_job(&j);
 }
 
+static volt_status failing_upload(const volt_device *dev, void *to, const void *from,
+                                  size_t bytes, volt_stream *stream)
+{
+    if (runs_left-- <= 0)
+        return volt_fail(VOLT_EDEVICE, "no uploads today");
+    return cpu->upload(dev, to, from, bytes, stream);
+}
+
+/* Rank 1 cannot upload its input, then its labels. */
+static volt_status fails_at_upload(job *j, volt_program *p, const volt_mesh *mesh)
+{
+    runs_left = volt_comm_rank(mesh->world) == 1 ? (int)j->o.seed : runs_left;
+    return train_once(j, p, mesh);
+}
+
+static void all_ranks_fail_with_an_upload(void **state)
+{
+    volt_device broken = *cpu;
+    job j = make_job("z=2,y=2", 1);
+
+    (void)state;
+    j.run = fails_at_upload;
+    j.device = NULL;
+    for (int i = 0; i < 4; i++)
+        j.devices[i] = i == 1 ? &broken : cpu;
+    broken.upload = failing_upload;
+    for (j.o.seed = 0; j.o.seed < 2; j.o.seed++) {
+        runs_left = 1000;
+        assert_fails(run_job(&j), VOLT_EDEVICE, "no uploads today");
+        for (int i = 0; i < 4; i++)
+            assert_non_null(strstr(j.sentence[i], "no uploads today"));
+    }
+    free_job(&j);
+}
+
+/* What training takes is what was announced, input and labels of the test apart. */
+static void ranks_take_what_they_announce(void **state)
+{
+    static const char *const meshes[] = {"data=2", "z=2", "z=2,y=2", "y=2,x=2"};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        job j = make_job(meshes[i], 1);
+        j.run = train_once;
+        assert_ok(run_job(&j));
+        for (int r = 0; r < (i < 2 ? 2 : 4); r++) {
+            const int64_t voxels = volt_box_voxels(j.boxes[r]);
+            const double own = (double)voxels * (CHANNELS * 4 + 2);
+            const double took = (double)volt_mem_scope_peak(&j.scope[r]) - own;
+            const double announced = (double)j.memory[r].total;
+
+            assert_true(j.memory[r].messages == 0);
+            if (!(fabs(took - announced) <= 0.03 * announced))
+                fail_msg("rank %d of %s takes %.0f bytes, announced %.0f", r, meshes[i], took,
+                         announced);
+        }
+        free_job(&j);
+    }
+}
+
+/* Of devices that the host does not reach: copies of messages. */
+static void the_hosts_memory_is_announced(void **state)
+{
+    static const char *const meshes[] = {"data=2", "z=2,x=2"};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        job j = make_job(meshes[i % 2], 1);
+        const int ranks = i % 2 ? 4 : 2;
+        volt_device *far[4] = {NULL};
+
+        j.device = NULL;
+        j.o.accumulate = i / 2;
+        j.run = train_once;
+        for (int r = 0; r < ranks; r++) {
+            assert_ok(volt_device_open(&far[r], "cpu"));
+            queue_device_open(&far[r], (queue_options){.seed = 3});
+            j.devices[r] = far[r];
+        }
+        assert_ok(run_job(&j));
+        for (int r = 0; r < ranks; r++) {
+            const volt_program_memory *m = &j.memory[r];
+            const double announced = (double)(m->total + m->messages);
+            const double own = (double)volt_box_voxels(j.boxes[r]) * (CHANNELS * 4 + 2);
+            const double took = (double)volt_mem_scope_peak(&j.scope[r]) - own;
+
+            assert_true(m->messages > 0);
+            if (!(fabs(took - announced) <= 0.03 * announced))
+                fail_msg("rank %d of %s takes %.0f bytes, announced %.0f", r, meshes[i % 2],
+                         took, announced);
+            volt_device_close(far[r]);
+        }
+        free_job(&j);
+    }
+}
+
+/* Rank 1 writes an infinity into the gradient of one convolution's weights. */
+static volt_op *chosen;
+
+static volt_status choosing_create(const volt_device *dev, volt_op **out,
+                                   const volt_op_spec *spec)
+{
+    const volt_status st = cpu->op_create(cpu, out, spec);
+
+    (void)dev;
+    if (st == VOLT_OK && spec->kind == VOLT_OP_CONV_BWD_WEIGHTS)
+        chosen = *out;
+    return st;
+}
+
+static volt_status overflowing_run(volt_op *op, void *const *operands, void *scratch,
+                                   volt_stream *stream)
+{
+    const volt_status st = cpu->op_run(op, operands, scratch, stream);
+
+    if (op == chosen && runs_left-- == 0)
+        *(float *)operands[1] = INFINITY;
+    return st;
+}
+
+/* Three scaled steps, the second of which overflows. */
+static volt_status scaled_steps(job *j, volt_program *p, const volt_mesh *mesh)
+{
+    const volt_optimizer_settings settings = volt_optimizer_nnunet();
+    const int64_t count = volt_graph_param_elements(j->graph);
+    float *before = NULL, *after = NULL;
+    volt_update_scalars s[3];
+    volt_optimizer *o = NULL;
+    double loss;
+    volt_status st;
+
+    VOLT_TRY(st, done, volt_alloc(&before, (size_t)count * sizeof *before, "weights"));
+    VOLT_TRY(st, done, volt_alloc(&after, (size_t)count * sizeof *after, "weights"));
+    VOLT_TRY(st, done, volt_optimizer_create(&o, volt_program_parameters(p), &settings));
+    VOLT_TRY(st, done, volt_optimizer_set_loss_scale(o, 1024, 0, 100));
+    volt_program_scale_loss(p, volt_optimizer_loss_scale(o));
+    for (int i = 0; i < 3; i++) {
+        VOLT_TRY(st, done, volt_program_save(p, before));
+        VOLT_TRY(st, done, forward_and_loss(j, p, &loss, true));
+        VOLT_TRY(st, done, volt_program_backward(p));
+        if (j->o.accumulate)
+            VOLT_TRY(st, done, volt_program_accumulate(p, 0, 1));
+        VOLT_TRY(st, done, volt_optimizer_step(o, 0.01));
+        VOLT_TRY(st, done, volt_optimizer_scalars(o, &s[i]));
+        VOLT_TRY(st, done, volt_program_save(p, after));
+        if ((memcmp(before, after, (size_t)count * sizeof *before) == 0) != (i == 1))
+            st = volt_fail(VOLT_EINTERNAL, "step %d %s the weights", i,
+                           i == 1 ? "changes" : "does not change");
+        VOLT_TRY(st, done, st);
+        VOLT_TRY(st, done,
+                 volt_comm_same(mesh->world, "weights", after, (size_t)count * sizeof *after));
+    }
+    if (s[0].loss_scale != 1024 || s[1].loss_scale != 512 || s[2].loss_scale != 512)
+        st = volt_fail(VOLT_EINTERNAL, "the scales are %g, %g, %g", s[0].loss_scale,
+                       s[1].loss_scale, s[2].loss_scale);
+done:
+    volt_optimizer_free(o);
+    volt_free(before);
+    volt_free(after);
+    return st;
+}
+
+static void an_overflow_on_one_rank_skips_all_steps(void **state)
+{
+    static const char *const meshes[] = {"data=3", "z=2,y=2"};
+    volt_device overflowing = *cpu;
+
+    (void)state;
+    overflowing.op_create = choosing_create;
+    overflowing.op_run = overflowing_run;
+    for (int i = 0; i < 4; i++) {
+        job j = make_job(meshes[i % 2], 1);
+
+        j.run = scaled_steps;
+        j.o.accumulate = i / 2;
+        j.device = NULL;
+        for (int r = 0; r < 4; r++)
+            j.devices[r] = r == 1 ? &overflowing : cpu;
+        runs_left = 1;
+        assert_ok(run_job(&j));
+        free_job(&j);
+    }
+}
+
+/* Where the volume is cut; levels that are gathered may have it. */
+static void linear_upsampling_of_parts_is_refused(void **state)
+{
+    job j = make_job("z=2", 1);
+
+    (void)state;
+    volt_graph_free(j.graph);
+    j.graph = build_zoo();
+    j.device = reference;
+    j.o.extent[1] = 12;
+    for (int a = 0; a < 3; a++)
+        j.o.gather[a] = 64;
+    assert_fails(run_job(&j), VOLT_ENOTSUP, "linear upsampling along d");
+    free_job(&j);
+}
+
 /* Slabs of the logits. */
 static volt_status infer(job *j, volt_program *p, const volt_mesh *mesh)
 {
@@ -516,6 +725,11 @@ int main(void)
         cmocka_unit_test(bad_labels_are_named_in_the_batch),
         cmocka_unit_test(all_ranks_fail_with_one),
         cmocka_unit_test(all_stages_fail_with_one),
+        cmocka_unit_test(all_ranks_fail_with_an_upload),
+        cmocka_unit_test(ranks_take_what_they_announce),
+        cmocka_unit_test(the_hosts_memory_is_announced),
+        cmocka_unit_test(an_overflow_on_one_rank_skips_all_steps),
+        cmocka_unit_test(linear_upsampling_of_parts_is_refused),
         cmocka_unit_test(slabs_are_segmented_as_the_whole),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
     };

@@ -131,6 +131,25 @@ static volt_graph *build_slices(void)
     return build_two_stages(5, 3, 4, 6);
 }
 
+/* Masks of the stage before are channels. */
+static volt_graph *build_refining(void)
+{
+    return build_two_stages(2 + 3, 4, 4, 6);
+}
+
+static void a_refining_stage(void **state)
+{
+    const rank_case c = {.name = "cascade",
+                         .build = build_refining,
+                         .n = 2,
+                         .extent = {6, 8, 8},
+                         .values = 4,
+                         .ignore = true};
+
+    (void)state;
+    check_both(&c, cpu, MESHES("z=3", "data=2,x=2"));
+}
+
 static void slices_as_channels(void **state)
 {
     const rank_case c = {.name = "2.5-D",
@@ -197,6 +216,108 @@ static volt_graph *build_batched(void)
     return g;
 }
 
+/* Windows that reach over parts, over several neighbours, along one axis only; strides along
+ * two; a transposed convolution that is wider than its stride. */
+static volt_graph *build_wide(void)
+{
+    static const volt_conv seven = {{7, 7, 7}, {1, 1, 1}, {3, 3, 3}, {3, 3, 3}};
+    static const volt_conv plane = {{1, 3, 3}, {1, 2, 2}, {0, 1, 1}, {0, 1, 1}};
+    static const volt_conv line = {{5, 1, 1}, {1, 1, 1}, {2, 0, 0}, {2, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv up = {{1, 4, 4}, {1, 2, 2}, {0, 1, 1}, {0, 1, 1}};
+    volt_value x, a, b, c;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 4, &seven, true));
+    assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
+    assert_ok(volt_graph_activation(g, &a, a, 0.01));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 6, &plane, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.01));
+    assert_ok(volt_graph_conv(g, &b, b, "line", 6, &line, false));
+    assert_ok(volt_graph_instance_norm(g, &b, b, "bn", 1e-5));
+    assert_ok(volt_graph_tconv(g, &b, b, "up", 4, &up, true));
+    assert_ok(volt_graph_concat(g, &c, (volt_value[]){b, a}, 2));
+    assert_ok(volt_graph_conv(g, &c, c, "c", 4, &seven, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.01));
+    assert_ok(volt_graph_conv(g, &c, c, "d", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
+static void windows_wider_than_parts(void **state)
+{
+    const rank_case c = {.name = "wide windows",
+                         .build = build_wide,
+                         .n = 1,
+                         .extent = {7, 6, 10},
+                         .values = 3,
+                         .gather = NEVER};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=7", "x=5", "z=3,y=2", "z=2,y=2,x=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("z=4", "y=3,x=2"));
+}
+
+static void many_ranks(void **state)
+{
+    rank_case c = plain;
+
+    (void)state;
+    c.extent[0] = 24;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=6", "z=3,x=2", "data=2,z=4"));
+}
+
+/* MONAI's own layers: PReLU, transposed convolutions wider than their stride, residual units,
+ * the first stage strided. */
+static volt_graph *build_monai(void)
+{
+    volt_monai_spec spec = {.base = {.stages = 3,
+                                     .in_channels = 2,
+                                     .out_channels = 3,
+                                     .features = {4, 6, 8},
+                                     .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                     .stride = {{2, 2, 2}, {2, 2, 2}, {1, 1, 1}}},
+                            .slopes = 1,
+                            .res_units = 2,
+                            .up_kernel = {3, 3, 3},
+                            .order = "NDA",
+                            .bias = true};
+
+    return built(&volt_model_monai_unet, &spec, false);
+}
+
+static volt_graph *build_dynunet(void)
+{
+    volt_monai_spec spec = {.base = {.stages = 3,
+                                     .in_channels = 2,
+                                     .out_channels = 3,
+                                     .features = {4, 6, 8},
+                                     .kernel = {{3, 3, 3}, {3, 3, 3}, {3, 3, 3}},
+                                     .stride = {{1, 1, 1}, {2, 2, 2}, {1, 2, 2}}},
+                            .norm = VOLT_MONAI_NORM_PLAIN,
+                            .slope = 0.01,
+                            .res_block = true};
+
+    return built(&volt_model_dynunet, &spec, false);
+}
+
+static void networks_of_others(void **state)
+{
+    rank_case c = {.name = "MONAI's UNet",
+                   .build = build_monai,
+                   .n = 2,
+                   .extent = {8, 12, 8},
+                   .values = 3};
+
+    (void)state;
+    check_both(&c, cpu, MESHES("z=2", "y=3", "data=2,x=2"));
+    c.name = "DynUNet";
+    c.build = build_dynunet;
+    check_both(&c, cpu, MESHES("z=2,y=2", "x=2"));
+}
+
 static void dropout_and_the_rest(void **state)
 {
     const rank_case c = {
@@ -221,17 +342,29 @@ static void batch_norms(void **state)
     check_both(&c, reference, MESHES("data=2,x=3"));
 }
 
+/* Parts have too few tiles of their own for the algorithm that the whole is computed by. */
 static void bfloat16(void **state)
 {
-    rank_case c = plain;
+    const rank_case c = plain;
+    const rank_case residual = {.name = "residual in bf16",
+                                .build = build_residual,
+                                .n = 2,
+                                .extent = {8, 16, 16},
+                                .values = 3,
+                                .batch_dice = true};
+    const rank_case flat = {.name = "2-D in bf16",
+                            .build = networks[2].build,
+                            .n = 3,
+                            .extent = {1, 32, 24},
+                            .values = 3,
+                            .regions = regions};
 
     (void)state;
     if (!cpu->supports(cpu, VOLT_BF16_MIXED))
         skip_because("this processor has no bf16");
-    c.extent[0] = 48;
-    c.extent[1] = 36;
-    c.extent[2] = 24;
-    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2,y=2"));
+    check_meshes(&c, cpu, VOLT_BF16_MIXED, MESHES("z=3", "data=2", "data=2,y=2", "z=4,x=2"));
+    check_meshes(&residual, cpu, VOLT_BF16_MIXED, MESHES("z=2", "y=2,x=2", "data=2"));
+    check_meshes(&flat, cpu, VOLT_BF16_MIXED, MESHES("y=4", "data=3"));
 }
 
 /* Some values are gathered on the way down, and gradients on the way up. */
@@ -256,7 +389,7 @@ static void gathered_levels(void **state)
         for (int a = 0; a < 3; a++)
             c.gather[a] = stride;
         c.name = stride == 2 ? "the coarsest gathered" : "all but the finest gathered";
-        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=3", "y=2,x=2", "data=2,z=4"));
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=3", "y=2,x=2", "data=2,z=4"));
         check_meshes(&c, reference, VOLT_FP32, MESHES("z=5", "z=2,x=2"));
         if (stride == 1) /* some ranks have no voxel of the coarse output */
             check_meshes(&c, reference, VOLT_FP32, MESHES("y=12"));
@@ -273,6 +406,29 @@ static void parts_of_a_batch(void **state)
     (void)state;
     c.parts = 3;
     check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2", "data=2,y=2"));
+    c.together = true;
+    c.name = "plain, forward ahead";
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("data=2", "z=2,y=2"));
+}
+
+/* Weights packed once per update, and several threads per rank, give the same bits. */
+static void forms_and_threads(void **state)
+{
+    static const char *const meshes[] = {"data=2", "z=2,x=2"};
+    rank_case c = plain;
+    rank_result one, two;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        c.keep_forms = false;
+        c.threads = i / 2 ? 2 : 1;
+        rank_train(&one, &c, cpu, VOLT_FP32, meshes[i % 2]);
+        c.keep_forms = true;
+        rank_train(&two, &c, cpu, VOLT_FP32, meshes[i % 2]);
+        assert_ranks_equal(meshes[i % 2], &two, &one);
+        rank_result_free(&one);
+        rank_result_free(&two);
+    }
 }
 
 static void frozen_parameters(void **state)
@@ -296,6 +452,8 @@ static void memory_that_the_host_cannot_reach(void **state)
     (void)state;
     for (int i = 0; i < 8; i++) {
         c.parts = i >= 4 ? 2 : 0;
+        c.together = i >= 4;
+        c.keep_forms = i % 2;
         c.gather[0] = c.gather[1] = c.gather[2] = i >= 4 ? 2 : 64;
         rank_train(&near, &c, cpu, VOLT_FP32, meshes[i % 4]);
         rank_train(&far, &c, NULL, VOLT_FP32, meshes[i % 4]);
@@ -315,10 +473,15 @@ int main(void)
         cmocka_unit_test(anisotropic_windows_and_strides),
         cmocka_unit_test(planes_with_regions),
         cmocka_unit_test(slices_as_channels),
+        cmocka_unit_test(a_refining_stage),
+        cmocka_unit_test(windows_wider_than_parts),
+        cmocka_unit_test(many_ranks),
+        cmocka_unit_test(networks_of_others),
         cmocka_unit_test(dropout_and_the_rest),
         cmocka_unit_test(batch_norms),
         cmocka_unit_test(gathered_levels),
         cmocka_unit_test(parts_of_a_batch),
+        cmocka_unit_test(forms_and_threads),
         cmocka_unit_test(frozen_parameters),
         cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),

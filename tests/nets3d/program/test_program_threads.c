@@ -1,5 +1,8 @@
 /* What the number of threads changes on the cpu device: the last bits of weight gradients that
- * oneDNN sums by threads, and nothing else. docs/reliability.md states the bound. */
+ * oneDNN sums by threads, and nothing else. docs/reliability.md states the bound. A caller's
+ * own teams of threads change nothing. */
+#include <omp.h>
+
 #include "base/core/alloc.h"
 #include "base/rng.h"
 #include "nets3d/graph/init.h"
@@ -136,10 +139,48 @@ static void threads_change_oneDNNs_sums_only(void **state)
     volt_device_close(dev);
 }
 
+/* Called from a parallel region, and where OpenMP may choose the number of threads: the same
+ * bits, and the caller's settings are as they were. */
+static void teams_of_the_caller_change_nothing(void **state)
+{
+    const int64_t extent[3] = {16, 16, 16}, threads = omp_get_max_threads();
+    volt_network net = {.model = NULL};
+    int64_t patch[3], batch;
+    volt_device *dev = NULL;
+    volt_graph *g = NULL;
+    trained alone, inside = {.p = NULL}, chosen;
+
+    (void)state;
+    assert_ok(volt_device_open(&dev, "cpu"));
+    assert_ok(volt_network_preset(&net, patch, &batch, "hippocampus"));
+    ((volt_unet_spec *)net.spec)->base.stages = 3;
+    assert_ok(volt_network_build(&g, &net, true));
+    alone = train_once(g, dev, extent, VOLT_FP32, 2);
+#pragma omp parallel num_threads(2)
+    {
+#pragma omp master
+        inside = train_once(g, dev, extent, VOLT_FP32, 2);
+    }
+    omp_set_dynamic(1);
+    chosen = train_once(g, dev, extent, VOLT_FP32, 2);
+    assert_true(omp_get_dynamic());
+    omp_set_dynamic(0);
+    assert_int_equal(omp_get_max_threads(), threads);
+    assert_int_equal(compare(g, &alone, &inside), 0);
+    assert_int_equal(compare(g, &alone, &chosen), 0);
+    volt_program_free(alone.p);
+    volt_program_free(inside.p);
+    volt_program_free(chosen.p);
+    volt_graph_free(g);
+    volt_network_clear(&net);
+    volt_device_close(dev);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(threads_change_oneDNNs_sums_only),
+        cmocka_unit_test(teams_of_the_caller_change_nothing),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

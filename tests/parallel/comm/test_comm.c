@@ -9,6 +9,7 @@
 #include "base/core/fail.h"
 #include "base/system/file.h"
 #include "base/rng.h"
+#include "parallel/comm/comm_internal.h"
 #include "parallel/ranks.h"
 #include "tests/kit/rank_cases.h"
 
@@ -134,6 +135,119 @@ static void sizes_that_differ_are_an_error(void **state)
     (void)state;
     assert_fails(volt_ranks_run(2, misfit, NULL), VOLT_EINTERNAL,
                  "rank 1 sent 8 bytes to rank 0, which expected 4 bytes");
+}
+
+/* Progress finds the misfit, in plain messages or a sum; the wait must not succeed. */
+static volt_status misfit_in_progress(volt_comm *c, void *context)
+{
+    char at[8] = "";
+    const volt_message m = {1 - volt_comm_rank(c), at, volt_comm_rank(c) ? 8 : 4};
+    volt_ticket *t = NULL;
+    volt_status st;
+
+    (void)context;
+    if (volt_comm_rank(c)) {
+        CALL(volt_comm_start(&t, c, &m, 1, NULL, 0, 0));
+    } else {
+        CALL(volt_comm_start(&t, c, NULL, 0, &m, 1, 0));
+    }
+    for (int i = 0; i < 100; i++) {
+        volt_comm_progress(c);
+        usleep(1000);
+    }
+    st = volt_comm_wait(c, &t);
+    CHECK(st != VOLT_OK);
+    CHECK(t == NULL);
+    return st;
+}
+
+static void progress_keeps_failures_for_the_wait(void **state)
+{
+    (void)state;
+    assert_fails(volt_ranks_run(2, misfit_in_progress, NULL), VOLT_EINTERNAL,
+                 "rank 1 sent 8 bytes to rank 0, which expected 4 bytes");
+}
+
+static volt_status close_early(volt_comm *c, void *context)
+{
+    char at[8] = "";
+    const volt_message m = {1 - volt_comm_rank(c), at, sizeof at};
+    volt_ticket *t = NULL;
+    volt_comm *group = NULL;
+
+    (void)context;
+    CALL(volt_comm_split(&group, c, 0, 0));
+    if (volt_comm_rank(c))
+        CALL(volt_comm_start(&t, group, NULL, 0, &m, 1, 0));
+    volt_comm_close(group);
+    return volt_comm_barrier(c);
+}
+
+static void closing_with_messages_under_way_is_a_failure(void **state)
+{
+    const size_t before = volt_mem_current();
+
+    (void)state;
+    assert_fails(volt_ranks_run(2, close_early, NULL), VOLT_EINTERNAL, "under way");
+    assert_int_equal(volt_mem_current(), before);
+}
+
+enum { MANY = 5000 };
+
+static volt_status start_many(volt_comm *c, void *context)
+{
+    const int other = 1 - volt_comm_rank(c);
+    volt_ticket **t = context;
+    int sent[MANY], got[MANY];
+
+    t += volt_comm_rank(c) * MANY;
+    for (int i = 0; i < MANY; i++) {
+        const volt_message send = {other, &sent[i], i % 5 ? sizeof sent[i] : 0},
+                           receive = {other, &got[i], i % 5 ? sizeof got[i] : 0};
+        sent[i] = i;
+        got[i] = -1;
+        CALL(volt_comm_start(&t[i], c, &send, 1, &receive, 1, i % 3));
+    }
+    for (int i = MANY - 1; i >= 0; i--)
+        CALL(volt_comm_wait(c, &t[i]));
+    for (int i = 0; i < MANY; i++)
+        CHECK(got[i] == (i % 5 ? i : -1));
+    return VOLT_OK;
+}
+
+static void thousands_of_messages_are_under_way(void **state)
+{
+    static volt_ticket *tickets[2 * MANY];
+
+    (void)state;
+    assert_ok(volt_ranks_run(2, start_many, tickets));
+}
+
+static void hosts_of_one_name_are_told_apart(void **state)
+{
+    volt_host host[6] = {{"node"}, {"a"}, {"node"}, {"node"}, {"node"}, {"a"}};
+    const char *const boot[6] = {"x", "y", "z", "x", "w", "y"};
+    volt_host longest[2];
+    const char *const two[2] = {"1", "2"};
+    char odd[] = "a\x1b[31m b\n";
+
+    (void)state;
+    volt_hosts_tell_apart(host, boot, 6);
+    assert_string_equal(host[0].name, "node");
+    assert_string_equal(host[1].name, "a");
+    assert_string_equal(host[2].name, "node#2");
+    assert_string_equal(host[3].name, "node");
+    assert_string_equal(host[4].name, "node#3");
+    assert_string_equal(host[5].name, "a");
+    for (int i = 0; i < 2; i++) {
+        memset(longest[i].name, 'n', sizeof longest[i].name);
+        longest[i].name[sizeof longest[i].name - 1] = '\0';
+    }
+    volt_hosts_tell_apart(longest, two, 2);
+    assert_int_equal(strlen(longest[1].name), sizeof longest[1].name - 1);
+    assert_string_equal(longest[1].name + sizeof longest[1].name - 3, "#2");
+    volt_host_clean(odd);
+    assert_string_equal(odd, "a?[31m?b?");
 }
 
 /* ---- collective calls ---- */
@@ -407,6 +521,35 @@ static void a_wait_ends_at_its_time_out(void **state)
         fail_msg("%s", volt_last_error());
 }
 
+static bool asked_twice(void *user)
+{
+    return atomic_fetch_add((atomic_int *)user, 1) > 0;
+}
+
+/* Rank 0 waits for one that computes on; that one finds the failure at its next message. */
+static volt_status stop_waiting(volt_comm *c, void *context)
+{
+    volt_ticket *none = NULL;
+
+    if (volt_comm_rank(c) == 0) {
+        volt_comm_set_cancelled(c, asked_twice, context);
+        return volt_comm_barrier(c);
+    }
+    while (volt_comm_test(c, &none) == VOLT_OK)
+        ranks_dawdle(1, 1);
+    CHECK(volt_comm_barrier(c) == VOLT_EPEER);
+    return VOLT_EPEER;
+}
+
+static void a_wait_can_be_cancelled(void **state)
+{
+    atomic_int asked = 0;
+
+    (void)state;
+    assert_fails(volt_ranks_run(2, stop_waiting, &asked), VOLT_ECANCELLED, "request");
+    assert_true(atomic_load(&asked) >= 2);
+}
+
 /* A rank fails while others are within sums and large messages. */
 static volt_status fail_amid(volt_comm *c, void *context)
 {
@@ -492,6 +635,10 @@ int main(void)
         cmocka_unit_test(messages_meet_by_peer_tag_and_order),
         cmocka_unit_test(large_messages_cross),
         cmocka_unit_test(sizes_that_differ_are_an_error),
+        cmocka_unit_test(progress_keeps_failures_for_the_wait),
+        cmocka_unit_test(closing_with_messages_under_way_is_a_failure),
+        cmocka_unit_test(thousands_of_messages_are_under_way),
+        cmocka_unit_test(hosts_of_one_name_are_told_apart),
         cmocka_unit_test(few_numbers_are_added_in_rank_order),
         cmocka_unit_test(many_numbers_have_fixed_bits),
         cmocka_unit_test(all_ranks_get_what_each_has),
@@ -505,6 +652,7 @@ int main(void)
         cmocka_unit_test(what_all_report_is_said_once),
         cmocka_unit_test(a_rank_that_left_is_not_waited_for),
         cmocka_unit_test(a_wait_ends_at_its_time_out),
+        cmocka_unit_test(a_wait_can_be_cancelled),
         cmocka_unit_test(buffers_are_free_after_a_failure),
         cmocka_unit_test(ranks_count_for_the_callers_scope),
         cmocka_unit_test(no_allocation_leaves_ranks_hanging),

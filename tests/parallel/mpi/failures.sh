@@ -39,6 +39,9 @@ for rank in 0 2; do
     start 3 error $rank
     finish "rank $rank returns an error" 10 \
         "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "error $rank"
+    start 3 late $rank
+    finish "rank $rank returns an error after the others have ended" 10 \
+        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "late $rank"
     for how in hang compute; do
         start 3 $how $rank "$scratch/pid"
         wait_for_pid

@@ -24,6 +24,19 @@ VOLT_PLUGINS=$scratch timeout 60 "${launch[@]}" -n 2 "$program" cases >out 2>err
 status=$?
 [ $status -eq 6 ] && grep -q "volt: cannot load $scratch/$plugin: " err ||
     { fail "a damaged plug-in: $status" && cat err; }
+if command -v cc >/dev/null; then
+    echo 'const int volt_plugin_abi = 99; int volt_plugin_start(void) { return 0; }' >other.c
+    cc -shared -fPIC -o "$scratch/$plugin" other.c || fail "no plug-in of another version"
+    VOLT_PLUGINS=$scratch timeout 60 "${launch[@]}" -n 2 "$program" cases >out 2>err
+    status=$?
+    [ $status -eq 6 ] && grep -q "volt: $scratch/$plugin belongs to another version of VOLT (ABI 99" err ||
+        { fail "a plug-in of another version: $status" && cat err; }
+fi
+# A launcher that tells a process its number only, and belongs to no MPI.
+PMIX_RANK=1 timeout 60 "$program" cases >out 2>err
+status=$?
+[ $status -eq 6 ] && grep -q 'volt: a PMIx launcher started several processes (PMIX_RANK)' err ||
+    { fail "an unknown launcher: $status" && cat out err; }
 if [ -e "$VOLT_PLUGINS/libvolt-mpi.so" ] && [ -e "$VOLT_PLUGINS/libvolt-mpich.so" ]; then
     other=openmpi
     [ "$mpi" = mpich ] || other=mpich
