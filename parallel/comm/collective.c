@@ -194,9 +194,12 @@ volt_status volt_comm_follow(volt_comm *c, volt_status mine)
     if (mine != VOLT_OK)
         snprintf(outcome.sentence, sizeof outcome.sentence, "%s", volt_last_error());
     st = volt_comm_broadcast(c, &outcome, sizeof outcome, 0);
-    if (st == VOLT_OK && outcome.status != VOLT_OK)
-        st = volt_fail((volt_status)outcome.status, "%s", outcome.sentence);
-    return st;
+    if (st != VOLT_OK || outcome.status == VOLT_OK)
+        return st;
+    /* One that leaves with a failure must not disturb those that are still being told: in the
+     * barrier are only ranks that have been, so what becomes of it does not matter. */
+    (void)!volt_comm_barrier(c);
+    return volt_fail((volt_status)outcome.status, "%s", outcome.sentence);
 }
 
 typedef struct print {

@@ -23,10 +23,10 @@ static volt_status check_axis(int axis, int64_t extent, int parts, int64_t align
     most = volt_partition_most(extent, align);
     if (parts > most)
         return volt_fail(VOLT_EINVAL,
-                         "%lld voxels along %c cannot be cut into %d parts at multiples of "
+                         "%lld voxel%s along %c cannot be cut into %d parts at multiples of "
                          "%lld, but into %lld at most",
-                         (long long)extent, "zyx"[axis], parts, (long long)align,
-                         (long long)most);
+                         (long long)extent, volt_s(extent), "zyx"[axis], parts,
+                         (long long)align, (long long)most);
     return VOLT_OK;
 }
 

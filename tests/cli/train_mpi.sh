@@ -31,13 +31,31 @@ expect 2 ranks 2 "${train[@]}" -o "$SCRATCH/never" --ranks 2 --mesh data=2
 err_has 'a launcher started 2'
 absent "$SCRATCH/never"
 
+# Told at the start: what follows training is not the same either.
+expect 2 ranks 1 "${train[@]}" -o "$SCRATCH/never" --mesh z=2 : -n 1 "${train[@]}" -o "$SCRATCH/never" \
+    --mesh z=2 --folds 0,1
+err_has '^volt: ranks 0 and 1 differ in --fold, --folds, --validate or --save-probabilities$'
+absent "$SCRATCH/never"
+
 # As on one rank and on threads; the same bits as the threads' on the same mesh.
 expect 0 "${train[@]}" -o "$SCRATCH/one" -q
 expect 0 "${train[@]}" -o "$SCRATCH/threads" --ranks 2 --mesh data=2 -q
-expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/mpi" --mesh data=2 --json
+# Rank 1 preprocesses its part: it names the case that it cannot store.
+mkdir -p "$SCRATCH/shared/nnUNetPlans_3d_fullres/brats_002.voltcase/x"
+expect 4 ranks 2 "${train[@]}" -o "$SCRATCH/never" --work "$SCRATCH/shared" --mesh data=2 -q
+[ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+err_has '^volt: rank 1 \(.*\): .*brats_002.voltcase: Is a directory$'
+absent "$SCRATCH/never"
+rm -r "$SCRATCH/shared/nnUNetPlans_3d_fullres/brats_002.voltcase"
+expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/mpi" --work "$SCRATCH/shared" --mesh data=2 --validate --json
+for case in "$work"/*/*.voltcase; do cmp -s "$case" "${case/"$work"/"$SCRATCH/shared"}" || fail "$case differs"; done
 out_json run epochs iterations ranks communication_s
 [ "$(wc -l <"$OUT")" -eq 1 ] || fail "not one rank prints"
 [ "$(grep -c 'epoch 1/2' "$ERR")" -eq 1 ] || fail "not one rank reports"
+# Masks of the held-out cases are those of one rank, to the byte.
+mv "$SCRATCH/mpi/validation" "$SCRATCH/masks"
+expect 0 "${train[@]}" -o "$SCRATCH/mpi" --resume --validate -q
+for mask in "$SCRATCH"/masks/*.nii.gz; do cmp -s "$mask" "${mask/masks/mpi/validation}" || fail "$mask differs"; done
 losses() { grep -oE '"(train|validation)_loss": *[-0-9.e]+' "$1/log.jsonl" | grep -oE '[-0-9.e]+$'; }
 losses "$SCRATCH/threads" >"$SCRATCH/losses.threads"
 losses "$SCRATCH/mpi" >"$SCRATCH/losses.mpi"

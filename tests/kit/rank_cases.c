@@ -283,6 +283,11 @@ volt_status ranks_agree(volt_comm *c, void *context)
     snprintf(word, sizeof word, "rank %d (", size - 2);
     CHECK(size == 1 || strncmp(volt_last_error(), word, strlen(word)) == 0);
     CALL(volt_comm_agree(c, VOLT_OK)); /* nothing is broken */
+    CALL(volt_comm_follow(c, rank == 0 ? VOLT_OK : VOLT_EIO));
+    if (rank == 0)
+        st = volt_fail(VOLT_EFORMAT, "no such plan");
+    CHECK(volt_comm_follow(c, st) == VOLT_EFORMAT);
+    CHECK(strcmp(volt_last_error(), "no such plan") == 0); /* no rank is named */
     return VOLT_OK;
 }
 

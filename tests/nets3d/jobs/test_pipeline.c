@@ -4,6 +4,7 @@
 #include "io/json/json.h"
 #include "io/workspace.h"
 #include "nets3d/pipeline.h"
+#include "parallel/ranks.h"
 
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -221,6 +222,81 @@ static void steps_are_done_once_and_said(void **state)
     assert_fails(volt_pipeline_run(&p, &o), VOLT_EINVAL, "'4d'");
 }
 
+/* -- Ranks --------------------------------------------------------------------------------- */
+
+typedef struct shared_job {
+    volt_pipeline_options options;
+    volt_preprocess_result result[3]; /* of each rank */
+} shared_job;
+
+static volt_status prepare_one(volt_comm *comm, void *context)
+{
+    shared_job *job = context;
+    volt_pipeline_options o = job->options;
+    volt_pipeline p = {0};
+    const int rank = volt_comm_rank(comm);
+    const volt_status st = (o.comm = comm, volt_pipeline_run(&p, &o));
+
+    job->result[rank] = p.preprocessed;
+    volt_pipeline_clear(&p);
+    return st;
+}
+
+static volt_status count_calls(void *user, const volt_pipeline *p)
+{
+    (void)p;
+    ++*(int *)user;
+    return VOLT_OK;
+}
+
+static char *stored_bytes(size_t *count, int i)
+{
+    char path[100], *bytes = NULL;
+
+    snprintf(path, sizeof path, SET "/volt/nnUNetPlans_3d_fullres/c%d.voltcase", i);
+    assert_ok(volt_read_file(&bytes, count, path, (size_t)1 << 26));
+    return bytes;
+}
+
+static void ranks_preprocess_together(void **state)
+{
+    shared_job job = {.options = volt_pipeline_defaults()};
+    char *alone[4];
+    size_t bytes[4], found;
+    int planned = 0;
+
+    (void)state;
+    job.options.dataset = SET;
+    job.options.threads = 1;
+    make_set(4);
+    assert_ok(prepare_one(NULL, &job));
+    for (int i = 0; i < 4; i++)
+        alone[i] = stored_bytes(&bytes[i], i);
+    kit_folder(SET "/volt");
+    job.options.planned = count_calls;
+    job.options.user = &planned;
+    assert_ok(volt_ranks_run(3, prepare_one, &job));
+    assert_int_equal(planned, 1);
+    assert_int_equal(job.result[0].created, 4);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(job.result[i].cases, 4);
+    for (int i = 0; i < 4; i++) {
+        char *now = stored_bytes(&found, i);
+        assert_true(found == bytes[i] && memcmp(now, alone[i], found) == 0);
+        volt_free(now);
+        volt_free(alone[i]);
+    }
+    assert_ok(volt_ranks_run(3, prepare_one, &job));
+    assert_int_equal(job.result[0].kept, 4);
+
+    /* rank 2 meets a folder where its case should be; then rank 0 finds no data set */
+    kit_folder(SET "/volt/nnUNetPlans_3d_fullres/c2.voltcase");
+    assert_fails(volt_ranks_run(3, prepare_one, &job), VOLT_EIO, "rank 2: cannot rename");
+    job.options.dataset = "pipeline-nothing";
+    assert_fails(volt_ranks_run(3, prepare_one, &job), VOLT_EIO, "pipeline-nothing");
+    assert_null(strstr(volt_last_error(), "rank"));
+}
+
 typedef struct gate {
     int calls;
     volt_status answer;
@@ -371,6 +447,7 @@ int main(void)
         cmocka_unit_test(the_work_folder_is_found_or_made),
         cmocka_unit_test(a_read_only_data_set_stays_untouched),
         cmocka_unit_test(steps_are_done_once_and_said),
+        cmocka_unit_test(ranks_preprocess_together),
         cmocka_unit_test(a_caller_sees_the_data_set_first),
         cmocka_unit_test(errors_of_the_data_set_stop_the_steps),
         cmocka_unit_test(options_of_older_callers_are_completed),

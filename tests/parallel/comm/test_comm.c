@@ -39,6 +39,7 @@ static void a_rank_alone_needs_nobody(void **state)
     assert_ok(volt_comm_sum_f64(NULL, x, 3));
     assert_ok(volt_comm_agree(NULL, VOLT_OK));
     assert_int_equal(volt_comm_agree(NULL, VOLT_EDATA), VOLT_EDATA);
+    assert_int_equal(volt_comm_follow(NULL, VOLT_EDATA), VOLT_EDATA);
     assert_ok(volt_comm_sum_f32_start(&t, NULL, y, 3, NULL));
     assert_ok(volt_comm_wait(NULL, &t));
     volt_comm_close(NULL);

@@ -127,6 +127,9 @@ static void partition_says_what_can_be(void **state)
                  "at most");
     assert_fails(volt_partition_make(&p, extent, (int[]){1, 1, 2}, (int64_t[]){32, 32, 128}),
                  VOLT_EINVAL, "96 voxels along x cannot be cut into 2 parts");
+    assert_fails(
+        volt_partition_make(&p, (int64_t[]){1, 96, 96}, (int[]){2, 1, 1}, (int64_t[]){1, 1, 1}),
+        VOLT_EINVAL, "1 voxel along z cannot be cut into 2 parts");
     assert_fails(volt_partition_make(&p, extent, (int[]){0, 1, 1}, (int64_t[]){1, 1, 1}),
                  VOLT_EINVAL, "along z");
     assert_fails(volt_partition_make(&p, extent, (int[]){1, 1, 1}, (int64_t[]){1, 0, 1}),
