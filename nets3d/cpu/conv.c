@@ -28,6 +28,7 @@
 #include "base/system/thread_start.h"
 #include "nets3d/cpu/dnnl_compat.h"
 #include "nets3d/cpu/engine.h"
+#include "nets3d/device/bf16.h"
 #include "nets3d/device/op_spec.h"
 #include "nets3d/ops/reference.h"
 
@@ -51,6 +52,7 @@ struct cpu_conv {
     int64_t dims[5]; /* of the weights, channels rounded up to blocks */
     bool padded;     /* dims differ from the parameter's */
     bool plain;      /* works on plain float32 tensors instead of native ones */
+    bool rounds;     /* weights to bf16, although it works in float32 */
     int64_t samples; /* runs: 1, or one per sample where samples do not lie back to back */
     int64_t sample_bytes[SIDES], offset_bytes[SIDES];
     volt_reference_run loops; /* instead of a primitive; NULL = none */
@@ -412,6 +414,19 @@ static void describe_samples(volt_op *op)
     }
 }
 
+/* Whether plain float32 stands in for bf16. Weights are rounded as bf16 kernels round them: on
+ * a mesh, the part of one rank may have no such kernel, and those of the others have. */
+static bool stands_in(const volt_op *op)
+{
+    bool bf16 = false;
+
+    for (int side = 0; side < SIDES; side++) {
+        const volt_tensor *t = &op->spec.tensor[side_index(op, side)];
+        bf16 |= t->layout == VOLT_NATIVE && t->dtype == VOLT_BF16;
+    }
+    return op->conv->plain && bf16;
+}
+
 /* In the native layout, or on plain float32 twins. */
 static volt_status create_in(volt_op *op, bool plain)
 {
@@ -419,6 +434,7 @@ static volt_status create_in(volt_op *op, bool plain)
 
     VOLT_TRY(st, done, volt_alloc_zero(&op->conv, 1, sizeof *op->conv, "a convolution"));
     op->conv->plain = plain;
+    op->conv->rounds = stands_in(op);
     VOLT_TRY(st, done, stage_operands(op));
     pad_weights(op);
     describe_samples(op);
@@ -557,10 +573,17 @@ static dnnl_status_t pack(onednn_call *call)
     return reorder(call->op->conv, call->op->conv->plain_weights, call->op->conv->weights);
 }
 
+static void round_weights(float *packed, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        packed[i] = volt_bf16_to_float(volt_bf16_from_float(packed[i]));
+}
+
 volt_status cpu_conv_pack(volt_op *op, void *packed, const float *weights)
 {
     const cpu_conv *c = op->conv;
     float *plain = (float *)(uintptr_t)weights; /* only read */
+    volt_status result;
     dnnl_status_t st;
 
     if (c->padded) {
@@ -573,8 +596,11 @@ volt_status cpu_conv_pack(volt_op *op, void *packed, const float *weights)
         st = aim(c->weights, packed);
     if (st != dnnl_success)
         return cpu_engine_check(st, "weights");
-    return call_onednn((onednn_call){.make = pack, .op = op, .threads = threads_of(op)},
-                       "weights");
+    result = call_onednn((onednn_call){.make = pack, .op = op, .threads = threads_of(op)},
+                         "weights");
+    if (result == VOLT_OK && c->rounds)
+        round_weights(packed, c->weights_bytes / (int64_t)sizeof(float));
+    return result;
 }
 
 bool cpu_conv_same_form(const volt_op *a, const volt_op *b)
@@ -582,7 +608,7 @@ bool cpu_conv_same_form(const volt_op *a, const volt_op *b)
     const cpu_md one = dnnl_primitive_desc_query_md(a->conv->pd, dnnl_query_weights_md, 0);
     const cpu_md other = dnnl_primitive_desc_query_md(b->conv->pd, dnnl_query_weights_md, 0);
 
-    return dnnl_memory_desc_equal(one, other) != 0;
+    return a->conv->rounds == b->conv->rounds && dnnl_memory_desc_equal(one, other) != 0;
 }
 
 /* One run of the primitive with all memories aimed. */

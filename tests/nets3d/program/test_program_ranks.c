@@ -260,6 +260,64 @@ static void windows_wider_than_parts(void **state)
     check_meshes(&c, reference, VOLT_FP32, MESHES("z=4", "y=3,x=2"));
 }
 
+/* oneDNN has a bf16 kernel for the whole's windows along x, but none for those of a part. */
+static volt_graph *build_long(void)
+{
+    static const volt_conv first = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv line = {{3, 3, 7}, {2, 2, 2}, {1, 1, 3}, {1, 1, 3}};
+    static const volt_conv deep = {{3, 3, 7}, {1, 1, 1}, {1, 1, 3}, {1, 1, 3}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
+    volt_value x, v;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &v, x, "a", 4, &first, true));
+    assert_ok(volt_graph_instance_norm(g, &v, v, "an", 1e-5));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "b", 8, &line, true));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "c", 8, &deep, true));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_tconv(g, &v, v, "up", 4, &up, true));
+    assert_ok(volt_graph_conv(g, &v, v, "d", 3, &one, true));
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
+static double difference(const rank_result *a, const rank_result *b)
+{
+    double sum = 0, size = 0;
+
+    for (int64_t i = 0; i < b->parameters; i++) {
+        const double d = (double)a->gradients[i] - b->gradients[i];
+        sum += d * d;
+        size += (double)b->gradients[i] * b->gradients[i];
+    }
+    return sqrt(sum / size);
+}
+
+static void parts_without_a_bf16_kernel(void **state)
+{
+    const rank_case c = {.name = "a long window",
+                         .build = build_long,
+                         .n = 2,
+                         .extent = {6, 6, 6},
+                         .values = 3,
+                         .gather = NEVER};
+    rank_result whole = {0}, parts = {0};
+
+    (void)state;
+    if (!cpu->supports(cpu, VOLT_BF16_MIXED))
+        skip_because("this processor has no bf16");
+    rank_train(&whole, &c, cpu, VOLT_BF16_MIXED, "");
+    rank_train(&parts, &c, cpu, VOLT_BF16_MIXED, "x=3");
+    assert_true(difference(&parts, &whole) < 1e-4);
+    rank_result_free(&whole);
+    rank_result_free(&parts);
+}
+
 static void many_ranks(void **state)
 {
     rank_case c = plain;
@@ -485,6 +543,7 @@ int main(void)
         cmocka_unit_test(frozen_parameters),
         cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),
+        cmocka_unit_test(parts_without_a_bf16_kernel),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
