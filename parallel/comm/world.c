@@ -9,6 +9,7 @@
 #include "parallel/launcher.h"
 
 #define NEWS_S  0.5 /* for which an interrupted rank waits */
+#define FIRST_S 2   /* for which a rank without MPI lets rank 0 speak first */
 #define ABORT_S 15  /* for which a rank waits to be ended */
 
 volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
@@ -172,7 +173,7 @@ volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)
 
     *speaks = !w || !w->monitor || w->rank == 0;
     if (st != VOLT_OK && !w && volt_launcher_find(&launcher) && launcher.process > 0)
-        rest(NEWS_S); /* if rank 0 could not open MPI either, the launcher ends all */
+        rest(FIRST_S); /* if rank 0 could not open MPI either, the launcher ends all */
     if (st == VOLT_OK || !w || !w->monitor)
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
