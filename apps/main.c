@@ -159,6 +159,7 @@ static volt_status run(int count, char **argv)
     const cli_command *command = NULL;
     cli c = {0};
     int words = 0;
+    bool alike = true, speaks;
     volt_status st;
 
     VOLT_TRY(st, done, cli_find_command(&command, &words, count, argv));
@@ -171,6 +172,7 @@ static volt_status run(int count, char **argv)
         VOLT_TRY(st, done, cli_open_ranks(&c, count, argv));
     else
         VOLT_TRY(st, done, cli_need_one_process(count, argv));
+    alike = false;
     if (cli_leads(&c))
         warn_of_threads(&c);
     volt_comm_watch(c.comm, on_lost, &c);
@@ -183,6 +185,8 @@ static volt_status run(int count, char **argv)
     cli_end_progress(&c);
     end_together(&c, st);
 done:
+    if (alike) /* in all processes: the launcher ends the others once one has said it */
+        st = volt_comm_conclude(NULL, st, &speaks);
     volt_comm_close(c.comm);
     cli_free(&c);
     return st;

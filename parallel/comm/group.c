@@ -223,6 +223,6 @@ void volt_comm_close(volt_comm *c)
     pthread_mutex_lock(&w->lock);
     w->used[c->number / 32] &= ~(1u << c->number % 32);
     pthread_mutex_unlock(&w->lock);
+    volt_world_release(w); /* may call volt_comm_lost, which knows `c` */
     release_comm(c);
-    volt_world_release(w);
 }

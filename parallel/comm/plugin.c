@@ -121,6 +121,10 @@ static volt_status load(volt_plugin_start_function **out, const flavour *f)
 
     if (st != VOLT_OK)
         return st;
+    if (!path && getenv("VOLT_PLUGINS") && *getenv("VOLT_PLUGINS"))
+        return volt_fail(VOLT_ENOTSUP,
+                         "there is no plug-in for %s in %s (VOLT_PLUGINS): %s is missing",
+                         f->name, getenv("VOLT_PLUGINS"), f->file);
     if (!path)
         return volt_fail(VOLT_ENOTSUP,
                          "this VOLT has no plug-in for %s (%s): it is built where %s and its "

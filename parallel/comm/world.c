@@ -8,7 +8,8 @@
 #include "parallel/comm/monitor.h"
 #include "parallel/launcher.h"
 
-#define NEWS_S  0.5 /* for which an interrupted rank waits */
+#define NEWS_S  0.5 /* for which a rank waits to hear of another that has died */
+#define FIRST_S 2   /* for which a rank without MPI lets rank 0 speak first */
 #define ABORT_S 15  /* for which a rank waits to be ended */
 
 volt_status volt_world_make(volt_world **out, const volt_backend *backend, void *state,
@@ -150,6 +151,12 @@ void volt_world_fail(volt_world *w, const volt_failure *failure)
         w->wake(w);
 }
 
+static void wait_for_news(const volt_world *w)
+{
+    for (int i = 0; i < 10 && !volt_board_look(w->board); i++)
+        rest(NEWS_S / 10);
+}
+
 void volt_comm_fail(volt_comm *c, volt_status st)
 {
     volt_failure f;
@@ -158,6 +165,8 @@ void volt_comm_fail(volt_comm *c, volt_status st)
     if (!c || st == VOLT_OK || st == VOLT_EPEER || volt_board_look(c->world->board))
         return;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
+    if (st == VOLT_ECOMM && c->world->monitor)
+        wait_for_news(c->world); /* MPI may have failed because a rank has died */
     volt_world_describe(&f, c->world, st, sentence);
     volt_world_fail(c->world, &f);
     volt_set_last_error(sentence);
@@ -180,13 +189,12 @@ volt_status volt_comm_conclude(volt_comm *c, volt_status st, bool *speaks)
 
     *speaks = !w || !w->monitor || w->rank == 0;
     if (st != VOLT_OK && !w && volt_launcher_find(&launcher) && launcher.process > 0)
-        rest(NEWS_S); /* if rank 0 could not open MPI either, the launcher ends all */
+        rest(FIRST_S); /* if rank 0 could not open MPI either, the launcher ends all */
     if (st == VOLT_OK || !w || !w->monitor)
         return st;
     snprintf(sentence, sizeof sentence, "%s", volt_last_error());
-    /* A launcher interrupts the ranks when one of them is gone. */
-    for (int i = 0; st == VOLT_ECANCELLED && i < 10 && !volt_board_look(w->board); i++)
-        rest(NEWS_S / 10);
+    if (st == VOLT_ECANCELLED) /* a launcher interrupts the ranks when one of them is gone */
+        wait_for_news(w);
     volt_set_last_error(sentence);
     volt_comm_fail(c, st);
     f = volt_board_look(w->board);

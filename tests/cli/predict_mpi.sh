@@ -58,6 +58,11 @@ expect 2 ranks 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}" -
 err_has 'a launcher started 2'
 expect 4 ranks 2 "$VOLT" predict "$SCRATCH/no_run" "$in" -o "$SCRATCH/never" "${fast[@]}"
 [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
+# Also where ranks cannot meet, and with a command that knows none.
+VOLT_PLUGINS=$SCRATCH/in expect 6 ranks 2 "$VOLT" predict "$run" "$in" -o "$SCRATCH/never" "${fast[@]}"
+[ "$(grep -c '^volt: there is no plug-in' "$ERR")" -eq 1 ] || fail "not one process says what is wrong"
+expect 6 ranks 2 "$VOLT" info "$in"/*_0000.nii.gz
+[ "$(grep -c '^volt: an MPI launcher started 2' "$ERR")" -eq 1 ] || fail "not one process says what is wrong"
 absent "$SCRATCH/never"
 [ "$(grep -o 'rank 0 (' "$ERR" | wc -l)" -le 1 ] || fail "a rank is named twice"
 # Ranks that were started with other words.

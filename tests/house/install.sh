@@ -148,7 +148,7 @@ for mpi in openmpi mpich; do
     exists "$SCRATCH/$mpi.nii.gz"
     expect 10 "${ranks[@]}" "${example[@]}" "$SCRATCH/never.nii.gz"
     [ "$(grep -c '^ranks: ' "$ERR")" -eq 1 ] || fail "not one rank says what is wrong"
-    err_has "^ranks: .*/$mpi already holds a run"
+    err_has "^ranks: .*/$mpi already contains a run"
     expect 0 "${ranks[@]}" "$prefix/bin/volt" predict "$SCRATCH/$mpi" "$one" -o "$SCRATCH/$mpi-masks" -q
 done
 done_testing

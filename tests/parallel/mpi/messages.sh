@@ -13,11 +13,11 @@ done
 timeout 120 "${launch[@]}" -n 2 "$program" pieces >out 2>err && grep -q 'cases passed' out ||
     { fail "messages in pieces" && cat out err; }
 # A rank that computes for long is not missing.
-timeout 120 "${launch[@]}" -n 2 "$program" slow 1 30 >out 2>err || { fail "a slow rank" && cat out err; }
+timeout 120 "${launch[@]}" -n 2 "$program" slow 1 23 >out 2>err || { fail "a slow rank" && cat out err; }
 # Without its plug-in, and under another MPI's launcher.
 VOLT_PLUGINS=$scratch timeout 60 "${launch[@]}" -n 2 "$program" cases >out 2>err
 status=$?
-[ $status -eq 6 ] && grep -q "volt: this VOLT has no plug-in for .* ($plugin)" err ||
+[ $status -eq 6 ] && grep -q "volt: there is no plug-in for .* in $scratch (VOLT_PLUGINS): $plugin is missing" err ||
     { fail "no plug-in: $status" && cat err; }
 echo 'int x;' >"$scratch/$plugin"
 VOLT_PLUGINS=$scratch timeout 60 "${launch[@]}" -n 2 "$program" cases >out 2>err
