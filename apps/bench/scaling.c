@@ -660,8 +660,7 @@ const cli_command cmd_bench_scaling = {
         "the same number of threads a rank (--threads).\n\n"
         "Efficiency is that of the smallest number of ranks, 1 for perfect scaling. "
         "docs/parallel.md says how to measure.",
-    .example = "volt bench scaling --net brats --patch 128,128,128 --ranks 1,2 --threads 1 -o "
-               "scaling\n"
+    .example = "volt bench scaling --net brats --ranks 1,2 --threads 1 -o scaling\n"
                "mpirun -n 4 volt bench scaling --mode strong --over data --json",
     .common = CLI_THREADS | CLI_JSON | CLI_RANKS,
     CLI_OPTIONS(options, scaling_options),
