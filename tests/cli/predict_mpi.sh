@@ -2,23 +2,7 @@
 # volt predict under mpirun: processes predict what one rank does, one of them speaks, and they end
 # together.
 . "$3/tests/cli/common.inc"
-
-plugins=$(dirname "$VOLT")
-# Debian's alternatives let mpirun be either; VOLT_TEST_MPI chooses.
-for mpi in ${VOLT_TEST_MPI:-openmpi mpich}; do
-    case $mpi in
-    openmpi) launch=(mpirun.openmpi --oversubscribe) plugin=libvolt-mpi.so ;;
-    mpich) launch=(mpirun.mpich) plugin=libvolt-mpich.so ;;
-    esac
-    if [ -e "$plugins/$plugin" ] && command -v "${launch[0]}" >"$SCRATCH/null"; then break; fi
-    launch=()
-done
-[ ${#launch[@]} -gt 0 ] || { echo "skipped: no MPI, or no plug-in for it" && exit 77; }
-[ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-# Containers let no process read another's memory; Open MPI would say so on every run.
-export OMPI_MCA_btl_vader_single_copy_mechanism=none OMP_NUM_THREADS=1
-# ranks N COMMAND...: N processes on this host.
-ranks() { timeout 120 "${launch[@]}" -n "$1" "${@:2}"; }
+. "$3/tests/cli/mpi.inc"
 
 make_data 3 24
 data=$SCRATCH/data run=$SCRATCH/run in=$SCRATCH/in

@@ -8,24 +8,8 @@
 #include "nets3d/program/loss.h"
 #include "nets3d/program/optimizer.h"
 #include "nets3d/program/program_internal.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
-
-static volt_device *devices[2];
-
-static int open_devices(void **state)
-{
-    (void)state;
-    return volt_device_open(&devices[0], "reference") != VOLT_OK ||
-           volt_device_open(&devices[1], "cpu") != VOLT_OK;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    volt_device_close(devices[0]);
-    volt_device_close(devices[1]);
-    return 0;
-}
 
 /* The fixture's network. */
 typedef struct setup {

@@ -11,25 +11,9 @@
 #include "nets3d/program/optimizer.h"
 #include "nets3d/program/on_device.h"
 #include "parallel/ranks.h"
+#include "tests/kit/devices.h"
 #include "tests/kit/networks.h"
 #include "tests/kit/queue_device.h"
-
-static volt_device *reference, *cpu;
-
-static int open_devices(void **state)
-{
-    (void)state;
-    return volt_device_open(&reference, "reference") != VOLT_OK ||
-           volt_device_open(&cpu, "cpu") != VOLT_OK;
-}
-
-static int close_devices(void **state)
-{
-    (void)state;
-    volt_device_close(reference);
-    volt_device_close(cpu);
-    return 0;
-}
 
 #define CHANNELS   2
 #define VALUES     3
