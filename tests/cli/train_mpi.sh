@@ -19,7 +19,10 @@ absent "$SCRATCH/never"
 expect 2 ranks 1 "${train[@]}" -o "$SCRATCH/never" --mesh z=2 : -n 1 "${train[@]}" -o "$SCRATCH/never" \
     --mesh z=2 --folds 0,1
 err_has '^volt: ranks 0 and 1 differ in --fold, --folds, --validate or --save-probabilities$'
+expect 2 ranks 1 "${train[@]}" -o "$SCRATCH/never" --mesh z=2 : -n 1 "${train[@]}" -o "$SCRATCH/other" --mesh z=2
+err_has '^volt: ranks 0 and 1 differ in --output$'
 absent "$SCRATCH/never"
+absent "$SCRATCH/other"
 
 # As on one rank and on threads; the same bits as the threads' on the same mesh.
 expect 0 "${train[@]}" -o "$SCRATCH/one" -q
