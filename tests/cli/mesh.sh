@@ -75,10 +75,12 @@ mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 --link 100Gb/s,5us
 out_has '^  links +12.5 GB/s, 5 us$'
 mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 --link 25GB/s,2us
 out_has '^  links +25 GB/s, 2 us$'
-for link in x '' , 25 25GB/s 25GB/s, ,2us 25GB/s,2 0GB/s,2us -1GB/s,2us 25GB/s,-2us 25GB,2us 25GB/s,2us,3; do
+for link in x , 25 25GB/s 25GB/s, ,2us 25GB/s,2 0GB/s,2us -1GB/s,2us 25GB/s,-2us 25GB,2us 25GB/s,2us,3; do
     mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 "--link=$link"
     err_has 'such as 25GB/s,2us'
 done
+mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 --link=
+err_one_line
 mesh 0 "$SCRATCH/run" --ranks 2 --machine h100+infiniband
 out_has '207 TF/s each, NVIDIA H100'
 out_has '^figures: MLPerf'
