@@ -90,6 +90,21 @@ if [ "$mpi" = openmpi ]; then
     [ "$(wc -l <"$SCRATCH/killed/log.jsonl")" -eq $epochs ] || fail "the run does not go on"
 fi
 
+# All ranks are killed while they predict the held-out cases: masks without a description of
+# their folder would be taken for a user's.
+"${launch[@]}" -n 2 "${train[@]}" -o "$SCRATCH/validated" --fold all --mesh data=2 --validate >"$OUT" 2>"$ERR" </dev/null &
+pid=$!
+COMMAND="${train[*]} -o $SCRATCH/validated, on two ranks that are killed while they validate"
+until [ -n "$(find "$SCRATCH/validated/validation" -name '*.nii.gz' 2>"$SCRATCH/null")" ]; do
+    kill -0 $pid 2>"$SCRATCH/null" || break
+done
+for rank in $(pgrep -f -- "-o $SCRATCH/validated "); do
+    [ "$(cat "/proc/$rank/comm" 2>"$SCRATCH/null")" != volt ] || kill -9 "$rank" 2>"$SCRATCH/null"
+done
+wait $pid 2>"$SCRATCH/null"
+expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/validated" --fold all --mesh data=2 --validate --resume -q
+[ "$(find "$SCRATCH/validated/validation" -name '*.nii.gz' | wc -l)" -eq 4 ] || fail "not every case has a mask"
+
 # Damaged cases: the code of the cause, and one line.
 for case in $(find "$work" -name "*.voltcase"); do
     printf '\377\376\375' | dd of="$case" bs=1 seek=$(($(stat -c %s "$case") / 2)) conv=notrunc status=none
