@@ -179,8 +179,11 @@ static volt_status choose_mesh(volt_session *s)
 
     if (r->comm && asked && strcmp(asked, VOLT_MESH_AUTO) == 0) {
         VOLT_TRY(st, done, volt_train_ranks_least(r, &memory, memory_of_rank(s)));
-        if (volt_train_ranks_lead(r))
+        if (volt_train_ranks_lead(r)) {
             st = find_mesh(s, memory, mesh);
+            volt_mem_scope_leave(&s->scope); /* the search's peak is not the training's */
+            volt_mem_scope_enter(&s->scope);
+        }
         VOLT_TRY(st, done, volt_train_ranks_follow(r, st));
         VOLT_TRY(st, done, volt_train_ranks_share(r, mesh, sizeof mesh));
         asked = mesh;

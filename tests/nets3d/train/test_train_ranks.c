@@ -515,6 +515,7 @@ static void the_fastest_mesh_is_chosen(void **state)
         assert_ok(train_on_ranks(ranks, &t));
         assert_true(t.result.finished);
         assert_true(ranks == 1 || strstr(log.text, "(chosen)"));
+        assert_true(t.result.peak_bytes <= t.result.memory.total);
     }
     check = o;
     check.ranks = 4;
