@@ -2,6 +2,7 @@
  * mesh; failures of one end all. */
 #include <math.h>
 #include "base/core/alloc.h"
+#include "base/system/owner.h"
 #include "io/json/json.h"
 #include "nets3d/data/loader.h"
 #include "parallel/ranks.h"
