@@ -54,6 +54,8 @@ typedef struct subject {
     volt_plan *plan;
     volt_dataset_info info;
     const volt_plan_config *config;
+    volt_train_data data; /* what is trained; borrowed from the others */
+    volt_recipe recipe;
 } subject;
 
 static void clear(subject *s)
@@ -273,19 +275,29 @@ done:
     return st;
 }
 
+/* A run knows whether it is validated on cases of its own; a new one usually is. */
+static void set_data(subject *s)
+{
+    const bool run = s->run.plan != NULL;
+    volt_train_data *d = &s->data;
+
+    s->recipe = run ? s->run.recipe : volt_recipe_nnunet();
+    d->plan = run ? s->run.plan : s->plan ? s->plan : s->pipeline.plan;
+    d->info = run ? &s->run.info : s->plan ? &s->info : &s->pipeline.dataset->info;
+    d->config = s->config;
+    d->validate_count = s->recipe.validation_iterations > 0;
+}
+
 static volt_status set_training(volt_mesh_plan_options *q, const subject *s, const cli *c)
 {
     const mesh_options *o = c->options;
-    const volt_recipe nnunet = volt_recipe_nnunet();
-    const volt_recipe *r = s->run.plan ? &s->run.recipe : &nnunet;
+    const volt_recipe *r = &s->recipe;
 
     q->ranks = (int)o->ranks;
     memcpy(q->patch, s->config->patch, sizeof q->patch);
     q->batch = o->batch ? o->batch : r->batch ? r->batch : s->config->batch;
-    q->deep_supervision = r->deep_supervision;
-    q->batch_dice = r->batch_dice == VOLT_BATCH_DICE_PLAN ? s->config->batch_dice
-                                                          : r->batch_dice == VOLT_BATCH_DICE_ON;
-    q->optimizer = r->optimizer.kind;
+    q->recipe = r;
+    q->data = &s->data;
     q->threads = (int)c->threads;
     q->callbacks = &c->callbacks;
     q->precision = s->run.plan ? s->run.precision : VOLT_PRECISION_AUTO;
@@ -366,8 +378,8 @@ static void print_head(const answer *a)
 static void print_row(const answer *a, const volt_mesh_row *r, bool best)
 {
     const double speed_up = a->plan->one_rank_s / r->step_s;
-    char mesh[VOLT_MESH_TEXT], part[64], memory[24], halos[24], gradients[24], step[24],
-        waits[24];
+    char mesh[VOLT_MESH_TEXT], part[64], memory[24], halos[24], gradients[24], scattered[24],
+        step[24], waits[24];
 
     volt_mesh_text(mesh, r->size);
     if (r->why) {
@@ -376,13 +388,14 @@ static void print_row(const answer *a, const volt_mesh_row *r, bool best)
     }
     snprintf(part, sizeof part, "%" PRId64 " x %" PRId64 " x %" PRId64, r->part[0], r->part[1],
              r->part[2]);
-    printf("%c %-22s %7" PRId64 "  %-17s %9s %10s %9s %8" PRId64 " %9s %9s %8.2f %8.0f %%%s\n",
-           best ? '*' : ' ', mesh, r->samples, part, size_words(memory, (double)r->total),
-           size_words(halos, (double)r->halos.bytes),
-           size_words(gradients, (double)r->gradients.bytes),
-           r->halos.messages + r->sums.messages + r->gradients.messages,
-           time_words(waits, r->wait_s), time_words(step, r->step_s), speed_up,
-           100 * speed_up / a->plan->ranks, r->fits ? "" : "  too large");
+    printf(
+        "%c %-22s %7" PRId64 "  %-17s %9s %10s %9s %9s %8" PRId64 " %9s %9s %8.2f %8.0f %%%s\n",
+        best ? '*' : ' ', mesh, r->samples, part, size_words(memory, (double)r->memory.total),
+        size_words(halos, (double)r->halos.bytes),
+        size_words(gradients, (double)r->gradients.bytes),
+        size_words(scattered, (double)r->boxes.bytes), volt_mesh_row_sent(r).messages,
+        time_words(waits, r->wait_s), time_words(step, r->step_s), speed_up,
+        100 * speed_up / a->plan->ranks, r->fits ? "" : "  too large");
 }
 
 static void print_limits(const volt_mesh_plan *plan)
@@ -400,7 +413,7 @@ static const volt_mesh_row *smallest(const volt_mesh_plan *plan)
 
     for (int i = 0; i < plan->rows; i++) {
         const volt_mesh_row *r = &plan->row[i];
-        if (!r->why && (!found || r->total < found->total))
+        if (!r->why && (!found || r->memory.total < found->memory.total))
             found = r;
     }
     return found;
@@ -417,7 +430,7 @@ static void print_best(const answer *a)
     else if (least)
         printf("no mesh fits into %s; the smallest, %s, needs %s\n",
                size_words(size, (double)a->q->memory), volt_mesh_text(text, least->size),
-               size_words(needed, (double)least->total));
+               size_words(needed, (double)least->memory.total));
     else
         printf("no mesh is possible\n");
 }
@@ -427,14 +440,14 @@ static void print_text(const answer *a)
     const volt_mesh_plan *plan = a->plan;
 
     print_head(a);
-    printf("  %-22s %7s  %-17s %9s %10s %9s %8s %9s %9s %8s %10s\n", "mesh", "samples",
-           "largest part", "memory", "halos", "gradients", "messages", "waiting", "step",
-           "speed-up", "efficiency");
+    printf("  %-22s %7s  %-17s %9s %10s %9s %9s %8s %9s %9s %8s %10s\n", "mesh", "samples",
+           "largest part", "memory", "halos", "gradients", "scattered", "messages", "waiting",
+           "step", "speed-up", "efficiency");
     for (int i = 0; i < plan->rows; i++)
         print_row(a, &plan->row[i], i == plan->best);
-    printf(
-        "\nbytes and messages: sent by the rank with the largest part in one step; times are "
-        "predicted\n");
+    printf("\nbytes and messages: sent by the rank with the largest part in one step; "
+           "scattered: samples\nto ranks that split them, in steps in which it makes them; "
+           "times are predicted\n");
     if (a->machine)
         printf("figures: %s\n", a->machine->source);
     print_limits(plan);
@@ -464,16 +477,20 @@ static json_t *row_object(const volt_mesh_row *r)
                                                  VOLT_MESH_AXES),
                          "possible", 0, "why", r->why);
     return json_pack(
-        "{s:s, s:o, s:b, s:b, s:I, s:o, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:f, s:f, s:f, s:f}",
+        "{s:s, s:o, s:b, s:b, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, "
+        "s:i, s:f, s:f, s:f, s:f}",
         "mesh", mesh, "size",
         volt_json_array_of_ints(
             (int64_t[]){r->size[0], r->size[1], r->size[2], r->size[3], r->size[4]},
             VOLT_MESH_AXES),
-        "possible", 1, "fits", (int)r->fits, "samples", (json_int_t)r->samples, "part",
-        volt_json_array_of_ints(r->part, 3), "program_bytes", (json_int_t)r->program,
-        "optimizer_bytes", (json_int_t)r->optimizer, "copy_bytes", (json_int_t)r->copy,
-        "total_bytes", (json_int_t)r->total, "halos", traffic_object(&r->halos), "sums",
-        traffic_object(&r->sums), "gradients", traffic_object(&r->gradients), "flops", r->flops,
+        "possible", 1, "fits", (int)r->fits, "rank", r->rank, "samples", (json_int_t)r->samples,
+        "part", volt_json_array_of_ints(r->part, 3), "program_bytes",
+        (json_int_t)r->memory.program, "optimizer_bytes", (json_int_t)r->memory.optimizer,
+        "loader_bytes", (json_int_t)r->memory.loader, "other_bytes",
+        (json_int_t)r->memory.other, "total_bytes", (json_int_t)r->memory.total, "halos",
+        traffic_object(&r->halos), "sums", traffic_object(&r->sums), "gradients",
+        traffic_object(&r->gradients), "agreements", traffic_object(&r->agreements),
+        "scattered", traffic_object(&r->boxes), "turns", r->turns, "flops", r->flops,
         "predicted_compute_s", r->compute_s, "predicted_wait_s", r->wait_s, "predicted_step_s",
         r->step_s);
 }
@@ -538,6 +555,7 @@ static volt_status run(cli *c)
         return volt_fail(VOLT_EINVAL, "volt mesh needs the number of ranks: --ranks N");
     VOLT_TRY(st, done, set_machine(&q, &a.machine, o));
     VOLT_TRY(st, done, open_subject(&s, c));
+    set_data(&s);
     VOLT_TRY(st, done, set_training(&q, &s, c));
     VOLT_TRY(st, done, volt_mesh_choose(&plan, &s.config->net, &q));
     cli_end_progress(c);
@@ -569,7 +587,13 @@ const cli_command cmd_mesh = {
         "prints the bytes that a rank holds, the bytes and messages that it sends in a step, "
         "and "
         "a predicted time, and marks the fastest that fits into memory.\n\n"
-        "Memory, bytes and messages are those of a real training. Times are predictions: from "
+        "Memory is what 'volt train' with that mesh, as many --threads and the usual "
+        "--loader-threads announces, batches included. Bytes and messages are exactly those of "
+        "a training step. Ranks that split samples take turns: where K ranks do, one of K "
+        "batches is made whole by this rank, which then scatters it; 'messages' are those of "
+        "such a step. Not counted is what training sends besides steps: at its start, for "
+        "validation and comparisons after each epoch, and for each checkpoint.\n\n"
+        "Times are predictions: from "
         "the rate at which this machine trains the network, or from --rate or --step, and from "
         "latency and bandwidth of the links. --machine takes both from published figures. "
         "docs/parallel.md says which mesh is good when.",

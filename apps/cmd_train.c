@@ -719,13 +719,18 @@ static volt_status compare_ranks(cli *c, const job *j)
 {
     const train_options *o = c->options;
     int facts[TRAIN_MAX_FOLDS + 3] = {j->folds.count, o->validate, o->probabilities};
+    volt_status st;
 
     if (!c->comm)
         return VOLT_OK;
     for (int i = 0; i < j->folds.count; i++)
         facts[3 + i] = j->folds.fold[i];
-    return volt_comm_same(c->comm, "--fold, --folds, --validate or --save-probabilities", facts,
-                          sizeof facts);
+    VOLT_TRY(st, done,
+             volt_comm_same(c->comm, "--fold, --folds, --validate or --save-probabilities",
+                            facts, sizeof facts));
+    st = volt_comm_same(c->comm, "--output", o->output, strlen(o->output));
+done:
+    return st;
 }
 
 static volt_status run(cli *c)

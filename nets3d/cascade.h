@@ -14,6 +14,7 @@
 #include "../base/callbacks.h"
 #include "../base/status.h"
 #include "../io/dataset.h"
+#include "../parallel/comm.h"
 #include "precision.h"
 #include "predictor.h"
 VOLT_BEGIN_DECLS
@@ -24,6 +25,9 @@ typedef struct volt_cascade_options {
     int threads;              /* 0 = default */
     bool overwrite;           /* predict up-to-date masks again */
     const volt_callbacks *callbacks;
+    volt_comm *comm; /* ranks that share the cases: this one takes each whose turn is its own,
+                      * and leaves out those that its host lacks memory for. No messages are
+                      * sent. NULL = one */
 } volt_cascade_options;
 
 VOLT_API void volt_cascade_options_init(volt_cascade_options *o, size_t size);

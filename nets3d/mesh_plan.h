@@ -1,9 +1,11 @@
 /* mesh_plan.h - which meshes a training can use, what each needs and how long a step takes.
  *
  * Counts      messages and bytes that a rank sends in a step are exact, and so is the memory:
- * the program of the rank with the largest part is compiled as for training. Prediction seconds
- * follow from a rate of computing, the same for all operators, and from links
- * (parallel/link.h): an estimate, which orders meshes.
+ * the program of the rank with the largest part is compiled as for training, and the memory is
+ * what volt_train announces for it. What volt_train sends besides steps is not counted: at the
+ * start, for validation, after each epoch and for each checkpoint. Prediction seconds follow
+ * from a rate of computing, the same for all operators, and from links (parallel/link.h): an
+ * estimate, which orders meshes.
  *
  * Threads     any thread may call these; a plan is not changed once it is there.
  */
@@ -18,7 +20,8 @@
 #include "../parallel/mesh.h"
 #include "device.h"
 #include "model.h"
-#include "optimizer.h"
+#include "recipe.h"
+#include "trainer.h"
 VOLT_BEGIN_DECLS
 
 /* What ranks run on. */
@@ -41,18 +44,27 @@ typedef struct volt_mesh_row {
     int size[VOLT_MESH_AXES];
     char *why; /* the network cannot be split so: a sentence, and all below is 0; NULL = it can.
                 * Owned */
-    int64_t samples, part[3]; /* of that rank: samples, extents d, h, w */
-    /* Bytes: the network's program, the optimizer's state, a copy of the parameters for
-     * checkpoints; `total` is with volt_mesh_plan_options.other. */
-    size_t program, optimizer, copy, total;
+    int rank;  /* that rank */
+    int64_t samples, part[3]; /* of each part of a batch: its samples, their extents d, h, w */
+    volt_train_memory memory; /* loader: 0 without volt_mesh_plan_options.data */
     bool fits;
-    volt_traffic halos;     /* margins of values and of their gradients */
-    volt_traffic sums;      /* of statistics and losses */
-    volt_traffic gradients; /* sums of all parameters' gradients */
+    volt_traffic halos;      /* margins of values and of their gradients */
+    volt_traffic sums;       /* of statistics and losses */
+    volt_traffic gradients;  /* sums of all parameters' gradients */
+    volt_traffic agreements; /* whether to stop or to save */
+    /* Ranks that split samples make them whole in turn: once in `turns` parts of batches this
+     * rank sends the others their boxes. `turns` is 1 and `boxes` 0 where samples are not
+     * split. */
+    volt_traffic boxes;
+    int turns;
     double flops;
     /* Predicted; wait_s: for messages. step_s: both, and the update. */
     double compute_s, wait_s, step_s;
 } volt_mesh_row;
+
+/* All that the rank sends in a step in which it sends boxes for one part of the batch: in
+ * others it is less by `boxes`, or in steps of several parts more. */
+VOLT_API volt_traffic volt_mesh_row_sent(const volt_mesh_row *row);
 
 typedef struct volt_mesh_limit {
     int most;  /* parts that there can be along the axis */
@@ -80,20 +92,23 @@ typedef struct volt_mesh_plan_options {
     size_t size; /* set by volt_mesh_plan_defaults() */
     int ranks;
     int64_t patch[3], batch; /* of all ranks together */
-    bool deep_supervision, batch_dice;
+    const volt_recipe
+        *recipe; /* borrowed; NULL = nnU-Net's. `batch` counts, not the recipe's */
+    /* Borrowed: plan, configuration and description of the data set, and whether there are
+     * cases to validate on. NULL = `net` alone, without the batches that are made for it. */
+    const volt_train_data *data;
     volt_precision precision; /* VOLT_PRECISION_AUTO allowed */
-    volt_optimizer_kind optimizer;
-    const char *device; /* NULL = "cpu" */
-    int threads;        /* of one rank; 0 = default */
+    const char *device;       /* NULL = "cpu" */
+    int threads;              /* of one rank; 0 = default */
+    int loader_threads;       /* as in volt_train_options */
     volt_links links;
     double rate;   /* flop/s of one rank; 0 = from `step_s`, */
     double step_s; /* seconds of one rank for a step of the whole batch; 0 = measured here */
     size_t memory; /* bytes of one rank; 0 = no limit */
-    size_t other;  /* bytes of one rank for all else, per sample of its own */
     const volt_callbacks *callbacks;
 } volt_mesh_plan_options;
-/* fp32, SGD and deep supervision on "cpu"; one host with 25 GB/s and 2 us. ranks, patch and
- * batch must be set. */
+/* fp32 and nnU-Net's recipe on "cpu"; one host with 25 GB/s and 2 us. ranks, patch and batch
+ * must be set. */
 VOLT_API void volt_mesh_plan_options_init(volt_mesh_plan_options *o, size_t size);
 static inline volt_mesh_plan_options volt_mesh_plan_defaults(void)
 {

@@ -16,8 +16,8 @@
 #include "nets3d/plan/splits.h"
 #include "nets3d/plan/topology.h"
 #include "nets3d/jobs/fit_memory.h"
+#include "nets3d/jobs/pipeline_masks.h"
 #include "nets3d/jobs/plan_like.h"
-#include "nets3d/jobs/prior_masks.h"
 #include "nets3d/run.h"
 #include "volume/orient.h"
 
@@ -515,7 +515,7 @@ done:
     return st;
 }
 
-static volt_status help_with_cases(const volt_pipeline_options *o)
+static volt_status help(const volt_pipeline_options *o)
 {
     volt_pipeline p = {0};
     bool with = false;
@@ -523,7 +523,8 @@ static volt_status help_with_cases(const volt_pipeline_options *o)
     volt_status st;
 
     VOLT_TRY(st, done, find_shared_plan(&with, &p, o));
-    st = preprocess_part(&created, &p, with, o);
+    VOLT_TRY(st, done, preprocess_part(&created, &p, with, o));
+    st = volt_pipeline_help_with_masks(&p, with, o);
 done:
     volt_pipeline_clear(&p);
     return st;
@@ -564,48 +565,6 @@ static void describe(const volt_dataset *ds, const volt_callbacks *cb)
                 (long long)ds->cases.count, volt_s(ds->cases.count));
     for (int64_t i = 0; i < ds->notes; i++)
         volt_report(cb, VOLT_LOG_INFO, "%s", ds->note[i]);
-}
-
-/* Where a cascade's prior masks come from, and where they go. */
-static volt_status find_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
-{
-    volt_status st;
-
-    if (!o->previous_stage)
-        return volt_fail(VOLT_EINVAL,
-                         "configuration %s refines the masks of %s: a run of %s or a folder of "
-                         "its masks is needed",
-                         p->config->name, p->config->previous_stage, p->config->previous_stage);
-    VOLT_TRY(st, done, volt_prior_masks_folder(&p->prior_masks, p->work, p->config));
-    if (volt_is_run(o->previous_stage))
-        st = volt_path_real(&p->previous_run, o->previous_stage);
-    else if (!volt_path_is_dir(o->previous_stage))
-        st =
-            volt_fail(VOLT_EIO, "%s is neither a run nor a folder of masks", o->previous_stage);
-done:
-    return st;
-}
-
-/* The prior masks that a cascade's second network is trained on. */
-static volt_status add_prior_masks(volt_pipeline *p, const volt_pipeline_options *o)
-{
-    volt_cascade_options options = volt_cascade_defaults();
-    char *splits = NULL;
-    volt_status st;
-
-    options.precision = o->precision;
-    options.threads = o->threads;
-    options.overwrite = o->overwrite;
-    options.callbacks = o->callbacks;
-    VOLT_TRY(st, done, volt_path_join(&splits, p->work, VOLT_WORK_SPLITS));
-    st = p->previous_run
-             ? volt_prior_masks_segment(p->prior_masks, o->previous_stage, splits, p->dataset,
-                                        p->config, &options)
-             : volt_prior_masks_preprocess(p->prior_masks, o->previous_stage, p->cases,
-                                           p->dataset, p->plan, p->config, &options);
-done:
-    volt_free(splits);
-    return st;
 }
 
 /* VOLT_EINVAL: an option is out of range. */
@@ -667,15 +626,15 @@ static volt_status run_steps(volt_pipeline *out, bool *planned, const volt_pipel
     }
     VOLT_TRY(st, done, volt_path_join(&p.cases, p.work, p.config->data_identifier));
     if ((o->until >= VOLT_STAGE_PREPROCESS || o->planned) && p.config->previous_stage)
-        VOLT_TRY(st, done, find_prior_masks(&p, o));
+        VOLT_TRY(st, done, volt_pipeline_find_masks(&p, o));
     if (o->planned)
         VOLT_TRY(st, done, o->planned(o->user, &p));
     VOLT_TRY(st, done, volt_comm_follow(o->comm, VOLT_OK));
     *planned = true;
     if (o->until >= VOLT_STAGE_PREPROCESS)
         VOLT_TRY(st, done, preprocess(&p, o));
-    if (o->until >= VOLT_STAGE_PREPROCESS && p.config->previous_stage)
-        VOLT_TRY(st, done, add_prior_masks(&p, o));
+    if (o->until >= VOLT_STAGE_PREPROCESS)
+        VOLT_TRY(st, done, volt_pipeline_add_masks(&p, o));
     *out = p;
     p = (volt_pipeline){0};
 done:
@@ -722,7 +681,7 @@ static volt_status follow(volt_pipeline *out, const volt_pipeline_options *o)
     own.planned = NULL;
     own.opened = NULL;
     if (o->until >= VOLT_STAGE_PREPROCESS)
-        VOLT_TRY(st, done, help_with_cases(&own));
+        VOLT_TRY(st, done, help(&own));
     VOLT_TRY(st, done, volt_comm_follow(o->comm, VOLT_OK));
     own.comm = NULL;
     own.overwrite = own.replan = false;

@@ -2,13 +2,16 @@
 #include "nets3d/cascade.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/core/alloc.h"
 #include "base/core/report.h"
+#include "base/mem.h"
 #include "base/system/file.h"
 #include "base/system/tasks.h"
+#include "base/threads.h"
 #include "io/image/names.h"
 #include "io/store/case_key.h"
 #include "io/dataset/case_workers.h"
@@ -30,12 +33,24 @@ void volt_cascade_options_init(volt_cascade_options *o, size_t size)
     volt_options_init(o, size, &defaults, sizeof defaults);
 }
 
+/* Ranks of a host share its processors, unless the launcher has bound them. */
+static int threads_of_rank(int threads, const volt_comm *comm)
+{
+    const int ranks = volt_comm_host_ranks(comm), usual = volt_default_threads();
+    const int each = (int)sysconf(_SC_NPROCESSORS_ONLN) / ranks;
+
+    if (threads > 0 || ranks == 1 || usual <= each)
+        return threads;
+    return each > 1 ? each : 1;
+}
+
 typedef struct preprocessing {
     const char *folder, *masks, *store;
     const volt_dataset *ds;
     const volt_plan *plan;
     const volt_plan_config *config;
     bool overwrite;
+    int64_t first, step; /* among the cases */
 } preprocessing;
 
 volt_status volt_prior_masks_folder(char **out, const char *work,
@@ -97,7 +112,8 @@ done:
 static volt_status do_case(void *context, int64_t index, int threads)
 {
     const preprocessing *w = context;
-    const char *id = w->ds->cases.item[index].id;
+    const volt_case *scan = &w->ds->cases.item[w->first + index * w->step];
+    const char *id = scan->id;
     const volt_stored_case *c = NULL;
     char *from = NULL, *path = NULL, *mask = NULL;
     uint64_t key = VOLT_KEY_START, found;
@@ -114,13 +130,15 @@ static volt_status do_case(void *context, int64_t index, int threads)
     }
     VOLT_TRY(st, done, volt_preprocessed_path(&from, w->store, id));
     VOLT_TRY(st, done, volt_preprocessed_path(&path, w->folder, id));
+    if (w->step > 1 && !volt_path_exists(from)) /* left out by this host, as the mask will be */
+        goto done;
     VOLT_TRY(st, done, volt_stored_case_open(&c, from));
     volt_key_mix_int(&key, METHOD);
     volt_key_mix(&key, &c->key, sizeof c->key);
     VOLT_TRY(st, done, volt_key_mix_file(&key, mask));
     if (w->overwrite || !volt_path_exists(path) ||
         volt_stored_case_key(&found, path) != VOLT_OK || found != key)
-        st = make_mask(w, c, &w->ds->cases.item[index], mask, path, key, threads);
+        st = make_mask(w, c, scan, mask, path, key, threads);
 done:
     volt_stored_case_close(c);
     volt_free(mask);
@@ -156,7 +174,8 @@ typedef struct segmenting {
     const volt_dataset *ds;
     const volt_plan_config *config;
     const volt_cascade_options *options;
-    bool *seen; /* per case */
+    bool *seen;    /* per case */
+    int64_t turns; /* cases so far, of all ranks */
     int64_t created, count;
 } segmenting;
 
@@ -194,7 +213,7 @@ static volt_status open_networks(assignment *by, const segmenting *s)
     if (by->seg)
         return VOLT_OK;
     o.precision = s->options->precision;
-    o.threads = s->options->threads;
+    o.threads = threads_of_rank(s->options->threads, s->options->comm);
     VOLT_TRY(st, done,
              volt_segmenter_open(&by->seg, (const char *const *)by->runs, (int)by->networks, &o,
                                  s->options->callbacks));
@@ -277,25 +296,58 @@ done:
     return st;
 }
 
-/* Segments case `index` unless its file is up to date. */
+/* Whether the host has room for the case on all of its ranks: else its first rank will segment
+ * it when the others are done. */
+static volt_status has_room(bool *out, const segmenting *s, const assignment *by,
+                            const volt_case *c)
+{
+    const volt_comm *comm = s->options->comm;
+    const volt_segment_request wanted = {.regions = false};
+    volt_image_header *header = NULL;
+    volt_predict_memory need;
+    volt_grid grid;
+    volt_status st;
+
+    *out = true;
+    if (volt_comm_host_ranks(comm) == 1 || volt_comm_host_index(comm) == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_image_info(&header, c->file[0]));
+    grid = header->grid;
+    grid.channels = s->ds->info.channels;
+    VOLT_TRY(st, done, volt_predict_memory_of(&need, by->seg, &grid, &wanted, c->id));
+    *out = volt_predict_memory_alone(&need) <=
+           volt_mem_available() / (size_t)volt_comm_host_ranks(comm);
+done:
+    volt_image_header_free(header);
+    return st;
+}
+
+/* Segments case `index` unless its file is up to date, or it is another rank's turn. */
 static volt_status segment(segmenting *s, assignment *by, int64_t index)
 {
     const volt_case *c = &s->ds->cases.item[index];
+    const volt_comm *comm = s->options->comm;
     char *path = NULL;
     uint64_t key = 0, found = 0;
+    bool room;
     volt_status st;
 
     s->seen[index] = true;
+    if (s->turns++ % volt_comm_size(comm) != volt_comm_rank(comm))
+        return VOLT_OK;
     VOLT_TRY(st, done, volt_check_cancelled(s->options->callbacks));
     VOLT_TRY(st, done, key_of_case(&key, s, by, c));
     VOLT_TRY(st, done, volt_preprocessed_path(&path, s->folder, c->id));
     if (s->options->overwrite || !volt_path_exists(path) ||
         volt_stored_case_key(&found, path) != VOLT_OK || found != key) {
         VOLT_TRY(st, done, open_networks(by, s));
-        VOLT_TRY(st, done, segment_case(s, by, c, path, key));
-        s->created++;
+        VOLT_TRY(st, done, has_room(&room, s, by, c));
+        if (room)
+            VOLT_TRY(st, done, segment_case(s, by, c, path, key));
+        s->created += room;
     }
-    volt_report_progress(s->options->callbacks, "cases", ++s->count, s->ds->cases.count);
+    s->count++;
+    volt_report_progress(s->options->callbacks, "cases", s->turns, s->ds->cases.count);
 done:
     volt_free(path);
     return st;
@@ -315,7 +367,8 @@ static volt_status segment_by_folds(segmenting *s, const volt_names *runs, const
         by.runs = &runs->name[r];
         VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, 1));
         VOLT_TRY(st, done,
-                 volt_split_for_fold(&split, s->ds, splits, fold, s->options->callbacks));
+                 volt_split_for_fold(&split, s->ds, splits, fold,
+                                     s->options->comm ? NULL : s->options->callbacks));
         for (int64_t i = 0; i < split.vals; i++) {
             if (!s->seen[split.val[i]])
                 VOLT_TRY(st, done, segment(s, &by, split.val[i]));
@@ -341,11 +394,13 @@ static volt_status segment_rest(segmenting *s, const volt_names *runs)
         count += !s->seen[i];
     if (count == 0)
         return VOLT_OK;
-    volt_report(s->options->callbacks, VOLT_LOG_WARNING,
-                "%lld case%s: every network of %s was trained on %s, so the masks are better "
-                "than those of unseen cases",
-                (long long)count, volt_s(count), s->config->previous_stage,
-                count == 1 ? "it" : "them");
+    if (!s->options->comm)
+        volt_report(
+            s->options->callbacks, VOLT_LOG_WARNING,
+            "%lld case%s: every network of %s was trained on %s, so the masks are better "
+            "than those of unseen cases",
+            (long long)count, volt_s(count), s->config->previous_stage,
+            count == 1 ? "it" : "them");
     VOLT_TRY(st, done, key_of_runs(&by.key, by.runs, by.networks));
     for (int64_t i = 0; i < s->ds->cases.count; i++) {
         if (!s->seen[i])
@@ -356,11 +411,20 @@ done:
     return st;
 }
 
-volt_status volt_prior_masks_segment(const char *folder, const char *run, const char *splits,
-                                     const volt_dataset *ds, const volt_plan_config *config,
+void volt_prior_masks_announce(const char *folder, const char *run,
+                               const volt_plan_config *config, const volt_callbacks *cb)
+{
+    volt_report(cb, VOLT_LOG_INFO, "masks of %s, predicted by %s: %s", config->previous_stage,
+                run, folder);
+}
+
+volt_status volt_prior_masks_segment(int64_t *created, const char *folder, const char *run,
+                                     const char *splits, const volt_dataset *ds,
+                                     const volt_plan_config *config,
                                      const volt_cascade_options *options)
 {
     segmenting s = {.folder = folder, .ds = ds, .config = config, .options = options};
+    const volt_callbacks *cb = options->comm ? NULL : options->callbacks;
     volt_names runs = {0};
     volt_status st;
 
@@ -368,14 +432,48 @@ volt_status volt_prior_masks_segment(const char *folder, const char *run, const 
     VOLT_TRY(st, done,
              volt_alloc_zero(&s.seen, (size_t)ds->cases.count, sizeof *s.seen, "a cascade"));
     VOLT_TRY(st, done, volt_make_dirs(folder));
-    volt_report(options->callbacks, VOLT_LOG_INFO, "masks of %s, predicted by %s: %s",
-                config->previous_stage, run, folder);
     VOLT_TRY(st, done, segment_by_folds(&s, &runs, splits));
     VOLT_TRY(st, done, segment_rest(&s, &runs));
-    volt_report(options->callbacks, VOLT_LOG_INFO, "%lld mask%s predicted, %lld up to date",
+    if (created)
+        *created = s.created += *created;
+    volt_report(cb, VOLT_LOG_INFO, "%lld mask%s predicted, %lld up to date",
                 (long long)s.created, volt_s(s.created), (long long)(s.count - s.created));
 done:
     volt_free(s.seen);
+    volt_names_free(&runs);
+    return st;
+}
+
+volt_status volt_prior_masks_prepare(volt_precision *precision, const char *run,
+                                     const char *splits, const volt_dataset *ds,
+                                     const volt_plan_config *config,
+                                     const volt_cascade_options *options)
+{
+    volt_cascade_options silent = *options;
+    const segmenting s = {.ds = ds, .config = config, .options = &silent};
+    volt_names runs = {0};
+    volt_split split = {0};
+    assignment by = {.networks = 1};
+    volt_status st;
+
+    silent.callbacks = NULL;
+    *precision = options->precision;
+    VOLT_TRY(st, done, volt_run_folds(&runs, run));
+    for (size_t r = 0; r < runs.count; r++) {
+        const int fold = volt_fold_number(runs.name[r]);
+        if (fold < 0)
+            continue;
+        VOLT_TRY(st, done, volt_split_for_fold(&split, ds, splits, fold, NULL));
+        break;
+    }
+    if (*precision != VOLT_PRECISION_AUTO)
+        goto done;
+    by.runs = runs.name;
+    VOLT_TRY(st, done, open_networks(&by, &s));
+    *precision = by.seg->set[0].precision;
+done:
+    volt_segmenter_free(by.seg);
+    volt_split_clear(&split);
     volt_names_free(&runs);
     return st;
 }
@@ -394,7 +492,9 @@ volt_status volt_cascade_for_validation(volt_predictor *p, const char *work, con
         return VOLT_OK;
     config = volt_segmenter_cascade(p->stage)->config;
     VOLT_TRY(st, done, volt_prior_masks_folder(&folder, work, config));
-    VOLT_TRY(st, done, volt_prior_masks_segment(folder, p->prior, splits, ds, config, &o));
+    volt_prior_masks_announce(folder, p->prior, config, o.callbacks);
+    VOLT_TRY(st, done,
+             volt_prior_masks_segment(NULL, folder, p->prior, splits, ds, config, &o));
     st = volt_predictor_set_prior(p, folder);
 done:
     volt_free(folder);
@@ -415,20 +515,25 @@ volt_status volt_prior_masks_preprocess(const char *folder, const char *masks,
                        .plan = plan,
                        .config = config,
                        .overwrite = options->overwrite};
-    volt_tasks tasks = {.run = do_case,
-                        .context = &w,
-                        .count = ds->cases.count,
-                        .threads = options->threads,
-                        .what = "cases",
-                        .callbacks = options->callbacks};
+    volt_tasks tasks = {
+        .run = do_case, .context = &w, .what = "cases", .callbacks = options->callbacks};
+    const int ranks = volt_comm_host_ranks(options->comm);
     double target[3];
     /* the scan, and the mask as int16 and smaller, before and after resampling */
     const volt_case_cost cost = {.image_copies = 1, .label_bytes = 8, .target = target};
+    int all;
     volt_status st;
 
+    w.first = volt_comm_rank(options->comm);
+    w.step = volt_comm_size(options->comm);
+    tasks.threads = volt_threads_or_default(threads_of_rank(options->threads, options->comm));
+    tasks.count = (ds->cases.count - w.first + w.step - 1) / w.step;
     for (int a = 0; a < 3; a++) /* in the files' order of axes */
         target[config->transpose_forward[a]] = config->spacing[a];
-    VOLT_TRY(st, done, volt_case_workers(&tasks.workers, ds, &cost, options->threads));
+    VOLT_TRY(st, done, volt_case_workers(&all, ds, &cost, tasks.threads * ranks));
+    tasks.workers = all / ranks + (volt_comm_host_index(options->comm) < all % ranks);
+    if (tasks.workers == 0) /* too little memory: left to others */
+        tasks.count = 0;
     VOLT_TRY(st, done, volt_make_dirs(folder));
     st = volt_tasks_run(&tasks);
 done:

@@ -19,10 +19,22 @@ VOLT_BEGIN_DECLS
  * segments its validation cases in the file `splits`. Cases without such a fold, and all cases
  * of a run without folds, are segmented by all networks, with a warning: masks of cases that a
  * network was trained on are better than masks of unseen cases. Files of the same scans and
- * checkpoints are kept, whichever precision they were computed in. Progress: "cases". VOLT_EIO;
+ * checkpoints are kept, whichever precision they were computed in. *created (NULL allowed): the
+ * number of masks that were created for this call before it; those that it creates are added.
+ * A rank (options->comm) logs nothing. Progress: "cases". VOLT_EIO;
  * VOLT_EDATA: networks of another configuration than the previous stage, or with other channels
  * or labels; volt_predictor_open's errors; VOLT_ECANCELLED. */
-VOLT_MUST_USE volt_status volt_prior_masks_segment(const char *folder, const char *run,
+VOLT_MUST_USE volt_status volt_prior_masks_segment(int64_t *created, const char *folder,
+                                                   const char *run, const char *splits,
+                                                   const volt_dataset *ds,
+                                                   const volt_plan_config *config,
+                                                   const volt_cascade_options *options);
+/* Logs where the masks come from and where they go. */
+void volt_prior_masks_announce(const char *folder, const char *run,
+                               const volt_plan_config *config, const volt_callbacks *cb);
+/* Before ranks share the cases: writes `splits` where it is missing, and chooses the precision
+ * if options->precision leaves it open. Errors as volt_prior_masks_segment. */
+VOLT_MUST_USE volt_status volt_prior_masks_prepare(volt_precision *precision, const char *run,
                                                    const char *splits, const volt_dataset *ds,
                                                    const volt_plan_config *config,
                                                    const volt_cascade_options *options);

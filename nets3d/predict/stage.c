@@ -695,7 +695,8 @@ static volt_status predict_stage(volt_segmenter *seg, const char *masks,
              .out = output,
              .wanted = {output->regions, probabilities, NULL},
              .reported = output->failures ? output->failures->count : 0,
-             .described = seg->spread && seg->spread->rank > 0, /* rank 0 does it */
+             /* Rank 0 does it where it writes all; else each, before a mask of its own. */
+             .described = volt_spread_is_joint(seg->spread) && seg->spread->rank > 0,
              .cb = cb};
     const double start = volt_seconds(), network = seg->network_s;
     const bool joint = volt_spread_is_joint(seg->spread);

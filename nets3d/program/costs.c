@@ -56,19 +56,31 @@ static void sum(walk *w, int64_t count, const volt_comm *comm, int apart)
         volt_timeline_start(&w->time, (double)t.bytes / link->bytes_per_s, latency, false));
 }
 
-static void start_bucket(walk *w, const volt_step *s)
+static void start_bucket(walk *w, int bucket)
 {
     const volt_comm *world = w->p->world;
     const int ranks = volt_comm_size(world);
     const volt_traffic t =
-        volt_traffic_sum_f32(w->p->buckets[s->exchange].count, ranks, volt_comm_rank(world));
+        volt_traffic_sum_f32(w->p->buckets[bucket].count, ranks, volt_comm_rank(world));
 
     const volt_link *link = volt_links_slowest(w->links, ranks, 1);
     const double latency = (double)volt_rounds_sum_f32(t, ranks) * link->latency_s;
 
     w->out->gradients = volt_traffic_add(w->out->gradients, t);
-    w->bucket[s->exchange] =
+    w->bucket[bucket] =
         volt_timeline_start(&w->time, (double)t.bytes / link->bytes_per_s, latency, true);
+}
+
+/* The sum of averaged gradients: one bucket after the other, and nothing hides it. */
+static void sum_average(walk *w)
+{
+    const double before = w->time.waited;
+
+    for (int i = 0; w->p->world && i < w->p->bucket_count; i++) {
+        start_bucket(w, i);
+        volt_timeline_wait(&w->time, w->bucket[i]);
+    }
+    w->out->average_s = w->time.waited - before;
 }
 
 /* Distance in the world of neighbours in a communicator of the mesh. */
@@ -116,7 +128,7 @@ static void take_step(walk *w, const volt_step *s, bool batch_dice)
             sum(w, loss_sums(p, batch_dice), p->world, 1);
         break;
     case VOLT_STEP_BUCKET:
-        start_bucket(w, s);
+        start_bucket(w, s->exchange);
         break;
     case VOLT_STEP_BUCKET_END:
         volt_timeline_wait(&w->time, w->bucket[s->exchange]);
@@ -152,6 +164,8 @@ volt_status volt_program_costs_of(volt_program_costs *out, const volt_program *p
     }
     out->compute_s = out->flops / rate;
     out->wait_s = w.time.waited;
+    if (p->options.accumulate)
+        sum_average(&w);
 done:
     volt_free(w.halo);
     return st;

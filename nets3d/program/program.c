@@ -467,7 +467,7 @@ static volt_status create_rank(volt_program **out, const volt_graph *graph,
     bool again = true;
     volt_status st;
 
-    VOLT_TRY(st, done, volt_program_place_batch(&batch, o->mesh, o->n));
+    VOLT_TRY(st, done, volt_program_place_batch(&batch, o->mesh, o->n, o->samples));
     own.norm_samples = batch.samples;
     VOLT_TRY(st, done, volt_comm_agree(world, prepare_rank(&p, graph, device, &own, &batch)));
     VOLT_TRY(st, done, volt_comm_agree(world, volt_program_meet(p, o->mesh)));

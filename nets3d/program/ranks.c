@@ -14,6 +14,7 @@
 
 #include "base/core/alloc.h"
 #include "base/core/fail.h"
+#include "parallel/comm/rehearse.h"
 
 bool volt_mesh_is_alone(const volt_mesh *mesh)
 {
@@ -102,7 +103,8 @@ static uint64_t hash_of_options(const volt_program_options *o)
     return h;
 }
 
-volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mesh, int64_t n)
+volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mesh, int64_t n,
+                                     int64_t samples)
 {
     const int replicas = volt_comm_size(mesh->data);
     int64_t *all = NULL;
@@ -115,6 +117,8 @@ volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mes
         out->first += i < volt_comm_rank(mesh->data) ? all[i] : 0;
         out->samples += all[i];
     }
+    if (samples && volt_comm_rehearses(mesh->world)) /* whose peers do not know theirs */
+        out->samples = samples;
 done:
     volt_free(all);
     return st;

@@ -17,9 +17,10 @@ void volt_program_take_peer(volt_program *p, int part, const volt_program *of);
 typedef struct volt_batch_place {
     int64_t samples, first;
 } volt_batch_place;
-/* Collective over the world: finds them. */
+/* Collective over the world: finds them. In a rehearsal, whose peers seem to have n each, there
+ * are `samples` (0 = unknown). */
 VOLT_MUST_USE volt_status volt_program_place_batch(volt_batch_place *out, const volt_mesh *mesh,
-                                                   int64_t n);
+                                                   int64_t n, int64_t samples);
 /* Collective over the world: whether all ranks are about to compile the
  * same. */
 VOLT_MUST_USE volt_status volt_program_meet(volt_program *p, const volt_mesh *mesh);

@@ -25,9 +25,15 @@ static size_t image_bytes(const volt_feed *f, volt_box box)
     return (size_t)(f->samples * f->channels * volt_box_voxels(box)) * sizeof(float);
 }
 
+size_t volt_feed_box_bytes(int64_t samples, int64_t channels, volt_box box)
+{
+    return (size_t)(samples * volt_box_voxels(box)) *
+           ((size_t)channels * sizeof(float) + sizeof(int16_t));
+}
+
 static size_t box_bytes(const volt_feed *f, volt_box box)
 {
-    return image_bytes(f, box) + (size_t)(f->samples * volt_box_voxels(box)) * sizeof(int16_t);
+    return volt_feed_box_bytes(f->samples, f->channels, box);
 }
 
 /* The loader of a rank with its place in the group's turns. One batch ahead is enough where the

@@ -34,6 +34,8 @@ VOLT_MUST_USE volt_status volt_feed_uploaded(volt_feed *f, volt_stream *stream);
 const char *volt_feed_case(const volt_feed *f, int64_t number, int64_t index);
 /* Seconds that volt_feed_next has waited: for the loader, or the rank that sends. */
 double volt_feed_waited(const volt_feed *f);
+/* Bytes of a message: the images and labels of `box`, of so many samples. */
+size_t volt_feed_box_bytes(int64_t samples, int64_t channels, volt_box box);
 /* Bytes that a feed allocates if `parts` ranks split a sample into boxes no larger than `most`.
  */
 size_t volt_feed_bytes(const volt_loader_options *loader, int parts, volt_box most);

@@ -1,57 +1,37 @@
 /* What a run feeds its network with. */
-#include "base/threads.h"
 #include "nets3d/train/session.h"
 
-#define TRAIN_RING      2
-#define VALIDATION_RING 1
+volt_train_setting volt_session_setting(const volt_session *s)
+{
+    const volt_plan_config *c = s->data->config;
+
+    return (volt_train_setting){.recipe = &s->recipe.recipe,
+                                .precision = s->recipe.precision,
+                                .seed = s->recipe.seed,
+                                .device = s->device,
+                                .ranks = s->ranks.size,
+                                .threads = s->recipe.threads,
+                                .patch = {c->patch[0], c->patch[1], c->patch[2]},
+                                .plan = s->data->plan,
+                                .config = c,
+                                .info = s->data->info,
+                                .targets = &s->targets,
+                                .loader_threads = s->options->loader_threads,
+                                .validates = s->data->validate_count > 0};
+}
 
 volt_loader_options volt_session_loader_options(const volt_session *s, bool validation)
 {
-    const volt_plan_config *c = s->data->config;
-    const volt_recipe *r = &s->recipe.recipe;
-    const int channels = s->data->info->channels;
-    const int priors = s->data->prior_masks ? s->data->plan->classes - 1 : 0;
-    const volt_train_options *asked = s->options;
-    volt_loader_options o = {.store = s->data->store,
-                             .names = validation ? s->data->validate : s->data->train,
-                             .cases =
-                                 validation ? s->data->validate_count : s->data->train_count,
-                             .classes = s->targets.labels,
-                             .ignore = s->targets.ignore,
-                             .regions = s->targets.regions,
-                             .region_count = s->targets.regions ? s->targets.outputs : 0,
-                             .prior_masks = s->data->prior_masks,
-                             .batch = r->batch,
-                             .sample = s->ranks.first,
-                             .samples = s->ranks.count,
-                             .parts = r->accumulate,
-                             .slices = c->slices,
-                             .whole = c->whole,
-                             .foreground = r->foreground,
-                             .seed = s->recipe.seed,
-                             .validation = validation,
-                             .threads = asked->loader_threads != VOLT_LOADER_THREADS_NONE,
-                             .ring = validation ? VALIDATION_RING : TRAIN_RING,
-                             .device = s->device};
+    const volt_train_setting setting = volt_session_setting(s);
+    volt_loader_options o = volt_setting_loader(&setting, validation);
 
+    o.store = s->data->store;
+    o.names = validation ? s->data->validate : s->data->train;
+    o.cases = validation ? s->data->validate_count : s->data->train_count;
+    o.prior_masks = s->data->prior_masks;
+    o.sample = s->ranks.first;
+    o.samples = s->ranks.count;
     o.first = validation ? s->state.epoch * s->state.validation_iterations : s->state.iteration;
-    if (validation) {
-        o.rules = volt_augment_rules_none(c->patch, channels);
-        o.rules.prior_labels = priors;
-        return o;
-    }
-    o.rules = r->augment ? volt_augment_rules_nnunet(c->patch, channels)
-                         : volt_augment_rules_none(c->patch, channels);
-    o.rules.prior_labels = priors;
-    for (int a = 0; a < 3; a++)
-        o.rules.p_mirror[a] = r->mirror[a] && c->patch[a] > 1 ? 0.5 : 0;
-    for (int i = 0; i < channels; i++)
-        o.rules.zero_outside[i] = c->use_mask_for_norm[i];
-    if (asked->loader_threads > 0)
-        o.threads = asked->loader_threads;
-    else if (asked->loader_threads == 0 &&
-             volt_default_threads() > 2 * (s->ranks.size > 1 ? s->recipe.threads : 1))
-        o.threads = 2;
     return o;
 }
 

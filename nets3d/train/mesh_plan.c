@@ -13,11 +13,16 @@
 #include "base/core/options.h"
 #include "base/core/plural.h"
 #include "base/system/tasks.h"
+#include "base/threads.h"
 #include "nets3d/program/costs.h"
-#include "nets3d/program/optimizer.h"
 #include "nets3d/program/precision.h"
 #include "nets3d/program/ranks.h"
+#include "nets3d/train/checks.h"
+#include "nets3d/train/feed.h"
 #include "nets3d/train/mesh_rate.h"
+#include "nets3d/train/param_scales.h"
+#include "nets3d/train/ranks.h"
+#include "nets3d/train/setting.h"
 #include "parallel/mesh/rehearse.h"
 
 /* One search. */
@@ -26,6 +31,11 @@ typedef struct search {
     const volt_network *net;
     volt_device *device;
     volt_graph *graph;
+    volt_recipe recipe;
+    volt_train_targets targets;
+    volt_train_setting setting;
+    double *scale;
+    bool *learns;
     volt_program_options program; /* of one rank */
     volt_mesh_plan *plan;
     int capacity;
@@ -35,9 +45,7 @@ void volt_mesh_plan_options_init(volt_mesh_plan_options *o, size_t size)
 {
     static const volt_mesh_plan_options defaults = {
         .size = sizeof defaults,
-        .deep_supervision = true,
         .precision = VOLT_FP32,
-        .optimizer = VOLT_SGD,
         .links = {0, {2e-6, 25e9}, {2e-6, 25e9}},
     };
 
@@ -56,6 +64,14 @@ void volt_mesh_plan_free(volt_mesh_plan *plan)
     volt_free(plan);
 }
 
+volt_traffic volt_mesh_row_sent(const volt_mesh_row *row)
+{
+    const volt_traffic around = volt_traffic_add(row->agreements, row->boxes);
+    const volt_traffic passes = volt_traffic_add(row->halos, row->sums);
+
+    return volt_traffic_add(volt_traffic_add(passes, row->gradients), around);
+}
+
 static volt_status check_link(const char *what, const volt_link *link)
 {
     if (link->latency_s >= 0 && link->bytes_per_s > 0 && isfinite(link->latency_s))
@@ -67,7 +83,7 @@ static volt_status check_link(const char *what, const volt_link *link)
         what, link->bytes_per_s, link->latency_s);
 }
 
-static volt_status check(const volt_mesh_plan_options *o)
+static volt_status check(const volt_mesh_plan_options *o, const volt_recipe *recipe)
 {
     volt_status st;
 
@@ -79,6 +95,10 @@ static volt_status check(const volt_mesh_plan_options *o)
     if (!(o->rate >= 0) || !(o->step_s >= 0))
         return volt_fail(VOLT_EINVAL, "a rate of %g flop/s and a step of %g s", o->rate,
                          o->step_s);
+    if (o->data && (!o->data->plan || !o->data->config || !o->data->info))
+        return volt_fail(VOLT_EINVAL, "the training data lack a plan, a configuration or the "
+                                      "data set's description");
+    VOLT_TRY(st, done, volt_train_check_recipe(recipe, NULL));
     VOLT_TRY(st, done, check_link("within", &o->links.near));
     st = check_link("between", &o->links.far);
 done:
@@ -158,51 +178,103 @@ static void find_nearest(const volt_mesh_plan *plan, int axis, int64_t product, 
 
 /* ---- rows ---- */
 
-/* The place whose box has most voxels and, among equals, most neighbours. */
-static volt_status find_largest(int *out, const search *s, const int size[VOLT_MESH_AXES])
+static int places_of(const int size[VOLT_MESH_AXES])
 {
-    const int places = size[VOLT_MESH_Z] * size[VOLT_MESH_Y] * size[VOLT_MESH_X];
-    int64_t most = -1;
-    volt_status st = VOLT_OK;
+    return size[VOLT_MESH_Z] * size[VOLT_MESH_Y] * size[VOLT_MESH_X];
+}
 
-    for (int i = 0; i < places; i++) {
-        int64_t score;
-        volt_box box;
+/* Boxes of all places. Along an axis they are cut alike, so a row of places tells all. The
+ * caller owns *out. */
+static volt_status find_boxes(volt_box **out, const search *s, const int size[VOLT_MESH_AXES])
+{
+    const int places = places_of(size);
+    const int step[3] = {size[VOLT_MESH_Y] * size[VOLT_MESH_X], size[VOLT_MESH_X], 1};
+    volt_status st;
 
-        VOLT_TRY(st, done, box_of(&box, s, size, i));
-        score = volt_box_voxels(box) * 8;
-        for (int a = 0; a < 3; a++)
-            score += (box.low[a] > 0) + (box.high[a] < s->o->patch[a]);
-        if (score > most) {
-            most = score;
-            *out = i;
+    VOLT_TRY(st, done, volt_alloc(out, (size_t)places * sizeof **out, "boxes of the ranks"));
+    for (int a = 0; a < 3; a++) {
+        for (int k = 0; k < size[VOLT_MESH_Z + a]; k++) {
+            volt_box box;
+
+            VOLT_TRY(st, done, box_of(&box, s, size, k * step[a]));
+            for (int i = 0; i < places; i++) {
+                if (i / step[a] % size[VOLT_MESH_Z + a] != k)
+                    continue;
+                (*out)[i].low[a] = box.low[a];
+                (*out)[i].high[a] = box.high[a];
+            }
         }
     }
 done:
     return st;
 }
 
-static void fill(volt_mesh_row *row, const search *s, const volt_program *p,
-                 const volt_program_costs *c)
+/* The place whose box has most voxels and, among equals, most neighbours. */
+static int find_largest(const volt_box *box, int places, const int64_t patch[3])
 {
-    const volt_box box = volt_program_box(p);
+    int64_t most = -1;
+    int largest = 0;
+
+    for (int i = 0; i < places; i++) {
+        int64_t score = volt_box_voxels(box[i]) * 8;
+
+        for (int a = 0; a < 3; a++)
+            score += (box[i].low[a] > 0) + (box[i].high[a] < patch[a]);
+        if (score > most) {
+            most = score;
+            largest = i;
+        }
+    }
+    return largest;
+}
+
+/* What the trainer sends around the program's passes, and how long that takes, in seconds. */
+static double count_trainer(volt_mesh_row *row, const search *s, const volt_box *box)
+{
+    const volt_links *links = &s->o->links;
+    const int ranks = s->plan->ranks;
+    double boxes_s = 0;
+
+    row->agreements =
+        volt_traffic_all_gather(VOLT_TRAIN_DECISIONS * sizeof(bool), ranks, row->rank);
+    row->turns = places_of(row->size);
+    for (int i = 0; i < row->turns; i++) {
+        const volt_link *link = volt_links_between(links, row->rank, i);
+        const size_t bytes =
+            volt_feed_box_bytes(row->samples, volt_network_in_channels(s->net), box[i]);
+
+        if (i == row->rank)
+            continue;
+        row->boxes = volt_traffic_add(row->boxes, (volt_traffic){1, (int64_t)bytes});
+        boxes_s += link->latency_s + (double)bytes / link->bytes_per_s;
+    }
+    return (double)s->recipe.accumulate * boxes_s +
+           (double)volt_rounds_sum_f64(ranks) * volt_links_slowest(links, ranks, 1)->latency_s;
+}
+
+static volt_traffic times(volt_traffic t, int64_t count)
+{
+    return (volt_traffic){t.messages * count, t.bytes * count};
+}
+
+static void fill(volt_mesh_row *row, const search *s, const volt_program *p,
+                 const volt_program_costs *c, const volt_box *box)
+{
+    const double parts = (double)s->recipe.accumulate;
     volt_program_memory m;
 
     volt_program_memory_of(p, &m);
-    volt_box_shape(row->part, box);
-    row->program = m.total;
-    row->optimizer =
-        volt_optimizer_bytes(s->o->optimizer, volt_graph_learned_elements(s->graph));
-    row->copy = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
-    row->total = row->program + row->optimizer + row->copy + s->o->other * (size_t)row->samples;
-    row->fits = !s->o->memory || row->total <= s->o->memory;
-    row->halos = c->halos;
-    row->sums = c->sums;
+    volt_box_shape(row->part, box[row->rank]);
+    row->memory = volt_setting_memory(&s->setting, s->graph, &m, row->samples,
+                                      places_of(row->size), box[row->rank]);
+    row->fits = !s->o->memory || row->memory.total <= s->o->memory;
+    row->halos = times(c->halos, s->recipe.accumulate);
+    row->sums = times(c->sums, s->recipe.accumulate);
     row->gradients = c->gradients;
-    row->flops = c->flops;
-    row->compute_s = c->compute_s;
-    row->wait_s = c->wait_s;
-    row->step_s = c->compute_s + c->wait_s + s->plan->update_s;
+    row->flops = c->flops * parts;
+    row->compute_s = c->compute_s * parts;
+    row->wait_s = c->wait_s * parts + c->average_s + count_trainer(row, s, box);
+    row->step_s = row->compute_s + row->wait_s + s->plan->update_s;
 }
 
 /* The program of one rank; `mesh` NULL = alone. */
@@ -219,25 +291,29 @@ static volt_status compile(volt_program **out, const search *s, const volt_mesh 
 static volt_status measure_row(volt_mesh_row *row, const search *s)
 {
     const int *size = row->size;
-    int at[VOLT_MESH_AXES] = {0}, place = 0;
+    int at[VOLT_MESH_AXES] = {0}, place;
     volt_program *program = NULL;
     volt_program_costs costs;
     volt_mesh *mesh = NULL;
+    volt_box *box = NULL;
     volt_status st;
 
-    VOLT_TRY(st, done, find_largest(&place, s, size));
+    VOLT_TRY(st, done, find_boxes(&box, s, size));
+    place = find_largest(box, places_of(size), s->o->patch);
     at[VOLT_MESH_X] = place % size[VOLT_MESH_X];
     at[VOLT_MESH_Y] = place / size[VOLT_MESH_X] % size[VOLT_MESH_Y];
     at[VOLT_MESH_Z] = place / size[VOLT_MESH_X] / size[VOLT_MESH_Y];
     VOLT_TRY(st, done, volt_mesh_rehearse(&mesh, size, at));
     VOLT_TRY(st, done, compile(&program, s, mesh, row->samples));
-    VOLT_TRY(
-        st, done,
-        volt_program_costs_of(&costs, program, s->o->batch_dice, &s->o->links, s->plan->rate));
-    fill(row, s, program, &costs);
+    VOLT_TRY(st, done,
+             volt_program_costs_of(&costs, program, volt_setting_batch_dice(&s->setting),
+                                   &s->o->links, s->plan->rate));
+    row->rank = place; /* of the first data group */
+    fill(row, s, program, &costs, box);
 done:
     volt_program_free(program);
     volt_mesh_end_rehearsal(mesh);
+    volt_free(box);
     return st;
 }
 
@@ -315,8 +391,8 @@ static int compare(const void *a, const void *b)
         return order_x - order_y;
     if (x->step_s != y->step_s)
         return x->step_s < y->step_s ? -1 : 1;
-    if (x->total != y->total)
-        return x->total < y->total ? -1 : 1;
+    if (x->memory.total != y->memory.total)
+        return x->memory.total < y->memory.total ? -1 : 1;
     for (int i = 0; i < VOLT_MESH_AXES; i++) {
         if (x->size[i] != y->size[i])
             return y->size[i] - x->size[i];
@@ -325,6 +401,33 @@ static int compare(const void *a, const void *b)
 }
 
 /* ---- all ---- */
+
+/* What is trained, as a rank of a session has it. */
+static volt_status open_setting(search *s)
+{
+    const volt_mesh_plan_options *o = s->o;
+    const volt_train_data *d = o->data;
+    volt_train_setting *t = &s->setting;
+    volt_status st = VOLT_OK;
+
+    *t = (volt_train_setting){.recipe = &s->recipe,
+                              .precision = s->plan->precision,
+                              .device = s->device,
+                              .ranks = o->ranks,
+                              .threads = volt_threads_or_default(o->threads),
+                              .loader_threads = o->loader_threads};
+    memcpy(t->patch, o->patch, sizeof t->patch);
+    if (!d)
+        return VOLT_OK;
+    VOLT_TRY(st, done, volt_train_targets_open(&s->targets, d->info));
+    t->plan = d->plan;
+    t->config = d->config;
+    t->info = d->info;
+    t->targets = &s->targets;
+    t->validates = d->validate_count > 0;
+done:
+    return st;
+}
 
 /* Network, precision and the settings of all programs. */
 static volt_status open_search(search *s)
@@ -339,15 +442,24 @@ static volt_status open_search(search *s)
     query.device = s->device;
     VOLT_TRY(st, done,
              volt_precision_choose(&s->plan->precision, o->precision, &query, o->callbacks));
-    VOLT_TRY(st, done, volt_network_build(&s->graph, s->net, o->deep_supervision));
-    s->program = volt_program_defaults();
-    s->program.mode = VOLT_TRAIN;
-    s->program.precision = s->plan->precision;
-    s->program.threads = o->threads;
-    s->program.n = o->batch;
-    memcpy(s->program.extent, o->patch, sizeof s->program.extent);
+    VOLT_TRY(st, done, open_setting(s));
+    VOLT_TRY(st, done, volt_setting_graph(&s->graph, &s->setting, s->net));
+    VOLT_TRY(st, done, volt_param_rules(&s->scale, &s->learns, s->graph, &s->recipe, NULL));
+    s->program = volt_setting_program(&s->setting);
+    s->program.learns = s->learns;
+    s->program.n = s->program.samples = o->batch;
 done:
     return st;
+}
+
+static void close_search(search *s)
+{
+    volt_mesh_plan_free(s->plan);
+    volt_free(s->learns);
+    volt_free(s->scale);
+    volt_train_targets_close(&s->targets);
+    volt_graph_free(s->graph);
+    volt_device_close(s->device);
 }
 
 /* The rate, and one rank's step. */
@@ -357,23 +469,26 @@ static volt_status find_rate(const search *s)
     volt_program *program = NULL;
     volt_mesh_rate measured;
     volt_program_costs costs;
+    double flops;
     volt_status st;
 
     VOLT_TRY(st, done, compile(&program, s, NULL, s->o->batch));
     VOLT_TRY(st, done,
-             volt_program_costs_of(&costs, program, s->o->batch_dice, &s->o->links, 1));
+             volt_program_costs_of(&costs, program, volt_setting_batch_dice(&s->setting),
+                                   &s->o->links, 1));
+    flops = costs.flops * (double)s->recipe.accumulate;
     plan->rate = s->o->rate;
     if (plan->rate == 0 && s->o->step_s > 0)
-        plan->rate = costs.flops / s->o->step_s;
+        plan->rate = flops / s->o->step_s;
     if (plan->rate == 0) {
         VOLT_TRY(st, done,
                  volt_mesh_measure(&measured, s->graph, s->device, s->net, &s->program,
-                                   s->o->optimizer));
+                                   s->recipe.optimizer.kind));
         plan->measured = true;
         plan->rate = measured.rate;
         plan->update_s = measured.update_s;
     }
-    plan->one_rank_s = costs.flops / plan->rate + plan->update_s;
+    plan->one_rank_s = flops / plan->rate + plan->update_s;
 done:
     volt_program_free(program);
     return st;
@@ -384,12 +499,14 @@ volt_status volt_mesh_choose(volt_mesh_plan **out, const volt_network *net,
 {
     volt_mesh_plan_options o = volt_mesh_plan_defaults();
     int size[VOLT_MESH_AXES] = {1, 1, 1, 1, 1};
-    search s = {.o = &o, .net = net};
+    search s = {.o = &o, .net = net, .recipe = volt_recipe_nnunet()};
     int64_t nearest = 1;
     volt_status st;
 
     VOLT_TRY(st, done, volt_options_take(&o, sizeof o, options, "volt_mesh_plan_options"));
-    VOLT_TRY(st, done, check(&o));
+    VOLT_TRY(st, done, volt_options_take(&s.recipe, sizeof s.recipe, o.recipe, "volt_recipe"));
+    s.recipe.batch = o.batch;
+    VOLT_TRY(st, done, check(&o, &s.recipe));
     VOLT_TRY(st, done, volt_alloc_zero(&s.plan, 1, sizeof *s.plan, "meshes"));
     s.plan->ranks = o.ranks;
     VOLT_TRY(st, done, open_search(&s));
@@ -405,8 +522,6 @@ volt_status volt_mesh_choose(volt_mesh_plan **out, const volt_network *net,
     *out = s.plan;
     s.plan = NULL;
 done:
-    volt_mesh_plan_free(s.plan);
-    volt_graph_free(s.graph);
-    volt_device_close(s.device);
+    close_search(&s);
     return st;
 }

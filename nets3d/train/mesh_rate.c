@@ -131,7 +131,9 @@ volt_status volt_mesh_measure(volt_mesh_rate *out, const volt_graph *graph,
     volt_status st;
 
     o.n = 1;
+    o.samples = 0;
     o.mesh = NULL;
+    o.accumulate = false; /* an update follows each pass */
     volt_network_divisor(divisor, net);
     while (o.extent[0] * o.extent[1] * o.extent[2] > MOST_VOXELS &&
            make_smaller(o.extent, divisor))

@@ -3,6 +3,7 @@
 
 #include <fnmatch.h>
 
+#include "base/core/alloc.h"
 #include "nets3d/graph/params.h"
 
 /* Applies one rule to the parameters that learn and match. VOLT_EINVAL: there is none. */
@@ -62,4 +63,23 @@ volt_status volt_param_scales(double *scale, const volt_graph *graph, const volt
                     frozen, learned, (long long)still,
                     (long long)volt_graph_learned_elements(graph), scaled);
     return VOLT_OK;
+}
+
+volt_status volt_param_rules(double **scale, bool **learns, const volt_graph *graph,
+                             const volt_recipe *recipe, const volt_callbacks *cb)
+{
+    const size_t count = (size_t)volt_graph_param_count(graph);
+    volt_status st = VOLT_OK;
+
+    if (recipe->rules == 0)
+        return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_alloc_zero(scale, count, sizeof **scale, "learning rates of parameters"));
+    VOLT_TRY(st, done, volt_param_scales(*scale, graph, recipe, cb));
+    VOLT_TRY(st, done,
+             volt_alloc_zero(learns, count, sizeof **learns, "learning rates of parameters"));
+    for (size_t i = 0; i < count; i++)
+        (*learns)[i] = (*scale)[i] > 0;
+done:
+    return st;
 }

@@ -77,29 +77,32 @@ static const volt_link network = {30e-6, 1.25e9}; /* of hosts: Ethernet of 10 Gb
 
 static volt_mesh_plan_options describe_training(const volt_session *s)
 {
-    const volt_plan_config *c = s->data->config;
-    const volt_recipe *r = &s->recipe.recipe;
     volt_mesh_plan_options o = volt_mesh_plan_defaults();
-    volt_loader_options loader = volt_session_loader_options(s, false);
 
-    loader.samples = 1;
     o.ranks = s->ranks.size;
-    memcpy(o.patch, c->patch, sizeof o.patch);
-    o.batch = r->batch;
-    o.deep_supervision = r->deep_supervision;
-    o.batch_dice = r->batch_dice == VOLT_BATCH_DICE_PLAN ? c->batch_dice
-                                                         : r->batch_dice == VOLT_BATCH_DICE_ON;
+    memcpy(o.patch, s->data->config->patch, sizeof o.patch);
+    o.batch = s->recipe.recipe.batch;
+    o.recipe = &s->recipe.recipe;
+    o.data = s->data;
     o.precision = s->recipe.precision;
-    o.optimizer = r->optimizer.kind;
     o.device = s->options->device;
     o.threads = s->recipe.threads;
+    o.loader_threads = s->options->loader_threads;
     if (s->ranks.on_host < s->ranks.size) {
         o.links.host_ranks = s->ranks.on_host;
         o.links.far = network;
     }
-    o.memory = volt_mem_available() / (size_t)s->ranks.on_host;
-    o.other = 2 * volt_loader_bytes(&loader); /* training and validation */
     return o;
+}
+
+/* What each rank of this host may use. The memory that is left when it is checked will be a
+ * little less, and a rank to which more of the gathered levels is dealt out needs a little
+ * more than the table says. */
+static size_t memory_of_rank(const volt_session *s)
+{
+    const size_t all = volt_mem_available();
+
+    return (all - all / 64) / (size_t)s->ranks.on_host;
 }
 
 /* Why none of the plan's meshes will do. */
@@ -109,7 +112,7 @@ static volt_status refuse_all(const volt_mesh_plan *plan, const volt_mesh_plan_o
     char needed[VOLT_MEM_WORDS], there[VOLT_MEM_WORDS], mesh[VOLT_MESH_TEXT];
 
     for (int i = 0; i < plan->rows; i++) {
-        if (!plan->row[i].why && (!least || plan->row[i].total < least->total))
+        if (!plan->row[i].why && (!least || plan->row[i].memory.total < least->memory.total))
             least = &plan->row[i];
     }
     if (!least)
@@ -123,8 +126,8 @@ static volt_status refuse_all(const volt_mesh_plan *plan, const volt_mesh_plan_o
         VOLT_ENOMEM,
         "no mesh of %d ranks fits: %s needs least memory, %s for each, but only %s "
         "is available",
-        plan->ranks, volt_mesh_text(mesh, least->size), volt_mem_words(needed, least->total),
-        volt_mem_words(there, o->memory));
+        plan->ranks, volt_mesh_text(mesh, least->size),
+        volt_mem_words(needed, least->memory.total), volt_mem_words(there, o->memory));
 }
 
 static void report_plan(const volt_session *s, const volt_mesh_plan *plan)
@@ -136,22 +139,22 @@ static void report_plan(const volt_session *s, const volt_mesh_plan *plan)
         if (!row->why)
             volt_report(s->cb, VOLT_LOG_INFO,
                         "mesh %-16s %7.0f MiB each, %6.1f MiB of messages, %.3g s a step%s",
-                        volt_mesh_text(mesh, row->size), (double)row->total / (1 << 20),
-                        (double)(row->halos.bytes + row->sums.bytes + row->gradients.bytes) /
-                            (1 << 20),
-                        row->step_s,
+                        volt_mesh_text(mesh, row->size), (double)row->memory.total / (1 << 20),
+                        (double)volt_mesh_row_sent(row).bytes / (1 << 20), row->step_s,
                         i == plan->best ? " (chosen)"
                         : row->fits     ? ""
                                         : " (does not fit)");
     }
 }
 
-/* "auto": the mesh that should be fastest of those that fit into memory. */
-static volt_status find_mesh(const volt_session *s, char mesh[VOLT_MESH_TEXT])
+/* "auto": the mesh that should be fastest of those that fit into `memory` bytes. */
+static volt_status find_mesh(const volt_session *s, size_t memory, char mesh[VOLT_MESH_TEXT])
 {
-    const volt_mesh_plan_options o = describe_training(s);
+    volt_mesh_plan_options o = describe_training(s);
     volt_mesh_plan *plan = NULL;
     volt_status st;
+
+    o.memory = memory;
 
     VOLT_TRY(st, done, volt_mesh_choose(&plan, &s->data->config->net, &o));
     if (plan->best < 0) {
@@ -171,11 +174,16 @@ static volt_status choose_mesh(volt_session *s)
     volt_train_ranks *r = &s->ranks;
     const char *asked = s->options->mesh;
     char mesh[VOLT_MESH_TEXT] = "";
+    size_t memory;
     volt_status st = VOLT_OK;
 
     if (r->comm && asked && strcmp(asked, VOLT_MESH_AUTO) == 0) {
-        if (volt_train_ranks_lead(r))
-            st = find_mesh(s, mesh);
+        VOLT_TRY(st, done, volt_train_ranks_least(r, &memory, memory_of_rank(s)));
+        if (volt_train_ranks_lead(r)) {
+            st = find_mesh(s, memory, mesh);
+            volt_mem_scope_leave(&s->scope); /* the search's peak is not the training's */
+            volt_mem_scope_enter(&s->scope);
+        }
         VOLT_TRY(st, done, volt_train_ranks_follow(r, st));
         VOLT_TRY(st, done, volt_train_ranks_share(r, mesh, sizeof mesh));
         asked = mesh;

@@ -222,6 +222,14 @@ done:
     return st;
 }
 
+/* The caller owns *out, with `mine` of every rank. */
+static volt_status gather_bytes(size_t **out, volt_train_ranks *r, size_t mine)
+{
+    volt_status st = volt_alloc(out, (size_t)r->size * sizeof **out, "bytes of the ranks");
+
+    return st == VOLT_OK ? volt_comm_all_gather(r->comm, *out, &mine, sizeof mine) : st;
+}
+
 volt_status volt_train_ranks_host_bytes(volt_train_ranks *r, size_t *all, size_t mine)
 {
     size_t *bytes = NULL;
@@ -230,14 +238,28 @@ volt_status volt_train_ranks_host_bytes(volt_train_ranks *r, size_t *all, size_t
     *all = mine * (size_t)r->on_host;
     if (!r->comm)
         return VOLT_OK;
-    VOLT_TRY(st, done,
-             volt_alloc(&bytes, (size_t)r->size * sizeof *bytes, "bytes of the ranks"));
-    VOLT_TRY(st, done, volt_comm_all_gather(r->comm, bytes, &mine, sizeof mine));
+    VOLT_TRY(st, done, gather_bytes(&bytes, r, mine));
     *all = 0;
     for (int i = 0; i < r->size; i++) {
         if (strcmp(volt_comm_host(r->comm, i), volt_comm_host(r->comm, r->rank)) == 0)
             *all += bytes[i];
     }
+done:
+    volt_free(bytes);
+    return st;
+}
+
+volt_status volt_train_ranks_least(volt_train_ranks *r, size_t *least, size_t mine)
+{
+    size_t *bytes = NULL;
+    volt_status st;
+
+    *least = mine;
+    if (!r->comm)
+        return VOLT_OK;
+    VOLT_TRY(st, done, gather_bytes(&bytes, r, mine));
+    for (int i = 0; i < r->size; i++)
+        *least = bytes[i] < *least ? bytes[i] : *least;
 done:
     volt_free(bytes);
     return st;

@@ -17,6 +17,9 @@ VOLT_BEGIN_DECLS
 
 #define VOLT_MESH_AUTO "auto" /* the fastest mesh that fits */
 
+/* What all decide together after a step: to stop, if one of them is cancelled; to save. */
+enum { VOLT_TRAIN_STOP, VOLT_TRAIN_SAVE, VOLT_TRAIN_DECISIONS };
+
 typedef struct volt_train_ranks {
     volt_comm *comm; /* borrowed; NULL = nothing to settle */
     int size, rank;
@@ -68,6 +71,10 @@ VOLT_MUST_USE volt_status volt_train_ranks_open_mesh(volt_train_ranks *r);
 /* *all: what the ranks of this host will hold together if this one holds `mine` bytes. */
 VOLT_MUST_USE volt_status volt_train_ranks_host_bytes(volt_train_ranks *r, size_t *all,
                                                       size_t mine);
+
+/* *least: the smallest `mine` of all ranks. */
+VOLT_MUST_USE volt_status volt_train_ranks_least(volt_train_ranks *r, size_t *least,
+                                                 size_t mine);
 
 /* Local: seconds that this rank has waited for messages of this run. */
 double volt_train_ranks_waited(const volt_train_ranks *r);

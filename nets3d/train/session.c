@@ -59,27 +59,6 @@ done:
 
 /* ---- network ---- */
 
-/* If the recipe has rules: learning rates of the parameters, and in *learns which of them are
- * not frozen (the caller owns it: volt_free). */
-static volt_status find_scales(volt_session *s, bool **learns)
-{
-    const size_t count = (size_t)volt_graph_param_count(s->graph);
-    volt_status st = VOLT_OK;
-
-    if (s->recipe.recipe.rules == 0)
-        return VOLT_OK;
-    VOLT_TRY(
-        st, done,
-        volt_alloc_zero(&s->scale, count, sizeof *s->scale, "learning rates of parameters"));
-    VOLT_TRY(st, done, volt_param_scales(s->scale, s->graph, &s->recipe.recipe, s->cb));
-    VOLT_TRY(st, done,
-             volt_alloc_zero(learns, count, sizeof **learns, "learning rates of parameters"));
-    for (size_t i = 0; i < count; i++)
-        (*learns)[i] = s->scale[i] > 0;
-done:
-    return st;
-}
-
 /* Of the program and its optimizer. */
 static size_t device_bytes(const volt_session *s)
 {
@@ -113,36 +92,23 @@ done:
 
 static volt_status compile(volt_session *s)
 {
-    const volt_plan_config *c = s->data->config;
+    const volt_train_setting setting = volt_session_setting(s);
     const volt_recipe *r = &s->recipe.recipe;
-    volt_network net = {.model = NULL};
-    volt_program_options po = volt_program_defaults();
+    volt_program_options po = volt_setting_program(&setting);
     bool *learns = NULL;
     volt_status st;
 
     po.n = s->ranks.count;
-    po.samples = s->ranks.comm ? r->batch : 0; /* a rehearsal has no other ranks to ask */
+    po.samples = r->batch;
     po.mesh = s->ranks.mesh;
-    po.precision = s->recipe.precision;
-    po.mode = VOLT_TRAIN;
-    po.threads = s->recipe.threads;
-    po.seed = s->recipe.seed;
-    po.accumulate = r->accumulate > 1;
     po.arenas = volt_session_stage_count(s) > 1 ? (int)r->accumulate : 1;
-    po.keep_forms = s->device->keeps_forms;
-    memcpy(po.extent, c->patch, sizeof po.extent);
-    VOLT_TRY(st, done, volt_network_copy(&net, &c->net));
-    if (r->dropout != VOLT_DROPOUT_PLAN)
-        volt_network_set_dropout(&net, r->dropout);
-    VOLT_TRY(st, done, volt_network_build(&s->graph, &net, r->deep_supervision));
-    VOLT_TRY(st, done, find_scales(s, &learns));
+    VOLT_TRY(st, done, volt_setting_graph(&s->graph, &setting, &s->data->config->net));
+    VOLT_TRY(st, done, volt_param_rules(&s->scale, &learns, s->graph, r, s->cb));
     po.learns = learns;
     VOLT_TRY(st, done, create_program(s, &po));
     s->box = volt_program_box(s->program);
-    s->loss = volt_loss_nnunet(volt_graph_output_count(s->graph),
-                               r->batch_dice == VOLT_BATCH_DICE_PLAN
-                                   ? c->batch_dice
-                                   : r->batch_dice == VOLT_BATCH_DICE_ON);
+    s->loss =
+        volt_loss_nnunet(volt_graph_output_count(s->graph), volt_setting_batch_dice(&setting));
     s->loss.weight_ce = r->weight_ce;
     s->loss.weight_dice = r->weight_dice;
     s->loss.sigmoid = r->sigmoid;
@@ -151,7 +117,6 @@ static volt_status compile(volt_session *s)
     s->loss.regions = s->targets.regions;
     s->loss.values = s->targets.labels;
 done:
-    volt_network_clear(&net);
     volt_free(learns);
     return st;
 }
@@ -235,11 +200,7 @@ static volt_status check_memory(volt_session *s)
 /* Computes and logs the memory of the run; fails if it is not there. */
 static volt_status announce(volt_session *s)
 {
-    const volt_loader_options train = volt_session_loader_options(s, false);
-    const volt_loader_options validation = volt_session_loader_options(s, true);
-    const size_t parameters = (size_t)volt_graph_param_elements(s->graph) * sizeof(float);
-    const size_t optimizer = volt_optimizer_bytes(s->recipe.recipe.optimizer.kind,
-                                                  volt_graph_learned_elements(s->graph));
+    const volt_train_setting setting = volt_session_setting(s);
     const int parts = volt_train_ranks_parts(&s->ranks);
     volt_train_memory *m = &s->memory;
     volt_program_memory pm;
@@ -248,15 +209,9 @@ static volt_status announce(volt_session *s)
 
     VOLT_TRY(st, done, volt_train_ranks_share(&s->ranks, &most, sizeof most));
     volt_program_memory_of(s->program, &pm);
-    m->program = pm.total;
-    m->optimizer = optimizer;
-    m->loader = volt_feed_bytes(&train, parts, most);
-    if (s->data->validate_count)
-        m->loader += volt_feed_bytes(&validation, parts, most);
+    *m = volt_setting_memory(&setting, s->graph, &pm, s->ranks.count, parts, most);
     m->loader += volt_stages_bytes(s);
-    m->other =
-        parameters + (s->device->host_memory ? 0 : optimizer) + pm.messages + ((size_t)1 << 20);
-    m->total = m->program + m->optimizer + m->loader + m->other;
+    m->total += volt_stages_bytes(s);
     volt_report(s->cb, VOLT_LOG_INFO,
                 "memory: %.0f MiB at most%s (network %.0f: activations %.0f, parameters %.0f, "
                 "gradients %.0f, packed %.0f, scratch %.0f; optimizer %.0f; batches %.0f)",

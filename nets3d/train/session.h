@@ -9,6 +9,7 @@
 #include "nets3d/run/state.h"
 #include "nets3d/train/feed.h"
 #include "nets3d/train/ranks.h"
+#include "nets3d/train/setting.h"
 #include "nets3d/train/targets.h"
 #include "nets3d/train/warnings.h"
 #include "nets3d/trainer.h"
@@ -92,6 +93,8 @@ VOLT_MUST_USE volt_status volt_session_open(volt_session *s, const char *run,
 /* Removes what the call created for a new run that has no iteration. */
 void volt_session_discard(volt_session *s);
 void volt_session_close(volt_session *s);
+/* Recipe and data of the session, which it borrows, and what else decides what ranks hold. */
+volt_train_setting volt_session_setting(const volt_session *s);
 /* What the loaders are opened with. */
 volt_loader_options volt_session_loader_options(const volt_session *s, bool validation);
 /* Opens the loaders at the iteration of the state, closing open ones first. */

@@ -375,6 +375,8 @@ static volt_status compare_requests(volt_session *s)
              volt_train_ranks_same(r, "the version of VOLT", volt_version(),
                                    strlen(volt_version()) + 1));
     VOLT_TRY(st, done,
+             volt_train_ranks_same(r, "the folder of the run", s->run, strlen(s->run)));
+    VOLT_TRY(st, done,
              volt_train_ranks_same(r, "the plan", s->plan_text, strlen(s->plan_text) + 1));
     VOLT_TRY(st, done,
              volt_train_ranks_same(r, "the data set", s->info_text, strlen(s->info_text) + 1));

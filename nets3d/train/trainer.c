@@ -206,29 +206,26 @@ static bool checkpoint_is_due(const volt_session *s)
            (o->checkpoint_every > 0 && s->state.iteration % o->checkpoint_every == 0);
 }
 
-enum { STOP, SAVE, DECISIONS };
-
-/* What follows an iteration, the same on all ranks: STOP if one of them is cancelled, SAVE when
- * rank 0's clock says so. */
-static volt_status decide(volt_session *s, bool decision[DECISIONS])
+/* What follows an iteration, the same on all ranks; when to save, rank 0's clock says. */
+static volt_status decide(volt_session *s, bool decision[VOLT_TRAIN_DECISIONS])
 {
-    decision[STOP] = volt_is_cancelled(s->cb);
-    decision[SAVE] = volt_train_ranks_lead(&s->ranks) && checkpoint_is_due(s);
-    return volt_train_ranks_merge(&s->ranks, decision, DECISIONS);
+    decision[VOLT_TRAIN_STOP] = volt_is_cancelled(s->cb);
+    decision[VOLT_TRAIN_SAVE] = volt_train_ranks_lead(&s->ranks) && checkpoint_is_due(s);
+    return volt_train_ranks_merge(&s->ranks, decision, VOLT_TRAIN_DECISIONS);
 }
 
 static volt_status train_epoch(volt_session *s)
 {
     const int64_t end = (s->state.epoch + 1) * s->state.iterations;
-    bool decision[DECISIONS];
+    bool decision[VOLT_TRAIN_DECISIONS];
     volt_status st = VOLT_OK;
 
     while (s->state.iteration < end) {
         VOLT_TRY(st, done, train_iteration(s));
         VOLT_TRY(st, done, decide(s, decision));
-        if (decision[STOP])
+        if (decision[VOLT_TRAIN_STOP])
             return stop_here(s);
-        if (s->state.iteration < end && decision[SAVE])
+        if (s->state.iteration < end && decision[VOLT_TRAIN_SAVE])
             VOLT_TRY(st, done, volt_session_save_latest(s));
     }
 done:

@@ -148,3 +148,8 @@ failed:
         rehearse_close(e, false);
     return st;
 }
+
+bool volt_comm_rehearses(const volt_comm *c)
+{
+    return c && c->world->rehearsal;
+}

@@ -13,6 +13,8 @@ VOLT_BEGIN_DECLS
 
 /* The caller closes *out. */
 VOLT_MUST_USE volt_status volt_comm_rehearse(volt_comm **out, int rank, int ranks);
+/* Whether its peers only seem to be there. */
+bool volt_comm_rehearses(const volt_comm *c);
 
 VOLT_END_DECLS
 #endif

@@ -53,20 +53,34 @@ out_has '"best":null'
 for size in 80G 80GB 80GiB 500000M '80 G' 1.5T; do
     mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 "--memory=$size"
 done
-for size in x 0 -1G 80Q G 1e30G ''; do
+for size in x 0 0G -1G 80Q 80X G 1e30G nan inf ''; do
     mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 "--memory=$size"
     err_one_line
 done
+
+# Memory is what a training on that mesh announces, batches included.
+announced() { sed -nE 's/.*"announced_bytes": *([0-9]+).*/\1/p' "$1/summary.json" | head -1; }
+for mesh in data=2 z=2; do
+    expect 0 "$VOLT" train "$data" -o "$SCRATCH/on.$mesh" --work "$work" --recipe fast --batch 2 --ranks 2 --mesh $mesh \
+        --precision fp32 --epochs 1 --iterations 1 --validation 1 --threads 1 -q
+    mesh 0 "$SCRATCH/on.$mesh" --ranks 2 --rate 10 --json
+    total=$(grep -oE "\"mesh\":\"$mesh\".*" "$OUT" | grep -oE '"total_bytes":[0-9]+' | head -1)
+    [ "$total" = "\"total_bytes\":$(announced "$SCRATCH/on.$mesh")" ] ||
+        fail "$mesh: $total, but training announces $(announced "$SCRATCH/on.$mesh")"
+done
+out_has '"scattered":\{"messages":1,"bytes":[1-9][0-9]*\},"turns":2'
 
 # Links and machines.
 mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 --link 100Gb/s,5us
 out_has '^  links +12.5 GB/s, 5 us$'
 mesh 0 "$SCRATCH/run" --ranks 2 --rate 10 --link 25GB/s,2us
 out_has '^  links +25 GB/s, 2 us$'
-for link in x 25 25GB/s 25GB/s,2 0GB/s,2us -1GB/s,2us 25GB/s,-2us 25GB,2us 25GB/s,2us,3; do
+for link in x , 25 25GB/s 25GB/s, ,2us 25GB/s,2 0GB/s,2us -1GB/s,2us 25GB/s,-2us 25GB,2us 25GB/s,2us,3; do
     mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 "--link=$link"
     err_has 'such as 25GB/s,2us'
 done
+mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 --link=
+err_one_line
 mesh 0 "$SCRATCH/run" --ranks 2 --machine h100+infiniband
 out_has '207 TF/s each, NVIDIA H100'
 out_has '^figures: MLPerf'
@@ -89,8 +103,12 @@ err_has 'no mesh of this network has 1009 ranks: there are at most 1 along data,
 err_has 'the nearest number that one has is [0-9]+$'
 mesh 2 "$SCRATCH/run"
 err_has '--ranks N'
-for ranks in 0 -1 x; do
+for ranks in 0 -1 x 1e9 1.5 70000 1000000000 99999999999999999999 ''; do
     mesh 2 "$SCRATCH/run" "--ranks=$ranks"
+    err_one_line
+done
+for batch in 0 -1 x; do
+    mesh 2 "$SCRATCH/run" --ranks 2 --rate 10 "--batch=$batch"
     err_one_line
 done
 mesh 4 "$SCRATCH/nowhere" --ranks 2

@@ -19,7 +19,10 @@ absent "$SCRATCH/never"
 expect 2 ranks 1 "${train[@]}" -o "$SCRATCH/never" --mesh z=2 : -n 1 "${train[@]}" -o "$SCRATCH/never" \
     --mesh z=2 --folds 0,1
 err_has '^volt: ranks 0 and 1 differ in --fold, --folds, --validate or --save-probabilities$'
+expect 2 ranks 1 "${train[@]}" -o "$SCRATCH/never" --mesh z=2 : -n 1 "${train[@]}" -o "$SCRATCH/other" --mesh z=2
+err_has '^volt: ranks 0 and 1 differ in --output$'
 absent "$SCRATCH/never"
+absent "$SCRATCH/other"
 
 # As on one rank and on threads; the same bits as the threads' on the same mesh.
 expect 0 "${train[@]}" -o "$SCRATCH/one" -q
@@ -86,6 +89,21 @@ if [ "$mpi" = openmpi ]; then
     expect 0 "${train[@]}" --epochs $epochs --resume -o "$SCRATCH/killed" -q
     [ "$(wc -l <"$SCRATCH/killed/log.jsonl")" -eq $epochs ] || fail "the run does not go on"
 fi
+
+# All ranks are killed while they predict the held-out cases: masks without a description of
+# their folder would be taken for a user's.
+"${launch[@]}" -n 2 "${train[@]}" -o "$SCRATCH/validated" --fold all --mesh data=2 --validate >"$OUT" 2>"$ERR" </dev/null &
+pid=$!
+COMMAND="${train[*]} -o $SCRATCH/validated, on two ranks that are killed while they validate"
+until [ -n "$(find "$SCRATCH/validated/validation" -name '*.nii.gz' 2>"$SCRATCH/null")" ]; do
+    kill -0 $pid 2>"$SCRATCH/null" || break
+done
+for rank in $(pgrep -f -- "-o $SCRATCH/validated "); do
+    [ "$(cat "/proc/$rank/comm" 2>"$SCRATCH/null")" != volt ] || kill -9 "$rank" 2>"$SCRATCH/null"
+done
+wait $pid 2>"$SCRATCH/null"
+expect 0 ranks 2 "${train[@]}" -o "$SCRATCH/validated" --fold all --mesh data=2 --validate --resume -q
+[ "$(find "$SCRATCH/validated/validation" -name '*.nii.gz' | wc -l)" -eq 4 ] || fail "not every case has a mask"
 
 # Damaged cases: the code of the cause, and one line.
 for case in $(find "$work" -name "*.voltcase"); do

@@ -76,6 +76,12 @@ until [ -s "$SCRATCH/stopped/log.jsonl" ]; do # a line per epoch
     kill -0 $pid 2>"$SCRATCH/null" || break
     sleep 0.02
 done
+# Another training into the same folder meanwhile is refused, and the first does not notice.
+out=$OUT err=$ERR OUT=$SCRATCH/second.out ERR=$SCRATCH/second.err
+expect 4 "${train[@]}" --epochs 400 --ranks 2 --mesh z=2 -o "$SCRATCH/stopped" --resume
+err_one_line
+err_has "^volt: $SCRATCH/stopped is in use by process $pid on "
+OUT=$out ERR=$err
 kill -TERM $pid
 wait $pid
 code=$?

@@ -2,114 +2,11 @@
  * mesh; failures of one end all. */
 #include <math.h>
 #include "base/core/alloc.h"
+#include "base/system/owner.h"
 #include "io/json/json.h"
 #include "nets3d/data/loader.h"
 #include "parallel/ranks.h"
-#include "tests/kit/train_compare.h"
-
-#define MOST_RANKS  16
-#define MOST_EPOCHS 8
-
-/* One call of volt_train on every rank. */
-typedef struct task {
-    const char *run;
-    const fixture *f;
-    const volt_train_options *options;
-    const volt_callbacks *callbacks[MOST_RANKS]; /* NULL allowed */
-    void (*change)(int rank, volt_train_options *o, volt_train_data *data);
-    volt_train_result result; /* of rank 0 */
-    volt_status status[MOST_RANKS];
-} task;
-
-static volt_status train_one(volt_comm *comm, void *context)
-{
-    task *t = context;
-    const int rank = volt_comm_rank(comm);
-    volt_train_options o = *t->options;
-    volt_train_data data = t->f->data;
-    volt_train_result result;
-
-    o.comm = comm;
-    if (t->change)
-        t->change(rank, &o, &data);
-    t->status[rank] = volt_train(t->run, &data, &o, t->callbacks[rank], &result);
-    if (rank == 0)
-        t->result = result;
-    return t->status[rank];
-}
-
-static volt_status train_on(int ranks, task *t)
-{
-    if (ranks == 1)
-        return volt_train(t->run, &t->f->data, t->options, t->callbacks[0], &t->result);
-    return volt_ranks_run(ranks, train_one, t);
-}
-
-/* What log.jsonl says of each epoch. */
-typedef struct epochs {
-    int count;
-    double train[MOST_EPOCHS], validation[MOST_EPOCHS], dice[MOST_EPOCHS], norm[MOST_EPOCHS];
-} epochs;
-
-static double number_of(const json_t *line, const char *key)
-{
-    const json_t *value = json_object_get(line, key);
-
-    return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
-static void read_epochs(epochs *out, const char *run)
-{
-    char path[128], *text = NULL;
-
-    out->count = 0;
-    snprintf(path, sizeof path, "%s/log.jsonl", run);
-    assert_ok(volt_read_file(&text, NULL, path, 1 << 20));
-    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
-        json_t *object = json_loads(line, 0, NULL);
-        const int i = out->count++;
-        assert_in_range(i, 0, MOST_EPOCHS - 1);
-        out->train[i] = number_of(object, "train_loss");
-        out->validation[i] = number_of(object, "validation_loss");
-        out->dice[i] = number_of(object, "mean_dice");
-        out->norm[i] = number_of(object, "gradient_norm");
-        json_decref(object);
-    }
-    volt_free(text);
-}
-
-static void assert_near(double a, double b, double within, const char *what, const char *mesh)
-{
-    if (!(fabs(a - b) <= within * fmax(fabs(a), 0.1)))
-        fail_msg("mesh %s: %s %.9g and %.9g", mesh, what, a, b);
-}
-
-static void assert_near_runs(const char *one, const char *run, const char *mesh)
-{
-    epochs a, b;
-
-    read_epochs(&a, one);
-    read_epochs(&b, run);
-    assert_int_equal(a.count, b.count);
-    assert_true(a.count > 0);
-    for (int i = 0; i < a.count; i++) {
-        assert_near(a.train[i], b.train[i], 1e-4, "loss", mesh);
-        assert_near(a.norm[i], b.norm[i], 1e-3, "norm", mesh);
-        assert_near(a.validation[i], b.validation[i], 1e-4, "validation loss", mesh);
-        assert_near(a.dice[i], b.dice[i], 1e-2, "Dice", mesh);
-    }
-}
-
-/* Plain SGD: Adam divides by gradients of rounding size. */
-static volt_train_options options_for(volt_recipe *recipe, int64_t count, int64_t iterations)
-{
-    volt_train_options o = fixture_options(recipe, count, iterations);
-
-    o.device = "cpu";
-    recipe->optimizer = volt_optimizer_usual(VOLT_SGD);
-    recipe->optimizer.momentum = 0.9;
-    return o;
-}
+#include "tests/kit/train_ranks.h"
 
 /* 20 steps on each mesh. */
 static void meshes_train_like_one_rank(void **state)
@@ -129,18 +26,18 @@ static void meshes_train_like_one_rank(void **state)
              {"stage=2", 2, 5, 1},
              {"data=2,stage=3", 6, 5, VOLT_LOADER_THREADS_NONE}};
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 4, 5);
-    task one = {.run = "ranks-one", .f = *state, .options = &o};
+    volt_train_options o = rank_options(&recipe, 4, 5);
+    rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
 
     recipe.batch = 5;
     remove_folder("ranks-one");
-    assert_ok(train_on(1, &one));
+    assert_ok(train_on_ranks(1, &one));
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
-        task t = {.run = "ranks-mesh", .f = *state, .options = &o};
+        rank_task t = {.run = "ranks-mesh", .f = *state, .options = &o};
         o.mesh = c[i].mesh;
         o.loader_threads = c[i].loader_threads;
         remove_folder(t.run);
-        assert_ok(train_on(c[i].ranks, &t));
+        assert_ok(train_on_ranks(c[i].ranks, &t));
         assert_near_runs("ranks-one", t.run, o.mesh);
         assert_true(t.result.finished && t.result.iterations == 20);
         assert_int_equal(t.result.ranks, c[i].ranks);
@@ -157,20 +54,20 @@ static void same_mesh_same_bits(void **state)
         int ranks;
     } c[] = {{"data=4", 4}, {"data=2,z=2", 4}};
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 2, 4);
+    volt_train_options o = rank_options(&recipe, 2, 4);
 
     recipe.batch = 9;
     recipe.optimizer = volt_optimizer_usual(VOLT_ADAMW);
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
-        task a = {.run = "ranks-a", .f = *state, .options = &o};
-        task b = {.run = "ranks-b", .f = *state, .options = &o};
+        rank_task a = {.run = "ranks-a", .f = *state, .options = &o};
+        rank_task b = {.run = "ranks-b", .f = *state, .options = &o};
         remove_folder(a.run);
         remove_folder(b.run);
         o.mesh = c[i].mesh;
         o.loader_threads = 1;
-        assert_ok(train_on(c[i].ranks, &a));
+        assert_ok(train_on_ranks(c[i].ranks, &a));
         o.loader_threads = 2;
-        assert_ok(train_on(c[i].ranks, &b));
+        assert_ok(train_on_ranks(c[i].ranks, &b));
         assert_same_run(a.run, b.run);
         remove_folder(a.run);
         remove_folder(b.run);
@@ -186,8 +83,8 @@ static void every_recipe_trains_like_one_rank(void **state)
 
     for (int variant = 0; variant < 4; variant++) {
         volt_recipe recipe;
-        volt_train_options o = options_for(&recipe, 2, 4);
-        task one = {.run = "ranks-one", .f = *state, .options = &o};
+        volt_train_options o = rank_options(&recipe, 2, 4);
+        rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
 
         recipe.batch = 4;
         recipe.batch_dice = variant == 0 ? VOLT_BATCH_DICE_ON : VOLT_BATCH_DICE_OFF;
@@ -198,12 +95,12 @@ static void every_recipe_trains_like_one_rank(void **state)
         recipe.class_weight[1] = 2;
         recipe.class_weight[2] = 3;
         remove_folder(one.run);
-        assert_ok(train_on(1, &one));
+        assert_ok(train_on_ranks(1, &one));
         for (int i = 0; i < 5; i++) {
-            task t = {.run = "ranks-mesh", .f = *state, .options = &o};
+            rank_task t = {.run = "ranks-mesh", .f = *state, .options = &o};
             o.mesh = mesh[i];
             remove_folder(t.run);
-            assert_ok(train_on(ranks[i], &t));
+            assert_ok(train_on_ranks(ranks[i], &t));
             assert_near_runs(one.run, t.run, o.mesh);
             remove_folder(t.run);
         }
@@ -220,22 +117,22 @@ static void ignored_voxels_and_regions_count_globally(void **state)
     for (int i = 0; i < 3; i++) {
         fixture f;
         volt_recipe recipe;
-        volt_train_options o = options_for(&recipe, 2, 4);
-        task one = {.run = "ranks-one", .f = &f, .options = &o};
-        task data = {.run = "ranks-data", .f = &f, .options = &o};
-        task both = {.run = "ranks-both", .f = &f, .options = &o};
+        volt_train_options o = rank_options(&recipe, 2, 4);
+        rank_task one = {.run = "ranks-one", .f = &f, .options = &o};
+        rank_task data = {.run = "ranks-data", .f = &f, .options = &o};
+        rank_task both = {.run = "ranks-both", .f = &f, .options = &o};
 
         fixture_open_as(&f, "ranks-other", dataset[i]);
         recipe.batch = 3;
         remove_folder(one.run);
         remove_folder(data.run);
         remove_folder(both.run);
-        assert_ok(train_on(1, &one));
+        assert_ok(train_on_ranks(1, &one));
         o.mesh = "data=2";
-        assert_ok(train_on(2, &data));
+        assert_ok(train_on_ranks(2, &data));
         assert_near_runs(one.run, data.run, o.mesh);
         o.mesh = "data=2,z=2";
-        assert_ok(train_on(4, &both));
+        assert_ok(train_on_ranks(4, &both));
         assert_near_runs(one.run, both.run, o.mesh);
         remove_folder(one.run);
         remove_folder(data.run);
@@ -249,9 +146,9 @@ static void ignored_voxels_and_regions_count_globally(void **state)
 static void resumes_on_another_mesh(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 4, 5);
-    task one = {.run = "ranks-one", .f = *state, .options = &o};
-    task t = {.run = "ranks-moved", .f = *state, .options = &o};
+    volt_train_options o = rank_options(&recipe, 4, 5);
+    rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
+    rank_task t = {.run = "ranks-moved", .f = *state, .options = &o};
     stopper stop = {.at = 7}, again = {.at = 14};
     const volt_callbacks cb = callbacks_of(&stop), late = callbacks_of(&again);
     volt_callbacks watch = cb, other = cb;
@@ -259,13 +156,13 @@ static void resumes_on_another_mesh(void **state)
     recipe.batch = 4;
     remove_folder(one.run);
     remove_folder(t.run);
-    assert_ok(train_on(1, &one));
+    assert_ok(train_on_ranks(1, &one));
     watch.cancelled = NULL; /* rank 0 counts, rank 2 is cancelled */
     other.progress = NULL;
     t.callbacks[0] = &watch;
     t.callbacks[2] = &other;
     o.mesh = "data=4";
-    assert_fails(train_on(4, &t), VOLT_ECANCELLED, "stopped after iteration");
+    assert_fails(train_on_ranks(4, &t), VOLT_ECANCELLED, "stopped after iteration");
     for (int r = 0; r < 4; r++)
         assert_int_equal(t.status[r], VOLT_ECANCELLED);
     assert_true(t.result.iterations >= 7 && t.result.iterations < 20);
@@ -273,14 +170,14 @@ static void resumes_on_another_mesh(void **state)
     o.mesh = "z=2";
     t.callbacks[0] = &late;
     t.callbacks[2] = NULL;
-    assert_fails(train_on(2, &t), VOLT_ECANCELLED, "stopped after iteration 14");
+    assert_fails(train_on_ranks(2, &t), VOLT_ECANCELLED, "stopped after iteration 14");
     o.mesh = NULL;
     t.callbacks[0] = NULL;
-    assert_ok(train_on(1, &t));
+    assert_ok(train_on_ranks(1, &t));
     assert_true(t.result.finished);
     assert_near_runs(one.run, t.run, "data=4, z=2, one rank");
     o.mesh = "data=2"; /* nothing is left to do */
-    assert_ok(train_on(2, &t));
+    assert_ok(train_on_ranks(2, &t));
     assert_true(t.result.ended_before);
     remove_folder(one.run);
     remove_folder(t.run);
@@ -291,10 +188,10 @@ static void resumes_on_another_mesh(void **state)
 static void stages_come_and_go(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 4, 5);
+    volt_train_options o = rank_options(&recipe, 4, 5);
     fixture_log log = {.text = ""};
-    task one = {.run = "ranks-one", .f = *state, .options = &o};
-    task t = {.run = "ranks-moved", .f = *state, .options = &o};
+    rank_task one = {.run = "ranks-one", .f = *state, .options = &o};
+    rank_task t = {.run = "ranks-moved", .f = *state, .options = &o};
     stopper stop = {.at = 7}, again = {.at = 14};
     const volt_callbacks cb = callbacks_of(&stop), late = callbacks_of(&again);
     const volt_callbacks listening = fixture_listen(&log);
@@ -303,17 +200,17 @@ static void stages_come_and_go(void **state)
     recipe.accumulate = 2;
     remove_folder(one.run);
     remove_folder(t.run);
-    assert_ok(train_on(1, &one));
+    assert_ok(train_on_ranks(1, &one));
     t.callbacks[0] = &cb;
     o.mesh = "stage=2";
-    assert_fails(train_on(2, &t), VOLT_ECANCELLED, "stopped after iteration 7");
+    assert_fails(train_on_ranks(2, &t), VOLT_ECANCELLED, "stopped after iteration 7");
     o.resume = true;
     o.mesh = NULL;
     t.callbacks[0] = &late;
-    assert_fails(train_on(1, &t), VOLT_ECANCELLED, "stopped after iteration 14");
+    assert_fails(train_on_ranks(1, &t), VOLT_ECANCELLED, "stopped after iteration 14");
     o.mesh = "stage=3";
     t.callbacks[0] = &listening;
-    assert_ok(train_on(3, &t));
+    assert_ok(train_on_ranks(3, &t));
     assert_true(t.result.finished);
     assert_near_runs(one.run, t.run, "stage=2, one rank, stage=3");
     assert_non_null(strstr(log.text, "3 stages, 2 parts of a batch under way: each stage "
@@ -377,7 +274,7 @@ static void a_damaged_case_of_one_rank_ends_all(void **state)
 {
     const fixture *f = *state;
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 5);
+    volt_train_options o = rank_options(&recipe, 1, 5);
 
     recipe.batch = 2;
     o.loader_threads = VOLT_LOADER_THREADS_NONE;
@@ -385,10 +282,10 @@ static void a_damaged_case_of_one_rank_ends_all(void **state)
     o.mesh = "data=2";
     damage(f, 3);
     for (int threads = VOLT_LOADER_THREADS_NONE; threads <= 2; threads++) {
-        task t = {.run = "ranks-damaged", .f = f, .options = &o};
+        rank_task t = {.run = "ranks-damaged", .f = f, .options = &o};
         o.loader_threads = threads;
         remove_folder(t.run);
-        assert_fails(train_on(2, &t), VOLT_EFORMAT, "tiny_3");
+        assert_fails(train_on_ranks(2, &t), VOLT_EFORMAT, "tiny_3");
         assert_non_null(strstr(volt_last_error(), "rank "));
         if (threads == VOLT_LOADER_THREADS_NONE) {
             assert_non_null(strstr(volt_last_error(), "rank 1"));
@@ -405,7 +302,7 @@ static void divergence_names_the_cases_of_all_ranks(void **state)
 {
     fixture *f = *state;
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 2, 5);
+    volt_train_options o = rank_options(&recipe, 2, 5);
     char *path = NULL;
 
     assert_ok(volt_format(&path, "%s/%s" VOLT_CASE_SUFFIX, f->store, f->name[3]));
@@ -415,12 +312,12 @@ static void divergence_names_the_cases_of_all_ranks(void **state)
     o.seed = seed_for_case_3(f);
     o.checkpoint_every = 1;
     for (int i = 0; i < 2; i++) {
-        task t = {.run = "ranks-nan", .f = f, .options = &o};
+        rank_task t = {.run = "ranks-nan", .f = f, .options = &o};
         volt_checkpoint_head head;
         const char *list;
         o.mesh = i ? "z=2" : "data=2";
         remove_folder(t.run);
-        assert_fails(train_on(2, &t), VOLT_ENUMERIC, "tiny_3");
+        assert_fails(train_on_ranks(2, &t), VOLT_ENUMERIC, "tiny_3");
         list = strstr(volt_last_error(), "(cases ");
         assert_non_null(list);
         assert_non_null(strchr(list, ',')); /* both samples */
@@ -438,18 +335,18 @@ static void divergence_names_the_cases_of_all_ranks(void **state)
 static void lack_of_memory_ends_all(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 2);
+    volt_train_options o = rank_options(&recipe, 1, 2);
     int failed = 0;
 
     recipe.batch = 2;
     o.mesh = "data=2";
     o.loader_threads = 1;
     for (int n = 1; n < 2000; n += 1 + n / 6) {
-        task t = {.run = "ranks-memory", .f = *state, .options = &o};
+        rank_task t = {.run = "ranks-memory", .f = *state, .options = &o};
         volt_status st;
         remove_folder(t.run);
         volt_mem_fail_after(n);
-        st = train_on(2, &t);
+        st = train_on_ranks(2, &t);
         volt_mem_fail_after(0);
         failed += st != VOLT_OK;
         if (st == VOLT_OK)
@@ -500,42 +397,58 @@ static void ranks_that_disagree_are_told(void **state)
              {change_mesh, "ranks 0 and 1 differ in the mesh"},
              {change_recipe, "ranks 0 and 1 differ in the recipe"}};
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 2);
+    volt_train_options o = rank_options(&recipe, 1, 2);
 
     recipe.batch = 3;
     o.mesh = "data=3";
     for (size_t i = 0; i < sizeof c / sizeof *c; i++) {
-        task t = {.run = "ranks-differ", .f = *state, .options = &o, .change = c[i].change};
+        rank_task t = {
+            .run = "ranks-differ", .f = *state, .options = &o, .change = c[i].change};
         remove_folder(t.run);
-        assert_fails(train_on(3, &t), VOLT_EINVAL, c[i].words);
+        assert_fails(train_on_ranks(3, &t), VOLT_EINVAL, c[i].words);
         for (int r = 0; r < 3; r++)
             assert_int_equal(t.status[r], VOLT_EINVAL);
         assert_false(volt_path_exists(t.run));
     }
 }
 
+static void ranks_with_another_run_are_told(void **state)
+{
+    volt_recipe recipe;
+    volt_train_options o = rank_options(&recipe, 1, 2);
+    rank_task t = {.run = "ranks-mine", .f = *state, .options = &o, .other_run = "ranks-yours"};
+
+    recipe.batch = 2;
+    o.mesh = "data=2";
+    remove_folder(t.run);
+    assert_fails(train_on_ranks(2, &t), VOLT_EINVAL,
+                 "ranks 0 and 1 differ in the folder of the run");
+    assert_false(volt_path_exists(t.run));
+    assert_false(volt_path_exists(t.other_run));
+}
+
 static void meshes_without_sense_are_refused(void **state)
 {
     const fixture *f = *state;
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 2), check;
-    task t = {.run = "ranks-none", .f = f, .options = &o};
+    volt_train_options o = rank_options(&recipe, 1, 2), check;
+    rank_task t = {.run = "ranks-none", .f = f, .options = &o};
 
     recipe.batch = 2;
     remove_folder(t.run);
-    assert_fails(train_on(2, &t), VOLT_EINVAL, "but no mesh says how");
+    assert_fails(train_on_ranks(2, &t), VOLT_EINVAL, "but no mesh says how");
     o.mesh = "data=4";
-    assert_fails(train_on(4, &t), VOLT_EINVAL,
+    assert_fails(train_on_ranks(4, &t), VOLT_EINVAL,
                  "at most data=2 can be, for these ranks data=2,z=2");
-    assert_fails(train_on(3, &t), VOLT_EINVAL, "data=4");
+    assert_fails(train_on_ranks(3, &t), VOLT_EINVAL, "data=4");
     o.mesh = "z=2,stage=2";
-    assert_fails(train_on(4, &t), VOLT_ENOTSUP, "stages cannot be combined");
+    assert_fails(train_on_ranks(4, &t), VOLT_ENOTSUP, "stages cannot be combined");
     o.mesh = "data=4,stage=2";
-    assert_fails(train_on(8, &t), VOLT_EINVAL, "for these ranks data=2,stage=4");
+    assert_fails(train_on_ranks(8, &t), VOLT_EINVAL, "for these ranks data=2,stage=4");
     o.mesh = "w=2";
-    assert_fails(train_on(2, &t), VOLT_EINVAL, "w=2");
+    assert_fails(train_on_ranks(2, &t), VOLT_EINVAL, "w=2");
     o.mesh = "z=9";
-    assert_fails(train_on(9, &t), VOLT_EINVAL, "z");
+    assert_fails(train_on_ranks(9, &t), VOLT_EINVAL, "z");
     assert_false(volt_path_exists(t.run));
     check = o;
     check.ranks = 4;
@@ -546,8 +459,8 @@ static void meshes_without_sense_are_refused(void **state)
     check.mesh = NULL;
     assert_fails(volt_train_check(NULL, t.run, NULL, &check), VOLT_EINVAL, "no mesh says how");
     o.mesh = "data=2";
-    assert_ok(train_on(2, &t));
-    assert_fails(train_on(2, &t), VOLT_EDATA, "already contains a run");
+    assert_ok(train_on_ranks(2, &t));
+    assert_fails(train_on_ranks(2, &t), VOLT_EDATA, "already contains a run");
     assert_null(strstr(volt_last_error(), "rank "));
     remove_folder(t.run);
 }
@@ -556,8 +469,8 @@ static void meshes_without_sense_are_refused(void **state)
 static void the_ranks_are_reported(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 2, 3);
-    task t = {.run = "ranks-told", .f = *state, .options = &o};
+    volt_train_options o = rank_options(&recipe, 2, 3);
+    rank_task t = {.run = "ranks-told", .f = *state, .options = &o};
     fixture_log log = {.warnings = 0};
     const volt_callbacks cb = fixture_listen(&log);
     char *text = NULL;
@@ -568,7 +481,7 @@ static void the_ranks_are_reported(void **state)
     for (int r = 0; r < 4; r++)
         t.callbacks[r] = &cb;
     remove_folder(t.run);
-    assert_ok(train_on(4, &t));
+    assert_ok(train_on_ranks(4, &t));
     assert_true(t.result.peak_bytes <= t.result.memory.total);
     assert_true(t.result.communication_s >= 0);
     assert_non_null(strstr(log.text, "4 ranks (threads), mesh data=2,z=2, 1 thread each"));
@@ -589,8 +502,8 @@ static void the_ranks_are_reported(void **state)
 static void the_fastest_mesh_is_chosen(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 2), check;
-    task t = {.run = "ranks-auto", .f = *state, .options = &o};
+    volt_train_options o = rank_options(&recipe, 1, 2), check;
+    rank_task t = {.run = "ranks-auto", .f = *state, .options = &o};
     fixture_log log = {.warnings = 0};
     const volt_callbacks cb = fixture_listen(&log);
 
@@ -600,30 +513,32 @@ static void the_fastest_mesh_is_chosen(void **state)
         memset(&log, 0, sizeof log);
         t.callbacks[0] = &cb;
         remove_folder(t.run);
-        assert_ok(train_on(ranks, &t));
+        assert_ok(train_on_ranks(ranks, &t));
         assert_true(t.result.finished);
         assert_true(ranks == 1 || strstr(log.text, "(chosen)"));
+        assert_true(t.result.peak_bytes <= t.result.memory.total);
     }
     check = o;
     check.ranks = 4;
     check.resume = true;
     assert_ok(volt_train_check(NULL, t.run, &t.f->data, &check));
     remove_folder(t.run);
-    assert_fails(train_on(13, &t), VOLT_EINVAL, "13 ranks cannot share a batch of 2 samples");
+    assert_fails(train_on_ranks(13, &t), VOLT_EINVAL,
+                 "13 ranks cannot share a batch of 2 samples");
 }
 
 /* A budget is rank 0's clock; all ranks train as long. */
 static void a_budget_is_shared(void **state)
 {
     volt_recipe recipe;
-    volt_train_options o = options_for(&recipe, 1, 2);
-    task t = {.run = "ranks-budget", .f = *state, .options = &o};
+    volt_train_options o = rank_options(&recipe, 1, 2);
+    rank_task t = {.run = "ranks-budget", .f = *state, .options = &o};
 
     recipe.batch = 2;
     o.mesh = "data=2";
     o.budget_s = 3;
     remove_folder(t.run);
-    assert_ok(train_on(2, &t));
+    assert_ok(train_on_ranks(2, &t));
     assert_true(t.result.finished);
     remove_folder(t.run);
 }
@@ -641,6 +556,7 @@ int main(void)
         cmocka_unit_test(divergence_names_the_cases_of_all_ranks),
         cmocka_unit_test(lack_of_memory_ends_all),
         cmocka_unit_test(ranks_that_disagree_are_told),
+        cmocka_unit_test(ranks_with_another_run_are_told),
         cmocka_unit_test(meshes_without_sense_are_refused),
         cmocka_unit_test(the_ranks_are_reported),
         cmocka_unit_test(the_fastest_mesh_is_chosen),
