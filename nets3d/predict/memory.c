@@ -26,28 +26,12 @@
 #include "volume/orient.h"
 #include "volume/resample/resample_internal.h"
 
-#define SMALL_BYTES        ((size_t)256 << 10) /* headers, lists, strings */
-#define WRITE_THREAD_BYTES ((size_t)2 << 20)   /* gzip's buffers, per thread */
-#define CHUNK_BYTES        ((size_t)1 << 20)   /* that a thread packs at a time */
-#define PIECE_BYTES        ((size_t)1 << 20)   /* that is read at a time */
-#define MIB                (1.0 / (1 << 20))
+#define PIECE_BYTES ((size_t)1 << 20) /* that is read at a time */
+#define MIB         (1.0 / (1 << 20))
 
 static size_t voxels_of(const int64_t n[3])
 {
     return (size_t)(n[0] * n[1] * n[2]);
-}
-
-/* Whether preprocessing copies the scan to permute its axes. */
-static bool is_permuted(const volt_net_set *g)
-{
-    return g->config->transpose_forward[0] != 0 || g->config->transpose_forward[1] != 1;
-}
-
-/* Buffers of a file of `bytes` that threads pack. */
-static size_t packing_bytes(const volt_segmenter *seg, size_t bytes)
-{
-    return volt_min_size((size_t)seg->threads, bytes / CHUNK_BYTES + 3) * WRITE_THREAD_BYTES +
-           SMALL_BYTES;
 }
 
 /* ---- preprocessing ---- */
@@ -103,7 +87,7 @@ static void preprocess_for(reading *r, const volt_predict_sizes *s, const volt_s
         volt_ledger_take(l, labels);
         volt_ledger_give(l, r->voxels * sizeof(int16_t));
     }
-    if (is_permuted(set)) {
+    if (volt_ledger_turns(set)) {
         volt_ledger_touch(l, r->image);
         volt_ledger_touch(l, labels);
     }
@@ -135,7 +119,7 @@ static size_t preprocess_bytes(const volt_predict_sizes *s, const volt_segmenter
         volt_ledger_touch(l, volt_min_size(r.image, PIECE_BYTES + 2 * slice));
     volt_ledger_touch(l, s->turned ? r.image : 0);
     if (volt_segmenter_cascade(seg)) {
-        volt_ledger_touch(l, voxels * 2 * sizeof(int16_t) + SMALL_BYTES);
+        volt_ledger_touch(l, voxels * 2 * sizeof(int16_t) + VOLT_SMALL_BYTES);
         volt_ledger_take(l, voxels * sizeof(int16_t));
     }
     for (int g = 0; g < seg->sets; g++) {
@@ -147,26 +131,6 @@ static size_t preprocess_bytes(const volt_predict_sizes *s, const volt_segmenter
 }
 
 /* ---- the pass ---- */
-
-void volt_ledger_export(volt_ledger *l, const volt_predict_sizes *s, const volt_segmenter *seg)
-{
-    const size_t result = s->masks ? s->masks : s->labels;
-
-    volt_ledger_touch(l, is_permuted(&seg->set[0]) ? result : 0);
-    if (s->masks) /* from which the labels are painted */
-        volt_ledger_take(l, s->labels);
-}
-
-void volt_ledger_write_probability(volt_ledger *l, const volt_predict_sizes *s,
-                                   const volt_segmenter *seg)
-{
-    const size_t one = s->voxels * sizeof(float);
-
-    volt_ledger_take(l, one);
-    volt_ledger_touch(l, is_permuted(&seg->set[0]) || s->turned ? one : 0);
-    volt_ledger_touch(l, s->wanted->packed ? packing_bytes(seg, one) : 0);
-    volt_ledger_give(l, one);
-}
 
 /* On one rank: segment.c. */
 static void pass_alone(volt_ledger *l, const volt_predict_sizes *s, const volt_segmenter *seg)
@@ -284,9 +248,10 @@ done:
 static size_t write_bytes(const volt_predict_sizes *s, const volt_segmenter *seg)
 {
     const size_t copies = s->wanted->regions ? s->voxels * (s->turned ? 2 : 1) : 0;
-    const size_t stored = seg->info.stored ? s->voxels * sizeof(uint16_t) + SMALL_BYTES : 0;
+    const size_t stored =
+        seg->info.stored ? s->voxels * sizeof(uint16_t) + VOLT_SMALL_BYTES : 0;
 
-    return packing_bytes(seg, s->labels) +
+    return volt_ledger_packing(seg, s->labels) +
            volt_max_size(copies, volt_max_size(s->turned ? s->labels : 0, stored));
 }
 
@@ -315,7 +280,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
                                    const volt_grid *grid, const volt_segment_request *wanted,
                                    const char *what)
 {
-    const size_t always = seg->other_bytes + SMALL_BYTES;
+    const size_t always = seg->other_bytes + VOLT_SMALL_BYTES;
     volt_predict_sizes s = {.wanted = wanted};
     volt_predict_memory m = {.network = always, .before = always};
     volt_ledger l = {0};
@@ -335,7 +300,7 @@ volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg
         seg->set[g].most_bytes = volt_max_size(seg->set[g].most_bytes, s.program[g]);
     m.device = s.device;
     m.preprocess = preprocess_bytes(&s, seg);
-    m.compute = l.peak + SMALL_BYTES;
+    m.compute = l.peak + VOLT_SMALL_BYTES;
     m.pass = l.most;
     m.ready = s.labels + s.masks;
     m.write = write_bytes(&s, seg);

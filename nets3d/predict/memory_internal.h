@@ -1,5 +1,5 @@
-/* memory_internal.h - what memory.c and memory_ranks.c share: an account of what is held, step
- * by step, and the bytes of what comes and goes.
+/* memory_internal.h - what memory.c, memory_ranks.c and ledger.c share: an account of what is
+ * held, step by step, and the bytes of what comes and goes.
  *
  * Threads   no shared state.
  */
@@ -8,6 +8,8 @@
 #include "base/core/checked.h"
 #include "nets3d/predict/segmenter.h"
 VOLT_BEGIN_DECLS
+
+#define VOLT_SMALL_BYTES ((size_t)256 << 10) /* headers, lists, strings */
 
 typedef struct volt_ledger {
     size_t held, peak; /* bytes now, and at most */
@@ -58,6 +60,10 @@ typedef struct volt_predict_sizes {
     size_t voxels, labels, masks; /* of the result; masks: of all regions, if wanted */
 } volt_predict_sizes;
 
+/* Whether preprocessing copies the scan to permute its axes. */
+bool volt_ledger_turns(const volt_net_set *g);
+/* Buffers of a file of `bytes` that threads pack. */
+size_t volt_ledger_packing(const volt_segmenter *seg, size_t bytes);
 /* From labels or masks with the axes of the plan, which are held, to those of the scan. */
 void volt_ledger_export(volt_ledger *l, const volt_predict_sizes *s, const volt_segmenter *seg);
 /* One probability after the other with the scan's axes; the first step, with those of the plan,

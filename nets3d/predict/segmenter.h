@@ -318,8 +318,8 @@ typedef struct volt_predict_memory {
 
 /* The next scans that volt_predict_memory_of is asked about are the first ones of a call. */
 void volt_predict_memory_start(volt_segmenter *seg);
-/* For a scan that was read on `grid`. Exact, but for SMALL_BYTES of lists and strings, with
- * these exceptions: nothing is taken to be cropped, since a header does not tell what is zero,
+/* For a scan that was read on `grid`. Exact, but for 256 KiB of lists and strings, with
+ * these exceptions: nothing is taken to be cropped, since headers do not show what is zero,
  * so scans with empty borders need less (of several ranks one may get a stride more than it
  * would have of the whole scan, and another one less); reading and writing count buffers of a
  * format at their most; scans of several shapes, each with a program of its own, come after any
