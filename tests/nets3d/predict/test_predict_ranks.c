@@ -623,15 +623,17 @@ static void all_ranks_stop_when_asked(void **state)
 /* Wherever an allocation fails, on whichever rank: all end, and nothing stays behind. */
 static void memory_that_ends_ends_all_ranks(void **state)
 {
-    static const char *const mesh[] = {"tiles", "z=2", "cases"};
+    static const char *const mesh[] = {"tiles", "z=2", "cases", "y=2"};
     const size_t before = volt_mem_current();
 
     (void)state;
     make_run(RUN, "0, 1, 2", "0, 1, 2", "1, 1, 1", &info, 3);
     start_scans();
     write_scan("a_0000.nii.gz", 18, 8, 9, 2);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         int failures = 0;
+        if (i == 3)
+            make_flat_run(RUN, 3, 0, &info);
         for (int64_t n = 1;; n += n < 40 ? 13 : 29) {
             order o = {.run = {RUN}, .probabilities = n % 2 == 0};
             volt_status st;
