@@ -105,10 +105,10 @@ VOLT_API const volt_dataset_info *volt_predictor_info(const volt_predictor *p);
 /* Number of networks, without those of a previous stage. */
 VOLT_API int volt_predictor_networks(const volt_predictor *p);
 
-/* Peak bytes (mem.h), with ranks of rank 0, of volt_predictor_run on an image of this grid:
- * network, preprocessed image, sums and masks, without the caller's image. Exact for images
- * without empty borders, which are cropped. Collective if ranks split scans along axes.
- * VOLT_EINVAL: another number of channels; sizes that overflow. */
+/* Peak bytes (mem.h), with several ranks of this one, of volt_predictor_run on an image of this
+ * grid: network, preprocessed image, sums and masks, without the caller's image. Exact for
+ * images without empty borders, which are cropped. Collective if ranks work on an image
+ * together. VOLT_EINVAL: another number of channels; sizes that overflow. */
 VOLT_CALL volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out);
 
 /* Segments voxels in memory: `image` (any dtype, channels in the network's order) is converted
@@ -182,7 +182,9 @@ typedef struct volt_predict_result {
     double seconds;     /* in total */
     double network_s;   /* of them: forward passes */
     double read_wait_s; /* of them: waiting for a scan to be read and preprocessed */
-    size_t announced_bytes, peak_bytes; /* network included */
+    /* Network included. The first is exact for a single scan without empty borders; of several
+     * scans that are read, computed and written at the same time, it is the sum at most. */
+    size_t announced_bytes, peak_bytes;
 } volt_predict_result;
 
 /* Segments `cases` (volt_inputs_list). The next case is read and preprocessed and the previous

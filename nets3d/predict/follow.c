@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/core/alloc.h"
+#include "base/core/checked.h"
 #include "base/core/fail.h"
 #include "nets3d/predict/spread.h"
 
@@ -18,17 +19,32 @@ static volt_status follow_scan(volt_segmenter *seg, volt_segmentation *last,
     return volt_segment_jointly(seg, last, &scan, note, &own, cb);
 }
 
+static volt_status find_memory(size_t *announced, volt_segmenter *seg, const volt_note *note,
+                               const volt_segment_request *wanted)
+{
+    volt_segment_request own = *wanted;
+    volt_predict_memory memory;
+    volt_status st;
+
+    own.roi = note->has_roi ? &note->roi : NULL;
+    st = volt_predict_memory_of(&memory, seg, &note->grid[0], &own, "a scan");
+    if (st == VOLT_OK && announced)
+        *announced = volt_max_size(*announced, seg->spread->need[seg->spread->rank]);
+    return st;
+}
+
 /* A failure that rank 0 knows of is its to judge; after any other one no note comes any more.
  */
 static volt_status follow(volt_segmenter *seg, volt_note *note,
-                          const volt_segment_request *wanted, const volt_callbacks *cb)
+                          const volt_segment_request *wanted, size_t *announced,
+                          const volt_callbacks *cb)
 {
     volt_segmentation last = {0};
-    volt_predict_memory memory;
     volt_volume *none = NULL;
     volt_status st = VOLT_OK;
     char own[1024] = "";
 
+    volt_predict_memory_start(seg);
     for (;;) {
         const volt_status heard = volt_spread_listen(seg->spread, note);
         if (heard != VOLT_OK) {
@@ -46,7 +62,7 @@ static volt_status follow(volt_segmenter *seg, volt_note *note,
             volt_segmentation_clear(&last);
             st = follow_scan(seg, &last, note, wanted, cb);
         } else if (note->kind == VOLT_NOTE_MEMORY) {
-            st = volt_predict_memory_of(&memory, seg, &note->grid[0], wanted, "a scan");
+            st = find_memory(announced, seg, note, wanted);
         } else {
             st = volt_probability_jointly(&none, seg, &last, note->output);
         }
@@ -58,13 +74,13 @@ static volt_status follow(volt_segmenter *seg, volt_note *note,
 }
 
 volt_status volt_spread_follow(volt_segmenter *seg, const volt_segment_request *wanted,
-                               const volt_callbacks *cb)
+                               size_t *announced, const volt_callbacks *cb)
 {
     volt_note *note = NULL;
     volt_status st = volt_alloc_zero(&note, 1, sizeof *note, "a note");
 
     if (st == VOLT_OK)
-        st = follow(seg, note, wanted, cb);
+        st = follow(seg, note, wanted, announced, cb);
     else
         volt_comm_fail(seg->spread->comm, st);
     volt_free(note);

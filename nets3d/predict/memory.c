@@ -1,250 +1,311 @@
 /* How much memory a scan will need, from its grid alone.
  *
- * Each sum below is the set of blocks that exist at the same time in one stage of the pass; a
- * stage's peak is the largest of them. They follow scan.c, segment.c, export.c and write.c line
- * by line: a change there of what is alive when must be repeated here, and the tests that
- * compare the announced with the measured peak find what was forgotten. Programs, sums and
- * decoder report their own bytes; only volumes and their copies are counted by hand. "Nothing
- * is cropped" is assumed because the file's header does not show what is zero, so for scans
- * with empty borders the result is an upper bound.
+ * The account below takes and gives back, in order, the blocks of one stage after the other; a
+ * stage's peak is the most that is held at a time. It follows read.c, preprocess_case.c,
+ * scan.c, segment.c, export.c and write.c line by line: a change there of what is alive when
+ * must be repeated here, and the tests that compare the announced with the measured peak find
+ * what was forgotten. Programs, sums and decoder report their own bytes; only volumes and their
+ * copies are counted by hand. "Nothing is cropped" is assumed because the file's header does
+ * not show what is zero.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/core/alloc.h"
 #include "base/core/available.h"
-#include "base/core/checked.h"
-#include "base/mem.h"
 #include "base/core/plural.h"
+#include "base/core/report.h"
+#include "base/mem.h"
 #include "base/threads.h"
 #include "nets3d/device/device_internal.h"
-#include "nets3d/predict/deal.h"
-#include "nets3d/predict/segmenter.h"
+#include "nets3d/plan/plan_internal.h"
+#include "nets3d/predict/memory_internal.h"
+#include "nets3d/predict/shares.h"
 #include "nets3d/predict/spread.h"
 #include "volume/grid/crop.h"
 #include "volume/orient.h"
-#include "volume/resample.h"
+#include "volume/resample/resample_internal.h"
 
-#define SMALL_BYTES        ((size_t)256 << 10) /* headers, lists, strings */
-#define WRITE_THREAD_BYTES ((size_t)2 << 20)   /* gzip's buffers, per thread */
+#define PIECE_BYTES ((size_t)1 << 20) /* that is read at a time */
+#define MIB         (1.0 / (1 << 20))
 
-/* Weights between checkpoint and program; they come and go where several networks or several
- * shapes take turns. */
-static size_t loading_bytes(const volt_segmenter *seg)
+static size_t voxels_of(const int64_t n[3])
 {
-    size_t most = 0;
+    return (size_t)(n[0] * n[1] * n[2]);
+}
 
-    for (int i = 0; i < seg->sets; i++) {
-        const volt_net_set *g = &seg->set[i];
-        if (g->networks > 1 || volt_net_set_is_whole(seg, g))
-            most = volt_max_size(most,
-                                 (size_t)volt_graph_param_elements(g->graph) * sizeof(float));
+/* ---- preprocessing ---- */
+
+/* A scan being preprocessed. */
+typedef struct reading {
+    volt_ledger ledger;
+    size_t voxels, image; /* before resampling: of a channel; bytes of all */
+    size_t label;         /* bytes of a prior mask's label */
+} reading;
+
+/* Resampling of set g's image, which its result replaces; then of its prior mask. */
+static void resample(reading *r, const volt_predict_sizes *s, const volt_segmenter *seg, int g)
+{
+    const volt_plan_config *config = seg->set[g].config;
+    const int64_t *from = s->before[g], *to = s->shape[g];
+    const size_t after = voxels_of(to), pixel = (size_t)seg->info.channels * sizeof(float);
+    volt_ledger *l = &r->ledger;
+    double before[3], spacing[3];
+    volt_orientation o;
+    volt_grid permuted;
+
+    if (memcmp(from, to, sizeof s->shape[g]) == 0 ||
+        volt_orientation_transpose(&o, config->transpose_forward) != VOLT_OK)
+        return;
+    permuted = volt_orientation_grid(o, &s->grid);
+    volt_grid_spacing(before, &permuted);
+    for (int a = 0; a < 3; a++)
+        spacing[a] = config->axes == 2 && a == 0 ? before[0] : config->spacing[a];
+    volt_ledger_touch(
+        l, volt_resample_image_bytes(from, to, seg->info.channels, config->data.order,
+                                     volt_plan_separate_axis(&config->data, before, spacing),
+                                     seg->threads));
+    volt_ledger_take(l, after * pixel);
+    volt_ledger_give(l, r->image);
+    if (config->previous_stage) {
+        volt_ledger_take(l, after * r->label + volt_resample_labels_bytes(to));
+        volt_ledger_give(l, r->voxels * r->label + volt_resample_labels_bytes(to));
     }
-    return most;
 }
 
-/* Whether preprocessing copies the scan to permute its axes. */
-static bool is_permuted(const volt_segmenter *seg, const volt_net_set *g)
+/* The image, which is held, as one set takes it. */
+static void preprocess_for(reading *r, const volt_predict_sizes *s, const volt_segmenter *seg,
+                           int g)
 {
-    return *seg->info.orientation || g->config->transpose_forward[0] != 0 ||
-           g->config->transpose_forward[1] != 1;
-}
+    const volt_net_set *set = &seg->set[g];
+    const size_t labels = set->config->previous_stage ? r->voxels * r->label : 0;
+    const size_t after = voxels_of(s->shape[g]);
+    volt_ledger *l = &r->ledger;
 
-/* Bytes of all sets together while a scan goes through them. */
-typedef struct sizes {
-    size_t device, network, images, logits, preprocess;
-    size_t permute; /* logits of one class on their way to the first set's axes */
-    volt_decode_options decode;
-    /* Of one of several ranks that work on the scan together: its part of an image, its sums,
-     * what it sends and gets with what it copies meanwhile; slices that it decodes at most, of
-     * `of`. */
-    size_t image, sums, moving;
-    int64_t slices, of;
-} sizes;
-
-/* Slices that a rank adds to or decodes, at most. */
-static volt_status most_slices(int64_t *out, const volt_segmenter *seg, const volt_net_set *g,
-                               const int64_t shape[3])
-{
-    const int ranks = seg->spread->ranks;
-    int64_t *row = NULL, most = (shape[0] + ranks - 1) / ranks;
-    volt_tiles tiles = {0};
-    volt_status st = VOLT_OK;
-
-    if (seg->spread->kind == VOLT_SPREAD_TILES) {
-        VOLT_TRY(st, done, volt_alloc(&row, ((size_t)ranks + 1) * sizeof *row, "ranks"));
-        VOLT_TRY(st, done, volt_net_set_place(&tiles, seg, g, shape));
-        volt_deal_rows(row, &tiles, volt_box_of_shape(shape), volt_net_set_rows(g), ranks);
-        for (int r = 0; r < ranks; r++) {
-            const volt_box box = volt_deal_rows_box(&tiles, shape, row[r], row[r + 1]);
-            most = volt_max_i64(most, box.high[0] - box.low[0]);
-        }
+    if (labels) { /* converted, and to the smallest type */
+        volt_ledger_take(l, r->voxels * sizeof(int16_t));
+        volt_ledger_take(l, labels);
+        volt_ledger_give(l, r->voxels * sizeof(int16_t));
     }
-    *out = volt_min_i64(shape[0], most + 4); /* linear interpolation reads neighbours */
-done:
-    volt_tiles_free(&tiles);
-    volt_free(row);
-    return st;
-}
-
-/* Adds a rank's part of a set whose input has `input` voxels. */
-static volt_status add_part(sizes *s, const volt_segmenter *seg, int i, const int64_t shape[3],
-                            int64_t room, size_t input)
-{
-    const volt_net_set *g = &seg->set[i];
-    const size_t channels = (size_t)volt_net_set_channels(seg, g) * sizeof(float);
-    const bool tiles = seg->spread->kind == VOLT_SPREAD_TILES;
-    const bool turned = s->decode.set[i].shape[0] != shape[0] || !tiles;
-    int64_t part[3] = {0, shape[1], shape[2]}, overlap[3] = {0, shape[1], shape[2]};
-    size_t sums, logits;
-    volt_status st = most_slices(&part[0], seg, g, shape);
-
-    if (st != VOLT_OK)
-        return st;
-    overlap[0] = volt_min_i64(part[0], g->config->patch[0] + 4);
-    sums = volt_segmenter_part_bytes(seg, part, shape, room);
-    logits = tiles ? sums : input * (size_t)(seg->outputs + 1) * sizeof(float);
-    s->sums += sums;
-    s->moving = volt_max_size(
-        s->moving,
-        turned ? 2 * logits + sums : 2 * volt_segmenter_part_bytes(seg, overlap, shape, room));
-    s->image = volt_max_size(
-        s->image, tiles ? (size_t)((part[0] + g->config->slices) * part[1] * part[2]) * channels
-                        : input * channels);
-    if (i == 0) {
-        s->slices = part[0];
-        s->of = shape[0];
+    if (volt_ledger_turns(set)) {
+        volt_ledger_touch(l, r->image);
+        volt_ledger_touch(l, labels);
     }
-    return VOLT_OK;
+    volt_ledger_take(l, r->voxels); /* the mask of what is not zero */
+    volt_ledger_touch(l, volt_mask_fill_holes_bytes((int64_t)r->voxels));
+    volt_ledger_touch(l, labels ? r->voxels : 0);
+    volt_ledger_give(l, r->voxels);
+    resample(r, s, seg, g);
+    if (labels) { /* the image again with its channels */
+        volt_ledger_take(l, s->image[g]);
+        volt_ledger_give(l, after * ((size_t)seg->info.channels * sizeof(float) + r->label));
+    }
 }
 
-/* What ranks hold that work together, in place of what one would. `result`: bytes of labels or
- * masks; `voxels`: of the result. */
-static void share_out(volt_predict_memory *m, const sizes *s, const volt_segmenter *seg,
-                      const volt_segment_request *wanted, size_t result, size_t voxels)
+/* From the file to the preprocessed images of all sets. */
+static size_t preprocess_bytes(const volt_predict_sizes *s, const volt_segmenter *seg)
 {
-    const double fraction = (double)s->slices / (double)s->of;
-    const size_t slices = (size_t)((double)result * fraction) + SMALL_BYTES;
-    const size_t each = (size_t)((double)voxels * fraction) * sizeof(float); /* of its slices */
-    const bool probabilities = wanted->probabilities;
-    /* Adding up; then decoding; then probabilities, one class at a time. */
-    const size_t adding = s->sums + s->moving;
-    const size_t decoding = s->sums + volt_decoder_bytes(&s->decode) +
-                            (probabilities ? each * (size_t)seg->sets : 0);
-    const size_t exporting =
-        probabilities ? decoding + result + 2 * each + 2 * voxels * sizeof(float) + m->write
-                      : 0;
+    const size_t voxels = voxels_of(s->grid.n), channel = voxels * sizeof(float);
+    const size_t slice = channel / (size_t)s->grid.n[0];
+    reading r = {.voxels = voxels,
+                 .image = channel * (size_t)seg->info.channels,
+                 .label = seg->info.labels > INT8_MAX + 1 ? 2 : 1};
+    volt_ledger *l = &r.ledger;
 
-    m->compute = volt_max_size(volt_max_size(s->images + s->image + adding, exporting),
-                               decoding + 2 * slices + result);
-    m->others =
-        m->network + volt_max_size(s->image + adding,
-                                   decoding + volt_max_size(slices, probabilities ? each : 0));
+    volt_ledger_take(l, r.image);
+    if (seg->info.channels > 1) /* one file after the other, resampled perhaps */
+        volt_ledger_touch(l, channel * (seg->info.resample_channels ? 2 : 1));
+    else
+        volt_ledger_touch(l, volt_min_size(r.image, PIECE_BYTES + 2 * slice));
+    volt_ledger_touch(l, s->turned ? r.image : 0);
+    if (volt_segmenter_cascade(seg)) {
+        volt_ledger_touch(l, voxels * 2 * sizeof(int16_t) + VOLT_SMALL_BYTES);
+        volt_ledger_take(l, voxels * sizeof(int16_t));
+    }
+    for (int g = 0; g < seg->sets; g++) {
+        if (g + 1 < seg->sets) /* the scan stays for the next set */
+            volt_ledger_take(l, r.image);
+        preprocess_for(&r, s, seg, g);
+    }
+    return l->peak;
 }
 
-static volt_status add_set(sizes *s, const volt_segmenter *seg, int i, const volt_grid *grid,
-                           const volt_segment_request *wanted, const char *what)
+/* ---- the pass ---- */
+
+/* On one rank: segment.c. */
+static void pass_alone(volt_ledger *l, const volt_predict_sizes *s, const volt_segmenter *seg)
 {
-    const volt_net_set *g = &seg->set[i];
-    const size_t pixel = (size_t)seg->info.channels * sizeof(float);
-    const size_t extra = (size_t)volt_net_set_channels(seg, g) * sizeof(float) - pixel;
+    const bool keeps = s->wanted->probabilities;
+    const size_t decoder = volt_decoder_bytes(&s->decode);
+    size_t sums = 0;
+
+    for (int g = 0; g < seg->sets; g++) {
+        volt_ledger_take(l, s->image[g]);
+        sums += s->sums[g];
+    }
+    volt_ledger_take(l, decoder + sums + (s->masks ? s->masks : s->labels));
+    for (int g = 0; g < seg->sets; g++) {
+        volt_ledger_program(l, s->earlier[g], s->program[g]);
+        volt_ledger_touch(l, s->loading[g]);
+        volt_ledger_give(l, s->image[g]);
+        volt_ledger_touch(l, volt_pass_permute_bytes(seg, g, s->shape[g], s->sums[g]));
+    }
+    if (keeps)
+        volt_ledger_take(l, volt_segmenter_has_regions(seg)
+                                ? 0
+                                : s->voxels * (size_t)seg->sets * sizeof(float));
+    else
+        volt_ledger_give(l, sums);
+    volt_ledger_export(l, s, seg);
+    if (keeps)
+        volt_ledger_write_probability(l, s, seg);
+}
+
+/* ---- all together ---- */
+
+/* Weights between checkpoint and program; they come where several networks take turns, or a
+ * program is created for a scan. */
+static size_t loading_bytes(const volt_segmenter *seg, const volt_net_set *g)
+{
+    return g->networks > 1 || volt_net_set_is_whole(seg, g)
+               ? (size_t)volt_graph_param_elements(g->graph) * sizeof(float)
+               : 0;
+}
+
+static volt_status measure_set(volt_predict_sizes *s, const volt_segmenter *seg, int g,
+                               const char *what)
+{
+    const volt_net_set *set = &seg->set[g];
+    const size_t pixel = (size_t)volt_net_set_channels(seg, set) * sizeof(float);
     const size_t logits = (size_t)(seg->outputs + 1) * sizeof(float);
-    const bool rolling = seg->sets == 1 && !wanted->probabilities;
-    const bool last = i + 1 == seg->sets;
-    size_t before, after, all, network = 0, device = 0, input = 0;
-    int64_t shape[3], own[3], patch[3], room; /* own: before resampling */
+    size_t before, after, all, device = 0;
+    int64_t *shape = s->shape[g];
     int axis[3];
     volt_status st;
 
-    volt_net_set_axes(axis, &seg->set[0], g);
-    VOLT_TRY(st, done, volt_net_set_shape(shape, own, g, grid));
+    volt_net_set_axes(axis, &seg->set[0], set);
+    VOLT_TRY(st, done, volt_net_set_shape(shape, s->before[g], set, &s->grid));
     /* With this check none of the sums can overflow. */
-    if (volt_extent_bytes(&before, own, 3, 1) || volt_extent_bytes(&after, shape, 3, 1) ||
+    if (volt_extent_bytes(&before, s->before[g], 3, 1) ||
+        volt_extent_bytes(&after, shape, 3, 1) ||
         volt_mul_size(&all, volt_max_size(before, after),
-                      (size_t)seg->sets * 16 * (pixel + extra + logits))) {
+                      (size_t)seg->sets * 16 * (pixel + logits))) {
         st = volt_fail(VOLT_EINVAL, "%s: %lld x %lld x %lld voxels are more than memory has",
                        what, (long long)shape[0], (long long)shape[1], (long long)shape[2]);
         goto done;
     }
-    VOLT_TRY(st, done, volt_net_set_bytes(&network, &device, &input, seg, g, shape));
-    s->network += network;
+    VOLT_TRY(st, done,
+             volt_net_set_bytes(&s->program[g], &device, &s->box[g], seg, set, shape));
+    s->earlier[g] = volt_net_set_is_whole(seg, set) ? set->most_bytes : s->program[g];
     s->device += device;
-    volt_net_set_patch(patch, seg, g, shape);
-    /* The scan (kept for the next set), its copy, the preprocessed images so far. Resampling
-     * takes the most; reading channel by channel, permuting the copy and the mask of non-zero
-     * voxels take no more. */
-    s->preprocess = volt_max_size(
-        s->preprocess, (last ? 0 : before * pixel) + s->images + before * pixel +
-                           volt_max_size(before, after) * pixel +
-                           volt_max_size(volt_resample_scratch_bytes(own, shape, seg->threads),
-                                         volt_mask_fill_holes_bytes((int64_t)before)));
-    if (extra) /* the mask on both grids; then the image again with its channels */
-        s->preprocess = volt_max_size(s->preprocess + 5 * before + 2 * after,
-                                      s->images + after * (2 * pixel + extra + 2));
-    s->images += after * (pixel + extra);
-    room = rolling ? volt_net_set_room(g, shape[0], patch[0]) : shape[0];
-    s->logits += volt_segmenter_sums_bytes(seg, shape, room);
-    if (axis[0] != 0 || axis[1] != 1)
-        s->permute = volt_max_size(s->permute, after * sizeof(float) + SMALL_BYTES);
+    s->loading[g] = loading_bytes(seg, set);
+    s->image[g] = after * pixel;
+    s->sums[g] =
+        volt_segmenter_sums_bytes(seg, shape, volt_shares_room(seg, g, shape, s->wanted));
     for (int a = 0; a < 3; a++) { /* the decoder's axes are the first set's */
-        s->decode.set[i].shape[a] = shape[axis[a]];
-        s->decode.to[a] = own[axis[a]];
+        s->decode.set[g].shape[a] = shape[axis[a]];
+        s->decode.to[a] = s->before[g][axis[a]];
     }
-    if (volt_spread_is_joint(seg->spread))
-        st = add_part(s, seg, i, shape, room, input);
 done:
     return st;
+}
+
+/* All sizes, in the order in which ranks meet. */
+static volt_status measure(volt_predict_sizes *s, volt_segmenter *seg, const volt_grid *grid,
+                           const char *what)
+{
+    volt_status st = volt_grid_check(grid, what);
+
+    if (st != VOLT_OK)
+        return st;
+    VOLT_TRY(st, done, volt_scan_grid(&s->grid, &s->turned, seg, grid));
+    s->decode = volt_decode_defaults();
+    s->decode.classes = seg->outputs;
+    s->decode.sets = seg->sets;
+    s->decode.threads = seg->threads;
+    for (int g = 0; g < seg->sets; g++) {
+        st = measure_set(s, seg, g, what);
+        if (volt_spread_is_joint(seg->spread))
+            st = volt_spread_agree(seg->spread, st);
+        if (st != VOLT_OK)
+            goto done;
+    }
+    if (seg->device->memory && seg->sets == 1 && !s->wanted->probabilities &&
+        !volt_spread_is_joint(seg->spread) &&
+        volt_segmenter_scores(seg, &s->decode) != &volt_host_scores) {
+        s->device += s->sums[0];
+        s->sums[0] = 0;
+    }
+    s->voxels = voxels_of(s->decode.to);
+    s->labels = s->voxels * volt_dtype_bytes(seg->dtype);
+    if (s->wanted->regions && volt_segmenter_has_regions(seg))
+        s->masks = s->voxels * (size_t)seg->outputs;
+done:
+    return st;
+}
+
+/* What a mask takes on its way to its file, besides the results. */
+static size_t write_bytes(const volt_predict_sizes *s, const volt_segmenter *seg)
+{
+    const size_t copies = s->wanted->regions ? s->voxels * (s->turned ? 2 : 1) : 0;
+    const size_t stored =
+        seg->info.stored ? s->voxels * sizeof(uint16_t) + VOLT_SMALL_BYTES : 0;
+
+    return volt_ledger_packing(seg, s->labels) +
+           volt_max_size(copies, volt_max_size(s->turned ? s->labels : 0, stored));
+}
+
+/* What each rank needs for the scan. */
+static volt_status gather_needs(const volt_spread *sp, const volt_predict_memory *m)
+{
+    const size_t mine = sp->rank == 0 ? volt_predict_memory_alone(m) : m->pass;
+
+    return volt_comm_all_gather(sp->comm, sp->need, &mine, sizeof mine);
+}
+
+void volt_predict_memory_start(volt_segmenter *seg)
+{
+    size_t host, device;
+
+    for (int g = 0; g < seg->sets; g++) {
+        volt_net_set *set = &seg->set[g];
+        set->most_bytes = 0;
+        if (set->program &&
+            volt_net_set_bytes(&host, &device, NULL, seg, set, set->patch) == VOLT_OK)
+            set->most_bytes = host;
+    }
 }
 
 volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg,
                                    const volt_grid *grid, const volt_segment_request *wanted,
                                    const char *what)
 {
-    const bool permuted = is_permuted(seg, &seg->set[0]);
-    const bool regions = wanted->regions && volt_segmenter_has_regions(seg);
-    const size_t back = *seg->info.orientation ? 1 : 0; /* copies with the file's axes */
-    sizes s = {.decode = volt_decode_defaults()};
-    volt_predict_memory m = {0};
-    const size_t packing = (size_t)seg->threads * WRITE_THREAD_BYTES + SMALL_BYTES;
-    size_t voxels, labels, masks, decoder, kept = 0, finish, exported;
-    volt_status st = volt_grid_check(grid, what);
+    const size_t always = seg->other_bytes + VOLT_SMALL_BYTES;
+    volt_predict_sizes s = {.wanted = wanted};
+    volt_predict_memory m = {.network = always, .before = always};
+    volt_ledger l = {0};
+    volt_status st;
 
-    if (st != VOLT_OK)
-        return st;
-    s.decode.classes = seg->outputs;
-    s.decode.sets = seg->sets;
-    s.decode.threads = seg->threads;
-    for (int i = 0; i < seg->sets; i++)
-        VOLT_TRY(st, done, add_set(&s, seg, i, grid, wanted, what));
-    if (seg->device->memory && seg->sets == 1 && !wanted->probabilities &&
-        volt_segmenter_scores(seg, &s.decode) != &volt_host_scores) {
-        s.device += s.logits;
-        s.logits = 0;
+    VOLT_TRY(st, done, measure(&s, seg, grid, what));
+    for (int g = 0; g < seg->sets; g++) {
+        m.network += s.program[g];
+        m.before += s.earlier[g];
     }
-    voxels = (size_t)(s.decode.to[0] * s.decode.to[1] * s.decode.to[2]);
-    labels = voxels * volt_dtype_bytes(seg->dtype);
-    masks = regions ? voxels * (size_t)seg->outputs : 0;
-    decoder = volt_decoder_bytes(&s.decode);
-    if (wanted->probabilities)
-        kept = s.logits + decoder + voxels * sizeof(float) * (size_t)seg->sets;
-    /* Permuting back copies; labels are created after the masks of regions. */
-    finish = kept + (regions ? masks + volt_max_size(permuted ? masks : 0, labels)
-                             : labels + (permuted ? labels : 0));
+    l.programs = m.before;
+    if (volt_spread_is_joint(seg->spread))
+        VOLT_TRY(st, done, volt_ledger_pass_jointly(&l, &s, seg));
+    else
+        pass_alone(&l, &s, seg);
+    for (int g = 0; g < seg->sets; g++)
+        seg->set[g].most_bytes = volt_max_size(seg->set[g].most_bytes, s.program[g]);
     m.device = s.device;
-    m.network = s.network + loading_bytes(seg) + seg->other_bytes + SMALL_BYTES;
-    m.preprocess = s.preprocess + SMALL_BYTES;
-    exported =
-        kept + labels + masks + packing + voxels * sizeof(float) * (permuted || back ? 2 : 1);
-    m.compute =
-        volt_max_size(s.images + s.logits + s.permute + decoder + (regions ? masks : labels),
-                      wanted->probabilities ? volt_max_size(finish, exported) : finish) +
-        SMALL_BYTES;
-    m.ready = labels + masks;
-    m.write = packing + volt_max_size(wanted->regions ? voxels * (1 + back) : 0, back * labels);
-    if (volt_spread_is_joint(seg->spread)) {
-        share_out(&m, &s, seg, wanted, regions ? masks + labels : labels, voxels);
-        m.compute = volt_max_size(m.compute, wanted->probabilities ? 0 : finish);
-    }
+    m.preprocess = preprocess_bytes(&s, seg);
+    m.compute = l.peak + VOLT_SMALL_BYTES;
+    m.pass = l.most;
+    m.ready = s.labels + s.masks;
+    m.write = write_bytes(&s, seg);
+    if (volt_spread_is_joint(seg->spread))
+        VOLT_TRY(st, done, gather_needs(seg->spread, &m));
     *out = m;
 done:
     return st;
@@ -252,8 +313,8 @@ done:
 
 size_t volt_predict_memory_alone(const volt_predict_memory *m)
 {
-    return m->network +
-           volt_max_size(volt_max_size(m->preprocess, m->compute), m->ready + m->write);
+    return volt_max_size(volt_max_size(m->before + m->preprocess, m->pass),
+                         m->network + m->ready + m->write);
 }
 
 size_t volt_predict_memory_left(const volt_segmenter *seg)
@@ -279,7 +340,7 @@ static volt_status check_hosts(const volt_segmenter *seg, const volt_predict_mem
         for (int i = 0; i < sp->ranks; i++) {
             if (strcmp(volt_comm_host(sp->comm, i), host) != 0)
                 continue;
-            need += i == 0 ? volt_predict_memory_alone(m) : m->others;
+            need += i == 0 ? volt_predict_memory_alone(m) : sp->need[i];
             left = volt_min_size(left, sp->left[i]);
             ranks++;
         }
@@ -320,4 +381,31 @@ volt_status volt_predict_memory_check(const volt_segmenter *seg, const volt_pred
     return volt_fail(VOLT_ENOMEM, "%s: prediction needs %s of memory, but only %s is available",
                      what, volt_mem_words(needed, volt_predict_memory_alone(m)),
                      volt_mem_words(there, left));
+}
+
+enum { LISTED = 16 }; /* ranks whose memory is logged one by one */
+
+void volt_predict_memory_report(const volt_callbacks *cb, const size_t needs[], int ranks)
+{
+    size_t least = needs[1], most = needs[1];
+    char list[LISTED * 24] = "";
+
+    for (int r = 1; r < ranks; r++) {
+        const size_t at = strlen(list);
+        least = volt_min_size(least, needs[r]);
+        most = volt_max_size(most, needs[r]);
+        if (ranks <= LISTED)
+            snprintf(list + at, sizeof list - at, "%s%.0f", r > 1 ? ", " : "",
+                     (double)needs[r] * MIB);
+    }
+    if (most == 0)
+        return; /* no scan */
+    if (least == most)
+        volt_report(cb, VOLT_LOG_INFO, "memory of each other rank: %.0f MiB at most",
+                    (double)most * MIB);
+    else if (ranks <= LISTED)
+        volt_report(cb, VOLT_LOG_INFO, "memory of each other rank: %s MiB at most", list);
+    else
+        volt_report(cb, VOLT_LOG_INFO, "memory of each other rank: %.0f to %.0f MiB at most",
+                    (double)least * MIB, (double)most * MIB);
 }

@@ -4,6 +4,7 @@
 
 #include "base/core/checked.h"
 #include "base/core/alloc.h"
+#include "base/mem.h"
 #include "nets3d/device/device_internal.h"
 #include "nets3d/predict/segmenter.h"
 #include "nets3d/predict/spread.h"
@@ -86,29 +87,42 @@ static bool is_split(const volt_segmenter *seg)
     return seg->spread && seg->spread->kind == VOLT_SPREAD_VOLUME;
 }
 
-/* Voxels of an input of `program`, which was created for tiles of `patch`. */
-static size_t input_voxels(const volt_segmenter *seg, const volt_program *program,
-                           const int64_t patch[3])
+/* The ranks of one program; NULL: this one. Slices of 2-D networks stay apart. */
+static const volt_mesh *mesh_of(const volt_segmenter *seg, const volt_net_set *g)
 {
-    return is_split(seg) ? (size_t)volt_box_voxels(volt_program_box(program))
-                         : volt_patch_voxels(patch);
+    if (!is_split(seg))
+        return NULL;
+    return g->config->axes == 2 ? seg->spread->plane : seg->spread->mesh;
 }
 
-volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
-                                 const volt_net_set *g, const int64_t patch[3])
+/* Voxels of an input of `program`. */
+static size_t input_voxels(const volt_program *program)
+{
+    return (size_t)volt_box_voxels(volt_program_box(program));
+}
+
+/* A program with these extents that holds no tensors yet; *bytes: what it takes without them.
+ */
+static volt_status create_program(volt_program **out, size_t *bytes, const volt_segmenter *seg,
+                                  const volt_net_set *g, const int64_t patch[3])
 {
     volt_program_options o = volt_program_defaults();
+    volt_mem_scope scope;
+    volt_status st;
 
     o.n = g->batch;
     o.precision = g->precision;
     o.mode = VOLT_INFER;
     o.threads = seg->threads;
     memcpy(o.extent, patch, sizeof o.extent);
-    if (is_split(seg)) {
-        o.mesh = seg->spread->mesh;
-        o.samples = o.n;
-    }
-    return volt_program_create(out, g->graph, seg->device, &o);
+    o.mesh = mesh_of(seg, g);
+    o.samples = o.n;
+    volt_mem_scope_enter(&scope);
+    st = volt_program_create(out, g->graph, seg->device, &o);
+    volt_mem_scope_leave(&scope);
+    if (st == VOLT_OK)
+        *bytes = (size_t)volt_mem_scope_held(&scope);
+    return st;
 }
 
 void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g)
@@ -144,21 +158,21 @@ volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g, const int
         return VOLT_OK;
     volt_net_set_release(seg, g);
     memcpy(g->patch, patch, sizeof patch);
-    VOLT_TRY(st, done, volt_net_set_program(&g->program, seg, g, patch));
+    VOLT_TRY(st, done, create_program(&g->program, &g->program_bytes, seg, g, patch));
     VOLT_TRY(st, done, volt_net_set_bytes(&host, &device, NULL, seg, g, shape));
     VOLT_TRY(st, done, volt_device_check_memory(seg->device, device, 0, "the network", ""));
     VOLT_TRY(
         st, done,
         volt_pinned_alloc((void **)&g->input, seg->device,
                           (size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) *
-                              input_voxels(seg, g->program, patch) * sizeof *g->input,
+                              input_voxels(g->program) * sizeof *g->input,
                           "tiles"));
     VOLT_TRY(st, done, volt_event_create(&g->uploaded, seg->device));
     if (!seg->device->host_memory)
         VOLT_TRY(st, done,
                  volt_alloc(&g->scores,
-                            (size_t)g->batch * (size_t)seg->outputs *
-                                input_voxels(seg, g->program, patch) * sizeof *g->scores,
+                            (size_t)g->batch * (size_t)seg->outputs * input_voxels(g->program) *
+                                sizeof *g->scores,
                             "the tiles' scores"));
     if (!seg->options.constant && !is_split(seg)) {
         VOLT_TRY(st, done,
@@ -207,21 +221,23 @@ volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g, const int64_
     return st == VOLT_OK ? volt_net_set_load(g, 0) : st;
 }
 
-volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
+volt_status volt_net_set_bytes(size_t *host, size_t *device, volt_box *box,
                                const volt_segmenter *seg, const volt_net_set *g,
                                const int64_t shape[3])
 {
-    size_t there;
     volt_program *other = NULL;
+    const volt_program *program = g->program;
+    size_t there, voxels, own = g->program_bytes;
     volt_program_memory m;
     int64_t patch[3];
-    size_t voxels;
     volt_status st = VOLT_OK;
 
     volt_net_set_patch(patch, seg, g, shape);
-    if (!g->program || memcmp(patch, g->patch, sizeof patch) != 0)
-        VOLT_TRY(st, done, volt_net_set_program(&other, seg, g, patch));
-    volt_program_memory_of(other ? other : g->program, &m);
+    if (!program || memcmp(patch, g->patch, sizeof patch) != 0) {
+        VOLT_TRY(st, done, create_program(&other, &own, seg, g, patch));
+        program = other;
+    }
+    volt_program_memory_of(program, &m);
     if (volt_extent_bytes(&voxels, patch, 3, sizeof(float))) {
         st = volt_fail(VOLT_EINVAL,
                        "tiles of %lld x %lld x %lld voxels are more than memory has",
@@ -229,15 +245,15 @@ volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
         goto done;
     }
     there = weights_are_copied(seg) ? voxels : 0;
-    voxels = input_voxels(seg, other ? other : g->program, patch) * sizeof(float);
-    if (input)
-        *input = voxels / sizeof(float);
+    voxels = input_voxels(program) * sizeof(float);
+    if (box)
+        *box = volt_program_box(program);
     there += m.total;
     *host = ((size_t)g->batch * (size_t)volt_network_in_channels(&g->config->net) +
              (seg->device->host_memory ? 0 : (size_t)g->batch * (size_t)seg->outputs) +
              (seg->options.constant || is_split(seg) ? 0 : 1)) *
                 voxels +
-            m.messages + (seg->device->memory ? 0 : there);
+            own + m.messages + (seg->device->memory ? 0 : there);
     *device = seg->device->memory ? there : 0;
 done:
     volt_program_free(other);

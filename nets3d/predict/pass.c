@@ -130,3 +130,16 @@ volt_status volt_pass_permute(volt_stitch *s, const int axis[3], int threads)
 done:
     return st;
 }
+
+size_t volt_pass_permute_bytes(const volt_segmenter *seg, int g, const int64_t part[3],
+                               size_t sums)
+{
+    const bool half = sums == volt_stitch_bytes(seg->outputs, part, part[0], true);
+    int axis[3];
+
+    volt_net_set_axes(axis, &seg->set[0], &seg->set[g]);
+    if (axis[0] == 0 && axis[1] == 1)
+        return 0;
+    return volt_patch_voxels(part) * (half ? sizeof(uint16_t) : sizeof(float)) +
+           sizeof(volt_volume);
+}

@@ -24,6 +24,10 @@ void volt_pass_decoder_options(volt_decode_options *out, const volt_segmenter *s
 /* Permutes the finished logits of a set to the first set's axes, class by class. VOLT_ENOMEM.
  */
 VOLT_MUST_USE volt_status volt_pass_permute(volt_stitch *s, const int axis[3], int threads);
+/* What that takes for the sums of set g over `part`, which are `sums` bytes; 0 without set g's
+ * axes being others. */
+size_t volt_pass_permute_bytes(const volt_segmenter *seg, int g, const int64_t part[3],
+                               size_t sums);
 
 VOLT_END_DECLS
 #endif

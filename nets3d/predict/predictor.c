@@ -351,7 +351,7 @@ static volt_status run_stage(volt_segmenter *seg, const volt_volume *image,
     if (joint && (st = volt_spread_agree(sp, st)) != VOLT_OK)
         return st;
     if (joint && sp->rank > 0)
-        st = volt_spread_follow(seg, &wanted, &own);
+        st = volt_spread_follow(seg, &wanted, NULL, &own);
     else if (st == VOLT_OK)
         st = lead_stage(seg, image, mask, &made, &own);
     if (joint && sp->rank == 0)
@@ -413,24 +413,38 @@ done:
     return st;
 }
 
-volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out)
+/* Of one stage; *peak: from the image to the labels on this rank. */
+static volt_status stage_memory(volt_predict_memory *out, size_t *peak, volt_segmenter *seg,
+                                const volt_grid *grid)
 {
     const volt_segment_request wanted = {0};
+    volt_predict_memory m;
+    volt_status st;
+
+    volt_predict_memory_start(seg);
+    VOLT_TRY(st, done, volt_predict_memory_of(&m, seg, grid, &wanted, "the image"));
+    m.write = 0;
+    *peak = volt_spread_is_joint(seg->spread) && seg->spread->rank > 0
+                ? m.pass
+                : volt_predict_memory_alone(&m);
+    *peak += m.device;
+    *out = m;
+done:
+    return st;
+}
+
+volt_status volt_predictor_memory(volt_predictor *p, const volt_grid *grid, size_t *out)
+{
     volt_predict_memory m, first;
-    size_t all;
+    size_t all, before;
     volt_status st;
 
     VOLT_TRY(st, done, check_channels(p, grid));
-    VOLT_TRY(st, done, volt_predict_memory_of(&m, p->stage, grid, &wanted, "the image"));
-    m.network += m.device;
-    all = m.network + volt_max_size(m.preprocess, m.compute);
+    VOLT_TRY(st, done, stage_memory(&m, &all, p->stage, grid));
     if (p->previous) { /* its programs stay, and its mask while the second stage works */
-        VOLT_TRY(st, done,
-                 volt_predict_memory_of(&first, p->previous, grid, &wanted, "the image"));
-        first.network += first.device;
-        all = volt_max_size(first.network + volt_max_size(first.preprocess, first.compute) +
-                                m.network,
-                            first.network + first.ready + all);
+        VOLT_TRY(st, done, stage_memory(&first, &before, p->previous, grid));
+        all = volt_max_size(before + m.network + m.device,
+                            first.network + first.device + first.ready + all);
     }
     *out = all;
 done:

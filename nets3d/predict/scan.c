@@ -116,6 +116,20 @@ volt_status volt_scan_roi(volt_box *out, const volt_box *box, const volt_segment
     return st;
 }
 
+volt_status volt_scan_grid(volt_grid *out, bool *turned, const volt_segmenter *seg,
+                           const volt_grid *grid)
+{
+    volt_orientation o = {.from = {0, 1, 2}};
+    volt_status st = VOLT_OK;
+
+    if (*seg->info.orientation)
+        VOLT_TRY(st, done, volt_orientation_to(&o, grid, seg->info.orientation));
+    *turned = !volt_orientation_is_identity(o);
+    *out = volt_orientation_grid(o, grid);
+done:
+    return st;
+}
+
 void volt_report_orientation(const volt_callbacks *cb, const volt_image_header *header,
                              const char *file)
 {

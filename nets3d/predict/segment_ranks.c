@@ -8,9 +8,8 @@
 
 #include "base/core/alloc.h"
 #include "base/core/report.h"
-#include "nets3d/predict/deal.h"
 #include "nets3d/predict/exchange.h"
-#include "nets3d/predict/pass.h"
+#include "nets3d/predict/shares.h"
 #include "nets3d/predict/volume_pass.h"
 #include "volume/orient.h"
 
@@ -24,14 +23,7 @@ typedef struct pass {
     volt_segmentation *out;
     volt_preprocessed_scan *scan; /* rank 0: the images */
     bool known;                   /* a failure is known to all ranks */
-    volt_scan_axes axes;
-    volt_box part; /* of the crop: what is asked for */
-    int64_t crop[3];
-    int axis[VOLT_PREDICT_MAX_SETS][3]; /* volt_net_set_axes */
-    /* Of the set at work, per rank: rows of tiles (ranks + 1) and, behind them, cuts; the part
-     * of the scan that they read, that they add to, and that the rank decodes. */
-    int64_t *row;
-    volt_box *image, *have, *need;
+    volt_shares shares;
     volt_sums sums[VOLT_PREDICT_MAX_SETS]; /* with boxes in the first set's axes at the end */
     volt_decode_options options;
 } pass;
@@ -45,127 +37,33 @@ static volt_status meet(pass *p, volt_status mine)
     return st;
 }
 
-/* ---- who does what ---- */
-
 static volt_status open_pass(pass *p)
 {
-    const size_t ranks = (size_t)p->sp->ranks;
-    const volt_preprocessed *frame = &p->note->frame[0];
     volt_preprocessed_scan frames = {0}; /* without voxels */
     volt_status st;
 
-    p->out->frame = *frame;
-    VOLT_TRY(st, done, volt_scan_axes_of(&p->axes, frame));
-    p->part = volt_pass_part(&p->axes, frame->crop, p->wanted->roi);
-    volt_box_shape(p->crop, frame->crop);
-    for (int g = 0; g < p->seg->sets; g++) {
-        volt_net_set_axes(p->axis[g], &p->seg->set[0], &p->seg->set[g]);
-        frames.set[g] = p->note->frame[g];
-    }
-    volt_pass_decoder_options(&p->options, p->seg, &frames, p->note->shape[0]);
+    p->out->frame = p->note->frame[0];
     VOLT_TRY(st, done,
-             volt_alloc_zero(&p->out->first, ranks + 1, sizeof *p->out->first, "ranks"));
-    VOLT_TRY(st, done, volt_alloc_zero(&p->row, 2 * (ranks + 1), sizeof *p->row, "ranks"));
-    VOLT_TRY(st, done, volt_alloc_zero(&p->image, ranks, sizeof *p->image, "ranks"));
-    VOLT_TRY(st, done, volt_alloc_zero(&p->have, ranks, sizeof *p->have, "ranks"));
-    st = volt_alloc_zero(&p->need, ranks, sizeof *p->need, "ranks");
+             volt_shares_open(&p->shares, p->seg, &p->note->frame[0], p->note->shape,
+                              p->wanted->roi));
+    for (int g = 0; g < p->seg->sets; g++)
+        frames.set[g] = p->note->frame[g];
+    volt_pass_decoder_options(&p->options, p->seg, &frames, p->note->shape[0]);
 done:
     return st;
 }
 
-/* The part of set g's scan on which slices low <= z < high of the result depend. Decoding reads
- * whole rows and columns, so it is cut along one axis only. */
-static volt_box needed(const pass *p, int g, int64_t low, int64_t high)
-{
-    const int64_t *shape = p->note->shape[g];
-    const int z = p->axis[g][0];
-    volt_box part = p->part, box = volt_box_of_shape(shape), source;
-
-    if (low >= high || volt_box_is_empty(p->part))
-        return (volt_box){{0, 0, 0}, {0, 0, 0}};
-    part.low[0] = low;
-    part.high[0] = high;
-    source = volt_pass_source(part, shape, p->crop, p->axis[g]);
-    box.low[z] = source.low[z];
-    box.high[z] = source.high[z];
-    return box;
-}
-
-/* Which slices of the result each rank decodes: those near which it works on the first set. */
-static void deal_result(pass *p, const int64_t cut[])
-{
-    volt_deal_result(p->out->first, cut, p->note->shape[0][0], p->crop[0], p->part,
-                     p->sp->ranks);
-}
-
-static void deal_needs(pass *p, int g)
-{
-    const int64_t *first = p->out->first;
-
-    for (int r = 0; r < p->sp->ranks; r++)
-        p->need[r] = needed(p, g, first[r], first[r + 1]);
-}
-
-/* Rows of tiles of set g. `source`: the part of the scan that the result depends on. */
-static void deal_tiles(pass *p, int g, const volt_tiles *tiles, volt_box source)
-{
-    const volt_net_set *set = &p->seg->set[g];
-    const int64_t around = set->config->slices > 1 ? set->config->slices : 0;
-    const int64_t margin[3] = {around, 0, 0};
-    const int64_t *shape = p->note->shape[g];
-
-    volt_deal_rows(p->row, tiles, source, volt_net_set_rows(set), p->sp->ranks);
-    for (int r = 0; r < p->sp->ranks; r++) {
-        p->have[r] = volt_deal_rows_box(tiles, shape, p->row[r], p->row[r + 1]);
-        p->image[r] = p->have[r];
-        if (!volt_box_is_empty(p->have[r]))
-            p->image[r] =
-                volt_box_intersect(volt_box_grow(p->have[r], margin), volt_box_of_shape(shape));
-    }
-    if (g == 0) {
-        int64_t *cut = p->row + p->sp->ranks + 1;
-        volt_deal_slices(cut, p->have, shape[0], p->sp->ranks);
-        deal_result(p, cut);
-    }
-    deal_needs(p, g);
-}
-
 /* ---- logits ---- */
 
-/* Slices that one rank would hold; they decide how precisely sums are held. */
-static int64_t room_of_one(const pass *p, int g)
-{
-    const bool rolling = p->seg->sets == 1 && !p->wanted->probabilities;
-    const int64_t *shape = p->note->shape[g];
-    int64_t patch[3];
-
-    volt_net_set_patch(patch, p->seg, &p->seg->set[g], shape);
-    return rolling ? volt_net_set_room(&p->seg->set[g], shape[0], patch[0]) : shape[0];
-}
-
-/* Sums over `box`; where it is empty, over one voxel, so that there is something to pass on. */
 static volt_status open_sums(volt_sums *out, const pass *p, int g, volt_box box)
 {
+    const int64_t *shape = p->note->shape[g];
     int64_t n[3];
 
-    if (volt_box_is_empty(box))
-        box = (volt_box){{0, 0, 0}, {1, 1, 1}};
     volt_box_shape(n, box);
     out->box = box;
-    return volt_segmenter_open_part(&out->stitch, p->seg, n, p->note->shape[g],
-                                    room_of_one(p, g));
-}
-
-static volt_box hull(volt_box a, volt_box b)
-{
-    if (volt_box_is_empty(a) || volt_box_is_empty(b))
-        return volt_box_is_empty(a) ? b : a;
-    return volt_box_hull(a, b);
-}
-
-static bool is_upright(const pass *p, int g)
-{
-    return p->axis[g][0] == 0 && p->axis[g][1] == 1;
+    return volt_segmenter_open_part(&out->stitch, p->seg, n, shape,
+                                    volt_shares_room(p->seg, g, shape, p->wanted));
 }
 
 /* This rank's rows of tiles. */
@@ -173,11 +71,12 @@ static volt_status run_rows(pass *p, int g, const volt_tiles *tiles, volt_sums *
                             volt_volume *image, volt_box source)
 {
     const int me = p->sp->rank;
+    const volt_shares *s = &p->shares;
     const volt_box all = volt_box_of_shape(p->note->shape[g]);
-    volt_scan_piece piece = {.image = me == 0 ? all : p->image[me],
+    volt_scan_piece piece = {.image = me == 0 ? all : s->image[me],
                              .sums = sums->box,
-                             .row = p->row[me],
-                             .row_end = p->row[me + 1]};
+                             .row = s->row[me],
+                             .row_end = s->row[me + 1]};
     volt_tiling tiling = {.scores = &volt_host_scores,
                           .stitch = &sums->stitch,
                           .part = &source,
@@ -204,7 +103,7 @@ static bool ends_call(volt_status st)
 static volt_status scatter(pass *p, int g, volt_volume **image)
 {
     return volt_exchange_scatter(p->sp, image, p->sp->rank == 0 ? p->scan->set[g].image : NULL,
-                                 &p->note->grid[g], p->image);
+                                 &p->note->grid[g], p->shares.image);
 }
 
 static void drop_image(pass *p, int g)
@@ -217,33 +116,32 @@ static void drop_image(pass *p, int g)
 static volt_status sum_tiles(pass *p, int g)
 {
     const int me = p->sp->rank;
-    const int64_t *shape = p->note->shape[g];
-    const volt_box source = volt_pass_source(p->part, shape, p->crop, p->axis[g]);
+    volt_shares *s = &p->shares;
+    const bool is_turned = volt_shares_is_turned(s, g);
     volt_sums turned = {.stitch = {.sum = NULL}}, *own = &p->sums[g];
     volt_volume *image = NULL;
     volt_tiles tiles = {0};
     volt_status st;
 
-    st = volt_net_set_place(&tiles, p->seg, &p->seg->set[g], shape);
+    st = volt_net_set_place(&tiles, p->seg, &p->seg->set[g], p->note->shape[g]);
     if (st == VOLT_OK) {
-        deal_tiles(p, g, &tiles, volt_box_is_empty(p->part) ? p->part : source);
-        st = is_upright(p, g) ? open_sums(own, p, g, hull(p->have[me], p->need[me]))
-                              : open_sums(own, p, g, p->need[me]);
+        volt_shares_tiles(s, g, &tiles);
+        st = open_sums(own, p, g, volt_shares_sums(s, g, me));
     }
-    if (st == VOLT_OK && !is_upright(p, g)) {
-        st = open_sums(&turned, p, g, p->have[me]);
+    if (st == VOLT_OK && is_turned) {
+        st = open_sums(&turned, p, g, volt_shares_held(s->have[me]));
         own = &turned;
     }
     VOLT_TRY(st, done, meet(p, st));
     VOLT_TRY(st, done, scatter(p, g, &image));
-    st = run_rows(p, g, &tiles, own, image, source);
+    st = run_rows(p, g, &tiles, own, image, volt_shares_source(s, g));
     if (ends_call(st)) /* the others are told at once, not when they have run their tiles */
         goto done;
     VOLT_TRY(st, done, meet(p, st));
     volt_volume_free(image);
     image = NULL;
     drop_image(p, g);
-    st = volt_exchange_add(p->sp, &p->sums[g], own, p->have, p->need, p->seg->threads);
+    st = volt_exchange_add(p->sp, &p->sums[g], own, s->have, s->need, p->seg->threads);
 done:
     volt_volume_free(image);
     volt_tiles_free(&tiles);
@@ -254,29 +152,27 @@ done:
 /* The same with one program over all ranks. */
 static volt_status sum_volume(pass *p, int g)
 {
-    const int ranks = p->sp->ranks;
+    volt_shares *s = &p->shares;
     volt_volume_pass v = {.seg = p->seg,
                           .sp = p->sp,
                           .set = &p->seg->set[g],
                           .whole = p->sp->rank == 0 ? p->scan->set[g].image : NULL,
                           .grid = &p->note->grid[g],
                           .shape = p->note->shape[g],
-                          .room = room_of_one(p, g),
-                          .need = p->need,
+                          .room = volt_shares_room(p->seg, g, p->note->shape[g], p->wanted),
+                          .need = s->need,
                           .sums = &p->sums[g],
                           .cb = p->cb};
     volt_status st;
 
     VOLT_TRY(st, done, meet(p, volt_volume_pass_open(&v)));
-    VOLT_TRY(st, done, volt_volume_pass_boxes(&v, p->have));
-    if (g == 0) {
-        int64_t *cut = p->row + ranks + 1;
-        volt_deal_boxes(cut, p->have, v.shape[0], ranks);
-        deal_result(p, cut);
-    }
-    deal_needs(p, g);
-    VOLT_TRY(st, done, meet(p, open_sums(&p->sums[g], p, g, p->need[p->sp->rank])));
-    VOLT_TRY(st, done, volt_volume_pass_run(&v, p->have));
+    VOLT_TRY(
+        st, done,
+        volt_volume_boxes(p->sp, v.set, volt_program_box(v.set->program), &v.layout, s->have));
+    volt_shares_boxes(s, g);
+    VOLT_TRY(st, done,
+             meet(p, open_sums(&p->sums[g], p, g, volt_shares_sums(s, g, p->sp->rank))));
+    VOLT_TRY(st, done, volt_volume_pass_run(&v, s->have));
     drop_image(p, g);
 done:
     return st;
@@ -285,6 +181,7 @@ done:
 /* Logits of set g with the first set's axes. */
 static volt_status finish_set(pass *p, int g)
 {
+    const int *axis = p->shares.axis[g];
     volt_sums *s = &p->sums[g];
     const volt_box box = s->box;
     bool finite = volt_stitch_finish(&s->stitch, s->stitch.shape[0], p->seg->threads);
@@ -295,10 +192,10 @@ static volt_status finish_set(pass *p, int g)
         p->known = true;
         return volt_net_set_not_finite(p->note->what);
     }
-    VOLT_TRY(st, done, volt_pass_permute(&s->stitch, p->axis[g], p->seg->threads));
+    VOLT_TRY(st, done, volt_pass_permute(&s->stitch, axis, p->seg->threads));
     for (int a = 0; a < 3; a++) {
-        s->box.low[a] = box.low[p->axis[g][a]];
-        s->box.high[a] = box.high[p->axis[g][a]];
+        s->box.low[a] = box.low[axis[a]];
+        s->box.high[a] = box.high[axis[a]];
     }
     s->stitch.low = s->box.low[0];
 done:
@@ -311,7 +208,7 @@ done:
 static volt_box own_part(const pass *p)
 {
     const int64_t *first = p->out->first + p->sp->rank;
-    volt_box part = p->part;
+    volt_box part = p->shares.part;
 
     part.low[0] = 0;
     part.high[0] = first[1] - first[0];
@@ -342,6 +239,7 @@ static void list_logits(volt_logits out[], const volt_segmenter *seg, const volt
 static volt_status decode(pass *p, volt_volume *slices)
 {
     static const int64_t origin[3] = {0, 0, 0};
+    const int64_t *crop = p->shares.crop;
     volt_segmentation *f = p->out;
     volt_logits logits[VOLT_PREDICT_MAX_SETS];
     const bool masks = p->wanted->regions && volt_segmenter_has_regions(p->seg);
@@ -362,8 +260,7 @@ static volt_status decode(pass *p, volt_volume *slices)
              masks ? volt_decode_masks(f->decoder, slices, origin, f->part, logits)
                    : volt_decode_labels(f->decoder, slices, origin, f->part, logits));
     if (p->wanted->probabilities && !volt_segmenter_has_regions(p->seg)) {
-        const size_t voxels =
-            (size_t)(f->part.high[0] * p->crop[1] * p->crop[2] * p->seg->sets);
+        const size_t voxels = (size_t)(f->part.high[0] * crop[1] * crop[2] * p->seg->sets);
         VOLT_TRY(st, done,
                  volt_alloc(&f->norms, voxels * sizeof *f->norms, "the sums of probabilities"));
         volt_decode_norms(f->decoder, f->norms, f->part, logits);
@@ -376,11 +273,14 @@ done:
 static volt_status create_masks(pass *p, volt_volume **whole)
 {
     volt_segmentation *f = p->out;
-    volt_grid grid = p->axes.permuted;
+    volt_scan_axes axes;
+    volt_grid grid;
     volt_status st;
 
     if (p->sp->rank > 0)
         return VOLT_OK;
+    VOLT_TRY(st, done, volt_scan_axes_of(&axes, &f->frame));
+    grid = axes.permuted;
     if (p->wanted->regions && volt_segmenter_has_regions(p->seg)) {
         grid.channels = p->seg->outputs;
         st = volt_volume_create(&f->regions, &grid, VOLT_U8);
@@ -388,6 +288,7 @@ static volt_status create_masks(pass *p, volt_volume **whole)
         st = volt_volume_create(&f->labels, &grid, p->seg->dtype);
     }
     *whole = f->regions ? f->regions : f->labels;
+done:
     return st;
 }
 
@@ -398,13 +299,15 @@ static volt_status finish(pass *p)
     volt_volume slices = {.data = NULL}, *whole = NULL;
     volt_status st;
 
+    f->first = p->shares.first;
+    p->shares.first = NULL;
     st = decode(p, &slices);
     if (st == VOLT_OK)
         st = create_masks(p, &whole);
     VOLT_TRY(st, done, meet(p, st));
-    VOLT_TRY(
-        st, done,
-        volt_exchange_collect(p->sp, whole, f->frame.crop.low, &slices, f->first, p->part));
+    VOLT_TRY(st, done,
+             volt_exchange_collect(p->sp, whole, f->frame.crop.low, &slices, f->first,
+                                   p->shares.part));
     for (int g = 0; p->wanted->probabilities && g < p->seg->sets; g++) {
         f->logits[g] = p->sums[g].stitch;
         p->sums[g].stitch = (volt_stitch){.sum = NULL};
@@ -422,10 +325,7 @@ static void close_pass(pass *p)
 {
     for (int g = 0; g < p->seg->sets; g++)
         volt_stitch_close(&p->sums[g].stitch);
-    volt_free(p->row);
-    volt_free(p->image);
-    volt_free(p->have);
-    volt_free(p->need);
+    volt_shares_close(&p->shares);
 }
 
 volt_status volt_segment_jointly(volt_segmenter *seg, volt_segmentation *out,

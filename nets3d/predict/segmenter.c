@@ -12,6 +12,10 @@
 #include "nets3d/run/folder.h"
 #include "nets3d/run/checkpoint.h"
 
+/* Logits are summed in half precision where float32 would take more than a GiB. This depends on
+ * the network and the scan only, never on the machine. */
+#define FLOAT_SUMS_BYTES ((size_t)1 << 30)
+
 int volt_segmenter_networks(const volt_segmenter *seg)
 {
     int count = 0;
@@ -290,6 +294,7 @@ volt_status volt_segmenter_open(volt_segmenter **out, const char *const *runs, i
     VOLT_TRY(st, done, volt_alloc_zero(&seg, 1, sizeof *seg, "a predictor"));
     seg->options = *options;
     seg->threads = volt_threads_or_default(options->threads);
+    seg->float_sums_bytes = FLOAT_SUMS_BYTES;
     VOLT_TRY(st, done,
              volt_device_open(&seg->device, options->device ? options->device : "cpu"));
     for (int i = 0; i < count; i++)

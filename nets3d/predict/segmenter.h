@@ -10,7 +10,7 @@
  *   segment.c      the whole pass of a scan
  *   export.c       results on the scan's own grid: labels, regions, probabilities
  *   next_stage.c   labels on the grid of a cascade's next stage
- *   memory.c       how much memory a scan takes
+ *   memory.c       how much memory a scan takes; memory_ranks.c: on several ranks
  *
  * On several ranks spread.h says how they share the work.
  *
@@ -56,6 +56,10 @@ typedef struct volt_net_set {
     int batch;        /* tiles per pass */
     volt_graph *graph;
     volt_program *program;
+    size_t program_bytes; /* without its tensors */
+    /* Of programs that depend on the scan: the most bytes that one of those takes that
+     * volt_predict_memory_of was asked about since volt_predict_memory_start. */
+    size_t most_bytes;
     float *weight; /* (d, h, w) of the patch; NULL = constant */
     float *input;  /* (batch, channels, d, h, w); read by the device until */
     volt_event *uploaded;
@@ -76,8 +80,9 @@ typedef struct volt_segmenter {
     volt_net_set set[VOLT_PREDICT_MAX_SETS];
     int sets;
     double network_s;
-    size_t base_bytes;  /* held, through mem.h, without programs */
-    size_t held_bytes;  /* with the programs that exist before any scan */
+    size_t float_sums_bytes; /* sums of logits that take more are held in half precision */
+    size_t base_bytes;       /* held, through mem.h, without programs */
+    size_t held_bytes;       /* with the programs that exist before any scan */
     size_t other_bytes; /* of held_bytes, what volt_net_set_bytes omits: graphs, plans, lists */
     size_t held_there;  /* in the device's own memory, of these programs */
 } volt_segmenter;
@@ -116,6 +121,10 @@ typedef struct volt_prior_mask {
 VOLT_MUST_USE volt_status volt_scan_roi(volt_box *out, const volt_box *box,
                                         const volt_segmenter *seg,
                                         const volt_image_header *header, const char *file);
+/* The grid of a scan that was read on `grid`, in the orientation of the data set; *turned: that
+ * is another one. */
+VOLT_MUST_USE volt_status volt_scan_grid(volt_grid *out, bool *turned,
+                                         const volt_segmenter *seg, const volt_grid *grid);
 /* Warns that a scan, which is no picture, does not say which side is left. */
 void volt_report_orientation(const volt_callbacks *cb, const volt_image_header *header,
                              const char *file);
@@ -132,6 +141,7 @@ VOLT_MUST_USE volt_status volt_preprocess_scan(volt_preprocessed_scan *out,
 typedef struct volt_segment_request {
     bool regions;        /* every region as a mask of its own */
     bool probabilities;  /* keep the logits, for volt_export_probability */
+    bool packed;         /* probabilities are written in a format that threads pack */
     const volt_box *roi; /* of the scan's grid; NULL = all */
 } volt_segment_request;
 
@@ -198,9 +208,6 @@ bool volt_net_set_is_whole(const volt_segmenter *seg, const volt_net_set *g);
 /* Extents of the program for a preprocessed scan of `shape`. */
 void volt_net_set_patch(int64_t out[3], const volt_segmenter *seg, const volt_net_set *g,
                         const int64_t shape[3]);
-/* A program with these extents that holds no tensors yet. */
-VOLT_MUST_USE volt_status volt_net_set_program(volt_program **out, const volt_segmenter *seg,
-                                               const volt_net_set *g, const int64_t patch[3]);
 /* Creates the program for preprocessed scans of `shape`, unless it exists, and its buffers.
  * Without `whole`, only the first call does anything. */
 VOLT_MUST_USE volt_status volt_net_set_compile(volt_segmenter *seg, volt_net_set *g,
@@ -212,9 +219,9 @@ VOLT_MUST_USE volt_status volt_net_set_open(volt_segmenter *seg, volt_net_set *g
 VOLT_MUST_USE volt_status volt_net_set_load(volt_net_set *g, int i);
 void volt_net_set_release(const volt_segmenter *seg, volt_net_set *g);
 /* Bytes of program and tile buffers for a preprocessed scan of `shape`: those on the host, and
- * in the device's own memory (0 where that is the host's); *input (NULL allowed): voxels of one
- * input of the program. Collective where one program runs on all ranks. */
-VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *host, size_t *device, size_t *input,
+ * in the device's own memory (0 where that is the host's); *box (NULL allowed): the part of its
+ * input that the program has on this rank. Collective where one program runs on several. */
+VOLT_MUST_USE volt_status volt_net_set_bytes(size_t *host, size_t *device, volt_box *box,
                                              const volt_segmenter *seg, const volt_net_set *g,
                                              const int64_t shape[3]);
 
@@ -274,6 +281,16 @@ typedef struct volt_scan_piece {
     volt_box sums;    /* the slices that the stitch has, as if they were a scan of their own */
     int64_t row, row_end; /* rows of tiles */
 } volt_scan_piece;
+/* A part of a preprocessed scan. Borrowed. */
+typedef struct volt_scan_view {
+    const volt_volume *image;
+    const int64_t *from, *shape; /* its first voxel in the scan; the scan's extents */
+} volt_scan_view;
+/* Reads the scan at `box`, mirrored, into the network's input: sample `slot` of the batch, all
+ * of which have boxes of this size. Voxels beyond the part become 0; slices beyond the scan
+ * are its first and last ones. */
+void volt_net_set_gather(const volt_segmenter *seg, const volt_net_set *g,
+                         const volt_scan_view *v, int slot, volt_box box, const bool flip[3]);
 /* Runs the tiles of these rows; `image` is the part `piece->image`. Adds sums, but finishes
  * nothing: other ranks may have something to add. */
 VOLT_MUST_USE volt_status volt_net_set_run_piece(volt_segmenter *seg, volt_net_set *g,
@@ -285,24 +302,35 @@ VOLT_MUST_USE volt_status volt_net_set_not_finite(const char *what);
 
 /* ---- memory ---- */
 
-/* Bytes of one scan's stages; memory.c says what each holds. */
+/* Bytes that one scan takes on this rank; memory.c says what each holds. */
 typedef struct volt_predict_memory {
-    size_t device;     /* in the device's own memory; the rest is the host's */
-    size_t network;    /* programs and tile buffers */
+    size_t device;  /* in the device's own memory; the rest is the host's */
+    size_t network; /* programs, tile buffers and what is held anyway */
+    /* Where this rank reads the scan, in addition to the network: */
     size_t preprocess; /* reading and preprocessing, the preprocessed images included */
     size_t compute;    /* from the preprocessed images to the results, these included */
     size_t ready;      /* the results: labels and regions */
     size_t write;      /* writing them, in addition */
-    size_t others;     /* where ranks work on a scan together: all that another one than rank 0
-                        * needs */
+    /* The network included, which may come to be and change on the way: */
+    size_t before; /* of `network`, what is there while the scan is preprocessed */
+    size_t pass;   /* from the preprocessed images to the results; without reading: all */
 } volt_predict_memory;
 
-/* For a scan of `grid` of which nothing is cropped. VOLT_EINVAL. Collective where one program
- * runs on all ranks. */
+/* The next scans that volt_predict_memory_of is asked about are the first ones of a call. */
+void volt_predict_memory_start(volt_segmenter *seg);
+/* For a scan that was read on `grid`. Exact, but for 256 KiB of lists and strings, with
+ * these exceptions: nothing is taken to be cropped, since headers do not show what is zero,
+ * so scans with empty borders need less (of several ranks one may get a stride more than it
+ * would have of the whole scan, and another one less); reading and writing count buffers of a
+ * format at their most; scans of several shapes, each with a program of its own, come after any
+ * of the earlier ones. Collective where ranks work on a scan together: all get the same
+ * failure, and seg->spread->need. VOLT_EINVAL. */
 VOLT_MUST_USE volt_status volt_predict_memory_of(volt_predict_memory *out, volt_segmenter *seg,
                                                  const volt_grid *grid,
                                                  const volt_segment_request *wanted,
                                                  const char *what);
+/* Logs what ranks 1 to ranks - 1 need: `needs` has (ranks), those of rank 0 left out. */
+void volt_predict_memory_report(const volt_callbacks *cb, const size_t needs[], int ranks);
 /* The host's peak if nothing overlaps. */
 size_t volt_predict_memory_alone(const volt_predict_memory *m);
 /* What the stages may use: the memory available, with the networks that `seg` holds already; of

@@ -13,6 +13,23 @@
 
 /* ---- how ---- */
 
+/* The ranks that share the same slices of 2-D networks. */
+static volt_status open_plane(volt_spread *sp)
+{
+    int size[VOLT_MESH_AXES];
+    volt_status st;
+
+    memcpy(size, sp->mesh->size, sizeof size);
+    size[VOLT_MESH_Z] = 1;
+    if (volt_mesh_ranks(size) == 1)
+        return VOLT_OK;
+    VOLT_TRY(st, done,
+             volt_comm_split(&sp->plane_comm, sp->comm, sp->mesh->at[VOLT_MESH_Z], sp->rank));
+    st = volt_mesh_open(&sp->plane, sp->plane_comm, size);
+done:
+    return st;
+}
+
 /* Axes as "z=2,y=2". Replicas and stages are no way to split one scan. */
 static volt_status open_axes(volt_spread *sp, const char *mesh)
 {
@@ -30,7 +47,7 @@ static volt_status open_axes(volt_spread *sp, const char *mesh)
                        sp->ranks == 1 ? "is" : "are", sp->ranks);
     if (st == VOLT_OK && sp->ranks > 1)
         st = volt_mesh_open(&sp->mesh, sp->comm, size);
-    return st;
+    return st == VOLT_OK && sp->mesh ? open_plane(sp) : st;
 }
 
 volt_status volt_spread_open(volt_spread **out, bool *whole, volt_comm *comm, const char *mesh)
@@ -50,6 +67,8 @@ volt_status volt_spread_open(volt_spread **out, bool *whole, volt_comm *comm, co
                         .given = mesh != NULL};
     *whole = false;
     st = volt_alloc_zero(&sp->left, (size_t)sp->ranks, sizeof *sp->left, "ranks");
+    if (st == VOLT_OK)
+        st = volt_alloc_zero(&sp->need, (size_t)sp->ranks, sizeof *sp->need, "ranks");
     if (st != VOLT_OK) {
         volt_spread_close(sp);
         return st;
@@ -80,8 +99,11 @@ void volt_spread_close(volt_spread *sp)
 {
     if (!sp)
         return;
+    volt_mesh_close(sp->plane);
+    volt_comm_close(sp->plane_comm);
     volt_mesh_close(sp->mesh);
     volt_free(sp->owner);
+    volt_free(sp->need);
     volt_free(sp->left);
     volt_free(sp);
 }
@@ -99,12 +121,7 @@ volt_status volt_spread_give(const volt_spread *sp, volt_segmenter *seg)
 {
     for (int g = 0; sp && g < seg->sets; g++) {
         volt_net_set *set = &seg->set[g];
-        if (sp->kind == VOLT_SPREAD_VOLUME && set->config->axes == 2)
-            return volt_fail(VOLT_ENOTSUP,
-                             "%s: a 2-D network takes slices one by one; it is shared out by "
-                             "cases or tiles",
-                             set->path[0]);
-        if (sp->kind == VOLT_SPREAD_VOLUME)
+        if (sp->kind == VOLT_SPREAD_VOLUME && set->config->axes == 3)
             set->batch = 1;
     }
     if (sp && sp->kind == VOLT_SPREAD_TILES && has_whole(seg))
@@ -209,7 +226,8 @@ volt_status volt_spread_tell(const volt_spread *sp, const volt_note *note)
     return volt_comm_broadcast(sp->comm, &copy, sizeof copy, 0);
 }
 
-volt_status volt_spread_ask_memory(const volt_spread *sp, const volt_grid *grid)
+volt_status volt_spread_ask_memory(const volt_spread *sp, const volt_grid *grid,
+                                   const volt_box *roi)
 {
     volt_note *note = NULL;
     volt_status st = volt_alloc_zero(&note, 1, sizeof *note, "a note");
@@ -217,6 +235,9 @@ volt_status volt_spread_ask_memory(const volt_spread *sp, const volt_grid *grid)
     if (st == VOLT_OK) {
         note->kind = VOLT_NOTE_MEMORY;
         note->grid[0] = *grid;
+        note->has_roi = roi != NULL;
+        if (roi)
+            note->roi = *roi;
         st = volt_spread_tell(sp, note);
     }
     volt_free(note);

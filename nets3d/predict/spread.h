@@ -30,8 +30,15 @@ typedef struct volt_spread {
     volt_spread_kind kind;
     bool given;      /* the kind was asked for; else volt_spread_settle decides */
     volt_mesh *mesh; /* volume; owned */
-    size_t *left;    /* (ranks): memory that each could have when it was measured; owned */
-    int *owner;      /* cases: (cases) the rank that predicts each; of the call under way */
+    /* Volume: the ranks at the same place along z, to which 2-D networks are spread; NULL: each
+     * is alone. Owned. */
+    volt_comm *plane_comm;
+    volt_mesh *plane;
+    size_t *left; /* (ranks): memory that each could have when it was measured; owned */
+    /* (ranks): all that each needs for the scan that volt_predict_memory_of was asked about
+     * last; owned. */
+    size_t *need;
+    int *owner; /* cases: (cases) the rank that predicts each; of the call under way */
 } volt_spread;
 
 /* Reads `mesh`, "cases", "tiles" or axes as "z=2,y=2"; NULL leaves the choice to
@@ -86,7 +93,7 @@ VOLT_MUST_USE volt_status volt_spread_gather_failures(const volt_spread *sp,
 
 typedef enum volt_note_kind {
     VOLT_NOTE_END = 1,    /* of the call: no more scans */
-    VOLT_NOTE_MEMORY,     /* find out what memory a scan of grid[0] takes */
+    VOLT_NOTE_MEMORY,     /* find out what memory a scan of grid[0] takes; `roi` counts */
     VOLT_NOTE_SCAN,       /* segment this */
     VOLT_NOTE_PROBABILITY /* decode output `output` of the last scan */
 } volt_note_kind;
@@ -106,14 +113,16 @@ typedef struct volt_note {
 
 /* Rank 0: tells the others. They: wait for the next note. */
 VOLT_MUST_USE volt_status volt_spread_tell(const volt_spread *sp, const volt_note *note);
-/* Rank 0, before volt_predict_memory_of where one program runs on all ranks. */
-VOLT_MUST_USE volt_status volt_spread_ask_memory(const volt_spread *sp, const volt_grid *grid);
+/* Rank 0, before volt_predict_memory_of where ranks work on a scan together. */
+VOLT_MUST_USE volt_status volt_spread_ask_memory(const volt_spread *sp, const volt_grid *grid,
+                                                 const volt_box *roi);
 VOLT_MUST_USE volt_status volt_spread_listen(const volt_spread *sp, volt_note *note);
 /* Ranks other than 0: does what the notes say until VOLT_NOTE_END, and returns what ended the
- * call on rank 0. `wanted`: as on rank 0, but for the region of interest. */
+ * call on rank 0. `wanted`: as on rank 0, but for the region of interest. *announced (NULL
+ * allowed): the most memory that this rank needs for a scan, as far as it was asked. */
 VOLT_MUST_USE volt_status volt_spread_follow(volt_segmenter *seg,
                                              const volt_segment_request *wanted,
-                                             const volt_callbacks *cb);
+                                             size_t *announced, const volt_callbacks *cb);
 /* Rank 0: volt_segmenter_run, and volt_export_probability with the axes of the plan, on all
  * ranks: tells the others. */
 VOLT_MUST_USE volt_status volt_spread_segment(volt_segmenter *seg, volt_segmentation *out,

@@ -498,15 +498,18 @@ done:
 
 /* ---- memory ---- */
 
-/* Counts the passes that a scan of this grid takes, nothing cropped. */
-static volt_status count_passes(job *j, int64_t index, const volt_grid *grid)
+/* Counts the passes that a scan read on this grid takes, nothing cropped. */
+static volt_status count_passes(job *j, int64_t index, const volt_grid *own)
 {
     int64_t shape[3], before[3], tiles;
-    volt_status st = VOLT_OK;
+    volt_grid grid;
+    bool turned;
+    volt_status st;
 
+    VOLT_TRY(st, done, volt_scan_grid(&grid, &turned, j->seg, own));
     for (int i = 0; i < j->seg->sets; i++) {
         const volt_net_set *g = &j->seg->set[i];
-        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, grid));
+        VOLT_TRY(st, done, volt_net_set_shape(shape, before, g, &grid));
         VOLT_TRY(st, done, volt_net_set_tiles(&tiles, j->seg, g, shape, NULL));
         j->passes[i] += tiles * g->flips;
         j->full[index] += tiles * g->flips;
@@ -532,16 +535,21 @@ static volt_status case_memory(volt_predict_memory *out, bool *too_large, job *j
 {
     const char *file = j->cases->item[index].file[0];
     const volt_spread *sp = j->seg->spread;
+    volt_segment_request wanted = j->wanted;
     volt_image_header *header = NULL;
     volt_grid grid;
+    volt_box roi;
     volt_status st;
 
     VOLT_TRY(st, done, volt_image_info(&header, file));
     grid = volt_case_grid(header);
     grid.channels = j->seg->info.channels;
-    if (sp && sp->kind == VOLT_SPREAD_VOLUME)
-        VOLT_TRY(st, done, volt_spread_ask_memory(sp, &grid));
-    st = volt_predict_memory_of(out, j->seg, &grid, &j->wanted, file);
+    /* Whether there is such a region is found when the scan is read. */
+    if (j->out->roi && volt_scan_roi(&roi, j->out->roi, j->seg, header, file) == VOLT_OK)
+        wanted.roi = &roi;
+    if (volt_spread_is_joint(sp))
+        VOLT_TRY(st, done, volt_spread_ask_memory(sp, &grid, wanted.roi));
+    st = volt_predict_memory_of(out, j->seg, &grid, &wanted, file);
     if (st == VOLT_EINVAL && sp && sp->kind == VOLT_SPREAD_VOLUME)
         st = name_case(file);
     if (st != VOLT_OK)
@@ -558,12 +566,16 @@ done:
     return st;
 }
 
-/* The maximum that any scan needs in each stage. */
-static volt_status most_memory(volt_predict_memory *out, job *j)
+/* The maximum that any scan needs in each stage, and together; *others: of each rank that
+ * follows this one, if any. */
+static volt_status most_memory(volt_predict_memory *out, size_t *alone, size_t others[], job *j)
 {
+    const volt_spread *sp = j->seg->spread;
     volt_predict_memory most = {0};
     volt_status st = VOLT_OK;
 
+    *alone = 0;
+    volt_predict_memory_start(j->seg);
     for (int64_t i = next_index(j, 0); i < j->cases->count; i = next_index(j, i + 1)) {
         bool too_large = false;
         volt_predict_memory m;
@@ -583,7 +595,9 @@ static volt_status most_memory(volt_predict_memory *out, job *j)
         most.compute = volt_max_size(most.compute, m.compute);
         most.ready = volt_max_size(most.ready, m.ready);
         most.write = volt_max_size(most.write, m.write);
-        most.others = volt_max_size(most.others, m.others);
+        *alone = volt_max_size(*alone, volt_predict_memory_alone(&m));
+        for (int r = 1; others && r < sp->ranks; r++)
+            others[r] = volt_max_size(others[r], sp->need[r]);
     }
     *out = most;
 done:
@@ -593,13 +607,15 @@ done:
 /* Logs the peak. Scans go one after the other if three at a time would take too much. */
 static volt_status announce(job *j)
 {
+    const volt_spread *sp = j->seg->spread;
+    size_t alone, together, *others = NULL;
     volt_predict_memory m;
-    size_t alone, together;
-    volt_status st = most_memory(&m, j);
+    volt_status st = VOLT_OK;
 
-    if (st != VOLT_OK)
-        return st;
-    alone = volt_predict_memory_alone(&m);
+    if (volt_spread_is_joint(sp))
+        VOLT_TRY(st, done,
+                 volt_alloc_zero(&others, (size_t)sp->ranks, sizeof *others, "ranks"));
+    VOLT_TRY(st, done, most_memory(&m, &alone, others, j));
     together = m.network + m.preprocess + m.compute + 2 * m.ready + m.write;
     j->overlap = j->cases->count > 1 && together <= OVERLAP_BYTES &&
                  together <= volt_predict_memory_left(j->seg);
@@ -608,10 +624,12 @@ static volt_status announce(job *j)
                 "memory: %.0f MiB at most (network %.0f, scans %.0f)",
                 (double)j->result.announced_bytes * MIB, (double)(m.network + m.device) * MIB,
                 (double)(j->result.announced_bytes - m.network - m.device) * MIB);
-    if (m.others > 0)
-        volt_report(j->cb, VOLT_LOG_INFO, "memory of each other rank: %.0f MiB at most",
-                    (double)m.others * MIB);
-    return measure_pass(j);
+    if (others)
+        volt_predict_memory_report(j->cb, others, sp->ranks);
+    st = measure_pass(j);
+done:
+    volt_free(others);
+    return st;
 }
 
 /* ---- all cases ---- */
@@ -693,7 +711,9 @@ static volt_status predict_stage(volt_segmenter *seg, const char *masks,
              .masks = masks,
              .cases = cases,
              .out = output,
-             .wanted = {output->regions, probabilities, NULL},
+             .wanted = {.regions = output->regions,
+                        .probabilities = probabilities,
+                        .packed = output->probability_nifti},
              .reported = output->failures ? output->failures->count : 0,
              /* Rank 0 does it where it writes all; else each, before a mask of its own. */
              .described = volt_spread_is_joint(seg->spread) && seg->spread->rank > 0,
@@ -708,7 +728,7 @@ static volt_status predict_stage(volt_segmenter *seg, const char *masks,
     pthread_mutex_init(&j.lock, NULL);
     pthread_cond_init(&j.change, NULL);
     if (joint && seg->spread->rank > 0) {
-        st = volt_spread_follow(seg, &j.wanted, cb);
+        st = volt_spread_follow(seg, &j.wanted, &j.result.announced_bytes, cb);
     } else {
         st = run_job(&j);
         stop_threads(&j);

@@ -17,15 +17,11 @@
 #include "nets3d/predict/spread.h"
 #include "nets3d/program/on_device.h"
 
-#define FLOAT_SUMS_BYTES ((size_t)1 << 30)
-
 /* ---- sums ---- */
 
-/* Logits are summed in half precision where float32 would take more than a GiB. This depends on
- * the network and the scan only, never on the machine. */
 static bool sums_are_halves(const volt_segmenter *seg, const int64_t shape[3], int64_t room)
 {
-    return volt_stitch_bytes(seg->outputs, shape, room, false) > FLOAT_SUMS_BYTES;
+    return volt_stitch_bytes(seg->outputs, shape, room, false) > seg->float_sums_bytes;
 }
 
 const volt_scores_table *volt_segmenter_scores(const volt_segmenter *seg,
@@ -108,13 +104,15 @@ static bool is_wanted(const volt_box *part, volt_box box)
 }
 
 /* The slices around `box` as channels; beyond the scan its first or last slice is repeated. */
-static void gather_slices(const walk *w, float *input, volt_box box, const bool flip[3])
+static void gather_slices(const volt_segmenter *seg, const volt_net_set *g,
+                          const volt_scan_view *v, float *input, volt_box box,
+                          const bool flip[3])
 {
-    const int64_t *n = w->shape, *part = w->image->grid.n;
-    const int64_t back[3] = {-w->from[0], -w->from[1], -w->from[2]};
-    const int slices = w->g->config->slices;
-    const int64_t voxels = volt_grid_voxels(&w->image->grid);
-    const size_t plane = volt_patch_voxels(w->g->patch);
+    const int64_t *n = v->shape, *part = v->image->grid.n;
+    const int64_t back[3] = {-v->from[0], -v->from[1], -v->from[2]};
+    const int slices = g->config->slices;
+    const int64_t voxels = volt_grid_voxels(&v->image->grid);
+    const int64_t plane = volt_box_voxels(box);
 
     for (int k = 0; k < slices; k++) {
         const int64_t at = box.low[0] + k - slices / 2;
@@ -122,26 +120,25 @@ static void gather_slices(const walk *w, float *input, volt_box box, const bool 
 
         slice.low[0] = at < 0 ? 0 : at >= n[0] ? n[0] - 1 : at;
         slice.high[0] = slice.low[0] + 1;
-        for (int c = 0; c < w->image->grid.channels; c++)
-            volt_tile_read(
-                input + (size_t)(c * slices + k) * plane, volt_box_shift(slice, back),
-                (const float *)w->image->data + c * voxels, 1, part, flip, w->seg->threads);
+        for (int c = 0; c < v->image->grid.channels; c++)
+            volt_tile_read(input + (c * slices + k) * plane, volt_box_shift(slice, back),
+                           (const float *)v->image->data + c * voxels, 1, part, flip,
+                           seg->threads);
     }
 }
 
-/* Reads the preprocessed scan at `box`, mirrored, into the network's input of the batch. */
-static void gather(const walk *w, int slot, volt_box box, const bool flip[3])
+void volt_net_set_gather(const volt_segmenter *seg, const volt_net_set *g,
+                         const volt_scan_view *v, int slot, volt_box box, const bool flip[3])
 {
-    const size_t size =
-        (size_t)volt_network_in_channels(&w->g->config->net) * volt_patch_voxels(w->g->patch);
-    const int64_t back[3] = {-w->from[0], -w->from[1], -w->from[2]};
-    float *input = w->g->input + (size_t)slot * size;
+    const int64_t size = volt_network_in_channels(&g->config->net) * volt_box_voxels(box);
+    const int64_t back[3] = {-v->from[0], -v->from[1], -v->from[2]};
+    float *input = g->input + slot * size;
 
-    if (w->g->config->slices > 1)
-        gather_slices(w, input, box, flip);
+    if (g->config->slices > 1)
+        gather_slices(seg, g, v, input, box, flip);
     else
-        volt_tile_read(input, volt_box_shift(box, back), w->image->data,
-                       w->image->grid.channels, w->image->grid.n, flip, w->seg->threads);
+        volt_tile_read(input, volt_box_shift(box, back), v->image->data,
+                       v->image->grid.channels, v->image->grid.n, flip, seg->threads);
 }
 
 /* Whether sums are held in memory that is only the device's. */
@@ -220,7 +217,8 @@ static volt_status run_rows(walk *w, int64_t first, int64_t end)
         for (int f = 0; f < w->g->flips; f++) {
             if (w->waiting == 0) /* the last batch may still be read */
                 VOLT_TRY(st, done, volt_event_sync(w->seg->device, w->g->uploaded));
-            gather(w, w->waiting, box, w->g->flip[f]);
+            volt_net_set_gather(w->seg, w->g, &(volt_scan_view){w->image, w->from, w->shape},
+                                w->waiting, box, w->g->flip[f]);
             w->box[w->waiting] = box;
             w->flip[w->waiting++] = f;
             if (w->waiting == w->g->batch)

@@ -120,6 +120,26 @@ done:
     return st;
 }
 
+size_t volt_resample_image_bytes(const int64_t from[3], const int64_t to[3], int channels,
+                                 volt_interpolation order, int separate_axis, int threads)
+{
+    const bool cubic = order == VOLT_CUBIC;
+    volt_taps taps[3];
+    size_t work;
+
+    for (int a = 0; a < 3; a++)
+        taps[a] = (volt_taps){.kind = from[a] == to[a]               ? VOLT_TAPS_KEEP
+                                      : a == separate_axis || !cubic ? VOLT_TAPS_NEAREST
+                                                                     : VOLT_TAPS_CUBIC,
+                              .from = from[a],
+                              .to = to[a]};
+    threads = volt_threads_or_default(threads);
+    work = cubic ? volt_resample_cubic_bytes(from, to, threads)
+                 : volt_resample_linear_bytes(from, threads);
+    return (size_t)volt_resample_room(taps, channels) * sizeof(float) + volt_taps_bytes(to) +
+           work + sizeof(volt_volume);
+}
+
 size_t volt_resample_scratch_bytes(const int64_t from[3], const int64_t to[3], int threads)
 {
     size_t most = volt_resample_labels_bytes(to), rows;

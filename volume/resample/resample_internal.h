@@ -95,5 +95,9 @@ size_t volt_resample_linear_bytes(const int64_t from[3], int threads);
 const float *volt_linear_row(const volt_resample_kernels *k, float *out, float *mixed,
                              const float *image, const volt_taps taps[3], int64_t z, int64_t y);
 size_t volt_resample_labels_bytes(const int64_t to[3]);
+/* What volt_resample_image allocates at most at a time, its result included, where the shapes
+ * differ. */
+size_t volt_resample_image_bytes(const int64_t from[3], const int64_t to[3], int channels,
+                                 volt_interpolation order, int separate_axis, int threads);
 
 #endif

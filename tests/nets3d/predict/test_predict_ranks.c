@@ -2,6 +2,8 @@
  */
 #include "tests/kit/loss_call.h"
 #include "base/core/alloc.h"
+#include "nets3d/models/model_internal.h"
+#include "nets3d/predict/spread.h"
 #include "nets3d/predictor.h"
 
 #include <dirent.h>
@@ -14,9 +16,12 @@
 
 #define RUN   "ranks-run"
 #define OTHER "ranks-other" /* axes in another order */
+#define TWIN  "ranks-twin"  /* other weights */
 #define IN    "ranks-in"
 #define ONE   "ranks-one"
 #define MANY  "ranks-many"
+
+enum { RANKS = 8 };
 
 static volt_dataset_info info, regions_info;
 
@@ -28,6 +33,37 @@ static void make_run(const char *run, const char *forward, const char *backward,
     assert_true(snprintf(text, sizeof text, fixture_plan, forward, backward, "8, 8, 8",
                          spacing) < (int)sizeof text);
     write_seeded_run(run, text, of, seed);
+}
+
+/* A 2-D run of `slices` slices across the files' axis `axis`. */
+static void make_flat_run(const char *run, int slices, int axis, const volt_dataset_info *of)
+{
+    char text[8192], *changed = NULL;
+    volt_plan *plan = NULL;
+    volt_plan_config *c;
+    volt_spec *spec;
+
+    assert_true(snprintf(text, sizeof text, fixture_plan, "0, 1, 2", "0, 1, 2", "8, 8, 8",
+                         "1, 1.2, 1") < (int)sizeof text);
+    assert_ok(volt_plan_parse(&plan, text, strlen(text), "plans.json", of));
+    c = &plan->config[0];
+    spec = volt_network_spec(&c->net);
+    c->axes = 2;
+    c->patch[0] = 1;
+    c->spacing[0] = 0;
+    c->slices = slices;
+    spec->in_channels = slices;
+    for (int s = 0; s < spec->stages; s++)
+        spec->kernel[s][0] = spec->stride[s][0] = 1;
+    for (int a = 0, next = 1; a < 3; a++) {
+        const int place = a == axis ? 0 : next++;
+        c->transpose_forward[place] = a;
+        c->transpose_backward[a] = place;
+    }
+    assert_ok(volt_plan_text(&changed, plan));
+    write_seeded_run(run, changed, of, 5);
+    volt_free(changed);
+    volt_plan_free(plan);
 }
 
 static void write_scan(const char *name, int64_t z, int64_t y, int64_t x, uint32_t number)
@@ -55,11 +91,34 @@ typedef struct order {
     const char *run[2], *mesh, *folder;
     const volt_box *roi;
     bool mirror, whole, regions, probabilities, collect;
+    bool halves; /* sums in half precision, however small */
+    bool apart;  /* tiles do not overlap: fewer */
     const volt_callbacks *cb;
     /* from rank 0 */
     volt_predict_result result;
     volt_predict_failures failures;
+    size_t needed[RANKS], used[RANKS]; /* of each rank: announced, measured */
 } order;
+
+/* As volt_predict; what one scan takes is compared with what was announced. */
+static volt_status measure_predict(order *o, volt_predictor *p, const volt_case_list *cases,
+                                   const volt_predict_output *out, volt_predict_result *result)
+{
+    const size_t held = p->stage->held_bytes;
+    const int rank = p->spread ? p->spread->rank : 0;
+    volt_mem_scope scope;
+    volt_status st;
+
+    volt_mem_scope_enter(&scope);
+    st = volt_predict(p, cases, out, o->cb, result);
+    volt_mem_scope_leave(&scope);
+    if (rank < RANKS) {
+        o->used[rank] = held + volt_mem_scope_peak(&scope);
+        o->needed[rank] =
+            volt_spread_is_joint(p->spread) ? p->spread->need[rank] : result->announced_bytes;
+    }
+    return st;
+}
 
 static volt_status predict_rank(volt_comm *comm, void *context)
 {
@@ -78,6 +137,7 @@ static volt_status predict_rank(volt_comm *comm, void *context)
     options.threads = 1;
     options.mirror = o->mirror;
     options.whole = o->whole;
+    options.step = o->apart ? 1 : options.step;
     options.comm = comm;
     options.mesh = o->mesh;
     out.folder = o->folder;
@@ -87,7 +147,9 @@ static volt_status predict_rank(volt_comm *comm, void *context)
     out.failures = o->collect ? &failures : NULL;
     VOLT_TRY(st, done, volt_inputs_list_all(&cases, inputs, 1, 1, NULL));
     VOLT_TRY(st, done, volt_predictor_open(&p, o->run, o->run[1] ? 2 : 1, &options, o->cb));
-    VOLT_TRY(st, done, volt_predict(p, &cases, &out, o->cb, &result));
+    if (o->halves)
+        p->stage->float_sums_bytes = 0;
+    VOLT_TRY(st, done, measure_predict(o, p, &cases, &out, &result));
 done:
     if (first) {
         o->result = result;
@@ -333,6 +395,43 @@ static void whole_scans_are_split(void **state)
     same_on(ranks, mesh, &o);
 }
 
+/* 2-D networks: slices are dealt out along z, and split along y and x. */
+static void slices_are_split(void **state)
+{
+    static const int ranks[] = {3, 4, 6, 0};
+    static const char *const mesh[] = {"z=3", "y=2,x=2", "z=3,y=2"};
+    order o = {.run = {RUN}, .whole = true, .probabilities = true};
+
+    (void)state;
+    start_scans();
+    write_scan("long_0000.nii.gz", 21, 13, 18, 1);
+    write_scan("thin_0000.nii.gz", 2, 16, 17, 2); /* fewer slices than parts */
+    for (int flat = 0; flat < 3; flat++) {
+        o.mirror = flat != 2;
+        o.regions = flat == 1;
+        make_flat_run(RUN, flat == 0 ? 1 : 2 * flat + 1, flat,
+                      flat == 1 ? &regions_info : &info);
+        same_on(ranks, mesh, &o);
+    }
+    /* Averaged with a 3-D network. */
+    o = (order){.run = {RUN, OTHER}, .whole = true, .probabilities = true};
+    make_run(OTHER, "2, 0, 1", "1, 2, 0", "1.3, 1, 1", &info, 4);
+    assert_int_equal(remove(IN "/thin_0000.nii.gz"), 0);
+    same_on((int[]){4, 0}, (const char *const[]){"z=2,x=2"}, &o);
+}
+
+static void halves_are_split(void **state)
+{
+    static const char *const mesh[] = {"z=2"};
+    order o = {.run = {RUN}, .whole = true, .halves = true};
+
+    (void)state;
+    make_run(RUN, "0, 1, 2", "0, 1, 2", "1, 1, 1", &info, 3);
+    start_scans();
+    write_scan("a_0000.nii.gz", 21, 13, 17, 1);
+    same_on((int[]){2, 0}, mesh, &o);
+}
+
 static void meshes_that_cannot_be_are_refused(void **state)
 {
     order o = {.run = {RUN}};
@@ -346,6 +445,9 @@ static void meshes_that_cannot_be_are_refused(void **state)
     assert_fails(predict_on(2, "z=3", &o), VOLT_EINVAL, "z=3");
     assert_fails(predict_on(17, "z=17", &o), VOLT_EINVAL, "a_0000.nii.gz: ");
     assert_fails(predict_on(17, "z=17", &o), VOLT_EINVAL, "cannot be cut into 17 parts");
+    make_flat_run(RUN, 1, 0, &info); /* slices cannot be cut into as many parts either */
+    assert_fails(predict_on(17, "y=17", &o), VOLT_EINVAL, "cannot be cut into 17 parts");
+    make_run(RUN, "0, 1, 2", "0, 1, 2", "1, 1, 1", &info, 3);
     o.whole = true;
     assert_fails(predict_on(2, "tiles", &o), VOLT_EINVAL, "no rows of tiles");
     assert_false(volt_path_exists(MANY "/a.nii.gz"));
@@ -353,28 +455,104 @@ static void meshes_that_cannot_be_are_refused(void **state)
 
 /* ---- memory, progress ---- */
 
-/* What is announced is enough, and less than a rank alone would need for sums and network. */
-static void ranks_keep_the_announced_memory(void **state)
+/* What rank 0 logs of itself and of the others is what each uses. */
+static void keeps_memory(int ranks, const char *mesh, order *o, const char *what)
 {
-    static const char *const mesh[] = {"cases", "tiles", "z=3", "z=3"};
+    const size_t slack = (size_t)256 << 10; /* lists and strings */
+
+    o->apart = true;
+    assert_ok(predict_on(ranks, mesh, o));
+    for (int r = 0; r < ranks; r++) {
+        print_message("%s, %s, rank %d: %zu announced, %zu used\n", what,
+                      mesh ? mesh : "one rank", r, o->needed[r], o->used[r]);
+        if (o->needed[r] == 0)
+            continue; /* a rank without cases */
+        if (o->used[r] > o->needed[r])
+            fail_msg("rank %d uses more", r);
+        if (o->used[r] + o->used[r] / 34 + slack < o->needed[r])
+            fail_msg("rank %d uses less", r);
+    }
+    assert_int_equal(system("rm -rf " ONE " " MANY), 0);
+}
+
+static void ranks_use_the_announced_memory(void **state)
+{
+    static const struct {
+        int ranks;
+        const char *mesh;
+        bool whole;
+    } on[] = {{1, NULL, false},
+              {1, NULL, true},
+              {3, "tiles", false},
+              {3, "z=3", true},
+              {4, "z=2,x=2", true}};
+    static const volt_box box = {{12, 2, 3}, {21, 19, 29}};
+    /* Spacing of the network: more voxels than the scan, fewer, as many. */
+    static const struct {
+        const char *what, *spacing;
+        order o;
+        bool turned;
+    } way[] = {
+        {"more voxels", "0.7, 0.9, 0.9", {.run = {RUN}}, false},
+        {"fewer", "1.7, 2, 1.3", {.run = {RUN}, .probabilities = true}, false},
+        {"the same", "1, 1.1, 0.9", {.run = {RUN}, .mirror = true}, false},
+        {"two networks", "1, 1.1, 0.9", {.run = {RUN, TWIN}, .probabilities = true}, false},
+        {"two plans", "1.3, 1, 1", {.run = {RUN, OTHER}, .probabilities = true}, false},
+        {"halves", "1.3, 1, 1", {.run = {RUN, OTHER}, .halves = true}, false},
+        {"regions",
+         "1.1, 1.1, 1",
+         {.run = {RUN}, .regions = true, .probabilities = true},
+         true},
+        {"a region", "1, 1.1, 0.9", {.run = {RUN}, .roi = &box, .halves = true}, false},
+    };
 
     (void)state;
     start_scans();
-    write_scan("a_0000.nii.gz", 66, 30, 36, 2);
-    for (int i = 0; i < 4; i++) {
-        for (int k = 0; k < 3; k++) {
-            order o = {.run = {RUN, k == 2 ? OTHER : NULL}, .probabilities = k > 0};
-            make_run(RUN, "0, 1, 2", "0, 1, 2", k ? "1.3, 1, 1" : "0.8, 1, 1", &info, 3);
-            make_run(OTHER, "2, 0, 1", "1, 2, 0", "1.3, 1, 1", &info, 4);
-            o.mirror = i == 3;
-            assert_ok(predict_on(3, mesh[i], &o));
-            print_message("%s, %d: %zu announced, %zu used\n", mesh[i], k,
-                          o.result.announced_bytes, o.result.peak_bytes);
-            assert_true(o.result.peak_bytes <= o.result.announced_bytes);
-            assert_true(o.result.peak_bytes + ((size_t)5 << 20) > o.result.announced_bytes);
+    write_scan("a_0000.nii.gz", 26, 120, 128, 2);
+    for (size_t k = 0; k < sizeof way / sizeof *way; k++) {
+        const volt_dataset_info *of = way[k].o.regions ? &regions_info : &info;
+        const bool turned = way[k].turned;
+        make_run(RUN, turned ? "2, 0, 1" : "0, 1, 2", turned ? "1, 2, 0" : "0, 1, 2",
+                 way[k].spacing, of, 3);
+        make_run(TWIN, "0, 1, 2", "0, 1, 2", way[k].spacing, of, 4);
+        make_run(OTHER, "2, 0, 1", "1, 2, 0", "1.3, 1, 1", of, 4);
+        for (size_t i = 0; i < sizeof on / sizeof *on; i++) {
+            order o = way[k].o;
+            o.whole = on[i].whole;
+            keeps_memory(on[i].ranks, on[i].mesh, &o, way[k].what);
         }
     }
-    assert_int_equal(system("rm -rf " MANY), 0);
+}
+
+static void ranks_use_the_announced_memory_for_slices(void **state)
+{
+    static const struct {
+        int ranks;
+        const char *mesh;
+    } on[] = {{1, NULL}, {3, "tiles"}, {3, "z=3"}, {4, "z=2,y=2"}};
+
+    (void)state;
+    start_scans();
+    write_scan("a_0000.nii.gz", 26, 120, 128, 2);
+    for (int flat = 0; flat < 2; flat++) {
+        make_flat_run(RUN, flat ? 3 : 1, flat, &info);
+        for (size_t i = 0; i < sizeof on / sizeof *on; i++) {
+            order o = {.run = {RUN}, .probabilities = flat == 1};
+            keeps_memory(on[i].ranks, on[i].mesh, &o, flat ? "2.5-D" : "2-D");
+        }
+    }
+}
+
+/* Whole cases: what the rank with the most needs. */
+static void ranks_with_cases_use_the_announced_memory(void **state)
+{
+    order o = {.run = {RUN}, .probabilities = true};
+
+    (void)state;
+    make_run(RUN, "0, 1, 2", "0, 1, 2", "1.3, 1, 1", &info, 3);
+    start_scans();
+    write_scan("a_0000.nii.gz", 26, 120, 128, 2);
+    keeps_memory(3, "cases", &o, "a case");
 }
 
 typedef struct seen {
@@ -445,15 +623,17 @@ static void all_ranks_stop_when_asked(void **state)
 /* Wherever an allocation fails, on whichever rank: all end, and nothing stays behind. */
 static void memory_that_ends_ends_all_ranks(void **state)
 {
-    static const char *const mesh[] = {"tiles", "z=2", "cases"};
+    static const char *const mesh[] = {"tiles", "z=2", "cases", "y=2"};
     const size_t before = volt_mem_current();
 
     (void)state;
     make_run(RUN, "0, 1, 2", "0, 1, 2", "1, 1, 1", &info, 3);
     start_scans();
     write_scan("a_0000.nii.gz", 18, 8, 9, 2);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         int failures = 0;
+        if (i == 3)
+            make_flat_run(RUN, 3, 0, &info);
         for (int64_t n = 1;; n += n < 40 ? 13 : 29) {
             order o = {.run = {RUN}, .probabilities = n % 2 == 0};
             volt_status st;
@@ -479,8 +659,12 @@ int main(void)
         cmocka_unit_test(a_region_of_interest_is_shared_out),
         cmocka_unit_test(networks_with_other_axes_are_averaged),
         cmocka_unit_test(whole_scans_are_split),
+        cmocka_unit_test(halves_are_split),
+        cmocka_unit_test(slices_are_split),
         cmocka_unit_test(meshes_that_cannot_be_are_refused),
-        cmocka_unit_test(ranks_keep_the_announced_memory),
+        cmocka_unit_test(ranks_use_the_announced_memory),
+        cmocka_unit_test(ranks_use_the_announced_memory_for_slices),
+        cmocka_unit_test(ranks_with_cases_use_the_announced_memory),
         cmocka_unit_test(progress_is_that_of_all_ranks),
         cmocka_unit_test(all_ranks_stop_when_asked),
         cmocka_unit_test(memory_that_ends_ends_all_ranks),
