@@ -45,6 +45,14 @@ fails() { # RANK
     finish "rank $1 returns an error after the others have ended" 10 \
         "^volt: rank $1 \($host\): case_17: the label 9 is not in dataset.json$" 10
 }
+# Ranks that do not speak leave the end of the job to the one that does, whatever signals come.
+is_interrupted() { # RANK
+    start 3 slow_words $1 "$PWD/pid"
+    wait_for_pid
+    kill -TERM "$(cat pid)"
+    finish "rank $1 is interrupted while rank 0 speaks" 10 \
+        "^volt: rank $1 \($host\): case_17: the label 9 is not in dataset.json$" 10
+}
 is_killed() { # RANK
     local how
     for how in hang compute; do
@@ -82,7 +90,7 @@ aside() {
     ) &
     asides+=($!)
 }
-first() { fails 0 && is_killed 0; }
+first() { fails 0 && is_killed 0 && is_interrupted 2; }
 others() { fails 2 && is_killed 2 && leaves 1; }
 aside stopped0 is_stopped 0 # long waits, in which nobody computes
 aside stopped1 is_stopped 1
