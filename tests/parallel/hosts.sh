@@ -125,7 +125,7 @@ set_link() {
 within() { awk -v a="$1" -v b="$2" -v x="$3" 'BEGIN { exit !(x != "" && x + 0 >= a && x + 0 <= b) }'; }
 
 # check_link LINK: small messages take twice the latency to go and come back, large ones are as
-# fast as the rate (of fast links a machine may not be). TRIP (us), SPEED (bit/s): as measured.
+# fast as the rate, or as a busy machine lets them be. TRIP (us), SPEED (bit/s): as measured.
 check_link() {
     local least bytes slowest=0 server
     checked=$((checked + 1))
@@ -137,7 +137,8 @@ check_link() {
     wait $server 2>/dev/null
     within $((NS / 500)) $((NS / 500 * 11 / 10 + 300)) "${least:-}" ||
         fail "$1: a round trip takes ${least:-no} us, not $((NS / 500))"
-    [ "$BITS" -gt 1000000000 ] || slowest=$((BITS / 2))
+    [ "$BITS" -gt 1000000000 ] || slowest=$((BITS / 10))
+    [ "$BITS" -gt 100000000 ] || slowest=$((BITS / 2))
     within $slowest $((BITS / 10 * 11)) "${SPEED:-}" || fail "$1: ${SPEED:-no} bit/s"
     command -v ping >/dev/null || return 0
     least=$(ip netns exec "${tag}h0" ping -q -c 20 -i 0.01 $network.2 | sed -n 's,^rtt [^=]*= \([0-9.]*\)/.*,\1,p')
