@@ -218,7 +218,7 @@ stage_reliability() {
     return $bad
 }
 
-# kill -9 of random ranks of trainings under each MPI.
+# kill -9 of random ranks of trainings and predictions under each MPI.
 stage_ranks() {
     configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
     optional tests/reliability/kill_rank.sh build/volt build/kill-rank . "${RANK_KILLS:-50}" \
