@@ -118,6 +118,18 @@ stage_damage() {
         "${SEED:-$((RANDOM + 1))}"
 }
 
+# Two ranks of the installed volt, with the plug-in of its package.
+deb_ranks() { # MPI
+    local launch=("mpirun.$1")
+    command -v "${launch[0]}" >/dev/null || { echo "skipped: ${launch[0]} is not installed" && return 0; }
+    [ "$1" = mpich ] || launch+=(--oversubscribe)
+    rm -rf build-deb/run
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMP_NUM_THREADS=1 \
+        OMPI_MCA_btl_vader_single_copy_mechanism=none timeout 120 "${launch[@]}" -n 2 /usr/bin/volt train \
+        build-deb/data --work build-deb/work -o build-deb/run --mesh data=2 --threads 1 --batch 2 \
+        --iterations 1 --epochs 1 --validation 1 -q </dev/null
+}
+
 # The Debian packages have what they should where Debian wants it; root also installs them.
 stage_deb() {
     local package libdir=/usr/lib path bad=0
@@ -171,10 +183,12 @@ END
         echo "skipped: the packages are not installed, this system has a volt"
     else
         dpkg -i build-deb/*.deb >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
-        rm -rf build-deb/data
-        /usr/bin/volt --version && /usr/bin/volt phantom brats build-deb/data --cases 1 --size 24 -q &&
-            /usr/bin/volt convert build-deb/data/imagesTr/*_0000.nii.gz build-deb/data/scan.mha &&
+        rm -rf build-deb/data build-deb/work build-deb/scan.mha
+        /usr/bin/volt --version && /usr/bin/volt phantom brats build-deb/data --cases 4 --size 16 -q &&
+            /usr/bin/volt convert build-deb/data/imagesTr/brats_001_0000.nii.gz build-deb/scan.mha &&
             [ "$(pkg-config --modversion volt)" = "$(/usr/bin/volt --version | cut -d' ' -f2)" ] || bad=1
+        deb_ranks openmpi || bad=1
+        deb_ranks mpich || bad=1
         dpkg -P volt-itk volt-mpi volt-mpich volt >build-deb/dpkg.log || { cat build-deb/dpkg.log && bad=1; }
         [ ! -e /usr/bin/volt ] || { echo "/usr/bin/volt is still there" && bad=1; }
     fi
@@ -218,7 +232,7 @@ stage_reliability() {
     return $bad
 }
 
-# kill -9 of random ranks of trainings under each MPI.
+# kill -9 of random ranks of trainings and predictions under each MPI.
 stage_ranks() {
     configure build -DCMAKE_BUILD_TYPE=Release && cmake --build build -j "$jobs" || return 1
     optional tests/reliability/kill_rank.sh build/volt build/kill-rank . "${RANK_KILLS:-50}" \

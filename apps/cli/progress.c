@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
+#include <time.h>
 #include <unistd.h>
 #include "apps/cli/cli.h"
 #include "base/system/file.h"
@@ -16,15 +17,30 @@ static const double report_s = 30;      /* in a pipe or a log file */
 static const double noticed_s = 1;      /* shorter work is not worth a line */
 enum { LINE_MOST = 100, BAR_LEAST = 6, BAR_MOST = 40, NARROWEST = 10 };
 
-static volatile sig_atomic_t stop_asked;
+enum { TWICE_S = 2 };
+static volatile sig_atomic_t stop_asked, terminated; /* first SIGTERM; s, plus 1 */
 
+/* A terminal may send SIGHUP more than once, and Slurm SIGTERM at the end of a job's time: to
+ * the step, to the job and through srun. */
 static void on_signal(int number)
 {
+    struct timespec now;
+
     stop_asked = 1;
-    if (number == SIGHUP || number == SIGXCPU) /* a terminal sends the first more than once */
+    if (number == SIGHUP || number == SIGXCPU)
         return;
     signal(SIGINT, SIG_DFL); /* the second one ends the process */
-    signal(SIGTERM, SIG_DFL);
+    if (number == SIGINT) {
+        signal(SIGTERM, SIG_DFL);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (terminated && now.tv_sec + 1 - terminated >= TWICE_S) {
+        signal(SIGTERM, SIG_DFL);
+        raise(SIGTERM);
+    }
+    if (!terminated)
+        terminated = (sig_atomic_t)now.tv_sec + 1;
 }
 
 /* Columns of the terminal, as it is now. */

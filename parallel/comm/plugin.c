@@ -64,6 +64,26 @@ static volt_status choose(const flavour *tries[2])
     return VOLT_OK;
 }
 
+/* srun also starts processes without a way to find each other, in which some MPIs end the
+ * process. VOLT_MPI says that there is one. */
+static volt_status check_srun(void)
+{
+    const char *word = getenv("VOLT_MPI");
+    volt_launcher l;
+
+    if ((word && *word) || !volt_launcher_find(&l) || strcmp(l.who, "srun") != 0)
+        return VOLT_OK;
+    for (char **variable = environ; *variable; variable++) {
+        if (strncmp(*variable, "PMI", 3) == 0)
+            return VOLT_OK;
+    }
+    return volt_fail(
+        VOLT_ENOTSUP,
+        "srun started %d processes (%s) that cannot find each other: its type of MPI "
+        "must be pmix for Open MPI, pmi2 for MPICH",
+        l.processes, l.variable);
+}
+
 /* ---- files ---- */
 
 /* The plug-in's path; *out is NULL if it is not there. */
@@ -320,6 +340,8 @@ volt_status volt_plugin_open(volt_comm **out)
     char first[VOLT_COMM_SENTENCE];
     volt_status st = choose(tries);
 
+    if (st == VOLT_OK)
+        st = check_srun();
     if (st != VOLT_OK)
         return st;
     if (__atomic_exchange_n(&opened, 1, __ATOMIC_SEQ_CST))

@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -36,12 +37,17 @@ failed:
     return st;
 }
 
+/* Not cut short by signals: launchers send some to ranks that are to end. */
 static void rest(double seconds)
 {
-    const struct timespec t = {(time_t)seconds,
-                               (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    struct timespec until;
+    const long ns = (long)((seconds - (double)(time_t)seconds) * 1e9);
 
-    nanosleep(&t, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)seconds + (until.tv_nsec + ns) / 1000000000;
+    until.tv_nsec = (until.tv_nsec + ns) % 1000000000;
+    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+        ;
 }
 
 /* Another rank failed after this one was through: the rank that speaks ends this one, too. */

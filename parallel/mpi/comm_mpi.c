@@ -5,6 +5,7 @@
  * none blocks but those that start and end MPI.
  */
 #define _GNU_SOURCE
+#include <errno.h>
 #include <mpi.h>
 #include <pthread.h>
 #include <sched.h>
@@ -236,9 +237,18 @@ static void mpi_close(void *state, bool in_order)
     pthread_mutex_unlock(&s->lock);
 }
 
+/* Not cut short by signals, which a launcher sends to ranks that are to end. */
+static void rest(long ms)
+{
+    struct timespec left = {ms / 1000, ms % 1000 * 1000000};
+
+    while (nanosleep(&left, &left) != 0 && errno == EINTR)
+        ;
+}
+
 static void *exit_late(void *code)
 {
-    sleep(5);
+    rest(5000);
     _exit(*(int *)code);
 }
 
@@ -257,13 +267,12 @@ static int unread(int file)
  * before, and to pass on what it has read. */
 static void let_launcher_read(void)
 {
-    const struct timespec pause = {0, 10000000};
     int left = 5;
 
     for (int i = 0; i < 200 && left > 0; i++) {
         if (unread(STDOUT_FILENO) + unread(STDERR_FILENO) == 0)
             left--;
-        nanosleep(&pause, NULL);
+        rest(10);
     }
 }
 

@@ -18,28 +18,37 @@ codes=("${PIPESTATUS[@]}")
 exists "$SCRATCH/piped/summary.json"
 CHECKS=$((CHECKS + 1))
 
-# hang_up RUN COMMAND...: SIGHUP, twice as a terminal does, after the first epoch.
-hang_up() {
-    local run=$1 pid
-    shift
-    COMMAND="$*, hung up"
+# twice SIGNAL RUN COMMAND...: SIGNAL after the first epoch, twice as a terminal sends SIGHUP and
+# Slurm SIGTERM.
+twice() {
+    local signal=$1 run=$2 pid
+    shift 2
+    COMMAND="$*, SIG$signal"
     "$@" >"$OUT" 2>"$ERR" </dev/null &
     pid=$!
     until [ -s "$run/log.jsonl" ]; do
         kill -0 $pid 2>/dev/null || break
         sleep 0.02
     done
-    kill -HUP $pid
-    kill -HUP $pid
+    kill -$signal $pid
+    sleep 0.01
+    kill -$signal $pid
     wait $pid
     CODE=$?
     CHECKS=$((CHECKS + 1))
 }
-hang_up "$SCRATCH/hung" "${train[@]}" --epochs 400 -o "$SCRATCH/hung" -q
+twice HUP "$SCRATCH/hung" "${train[@]}" --epochs 400 -o "$SCRATCH/hung" -q
 [ $CODE -eq 9 ] || fail "exit status $CODE"
 err_has '^volt: stopped and saved after iteration'
 no_leftovers "$SCRATCH/hung"
-hang_up "$SCRATCH/nohup" nohup "${train[@]}" --epochs 8 -o "$SCRATCH/nohup" -q
+twice TERM "$SCRATCH/term" "${train[@]}" --epochs 4000 -o "$SCRATCH/term" -q
+[ $CODE -eq 9 ] || fail "exit status $CODE"
+err_has '^volt: stopped and saved after iteration'
+no_leftovers "$SCRATCH/term"
+twice INT "$SCRATCH/int" "${train[@]}" --epochs 4000 -o "$SCRATCH/int" -q
+[ $CODE -ne 9 ] || fail "a second SIGINT did not end the process"
+rm -r "$SCRATCH/int"
+twice HUP "$SCRATCH/nohup" nohup "${train[@]}" --epochs 8 -o "$SCRATCH/nohup" -q
 [ $CODE -eq 0 ] || fail "exit status $CODE"
 [ "$(epochs "$SCRATCH/nohup")" -eq 8 ] || fail "nohup was not respected"
 

@@ -1,9 +1,10 @@
 #!/bin/bash
-# kill -9 of a random rank at a random moment of a training under mpirun: the job ends within 30 s
-# and says who is missing, no rank stays, the last checkpoint is whole, and --resume goes on, also
-# on another number of ranks, to the losses of an undisturbed run.
+# kill -9 of a random rank under mpirun, at a random moment of preprocessing, training, writing a
+# checkpoint, validation or prediction in turn: the job ends within 30 s and says who is missing,
+# and no rank stays. The last checkpoint is whole, and --resume goes on, also on another number of
+# ranks, to the losses, cases and masks of an undisturbed run; predict gives its masks, too.
 # usage: kill_rank.sh VOLT SCRATCH SOURCES [COUNT [SEED]]
-SHORT_ROUND=4
+SHORT_ROUND=6
 . "$(dirname "$0")/jobs.inc"
 export OMP_NUM_THREADS=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
 [ "$(id -u)" -ne 0 ] || export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -33,13 +34,25 @@ chmod +x "$SCRATCH/rank.sh"
 export PIDS=$SCRATCH/pids
 
 EPOCHS=6
-train=("$VOLT" train "$BASE/data" --work "$BASE/work" -o "$W/run" --threads 1 --precision fp32
-    --batch 3 --iterations 2 --epochs $EPOCHS --validation 1)
+train=("$VOLT" train "$BASE/data" --work "$W/work" -o "$W/run" --threads 1 --precision fp32 --batch 3
+    --iterations 2 --epochs $EPOCHS --validation 1 --validate)
+predict=("$VOLT" predict "$BASE/run" "$BASE/data/imagesTr" -o "$W/out" --no-mirror --threads 1)
 # losses RUN: epoch and loss, a line each.
 losses() {
     sed -n 's/^{"epoch":\([0-9]*\),.*"train_loss":\([^,]*\),.*/\1 \2/p' "$1/log.jsonl"
 }
-# set_ranks: draws how the next job is run, into CMD and WHERE.
+# names FOLDER PATTERN: of all files below it.
+names() { (cd "$1" 2>/dev/null && find . -name "$2" | sort); }
+# same_files A B PATTERN: the files of A are in B, and no others.
+same_files() {
+    local file bad=0
+    diff <(names "$1" "$3") <(names "$2" "$3") || bad=1
+    for file in $(names "$1" "$3"); do
+        cmp -s "$1/$file" "$2/$file" || { echo "$2/$file differs" && bad=1; }
+    done
+    return $bad
+}
+# set_ranks: draws how the next training is run, into CMD and WHERE.
 set_ranks() {
     local ranks axis
     below 4
@@ -60,19 +73,61 @@ has_checkpoint() { [ -e "$W/run/checkpoint_latest.safetensors" ]; }
 # lives PID: it runs, and does not only wait to be reaped.
 lives() { [ -e "/proc/$1/stat" ] && ! grep -qE '^[0-9]+ \(.*\) [ZX] ' "/proc/$1/stat" 2>/dev/null; }
 
-# kill_one: trains on processes and kills one of them. RANK, PID, WHEN; SPOKE: VOLT had begun.
+# ---- phases ----
+
+PHASES=(preprocess train checkpoint validate predict any)
+# has_begun PHASE: seen by what the ranks write.
+has_begun() {
+    case $1 in
+    preprocess) compgen -G "$W/work/*/*" >/dev/null ;;
+    train) [ -e "$W/run" ] ;;
+    checkpoint) [ -s "$W/run/log.jsonl" ] && compgen -G "$W/run/.volt-tmp-*" >/dev/null ;;
+    validate) [ -e "$W/run/validation" ] ;;
+    predict) [ -e "$W/out" ] ;;
+    any) true ;;
+    esac
+}
+now_ms() { echo $(($(date +%s%N) / 1000000)); }
+# measure PHASE... -- COMMAND...: MS of each phase when nothing disturbs it, and of all as `any`.
+declare -A MS=([checkpoint]=1) MET
+measure() {
+    local phases=() job began last t i=0
+    while [ "$1" != -- ]; do phases+=("$1") && shift; done
+    shift
+    began=$(now_ms) last=$began
+    "$@" >"$SCRATCH/out" 2>"$ERR" </dev/null &
+    job=$!
+    while kill -0 $job 2>/dev/null; do
+        sleep 0.01
+        [ $i -lt ${#phases[@]} ] && has_begun "${phases[i]}" || continue
+        t=$(now_ms)
+        [ $i -eq 0 ] || MS[${phases[i - 1]}]=$((t - last))
+        last=$t i=$((i + 1))
+    done
+    wait $job || { echo "cannot prepare: $*" && cat "$ERR" && exit 1; }
+    [ $i -eq ${#phases[@]} ] || { echo "cannot prepare: ${phases[i]} was not seen" && exit 1; }
+    t=$(now_ms)
+    MS[${phases[i - 1]}]=$((t - last)) MS[any]=$((t - began))
+}
+
+# kill_one PHASE MESH COMMAND...: runs it on processes and kills one of them. RANK, PID, WHEN;
+# SPOKE: VOLT had begun.
 kill_one() {
-    local mesh=$1 job began
+    local phase=$1 mesh=$2 job began
+    shift 2
     rm -rf "$PIDS" && mkdir "$PIDS"
-    CMD=("${launch[@]}" -n $RANKS "$SCRATCH/rank.sh" "${train[@]}" --mesh "$mesh")
-    ! has_checkpoint || CMD+=(--resume)
     below $RANKS
     RANK=$DRAWN
-    below $((MS * 11 / 10))
-    WHEN="rank $RANK of $mesh under ${launch[0]} after $DRAWN of $MS ms"
-    timeout -k 1 90 "${CMD[@]}" >"$SCRATCH/out" 2>"$ERR" </dev/null &
+    below "${MS[$phase]}"
+    WHEN="rank $RANK of $mesh under ${launch[0]}, $phase, $DRAWN of ${MS[$phase]} ms"
+    timeout -k 1 90 "${launch[@]}" -n $RANKS "$SCRATCH/rank.sh" "$@" --mesh "$mesh" \
+        >"$SCRATCH/out" 2>"$ERR" </dev/null &
     job=$!
-    sleep "$((DRAWN / 1000)).$(printf %03d $((DRAWN % 1000)))"
+    # A checkpoint takes milliseconds to write.
+    until has_begun "$phase" || ! kill -0 $job 2>/dev/null; do
+        [ "$phase" = checkpoint ] || sleep 0.01
+    done
+    [ "$phase" = checkpoint ] || sleep "$((DRAWN / 1000)).$(printf %03d $((DRAWN % 1000)))"
     until [ -s "$PIDS/$RANK" ] || ! kill -0 $job 2>/dev/null; do sleep 0.02; done
     PID=$(cat "$PIDS/$RANK" 2>/dev/null)
     # From its first line on VOLT knows all processes of the job.
@@ -84,6 +139,11 @@ kill_one() {
     wait $job 2>/dev/null
     CODE=$?
     TOOK=$((SECONDS - began))
+    if [ -n "$KILLED" ]; then
+        kills=$((kills + 1)) MET[$phase]=$((${MET[$phase]:-0} + 1))
+    else
+        ended=$((ended + 1))
+    fi
 }
 
 # How a job must end one of whose ranks was killed.
@@ -108,7 +168,7 @@ check_end() {
 
 # What is saved is whole, and training goes on from there elsewhere.
 check_resume() {
-    local saved=no
+    local saved=no left
     if has_checkpoint; then
         saved=yes
         "$VOLT" export model "$W/run" --checkpoint latest -o "$SCRATCH/weights.safetensors" \
@@ -125,35 +185,79 @@ check_resume() {
         a = $2 < 0 ? -$2 : $2; if (a < 0.1) a = 0.1
         if (NF != 4 || $1 != $3 || d > 1e-4 * a) exit 1 } END { exit NR != '$EPOCHS' }' ||
         { fail "$WHEN, then $WHERE: other losses" && paste "$SCRATCH/losses" "$SCRATCH/now"; }
-    pid=$(find "$W" "$BASE/work" -name '.volt-*' | head -3)
-    [ -z "$pid" ] || fail "$WHEN, then $WHERE: left behind $pid"
+    same_files "$BASE/work" "$W/work" '*.voltcase' || fail "$WHEN, then $WHERE: other preprocessed cases"
+    diff <(names "$BASE/run/validation" '*.nii.gz') <(names "$W/run/validation" '*.nii.gz') ||
+        fail "$WHEN, then $WHERE: other validation masks"
+    left=$(find "$W" -name '.volt-*' | head -3)
+    [ -z "$left" ] || fail "$WHEN, then $WHERE: left behind $left"
 }
 
-must "$VOLT" phantom brats "$BASE/data" --cases 4 --size 16 --seed 5 -q
-must "$VOLT" preprocess "$BASE/data" --work "$BASE/work" -q
+# Masks are complete or absent; the same command gives those of an undisturbed one.
+check_predict() { # MESH
+    local file left
+    for file in $(names "$W/out" '*.nii.gz'); do
+        cmp -s "$BASE/$1/$file" "$W/out/$file" || fail "$WHEN: $file is not whole"
+    done
+    timeout -k 1 120 "${launch[@]}" -n $RANKS "${predict[@]}" --mesh "$1" -q >"$SCRATCH/out" 2>"$ERR" \
+        </dev/null || fail "$WHEN: the command fails when it is repeated"
+    same_files "$BASE/$1" "$W/out" '*.nii.gz' || fail "$WHEN: other masks"
+    left=$(find "$W" -name '.volt-*' | head -3)
+    [ -z "$left" ] || fail "$WHEN: left behind $left"
+}
+
+# ---- undisturbed ----
+
+must "$VOLT" phantom brats "$BASE/data" --cases 10 --size 16 --seed 5 -q
 mkdir "$W"
 must "${train[@]}" -q
 losses "$W/run" >"$SCRATCH/losses"
 [ "$(wc -l <"$SCRATCH/losses")" -eq $EPOCHS ] || { echo "cannot prepare: no losses" && exit 1; }
-rm -rf "$W" && mkdir "$W" "$PIDS"
+mv "$W/run" "$W/work" "$BASE"
+[ -n "$(names "$BASE/run/validation" '*.nii.gz')" ] || { echo "cannot prepare: no validation" && exit 1; }
+predictions=(cases tiles z=$RANKS)
+for mesh in "${predictions[@]}"; do
+    must "${predict[@]}" -q --ranks $RANKS --mesh "$mesh"
+    mv "$W/out" "$BASE/$mesh"
+done
+mkdir "$PIDS"
 use_mpi "${mpis[0]}"
-began=$(date +%s%N)
-must "${launch[@]}" -n $RANKS "$SCRATCH/rank.sh" "${train[@]}" --mesh data=$RANKS
-MS=$((($(date +%s%N) - began) / 1000000))
+measure predict -- "${launch[@]}" -n $RANKS "$SCRATCH/rank.sh" "${predict[@]}" --mesh tiles
+rm -rf "$W" && mkdir "$W"
+measure preprocess train validate -- "${launch[@]}" -n $RANKS "$SCRATCH/rank.sh" "${train[@]}" \
+    --mesh data=$RANKS
+
+# ---- kills ----
 
 kills=0 NAMED=0 RESUMED=0 ended=0
 for ((i = 0; kills < COUNT && i < 4 * COUNT; i++)); do
-    use_mpi "${mpis[i % ${#mpis[@]}]}"
+    use_mpi "${mpis[(i + i / ${#PHASES[@]}) % ${#mpis[@]}]}"
+    phase=${PHASES[i % ${#PHASES[@]}]}
     rm -rf "$W" && mkdir "$W"
+    if [ "$phase" = predict ]; then
+        below ${#predictions[@]}
+        mesh=${predictions[DRAWN]}
+        kill_one predict "$mesh" "${predict[@]}"
+        check_end
+        check_predict "$mesh"
+        continue
+    fi
     below 3
     again=$((1 + (DRAWN == 0))) # one in three is killed once more
     for ((k = 0; k < again; k++)); do
         below 2
-        kill_one "$([ "$DRAWN" -eq 0 ] && echo data=$RANKS || echo z=$RANKS)"
+        mesh=$([ "$DRAWN" -eq 0 ] && echo data=$RANKS || echo z=$RANKS)
+        resume=()
+        ! has_checkpoint || resume=(--resume)
+        kill_one $phase "$mesh" "${train[@]}" "${resume[@]}"
         check_end
-        if [ -n "$KILLED" ]; then kills=$((kills + 1)); else ended=$((ended + 1)); fi
+        phase=any
     done
     check_resume
 done
 [ "$kills" -ge "$COUNT" ] || fail "only $kills of $COUNT kills met a rank"
-done_testing "$kills kills of a rank under ${mpis[*]} ($ended had ended before; $NAMED named, $RESUMED resumed)"
+met=
+for phase in "${PHASES[@]}"; do
+    met+=", ${MET[$phase]:-0} $phase"
+    [ "${MET[$phase]:-0}" -gt 0 ] || [ "$COUNT" -lt $((2 * ${#PHASES[@]})) ] || fail "no kill met $phase"
+done
+done_testing "$kills kills of a rank under ${mpis[*]} (${met#, }; $ended had ended before; $NAMED named, $RESUMED resumed)"

@@ -99,6 +99,13 @@ static void what_is_missing_is_named(void **state)
     assert_fails(volt_comm_open(&c, "auto"), VOLT_ENOTSUP, "no plug-in for Open MPI");
     setenv("VOLT_MPI", "lam", 1);
     assert_fails(volt_comm_open(&c, "auto"), VOLT_EINVAL, "openmpi or mpich");
+    forget();
+    setenv("VOLT_PLUGINS", "/nowhere", 1);
+    setenv("SLURM_STEP_NUM_TASKS", "4", 1);
+    assert_fails(volt_comm_open(&c, "auto"), VOLT_ENOTSUP,
+                 "srun started 4 processes (SLURM_STEP_NUM_TASKS) that cannot find each other");
+    setenv("PMIX_RANK", "1", 1);
+    assert_fails(volt_comm_open(&c, "auto"), VOLT_ENOTSUP, "no plug-in for Open MPI");
     assert_null(c);
     forget();
     assert_ok(volt_comm_open(&c, "auto"));

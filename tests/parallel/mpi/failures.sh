@@ -23,7 +23,7 @@ finish() {
     [ "$(grep -c '^volt: ' err)" -eq 1 ] || { fail "$1: several lines" && grep '^volt: ' err; }
     grep -qw $status <<<"$4" || fail "$1: exit code $status"
     sleep 0.5
-    ! pgrep -f "^$program $5" >/dev/null || { fail "$1: ranks that stay" && pgrep -af "^$program"; }
+    ! pgrep -f "^$program " >/dev/null || { fail "$1: ranks that stay" && pgrep -af "^$program "; }
     echo "$1: $last (exit code $status, $((SECONDS - began)) s)"
 }
 
@@ -35,31 +35,66 @@ wait_for_pid() {
     sleep "${1:-1}"
 }
 
-for rank in 0 2; do
-    start 3 error $rank
-    finish "rank $rank returns an error" 10 \
-        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "error $rank"
-    start 3 late $rank
-    finish "rank $rank returns an error after the others have ended" 10 \
-        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "late $rank"
+# ---- cases ----
+
+fails() { # RANK
+    start 3 error $1
+    finish "rank $1 returns an error" 10 \
+        "^volt: rank $1 \($host\): case_17: the label 9 is not in dataset.json$" 10
+    start 3 late $1
+    finish "rank $1 returns an error after the others have ended" 10 \
+        "^volt: rank $1 \($host\): case_17: the label 9 is not in dataset.json$" 10
+}
+# Ranks that do not speak leave the end of the job to the one that does, whatever signals come.
+is_interrupted() { # RANK
+    start 3 slow_words $1 "$PWD/pid"
+    wait_for_pid
+    kill -TERM "$(cat pid)"
+    finish "rank $1 is interrupted while rank 0 speaks" 10 \
+        "^volt: rank $1 \($host\): case_17: the label 9 is not in dataset.json$" 10
+}
+is_killed() { # RANK
+    local how
     for how in hang compute; do
-        start 3 $how $rank "$scratch/pid"
+        start 3 $how $1 "$PWD/pid"
         wait_for_pid
         kill -9 "$(cat pid)"
-        finish "rank $rank is killed ($how)" 20 \
-            "^volt: rank $rank \($host\) is missing: its process $(cat pid) has ended$" \
-            '9 13 137 143 15' "$how $rank"
+        finish "rank $1 is killed ($how)" 20 \
+            "^volt: rank $1 \($host\) is missing: its process $(cat pid) has ended$" \
+            '9 13 137 143 15'
     done
-done
-start 3 leave 1
-finish "rank 1 leaves" 20 "^volt: rank 1 \($host\) is missing: its process [0-9]+ has ended$" \
-    '0 1 9 13 15 143' "leave 1"
-for rank in 0 1; do
-    start 2 hang $rank "$scratch/pid"
+}
+leaves() { # RANK
+    start 3 leave $1
+    finish "rank $1 leaves" 20 "^volt: rank $1 \($host\) is missing: its process [0-9]+ has ended$" \
+        '0 1 9 13 15 143'
+}
+is_stopped() { # RANK
+    start 2 hang $1 "$PWD/pid"
     wait_for_pid
     kill -STOP "$(cat pid)"
-    finish "rank $rank is stopped" 30 \
-        "^volt: rank $rank \($host\) is missing: it has not answered for 2[0-9] s$" '13 15 143 9 137' \
-        "hang $rank"
-done
+    finish "rank $1 is stopped" 30 \
+        "^volt: rank $1 \($host\) is missing: it has not answered for 2[0-9] s$" '13 15 143 9 137'
+}
+
+# aside NAME COMMAND...: at the same time as others, in a folder of its own and with a path of its
+# own for the program.
+asides=()
+aside() {
+    mkdir "$scratch/$1" && ln -s "$program" "$scratch/$1/ranks" || exit 1
+    (
+        cd "$scratch/$1" || exit 1
+        program=$PWD/ranks
+        "${@:2}"
+        exit $failed
+    ) &
+    asides+=($!)
+}
+first() { fails 0 && is_killed 0 && is_interrupted 2; }
+others() { fails 2 && is_killed 2 && leaves 1; }
+aside stopped0 is_stopped 0 # long waits, in which nobody computes
+aside stopped1 is_stopped 1
+aside first first
+aside others others
+for one in "${asides[@]}"; do wait "$one" || failed=1; done
 exit $failed

@@ -1,7 +1,7 @@
 /* mpi_ranks.c - a program whose ranks are processes of MPI, for messages.sh and failures.sh.
  * usage: mpi_ranks cases | pieces | error RANK | hang RANK FILE | compute RANK FILE | slow RANK
- * SECONDS | late RANK | leave RANK | version It ends as comm.h tells, so its last line is what
- * `volt` would print. */
+ * SECONDS | late RANK | leave RANK | slow_words RANK FILE. It ends as comm.h tells, so its last
+ * line is what `volt` would print. */
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -17,6 +17,7 @@
 #define CALL RANK_CALL
 
 static volatile sig_atomic_t stopped;
+static double words_s; /* for which a sentence is thought over */
 
 static void on_signal(int number)
 {
@@ -112,6 +113,14 @@ static volt_status run(volt_comm *c, int count, char **word)
             return volt_fail(VOLT_EDATA, "case_17: the label 9 is not in dataset.json");
         return add_for_ever(c);
     }
+    if (strcmp(what, "slow_words") == 0) { /* the rank that speaks is slow to do so */
+        if (mine)
+            CALL(write_pid(word[2]));
+        if (volt_comm_rank(c) == 0)
+            words_s = 3;
+        return mine ? volt_fail(VOLT_EDATA, "case_17: the label 9 is not in dataset.json")
+                    : add_for_ever(c);
+    }
     if (strcmp(what, "hang") == 0) { /* in messages */
         if (mine)
             CALL(write_pid(word[2]));
@@ -174,8 +183,10 @@ int main(int argc, char **argv)
         st = run(c, argc - 1, argv + 1);
     st = volt_comm_conclude(c, st, &speaks);
     if (st != VOLT_OK) {
-        if (speaks)
+        if (speaks) {
+            compute(words_s);
             print_last(volt_last_error());
+        }
         volt_comm_abort(c, st);
     }
     volt_comm_close(c);
