@@ -43,19 +43,14 @@ static volt_status shrink(const volt_program *p, const volt_node *node, int axis
     return VOLT_OK;
 }
 
-static volt_status grow(const volt_program *p, const volt_node *node, int axis)
+static void grow(const volt_program *p, const volt_node *node, int axis)
 {
     const volt_program_value *in = &p->values[node->in[0]];
     volt_program_value *out = &p->values[node->out];
     const int64_t s = node->conv.stride[axis];
 
-    if (node->kind == VOLT_NODE_UPSAMPLE_LINEAR && s > 1 && !volt_value_is_whole(in, axis))
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s: linear upsampling along %c, where the volume is cut",
-                         volt_program_node_name(p, node), "dhw"[axis]);
     out->box.low[axis] = in->box.low[axis] * s;
     out->box.high[axis] = in->box.high[axis] * s;
-    return VOLT_OK;
 }
 
 static volt_status box_of(volt_program *p, const volt_node *node)
@@ -80,7 +75,7 @@ static volt_status box_of(volt_program *p, const volt_node *node)
             st = shrink(p, node, axis);
         else if (node->kind == VOLT_NODE_TCONV || node->kind == VOLT_NODE_UPSAMPLE_NEAREST ||
                  node->kind == VOLT_NODE_UPSAMPLE_LINEAR)
-            st = grow(p, node, axis);
+            grow(p, node, axis);
     }
     return st;
 }

@@ -110,7 +110,8 @@ static double weigh(const weighing *w, double fraction)
         for (int a = 0; a < 3; a++)
             reaches |= w->cut[a] && node->conv.kernel[a] > node->conv.stride[a];
         if (!w->gathered[i] &&
-            ((node->kind == VOLT_NODE_CONV && reaches) || volt_is_norm(node->kind)))
+            ((node->kind == VOLT_NODE_CONV && reaches) ||
+             node->kind == VOLT_NODE_UPSAMPLE_LINEAR || volt_is_norm(node->kind)))
             sum += OPERATIONS_OF_MESSAGE;
         if (node->inputs && w->gathered[i] != w->gathered[node->in[0]])
             sum += OPERATIONS_OF_MESSAGE + OPERATIONS_OF_BYTE * 4 * (double)node->in_channels *

@@ -140,8 +140,8 @@ static bool has_margins(const volt_step *s, volt_operand_role role)
     return false;
 }
 
-/* Gives up margins of the refused step's outputs, then of its inputs. A transposed convolution
- * has no form without those it reads. */
+/* Gives up margins of the refused step's outputs, then of its inputs. Transposed convolutions
+ * and linear upsampling have no form without those they read. */
 static bool give_up_margins(volt_program *p, const volt_step *s)
 {
     volt_unit *u = &p->units[s->unit];
@@ -150,10 +150,13 @@ static bool give_up_margins(volt_program *p, const volt_step *s)
         s->spec.kind >= VOLT_OP_TCONV_FWD && s->spec.kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
     const bool block =
         memcmp(s->spec.conv.kernel, s->spec.conv.stride, sizeof s->spec.conv.kernel) == 0;
+    const bool linear = s->spec.linear && (s->spec.kind == VOLT_OP_UPSAMPLE_FWD ||
+                                           s->spec.kind == VOLT_OP_UPSAMPLE_BWD);
 
     if (has_margins(s, VOLT_ROLE_OUT) && !(u->dense_out & kind))
         u->dense_out |= kind;
-    else if (has_margins(s, VOLT_ROLE_IN) && !(u->dense_in & kind) && (!tconv || block))
+    else if (has_margins(s, VOLT_ROLE_IN) && !(u->dense_in & kind) && (!tconv || block) &&
+             !linear)
         u->dense_in |= kind;
     else
         return false;

@@ -505,6 +505,79 @@ static void memory_that_the_host_cannot_reach(void **state)
     }
 }
 
+/* Linear upsampling by several factors, after and before windows of other extents. */
+static volt_graph *build_linear(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv down = {{3, 3, 3}, {2, 2, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv three = {{3, 1, 3}, {2, 1, 3}, {1, 0, 0}, {1, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const int64_t back[3] = {2, 2, 1}, most[3] = {4, 2, 3}, some[3] = {2, 1, 3};
+    volt_value x, a, b, c, d, e;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 4, &cube, true));
+    assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
+    assert_ok(volt_graph_activation(g, &a, a, 0.01));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 6, &down, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.01));
+    assert_ok(volt_graph_conv(g, &c, b, "c", 6, &three, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &d, c, VOLT_NODE_UPSAMPLE_LINEAR, most));
+    assert_ok(volt_graph_upsample(g, &e, c, VOLT_NODE_UPSAMPLE_LINEAR, some));
+    assert_ok(volt_graph_add(g, &e, e, b));
+    assert_ok(volt_graph_conv(g, &e, e, "e", 4, &one, true));
+    assert_ok(volt_graph_upsample(g, &e, e, VOLT_NODE_UPSAMPLE_LINEAR, back));
+    assert_ok(volt_graph_concat(g, &d, (volt_value[]){d, e, a}, 3));
+    assert_ok(volt_graph_conv(g, &d, d, "d", 4, &cube, false));
+    assert_ok(volt_graph_instance_norm(g, &d, d, "dn", 1e-5));
+    assert_ok(volt_graph_activation(g, &d, d, 0.01));
+    assert_ok(volt_graph_conv(g, &d, d, "head", 3, &one, true));
+    assert_ok(volt_graph_output(g, d));
+    return g;
+}
+
+/* Its coarse levels are upsampled as logits are. */
+static volt_graph *build_linear_output(void)
+{
+    static const volt_conv down = {{3, 3, 3}, {4, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const int64_t factor[3] = {4, 2, 2};
+    volt_value v;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &v, 2));
+    assert_ok(volt_graph_conv(g, &v, v, "a", 4, &down, true));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "head", 3, &one, true));
+    assert_ok(volt_graph_upsample(g, &v, v, VOLT_NODE_UPSAMPLE_LINEAR, factor));
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
+static void linear_upsampling(void **state)
+{
+    rank_case c = {.name = "linear upsampling",
+                   .build = build_linear,
+                   .n = 2,
+                   .extent = {16, 8, 12},
+                   .values = 3};
+
+    (void)state;
+    check_both(&c, cpu, MESHES("z=4", "x=3", "z=2,y=2", "data=2,x=2"));
+    check_both(&c, reference, MESHES("z=2,y=2"));
+    c.name = "upsampled logits";
+    c.build = build_linear_output;
+    check_both(&c, cpu, MESHES("z=4", "y=4,x=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,x=3"));
+    c.name = "the zoo";
+    c.build = build_zoo;
+    check_both(&c, cpu, MESHES("z=4", "x=2", "z=2,y=2,x=2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -528,6 +601,7 @@ int main(void)
         cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),
         cmocka_unit_test(parts_without_a_bf16_kernel),
+        cmocka_unit_test(linear_upsampling),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
