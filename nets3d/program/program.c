@@ -292,7 +292,10 @@ static volt_status name_steps(volt_program *p)
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
-        st = volt_format(&s->name, "%s %s", unit, what_step(p, s));
+        st = volt_format(&s->name, "%s %s%s", unit, what_step(p, s),
+                         s->part == VOLT_FACES    ? " faces"
+                         : s->part == VOLT_INSIDE ? " inside"
+                                                  : "");
         volt_free(unit);
         unit = NULL;
     }
@@ -330,6 +333,8 @@ static volt_status compile(volt_program *p)
     }
     if (st != VOLT_OK)
         goto done;
+    if (p->space)
+        VOLT_TRY(st, done, volt_program_overlap(p));
     VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
     if (volt_program_trains(p))
