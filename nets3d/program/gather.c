@@ -120,6 +120,18 @@ static double weigh(const weighing *w, double fraction)
     return sum;
 }
 
+static int64_t common_multiple(int64_t a, int64_t b)
+{
+    int64_t x = a, y = b;
+
+    while (y) {
+        const int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
+}
+
 /* A partition cut for values up to `limit`, and the part of the volume that its largest part
  * is. */
 static volt_status cut_for(const weighing *w, volt_partition *out, const int parts[3],
@@ -130,7 +142,7 @@ static volt_status cut_for(const weighing *w, volt_partition *out, const int par
 
     for (int i = 0; i < volt_graph_node_count(w->graph); i++)
         for (int a = 0; a < 3 && !w->gathered[i]; a++)
-            align[a] = w->stride[i][a] > align[a] ? w->stride[i][a] : align[a];
+            align[a] = common_multiple(align[a], w->stride[i][a]);
     st = volt_partition_make(out, w->extent, parts, align);
     if (st != VOLT_OK)
         return st;
