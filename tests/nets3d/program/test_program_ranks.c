@@ -441,6 +441,56 @@ static void gathered_levels(void **state)
     check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "x=4"));
 }
 
+/* Windows that read gathered values without a concatenation in between, and a level that only
+ * one branch has: its strides and those of the other are no multiples of one another. */
+static volt_graph *build_branches(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv two = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv three = {{3, 3, 3}, {3, 3, 3}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    volt_value x, a, b, c;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 4, &cube, true));
+    assert_ok(volt_graph_activation(g, &a, a, 0.1));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 6, &two, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.1));
+    assert_ok(volt_graph_conv(g, &c, b, "c", 6, &two, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &c, c, VOLT_NODE_UPSAMPLE_NEAREST, two.stride));
+    assert_ok(volt_graph_conv(g, &c, c, "d", 4, &cube, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &c, c, VOLT_NODE_UPSAMPLE_LINEAR, two.stride));
+    assert_ok(volt_graph_conv(g, &c, c, "e", 4, &cube, true));
+    assert_ok(volt_graph_conv(g, &b, a, "f", 5, &three, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.1));
+    assert_ok(volt_graph_tconv(g, &b, b, "g", 4, &three, true));
+    assert_ok(volt_graph_add(g, &c, c, b));
+    assert_ok(volt_graph_conv(g, &c, c, "head", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
+static void branches_with_other_strides(void **state)
+{
+    rank_case c = {.name = "branches",
+                   .build = build_branches,
+                   .n = 2,
+                   .extent = {36, 12, 24},
+                   .values = 3,
+                   .gather = NEVER};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=2,x=2"));
+    for (int64_t stride = 1; stride <= 3; stride++) {
+        c.gather[0] = c.gather[1] = c.gather[2] = stride;
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=4", "z=2,x=2"));
+    }
+}
+
 static void parts_of_a_batch(void **state)
 {
     rank_case c = plain;
@@ -595,6 +645,7 @@ int main(void)
         cmocka_unit_test(dropout_and_the_rest),
         cmocka_unit_test(batch_norms),
         cmocka_unit_test(gathered_levels),
+        cmocka_unit_test(branches_with_other_strides),
         cmocka_unit_test(parts_of_a_batch),
         cmocka_unit_test(forms_and_threads),
         cmocka_unit_test(frozen_parameters),
