@@ -159,6 +159,37 @@ VINLINE void average_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
 ROWS(cpu_max_pool_bwd, max_bwd_row, 2)
 ROWS(cpu_average_pool_bwd, average_bwd_row, 1)
 
+/* One axis of an upsampling. Inputs are clamped, unless the operand that is read has voxels in
+ * its margin: so many are used. */
+typedef struct stretch {
+    int64_t factor, inputs, more_low, more_high;
+    int linear;
+} stretch;
+
+typedef struct stretches {
+    stretch z, y, x;
+} stretches;
+
+static inline stretch stretch_of(const volt_op *op, int axis, int64_t inputs)
+{
+    const volt_tensor *read = &op->spec.tensor[0];
+    const int64_t low = read->margin_low[axis], high = read->margin_high[axis];
+    stretch s = {.factor = op->spec.conv.stride[axis], .inputs = inputs};
+    const int64_t most = op->spec.kind == VOLT_OP_UPSAMPLE_FWD ? 1 : s.factor / 2;
+
+    s.linear = op->spec.linear && s.factor > 1;
+    s.more_low = s.linear ? (low < most ? low : most) : 0;
+    s.more_high = s.linear ? (high < most ? high : most) : 0;
+    return s;
+}
+
+/* `in`: the operand of the upsampling's inputs. */
+static inline stretches stretches_of(const volt_op *op, const cpu_view *in)
+{
+    return (stretches){stretch_of(op, 0, in->d), stretch_of(op, 1, in->h),
+                       stretch_of(op, 2, in->w)};
+}
+
 /* The two inputs that output `o` lies between along one axis, and the second one's weight.
  * Nearest: both are o / factor. */
 typedef struct between {
@@ -166,36 +197,35 @@ typedef struct between {
     float t;
 } between;
 
-static inline between inputs_of(int64_t o, int64_t factor, int64_t inputs, int linear)
+static inline between inputs_of(int64_t o, const stretch *s)
 {
     between b;
 
-    if (!linear) {
-        b.low = b.high = o / factor;
+    if (!s->linear) {
+        b.low = b.high = o / s->factor;
         b.t = 0;
         return b;
     }
-    const float at = ((float)o + 0.5f) / (float)factor - 0.5f;
-    const float low = __builtin_floorf(at);
-    b.t = at - low;
-    b.low = (int64_t)low < 0 ? 0 : (int64_t)low;
-    b.high = (int64_t)low + 1 < inputs ? (int64_t)low + 1 : inputs - 1;
+    /* In halves of an output's width: the same weights wherever a part begins. */
+    const int32_t width = 2 * (int32_t)s->factor, at = 2 * (int32_t)o + 1 - width / 2;
+    const int32_t low = at < 0 ? -((width - 1 - at) / width) : at / width;
+    b.t = (float)(at - low * width) / (float)width;
+    b.low = low < 0 && s->more_low == 0 ? 0 : low;
+    b.high = low + 1 < s->inputs || s->more_high > 0 ? low + 1 : s->inputs - 1;
     return b;
 }
 
 VINLINE void upsample_row(const volt_op *op, void *const *p, row r, int bf16)
 {
     const cpu_view *s = &op->view[0], *d = &op->view[1];
-    const int64_t *f = op->spec.conv.stride;
-    const int linear = op->spec.linear;
+    const stretches f = stretches_of(op, s);
     const int64_t from = cpu_at(s, r.n, r.cb), to = cpu_at(d, r.n, r.cb);
-    const between z = inputs_of(r.z, f[0], s->d, linear),
-                  y = inputs_of(r.y, f[1], s->h, linear);
+    const between z = inputs_of(r.z, &f.z), y = inputs_of(r.y, &f.y);
 
     for (int64_t ox = 0; ox < d->w; ox++) {
-        const between x = inputs_of(ox, f[2], s->w, linear);
+        const between x = inputs_of(ox, &f.x);
         vf v;
-        if (!linear) {
+        if (!op->spec.linear) {
             v = v_get(p[0], voxel_at(s, from, z.low, y.low, x.low), bf16);
         } else {
             vf corner[4];
@@ -214,19 +244,19 @@ VINLINE void upsample_row(const volt_op *op, void *const *p, row r, int bf16)
 }
 
 /* Outputs that may draw on input i: [first, end). */
-static inline void outputs_of(int64_t i, int64_t factor, int64_t outputs, int linear,
-                              int64_t *first, int64_t *end)
+static inline void outputs_of(int64_t i, const stretch *s, int64_t *first, int64_t *end)
 {
-    const int64_t margin = linear ? factor : 0;
+    const int64_t reach = s->linear ? s->factor : 0;
+    const int64_t low = -s->more_low, high = s->inputs * s->factor + s->more_high;
 
-    *first = i * factor - margin < 0 ? 0 : i * factor - margin;
-    *end = (i + 1) * factor + margin < outputs ? (i + 1) * factor + margin : outputs;
+    *first = i * s->factor - reach < low ? low : i * s->factor - reach;
+    *end = (i + 1) * s->factor + reach < high ? (i + 1) * s->factor + reach : high;
 }
 
 /* Weight of input i in output o. */
-static inline float share_of(int64_t i, int64_t o, int64_t factor, int64_t inputs, int linear)
+static inline float share_of(int64_t i, int64_t o, const stretch *s)
 {
-    const between b = inputs_of(o, factor, inputs, linear);
+    const between b = inputs_of(o, s);
 
     return (b.low == i ? 1 - b.t : 0) + (b.high == i ? b.t : 0);
 }
@@ -234,22 +264,21 @@ static inline float share_of(int64_t i, int64_t o, int64_t factor, int64_t input
 VINLINE void upsample_bwd_row(const volt_op *op, void *const *p, row r, int bf16)
 {
     const cpu_view *dy = &op->view[0], *dx = &op->view[1];
-    const int64_t *f = op->spec.conv.stride;
-    const int linear = op->spec.linear;
+    const stretches f = stretches_of(op, dx);
     const int64_t g = cpu_at(dy, r.n, r.cb), to = cpu_at(dx, r.n, r.cb);
     int64_t z0, z1, y0, y1, x0, x1;
 
-    outputs_of(r.z, f[0], dy->d, linear, &z0, &z1);
-    outputs_of(r.y, f[1], dy->h, linear, &y0, &y1);
+    outputs_of(r.z, &f.z, &z0, &z1);
+    outputs_of(r.y, &f.y, &y0, &y1);
     for (int64_t ix = 0; ix < dx->w; ix++) {
         vf sum = v_zero();
-        outputs_of(ix, f[2], dy->w, linear, &x0, &x1);
+        outputs_of(ix, &f.x, &x0, &x1);
         for (int64_t z = z0; z < z1; z++) {
-            const float wz = share_of(r.z, z, f[0], dx->d, linear);
+            const float wz = share_of(r.z, z, &f.z);
             for (int64_t y = y0; y < y1; y++) {
-                const float wzy = wz * share_of(r.y, y, f[1], dx->h, linear);
+                const float wzy = wz * share_of(r.y, y, &f.y);
                 for (int64_t x = x0; wzy != 0 && x < x1; x++)
-                    sum += v_set(wzy * share_of(ix, x, f[2], dx->w, linear)) *
+                    sum += v_set(wzy * share_of(ix, x, &f.x)) *
                            v_get(p[0], voxel_at(dy, g, z, y, x), bf16);
             }
         }

@@ -51,12 +51,14 @@
  *           convolution, transposed or not, reads the voxels of one operand outside its box, as
  *           far as its margins have them, in place of padding: of src in CONV_FWD,
  *           CONV_BWD_WEIGHTS and TCONV_FWD, of diff_dst in CONV_BWD_DATA, TCONV_BWD_DATA and
- *           TCONV_BWD_WEIGHTS. All other operators read the boxes alone. Linear upsampling,
- *           which clamps at its input's edges, takes no input with margins, nor does pooling
- *           with padding (VOLT_ENOTSUP). A device may refuse margins in all operators but
- *           COPY, PACK_BOX and UNPACK_BOX; the program then copies (a transposed convolution
- *           that is wider than its stride has no other form). Operands that share memory have
- *           the same margins.
+ *           TCONV_BWD_WEIGHTS. Linear upsampling by a factor of 2 or more along an axis
+ *           clamps at its input's edges only where the operand that it reads has no margin:
+ *           it reads one voxel of src's, backward factor / 2 of diff_dst's. All other
+ *           operators read the boxes alone. Pooling with padding takes no input with margins
+ *           (VOLT_ENOTSUP). A device may refuse margins in all operators but COPY, PACK_BOX
+ *           and UNPACK_BOX; the program then copies (linear upsampling, and a transposed
+ *           convolution that is wider than its stride, have no other form). Operands that
+ *           share memory have the same margins.
  * Threads   threads may share an open device, each with streams of its own, and allocate and
  *           release while others compute or capture. An operator runs in one thread at a time.
  */

@@ -432,8 +432,6 @@ static volt_status check_margins(const volt_op_spec *spec, const volt_op_signatu
 {
     const bool pools =
         spec->kind >= VOLT_OP_MAX_POOL_FWD && spec->kind <= VOLT_OP_AVERAGE_POOL_BWD;
-    const bool upsamples =
-        spec->kind == VOLT_OP_UPSAMPLE_FWD || spec->kind == VOLT_OP_UPSAMPLE_BWD;
 
     for (int i = 0; i < sig->operands; i++) {
         const volt_tensor *t = &spec->tensor[i];
@@ -447,8 +445,8 @@ static volt_status check_margins(const volt_op_spec *spec, const volt_op_signatu
                                  sig->name, i, (long long)t->margin_low[a],
                                  (long long)t->margin_high[a], "dhw"[a]);
         }
-        if (sig->role[i] == VOLT_ROLE_IN && volt_tensor_has_margins(t) &&
-            ((pools && has_padding(&spec->conv)) || (upsamples && spec->linear)))
+        if (sig->role[i] == VOLT_ROLE_IN && volt_tensor_has_margins(t) && pools &&
+            has_padding(&spec->conv))
             return volt_fail(VOLT_ENOTSUP, "%s: an input with margins, and the edges matter",
                              sig->name);
     }

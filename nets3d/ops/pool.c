@@ -1,5 +1,6 @@
 /* Pooling windows lie wholly inside the input; upsampling has half-pixel centres and clamps at
- * the edges. Backward passes gather: each input looks for the outputs that used it. */
+ * the edges, unless the operand that is read has margins there. Backward passes gather: each
+ * input looks for the outputs that used it. */
 #include "nets3d/ops/reference.h"
 
 #include <math.h>
@@ -133,47 +134,81 @@ void volt_reference_average_pool_bwd(const volt_op_spec *spec, void *const *oper
     pool_bwd(spec, NULL, &diff_dst, &diff_src);
 }
 
-/* How much input i (of `ins`) counts in output o, along one axis. */
-static double weight_of(int64_t o, int64_t i, int64_t factor, int64_t ins, int linear)
+/* One axis of an upsampling. Inputs are clamped, unless the operand that is read has voxels in
+ * its margin: so many are used. */
+typedef struct stretch {
+    int64_t factor, ins, more_low, more_high;
+    bool linear;
+} stretch;
+
+static int64_t at_most(int64_t x, int64_t most)
+{
+    return x < most ? x : most;
+}
+
+static stretch stretch_of(const volt_op_spec *spec, int axis)
+{
+    const bool forward = spec->kind == VOLT_OP_UPSAMPLE_FWD;
+    const volt_tensor *read = &spec->tensor[0], *in = &spec->tensor[forward ? 0 : 1];
+    const int64_t ins[3] = {in->d, in->h, in->w}, factor = spec->conv.stride[axis];
+    const bool linear = spec->linear && factor > 1;
+    const int64_t most = !linear ? 0 : forward ? 1 : factor / 2;
+
+    return (stretch){.factor = factor,
+                     .ins = ins[axis],
+                     .more_low = at_most(read->margin_low[axis], most),
+                     .more_high = at_most(read->margin_high[axis], most),
+                     .linear = linear};
+}
+
+/* How much input i counts in output o. */
+static double weight_of(const stretch *s, int64_t o, int64_t i)
 {
     double at, low;
     int64_t i0, i1;
 
-    if (!linear)
-        return o / factor == i;
-    at = fmax(((double)o + 0.5) / (double)factor - 0.5, 0);
+    if (!s->linear)
+        return o / s->factor == i;
+    at = ((double)o + 0.5) / (double)s->factor - 0.5;
+    at = at < 0 && s->more_low == 0 ? 0 : at;
     low = floor(at);
     i0 = (int64_t)low;
-    i1 = i0 + 1 < ins ? i0 + 1 : ins - 1;
+    i1 = i0 + 1 < s->ins || s->more_high > 0 ? i0 + 1 : s->ins - 1;
     return (i0 == i ? 1 - (at - low) : 0) + (i1 == i ? at - low : 0);
 }
 
-/* The outputs that may use input i lie in *first..*last. */
-static void outputs_near(int64_t *first, int64_t *last, int64_t i, int64_t factor, int64_t ins)
+/* The inputs that output o may use lie in *first..*last. */
+static void inputs_near(int64_t *first, int64_t *last, int64_t o, const stretch *s)
 {
-    *first = i > 0 ? (i - 1) * factor : 0;
-    *last = (i + 2 < ins ? i + 2 : ins) * factor - 1;
+    const int64_t i = o / s->factor;
+
+    *first = i > 0 || s->more_low > 0 ? i - 1 : 0;
+    *last = i + 1 < s->ins || s->more_high > 0 ? i + 1 : s->ins - 1;
+}
+
+/* The outputs that may use input i lie in *first..*last. */
+static void outputs_near(int64_t *first, int64_t *last, int64_t i, const stretch *s)
+{
+    const int64_t low = -s->more_low, high = s->ins * s->factor - 1 + s->more_high;
+
+    *first = (i - 1) * s->factor > low ? (i - 1) * s->factor : low;
+    *last = (i + 2) * s->factor - 1 < high ? (i + 2) * s->factor - 1 : high;
 }
 
 /* One output: the weighted inputs, at most two, along each axis. */
-static double interpolate(const volt_op_spec *spec, const volt_operand_view *src, int64_t n,
+static double interpolate(const volt_operand_view *src, const stretch s[3], int64_t n,
                           int64_t c, const int64_t o[3])
 {
-    const int64_t *f = spec->conv.stride, ins[3] = {src->t.d, src->t.h, src->t.w};
     int64_t first[3], last[3];
     double sum = 0;
 
-    for (int axis = 0; axis < 3; axis++) {
-        first[axis] = o[axis] / f[axis] > 0 ? o[axis] / f[axis] - 1 : 0;
-        last[axis] = o[axis] / f[axis] + 1 < ins[axis] ? o[axis] / f[axis] + 1 : ins[axis] - 1;
-    }
+    for (int axis = 0; axis < 3; axis++)
+        inputs_near(&first[axis], &last[axis], o[axis], &s[axis]);
     for (int64_t d = first[0]; d <= last[0]; d++)
         for (int64_t h = first[1]; h <= last[1]; h++)
             for (int64_t w = first[2]; w <= last[2]; w++)
-                sum += weight_of(o[0], d, f[0], ins[0], spec->linear) *
-                       weight_of(o[1], h, f[1], ins[1], spec->linear) *
-                       weight_of(o[2], w, f[2], ins[2], spec->linear) *
-                       volt_view_get(src, n, c, d, h, w);
+                sum += weight_of(&s[0], o[0], d) * weight_of(&s[1], o[1], h) *
+                       weight_of(&s[2], o[2], w) * volt_view_get(src, n, c, d, h, w);
     return sum;
 }
 
@@ -182,6 +217,7 @@ void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands
 {
     const volt_operand_view src = volt_operand_view_of(spec, operands, 0),
                             dst = volt_operand_view_of(spec, operands, 1);
+    const stretch s[3] = {stretch_of(spec, 0), stretch_of(spec, 1), stretch_of(spec, 2)};
 
     for (int64_t n = 0; n < dst.t.n; n++)
         for (int64_t c = 0; c < dst.t.c; c++)
@@ -189,25 +225,22 @@ void volt_reference_upsample_fwd(const volt_op_spec *spec, void *const *operands
                 for (int64_t h = 0; h < dst.t.h; h++)
                     for (int64_t w = 0; w < dst.t.w; w++)
                         volt_view_set(&dst, n, c, d, h, w,
-                                      interpolate(spec, &src, n, c, (int64_t[]){d, h, w}));
+                                      interpolate(&src, s, n, c, (int64_t[]){d, h, w}));
 }
 
-static double upsample_gradient(const volt_op_spec *spec, const volt_operand_view *diff_dst,
-                                const volt_tensor *in, const int64_t i[5])
+static double upsample_gradient(const volt_operand_view *diff_dst, const stretch s[3],
+                                const int64_t i[5])
 {
-    const int64_t *f = spec->conv.stride, ins[3] = {in->d, in->h, in->w};
     int64_t first[3], last[3];
     double sum = 0;
 
     for (int axis = 0; axis < 3; axis++)
-        outputs_near(&first[axis], &last[axis], i[2 + axis], f[axis], ins[axis]);
+        outputs_near(&first[axis], &last[axis], i[2 + axis], &s[axis]);
     for (int64_t d = first[0]; d <= last[0]; d++)
         for (int64_t h = first[1]; h <= last[1]; h++)
             for (int64_t w = first[2]; w <= last[2]; w++)
-                sum += weight_of(d, i[2], f[0], ins[0], spec->linear) *
-                       weight_of(h, i[3], f[1], ins[1], spec->linear) *
-                       weight_of(w, i[4], f[2], ins[2], spec->linear) *
-                       volt_view_get(diff_dst, i[0], i[1], d, h, w);
+                sum += weight_of(&s[0], d, i[2]) * weight_of(&s[1], h, i[3]) *
+                       weight_of(&s[2], w, i[4]) * volt_view_get(diff_dst, i[0], i[1], d, h, w);
     return sum;
 }
 
@@ -216,6 +249,7 @@ void volt_reference_upsample_bwd(const volt_op_spec *spec, void *const *operands
 {
     const volt_operand_view diff_dst = volt_operand_view_of(spec, operands, 0);
     const volt_operand_view diff_src = volt_operand_view_of(spec, operands, 1);
+    const stretch s[3] = {stretch_of(spec, 0), stretch_of(spec, 1), stretch_of(spec, 2)};
     const volt_tensor *t = &diff_src.t;
 
     for (int64_t n = 0; n < t->n; n++)
@@ -225,6 +259,6 @@ void volt_reference_upsample_bwd(const volt_op_spec *spec, void *const *operands
                     for (int64_t w = 0; w < t->w; w++) {
                         const int64_t i[5] = {n, c, d, h, w};
                         volt_view_set(&diff_src, n, c, d, h, w,
-                                      upsample_gradient(spec, &diff_dst, t, i));
+                                      upsample_gradient(&diff_dst, s, i));
                     }
 }

@@ -385,7 +385,8 @@ done:
     return st;
 }
 
-/* Pooling and upsampling: into new memory; max pooling also reads its input. */
+/* Pooling and upsampling: into new memory; max pooling also reads its input, and linear
+ * upsampling the gradient's margins. */
 static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
 {
     const volt_unit *u = &p->units[unit];
@@ -394,6 +395,10 @@ static volt_status backward_resize(volt_program *p, int unit, volt_op_kind kind)
     volt_status st;
 
     VOLT_TRY(st, done, gather_native(p, unit, &g));
+    if (u->node->kind == VOLT_NODE_UPSAMPLE_LINEAR) {
+        VOLT_TRY(st, done, with_margins(p, unit, &g));
+        VOLT_TRY(st, done, volt_program_add_exchange(p, unit, g.value, &g.place, true));
+    }
     if (kind == VOLT_OP_MAX_POOL_BWD)
         VOLT_TRY(st, done, volt_program_materialize(p, u->in[0]));
     VOLT_TRY(st, done,

@@ -13,16 +13,17 @@ static bool is_pool(volt_node_kind kind)
     return kind == VOLT_NODE_MAX_POOL || kind == VOLT_NODE_AVERAGE_POOL;
 }
 
-/* The box of a window's result along one axis. */
-static volt_status shrink(const volt_program *p, const volt_node *node, int axis)
+/* The box of a window's result along one axis: `from` is the input's, or of a gathered one
+ * this rank's part. */
+static volt_status shrink(const volt_program *p, const volt_node *node, volt_box from, int axis)
 {
     const volt_program_value *in = &p->values[node->in[0]];
     volt_program_value *out = &p->values[node->out];
-    const int64_t s = node->conv.stride[axis], low = in->box.low[axis];
-    const int64_t high = in->box.high[axis];
+    const int64_t s = node->conv.stride[axis], low = from.low[axis];
+    const int64_t high = from.high[axis];
     const bool last = high == in->global[axis];
 
-    if (is_pool(node->kind) && !volt_value_is_whole(in, axis) &&
+    if (is_pool(node->kind) && !(low == 0 && last) &&
         (node->conv.kernel[axis] > s || node->conv.pad_low[axis] || node->conv.pad_high[axis]))
         return volt_fail(
             VOLT_ENOTSUP, "%s: windows of %lld along %c overlap, and the volume is cut there",
@@ -43,25 +44,21 @@ static volt_status shrink(const volt_program *p, const volt_node *node, int axis
     return VOLT_OK;
 }
 
-static volt_status grow(const volt_program *p, const volt_node *node, int axis)
+static void grow(const volt_program *p, const volt_node *node, int axis)
 {
     const volt_program_value *in = &p->values[node->in[0]];
     volt_program_value *out = &p->values[node->out];
     const int64_t s = node->conv.stride[axis];
 
-    if (node->kind == VOLT_NODE_UPSAMPLE_LINEAR && s > 1 && !volt_value_is_whole(in, axis))
-        return volt_fail(VOLT_ENOTSUP,
-                         "%s: linear upsampling along %c, where the volume is cut",
-                         volt_program_node_name(p, node), "dhw"[axis]);
     out->box.low[axis] = in->box.low[axis] * s;
     out->box.high[axis] = in->box.high[axis] * s;
-    return VOLT_OK;
 }
 
 static volt_status box_of(volt_program *p, const volt_node *node)
 {
     volt_program_value *out = &p->values[node->out];
     volt_status st = VOLT_OK;
+    volt_box from;
 
     if (node->kind == VOLT_NODE_INPUT) {
         out->box =
@@ -72,15 +69,16 @@ static volt_status box_of(volt_program *p, const volt_node *node)
         out->box = volt_box_of_shape(out->global);
         return VOLT_OK;
     }
-    out->box = p->values[node->in[0]].gathered
-                   ? volt_program_own_part(p, p->values[node->in[0]].global)
-                   : p->values[node->in[0]].box;
+    from = p->values[node->in[0]].gathered
+               ? volt_program_own_part(p, p->values[node->in[0]].global)
+               : p->values[node->in[0]].box;
+    out->box = from;
     for (int axis = 0; axis < 3 && st == VOLT_OK; axis++) {
         if (node->kind == VOLT_NODE_CONV || is_pool(node->kind))
-            st = shrink(p, node, axis);
+            st = shrink(p, node, from, axis);
         else if (node->kind == VOLT_NODE_TCONV || node->kind == VOLT_NODE_UPSAMPLE_NEAREST ||
                  node->kind == VOLT_NODE_UPSAMPLE_LINEAR)
-            st = grow(p, node, axis);
+            grow(p, node, axis);
     }
     return st;
 }

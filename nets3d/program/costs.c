@@ -143,10 +143,21 @@ static void take_step(walk *w, const volt_step *s, bool batch_dice)
     }
 }
 
+/* What moving a byte takes, in operations: that of operators that hardly compute. */
+#define OPERATIONS_OF_BYTE 10.0
+
+/* How much of the time for all is an operator's. */
+static double weight_of(const volt_step *s)
+{
+    return s->kind == VOLT_STEP_OPERATOR ? s->info.flops + OPERATIONS_OF_BYTE * s->info.bytes
+                                         : 0;
+}
+
 volt_status volt_program_costs_of(volt_program_costs *out, const volt_program *p,
                                   bool batch_dice, const volt_links *links, double rate)
 {
     walk w = {.p = p, .links = links, .out = out};
+    double weight = 0;
     volt_status st;
 
     VOLT_TRY(st, done,
@@ -155,14 +166,16 @@ volt_status volt_program_costs_of(volt_program_costs *out, const volt_program *p
     w.bucket = w.halo + p->exchange_count;
     memset(out, 0, sizeof *out);
     for (int i = 0; i < p->step_count; i++) {
-        const volt_step *s = &p->steps[i];
-        const double flops = s->kind == VOLT_STEP_OPERATOR ? s->info.flops : 0;
-
-        out->flops += flops;
-        volt_timeline_compute(&w.time, flops / rate);
-        take_step(&w, s, batch_dice);
+        out->flops += p->steps[i].kind == VOLT_STEP_OPERATOR ? p->steps[i].info.flops : 0;
+        weight += weight_of(&p->steps[i]);
     }
     out->compute_s = out->flops / rate;
+    for (int i = 0; i < p->step_count; i++) {
+        const volt_step *s = &p->steps[i];
+
+        volt_timeline_compute(&w.time, weight > 0 ? out->compute_s * weight_of(s) / weight : 0);
+        take_step(&w, s, batch_dice);
+    }
     out->wait_s = w.time.waited;
     if (p->options.accumulate)
         sum_average(&w);

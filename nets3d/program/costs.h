@@ -22,7 +22,8 @@ typedef struct volt_program_costs {
 } volt_program_costs;
 
 /* A training program, whose loss is with or without batch Dice. All of its time is that of
- * operators at `rate` flop/s. VOLT_ENOMEM. */
+ * operators, at `rate` flop/s of all together; each has its part by operations and bytes.
+ * VOLT_ENOMEM. */
 VOLT_MUST_USE volt_status volt_program_costs_of(volt_program_costs *out, const volt_program *p,
                                                 bool batch_dice, const volt_links *links,
                                                 double rate);

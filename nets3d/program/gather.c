@@ -110,13 +110,26 @@ static double weigh(const weighing *w, double fraction)
         for (int a = 0; a < 3; a++)
             reaches |= w->cut[a] && node->conv.kernel[a] > node->conv.stride[a];
         if (!w->gathered[i] &&
-            ((node->kind == VOLT_NODE_CONV && reaches) || volt_is_norm(node->kind)))
+            ((node->kind == VOLT_NODE_CONV && reaches) ||
+             node->kind == VOLT_NODE_UPSAMPLE_LINEAR || volt_is_norm(node->kind)))
             sum += OPERATIONS_OF_MESSAGE;
         if (node->inputs && w->gathered[i] != w->gathered[node->in[0]])
             sum += OPERATIONS_OF_MESSAGE + OPERATIONS_OF_BYTE * 4 * (double)node->in_channels *
                                                voxels_at(w, node->in[0]);
     }
     return sum;
+}
+
+static int64_t common_multiple(int64_t a, int64_t b)
+{
+    int64_t x = a, y = b;
+
+    while (y) {
+        const int64_t rest = x % y;
+        x = y;
+        y = rest;
+    }
+    return a / x * b;
 }
 
 /* A partition cut for values up to `limit`, and the part of the volume that its largest part
@@ -129,7 +142,7 @@ static volt_status cut_for(const weighing *w, volt_partition *out, const int par
 
     for (int i = 0; i < volt_graph_node_count(w->graph); i++)
         for (int a = 0; a < 3 && !w->gathered[i]; a++)
-            align[a] = w->stride[i][a] > align[a] ? w->stride[i][a] : align[a];
+            align[a] = common_multiple(align[a], w->stride[i][a]);
     st = volt_partition_make(out, w->extent, parts, align);
     if (st != VOLT_OK)
         return st;

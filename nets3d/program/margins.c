@@ -61,6 +61,21 @@ static void need_window(const volt_program *p, const volt_unit *u, int axis)
     out->gradient_exchanged |= crosses;
 }
 
+/* The same for linear upsampling: each output lies between two inputs, or at one. */
+static void need_neighbours(const volt_program *p, const volt_unit *u, int axis)
+{
+    const int64_t s = u->node->conv.stride[axis];
+    volt_program_value *in = &p->values[u->in[0]], *out = &p->values[u->out];
+
+    if (s == 1 || volt_value_is_whole(in, axis))
+        return;
+    need(in, axis, in->box.low[axis] - 1, in->box.high[axis] + 1, in->margin_low,
+         in->margin_high);
+    need(out, axis, out->box.low[axis] - s / 2, out->box.high[axis] + s / 2, out->gradient_low,
+         out->gradient_high);
+    in->exchanged = out->gradient_exchanged = true;
+}
+
 static void raise(int64_t margin[3], const int64_t to[3])
 {
     for (int axis = 0; axis < 3; axis++)
@@ -70,8 +85,14 @@ static void raise(int64_t margin[3], const int64_t to[3])
 void volt_program_margins(volt_program *p)
 {
     for (int i = 0; i < p->unit_count; i++) {
-        for (int axis = 0; axis < 3 && is_convolution(p->units[i].node->kind); axis++)
-            need_window(p, &p->units[i], axis);
+        const volt_node_kind kind = p->units[i].node->kind;
+
+        for (int axis = 0; axis < 3; axis++) {
+            if (is_convolution(kind))
+                need_window(p, &p->units[i], axis);
+            else if (kind == VOLT_NODE_UPSAMPLE_LINEAR)
+                need_neighbours(p, &p->units[i], axis);
+        }
     }
     /* Inputs of a concatenation lie in its buffer, both inputs of an addition get one gradient:
      * memory that has the margins of all. */

@@ -32,6 +32,8 @@ static void touch(volt_program *p, int buffer, int step)
 /* A buffer lives from the first step that touches it to the last. */
 static void find_lifetimes(volt_program *p)
 {
+    for (int i = 0; i < p->buffer_count; i++)
+        p->buffers[i].first = p->buffers[i].last = -1;
     for (int i = 0; i < p->step_count; i++) {
         const volt_step *s = &p->steps[i];
         for (int j = 0; j < s->operands; j++) {
@@ -286,6 +288,7 @@ volt_status volt_program_create_operators(volt_program *p, int *refused)
  * follows from running statistics. */
 static void account_packed(volt_program *p)
 {
+    const volt_step *last = NULL; /* with packed weights */
     size_t packed = 0;
 
     for (int i = 0; i < volt_graph_param_count(p->graph); i++)
@@ -296,7 +299,11 @@ static void account_packed(volt_program *p)
             const volt_operand *o = &s->operand[j];
             const size_t plain = (size_t)volt_tensor_elements(&o->tensor) * sizeof(float);
 
-            if (o->kind == VOLT_OPERAND_WEIGHTS) {
+            if (o->kind == VOLT_OPERAND_WEIGHTS && last && last->part && s->part &&
+                last->unit == s->unit) {
+                s->packed_offset = last->packed_offset;
+            } else if (o->kind == VOLT_OPERAND_WEIGHTS) {
+                last = s;
                 s->packed_offset = packed;
                 packed += align_up(s->info.packed_bytes ? s->info.packed_bytes : plain);
             } else if (o->kind == VOLT_OPERAND_PARAMETER &&

@@ -140,8 +140,8 @@ static bool has_margins(const volt_step *s, volt_operand_role role)
     return false;
 }
 
-/* Gives up margins of the refused step's outputs, then of its inputs. A transposed convolution
- * has no form without those it reads. */
+/* Gives up margins of the refused step's outputs, then of its inputs. Transposed convolutions
+ * and linear upsampling have no form without those they read. */
 static bool give_up_margins(volt_program *p, const volt_step *s)
 {
     volt_unit *u = &p->units[s->unit];
@@ -150,10 +150,13 @@ static bool give_up_margins(volt_program *p, const volt_step *s)
         s->spec.kind >= VOLT_OP_TCONV_FWD && s->spec.kind <= VOLT_OP_TCONV_BWD_WEIGHTS;
     const bool block =
         memcmp(s->spec.conv.kernel, s->spec.conv.stride, sizeof s->spec.conv.kernel) == 0;
+    const bool linear = s->spec.linear && (s->spec.kind == VOLT_OP_UPSAMPLE_FWD ||
+                                           s->spec.kind == VOLT_OP_UPSAMPLE_BWD);
 
     if (has_margins(s, VOLT_ROLE_OUT) && !(u->dense_out & kind))
         u->dense_out |= kind;
-    else if (has_margins(s, VOLT_ROLE_IN) && !(u->dense_in & kind) && (!tconv || block))
+    else if (has_margins(s, VOLT_ROLE_IN) && !(u->dense_in & kind) && (!tconv || block) &&
+             !linear)
         u->dense_in |= kind;
     else
         return false;
@@ -289,7 +292,10 @@ static volt_status name_steps(volt_program *p)
             continue;
         }
         VOLT_TRY(st, done, name_unit(p, &p->units[s->unit], &unit));
-        st = volt_format(&s->name, "%s %s", unit, what_step(p, s));
+        st = volt_format(&s->name, "%s %s%s", unit, what_step(p, s),
+                         s->part == VOLT_FACES    ? " faces"
+                         : s->part == VOLT_INSIDE ? " inside"
+                                                  : "");
         volt_free(unit);
         unit = NULL;
     }
@@ -327,6 +333,8 @@ static volt_status compile(volt_program *p)
     }
     if (st != VOLT_OK)
         goto done;
+    if (p->space)
+        VOLT_TRY(st, done, volt_program_overlap(p));
     VOLT_TRY(st, done, volt_program_arrange(p, &arena));
     VOLT_TRY(st, done, volt_program_account(p, arena));
     if (volt_program_trains(p))

@@ -13,6 +13,7 @@
  *   ranks.c     meshes: the box and the samples of each rank, and what ranks agree on
  *   gather.c    meshes: levels that all ranks compute whole
  *   exchange.c  what ranks send each other within a pass: margins, sums
+ *   overlap.c   what is computed while margins are on their way
  *   buckets.c   sums of gradients over ranks
  *   run.c       memory, parameters, running the steps
  *   program.c           compiling: tries plans, takes the one that needs least memory
@@ -136,9 +137,17 @@ typedef enum volt_step_when {
     VOLT_AT_LOAD        /* in no pass, but when an inference program is loaded */
 } volt_step_when;
 
+/* Parts of a result that are computed one after another. */
+typedef enum volt_step_part {
+    VOLT_WHOLE = 0,
+    VOLT_FACES, /* what other ranks need, before it is sent */
+    VOLT_INSIDE /* the rest, while that is on its way */
+} volt_step_part;
+
 typedef struct volt_step {
     volt_step_kind kind;
     volt_step_when when;
+    volt_step_part part;  /* operators */
     volt_op_spec spec;    /* operators only */
     int unit;             /* -1 = none */
     volt_value value;     /* VOLT_STEP_MARGINS, MARGINS_END, SEND, RECEIVE */

@@ -88,6 +88,12 @@ VOLT_MUST_USE volt_status volt_program_push_exchange(volt_program *p, volt_excha
 VOLT_MUST_USE volt_status volt_program_add_exchange_step(volt_program *p, volt_step_kind kind,
                                                          int unit, int exchange);
 
+/* overlap.c */
+
+/* Divides operators whose result is exchanged, so that messages travel while they run. No more
+ * memory lives at one time than before; all operators are there, and those of the parts. */
+VOLT_MUST_USE volt_status volt_program_overlap(volt_program *p);
+
 /* stages.c */
 
 /* With a mesh of several stages leaves only the units of this rank's, and those that receive.

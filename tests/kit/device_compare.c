@@ -83,10 +83,11 @@ static bool suite_is_box(volt_op_kind kind)
     return kind == VOLT_OP_PACK_BOX || kind == VOLT_OP_UNPACK_BOX;
 }
 
-/* Whether operand i is the one that a transposed convolution reads outside its box. */
-static bool suite_tconv_reads(const volt_op_spec *spec, int i)
+/* Whether operand i is the one that a transposed convolution, or linear upsampling, reads
+ * outside its box. */
+static bool suite_reads_margins(const volt_op_spec *spec, int i)
 {
-    return (spec->kind == VOLT_OP_TCONV_FWD && i == 0) ||
+    return (spec->linear && i == 0) || (spec->kind == VOLT_OP_TCONV_FWD && i == 0) ||
            (spec->kind == VOLT_OP_TCONV_BWD_DATA && i == 2) ||
            (spec->kind == VOLT_OP_TCONV_BWD_WEIGHTS && i == 3);
 }
@@ -96,7 +97,7 @@ static volt_tensor suite_seen(const volt_op_spec *spec, int i)
 {
     const volt_tensor *t = &spec->tensor[i];
 
-    if (suite_tconv_reads(spec, i))
+    if (suite_reads_margins(spec, i))
         return volt_tensor_grown(t, t->margin_low, t->margin_high);
     return (suite_is_box(spec->kind) ? volt_op_spec_as_copy(spec)
                                      : volt_op_spec_absorb_margins(spec))
@@ -282,7 +283,7 @@ static void suite_dense(const volt_tensor *t, void *dense, float *plain, bool to
 }
 
 /* The same operator with whole plain float32 buffers, on the reference device; margins are a
- * part of what reads them (only those of transposed convolutions stay margins). */
+ * part of what reads them (only those of suite_reads_margins stay margins). */
 static void suite_run_reference(const volt_op_spec *spec, suite_operand *o)
 {
     const volt_op_signature *sig = volt_op_signature_of(spec->kind);
@@ -312,7 +313,7 @@ static void suite_run_reference(const volt_op_spec *spec, suite_operand *o)
             low[a] = -t->margin_low[a];
             high[a] = -t->margin_high[a];
         }
-        if (suite_tconv_reads(spec, i))
+        if (suite_reads_margins(spec, i))
             plain.tensor[i] = volt_tensor_grown(&plain.tensor[i], low, high);
     }
     assert_ok(suite_reference->op_create(suite_reference, &op, &plain));

@@ -295,12 +295,17 @@ static bool ends_with(const char *name, const char *end)
 
 static void count_exchanges(const shard *s, rank_result *own)
 {
+    volt_program_memory memory;
+
+    volt_program_memory_of(s->p, &memory);
+    own->memory = memory.total;
     for (int i = 0; i < volt_program_step_count(s->p); i++) {
         volt_step_info info;
 
         volt_program_step(s->p, i, &info);
         own->gathers += strstr(info.name, " gather") && !strstr(info.name, " gather end");
         own->exchanges += info.sent > 0;
+        own->overlaps += ends_with(info.name, " inside");
         own->kinds[0] += ends_with(info.name, " send") && !strstr(info.name, " gradient send");
         own->kinds[1] +=
             ends_with(info.name, " receive") && !strstr(info.name, " gradient receive");

@@ -38,7 +38,9 @@ typedef struct rank_result {
     float *weights;            /* after the last */
     double loss[8];            /* of each step, of its last part; behind them an evaluation's */
     int gathers;               /* exchanges for whole values, */
-    int exchanges;             /* and all */
+    int exchanges;             /* and all, */
+    int overlaps;              /* and steps that run while messages of values travel */
+    size_t memory;             /* that the program announces */
     int kinds[4];              /* steps that send and receive values, then gradients */
     int64_t counts[3 * 16], voxels;
     int64_t parameters, logit_count;

@@ -574,22 +574,6 @@ static void an_overflow_on_one_rank_skips_all_steps(void **state)
     }
 }
 
-/* Where the volume is cut; levels that are gathered may have it. */
-static void linear_upsampling_of_parts_is_refused(void **state)
-{
-    job j = make_job("z=2", 1);
-
-    (void)state;
-    volt_graph_free(j.graph);
-    j.graph = build_zoo();
-    j.device = reference;
-    j.o.extent[1] = 12;
-    for (int a = 0; a < 3; a++)
-        j.o.gather[a] = 64;
-    assert_fails(run_job(&j), VOLT_ENOTSUP, "linear upsampling along d");
-    free_job(&j);
-}
-
 /* Slabs of the logits. */
 static volt_status infer(job *j, volt_program *p, const volt_mesh *mesh)
 {
@@ -656,16 +640,14 @@ static double loss_along(job *j, const float *at, const float *direction, double
 }
 
 /* Along random directions, in all parameters and in single ones. */
-static void gradients_are_those_of_finite_differences(void **state)
+static void check_differences(job j)
 {
-    job j = make_job("z=2,y=2", 1);
     const int64_t count = volt_graph_param_elements(j.graph);
     const int params = volt_graph_param_count(j.graph);
     volt_rng rng = volt_rng_open(2, 0, 0, VOLT_RNG_TEST);
     float *at, *direction, *gradients;
     const double step = 1e-3;
 
-    (void)state;
     j.device = reference;
     j.run = differences;
     assert_ok(volt_alloc(&at, (size_t)count * sizeof *at, "weights"));
@@ -699,6 +681,49 @@ static void gradients_are_those_of_finite_differences(void **state)
     free_job(&j);
 }
 
+static void gradients_are_those_of_finite_differences(void **state)
+{
+    (void)state;
+    check_differences(make_job("z=2,y=2", 1));
+}
+
+/* With linear upsampling in place of transposed convolutions. */
+static void so_are_those_of_linear_upsampling(void **state)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv down = {{3, 3, 3}, {2, 4, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const int64_t up[3] = {2, 4, 2};
+    job j = make_job("z=2,x=2", 1);
+    volt_value x, a, b;
+    volt_graph *g = NULL;
+
+    (void)state;
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, CHANNELS));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 3, &cube, true));
+    assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 4, &down, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.3));
+    assert_ok(volt_graph_conv(g, &x, b, "low", VALUES, &cube, true));
+    assert_ok(volt_graph_upsample(g, &b, b, VOLT_NODE_UPSAMPLE_LINEAR, up));
+    assert_ok(volt_graph_concat(g, &b, (volt_value[]){b, a}, 2));
+    assert_ok(volt_graph_conv(g, &b, b, "c", VALUES, &cube, true));
+    assert_ok(volt_graph_output(g, b));
+    assert_ok(volt_graph_output(g, x));
+    volt_graph_free(j.graph);
+    j.graph = g;
+    for (int i = 0; i < 3; i++)
+        j.o.gather[i] = 64;
+    volt_free(j.weights);
+    volt_free(j.gradients);
+    assert_ok(
+        volt_alloc(&j.weights, (size_t)volt_graph_param_elements(g) * sizeof(float), "w"));
+    assert_ok(
+        volt_alloc(&j.gradients, (size_t)volt_graph_param_elements(g) * sizeof(float), "w"));
+    volt_init_parameters(j.weights, g, 4);
+    check_differences(j);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -713,9 +738,9 @@ int main(void)
         cmocka_unit_test(ranks_take_what_they_announce),
         cmocka_unit_test(the_hosts_memory_is_announced),
         cmocka_unit_test(an_overflow_on_one_rank_skips_all_steps),
-        cmocka_unit_test(linear_upsampling_of_parts_is_refused),
         cmocka_unit_test(slabs_are_segmented_as_the_whole),
         cmocka_unit_test(gradients_are_those_of_finite_differences),
+        cmocka_unit_test(so_are_those_of_linear_upsampling),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }

@@ -302,6 +302,68 @@ static void parts_without_a_bf16_kernel(void **state)
     rank_result_free(&parts);
 }
 
+/* Windows as large as the volume, on two levels; channels of the first. */
+static int64_t huge_width;
+
+static volt_graph *build_huge(void)
+{
+    static const volt_conv same = {{5, 7, 7}, {1, 1, 1}, {2, 3, 3}, {2, 3, 3}};
+    static const volt_conv down = {{5, 7, 7}, {2, 2, 2}, {2, 3, 3}, {2, 3, 3}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv up = {.kernel = {2, 2, 2}, .stride = {2, 2, 2}};
+    volt_value v;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &v, 2));
+    assert_ok(volt_graph_conv(g, &v, v, "a", huge_width, &same, true));
+    assert_ok(volt_graph_instance_norm(g, &v, v, "an", 1e-5));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "b", 2 * huge_width, &down, true));
+    assert_ok(volt_graph_instance_norm(g, &v, v, "bn", 1e-5));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "c", 2 * huge_width, &same, true));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_tconv(g, &v, v, "up", huge_width, &up, true));
+    assert_ok(volt_graph_conv(g, &v, v, "d", 3, &one, true));
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
+/* Sums over so few voxels make much of a value that is rounded the other way: gradients in bf16
+ * are several percent off on one rank, too. A mesh may be off by about as much, in any other
+ * direction; in fp32 it is what it always is. */
+static void windows_of_the_whole_volume(void **state)
+{
+    rank_case c = {.name = "huge windows",
+                   .build = build_huge,
+                   .n = 2,
+                   .extent = {6, 6, 6},
+                   .values = 3,
+                   .gather = NEVER};
+    double one_off = 0, parts_off = 0;
+
+    (void)state;
+    for (huge_width = 4; huge_width <= 16; huge_width *= 2) {
+        rank_result exact = {0}, one = {0}, parts = {0};
+
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2,x=2"));
+        if (!cpu->supports(cpu, VOLT_BF16_MIXED))
+            continue;
+        rank_train(&exact, &c, cpu, VOLT_FP32, "");
+        rank_train(&one, &c, cpu, VOLT_BF16_MIXED, "");
+        rank_train(&parts, &c, cpu, VOLT_BF16_MIXED, "z=2,x=2");
+        one_off += pow(difference(&one, &exact), 2);
+        parts_off += pow(difference(&parts, &exact), 2);
+        rank_result_free(&exact);
+        rank_result_free(&one);
+        rank_result_free(&parts);
+    }
+    if (!(sqrt(parts_off) <= 2 * sqrt(one_off) && sqrt(parts_off) < 0.2))
+        fail_msg("gradients are %g off on one rank, %g on a mesh", sqrt(one_off),
+                 sqrt(parts_off));
+}
+
 static void many_ranks(void **state)
 {
     rank_case c = plain;
@@ -441,6 +503,56 @@ static void gathered_levels(void **state)
     check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "x=4"));
 }
 
+/* Windows that read gathered values without a concatenation in between, and a level that only
+ * one branch has: its strides and those of the other are no multiples of one another. */
+static volt_graph *build_branches(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv two = {{3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv three = {{3, 3, 3}, {3, 3, 3}, {0, 0, 0}, {0, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    volt_value x, a, b, c;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 4, &cube, true));
+    assert_ok(volt_graph_activation(g, &a, a, 0.1));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 6, &two, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.1));
+    assert_ok(volt_graph_conv(g, &c, b, "c", 6, &two, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &c, c, VOLT_NODE_UPSAMPLE_NEAREST, two.stride));
+    assert_ok(volt_graph_conv(g, &c, c, "d", 4, &cube, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &c, c, VOLT_NODE_UPSAMPLE_LINEAR, two.stride));
+    assert_ok(volt_graph_conv(g, &c, c, "e", 4, &cube, true));
+    assert_ok(volt_graph_conv(g, &b, a, "f", 5, &three, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.1));
+    assert_ok(volt_graph_tconv(g, &b, b, "g", 4, &three, true));
+    assert_ok(volt_graph_add(g, &c, c, b));
+    assert_ok(volt_graph_conv(g, &c, c, "head", 3, &one, true));
+    assert_ok(volt_graph_output(g, c));
+    return g;
+}
+
+static void branches_with_other_strides(void **state)
+{
+    rank_case c = {.name = "branches",
+                   .build = build_branches,
+                   .n = 2,
+                   .extent = {36, 12, 24},
+                   .values = 3,
+                   .gather = NEVER};
+
+    (void)state;
+    check_meshes(&c, cpu, VOLT_FP32, MESHES("z=2", "z=2,x=2"));
+    for (int64_t stride = 1; stride <= 3; stride++) {
+        c.gather[0] = c.gather[1] = c.gather[2] = stride;
+        check_meshes(&c, cpu, VOLT_FP32, MESHES("z=4", "z=2,x=2"));
+    }
+}
+
 static void parts_of_a_batch(void **state)
 {
     rank_case c = plain;
@@ -505,6 +617,79 @@ static void memory_that_the_host_cannot_reach(void **state)
     }
 }
 
+/* Linear upsampling by several factors, after and before windows of other extents. */
+static volt_graph *build_linear(void)
+{
+    static const volt_conv cube = {{3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv down = {{3, 3, 3}, {2, 2, 1}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv three = {{3, 1, 3}, {2, 1, 3}, {1, 0, 0}, {1, 0, 0}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const int64_t back[3] = {2, 2, 1}, most[3] = {4, 2, 3}, some[3] = {2, 1, 3};
+    volt_value x, a, b, c, d, e;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &x, 2));
+    assert_ok(volt_graph_conv(g, &a, x, "a", 4, &cube, true));
+    assert_ok(volt_graph_instance_norm(g, &a, a, "an", 1e-5));
+    assert_ok(volt_graph_activation(g, &a, a, 0.01));
+    assert_ok(volt_graph_conv(g, &b, a, "b", 6, &down, true));
+    assert_ok(volt_graph_activation(g, &b, b, 0.01));
+    assert_ok(volt_graph_conv(g, &c, b, "c", 6, &three, true));
+    assert_ok(volt_graph_activation(g, &c, c, 0.1));
+    assert_ok(volt_graph_upsample(g, &d, c, VOLT_NODE_UPSAMPLE_LINEAR, most));
+    assert_ok(volt_graph_upsample(g, &e, c, VOLT_NODE_UPSAMPLE_LINEAR, some));
+    assert_ok(volt_graph_add(g, &e, e, b));
+    assert_ok(volt_graph_conv(g, &e, e, "e", 4, &one, true));
+    assert_ok(volt_graph_upsample(g, &e, e, VOLT_NODE_UPSAMPLE_LINEAR, back));
+    assert_ok(volt_graph_concat(g, &d, (volt_value[]){d, e, a}, 3));
+    assert_ok(volt_graph_conv(g, &d, d, "d", 4, &cube, false));
+    assert_ok(volt_graph_instance_norm(g, &d, d, "dn", 1e-5));
+    assert_ok(volt_graph_activation(g, &d, d, 0.01));
+    assert_ok(volt_graph_conv(g, &d, d, "head", 3, &one, true));
+    assert_ok(volt_graph_output(g, d));
+    return g;
+}
+
+/* Its coarse levels are upsampled as logits are. */
+static volt_graph *build_linear_output(void)
+{
+    static const volt_conv down = {{3, 3, 3}, {4, 2, 2}, {1, 1, 1}, {1, 1, 1}};
+    static const volt_conv one = {{1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    static const int64_t factor[3] = {4, 2, 2};
+    volt_value v;
+    volt_graph *g = NULL;
+
+    assert_ok(volt_graph_create(&g));
+    assert_ok(volt_graph_input(g, &v, 2));
+    assert_ok(volt_graph_conv(g, &v, v, "a", 4, &down, true));
+    assert_ok(volt_graph_activation(g, &v, v, 0.1));
+    assert_ok(volt_graph_conv(g, &v, v, "head", 3, &one, true));
+    assert_ok(volt_graph_upsample(g, &v, v, VOLT_NODE_UPSAMPLE_LINEAR, factor));
+    assert_ok(volt_graph_output(g, v));
+    return g;
+}
+
+static void linear_upsampling(void **state)
+{
+    rank_case c = {.name = "linear upsampling",
+                   .build = build_linear,
+                   .n = 2,
+                   .extent = {16, 8, 12},
+                   .values = 3};
+
+    (void)state;
+    check_both(&c, cpu, MESHES("z=4", "x=3", "z=2,y=2", "data=2,x=2"));
+    check_both(&c, reference, MESHES("z=2,y=2"));
+    c.name = "upsampled logits";
+    c.build = build_linear_output;
+    check_both(&c, cpu, MESHES("z=4", "y=4,x=2"));
+    check_meshes(&c, reference, VOLT_FP32, MESHES("z=2,x=3"));
+    c.name = "the zoo";
+    c.build = build_zoo;
+    check_both(&c, cpu, MESHES("z=4", "x=2", "z=2,y=2,x=2"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,17 +702,20 @@ int main(void)
         cmocka_unit_test(slices_as_channels),
         cmocka_unit_test(a_refining_stage),
         cmocka_unit_test(windows_wider_than_parts),
+        cmocka_unit_test(windows_of_the_whole_volume),
         cmocka_unit_test(many_ranks),
         cmocka_unit_test(networks_of_others),
         cmocka_unit_test(dropout_and_the_rest),
         cmocka_unit_test(batch_norms),
         cmocka_unit_test(gathered_levels),
+        cmocka_unit_test(branches_with_other_strides),
         cmocka_unit_test(parts_of_a_batch),
         cmocka_unit_test(forms_and_threads),
         cmocka_unit_test(frozen_parameters),
         cmocka_unit_test(memory_that_the_host_cannot_reach),
         cmocka_unit_test(bfloat16),
         cmocka_unit_test(parts_without_a_bf16_kernel),
+        cmocka_unit_test(linear_upsampling),
     };
     return cmocka_run_group_tests(tests, open_devices, close_devices);
 }
