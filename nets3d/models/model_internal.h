@@ -127,7 +127,8 @@ VOLT_MUST_USE volt_status volt_network_read(volt_network *out, const volt_inheri
 json_t *volt_network_json(const volt_network *net, int axes);
 
 /* The networks of the benchmarks: "hippocampus", "brats", "brats_whole", "mlperf", "liver2d";
- * also the usual patch (d, h, w) and training batch. The caller owns *out. VOLT_EINVAL: another name. */
+ * also the usual patch (d, h, w) and training batch. The caller owns *out. VOLT_EINVAL: another
+ * name. */
 VOLT_MUST_USE volt_status volt_network_preset(volt_network *out, int64_t patch[3],
                                               int64_t *batch, const char *name);
 /* The name of preset i, from 0; NULL behind the last. */
