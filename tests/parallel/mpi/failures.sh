@@ -2,29 +2,37 @@
 # A rank that fails, is killed, stops or leaves: all ranks are gone within 30 s, and the last line
 # of the program names the rank, its host and the cause.
 # usage: failures.sh PROGRAM SCRATCH SOURCE MPI
-. "$(dirname "$0")/common.inc"
+. "$3/tests/cli/common.inc"
+VOLT_TEST_MPI=$4
+. "$3/tests/cli/mpi.inc"
+cd "$SCRATCH" || exit 1
+# Processes of this test have a path of their own: the other MPI's may run at the same time.
+program=$SCRATCH/ranks
+ln -s "$VOLT" "$program"
 host=$(hostname)
 
 # start RANKS WORD...: in the background; $job is the launcher.
 start() {
-    rm -f out err pid
-    setsid timeout -k 5 100 "${launch[@]}" -n "$1" "$program" "${@:2}" >out 2>err &
+    rm -f pid
+    COMMAND="$1 ranks: ${*:2}"
+    CHECKS=$((CHECKS + 1))
+    setsid timeout -k 5 100 "${launch[@]}" -n "$1" "$program" "${@:2}" >"$OUT" 2>"$ERR" &
     job=$!
 }
 
-# finish WHAT SECONDS WORDS CODES: how the job that was started must end.
+# finish SECONDS WORDS CODES: how the job that was started must end.
 finish() {
-    local began=$SECONDS status
+    local began=$SECONDS status last
     wait $job
     status=$?
-    last=$(grep '^volt: ' err | tail -1)
-    [ $((SECONDS - began)) -le "$2" ] || fail "$1: took $((SECONDS - began)) s"
-    grep -qE "$3" <<<"$last" || { fail "$1: last line '$last'" && tail -20 err; }
-    [ "$(grep -c '^volt: ' err)" -eq 1 ] || { fail "$1: several lines" && grep '^volt: ' err; }
-    grep -qw $status <<<"$4" || fail "$1: exit code $status"
+    last=$(grep '^volt: ' "$ERR" | tail -1)
+    [ $((SECONDS - began)) -le "$1" ] || fail "took $((SECONDS - began)) s"
+    grep -qE "^volt: $2" <<<"$last" || { fail "last line '$last'" && tail -20 "$ERR"; }
+    [ "$(grep -c '^volt: ' "$ERR")" -eq 1 ] || { fail "several lines" && grep '^volt: ' "$ERR"; }
+    grep -qw $status <<<"$3" || fail "exit code $status"
     sleep 0.5
-    ! pgrep -f "^$program $5" >/dev/null || { fail "$1: ranks that stay" && pgrep -af "^$program"; }
-    echo "$1: $last (exit code $status, $((SECONDS - began)) s)"
+    ! pgrep -f "^$program " >"$SCRATCH/null" || { fail "ranks that stay" && pgrep -af "^$program "; }
+    echo "$COMMAND: $last (exit code $status, $((SECONDS - began)) s)"
 }
 
 wait_for_pid() {
@@ -35,31 +43,25 @@ wait_for_pid() {
     sleep "${1:-1}"
 }
 
+missing="is missing: its process"
 for rank in 0 2; do
     start 3 error $rank
-    finish "rank $rank returns an error" 10 \
-        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "error $rank"
-    start 3 late $rank
-    finish "rank $rank returns an error after the others have ended" 10 \
-        "^volt: rank $rank \($host\): case_17: the label 9 is not in dataset.json$" 10 "late $rank"
+    finish 10 "rank $rank \\($host\\): case_17: the label 9 is not in dataset.json$" 10
+    start 3 late $rank # after the others have ended
+    finish 10 "rank $rank \\($host\\): case_17: the label 9 is not in dataset.json$" 10
     for how in hang compute; do
-        start 3 $how $rank "$scratch/pid"
+        start 3 $how $rank "$SCRATCH/pid"
         wait_for_pid
         kill -9 "$(cat pid)"
-        finish "rank $rank is killed ($how)" 20 \
-            "^volt: rank $rank \($host\) is missing: its process $(cat pid) has ended$" \
-            '9 13 137 143 15' "$how $rank"
+        finish 20 "rank $rank \\($host\\) $missing $(cat pid) has ended$" '9 13 137 143 15'
     done
 done
 start 3 leave 1
-finish "rank 1 leaves" 20 "^volt: rank 1 \($host\) is missing: its process [0-9]+ has ended$" \
-    '0 1 9 13 15 143' "leave 1"
+finish 20 "rank 1 \\($host\\) $missing [0-9]+ has ended$" '0 1 9 13 15 143'
 for rank in 0 1; do
-    start 2 hang $rank "$scratch/pid"
+    start 2 hang $rank "$SCRATCH/pid"
     wait_for_pid
     kill -STOP "$(cat pid)"
-    finish "rank $rank is stopped" 30 \
-        "^volt: rank $rank \($host\) is missing: it has not answered for 2[0-9] s$" '13 15 143 9 137' \
-        "hang $rank"
+    finish 30 "rank $rank \\($host\\) is missing: it has not answered for 2[0-9] s$" '13 15 143 9 137'
 done
-exit $failed
+done_testing
